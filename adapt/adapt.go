@@ -1,0 +1,163 @@
+// Package adapt decides how much a viewer's stream may send: from what the network reports it derives targets for the
+// encoder and the pacer, and the quality state that operators watch.
+//
+// The package is pure. It starts no goroutine, reads no clock and does no I/O: time comes in with each call, so that the
+// same code runs in production, in a simulator and in a replay, with the same result.
+package adapt
+
+import "time"
+
+// Packet is what became of one packet that was sent.
+type Packet struct {
+	// ID counts the packets of a session in the order they were sent, whatever their wire sequence number.
+	ID uint64
+	// Size is the whole RTP packet in bytes, header included.
+	Size int
+	// Sent is by our clock, Arrived by the receiver's: only differences of Arrived mean anything. Arrived is the zero
+	// time when the packet did not arrive.
+	Sent, Arrived time.Time
+	// Lost is set in feedback that reports the packet as not received.
+	Lost bool
+	// Padding marks a packet that carries no media.
+	Padding bool
+	// ECN holds the two bits that arrived, where the feedback tells.
+	ECN uint8
+	// ProbeID is that of the PadRequest the packet answers, else 0.
+	ProbeID int
+}
+
+// FeedbackKind is the form of a report.
+type FeedbackKind uint8
+
+// The forms of feedback.
+const (
+	// TWCC is transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+	TWCC FeedbackKind = iota
+	// CCFB is RFC 8888 congestion control feedback.
+	CCFB
+	// RR is a report block of a receiver report (RFC 3550, section 6.4.1).
+	RR
+)
+
+// Feedback is one report of the receiver.
+type Feedback struct {
+	// At is when it arrived here.
+	At   time.Time
+	Kind FeedbackKind
+	// Packets are in the order they were sent; only TWCC and CCFB have them.
+	Packets []Packet
+	// RTT is the round-trip time by LSR and DLSR (RFC 3550), or by the newest packet of a TWCC report; 0 when unknown.
+	RTT time.Duration
+	// Loss is the fraction lost since the previous report, 0 to 1, and Jitter the interarrival jitter; RR only.
+	Loss   float64
+	Jitter time.Duration
+}
+
+// ContentClass is what kind of picture is being sent.
+type ContentClass uint8
+
+// The content classes.
+const (
+	Mixed ContentClass = iota
+	Text
+	Motion
+)
+
+// Source is what the encoder side knows of one frame.
+type Source struct {
+	At         time.Time
+	FrameBytes int
+	Keyframe   bool
+	QP         float64 // 0 when unknown
+	EncodeTime time.Duration
+	// Dirty is the changed fraction of the picture, 0 to 1; 0 means that the screen is still.
+	Dirty float64
+	Class ContentClass
+	// WantBitrate is what the content could use, in bits per second; 0 when unknown.
+	WantBitrate int
+}
+
+// Applied is what the encoder really took of a Target, and when.
+type Applied struct {
+	At            time.Time
+	BitsPerSecond int
+	FPS           int
+	Width, Height int
+}
+
+// KeyframeReason is why a keyframe is asked for.
+type KeyframeReason uint8
+
+// The keyframe reasons.
+const (
+	KeyframePLI KeyframeReason = iota
+	KeyframeFIR
+	KeyframeJoin
+	KeyframeRecovery
+)
+
+// PadRequest asks for padding to be sent, to probe for bandwidth. A zero Bytes asks for none.
+type PadRequest struct {
+	ProbeID       int
+	Bytes         int
+	BitsPerSecond int
+	Until         time.Time
+}
+
+// Targets is what the controller wants of the encoder and the pacer from here on.
+type Targets struct {
+	// EncoderBitrate and PacingRate are in bits per second.
+	EncoderBitrate, PacingRate int
+	// MaxFrameBytes is the largest access unit that should be sent; 0 means any.
+	MaxFrameBytes int
+	// FPS is the highest frame rate; Width and Height the picture's size in pixels, 0 to leave it.
+	FPS           int
+	Width, Height int
+	// Skip asks that no frame be encoded for the time being; ForceIDR that the next one be a keyframe.
+	Skip, ForceIDR bool
+	Pad            PadRequest
+	// Quality is the state, Reason why it was entered, Idle whether the screen gives less than the network would take.
+	Quality State
+	Reason  Reason
+	Idle    bool
+	// Seq counts the transitions so far. When it differs from the one in the Targets before, Transition holds the newest.
+	Seq        uint64
+	Transition Transition
+}
+
+// Transition is one change of the quality state, with the figures that decided it.
+type Transition struct {
+	Seq      uint64
+	At       time.Time
+	From, To State
+	Reason   Reason
+	// Dwell is how long From lasted.
+	Dwell time.Duration
+	// Target is the encoder's bitrate, Received what arrived lately, both in bits per second.
+	Target, Received int
+	RTT, QueueDelay  time.Duration
+	Loss             float64 // 0 to 1
+}
+
+// Estimate is what the controller believes of the path; for metrics and pages, not for decisions elsewhere.
+type Estimate struct {
+	RTT, MinRTT, QueueDelay, Jitter time.Duration
+	Loss                            float64 // 0 to 1
+	Target, Received                int     // bits per second
+	// FeedbackAge is how long the last report is ago.
+	FeedbackAge time.Duration
+}
+
+// Controller is one viewer's adaptation. One goroutine at a time makes all calls on it, with times that never go back.
+type Controller interface {
+	// OnSent tells of a packet that left the pacer, retransmissions and padding included.
+	OnSent(Packet)
+	OnFeedback(Feedback)
+	OnSource(Source)
+	OnKeyframeRequest(now time.Time, why KeyframeReason)
+	OnApplied(Applied)
+	// Tick returns the targets; it is called for every frame and at least each 25 ms.
+	Tick(now time.Time) Targets
+	// Estimate returns what is known of the path.
+	Estimate(now time.Time) Estimate
+}

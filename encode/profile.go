@@ -1,0 +1,24 @@
+package encode
+
+// Profile describes one encoder as data: which FFmpeg codec it is, how it is set up for latency, and what the rest of the
+// system must know of it.
+type Profile struct {
+	// Name is the FFmpeg encoder's name, and the name in configuration, logs and metrics.
+	Name string
+	// Codec is the RTP encoding name: "H264".
+	Codec string
+	// Hardware tells whether it needs a device.
+	Hardware bool
+	// Price is what a bitrate change costs.
+	Price Price
+	// Threads is the default thread count, 0 where it has no meaning.
+	Threads int
+	// PixelFormat is the FFmpeg name of the pixel format handed to the encoder ("yuv420p", "nv12", "vaapi").
+	PixelFormat string
+	// Device is the FFmpeg hardware device type it needs ("", "cuda", "vaapi", "videotoolbox").
+	Device string
+	// Options are the codec's private options, by FFmpeg's names. A test checks each against FFmpeg's own table.
+	Options map[string]string
+	// Reasons tells why each option has its value.
+	Reasons map[string]string
+}
