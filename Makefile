@@ -1,0 +1,73 @@
+# Every target sets up what it needs; `make` alone lists them.
+GO      := scripts/go
+TOOL    := $(GO) tool -modfile=.ci/tools.mod
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+ARGS    ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install what building, running and testing need (Debian 12 and 13)
+	@scripts/setup test
+
+.PHONY: build
+build: ## build ./wavry-host
+	@scripts/setup build
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o wavry-host ./cmd/wavry-host
+
+.PHONY: run
+run: ## build and run: streams this machine's display, or a virtual one, and prints the viewer's address
+	@scripts/setup run
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o wavry-host ./cmd/wavry-host
+	./wavry-host run $(ARGS)
+
+.PHONY: test
+test: ## set up, then run all tests, those with a real X server and a real browser included
+	@scripts/setup test
+	$(GO) test -race -shuffle=on -count=1 ./...
+	$(GO) test -tags integration -shuffle=on -count=1 -p 1 -timeout 15m ./...
+
+.PHONY: race
+race: ## unit tests alone, under the race detector
+	$(GO) test -race -shuffle=on -count=1 ./...
+
+.PHONY: bench
+bench: ## measure this machine: CPU per frame against ffmpeg, idle cost, time to first frame, delay in the browser
+	@scripts/setup test
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o wavry-host ./cmd/wavry-host
+	$(GO) test -tags integration -count=1 -timeout 30m -run '^$$' -bench 'Pipeline|FirstFrame|Delay' -benchtime 1x -v ./cmd/wavry-host/endtoend $(ARGS)
+
+.PHONY: bench-go
+bench-go: ## Go benchmarks of the hot paths
+	$(GO) test -tags integration -run '^$$' -bench . -benchmem ./capture/... ./encode/... ./adapt/... ./session/wire/...
+
+.PHONY: lint
+lint: ## every static check that CI makes
+	@scripts/lint
+
+.PHONY: fmt
+fmt: ## format Go and shell
+	$(TOOL) golangci-lint fmt ./...
+	$(TOOL) shfmt -w scripts .ci/run
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+.PHONY: generate
+generate: ## rewrite what is made from code: settings, metrics, units, goldens
+	$(GO) test -count=1 ./cmd/... ./platform/... ./session/... -update
+
+.PHONY: cross
+cross: ## check that the tree compiles without cgo and for other systems
+	@scripts/cross
+
+.PHONY: clean
+clean: ## remove what was built here; the FFmpeg cache stays (scripts/ffmpeg clean removes it)
+	rm -rf wavry-host dist .test

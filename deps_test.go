@@ -1,0 +1,158 @@
+// Package wavryhost_test checks the house as a whole: who may import whom.
+package wavryhost_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rooms says which packages of ours each package may import. A new package goes in here, or the test fails.
+var rooms = map[string][]string{
+	"wavryhost": {},
+
+	"wavryhost/capture":             {},
+	"wavryhost/capture/capturetest": {"capture"},
+	"wavryhost/capture/screenshot":  {"capture"},
+	"wavryhost/capture/synthetic":   {"capture"},
+	"wavryhost/capture/x11":         {"capture"},
+
+	"wavryhost/encode":            {"capture"},
+	"wavryhost/encode/encodetest": {"capture", "encode"},
+	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
+
+	"wavryhost/adapt": {},
+
+	"wavryhost/platform/display": {},
+	"wavryhost/platform/service": {},
+
+	"wavryhost/session/wire": {"adapt", "encode"},
+	"wavryhost/session":      {"adapt", "capture", "encode", "session/wire"},
+	"wavryhost/session/api":  {"session"},
+}
+
+// anything marks the packages that may import any of ours: the one that wires them, and the tests of the whole.
+var anything = []string{"wavryhost/cmd/wavry-host", "wavryhost/cmd/wavry-host/endtoend"}
+
+// drivers says which packages alone may import a module that must stay in one place.
+var drivers = map[string][]string{
+	"github.com/asticode/go-astiav":       {"wavryhost/encode/ffmpeg"},
+	"github.com/kbinani/screenshot":       {"wavryhost/capture/screenshot"},
+	"github.com/jezek/xgb":                {"wavryhost/capture/x11", "wavryhost/platform/display"},
+	"github.com/pion/":                    {"wavryhost/session", "wavryhost/session/wire"},
+	"net/http":                            {"wavryhost/session/api", "wavryhost/cmd/wavry-host"},
+	"github.com/alecthomas/kong":          {"wavryhost/cmd/wavry-host"},
+	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},
+	"github.com/coreos/go-systemd":        {"wavryhost/platform/service"},
+	"howett.net/plist":                    {"wavryhost/platform/service"},
+	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/api", "wavryhost/cmd/wavry-host"},
+	"C":                                   {"wavryhost/encode/ffmpeg"},
+	"unsafe":                              {"wavryhost/encode/ffmpeg", "wavryhost/capture/x11"},
+	"github.com/chromedp/":                nil,
+	"github.com/stretchr/testify":         nil,
+	"log":                                 nil,
+	"wavryhost/capture/capturetest":       nil,
+	"wavryhost/encode/encodetest":         nil,
+	"wavryhost/cmd/wavry-host":            nil,
+	"github.com/pion/interceptor/pkg/gcc": nil,
+}
+
+type listed struct {
+	ImportPath   string
+	Doc          string
+	Imports      []string
+	GoFiles      []string
+	CgoFiles     []string
+	TestGoFiles  []string
+	XTestGoFiles []string
+}
+
+func list(t *testing.T, env []string, args ...string) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-json"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// within tells whether path is pattern or, where pattern ends in a slash or names a module, below it.
+func within(path, pattern string) bool {
+	return path == pattern || strings.HasPrefix(path, strings.TrimSuffix(pattern, "/")+"/") && pattern != "log" && pattern != "net/http"
+}
+
+func TestImports(t *testing.T) {
+	builds := map[string][]string{
+		"linux":          {"GOOS=linux", "CGO_ENABLED=1"},
+		"linux, no cgo":  {"GOOS=linux", "CGO_ENABLED=0"},
+		"darwin, no cgo": {"GOOS=darwin", "CGO_ENABLED=0"},
+	}
+	for name, env := range builds {
+		t.Run(name, func(t *testing.T) {
+			for _, p := range list(t, env, "./...") {
+				checkRoom(t, p)
+				checkDrivers(t, p)
+				if p.Doc == "" && len(p.GoFiles)+len(p.CgoFiles) > 0 {
+					t.Errorf("%s has no package comment", p.ImportPath)
+				}
+			}
+		})
+	}
+}
+
+func checkRoom(t *testing.T, p listed) {
+	t.Helper()
+	if slices.Contains(anything, p.ImportPath) {
+		return
+	}
+	allowed, ok := rooms[p.ImportPath]
+	if !ok {
+		t.Errorf("%s is in no room: add it to the table in deps_test.go, with what it may import", p.ImportPath)
+		return
+	}
+	for _, path := range p.Imports {
+		if ours, ok := strings.CutPrefix(path, "wavryhost/"); ok && !slices.Contains(allowed, ours) {
+			t.Errorf("%s imports %s; it may import only %v of ours", p.ImportPath, path, allowed)
+		}
+	}
+}
+
+func checkDrivers(t *testing.T, p listed) {
+	t.Helper()
+	for _, path := range p.Imports {
+		for pattern, allowed := range drivers {
+			if within(path, pattern) && !slices.Contains(allowed, p.ImportPath) {
+				t.Errorf("%s imports %s, which belongs to %v alone", p.ImportPath, path, allowed)
+			}
+		}
+	}
+}
+
+// The names that say nothing about what a package gives.
+func TestPackageNames(t *testing.T) {
+	for _, p := range list(t, nil, "./...") {
+		name := p.ImportPath[strings.LastIndex(p.ImportPath, "/")+1:]
+		if slices.Contains([]string{"util", "utils", "common", "types", "helpers", "models", "misc"}, name) {
+			t.Errorf("%s: a package is named for what it gives", p.ImportPath)
+		}
+	}
+}
