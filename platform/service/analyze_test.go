@@ -1,0 +1,75 @@
+//go:build integration
+
+package service
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSystemdTakesTheUnits has systemd's own verifier read the generated units.
+func TestSystemdTakesTheUnits(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not on PATH; the package systemd holds it")
+	}
+	binary, err := os.Executable() // the verifier wants ExecStart to exist
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name    string
+		spec    Spec
+		manager string
+		// exposure is the highest exposure allowed, in tenths of systemd's scale of 0 to 10; 0 means not asked.
+		exposure string
+	}{
+		{name: "wavry-host", spec: Spec{Binary: binary}, manager: "--system", exposure: "35"},
+		{
+			name: "odd", manager: "--system", exposure: "35",
+			spec: Spec{Name: "odd", Binary: binary, ConfigPath: "/etc/odd dir/100%/$HOME.yaml", User: "kiosk"},
+		},
+		{name: "session", spec: Spec{Name: "session", Binary: binary, Session: true}, manager: "--user"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			unit, err := Unit(tc.spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(t.TempDir(), tc.name+".service")
+			if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			verify(t, analyze, tc.manager, path, true)
+			// The verifier is a gate only if it refuses what is broken.
+			broken := filepath.Join(t.TempDir(), "broken.service")
+			if err := os.WriteFile(broken, []byte(strings.Replace(unit, "Type=notify", "Type=nothing", 1)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			verify(t, analyze, tc.manager, broken, false)
+			if tc.exposure == "" {
+				return
+			}
+			out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true",
+				"--threshold="+tc.exposure, "--no-pager", path).CombinedOutput()
+			if err != nil {
+				t.Errorf("exposure above %s: %v\n%s", tc.exposure, err, out)
+			}
+			t.Logf("%s", out[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
+		})
+	}
+}
+
+// verify has systemd read a unit; it prints what it does not understand without failing for all of it.
+func verify(t *testing.T, analyze, manager, path string, good bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), analyze, "verify", manager, "--man=no", "--recursive-errors=no", path)
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if clean := err == nil && !strings.Contains(string(out), filepath.Base(path)); clean != good {
+		t.Errorf("%s: clean %v; want %v: %v\n%s", filepath.Base(path), clean, good, err, out)
+	}
+}

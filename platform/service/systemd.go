@@ -1,0 +1,171 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// systemd is the service manager of most Linux systems.
+type systemd struct {
+	cfg Config
+	run runner
+	// booted is the folder that exists when the system was started by systemd (sd_booted(3)).
+	booted string
+	euid   int
+}
+
+func (s *systemd) unit() string { return s.cfg.Spec.Name + ".service" }
+
+func (s *systemd) files() ([]file, error) {
+	unit, err := Unit(s.cfg.Spec)
+	if err != nil {
+		return nil, err
+	}
+	if s.cfg.Spec.Session {
+		return []file{{filepath.Join(s.cfg.Home, ".config/systemd/user", s.unit()), unit}}, nil
+	}
+	return []file{
+		{filepath.Join("/etc/systemd/system", s.unit()), unit},
+		{filepath.Join("/etc/sysusers.d", s.cfg.Spec.Name+".conf"), sysusers(s.cfg.Spec)},
+	}, nil
+}
+
+func (s *systemd) check(ctx context.Context) error {
+	if err := s.reachable(ctx); err != nil {
+		return err
+	}
+	if !s.cfg.Spec.Session && s.euid != 0 {
+		return fmt.Errorf("%w: a service of the system needs root", ErrPermission)
+	}
+	return nil
+}
+
+func (s *systemd) reachable(ctx context.Context) error {
+	if _, err := os.Stat(s.booted); err != nil {
+		return fmt.Errorf("%w: systemd did not start this system", ErrNotRunning)
+	}
+	if _, err := s.systemctl(ctx, "show", "--property=Version"); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
+	return nil
+}
+
+func (s *systemd) activate(ctx context.Context, changed bool) error {
+	if !s.cfg.Spec.Session {
+		if err := s.makeUser(ctx); err != nil {
+			return err
+		}
+		// Root's, with the daemon's group, before systemd would make it the daemon's own.
+		_, err := s.run(ctx, "install", "-d", "-m", "0750", "-o", "root", "-g", s.cfg.Spec.User,
+			filepath.Join("/etc", s.cfg.Spec.Name))
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := s.systemctl(ctx, "daemon-reload"); err != nil {
+		return err
+	}
+	if _, err := s.systemctl(ctx, "enable", s.unit()); err != nil {
+		return err
+	}
+	verb := "start"
+	if changed {
+		verb = "restart" // it may run by its former description
+	}
+	if _, err := s.systemctl(ctx, verb, s.unit()); err != nil {
+		return err
+	}
+	say(s.cfg.Out, "enabled and started %s", s.unit())
+	return nil
+}
+
+// makeUser makes the user that the daemon runs as, unless it exists.
+func (s *systemd) makeUser(ctx context.Context) error {
+	user := s.cfg.Spec.User
+	_, err := s.run(ctx, "systemd-sysusers", filepath.Join("/etc/sysusers.d", s.cfg.Spec.Name+".conf"))
+	if !errors.Is(err, exec.ErrNotFound) {
+		return err
+	}
+	if _, err := s.run(ctx, "id", "-u", user); err == nil {
+		return nil
+	}
+	_, err = s.run(ctx, "useradd", "--system", "--user-group", "--no-create-home",
+		"--home-dir", "/var/lib/"+s.cfg.Spec.Name, "--shell", "/usr/sbin/nologin", user)
+	if err != nil {
+		return err
+	}
+	for _, group := range []string{"render", "video"} {
+		// A host without the group has no GPU nodes that belong to it.
+		if _, err := s.run(ctx, "usermod", "--append", "--groups", group, user); err != nil {
+			say(s.cfg.Out, "%s is not in group %s: %v", user, group, err)
+		}
+	}
+	return nil
+}
+
+func (s *systemd) deactivate(ctx context.Context) error {
+	if _, err := s.systemctl(ctx, "disable", "--now", s.unit()); err != nil {
+		return err
+	}
+	say(s.cfg.Out, "stopped and disabled %s", s.unit())
+	return nil
+}
+
+func (s *systemd) forget(ctx context.Context) error {
+	if _, err := s.systemctl(ctx, "daemon-reload"); err != nil {
+		return err
+	}
+	if !s.cfg.Spec.Session {
+		say(s.cfg.Out, "kept /etc/%s, /var/lib/%[1]s and the user %s", s.cfg.Spec.Name, s.cfg.Spec.User)
+	}
+	return nil
+}
+
+func (s *systemd) query(ctx context.Context, st *Status) error {
+	if err := s.reachable(ctx); err != nil {
+		return err
+	}
+	out, err := s.systemctl(ctx, "show", s.unit(),
+		"--property=ActiveState,SubState,UnitFileState,MainPID,StatusText")
+	if err != nil {
+		return err
+	}
+	parseShow(out, st)
+	return nil
+}
+
+// parseShow reads the output of systemctl show.
+func parseShow(out string, st *Status) {
+	values := make(map[string]string)
+	for line := range strings.Lines(out) {
+		if key, value, ok := strings.Cut(strings.TrimRight(line, "\n"), "="); ok {
+			values[key] = value
+		}
+	}
+	if !st.Installed && values["UnitFileState"] == "" {
+		return
+	}
+	st.Installed = true // in another folder of systemd's, as packages do
+	st.Running = values["ActiveState"] == "active"
+	st.State = values["ActiveState"]
+	if sub := values["SubState"]; sub != "" {
+		st.State += " (" + sub + ")"
+	}
+	st.Enabled, st.Text = values["UnitFileState"], values["StatusText"]
+	if pid, err := strconv.Atoi(values["MainPID"]); err == nil {
+		st.PID = pid
+	}
+}
+
+func (s *systemd) systemctl(ctx context.Context, args ...string) (string, error) {
+	if s.cfg.Spec.Session {
+		args = append([]string{"--user"}, args...)
+	}
+	return s.run(ctx, "systemctl", args...)
+}
