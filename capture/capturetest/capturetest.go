@@ -104,6 +104,7 @@ func (s suite) another(t *testing.T, src capture.Source) *capture.Frame {
 }
 
 func (s suite) first(t *testing.T) {
+	t.Helper()
 	f := next(t, s.source(t))
 	defer f.Release()
 	if !whole(f) {
@@ -115,6 +116,7 @@ func (s suite) first(t *testing.T) {
 }
 
 func (s suite) refresh(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	next(t, src).Release()
 	for range 3 {
@@ -143,6 +145,7 @@ func (s suite) refresh(t *testing.T) {
 }
 
 func (s suite) change(t *testing.T) {
+	t.Helper()
 	if s.opts.Change == nil {
 		t.Skip("runs where the test can change the display")
 	}
@@ -207,11 +210,14 @@ func differ(a, b *capture.Frame, r image.Rectangle) bool {
 }
 
 func (s suite) still(t *testing.T) {
+	t.Helper()
 	if s.opts.Change == nil || s.opts.PollsOnly {
 		t.Skip("runs where the display is still and the source can tell")
 	}
 	src := s.source(t)
 	next(t, src).Release()
+	// Twice: a wait that ended leaves nothing behind.
+	expectBlocked(t, src)
 	expectBlocked(t, src)
 	s.opts.Change(t)
 	f := next(t, src)
@@ -231,6 +237,7 @@ func expectBlocked(t *testing.T, src capture.Source) {
 }
 
 func (s suite) held(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	frames := []*capture.Frame{next(t, src), s.another(t, src), s.another(t, src)}
 	src.Refresh()
@@ -256,6 +263,7 @@ func (s suite) held(t *testing.T) {
 }
 
 func (s suite) keeps(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	f := next(t, src)
 	pix := bytes.Clone(f.Pix)
@@ -269,6 +277,7 @@ func (s suite) keeps(t *testing.T) {
 }
 
 func (s suite) order(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	f := next(t, src)
 	for range 8 {
@@ -286,6 +295,7 @@ func (s suite) order(t *testing.T) {
 }
 
 func (s suite) context(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -301,6 +311,7 @@ func (s suite) context(t *testing.T) {
 }
 
 func (s suite) closeUnblocks(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	frames := []*capture.Frame{next(t, src), s.another(t, src), s.another(t, src)}
 	expectBlocked(t, src)
@@ -326,6 +337,7 @@ func (s suite) closeUnblocks(t *testing.T) {
 }
 
 func (s suite) outlives(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	f := next(t, src)
 	pix := bytes.Clone(f.Pix)
@@ -339,6 +351,7 @@ func (s suite) outlives(t *testing.T) {
 }
 
 func (s suite) closed(t *testing.T) {
+	t.Helper()
 	src := s.source(t)
 	for range 2 {
 		if err := src.Close(); err != nil {

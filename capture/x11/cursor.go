@@ -1,0 +1,163 @@
+package x11
+
+import (
+	"context"
+	"errors"
+	"image"
+	"time"
+)
+
+// How often the pointer is looked for once it has been still for stillAfter: raw motion events tell at once when it
+// moves by an input device, so that the polling only has to catch programs that move it; without them it has to catch
+// the hand.
+const (
+	stillAfter     = 2 * time.Second
+	watchedPoll    = 500 * time.Millisecond
+	unwatchedPoll  = 100 * time.Millisecond
+	maxCursorWidth = 1 << 10
+)
+
+// cursor is the pointer's place and shape.
+type cursor struct {
+	enabled  bool
+	interval time.Duration // between looks while it moves
+
+	stale         bool // the server has told of another shape
+	onScreen      bool // the pointer is on this screen
+	at, hot       image.Point
+	width, height int
+	pix           []byte // premultiplied B, G, R, A; empty when nothing is to be seen
+
+	shown    image.Rectangle // where the latest frame has it; empty when nowhere
+	reshaped bool            // that frame has another shape
+
+	moved, looked time.Time
+	watching      bool // raw motion events are asked for
+}
+
+// rectangle is where the cursor belongs in a picture.
+func (p *cursor) rectangle(bounds image.Rectangle) image.Rectangle {
+	if !p.onScreen || len(p.pix) == 0 {
+		return image.Rectangle{}
+	}
+	corner := p.at.Sub(p.hot)
+	return image.Rectangle{Min: corner, Max: corner.Add(image.Pt(p.width, p.height))}.Intersect(bounds)
+}
+
+// due is when to look for the pointer next.
+func (p *cursor) due() time.Time {
+	switch {
+	case p.looked.Sub(p.moved) < stillAfter:
+		return p.looked.Add(p.interval)
+	case p.watching:
+		return p.looked.Add(watchedPoll)
+	}
+	return p.looked.Add(unwatchedPoll)
+}
+
+// changed reports whether the cursor looks otherwise than in the latest frame.
+func (p *cursor) changed(bounds image.Rectangle) bool {
+	r := p.rectangle(bounds)
+	return r != p.shown || p.reshaped && !r.Empty()
+}
+
+// place notes where the pointer is.
+func (p *cursor) place(at image.Point, onScreen bool, now time.Time) {
+	if onScreen != p.onScreen || at != p.at {
+		p.moved = now
+	}
+	p.looked, p.onScreen, p.at = now, onScreen, at
+}
+
+// shape takes over GetCursorImage's reply.
+func (p *cursor) shape(b []byte) {
+	p.width, p.height = int(le.Uint16(b[12:])), int(le.Uint16(b[14:]))
+	p.hot = image.Pt(int(le.Uint16(b[16:])), int(le.Uint16(b[18:])))
+	b = b[32:]
+	n := p.width * p.height * 4
+	if n > len(b) || p.width > maxCursorWidth {
+		n = 0
+	}
+	// ARGB words in little-endian order are B, G, R, A.
+	p.pix = append(p.pix[:0], b[:n]...)
+	visible := false
+	for i := 3; i < n; i += 4 {
+		visible = visible || p.pix[i] != 0
+	}
+	if !visible {
+		p.pix = p.pix[:0]
+	}
+	p.reshaped = true
+}
+
+// draw blends the cursor into a picture and returns where.
+func (p *cursor) draw(pix []byte, stride int, bounds image.Rectangle) image.Rectangle {
+	r := p.rectangle(bounds)
+	corner := p.at.Sub(p.hot)
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		from := ((y-corner.Y)*p.width + r.Min.X - corner.X) * 4
+		to := y*stride + r.Min.X*4
+		blend(pix[to:to+r.Dx()*4], p.pix[from:])
+	}
+	return r
+}
+
+// blend puts a row of premultiplied BGRA over dst.
+func blend(dst, src []byte) {
+	src = src[:len(dst)]
+	for i := 0; i+3 < len(dst); i += 4 {
+		switch a := src[i+3]; a {
+		case 0:
+		case 255:
+			copy(dst[i:i+3], src[i:i+3])
+		default:
+			for j := i; j < i+3; j++ {
+				under := uint32(dst[j]) * uint32(255-a)
+				// A cursor whose colours exceed its alpha is not premultiplied, and must not wrap around.
+				dst[j] = byte(min(255, uint32(src[j])+(under+127)/255))
+			}
+		}
+	}
+}
+
+// watch asks for raw motion events, or no more for them: a fast mouse sends a thousand a second, of which only the first
+// matters.
+func (s *Source) watch(on bool) {
+	if !s.ext.input.present() || s.cursor.watching == on {
+		return
+	}
+	var mask uint32
+	if on {
+		mask = 1 << xiRawMotion
+	}
+	s.conn.send(s.ext.input.major, xiSelectEvents, s.screen.root, pair(1, 0), pair(xiAllMasterDevices, 1), mask)
+	s.cursor.watching = on
+}
+
+// look asks where the pointer is. Whether a frame has to follow shows in cursor.rectangle.
+func (s *Source) look(ctx context.Context) error {
+	now := time.Now()
+	s.watch(now.Sub(s.cursor.moved) >= stillAfter)
+	b, err := s.conn.await(ctx, s.conn.send(opQueryPointer, 0, s.screen.root))
+	if err != nil {
+		return err
+	}
+	at, ok := parsePointer(b)
+	s.cursor.place(at, ok, now)
+	return nil
+}
+
+// awaitShape reads the reply to GetCursorImage. The server may have no cursor to give.
+func (s *Source) awaitShape(ctx context.Context, seq uint16) error {
+	b, err := s.conn.await(ctx, seq)
+	var refused requestError
+	switch {
+	case errors.As(err, &refused):
+		s.cursor.pix, s.cursor.reshaped = s.cursor.pix[:0], true
+	case err != nil:
+		return err
+	default:
+		s.cursor.shape(b)
+	}
+	return nil
+}

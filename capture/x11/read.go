@@ -1,0 +1,105 @@
+package x11
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// read has the server copy what s.plan says into slot.
+func (s *Source) read(ctx context.Context, slot *slot) error {
+	if s.buffers.shm == nil {
+		return s.readImages(ctx, slot)
+	}
+	s.pending = s.pending[:0]
+	for _, r := range s.plan {
+		offset := r.scratch
+		if offset < 0 {
+			offset = slot.offset + r.Min.Y*s.buffers.stride
+		}
+		s.pending = append(s.pending, s.conn.send(s.ext.shm.major, shmGetImage, s.screen.root,
+			pair(r.Min.X, r.Min.Y), pair(r.Dx(), r.Dy()), allPlanes, formatZPixmap, s.buffers.shm.xid, uint32(offset)))
+	}
+	var first error
+	for i, seq := range s.pending {
+		_, err := s.conn.await(ctx, seq)
+		var refused requestError
+		switch {
+		case errors.As(err, &refused):
+			// The others' replies have to be read all the same.
+			first = err
+		case err != nil:
+			return err
+		case s.plan[i].scratch >= 0:
+			s.buffers.place(slot, s.plan[i])
+		}
+	}
+	return first
+}
+
+// maxReply is how much a GetImage is asked for at once. Servers build the reply in memory of their own.
+const maxReply = 1 << 20
+
+// readImages is read without shared memory.
+func (s *Source) readImages(ctx context.Context, slot *slot) error {
+	stride := s.buffers.stride
+	for _, r := range s.plan {
+		rows := max(1, maxReply/(r.Dx()*4))
+		for y := r.Min.Y; y < r.Max.Y; y += rows {
+			n := min(rows, r.Max.Y-y)
+			body, err := s.conn.awaitHead(ctx, s.conn.send(opGetImage, formatZPixmap, s.screen.root,
+				pair(r.Min.X, y), pair(r.Dx(), n), allPlanes))
+			if err != nil {
+				return err
+			}
+			s.conn.r += 32
+			if body != r.Dx()*n*4 {
+				s.conn.drop(0, body)
+				return fmt.Errorf("x11: the server sends %d bytes for %dx%d pixels", body, r.Dx(), n)
+			}
+			at := y*stride + r.Min.X*4
+			if err := s.conn.rows(ctx, slot.pix[at:], stride, r.Dx()*4, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rows reads n rows of width bytes each into dst, stride bytes apart. What is not read when ctx ends is skipped later.
+func (c *conn) rows(ctx context.Context, dst []byte, stride, width, n int) error {
+	if width == stride {
+		stride, width, n = width*n, width*n, 1
+	}
+	left := width * n
+	for y := range n {
+		row := dst[y*stride : y*stride+width]
+		for len(row) > 0 {
+			m := copy(row, c.in[c.r:c.w])
+			c.r += m
+			if m == 0 {
+				to := row
+				if len(row) < len(c.in) {
+					to = c.in
+				}
+				var err error
+				m, err = c.read(to, time.Time{})
+				if len(row) < len(c.in) {
+					c.r, c.w = 0, m
+					m = 0
+				}
+				if err != nil && !errors.Is(err, errWoken) && !errors.Is(err, errTimeout) {
+					return err
+				}
+				if err != nil && ctx.Err() != nil {
+					c.skip = left
+					return ctx.Err()
+				}
+			}
+			row = row[m:]
+			left -= m
+		}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package x11
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"wavryhost/capture"
+)
+
+var le = binary.LittleEndian
+
+// setup is what the server says of itself when a connection opens.
+type setup struct {
+	release        uint32
+	vendor         string
+	idBase, idMask uint32
+	lsbFirst       bool
+	formats        []format
+	screens        []screen
+}
+
+type format struct{ depth, bitsPerPixel, scanlinePad byte }
+
+type screen struct {
+	root             uint32
+	width, height    int
+	depth            byte
+	red, green, blue uint32 // of the root's visual
+}
+
+var errShort = errors.New("x11: the server's greeting is cut short")
+
+// parseSetup reads the body of a successful connection setup, from its first byte.
+func parseSetup(b []byte) (setup, error) {
+	if len(b) < 40 {
+		return setup{}, errShort
+	}
+	s := setup{release: le.Uint32(b[8:]), idBase: le.Uint32(b[12:]), idMask: le.Uint32(b[16:]), lsbFirst: b[30] == 0}
+	vendor, screens, formats := int(le.Uint16(b[24:])), int(b[28]), int(b[29])
+	b = b[40:]
+	if len(b) < pad4(vendor)+8*formats {
+		return setup{}, errShort
+	}
+	s.vendor = string(b[:vendor])
+	b = b[pad4(vendor):]
+	for range formats {
+		s.formats = append(s.formats, format{depth: b[0], bitsPerPixel: b[1], scanlinePad: b[2]})
+		b = b[8:]
+	}
+	for range screens {
+		if len(b) < 40 {
+			return setup{}, errShort
+		}
+		sc := screen{
+			root: le.Uint32(b), width: int(le.Uint16(b[20:])), height: int(le.Uint16(b[22:])), depth: b[38],
+		}
+		visual, depths := le.Uint32(b[32:]), int(b[39])
+		b = b[40:]
+		for range depths {
+			if len(b) < 8 {
+				return setup{}, errShort
+			}
+			n := int(le.Uint16(b[2:]))
+			b = b[8:]
+			if len(b) < 24*n {
+				return setup{}, errShort
+			}
+			for range n {
+				if le.Uint32(b) == visual {
+					sc.red, sc.green, sc.blue = le.Uint32(b[8:]), le.Uint32(b[12:]), le.Uint32(b[16:])
+				}
+				b = b[24:]
+			}
+		}
+		s.screens = append(s.screens, sc)
+	}
+	return s, nil
+}
+
+// bgrx checks that the server's pictures are what a capture.Frame holds.
+func (s setup) bgrx(sc screen) error {
+	for _, f := range s.formats {
+		if f.depth != sc.depth {
+			continue
+		}
+		if s.lsbFirst && f.bitsPerPixel == 32 && f.scanlinePad == 32 && (sc.depth == 24 || sc.depth == 32) &&
+			sc.red == 0xff0000 && sc.green == 0xff00 && sc.blue == 0xff {
+			return nil
+		}
+		order := "big"
+		if s.lsbFirst {
+			order = "little"
+		}
+		return fmt.Errorf("%w: the display has depth %d with %d bits a pixel, masks %#x %#x %#x, %s-endian: only depth 24 or 32 "+
+			"with 32 bits a pixel, masks 0xff0000 0xff00 0xff, little-endian is understood",
+			capture.ErrUnsupported, sc.depth, f.bitsPerPixel, sc.red, sc.green, sc.blue, order)
+	}
+	return fmt.Errorf("%w: the server names no picture format for depth %d", capture.ErrUnsupported, sc.depth)
+}
+
+// maxSetup bounds what a server may say; the length field would allow 256 KiB, servers send about 2.
+const maxSetup = 1 << 18
+
+// greet opens the X protocol on nc.
+func greet(nc net.Conn, cookie string) (setup, error) {
+	name := ""
+	if cookie != "" {
+		name = cookieName
+	}
+	b := []byte{'l', 0, 11, 0, 0, 0}
+	b = le.AppendUint16(b, uint16(len(name)))
+	b = le.AppendUint16(b, uint16(len(cookie)))
+	b = append(b, 0, 0)
+	b = appendPadded(b, name)
+	b = appendPadded(b, cookie)
+	if _, err := nc.Write(b); err != nil {
+		return setup{}, err
+	}
+	head := make([]byte, 8)
+	if _, err := io.ReadFull(nc, head); err != nil {
+		return setup{}, err
+	}
+	n := 4 * int(le.Uint16(head[6:]))
+	if n > maxSetup {
+		return setup{}, errors.New("this is no X server")
+	}
+	body := make([]byte, 8+n)
+	copy(body, head)
+	if _, err := io.ReadFull(nc, body[8:]); err != nil {
+		return setup{}, err
+	}
+	switch {
+	case head[0] == 1 && le.Uint16(head[2:]) == 11:
+		return parseSetup(body)
+	case head[0] == 0: // refused
+		return setup{}, refusedError(strings.TrimSpace(string(body[8 : 8+min(n, int(head[1]))])))
+	case head[0] == 2: // wants more authentication
+		return setup{}, refusedError(strings.TrimSpace(strings.TrimRight(string(body[8:]), "\x00")))
+	}
+	return setup{}, errors.New("this is no X11 server")
+}
+
+// refusedError is the server's reason for not letting us in.
+type refusedError string
+
+func (e refusedError) Error() string { return "the server refuses: " + string(e) }
+
+// openTimeout bounds all that opening a display does. Servers answer in milliseconds unless a client has grabbed them.
+const openTimeout = 5 * time.Second
+
+// connect opens the display and checks that its pictures can be read.
+func connect(ctx context.Context, display, authority string) (*conn, screen, error) {
+	if err := checkSystem(); err != nil {
+		return nil, screen{}, err
+	}
+	d, err := parseDisplay(display)
+	if err != nil {
+		return nil, screen{}, err
+	}
+	nc, err := d.dial(ctx)
+	if err != nil {
+		return nil, screen{}, err
+	}
+	// The greeting has no reader to wake: an ending ctx closes the socket under it.
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	key, keyErr := readCookie(authority, d, nc.RemoteAddr())
+	set, err := greet(nc, key)
+	if !stop() {
+		err = ctx.Err()
+	}
+	if err == nil && d.screen >= len(set.screens) {
+		err = fmt.Errorf("it has no screen %d, but %d", d.screen, len(set.screens))
+	}
+	if err == nil {
+		err = set.bgrx(set.screens[d.screen])
+	}
+	if err == nil {
+		return newConn(nc, d, set), set.screens[d.screen], nil
+	}
+	nc.Close()
+	var refused refusedError
+	switch {
+	case errors.As(err, &refused) && keyErr != nil:
+		return nil, screen{}, fmt.Errorf("x11: open display %s: %w (%w): give the display's authority file, "+
+			"or run as its user after xhost +SI:localuser:NAME", display, err, keyErr)
+	case errors.As(err, &refused):
+		return nil, screen{}, fmt.Errorf("x11: open display %s: %w (with the cookie from %s): give the authority file that "+
+			"the server was started with", display, err, authority)
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, screen{}, fmt.Errorf("x11: open display %s: the server at %s does not answer: %w", display, d.address, err)
+	}
+	return nil, screen{}, fmt.Errorf("x11: open display %s: %w", display, err)
+}
+
+func pad4(n int) int { return (n + 3) &^ 3 }
+
+func appendPadded(b []byte, s string) []byte {
+	b = append(b, s...)
+	for range pad4(len(s)) - len(s) {
+		b = append(b, 0)
+	}
+	return b
+}

@@ -1,0 +1,85 @@
+package x11
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func checkSystem() error { return nil }
+
+// newSegment makes shared memory and has the server attach it. It is marked for removal as soon as both have it, so that
+// it goes with the last of them however they end.
+func newSegment(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
+	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, size, unix.IPC_CREAT|0o600)
+	if err != nil {
+		return nil, fmt.Errorf("make %d bytes of shared memory: %w", size, err)
+	}
+	defer func() { _, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) }() // there is nobody to tell
+	mem, err := unix.SysvShmAttach(id, 0, 0)
+	if err != nil {
+		return nil, fmt.Errorf("attach shared memory: %w", err)
+	}
+	s := &segment{mem: mem, id: id, xid: c.id()}
+	if err := s.share(ctx, c, ext); err != nil {
+		s.detach()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *segment) share(ctx context.Context, c *conn, ext extension) error {
+	var desc unix.SysvShmDesc
+	if _, err := unix.SysvShmCtl(s.id, unix.IPC_STAT, &desc); err != nil {
+		return fmt.Errorf("inspect shared memory: %w", err)
+	}
+	// A server that runs as its user cannot attach what belongs to root, so root hands the segment over.
+	if uid, ok := peerUser(c.nc); ok && os.Geteuid() == 0 && uid != desc.Perm.Uid {
+		desc.Perm.Uid = uid
+		if _, err := unix.SysvShmCtl(s.id, unix.IPC_SET, &desc); err != nil {
+			return fmt.Errorf("hand shared memory to user %d: %w", uid, err)
+		}
+	}
+	if err := c.check(ctx, c.send(ext.major, shmAttach, s.xid, uint32(s.id), 0)); err != nil {
+		return fmt.Errorf("have the server attach shared memory: %w", err)
+	}
+	// In another IPC namespace the id may name another segment, which the server then has attached in place of ours.
+	if _, err := unix.SysvShmCtl(s.id, unix.IPC_STAT, &desc); err != nil {
+		return fmt.Errorf("inspect shared memory: %w", err)
+	}
+	if desc.Nattch < 2 {
+		c.send(ext.major, shmDetach, s.xid)
+		return errors.New("the server is in another IPC namespace")
+	}
+	return nil
+}
+
+// detach gives the process's mapping up. The server's goes with a request or the connection.
+func (s *segment) detach() {
+	// It fails only for memory that is no attached segment.
+	_ = unix.SysvShmDetach(s.mem)
+	s.mem = nil
+}
+
+// peerUser returns the user that the server at a local socket's other end runs as.
+func peerUser(nc net.Conn) (uint32, bool) {
+	u, ok := nc.(*net.UnixConn)
+	if !ok {
+		return 0, false
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var cred *unix.Ucred
+	if cerr := raw.Control(func(fd uintptr) {
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); cerr != nil || err != nil {
+		return 0, false
+	}
+	return cred.Uid, true
+}

@@ -1,0 +1,441 @@
+package x11
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"wavryhost/capture"
+)
+
+// Source captures one screen of an X server.
+//
+// Between the moment the server says what changed and the moment it copies pixels, more may change: such pixels may be
+// in the frame already, and are damage of the next one, which then follows without waiting.
+type Source struct {
+	cfg    Config
+	log    *slog.Logger
+	screen screen
+	conn   *conn
+	ext    extensions
+
+	next sync.Mutex // held by Next, and by Close to wait for it
+
+	// These belong to whoever holds next.
+	damage, region uint32 // resources; 0 without the DAMAGE extension
+	dirty          bool   // the server has told of damage
+	resized        bool   // the server has told of another size, or its answers look like it
+	plainMemory    bool   // shared memory did not work
+	cursor         cursor
+	buffers        *buffers
+	lost           error
+	seq            uint64
+	changes, needs []image.Rectangle
+	plan           []read
+	pending        []uint16 // sequence numbers of the reads asked for
+
+	mu      sync.Mutex // guards the following and buffers' held slots
+	refresh bool
+	closed  bool
+	frames  int // handed out and not released
+}
+
+// New opens a display. It fails within five seconds when the server does not answer.
+func New(cfg Config, log *slog.Logger) (*Source, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	c, sc, err := connect(ctx, cfg.Display, cfg.Authority)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{cfg: cfg, log: log.With("display", cfg.Display), screen: sc, conn: c, refresh: true}
+	defer context.AfterFunc(ctx, c.wake)()
+	if err := s.open(ctx); err != nil {
+		c.close()
+		if s.buffers != nil {
+			s.retire()
+		}
+		if ctx.Err() != nil {
+			err = fmt.Errorf("the server does not answer: %w", err)
+		}
+		return nil, fmt.Errorf("x11: open display %s: %w", cfg.Display, err)
+	}
+	return s, nil
+}
+
+func (s *Source) open(ctx context.Context) error {
+	c := s.conn
+	var err error
+	if s.ext, err = c.extensions(ctx); err != nil {
+		return err
+	}
+	c.onEvent = s.event
+	// The root window's configuration tells of a new size too, whether or not there is RANDR.
+	c.send(opChangeWindowAttributes, 0, s.screen.root, attributeEventMask, maskStructureNotify)
+	if s.ext.randr.present() {
+		c.send(s.ext.randr.major, randrSelectInput, s.screen.root, pair(1, 0))
+	}
+	if s.ext.damage.present() && s.ext.fixes.present() {
+		s.damage, s.region = c.id(), c.id()
+		c.send(s.ext.fixes.major, fixesCreateRegion, s.region)
+		if err := c.check(ctx, c.send(s.ext.damage.major, damageCreate, s.damage, s.screen.root, damageNonEmpty)); err != nil {
+			return fmt.Errorf("watch for damage: %w", err)
+		}
+	} else {
+		s.log.Warn("capture is degraded: without DAMAGE and XFIXES the display is polled whole",
+			"damage", s.ext.damage.present(), "xfixes", s.ext.fixes.present())
+	}
+	s.cursor = cursor{enabled: !s.cfg.NoCursor && s.ext.fixes.present(), interval: s.cfg.PointerInterval, stale: true}
+	if s.cursor.enabled {
+		c.send(s.ext.fixes.major, fixesSelectCursorInput, s.screen.root, 1)
+	} else if !s.cfg.NoCursor {
+		s.log.Warn("capture is degraded: without XFIXES the picture has no cursor")
+	}
+	return s.reshape(ctx)
+}
+
+// Next implements capture.Source.
+func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
+	s.next.Lock()
+	defer s.next.Unlock()
+	if ctx.Done() != nil {
+		defer context.AfterFunc(ctx, s.conn.wake)()
+	}
+	f, err := s.await(ctx)
+	var loss lossError
+	switch {
+	case err == nil:
+		return f, nil
+	case s.isClosed():
+		return nil, capture.ErrClosed
+	case errors.As(err, &loss):
+		s.lost = fmt.Errorf("%w: X server of display %s: %w", capture.ErrLost, s.cfg.Display, loss.err)
+		s.conn.close()
+		return nil, s.lost
+	}
+	return nil, err
+}
+
+// await waits until there are both a change and room, and captures.
+func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
+	for {
+		switch {
+		case s.isClosed():
+			return nil, capture.ErrClosed
+		case s.lost != nil:
+			return nil, s.lost
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
+		room, refresh := s.state()
+		if room && (refresh || s.dirty || s.resized || s.damage == 0 || s.cursor.enabled && s.cursorChanged()) {
+			f, err := s.capture(ctx)
+			if f != nil || err != nil {
+				return f, err
+			}
+			continue
+		}
+		var deadline time.Time
+		if room && s.cursor.enabled {
+			deadline = s.cursor.due()
+		}
+		err := s.conn.wait(deadline)
+		switch {
+		case errors.Is(err, errTimeout):
+			err = s.look(ctx)
+		case errors.Is(err, errWoken):
+			err = nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// state reports whether another frame may be handed out and whether a whole one is wanted.
+func (s *Source) state() (room, refresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.frames < maxFrames, s.refresh
+}
+
+func (s *Source) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+func (s *Source) cursorChanged() bool { return s.cursor.stale || s.cursor.changed(s.buffers.bounds()) }
+
+// event notes what the server tells. It must not send or await anything: it runs while something is awaited.
+func (s *Source) event(b []byte) {
+	switch kind := b[0] & 0x7f; {
+	case kind == kindGeneric:
+		if s.ext.input.present() && b[1] == s.ext.input.major && le.Uint16(b[8:]) == xiRawMotion {
+			s.cursor.moved, s.cursor.looked = time.Now(), time.Time{}
+		}
+	case kind == eventConfigureNotify:
+		s.resized = s.resized || le.Uint32(b[8:]) == s.screen.root
+	case s.ext.randr.present() && kind == s.ext.randr.firstEvent:
+		s.resized = true
+	case s.damage != 0 && kind == s.ext.damage.firstEvent:
+		s.dirty = true
+	case s.cursor.enabled && kind == s.ext.fixes.firstEvent+1:
+		s.cursor.stale = true
+	}
+}
+
+// maxAttempts is how often a capture is tried while the display shrinks under it.
+const maxAttempts = 5
+
+// capture returns a frame, or nil when there is nothing new to see after all.
+func (s *Source) capture(ctx context.Context) (*capture.Frame, error) {
+	start := time.Now()
+	for attempt := 1; ; attempt++ {
+		if s.resized {
+			if err := s.reshape(ctx); err != nil {
+				return nil, s.giveUp(err)
+			}
+		}
+		f, err := s.grab(ctx, start)
+		switch _, refused := errors.AsType[requestError](err); {
+		case err == nil:
+			return f, nil
+		case !refused:
+			return nil, s.giveUp(err)
+		case attempt == maxAttempts:
+			return nil, s.giveUp(fmt.Errorf("x11: read display %s: %w", s.cfg.Display, err))
+		}
+		// The display has most likely shrunk since its size was asked for.
+		_ = s.giveUp(err)
+	}
+}
+
+// giveUp notes that what the server has told of changes, of the cursor and of the size is lost with a capture that did
+// not finish.
+func (s *Source) giveUp(err error) error {
+	s.resized, s.cursor.stale = true, true
+	s.Refresh()
+	return err
+}
+
+func (s *Source) grab(ctx context.Context, start time.Time) (*capture.Frame, error) {
+	whole := s.damage == 0
+	s.mu.Lock()
+	whole, s.refresh = whole || s.refresh, false
+	s.mu.Unlock()
+
+	bounds := s.buffers.bounds()
+	if err := s.ask(ctx, whole, bounds); err != nil {
+		return nil, err
+	}
+	moved := s.cursor.enabled && s.cursor.changed(bounds)
+	if len(s.changes) == 0 && !moved {
+		return nil, nil
+	}
+	damage := slices.Clone(s.changes)
+	if moved {
+		damage = capture.MergeDamage(damage, []image.Rectangle{s.cursor.shown.Intersect(bounds), s.cursor.rectangle(bounds)})
+	}
+
+	s.mu.Lock()
+	slot := s.buffers.pick()
+	s.mu.Unlock()
+	s.needs = capture.MergeDamage(append(s.needs[:0], slot.stale...), s.changes)
+	s.plan = s.buffers.readPlan(s.plan[:0], s.needs)
+	at := time.Now()
+	if err := s.read(ctx, slot); err != nil {
+		return nil, err
+	}
+	s.buffers.changed(slot, s.changes)
+	slot.stale = slot.stale[:0]
+	if s.cursor.enabled {
+		s.cursor.shown, s.cursor.reshaped = s.cursor.draw(slot.pix, s.buffers.stride, bounds), false
+		if !s.cursor.shown.Empty() {
+			slot.stale = append(slot.stale, s.cursor.shown)
+		}
+	}
+	return s.frame(slot, damage, at, start), nil
+}
+
+// ask finds out what changed, in s.changes, and where the cursor is: one round trip.
+func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) error {
+	c := s.conn
+	s.changes = s.changes[:0]
+	if whole {
+		s.changes = append(s.changes, bounds)
+	}
+	var region, shape, pointer uint16
+	if s.damage != 0 && (s.dirty || whole) {
+		// What is damaged after this is told anew.
+		s.dirty = false
+		c.send(s.ext.damage.major, damageSubtract, s.damage, 0, s.region)
+		if !whole {
+			region = c.send(s.ext.fixes.major, fixesFetchRegion, s.region)
+		}
+	}
+	fetchShape := s.cursor.enabled && s.cursor.stale
+	if fetchShape {
+		s.cursor.stale = false
+		shape = c.send(s.ext.fixes.major, fixesGetCursorImage)
+	}
+	if s.cursor.enabled {
+		pointer = c.send(opQueryPointer, 0, s.screen.root)
+	}
+	if s.damage != 0 && !whole && region != 0 {
+		b, err := c.await(ctx, region)
+		if err != nil {
+			return err
+		}
+		s.changes = parseRegion(s.changes, b, bounds)
+	}
+	if fetchShape {
+		if err := s.awaitShape(ctx, shape); err != nil {
+			return err
+		}
+	}
+	if s.cursor.enabled {
+		b, err := c.await(ctx, pointer)
+		if err != nil {
+			return err
+		}
+		at, ok := parsePointer(b)
+		s.cursor.place(at, ok, time.Now())
+	}
+	return nil
+}
+
+// frame hands a filled slot out.
+func (s *Source) frame(slot *slot, damage []image.Rectangle, at, start time.Time) *capture.Frame {
+	s.mu.Lock()
+	slot.held = true
+	s.buffers.held++
+	s.frames++
+	s.mu.Unlock()
+	s.seq++
+	f := capture.NewFrame(slot.release)
+	f.Pix, f.Stride = slot.pix, s.buffers.stride
+	f.Width, f.Height = s.buffers.width, s.buffers.height
+	f.Damage, f.Time, f.Seq, f.Took = damage, at, s.seq, time.Since(start)
+	return f
+}
+
+// release takes a slot back.
+func (s *Source) release(b *buffers, slot *slot) {
+	s.mu.Lock()
+	slot.held = false
+	b.held--
+	s.frames--
+	waiting := s.frames == maxFrames-1
+	free := b.retired && b.held == 0
+	s.mu.Unlock()
+	if free {
+		b.free()
+	}
+	if waiting {
+		s.conn.wake()
+	}
+}
+
+// reshape gives the source buffers of the display's size, if they are not.
+func (s *Source) reshape(ctx context.Context) error {
+	s.resized = false
+	width, height, err := s.conn.geometry(ctx, s.screen.root)
+	if err != nil {
+		return err
+	}
+	if s.buffers != nil {
+		if s.buffers.width == width && s.buffers.height == height {
+			return nil
+		}
+		s.log.Info("display resized", "width", width, "height", height)
+		s.retire()
+		s.buffers = nil
+	}
+	s.buffers, err = s.newBuffers(ctx, width, height)
+	if err != nil {
+		return err
+	}
+	s.Refresh()
+	return nil
+}
+
+func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, error) {
+	_, _, size := layout(width, height)
+	if width <= 0 || height <= 0 || size > maxSize {
+		return nil, fmt.Errorf("x11: a display of %dx%d cannot be captured", width, height)
+	}
+	if !s.plainMemory {
+		seg, err := s.shared(ctx, size)
+		if err == nil {
+			b := newBuffers(width, height, seg.mem, s.release)
+			b.shm = seg
+			return b, nil
+		}
+		var loss lossError
+		if errors.As(err, &loss) || ctx.Err() != nil {
+			return nil, err
+		}
+		s.plainMemory = true
+		s.log.Warn("capture is degraded: pictures come through the connection, at about ten times the CPU", "err", err)
+	}
+	return newBuffers(width, height, make([]byte, size), s.release), nil
+}
+
+func (s *Source) shared(ctx context.Context, size int) (*segment, error) {
+	switch {
+	case !s.conn.name.local():
+		return nil, errors.New("the server may be on another machine")
+	case !s.ext.shm.present():
+		return nil, errors.New("the server has no MIT-SHM extension")
+	}
+	return newSegment(ctx, s.conn, s.ext.shm, size)
+}
+
+// retire gives the buffers up, once their frames are released.
+func (s *Source) retire() {
+	b := s.buffers
+	if b.shm != nil {
+		// The server detaches when it has done what it was asked before; on a dead connection it has already.
+		s.conn.send(s.ext.shm.major, shmDetach, b.shm.xid)
+	}
+	s.mu.Lock()
+	b.retired = true
+	free := b.held == 0
+	s.mu.Unlock()
+	if free {
+		b.free()
+	}
+}
+
+// Refresh implements capture.Source.
+func (s *Source) Refresh() {
+	s.mu.Lock()
+	s.refresh = true
+	s.mu.Unlock()
+	s.conn.wake()
+}
+
+// Close implements capture.Source.
+func (s *Source) Close() error {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	s.conn.close()
+	s.next.Lock()
+	defer s.next.Unlock()
+	if !again && s.buffers != nil {
+		s.retire()
+	}
+	return nil
+}

@@ -1,0 +1,514 @@
+//go:build integration && linux
+
+package x11
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"wavryhost/capture"
+	"wavryhost/capture/capturetest"
+)
+
+func TestContract(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg   Config
+		args  []string
+		polls bool
+	}{
+		"shared memory":   {},
+		"without cursor":  {cfg: Config{NoCursor: true}},
+		"without MIT-SHM": {args: []string{"-extension", "MIT-SHM"}},
+		"without DAMAGE":  {args: []string{"-extension", "DAMAGE"}, polls: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := xvfb(t, "320x240x24", tt.args...)
+			p := paint(t, srv.display)
+			cfg := tt.cfg
+			cfg.Display = srv.display
+			n := 0
+			capturetest.Run(t, func(t *testing.T) capture.Source {
+				t.Helper()
+				s, err := New(cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			}, capturetest.Options{
+				PollsOnly: tt.polls,
+				Change: func(*testing.T) {
+					n++
+					p.fill(uint32(n)*0x10305, 20*(n%10), 10, 33, 17+n%50)
+					p.sync()
+				},
+			})
+		})
+	}
+}
+
+// A slot of three may be any number of frames behind; whatever was drawn between, each frame that nothing is drawn
+// after equals the server's picture.
+func TestFramesEqualTheServersPicture(t *testing.T) {
+	for name, args := range map[string][]string{"shared memory": nil, "without MIT-SHM": {"-extension", "MIT-SHM"}} {
+		t.Run(name, func(t *testing.T) {
+			const width, height = 640, 480
+			srv := xvfb(t, "640x480x24", args...)
+			p := paint(t, srv.display)
+			s := open(t, Config{Display: srv.display, NoCursor: true})
+			var held []*capture.Frame
+			// What a consumer has that takes over damaged rectangles only.
+			copied := make([]byte, width*height*4)
+			take := func(f *capture.Frame) {
+				for _, r := range f.Damage {
+					for y := r.Min.Y; y < r.Max.Y; y++ {
+						at := y*f.Stride + r.Min.X*4
+						copy(copied[at:at+r.Dx()*4], f.Pix[at:])
+					}
+				}
+			}
+			first := frame(t, s)
+			take(first)
+			first.Release()
+			for round := range 300 {
+				for range 1 + p.random(40) {
+					p.fill(uint32(p.random(1<<24)), p.random(width), p.random(height), 1+p.random(200), 1+p.random(60))
+				}
+				p.sync()
+				f := frame(t, s)
+				take(f)
+				if want := p.image(width, height); !sameColours(f.Pix, want) || !sameColours(copied, want) {
+					t.Fatalf("round %d: the frame differs from the server's picture; damage %v", round, f.Damage)
+				}
+				held = append(held, f)
+				// Hold none to two frames beside the one to come, and release them in any order.
+				for len(held) > p.random(3) {
+					i := p.random(len(held))
+					held[i].Release()
+					held = append(held[:i], held[i+1:]...)
+				}
+			}
+			for _, f := range held {
+				f.Release()
+			}
+		})
+	}
+}
+
+// Xvfb without XFIXES aborts when a client leaves that has used it, so this one runs once and says nothing of leaving.
+func TestWithoutXFixesItPolls(t *testing.T) {
+	srv := xvfb(t, "320x240x24", "-extension", "XFIXES")
+	c := &counter{}
+	s, err := New(Config{Display: srv.display}, slog.New(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for range 3 {
+		f := frame(t, s)
+		if len(f.Damage) != 1 || f.Damage[0] != f.Bounds() {
+			t.Errorf("got damage %v; want all", f.Damage)
+		}
+		f.Release()
+	}
+	if n := c.warnings.Load(); n != 2 {
+		t.Errorf("got %d warnings; want one of the polling and one of the cursor", n)
+	}
+}
+
+func TestDegradedTransportIsLoggedOnce(t *testing.T) {
+	srv := xvfb(t, "320x240x24", "-extension", "MIT-SHM")
+	c := &counter{}
+	s, err := New(Config{Display: srv.display}, slog.New(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	for range 3 {
+		s.Refresh()
+		frame(t, s).Release()
+	}
+	if n := c.warnings.Load(); n != 1 {
+		t.Errorf("got %d warnings; want 1", n)
+	}
+}
+
+// The cursor is where the pointer is, and nowhere else: where it was, the server's picture shows again.
+func TestCursorLeavesNoTrail(t *testing.T) {
+	const width, height = 400, 300
+	srv := xvfb(t, "400x300x24")
+	p := paint(t, srv.display)
+	for range 60 {
+		p.fill(uint32(p.random(1<<24)), p.random(width), p.random(height), 40, 30)
+	}
+	p.warp(10, 10)
+	s := open(t, Config{Display: srv.display})
+	p.sync()
+	var held []*capture.Frame
+	previous := append([]byte(nil), p.image(width, height)...)
+	f := frame(t, s)
+	copy(previous, f.Pix)
+	f.Release()
+	for round := range 60 {
+		x, y := p.random(width), p.random(height)
+		p.warp(x, y)
+		if round%3 == 0 {
+			p.fill(uint32(p.random(1<<24)), x-20, y-20, 25, 25)
+			p.sync()
+		}
+		f := settle(t, s, frame(t, s))
+		want := p.image(width, height)
+		if len(s.cursor.pix) == 0 {
+			t.Fatal("the server shows no cursor")
+		}
+		at := image.Rectangle{Min: image.Pt(x, y).Sub(s.cursor.hot)}
+		at.Max = at.Min.Add(image.Pt(s.cursor.width, s.cursor.height))
+		drawn := 0
+		for i := 0; i < len(want); i += 4 {
+			if bytes.Equal(want[i:i+3], f.Pix[i:i+3]) {
+				continue
+			}
+			if pt := image.Pt(i/4%width, i/4/width); !pt.In(at) {
+				t.Fatalf("round %d: pixel %v differs from the server's picture, and the cursor is at %v", round, pt, at)
+			}
+			drawn++
+		}
+		if drawn == 0 && at.Inset(4).In(f.Bounds()) {
+			t.Errorf("round %d: the cursor is not drawn at %v", round, at)
+		}
+		held = append(held, f)
+		if len(held) > round%3 {
+			held[0].Release()
+			held = held[1:]
+		}
+	}
+	for _, f := range held {
+		f.Release()
+	}
+}
+
+func TestPointerMotionAloneBringsSmallFrames(t *testing.T) {
+	srv := xvfb(t, "640x480x24")
+	p := paint(t, srv.display)
+	p.warp(50, 50)
+	s := open(t, Config{Display: srv.display})
+	settle(t, s, frame(t, s)).Release()
+	p.warp(200, 100)
+	f := frame(t, s)
+	defer f.Release()
+	if area(f.Damage) == 0 || area(f.Damage) > 2*64*64 {
+		t.Errorf("got damage %v; want the cursor's old and new place", f.Damage)
+	}
+}
+
+func TestStillScreenBringsNoFrames(t *testing.T) {
+	srv := xvfb(t, "640x480x24")
+	paint(t, srv.display)
+	s := open(t, Config{Display: srv.display})
+	settle(t, s, frame(t, s)).Release()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if _, err := s.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v; want no frame from a still screen", err)
+	}
+	if !s.cursor.watching {
+		t.Error("the pointer is still and not watched for")
+	}
+}
+
+// The rest of the pixel tests draw rectangles; here real programs draw.
+func TestProgramsDrawing(t *testing.T) {
+	srv := xvfb(t, "640x480x24")
+	p := paint(t, srv.display)
+	s := open(t, Config{Display: srv.display, NoCursor: true})
+	f := frame(t, s)
+	xterm := exec.CommandContext(t.Context(), "xterm", "-display", srv.display, "-geometry", "80x24+0+0", "-e",
+		"sh", "-c", "seq 1 20000; tput civis; exec cat")
+	xterm.Env = append(os.Environ(), "XAUTHORITY=/dev/null")
+	if err := xterm.Start(); err != nil {
+		t.Fatalf("needs xterm: apt install xterm: %v", err)
+	}
+	defer func() { _ = xterm.Process.Kill(); _ = xterm.Wait() }()
+	frames := 0
+	deadline := time.Now().Add(patience)
+	// The last line that seq prints is at the bottom when output has ended and nothing changes for a second.
+	for quiet := false; !quiet; {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		g, err := s.Next(ctx)
+		cancel()
+		switch {
+		case err == nil:
+			f.Release()
+			f = g
+			frames++
+		case errors.Is(err, context.DeadlineExceeded):
+			quiet = frames > 20
+		default:
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("xterm has drawn %d frames and does not come to rest", frames)
+		}
+	}
+	defer f.Release()
+	if !sameColours(f.Pix, p.image(640, 480)) {
+		t.Error("the frame differs from the server's picture")
+	}
+}
+
+func TestResize(t *testing.T) {
+	srv := xvfb(t, "1280x960x24")
+	p := paint(t, srv.display)
+	s := open(t, Config{Display: srv.display, NoCursor: true})
+	old := settle(t, s, frame(t, s))
+	pix := append([]byte(nil), old.Pix...)
+	for _, size := range []string{"800x600", "640x480", "1280x960"} {
+		var width, height int
+		if _, err := fmt.Sscanf(size, "%dx%d", &width, &height); err != nil {
+			t.Fatal(err)
+		}
+		mode := "test-" + size
+		xrandr(t, srv, "--newmode", mode, "31.5", fmt.Sprint(width), fmt.Sprint(width+16), fmt.Sprint(width+32),
+			fmt.Sprint(width+64), fmt.Sprint(height), fmt.Sprint(height+3), fmt.Sprint(height+6), fmt.Sprint(height+9))
+		xrandr(t, srv, "--addmode", "screen", mode)
+		xrandr(t, srv, "--output", "screen", "--mode", mode)
+		f := frame(t, s)
+		if f.Width != width || f.Height != height {
+			t.Fatalf("got a %dx%d frame; want %s", f.Width, f.Height, size)
+		}
+		if len(f.Damage) != 1 || f.Damage[0] != f.Bounds() {
+			t.Errorf("got damage %v; want all", f.Damage)
+		}
+		f = settle(t, s, f)
+		p.fill(uint32(p.random(1<<24)), 5, 6, 70, 80)
+		p.sync()
+		f.Release()
+		f = frame(t, s)
+		if !sameColours(f.Pix, p.image(width, height)) {
+			t.Errorf("%s: the frame differs from the server's picture", size)
+		}
+		f.Release()
+	}
+	if !bytes.Equal(pix, old.Pix) {
+		t.Error("a frame held across the resizes changed")
+	}
+	old.Release()
+	if n := segments(t); n != 1 {
+		t.Errorf("the process has %d shared memory segments attached; want 1", n)
+	}
+}
+
+func xrandr(t *testing.T, srv *server, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "xrandr", append([]string{"-display", srv.display}, args...)...)
+	cmd.Env = append(os.Environ(), "XAUTHORITY=/dev/null")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("xrandr %q: %v: %s", args, err, b)
+	}
+}
+
+func TestServerDies(t *testing.T) {
+	for _, blocked := range []bool{true, false} {
+		srv := xvfb(t, "320x240x24")
+		s := open(t, Config{Display: srv.display, NoCursor: true})
+		f := frame(t, s)
+		done := make(chan error, 1)
+		if !blocked {
+			srv.kill()
+		}
+		go func() {
+			_, err := s.Next(context.Background())
+			done <- err
+		}()
+		srv.kill()
+		select {
+		case err := <-done:
+			if !errors.Is(err, capture.ErrLost) || !strings.Contains(err.Error(), srv.display) {
+				t.Errorf("got %v; want ErrLost of display %s", err, srv.display)
+			}
+		case <-time.After(patience):
+			t.Fatal("Next did not return after the server's death")
+		}
+		f.Pix[0]++ // the frame's memory is still there
+		f.Release()
+		if _, err := s.Next(t.Context()); !errors.Is(err, capture.ErrLost) {
+			t.Errorf("got %v; want ErrLost again", err)
+		}
+		_ = s.Close()
+		if _, err := s.Next(t.Context()); !errors.Is(err, capture.ErrClosed) {
+			t.Errorf("got %v; want ErrClosed", err)
+		}
+		if n := segments(t); n != 0 {
+			t.Errorf("the process has %d shared memory segments attached; want none", n)
+		}
+	}
+}
+
+func TestAuthority(t *testing.T) {
+	const key = "0123456789abcdef"
+	dir := t.TempDir()
+	write := func(name, key string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, authority(familyWild, "", "", key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	right, wrong := write("right", key), write("wrong", "fedcba9876543210")
+	srv := xvfb(t, "320x240x24", "-auth", right)
+	if _, err := Probe(t.Context(), srv.display, right); err != nil {
+		t.Errorf("with the right cookie: %v", err)
+	}
+	for path, want := range map[string]string{
+		wrong:                         "with the cookie from " + wrong,
+		"":                            "no authority file was given",
+		filepath.Join(dir, "missing"): "missing",
+	} {
+		_, err := Probe(t.Context(), srv.display, path)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), srv.display) {
+			t.Errorf("authority %q: got %v; want it to name the display and say %q", path, err, want)
+		}
+		if _, err := New(Config{Display: srv.display, Authority: path}, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("authority %q: New opens what Probe may not", path)
+		}
+	}
+}
+
+func TestProbe(t *testing.T) {
+	srv := xvfb(t, "800x600x24")
+	got, err := Probe(t.Context(), srv.display, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Width != 800 || got.Height != 600 || got.Depth != 24 || got.Vendor == "" {
+		t.Errorf("got %+v; want 800x600, depth 24, a vendor", got)
+	}
+	if !got.SharedMemory || !got.Damage || !got.Cursor || !got.Resize {
+		t.Errorf("got %+v; want all of Xvfb's extensions", got)
+	}
+	if len(got.Extensions) < 10 || got.Extensions[0] > got.Extensions[1] {
+		t.Errorf("got extensions %q; want a sorted list", got.Extensions)
+	}
+	srv = xvfb(t, "320x240x16")
+	if _, err := Probe(t.Context(), srv.display, ""); !errors.Is(err, capture.ErrUnsupported) ||
+		!strings.Contains(err.Error(), "depth 16") {
+		t.Errorf("got %v; want ErrUnsupported for depth 16", err)
+	}
+	if _, err := Probe(t.Context(), srv.display+".7", ""); err == nil || !strings.Contains(err.Error(), "no screen 7") {
+		t.Errorf("got %v; want an error about screen 7", err)
+	}
+}
+
+// Root can make shared memory that the server of another user attaches.
+func TestServerOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("runs as root")
+	}
+	srv := xvfbCommand(t, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+		"Xvfb", "-screen", "0", "320x240x24")
+	c := &counter{}
+	s, err := New(Config{Display: srv.display}, slog.New(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	frame(t, s).Release()
+	if c.warnings.Load() != 0 || s.buffers.shm == nil {
+		t.Error("the server could not attach the shared memory")
+	}
+}
+
+// segments counts the shared memory that the process has attached.
+func segments(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(b), "/SYSV")
+}
+
+func TestOpeningAndClosingLeaksNothing(t *testing.T) {
+	srv := xvfb(t, "320x240x24")
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	// Of this process: others on the machine make segments too. Field 5 is the creator's pid.
+	created := func() int {
+		b, err := os.ReadFile("/proc/sysvipc/shm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 4 && f[4] == fmt.Sprint(os.Getpid()) {
+				n++
+			}
+		}
+		return n
+	}
+	_ = open(t, Config{Display: srv.display}).Close()
+	before := descriptors()
+	for i := range 100 {
+		s, err := New(Config{Display: srv.display}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := frame(t, s)
+		if i%2 == 0 {
+			f.Release()
+			_ = s.Close()
+		} else {
+			_ = s.Close()
+			f.Release()
+		}
+	}
+	if n := descriptors(); n > before {
+		t.Errorf("got %d descriptors after %d", n, before)
+	}
+	if n := segments(t); n != 0 {
+		t.Errorf("the process has %d segments attached", n)
+	}
+	// The server lets go when it notices that the last client is gone: its answer to another says that it has.
+	if _, err := Probe(t.Context(), srv.display, ""); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); created() != 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d segments of this process are left", created())
+		}
+		if _, err := Probe(t.Context(), srv.display, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCapturingAllocatesNoPictures(t *testing.T) {
+	srv := xvfb(t, "640x480x24")
+	s := open(t, Config{Display: srv.display})
+	frame(t, s).Release()
+	// The frame and its damage; the pixels have their place.
+	if n := testing.AllocsPerRun(200, func() {
+		s.Refresh()
+		f, err := s.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Release()
+	}); n > 4 {
+		t.Errorf("got %v allocations a frame; want 4 at most", n)
+	}
+}
