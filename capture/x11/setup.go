@@ -104,9 +104,6 @@ func (s setup) bgrx(sc screen) error {
 	return fmt.Errorf("%w: the server names no picture format for depth %d", capture.ErrUnsupported, sc.depth)
 }
 
-// maxSetup bounds what a server may say; the length field would allow 256 KiB, servers send about 2.
-const maxSetup = 1 << 18
-
 // greet opens the X protocol on nc.
 func greet(nc net.Conn, cookie string) (setup, error) {
 	name := ""
@@ -126,24 +123,24 @@ func greet(nc net.Conn, cookie string) (setup, error) {
 	if _, err := io.ReadFull(nc, head); err != nil {
 		return setup{}, err
 	}
+	// Something else may listen there, and leave what it would take for a length unsent. In a demand for more
+	// authentication, kind 2, the version is unused.
 	n := 4 * int(le.Uint16(head[6:]))
-	if n > maxSetup {
-		return setup{}, errors.New("this is no X server")
+	if head[0] > 2 || (head[0] < 2 && le.Uint16(head[2:]) != 11) {
+		return setup{}, errors.New("what answers is no X11 server")
 	}
 	body := make([]byte, 8+n)
 	copy(body, head)
 	if _, err := io.ReadFull(nc, body[8:]); err != nil {
 		return setup{}, err
 	}
-	switch {
-	case head[0] == 1 && le.Uint16(head[2:]) == 11:
-		return parseSetup(body)
-	case head[0] == 0: // refused
+	switch head[0] {
+	case 0:
 		return setup{}, refusedError(strings.TrimSpace(string(body[8 : 8+min(n, int(head[1]))])))
-	case head[0] == 2: // wants more authentication
+	case 2:
 		return setup{}, refusedError(strings.TrimSpace(strings.TrimRight(string(body[8:]), "\x00")))
 	}
-	return setup{}, errors.New("this is no X11 server")
+	return parseSetup(body)
 }
 
 // refusedError is the server's reason for not letting us in.
