@@ -1,0 +1,313 @@
+package adapt
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// silenceAfter is how long a viewer with transport feedback may say nothing, the round trip not counted, while packets
+	// are on their way; receiver reports alone come once a second, and three may be lost.
+	silenceAfter         = 500 * time.Millisecond
+	silenceAfterRR       = 3500 * time.Millisecond
+	silenceStep          = 500 * time.Millisecond
+	stalledAfter         = 5 * time.Second
+	heardAgain           = 2     // reports until an outage counts as over
+	mediaShare           = 0.955 // 50 bytes of overhead on 1150 bytes of media
+	overshootFrom        = 1.05
+	overshootWindow      = time.Second
+	idleAfter            = time.Second // without a frame that is a picture of motion
+	pacingFactor         = 2.0         // a frame leaves in half its time, so that it arrives before the next
+	pacingDrain          = 1.3         // while a queue empties, bursts would only lengthen it
+	gateDelay            = 250 * time.Millisecond
+	gatePackets          = 3 * 1200
+	frameDelayP          = 150 * time.Millisecond
+	keyframeEvery        = 500 * time.Millisecond
+	overloadShare        = 0.8 // of the frame time spent in encoding
+	overloadFor          = time.Second
+	stepDownShare        = 0.6
+	stepDownFor          = 2 * time.Second
+	stepUpShare          = 1.3
+	stepUpFor            = 5 * time.Second
+	failedStep           = 5 * time.Second // a step up that is taken back within this doubles its dwell
+	maxStepUpFor         = time.Minute
+	bitsPerPixel         = 0.05 // what H.264 of a moving desktop needs to look like it
+	keyframeStep         = 0.12 // dead band of encoders that make a keyframe at each change
+	keyframeInterval     = 2 * time.Second
+	reopenStep           = 0.20 // and of those that have to be opened anew
+	reopenInterval       = 2 * time.Second
+	freeStep             = 0.01
+	emergency            = 0.7 // a target this far below what the encoder does waits for no interval
+	recoveryKeyframeWait = 100 * time.Millisecond
+)
+
+// frameRates are the steps of the ladder, below the rate that was asked for.
+var frameRates = [...]int{60, 30, 20, 15, 10, 5}
+
+// Loop is the Controller: the pieces above it put together.
+type Loop struct {
+	cfg     Config
+	path    path
+	law     law
+	quality quality
+
+	started   time.Time
+	stalled   bool
+	heard     uint64 // reports since the stall
+	heardFrom time.Time
+
+	fps                     int
+	stepDown, stepUp        since
+	overload                since
+	stepUpDwell             time.Duration
+	steppedUpAt, steppedAt  time.Time
+	overloaded              bool
+	encodeShare             float64 // EWMA of encode time over frame time
+	frames                  samples
+	overshoot               float64
+	lastMotion              time.Time
+	encoder                 int // the encoder's bitrate as asked for
+	encoderAt               time.Time
+	keyframePending         bool
+	keyframeAt, keyframeAsk time.Time
+	now                     time.Time
+}
+
+var _ Controller = (*Loop)(nil)
+
+// New returns the controller of one viewer.
+func New(cfg Config) (*Loop, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.WithDefaults()
+	return &Loop{
+		cfg: cfg, fps: cfg.FPS, overshoot: 1, stepUpDwell: stepUpFor,
+		law:     law{min: cfg.Min, max: cfg.Max, target: float64(cfg.Start), lastCause: ReasonStartup},
+		encoder: int(mediaShare * float64(cfg.Start)),
+	}, nil
+}
+
+// OnSent implements Controller.
+func (l *Loop) OnSent(p Packet) { l.path.onSent(p) }
+
+// OnFeedback implements Controller.
+func (l *Loop) OnFeedback(f Feedback) {
+	if !l.path.onFeedback(f) {
+		return
+	}
+	if l.law.preStall > 0 {
+		l.law.onHeardAgain()
+		l.keyframePending = l.keyframePending || l.stalled
+	}
+	if l.stalled {
+		if l.heard == 0 {
+			l.heardFrom = f.At
+		}
+		l.heard++
+		if l.heard >= heardAgain {
+			l.stalled = false
+		}
+	}
+	l.law.onFeedback(f.At, &l.path)
+}
+
+// OnSource implements Controller.
+func (l *Loop) OnSource(s Source) {
+	if s.Dirty > 0 {
+		l.lastMotion = s.At
+	}
+	if s.FrameBytes > 0 {
+		l.frames.add(s.At, sample{bytes: s.FrameBytes, packets: 1})
+	}
+	if s.EncodeTime > 0 {
+		share := s.EncodeTime.Seconds() * float64(l.fps)
+		l.encodeShare += (min(share, 10) - l.encodeShare) / 8
+	}
+	made := float64(l.frames.rate(s.At))
+	asked := float64(l.encoder)
+	if s.At.Sub(l.frames.first) < overshootWindow || asked <= 0 {
+		return
+	}
+	ratio := min(max(made/asked, 0.5), 4)
+	l.overshoot += (ratio*l.overshoot - l.overshoot) / 30 // about a second's frames
+	l.overshoot = min(max(l.overshoot, 1), 2)
+}
+
+// OnKeyframeRequest implements Controller.
+func (l *Loop) OnKeyframeRequest(now time.Time, _ KeyframeReason) {
+	if !l.keyframePending {
+		l.keyframeAsk = now
+	}
+	l.keyframePending = true
+}
+
+// OnApplied implements Controller.
+func (l *Loop) OnApplied(a Applied) {
+	if a.BitsPerSecond > 0 {
+		l.encoder = a.BitsPerSecond
+	}
+	if a.Width > 0 && a.Height > 0 {
+		l.cfg.Width, l.cfg.Height = a.Width, a.Height
+	}
+}
+
+// need is what the picture asks for at a frame rate, in bits per second: no more than the operator allows.
+func (l *Loop) need(fps int) float64 {
+	return min(bitsPerPixel*float64(l.cfg.Width*l.cfg.Height*fps), float64(l.cfg.Max))
+}
+
+// Tick implements Controller.
+func (l *Loop) Tick(now time.Time) Targets {
+	if l.started.IsZero() {
+		l.started = now
+	}
+	l.now = now
+	l.watch(now)
+	l.climb(now)
+
+	idle := now.Sub(l.lastMotion) >= idleAfter || float64(l.path.sentRate(now)) < used*l.law.target
+	share := l.law.target / l.need(l.cfg.FPS)
+	if idle && share < 1 && l.quality.state != Critical && !l.stalled {
+		share = 1
+	}
+	e := evidence{
+		stalled: l.stalled, share: share, queue: l.path.queue, loss: l.path.loss(now),
+		stepped: l.fps < l.cfg.FPS, floor: l.fps == l.lowestRate(), cause: l.law.lastCause,
+	}
+	if l.overloaded {
+		e.overload = ReasonEncoderOverload
+	}
+	l.quality.step(now, e, func() Transition {
+		return Transition{
+			Target: l.encoder, Received: l.path.received(now), RTT: l.path.rtt, QueueDelay: l.path.queue, Loss: l.path.loss(now),
+		}
+	})
+
+	l.price(now)
+	t := Targets{
+		EncoderBitrate: l.encoder, FPS: l.fps, PacingRate: int(l.law.target * pacingFactor),
+		Quality: l.quality.state, Reason: l.quality.reason, Idle: idle, Seq: l.quality.seq, Transition: l.quality.transition,
+	}
+	if l.path.queue > highQueue {
+		t.PacingRate = int(l.law.target * pacingDrain)
+	}
+	t.MaxFrameBytes = int(l.law.target / 8 * frameDelayP.Seconds())
+	if l.stalled {
+		t.FPS = 1
+	}
+	t.Skip = l.closed()
+	t.ForceIDR = l.keyframe(now)
+	return t
+}
+
+// watch notices that the viewer does not answer.
+func (l *Loop) watch(now time.Time) {
+	silence := l.path.silence(now)
+	limit := silenceAfter + l.path.rtt
+	if !l.path.transport() {
+		limit = silenceAfterRR
+	}
+	if silence < limit {
+		return
+	}
+	l.law.onSilence(now)
+	if silence >= stalledAfter && !l.stalled {
+		l.stalled, l.heard = true, 0
+	}
+}
+
+// closed tells whether more is on its way than the path can hold without a queue: then frames are skipped before they are
+// encoded, which keeps references whole.
+func (l *Loop) closed() bool {
+	allowed := l.law.target/8*(l.path.minRTT.get()+gateDelay).Seconds() + gatePackets
+	return float64(l.path.inflight()) > allowed && l.path.silence(l.now) < stalledAfter
+}
+
+// keyframe answers requests, no more often than they can be afforded.
+func (l *Loop) keyframe(now time.Time) bool {
+	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.rtt+recoveryKeyframeWait) {
+		return false
+	}
+	l.keyframePending, l.keyframeAt = false, now
+	return true
+}
+
+func (l *Loop) lowestRate() int {
+	return min(l.cfg.FPS, frameRates[len(frameRates)-1])
+}
+
+// climb moves on the ladder of frame rates.
+func (l *Loop) climb(now time.Time) {
+	overload := l.overload.held(now, l.encodeShare > overloadShare, overloadFor)
+	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.fps) && now.Sub(l.lastMotion) < idleAfter, stepDownFor)
+	if (overload || poor) && l.fps > l.lowestRate() {
+		if now.Sub(l.steppedUpAt) < failedStep && !l.steppedUpAt.IsZero() {
+			l.stepUpDwell = min(2*l.stepUpDwell, maxStepUpFor)
+		}
+		for _, rate := range frameRates {
+			if rate < l.fps {
+				l.setRate(now, rate)
+				break
+			}
+		}
+		l.overloaded = overload
+		return
+	}
+	if l.fps == l.cfg.FPS {
+		l.overloaded = false
+		return
+	}
+	up := l.cfg.FPS
+	for _, rate := range frameRates {
+		if rate > l.fps && rate < up {
+			up = rate
+		}
+	}
+	room := l.law.target >= min(stepUpShare*l.need(up), float64(l.cfg.Max)) &&
+		l.encodeShare*float64(up)/float64(l.fps) < overloadShare
+	if l.stepUp.held(now, room, l.stepUpDwell) {
+		l.setRate(now, up)
+		l.steppedUpAt = now
+	}
+}
+
+func (l *Loop) setRate(now time.Time, fps int) {
+	l.encodeShare *= float64(fps) / float64(l.fps)
+	l.fps, l.steppedAt = fps, now
+	l.stepDown.on, l.stepUp.on, l.overload.on = false, false, false
+}
+
+// price moves the encoder's bitrate towards the target as often as its changes are worth what they cost.
+func (l *Loop) price(now time.Time) {
+	wanted := mediaShare * l.law.target
+	if l.overshoot > overshootFrom {
+		wanted /= l.overshoot
+	}
+	wanted = min(max(wanted, float64(l.cfg.Min)), float64(l.cfg.Max))
+	step, interval := freeStep, time.Duration(0)
+	switch l.cfg.Price {
+	case PriceKeyframe:
+		step, interval = keyframeStep, keyframeInterval
+	case PriceReopen:
+		step, interval = reopenStep, reopenInterval
+	case PriceFree:
+	}
+	change := math.Abs(wanted-float64(l.encoder)) / float64(l.encoder)
+	if change < step || now.Sub(l.encoderAt) < interval && wanted > emergency*float64(l.encoder) {
+		return
+	}
+	l.encoder, l.encoderAt = int(wanted), now
+}
+
+// Estimate implements Controller.
+func (l *Loop) Estimate(now time.Time) Estimate {
+	e := Estimate{
+		RTT: l.path.rtt, MinRTT: l.path.minRTT.get(), QueueDelay: l.path.queue, Jitter: l.path.jitter, Loss: l.path.loss(now),
+		Target: int(l.law.target), Received: l.path.received(now),
+	}
+	if !l.path.lastFeedback.IsZero() {
+		e.FeedbackAge = now.Sub(l.path.lastFeedback)
+	}
+	return e
+}

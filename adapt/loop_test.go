@@ -1,0 +1,403 @@
+package adapt
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// network is a bottleneck with a tail-drop queue, simulated packet by packet, and a receiver that reports.
+type network struct {
+	capacity func(at time.Duration) float64 // bits per second; 0 when the link is dead
+	queueMax time.Duration                  // of data at the capacity of the moment
+	delay    time.Duration                  // one way
+	loss     float64                        // at random
+	content  func(at time.Duration) float64 // share of the encoder's bitrate that the screen really gives
+	rrOnly   bool
+	encode   time.Duration
+}
+
+// figures are what a run is judged by.
+type figures struct {
+	sent, lost, delivered int // packets, packets, bytes
+	targets               []Targets
+	transitions           []Transition
+}
+
+const tick = 10 * time.Millisecond
+
+func run(t *testing.T, cfg Config, n network, length time.Duration, during func(at time.Duration, now Targets, f *figures)) figures {
+	t.Helper()
+	l, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	start := time.Unix(1_000_000, 0)
+	var (
+		f                 figures
+		id                uint64
+		free              time.Duration // when the bottleneck is free again
+		pending           []Packet      // not reported yet, in order
+		nextFrame, nextFB time.Duration
+		rrSent, rrLost    int
+		target            Targets
+		lastSeq           uint64
+		queued            []Packet
+		pacer             float64
+	)
+	for at := time.Duration(0); at < length; at += tick {
+		now := start.Add(at)
+		target = l.Tick(now)
+		if target.Seq != lastSeq {
+			lastSeq = target.Seq
+			f.transitions = append(f.transitions, target.Transition)
+		}
+		f.targets = append(f.targets, target)
+		if at >= nextFrame && !target.Skip {
+			nextFrame = at + time.Second/time.Duration(target.FPS)
+			share := 1.0
+			if n.content != nil {
+				share = n.content(at)
+			}
+			bytes := int(float64(target.EncoderBitrate)/8/float64(target.FPS)*share*(0.9+0.2*random.Float64())) + 1
+			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(n.encode, time.Millisecond), Dirty: share})
+			for ; bytes > 0; bytes -= 1150 {
+				id++
+				queued = append(queued, Packet{ID: id, Size: min(bytes, 1150) + 50})
+			}
+		}
+		for pacer += float64(target.PacingRate) / 8 * tick.Seconds(); len(queued) > 0 && pacer > 0; queued = queued[1:] {
+			p := queued[0]
+			p.Sent = now
+			pacer -= float64(p.Size)
+			f.sent++
+			rrSent++
+			capacity := n.capacity(at)
+			free = max(free, at)
+			wait := free - at
+			if capacity == 0 || wait > n.queueMax || random.Float64() < n.loss {
+				f.lost++
+				rrLost++
+				p.Lost = true
+			} else {
+				free += time.Duration(float64(p.Size*8) / capacity * float64(time.Second))
+				f.delivered += p.Size
+				p.Arrived = now.Add(free - at + n.delay + time.Hour) // another clock
+			}
+			l.OnSent(p)
+			pending = append(pending, p)
+		}
+		pacer = min(pacer, 1500)
+		if during != nil {
+			during(at, target, &f)
+		}
+		if at < nextFB {
+			continue
+		}
+		if n.rrOnly {
+			nextFB = at + time.Second
+			if n.capacity(at) == 0 || rrSent == 0 {
+				continue
+			}
+			l.OnFeedback(Feedback{At: now, Kind: RR, RTT: 2*n.delay + max(0, free-at), Loss: float64(rrLost) / float64(rrSent)})
+			rrSent, rrLost = 0, 0
+			continue
+		}
+		nextFB = at + 100*time.Millisecond
+		if n.capacity(at) == 0 {
+			continue
+		}
+		var report []Packet
+		kept := pending[:0]
+		horizon := now.Add(-n.delay)
+		for _, p := range pending {
+			reached := p.Arrived.Add(-time.Hour)
+			if p.Lost {
+				reached = p.Sent.Add(n.delay + free - at)
+			}
+			if reached.After(horizon) {
+				kept = append(kept, p)
+			} else {
+				report = append(report, p)
+			}
+		}
+		pending = kept
+		if len(report) > 0 {
+			l.OnFeedback(Feedback{At: now, Kind: TWCC, Packets: report, RTT: now.Sub(report[len(report)-1].Sent)})
+		}
+	}
+	return f
+}
+
+func constant(bps float64) func(time.Duration) float64 {
+	return func(time.Duration) float64 { return bps }
+}
+
+func (f *figures) target(at time.Duration) int { return f.targets[at/tick].EncoderBitrate }
+
+var desktop = Config{Min: 150_000, Max: 8_000_000, Start: 1_000_000, FPS: 30, Width: 1280, Height: 720}
+
+func TestStepDownAndUp(t *testing.T) {
+	f := run(t, desktop, network{
+		capacity: func(at time.Duration) float64 {
+			if at >= 30*time.Second && at < 60*time.Second {
+				return 1_500_000
+			}
+			return 9_000_000
+		},
+		queueMax: 100 * time.Millisecond, delay: 10 * time.Millisecond,
+	}, 90*time.Second, nil)
+	if got := f.target(29 * time.Second); got < 5_000_000 {
+		t.Errorf("target after 29 s on a link of 9 Mbit/s is %d; want over 5000000", got)
+	}
+	mean := 0
+	for at := 33 * time.Second; at < 60*time.Second; at += time.Second {
+		mean += f.target(at) / 27
+		if got := f.target(at); got > 1_950_000 || got < 400_000 {
+			t.Errorf("target at %v on a link of 1.5 Mbit/s is %d; want 400000 to 1950000", at, got)
+		}
+	}
+	if mean > 1_450_000 || mean < 800_000 {
+		t.Errorf("mean target on a link of 1.5 Mbit/s is %d; want 800000 to 1450000", mean)
+	}
+	if got := f.target(80 * time.Second); got < 4_000_000 {
+		t.Errorf("target 20 s after the limit was lifted is %d; want over 4000000", got)
+	}
+	if loss := float64(f.lost) / float64(f.sent); loss > 0.02 {
+		t.Errorf("loss is %.3f; want at most 0.02", loss)
+	}
+}
+
+func TestStillScreenThenMotion(t *testing.T) {
+	f := run(t, desktop, network{
+		capacity: constant(3_000_000), queueMax: 300 * time.Millisecond, delay: 20 * time.Millisecond,
+		content: func(at time.Duration) float64 {
+			if at < 60*time.Second {
+				return 0.05
+			}
+			return 1
+		},
+	}, 90*time.Second, nil)
+	if got := f.target(59 * time.Second); got != f.target(time.Second) {
+		t.Errorf("target went from %d to %d on a still screen; want it unchanged", f.target(time.Second), got)
+	}
+	if s := f.targets[59*time.Second/tick]; s.Quality != Good || !s.Idle {
+		t.Errorf("a still screen is %v, idle %v; want good, idle", s.Quality, s.Idle)
+	}
+	if loss := float64(f.lost) / float64(f.sent); loss > 0.01 {
+		t.Errorf("loss is %.3f; want at most 0.01", loss)
+	}
+}
+
+func TestRandomLossDoesNotCollapse(t *testing.T) {
+	f := run(t, desktop, network{capacity: constant(3_000_000), queueMax: 300 * time.Millisecond, delay: 20 * time.Millisecond, loss: 0.05},
+		60*time.Second, nil)
+	if got := f.target(59 * time.Second); got < 600_000 {
+		t.Errorf("target at 5 %% random loss is %d; want over 600000", got)
+	}
+}
+
+func TestOutage(t *testing.T) {
+	f := run(t, desktop, network{
+		capacity: func(at time.Duration) float64 {
+			if at >= 20*time.Second && at < 27*time.Second {
+				return 0
+			}
+			return 3_000_000
+		},
+		queueMax: 300 * time.Millisecond, delay: 20 * time.Millisecond,
+	}, 50*time.Second, nil)
+	stalled := false
+	for _, tr := range f.transitions {
+		if tr.To == Stalled {
+			stalled = true
+			if tr.Reason != ReasonNoFeedback {
+				t.Errorf("stalled by %v; want no_feedback", tr.Reason)
+			}
+		}
+	}
+	if !stalled {
+		t.Errorf("7 s without an answer made the transitions %v; want one to stalled", f.transitions)
+	}
+	if last := f.targets[len(f.targets)-1]; last.Quality == Stalled || last.EncoderBitrate < 700_000 {
+		t.Errorf("23 s after the outage: %v at %d bit/s; want better than stalled, over 700000", last.Quality, last.EncoderBitrate)
+	}
+}
+
+func TestReceiverReportsOnly(t *testing.T) {
+	cfg := desktop
+	cfg.Max = 4_000_000
+	f := run(t, cfg, network{capacity: constant(1_500_000), queueMax: 300 * time.Millisecond, delay: 25 * time.Millisecond, rrOnly: true},
+		120*time.Second, nil)
+	if use := float64(f.delivered) * 8 / 120 / 1_500_000; use < 0.6 {
+		t.Errorf("use is %.2f of the link; want at least 0.6", use)
+	}
+	if loss := float64(f.lost) / float64(f.sent); loss > 0.03 {
+		t.Errorf("loss is %.3f; want at most 0.03", loss)
+	}
+}
+
+func TestOscillatingLinkDoesNotFlicker(t *testing.T) {
+	f := run(t, desktop, network{
+		capacity: func(at time.Duration) float64 {
+			if at/(500*time.Millisecond)%2 == 0 {
+				return 3_000_000
+			}
+			return 600_000
+		},
+		queueMax: 200 * time.Millisecond, delay: 20 * time.Millisecond,
+	}, 120*time.Second, nil)
+	if n := len(f.transitions); n > 12 {
+		t.Errorf("%d transitions in 2 minutes; want at most 12: %v", n, f.transitions)
+	}
+}
+
+func TestEncoderOverloadStepsTheFrameRate(t *testing.T) {
+	f := run(t, desktop, network{capacity: constant(9_000_000), queueMax: 200 * time.Millisecond, delay: 10 * time.Millisecond, encode: 40 * time.Millisecond},
+		20*time.Second, nil)
+	last := f.targets[len(f.targets)-1]
+	if last.FPS >= 30 || last.Quality != Degraded || last.Reason != ReasonEncoderOverload {
+		t.Errorf("40 ms of encoding at 30 fps: %d fps, %v by %v; want fewer, degraded by encoder_overload", last.FPS, last.Quality, last.Reason)
+	}
+}
+
+func TestTransitionsTellTheirFigures(t *testing.T) {
+	f := run(t, desktop, network{
+		capacity: func(at time.Duration) float64 {
+			if at >= 30*time.Second {
+				return 400_000
+			}
+			return 9_000_000
+		},
+		queueMax: 100 * time.Millisecond, delay: 10 * time.Millisecond,
+	}, 60*time.Second, nil)
+	if len(f.transitions) == 0 {
+		t.Fatal("no transition")
+	}
+	var sum time.Duration
+	state := Good
+	for i, tr := range f.transitions {
+		if tr.Seq != uint64(i+1) || tr.From != state || tr.To == tr.From || tr.Target == 0 || tr.RTT == 0 || tr.At.IsZero() {
+			t.Errorf("transition %d is %+v", i, tr)
+		}
+		state = tr.To
+		sum += tr.Dwell
+	}
+	if want := f.transitions[len(f.transitions)-1].At.Sub(time.Unix(1_000_000, 0)); sum != want {
+		t.Errorf("times in states add up to %v; want %v", sum, want)
+	}
+}
+
+func TestPricesHoldTargetsBack(t *testing.T) {
+	changes := map[Price]int{}
+	for _, price := range []Price{PriceFree, PriceKeyframe, PriceReopen} {
+		cfg := desktop
+		cfg.Price = price
+		last := 0
+		run(t, cfg, network{capacity: constant(3_000_000), queueMax: 200 * time.Millisecond, delay: 10 * time.Millisecond}, 60*time.Second,
+			func(_ time.Duration, now Targets, _ *figures) {
+				if now.EncoderBitrate != last {
+					changes[price]++
+				}
+				last = now.EncoderBitrate
+			})
+	}
+	if changes[PriceKeyframe] > 40 || changes[PriceReopen] > changes[PriceKeyframe] || changes[PriceFree] < 2*changes[PriceKeyframe] {
+		t.Errorf("bitrate changes in a minute: %v; want few where they are dear", changes)
+	}
+}
+
+func TestKeyframeRequestsAreCoalesced(t *testing.T) {
+	l, err := New(desktop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, keys := time.Unix(1_000_000, 0), 0
+	for i := range 1000 {
+		now := start.Add(time.Duration(i) * 10 * time.Millisecond)
+		l.OnKeyframeRequest(now, KeyframePLI)
+		if l.Tick(now).ForceIDR {
+			keys++
+		}
+	}
+	if keys < 10 || keys > 20 {
+		t.Errorf("1000 requests in 10 s made %d keyframes; want 10 to 20", keys)
+	}
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	l, err := New(desktop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_000_000, 0)
+	id := uint64(0)
+	report := make([]Packet, 20)
+	got := testing.AllocsPerRun(1000, func() {
+		for i := range report {
+			id++
+			report[i] = Packet{ID: id, Size: 1200, Sent: now, Arrived: now.Add(10 * time.Millisecond)}
+			l.OnSent(report[i])
+		}
+		now = now.Add(50 * time.Millisecond)
+		l.OnFeedback(Feedback{At: now, Kind: TWCC, Packets: report, RTT: 50 * time.Millisecond})
+		l.Tick(now)
+	})
+	if got != 0 {
+		t.Errorf("%v allocations per report; want 0", got)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for _, cfg := range []Config{{Min: 1}, {Min: 2_000_000, Max: 1_000_000}, {Start: 1, Min: 20_000}, {FPS: 1000}, {Width: 1}, {Price: 9}} {
+		if _, err := New(cfg); err == nil {
+			t.Errorf("New(%+v) is taken; want an error", cfg)
+		}
+	}
+}
+
+// FuzzLoop feeds the controller what a hostile viewer could make of it.
+func FuzzLoop(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 250, 251, 252, 253, 254, 255})
+	f.Add([]byte("acknowledge what was never sent, from the future"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, err := New(desktop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(1_000_000, 0)
+		id := uint64(0)
+		for i := 0; i+3 < len(data); i += 4 {
+			a, b, c := data[i+1], data[i+2], data[i+3]
+			now = now.Add(time.Duration(c) * time.Millisecond)
+			switch data[i] % 6 {
+			case 0:
+				id++
+				l.OnSent(Packet{ID: id, Size: int(a) * 256, Sent: now})
+			case 1:
+				losses := []float64{0, 0.5, 1, -1, math.NaN(), math.Inf(1), 1e300}
+				l.OnFeedback(Feedback{
+					At: now.Add(time.Duration(int8(a)) * time.Second), Kind: RR, RTT: time.Duration(int8(b)) * time.Second,
+					Loss: losses[int(a)%len(losses)], Jitter: time.Duration(int8(b)) * time.Hour,
+				})
+			case 2:
+				l.OnFeedback(Feedback{At: now, Kind: TWCC, RTT: time.Duration(a) * time.Millisecond, Packets: []Packet{
+					{ID: uint64(a) << (b % 60), Size: int(int8(b)) << (a % 40), Sent: now, Arrived: now.Add(time.Duration(int8(a)) * time.Hour), Lost: b&1 == 1},
+				}})
+			case 3:
+				l.OnSource(Source{At: now, FrameBytes: int(int8(a)) << (b % 40), EncodeTime: time.Duration(int8(b)) * time.Second, Dirty: float64(a)})
+			case 4:
+				l.OnKeyframeRequest(now, KeyframePLI)
+			case 5:
+				l.OnApplied(Applied{At: now, BitsPerSecond: int(int8(a)) << (b % 40), Width: int(int8(b)), Height: int(a)})
+			}
+			got := l.Tick(now)
+			if got.EncoderBitrate < desktop.Min || got.EncoderBitrate > desktop.Max || got.PacingRate <= 0 || got.FPS < 1 ||
+				got.FPS > desktop.FPS || got.Quality > Stalled || int(got.Reason) >= len(Reasons()) {
+				t.Fatalf("targets are %+v", got)
+			}
+		}
+	})
+}

@@ -1,0 +1,149 @@
+package adapt
+
+import "time"
+
+const (
+	// changeEvery is the least time between two changes for the worse; what flickers faster says nothing to an operator.
+	changeEvery = time.Second
+	// The evidence times and thresholds of the states for the worse.
+	constrainedDelay, constrainedDelayFor = 50 * time.Millisecond, 500 * time.Millisecond
+	constrainedLoss, constrainedLossFor   = 0.02, time.Second
+	degradedLoss, degradedLossFor         = 0.10, 2 * time.Second
+	criticalLoss, criticalLossFor         = 0.20, 2 * time.Second
+	criticalDelay, criticalDelayFor       = 250 * time.Millisecond, time.Second
+	criticalShare                         = 0.3
+	// constrainedShareFor keeps one tick under the need from being a state.
+	constrainedShareFor = 500 * time.Millisecond
+	// startup is how long a low bitrate is the start's and nobody's fault.
+	startup = 10 * time.Second
+)
+
+// upwardDwell is how long everything must have been better before a state is left upward.
+func upwardDwell(from State) time.Duration {
+	switch from {
+	case Degraded:
+		return 5 * time.Second // as long as a viewer needs to trust the smoother picture
+	case Stalled:
+		return time.Second
+	default:
+		return 3 * time.Second
+	}
+}
+
+// evidence is what decides the state at one moment.
+type evidence struct {
+	stalled  bool
+	share    float64 // target over need; 1 when the screen, not the network, is the limit
+	queue    time.Duration
+	loss     float64
+	stepped  bool   // frame rate or size are stepped down
+	floor    bool   // and can be stepped down no further
+	overload Reason // ReasonEncoderOverload when the encoder is why it is stepped
+	cause    Reason // why the law cut last
+}
+
+// since measures for how long a condition holds.
+type since struct {
+	at time.Time
+	on bool
+}
+
+func (s *since) held(now time.Time, on bool, long time.Duration) bool {
+	if !on {
+		s.on = false
+		return false
+	}
+	if !s.on {
+		s.on, s.at = true, now
+	}
+	return now.Sub(s.at) >= long
+}
+
+// quality is the state machine.
+//
+//	good ⇄ constrained ⇄ degraded ⇄ critical      any ─▶ stalled ─▶ degraded
+//
+// For the worse it may skip states as soon as the evidence is there; for the better it goes to what holds by then.
+type quality struct {
+	state         State
+	reason        Reason
+	began, last   time.Time
+	seq           uint64
+	transition    Transition
+	share, delay  since
+	loss2, loss10 since
+	loss20, delay250,
+	better since
+}
+
+// next returns the state and its reason by the evidence alone.
+func (q *quality) next(now time.Time, e evidence) (State, Reason) {
+	share := q.share.held(now, e.share < 1, constrainedShareFor)
+	delay := q.delay.held(now, e.queue >= constrainedDelay, constrainedDelayFor)
+	loss2 := q.loss2.held(now, e.loss >= constrainedLoss, constrainedLossFor)
+	loss10 := q.loss10.held(now, e.loss >= degradedLoss, degradedLossFor)
+	loss20 := q.loss20.held(now, e.loss >= criticalLoss, criticalLossFor)
+	delay250 := q.delay250.held(now, e.queue >= criticalDelay, criticalDelayFor)
+	cause := e.cause
+	if cause == ReasonStartup && now.Sub(q.began) >= startup {
+		cause = ReasonQueueDelay
+	}
+	switch {
+	case e.stalled:
+		return Stalled, ReasonNoFeedback
+	case loss20:
+		return Critical, ReasonLoss
+	case delay250:
+		return Critical, ReasonQueueDelay
+	case e.floor && e.share < criticalShare:
+		return Critical, cause
+	case loss10:
+		return Degraded, ReasonLoss
+	case e.stepped && e.overload == ReasonEncoderOverload:
+		return Degraded, ReasonEncoderOverload
+	case e.stepped:
+		return Degraded, cause
+	case delay:
+		return Constrained, ReasonQueueDelay
+	case loss2:
+		return Constrained, ReasonLoss
+	case share:
+		return Constrained, cause
+	default:
+		return Good, ReasonRecovered
+	}
+}
+
+// step brings the machine to now and tells whether the state changed. figures is asked for only then.
+func (q *quality) step(now time.Time, e evidence, figures func() Transition) bool {
+	if q.began.IsZero() {
+		q.began, q.last = now, now
+	}
+	to, why := q.next(now, e)
+	if q.state == Stalled && to < Degraded {
+		to = Degraded // after an outage the picture has to prove itself again
+		why = ReasonRecovered
+	}
+	switch {
+	case to == q.state:
+		q.better.on = false
+		return false
+	case to > q.state:
+		q.better.on = false
+		if now.Sub(q.last) < changeEvery && q.seq > 0 {
+			return false
+		}
+	default:
+		// The dwell counts while the evidence is better than the state, whatever better state it speaks for.
+		if !q.better.held(now, true, upwardDwell(q.state)) {
+			return false
+		}
+		why = ReasonRecovered
+	}
+	q.better.on = false
+	q.seq++
+	t := figures()
+	t.Seq, t.At, t.From, t.To, t.Reason, t.Dwell = q.seq, now, q.state, to, why, now.Sub(q.last)
+	q.state, q.reason, q.last, q.transition = to, why, now, t
+	return true
+}
