@@ -1,0 +1,193 @@
+package wire
+
+import (
+	"time"
+
+	"wavryhost/adapt"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// Report is what a compound RTCP packet said.
+type Report struct {
+	Feedback []adapt.Feedback
+	// PLI and FIR ask for a keyframe (RFC 4585, section 6.3.1; RFC 5104, section 4.3.1).
+	PLI, FIR bool
+	// NACKs counts the packets asked for again.
+	NACKs int
+	// Bye is set when the peer ended its stream.
+	Bye bool
+}
+
+// maxReported bounds the packets of one transport feedback that are looked at. The message could claim 65535.
+const maxReported = 8192
+
+// referenceClock unwraps the 24 bits of reference time in transport feedback, in units of 64 ms.
+type referenceClock struct {
+	newest int64
+	any    bool
+}
+
+func (c *referenceClock) unwrap(reference uint32) int64 {
+	const bits = 24
+	r := int64(reference & (1<<bits - 1))
+	if c.any {
+		d := (r - c.newest) & (1<<bits - 1)
+		if d >= 1<<(bits-1) {
+			d -= 1 << bits
+		}
+		r = c.newest + d
+	}
+	if !c.any || r > c.newest {
+		c.newest, c.any = r, true
+	}
+	return r
+}
+
+// arrivalEpoch is where the receiver's clock begins, for us: any moment but the zero time, far from negative times.
+var arrivalEpoch = time.Unix(1<<30, 0)
+
+// Receive translates what the peer reports. Packets that make no sense are counted, never an error.
+func (l *Link) Receive(now time.Time, packets []rtcp.Packet) Report {
+	var r Report
+	for _, p := range packets {
+		switch p := p.(type) {
+		case *rtcp.TransportLayerCC:
+			if f, ok := l.transportFeedback(now, p); ok {
+				r.Feedback = append(r.Feedback, f)
+			}
+		case *rtcp.ReceiverReport:
+			r.Feedback = append(r.Feedback, l.receiverReports(now, p.Reports)...)
+		case *rtcp.SenderReport:
+			r.Feedback = append(r.Feedback, l.receiverReports(now, p.Reports)...)
+		case *rtcp.PictureLossIndication:
+			r.PLI = true
+		case *rtcp.FullIntraRequest:
+			r.FIR = true
+		case *rtcp.TransportLayerNack:
+			for _, n := range p.Nacks {
+				r.NACKs += len(n.PacketList())
+			}
+		case *rtcp.Goodbye:
+			r.Bye = true
+		}
+	}
+	return r
+}
+
+// receiverReports translates the report blocks about our media (RFC 3550, section 6.4.1).
+func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []adapt.Feedback {
+	l.mu.Lock()
+	track := l.track
+	l.mu.Unlock()
+	if track == nil {
+		return nil
+	}
+	track.mu.Lock()
+	ssrc := track.ssrc
+	track.mu.Unlock()
+	var list []adapt.Feedback
+	for _, b := range blocks {
+		if webrtc.SSRC(b.SSRC) != ssrc {
+			continue
+		}
+		f := adapt.Feedback{
+			At: now, Kind: adapt.RR, Loss: float64(b.FractionLost) / 256,
+			Jitter: time.Duration(b.Jitter) * time.Second / clockRate,
+		}
+		if b.LastSenderReport != 0 {
+			// All three are in 1/65536 s; the middle 32 bits of NTP time wrap every 18 hours.
+			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay //nolint:gosec // the middle 32 bits are wanted
+			if rtt < 1<<31 {
+				f.RTT = time.Duration(rtt) * time.Second / 65536
+			}
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// transportFeedback translates transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1).
+func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt.Feedback, bool) {
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	sequence, ok := l.history.base(p.BaseSequenceNumber)
+	if !ok {
+		l.count(0, uint64(p.PacketStatusCount))
+		return adapt.Feedback{}, false
+	}
+	arrived := arrivalEpoch.Add(time.Duration(l.clock.unwrap(p.ReferenceTime)) * 64 * time.Millisecond)
+	f := adapt.Feedback{At: now, Kind: adapt.TWCC}
+	deltas := p.RecvDeltas
+	left := min(int(p.PacketStatusCount), maxReported)
+	var newest time.Time
+	var twice, never uint64
+	one := func(symbol uint16) bool {
+		if left == 0 {
+			return false
+		}
+		left--
+		at := time.Time{}
+		if symbol == rtcp.TypeTCCPacketReceivedSmallDelta || symbol == rtcp.TypeTCCPacketReceivedLargeDelta {
+			if len(deltas) == 0 {
+				return false // the message ends early
+			}
+			arrived = arrived.Add(time.Duration(deltas[0].Delta) * time.Microsecond)
+			deltas = deltas[1:]
+			at = arrived
+		}
+		switch packet, what := l.history.report(sequence, at); what {
+		case fresh:
+			f.Packets = append(f.Packets, packet)
+			if !packet.Lost && packet.Sent.After(newest) {
+				newest = packet.Sent
+			}
+		case repeated:
+			twice++
+		case unknown:
+			never++
+		}
+		sequence++
+		return true
+	}
+	for _, chunk := range p.PacketChunks {
+		if !eachSymbol(chunk, one) {
+			break
+		}
+	}
+	l.count(twice, never)
+	if !newest.IsZero() {
+		f.RTT = now.Sub(newest)
+	}
+	return f, len(f.Packets) > 0
+}
+
+// eachSymbol calls one for every packet that chunk tells of, until it returns false.
+func eachSymbol(chunk rtcp.PacketStatusChunk, one func(symbol uint16) bool) bool {
+	switch c := chunk.(type) {
+	case *rtcp.RunLengthChunk:
+		for range c.RunLength {
+			if !one(c.PacketStatusSymbol) {
+				return false
+			}
+		}
+	case *rtcp.StatusVectorChunk:
+		for _, symbol := range c.SymbolList {
+			if !one(symbol) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (l *Link) count(twice, never uint64) {
+	if twice == 0 && never == 0 {
+		return
+	}
+	l.mu.Lock()
+	l.stats.ReportedTwice += twice
+	l.stats.NeverSent += never
+	l.mu.Unlock()
+}

@@ -1,0 +1,168 @@
+package wire
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"wavryhost/encode"
+
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/webrtc/v4"
+)
+
+const (
+	clockRate = 90_000 // RFC 6184, section 8.2.1
+
+	uriTransportCC    = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+	uriAbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
+	uriPlayoutDelay   = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+
+	// extensionBytes is what the header extensions take of a packet: 4 for their own header, 2+1 for the transport-wide
+	// number, 3+1 for playout delay and 8+1 for the capture time, rounded up to whole words.
+	extensionBytes = 20
+	headerBytes    = 12
+)
+
+// Track carries one stream of access units.
+type Track struct {
+	*webrtc.TrackLocalStaticRTP
+	link    *Link
+	payload codecs.H264Payloader
+
+	// base relates capture time to RTP time: the first access unit has a random time stamp (RFC 3550, section 5.1).
+	base   time.Time
+	offset uint32
+
+	mu           sync.Mutex
+	last         uint32 // RTP time of the newest packet
+	sequence     uint16
+	captureTime  uint8 // ids of the header extensions, 0 where the peer does not want one
+	playoutDelay uint8
+	ssrc         webrtc.SSRC
+}
+
+// Written is what became of an access unit.
+type Written struct{ Packets, Bytes int }
+
+// NewTrack makes the link's track; a link has one.
+func (l *Link) NewTrack(id, streamID string) (*Track, error) {
+	local, err := webrtc.NewTrackLocalStaticRTP(h264("42e01f").RTPCodecCapability, id, streamID)
+	if err != nil {
+		return nil, fmt.Errorf("wire: make track: %w", err)
+	}
+	var seed [6]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("wire: make track: %w", err)
+	}
+	t := &Track{
+		TrackLocalStaticRTP: local, link: l,
+		offset: binary.BigEndian.Uint32(seed[:]), sequence: binary.BigEndian.Uint16(seed[4:]),
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.track != nil {
+		return nil, fmt.Errorf("wire: the link has a track already")
+	}
+	l.track = t
+	return t, nil
+}
+
+// Local returns the track as pion wants it.
+func (t *Track) Local() webrtc.TrackLocal { return t }
+
+// Bind is called by pion when the stream is negotiated.
+func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	t.mu.Lock()
+	t.ssrc = c.SSRC()
+	for _, e := range c.HeaderExtensions() {
+		switch e.URI {
+		case uriAbsCaptureTime:
+			t.captureTime = uint8(e.ID) //nolint:gosec // pion gives ids of one byte
+		case uriPlayoutDelay:
+			t.playoutDelay = uint8(e.ID) //nolint:gosec // as above
+		}
+	}
+	t.mu.Unlock()
+	return t.TrackLocalStaticRTP.Bind(c)
+}
+
+// WriteAccessUnit packetizes au (RFC 6184, packetization mode 1) and hands it to the pacer. The RTP time is the capture time
+// at 90 kHz by the monotonic clock. It returns ErrFull when another access unit is waiting already and au is no keyframe; the
+// stream then has to go on with a keyframe. One goroutine at a time calls it.
+func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
+	if t.base.IsZero() {
+		t.base = au.Time
+	}
+	stamp := t.offset + uint32(int64(au.Time.Sub(t.base))*clockRate/int64(time.Second)) //nolint:gosec // RTP time wraps
+	t.mu.Lock()
+	captureTime, playoutDelay := t.captureTime, t.playoutDelay
+	t.mu.Unlock()
+
+	chunks := t.payload.Payload(uint16(t.link.cfg.MTU-headerBytes-extensionBytes), au.Data) //nolint:gosec // New bounds it
+	packets := make([]*rtp.Packet, len(chunks))
+	var w Written
+	for i, chunk := range chunks {
+		p := &rtp.Packet{Header: rtp.Header{Version: 2, Timestamp: stamp, Marker: i == len(chunks)-1}, Payload: chunk}
+		if playoutDelay != 0 {
+			// Smallest and largest delay 0: show each frame as soon as it is decoded.
+			if err := p.SetExtension(playoutDelay, []byte{0, 0, 0}); err != nil {
+				return Written{}, fmt.Errorf("wire: write playout delay: %w", err)
+			}
+		}
+		if captureTime != 0 && i == len(chunks)-1 {
+			if err := p.SetExtension(captureTime, ntp(au.Time)); err != nil {
+				return Written{}, fmt.Errorf("wire: write capture time: %w", err)
+			}
+		}
+		packets[i] = p
+		w.Packets++
+		w.Bytes += p.MarshalSize()
+	}
+	if len(packets) == 0 {
+		return Written{}, nil
+	}
+	return w, t.link.take(packets, au.Key)
+}
+
+// ntp returns a wall clock time as the 64 bits of NTP, 32 of them behind the point (RFC 5905, section 6).
+func ntp(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, ntp64(t))
+}
+
+func ntp64(t time.Time) uint64 {
+	const toUnix = 2_208_988_800 // seconds from 1900 to 1970
+	n := t.UnixNano()
+	seconds, rest := uint64(n/1e9)+toUnix, uint64(n%1e9) //nolint:gosec // this is after 1970
+	return seconds<<32 | rest<<32/1e9
+}
+
+// write sends one packet of media through pion. Sequence numbers are given here, where nothing is dropped any more. It
+// returns the packet's size.
+func (t *Track) write(p *rtp.Packet) int {
+	t.mu.Lock()
+	p.SequenceNumber = t.sequence
+	t.sequence++
+	t.last = p.Timestamp
+	t.mu.Unlock()
+	if err := t.WriteRTP(p); err != nil {
+		t.link.cfg.Log.Debug("packet not sent", "err", err)
+	}
+	return p.MarshalSize()
+}
+
+// writePadding sends one packet of n bytes of padding. It has the time stamp of the frame before it, as a receiver expects
+// of padding between frames.
+func (t *Track) writePadding(n byte) int {
+	t.mu.Lock()
+	p := &rtp.Packet{Header: rtp.Header{Version: 2, Padding: true, PaddingSize: n, SequenceNumber: t.sequence, Timestamp: t.last}}
+	t.sequence++
+	t.mu.Unlock()
+	if err := t.WriteRTP(p); err != nil {
+		t.link.cfg.Log.Debug("padding not sent", "err", err)
+	}
+	return p.MarshalSize()
+}
