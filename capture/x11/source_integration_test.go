@@ -79,7 +79,7 @@ func TestFramesEqualTheServersPicture(t *testing.T) {
 			first := frame(t, s)
 			take(first)
 			first.Release()
-			for round := range 300 {
+			for round := range 150 {
 				for range 1 + p.random(40) {
 					p.fill(uint32(p.random(1<<24)), p.random(width), p.random(height), 1+p.random(200), 1+p.random(60))
 				}
@@ -158,7 +158,7 @@ func TestCursorLeavesNoTrail(t *testing.T) {
 	f := frame(t, s)
 	copy(previous, f.Pix)
 	f.Release()
-	for round := range 60 {
+	for round := range 30 {
 		x, y := p.random(width), p.random(height)
 		p.warp(x, y)
 		if round%3 == 0 {
