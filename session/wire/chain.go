@@ -90,7 +90,7 @@ type recorder struct {
 func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
 	var id uint8
 	if i := slices.IndexFunc(info.RTPHeaderExtensions, func(e interceptor.RTPHeaderExtension) bool { return e.URI == uriTransportCC }); i >= 0 {
-		id = uint8(info.RTPHeaderExtensions[i].ID) //nolint:gosec // ids have one byte
+		id = uint8(info.RTPHeaderExtensions[i].ID) // ids have one byte
 	}
 	l := r.link
 	return interceptor.RTPWriterFunc(func(header *rtp.Header, payload []byte, attributes interceptor.Attributes) (int, error) {
@@ -125,7 +125,7 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 		l.mu.Lock()
 		// Media comes in order from the pacer alone; the rest is sent again: on its own stream, or on the media's where
 		// the peer has no retransmission stream.
-		again := header.SSRC != info.SSRC || begun && int16(header.SequenceNumber-newest) <= 0 //nolint:gosec // serial number arithmetic
+		again := header.SSRC != info.SSRC || begun && int16(header.SequenceNumber-newest) <= 0 // serial number arithmetic
 		if !again {
 			newest, begun = header.SequenceNumber, true
 			l.mu.Unlock()

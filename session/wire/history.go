@@ -56,7 +56,7 @@ func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time) 
 	}
 	s := int64(sequence)
 	if h.any {
-		s = h.newest + int64(int16(sequence-uint16(h.newest))) //nolint:gosec // the low 16 bits are what is compared
+		s = h.newest + int64(int16(sequence-uint16(h.newest))) // the low 16 bits are what is compared
 	}
 	if !h.any || s > h.newest {
 		h.newest, h.any = s, true
@@ -69,7 +69,7 @@ func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time) 
 func (h *history) base(sequence uint16) (int64, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.newest + int64(int16(sequence-uint16(h.newest))), h.any //nolint:gosec // as above
+	return h.newest + int64(int16(sequence-uint16(h.newest))), h.any
 }
 
 // The outcomes of a report.

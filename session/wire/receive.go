@@ -98,7 +98,7 @@ func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []a
 		}
 		if b.LastSenderReport != 0 {
 			// All three are in 1/65536 s; the middle 32 bits of NTP time wrap every 18 hours.
-			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay //nolint:gosec // the middle 32 bits are wanted
+			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay // the middle 32 bits are wanted
 			if rtt < 1<<31 {
 				f.RTT = time.Duration(rtt) * time.Second / 65536
 			}

@@ -81,9 +81,9 @@ func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 	for _, e := range c.HeaderExtensions() {
 		switch e.URI {
 		case uriAbsCaptureTime:
-			t.captureTime = uint8(e.ID) //nolint:gosec // pion gives ids of one byte
+			t.captureTime = uint8(e.ID) // pion gives ids of one byte
 		case uriPlayoutDelay:
-			t.playoutDelay = uint8(e.ID) //nolint:gosec // as above
+			t.playoutDelay = uint8(e.ID)
 		}
 	}
 	t.mu.Unlock()
@@ -97,12 +97,12 @@ func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	if t.base.IsZero() {
 		t.base = au.Time
 	}
-	stamp := t.offset + uint32(int64(au.Time.Sub(t.base))*clockRate/int64(time.Second)) //nolint:gosec // RTP time wraps
+	stamp := t.offset + uint32(int64(au.Time.Sub(t.base))*clockRate/int64(time.Second)) // RTP time wraps
 	t.mu.Lock()
 	captureTime, playoutDelay := t.captureTime, t.playoutDelay
 	t.mu.Unlock()
 
-	chunks := t.payload.Payload(uint16(t.link.cfg.MTU-headerBytes-extensionBytes), au.Data) //nolint:gosec // New bounds it
+	chunks := t.payload.Payload(uint16(t.link.cfg.MTU-headerBytes-extensionBytes), au.Data) // New bounds it
 	packets := make([]*rtp.Packet, len(chunks))
 	var w Written
 	for i, chunk := range chunks {
@@ -136,7 +136,7 @@ func ntp(t time.Time) []byte {
 func ntp64(t time.Time) uint64 {
 	const toUnix = 2_208_988_800 // seconds from 1900 to 1970
 	n := t.UnixNano()
-	seconds, rest := uint64(n/1e9)+toUnix, uint64(n%1e9) //nolint:gosec // this is after 1970
+	seconds, rest := uint64(n/1e9)+toUnix, uint64(n%1e9) // this is after 1970
 	return seconds<<32 | rest<<32/1e9
 }
 
