@@ -1,0 +1,213 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	defaultListen = "127.0.0.1:8470"
+	// defaultMaxBody is ten times the offer of a browser that lists every codec it knows (about 7 kB).
+	defaultMaxBody = 64 << 10
+	// maxHeaderBytes is what a request's header may hold. The limit of net/http is four times higher, so that all but the
+	// grossest get the JSON answer; net/http itself answers the rest, in plain text.
+	maxHeaderBytes = 16 << 10
+	// minTokenLength keeps out what can be guessed through the network in a lifetime.
+	minTokenLength = 16
+)
+
+// ICEServer is a STUN or TURN server that viewers are told to use.
+type ICEServer struct {
+	// URLs begin with stun:, stuns:, turn: or turns:.
+	URLs []string
+	// Username and Credential are for TURN; both or none.
+	Username, Credential string
+}
+
+// Config is what a Server needs to know. Zero fields take the defaults named here.
+type Config struct {
+	// Listen is host:port. It defaults to 127.0.0.1:8470. Anything but a loopback address takes TLS and a token.
+	Listen string
+	// TLSCert and TLSKey are PEM files; both or none. They are read again when they change.
+	TLSCert, TLSKey string
+	// Token is the bearer token that clients must show. Empty lets everyone in.
+	Token string
+	// AllowedHosts are further names that the server is reached by, beside the loopback names, the host in Listen and the
+	// names in the certificate. A request with another Host header is refused, which defeats DNS rebinding.
+	AllowedHosts []string
+	// AllowedOrigins are the web origins ("https://example.net") beside the server's own whose pages may use the API;
+	// "*" is every one and takes a token.
+	AllowedOrigins []string
+	// ICEServers are handed to viewers in Link headers.
+	ICEServers []ICEServer
+	// MaxBody bounds a request's body, in bytes. It defaults to 65536.
+	MaxBody int64
+	// MaxConnections bounds the open connections; further ones wait in the kernel. It defaults to 256.
+	MaxConnections int
+	// Version is shown in GET /v1/host.
+	Version string
+
+	// ReadHeaderTimeout bounds the reading of a request's header, ReadTimeout that of the header and the body. They
+	// default to 5 s and 10 s.
+	ReadHeaderTimeout, ReadTimeout time.Duration
+	// RequestTimeout bounds what a request may make the daemon do, such as opening a session. It defaults to 15 s.
+	RequestTimeout time.Duration
+	// WriteTimeout bounds everything from the end of a request's header to the last byte of its answer. It defaults to 30 s
+	// and must exceed RequestTimeout.
+	WriteTimeout time.Duration
+	// IdleTimeout closes connections without requests. It defaults to 60 s.
+	IdleTimeout time.Duration
+	// ShutdownTimeout is how long Run waits for the requests under way when it ends. It defaults to 5 s.
+	ShutdownTimeout time.Duration
+
+	// Ready, when set, is called once by Run, with the address, as soon as connections are accepted.
+	Ready func(net.Addr)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = defaultListen
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = defaultMaxBody
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 256
+	}
+	for _, t := range []struct {
+		field   *time.Duration
+		initial time.Duration
+	}{
+		{&c.ReadHeaderTimeout, 5 * time.Second},
+		{&c.ReadTimeout, 10 * time.Second},
+		{&c.RequestTimeout, 15 * time.Second},
+		{&c.WriteTimeout, 30 * time.Second},
+		{&c.IdleTimeout, time.Minute},
+		{&c.ShutdownTimeout, 5 * time.Second},
+	} {
+		if *t.field == 0 {
+			*t.field = t.initial
+		}
+	}
+	return c
+}
+
+// Validate tells what is wrong with c, with zero fields read as their defaults.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("api: listen %q is not host:port", c.Listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("api: listen %q: %q is not a port", c.Listen, port)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fmt.Errorf("api: TLS takes a certificate and a key; got certificate %q and key %q", c.TLSCert, c.TLSKey)
+	}
+	if err := c.validateToken(); err != nil {
+		return err
+	}
+	if !isLoopback(host) && (c.TLSCert == "" || c.Token == "") {
+		var missing []string
+		if c.TLSCert == "" {
+			missing = append(missing, "a TLS certificate and key")
+		}
+		if c.Token == "" {
+			missing = append(missing, "a token")
+		}
+		return fmt.Errorf("api: listen %q can be reached from other machines: it takes %s (or listen on 127.0.0.1)",
+			c.Listen, strings.Join(missing, " and "))
+	}
+	for _, o := range c.AllowedOrigins {
+		if err := validateOrigin(o, c.Token != ""); err != nil {
+			return err
+		}
+	}
+	for _, h := range c.AllowedHosts {
+		if h == "" || strings.ContainsAny(h, "/:* ") {
+			return fmt.Errorf("api: allowed host %q is not a bare host name", h)
+		}
+	}
+	for _, s := range c.ICEServers {
+		if err := s.validate(); err != nil {
+			return err
+		}
+	}
+	return c.validateLimits()
+}
+
+func (c Config) validateToken() error {
+	if c.Token == "" {
+		return nil
+	}
+	if len(c.Token) < minTokenLength {
+		return fmt.Errorf("api: the token has %d characters; it takes at least %d", len(c.Token), minTokenLength)
+	}
+	for _, r := range c.Token {
+		if r < ' ' || r > '~' {
+			return errors.New("api: the token holds a character that a header cannot carry (allowed: printable ASCII)")
+		}
+	}
+	if strings.TrimSpace(c.Token) != c.Token {
+		return errors.New("api: the token begins or ends with a blank, which a header cannot carry")
+	}
+	return nil
+}
+
+func (c Config) validateLimits() error {
+	if c.MaxBody < 0 {
+		return fmt.Errorf("api: max body %d is not positive", c.MaxBody)
+	}
+	if c.MaxConnections < 0 {
+		return fmt.Errorf("api: max connections %d is not positive", c.MaxConnections)
+	}
+	for _, t := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"read header", c.ReadHeaderTimeout},
+		{"read", c.ReadTimeout},
+		{"request", c.RequestTimeout},
+		{"write", c.WriteTimeout},
+		{"idle", c.IdleTimeout},
+		{"shutdown", c.ShutdownTimeout},
+	} {
+		if t.d < 0 {
+			return fmt.Errorf("api: %s timeout %v is not positive", t.name, t.d)
+		}
+	}
+	if c.WriteTimeout <= c.RequestTimeout {
+		return fmt.Errorf("api: write timeout %v does not exceed request timeout %v", c.WriteTimeout, c.RequestTimeout)
+	}
+	return nil
+}
+
+func validateOrigin(o string, token bool) error {
+	if o == "*" {
+		if !token {
+			return errors.New(`api: allowed origin "*" takes a token: without one every web page could watch the screen`)
+		}
+		return nil
+	}
+	u, err := url.Parse(o)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Scheme+"://"+u.Host != o {
+		return fmt.Errorf(`api: allowed origin %q is not scheme://host[:port] or "*"`, o)
+	}
+	return nil
+}
+
+// isLoopback tells whether only this machine can reach host. Names other than localhost are not looked up: they count as
+// reachable.
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,72 @@
+package api
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const token = "0123456789abcdef"
+
+func TestConfigValidate(t *testing.T) {
+	pair := Config{TLSCert: "c.pem", TLSKey: "k.pem", Token: token}
+	with := func(change func(*Config)) Config {
+		c := pair
+		change(&c)
+		return c
+	}
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		want string // part of the error; empty for none
+	}{
+		{"defaults", Config{}, ""},
+		{"other loopback addresses", Config{Listen: "127.3.2.1:0"}, ""},
+		{"IPv6 loopback", Config{Listen: "[::1]:80"}, ""},
+		{"localhost", Config{Listen: "localhost:8470"}, ""},
+		{"everything with TLS and a token", with(func(c *Config) { c.Listen = ":8470" }), ""},
+		{"every interface", Config{Listen: ":8470"}, "a TLS certificate and key and a token"},
+		{"wildcard", Config{Listen: "0.0.0.0:8470", Token: token}, "a TLS certificate and key (or"},
+		{"TLS alone", Config{Listen: "[::]:8470", TLSCert: "c", TLSKey: "k"}, "it takes a token"},
+		{"a name", Config{Listen: "desk.example.net:8470"}, "can be reached from other machines"},
+		{"no port", Config{Listen: "127.0.0.1"}, "is not host:port"},
+		{"wrong port", Config{Listen: "127.0.0.1:99999"}, `"99999" is not a port`},
+		{"key missing", Config{TLSCert: "c.pem"}, "takes a certificate and a key"},
+		{"short token", Config{Token: "short"}, "has 5 characters"},
+		{"token with a line break", Config{Token: token + "\nx"}, "cannot carry"},
+		{"token ends in a blank", Config{Token: token + " "}, "blank"},
+		{"any origin without a token", Config{AllowedOrigins: []string{"*"}}, "takes a token"},
+		{"any origin with a token", Config{AllowedOrigins: []string{"*"}, Token: token}, ""},
+		{"origins", Config{AllowedOrigins: []string{"https://a.example:8443", "http://b"}}, ""},
+		{"origin with a path", Config{AllowedOrigins: []string{"https://a.example/"}}, "is not scheme://host"},
+		{"origin without scheme", Config{AllowedOrigins: []string{"a.example"}}, "is not scheme://host"},
+		{"host with a port", Config{AllowedHosts: []string{"a:80"}}, "is not a bare host name"},
+		{"ICE servers", Config{ICEServers: turn}, ""},
+		{"no URL", Config{ICEServers: []ICEServer{{}}}, "has no URL"},
+		{"wrong scheme", Config{ICEServers: []ICEServer{{URLs: []string{"http://x"}}}}, "has none of the schemes"},
+		{"no host", Config{ICEServers: []ICEServer{{URLs: []string{"stun:"}}}}, "names no host"},
+		{"bracket", Config{ICEServers: []ICEServer{{URLs: []string{"stun:a>b"}}}}, "which a URL cannot"},
+		{"no credential", Config{ICEServers: []ICEServer{{URLs: []string{"turn:a"}, Username: "u"}}}, "takes a user name"},
+		{
+			"line break in a credential",
+			Config{ICEServers: []ICEServer{{URLs: []string{"turn:a"}, Username: "u", Credential: "a\nb"}}},
+			"control character",
+		},
+		{"body", Config{MaxBody: -1}, "max body -1"},
+		{"connections", Config{MaxConnections: -1}, "max connections -1"},
+		{"timeout", Config{IdleTimeout: -1}, "idle timeout"},
+		{"answer cut off", Config{RequestTimeout: time.Minute}, "does not exceed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.cfg.Validate()
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v; want %q in it", err, c.want)
+			case err != nil && (strings.Contains(err.Error(), token) || !strings.HasPrefix(err.Error(), "api: ")):
+				t.Errorf("error %q shows the token or lacks the package", err)
+			}
+		})
+	}
+}

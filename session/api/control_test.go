@@ -1,0 +1,243 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"wavryhost/session"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func decode(t *testing.T, resp reply, want int) map[string]any {
+	t.Helper()
+	body := resp.body
+	if resp.StatusCode != want || resp.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("got %d %s %s; want %d", resp.StatusCode, resp.Header.Get("Content-Type"), body, want)
+	}
+	var v map[string]any
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		t.Fatalf("%v: %q", err, body)
+	}
+	return v
+}
+
+func TestControlReads(t *testing.T) {
+	s, _ := newServer(t, Config{Version: "1.2.3"}, healthy())
+	h := s.Handler()
+
+	host := decode(t, ask{method: "GET", path: "/v1/host"}.do(h), http.StatusOK)
+	if host["version"] != "1.2.3" || host["state"] != "active" || len(host["displays"].([]any)) != 1 {
+		t.Errorf("host %v", host)
+	}
+	displays := decode(t, ask{method: "GET", path: "/v1/displays"}.do(h), http.StatusOK)
+	if first := displays["displays"].([]any)[0].(map[string]any); first["id"] != "x11:0" {
+		t.Errorf("displays %v", displays)
+	}
+	sessions := decode(t, ask{method: "GET", path: "/v1/sessions"}.do(h), http.StatusOK)
+	if first := sessions["sessions"].([]any)[0].(map[string]any); first["id"] != "s1" {
+		t.Errorf("sessions %v", sessions)
+	}
+	one := decode(t, ask{method: "GET", path: "/v1/sessions/s1"}.do(h), http.StatusOK)
+	if list, ok := one["transitions"].([]any); one["id"] != "s1" || !ok || len(list) != 0 {
+		t.Errorf("session %v; want id s1 and an empty list of transitions", one)
+	}
+	if got := refusal(t, ask{method: "GET", path: "/v1/sessions/s2"}.do(h)); got != CodeUnknownSession {
+		t.Errorf("unknown session: %s", got)
+	}
+}
+
+func TestControlListsAreNeverNull(t *testing.T) {
+	s, _ := newServer(t, Config{}, &fakeManager{})
+	for _, path := range []string{"/v1/host", "/v1/displays", "/v1/sessions"} {
+		body := ask{method: "GET", path: path}.do(s.Handler()).body
+		if strings.Contains(body, "null") {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+}
+
+func TestOperatorEndsSession(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	resp := ask{method: "DELETE", path: "/v1/sessions/s1"}.do(s.Handler())
+	if resp.StatusCode != http.StatusNoContent || !slices.Equal(m.ended, []session.EndReason{session.EndOperator}) {
+		t.Errorf("got %d, ended %v; want 204, operator", resp.StatusCode, m.ended)
+	}
+	if got := refusal(t, ask{method: "DELETE", path: "/v1/sessions/s2"}.do(s.Handler())); got != CodeUnknownSession {
+		t.Errorf("unknown session: %s", got)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	typed := map[string]string{"Content-Type": "application/json; charset=utf-8"}
+	resp := ask{method: "POST", path: "/v1/drain", body: `{"deadline_seconds": 1.5}`, header: typed}.do(s.Handler())
+	decode(t, resp, http.StatusAccepted)
+	if !slices.Equal(m.drained, []time.Duration{1500 * time.Millisecond}) {
+		t.Errorf("drained %v; want 1.5s", m.drained)
+	}
+	decode(t, ask{method: "DELETE", path: "/v1/drain"}.do(s.Handler()), http.StatusOK)
+	if m.resumed != 1 {
+		t.Errorf("resumed %d times; want once", m.resumed)
+	}
+
+	for _, c := range []struct{ body, want string }{
+		{`{"deadline_seconds": 1, "force": true}`, `no field "force"`},
+		{`{"deadline_seconds": "1"}`, "deadline_seconds is a string"},
+		{`{"deadline_seconds": -1}`, "from 0 to 86400"},
+		{`{"deadline_seconds": 1e300}`, "from 0 to 86400"},
+		{`{"deadline_seconds": 1e999}`, "deadline_seconds"},
+		{`{}`, "deadline_seconds is missing"},
+		{`{"deadline_seconds": null}`, "deadline_seconds is missing"},
+		{`[]`, "must be an object"},
+		{`{"deadline_seconds": 1} {}`, "goes on"},
+		{`{"deadline_seconds"`, "not JSON"},
+		{`x`, "not JSON"},
+		{``, "empty"},
+	} {
+		resp := ask{method: "POST", path: "/v1/drain", body: c.body, header: typed}.do(s.Handler())
+		if body := resp.body; resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, strings.ReplaceAll(c.want, `"`, `\"`)) {
+			t.Errorf("%s: %d %s; want 400 with %q", c.body, resp.StatusCode, body, c.want)
+		}
+	}
+	if got := refusal(t, ask{method: "POST", path: "/v1/drain", body: `{"deadline_seconds": 1}`}.do(s.Handler())); got != CodeUnsupportedMediaType {
+		t.Errorf("no content type: %s", got)
+	}
+	if len(m.drained) != 1 {
+		t.Errorf("a refused request drained the host: %v", m.drained)
+	}
+}
+
+func FuzzDecodeDrain(f *testing.F) {
+	for _, seed := range []string{
+		`{"deadline_seconds": 30}`, `{"deadline_seconds": 0.25}`, `{"Deadline_Seconds": 1}`, `{"deadline_seconds": -0}`, `{"x":1}`,
+		`{"deadline_seconds": 86400}`, `{"deadline_seconds": 1, "deadline_seconds": 2}`, `null`, `1`, `[[[[`, ``, "\xff",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		d, err := decodeDrain(body)
+		if err != nil {
+			if p, ok := errors.AsType[*problem](err); !ok || p.code != CodeBadJSON || len(p.message) > 1000 {
+				t.Fatalf("%q: %v", body, err)
+			}
+			return
+		}
+		if d < 0 || d > maxDrain {
+			t.Fatalf("%q gives %v", body, d)
+		}
+		again, err := decodeDrain(`{"deadline_seconds": ` + strconv.FormatFloat(d.Seconds(), 'g', -1, 64) + `}`)
+		if diff := again - d; err != nil || diff < -1 || diff > 1 {
+			t.Fatalf("%v came back as %v, %v", d, again, err)
+		}
+	})
+}
+
+func TestHealth(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*session.Host)
+		want   []any // reasons; nil for ready
+	}{
+		{"active", func(*session.Host) {}, nil},
+		{"degraded still serves", func(h *session.Host) { h.State = "degraded" }, nil},
+		{"draining", func(h *session.Host) { h.State = "draining" }, []any{"draining"}},
+		{"no display", func(h *session.Host) { h.Displays = nil }, []any{"no_display"}},
+		{"lost display", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}} }, []any{"display_lost"}},
+		{
+			"one of two displays lost",
+			func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}, {State: "idle"}} }, nil,
+		},
+		{
+			"no usable encoder",
+			func(h *session.Host) { h.Encoders = []session.EncoderInfo{{Name: "h264_nvenc"}} },
+			[]any{"no_encoder"},
+		},
+		{"nothing at all", func(h *session.Host) { *h = session.Host{State: "draining"} }, []any{"draining", "no_display", "no_encoder"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := healthy()
+			c.change(&m.state)
+			// Both are asked by machines that have no token.
+			s, _ := newServer(t, Config{Token: token}, m)
+			decode(t, ask{method: "GET", path: "/healthz"}.do(s.Handler()), http.StatusOK)
+			resp := ask{method: "GET", path: "/readyz"}.do(s.Handler())
+			if c.want == nil {
+				decode(t, resp, http.StatusOK)
+				return
+			}
+			body := decode(t, resp, http.StatusServiceUnavailable)
+			if got, _ := body["reasons"].([]any); !slices.Equal(got, c.want) || body["code"] != "not_ready" {
+				t.Errorf("got %v; want reasons %v", body, c.want)
+			}
+		})
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s, reg := newServer(t, Config{}, healthy())
+	h := s.Handler()
+	for _, a := range []ask{
+		{method: "GET", path: "/v1/sessions/s1"},
+		{method: "GET", path: "/v1/sessions/s2"},
+		{method: "GET", path: "/"},
+		{method: "BREW", path: "/made/up"},
+		{method: "GET", path: "/", host: "evil.example"},
+	} {
+		a.do(h)
+	}
+	want := `
+# HELP wavry_host_http_requests_total HTTP requests by route, method and class of status.
+# TYPE wavry_host_http_requests_total counter
+wavry_host_http_requests_total{code="2xx",method="GET",route="/"} 1
+wavry_host_http_requests_total{code="2xx",method="GET",route="/v1/sessions/{id}"} 1
+wavry_host_http_requests_total{code="4xx",method="GET",route="/v1/sessions/{id}"} 1
+wavry_host_http_requests_total{code="4xx",method="GET",route="none"} 1
+wavry_host_http_requests_total{code="4xx",method="other",route="other"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "wavry_host_http_requests_total"); err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v %v", problems, err)
+	}
+
+	resp := ask{method: "GET", path: "/metrics"}.do(h)
+	body := resp.body
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain; version=0.0.4") ||
+		!strings.Contains(body, `wavry_host_http_errors_total{code="forbidden_host"} 1`) {
+		t.Errorf("/metrics: %d %s\n%s", resp.StatusCode, resp.Header.Get("Content-Type"), body)
+	}
+}
+
+type brokenCollector struct{}
+
+func (brokenCollector) Describe(chan<- *prometheus.Desc) {}
+
+func (brokenCollector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "It is.", nil, nil), errors.New("broken"))
+}
+
+func TestMetricsWithABrokenCollector(t *testing.T) {
+	s, reg := newServer(t, Config{}, healthy())
+	reg.MustRegister(brokenCollector{})
+	resp := ask{method: "GET", path: "/metrics"}.do(s.Handler())
+	if body := resp.body; resp.StatusCode != http.StatusOK || !strings.Contains(body, "wavry_host_http_errors_total") {
+		t.Errorf("the good metrics are not served: %d %s", resp.StatusCode, body)
+	}
+	alone := prometheus.NewRegistry()
+	alone.MustRegister(brokenCollector{})
+	s.gatherer = alone
+	if got := refusal(t, ask{method: "GET", path: "/metrics"}.do(s.Handler())); got != CodeInternal {
+		t.Errorf("nothing gathered: %s", got)
+	}
+}

@@ -1,0 +1,206 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"wavryhost/session"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// fakeManager answers as it is told and notes what it was asked.
+type fakeManager struct {
+	create func(ctx context.Context, o session.Offer) (session.Answer, error)
+	patch  func(id, ifMatch, fragment string) (session.Patched, error)
+	end    func(id string, why session.EndReason) error
+	list   []session.Snapshot
+	state  session.Host
+
+	mu      sync.Mutex // guards all following fields
+	offers  []session.Offer
+	ended   []session.EndReason
+	drained []time.Duration
+	resumed int
+}
+
+var _ manager = (*fakeManager)(nil)
+
+func (m *fakeManager) Create(ctx context.Context, o session.Offer) (session.Answer, error) {
+	m.mu.Lock()
+	m.offers = append(m.offers, o)
+	m.mu.Unlock()
+	if m.create != nil {
+		return m.create(ctx, o)
+	}
+	return session.Answer{ID: "s1", SDP: "v=0\r\n", ETag: `"e1"`}, nil
+}
+
+func (m *fakeManager) Patch(_ context.Context, id, ifMatch, fragment string) (session.Patched, error) {
+	return m.patch(id, ifMatch, fragment)
+}
+
+func (m *fakeManager) End(_ context.Context, id string, why session.EndReason) error {
+	m.mu.Lock()
+	m.ended = append(m.ended, why)
+	m.mu.Unlock()
+	if m.end != nil {
+		return m.end(id, why)
+	}
+	_, err := m.Session(id)
+	return err
+}
+
+func (m *fakeManager) Session(id string) (session.Snapshot, error) {
+	for _, s := range m.Sessions() {
+		if s.ID == id {
+			return s, nil
+		}
+	}
+	return session.Snapshot{}, session.ErrUnknownSession
+}
+
+func (m *fakeManager) Sessions() []session.Snapshot {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.list)
+}
+
+func (m *fakeManager) Host() session.Host {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state
+}
+
+func (m *fakeManager) Drain(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drained = append(m.drained, d)
+}
+
+func (m *fakeManager) Resume() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.resumed++
+}
+
+func (m *fakeManager) RetryAfter() time.Duration { return 2500 * time.Millisecond }
+
+// healthy is a host that can take viewers, with one session.
+func healthy() *fakeManager {
+	return &fakeManager{
+		patch: func(id, ifMatch, fragment string) (session.Patched, error) {
+			switch {
+			case id != "s1":
+				return session.Patched{}, session.ErrUnknownSession
+			case ifMatch == "*":
+				return session.Patched{SDP: "a=ice-ufrag:new\r\n", ETag: `"e2"`}, nil
+			case ifMatch != `"e1"`:
+				return session.Patched{}, session.ErrStale
+			case !strings.HasPrefix(fragment, "a="):
+				return session.Patched{}, session.ErrBadOffer
+			}
+			return session.Patched{ETag: ifMatch}, nil
+		},
+		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Quality: "good", Reason: "startup"}},
+		state: session.Host{
+			State:    "active",
+			Displays: []session.DisplayInfo{{ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280, Height: 720, State: "idle"}},
+			Encoders: []session.EncoderInfo{{Name: "libx264", Codec: "h264", Usable: true, InUse: true}},
+		},
+	}
+}
+
+// newServer returns a Server for m and the registry that it counts on.
+func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Registry) {
+	tb.Helper()
+	reg := prometheus.NewRegistry()
+	s, err := New(cfg, m, reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s, reg
+}
+
+// ask is a request as a test states it.
+type ask struct {
+	method, path, body string
+	header             map[string]string
+	host               string
+	remote             string
+}
+
+// reply is what a test looks at of a response.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+	body       string
+}
+
+// do answers a by h.
+func (a ask) do(h http.Handler) reply {
+	var body io.Reader
+	if a.body != "" {
+		body = strings.NewReader(a.body)
+	}
+	r := httptest.NewRequestWithContext(context.Background(), a.method, a.path, body)
+	r.Host = "127.0.0.1:8470"
+	if a.host != "" {
+		r.Host = a.host
+	}
+	if a.remote != "" {
+		r.RemoteAddr = a.remote
+	}
+	for name, value := range a.header {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return reply{w.Code, w.Header(), w.Body.String()}
+}
+
+// refusal reads an answer that is no success, which must have the one JSON shape, and returns its code.
+func refusal(t *testing.T, resp reply) Code {
+	t.Helper()
+	if got := resp.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type of a %d is %q; want application/json", resp.StatusCode, got)
+	}
+	var body map[string]any
+	if err := json.Unmarshal([]byte(resp.body), &body); err != nil {
+		t.Fatalf("body of a %d is not JSON: %v: %q", resp.StatusCode, err, resp.body)
+	}
+	for _, name := range slices.Sorted(maps.Keys(body)) {
+		if !slices.Contains([]string{"error", "code", "reasons"}, name) {
+			t.Errorf("error has a field %q", name)
+		}
+	}
+	message, _ := body["error"].(string)
+	code, _ := body["code"].(string)
+	if message == "" || code == "" {
+		t.Errorf("error %q lacks a message or a code", resp.body)
+	}
+	if want, known := statuses()[Code(code)]; !known || want != resp.StatusCode {
+		t.Errorf("code %q came with status %d; want %d", code, resp.StatusCode, want)
+	}
+	return Code(code)
+}
+
+// read takes the whole of a response that came over a connection.
+func read(t *testing.T, resp *http.Response) reply {
+	t.Helper()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, string(b)}
+}

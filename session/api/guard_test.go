@@ -1,0 +1,344 @@
+package api
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wavryhost/session"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestHostHeader(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	writePair(t, cert, key, "desk.example.net")
+	local := Config{AllowedHosts: []string{"Proxy.example"}}
+	public := Config{Listen: "0.0.0.0:8470", TLSCert: cert, TLSKey: key, Token: token}
+	for _, c := range []struct {
+		cfg  Config
+		host string
+		want bool
+	}{
+		{local, "localhost", true},
+		{local, "LOCALHOST:8470", true},
+		{local, "127.0.0.1:9999", true}, // through a forwarded port
+		{local, "[::1]:8470", true},
+		{local, "proxy.example", true},
+		{local, "evil.example", false},
+		{local, "evil.example:8470", false},
+		{local, "localhost.evil.example", false},
+		{local, "192.0.2.7", false},
+		{local, "127.0.0.1.evil.example", false},
+		{local, "127.0.0.1@evil.example", false},
+		{public, "192.0.2.7:8470", true},
+		{public, "desk.example.net:8470", true},
+		{public, "evil.example", false},
+	} {
+		s, _ := newServer(t, c.cfg, healthy())
+		resp := ask{method: "GET", path: "/healthz", host: c.host}.do(s.Handler())
+		if c.want != (resp.StatusCode == http.StatusOK) {
+			t.Errorf("listening on %q, Host %q: %d; want it let in: %v", c.cfg.Listen, c.host, resp.StatusCode, c.want)
+		}
+		if !c.want {
+			if got := refusal(t, resp); got != CodeForbiddenHost {
+				t.Errorf("Host %q: %s", c.host, got)
+			}
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	cfg := Config{AllowedOrigins: []string{"https://ok.example"}}
+	anyone := Config{AllowedOrigins: []string{"*"}, Token: token}
+	for _, c := range []struct {
+		cfg    Config
+		origin string
+		want   bool
+		cors   string
+	}{
+		{cfg, "", true, ""},
+		{cfg, "http://127.0.0.1:8470", true, ""},
+		{cfg, "https://ok.example", true, "https://ok.example"},
+		{cfg, "http://ok.example", false, ""},
+		{cfg, "https://ok.example:8443", false, ""},
+		{cfg, "http://localhost:8470", false, ""}, // the page of another server under that name
+		{cfg, "http://127.0.0.1:9999", false, ""},
+		{cfg, "null", false, ""},
+		{cfg, "https://evil.example", false, ""},
+		{anyone, "https://evil.example", true, "https://evil.example"},
+	} {
+		s, _ := newServer(t, c.cfg, healthy())
+		h := map[string]string{"Authorization": "Bearer " + token}
+		if c.origin != "" {
+			h["Origin"] = c.origin
+		}
+		for _, a := range []ask{
+			{method: "OPTIONS", path: "/whep/default", header: h},
+			{method: "DELETE", path: "/whep/sessions/s1", header: h},
+			{method: "GET", path: "/v1/host", header: h},
+		} {
+			resp := a.do(s.Handler())
+			if c.want != (resp.StatusCode < 300) || resp.Header.Get("Access-Control-Allow-Origin") != c.cors {
+				t.Errorf("%s %s from %q: %d, allowed %q; want %v, %q", a.method, a.path, c.origin, resp.StatusCode,
+					resp.Header.Get("Access-Control-Allow-Origin"), c.want, c.cors)
+			}
+			if !c.want {
+				if got := refusal(t, resp); got != CodeForbiddenOrigin {
+					t.Errorf("%q: %s", c.origin, got)
+				}
+			}
+		}
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	s, _ := newServer(t, Config{Token: token, AllowedOrigins: []string{"https://ok.example"}, ICEServers: turn}, healthy())
+	resp := ask{method: "OPTIONS", path: "/whep/sessions/s1", header: map[string]string{
+		"Origin": "https://ok.example", "Access-Control-Request-Method": "PATCH",
+		"Access-Control-Request-Headers": "authorization,if-match", "Access-Control-Request-Private-Network": "true",
+	}}.do(s.Handler())
+	if resp.StatusCode != http.StatusNoContent {
+		t.Fatalf("a preflight, which has no token, got %d; want 204", resp.StatusCode)
+	}
+	for _, name := range []string{"Authorization", "Content-Type", "If-Match"} {
+		if !strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), name) {
+			t.Errorf("Access-Control-Allow-Headers lacks %s", name)
+		}
+	}
+	if resp.Header.Get("Access-Control-Allow-Private-Network") != "true" {
+		t.Error("a page of the internet that is allowed cannot reach loopback")
+	}
+	if got := resp.Header["Link"]; len(got) != 0 {
+		t.Errorf("credentials of TURN servers were given without a token: %q", got)
+	}
+	with := func(token string) reply {
+		return ask{method: "OPTIONS", path: "/whep/default", header: map[string]string{"Authorization": "Bearer " + token}}.do(s.Handler())
+	}
+	if got := with(token).Header["Link"]; len(got) != 3 {
+		t.Errorf("with the token: %q; want 3 links", got)
+	}
+	if got := refusal(t, with("wrong")); got != CodeUnauthorized {
+		t.Errorf("with a wrong token: %s", got)
+	}
+}
+
+func TestEveryRouteButTheOpenOnesTakesTheToken(t *testing.T) {
+	s, _ := newServer(t, Config{Token: token}, healthy())
+	for _, rt := range s.routes() {
+		path := strings.NewReplacer("{$}", "", "{file}", "app.js", "{id}", "s1", "{display}", "default").Replace(rt.path)
+		resp := ask{method: rt.method, path: path}.do(s.Handler())
+		if rt.open != (resp.StatusCode != http.StatusUnauthorized) {
+			t.Errorf("%s %s without a token: %d; open is %v", rt.method, path, resp.StatusCode, rt.open)
+		}
+		if rt.open {
+			continue
+		}
+		if got := resp.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer ") {
+			t.Errorf("%s %s: WWW-Authenticate %q", rt.method, path, got)
+		}
+		if got := refusal(t, resp); got != CodeUnauthorized {
+			t.Errorf("%s %s: %s", rt.method, path, got)
+		}
+		resp = ask{method: rt.method, path: path, header: map[string]string{"Authorization": "bearer  " + token}}.do(s.Handler())
+		if resp.StatusCode == http.StatusUnauthorized {
+			t.Errorf("%s %s with the token: 401", rt.method, path)
+		}
+	}
+	for _, wrong := range []string{"Bearer", "Bearer " + token + "x", "Bearer " + token[1:], "Basic " + token, token} {
+		resp := ask{method: "GET", path: "/v1/host?token=" + token, header: map[string]string{"Authorization": wrong}}.do(s.Handler())
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("Authorization %q: %d; want 401", wrong, resp.StatusCode)
+		}
+	}
+}
+
+func TestWrongTokensAreSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t, Config{Token: token}, healthy())
+		try := func(token, remote string) reply {
+			return ask{
+				method: "GET", path: "/v1/host", remote: remote, header: map[string]string{"Authorization": "Bearer " + token},
+			}.do(s.Handler())
+		}
+		const here = "192.0.2.1:1"
+		for range wrongBurst {
+			if got := refusal(t, try("wrong", here)); got != CodeUnauthorized {
+				t.Fatalf("%s; want unauthorized", got)
+			}
+		}
+		resp := try(token, here)
+		if got := refusal(t, resp); got != CodeTooManyAttempts {
+			t.Errorf("after %d wrong tokens: %s", wrongBurst, got)
+		}
+		if got := resp.Header.Get("Retry-After"); got != "2" {
+			t.Errorf("Retry-After %q; want 2", got)
+		}
+		if s.key.bucket(here) != s.key.bucket("192.0.2.1:2") {
+			t.Error("another port counts as another network")
+		}
+		if s.key.bucket("[2001:db8::1]:1") != s.key.bucket("[2001:db8::ffff:2]:1") {
+			t.Error("another address of a /64 counts as another network")
+		}
+		time.Sleep(wrongEvery)
+		if resp := try(token, here); resp.StatusCode != http.StatusOK {
+			t.Errorf("%v later: %d; want 200", wrongEvery, resp.StatusCode)
+		}
+		time.Sleep(time.Hour)
+		for range wrongBurst {
+			if got := refusal(t, try("wrong", here)); got != CodeUnauthorized {
+				t.Fatalf("an hour later: %s; want the whole burst again", got)
+			}
+		}
+	})
+}
+
+func TestUnknownRoutes(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	for _, c := range []struct {
+		method, path string
+		want         Code
+	}{
+		{"GET", "/nothing", CodeNotFound},
+		{"GET", "/v1", CodeNotFound},
+		{"GET", "/v1/host/", CodeNotFound},
+		{"GET", "//v1/host", CodeNotFound},
+		{"GET", "/v1/../v1/host", CodeNotFound},
+		{"GET", "/page/", CodeNotFound},
+		{"GET", "/page/nothing.js", CodeNotFound},
+		{"GET", "/page/..%2fpage.go", CodeNotFound},
+		{"POST", "/whep", CodeNotFound},
+		{"POST", "/whep/", CodeNotFound},
+		{"POST", "/whep/a/b/c", CodeNotFound},
+		{"GET", "/index.html", CodeNotFound},
+		{"PUT", "/v1/drain", CodeMethodNotAllowed},
+		{"POST", "/", CodeMethodNotAllowed},
+		{"BREW", "/v1/host", CodeMethodNotAllowed},
+	} {
+		resp := ask{method: c.method, path: c.path}.do(s.Handler())
+		if got := refusal(t, resp); got != c.want {
+			t.Errorf("%s %s: %s; want %s", c.method, c.path, got, c.want)
+		}
+		if c.want == CodeMethodNotAllowed && resp.Header.Get("Allow") == "" {
+			t.Errorf("%s %s: no Allow header", c.method, c.path)
+		}
+	}
+}
+
+func TestOversizedHeader(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	resp := ask{method: "GET", path: "/v1/host", header: map[string]string{"X-Long": strings.Repeat("x", maxHeaderBytes)}}.do(s.Handler())
+	if got := refusal(t, resp); got != CodeHeaderTooLarge {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestPanicIsOneAnswerAndOneRecord(t *testing.T) {
+	var log bytes.Buffer
+	m := healthy()
+	m.end = func(string, session.EndReason) error { panic("the reason") }
+	reg := prometheus.NewRegistry()
+	metrics := NewMetrics(reg)
+	s, err := New(Config{}, m, reg, metrics, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp := ask{method: "DELETE", path: "/v1/sessions/s1"}.do(s.Handler())
+	if got := refusal(t, resp); got != CodeInternal {
+		t.Errorf("got %s", got)
+	}
+	if n := strings.Count(log.String(), "level=ERROR"); n != 1 || !strings.Contains(log.String(), "the reason") {
+		t.Errorf("%d error records; want one with the reason:\n%s", n, log.String())
+	}
+	if got := testutil.ToFloat64(metrics.panics); got != 1 {
+		t.Errorf("counted %v panics; want 1", got)
+	}
+	if resp := (ask{method: "GET", path: "/v1/host"}).do(s.Handler()); resp.StatusCode != http.StatusOK {
+		t.Errorf("the next request: %d; want 200", resp.StatusCode)
+	}
+}
+
+func TestLogHasWritesAndNoSecrets(t *testing.T) {
+	var log bytes.Buffer
+	reg := prometheus.NewRegistry()
+	s, err := New(Config{Token: token}, healthy(), reg, NewMetrics(reg), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask{method: "POST", path: "/whep/default?token=" + token, body: offer, header: sdp("Authorization", "Bearer "+token)}.do(s.Handler())
+	if got := log.String(); strings.Contains(got, token) || strings.Contains(got, "v=0") ||
+		!strings.Contains(got, "method=POST path=/whep/default status=201") {
+		t.Errorf("log of a write:\n%s", got)
+	}
+	log.Reset()
+	ask{method: "GET", path: "/v1/host", header: map[string]string{"Authorization": "Bearer " + token}}.do(s.Handler())
+	if log.Len() > 0 {
+		t.Errorf("a read is logged above debug:\n%s", log.String())
+	}
+}
+
+func TestSecurityHeadersAreOnEveryAnswer(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	for _, a := range []ask{
+		{method: "GET", path: "/"},
+		{method: "GET", path: "/v1/host"},
+		{method: "GET", path: "/nothing"},
+		{method: "GET", path: "/", host: "evil.example"},
+	} {
+		h := a.do(s.Handler()).Header
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" ||
+			!strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") ||
+			h.Get("Cross-Origin-Resource-Policy") != "same-origin" || h.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s %s: %v", a.method, a.path, h)
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	s, _ := newServer(t, Config{Token: token}, healthy())
+	files, err := os.ReadDir("page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{"/", "/?display=x11%3A0"}
+	for _, f := range files {
+		paths = append(paths, "/page/"+f.Name())
+	}
+	for _, path := range paths {
+		resp := ask{method: "GET", path: path}.do(s.Handler())
+		body := resp.body
+		if resp.StatusCode != http.StatusOK || body == "" {
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+		policy := resp.Header.Get("Content-Security-Policy")
+		if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: policy %q", path, policy)
+		}
+		for _, bad := range []string{"http://", "https://", "src=\"//", "@import", " style=\"", " onclick", "eval(", "innerHTML"} {
+			if strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), bad) {
+				t.Errorf("%s holds %q, which the policy or the promise of no external request forbids", path, bad)
+			}
+		}
+		// Every file that the page names is there.
+		for _, part := range strings.Split(body, `"/page/`)[1:] {
+			name, _, _ := strings.Cut(part, `"`)
+			if _, err := os.Stat(filepath.Join("page", name)); err != nil {
+				t.Errorf("%s names %s: %v", path, name, err)
+			}
+		}
+	}
+	if got := (ask{method: "GET", path: "/"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+		t.Errorf("Content-Type of the page %q", got)
+	}
+	if got := (ask{method: "GET", path: "/page/app.js"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/javascript; charset=utf-8" {
+		t.Errorf("Content-Type of the script %q; a module of another type is not run", got)
+	}
+}

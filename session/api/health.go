@@ -1,0 +1,63 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"wavryhost/session"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// healthz says that the daemon serves. Whether it can show a picture is readyz's matter: restarting would not bring a
+// display back.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if why := notReady(s.mgr.Host()); len(why) > 0 {
+		p := refuse(CodeNotReady, "not ready: %s", strings.Join(why, ", ")).
+			with("Retry-After", seconds(s.mgr.RetryAfter()))
+		p.reasons = why
+		return p
+	}
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// notReady returns why new viewers would not get a picture: "draining", "no_display", "display_lost", "no_encoder".
+func notReady(h session.Host) []string {
+	var why []string
+	if h.State == "draining" {
+		why = append(why, "draining")
+	}
+	switch {
+	case len(h.Displays) == 0:
+		why = append(why, "no_display")
+	case !slices.ContainsFunc(h.Displays, func(d session.DisplayInfo) bool { return d.State != "lost" }):
+		why = append(why, "display_lost")
+	}
+	if !slices.ContainsFunc(h.Encoders, func(e session.EncoderInfo) bool { return e.Usable }) {
+		why = append(why, "no_encoder")
+	}
+	return why
+}
+
+// exposition serves the metrics in Prometheus' form. What could be gathered is served even when some could not.
+func (s *Server) exposition(w http.ResponseWriter, r *http.Request) error {
+	families, err := s.gatherer.Gather()
+	if err != nil {
+		if len(families) == 0 {
+			return fmt.Errorf("gather metrics: %w", err)
+		}
+		s.log.Warn("metrics are incomplete", "err", err)
+	}
+	promhttp.HandlerFor(prometheus.GathererFunc(always(families)), promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	return nil
+}
+
+// always returns a function that returns v and no error.
+func always[T any](v T) func() (T, error) { return func() (T, error) { return v, nil } }

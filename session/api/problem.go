@@ -1,0 +1,197 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+
+	"wavryhost/session"
+)
+
+// Code says to a program what is wrong with a request. The set is closed: it labels a metric and is listed in docs/api.md.
+type Code string
+
+// The error codes.
+const (
+	CodeBadSDP               Code = "bad_sdp"
+	CodeBadJSON              Code = "bad_json"
+	CodeUnauthorized         Code = "unauthorized"
+	CodeForbiddenHost        Code = "forbidden_host"
+	CodeForbiddenOrigin      Code = "forbidden_origin"
+	CodeNotFound             Code = "not_found"
+	CodeUnknownDisplay       Code = "unknown_display"
+	CodeUnknownSession       Code = "unknown_session"
+	CodeMethodNotAllowed     Code = "method_not_allowed"
+	CodeNotAcceptable        Code = "not_acceptable"
+	CodeSlowRequest          Code = "slow_request"
+	CodeNoPicture            Code = "no_picture"
+	CodeStaleETag            Code = "stale_etag"
+	CodeTooLarge             Code = "too_large"
+	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	CodeUnacceptableOffer    Code = "unacceptable_offer"
+	CodePreconditionRequired Code = "precondition_required"
+	CodeTooManyAttempts      Code = "too_many_attempts"
+	CodeHeaderTooLarge       Code = "header_too_large"
+	CodeClientGone           Code = "client_gone"
+	CodeInternal             Code = "internal"
+	CodeFull                 Code = "full"
+	CodeDraining             Code = "draining"
+	CodeNotReady             Code = "not_ready"
+	CodeTimeout              Code = "timeout"
+)
+
+// statusClientGone is what the log and the metrics show when nobody is left to read the answer.
+const statusClientGone = 499
+
+// statuses returns the HTTP status of each code.
+func statuses() map[Code]int {
+	return map[Code]int{
+		CodeBadSDP:               http.StatusBadRequest,
+		CodeBadJSON:              http.StatusBadRequest,
+		CodeUnauthorized:         http.StatusUnauthorized,
+		CodeForbiddenHost:        http.StatusForbidden,
+		CodeForbiddenOrigin:      http.StatusForbidden,
+		CodeNotFound:             http.StatusNotFound,
+		CodeUnknownDisplay:       http.StatusNotFound,
+		CodeUnknownSession:       http.StatusNotFound,
+		CodeMethodNotAllowed:     http.StatusMethodNotAllowed,
+		CodeNotAcceptable:        http.StatusNotAcceptable,
+		CodeSlowRequest:          http.StatusRequestTimeout,
+		CodeNoPicture:            http.StatusConflict,
+		CodeStaleETag:            http.StatusPreconditionFailed,
+		CodeTooLarge:             http.StatusRequestEntityTooLarge,
+		CodeUnsupportedMediaType: http.StatusUnsupportedMediaType,
+		CodeUnacceptableOffer:    http.StatusUnprocessableEntity,
+		CodePreconditionRequired: http.StatusPreconditionRequired,
+		CodeTooManyAttempts:      http.StatusTooManyRequests,
+		CodeHeaderTooLarge:       http.StatusRequestHeaderFieldsTooLarge,
+		CodeClientGone:           statusClientGone,
+		CodeInternal:             http.StatusInternalServerError,
+		CodeFull:                 http.StatusServiceUnavailable,
+		CodeDraining:             http.StatusServiceUnavailable,
+		CodeNotReady:             http.StatusServiceUnavailable,
+		CodeTimeout:              http.StatusGatewayTimeout,
+	}
+}
+
+// problem is the error of a request: what the client is told.
+type problem struct {
+	code    Code
+	message string
+	header  http.Header // sent with it; nil for none
+	reasons []string    // why the host is not ready; nil for other codes
+}
+
+var _ error = (*problem)(nil)
+
+func (p *problem) Error() string { return p.message }
+
+func refuse(code Code, format string, args ...any) *problem {
+	return &problem{code: code, message: fmt.Sprintf(format, args...)}
+}
+
+func (p *problem) with(name, value string) *problem {
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	p.header.Set(name, value)
+	return p
+}
+
+// explain returns what the client is told about err. Errors that are not the client's business become CodeInternal.
+func (s *Server) explain(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return refuse(CodeTooLarge, "the body is larger than %d bytes", s.cfg.MaxBody)
+	}
+	for _, known := range []struct {
+		err   error
+		code  Code
+		again bool
+	}{
+		{session.ErrUnknownDisplay, CodeUnknownDisplay, false},
+		{session.ErrUnknownSession, CodeUnknownSession, false},
+		{session.ErrBadOffer, CodeBadSDP, false},
+		{session.ErrUnacceptable, CodeUnacceptableOffer, false},
+		{session.ErrNoPicture, CodeNoPicture, true},
+		{session.ErrFull, CodeFull, true},
+		{session.ErrDraining, CodeDraining, true},
+		{session.ErrStale, CodeStaleETag, false},
+	} {
+		if !errors.Is(err, known.err) {
+			continue
+		}
+		p := refuse(known.code, "%s", shorten(err.Error()))
+		if known.again {
+			return p.with("Retry-After", seconds(s.mgr.RetryAfter()))
+		}
+		return p
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(CodeSlowRequest, "the request's body did not arrive in time").with("Connection", "close")
+	case errors.Is(err, context.DeadlineExceeded):
+		return refuse(CodeTimeout, "the host did not get done within %v", s.cfg.RequestTimeout)
+	case errors.Is(err, context.Canceled):
+		return refuse(CodeClientGone, "the client is gone")
+	default:
+		return refuse(CodeInternal, "internal error; the host's log has the cause")
+	}
+}
+
+// shorten bounds a message that may quote what the client sent.
+func shorten(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}
+
+// fail answers r with err, and logs it when the fault is the host's.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := s.explain(err)
+	// What is already in the client's words has been logged where it was found.
+	if told, _ := errors.AsType[*problem](err); p.code == CodeInternal && told != p {
+		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+	}
+	s.metrics.errors.WithLabelValues(string(p.code)).Inc()
+	h := w.Header()
+	maps.Copy(h, p.header)
+	body := struct {
+		Error   string   `json:"error"`
+		Code    Code     `json:"code"`
+		Reasons []string `json:"reasons,omitempty"`
+	}{p.message, p.code, p.reasons}
+	// A struct of strings always encodes.
+	_ = writeJSON(w, statuses()[p.code], body)
+}
+
+// writeJSON answers with v. Nothing is written when v cannot be encoded.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(v); err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(buf.Len()))
+	w.WriteHeader(status)
+	w.Write(buf.Bytes())
+	return nil
+}
+
+// hostOf returns the host in a Host header, without port and brackets, in lower case.
+func hostOf(hostport string) string {
+	u := url.URL{Host: hostport}
+	return lower(u.Hostname())
+}

@@ -1,0 +1,146 @@
+// Package api is the daemon's HTTP side: WHEP (draft-ietf-wish-whep on the ground of RFC 9725), the control API, the
+// metrics endpoint, the health endpoints and the viewer page. Every answer that is no success has one JSON shape,
+// {"error": "…", "code": "…"}; docs/api.md lists routes and codes.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"wavryhost/session"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// manager is what the API asks of session.Manager.
+type manager interface {
+	Create(ctx context.Context, o session.Offer) (session.Answer, error)
+	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
+	End(ctx context.Context, id string, why session.EndReason) error
+	Session(id string) (session.Snapshot, error)
+	Sessions() []session.Snapshot
+	Host() session.Host
+	Drain(deadline time.Duration)
+	Resume()
+	RetryAfter() time.Duration
+}
+
+// Server answers HTTP requests for one manager.
+type Server struct {
+	cfg      Config
+	mgr      manager
+	gatherer prometheus.Gatherer
+	metrics  *Metrics
+	log      *slog.Logger
+
+	links   []string
+	key     *keeper      // nil without a token
+	cert    *certificate // nil without TLS
+	guard   *guard
+	handler http.Handler
+	addr    atomic.Pointer[net.Addr]
+}
+
+// New returns a Server that does not listen yet. The certificate is read, so that a broken one is found early.
+func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log *slog.Logger) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, links: links(cfg.ICEServers)}
+	if cfg.Token != "" {
+		s.key = newKeeper(cfg.Token)
+	}
+	if cfg.TLSCert != "" {
+		var err error
+		if s.cert, err = newCertificate(cfg.TLSCert, cfg.TLSKey, log); err != nil {
+			return nil, err
+		}
+	}
+	s.guard = newGuard(cfg, s.cert)
+	s.handler = s.build()
+	return s, nil
+}
+
+// Handler returns what answers the requests, for tests and for serving by other means than Run.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Addr returns the address that Run listens on; nil before it does.
+func (s *Server) Addr() net.Addr {
+	if a := s.addr.Load(); a != nil {
+		return *a
+	}
+	return nil
+}
+
+// Run listens and serves until ctx ends; then it waits for the requests under way, at most Config.ShutdownTimeout, and
+// returns nil. An error means that it could not listen or go on accepting.
+func (s *Server) Run(ctx context.Context) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
+	}
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || s.key == nil) {
+		// Validate trusts the name localhost; the resolver of this machine has the last word.
+		_ = ln.Close()
+		return fmt.Errorf("listen on %s: it is %s, which other machines can reach: that takes TLS and a token",
+			s.cfg.Listen, tcp)
+	}
+	return s.serve(ctx, ln)
+}
+
+// serve owns ln.
+func (s *Server) serve(ctx context.Context, ln net.Listener) error {
+	addr := ln.Addr()
+	ln = newLimitListener(ln, s.cfg.MaxConnections)
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
+		ReadTimeout:       s.cfg.ReadTimeout,
+		WriteTimeout:      s.cfg.WriteTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    4 * maxHeaderBytes,
+		// What net/http has to say is about single clients: broken handshakes and the like.
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Requests under way outlive ctx for the time of the shutdown.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	done := make(chan error, 1) // one result, never blocks
+	go func() {
+		if s.cert != nil {
+			srv.TLSConfig = s.cert.config()
+			done <- srv.ServeTLS(ln, "", "")
+			return
+		}
+		done <- srv.Serve(ln)
+	}()
+	s.addr.Store(&addr)
+	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.key != nil)
+	if s.cfg.Ready != nil {
+		s.cfg.Ready(addr)
+	}
+
+	select {
+	case err := <-done:
+		_ = srv.Close()
+		return fmt.Errorf("serve on %s: %w", addr, err)
+	case <-ctx.Done():
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(wait); err != nil {
+		s.log.Warn("api requests cut off at shutdown", "err", err)
+		_ = srv.Close()
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve on %s: %w", addr, err)
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"wavryhost/session"
+)
+
+const (
+	typeSDP      = "application/sdp"
+	typeFragment = "application/trickle-ice-sdpfrag" // RFC 8840 section 9
+)
+
+// whepHeaders lets pages of other origins read what WHEP says in headers.
+func whepHeaders(h http.Header) {
+	h.Set("Access-Control-Expose-Headers",
+		"Location, ETag, Link, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate")
+}
+
+func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	whepHeaders(h)
+	if err := contentType(r, typeSDP); err != nil {
+		return err.with("Accept-Post", typeSDP)
+	}
+	if !accepts(r.Header.Values("Accept"), typeSDP) {
+		return refuse(CodeNotAcceptable, "the answer is %s, which the Accept header excludes", typeSDP)
+	}
+	offer, err := readText(w, r)
+	if err != nil {
+		return err
+	}
+	a, err := s.mgr.Create(r.Context(), session.Offer{
+		Display: r.PathValue("display"), SDP: offer,
+		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
+	})
+	if err != nil {
+		return err
+	}
+	if r.Context().Err() != nil {
+		// Nobody reads the answer, so nobody could ever end the session.
+		if err := s.mgr.End(context.WithoutCancel(r.Context()), a.ID, session.EndViewerGone); err != nil {
+			s.log.Debug("session of a vanished client not ended", "session", a.ID, "err", err)
+		}
+		return r.Context().Err()
+	}
+	h.Set("Content-Type", typeSDP)
+	h.Set("Location", "/whep/sessions/"+a.ID)
+	h.Set("ETag", a.ETag)
+	h.Set("Accept-Patch", typeFragment)
+	h["Link"] = slices.Clone(s.links)
+	w.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(w, a.SDP)
+	return nil
+}
+
+func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	whepHeaders(h)
+	if err := contentType(r, typeFragment); err != nil {
+		return err.with("Accept-Patch", typeFragment)
+	}
+	match := strings.TrimSpace(r.Header.Get("If-Match"))
+	switch match {
+	case "":
+		return refuse(CodePreconditionRequired, `If-Match is missing: the ETag for trickle ICE, "*" for an ICE restart`)
+	case `"*"`:
+		// The example in RFC 9725 section 4.3.3 has it in quotes, against RFC 9110; clients follow either.
+		match = "*"
+	}
+	fragment, err := readText(w, r)
+	if err != nil {
+		return err
+	}
+	p, err := s.mgr.Patch(r.Context(), r.PathValue("id"), match, fragment)
+	if err != nil {
+		return err
+	}
+	if p.SDP == "" {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	h.Set("Content-Type", typeFragment)
+	h.Set("ETag", p.ETag)
+	_, _ = io.WriteString(w, p.SDP)
+	return nil
+}
+
+func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request) error {
+	whepHeaders(w.Header())
+	if err := s.mgr.End(r.Context(), r.PathValue("id"), session.EndDeleted); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// contentType refuses a body of another type than want.
+func contentType(r *http.Request, want string) *problem {
+	got := r.Header.Get("Content-Type")
+	if media, _, err := mime.ParseMediaType(got); err != nil || media != want {
+		return refuse(CodeUnsupportedMediaType, "the body is %q; it must be %s", shorten(got), want)
+	}
+	return nil
+}
+
+// accepts tells whether the Accept headers allow media (RFC 9110 section 12.5.1): the most specific range decides, and no
+// header allows everything.
+func accepts(headers []string, media string) bool {
+	if len(headers) == 0 {
+		return true
+	}
+	kind, _, _ := strings.Cut(media, "/")
+	ranges := []string{"*/*", kind + "/*", media}
+	best, ok := -1, false
+	for _, h := range headers {
+		for item := range strings.SplitSeq(h, ",") {
+			if strings.TrimSpace(item) == "" {
+				continue
+			}
+			got, params, err := mime.ParseMediaType(item)
+			if err != nil {
+				continue
+			}
+			rank := slices.Index(ranges, got)
+			if rank < 0 || rank < best {
+				continue
+			}
+			q := 1.0
+			if v, given := params["q"]; given {
+				if q, err = strconv.ParseFloat(v, 64); err != nil {
+					continue
+				}
+			}
+			best, ok = rank, q > 0
+		}
+	}
+	return ok
+}
+
+// readBody returns the body. It lifts the deadline for reading, which net/http lets run on while the handler works: its
+// end would look like a client that hung up, and cancel the request. The next request sets it anew.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, fmt.Errorf("lift read deadline: %w", err)
+	}
+	return b, nil
+}
+
+// readText returns the body, which must be text.
+func readText(w http.ResponseWriter, r *http.Request) (string, error) {
+	b, err := readBody(w, r)
+	if err != nil {
+		return "", err
+	}
+	if len(b) == 0 {
+		return "", refuse(CodeBadSDP, "the body is empty")
+	}
+	if !utf8.Valid(b) {
+		return "", refuse(CodeBadSDP, "the body is not text in UTF-8")
+	}
+	return string(b), nil
+}

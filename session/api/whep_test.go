@@ -1,0 +1,291 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"wavryhost/session"
+)
+
+const offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+
+var turn = []ICEServer{
+	{URLs: []string{"stun:stun.example.net"}},
+	{URLs: []string{"turn:turn.example.net?transport=udp", "turns:turn.example.net"}, Username: "u", Credential: `p"\w`},
+}
+
+func sdp(more ...string) map[string]string {
+	h := map[string]string{"Content-Type": "application/sdp"}
+	for i := 0; i < len(more); i += 2 {
+		h[more[i]] = more[i+1]
+	}
+	return h
+}
+
+func frag(match string) map[string]string {
+	h := map[string]string{"Content-Type": "application/trickle-ice-sdpfrag"}
+	if match != "" {
+		h["If-Match"] = match
+	}
+	return h
+}
+
+// The rules of the strictest client: exactly 201 with type, Location and ETag, then 204 and 200.
+func TestWHEPSession(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{ICEServers: turn}, m)
+	h := s.Handler()
+
+	resp := ask{method: "OPTIONS", path: "/whep/default"}.do(h)
+	if resp.StatusCode != http.StatusNoContent {
+		t.Errorf("OPTIONS: %d; want 204", resp.StatusCode)
+	}
+	methods := strings.Split(resp.Header.Get("Access-Control-Allow-Methods"), ", ")
+	if !slices.Contains(methods, "PATCH") {
+		t.Errorf("Access-Control-Allow-Methods %q lacks PATCH: clients would not trickle", methods)
+	}
+	if got := resp.Header.Get("Accept-Post"); got != "application/sdp" {
+		t.Errorf("Accept-Post %q", got)
+	}
+	wantLinks := []string{
+		`<stun:stun.example.net>; rel="ice-server"`,
+		`<turn:turn.example.net?transport=udp>; rel="ice-server"; username="u"; credential="p\"\\w"; credential-type="password"`,
+		`<turns:turn.example.net>; rel="ice-server"; username="u"; credential="p\"\\w"; credential-type="password"`,
+	}
+	if got := resp.Header["Link"]; !slices.Equal(got, wantLinks) {
+		t.Errorf("Link of OPTIONS:\ngot  %q\nwant %q", got, wantLinks)
+	}
+
+	resp = ask{
+		method: "POST", path: "/whep/x11%3A0", body: offer,
+		header: sdp("User-Agent", "test/1", "Accept", "application/sdp"),
+	}.do(h)
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("POST: %d; want 201", resp.StatusCode)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "application/sdp",
+		"Location":     "/whep/sessions/s1",
+		"ETag":         `"e1"`,
+		"Accept-Patch": "application/trickle-ice-sdpfrag",
+	} {
+		if got := resp.Header.Get(name); got != want {
+			t.Errorf("%s of POST: %q; want %q", name, got, want)
+		}
+	}
+	if got := resp.Header["Link"]; !slices.Equal(got, wantLinks) {
+		t.Errorf("Link of POST: %q; want %q", got, wantLinks)
+	}
+	exposed := strings.Split(resp.Header.Get("Access-Control-Expose-Headers"), ", ")
+	for _, name := range []string{"Location", "ETag", "Link"} {
+		if !slices.Contains(exposed, name) {
+			t.Errorf("Access-Control-Expose-Headers %q lacks %s", exposed, name)
+		}
+	}
+	if got := resp.body; got != "v=0\r\n" {
+		t.Errorf("answer %q", got)
+	}
+	want := session.Offer{Display: "x11:0", SDP: offer, RemoteAddr: "192.0.2.1:1234", UserAgent: "test/1"}
+	if m.offers[0] != want {
+		t.Errorf("manager got %+v; want %+v", m.offers[0], want)
+	}
+
+	at := resp.Header.Get("Location")
+	resp = ask{method: "PATCH", path: at, body: "a=candidate:1\r\n", header: frag(`"e1"`)}.do(h)
+	if resp.StatusCode != http.StatusNoContent || resp.body != "" {
+		t.Errorf("trickle: %d; want 204 without a body", resp.StatusCode)
+	}
+	for _, match := range []string{"*", `"*"`} {
+		resp = ask{method: "PATCH", path: at, body: "a=ice-ufrag:x\r\n", header: frag(match)}.do(h)
+		if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != `"e2"` ||
+			resp.Header.Get("Content-Type") != "application/trickle-ice-sdpfrag" || resp.body != "a=ice-ufrag:new\r\n" {
+			t.Errorf("ICE restart with If-Match %s: %d %v", match, resp.StatusCode, resp.Header)
+		}
+	}
+	resp = ask{method: "DELETE", path: at}.do(h)
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("DELETE: %d; want exactly 200", resp.StatusCode)
+	}
+	if !slices.Equal(m.ended, []session.EndReason{session.EndDeleted}) {
+		t.Errorf("ended %v; want deleted once", m.ended)
+	}
+}
+
+func TestWHEPRefusals(t *testing.T) {
+	failing := func(err error) func(context.Context, session.Offer) (session.Answer, error) {
+		return func(context.Context, session.Offer) (session.Answer, error) {
+			return session.Answer{}, fmt.Errorf("%w: the detail", err)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		ask    ask
+		create func(context.Context, session.Offer) (session.Answer, error)
+		code   Code
+		header map[string]string
+	}{
+		{
+			name: "malformed offer", ask: ask{method: "POST", path: "/whep/default", body: "x", header: sdp()},
+			create: failing(session.ErrBadOffer), code: CodeBadSDP,
+		},
+		{name: "empty body", ask: ask{method: "POST", path: "/whep/default", header: sdp()}, code: CodeBadSDP},
+		{
+			name: "not text", ask: ask{method: "POST", path: "/whep/default", body: "v=\xff\xfe", header: sdp()},
+			code: CodeBadSDP,
+		},
+		{
+			name: "unknown display", ask: ask{method: "POST", path: "/whep/nope", body: offer, header: sdp()},
+			create: failing(session.ErrUnknownDisplay), code: CodeUnknownDisplay,
+		},
+		{
+			name: "no answer possible", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(session.ErrUnacceptable), code: CodeUnacceptableOffer,
+		},
+		{
+			name: "no picture", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(session.ErrNoPicture), code: CodeNoPicture, header: map[string]string{"Retry-After": "3"},
+		},
+		{
+			name: "full", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(session.ErrFull), code: CodeFull, header: map[string]string{"Retry-After": "3"},
+		},
+		{
+			name: "draining", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(session.ErrDraining), code: CodeDraining, header: map[string]string{"Retry-After": "3"},
+		},
+		{
+			name: "encoder fails", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(errors.New("secret detail")), code: CodeInternal,
+		},
+		{
+			name: "host too slow", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(context.DeadlineExceeded), code: CodeTimeout,
+		},
+		{
+			name: "client hung up", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(context.Canceled), code: CodeClientGone,
+		},
+		{
+			name: "wrong type", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Type", "text/plain")},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
+		},
+		{
+			name: "no type", ask: ask{method: "POST", path: "/whep/default", body: offer},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
+		},
+		{
+			name: "answer not accepted", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Accept", "text/html")},
+			code: CodeNotAcceptable,
+		},
+		{
+			name: "oversized offer",
+			ask:  ask{method: "POST", path: "/whep/default", body: strings.Repeat("a", defaultMaxBody+1), header: sdp()},
+			code: CodeTooLarge,
+		},
+		{
+			name: "reading an endpoint", ask: ask{method: "GET", path: "/whep/default"},
+			code: CodeMethodNotAllowed, header: map[string]string{"Allow": "POST, OPTIONS"},
+		},
+		{
+			name: "reading a session", ask: ask{method: "GET", path: "/whep/sessions/s1"},
+			code: CodeMethodNotAllowed, header: map[string]string{"Allow": "PATCH, DELETE, OPTIONS"},
+		},
+		{
+			name: "patch without If-Match", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: frag("")},
+			code: CodePreconditionRequired,
+		},
+		{
+			name: "stale ETag", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: frag(`"e0"`)},
+			code: CodeStaleETag,
+		},
+		{
+			name: "malformed fragment", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "x", header: frag(`"e1"`)},
+			code: CodeBadSDP,
+		},
+		{
+			name: "patch of another type", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: sdp()},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/trickle-ice-sdpfrag"},
+		},
+		{
+			name: "patch of an unknown session", ask: ask{method: "PATCH", path: "/whep/sessions/s2", body: "a=x", header: frag(`"e1"`)},
+			code: CodeUnknownSession,
+		},
+		{
+			name: "end of an unknown session", ask: ask{method: "DELETE", path: "/whep/sessions/s2"},
+			code: CodeUnknownSession,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := healthy()
+			m.create = c.create
+			s, _ := newServer(t, Config{}, m)
+			resp := c.ask.do(s.Handler())
+			if got := refusal(t, resp); got != c.code {
+				t.Errorf("got %d %s; want %s", resp.StatusCode, got, c.code)
+			}
+			for name, want := range c.header {
+				if got := resp.Header.Get(name); got != want {
+					t.Errorf("%s: %q; want %q", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestInternalErrorsKeepTheirDetail(t *testing.T) {
+	m := healthy()
+	m.create = func(context.Context, session.Offer) (session.Answer, error) {
+		return session.Answer{}, errors.New("secret detail")
+	}
+	s, _ := newServer(t, Config{}, m)
+	resp := ask{method: "POST", path: "/whep/default", body: offer, header: sdp()}.do(s.Handler())
+	if got := resp.body; strings.Contains(got, "secret") {
+		t.Errorf("the client was told %q", got)
+	}
+}
+
+func TestSessionOfVanishedClientEnds(t *testing.T) {
+	m := healthy()
+	ctx, cancel := context.WithCancel(t.Context())
+	m.create = func(context.Context, session.Offer) (session.Answer, error) {
+		cancel()
+		return session.Answer{ID: "s1", SDP: "v=0\r\n", ETag: `"e1"`}, nil
+	}
+	s, _ := newServer(t, Config{}, m)
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/whep/default", strings.NewReader(offer))
+	r.Host = "localhost"
+	r.Header.Set("Content-Type", "application/sdp")
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	if !slices.Equal(m.ended, []session.EndReason{session.EndViewerGone}) {
+		t.Errorf("ended %v; want viewer_gone", m.ended)
+	}
+}
+
+func TestAccepts(t *testing.T) {
+	for _, c := range []struct {
+		headers []string
+		want    bool
+	}{
+		{nil, true},
+		{[]string{"*/*"}, true},
+		{[]string{"application/*;q=0.5, text/html"}, true},
+		{[]string{"text/html", "application/sdp"}, true},
+		{[]string{"text/html, application/json"}, false},
+		{[]string{"application/sdp;q=0, */*"}, false},
+		{[]string{"*/*, application/sdp;q=0"}, false},
+		{[]string{"APPLICATION/SDP"}, true},
+		{[]string{"", " , "}, false},
+		{[]string{"///;;"}, false},
+	} {
+		if got := accepts(c.headers, "application/sdp"); got != c.want {
+			t.Errorf("Accept %q: %v; want %v", c.headers, got, c.want)
+		}
+	}
+}
