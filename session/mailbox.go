@@ -1,0 +1,81 @@
+package session
+
+import (
+	"image"
+	"sync"
+
+	"wavryhost/capture"
+)
+
+// mailbox holds the one frame that waits between a capture loop and a rung's encode loop. The newest frame wins; what the
+// frame it replaces would have repainted is added to its damage, so that no change is lost with a dropped frame.
+type mailbox struct {
+	// full has room for one token; it tells the encode loop that there is something to look at.
+	full chan struct{}
+
+	mu    sync.Mutex
+	frame *capture.Frame
+}
+
+func newMailbox() *mailbox { return &mailbox{full: make(chan struct{}, 1)} }
+
+// put hands f over and tells whether a frame that waited was dropped for it. It never blocks.
+func (b *mailbox) put(f *capture.Frame) (dropped bool) {
+	b.mu.Lock()
+	old := b.frame
+	if old != nil {
+		f = withDamageOf(f, old)
+	}
+	b.frame = f
+	b.mu.Unlock()
+	if old != nil {
+		old.Release()
+	}
+	select {
+	case b.full <- struct{}{}:
+	default:
+	}
+	return old != nil
+}
+
+// take returns the waiting frame, which the caller then owns, or nil.
+func (b *mailbox) take() *capture.Frame {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.frame
+	b.frame = nil
+	return f
+}
+
+// waiting tells whether a frame waits.
+func (b *mailbox) waiting() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.frame != nil
+}
+
+// withDamageOf returns f with old's damage added. Other rungs may hold f too and have dropped other frames, so the result is a
+// frame of its own over the same pixels, which holds f until it is released.
+func withDamageOf(f, old *capture.Frame) *capture.Frame {
+	g := capture.NewFrame(func(*capture.Frame) { f.Release() })
+	g.Pix, g.Stride, g.Width, g.Height = f.Pix, f.Stride, f.Width, f.Height
+	g.Time, g.Seq, g.Took = f.Time, f.Seq, f.Took
+	if old.Width != f.Width || old.Height != f.Height {
+		g.Damage = []image.Rectangle{f.Bounds()}
+		return g
+	}
+	g.Damage = capture.MergeDamage(append([]image.Rectangle(nil), old.Damage...), f.Damage)
+	return g
+}
+
+// dirty returns the damaged fraction of f, 0 to 1; where rectangles overlap it errs upward.
+func dirty(f *capture.Frame) float64 {
+	if f == nil || f.Width == 0 || f.Height == 0 {
+		return 0
+	}
+	area := 0
+	for _, r := range f.Damage {
+		area += r.Dx() * r.Dy()
+	}
+	return min(1, float64(area)/float64(f.Width*f.Height))
+}
