@@ -1,0 +1,224 @@
+// Package screenshot captures a display by kbinani/screenshot: the portable fallback, for systems that have no backend of
+// their own here. It costs about thirty times what x11 does, since each call connects anew, and it cannot tell whether
+// anything changed, so that it looks ten times a second and compares.
+//
+// On X11 the library takes the display and the authority from the environment: DISPLAY and XAUTHORITY of the process.
+package screenshot
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"sync"
+	"time"
+
+	library "github.com/kbinani/screenshot"
+
+	"wavryhost/capture"
+)
+
+const (
+	// slots is how many frames may be held at once (capture.Source).
+	slots = 3
+	// bandRows is how many rows are compared, and damaged, together.
+	bandRows = 16
+	// defaultInterval is between two looks: at 24 ms of work each (1920x1080), a quarter of a core.
+	defaultInterval = 100 * time.Millisecond
+)
+
+// Display is one that the library sees.
+type Display struct {
+	Index  int
+	Bounds image.Rectangle
+}
+
+// Displays lists what can be captured; none where the library finds no display, or cannot work at all.
+func Displays() (list []Display) {
+	defer func() {
+		if recover() != nil { // the library panics where it has no display server to ask
+			list = nil
+		}
+	}()
+	for i := range library.NumActiveDisplays() {
+		list = append(list, Display{Index: i, Bounds: library.GetDisplayBounds(i)})
+	}
+	return list
+}
+
+// Config of a Source.
+type Config struct {
+	// Index is the display's, from Displays.
+	Index int
+	// Interval is between two looks. It defaults to 100 ms.
+	Interval time.Duration
+	// grab takes a picture of a display; tests replace it.
+	grab func(index int) (*image.RGBA, error)
+}
+
+// Source is a capture.Source that takes screenshots.
+type Source struct {
+	cfg       Config
+	free      chan []byte
+	refreshed chan struct{}
+	closed    chan struct{}
+	closeOnce sync.Once
+
+	// What follows is Next's alone.
+	previous      []byte // BGRX, of the frame before
+	width, height int
+	seq           uint64
+	looked        time.Time
+}
+
+var _ capture.Source = (*Source)(nil)
+
+// New returns a source of one display. It takes one picture, to tell at once when that cannot work.
+func New(cfg Config) (*Source, error) {
+	if cfg.Interval == 0 {
+		cfg.Interval = defaultInterval
+	}
+	if cfg.Interval < 0 || cfg.Index < 0 {
+		return nil, fmt.Errorf("screenshot: interval %v or display %d is negative", cfg.Interval, cfg.Index)
+	}
+	if cfg.grab == nil {
+		cfg.grab = grabDisplay
+	}
+	if _, err := cfg.grab(cfg.Index); err != nil {
+		return nil, fmt.Errorf("screenshot: open display %d: %w: %w", cfg.Index, capture.ErrUnsupported, err)
+	}
+	s := &Source{cfg: cfg, free: make(chan []byte, slots), refreshed: make(chan struct{}, 1), closed: make(chan struct{})}
+	for range slots {
+		s.free <- nil
+	}
+	return s, nil
+}
+
+func grabDisplay(index int) (img *image.RGBA, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the library panicked: %v", r)
+		}
+	}()
+	return library.CaptureDisplay(index)
+}
+
+// Refresh implements capture.Source.
+func (s *Source) Refresh() {
+	select {
+	case s.refreshed <- struct{}{}:
+	default:
+	}
+}
+
+// Close implements capture.Source.
+func (s *Source) Close() error {
+	s.closeOnce.Do(func() { close(s.closed) })
+	return nil
+}
+
+// Next implements capture.Source.
+func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
+	var pix []byte
+	select {
+	case <-s.closed:
+		return nil, capture.ErrClosed
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case pix = <-s.free:
+	case <-s.closed:
+		return nil, capture.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	f, err := s.look(ctx, pix)
+	if err != nil {
+		s.free <- pix
+	}
+	return f, err
+}
+
+// look takes pictures until one differs from the frame before.
+func (s *Source) look(ctx context.Context, pix []byte) (*capture.Frame, error) {
+	timer := time.NewTimer(time.Until(s.looked.Add(s.cfg.Interval)))
+	defer timer.Stop()
+	whole := s.seq == 0
+	for {
+		if !whole {
+			select {
+			case <-timer.C:
+			case <-s.refreshed:
+				whole = true
+			case <-s.closed:
+				return nil, capture.ErrClosed
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		began := time.Now()
+		s.looked = began
+		img, err := s.cfg.grab(s.cfg.Index)
+		if err != nil {
+			return nil, fmt.Errorf("screenshot: capture display %d: %w: %w", s.cfg.Index, capture.ErrLost, err)
+		}
+		if f := s.frame(img, pix, whole, began); f != nil {
+			return f, nil
+		}
+		timer.Reset(s.cfg.Interval)
+	}
+}
+
+// frame makes a frame of a picture, in pix where that is large enough; nil when nothing changed.
+func (s *Source) frame(img *image.RGBA, pix []byte, whole bool, began time.Time) *capture.Frame {
+	width, height := img.Rect.Dx(), img.Rect.Dy()
+	stride, size := width*4, width*height*4
+	if width != s.width || height != s.height {
+		s.width, s.height, s.previous, whole = width, height, make([]byte, size), true
+	}
+	if len(pix) != size {
+		pix = make([]byte, size)
+	}
+	for y := range height {
+		convertRow(pix[y*stride:(y+1)*stride], img.Pix[y*img.Stride:])
+	}
+	var damage []image.Rectangle
+	for top := 0; top < height; top += bandRows {
+		bottom := min(top+bandRows, height)
+		band := pix[top*stride : bottom*stride]
+		if !bytes.Equal(band, s.previous[top*stride:bottom*stride]) {
+			copy(s.previous[top*stride:], band)
+			damage = addBand(damage, image.Rect(0, top, width, bottom))
+		}
+	}
+	if whole {
+		damage = []image.Rectangle{image.Rect(0, 0, width, height)}
+	}
+	if len(damage) == 0 {
+		return nil
+	}
+	s.seq++
+	f := capture.NewFrame(func(f *capture.Frame) { s.free <- f.Pix })
+	f.Pix, f.Stride, f.Width, f.Height, f.Damage = pix, stride, width, height, capture.MergeDamage(nil, damage)
+	f.Time, f.Seq, f.Took = began, s.seq, time.Since(began)
+	return f
+}
+
+// addBand joins a band with the one right above it.
+func addBand(damage []image.Rectangle, band image.Rectangle) []image.Rectangle {
+	if n := len(damage); n > 0 && damage[n-1].Max.Y == band.Min.Y {
+		damage[n-1].Max.Y = band.Max.Y
+		return damage
+	}
+	return append(damage, band)
+}
+
+// convertRow writes R, G, B, A as B, G, R, X.
+func convertRow(to, from []byte) {
+	for i := 0; i+3 < len(to); i += 4 {
+		to[i], to[i+1], to[i+2], to[i+3] = from[i+2], from[i+1], from[i], 0
+	}
+}

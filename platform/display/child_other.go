@@ -1,0 +1,12 @@
+//go:build !linux
+
+package display
+
+import "os/exec"
+
+// setGroup does nothing: process groups are used where Xvfb is.
+func setGroup(*exec.Cmd) {}
+
+func terminate(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
+
+func kill(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
