@@ -10,8 +10,12 @@ import (
 	"wavryhost/capture"
 )
 
-// ErrNoEncoder means that an encoder is not to be had here: not built in, no device, no driver.
-var ErrNoEncoder = errors.New("encode: encoder not available")
+var (
+	// ErrNoEncoder means that an encoder is not to be had here: not built in, no device, no driver.
+	ErrNoEncoder = errors.New("encode: encoder not available")
+	// ErrClosed is returned by an encoder's methods after Close.
+	ErrClosed = errors.New("encode: encoder closed")
+)
 
 // Params is what an encoder is opened with.
 type Params struct {

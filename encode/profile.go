@@ -17,7 +17,9 @@ type Profile struct {
 	PixelFormat string
 	// Device is the FFmpeg hardware device type it needs ("", "cuda", "vaapi", "videotoolbox").
 	Device string
-	// Options are the codec's private options, by FFmpeg's names. A test checks each against FFmpeg's own table.
+	// Options are the codec's options, its private ones and the generic ones, by FFmpeg's names. Picture size, rates,
+	// threads and colours are set from Params and by the converter, not here. A test checks each option against FFmpeg's
+	// own tables.
 	Options map[string]string
 	// Reasons tells why each option has its value.
 	Reasons map[string]string

@@ -1,0 +1,48 @@
+package encode_test
+
+import (
+	"testing"
+
+	"wavryhost/encode"
+)
+
+func TestEveryOptionHasItsReason(t *testing.T) {
+	for _, p := range encode.Profiles() {
+		for name := range p.Options {
+			if p.Reasons[name] == "" {
+				t.Errorf("%s: option %s has no reason", p.Name, name)
+			}
+		}
+		for name := range p.Reasons {
+			if _, ok := p.Options[name]; !ok {
+				t.Errorf("%s: reason for %s, which is no option", p.Name, name)
+			}
+		}
+		// Without these no encoder keeps the promise of one access unit a call and keyframes on request.
+		for _, name := range []string{"g", "bf", "profile"} {
+			if p.Options[name] == "" {
+				t.Errorf("%s: option %s is not set", p.Name, name)
+			}
+		}
+	}
+}
+
+func TestProfilesAreHardwareFirstAndFreshEachTime(t *testing.T) {
+	profiles := encode.Profiles()
+	want := []string{"h264_nvenc", "h264_vaapi", "h264_videotoolbox", "libx264"}
+	if len(profiles) != len(want) {
+		t.Fatalf("got %d profiles; want %d", len(profiles), len(want))
+	}
+	for i, p := range profiles {
+		if p.Name != want[i] || p.Codec != "H264" || p.Hardware != (p.Name != "libx264") {
+			t.Errorf("profile %d is %s (%s, hardware %v); want %s", i, p.Name, p.Codec, p.Hardware, want[i])
+		}
+		p.Options["preset"] = "changed"
+	}
+	if p, ok := encode.FindProfile("libx264"); !ok || p.Options["preset"] != "ultrafast" {
+		t.Errorf("got preset %q; want what no caller has changed", p.Options["preset"])
+	}
+	if _, ok := encode.FindProfile("h261"); ok {
+		t.Error("found a profile that does not exist")
+	}
+}
