@@ -1,0 +1,158 @@
+package encode
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Proof is what came of trying an encoder with real frames.
+type Proof struct {
+	// Profile is the profile's name.
+	Profile string `json:"profile"`
+	// Usable tells whether what it encoded decodes to the right pictures.
+	Usable bool `json:"usable"`
+	// Why tells why it is not usable.
+	Why string `json:"why,omitempty"`
+	// FirstFrame is how long opening the encoder and encoding the first frame took.
+	FirstFrame time.Duration `json:"first_frame_ns,omitempty"`
+	// MeanEncode is the mean time of converting and encoding one of the frames after the first.
+	MeanEncode time.Duration `json:"mean_encode_ns,omitempty"`
+	// PSNR is that of the worst decoded picture against its frame, in dB over all three planes.
+	PSNR float64 `json:"psnr_db,omitempty"`
+}
+
+// Candidate is a profile and how it did.
+type Candidate struct {
+	Profile Profile
+	Proof   Proof
+}
+
+// Best returns the first usable candidate. The list is in order of preference, as Profiles is.
+func Best(candidates []Candidate) (Candidate, bool) {
+	for _, c := range candidates {
+		if c.Proof.Usable {
+			return c, true
+		}
+	}
+	return Candidate{}, false
+}
+
+// ProverConfig says how encoders are tried.
+type ProverConfig struct {
+	// Command returns the command line of a program that tries the encoder of that profile, writes the Proof to its
+	// standard output as JSON, and exits with 0.
+	Command func(profile string) []string
+	// Deadline is how long one program may take. It defaults to 10 seconds.
+	Deadline time.Duration
+}
+
+// Prover tries encoders, each in a process of its own: a driver that crashes or hangs takes only that process along.
+type Prover struct{ cfg ProverConfig }
+
+// NewProver returns a Prover.
+func NewProver(cfg ProverConfig) *Prover {
+	if cfg.Deadline == 0 {
+		cfg.Deadline = 10 * time.Second
+	}
+	return &Prover{cfg: cfg}
+}
+
+// Prove tries the profiles one after the other, so that none slows another down, and returns a candidate for each. With
+// ctx ended the remaining ones are not usable.
+func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
+	candidates := make([]Candidate, 0, len(profiles))
+	for _, profile := range profiles {
+		proof, err := p.run(ctx, profile.Name)
+		if err != nil {
+			proof = Proof{Why: err.Error()}
+		}
+		proof.Profile = profile.Name
+		candidates = append(candidates, Candidate{Profile: profile, Proof: proof})
+	}
+	return candidates
+}
+
+const (
+	maxProof  = 64 << 10 // bytes of a program's output; a proof has some hundred
+	maxStderr = 16 << 10
+)
+
+func (p *Prover) run(ctx context.Context, profile string) (Proof, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.Deadline, fmt.Errorf("did not finish within %v", p.cfg.Deadline))
+	defer cancel()
+	argv := p.cfg.Command(profile)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	// A grandchild that inherited the pipes must not keep us waiting for their end.
+	cmd.WaitDelay = time.Second
+	stdout, stderr := &limited{max: maxProof}, &limited{max: maxStderr, last: true}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return Proof{}, withLastLine(context.Cause(ctx), stderr.buf)
+	case err != nil:
+		// An exec.ExitError reads "exit status 1" or "signal: segmentation fault".
+		return Proof{}, withLastLine(fmt.Errorf("proving process: %w", err), stderr.buf)
+	}
+	var proof Proof
+	if err := decodeProof(stdout.buf, &proof); err != nil {
+		return Proof{}, withLastLine(fmt.Errorf("proving process wrote no proof: %w", err), stderr.buf)
+	}
+	if proof.Profile != profile {
+		return Proof{}, fmt.Errorf("proving process answered for %q", proof.Profile)
+	}
+	if !proof.Usable && proof.Why == "" {
+		return Proof{}, withLastLine(errors.New("proving process gave no reason"), stderr.buf)
+	}
+	return proof, nil
+}
+
+// decodeProof accepts exactly one JSON object.
+func decodeProof(data []byte, proof *Proof) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(proof); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// withLastLine adds the last line that a program wrote to its standard error.
+func withLastLine(err error, stderr []byte) error {
+	text := strings.TrimSpace(string(stderr))
+	if line := text[strings.LastIndexByte(text, '\n')+1:]; line != "" {
+		return fmt.Errorf("%w (%s)", err, line)
+	}
+	return err
+}
+
+// limited keeps the first max bytes written to it, or the last ones.
+type limited struct {
+	buf  []byte
+	max  int
+	last bool
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	n := len(p)
+	l.buf = append(l.buf, p...)
+	if over := len(l.buf) - l.max; over > 0 {
+		if l.last {
+			l.buf = append(l.buf[:0], l.buf[over:]...)
+		} else {
+			l.buf = l.buf[:l.max]
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,137 @@
+package encode_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"wavryhost/encode"
+)
+
+// TestMain runs the test program as a proving process when its arguments say so: "prove" and how to behave.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "prove" {
+		os.Exit(provingProcess(os.Args[2]))
+	}
+	os.Exit(m.Run())
+}
+
+func provingProcess(behaviour string) int {
+	write := func(text string) { _, _ = os.Stdout.WriteString(text) }
+	switch behaviour {
+	case "good":
+		write(`{"profile":"good","usable":true,"first_frame_ns":2000000,"mean_encode_ns":1000000,"psnr_db":41.5}`)
+	case "poor":
+		write(`{"profile":"poor","usable":false,"why":"frame 3 decodes to another picture"}`)
+	case "silent":
+		write(`{"profile":"silent","usable":false}`)
+	case "wrong":
+		write(`{"profile":"good","usable":true}`)
+	case "rubbish":
+		write("libva info: VA-API version 1.17.0\n{}")
+	case "twice":
+		write(`{"profile":"twice","usable":true}{"profile":"twice","usable":true}`)
+	case "flood":
+		for range 100 {
+			write(strings.Repeat(" ", 1<<10))
+		}
+		write(`{"profile":"flood","usable":true}`)
+	case "exits":
+		fmt.Fprintln(os.Stderr, "first line")
+		fmt.Fprintln(os.Stderr, "driver: no such device")
+		return 3
+	case "crashes":
+		fmt.Fprintln(os.Stderr, "about to touch the driver")
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			_ = self.Kill()
+		}
+		select {}
+	case "hangs":
+		fmt.Fprintln(os.Stderr, "waiting for the driver")
+		<-time.After(time.Minute) // far beyond the deadline, yet no process is left for ever
+	}
+	return 0
+}
+
+func command(profile string) []string { return []string{os.Args[0], "prove", profile} }
+
+func TestProverTellsWhatBecameOfEachProcess(t *testing.T) {
+	for _, test := range []struct {
+		behaviour string
+		why       []string // all of these are in the reason; none when it is usable
+	}{
+		{"good", nil},
+		{"poor", []string{"frame 3 decodes to another picture"}},
+		{"silent", []string{"no reason"}},
+		{"wrong", []string{`answered for "good"`}},
+		{"rubbish", []string{"no proof", "invalid character"}},
+		{"twice", []string{"no proof", "more than one"}},
+		{"flood", []string{"no proof"}},
+		{"exits", []string{"exit status 3", "(driver: no such device)"}},
+		{"crashes", []string{"signal: killed", "(about to touch the driver)"}},
+	} {
+		t.Run(test.behaviour, func(t *testing.T) {
+			t.Parallel() // each process takes a second to end under the race detector
+			p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: time.Minute})
+			got := p.Prove(t.Context(), []encode.Profile{{Name: test.behaviour}})[0]
+			if got.Proof.Profile != test.behaviour || got.Profile.Name != test.behaviour {
+				t.Errorf("got names %q, %q; want %q", got.Profile.Name, got.Proof.Profile, test.behaviour)
+			}
+			if got.Proof.Usable != (test.why == nil) || (got.Proof.Why == "") != (test.why == nil) {
+				t.Errorf("got usable %v, why %q", got.Proof.Usable, got.Proof.Why)
+			}
+			for _, want := range test.why {
+				if !strings.Contains(got.Proof.Why, want) {
+					t.Errorf("got why %q; want it to contain %q", got.Proof.Why, want)
+				}
+			}
+		})
+	}
+}
+
+func TestProverEndsAProcessThatHangs(t *testing.T) {
+	p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: 500 * time.Millisecond})
+	got := p.Prove(t.Context(), []encode.Profile{{Name: "hangs"}})[0].Proof
+	if got.Usable || !strings.Contains(got.Why, "did not finish within 500ms") {
+		t.Errorf("got %+v; want it refused for its deadline", got)
+	}
+}
+
+func TestProverGoesOnAfterAFailureAndKeepsTheOrder(t *testing.T) {
+	p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: time.Minute})
+	got := p.Prove(t.Context(), []encode.Profile{{Name: "crashes"}, {Name: "exits"}, {Name: "good"}})
+	if len(got) != 3 || got[0].Proof.Usable || got[1].Proof.Usable || !got[2].Proof.Usable {
+		t.Fatalf("got %+v; want the third usable only", got)
+	}
+	if proof := got[2].Proof; proof.FirstFrame != 2*time.Millisecond || proof.MeanEncode != time.Millisecond || proof.PSNR != 41.5 {
+		t.Errorf("got %+v; want the process's figures", proof)
+	}
+	best, ok := encode.Best(got)
+	if !ok || best.Profile.Name != "good" {
+		t.Errorf("got %q, %v; want good", best.Profile.Name, ok)
+	}
+	if _, ok := encode.Best(got[:2]); ok {
+		t.Error("got a best one of none that is usable")
+	}
+}
+
+func TestProverStopsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p := encode.NewProver(encode.ProverConfig{Command: command})
+	got := p.Prove(ctx, []encode.Profile{{Name: "good"}})
+	if len(got) != 1 || got[0].Proof.Usable || got[0].Proof.Why == "" {
+		t.Errorf("got %+v; want one candidate that is not usable, with a reason", got)
+	}
+}
+
+func TestProverSaysThatTheProgramIsMissing(t *testing.T) {
+	p := encode.NewProver(encode.ProverConfig{Command: func(string) []string { return []string{"/does/not/exist"} }})
+	got := p.Prove(t.Context(), []encode.Profile{{Name: "good"}})[0].Proof
+	if got.Usable || !strings.Contains(got.Why, "/does/not/exist") {
+		t.Errorf("got %+v; want the missing program named", got)
+	}
+}
