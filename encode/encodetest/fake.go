@@ -1,0 +1,188 @@
+// Package encodetest has a fake encoder for tests of what uses encoders, and the suite that every encoder passes.
+package encodetest
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+)
+
+// Config says how a fake behaves.
+type Config struct {
+	// Profile is what the fake claims to be. Its name defaults to "fake", its codec to "H264".
+	Profile encode.Profile
+	// OpenErr is what Open returns, if set.
+	OpenErr error
+	// OnEncode, if set, is called in each Encode before anything else, with the number of the call from 1 on. It may
+	// block or delay, as a driver does that hangs; its error is Encode's. It is called on the goroutine of the caller.
+	OnEncode func(n int) error
+}
+
+// Rate is an argument list of SetRate.
+type Rate struct{ BitsPerSecond, FPS int }
+
+// Stats counts what a fake's encoders were asked for.
+type Stats struct {
+	Opened, Closed int
+	Pictures       int // access units made
+	Keys           int // of them keyframes
+	Repeats        int // of them made without a frame
+	Rates          []Rate
+	Params         []encode.Params // one for each Open
+}
+
+// Fake is a factory of encoders that make access units of the right size without looking at the pixels.
+type Fake struct {
+	cfg Config
+
+	mu    sync.Mutex
+	stats Stats // guarded by mu
+}
+
+var (
+	_ encode.Factory = (*Fake)(nil)
+	_ encode.Encoder = (*fakeEncoder)(nil)
+)
+
+// New returns a fake.
+func New(cfg Config) *Fake {
+	if cfg.Profile.Name == "" {
+		cfg.Profile.Name = "fake"
+	}
+	if cfg.Profile.Codec == "" {
+		cfg.Profile.Codec = "H264"
+	}
+	return &Fake{cfg: cfg}
+}
+
+// Stats returns what was counted so far. It may be called at any time from any goroutine.
+func (f *Fake) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.stats
+	s.Rates = append([]Rate(nil), s.Rates...)
+	s.Params = append([]encode.Params(nil), s.Params...)
+	return s
+}
+
+func (f *Fake) count(change func(*Stats)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.stats)
+}
+
+// Profile returns the configured profile.
+func (f *Fake) Profile() encode.Profile { return f.cfg.Profile }
+
+// Open returns a fake encoder.
+func (f *Fake) Open(p encode.Params) (encode.Encoder, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if f.cfg.OpenErr != nil {
+		return nil, f.cfg.OpenErr
+	}
+	f.count(func(s *Stats) {
+		s.Opened++
+		s.Params = append(s.Params, p)
+	})
+	return &fakeEncoder{fake: f, params: p, rekey: true}, nil
+}
+
+type fakeEncoder struct {
+	fake   *Fake
+	params encode.Params
+	calls  int
+	seq    uint64
+	rekey  bool
+	begun  bool
+	failed error
+}
+
+func (e *fakeEncoder) Profile() encode.Profile { return e.fake.cfg.Profile }
+
+func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+	if f != nil {
+		defer f.Release()
+	}
+	if e.failed != nil {
+		return encode.AccessUnit{}, e.failed
+	}
+	began := time.Now()
+	e.calls++
+	if e.fake.cfg.OnEncode != nil {
+		if err := e.fake.cfg.OnEncode(e.calls); err != nil {
+			e.failed = err
+			return encode.AccessUnit{}, err
+		}
+	}
+	if f != nil {
+		at, e.seq, e.begun = f.Time, f.Seq, true
+	}
+	if !e.begun {
+		e.failed = errors.New("fake: no picture to encode again")
+		return encode.AccessUnit{}, e.failed
+	}
+	key = key || e.rekey
+	e.rekey = false
+	e.fake.count(func(s *Stats) {
+		s.Pictures++
+		if key {
+			s.Keys++
+		}
+		if f == nil {
+			s.Repeats++
+		}
+	})
+	return encode.AccessUnit{
+		Data: annexB(e.params.BitsPerSecond/e.params.FPS/8, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
+		Width: e.params.Width, Height: e.params.Height, Encode: time.Since(began), QP: 26,
+	}, nil
+}
+
+// annexB returns an access unit of about that many bytes, of two slices. The parameter sets are those of a constrained
+// baseline stream; the slices hold nothing but a number.
+func annexB(size int, key bool, number byte) []byte {
+	var unit []byte
+	slice := byte(0x41) // nal_ref_idc 2, nal_unit_type 1
+	if key {
+		unit = append(unit, 0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1f, 0xd9, 0x00, 0x50, 0x05, 0xbb)
+		unit = append(unit, 0, 0, 0, 1, 0x68, 0xcb, 0x83, 0xcb, 0x20)
+		slice = 0x65 // nal_ref_idc 3, nal_unit_type 5
+	}
+	half := max((size-len(unit))/2, 16)
+	for _, first := range [...]byte{0x88, 0x44} { // first_mb_in_slice 0, then 1
+		start := len(unit)
+		unit = append(unit, 0, 0, 1, slice, first)
+		for len(unit)-start < half {
+			unit = append(unit, number|0x80) // never zero, so that no start code appears
+		}
+	}
+	return unit
+}
+
+func (e *fakeEncoder) SetRate(bitsPerSecond, fps int) error {
+	if e.failed != nil {
+		return e.failed
+	}
+	p := e.params
+	p.BitsPerSecond, p.FPS = bitsPerSecond, fps
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	e.rekey = e.rekey || p != e.params && e.fake.cfg.Profile.Price != encode.PriceFree
+	e.params = p
+	e.fake.count(func(s *Stats) { s.Rates = append(s.Rates, Rate{bitsPerSecond, fps}) })
+	return nil
+}
+
+func (e *fakeEncoder) Close() error {
+	if !errors.Is(e.failed, encode.ErrClosed) {
+		e.failed = encode.ErrClosed
+		e.fake.count(func(s *Stats) { s.Closed++ })
+	}
+	return nil
+}

@@ -1,0 +1,418 @@
+package encodetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+)
+
+// Run checks that the encoders of f keep what encode.Encoder promises. It opens several, one after the other.
+func Run(t *testing.T, f encode.Factory) {
+	t.Helper()
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.run(f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A check returns what is wrong with an encoder. They return errors rather than fail tests so that they can be tested
+// themselves, with encoders that break one promise each.
+type check struct {
+	name string
+	run  func(encode.Factory) error
+}
+
+var checks = []check{
+	{"first access unit starts a decoder", checkFirst},
+	{"keyframes come on request only", checkKeys},
+	{"slices of a picture are one access unit", checkSlices},
+	{"rate follows its target both ways", checkRate},
+	{"frame rate shares out the bitrate", checkFrameRate},
+	{"nil frame encodes the picture again", checkRepeat},
+	{"frames of any size are encoded at the size asked for", checkSizes},
+	{"frames are released", checkRelease},
+	{"access units stay as they are", checkImmutable},
+	{"closed encoder refuses", checkClosed},
+	{"bad parameters are refused", checkParams},
+}
+
+const (
+	width, height = 320, 180
+	fps           = 30
+	rate          = 600_000
+)
+
+func params() encode.Params {
+	return encode.Params{Width: width, Height: height, FPS: fps, BitsPerSecond: rate}
+}
+
+// film makes frames and feeds them to one encoder.
+type film struct {
+	enc      encode.Encoder
+	start    time.Time
+	n        uint64
+	released int
+}
+
+// with opens an encoder, runs do and closes the encoder.
+func with(f encode.Factory, p encode.Params, do func(*film) error) (err error) {
+	enc, err := f.Open(p)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer func() { err = errors.Join(err, enc.Close()) }()
+	return do(&film{enc: enc, start: time.Now()})
+}
+
+// frame returns the next frame: patches that change from each to the next without a pattern to predict them by, which
+// costs any encoder all the bits it has.
+func (f *film) frame(width, height int) *capture.Frame {
+	f.n++
+	frame := capture.NewFrame(func(*capture.Frame) { f.released++ })
+	frame.Width, frame.Height, frame.Stride = width, height, 4*width+64
+	frame.Pix = make([]byte, frame.Stride*height)
+	for y := range height {
+		for x := range width {
+			at := y*frame.Stride + 4*x
+			hash := (uint32(x/8)<<20 ^ uint32(y/8)<<10 ^ uint32(f.n)) * 2654435761
+			hash = (hash ^ hash>>15) * 2246822519
+			grey := byte(hash >> 24)
+			frame.Pix[at], frame.Pix[at+1], frame.Pix[at+2] = grey, grey, grey
+		}
+	}
+	frame.Damage = append(frame.Damage, frame.Bounds())
+	frame.Time, frame.Seq = f.at(f.n), f.n
+	return frame
+}
+
+func (f *film) at(n uint64) time.Time { return f.start.Add(time.Duration(n) * time.Second / fps) }
+
+// next encodes the next frame and checks what holds for every access unit.
+func (f *film) next(key bool) (encode.AccessUnit, error) {
+	unit, err := f.enc.Encode(f.frame(width, height), time.Time{}, key)
+	if err != nil {
+		return unit, fmt.Errorf("frame %d: %w", f.n, err)
+	}
+	if err := f.checkUnit(unit, f.at(f.n)); err != nil {
+		return unit, fmt.Errorf("frame %d: %w", f.n, err)
+	}
+	return unit, nil
+}
+
+// many encodes n frames and returns the bits they took and how many were keyframes.
+func (f *film) many(n int) (bits, keys int, err error) {
+	for range n {
+		unit, err := f.next(false)
+		if err != nil {
+			return 0, 0, err
+		}
+		bits += 8 * len(unit.Data)
+		if unit.Key {
+			keys++
+		}
+	}
+	return bits, keys, nil
+}
+
+func (f *film) checkUnit(unit encode.AccessUnit, at time.Time) error {
+	switch {
+	case !unit.Time.Equal(at):
+		return fmt.Errorf("access unit has time %v; want %v", unit.Time, at)
+	case unit.Seq != f.n:
+		return fmt.Errorf("access unit has number %d; want %d", unit.Seq, f.n)
+	case unit.Width != width || unit.Height != height:
+		return fmt.Errorf("access unit is %dx%d; want %dx%d", unit.Width, unit.Height, width, height)
+	case unit.Convert < 0 || unit.Encode < 0:
+		return fmt.Errorf("steps took %v and %v", unit.Convert, unit.Encode)
+	}
+	pictures, sps, pps := 0, false, false
+	for _, nal := range splitAnnexB(unit.Data) {
+		switch kind := nal[0] & 0x1f; kind {
+		case 1, 5:
+			if (kind == 5) != unit.Key {
+				return fmt.Errorf("slice of type %d in an access unit with key %v", kind, unit.Key)
+			}
+			if len(nal) > 1 && nal[1]&0x80 != 0 { // first_mb_in_slice is 0: ue(v) begins with a one
+				pictures++
+			}
+		case 7:
+			sps = true
+		case 8:
+			pps = true
+		}
+	}
+	if pictures != 1 {
+		return fmt.Errorf("access unit has %d pictures; want 1", pictures)
+	}
+	if unit.Key && (!sps || !pps) {
+		return fmt.Errorf("keyframe with SPS %v, PPS %v; want both", sps, pps)
+	}
+	return nil
+}
+
+// splitAnnexB returns the NAL units of a byte stream (H.264, annex B), none of them empty.
+func splitAnnexB(data []byte) [][]byte {
+	var nals [][]byte
+	startCode := []byte{0, 0, 1}
+	for at := bytes.Index(data, startCode); at >= 0; {
+		data = data[at+3:]
+		at = bytes.Index(data, startCode)
+		nal := data
+		if at >= 0 {
+			nal = data[:at]
+		}
+		if nal = bytes.TrimRight(nal, "\x00"); len(nal) > 0 {
+			nals = append(nals, nal)
+		}
+	}
+	return nals
+}
+
+func checkFirst(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		unit, err := film.next(false)
+		if err != nil {
+			return err
+		}
+		if !unit.Key {
+			return errors.New("first access unit is no keyframe")
+		}
+		if !bytes.HasPrefix(unit.Data, []byte{0, 0, 1}) && !bytes.HasPrefix(unit.Data, []byte{0, 0, 0, 1}) {
+			return fmt.Errorf("first access unit begins with % x; want a start code", unit.Data[:min(4, len(unit.Data))])
+		}
+		return nil
+	})
+}
+
+func checkKeys(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		for n := range 300 {
+			asked := n == 100 || n == 101 || n == 200
+			unit, err := film.next(asked)
+			if err != nil {
+				return err
+			}
+			if want := asked || n == 0; unit.Key != want {
+				return fmt.Errorf("frame %d has key %v; want %v", n, unit.Key, want)
+			}
+		}
+		return nil
+	})
+}
+
+func checkSlices(f encode.Factory) error {
+	p := params()
+	p.Threads = 2 // a software encoder then cuts each picture in two
+	return with(f, p, func(film *film) error {
+		_, _, err := film.many(10)
+		return err
+	})
+}
+
+// What a second of busy content may take of its target. With a buffer of one frame a picture may never exceed its share,
+// so that an encoder has to aim below it: x264 uses 80 to 90 percent, and two thirds where pictures are as small as here.
+const leastUsed, mostUsed = 0.6, 1.15
+
+// holds checks that a second of frames takes the given rate.
+func holds(film *film, bitsPerSecond, fps int) error {
+	if _, _, err := film.many(fps / 2); err != nil { // to settle
+		return err
+	}
+	bits, _, err := film.many(fps)
+	if err != nil {
+		return err
+	}
+	if got := float64(bits) / float64(bitsPerSecond); got < leastUsed || got > mostUsed {
+		return fmt.Errorf("a second at %d bit/s and %d frames took %d bits", bitsPerSecond, fps, bits)
+	}
+	return nil
+}
+
+func checkRate(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		if err := holds(film, rate, fps); err != nil {
+			return err
+		}
+		for _, r := range []int{rate / 2, 2 * rate, rate} {
+			if err := film.enc.SetRate(r, fps); err != nil {
+				return fmt.Errorf("set rate: %w", err)
+			}
+			unit, err := film.next(false)
+			if err != nil {
+				return err
+			}
+			if unit.Key && f.Profile().Price == encode.PriceFree {
+				return fmt.Errorf("change to %d bit/s made a keyframe; its price is %v", r, f.Profile().Price)
+			}
+			if !unit.Key && f.Profile().Price == encode.PriceReopen {
+				return errors.New("reopened encoder went on without a keyframe")
+			}
+			if err := holds(film, r, fps); err != nil {
+				return err
+			}
+		}
+		// Asking for what is in force changes nothing, whatever a change costs.
+		if err := film.enc.SetRate(rate, fps); err != nil {
+			return fmt.Errorf("set the same rate: %w", err)
+		}
+		if _, keys, err := film.many(1); err != nil || keys != 0 {
+			return fmt.Errorf("the same rate again: %d keyframes, error %w", keys, err)
+		}
+		return nil
+	})
+}
+
+func checkFrameRate(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		for _, n := range []int{fps / 2, fps} {
+			if err := film.enc.SetRate(rate, n); err != nil {
+				return fmt.Errorf("set rate: %w", err)
+			}
+			if err := holds(film, rate, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func checkRepeat(f encode.Factory) error {
+	err := with(f, params(), func(film *film) error {
+		if _, err := film.enc.Encode(nil, film.start, false); err == nil {
+			return errors.New("nil frame before the first is encoded; want an error")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return with(f, params(), func(film *film) error {
+		if _, err := film.next(false); err != nil {
+			return err
+		}
+		for n := range 3 {
+			at := film.at(film.n).Add(time.Duration(n+1) * 10 * time.Millisecond)
+			unit, err := film.enc.Encode(nil, at, n == 2)
+			if err != nil {
+				return fmt.Errorf("repeat %d: %w", n, err)
+			}
+			if err := film.checkUnit(unit, at); err != nil {
+				return fmt.Errorf("repeat %d: %w", n, err)
+			}
+			if unit.Key != (n == 2) {
+				return fmt.Errorf("repeat %d has key %v", n, unit.Key)
+			}
+		}
+		return nil
+	})
+}
+
+func checkSizes(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		for _, size := range [][2]int{{width, height}, {2 * width, 2 * height}, {100, 75}, {width + 1, height + 1}, {width, height}} {
+			unit, err := film.enc.Encode(film.frame(size[0], size[1]), time.Time{}, false)
+			if err != nil {
+				return fmt.Errorf("frame of %dx%d: %w", size[0], size[1], err)
+			}
+			if err := film.checkUnit(unit, film.at(film.n)); err != nil {
+				return fmt.Errorf("frame of %dx%d: %w", size[0], size[1], err)
+			}
+			if unit.Key != (film.n == 1) {
+				return fmt.Errorf("frame of %dx%d has key %v", size[0], size[1], unit.Key)
+			}
+		}
+		return nil
+	})
+}
+
+func checkRelease(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		for n := 1; n <= 3; n++ {
+			if _, err := film.next(false); err != nil {
+				return err
+			}
+			if film.released != n {
+				return fmt.Errorf("%d of %d frames are released", film.released, n)
+			}
+		}
+		if err := film.enc.Close(); err != nil {
+			return fmt.Errorf("close: %w", err)
+		}
+		if _, err := film.next(false); err == nil || film.released != 4 {
+			return fmt.Errorf("closed encoder: error %w, %d of 4 frames are released", err, film.released)
+		}
+		return nil
+	})
+}
+
+func checkImmutable(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		first, err := film.next(false)
+		if err != nil {
+			return err
+		}
+		kept := bytes.Clone(first.Data)
+		if _, _, err := film.many(5); err != nil {
+			return err
+		}
+		if err := film.enc.Close(); err != nil {
+			return fmt.Errorf("close: %w", err)
+		}
+		if !bytes.Equal(kept, first.Data) {
+			return errors.New("the first access unit has changed")
+		}
+		return nil
+	})
+}
+
+func checkClosed(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		for range 2 {
+			if err := film.enc.Close(); err != nil {
+				return fmt.Errorf("close: %w", err)
+			}
+		}
+		if _, err := film.next(false); !errors.Is(err, encode.ErrClosed) {
+			return fmt.Errorf("encode after close: %w; want ErrClosed", err)
+		}
+		if err := film.enc.SetRate(rate/2, fps); !errors.Is(err, encode.ErrClosed) {
+			return fmt.Errorf("set rate after close: %w; want ErrClosed", err)
+		}
+		return nil
+	})
+}
+
+func checkParams(f encode.Factory) error {
+	for _, change := range []func(*encode.Params){
+		func(p *encode.Params) { p.Width = 321 },
+		func(p *encode.Params) { p.Height = 0 },
+		func(p *encode.Params) { p.FPS = 0 },
+		func(p *encode.Params) { p.BitsPerSecond = -1 },
+		func(p *encode.Params) { p.Threads = -1 },
+	} {
+		p := params()
+		change(&p)
+		if enc, err := f.Open(p); err == nil {
+			return errors.Join(fmt.Errorf("opened with %+v", p), enc.Close())
+		}
+	}
+	return with(f, params(), func(film *film) error {
+		for _, r := range []Rate{{0, fps}, {rate, 0}, {rate, -1}} {
+			if err := film.enc.SetRate(r.BitsPerSecond, r.FPS); err == nil {
+				return fmt.Errorf("took a rate of %+v", r)
+			}
+		}
+		if _, err := film.next(false); err != nil {
+			return fmt.Errorf("after refused rates: %w", err)
+		}
+		return nil
+	})
+}
