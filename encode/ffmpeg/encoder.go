@@ -1,0 +1,260 @@
+//go:build cgo && !noffmpeg
+
+package ffmpeg
+
+/*
+#include <stdlib.h>
+#include "bridge.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/asticode/go-astiav"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+)
+
+// What the pictures' numbers mean, for the receiver's conversion back: libyuv's matrix is BT.601 limited, while the
+// display's own primaries and transfer curve are sRGB's.
+const (
+	colorSpace     = astiav.ColorSpaceSmpte170M
+	colorRange     = astiav.ColorRangeMpeg
+	colorPrimaries = astiav.ColorPrimariesBt709
+	colorTransfer  = astiav.ColorTransferCharacteristicIec6196621
+)
+
+// qpScale is FF_QP2LAMBDA, the unit in which encoders report their quantizer.
+const qpScale = 118
+
+// clock is the time base of the pictures' timestamps, in ticks a second. Encoders that pace their rate control by
+// timestamps need real ones.
+const clock = 1_000_000
+
+type encoder struct {
+	profile encode.Profile
+	log     *slog.Logger
+	codec   *astiav.Codec
+	params  encode.Params // with the rates in force
+	openFPS int           // the frame rate that the open codec reckons with
+
+	converter *converter
+	surface   *surface // nil for encoders that take pictures from main memory
+	context   *astiav.CodecContext
+	packet    *C.AVPacket
+	why       []byte // what FFmpeg logged while it encoded, as C text
+
+	rekey  bool // the next picture must be a keyframe
+	start  time.Time
+	pts    int64
+	seq    uint64
+	failed error // what ended the encoder, ErrClosed after Close
+}
+
+var _ encode.Encoder = (*encoder)(nil)
+
+// open opens the codec with e.params. What it allocates, closeCodec frees.
+func (e *encoder) open() (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", e.profile.Name, err)
+			e.closeCodec()
+		}
+	}()
+	if e.packet = C.av_packet_alloc(); e.packet == nil {
+		return errors.New("allocate a packet: out of memory")
+	}
+	if e.context = astiav.AllocCodecContext(e.codec); e.context == nil {
+		return errors.New("allocate a codec context: out of memory")
+	}
+	e.openFPS = e.params.FPS
+	c := e.context
+	c.SetWidth(e.params.Width)
+	c.SetHeight(e.params.Height)
+	c.SetPixelFormat(astiav.FindPixelFormatByName(e.profile.PixelFormat))
+	c.SetTimeBase(astiav.NewRational(1, clock))
+	c.SetFramerate(astiav.NewRational(e.openFPS, 1))
+	c.SetColorSpace(colorSpace)
+	c.SetColorRange(colorRange)
+	c.SetColorPrimaries(colorPrimaries)
+	c.SetColorTransferCharacteristic(colorTransfer)
+	if e.params.Threads > 0 {
+		c.SetThreadCount(e.params.Threads)
+	}
+	e.applyRate()
+	if e.surface != nil {
+		c.SetHardwareFramesContext(e.surface.frames)
+	}
+	// libyuv averages each 2x2 block.
+	if err := setOption(c, "chroma_sample_location", "center"); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.profile.Options)) {
+		if err := setOption(c, name, e.profile.Options[name]); err != nil {
+			return err
+		}
+	}
+	lines, err := captured(astiav.LogLevelWarning, func() error { return c.Open(e.codec, nil) })
+	switch {
+	case err != nil && e.profile.Hardware:
+		return fmt.Errorf("open the codec: %w: %w", explained(err, lines), encode.ErrNoEncoder)
+	case err != nil:
+		return fmt.Errorf("open the codec: %w", explained(err, lines))
+	case len(lines) > 0:
+		e.log.Warn("encoder opened with complaints", "text", strings.Join(lines, "; "))
+	}
+	return nil
+}
+
+func setOption(c *astiav.CodecContext, name, value string) error {
+	cname, cvalue := C.CString(name), C.CString(value)
+	defer C.free(unsafe.Pointer(cname))
+	defer C.free(unsafe.Pointer(cvalue))
+	if code := C.wavry_set_option((*C.AVCodecContext)(c.UnsafePointer()), cname, cvalue); code < 0 {
+		return fmt.Errorf("set option %s=%s: %w", name, value, avError(code))
+	}
+	return nil
+}
+
+// applyRate puts e.params' rates into the codec context: constant rate with a buffer of one frame, which bounds each
+// picture to its share of the rate. The codec deals out its rate by the frame rate that it was opened with; a lower one
+// is told to it as a higher rate, so that each of the fewer pictures gets its larger share.
+func (e *encoder) applyRate() {
+	perFrame := int64(e.params.BitsPerSecond / e.params.FPS)
+	rate := int64(e.params.BitsPerSecond) * int64(e.openFPS) / int64(e.params.FPS)
+	e.context.SetBitRate(rate)
+	e.context.SetRateControlMaxRate(rate)
+	// x264 counts in whole kilobits and refuses a buffer smaller than one frame.
+	e.context.SetRateControlBufferSize(int(perFrame/1000+1) * 1000)
+}
+
+func (e *encoder) Profile() encode.Profile { return e.profile }
+
+func (e *encoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+	if e.failed != nil {
+		if f != nil {
+			f.Release()
+		}
+		return encode.AccessUnit{}, e.failed
+	}
+	began := time.Now()
+	if f != nil {
+		at, e.seq = f.Time, f.Seq
+		err := e.converter.convert(f)
+		f.Release()
+		if err != nil {
+			return encode.AccessUnit{}, e.fail(err)
+		}
+	}
+	if e.converter.empty() {
+		return encode.AccessUnit{}, e.fail(errors.New("no picture to encode again"))
+	}
+	converted := time.Now()
+	data, isKey, qp, err := e.encode(at, key || e.rekey)
+	if err != nil {
+		return encode.AccessUnit{}, e.fail(err)
+	}
+	e.rekey = false
+	return encode.AccessUnit{
+		Data: data, Key: isKey, Time: at, Seq: e.seq, Width: e.params.Width, Height: e.params.Height,
+		Convert: converted.Sub(began), Encode: time.Since(converted), QP: qp,
+	}, nil
+}
+
+// encode encodes the converter's picture.
+func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp float64, err error) {
+	picture := e.converter.picture
+	if e.surface != nil {
+		if picture, err = e.surface.upload(picture); err != nil {
+			return nil, false, 0, err
+		}
+	}
+	if e.start.IsZero() {
+		e.start = at
+	}
+	e.pts = max(e.pts+1, at.Sub(e.start).Microseconds()) // must rise strictly
+	var ckey, quality C.int
+	if key {
+		ckey = 1
+	}
+	code := C.wavry_encode((*C.AVCodecContext)(e.context.UnsafePointer()), (*C.AVFrame)(picture.UnsafePointer()),
+		e.packet, C.int64_t(e.pts), ckey, &quality, (*C.char)(unsafe.Pointer(&e.why[0])), C.int(len(e.why)))
+	switch {
+	case code == C.WAVRY_HELD_BACK:
+		return nil, false, 0, errors.New("encode: the encoder holds frames back")
+	case code < 0:
+		lines := logLines(C.GoString((*C.char)(unsafe.Pointer(&e.why[0]))))
+		return nil, false, 0, fmt.Errorf("encode: %w", explained(avError(code), lines))
+	}
+	isKey = e.packet.flags&C.AV_PKT_FLAG_KEY != 0
+	data = C.GoBytes(unsafe.Pointer(e.packet.data), e.packet.size)
+	return data, isKey, float64(quality) / qpScale, nil
+}
+
+func (e *encoder) fail(err error) error {
+	e.failed = fmt.Errorf("%s: %w", e.profile.Name, err)
+	return e.failed
+}
+
+func (e *encoder) SetRate(bitsPerSecond, fps int) error {
+	if e.failed != nil {
+		return e.failed
+	}
+	p := e.params
+	p.BitsPerSecond, p.FPS = bitsPerSecond, fps
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	if p == e.params {
+		return nil
+	}
+	e.params = p
+	if e.profile.Price != encode.PriceReopen {
+		e.applyRate()
+		return nil
+	}
+	e.closeCodec()
+	if err := e.open(); err != nil {
+		e.failed = err
+		return err
+	}
+	e.rekey = true
+	return nil
+}
+
+func (e *encoder) Close() error {
+	if !errors.Is(e.failed, encode.ErrClosed) {
+		e.free()
+		e.failed = fmt.Errorf("%s: %w", e.profile.Name, encode.ErrClosed)
+	}
+	return nil
+}
+
+// free frees in the reverse order of Open, which may have stopped anywhere.
+func (e *encoder) free() {
+	e.closeCodec()
+	if e.surface != nil {
+		e.surface.free()
+	}
+	if e.converter != nil {
+		e.converter.free()
+	}
+}
+
+// closeCodec frees what open allocated. It does nothing a second time.
+func (e *encoder) closeCodec() {
+	if e.context != nil {
+		e.context.Free()
+		e.context = nil
+	}
+	C.av_packet_free(&e.packet) //nolint:gocritic // cgo's check of the pointer compares it with itself
+}

@@ -1,0 +1,353 @@
+//go:build integration && cgo && !noffmpeg
+
+package ffmpeg
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+	"wavryhost/encode/encodetest"
+)
+
+func x264(t testing.TB, change func(*encode.Profile)) encode.Factory {
+	t.Helper()
+	p, ok := encode.FindProfile("libx264")
+	if !ok {
+		t.Fatal("no profile libx264")
+	}
+	if change != nil {
+		change(&p)
+	}
+	return New(p, Config{}, slog.New(slog.DiscardHandler))
+}
+
+func open(t testing.TB, f encode.Factory, p encode.Params) encode.Encoder {
+	t.Helper()
+	e, err := f.Open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+func TestX264KeepsTheContract(t *testing.T) { encodetest.Run(t, x264(t, nil)) }
+
+// The other ways through the encoder, with the one codec that works everywhere.
+func TestX264ReopenedAtEachRateKeepsTheContract(t *testing.T) {
+	encodetest.Run(t, x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }))
+}
+
+func TestX264FromNV12KeepsTheContract(t *testing.T) {
+	encodetest.Run(t, x264(t, func(p *encode.Profile) { p.PixelFormat = "nv12" }))
+}
+
+func TestX264OpensAndChangesItsRateWithoutComplaint(t *testing.T) {
+	var text bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&text, nil))
+	SetLogger(log)
+	defer SetLogger(nil)
+	p, _ := encode.FindProfile("libx264")
+	e := open(t, New(p, Config{}, log), encode.Params{Width: 1280, Height: 720, FPS: 60, BitsPerSecond: 4e6})
+	f := newFrame(1280, 720)
+	f.Time = time.Now()
+	for n, rate := range []int{4e6, 2e6, 3e5, 8e6, 1000} {
+		if err := e.SetRate(rate, 60); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Encode(f.Retain(), time.Time{}, n == 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text.Len() != 0 {
+		t.Errorf("FFmpeg complained:\n%s", text.String())
+	}
+	// The same way finds a mistake in the parameters that only x264 itself parses.
+	p.Options["x264-params"] = "me=umh:merrange=64"
+	open(t, New(p, Config{}, log), encode.Params{Width: 64, Height: 64, FPS: 30, BitsPerSecond: 1e6})
+	if !strings.Contains(text.String(), "merrange") {
+		t.Errorf("a misspelled parameter went unnoticed; log %q", text.String())
+	}
+}
+
+func TestX264StreamSaysWhatItIs(t *testing.T) {
+	e := open(t, x264(t, nil), encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6})
+	f := newFrame(640, 360)
+	f.Time = time.Now()
+	unit, err := e.Encode(f, time.Time{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(unit.Data, []byte{0, 0, 1, 0x67})
+	if at < 0 {
+		t.Fatal("no SPS")
+	}
+	sps := unit.Data[at+4:]
+	if sps[0] != 66 || sps[1]&0x40 == 0 {
+		t.Errorf("profile_idc %d, constraints %08b; want 66 with constraint_set1, constrained baseline", sps[0], sps[1])
+	}
+	d, err := newDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.free()
+	if _, err := d.decode(unit.Data); err != nil {
+		t.Fatal(err)
+	}
+	if s, r := d.frame.ColorSpace(), d.frame.ColorRange(); s != colorSpace || r != colorRange {
+		t.Errorf("decoded with matrix %v, range %v; want %v, %v", s, r, colorSpace, colorRange)
+	}
+	if p, c := d.context.ColorPrimaries(), d.context.ColorTransferCharacteristic(); p != colorPrimaries || c != colorTransfer {
+		t.Errorf("decoded with primaries %v, transfer %v; want %v, %v", p, c, colorPrimaries, colorTransfer)
+	}
+}
+
+// A page of text that came at once and stays, at a rate that cannot show it sharp at first.
+func TestX264SharpensAStillPicture(t *testing.T) {
+	const width, height, pictures = 640, 352, 75
+	e := open(t, x264(t, nil), encode.Params{Width: width, Height: height, FPS: 30, BitsPerSecond: 1e6})
+	d, err := newDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.free()
+	f := text(width, height, 0)
+	f.Time = time.Now()
+	var psnr, qp []float64
+	for n := range pictures {
+		given := f.Retain()
+		if n > 0 {
+			given.Release()
+			given = nil
+		}
+		unit, err := e.Encode(given, f.Time.Add(time.Duration(n)*time.Second/30), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := d.decode(unit.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := p.psnr(f.Pix, width, height)
+		if err != nil {
+			t.Fatal(err)
+		}
+		psnr, qp = append(psnr, db), append(qp, unit.QP)
+		if unit.QP < 0 || unit.QP > 69 { // x264 reckons beyond H.264's 51 when a picture must shrink further
+			t.Fatalf("picture %d: QP %v is not from 0 to 69", n, unit.QP)
+		}
+	}
+	first, last := 0, pictures-1
+	if psnr[first] > 25 || psnr[last] < 40 {
+		t.Errorf("PSNR %.1f dB at first, %.1f at last; want it coarse, then sharp", psnr[first], psnr[last])
+	}
+	if qp[first] < 30 || qp[last] >= qp[first]-20 {
+		t.Errorf("QP %v at first, %v at last", qp[first], qp[last])
+	}
+}
+
+// TestDamageOnlyEncodingShowsEveryChange sends changes with their damage alone and looks at what a viewer sees.
+func TestDamageOnlyEncodingShowsEveryChange(t *testing.T) {
+	const width, height = 320, 240
+	rng := rand.New(rand.NewPCG(9, 10))
+	e := open(t, x264(t, nil), encode.Params{Width: width, Height: height, FPS: 30, BitsPerSecond: 8e6})
+	d, err := newDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.free()
+	f := capture.NewFrame(nil)
+	f.Width, f.Height, f.Stride, f.Pix = width, height, 4*width, make([]byte, 4*width*height)
+	f.Time = time.Now()
+	f.Damage = append(f.Damage, f.Bounds())
+	worst := math.Inf(1)
+	for n := range 60 {
+		if n > 0 {
+			x, y, w, h := rng.IntN(width-60), rng.IntN(height-40), 1+rng.IntN(60), 1+rng.IntN(40)
+			f.Damage = f.Damage[:0]
+			r := f.Bounds()
+			r.Min.X, r.Min.Y, r.Max.X, r.Max.Y = x, y, x+w, y+h
+			f.Damage = append(f.Damage, r)
+			colour := [4]byte{byte(rng.Uint32()), byte(rng.Uint32()), byte(rng.Uint32())}
+			for y := r.Min.Y; y < r.Max.Y; y++ {
+				for x := r.Min.X; x < r.Max.X; x++ {
+					copy(f.Pix[y*f.Stride+4*x:], colour[:])
+				}
+			}
+		}
+		unit, err := e.Encode(f.Retain(), time.Time{}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := d.decode(unit.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		psnr, err := p.psnr(f.Pix, width, height)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worst = min(worst, psnr)
+	}
+	if worst < 35 {
+		t.Errorf("worst PSNR %.1f dB; want 35", worst)
+	}
+}
+
+func TestOpenSaysWhatIsMissing(t *testing.T) {
+	p, _ := encode.FindProfile("libx264")
+	params := encode.Params{Width: 64, Height: 64, FPS: 30, BitsPerSecond: 1e6}
+	log := slog.New(slog.DiscardHandler)
+
+	none := p
+	none.Name = "no_such_codec"
+	if _, err := New(none, Config{}, log).Open(params); !errors.Is(err, encode.ErrNoEncoder) || !strings.Contains(err.Error(), "no_such_codec") {
+		t.Errorf("unknown codec: %v", err)
+	}
+	odd := p
+	odd.Options = map[string]string{"no_such_option": "1"}
+	if _, err := New(odd, Config{}, log).Open(params); err == nil || !strings.Contains(err.Error(), "no_such_option=1") {
+		t.Errorf("unknown option: %v", err)
+	}
+	bad := p
+	bad.Options = map[string]string{"preset": "sluggish"}
+	if _, err := New(bad, Config{}, log).Open(params); err == nil || !strings.Contains(err.Error(), "Error setting preset/tune sluggish") {
+		t.Errorf("bad preset: got %v; want FFmpeg's own words", err)
+	}
+	if _, err := os.Stat("/dev/dri"); errors.Is(err, os.ErrNotExist) {
+		va, _ := encode.FindProfile("h264_vaapi")
+		_, err := New(va, Config{VAAPIDevice: "/dev/dri/renderD199"}, log).Open(params)
+		if !errors.Is(err, encode.ErrNoEncoder) || !strings.Contains(err.Error(), "renderD199") {
+			t.Errorf("no device: got %v; want it named", err)
+		}
+	}
+}
+
+func TestProve(t *testing.T) {
+	params := encode.Params{Width: 320, Height: 240, FPS: 30, BitsPerSecond: 1e6}
+	swapped := func(f *capture.Frame) {
+		for i := 0; i+3 < len(f.Pix); i += 4 {
+			f.Pix[i], f.Pix[i+2] = f.Pix[i+2], f.Pix[i]
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		factory encode.Factory
+		why     string
+	}{
+		{"works", x264(t, nil), ""},
+		{"works when reopened", x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }), ""},
+		{"does not encode the picture", spoiled{x264(t, nil), swapped, nil}, "decodes to another picture"},
+		{"does not decode", spoiled{x264(t, nil), nil, func(b []byte) []byte { return b[:len(b)/2] }}, "does not decode"},
+		{"is a fake", encodetest.New(encodetest.Config{}), "does not decode"},
+		{"holds frames back", x264(t, func(p *encode.Profile) { delete(p.Options, "tune"); delete(p.Options, "rc-lookahead") }), "holds frames back"},
+		{"fails", encodetest.New(encodetest.Config{OnEncode: func(int) error { return errors.New("driver down") }}), "frame 0: driver down"},
+		{"is not there", encodetest.New(encodetest.Config{OpenErr: fmt.Errorf("no device: %w", encode.ErrNoEncoder)}), "no device"},
+		{"makes periodic keyframes", x264(t, func(p *encode.Profile) { p.Options["g"] = "5" }), "frame 5 is a keyframe nobody asked for"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			proof := Prove(t.Context(), test.factory, params)
+			if proof.Usable != (test.why == "") || !strings.Contains(proof.Why, test.why) {
+				t.Fatalf("got %+v; want reason %q", proof, test.why)
+			}
+			if proof.Usable && (proof.PSNR < 30 || proof.FirstFrame <= 0 || proof.MeanEncode <= 0 || proof.Profile != "libx264") {
+				t.Errorf("got figures %+v", proof)
+			}
+		})
+	}
+}
+
+// spoiled changes what goes into an encoder or what comes out of it.
+type spoiled struct {
+	encode.Factory
+	in  func(*capture.Frame)
+	out func([]byte) []byte
+}
+
+type spoiledEncoder struct {
+	encode.Encoder
+	how spoiled
+}
+
+func (s spoiled) Open(p encode.Params) (encode.Encoder, error) {
+	e, err := s.Factory.Open(p)
+	return spoiledEncoder{e, s}, err
+}
+
+func (s spoiledEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+	if s.how.in != nil {
+		other := capture.NewFrame(nil)
+		other.Pix, other.Stride, other.Width, other.Height = bytes.Clone(f.Pix), f.Stride, f.Width, f.Height
+		other.Damage, other.Time, other.Seq = f.Damage, f.Time, f.Seq
+		s.how.in(other)
+		f.Release()
+		f = other
+	}
+	unit, err := s.Encoder.Encode(f, at, key)
+	if s.how.out != nil && err == nil {
+		unit.Data = s.how.out(unit.Data)
+	}
+	return unit, err
+}
+
+func TestOpeningAndClosingLeaksNothing(t *testing.T) {
+	f := newFrame(1280, 720)
+	f.Time = time.Now()
+	reopened := x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen })
+	cycle := func() {
+		e, err := reopened.Open(encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 2 {
+			if _, err := e.Encode(f.Retain(), time.Time{}, false); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.SetRate(2e6+n, 30); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		cycle()
+	}
+	before := resident(t)
+	for range 50 {
+		cycle()
+	}
+	// One picture of 640x360 has 0.35 MB, the codec's own state some MB.
+	if grown := resident(t) - before; grown > 10<<20 {
+		t.Errorf("50 encoders left %d bytes behind", grown)
+	}
+}
+
+// resident returns the size of the process's memory in bytes.
+func resident(t *testing.T) int {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skipf("skipped until there is a /proc: %v", err)
+	}
+	var total, pages int
+	if _, err := fmt.Sscan(string(data), &total, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}

@@ -1,0 +1,61 @@
+//go:build cgo && !noffmpeg
+
+package ffmpeg
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/asticode/go-astiav"
+
+	"wavryhost/encode"
+)
+
+type factory struct {
+	profile encode.Profile
+	cfg     Config
+	log     *slog.Logger
+}
+
+// New returns a factory of encoders of that profile. It touches no device before Open.
+func New(profile encode.Profile, cfg Config, log *slog.Logger) encode.Factory {
+	return &factory{profile: profile, cfg: cfg, log: log.With("encoder", profile.Name)}
+}
+
+func (f *factory) Profile() encode.Profile { return f.profile }
+
+func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {
+	if err = p.Validate(); err != nil {
+		return nil, err
+	}
+	codec := astiav.FindEncoderByName(f.profile.Name)
+	if codec == nil {
+		return nil, fmt.Errorf("%s: not in this build of FFmpeg: %w", f.profile.Name, encode.ErrNoEncoder)
+	}
+	if p.Threads == 0 {
+		p.Threads = f.profile.Threads
+	}
+	e := &encoder{profile: f.profile, log: f.log, codec: codec, params: p, why: make([]byte, 512)}
+	defer func() {
+		if err != nil {
+			e.free()
+		}
+	}()
+
+	format := astiav.FindPixelFormatByName(f.profile.PixelFormat)
+	if f.profile.Device != "" {
+		format = astiav.PixelFormatNv12 // what is uploaded
+	}
+	if e.converter, err = newConverter(p.Width, p.Height, format); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
+	}
+	if f.profile.Device != "" {
+		if e.surface, err = openSurface(f.profile.Device, f.cfg.VAAPIDevice, p.Width, p.Height); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
+		}
+	}
+	if err = e.open(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}

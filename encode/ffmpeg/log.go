@@ -1,0 +1,90 @@
+//go:build cgo && !noffmpeg
+
+package ffmpeg
+
+/*
+#include "bridge.h"
+*/
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asticode/go-astiav"
+)
+
+// FFmpeg's log callback is process-wide and has no argument of the caller's, so what it leads to is too.
+var (
+	logSink    atomic.Pointer[slog.Logger]
+	installLog = sync.OnceFunc(func() { C.wavry_log_install() })
+)
+
+// SetLogger sends what FFmpeg logs to log: its errors as such, its warnings as warnings, and its information, which is
+// chatter, as debugging. Without it FFmpeg's lines are dropped, except for those that explain an error of Open.
+func SetLogger(log *slog.Logger) {
+	installLog()
+	logSink.Store(log)
+	level := astiav.LogLevelWarning
+	if log != nil && log.Enabled(context.Background(), slog.LevelDebug) {
+		level = astiav.LogLevelVerbose
+	}
+	C.wavry_log_forward(C.int(level))
+}
+
+// wavryLogLine gets a line of FFmpeg's log, on whichever thread wrote it.
+//
+//export wavryLogLine
+func wavryLogLine(level C.int, item, line *C.char) {
+	log := logSink.Load()
+	text := strings.TrimSpace(C.GoString(line))
+	if log == nil || text == "" {
+		return
+	}
+	log.Log(context.Background(), slogLevel(astiav.LogLevel(level)), "ffmpeg", "codec", C.GoString(item), "text", text)
+}
+
+func slogLevel(l astiav.LogLevel) slog.Level {
+	switch {
+	case l <= astiav.LogLevelError:
+		return slog.LevelError
+	case l <= astiav.LogLevelWarning:
+		return slog.LevelWarn
+	default:
+		return slog.LevelDebug
+	}
+}
+
+// captured runs f and returns its error together with what FFmpeg logged meanwhile, up to that level. The codes that
+// FFmpeg returns say little: opening NVENC without a driver is "Operation not permitted".
+func captured(level astiav.LogLevel, f func() error) (lines []string, err error) {
+	installLog()
+	runtime.LockOSThread() // the collecting is per thread
+	defer runtime.UnlockOSThread()
+	C.wavry_log_capture_begin(C.int(level))
+	err = f()
+	return logLines(C.GoString(C.wavry_log_capture_end())), err
+}
+
+func logLines(text string) []string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSuffix(strings.TrimSpace(line), "."); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// explained adds to err what FFmpeg logged about it.
+func explained(err error, lines []string) error {
+	if len(lines) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: %w", strings.Join(lines, "; "), err)
+}

@@ -1,0 +1,191 @@
+//go:build cgo && !noffmpeg
+
+package ffmpeg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/asticode/go-astiav"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+)
+
+const (
+	proveFrames = 16 // long enough for drivers that fail only once their frame pool has gone round
+	proveKey    = 8  // the frame at which a keyframe is asked for
+	proveRate   = 12 // the frame before which the rate is halved
+	// provePSNR is the least PSNR of each picture, in dB. The test picture gives over 30 at a tenth of a bit per pixel; a
+	// wrong colour matrix, swapped planes or a shifted picture give under 20.
+	provePSNR = 24
+)
+
+// Prove opens an encoder, encodes moving frames with it, decodes them again and compares the pictures.
+func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof {
+	proof := encode.Proof{Profile: f.Profile().Name}
+	if err := prove(ctx, f, p, &proof); err != nil {
+		proof.Why = err.Error()
+		return proof
+	}
+	proof.Usable = true
+	return proof
+}
+
+func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode.Proof) (err error) {
+	began := time.Now()
+	enc, err := f.Open(p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, enc.Close()) }()
+	dec, err := newDecoder()
+	if err != nil {
+		return err
+	}
+	defer dec.free()
+
+	pix := make([]byte, 4*p.Width*p.Height)
+	var busy time.Duration
+	for n := range proveFrames {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("stopped at frame %d: %w", n, context.Cause(ctx))
+		}
+		if n == proveRate {
+			if err := enc.SetRate(p.BitsPerSecond/2, p.FPS); err != nil {
+				return fmt.Errorf("change the rate: %w", err)
+			}
+		}
+		drawMoving(pix, p.Width, p.Height, n)
+		frame := capture.NewFrame(nil)
+		frame.Pix, frame.Stride, frame.Width, frame.Height = pix, 4*p.Width, p.Width, p.Height
+		frame.Damage = append(frame.Damage, frame.Bounds())
+		frame.Time, frame.Seq = began.Add(time.Duration(n)*time.Second/time.Duration(p.FPS)), uint64(n+1)
+
+		unit, err := enc.Encode(frame, time.Time{}, n == proveKey)
+		if err != nil {
+			return fmt.Errorf("frame %d: %w", n, err)
+		}
+		if n == 0 {
+			proof.FirstFrame = time.Since(began)
+		} else {
+			busy += unit.Convert + unit.Encode
+		}
+		if err := checkKey(n, unit.Key, f.Profile().Price); err != nil {
+			return err
+		}
+		picture, err := dec.decode(unit.Data)
+		if err != nil {
+			return fmt.Errorf("frame %d does not decode: %w", n, err)
+		}
+		psnr, err := picture.psnr(pix, p.Width, p.Height)
+		if err != nil {
+			return fmt.Errorf("frame %d: %w", n, err)
+		}
+		if proof.PSNR == 0 || psnr < proof.PSNR {
+			proof.PSNR = psnr
+		}
+		if psnr < provePSNR {
+			return fmt.Errorf("frame %d decodes to another picture: PSNR %.1f dB; want at least %d", n, psnr, provePSNR)
+		}
+	}
+	proof.MeanEncode = busy / (proveFrames - 1)
+	return nil
+}
+
+// checkKey checks that frame n is a keyframe if and only if it should be.
+func checkKey(n int, key bool, price encode.Price) error {
+	switch {
+	case n == 0 && !key:
+		return errors.New("the first frame is no keyframe")
+	case n == proveKey && !key:
+		return fmt.Errorf("frame %d is no keyframe, though it was asked for", n)
+	case n == proveRate && price != encode.PriceFree, n == 0, n == proveKey:
+		return nil
+	case key:
+		return fmt.Errorf("frame %d is a keyframe nobody asked for", n)
+	}
+	return nil
+}
+
+// drawMoving draws a smooth gradient with coloured blocks moving over it, whose place tells the frame.
+func drawMoving(pix []byte, width, height, n int) {
+	for y := range height {
+		row := pix[4*width*y : 4*width*(y+1)]
+		for x := range width {
+			row[4*x], row[4*x+1], row[4*x+2] = byte(255*x/width), byte(255*y/height), byte(128-100*x/width)
+		}
+	}
+	size := min(width, height) / 4
+	for i, colour := range [...][3]byte{{30, 30, 220}, {40, 200, 40}, {220, 60, 30}, {235, 235, 235}} {
+		left := (i*width/4 + n*size/4) % (width - size + 1)
+		top := (i*height/4 + n*size/8) % (height - size + 1)
+		for y := top; y < top+size; y++ {
+			row := pix[4*(width*y+left) : 4*(width*y+left+size)]
+			for x := range size {
+				copy(row[4*x:], colour[:])
+			}
+		}
+	}
+}
+
+// decoder decodes H.264, one picture for each access unit.
+type decoder struct {
+	context *astiav.CodecContext
+	packet  *astiav.Packet
+	frame   *astiav.Frame
+}
+
+func newDecoder() (_ *decoder, err error) {
+	codec := astiav.FindDecoder(astiav.CodecIDH264)
+	if codec == nil {
+		return nil, errors.New("no H.264 decoder in this build of FFmpeg to prove encoders with")
+	}
+	d := &decoder{context: astiav.AllocCodecContext(codec), packet: astiav.AllocPacket(), frame: astiav.AllocFrame()}
+	d.context.SetThreadCount(1) // frame threads would return pictures late
+	d.context.SetFlags(d.context.Flags().Add(astiav.CodecContextFlagLowDelay))
+	lines, err := captured(astiav.LogLevelWarning, func() error { return d.context.Open(codec, nil) })
+	if err != nil {
+		d.free()
+		return nil, fmt.Errorf("open the H.264 decoder: %w", explained(err, lines))
+	}
+	return d, nil
+}
+
+func (d *decoder) free() {
+	d.frame.Free()
+	d.packet.Free()
+	d.context.Free()
+}
+
+// decode returns the picture of one access unit.
+func (d *decoder) decode(unit []byte) (picture, error) {
+	var p picture
+	lines, err := captured(astiav.LogLevelWarning, func() error {
+		d.packet.Unref()
+		if err := d.packet.FromData(unit); err != nil {
+			return err
+		}
+		if err := d.context.SendPacket(d.packet); err != nil {
+			return err
+		}
+		d.frame.Unref()
+		return d.context.ReceiveFrame(d.frame)
+	})
+	switch {
+	case err != nil:
+		return p, explained(err, lines)
+	case len(lines) > 0: // the decoder conceals what is damaged and only says so
+		return p, errors.New(strings.Join(lines, "; "))
+	case d.frame.PixelFormat() != astiav.PixelFormatYuv420P:
+		return p, fmt.Errorf("pixel format %s", d.frame.PixelFormat())
+	}
+	p.width, p.height = d.frame.Width(), d.frame.Height()
+	if p.data, err = d.frame.Data().Bytes(1); err != nil {
+		return p, fmt.Errorf("read the picture: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,31 @@
+//go:build !cgo || noffmpeg
+
+package ffmpeg
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"wavryhost/encode"
+)
+
+type factory struct{ profile encode.Profile }
+
+// New returns a factory whose Open says that FFmpeg is not built in.
+func New(profile encode.Profile, _ Config, _ *slog.Logger) encode.Factory { return factory{profile} }
+
+func (f factory) Profile() encode.Profile { return f.profile }
+
+func (f factory) Open(encode.Params) (encode.Encoder, error) {
+	return nil, fmt.Errorf("%s: this program was built without FFmpeg: %w", f.profile.Name, encode.ErrNoEncoder)
+}
+
+// Prove returns a proof that says that FFmpeg is not built in.
+func Prove(_ context.Context, f encode.Factory, p encode.Params) encode.Proof {
+	_, err := New(f.Profile(), Config{}, nil).Open(p)
+	return encode.Proof{Profile: f.Profile().Name, Why: err.Error()}
+}
+
+// SetLogger does nothing: there is no FFmpeg to log.
+func SetLogger(*slog.Logger) {}
