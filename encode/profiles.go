@@ -64,8 +64,8 @@ func x264() Profile {
 			"rc-lookahead": "looking ahead means holding frames back",
 			"forced-idr":   "a requested keyframe must be one that a new viewer can start at",
 			"qdiff": "with x264's 4 and a one-frame buffer, rows that one picture could not afford stay coarse in those after " +
-				"it: a still page of text at 4 Mbit/s 720p30 stays at 30 dB, where 10 takes it to 56 in two seconds; " +
-				"scrolling text loses 2 dB by it",
+				"it: a still page of text at 4 Mbit/s 720p30 stays at 30 dB, where 10 takes it to 56 in two seconds. Text that " +
+				"scrolls at 8 Mbit/s 1080p60 gains 13 dB after a second; where the rate is far too low it loses up to 2",
 			"nal-hrd":     "HRD signalling would pad to the bitrate and fix it in the parameter sets",
 			"thread_type": "frame threads hold one frame back for each thread; slices do not",
 		},

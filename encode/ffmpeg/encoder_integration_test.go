@@ -125,7 +125,7 @@ func TestX264SharpensAStillPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.free()
-	f := text(width, height, 0)
+	f := text(width, height)
 	f.Time = time.Now()
 	var psnr, qp []float64
 	for n := range pictures {
