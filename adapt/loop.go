@@ -25,6 +25,7 @@ const (
 	keyframeEvery        = 500 * time.Millisecond
 	overloadShare        = 0.8 // of the frame time spent in encoding
 	overloadFor          = time.Second
+	overloadFrames       = 4 // the part of the frame rate that must really be encoded to speak of overload
 	stepDownShare        = 0.6
 	stepDownFor          = 2 * time.Second
 	stepUpShare          = 1.3
@@ -239,7 +240,10 @@ func (l *Loop) lowestRate() int {
 
 // climb moves on the ladder of frame rates.
 func (l *Loop) climb(now time.Time) {
-	overload := l.overload.held(now, l.encodeShare > overloadShare, overloadFor)
+	// A single large picture on a still screen is no overload: it takes a second full of them.
+	recent, _ := l.frames.sum(now)
+	busy := recent.packets >= max(2, l.fps/overloadFrames)
+	overload := l.overload.held(now, busy && l.encodeShare > overloadShare, overloadFor)
 	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.fps) && now.Sub(l.lastMotion) < idleAfter, stepDownFor)
 	if (overload || poor) && l.fps > l.lowestRate() {
 		if now.Sub(l.steppedUpAt) < failedStep && !l.steppedUpAt.IsZero() {

@@ -263,6 +263,24 @@ func TestEncoderOverloadStepsTheFrameRate(t *testing.T) {
 	}
 }
 
+// The first picture and a keyframe now and then may take long; a still screen is not overloaded by them.
+func TestStillScreenIsNoOverload(t *testing.T) {
+	l, err := New(desktop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Unix(1_000_000, 0)
+	for at := time.Duration(0); at < 30*time.Second; at += tick {
+		now := start.Add(at)
+		if at%time.Second == 0 {
+			l.OnSource(Source{At: now, FrameBytes: 50_000, Keyframe: true, EncodeTime: 60 * time.Millisecond, Dirty: 0.01})
+		}
+		if got := l.Tick(now); got.FPS != desktop.FPS || got.Quality != Good {
+			t.Fatalf("at %v: %d fps, %v by %v; want %d, good", at, got.FPS, got.Quality, got.Reason, desktop.FPS)
+		}
+	}
+}
+
 func TestTransitionsTellTheirFigures(t *testing.T) {
 	f := run(t, desktop, network{
 		capacity: func(at time.Duration) float64 {
