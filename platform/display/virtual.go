@@ -77,7 +77,7 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (v *
 	v = &Virtual{cfg: cfg, log: log, number: -1}
 	defer func() {
 		if err != nil {
-			v.Close()
+			_ = v.Close()
 		}
 	}()
 	if v.dir, err = os.MkdirTemp("", "wavry-host-display-"); err != nil {
