@@ -1,0 +1,139 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"wavryhost/adapt"
+	"wavryhost/encode"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// Config is what an operator and the drivers give to a Manager.
+type Config struct {
+	// Displays returns the displays of the machine, the first being the default. It is called for each request and must be
+	// quick.
+	Displays func(ctx context.Context) []Display
+	// Encoders open encoders, best first. At least one is needed.
+	Encoders []encode.Factory
+	// EncoderInfo returns all encoder candidates, the unusable ones too, for the control API. It may be nil.
+	EncoderInfo func() []EncoderInfo
+	// NewController returns the adaptation of one viewer. It defaults to adapt.New.
+	NewController func(adapt.Config) (adapt.Controller, error)
+
+	// MaxSessions is how many sessions there may be at a time. It defaults to 16.
+	MaxSessions int
+	// FPS is the highest frame rate. It defaults to 60.
+	FPS int
+	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
+	MinBitrate, MaxBitrate, StartBitrate int
+
+	// ICEServers are the STUN and TURN servers that this host gathers candidates from.
+	ICEServers []webrtc.ICEServer
+	// UDPPortMin and UDPPortMax bound the local ports. Zero leaves them to the system.
+	UDPPortMin, UDPPortMax uint16
+	// Interfaces names the network interfaces to use. Empty means all.
+	Interfaces []string
+	// Loopback keeps all media traffic on 127.0.0.1.
+	Loopback bool
+	// NAT1To1 lists the public addresses of a one-to-one NAT in front of this host; they are announced in place of the
+	// local ones.
+	NAT1To1 []string
+	// MTU is the largest RTP packet in bytes. It defaults to 1200.
+	MTU int
+
+	// ConnectTimeout is how long a viewer may take to connect. It defaults to 10 s.
+	ConnectTimeout time.Duration
+	// DisconnectTimeout is how long a session whose path is lost waits for it to come back, or for an ICE restart. It
+	// defaults to 15 s.
+	DisconnectTimeout time.Duration
+	// SilenceTimeout is how long a connected viewer that is being sent to may go without any RTCP. It defaults to 30 s.
+	SilenceTimeout time.Duration
+	// ShutdownTimeout bounds the end of all sessions when Run's context ends. It defaults to 5 s.
+	ShutdownTimeout time.Duration
+	// GatherTimeout bounds the wait for candidates of ICEServers before an answer is given. It defaults to 1 s.
+	GatherTimeout time.Duration
+	// Linger is how long a display stays open after its last viewer left, so that a reload is quick. It defaults to 2 s.
+	Linger time.Duration
+
+	// OnEvent is called for each event, in order, by one goroutine at a time. It must not block, nor call the Manager.
+	OnEvent func(Event)
+}
+
+func (c Config) withDefaults() Config {
+	number := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	duration := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	number(&c.MaxSessions, 16)
+	number(&c.FPS, 60)
+	number(&c.MTU, 1200)
+	if c.NewController == nil {
+		c.NewController = func(a adapt.Config) (adapt.Controller, error) { return adapt.New(a) }
+	}
+	duration(&c.ConnectTimeout, 10*time.Second)
+	duration(&c.DisconnectTimeout, 15*time.Second)
+	duration(&c.SilenceTimeout, 30*time.Second)
+	duration(&c.ShutdownTimeout, 5*time.Second)
+	duration(&c.GatherTimeout, time.Second)
+	duration(&c.Linger, 2*time.Second)
+	return c
+}
+
+// Validate returns an error that names the first field that cannot work. Defaults are taken into account.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	switch {
+	case c.Displays == nil:
+		return errors.New("session: no function lists the displays")
+	case len(c.Encoders) == 0:
+		return errors.New("session: no encoder is given")
+	case c.MaxSessions < 1 || c.MaxSessions > 10_000:
+		return fmt.Errorf("session: session limit %d is not from 1 to 10000", c.MaxSessions)
+	case c.MTU < 576 || c.MTU > 1500:
+		return fmt.Errorf("session: packet size %d is not from 576 to 1500", c.MTU)
+	case c.UDPPortMax < c.UDPPortMin || (c.UDPPortMin == 0) != (c.UDPPortMax == 0):
+		return fmt.Errorf("session: port range %d to %d is not one", c.UDPPortMin, c.UDPPortMax)
+	}
+	for _, a := range c.NAT1To1 {
+		if net.ParseIP(a) == nil {
+			return fmt.Errorf("session: public address %q is not an IP address", a)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"connect": c.ConnectTimeout, "disconnect": c.DisconnectTimeout, "silence": c.SilenceTimeout,
+		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger,
+	} {
+		if d < 0 {
+			return fmt.Errorf("session: %s timeout %v is negative", name, d)
+		}
+	}
+	if err := c.adaptation(1280, 720, adapt.PriceFree, 0).Validate(); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	return nil
+}
+
+// adaptation returns the controller's configuration for a viewer of a picture of the given size. A viewer that joins a
+// running rung starts at its rate, so that the newcomer's own ramp does not take the picture down for the others.
+func (c Config) adaptation(width, height int, price adapt.Price, running int) adapt.Config {
+	a := adapt.Config{
+		Min: c.MinBitrate, Max: c.MaxBitrate, Start: c.StartBitrate,
+		FPS: c.FPS, Width: max(width, 16), Height: max(height, 16), Price: price,
+	}
+	d := a.WithDefaults()
+	if running > d.Start && running <= d.Max {
+		a.Start = running
+	}
+	return a
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"fmt"
+	"time"
+)
+
+// EventKind is what happened. The set is closed.
+type EventKind uint8
+
+// The kinds of events.
+const (
+	// EventCreated: a session was created and waits for its viewer to connect.
+	EventCreated EventKind = iota
+	// EventConnected: media can flow.
+	EventConnected
+	// EventDisconnected: the path was lost; the session waits for it.
+	EventDisconnected
+	// EventEnded: the session is gone and everything it held is released.
+	EventEnded
+	// EventQuality: the quality state changed.
+	EventQuality
+	// EventDisplayLost: a display with viewers went away.
+	EventDisplayLost
+	// EventDisplayBack: it came back.
+	EventDisplayBack
+	// EventEncoderFallback: an encoder erred or hung and is replaced.
+	EventEncoderFallback
+	// EventDrain: the host takes no new sessions.
+	EventDrain
+	// EventResume: the host takes sessions again.
+	EventResume
+)
+
+// EventKinds lists all kinds of events.
+func EventKinds() []EventKind {
+	return []EventKind{
+		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
+		EventEncoderFallback, EventDrain, EventResume,
+	}
+}
+
+func (k EventKind) String() string {
+	switch k {
+	case EventCreated:
+		return "session_created"
+	case EventConnected:
+		return "session_connected"
+	case EventDisconnected:
+		return "session_disconnected"
+	case EventEnded:
+		return "session_ended"
+	case EventQuality:
+		return "quality_changed"
+	case EventDisplayLost:
+		return "display_lost"
+	case EventDisplayBack:
+		return "display_back"
+	case EventEncoderFallback:
+		return "encoder_fallback"
+	case EventDrain:
+		return "drain"
+	case EventResume:
+		return "resume"
+	default:
+		return fmt.Sprintf("event(%d)", uint8(k))
+	}
+}
+
+// Event is one change of state. Its log record carries the same ID.
+type Event struct {
+	// ID counts the events of a Manager from 1.
+	ID   uint64
+	At   time.Time
+	Kind EventKind
+	// Session and Display are what it is about, empty where that has no meaning.
+	Session, Display string
+	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, or why an encoder was replaced.
+	Reason string
+	// From and To are the encoders of EventEncoderFallback; To is empty when none is left.
+	From, To string
+	// Err is what went wrong, where something did.
+	Err error
+	// Transition is set with EventQuality.
+	Transition *TransitionRecord
+}

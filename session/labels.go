@@ -1,0 +1,144 @@
+package session
+
+import "fmt"
+
+// The states of a session.
+const (
+	stateConnecting   = "connecting"
+	stateConnected    = "connected"
+	stateDisconnected = "disconnected"
+)
+
+// The states of a display.
+const (
+	stageIdle = "idle"
+	stageLive = "live"
+	stageLost = "lost"
+)
+
+// The states of the host.
+const (
+	hostActive   = "active"
+	hostDraining = "draining"
+	hostDegraded = "degraded"
+)
+
+// The paths of a session.
+const (
+	pathDirect = "direct"
+	pathRelay  = "relay"
+)
+
+// The stages that frames are counted at.
+const (
+	frameCaptured = "captured"
+	frameEncoded  = "encoded"
+	frameSent     = "sent"
+)
+
+// The kinds of pictures that are encoded without a change.
+const (
+	stillRefine = "refine"
+	stillAlive  = "keep_alive"
+)
+
+// drop is where and why a frame is dropped.
+type drop struct{ stage, reason string }
+
+// The drops.
+var (
+	// dropUnchanged: the source returned a frame in which nothing differs.
+	dropUnchanged = drop{"capture", "unchanged"}
+	// dropUnwatched: no viewer is connected.
+	dropUnwatched = drop{"encode", "no_viewer"}
+	// dropBusy: a newer frame came while the encoder worked on an older one.
+	dropBusy = drop{"encode", "busy"}
+	// dropCongested: a newer frame came while no viewer's pacer had room.
+	dropCongested = drop{"encode", "congested"}
+	// dropNoEncoder: no encoder works at the moment.
+	dropNoEncoder = drop{"encode", "no_encoder"}
+	// dropSlowViewer: the picture went to other viewers; this one's pacer had no room.
+	dropSlowViewer = drop{"send", "slow_viewer"}
+	// dropNoReference: a viewer missed a picture before this one and waits for a keyframe.
+	dropNoReference = drop{"send", "awaiting_keyframe"}
+	// dropFailed: the picture could not be handed to the transport.
+	dropFailed = drop{"send", "error"}
+
+	drops = []drop{
+		dropUnchanged, dropUnwatched, dropBusy, dropCongested, dropNoEncoder, dropSlowViewer, dropNoReference, dropFailed,
+	}
+)
+
+// The reasons to refuse an offer.
+const (
+	refusedFull           = "full"
+	refusedDraining       = "draining"
+	refusedMalformed      = "malformed"
+	refusedUnacceptable   = "unacceptable"
+	refusedUnknownDisplay = "unknown_display"
+	refusedNoPicture      = "no_picture"
+	refusedError          = "error"
+)
+
+var refusals = []string{
+	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay, refusedNoPicture,
+	refusedError,
+}
+
+// The results of a handshake.
+const (
+	handshakeOK          = "success"
+	handshakeICETimeout  = "ice_timeout"
+	handshakeICEFailed   = "ice_failed"
+	handshakeDTLSTimeout = "dtls_timeout"
+	handshakeDTLSFailed  = "dtls_failed"
+	handshakeAborted     = "aborted"
+)
+
+var handshakeResults = []string{
+	handshakeOK, handshakeICETimeout, handshakeICEFailed, handshakeDTLSTimeout, handshakeDTLSFailed, handshakeAborted,
+}
+
+// keyReason is why a keyframe is encoded, most telling first.
+type keyReason uint8
+
+const (
+	keyNone keyReason = iota
+	keyStart
+	keyJoin
+	keyRecovery
+	keyRequest
+	keyEncoder
+	// keyUnasked: the encoder made one by itself, which is what rate changes cost with some encoders.
+	keyUnasked
+)
+
+var keyReasons = []keyReason{keyStart, keyJoin, keyRecovery, keyRequest, keyEncoder, keyUnasked}
+
+func (k keyReason) String() string {
+	switch k {
+	case keyNone:
+		return "none"
+	case keyStart:
+		return "start"
+	case keyJoin:
+		return "join"
+	case keyRecovery:
+		return "recovery"
+	case keyRequest:
+		return "request"
+	case keyEncoder:
+		return "new_encoder"
+	case keyUnasked:
+		return "unasked"
+	default:
+		return fmt.Sprintf("key(%d)", uint8(k))
+	}
+}
+
+// The reasons to replace an encoder.
+const (
+	fallbackOpen = "open"
+	fallbackErr  = "error"
+	fallbackHang = "hang"
+)

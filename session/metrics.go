@@ -1,0 +1,206 @@
+package session
+
+import (
+	"time"
+
+	"wavryhost/adapt"
+	"wavryhost/encode"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are what the session package counts. There are no per-session labels: every label's set of values is closed.
+type Metrics struct {
+	sessions        *prometheus.GaugeVec
+	created         prometheus.Counter
+	ended           *prometheus.CounterVec
+	refused         *prometheus.CounterVec
+	handshakes      *prometheus.CounterVec
+	handshakeTime   prometheus.Histogram
+	path            *prometheus.GaugeVec
+	frames          *prometheus.CounterVec
+	dropped         *prometheus.CounterVec
+	oversize        prometheus.Counter
+	keyframes       *prometheus.CounterVec
+	pictures        *prometheus.CounterVec
+	capture         prometheus.Histogram
+	convert         prometheus.Histogram
+	encode          prometheus.Histogram
+	captureToSend   prometheus.Histogram
+	targetRate      *prometheus.GaugeVec
+	achievedRate    *prometheus.GaugeVec
+	rateRatio       prometheus.Histogram
+	rtt             prometheus.Histogram
+	loss            prometheus.Histogram
+	jitter          prometheus.Histogram
+	queueDelay      prometheus.Histogram
+	transitions     *prometheus.CounterVec
+	quality         *prometheus.GaugeVec
+	qualitySeconds  *prometheus.CounterVec
+	fallbacks       *prometheus.CounterVec
+	hungEncoders    prometheus.Gauge
+	displaysLost    prometheus.Counter
+	stages          *prometheus.GaugeVec
+	packets         prometheus.Counter
+	bytes           prometheus.Counter
+	retransmissions prometheus.Counter
+	requests        *prometheus.CounterVec
+	events          *prometheus.CounterVec
+}
+
+// NewMetrics returns metrics that are registered on reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	const ns = "wavry_host"
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help}, labels)
+		reg.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: name, Help: help})
+		reg.MustRegister(g)
+		return g
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: ns, Name: name, Help: help}, labels)
+		reg.MustRegister(g)
+		return g
+	}
+	histogram := func(name, help string, buckets ...float64) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Name: name, Help: help, Buckets: buckets})
+		reg.MustRegister(h)
+		return h
+	}
+	// A frame at 60 Hz lasts 16.7 ms; most steps take a small part of it.
+	steps := []float64{.00025, .0005, .001, .002, .003, .005, .0075, .01, .0167, .025, .0333, .05, .1, .25, 1}
+
+	m := &Metrics{
+		sessions: gauges("sessions", "Sessions by state.", "state"),
+		created:  counter("sessions_created_total", "Sessions created."),
+		ended:    counters("sessions_ended_total", "Sessions ended, by reason.", "reason"),
+		refused:  counters("sessions_refused_total", "Offers refused, by reason.", "reason"),
+		handshakes: counters("handshakes_total",
+			"Handshakes (ICE and DTLS) finished, by result: success, or the step that failed and how.", "result"),
+		handshakeTime: histogram("handshake_seconds", "Time from the offer to a connected transport.",
+			.01, .025, .05, .1, .2, .3, .5, 1, 2, 5, 10),
+		path: gauges("session_path", "Connected sessions by the path that ICE selected.", "path"),
+		frames: counters("frames_total",
+			"Frames by stage. Captured and encoded ones count once, sent ones once for each viewer.", "stage"),
+		dropped: counters("frames_dropped_total", "Frames dropped, by the stage that dropped them and why.", "stage", "reason"),
+		oversize: counter("frames_oversize_total",
+			"Pictures sent though larger than the controller of a viewer wanted them."),
+		keyframes: counters("keyframes_total", "Keyframes encoded, by what asked for them first.", "reason"),
+		pictures: counters("still_pictures_total",
+			"Pictures encoded again without a change: to refine them, or to keep the path alive.", "kind"),
+		capture:       histogram("capture_seconds", "Time to capture a frame, the wait for a change not counted.", steps...),
+		convert:       histogram("convert_seconds", "Time to convert and scale a frame.", steps...),
+		encode:        histogram("encode_seconds", "Time to encode a picture.", steps...),
+		captureToSend: histogram("capture_to_send_seconds", "Time from the capture of a frame to its hand-over to the pacer.", steps...),
+		targetRate: gauges("target_bitrate_bits_per_second",
+			"Bitrate that the controllers of the connected sessions ask for: their sum and the least.", "of"),
+		achievedRate: gauges("achieved_bitrate_bits_per_second",
+			"Bitrate sent to the connected sessions over the last second: their sum and the least.", "of"),
+		rateRatio: histogram("encoder_rate_ratio",
+			"Bits encoded in a second over the bits asked for, for seconds without a still screen.",
+			.25, .5, .75, .9, 1, 1.1, 1.25, 1.5, 2, 3, 5),
+		rtt: histogram("rtt_seconds", "Round-trip time, sampled once a second for each connected session.",
+			.001, .0025, .005, .01, .02, .035, .05, .075, .1, .15, .2, .3, .5, 1, 2),
+		loss: histogram("loss_ratio", "Fraction of packets lost, sampled once a second for each connected session.",
+			0, .001, .005, .01, .02, .05, .1, .2, .5, 1),
+		jitter: histogram("jitter_seconds", "Interarrival jitter, sampled once a second for each connected session.",
+			.0005, .001, .0025, .005, .01, .02, .05, .1, .25, 1),
+		queueDelay: histogram("queue_delay_seconds",
+			"Delay that the path's queue adds, sampled once a second for each connected session.",
+			.005, .01, .02, .035, .05, .075, .1, .15, .25, .5, 1),
+		transitions: counters("quality_transitions_total", "Changes of the quality state.", "from", "to", "reason"),
+		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
+		qualitySeconds: counters("quality_state_seconds_total",
+			"Time that connected sessions spent in each quality state.", "state"),
+		fallbacks: counters("encoder_fallbacks_total",
+			"Encoders replaced while in use, by encoder, its successor, and why.", "from", "to", "reason"),
+		hungEncoders:    gauge("encoders_hung", "Encoders that were abandoned in a call that has not returned."),
+		displaysLost:    counter("displays_lost_total", "Times that a display with viewers went away."),
+		stages:          gauges("displays", "Displays that are open, by state.", "state"),
+		packets:         counter("packets_sent_total", "RTP packets sent, retransmissions and padding included."),
+		bytes:           counter("sent_bytes_total", "Bytes of RTP packets sent, retransmissions and padding included."),
+		retransmissions: counter("retransmissions_total", "RTP packets sent again."),
+		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers.", "kind"),
+		events:          counters("events_total", "Events, by kind.", "kind"),
+	}
+	m.zero()
+	return m
+}
+
+// zero makes every series of a closed set exist from the start, so that rates over them are right from the first event on.
+func (m *Metrics) zero() {
+	for _, s := range []string{stateConnecting, stateConnected, stateDisconnected} {
+		m.sessions.WithLabelValues(s)
+	}
+	for _, r := range EndReasons() {
+		m.ended.WithLabelValues(r.String())
+	}
+	for _, r := range refusals {
+		m.refused.WithLabelValues(r)
+	}
+	for _, r := range handshakeResults {
+		m.handshakes.WithLabelValues(r)
+	}
+	for _, p := range []string{pathDirect, pathRelay} {
+		m.path.WithLabelValues(p)
+	}
+	for _, s := range []string{frameCaptured, frameEncoded, frameSent} {
+		m.frames.WithLabelValues(s)
+	}
+	for _, d := range drops {
+		m.dropped.WithLabelValues(d.stage, d.reason)
+	}
+	for _, r := range keyReasons {
+		m.keyframes.WithLabelValues(r.String())
+	}
+	for _, k := range []string{stillRefine, stillAlive} {
+		m.pictures.WithLabelValues(k)
+	}
+	for _, of := range []string{"sum", "min"} {
+		m.targetRate.WithLabelValues(of)
+		m.achievedRate.WithLabelValues(of)
+	}
+	for _, s := range adapt.States() {
+		m.quality.WithLabelValues(s.String())
+		m.qualitySeconds.WithLabelValues(s.String())
+	}
+	for _, s := range []string{stageLive, stageLost} {
+		m.stages.WithLabelValues(s)
+	}
+	for _, k := range []string{"pli", "fir"} {
+		m.requests.WithLabelValues(k)
+	}
+	for _, k := range EventKinds() {
+		m.events.WithLabelValues(k.String())
+	}
+}
+
+func (m *Metrics) drop(d drop) { m.dropped.WithLabelValues(d.stage, d.reason).Inc() }
+
+// encoded counts a picture; still is why it was encoded without a change, or empty.
+func (m *Metrics) encoded(au encode.AccessUnit, still string) {
+	m.frames.WithLabelValues(frameEncoded).Inc()
+	if still != "" {
+		m.pictures.WithLabelValues(still).Inc()
+	} else {
+		m.convert.Observe(au.Convert.Seconds())
+	}
+	m.encode.Observe(au.Encode.Seconds())
+}
+
+// sent counts a picture that one viewer gets.
+func (m *Metrics) sent(au encode.AccessUnit, changed bool, now time.Time) {
+	m.frames.WithLabelValues(frameSent).Inc()
+	if changed {
+		m.captureToSend.Observe(now.Sub(au.Time).Seconds())
+	}
+}
