@@ -1,0 +1,62 @@
+package session
+
+import (
+	"sync"
+	"time"
+
+	"wavryhost/encode"
+)
+
+// How long an encoder that erred or hung is passed over: the first time, and at most. It doubles with each failure.
+const (
+	firstBan = 30 * time.Second
+	longBan  = 10 * time.Minute
+)
+
+// roster is the order in which encoders are tried. One that failed in use goes to the end for a while, for all displays.
+type roster struct {
+	mu      sync.Mutex
+	entries []entry
+}
+
+type entry struct {
+	factory  encode.Factory
+	failures int
+	until    time.Time
+}
+
+func newRoster(factories []encode.Factory) *roster {
+	r := &roster{}
+	for _, f := range factories {
+		r.entries = append(r.entries, entry{factory: f})
+	}
+	return r
+}
+
+// order returns all factories, the one to try first in front.
+func (r *roster) order(now time.Time) []encode.Factory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var good, banned []encode.Factory
+	for _, e := range r.entries {
+		if now.Before(e.until) {
+			banned = append(banned, e.factory)
+		} else {
+			good = append(good, e.factory)
+		}
+	}
+	return append(good, banned...)
+}
+
+// failed notes that f erred or hung.
+func (r *roster) failed(f encode.Factory, now time.Time) {
+	name := f.Profile().Name
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.entries {
+		if e := &r.entries[i]; e.factory.Profile().Name == name {
+			e.until = now.Add(min(firstBan<<min(e.failures, 8), longBan))
+			e.failures++
+		}
+	}
+}

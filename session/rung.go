@@ -1,0 +1,344 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wavryhost/encode"
+)
+
+// How pictures are timed.
+const (
+	// pollInterval is how often a rung that holds a picture back looks whether a pacer has room. A packet of 1200 bytes
+	// takes 5 ms at 2 Mbit/s.
+	pollInterval = 5 * time.Millisecond
+	// patience is how long the viewers of a rung wait for one of them whose pacer is full, before it misses a picture. A
+	// hiccup that is shorter costs nobody a keyframe.
+	patience = 100 * time.Millisecond
+	// congestedAfter is how long a rung has to hold pictures back for its display to be captured less often, and for the
+	// look at the pacers to be taken less often too.
+	congestedAfter = 100 * time.Millisecond
+	congestedPoll  = 20 * time.Millisecond
+	// keyGap is the least time between keyframes: what is asked for in between is served by the next one.
+	keyGap = 250 * time.Millisecond
+	// aliveInterval is how often a still picture is encoded again once it is refined. The receiver notices a loss only by
+	// a later packet, so without it the loss of the last packets before a pause would stand until the pause ends; it also
+	// keeps reports coming, which tell that the viewer is still there.
+	aliveInterval = time.Second
+	// refinedQP is the quantizer below which a still picture gains nothing that can be seen.
+	refinedQP = 18
+)
+
+// refineAfter is when a still picture is encoded again, counted from its last change. Rate control gives what the motion does
+// not need any more to sharpness.
+var refineAfter = []time.Duration{80 * time.Millisecond, 160 * time.Millisecond, 300 * time.Millisecond, 500 * time.Millisecond}
+
+// rung is one encode of a display, shared by its members.
+//
+// # Slow viewers
+//
+// A frame is left out before it is encoded, never after, so that what was sent stays decodable. With one viewer that is all:
+// while its pacer is full or its controller says skip, the newest frame waits. With several, a viewer without room holds the
+// others up for 100 ms at most. Then the picture goes out without it; it is frozen from there on, is neither waited for nor
+// counted in the rung's rate, and is let back in with a keyframe as soon as it has room, but not before 1 s, 2 s, 4 s … 16 s
+// when it keeps falling behind. So a viewer that cannot follow degrades itself, and costs the others a keyframe now and then.
+// A viewer that can follow, though at a low rate, takes the rung down to that rate: the cure for that is a rung of its own.
+type rung struct {
+	log    *slog.Logger
+	met    *Metrics
+	roster *roster
+	box    *mailbox
+	// kick has room for one token: something changed that the encode loop should look at.
+	kick  chan struct{}
+	hooks rungHooks
+	// fpsLimit is the highest frame rate.
+	fpsLimit int
+
+	mu      sync.Mutex
+	members []*member
+	view    rungView
+
+	// These are read by the capture loop: the pace, whether anybody watches, whether a picture is held back, and whether
+	// that lasts.
+	fps                atomic.Int64
+	active, held, slow atomic.Bool
+	// cut is set by the capture loop before a frame that has to become a keyframe.
+	cut atomic.Bool
+
+	// The rest belongs to the encode loop.
+	worker        *worker
+	factory       encode.Factory
+	width, height int
+	src           struct{ width, height int }
+	rate          int // what the encoder was told
+	rateFPS       int
+	rateAt        time.Time
+	picture       bool // the encoder has a picture to encode again
+	force         keyReason
+	refreshed     bool // a whole picture was asked for and has not come yet
+	last          time.Time
+	lastKey       time.Time
+	changed       time.Time // the last frame with a change
+	refines       int
+	blockedSince  time.Time
+	slowSince     time.Time
+	retryAt       time.Time
+	retry         time.Duration
+	openedAt      time.Time
+	second        rateWindow
+}
+
+// rungHooks are what a rung needs of its stage. They are called by the encode loop and do not block.
+type rungHooks struct {
+	// wake makes the capture loop look at fps, active and slow again.
+	wake func()
+	// refresh asks for the whole picture.
+	refresh func()
+	// rebuild asks for another source, because an encoder that hangs holds one of its frames.
+	rebuild func()
+	// fallback tells that an encoder is replaced; to is empty when no other is left.
+	fallback func(from, to, reason string, err error)
+}
+
+// rungView is what others may know of a rung.
+type rungView struct {
+	encoder       string
+	price         encode.Price
+	width, height int
+	rate          int
+	stuck         bool // no encoder works
+}
+
+// rateWindow compares what was encoded in a second with what was asked for.
+type rateWindow struct {
+	since  time.Time
+	bits   int
+	frames int
+}
+
+func newRung(log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, hooks rungHooks) *rung {
+	r := &rung{
+		log: log, met: met, roster: roster, box: newMailbox(), kick: make(chan struct{}, 1), hooks: hooks,
+		fpsLimit: fpsLimit, retry: encoderRetry,
+	}
+	r.fps.Store(int64(fpsLimit))
+	return r
+}
+
+// join adds a viewer. It gets pictures from the next keyframe on.
+func (r *rung) join(w watcher) {
+	r.mu.Lock()
+	r.members = append(r.members, &member{watcher: w})
+	r.mu.Unlock()
+	r.nudge()
+}
+
+// leave takes a viewer out. The encode loop may still offer it the picture under way.
+func (r *rung) leave(w watcher) {
+	r.mu.Lock()
+	r.members = slices.DeleteFunc(r.members, func(m *member) bool { return m.watcher == w })
+	r.mu.Unlock()
+	r.nudge()
+}
+
+// nudge makes the encode loop look at its members again.
+func (r *rung) nudge() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// watchedRate returns the bitrate that the rung runs at while it has a connected viewer, else 0.
+func (r *rung) watchedRate() int {
+	if !r.active.Load() {
+		return 0
+	}
+	return r.see().rate
+}
+
+func (r *rung) see() rungView {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.view
+}
+
+// run is the encode loop.
+func (r *rung) run(ctx context.Context) {
+	defer func() {
+		if r.worker != nil {
+			r.worker.stop(closeTimeout)
+		}
+		if f := r.box.take(); f != nil {
+			f.Release()
+		}
+	}()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		next := r.step(time.Now())
+		if next.IsZero() {
+			next = time.Now().Add(time.Hour)
+		}
+		timer.Reset(time.Until(next))
+		select {
+		case <-ctx.Done():
+		case <-r.box.full:
+		case <-r.kick:
+		case <-timer.C:
+		}
+	}
+}
+
+// step encodes one picture if one is due. It returns when to look again, zero for not before something happens.
+func (r *rung) step(now time.Time) time.Time {
+	members := r.poll(now)
+	if !slices.ContainsFunc(members, func(m *member) bool { return m.now.live }) {
+		r.park(members)
+		return time.Time{}
+	}
+	if !r.active.Load() {
+		// What changed while nobody watched is not known any more.
+		r.active.Store(true)
+		r.refreshed = true
+		r.picture = false
+		r.hooks.refresh()
+		r.hooks.wake()
+	}
+	if now.Before(r.retryAt) {
+		return r.retryAt
+	}
+	rate, fps, scale := r.targets(members)
+	r.pace(fps)
+	// The capture loop keeps the pace; the slack lets a timer be late without a frame being lost.
+	if next := r.last.Add(time.Second / time.Duration(fps) * 9 / 10); now.Before(next) && !r.last.IsZero() {
+		return next
+	}
+
+	if r.box.waiting() && r.cut.Swap(false) {
+		r.force = max(r.force, keyStart)
+	}
+	yes, still, at := r.due(members, now)
+	if !yes {
+		r.unblock()
+		return at
+	}
+	key, next := r.admit(members, now, still != "")
+	if !next.IsZero() {
+		return next
+	}
+
+	f := r.box.take()
+	if f == nil && !r.picture {
+		if !r.refreshed {
+			r.refreshed = true
+			r.hooks.refresh()
+		}
+		return time.Time{}
+	}
+	if f != nil {
+		still = ""
+		r.refreshed = false
+	}
+	r.picture = r.shoot(members, f, now, key, still, rate, fps, scale)
+	return time.Now()
+}
+
+// poll asks all members what they want.
+func (r *rung) poll(now time.Time) []*member {
+	r.mu.Lock()
+	members := slices.Clone(r.members)
+	r.mu.Unlock()
+	for _, m := range members {
+		m.now = m.ask(now)
+		m.press(now)
+	}
+	return members
+}
+
+// park is for when nobody watches. The encoder is opened while the first viewer connects, who then need not wait for it.
+func (r *rung) park(members []*member) {
+	for _, m := range members {
+		m.synced = false
+	}
+	if r.active.Swap(false) {
+		r.hooks.wake()
+	}
+	if f := r.box.take(); f != nil {
+		r.src.width, r.src.height = f.Width, f.Height
+		f.Release()
+		r.met.drop(dropUnwatched)
+	}
+	if r.worker == nil && len(members) > 0 && r.src.width > 0 && !time.Now().Before(r.retryAt) {
+		rate, fps, scale := r.targets(members)
+		r.fit(scale)
+		if err := r.open(time.Now(), rate, fps); err != nil {
+			r.stuck(time.Now(), err)
+		}
+	}
+}
+
+// targets returns what the rung should do for its members: the least that any of them asks for whose wishes count. Those of a
+// viewer that is stalled or fell behind do not, as long as there are others.
+func (r *rung) targets(members []*member) (rate, fps int, scale float64) {
+	counted := false
+	for _, m := range members {
+		m.countsFor = m.now.live && !m.now.stalled && (m.synced || !m.fellOff || m.now.key)
+		counted = counted || m.countsFor
+	}
+	rate, fps, scale = math.MaxInt, r.fpsLimit, 1
+	for _, m := range members {
+		if counted && !m.countsFor {
+			continue
+		}
+		rate = min(rate, m.now.bitrate)
+		if m.now.fps > 0 {
+			fps = min(fps, m.now.fps)
+		}
+		if m.now.scale > 0 {
+			scale = min(scale, m.now.scale)
+		}
+	}
+	return max(rate, 1000), max(fps, 1), scale
+}
+
+// pace tells the capture loop the frame rate.
+func (r *rung) pace(fps int) {
+	if r.fps.Swap(int64(fps)) != int64(fps) {
+		r.hooks.wake()
+	}
+}
+
+// due tells whether a picture should be encoded: because a frame waits, because a keyframe is wanted, or, with still set,
+// because the picture stands still and is due for another round. When not, it returns when that will be.
+func (r *rung) due(members []*member, now time.Time) (yes bool, still string, at time.Time) {
+	if r.box.waiting() || r.force != keyNone || r.keyAsked(members, now) != keyNone {
+		return true, "", time.Time{}
+	}
+	if !r.picture {
+		return !r.refreshed, "", time.Time{}
+	}
+	at, still = r.last.Add(aliveInterval), stillAlive
+	if r.refines < len(refineAfter) {
+		at, still = r.changed.Add(refineAfter[r.refines]), stillRefine
+	}
+	if resume := r.resumes(members, now); !resume.IsZero() && resume.Before(at) {
+		return false, "", resume
+	}
+	return !now.Before(at), still, at
+}
+
+// resumes returns when the next member that fell behind may come back.
+func (r *rung) resumes(members []*member, now time.Time) (at time.Time) {
+	for _, m := range members {
+		if !m.synced && m.now.live && m.resumeAt.After(now) && (at.IsZero() || m.resumeAt.Before(at)) {
+			at = m.resumeAt
+		}
+	}
+	return at
+}

@@ -1,0 +1,157 @@
+package session
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"wavryhost/encode"
+)
+
+// The wait when no encoder works: the first time, and at most.
+const (
+	encoderRetry    = time.Second
+	encoderRetryMax = 10 * time.Second
+)
+
+// How rate changes with a price are held back: nothing under a tenth, no raise within two seconds of the change before, and no cut
+// within half a second.
+const (
+	dearStep  = 0.1
+	dearRaise = 2 * time.Second
+	dearCut   = 500 * time.Millisecond
+)
+
+// reprice tells whether the encoder should be told of another rate. The controllers hold their own targets back, but the least
+// of several changes more often than each.
+func (r *rung) reprice(now time.Time, rate, fps int) bool {
+	if rate == r.rate && fps == r.rateFPS {
+		return false
+	}
+	if r.worker.profile.Price == encode.PriceFree {
+		return true
+	}
+	since := now.Sub(r.rateAt)
+	switch change := float64(rate-r.rate) / float64(max(r.rate, 1)); {
+	case change > dearStep:
+		return since >= dearRaise
+	case change < -dearStep:
+		return since >= dearCut
+	default:
+		return false
+	}
+}
+
+func (r *rung) setRate(now time.Time, rate, fps int) {
+	r.rate, r.rateFPS, r.rateAt = rate, fps, now
+	r.mu.Lock()
+	r.view.rate = rate
+	r.mu.Unlock()
+}
+
+// fit chooses the encoded size for the display's and the wanted scale, and tells whether it is another one.
+func (r *rung) fit(scale float64) bool {
+	w, h := r.src.width, r.src.height
+	if longest := max(w, h); longest > maxSide {
+		scale = min(scale, float64(maxSide)/float64(longest))
+	}
+	if scale < 1 {
+		w, h = int(math.Round(float64(w)*scale)), int(math.Round(float64(h)*scale))
+	}
+	w, h = max(w&^1, minSide), max(h&^1, minSide)
+	if w == r.width && h == r.height {
+		return false
+	}
+	r.width, r.height = w, h
+	return true
+}
+
+// The sizes that encoders take; see encode.Params.
+const (
+	minSide = 16
+	maxSide = 8192
+)
+
+// open opens the best encoder that can be opened.
+func (r *rung) open(now time.Time, rate, fps int) error {
+	params := encode.Params{Width: r.width, Height: r.height, FPS: r.fpsLimit, BitsPerSecond: rate}
+	if err := params.Validate(); err != nil {
+		return err
+	}
+	var errs []error
+	order := r.roster.order(now)
+	for i, factory := range order {
+		w, err := startWorker(factory, params, r.log, r.met.hungEncoders)
+		if err != nil {
+			errs = append(errs, err)
+			r.roster.failed(factory, time.Now())
+			r.replaced(order, i, fallbackOpen, err)
+			continue
+		}
+		r.worker, r.factory, r.openedAt = w, factory, now
+		r.picture = false
+		r.force = max(r.force, keyStart)
+		r.setRate(now, rate, fps)
+		r.rateFPS = 0 // the encoder was opened for the highest frame rate: the first picture brings the real one
+		r.mu.Lock()
+		r.view.encoder, r.view.price, r.view.stuck = w.profile.Name, w.profile.Price, false
+		r.view.width, r.view.height = r.width, r.height
+		r.mu.Unlock()
+		r.log.Info("encoder opened", "encoder", w.profile.Name, "width", r.width, "height", r.height,
+			"bitrate", rate, "fps", fps)
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// replaced tells that the i-th encoder of order gives way to the next.
+func (r *rung) replaced(order []encode.Factory, i int, reason string, err error) {
+	to := ""
+	if i+1 < len(order) {
+		to = order[i+1].Profile().Name
+	}
+	r.hooks.fallback(order[i].Profile().Name, to, reason, err)
+}
+
+// fallback gives up the encoder in use. The next picture opens the next one.
+func (r *rung) fallback(now time.Time, err error, held bool) {
+	reason, wait := fallbackErr, closeTimeout
+	hung := errors.Is(err, errHung)
+	if hung {
+		reason, wait = fallbackHang, 0
+	}
+	r.worker.stop(wait)
+	r.worker = nil
+	r.roster.failed(r.factory, time.Now())
+	order := r.roster.order(time.Now())
+	to := ""
+	if name := order[0].Profile().Name; name != r.factory.Profile().Name {
+		to = name
+	}
+	r.hooks.fallback(r.factory.Profile().Name, to, reason, err)
+	r.force = keyEncoder
+	r.refreshed = true
+	if hung && held {
+		r.hooks.rebuild()
+	} else {
+		r.hooks.refresh()
+	}
+	if to == "" {
+		r.stuck(now, err)
+	}
+}
+
+// stuck waits with what is there until an encoder may work again. The viewers stay, frozen.
+func (r *rung) stuck(now time.Time, err error) {
+	r.mu.Lock()
+	r.view.stuck = true
+	r.mu.Unlock()
+	if now.Sub(r.openedAt) > encoderRetryMax {
+		r.retry = encoderRetry // the one before worked for a while
+	}
+	r.log.Error("no encoder works; the picture stands", "retry", r.retry, "err", err)
+	r.retryAt = now.Add(r.retry)
+	r.retry = min(2*r.retry, encoderRetryMax)
+	r.force = keyEncoder
+	r.refreshed = false
+}

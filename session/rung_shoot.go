@@ -1,0 +1,122 @@
+package session
+
+import (
+	"time"
+
+	"wavryhost/adapt"
+	"wavryhost/capture"
+	"wavryhost/encode"
+)
+
+// shoot encodes f, or with a nil f the picture before once more, and hands it to the members. It tells whether the encoder
+// has a picture after that.
+func (r *rung) shoot(
+	members []*member, f *capture.Frame, now time.Time, key keyReason, still string, rate, fps int, scale float64,
+) bool {
+	changed := dirty(f)
+	if f != nil {
+		r.src.width, r.src.height = f.Width, f.Height
+		if r.fit(scale) && r.worker != nil {
+			r.worker.stop(closeTimeout)
+			r.worker = nil
+		}
+	}
+	if r.worker == nil {
+		if f == nil {
+			return false
+		}
+		if err := r.open(now, rate, fps); err != nil {
+			f.Release()
+			r.met.drop(dropNoEncoder)
+			r.stuck(now, err)
+			return false
+		}
+		key = max(key, r.force)
+	}
+	j := job{frame: f, at: now, key: key != keyNone}
+	newRate := r.reprice(now, rate, fps)
+	if newRate {
+		j.rate, j.fps = rate, fps
+	}
+	r.last = now
+	au, err := r.worker.encode(j)
+	if err != nil {
+		r.fallback(now, err, f != nil)
+		return false
+	}
+	r.met.encoded(au, still)
+	if au.Key {
+		if key == keyNone {
+			key = keyUnasked
+		}
+		r.met.keyframes.WithLabelValues(key.String()).Inc()
+		r.lastKey, r.force = now, keyNone
+	}
+	if newRate {
+		r.setRate(now, rate, fps)
+		for _, m := range members {
+			m.applied(adapt.Applied{At: time.Now(), BitsPerSecond: rate, FPS: fps, Width: au.Width, Height: au.Height})
+		}
+	}
+	r.deliver(members, au, changed)
+	r.account(now, au, f != nil)
+	return true
+}
+
+// deliver hands au to those who can build on it.
+func (r *rung) deliver(members []*member, au encode.AccessUnit, changed float64) {
+	now := time.Now()
+	for _, m := range members {
+		switch {
+		case !m.now.live:
+			m.lost(now)
+			// A path that is lost is not the viewer's slowness: it may come back as soon as it can.
+			m.resumeAt, m.penalty = time.Time{}, 0
+		case !m.now.ready:
+			if m.synced {
+				r.met.drop(dropSlowViewer)
+			} else {
+				r.met.drop(dropNoReference)
+			}
+			m.miss()
+			m.lost(now)
+		case !m.synced && (!au.Key || now.Before(m.resumeAt)):
+			r.met.drop(dropNoReference)
+			m.miss()
+		default:
+			if err := m.take(au, changed); err != nil {
+				r.met.drop(dropFailed)
+				m.lost(now)
+				continue
+			}
+			if au.Key {
+				m.joined(now)
+			}
+			r.met.sent(au, changed > 0, now)
+		}
+	}
+}
+
+// account keeps the timing of still pictures and the achieved rate.
+func (r *rung) account(now time.Time, au encode.AccessUnit, frame bool) {
+	if frame {
+		r.changed, r.refines = now, 0
+	} else if r.refines < len(refineAfter) {
+		r.refines++
+	}
+	if !frame && au.QP > 0 && au.QP <= refinedQP {
+		r.refines = len(refineAfter)
+	}
+	s := &r.second
+	if now.Sub(s.since) >= time.Second {
+		// Only a second that was full of frames says how well the encoder keeps its rate.
+		if s.frames*2 > r.rateFPS && now.Sub(s.since) < 2*time.Second && r.rate > 0 {
+			r.met.rateRatio.Observe(float64(s.bits) / now.Sub(s.since).Seconds() / float64(r.rate))
+		}
+		*s = rateWindow{since: now}
+	}
+	s.bits += 8 * len(au.Data)
+	if frame {
+		s.frames++
+	}
+}

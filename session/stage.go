@@ -1,0 +1,338 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"wavryhost/capture"
+)
+
+// How a lost display is opened again, and how often it is captured while no viewer has room.
+const (
+	reopenFirst = 100 * time.Millisecond
+	reopenMax   = 2 * time.Second
+	slowCapture = 100 * time.Millisecond
+)
+
+// errRebuild ends a source because an encoder that hangs holds one of its frames.
+var errRebuild = errors.New("session: source is opened anew")
+
+// stage is a display with viewers: one capture loop, and the rungs that encode what it sees.
+//
+// The capture loop follows damage: it captures at once when the display changes, and not again before a frame time has passed.
+// Each rung has room for one frame, and the newest wins. While nobody watches, nothing is captured; while nobody's pacer has
+// room, ten frames a second are, so that the one that waits is fresh.
+//
+//	opening ──first frame──▶ live ◀──frame── lost
+//	   │ error                 └───error──────▲
+//	   ▼
+//	 closed
+type stage struct {
+	display Display
+	log     *slog.Logger
+	met     *Metrics
+	emit    func(Event) uint64
+	// rungs are all encodes of the display. A viewer is on one of them.
+	rungs []*rung
+	// kick has room for one token: the capture loop should look at its rungs again.
+	kick chan struct{}
+	// opened is closed when the first frame was captured or openErr is set.
+	opened  chan struct{}
+	openErr error
+
+	mu      sync.Mutex
+	source  capture.Source
+	rebuild context.CancelCauseFunc
+	state   string
+	width   int
+	height  int
+}
+
+func newStage(d Display, cfg Config, log *slog.Logger, met *Metrics, order *roster, emit func(Event) uint64) *stage {
+	s := &stage{
+		display: d, log: log.With("display", d.ID), met: met, emit: emit,
+		kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
+	}
+	s.rungs = []*rung{newRung(s.log, met, order, cfg.FPS, rungHooks{
+		wake: s.wake, refresh: s.refresh, rebuild: s.renew, fallback: s.fallback,
+	})}
+	return s
+}
+
+// run captures and encodes until ctx ends or the display cannot be opened at first. It has waited for all it started.
+func (s *stage) run(ctx context.Context) {
+	var rungs sync.WaitGroup
+	// The rungs end after the capture loop, so that the last frame it puts is released too.
+	encoding, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	for _, r := range s.rungs {
+		rungs.Go(func() { r.run(encoding) })
+	}
+	s.capture(ctx)
+	cancel()
+	rungs.Wait()
+	s.become(stageIdle)
+}
+
+// capture opens the display again and again until ctx ends.
+func (s *stage) capture(ctx context.Context) {
+	wait, first := reopenFirst, true
+	for {
+		frames, err := s.shoot(ctx, first)
+		if frames > 0 {
+			first, wait = false, reopenFirst
+		}
+		switch {
+		case ctx.Err() != nil:
+			if first {
+				s.fail(context.Cause(ctx))
+			}
+			return
+		case first:
+			s.fail(err)
+			return
+		case errors.Is(err, errRebuild):
+			continue
+		}
+		s.lose(err)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+		wait = min(2*wait, reopenMax)
+	}
+}
+
+// fail tells who waits for the first frame that there is none.
+func (s *stage) fail(err error) {
+	s.openErr = fmt.Errorf("%w: %s: %w", ErrNoPicture, s.display.ID, err)
+	close(s.opened)
+}
+
+// shoot opens the display and captures it until that fails. It returns how many frames there were.
+func (s *stage) shoot(ctx context.Context, first bool) (frames int, err error) {
+	source, err := s.display.Open(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("open display: %w", err)
+	}
+	defer func() {
+		if err := source.Close(); err != nil {
+			s.log.Warn("display not closed cleanly", "err", err)
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.mu.Lock()
+	s.source, s.rebuild = source, cancel
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.source, s.rebuild = nil, nil
+		s.mu.Unlock()
+	}()
+	var size image.Point
+	var anchor time.Time // when the frame before was due
+	for {
+		if frames > 0 {
+			if err := s.pause(ctx, anchor); err != nil {
+				return frames, err
+			}
+		}
+		f, err := source.Next(ctx)
+		if err != nil {
+			return frames, errors.Join(err, context.Cause(ctx))
+		}
+		frames++
+		s.met.frames.WithLabelValues(frameCaptured).Inc()
+		s.met.capture.Observe(f.Took.Seconds())
+		anchor = rhythm(anchor, f.Time, s.pace())
+		now := image.Pt(f.Width, f.Height)
+		switch {
+		case frames == 1:
+			f.Damage = []image.Rectangle{f.Bounds()}
+			s.hand(f, !first)
+			s.arrive(now, !first)
+		case len(f.Damage) == 0 && now == size:
+			f.Release()
+			s.met.drop(dropUnchanged)
+		default:
+			s.hand(f, false)
+			if now != size {
+				s.arrive(now, false)
+			}
+		}
+		size = now
+	}
+}
+
+// rhythm returns what the next frame time is counted from. A run of frames keeps its rhythm, late timers or not; the first
+// frame after a pause sets a new one.
+func rhythm(before, captured time.Time, interval time.Duration) time.Time {
+	due := before.Add(interval)
+	if late := captured.Sub(due); late >= 0 && late < interval/4 {
+		return due
+	}
+	return captured
+}
+
+// pause waits until a frame time has passed since anchor, and until somebody watches.
+func (s *stage) pause(ctx context.Context, anchor time.Time) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		var due <-chan time.Time
+		if s.watched() {
+			wait := time.Until(anchor.Add(s.pace()))
+			if wait <= 0 {
+				return nil
+			}
+			timer.Reset(wait)
+			due = timer.C
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.kick:
+		case <-due:
+		}
+	}
+}
+
+// watched tells whether any rung has a connected viewer.
+func (s *stage) watched() bool {
+	return slices.ContainsFunc(s.rungs, func(r *rung) bool { return r.active.Load() })
+}
+
+// pace returns the time from one frame to the next: that of the fastest rung.
+func (s *stage) pace() time.Duration {
+	fps, slow := int64(1), true
+	for _, r := range s.rungs {
+		if r.active.Load() {
+			fps = max(fps, r.fps.Load())
+			slow = slow && r.slow.Load()
+		}
+	}
+	interval := time.Second / time.Duration(fps)
+	if slow && s.watched() {
+		interval = max(interval, slowCapture)
+	}
+	return interval
+}
+
+// hand gives f to all rungs, and gives up the caller's hold of it. With cut set, it becomes a keyframe.
+func (s *stage) hand(f *capture.Frame, cut bool) {
+	defer f.Release()
+	for _, r := range s.rungs {
+		if cut {
+			r.cut.Store(true)
+		}
+		if !r.box.put(f.Retain()) {
+			continue
+		}
+		if r.held.Load() {
+			s.met.drop(dropCongested)
+		} else {
+			s.met.drop(dropBusy)
+		}
+	}
+}
+
+// arrive notes that the display is there, and its size.
+func (s *stage) arrive(size image.Point, back bool) {
+	s.become(stageLive)
+	s.mu.Lock()
+	s.width, s.height = size.X, size.Y
+	s.mu.Unlock()
+	select {
+	case <-s.opened:
+	default:
+		close(s.opened)
+	}
+	if back {
+		event := s.emit(Event{Kind: EventDisplayBack, Display: s.display.ID})
+		s.log.Info("display back", "event", event)
+	}
+	s.log.Info("display size", "width", size.X, "height", size.Y)
+}
+
+// lose notes that the display went away. Its viewers stay, with the last picture.
+func (s *stage) lose(err error) {
+	if !s.become(stageLost) {
+		return
+	}
+	s.met.displaysLost.Inc()
+	event := s.emit(Event{Kind: EventDisplayLost, Display: s.display.ID, Err: err})
+	s.log.Warn("display lost; its viewers see the last picture", "event", event, "err", err)
+}
+
+// become sets the state and tells whether it was another.
+func (s *stage) become(state string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == state {
+		return false
+	}
+	if s.state != stageIdle {
+		s.met.stages.WithLabelValues(s.state).Dec()
+	}
+	if state != stageIdle {
+		s.met.stages.WithLabelValues(state).Inc()
+	}
+	s.state = state
+	return true
+}
+
+// wake makes the capture loop look at its rungs again.
+func (s *stage) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// refresh asks for the whole picture. While the display is lost, it comes by itself once that is back.
+func (s *stage) refresh() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.source != nil {
+		s.source.Refresh()
+	}
+}
+
+// renew asks for another source of the same display.
+func (s *stage) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rebuild != nil {
+		s.rebuild(errRebuild)
+	}
+}
+
+func (s *stage) fallback(from, to, reason string, err error) {
+	label := to
+	if label == "" {
+		label = "none"
+	}
+	s.met.fallbacks.WithLabelValues(from, label, reason).Inc()
+	event := s.emit(Event{Kind: EventEncoderFallback, Display: s.display.ID, Reason: reason, From: from, To: to, Err: err})
+	s.log.Warn("encoder replaced", "event", event, "from", from, "to", label, "reason", reason, "err", err)
+}
+
+// stageView is what others may know of a stage.
+type stageView struct {
+	state         string
+	width, height int
+}
+
+func (s *stage) see() stageView {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return stageView{state: s.state, width: s.width, height: s.height}
+}

@@ -1,0 +1,154 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// stages holds the displays that are open, each once, however many viewers it has.
+type stages struct {
+	cfg   Config
+	log   *slog.Logger
+	met   *Metrics
+	order *roster
+	emit  func(Event) uint64
+
+	mu     sync.Mutex
+	open   map[string]*openStage
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// openStage is a stage with its users. One without users lingers until sweep.
+type openStage struct {
+	*stage
+	users  int
+	empty  time.Time // when the last user left
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func newStages(cfg Config, log *slog.Logger, met *Metrics, emit func(Event) uint64) *stages {
+	return &stages{
+		cfg: cfg, log: log, met: met, order: newRoster(cfg.Encoders), emit: emit, open: make(map[string]*openStage),
+	}
+}
+
+// acquire returns the display's stage, opened, for one user, who must release it.
+func (s *stages) acquire(ctx context.Context, d Display) (*openStage, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, ErrDraining
+	}
+	st := s.open[d.ID]
+	if st == nil {
+		st = s.start(ctx, d)
+	}
+	st.users++
+	s.mu.Unlock()
+
+	var err error
+	select {
+	case <-st.opened:
+		err = st.openErr
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err == nil && st.see().state == stageLost {
+		err = ErrNoPicture
+	}
+	if err != nil {
+		s.release(st)
+		return nil, err
+	}
+	return st, nil
+}
+
+// start opens a stage. It outlives the request it is opened for.
+func (s *stages) start(ctx context.Context, d Display) *openStage {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	st := &openStage{
+		stage: newStage(d, s.cfg, s.log, s.met, s.order, s.emit), cancel: cancel, done: make(chan struct{}),
+	}
+	s.open[d.ID] = st
+	s.wg.Go(func() {
+		defer close(st.done)
+		defer cancel()
+		st.run(ctx)
+		s.forget(st)
+	})
+	return st
+}
+
+// forget makes the next acquire open the display anew.
+func (s *stages) forget(st *openStage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[st.display.ID] == st {
+		delete(s.open, st.display.ID)
+	}
+}
+
+// release gives up one user's hold.
+func (s *stages) release(st *openStage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.users--
+	if st.users == 0 {
+		st.empty = time.Now()
+	}
+}
+
+// sweep closes the stages that have been without users for as long as they linger.
+func (s *stages) sweep(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, st := range s.open {
+		if st.users == 0 && now.Sub(st.empty) >= s.cfg.Linger {
+			st.cancel()
+			delete(s.open, id)
+		}
+	}
+}
+
+// find returns the open stage of a display, or nil.
+func (s *stages) find(id string) (st *openStage, users int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st = s.open[id]; st != nil {
+		users = st.users
+	}
+	return st, users
+}
+
+// troubled tells whether a display with viewers is lost or has no encoder that works.
+func (s *stages) troubled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.open {
+		if st.users == 0 {
+			continue
+		}
+		if st.see().state == stageLost || st.rungs[0].see().stuck {
+			return true
+		}
+	}
+	return false
+}
+
+// close ends all stages; none is opened any more.
+func (s *stages) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for id, st := range s.open {
+		st.cancel()
+		delete(s.open, id)
+	}
+}
+
+// wait waits for all stages to have ended.
+func (s *stages) wait() { s.wg.Wait() }

@@ -1,0 +1,37 @@
+package session
+
+import (
+	"time"
+
+	"wavryhost/adapt"
+	"wavryhost/encode"
+)
+
+// watcher is a viewer as its rung sees it. The encode loop calls the methods; none of them blocks.
+type watcher interface {
+	// ask returns what the viewer wants and can take at the moment.
+	ask(now time.Time) ask
+	// need asks the viewer's controller for a keyframe, because the viewer has nothing to build the next picture on.
+	need(now time.Time, why adapt.KeyframeReason)
+	// take hands over a picture, of which the given fraction changed. Its error says that the viewer does not get it.
+	take(au encode.AccessUnit, dirty float64) error
+	// miss tells that a picture went to other viewers only.
+	miss()
+	// applied tells what the encoder really took.
+	applied(adapt.Applied)
+}
+
+// ask is what a viewer wants and can take.
+type ask struct {
+	// live: the viewer is connected.
+	live bool
+	// ready: its pacer has room for a picture, and its controller does not ask to skip.
+	ready bool
+	// stalled: nothing is heard from it, so nobody waits for it.
+	stalled bool
+	// key: its controller wants a keyframe.
+	key bool
+	// bitrate is in bits per second; scale is the wanted size as a fraction of the display's.
+	bitrate, fps int
+	scale        float64
+}

@@ -1,0 +1,146 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The watchdog's limits. A hardware encoder takes up to a second to open on a busy machine, and no picture takes 2 s.
+const (
+	openTimeout   = 5 * time.Second
+	encodeTimeout = 2 * time.Second
+	closeTimeout  = 2 * time.Second
+)
+
+// errHung means that an encoder did not return from a call in time.
+var errHung = errors.New("session: encoder hangs")
+
+// worker is one encoder and the goroutine that makes all calls on it, so that a call that never returns costs that goroutine and
+// not the rung's. The rung hands it one job at a time.
+type worker struct {
+	profile encode.Profile
+	opened  chan error  // capacity 1
+	jobs    chan job    // capacity 1: the rung waits for each result
+	results chan result // capacity 1: an abandoned worker can always leave its last one
+	done    chan struct{}
+	hung    prometheus.Gauge
+	log     *slog.Logger
+
+	mu              sync.Mutex
+	exited, counted bool
+}
+
+// job is one picture to encode. A zero rate leaves the encoder's as it is.
+type job struct {
+	frame     *capture.Frame
+	at        time.Time
+	key       bool
+	rate, fps int
+}
+
+type result struct {
+	au  encode.AccessUnit
+	err error
+}
+
+// startWorker opens an encoder. It returns once that is done, or with errHung when it takes too long.
+func startWorker(factory encode.Factory, params encode.Params, log *slog.Logger, hung prometheus.Gauge) (*worker, error) {
+	w := &worker{
+		profile: factory.Profile(),
+		opened:  make(chan error, 1), jobs: make(chan job, 1), results: make(chan result, 1), done: make(chan struct{}),
+		hung: hung, log: log,
+	}
+	go w.run(factory, params)
+	timeout := time.NewTimer(openTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-w.opened:
+		if err != nil {
+			w.stop(closeTimeout)
+			return nil, fmt.Errorf("open %s: %w", w.profile.Name, err)
+		}
+		return w, nil
+	case <-timeout.C:
+		w.stop(0)
+		return nil, fmt.Errorf("open %s: %w", w.profile.Name, errHung)
+	}
+}
+
+func (w *worker) run(factory encode.Factory, params encode.Params) {
+	defer w.exit()
+	enc, err := factory.Open(params)
+	w.opened <- err
+	if err != nil {
+		return
+	}
+	defer func() {
+		if err := enc.Close(); err != nil {
+			w.log.Warn("encoder not closed cleanly", "encoder", w.profile.Name, "err", err)
+		}
+	}()
+	for j := range w.jobs {
+		if j.rate > 0 {
+			if err := enc.SetRate(j.rate, j.fps); err != nil {
+				if j.frame != nil {
+					j.frame.Release()
+				}
+				w.results <- result{err: fmt.Errorf("set rate %d of %s: %w", j.rate, w.profile.Name, err)}
+				continue
+			}
+		}
+		au, err := enc.Encode(j.frame, j.at, j.key)
+		if err != nil {
+			err = fmt.Errorf("encode with %s: %w", w.profile.Name, err)
+		}
+		w.results <- result{au: au, err: err}
+	}
+}
+
+func (w *worker) exit() {
+	w.mu.Lock()
+	w.exited = true
+	if w.counted {
+		w.hung.Dec()
+	}
+	w.mu.Unlock()
+	close(w.done)
+}
+
+// encode hands j over, its frame included, and waits for the picture. After an error the worker may only be stopped.
+func (w *worker) encode(j job) (encode.AccessUnit, error) {
+	timeout := time.NewTimer(encodeTimeout)
+	defer timeout.Stop()
+	w.jobs <- j
+	select {
+	case r := <-w.results:
+		return r.au, r.err
+	case <-timeout.C:
+		return encode.AccessUnit{}, fmt.Errorf("encode with %s: %w", w.profile.Name, errHung)
+	}
+}
+
+// stop closes the encoder and waits for that at most so long. What hangs longer is abandoned, and counted until it returns.
+func (w *worker) stop(patience time.Duration) {
+	close(w.jobs)
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case <-w.done:
+		return
+	case <-timeout.C:
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.exited {
+		w.counted = true
+		w.hung.Inc()
+	}
+}
