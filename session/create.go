@@ -1,0 +1,156 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wavryhost/adapt"
+	"wavryhost/session/wire"
+)
+
+// Create admits a viewer and answers its offer. The answer has all candidates of this host.
+func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
+	a, err := m.create(ctx, o)
+	if err != nil {
+		m.met.refused.WithLabelValues(refusedBecause(err)).Inc()
+		m.log.Info("session refused", "display", o.Display, "remote", o.RemoteAddr, "err", err)
+	}
+	return a, err
+}
+
+func refusedBecause(err error) string {
+	switch {
+	case errors.Is(err, ErrFull):
+		return refusedFull
+	case errors.Is(err, ErrDraining):
+		return refusedDraining
+	case errors.Is(err, ErrBadOffer):
+		return refusedMalformed
+	case errors.Is(err, ErrUnacceptable):
+		return refusedUnacceptable
+	case errors.Is(err, ErrUnknownDisplay):
+		return refusedUnknownDisplay
+	case errors.Is(err, ErrNoPicture):
+		return refusedNoPicture
+	default:
+		return refusedError
+	}
+}
+
+func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
+	m.mu.Lock()
+	refuse := m.draining || m.stopped
+	m.mu.Unlock()
+	if refuse {
+		return Answer{}, ErrDraining
+	}
+	display, err := m.display(ctx, o.Display)
+	if err != nil {
+		return Answer{}, err
+	}
+	if _, err := parseOffer(o.SDP); err != nil {
+		return Answer{}, err
+	}
+	if err := m.reserve(); err != nil {
+		return Answer{}, err
+	}
+	defer m.wg.Done()
+	v, sdp, err := m.connect(ctx, display, o)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reserved--
+	if err != nil {
+		return Answer{}, err
+	}
+	h := &held{viewer: v, done: make(chan struct{})}
+	m.sessions[v.id] = h
+	v.want = func(why EndReason) { m.wants(h, why) }
+	m.met.created.Inc()
+	m.met.sessions.WithLabelValues(stateConnecting).Inc()
+	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: v.display})
+	v.log.Info("session created", "event", event, "display", v.display, "remote", o.RemoteAddr, "agent", o.UserAgent)
+	v.start(context.WithoutCancel(ctx))
+	v.rung.join(v)
+	if m.stopped {
+		m.beginEnd(h, EndShutdown)
+	}
+	return Answer{ID: v.id, SDP: sdp, ETag: v.etag}, nil
+}
+
+// reserve takes a place for a session that is being created, and an entry in wg.
+func (m *Manager) reserve() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.draining || m.stopped:
+		return ErrDraining
+	case len(m.sessions)+m.reserved >= m.cfg.MaxSessions:
+		return fmt.Errorf("%w: %d sessions are the limit", ErrFull, m.cfg.MaxSessions)
+	}
+	m.reserved++
+	m.wg.Add(1)
+	return nil
+}
+
+func (m *Manager) display(ctx context.Context, id string) (Display, error) {
+	displays := m.cfg.Displays(ctx)
+	if id == "default" && len(displays) > 0 {
+		return displays[0], nil
+	}
+	for _, d := range displays {
+		if d.ID == id {
+			return d, nil
+		}
+	}
+	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
+}
+
+// connect makes all that a session holds and answers the offer.
+func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, sdp string, err error) {
+	id := newID()
+	v := &viewer{
+		id: id, offer: o, display: d.ID, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
+		changed: make(chan struct{}, 1), etag: newETag(),
+	}
+	v.life = newLife(m.cfg, v.created)
+	v.sample.at = v.created
+	v.stage, err = m.stages.acquire(ctx, d)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			m.stages.release(v.stage)
+		}
+	}()
+	v.rung = v.stage.rungs[0]
+	picture, running := v.stage.see(), v.rung.see()
+	v.baseW = max(picture.width, minSide)
+	price := adapt.Price(running.price)
+	if running.encoder == "" {
+		price = adapt.Price(m.stages.order.order(v.created)[0].Profile().Price)
+	}
+	v.controller, err = m.cfg.NewController(m.cfg.adaptation(picture.width, picture.height, price, v.rung.watchedRate()))
+	if err != nil {
+		return nil, "", err
+	}
+	v.targets = v.controller.Tick(v.clock())
+	v.seq, v.key, v.rate = v.targets.Seq, v.targets.ForceIDR, v.targets.PacingRate
+	v.link, err = wire.New(wire.Config{Log: v.log, MTU: m.cfg.MTU, OnSent: v.sent, StartRate: v.rate})
+	if err != nil {
+		return nil, "", err
+	}
+	se := m.se
+	se.LoggerFactory = pionLog{v.log}
+	v.peer, err = newPeer(v.link, m.cfg, se, id)
+	if err != nil {
+		return nil, "", err
+	}
+	sdp, err = v.peer.answer(ctx, o.SDP)
+	if err != nil {
+		return nil, "", errors.Join(err, v.peer.pc.GracefulClose())
+	}
+	return v, sdp, nil
+}

@@ -1,0 +1,396 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"wavryhost/adapt"
+)
+
+// janitorInterval is how often the Manager looks after its sessions when nothing calls for it.
+const janitorInterval = 100 * time.Millisecond
+
+// Manager owns the sessions: it admits, connects, watches and ends them. Its methods may be called from several
+// goroutines. Run must be running for sessions to be ended by their deadlines.
+type Manager struct {
+	cfg     Config
+	log     *slog.Logger
+	met     *Metrics
+	se      webrtc.SettingEngine
+	stages  *stages
+	started time.Time
+	// kick has room for one token: a session wants to end.
+	kick chan struct{}
+
+	mu       sync.Mutex
+	sessions map[string]*held
+	reserved int // sessions that are being created
+	draining bool
+	deadline time.Time // of the drain; zero for none
+	stopped  bool
+	wg       sync.WaitGroup // creations and releases under way; added to under mu while not stopped
+
+	events struct {
+		sync.Mutex
+		last uint64
+	}
+}
+
+// held is a session and what is to become of it. The Manager's mutex guards it.
+type held struct {
+	*viewer
+	wanted bool      // it asked to be ended
+	why    EndReason // the reason
+	ending bool
+	done   chan struct{} // closed when everything is released
+}
+
+// NewManager returns a Manager without sessions.
+func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	se, err := settings(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	g := &Manager{
+		cfg: cfg, log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
+		sessions: make(map[string]*held),
+	}
+	g.stages = newStages(cfg, log, m, g.emit)
+	return g, nil
+}
+
+// emit makes an event known and returns its id, which belongs into its log record.
+func (m *Manager) emit(e Event) uint64 {
+	m.events.Lock()
+	defer m.events.Unlock()
+	m.events.last++
+	e.ID, e.At = m.events.last, time.Now()
+	m.met.events.WithLabelValues(e.Kind.String()).Inc()
+	if m.cfg.OnEvent != nil {
+		m.cfg.OnEvent(e)
+	}
+	return e.ID
+}
+
+// Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything they held,
+// for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
+func (m *Manager) Run(ctx context.Context) error {
+	ticker := time.NewTicker(janitorInterval)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return m.shutdown()
+		case <-m.kick:
+		case <-ticker.C:
+		}
+		now := time.Now()
+		m.reap(now)
+		m.stages.sweep(now)
+		if took := now.Sub(last); took >= time.Second {
+			m.survey(took)
+			last = now
+		}
+	}
+}
+
+// reap begins to end the sessions that are to end.
+func (m *Manager) reap(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	expired := m.draining && !m.deadline.IsZero() && !now.Before(m.deadline)
+	for _, h := range m.sessions {
+		switch {
+		case h.ending:
+		case h.wanted:
+			m.beginEnd(h, h.why)
+		case expired:
+			m.beginEnd(h, EndDrained)
+		}
+	}
+}
+
+// beginEnd ends h in a goroutine of its own. The caller holds mu.
+func (m *Manager) beginEnd(h *held, why EndReason) {
+	h.ending = true
+	m.wg.Go(func() { m.release(h, why) })
+}
+
+// survey sets the gauges that sum up the sessions, and adds up how long they are in their quality states.
+func (m *Manager) survey(took time.Duration) {
+	var target, achieved, leastTarget, leastAchieved int
+	quality := make(map[adapt.State]int)
+	n := 0
+	for _, h := range m.list() {
+		h.ctl.Lock()
+		t := h.targets
+		h.ctl.Unlock()
+		h.mu.Lock()
+		state, sent := h.life.state, h.achieved
+		h.mu.Unlock()
+		if state != stateConnected {
+			continue
+		}
+		target += t.EncoderBitrate
+		achieved += sent
+		if n == 0 || t.EncoderBitrate < leastTarget {
+			leastTarget = t.EncoderBitrate
+		}
+		if n == 0 || sent < leastAchieved {
+			leastAchieved = sent
+		}
+		quality[t.Quality]++
+		n++
+	}
+	m.met.targetRate.WithLabelValues("sum").Set(float64(target))
+	m.met.targetRate.WithLabelValues("min").Set(float64(leastTarget))
+	m.met.achievedRate.WithLabelValues("sum").Set(float64(achieved))
+	m.met.achievedRate.WithLabelValues("min").Set(float64(leastAchieved))
+	for _, s := range adapt.States() {
+		m.met.quality.WithLabelValues(s.String()).Set(float64(quality[s]))
+		m.met.qualitySeconds.WithLabelValues(s.String()).Add(took.Seconds() * float64(quality[s]))
+	}
+}
+
+// shutdown ends everything.
+func (m *Manager) shutdown() error {
+	m.mu.Lock()
+	m.stopped = true
+	for _, h := range m.sessions {
+		if !h.ending {
+			m.beginEnd(h, EndShutdown)
+		}
+	}
+	m.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.wg.Wait()
+		m.stages.close()
+		m.stages.wait()
+	}()
+	timeout := time.NewTimer(m.cfg.ShutdownTimeout)
+	defer timeout.Stop()
+	select {
+	case <-done:
+		m.survey(0)
+		return nil
+	case <-timeout.C:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return fmt.Errorf("session: %d sessions are not released after %v", len(m.sessions), m.cfg.ShutdownTimeout)
+	}
+}
+
+// wants notes that a session should end.
+func (m *Manager) wants(h *held, why EndReason) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h.wanted || h.ending {
+		return
+	}
+	h.wanted, h.why = true, why
+	select {
+	case m.kick <- struct{}{}:
+	default:
+	}
+}
+
+// release gives back everything that h holds.
+func (m *Manager) release(h *held, why EndReason) {
+	defer close(h.done)
+	err := h.stop()
+	m.stages.release(h.stage)
+	now := time.Now()
+	h.setPath("")
+	h.flush(now, 0)
+	h.mu.Lock()
+	state, connected := h.life.state, h.connected
+	h.mu.Unlock()
+	m.met.sessions.WithLabelValues(state).Dec()
+	if state == stateConnecting && !h.judged() {
+		m.met.handshakes.WithLabelValues(handshakeAborted).Inc()
+	}
+	m.met.ended.WithLabelValues(why.String()).Inc()
+	m.mu.Lock()
+	delete(m.sessions, h.id)
+	m.mu.Unlock()
+	s := h.snapshot()
+	event := m.emit(Event{Kind: EventEnded, Session: h.id, Display: h.display, Reason: why.String(), Err: err})
+	attrs := []any{
+		"event", event, "reason", why.String(), "duration", now.Sub(h.created), "frames", s.FramesSent,
+		"frames_dropped", s.FramesDropped, "keyframes", s.KeyframesSent, "packets", s.PacketsSent, "bytes", s.BytesSent,
+		"retransmissions", s.Retransmissions,
+	}
+	if !connected.IsZero() {
+		attrs = append(attrs, "connected", now.Sub(connected))
+	}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	h.log.Info("session ended", attrs...)
+}
+
+// find returns a session that is not ending. The caller holds mu.
+func (m *Manager) find(id string) (*held, error) {
+	h := m.sessions[id]
+	if h == nil || h.ending {
+		return nil, ErrUnknownSession
+	}
+	return h, nil
+}
+
+// End ends a session. When it returns nil, all that the session held is released. When ctx ends before, that goes on without
+// the caller.
+func (m *Manager) End(ctx context.Context, id string, why EndReason) error {
+	m.mu.Lock()
+	h, err := m.find(id)
+	if err == nil {
+		m.beginEnd(h, why)
+	}
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-h.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Patch takes a trickle-ice-sdpfrag (RFC 8840) for a session: candidates, or the credentials of an ICE restart. ifMatch has to
+// be the session's entity tag, "*", or empty for no condition.
+func (m *Manager) Patch(ctx context.Context, id, ifMatch, text string) (Patched, error) {
+	m.mu.Lock()
+	h, err := m.find(id)
+	m.mu.Unlock()
+	if err != nil {
+		return Patched{}, err
+	}
+	f, err := parseFragment(text)
+	if err != nil {
+		return Patched{}, err
+	}
+	return h.patch(ctx, ifMatch, f)
+}
+
+// list returns the sessions that are not ending, oldest first.
+func (m *Manager) list() []*held {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []*held
+	for _, h := range m.sessions {
+		if !h.ending {
+			list = append(list, h)
+		}
+	}
+	slices.SortFunc(list, func(a, b *held) int {
+		if c := a.created.Compare(b.created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.id, b.id)
+	})
+	return list
+}
+
+// Session shows one session.
+func (m *Manager) Session(id string) (Snapshot, error) {
+	m.mu.Lock()
+	h, err := m.find(id)
+	m.mu.Unlock()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return h.snapshot(), nil
+}
+
+// Sessions shows all sessions, oldest first.
+func (m *Manager) Sessions() []Snapshot {
+	list := []Snapshot{}
+	for _, h := range m.list() {
+		list = append(list, h.snapshot())
+	}
+	return list
+}
+
+// Host shows the machine.
+func (m *Manager) Host() Host {
+	h := Host{State: hostActive, Started: m.started, Limit: m.cfg.MaxSessions, Displays: []DisplayInfo{}, Encoders: []EncoderInfo{}}
+	m.mu.Lock()
+	h.Sessions = len(m.sessions)
+	draining := m.draining || m.stopped
+	h.DrainDeadline = m.deadline
+	m.mu.Unlock()
+	if m.stages.troubled() {
+		h.State = hostDegraded
+	}
+	if draining {
+		h.State = hostDraining
+	}
+	for _, d := range m.cfg.Displays(context.Background()) {
+		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
+		if st, users := m.stages.find(d.ID); users > 0 {
+			view := st.see()
+			i.Viewers, i.State = users, view.state
+			if view.width > 0 {
+				i.Width, i.Height = view.width, view.height
+			}
+		}
+		h.Displays = append(h.Displays, i)
+	}
+	if m.cfg.EncoderInfo != nil {
+		best := m.stages.order.order(time.Now())[0].Profile().Name
+		for _, e := range m.cfg.EncoderInfo() {
+			e.InUse = e.Name == best
+			h.Encoders = append(h.Encoders, e)
+		}
+	}
+	return h
+}
+
+// Drain makes the host take no new sessions at once. What is left after so long is ended; zero leaves it alone.
+func (m *Manager) Drain(deadline time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.draining, m.deadline = true, time.Time{}
+	if deadline > 0 {
+		m.deadline = time.Now().Add(deadline)
+	}
+	event := m.emit(Event{Kind: EventDrain})
+	m.log.Info("drain begun", "event", event, "sessions", len(m.sessions), "deadline", deadline)
+}
+
+// Resume ends a drain.
+func (m *Manager) Resume() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.draining {
+		return
+	}
+	m.draining, m.deadline = false, time.Time{}
+	m.log.Info("drain ended", "event", m.emit(Event{Kind: EventResume}))
+}
+
+// RetryAfter is when a client that was refused should come again.
+func (m *Manager) RetryAfter() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.draining || m.stopped {
+		return 30 * time.Second // another host will do sooner
+	}
+	return 5 * time.Second
+}

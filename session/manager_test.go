@@ -1,0 +1,484 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestViewerConnectsAndPicturesArrive(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 30)
+	s, err := h.Session(r.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.State != stateConnected || s.Path != pathDirect || s.Width != 640 || s.Height != 480 || s.Encoder != "fake" || s.Frozen {
+		t.Errorf("snapshot %+v", s)
+	}
+	if s.FramesSent < 30 || s.KeyframesSent < 1 || s.BytesSent == 0 || s.TargetBitrate == 0 || s.Connected.IsZero() {
+		t.Errorf("figures %+v", s)
+	}
+	if n := len(h.Sessions()); n != 1 {
+		t.Errorf("%d sessions; want 1", n)
+	}
+	if i := h.Host(); i.State != hostActive || i.Sessions != 1 || i.Displays[0].State != stageLive || i.Displays[0].Viewers != 1 {
+		t.Errorf("host %+v", i)
+	}
+	for _, want := range []struct {
+		name string
+		got  float64
+	}{
+		{"created", testutil.ToFloat64(h.met.created)},
+		{"connected", testutil.ToFloat64(h.met.sessions.WithLabelValues(stateConnected))},
+		{"handshakes", testutil.ToFloat64(h.met.handshakes.WithLabelValues(handshakeOK))},
+		{"direct paths", testutil.ToFloat64(h.met.path.WithLabelValues(pathDirect))},
+	} {
+		if want.got != 1 {
+			t.Errorf("%s: %v; want 1", want.name, want.got)
+		}
+	}
+	eventually(t, "the sums of the bitrates", func() bool {
+		return testutil.ToFloat64(h.met.targetRate.WithLabelValues("sum")) > 0 &&
+			testutil.ToFloat64(h.met.achievedRate.WithLabelValues("sum")) > 0
+	})
+	lint(t, h.reg)
+}
+
+func TestPictureLossIsAnsweredByAKeyframe(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 10)
+	_, before := r.got()
+	if err := r.pli(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a keyframe", func() bool { _, k := r.got(); return k > before })
+	if n := testutil.ToFloat64(h.met.requests.WithLabelValues("pli")); n != 1 {
+		t.Errorf("counted %v requests; want 1", n)
+	}
+	eventually(t, "the count", func() bool {
+		return testutil.ToFloat64(h.met.keyframes.WithLabelValues(keyRequest.String())) == 1
+	})
+}
+
+func TestCandidatesMayTrickle(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	a, err := h.Create(t.Context(), Offer{Display: "test", SDP: r.offer(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(a.SDP, "a=candidate:") || !strings.Contains(a.SDP, "127.0.0.1") {
+		t.Errorf("the answer has no candidates:\n%s", a.SDP)
+	}
+	r.accept(a)
+	f := fragment{media: "video 9 UDP/TLS/RTP/SAVPF 0", mid: "0", candidates: r.cands, end: true}
+	p, err := h.Patch(t.Context(), a.ID, a.ETag, f.String())
+	if err != nil || p.SDP != "" || p.ETag != a.ETag {
+		t.Errorf("patched %+v, %v; want the same tag and no description", p, err)
+	}
+	r.playing(t, 5)
+	if _, err := h.Patch(t.Context(), a.ID, `"other"`, f.String()); !errors.Is(err, ErrStale) {
+		t.Errorf("wrong tag: got %v; want ErrStale", err)
+	}
+	if _, err := h.Patch(t.Context(), "nobody", "*", f.String()); !errors.Is(err, ErrUnknownSession) {
+		t.Errorf("wrong id: got %v; want ErrUnknownSession", err)
+	}
+	if _, err := h.Patch(t.Context(), a.ID, "*", "a=candidate:nonsense\r\n"); !errors.Is(err, ErrBadOffer) {
+		t.Errorf("malformed: got %v; want ErrBadOffer", err)
+	}
+}
+
+func TestICERestartGoesOnWithNewCredentials(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 5)
+	r.mu.Lock()
+	r.cands = nil
+	r.mu.Unlock()
+	o, err := r.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(r.pc)
+	if err := r.pc.SetLocalDescription(o); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	d, err := parseOffer(r.pc.LocalDescription().SDP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fragmentOf(d)
+	if len(f.candidates) == 0 {
+		t.Fatal("the test's own fragment has no candidates")
+	}
+	p, err := h.Patch(t.Context(), r.id, "*", f.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.ETag == r.etag || p.ETag == "" {
+		t.Errorf("entity tag %s after the restart; want a new one", p.ETag)
+	}
+	own, err := parseFragment(p.SDP)
+	if err != nil || own.ufrag == "" || own.pwd == "" || len(own.candidates) == 0 || !own.end {
+		t.Fatalf("fragment %+v, %v; want new credentials and candidates", own, err)
+	}
+	answer := r.pc.CurrentRemoteDescription()
+	old, err := parseAnswer(answer.SDP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if was := fragmentOf(old).ufrag; was == own.ufrag {
+		t.Errorf("user fragment %q is the old one", was)
+	}
+	next, err := own.restarted(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := next.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(text)}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new path", func() bool { return r.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected })
+	r.playing(t, 20)
+	if _, err := h.Patch(t.Context(), r.id, r.etag, f.String()); !errors.Is(err, ErrStale) {
+		t.Errorf("old tag: got %v; want ErrStale", err)
+	}
+	if s, err := h.Session(r.id); err != nil || s.State != stateConnected {
+		t.Errorf("session %q, %v; want connected", s.State, err)
+	}
+}
+
+func TestEndReleasesEverything(t *testing.T) {
+	h := openHouse(t, nil)
+	h.alive(t)
+	cycle := func() {
+		r := newRemote(t)
+		r.watch(h)
+		r.playing(t, 3)
+		if err := h.End(t.Context(), r.id, EndDeleted); err != nil {
+			t.Error(err)
+		}
+		if err := h.End(t.Context(), r.id, EndDeleted); !errors.Is(err, ErrUnknownSession) {
+			t.Errorf("second end: got %v; want ErrUnknownSession", err)
+		}
+		r.close()
+		eventually(t, "the stage is closed", func() bool { s, _ := h.stages.find("test"); return s == nil })
+		h.stages.wait()
+	}
+	cycle()
+	settled := runtime.NumGoroutine()
+	for range 5 {
+		cycle()
+	}
+	eventually(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= settled })
+	if n := testutil.ToFloat64(h.met.ended.WithLabelValues(EndDeleted.String())); n != 6 {
+		t.Errorf("counted %v ends; want 6", n)
+	}
+	for _, s := range []string{stateConnecting, stateConnected, stateDisconnected} {
+		if n := testutil.ToFloat64(h.met.sessions.WithLabelValues(s)); n != 0 {
+			t.Errorf("%v sessions are %s; want 0", n, s)
+		}
+	}
+	h.empty(t)
+	h.close(t)
+}
+
+func TestTwoViewersShareAStage(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	a, b := newRemote(t), newRemote(t)
+	defer a.close()
+	defer b.close()
+	a.watch(h)
+	a.playing(t, 10)
+	b.watch(h)
+	b.playing(t, 10)
+	if s := h.enc.Stats(); s.Opened != 1 || h.screen.opened() != 1 {
+		t.Errorf("%d encoders, %d captures; want 1 and 1", s.Opened, h.screen.opened())
+	}
+	if err := h.End(t.Context(), b.id, EndOperator); err != nil {
+		t.Error(err)
+	}
+	a.playing(t, 10)
+}
+
+func TestAViewerThatClosesIsGoneAtOnce(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	r.watch(h)
+	r.playing(t, 3)
+	r.close()
+	eventually(t, "the session ends", func() bool { return len(h.Sessions()) == 0 })
+	eventually(t, "the reason", func() bool {
+		return testutil.ToFloat64(h.met.ended.WithLabelValues(EndViewerGone.String())) == 1
+	})
+}
+
+func TestAViewerThatNeverConnectsIsGivenUp(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.ConnectTimeout = 200 * time.Millisecond })
+	defer h.close(t)
+	r := newRemote(t)
+	defer r.close()
+	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false)}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session ends", func() bool {
+		return testutil.ToFloat64(h.met.ended.WithLabelValues(EndConnectTimeout.String())) == 1
+	})
+	failed := 0.0
+	for _, result := range []string{handshakeICETimeout, handshakeDTLSTimeout} {
+		failed += testutil.ToFloat64(h.met.handshakes.WithLabelValues(result))
+	}
+	if failed != 1 {
+		t.Errorf("counted %v failed handshakes; want 1", failed)
+	}
+}
+
+func TestAWrongFingerprintFailsTheHandshake(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	r, other := newRemote(t), newRemote(t)
+	defer r.close()
+	defer other.close()
+	fingerprint := func(sdp string) string {
+		i := strings.Index(sdp, "a=fingerprint:")
+		return sdp[i : i+strings.Index(sdp[i:], "\r\n")]
+	}
+	offer, foreign := r.offer(false), other.offer(false)
+	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: strings.ReplaceAll(offer, fingerprint(offer), fingerprint(foreign))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.accept(a)
+	eventually(t, "the session ends", func() bool { return len(h.Sessions()) == 0 })
+	eventually(t, "the reason", func() bool { return h.events(EventEnded) == 1 })
+	if n := testutil.ToFloat64(h.met.ended.WithLabelValues(EndHandshakeFailed.String())); n != 1 {
+		t.Errorf("counted %v; want 1", n)
+	}
+	if n := testutil.ToFloat64(h.met.handshakes.WithLabelValues(handshakeDTLSFailed)); n != 1 {
+		t.Errorf("counted %v; want 1", n)
+	}
+}
+
+func TestAdmissionIsExact(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.MaxSessions = 10 })
+	defer h.close(t)
+	r := newRemote(t)
+	defer r.close()
+	offer := r.offer(false)
+	var wg sync.WaitGroup
+	var admitted, full atomic.Int64
+	for range 50 {
+		wg.Go(func() {
+			switch _, err := h.Create(context.Background(), Offer{Display: "default", SDP: offer}); {
+			case err == nil:
+				admitted.Add(1)
+			case errors.Is(err, ErrFull):
+				full.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if admitted.Load() != 10 || full.Load() != 40 {
+		t.Errorf("%d admitted, %d refused; want 10 and 40", admitted.Load(), full.Load())
+	}
+	if n := testutil.ToFloat64(h.met.refused.WithLabelValues(refusedFull)); n != 40 {
+		t.Errorf("counted %v; want 40", n)
+	}
+	ids := map[string]bool{}
+	for _, s := range h.Sessions() {
+		ids[s.ID] = true
+		if len(s.ID) != 26 {
+			t.Errorf("id %q has not 128 bits", s.ID)
+		}
+	}
+	if len(ids) != 10 {
+		t.Errorf("%d ids; want 10", len(ids))
+	}
+}
+
+func TestDrainRefusesAtOnceAndEndsTheRestAtItsDeadline(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 3)
+	h.Drain(0)
+	late := newRemote(t)
+	defer late.close()
+	offer := late.offer(false)
+	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer}); !errors.Is(err, ErrDraining) {
+		t.Errorf("got %v; want ErrDraining", err)
+	}
+	if i := h.Host(); i.State != hostDraining || !i.DrainDeadline.IsZero() {
+		t.Errorf("host %q, deadline %v; want draining without one", i.State, i.DrainDeadline)
+	}
+	if h.RetryAfter() <= 0 {
+		t.Error("no time to come again")
+	}
+	h.Resume()
+	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer})
+	if err != nil {
+		t.Fatalf("after the drain: %v", err)
+	}
+	if err := h.End(t.Context(), a.ID, EndOperator); err != nil {
+		t.Error(err)
+	}
+	r.playing(t, 3)
+	h.Drain(50 * time.Millisecond)
+	eventually(t, "the drain", func() bool {
+		return testutil.ToFloat64(h.met.ended.WithLabelValues(EndDrained.String())) == 1
+	})
+	if n := h.events(EventDrain); n != 2 {
+		t.Errorf("%d drains; want 2", n)
+	}
+}
+
+func TestShutdownEndsAllSessions(t *testing.T) {
+	h := openHouse(t, nil)
+	h.alive(t)
+	a, b := newRemote(t), newRemote(t)
+	defer a.close()
+	defer b.close()
+	a.watch(h)
+	b.watch(h)
+	a.playing(t, 3)
+	b.playing(t, 3)
+	began := time.Now()
+	h.close(t)
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("took %v", d)
+	}
+	if n := testutil.ToFloat64(h.met.ended.WithLabelValues(EndShutdown.String())); n != 2 {
+		t.Errorf("counted %v; want 2", n)
+	}
+	if _, err := h.Create(context.Background(), Offer{Display: "default", SDP: "v=0"}); !errors.Is(err, ErrDraining) {
+		t.Errorf("after the end: got %v; want ErrDraining", err)
+	}
+}
+
+func TestOffersThatCannotBeAnswered(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	r := newRemote(t)
+	defer r.close()
+	good := r.offer(false)
+	cut := func(prefixes ...string) string {
+		var kept []string
+		for line := range strings.SplitSeq(good, "\r\n") {
+			if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(line, p) }) {
+				kept = append(kept, line)
+			}
+		}
+		return strings.Join(kept, "\r\n")
+	}
+	head, sections, ok := strings.Cut(good, "m=video")
+	_, audio, ok2 := strings.Cut(sections, "m=audio")
+	if !ok || !ok2 {
+		t.Fatal("the offer has not the sections that the test cuts out")
+	}
+	for _, c := range []struct {
+		name, sdp string
+		want      error
+	}{
+		{"empty", "", ErrBadOffer},
+		{"not a description", "hello", ErrBadOffer},
+		{"html", "<html><body>offer</body></html>", ErrBadOffer},
+		{"binary", "v=0\x00\xff", ErrBadOffer},
+		{"too long", good + strings.Repeat("a=x\r\n", maxOffer/5), ErrBadOffer},
+		{"no sections", head, ErrBadOffer},
+		{"no ufrag", cut("a=ice-ufrag"), ErrBadOffer},
+		{"no password", cut("a=ice-pwd"), ErrBadOffer},
+		{"no fingerprint", cut("a=fingerprint"), ErrBadOffer},
+		{"bad candidate", strings.Replace(good, "a=candidate:", "a=candidate:x y z", 1), ErrBadOffer},
+		{"no H.264", strings.ReplaceAll(good, "H264/90000", "H265/90000"), ErrUnacceptable},
+		{"sendonly", strings.ReplaceAll(good, "a=recvonly", "a=sendonly"), ErrUnacceptable},
+		{"inactive", strings.ReplaceAll(good, "a=recvonly", "a=inactive"), ErrUnacceptable},
+		{"audio only", head + "m=audio" + audio, ErrUnacceptable},
+		{"data only", strings.ReplaceAll(good, "m=video", "m=application"), ErrUnacceptable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: c.sdp}); !errors.Is(err, c.want) {
+				t.Errorf("got %v; want %v", err, c.want)
+			}
+		})
+	}
+	if _, err := h.Create(t.Context(), Offer{Display: "nowhere", SDP: good}); !errors.Is(err, ErrUnknownDisplay) {
+		t.Errorf("got %v; want ErrUnknownDisplay", err)
+	}
+	h.screen.lose(nil)
+	h.screen.mu.Lock()
+	h.screen.openErr = errTest
+	h.screen.mu.Unlock()
+	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: good}); !errors.Is(err, ErrNoPicture) {
+		t.Errorf("got %v; want ErrNoPicture", err)
+	}
+	if n := len(h.Sessions()); n != 0 {
+		t.Errorf("%d sessions; want none", n)
+	}
+	if n := testutil.ToFloat64(h.met.refused.WithLabelValues(refusedMalformed)); n != 10 {
+		t.Errorf("counted %v malformed offers; want 10", n)
+	}
+}
+
+func TestLostDisplayFreezesTheSession(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 3)
+	h.screen.lose(errTest)
+	eventually(t, "the session is frozen", func() bool { s, err := h.Session(r.id); return err == nil && s.Frozen })
+	if i := h.Host(); i.State != hostDegraded || i.Displays[0].State != stageLost {
+		t.Errorf("host %q, display %q; want degraded and lost", i.State, i.Displays[0].State)
+	}
+	_, keys := r.got()
+	h.screen.lose(nil)
+	r.playing(t, 10)
+	if _, k := r.got(); k == keys {
+		t.Error("no keyframe after the display came back")
+	}
+	if s, err := h.Session(r.id); err != nil || s.Frozen || s.State != stateConnected {
+		t.Errorf("session %+v, %v; want it to go on", s, err)
+	}
+}

@@ -1,0 +1,322 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/encode"
+	"wavryhost/encode/encodetest"
+)
+
+// deadline is how long anything on the loopback interface may take.
+const deadline = 15 * time.Second
+
+// eventually waits until ok, and fails the test when that takes too long.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	end := time.NewTimer(deadline)
+	defer end.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-end.C:
+			t.Fatalf("%s: not within %v", what, deadline)
+		case <-tick.C:
+		}
+	}
+}
+
+// house is a running Manager over a fake display and a fake encoder.
+type house struct {
+	*Manager
+	screen *screen
+	enc    *encodetest.Fake
+	reg    *prometheus.Registry
+	cancel context.CancelFunc
+	done   chan error
+
+	mu   sync.Mutex
+	seen []Event
+}
+
+func openHouse(t testing.TB, change func(*Config)) *house {
+	t.Helper()
+	h := &house{
+		screen: newScreen(640, 480), enc: encodetest.New(encodetest.Config{}), reg: prometheus.NewRegistry(),
+		done: make(chan error, 1),
+	}
+	cfg := Config{
+		Displays: func(context.Context) []Display { return []Display{h.screen.display()} },
+		Encoders: []encode.Factory{h.enc}, Loopback: true, Linger: time.Millisecond,
+		OnEvent: func(e Event) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.seen = append(h.seen, e)
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	m, err := NewManager(cfg, slog.New(slog.DiscardHandler), NewMetrics(h.reg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Manager = m
+	ctx, cancel := context.WithCancel(context.Background())
+	h.cancel = cancel
+	go func() { h.done <- m.Run(ctx) }()
+	return h
+}
+
+// close stops the Manager and checks that nothing is left.
+func (h *house) close(t testing.TB) {
+	t.Helper()
+	h.cancel()
+	if err := <-h.done; err != nil {
+		t.Error(err)
+	}
+	h.empty(t)
+}
+
+// empty checks that nothing is held any more.
+func (h *house) empty(t testing.TB) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.enc.Stats(); s.Opened != s.Closed {
+		t.Errorf("%d encoders opened, %d closed", s.Opened, s.Closed)
+	}
+	if source := h.screen.now(); source != nil {
+		if n := source.leaked(); n != 0 {
+			t.Errorf("%d frames are not released", n)
+		}
+		source.mu.Lock()
+		defer source.mu.Unlock()
+		if !source.closed {
+			t.Error("the source is not closed")
+		}
+	}
+}
+
+func (h *house) events(kind EventKind) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, e := range h.seen {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// alive keeps the screen changing until the test ends.
+func (h *house) alive(t *testing.T) {
+	t.Helper()
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if s := h.screen.now(); s != nil {
+					h.screen.touch(spot)
+				}
+			case <-stop:
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-done })
+}
+
+// remote is a viewer: a peer connection of pion's own making, which shares no code with ours above pion.
+type remote struct {
+	t     testing.TB
+	pc    *webrtc.PeerConnection
+	id    string
+	etag  string
+	state chan webrtc.PeerConnectionState
+
+	mu     sync.Mutex
+	frames int
+	keys   int
+	sizes  []int
+	track  *webrtc.TrackRemote
+	cands  []string
+	wg     sync.WaitGroup
+}
+
+func localSettings() webrtc.SettingEngine {
+	se := webrtc.SettingEngine{}
+	se.SetIncludeLoopbackCandidate(true)
+	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	se.SetIPFilter(func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) })
+	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	return se
+}
+
+func newRemote(t testing.TB) *remote {
+	t.Helper()
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		t.Fatal(err)
+	}
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(localSettings()))
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &remote{t: t, pc: pc, state: make(chan webrtc.PeerConnectionState, 16)}
+	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
+		if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{
+			Direction: webrtc.RTPTransceiverDirectionRecvonly,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if c == nil {
+			return
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.cands = append(r.cands, strings.TrimPrefix(c.ToJSON().Candidate, "candidate:"))
+	})
+	pc.OnTrack(func(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+		r.mu.Lock()
+		r.track = track
+		r.mu.Unlock()
+		r.wg.Go(func() { r.read(track) })
+		r.wg.Go(func() {
+			for {
+				if _, _, err := receiver.ReadRTCP(); err != nil {
+					return
+				}
+			}
+		})
+	})
+	return r
+}
+
+// read counts whole pictures.
+func (r *remote) read(track *webrtc.TrackRemote) {
+	size, key := 0, false
+	for {
+		p, _, err := track.ReadRTP()
+		if err != nil {
+			return
+		}
+		if len(p.Payload) == 0 {
+			continue
+		}
+		var depacketizer codecs.H264Packet
+		if unit, err := depacketizer.Unmarshal(p.Payload); err == nil {
+			size += len(unit)
+		}
+		// A parameter set, alone (7), in an aggregate (24), or an IDR slice (5), whole or the first fragment of it (28).
+		switch kind := p.Payload[0] & 0x1f; kind {
+		case 5, 7, 24:
+			key = true
+		case 28:
+			key = key || len(p.Payload) > 1 && p.Payload[1]&0x1f == 5
+		}
+		if !p.Marker {
+			continue
+		}
+		r.mu.Lock()
+		r.frames++
+		r.sizes = append(r.sizes, size)
+		if key {
+			r.keys++
+		}
+		r.mu.Unlock()
+		size, key = 0, false
+	}
+}
+
+func (r *remote) got() (frames, keys int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.frames, r.keys
+}
+
+// offer returns an offer, with candidates unless it is to trickle.
+func (r *remote) offer(trickle bool) string {
+	r.t.Helper()
+	o, err := r.pc.CreateOffer(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(r.pc)
+	if err := r.pc.SetLocalDescription(o); err != nil {
+		r.t.Fatal(err)
+	}
+	<-gathered
+	if trickle {
+		return o.SDP
+	}
+	return r.pc.LocalDescription().SDP
+}
+
+func (r *remote) accept(a Answer) {
+	r.t.Helper()
+	r.id, r.etag = a.ID, a.ETag
+	if err := r.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: a.SDP}); err != nil {
+		r.t.Fatalf("answer refused: %v\n%s", err, a.SDP)
+	}
+}
+
+// watch connects to the default display.
+func (r *remote) watch(h *house) {
+	r.t.Helper()
+	a, err := h.Create(context.Background(), Offer{Display: "default", SDP: r.offer(false), RemoteAddr: "test", UserAgent: "pion"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.accept(a)
+}
+
+func (r *remote) playing(t *testing.T, n int) {
+	t.Helper()
+	before, _ := r.got()
+	eventually(t, "pictures arrive", func() bool { f, _ := r.got(); return f >= before+n })
+}
+
+func (r *remote) pli() error {
+	r.mu.Lock()
+	track := r.track
+	r.mu.Unlock()
+	if track == nil {
+		return errors.New("no track")
+	}
+	return r.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(track.SSRC())}})
+}
+
+func (r *remote) close() {
+	if err := r.pc.GracefulClose(); err != nil {
+		r.t.Error(err)
+	}
+	r.wg.Wait()
+}
+
+func parseAnswer(text string) (*sdp.SessionDescription, error) {
+	var d sdp.SessionDescription
+	return &d, d.UnmarshalString(text)
+}

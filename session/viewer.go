@@ -1,0 +1,493 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"wavryhost/adapt"
+	"wavryhost/encode"
+	"wavryhost/session/wire"
+)
+
+const (
+	// tickInterval is how often a controller is asked at least; see adapt.Controller.
+	tickInterval = 25 * time.Millisecond
+	// maxBacklog is the most that a pacer may hold, in time, for the next picture to be encoded; it is one frame time where
+	// that is less.
+	maxBacklog = 50 * time.Millisecond
+	// keptTransitions is how many transitions a Snapshot shows.
+	keptTransitions = 32
+	// rtcpSize is the largest compound RTCP packet that is read.
+	rtcpSize = 1500
+)
+
+// viewer is one session: a peer connection, its pacer, and its adaptation. Three goroutines belong to it: one reads feedback,
+// one paces, and one ticks the controller and watches the transport.
+type viewer struct {
+	id      string
+	offer   Offer
+	display string
+	created time.Time
+	log     *slog.Logger
+	met     *Metrics
+	emit    func(Event) uint64
+	peer    *peer
+	link    *wire.Link
+	stage   *openStage
+	rung    *rung
+	baseW   int // the width that the controller was told
+
+	// want is told once why the session should end.
+	want func(why EndReason)
+	// changed has room for one token: the transport's state may have changed.
+	changed chan struct{}
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	live    atomic.Bool
+	heard   atomic.Int64 // Unix nanoseconds of the last RTCP
+
+	// signal is held while a description or a candidate is applied.
+	signal sync.Mutex
+	etag   string // guarded by signal
+
+	// ctl is held during calls of the controller; nothing else is called meanwhile that could wait for it.
+	ctl        sync.Mutex
+	controller adapt.Controller
+	targets    adapt.Targets
+	ticked     time.Time
+	seq        uint64
+	key        bool // a keyframe is wanted and has not been sent
+	pad        adapt.PadRequest
+	rate       int // what the pacer was told
+
+	// backlog is the number of packets of the newest picture. The encode loop owns it.
+	backlog int
+
+	mu sync.Mutex // guards the rest
+	figures
+}
+
+// figures are what is shown of a viewer.
+type figures struct {
+	life        life
+	connected   time.Time
+	path        string
+	transitions []TransitionRecord
+	frames      uint64
+	dropped     uint64
+	keys        uint64
+	sample      sample
+	fps         float64
+	achieved    int
+}
+
+// sample is what was counted at the last look, once a second.
+type sample struct {
+	at     time.Time
+	stats  wire.Stats
+	frames uint64
+}
+
+var _ watcher = (*viewer)(nil)
+
+// start runs the viewer's goroutines until cancel.
+func (v *viewer) start(ctx context.Context) {
+	ctx, v.cancel = context.WithCancel(ctx)
+	hint := func() {
+		select {
+		case v.changed <- struct{}{}:
+		default:
+		}
+	}
+	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { hint() })
+	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { hint() })
+	v.wg.Go(func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
+	v.wg.Go(v.listen)
+	v.wg.Go(func() { v.run(ctx) })
+}
+
+// stop ends the viewer's goroutines and its peer connection, and waits for them.
+func (v *viewer) stop() error {
+	v.live.Store(false)
+	v.rung.leave(v)
+	v.cancel()
+	err := v.peer.pc.GracefulClose()
+	v.wg.Wait()
+	return err
+}
+
+// run ticks the controller and watches the transport.
+func (v *viewer) run(ctx context.Context) {
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-v.changed:
+		}
+		v.watch(time.Now())
+		if v.live.Load() {
+			before := v.wantsKey()
+			v.tick()
+			if !before && v.wantsKey() {
+				v.rung.nudge()
+			}
+		}
+		v.measure(time.Now())
+	}
+}
+
+// listen reads RTCP until the peer connection is closed.
+func (v *viewer) listen() {
+	buffer := make([]byte, rtcpSize)
+	for {
+		n, _, err := v.peer.sender.Read(buffer)
+		if err != nil {
+			return
+		}
+		packets, err := rtcp.Unmarshal(buffer[:n])
+		if err != nil {
+			v.log.Debug("rtcp not understood", "err", err)
+			continue
+		}
+		v.heard.Store(time.Now().UnixNano())
+		v.receive(packets)
+	}
+}
+
+func (v *viewer) receive(packets []rtcp.Packet) {
+	report := v.link.Receive(time.Now(), packets)
+	v.ctl.Lock()
+	now := v.clock()
+	for _, f := range report.Feedback {
+		f.At = now
+		v.controller.OnFeedback(f)
+	}
+	if report.PLI {
+		v.met.requests.WithLabelValues("pli").Inc()
+		v.controller.OnKeyframeRequest(now, adapt.KeyframePLI)
+	}
+	if report.FIR {
+		v.met.requests.WithLabelValues("fir").Inc()
+		v.controller.OnKeyframeRequest(now, adapt.KeyframeFIR)
+	}
+	v.ctl.Unlock()
+	if report.PLI || report.FIR {
+		v.rung.nudge()
+	}
+	if report.Bye {
+		v.want(EndViewerGone)
+	}
+}
+
+// clock returns the time for a call of the controller, whose times never go back. The caller holds ctl.
+func (v *viewer) clock() time.Time {
+	if now := time.Now(); now.After(v.ticked) {
+		v.ticked = now
+	}
+	return v.ticked
+}
+
+// sent is called for each packet that leaves.
+func (v *viewer) sent(p adapt.Packet) {
+	v.ctl.Lock()
+	v.controller.OnSent(p)
+	v.ctl.Unlock()
+}
+
+// tick asks the controller for its targets and passes on what concerns the pacer.
+func (v *viewer) tick() adapt.Targets {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	t := v.controller.Tick(v.clock())
+	v.targets = t
+	v.key = v.key || t.ForceIDR
+	if t.PacingRate > 0 && t.PacingRate != v.rate {
+		v.rate = t.PacingRate
+		v.link.SetRate(t.PacingRate)
+	}
+	if t.Pad.Bytes > 0 && t.Pad != v.pad {
+		v.link.SendPadding(t.Pad)
+	}
+	v.pad = t.Pad
+	if t.Seq != v.seq {
+		v.seq = t.Seq
+		v.transition(t.Transition)
+	}
+	return t
+}
+
+// transition makes a change of quality known. The caller holds ctl, which keeps them in order.
+func (v *viewer) transition(t adapt.Transition) {
+	r := RecordOf(t)
+	v.mu.Lock()
+	v.transitions = append(v.transitions, r)
+	if n := len(v.transitions) - keptTransitions; n > 0 {
+		v.transitions = append([]TransitionRecord(nil), v.transitions[n:]...)
+	}
+	v.mu.Unlock()
+	v.met.transitions.WithLabelValues(r.From, r.To, r.Reason).Inc()
+	event := v.emit(Event{Kind: EventQuality, Session: v.id, Display: v.display, Reason: r.Reason, Transition: &r})
+	v.log.Info("quality changed", "event", event, "seq", r.Seq, "from", r.From, "to", r.To, "reason", r.Reason,
+		"dwell_seconds", r.DwellSeconds, "target_bitrate", r.Target, "received_bitrate", r.Received,
+		"rtt_seconds", r.RTTSeconds, "queue_delay_seconds", r.QueueSeconds, "loss", r.Loss)
+}
+
+func (v *viewer) wantsKey() bool {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	return v.key
+}
+
+func (v *viewer) ask(time.Time) ask {
+	if !v.live.Load() {
+		v.ctl.Lock()
+		defer v.ctl.Unlock()
+		return ask{bitrate: v.targets.EncoderBitrate, fps: v.targets.FPS}
+	}
+	t := v.tick()
+	a := ask{
+		live: true, stalled: t.Quality == adapt.Stalled, key: v.wantsKey(),
+		bitrate: t.EncoderBitrate, fps: t.FPS, scale: 1,
+	}
+	if t.Width > 0 {
+		a.scale = min(1, float64(t.Width)/float64(v.baseW))
+	}
+	a.ready = !t.Skip && v.room(t)
+	return a
+}
+
+// room tells whether the pacer can take a picture: of the one before nothing but the rest may wait, and no more than goes out
+// in a frame time.
+func (v *viewer) room(t adapt.Targets) bool {
+	q := v.link.Queue()
+	if q.Packets == 0 {
+		return true
+	}
+	limit := min(time.Second/time.Duration(max(t.FPS, 1)), maxBacklog)
+	return q.Packets <= v.backlog && q.Bytes*8 <= int(float64(t.PacingRate)*limit.Seconds())
+}
+
+func (v *viewer) need(_ time.Time, why adapt.KeyframeReason) {
+	v.ctl.Lock()
+	v.controller.OnKeyframeRequest(v.clock(), why)
+	v.ctl.Unlock()
+}
+
+func (v *viewer) take(au encode.AccessUnit, dirty float64) error {
+	w, err := v.peer.track.WriteAccessUnit(au)
+	if err != nil {
+		v.miss()
+		return err
+	}
+	v.backlog = w.Packets
+	v.ctl.Lock()
+	if au.Key {
+		v.key = false
+	}
+	if limit := v.targets.MaxFrameBytes; limit > 0 && w.Bytes > limit {
+		v.met.oversize.Inc()
+	}
+	v.controller.OnSource(adapt.Source{
+		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: au.Encode, Dirty: dirty,
+	})
+	v.ctl.Unlock()
+	v.mu.Lock()
+	v.frames++
+	if au.Key {
+		v.keys++
+	}
+	v.mu.Unlock()
+	return nil
+}
+
+func (v *viewer) miss() {
+	v.mu.Lock()
+	v.dropped++
+	v.mu.Unlock()
+}
+
+func (v *viewer) applied(a adapt.Applied) {
+	v.ctl.Lock()
+	a.At = v.clock()
+	v.controller.OnApplied(a)
+	v.ctl.Unlock()
+}
+
+// watch steps the state machine of the transport.
+func (v *viewer) watch(now time.Time) {
+	f := v.peer.facts()
+	f.frozen = v.frozen()
+	if n := v.heard.Load(); n != 0 {
+		f.heard = now.Add(-time.Duration(now.UnixNano() - n))
+	}
+	v.mu.Lock()
+	from, since := v.life.state, v.life.since
+	d := v.life.step(now, f)
+	to := v.life.state
+	if d.changed && to == stateConnected && v.connected.IsZero() {
+		v.connected = now
+	}
+	v.mu.Unlock()
+
+	if d.handshake != "" {
+		v.met.handshakes.WithLabelValues(d.handshake).Inc()
+	}
+	if d.changed {
+		v.met.sessions.WithLabelValues(from).Dec()
+		v.met.sessions.WithLabelValues(to).Inc()
+		v.moved(from, to, now.Sub(since))
+	}
+	if d.end {
+		v.live.Store(false)
+		v.want(d.why)
+	}
+}
+
+// moved makes a change of the transport's state known.
+func (v *viewer) moved(from, to string, after time.Duration) {
+	if to == stateDisconnected {
+		v.live.Store(false)
+		v.setPath("")
+		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.display})
+		v.log.Warn("session disconnected", "event", event, "deadline", v.life.disconnect)
+		v.rung.nudge()
+		return
+	}
+	path := v.peer.path()
+	v.setPath(path)
+	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.display})
+	if from == stateConnecting {
+		v.met.handshakeTime.Observe(after.Seconds())
+		v.log.Info("session connected", "event", event, "handshake", after, "path", path)
+	} else {
+		v.log.Info("session connected again", "event", event, "away", after, "path", path)
+	}
+	v.live.Store(true)
+	v.rung.nudge()
+}
+
+func (v *viewer) setPath(path string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.path == path {
+		return
+	}
+	if v.path != "" {
+		v.met.path.WithLabelValues(v.path).Dec()
+	}
+	if path != "" {
+		v.met.path.WithLabelValues(path).Inc()
+	}
+	v.path = path
+}
+
+// judged tells whether the handshake has a result.
+func (v *viewer) judged() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.life.judged
+}
+
+// frozen tells whether the picture stands because of this host.
+func (v *viewer) frozen() bool { return v.stage.see().state != stageLive || v.rung.see().stuck }
+
+// measure counts, once a second, what was sent since the last time.
+func (v *viewer) measure(now time.Time) {
+	v.mu.Lock()
+	took := now.Sub(v.sample.at)
+	v.mu.Unlock()
+	if took < time.Second {
+		return
+	}
+	v.flush(now, took)
+	if !v.live.Load() {
+		return
+	}
+	v.setPath(v.peer.path()) // ICE may select a better pair later
+	e := v.estimate()
+	if e.RTT > 0 {
+		v.met.rtt.Observe(e.RTT.Seconds())
+	}
+	v.met.loss.Observe(e.Loss)
+	v.met.jitter.Observe(e.Jitter.Seconds())
+	v.met.queueDelay.Observe(e.QueueDelay.Seconds())
+}
+
+// flush adds what was sent since the last time to the metrics.
+func (v *viewer) flush(now time.Time, took time.Duration) {
+	stats := v.link.Stats()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.sample
+	v.sample = sample{at: now, stats: stats, frames: v.frames}
+	bytes := stats.Bytes - before.stats.Bytes
+	if took > 0 {
+		v.achieved = int(float64(bytes*8) / took.Seconds())
+		v.fps = float64(v.frames-before.frames) / took.Seconds()
+	}
+	v.met.packets.Add(float64(stats.Packets - before.stats.Packets))
+	v.met.bytes.Add(float64(bytes))
+	v.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
+}
+
+func (v *viewer) estimate() adapt.Estimate {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	return v.controller.Estimate(v.clock())
+}
+
+// snapshot shows the viewer.
+func (v *viewer) snapshot() Snapshot {
+	stats, view, frozen, e := v.link.Stats(), v.rung.see(), v.frozen(), v.estimate()
+	v.ctl.Lock()
+	t := v.targets
+	v.ctl.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return Snapshot{
+		ID: v.id, Display: v.display, State: v.life.state, Created: v.created, Connected: v.connected,
+		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.path,
+		Encoder: view.encoder, Width: view.width, Height: view.height, FPS: v.fps,
+		Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
+		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
+		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,
+		Transitions: append([]TransitionRecord{}, v.transitions...),
+		FramesSent:  v.frames, FramesDropped: v.dropped, KeyframesSent: v.keys,
+		PacketsSent: stats.Packets, Retransmissions: stats.Retransmissions, BytesSent: stats.Bytes,
+	}
+}
+
+// patch takes a fragment: candidates of the ICE session that is on, or the credentials of a new one.
+func (v *viewer) patch(ctx context.Context, ifMatch string, f fragment) (Patched, error) {
+	v.signal.Lock()
+	defer v.signal.Unlock()
+	if !matches(ifMatch, v.etag) {
+		return Patched{}, ErrStale
+	}
+	if f.ufrag == "" || f.ufrag == v.peer.ufrag() {
+		if err := v.peer.trickle(f); err != nil {
+			return Patched{}, err
+		}
+		return Patched{ETag: v.etag}, nil
+	}
+	own, err := v.peer.restart(ctx, f)
+	if err != nil {
+		if errors.Is(err, webrtc.ErrConnectionClosed) {
+			err = ErrUnknownSession
+		}
+		return Patched{}, err
+	}
+	v.etag = newETag()
+	v.log.Info("ice restarted", "candidates", len(f.candidates))
+	return Patched{SDP: own.String(), ETag: v.etag}, nil
+}
