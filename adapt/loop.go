@@ -244,7 +244,9 @@ func (l *Loop) climb(now time.Time) {
 	recent, _ := l.frames.sum(now)
 	busy := recent.packets >= max(2, l.fps/overloadFrames)
 	overload := l.overload.held(now, busy && l.encodeShare > overloadShare, overloadFor)
-	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.fps) && now.Sub(l.lastMotion) < idleAfter, stepDownFor)
+	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in motion.
+	sent := float64(l.path.sentRate(now))
+	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.fps) && sent >= used*l.law.target, stepDownFor)
 	if (overload || poor) && l.fps > l.lowestRate() {
 		if now.Sub(l.steppedUpAt) < failedStep && !l.steppedUpAt.IsZero() {
 			l.stepUpDwell = min(2*l.stepUpDwell, maxStepUpFor)
@@ -268,7 +270,8 @@ func (l *Loop) climb(now time.Time) {
 			up = rate
 		}
 	}
-	room := l.law.target >= min(stepUpShare*l.need(up), float64(l.cfg.Max)) &&
+	enough := min(stepUpShare*l.need(up), stepUpShare*sent*float64(up)/float64(l.fps), float64(l.cfg.Max))
+	room := l.law.target >= enough && l.path.queue < highQueue &&
 		l.encodeShare*float64(up)/float64(l.fps) < overloadShare
 	if l.stepUp.held(now, room, l.stepUpDwell) {
 		l.setRate(now, up)
