@@ -38,14 +38,9 @@ race: ## unit tests alone, under the race detector
 	$(GO) test -race -shuffle=on -count=1 ./...
 
 .PHONY: bench
-bench: ## measure this machine: CPU per frame against ffmpeg, idle cost, time to first frame, delay in the browser
+bench: ## benchmarks of the hot paths: capture on Xvfb, conversion against swscale, encoding, packetizing
 	@scripts/setup test
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o wavry-host ./cmd/wavry-host
-	$(GO) test -tags integration -count=1 -timeout 30m -run '^$$' -bench 'Pipeline|FirstFrame|Delay' -benchtime 1x -v ./cmd/wavry-host/endtoend $(ARGS)
-
-.PHONY: bench-go
-bench-go: ## Go benchmarks of the hot paths
-	$(GO) test -tags integration -run '^$$' -bench . -benchmem ./capture/... ./encode/... ./adapt/... ./session/wire/...
+	$(GO) test -tags integration -run '^$$' -bench . -benchmem ./capture/... ./encode/... ./session/wire/...
 
 .PHONY: lint
 lint: ## every static check that CI makes

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// app is what commands work with.
+type app struct {
+	env            []string
+	stdout, stderr io.Writer
+}
+
+// variable returns an environment variable.
+func (a *app) variable(name string) string {
+	for _, e := range slices.Backward(a.env) { // the last one counts, as for exec
+		if value, ok := strings.CutPrefix(e, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// cli is the grammar of the command line.
+type cli struct {
+	Help helpFlag `short:"h" help:"Show this help."`
+
+	Run          runCmd      `cmd:"" help:"Stream this machine's displays (the default)."`
+	Config       configCmd   `cmd:"" help:"Check or show the configuration."`
+	Displays     displaysCmd `cmd:"" help:"List what can be captured here, and why something cannot."`
+	Encoders     encodersCmd `cmd:"" help:"Try the encoders, and tell why some cannot be used."`
+	Service      serviceCmd  `cmd:"" help:"Make it a service of this system."`
+	Version      versionCmd  `cmd:"" help:"Tell which version this is."`
+	ProveEncoder proveCmd    `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
+}
+
+// withCommand returns args with "run" put in where no command is named.
+func withCommand(args []string) []string {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") && args[0] != "-h" && args[0] != "--help" {
+		return append([]string{"run"}, args...)
+	}
+	return args
+}
+
+// helpFlag prints help as soon as it is met.
+type helpFlag bool
+
+// BeforeReset is called by kong before the command line is checked for completeness.
+func (helpFlag) BeforeReset(ctx *kong.Context) error {
+	if err := ctx.PrintUsage(false); err != nil {
+		return err
+	}
+	return errHelp
+}
+
+func newParser(grammar *cli, a *app) (*kong.Kong, error) {
+	for _, s := range []*settingFlags{
+		&grammar.Run.Settings, &grammar.Config.Check.Settings, &grammar.Config.Print.Settings,
+		&grammar.Displays.Settings, &grammar.Encoders.Settings,
+	} {
+		s.Table = kong.Plugins{newTable()}
+	}
+	return kong.New(grammar,
+		kong.Name("wavry-host"),
+		kong.Description("Captures this machine's displays and streams them to browsers over WebRTC. Settings come from a file, "+
+			"then from variables (WAVRY_HOST_FPS=30), then from flags (--fps=30); the later one counts."),
+		kong.NoDefaultHelp(),
+		kong.Writers(a.stdout, a.stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Help(help),
+	)
+}
+
+// help prints kong's help and the exit codes below it.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
+		return err
+	}
+	if ctx.Selected() != nil {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteString("\nExit codes:\n")
+	for _, e := range exits() {
+		fmt.Fprintf(&b, "  %-4d%s\n", e.code, e.meaning)
+	}
+	_, err := io.WriteString(ctx.Stdout, b.String())
+	return err
+}
+
+// settingFlags are the flags of commands that read the configuration.
+type settingFlags struct {
+	Config string `placeholder:"FILE" help:"Configuration file. Default: /etc/wavry-host/config.yaml, when it is there."`
+	// Table holds a structure with a field for each setting, which newTable makes.
+	Table kong.Plugins `embed:""`
+}
+
+// newTable returns a pointer to a structure with a flag for each setting: kong reads its grammar from structures. Fields are
+// pointers, nil for flags that were not given.
+func newTable() any {
+	var fields []reflect.StructField
+	for _, section := range sections() {
+		for _, s := range section.settings {
+			tag := fmt.Sprintf("name:%q group:%q placeholder:%q help:%s",
+				strings.TrimPrefix(s.flag(), "--"), section.title, strings.ToUpper(s.word), strconv.Quote(s.help()))
+			fields = append(fields, reflect.StructField{
+				Name: "F" + s.name, Type: reflect.TypeFor[*string](), Tag: reflect.StructTag(tag),
+			})
+		}
+	}
+	return reflect.New(reflect.StructOf(fields)).Interface()
+}
+
+// help is the setting's line in the help.
+func (s setting) help() string {
+	if s.initial == "" {
+		return s.doc
+	}
+	return s.doc + " Default: " + s.initial + "."
+}
+
+// sources returns where the configuration is to be read from.
+func (f settingFlags) sources(a *app) sources {
+	given := make(map[string]string)
+	for _, table := range f.Table {
+		v := reflect.ValueOf(table).Elem()
+		for i, s := range settings() {
+			if p, ok := reflect.TypeAssert[*string](v.Field(i)); ok && p != nil {
+				given[s.name] = *p
+			}
+		}
+	}
+	return sources{path: f.Config, fallback: defaultConfigPath, env: a.env, flags: given}
+}
+
+// load reads the configuration.
+func (f settingFlags) load(a *app) (*loaded, error) { return load(f.sources(a)) }
+
+// configCmd is "wavry-host config".
+type configCmd struct {
+	Check checkCmd `cmd:"" help:"Check the configuration, and tell what is wrong with it."`
+	Print printCmd `cmd:"" help:"Show the configuration as a file, with the origin of each value, secrets hidden."`
+}
+
+type checkCmd struct {
+	Settings settingFlags `embed:""`
+}
+
+// Run is called by kong.
+func (c *checkCmd) Run(a *app) error {
+	l, err := c.Settings.load(a)
+	if err != nil {
+		return err
+	}
+	l.warn(a.stderr)
+	from := "no file: defaults, variables and flags"
+	if l.path != "" {
+		from = l.path
+	}
+	_, err = fmt.Fprintf(a.stdout, "The configuration is right (%s).\n", from)
+	return err
+}
+
+type printCmd struct {
+	Settings settingFlags `embed:""`
+}
+
+// Run is called by kong.
+func (c *printCmd) Run(a *app) error {
+	l, err := c.Settings.load(a)
+	if err != nil {
+		return err
+	}
+	l.warn(a.stderr)
+	return l.print(a.stdout)
+}
+
+func (l *loaded) warn(w io.Writer) {
+	for _, text := range l.warnings {
+		say(w, "wavry-host: warning: %s\n", text)
+	}
+}

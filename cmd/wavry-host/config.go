@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Config is what an operator may set; the table of settings says how. It is valid once load returned it.
+type Config struct {
+	Listen         string
+	TLSCert        string
+	TLSKey         string
+	Token          secret
+	TokenFile      string
+	AllowedHosts   []string
+	AllowedOrigins []string
+
+	Display     string
+	VirtualSize size
+	Cursor      bool
+
+	Encoder      string
+	VAAPIDevice  string
+	FPS          int
+	MinBitrate   int
+	StartBitrate int
+	MaxBitrate   int
+
+	MaxSessions       int
+	ICEServers        []iceServer
+	MediaNetwork      string
+	UDPPorts          portRange
+	Interfaces        []string
+	NAT1To1           []string
+	ConnectTimeout    time.Duration
+	DisconnectTimeout time.Duration
+	SilenceTimeout    time.Duration
+	GatherTimeout     time.Duration
+	Linger            time.Duration
+	ShutdownTimeout   time.Duration
+
+	LogFormat string
+	LogLevel  string
+}
+
+// size is a picture's, in pixels.
+type size struct{ Width, Height int }
+
+func (s size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
+
+// portRange is a range of UDP ports, both ends included. The zero value is any port.
+type portRange struct{ Min, Max uint16 }
+
+func (p portRange) String() string {
+	if p.Min == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d-%d", p.Min, p.Max)
+}
+
+// iceServer is a STUN or TURN server.
+type iceServer struct {
+	URLs       []string
+	Username   string
+	Credential secret
+}
+
+// conflict is settings that cannot work together.
+type conflict struct {
+	names []string // the settings to blame, the first one foremost
+	text  string
+}
+
+// conflicts returns what cannot work, each setting being right by itself. With tokens the secret of TokenFile is known.
+func (c *Config) conflicts() []conflict {
+	var found []conflict
+	add := func(text string, names ...string) { found = append(found, conflict{names, text}) }
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		add("a certificate and its key go together: set both or none", "tls_cert", "tls_key")
+	}
+	if c.Token != "" && c.TokenFile != "" {
+		add("there is one token: set one of the two", "token", "token_file")
+	}
+	protected := c.Token != "" || c.TokenFile != ""
+	if host, _, _ := net.SplitHostPort(c.Listen); !loopback(host) {
+		var missing []string
+		if c.TLSCert == "" {
+			missing = append(missing, "tls_cert and tls_key")
+		}
+		if !protected {
+			missing = append(missing, "token or token_file")
+		}
+		if len(missing) > 0 {
+			add(fmt.Sprintf("%q can be reached from other machines, which takes %s; or listen on 127.0.0.1",
+				c.Listen, strings.Join(missing, ", and ")), "listen")
+		}
+	}
+	for _, o := range c.AllowedOrigins {
+		if o == "*" && !protected {
+			add(`"*" takes a token or token_file: without one every web page could watch the screen`, "allowed_origins")
+		}
+	}
+	if c.MinBitrate > c.MaxBitrate {
+		add(fmt.Sprintf("%s is above max_bitrate, %s", formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)),
+			"min_bitrate", "max_bitrate")
+	} else if c.StartBitrate < c.MinBitrate || c.StartBitrate > c.MaxBitrate {
+		add(fmt.Sprintf("%s is not from min_bitrate, %s, to max_bitrate, %s", formatBitrate(c.StartBitrate),
+			formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)), "start_bitrate", "min_bitrate", "max_bitrate")
+	}
+	if c.MediaNetwork == mediaLoopback && (len(c.NAT1To1) > 0 || len(c.Interfaces) > 0) {
+		add(`"loopback" leaves no use for interfaces and nat_1to1`, "media_network", "interfaces", "nat_1to1")
+	}
+	return found
+}
+
+// The values of media_network.
+const (
+	mediaAuto     = "auto"
+	mediaLoopback = "loopback"
+	mediaAny      = "any"
+)
+
+// mediaOnLoopback tells whether media stays on this machine: as long as only this machine can ask for it, and nothing was
+// set that has to do with other machines.
+func (c *Config) mediaOnLoopback() bool {
+	if c.MediaNetwork != mediaAuto {
+		return c.MediaNetwork == mediaLoopback
+	}
+	host, _, _ := net.SplitHostPort(c.Listen)
+	return loopback(host) && len(c.Interfaces) == 0 && len(c.NAT1To1) == 0 && len(c.ICEServers) == 0
+}
+
+// loopback tells whether only this machine can reach host. Names other than localhost are not looked up: they count as
+// reachable.
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,586 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var update = flag.Bool("update", false, "rewrite generated documents and golden files")
+
+// write puts a file into a folder of the test's own, readable by its owner alone.
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDefaults(t *testing.T) {
+	l, err := load(sources{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, MaxSessions: 16, MediaNetwork: "auto",
+		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
+		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
+		LogFormat: "auto", LogLevel: "info",
+	}
+	if !reflect.DeepEqual(l.Config, want) {
+		t.Errorf("got %+v; want %+v", l.Config, want)
+	}
+}
+
+// full sets everything.
+const full = `# a comment
+listen: "[::1]:9000"
+tls_cert: /etc/c.pem
+tls_key: /etc/k.pem
+token: 0123456789abcdef
+allowed_hosts: [screen.example.net]
+allowed_origins: ["https://example.net", "*"]
+display: x11:0
+virtual_size: 1920x1080
+cursor: false
+encoder: libx264
+vaapi_device: /dev/dri/renderD128
+fps: 30
+min_bitrate: 500k
+start_bitrate: 2500000
+max_bitrate: 4.5M
+max_sessions: 3
+ice_servers:
+  - urls: ["stun:stun.example.net"]
+  - urls: ["turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"]
+    username: ann
+    credential: fedcba9876543210
+media_network: any
+udp_ports: 50000-50100
+interfaces: [eth0]
+nat_1to1: [203.0.113.7, "2001:db8::7"]
+connect_timeout: 5s
+disconnect_timeout: 1m
+silence_timeout: 20s
+gather_timeout: 500ms
+linger: 200ms
+shutdown_timeout: 3s
+log_format: json
+log_level: debug
+`
+
+func fullConfig() Config {
+	return Config{
+		Listen: "[::1]:9000", TLSCert: "/etc/c.pem", TLSKey: "/etc/k.pem", Token: "0123456789abcdef",
+		AllowedHosts: []string{"screen.example.net"}, AllowedOrigins: []string{"https://example.net", "*"},
+		Display: "x11:0", VirtualSize: size{1920, 1080}, Encoder: "libx264", VAAPIDevice: "/dev/dri/renderD128", FPS: 30,
+		MinBitrate: 500_000, StartBitrate: 2_500_000, MaxBitrate: 4_500_000, MaxSessions: 3,
+		ICEServers: []iceServer{
+			{URLs: []string{"stun:stun.example.net"}},
+			{
+				URLs:     []string{"turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"},
+				Username: "ann", Credential: "fedcba9876543210",
+			},
+		},
+		MediaNetwork: "any", UDPPorts: portRange{50000, 50100}, Interfaces: []string{"eth0"},
+		NAT1To1: []string{"203.0.113.7", "2001:db8::7"}, ConnectTimeout: 5 * time.Second, DisconnectTimeout: time.Minute,
+		SilenceTimeout: 20 * time.Second, GatherTimeout: 500 * time.Millisecond, Linger: 200 * time.Millisecond, ShutdownTimeout: 3 * time.Second,
+		LogFormat: "json", LogLevel: "debug",
+	}
+}
+
+func TestFileSetsEverything(t *testing.T) {
+	path := write(t, "config.yaml", full)
+	l, err := load(sources{path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fullConfig(); !reflect.DeepEqual(l.Config, want) {
+		t.Errorf("got %#v; want %#v", l.Config, want)
+	}
+	for i, s := range settings() {
+		if s.name == "token_file" {
+			continue // it excludes token
+		}
+		if origin := l.origin[s.name]; !strings.HasPrefix(origin, path+":") {
+			t.Errorf("setting %d, %s, comes from %s", i, s.name, origin)
+		}
+	}
+	if l.origin["display"] != path+":8" {
+		t.Errorf("display comes from %s", l.origin["display"])
+	}
+}
+
+// TestVariablesAndFlagsSetEverything puts what the file says into variables and then into flags.
+func TestVariablesAndFlagsSetEverything(t *testing.T) {
+	values := map[string]string{
+		"listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
+		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
+		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
+		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M", "max_sessions": "3",
+		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
+			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
+		"media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
+		"connect_timeout": "5s", "disconnect_timeout": "1m", "silence_timeout": "20s", "gather_timeout": "500ms",
+		"linger": "200ms", "shutdown_timeout": "3s", "log_format": "json", "log_level": "debug",
+	}
+	var env []string
+	for name, v := range values {
+		env = append(env, "WAVRY_HOST_"+strings.ToUpper(name)+"="+v)
+	}
+	for name, src := range map[string]sources{"variables": {env: env}, "flags": {flags: values}} {
+		l, err := load(src)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if want := fullConfig(); !reflect.DeepEqual(l.Config, want) {
+			t.Errorf("%s: got %#v; want %#v", name, l.Config, want)
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	path := write(t, "config.yaml", "fps: 10\nlinger: 1s\nlog_level: warn\n")
+	other := write(t, "other.yaml", "fps: 11\n")
+	for _, tc := range []struct {
+		name       string
+		src        sources
+		fps        int
+		fromOrigin string
+	}{
+		{"default", sources{}, 60, "default"},
+		{"file", sources{path: path}, 10, path + ":1"},
+		{"fallback", sources{fallback: path}, 10, path + ":1"},
+		{"fallback that is not there", sources{fallback: path + "x"}, 60, "default"},
+		{"variable names the file", sources{env: []string{"WAVRY_HOST_CONFIG=" + path}}, 10, path + ":1"},
+		{"flag names another file", sources{path: other, env: []string{"WAVRY_HOST_CONFIG=" + path}}, 11, other + ":1"},
+		{"variable", sources{path: path, env: []string{"WAVRY_HOST_FPS=20"}}, 20, "WAVRY_HOST_FPS"},
+		{"empty variable", sources{path: path, env: []string{"WAVRY_HOST_FPS="}}, 10, path + ":1"},
+		{
+			"flag", sources{path: path, env: []string{"WAVRY_HOST_FPS=20"}, flags: map[string]string{"fps": "30"}}, 30, "--fps",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, err := load(tc.src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.FPS != tc.fps || l.origin["fps"] != tc.fromOrigin {
+				t.Errorf("fps %d from %s; want %d from %s", l.FPS, l.origin["fps"], tc.fps, tc.fromOrigin)
+			}
+			if tc.src.path == path && (l.Linger != time.Second || l.LogLevel != "warn") {
+				t.Errorf("the rest of the file is lost: %+v", l.Config)
+			}
+		})
+	}
+}
+
+func TestFilesThatAreRefused(t *testing.T) {
+	for _, tc := range []struct{ name, content, want string }{
+		{"unknown setting", "fsp: 30", `F:1: unknown setting "fsp"; did you mean "fps"?`},
+		{"unknown setting like none", "colour_of_the_bicycle_shed: red", `F:1: unknown setting "colour_of_the_bicycle_shed"`},
+		{"setting given twice", "fps: 30\n\nfps: 31", `F:3: key "fps" is there already, in line 1`},
+		{"key that is no text", "5: x", `F:1: key 5 (a number) is not text`},
+		{"key that is a list", "[a, b]: x", `F:1: key a list is not text`},
+		{"text for a number", "fps: fast", `F:1: fps: "fast" is not a whole number from 1 to 240`},
+		{"quoted number", `fps: "30"`, `F:1: fps: "30" is not a whole number from 1 to 240`},
+		{"fraction", "fps: 29.97", `F:1: fps: 29.97 (a number) is not a whole number from 1 to 240`},
+		{"too large", "# one\n# two\nfps: 500", `F:3: fps: 500 (a number) is not a whole number from 1 to 240`},
+		{"too small", "fps: 0", `F:1: fps: 0 (a number) is not a whole number from 1 to 240`},
+		{"hexadecimal", "fps: 0x1e", `F:1: fps: 0x1e (a number) is not a whole number from 1 to 240`},
+		{"list for a number", "fps: [30]", `F:1: fps: a list is not a whole number from 1 to 240`},
+		{"number for text", "display: 0", `F:1: display: 0 (a number) is not auto, virtual, synthetic, x11:N or screenshot:N`},
+		{"unknown display", "display: wayland", `F:1: display: "wayland" is not auto, virtual, synthetic, x11:N or screenshot:N`},
+		{"yes for true", "cursor: yes", `F:1: cursor: "yes" is not true or false`},
+		{"text for a boolean", `cursor: "true"`, `F:1: cursor: "true" is not true or false`},
+		{"number for a duration", "linger: 30", `F:1: linger: 30 (a number) is not a duration from 100ms to 10m`},
+		{"duration without a unit", `linger: "30"`, `F:1: linger: "30" is not a duration from 100ms to 10m`},
+		{"duration too long", "linger: 2h", `F:1: linger: "2h" is not a duration from 100ms to 10m`},
+		{"unit that is none", "max_bitrate: 4m", `F:1: max_bitrate: "4m" is not a bitrate from 10k to 1000M, as 500k or 4M`},
+		{"bitrate without digits", "max_bitrate: M", `F:1: max_bitrate: "M" is not a bitrate from 10k to 1000M, as 500k or 4M`},
+		{"endless bitrate", "max_bitrate: .inf", `F:1: max_bitrate: .inf (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`},
+		{"bitrate too low", "min_bitrate: 9999", `F:1: min_bitrate: 9999 (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`},
+		{"odd size", "virtual_size: 1281x720", `F:1: virtual_size: "1281x720" is not WIDTHxHEIGHT, both even and from 16 to 8192`},
+		{"half a size", "virtual_size: 1280", `F:1: virtual_size: 1280 (a number) is not WIDTHxHEIGHT, both even and from 16 to 8192`},
+		{"port alone", "listen: 8470", `F:1: listen: 8470 (a number) is not host:port, as 127.0.0.1:8470`},
+		{"port too large", "listen: 127.0.0.1:70000", `F:1: listen: "127.0.0.1:70000" is not host:port, as 127.0.0.1:8470`},
+		{"no address", `listen: ""`, `F:1: listen: "" is not host:port, as 127.0.0.1:8470`},
+		{"unknown word", "log_level: loud", `F:1: log_level: "loud" is not debug, info, warn or error`},
+		{
+			"unknown encoder", "encoder: x264",
+			`F:1: encoder: "x264" is not one of auto, h264_nvenc, h264_vaapi, h264_videotoolbox, libx264`,
+		},
+		{"ports the wrong way round", "udp_ports: 50100-50000", `F:1: udp_ports: "50100-50000" is not FROM-TO, from 1024 to 65535, as 50000-50100`},
+		{"privileged ports", "udp_ports: 80-90", `F:1: udp_ports: "80-90" is not FROM-TO, from 1024 to 65535, as 50000-50100`},
+		{"text for a list", "nat_1to1: 203.0.113.7", `F:1: nat_1to1: "203.0.113.7" is not an IP address`},
+		{"no address in a list", "nat_1to1:\n  - 203.0.113.7\n  - host", `F:3: nat_1to1[1]: "host" is not an IP address`},
+		{"number in a list", "interfaces: [0]", `F:1: interfaces[0]: 0 (a number) is not an interface's name`},
+		{"origin with a path", `allowed_origins: ["https://a.b/c"]`, `F:1: allowed_origins[0]: "https://a.b/c" is not scheme://host[:port] or *`},
+		{"host with a port", `allowed_hosts: ["a:1"]`, `F:1: allowed_hosts[0]: "a:1" is not a bare host name`},
+		{"short token", "token: hunter2", "F:1: token: the value is not text of 16 or more printable ASCII characters without spaces"},
+		{"number for a token", "token: 12345678901234567", "F:1: token: the value is not text of 16 or more printable ASCII characters without spaces"},
+		{"masked token", "token: (hidden)", "F:1: token: the value is not text of 16 or more printable ASCII characters without spaces"},
+		{"nothing", "fps:", `F:1: fps: there is no value: leave the line out, or write "" for none`},
+		{"alias", "fps: &a 30\nmax_sessions: *a", `F:2: max_sessions: the alias is not allowed: write the value itself`},
+		{"binary", "display: !!binary aGk=", `F:1: display: aGk= (a value of type !!binary) is not auto, virtual, synthetic, x11:N or screenshot:N`},
+		{"no mapping", "- fps", `F:1: found a list; want lines of the form "setting: value"`},
+		{"text alone", "fps", `F:1: found text; want lines of the form "setting: value"`},
+		{"two documents", "fps: 30\n---\nfps: 31", "F:2: there is more than one document; one is allowed"},
+		{"broken syntax", "fps: 30\n\tlinger: 2s", "F:2: not YAML: found a tab character that violates indentation"},
+		{"broken second document", "fps: 30\n---\n\t", "F:3: not YAML: found character that cannot start any token"},
+		{
+			"ICE server that is text", "ice_servers: [stun:a]",
+			"F:1: ice_servers[0]: text is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn " +
+				"username and credential",
+		},
+		{"ICE server's unknown key", "ice_servers: [{url: stun:a}]", `F:1: ice_servers[0]: key "url" is unknown; did you mean "urls"?`},
+		{"ICE server's key given twice", "ice_servers: [{urls: [], urls: []}]", `F:1: ice_servers[0]: key "urls" is there already, in line 1`},
+		{"ICE server without URLs", "ice_servers: [{}]", `F:1: ice_servers[0]: the server has no urls`},
+		{
+			"ICE server of another kind", "ice_servers:\n  - urls: [stun:a]\n  - urls:\n      - http://a",
+			`F:4: ice_servers[1].urls[0]: "http://a" is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), ` +
+				"and for turn username and credential",
+		},
+		{
+			"TURN server without credential", "ice_servers: [{urls: [turn:a], username: ann}]",
+			`F:1: ice_servers[0]: "turn:a" takes a username and a credential`,
+		},
+		{
+			"masked credential", "ice_servers: [{urls: [turn:a], username: ann, credential: (hidden)}]",
+			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), " +
+				"and for turn username and credential",
+		},
+		{"two problems", "fps: 0\nfsp: 1", "F:1: fps: 0 (a number) is not a whole number from 1 to 240\n" + `F:2: unknown setting "fsp"; did you mean "fps"?`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := write(t, "config.yaml", tc.content)
+			_, err := load(sources{path: path})
+			if err == nil {
+				t.Fatal("taken")
+			}
+			if got := strings.ReplaceAll(err.Error(), path, "F"); got != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+			if code := exitCode(err); code != exitConfig {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+func TestFilesWithoutSettings(t *testing.T) {
+	for _, content := range []string{"", "\n", "# nothing but a comment\n", "---\n", "{}\n"} {
+		if _, err := load(sources{path: write(t, "config.yaml", content)}); err != nil {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
+func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
+	for _, tc := range []struct {
+		src  sources
+		want string
+		code int
+	}{
+		{sources{env: []string{"WAVRY_HOST_FSP=1"}}, `WAVRY_HOST_FSP: unknown variable; did you mean "WAVRY_HOST_FPS"?`, exitConfig},
+		{sources{env: []string{"WAVRY_HOST_FPS=x"}}, `WAVRY_HOST_FPS: "x" is not a whole number from 1 to 240`, exitConfig},
+		{
+			sources{env: []string{"WAVRY_HOST_TOKEN=hunter2"}},
+			"WAVRY_HOST_TOKEN: the value is not text of 16 or more printable ASCII characters without spaces", exitConfig,
+		},
+		{sources{flags: map[string]string{"fps": "500"}}, `--fps: "500" is not a whole number from 1 to 240`, exitUsage},
+		{sources{flags: map[string]string{"nat_1to1": "192.0.2.1,x"}}, `--nat-1to1[1]: "x" is not an IP address`, exitUsage},
+		{sources{flags: map[string]string{"interfaces": "a,,b"}}, `--interfaces: "a,,b" has an empty element`, exitUsage},
+		{
+			sources{flags: map[string]string{"ice_servers": "stun:a,turn:b"}},
+			`--ice-servers[1]: "turn:b" takes a username and a credential`, exitUsage,
+		},
+		{sources{flags: map[string]string{"ice_servers": "[{urls: ["}}, `--ice-servers: the value is not YAML`, exitUsage},
+		{
+			sources{flags: map[string]string{"ice_servers": "[{urls: [stun:a], credential: [s3cret]}]"}},
+			"--ice-servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and " +
+				"for turn username and credential", exitUsage,
+		},
+		{
+			sources{flags: map[string]string{"fps": "0"}, env: []string{"WAVRY_HOST_LINGER=x"}},
+			"WAVRY_HOST_LINGER: \"x\" is not a duration from 100ms to 10m\n--fps: \"0\" is not a whole number from 1 to 240", exitConfig,
+		},
+		{sources{path: "/nonexistent/c.yaml"}, "/nonexistent/c.yaml: open: no such file or directory", exitConfig},
+		{sources{env: []string{"WAVRY_HOST_CONFIG=/nonexistent/c.yaml"}}, "/nonexistent/c.yaml: open: no such file or directory", exitConfig},
+		{sources{path: "/"}, "/: it is a folder", exitConfig},
+	} {
+		_, err := load(tc.src)
+		if err == nil || err.Error() != tc.want || exitCode(err) != tc.code {
+			t.Errorf("got %v (exit code %d); want %s (%d)", err, exitCode(err), tc.want, tc.code)
+		}
+	}
+}
+
+func TestSettingsThatConflict(t *testing.T) {
+	for _, tc := range []struct {
+		flags map[string]string
+		env   string
+		want  string
+		code  int
+	}{
+		{
+			flags: map[string]string{"listen": "0.0.0.0:8470"},
+			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which takes tls_cert and tls_key, and ` +
+				`token or token_file; or listen on 127.0.0.1`, code: exitUsage,
+		},
+		{
+			flags: map[string]string{"listen": ":8470", "token": "0123456789abcdef"},
+			want: `--listen: listen: ":8470" can be reached from other machines, which takes tls_cert and tls_key; or listen on ` +
+				`127.0.0.1`, code: exitUsage,
+		},
+		{
+			flags: map[string]string{"listen": "screen.example.net:8470", "tls_cert": "c", "tls_key": "k"},
+			want: `--listen: listen: "screen.example.net:8470" can be reached from other machines, which takes token or ` +
+				`token_file; or listen on 127.0.0.1`, code: exitUsage,
+		},
+		{
+			flags: map[string]string{"tls_key": "k"},
+			want:  "--tls-key: tls_cert: a certificate and its key go together: set both or none", code: exitUsage,
+		},
+		{
+			flags: map[string]string{"token": "0123456789abcdef"}, env: "WAVRY_HOST_TOKEN_FILE=/t",
+			want: "--token: token: there is one token: set one of the two", code: exitConfig,
+		},
+		{
+			flags: map[string]string{"allowed_origins": "*"}, code: exitUsage,
+			want: `--allowed-origins: allowed_origins: "*" takes a token or token_file: without one every web page could watch the ` +
+				`screen`,
+		},
+		{
+			flags: map[string]string{"max_bitrate": "100k"}, code: exitUsage,
+			want: "--max-bitrate: min_bitrate: 150k is above max_bitrate, 100k",
+		},
+		{
+			flags: map[string]string{"start_bitrate": "21M"}, code: exitUsage,
+			want: "--start-bitrate: start_bitrate: 21M is not from min_bitrate, 150k, to max_bitrate, 20M",
+		},
+		{
+			flags: map[string]string{"media_network": "loopback"}, env: "WAVRY_HOST_NAT_1TO1=203.0.113.7",
+			want: `--media-network: media_network: "loopback" leaves no use for interfaces and nat_1to1`, code: exitConfig,
+		},
+	} {
+		_, err := load(sources{flags: tc.flags, env: []string{tc.env}})
+		if err == nil || err.Error() != tc.want || exitCode(err) != tc.code {
+			t.Errorf("got %v (exit code %d)\nwant %s (%d)", err, exitCode(err), tc.want, tc.code)
+		}
+	}
+}
+
+func TestMediaStaysWhereTheListenerIs(t *testing.T) {
+	reachable := map[string]string{"listen": "0.0.0.0:1", "tls_cert": "c", "tls_key": "k", "token": "0123456789abcdef"}
+	for _, tc := range []struct {
+		flags map[string]string
+		want  bool
+	}{
+		{nil, true},
+		{map[string]string{"listen": "localhost:1"}, true},
+		{map[string]string{"listen": "[::1]:1"}, true},
+		{map[string]string{"media_network": "any"}, false},
+		{map[string]string{"interfaces": "eth0"}, false},
+		{map[string]string{"nat_1to1": "203.0.113.7"}, false},
+		{map[string]string{"ice_servers": "stun:a"}, false},
+		{reachable, false},
+	} {
+		l, err := load(sources{flags: tc.flags})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.mediaOnLoopback(); got != tc.want {
+			t.Errorf("%v: media on loopback: %v; want %v", tc.flags, got, tc.want)
+		}
+	}
+}
+
+func TestTokenFile(t *testing.T) {
+	const good = "0123456789abcdef"
+	for _, tc := range []struct {
+		name, content string
+		mode          os.FileMode
+		want          string
+	}{
+		{"its owner's", good + "\n", 0o600, ""},
+		{"its group's", good, 0o640, ""},
+		{"everyone's", good, 0o644, "--token-file: token_file: every user can read F (mode 0644): chmod 640 F"},
+		{"short", "hunter2", 0o600, "--token-file: token_file: what F holds is not text of 16 or more printable ASCII characters without spaces"},
+		{"empty", "\n", 0o600, "--token-file: token_file: what F holds is not text of 16 or more printable ASCII characters without spaces"},
+		{"large", strings.Repeat("x", 5000), 0o600, "--token-file: token_file: F: it is larger than 4096 bytes"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if runtime.GOOS == "windows" && tc.mode == 0o644 {
+				t.Skip("the mode says nothing on Windows")
+			}
+			path := write(t, "token", tc.content)
+			if err := os.Chmod(path, tc.mode); err != nil {
+				t.Fatal(err)
+			}
+			l, err := load(sources{flags: map[string]string{"token_file": path}})
+			switch {
+			case tc.want == "":
+				if err != nil || l.token.Reveal() != good {
+					t.Errorf("got %v", err)
+				}
+			case err == nil || strings.ReplaceAll(err.Error(), path, "F") != tc.want:
+				t.Errorf("got %v; want %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestFileWithSecretsForEveryone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the mode says nothing on Windows")
+	}
+	for content, want := range map[string]int{
+		"token: 0123456789abcdef\n":                                       1,
+		"ice_servers: [{urls: ['turn:a'], username: u, credential: c}]\n": 1,
+		"fps: 30\n": 0,
+	} {
+		path := write(t, "config.yaml", content)
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l, err := load(sources{path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(l.warnings) != want {
+			t.Errorf("%q: warnings %q; want %d", content, l.warnings, want)
+		}
+	}
+}
+
+func TestPrintedConfigurationReadsBack(t *testing.T) {
+	noSecrets := strings.NewReplacer("token: 0123456789abcdef\n", "token_file: TOKEN\n", "turn:", "stun:", "turns:", "stuns:",
+		"    username: ann\n    credential: fedcba9876543210\n", "").Replace(full)
+	noSecrets = strings.Replace(noSecrets, "TOKEN", write(t, "token", "0123456789abcdef"), 1)
+	for name, content := range map[string]string{"defaults": "", "everything": noSecrets} {
+		t.Run(name, func(t *testing.T) {
+			first, err := load(sources{path: write(t, "config.yaml", content)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b strings.Builder
+			if err := first.print(&b); err != nil {
+				t.Fatal(err)
+			}
+			second, err := load(sources{path: write(t, "printed.yaml", b.String())})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, b.String())
+			}
+			normalize(&first.Config)
+			normalize(&second.Config)
+			if !reflect.DeepEqual(first.Config, second.Config) {
+				t.Errorf("got %+v; want %+v\n%s", second.Config, first.Config, b.String())
+			}
+		})
+	}
+}
+
+// normalize makes lists without elements alike: a file may say [] or nothing.
+func normalize(c *Config) {
+	for _, l := range []*[]string{&c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1} {
+		*l = append([]string{}, *l...)
+	}
+	c.ICEServers = append([]iceServer{}, c.ICEServers...)
+}
+
+func TestPrintedConfigurationHidesSecrets(t *testing.T) {
+	path := write(t, "config.yaml", full)
+	l, err := load(sources{path: path, flags: map[string]string{"fps": "24"}, env: []string{"WAVRY_HOST_LINGER=3s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := l.print(&b); err != nil {
+		t.Fatal(err)
+	}
+	printed := b.String()
+	for _, s := range []string{"0123456789abcdef", "fedcba9876543210"} {
+		if strings.Contains(printed, s) {
+			t.Errorf("a secret is shown:\n%s", printed)
+		}
+	}
+	for _, want := range []string{
+		"token: (hidden) # " + path + ":5\n", "    credential: (hidden)\n", "fps: 24 # --fps\n", "linger: 3s # WAVRY_HOST_LINGER\n",
+		"token_file: \"\" # default\n", "max_bitrate: 4.5M # " + path + ":16\n", "ice_servers: # " + path + ":18\n",
+	} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("%q is missing in\n%s", want, printed)
+		}
+	}
+	// A mask must not pass for a secret that everybody knows.
+	if _, err := load(sources{path: write(t, "printed.yaml", printed)}); err == nil {
+		t.Error("masked secrets were taken for real ones")
+	}
+}
+
+func TestSecretsShowNowhere(t *testing.T) {
+	c := fullConfig()
+	var b strings.Builder
+	log := slog.New(slog.NewJSONHandler(&b, nil))
+	log.Info("x", "config", c, "token", c.Token, "server", c.ICEServers[1])
+	log = slog.New(slog.NewTextHandler(&b, nil))
+	log.Info("x", "config", c, "token", c.Token, "pointer", &c)
+	fmt.Fprintf(&b, "%v %+v %#v %s %q", c, c, c, c.Token, c.Token)
+	fmt.Fprint(&b, errors.New(c.Token.String()))
+	for _, s := range []string{"0123456789abcdef", "fedcba9876543210"} {
+		if strings.Contains(b.String(), s) {
+			t.Errorf("a secret is shown: %s", b.String())
+		}
+	}
+	if !strings.Contains(b.String(), "ann") {
+		t.Error("the configuration was not shown at all")
+	}
+}
+
+func FuzzConfigFile(f *testing.F) {
+	f.Add(full)
+	f.Add("ice_servers: [{urls: [turn:a], username: ann, credential: (hidden)}]")
+	f.Add("a: &a [*a]\n? [x]\n: y")
+	f.Add("fps: 30\n---\nfps: 31")
+	f.Fuzz(func(t *testing.T, content string) {
+		var c Config
+		found := decodeFile("f", []byte(content), func(s setting, n *yaml.Node, where string) []problem {
+			var bad []problem
+			for _, tr := range s.field(&c).decode(n) {
+				if tr.at == nil {
+					t.Errorf("%s: a problem without a place", s.name)
+				}
+				bad = append(bad, problem{where: where, text: s.refuse(tr)})
+			}
+			return bad
+		})
+		for _, p := range found {
+			if !strings.HasPrefix(p.where, "f") || p.text == "" {
+				t.Errorf("problem %+v", p)
+			}
+		}
+		if len(found) > 0 {
+			return
+		}
+		// What was taken is printed so that it reads back, with nothing left to take for another value.
+		l := &loaded{Config: c, origin: map[string]string{}}
+		var b strings.Builder
+		if err := l.print(&b); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

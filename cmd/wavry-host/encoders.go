@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"wavryhost/encode"
+	"wavryhost/encode/ffmpeg"
+	"wavryhost/session"
+)
+
+// proofParams is what encoders are tried at: small, so that it is quick, yet above the least sizes of all devices.
+var proofParams = encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}
+
+// prove tries the encoders that the configuration leaves to choose from, each in a process of its own.
+func prove(ctx context.Context, cfg *Config) ([]encode.Candidate, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	profiles := encode.Profiles()
+	if cfg.Encoder != "auto" {
+		profiles = slices.DeleteFunc(profiles, func(p encode.Profile) bool { return p.Name != cfg.Encoder })
+	}
+	prover := encode.NewProver(encode.ProverConfig{Command: func(profile string) []string {
+		argv := []string{program, "prove-encoder", profile}
+		if cfg.VAAPIDevice != "" {
+			argv = append(argv, "--vaapi-device", cfg.VAAPIDevice)
+		}
+		return argv
+	}})
+	return prover.Prove(ctx, profiles), nil
+}
+
+// proveCmd is the child's side of prove.
+type proveCmd struct {
+	Profile     string `arg:"" help:"Name of the encoder's profile."`
+	VAAPIDevice string `name:"vaapi-device" help:"Device that VAAPI encodes on."`
+}
+
+// Run is called by kong.
+func (c *proveCmd) Run(ctx context.Context, a *app) error {
+	profile, ok := encode.FindProfile(c.Profile)
+	if !ok {
+		return &coded{exitUsage, fmt.Errorf("no encoder is named %q", c.Profile)}
+	}
+	// What FFmpeg has to say about a failure is in the proof.
+	factory := ffmpeg.New(profile, ffmpeg.Config{VAAPIDevice: c.VAAPIDevice}, slog.New(slog.DiscardHandler))
+	return writeJSON(a.stdout, ffmpeg.Prove(ctx, factory, proofParams))
+}
+
+// factories returns those of the usable candidates, best first. With none usable it returns all: opening one says what is
+// missing, and the host reports that it is not ready.
+func factories(cfg *Config, candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
+	var usable, all []encode.Factory
+	for _, c := range candidates {
+		f := ffmpeg.New(c.Profile, ffmpeg.Config{VAAPIDevice: cfg.VAAPIDevice}, log)
+		all = append(all, f)
+		if c.Proof.Usable {
+			usable = append(usable, f)
+		}
+	}
+	if len(usable) == 0 {
+		return all
+	}
+	return usable
+}
+
+// encoderInfo returns the candidates as the control API shows them.
+func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
+	best, _ := encode.Best(candidates)
+	var all []session.EncoderInfo
+	for _, c := range candidates {
+		all = append(all, session.EncoderInfo{
+			Name: c.Profile.Name, Codec: c.Profile.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
+			Usable: c.Proof.Usable, Why: plain(c), InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name,
+		})
+	}
+	return all
+}
+
+// plain returns why a candidate is not usable, without what the reader knows: its name, and that it is not.
+func plain(c encode.Candidate) string {
+	why := strings.TrimPrefix(c.Proof.Why, c.Profile.Name+": ")
+	return strings.TrimSuffix(why, ": "+encode.ErrNoEncoder.Error())
+}
+
+type encodersCmd struct {
+	JSON     bool         `name:"json" help:"Print it for machines."`
+	Settings settingFlags `embed:""`
+}
+
+// encoderReport is what is printed of one encoder for machines.
+type encoderReport struct {
+	session.EncoderInfo
+	FirstFrameSeconds float64 `json:"first_frame_seconds,omitempty"`
+	MeanEncodeSeconds float64 `json:"mean_encode_seconds,omitempty"`
+	PSNR              float64 `json:"psnr_db,omitempty"`
+}
+
+// Run is called by kong.
+func (c *encodersCmd) Run(ctx context.Context, a *app) error {
+	l, err := c.Settings.load(a)
+	if err != nil {
+		return err
+	}
+	l.warn(a.stderr)
+	candidates, err := prove(ctx, &l.Config)
+	if err != nil {
+		return err
+	}
+	infos := encoderInfo(candidates)
+	if c.JSON {
+		reports := make([]encoderReport, len(infos))
+		for i, info := range infos {
+			proof := candidates[i].Proof
+			reports[i] = encoderReport{info, proof.FirstFrame.Seconds(), proof.MeanEncode.Seconds(), proof.PSNR}
+		}
+		return writeJSON(a.stdout, reports)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	say(w, "ENCODER\tUSABLE\tRATE CHANGE\tPER FRAME\tREMARKS\n")
+	for i, info := range infos {
+		usable, perFrame, remarks := "no", "", info.Why
+		if info.Usable {
+			usable, perFrame = "yes", candidates[i].Proof.MeanEncode.Round(10*time.Microsecond).String()
+		}
+		if info.InUse {
+			remarks = "the one in use"
+		}
+		say(w, "%s\t%s\t%s\t%s\t%s\n", info.Name, usable, info.Price, perFrame, remarks)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,196 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// screenshots is where the pictures for people go, when it is named.
+var screenshots = os.Getenv("WAVRY_SCREENSHOTS")
+
+func TestDesktopInChromium(t *testing.T) {
+	x := startX(t, 0, 1280, 720)
+	x.desktop(t)
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	b := openBrowser(t, "", h.url+"/")
+
+	b.waitFrames(t, 1, 20*time.Second)
+	b.waitPicture(t, x, 20*time.Second)
+
+	t.Run("typed text appears", func(t *testing.T) {
+		const columns, rows = 160, 90
+		before := x.luma(t, columns, rows)
+		x.typeText(t, image.Pt(300, 200), "echo hello wavry 42\n")
+		eventually(t, 10*time.Second, "the terminal shows what was typed", func() error {
+			if largest, _ := difference(before, x.luma(t, columns, rows)); largest < 20 {
+				return fmt.Errorf("the screen changed by %.1f of 255 only", largest)
+			}
+			return nil
+		})
+		b.waitPicture(t, x, 10*time.Second)
+		after, err := b.luma(columns, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if largest, _ := difference(before, after); largest < 20 {
+			t.Errorf("the picture differs from the one before by %.1f of 255 only", largest)
+		}
+	})
+
+	t.Run("a moving desktop flows", func(t *testing.T) {
+		x.moving(t)
+		in := b.waitFrames(t, 100, 30*time.Second)
+		if in.Width != 1280 || in.Height != 720 {
+			t.Errorf("the picture is %dx%d; want 1280x720", in.Width, in.Height)
+		}
+		s := h.session(t)
+		if s.State != "connected" || s.Quality == "" || s.FramesSent == 0 {
+			t.Errorf("the API shows %+v", s)
+		}
+		for _, metric := range []string{
+			"wavry_host_frames_total{stage=\"captured\"", "wavry_host_frames_total{stage=\"encoded\"", "wavry_host_frames_total{stage=\"sent\"",
+			"wavry_host_encode_seconds_count", "wavry_host_capture_to_send_seconds_count", "wavry_host_rtt_seconds_count",
+		} {
+			if v := h.metric(t, metric); v == 0 {
+				t.Errorf("metric %s is 0", metric)
+			}
+		}
+		if screenshots != "" {
+			b.screenshot(t, filepath.Join(screenshots, "viewer.png"))
+		}
+	})
+
+	t.Run("SIGTERM ends the session and the daemon", func(t *testing.T) {
+		h.stop(t, 8*time.Second)
+		if h.err != nil {
+			t.Errorf("exit status %v; want 0", h.err)
+		}
+		if out := h.out.String(); !strings.Contains(out, `"session ended"`) || !strings.Contains(out, `"reason":"shutdown"`) {
+			t.Error("the log does not tell that the session ended by the shutdown")
+		}
+	})
+}
+
+// aiortc shares no code with pion or Chromium.
+func TestDesktopInAiortc(t *testing.T) {
+	x := startX(t, 0, 1280, 720)
+	x.desktop(t)
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	x.moving(t)
+	x.waitWindows(t, 3)
+
+	const columns, rows = 16, 9
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "testdata/receive.py", h.url+"/whep/default", "90", fmt.Sprint(columns), fmt.Sprint(rows))
+	out, err := cmd.Output()
+	if err != nil {
+		stderr := ""
+		if exit, ok := err.(*exec.ExitError); ok { //nolint:errorlint // Output returns this very type
+			stderr = string(exit.Stderr)
+		}
+		t.Fatalf("aiortc: %v\n%s", err, stderr)
+	}
+	var got struct {
+		Frames, Width, Height, Deleted int
+		First                          float64
+		Rising                         bool
+		Luma                           []float64
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("aiortc printed %q: %v", out, err)
+	}
+	if got.Frames != 90 || got.Width != 1280 || got.Height != 720 || got.Deleted != 200 || !got.Rising {
+		t.Errorf("aiortc got %+v; want 90 frames of 1280x720 with rising time stamps and a DELETE answered 200", got)
+	}
+	// The terminal scrolls meanwhile, so the pictures are compared coarsely.
+	if largest, mean := difference(got.Luma, x.luma(t, columns, rows)); mean > 8 {
+		t.Errorf("the picture differs from the desktop's by %.1f at most, %.1f on average, of 255", largest, mean)
+	}
+	eventually(t, 10*time.Second, "the session is gone", func() error {
+		list, err := h.sessions()
+		if err == nil && len(list) != 0 {
+			err = fmt.Errorf("%d are left", len(list))
+		}
+		return err
+	})
+}
+
+func TestXServerRestarts(t *testing.T) {
+	x := startX(t, 0, 1280, 720)
+	x.desktop(t)
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	b := openBrowser(t, "", h.url+"/")
+	b.waitPicture(t, x, 30*time.Second)
+	before := h.session(t)
+
+	x.kill()
+	eventually(t, 10*time.Second, "the session is frozen", func() error {
+		if s := h.session(t); !s.Frozen {
+			return errNotYet
+		}
+		return nil
+	})
+
+	again := startX(t, x.number, 1280, 720)
+	again.background(t, "#a03020")
+	again.program(t, "xterm", "-geometry", "60x10+500+300")
+	again.waitWindows(t, 1)
+	b.waitPicture(t, again, 30*time.Second)
+	after := h.session(t)
+	if after.ID != before.ID || after.Frozen {
+		t.Errorf("session %s became %s, frozen %v; want the same one, live", before.ID, after.ID, after.Frozen)
+	}
+}
+
+// With no display at all there is one all the same, with something alive on it.
+func TestVirtualDisplay(t *testing.T) {
+	h := startHost(t, hostOptions{args: []string{"--display", "virtual"}, env: []string{"DISPLAY="}})
+	b := openBrowser(t, "", h.url+"/")
+	b.waitFrames(t, 5, 30*time.Second)
+	children := childrenOf(t, h.Process.Pid)
+	if len(children) == 0 {
+		t.Error("the daemon has no X server as its child")
+	}
+	h.stop(t, 10*time.Second)
+	for _, pid := range children {
+		eventually(t, 5*time.Second, fmt.Sprintf("child %d is gone", pid), func() error {
+			if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+				return errNotYet
+			}
+			return nil
+		})
+	}
+}
+
+func childrenOf(t testing.TB, pid int) []int {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var children []int
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread ended
+		}
+		for field := range strings.FieldsSeq(string(data)) {
+			var child int
+			if _, err := fmt.Sscan(field, &child); err == nil {
+				children = append(children, child)
+			}
+		}
+	}
+	return children
+}

@@ -1,0 +1,178 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// host is a running daemon.
+type host struct {
+	*process
+	url    string
+	token  string
+	client *http.Client
+}
+
+// hostOptions says how a daemon is run; the zero value listens on a free port of 127.0.0.1.
+type hostOptions struct {
+	namespace string // network namespace, "" for the test's own
+	listen    string
+	token     string
+	secure    bool
+	args      []string
+	env       []string
+}
+
+func startHost(t testing.TB, o hostOptions) *host {
+	t.Helper()
+	if o.listen == "" {
+		o.listen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	}
+	args := append([]string{hostBinary, "run", "--listen", o.listen, "--log-format", "json"}, o.args...)
+	if o.namespace != "" {
+		args = append([]string{"ip", "netns", "exec", o.namespace}, args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), o.env...)
+	h := &host{token: o.token, url: "http://" + o.listen}
+	transport := &http.Transport{}
+	if o.secure {
+		h.url = "https://" + o.listen
+		transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // the test made the certificate itself
+	}
+	if o.namespace != "" {
+		transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialWithin(ctx, o.namespace, network, address)
+		}
+	}
+	h.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	h.process = start(t, cmd)
+	t.Cleanup(h.client.CloseIdleConnections)
+	eventually(t, 40*time.Second, "the daemon becomes ready", func() error {
+		select {
+		case <-h.done:
+			t.Fatalf("the daemon ended: %v\n%s", h.err, tail(h.out.String(), 4000))
+		default:
+		}
+		status, body, err := h.request("GET", "/readyz", "", nil)
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return fmt.Errorf("status %d: %s", status, body)
+		}
+		return nil
+	})
+	return h
+}
+
+// request makes one call of the API.
+func (h *host) request(method, path, contentType string, body []byte) (int, []byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, h.url+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	if h.token != "" {
+		request.Header.Set("Authorization", "Bearer "+h.token)
+	}
+	response, err := h.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	return response.StatusCode, data, err
+}
+
+// snapshot is what the tests read of a session.
+type snapshot struct {
+	ID              string  `json:"id"`
+	State           string  `json:"state"`
+	Frozen          bool    `json:"frozen"`
+	FPS             float64 `json:"fps"`
+	Width           int     `json:"width"`
+	Height          int     `json:"height"`
+	TargetBitrate   int     `json:"target_bitrate"`
+	AchievedBitrate int     `json:"achieved_bitrate"`
+	RTTSeconds      float64 `json:"rtt_seconds"`
+	QueueSeconds    float64 `json:"queue_delay_seconds"`
+	Loss            float64 `json:"loss"`
+	Quality         string  `json:"quality"`
+	Reason          string  `json:"reason"`
+	FramesSent      uint64  `json:"frames_sent"`
+	Retransmissions uint64  `json:"retransmissions"`
+	Transitions     []struct {
+		From, To, Reason string
+	} `json:"transitions"`
+}
+
+// sessions lists the daemon's sessions.
+func (h *host) sessions() ([]snapshot, error) {
+	status, body, err := h.request("GET", "/v1/sessions", "", nil)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("GET /v1/sessions: status %d: %s", status, body)
+	}
+	var list struct{ Sessions []snapshot }
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("GET /v1/sessions: %w: %s", err, body)
+	}
+	return list.Sessions, nil
+}
+
+// session returns the only session.
+func (h *host) session(t testing.TB) snapshot {
+	t.Helper()
+	list, err := h.sessions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 {
+		t.Fatalf("%d sessions; want 1", len(list))
+	}
+	return list[0]
+}
+
+// metric returns the sum of the samples whose name and labels, as exported, begin with prefix.
+func (h *host) metric(t testing.TB, prefix string) float64 {
+	t.Helper()
+	status, body, err := h.request("GET", "/metrics", "", nil)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("GET /metrics: status %d, %v", status, err)
+	}
+	sum := 0.0
+	for scanner := bufio.NewScanner(bytes.NewReader(body)); scanner.Scan(); {
+		line := scanner.Text()
+		if !strings.HasPrefix(line, prefix) || strings.HasPrefix(line, "#") {
+			continue
+		}
+		v, err := strconv.ParseFloat(line[strings.LastIndex(line, " ")+1:], 64)
+		if err != nil {
+			t.Fatalf("metric line %q: %v", line, err)
+		}
+		sum += v
+	}
+	return sum
+}

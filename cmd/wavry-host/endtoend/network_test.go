@@ -1,0 +1,88 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The bitrate goes below what the link lets through, and rises again when the link does.
+func TestBandwidthLimit(t *testing.T) {
+	l := newLink(t)
+	x := startX(t, 0, 1280, 720)
+	x.desktop(t)
+	x.noisy(t)
+	x.waitWindows(t, 3)
+
+	const token = "for-this-test-and-no-other"
+	cert, key := certificate(t, l.hostIP)
+	h := startHost(t, hostOptions{
+		namespace: l.host, listen: l.hostIP + ":8470", secure: true, token: token,
+		args: []string{
+			"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--fps", "30",
+			"--min-bitrate", "200k", "--start-bitrate", "3M", "--max-bitrate", "8M",
+		},
+		env: []string{"WAVRY_HOST_TOKEN=" + token},
+	})
+	b := openBrowser(t, l.viewer, h.url+"/#token="+token)
+	b.waitFrames(t, 30, 30*time.Second)
+
+	const high, low = 2_000_000, 1_000_000
+	eventually(t, 60*time.Second, "the bitrate rises on the free link", func() error {
+		return bitratesOver(h.session(t), high)
+	})
+	free := h.session(t)
+	t.Logf("free: target %d, achieved %d bit/s, %s", free.TargetBitrate, free.AchievedBitrate, free.Quality)
+
+	l.limit(t, "1mbit")
+	eventually(t, 20*time.Second, "target and achieved bitrate fall below the limit", func() error {
+		if s := h.session(t); s.TargetBitrate > low || s.AchievedBitrate > low {
+			return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
+		}
+		return nil
+	})
+	limited := h.session(t)
+	t.Logf("limited to 1 Mbit/s: target %d, achieved %d bit/s, %s by %s", limited.TargetBitrate, limited.AchievedBitrate, limited.Quality, limited.Reason)
+	b.waitFrames(t, 30, 30*time.Second) // it still moves
+	if screenshots != "" {
+		b.screenshot(t, filepath.Join(screenshots, "limited.png"))
+	}
+
+	l.limit(t, "")
+	eventually(t, 60*time.Second, "the bitrate rises again", func() error {
+		return bitratesOver(h.session(t), high)
+	})
+
+	s := h.session(t)
+	t.Logf("lifted: target %d, achieved %d bit/s, %s", s.TargetBitrate, s.AchievedBitrate, s.Quality)
+	if len(s.Transitions) < 2 {
+		t.Fatalf("the API shows the transitions %v; want at least one down and one up", s.Transitions)
+	}
+	if v := h.metric(t, "wavry_host_quality_transitions_total"); v < 2 {
+		t.Errorf("the metric counts %v transitions; want at least 2", v)
+	}
+	for _, transition := range s.Transitions {
+		if !strings.Contains(h.out.String(), fmt.Sprintf(`"from":%q,"to":%q,"reason":%q`, transition.From, transition.To, transition.Reason)) {
+			t.Errorf("the log does not have the transition %+v", transition)
+		}
+	}
+	var page string
+	if err := b.eval("document.body.textContent", &page); err != nil {
+		t.Fatal(err)
+	}
+	last := s.Transitions[len(s.Transitions)-1]
+	if !strings.Contains(page, last.From) || !strings.Contains(page, last.To) {
+		t.Errorf("the page does not show the transition %+v:\n%s", last, page)
+	}
+}
+
+func bitratesOver(s snapshot, limit int) error {
+	if s.TargetBitrate < limit || s.AchievedBitrate < limit*6/10 {
+		return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
+	}
+	return nil
+}

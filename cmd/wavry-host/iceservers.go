@@ -1,0 +1,154 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// servers is the list of ICE servers.
+type servers struct{ p *[]iceServer }
+
+// set takes URLs parted by commas, each being a server that needs no credential, or the list as in a file.
+func (s servers) set(text string) *trouble {
+	if !strings.HasPrefix(strings.TrimSpace(text), "[") {
+		var urls []string
+		if t := (list{&urls, isICE}).set(text); t != nil {
+			return t
+		}
+		var all []iceServer
+		for i, u := range urls {
+			one := iceServer{URLs: []string{u}}
+			if t := one.check(); t != nil {
+				t.in = index(i)
+				return t
+			}
+			all = append(all, one)
+		}
+		*s.p = all
+		return nil
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Content) != 1 {
+		return &trouble{value: "the value", why: "is not YAML"} // it may hold a credential, so it is not shown
+	}
+	if found := s.decode(doc.Content[0]); len(found) > 0 {
+		found[0].at = nil
+		return &found[0]
+	}
+	return nil
+}
+
+func (s servers) decode(n *yaml.Node) []trouble {
+	if n.Kind != yaml.SequenceNode {
+		return []trouble{{at: n, value: kindOf(n)}}
+	}
+	var (
+		all   []iceServer
+		found []trouble
+	)
+	for i, e := range n.Content {
+		one, bad := decodeServer(e)
+		for _, t := range bad {
+			t.in = index(i) + t.in
+			found = append(found, t)
+		}
+		all = append(all, one)
+	}
+	*s.p = all
+	return found
+}
+
+func decodeServer(n *yaml.Node) (iceServer, []trouble) {
+	var (
+		one    iceServer
+		hidden string
+	)
+	fields := map[string]target{
+		"urls":       list{&one.URLs, isICE},
+		"username":   scalar[string]{text("text", true, isPrintable), &one.Username},
+		"credential": scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden},
+	}
+	if n.Kind != yaml.MappingNode {
+		return one, []trouble{{at: n, value: kindOf(n)}}
+	}
+	var found []trouble
+	for _, e := range entries(n) {
+		if e.why != "" {
+			found = append(found, trouble{at: e.key, value: "key " + show(e.key), why: e.why})
+			continue
+		}
+		field, ok := fields[e.key.Value]
+		if !ok {
+			found = append(found, trouble{
+				at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, "urls", "username", "credential"),
+			})
+			continue
+		}
+		for _, t := range field.decode(e.value) {
+			t.in = "." + e.key.Value + t.in
+			if e.key.Value == "credential" {
+				t.value = "the value"
+			}
+			found = append(found, t)
+		}
+	}
+	one.Credential = secret(hidden)
+	if len(found) == 0 {
+		if t := one.check(); t != nil {
+			t.at = n
+			found = append(found, *t)
+		}
+	}
+	return one, found
+}
+
+// check looks at the server as a whole.
+func (s iceServer) check() *trouble {
+	if len(s.URLs) == 0 {
+		return &trouble{value: "the server", why: "has no urls"}
+	}
+	for _, u := range s.URLs {
+		if strings.HasPrefix(u, "turn") && (s.Username == "" || s.Credential == "") {
+			return &trouble{value: strconv.Quote(u), why: "takes a username and a credential"}
+		}
+	}
+	return nil
+}
+
+func (s servers) encode() *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode}
+	if len(*s.p) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	for _, one := range *s.p {
+		m := &yaml.Node{Kind: yaml.MappingNode}
+		put := func(key string, value *yaml.Node) { m.Content = append(m.Content, textNode(key, tagText), value) }
+		put("urls", list{p: &one.URLs}.encode())
+		if one.Username != "" {
+			put("username", textNode(one.Username, tagText))
+		}
+		if one.Credential != "" {
+			put("credential", textNode(one.Credential.String(), tagText))
+		}
+		n.Content = append(n.Content, m)
+	}
+	return n
+}
+
+// isICE tells whether u is a STUN or TURN URL (RFC 7064, RFC 7065) that fits a Link header.
+func isICE(u string) bool {
+	scheme, rest, _ := strings.Cut(u, ":")
+	switch scheme {
+	case "stun", "stuns", "turn", "turns":
+	default:
+		return false
+	}
+	return rest != "" && !strings.ContainsFunc(u, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`<>"`, r)
+	})
+}
+
+func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }

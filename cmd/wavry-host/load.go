@@ -1,0 +1,256 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// defaultConfigPath is read when it is there and no other file is named.
+const defaultConfigPath = "/etc/wavry-host/config.yaml"
+
+// maxConfig bounds the file, in bytes.
+const maxConfig = 1 << 20
+
+// sources is where settings come from, in rising precedence.
+type sources struct {
+	// path is the file named by --config, empty for the default one.
+	path string
+	// fallback is the file that is read when it is there and no other is named.
+	fallback string
+	// env is the environment, as os.Environ gives it.
+	env []string
+	// flags are the values of the flags that were given, by setting.
+	flags map[string]string
+}
+
+// loaded is a configuration that holds together.
+type loaded struct {
+	Config
+	// origin says for each setting where its value came from.
+	origin map[string]string
+	// token is what clients have to show, from token or token_file.
+	token secret
+	// path is the file that was read, empty for none.
+	path string
+	// warnings are what works but should not stay.
+	warnings []string
+}
+
+// problem is one thing that is wrong with a configuration.
+type problem struct {
+	where string // file and line, variable or flag
+	text  string
+	usage bool // it is wrong on the command line
+}
+
+func (p problem) String() string { return p.where + ": " + p.text }
+
+// configError is all that is wrong with a configuration.
+type configError struct{ problems []problem }
+
+func (e *configError) Error() string {
+	lines := make([]string, len(e.problems))
+	for i, p := range e.problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// usage tells whether the command line alone is to blame.
+func (e *configError) usage() bool {
+	return !slices.ContainsFunc(e.problems, func(p problem) bool { return !p.usage })
+}
+
+const originDefault = "default"
+
+// load reads the configuration. The error is a *configError.
+func load(src sources) (*loaded, error) {
+	l := &loaded{origin: make(map[string]string)}
+	for _, s := range settings() {
+		if t := s.field(&l.Config).set(s.initial); t != nil {
+			return nil, fmt.Errorf("setting %s: its default %q is refused", s.name, s.initial)
+		}
+		l.origin[s.name] = originDefault
+	}
+	found := l.readFile(src)
+	found = append(found, l.readEnv(src.env)...)
+	found = append(found, l.readFlags(src.flags)...)
+	if len(found) == 0 {
+		found = l.settle()
+	}
+	if len(found) > 0 {
+		return nil, &configError{found}
+	}
+	return l, nil
+}
+
+// variable is the one of the environment that names the file.
+const variable = "WAVRY_HOST_CONFIG"
+
+func (l *loaded) readFile(src sources) []problem {
+	path, must := src.fallback, false
+	for _, e := range src.env {
+		if value, ok := strings.CutPrefix(e, variable+"="); ok && value != "" {
+			path, must = value, true
+		}
+	}
+	if src.path != "" {
+		path, must = src.path, true
+	}
+	if path == "" {
+		return nil
+	}
+	data, info, err := readLimited(path, maxConfig)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !must:
+		return nil
+	case err != nil:
+		return []problem{{where: path, text: reason(err)}}
+	}
+	l.path = path
+	inline := false
+	found := decodeFile(path, data, func(s setting, n *yaml.Node, where string) []problem {
+		l.origin[s.name] = where
+		var bad []problem
+		for _, t := range s.field(&l.Config).decode(n) {
+			bad = append(bad, problem{where: fmt.Sprintf("%s:%d", path, t.at.Line), text: s.name + t.in + ": " + s.refuse(t)})
+		}
+		inline = inline || s.secret
+		return bad
+	})
+	for _, one := range l.ICEServers {
+		inline = inline || one.Credential != ""
+	}
+	if inline && exposed(info) {
+		l.warnings = append(l.warnings, fmt.Sprintf("%s holds secrets and every user can read it (mode %04o): chmod 640 %[1]s",
+			path, info.Mode().Perm()))
+	}
+	return found
+}
+
+func (l *loaded) readEnv(env []string) []problem {
+	var found []problem
+	known := map[string]setting{variable: {}}
+	names := []string{variable}
+	for _, s := range settings() {
+		known[s.env()] = s
+		names = append(names, s.env())
+	}
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, "WAVRY_HOST_") {
+			continue
+		}
+		s, ok := known[name]
+		switch {
+		case !ok:
+			found = append(found, problem{where: name, text: "unknown variable" + suggest(name, names...)})
+			continue
+		case s.name == "", value == "": // an empty variable is an unset one
+			continue
+		}
+		if t := s.field(&l.Config).set(value); t != nil {
+			found = append(found, problem{where: name + t.in, text: s.refuse(*t)})
+		}
+		l.origin[s.name] = name
+	}
+	return found
+}
+
+func (l *loaded) readFlags(flags map[string]string) []problem {
+	var found []problem
+	for _, s := range settings() {
+		value, ok := flags[s.name]
+		if !ok {
+			continue
+		}
+		if t := s.field(&l.Config).set(value); t != nil {
+			found = append(found, problem{where: s.flag() + t.in, text: s.refuse(*t), usage: true})
+		}
+		l.origin[s.name] = s.flag()
+	}
+	return found
+}
+
+// settle looks at the whole, and reads the token.
+func (l *loaded) settle() []problem {
+	var found []problem
+	for _, c := range l.conflicts() {
+		p := problem{where: l.origin[c.names[0]], text: c.names[0] + ": " + c.text, usage: true}
+		for _, name := range c.names {
+			// The value that was set is to blame, not the default that it does not fit.
+			if p.where == originDefault {
+				p.where = l.origin[name]
+			}
+			p.usage = p.usage && (l.origin[name] == originDefault || strings.HasPrefix(l.origin[name], "--"))
+		}
+		found = append(found, p)
+	}
+	if len(found) > 0 || l.TokenFile == "" {
+		l.token = l.Token
+		return found
+	}
+	p := problem{where: l.origin["token_file"], usage: strings.HasPrefix(l.origin["token_file"], "--")}
+	data, info, err := readLimited(l.TokenFile, 4096)
+	switch {
+	case err != nil:
+		p.text = "token_file: " + l.TokenFile + ": " + reason(err)
+	case exposed(info):
+		p.text = fmt.Sprintf("token_file: every user can read %s (mode %04o): chmod 640 %[1]s", l.TokenFile, info.Mode().Perm())
+	default:
+		if l.token, err = token().parse(strings.TrimSpace(string(data))); err == nil && l.token != "" {
+			return nil
+		}
+		tokens, _ := findSetting("token")
+		p.text = "token_file: what " + l.TokenFile + " holds is not " + tokens.allowed
+	}
+	return []problem{p}
+}
+
+// refuse says what is wrong with a value of s.
+func (s setting) refuse(t trouble) string {
+	value, why := t.value, t.why
+	if s.secret {
+		value = "the value"
+	}
+	if why == "" {
+		why = "is not " + s.allowed
+	}
+	return value + " " + why
+}
+
+// readLimited reads a file of at most so many bytes.
+func readLimited(path string, most int64) ([]byte, fs.FileInfo, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.IsDir() {
+		return nil, nil, errors.New("it is a folder")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("it is larger than %d bytes", most)
+	}
+	return data, info, err
+}
+
+// reason is err without the path, which the message has already.
+func reason(err error) string {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		return at.Op + ": " + at.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// newTestLog logs to the test's output.
+func newTestLog(t *testing.T) *slog.Logger {
+	t.Helper()
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+func TestLogFormAndLevel(t *testing.T) {
+	for _, tc := range []struct{ format, level, want string }{
+		{"auto", "info", `"level":"INFO","msg":"two"`}, // what is no terminal gets JSON
+		{"json", "warn", `"level":"WARN","msg":"three"`},
+		{"text", "debug", `level=DEBUG msg=one`},
+		{"text", "error", `level=ERROR msg=four`},
+	} {
+		var b strings.Builder
+		log, err := newLogger(&Config{LogFormat: tc.format, LogLevel: tc.level}, &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Debug("one")
+		log.Info("two")
+		log.Warn("three")
+		log.Error("four")
+		first, _, _ := strings.Cut(b.String(), "\n")
+		if !strings.Contains(first, tc.want) {
+			t.Errorf("%+v: first line %s", tc, first)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+// Wavry-host captures the displays of a machine and streams them to browsers.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"wavryhost/platform/service"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// With the first signal heard, the next one ends the process as it would any other.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// The exit codes, beside 0; exits says when which is given.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitStopped     = 3
+	exitAbsent      = 4
+	exitUnavailable = 69 // EX_UNAVAILABLE of sysexits.h
+	exitPermission  = 77 // EX_NOPERM
+	exitConfig      = 78 // EX_CONFIG
+)
+
+// exit is an exit code and what it means.
+type exit struct {
+	code    int
+	meaning string
+}
+
+// exits lists the exit codes, for help and documentation.
+func exits() []exit {
+	return []exit{
+		{0, "done, or ended by SIGTERM or SIGINT as asked"},
+		{exitFailure, "it failed while it ran; trying again may help"},
+		{exitUsage, "unknown command or flag, or a flag's value is refused"},
+		{exitStopped, "service status: installed, not running"},
+		{exitAbsent, "service status: not installed"},
+		{exitUnavailable, "service: no service manager runs here; install printed the description instead"},
+		{exitPermission, "service: not permitted"},
+		{exitConfig, "the configuration is refused"},
+	}
+}
+
+// coded is an error that goes with an exit code.
+type coded struct {
+	code int
+	err  error // nil says nothing more
+}
+
+func (e *coded) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *coded) Unwrap() error { return e.err }
+
+// errHelp ends the parsing of a command line that asked for help, which is printed by then.
+var errHelp = errors.New("help was asked for")
+
+// run executes a command line and returns the exit code. env is the environment as os.Environ gives it.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	err := command(ctx, args, &app{env: env, stdout: stdout, stderr: stderr})
+	if err == nil || errors.Is(err, errHelp) {
+		return 0
+	}
+	code := exitCode(err)
+	var quiet *coded
+	if !errors.As(err, &quiet) || quiet.err != nil {
+		for line := range strings.Lines(err.Error()) {
+			say(stderr, "wavry-host: %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	if code == exitUsage {
+		say(stderr, "Try: wavry-host --help\n")
+	}
+	return code
+}
+
+func command(ctx context.Context, args []string, a *app) error {
+	var grammar cli
+	parser, err := newParser(&grammar, a)
+	if err != nil {
+		return err
+	}
+	selected, err := parser.Parse(withCommand(args))
+	if err != nil {
+		return err
+	}
+	selected.BindTo(ctx, (*context.Context)(nil))
+	return selected.Run(a)
+}
+
+func exitCode(err error) int {
+	var (
+		code   *coded
+		config *configError
+		parse  *kong.ParseError
+	)
+	switch {
+	case errors.As(err, &code):
+		return code.code
+	case errors.As(err, &config) && !config.usage():
+		return exitConfig
+	case errors.As(err, &config), errors.As(err, &parse):
+		return exitUsage
+	case errors.Is(err, service.ErrPermission):
+		return exitPermission
+	case errors.Is(err, service.ErrNotRunning), errors.Is(err, service.ErrUnsupported):
+		return exitUnavailable
+	default:
+		return exitFailure
+	}
+}
+
+// say prints for people. A reader that is gone is no reason to fail.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"wavryhost/encode"
+	"wavryhost/session"
+	"wavryhost/session/api"
+)
+
+// newRegistry returns the daemon's metrics, with what the Go runtime and the process tell of themselves.
+func newRegistry() *prometheus.Registry {
+	b := thisBuild()
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "wavry_host_build_info", Help: "1, with what this program was built from as labels.",
+	}, []string{"version", "revision", "goversion"})
+	info.WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return reg
+}
+
+// sessionConfig hands the session's settings on.
+func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, log *slog.Logger) session.Config {
+	infos := encoderInfo(candidates)
+	cfg := session.Config{
+		Displays:    displays.displays,
+		Encoders:    factories(&l.Config, candidates, log),
+		EncoderInfo: func() []session.EncoderInfo { return slices.Clone(infos) },
+		MaxSessions: l.MaxSessions, FPS: l.FPS,
+		MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
+		UDPPortMin: l.UDPPorts.Min, UDPPortMax: l.UDPPorts.Max,
+		Interfaces: l.Interfaces, Loopback: l.mediaOnLoopback(), NAT1To1: l.NAT1To1,
+		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
+		GatherTimeout: l.GatherTimeout, Linger: l.Linger, ShutdownTimeout: l.ShutdownTimeout,
+	}
+	// Grown instead of made, because the element's type is WebRTC's, which only the session knows.
+	cfg.ICEServers = slices.Grow(cfg.ICEServers, len(l.ICEServers))[:len(l.ICEServers)]
+	for i, s := range l.ICEServers {
+		server := &cfg.ICEServers[i]
+		server.URLs, server.Username, server.Credential = s.URLs, s.Username, s.Credential.Reveal()
+	}
+	return cfg
+}
+
+// apiConfig hands the API's settings on.
+func apiConfig(l *loaded) api.Config {
+	cfg := api.Config{
+		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(),
+		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
+		Version: thisBuild().Version, ShutdownTimeout: l.ShutdownTimeout,
+	}
+	for _, s := range l.ICEServers {
+		cfg.ICEServers = append(cfg.ICEServers, api.ICEServer{
+			URLs: s.URLs, Username: s.Username, Credential: s.Credential.Reveal(),
+		})
+	}
+	return cfg
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"wavryhost/encode"
+	"wavryhost/encode/ffmpeg"
+	"wavryhost/platform/service"
+	"wavryhost/session"
+	"wavryhost/session/api"
+)
+
+// runCmd is "wavry-host run".
+type runCmd struct {
+	Settings settingFlags `embed:""`
+}
+
+// Run is called by kong.
+func (c *runCmd) Run(ctx context.Context, a *app) error {
+	l, err := c.Settings.load(a)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(&l.Config, a.stderr)
+	if err != nil {
+		return err
+	}
+	for _, text := range l.warnings {
+		log.Warn("configuration", "problem", text)
+	}
+	b := thisBuild()
+	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.path)
+	ffmpeg.SetLogger(log) //nolint:contextcheck // what FFmpeg logs belongs to no context
+	h, err := newHost(ctx, l, a, log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // asked to stop before it began, it did not fail
+		}
+		return err
+	}
+	err = errors.Join(h.run(ctx), h.displays.Close())
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// host is the daemon, put together.
+type host struct {
+	log      *slog.Logger
+	notify   *service.Notifier
+	displays *catalog
+	manager  *session.Manager
+	api      *api.Server
+	// limit is how long all may take to end.
+	limit time.Duration
+	ready chan net.Addr // capacity 1; the API's address, once
+	greet func(net.Addr)
+}
+
+// settling is what the daemon gives its parts beyond the time they allow themselves for their end.
+const settling = 3 * time.Second
+
+// newHost finds out what this machine has and puts the parts together. What it returns holds the virtual display.
+func newHost(ctx context.Context, l *loaded, a *app, log *slog.Logger) (_ *host, err error) {
+	h := &host{
+		log: log, notify: service.NewNotifier(log), limit: l.ShutdownTimeout + settling, ready: make(chan net.Addr, 1),
+		greet: greeter(l, a),
+	}
+	// Both take their time and neither needs the other.
+	var (
+		group      errgroup.Group
+		candidates []encode.Candidate
+	)
+	group.Go(func() (err error) {
+		candidates, err = prove(ctx, &l.Config)
+		return err
+	})
+	group.Go(func() (err error) {
+		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a), log)
+		return err
+	})
+	err = group.Wait()
+	defer func() {
+		if err != nil && h.displays != nil {
+			err = errors.Join(err, h.displays.Close())
+		}
+	}()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, err
+	}
+	tellEncoders(candidates, log)
+
+	registry := newRegistry()
+	h.manager, err = session.NewManager(sessionConfig(l, h.displays, candidates, log), log, session.NewMetrics(registry))
+	if err != nil {
+		return nil, err
+	}
+	cfg := apiConfig(l)
+	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
+	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
+	return h, err
+}
+
+// tellEncoders logs how the encoders did. A host without any serves nevertheless: it reports that it is not ready, and why.
+func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
+	for _, c := range candidates {
+		if c.Proof.Usable {
+			log.Info("encoder works", "encoder", c.Profile.Name, "per_frame", c.Proof.MeanEncode.String(),
+				"psnr_db", math.Round(10*c.Proof.PSNR)/10)
+		} else {
+			log.Info("encoder cannot be used", "encoder", c.Profile.Name, "why", plain(c))
+		}
+	}
+	if best, ok := encode.Best(candidates); ok {
+		log.Info("encoder chosen", "encoder", best.Profile.Name, "rate_change", best.Profile.Price.String())
+	} else {
+		log.Error("no encoder works: viewers get no picture, and /readyz says so")
+	}
+}
+
+// run serves until ctx ends or a part fails, and has then waited for all parts, as long as the limit allows.
+func (h *host) run(ctx context.Context) error {
+	// Signs of life are given to the very end: stopping may take longer than the watchdog waits.
+	watched, done := context.WithCancel(context.WithoutCancel(ctx))
+	watchdog := make(chan error, 1) // one result, never blocks
+	go func() { watchdog <- h.notify.Watchdog(watched, h.healthy) }()
+	defer done()
+
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return h.displays.Run(inner) })
+	group.Go(func() error { return h.manager.Run(inner) })
+	group.Go(func() error { return h.api.Run(inner) })
+	group.Go(func() error {
+		select {
+		case addr := <-h.ready:
+			h.notify.Ready()
+			h.notify.Status("Serving on " + addr.String())
+			h.greet(addr)
+		case <-inner.Done():
+		}
+		return nil
+	})
+	ended := make(chan error, 1) // one result, never blocks
+	go func() { ended <- group.Wait() }()
+
+	<-inner.Done()
+	h.notify.Stopping()
+	h.log.Info("stopping", "limit", h.limit.String())
+	limit := time.NewTimer(h.limit)
+	defer limit.Stop()
+	select {
+	case err := <-ended:
+		done()
+		// With all parts ended the manager answers, and so does the watchdog's question to it.
+		if watchdogErr := <-watchdog; watchdogErr != nil {
+			h.log.Warn("watchdog not served", "err", watchdogErr)
+		}
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	case <-limit.C:
+		// Whatever hangs is left behind: the process ends with this error.
+		return fmt.Errorf("stop: not all has ended within %v", h.limit)
+	}
+}
+
+// healthy tells whether the daemon deserves to live on. It asks the manager, and so does not return when the manager hangs.
+func (h *host) healthy() bool {
+	_ = h.manager.Host()
+	return true
+}
+
+// greeter returns what tells people where the viewer page is. For machines the log has the address.
+func greeter(l *loaded, a *app) func(net.Addr) {
+	return func(addr net.Addr) {
+		if isTerminal(a.stdout) {
+			say(a.stdout, "Watch it: %s\n", pageURL(addr, l.TLSCert != ""))
+		}
+	}
+}
+
+// pageURL is the address of the viewer page, for a listener on addr.
+func pageURL(addr net.Addr, secure bool) string {
+	scheme, host := "http", addr.String()
+	if secure {
+		scheme = "https"
+	}
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		// Every address of this machine will do; its name is what others know it by.
+		if name, err := os.Hostname(); err == nil {
+			host = net.JoinHostPort(name, strconv.Itoa(tcp.Port))
+		}
+	}
+	return scheme + "://" + host + "/"
+}

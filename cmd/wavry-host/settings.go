@@ -1,0 +1,179 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"wavryhost/encode"
+)
+
+// setting is one thing that an operator may set. The table of them drives reading, printing, help and documentation.
+type setting struct {
+	// name is the key in the file. The variable and the flag follow from it.
+	name string
+	// initial is the default, as text.
+	initial string
+	// allowed says what values there may be, to be read after "is not".
+	allowed string
+	// doc is a sentence or two for help and documentation.
+	doc string
+	// secret keeps the value out of messages.
+	secret bool
+	// word is the type's name for people.
+	word string
+	// field is where the value goes.
+	field func(*Config) target
+}
+
+// The sections of the table, for help.
+type section struct {
+	title    string
+	settings []setting
+}
+
+func (s setting) env() string { return "WAVRY_HOST_" + strings.ToUpper(s.name) }
+
+func (s setting) flag() string { return "--" + strings.ReplaceAll(s.name, "_", "-") }
+
+// one makes a setting of a single value.
+func one[T any](name, initial, allowed, doc string, k kind[T], field func(*Config) *T) setting {
+	return setting{
+		name: name, initial: initial, allowed: allowed, doc: doc, word: k.word,
+		field: func(c *Config) target { return scalar[T]{k, field(c)} },
+	}
+}
+
+// many makes a setting of a list of texts.
+func many(name, allowed, doc string, ok func(string) bool, field func(*Config) *[]string) setting {
+	return setting{
+		name: name, allowed: allowed, doc: doc, word: "list",
+		field: func(c *Config) target { return list{field(c), ok} },
+	}
+}
+
+func hidden(s setting) setting {
+	s.secret = true
+	return s
+}
+
+// sections returns the table of settings.
+func sections() []section {
+	encoders := []string{"auto"}
+	for _, p := range encode.Profiles() {
+		encoders = append(encoders, p.Name)
+	}
+	const (
+		second = time.Second
+		minute = time.Minute
+	)
+	return []section{
+		{"Access", []setting{
+			one("listen", "127.0.0.1:8470", "host:port, as 127.0.0.1:8470",
+				"Address of the viewer page, WHEP and the control API. An address that other machines reach takes TLS and a token.",
+				hostPort(), func(c *Config) *string { return &c.Listen }),
+			one("tls_cert", "", "a path", "PEM file of the TLS certificate and its chain. It is read again when it changes.",
+				path(), func(c *Config) *string { return &c.TLSCert }),
+			one("tls_key", "", "a path", "PEM file of the certificate's key.",
+				path(), func(c *Config) *string { return &c.TLSKey }),
+			hidden(one("token", "", "text of 16 or more printable ASCII characters without spaces",
+				"Bearer token that clients have to show. Prefer token_file or the variable: other users see the flag in the list of processes.",
+				token(), func(c *Config) *secret { return &c.Token })),
+			one("token_file", "", "a path", "File that holds the token. Others than its owner and group must not have access.",
+				path(), func(c *Config) *string { return &c.TokenFile }),
+			many("allowed_hosts", "a bare host name",
+				"Further names that the host is reached by. A request to another name is refused, which defeats DNS rebinding.",
+				isHost, func(c *Config) *[]string { return &c.AllowedHosts }),
+			many("allowed_origins", "scheme://host[:port] or *",
+				"Web origins, beside the host's own, whose pages may use the API. * is every one and takes a token.",
+				isOrigin, func(c *Config) *[]string { return &c.AllowedOrigins }),
+		}},
+		{"Picture", []setting{
+			one("display", "auto", "auto, virtual, synthetic, x11:N or screenshot:N",
+				"Display that viewers get by default: an id as \"wavry-host displays\" lists it, as x11:0; virtual for one of its own; "+
+					"synthetic for the test pattern; auto for the first that there is, else a virtual one.",
+				text("display", false, isDisplay), func(c *Config) *string { return &c.Display }),
+			one("virtual_size", "1280x720", "WIDTHxHEIGHT, both even and from 16 to 8192", "Size of the virtual display and of the test pattern.",
+				pixels(), func(c *Config) *size { return &c.VirtualSize }),
+			one("cursor", "true", "true or false", "Whether the cursor is in the picture.",
+				boolean(), func(c *Config) *bool { return &c.Cursor }),
+			one("encoder", "auto", "one of "+strings.Join(encoders, ", "),
+				"Encoder to use. auto tries them all at the start and takes the best that proves itself.",
+				oneOf(encoders...), func(c *Config) *string { return &c.Encoder }),
+			one("vaapi_device", "", "a path", "Device that VAAPI encodes on, as /dev/dri/renderD128. Empty leaves the choice to FFmpeg.",
+				path(), func(c *Config) *string { return &c.VAAPIDevice }),
+			one("fps", "60", "a whole number from 1 to 240", "Highest frame rate, in frames per second.",
+				whole(1, 240), func(c *Config) *int { return &c.FPS }),
+			one("min_bitrate", "150k", "a bitrate from 10k to 1000M, as 500k or 4M", "Lowest video bitrate of a viewer, in bits per second.",
+				bitrate(10e3, 1000e6), func(c *Config) *int { return &c.MinBitrate }),
+			one("start_bitrate", "1M", "a bitrate from 10k to 1000M, as 500k or 4M", "Video bitrate to begin with.",
+				bitrate(10e3, 1000e6), func(c *Config) *int { return &c.StartBitrate }),
+			one("max_bitrate", "20M", "a bitrate from 10k to 1000M, as 500k or 4M", "Highest video bitrate of a viewer.",
+				bitrate(10e3, 1000e6), func(c *Config) *int { return &c.MaxBitrate }),
+		}},
+		{"Sessions", []setting{
+			one("max_sessions", "16", "a whole number from 1 to 10000", "How many viewers there may be at a time.",
+				whole(1, 10_000), func(c *Config) *int { return &c.MaxSessions }),
+			{
+				name: "ice_servers", word: "list",
+				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential",
+				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential; " +
+					"elsewhere the same in YAML's short form, or URLs of STUN servers.",
+				secret: false,
+				field:  func(c *Config) target { return servers{&c.ICEServers} },
+			},
+			one("media_network", mediaAuto, "auto, loopback or any",
+				"Where media flows. auto is loopback as long as listen is and none of ice_servers, interfaces and nat_1to1 is set.",
+				oneOf(mediaAuto, mediaLoopback, mediaAny), func(c *Config) *string { return &c.MediaNetwork }),
+			one("udp_ports", "", "FROM-TO, from 1024 to 65535, as 50000-50100", "UDP ports for media. Empty leaves the choice to the system.",
+				ports(), func(c *Config) *portRange { return &c.UDPPorts }),
+			many("interfaces", "an interface's name", "Network interfaces for media. Empty means all.",
+				isWord, func(c *Config) *[]string { return &c.Interfaces }),
+			many("nat_1to1", "an IP address", "Public addresses of a one-to-one NAT in front of this host, announced in place of its own.",
+				isAddress, func(c *Config) *[]string { return &c.NAT1To1 }),
+			one("connect_timeout", "10s", "a duration from 1s to 5m", "How long a viewer may take to connect.",
+				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.ConnectTimeout }),
+			one("disconnect_timeout", "15s", "a duration from 1s to 5m", "How long a session waits for a lost path to come back.",
+				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.DisconnectTimeout }),
+			one("silence_timeout", "30s", "a duration from 1s to 5m", "How long a connected viewer may send no report.",
+				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.SilenceTimeout }),
+			one("gather_timeout", "1s", "a duration from 10ms to 10s", "How long an answer waits for candidates from ice_servers.",
+				duration(10*time.Millisecond, 10*second), func(c *Config) *time.Duration { return &c.GatherTimeout }),
+			one("linger", "2s", "a duration from 100ms to 10m", "How long a display stays open after its last viewer left.",
+				duration(100*time.Millisecond, 10*minute), func(c *Config) *time.Duration { return &c.Linger }),
+			one("shutdown_timeout", "10s", "a duration from 1s to 40s",
+				"How long ending all sessions may take at SIGTERM. The service's own limit is 45s.",
+				duration(second, 40*second), func(c *Config) *time.Duration { return &c.ShutdownTimeout }),
+		}},
+		{"Log", []setting{
+			one("log_format", "auto", "auto, text or json", "Form of the log on standard error. auto is text on a terminal and json elsewhere.",
+				oneOf("auto", "text", "json"), func(c *Config) *string { return &c.LogFormat }),
+			one("log_level", "info", "debug, info, warn or error", "What is logged: the given level and what is graver.",
+				oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.LogLevel }),
+		}},
+	}
+}
+
+func settings() []setting {
+	var all []setting
+	for _, s := range sections() {
+		all = append(all, s.settings...)
+	}
+	return all
+}
+
+func settingNames() []string {
+	var names []string
+	for _, s := range settings() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func findSetting(name string) (setting, bool) {
+	all := settings()
+	if i := slices.IndexFunc(all, func(s setting) bool { return s.name == name }); i >= 0 {
+		return all[i], true
+	}
+	return setting{}, false
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is set by the linker: -X main.version=v1.2.3.
+var version string
+
+// build tells which program this is.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func thisBuild() build {
+	b := build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				b.Revision = s.Value
+			case "vcs.modified":
+				b.Modified = s.Value == "true"
+			}
+		}
+		if b.Version == "" && info.Main.Version != "(devel)" {
+			b.Version = info.Main.Version
+		}
+	}
+	if b.Version == "" {
+		b.Version = "unknown"
+	}
+	return b
+}
+
+func (b build) String() string {
+	s := b.Version
+	if b.Revision != "" {
+		s += " revision " + b.Revision[:min(len(b.Revision), 12)]
+	}
+	if b.Modified {
+		s += " modified"
+	}
+	return s + " " + b.Go + " " + b.Platform
+}
+
+type versionCmd struct {
+	JSON bool `name:"json" help:"Print it for machines."`
+}
+
+// Run is called by kong.
+func (c *versionCmd) Run(a *app) error {
+	if c.JSON {
+		return writeJSON(a.stdout, thisBuild())
+	}
+	_, err := fmt.Fprintf(a.stdout, "wavry-host %s\n", thisBuild())
+	return err
+}
