@@ -18,7 +18,7 @@ import (
 
 // browser is a page of a headless Chromium.
 type browser struct {
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp keeps the page in its context
 	url string
 }
 
@@ -26,7 +26,7 @@ type browser struct {
 func openBrowser(t testing.TB, namespace, url string) *browser {
 	t.Helper()
 	need(t, "chromium")
-	out := newOutput()
+	out := new(output)
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()), chromedp.CombinedOutput(out),
 		chromedp.Flag("headless", "new"), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),

@@ -74,7 +74,7 @@ func usage(t testing.TB, h *host) resources {
 func settle(t testing.TB, h *host) {
 	t.Helper()
 	eventually(t, 20*time.Second, "the display is idle", func() error {
-		status, body, err := h.request("GET", "/v1/host", "", nil)
+		status, body, err := h.request("GET", "/v1/host")
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func connectOnce(t testing.TB, h *host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, body, err := h.request(http.MethodDelete, location.Path, "", nil); err != nil || status != http.StatusOK {
+	if status, body, err := h.request(http.MethodDelete, location.Path); err != nil || status != http.StatusOK {
 		t.Fatalf("DELETE: status %d, %v: %s", status, err, body)
 	}
 }

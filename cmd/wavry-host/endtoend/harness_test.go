@@ -31,7 +31,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	hostBinary = filepath.Join(dir, "wavry-host")
 	build := exec.Command("go", "build", "-o", hostBinary, "wavryhost/cmd/wavry-host")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
@@ -42,47 +42,22 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// output collects what a process prints, line by line, and wakes those who wait for a line.
+// output collects what a process prints.
 type output struct {
-	mu      sync.Mutex
-	data    bytes.Buffer
-	changed chan struct{}
+	mu   sync.Mutex
+	data bytes.Buffer
 }
-
-func newOutput() *output { return &output{changed: make(chan struct{})} }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.data.Write(p)
-	close(o.changed)
-	o.changed = make(chan struct{})
-	return len(p), nil
+	return o.data.Write(p)
 }
 
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.data.String()
-}
-
-// waitLine returns the first whole line for which match is true.
-func (o *output) waitLine(ctx context.Context, match func(line string) bool) (string, error) {
-	for {
-		o.mu.Lock()
-		text, changed := o.data.String(), o.changed
-		o.mu.Unlock()
-		for line := range strings.Lines(text) {
-			if strings.HasSuffix(line, "\n") && match(line) {
-				return strings.TrimSpace(line), nil
-			}
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-	}
 }
 
 // process is a child that ends with the test at the latest, with all it started.
@@ -96,7 +71,7 @@ type process struct {
 // start runs a command in a process group of its own. What it printed is logged when the test fails.
 func start(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{Cmd: cmd, out: newOutput(), done: make(chan struct{})}
+	p := &process{Cmd: cmd, out: new(output), done: make(chan struct{})}
 	if cmd.Stdout == nil {
 		cmd.Stdout = p.out
 	}

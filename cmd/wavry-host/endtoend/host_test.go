@@ -69,7 +69,7 @@ func startHost(t testing.TB, o hostOptions) *host {
 			t.Fatalf("the daemon ended: %v\n%s", h.err, tail(h.out.String(), 4000))
 		default:
 		}
-		status, body, err := h.request("GET", "/readyz", "", nil)
+		status, body, err := h.request("GET", "/readyz")
 		if err != nil {
 			return err
 		}
@@ -82,15 +82,12 @@ func startHost(t testing.TB, o hostOptions) *host {
 }
 
 // request makes one call of the API.
-func (h *host) request(method, path, contentType string, body []byte) (int, []byte, error) {
+func (h *host) request(method, path string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, h.url+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, h.url+path, http.NoBody)
 	if err != nil {
 		return 0, nil, err
-	}
-	if contentType != "" {
-		request.Header.Set("Content-Type", contentType)
 	}
 	if h.token != "" {
 		request.Header.Set("Authorization", "Bearer "+h.token)
@@ -128,7 +125,7 @@ type snapshot struct {
 
 // sessions lists the daemon's sessions.
 func (h *host) sessions() ([]snapshot, error) {
-	status, body, err := h.request("GET", "/v1/sessions", "", nil)
+	status, body, err := h.request("GET", "/v1/sessions")
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +155,7 @@ func (h *host) session(t testing.TB) snapshot {
 // metric returns the sum of the samples whose name and labels, as exported, begin with prefix.
 func (h *host) metric(t testing.TB, prefix string) float64 {
 	t.Helper()
-	status, body, err := h.request("GET", "/metrics", "", nil)
+	status, body, err := h.request("GET", "/metrics")
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("GET /metrics: status %d, %v", status, err)
 	}

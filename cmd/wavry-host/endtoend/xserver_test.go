@@ -96,16 +96,16 @@ func (x *xserver) background(t testing.TB, colour string) {
 }
 
 // moving adds a terminal that scrolls text all the time.
-func (x *xserver) moving(t testing.TB) *process {
+func (x *xserver) moving(t testing.TB) {
 	t.Helper()
-	return x.program(t, "xterm", "-geometry", "100x40+300+40", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
+	x.program(t, "xterm", "-geometry", "100x40+300+40", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
 		"i=0; while :; do i=$((i+1)); echo $i the quick brown fox jumps over the lazy dog $((i*7919)) $((i*104729)); sleep 0.02; done")
 }
 
 // noisy adds a terminal full of random letters, which an encoder cannot predict.
-func (x *xserver) noisy(t testing.TB) *process {
+func (x *xserver) noisy(t testing.TB) {
 	t.Helper()
-	return x.program(t, "xterm", "-geometry", "150x50+20+20", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
+	x.program(t, "xterm", "-geometry", "150x50+20+20", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
 		"while :; do head -c 1500 /dev/urandom | base64 -w 150; sleep 0.03; done")
 }
 
