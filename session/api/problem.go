@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 
 	"wavryhost/session"
 )
@@ -130,7 +131,7 @@ func (s *Server) explain(err error) *problem {
 		if !errors.Is(err, known.err) {
 			continue
 		}
-		p := refuse(known.code, "%s", shorten(err.Error()))
+		p := refuse(known.code, "%s", shorten(strings.TrimPrefix(err.Error(), "session: ")))
 		if known.again {
 			return p.with("Retry-After", seconds(s.mgr.RetryAfter()))
 		}

@@ -31,6 +31,8 @@ type manager interface {
 	RetryAfter() time.Duration
 }
 
+var _ manager = (*session.Manager)(nil)
+
 // Server answers HTTP requests for one manager.
 type Server struct {
 	cfg      Config

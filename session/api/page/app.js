@@ -59,8 +59,6 @@ window.wavry = {
 	reconnect: () => reconnect("asked to"),
 };
 
-start();
-
 function start() {
 	readAddress();
 	window.addEventListener("popstate", () => { readAddress(); change(); });
@@ -149,7 +147,7 @@ function onConnection(s) {
 	if (s === "connected") {
 		attempt = 0;
 		clearAll();
-		if (state === "reconnecting" && lived) set("live");
+		if (state === "reconnecting" && stats) set("live"); // the same session on a new path
 	} else if (s === "disconnected") {
 		if (!timers.lost) timers.lost = setTimeout(restart, LOST_PATIENCE);
 		if (lived) set("reconnecting");
@@ -263,7 +261,7 @@ async function look() {
 	if (counted.status === "fulfilled" && counted.value) stats = counted.value;
 	const now = Date.now();
 	if (stats && stats.framesDecoded !== frames.count) frames = {count: stats.framesDecoded, at: now};
-	if (stats && stats.framesDecoded > 0 && ["connecting", "live", "frozen"].includes(state)) {
+	if (stats && stats.framesDecoded > 0 && mine.pc.connectionState === "connected" && ["connecting", "reconnecting", "live", "frozen"].includes(state)) {
 		lived = true;
 		set(latest && latest.frozen ? "frozen" : "live");
 	}
@@ -309,6 +307,7 @@ function renderDisplays() {
 	select.dataset.shown = want;
 	select.replaceChildren(...known.map(([id, text]) => new Option(text, id, false, id === chosen)));
 	select.disabled = known.length < 2;
+	select.hidden = known.length === 0;
 }
 
 function set(next) {
@@ -386,12 +385,10 @@ function renderFigures() {
 		["Round trip", `${millis(roundTrip())}, queue ${millis(s.queue_delay_seconds)}`],
 		["Loss", `${percent(s.loss)} (${r.packetsLost || 0} packets lost here)`],
 		["Jitter", `${millis(r.jitter)}, buffer ${millis(r.bufferDelay)}`],
-		["Decoding", `${millis(r.decodeTime)} a frame, ${r.framesDropped || 0} dropped`],
-		["Freezes", `${r.freezes || 0} (${(r.frozenFor || 0).toFixed(1)} s)`],
+		["Decoding", `${millis(r.decodeTime)} a frame, ${r.framesDropped || 0} dropped, ${r.freezes || 0} freezes`],
 		["Sent", `${s.frames_sent || 0} frames, ${s.keyframes_sent || 0} key, ${s.frames_dropped || 0} dropped`],
 		["Encoder", `${s.encoder || "–"}${r.codec ? `, ${r.codec.replace("video/", "")}` : ""}`],
-		["Path", s.path || "–"],
-		["Session", s.id ? s.id.slice(0, 8) : "–"],
+		["Session", `${s.id ? s.id.slice(0, 10) : "–"}${s.path ? `, ${s.path} path` : ""}`],
 	];
 	const list = $("figures");
 	if (list.children.length !== rows.length * 2) {
@@ -462,7 +459,9 @@ function toggleFullscreen() {
 }
 
 function onKey(e) {
-	if (e.ctrlKey || e.altKey || e.metaKey || e.target.closest("input, select")) return;
+	if (e.ctrlKey || e.altKey || e.metaKey || (e.target instanceof Element && e.target.closest("input, select"))) return;
 	if (e.key === "s" || e.key === "i") toggleOverlay();
 	else if (e.key === "f") toggleFullscreen();
 }
+
+start();

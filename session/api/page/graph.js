@@ -152,10 +152,10 @@ export class Graph {
 			const until = next ? Math.min(next.at, s.at + 5000) : Math.min(now, s.at + 5000);
 			const colour = COLOURS[s.quality];
 			if (!colour) continue;
-			const left = Math.max(0, x(s.at));
+			// Whole pixels leave no seams between neighbours.
+			const left = Math.max(0, Math.round(x(s.at)));
 			g.fillStyle = colour;
-			// Half a pixel more closes the seams between neighbours.
-			g.fillRect(left, top, Math.max(0, x(until) - left + 0.5), height);
+			g.fillRect(left, top, Math.max(0, Math.round(x(until)) - left), height);
 		}
 	}
 }
