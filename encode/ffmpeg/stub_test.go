@@ -14,7 +14,10 @@ import (
 func TestWithoutFFmpegEveryEncoderSaysSo(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	SetLogger(log)
-	factories := Factories(Config{}, log)
+	var factories []encode.Factory
+	for _, p := range encode.Profiles() {
+		factories = append(factories, New(p, Config{}, log))
+	}
 	if len(factories) != len(encode.Profiles()) {
 		t.Errorf("got %d factories; want one for each profile", len(factories))
 	}
