@@ -150,12 +150,10 @@ func (c Config) validateToken() error {
 		return fmt.Errorf("api: the token has %d characters; it takes at least %d", len(c.Token), minTokenLength)
 	}
 	for _, r := range c.Token {
-		if r < ' ' || r > '~' {
-			return errors.New("api: the token holds a character that a header cannot carry (allowed: printable ASCII)")
+		// RFC 6750 section 2.1: a bearer token has no blanks.
+		if r <= ' ' || r > '~' {
+			return errors.New("api: the token holds a blank or a character that is not printable ASCII")
 		}
-	}
-	if strings.TrimSpace(c.Token) != c.Token {
-		return errors.New("api: the token begins or ends with a blank, which a header cannot carry")
 	}
 	return nil
 }

@@ -379,7 +379,7 @@ func TestViewerIsRefused(t *testing.T) {
 func TestViewerAsksForTheToken(t *testing.T) {
 	browser := openBrowser(t)
 	host := newSender(t)
-	addr, _ := run(t, Config{Token: "a token with+blanks"}, host)
+	addr, _ := run(t, Config{Token: "odd+but/allowed=&%#"}, host)
 	page := browser.open(t, "http://"+addr+"/")
 	page.until(t, `window.wavry.state === "token"`)
 	page.shoot(t, "token")
@@ -392,10 +392,10 @@ func TestViewerAsksForTheToken(t *testing.T) {
 	}
 	enter("something that is wrong")
 	page.until(t, `document.getElementById("card-text").textContent === "That token is not right."`)
-	enter("a token with+blanks")
+	enter("odd+but/allowed=&%#")
 	page.until(t, `window.wavry.state === "live"`)
 
-	linked := browser.open(t, "http://"+addr+"/?display=x11%3A0#token=a%20token%20with+blanks")
+	linked := browser.open(t, "http://"+addr+"/?display=x11%3A0#token=odd+but/allowed=%26%25%23")
 	linked.until(t, `window.wavry.state === "live"`)
 	if got := linked.text(t, `location.href`); strings.Contains(got, "token") || !strings.Contains(got, "display=x11%3A0") {
 		t.Errorf("the address is %s; the token must be gone and the display stay", got)

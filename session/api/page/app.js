@@ -378,7 +378,7 @@ function renderFigures() {
 	const size = r.width ? `${r.width} × ${r.height}` : s.width ? `${s.width} × ${s.height}` : "–";
 	const rows = [
 		["Quality", `${s.quality || "–"} (${because(s.reason)})`],
-		["Picture", `${size}, ${fps} of ${s.fps ? s.fps.toFixed(0) : "–"} fps${s.idle ? ", still" : ""}`],
+		["Picture", `${size}, ${fps} of ${s.fps ? s.fps.toFixed(0) : "–"} fps${s.idle ? ", idle" : ""}`],
 		["Target", bits(s.target_bitrate)],
 		["Achieved", bits(s.achieved_bitrate)],
 		["Received", bits(r.bitrate)],
