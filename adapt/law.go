@@ -42,6 +42,9 @@ type law struct {
 	halvedAt  time.Time
 	preStall  float64
 	lastCause Reason
+	// starved is set while the encoder shows that it could use more than it has: then what it leaves of its target, as
+	// encoders with small buffers do, is no sign of a quiet screen.
+	starved bool
 }
 
 func (l *law) onFeedback(now time.Time, p *path) {
@@ -109,7 +112,7 @@ func (l *law) raise(now time.Time, p *path) {
 // networkLimited tells whether about as much is sent as the network was believed to take. A quiet screen says nothing about
 // the network, so that the target then stays as it is.
 func (l *law) networkLimited(now time.Time, p *path) bool {
-	return float64(p.sentRate(now)) >= used*l.target
+	return l.starved || float64(p.sentRate(now)) >= used*l.target
 }
 
 // onSilence halves the target for as long as the viewer does not answer, and gives part of it back when it does.

@@ -14,6 +14,8 @@ const (
 	stalledAfter         = 5 * time.Second
 	heardAgain           = 2     // reports until an outage counts as over
 	mediaShare           = 0.955 // 50 bytes of overhead on 1150 bytes of media
+	starvedQP            = 35.0  // a picture this coarse wants more bits; a still one is refined far below it
+	starvedFor           = 500 * time.Millisecond
 	overshootFrom        = 1.05
 	overshootWindow      = time.Second
 	idleAfter            = time.Second // without a frame that is a picture of motion
@@ -66,6 +68,8 @@ type Loop struct {
 	encodeShare             float64 // EWMA of encode time over frame time
 	frames                  samples
 	overshoot               float64
+	qp                      float64 // EWMA over the frames
+	lastFrame               time.Time
 	lastMotion              time.Time
 	encoder                 int // the encoder's bitrate as asked for
 	encoderAt               time.Time
@@ -94,6 +98,7 @@ func (l *Loop) OnSent(p Packet) { l.path.onSent(p) }
 
 // OnFeedback implements Controller.
 func (l *Loop) OnFeedback(f Feedback) {
+	l.law.starved = l.qp >= starvedQP && f.At.Sub(l.lastFrame) < starvedFor
 	if !l.path.onFeedback(f) {
 		return
 	}
@@ -120,6 +125,10 @@ func (l *Loop) OnSource(s Source) {
 	}
 	if s.FrameBytes > 0 {
 		l.frames.add(s.At, sample{bytes: s.FrameBytes, packets: 1})
+	}
+	if s.QP > 0 && s.QP <= 63 {
+		l.qp += (s.QP - l.qp) / 8
+		l.lastFrame = s.At
 	}
 	if s.EncodeTime > 0 {
 		share := s.EncodeTime.Seconds() * float64(l.fps)
@@ -167,7 +176,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 	l.watch(now)
 	l.climb(now)
 
-	idle := now.Sub(l.lastMotion) >= idleAfter || float64(l.path.sentRate(now)) < used*l.law.target
+	idle := now.Sub(l.lastMotion) >= idleAfter || !l.law.networkLimited(now, &l.path)
 	share := l.law.target / l.need(l.cfg.FPS)
 	if idle && share < 1 && l.quality.state != Critical && !l.stalled {
 		share = 1

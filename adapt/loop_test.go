@@ -16,6 +16,7 @@ type network struct {
 	content  func(at time.Duration) float64 // share of the encoder's bitrate that the screen really gives
 	rrOnly   bool
 	encode   time.Duration
+	qp       float64
 }
 
 // figures are what a run is judged by.
@@ -62,7 +63,7 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 				share = n.content(at)
 			}
 			bytes := int(float64(target.EncoderBitrate)/8/float64(target.FPS)*share*(0.9+0.2*random.Float64())) + 1
-			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(n.encode, time.Millisecond), Dirty: share})
+			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(n.encode, time.Millisecond), Dirty: share, QP: n.qp})
 			for ; bytes > 0; bytes -= 1150 {
 				id++
 				queued = append(queued, Packet{ID: id, Size: min(bytes, 1150) + 50})
@@ -277,6 +278,23 @@ func TestStillScreenIsNoOverload(t *testing.T) {
 		}
 		if got := l.Tick(now); got.FPS != desktop.FPS || got.Quality != Good {
 			t.Fatalf("at %v: %d fps, %v by %v; want %d, good", at, got.FPS, got.Quality, got.Reason, desktop.FPS)
+		}
+	}
+}
+
+// At low rates an encoder with a small buffer leaves much of its target. Its coarse pictures tell that this is no quiet screen.
+func TestStarvedEncoderIsNoQuietScreen(t *testing.T) {
+	for _, c := range []struct {
+		qp    float64
+		rises bool
+	}{{45, true}, {20, false}} {
+		n := network{
+			capacity: constant(9_000_000), queueMax: 100 * time.Millisecond, delay: 10 * time.Millisecond,
+			content: constant(0.5), qp: c.qp,
+		}
+		f := run(t, desktop, n, 20*time.Second, nil)
+		if got := f.target(19*time.Second) > 2*f.target(time.Second); got != c.rises {
+			t.Errorf("with QP %v and half the target used, the target went from %d to %d", c.qp, f.target(time.Second), f.target(19*time.Second))
 		}
 	}
 }
