@@ -4,8 +4,8 @@ package display
 
 import "os/exec"
 
-// setGroup does nothing: process groups are used where Xvfb is.
-func setGroup(*exec.Cmd) {}
+// isolate does nothing: process groups are used where Xvfb is.
+func isolate(*exec.Cmd) {}
 
 func terminate(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
 

@@ -51,7 +51,7 @@ const probeTime = 2 * time.Second
 // List returns the displays in the order of their numbers, the one that DISPLAY names first. No display is no error.
 func List(ctx context.Context, env Env) []Display {
 	if env.SocketDir == "" {
-		env.SocketDir = "/tmp/.X11-unix"
+		env.SocketDir = defaultSocketDir
 	}
 	var list []Display
 	for _, address := range xAddresses(env) {

@@ -1,77 +1,251 @@
-//go:build integration
+//go:build integration && linux
 
 package display
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// answers tells whether the server lets a client in that has the authority file.
-func answers(ctx context.Context, address, authority string) error {
-	cmd := exec.CommandContext(ctx, "xset", "q")
+// on runs a program on a display.
+func on(ctx context.Context, address, authority string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), "DISPLAY="+address, "XAUTHORITY="+authority)
-	out, err := cmd.CombinedOutput()
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
+		return nil, fmt.Errorf("%w: %s", err, errs.Bytes())
 	}
-	return nil
+	return out, nil
 }
 
-func TestVirtual(t *testing.T) {
-	v, err := StartVirtual(t.Context(), VirtualConfig{Width: 640, Height: 480, Programs: [][]string{{"xclock"}, {"no-such-program"}}}, slog.New(slog.DiscardHandler))
+// until waits for a condition.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for pause := time.NewTicker(20 * time.Millisecond); !done(); <-pause.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("in 20 s: not %s", what)
+		}
+	}
+}
+
+// start starts a virtual display that runs until the returned function ends it.
+func start(t *testing.T, cfg VirtualConfig) (v *Virtual, end func()) {
+	t.Helper()
+	v, err := StartVirtual(t.Context(), cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { ended <- v.Run(ctx) }()
-
-	address := v.Address()
-	if err := answers(t.Context(), address, v.Authority()); err != nil {
-		t.Errorf("a client with the cookie: %v", err)
+	end = func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run ended with %v; want its context's error", err)
+		}
+		v.Close()
+		v.Close()
 	}
-	if err := answers(t.Context(), address, "/dev/null"); err == nil {
-		t.Error("a client without the cookie is let in")
-	}
+	return v, end
+}
 
-	// Killed, it comes back under the same number.
-	pid := v.server.cmd.Process.Pid
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+// processes returns the processes that have the display in their environment, and the zombies among our children.
+func processes(t *testing.T, v *Virtual) (on, zombies []int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
 		t.Fatal(err)
 	}
-	deadline, stop := context.WithTimeout(t.Context(), 20*time.Second)
-	defer stop()
-	for lost := false; ; {
-		err := answers(deadline, address, v.Authority())
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
-			lost = true
-		} else if lost || syscall.Kill(pid, 0) != nil {
-			break
+			continue
 		}
-		if deadline.Err() != nil {
-			t.Fatalf("the display does not come back: %v", err)
+		environ, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
+		if slices.Contains(strings.Split(string(environ), "\x00"), "XAUTHORITY="+v.Authority()) {
+			on = append(on, pid)
+		}
+		stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
+		if _, rest, ok := strings.Cut(string(stat), ") "); ok && strings.HasPrefix(rest, fmt.Sprintf("Z %d ", os.Getpid())) {
+			zombies = append(zombies, pid)
 		}
 	}
+	return on, zombies
+}
 
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("Run ended with %v", err)
+// serverOf returns the server's process.
+func serverOf(t *testing.T, v *Virtual) int {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
 	}
-	dir, last := v.dir, v.server.cmd.Process.Pid
-	v.Close()
-	v.Close()
-	if err := syscall.Kill(last, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("process %d after Close: %v; want no such process", last, err)
+	for _, path := range paths {
+		line, _ := os.ReadFile(path)
+		if bytes.HasPrefix(line, []byte("Xvfb\x00")) && bytes.Contains(line, []byte("\x00"+v.Authority()+"\x00")) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			return pid
+		}
 	}
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("directory %s after Close: %v; want it gone", dir, err)
+	t.Fatal("no server runs")
+	return 0
+}
+
+func TestVirtualIsPrivate(t *testing.T) {
+	v, end := start(t, VirtualConfig{Width: 640, Height: 480, DPI: 120})
+	defer end()
+	out, err := on(t.Context(), v.Address(), v.Authority(), "xdpyinfo")
+	if err != nil || !bytes.Contains(out, []byte("640x480")) || !bytes.Contains(out, []byte("120x120")) {
+		t.Errorf("a client with the cookie: %v, %s; want it to find 640x480 at 120x120 dpi", err, out)
 	}
+	if _, err := on(t.Context(), v.Address(), "/dev/null", "xdpyinfo"); err == nil {
+		t.Error("a client without the cookie is let in")
+	}
+	if _, err := dialX(t.Context(), fmt.Sprintf("%s/X%d", defaultSocketDir, v.number), newCookie()); err == nil {
+		t.Error("a client with another cookie is let in")
+	}
+	for path, want := range map[string]os.FileMode{v.dir: 0o700 | os.ModeDir, v.Authority(): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v; want mode %v", path, info.Mode(), err, want)
+		}
+	}
+}
+
+// Killed, the server comes back under the same number, with the programs on it.
+func TestVirtualSurvivesItsServer(t *testing.T) {
+	v, end := start(t, VirtualConfig{Width: 640, Height: 480, Programs: [][]string{{"xclock"}, {"no-such-program"}}})
+	address := v.Address()
+	clock := func() bool {
+		out, err := on(t.Context(), address, v.Authority(), "xwininfo", "-root", "-children")
+		return err == nil && bytes.Contains(out, []byte("xclock"))
+	}
+	for range 2 {
+		until(t, "a clock on the display", clock)
+		pid := serverOf(t, v)
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "reaped", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+	}
+	until(t, "a clock on the display again", clock)
+
+	// A program that is killed comes back too.
+	before, _ := processes(t, v)
+	if len(before) != 1 {
+		t.Fatalf("processes %v are on the display; want the clock alone", before)
+	}
+	if err := syscall.Kill(before[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "another clock", func() bool {
+		after, _ := processes(t, v)
+		return len(after) == 1 && after[0] != before[0]
+	})
+
+	end()
+	if left, zombies := processes(t, v); len(left)+len(zombies) > 0 {
+		t.Errorf("after Close processes %v and zombies %v are left", left, zombies)
+	}
+	for _, path := range []string{v.dir, fmt.Sprintf("%s/X%d", defaultSocketDir, v.number)} {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s after Close: %v; want it gone", path, err)
+		}
+	}
+}
+
+// Without programs there is a picture all the same, and it moves.
+func TestVirtualMovesWithoutPrograms(t *testing.T) {
+	v, end := start(t, VirtualConfig{Width: 640, Height: 480, Programs: [][]string{{"no-such-program"}}})
+	defer end()
+	picture := func() []byte {
+		out, err := on(t.Context(), v.Address(), v.Authority(), "xwd", "-root", "-silent")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	figured := func(p []byte) bool {
+		return bytes.Contains(p, []byte{figure.B, figure.G, figure.R, 0, figure.B, figure.G, figure.R})
+	}
+	var first []byte
+	until(t, "a figure on the display", func() bool { first = picture(); return figured(first) })
+	until(t, "another picture", func() bool { p := picture(); return figured(p) && !bytes.Equal(p, first) })
+}
+
+// A program that ends well at once was meant to; what it sees of the daemon's environment holds no secret.
+func TestProgramsOfVirtual(t *testing.T) {
+	t.Setenv("WAVRY_HOST_TOKEN", "s3cret")
+	out := filepath.Join(t.TempDir(), "environment")
+	v, end := start(t, VirtualConfig{Programs: [][]string{{"sh", "-c", "env >>" + out + "; echo end >>" + out}}})
+	until(t, "run", func() bool { b, _ := os.ReadFile(out); return bytes.Contains(b, []byte("end\n")) })
+	end()
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(b, []byte("s3cret")) || !bytes.Contains(b, []byte("DISPLAY="+v.Address()+"\n")) || bytes.Count(b, []byte("end\n")) != 1 {
+		t.Errorf("the program's environment is\n%s", b)
+	}
+}
+
+const helper = "DISPLAY_TEST_HELPER"
+
+// A daemon that is killed leaves no server behind.
+func TestVirtualEndsWithTheDaemon(t *testing.T) {
+	if os.Getenv(helper) != "" {
+		v, err := StartVirtual(t.Context(), VirtualConfig{Programs: [][]string{}}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(os.Stderr, "pid %d dir %s\n", v.server.cmd.Process.Pid, v.dir)
+		_ = v.Run(t.Context())
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVirtualEndsWithTheDaemon$")
+	cmd.Env = append(os.Environ(), helper+"=1")
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	var dir string
+	if _, err := fmt.Fscanf(errs, "pid %d dir %s\n", &pid, &dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, errs)
+	_ = cmd.Wait()
+	until(t, "the server gone", func() bool { return gone(pid) })
+}
+
+// gone tells whether a process has ended. Nobody may reap it where the first process of a container does not.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z")
 }

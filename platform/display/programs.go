@@ -1,0 +1,92 @@
+package display
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// defaultPrograms make a picture that moves a little all by itself.
+var defaultPrograms = [][]string{
+	{
+		"xterm", "-geometry", "92x28+40+40", "-fa", "DejaVu Sans Mono", "-fs", "11", "-bg", "#0e1a24", "-fg", "#d7e3ee",
+		"-T", "wavry-host", "-e", "sh", "-c",
+		"if command -v top >/dev/null; then top -d 1; fi; while :; do date; sleep 1; done",
+	},
+	{"xclock", "-update", "1", "-geometry", "220x220-40+40", "-bg", "#d7e3ee"},
+	{"xeyes", "-geometry", "220x150-40-40"},
+}
+
+const (
+	// briefly is how long a program runs that was meant to do one thing and end, such as xsetroot.
+	briefly = 2 * time.Second
+	// The pauses before a program is started again, from the first to the longest.
+	firstRestart, longestRestart = time.Second, 30 * time.Second
+)
+
+// populate puts something on the display, until ctx ends: the programs that are installed, and our own picture behind
+// them, which moves when there is no program.
+func (v *Virtual) populate(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	alone := true
+	for _, args := range v.cfg.Programs {
+		if _, err := exec.LookPath(args[0]); err != nil {
+			v.log.Debug("program for the virtual display is not installed", "program", args[0])
+			continue
+		}
+		alone = false
+		wg.Go(func() { v.keep(ctx, args) })
+	}
+	wg.Go(func() {
+		if err := v.paint(ctx, alone); err != nil && ctx.Err() == nil {
+			v.log.Warn("nothing is painted on the virtual display", "display", v.Address(), "err", err)
+		}
+	})
+}
+
+// keep runs a program until ctx ends, again and again.
+func (v *Virtual) keep(ctx context.Context, args []string) {
+	log := v.log.With("program", args[0])
+	for pause := firstRestart; ; pause = min(2*pause, longestRestart) {
+		began := time.Now()
+		cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // stop ends the whole group, politely
+		cmd.Env = append(clean(os.Environ()), "DISPLAY="+v.Address(), "XAUTHORITY="+v.Authority())
+		program, err := startChild(cmd, log)
+		if err != nil {
+			log.Warn("program for the virtual display does not start", "err", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			program.stop()
+			return
+		case <-program.done:
+		}
+		lasted := time.Since(began)
+		if program.err == nil && lasted < briefly {
+			return
+		}
+		if lasted > longestRestart {
+			pause = firstRestart
+		}
+		log.Debug("program on the virtual display ended", "err", program.err, "pause", pause)
+		if !sleep(ctx, pause) {
+			return
+		}
+	}
+}
+
+// sleep waits, and tells whether ctx let it.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
