@@ -23,9 +23,11 @@ const (
 	pacingDrain          = 1.3         // while a queue empties, bursts would only lengthen it
 	gateDelay            = 250 * time.Millisecond
 	gatePackets          = 3 * 1200
+	gateOpens            = 500 * time.Millisecond
 	frameDelayP          = 150 * time.Millisecond
 	keyframeEvery        = 500 * time.Millisecond
-	overloadShare        = 0.8 // of the frame time spent in encoding
+	maxKeyframeWait      = 3 * time.Second // a viewer without a picture waits no longer, whatever a keyframe costs
+	overloadShare        = 0.8             // of the frame time spent in encoding
 	overloadFor          = time.Second
 	overloadFrames       = 4 // the part of the frame rate that must really be encoded to speak of overload
 	stepDownShare        = 0.6
@@ -74,6 +76,7 @@ type Loop struct {
 	encoder                 int // the encoder's bitrate as asked for
 	encoderAt               time.Time
 	keyframePending         bool
+	keyframeBytes           int // of the newest keyframe
 	keyframeAt, keyframeAsk time.Time
 	now                     time.Time
 }
@@ -122,6 +125,9 @@ func (l *Loop) OnFeedback(f Feedback) {
 func (l *Loop) OnSource(s Source) {
 	if s.Dirty > 0 {
 		l.lastMotion = s.At
+	}
+	if s.Keyframe && s.FrameBytes > 0 {
+		l.keyframeBytes = min(s.FrameBytes, 1<<24)
 	}
 	if s.FrameBytes > 0 {
 		l.frames.add(s.At, sample{bytes: s.FrameBytes, packets: 1})
@@ -231,12 +237,15 @@ func (l *Loop) watch(now time.Time) {
 // encoded, which keeps references whole.
 func (l *Loop) closed() bool {
 	allowed := l.law.target/8*(l.path.minRTT.get()+gateDelay).Seconds() + gatePackets
-	return float64(l.path.inflight()) > allowed && l.path.silence(l.now) < stalledAfter
+	// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
+	return float64(l.path.inflight()) > allowed && l.now.Sub(l.path.lastSent) < gateOpens
 }
 
 // keyframe answers requests, no more often than they can be afforded.
 func (l *Loop) keyframe(now time.Time) bool {
-	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.rtt+recoveryKeyframeWait) {
+	// Half of the time goes to other pictures than keyframes, or requests for keyframes beget each other.
+	sending := time.Duration(float64(l.keyframeBytes*8) / l.law.target * float64(time.Second))
+	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.rtt+recoveryKeyframeWait, min(2*sending, maxKeyframeWait)) {
 		return false
 	}
 	l.keyframePending, l.keyframeAt = false, now

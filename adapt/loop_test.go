@@ -299,6 +299,34 @@ func TestStarvedEncoderIsNoQuietScreen(t *testing.T) {
 	}
 }
 
+// Packets that were reported lost are not on their way, and a closed gate opens by itself.
+func TestLostTailDoesNotCloseTheGate(t *testing.T) {
+	for _, reported := range []bool{true, false} {
+		l, err := New(desktop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(1_000_000, 0)
+		var report []Packet
+		for id := uint64(1); id <= 200; id++ {
+			p := Packet{ID: id, Size: 1200, Sent: now}
+			l.OnSent(p)
+			p.Lost = id > 1
+			p.Arrived = now.Add(20 * time.Millisecond)
+			if reported || id == 1 {
+				report = append(report, p)
+			}
+		}
+		l.OnFeedback(Feedback{At: now.Add(50 * time.Millisecond), Kind: TWCC, Packets: report})
+		if got := l.Tick(now.Add(60 * time.Millisecond)).Skip; got == reported {
+			t.Errorf("with the loss reported (%v) Skip is %v", reported, got)
+		}
+		if l.Tick(now.Add(time.Second)).Skip {
+			t.Errorf("a second later frames are still skipped (loss reported: %v)", reported)
+		}
+	}
+}
+
 func TestTransitionsTellTheirFigures(t *testing.T) {
 	f := run(t, desktop, network{
 		capacity: func(at time.Duration) float64 {

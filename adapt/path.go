@@ -74,16 +74,17 @@ func (p *path) onFeedback(f Feedback) bool {
 			continue
 		}
 		s.packets++
-		if packet.Lost {
-			s.lost++
-			continue
-		}
-		s.bytes += packet.Size
+		// What is reported is on its way no more, whether it arrived or not.
 		if packet.ID > p.ackedID {
 			if c := p.cumulative[packet.ID%idRing]; c.id == packet.ID {
 				p.ackedID, p.ackedBytes = packet.ID, c.bytes
 			}
 		}
+		if packet.Lost {
+			s.lost++
+			continue
+		}
+		s.bytes += packet.Size
 		if d := packet.Arrived.Sub(packet.Sent); !seen || d < smallest {
 			smallest, seen = d, true
 		}
