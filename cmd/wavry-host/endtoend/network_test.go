@@ -70,14 +70,21 @@ func TestBandwidthLimit(t *testing.T) {
 			t.Errorf("the log does not have the transition %+v", transition)
 		}
 	}
-	var page string
-	if err := b.eval("document.body.textContent", &page); err != nil {
+	last := s.Transitions[len(s.Transitions)-1]
+	var clicked bool
+	if err := b.eval(`(document.getElementById("stats-button").click(), true)`, &clicked); err != nil {
 		t.Fatal(err)
 	}
-	last := s.Transitions[len(s.Transitions)-1]
-	if !strings.Contains(page, last.From) || !strings.Contains(page, last.To) {
-		t.Errorf("the page does not show the transition %+v:\n%s", last, page)
-	}
+	eventually(t, 10*time.Second, "the page lists the transition", func() error {
+		var page string
+		if err := b.eval(`document.getElementById("transitions").textContent`, &page); err != nil {
+			return err
+		}
+		if !strings.Contains(page, last.From) || !strings.Contains(page, last.To) {
+			return fmt.Errorf("it lists %q; want %+v", page, last)
+		}
+		return nil
+	})
 }
 
 func bitratesOver(s snapshot, limit int) error {
