@@ -37,14 +37,13 @@ type Code struct {
 	Time time.Time
 }
 
-// bits returns the data cells' content.
-func (c Code) bits() (b [codeBytes]byte) {
+// put writes the data cells' content.
+func (c Code) put(b *[codeBytes]byte) {
 	binary.BigEndian.PutUint32(b[0:], uint32(c.Frame))
 	ms := uint64(c.Time.UnixMilli())
 	binary.BigEndian.PutUint16(b[4:], uint16(ms>>32))
 	binary.BigEndian.PutUint32(b[6:], uint32(ms))
 	binary.BigEndian.PutUint32(b[codeBody:], crc32.ChecksumIEEE(b[:codeBody]))
-	return b
 }
 
 // cell tells whether a cell of the strip is white.

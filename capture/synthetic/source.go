@@ -4,116 +4,146 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"wavryhost/capture"
 )
 
+// Motion is what moves in the picture.
+type Motion string
+
+// The kinds of motion.
 const (
-	// maxSide bounds the picture: 8K displays are the largest there are.
-	maxSide = 8192
-	// slots is how many frames may be held at once (capture.Source).
-	slots = 3
-	// maxParts is how many rectangles move in a frame: the strip, the clock and the ball.
-	maxParts = 3
+	// Card is a test card with a few small moving parts, as a desktop at work has them: one twentieth of the picture.
+	Card Motion = "card"
+	// Scroll is the card with a panel of scrolling text over two fifths of the picture.
+	Scroll Motion = "scroll"
+	// Full moves nearly every pixel.
+	Full Motion = "full"
+	// Still draws one picture and then nothing, like a desktop nobody uses.
+	Still Motion = "still"
 )
 
-// Config of a Source.
+// Motions lists all kinds of motion.
+func Motions() []Motion { return []Motion{Card, Scroll, Full, Still} }
+
+// The limits of a Config.
+const (
+	maxSide = 8192 // 8K displays are the largest there are
+	maxFPS  = 240
+)
+
+// slots is how many frames may be held at once.
+const slots = 3
+
+// Config says what to draw.
 type Config struct {
-	// Width and Height are in pixels, from 96x108 to 8192x8192. They default to 1280x720.
+	// Width and Height are the size of the picture in pixels, from 96x108 to 8192x8192. They default to 1280 and 720.
 	Width, Height int
-	// FPS is how often the picture changes. It defaults to 30.
+	// FPS is how many frames a second are drawn, from 1 to 240. It defaults to 30.
 	FPS int
-	// Still keeps the first picture for ever.
-	Still bool
+	// Motion is what moves. It defaults to Card.
+	Motion Motion
 }
 
-// Source is a capture.Source that draws its frames itself.
-type Source struct {
-	cfg        Config
-	interval   time.Duration
-	background canvas
-	free       chan *slot
-	refreshed  chan struct{}
-	closed     chan struct{}
-	closeOnce  sync.Once
+func (c Config) withDefaults() Config {
+	if c.Width == 0 && c.Height == 0 {
+		c.Width, c.Height = 1280, 720
+	}
+	if c.FPS == 0 {
+		c.FPS = 30
+	}
+	if c.Motion == "" {
+		c.Motion = Card
+	}
+	return c
+}
 
-	// What follows is Next's alone.
-	start time.Time
-	tick  int64 // of the frame before, 0 before the first
+// Validate names the first field that is out of range. Fields that are zero take their defaults.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	switch {
+	case c.Width < minWidth || c.Width > maxSide:
+		return fmt.Errorf("synthetic: width %d is not in %d..%d", c.Width, minWidth, maxSide)
+	case c.Height < minHeight || c.Height > maxSide:
+		return fmt.Errorf("synthetic: height %d is not in %d..%d", c.Height, minHeight, maxSide)
+	case c.FPS < 1 || c.FPS > maxFPS:
+		return fmt.Errorf("synthetic: fps %d is not in 1..%d", c.FPS, maxFPS)
+	case !slices.Contains(Motions(), c.Motion):
+		return fmt.Errorf("synthetic: motion %q is not one of %q", c.Motion, Motions())
+	}
+	return nil
+}
+
+// Source draws the frames of a synthetic display.
+type Source struct {
+	cfg     Config
+	card    *card
+	free    chan *slot    // slots that nobody holds
+	refresh chan struct{} // one slot: a Refresh that no Next has seen
+	closed  chan struct{}
+	close   sync.Once
+
+	// What follows belongs to Next.
+	timer *time.Timer
+	start time.Time // of frame 1
+	last  uint64    // number of the frame returned last
+	shown time.Time // its time
 	seq   uint64
-	parts []image.Rectangle // of the frame before
 }
 
 var _ capture.Source = (*Source)(nil)
 
-// slot is one picture's memory, with what was drawn over the background in it.
+// slot is one buffer, with the frame it shows.
 type slot struct {
-	canvas
-	drawn []image.Rectangle
+	canvas  canvas
+	shown   uint64 // 0: the background alone
+	damage  [2 * parts]image.Rectangle
+	release func(*capture.Frame) // made once, so that a frame costs its own record alone
 }
 
-// New returns a source that starts with its first Next.
+// New returns a source of synthetic frames. It draws when Next is called, in the caller's goroutine.
 func New(cfg Config) (*Source, error) {
-	if cfg.Width == 0 && cfg.Height == 0 {
-		cfg.Width, cfg.Height = 1280, 720
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	if cfg.FPS == 0 {
-		cfg.FPS = 30
-	}
-	switch {
-	case cfg.Width < minWidth || cfg.Width > maxSide || cfg.Height < minHeight || cfg.Height > maxSide:
-		return nil, fmt.Errorf("synthetic: size %dx%d is not from %dx%d to %dx%d", cfg.Width, cfg.Height, minWidth, minHeight, maxSide, maxSide)
-	case cfg.FPS < 1 || cfg.FPS > 240:
-		return nil, fmt.Errorf("synthetic: frame rate %d is not from 1 to 240", cfg.FPS)
-	}
+	cfg = cfg.withDefaults()
 	s := &Source{
-		cfg: cfg, interval: time.Second / time.Duration(cfg.FPS), background: drawBackground(cfg.Width, cfg.Height),
-		free: make(chan *slot, slots), refreshed: make(chan struct{}, 1), closed: make(chan struct{}),
+		cfg: cfg, card: newCard(cfg), free: make(chan *slot, slots), refresh: make(chan struct{}, 1),
+		closed: make(chan struct{}),
 	}
 	for range slots {
-		c := newCanvas(cfg.Width, cfg.Height)
-		copy(c.pix, s.background.pix)
-		s.free <- &slot{canvas: c, drawn: make([]image.Rectangle, 0, maxParts)}
+		b := &slot{canvas: newCanvas(cfg.Width, cfg.Height)}
+		b.release = func(*capture.Frame) { s.free <- b }
+		copy(b.canvas.pix, s.card.background.pix)
+		s.free <- b
 	}
 	return s, nil
 }
 
-// Refresh implements capture.Source.
-func (s *Source) Refresh() {
-	select {
-	case s.refreshed <- struct{}{}:
-	default:
-	}
-}
-
-// Close implements capture.Source.
-func (s *Source) Close() error {
-	s.closeOnce.Do(func() { close(s.closed) })
-	return nil
-}
-
-// Next implements capture.Source: it waits for the next tick of the source's rate.
+// Next returns the picture at the next tick of the source's rate. Ticks that pass while nobody calls are skipped.
 func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	if err := s.ended(ctx); err != nil {
 		return nil, err
 	}
-	var here *slot
+	whole, err := s.waitTick(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var b *slot
 	select {
-	case here = <-s.free:
+	case b = <-s.free:
 	case <-s.closed:
 		return nil, capture.ErrClosed
 	case <-ctx.Done():
+		if whole {
+			s.Refresh() // this call did not honour it, so the next one has to
+		}
 		return nil, ctx.Err()
 	}
-	whole, err := s.wait(ctx)
-	if err != nil {
-		s.free <- here
-		return nil, err
-	}
-	return s.draw(here, whole), nil
+	return s.draw(b, whole), nil
 }
 
 func (s *Source) ended(ctx context.Context) error {
@@ -125,23 +155,42 @@ func (s *Source) ended(ctx context.Context) error {
 	}
 }
 
-// wait waits until there is something new to draw, and tells whether the whole picture is asked for.
-func (s *Source) wait(ctx context.Context) (whole bool, err error) {
-	if s.tick == 0 {
-		s.start = time.Now()
+// waitTick waits for the next frame to be due, or for a Refresh. It tells whether the whole picture is asked for.
+func (s *Source) waitTick(ctx context.Context) (whole bool, err error) {
+	if s.seq == 0 {
+		select {
+		case <-s.refresh: // the first frame is whole anyway
+		default:
+		}
+		if s.start.IsZero() {
+			s.start = time.Now()
+		}
 		return true, nil
-	}
-	var due <-chan time.Time
-	if !s.cfg.Still {
-		timer := time.NewTimer(time.Until(s.start.Add(time.Duration(s.tick) * s.interval)))
-		defer timer.Stop()
-		due = timer.C
 	}
 	select {
-	case <-s.refreshed:
+	case <-s.refresh:
 		return true, nil
-	case <-due:
+	default:
+	}
+	var tick <-chan time.Time
+	if s.cfg.Motion != Still {
+		wait := time.Until(s.due(s.last + 1))
+		if wait <= 0 {
+			return false, nil
+		}
+		if s.timer == nil {
+			s.timer = time.NewTimer(wait)
+		} else {
+			s.timer.Reset(wait)
+		}
+		tick = s.timer.C
+		defer s.timer.Stop()
+	}
+	select {
+	case <-tick:
 		return false, nil
+	case <-s.refresh:
+		return true, nil
 	case <-s.closed:
 		return false, capture.ErrClosed
 	case <-ctx.Done():
@@ -149,84 +198,57 @@ func (s *Source) wait(ctx context.Context) (whole bool, err error) {
 	}
 }
 
-// draw makes the frame of this moment in a free slot.
-func (s *Source) draw(here *slot, whole bool) *capture.Frame {
-	now := time.Now()
-	s.tick = int64(now.Sub(s.start)/s.interval) + 1
-	s.seq++
-	for _, r := range here.drawn {
-		here.restore(&s.background, r)
-	}
-	here.drawn = here.drawn[:0]
-	shown := now
-	if s.cfg.Still {
-		shown = s.start
-	}
-	s.drawParts(here, shown)
+// due returns when a frame is to be drawn. Seconds and their parts are apart so that the product stays in 64 bits.
+func (s *Source) due(n uint64) time.Time {
+	fps := uint64(s.cfg.FPS)
+	whole, part := (n-1)/fps, (n-1)%fps
+	return s.start.Add(time.Duration(whole)*time.Second + time.Duration((part*uint64(time.Second)+fps-1)/fps))
+}
 
-	f := capture.NewFrame(func(*capture.Frame) { s.free <- here })
-	f.Pix, f.Stride, f.Width, f.Height = here.pix, here.stride, here.width, here.height
-	f.Time, f.Seq, f.Took = now, s.seq, time.Since(now)
-	if whole {
-		f.Damage = []image.Rectangle{f.Bounds()}
-	} else {
-		f.Damage = capture.MergeDamage(append(make([]image.Rectangle, 0, 2*maxParts), s.parts...), here.drawn)
+// number returns which frame is due at a time.
+func (s *Source) number(t time.Time) uint64 {
+	elapsed := max(t.Sub(s.start), 0)
+	whole, part := uint64(elapsed/time.Second), uint64(elapsed%time.Second)
+	return 1 + whole*uint64(s.cfg.FPS) + part*uint64(s.cfg.FPS)/uint64(time.Second)
+}
+
+// draw brings a slot up to date and returns it as a frame.
+func (s *Source) draw(b *slot, whole bool) *capture.Frame {
+	now := time.Now()
+	n, shown := s.number(now), now
+	if s.cfg.Motion == Still && s.seq > 0 {
+		n, shown = s.last, s.shown
 	}
-	s.parts = append(s.parts[:0], here.drawn...)
+	if b.shown != 0 {
+		s.card.erase(&b.canvas, b.shown)
+	}
+	s.card.draw(&b.canvas, n, shown)
+	b.shown = n
+
+	f := capture.NewFrame(b.release)
+	f.Pix, f.Stride, f.Width, f.Height = b.canvas.pix, b.canvas.stride, b.canvas.width, b.canvas.height
+	if whole {
+		f.Damage = append(b.damage[:0], b.canvas.bounds())
+	} else {
+		before, after := s.card.layout(s.last), s.card.layout(n)
+		f.Damage = capture.MergeDamage(capture.MergeDamage(b.damage[:0], before[:]), after[:])
+	}
+	s.seq++
+	s.last, s.shown = n, shown
+	f.Time, f.Seq, f.Took = now, s.seq, time.Since(now)
 	return f
 }
 
-// drawParts draws what moves.
-func (s *Source) drawParts(here *slot, now time.Time) {
-	strip := image.Rect(0, 0, here.width, CodeRows*here.height/CodeGrid)
-	bits := Code{Frame: uint64(s.tick), Time: now}.bits()
-	for row := range CodeRows {
-		for column := range CodeColumns {
-			colour := pixel(0)
-			if cell(&bits, column, row) {
-				colour = 0xffffff
-			}
-			here.fill(image.Rect(column*here.width/CodeColumns, row*here.height/CodeGrid,
-				(column+1)*here.width/CodeColumns, (row+1)*here.height/CodeGrid), colour)
-		}
-	}
-
-	clock := now.UTC().AppendFormat(make([]byte, 0, 16), "15:04:05.000")
-	scale := max(1, here.width/160)
-	size := textSize(len(clock), scale)
-	at := image.Pt((here.width-size.X)/2, here.height*3/10)
-	here.text(at, clock, scale, 0xf2f5f8)
-
-	// A pendulum: two seconds from side to side.
-	phase := math.Sin(now.Sub(s.start).Seconds() * math.Pi / 2)
-	radius := float64(here.height) / 14
-	x, y := float64(here.width)/2+phase*(float64(here.width)/2-2*radius), float64(here.height)*0.72
-	here.disc(x, y, radius, 0xf4a340)
-
-	for _, r := range [maxParts]image.Rectangle{strip, {Min: at, Max: at.Add(size)}, discBounds(x, y, radius)} {
-		if r = r.Intersect(here.bounds()); !r.Empty() {
-			here.drawn = append(here.drawn, r)
-		}
+// Refresh makes Next return the whole picture at once.
+func (s *Source) Refresh() {
+	select {
+	case s.refresh <- struct{}{}:
+	default:
 	}
 }
 
-// drawBackground draws what does not move: bands of colour for the eye, a grid of fine lines for the encoder.
-func drawBackground(width, height int) canvas {
-	c := newCanvas(width, height)
-	for y := range height {
-		c.fill(image.Rect(0, y, width, y+1), mix(0x101820, 0x2b4460, float64(y)/float64(height)))
-	}
-	for x := 0; x < width; x += max(8, width/32) {
-		c.fill(image.Rect(x, height/2, x+1, height), 0x3d5a78)
-	}
-	bars := [...]pixel{0xffffff, 0xe6d24a, 0x49c6d8, 0x55b848, 0xb254b0, 0xcc4444, 0x4460cc}
-	for i, p := range bars {
-		c.fill(image.Rect(i*width/len(bars), height*9/10, (i+1)*width/len(bars), height), p)
-	}
-	title := []byte("wavry-host")
-	scale := max(1, width/320)
-	c.text(image.Pt((width-textSize(len(title), scale).X)/2, height*2/10), title, scale, 0x8fb4d8)
-	radius := float64(height) / 5
-	c.ring(float64(width)/2, float64(height)*0.6, radius, max(2, float64(height)/180), 0x8fb4d8)
-	return c
+// Close ends a blocked Next. Frames that are out stay valid until they are released.
+func (s *Source) Close() error {
+	s.close.Do(func() { close(s.closed) })
+	return nil
 }
