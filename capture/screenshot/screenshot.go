@@ -2,12 +2,15 @@
 // their own here. It costs about thirty times what x11 does, since each call connects anew, and it cannot tell whether
 // anything changed, so that it looks ten times a second and compares.
 //
-// On X11 the library takes the display and the authority from the environment: DISPLAY and XAUTHORITY of the process.
+// On X11 the library takes the display and the authority from the environment: DISPLAY and XAUTHORITY of the process. In a
+// session that says XDG_SESSION_TYPE=wayland it asks the desktop portal, which prompts the user and writes a file for each
+// picture. It changes global tables of jezek/xgb at each call, so nothing else in the process may use that package.
 package screenshot
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"sync"
@@ -69,7 +72,18 @@ type Source struct {
 	width, height int
 	seq           uint64
 	looked        time.Time
+	under         chan picture // a look that is under way, nil when none is
 }
+
+// picture is what one look gave.
+type picture struct {
+	img   *image.RGBA
+	began time.Time
+	err   error
+}
+
+// errGone is for a display that the library does not list any more.
+var errGone = errors.New("no such display")
 
 var _ capture.Source = (*Source)(nil)
 
@@ -100,7 +114,11 @@ func grabDisplay(index int) (img *image.RGBA, err error) {
 			err = fmt.Errorf("the library panicked: %v", r)
 		}
 	}()
-	return library.CaptureDisplay(index)
+	bounds := library.GetDisplayBounds(index)
+	if bounds.Empty() { // of which the library would take an empty picture
+		return nil, errGone
+	}
+	return library.CaptureRect(bounds)
 }
 
 // Refresh implements capture.Source.
@@ -111,7 +129,7 @@ func (s *Source) Refresh() {
 	}
 }
 
-// Close implements capture.Source.
+// Close implements capture.Source. A look of the library that is under way ends by itself.
 func (s *Source) Close() error {
 	s.closeOnce.Do(func() { close(s.closed) })
 	return nil
@@ -159,16 +177,48 @@ func (s *Source) look(ctx context.Context, pix []byte) (*capture.Frame, error) {
 				return nil, ctx.Err()
 			}
 		}
-		began := time.Now()
-		s.looked = began
-		img, err := s.cfg.grab(s.cfg.Index)
+		p, err := s.grab(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("screenshot: capture display %d: %w: %w", s.cfg.Index, capture.ErrLost, err)
+			if whole {
+				s.Refresh() // this call did not honour it, so the next one has to
+			}
+			return nil, err
 		}
-		if f := s.frame(img, pix, whole, began); f != nil {
+		if f := s.frame(p.img, pix, whole, p.began); f != nil {
 			return f, nil
 		}
 		timer.Reset(s.cfg.Interval)
+	}
+}
+
+// grab takes a picture. The library cannot be interrupted, and waits for ever on a server that hangs, so it is called in a
+// goroutine of its own. A Next that must return leaves it behind, at most one: the Next that follows waits for it.
+func (s *Source) grab(ctx context.Context) (picture, error) {
+	for {
+		late := s.under != nil // what it takes is of a moment before this call
+		if !late {
+			under := make(chan picture, 1)
+			s.under, s.looked = under, time.Now()
+			go func() {
+				p := picture{began: time.Now()}
+				p.img, p.err = s.cfg.grab(s.cfg.Index)
+				under <- p
+			}()
+		}
+		select {
+		case p := <-s.under:
+			s.under = nil
+			if p.err != nil {
+				return p, fmt.Errorf("screenshot: capture display %d: %w: %w", s.cfg.Index, capture.ErrLost, p.err)
+			}
+			if !late {
+				return p, nil
+			}
+		case <-s.closed:
+			return picture{}, capture.ErrClosed
+		case <-ctx.Done():
+			return picture{}, ctx.Err()
+		}
 	}
 }
 

@@ -1,10 +1,12 @@
 package screenshot
 
 import (
+	"context"
 	"errors"
 	"image"
 	"image/color"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,8 +22,8 @@ type screen struct {
 	err error
 }
 
-func newScreen(width, height int) *screen {
-	return &screen{img: image.NewRGBA(image.Rect(0, 0, width, height))}
+func newScreen() *screen {
+	return &screen{img: image.NewRGBA(image.Rect(0, 0, 64, 64))}
 }
 
 func (s *screen) grab(int) (*image.RGBA, error) {
@@ -55,17 +57,17 @@ func TestContract(t *testing.T) {
 	var current *screen
 	var last byte
 	capturetest.Run(t, func(t *testing.T) capture.Source {
-		current = newScreen(64, 48)
+		current = newScreen()
 		return current.open(t)
 	}, capturetest.Options{Change: func(*testing.T) {
 		last++
-		current.set(int(last)%64, int(last)%48, color.RGBA{last, 255 - last, 7, 255})
+		current.set(int(last)%64, int(last)%64, color.RGBA{last, 255 - last, 7, 255})
 	}})
 }
 
 func TestOnlyChangedBandsAreDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScreen(64, 64)
+		s := newScreen()
 		source := s.open(t)
 		f, err := source.Next(t.Context())
 		if err != nil {
@@ -88,7 +90,7 @@ func TestOnlyChangedBandsAreDamaged(t *testing.T) {
 }
 
 func TestDisplayVanishes(t *testing.T) {
-	s := newScreen(64, 64)
+	s := newScreen()
 	source := s.open(t)
 	s.mu.Lock()
 	s.err = errors.New("no such display")
@@ -98,5 +100,84 @@ func TestDisplayVanishes(t *testing.T) {
 	}
 	if _, err := New(Config{grab: s.grab}); !errors.Is(err, capture.ErrUnsupported) {
 		t.Errorf("New: %v; want ErrUnsupported", err)
+	}
+}
+
+// A library that hangs holds up neither the caller nor Close, and is called no second time meanwhile.
+func TestLibraryHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScreen()
+		source := s.open(t)
+		var calls atomic.Int32
+		hanging := func() (end func()) {
+			hang := make(chan struct{})
+			source.cfg.grab = func(int) (*image.RGBA, error) {
+				calls.Add(1)
+				picture, err := s.grab(0)
+				<-hang
+				return picture, err
+			}
+			return func() { close(hang) }
+		}
+		end := hanging()
+		source.Refresh()
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := source.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Next: %v; want its context's error", err)
+			}
+			cancel()
+		}
+		if n := calls.Load(); n != 1 {
+			t.Errorf("the library was called %d times; want 1", n)
+		}
+
+		// What was taken then is not shown as what is there now.
+		s.set(1, 1, color.RGBA{R: 9, G: 9, B: 9, A: 255})
+		end()
+		f, err := source.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := f.Pix[f.Stride+4:]; p[0] != 9 {
+			t.Errorf("the pixel is %v; want what is there now", p[:3])
+		}
+		if len(f.Damage) != 1 || f.Damage[0] != f.Bounds() {
+			t.Errorf("damage is %v; want the whole picture", f.Damage)
+		}
+		f.Release()
+
+		defer hanging()()
+		source.Refresh()
+		ended := make(chan error)
+		go func() {
+			_, err := source.Next(t.Context())
+			ended <- err
+		}()
+		synctest.Wait()
+		source.Close()
+		if err := <-ended; !errors.Is(err, capture.ErrClosed) {
+			t.Errorf("Next: %v; want ErrClosed", err)
+		}
+	})
+}
+
+// The size follows the display's.
+func TestResize(t *testing.T) {
+	s := newScreen()
+	source := s.open(t)
+	for _, size := range []image.Point{{64, 64}, {100, 30}, {64, 64}} {
+		s.mu.Lock()
+		s.img = image.NewRGBA(image.Rectangle{Max: size})
+		s.mu.Unlock()
+		source.Refresh()
+		f, err := source.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Width != size.X || f.Height != size.Y || len(f.Pix) < f.Stride*size.Y || f.Damage[0] != f.Bounds() {
+			t.Errorf("the frame is %dx%d with damage %v; want %v, all of it", f.Width, f.Height, f.Damage, size)
+		}
+		f.Release()
 	}
 }
