@@ -7,24 +7,28 @@ import (
 	"wavryhost/adapt"
 )
 
-// historySize is how many packets are remembered: at 50 Mbit/s in packets of 1200 bytes, 3 seconds.
-const historySize = 1 << 14
+// historySize is how many packets are remembered, a power of two: at 20 Mbit/s in packets of 1200 bytes, 4 seconds.
+const historySize = 1 << 13
 
 // history remembers what was sent until it is reported, by transport-wide sequence number.
 type history struct {
-	mu      sync.Mutex
-	ring    []sentPacket
-	newest  int64 // unwrapped sequence number of the newest packet
-	any     bool
-	id      uint64
-	padding bool
-	probe   int
+	mu     sync.Mutex
+	epoch  time.Time // that of the first packet
+	ring   []sentPacket
+	newest int64 // unwrapped sequence number of the newest packet
+	any    bool
+	id     uint64
 }
 
+// sentPacket holds what an adapt.Packet says in half the memory; there are thousands for every viewer.
 type sentPacket struct {
 	sequence int64
+	id       uint64 // 0 when there is none
+	sent     time.Duration
+	probe    int32
+	size     uint16
+	padding  bool
 	state    packetState
-	packet   adapt.Packet
 }
 
 type packetState uint8
@@ -35,24 +39,17 @@ const (
 	reportedReceived
 )
 
-// mark says whether the packets that follow are padding, and for which probe.
-func (h *history) mark(padding bool, probe int) {
-	h.mu.Lock()
-	h.padding, h.probe = padding, probe
-	h.mu.Unlock()
-}
-
 // add remembers a packet. numbered tells whether sequence means anything.
-func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time) adapt.Packet {
+func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, what label) adapt.Packet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.id++
-	p := adapt.Packet{ID: h.id, Size: size, Sent: sent, Padding: h.padding, ProbeID: h.probe}
+	p := adapt.Packet{ID: h.id, Size: size, Sent: sent, Padding: what.padding, ProbeID: what.probe}
 	if !numbered {
 		return p
 	}
 	if h.ring == nil {
-		h.ring = make([]sentPacket, historySize)
+		h.ring, h.epoch = make([]sentPacket, historySize), sent
 	}
 	s := int64(sequence)
 	if h.any {
@@ -61,8 +58,27 @@ func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time) 
 	if !h.any || s > h.newest {
 		h.newest, h.any = s, true
 	}
-	h.ring[s&(historySize-1)] = sentPacket{sequence: s, packet: p}
+	h.ring[s&(historySize-1)] = sentPacket{
+		sequence: s, id: p.ID, sent: sent.Sub(h.epoch), size: uint16(size), // packets are below 64 KiB
+		padding: what.padding, probe: int32(what.probe), // probes are counted from 1
+	}
 	return p
+}
+
+// withdraw forgets the packet added last, which did not leave after all.
+func (h *history) withdraw(sequence uint16, id uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.id == id {
+		h.id--
+	}
+	if h.ring == nil {
+		return
+	}
+	s := h.newest + int64(int16(sequence-uint16(h.newest)))
+	if e := &h.ring[s&(historySize-1)]; e.id == id {
+		*e = sentPacket{}
+	}
 }
 
 // base unwraps a sequence number of a report, which is at most one wrap behind the newest packet sent.
@@ -86,22 +102,23 @@ const (
 func (h *history) report(sequence int64, arrived time.Time) (adapt.Packet, outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if sequence < 0 || h.ring == nil || h.ring[sequence&(historySize-1)].sequence != sequence || sequence > h.newest {
+	if sequence < 0 || h.ring == nil {
 		return adapt.Packet{}, unknown
 	}
 	s := &h.ring[sequence&(historySize-1)]
-	if s.packet.ID == 0 {
+	if s.id == 0 || s.sequence != sequence {
 		return adapt.Packet{}, unknown
 	}
 	lost := arrived.IsZero()
 	if s.state == reportedReceived || lost && s.state == reportedLost {
 		return adapt.Packet{}, repeated
 	}
-	p := s.packet
-	p.Lost, p.Arrived = lost, arrived
 	s.state = reportedReceived
 	if lost {
 		s.state = reportedLost
 	}
-	return p, fresh
+	return adapt.Packet{
+		ID: s.id, Size: int(s.size), Sent: h.epoch.Add(s.sent), Arrived: arrived, Lost: lost,
+		Padding: s.padding, ProbeID: int(s.probe),
+	}, fresh
 }

@@ -12,7 +12,6 @@
 package wire
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +21,6 @@ import (
 
 	"wavryhost/adapt"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 )
 
@@ -30,16 +28,8 @@ import (
 // next keyframe.
 var ErrFull = errors.New("wire: an access unit is waiting already")
 
-const (
-	// defaultMTU leaves room for SRTP, UDP and IPv6 headers and a tunnel on paths of 1280 bytes, the least IPv6 has.
-	defaultMTU = 1200
-	// burst is how far ahead of its rate the pacer may run. A frame is sent in bursts no longer than this.
-	burst = 5 * time.Millisecond
-	// maxRetransmissions bounds the packets that wait to be sent again; what comes beyond is asked for again anyway.
-	maxRetransmissions = 512
-	// maxPadding is the most padding that one RTP packet can carry (RFC 3550, section 5.1: one byte says how much).
-	maxPadding = 255
-)
+// defaultMTU leaves room for SRTP, UDP and IPv6 headers and a tunnel on paths of 1280 bytes, the least IPv6 has.
+const defaultMTU = 1200
 
 // Config of a Link.
 type Config struct {
@@ -64,22 +54,28 @@ type Link struct {
 	wake    chan struct{}
 	rate    int // bits per second
 	track   *Track
-	current []*rtp.Packet // of the access unit being sent, in order
-	started time.Time     // when current was handed over
-	waiting []*rtp.Packet
-	arrived time.Time // when waiting was handed over
+	current batch // being sent
+	waiting batch
 	resends []resend
-	padding adapt.PadRequest
+	repair  repairStream
+	padding adapt.PadRequest // what is left of it
+	label   label            // of the packet that the pacer is sending
 	closed  bool
 	stats   Stats
 }
 
-// resend is a packet that the NACK responder wants out again.
-type resend struct {
-	header     *rtp.Header
-	payload    []byte
-	attributes interceptor.Attributes
-	next       interceptor.RTPWriter
+// batch is an access unit in packets, those that are sent already cut off.
+type batch struct {
+	packets []*rtp.Packet
+	bytes   int
+	at      time.Time // when it was handed over
+}
+
+// label is what the pacer knows of a packet and its header does not tell.
+type label struct {
+	again, padding bool
+	probing        bool // it counts towards the request for padding
+	probe          int
 }
 
 // Queue is what waits in the pacer.
@@ -95,6 +91,8 @@ type Stats struct {
 	Retransmissions          uint64
 	RetransmittedBytes       uint64
 	PaddingPackets           uint64
+	PaddingBytes             uint64
+	Unsent                   uint64 // packets that the transport did not take: it is not ready yet, or gone
 	AccessUnits              uint64 // handed over
 	DroppedFull              uint64 // access units refused because one was waiting
 	Dropped                  uint64 // access units taken back by Drop
@@ -134,18 +132,9 @@ func (l *Link) SetRate(bitsPerSecond int) {
 func (l *Link) Queue() Queue {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var q Queue
-	for _, packets := range [][]*rtp.Packet{l.current, l.waiting} {
-		q.Packets += len(packets)
-		for _, p := range packets {
-			q.Bytes += p.MarshalSize()
-		}
-	}
-	switch {
-	case len(l.current) > 0:
-		q.Oldest = time.Since(l.started)
-	case len(l.waiting) > 0:
-		q.Oldest = time.Since(l.arrived)
+	q := Queue{Packets: len(l.current.packets) + len(l.waiting.packets), Bytes: l.current.bytes + l.waiting.bytes}
+	if len(l.current.packets) > 0 {
+		q.Oldest = time.Since(l.current.at)
 	}
 	return q
 }
@@ -159,24 +148,13 @@ func (l *Link) Drop() (packets, bytes int) {
 }
 
 func (l *Link) drop() (packets, bytes int) {
-	if len(l.waiting) == 0 {
+	if len(l.waiting.packets) == 0 {
 		return 0, 0
 	}
-	for _, p := range l.waiting {
-		bytes += p.MarshalSize()
-	}
-	packets, l.waiting = len(l.waiting), nil
+	packets, bytes = len(l.waiting.packets), l.waiting.bytes
+	l.waiting = batch{}
 	l.stats.Dropped++
 	return packets, bytes
-}
-
-// SendPadding sends packets without media, when no media waits, until the request is fulfilled or its time is over. Another
-// request replaces it.
-func (l *Link) SendPadding(request adapt.PadRequest) {
-	l.mu.Lock()
-	l.padding = request
-	l.mu.Unlock()
-	l.notify()
 }
 
 // Stats returns the counts so far.
@@ -194,21 +172,22 @@ func (l *Link) notify() {
 }
 
 // take hands an access unit to the pacer.
-func (l *Link) take(packets []*rtp.Packet, key bool) error {
+func (l *Link) take(b batch, key bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return io.ErrClosedPipe
 	}
 	l.stats.AccessUnits++
-	if len(l.waiting) > 0 && key {
+	if key {
 		l.drop() // nothing before a keyframe is needed any more
 	}
+	b.at = time.Now()
 	switch {
-	case len(l.current) == 0 && len(l.waiting) == 0:
-		l.current, l.started = packets, time.Now()
-	case len(l.waiting) == 0:
-		l.waiting, l.arrived = packets, time.Now()
+	case len(l.current.packets) == 0:
+		l.current = b
+	case len(l.waiting.packets) == 0:
+		l.waiting = b
 	default:
 		l.stats.DroppedFull++
 		return ErrFull
@@ -216,123 +195,3 @@ func (l *Link) take(packets []*rtp.Packet, key bool) error {
 	l.notify()
 	return nil
 }
-
-// Run sends what is handed over, at the pacing rate, until ctx ends. Afterwards everything that is handed over is refused
-// with io.ErrClosedPipe.
-func (l *Link) Run(ctx context.Context) error {
-	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.closed, l.current, l.waiting, l.resends = true, nil, nil, nil
-	}()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	var bucket bucket
-	for ctx.Err() == nil {
-		send, rate := l.next(time.Now())
-		if send == nil {
-			select {
-			case <-l.wake:
-			case <-ctx.Done():
-			}
-			continue
-		}
-		if wait := bucket.wait(time.Now(), rate); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-timer.C:
-			case <-l.wake: // the rate changed, or a retransmission goes first
-			case <-ctx.Done():
-			}
-			continue
-		}
-		if size := send(); size > 0 {
-			bucket.spend(size)
-		}
-	}
-	return ctx.Err()
-}
-
-// next returns what sends the packet whose turn it is, nil when there is none. Retransmissions go first: the receiver waits
-// for them. Only Run calls it, and it calls the function at once or asks again.
-func (l *Link) next(now time.Time) (send func() int, rate int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case len(l.resends) > 0:
-		return l.resendFirst, l.rate
-	case len(l.current) > 0:
-		return l.sendFirst, l.rate
-	case l.padding.Bytes > 0 && l.track != nil && now.Before(l.padding.Until):
-		return l.pad, max(l.rate, l.padding.BitsPerSecond)
-	}
-	return nil, l.rate
-}
-
-func (l *Link) resendFirst() int {
-	l.mu.Lock()
-	if len(l.resends) == 0 {
-		l.mu.Unlock()
-		return 0
-	}
-	r := l.resends[0]
-	l.resends = l.resends[1:]
-	size := r.header.MarshalSize() + len(r.payload)
-	l.stats.Retransmissions++
-	l.stats.RetransmittedBytes += uint64(size)
-	l.mu.Unlock()
-	if _, err := r.next.Write(r.header, r.payload, r.attributes); err != nil {
-		l.cfg.Log.Debug("packet not sent again", "err", err)
-	}
-	return size
-}
-
-func (l *Link) sendFirst() int {
-	l.mu.Lock()
-	if len(l.current) == 0 {
-		l.mu.Unlock()
-		return 0
-	}
-	p, track := l.current[0], l.track
-	l.current = l.current[1:]
-	if len(l.current) == 0 {
-		l.current, l.started, l.waiting = l.waiting, l.arrived, nil
-	}
-	l.mu.Unlock()
-	return track.write(p)
-}
-
-func (l *Link) pad() int {
-	l.mu.Lock()
-	n := min(l.padding.Bytes, maxPadding)
-	l.padding.Bytes -= n
-	probe, track := l.padding.ProbeID, l.track
-	l.stats.PaddingPackets++
-	l.mu.Unlock()
-	l.history.mark(true, probe)
-	defer l.history.mark(false, 0)
-	return track.writePadding(byte(n))
-}
-
-// bucket is the pacer's budget: it fills at the pacing rate, holds one burst at most, and may go below zero by one packet.
-type bucket struct {
-	bytes float64
-	at    time.Time
-}
-
-// wait returns how long to wait until a packet may go.
-func (b *bucket) wait(now time.Time, rate int) time.Duration {
-	perSecond := float64(rate) / 8
-	if b.at.IsZero() {
-		b.bytes = perSecond * burst.Seconds()
-	} else {
-		b.bytes = min(b.bytes+perSecond*now.Sub(b.at).Seconds(), perSecond*burst.Seconds())
-	}
-	b.at = now
-	if b.bytes >= 0 {
-		return 0
-	}
-	return max(time.Duration(-b.bytes/perSecond*float64(time.Second)), 50*time.Microsecond)
-}
-
-func (b *bucket) spend(bytes int) { b.bytes -= float64(bytes) }

@@ -38,7 +38,8 @@ type Track struct {
 	offset uint32
 
 	mu           sync.Mutex
-	last         uint32 // RTP time of the newest packet
+	last         uint32 // RTP time of the newest packet sent
+	any          bool   // whether one was
 	sequence     uint16
 	captureTime  uint8 // ids of the header extensions, 0 where the peer does not want one
 	playoutDelay uint8
@@ -54,7 +55,7 @@ func (l *Link) NewTrack(id, streamID string) (*Track, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
-	var seed [6]byte
+	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
@@ -67,7 +68,7 @@ func (l *Link) NewTrack(id, streamID string) (*Track, error) {
 	if l.track != nil {
 		return nil, fmt.Errorf("wire: the link has a track already")
 	}
-	l.track = t
+	l.track, l.repair.sequence = t, binary.BigEndian.Uint16(seed[6:])
 	return t, nil
 }
 
@@ -125,7 +126,7 @@ func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	if len(packets) == 0 {
 		return Written{}, nil
 	}
-	return w, t.link.take(packets, au.Key)
+	return w, t.link.take(batch{packets: packets, bytes: w.Bytes}, au.Key)
 }
 
 // ntp returns a wall clock time as the 64 bits of NTP, 32 of them behind the point (RFC 5905, section 6).
@@ -140,23 +141,21 @@ func ntp64(t time.Time) uint64 {
 	return seconds<<32 | rest<<32/1e9
 }
 
-// write sends one packet of media through pion. Sequence numbers are given here, where nothing is dropped any more. It
-// returns the packet's size.
-func (t *Track) write(p *rtp.Packet) int {
+// write sends one packet of media through pion. Sequence numbers are given here, where nothing is dropped any more.
+func (t *Track) write(p *rtp.Packet) {
 	t.mu.Lock()
 	p.SequenceNumber = t.sequence
 	t.sequence++
-	t.last = p.Timestamp
+	t.last, t.any = p.Timestamp, true
 	t.mu.Unlock()
 	if err := t.WriteRTP(p); err != nil {
 		t.link.cfg.Log.Debug("packet not sent", "err", err)
 	}
-	return p.MarshalSize()
 }
 
 // writePadding sends one packet of n bytes of padding. It has the time stamp of the frame before it, as a receiver expects
 // of padding between frames.
-func (t *Track) writePadding(n byte) int {
+func (t *Track) writePadding(n byte) {
 	t.mu.Lock()
 	p := &rtp.Packet{Header: rtp.Header{Version: 2, Padding: true, PaddingSize: n, SequenceNumber: t.sequence, Timestamp: t.last}}
 	t.sequence++
@@ -164,5 +163,18 @@ func (t *Track) writePadding(n byte) int {
 	if err := t.WriteRTP(p); err != nil {
 		t.link.cfg.Log.Debug("padding not sent", "err", err)
 	}
-	return p.MarshalSize()
+}
+
+// begun tells whether media was sent.
+func (t *Track) begun() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.any
+}
+
+// newest returns the RTP time of the newest packet sent.
+func (t *Track) newest() uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
 }

@@ -1,17 +1,14 @@
 package wire
 
 import (
-	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 )
 
 func newLink(t testing.TB, cfg Config) *Link {
@@ -37,60 +34,6 @@ func unit(n int, key bool, at time.Time) encode.AccessUnit {
 		data[5+i] = byte(i%250 + 4) // no start codes
 	}
 	return encode.AccessUnit{Data: data, Key: key, Time: at}
-}
-
-func TestPacerHoldsItsRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLink(t, Config{StartRate: 4_000_000})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- l.Run(ctx) }()
-		began := time.Now()
-		for range 10 {
-			if _, err := l.track.WriteAccessUnit(unit(50_000, false, time.Now())); err != nil {
-				t.Fatal(err)
-			}
-			for l.Queue().Packets > 0 {
-				time.Sleep(time.Millisecond)
-			}
-		}
-		took := time.Since(began)
-		if want := time.Second; took < want*95/100 || took > want*110/100 {
-			t.Errorf("500 kB at 4 Mbit/s took %v; want about %v", took, want)
-		}
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("Run ended with %v", err)
-		}
-		if _, err := l.track.WriteAccessUnit(unit(100, true, time.Now())); err == nil {
-			t.Error("an access unit is taken after the end of Run")
-		}
-	})
-}
-
-func TestPacerStartsAtOnceAndFollowsItsRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLink(t, Config{StartRate: 100_000})
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() { _ = l.Run(ctx) }()
-		if _, err := l.track.WriteAccessUnit(unit(100_000, true, time.Now())); err != nil {
-			t.Fatal(err)
-		}
-		before := l.Queue().Packets
-		synctest.Wait()
-		if l.Queue().Packets >= before {
-			t.Error("nothing leaves at once")
-		}
-		l.SetRate(1_000_000_000)
-		began := time.Now()
-		for l.Queue().Packets > 0 {
-			time.Sleep(time.Millisecond)
-		}
-		if took := time.Since(began); took > 10*time.Millisecond {
-			t.Errorf("after SetRate the rest took %v; want under 10ms", took)
-		}
-	})
 }
 
 func TestOneAccessUnitWaits(t *testing.T) {
@@ -119,12 +62,12 @@ func TestTimeStampIsCaptureTime(t *testing.T) {
 	base := time.Now()
 	var stamps []uint32
 	for _, d := range []time.Duration{0, 16 * time.Millisecond, 500 * time.Millisecond} {
-		l.current, l.waiting = nil, nil
+		l.current, l.waiting = batch{}, batch{}
 		if _, err := l.track.WriteAccessUnit(unit(100, true, base.Add(d))); err != nil {
 			t.Fatal(err)
 		}
-		stamps = append(stamps, l.current[0].Timestamp)
-		if last := l.current[len(l.current)-1]; !last.Marker {
+		stamps = append(stamps, l.current.packets[0].Timestamp)
+		if last := l.current.packets[len(l.current.packets)-1]; !last.Marker {
 			t.Error("the last packet has no marker")
 		}
 	}
@@ -159,7 +102,7 @@ func TestTransportFeedback(t *testing.T) {
 	l := newLink(t, Config{})
 	now := time.Now()
 	for i := range 10 {
-		l.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond))
+		l.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{})
 	}
 	// Across the wrap of the sequence number, and of the reference time.
 	first := receive(l, now.Add(50*time.Millisecond), feedback(65530, 1<<24-1, 1, 5, 0, 9))
@@ -225,7 +168,7 @@ func FuzzReceive(f *testing.F) {
 		l := newLink(t, Config{})
 		now := time.Now()
 		for i := range 40 {
-			l.history.add(uint16(65520+i), true, 1200, now)
+			l.history.add(uint16(65520+i), true, 1200, now, label{})
 		}
 		for _, feedback := range l.Receive(now, packets).Feedback {
 			for _, p := range feedback.Packets {
@@ -242,7 +185,7 @@ func BenchmarkWriteAccessUnit(b *testing.B) {
 	au := unit(20_000, false, time.Now())
 	b.ReportAllocs()
 	for b.Loop() {
-		l.current, l.waiting = nil, []*rtp.Packet(nil)
+		l.current, l.waiting = batch{}, batch{}
 		if _, err := l.track.WriteAccessUnit(au); err != nil {
 			b.Fatal(err)
 		}

@@ -1,0 +1,156 @@
+package wire
+
+import (
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+const (
+	mediaSSRC, repairSSRC = 0x1111, 0x2222
+	mediaType, repairType = 102, 103
+	idTransportCC         = 3
+	idCaptureTime         = 4
+	idPlayoutDelay        = 5
+)
+
+// onWire is a packet as it left for the network.
+type onWire struct {
+	header  rtp.Header
+	payload []byte
+	size    int
+	at      time.Time
+}
+
+// number returns the transport-wide sequence number.
+func (p onWire) number(t testing.TB) uint16 {
+	t.Helper()
+	var e rtp.TransportCCExtension
+	if err := e.Unmarshal(p.header.GetExtension(idTransportCC)); err != nil {
+		t.Fatalf("packet %v has no transport-wide number: %v", p.header, err)
+	}
+	return e.TransportSequence
+}
+
+// rig is a link with its track bound to the whole chain of interceptors, and a network that notes what comes out.
+type rig struct {
+	link *Link
+	rtcp interceptor.RTCPReader
+	in   []byte // what rtcp reads next
+
+	mu   sync.Mutex
+	deaf bool // the network takes nothing, as before the keys are there
+	mute bool // packets are counted, not kept
+	sent []onWire
+}
+
+// newRig binds a link. Without repair the peer has no retransmission stream.
+func newRig(t testing.TB, cfg Config, repair bool) *rig {
+	t.Helper()
+	r := &rig{link: newLink(t, cfg)}
+	registry, err := r.link.chain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := registry.Build("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = chain.Close() })
+	info := &interceptor.StreamInfo{
+		SSRC: mediaSSRC, PayloadType: mediaType, ClockRate: clockRate,
+		RTCPFeedback: []interceptor.RTCPFeedback{{Type: "nack"}},
+		RTPHeaderExtensions: []interceptor.RTPHeaderExtension{
+			{URI: uriTransportCC, ID: idTransportCC}, {URI: uriAbsCaptureTime, ID: idCaptureTime}, {URI: uriPlayoutDelay, ID: idPlayoutDelay},
+		},
+	}
+	if repair {
+		info.SSRCRetransmission, info.PayloadTypeRetransmission = repairSSRC, repairType
+	}
+	writer := chain.BindLocalStream(info, interceptor.RTPWriterFunc(r.network))
+	r.rtcp = chain.BindRTCPReader(interceptor.RTCPReaderFunc(
+		func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+			if len(r.in) == 0 {
+				return 0, a, io.EOF
+			}
+			return copy(b, r.in), a, nil
+		}))
+	if _, err := r.link.track.Bind(binding{info: info, writer: writer}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *rig) network(header *rtp.Header, payload []byte, _ interceptor.Attributes) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deaf {
+		return 0, nil
+	}
+	size := header.MarshalSize() + len(payload) + int(header.PaddingSize)
+	if r.mute {
+		return size, nil
+	}
+	r.sent = append(r.sent, onWire{header: header.Clone(), payload: append([]byte(nil), payload...), size: size, at: time.Now()})
+	return size, nil
+}
+
+// packets returns what left so far.
+func (r *rig) packets() []onWire {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]onWire(nil), r.sent...)
+}
+
+// nack asks for packets of media again.
+func (r *rig) nack(t testing.TB, numbers ...uint16) {
+	t.Helper()
+	data, err := (&rtcp.TransportLayerNack{MediaSSRC: mediaSSRC, Nacks: rtcp.NackPairsFromSequenceNumbers(numbers)}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.in = data
+	if _, _, err := r.rtcp.Read(make([]byte, 1500), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// binding is what pion tells a track when the stream is negotiated.
+type binding struct {
+	webrtc.TrackLocalContext
+	info   *interceptor.StreamInfo
+	writer interceptor.RTPWriter
+}
+
+func (b binding) ID() string        { return "binding" }
+func (b binding) SSRC() webrtc.SSRC { return webrtc.SSRC(b.info.SSRC) }
+func (b binding) SSRCRetransmission() webrtc.SSRC {
+	return webrtc.SSRC(b.info.SSRCRetransmission)
+}
+func (b binding) SSRCForwardErrorCorrection() webrtc.SSRC { return 0 }
+func (b binding) WriteStream() webrtc.TrackLocalWriter    { return b }
+func (b binding) Write([]byte) (int, error)               { return 0, io.ErrClosedPipe }
+
+func (b binding) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
+	return b.writer.Write(header, payload, nil)
+}
+
+func (b binding) CodecParameters() []webrtc.RTPCodecParameters {
+	codec := h264("42e01f")
+	codec.PayloadType = mediaType
+	return []webrtc.RTPCodecParameters{codec}
+}
+
+func (b binding) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
+	var list []webrtc.RTPHeaderExtensionParameter
+	for _, e := range b.info.RTPHeaderExtensions {
+		list = append(list, webrtc.RTPHeaderExtensionParameter{URI: e.URI, ID: e.ID})
+	}
+	return list
+}
