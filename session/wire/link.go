@@ -46,9 +46,11 @@ type Config struct {
 type Link struct {
 	cfg     Config
 	history history
-	clock   referenceClock // the receiver's; used by Receive alone
 
-	receiving sync.Mutex // guards clock
+	receiving sync.Mutex     // guards what only Receive uses
+	clock     referenceClock // the receiver's
+	messages  serial         // count of transport feedback messages
+	intra     serial         // number of the newest full intra request
 
 	mu      sync.Mutex
 	wake    chan struct{}
@@ -98,6 +100,8 @@ type Stats struct {
 	Dropped                  uint64 // access units taken back by Drop
 	DroppedRetransmissions   uint64
 	ReportedTwice, NeverSent uint64 // packets in transport feedback that were reported before, or that we never sent
+	FeedbackLost             uint64 // messages of transport feedback missing between those that came
+	FeedbackLate             uint64 // messages of transport feedback that came after a later one, or twice
 }
 
 // New returns a link that sends nothing before Run.
@@ -109,8 +113,8 @@ func New(cfg Config) (*Link, error) {
 		cfg.StartRate = 2_000_000
 	}
 	switch {
-	case cfg.MTU < 576 || cfg.MTU > 9000:
-		return nil, fmt.Errorf("wire: MTU %d is not from 576 to 9000", cfg.MTU)
+	case cfg.MTU < 576 || cfg.MTU > 1500:
+		return nil, fmt.Errorf("wire: MTU %d is not from 576 to 1500", cfg.MTU)
 	case cfg.StartRate < 0:
 		return nil, fmt.Errorf("wire: pacing rate %d is negative", cfg.StartRate)
 	}

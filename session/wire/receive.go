@@ -64,7 +64,7 @@ func (l *Link) Receive(now time.Time, packets []rtcp.Packet) Report {
 		case *rtcp.PictureLossIndication:
 			r.PLI = true
 		case *rtcp.FullIntraRequest:
-			r.FIR = true
+			r.FIR = r.FIR || l.intraRequested(p)
 		case *rtcp.TransportLayerNack:
 			for _, n := range p.Nacks {
 				r.NACKs += len(n.PacketList())
@@ -74,6 +74,37 @@ func (l *Link) Receive(now time.Time, packets []rtcp.Packet) Report {
 		}
 	}
 	return r
+}
+
+// intraRequested tells whether a full intra request is a new one: a request is repeated with its number until it is answered
+// (RFC 5104, section 4.3.1.1).
+func (l *Link) intraRequested(p *rtcp.FullIntraRequest) bool {
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	fresh := false
+	for _, e := range p.FIR {
+		fresh = l.intra.step(e.SequenceNumber) > 0 || fresh
+	}
+	return fresh
+}
+
+// serial follows a number of 8 bits that counts up and wraps.
+type serial struct {
+	newest uint8
+	any    bool
+}
+
+// step returns how far n is ahead of the newest number so far: 1 for the next and for the first, 0 for a repeated one, and
+// below for an older one.
+func (s *serial) step(n uint8) int {
+	d := 1
+	if s.any {
+		d = int(int8(n - s.newest)) // serial number arithmetic
+	}
+	if d > 0 {
+		s.newest, s.any = n, true
+	}
+	return d
 }
 
 // receiverReports translates the report blocks about our media (RFC 3550, section 6.4.1).
@@ -116,6 +147,16 @@ func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt
 	if !ok {
 		l.count(0, uint64(p.PacketStatusCount))
 		return adapt.Feedback{}, false
+	}
+	switch d := l.messages.step(p.FbPktCount); {
+	case d <= 0:
+		l.mu.Lock()
+		l.stats.FeedbackLate++
+		l.mu.Unlock()
+	case d > 1:
+		l.mu.Lock()
+		l.stats.FeedbackLost += uint64(d - 1)
+		l.mu.Unlock()
 	}
 	arrived := arrivalEpoch.Add(time.Duration(l.clock.unwrap(p.ReferenceTime)) * 64 * time.Millisecond)
 	f := adapt.Feedback{At: now, Kind: adapt.TWCC}

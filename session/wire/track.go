@@ -25,6 +25,8 @@ const (
 	// number, 3+1 for playout delay and 8+1 for the capture time, rounded up to whole words.
 	extensionBytes = 20
 	headerBytes    = 12
+	// maxPayload is what pion's NACK responder can keep of a packet: 1460 bytes, two of them for the original number.
+	maxPayload = 1458
 )
 
 // Track carries one stream of access units.
@@ -36,6 +38,7 @@ type Track struct {
 	// base relates capture time to RTP time: the first access unit has a random time stamp (RFC 3550, section 5.1).
 	base   time.Time
 	offset uint32
+	ticks  int64 // RTP time of the newest access unit, since base
 
 	mu           sync.Mutex
 	last         uint32 // RTP time of the newest packet sent
@@ -95,15 +98,13 @@ func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 // at 90 kHz by the monotonic clock. It returns ErrFull when another access unit is waiting already and au is no keyframe; the
 // stream then has to go on with a keyframe. One goroutine at a time calls it.
 func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
-	if t.base.IsZero() {
-		t.base = au.Time
-	}
-	stamp := t.offset + uint32(int64(au.Time.Sub(t.base))*clockRate/int64(time.Second)) // RTP time wraps
+	stamp := t.stamp(au.Time)
 	t.mu.Lock()
 	captureTime, playoutDelay := t.captureTime, t.playoutDelay
 	t.mu.Unlock()
 
-	chunks := t.payload.Payload(uint16(t.link.cfg.MTU-headerBytes-extensionBytes), au.Data) // New bounds it
+	size := min(t.link.cfg.MTU-headerBytes-extensionBytes, maxPayload)
+	chunks := t.payload.Payload(uint16(size), au.Data)
 	packets := make([]*rtp.Packet, len(chunks))
 	var w Written
 	for i, chunk := range chunks {
@@ -127,6 +128,18 @@ func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 		return Written{}, nil
 	}
 	return w, t.link.take(batch{packets: packets, bytes: w.Bytes}, au.Key)
+}
+
+// stamp returns the RTP time of a capture time. Both times have readings of the monotonic clock, so that a step of the wall
+// clock does not show. No two access units have the same RTP time, or the receiver would take them for one frame.
+func (t *Track) stamp(at time.Time) uint32 {
+	if t.base.IsZero() {
+		t.base, t.ticks = at, -1
+	}
+	d := at.Sub(t.base)
+	seconds, rest := int64(d/time.Second), int64(d%time.Second)
+	t.ticks = max(seconds*clockRate+rest*clockRate/int64(time.Second), t.ticks+1)
+	return t.offset + uint32(t.ticks) // RTP time wraps
 }
 
 // ntp returns a wall clock time as the 64 bits of NTP, 32 of them behind the point (RFC 5905, section 6).

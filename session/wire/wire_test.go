@@ -3,7 +3,9 @@ package wire
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
@@ -74,6 +76,62 @@ func TestTimeStampIsCaptureTime(t *testing.T) {
 	if a, b := stamps[1]-stamps[0], stamps[2]-stamps[0]; a != 1440 || b != 45000 {
 		t.Errorf("16 and 500 ms are %d and %d ticks; want 1440 and 45000", a, b)
 	}
+}
+
+// A step of the wall clock, as by a time server, moves no RTP time.
+func TestTimeStampIgnoresClockSteps(t *testing.T) {
+	l := newLink(t, Config{})
+	stepped := func(at time.Time, seconds int64) time.Time {
+		// A time with a monotonic reading keeps its wall seconds in the 33 bits above 30 bits of nanoseconds.
+		word := (*uint64)(unsafe.Pointer(&at))
+		*word += uint64(seconds << 30)
+		return at
+	}
+	base := time.Now()
+	if d := stepped(base, 3600).Round(0).Sub(base.Round(0)); d != time.Hour {
+		t.Fatalf("the test moves the wall clock by %v; want 1h", d)
+	}
+	first := l.track.stamp(base)
+	for i, step := range []int64{0, 3600, -86400} {
+		d := time.Duration(i+1) * 100 * time.Millisecond
+		if got, want := l.track.stamp(stepped(base.Add(d), step))-first, uint32(d.Milliseconds()*90); got != want {
+			t.Errorf("%v after the first, the wall clock stepped by %d s: %d ticks; want %d", d, step, got, want)
+		}
+	}
+}
+
+func TestTimeStampsDiffer(t *testing.T) {
+	l := newLink(t, Config{})
+	now := time.Now()
+	first := l.track.stamp(now)
+	for i, at := range []time.Time{now, now.Add(-time.Second), now.Add(time.Microsecond)} {
+		if got := l.track.stamp(at) - first; got != uint32(i+1) {
+			t.Errorf("time stamp %d is %d ticks after the first; want %d", i+1, got, i+1)
+		}
+	}
+	// 30 years, beyond what 64 bits of nanoseconds times 90000 hold.
+	if got, want := l.track.stamp(now.Add(30*365*24*time.Hour))-first, uint32(30*365*24*3600*90000&(1<<32-1)); got != want {
+		t.Errorf("after 30 years %d ticks; want %d", got, want)
+	}
+}
+
+func TestLargestPacketSizeGoesThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{MTU: 1500, StartRate: 10_000_000}, true)
+		r.run(t)
+		w := r.write(t, 10_000, true)
+		r.drain()
+		all := r.packets()
+		if len(all) != w.Packets {
+			t.Fatalf("%d of %d packets left", len(all), w.Packets)
+		}
+		r.nack(t, all[1].header.SequenceNumber)
+		time.Sleep(10 * time.Millisecond)
+		again := r.packets()
+		if last := again[len(again)-1]; len(again) != len(all)+1 || string(last.payload[2:]) != string(all[1].payload) {
+			t.Errorf("the packet sent again differs from the first time")
+		}
+	})
 }
 
 // feedback builds a transport-wide report; 0 is lost, else the delta in units of 250 µs plus one.
@@ -149,6 +207,65 @@ func TestReceiverReport(t *testing.T) {
 	f := r.Feedback[0]
 	if f.Loss != 0.25 || f.Jitter != 10*time.Millisecond || f.RTT < 19*time.Millisecond || f.RTT > 21*time.Millisecond {
 		t.Errorf("feedback is %+v; want loss 0.25, jitter 10ms, RTT about 20ms", f)
+	}
+}
+
+func TestFullIntraRequestIsToldOnce(t *testing.T) {
+	l := newLink(t, Config{})
+	for i, c := range []struct {
+		number uint8
+		want   bool
+	}{{254, true}, {254, false}, {255, true}, {0, true}, {255, false}, {0, false}} {
+		p := &rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: 7, SequenceNumber: c.number}}}
+		if got := l.Receive(time.Now(), []rtcp.Packet{p}).FIR; got != c.want {
+			t.Errorf("request %d, number %d: FIR is %t; want %t", i, c.number, got, c.want)
+		}
+	}
+}
+
+func TestMissingFeedbackIsCounted(t *testing.T) {
+	l := newLink(t, Config{})
+	l.history.add(0, true, 100, time.Now(), label{})
+	for _, count := range []uint8{254, 255, 2, 1, 2} {
+		p := feedback(0, 0, 1)
+		p.FbPktCount = count
+		l.Receive(time.Now(), []rtcp.Packet{p})
+	}
+	if s := l.Stats(); s.FeedbackLost != 2 || s.FeedbackLate != 2 {
+		t.Errorf("%d messages lost and %d late; want 2 and 2", s.FeedbackLost, s.FeedbackLate)
+	}
+}
+
+// Whatever a report claims, the packets it is translated to are ours, in the order they were sent.
+func TestHostileFeedback(t *testing.T) {
+	for name, p := range map[string]*rtcp.TransportLayerCC{
+		"a run without end": {
+			BaseSequenceNumber: 0, PacketStatusCount: 65535,
+			PacketChunks: []rtcp.PacketStatusChunk{
+				&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketNotReceived, RunLength: 65535},
+				&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketNotReceived, RunLength: 65535},
+			},
+		},
+		"received without a delta": {
+			PacketStatusCount: 3,
+			PacketChunks:      []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 3}},
+		},
+		"a chunk that is none": {PacketStatusCount: 3, PacketChunks: []rtcp.PacketStatusChunk{nil}},
+		"a symbol list of another size": {
+			PacketStatusCount: 3, PacketChunks: []rtcp.PacketStatusChunk{&rtcp.StatusVectorChunk{SymbolList: make([]uint16, 40)}},
+		},
+	} {
+		l := newLink(t, Config{})
+		for i := range 20 {
+			l.history.add(uint16(i), true, 100, time.Now(), label{})
+		}
+		last := uint64(0)
+		for _, got := range receive(l, time.Now(), p) {
+			if got.ID <= last || got.ID > 20 {
+				t.Errorf("%s: packet %d after %d", name, got.ID, last)
+			}
+			last = got.ID
+		}
 	}
 }
 
