@@ -24,7 +24,7 @@ func h264(profile string) webrtc.RTPCodecParameters {
 }
 
 // NewAPI returns pion's API for peer connections that send through the link: H.264 with retransmission, the header
-// extensions and the chain of interceptors. se is the caller's for everything about ICE.
+// extensions and the chain of interceptors. se is the caller's for everything about ICE; its BufferFactory is the link's.
 func (l *Link) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
 	media := &webrtc.MediaEngine{}
 	payloadType := webrtc.PayloadType(102)
@@ -56,6 +56,7 @@ func (l *Link) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	useInboxes(l, &se.BufferFactory)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)), nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/adapt"
@@ -46,6 +47,7 @@ type Config struct {
 type Link struct {
 	cfg     Config
 	history history
+	reports atomic.Pointer[inbox] // of our media
 
 	receiving sync.Mutex     // guards what only Receive uses
 	clock     referenceClock // the receiver's
@@ -102,6 +104,7 @@ type Stats struct {
 	ReportedTwice, NeverSent uint64 // packets in transport feedback that were reported before, or that we never sent
 	FeedbackLost             uint64 // messages of transport feedback missing between those that came
 	FeedbackLate             uint64 // messages of transport feedback that came after a later one, or twice
+	ReportsDropped           uint64 // reports that nobody read in time
 }
 
 // New returns a link that sends nothing before Run.
@@ -165,7 +168,11 @@ func (l *Link) drop() (packets, bytes int) {
 func (l *Link) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.stats
+	s := l.stats
+	if in := l.reports.Load(); in != nil {
+		s.ReportsDropped = in.dropped.Load()
+	}
+	return s
 }
 
 func (l *Link) notify() {

@@ -4,26 +4,80 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"wavryhost/adapt"
+
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
 
-// lossy drops every fiftieth packet of media that arrives, below the receiver's NACK generator.
-type lossy struct{ interceptor.NoOp }
+// lossy drops every fiftieth packet that arrives, of media and of what is sent again, below the receiver's NACK generator. It
+// counts what it lets through of the retransmission stream, and what of that has a transport-wide number.
+type lossy struct {
+	interceptor.NoOp
+	again, numbered atomic.Int32
+}
 
-func (*lossy) BindRemoteStream(_ *interceptor.StreamInfo, next interceptor.RTPReader) interceptor.RTPReader {
+func (l *lossy) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.RTPReader) interceptor.RTPReader {
 	seen := 0
 	return interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
 		n, a, err := next.Read(b, a)
 		if seen++; err == nil && seen%50 == 0 {
 			n, a, err = next.Read(b, a)
 		}
+		var header rtp.Header
+		if err == nil && info.MimeType == webrtc.MimeTypeRTX {
+			l.again.Add(1)
+			if _, e := header.Unmarshal(b[:n]); e == nil && header.Extension {
+				for _, e := range info.RTPHeaderExtensions {
+					if e.URI == uriTransportCC && header.GetExtension(uint8(e.ID)) != nil {
+						l.numbered.Add(1)
+					}
+				}
+			}
+		}
 		return n, a, err
 	})
+}
+
+// reported notes what became of the packets of a link, by their ID.
+type reported struct {
+	mu       sync.Mutex
+	lost     map[uint64]bool
+	disorder int // packets reported out of the order they were sent in
+}
+
+func (r *reported) add(feedback []adapt.Feedback) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range feedback {
+		last := uint64(0)
+		for _, p := range f.Packets {
+			if p.ID <= last {
+				r.disorder++
+			}
+			last = p.ID
+			r.lost[p.ID] = p.Lost
+		}
+	}
+}
+
+// count returns how many packets were reported, and how many of them as lost.
+func (r *reported) count() (all, lost, disorder int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, is := range r.lost {
+		if is {
+			lost++
+		}
+	}
+	return len(r.lost), lost, r.disorder
 }
 
 // Retransmissions have to pass the pacer and arrive: pion's own pacers know no retransmission stream and lose them.
@@ -47,13 +101,17 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
-	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(10 * time.Millisecond))
+	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(10*time.Millisecond), nack.GeneratorMaxNacksPerPacket(20))
 	if err != nil {
 		t.Fatal(err)
 	}
 	registry := &interceptor.Registry{}
-	registry.Add(factory(func() interceptor.Interceptor { return &lossy{} }))
+	loss := &lossy{}
+	registry.Add(factory(func() interceptor.Interceptor { return loss }))
 	registry.Add(generator)
+	if err := webrtc.ConfigureTWCCSender(media, registry); err != nil {
+		t.Fatal(err)
+	}
 	receiver, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)).
 		NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
@@ -85,13 +143,14 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 		}
 	})
 	negotiate(t, receiver, sender)
+	told := reported{lost: map[uint64]bool{}}
 	go func() { // pion handles NACKs while somebody reads
 		for {
 			packets, _, err := rtpSender.ReadRTCP()
 			if err != nil {
 				return
 			}
-			l.Receive(time.Now(), packets)
+			told.add(l.Receive(time.Now(), packets).Feedback)
 		}
 	}()
 	done := make(chan error, 1)
@@ -124,8 +183,27 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 			t.Fatalf("%d of %d packets arrived; sent again: %d", len(seen), sent, l.Stats().Retransmissions)
 		}
 	}
-	if s := l.Stats(); s.Retransmissions == 0 || s.DroppedRetransmissions != 0 {
-		t.Errorf("counts are %+v; want retransmissions, and none dropped", s)
+	counts := l.Stats()
+	if counts.DroppedRetransmissions != 0 {
+		t.Errorf("counts are %+v; want no retransmission dropped", counts)
+	}
+	if again := loss.again.Load(); again == 0 || again != loss.numbered.Load() {
+		t.Errorf("%d packets came again, %d of them numbered; want some, and all of them", again, loss.numbered.Load())
+	}
+	// Every packet that left is reported, but for the last ones: what is sent again counts like any other.
+	for {
+		all, lost, disorder := told.count()
+		if uint64(all)+2*perFrame >= counts.Packets {
+			if uint64(lost) > counts.Retransmissions+perFrame || lost == 0 || disorder != 0 {
+				t.Errorf("%d packets reported lost, %d out of order; %d were sent again", lost, disorder, counts.Retransmissions)
+			}
+			break
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("%d of %d packets were reported; %+v, %d lost %d", all, counts.Packets, l.Stats(), lost, loss.again.Load())
+		}
 	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) && !errors.Is(err, io.ErrClosedPipe) {

@@ -1,0 +1,98 @@
+package wire
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+const (
+	// inboxSize is how many reports may wait for their reader; what comes beyond is lost, as on the network.
+	inboxSize = 256
+	// rtcpPackets is packetio.RTCPBufferPacket, by which pion asks for the buffer of a stream's reports.
+	rtcpPackets = 2
+)
+
+// useInboxes makes pion put what it receives for a stream into our buffers. pion sorts reports by the stream that they are
+// about, and hands out only those about a stream of media. Transport-wide feedback is about all streams, and names the one
+// whose packet came last: after a retransmission or a probe that is the retransmission stream, and pion keeps the feedback
+// for nobody. K is pion's type for what a buffer holds.
+func useInboxes[K ~int](l *Link, factory *func(kind K, ssrc uint32) io.ReadWriteCloser) {
+	*factory = func(kind K, ssrc uint32) io.ReadWriteCloser {
+		in := &inbox{link: l, ended: make(chan struct{})}
+		if kind == rtcpPackets && l.ownMedia(ssrc) {
+			in.packets = make(chan []byte, inboxSize)
+			l.reports.Store(in)
+		}
+		return in
+	}
+}
+
+func (l *Link) ownMedia(ssrc uint32) bool {
+	l.mu.Lock()
+	track := l.track
+	l.mu.Unlock()
+	if track == nil {
+		return false
+	}
+	track.mu.Lock()
+	defer track.mu.Unlock()
+	return track.ssrc == webrtc.SSRC(ssrc)
+}
+
+// inbox keeps the reports about our media. That of any other stream passes on transport-wide feedback and keeps nothing.
+type inbox struct {
+	link    *Link
+	packets chan []byte // nil for other streams
+	dropped atomic.Uint64
+	once    sync.Once
+	ended   chan struct{}
+}
+
+// Write takes one RTCP packet. It never blocks.
+func (in *inbox) Write(b []byte) (int, error) {
+	to := in
+	if in.packets == nil {
+		if !transportWide(b) {
+			return len(b), nil
+		}
+		if to = in.link.reports.Load(); to == nil {
+			return len(b), nil
+		}
+	}
+	select {
+	case <-to.ended:
+	case to.packets <- append([]byte(nil), b...):
+	default:
+		to.dropped.Add(1)
+	}
+	return len(b), nil
+}
+
+// transportWide tells whether an RTCP packet is transport-wide feedback.
+func transportWide(b []byte) bool {
+	var h rtcp.Header
+	return h.Unmarshal(b) == nil && h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTCC
+}
+
+// Read waits for a packet. It returns io.EOF after Close.
+func (in *inbox) Read(b []byte) (int, error) {
+	select {
+	case p := <-in.packets:
+		if len(p) > len(b) {
+			return 0, io.ErrShortBuffer
+		}
+		return copy(b, p), nil
+	case <-in.ended:
+		return 0, io.EOF
+	}
+}
+
+// Close ends the inbox and what waits in Read.
+func (in *inbox) Close() error {
+	in.once.Do(func() { close(in.ended) })
+	return nil
+}
