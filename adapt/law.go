@@ -35,7 +35,7 @@ type law struct {
 	min, max  int
 	target    float64 // bits per second
 	cutAt     time.Time
-	raisedAt  time.Time
+	reported  time.Time     // when the report before came
 	over      int           // reports in a row with a queue
 	queue     time.Duration // of the report before
 	ownLoss   float64       // the loss that the link has without a queue
@@ -77,7 +77,7 @@ func (l *law) onFeedback(now time.Time, p *path) {
 	case queue <= low && loss < holdLoss+2*l.ownLoss && l.networkLimited(now, p):
 		l.raise(now, p)
 	}
-	l.raisedAt = now
+	l.reported = now
 	l.target = min(max(l.target, float64(l.min)), float64(l.max))
 }
 
@@ -85,14 +85,13 @@ func (l *law) cut(now time.Time, p *path, factor float64, why Reason) {
 	next := l.target * factor
 	if received := float64(p.received(now)); received > 0 && p.transport() {
 		// A queue means that what arrives is what the link can do. Below half of it there is nothing to gain.
-		next = max(min(next, 0.95*received), received/2)
-		next = min(next, l.target)
+		next = min(max(min(next, 0.95*received), received/2), l.target)
 	}
 	l.target, l.cutAt, l.lastCause = next, now, why
 }
 
 func (l *law) raise(now time.Time, p *path) {
-	step := now.Sub(l.raisedAt).Seconds()
+	step := now.Sub(l.reported).Seconds()
 	rise := slowRise
 	if p.transport() {
 		rise = fastRise

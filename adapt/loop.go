@@ -56,29 +56,26 @@ type Loop struct {
 	law     law
 	quality quality
 
-	started   time.Time
-	stalled   bool
-	heard     uint64 // reports since the stall
-	heardFrom time.Time
+	stalled bool
+	heard   uint64 // reports since the stall
 
-	fps                     int
-	stepDown, stepUp        since
-	overload                since
-	stepUpDwell             time.Duration
-	steppedUpAt, steppedAt  time.Time
-	overloaded              bool
-	encodeShare             float64 // EWMA of encode time over frame time
-	frames                  samples
-	overshoot               float64
-	qp                      float64 // EWMA over the frames
-	lastFrame               time.Time
-	lastMotion              time.Time
-	encoder                 int // the encoder's bitrate as asked for
-	encoderAt               time.Time
-	keyframePending         bool
-	keyframeBytes           int // of the newest keyframe
-	keyframeAt, keyframeAsk time.Time
-	now                     time.Time
+	fps              int
+	stepDown, stepUp since
+	overload         since
+	stepUpDwell      time.Duration
+	steppedUpAt      time.Time
+	overloaded       bool
+	encodeShare      float64 // EWMA of encode time over frame time
+	frames           samples
+	overshoot        float64
+	qp               float64 // EWMA over the frames
+	lastFrame        time.Time
+	lastMotion       time.Time
+	encoder          int // the encoder's bitrate as asked for
+	encoderAt        time.Time
+	keyframePending  bool
+	keyframeBytes    int // of the newest keyframe
+	keyframeAt       time.Time
 }
 
 var _ Controller = (*Loop)(nil)
@@ -110,9 +107,6 @@ func (l *Loop) OnFeedback(f Feedback) {
 		l.keyframePending = l.keyframePending || l.stalled
 	}
 	if l.stalled {
-		if l.heard == 0 {
-			l.heardFrom = f.At
-		}
 		l.heard++
 		if l.heard >= heardAgain {
 			l.stalled = false
@@ -151,12 +145,7 @@ func (l *Loop) OnSource(s Source) {
 }
 
 // OnKeyframeRequest implements Controller.
-func (l *Loop) OnKeyframeRequest(now time.Time, _ KeyframeReason) {
-	if !l.keyframePending {
-		l.keyframeAsk = now
-	}
-	l.keyframePending = true
-}
+func (l *Loop) OnKeyframeRequest(time.Time, KeyframeReason) { l.keyframePending = true }
 
 // OnApplied implements Controller.
 func (l *Loop) OnApplied(a Applied) {
@@ -175,10 +164,6 @@ func (l *Loop) need(fps int) float64 {
 
 // Tick implements Controller.
 func (l *Loop) Tick(now time.Time) Targets {
-	if l.started.IsZero() {
-		l.started = now
-	}
-	l.now = now
 	l.watch(now)
 	l.climb(now)
 
@@ -189,10 +174,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 	}
 	e := evidence{
 		stalled: l.stalled, share: share, queue: l.path.queue, loss: l.path.loss(now),
-		stepped: l.fps < l.cfg.FPS, floor: l.fps == l.lowestRate(), cause: l.law.lastCause,
-	}
-	if l.overloaded {
-		e.overload = ReasonEncoderOverload
+		stepped: l.fps < l.cfg.FPS, floor: l.fps == l.lowestRate(), overload: l.overloaded, cause: l.law.lastCause,
 	}
 	l.quality.step(now, e, func() Transition {
 		return Transition{
@@ -212,7 +194,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 	if l.stalled {
 		t.FPS = 1
 	}
-	t.Skip = l.closed()
+	t.Skip = l.closed(now)
 	t.ForceIDR = l.keyframe(now)
 	return t
 }
@@ -235,10 +217,10 @@ func (l *Loop) watch(now time.Time) {
 
 // closed tells whether more is on its way than the path can hold without a queue: then frames are skipped before they are
 // encoded, which keeps references whole.
-func (l *Loop) closed() bool {
+func (l *Loop) closed(now time.Time) bool {
 	allowed := l.law.target/8*(l.path.minRTT.get()+gateDelay).Seconds() + gatePackets
 	// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
-	return float64(l.path.inflight()) > allowed && l.now.Sub(l.path.lastSent) < gateOpens
+	return float64(l.path.inflight()) > allowed && now.Sub(l.path.lastSent) < gateOpens
 }
 
 // keyframe answers requests, no more often than they can be afforded.
@@ -271,7 +253,7 @@ func (l *Loop) climb(now time.Time) {
 		}
 		for _, rate := range frameRates {
 			if rate < l.fps {
-				l.setRate(now, rate)
+				l.setRate(rate)
 				break
 			}
 		}
@@ -292,14 +274,14 @@ func (l *Loop) climb(now time.Time) {
 	room := l.law.target >= enough && l.path.queue < highQueue &&
 		l.encodeShare*float64(up)/float64(l.fps) < overloadShare
 	if l.stepUp.held(now, room, l.stepUpDwell) {
-		l.setRate(now, up)
+		l.setRate(up)
 		l.steppedUpAt = now
 	}
 }
 
-func (l *Loop) setRate(now time.Time, fps int) {
+func (l *Loop) setRate(fps int) {
 	l.encodeShare *= float64(fps) / float64(l.fps)
-	l.fps, l.steppedAt = fps, now
+	l.fps = fps
 	l.stepDown.on, l.stepUp.on, l.overload.on = false, false, false
 }
 

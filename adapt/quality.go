@@ -38,7 +38,7 @@ type evidence struct {
 	loss     float64
 	stepped  bool   // frame rate or size are stepped down
 	floor    bool   // and can be stepped down no further
-	overload Reason // ReasonEncoderOverload when the encoder is why it is stepped
+	overload bool   // the encoder is why it is stepped
 	cause    Reason // why the law cut last
 }
 
@@ -99,7 +99,7 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 		return Critical, cause
 	case loss10:
 		return Degraded, ReasonLoss
-	case e.stepped && e.overload == ReasonEncoderOverload:
+	case e.stepped && e.overload:
 		return Degraded, ReasonEncoderOverload
 	case e.stepped:
 		return Degraded, cause
@@ -114,8 +114,8 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 	}
 }
 
-// step brings the machine to now and tells whether the state changed. figures is asked for only then.
-func (q *quality) step(now time.Time, e evidence, figures func() Transition) bool {
+// step brings the machine to now. figures is asked for only when the state changes.
+func (q *quality) step(now time.Time, e evidence, figures func() Transition) {
 	if q.began.IsZero() {
 		q.began, q.last = now, now
 	}
@@ -127,16 +127,16 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) boo
 	switch {
 	case to == q.state:
 		q.better.on = false
-		return false
+		return
 	case to > q.state:
 		q.better.on = false
 		if now.Sub(q.last) < changeEvery && q.seq > 0 {
-			return false
+			return
 		}
 	default:
 		// The dwell counts while the evidence is better than the state, whatever better state it speaks for.
 		if !q.better.held(now, true, upwardDwell(q.state)) {
-			return false
+			return
 		}
 		why = ReasonRecovered
 	}
@@ -145,5 +145,4 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) boo
 	t := figures()
 	t.Seq, t.At, t.From, t.To, t.Reason, t.Dwell = q.seq, now, q.state, to, why, now.Sub(q.last)
 	q.state, q.reason, q.last, q.transition = to, why, now, t
-	return true
 }
