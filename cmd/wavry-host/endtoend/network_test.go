@@ -57,6 +57,14 @@ func TestBandwidthLimit(t *testing.T) {
 		return bitratesOver(h.session(t), high)
 	})
 
+	// A state is left upward only after everything was better for a while.
+	eventually(t, 60*time.Second, "the quality is good again", func() error {
+		if s := h.session(t); s.Quality != "good" {
+			return fmt.Errorf("%s by %s, target %d, achieved %d bit/s", s.Quality, s.Reason, s.TargetBitrate, s.AchievedBitrate)
+		}
+		return nil
+	})
+
 	s := h.session(t)
 	t.Logf("lifted: target %d, achieved %d bit/s, %s", s.TargetBitrate, s.AchievedBitrate, s.Quality)
 	if len(s.Transitions) < 2 {
