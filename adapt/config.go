@@ -15,6 +15,29 @@ const (
 	PriceReopen
 )
 
+// Aggressiveness is what an operator prefers where the network makes him choose.
+type Aggressiveness uint8
+
+// The choices.
+const (
+	// Balanced suits work: short queues, most of the capacity.
+	Balanced Aggressiveness = iota
+	// Latency gives up bitrate for the shortest queues.
+	Latency
+	// Quality accepts some more queue and competes harder for bitrate.
+	Quality
+)
+
+// AggressivenessNames are how configuration names them.
+func AggressivenessNames() []string { return []string{"balanced", "latency", "quality"} }
+
+func (a Aggressiveness) String() string {
+	if names := AggressivenessNames(); int(a) < len(names) {
+		return names[a]
+	}
+	return fmt.Sprintf("aggressiveness(%d)", uint8(a))
+}
+
 // Config is what an operator and the stage ask of a controller. Rates are in bits per second.
 type Config struct {
 	// Min and Max bound the encoder's bitrate. They default to 150 kbit/s and 20 Mbit/s.
@@ -27,6 +50,11 @@ type Config struct {
 	Width, Height int
 	// Price is the encoder's.
 	Price Price
+	// Aggressiveness is what to prefer where the network makes one choose.
+	Aggressiveness Aggressiveness
+	// Fixed, when not 0, is the encoder's bitrate whatever the network does, within Min and Max: adaptation is bypassed, and
+	// only a viewer that says nothing more stops the stream.
+	Fixed int
 }
 
 // WithDefaults returns c with zero fields filled in.
@@ -59,6 +87,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("adapt: frame rate %d is not from 1 to 240", c.FPS)
 	case c.Width < 16 || c.Height < 16:
 		return fmt.Errorf("adapt: picture size %dx%d is under 16x16", c.Width, c.Height)
+	case c.Aggressiveness > Quality:
+		return fmt.Errorf("adapt: aggressiveness %d is unknown", c.Aggressiveness)
+	case c.Fixed != 0 && (c.Fixed < c.Min || c.Fixed > c.Max):
+		return fmt.Errorf("adapt: fixed bitrate %d is not from %d to %d", c.Fixed, c.Min, c.Max)
 	case c.Price > PriceReopen:
 		return fmt.Errorf("adapt: price %d is unknown", c.Price)
 	}
