@@ -1,117 +1,274 @@
 package adapt
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	// packetBits is one full packet; on slow links its serialization is no queue.
 	packetBits = 1200 * 8
 	// lowQueue allows the rate to rise, highQueue makes it fall. The jitter of an idle Wi-Fi stays below the first; a
-	// person notices the second on top of the rest of the way.
-	lowQueue  = 20 * time.Millisecond
-	highQueue = 40 * time.Millisecond
-	// holdLoss stops the rate from rising, cutLoss makes it fall: GoogCC's thresholds, below which radio links lose on
-	// their own.
-	holdLoss, cutLoss = 0.02, 0.10
-	// fastRise is with a report each 100 ms, slowRise with one a second, nearRise close to where the link was full lately;
-	// all per second. Between two reports the rate may not run far into a queue that nobody has seen yet.
-	fastRise, slowRise, nearRise = 0.30, 0.15, 0.03
-	// After a cut the rate rises by nearRise at first, then by again, then as ever: a link that is full still shows it
-	// soon, one that grew must be found again within seconds.
-	again    = 0.10
-	nearFor  = 5 * time.Second
-	againFor = 10 * time.Second
-	// settled is the share of what arrives below which a queue that shrinks is left to empty by itself.
-	settled = 0.8
-	// Loss that comes without any queue is the link's own up to a bound; the thresholds move up by it. It is learned over
-	// about 5 seconds of reports.
-	ownLossMax, ownLossGain = 0.06, 0.02
+	// person notices the second on top of the rest of the way. lowPackets and highPackets are the same in packets, for
+	// links so slow that a single packet takes longer.
+	lowQueue, highQueue     = 12 * time.Millisecond, 25 * time.Millisecond
+	lowPackets, highPackets = 1.25, 2.5
+	// steep is the growth of the queue, in seconds per second, that a queue above lowQueue need not wait for highQueue with.
+	steep = 0.06
+	// reaction is what the viewer and the encoder take on top of a round trip until a cut can show.
+	reaction = 50 * time.Millisecond
+	// A cut goes below what arrives by cutShare, and further the longer the queue is, so that it empties: all of what
+	// arrives would be given up for a queue of emptyQueue, but never more than half.
+	cutShare   = 0.95
+	emptyQueue = 600 * time.Millisecond
+	// lagging is the share of the target below which what arrives calls for another cut at once.
+	lagging = 0.7
+	// settled is how many reports with a short queue end a drain; the rate then returns to returnShare of the capacity.
+	settled     = 2
+	returnShare = 0.92
 	// used is the share of the target that must really be sent for the network, not the screen, to be the limit.
 	used = 0.75
+	// lag is the share of what is sent that must arrive for a queue to be somebody else's.
+	lag = 0.9
+	// The capacity that was seen at the last overuse counts for capacityFor. Near it, from nearFrom below to three
+	// deviations (nearLeast at least) above, the rate is raised carefully: by half a packet per round trip, as TCP would by
+	// one, and by nearRise per second at least.
+	capacityFor  = 30 * time.Second
+	capacityGain = 0.3
+	nearFrom     = 0.85
+	nearLeast    = 0.05
+	nearRise     = 0.02
+	// rampQueue bounds the queue that a ramp may build until it is seen: RFC 8698, section 4.3, QBOUND, with its filter
+	// time and half its gain.
+	rampQueue  = 50 * time.Millisecond
+	rampFilter = 120 * time.Millisecond
+	rampMost   = 0.5
+	rampStep   = 100 * time.Millisecond
+	// roomy is how much faster than the target frames must get through whole for the path to have become wider, and
+	// roomyAfter how long the last cut must be ago.
+	roomy      = 1.25
+	roomyAfter = time.Second
+	// starvedMost is how far above what is sent the target may be while the encoder leaves much of it, and wants more.
+	starvedMost = 2.5
+	// With receiver reports alone, once a second: slowRise per second, nearRise close to where the link was full lately.
+	reportRise     = 0.15
+	reportNearRise = 0.03
+	reportNearFor  = 10 * time.Second
+	reportHigh     = 40 * time.Millisecond
+	reportLow      = 20 * time.Millisecond
+	reportCut      = 0.15
+	reportEmpty    = 500 * time.Millisecond
+	reportHoldLoss = 0.02
+	reportCutLoss  = 0.10
+	// returnAfterOutage is what of its rate a path gets back when it is heard again.
+	returnAfterOutage = 0.6
 )
 
-// law makes the link's target from what is known of the path: the RTT-and-loss law. With transport feedback the queue is
-// measured by one-way delay ten times a second, without it by round-trip time once a second.
+// law makes the link's target from what is known of the path.
+//
+// With transport feedback the standing queue decides: above a threshold the target falls below what arrives, so that the queue
+// empties, and returns to just under the capacity seen then; below it the target rises, fast where nothing is known or frames
+// get through faster than they must, slowly near the capacity known. Loss without a queue is judged by trying: it is a limit
+// when sending less cures it, else the link's own. A queue that others fill is competed in. With receiver reports alone the
+// round-trip time takes the place of the queue.
 type law struct {
 	min, max  int
+	fixed     int // the rate, whatever happens; 0 for none
+	prefer    Aggressiveness
 	target    float64 // bits per second
 	cutAt     time.Time
-	reported  time.Time     // when the report before came
-	over      int           // reports in a row with a queue
-	queue     time.Duration // of the report before
-	ownLoss   float64       // the loss that the link has without a queue
+	reported  time.Time // when the report before came
+	over      int       // reports in a row with a queue
+	under     int       // and without one
 	halvedAt  time.Time
 	preStall  float64
 	lastCause Reason
 	// starved is set while the encoder shows that it could use more than it has: then what it leaves of its target, as
 	// encoders with small buffers do, is no sign of a quiet screen.
 	starved bool
+
+	capacity, variance float64 // seen at overuse, in bits per second and its square
+	capacityAt         time.Time
+	drain              drain
+	rivals             rivals
+	losses             losses
+}
+
+// drain is the time from a cut until the queue is gone.
+type drain struct {
+	on    bool
+	from  float64 // the target before it
+	since time.Time
+	least time.Duration // the shortest queue since
 }
 
 func (l *law) onFeedback(now time.Time, p *path) {
-	loss, queue := p.loss(now), p.queue
-	serialization := time.Duration(packetBits / l.target * float64(time.Second))
-	high := max(highQueue, 5*serialization/2)
-	low := max(lowQueue, 5*serialization/4)
+	if p.transport() {
+		l.onTransport(now, p)
+	} else {
+		l.onReceiverReport(now, p)
+	}
+	l.reported = now
+	l.clamp()
+}
 
-	if queue > high {
+func (l *law) clamp() {
+	l.target = min(max(l.target, float64(l.min)), float64(l.max))
+	if l.fixed != 0 {
+		l.target = float64(l.fixed)
+	}
+}
+
+// thresholds returns the queues that let the rate rise and make it fall.
+func (l *law) thresholds() (low, high time.Duration) {
+	packet := packetBits / l.target * float64(time.Second)
+	low, high = lowQueue, highQueue
+	switch l.prefer {
+	case Latency:
+		high = 20 * time.Millisecond
+	case Quality:
+		high = 40 * time.Millisecond
+	case Balanced:
+	}
+	return max(low, time.Duration(lowPackets*packet)), max(high, time.Duration(highPackets*packet))
+}
+
+func (l *law) onTransport(now time.Time, p *path) {
+	low, high := l.thresholds()
+	d, sent := p.queue, p.sentRate(now)
+	// What arrives cannot be faster for long than what is sent; a receiver that says so is wrong.
+	received := min(p.received(), 2*max(sent, l.target))
+	if d > high {
+		l.losses.queueless = false
+	}
+	if d > high || d > low && p.slope() > steep {
 		l.over++
 	} else {
 		l.over = 0
 	}
-	if queue <= low {
-		l.ownLoss += (min(loss, ownLossMax) - l.ownLoss) * ownLossGain
+	if d < low {
+		l.under++
+	} else {
+		l.under = 0
 	}
-	wait := p.rtt + 50*time.Millisecond // until the last cut can show
-	if !p.transport() {
-		wait = time.Second
+	if l.rivals.on {
+		l.compete(now, p, high)
+		return
 	}
-	emptying := p.transport() && queue < l.queue && l.target < settled*float64(p.received(now))
-	l.queue = queue
-	switch {
-	case (l.over >= 2 || queue > 2*high || l.over >= 1 && !p.transport()) && now.Sub(l.cutAt) >= wait:
-		if !emptying {
-			l.cut(now, p, 1-min(0.5, max(0.15, queue.Seconds()/0.5)), ReasonQueueDelay)
+	if l.drain.on {
+		l.drain.least = min(l.drain.least, d)
+		if l.under >= settled {
+			l.drain.on = false
+			l.target = max(l.target, min(returnShare*l.capacity, l.drain.from))
+		} else if l.rivalsFound(now, high) {
+			l.meetRivals(now, d)
+			return
 		}
-	case loss > cutLoss+1.5*l.ownLoss && now.Sub(l.cutAt) >= max(wait, 300*time.Millisecond):
-		l.cut(now, p, 1-loss/2, ReasonLoss)
-	case queue <= low && loss < holdLoss+2*l.ownLoss && l.networkLimited(now, p):
-		l.raise(now, p)
 	}
-	l.reported = now
-	l.target = min(max(l.target, float64(l.min)), float64(l.max))
-}
-
-func (l *law) cut(now time.Time, p *path, factor float64, why Reason) {
-	next := l.target * factor
-	if received := float64(p.received(now)); received > 0 && p.transport() {
-		// A queue means that what arrives is what the link can do. Below half of it there is nothing to gain.
-		next = min(max(min(next, 0.95*received), received/2), l.target)
-	}
-	l.target, l.cutAt, l.lastCause = next, now, why
-}
-
-func (l *law) raise(now time.Time, p *path) {
-	step := now.Sub(l.reported).Seconds()
-	rise := slowRise
-	if p.transport() {
-		rise = fastRise
-		step = min(step, 0.25)
-	}
-	step = min(max(step, 0), 1.5)
 	switch {
-	case l.cutAt.IsZero():
-	case now.Sub(l.cutAt) < nearFor:
-		rise = nearRise
-	case now.Sub(l.cutAt) < againFor:
-		rise = again
+	case l.over >= 2 || d > 2*high:
+		l.overuse(now, p, received, sent)
+	case l.onLoss(now, p, received, sent, d <= high):
+	case d <= low && !l.drain.on && l.networkLimited(now, p):
+		l.raise(now, p, received, sent)
 	}
-	l.target *= 1 + rise*step
+}
+
+// overuse cuts the target below what arrives.
+func (l *law) overuse(now time.Time, p *path, received, sent float64) {
+	if !l.networkLimited(now, p) && received >= lag*sent {
+		return // all of the little that is sent arrives: it says nothing of the capacity, and the queue is not ours
+	}
+	if received > 0 {
+		l.learn(now, received)
+	}
+	if now.Sub(l.cutAt) < p.rtt+reaction && received >= lagging*l.target {
+		return
+	}
+	if !l.drain.on {
+		l.drain = drain{on: true, from: l.target, since: now, least: p.queue}
+	}
+	next := nearFrom * l.target
+	if received > 0 {
+		next = cutShare * received * (1 - min(0.5, p.queue.Seconds()/emptyQueue.Seconds()))
+	}
+	if next < l.target {
+		l.target, l.cutAt, l.lastCause = next, now, ReasonQueueDelay
+	}
+}
+
+// learn takes in a capacity that was seen. One that is far off the one known replaces it: the link has changed.
+func (l *law) learn(now time.Time, rate float64) {
+	off := rate - l.capacity
+	if l.capacity == 0 || now.Sub(l.capacityAt) > capacityFor || math.Abs(off) > max(3*l.deviation(), 0.2*l.capacity) {
+		l.capacity, l.variance = rate, 0
+	} else {
+		l.capacity += capacityGain * off
+		l.variance += capacityGain * (off*off - l.variance)
+	}
+	l.capacityAt = now
+}
+
+func (l *law) deviation() float64 { return math.Sqrt(l.variance) }
+
+// raise lets the target rise.
+func (l *law) raise(now time.Time, p *path, received, sent float64) {
+	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
+	gain := min(rampMost, rampQueue.Seconds()/(p.rtt+p.interval+rampFilter).Seconds())
+	trainSent, trainReceived, ok := p.arrivals.trains(now)
+	wide := ok && trainReceived >= dispersed*trainSent && trainSent >= roomy*l.target && now.Sub(l.cutAt) > roomyAfter
+	narrow := math.Inf(1) // what the path can do at most, as far as frames tell
+	if ok && trainReceived < dispersed*trainSent {
+		narrow = trainReceived
+	}
+	known := l.capacity > 0 && now.Sub(l.capacityAt) < capacityFor
+	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+max(3*l.deviation(), nearLeast*l.capacity)
+	if near || l.target >= cutShare*narrow {
+		rise := max(packetBits/2/(p.rtt+reaction).Seconds(), nearRise*l.target)
+		if !math.IsInf(narrow, 1) {
+			rise = max(rise, nearRise*min(narrow, 4*l.target)) // who has less than others of a path catches up with them
+		}
+		l.target += rise * step.Seconds()
+		return
+	}
+	next := l.target * (1 + gain/2*step.Seconds()/rampStep.Seconds())
+	bound := (1 + gain) * max(received, sent)
+	if l.starved {
+		bound = max(bound, starvedMost*sent)
+	}
+	next = min(next, bound, max(l.target, cutShare*narrow))
+	if known && !wide && l.target < nearFrom*l.capacity {
+		next = min(next, nearFrom*l.capacity*1.01) // from there on carefully
+	}
+	l.target = max(l.target, next)
 }
 
 // networkLimited tells whether about as much is sent as the network was believed to take. A quiet screen says nothing about
 // the network, so that the target then stays as it is.
 func (l *law) networkLimited(now time.Time, p *path) bool {
-	return l.starved || float64(p.sentRate(now)) >= used*l.target
+	return l.starved || p.sentRate(now) >= used*l.target
+}
+
+// onReceiverReport is the law for peers without transport feedback: once a second, a round-trip time and a loss.
+func (l *law) onReceiverReport(now time.Time, p *path) {
+	loss, queue := p.loss(now), p.queue
+	packet := time.Duration(packetBits / l.target * float64(time.Second))
+	high, low := max(reportHigh, 5*packet/2), max(reportLow, 5*packet/4)
+	wait := now.Sub(l.cutAt) >= time.Second
+	switch {
+	case queue > high && wait:
+		l.target *= 1 - min(0.5, max(reportCut, queue.Seconds()/reportEmpty.Seconds()))
+		l.cutAt, l.lastCause = now, ReasonQueueDelay
+	case loss > reportCutLoss && wait:
+		l.target *= 1 - loss/2
+		l.cutAt, l.lastCause = now, ReasonLoss
+	case queue <= low && loss < reportHoldLoss && l.networkLimited(now, p):
+		rise := reportRise
+		if !l.cutAt.IsZero() && now.Sub(l.cutAt) < reportNearFor {
+			rise = reportNearRise
+		}
+		l.target *= 1 + rise*min(max(now.Sub(l.reported), 0), 1500*time.Millisecond).Seconds()
+	}
 }
 
 // onSilence halves the target for as long as the viewer does not answer, and gives part of it back when it does.
@@ -120,13 +277,16 @@ func (l *law) onSilence(now time.Time) {
 		l.preStall = l.target
 	}
 	if now.Sub(l.halvedAt) >= silenceStep {
-		l.target, l.halvedAt = max(l.target/2, float64(l.min)), now
+		l.target, l.halvedAt = l.target/2, now
+		l.clamp()
 	}
 }
 
 func (l *law) onHeardAgain() {
 	if l.preStall > 0 {
-		l.target = max(l.target, min(0.6*l.preStall, float64(l.max)))
+		l.target = max(l.target, min(returnAfterOutage*l.preStall, float64(l.max)))
 		l.preStall = 0
+		l.drain.on = false
+		l.clamp()
 	}
 }

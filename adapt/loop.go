@@ -23,8 +23,11 @@ const (
 	pacingDrain          = 1.3         // while a queue empties, bursts would only lengthen it
 	gateDelay            = 250 * time.Millisecond
 	gatePackets          = 3 * 1200
+	gateSilence          = 300 * time.Millisecond // with packets on their way: the path is gone, or full
+	trickle              = 24_000                 // while the gate is closed: a packet each 400 ms notices that it may open
 	gateOpens            = 500 * time.Millisecond
-	frameDelayP          = 150 * time.Millisecond
+	frameDelayP          = 150 * time.Millisecond // what one picture may take at the target's rate,
+	frameDelayI          = 250 * time.Millisecond // and a keyframe
 	keyframeEvery        = 500 * time.Millisecond
 	maxKeyframeWait      = 3 * time.Second // a viewer without a picture waits no longer, whatever a keyframe costs
 	overloadShare        = 0.8             // of the frame time spent in encoding
@@ -54,6 +57,8 @@ type Loop struct {
 	cfg     Config
 	path    path
 	law     law
+	prober  prober
+	pacing  float64 // the pacer's rate as asked for
 	quality quality
 
 	stalled bool
@@ -86,21 +91,34 @@ func New(cfg Config) (*Loop, error) {
 		return nil, err
 	}
 	cfg = cfg.WithDefaults()
-	return &Loop{
+	l := &Loop{
 		cfg: cfg, fps: cfg.FPS, overshoot: 1, stepUpDwell: stepUpFor,
-		law:     law{min: cfg.Min, max: cfg.Max, target: float64(cfg.Start), lastCause: ReasonStartup},
+		law: law{
+			min: cfg.Min, max: cfg.Max, fixed: cfg.Fixed, prefer: cfg.Aggressiveness, target: float64(cfg.Start), lastCause: ReasonStartup,
+		},
+		prober: newProber(), pacing: pacingFactor * float64(cfg.Start),
 		encoder: int(mediaShare * float64(cfg.Start)),
-	}, nil
+	}
+	l.law.clamp()
+	return l, nil
 }
 
 // OnSent implements Controller.
-func (l *Loop) OnSent(p Packet) { l.path.onSent(p) }
+func (l *Loop) OnSent(p Packet) {
+	l.path.onSent(p)
+	l.prober.onSent(&p)
+}
 
 // OnFeedback implements Controller.
 func (l *Loop) OnFeedback(f Feedback) {
 	l.law.starved = l.qp >= starvedQP && f.At.Sub(l.lastFrame) < starvedFor
-	if !l.path.onFeedback(f) {
+	if !l.path.onFeedback(&f, max(l.pacing, smallestRate)) {
 		return
+	}
+	for i := range f.Packets {
+		if f.Packets[i].ProbeID != 0 {
+			l.prober.onPacket(&f.Packets[i])
+		}
 	}
 	if l.law.preStall > 0 {
 		l.law.onHeardAgain()
@@ -134,7 +152,7 @@ func (l *Loop) OnSource(s Source) {
 		share := s.EncodeTime.Seconds() * float64(l.fps)
 		l.encodeShare += (min(share, 10) - l.encodeShare) / 8
 	}
-	made := float64(l.frames.rate(s.At))
+	made := l.frames.rate(s.At, rateWindow)
 	asked := float64(l.encoder)
 	if s.At.Sub(l.frames.first) < overshootWindow || asked <= 0 {
 		return
@@ -165,6 +183,7 @@ func (l *Loop) need(fps int) float64 {
 // Tick implements Controller.
 func (l *Loop) Tick(now time.Time) Targets {
 	l.watch(now)
+	l.probing(now, float64(l.cfg.Max))
 	l.climb(now)
 
 	idle := now.Sub(l.lastMotion) >= idleAfter || !l.law.networkLimited(now, &l.path)
@@ -178,7 +197,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 	}
 	l.quality.step(now, e, func() Transition {
 		return Transition{
-			Target: l.encoder, Received: l.path.received(now), RTT: l.path.rtt, QueueDelay: l.path.queue, Loss: l.path.loss(now),
+			Target: l.encoder, Received: int(l.path.received()), RTT: l.path.rtt, QueueDelay: l.path.queue, Loss: l.path.loss(now),
 		}
 	})
 
@@ -187,15 +206,25 @@ func (l *Loop) Tick(now time.Time) Targets {
 		EncoderBitrate: l.encoder, FPS: l.fps, PacingRate: int(l.law.target * pacingFactor),
 		Quality: l.quality.state, Reason: l.quality.reason, Idle: idle, Seq: l.quality.seq, Transition: l.quality.transition,
 	}
-	if l.path.queue > highQueue {
+	if l.path.queue > highQueue || l.law.drain.on || l.law.rivals.on {
 		t.PacingRate = int(l.law.target * pacingDrain)
 	}
-	t.MaxFrameBytes = int(l.law.target / 8 * frameDelayP.Seconds())
+	if now.Before(l.prober.request.Until) && !l.prober.deadline.IsZero() {
+		t.Pad = l.prober.request
+	}
 	if l.stalled {
 		t.FPS = 1
 	}
-	t.Skip = l.closed(now)
 	t.ForceIDR = l.keyframe(now)
+	most := frameDelayP
+	if t.ForceIDR {
+		most = frameDelayI
+	}
+	t.MaxFrameBytes = int(l.law.target / 8 * most.Seconds())
+	if t.Skip = l.closed(now); t.Skip {
+		t.PacingRate = min(t.PacingRate, trickle)
+	}
+	l.pacing = float64(t.PacingRate)
 	return t
 }
 
@@ -218,9 +247,14 @@ func (l *Loop) watch(now time.Time) {
 // closed tells whether more is on its way than the path can hold without a queue: then frames are skipped before they are
 // encoded, which keeps references whole.
 func (l *Loop) closed(now time.Time) bool {
-	allowed := l.law.target/8*(l.path.minRTT.get()+gateDelay).Seconds() + gatePackets
+	if l.cfg.Fixed != 0 {
+		return false
+	}
+	inflight := float64(l.path.inflight())
+	allowed := l.law.target/8*(l.path.minRTT.get()+gateDelay+l.law.goal()).Seconds() + gatePackets
+	mute := l.path.transport() && inflight > gatePackets && l.path.silence(now) > gateSilence+l.path.minRTT.get()
 	// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
-	return float64(l.path.inflight()) > allowed && now.Sub(l.path.lastSent) < gateOpens
+	return (inflight > allowed || mute) && now.Sub(l.path.lastSent) < gateOpens
 }
 
 // keyframe answers requests, no more often than they can be afforded.
@@ -241,11 +275,11 @@ func (l *Loop) lowestRate() int {
 // climb moves on the ladder of frame rates.
 func (l *Loop) climb(now time.Time) {
 	// A single large picture on a still screen is no overload: it takes a second full of them.
-	recent, _ := l.frames.sum(now)
+	recent, _ := l.frames.sum(now, rateWindow)
 	busy := recent.packets >= max(2, l.fps/overloadFrames)
 	overload := l.overload.held(now, busy && l.encodeShare > overloadShare, overloadFor)
 	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in motion.
-	sent := float64(l.path.sentRate(now))
+	sent := l.path.sentRate(now)
 	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.fps) && sent >= used*l.law.target, stepDownFor)
 	if (overload || poor) && l.fps > l.lowestRate() {
 		if now.Sub(l.steppedUpAt) < failedStep && !l.steppedUpAt.IsZero() {
@@ -292,6 +326,9 @@ func (l *Loop) price(now time.Time) {
 		wanted /= l.overshoot
 	}
 	wanted = min(max(wanted, float64(l.cfg.Min)), float64(l.cfg.Max))
+	if l.cfg.Fixed != 0 {
+		wanted = float64(l.cfg.Fixed)
+	}
 	step, interval := freeStep, time.Duration(0)
 	switch l.cfg.Price {
 	case PriceKeyframe:
@@ -311,7 +348,7 @@ func (l *Loop) price(now time.Time) {
 func (l *Loop) Estimate(now time.Time) Estimate {
 	e := Estimate{
 		RTT: l.path.rtt, MinRTT: l.path.minRTT.get(), QueueDelay: l.path.queue, Jitter: l.path.jitter, Loss: l.path.loss(now),
-		Target: int(l.law.target), Received: l.path.received(now),
+		Target: int(l.law.target), Received: int(l.path.received()),
 	}
 	if !l.path.lastFeedback.IsZero() {
 		e.FeedbackAge = now.Sub(l.path.lastFeedback)

@@ -3,32 +3,51 @@ package adapt
 import "time"
 
 const (
-	// rateWindow is how far back rates and loss are looked at: long enough for 20 packets at the lowest rate of a moving
-	// screen, short enough to follow a link that changes within a second.
+	// rateWindow is the longest that rates and loss are looked back at.
 	rateWindow = time.Second
+	// sentWindow is how far back the sent rate looks: a few frames at any rate, and soon aware that a screen went still.
+	sentWindow = 500 * time.Millisecond
+	// lossWindow is how far back loss looks. Several reports, and at 150 kbit/s a dozen packets.
+	lossWindow = 800 * time.Millisecond
 	// lossSample is the fewest packets that loss is computed on. With fewer, one lost packet looks like a broken link.
 	lossSample = 20
-	// baseWindow is how long the smallest delay is remembered; a route change or clock skew shows after this long.
+	// baseWindow is how many seconds the smallest delay is remembered; a route change or clock skew shows after this long.
 	baseWindow = 30
-	// idRing is how many packets the in-flight figure reaches back; at 20 Mbit/s, more than 2 seconds.
+	// idRing is how many packets the in-flight figure reaches back; at 20 Mbit/s, 2 seconds.
 	idRing = 4096
+	// lostRing is how many lost packets are remembered, in case they were only late.
+	lostRing = 512
+	// stepSlack is by how much one-way delay may rise above what the round trip allows before the receiver's clock is taken
+	// to have been set, and stepReports for how many reports.
+	stepSlack   = 30 * time.Millisecond
+	stepReports = 3
+	// smallestRate is where rates begin; it keeps divisions from mattering.
+	smallestRate = 10_000
 )
 
 // path is what the reports say of the way to the viewer.
 type path struct {
 	rtt, jitter  time.Duration
 	minRTT, base windowMin
-	queue        time.Duration // standing queue: one-way delay over its base, or RTT over its
+	queue        time.Duration // standing queue: one-way delay over its base, or round trip over its
+	queues       [slopeReports]queueAt
 	kind         FeedbackKind
 	feedbacks    uint64
 	lastFeedback time.Time
+	interval     time.Duration // between reports, smoothed
 	lastSent     time.Time
 	firstUnheard time.Time // when the first packet left that no report came after; zero when there is none
-	reported     samples   // per report: bytes received, packets lost and reported
-	sent         samples   // per packet: bytes
+	steps        int       // reports in a row that contradict the round trip
+	newestSent   time.Time // the newest packet that was reported as received
+	arrivals     arrivals
+	reported     samples // per report: packets lost and reported
+	last         sample  // of the newest report
+	sent         samples // per packet: bytes
 	rrLoss       float64
 	sentBytes    int64
+	sentID       uint64
 	cumulative   [idRing]idBytes
+	lost         [lostRing]uint64
 	ackedBytes   int64
 	ackedID      uint64
 }
@@ -38,76 +57,160 @@ type idBytes struct {
 	bytes int64
 }
 
+// slopeReports is how many reports the queue's slope is taken over.
+const slopeReports = 3
+
+type queueAt struct {
+	at time.Time
+	d  time.Duration
+}
+
 func (p *path) onSent(packet Packet) {
 	p.lastSent = packet.Sent
 	if p.firstUnheard.IsZero() {
 		p.firstUnheard = packet.Sent
 	}
 	p.sentBytes += int64(packet.Size)
+	p.sentID = max(p.sentID, packet.ID)
 	p.cumulative[packet.ID%idRing] = idBytes{packet.ID, p.sentBytes}
 	p.sent.add(packet.Sent, sample{bytes: packet.Size})
 }
 
-// onFeedback takes a report in and tells whether it was news.
-func (p *path) onFeedback(f Feedback) bool {
+// onFeedback takes a report in and tells whether it was news. pacing is the pacer's rate in bits per second.
+func (p *path) onFeedback(f *Feedback, pacing float64) bool {
 	if f.At.Before(p.lastFeedback) {
 		return false
 	}
-	p.feedbacks++
-	p.kind = f.Kind
-	p.lastFeedback, p.firstUnheard = f.At, time.Time{}
-	if f.RTT > 0 && f.RTT < time.Minute {
-		if p.rtt == 0 {
-			p.rtt = f.RTT
-		}
-		p.rtt += (f.RTT - p.rtt) / 8 // RFC 6298's gain
-		p.minRTT.add(f.At, f.RTT)
+	if p.feedbacks > 0 {
+		p.interval += (min(f.At.Sub(p.lastFeedback), 2*time.Second) - p.interval) / 8
 	}
+	p.feedbacks++
 	if f.Kind == RR {
 		p.onReceiverReport(f)
-		return true
+	} else if !p.onTransport(f, pacing) {
+		return false
 	}
-	var s sample
-	smallest, seen := time.Duration(0), false
-	for _, packet := range f.Packets {
-		if packet.Size < 0 || packet.Size > 1<<16 {
-			continue
-		}
-		s.packets++
-		// What is reported is on its way no more, whether it arrived or not.
-		if packet.ID > p.ackedID {
-			if c := p.cumulative[packet.ID%idRing]; c.id == packet.ID {
-				p.ackedID, p.ackedBytes = packet.ID, c.bytes
-			}
-		}
-		if packet.Lost {
-			s.lost++
-			continue
-		}
-		s.bytes += packet.Size
-		if d := packet.Arrived.Sub(packet.Sent); !seen || d < smallest {
-			smallest, seen = d, true
-		}
-	}
-	p.reported.add(f.At, s)
-	if seen {
-		// The smallest of a report leaves out what a frame's own packets wait for each other, and jitter to one side.
-		p.base.add(f.At, smallest)
-		p.queue = smallest - p.base.get()
-	}
+	p.kind = f.Kind
+	p.lastFeedback, p.firstUnheard = f.At, time.Time{}
 	return true
 }
 
-func (p *path) onReceiverReport(f Feedback) {
+func (p *path) onReceiverReport(f *Feedback) {
+	p.onRTT(f.At, f.RTT)
 	if f.Loss >= 0 && f.Loss <= 1 { // false for NaN
 		p.rrLoss = f.Loss
 	}
 	if f.Jitter >= 0 && f.Jitter < time.Minute {
 		p.jitter = f.Jitter
 	}
-	if p.reported.empty() && f.RTT > 0 { // a peer without transport feedback
+	if !p.transport() && f.RTT > 0 { // a peer without transport feedback
 		p.queue = max(0, f.RTT-p.minRTT.get())
 	}
+}
+
+func (p *path) onRTT(at time.Time, rtt time.Duration) {
+	if rtt <= 0 || rtt >= time.Minute {
+		return
+	}
+	if p.rtt == 0 {
+		p.rtt = rtt
+	}
+	p.rtt += (rtt - p.rtt) / 8 // RFC 6298's gain
+	p.minRTT.add(at, rtt)
+}
+
+// onTransport takes in a report on single packets. What was never sent, or not yet, is left out.
+func (p *path) onTransport(f *Feedback, pacing float64) bool {
+	var (
+		s        sample
+		v        arrival
+		smallest time.Duration
+		newest   time.Time
+	)
+	for i := range f.Packets {
+		packet := &f.Packets[i]
+		if packet.ID == 0 || packet.ID > p.sentID || packet.Size <= 0 || packet.Size > 1<<16 || packet.Sent.After(f.At) ||
+			f.At.Sub(packet.Sent) > time.Minute {
+			continue
+		}
+		// What is reported is on its way no more, whether it arrived or not.
+		if packet.ID > p.ackedID {
+			if c := p.cumulative[packet.ID%idRing]; c.id == packet.ID {
+				p.ackedID, p.ackedBytes = packet.ID, c.bytes
+			}
+		}
+		lost := &p.lost[packet.ID%lostRing]
+		if packet.Lost {
+			s.packets++
+			s.lost++
+			*lost = packet.ID
+			continue
+		}
+		if *lost == packet.ID { // it was only late
+			*lost = 0
+			s.lost--
+		} else {
+			s.packets++
+		}
+		delay := packet.Arrived.Sub(packet.Sent)
+		if delay > 1<<61 || delay < -1<<61 {
+			continue
+		}
+		if v.bytes == 0 || delay < smallest {
+			smallest = delay
+		}
+		if v.bytes == 0 || packet.Arrived.Before(v.from) {
+			v.from, v.firstBytes = packet.Arrived, packet.Size
+		}
+		if v.bytes == 0 || packet.Arrived.After(v.to) {
+			v.to = packet.Arrived
+		}
+		v.bytes += packet.Size
+		if packet.Sent.After(newest) {
+			newest = packet.Sent
+		}
+		p.arrivals.packet(packet, pacing)
+	}
+	if s.packets == 0 && s.lost == 0 {
+		return false
+	}
+	p.reported.add(f.At, s)
+	p.last = s
+	if newest.After(p.newestSent) { // else the report is late, and tells of a queue that was
+		p.newestSent = newest
+		p.arrivals.report(v)
+		rtt := f.At.Sub(newest)
+		p.onRTT(f.At, rtt)
+		p.onDelay(f.At, smallest, max(0, rtt-p.minRTT.get()))
+	}
+	return true
+}
+
+// onDelay measures the standing queue. The smallest delay of a report leaves out what the packets of a frame wait for each
+// other, and jitter, which is to one side. The round trip holds the queue too, on one clock alone: a delay that rises more than
+// it comes from the receiver's clock.
+func (p *path) onDelay(at time.Time, smallest, most time.Duration) {
+	p.base.add(at, smallest)
+	d := smallest - p.base.get()
+	if d <= most+stepSlack {
+		p.steps = 0
+	} else if p.steps++; p.steps >= stepReports {
+		p.base.reset(at, smallest-most)
+		p.steps = 0
+	}
+	p.queue = min(d, most+stepSlack)
+	copy(p.queues[:], p.queues[1:])
+	p.queues[slopeReports-1] = queueAt{at, p.queue}
+}
+
+// slope is how fast the standing queue grows, in seconds per second.
+func (p *path) slope() float64 {
+	first, last := p.queues[0], p.queues[slopeReports-1]
+	over := last.at.Sub(first.at)
+	if first.at.IsZero() || over <= 0 || over > 2*time.Second {
+		return 0
+	}
+	return float64(last.d-first.d) / float64(over)
 }
 
 // transport tells whether the peer sends transport feedback.
@@ -118,16 +221,16 @@ func (p *path) loss(now time.Time) float64 {
 	if !p.transport() {
 		return p.rrLoss
 	}
-	s, _ := p.reported.sum(now)
+	s, _ := p.reported.sum(now, lossWindow)
 	if s.packets < lossSample {
 		return 0
 	}
-	return float64(s.lost) / float64(s.packets)
+	return max(0, float64(s.lost)/float64(s.packets))
 }
 
 // received and sentRate are in bits per second; 0 when unknown.
-func (p *path) received(now time.Time) int { return p.reported.rate(now) }
-func (p *path) sentRate(now time.Time) int { return p.sent.rate(now) }
+func (p *path) received() float64              { return p.arrivals.rate() }
+func (p *path) sentRate(now time.Time) float64 { return p.sent.rate(now, sentWindow) }
 
 // inflight is how many bytes left that no report told of, with transport feedback.
 func (p *path) inflight() int64 {
@@ -143,87 +246,4 @@ func (p *path) silence(now time.Time) time.Duration {
 		return 0
 	}
 	return max(0, now.Sub(p.firstUnheard))
-}
-
-// windowMin is the smallest duration of the last baseWindow seconds, by buckets of one second.
-type windowMin struct {
-	buckets [baseWindow]time.Duration
-	second  [baseWindow]int64
-	any     bool
-	newest  int64
-}
-
-func (w *windowMin) add(at time.Time, d time.Duration) {
-	s := at.Unix()
-	i := ((s % baseWindow) + baseWindow) % baseWindow
-	if !w.any || w.second[i] != s || d < w.buckets[i] {
-		w.buckets[i], w.second[i] = d, s
-	}
-	if !w.any || s > w.newest {
-		w.newest = s
-	}
-	w.any = true
-}
-
-func (w *windowMin) get() time.Duration {
-	smallest, found := time.Duration(0), false
-	for i, s := range w.second {
-		if w.any && s > w.newest-baseWindow && s <= w.newest && s != 0 && (!found || w.buckets[i] < smallest) {
-			smallest, found = w.buckets[i], true
-		}
-	}
-	return smallest
-}
-
-// sample is what happened in one slot of samples.
-type sample struct{ bytes, packets, lost int }
-
-// slots and slot make up rateWindow and one more slot that is being filled.
-const (
-	slot  = 50 * time.Millisecond
-	slots = int(rateWindow/slot) + 1
-)
-
-// samples sums what happened lately, in slots of 50 ms.
-type samples struct {
-	ring  [slots]sample
-	index [slots]int64
-	first time.Time
-}
-
-func (s *samples) empty() bool { return s.first.IsZero() }
-
-func (s *samples) add(at time.Time, v sample) {
-	if s.first.IsZero() {
-		s.first = at
-	}
-	n := at.UnixNano() / int64(slot)
-	i := ((n % int64(slots)) + int64(slots)) % int64(slots)
-	if s.index[i] != n {
-		s.ring[i], s.index[i] = sample{}, n
-	}
-	s.ring[i].bytes += v.bytes
-	s.ring[i].packets += v.packets
-	s.ring[i].lost += v.lost
-}
-
-// sum returns what happened within rateWindow, and how long that is: less in the beginning.
-func (s *samples) sum(now time.Time) (total sample, over time.Duration) {
-	n := now.UnixNano() / int64(slot)
-	for i, at := range s.index {
-		if at <= n && at > n-int64(slots) {
-			total.bytes += s.ring[i].bytes
-			total.packets += s.ring[i].packets
-			total.lost += s.ring[i].lost
-		}
-	}
-	return total, max(slot, min(rateWindow, now.Sub(s.first)))
-}
-
-func (s *samples) rate(now time.Time) int {
-	if s.empty() {
-		return 0
-	}
-	total, over := s.sum(now)
-	return int(float64(total.bytes*8) / over.Seconds())
 }

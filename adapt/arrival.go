@@ -1,0 +1,139 @@
+package adapt
+
+import "time"
+
+const (
+	// deliverySpan is how far back the delivered rate looks, by the receiver's clock: several frames at any rate that moves,
+	// and short enough that a link which halves shows in it within half a second.
+	deliverySpan = 400 * time.Millisecond
+	// digests is how many reports of 25 ms and more deliverySpan and the slope need.
+	digests = 32
+	// A train is a run of packets sent faster than the target, as the pacer sends a frame. trainGap is how much longer than
+	// the pacer's own a gap inside a train may be, trainSlack what timers add to it.
+	trainGap, trainSlack = 1.6, 2 * time.Millisecond
+	// trainPackets is the shortest train that says anything; trainSlot times trainSlots is how long trains count: the mean
+	// over half a second of them evens out jitter of a few milliseconds, which a single one drowns in.
+	trainPackets = 3
+	trainSlot    = 100 * time.Millisecond
+	trainSlots   = 6
+	// trainEvidence is the least time, sent, that a judgement is made on.
+	trainEvidence = 20 * time.Millisecond
+	// dispersed is the share of the rate it was sent at from which on a train counts as slowed down by the path.
+	dispersed = 0.9
+)
+
+// arrivals follows what arrives, by the receiver's clock: how fast, and how much faster it could.
+type arrivals struct {
+	ring [digests]arrival
+	next int // where the next report goes
+	kept int
+	run  train
+	runs [trainSlots]trainSum
+}
+
+// arrival is what one report said: bytes that arrived between two moments, and those of the packet at the first of them.
+type arrival struct {
+	from, to          time.Time
+	bytes, firstBytes int
+}
+
+// train is the run of packets under way.
+type train struct {
+	packets             int
+	bytes               int // without the first packet, which starts the clock
+	firstSent, lastSent time.Time
+	first, last         time.Time // arrivals
+}
+
+// trainSum adds up trains that ended within one slot of time.
+type trainSum struct {
+	slot           int64
+	bytes          int
+	sent, received time.Duration
+}
+
+// report takes in one report.
+func (a *arrivals) report(v arrival) {
+	if v.bytes == 0 {
+		return
+	}
+	a.ring[a.next] = v
+	a.next = (a.next + 1) % digests
+	a.kept = min(a.kept+1, digests)
+}
+
+// rate is the delivered rate in bits per second, 0 when too little arrived lately. The first packet's bytes do not count:
+// they came before the time they would be divided by.
+func (a *arrivals) rate() float64 {
+	if a.kept == 0 {
+		return 0
+	}
+	newest := a.ring[(a.next+digests-1)%digests]
+	horizon, from := newest.to.Add(-deliverySpan), newest.from
+	bytes, first := 0, 0
+	for i := range a.kept {
+		v := a.ring[(a.next+2*digests-1-i)%digests]
+		if v.to.Before(horizon) || v.to.After(newest.to) {
+			continue
+		}
+		bytes += v.bytes
+		if !v.from.After(from) {
+			from, first = v.from, v.firstBytes
+		}
+	}
+	span := newest.to.Sub(from)
+	if span < deliverySpan/20 {
+		return 0
+	}
+	return float64(bytes-first) * 8 / span.Seconds()
+}
+
+// packet takes in one packet that arrived, in the order of sending. pacing is the pacer's rate in bits per second.
+func (a *arrivals) packet(p *Packet, pacing float64) {
+	r := &a.run
+	gap := p.Sent.Sub(r.lastSent)
+	usual := time.Duration(float64(p.Size) * 8 / pacing * float64(time.Second))
+	if r.packets > 0 && gap >= 0 && gap <= time.Duration(trainGap*float64(usual))+trainSlack && !p.Arrived.Before(r.last) {
+		r.packets++
+		r.bytes += p.Size
+		r.lastSent, r.last = p.Sent, p.Arrived
+		return
+	}
+	a.endTrain()
+	*r = train{packets: 1, firstSent: p.Sent, lastSent: p.Sent, first: p.Arrived, last: p.Arrived}
+}
+
+func (a *arrivals) endTrain() {
+	r := &a.run
+	sent, received := r.lastSent.Sub(r.firstSent), r.last.Sub(r.first)
+	if r.packets < trainPackets || sent < trainSlack || received < 0 || received > time.Minute {
+		return
+	}
+	slot := r.lastSent.UnixNano() / int64(trainSlot)
+	s := &a.runs[((slot%trainSlots)+trainSlots)%trainSlots]
+	if s.slot != slot {
+		*s = trainSum{slot: slot}
+	}
+	s.bytes += r.bytes
+	s.sent += sent
+	s.received += received
+}
+
+// trains tells at which rate frames left lately, and at which they arrived, in bits per second. Where they arrive as fast as
+// they left, the path takes at least that much; where they do not, they arrive at what the path can do at most.
+func (a *arrivals) trains(now time.Time) (sent, received float64, ok bool) {
+	var sum trainSum
+	slot := now.UnixNano() / int64(trainSlot)
+	for _, s := range a.runs {
+		if s.slot > slot-trainSlots && s.slot <= slot {
+			sum.bytes += s.bytes
+			sum.sent += s.sent
+			sum.received += s.received
+		}
+	}
+	if sum.sent < trainEvidence {
+		return 0, 0, false
+	}
+	bits := float64(sum.bytes) * 8
+	return bits / sum.sent.Seconds(), bits / max(sum.received, time.Millisecond).Seconds(), true
+}

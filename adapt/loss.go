@@ -1,0 +1,113 @@
+package adapt
+
+import "time"
+
+const (
+	// holdLoss stops the rate from rising; GoogCC's threshold, below which radio links lose on their own.
+	holdLoss = 0.02
+	// cutLoss makes it fall. The cut is an experiment, so that it may come earlier than GoogCC's at 10 %.
+	cutLoss = 0.06
+	// judgeAfter, and a round trip, is how long the cut is given to show in lossWindow.
+	judgeAfter = 1500 * time.Millisecond
+	// cured is the share of the loss that must have gone for the rate to have been its reason.
+	cured = 0.25
+	// Loss of the link's own raises the threshold to ownFactor times it and ownMargin, ownMost at most; ownFades is how fast
+	// the threshold comes back once the loss is gone.
+	ownFactor, ownMargin, ownMost = 1.5, 0.02, 0.45
+	ownFades                      = 10 * time.Second
+	// heldLong is how long loss below cutLoss may hold the rate without anybody knowing why.
+	heldLong = 3 * time.Second
+	// A policer drops what is above its rate without a queue that would warn: policedLoss is what shows it, policedShare
+	// how far below it the rate then stays, policedRest for how long, and policedFor how long it is remembered.
+	policedLoss  = 0.02
+	policedShare = 0.97
+	policedRest  = 10 * time.Second
+	policedFor   = 60 * time.Second
+)
+
+// losses judges loss.
+type losses struct {
+	cutAt, judgeAt time.Time // judgeAt is zero when nothing is to be judged
+	before, at     float64   // the target before the cut, and the loss
+	after          sample    // what was reported since the cut could show
+	heldSince      time.Time // since when loss holds the rate
+	rate           float64   // that arrived then
+	queueless      bool      // the loss came without a queue
+	limit          float64   // what is tolerated beyond cutLoss, for the link's own loss
+	policed        time.Time // until when a policer is known
+	rest           time.Time // until when the rate does not rise
+}
+
+// onLoss reacts to loss and tells whether the rate must not rise. queueless tells that there is no standing queue.
+func (l *law) onLoss(now time.Time, p *path, received, sent float64, queueless bool) bool {
+	s := &l.losses
+	loss := p.loss(now)
+	l.judge(now, loss)
+	if now.Sub(s.cutAt) > p.rtt+reaction+p.interval {
+		s.after.packets += p.last.packets
+		s.after.lost += p.last.lost
+	}
+	hold := loss > max(holdLoss, s.limit)
+	if !hold {
+		s.heldSince = now
+	}
+	limit := max(cutLoss, s.limit)
+	if now.Sub(s.heldSince) > heldLong {
+		limit = max(holdLoss, s.limit) // it is time to know
+	}
+	policed := now.Before(s.policed)
+	if policed && queueless {
+		limit = policedLoss
+	}
+	if loss > limit && now.Sub(s.cutAt) > p.rtt+lossWindow && (s.judgeAt.IsZero() || loss > ownFactor*s.at) {
+		if s.judgeAt.IsZero() {
+			s.before, s.at, s.queueless = l.target, loss, queueless
+		}
+		s.rate, s.after = received, sample{}
+		next := (1 - min(loss, 0.5)) * cutShare * min(l.target, max(sent, float64(l.min)))
+		l.lastCause = ReasonLoss
+		if policed {
+			next, l.lastCause = max(next, policedShare*received), ReasonPolicer
+			s.rest, s.policed = now.Add(policedRest), now.Add(policedFor)
+		}
+		l.target = min(l.target, next)
+		s.cutAt, s.judgeAt, l.cutAt, s.heldSince = now, now.Add(p.rtt+judgeAfter), now, now
+		return true
+	}
+	return !s.judgeAt.IsZero() || hold || now.Before(s.rest)
+}
+
+// judge looks whether a cut cured the loss that it was made for.
+func (l *law) judge(now time.Time, loss float64) {
+	s := &l.losses
+	if s.limit > 0 && loss < s.limit/3 {
+		s.limit *= 1 - min(1, max(0, now.Sub(l.reported).Seconds())/ownFades.Seconds())
+		if s.limit < holdLoss {
+			s.limit = 0
+		}
+	}
+	if s.judgeAt.IsZero() || now.Before(s.judgeAt) {
+		return
+	}
+	s.judgeAt = time.Time{}
+	left := loss
+	if s.after.packets >= lossSample {
+		left = max(0, float64(s.after.lost)/float64(s.after.packets))
+	}
+	if left > (1-cured)*s.at || left > holdLoss {
+		// Sending less did not help: the link loses by itself, and it is no policer either.
+		l.target = max(l.target, s.before)
+		s.limit = min(ownFactor*max(left, min(s.at, 2*left))+ownMargin, ownMost)
+		s.policed, s.rest = time.Time{}, time.Time{}
+		return
+	}
+	if s.rate > 0 && l.capacityAt.Before(s.cutAt) { // else a queue has told more since
+		l.learn(now, s.rate)
+	}
+	if s.queueless {
+		s.policed, l.lastCause = now.Add(policedFor), ReasonPolicer
+		if s.rate > 0 {
+			l.target = min(max(l.target, policedShare*s.rate), s.before)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package adapt
+
+import "time"
+
+const (
+	// rivalsAfter is how long a queue must stand although the rate fell to rivalsShare of what it was, for somebody else to
+	// be filling it.
+	rivalsAfter = 2500 * time.Millisecond
+	rivalsShare = 0.6
+	// The queue accepted is rivalsQueue times the longest of the last rivalsMemory, at most a cap by preference: beyond it a
+	// remote desktop is not usable, whatever its rate.
+	rivalsQueue  = 1.25
+	rivalsMemory = 2 * time.Second
+	// rivalsRise is the least rise per second, rivalsCut what is left after a loss, and rivalsYield after a queue beyond
+	// what is accepted.
+	rivalsRise  = 0.05
+	rivalsCut   = 0.85
+	rivalsYield = 0.9
+)
+
+// rivals is the state in which others hold the queue: TCP, that only yields to loss.
+type rivals struct {
+	on    bool
+	top   time.Duration // the longest queue lately
+	since time.Time
+	cutAt time.Time
+	clear int // reports in a row with a queue that is gone
+}
+
+// accepted is the longest queue that is competed in.
+func (l *law) accepted() time.Duration {
+	switch l.prefer {
+	case Latency:
+		return 150 * time.Millisecond
+	case Quality:
+		return 600 * time.Millisecond // GoogCC's highest threshold
+	case Balanced:
+	}
+	return 400 * time.Millisecond // SCReAM's, RFC 8298
+}
+
+func (l *law) rivalsFound(now time.Time, high time.Duration) bool {
+	d := &l.drain
+	return now.Sub(d.since) > rivalsAfter && d.least >= high && l.target < rivalsShare*d.from
+}
+
+func (l *law) meetRivals(now time.Time, queue time.Duration) {
+	l.drain.on = false
+	l.rivals = rivals{on: true, top: queue, since: now, cutAt: now}
+	l.lastCause = ReasonCompetingTraffic
+}
+
+// goal is the queue accepted at the moment, 0 without rivals.
+func (l *law) goal() time.Duration {
+	if !l.rivals.on {
+		return 0
+	}
+	return min(time.Duration(rivalsQueue*float64(l.rivals.top)), l.accepted())
+}
+
+// compete shares a queue that others fill: as TCP does, by additive increase and a cut at loss.
+func (l *law) compete(now time.Time, p *path, high time.Duration) {
+	r := &l.rivals
+	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
+	d := p.queue
+	r.top = max(d, r.top-time.Duration(float64(r.top)*step.Seconds()/rivalsMemory.Seconds()))
+	if d < high/2 {
+		r.clear++
+	} else {
+		r.clear = 0
+	}
+	if r.clear >= settled {
+		l.rivals = rivals{}
+		l.capacityAt = time.Time{} // with the others gone, what is known of the path is out of date
+		return
+	}
+	rested := now.Sub(r.cutAt) > p.rtt+reaction
+	switch loss := p.loss(now); {
+	case d > l.goal():
+		if rested {
+			l.target *= rivalsYield
+			r.cutAt = now
+		}
+	case loss > max(holdLoss, l.losses.limit):
+		if now.Sub(r.cutAt) > p.rtt+lossWindow {
+			l.target *= rivalsCut
+			r.cutAt = now
+		}
+	case l.networkLimited(now, p):
+		round := (p.rtt + reaction).Seconds()
+		l.target += max(packetBits/round/round, rivalsRise*l.target) * step.Seconds()
+	}
+	l.lastCause = ReasonCompetingTraffic
+}

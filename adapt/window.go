@@ -1,0 +1,96 @@
+package adapt
+
+import "time"
+
+// windowMin is the smallest duration of the last baseWindow seconds, by buckets of one second.
+type windowMin struct {
+	buckets [baseWindow]time.Duration
+	second  [baseWindow]int64
+	any     bool
+	newest  int64
+}
+
+func (w *windowMin) add(at time.Time, d time.Duration) {
+	s := at.Unix()
+	i := ((s % baseWindow) + baseWindow) % baseWindow
+	if !w.any || w.second[i] != s || d < w.buckets[i] {
+		w.buckets[i], w.second[i] = d, s
+	}
+	if !w.any || s > w.newest {
+		w.newest = s
+	}
+	w.any = true
+}
+
+// reset forgets everything but d.
+func (w *windowMin) reset(at time.Time, d time.Duration) {
+	*w = windowMin{}
+	w.add(at, d)
+}
+
+func (w *windowMin) get() time.Duration {
+	smallest, found := time.Duration(0), false
+	for i, s := range w.second {
+		if w.any && s > w.newest-baseWindow && s <= w.newest && s != 0 && (!found || w.buckets[i] < smallest) {
+			smallest, found = w.buckets[i], true
+		}
+	}
+	return smallest
+}
+
+// sample is what happened in one slot of samples.
+type sample struct{ bytes, packets, lost int }
+
+// slot is the grain of samples, slots how many are kept: rateWindow, and one that is being filled.
+const (
+	slot  = 50 * time.Millisecond
+	slots = int(rateWindow/slot) + 1
+)
+
+// samples sums what happened lately, in slots of 50 ms.
+type samples struct {
+	ring  [slots]sample
+	index [slots]int64
+	first time.Time
+}
+
+func (s *samples) empty() bool { return s.first.IsZero() }
+
+func (s *samples) add(at time.Time, v sample) {
+	if s.first.IsZero() {
+		s.first = at
+	}
+	n := at.UnixNano() / int64(slot)
+	i := ((n % int64(slots)) + int64(slots)) % int64(slots)
+	if s.index[i] != n {
+		s.ring[i], s.index[i] = sample{}, n
+	}
+	s.ring[i].bytes += v.bytes
+	s.ring[i].packets += v.packets
+	s.ring[i].lost += v.lost
+}
+
+// sum returns what happened within the window before now, which is at most rateWindow, and how long that is: less in the
+// beginning.
+func (s *samples) sum(now time.Time, window time.Duration) (total sample, over time.Duration) {
+	n := now.UnixNano() / int64(slot)
+	oldest := n - int64(window/slot)
+	for i, at := range s.index {
+		if at <= n && at >= oldest {
+			total.bytes += s.ring[i].bytes
+			total.packets += s.ring[i].packets
+			total.lost += s.ring[i].lost
+		}
+	}
+	into := time.Duration(now.UnixNano() - n*int64(slot)) // of the slot being filled
+	return total, max(slot, min(window+into, now.Sub(s.first)))
+}
+
+// rate returns bits per second within the window before now.
+func (s *samples) rate(now time.Time, window time.Duration) float64 {
+	if s.empty() {
+		return 0
+	}
+	total, over := s.sum(now, window)
+	return float64(total.bytes) * 8 / over.Seconds()
+}
