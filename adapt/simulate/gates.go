@@ -1,0 +1,69 @@
+package simulate
+
+import (
+	"math"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Gate is a figure that a case must reach in the mean over the seeds.
+type Gate struct {
+	Name string
+	// Least or Most bounds it; the other is NaN.
+	Least, Most float64
+	Value       func(*Result) float64
+}
+
+func least(name string, bound float64, value func(*Result) float64) Gate {
+	return Gate{name, bound, math.NaN(), value}
+}
+
+func most(name string, bound float64, value func(*Result) float64) Gate {
+	return Gate{name, math.NaN(), bound, value}
+}
+
+// Verdict is what became of a gate.
+type Verdict struct {
+	Gate
+	Mean float64
+	OK   bool
+}
+
+// Evaluate plays a case with the seeds 1 to n and judges its gates. A figure that a run cannot give fails.
+func Evaluate(c Case, n int, controller New) ([]Verdict, error) {
+	values := make([][]float64, n) // by seed, then gate
+	errs := make([]error, n)
+	room := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			room <- struct{}{}
+			defer func() { <-room }()
+			r, err := Run(c, uint64(i+1), controller)
+			if err != nil {
+				errs[i] = err
+				return
+			}
+			for _, g := range c.Gates {
+				values[i] = append(values[i], g.Value(r))
+			}
+		})
+	}
+	wg.Wait()
+	verdicts := make([]Verdict, len(c.Gates))
+	for k, g := range c.Gates {
+		sum := 0.0
+		for i := range n {
+			if errs[i] != nil {
+				return nil, errs[i]
+			}
+			sum += values[i][k]
+		}
+		mean := sum / float64(n)
+		verdicts[k] = Verdict{Gate: g, Mean: mean, OK: !(mean < g.Least) && !(mean > g.Most) && !math.IsNaN(mean)}
+	}
+	return verdicts, nil
+}
+
+const sec = time.Second

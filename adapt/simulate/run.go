@@ -1,0 +1,78 @@
+package simulate
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"wavryhost/adapt"
+)
+
+// Case is one simulation.
+type Case struct {
+	Name string
+	// About says what it shows, in a line.
+	About  string
+	Length time.Duration
+	Links  []Link
+	Flows  []Flow
+	TCP    []TCP
+	CBR    []CBR
+	Gates  []Gate
+}
+
+// New makes a controller.
+type New func(adapt.Config) (adapt.Controller, error)
+
+// Own makes the controller of this project.
+func Own(cfg adapt.Config) (adapt.Controller, error) {
+	l, err := adapt.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Run plays a case with a seed.
+func Run(c Case, seed uint64, controller New) (*Result, error) {
+	w := &world{random: rand.New(rand.NewPCG(seed, 0x5eed))}
+	links := make([]*link, len(c.Links))
+	for i, l := range c.Links {
+		links[i] = &link{Link: l, w: w}
+	}
+	route := func(indices []int) []*link {
+		r := make([]*link, len(indices))
+		for i, n := range indices {
+			r[i] = links[n]
+		}
+		return r
+	}
+	result := &Result{Case: c}
+	for i, f := range c.Flows {
+		ctl, err := controller(f.Config)
+		if err != nil {
+			return nil, fmt.Errorf("simulate: case %s, flow %d: %w", c.Name, i, err)
+		}
+		r := &FlowResult{}
+		result.Flows = append(result.Flows, r)
+		m := &media{
+			Flow: f, w: w, controller: ctl, forward: route(f.Forward), back: route(f.Back), result: r,
+			rate: 0.955 * float64(f.Config.WithDefaults().Start),
+		}
+		w.after(f.Start, m, mediaStart, nil)
+	}
+	var flows []*tcp
+	for _, t := range c.TCP {
+		flow := &tcp{TCP: t, w: w, forward: route(t.Forward), back: route(t.Back), got: map[int64]bool{}}
+		flows = append(flows, flow)
+		w.after(t.Start, flow, tcpStart, nil)
+	}
+	for _, b := range c.CBR {
+		w.after(b.Start, &cbr{CBR: b, w: w, forward: route(b.Forward)}, 0, nil)
+	}
+	w.run(c.Length)
+	for _, t := range flows {
+		result.TCP = append(result.TCP, t.delivered)
+	}
+	return result, nil
+}
