@@ -72,7 +72,9 @@ type Loop struct {
 	overloaded       bool
 	encodeShare      float64 // EWMA of encode time over frame time
 	frames           samples
-	overshoot        float64
+	overshoot        float64 // what the encoder makes over what it is asked for
+	made, asked      float64 // bits, of the frames lately
+	comparedAt       time.Time
 	qp               float64 // EWMA over the frames
 	lastFrame        time.Time
 	lastMotion       time.Time
@@ -152,14 +154,24 @@ func (l *Loop) OnSource(s Source) {
 		share := s.EncodeTime.Seconds() * float64(l.fps)
 		l.encodeShare += (min(share, 10) - l.encodeShare) / 8
 	}
-	made := l.frames.rate(s.At, rateWindow)
-	asked := float64(l.encoder)
-	if s.At.Sub(l.frames.first) < overshootWindow || asked <= 0 {
+	l.compare(s)
+}
+
+// compare measures by how much the encoder exceeds what it is asked for, over about a second of frames. Keyframes have a
+// budget of their own.
+func (l *Loop) compare(s Source) {
+	since := s.At.Sub(l.comparedAt)
+	l.comparedAt = s.At
+	if s.Keyframe || s.FrameBytes <= 0 || since <= 0 {
 		return
 	}
-	ratio := min(max(made/asked, 0.5), 4)
-	l.overshoot += (ratio*l.overshoot - l.overshoot) / 30 // about a second's frames
-	l.overshoot = min(max(l.overshoot, 1), 2)
+	since = min(since, 2*time.Second/time.Duration(l.fps))
+	keep := 1 - since.Seconds()/overshootWindow.Seconds()
+	l.made = l.made*max(keep, 0) + float64(min(s.FrameBytes, 1<<24))*8
+	l.asked = l.asked*max(keep, 0) + float64(l.encoder)*since.Seconds()
+	if l.asked > float64(l.encoder)/4 { // a quarter of a second of frames
+		l.overshoot = min(max(l.made/l.asked, 1), 2)
+	}
 }
 
 // OnKeyframeRequest implements Controller.
