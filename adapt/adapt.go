@@ -116,7 +116,7 @@ type Targets struct {
 	// Skip asks that no frame be encoded for the time being; ForceIDR that the next one be a keyframe.
 	Skip, ForceIDR bool
 	Pad            PadRequest
-	// Quality is the state, Reason why it was entered, Idle whether the screen gives less than the network would take.
+	// Quality is the state, Reason why it was entered or what was found to be the reason since, Idle whether the screen gives less than the network would take.
 	Quality State
 	Reason  Reason
 	Idle    bool

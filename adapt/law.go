@@ -44,10 +44,10 @@ const (
 	rampFilter = 120 * time.Millisecond
 	rampMost   = 0.5
 	rampStep   = 100 * time.Millisecond
-	// roomy is how much faster than the target frames must get through whole for the path to have become wider, and
-	// roomyAfter how long the last cut must be ago.
+	// roomy is how much faster than the target, and than when the path was full last, frames must arrive for the path to have
+	// become wider, and roomyAfter how long the last cut must be ago.
 	roomy      = 1.25
-	roomyAfter = time.Second
+	roomyAfter = 500 * time.Millisecond
 	// starvedMost is how far above what is sent the target may be while the encoder leaves much of it, and wants more.
 	starvedMost = 2.5
 	// With receiver reports alone, once a second: slowRise per second, nearRise close to where the link was full lately.
@@ -89,6 +89,7 @@ type law struct {
 
 	capacity, variance float64 // seen at overuse, in bits per second and its square
 	capacityAt         time.Time
+	full               float64 // at which frames arrived then; other flows' packets are among theirs
 	drain              drain
 	rivals             rivals
 	losses             losses
@@ -139,7 +140,7 @@ func (l *law) onTransport(now time.Time, p *path) {
 	// What arrives cannot be faster for long than what is sent; a receiver that says so is wrong.
 	received := min(p.received(), 2*max(sent, l.target))
 	if d > high {
-		l.losses.queueless = false
+		l.losses.queuedAt = now
 	}
 	if d > high || d > low && p.slope() > steep {
 		l.over++
@@ -160,7 +161,7 @@ func (l *law) onTransport(now time.Time, p *path) {
 		if l.under >= settled {
 			l.drain.on = false
 			l.target = max(l.target, min(returnShare*l.capacity, l.drain.from))
-		} else if l.rivalsFound(now, high) {
+		} else if l.rivalsFound(now) {
 			l.meetRivals(now, d)
 			return
 		}
@@ -168,7 +169,7 @@ func (l *law) onTransport(now time.Time, p *path) {
 	switch {
 	case l.over >= 2 || d > 2*high:
 		l.overuse(now, p, received, sent)
-	case l.onLoss(now, p, received, sent, d <= high):
+	case l.onLoss(now, p, received, sent):
 	case d <= low && !l.drain.on && l.networkLimited(now, p):
 		l.raise(now, p, received, sent)
 	}
@@ -181,6 +182,12 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 	if received > 0 {
 		l.learn(now, received)
+		if _, rate, ok := p.arrivals.trains(now); ok {
+			if l.full == 0 || math.Abs(rate-l.full) > 0.3*l.full {
+				l.full = rate
+			}
+			l.full += capacityGain * (rate - l.full)
+		}
 	}
 	if now.Sub(l.cutAt) < p.rtt+reaction && received >= lagging*l.target {
 		return
@@ -215,8 +222,17 @@ func (l *law) deviation() float64 { return math.Sqrt(l.variance) }
 func (l *law) raise(now time.Time, p *path, received, sent float64) {
 	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
 	gain := min(rampMost, rampQueue.Seconds()/(p.rtt+p.interval+rampFilter).Seconds())
+	if now.Before(l.losses.policed) { // frames get through a policer faster than it lets them for long
+		l.target += policedRise * l.target * step.Seconds()
+		return
+	}
 	trainSent, trainReceived, ok := p.arrivals.trains(now)
-	wide := ok && trainReceived >= dispersed*trainSent && trainSent >= roomy*l.target && now.Sub(l.cutAt) > roomyAfter
+	wide := ok && now.Sub(l.cutAt) > roomyAfter && trainReceived >= roomy*l.target
+	if l.full > 0 {
+		wide = wide && trainReceived >= roomy*l.full
+	} else {
+		wide = wide && trainReceived >= dispersed*trainSent
+	}
 	narrow := math.Inf(1) // what the path can do at most, as far as frames tell
 	if ok && trainReceived < dispersed*trainSent {
 		narrow = trainReceived
@@ -287,6 +303,7 @@ func (l *law) onHeardAgain() {
 		l.target = max(l.target, min(returnAfterOutage*l.preStall, float64(l.max)))
 		l.preStall = 0
 		l.drain.on = false
+		l.losses.judgeAt = time.Time{}
 		l.clamp()
 	}
 }

@@ -8,45 +8,48 @@ import (
 const (
 	// silenceAfter is how long a viewer with transport feedback may say nothing, the round trip not counted, while packets
 	// are on their way; receiver reports alone come once a second, and three may be lost.
-	silenceAfter         = 500 * time.Millisecond
-	silenceAfterRR       = 3500 * time.Millisecond
-	silenceStep          = 500 * time.Millisecond
-	stalledAfter         = 5 * time.Second
-	heardAgain           = 2     // reports until an outage counts as over
-	mediaShare           = 0.955 // 50 bytes of overhead on 1150 bytes of media
-	starvedQP            = 35.0  // a picture this coarse wants more bits; a still one is refined far below it
-	starvedFor           = 500 * time.Millisecond
-	overshootFrom        = 1.05
-	overshootWindow      = time.Second
-	idleAfter            = time.Second // without a frame that is a picture of motion
-	pacingFactor         = 2.0         // a frame leaves in half its time, so that it arrives before the next
-	pacingDrain          = 1.3         // while a queue empties, bursts would only lengthen it
-	gateDelay            = 250 * time.Millisecond
-	gatePackets          = 3 * 1200
-	gateSilence          = 300 * time.Millisecond // with packets on their way: the path is gone, or full
-	trickle              = 24_000                 // while the gate is closed: a packet each 400 ms notices that it may open
-	gateOpens            = 500 * time.Millisecond
-	frameDelayP          = 150 * time.Millisecond // what one picture may take at the target's rate,
-	frameDelayI          = 250 * time.Millisecond // and a keyframe
-	keyframeEvery        = 500 * time.Millisecond
-	maxKeyframeWait      = 3 * time.Second // a viewer without a picture waits no longer, whatever a keyframe costs
-	overloadShare        = 0.8             // of the frame time spent in encoding
-	overloadFor          = time.Second
-	overloadFrames       = 4 // the part of the frame rate that must really be encoded to speak of overload
-	stepDownShare        = 0.6
-	stepDownFor          = 2 * time.Second
-	stepUpShare          = 1.3
-	stepUpFor            = 5 * time.Second
-	failedStep           = 5 * time.Second // a step up that is taken back within this doubles its dwell
-	maxStepUpFor         = time.Minute
-	bitsPerPixel         = 0.05 // what H.264 of a moving desktop needs to look like it
-	keyframeStep         = 0.12 // dead band of encoders that make a keyframe at each change
-	keyframeInterval     = 2 * time.Second
-	reopenStep           = 0.20 // and of those that have to be opened anew
-	reopenInterval       = 2 * time.Second
-	freeStep             = 0.01
-	emergency            = 0.7 // a target this far below what the encoder does waits for no interval
-	recoveryKeyframeWait = 100 * time.Millisecond
+	silenceAfter    = 500 * time.Millisecond
+	silenceAfterRR  = 3500 * time.Millisecond
+	silenceStep     = 500 * time.Millisecond
+	stalledAfter    = 5 * time.Second
+	heardAgain      = 2     // reports until an outage counts as over
+	mediaShare      = 0.955 // 50 bytes of overhead on 1150 bytes of media
+	starvedQP       = 35.0  // a picture this coarse wants more bits; a still one is refined far below it
+	starvedFor      = 500 * time.Millisecond
+	overshootFrom   = 1.05
+	overshootWindow = time.Second
+	idleAfter       = time.Second // without a frame that is a picture of motion
+	pacingFactor    = 2.0         // a frame leaves in half its time, so that it arrives before the next
+	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it leaves
+	// more slowly.
+	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
+	pacingDrain             = 1.3                    // while a queue empties, bursts would only lengthen it
+	gateDelay               = 100 * time.Millisecond // of queue, on top of a round trip and the time between two reports
+	gatePackets             = 3 * 1200
+	gateSilence             = 300 * time.Millisecond // with packets on their way: the path is gone, or full
+	trickle                 = 24_000                 // while the gate is closed: a packet each 400 ms notices that it may open
+	gateOpens               = 500 * time.Millisecond
+	frameDelayP             = 150 * time.Millisecond // what one picture may take at the target's rate,
+	frameDelayI             = 250 * time.Millisecond // and a keyframe
+	keyframeEvery           = 500 * time.Millisecond
+	maxKeyframeWait         = 3 * time.Second // a viewer without a picture waits no longer, whatever a keyframe costs
+	overloadShare           = 0.8             // of the frame time spent in encoding
+	overloadFor             = time.Second
+	overloadFrames          = 4 // the part of the frame rate that must really be encoded to speak of overload
+	stepDownShare           = 0.6
+	stepDownFor             = 2 * time.Second
+	stepUpShare             = 1.3
+	stepUpFor               = 5 * time.Second
+	failedStep              = 5 * time.Second // a step up that is taken back within this doubles its dwell
+	maxStepUpFor            = time.Minute
+	bitsPerPixel            = 0.05 // what H.264 of a moving desktop needs to look like it
+	keyframeStep            = 0.12 // dead band of encoders that make a keyframe at each change
+	keyframeInterval        = 2 * time.Second
+	reopenStep              = 0.20 // and of those that have to be opened anew
+	reopenInterval          = 2 * time.Second
+	freeStep                = 0.01
+	emergency               = 0.7 // a target this far below what the encoder does waits for no interval
+	recoveryKeyframeWait    = 100 * time.Millisecond
 )
 
 // frameRates are the steps of the ladder, below the rate that was asked for.
@@ -114,6 +117,9 @@ func (l *Loop) OnSent(p Packet) {
 // OnFeedback implements Controller.
 func (l *Loop) OnFeedback(f Feedback) {
 	l.law.starved = l.qp >= starvedQP && f.At.Sub(l.lastFrame) < starvedFor
+	if l.law.preStall > 0 {
+		l.path.forget(f.At)
+	}
 	if !l.path.onFeedback(&f, max(l.pacing, smallestRate)) {
 		return
 	}
@@ -220,6 +226,8 @@ func (l *Loop) Tick(now time.Time) Targets {
 	}
 	if l.path.queue > highQueue || l.law.drain.on || l.law.rivals.on {
 		t.PacingRate = int(l.law.target * pacingDrain)
+	} else if now.Sub(l.keyframeAt) < pacingKeyFor && !l.keyframeAt.IsZero() {
+		t.PacingRate = int(l.law.target * pacingKey)
 	}
 	if now.Before(l.prober.request.Until) && !l.prober.deadline.IsZero() {
 		t.Pad = l.prober.request
@@ -233,8 +241,10 @@ func (l *Loop) Tick(now time.Time) Targets {
 		most = frameDelayI
 	}
 	t.MaxFrameBytes = int(l.law.target / 8 * most.Seconds())
-	if t.Skip = l.closed(now); t.Skip {
+	if l.closed(now) {
 		t.PacingRate = min(t.PacingRate, trickle)
+		// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
+		t.Skip = now.Sub(l.path.lastSent) < gateOpens
 	}
 	l.pacing = float64(t.PacingRate)
 	return t
@@ -263,10 +273,9 @@ func (l *Loop) closed(now time.Time) bool {
 		return false
 	}
 	inflight := float64(l.path.inflight())
-	allowed := l.law.target/8*(l.path.minRTT.get()+gateDelay+l.law.goal()).Seconds() + gatePackets
+	allowed := l.law.target/8*(l.path.minRTT.get()+l.path.interval+gateDelay+l.law.goal()).Seconds() + gatePackets
 	mute := l.path.transport() && inflight > gatePackets && l.path.silence(now) > gateSilence+l.path.minRTT.get()
-	// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
-	return (inflight > allowed || mute) && now.Sub(l.path.lastSent) < gateOpens
+	return inflight > allowed || mute
 }
 
 // keyframe answers requests, no more often than they can be afforded.

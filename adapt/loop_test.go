@@ -160,8 +160,8 @@ func TestStepDownAndUp(t *testing.T) {
 			t.Errorf("target at %v on a link of 1.5 Mbit/s is %d; want 400000 to 1950000", at, got)
 		}
 	}
-	if mean > 1_450_000 || mean < 800_000 {
-		t.Errorf("mean target on a link of 1.5 Mbit/s is %d; want 800000 to 1450000", mean)
+	if mean > 1_550_000 || mean < 800_000 {
+		t.Errorf("mean target on a link of 1.5 Mbit/s is %d; want 800000 to 1550000", mean)
 	}
 	if got := f.target(80 * time.Second); got < 4_000_000 {
 		t.Errorf("target 20 s after the limit was lifted is %d; want over 4000000", got)

@@ -20,9 +20,13 @@ const (
 	// A policer drops what is above its rate without a queue that would warn: policedLoss is what shows it, policedShare
 	// how far below it the rate then stays, policedRest for how long, and policedFor how long it is remembered.
 	policedLoss  = 0.02
-	policedShare = 0.97
+	queuelessFor = 2 * time.Second
+	policedShare = 0.95
 	policedRest  = 10 * time.Second
 	policedFor   = 60 * time.Second
+	policedRise  = 0.005 // per second
+	// heavyLoss is acted upon as soon as a cut could have shown.
+	heavyLoss = 0.15
 )
 
 // losses judges loss.
@@ -32,16 +36,20 @@ type losses struct {
 	after          sample    // what was reported since the cut could show
 	heldSince      time.Time // since when loss holds the rate
 	rate           float64   // that arrived then
-	queueless      bool      // the loss came without a queue
+	queuedAt       time.Time // when there was a queue last
 	limit          float64   // what is tolerated beyond cutLoss, for the link's own loss
 	policed        time.Time // until when a policer is known
 	rest           time.Time // until when the rate does not rise
 }
 
-// onLoss reacts to loss and tells whether the rate must not rise. queueless tells that there is no standing queue.
-func (l *law) onLoss(now time.Time, p *path, received, sent float64, queueless bool) bool {
+// onLoss reacts to loss and tells whether the rate must not rise.
+func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 	s := &l.losses
 	loss := p.loss(now)
+	rest := p.rtt + lossWindow
+	if recent := p.lossNow(now); recent > heavyLoss {
+		loss, rest = max(loss, recent), p.rtt+2*reaction+p.interval
+	}
 	l.judge(now, loss)
 	if now.Sub(s.cutAt) > p.rtt+reaction+p.interval {
 		s.after.packets += p.last.packets
@@ -56,18 +64,19 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64, queueless b
 		limit = max(holdLoss, s.limit) // it is time to know
 	}
 	policed := now.Before(s.policed)
-	if policed && queueless {
+	if policed && s.queueless(now) {
 		limit = policedLoss
 	}
-	if loss > limit && now.Sub(s.cutAt) > p.rtt+lossWindow && (s.judgeAt.IsZero() || loss > ownFactor*s.at) {
+	if loss > limit && now.Sub(s.cutAt) > rest && (s.judgeAt.IsZero() || loss > heavyLoss && s.limit == 0) {
 		if s.judgeAt.IsZero() {
-			s.before, s.at, s.queueless = l.target, loss, queueless
+			s.before, s.at = l.target, loss
 		}
 		s.rate, s.after = received, sample{}
 		next := (1 - min(loss, 0.5)) * cutShare * min(l.target, max(sent, float64(l.min)))
 		l.lastCause = ReasonLoss
 		if policed {
-			next, l.lastCause = max(next, policedShare*received), ReasonPolicer
+			// What is sent again counts too.
+			next, l.lastCause = policedShare*received*min(1, l.target/max(sent, 1)), ReasonPolicer
 			s.rest, s.policed = now.Add(policedRest), now.Add(policedFor)
 		}
 		l.target = min(l.target, next)
@@ -76,6 +85,9 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64, queueless b
 	}
 	return !s.judgeAt.IsZero() || hold || now.Before(s.rest)
 }
+
+// queueless tells that no queue stood for a while before a moment.
+func (s *losses) queueless(at time.Time) bool { return at.Sub(s.queuedAt) > queuelessFor }
 
 // judge looks whether a cut cured the loss that it was made for.
 func (l *law) judge(now time.Time, loss float64) {
@@ -104,8 +116,8 @@ func (l *law) judge(now time.Time, loss float64) {
 	if s.rate > 0 && l.capacityAt.Before(s.cutAt) { // else a queue has told more since
 		l.learn(now, s.rate)
 	}
-	if s.queueless {
-		s.policed, l.lastCause = now.Add(policedFor), ReasonPolicer
+	if s.queueless(s.cutAt) && s.queuedAt.Before(s.cutAt) {
+		s.policed, s.rest, l.lastCause = now.Add(policedFor), now.Add(policedRest), ReasonPolicer
 		if s.rate > 0 {
 			l.target = min(max(l.target, policedShare*s.rate), s.before)
 		}

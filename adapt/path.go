@@ -9,6 +9,8 @@ const (
 	sentWindow = 500 * time.Millisecond
 	// lossWindow is how far back loss looks. Several reports, and at 150 kbit/s a dozen packets.
 	lossWindow = 800 * time.Millisecond
+	// lossNowWindow is how far back very large loss looks.
+	lossNowWindow = 300 * time.Millisecond
 	// lossSample is the fewest packets that loss is computed on. With fewer, one lost packet looks like a broken link.
 	lossSample = 20
 	// baseWindow is how many seconds the smallest delay is remembered; a route change or clock skew shows after this long.
@@ -42,6 +44,7 @@ type path struct {
 	arrivals     arrivals
 	reported     samples // per report: packets lost and reported
 	last         sample  // of the newest report
+	forgotten    time.Time
 	sent         samples // per packet: bytes
 	rrLoss       float64
 	sentBytes    int64
@@ -140,6 +143,9 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 			}
 		}
 		lost := &p.lost[packet.ID%lostRing]
+		if packet.Sent.Before(p.forgotten) {
+			continue
+		}
 		if packet.Lost {
 			s.packets++
 			s.lost++
@@ -171,7 +177,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 		}
 		p.arrivals.packet(packet, pacing)
 	}
-	if s.packets == 0 && s.lost == 0 {
+	if s.packets == 0 && s.lost == 0 && len(f.Packets) == 0 {
 		return false
 	}
 	p.reported.add(f.At, s)
@@ -226,6 +232,21 @@ func (p *path) loss(now time.Time) float64 {
 		return 0
 	}
 	return max(0, float64(s.lost)/float64(s.packets))
+}
+
+// lossNow is the fraction lost in the newest reports, for losses so large that few packets show them.
+func (p *path) lossNow(now time.Time) float64 {
+	s, _ := p.reported.sum(now, lossNowWindow)
+	if s.packets < lossSample/2 {
+		return 0
+	}
+	return max(0, float64(s.lost)/float64(s.packets))
+}
+
+// forget leaves what was sent until now out of everything measured: the path was gone, and is back.
+func (p *path) forget(now time.Time) {
+	p.reported.ring = [slots]sample{}
+	p.forgotten = now
 }
 
 // received and sentRate are in bits per second; 0 when unknown.

@@ -88,13 +88,17 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 	if cause == ReasonStartup && now.Sub(q.began) >= startup {
 		cause = ReasonQueueDelay
 	}
+	waiting := ReasonQueueDelay
+	if cause == ReasonCompetingTraffic {
+		waiting = cause
+	}
 	switch {
 	case e.stalled:
 		return Stalled, ReasonNoFeedback
 	case loss20:
 		return Critical, ReasonLoss
 	case delay250:
-		return Critical, ReasonQueueDelay
+		return Critical, waiting
 	case e.floor && e.share < criticalShare:
 		return Critical, cause
 	case loss10:
@@ -104,7 +108,7 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 	case e.stepped:
 		return Degraded, cause
 	case delay:
-		return Constrained, ReasonQueueDelay
+		return Constrained, waiting
 	case loss2:
 		return Constrained, ReasonLoss
 	case share:
@@ -127,6 +131,9 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) {
 	switch {
 	case to == q.state:
 		q.better.on = false
+		if why == ReasonCompetingTraffic || why == ReasonPolicer { // found out since
+			q.reason = why
+		}
 		return
 	case to > q.state:
 		q.better.on = false

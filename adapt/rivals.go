@@ -39,9 +39,9 @@ func (l *law) accepted() time.Duration {
 	return 400 * time.Millisecond // SCReAM's, RFC 8298
 }
 
-func (l *law) rivalsFound(now time.Time, high time.Duration) bool {
+func (l *law) rivalsFound(now time.Time) bool {
 	d := &l.drain
-	return now.Sub(d.since) > rivalsAfter && d.least >= high && l.target < rivalsShare*d.from
+	return now.Sub(d.since) > rivalsAfter && d.least >= highQueue && l.target <= max(rivalsShare*d.from, float64(l.min)/rivalsShare)
 }
 
 func (l *law) meetRivals(now time.Time, queue time.Duration) {

@@ -211,7 +211,7 @@ func longTCP(deep time.Duration) Case {
 			return lowest
 		}),
 		least("reason given", 1, func(r *Result) float64 {
-			for _, t := range r.Flows[0].Transitions {
+			for _, t := range r.Flows[0].Targets {
 				if t.Reason == adapt.ReasonCompetingTraffic {
 					return 1
 				}

@@ -100,10 +100,10 @@ type link struct {
 	leaves   []leave       // of the packets in the queue
 	queued   int           // bytes
 	newest   time.Duration // the latest arrival so far
+	nominal  float64       // the capacity that the queue is measured by
 	bad      bool          // in a burst of losses
 	tokens   float64
 	tokensAt time.Duration
-	dropped  func(*packet)
 }
 
 type leave struct {
@@ -127,7 +127,10 @@ func (l *link) carry(p *packet) {
 	wait := max(0, l.free-now)
 	room := l.QueueBytes
 	if room == 0 {
-		room = int(l.Queue.Seconds() * l.Capacity.Rate(now) / 8)
+		if rate := l.Capacity.Rate(now); rate > 0 { // a link that is down keeps its queue
+			l.nominal = rate
+		}
+		room = int(l.Queue.Seconds() * l.nominal / 8)
 		room = max(room, 2*1500) // a queue too short for two packets carries nothing
 	}
 	if l.queued > 0 && l.queued+p.size > room {
@@ -159,8 +162,8 @@ func (l *link) fire(_ int, p *packet) {
 }
 
 func (l *link) drop(p *packet) {
-	if l.dropped != nil {
-		l.dropped(p)
+	if m, ok := p.to.(*media); ok && p.what == mediaArrive {
+		m.result.Packets[p.id-1].Lost = true
 	}
 }
 

@@ -353,7 +353,7 @@ func (m *media) transmit(p *packet) {
 	})
 	m.controller.OnSent(adapt.Packet{ID: p.id, Size: p.size, Sent: m.w.clock(), Padding: p.padding, ProbeID: p.probe})
 	m.result.Packets = append(m.result.Packets, PacketRecord{
-		Sent: m.w.now, Size: p.size, Padding: p.padding, Again: p.again, Lost: true,
+		Sent: m.w.now, Size: p.size, Padding: p.padding, Again: p.again,
 	})
 	m.w.send(p)
 }
@@ -363,7 +363,7 @@ func (m *media) arrive(p *packet) {
 	h := &m.history[p.id-1]
 	h.arrived, h.received = m.w.now, true
 	r := &m.result.Packets[p.id-1]
-	r.Lost, r.Arrived, r.Queue = false, m.w.now, p.queue
+	r.Arrived, r.Queue = m.w.now, p.queue
 	m.arrivals = append(m.arrivals, int64(p.id))
 	if p.id > m.highest {
 		for id := m.highest + 1; id < p.id; id++ { // a gap: ask for them, after a while in case they are only late

@@ -25,7 +25,7 @@ type FlowResult struct {
 	Transitions []adapt.Transition
 }
 
-// PacketRecord is one packet. Queue is how long it waited on its way.
+// PacketRecord is one packet. Arrived is 0 while it is on its way and when it is lost; Queue is how long it waited.
 type PacketRecord struct {
 	Sent, Arrived, Queue time.Duration
 	Size                 int
@@ -62,7 +62,7 @@ func percentile(sorted []float64, p float64) float64 {
 func (f *FlowResult) Queue(p float64, from, to time.Duration) float64 {
 	var waits []float64
 	for _, r := range f.Packets {
-		if !r.Lost && r.Sent >= from && r.Sent < to {
+		if r.Arrived > 0 && r.Sent >= from && r.Sent < to {
 			waits = append(waits, r.Queue.Seconds()*1000)
 		}
 	}
@@ -89,7 +89,7 @@ func (f *FlowResult) Loss(from, to time.Duration) float64 {
 func (f *FlowResult) Rate(from, to time.Duration) float64 {
 	bytes := 0
 	for _, r := range f.Packets {
-		if !r.Lost && !r.Padding && !r.Again && r.Arrived >= from && r.Arrived < to {
+		if r.Arrived > 0 && !r.Padding && !r.Again && r.Arrived >= from && r.Arrived < to {
 			bytes += r.Size
 		}
 	}
@@ -165,7 +165,7 @@ func (f *FlowResult) Reach(rate float64, from, to time.Duration) float64 {
 func (f *FlowResult) Drained(from, to time.Duration) float64 {
 	last := from
 	for _, r := range f.Packets {
-		if r.Sent >= from && r.Sent < to && !r.Lost && r.Queue >= 50*time.Millisecond {
+		if r.Sent >= from && r.Sent < to && r.Queue >= 50*time.Millisecond {
 			if r.Sent-last > time.Second {
 				break
 			}
