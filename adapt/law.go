@@ -15,6 +15,8 @@ const (
 	lowPackets, highPackets = 1.25, 2.5
 	// steep is the growth of the queue, in seconds per second, that a queue above lowQueue need not wait for highQueue with.
 	steep = 0.06
+	// sudden is how many times highQueue the end of a report must have met for a cut at once: more than a frame makes.
+	sudden = 4
 	// reaction is what the viewer and the encoder take on top of a round trip until a cut can show.
 	reaction = 50 * time.Millisecond
 	// A cut goes below what arrives by cutShare, and further the longer the queue is, so that it empties: all of what
@@ -38,6 +40,11 @@ const (
 	nearFrom     = 0.85
 	nearLeast    = 0.05
 	nearRise     = 0.02
+	// othersRise is added to nearRise for the square of the share of others, up to othersMost: the smaller flow's rate then
+	// grows by more bits per second than the larger one's.
+	othersRise, othersMost = 2, 0.4
+	// nearRound is the round trip from which on the rise is slower: a longer one sees its own queue later.
+	nearRound = 200 * time.Millisecond
 	// rampQueue bounds the queue that a ramp may build until it is seen: RFC 8698, section 4.3, QBOUND, with its filter
 	// time and half its gain.
 	rampQueue  = 50 * time.Millisecond
@@ -48,6 +55,8 @@ const (
 	// become wider, and roomyAfter how long the last cut must be ago.
 	roomy      = 1.25
 	roomyAfter = 500 * time.Millisecond
+	// gatedFor is how long after frames were held back it is not the screen that sends little.
+	gatedFor = time.Second
 	// starvedMost is how far above what is sent the target may be while the encoder leaves much of it, and wants more.
 	starvedMost = 2.5
 	// With receiver reports alone, once a second: slowRise per second, nearRise close to where the link was full lately.
@@ -86,9 +95,11 @@ type law struct {
 	// starved is set while the encoder shows that it could use more than it has: then what it leaves of its target, as
 	// encoders with small buffers do, is no sign of a quiet screen.
 	starved bool
+	gatedAt time.Time // when frames were held back for what is on its way, last
 
 	capacity, variance float64 // seen at overuse, in bits per second and its square
 	capacityAt         time.Time
+	others             float64 // the share of a full path that went to others then, as far as trains tell
 	full               float64 // at which frames arrived then; other flows' packets are among theirs
 	drain              drain
 	rivals             rivals
@@ -160,14 +171,15 @@ func (l *law) onTransport(now time.Time, p *path) {
 		l.drain.least = min(l.drain.least, d)
 		if l.under >= settled {
 			l.drain.on = false
-			l.target = max(l.target, min(returnShare*l.capacity, l.drain.from))
+			share := returnShare + (1-returnShare)*l.others // who has little of a path gives up less of it
+			l.target = max(l.target, min(share*l.capacity, l.drain.from))
 		} else if l.rivalsFound(now) {
 			l.meetRivals(now, d)
 			return
 		}
 	}
 	switch {
-	case l.over >= 2 || d > 2*high:
+	case l.over >= 2 || d > 2*high || p.late > sudden*high:
 		l.overuse(now, p, received, sent)
 	case l.onLoss(now, p, received, sent):
 	case d <= low && !l.drain.on && l.networkLimited(now, p):
@@ -183,6 +195,7 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	if received > 0 {
 		l.learn(now, received)
 		if _, rate, ok := p.arrivals.trains(now); ok {
+			l.others += capacityGain * (1 - min(1, received/max(rate, 1)) - l.others)
 			if l.full == 0 || math.Abs(rate-l.full) > 0.3*l.full {
 				l.full = rate
 			}
@@ -197,7 +210,8 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 	next := nearFrom * l.target
 	if received > 0 {
-		next = cutShare * received * (1 - min(0.5, p.queue.Seconds()/emptyQueue.Seconds()))
+		queue := max(p.queue, p.late/2)
+		next = cutShare * received * (1 - min(0.5, queue.Seconds()/emptyQueue.Seconds()))
 	}
 	if next < l.target {
 		l.target, l.cutAt, l.lastCause = next, now, ReasonQueueDelay
@@ -240,10 +254,8 @@ func (l *law) raise(now time.Time, p *path, received, sent float64) {
 	known := l.capacity > 0 && now.Sub(l.capacityAt) < capacityFor
 	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+max(3*l.deviation(), nearLeast*l.capacity)
 	if near || l.target >= cutShare*narrow {
-		rise := max(packetBits/2/(p.rtt+reaction).Seconds(), nearRise*l.target)
-		if !math.IsInf(narrow, 1) {
-			rise = max(rise, nearRise*min(narrow, 4*l.target)) // who has less than others of a path catches up with them
-		}
+		// Where others have the larger part, more: who has less than they have catches up with them.
+		rise := max(packetBits/2/(p.rtt+reaction).Seconds(), min(nearRise+othersRise*l.others*l.others, othersMost)*l.target*min(1, nearRound.Seconds()/p.rtt.Seconds()))
 		l.target += rise * step.Seconds()
 		return
 	}
@@ -262,7 +274,7 @@ func (l *law) raise(now time.Time, p *path, received, sent float64) {
 // networkLimited tells whether about as much is sent as the network was believed to take. A quiet screen says nothing about
 // the network, so that the target then stays as it is.
 func (l *law) networkLimited(now time.Time, p *path) bool {
-	return l.starved || p.sentRate(now) >= used*l.target
+	return l.starved || now.Sub(l.gatedAt) < gatedFor || p.sentRate(now) >= used*l.target
 }
 
 // onReceiverReport is the law for peers without transport feedback: once a second, a round-trip time and a loss.

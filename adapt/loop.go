@@ -23,8 +23,8 @@ const (
 	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it leaves
 	// more slowly.
 	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
-	pacingDrain             = 1.3                    // while a queue empties, bursts would only lengthen it
-	gateDelay               = 100 * time.Millisecond // of queue, on top of a round trip and the time between two reports
+	pacingDrain             = 1.3                   // while a queue empties, bursts would only lengthen it
+	gateDelay               = 60 * time.Millisecond // of queue, on top of a round trip and the time between two reports
 	gatePackets             = 3 * 1200
 	gateSilence             = 300 * time.Millisecond // with packets on their way: the path is gone, or full
 	trickle                 = 24_000                 // while the gate is closed: a packet each 400 ms notices that it may open
@@ -242,6 +242,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 	}
 	t.MaxFrameBytes = int(l.law.target / 8 * most.Seconds())
 	if l.closed(now) {
+		l.law.gatedAt = now
 		t.PacingRate = min(t.PacingRate, trickle)
 		// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
 		t.Skip = now.Sub(l.path.lastSent) < gateOpens

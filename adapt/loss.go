@@ -11,6 +11,8 @@ const (
 	judgeAfter = 1500 * time.Millisecond
 	// cured is the share of the loss that must have gone for the rate to have been its reason.
 	cured = 0.25
+	// straysMost is how many lost packets make loss: fewer are strays, unless they are more than strayLoss of all.
+	straysMost, strayLoss = 3, 0.05
 	// Loss of the link's own raises the threshold to ownFactor times it and ownMargin, ownMost at most; ownFades is how fast
 	// the threshold comes back once the loss is gone.
 	ownFactor, ownMargin, ownMost = 1.5, 0.02, 0.45
@@ -51,9 +53,11 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 		loss, rest = max(loss, recent), p.rtt+2*reaction+p.interval
 	}
 	l.judge(now, loss)
-	if now.Sub(s.cutAt) > p.rtt+reaction+p.interval {
+	if now.Sub(s.cutAt) > p.rtt+2*(reaction+p.interval) {
 		s.after.packets += p.last.packets
 		s.after.lost += p.last.lost
+	} else if !s.judgeAt.IsZero() {
+		s.at = max(s.at, loss) // what was lost before the cut is still being reported
 	}
 	hold := loss > max(holdLoss, s.limit)
 	if !hold {
@@ -106,7 +110,8 @@ func (l *law) judge(now time.Time, loss float64) {
 	if s.after.packets >= lossSample {
 		left = max(0, float64(s.after.lost)/float64(s.after.packets))
 	}
-	if left > (1-cured)*s.at || left > holdLoss {
+	strays := s.after.lost < straysMost && left < strayLoss
+	if (left > (1-cured)*s.at || left > holdLoss) && !strays {
 		// Sending less did not help: the link loses by itself, and it is no policer either.
 		l.target = max(l.target, s.before)
 		s.limit = min(ownFactor*max(left, min(s.at, 2*left))+ownMargin, ownMost)

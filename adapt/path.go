@@ -1,6 +1,9 @@
 package adapt
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// rateWindow is the longest that rates and loss are looked back at.
@@ -32,6 +35,7 @@ type path struct {
 	rtt, jitter  time.Duration
 	minRTT, base windowMin
 	queue        time.Duration // standing queue: one-way delay over its base, or round trip over its
+	late         time.Duration // the queue that the last packets of the report met, 0 when they were few
 	queues       [slopeReports]queueAt
 	kind         FeedbackKind
 	feedbacks    uint64
@@ -62,6 +66,27 @@ type idBytes struct {
 
 // slopeReports is how many reports the queue's slope is taken over.
 const slopeReports = 3
+
+// tailPackets is how many packets the end of a report is judged by: more than a single spike, and less than a frame.
+const tailPackets = 6
+
+// tail holds the delays of the last packets of a report.
+type tail struct {
+	delays [tailPackets]time.Duration
+	n      int
+}
+
+func (t *tail) add(d time.Duration) {
+	t.delays[t.n%tailPackets] = d
+	t.n++
+}
+
+func (t *tail) least() (time.Duration, bool) {
+	if t.n < 2*tailPackets {
+		return 0, false
+	}
+	return slices.Min(t.delays[:]), true
+}
 
 type queueAt struct {
 	at time.Time
@@ -127,6 +152,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 	var (
 		s        sample
 		v        arrival
+		tail     tail
 		smallest time.Duration
 		newest   time.Time
 	)
@@ -175,6 +201,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 		if packet.Sent.After(newest) {
 			newest = packet.Sent
 		}
+		tail.add(delay)
 		p.arrivals.packet(packet, pacing)
 	}
 	if s.packets == 0 && s.lost == 0 && len(f.Packets) == 0 {
@@ -188,6 +215,10 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 		rtt := f.At.Sub(newest)
 		p.onRTT(f.At, rtt)
 		p.onDelay(f.At, smallest, max(0, rtt-p.minRTT.get()))
+		p.late = 0
+		if delay, ok := tail.least(); ok {
+			p.late = min(delay-p.base.get(), max(0, rtt-p.minRTT.get())+stepSlack)
+		}
 	}
 	return true
 }

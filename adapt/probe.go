@@ -161,6 +161,7 @@ func (l *Loop) probing(now time.Time, top float64) {
 	switch {
 	case !b.deadline.IsZero() || now.Before(b.next) || l.stalled || l.cfg.Fixed != 0 || !p.transport() || p.rtt == 0:
 	case b.begun && !quiet && !b.chase: // the media itself tries the path
+	case l.closed(now) || now.Sub(p.lastFeedback) > probeWait+p.rtt: // nothing is known of the path at the moment
 	case w.target >= top/probeGain || p.queue > probeQueue || p.loss(now) > probeLoss || w.drain.on || w.rivals.on ||
 		now.Before(w.losses.policed) || !w.losses.judgeAt.IsZero():
 	default:

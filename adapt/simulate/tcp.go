@@ -27,22 +27,22 @@ type tcp struct {
 	w             *world
 	forward, back []*link
 
-	next, una   int64 // segments
-	limit       int64 // of a short flow: where it ends
-	cwnd        float64
-	threshold   float64
-	dup         int
-	recover     int64
-	recovering  bool
-	srtt        time.Duration
-	rto         time.Duration
-	timer       uint64 // the newest timer; older ones are void
-	timedID     int64
-	timedAt     time.Duration
-	got         map[int64]bool // received out of order
-	expect      int64
-	idle        bool
-	delivered   []int // bytes, per second
+	next, una  int64 // segments
+	limit      int64 // of a short flow: where it ends
+	cwnd       float64
+	threshold  float64
+	dup        int
+	recover    int64
+	recovering bool
+	srtt       time.Duration
+	rto        time.Duration
+	timer      uint64 // the newest timer; older ones are void
+	timedID    int64
+	timedAt    time.Duration
+	got        map[int64]bool // received out of order
+	expect     int64
+	idle       bool
+	delivered  []int // bytes, per second
 }
 
 const (
