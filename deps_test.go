@@ -27,7 +27,8 @@ var rooms = map[string][]string{
 	"wavryhost/encode/encodetest": {"capture", "encode"},
 	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
 
-	"wavryhost/adapt": {},
+	"wavryhost/adapt":          {},
+	"wavryhost/adapt/simulate": {"adapt"},
 
 	"wavryhost/platform/display": {},
 	"wavryhost/platform/service": {},

@@ -42,9 +42,7 @@ const (
 	nearRise     = 0.02
 	// othersRise is added to nearRise for the square of the share of others, up to othersMost: the smaller flow's rate then
 	// grows by more bits per second than the larger one's.
-	othersRise, othersMost = 2, 0.4
-	// nearRound is the round trip from which on the rise is slower: a longer one sees its own queue later.
-	nearRound = 200 * time.Millisecond
+	othersRise, othersMost = 0.5, 0.2
 	// rampQueue bounds the queue that a ramp may build until it is seen: RFC 8698, section 4.3, QBOUND, with its filter
 	// time and half its gain.
 	rampQueue  = 50 * time.Millisecond
@@ -69,8 +67,9 @@ const (
 	reportEmpty    = 500 * time.Millisecond
 	reportHoldLoss = 0.02
 	reportCutLoss  = 0.10
-	// returnAfterOutage is what of its rate a path gets back when it is heard again.
-	returnAfterOutage = 0.6
+	// returnAfterOutage is what of its rate a path gets back when it is heard again; after a short silence it is mostly the
+	// same path.
+	returnAfterOutage, returnAfterSilence = 0.6, 0.9
 )
 
 // law makes the link's target from what is known of the path.
@@ -255,7 +254,7 @@ func (l *law) raise(now time.Time, p *path, received, sent float64) {
 	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+max(3*l.deviation(), nearLeast*l.capacity)
 	if near || l.target >= cutShare*narrow {
 		// Where others have the larger part, more: who has less than they have catches up with them.
-		rise := max(packetBits/2/(p.rtt+reaction).Seconds(), min(nearRise+othersRise*l.others*l.others, othersMost)*l.target*min(1, nearRound.Seconds()/p.rtt.Seconds()))
+		rise := max(packetBits/2/(p.rtt+reaction).Seconds(), min(nearRise+othersRise*l.others*l.others, othersMost)*l.target)
 		l.target += rise * step.Seconds()
 		return
 	}
@@ -310,9 +309,13 @@ func (l *law) onSilence(now time.Time) {
 	}
 }
 
-func (l *law) onHeardAgain() {
+func (l *law) onHeardAgain(stalled bool) {
 	if l.preStall > 0 {
-		l.target = max(l.target, min(returnAfterOutage*l.preStall, float64(l.max)))
+		share := returnAfterSilence
+		if stalled {
+			share = returnAfterOutage
+		}
+		l.target = max(l.target, min(share*l.preStall, float64(l.max)))
 		l.preStall = 0
 		l.drain.on = false
 		l.losses.judgeAt = time.Time{}

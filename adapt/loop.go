@@ -23,8 +23,8 @@ const (
 	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it leaves
 	// more slowly.
 	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
-	pacingDrain             = 1.3                   // while a queue empties, bursts would only lengthen it
-	gateDelay               = 60 * time.Millisecond // of queue, on top of a round trip and the time between two reports
+	pacingDrain             = 1.3 // while a queue empties, bursts would only lengthen it
+	gateDelay               = 60 * time.Millisecond
 	gatePackets             = 3 * 1200
 	gateSilence             = 300 * time.Millisecond // with packets on their way: the path is gone, or full
 	trickle                 = 24_000                 // while the gate is closed: a packet each 400 ms notices that it may open
@@ -129,7 +129,7 @@ func (l *Loop) OnFeedback(f Feedback) {
 		}
 	}
 	if l.law.preStall > 0 {
-		l.law.onHeardAgain()
+		l.law.onHeardAgain(l.stalled)
 		l.keyframePending = l.keyframePending || l.stalled
 	}
 	if l.stalled {

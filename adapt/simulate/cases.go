@@ -46,16 +46,16 @@ func audio(from, to time.Duration) CBR {
 	return CBR{Start: from, Stop: to, BitsPerSecond: 20_000, Size: audioSize, Forward: []int{0}}
 }
 
-func queue(name string, p, bound float64, flow int, from, to time.Duration) Gate {
-	return most(name, bound, func(r *Result) float64 { return r.Flows[flow].Queue(p, from, to) })
+func queue(name string, p, bound float64, from, to time.Duration) Gate {
+	return most(name, bound, func(r *Result) float64 { return r.Flows[0].Queue(p, from, to) })
 }
 
 func use(bound float64, flow, link int, from, to time.Duration) Gate {
 	return least("use", bound, func(r *Result) float64 { return r.Use(flow, link, from, to) })
 }
 
-func loss(bound float64, flow int, from, to time.Duration) Gate {
-	return most("loss", bound, func(r *Result) float64 { return r.Flows[flow].Loss(from, to) })
+func loss(bound float64, to time.Duration) Gate {
+	return most("loss", bound, func(r *Result) float64 { return r.Flows[0].Loss(0, to) })
 }
 
 // total is the sum of all flows' rates over the capacity.
@@ -69,11 +69,11 @@ func total(bound float64, from, to time.Duration) Gate {
 	})
 }
 
-func worstQueue(p, bound float64, from, to time.Duration) Gate {
+func worstQueue(bound float64, from, to time.Duration) Gate {
 	return most("q95 ms", bound, func(r *Result) float64 {
 		worst := 0.0
 		for _, f := range r.Flows {
-			worst = max(worst, f.Queue(p, from, to))
+			worst = max(worst, f.Queue(.95, from, to))
 		}
 		return worst
 	})
@@ -127,7 +127,7 @@ func variable(owd time.Duration, name string, use Gate, q95, q99, lost, reach fl
 		Links: oneWay(Scaled(1e6, Step{0, 1}, Step{40 * sec, 2.5}, Step{60 * sec, 0.6}, Step{80 * sec, 1}), rfcQueue, owd, rfcJitter),
 		Flows: []Flow{f}, CBR: []CBR{audio(0, 99*sec)},
 		Gates: []Gate{
-			use, queue("q95 ms", .95, q95, 0, 0, 99*sec), queue("q99 ms", .99, q99, 0, 0, 99*sec), loss(lost, 0, 0, 99*sec),
+			use, queue("q95 ms", .95, q95, 0, 99*sec), queue("q99 ms", .99, q99, 0, 99*sec), loss(lost, 99*sec),
 			most("s to 90 %", reach, func(r *Result) float64 { return r.Flows[0].Reach(0.9e6, 0, 40*sec) }),
 		},
 	}
@@ -140,7 +140,7 @@ func twoFlows() Case {
 			rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 124*sec), rfcFlow(0, 124*sec)},
 		Gates: []Gate{
-			total(.93, 75*sec, 100*sec), worstQueue(.95, 110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec),
+			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec).aiming(.02),
 			jain(.9, 75*sec, 100*sec),
 		},
 	}
@@ -156,7 +156,7 @@ func feedbackCongested() Case {
 		Name: "5.3", About: "RFC 8867 5.3: a flow each way, feedback in the other's queue", Length: 100 * sec,
 		Links: links, Flows: []Flow{rfcFlow(0, 99*sec), back},
 		Gates: []Gate{
-			use(.88, 0, 0, 0, 99*sec), use(.88, 1, 1, 0, 99*sec), worstQueue(.95, 60, 0, 99*sec),
+			use(.88, 0, 0, 0, 99*sec), use(.88, 1, 1, 0, 99*sec), worstQueue(60, 0, 99*sec),
 		},
 	}
 }
@@ -167,7 +167,7 @@ func sameAlgorithm() Case {
 		Links: oneWay(Constant(3.5e6), rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 119*sec), rfcFlow(20*sec, 119*sec), rfcFlow(40*sec, 119*sec)},
 		Gates: []Gate{
-			total(.93, 80*sec, 119*sec), worstQueue(.95, 60, 80*sec, 119*sec), worstLoss(0, 80*sec, 119*sec), jain(.95, 80*sec, 119*sec),
+			total(.93, 80*sec, 119*sec), worstQueue(60, 80*sec, 119*sec), worstLoss(0, 80*sec, 119*sec), jain(.95, 80*sec, 119*sec),
 			least("newest's share", .6, func(r *Result) float64 { return r.Flows[2].Rate(80*sec, 119*sec) * 3 / 3.5e6 }),
 		},
 	}
@@ -177,10 +177,10 @@ func roundTrips() Case {
 	c := Case{
 		Name: "5.5", About: "RFC 8867 5.5: five flows on 4 Mbit/s, one-way delays 10 to 150 ms", Length: 300 * sec,
 		Links: []Link{{Capacity: Constant(4e6), Queue: rfcQueue, Jitter: rfcJitter}, {Capacity: Constant(100e6), Queue: rfcQueue}},
-		Gates: []Gate{worstQueue(.95, 60, 180*sec, 299*sec), spread(2, 180*sec, 299*sec)},
+		Gates: []Gate{worstQueue(60, 180*sec, 299*sec), spread(2, 180*sec, 299*sec).aiming(3)},
 	}
-	for i, d := range []time.Duration{10, 25, 50, 100, 150} {
-		c.Links = append(c.Links, Link{Capacity: Constant(1e9), Queue: rfcQueue, Delay: d * time.Millisecond})
+	for i, d := range []int{10, 25, 50, 100, 150} {
+		c.Links = append(c.Links, Link{Capacity: Constant(1e9), Queue: rfcQueue, Delay: time.Duration(d) * time.Millisecond})
 		f := rfcFlow(time.Duration(i)*10*sec, 299*sec)
 		f.Forward, f.Back = []int{0, 2 + i}, []int{1, 2 + i}
 		c.Flows = append(c.Flows, f)
@@ -248,7 +248,7 @@ func pauseResume() Case {
 		Flows: []Flow{rfcFlow(0, 119*sec), paused, rfcFlow(0, 119*sec)},
 		Gates: []Gate{
 			least("resumed's share", .75, func(r *Result) float64 { return r.Flows[1].Rate(60*sec, 70*sec) * 3 / 3.5e6 }),
-			worstQueue(.95, 90, 60*sec, 70*sec),
+			worstQueue(90, 60*sec, 70*sec),
 		},
 	}
 }
@@ -262,13 +262,13 @@ func bottlenecks() Case {
 				lowest = min(lowest, f.Rate(60*sec, 299*sec)/1000)
 			}
 			return lowest
-		}), worstQueue(.95, 90, 60*sec, 299*sec)},
+		}), worstQueue(90, 60*sec, 299*sec)},
 	}
 	for _, ratio := range []float64{1, 4, .75} {
 		c.Links = append(c.Links, Link{Capacity: Constant(2e6 * ratio), Queue: rfcQueue, Jitter: rfcJitter})
 	}
-	for _, d := range []time.Duration{100, 40, 40} {
-		c.Links = append(c.Links, Link{Capacity: Constant(1e9), Queue: rfcQueue, Delay: d * time.Millisecond})
+	for _, d := range []int{100, 40, 40} {
+		c.Links = append(c.Links, Link{Capacity: Constant(1e9), Queue: rfcQueue, Delay: time.Duration(d) * time.Millisecond})
 	}
 	for i, way := range [][]int{{0, 1, 2, 3}, {0, 4}, {2, 5}} {
 		f := rfcFlow(0, 299*sec)
@@ -284,8 +284,8 @@ func step() Case {
 		Links: oneWay(Capacity{{0, 1e6}, {20 * sec, .3e6}, {40 * sec, 1e6}}, rfcQueue, 25*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)},
 		Gates: []Gate{
-			use(.85, 0, 0, 0, 60*sec), queue("q95 ms", .95, 90, 0, 0, 60*sec), queue("q99 ms", .99, 140, 0, 0, 60*sec),
-			loss(.003, 0, 0, 60*sec),
+			use(.85, 0, 0, 0, 60*sec), queue("q95 ms", .95, 90, 0, 60*sec), queue("q99 ms", .99, 140, 0, 60*sec),
+			loss(.003, 60*sec),
 			most("s to 90 %", 5, func(r *Result) float64 { return r.Flows[0].Reach(.9e6, 40*sec, 60*sec) }),
 		},
 	}
@@ -310,7 +310,7 @@ func idle() Case {
 		Name: "idle", About: "a screen of 80 kbit/s with bursts of 3 s, on 3 Mbit/s", Length: 90 * sec,
 		Links: oneWay(Constant(3e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},
 		Gates: []Gate{
-			loss(0, 0, 0, 90*sec), queue("q95 ms", .95, 80, 0, 75*sec, 78*sec), use(.7, 0, 0, 75*sec, 78*sec),
+			loss(0, 90*sec), queue("q95 ms", .95, 80, 75*sec, 78*sec), use(.7, 0, 0, 75*sec, 78*sec),
 			least("use 1st", .7, func(r *Result) float64 { return r.Use(0, 0, 30*sec, 33*sec) }),
 		},
 	}
@@ -322,7 +322,7 @@ func wide() Case {
 		Links: oneWay(Capacity{{0, 20e6}, {20 * sec, 8e6}, {40 * sec, 20e6}}, rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(1_000_000, 25_000_000, 60), 0, 60*sec)},
 		Gates: []Gate{
-			use(.85, 0, 0, 0, 60*sec), queue("q95 ms", .95, 50, 0, 0, 60*sec), loss(.003, 0, 0, 60*sec),
+			use(.85, 0, 0, 0, 60*sec), queue("q95 ms", .95, 50, 0, 60*sec), loss(.003, 60*sec),
 		},
 	}
 }
@@ -333,7 +333,7 @@ func deepQueue() Case {
 		Links: oneWay(Capacity{{0, 2.5e6}, {20 * sec, 1e6}}, sec, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 40*sec)},
 		Gates: []Gate{
-			queue("q95 ms", .95, 90, 0, 20*sec, 40*sec), use(.8, 0, 0, 0, 40*sec),
+			queue("q95 ms", .95, 90, 20*sec, 40*sec), use(.8, 0, 0, 0, 40*sec),
 			most("s to drain", 1.5, func(r *Result) float64 { return r.Flows[0].Drained(20*sec, 40*sec) }),
 		},
 	}
@@ -356,7 +356,7 @@ func policer() Case {
 		Name: "policer", About: "a policer of 2 Mbit/s and 20 kB before 10 Mbit/s", Length: 60 * sec,
 		Links: links, Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)},
 		Gates: []Gate{
-			loss(.025, 0, 0, 60*sec),
+			loss(.025, 60*sec),
 			least("kbit/s", 1400, func(r *Result) float64 { return r.Flows[0].Rate(10*sec, 60*sec) / 1000 }),
 		},
 	}
@@ -369,10 +369,16 @@ func outage() Case {
 		Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 40*sec)},
 		Gates: []Gate{
 			most("s to 90 %", 1.5, func(r *Result) float64 {
-				before := r.Flows[0].Rate(15*sec, 20*sec)
-				return r.Flows[0].Reach(.9*before, 23*sec, 40*sec)
+				// By what is sent anew: what waited in the queue meanwhile arrives at once.
+				before := r.Flows[0].SentRate(15*sec, 20*sec)
+				for at := 23 * sec; at < 39*sec; at += 100 * time.Millisecond {
+					if r.Flows[0].SentRate(at, at+sec/2) >= .9*before {
+						return (at + sec/4 - 23*sec).Seconds()
+					}
+				}
+				return math.NaN()
 			}),
-			loss(.002, 0, 0, 40*sec),
+			loss(.002, 40*sec),
 			most("freezes", 1, func(r *Result) float64 {
 				return float64(r.Flows[0].Freezes(15*sec, 40*sec, 183*time.Millisecond))
 			}),
@@ -386,7 +392,7 @@ func keyframes() Case {
 	return Case{
 		Name: "keyframes", About: "2 Mbit/s, a keyframe of six times a frame's size each 2 s", Length: 60 * sec,
 		Links: oneWay(Constant(2e6), rfcQueue, 50*time.Millisecond, rfcJitter), Flows: []Flow{f},
-		Gates: []Gate{queue("q95 ms", .95, 100, 0, 5*sec, 60*sec), loss(0, 0, 0, 60*sec)},
+		Gates: []Gate{queue("q95 ms", .95, 100, 5*sec, 60*sec), loss(0, 60*sec)},
 	}
 }
 
@@ -435,7 +441,7 @@ func still() Case {
 			least("1st second's use", .8, func(r *Result) float64 {
 				return r.Flows[0].SentRate(300*sec, 301*sec) / 8e6
 			}),
-			loss(0, 0, 0, 310*sec),
+			loss(0, 310*sec),
 			most("lowered", 0, func(r *Result) float64 {
 				n, before := 0, 0
 				for _, t := range r.Flows[0].Targets {
@@ -478,8 +484,8 @@ func lateComer() Case {
 		Links: oneWay(Constant(3e6), rfcQueue, 25*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 30), 0, 60*sec), flow(desktop(300_000, 20_000_000, 30), 30*sec, 60*sec)},
 		Gates: []Gate{
-			least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[1].Rate(40*sec, 45*sec) / 1.5e6 }),
-			worstQueue(.95, 80, 30*sec, 60*sec),
+			least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[1].Rate(40*sec, 45*sec) / 1.5e6 }).aiming(.55),
+			worstQueue(80, 30*sec, 60*sec),
 		},
 	}
 }
@@ -491,7 +497,7 @@ func quick(name, about string, change func(*Case), gates ...Gate) Case {
 	}
 	change(&c)
 	if len(gates) == 0 {
-		gates = []Gate{use(.8, 0, 0, 10*sec, 60*sec), queue("q95 ms", .95, 80, 0, 10*sec, 60*sec)}
+		gates = []Gate{use(.8, 0, 0, 10*sec, 60*sec), queue("q95 ms", .95, 80, 10*sec, 60*sec)}
 	}
 	c.Gates = gates
 	return c
@@ -533,7 +539,7 @@ func reportsOnly() Case {
 		c.Links = oneWay(Constant(1.5e6), rfcQueue, 25*time.Millisecond, rfcJitter)
 		c.Flows[0].Config = desktop(300_000, 4_000_000, 30)
 		c.Flows[0].Feedback.ReceiverReports = true
-	}, use(.6, 0, 0, 10*sec, 60*sec), loss(.03, 0, 0, 60*sec))
+	}, use(.6, 0, 0, 10*sec, 60*sec), loss(.03, 60*sec))
 }
 
 func lte(seed uint64) Case {

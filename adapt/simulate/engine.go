@@ -36,6 +36,9 @@ func (e *events) Pop() any {
 	return last
 }
 
+// newRandom returns the random numbers of a seed.
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x5eed)) }
+
 // world is one simulation under way.
 type world struct {
 	now    time.Duration

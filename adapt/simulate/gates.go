@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"fmt"
 	"math"
 	"runtime"
 	"sync"
@@ -12,15 +13,39 @@ type Gate struct {
 	Name string
 	// Least or Most bounds it; the other is NaN.
 	Least, Most float64
-	Value       func(*Result) float64
+	// Aim, when not 0, is what the figure is meant to become. Least or Most then only hold what has been reached.
+	Aim   float64
+	Value func(*Result) float64
+}
+
+// aiming returns a gate whose bound is not reached yet: it becomes the aim, and held is enforced in its place.
+func (g Gate) aiming(held float64) Gate {
+	if math.IsNaN(g.Most) {
+		g.Aim, g.Least = g.Least, held
+	} else {
+		g.Aim, g.Most = g.Most, held
+	}
+	return g
+}
+
+// Bound tells the bound as people write it.
+func (g Gate) Bound() string {
+	sign, bound := "≥", g.Least
+	if math.IsNaN(bound) {
+		sign, bound = "≤", g.Most
+	}
+	if g.Aim != 0 {
+		return fmt.Sprintf("%s %g (aim %g)", sign, bound, g.Aim)
+	}
+	return fmt.Sprintf("%s %g", sign, bound)
 }
 
 func least(name string, bound float64, value func(*Result) float64) Gate {
-	return Gate{name, bound, math.NaN(), value}
+	return Gate{Name: name, Least: bound, Most: math.NaN(), Value: value}
 }
 
 func most(name string, bound float64, value func(*Result) float64) Gate {
-	return Gate{name, math.NaN(), bound, value}
+	return Gate{Name: name, Least: math.NaN(), Most: bound, Value: value}
 }
 
 // Verdict is what became of a gate.

@@ -107,9 +107,6 @@ type media struct {
 	history  []sentPacket // by id-1
 	reported uint64       // all up to here have been reported
 	highest  uint64       // the highest id that arrived
-	nacked   uint64
-	rrSent   int
-	rrLost   uint64
 	rrHigh   uint64
 	arrivals []int64 // received, not reported: ids
 }
@@ -486,9 +483,9 @@ func (m *media) heard(p *packet) {
 		}
 		f.RTT += p.queue
 	} else {
-		for i := len(f.Packets) - 1; i >= 0; i-- {
-			if !f.Packets[i].Lost {
-				f.RTT = f.At.Sub(f.Packets[i].Sent)
+		for _, reported := range slices.Backward(f.Packets) {
+			if !reported.Lost {
+				f.RTT = f.At.Sub(reported.Sent)
 				break
 			}
 		}

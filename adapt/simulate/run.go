@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"wavryhost/adapt"
@@ -35,7 +34,7 @@ func Own(cfg adapt.Config) (adapt.Controller, error) {
 
 // Run plays a case with a seed.
 func Run(c Case, seed uint64, controller New) (*Result, error) {
-	w := &world{random: rand.New(rand.NewPCG(seed, 0x5eed))}
+	w := &world{random: newRandom(seed)}
 	links := make([]*link, len(c.Links))
 	for i, l := range c.Links {
 		links[i] = &link{Link: l, w: w}

@@ -1,0 +1,9 @@
+//go:build !race
+
+package simulate
+
+// seeds is how many runs of each case are made; enforced tells whether their means have to reach the gates.
+const (
+	seeds    = 8
+	enforced = true
+)

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"wavryhost/adapt/simulate"
+)
+
+// simulateCmd is "wavry-host simulate".
+type simulateCmd struct {
+	Case  string `arg:"" default:"list" help:"Name of a case, all, or list for what there is."`
+	Seeds int    `default:"8" help:"How many runs the figures are the means of."`
+	Trace string `placeholder:"FILE" help:"Play the case over the capacity of this Mahimahi trace; nothing is judged then."`
+	SVG   string `name:"svg" placeholder:"DIR" help:"Draw the first run of each case into this directory."`
+	JSON  bool   `name:"json" help:"Print for machines."`
+}
+
+// figure is one line of the table.
+type figure struct {
+	Case  string  `json:"case"`
+	Name  string  `json:"figure"`
+	Mean  float64 `json:"mean"`
+	Bound string  `json:"bound,omitempty"`
+	OK    bool    `json:"ok"`
+}
+
+// errGates is returned when a figure is out of its bounds.
+var errGates = errors.New("some figures are out of their bounds")
+
+// Run is called by kong.
+func (c *simulateCmd) Run(a *app) error {
+	if c.Seeds < 1 || c.Seeds > 1000 {
+		return &coded{exitUsage, fmt.Errorf("--seeds is %d; it goes from 1 to 1000", c.Seeds)}
+	}
+	cases := simulate.Cases()
+	if c.Case == "list" {
+		w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+		for _, s := range cases {
+			say(w, "%s\t%s\n", s.Name, s.About)
+		}
+		return w.Flush()
+	}
+	if c.Case != "all" {
+		cases = slices.DeleteFunc(cases, func(s simulate.Case) bool { return s.Name != c.Case })
+		if len(cases) == 0 {
+			return &coded{exitUsage, fmt.Errorf("no case is named %q; wavry-host simulate list shows them", c.Case)}
+		}
+	}
+	if c.Trace != "" {
+		if err := c.trace(cases); err != nil {
+			return err
+		}
+	}
+	if c.SVG != "" {
+		if err := os.MkdirAll(c.SVG, 0o755); err != nil {
+			return fmt.Errorf("make the directory for drawings: %w", err)
+		}
+	}
+	var figures []figure
+	failed := false
+	for i, s := range cases {
+		if len(cases) > 1 {
+			say(a.stderr, "\r%d of %d: %-20s", i+1, len(cases), s.Name)
+		}
+		verdicts, err := simulate.Evaluate(s, c.Seeds, simulate.Own)
+		if err != nil {
+			return err
+		}
+		for _, v := range verdicts {
+			f := figure{Case: s.Name, Name: v.Name, Mean: v.Mean, OK: v.OK}
+			if c.Trace == "" {
+				f.Bound = v.Bound()
+				failed = failed || !v.OK
+			}
+			figures = append(figures, f)
+		}
+		if err := c.draw(s); err != nil {
+			return err
+		}
+	}
+	if len(cases) > 1 {
+		say(a.stderr, "\r%40s\r", "")
+	}
+	if err := c.print(a, figures); err != nil {
+		return err
+	}
+	if failed {
+		return errGates
+	}
+	return nil
+}
+
+// trace puts the trace in the place of the cases' first link.
+func (c *simulateCmd) trace(cases []simulate.Case) error {
+	f, err := os.Open(c.Trace)
+	if err != nil {
+		return fmt.Errorf("open the trace: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	capacity, err := simulate.ReadMahimahi(f, time.Hour)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Trace, err)
+	}
+	for i := range cases {
+		cases[i].Links = slices.Clone(cases[i].Links)
+		cases[i].Links[0].Capacity = capacity
+	}
+	return nil
+}
+
+func (c *simulateCmd) draw(s simulate.Case) error {
+	if c.SVG == "" {
+		return nil
+	}
+	r, err := simulate.Run(s, 1, simulate.Own)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(c.SVG, s.Name+".svg"))
+	if err != nil {
+		return fmt.Errorf("draw case %s: %w", s.Name, err)
+	}
+	return errors.Join(r.DrawSVG(f), f.Close())
+}
+
+func (c *simulateCmd) print(a *app, figures []figure) error {
+	if c.JSON {
+		return writeJSON(a.stdout, figures)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	say(w, "CASE\tFIGURE\tMEAN\tBOUND\t\n")
+	for _, f := range figures {
+		mark := ""
+		if f.Bound != "" && !f.OK {
+			mark = "OUT OF BOUNDS"
+		}
+		say(w, "%s\t%s\t%.4g\t%s\t%s\n", f.Case, f.Name, f.Mean, f.Bound, mark)
+	}
+	return w.Flush()
+}
