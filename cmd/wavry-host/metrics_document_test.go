@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"wavryhost/session"
+	"wavryhost/session/api"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// shownValues is the most values of a label that the document lists; other labels are described by their help alone.
+const shownValues = 12
+
+// described is one metric as its collector describes it.
+type described struct {
+	name, kind, help string
+	labels           []string
+	values           map[string][]string
+}
+
+// catcher is a Registerer that keeps what is registered.
+type catcher struct {
+	*prometheus.Registry
+	collectors []prometheus.Collector
+}
+
+func (c *catcher) MustRegister(list ...prometheus.Collector) {
+	c.collectors = append(c.collectors, list...)
+	c.Registry.MustRegister(list...)
+}
+
+var descForm = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
+
+// metricsOfTheCode returns our metrics, by name.
+func metricsOfTheCode(t *testing.T) []described {
+	t.Helper()
+	c := &catcher{Registry: prometheus.NewRegistry()}
+	session.NewMetrics(c)
+	api.NewMetrics(c)
+	values := make(map[string]map[string][]string)
+	families, err := c.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		of := make(map[string][]string)
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if !slices.Contains(of[l.GetName()], l.GetValue()) {
+					of[l.GetName()] = append(of[l.GetName()], l.GetValue())
+				}
+			}
+		}
+		values[f.GetName()] = of
+	}
+	var list []described
+	own, err := newRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range own {
+		if !strings.HasPrefix(f.GetName(), "wavry_host_") {
+			continue // of the Go client library
+		}
+		d := described{name: f.GetName(), kind: strings.ToLower(f.GetType().String()), help: f.GetHelp()}
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			d.labels = append(d.labels, l.GetName())
+		}
+		list = append(list, d)
+	}
+	for _, collector := range c.collectors {
+		kind := "gauge"
+		switch collector.(type) {
+		case *prometheus.CounterVec:
+			kind = "counter"
+		case *prometheus.HistogramVec, prometheus.Histogram:
+			kind = "histogram"
+		case *prometheus.GaugeVec, prometheus.Gauge:
+		case prometheus.Counter:
+			kind = "counter"
+		default:
+			t.Fatalf("%T is no kind of metric that the document knows", collector)
+		}
+		descs := make(chan *prometheus.Desc, 1)
+		collector.Describe(descs)
+		text := (<-descs).String()
+		m := descForm.FindStringSubmatch(text)
+		if m == nil {
+			t.Fatalf("%s is not understood", text)
+		}
+		d := described{name: m[1], kind: kind, help: m[2], values: values[m[1]]}
+		if m[4] != "" {
+			d.labels = strings.Split(m[4], ",")
+		}
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(a, b described) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
+func metricTable(list []described) string {
+	var b strings.Builder
+	b.WriteString("| name | type | labels | what it tells |\n| --- | --- | --- | --- |\n")
+	for _, d := range list {
+		var labels []string
+		for _, l := range d.labels {
+			text := code(l)
+			if v := d.values[l]; len(v) > 0 && len(v) <= shownValues {
+				slices.Sort(v)
+				text += ": " + strings.Join(v, ", ")
+			}
+			labels = append(labels, text)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.name, d.kind, strings.Join(labels, "; "), cell(d.help))
+	}
+	return b.String()
+}
+
+// docs/metrics.md lists the metrics that the code registers, and no label names a session.
+func TestMetricsAreDocumented(t *testing.T) {
+	const path = "../../docs/metrics.md"
+	list := metricsOfTheCode(t)
+	for _, d := range list {
+		if !strings.HasPrefix(d.name, "wavry_host_") || !strings.HasSuffix(d.help, ".") {
+			t.Errorf("%s has no prefix wavry_host_, or its help %q is no sentence", d.name, d.help)
+		}
+		if slices.Contains(d.labels, "session") || slices.Contains(d.labels, "display") {
+			t.Errorf("%s has the labels %v; the number of their values has no bound", d.name, d.labels)
+		}
+	}
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := replacePart(string(old), "metrics", metricTable(list))
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if text != string(old) {
+		t.Errorf("%s is behind the code; rewrite it with: make generate", path)
+	}
+}
+
+// The runbooks and the alert rules name only metrics and alerts that exist.
+func TestRunbooksNameWhatExists(t *testing.T) {
+	known := make(map[string]bool)
+	for _, d := range metricsOfTheCode(t) {
+		known[d.name] = true
+		if d.kind == "histogram" {
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				known[d.name+suffix] = true
+			}
+		}
+	}
+	rules, err := os.ReadFile("../../deploy/prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{"alerts.yml": string(rules)}
+	if err := filepath.WalkDir("../../docs/runbooks", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		texts[filepath.Base(path)] = string(b)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`wavry_host_[a-z_]+`)
+	for file, text := range texts {
+		for _, n := range name.FindAllString(text, -1) {
+			if !known[n] {
+				t.Errorf("%s names %s, which is no metric", file, n)
+			}
+		}
+	}
+	alerts := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1)
+	books := regexp.MustCompile(`(?m)^ +runbook: docs/runbooks/(\S+)$`).FindAllStringSubmatch(string(rules), -1)
+	if len(alerts) == 0 || len(alerts) != len(books) {
+		t.Fatalf("%d alerts have %d runbooks; want one each", len(alerts), len(books))
+	}
+	for i, a := range alerts {
+		if !strings.Contains(texts[books[i][1]], a[1]) {
+			t.Errorf("alert %s: docs/runbooks/%s does not speak of it", a[1], books[i][1])
+		}
+	}
+}
