@@ -355,7 +355,7 @@ func (m *Manager) Host() Host {
 	if m.cfg.EncoderInfo != nil {
 		best := m.stages.order.order(time.Now())[0].Profile().Name
 		for _, e := range m.cfg.EncoderInfo() {
-			e.InUse = e.Name == best
+			e.InUse = e.Usable && e.Name == best
 			h.Encoders = append(h.Encoders, e)
 		}
 	}

@@ -359,7 +359,7 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 		v.live.Store(false)
 		v.setPath("")
 		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.display})
-		v.log.Warn("session disconnected", "event", event, "deadline", v.life.disconnect)
+		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.disconnect.Seconds())
 		v.rung.nudge()
 		return
 	}
@@ -368,9 +368,9 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.display})
 	if from == stateConnecting {
 		v.met.handshakeTime.Observe(after.Seconds())
-		v.log.Info("session connected", "event", event, "handshake", after, "path", path)
+		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", path)
 	} else {
-		v.log.Info("session connected again", "event", event, "away", after, "path", path)
+		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", path)
 	}
 	v.live.Store(true)
 	v.rung.nudge()

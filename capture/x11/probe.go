@@ -2,9 +2,13 @@ package x11
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
+
+// errXwayland is that of an X server inside a Wayland session: programs' windows are there, the picture is the compositor's.
+var errXwayland = errors.New("it is Xwayland, whose screen is black; the picture is the Wayland compositor's, which cannot be captured yet")
 
 // Probe connects to a display and tells what is there, or why it cannot be captured. It takes no longer than ctx and
 // five seconds.
@@ -38,6 +42,9 @@ func (c *conn) info(ctx context.Context, sc screen) (Info, error) {
 		return info, err
 	}
 	slices.Sort(info.Extensions)
+	if slices.Contains(info.Extensions, "XWAYLAND") {
+		return info, errXwayland
+	}
 	ext, err := c.extensions(ctx)
 	if err != nil {
 		return info, err

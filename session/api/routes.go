@@ -161,7 +161,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	}
 	// The path alone: a query may hold what a client should not have put there.
 	s.log.Log(r.Context(), level, "request", "remote", r.RemoteAddr, "method", r.Method, "path", r.URL.Path,
-		"status", rec.status, "bytes", rec.bytes, "took", took)
+		"status", rec.status, "bytes", rec.bytes, "took_seconds", took.Seconds())
 }
 
 // label names the route of a pattern that the mux noted. It noted none when the guard refused.
