@@ -104,6 +104,10 @@ func New(cfg Config) (*Loop, error) {
 		prober: newProber(), pacing: pacingFactor * float64(cfg.Start),
 		encoder: int(mediaShare * float64(cfg.Start)),
 	}
+	if cfg.Fixed != 0 {
+		l.law.lastCause = ReasonUserLimit
+		l.encoder, l.pacing = cfg.Fixed, pacingFactor*float64(cfg.Fixed)
+	}
 	l.law.clamp()
 	return l, nil
 }

@@ -391,6 +391,29 @@ func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 	}
 }
 
+func TestFixedRateIsKept(t *testing.T) {
+	cfg := desktop
+	cfg.Fixed = 2_000_000
+	f := run(t, cfg, network{capacity: constant(1_000_000), queueMax: 200 * time.Millisecond, delay: 10 * time.Millisecond}, 20*time.Second, nil)
+	for i, now := range f.targets {
+		if now.EncoderBitrate != cfg.Fixed || now.Skip || now.Pad.Bytes != 0 {
+			t.Fatalf("at %v: %+v; want 2000000 bit/s, no frame left out, no probe", time.Duration(i)*tick, now)
+		}
+	}
+}
+
+func TestPreferenceMovesTheQueue(t *testing.T) {
+	var high [3]time.Duration
+	for i, prefer := range []Aggressiveness{Latency, Balanced, Quality} {
+		l := law{target: 5e6, prefer: prefer}
+		_, high[i] = l.thresholds()
+		l.rivals = rivals{on: true, top: time.Second}
+		if i > 0 && (high[i] <= high[i-1] || l.goal() != l.accepted()) {
+			t.Errorf("%v cuts at %v, the one before at %v; accepts %v of %v", prefer, high[i], high[i-1], l.goal(), l.accepted())
+		}
+	}
+}
+
 func TestNothingIsAllocated(t *testing.T) {
 	l, err := New(desktop)
 	if err != nil {
@@ -415,7 +438,7 @@ func TestNothingIsAllocated(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	for _, cfg := range []Config{{Min: 1}, {Min: 2_000_000, Max: 1_000_000}, {Start: 1, Min: 20_000}, {FPS: 1000}, {Width: 1}, {Price: 9}} {
+	for _, cfg := range []Config{{Min: 1}, {Min: 2_000_000, Max: 1_000_000}, {Start: 1, Min: 20_000}, {FPS: 1000}, {Width: 1}, {Price: 9}, {Aggressiveness: 9}, {Fixed: 1}} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("New(%+v) is taken; want an error", cfg)
 		}

@@ -31,6 +31,10 @@ type Config struct {
 	FPS int
 	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
 	MinBitrate, MaxBitrate, StartBitrate int
+	// FixedBitrate, when not 0, is the bitrate of every viewer whatever its network does.
+	FixedBitrate int
+	// Prefer is what to prefer where the network makes one choose.
+	Prefer adapt.Aggressiveness
 
 	// ICEServers are the STUN and TURN servers that this host gathers candidates from.
 	ICEServers []webrtc.ICEServer
@@ -130,6 +134,7 @@ func (c Config) adaptation(width, height int, price adapt.Price, running int) ad
 	a := adapt.Config{
 		Min: c.MinBitrate, Max: c.MaxBitrate, Start: c.StartBitrate,
 		FPS: c.FPS, Width: max(width, 16), Height: max(height, 16), Price: price,
+		Fixed: c.FixedBitrate, Aggressiveness: c.Prefer,
 	}
 	d := a.WithDefaults()
 	if running > d.Start && running <= d.Max {

@@ -27,6 +27,8 @@ type Config struct {
 	MinBitrate   int
 	StartBitrate int
 	MaxBitrate   int
+	FixedBitrate int // 0 for none
+	Prefer       string
 
 	MaxSessions       int
 	ICEServers        []iceServer
@@ -101,6 +103,10 @@ func (c *Config) conflicts() []conflict {
 		if o == "*" && !protected {
 			add(`"*" takes a token or token_file: without one every web page could watch the screen`, "allowed_origins")
 		}
+	}
+	if c.FixedBitrate != 0 && (c.FixedBitrate < c.MinBitrate || c.FixedBitrate > c.MaxBitrate) {
+		add(fmt.Sprintf("%s is not from min_bitrate, %s, to max_bitrate, %s", formatBitrate(c.FixedBitrate),
+			formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)), "fixed_bitrate", "min_bitrate", "max_bitrate")
 	}
 	if c.MinBitrate > c.MaxBitrate {
 		add(fmt.Sprintf("%s is above max_bitrate, %s", formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)),

@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, MaxSessions: 16, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", MaxSessions: 16, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		LogFormat: "auto", LogLevel: "info",
@@ -62,6 +62,8 @@ fps: 30
 min_bitrate: 500k
 start_bitrate: 2500000
 max_bitrate: 4.5M
+fixed_bitrate: 3M
+prefer: latency
 max_sessions: 3
 ice_servers:
   - urls: ["stun:stun.example.net"]
@@ -87,7 +89,8 @@ func fullConfig() Config {
 		Listen: "[::1]:9000", TLSCert: "/etc/c.pem", TLSKey: "/etc/k.pem", Token: "0123456789abcdef",
 		AllowedHosts: []string{"screen.example.net"}, AllowedOrigins: []string{"https://example.net", "*"},
 		Display: "x11:0", VirtualSize: size{1920, 1080}, Encoder: "libx264", VAAPIDevice: "/dev/dri/renderD128", FPS: 30,
-		MinBitrate: 500_000, StartBitrate: 2_500_000, MaxBitrate: 4_500_000, MaxSessions: 3,
+		MinBitrate: 500_000, StartBitrate: 2_500_000, MaxBitrate: 4_500_000,
+		FixedBitrate: 3_000_000, Prefer: "latency", MaxSessions: 3,
 		ICEServers: []iceServer{
 			{URLs: []string{"stun:stun.example.net"}},
 			{
@@ -130,7 +133,8 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
-		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M", "max_sessions": "3",
+		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
+		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3",
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
 		"media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
@@ -373,6 +377,10 @@ func TestSettingsThatConflict(t *testing.T) {
 			want: "--start-bitrate: start_bitrate: 21M is not from min_bitrate, 150k, to max_bitrate, 20M",
 		},
 		{
+			flags: map[string]string{"fixed_bitrate": "100k"}, code: exitUsage,
+			want: "--fixed-bitrate: fixed_bitrate: 100k is not from min_bitrate, 150k, to max_bitrate, 20M",
+		},
+		{
 			flags: map[string]string{"media_network": "loopback"}, env: "WAVRY_HOST_NAT_1TO1=203.0.113.7",
 			want: `--media-network: media_network: "loopback" leaves no use for interfaces and nat_1to1`, code: exitConfig,
 		},
@@ -520,7 +528,7 @@ func TestPrintedConfigurationHidesSecrets(t *testing.T) {
 	}
 	for _, want := range []string{
 		"token: (hidden) # " + path + ":5\n", "    credential: (hidden)\n", "fps: 24 # --fps\n", "linger: 3s # WAVRY_HOST_LINGER\n",
-		"token_file: \"\" # default\n", "max_bitrate: 4.5M # " + path + ":16\n", "ice_servers: # " + path + ":18\n",
+		"token_file: \"\" # default\n", "max_bitrate: 4.5M # " + path + ":16\n", "ice_servers: # " + path + ":20\n",
 	} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("%q is missing in\n%s", want, printed)

@@ -128,8 +128,11 @@ func formatDuration(d time.Duration) string {
 	return s
 }
 
+// highestBitrate is the highest that any setting takes, in bits per second.
+const highestBitrate = 1000e6
+
 // bitrate is a number of bits per second with an optional k or M.
-func bitrate(least, most int) kind[int] {
+func bitrate(least int) kind[int] {
 	return kind[int]{
 		word: "bitrate", tags: []string{tagInt, tagText}, format: formatBitrate,
 		parse: func(s string) (int, error) {
@@ -144,7 +147,7 @@ func bitrate(least, most int) kind[int] {
 				return 0, errNot
 			}
 			n, err := strconv.ParseFloat(digits, 64)
-			if err != nil || n*unit < float64(least) || n*unit > float64(most) {
+			if err != nil || n*unit < float64(least) || n*unit > highestBitrate {
 				return 0, errNot
 			}
 			return int(n*unit + 0.5), nil

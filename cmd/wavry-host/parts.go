@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session"
 	"wavryhost/session/api"
@@ -24,6 +25,11 @@ func newRegistry() *prometheus.Registry {
 	return reg
 }
 
+// preference returns the aggressiveness of a name, which the table of settings has checked.
+func preference(name string) adapt.Aggressiveness {
+	return adapt.Aggressiveness(max(0, slices.Index(adapt.AggressivenessNames(), name)))
+}
+
 // sessionConfig hands the session's settings on.
 func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, log *slog.Logger) session.Config {
 	infos := encoderInfo(candidates)
@@ -33,6 +39,7 @@ func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, 
 		EncoderInfo: func() []session.EncoderInfo { return slices.Clone(infos) },
 		MaxSessions: l.MaxSessions, FPS: l.FPS,
 		MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
+		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
 		UDPPortMin: l.UDPPorts.Min, UDPPortMax: l.UDPPorts.Max,
 		Interfaces: l.Interfaces, Loopback: l.mediaOnLoopback(), NAT1To1: l.NAT1To1,
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,

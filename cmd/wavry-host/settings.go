@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"wavryhost/adapt"
 	"wavryhost/encode"
 )
 
@@ -105,11 +106,17 @@ func sections() []section {
 			one("fps", "60", "a whole number from 1 to 240", "Highest frame rate, in frames per second.",
 				whole(1, 240), func(c *Config) *int { return &c.FPS }),
 			one("min_bitrate", "150k", "a bitrate from 10k to 1000M, as 500k or 4M", "Lowest video bitrate of a viewer, in bits per second.",
-				bitrate(10e3, 1000e6), func(c *Config) *int { return &c.MinBitrate }),
+				bitrate(10e3), func(c *Config) *int { return &c.MinBitrate }),
 			one("start_bitrate", "1M", "a bitrate from 10k to 1000M, as 500k or 4M", "Video bitrate to begin with.",
-				bitrate(10e3, 1000e6), func(c *Config) *int { return &c.StartBitrate }),
+				bitrate(10e3), func(c *Config) *int { return &c.StartBitrate }),
 			one("max_bitrate", "20M", "a bitrate from 10k to 1000M, as 500k or 4M", "Highest video bitrate of a viewer.",
-				bitrate(10e3, 1000e6), func(c *Config) *int { return &c.MaxBitrate }),
+				bitrate(10e3), func(c *Config) *int { return &c.MaxBitrate }),
+			one("fixed_bitrate", "0", "0, or a bitrate from min_bitrate to max_bitrate",
+				"Video bitrate of every viewer, whatever its network does. 0 adapts it, which is what networks of other people take.",
+				bitrate(0), func(c *Config) *int { return &c.FixedBitrate }),
+			one("prefer", adapt.Balanced.String(), "one of "+strings.Join(adapt.AggressivenessNames(), ", "),
+				"What to prefer where the network makes one choose: latency keeps queues shortest, quality competes harder for bitrate.",
+				oneOf(adapt.AggressivenessNames()...), func(c *Config) *string { return &c.Prefer }),
 		}},
 		{"Sessions", []setting{
 			one("max_sessions", "16", "a whole number from 1 to 10000", "How many viewers there may be at a time.",
