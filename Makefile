@@ -38,9 +38,9 @@ race: ## unit tests alone, under the race detector
 	$(GO) test -race -shuffle=on -count=1 ./...
 
 .PHONY: bench
-bench: ## benchmarks of the hot paths: capture on Xvfb, conversion against swscale, encoding, packetizing
+bench: ## benchmarks of the hot paths: the controller and its simulation, capture on Xvfb, conversion against swscale, encoding, packetizing
 	@scripts/setup test
-	$(GO) test -tags integration -run '^$$' -bench . -benchmem ./capture/... ./encode/... ./session/wire/...
+	$(GO) test -tags integration -run '^$$' -bench . -benchmem ./adapt/... ./capture/... ./encode/... ./session/wire/...
 
 .PHONY: lint
 lint: ## every static check that CI makes

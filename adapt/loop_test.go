@@ -488,3 +488,25 @@ func FuzzLoop(f *testing.F) {
 		}
 	})
 }
+
+// A report on 20 packets, with what was sent for it and a tick.
+func BenchmarkFeedback(b *testing.B) {
+	l, err := New(desktop)
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Unix(1_000_000, 0)
+	id := uint64(0)
+	report := make([]Packet, 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range report {
+			id++
+			report[i] = Packet{ID: id, Size: 1200, Sent: now, Arrived: now.Add(10 * time.Millisecond)}
+			l.OnSent(report[i])
+			now = now.Add(time.Millisecond)
+		}
+		l.OnFeedback(Feedback{At: now, Kind: TWCC, Packets: report})
+		l.Tick(now)
+	}
+}

@@ -8,6 +8,7 @@ type windowMin struct {
 	second  [baseWindow]int64
 	any     bool
 	newest  int64
+	least   time.Duration // of the buckets
 }
 
 func (w *windowMin) add(at time.Time, d time.Duration) {
@@ -16,10 +17,20 @@ func (w *windowMin) add(at time.Time, d time.Duration) {
 	if !w.any || w.second[i] != s || d < w.buckets[i] {
 		w.buckets[i], w.second[i] = d, s
 	}
+	if w.any && s == w.newest {
+		w.least = min(w.least, d)
+		return
+	}
 	if !w.any || s > w.newest {
 		w.newest = s
 	}
 	w.any = true
+	w.least = d
+	for i, s := range w.second {
+		if s > w.newest-baseWindow && s <= w.newest && s != 0 {
+			w.least = min(w.least, w.buckets[i])
+		}
+	}
 }
 
 // reset forgets everything but d.
@@ -28,15 +39,7 @@ func (w *windowMin) reset(at time.Time, d time.Duration) {
 	w.add(at, d)
 }
 
-func (w *windowMin) get() time.Duration {
-	smallest, found := time.Duration(0), false
-	for i, s := range w.second {
-		if w.any && s > w.newest-baseWindow && s <= w.newest && s != 0 && (!found || w.buckets[i] < smallest) {
-			smallest, found = w.buckets[i], true
-		}
-	}
-	return smallest
-}
+func (w *windowMin) get() time.Duration { return w.least }
 
 // sample is what happened in one slot of samples.
 type sample struct{ bytes, packets, lost int }
