@@ -36,6 +36,9 @@ var rooms = map[string][]string{
 	"wavryhost/session/wire": {"adapt", "encode"},
 	"wavryhost/session":      {"adapt", "capture", "encode", "session/wire"},
 	"wavryhost/session/api":  {"session"},
+
+	"wavryhost/session/gateway":             {"session"},
+	"wavryhost/session/gateway/gatewaytest": {},
 }
 
 // anything marks the packages that may import any of ours: the one that wires them, and the tests of the whole.
@@ -47,7 +50,8 @@ var drivers = map[string][]string{
 	"github.com/kbinani/screenshot":       {"wavryhost/capture/screenshot"},
 	"github.com/jezek/xgb":                {"wavryhost/capture/x11", "wavryhost/platform/display"},
 	"github.com/pion/":                    {"wavryhost/session", "wavryhost/session/wire"},
-	"net/http":                            {"wavryhost/session/api", "wavryhost/cmd/wavry-host"},
+	"net/http":                            {"wavryhost/session/api", "wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest", "wavryhost/cmd/wavry-host"},
+	"github.com/coder/websocket":          {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
 	"github.com/alecthomas/kong":          {"wavryhost/cmd/wavry-host"},
 	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},
 	"github.com/coreos/go-systemd":        {"wavryhost/platform/service"},
