@@ -43,6 +43,17 @@ type Config struct {
 	Linger            time.Duration
 	ShutdownTimeout   time.Duration
 
+	GatewayURL         string
+	GatewayDialect     string
+	GatewayOrigin      string
+	GatewayAccountFile string
+	GatewayTokenFile   string
+	GatewayUsername    string
+	GatewayAllow       []string
+	GatewayPins        []string
+	GatewayCA          string
+	GatewayInsecure    bool
+
 	LogFormat string
 	LogLevel  string
 }
@@ -117,6 +128,11 @@ func (c *Config) conflicts() []conflict {
 	}
 	if c.MediaNetwork == mediaLoopback && (len(c.NAT1To1) > 0 || len(c.Interfaces) > 0) {
 		add(`"loopback" leaves no use for interfaces and nat_1to1`, "media_network", "interfaces", "nat_1to1")
+	}
+	if c.GatewayURL != "" {
+		if err := c.gateway().Validate(); err != nil {
+			add(strings.TrimPrefix(err.Error(), "gateway: "), "gateway_url", "gateway_allow", "gateway_token_file", "gateway_account_file")
+		}
 	}
 	return found
 }

@@ -38,7 +38,7 @@ func TestDefaults(t *testing.T) {
 		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", MaxSessions: 16, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
-		LogFormat: "auto", LogLevel: "info",
+		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got %+v; want %+v", l.Config, want)
@@ -80,6 +80,15 @@ silence_timeout: 20s
 gather_timeout: 500ms
 linger: 200ms
 shutdown_timeout: 3s
+gateway_url: wss://gateway.example.net/ws
+gateway_dialect: master
+gateway_origin: https://gateway.example.net
+gateway_token_file: /etc/gateway.token
+gateway_username: host7
+gateway_allow: [ann, bob]
+gateway_pins: ["0000000000000000000000000000000000000000000000000000000000000000"]
+gateway_ca: /etc/ca.pem
+gateway_insecure: true
 log_format: json
 log_level: debug
 `
@@ -101,6 +110,9 @@ func fullConfig() Config {
 		MediaNetwork: "any", UDPPorts: portRange{50000, 50100}, Interfaces: []string{"eth0"},
 		NAT1To1: []string{"203.0.113.7", "2001:db8::7"}, ConnectTimeout: 5 * time.Second, DisconnectTimeout: time.Minute,
 		SilenceTimeout: 20 * time.Second, GatherTimeout: 500 * time.Millisecond, Linger: 200 * time.Millisecond, ShutdownTimeout: 3 * time.Second,
+		GatewayURL: "wss://gateway.example.net/ws", GatewayDialect: "master", GatewayOrigin: "https://gateway.example.net",
+		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"},
+		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
 		LogFormat: "json", LogLevel: "debug",
 	}
 }
@@ -117,6 +129,9 @@ func TestFileSetsEverything(t *testing.T) {
 	for i, s := range settings() {
 		if s.name == "token_file" {
 			continue // it excludes token
+		}
+		if s.name == "gateway_account_file" {
+			continue // it excludes gateway_token_file
 		}
 		if origin := l.origin[s.name]; !strings.HasPrefix(origin, path+":") {
 			t.Errorf("setting %d, %s, comes from %s", i, s.name, origin)
@@ -139,7 +154,10 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
 		"media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
 		"connect_timeout": "5s", "disconnect_timeout": "1m", "silence_timeout": "20s", "gather_timeout": "500ms",
-		"linger": "200ms", "shutdown_timeout": "3s", "log_format": "json", "log_level": "debug",
+		"linger": "200ms", "shutdown_timeout": "3s", "gateway_url": "wss://gateway.example.net/ws",
+		"gateway_dialect": "master", "gateway_origin": "https://gateway.example.net", "gateway_token_file": "/etc/gateway.token",
+		"gateway_username": "host7", "gateway_allow": "ann,bob", "gateway_pins": strings.Repeat("0", 64), "gateway_ca": "/etc/ca.pem",
+		"gateway_insecure": "true", "log_format": "json", "log_level": "debug",
 	}
 	var env []string
 	for name, v := range values {

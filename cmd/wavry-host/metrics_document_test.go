@@ -45,6 +45,7 @@ func metricsOfTheCode(t *testing.T) []described {
 	c := &catcher{Registry: prometheus.NewRegistry()}
 	session.NewMetrics(c)
 	api.NewMetrics(c)
+	newGatewayCounters(c)
 	values := make(map[string]map[string][]string)
 	families, err := c.Gather()
 	if err != nil {

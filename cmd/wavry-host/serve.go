@@ -18,6 +18,7 @@ import (
 	"wavryhost/platform/service"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/gateway"
 )
 
 // runCmd is "wavry-host run".
@@ -62,6 +63,7 @@ type host struct {
 	displays *catalog
 	manager  *session.Manager
 	api      *api.Server
+	link     *gateway.Link // nil without a gateway
 	// limit is how long all may take to end.
 	limit time.Duration
 	ready chan net.Addr // capacity 1; the API's address, once
@@ -106,7 +108,13 @@ func newHost(ctx context.Context, l *loaded, a *app, log *slog.Logger) (_ *host,
 	if err != nil {
 		return nil, err
 	}
+	if h.link, err = newLink(&l.Config, h.manager, registry, log); err != nil {
+		return nil, err
+	}
 	cfg := apiConfig(l)
+	if h.link != nil {
+		cfg.Gateway = func() any { return h.link.Status() }
+	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
 	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
 	return h, err
@@ -141,6 +149,9 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.displays.Run(inner) })
 	group.Go(func() error { return h.manager.Run(inner) })
 	group.Go(func() error { return h.api.Run(inner) })
+	if h.link != nil {
+		group.Go(func() error { return h.link.Run(inner) })
+	}
 	group.Go(func() error {
 		select {
 		case addr := <-h.ready:

@@ -51,6 +51,8 @@ type Config struct {
 	MaxConnections int
 	// Version is shown in GET /v1/host.
 	Version string
+	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil where there is no link.
+	Gateway func() any
 
 	// ReadHeaderTimeout bounds the reading of a request's header, ReadTimeout that of the header and the body. They
 	// default to 5 s and 10 s.

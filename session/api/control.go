@@ -22,13 +22,18 @@ func (s *Server) host(w http.ResponseWriter, _ *http.Request) error {
 type hostView struct {
 	session.Host
 	Version string `json:"version"`
+	Gateway any    `json:"gateway,omitempty"`
 }
 
 func (s *Server) describe() hostView {
 	h := s.mgr.Host()
 	h.Displays = orEmpty(h.Displays)
 	h.Encoders = orEmpty(h.Encoders)
-	return hostView{Host: h, Version: s.cfg.Version}
+	v := hostView{Host: h, Version: s.cfg.Version}
+	if s.cfg.Gateway != nil {
+		v.Gateway = s.cfg.Gateway()
+	}
+	return v
 }
 
 func (s *Server) displays(w http.ResponseWriter, _ *http.Request) error {

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/session"
+	"wavryhost/session/gateway"
+)
+
+// gatewayCounters exports what the link to the gateway does. Every label's set of values is closed.
+type gatewayCounters struct {
+	state                               *prometheus.GaugeVec
+	failures, messages, offers, dropped *prometheus.CounterVec
+}
+
+var _ gateway.Counters = (*gatewayCounters)(nil)
+
+// newGatewayCounters registers the link's metrics on reg. All of their series are there from the start.
+func newGatewayCounters(reg prometheus.Registerer) *gatewayCounters {
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	c := &gatewayCounters{
+		state: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "wavry_host_gateway_state", Help: "1 for the state that the link to the gateway is in, 0 for the others.",
+		}, []string{"state"}),
+		failures: counters("wavry_host_gateway_failures_total",
+			"Attempts to reach the gateway that failed and connections that ended, by class of error.", "class"),
+		messages: counters("wavry_host_gateway_messages_total", "Messages received from the gateway and sent to it, by kind.",
+			"direction", "kind"),
+		offers: counters("wavry_host_gateway_offers_total", "Offers that came over the gateway, by what became of them.", "result"),
+		dropped: counters("wavry_host_gateway_messages_dropped_total",
+			"Messages from and to the gateway that were not used, by reason.", "reason"),
+	}
+	reg.MustRegister(c.state, c.failures, c.messages, c.offers, c.dropped)
+	for _, s := range gateway.States() {
+		c.state.WithLabelValues(s.String())
+	}
+	for _, class := range gateway.Classes() {
+		c.failures.WithLabelValues(class.String())
+	}
+	for _, k := range gateway.Kinds() {
+		c.messages.WithLabelValues("received", k.String())
+		c.messages.WithLabelValues("sent", k.String())
+	}
+	for _, r := range gateway.Results() {
+		c.offers.WithLabelValues(r.String())
+	}
+	for _, d := range gateway.Drops() {
+		c.dropped.WithLabelValues(d.String())
+	}
+	return c
+}
+
+func (c *gatewayCounters) State(s gateway.State) {
+	for _, other := range gateway.States() {
+		if other != s {
+			c.state.WithLabelValues(other.String()).Set(0)
+		}
+	}
+	c.state.WithLabelValues(s.String()).Set(1)
+}
+
+func (c *gatewayCounters) Failure(class gateway.Class) {
+	c.failures.WithLabelValues(class.String()).Inc()
+}
+
+func (c *gatewayCounters) Received(k gateway.Kind) {
+	c.messages.WithLabelValues("received", k.String()).Inc()
+}
+
+func (c *gatewayCounters) Sent(k gateway.Kind) { c.messages.WithLabelValues("sent", k.String()).Inc() }
+
+func (c *gatewayCounters) Offer(r gateway.Result) { c.offers.WithLabelValues(r.String()).Inc() }
+
+func (c *gatewayCounters) Dropped(d gateway.Drop) { c.dropped.WithLabelValues(d.String()).Inc() }
+
+// dialectNames lists the dialects by name, the default first.
+func dialectNames() []string {
+	var names []string
+	for _, d := range gateway.Dialects() {
+		names = append(names, d.Traits().Name)
+	}
+	return names
+}
+
+// gateway hands the link's settings on. The authorities of GatewayCA are not read.
+func (c *Config) gateway() gateway.Config {
+	return gateway.Config{
+		URL: c.GatewayURL, Insecure: c.GatewayInsecure, Origin: c.GatewayOrigin,
+		Dialect:   gateway.Dialects()[max(0, slices.Index(dialectNames(), c.GatewayDialect))],
+		TokenFile: c.GatewayTokenFile, AccountFile: c.GatewayAccountFile, Username: c.GatewayUsername,
+		Allow: c.GatewayAllow, Pins: c.GatewayPins, ReadFile: readPrivate,
+	}
+}
+
+// newLink returns the link to the gateway, or nil when none is configured.
+func newLink(c *Config, mgr *session.Manager, reg prometheus.Registerer, log *slog.Logger) (*gateway.Link, error) {
+	if c.GatewayURL == "" {
+		return nil, nil //nolint:nilnil // no gateway is a configuration like others
+	}
+	cfg := c.gateway()
+	if c.GatewayCA != "" {
+		data, _, err := readLimited(c.GatewayCA, maxConfig)
+		if err != nil {
+			return nil, fmt.Errorf("gateway_ca: %s: %s", c.GatewayCA, reason(err))
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(data) {
+			return nil, fmt.Errorf("gateway_ca: %s holds no certificate in PEM form", c.GatewayCA)
+		}
+	}
+	cfg.Counters = newGatewayCounters(reg)
+	if c.GatewayInsecure {
+		log.Warn("gateway_insecure is set: the token may go over the network in clear text")
+	}
+	return gateway.New(cfg, mgr, log)
+}
+
+// readPrivate reads a file of secrets, and refuses one that everybody can read.
+func readPrivate(path string) ([]byte, error) {
+	data, info, err := readLimited(path, maxConfig)
+	if err != nil {
+		return nil, err
+	}
+	if exposed(info) {
+		return nil, fmt.Errorf("%s can be read by every user (mode %04o): chmod 640 %[1]s", path, info.Mode().Perm())
+	}
+	return data, nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/session/gateway"
+)
+
+func TestSettingsOfTheGatewayAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		env  []string
+		want string // "" for a configuration that holds
+	}{
+		{"none", nil, ""},
+		{"complete", []string{"URL=wss://g.example/ws", "ACCOUNT_FILE=/a", "ALLOW=ann"}, ""},
+		{"no credentials", []string{"URL=wss://g.example/ws", "ALLOW=ann"}, "either a token file or an account file"},
+		{"nobody may watch", []string{"URL=wss://g.example/ws", "TOKEN_FILE=/a"}, "nobody could watch"},
+		{"in clear text", []string{"URL=ws://g.example/ws", "TOKEN_FILE=/a", "ALLOW=ann"}, "use wss://"},
+		{"in clear text, allowed", []string{"URL=ws://g.example/ws", "TOKEN_FILE=/a", "ALLOW=ann", "INSECURE=true"}, ""},
+		{"no such dialect", []string{"DIALECT=klingon"}, "is not one of wavry, master"},
+		{"bad pin", []string{"URL=wss://g.example/ws", "TOKEN_FILE=/a", "ALLOW=ann", "PINS=abc"}, "64 hexadecimal digits"},
+		{"any origin", []string{"ORIGIN=*"}, "is not scheme://host"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var env []string
+			for _, e := range c.env {
+				env = append(env, "WAVRY_HOST_GATEWAY_"+e)
+			}
+			_, err := load(sources{env: env})
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("got %v; want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestALinkIsMadeFromTheSettings(t *testing.T) {
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, []byte("not PEM"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{
+		GatewayURL: "wss://g.example/ws", GatewayDialect: "master", GatewayTokenFile: filepath.Join(dir, "token"), GatewayAllow: []string{"ann"},
+	}
+	reg := prometheus.NewRegistry()
+	link, err := newLink(&cfg, nil, reg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := link.Status(); s.Gateway != "g.example" || s.Dialect != "master" || s.State != "disconnected" {
+		t.Errorf("the link shows %+v", s)
+	}
+	if n, err := testutil.GatherAndCount(reg, "wavry_host_gateway_state"); err != nil || n != len(gateway.States()) {
+		t.Errorf("%d states are exported, %v; want %d", n, err, len(gateway.States()))
+	}
+	cfg.GatewayCA = ca
+	if _, err := newLink(&cfg, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil ||
+		!strings.Contains(err.Error(), "no certificate") {
+		t.Errorf("a CA file without a certificate gives %v", err)
+	}
+	if link, err := newLink(new(Config), nil, reg, slog.New(slog.DiscardHandler)); link != nil || err != nil {
+		t.Errorf("no gateway gives %v, %v", link, err)
+	}
+}
+
+func TestOneStateOfTheLinkIsExported(t *testing.T) {
+	c := newGatewayCounters(prometheus.NewRegistry())
+	for _, s := range gateway.States() {
+		c.State(s)
+		sum := 0.0
+		for _, other := range gateway.States() {
+			sum += testutil.ToFloat64(c.state.WithLabelValues(other.String()))
+		}
+		if now := testutil.ToFloat64(c.state.WithLabelValues(s.String())); sum != 1 || now != 1 {
+			t.Errorf("in state %v its own series is %v, their sum %v; want 1 and 1", s, now, sum)
+		}
+	}
+}
+
+func TestFilesThatEverybodyReadsAreNoSecrets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "account.json")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := readPrivate(file); err != nil || string(data) != "x" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readPrivate(file); err == nil || !strings.Contains(err.Error(), "chmod 640") {
+		t.Errorf("a file open to all gives %v", err)
+	}
+}

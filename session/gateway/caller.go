@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"wavryhost/session"
+)
+
+const (
+	// callerIdle is how often a caller that hears nothing looks whether it is still of use.
+	callerIdle = 15 * time.Second
+	// createTimeout bounds the answer to an offer. The other side waits about as long.
+	createTimeout = 10 * time.Second
+	// maxCandidates is how many candidates there may be for one session, and before it. A browser with many interfaces has a few
+	// dozen.
+	maxCandidates = 64
+	// earlyFor is how long candidates are kept that come before their offer. The gateway's HTTP bridge may reorder them.
+	earlyFor = 10 * time.Second
+	// offerEvery and offerBurst bound how often one user may offer.
+	offerEvery = 3 * time.Second
+	offerBurst = 5
+)
+
+// caller is one user. Its goroutine owns all but in.
+type caller struct {
+	*calls
+	key    string // the name in lower case
+	in     chan Message
+	offers *rate.Limiter
+	// sessions are the user's, oldest first, those that have ended perhaps included.
+	sessions []call
+	early    []early
+}
+
+// call is a session of a caller, and how many candidates the caller has given for it.
+type call struct {
+	id         string
+	candidates int
+}
+
+// early is a candidate that came before its offer.
+type early struct {
+	value string
+	at    time.Time
+}
+
+// run works the user's messages off, one at a time.
+func (c *caller) run(ctx context.Context) {
+	idle := time.NewTimer(callerIdle)
+	defer idle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-c.in:
+			c.handle(ctx, m)
+			idle.Reset(callerIdle)
+		case <-idle.C:
+			if !c.busy() && c.leave() {
+				return
+			}
+			idle.Reset(callerIdle)
+		}
+	}
+}
+
+// busy tells whether a session of the user is left.
+func (c *caller) busy() bool {
+	return slices.ContainsFunc(c.sessions, func(one call) bool {
+		_, err := c.mgr.Session(one.id)
+		return err == nil
+	})
+}
+
+// leave removes the caller unless a message has come meanwhile.
+func (c *caller) leave() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.in) > 0 {
+		return false
+	}
+	delete(c.callers, c.key)
+	return true
+}
+
+func (c *caller) handle(ctx context.Context, m Message) {
+	if m.Kind == KindCandidate {
+		c.candidate(ctx, m.Candidate)
+		return
+	}
+	result, id, err := c.offer(ctx, m)
+	c.cfg.Counters.Offer(result)
+	switch {
+	case result == ResultAnswered:
+		c.log.Info("offer answered", "user", m.Peer, "session", id)
+	case err != nil: // the manager has logged it, so this says who it was
+		c.log.Info("offer refused", "user", m.Peer, "result", result.String(), "err", err)
+	case c.refuse.Allow():
+		c.log.Warn("offer refused", "user", m.Peer, "result", result.String())
+	}
+}
+
+// offer creates a session and sends its answer. Sessions that run are left alone, whoever says that he is their user: an old one
+// of a page that is gone ends by itself.
+func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
+	if !c.offers.Allow() {
+		return ResultRate, "", nil
+	}
+	if !c.room(ctx) {
+		return ResultTooMany, "", nil
+	}
+	inner, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	a, err := c.mgr.Create(inner, session.Offer{
+		Display: c.cfg.Display, SDP: m.SDP, RemoteAddr: "gateway:" + m.Peer, UserAgent: "gateway",
+	})
+	if err != nil {
+		return resultOf(err), "", err
+	}
+	if !c.out.put(Message{Kind: KindAnswer, Peer: m.Peer, SDP: a.SDP}) {
+		// Nobody gets the answer, so nobody could ever connect.
+		return ResultUndelivered, a.ID, c.mgr.End(ctx, a.ID, session.EndViewerGone)
+	}
+	c.sessions = append(c.sessions, call{id: a.ID})
+	c.age()
+	for _, e := range c.early {
+		c.add(ctx, e.value)
+	}
+	c.early = nil
+	return ResultAnswered, a.ID, nil
+}
+
+// room forgets the sessions that have ended, and tells whether there is room for another. Where the user has too many, the oldest
+// that never connected gives way: its offer was taken back by the next.
+func (c *caller) room(ctx context.Context) bool {
+	var alive []call
+	waiting := -1
+	for _, one := range c.sessions {
+		s, err := c.mgr.Session(one.id)
+		if err != nil {
+			continue
+		}
+		if waiting < 0 && s.Connected.IsZero() {
+			waiting = len(alive)
+		}
+		alive = append(alive, one)
+	}
+	c.sessions = alive
+	if len(alive) < c.cfg.PerCaller {
+		return true
+	}
+	if waiting < 0 || c.mgr.End(ctx, alive[waiting].id, session.EndViewerGone) != nil {
+		return false
+	}
+	c.sessions = slices.Delete(alive, waiting, waiting+1)
+	return true
+}
+
+// age drops the early candidates that came too long ago.
+func (c *caller) age() {
+	c.early = slices.DeleteFunc(c.early, func(e early) bool { return time.Since(e.at) >= earlyFor })
+}
+
+// candidate adds a candidate to the user's newest session, or keeps it for the next.
+func (c *caller) candidate(ctx context.Context, text string) {
+	value, err := parseCandidate(text)
+	if err != nil {
+		c.cfg.Counters.Dropped(DropMalformed)
+		c.log.Debug("candidate dropped", "user", c.key, "err", err)
+		return
+	}
+	if len(c.sessions) > 0 {
+		c.add(ctx, value)
+		return
+	}
+	c.age()
+	if len(c.early) >= maxCandidates {
+		c.cfg.Counters.Dropped(DropBusy)
+		return
+	}
+	c.early = append(c.early, early{value, time.Now()})
+}
+
+// add adds a candidate to the newest session. A bad one does the session no harm.
+func (c *caller) add(ctx context.Context, value string) {
+	newest := &c.sessions[len(c.sessions)-1]
+	if newest.candidates++; newest.candidates > maxCandidates {
+		c.cfg.Counters.Dropped(DropBusy)
+		return
+	}
+	if _, err := c.mgr.Patch(ctx, newest.id, "", fragmentOf(value)); err != nil {
+		c.cfg.Counters.Dropped(DropUnexpected)
+		c.log.Debug("candidate dropped", "user", c.key, "session", newest.id, "err", err)
+	}
+}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// mailboxSize is how many messages of one user may wait. A browser sends an offer and a dozen candidates.
+	mailboxSize = 64
+	// refusalEvery bounds the log records of users who are not allowed, or offer too often.
+	refusalEvery = 10 * time.Second
+)
+
+// calls deals with what users send. Each user who is allowed has a goroutine, from the first message until no session is left, so
+// that a slow answer to one delays no other; their number is bounded.
+type calls struct {
+	cfg    Config
+	allow  allowList
+	mgr    manager
+	out    *outbox
+	log    *slog.Logger
+	refuse *rate.Limiter
+
+	wg sync.WaitGroup // the callers
+
+	mu      sync.Mutex // guards the rest
+	callers map[string]*caller
+}
+
+func newCalls(cfg Config, allow allowList, mgr manager, out *outbox, log *slog.Logger) *calls {
+	return &calls{
+		cfg: cfg, allow: allow, mgr: mgr, out: out, log: log, refuse: rate.NewLimiter(rate.Every(refusalEvery), 1),
+		callers: make(map[string]*caller),
+	}
+}
+
+// deliver hands m to its user's goroutine, which ends with ctx. It does not block.
+func (c *calls) deliver(ctx context.Context, m Message) {
+	if m.Kind != KindOffer && m.Kind != KindCandidate {
+		c.cfg.Counters.Dropped(DropUnexpected) // a host makes no offers, so there is nothing to answer
+		return
+	}
+	if !c.allow.allows(m.Peer) {
+		if m.Kind == KindCandidate {
+			c.cfg.Counters.Dropped(DropNotAllowed)
+			return
+		}
+		c.cfg.Counters.Offer(ResultNotAllowed)
+		if c.refuse.Allow() {
+			c.log.Warn("offer refused", "user", m.Peer, "result", ResultNotAllowed.String())
+		}
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.caller(ctx, strings.ToLower(m.Peer))
+	if one == nil {
+		c.cfg.Counters.Dropped(DropCallers)
+		return
+	}
+	select {
+	case one.in <- m:
+	default:
+		c.cfg.Counters.Dropped(DropBusy)
+	}
+}
+
+// caller returns the user's entry, made when there is room for it. The caller holds mu.
+func (c *calls) caller(ctx context.Context, key string) *caller {
+	one := c.callers[key]
+	if one != nil || len(c.callers) >= c.cfg.MaxCallers {
+		return one
+	}
+	one = &caller{
+		calls: c, key: key, in: make(chan Message, mailboxSize), offers: rate.NewLimiter(rate.Every(offerEvery), offerBurst),
+	}
+	c.callers[key] = one
+	c.wg.Go(func() { one.run(ctx) })
+	return one
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"wavryhost/session"
+)
+
+// Config is what an operator gives to a Link.
+type Config struct {
+	// URL is the gateway's WebSocket, as wss://gateway.example.net/ws. The login is beside it, at auth/login.
+	URL string
+	// Insecure allows ws:// to other machines, which shows the token to everybody on the way. It is for development.
+	Insecure bool
+	// Dialect is how the gateway talks. It defaults to Wavry.
+	Dialect Dialect
+	// Origin is the Origin header of the handshake; the gateway refuses those that it was not told of. Empty sends none.
+	Origin string
+	// TokenFile holds a token. AccountFile holds an account that is traded for tokens: a JSON object of email and password. There
+	// must be one of the two.
+	TokenFile, AccountFile string
+	// ReadFile reads these files, and should refuse those that everybody can read. It defaults to os.ReadFile.
+	ReadFile func(path string) ([]byte, error)
+	// Username is what the gateway calls this host. It is needed for the self-test where neither login nor token tell it.
+	Username string
+	// Allow lists who may offer: user names, or "*" for every account of the gateway.
+	Allow []string
+	// Pins are SHA-256 fingerprints of certificates in hexadecimal digits, with or without colons. When there are any, the
+	// gateway has to present one of them, beside being trusted.
+	Pins []string
+	// RootCAs are the authorities that the gateway's certificate may come from. They default to the system's.
+	RootCAs *x509.CertPool
+	// Display is the display that callers get. It defaults to "default".
+	Display string
+	// MaxCallers is how many users are dealt with at a time. It defaults to 64.
+	MaxCallers int
+	// PerCaller is how many sessions one user may have. It defaults to 3: the running one, and those of a page that was just
+	// reloaded, which end when their silence is noticed.
+	PerCaller int
+	// Counters are told what happens. They may be nil.
+	Counters Counters
+}
+
+func (c Config) withDefaults() Config {
+	if c.Dialect == nil {
+		c.Dialect = Wavry{}
+	}
+	if c.ReadFile == nil {
+		c.ReadFile = os.ReadFile
+	}
+	if c.Display == "" {
+		c.Display = "default"
+	}
+	if c.MaxCallers == 0 {
+		c.MaxCallers = 64
+	}
+	if c.PerCaller == 0 {
+		c.PerCaller = 3
+	}
+	if c.Counters == nil {
+		c.Counters = uncounted{}
+	}
+	return c
+}
+
+// Validate returns an error that names the first field that cannot work. Defaults are taken into account.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	u, err := url.Parse(c.URL)
+	traits := c.Dialect.Traits()
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || (u.Scheme != "ws" && u.Scheme != "wss"):
+		return errors.New("gateway: the URL is not of the form wss://host/ws") // it is not shown: it may have a password
+	case u.Scheme == "ws" && !c.Insecure && !loopback(u.Hostname()):
+		return fmt.Errorf("gateway: ws:// would show the token to everybody between here and %s: use wss://", u.Host)
+	case (c.TokenFile == "") == (c.AccountFile == ""):
+		return errors.New("gateway: either a token file or an account file is needed")
+	case c.AccountFile != "" && !traits.Login:
+		return fmt.Errorf("gateway: there is no login in dialect %s: use a token file", traits.Name)
+	case c.Username != "" && !isName(c.Username):
+		return fmt.Errorf("gateway: user name %.80q is not one", c.Username)
+	case c.MaxCallers < 1, c.PerCaller < 1:
+		return fmt.Errorf("gateway: limits of %d callers with %d sessions each are not positive", c.MaxCallers, c.PerCaller)
+	case len(c.Pins) > 0 && u.Scheme != "wss":
+		return errors.New("gateway: certificates are pinned, and the URL is not wss://")
+	}
+	if _, err := parsePins(c.Pins); err != nil {
+		return err
+	}
+	_, err = newAllowList(c.Allow)
+	return err
+}
+
+// parsePins returns the fingerprints.
+func parsePins(pins []string) (map[[32]byte]struct{}, error) {
+	set := make(map[[32]byte]struct{}, len(pins))
+	for _, p := range pins {
+		b, err := hex.DecodeString(strings.ReplaceAll(p, ":", ""))
+		if err != nil || len(b) != 32 {
+			return nil, fmt.Errorf("gateway: pin %.80q is not the SHA-256 of a certificate: 64 hexadecimal digits", p)
+		}
+		set[[32]byte(b)] = struct{}{}
+	}
+	return set, nil
+}
+
+// loopback tells whether host is this machine. Names other than localhost are not looked up.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// manager is what the link asks of the session manager.
+type manager interface {
+	Create(ctx context.Context, o session.Offer) (session.Answer, error)
+	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
+	End(ctx context.Context, id string, why session.EndReason) error
+	Session(id string) (session.Snapshot, error)
+}
+
+var _ manager = (*session.Manager)(nil)

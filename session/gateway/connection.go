@@ -1,0 +1,262 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// boundTimeout is how long the gateway may take to acknowledge a Bind.
+	boundTimeout = 20 * time.Second
+	// pingInterval finds out that a gateway is gone which never says so: Wavry's never pings by itself.
+	pingInterval = 25 * time.Second
+	pingTimeout  = 10 * time.Second
+	// probeInterval is how often a message goes to the own account. Wavry's gateway forgets where an account is when an older
+	// connection of it ends, which may come at any time.
+	probeInterval = time.Minute
+	probeTimeout  = 10 * time.Second
+	// probesInVain is how many probes have to fail before the first success to conclude that this gateway returns none.
+	probesInVain = 3
+)
+
+// probes is what is known of the gateway's ways with messages to oneself.
+type probes struct {
+	seen   bool // one came back once
+	failed int  // in a row
+}
+
+// connection is one bound WebSocket. Three goroutines belong to it: one reads, one writes what the outbox has, and one sees that
+// the gateway is there.
+type connection struct {
+	*Link
+	*socket
+	grant grant
+	// echo has room for one probe that came back.
+	echo chan string
+}
+
+// bind sends the token and waits until the gateway accepts it.
+func (c *connection) bind(ctx context.Context) error {
+	dialect := c.cfg.Dialect
+	frame, err := dialect.Encode(Message{Kind: KindBind, Token: c.grant.token})
+	if err != nil {
+		return failed(ClassProtocol, "bind: %w", err)
+	}
+	if err := c.write(ctx, frame); err != nil {
+		return err
+	}
+	c.cfg.Counters.Sent(KindBind)
+	if !dialect.Traits().Acknowledges {
+		return nil
+	}
+	inner, cancel := context.WithTimeout(ctx, boundTimeout)
+	defer cancel()
+	for {
+		frame, text, err := c.read(inner)
+		if err != nil && ctx.Err() == nil && inner.Err() != nil {
+			return failed(ClassTimeout, "bind: the gateway has not answered within %v", boundTimeout)
+		}
+		if err != nil {
+			return err
+		}
+		m, ok := c.decode(frame, text)
+		if !ok {
+			continue
+		}
+		if m.Kind == KindBound {
+			return nil
+		}
+		if err := c.complaint(m); err != nil {
+			return err
+		}
+	}
+}
+
+// decode reads a frame and counts it.
+func (c *connection) decode(frame []byte, text bool) (Message, bool) {
+	if !text {
+		c.cfg.Counters.Dropped(DropBinary)
+		return Message{}, false
+	}
+	m, err := c.cfg.Dialect.Decode(frame)
+	if err != nil {
+		c.cfg.Counters.Dropped(DropMalformed)
+		c.log.Debug("gateway message not understood", "err", err)
+		return m, false
+	}
+	c.cfg.Counters.Received(m.Kind)
+	return m, true
+}
+
+// complaint returns an error when m is one that ends the connection.
+func (c *connection) complaint(m Message) error {
+	if m.Kind != KindError {
+		return nil
+	}
+	text := strings.ReplaceAll(m.Text, c.grant.token, hiddenText)
+	if class := c.cfg.Dialect.Classify(m.Text); class != ClassNone {
+		return failed(class, "the gateway says %q", text)
+	}
+	c.log.Debug("gateway refused a message", "text", text)
+	return nil
+}
+
+// serve runs the connection until it ends, and closes it. It returns the gravest of the reasons.
+func (c *connection) serve(ctx context.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ends := make(chan error, 3) // one of each
+	var wg sync.WaitGroup
+	wg.Go(func() { ends <- c.receive(ctx) })
+	wg.Go(func() { ends <- c.send(inner) })
+	wg.Go(func() { ends <- c.guard(inner) })
+	var err error
+	select {
+	case err = <-ends:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	cancel()
+	c.close()
+	wg.Wait()
+	for range len(ends) {
+		// A writer may find the connection broken before the reader has read why.
+		if other := <-ends; classOf(err) == ClassNetwork && classOf(other) != ClassNetwork {
+			err = other
+		}
+	}
+	return err
+}
+
+// receive reads until the connection is closed. It does not end with ctx alone, which would break the connection.
+func (c *connection) receive(ctx context.Context) error {
+	for {
+		frame, text, err := c.read(context.WithoutCancel(ctx))
+		if err != nil {
+			return err
+		}
+		m, ok := c.decode(frame, text)
+		if !ok {
+			continue
+		}
+		if err := c.complaint(m); err != nil {
+			return err
+		}
+		switch {
+		case m.Peer == "":
+		case c.grant.name != "" && strings.EqualFold(m.Peer, c.grant.name):
+			c.returned(m)
+		default:
+			c.calls.deliver(ctx, m)
+		}
+	}
+}
+
+// returned hands a message of this host's own to the probe that may wait for it. The newest counts.
+func (c *connection) returned(m Message) {
+	if m.Kind != KindCandidate {
+		return
+	}
+	select {
+	case <-c.echo:
+	default:
+	}
+	c.echo <- m.Candidate // nobody else sends, so there is room
+}
+
+// send writes what the outbox has until ctx ends.
+func (c *connection) send(ctx context.Context) error {
+	for {
+		m, err := c.out.next(ctx)
+		if err != nil {
+			return err
+		}
+		frame, err := c.cfg.Dialect.Encode(m)
+		if err != nil {
+			c.log.Warn("gateway message not sent", "err", err)
+			c.cfg.Counters.Dropped(DropMalformed)
+			continue
+		}
+		if err := c.write(ctx, frame); err != nil {
+			return err
+		}
+		c.cfg.Counters.Sent(m.Kind)
+	}
+}
+
+// guard sees that the gateway is there and that messages arrive.
+func (c *connection) guard(ctx context.Context) error {
+	if err := c.probe(ctx); err != nil {
+		return err
+	}
+	ping := time.NewTicker(pingInterval)
+	defer ping.Stop()
+	probe := time.NewTicker(probeInterval)
+	defer probe.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ping.C:
+			err = c.ping(ctx, pingTimeout)
+		case <-probe.C:
+			err = c.probe(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// probe sends a candidate to this host's own account and waits for it.
+func (c *connection) probe(ctx context.Context) error {
+	p := &c.probes
+	if c.grant.name == "" || !p.seen && p.failed >= probesInVain {
+		return nil
+	}
+	text, err := probeOf("wavry-host-" + rand.Text())
+	if err != nil {
+		return failed(ClassProtocol, "make probe: %w", err)
+	}
+	frame, err := c.cfg.Dialect.Encode(Message{Kind: KindCandidate, Peer: c.grant.name, Candidate: text})
+	if err != nil {
+		return failed(ClassProtocol, "make probe: %w", err)
+	}
+	if err := c.write(ctx, frame); err != nil {
+		return err
+	}
+	c.cfg.Counters.Sent(KindCandidate)
+	over := time.NewTimer(probeTimeout)
+	defer over.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case got := <-c.echo:
+			if got != text {
+				continue // of an earlier connection
+			}
+			p.seen, p.failed = true, 0
+			c.route(routeProven)
+			return nil
+		case <-over.C:
+			return c.unanswered()
+		}
+	}
+}
+
+// unanswered tells what follows from a probe that has not come back.
+func (c *connection) unanswered() error {
+	p := &c.probes
+	p.failed++
+	c.route(routeUnproven)
+	if !p.seen && p.failed >= probesInVain {
+		c.log.Warn("gateway returns no messages to oneself: whether offers arrive is not known", "username", c.grant.name)
+		return nil
+	}
+	return failed(ClassUnrouted, "a message to the own account, %s, has not come back within %v", c.grant.name, probeTimeout)
+}

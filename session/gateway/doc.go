@@ -1,0 +1,16 @@
+// Package gateway is the outbound link to a signaling gateway, for hosts that viewers cannot reach by HTTP: behind a NAT, or in a
+// pool that is only known to its gateway. A Link logs in, opens a WebSocket, binds to its account, and answers the offers that
+// arrive. It hands them to the same session manager as the HTTP API does.
+//
+//	           ┌──────────── wait, back off ◀──────────┐
+//	           ▼                                       │ lost
+//	disconnected ─▶ logging_in ─▶ connecting ─▶ binding ─▶ bound
+//	                    │             │            │
+//	                    └─────────────┴────────────┴─▶ blocked (an operator is needed; tried again seldom)
+//
+// What a gateway does never touches a running session. The link only creates sessions and adds candidates to them; it ends one only
+// when that session's answer could not be handed on. Media flows beside the gateway. Every queue is bounded, every wait on the
+// network has a deadline, and what arrives is read no faster than a fixed rate.
+//
+// A Dialect is how one kind of gateway talks; another kind is another file with a Dialect in it.
+package gateway
