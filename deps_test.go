@@ -28,13 +28,17 @@ var rooms = map[string][]string{
 	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
 
 	"wavryhost/adapt":          {},
-	"wavryhost/adapt/simulate": {"adapt"},
+	"wavryhost/adapt/chart":    {"adapt"},
+	"wavryhost/adapt/record":   {"adapt", "adapt/chart"},
+	"wavryhost/adapt/simulate": {"adapt", "adapt/chart"},
+
+	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
 	"wavryhost/platform/display": {},
 	"wavryhost/platform/service": {},
 
 	"wavryhost/session/wire": {"adapt", "encode"},
-	"wavryhost/session":      {"adapt", "capture", "encode", "session/wire"},
+	"wavryhost/session":      {"adapt", "adapt/record", "capture", "encode", "session/wire"},
 	"wavryhost/session/api":  {"session"},
 
 	"wavryhost/session/gateway":             {"session"},
@@ -49,7 +53,7 @@ var drivers = map[string][]string{
 	"github.com/asticode/go-astiav":       {"wavryhost/encode/ffmpeg"},
 	"github.com/kbinani/screenshot":       {"wavryhost/capture/screenshot"},
 	"github.com/jezek/xgb":                {"wavryhost/capture/x11", "wavryhost/platform/display"},
-	"github.com/pion/":                    {"wavryhost/session", "wavryhost/session/wire"},
+	"github.com/pion/":                    {"wavryhost/session", "wavryhost/session/wire", "wavryhost/adapt/simulate/rival"},
 	"net/http":                            {"wavryhost/session/api", "wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest", "wavryhost/cmd/wavry-host"},
 	"github.com/coder/websocket":          {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
 	"github.com/alecthomas/kong":          {"wavryhost/cmd/wavry-host"},
@@ -65,7 +69,7 @@ var drivers = map[string][]string{
 	"wavryhost/capture/capturetest":       nil,
 	"wavryhost/encode/encodetest":         nil,
 	"wavryhost/cmd/wavry-host":            nil,
-	"github.com/pion/interceptor/pkg/gcc": nil,
+	"github.com/pion/interceptor/pkg/gcc": {"wavryhost/adapt/simulate/rival"},
 }
 
 type listed struct {

@@ -83,6 +83,8 @@ type Applied struct {
 	BitsPerSecond int
 	FPS           int
 	Width, Height int
+	// Price is what changes cost at the encoder that took it: another than before once one was replaced.
+	Price Price
 }
 
 // KeyframeReason is why a keyframe is asked for.

@@ -112,6 +112,10 @@ func New(cfg Config) (*Loop, error) {
 	return l, nil
 }
 
+// Config returns what the controller goes by at present: what it was made with, but for the picture's size and the encoder's
+// price, which change with the encoder.
+func (l *Loop) Config() Config { return l.cfg }
+
 // OnSent implements Controller.
 func (l *Loop) OnSent(p Packet) {
 	l.path.onSent(p)
@@ -194,6 +198,9 @@ func (l *Loop) OnApplied(a Applied) {
 	}
 	if a.Width > 0 && a.Height > 0 {
 		l.cfg.Width, l.cfg.Height = a.Width, a.Height
+	}
+	if a.Price <= PriceReopen {
+		l.cfg.Price = a.Price
 	}
 }
 

@@ -25,6 +25,11 @@ type Config struct {
 	// NewController returns the adaptation of one viewer. It defaults to adapt.New.
 	NewController func(adapt.Config) (adapt.Controller, error)
 
+	// Version is the program's, for recordings.
+	Version string
+	// RecordingLimit is how many bytes of events the flight recorder of each session keeps. It defaults to record.DefaultLimit.
+	RecordingLimit int
+
 	// MaxSessions is how many sessions there may be at a time. It defaults to 16.
 	MaxSessions int
 	// FPS is the highest frame rate. It defaults to 60.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/record"
 	"wavryhost/session/wire"
 )
 
@@ -135,6 +136,12 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	v.controller, err = m.cfg.NewController(m.cfg.adaptation(picture.width, picture.height, price, v.rung.watchedRate()))
 	if err != nil {
 		return nil, "", err
+	}
+	if loop, ok := v.controller.(*adapt.Loop); ok {
+		v.recorder = record.New(loop, record.About{
+			Version: m.cfg.Version, Session: id, Display: d.ID, Encoder: running.encoder,
+		}, v.created, m.cfg.RecordingLimit)
+		v.controller = v.recorder
 	}
 	v.targets = v.controller.Tick(v.clock())
 	v.seq, v.key, v.rate = v.targets.Seq, v.targets.ForceIDR, v.targets.PacingRate

@@ -2,7 +2,9 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -317,6 +319,25 @@ func (m *Manager) Session(id string) (Snapshot, error) {
 	}
 	return h.snapshot(), nil
 }
+
+// WriteRecording writes the flight recording of a session: the last minutes of what its controller was told and decided. Package
+// adapt/record reads it.
+func (m *Manager) WriteRecording(id string, w io.Writer) error {
+	m.mu.Lock()
+	h, err := m.find(id)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	r := h.recording()
+	if r == nil {
+		return errNoRecorder
+	}
+	return r.Write(w)
+}
+
+// errNoRecorder is for controllers that were handed in and are not adapt's.
+var errNoRecorder = errors.New("session: this controller is not recorded")
 
 // Sessions shows all sessions, oldest first.
 func (m *Manager) Sessions() []Snapshot {

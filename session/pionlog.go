@@ -9,7 +9,7 @@ import (
 )
 
 // pionLog makes pion log to slog. What pion calls an error is trouble with one peer, so nothing is above Debug but its
-// warnings and errors, and those are only as much as Info and Warn; what they lead to is logged by the session itself.
+// errors, and those are only as much as Warn; what they lead to is logged by the session itself.
 type pionLog struct{ log *slog.Logger }
 
 // NewLogger returns the logger for one part of pion.
@@ -36,7 +36,7 @@ func (s pionScope) Debug(text string)                 { s.put(slog.LevelDebug, t
 func (s pionScope) Debugf(format string, args ...any) { s.putf(slog.LevelDebug, format, args...) }
 func (s pionScope) Info(text string)                  { s.put(slog.LevelDebug, text) }
 func (s pionScope) Infof(format string, args ...any)  { s.putf(slog.LevelDebug, format, args...) }
-func (s pionScope) Warn(text string)                  { s.put(slog.LevelInfo, text) }
-func (s pionScope) Warnf(format string, args ...any)  { s.putf(slog.LevelInfo, format, args...) }
+func (s pionScope) Warn(text string)                  { s.put(slog.LevelDebug, text) }
+func (s pionScope) Warnf(format string, args ...any)  { s.putf(slog.LevelDebug, format, args...) }
 func (s pionScope) Error(text string)                 { s.put(slog.LevelWarn, text) }
 func (s pionScope) Errorf(format string, args ...any) { s.putf(slog.LevelWarn, format, args...) }

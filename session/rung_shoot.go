@@ -55,7 +55,9 @@ func (r *rung) shoot(
 	if newRate {
 		r.setRate(now, rate, fps)
 		for _, m := range members {
-			m.applied(adapt.Applied{At: time.Now(), BitsPerSecond: rate, FPS: fps, Width: au.Width, Height: au.Height})
+			m.applied(adapt.Applied{
+				At: time.Now(), BitsPerSecond: rate, FPS: fps, Width: au.Width, Height: au.Height, Price: adapt.Price(r.worker.profile.Price),
+			})
 		}
 	}
 	r.deliver(members, au, changed)

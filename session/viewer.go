@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/record"
 	"wavryhost/encode"
 	"wavryhost/session/wire"
 )
@@ -60,6 +61,7 @@ type viewer struct {
 	// ctl is held during calls of the controller; nothing else is called meanwhile that could wait for it.
 	ctl        sync.Mutex
 	controller adapt.Controller
+	recorder   *record.Recorder // the controller again, nil where it is not one that can be recorded
 	targets    adapt.Targets
 	ticked     time.Time
 	seq        uint64
@@ -444,6 +446,16 @@ func (v *viewer) estimate() adapt.Estimate {
 	v.ctl.Lock()
 	defer v.ctl.Unlock()
 	return v.controller.Estimate(v.clock())
+}
+
+// recording returns what the flight recorder has, or nil.
+func (v *viewer) recording() *record.Recording {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	if v.recorder == nil {
+		return nil
+	}
+	return v.recorder.Recording()
 }
 
 // snapshot shows the viewer.

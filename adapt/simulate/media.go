@@ -188,7 +188,7 @@ func (m *media) tick() {
 	if n := len(m.rateNext); n == 0 && m.rate != float64(t.EncoderBitrate) ||
 		n > 0 && m.rateNext[n-1].rate != float64(t.EncoderBitrate) {
 		m.rateNext = append(m.rateNext, rateChange{m.w.now + m.Lag, float64(t.EncoderBitrate)})
-		m.controller.OnApplied(adapt.Applied{At: now, BitsPerSecond: t.EncoderBitrate})
+		m.controller.OnApplied(adapt.Applied{At: now, BitsPerSecond: t.EncoderBitrate, Price: m.Config.Price})
 	}
 	for len(m.rateNext) > 0 && m.rateNext[0].at <= m.w.now {
 		m.rate = m.rateNext[0].rate

@@ -36,6 +36,7 @@ type cli struct {
 	Displays     displaysCmd `cmd:"" help:"List what can be captured here, and why something cannot."`
 	Encoders     encodersCmd `cmd:"" help:"Try the encoders, and tell why some cannot be used."`
 	Simulate     simulateCmd `cmd:"" help:"Play the adaptation over simulated networks, and judge it."`
+	Replay       replayCmd   `cmd:"" help:"Run a session's flight recording through the adaptation again."`
 	Service      serviceCmd  `cmd:"" help:"Make it a service of this system."`
 	Version      versionCmd  `cmd:"" help:"Tell which version this is."`
 	ProveEncoder proveCmd    `cmd:"" hidden:"" help:"Try one encoder and print the proof."`

@@ -173,8 +173,9 @@ func pixels() kind[size] {
 			w, h, ok := strings.Cut(s, "x")
 			width, err1 := strconv.Atoi(w)
 			height, err2 := strconv.Atoi(h)
-			side := func(n int) bool { return n >= 16 && n <= 8192 && n%2 == 0 }
-			if !ok || err1 != nil || err2 != nil || !side(width) || !side(height) {
+			side := func(n, least int) bool { return n >= least && n <= 8192 && n%2 == 0 }
+			// Below this the test pattern has no room for its time code.
+			if !ok || err1 != nil || err2 != nil || !side(width, 96) || !side(height, 108) {
 				return size{}, errNot
 			}
 			return size{width, height}, nil

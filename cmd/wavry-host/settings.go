@@ -94,7 +94,7 @@ func sections() []section {
 				"Display that viewers get by default: an id as \"wavry-host displays\" lists it, as x11:0; virtual for one of its own; "+
 					"synthetic for the test pattern; auto for the first that there is, else a virtual one.",
 				text("display", false, isDisplay), func(c *Config) *string { return &c.Display }),
-			one("virtual_size", "1280x720", "WIDTHxHEIGHT, both even and from 16 to 8192", "Size of the virtual display and of the test pattern.",
+			one("virtual_size", "1280x720", "WIDTHxHEIGHT, both even, from 96x108 to 8192x8192", "Size of the virtual display and of the test pattern.",
 				pixels(), func(c *Config) *size { return &c.VirtualSize }),
 			one("cursor", "true", "true or false", "Whether the cursor is in the picture.",
 				boolean(), func(c *Config) *bool { return &c.Cursor }),

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -66,6 +68,20 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// recording hands out the flight recording. It is written whole before the answer begins, so that an error can be told.
+func (s *Server) recording(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	var b bytes.Buffer
+	if err := s.mgr.WriteRecording(id, &b); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": id + ".wavryrec"}))
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(b.Bytes()) // nobody is left to tell
 	return nil
 }
 

@@ -76,6 +76,17 @@ func TestOperatorEndsSession(t *testing.T) {
 	}
 }
 
+func TestRecordingIsHandedOut(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	h := s.Handler()
+	got := ask{method: "POST", path: "/v1/sessions/s1/recording"}.do(h)
+	if got.StatusCode != http.StatusOK || got.body != "a recording of s1" || got.Header.Get("Content-Type") != "application/octet-stream" ||
+		got.Header.Get("Content-Disposition") != "attachment; filename=s1.wavryrec" {
+		t.Errorf("got %d %v %q", got.StatusCode, got.Header, got.body)
+	}
+	decode(t, ask{method: "POST", path: "/v1/sessions/nobody/recording"}.do(h), http.StatusNotFound)
+}
+
 func TestDrain(t *testing.T) {
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)

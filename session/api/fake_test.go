@@ -50,6 +50,14 @@ func (m *fakeManager) Patch(_ context.Context, id, ifMatch, fragment string) (se
 	return m.patch(id, ifMatch, fragment)
 }
 
+func (m *fakeManager) WriteRecording(id string, w io.Writer) error {
+	if _, err := m.Session(id); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "a recording of "+id)
+	return err
+}
+
 func (m *fakeManager) End(_ context.Context, id string, why session.EndReason) error {
 	m.mu.Lock()
 	m.ended = append(m.ended, why)

@@ -34,6 +34,7 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/sessions", false, s.sessions},
 		{"GET", "/v1/sessions/{id}", false, s.session},
 		{"DELETE", "/v1/sessions/{id}", false, s.endSession},
+		{"POST", "/v1/sessions/{id}/recording", false, s.recording},
 		{"POST", "/v1/drain", false, s.drain},
 		{"DELETE", "/v1/drain", false, s.resume},
 	}

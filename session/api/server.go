@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ type manager interface {
 	End(ctx context.Context, id string, why session.EndReason) error
 	Session(id string) (session.Snapshot, error)
 	Sessions() []session.Snapshot
+	WriteRecording(id string, w io.Writer) error
 	Host() session.Host
 	Drain(deadline time.Duration)
 	Resume()

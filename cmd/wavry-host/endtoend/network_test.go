@@ -4,6 +4,9 @@ package endtoend
 
 import (
 	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -78,6 +81,7 @@ func TestBandwidthLimit(t *testing.T) {
 			t.Errorf("the log does not have the transition %+v", transition)
 		}
 	}
+	replayRecording(t, h, s.ID)
 	last := s.Transitions[len(s.Transitions)-1]
 	var clicked bool
 	if err := b.eval(`(document.getElementById("stats-button").click(), true)`, &clicked); err != nil {
@@ -93,6 +97,31 @@ func TestBandwidthLimit(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// recordings is where the session's recording is kept, when it is named.
+var recordings = os.Getenv("WAVRY_RECORDINGS")
+
+// replayRecording takes the session's flight recording and has the daemon's own program replay it.
+func replayRecording(t *testing.T, h *host, id string) {
+	t.Helper()
+	status, data, err := h.request("POST", "/v1/sessions/"+id+"/recording")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("POST recording: status %d, %v: %.200s", status, err, data)
+	}
+	dir := recordings
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	file := filepath.Join(dir, "bandwidth-limit.wavryrec")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(hostBinary, "replay", file, "--svg", filepath.Join(dir, "bandwidth-limit.svg")).CombinedOutput()
+	t.Logf("%d kB: %s", len(data)/1000, out)
+	if err != nil || !strings.Contains(string(out), "bit for bit") {
+		t.Errorf("the replay is not the same: %v", err)
+	}
 }
 
 func bitratesOver(s snapshot, limit int) error {
