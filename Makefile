@@ -38,9 +38,11 @@ race: ## unit tests alone, under the race detector
 	$(GO) test -race -shuffle=on -count=1 ./...
 
 .PHONY: bench
-bench: ## benchmarks of the hot paths: the controller and its simulation, capture on Xvfb, conversion against swscale, encoding, packetizing
+bench: ## benchmarks of the hot paths: the controller and its simulation, capture on Xvfb, conversion against swscale, encoding, packetizing; the whole against FFmpeg
 	@scripts/setup test
 	$(GO) test -tags integration -run '^$$' -bench . -benchmem ./adapt/... ./capture/... ./encode/... ./session/wire/...
+	$(GO) test -count=1 -run TestAgainst -v ./adapt/simulate/rival -against
+	$(GO) test -tags integration -run '^$$' -bench . -benchtime 1x -timeout 20m ./cmd/wavry-host/endtoend
 
 .PHONY: lint
 lint: ## every static check that CI makes
@@ -57,7 +59,7 @@ fuzz: ## run every fuzz target FUZZTIME long (100000x executions, or a time such
 
 .PHONY: generate
 generate: ## rewrite what is made from code: settings, metrics, units, goldens
-	$(GO) test -count=1 ./cmd/... ./platform/... ./session/... -update
+	$(GO) test -count=1 ./adapt/record ./cmd/... ./platform/... ./session/... -update
 
 .PHONY: cross
 cross: ## check that the tree compiles without cgo and for other systems
