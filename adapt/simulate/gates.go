@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime"
@@ -57,38 +58,35 @@ type Verdict struct {
 
 // Evaluate plays a case with the seeds 1 to n and judges its gates. A figure that a run cannot give fails.
 func Evaluate(c Case, n int, controller New) ([]Verdict, error) {
-	values := make([][]float64, n) // by seed, then gate
-	errs := make([]error, n)
+	results, errs := make([]*Result, n), make([]error, n)
 	room := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
 			room <- struct{}{}
 			defer func() { <-room }()
-			r, err := Run(c, uint64(i+1), controller)
-			if err != nil {
-				errs[i] = err
-				return
-			}
-			for _, g := range c.Gates {
-				values[i] = append(values[i], g.Value(r))
-			}
+			results[i], errs[i] = Run(c, uint64(i+1), controller)
 		})
 	}
 	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return Judge(c, results), nil
+}
+
+// Judge returns the means of a case's figures over its runs.
+func Judge(c Case, results []*Result) []Verdict {
 	verdicts := make([]Verdict, len(c.Gates))
 	for k, g := range c.Gates {
 		sum := 0.0
-		for i := range n {
-			if errs[i] != nil {
-				return nil, errs[i]
-			}
-			sum += values[i][k]
+		for _, r := range results {
+			sum += g.Value(r)
 		}
-		mean := sum / float64(n)
+		mean := sum / float64(len(results))
 		verdicts[k] = Verdict{Gate: g, Mean: mean, OK: !(mean < g.Least) && !(mean > g.Most) && !math.IsNaN(mean)}
 	}
-	return verdicts, nil
+	return verdicts
 }
 
 const sec = time.Second

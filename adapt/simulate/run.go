@@ -34,7 +34,17 @@ func Own(cfg adapt.Config) (adapt.Controller, error) {
 
 // Run plays a case with a seed.
 func Run(c Case, seed uint64, controller New) (*Result, error) {
-	w := &world{random: newRandom(seed)}
+	return play(c, seed, controller, false)
+}
+
+// RunInStep plays a case as fast as time passes, for controllers that read the machine's clock. In a bubble of testing/synctest
+// that takes no longer than Run.
+func RunInStep(c Case, seed uint64, controller New) (*Result, error) {
+	return play(c, seed, controller, true)
+}
+
+func play(c Case, seed uint64, controller New, inStep bool) (*Result, error) {
+	w := &world{random: newRandom(seed), inStep: inStep}
 	links := make([]*link, len(c.Links))
 	for i, l := range c.Links {
 		links[i] = &link{Link: l, w: w}

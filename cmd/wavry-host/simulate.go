@@ -3,13 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"text/tabwriter"
 	"time"
 
 	"wavryhost/adapt/simulate"
+	"wavryhost/adapt/simulate/rival"
 )
 
 // simulateCmd is "wavry-host simulate".
@@ -19,6 +22,8 @@ type simulateCmd struct {
 	Trace string `placeholder:"FILE" help:"Play the case over the capacity of this Mahimahi trace; nothing is judged then."`
 	SVG   string `name:"svg" placeholder:"DIR" help:"Draw the first run of each case into this directory."`
 	JSON  bool   `name:"json" help:"Print for machines."`
+
+	Against string `enum:",pion" default:"" placeholder:"pion" help:"Play the cases with pion's estimator too. It reads the machine's clock, so that takes as long as the longest case: 100 s to 6 minutes."`
 }
 
 // figure is one line of the table.
@@ -28,6 +33,8 @@ type figure struct {
 	Mean  float64 `json:"mean"`
 	Bound string  `json:"bound,omitempty"`
 	OK    bool    `json:"ok"`
+	// Pion is the figure with pion's estimator, nil when that was not played.
+	Pion *float64 `json:"pion,omitempty"`
 }
 
 // errGates is returned when a figure is out of its bounds.
@@ -62,6 +69,10 @@ func (c *simulateCmd) Run(a *app) error {
 			return fmt.Errorf("make the directory for drawings: %w", err)
 		}
 	}
+	rivals, err := c.against(a, cases)
+	if err != nil {
+		return err
+	}
 	var figures []figure
 	failed := false
 	for i, s := range cases {
@@ -72,11 +83,14 @@ func (c *simulateCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		for _, v := range verdicts {
+		for k, v := range verdicts {
 			f := figure{Case: s.Name, Name: v.Name, Mean: v.Mean, OK: v.OK}
 			if c.Trace == "" {
 				f.Bound = v.Bound()
 				failed = failed || !v.OK
+			}
+			if rivals != nil && !math.IsNaN(rivals[i][k].Mean) {
+				f.Pion = &rivals[i][k].Mean
 			}
 			figures = append(figures, f)
 		}
@@ -94,6 +108,43 @@ func (c *simulateCmd) Run(a *app) error {
 		return errGates
 	}
 	return nil
+}
+
+// against plays the cases with pion's estimator, all at once and in step with the clock, one run each. It returns nil when that is not
+// asked for.
+func (c *simulateCmd) against(a *app, cases []simulate.Case) ([][]simulate.Verdict, error) {
+	if c.Against == "" {
+		return nil, nil
+	}
+	var longest time.Duration
+	for _, s := range cases {
+		longest = max(longest, s.Length)
+	}
+	verdicts, errs := make([][]simulate.Verdict, len(cases)), make([]error, len(cases))
+	var wg sync.WaitGroup
+	for i, s := range cases {
+		wg.Go(func() {
+			var pion rival.Pion
+			r, err := simulate.RunInStep(s, 1, pion.New)
+			if errs[i] = errors.Join(err, pion.Close()); errs[i] == nil {
+				verdicts[i] = simulate.Judge(s, []*simulate.Result{r})
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	begun := time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			say(a.stderr, "\r%60s\r", "")
+			return verdicts, errors.Join(errs...)
+		case <-tick.C:
+			say(a.stderr, "\rpion's estimator, in real time: %.0f of %.0f s", time.Since(begun).Seconds(), longest.Seconds())
+		}
+	}
 }
 
 // trace puts the trace in the place of the cases' first link.
@@ -134,13 +185,24 @@ func (c *simulateCmd) print(a *app, figures []figure) error {
 		return writeJSON(a.stdout, figures)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	say(w, "CASE\tFIGURE\tMEAN\tBOUND\t\n")
+	head := "CASE\tFIGURE\tMEAN\t"
+	if c.Against != "" {
+		head += "PION\t"
+	}
+	say(w, "%sBOUND\t\n", head)
 	for _, f := range figures {
+		theirs := ""
+		switch {
+		case f.Pion != nil:
+			theirs = fmt.Sprintf("%.4g\t", *f.Pion)
+		case c.Against != "":
+			theirs = "-\t"
+		}
 		mark := ""
 		if f.Bound != "" && !f.OK {
 			mark = "OUT OF BOUNDS"
 		}
-		say(w, "%s\t%s\t%.4g\t%s\t%s\n", f.Case, f.Name, f.Mean, f.Bound, mark)
+		say(w, "%s\t%s\t%.4g\t%s%s\t%s\n", f.Case, f.Name, f.Mean, theirs, f.Bound, mark)
 	}
 	return w.Flush()
 }

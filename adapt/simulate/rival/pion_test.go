@@ -1,0 +1,107 @@
+package rival
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"text/tabwriter"
+
+	"wavryhost/adapt/simulate"
+)
+
+var (
+	against = flag.Bool("against", false, "play every case with pion's estimator and print its figures beside ours")
+	seeds   = flag.Int("seeds", 8, "how many runs the figures are the means of")
+)
+
+// pionPlays plays a case with pion's estimator, in a bubble of its own time.
+func pionPlays(t *testing.T, c simulate.Case, seed uint64) *simulate.Result {
+	t.Helper()
+	var r *simulate.Result
+	synctest.Test(t, func(t *testing.T) {
+		var p Pion
+		var err error
+		if r, err = simulate.RunInStep(c, seed, p.New); err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func find(t *testing.T, name string) simulate.Case {
+	t.Helper()
+	cases := simulate.Cases()
+	i := slices.IndexFunc(cases, func(c simulate.Case) bool { return c.Name == name })
+	if i < 0 {
+		t.Fatalf("there is no case %s", name)
+	}
+	return cases[i]
+}
+
+// The reason for an estimator of our own: after quiet minutes pion's sends many times what the link holds.
+func TestQuietScreensAreTheRivalsUndoing(t *testing.T) {
+	c := find(t, "still")
+	theirs := pionPlays(t, c, 1)
+	ours, err := simulate.Run(c, 1, simulate.Own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if t.Failed() {
+		return
+	}
+	lost, own := theirs.Flows[0].Loss(0, c.Length), ours.Flows[0].Loss(0, c.Length)
+	t.Logf("pion loses %.1f %%, adapt %.1f %%", 100*lost, 100*own)
+	if lost < .2 || own > 0 {
+		t.Errorf("pion loses %.1f %% of the packets, adapt %.1f %%; the figures known are 71 and 0", 100*lost, 100*own)
+	}
+}
+
+// TestAgainst prints the comparison: go test -run TestAgainst -against ./adapt/simulate/rival.
+func TestAgainst(t *testing.T) {
+	cases := simulate.Cases()
+	n := *seeds
+	if !*against {
+		cases, n = []simulate.Case{find(t, "step")}, 1
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	row := func(cells ...any) {
+		if !*against {
+			return
+		}
+		if _, err := fmt.Fprintf(w, "%v\t%v\t%.4v\t%.4v\t%v\n", cells...); err != nil {
+			t.Error(err)
+		}
+	}
+	defer func() {
+		if err := w.Flush(); err != nil {
+			t.Error(err)
+		}
+	}()
+	row("CASE", "FIGURE", "OURS", "PION", "BOUND")
+	for _, c := range cases {
+		var ours, theirs []*simulate.Result
+		for seed := range uint64(n) {
+			r, err := simulate.Run(c, seed+1, simulate.Own)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours = append(ours, r)
+			if theirs = append(theirs, pionPlays(t, c, seed+1)); t.Failed() {
+				return
+			}
+		}
+		rivals := simulate.Judge(c, theirs)
+		for i, v := range simulate.Judge(c, ours) {
+			row(c.Name, v.Name, v.Mean, rivals[i].Mean, v.Bound())
+			if !*against && v.Name == "use" && rivals[i].Mean < .3 {
+				t.Errorf("pion uses %.2f of the link; it is known to use about .7: is it fed?", rivals[i].Mean)
+			}
+		}
+	}
+}
