@@ -46,7 +46,7 @@ type Feedback struct {
 	Kind FeedbackKind
 	// Packets are in the order they were sent; only TWCC and CCFB have them.
 	Packets []Packet
-	// RTT is the round-trip time by LSR and DLSR (RFC 3550), or by the newest packet of a TWCC report; 0 when unknown.
+	// RTT is the round-trip time by LSR and DLSR (RFC 3550), or by the newest packet of a report on packets; 0 when unknown.
 	RTT time.Duration
 	// Loss is the fraction lost since the previous report, 0 to 1, and Jitter the interarrival jitter; RR only.
 	Loss   float64

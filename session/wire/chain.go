@@ -18,7 +18,7 @@ func h264(profile string) webrtc.RTPCodecParameters {
 		MimeType: webrtc.MimeTypeH264, ClockRate: clockRate,
 		SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + profile,
 		RTCPFeedback: []webrtc.RTCPFeedback{
-			{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"},
+			{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"}, {Type: "ack", Parameter: "ccfb"},
 		},
 	}}
 }

@@ -24,6 +24,7 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		id = uint8(info.RTPHeaderExtensions[i].ID) // ids have one byte
 	}
 	l := r.link
+	byStream := slices.Contains(info.RTCPFeedback, interceptor.RTCPFeedback{Type: "ack", Parameter: "ccfb"})
 	return interceptor.RTPWriterFunc(func(header *rtp.Header, payload []byte, attributes interceptor.Attributes) (int, error) {
 		var number rtp.TransportCCExtension
 		numbered := id != 0 && number.Unmarshal(header.GetExtension(id)) == nil
@@ -33,9 +34,15 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		l.mu.Unlock()
 		// It is noted before it leaves, as the report may be faster than this goroutine.
 		p := l.history.add(number.TransportSequence, numbered, size, time.Now(), what)
+		if byStream {
+			l.streams.of(header.SSRC).put(header.SequenceNumber, p)
+		}
 		n, err := next.Write(header, payload, attributes)
 		if n == 0 || err != nil { // pion takes packets without a word before the keys are there
 			l.history.withdraw(number.TransportSequence, p.ID)
+			if byStream {
+				l.streams.of(header.SSRC).withdraw(header.SequenceNumber, p.ID)
+			}
 			l.mu.Lock()
 			l.stats.Unsent++
 			l.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 // historySize is how many packets are remembered, a power of two: at 20 Mbit/s in packets of 1200 bytes, 4 seconds.
 const historySize = 1 << 13
 
-// history remembers what was sent until it is reported, by transport-wide sequence number.
+// history remembers what was sent until it is reported, by sequence number: a transport-wide one, or that of one stream.
 type history struct {
 	mu     sync.Mutex
 	epoch  time.Time // that of the first packet
@@ -45,11 +45,23 @@ func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, 
 	defer h.mu.Unlock()
 	h.id++
 	p := adapt.Packet{ID: h.id, Size: size, Sent: sent, Padding: what.padding, ProbeID: what.probe}
-	if !numbered {
-		return p
+	if numbered {
+		h.keep(sequence, p)
 	}
+	return p
+}
+
+// put remembers a packet that another history has counted.
+func (h *history) put(sequence uint16, p adapt.Packet) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keep(sequence, p)
+}
+
+// keep is put for those who hold mu.
+func (h *history) keep(sequence uint16, p adapt.Packet) {
 	if h.ring == nil {
-		h.ring, h.epoch = make([]sentPacket, historySize), sent
+		h.ring, h.epoch = make([]sentPacket, historySize), p.Sent
 	}
 	s := int64(sequence)
 	if h.any {
@@ -59,10 +71,9 @@ func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, 
 		h.newest, h.any = s, true
 	}
 	h.ring[s&(historySize-1)] = sentPacket{
-		sequence: s, id: p.ID, sent: sent.Sub(h.epoch), size: uint16(size), // packets are below 64 KiB
-		padding: what.padding, probe: int32(what.probe), // probes are counted from 1
+		sequence: s, id: p.ID, sent: p.Sent.Sub(h.epoch), size: uint16(p.Size), // packets are below 64 KiB
+		padding: p.Padding, probe: int32(p.ProbeID), // probes are counted from 1
 	}
-	return p
 }
 
 // withdraw forgets the packet added last, which did not leave after all.

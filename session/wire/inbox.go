@@ -2,6 +2,7 @@ package wire
 
 import (
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -56,7 +57,7 @@ type inbox struct {
 func (in *inbox) Write(b []byte) (int, error) {
 	to := in
 	if in.packets == nil {
-		if !transportWide(b) {
+		if !in.link.transportWide(b) {
 			return len(b), nil
 		}
 		if to = in.link.reports.Load(); to == nil {
@@ -72,10 +73,18 @@ func (in *inbox) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// transportWide tells whether an RTCP packet is transport-wide feedback.
-func transportWide(b []byte) bool {
+// transportWide tells whether an RTCP packet is feedback on packets that the inbox of our media does not get by itself: it is
+// transport-wide, or about other streams of ours alone.
+func (l *Link) transportWide(b []byte) bool {
 	var h rtcp.Header
-	return h.Unmarshal(b) == nil && h.Type == rtcp.TypeTransportSpecificFeedback && h.Count == rtcp.FormatTCC
+	if h.Unmarshal(b) != nil || h.Type != rtcp.TypeTransportSpecificFeedback {
+		return false
+	}
+	if h.Count != rtcp.FormatCCFB {
+		return h.Count == rtcp.FormatTCC
+	}
+	var report rtcp.CCFeedbackReport
+	return report.Unmarshal(b) == nil && !slices.ContainsFunc(report.DestinationSSRC(), l.ownMedia)
 }
 
 // Read waits for a packet. It returns io.EOF after Close.

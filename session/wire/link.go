@@ -48,11 +48,13 @@ type Link struct {
 	cfg     Config
 	history history
 	reports atomic.Pointer[inbox] // of our media
+	streams streams               // where the peer reports by stream
 
-	receiving sync.Mutex     // guards what only Receive uses
-	clock     referenceClock // the receiver's
-	messages  serial         // count of transport feedback messages
-	intra     serial         // number of the newest full intra request
+	receiving sync.Mutex         // guards what only Receive uses
+	form      adapt.FeedbackKind // of the reports on packets: RR until the first of another form has come
+	clock     wrapping           // the receiver's, in units of 64 ms, or of 1/65536 s
+	messages  serial             // count of transport feedback messages
+	intra     serial             // number of the newest full intra request
 
 	mu      sync.Mutex
 	wake    chan struct{}
@@ -124,7 +126,7 @@ func New(cfg Config) (*Link, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Link{cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1)}, nil
+	return &Link{cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR}, nil
 }
 
 // SetRate sets the pacing rate in bits per second, from the next packet on.

@@ -23,19 +23,19 @@ type Report struct {
 // maxReported bounds the packets of one transport feedback that are looked at. The message could claim 65535.
 const maxReported = 8192
 
-// referenceClock unwraps the 24 bits of reference time in transport feedback, in units of 64 ms.
-type referenceClock struct {
+// wrapping unwraps a receiver's clock of so many bits.
+type wrapping struct {
 	newest int64
 	any    bool
 }
 
-func (c *referenceClock) unwrap(reference uint32) int64 {
-	const bits = 24
-	r := int64(reference & (1<<bits - 1))
+func (c *wrapping) unwrap(reference uint32, bits uint) int64 {
+	span := int64(1) << bits
+	r := int64(reference) & (span - 1)
 	if c.any {
-		d := (r - c.newest) & (1<<bits - 1)
-		if d >= 1<<(bits-1) {
-			d -= 1 << bits
+		d := (r - c.newest) & (span - 1)
+		if d >= span/2 {
+			d -= span
 		}
 		r = c.newest + d
 	}
@@ -55,6 +55,10 @@ func (l *Link) Receive(now time.Time, packets []rtcp.Packet) Report {
 		switch p := p.(type) {
 		case *rtcp.TransportLayerCC:
 			if f, ok := l.transportFeedback(now, p); ok {
+				r.Feedback = append(r.Feedback, f)
+			}
+		case *rtcp.CCFeedbackReport:
+			if f, ok := l.congestionFeedback(now, p); ok {
 				r.Feedback = append(r.Feedback, f)
 			}
 		case *rtcp.ReceiverReport:
@@ -144,7 +148,7 @@ func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt
 	l.receiving.Lock()
 	defer l.receiving.Unlock()
 	sequence, ok := l.history.base(p.BaseSequenceNumber)
-	if !ok {
+	if !ok || !l.speaks(adapt.TWCC) {
 		l.count(0, uint64(p.PacketStatusCount))
 		return adapt.Feedback{}, false
 	}
@@ -158,7 +162,7 @@ func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt
 		l.stats.FeedbackLost += uint64(d - 1)
 		l.mu.Unlock()
 	}
-	arrived := arrivalEpoch.Add(time.Duration(l.clock.unwrap(p.ReferenceTime)) * 64 * time.Millisecond)
+	arrived := arrivalEpoch.Add(time.Duration(l.clock.unwrap(p.ReferenceTime, 24)) * 64 * time.Millisecond)
 	f := adapt.Feedback{At: now, Kind: adapt.TWCC}
 	deltas := p.RecvDeltas
 	left := min(int(p.PacketStatusCount), maxReported)

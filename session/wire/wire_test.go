@@ -189,6 +189,72 @@ func TestTransportFeedback(t *testing.T) {
 	}
 }
 
+// ccfb returns a report on packets of one stream: -1 for one that did not arrive, else the age of the arrival in 1/1024 s.
+func ccfb(reported uint32, ssrc uint32, begin uint16, ages ...int) *rtcp.CCFeedbackReport {
+	b := rtcp.CCFeedbackReportBlock{MediaSSRC: ssrc, BeginSequence: begin}
+	for _, age := range ages {
+		m := rtcp.CCFeedbackMetricBlock{Received: age >= 0, ECN: rtcp.ECNCE}
+		if age >= 0 {
+			m.ArrivalTimeOffset = uint16(age)
+		}
+		b.MetricBlocks = append(b.MetricBlocks, m)
+	}
+	return &rtcp.CCFeedbackReport{ReportTimestamp: reported, ReportBlocks: []rtcp.CCFeedbackReportBlock{b}}
+}
+
+func TestCongestionFeedback(t *testing.T) {
+	l := newLink(t, Config{})
+	now := time.Now()
+	for i := range 8 {
+		p := l.history.add(0, false, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{})
+		l.streams.of(mediaSSRC+uint32(i%2)).put(uint16(65534+i/2), p) // across the wrap
+	}
+	r := l.Receive(now.Add(100*time.Millisecond), []rtcp.Packet{ccfb(1<<32-65536/2, mediaSSRC, 65534, 1024/4, -1, 0)})
+	if len(r.Feedback) != 1 || r.Feedback[0].Kind != adapt.CCFB || len(r.Feedback[0].Packets) != 3 {
+		t.Fatalf("the report is %+v", r)
+	}
+	f := r.Feedback[0]
+	if p := f.Packets; p[0].ID != 1 || p[1].ID != 3 || p[2].ID != 5 || !p[1].Lost || p[2].Size != 1004 || p[0].ECN != 3 ||
+		p[2].Arrived.Sub(p[0].Arrived) != 250*time.Millisecond || !p[1].Arrived.IsZero() {
+		t.Errorf("the packets are %+v", p)
+	}
+	if f.RTT != 96*time.Millisecond {
+		t.Errorf("round trip %v; want 96ms, from the newest packet on", f.RTT)
+	}
+	// The clock wraps, a block overlaps the one before, the packet reported lost was late, and another has no time.
+	second := receive(l, now.Add(time.Second), ccfb(65536/2, mediaSSRC, 65534, 1024, 512, 0, arrivedNobodyAt))
+	if len(second) != 1 || second[0].ID != 3 || second[0].Lost || second[0].Arrived.Sub(f.Packets[2].Arrived) != 500*time.Millisecond {
+		t.Errorf("the second report is %+v", second)
+	}
+	if none := receive(l, now, ccfb(65536, 0xbad, 0, 1, 2, 3)); none != nil {
+		t.Errorf("packets of nobody's stream are %+v", none)
+	}
+	if s := l.Stats(); s.ReportedTwice != 2 || s.NeverSent != 3 {
+		t.Errorf("counts are %+v; want 2 repeated, 3 never sent", s)
+	}
+	// Streams come one after the other in a report, packets in the order they were sent.
+	both := ccfb(65536*2, mediaSSRC, 1, 0)
+	both.ReportBlocks = append(both.ReportBlocks, ccfb(0, mediaSSRC+1, 65534, 0, 0).ReportBlocks...)
+	if p := receive(l, now, both); len(p) != 3 || p[0].ID != 2 || p[1].ID != 4 || p[2].ID != 7 {
+		t.Errorf("packets of two streams are %+v; want 2, 4 and 7", p)
+	}
+}
+
+// Of two forms of feedback one counts: each has a clock of its own.
+func TestFormsOfFeedbackDoNotMix(t *testing.T) {
+	l := newLink(t, Config{})
+	now := time.Now()
+	for i := range 4 {
+		l.streams.of(mediaSSRC).put(uint16(i), l.history.add(uint16(i), true, 1000, now, label{}))
+	}
+	if p := receive(l, now, ccfb(1, mediaSSRC, 0, 0)); len(p) != 1 {
+		t.Errorf("got %+v", p)
+	}
+	if p := receive(l, now, feedback(1, 0, 1, 1)); p != nil {
+		t.Errorf("after a report by RFC 8888 a transport-wide one gives %+v", p)
+	}
+}
+
 func TestReceiverReport(t *testing.T) {
 	l := newLink(t, Config{})
 	l.track.ssrc = 7
@@ -272,6 +338,7 @@ func TestHostileFeedback(t *testing.T) {
 func FuzzReceive(f *testing.F) {
 	for _, p := range []rtcp.Packet{
 		feedback(65530, 5, 1, 0, 3), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7}}}, &rtcp.PictureLossIndication{},
+		ccfb(77, mediaSSRC, 65530, 5, -1, arrivedLongAgo, arrivedNobodyAt),
 	} {
 		if data, err := p.Marshal(); err == nil {
 			f.Add(data)
@@ -285,7 +352,7 @@ func FuzzReceive(f *testing.F) {
 		l := newLink(t, Config{})
 		now := time.Now()
 		for i := range 40 {
-			l.history.add(uint16(65520+i), true, 1200, now, label{})
+			l.streams.of(mediaSSRC).put(uint16(65520+i), l.history.add(uint16(65520+i), true, 1200, now, label{}))
 		}
 		for _, feedback := range l.Receive(now, packets).Feedback {
 			for _, p := range feedback.Packets {

@@ -1,0 +1,114 @@
+package wire
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"wavryhost/adapt"
+
+	"github.com/pion/rtcp"
+)
+
+// The two offsets that are no times (RFC 8888, section 3.1).
+const (
+	arrivedLongAgo  = 0x1ffe // more than 8 s before the report
+	arrivedNobodyAt = 0x1fff // the receiver does not know
+)
+
+// maxStreams is how many streams of ours may be remembered: media, and what is sent again.
+const maxStreams = 4
+
+// streams are the histories of our streams, by SSRC.
+type streams struct {
+	mu   sync.Mutex
+	list map[uint32]*history
+}
+
+// of returns a stream's history, made when there is none. It never returns nil.
+func (s *streams) of(ssrc uint32) *history {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.list[ssrc]
+	if h == nil {
+		h = &history{}
+		if s.list == nil {
+			s.list = make(map[uint32]*history, maxStreams)
+		}
+		if len(s.list) < maxStreams {
+			s.list[ssrc] = h
+		}
+	}
+	return h
+}
+
+// known returns a stream's history, or nil.
+func (s *streams) known(ssrc uint32) *history {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list[ssrc]
+}
+
+// speaks tells whether reports of a form count: those of the first form that came. A receiver that sent both would report each packet
+// twice, by two clocks. The caller holds receiving.
+func (l *Link) speaks(form adapt.FeedbackKind) bool {
+	if l.form == adapt.RR {
+		l.form = form
+	}
+	return l.form == form
+}
+
+// congestionFeedback translates a congestion control feedback report (RFC 8888, section 3.1). Arrivals are to 1/1024 s. The
+// reports of such a receiver may overlap: what is not news is left out.
+func (l *Link) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adapt.Feedback, bool) {
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	f := adapt.Feedback{At: now, Kind: adapt.CCFB}
+	if !l.speaks(adapt.CCFB) {
+		return f, false
+	}
+	// Seconds and their fraction apart: the clock times a second would overflow in 3 months.
+	ticks := l.clock.unwrap(p.ReportTimestamp, 32)
+	reported := arrivalEpoch.Add(time.Duration(ticks>>16)*time.Second + time.Duration(ticks&0xffff)*time.Second>>16)
+	var twice, never uint64
+	var newest time.Time
+	left := maxReported
+	for _, b := range p.ReportBlocks {
+		h := l.streams.known(b.MediaSSRC)
+		if h == nil {
+			never += uint64(len(b.MetricBlocks))
+			continue
+		}
+		sequence, _ := h.base(b.BeginSequence)
+		for _, m := range b.MetricBlocks[:min(len(b.MetricBlocks), left)] {
+			var at time.Time
+			since := time.Duration(m.ArrivalTimeOffset) * time.Second / 1024
+			if m.Received {
+				at = reported.Add(-since)
+			}
+			if m.Received && m.ArrivalTimeOffset == arrivedNobodyAt {
+				sequence++
+				continue
+			}
+			packet, what := h.report(sequence, at)
+			sequence++
+			switch what {
+			case fresh:
+				packet.ECN = uint8(m.ECN)
+				f.Packets = append(f.Packets, packet)
+				if m.Received && m.ArrivalTimeOffset != arrivedLongAgo && packet.Sent.After(newest) {
+					newest, f.RTT = packet.Sent, max(now.Sub(packet.Sent)-since, 0)
+				}
+			case repeated:
+				twice++
+			case unknown:
+				never++
+			}
+		}
+		left -= min(len(b.MetricBlocks), left)
+	}
+	l.count(twice, never)
+	slices.SortFunc(f.Packets, func(a, b adapt.Packet) int { return cmp.Compare(a.ID, b.ID) }) // they came stream by stream
+	return f, len(f.Packets) > 0
+}
