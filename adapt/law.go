@@ -111,6 +111,9 @@ type drain struct {
 	from  float64 // the target before it
 	since time.Time
 	least time.Duration // the shortest queue since
+	// mark is the longest queue since it had last become shorter by a step, at markAt.
+	mark   time.Duration
+	markAt time.Time
 }
 
 func (l *law) onFeedback(now time.Time, p *path) {
@@ -168,6 +171,10 @@ func (l *law) onTransport(now time.Time, p *path) {
 	}
 	if l.drain.on {
 		l.drain.least = min(l.drain.least, d)
+		l.drain.mark = max(l.drain.mark, d)
+		if d < time.Duration(drainStep*float64(l.drain.mark)) {
+			l.drain.mark, l.drain.markAt = d, now
+		}
 		if l.under >= settled {
 			l.drain.on = false
 			share := returnShare + (1-returnShare)*l.others // who has little of a path gives up less of it
@@ -205,7 +212,7 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 		return
 	}
 	if !l.drain.on {
-		l.drain = drain{on: true, from: l.target, since: now, least: p.queue}
+		l.drain = drain{on: true, from: l.target, since: now, least: p.queue, mark: p.queue, markAt: now}
 	}
 	next := nearFrom * l.target
 	if received > 0 {

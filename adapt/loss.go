@@ -47,7 +47,7 @@ type losses struct {
 // onLoss reacts to loss and tells whether the rate must not rise.
 func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 	s := &l.losses
-	loss := p.loss(now)
+	loss := p.lossApart(now)
 	rest := p.rtt + lossWindow
 	if recent := p.lossNow(now); recent > heavyLoss {
 		loss, rest = max(loss, recent), p.rtt+2*reaction+p.interval
@@ -56,6 +56,7 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 	if now.Sub(s.cutAt) > p.rtt+2*(reaction+p.interval) {
 		s.after.packets += p.last.packets
 		s.after.lost += p.last.lost
+		s.after.runs += p.last.runs
 	} else if !s.judgeAt.IsZero() {
 		s.at = max(s.at, loss) // what was lost before the cut is still being reported
 	}
@@ -108,9 +109,9 @@ func (l *law) judge(now time.Time, loss float64) {
 	s.judgeAt = time.Time{}
 	left := loss
 	if s.after.packets >= lossSample {
-		left = max(0, float64(s.after.lost)/float64(s.after.packets))
+		left = s.after.apart()
 	}
-	strays := s.after.lost < straysMost && left < strayLoss
+	strays := s.after.lost-s.after.runs < straysMost && left < strayLoss
 	if (left > (1-cured)*s.at || left > holdLoss) && !strays {
 		// Sending less did not help: the link loses by itself, and it is no policer either.
 		l.target = max(l.target, s.before)

@@ -20,6 +20,8 @@ const (
 	baseWindow = 30
 	// idRing is how many packets the in-flight figure reaches back; at 20 Mbit/s, 2 seconds.
 	idRing = 4096
+	// runCounts is what an uninterrupted run of lost packets counts for, see sample.apart.
+	runCounts = 2
 	// lostRing is how many lost packets are remembered, in case they were only late.
 	lostRing = 512
 	// stepSlack is by how much one-way delay may rise above what the round trip allows before the receiver's clock is taken
@@ -55,6 +57,8 @@ type path struct {
 	sentID       uint64
 	cumulative   [idRing]idBytes
 	lost         [lostRing]uint64
+	lastLost     uint64 // the newest packet lost, and how many were lost in a row with it
+	run          int
 	ackedBytes   int64
 	ackedID      uint64
 }
@@ -175,6 +179,14 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 		if packet.Lost {
 			s.packets++
 			s.lost++
+			if packet.ID == p.lastLost+1 {
+				p.run++
+			} else {
+				p.run = 1
+			}
+			if p.lastLost = packet.ID; p.run > runCounts {
+				s.runs++
+			}
 			*lost = packet.ID
 			continue
 		}
@@ -265,13 +277,25 @@ func (p *path) loss(now time.Time) float64 {
 	return max(0, float64(s.lost)/float64(s.packets))
 }
 
-// lossNow is the fraction lost in the newest reports, for losses so large that few packets show them.
-func (p *path) lossNow(now time.Time) float64 {
-	s, _ := p.reported.sum(now, lossNowWindow)
-	if s.packets < lossSample/2 {
+// lossApart is loss with each run of lost packets counted as two at most.
+func (p *path) lossApart(now time.Time) float64 {
+	if !p.transport() {
+		return p.rrLoss
+	}
+	s, _ := p.reported.sum(now, lossWindow)
+	if s.packets-s.runs < lossSample {
 		return 0
 	}
-	return max(0, float64(s.lost)/float64(s.packets))
+	return s.apart()
+}
+
+// lossNow is lossApart in the newest reports, for losses so large that few packets show them.
+func (p *path) lossNow(now time.Time) float64 {
+	s, _ := p.reported.sum(now, lossNowWindow)
+	if s.packets-s.runs < lossSample/2 {
+		return 0
+	}
+	return s.apart()
 }
 
 // forget leaves what was sent until now out of everything measured: the path was gone, and is back.

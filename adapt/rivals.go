@@ -7,6 +7,9 @@ const (
 	// be filling it.
 	rivalsAfter = 2500 * time.Millisecond
 	rivalsShare = 0.6
+	// drainStep is how much shorter a queue must have become to be one that empties, if slowly: on a link that is mostly somebody
+	// else's, one's own cut is little against what stands there.
+	drainStep = 0.7
 	// The queue accepted is rivalsQueue times the longest of the last rivalsMemory, at most a cap by preference: beyond it a
 	// remote desktop is not usable, whatever its rate.
 	rivalsQueue  = 1.25
@@ -41,7 +44,7 @@ func (l *law) accepted() time.Duration {
 
 func (l *law) rivalsFound(now time.Time) bool {
 	d := &l.drain
-	return now.Sub(d.since) > rivalsAfter && d.least >= highQueue && l.target <= max(rivalsShare*d.from, float64(l.min)/rivalsShare)
+	return now.Sub(d.since) > rivalsAfter && now.Sub(d.markAt) > rivalsAfter && d.least >= highQueue && l.target <= max(rivalsShare*d.from, float64(l.min)/rivalsShare)
 }
 
 func (l *law) meetRivals(now time.Time, queue time.Duration) {

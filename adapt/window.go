@@ -42,7 +42,18 @@ func (w *windowMin) reset(at time.Time, d time.Duration) {
 func (w *windowMin) get() time.Duration { return w.least }
 
 // sample is what happened in one slot of samples.
-type sample struct{ bytes, packets, lost int }
+type sample struct {
+	bytes, packets, lost int
+	// runs are the lost packets after the second of an uninterrupted run of them.
+	runs int
+}
+
+// apart returns the fraction lost with each run of lost packets counted as two at most: what radio links lose in a burst is one event,
+// while a full queue or a policer lets packets through all the time.
+func (s sample) apart() float64 {
+	runs := min(s.runs, s.lost)
+	return max(0, float64(s.lost-runs)/float64(max(1, s.packets-runs)))
+}
 
 // slot is the grain of samples, slots how many are kept: rateWindow, and one that is being filled.
 const (
@@ -71,6 +82,7 @@ func (s *samples) add(at time.Time, v sample) {
 	s.ring[i].bytes += v.bytes
 	s.ring[i].packets += v.packets
 	s.ring[i].lost += v.lost
+	s.ring[i].runs += v.runs
 }
 
 // sum returns what happened within the window before now, which is at most rateWindow, and how long that is: less in the
@@ -83,6 +95,7 @@ func (s *samples) sum(now time.Time, window time.Duration) (total sample, over t
 			total.bytes += s.ring[i].bytes
 			total.packets += s.ring[i].packets
 			total.lost += s.ring[i].lost
+			total.runs += s.ring[i].runs
 		}
 	}
 	into := time.Duration(now.UnixNano() - n*int64(slot)) // of the slot being filled

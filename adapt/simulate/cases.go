@@ -32,7 +32,7 @@ func oneWay(c Capacity, queue, delay, jitter time.Duration) []Link {
 }
 
 func flow(cfg adapt.Config, from, to time.Duration) Flow {
-	return Flow{Config: cfg, Start: from, Stop: to, Forward: []int{0}, Back: []int{1}}
+	return Flow{Config: cfg, Start: from, Stop: to, Content: adapt.Text, Forward: []int{0}, Back: []int{1}}
 }
 
 // rfcFlow is a source of RFC 8867.
@@ -117,7 +117,91 @@ func Cases() []Case {
 		cases = append(cases, randomLoss(l.loss, l.use))
 	}
 	return append(cases, policer(), outage(), keyframes(), halved(), still(), oscillating(), lateComer(), reordered(), skewed(),
-		stepped(), hostile(), reportsOnly(), lte(1), lte(2))
+		stepped(), hostile(), reportsOnly(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
+}
+
+func burstLoss() Case {
+	links := oneWay(Constant(2e6), rfcQueue, 50*time.Millisecond, rfcJitter)
+	links[0].Loss, links[0].Burst = .02, 10
+	return Case{
+		Name: "burst-loss", About: "2 % lost in bursts of ten packets, on 2 Mbit/s", Length: 60 * sec,
+		Links: links, Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)},
+		Gates: []Gate{
+			least("use", .8, func(r *Result) float64 { return r.Use(0, 0, 20*sec, 59*sec) / .98 }), queue("q95 ms", .95, 80, 10*sec, 60*sec),
+		},
+	}
+}
+
+func deepest() Case {
+	c := deepQueue()
+	c.Name, c.About = "deep-2000", "2.5, then 1 Mbit/s, with a queue of 2 s"
+	c.Links = oneWay(Capacity{{0, 2.5e6}, {20 * sec, 1e6}}, 2*sec, 50*time.Millisecond, rfcJitter)
+	return c
+}
+
+// sluggish is the slowest of all that the loop is made of.
+func sluggish() Case {
+	c := deepQueue()
+	c.Name, c.About = "sluggish", "2.5, then 1 Mbit/s, reports each 200 ms, an encoder that follows after 300 ms"
+	c.Flows[0].Feedback.Every, c.Flows[0].Lag = 200*time.Millisecond, 300*time.Millisecond
+	c.Gates = []Gate{
+		queue("q95 ms", .95, 150, 20*sec, 40*sec), use(.75, 0, 0, 0, 40*sec),
+		most("s to drain", 2.5, func(r *Result) float64 { return r.Flows[0].Drained(20*sec, 40*sec) }),
+	}
+	return c
+}
+
+// background is RFC 8867's other way to make 5.1: the link is 4 Mbit/s all the time, and UDP takes what shall be missing.
+func background() Case {
+	free := Scaled(1e6, Step{0, 1}, Step{40 * sec, 2.5}, Step{60 * sec, .6}, Step{80 * sec, 1})
+	c := Case{
+		Name: "5.1-udp", About: "RFC 8867 5.1 as 4 Mbit/s with background UDP: 1, 2.5, 0.6, 1 Mbit/s are left", Length: 100 * sec,
+		Links: oneWay(Constant(4e6), rfcQueue, 50*time.Millisecond, rfcJitter), Flows: []Flow{rfcFlow(0, 99*sec)},
+		CBR: []CBR{audio(0, 99*sec)},
+		Gates: []Gate{
+			least("use", .8, func(r *Result) float64 { return r.Flows[0].Rate(0, 99*sec) * 99 / free.Bits(0, 99*sec, 1.5e6) }),
+			queue("q95 ms", .95, 80, 0, 99*sec), queue("q99 ms", .99, 130, 0, 99*sec), loss(.0025, 99*sec),
+		},
+	}
+	for i, s := range free {
+		end := 99 * sec
+		if i+1 < len(free) {
+			end = free[i+1].At
+		}
+		c.CBR = append(c.CBR, CBR{Start: s.At, Stop: end, BitsPerSecond: 4e6 - s.BitsPerSecond, Size: 1200, Forward: []int{0}})
+	}
+	return c
+}
+
+// workday is half an hour of somebody at work: typing, now and then a page, pauses. What probing costs shows in the long run.
+func workday() Case {
+	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 1800*sec)
+	f.Screen = func(at time.Duration) float64 {
+		switch in := at % (60 * sec); {
+		case in < 35*sec:
+			return 120_000 // typing
+		case in < 37*sec, in >= 44*sec && in < 45*sec:
+			return math.Inf(1) // another page
+		default:
+			return 10_000 // reading
+		}
+	}
+	return Case{
+		Name: "workday", About: "half an hour of typing, turning pages and reading, on 8 Mbit/s", Length: 1800 * sec,
+		Links: oneWay(Constant(8e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},
+		Gates: []Gate{
+			most("padding share", .02, func(r *Result) float64 { return r.Flows[0].Padding() }), loss(0, 1800*sec),
+			queue("q99 ms", .99, 80, 0, 1800*sec),
+			least("pages' use", .8, func(r *Result) float64 {
+				sum := 0.0
+				for minute := range 29 {
+					from := time.Duration(minute+1)*60*sec + 35*sec
+					sum += r.Flows[0].SentRate(from, from+2*sec) / 8e6
+				}
+				return sum / 29
+			}),
+		},
+	}
 }
 
 func variable(owd time.Duration, name string, use Gate, q95, q99, lost, reach float64) Case {

@@ -18,6 +18,8 @@ type Flow struct {
 	Back    []int
 	// Screen tells what the screen's content could use, in bits per second: nil and +Inf for all there is.
 	Screen func(at time.Duration) float64
+	// Content is the kind of it.
+	Content adapt.ContentClass
 	// Noise is the deviation of frame sizes, Laplace-distributed (RFC 8593: 0.15). 0 means evenly within 5 %.
 	Noise float64
 	// Lag is how long the encoder takes to follow a new bitrate; 0 is from the next frame on.
@@ -284,7 +286,7 @@ func (m *media) encode(want float64, interval time.Duration) {
 		dirty = 0
 	}
 	m.controller.OnSource(adapt.Source{
-		At: m.w.clock(), FrameBytes: bytes, Keyframe: key, QP: min(qp, 51), EncodeTime: 3 * time.Millisecond, Dirty: dirty,
+		At: m.w.clock(), FrameBytes: bytes, Keyframe: key, QP: min(qp, 51), EncodeTime: 3 * time.Millisecond, Dirty: dirty, Class: m.Content,
 	})
 	packets := (bytes + fullMedia - 1) / fullMedia
 	m.result.Frames = append(m.result.Frames, FrameRecord{Captured: now, Bytes: bytes, Key: key, missing: packets})

@@ -216,3 +216,30 @@ func BenchmarkRun(b *testing.B) {
 		}
 	}
 }
+
+// TestTimeInStatesAddsUp sums what the transitions say of how long each state lasted.
+func TestTimeInStatesAddsUp(t *testing.T) {
+	for _, c := range Cases() {
+		if c.Name != "step" && c.Name != "outage" && c.Name != "oscillating" {
+			continue
+		}
+		r, err := Run(c, 1, Own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := r.Flows[0]
+		if len(f.Transitions) == 0 {
+			t.Fatalf("%s: no transition", c.Name)
+		}
+		var sum time.Duration
+		for i, x := range f.Transitions {
+			sum += x.Dwell
+			if since := x.At.Sub(epoch); sum != since {
+				t.Errorf("%s: transition %d is %v after the start, the states before it lasted %v", c.Name, i, since, sum)
+			}
+			if i > 0 && x.From != f.Transitions[i-1].To {
+				t.Errorf("%s: transition %d leaves %v, and the one before entered %v", c.Name, i, x.From, f.Transitions[i-1].To)
+			}
+		}
+	}
+}
