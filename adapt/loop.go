@@ -52,9 +52,6 @@ const (
 	recoveryKeyframeWait    = 100 * time.Millisecond
 )
 
-// frameRates are the steps of the ladder, below the rate that was asked for.
-var frameRates = [...]int{60, 30, 20, 15, 10, 5}
-
 // Loop is the Controller: the pieces above it put together.
 type Loop struct {
 	cfg     Config
@@ -67,7 +64,8 @@ type Loop struct {
 	stalled bool
 	heard   uint64 // reports since the stall
 
-	fps              int
+	ladder           ladder
+	baseW, baseH     int // the picture's size as the targets count it: the one that the controller was made for
 	stepDown, stepUp since
 	overload         since
 	stepUpDwell      time.Duration
@@ -97,7 +95,7 @@ func New(cfg Config) (*Loop, error) {
 	}
 	cfg = cfg.WithDefaults()
 	l := &Loop{
-		cfg: cfg, fps: cfg.FPS, overshoot: 1, stepUpDwell: stepUpFor,
+		cfg: cfg, ladder: newLadder(cfg.FPS), baseW: cfg.Width, baseH: cfg.Height, overshoot: 1, stepUpDwell: stepUpFor,
 		law: law{
 			min: cfg.Min, max: cfg.Max, fixed: cfg.Fixed, prefer: cfg.Aggressiveness, target: float64(cfg.Start), lastCause: ReasonStartup,
 		},
@@ -149,10 +147,14 @@ func (l *Loop) OnFeedback(f Feedback) {
 	l.law.onFeedback(f.At, &l.path)
 }
 
+// fps is the frame rate of the rung that the stream is on.
+func (l *Loop) fps() int { return l.ladder.now().fps }
+
 // OnSource implements Controller.
 func (l *Loop) OnSource(s Source) {
 	if s.Dirty > 0 {
 		l.lastMotion = s.At
+		l.ladder.watch(s.At, s.Class)
 	}
 	if s.Keyframe && s.FrameBytes > 0 {
 		l.keyframeBytes = min(s.FrameBytes, 1<<24)
@@ -165,7 +167,7 @@ func (l *Loop) OnSource(s Source) {
 		l.lastFrame = s.At
 	}
 	if s.EncodeTime > 0 {
-		share := s.EncodeTime.Seconds() * float64(l.fps)
+		share := s.EncodeTime.Seconds() * float64(l.fps())
 		l.encodeShare += (min(share, 10) - l.encodeShare) / 8
 	}
 	l.compare(s)
@@ -179,7 +181,7 @@ func (l *Loop) compare(s Source) {
 	if s.Keyframe || s.FrameBytes <= 0 || since <= 0 {
 		return
 	}
-	since = min(since, 2*time.Second/time.Duration(l.fps))
+	since = min(since, 2*time.Second/time.Duration(l.fps()))
 	keep := 1 - since.Seconds()/overshootWindow.Seconds()
 	l.made = l.made*max(keep, 0) + float64(min(s.FrameBytes, 1<<24))*8
 	l.asked = l.asked*max(keep, 0) + float64(l.encoder)*since.Seconds()
@@ -196,17 +198,28 @@ func (l *Loop) OnApplied(a Applied) {
 	if a.BitsPerSecond > 0 {
 		l.encoder = a.BitsPerSecond
 	}
-	if a.Width > 0 && a.Height > 0 {
-		l.cfg.Width, l.cfg.Height = a.Width, a.Height
+	if a.Width > 0 && a.Height > 0 && !l.scaled(a.Width, a.Height) {
+		scale := l.ladder.now().scale
+		l.cfg.Width, l.cfg.Height = int(float64(a.Width)/scale), int(float64(a.Height)/scale)
 	}
 	if a.Price <= PriceReopen {
 		l.cfg.Price = a.Price
 	}
 }
 
-// need is what the picture asks for at a frame rate, in bits per second: no more than the operator allows.
-func (l *Loop) need(fps int) float64 {
-	return min(bitsPerPixel*float64(l.cfg.Width*l.cfg.Height*fps), float64(l.cfg.Max))
+// scaled tells whether an encoded size is the picture's at one of the scales, as far as rounding allows.
+func (l *Loop) scaled(width, height int) bool {
+	for _, scale := range [...]float64{1, .75, .5} {
+		if math.Abs(float64(width)-scale*float64(l.cfg.Width)) <= 2 && math.Abs(float64(height)-scale*float64(l.cfg.Height)) <= 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// need is what the picture asks for on a rung, in bits per second: no more than the operator allows.
+func (l *Loop) need(r rung) float64 {
+	return min(bitsPerPixel*float64(l.cfg.Width*l.cfg.Height)*r.pixels(), float64(l.cfg.Max))
 }
 
 // Tick implements Controller.
@@ -216,13 +229,13 @@ func (l *Loop) Tick(now time.Time) Targets {
 	l.climb(now)
 
 	idle := now.Sub(l.lastMotion) >= idleAfter || !l.law.networkLimited(now, &l.path)
-	share := l.law.target / l.need(l.cfg.FPS)
+	share := l.law.target / l.need(rung{l.cfg.FPS, 1})
 	if idle && share < 1 && l.quality.state != Critical && !l.stalled {
 		share = 1
 	}
 	e := evidence{
 		stalled: l.stalled, share: share, queue: l.path.queue, loss: l.path.loss(now),
-		stepped: l.fps < l.cfg.FPS, floor: l.fps == l.lowestRate(), overload: l.overloaded, cause: l.law.lastCause,
+		stepped: l.ladder.at > 0, floor: l.ladder.lowest(), overload: l.overloaded, cause: l.law.lastCause,
 	}
 	l.quality.step(now, e, func() Transition {
 		return Transition{
@@ -232,8 +245,11 @@ func (l *Loop) Tick(now time.Time) Targets {
 
 	l.price(now)
 	t := Targets{
-		EncoderBitrate: l.encoder, FPS: l.fps, PacingRate: int(l.law.target * pacingFactor),
+		EncoderBitrate: l.encoder, FPS: l.fps(), PacingRate: int(l.law.target * pacingFactor),
 		Quality: l.quality.state, Reason: l.quality.reason, Idle: idle, Seq: l.quality.seq, Transition: l.quality.transition,
+	}
+	if scale := l.ladder.now().scale; scale < 1 {
+		t.Width, t.Height = even(l.baseW, scale), even(l.baseH, scale)
 	}
 	if l.path.queue > highQueue || l.law.drain.on || l.law.rivals.on {
 		t.PacingRate = int(l.law.target * pacingDrain)
@@ -301,54 +317,45 @@ func (l *Loop) keyframe(now time.Time) bool {
 	return true
 }
 
-func (l *Loop) lowestRate() int {
-	return min(l.cfg.FPS, frameRates[len(frameRates)-1])
-}
-
-// climb moves on the ladder of frame rates.
+// climb moves on the ladder.
 func (l *Loop) climb(now time.Time) {
 	// A single large picture on a still screen is no overload: it takes a second full of them.
 	recent, _ := l.frames.sum(now, rateWindow)
-	busy := recent.packets >= max(2, l.fps/overloadFrames)
+	busy := recent.packets >= max(2, l.fps()/overloadFrames)
 	overload := l.overload.held(now, busy && l.encodeShare > overloadShare, overloadFor)
 	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in motion.
 	sent := l.path.sentRate(now)
-	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.fps) && sent >= used*l.law.target, stepDownFor)
-	if (overload || poor) && l.fps > l.lowestRate() {
+	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.ladder.now()) && sent >= used*l.law.target, stepDownFor)
+	if (overload || poor) && !l.ladder.lowest() {
+		if !l.ladder.may(now, l.ladder.down()) {
+			return
+		}
 		if now.Sub(l.steppedUpAt) < failedStep && !l.steppedUpAt.IsZero() {
 			l.stepUpDwell = min(2*l.stepUpDwell, maxStepUpFor)
 		}
-		for _, rate := range frameRates {
-			if rate < l.fps {
-				l.setRate(rate)
-				break
-			}
-		}
+		l.move(now, 1)
 		l.overloaded = overload
 		return
 	}
-	if l.fps == l.cfg.FPS {
+	if l.ladder.at == 0 {
 		l.overloaded = false
 		return
 	}
-	up := l.cfg.FPS
-	for _, rate := range frameRates {
-		if rate > l.fps && rate < up {
-			up = rate
-		}
-	}
-	enough := min(stepUpShare*l.need(up), stepUpShare*sent*float64(up)/float64(l.fps), float64(l.cfg.Max))
-	room := l.law.target >= enough && l.path.queue < highQueue &&
-		l.encodeShare*float64(up)/float64(l.fps) < overloadShare
-	if l.stepUp.held(now, room, l.stepUpDwell) {
-		l.setRate(up)
+	up := l.ladder.up()
+	more := up.pixels() / l.ladder.now().pixels()
+	enough := min(stepUpShare*l.need(up), stepUpShare*sent*more, float64(l.cfg.Max))
+	room := l.law.target >= enough && l.path.queue < highQueue && l.encodeShare*more < overloadShare
+	if l.stepUp.held(now, room, l.stepUpDwell) && l.ladder.may(now, up) {
+		l.move(now, -1)
 		l.steppedUpAt = now
 	}
 }
 
-func (l *Loop) setRate(fps int) {
-	l.encodeShare *= float64(fps) / float64(l.fps)
-	l.fps = fps
+// move goes one rung down or up.
+func (l *Loop) move(now time.Time, by int) {
+	before := l.ladder.now()
+	l.ladder.move(now, by)
+	l.encodeShare *= l.ladder.now().pixels() / before.pixels()
 	l.stepDown.on, l.stepUp.on, l.overload.on = false, false, false
 }
 

@@ -225,7 +225,7 @@ func (s *spectator) need(_ time.Time, why adapt.KeyframeReason) {
 	s.wish.key = true
 }
 
-func (s *spectator) take(au encode.AccessUnit, dirty float64) error {
+func (s *spectator) take(au encode.AccessUnit, what shown) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
@@ -236,7 +236,7 @@ func (s *spectator) take(au encode.AccessUnit, dirty float64) error {
 	}
 	s.units = append(s.units, au)
 	s.at = append(s.at, time.Now())
-	s.dirty = append(s.dirty, dirty)
+	s.dirty = append(s.dirty, what.dirty)
 	return nil
 }
 

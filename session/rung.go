@@ -75,6 +75,7 @@ type rung struct {
 	factory       encode.Factory
 	width, height int
 	src           struct{ width, height int }
+	content       content
 	rate          int // what the encoder was told
 	rateFPS       int
 	rateAt        time.Time

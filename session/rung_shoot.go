@@ -13,7 +13,7 @@ import (
 func (r *rung) shoot(
 	members []*member, f *capture.Frame, now time.Time, key keyReason, still string, rate, fps int, scale float64,
 ) bool {
-	changed := dirty(f)
+	what := r.content.see(f, dirty(f))
 	if f != nil {
 		r.src.width, r.src.height = f.Width, f.Height
 		if r.fit(scale) && r.worker != nil {
@@ -60,13 +60,13 @@ func (r *rung) shoot(
 			})
 		}
 	}
-	r.deliver(members, au, changed)
+	r.deliver(members, au, what)
 	r.account(now, au, f != nil)
 	return true
 }
 
 // deliver hands au to those who can build on it.
-func (r *rung) deliver(members []*member, au encode.AccessUnit, changed float64) {
+func (r *rung) deliver(members []*member, au encode.AccessUnit, what shown) {
 	now := time.Now()
 	for _, m := range members {
 		switch {
@@ -86,7 +86,7 @@ func (r *rung) deliver(members []*member, au encode.AccessUnit, changed float64)
 			r.met.drop(dropNoReference)
 			m.miss()
 		default:
-			if err := m.take(au, changed); err != nil {
+			if err := m.take(au, what); err != nil {
 				r.met.drop(dropFailed)
 				m.lost(now)
 				continue
@@ -94,7 +94,7 @@ func (r *rung) deliver(members []*member, au encode.AccessUnit, changed float64)
 			if au.Key {
 				m.joined(now)
 			}
-			r.met.sent(au, changed > 0, now)
+			r.met.sent(au, what.dirty > 0, now)
 		}
 	}
 }

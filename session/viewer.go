@@ -285,7 +285,7 @@ func (v *viewer) need(_ time.Time, why adapt.KeyframeReason) {
 	v.ctl.Unlock()
 }
 
-func (v *viewer) take(au encode.AccessUnit, dirty float64) error {
+func (v *viewer) take(au encode.AccessUnit, what shown) error {
 	w, err := v.peer.track.WriteAccessUnit(au)
 	if err != nil {
 		v.miss()
@@ -300,7 +300,7 @@ func (v *viewer) take(au encode.AccessUnit, dirty float64) error {
 		v.met.oversize.Inc()
 	}
 	v.controller.OnSource(adapt.Source{
-		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: au.Encode, Dirty: dirty,
+		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: au.Encode, Dirty: what.dirty, Class: what.class,
 	})
 	v.ctl.Unlock()
 	v.mu.Lock()

@@ -13,8 +13,8 @@ type watcher interface {
 	ask(now time.Time) ask
 	// need asks the viewer's controller for a keyframe, because the viewer has nothing to build the next picture on.
 	need(now time.Time, why adapt.KeyframeReason)
-	// take hands over a picture, of which the given fraction changed. Its error says that the viewer does not get it.
-	take(au encode.AccessUnit, dirty float64) error
+	// take hands over a picture, with what is known of it. Its error says that the viewer does not get it.
+	take(au encode.AccessUnit, what shown) error
 	// miss tells that a picture went to other viewers only.
 	miss()
 	// applied tells what the encoder really took.

@@ -1,0 +1,79 @@
+package session
+
+import (
+	"wavryhost/adapt"
+	"wavryhost/capture"
+)
+
+const (
+	// spans is how many stretches of a frame are looked at, and spanLength their length in pixels: 1024 pixels, some microseconds.
+	spans, spanLength = 64, 16
+	// smallChange is the part of the picture below which a change says nothing about what kind of picture it is.
+	smallChange = 0.02
+	// photoFlat and textFlat bound the part of neighbouring pixels that are equal: windows and text are mostly flat, photographs and
+	// films hardly anywhere.
+	photoFlat, textFlat = 0.35, 0.6
+)
+
+// shown is what the members of a rung are told of a picture beside its access unit.
+type shown struct {
+	dirty float64 // changed part, 0 to 1; 0 when it was encoded again without a change
+	class adapt.ContentClass
+}
+
+// content follows what kind of picture a display shows.
+type content struct {
+	flat  float64 // EWMA of the part of neighbouring pixels that are equal
+	begun bool
+}
+
+// see looks at a frame of which a part is changed. A nil frame changes nothing.
+func (c *content) see(f *capture.Frame, changed float64) shown {
+	if f != nil && changed >= smallChange {
+		if flat, ok := flatness(f); ok && c.begun {
+			c.flat += (flat - c.flat) / 8
+		} else if ok {
+			c.flat, c.begun = flat, true
+		}
+	}
+	s := shown{dirty: changed, class: adapt.Mixed}
+	switch {
+	case !c.begun:
+	case c.flat < photoFlat:
+		s.class = adapt.Motion
+	case c.flat > textFlat:
+		s.class = adapt.Text
+	}
+	return s
+}
+
+// flatness returns the part of neighbouring pixels of the damage that are equal, by samples spread over it. It fails where no damaged
+// rectangle is wide enough for one.
+func flatness(f *capture.Frame) (float64, bool) {
+	area := 0
+	for _, r := range f.Damage {
+		if r = r.Intersect(f.Bounds()); r.Dx() >= spanLength {
+			area += r.Dx() * r.Dy()
+		}
+	}
+	equal, all := 0, 0
+	for _, r := range f.Damage {
+		if r = r.Intersect(f.Bounds()); r.Dx() < spanLength {
+			continue
+		}
+		n := max(1, spans*r.Dx()*r.Dy()/area)
+		for i := range n {
+			// The golden ratio spreads the columns over whatever the rows are.
+			y := r.Min.Y + (2*i+1)*r.Dy()/(2*n)
+			x := r.Min.X + i*618034%1000000*(r.Dx()-spanLength+1)/1000000
+			line := f.Pix[y*f.Stride+4*x:]
+			for k := 4; k < 4*spanLength; k += 4 {
+				all++
+				if line[k] == line[k-4] && line[k+1] == line[k-3] && line[k+2] == line[k-2] {
+					equal++
+				}
+			}
+		}
+	}
+	return float64(equal) / float64(max(1, all)), all > 0
+}
