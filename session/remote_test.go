@@ -158,6 +158,7 @@ type remote struct {
 	frames int
 	keys   int
 	sizes  []int
+	media  int // bytes of payload
 	track  *webrtc.TrackRemote
 	cands  []string
 	wg     sync.WaitGroup
@@ -178,7 +179,11 @@ func newRemote(t testing.TB) *remote {
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
-	api := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(localSettings()))
+	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(localSettings())))
+}
+
+func remoteOf(t testing.TB, api *webrtc.API) *remote {
+	t.Helper()
 	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
@@ -226,6 +231,9 @@ func (r *remote) read(track *webrtc.TrackRemote) {
 		if len(p.Payload) == 0 {
 			continue
 		}
+		r.mu.Lock()
+		r.media += len(p.Payload)
+		r.mu.Unlock()
 		var depacketizer codecs.H264Packet
 		if unit, err := depacketizer.Unmarshal(p.Payload); err == nil {
 			size += len(unit)
@@ -249,6 +257,13 @@ func (r *remote) read(track *webrtc.TrackRemote) {
 		r.mu.Unlock()
 		size, key = 0, false
 	}
+}
+
+// bytes is how much media has arrived.
+func (r *remote) bytes() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.media
 }
 
 func (r *remote) got() (frames, keys int) {

@@ -109,6 +109,9 @@ func (l *Link) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adap
 		left -= min(len(b.MetricBlocks), left)
 	}
 	l.count(twice, never)
+	if !newest.IsZero() {
+		l.measured(f.RTT)
+	}
 	slices.SortFunc(f.Packets, func(a, b adapt.Packet) int { return cmp.Compare(a.ID, b.ID) }) // they came stream by stream
 	return f, len(f.Packets) > 0
 }

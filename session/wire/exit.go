@@ -12,6 +12,22 @@ import (
 // maxRetransmissions bounds the packets that wait to be sent again; what comes beyond is asked for again anyway.
 const maxRetransmissions = 512
 
+const (
+	// resentRing is how many packets sent again are remembered, and leastRepeat the least time until one is sent once more; it is a
+	// round trip where that is longer. Receivers ask for a packet again and again until it is there (pion's each 100 ms): on a path
+	// with a queue each answer to that would be a copy behind the one that is on its way, until nothing but copies is sent.
+	resentRing  = 512
+	leastRepeat = 20 * time.Millisecond
+	// mostCredit is how many bytes may be sent again at once before media; beyond it, the two share the rate.
+	mostCredit = 15_000
+)
+
+// resentAt is when a packet, by its number in the media's stream, was sent again.
+type resentAt struct {
+	number uint16
+	at     time.Time
+}
+
 // recorder notes every packet that leaves.
 type recorder struct {
 	interceptor.NoOp
@@ -127,6 +143,10 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 		if slices.ContainsFunc(l.resends, func(w resend) bool { return w.original == r.original }) {
 			return header.MarshalSize() + len(payload), nil // it is on its way
 		}
+		if w := l.resent[r.original%resentRing]; w.number == r.original && !w.at.IsZero() && time.Since(w.at) < max(leastRepeat, l.rtt) {
+			l.stats.RepeatedRequests++
+			return header.MarshalSize() + len(payload), nil // as above
+		}
 		if l.closed || len(l.resends) >= maxRetransmissions {
 			l.stats.DroppedRetransmissions++
 			return 0, nil
@@ -154,6 +174,8 @@ func (l *Link) resendFirst() {
 	}
 	r := l.resends[0]
 	l.resends = slices.Delete(l.resends, 0, 1)
+	l.resent[r.original%resentRing] = resentAt{r.original, time.Now()}
+	l.credit -= r.header.MarshalSize() + len(r.payload)
 	if r.header.SSRC == l.repair.ssrc && l.repair.next != nil {
 		r.header.SequenceNumber = l.repair.sequence
 		l.repair.sequence++

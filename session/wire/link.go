@@ -64,8 +64,11 @@ type Link struct {
 	waiting batch
 	resends []resend
 	repair  repairStream
-	padding adapt.PadRequest // what is left of it
-	label   label            // of the packet that the pacer is sending
+	resent  [resentRing]resentAt // what was sent again lately
+	credit  int                  // bytes that may be sent again though media waits
+	rtt     time.Duration        // of the newest report, 0 before the first
+	padding adapt.PadRequest     // what is left of it
+	label   label                // of the packet that the pacer is sending
 	closed  bool
 	stats   Stats
 }
@@ -103,6 +106,7 @@ type Stats struct {
 	DroppedFull              uint64 // access units refused because one was waiting
 	Dropped                  uint64 // access units taken back by Drop
 	DroppedRetransmissions   uint64
+	RepeatedRequests         uint64 // for packets that were sent again less than a round trip ago
 	ReportedTwice, NeverSent uint64 // packets in transport feedback that were reported before, or that we never sent
 	FeedbackLost             uint64 // messages of transport feedback missing between those that came
 	FeedbackLate             uint64 // messages of transport feedback that came after a later one, or twice
@@ -126,7 +130,7 @@ func New(cfg Config) (*Link, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Link{cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR}, nil
+	return &Link{cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, credit: mostCredit}, nil
 }
 
 // SetRate sets the pacing rate in bits per second, from the next packet on.

@@ -82,8 +82,8 @@ func (l *Link) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// next tells whose turn it is, at which rate, and what is to be noted of the packet. Retransmissions go first: the receiver
-// waits for them.
+// next tells whose turn it is, at which rate, and what is to be noted of the packet. Retransmissions go first, since the receiver
+// waits for them; when there are many, every second byte is media's, or the picture would stand while the past is repaired.
 func (l *Link) next(now time.Time) (who turn, rate int, what label) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +93,7 @@ func (l *Link) next(now time.Time) (who turn, rate int, what label) {
 		what.probing, what.probe = true, l.padding.ProbeID
 	}
 	switch {
-	case len(l.resends) > 0:
+	case len(l.resends) > 0 && (l.credit > 0 || len(l.current.packets) == 0):
 		who, what.again = turnResend, true
 	case len(l.current.packets) > 0:
 		who = turnMedia
@@ -136,6 +136,7 @@ func (l *Link) sendFirst() {
 	p, track := l.current.packets[0], l.track
 	l.current.packets = l.current.packets[1:]
 	l.current.bytes -= p.MarshalSize()
+	l.credit = min(max(l.credit, -mostCredit)+p.MarshalSize(), mostCredit)
 	if len(l.current.packets) == 0 {
 		l.current, l.waiting = l.waiting, batch{}
 	}

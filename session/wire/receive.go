@@ -136,6 +136,9 @@ func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []a
 			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay // the middle 32 bits are wanted
 			if rtt < 1<<31 {
 				f.RTT = time.Duration(rtt) * time.Second / 65536
+				if f.RTT > 0 {
+					l.measured(f.RTT)
+				}
 			}
 		}
 		list = append(list, f)
@@ -204,6 +207,7 @@ func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt
 	l.count(twice, never)
 	if !newest.IsZero() {
 		f.RTT = now.Sub(newest)
+		l.measured(f.RTT)
 	}
 	return f, len(f.Packets) > 0
 }
@@ -225,6 +229,13 @@ func eachSymbol(chunk rtcp.PacketStatusChunk, one func(symbol uint16) bool) bool
 		}
 	}
 	return true
+}
+
+// measured notes the newest round trip. It counts for what is sent again only.
+func (l *Link) measured(rtt time.Duration) {
+	l.mu.Lock()
+	l.rtt = min(rtt, time.Second)
+	l.mu.Unlock()
 }
 
 func (l *Link) count(twice, never uint64) {

@@ -109,3 +109,56 @@ func TestRetransmissionWithoutAStreamOfItsOwn(t *testing.T) {
 		}
 	})
 }
+
+// Receivers ask again and again until a packet is there. Copies behind the one that is on its way would fill the path.
+func TestPacketsAreSentAgainOnceARoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{StartRate: 100_000_000}, true)
+		r.run(t)
+		if _, err := r.link.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		r.drain()
+		number := r.packets()[1].header.SequenceNumber
+		r.link.measured(300 * time.Millisecond)
+		for range 6 { // each 100 ms, as pion's receiver does
+			r.nack(t, number)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if s := r.link.Stats(); s.Retransmissions != 2 || s.RepeatedRequests != 4 {
+			t.Errorf("asked six times in two round trips, sent again %d times, %d requests left out; want 2 and 4", s.Retransmissions, s.RepeatedRequests)
+		}
+	})
+}
+
+// However much is asked for again, the picture goes on.
+func TestRetransmissionsShareWithMedia(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{StartRate: 1_000_000}, true)
+		r.run(t)
+		if _, err := r.link.track.WriteAccessUnit(unit(100_000, true, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		r.drain()
+		var all []uint16
+		for _, p := range r.packets() {
+			all = append(all, p.header.SequenceNumber)
+		}
+		before := r.link.Stats()
+		if _, err := r.link.track.WriteAccessUnit(unit(30_000, false, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		r.nack(t, all...)
+		time.Sleep(400 * time.Millisecond) // 50 kB
+		s := r.link.Stats()
+		again := s.RetransmittedBytes - before.RetransmittedBytes
+		media := s.Bytes - before.Bytes - again
+		if media < 15_000 || again < 25_000 {
+			t.Errorf("of 50 kB %d bytes were media, %d were sent again; want the first 15 kB for the past, then half for each", media, again)
+		}
+		time.Sleep(time.Second)
+		if s := r.link.Stats(); s.Retransmissions != uint64(len(all)) {
+			t.Errorf("%d of %d packets were sent again in the end", s.Retransmissions, len(all))
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package session
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/logging"
+	"github.com/pion/transport/v5/vnet"
+	"github.com/pion/webrtc/v4"
+
+	"wavryhost/adapt"
+)
+
+// path is a network within the process: a host and a viewer, the way to whom has a bottleneck.
+type path struct {
+	router       *vnet.Router
+	host, viewer *vnet.Net
+	bottleneck   *vnet.TBFQueue
+	queue        *vnet.Queue
+	delays       []*vnet.DelayFilter
+}
+
+// newPath builds a path of so many bits per second, with a queue of 300 ms. vnet's own jitter must stay off: it sleeps with a lock
+// held, which stops the time of a bubble.
+func newPath(t *testing.T, bits int, delay time.Duration) *path {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	p := &path{}
+	quiet := logging.NewDefaultLoggerFactory()
+	quiet.DefaultLogLevel = logging.LogLevelDisabled
+	p.router, err = vnet.NewRouter(&vnet.RouterConfig{CIDR: "192.0.2.0/24", LoggerFactory: quiet, QueueSize: 4096})
+	must(err)
+	p.host, err = vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{"192.0.2.1"}})
+	must(err)
+	p.viewer, err = vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{"192.0.2.2"}})
+	must(err)
+	p.bottleneck = vnet.NewTBFQueue(bits, 12_000, int64(bits/8*3/10))
+	p.queue, err = vnet.NewQueue(p.viewer, p.bottleneck)
+	must(err)
+	for _, nic := range []vnet.NIC{p.host, p.queue} {
+		f, err := vnet.NewDelayFilter(nic, vnet.WithDelay(delay))
+		must(err)
+		p.delays = append(p.delays, f)
+		must(p.router.AddNet(f))
+	}
+	must(p.router.Start())
+	return p
+}
+
+// limit sets the bottleneck's rate.
+func (p *path) limit(bits int) {
+	p.bottleneck.SetRate(bits)
+	p.bottleneck.SetSize(int64(bits / 8 * 3 / 10))
+}
+
+// close stops the network once nobody sends any more. The router goes first: a filter that is closed under it would block it.
+func (p *path) close(t *testing.T) {
+	t.Helper()
+	time.Sleep(200 * time.Millisecond)
+	if err := p.router.Stop(); err != nil {
+		t.Error(err)
+	}
+	synctest.Wait()
+	for _, f := range p.delays {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.queue.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// vnetRemote is a viewer at the far end, who reports by transport-wide feedback as browsers do.
+func vnetRemote(t *testing.T, p *path) *remote {
+	t.Helper()
+	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		t.Fatal(err)
+	}
+	if err := webrtc.RegisterDefaultInterceptors(media, registry); err != nil {
+		t.Fatal(err)
+	}
+	se := webrtc.SettingEngine{}
+	se.SetNet(p.viewer)
+	se.SetICEMulticastDNSMode(1)
+	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
+}
+
+// TestWholeStackFollowsThePath has a manager, a stage, a rung and a viewer, pion's ICE, DTLS, SRTP and RTCP, and pion's receiver, in
+// virtual time: 1 Mbit/s, then 300 kbit/s, then 1 Mbit/s again.
+func TestWholeStackFollowsThePath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const high, low = 1_000_000, 300_000
+		p := newPath(t, high, 25*time.Millisecond)
+		h := openHouse(t, func(c *Config) {
+			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 300_000, 4_000_000
+		})
+		h.se.SetNet(p.host)
+		h.se.SetIPFilter(func(net.IP) bool { return true })
+		r := vnetRemote(t, p)
+		r.watch(h)
+		stop := make(chan struct{})
+		done := make(chan struct{})
+		go func() { // a screen that changes all the time
+			defer close(done)
+			tick := time.NewTicker(time.Second / 60)
+			defer tick.Stop()
+			for {
+				select {
+				case <-tick.C:
+					if h.screen.now() != nil {
+						h.screen.touch(spot)
+					}
+				case <-stop:
+					return
+				}
+			}
+		}()
+
+		// received are the bits per second that arrive in a while.
+		received := func(long time.Duration) float64 {
+			before := r.bytes()
+			time.Sleep(long)
+			return float64(r.bytes()-before) * 8 / long.Seconds()
+		}
+		session := func() Snapshot {
+			s, err := h.Session(r.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		time.Sleep(10 * time.Second)
+		if got, s := received(5*time.Second), session(); got < .75*high || got > high || s.QueueSeconds > .2 {
+			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, queue %.3f s, %s", got, high, s.TargetBitrate, s.QueueSeconds, s.Quality)
+		}
+		p.limit(low)
+		time.Sleep(3 * time.Second)
+		if s := session(); s.TargetBitrate > 1.1*low || s.QueueSeconds > .2 {
+			t.Errorf("3 s after the path fell to %d: target %d, queue %.3f s", low, s.TargetBitrate, s.QueueSeconds)
+		}
+		if got, s := received(10*time.Second), session(); got < .6*low || got > low || s.Quality == adapt.Good.String() {
+			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, %s", got, low, s.TargetBitrate, s.Quality)
+		}
+		p.limit(high)
+		time.Sleep(6 * time.Second)
+		if got, s := received(5*time.Second), session(); got < .75*high || got > high {
+			t.Errorf("%.0f bit/s arrive over a path of %d again; target %d, %s by %s", got, high, s.TargetBitrate, s.Quality, s.Reason)
+		}
+		if n := h.events(EventQuality); n == 0 {
+			t.Error("no event tells of a change of quality")
+		}
+		close(stop)
+		<-done
+		r.close()
+		h.close(t)
+		p.close(t)
+	})
+}
