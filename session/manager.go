@@ -39,10 +39,7 @@ type Manager struct {
 	stopped  bool
 	wg       sync.WaitGroup // creations and releases under way; added to under mu while not stopped
 
-	events struct {
-		sync.Mutex
-		last uint64
-	}
+	journal journal
 }
 
 // held is a session and what is to become of it. The Manager's mutex guards it.
@@ -74,15 +71,12 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 
 // emit makes an event known and returns its id, which belongs into its log record.
 func (m *Manager) emit(e Event) uint64 {
-	m.events.Lock()
-	defer m.events.Unlock()
-	m.events.last++
-	e.ID, e.At = m.events.last, time.Now()
-	m.met.events.WithLabelValues(e.Kind.String()).Inc()
-	if m.cfg.OnEvent != nil {
-		m.cfg.OnEvent(e)
-	}
-	return e.ID
+	return m.journal.add(e, func(e Event) {
+		m.met.events.WithLabelValues(e.Kind.String()).Inc()
+		if m.cfg.OnEvent != nil {
+			m.cfg.OnEvent(e)
+		}
+	})
 }
 
 // Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything they held,

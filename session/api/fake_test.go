@@ -32,6 +32,8 @@ type fakeManager struct {
 	ended   []session.EndReason
 	drained []time.Duration
 	resumed int
+	past    []session.EventRecord
+	more    chan struct{}
 }
 
 var _ manager = (*fakeManager)(nil)
@@ -48,6 +50,35 @@ func (m *fakeManager) Create(ctx context.Context, o session.Offer) (session.Answ
 
 func (m *fakeManager) Patch(_ context.Context, id, ifMatch, fragment string) (session.Patched, error) {
 	return m.patch(id, ifMatch, fragment)
+}
+
+// happen adds an event.
+func (m *fakeManager) happen(kind string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.past = append(m.past, session.EventRecord{ID: uint64(len(m.past) + 1), Kind: kind, Session: "s1"})
+	if m.more != nil {
+		close(m.more)
+		m.more = nil
+	}
+}
+
+func (m *fakeManager) Events(after uint64) (list []session.EventRecord, lost bool, more <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if after > uint64(len(m.past)) {
+		after, lost = 0, true
+	}
+	if m.more == nil {
+		m.more = make(chan struct{})
+	}
+	return slices.Clone(m.past[after:]), lost, m.more
+}
+
+func (m *fakeManager) LastEvent() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return uint64(len(m.past))
 }
 
 func (m *fakeManager) WriteRecording(id string, w io.Writer) error {

@@ -133,6 +133,7 @@ func TestPreflight(t *testing.T) {
 
 func TestEveryRouteButTheOpenOnesTakesTheToken(t *testing.T) {
 	s, _ := newServer(t, Config{Token: token}, healthy())
+	close(s.stopping) // the stream of events ends soon
 	for _, rt := range s.routes() {
 		path := strings.NewReplacer("{$}", "", "{file}", "app.js", "{id}", "s1", "{display}", "default").Replace(rt.path)
 		resp := ask{method: rt.method, path: path}.do(s.Handler())

@@ -23,6 +23,7 @@ type Code string
 const (
 	CodeBadSDP               Code = "bad_sdp"
 	CodeBadJSON              Code = "bad_json"
+	CodeBadRequest           Code = "bad_request"
 	CodeUnauthorized         Code = "unauthorized"
 	CodeForbiddenHost        Code = "forbidden_host"
 	CodeForbiddenOrigin      Code = "forbidden_origin"
@@ -43,6 +44,7 @@ const (
 	CodeClientGone           Code = "client_gone"
 	CodeInternal             Code = "internal"
 	CodeFull                 Code = "full"
+	CodeTooManyStreams       Code = "too_many_streams"
 	CodeDraining             Code = "draining"
 	CodeNotReady             Code = "not_ready"
 	CodeTimeout              Code = "timeout"
@@ -56,6 +58,7 @@ func statuses() map[Code]int {
 	return map[Code]int{
 		CodeBadSDP:               http.StatusBadRequest,
 		CodeBadJSON:              http.StatusBadRequest,
+		CodeBadRequest:           http.StatusBadRequest,
 		CodeUnauthorized:         http.StatusUnauthorized,
 		CodeForbiddenHost:        http.StatusForbidden,
 		CodeForbiddenOrigin:      http.StatusForbidden,
@@ -76,6 +79,7 @@ func statuses() map[Code]int {
 		CodeClientGone:           statusClientGone,
 		CodeInternal:             http.StatusInternalServerError,
 		CodeFull:                 http.StatusServiceUnavailable,
+		CodeTooManyStreams:       http.StatusServiceUnavailable,
 		CodeDraining:             http.StatusServiceUnavailable,
 		CodeNotReady:             http.StatusServiceUnavailable,
 		CodeTimeout:              http.StatusGatewayTimeout,

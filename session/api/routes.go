@@ -35,6 +35,7 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/sessions/{id}", false, s.session},
 		{"DELETE", "/v1/sessions/{id}", false, s.endSession},
 		{"POST", "/v1/sessions/{id}/recording", false, s.recording},
+		{"GET", "/v1/events", false, s.events},
 		{"POST", "/v1/drain", false, s.drain},
 		{"DELETE", "/v1/drain", false, s.resume},
 	}
@@ -74,8 +75,12 @@ func (s *Server) endpoint(open bool, handle func(http.ResponseWriter, *http.Requ
 				return
 			}
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
-		defer cancel()
+		ctx := r.Context()
+		if r.Pattern != "GET /v1/events" { // which goes on as long as the client likes
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, s.cfg.RequestTimeout)
+			defer cancel()
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
 		if err := handle(w, r.WithContext(ctx)); err != nil {
 			s.fail(w, r, err)

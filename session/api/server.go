@@ -27,6 +27,8 @@ type manager interface {
 	Session(id string) (session.Snapshot, error)
 	Sessions() []session.Snapshot
 	WriteRecording(id string, w io.Writer) error
+	Events(after uint64) (list []session.EventRecord, lost bool, more <-chan struct{})
+	LastEvent() uint64
 	Host() session.Host
 	Drain(deadline time.Duration)
 	Resume()
@@ -49,6 +51,9 @@ type Server struct {
 	guard   *guard
 	handler http.Handler
 	addr    atomic.Pointer[net.Addr]
+
+	streams  atomic.Int32  // clients that follow the events
+	stopping chan struct{} // closed when Run begins to end
 }
 
 // New returns a Server that does not listen yet. The certificate is read, so that a broken one is found early.
@@ -57,7 +62,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, links: links(cfg.ICEServers)}
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, links: links(cfg.ICEServers), stopping: make(chan struct{})}
 	if cfg.Token != "" {
 		s.key = newKeeper(cfg.Token)
 	}
@@ -137,6 +142,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("serve on %s: %w", addr, err)
 	case <-ctx.Done():
 	}
+	close(s.stopping)
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(wait); err != nil {

@@ -58,6 +58,9 @@ func newLink(t testing.TB) *link {
 		{"-n", l.viewer, "link", "set", "veth-v", "up"},
 	} {
 		command(t, "ip", args...)
+		if args[1] == "add" { // addresses of IPv6 come later, and Chromium drops its connections when the network changes
+			_ = exec.Command("ip", "netns", "exec", args[2], "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
+		}
 	}
 	return l
 }

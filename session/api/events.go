@@ -1,0 +1,126 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"wavryhost/session"
+)
+
+const (
+	// maxStreams is how many clients may follow the events at a time.
+	maxStreams = 32
+	// aliveEvery is how often a stream without events shows that it is there; proxies cut silent ones off.
+	aliveEvery = 15 * time.Second
+	// writeLimit is how long a client may take for what it is sent.
+	writeLimit = 10 * time.Second
+	// lastWords is how long a stream goes on when the daemon stops, which ends the sessions meanwhile.
+	lastWords = 300 * time.Millisecond
+)
+
+// events streams what happens as server-sent events (HTML Living Standard, section 9.2): those after Last-Event-ID, or "after" in the
+// query, as far as they are kept; without either, those to come. An event "gap" marks what is lost.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	after, err := s.eventsAfter(r)
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
+		return nil
+	}
+	if s.streams.Add(1) > maxStreams {
+		s.streams.Add(-1)
+		return refuse(CodeTooManyStreams, "%d clients follow the events, which is the limit", maxStreams).with("Retry-After", "5")
+	}
+	defer s.streams.Add(-1)
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would collect them
+	w.WriteHeader(http.StatusOK)
+	c := http.NewResponseController(w)
+	send := func(text string) bool {
+		_ = c.SetWriteDeadline(time.Now().Add(writeLimit)) // not every writer has one
+		if _, err := w.Write([]byte(text)); err != nil {
+			return false
+		}
+		return c.Flush() == nil
+	}
+	_ = c.SetReadDeadline(time.Time{}) // nothing more is read, and the client's going is noticed by that
+	if !send(": events of wavry-host\n\n") {
+		return nil
+	}
+	alive := time.NewTicker(aliveEvery)
+	defer alive.Stop()
+	var end <-chan time.Time
+	stopping := s.stopping
+	for {
+		list, lost, more := s.mgr.Events(after)
+		text, newest := frames(list, lost, after)
+		if text != "" && !send(text) {
+			return nil
+		}
+		after = newest
+		select {
+		case <-more:
+		case <-alive.C:
+			if !send(": alive\n\n") {
+				return nil
+			}
+		case <-stopping:
+			stopping = nil
+			timer := time.NewTimer(lastWords)
+			defer timer.Stop()
+			end = timer.C
+		case <-end:
+			list, lost, _ = s.mgr.Events(after)
+			text, _ = frames(list, lost, after)
+			_ = send(text)
+			return nil
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+}
+
+// eventsAfter returns the number of the last event that the client has.
+func (s *Server) eventsAfter(r *http.Request) (uint64, error) {
+	text := r.Header.Get("Last-Event-ID")
+	if text == "" {
+		text = r.URL.Query().Get("after")
+	}
+	if text == "" {
+		return s.mgr.LastEvent(), nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, refuse(CodeBadRequest, "Last-Event-ID (or after) is %s; it must be the id of an event, a number", shorten(text))
+	}
+	return n, nil
+}
+
+// frames writes events as a stream has them, and returns the number of the last one.
+func frames(list []session.EventRecord, lost bool, after uint64) (string, uint64) {
+	var b []byte
+	if lost {
+		first := uint64(0)
+		if len(list) > 0 {
+			first = list[0].ID
+		}
+		b = fmt.Appendf(b, "event: gap\ndata: {\"after\":%d,\"next\":%d}\n\n", after, first)
+		after = 0
+	}
+	for _, e := range list {
+		data, err := json.Marshal(e)
+		if err != nil {
+			continue // it has nothing that cannot be written
+		}
+		b = fmt.Appendf(b, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Kind, data)
+		after = e.ID
+	}
+	return string(b), after
+}

@@ -1,0 +1,136 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// follower is a client of the events.
+type follower struct {
+	lines chan string // what it is sent, line by line; closed at the end
+	end   context.CancelFunc
+}
+
+func follow(t *testing.T, url, last string) *follower {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last != "" {
+		request.Header.Set("Last-Event-ID", last)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("got %s, %v", response.Status, response.Header)
+	}
+	f := &follower{lines: make(chan string, 100), end: cancel}
+	go func() {
+		defer close(f.lines)
+		for s := bufio.NewScanner(response.Body); s.Scan(); {
+			if s.Text() != "" && !strings.HasPrefix(s.Text(), ":") {
+				f.lines <- s.Text()
+			}
+		}
+	}()
+	return f
+}
+
+func (f *follower) expect(t *testing.T, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		select {
+		case got := <-f.lines:
+			if !strings.HasPrefix(got, w) {
+				t.Fatalf("got %q; want %q", got, w)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("waited in vain for %q", w)
+		}
+	}
+}
+
+func TestEventsAreStreamed(t *testing.T) {
+	m := healthy()
+	m.happen("session_created")
+	m.happen("session_connected")
+	addr, stop := run(t, Config{WriteTimeout: 400 * time.Millisecond, RequestTimeout: 200 * time.Millisecond}, m)
+	url := "http://" + addr + "/v1/events"
+
+	fresh := follow(t, url, "")
+	again := follow(t, url, "1")
+	query := follow(t, url+"?after=0", "")
+	again.expect(t, "id: 2", "event: session_connected", `data: {"id":2,`)
+	query.expect(t, "id: 1", "event: session_created", "data: ", "id: 2", "event: session_connected", "data: ")
+	time.Sleep(500 * time.Millisecond) // longer than any other request may take
+	m.happen("quality_changed")
+	for _, f := range []*follower{fresh, again, query} {
+		f.expect(t, "id: 3", "event: quality_changed", `data: {"id":3,`)
+	}
+	restarted := follow(t, url, "4711")
+	restarted.expect(t, "event: gap", `data: {"after":4711,"next":1}`, "id: 1")
+
+	// The daemon stops: what happens meanwhile is still told, and the streams end.
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	time.Sleep(50 * time.Millisecond)
+	m.happen("session_ended")
+	fresh.expect(t, "id: 4", "event: session_ended", "data: ")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if line, open := <-fresh.lines; open {
+		t.Errorf("after the end came %q", line)
+	}
+}
+
+func TestFollowersAreLimited(t *testing.T) {
+	addr, _ := run(t, Config{}, healthy())
+	url := "http://" + addr + "/v1/events"
+	var first *follower
+	for i := range maxStreams {
+		if f := follow(t, url, ""); i == 0 {
+			first = f
+		}
+	}
+	status := func() int {
+		response, err := http.Get(url) //nolint:noctx // the answer is short
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	if got := status(); got != http.StatusServiceUnavailable {
+		t.Errorf("one more than the limit gets %d; want 503", got)
+	}
+	first.end()
+	for end := time.Now().Add(10 * time.Second); status() != http.StatusOK; {
+		if time.Now().After(end) {
+			t.Fatal("a place is not free again after a client went")
+		}
+	}
+}
+
+func TestBadEventIDIsRefused(t *testing.T) {
+	s, _ := newServer(t, Config{Token: "0123456789abcdef"}, healthy())
+	h := s.Handler()
+	head := ask{method: "HEAD", path: "/v1/events", header: map[string]string{"Authorization": "Bearer 0123456789abcdef"}}.do(h)
+	if head.StatusCode != http.StatusOK || head.Header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("HEAD gets %d, %v", head.StatusCode, head.Header)
+	}
+	if got := (ask{method: "GET", path: "/v1/events"}).do(h); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without the token: %d", got.StatusCode)
+	}
+	decode(t, ask{method: "GET", path: "/v1/events?after=-1", header: map[string]string{"Authorization": "Bearer 0123456789abcdef"}}.do(h), http.StatusBadRequest)
+}

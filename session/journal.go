@@ -1,0 +1,90 @@
+package session
+
+import (
+	"sync"
+	"time"
+)
+
+// keptEvents is how many events can be read again, newest last: hours of a quiet host, minutes of one whose links all flicker.
+const keptEvents = 1024
+
+// EventRecord is an Event as clients get it.
+type EventRecord struct {
+	ID         uint64            `json:"id"`
+	At         time.Time         `json:"at"`
+	Kind       string            `json:"kind"`
+	Session    string            `json:"session,omitempty"`
+	Display    string            `json:"display,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+	From       string            `json:"from,omitempty"`
+	To         string            `json:"to,omitempty"`
+	Error      string            `json:"error,omitempty"`
+	Transition *TransitionRecord `json:"transition,omitempty"`
+}
+
+// Record returns the event as clients get it.
+func (e Event) Record() EventRecord {
+	r := EventRecord{
+		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason, From: e.From, To: e.To,
+		Transition: e.Transition,
+	}
+	if e.Err != nil {
+		r.Error = e.Err.Error()
+	}
+	return r
+}
+
+// journal keeps the newest events.
+type journal struct {
+	mu   sync.Mutex
+	ring [keptEvents]EventRecord
+	next uint64        // id of the next event, less one
+	more chan struct{} // closed at the next event
+}
+
+// add gives an event its number and keeps it. then is called with it before anybody can read it, one event at a time.
+func (j *journal) add(e Event, then func(Event)) uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.next++
+	e.ID, e.At = j.next, time.Now()
+	then(e)
+	j.ring[e.ID%keptEvents] = e.Record()
+	if j.more != nil {
+		close(j.more)
+		j.more = nil
+	}
+	return e.ID
+}
+
+// Events returns the events after the one of that number, oldest first, as far as they are kept, and a channel that is closed when
+// there are more. lost tells that events in between are gone: they were too many, or the number is of an earlier run of the daemon.
+func (m *Manager) Events(after uint64) (list []EventRecord, lost bool, more <-chan struct{}) {
+	j := &m.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if after > j.next {
+		after, lost = 0, true
+	}
+	oldest := uint64(1)
+	if j.next > keptEvents {
+		oldest = j.next - keptEvents + 1
+	}
+	if after+1 < oldest {
+		after, lost = oldest-1, true
+	}
+	for id := after + 1; id <= j.next; id++ {
+		list = append(list, j.ring[id%keptEvents])
+	}
+	if j.more == nil {
+		j.more = make(chan struct{})
+	}
+	return list, lost, j.more
+}
+
+// LastEvent returns the number of the newest event, 0 before the first.
+func (m *Manager) LastEvent() uint64 {
+	m.journal.mu.Lock()
+	defer m.journal.mu.Unlock()
+	return m.journal.next
+}
