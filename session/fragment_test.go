@@ -162,7 +162,9 @@ func FuzzOffer(f *testing.F) {
 	})
 }
 
-// FuzzPatch gives whatever comes to a session that is there.
+// FuzzPatch gives whatever comes to a session that is there. Each execution moves a peer connection, which is slow.
+//
+//fuzz:1000x
 func FuzzPatch(f *testing.F) {
 	f.Add(testUfrag + testMedia + "a=candidate:" + testHost + "\r\na=end-of-candidates\r\n")
 	f.Add(testMedia + "a=candidate:" + testHost + "\r\n")

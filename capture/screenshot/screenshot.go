@@ -28,6 +28,8 @@ const (
 	bandRows = 16
 	// defaultInterval is between two looks: at 24 ms of work each (1920x1080), a quarter of a core.
 	defaultInterval = 100 * time.Millisecond
+	// openLimit is how long the first picture may take.
+	openLimit = 5 * time.Second
 )
 
 // Display is one that the library sees.
@@ -98,8 +100,22 @@ func New(cfg Config) (*Source, error) {
 	if cfg.grab == nil {
 		cfg.grab = grabDisplay
 	}
-	if _, err := cfg.grab(cfg.Index); err != nil {
-		return nil, fmt.Errorf("screenshot: open display %d: %w: %w", cfg.Index, capture.ErrUnsupported, err)
+	// The library waits for ever on a server that hangs; then its goroutine is left behind.
+	first := make(chan error, 1) // one result, never blocks
+	go func() {
+		_, err := cfg.grab(cfg.Index)
+		first <- err
+	}()
+	limit := time.NewTimer(openLimit)
+	defer limit.Stop()
+	select {
+	case err := <-first:
+		if err != nil {
+			return nil, fmt.Errorf("screenshot: open display %d: %w: %w", cfg.Index, capture.ErrUnsupported, err)
+		}
+	case <-limit.C:
+		return nil, fmt.Errorf("screenshot: open display %d: %w: no picture within %v; does the display server hang?", cfg.Index,
+			capture.ErrUnsupported, openLimit)
 	}
 	s := &Source{cfg: cfg, free: make(chan []byte, slots), refreshed: make(chan struct{}, 1), closed: make(chan struct{})}
 	for range slots {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"image"
 	"image/color"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -159,6 +160,21 @@ func TestLibraryHangs(t *testing.T) {
 		if err := <-ended; !errors.Is(err, capture.ErrClosed) {
 			t.Errorf("Next: %v; want ErrClosed", err)
 		}
+	})
+}
+
+// A display server that hangs when the source is opened is told, and not waited for.
+func TestServerHangsAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		_, err := New(Config{grab: func(int) (*image.RGBA, error) {
+			<-hang
+			return nil, errors.New("too late")
+		}})
+		if !errors.Is(err, capture.ErrUnsupported) || !strings.Contains(err.Error(), "hang") {
+			t.Errorf("New: %v; want ErrUnsupported, and why", err)
+		}
+		close(hang)
 	})
 }
 
