@@ -24,6 +24,9 @@ type rung struct {
 // pixels is what a rung takes, in pictures of the whole size a second.
 func (r rung) pixels() float64 { return float64(r.fps) * r.scale * r.scale }
 
+// scales are the sizes that rungs have.
+var scales = [...]float64{1, .75, .5}
+
 // The ladders below the frame rate that was asked for. Text has to stay sharp to be read, and moves little: it keeps its size and gives
 // up frames. Motion that falls below 30 frames a second stutters, which is seen before softness is: it gives up size in between.
 // What is neither gives up some of both in turn.

@@ -2,6 +2,7 @@ package adapt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,11 @@ func TestLadders(t *testing.T) {
 		l.build()
 		if got := l.String(); got != c.want {
 			t.Errorf("class %d from %d fps: %s; want %s", c.class, c.fps, got, c.want)
+		}
+		for _, r := range l.rungs[:l.n] {
+			if !slices.Contains(scales[:], r.scale) {
+				t.Errorf("class %d from %d fps: scale %v is not one of scales", c.class, c.fps, r.scale)
+			}
 		}
 		for i := 1; i < l.n; i++ {
 			if l.rungs[i].pixels() >= l.rungs[i-1].pixels() {

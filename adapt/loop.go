@@ -209,7 +209,7 @@ func (l *Loop) OnApplied(a Applied) {
 
 // scaled tells whether an encoded size is the picture's at one of the scales, as far as rounding allows.
 func (l *Loop) scaled(width, height int) bool {
-	for _, scale := range [...]float64{1, .75, .5} {
+	for _, scale := range scales {
 		if math.Abs(float64(width)-scale*float64(l.cfg.Width)) <= 2 && math.Abs(float64(height)-scale*float64(l.cfg.Height)) <= 2 {
 			return true
 		}

@@ -277,11 +277,8 @@ func (p *path) loss(now time.Time) float64 {
 	return max(0, float64(s.lost)/float64(s.packets))
 }
 
-// lossApart is loss with each run of lost packets counted as two at most.
+// lossApart is loss with each run of lost packets counted as two at most. It takes reports on single packets.
 func (p *path) lossApart(now time.Time) float64 {
-	if !p.transport() {
-		return p.rrLoss
-	}
 	s, _ := p.reported.sum(now, lossWindow)
 	if s.packets-s.runs < lossSample {
 		return 0

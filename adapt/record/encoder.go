@@ -42,6 +42,14 @@ const (
 	bitTransition
 )
 
+// when returns the bit where it is to be set.
+func when(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
+}
+
 // encoder packs events. Times and numbers are written as differences from the ones before.
 type encoder struct {
 	base                time.Time
@@ -68,18 +76,8 @@ func (e *encoder) event(b []byte, kind byte, at time.Time) []byte {
 }
 
 func (e *encoder) packet(b []byte, p adapt.Packet) []byte {
-	var bits byte
-	set := func(on bool, bit byte) {
-		if on {
-			bits |= bit
-		}
-	}
-	set(p.Lost, bitLost)
-	set(p.Padding, bitPadding)
-	set(!p.Sent.IsZero(), bitSent)
-	set(!p.Arrived.IsZero(), bitArrived)
-	set(p.ProbeID != 0, bitProbe)
-	set(p.ECN != 0, bitECN)
+	bits := when(p.Lost, bitLost) | when(p.Padding, bitPadding) | when(!p.Sent.IsZero(), bitSent) |
+		when(!p.Arrived.IsZero(), bitArrived) | when(p.ProbeID != 0, bitProbe) | when(p.ECN != 0, bitECN)
 	b = append(b, bits)
 	b = binary.AppendVarint(b, int64(p.ID-e.id))
 	e.id = p.ID
@@ -116,11 +114,7 @@ func (e *encoder) feedback(b []byte, f adapt.Feedback) []byte {
 
 func (e *encoder) source(b []byte, s adapt.Source) []byte {
 	b = e.event(b, kindSource, s.At)
-	key := byte(0)
-	if s.Keyframe {
-		key = 1
-	}
-	b = append(b, key, byte(s.Class))
+	b = append(b, when(s.Keyframe, 1), byte(s.Class))
 	b = e.number(b, s.FrameBytes)
 	b = e.float(b, s.QP)
 	b = e.number(b, int(s.EncodeTime))
@@ -147,18 +141,8 @@ func (e *encoder) tick(b []byte, at time.Time, last, t adapt.Targets) []byte {
 		return e.event(b, kindTickAgain, at)
 	}
 	b = e.event(b, kindTick, at)
-	var bits byte
-	set := func(on bool, bit byte) {
-		if on {
-			bits |= bit
-		}
-	}
-	set(t.Skip, bitSkip)
-	set(t.ForceIDR, bitIDR)
-	set(t.Idle, bitIdle)
-	set(t.Pad != adapt.PadRequest{}, bitPad)
-	set(!t.Pad.Until.IsZero(), bitUntil)
-	set(t.Transition != adapt.Transition{}, bitTransition)
+	bits := when(t.Skip, bitSkip) | when(t.ForceIDR, bitIDR) | when(t.Idle, bitIdle) | when(t.Pad != adapt.PadRequest{}, bitPad) |
+		when(!t.Pad.Until.IsZero(), bitUntil) | when(t.Transition != adapt.Transition{}, bitTransition)
 	b = append(b, bits, byte(t.Quality), byte(t.Reason))
 	for _, n := range []int{t.EncoderBitrate, t.PacingRate, t.MaxFrameBytes, t.FPS, t.Width, t.Height} {
 		b = e.number(b, n)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -129,7 +130,7 @@ func readPrivate(path string) ([]byte, error) {
 		return nil, err
 	}
 	if exposed(info) {
-		return nil, fmt.Errorf("%s can be read by every user (mode %04o): chmod 640 %[1]s", path, info.Mode().Perm())
+		return nil, errors.New(everybodyReads(path, info))
 	}
 	return data, nil
 }

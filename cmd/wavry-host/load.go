@@ -203,7 +203,7 @@ func (l *loaded) settle() []problem {
 	case err != nil:
 		p.text = "token_file: " + l.TokenFile + ": " + reason(err)
 	case exposed(info):
-		p.text = fmt.Sprintf("token_file: every user can read %s (mode %04o): chmod 640 %[1]s", l.TokenFile, info.Mode().Perm())
+		p.text = "token_file: " + everybodyReads(l.TokenFile, info)
 	default:
 		if l.token, err = token().parse(strings.TrimSpace(string(data))); err == nil && l.token != "" {
 			return nil
@@ -212,6 +212,11 @@ func (l *loaded) settle() []problem {
 		p.text = "token_file: what " + l.TokenFile + " holds is not " + tokens.allowed
 	}
 	return []problem{p}
+}
+
+// everybodyReads says what is wrong with a file of secrets that is exposed.
+func everybodyReads(path string, info fs.FileInfo) string {
+	return fmt.Sprintf("every user can read %s (mode %04o): chmod 640 %[1]s", path, info.Mode().Perm())
 }
 
 // refuse says what is wrong with a value of s.

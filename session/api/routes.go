@@ -15,29 +15,30 @@ import (
 type route struct {
 	method, path string
 	open         bool // needs no token
+	lasting      bool // goes on as long as the client likes
 	handle       func(http.ResponseWriter, *http.Request) error
 }
 
 // routes is the whole API. OPTIONS, HEAD and the 405 answers of each path are derived from it.
 func (s *Server) routes() []route {
 	return []route{
-		{"GET", "/{$}", true, s.page},
-		{"GET", "/page/{file}", true, s.page},
-		{"GET", "/healthz", true, s.healthz},
-		{"GET", "/readyz", true, s.readyz},
-		{"GET", "/metrics", false, s.exposition},
-		{"POST", "/whep/{display}", false, s.whepCreate},
-		{"PATCH", "/whep/sessions/{id}", false, s.whepPatch},
-		{"DELETE", "/whep/sessions/{id}", false, s.whepDelete},
-		{"GET", "/v1/host", false, s.host},
-		{"GET", "/v1/displays", false, s.displays},
-		{"GET", "/v1/sessions", false, s.sessions},
-		{"GET", "/v1/sessions/{id}", false, s.session},
-		{"DELETE", "/v1/sessions/{id}", false, s.endSession},
-		{"POST", "/v1/sessions/{id}/recording", false, s.recording},
-		{"GET", "/v1/events", false, s.events},
-		{"POST", "/v1/drain", false, s.drain},
-		{"DELETE", "/v1/drain", false, s.resume},
+		{"GET", "/{$}", true, false, s.page},
+		{"GET", "/page/{file}", true, false, s.page},
+		{"GET", "/healthz", true, false, s.healthz},
+		{"GET", "/readyz", true, false, s.readyz},
+		{"GET", "/metrics", false, false, s.exposition},
+		{"POST", "/whep/{display}", false, false, s.whepCreate},
+		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch},
+		{"DELETE", "/whep/sessions/{id}", false, false, s.whepDelete},
+		{"GET", "/v1/host", false, false, s.host},
+		{"GET", "/v1/displays", false, false, s.displays},
+		{"GET", "/v1/sessions", false, false, s.sessions},
+		{"GET", "/v1/sessions/{id}", false, false, s.session},
+		{"DELETE", "/v1/sessions/{id}", false, false, s.endSession},
+		{"POST", "/v1/sessions/{id}/recording", false, false, s.recording},
+		{"GET", "/v1/events", false, true, s.events},
+		{"POST", "/v1/drain", false, false, s.drain},
+		{"DELETE", "/v1/drain", false, false, s.resume},
 	}
 }
 
@@ -46,7 +47,7 @@ func (s *Server) build() http.Handler {
 	mux := http.NewServeMux()
 	allow := map[string][]string{}
 	for _, rt := range s.routes() {
-		mux.Handle(rt.method+" "+rt.path, s.endpoint(rt.open, rt.handle))
+		mux.Handle(rt.method+" "+rt.path, s.endpoint(rt))
 		allow[rt.path] = append(allow[rt.path], rt.method)
 		if rt.method == http.MethodGet {
 			allow[rt.path] = append(allow[rt.path], http.MethodHead)
@@ -54,35 +55,35 @@ func (s *Server) build() http.Handler {
 	}
 	for path, methods := range allow {
 		methods = append(methods, http.MethodOptions)
-		mux.Handle("OPTIONS "+path, s.endpoint(true, s.options(path, methods)))
-		mux.Handle(path, s.endpoint(true, func(_ http.ResponseWriter, r *http.Request) error {
+		mux.Handle("OPTIONS "+path, s.endpoint(route{open: true, handle: s.options(path, methods)}))
+		mux.Handle(path, s.endpoint(route{open: true, handle: func(_ http.ResponseWriter, r *http.Request) error {
 			return refuse(CodeMethodNotAllowed, "%s is not possible here", shorten(r.Method)).
 				with("Allow", strings.Join(methods, ", "))
-		}))
+		}}))
 	}
-	mux.Handle("/", s.endpoint(true, func(_ http.ResponseWriter, r *http.Request) error {
+	mux.Handle("/", s.endpoint(route{open: true, handle: func(_ http.ResponseWriter, r *http.Request) error {
 		return refuse(CodeNotFound, "there is nothing at %s", shorten(r.URL.Path))
-	}))
+	}}))
 	return s.observed(s.guarded(mux))
 }
 
-// endpoint makes a handler of handle: it checks the token, bounds body and time, and reports the error.
-func (s *Server) endpoint(open bool, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
+// endpoint makes a handler of a route: it checks the token, bounds body and time, and reports the error.
+func (s *Server) endpoint(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !open {
+		if !rt.open {
 			if err := s.key.admit(r); err != nil {
 				s.fail(w, r, err)
 				return
 			}
 		}
 		ctx := r.Context()
-		if r.Pattern != "GET /v1/events" { // which goes on as long as the client likes
+		if !rt.lasting {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, s.cfg.RequestTimeout)
 			defer cancel()
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
-		if err := handle(w, r.WithContext(ctx)); err != nil {
+		if err := rt.handle(w, r.WithContext(ctx)); err != nil {
 			s.fail(w, r, err)
 		}
 	})
