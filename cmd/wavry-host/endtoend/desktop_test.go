@@ -66,6 +66,11 @@ func TestDesktopInChromium(t *testing.T) {
 			}
 		}
 		if screenshots != "" {
+			var clicked bool
+			if err := b.eval(`(document.getElementById("stats-button").click(), true)`, &clicked); err != nil {
+				t.Fatal(err)
+			}
+			b.waitFrames(t, 400, 30*time.Second) // for curves to look at
 			b.screenshot(t, filepath.Join(screenshots, "viewer.png"))
 		}
 	})
