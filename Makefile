@@ -59,7 +59,7 @@ fuzz: ## run every fuzz target FUZZTIME long (100000x executions, or a time such
 
 .PHONY: generate
 generate: ## rewrite what is made from code: settings, metrics, units, goldens
-	$(GO) test -count=1 ./adapt/record ./cmd/... ./platform/... ./session/... -update
+	$(GO) test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
 .PHONY: cross
 cross: ## check that the tree compiles without cgo and for other systems

@@ -32,6 +32,8 @@ type Config struct {
 
 	// MaxSessions is how many sessions there may be at a time. It defaults to 16.
 	MaxSessions int
+	// MaxRungs is how many encodes of one display there may be at a time, from 1 to 3. It defaults to 3.
+	MaxRungs int
 	// FPS is the highest frame rate. It defaults to 60.
 	FPS int
 	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
@@ -85,6 +87,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	number(&c.MaxSessions, 16)
+	number(&c.MaxRungs, maxRungs)
 	number(&c.FPS, 60)
 	number(&c.MTU, 1200)
 	if c.NewController == nil {
@@ -109,6 +112,8 @@ func (c Config) Validate() error {
 		return errors.New("session: no encoder is given")
 	case c.MaxSessions < 1 || c.MaxSessions > 10_000:
 		return fmt.Errorf("session: session limit %d is not from 1 to 10000", c.MaxSessions)
+	case c.MaxRungs < 1 || c.MaxRungs > maxRungs:
+		return fmt.Errorf("session: %d encodes of a display are not from 1 to %d", c.MaxRungs, maxRungs)
 	case c.MTU < 576 || c.MTU > 1500:
 		return fmt.Errorf("session: packet size %d is not from 576 to 1500", c.MTU)
 	case c.UDPPortMax < c.UDPPortMin || (c.UDPPortMin == 0) != (c.UDPPortMax == 0):

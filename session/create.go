@@ -73,7 +73,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: v.display})
 	v.log.Info("session created", "event", event, "display", v.display, "remote", o.RemoteAddr, "agent", o.UserAgent)
 	v.start(context.WithoutCancel(ctx))
-	v.rung.join(v)
+	v.join()
 	if m.stopped {
 		m.beginEnd(h, EndShutdown)
 	}
@@ -126,14 +126,15 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 			m.stages.release(v.stage)
 		}
 	}()
-	v.rung = v.stage.rungs[0]
-	picture, running := v.stage.see(), v.rung.see()
+	on := v.stage.seatFor(m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start)
+	v.sit(on)
+	picture, running := v.stage.see(), on.see()
 	v.baseW = max(picture.width, minSide)
 	price := adapt.Price(running.price)
 	if running.encoder == "" {
 		price = adapt.Price(m.stages.order.order(v.created)[0].Profile().Price)
 	}
-	v.controller, err = m.cfg.NewController(m.cfg.adaptation(picture.width, picture.height, price, v.rung.watchedRate()))
+	v.controller, err = m.cfg.NewController(m.cfg.adaptation(picture.width, picture.height, price, on.watchedRate()))
 	if err != nil {
 		return nil, "", err
 	}

@@ -26,6 +26,8 @@ const (
 	EventDisplayBack
 	// EventEncoderFallback: an encoder erred or hung and is replaced.
 	EventEncoderFallback
+	// EventRung: a session gets another encode of its display.
+	EventRung
 	// EventDrain: the host takes no new sessions.
 	EventDrain
 	// EventResume: the host takes sessions again.
@@ -36,7 +38,7 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
-		EventEncoderFallback, EventDrain, EventResume,
+		EventEncoderFallback, EventRung, EventDrain, EventResume,
 	}
 }
 
@@ -58,6 +60,8 @@ func (k EventKind) String() string {
 		return "display_back"
 	case EventEncoderFallback:
 		return "encoder_fallback"
+	case EventRung:
+		return "rung_changed"
 	case EventDrain:
 		return "drain"
 	case EventResume:
@@ -75,9 +79,10 @@ type Event struct {
 	Kind EventKind
 	// Session and Display are what it is about, empty where that has no meaning.
 	Session, Display string
-	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, or why an encoder was replaced.
+	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, or whether the
+	// other rung is faster or slower.
 	Reason string
-	// From and To are the encoders of EventEncoderFallback; To is empty when none is left.
+	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, or the rungs of EventRung.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -205,6 +205,8 @@ type spectator struct {
 	needs   []adapt.KeyframeReason
 	applies []adapt.Applied
 	fail    error
+	on      *rung
+	moves   int
 }
 
 func newSpectator() *spectator {
@@ -215,6 +217,27 @@ func (s *spectator) ask(time.Time) ask {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.wish
+}
+
+func (s *spectator) move(to *rung) {
+	s.mu.Lock()
+	s.on.leave(s)
+	s.on = to
+	s.moves++
+	s.mu.Unlock()
+	to.join(s)
+}
+
+func (s *spectator) rung() *rung {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.on
+}
+
+// sit puts the spectator on a rung, from where it can be moved.
+func (s *spectator) sit(on *rung) {
+	s.on = on
+	on.join(s)
 }
 
 // need grants the keyframe at once, as a controller does that can afford it.

@@ -29,6 +29,12 @@ const (
 	pathRelay  = "relay"
 )
 
+// Whether a session gets a faster encode or a slower one than before.
+const (
+	rungFaster = "faster"
+	rungSlower = "slower"
+)
+
 // The stages that frames are counted at.
 const (
 	frameCaptured = "captured"

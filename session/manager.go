@@ -360,7 +360,7 @@ func (m *Manager) Host() Host {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
-			i.Viewers, i.State = users, view.state
+			i.Viewers, i.Encodes, i.State = users, st.encodes(), view.state
 			if view.width > 0 {
 				i.Width, i.Height = view.width, view.height
 			}

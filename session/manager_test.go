@@ -225,8 +225,9 @@ func TestTwoViewersShareAStage(t *testing.T) {
 	a.playing(t, 10)
 	b.watch(h)
 	b.playing(t, 10)
-	if s := h.enc.Stats(); s.Opened != 1 || h.screen.opened() != 1 {
-		t.Errorf("%d encoders, %d captures; want 1 and 1", s.Opened, h.screen.opened())
+	// The second begins on an encode of its own, unless the first is still slow, until its path is known.
+	if s := h.enc.Stats(); s.Opened > 2 || h.screen.opened() != 1 {
+		t.Errorf("%d encoders, %d captures; want 2 at most, and 1", s.Opened, h.screen.opened())
 	}
 	if err := h.End(t.Context(), b.id, EndOperator); err != nil {
 		t.Error(err)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"sync/atomic"
 	"time"
 
 	"wavryhost/adapt"
@@ -33,6 +34,11 @@ type member struct {
 	penalty   time.Duration
 	askedAt   time.Time
 	countsFor bool // its targets count in this round
+
+	// wish is the bitrate it could have, 0 while that is not known or it is on its way elsewhere; settled is unset while it is on its
+	// way to this rung. Both are read by the janitor.
+	wish    atomic.Int64
+	settled atomic.Bool
 }
 
 // wants tells whether a keyframe would let the member in.
@@ -52,6 +58,16 @@ func (m *member) press(now time.Time) {
 	m.askedAt = now
 	m.need(now, why)
 	m.now = m.ask(now)
+}
+
+// tell makes known what the member could have.
+func (m *member) tell() {
+	wish := 0
+	if m.now.live && !m.now.stalled && !m.now.leaving {
+		wish = m.now.bitrate
+	}
+	m.wish.Store(int64(wish))
+	m.settled.Store(!m.now.arriving)
 }
 
 // joined notes that the member got a keyframe.

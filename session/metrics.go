@@ -38,6 +38,8 @@ type Metrics struct {
 	quality         *prometheus.GaugeVec
 	qualitySeconds  *prometheus.CounterVec
 	fallbacks       *prometheus.CounterVec
+	rungMoves       *prometheus.CounterVec
+	rungs           prometheus.Gauge
 	hungEncoders    prometheus.Gauge
 	displaysLost    prometheus.Counter
 	stages          *prometheus.GaugeVec
@@ -121,6 +123,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state.", "state"),
+		rungs: gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
+		rungMoves: counters("session_encode_changes_total",
+			"Moves of a session to another encode of its display, by whether that one runs faster or slower.", "direction"),
 		fallbacks: counters("encoder_fallbacks_total",
 			"Encoders replaced while in use, by encoder, its successor, and why.", "from", "to", "reason"),
 		hungEncoders:    gauge("encoders_hung", "Encoders that were abandoned in a call that has not returned."),

@@ -22,6 +22,7 @@ type roster struct {
 type entry struct {
 	factory  encode.Factory
 	failures int
+	uses     int // encoders of it that are open
 	until    time.Time
 }
 
@@ -48,15 +49,40 @@ func (r *roster) order(now time.Time) []encode.Factory {
 	return append(good, banned...)
 }
 
-// failed notes that f erred or hung.
-func (r *roster) failed(f encode.Factory, now time.Time) {
-	name := f.Profile().Name
+// use notes that encoders of f were opened or closed.
+func (r *roster) use(f encode.Factory, more int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if e := r.find(f); e != nil {
+		e.uses += more
+	}
+}
+
+// busy tells whether an encoder of f is open. Hardware has room for a few.
+func (r *roster) busy(f encode.Factory) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.find(f)
+	return e != nil && e.uses > 0
+}
+
+// find returns the entry of f. The caller holds mu.
+func (r *roster) find(f encode.Factory) *entry {
+	name := f.Profile().Name
 	for i := range r.entries {
-		if e := &r.entries[i]; e.factory.Profile().Name == name {
-			e.until = now.Add(min(firstBan<<min(e.failures, 8), longBan))
-			e.failures++
+		if r.entries[i].factory.Profile().Name == name {
+			return &r.entries[i]
 		}
+	}
+	return nil
+}
+
+// failed notes that f erred or hung.
+func (r *roster) failed(f encode.Factory, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.find(f); e != nil {
+		e.until = now.Add(min(firstBan<<min(e.failures, 8), longBan))
+		e.failures++
 	}
 }

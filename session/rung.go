@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ const (
 	// a later packet, so without it the loss of the last packets before a pause would stand until the pause ends; it also
 	// keeps reports coming, which tell that the viewer is still there.
 	aliveInterval = time.Second
+	// emptyLinger is how long the encoder of a rung without viewers stays open, so that a reload of the page is quick.
+	emptyLinger = 5 * time.Second
 	// refinedQP is the quantizer below which a still picture gains nothing that can be seen.
 	refinedQP = 18
 )
@@ -47,8 +50,10 @@ var refineAfter = []time.Duration{80 * time.Millisecond, 160 * time.Millisecond,
 // others up for 100 ms at most. Then the picture goes out without it; it is frozen from there on, is neither waited for nor
 // counted in the rung's rate, and is let back in with a keyframe as soon as it has room, but not before 1 s, 2 s, 4 s … 16 s
 // when it keeps falling behind. So a viewer that cannot follow degrades itself, and costs the others a keyframe now and then.
-// A viewer that can follow, though at a low rate, takes the rung down to that rate: the cure for that is a rung of its own.
+// A viewer that can follow, though at a low rate, takes the rung down to that rate, until the stage gives it another rung; see
+// arranger.
 type rung struct {
+	index  int // from 1
 	log    *slog.Logger
 	met    *Metrics
 	roster *roster
@@ -67,6 +72,8 @@ type rung struct {
 	// that lasts.
 	fps                atomic.Int64
 	active, held, slow atomic.Bool
+	// occupied: it has members, connected or not.
+	occupied atomic.Bool
 	// cut is set by the capture loop before a frame that has to become a keyframe.
 	cut atomic.Bool
 
@@ -91,6 +98,7 @@ type rung struct {
 	retryAt       time.Time
 	retry         time.Duration
 	openedAt      time.Time
+	emptyAt       time.Time // nobody is on it since then
 	second        rateWindow
 }
 
@@ -113,6 +121,10 @@ type rungView struct {
 	width, height int
 	rate          int
 	stuck         bool // no encoder works
+	hardware      bool
+	// took is what a picture takes to convert and encode, and fps the frame rate.
+	took time.Duration
+	fps  int
 }
 
 // rateWindow compares what was encoded in a second with what was asked for.
@@ -122,9 +134,9 @@ type rateWindow struct {
 	frames int
 }
 
-func newRung(log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, hooks rungHooks) *rung {
+func newRung(index int, log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, hooks rungHooks) *rung {
 	r := &rung{
-		log: log, met: met, roster: roster, box: newMailbox(), kick: make(chan struct{}, 1), hooks: hooks,
+		index: index, log: log.With("rung", index), met: met, roster: roster, box: newMailbox(), kick: make(chan struct{}, 1), hooks: hooks,
 		fpsLimit: fpsLimit, retry: encoderRetry,
 	}
 	r.fps.Store(int64(fpsLimit))
@@ -135,6 +147,7 @@ func newRung(log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, hooks
 func (r *rung) join(w watcher) {
 	r.mu.Lock()
 	r.members = append(r.members, &member{watcher: w})
+	r.occupied.Store(true)
 	r.mu.Unlock()
 	r.nudge()
 }
@@ -143,6 +156,7 @@ func (r *rung) join(w watcher) {
 func (r *rung) leave(w watcher) {
 	r.mu.Lock()
 	r.members = slices.DeleteFunc(r.members, func(m *member) bool { return m.watcher == w })
+	r.occupied.Store(len(r.members) > 0)
 	r.mu.Unlock()
 	r.nudge()
 }
@@ -163,6 +177,9 @@ func (r *rung) watchedRate() int {
 	return r.see().rate
 }
 
+// name is its index for people and machines to read.
+func (r *rung) name() string { return strconv.Itoa(r.index) }
+
 func (r *rung) see() rungView {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,9 +189,10 @@ func (r *rung) see() rungView {
 // run is the encode loop.
 func (r *rung) run(ctx context.Context) {
 	defer func() {
-		if r.worker != nil {
-			r.worker.stop(closeTimeout)
+		if r.active.Swap(false) {
+			r.met.rungs.Dec()
 		}
+		r.close(closeTimeout)
 		if f := r.box.take(); f != nil {
 			f.Release()
 		}
@@ -200,12 +218,13 @@ func (r *rung) run(ctx context.Context) {
 func (r *rung) step(now time.Time) time.Time {
 	members := r.poll(now)
 	if !slices.ContainsFunc(members, func(m *member) bool { return m.now.live }) {
-		r.park(members)
-		return time.Time{}
+		return r.park(members, now)
 	}
+	r.emptyAt = time.Time{}
 	if !r.active.Load() {
 		// What changed while nobody watched is not known any more.
 		r.active.Store(true)
+		r.met.rungs.Inc()
 		r.refreshed = true
 		r.picture = false
 		r.hooks.refresh()
@@ -258,16 +277,19 @@ func (r *rung) poll(now time.Time) []*member {
 	for _, m := range members {
 		m.now = m.ask(now)
 		m.press(now)
+		m.tell()
 	}
 	return members
 }
 
-// park is for when nobody watches. The encoder is opened while the first viewer connects, who then need not wait for it.
-func (r *rung) park(members []*member) {
+// park is for when nobody watches. The encoder is opened while the first viewer connects, who then need not wait for it, and closed
+// some time after the last one left. It returns when that is due.
+func (r *rung) park(members []*member, now time.Time) (next time.Time) {
 	for _, m := range members {
 		m.synced = false
 	}
 	if r.active.Swap(false) {
+		r.met.rungs.Dec()
 		r.hooks.wake()
 	}
 	if f := r.box.take(); f != nil {
@@ -282,6 +304,23 @@ func (r *rung) park(members []*member) {
 			r.stuck(time.Now(), err)
 		}
 	}
+	if len(members) > 0 || r.worker == nil {
+		r.emptyAt = time.Time{}
+		return time.Time{}
+	}
+	if r.emptyAt.IsZero() {
+		r.emptyAt = now
+	}
+	if closing := r.emptyAt.Add(emptyLinger); now.Before(closing) {
+		return closing
+	}
+	r.close(closeTimeout)
+	r.picture = false
+	r.mu.Lock()
+	r.view.encoder = ""
+	r.mu.Unlock()
+	r.log.Info("encoder closed; nobody is on its rung")
+	return time.Time{}
 }
 
 // targets returns what the rung should do for its members: the least that any of them asks for whose wishes count. Those of a
@@ -289,7 +328,7 @@ func (r *rung) park(members []*member) {
 func (r *rung) targets(members []*member) (rate, fps int, scale float64) {
 	counted := false
 	for _, m := range members {
-		m.countsFor = m.now.live && !m.now.stalled && (m.synced || !m.fellOff || m.now.key)
+		m.countsFor = m.now.live && !m.now.stalled && !m.now.leaving && (m.synced || !m.fellOff || m.now.key)
 		counted = counted || m.countsFor
 	}
 	rate, fps, scale = math.MaxInt, r.fpsLimit, 1
@@ -311,6 +350,9 @@ func (r *rung) targets(members []*member) (rate, fps int, scale float64) {
 // pace tells the capture loop the frame rate.
 func (r *rung) pace(fps int) {
 	if r.fps.Swap(int64(fps)) != int64(fps) {
+		r.mu.Lock()
+		r.view.fps = fps
+		r.mu.Unlock()
 		r.hooks.wake()
 	}
 }

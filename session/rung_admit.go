@@ -31,7 +31,7 @@ func (r *rung) admit(members []*member, now time.Time, still bool) (key keyReaso
 		case !m.now.live:
 		case m.synced && m.now.ready:
 			synced++
-		case m.synced && !m.now.stalled:
+		case m.synced && !m.now.stalled && !m.now.leaving:
 			slow++
 		case m.wants(now) && m.now.key:
 			waiting++

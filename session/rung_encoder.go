@@ -84,17 +84,21 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		w, err := startWorker(factory, params, r.log, r.met.hungEncoders)
 		if err != nil {
 			errs = append(errs, err)
-			r.roster.failed(factory, time.Now())
+			if !r.roster.busy(factory) { // else it is good, and has no room for another
+				r.roster.failed(factory, time.Now())
+			}
 			r.replaced(order, i, fallbackOpen, err)
 			continue
 		}
 		r.worker, r.factory, r.openedAt = w, factory, now
+		r.roster.use(factory, 1)
 		r.picture = false
 		r.force = max(r.force, keyStart)
 		r.setRate(now, rate, fps)
 		r.rateFPS = 0 // the encoder was opened for the highest frame rate: the first picture brings the real one
 		r.mu.Lock()
 		r.view.encoder, r.view.price, r.view.stuck = w.profile.Name, w.profile.Price, false
+		r.view.hardware, r.view.took, r.view.fps = w.profile.Hardware, 0, fps
 		r.view.width, r.view.height = r.width, r.height
 		r.mu.Unlock()
 		r.log.Info("encoder opened", "encoder", w.profile.Name, "width", r.width, "height", r.height,
@@ -102,6 +106,16 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		return nil
 	}
 	return errors.Join(errs...)
+}
+
+// close closes the encoder, if one is open, and waits for that at most so long.
+func (r *rung) close(wait time.Duration) {
+	if r.worker == nil {
+		return
+	}
+	r.worker.stop(wait)
+	r.worker = nil
+	r.roster.use(r.factory, -1)
 }
 
 // replaced tells that the i-th encoder of order gives way to the next.
@@ -120,8 +134,7 @@ func (r *rung) fallback(now time.Time, err error, held bool) {
 	if hung {
 		reason, wait = fallbackHang, 0
 	}
-	r.worker.stop(wait)
-	r.worker = nil
+	r.close(wait)
 	r.roster.failed(r.factory, time.Now())
 	order := r.roster.order(time.Now())
 	to := ""

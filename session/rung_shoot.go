@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"time"
 
 	"wavryhost/adapt"
@@ -16,9 +17,8 @@ func (r *rung) shoot(
 	what := r.content.see(f, dirty(f))
 	if f != nil {
 		r.src.width, r.src.height = f.Width, f.Height
-		if r.fit(scale) && r.worker != nil {
-			r.worker.stop(closeTimeout)
-			r.worker = nil
+		if r.fit(scale) {
+			r.close(closeTimeout)
 		}
 	}
 	if r.worker == nil {
@@ -86,22 +86,37 @@ func (r *rung) deliver(members []*member, au encode.AccessUnit, what shown) {
 			r.met.drop(dropNoReference)
 			m.miss()
 		default:
-			if err := m.take(au, what); err != nil {
+			switch err := m.take(au, what); {
+			case errors.Is(err, errMoved): // it left in between
+				m.synced = false
+				continue
+			case err != nil:
 				r.met.drop(dropFailed)
 				m.lost(now)
 				continue
 			}
 			if au.Key {
-				m.joined(now)
+				r.welcome(m, now)
 			}
 			r.met.sent(au, what.dirty > 0, now)
 		}
 	}
 }
 
+// welcome notes that m got a keyframe, and tells a newcomer what the encoder runs at.
+func (r *rung) welcome(m *member, now time.Time) {
+	if !m.synced && m.since.IsZero() && r.rateFPS > 0 {
+		m.applied(adapt.Applied{
+			At: now, BitsPerSecond: r.rate, FPS: r.rateFPS, Width: r.width, Height: r.height, Price: adapt.Price(r.worker.profile.Price),
+		})
+	}
+	m.joined(now)
+}
+
 // account keeps the timing of still pictures and the achieved rate.
 func (r *rung) account(now time.Time, au encode.AccessUnit, frame bool) {
 	if frame {
+		r.learn(au.Convert + au.Encode)
 		r.changed, r.refines = now, 0
 	} else if r.refines < len(refineAfter) {
 		r.refines++
@@ -121,4 +136,15 @@ func (r *rung) account(now time.Time, au encode.AccessUnit, frame bool) {
 	if frame {
 		s.frames++
 	}
+}
+
+// learn takes in what a picture took.
+func (r *rung) learn(took time.Duration) {
+	const share = 16
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.view.took == 0 {
+		r.view.took = took
+	}
+	r.view.took += (took - r.view.took) / share
 }

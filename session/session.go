@@ -144,10 +144,12 @@ type Snapshot struct {
 	// Path is "direct" or "relay" once a candidate pair is selected.
 	Path string `json:"path,omitempty"`
 
-	Encoder string  `json:"encoder,omitempty"`
-	Width   int     `json:"width"`
-	Height  int     `json:"height"`
-	FPS     float64 `json:"fps"`
+	Encoder string `json:"encoder,omitempty"`
+	// Rung is which of the display's encodes it gets, from 1.
+	Rung   int     `json:"rung"`
+	Width  int     `json:"width"`
+	Height int     `json:"height"`
+	FPS    float64 `json:"fps"`
 
 	Frozen           bool    `json:"frozen"` // the display is lost; the last picture stands
 	TargetBitrate    int     `json:"target_bitrate"`
@@ -215,6 +217,8 @@ type DisplayInfo struct {
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
 	Viewers int    `json:"viewers"`
+	// Encodes is how many encodes of it run: viewers on equal paths share one.
+	Encodes int `json:"encodes"`
 	// State is "idle" (no viewer), "live" or "lost".
 	State string `json:"state"`
 }

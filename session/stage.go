@@ -38,8 +38,10 @@ type stage struct {
 	log     *slog.Logger
 	met     *Metrics
 	emit    func(Event) uint64
-	// rungs are all encodes of the display. A viewer is on one of them.
-	rungs []*rung
+	// rungs are all encodes of the display. A viewer is on one of them; limit is how many may be in use.
+	rungs    []*rung
+	limit    int
+	arranger arranger
 	// kick has room for one token: the capture loop should look at its rungs again.
 	kick chan struct{}
 	// opened is closed when the first frame was captured or openErr is set.
@@ -57,11 +59,13 @@ type stage struct {
 func newStage(d Display, cfg Config, log *slog.Logger, met *Metrics, order *roster, emit func(Event) uint64) *stage {
 	s := &stage{
 		display: d, log: log.With("display", d.ID), met: met, emit: emit,
-		kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
+		limit: cfg.MaxRungs, kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
 	}
-	s.rungs = []*rung{newRung(s.log, met, order, cfg.FPS, rungHooks{
-		wake: s.wake, refresh: s.refresh, rebuild: s.renew, fallback: s.fallback,
-	})}
+	for i := range maxRungs {
+		s.rungs = append(s.rungs, newRung(i+1, s.log, met, order, cfg.FPS, rungHooks{
+			wake: s.wake, refresh: s.refresh, rebuild: s.renew, fallback: s.fallback,
+		}))
+	}
 	return s
 }
 
@@ -232,6 +236,9 @@ func (s *stage) hand(f *capture.Frame, cut bool) {
 	for _, r := range s.rungs {
 		if cut {
 			r.cut.Store(true)
+		}
+		if f.Seq > 1 && !r.occupied.Load() {
+			continue // it asks for a whole picture when somebody comes
 		}
 		if !r.box.put(f.Retain()) {
 			continue

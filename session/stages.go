@@ -102,7 +102,8 @@ func (s *stages) release(st *openStage) {
 	}
 }
 
-// sweep closes the stages that have been without users for as long as they linger.
+// sweep closes the stages that have been without users for as long as they linger, and gives the viewers of the others the rungs they
+// belong on.
 func (s *stages) sweep(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +111,9 @@ func (s *stages) sweep(now time.Time) {
 		if st.users == 0 && now.Sub(st.empty) >= s.cfg.Linger {
 			st.cancel()
 			delete(s.open, id)
+			continue
 		}
+		st.arrange(now)
 	}
 }
 
@@ -132,7 +135,7 @@ func (s *stages) troubled() bool {
 		if st.users == 0 {
 			continue
 		}
-		if st.see().state == stageLost || st.rungs[0].see().stuck {
+		if st.see().state == stageLost || st.stuck() {
 			return true
 		}
 	}

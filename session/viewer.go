@@ -42,7 +42,7 @@ type viewer struct {
 	peer    *peer
 	link    *wire.Link
 	stage   *openStage
-	rung    *rung
+	seats   seating
 	baseW   int // the width that the controller was told
 
 	// want is told once why the session should end.
@@ -69,8 +69,8 @@ type viewer struct {
 	pad        adapt.PadRequest
 	rate       int // what the pacer was told
 
-	// backlog is the number of packets of the newest picture. The encode loop owns it.
-	backlog int
+	// backlog is the number of packets of the newest picture.
+	backlog atomic.Int64
 
 	mu sync.Mutex // guards the rest
 	figures
@@ -97,8 +97,6 @@ type sample struct {
 	frames uint64
 }
 
-var _ watcher = (*viewer)(nil)
-
 // start runs the viewer's goroutines until cancel.
 func (v *viewer) start(ctx context.Context) {
 	ctx, v.cancel = context.WithCancel(ctx)
@@ -118,7 +116,7 @@ func (v *viewer) start(ctx context.Context) {
 // stop ends the viewer's goroutines and its peer connection, and waits for them.
 func (v *viewer) stop() error {
 	v.live.Store(false)
-	v.rung.leave(v)
+	v.leave()
 	v.cancel()
 	err := v.peer.pc.GracefulClose()
 	v.wg.Wait()
@@ -141,9 +139,10 @@ func (v *viewer) run(ctx context.Context) {
 			before := v.wantsKey()
 			v.tick()
 			if !before && v.wantsKey() {
-				v.rung.nudge()
+				v.nudge()
 			}
 		}
+		v.giveUp(time.Now())
 		v.measure(time.Now())
 	}
 }
@@ -184,7 +183,7 @@ func (v *viewer) receive(packets []rtcp.Packet) {
 	}
 	v.ctl.Unlock()
 	if report.PLI || report.FIR {
-		v.rung.nudge()
+		v.nudge()
 	}
 	if report.Bye {
 		v.want(EndViewerGone)
@@ -276,7 +275,7 @@ func (v *viewer) room(t adapt.Targets) bool {
 		return true
 	}
 	limit := min(time.Second/time.Duration(max(t.FPS, 1)), maxBacklog)
-	return q.Packets <= v.backlog && q.Bytes*8 <= int(float64(t.PacingRate)*limit.Seconds())
+	return q.Packets <= int(v.backlog.Load()) && q.Bytes*8 <= int(float64(t.PacingRate)*limit.Seconds())
 }
 
 func (v *viewer) need(_ time.Time, why adapt.KeyframeReason) {
@@ -291,7 +290,7 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 		v.miss()
 		return err
 	}
-	v.backlog = w.Packets
+	v.backlog.Store(int64(w.Packets))
 	v.ctl.Lock()
 	if au.Key {
 		v.key = false
@@ -362,7 +361,7 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 		v.setPath("")
 		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.display})
 		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.disconnect.Seconds())
-		v.rung.nudge()
+		v.nudge()
 		return
 	}
 	path := v.peer.path()
@@ -375,7 +374,19 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", path)
 	}
 	v.live.Store(true)
-	v.rung.nudge()
+	v.nudge()
+}
+
+// arrived makes known that the viewer gets its pictures from another rung now. The caller holds seats.mu.
+func (v *viewer) arrived(from, to *rung) {
+	before, after := from.see().rate, to.see().rate
+	why := rungFaster
+	if after < before {
+		why = rungSlower
+	}
+	v.met.rungMoves.WithLabelValues(why).Inc()
+	event := v.emit(Event{Kind: EventRung, Session: v.id, Display: v.display, Reason: why, From: from.name(), To: to.name()})
+	v.log.Info("rung changed", "event", event, "reason", why, "from", from.index, "to", to.index, "from_bitrate", before, "to_bitrate", after)
 }
 
 func (v *viewer) setPath(path string) {
@@ -401,7 +412,7 @@ func (v *viewer) judged() bool {
 }
 
 // frozen tells whether the picture stands because of this host.
-func (v *viewer) frozen() bool { return v.stage.see().state != stageLive || v.rung.see().stuck }
+func (v *viewer) frozen() bool { return v.stage.see().state != stageLive || v.rung().see().stuck }
 
 // measure counts, once a second, what was sent since the last time.
 func (v *viewer) measure(now time.Time) {
@@ -460,7 +471,8 @@ func (v *viewer) recording() *record.Recording {
 
 // snapshot shows the viewer.
 func (v *viewer) snapshot() Snapshot {
-	stats, view, frozen, e := v.link.Stats(), v.rung.see(), v.frozen(), v.estimate()
+	on := v.rung()
+	stats, view, frozen, e := v.link.Stats(), on.see(), v.frozen(), v.estimate()
 	v.ctl.Lock()
 	t := v.targets
 	v.ctl.Unlock()
@@ -469,7 +481,7 @@ func (v *viewer) snapshot() Snapshot {
 	return Snapshot{
 		ID: v.id, Display: v.display, State: v.life.state, Created: v.created, Connected: v.connected,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.path,
-		Encoder: view.encoder, Width: view.width, Height: view.height, FPS: v.fps,
+		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
 		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,

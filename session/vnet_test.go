@@ -19,8 +19,8 @@ type path struct {
 	router       *vnet.Router
 	host, viewer *vnet.Net
 	bottleneck   *vnet.TBFQueue
-	queue        *vnet.Queue
 	delays       []*vnet.DelayFilter
+	queues       []*vnet.Queue
 }
 
 // newPath builds a path of so many bits per second, with a queue of 300 ms. vnet's own jitter must stay off: it sleeps with a lock
@@ -41,25 +41,47 @@ func newPath(t *testing.T, bits int, delay time.Duration) *path {
 	must(err)
 	p.host, err = vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{"192.0.2.1"}})
 	must(err)
-	p.viewer, err = vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{"192.0.2.2"}})
-	must(err)
-	p.bottleneck = vnet.NewTBFQueue(bits, 12_000, int64(bits/8*3/10))
-	p.queue, err = vnet.NewQueue(p.viewer, p.bottleneck)
-	must(err)
-	for _, nic := range []vnet.NIC{p.host, p.queue} {
-		f, err := vnet.NewDelayFilter(nic, vnet.WithDelay(delay))
-		must(err)
-		p.delays = append(p.delays, f)
-		must(p.router.AddNet(f))
-	}
+	p.attach(t, p.host, delay)
+	p.viewer, p.bottleneck = p.tail(t, "192.0.2.2", bits, delay)
 	must(p.router.Start())
 	return p
 }
 
+func (p *path) attach(t *testing.T, nic vnet.NIC, delay time.Duration) {
+	t.Helper()
+	f, err := vnet.NewDelayFilter(nic, vnet.WithDelay(delay))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.delays = append(p.delays, f)
+	if err := p.router.AddNet(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tail adds a viewer with a bottleneck of its own.
+func (p *path) tail(t *testing.T, ip string, bits int, delay time.Duration) (*vnet.Net, *vnet.TBFQueue) {
+	t.Helper()
+	viewer, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{ip}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bottleneck := vnet.NewTBFQueue(bits, 12_000, int64(bits/8*3/10))
+	queue, err := vnet.NewQueue(viewer, bottleneck)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.queues = append(p.queues, queue)
+	p.attach(t, queue, delay)
+	return viewer, bottleneck
+}
+
 // limit sets the bottleneck's rate.
-func (p *path) limit(bits int) {
-	p.bottleneck.SetRate(bits)
-	p.bottleneck.SetSize(int64(bits / 8 * 3 / 10))
+func (p *path) limit(bits int) { limit(p.bottleneck, bits) }
+
+func limit(bottleneck *vnet.TBFQueue, bits int) {
+	bottleneck.SetRate(bits)
+	bottleneck.SetSize(int64(bits / 8 * 3 / 10))
 }
 
 // close stops the network once nobody sends any more. The router goes first: a filter that is closed under it would block it.
@@ -75,13 +97,15 @@ func (p *path) close(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := p.queue.Close(); err != nil {
-		t.Error(err)
+	for _, q := range p.queues {
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
 // vnetRemote is a viewer at the far end, who reports by transport-wide feedback as browsers do.
-func vnetRemote(t *testing.T, p *path) *remote {
+func vnetRemote(t *testing.T, viewer *vnet.Net) *remote {
 	t.Helper()
 	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
@@ -91,7 +115,7 @@ func vnetRemote(t *testing.T, p *path) *remote {
 		t.Fatal(err)
 	}
 	se := webrtc.SettingEngine{}
-	se.SetNet(p.viewer)
+	se.SetNet(viewer)
 	se.SetICEMulticastDNSMode(1)
 	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
 }
@@ -107,25 +131,9 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 		})
 		h.se.SetNet(p.host)
 		h.se.SetIPFilter(func(net.IP) bool { return true })
-		r := vnetRemote(t, p)
+		r := vnetRemote(t, p.viewer)
 		r.watch(h)
-		stop := make(chan struct{})
-		done := make(chan struct{})
-		go func() { // a screen that changes all the time
-			defer close(done)
-			tick := time.NewTicker(time.Second / 60)
-			defer tick.Stop()
-			for {
-				select {
-				case <-tick.C:
-					if h.screen.now() != nil {
-						h.screen.touch(spot)
-					}
-				case <-stop:
-					return
-				}
-			}
-		}()
+		still := h.busy()
 
 		// received are the bits per second that arrive in a while.
 		received := func(long time.Duration) float64 {
@@ -160,9 +168,95 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 		if n := h.events(EventQuality); n == 0 {
 			t.Error("no event tells of a change of quality")
 		}
+		still()
+		r.close()
+		h.close(t)
+		p.close(t)
+	})
+}
+
+// busy makes the screen change all the time, until still is called.
+func (h *house) busy() (still func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second / 60)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if h.screen.now() != nil {
+					h.screen.touch(spot)
+				}
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
 		close(stop)
 		<-done
-		r.close()
+	}
+}
+
+// TestSlowViewerGetsAnEncodeOfItsOwn has two viewers of one display in virtual time: one on a path of 3 Mbit/s, and one whose path
+// narrows to a tenth of it and widens again.
+func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const high, low = 3_000_000, 300_000
+		p := newPath(t, high, 10*time.Millisecond)
+		viewer, bottleneck := p.tail(t, "192.0.2.3", high, 10*time.Millisecond)
+		h := openHouse(t, func(c *Config) {
+			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 1_000_000, 2_000_000
+		})
+		h.se.SetNet(p.host)
+		h.se.SetIPFilter(func(net.IP) bool { return true })
+		quick, slow := vnetRemote(t, p.viewer), vnetRemote(t, viewer)
+		quick.watch(h)
+		still := h.busy()
+		time.Sleep(5 * time.Second)
+		slow.watch(h)
+		time.Sleep(15 * time.Second)
+
+		see := func(r *remote) Snapshot {
+			s, err := h.Session(r.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		encodes := func() int { return h.Host().Displays[0].Encodes }
+		if a, b := see(quick), see(slow); encodes() != 1 || a.Rung != b.Rung {
+			t.Errorf("%d encodes for two viewers of equal paths, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
+		}
+		before := see(quick)
+		moved := h.events(EventRung)
+		limit(bottleneck, low)
+		time.Sleep(10 * time.Second)
+		a, b := see(quick), see(slow)
+		if encodes() != 2 || a.Rung == b.Rung {
+			t.Fatalf("%d encodes, rungs %d and %d at %d and %d bit/s; want one each", encodes(), a.Rung, b.Rung, a.TargetBitrate, b.TargetBitrate)
+		}
+		if h.events(EventRung) != moved+1 {
+			t.Errorf("%d changes of encode; want 1", h.events(EventRung)-moved)
+		}
+		if rate := float64(a.BytesSent-before.BytesSent) * 8 / 10; rate < .85*float64(before.AchievedBitrate) {
+			t.Errorf("the quick viewer got %.0f bit/s while the other's path narrowed; had %d", rate, before.AchievedBitrate)
+		}
+		if n := a.FramesDropped - before.FramesDropped; n > 6 {
+			t.Errorf("the quick viewer missed %d frames", n)
+		}
+		if b.TargetBitrate > 1.1*low {
+			t.Errorf("the slow viewer's target is %d over a path of %d", b.TargetBitrate, low)
+		}
+		limit(bottleneck, high)
+		time.Sleep(40 * time.Second)
+		if a, b := see(quick), see(slow); encodes() != 1 || a.Rung != b.Rung {
+			t.Errorf("%d encodes after the paths were equal again, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
+		}
+		still()
+		quick.close()
+		slow.close()
 		h.close(t)
 		p.close(t)
 	})

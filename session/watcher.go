@@ -17,6 +17,8 @@ type watcher interface {
 	take(au encode.AccessUnit, what shown) error
 	// miss tells that a picture went to other viewers only.
 	miss()
+	// move asks the viewer to go to another rung of its display.
+	move(to *rung)
 	// applied tells what the encoder really took.
 	applied(adapt.Applied)
 }
@@ -31,6 +33,8 @@ type ask struct {
 	stalled bool
 	// key: its controller wants a keyframe.
 	key bool
+	// leaving: it is on its way to another rung, so that nobody waits for it here; arriving: it is on its way to this one.
+	leaving, arriving bool
 	// bitrate is in bits per second; scale is the wanted size as a fraction of the display's.
 	bitrate, fps int
 	scale        float64

@@ -31,6 +31,7 @@ type Config struct {
 	Prefer       string
 
 	MaxSessions       int
+	MaxEncodes        int
 	ICEServers        []iceServer
 	MediaNetwork      string
 	UDPPorts          portRange

@@ -121,6 +121,8 @@ func sections() []section {
 		{"Sessions", []setting{
 			one("max_sessions", "16", "a whole number from 1 to 10000", "How many viewers there may be at a time.",
 				whole(1, 10_000), func(c *Config) *int { return &c.MaxSessions }),
+			one("max_encodes", "3", "1, 2 or 3", "How many encodes of one display there may be at a time. Viewers whose networks differ get one each, so that the slow ones do not hold back the others.",
+				whole(1, 3), func(c *Config) *int { return &c.MaxEncodes }),
 			{
 				name: "ice_servers", word: "list",
 				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential",

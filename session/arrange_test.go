@@ -1,0 +1,240 @@
+package session
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wavryhost/encode"
+	"wavryhost/encode/encodetest"
+)
+
+// rates returns settled places with the wishes on the rungs.
+func rates(rungs []int, wishes ...int) []place {
+	var places []place
+	for i, w := range wishes {
+		places = append(places, place{rung: rungs[i], wish: w * 1000, settled: true})
+	}
+	return places
+}
+
+func TestBestArrangement(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		rungs  []int
+		wishes []int
+		limit  int
+		want   []int
+	}{
+		{"one viewer stays", []int{2}, []int{5000}, 3, []int{2}},
+		{"equal paths share", []int{0, 1, 2}, []int{5000, 5200, 5400}, 3, []int{0, 0, 0}},
+		{"the most stay where they are", []int{1, 1, 0}, []int{5000, 5000, 5000}, 3, []int{1, 1, 1}},
+		{"a slow one parts", []int{0, 0}, []int{5000, 500}, 3, []int{0, 1}},
+		{"of three the slow one parts", []int{1, 1, 1}, []int{500, 5000, 5000}, 3, []int{0, 1, 1}},
+		{"three rates", []int{0, 0, 0, 0, 0}, []int{1000, 9000, 3000, 1000, 9000}, 3, []int{0, 1, 2, 0, 1}},
+		{"of four rates the nearest share", []int{0, 0, 0, 0}, []int{1000, 9000, 3000, 2500}, 3, []int{1, 2, 0, 0}},
+		{"the limit", []int{0, 0, 0}, []int{1000, 9000, 2500}, 2, []int{0, 1, 0}},
+		{"one rung", []int{0, 0, 0}, []int{1000, 9000, 3000}, 1, []int{0, 0, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			places := rates(c.rungs, c.wishes...)
+			got := best(places, c.limit).rungs
+			// The names of the rungs that nobody stays on do not matter.
+			for i := range got {
+				for j := range got {
+					if (got[i] == got[j]) != (c.want[i] == c.want[j]) {
+						t.Fatalf("got %v; want %v", got, c.want)
+					}
+				}
+			}
+			stay := func(to []int) (n int) {
+				for i := range to {
+					if to[i] == c.rungs[i] {
+						n++
+					}
+				}
+				return n
+			}
+			if stay(got) != stay(c.want) {
+				t.Errorf("got %v, where %d stay; want %v", got, stay(got), c.want)
+			}
+		})
+	}
+}
+
+func TestBestArrangementIsNeverWorseThanTheOneAtHand(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		places := make([]place, 1+r.IntN(12))
+		for i := range places {
+			places[i] = place{rung: r.IntN(maxRungs), wish: 100_000 << r.IntN(7) * (10 + r.IntN(5)) / 10}
+		}
+		limit := 1 + r.IntN(maxRungs)
+		found := best(places, limit)
+		if n := found.used(); n > limit {
+			t.Fatalf("%d rungs for %+v; limit %d", n, places, limit)
+		}
+		for i := range places {
+			places[i].rung = found.rungs[i]
+		}
+		if at := here(places); at.cost > found.cost+1e-9 || at.cost < found.cost-1e-9 {
+			t.Fatalf("cost %v of %+v; told %v", at.cost, places, found.cost)
+		}
+		if again := best(places, limit); !slices.Equal(again.rungs, found.rungs) {
+			t.Fatalf("the best of the best is another: %v, then %v", found.rungs, again.rungs)
+		}
+	}
+}
+
+func TestArrangerWaits(t *testing.T) {
+	var a arranger
+	start := time.Now()
+	apart, level := rates([]int{0, 0}, 5000, 500), rates([]int{0, 1}, 5000, 5000)
+	if a.decide(start, apart, 3) != nil || a.decide(start.Add(partAfter-1), apart, 3) != nil {
+		t.Error("parted at once")
+	}
+	if a.decide(start.Add(partAfter), apart, 3) == nil {
+		t.Fatal("did not part")
+	}
+	// They are alike and apart by turns, as on a path that comes and goes.
+	now, waits := start, []time.Duration(nil)
+	for range 6 {
+		begun := now
+		for a.decide(now, level, 3) == nil {
+			now = now.Add(100 * time.Millisecond)
+		}
+		waits = append(waits, now.Sub(begun))
+		for a.decide(now, apart, 3) == nil {
+			now = now.Add(100 * time.Millisecond)
+		}
+	}
+	want := []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute, time.Minute}
+	if !slices.Equal(waits, want) {
+		t.Errorf("waited %v to meet again; want %v", waits, want)
+	}
+	if a.decide(now, rates([]int{0, 1, 2}, 500, 5000, 50_000), 1) == nil {
+		t.Error("more rungs than may be are used for a while")
+	}
+}
+
+// TestTenViewersOnThreePathsUseThreeEncodes is a stage of its own: who is on which rung, and what it runs at.
+func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enc := encodetest.New(encodetest.Config{})
+		th := openTheater(t, Config{}, enc)
+		wishes := []int{8_000_000, 8_000_000, 1_000_000, 3_000_000, 8_000_000, 3_000_000, 1_000_000, 8_000_000, 1_000_000, 3_000_000}
+		var all []*spectator
+		for range wishes {
+			v := newSpectator()
+			v.sit(th.rungs[0])
+			all = append(all, v)
+		}
+		run := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); {
+				move(th.screen, 100*time.Millisecond)
+				th.arrange(time.Now())
+			}
+		}
+		run(time.Second)
+		if n := th.encodes(); n != 1 {
+			t.Errorf("%d encodes for ten equal viewers; want 1", n)
+		}
+		for i, v := range all {
+			v.set(func(a *ask) { a.bitrate = wishes[i] })
+		}
+		run(2 * time.Second)
+		if n := th.encodes(); n != 3 {
+			t.Errorf("%d encodes; want 3", n)
+		}
+		for i, v := range all {
+			if got := v.rung().see().rate; got != wishes[i] {
+				t.Errorf("viewer %d of %d bit/s is on a rung of %d", i, wishes[i], got)
+			}
+			if v.moves > 1 {
+				t.Errorf("viewer %d moved %d times", i, v.moves)
+			}
+			v.decodable(t)
+		}
+		if th.screen.opened() != 1 {
+			t.Errorf("%d captures; want 1", th.screen.opened())
+		}
+		for i, v := range all {
+			if wishes[i] < 8_000_000 {
+				v.rung().leave(v)
+			}
+		}
+		run(emptyLinger + time.Second)
+		if s := enc.Stats(); s.Opened-s.Closed != 1 || th.encodes() != 1 {
+			t.Errorf("%d encoders are open, %d encode; want 1 and 1", s.Opened-s.Closed, th.encodes())
+		}
+		th.close(t)
+	})
+}
+
+func BenchmarkArrange(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	places := make([]place, 100)
+	for i := range places {
+		places[i] = place{rung: r.IntN(maxRungs), wish: 100_000 + r.IntN(10_000_000), settled: true}
+	}
+	var a arranger
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		a.decide(now, places, maxRungs)
+	}
+}
+
+// TestHardwareWithRoomForOneEncode gives the second encode to the next encoder, and goes on to use the first.
+func TestHardwareWithRoomForOneEncode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := &oneAtATime{Factory: encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "one"}})}
+		th := openTheater(t, Config{}, one, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
+		a, b := newSpectator(), newSpectator()
+		b.wish.bitrate = 200_000
+		a.sit(th.rungs[0])
+		b.sit(th.rungs[1])
+		move(th.screen, time.Second)
+		if first, second := th.rungs[0].see().encoder, th.rungs[1].see().encoder; first == second {
+			t.Errorf("both encodes are by %q", first)
+		}
+		if got := th.rungs[0].roster.order(time.Now())[0].Profile().Name; got != "one" {
+			t.Errorf("the next encode would be by %q; want the one that has proved good", got)
+		}
+		a.rung().leave(a)
+		b.rung().leave(b)
+		time.Sleep(2 * emptyLinger)
+		if th.rungs[0].roster.busy(one) {
+			t.Error("the encoder counts as open though nobody is on its rung")
+		}
+		th.close(t)
+	})
+}
+
+// oneAtATime opens one encoder at a time.
+type oneAtATime struct {
+	encode.Factory
+	open atomic.Int32
+}
+
+func (f *oneAtATime) Open(p encode.Params) (encode.Encoder, error) {
+	if f.open.Add(1) > 1 {
+		f.open.Add(-1)
+		return nil, errTest
+	}
+	e, err := f.Factory.Open(p)
+	return &counted{e, f}, err
+}
+
+type counted struct {
+	encode.Encoder
+	by *oneAtATime
+}
+
+func (c *counted) Close() error {
+	c.by.open.Add(-1)
+	return c.Encoder.Close()
+}

@@ -1,0 +1,102 @@
+package session
+
+import (
+	"math"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// arrange moves the viewers of a display to the rungs that suit their paths, so that a slow one does not hold back a fast one. The
+// janitor calls it.
+func (s *stage) arrange(now time.Time) {
+	var places []place
+	var members []*member
+	for i, r := range s.rungs {
+		r.mu.Lock()
+		for _, m := range r.members {
+			if wish := m.wish.Load(); wish > 0 {
+				places = append(places, place{rung: i, wish: int(wish), settled: m.settled.Load()})
+				members = append(members, m)
+			}
+		}
+		r.mu.Unlock()
+	}
+	if len(places) < 2 {
+		s.arranger.since = time.Time{}
+		return
+	}
+	for i, to := range s.arranger.decide(now, places, s.rungLimit()) {
+		if p := places[i]; p.settled && p.rung != to {
+			members[i].move(s.rungs[to])
+		}
+	}
+}
+
+// rungLimit returns how many rungs may be in use: those that are, and one more while the machine has cores for it.
+func (s *stage) rungLimit() int {
+	used, share, dearest := 0, 0.0, 0.0
+	for _, r := range s.rungs {
+		if !r.occupied.Load() {
+			continue
+		}
+		used++
+		if v := r.see(); !v.hardware {
+			one := v.took.Seconds() * float64(v.fps)
+			share, dearest = share+one, max(dearest, one)
+		}
+	}
+	if share+dearest <= coreShare*float64(runtime.GOMAXPROCS(0)) {
+		used++
+	}
+	return min(max(used, 1), s.limit)
+}
+
+// seatFor returns the rung for a viewer that begins at a rate, in bits per second: one that runs at about that rate, else a free one,
+// else the nearest.
+func (s *stage) seatFor(start int) *rung {
+	const about = 0.6 // a factor of 1.5 up or down
+	var nearest, free *rung
+	off := math.Inf(1)
+	for _, r := range s.rungs {
+		if !r.occupied.Load() {
+			if free == nil {
+				free = r
+			}
+			continue
+		}
+		d := 0.0 // nobody is connected yet: it will begin where this one does
+		if rate := r.watchedRate(); rate > 0 {
+			d = math.Abs(math.Log2(float64(rate) / float64(start)))
+		}
+		if d < off {
+			nearest, off = r, d
+		}
+	}
+	used := 0
+	for _, r := range s.rungs {
+		if r.occupied.Load() {
+			used++
+		}
+	}
+	if nearest == nil || off > about && free != nil && used < s.rungLimit() {
+		return free
+	}
+	return nearest
+}
+
+// stuck tells whether a rung with viewers has no encoder that works.
+func (s *stage) stuck() bool {
+	return slices.ContainsFunc(s.rungs, func(r *rung) bool { return r.occupied.Load() && r.see().stuck })
+}
+
+// encodes returns how many rungs are in use.
+func (s *stage) encodes() int {
+	n := 0
+	for _, r := range s.rungs {
+		if r.active.Load() {
+			n++
+		}
+	}
+	return n
+}
