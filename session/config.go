@@ -34,6 +34,11 @@ type Config struct {
 	MaxSessions int
 	// MaxRungs is how many encodes of one display there may be at a time, from 1 to 3. It defaults to 3.
 	MaxRungs int
+	// OnProbation makes the host begin with a probation: it takes ProbationSessions sessions at most, 2 by default, until it has served a viewer
+	// and nothing failed for the time of Probation, which defaults to 10 minutes.
+	OnProbation       bool
+	Probation         time.Duration
+	ProbationSessions int
 	// FPS is the highest frame rate. It defaults to 60.
 	FPS int
 	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
@@ -88,11 +93,13 @@ func (c Config) withDefaults() Config {
 	}
 	number(&c.MaxSessions, 16)
 	number(&c.MaxRungs, maxRungs)
+	number(&c.ProbationSessions, defaultProbationSessions)
 	number(&c.FPS, 60)
 	number(&c.MTU, 1200)
 	if c.NewController == nil {
 		c.NewController = func(a adapt.Config) (adapt.Controller, error) { return adapt.New(a) }
 	}
+	duration(&c.Probation, defaultProbation)
 	duration(&c.ConnectTimeout, 10*time.Second)
 	duration(&c.DisconnectTimeout, 15*time.Second)
 	duration(&c.SilenceTimeout, 30*time.Second)
@@ -112,6 +119,8 @@ func (c Config) Validate() error {
 		return errors.New("session: no encoder is given")
 	case c.MaxSessions < 1 || c.MaxSessions > 10_000:
 		return fmt.Errorf("session: session limit %d is not from 1 to 10000", c.MaxSessions)
+	case c.ProbationSessions < 1:
+		return fmt.Errorf("session: %d sessions of a probation are not one or more", c.ProbationSessions)
 	case c.MaxRungs < 1 || c.MaxRungs > maxRungs:
 		return fmt.Errorf("session: %d encodes of a display are not from 1 to %d", c.MaxRungs, maxRungs)
 	case c.MTU < 576 || c.MTU > 1500:
@@ -126,7 +135,7 @@ func (c Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"connect": c.ConnectTimeout, "disconnect": c.DisconnectTimeout, "silence": c.SilenceTimeout,
-		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger,
+		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger, "probation": c.Probation,
 	} {
 		if d < 0 {
 			return fmt.Errorf("session: %s timeout %v is negative", name, d)

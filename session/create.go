@@ -42,7 +42,7 @@ func refusedBecause(err error) string {
 
 func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	m.mu.Lock()
-	refuse := m.draining || m.stopped
+	refuse := m.drain != nil || m.stopped
 	m.mu.Unlock()
 	if refuse {
 		return Answer{}, ErrDraining
@@ -70,8 +70,8 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	v.want = func(why EndReason) { m.wants(h, why) }
 	m.met.created.Inc()
 	m.met.sessions.WithLabelValues(stateConnecting).Inc()
-	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: v.display})
-	v.log.Info("session created", "event", event, "display", v.display, "remote", o.RemoteAddr, "agent", o.UserAgent)
+	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: display.ID})
+	v.log.Info("session created", "event", event, "display", display.ID, "remote", o.RemoteAddr, "agent", o.UserAgent)
 	v.start(context.WithoutCancel(ctx))
 	v.join()
 	if m.stopped {
@@ -85,10 +85,10 @@ func (m *Manager) reserve() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case m.draining || m.stopped:
+	case m.drain != nil || m.stopped:
 		return ErrDraining
-	case len(m.sessions)+m.reserved >= m.cfg.MaxSessions:
-		return fmt.Errorf("%w: %d sessions are the limit", ErrFull, m.cfg.MaxSessions)
+	case len(m.sessions)+m.reserved >= m.limit():
+		return fmt.Errorf("%w: %d sessions are the limit", ErrFull, m.limit())
 	}
 	m.reserved++
 	m.wg.Add(1)
@@ -112,23 +112,23 @@ func (m *Manager) display(ctx context.Context, id string) (Display, error) {
 func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, sdp string, err error) {
 	id := newID()
 	v := &viewer{
-		id: id, offer: o, display: d.ID, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(),
+		id: id, offer: o, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
+		changed: make(chan struct{}, 1), etag: newETag(), caps: caps{weight: defaultWeight}, giveBack: m.stages.release,
 	}
 	v.life = newLife(m.cfg, v.created)
 	v.sample.at = v.created
-	v.stage, err = m.stages.acquire(ctx, d)
+	st, err := m.stages.acquire(ctx, d)
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() {
 		if err != nil {
-			m.stages.release(v.stage)
+			m.stages.release(st)
 		}
 	}()
-	on := v.stage.seatFor(m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start)
-	v.sit(on)
-	picture, running := v.stage.see(), on.see()
+	on := st.seatFor(m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start)
+	v.sit(st, on)
+	picture, running := st.see(), on.see()
 	v.baseW = max(picture.width, minSide)
 	price := adapt.Price(running.price)
 	if running.encoder == "" {

@@ -28,17 +28,25 @@ const (
 	EventEncoderFallback
 	// EventRung: a session gets another encode of its display.
 	EventRung
+	// EventChanged: a session's ceiling, weight or display was changed from outside.
+	EventChanged
+	// EventMove: a session should be moved to another host, because this one drains.
+	EventMove
 	// EventDrain: the host takes no new sessions.
 	EventDrain
+	// EventDrained: the last session of a host that drains is gone.
+	EventDrained
 	// EventResume: the host takes sessions again.
 	EventResume
+	// EventState: the host's state changed.
+	EventState
 )
 
 // EventKinds lists all kinds of events.
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
-		EventEncoderFallback, EventRung, EventDrain, EventResume,
+		EventEncoderFallback, EventRung, EventChanged, EventMove, EventDrain, EventDrained, EventResume, EventState,
 	}
 }
 
@@ -62,10 +70,18 @@ func (k EventKind) String() string {
 		return "encoder_fallback"
 	case EventRung:
 		return "rung_changed"
+	case EventChanged:
+		return "session_changed"
+	case EventMove:
+		return "session_move"
 	case EventDrain:
 		return "drain"
+	case EventDrained:
+		return "drained"
 	case EventResume:
 		return "resume"
+	case EventState:
+		return "host_state"
 	default:
 		return fmt.Sprintf("event(%d)", uint8(k))
 	}
@@ -79,10 +95,11 @@ type Event struct {
 	Kind EventKind
 	// Session and Display are what it is about, empty where that has no meaning.
 	Session, Display string
-	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, or whether the
-	// other rung is faster or slower.
+	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
+	// other rung is faster or slower, a DrainPolicy, or why the host is degraded.
 	Reason string
-	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, or the rungs of EventRung.
+	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, or the states of
+	// EventState.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

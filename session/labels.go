@@ -18,9 +18,10 @@ const (
 
 // The states of the host.
 const (
-	hostActive   = "active"
-	hostDraining = "draining"
-	hostDegraded = "degraded"
+	hostActive    = "active"
+	hostDraining  = "draining"
+	hostDegraded  = "degraded"
+	hostProbation = "probation"
 )
 
 // The paths of a session.
@@ -29,10 +30,17 @@ const (
 	pathRelay  = "relay"
 )
 
-// Whether a session gets a faster encode or a slower one than before.
+// Why a host is degraded.
 const (
-	rungFaster = "faster"
-	rungSlower = "slower"
+	troubleDisplay = "display_lost"
+	troubleEncoder = "no_encoder"
+)
+
+// Whether a session gets a faster encode or a slower one than before, or that of another display.
+const (
+	rungFaster  = "faster"
+	rungSlower  = "slower"
+	rungDisplay = "display"
 )
 
 // The stages that frames are counted at.

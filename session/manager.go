@@ -33,13 +33,14 @@ type Manager struct {
 
 	mu       sync.Mutex
 	sessions map[string]*held
-	reserved int // sessions that are being created
-	draining bool
-	deadline time.Time // of the drain; zero for none
+	reserved int    // sessions that are being created
+	drain    *drain // nil for none
+	standing standing
 	stopped  bool
 	wg       sync.WaitGroup // creations and releases under way; added to under mu while not stopped
 
 	journal journal
+	news    news
 }
 
 // held is a session and what is to become of it. The Manager's mutex guards it.
@@ -63,14 +64,19 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		cfg: cfg, log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
-		sessions: make(map[string]*held),
+		sessions: make(map[string]*held), news: newNews(),
 	}
 	g.stages = newStages(cfg, log, m, g.emit)
+	if cfg.OnProbation {
+		g.probate(g.started)
+	}
+	g.judge(g.started)
 	return g, nil
 }
 
 // emit makes an event known and returns its id, which belongs into its log record.
 func (m *Manager) emit(e Event) uint64 {
+	m.news.put(e)
 	return m.journal.add(e, func(e Event) {
 		m.met.events.WithLabelValues(e.Kind.String()).Inc()
 		if m.cfg.OnEvent != nil {
@@ -102,20 +108,19 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// reap begins to end the sessions that are to end.
+// reap begins to end the sessions that are to end, and looks after the drain and the host's state.
 func (m *Manager) reap(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	expired := m.draining && !m.deadline.IsZero() && !now.Before(m.deadline)
 	for _, h := range m.sessions {
-		switch {
-		case h.ending:
-		case h.wanted:
+		if h.wanted && !h.ending {
 			m.beginEnd(h, h.why)
-		case expired:
-			m.beginEnd(h, EndDrained)
 		}
 	}
+	if m.drain != nil {
+		m.drain.step(now, m)
+	}
+	m.judge(now)
 }
 
 // beginEnd ends h in a goroutine of its own. The caller holds mu.
@@ -208,7 +213,7 @@ func (m *Manager) wants(h *held, why EndReason) {
 func (m *Manager) release(h *held, why EndReason) {
 	defer close(h.done)
 	err := h.stop()
-	m.stages.release(h.stage)
+	h.vacate(m.stages.release)
 	now := time.Now()
 	h.setPath("")
 	h.flush(now, 0)
@@ -224,7 +229,7 @@ func (m *Manager) release(h *held, why EndReason) {
 	delete(m.sessions, h.id)
 	m.mu.Unlock()
 	s := h.snapshot()
-	event := m.emit(Event{Kind: EventEnded, Session: h.id, Display: h.display, Reason: why.String(), Err: err})
+	event := m.emit(Event{Kind: EventEnded, Session: h.id, Display: s.Display, Reason: why.String(), Err: err})
 	attrs := []any{
 		"event", event, "reason", why.String(), "duration", now.Sub(h.created), "frames", s.FramesSent,
 		"frames_dropped", s.FramesDropped, "keyframes", s.KeyframesSent, "packets", s.PacketsSent, "bytes", s.BytesSent,
@@ -344,18 +349,15 @@ func (m *Manager) Sessions() []Snapshot {
 
 // Host shows the machine.
 func (m *Manager) Host() Host {
-	h := Host{State: hostActive, Started: m.started, Limit: m.cfg.MaxSessions, Displays: []DisplayInfo{}, Encoders: []EncoderInfo{}}
+	h := Host{Started: m.started, Displays: []DisplayInfo{}, Encoders: []EncoderInfo{}}
 	m.mu.Lock()
-	h.Sessions = len(m.sessions)
-	draining := m.draining || m.stopped
-	h.DrainDeadline = m.deadline
+	m.judge(time.Now())
+	h.State, h.StateReason, h.StateSince = m.standing.state, m.standing.reason, m.standing.since
+	h.Sessions, h.Limit = len(m.sessions), m.limit()
+	if m.drain != nil {
+		h.DrainDeadline = m.drain.deadline
+	}
 	m.mu.Unlock()
-	if m.stages.troubled() {
-		h.State = hostDegraded
-	}
-	if draining {
-		h.State = hostDraining
-	}
 	for _, d := range m.cfg.Displays(context.Background()) {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
 		if st, users := m.stages.find(d.ID); users > 0 {
@@ -377,34 +379,11 @@ func (m *Manager) Host() Host {
 	return h
 }
 
-// Drain makes the host take no new sessions at once. What is left after so long is ended; zero leaves it alone.
-func (m *Manager) Drain(deadline time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.draining, m.deadline = true, time.Time{}
-	if deadline > 0 {
-		m.deadline = time.Now().Add(deadline)
-	}
-	event := m.emit(Event{Kind: EventDrain})
-	m.log.Info("drain begun", "event", event, "sessions", len(m.sessions), "deadline", deadline)
-}
-
-// Resume ends a drain.
-func (m *Manager) Resume() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.draining {
-		return
-	}
-	m.draining, m.deadline = false, time.Time{}
-	m.log.Info("drain ended", "event", m.emit(Event{Kind: EventResume}))
-}
-
 // RetryAfter is when a client that was refused should come again.
 func (m *Manager) RetryAfter() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.draining || m.stopped {
+	if m.drain != nil || m.stopped {
 		return 30 * time.Second // another host will do sooner
 	}
 	return 5 * time.Second

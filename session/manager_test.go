@@ -342,7 +342,7 @@ func TestDrainRefusesAtOnceAndEndsTheRestAtItsDeadline(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 3)
-	h.Drain(0)
+	h.Drain(DrainOrder{})
 	late := newRemote(t)
 	defer late.close()
 	offer := late.offer(false)
@@ -364,7 +364,7 @@ func TestDrainRefusesAtOnceAndEndsTheRestAtItsDeadline(t *testing.T) {
 		t.Error(err)
 	}
 	r.playing(t, 3)
-	h.Drain(50 * time.Millisecond)
+	h.Drain(DrainOrder{Deadline: 50 * time.Millisecond})
 	eventually(t, "the drain", func() bool {
 		return testutil.ToFloat64(h.met.ended.WithLabelValues(EndDrained.String())) == 1
 	})

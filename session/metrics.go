@@ -40,6 +40,7 @@ type Metrics struct {
 	fallbacks       *prometheus.CounterVec
 	rungMoves       *prometheus.CounterVec
 	rungs           prometheus.Gauge
+	hostState       *prometheus.GaugeVec
 	hungEncoders    prometheus.Gauge
 	displaysLost    prometheus.Counter
 	stages          *prometheus.GaugeVec
@@ -123,7 +124,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state.", "state"),
-		rungs: gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
+		hostState: gauges("host_state", "1 for the state that the host is in, 0 for the others.", "state"),
+		rungs:     gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
 		rungMoves: counters("session_encode_changes_total",
 			"Moves of a session to another encode of its display, by whether that one runs faster or slower.", "direction"),
 		fallbacks: counters("encoder_fallbacks_total",

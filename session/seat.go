@@ -19,7 +19,9 @@ var errMoved = errors.New("session: viewer moved to another rung")
 // of the old one, from then on of the new one alone.
 type seat struct {
 	*viewer
-	on *rung
+	stage *openStage
+	on    *rung
+	hold  bool // whoever sits here is a user of the stage; guarded by the seating's mu
 }
 
 var _ watcher = (*seat)(nil)
@@ -30,14 +32,21 @@ type seating struct {
 	here  *seat
 	next  *seat // nil unless it moves
 	since time.Time
+	left  bool
+}
+
+// seat returns where the viewer gets its pictures from.
+func (v *viewer) seat() *seat {
+	v.seats.mu.Lock()
+	defer v.seats.mu.Unlock()
+	return v.seats.here
 }
 
 // rung returns the rung that the viewer gets its pictures from.
-func (v *viewer) rung() *rung {
-	v.seats.mu.Lock()
-	defer v.seats.mu.Unlock()
-	return v.seats.here.on
-}
+func (v *viewer) rung() *rung { return v.seat().on }
+
+// showing returns the id of the display that the viewer sees.
+func (v *viewer) showing() string { return v.seat().stage.display.ID }
 
 // nudge makes the encode loops of the viewer's rungs look at it again.
 func (v *viewer) nudge() {
@@ -49,17 +58,19 @@ func (v *viewer) nudge() {
 	}
 }
 
-// sit takes the viewer's first seat.
-func (v *viewer) sit(on *rung) { v.seats.here = &seat{viewer: v, on: on} }
+// sit takes the viewer's first seat, and takes over a hold of the stage.
+func (v *viewer) sit(st *openStage, on *rung) {
+	v.seats.here = &seat{viewer: v, stage: st, on: on, hold: true}
+}
 
 // join makes the rung know the viewer.
 func (v *viewer) join() { v.seats.here.on.join(v.seats.here) }
 
-// leave gives up all seats.
+// leave gives up all seats but keeps their holds; see vacate. There are no moves after it.
 func (v *viewer) leave() {
 	v.seats.mu.Lock()
+	v.seats.left = true
 	here, next := v.seats.here, v.seats.next
-	v.seats.next = nil
 	v.seats.mu.Unlock()
 	here.on.leave(here)
 	if next != nil {
@@ -67,32 +78,53 @@ func (v *viewer) leave() {
 	}
 }
 
-// move begins to move the viewer to another rung.
-func (s *seat) move(to *rung) {
-	v := s.viewer
+// vacate gives back the holds of a viewer that left.
+func (v *viewer) vacate(release func(*openStage)) {
 	v.seats.mu.Lock()
-	if v.seats.here != s || v.seats.next != nil || to == s.on {
-		v.seats.mu.Unlock()
-		return
+	defer v.seats.mu.Unlock()
+	for _, s := range []*seat{v.seats.here, v.seats.next} {
+		if s != nil && s.hold {
+			s.hold = false
+			release(s.stage)
+		}
 	}
-	next := &seat{viewer: v, on: to}
+}
+
+// move begins to move the viewer to another rung of the same display.
+func (s *seat) move(to *rung) { s.moveTo(s.stage, to, false) }
+
+// moveTo begins to move the viewer to a rung, with a hold of its stage where that is another one. It tells whether it did; a viewer
+// makes one move at a time.
+func (v *viewer) moveTo(st *openStage, to *rung, hold bool) bool {
+	v.seats.mu.Lock()
+	here := v.seats.here
+	if v.seats.left || v.seats.next != nil || to == here.on || !hold && st != here.stage {
+		v.seats.mu.Unlock()
+		return false
+	}
+	next := &seat{viewer: v, stage: st, on: to, hold: hold}
 	v.seats.next, v.seats.since = next, time.Now()
 	v.seats.mu.Unlock()
 	to.join(next)
-	s.on.nudge()
+	here.on.nudge()
+	return true
 }
 
 // giveUp ends a move that takes too long.
 func (v *viewer) giveUp(now time.Time) {
 	v.seats.mu.Lock()
 	next := v.seats.next
-	if next == nil || now.Sub(v.seats.since) < moveTimeout {
+	if next == nil || v.seats.left || now.Sub(v.seats.since) < moveTimeout {
 		v.seats.mu.Unlock()
 		return
 	}
 	v.seats.next = nil
+	held := next.hold
 	v.seats.mu.Unlock()
 	next.on.leave(next)
+	if held {
+		v.giveBack(next.stage)
+	}
 }
 
 // moving tells whether the viewer leaves this seat, and whether it is on its way to it.
@@ -120,11 +152,17 @@ func (s *seat) take(au encode.AccessUnit, what shown) error {
 	v.seats.mu.Lock()
 	defer v.seats.mu.Unlock()
 	switch {
+	case v.seats.left:
+		return errMoved
 	case s == v.seats.next && au.Key:
 		old := v.seats.here
 		v.seats.here, v.seats.next = s, nil
 		old.on.leave(old)
-		v.arrived(old.on, s.on)
+		if s.hold {
+			v.giveBack(old.stage)
+		}
+		s.hold = true // else it takes over the old seat's
+		v.arrived(old, s)
 	case s != v.seats.here:
 		return errMoved
 	}

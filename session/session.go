@@ -151,6 +151,10 @@ type Snapshot struct {
 	Height int     `json:"height"`
 	FPS    float64 `json:"fps"`
 
+	// MaxBitrate is the session's own ceiling, 0 for none, and Weight its share where something is short.
+	MaxBitrate int `json:"max_bitrate"`
+	Weight     int `json:"weight"`
+
 	Frozen           bool    `json:"frozen"` // the display is lost; the last picture stands
 	TargetBitrate    int     `json:"target_bitrate"`
 	AchievedBitrate  int     `json:"achieved_bitrate"`
@@ -199,12 +203,15 @@ func RecordOf(t adapt.Transition) TransitionRecord {
 
 // Host is what the control API shows of the machine.
 type Host struct {
-	State    string        `json:"state"` // "active", "draining", "degraded"
-	Started  time.Time     `json:"started"`
-	Sessions int           `json:"sessions"`
-	Limit    int           `json:"session_limit"`
-	Displays []DisplayInfo `json:"displays"`
-	Encoders []EncoderInfo `json:"encoders"`
+	State string `json:"state"` // "active", "draining", "degraded", "probation"
+	// StateReason tells why, where that does not go without saying; StateSince since when.
+	StateReason string        `json:"state_reason,omitempty"`
+	StateSince  time.Time     `json:"state_since"`
+	Started     time.Time     `json:"started"`
+	Sessions    int           `json:"sessions"`
+	Limit       int           `json:"session_limit"`
+	Displays    []DisplayInfo `json:"displays"`
+	Encoders    []EncoderInfo `json:"encoders"`
 	// DrainDeadline is when a drain ends the sessions that are left.
 	DrainDeadline time.Time `json:"drain_deadline,omitzero"`
 }

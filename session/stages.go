@@ -105,14 +105,18 @@ func (s *stages) release(st *openStage) {
 // sweep closes the stages that have been without users for as long as they linger, and gives the viewers of the others the rungs they
 // belong on.
 func (s *stages) sweep(now time.Time) {
+	var live []*openStage
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for id, st := range s.open {
 		if st.users == 0 && now.Sub(st.empty) >= s.cfg.Linger {
 			st.cancel()
 			delete(s.open, id)
 			continue
 		}
+		live = append(live, st)
+	}
+	s.mu.Unlock()
+	for _, st := range live {
 		st.arrange(now)
 	}
 }
@@ -127,19 +131,22 @@ func (s *stages) find(id string) (st *openStage, users int) {
 	return st, users
 }
 
-// troubled tells whether a display with viewers is lost or has no encoder that works.
-func (s *stages) troubled() bool {
+// trouble tells what is wrong with a display that has viewers: that it is lost, or that no encoder works; empty for nothing.
+func (s *stages) trouble() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range s.open {
 		if st.users == 0 {
 			continue
 		}
-		if st.see().state == stageLost || st.stuck() {
-			return true
+		switch {
+		case st.see().state == stageLost:
+			return troubleDisplay
+		case st.stuck():
+			return troubleEncoder
 		}
 	}
-	return false
+	return ""
 }
 
 // close ends all stages; none is opened any more.

@@ -34,16 +34,17 @@ const (
 type viewer struct {
 	id      string
 	offer   Offer
-	display string
 	created time.Time
 	log     *slog.Logger
 	met     *Metrics
 	emit    func(Event) uint64
 	peer    *peer
 	link    *wire.Link
-	stage   *openStage
 	seats   seating
-	baseW   int // the width that the controller was told
+	caps    caps
+	// giveBack gives up the hold of a stage.
+	giveBack func(*openStage)
+	baseW    int // the width that the controller was told
 
 	// want is told once why the session should end.
 	want func(why EndReason)
@@ -237,7 +238,7 @@ func (v *viewer) transition(t adapt.Transition) {
 	}
 	v.mu.Unlock()
 	v.met.transitions.WithLabelValues(r.From, r.To, r.Reason).Inc()
-	event := v.emit(Event{Kind: EventQuality, Session: v.id, Display: v.display, Reason: r.Reason, Transition: &r})
+	event := v.emit(Event{Kind: EventQuality, Session: v.id, Display: v.showing(), Reason: r.Reason, Transition: &r})
 	v.log.Info("quality changed", "event", event, "seq", r.Seq, "from", r.From, "to", r.To, "reason", r.Reason,
 		"dwell_seconds", r.DwellSeconds, "target_bitrate", r.Target, "received_bitrate", r.Received,
 		"rtt_seconds", r.RTTSeconds, "queue_delay_seconds", r.QueueSeconds, "loss", r.Loss)
@@ -252,8 +253,10 @@ func (v *viewer) wantsKey() bool {
 func (v *viewer) ask(time.Time) ask {
 	if !v.live.Load() {
 		v.ctl.Lock()
-		defer v.ctl.Unlock()
-		return ask{bitrate: v.targets.EncoderBitrate, fps: v.targets.FPS}
+		a := ask{bitrate: v.targets.EncoderBitrate, fps: v.targets.FPS, scale: 1}
+		v.ctl.Unlock()
+		v.caps.bound(&a)
+		return a
 	}
 	t := v.tick()
 	a := ask{
@@ -264,6 +267,7 @@ func (v *viewer) ask(time.Time) ask {
 		a.scale = min(1, float64(t.Width)/float64(v.baseW))
 	}
 	a.ready = !t.Skip && v.room(t)
+	v.caps.bound(&a)
 	return a
 }
 
@@ -359,14 +363,14 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 	if to == stateDisconnected {
 		v.live.Store(false)
 		v.setPath("")
-		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.display})
+		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.showing()})
 		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.disconnect.Seconds())
 		v.nudge()
 		return
 	}
 	path := v.peer.path()
 	v.setPath(path)
-	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.display})
+	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.showing()})
 	if from == stateConnecting {
 		v.met.handshakeTime.Observe(after.Seconds())
 		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", path)
@@ -378,15 +382,19 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 }
 
 // arrived makes known that the viewer gets its pictures from another rung now. The caller holds seats.mu.
-func (v *viewer) arrived(from, to *rung) {
+func (v *viewer) arrived(old, now *seat) {
+	from, to := old.on, now.on
 	before, after := from.see().rate, to.see().rate
 	why := rungFaster
-	if after < before {
+	switch {
+	case old.stage != now.stage:
+		why = rungDisplay
+	case after < before:
 		why = rungSlower
 	}
 	v.met.rungMoves.WithLabelValues(why).Inc()
-	event := v.emit(Event{Kind: EventRung, Session: v.id, Display: v.display, Reason: why, From: from.name(), To: to.name()})
-	v.log.Info("rung changed", "event", event, "reason", why, "from", from.index, "to", to.index, "from_bitrate", before, "to_bitrate", after)
+	event := v.emit(Event{Kind: EventRung, Session: v.id, Display: now.stage.display.ID, Reason: why, From: from.name(), To: to.name()})
+	v.log.Info("rung changed", "event", event, "reason", why, "display", now.stage.display.ID, "from", from.index, "to", to.index, "from_bitrate", before, "to_bitrate", after)
 }
 
 func (v *viewer) setPath(path string) {
@@ -412,7 +420,10 @@ func (v *viewer) judged() bool {
 }
 
 // frozen tells whether the picture stands because of this host.
-func (v *viewer) frozen() bool { return v.stage.see().state != stageLive || v.rung().see().stuck }
+func (v *viewer) frozen() bool {
+	s := v.seat()
+	return s.stage.see().state != stageLive || s.on.see().stuck
+}
 
 // measure counts, once a second, what was sent since the last time.
 func (v *viewer) measure(now time.Time) {
@@ -471,18 +482,22 @@ func (v *viewer) recording() *record.Recording {
 
 // snapshot shows the viewer.
 func (v *viewer) snapshot() Snapshot {
-	on := v.rung()
+	here := v.seat()
+	on := here.on
 	stats, view, frozen, e := v.link.Stats(), on.see(), v.frozen(), v.estimate()
 	v.ctl.Lock()
 	t := v.targets
 	v.ctl.Unlock()
+	v.caps.mu.Lock()
+	ceiling, weight := v.caps.ceiling, v.caps.weight
+	v.caps.mu.Unlock()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Snapshot{
-		ID: v.id, Display: v.display, State: v.life.state, Created: v.created, Connected: v.connected,
+		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.path,
 		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
-		Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
+		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
 		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,
 		Transitions: append([]TransitionRecord{}, v.transitions...),

@@ -97,7 +97,7 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.mgr.Drain(deadline)
+	s.mgr.Drain(session.DrainOrder{Deadline: deadline})
 	return writeJSON(w, http.StatusAccepted, s.describe())
 }
 

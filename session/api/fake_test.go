@@ -121,10 +121,11 @@ func (m *fakeManager) Host() session.Host {
 	return m.state
 }
 
-func (m *fakeManager) Drain(d time.Duration) {
+func (m *fakeManager) Drain(o session.DrainOrder) session.DrainStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.drained = append(m.drained, d)
+	m.drained = append(m.drained, o.Deadline)
+	return session.DrainStatus{}
 }
 
 func (m *fakeManager) Resume() {

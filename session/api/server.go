@@ -30,7 +30,7 @@ type manager interface {
 	Events(after uint64) (list []session.EventRecord, lost bool, more <-chan struct{})
 	LastEvent() uint64
 	Host() session.Host
-	Drain(deadline time.Duration)
+	Drain(o session.DrainOrder) session.DrainStatus
 	Resume()
 	RetryAfter() time.Duration
 }

@@ -1,0 +1,127 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"wavryhost/adapt"
+)
+
+// ErrBadChange means that a session cannot be changed like that.
+var ErrBadChange = errors.New("session: change not possible")
+
+// The weights of sessions: who has twice the weight gets twice the uplink where that is short, and who has the least is lowered first.
+const (
+	minWeight, defaultWeight, maxWeight = 1, 100, 1000
+)
+
+// Change is what is to change of a session; nil fields stay.
+type Change struct {
+	// MaxBitrate is the ceiling in bits per second, 0 for the host's.
+	MaxBitrate *int
+	// Weight is the session's share where something is short, from 1 to 1000; sessions begin with 100.
+	Weight *int
+	// Display is what it should show from now on.
+	Display *string
+}
+
+// caps are what holds a session down beside its controller. The zero value of a field holds nothing down.
+type caps struct {
+	mu      sync.Mutex
+	weight  int
+	ceiling int     // bits per second, by the control API or a grant
+	share   int     // bits per second, of the host's uplink
+	fps     int     // pictures per second, by relief
+	scale   float64 // of the display's size, by relief
+}
+
+// bound applies the caps to what a viewer asks for.
+func (c *caps) bound(a *ask) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a.bitrate = min(a.bitrate, orMost(c.ceiling), orMost(c.share))
+	a.fps = min(a.fps, orMost(c.fps))
+	if c.scale > 0 {
+		a.scale = min(a.scale, c.scale)
+	}
+}
+
+// orMost returns n, or where that holds nothing down the largest int.
+func orMost(n int) int {
+	if n == 0 {
+		return math.MaxInt
+	}
+	return n
+}
+
+func (c *caps) set(change func(*caps)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
+}
+
+func (v *viewer) weight() int {
+	v.caps.mu.Lock()
+	defer v.caps.mu.Unlock()
+	return v.caps.weight
+}
+
+// Change changes a session that runs. It is checked whole before anything of it is done. Another display is shown from its first keyframe on; until then the
+// old one is.
+func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, error) {
+	m.mu.Lock()
+	h, err := m.find(id)
+	m.mu.Unlock()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	least := m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Min
+	if c.MaxBitrate != nil && *c.MaxBitrate != 0 && *c.MaxBitrate < least {
+		return Snapshot{}, fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *c.MaxBitrate, least)
+	}
+	if c.Weight != nil && (*c.Weight < minWeight || *c.Weight > maxWeight) {
+		return Snapshot{}, fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *c.Weight, minWeight, maxWeight)
+	}
+	if c.Display != nil {
+		if err := m.show(ctx, h, *c.Display); err != nil {
+			return Snapshot{}, err
+		}
+	}
+	h.caps.set(func(now *caps) {
+		if c.MaxBitrate != nil {
+			now.ceiling = *c.MaxBitrate
+		}
+		if c.Weight != nil {
+			now.weight = *c.Weight
+		}
+	})
+	h.nudge()
+	one := h.snapshot()
+	event := m.emit(Event{Kind: EventChanged, Session: h.id, Display: one.Display})
+	attrs := []any{"event", event, "max_bitrate", one.MaxBitrate, "weight", one.Weight}
+	if c.Display != nil {
+		attrs = append(attrs, "display", *c.Display)
+	}
+	h.log.Info("session changed", attrs...)
+	return one, nil
+}
+
+// show begins to move a session to another display.
+func (m *Manager) show(ctx context.Context, h *held, display string) error {
+	d, err := m.display(ctx, display)
+	if err != nil || d.ID == h.showing() {
+		return err
+	}
+	st, err := m.stages.acquire(ctx, d)
+	if err != nil {
+		return err
+	}
+	if !h.moveTo(st, st.seatFor(h.rung().watchedRate()), true) {
+		m.stages.release(st)
+		return fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
+	}
+	return nil
+}

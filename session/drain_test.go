@@ -1,0 +1,278 @@
+//go:build !race
+
+// Timers of a synctest bubble share one context of the race detector, whichever threads run them (runtime/time.go, unlockAndRun, of Go
+// 1.26.8), and it crashes when two do at once, as with the many timers of vnet. These tests run without it.
+
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"net"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// crowd is a house with viewers in virtual time.
+type crowd struct {
+	*house
+	path    *path
+	remotes []*remote
+	still   func()
+}
+
+// openCrowd opens a house with n viewers who have connected, on wide paths.
+func openCrowd(t *testing.T, n int, change func(*Config)) *crowd {
+	t.Helper()
+	c := &crowd{path: newPath(t, 10_000_000, 5*time.Millisecond)}
+	c.house = openHouse(t, func(cfg *Config) {
+		cfg.Loopback, cfg.FPS, cfg.MaxBitrate = false, 10, 1_000_000
+		if change != nil {
+			change(cfg)
+		}
+	})
+	c.se.SetNet(c.path.host)
+	c.se.SetIPFilter(func(net.IP) bool { return true })
+	for i := range n {
+		viewer, _ := c.path.tail(t, fmt.Sprintf("192.0.2.%d", 10+i), 10_000_000, 5*time.Millisecond)
+		r := vnetRemote(t, viewer)
+		r.watch(c.house)
+		time.Sleep(time.Second)
+		c.remotes = append(c.remotes, r)
+	}
+	c.still = c.busy()
+	time.Sleep(time.Second)
+	return c
+}
+
+func (c *crowd) leave(t *testing.T) {
+	t.Helper()
+	c.still()
+	for _, r := range c.remotes {
+		r.close()
+	}
+	c.close(t)
+	c.path.close(t)
+}
+
+// times returns when events of a kind came, after start, and their sessions.
+func (h *house) times(kind EventKind, start time.Time) (at []time.Duration, sessions []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.seen {
+		if e.Kind == kind {
+			at = append(at, e.At.Sub(start).Round(100*time.Millisecond))
+			sessions = append(sessions, e.Session)
+		}
+	}
+	return at, sessions
+}
+
+func TestDrainPolicies(t *testing.T) {
+	second := time.Second
+	for _, c := range []struct {
+		policy      DrainPolicy
+		deadline    time.Duration
+		asked, ends []time.Duration
+	}{
+		{DrainWait, 8 * second, nil, []time.Duration{8 * second, 8 * second, 8 * second, 8 * second}},
+		{DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{8 * second, 8 * second, 8 * second, 8 * second}},
+		{DrainEnd, 8 * second, nil, []time.Duration{0, 2 * second, 4 * second, 6 * second}},
+		{DrainEnd, 0, nil, []time.Duration{0, 0, 0, 0}},
+		{DrainWait, 0, nil, nil},
+		{DrainMove, 0, []time.Duration{0, 7500 * time.Millisecond}, nil}, // over half a minute
+	} {
+		t.Run(fmt.Sprint(c.policy, c.deadline), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				crowd := openCrowd(t, 4, nil)
+				defer crowd.leave(t)
+				last := crowd.remotes[3].id
+				if _, err := crowd.Change(t.Context(), last, Change{Weight: new(1)}); err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				s := crowd.Drain(DrainOrder{Policy: c.policy, Deadline: c.deadline})
+				if s.AtStart != 4 || s.Left != 4 || s.Policy != c.policy.String() {
+					t.Errorf("status %+v", s)
+				}
+				time.Sleep(10 * time.Second)
+				asked, first := crowd.times(EventMove, start)
+				if !slices.Equal(asked, c.asked) {
+					t.Errorf("asked to move at %v; want %v", asked, c.asked)
+				}
+				ends, ended := crowd.times(EventEnded, start)
+				if !slices.Equal(ends, c.ends) {
+					t.Errorf("sessions ended at %v; want %v", ends, c.ends)
+				}
+				if first = append(first, ended...); c.policy != DrainWait && c.deadline > 0 && first[0] != last {
+					t.Error("the least important session was not the first")
+				}
+				s, ok := crowd.Draining()
+				if !ok || s.Left != 4-len(c.ends) || s.Asked != len(c.asked) || s.Done.IsZero() == (len(c.ends) == 4) {
+					t.Errorf("status %+v", s)
+				}
+				if done := crowd.events(EventDrained); done != len(c.ends)/4 {
+					t.Errorf("%d events of the end of the drain", done)
+				}
+				crowd.Resume()
+				if _, ok := crowd.Draining(); ok || crowd.Host().State != hostActive {
+					t.Errorf("still draining: %s", crowd.Host().State)
+				}
+			})
+		})
+	}
+}
+
+func TestProbation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openCrowd(t, 2, func(c *Config) { c.OnProbation, c.Probation, c.ProbationSessions = true, time.Minute, 2 })
+		defer c.leave(t)
+		late := newRemote(t)
+		defer late.close()
+		if _, err := c.Create(t.Context(), Offer{Display: "default", SDP: late.offer(false)}); !errors.Is(err, ErrFull) {
+			t.Errorf("a third session: got %v; want ErrFull", err)
+		}
+		if h := c.Host(); h.State != hostProbation || h.Limit != 2 || h.StateReason == "" {
+			t.Errorf("host %s, limit %d, %q; want a probation", h.State, h.Limit, h.StateReason)
+		}
+		time.Sleep(30 * time.Second)
+		c.screen.lose(errTest) // it fails, and begins anew
+		time.Sleep(5 * time.Second)
+		if h := c.Host(); h.State != hostDegraded || h.StateReason != troubleDisplay {
+			t.Errorf("host %s, %q while the display is lost", h.State, h.StateReason)
+		}
+		c.screen.lose(nil)
+		time.Sleep(50 * time.Second)
+		if h := c.Host(); h.State != hostProbation {
+			t.Errorf("host %s; the time did not begin anew with the failure", h.State)
+		}
+		if err := c.End(t.Context(), c.remotes[1].id, EndOperator); err != nil {
+			t.Fatal(err)
+		}
+		viewer, _ := c.path.tail(t, "192.0.2.99", 10_000_000, 5*time.Millisecond)
+		r := vnetRemote(t, viewer)
+		defer r.close()
+		r.watch(c.house)
+		time.Sleep(30 * time.Second)
+		if h := c.Host(); h.State != hostActive || h.Limit != 16 {
+			t.Errorf("host %s, limit %d; want active, as a viewer was served and nothing failed for a minute", h.State, h.Limit)
+		}
+	})
+}
+
+func TestSetState(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	for _, s := range []string{hostProbation, hostDraining, hostProbation, hostActive, hostDraining, hostActive} {
+		if err := h.SetState(s); err != nil {
+			t.Errorf("%s: %v", s, err)
+		}
+		if got := h.Host().State; got != s {
+			t.Errorf("state %s; want %s", got, s)
+		}
+		if n := testutil.ToFloat64(h.met.hostState.WithLabelValues(s)); n != 1 {
+			t.Errorf("the metric of %s is %v", s, n)
+		}
+	}
+	for _, s := range []string{hostDegraded, "", "Active"} {
+		if err := h.SetState(s); !errors.Is(err, ErrBadState) {
+			t.Errorf("%q: got %v; want ErrBadState", s, err)
+		}
+	}
+	if n := h.events(EventState); n != 6 {
+		t.Errorf("%d changes of state are told; want 6", n)
+	}
+}
+
+func TestChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := newScreen(320, 240)
+		c := openCrowd(t, 2, func(c *Config) {
+			displays := c.Displays
+			c.Displays = func(ctx context.Context) []Display {
+				d := other.display()
+				d.ID = "other"
+				return append(displays(ctx), d)
+			}
+		})
+		defer c.leave(t)
+		time.Sleep(10 * time.Second)
+		a, b := c.remotes[0], c.remotes[1]
+		s, err := c.Change(t.Context(), a.id, Change{MaxBitrate: new(300_000), Weight: new(7)})
+		if err != nil || s.MaxBitrate != 300_000 || s.Weight != 7 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		time.Sleep(5 * time.Second)
+		before, beside := a.bytes(), b.bytes()
+		time.Sleep(5 * time.Second)
+		if rate := (a.bytes() - before) * 8 / 5; rate > 350_000 || rate < 200_000 {
+			t.Errorf("%d bit/s under a ceiling of 300000", rate)
+		}
+		if rate := (b.bytes() - beside) * 8 / 5; rate < 700_000 {
+			t.Errorf("the ceiling of one session took another one down to %d bit/s", rate)
+		}
+
+		if _, err := c.Change(t.Context(), b.id, Change{Display: new("other")}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		frames, _ := b.got()
+		other.touch(image.Rect(0, 0, 20, 20))
+		time.Sleep(time.Second)
+		if n, _ := b.got(); n == frames {
+			t.Error("no picture of the other display arrives")
+		}
+		if s, err := c.Session(b.id); err != nil || s.Display != "other" || s.Width != 320 {
+			t.Errorf("session of %q, %d wide, %v; want the other display", s.Display, s.Width, err)
+		}
+		if _, err := c.Change(t.Context(), a.id, Change{Display: new("other")}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		if st, users := c.stages.find("test"); st != nil {
+			t.Errorf("the display that nobody sees is open, with %d users", users)
+		}
+		if st, users := c.stages.find("other"); st == nil || users != 2 {
+			t.Errorf("%d users of the other display; want 2", users)
+		}
+
+		for _, bad := range []Change{
+			{MaxBitrate: new(1000)},
+			{MaxBitrate: new(-1)},
+			{Weight: new(0)},
+			{Weight: new(1001)},
+			{Weight: new(5), MaxBitrate: new(1)},
+		} {
+			if _, err := c.Change(t.Context(), a.id, bad); !errors.Is(err, ErrBadChange) {
+				t.Errorf("%+v: got %v; want ErrBadChange", bad, err)
+			}
+		}
+		if _, err := c.Change(t.Context(), a.id, Change{Display: new("none"), Weight: new(5)}); !errors.Is(err, ErrUnknownDisplay) {
+			t.Errorf("got %v; want ErrUnknownDisplay", err)
+		}
+		if s, _ := c.Session(a.id); s.Weight != 7 || s.MaxBitrate != 300_000 {
+			t.Errorf("a change that was refused left its mark: %d, %d", s.Weight, s.MaxBitrate)
+		}
+		if _, err := c.Change(t.Context(), "none", Change{}); !errors.Is(err, ErrUnknownSession) {
+			t.Errorf("got %v; want ErrUnknownSession", err)
+		}
+		if n := testutil.ToFloat64(c.met.rungMoves.WithLabelValues(rungDisplay)); n != 2 {
+			t.Errorf("counted %v moves to another display; want 2", n)
+		}
+		for _, s := range c.Sessions() {
+			if err := c.End(t.Context(), s.ID, EndOperator); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if n := other.now().leaked(); n != 0 || !other.now().closed {
+			t.Errorf("%d frames of the other display are not released", n)
+		}
+	})
+}

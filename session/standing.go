@@ -1,0 +1,151 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ErrBadState means that a host cannot be put into that state.
+var ErrBadState = errors.New("session: no such state")
+
+// HostStates lists the states of the host, the one that counts first in front.
+func HostStates() []string { return []string{hostDraining, hostDegraded, hostProbation, hostActive} }
+
+// The defaults of a probation.
+const (
+	defaultProbation         = 10 * time.Minute
+	defaultProbationSessions = 2
+)
+
+// standing is how the host is doing. The Manager's mutex guards it.
+//
+//	probation ──quiet for its time, a viewer connected──▶ active ◀──▶ degraded
+//	    any ◀──────────────────────────────────────────▶ draining
+type standing struct {
+	state, reason string
+	since         time.Time
+	probation     bool
+	// quiet is when the last trouble of the probation was, or its beginning; served that a viewer connected since then.
+	quiet  time.Time
+	served bool
+}
+
+// SetState puts the host into a state: "active" ends a drain and a probation, "draining" begins a drain without a deadline, "probation"
+// begins a probation. "degraded" is found out, not set.
+func (m *Manager) SetState(state string) error {
+	switch state {
+	case hostActive:
+		m.mu.Lock()
+		m.standing.probation = false
+		m.mu.Unlock()
+		m.Resume()
+	case hostDraining:
+		m.Drain(DrainOrder{})
+	case hostProbation:
+		m.Resume()
+		m.mu.Lock()
+		m.probate(time.Now())
+		m.mu.Unlock()
+	default:
+		return fmt.Errorf("%w: %.40q; it can be set to %s, %s or %s", ErrBadState, state, hostActive, hostDraining, hostProbation)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.judge(time.Now())
+	return nil
+}
+
+// probate begins a probation. The caller holds mu.
+func (m *Manager) probate(now time.Time) {
+	m.standing.probation, m.standing.quiet, m.standing.served = true, now, false
+}
+
+// limit returns how many sessions there may be. The caller holds mu.
+func (m *Manager) limit() int {
+	if m.standing.probation {
+		return min(m.cfg.MaxSessions, m.cfg.ProbationSessions)
+	}
+	return m.cfg.MaxSessions
+}
+
+// notice takes in an event that says how the host is doing. The caller holds mu.
+func (s *standing) notice(now time.Time, e Event) {
+	switch e.Kind {
+	case EventConnected:
+		s.served = true
+	case EventEncoderFallback, EventDisplayLost:
+		s.quiet, s.served = now, false
+	case EventEnded:
+		if slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason) {
+			s.quiet, s.served = now, false
+		}
+	case EventCreated, EventDisconnected, EventQuality, EventDisplayBack, EventRung, EventChanged, EventMove, EventDrain, EventDrained, EventResume, EventState:
+	}
+}
+
+// judge finds out the state, and makes a change of it known. The caller holds mu.
+func (m *Manager) judge(now time.Time) {
+	s := &m.standing
+	for _, e := range m.news.take() {
+		s.notice(now, e)
+	}
+	if s.probation && s.served && now.Sub(s.quiet) >= m.cfg.Probation {
+		s.probation = false
+	}
+	state, reason := hostActive, ""
+	trouble := m.stages.trouble()
+	switch {
+	case m.drain != nil || m.stopped:
+		state = hostDraining
+	case trouble != "":
+		state, reason = hostDegraded, trouble
+	case s.probation:
+		state, reason = hostProbation, "until a viewer was served and nothing failed for "+m.cfg.Probation.String()
+	}
+	if state == s.state {
+		s.reason = reason
+		return
+	}
+	from := s.state
+	s.state, s.reason, s.since = state, reason, now
+	for _, one := range HostStates() {
+		set := 0.0
+		if one == state {
+			set = 1
+		}
+		m.met.hostState.WithLabelValues(one).Set(set)
+	}
+	if from == "" {
+		return
+	}
+	event := m.emit(Event{Kind: EventState, From: from, To: state, Reason: trouble})
+	m.log.Info("host state changed", "event", event, "from", from, "to", state, "reason", reason)
+}
+
+// news are the events that standing has not seen yet. They come in while other locks are held.
+type news struct {
+	c chan Event
+}
+
+func newNews() news { return news{c: make(chan Event, 256)} }
+
+// put never blocks: where there are so many events, one that is left out says nothing new.
+func (n news) put(e Event) {
+	select {
+	case n.c <- e:
+	default:
+	}
+}
+
+func (n news) take() (list []Event) {
+	for {
+		select {
+		case e := <-n.c:
+			list = append(list, e)
+		default:
+			return list
+		}
+	}
+}
