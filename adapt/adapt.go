@@ -96,6 +96,8 @@ const (
 	KeyframeFIR
 	KeyframeJoin
 	KeyframeRecovery
+	// KeyframeOperator: somebody asked for one through the control API.
+	KeyframeOperator
 )
 
 // PadRequest asks for padding to be sent, to probe for bandwidth. A zero Bytes asks for none.

@@ -98,6 +98,8 @@ type Event struct {
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
 	// other rung is faster or slower, a DrainPolicy, or why the host is degraded.
 	Reason string
+	// Note is what the operator said who ended the session; see EndNoted.
+	Note string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, or the states of
 	// EventState.
 	From, To string

@@ -10,23 +10,24 @@ const keptEvents = 1024
 
 // EventRecord is an Event as clients get it.
 type EventRecord struct {
-	ID         uint64            `json:"id"`
-	At         time.Time         `json:"at"`
-	Kind       string            `json:"kind"`
-	Session    string            `json:"session,omitempty"`
-	Display    string            `json:"display,omitempty"`
-	Reason     string            `json:"reason,omitempty"`
-	From       string            `json:"from,omitempty"`
-	To         string            `json:"to,omitempty"`
-	Error      string            `json:"error,omitempty"`
-	Transition *TransitionRecord `json:"transition,omitempty"`
+	ID         uint64            `json:"id" doc:"Number of the event, counted from 1 at the daemon's start; its log record has it too."`
+	At         time.Time         `json:"at" doc:"When it happened."`
+	Kind       string            `json:"kind" set:"EventKind" doc:"What happened."`
+	Session    string            `json:"session,omitempty" doc:"Id of the session that it is about."`
+	Display    string            `json:"display,omitempty" doc:"Id of the display that it is about."`
+	Reason     string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
+	Note       string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
+	From       string            `json:"from,omitempty" doc:"Name of the encoder that fell."`
+	To         string            `json:"to,omitempty" doc:"Name of the encoder that takes over; missing when none is left."`
+	Error      string            `json:"error,omitempty" doc:"What went wrong, for people."`
+	Transition *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures that decided it."`
 }
 
 // Record returns the event as clients get it.
 func (e Event) Record() EventRecord {
 	r := EventRecord{
-		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason, From: e.From, To: e.To,
-		Transition: e.Transition,
+		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason, Note: e.Note,
+		From: e.From, To: e.To, Transition: e.Transition,
 	}
 	if e.Err != nil {
 		r.Error = e.Err.Error()

@@ -156,3 +156,5 @@ const (
 	fallbackErr  = "error"
 	fallbackHang = "hang"
 )
+
+var fallbackReasons = []string{fallbackOpen, fallbackErr, fallbackHang}

@@ -48,6 +48,7 @@ type held struct {
 	*viewer
 	wanted bool      // it asked to be ended
 	why    EndReason // the reason
+	note   string    // what the operator who ended it said
 	ending bool
 	done   chan struct{} // closed when everything is released
 }
@@ -227,13 +228,17 @@ func (m *Manager) release(h *held, why EndReason) {
 	m.met.ended.WithLabelValues(why.String()).Inc()
 	m.mu.Lock()
 	delete(m.sessions, h.id)
+	note := h.note
 	m.mu.Unlock()
 	s := h.snapshot()
-	event := m.emit(Event{Kind: EventEnded, Session: h.id, Display: s.Display, Reason: why.String(), Err: err})
+	event := m.emit(Event{Kind: EventEnded, Session: h.id, Display: s.Display, Reason: why.String(), Note: note, Err: err})
 	attrs := []any{
 		"event", event, "reason", why.String(), "duration", now.Sub(h.created), "frames", s.FramesSent,
 		"frames_dropped", s.FramesDropped, "keyframes", s.KeyframesSent, "packets", s.PacketsSent, "bytes", s.BytesSent,
 		"retransmissions", s.Retransmissions,
+	}
+	if note != "" {
+		attrs = append(attrs, "note", note)
 	}
 	if !connected.IsZero() {
 		attrs = append(attrs, "connected", now.Sub(connected))
@@ -256,9 +261,15 @@ func (m *Manager) find(id string) (*held, error) {
 // End ends a session. When it returns nil, all that the session held is released. When ctx ends before, that goes on without
 // the caller.
 func (m *Manager) End(ctx context.Context, id string, why EndReason) error {
+	return m.EndNoted(ctx, id, why, "")
+}
+
+// EndNoted is End with words for people that the log and the event have beside the reason.
+func (m *Manager) EndNoted(ctx context.Context, id string, why EndReason, note string) error {
 	m.mu.Lock()
 	h, err := m.find(id)
 	if err == nil {
+		h.note = note
 		m.beginEnd(h, why)
 	}
 	m.mu.Unlock()
@@ -287,6 +298,21 @@ func (m *Manager) Patch(ctx context.Context, id, ifMatch, text string) (Patched,
 		return Patched{}, err
 	}
 	return h.patch(ctx, ifMatch, f)
+}
+
+// RequestKeyframe asks a session's controller for a keyframe, as its viewer could: the controller has the last word on when, and makes
+// one of requests that come together.
+func (m *Manager) RequestKeyframe(id string) error {
+	m.mu.Lock()
+	h, err := m.find(id)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	h.met.requests.WithLabelValues("operator").Inc()
+	h.need(time.Now(), adapt.KeyframeOperator)
+	h.nudge()
+	return nil
 }
 
 // list returns the sessions that are not ending, oldest first.

@@ -80,6 +80,47 @@ func TestPictureLossIsAnsweredByAKeyframe(t *testing.T) {
 	})
 }
 
+func TestOperatorAsksForAKeyframe(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 10)
+	_, before := r.got()
+	if err := h.RequestKeyframe(r.id); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a keyframe", func() bool { _, k := r.got(); return k > before })
+	if n := testutil.ToFloat64(h.met.requests.WithLabelValues("operator")); n != 1 {
+		t.Errorf("counted %v requests; want 1", n)
+	}
+	if err := h.RequestKeyframe("nobody"); !errors.Is(err, ErrUnknownSession) {
+		t.Errorf("wrong id: got %v; want ErrUnknownSession", err)
+	}
+}
+
+func TestWhatTheOperatorSaysIsInTheEvent(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	if err := h.EndNoted(t.Context(), r.id, EndOperator, "the desk is needed"); err != nil {
+		t.Fatal(err)
+	}
+	list, _, _ := h.Events(0)
+	last := list[len(list)-1]
+	if last.Kind != EventEnded.String() || last.Session != r.id || last.Reason != "operator" || last.Note != "the desk is needed" {
+		t.Errorf("the last event is %+v", last)
+	}
+	if err := h.EndNoted(t.Context(), r.id, EndOperator, "again"); !errors.Is(err, ErrUnknownSession) {
+		t.Errorf("a second end: %v; want ErrUnknownSession", err)
+	}
+}
+
 func TestCandidatesMayTrickle(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)

@@ -136,7 +136,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		packets:         counter("packets_sent_total", "RTP packets sent, retransmissions and padding included."),
 		bytes:           counter("sent_bytes_total", "Bytes of RTP packets sent, retransmissions and padding included."),
 		retransmissions: counter("retransmissions_total", "RTP packets sent again."),
-		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers.", "kind"),
+		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
 	}
 	m.zero()
@@ -183,7 +183,7 @@ func (m *Metrics) zero() {
 	for _, s := range []string{stageLive, stageLost} {
 		m.stages.WithLabelValues(s)
 	}
-	for _, k := range []string{"pli", "fir"} {
+	for _, k := range []string{"pli", "fir", "operator"} {
 		m.requests.WithLabelValues(k)
 	}
 	for _, k := range EventKinds() {

@@ -132,64 +132,62 @@ type Patched struct {
 	ETag string
 }
 
-// Snapshot is what the control API shows of one session.
+// Snapshot is what the control API shows of one session. Here and in the types below `doc` describes a field in the API's document,
+// and `set` names the closed set (see Sets) that its words are of.
 type Snapshot struct {
-	ID        string    `json:"id"`
-	Display   string    `json:"display"`
-	State     string    `json:"state"` // "connecting", "connected", "disconnected"
-	Created   time.Time `json:"created"`
-	Connected time.Time `json:"connected,omitzero"`
-	Remote    string    `json:"remote,omitempty"`
-	UserAgent string    `json:"user_agent,omitempty"`
-	// Path is "direct" or "relay" once a candidate pair is selected.
-	Path string `json:"path,omitempty"`
+	ID        string    `json:"id" doc:"Names the session; it cannot be guessed."`
+	Display   string    `json:"display" doc:"Id of the display that is shown."`
+	State     string    `json:"state" set:"SessionState" doc:"How far the transport is."`
+	Created   time.Time `json:"created" doc:"When the session was opened."`
+	Connected time.Time `json:"connected,omitzero" doc:"When media could flow for the first time."`
+	Remote    string    `json:"remote,omitempty" doc:"Address that the offer came from."`
+	UserAgent string    `json:"user_agent,omitempty" doc:"User-Agent that the offer came with, shortened."`
+	Path      string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
 
-	Encoder string `json:"encoder,omitempty"`
-	// Rung is which of the display's encodes it gets, from 1.
-	Rung   int     `json:"rung"`
-	Width  int     `json:"width"`
-	Height int     `json:"height"`
-	FPS    float64 `json:"fps"`
+	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
+	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets, from 1."`
+	Width   int     `json:"width" doc:"Width of the encoded picture, in pixels."`
+	Height  int     `json:"height" doc:"Height of the encoded picture, in pixels."`
+	FPS     float64 `json:"fps" doc:"Pictures sent in the last second, in frames per second."`
 
-	// MaxBitrate is the session's own ceiling, 0 for none, and Weight its share where something is short.
-	MaxBitrate int `json:"max_bitrate"`
-	Weight     int `json:"weight"`
+	MaxBitrate int `json:"max_bitrate" doc:"The session's own ceiling, in bit/s; 0 for that of the host."`
+	Weight     int `json:"weight" doc:"The session's share where something is short, from 1 to 1000."`
 
-	Frozen           bool    `json:"frozen"` // the display is lost; the last picture stands
-	TargetBitrate    int     `json:"target_bitrate"`
-	AchievedBitrate  int     `json:"achieved_bitrate"`
-	EstimatedReceive int     `json:"received_bitrate"`
-	RTTSeconds       float64 `json:"rtt_seconds"`
-	JitterSeconds    float64 `json:"jitter_seconds"`
-	QueueSeconds     float64 `json:"queue_delay_seconds"`
-	Loss             float64 `json:"loss"`
+	Frozen           bool    `json:"frozen" doc:"The display is lost; the last picture stands."`
+	TargetBitrate    int     `json:"target_bitrate" doc:"What the encoder is told to make, in bit/s."`
+	AchievedBitrate  int     `json:"achieved_bitrate" doc:"What was sent in the last second, in bit/s."`
+	EstimatedReceive int     `json:"received_bitrate" doc:"What reached the viewer lately, in bit/s."`
+	RTTSeconds       float64 `json:"rtt_seconds" doc:"Round-trip time, in seconds."`
+	JitterSeconds    float64 `json:"jitter_seconds" doc:"Variation of the packets' travel time, in seconds."`
+	QueueSeconds     float64 `json:"queue_delay_seconds" doc:"Standing queue on the path, in seconds."`
+	Loss             float64 `json:"loss" doc:"Lost packets, as a fraction of 1."`
 
-	Quality     string             `json:"quality"`
-	Reason      string             `json:"reason"`
-	Idle        bool               `json:"idle"`
-	Transitions []TransitionRecord `json:"transitions"` // the newest 32, oldest first
+	Quality     string             `json:"quality" set:"Quality" doc:"Quality state, best first: good, constrained, degraded, critical, stalled."`
+	Reason      string             `json:"reason" set:"QualityReason" doc:"Why that state was entered."`
+	Idle        bool               `json:"idle" doc:"The screen gives less than the network would take."`
+	Transitions []TransitionRecord `json:"transitions" doc:"The newest 32 changes of quality, oldest first."`
 
-	FramesSent      uint64 `json:"frames_sent"`
-	FramesDropped   uint64 `json:"frames_dropped"`
-	KeyframesSent   uint64 `json:"keyframes_sent"`
-	PacketsSent     uint64 `json:"packets_sent"`
-	Retransmissions uint64 `json:"retransmissions"`
-	BytesSent       uint64 `json:"bytes_sent"`
+	FramesSent      uint64 `json:"frames_sent" doc:"Number of pictures sent."`
+	FramesDropped   uint64 `json:"frames_dropped" doc:"Number of encoded pictures that this viewer was not sent."`
+	KeyframesSent   uint64 `json:"keyframes_sent" doc:"Number of keyframes among the pictures sent."`
+	PacketsSent     uint64 `json:"packets_sent" doc:"Number of packets sent."`
+	Retransmissions uint64 `json:"retransmissions" doc:"Number of packets sent again."`
+	BytesSent       uint64 `json:"bytes_sent" doc:"Payload and padding sent, in bytes."`
 }
 
 // TransitionRecord is a quality transition as the control API and the log show it.
 type TransitionRecord struct {
-	Seq          uint64    `json:"seq"`
-	At           time.Time `json:"at"`
-	From         string    `json:"from"`
-	To           string    `json:"to"`
-	Reason       string    `json:"reason"`
-	DwellSeconds float64   `json:"dwell_seconds"`
-	Target       int       `json:"target_bitrate"`
-	Received     int       `json:"received_bitrate"`
-	RTTSeconds   float64   `json:"rtt_seconds"`
-	QueueSeconds float64   `json:"queue_delay_seconds"`
-	Loss         float64   `json:"loss"`
+	Seq          uint64    `json:"seq" doc:"Number of the change within its session, counted from 1."`
+	At           time.Time `json:"at" doc:"When it happened."`
+	From         string    `json:"from" set:"Quality" doc:"State before."`
+	To           string    `json:"to" set:"Quality" doc:"State since."`
+	Reason       string    `json:"reason" set:"QualityReason" doc:"Why."`
+	DwellSeconds float64   `json:"dwell_seconds" doc:"How long the state before lasted, in seconds."`
+	Target       int       `json:"target_bitrate" doc:"What the encoder was told to make, in bit/s."`
+	Received     int       `json:"received_bitrate" doc:"What reached the viewer, in bit/s."`
+	RTTSeconds   float64   `json:"rtt_seconds" doc:"Round-trip time, in seconds."`
+	QueueSeconds float64   `json:"queue_delay_seconds" doc:"Standing queue on the path, in seconds."`
+	Loss         float64   `json:"loss" doc:"Lost packets, as a fraction of 1."`
 }
 
 // RecordOf returns t for people and machines to read.
@@ -203,42 +201,36 @@ func RecordOf(t adapt.Transition) TransitionRecord {
 
 // Host is what the control API shows of the machine.
 type Host struct {
-	State string `json:"state"` // "active", "draining", "degraded", "probation"
-	// StateReason tells why, where that does not go without saying; StateSince since when.
-	StateReason string        `json:"state_reason,omitempty"`
-	StateSince  time.Time     `json:"state_since"`
-	Started     time.Time     `json:"started"`
-	Sessions    int           `json:"sessions"`
-	Limit       int           `json:"session_limit"`
-	Displays    []DisplayInfo `json:"displays"`
-	Encoders    []EncoderInfo `json:"encoders"`
-	// DrainDeadline is when a drain ends the sessions that are left.
-	DrainDeadline time.Time `json:"drain_deadline,omitzero"`
+	State         string        `json:"state" set:"HostState" doc:"Whether the host takes sessions, is in trouble with a display, is on probation, or drains."`
+	StateReason   string        `json:"state_reason,omitempty" doc:"Why the host is in that state, where that does not go without saying."`
+	StateSince    time.Time     `json:"state_since" doc:"Since when the host is in that state."`
+	Started       time.Time     `json:"started" doc:"When the daemon started."`
+	Sessions      int           `json:"sessions" doc:"Number of sessions."`
+	Limit         int           `json:"session_limit" doc:"Number of sessions that are taken at most."`
+	Displays      []DisplayInfo `json:"displays" doc:"The displays that can be watched; the first is the default."`
+	Encoders      []EncoderInfo `json:"encoders" doc:"The encoders that were looked for, best first."`
+	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When a drain ends the sessions that are left."`
 }
 
 // DisplayInfo is what the control API shows of a display.
 type DisplayInfo struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Backend string `json:"backend"`
-	Width   int    `json:"width"`
-	Height  int    `json:"height"`
-	Viewers int    `json:"viewers"`
-	// Encodes is how many encodes of it run: viewers on equal paths share one.
-	Encodes int `json:"encodes"`
-	// State is "idle" (no viewer), "live" or "lost".
-	State string `json:"state"`
+	ID      string `json:"id" doc:"What clients ask for, unique on the host."`
+	Name    string `json:"name" doc:"A name for people."`
+	Backend string `json:"backend" doc:"Name of what captures it: x11, screenshot, synthetic."`
+	Width   int    `json:"width" doc:"Width at the last look, in pixels."`
+	Height  int    `json:"height" doc:"Height at the last look, in pixels."`
+	Viewers int    `json:"viewers" doc:"Number of its sessions."`
+	Encodes int    `json:"encodes" doc:"Number of its encodes: viewers on equal paths share one."`
+	State   string `json:"state" set:"DisplayState" doc:"Idle without viewers, else live or lost."`
 }
 
 // EncoderInfo is what the control API shows of an encoder candidate.
 type EncoderInfo struct {
-	Name     string `json:"name"`
-	Codec    string `json:"codec"`
-	Hardware bool   `json:"hardware"`
-	Price    string `json:"price"`
-	Usable   bool   `json:"usable"`
-	// Why tells what is missing where it is not usable.
-	Why string `json:"why,omitempty"`
-	// InUse marks the one that new stages are opened with.
-	InUse bool `json:"in_use"`
+	Name     string `json:"name" doc:"FFmpeg's name for it."`
+	Codec    string `json:"codec" doc:"What it makes: h264."`
+	Hardware bool   `json:"hardware" doc:"It runs on a graphics card."`
+	Price    string `json:"price" set:"EncoderPrice" doc:"What a change of bitrate costs: nothing, a keyframe, or opening it anew."`
+	Usable   bool   `json:"usable" doc:"It encoded real pictures on this machine."`
+	Why      string `json:"why,omitempty" doc:"What is missing where it is not usable."`
+	InUse    bool   `json:"in_use" doc:"New streams begin with this one."`
 }

@@ -1,0 +1,37 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+
+	"wavryhost/adapt"
+	"wavryhost/encode"
+)
+
+// Sets returns the closed sets of words in what the control API shows, by the names that the fields' `set` tags have.
+func Sets() map[string][]string {
+	quality, reasons := words(adapt.States()), words(adapt.Reasons())
+	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
+		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder})
+	slices.Sort(events)
+	return map[string][]string{
+		"SessionState":  {stateConnecting, stateConnected, stateDisconnected},
+		"DisplayState":  {stageIdle, stageLive, stageLost},
+		"HostState":     HostStates(),
+		"DrainPolicy":   words(DrainPolicies()),
+		"Path":          {pathDirect, pathRelay},
+		"Quality":       quality,
+		"QualityReason": reasons,
+		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),
+		"EventKind":     words(EventKinds()),
+		"EventReason":   slices.Compact(events),
+	}
+}
+
+func words[T fmt.Stringer](list []T) []string {
+	var out []string
+	for _, v := range list {
+		out = append(out, v.String())
+	}
+	return out
+}
