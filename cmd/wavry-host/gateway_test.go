@@ -1,15 +1,19 @@
 package main
 
 import (
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/session/api"
 	"wavryhost/session/gateway"
 )
 
@@ -99,5 +103,48 @@ func TestFilesThatEverybodyReadsAreNoSecrets(t *testing.T) {
 	}
 	if _, err := readPrivate(file); err == nil || !strings.Contains(err.Error(), "chmod 640") {
 		t.Errorf("a file open to all gives %v", err)
+	}
+}
+
+// The API's document has the words of the link, which the API cannot import.
+func TestDocumentKnowsTheLink(t *testing.T) {
+	data, err := os.ReadFile("../../docs/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Components struct {
+			Schemas struct {
+				GatewayLink struct {
+					Properties map[string]struct{ Enum []string }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	link := doc.Components.Schemas.GatewayLink.Properties
+	var states []string
+	for _, s := range gateway.States() {
+		states = append(states, s.String())
+	}
+	if got := link["state"].Enum; !slices.Equal(got, states) {
+		t.Errorf("states %v; want %v", got, states)
+	}
+	// It shows the same as the link does.
+	full := gateway.Status{
+		Gateway: "g", Dialect: "d", Username: "u", State: "bound", Since: time.Unix(1, 0), Class: "c", Reason: "r", Failures: 2,
+		NextTry: time.Unix(2, 0), Route: "proven",
+	}
+	for _, s := range []gateway.Status{{}, full} {
+		want, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(api.GatewayLink(s))
+		if err != nil || string(got) != string(want) {
+			t.Errorf("shown as %s, %v; want %s", got, err, want)
+		}
 	}
 }

@@ -113,7 +113,7 @@ func newHost(ctx context.Context, l *loaded, a *app, log *slog.Logger) (_ *host,
 	}
 	cfg := apiConfig(l)
 	if h.link != nil {
-		cfg.Gateway = func() any { return h.link.Status() }
+		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
 	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)

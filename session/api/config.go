@@ -52,7 +52,7 @@ type Config struct {
 	// Version is shown in GET /v1/host.
 	Version string
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil where there is no link.
-	Gateway func() any
+	Gateway func() GatewayLink
 
 	// ReadHeaderTimeout bounds the reading of a request's header, ReadTimeout that of the header and the body. They
 	// default to 5 s and 10 s.

@@ -2,19 +2,12 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"wavryhost/session"
 )
-
-// maxDrain is longer than anybody watches a desktop without a break, and keeps the time far from overflow.
-const maxDrain = 24 * time.Hour
 
 func (s *Server) host(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, s.describe())
@@ -23,8 +16,22 @@ func (s *Server) host(w http.ResponseWriter, _ *http.Request) error {
 // hostView is the host as clients see it.
 type hostView struct {
 	session.Host
-	Version string `json:"version"`
-	Gateway any    `json:"gateway,omitempty"`
+	Version string       `json:"version" doc:"The daemon's version."`
+	Gateway *GatewayLink `json:"gateway,omitempty" doc:"The link to a gateway, where there is one."`
+}
+
+// GatewayLink is what GET /v1/host shows of the link to a gateway; docs/gateway.md says what its words mean.
+type GatewayLink struct {
+	Gateway  string    `json:"gateway" doc:"Host and port that are called."`
+	Dialect  string    `json:"dialect" doc:"How the gateway is spoken to."`
+	Username string    `json:"username,omitempty" doc:"What viewers call this host, when it is known."`
+	State    string    `json:"state" enum:"disconnected,logging_in,connecting,binding,bound,blocked" doc:"How far the link has come."`
+	Since    time.Time `json:"since" doc:"When that state was entered."`
+	Class    string    `json:"class,omitempty" doc:"Kind of the error that keeps the link down, or did the last time."`
+	Reason   string    `json:"reason,omitempty" doc:"That error, for people."`
+	Failures int       `json:"failures" doc:"Number of attempts since the link was last steadily bound."`
+	NextTry  time.Time `json:"next_try,omitzero" doc:"When a link that waits tries again."`
+	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the own account came back."`
 }
 
 func (s *Server) describe() hostView {
@@ -33,15 +40,24 @@ func (s *Server) describe() hostView {
 	h.Encoders = orEmpty(h.Encoders)
 	v := hostView{Host: h, Version: s.cfg.Version}
 	if s.cfg.Gateway != nil {
-		v.Gateway = s.cfg.Gateway()
+		link := s.cfg.Gateway()
+		v.Gateway = &link
 	}
 	return v
 }
 
+// displayList is the answer of GET /v1/displays.
+type displayList struct {
+	Displays []session.DisplayInfo `json:"displays" doc:"The first is the default."`
+}
+
 func (s *Server) displays(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, struct {
-		Displays []session.DisplayInfo `json:"displays"`
-	}{orEmpty(s.mgr.Host().Displays)})
+	return writeJSON(w, http.StatusOK, displayList{orEmpty(s.mgr.Host().Displays)})
+}
+
+// sessionList is the answer of GET /v1/sessions.
+type sessionList struct {
+	Sessions []session.Snapshot `json:"sessions" doc:"Oldest first."`
 }
 
 func (s *Server) sessions(w http.ResponseWriter, _ *http.Request) error {
@@ -49,9 +65,7 @@ func (s *Server) sessions(w http.ResponseWriter, _ *http.Request) error {
 	for i := range all {
 		all[i].Transitions = orEmpty(all[i].Transitions)
 	}
-	return writeJSON(w, http.StatusOK, struct {
-		Sessions []session.Snapshot `json:"sessions"`
-	}{all})
+	return writeJSON(w, http.StatusOK, sessionList{all})
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
@@ -63,11 +77,28 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, one)
 }
 
+// ending is the body of DELETE /v1/sessions/{id}.
+type ending struct {
+	Reason string `json:"reason,omitempty" maxLength:"200" doc:"Why, in words for people; the event session_ended and its log record have it as note."`
+}
+
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) error {
-	if err := s.mgr.End(r.Context(), r.PathValue("id"), session.EndOperator); err != nil {
+	var in ending
+	if err := s.readJSON(w, r, &in, true); err != nil {
+		return err
+	}
+	if err := s.mgr.EndNoted(r.Context(), r.PathValue("id"), session.EndOperator, in.Reason); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) keyframe(w http.ResponseWriter, r *http.Request) error {
+	if err := s.mgr.RequestKeyframe(r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 
@@ -85,69 +116,28 @@ func (s *Server) recording(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// draining is the body of POST /v1/drain. The limit is longer than anybody watches a desktop without a break, and keeps the time far
+// from overflow.
+type draining struct {
+	DeadlineSeconds float64 `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may go on, in seconds; 0 is for as long as they like."`
+}
+
+func (d draining) deadline() time.Duration {
+	return time.Duration(d.DeadlineSeconds * float64(time.Second))
+}
+
 func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
-	if err := contentType(r, "application/json"); err != nil {
+	var in draining
+	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
-	body, err := readBody(w, r)
-	if err != nil {
-		return err
-	}
-	deadline, err := decodeDrain(string(body))
-	if err != nil {
-		return err
-	}
-	s.mgr.Drain(session.DrainOrder{Deadline: deadline})
+	s.mgr.Drain(session.DrainOrder{Deadline: in.deadline()})
 	return writeJSON(w, http.StatusAccepted, s.describe())
 }
 
 func (s *Server) resume(w http.ResponseWriter, _ *http.Request) error {
 	s.mgr.Resume()
 	return writeJSON(w, http.StatusOK, s.describe())
-}
-
-// decodeDrain reads the body of POST /v1/drain.
-func decodeDrain(body string) (time.Duration, error) {
-	var in struct {
-		DeadlineSeconds *float64 `json:"deadline_seconds"`
-	}
-	if err := decodeStrict(body, &in); err != nil {
-		return 0, err
-	}
-	if in.DeadlineSeconds == nil {
-		return 0, refuse(CodeBadJSON, "deadline_seconds is missing: how long the sessions may go on")
-	}
-	n := *in.DeadlineSeconds
-	if n < 0 || n > maxDrain.Seconds() {
-		return 0, refuse(CodeBadJSON, "deadline_seconds is %v; it must be from 0 to %v", n, maxDrain.Seconds())
-	}
-	return time.Duration(n * float64(time.Second)), nil
-}
-
-// decodeStrict reads one JSON value into v and refuses fields that v does not have.
-func decodeStrict(body string, v any) error {
-	d := json.NewDecoder(strings.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil {
-		if _, err := d.Token(); !errors.Is(err, io.EOF) {
-			return refuse(CodeBadJSON, "the body goes on after its JSON value")
-		}
-		return nil
-	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if wrong.Field == "" {
-			return refuse(CodeBadJSON, "the body is a JSON %s; it must be an object", wrong.Value)
-		}
-		return refuse(CodeBadJSON, "%s is a %s; it must be a %s", shorten(wrong.Field), wrong.Value, wrong.Type)
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return refuse(CodeBadJSON, "there is no field %s", shorten(name))
-	}
-	if errors.Is(err, io.EOF) {
-		return refuse(CodeBadJSON, "the body is empty; it must be a JSON object")
-	}
-	return refuse(CodeBadJSON, "the body is not JSON: %s", shorten(err.Error()))
 }
 
 // orEmpty makes a list that encodes as [] where there is none.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +54,7 @@ func TestControlReads(t *testing.T) {
 }
 
 func TestControlListsAreNeverNull(t *testing.T) {
-	s, _ := newServer(t, Config{}, &fakeManager{})
+	s, _ := newServer(t, Config{}, &fakeManager{state: session.Host{State: "active"}})
 	for _, path := range []string{"/v1/host", "/v1/displays", "/v1/sessions"} {
 		body := ask{method: "GET", path: path}.do(s.Handler()).body
 		if strings.Contains(body, "null") {
@@ -128,27 +127,76 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func FuzzDecodeDrain(f *testing.F) {
+func TestOperatorSaysWhy(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	typed := map[string]string{"Content-Type": "application/json"}
+	end := func(body string, header map[string]string) reply {
+		return ask{method: "DELETE", path: "/v1/sessions/s1", body: body, header: header}.do(s.Handler())
+	}
+	for _, body := range []string{`{"reason": "moved to another desk"}`, `{}`, `{"reason": "` + strings.Repeat("ü", 200) + `"}`, ``} {
+		if resp := end(body, typed); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("%s: %d %s; want 204", body, resp.StatusCode, resp.body)
+		}
+	}
+	if want := []string{"moved to another desk", "", strings.Repeat("ü", 200), ""}; !slices.Equal(m.notes, want) {
+		t.Errorf("noted %q; want %q", m.notes, want)
+	}
+	for _, body := range []string{`{"reason": "` + strings.Repeat("ü", 201) + `"}`, `{"reason": null}`, `{"Reason": "x"}`, `{"reason": 1}`, `null`} {
+		if got := refusal(t, end(body, typed)); got != CodeBadJSON {
+			t.Errorf("%s: %s; want bad_json", body, got)
+		}
+	}
+	if got := refusal(t, end(`{"reason": "x"}`, nil)); got != CodeUnsupportedMediaType {
+		t.Errorf("a body of no type: %s", got)
+	}
+	if len(m.ended) != 4 {
+		t.Errorf("ended %v; a refused request must end nothing", m.ended)
+	}
+}
+
+func TestKeyframeIsAskedFor(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	if resp := (ask{method: "POST", path: "/v1/sessions/s1/keyframe"}).do(s.Handler()); resp.StatusCode != http.StatusAccepted || resp.body != "" {
+		t.Errorf("got %d %q; want 202 and no body", resp.StatusCode, resp.body)
+	}
+	if got := refusal(t, ask{method: "POST", path: "/v1/sessions/s2/keyframe"}.do(s.Handler())); got != CodeUnknownSession {
+		t.Errorf("unknown session: %s", got)
+	}
+	if !slices.Equal(m.keys, []string{"s1", "s2"}) {
+		t.Errorf("asked for %v", m.keys)
+	}
+}
+
+// What is taken and what is refused is what the document's schemas say, for every body.
+func FuzzDecodeBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"deadline_seconds": 30}`, `{"deadline_seconds": 0.25}`, `{"Deadline_Seconds": 1}`, `{"deadline_seconds": -0}`, `{"x":1}`,
-		`{"deadline_seconds": 86400}`, `{"deadline_seconds": 1, "deadline_seconds": 2}`, `null`, `1`, `[[[[`, ``, "\xff",
+		`{"deadline_seconds": 86400}`, `{"deadline_seconds": 86400.001}`, `{"deadline_seconds": 1, "deadline_seconds": 2}`, `null`, `1`, `[[[[`, ``,
+		"\xff", `{"reason": "x"}`, `{"reason": null}`, `{"reason": ""}`, `{"deadline_seconds": 1e999}`, `{"deadline_seconds": 1, "Deadline_seconds": 1}`,
+		strings.Repeat(`{"reason":`, 9999), strings.Repeat(`[`, 20000),
 	} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, body string) {
-		d, err := decodeDrain(body)
-		if err != nil {
-			if p, ok := errors.AsType[*problem](err); !ok || p.code != CodeBadJSON || len(p.message) > 1000 {
-				t.Fatalf("%q: %v", body, err)
+	s, _ := newServer(f, Config{}, healthy())
+	c := newContract(f, s.spec.document)
+	f.Fuzz(func(t *testing.T, text string) {
+		var value any
+		isJSON := json.Unmarshal([]byte(text), &value) == nil
+		for name, v := range map[string]any{"Draining": &draining{}, "Ending": &ending{}} {
+			err := s.spec.decode(text, v)
+			if err != nil {
+				if p, ok := errors.AsType[*problem](err); !ok || p.code != CodeBadJSON || len(p.message) > 1000 || p.message == "" {
+					t.Fatalf("%q: %v", text, err)
+				}
 			}
-			return
-		}
-		if d < 0 || d > maxDrain {
-			t.Fatalf("%q gives %v", body, d)
-		}
-		again, err := decodeDrain(`{"deadline_seconds": ` + strconv.FormatFloat(d.Seconds(), 'g', -1, 64) + `}`)
-		if diff := again - d; err != nil || diff < -1 || diff > 1 {
-			t.Fatalf("%v came back as %v, %v", d, again, err)
+			if want := isJSON && c.fits("#/components/schemas/"+name, value) == nil; want != (err == nil) {
+				t.Fatalf("%q as %s: %v; the document takes it: %v", text, name, err, want)
+			}
+			if d, ok := v.(*draining); ok && err == nil && (d.deadline() < 0 || d.deadline() > 24*time.Hour) {
+				t.Fatalf("%q gives %v", text, d.deadline())
+			}
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -24,21 +25,27 @@ func TestDocsMatchTheCode(t *testing.T) {
 		if rt.open {
 			access = "open"
 		}
-		want = append(want, fmt.Sprintf("%s %s %s", rt.method, strings.TrimSuffix(rt.path, "{$}"), access))
+		var statuses []string
+		for _, a := range rt.about.answers {
+			if text := strconv.Itoa(a.status); !slices.Contains(statuses, text) {
+				statuses = append(statuses, text)
+			}
+		}
+		want = append(want, fmt.Sprintf("%s %s %s %s", rt.method, strings.TrimSuffix(rt.path, "{$}"), access, strings.Join(statuses, ", ")))
 	}
 	var got []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+) (/[^`]*)` \\| (open|token) \\|").FindAllStringSubmatch(string(b), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+) (/[^`]*)` \\| (open|token) \\| ([0-9, ]+) \\|").FindAllStringSubmatch(string(b), -1) {
 		got = append(got, strings.Join(m[1:], " "))
 	}
 	compare(t, "routes", got, want)
 
 	want = nil
 	for code, status := range statuses() {
-		want = append(want, fmt.Sprintf("%s %d", code, status))
+		want = append(want, fmt.Sprintf("%s %d %s", code, status, meanings()[code]))
 	}
 	got = nil
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]{3}) \\|").FindAllStringSubmatch(string(b), -1) {
-		got = append(got, m[1]+" "+m[2])
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([0-9]{3}) \\| (.*) \\|").FindAllStringSubmatch(string(b), -1) {
+		got = append(got, strings.Join(m[1:], " "))
 	}
 	compare(t, "error codes", got, want)
 }

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"wavryhost/session"
 )
+
+const typeEvents = "text/event-stream"
 
 const (
 	// maxStreams is how many clients may follow the events at a time.
@@ -29,7 +32,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.Method == http.MethodHead {
-		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Content-Type", typeEvents)
 		return nil
 	}
 	if s.streams.Add(1) > maxStreams {
@@ -38,7 +41,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer s.streams.Add(-1)
 	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
+	h.Set("Content-Type", typeEvents)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would collect them
 	w.WriteHeader(http.StatusOK)
@@ -103,6 +106,32 @@ func (s *Server) eventsAfter(r *http.Request) (uint64, error) {
 	return n, nil
 }
 
+// gap is the data of the event that marks what is lost.
+type gap struct {
+	After uint64 `json:"after" doc:"Number of the last event that the client said it has."`
+	Next  uint64 `json:"next" doc:"Number of the event that follows the gap; 0 when none does yet."`
+}
+
+// timeline is the answer of GET /v1/sessions/{id}/timeline.
+type timeline struct {
+	Events   []session.EventRecord `json:"events" doc:"Oldest first."`
+	Complete bool                  `json:"complete" doc:"They begin with the session's opening; else the first ones are no longer kept."`
+}
+
+// timeline shows what happened to a session, as far as the journal reaches. A session that has ended is still known there.
+func (s *Server) timeline(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	list, _, _ := s.mgr.Events(0)
+	list = slices.DeleteFunc(list, func(e session.EventRecord) bool { return e.Session != id })
+	if len(list) == 0 {
+		if _, err := s.mgr.Session(id); err != nil {
+			return err
+		}
+	}
+	complete := len(list) > 0 && list[0].Kind == session.EventCreated.String()
+	return writeJSON(w, http.StatusOK, timeline{orEmpty(list), complete})
+}
+
 // frames writes events as a stream has them, and returns the number of the last one.
 func frames(list []session.EventRecord, lost bool, after uint64) (string, uint64) {
 	var b []byte
@@ -111,7 +140,8 @@ func frames(list []session.EventRecord, lost bool, after uint64) (string, uint64
 		if len(list) > 0 {
 			first = list[0].ID
 		}
-		b = fmt.Appendf(b, "event: gap\ndata: {\"after\":%d,\"next\":%d}\n\n", after, first)
+		data, _ := json.Marshal(gap{after, first}) // numbers can always be written
+		b = fmt.Appendf(b, "event: gap\ndata: %s\n\n", data)
 		after = 0
 	}
 	for _, e := range list {

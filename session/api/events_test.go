@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wavryhost/session"
 )
 
 // follower is a client of the events.
@@ -133,4 +135,32 @@ func TestBadEventIDIsRefused(t *testing.T) {
 		t.Errorf("without the token: %d", got.StatusCode)
 	}
 	decode(t, ask{method: "GET", path: "/v1/events?after=-1", header: map[string]string{"Authorization": "Bearer 0123456789abcdef"}}.do(h), http.StatusBadRequest)
+}
+
+func TestTimeline(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	get := func(id string, want int) map[string]any {
+		return decode(t, ask{method: "GET", path: "/v1/sessions/" + id + "/timeline"}.do(s.Handler()), want)
+	}
+	if got := get("s1", http.StatusOK); len(got["events"].([]any)) != 0 || got["complete"] != false {
+		t.Errorf("a session without events: %v", got)
+	}
+	m.happen("session_created")
+	m.past = append(m.past, session.EventRecord{ID: 2, Kind: "session_created", Session: "s0"}, session.EventRecord{ID: 3, Kind: "drain"})
+	m.happen("session_ended")
+	m.past[3].Note = "enough"
+	got := get("s1", http.StatusOK)
+	list := got["events"].([]any)
+	if len(list) != 2 || got["complete"] != true || list[0].(map[string]any)["id"] != 1.0 || list[1].(map[string]any)["note"] != "enough" {
+		t.Errorf("got %v; want the first and the fourth event, and that they are all", got)
+	}
+	if got := get("s0", http.StatusOK); len(got["events"].([]any)) != 1 {
+		t.Errorf("a session that is gone: %v", got)
+	}
+	get("nobody", http.StatusNotFound)
+	m.past = m.past[1:]
+	if got := get("s1", http.StatusOK); got["complete"] != false {
+		t.Errorf("the beginning is forgotten: %v", got)
+	}
 }

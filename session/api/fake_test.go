@@ -30,6 +30,8 @@ type fakeManager struct {
 	mu      sync.Mutex // guards all following fields
 	offers  []session.Offer
 	ended   []session.EndReason
+	notes   []string
+	keys    []string
 	drained []time.Duration
 	resumed int
 	past    []session.EventRecord
@@ -87,6 +89,21 @@ func (m *fakeManager) WriteRecording(id string, w io.Writer) error {
 	}
 	_, err := io.WriteString(w, "a recording of "+id)
 	return err
+}
+
+func (m *fakeManager) RequestKeyframe(id string) error {
+	m.mu.Lock()
+	m.keys = append(m.keys, id)
+	m.mu.Unlock()
+	_, err := m.Session(id)
+	return err
+}
+
+func (m *fakeManager) EndNoted(ctx context.Context, id string, why session.EndReason, note string) error {
+	m.mu.Lock()
+	m.notes = append(m.notes, note)
+	m.mu.Unlock()
+	return m.End(ctx, id, why)
 }
 
 func (m *fakeManager) End(_ context.Context, id string, why session.EndReason) error {
@@ -156,12 +173,12 @@ func healthy() *fakeManager {
 		state: session.Host{
 			State:    "active",
 			Displays: []session.DisplayInfo{{ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280, Height: 720, State: "idle"}},
-			Encoders: []session.EncoderInfo{{Name: "libx264", Codec: "h264", Usable: true, InUse: true}},
+			Encoders: []session.EncoderInfo{{Name: "libx264", Codec: "h264", Price: "free", Usable: true, InUse: true}},
 		},
 	}
 }
 
-// newServer returns a Server for m and the registry that it counts on.
+// newServer returns a Server for m and the registry that it counts on. Whatever it answers is compared with the document.
 func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Registry) {
 	tb.Helper()
 	reg := prometheus.NewRegistry()
@@ -169,6 +186,7 @@ func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Regis
 	if err != nil {
 		tb.Fatal(err)
 	}
+	s.handler = newContract(tb, s.spec.document).watch(tb, s.handler)
 	return s, reg
 }
 

@@ -12,10 +12,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// The reasons not to be ready.
+const (
+	unreadyDraining    = "draining"
+	unreadyNoDisplay   = "no_display"
+	unreadyDisplayLost = "display_lost"
+	unreadyNoEncoder   = "no_encoder"
+)
+
+// health is the answer of GET /healthz.
+type health struct {
+	Status string `json:"status" enum:"ok" doc:"The daemon serves."`
+}
+
+// readiness is the answer of GET /readyz.
+type readiness struct {
+	Status string `json:"status" enum:"ready" doc:"A new viewer would get a picture."`
+}
+
 // healthz says that the daemon serves. Whether it can show a picture is readyz's matter: restarting would not bring a
 // display back.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	return writeJSON(w, http.StatusOK, health{"ok"})
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
@@ -25,23 +43,23 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 		p.reasons = why
 		return p
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+	return writeJSON(w, http.StatusOK, readiness{"ready"})
 }
 
-// notReady returns why new viewers would not get a picture: "draining", "no_display", "display_lost", "no_encoder".
+// notReady returns why new viewers would not get a picture.
 func notReady(h session.Host) []string {
 	var why []string
 	if h.State == "draining" {
-		why = append(why, "draining")
+		why = append(why, unreadyDraining)
 	}
 	switch {
 	case len(h.Displays) == 0:
-		why = append(why, "no_display")
+		why = append(why, unreadyNoDisplay)
 	case !slices.ContainsFunc(h.Displays, func(d session.DisplayInfo) bool { return d.State != "lost" }):
-		why = append(why, "display_lost")
+		why = append(why, unreadyDisplayLost)
 	}
 	if !slices.ContainsFunc(h.Encoders, func(e session.EncoderInfo) bool { return e.Usable }) {
-		why = append(why, "no_encoder")
+		why = append(why, unreadyNoEncoder)
 	}
 	return why
 }

@@ -86,6 +86,39 @@ func statuses() map[Code]int {
 	}
 }
 
+// meanings returns when each code is answered, in a line. docs/api.md has the same words.
+func meanings() map[Code]string {
+	return map[Code]string{
+		CodeBadSDP:               "the body is no session description, or no fragment of one",
+		CodeBadJSON:              "the body is not the JSON object that is asked for: syntax, an unknown field, a wrong type, a value out of range",
+		CodeBadRequest:           "a header or a parameter of the query is not what it must be, or the body is not what the header announces",
+		CodeUnauthorized:         "the token is missing or wrong; `WWW-Authenticate: Bearer` comes with it",
+		CodeForbiddenHost:        "the `Host` header is not one of the daemon's names",
+		CodeForbiddenOrigin:      "the request comes from a page that may not use the API",
+		CodeNotFound:             "no such path",
+		CodeUnknownDisplay:       "no such display",
+		CodeUnknownSession:       "no such session, or it has ended",
+		CodeMethodNotAllowed:     "not that method; `Allow` lists what is possible",
+		CodeNotAcceptable:        "the `Accept` header excludes `application/sdp`",
+		CodeSlowRequest:          "the body did not arrive within 10 s",
+		CodeNoPicture:            "the display cannot be captured at present; with `Retry-After`",
+		CodeStaleETag:            "`If-Match` is not the session's ETag (any more)",
+		CodeTooLarge:             "the body exceeds 64 KiB (`max_body`)",
+		CodeUnsupportedMediaType: "wrong `Content-Type`; `Accept-Post` or `Accept-Patch` tells the right one",
+		CodeUnacceptableOffer:    "the offer is well formed, but cannot be answered: no H.264, or not receiving video",
+		CodePreconditionRequired: "`If-Match` is missing",
+		CodeTooManyAttempts:      "too many wrong tokens from that network; with `Retry-After`",
+		CodeHeaderTooLarge:       "the request's header exceeds 16 KiB",
+		CodeClientGone:           "seen in log and metrics only: nobody is left to read the answer",
+		CodeInternal:             "the daemon's own fault; its log has the cause",
+		CodeFull:                 "the session limit is reached; with `Retry-After`",
+		CodeTooManyStreams:       "32 clients follow the events already; with `Retry-After`",
+		CodeDraining:             "the host drains or stops; with `Retry-After`",
+		CodeNotReady:             "`GET /readyz`: a new viewer would not get a picture; with `Retry-After`",
+		CodeTimeout:              "the daemon did not get done within 15 s",
+	}
+}
+
 // problem is the error of a request: what the client is told.
 type problem struct {
 	code    Code
@@ -146,6 +179,8 @@ func (s *Server) explain(err error) *problem {
 		return refuse(CodeSlowRequest, "the request's body did not arrive in time").with("Connection", "close")
 	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(CodeTimeout, "the host did not get done within %v", s.cfg.RequestTimeout)
+	case errors.Is(err, errBody):
+		return refuse(CodeBadRequest, "the body cannot be read: its length or its chunks are not what the header says").with("Connection", "close")
 	case errors.Is(err, context.Canceled):
 		return refuse(CodeClientGone, "the client is gone")
 	default:
@@ -162,6 +197,13 @@ func shorten(s string) string {
 	return s[:most] + "…"
 }
 
+// problemBody is the body of every answer that is no success.
+type problemBody struct {
+	Error   string   `json:"error" doc:"What is wrong, in words for people."`
+	Code    Code     `json:"code" set:"ErrorCode" doc:"What is wrong, for programs."`
+	Reasons []string `json:"reasons,omitempty" set:"UnreadyReason" doc:"With not_ready: why a new viewer would not get a picture."`
+}
+
 // fail answers r with err, and logs it when the fault is the host's.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.explain(err)
@@ -172,13 +214,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.metrics.errors.WithLabelValues(string(p.code)).Inc()
 	h := w.Header()
 	maps.Copy(h, p.header)
-	body := struct {
-		Error   string   `json:"error"`
-		Code    Code     `json:"code"`
-		Reasons []string `json:"reasons,omitempty"`
-	}{p.message, p.code, p.reasons}
 	// A struct of strings always encodes.
-	_ = writeJSON(w, statuses()[p.code], body)
+	_ = writeJSON(w, statuses()[p.code], problemBody{p.message, p.code, p.reasons})
 }
 
 // writeJSON answers with v. Nothing is written when v cannot be encoded.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"wavryhost/session"
 )
 
 // route is one thing that can be asked for.
@@ -17,28 +19,140 @@ type route struct {
 	open         bool // needs no token
 	lasting      bool // goes on as long as the client likes
 	handle       func(http.ResponseWriter, *http.Request) error
+	about        operation // what the OpenAPI document says of it
 }
 
-// routes is the whole API. OPTIONS, HEAD and the 405 answers of each path are derived from it.
+// routes is the whole API. OPTIONS, HEAD and the 405 answers of each path are derived from it, and so is the OpenAPI document: one entry
+// is all that a new route takes here. docs/api.md has a line for each.
 func (s *Server) routes() []route {
 	return []route{
-		{"GET", "/{$}", true, false, s.page},
-		{"GET", "/page/{file}", true, false, s.page},
-		{"GET", "/healthz", true, false, s.healthz},
-		{"GET", "/readyz", true, false, s.readyz},
-		{"GET", "/metrics", false, false, s.exposition},
-		{"POST", "/whep/{display}", false, false, s.whepCreate},
-		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch},
-		{"DELETE", "/whep/sessions/{id}", false, false, s.whepDelete},
-		{"GET", "/v1/host", false, false, s.host},
-		{"GET", "/v1/displays", false, false, s.displays},
-		{"GET", "/v1/sessions", false, false, s.sessions},
-		{"GET", "/v1/sessions/{id}", false, false, s.session},
-		{"DELETE", "/v1/sessions/{id}", false, false, s.endSession},
-		{"POST", "/v1/sessions/{id}/recording", false, false, s.recording},
-		{"GET", "/v1/events", false, true, s.events},
-		{"POST", "/v1/drain", false, false, s.drain},
-		{"DELETE", "/v1/drain", false, false, s.resume},
+		{"GET", "/{$}", true, false, s.page, operation{
+			id: "getPage", tag: tagPage, summary: "The viewer page",
+			answers: []answer{{status: 200, media: "text/html", text: "The page."}},
+		}},
+		{"GET", "/page/{file}", true, false, s.page, operation{
+			id: "getPageFile", tag: tagPage, summary: "The page's own files",
+			answers: []answer{
+				{status: 200, media: "text/html", text: "The file."},
+				{status: 200, media: "text/css"},
+				{status: 200, media: "text/javascript"},
+				{status: 200, media: "image/svg+xml"},
+			},
+		}},
+		{"GET", "/healthz", true, false, s.healthz, operation{
+			id: "getHealth", tag: tagHealth, summary: "Whether the daemon serves",
+			answers: []answer{shows(200, health{}, "It serves.")},
+		}},
+		{"GET", "/readyz", true, false, s.readyz, operation{
+			id: "getReadiness", tag: tagHealth, summary: "Whether a new viewer would get a picture",
+			answers: []answer{shows(200, readiness{}, "It would.")},
+			codes:   []Code{CodeNotReady},
+		}},
+		{"GET", "/metrics", false, false, s.exposition, operation{
+			id: "getMetrics", tag: tagHealth, summary: "Metrics in Prometheus' text form",
+			detail: "Prometheus gets the form that its Accept header prefers.",
+			answers: []answer{
+				{status: 200, media: "text/plain", text: "The metrics."},
+				{status: 200, media: "application/vnd.google.protobuf", value: binary{}},
+			},
+		}},
+		{"POST", "/whep/{display}", false, false, s.whepCreate, operation{
+			id: "openSession", tag: tagWHEP, summary: "Open a session: a viewer's offer for the host's answer",
+			detail: "The User-Agent is shown with the session. OPTIONS on this path tells the ICE servers, in Link headers.",
+			body:   &body{media: typeSDP, text: "An offer (RFC 8866) that receives one video in H.264."},
+			answers: []answer{{
+				status: 201, media: typeSDP, text: "The host's answer.", header: []string{"Location", "ETag", "Accept-Patch"},
+			}},
+			codes: []Code{
+				CodeBadSDP, CodeUnknownDisplay, CodeNotAcceptable, CodeNoPicture, CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
+			},
+		}},
+		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch, operation{
+			id: "patchSession", tag: tagWHEP, summary: "Trickle candidates, or restart ICE",
+			params: []param{{
+				in: "header", name: "If-Match", required: true, value: "", text: "The session's ETag for trickle ICE, `*` for an ICE restart.",
+			}},
+			body: &body{media: typeFragment, text: "A fragment (RFC 8840): candidates, or new ICE credentials."},
+			answers: []answer{
+				done(204, "The candidates are taken."),
+				{status: 200, media: typeFragment, text: "ICE is restarted; the host's new credentials and candidates.", header: []string{"ETag"}},
+			},
+			codes: []Code{CodeBadSDP, CodeUnknownSession, CodeStaleETag, CodePreconditionRequired, CodeTimeout},
+		}},
+		{"DELETE", "/whep/sessions/{id}", false, false, s.whepDelete, operation{
+			id: "leaveSession", tag: tagWHEP, summary: "End a session as its viewer",
+			answers: []answer{done(200, "The session is gone and everything it held is released.")},
+			codes:   []Code{CodeUnknownSession, CodeTimeout},
+		}},
+		{"GET", "/v1/openapi.json", true, false, s.openapi, operation{
+			id: "getDocument", tag: tagControl, summary: "This document",
+			answers: []answer{shows(200, map[string]any{}, "An OpenAPI 3.1 document.")},
+		}},
+		{"GET", "/v1/host", false, false, s.host, operation{
+			id: "getHost", tag: tagControl, summary: "The host: state, limits, displays, encoders, version",
+			answers: []answer{shows(200, hostView{}, "The host.")},
+		}},
+		{"GET", "/v1/displays", false, false, s.displays, operation{
+			id: "listDisplays", tag: tagControl, summary: "The displays that can be watched",
+			answers: []answer{shows(200, displayList{}, "The displays.")},
+		}},
+		{"GET", "/v1/sessions", false, false, s.sessions, operation{
+			id: "listSessions", tag: tagControl, summary: "All sessions, oldest first",
+			answers: []answer{shows(200, sessionList{}, "The sessions.")},
+		}},
+		{"GET", "/v1/sessions/{id}", false, false, s.session, operation{
+			id: "getSession", tag: tagControl, summary: "One session with its figures and its last 32 quality transitions",
+			answers: []answer{shows(200, session.Snapshot{}, "The session.")},
+			codes:   []Code{CodeUnknownSession},
+		}},
+		{"DELETE", "/v1/sessions/{id}", false, false, s.endSession, operation{
+			id: "endSession", tag: tagControl, summary: "End a session as the operator",
+			body:    &body{media: typeJSON, optional: true, value: ending{}, text: "What is to be said of it."},
+			answers: []answer{done(204, "The session is gone and everything it held is released.")},
+			codes:   []Code{CodeUnknownSession, CodeTimeout},
+		}},
+		{"POST", "/v1/sessions/{id}/keyframe", false, false, s.keyframe, operation{
+			id: "requestKeyframe", tag: tagControl, summary: "Ask for a keyframe",
+			detail:  "As if the viewer had asked (RTCP PLI): requests that come together make one keyframe, and it waits for its turn on a slow path.",
+			answers: []answer{done(202, "The keyframe is asked for.")},
+			codes:   []Code{CodeUnknownSession},
+		}},
+		{"POST", "/v1/sessions/{id}/recording", false, false, s.recording, operation{
+			id: "takeRecording", tag: tagControl, summary: "The session's flight recording, for `wavry-host replay`",
+			answers: []answer{{
+				status: 200, media: "application/octet-stream", value: binary{}, text: "The recording.", header: []string{"Content-Disposition"},
+			}},
+			codes: []Code{CodeUnknownSession},
+		}},
+		{"GET", "/v1/sessions/{id}/timeline", false, false, s.timeline, operation{
+			id: "getTimeline", tag: tagEvents, summary: "What happened to a session, oldest first",
+			detail:  "Sessions that have ended are known as long as the newest 1024 events of the host reach back to them.",
+			answers: []answer{shows(200, timeline{}, "The events.")},
+			codes:   []Code{CodeUnknownSession},
+		}},
+		{"GET", "/v1/events", false, true, s.events, operation{
+			id: "followEvents", tag: tagEvents, summary: "What happens, as server-sent events",
+			detail: "A stream that ends when the client goes or the daemon stops. Without Last-Event-ID and after it begins with what is to come. " +
+				"An event `gap` comes first where events are lost that were asked for.",
+			params: []param{
+				{in: "query", name: "after", value: uint64(0), text: "Number of the last event that the client has."},
+				{in: "header", name: "Last-Event-ID", value: uint64(0), text: "The same, as browsers send it; goes before `after`."},
+			},
+			answers: []answer{{
+				status: 200, media: typeEvents, text: "The stream; the schema is that of each event's `data`.",
+				oneOf: []any{session.EventRecord{}, gap{}},
+			}},
+			codes: []Code{CodeTooManyStreams},
+		}},
+		{"POST", "/v1/drain", false, false, s.drain, operation{
+			id: "drain", tag: tagControl, summary: "Refuse new sessions, and end the others at the deadline if there is one",
+			body:    takes(draining{}, "How long the sessions may go on."),
+			answers: []answer{shows(202, hostView{}, "The host.")},
+		}},
+		{"DELETE", "/v1/drain", false, false, s.resume, operation{
+			id: "resume", tag: tagControl, summary: "Take new sessions again",
+			answers: []answer{shows(200, hostView{}, "The host.")},
+		}},
 	}
 }
 

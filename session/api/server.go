@@ -24,6 +24,8 @@ type manager interface {
 	Create(ctx context.Context, o session.Offer) (session.Answer, error)
 	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
 	End(ctx context.Context, id string, why session.EndReason) error
+	EndNoted(ctx context.Context, id string, why session.EndReason, note string) error
+	RequestKeyframe(id string) error
 	Session(id string) (session.Snapshot, error)
 	Sessions() []session.Snapshot
 	WriteRecording(id string, w io.Writer) error
@@ -45,6 +47,7 @@ type Server struct {
 	metrics  *Metrics
 	log      *slog.Logger
 
+	spec    *spec
 	links   []string
 	key     *keeper      // nil without a token
 	cert    *certificate // nil without TLS
@@ -73,6 +76,10 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		}
 	}
 	s.guard = newGuard(cfg, s.cert)
+	var err error
+	if s.spec, err = describe(s.routes()); err != nil {
+		return nil, err
+	}
 	s.handler = s.build()
 	return s, nil
 }

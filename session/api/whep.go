@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,11 +149,17 @@ func accepts(headers []string, media string) bool {
 	return ok
 }
 
+// errBody: the client does not send the body that it announced.
+var errBody = errors.New("body cannot be read")
+
 // readBody returns the body. It lifts the deadline for reading, which net/http lets run on while the handler works: its
 // end would look like a client that hung up, and cancel the request. The next request sets it anew.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
+		if _, big := errors.AsType[*http.MaxBytesError](err); !big && !errors.Is(err, os.ErrDeadlineExceeded) && r.Context().Err() == nil {
+			err = fmt.Errorf("%w: %w", errBody, err)
+		}
 		return nil, err
 	}
 	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {

@@ -1,0 +1,141 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// readJSON reads the body that the document has for a request into v, a pointer. Where the body is optional and missing, v is left as
+// it is.
+func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, optional bool) error {
+	b, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	if optional && len(b) == 0 {
+		return nil
+	}
+	if err := contentType(r, typeJSON); err != nil {
+		return err
+	}
+	return s.spec.decode(string(b), v)
+}
+
+// decode reads one JSON value into v, a pointer, and refuses what its schema in the document does.
+func (sp *spec) decode(text string, v any) error {
+	if err := decodeStrict(text, v); err != nil {
+		return err
+	}
+	// Once more, as it came: v no longer tells what was missing, null, or written in other letters, which encoding/json takes.
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		return refuse(CodeBadJSON, "the body is not JSON: %s", shorten(err.Error()))
+	}
+	s := sp.registry.Schema(reflect.TypeOf(v), true, "")
+	if err := sp.exact(s, "the body", value); err != nil {
+		return err
+	}
+	var found huma.ValidateResult
+	huma.Validate(sp.registry, s, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &found)
+	if len(found.Errors) == 0 {
+		return nil
+	}
+	if d, ok := errors.AsType[*huma.ErrorDetail](found.Errors[0]); ok {
+		return sp.misfit(s, d)
+	}
+	return refuse(CodeBadJSON, "%s", shorten(found.Errors[0].Error()))
+}
+
+// misfit says what d found, with the range where there is one.
+func (sp *spec) misfit(s *huma.Schema, d *huma.ErrorDetail) *problem {
+	if s = sp.follow(s); s != nil {
+		if p := s.Properties[d.Location]; p != nil && p.Minimum != nil && p.Maximum != nil {
+			return refuse(CodeBadJSON, "%s is %s; it must be from %v to %v", d.Location, brief(d.Value), *p.Minimum, *p.Maximum)
+		}
+	}
+	return refuse(CodeBadJSON, "%s is %s: %s", d.Location, brief(d.Value), d.Message)
+}
+
+func brief(v any) string {
+	const most = 40
+	text := fmt.Sprint(v)
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+func (sp *spec) follow(s *huma.Schema) *huma.Schema {
+	for s != nil && s.Ref != "" {
+		s = sp.registry.SchemaFromRef(s.Ref)
+	}
+	return s
+}
+
+// exact refuses what huma.Validate lets pass: null, and names in other letters. It also finds what is missing, to say it in our words.
+func (sp *spec) exact(s *huma.Schema, where string, v any) error {
+	if s = sp.follow(s); s == nil {
+		return nil
+	}
+	switch v := v.(type) {
+	case nil:
+		return refuse(CodeBadJSON, "%s is null", where)
+	case []any:
+		for _, item := range v {
+			if err := sp.exact(s.Items, "an item of "+where, item); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, name := range s.Required {
+			if v[name] == nil {
+				return refuse(CodeBadJSON, "%s is missing: %s", name, s.Properties[name].Description)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			p := s.Properties[name]
+			if p == nil && s.Properties != nil {
+				return refuse(CodeBadJSON, "there is no field %q", shorten(name))
+			}
+			if err := sp.exact(p, name, v[name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// decodeStrict reads one JSON value into v and refuses fields that v does not have.
+func decodeStrict(body string, v any) error {
+	d := json.NewDecoder(strings.NewReader(body))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		if _, err := d.Token(); !errors.Is(err, io.EOF) {
+			return refuse(CodeBadJSON, "the body goes on after its JSON value")
+		}
+		return nil
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if wrong.Field == "" {
+			return refuse(CodeBadJSON, "the body is a JSON %s; it must be an object", wrong.Value)
+		}
+		return refuse(CodeBadJSON, "%s is a %s; it must be a %s", shorten(wrong.Field), wrong.Value, wrong.Type)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return refuse(CodeBadJSON, "there is no field %s", shorten(name))
+	}
+	if errors.Is(err, io.EOF) {
+		return refuse(CodeBadJSON, "the body is empty; it must be a JSON object")
+	}
+	return refuse(CodeBadJSON, "the body is not JSON: %s", shorten(err.Error()))
+}

@@ -1,0 +1,242 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+const documentURL = "https://wavry-host.example/v1/openapi.json"
+
+// contract compares answers with an OpenAPI document. The schemas are those of JSON Schema 2020-12, read by an implementation that knows
+// nothing of how they were made.
+type contract struct {
+	doc map[string]any
+
+	mu       sync.Mutex // guards the rest
+	compiler *jsonschema.Compiler
+	schemas  map[string]*jsonschema.Schema
+}
+
+func newContract(tb testing.TB, document []byte) *contract {
+	tb.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := &contract{doc: doc.(map[string]any), compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}}
+	c.compiler.DefaultDraft(jsonschema.Draft2020)
+	c.compiler.AssertFormat()
+	if err := c.compiler.AddResource(documentURL, doc); err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// at walks the document; it returns nil where there is nothing.
+func (c *contract) at(keys ...string) any {
+	var v any = c.doc
+	for _, k := range keys {
+		m, _ := v.(map[string]any)
+		v = m[k]
+	}
+	return v
+}
+
+// pointer writes a JSON pointer as the fragment of an address.
+func pointer(keys ...string) string {
+	for i, k := range keys {
+		keys[i] = strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "$", "%24").Replace(k)
+	}
+	return "#/" + strings.Join(keys, "/")
+}
+
+// fits tells whether v is what the schema at a place in the document describes.
+func (c *contract) fits(where string, v any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.schemas[where]
+	if s == nil {
+		var err error
+		if s, err = c.compiler.Compile(documentURL + where); err != nil {
+			return err
+		}
+		c.schemas[where] = s
+	}
+	return s.Validate(v)
+}
+
+// operation finds what the document says of the mux's pattern "METHOD /path".
+func (c *contract) operation(pattern string) (method, path string, ok bool) {
+	method, path, ok = strings.Cut(pattern, " ")
+	method, path = strings.ToLower(method), strings.TrimSuffix(path, "{$}")
+	return method, path, ok && c.at("paths", path, method) != nil
+}
+
+// judge returns what is wrong with an answer.
+func (c *contract) judge(r *http.Request, status int, header http.Header, body []byte) error {
+	if status == statusClientGone {
+		return nil // nobody reads it
+	}
+	method, path, known := c.operation(r.Pattern)
+	if status >= http.StatusBadRequest {
+		return c.judgeError(status, header, body, method, path, known && r.Method != http.MethodOptions)
+	}
+	if r.Method == http.MethodOptions {
+		return nil // the document says of OPTIONS what is in its introduction
+	}
+	if !known {
+		return fmt.Errorf("no operation is %q", r.Pattern)
+	}
+	responses := []string{"paths", path, method, "responses", strconv.Itoa(status)}
+	response, _ := c.at(responses...).(map[string]any)
+	if response == nil {
+		return fmt.Errorf("%s %s does not answer %d", method, path, status)
+	}
+	if headers, _ := response["headers"].(map[string]any); r.Method != http.MethodHead {
+		for name := range headers {
+			if header.Get(name) == "" {
+				return fmt.Errorf("header %s is missing", name)
+			}
+		}
+	}
+	content, _ := response["content"].(map[string]any)
+	media, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	switch {
+	case content == nil && (len(body) > 0 || header.Get("Content-Type") != ""):
+		return fmt.Errorf("there is a body of %q: %q", header.Get("Content-Type"), body)
+	case content == nil:
+		return nil
+	case err != nil || content[media] == nil:
+		return fmt.Errorf("Content-Type is %q; it can be %v", header.Get("Content-Type"), slices.Sorted(maps.Keys(content)))
+	case r.Method == http.MethodHead:
+		return nil
+	}
+	schema := pointer(append(responses, "content", media, "schema")...)
+	switch media {
+	case typeJSON:
+		return c.fitsJSON(schema, body)
+	case typeEvents:
+		for _, data := range eventData(string(body)) {
+			if err := c.fitsJSON(schema, []byte(data)); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		return c.fits(schema, string(body))
+	}
+}
+
+// eventData returns the data of each event of a stream.
+func eventData(stream string) []string {
+	var list []string
+	for line := range strings.Lines(stream) {
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			list = append(list, data)
+		}
+	}
+	return list
+}
+
+func (c *contract) fitsJSON(schema string, body []byte) error {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return c.fits(schema, v)
+}
+
+func (c *contract) judgeError(status int, header http.Header, body []byte, method, path string, known bool) error {
+	if got := header.Get("Content-Type"); got != typeJSON {
+		return fmt.Errorf("Content-Type of a %d is %q", status, got)
+	}
+	if err := c.fitsJSON("#/components/schemas/Error", body); err != nil {
+		return err
+	}
+	var told problemBody
+	if err := json.Unmarshal(body, &told); err != nil {
+		return err
+	}
+	if statuses()[told.Code] != status {
+		return fmt.Errorf("code %s came with %d", told.Code, status)
+	}
+	for _, name := range headersOf(told.Code) {
+		if header.Get(name) == "" {
+			return fmt.Errorf("header %s is missing from a %s", name, told.Code)
+		}
+	}
+	possible := []any{
+		// What is answered before a route is found, or where there is none.
+		string(CodeNotFound), string(CodeMethodNotAllowed), string(CodeForbiddenHost), string(CodeForbiddenOrigin), string(CodeHeaderTooLarge),
+		string(CodeUnauthorized), string(CodeTooManyAttempts), // of OPTIONS
+	}
+	if known {
+		possible, _ = c.at("paths", path, method, "responses", strconv.Itoa(status), extCodes).([]any)
+	}
+	if !slices.Contains(possible, any(string(told.Code))) {
+		return fmt.Errorf("%s %s answers %d %s; it can be %v", method, path, status, told.Code, possible)
+	}
+	return nil
+}
+
+// witness keeps an answer to judge it.
+type witness struct {
+	http.ResponseWriter
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+func (w *witness) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status, w.header = status, w.Header().Clone()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *witness) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status, w.header = http.StatusOK, w.Header().Clone()
+	}
+	w.body.Write(p)
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// watch compares every answer of h with the document. tb learns of it at its end: some answers end later than their test.
+func (c *contract) watch(tb testing.TB, h http.Handler) http.Handler {
+	tb.Helper()
+	var mu sync.Mutex
+	var bad []string
+	tb.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, text := range bad {
+			tb.Error(text)
+		}
+	})
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := &witness{ResponseWriter: rw}
+		h.ServeHTTP(w, r)
+		if w.status == 0 {
+			w.status, w.header = http.StatusOK, w.Header().Clone()
+		}
+		if err := c.judge(r, w.status, w.header, w.body.Bytes()); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			bad = append(bad, fmt.Sprintf("%s %s: the answer is not what the document says: %v\n%.500s", r.Method, r.URL.Path, err, w.body.String()))
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package api
+
+import "net/http"
+
+// The tags that the document groups its operations by.
+const (
+	tagControl = "control"
+	tagEvents  = "events"
+	tagWHEP    = "whep"
+	tagHealth  = "health"
+	tagPage    = "page"
+)
+
+// operation is what the OpenAPI document says of a route, beside method, path and access.
+type operation struct {
+	// id is the name of the method that clients generate, unique.
+	id, tag string
+	// summary is a line, detail what it leaves open.
+	summary, detail string
+	// params are those in the query and the header; those in the path are found there (see pathParams).
+	params []param
+	// body is nil where none is read.
+	body *body
+	// answers are the successes, the usual one first.
+	answers []answer
+	// codes are the errors beside those that follow from the rest: see Server.codes.
+	codes []Code
+}
+
+// param is a parameter in the query or the header. value is a zero of its type, with the limits in schema's tags.
+type param struct {
+	in, name string
+	required bool
+	value    any
+	text     string
+}
+
+// body is what a request carries.
+type body struct {
+	media    string
+	optional bool
+	// value is a zero of the type that a JSON body is decoded to; nil for text.
+	value any
+	text  string
+}
+
+// answer is a success. Answers of one status differ in media.
+type answer struct {
+	status int
+	// media is the type of the body; empty for none.
+	media string
+	// value is a zero of the type of a JSON body; nil for text, binary{} for anything else. oneOf lists them where there are several.
+	value  any
+	oneOf  []any
+	text   string
+	header []string // names that always come with it; see headerTexts
+}
+
+// binary marks an answer that is no text.
+type binary struct{}
+
+// shows is an answer in JSON.
+func shows(status int, value any, text string) answer {
+	return answer{status: status, media: typeJSON, value: value, text: text}
+}
+
+// takes is a request body in JSON.
+func takes(value any, text string) *body { return &body{media: typeJSON, value: value, text: text} }
+
+// done is an answer without a body.
+func done(status int, text string) answer { return answer{status: status, text: text} }
+
+// pathParams describes what may stand in a path.
+func pathParams() map[string]string {
+	return map[string]string{
+		"display": "Id of a display; `default` is the first.",
+		"id":      "Id of a session.",
+		"file":    "Name of a file of the page.",
+	}
+}
+
+// headerTexts describes the headers that answers have.
+func headerTexts() map[string]string {
+	return map[string]string{
+		"Location":            "Path of the session, for PATCH and DELETE.",
+		"ETag":                "Names the ICE session; PATCH takes it as If-Match.",
+		"Accept-Patch":        "What PATCH takes.",
+		"Content-Disposition": "Name for a file.",
+		"Retry-After":         "When to come again, in seconds.",
+		"WWW-Authenticate":    "That a bearer token is asked for.",
+		"Allow":               "The methods that are possible.",
+	}
+}
+
+// codes returns every error that a route can answer with, in the order of their meaning: those that it names, and those that follow
+// from what it is.
+func (rt route) codes() []Code {
+	has := map[Code]bool{
+		CodeForbiddenHost: true, CodeForbiddenOrigin: true, CodeHeaderTooLarge: true, CodeInternal: true,
+	}
+	add := func(codes ...Code) {
+		for _, c := range codes {
+			has[c] = true
+		}
+	}
+	add(rt.about.codes...)
+	if !rt.open {
+		add(CodeUnauthorized, CodeTooManyAttempts)
+	}
+	if len(wildcards(rt.path)) > 0 {
+		add(CodeNotFound) // "." in place of an id
+	}
+	if b := rt.about.body; b != nil {
+		add(CodeTooLarge, CodeSlowRequest, CodeUnsupportedMediaType, CodeBadRequest)
+		if b.media == typeJSON {
+			add(CodeBadJSON)
+		}
+	}
+	if rt.method == http.MethodGet && len(rt.about.params) > 0 {
+		add(CodeBadRequest)
+	}
+	var list []Code
+	for _, c := range codes() {
+		if has[c] {
+			list = append(list, c)
+		}
+	}
+	return list
+}
