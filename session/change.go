@@ -78,12 +78,8 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 	if err != nil {
 		return Snapshot{}, err
 	}
-	least := m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Min
-	if c.MaxBitrate != nil && *c.MaxBitrate != 0 && *c.MaxBitrate < least {
-		return Snapshot{}, fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *c.MaxBitrate, least)
-	}
-	if c.Weight != nil && (*c.Weight < minWeight || *c.Weight > maxWeight) {
-		return Snapshot{}, fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *c.Weight, minWeight, maxWeight)
+	if err := m.checkChange(c); err != nil {
+		return Snapshot{}, err
 	}
 	if c.Display != nil {
 		if err := m.show(ctx, h, *c.Display); err != nil {
@@ -107,6 +103,18 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 	}
 	h.log.Info("session changed", attrs...)
 	return one, nil
+}
+
+// checkChange checks a ceiling and a weight.
+func (m *Manager) checkChange(c Change) error {
+	least := m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Min
+	if c.MaxBitrate != nil && *c.MaxBitrate != 0 && *c.MaxBitrate < least {
+		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *c.MaxBitrate, least)
+	}
+	if c.Weight != nil && (*c.Weight < minWeight || *c.Weight > maxWeight) {
+		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *c.Weight, minWeight, maxWeight)
+	}
+	return nil
 }
 
 // show begins to move a session to another display.

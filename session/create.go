@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,8 @@ import (
 func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
 	a, err := m.create(ctx, o)
 	if err != nil {
-		m.met.refused.WithLabelValues(refusedBecause(err)).Inc()
-		m.log.Info("session refused", "display", o.Display, "remote", o.RemoteAddr, "err", err)
+		m.refused(err, o.Display)
+		m.log.Debug("offer refused", "remote", o.RemoteAddr, "err", err)
 	}
 	return a, err
 }
@@ -35,6 +36,8 @@ func refusedBecause(err error) string {
 		return refusedUnknownDisplay
 	case errors.Is(err, ErrNoPicture):
 		return refusedNoPicture
+	case errors.Is(err, ErrUnknownLease), errors.Is(err, ErrBadLease), errors.Is(err, ErrKeyReused), errors.Is(err, ErrBadChange):
+		return refusedReservation
 	default:
 		return refusedError
 	}
@@ -54,16 +57,30 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if _, err := parseOffer(o.SDP); err != nil {
 		return Answer{}, err
 	}
-	if err := m.reserve(); err != nil {
+	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
+		return Answer{}, err
+	}
+	t, err := m.take(o.Lease, display.ID)
+	if err != nil {
 		return Answer{}, err
 	}
 	defer m.wg.Done()
 	v, sdp, err := m.connect(ctx, display, o)
+	if err != nil {
+		t.put()
+		return Answer{}, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reserved--
-	if err != nil {
-		return Answer{}, err
+	v.caps.ceiling, v.caps.weight = o.MaxBitrate, cmp.Or(o.Weight, defaultWeight)
+	if l := t.lease; l != nil {
+		l.Session = v.id
+		if l.MaxBitrate != 0 && (o.MaxBitrate == 0 || l.MaxBitrate < o.MaxBitrate) {
+			v.caps.ceiling = l.MaxBitrate
+		}
+		v.caps.weight = l.Weight
+		m.giveUp(l, leaseUsed)
 	}
 	h := &held{viewer: v, done: make(chan struct{})}
 	m.sessions[v.id] = h
@@ -78,21 +95,6 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 		m.beginEnd(h, EndShutdown)
 	}
 	return Answer{ID: v.id, SDP: sdp, ETag: v.etag}, nil
-}
-
-// reserve takes a place for a session that is being created, and an entry in wg.
-func (m *Manager) reserve() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	switch {
-	case m.drain != nil || m.stopped:
-		return ErrDraining
-	case len(m.sessions)+m.reserved >= m.limit():
-		return fmt.Errorf("%w: %d sessions are the limit", ErrFull, m.limit())
-	}
-	m.reserved++
-	m.wg.Add(1)
-	return nil
 }
 
 func (m *Manager) display(ctx context.Context, id string) (Display, error) {
@@ -113,7 +115,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(), caps: caps{weight: defaultWeight}, giveBack: m.stages.release,
+		changed: make(chan struct{}, 1), etag: newETag(), giveBack: m.stages.release,
 	}
 	v.life = newLife(m.cfg, v.created)
 	v.sample.at = v.created

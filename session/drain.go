@@ -49,14 +49,14 @@ type DrainOrder struct {
 
 // DrainStatus is how far a drain has come.
 type DrainStatus struct {
-	Policy   string    `json:"policy" enum:"wait,move,end" doc:"What becomes of the sessions: wait leaves them alone until the deadline, move asks for them to be moved by an event each, end ends them one after the other"`
-	Begun    time.Time `json:"begun" doc:"When the drain began"`
-	Deadline time.Time `json:"deadline,omitzero" doc:"When the sessions that are left are ended; absent for never"`
+	Policy   string    `json:"policy" set:"DrainPolicy" doc:"What becomes of the sessions: wait leaves them alone until the deadline, move asks for them to be moved by an event each, end ends them one after the other."`
+	Begun    time.Time `json:"begun" doc:"When the drain began."`
+	Deadline time.Time `json:"deadline,omitzero" doc:"When the sessions that are left are ended; absent for never."`
 	// Done is when the last session was gone.
-	Done    time.Time `json:"done,omitzero" doc:"When the last session was gone; absent before"`
-	AtStart int       `json:"sessions_at_start" doc:"Sessions there were when the drain began"`
-	Left    int       `json:"sessions_left" doc:"Sessions there are"`
-	Asked   int       `json:"sessions_asked_to_move" doc:"Sessions for which a move was asked for by an event"`
+	Done    time.Time `json:"done,omitzero" doc:"When the last session was gone; absent before."`
+	AtStart int       `json:"sessions_at_start" doc:"Number of sessions when the drain began."`
+	Left    int       `json:"sessions_left" doc:"Number of sessions that are left."`
+	Asked   int       `json:"sessions_asked_to_move" doc:"Number of sessions for which a move was asked for by an event."`
 }
 
 // drain is a drain under way. The Manager's mutex guards it.
@@ -80,6 +80,9 @@ func (m *Manager) Drain(o DrainOrder) DrainStatus {
 		d.deadline = now.Add(o.Deadline)
 	}
 	m.drain = d
+	for _, l := range m.leases.open {
+		m.giveUp(l, leaseDrained)
+	}
 	event := m.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
 	m.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart, "deadline_seconds", o.Deadline.Seconds())
 	m.hurry()

@@ -32,6 +32,14 @@ const (
 	EventChanged
 	// EventMove: a session should be moved to another host, because this one drains.
 	EventMove
+	// EventHandshakeFailed: a session's viewer could not connect.
+	EventHandshakeFailed
+	// EventReserved: a place is kept for a session to come.
+	EventReserved
+	// EventReservationEnded: it was used, given back, or has expired.
+	EventReservationEnded
+	// EventRefused: there was no session, or place for one, to be had. There is one event a second for each reason at most.
+	EventRefused
 	// EventDrain: the host takes no new sessions.
 	EventDrain
 	// EventDrained: the last session of a host that drains is gone.
@@ -46,7 +54,8 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
-		EventEncoderFallback, EventRung, EventChanged, EventMove, EventDrain, EventDrained, EventResume, EventState,
+		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
+		EventDrain, EventDrained, EventResume, EventState,
 	}
 }
 
@@ -74,6 +83,14 @@ func (k EventKind) String() string {
 		return "session_changed"
 	case EventMove:
 		return "session_move"
+	case EventHandshakeFailed:
+		return "handshake_failed"
+	case EventReserved:
+		return "reserved"
+	case EventReservationEnded:
+		return "reservation_ended"
+	case EventRefused:
+		return "refused"
 	case EventDrain:
 		return "drain"
 	case EventDrained:

@@ -30,6 +30,16 @@ const (
 	pathRelay  = "relay"
 )
 
+// Why a reservation ended.
+const (
+	leaseUsed     = "used"
+	leaseExpired  = "expired"
+	leaseReleased = "released"
+	leaseDrained  = "drained"
+)
+
+var leaseEnds = []string{leaseUsed, leaseExpired, leaseReleased, leaseDrained}
+
 // Why a host is degraded.
 const (
 	troubleDisplay = "display_lost"
@@ -91,12 +101,13 @@ const (
 	refusedUnacceptable   = "unacceptable"
 	refusedUnknownDisplay = "unknown_display"
 	refusedNoPicture      = "no_picture"
+	refusedReservation    = "reservation"
 	refusedError          = "error"
 )
 
-var refusals = []string{
+var refusedReasons = []string{
 	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay, refusedNoPicture,
-	refusedError,
+	refusedReservation, refusedError,
 }
 
 // The results of a handshake.

@@ -35,6 +35,8 @@ type Manager struct {
 	sessions map[string]*held
 	reserved int    // sessions that are being created
 	drain    *drain // nil for none
+	leases   leases
+	refusals refusals
 	standing standing
 	stopped  bool
 	wg       sync.WaitGroup // creations and releases under way; added to under mu while not stopped
@@ -65,7 +67,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		cfg: cfg, log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
-		sessions: make(map[string]*held), news: newNews(),
+		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), refusals: make(refusals),
 	}
 	g.stages = newStages(cfg, log, m, g.emit)
 	if cfg.OnProbation {
@@ -118,6 +120,7 @@ func (m *Manager) reap(now time.Time) {
 			m.beginEnd(h, h.why)
 		}
 	}
+	m.expire(now)
 	if m.drain != nil {
 		m.drain.step(now, m)
 	}
@@ -382,6 +385,8 @@ func (m *Manager) Host() Host {
 	h.Sessions, h.Limit = len(m.sessions), m.limit()
 	if m.drain != nil {
 		h.DrainDeadline = m.drain.deadline
+		d := m.drained(m.drain)
+		h.Drain = &d
 	}
 	m.mu.Unlock()
 	for _, d := range m.cfg.Displays(context.Background()) {

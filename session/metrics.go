@@ -40,6 +40,8 @@ type Metrics struct {
 	fallbacks       *prometheus.CounterVec
 	rungMoves       *prometheus.CounterVec
 	rungs           prometheus.Gauge
+	leases          prometheus.Gauge
+	leasesEnded     *prometheus.CounterVec
 	hostState       *prometheus.GaugeVec
 	hungEncoders    prometheus.Gauge
 	displaysLost    prometheus.Counter
@@ -124,8 +126,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state.", "state"),
-		hostState: gauges("host_state", "1 for the state that the host is in, 0 for the others.", "state"),
-		rungs:     gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
+		hostState:   gauges("host_state", "1 for the state that the host is in, 0 for the others.", "state"),
+		leases:      gauge("reservations", "Places that are kept for sessions to come."),
+		leasesEnded: counters("reservations_ended_total", "Reservations ended, by why.", "reason"),
+		rungs:       gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
 		rungMoves: counters("session_encode_changes_total",
 			"Moves of a session to another encode of its display, by whether that one runs faster or slower.", "direction"),
 		fallbacks: counters("encoder_fallbacks_total",
@@ -151,8 +155,14 @@ func (m *Metrics) zero() {
 	for _, r := range EndReasons() {
 		m.ended.WithLabelValues(r.String())
 	}
-	for _, r := range refusals {
+	for _, r := range refusedReasons {
 		m.refused.WithLabelValues(r)
+	}
+	for _, r := range leaseEnds {
+		m.leasesEnded.WithLabelValues(r)
+	}
+	for _, d := range []string{rungFaster, rungSlower, rungDisplay} {
+		m.rungMoves.WithLabelValues(d)
 	}
 	for _, r := range handshakeResults {
 		m.handshakes.WithLabelValues(r)

@@ -111,6 +111,11 @@ type Offer struct {
 	Display string
 	// SDP is the offer (RFC 8866), one receiving video section.
 	SDP string
+	// Lease is the id of the reservation whose place the viewer takes; empty for a place of its own.
+	Lease string
+	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something is short, 0 for the
+	// usual one; see Change.
+	MaxBitrate, Weight int
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
 }
@@ -145,13 +150,13 @@ type Snapshot struct {
 	Path      string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
 
 	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
-	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets, from 1."`
+	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets; a number of 1 to 3."`
 	Width   int     `json:"width" doc:"Width of the encoded picture, in pixels."`
 	Height  int     `json:"height" doc:"Height of the encoded picture, in pixels."`
 	FPS     float64 `json:"fps" doc:"Pictures sent in the last second, in frames per second."`
 
 	MaxBitrate int `json:"max_bitrate" doc:"The session's own ceiling, in bit/s; 0 for that of the host."`
-	Weight     int `json:"weight" doc:"The session's share where something is short, from 1 to 1000."`
+	Weight     int `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
 
 	Frozen           bool    `json:"frozen" doc:"The display is lost; the last picture stands."`
 	TargetBitrate    int     `json:"target_bitrate" doc:"What the encoder is told to make, in bit/s."`
@@ -210,6 +215,7 @@ type Host struct {
 	Displays      []DisplayInfo `json:"displays" doc:"The displays that can be watched; the first is the default."`
 	Encoders      []EncoderInfo `json:"encoders" doc:"The encoders that were looked for, best first."`
 	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When a drain ends the sessions that are left."`
+	Drain         *DrainStatus  `json:"drain,omitempty" doc:"How far the drain has come, where there is one."`
 }
 
 // DisplayInfo is what the control API shows of a display.

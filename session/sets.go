@@ -12,13 +12,15 @@ import (
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
-		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder})
+		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
+		leaseEnds, refusedReasons, handshakeResults)
 	slices.Sort(events)
 	return map[string][]string{
 		"SessionState":  {stateConnecting, stateConnected, stateDisconnected},
 		"DisplayState":  {stageIdle, stageLive, stageLost},
 		"HostState":     HostStates(),
 		"DrainPolicy":   words(DrainPolicies()),
+		"Resource":      Resources(),
 		"Path":          {pathDirect, pathRelay},
 		"Quality":       quality,
 		"QualityReason": reasons,

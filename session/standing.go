@@ -81,7 +81,8 @@ func (s *standing) notice(now time.Time, e Event) {
 		if slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason) {
 			s.quiet, s.served = now, false
 		}
-	case EventCreated, EventDisconnected, EventQuality, EventDisplayBack, EventRung, EventChanged, EventMove, EventDrain, EventDrained, EventResume, EventState:
+	case EventCreated, EventDisconnected, EventQuality, EventDisplayBack, EventRung, EventChanged, EventMove, EventHandshakeFailed,
+		EventReserved, EventReservationEnded, EventRefused, EventDrain, EventDrained, EventResume, EventState:
 	}
 }
 

@@ -346,6 +346,10 @@ func (v *viewer) watch(now time.Time) {
 
 	if d.handshake != "" {
 		v.met.handshakes.WithLabelValues(d.handshake).Inc()
+		if d.handshake != handshakeOK {
+			event := v.emit(Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.showing(), Reason: d.handshake})
+			v.log.Warn("handshake failed", "event", event, "result", d.handshake, "after_seconds", now.Sub(v.created).Seconds())
+		}
 	}
 	if d.changed {
 		v.met.sessions.WithLabelValues(from).Dec()

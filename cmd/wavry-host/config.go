@@ -32,6 +32,8 @@ type Config struct {
 
 	MaxSessions       int
 	MaxEncodes        int
+	Probation         time.Duration
+	ProbationSessions int
 	ICEServers        []iceServer
 	MediaNetwork      string
 	UDPPorts          portRange

@@ -90,12 +90,12 @@ func boolean() kind[bool] {
 	}
 }
 
-func whole(least, most int) kind[int] {
+func count(most int) kind[int] {
 	return kind[int]{
 		word: "number", tags: []string{tagInt}, format: strconv.Itoa,
 		parse: func(s string) (int, error) {
 			n, err := strconv.Atoi(s)
-			if err != nil || n < least || n > most {
+			if err != nil || n < 1 || n > most {
 				return 0, errNot
 			}
 			return n, nil

@@ -119,7 +119,8 @@ func (s *Server) recording(w http.ResponseWriter, r *http.Request) error {
 // draining is the body of POST /v1/drain. The limit is longer than anybody watches a desktop without a break, and keeps the time far
 // from overflow.
 type draining struct {
-	DeadlineSeconds float64 `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may go on, in seconds; 0 is for as long as they like."`
+	DeadlineSeconds float64 `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may go on, in seconds; 0 is for as long as they like, or with end not at all."`
+	Policy          string  `json:"policy,omitempty" set:"DrainPolicy" doc:"What becomes of them until then: wait, the default, leaves them alone; move asks for them to be moved by an event session_move each; end ends them one after the other."`
 }
 
 func (d draining) deadline() time.Duration {
@@ -131,8 +132,38 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
-	s.mgr.Drain(session.DrainOrder{Deadline: in.deadline()})
+	o := session.DrainOrder{Deadline: in.deadline()}
+	for _, p := range session.DrainPolicies() {
+		if p.String() == in.Policy {
+			o.Policy = p
+		}
+	}
+	s.mgr.Drain(o)
 	return writeJSON(w, http.StatusAccepted, s.describe())
+}
+
+func (s *Server) drainStatus(w http.ResponseWriter, _ *http.Request) error {
+	d, ok := s.mgr.Draining()
+	if !ok {
+		return refuse(CodeNotDraining, "the host does not drain")
+	}
+	return writeJSON(w, http.StatusOK, d)
+}
+
+// standing is the body of PUT /v1/state.
+type standing struct {
+	State string `json:"state" enum:"active,draining,probation" doc:"active ends a drain and a probation; draining refuses new sessions; probation takes a few, until they went well for a while."`
+}
+
+func (s *Server) setState(w http.ResponseWriter, r *http.Request) error {
+	var in standing
+	if err := s.readJSON(w, r, &in, false); err != nil {
+		return err
+	}
+	if err := s.mgr.SetState(in.State); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, s.describe())
 }
 
 func (s *Server) resume(w http.ResponseWriter, _ *http.Request) error {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -34,6 +35,9 @@ type fakeManager struct {
 	keys    []string
 	drained []time.Duration
 	resumed int
+	leases  []session.Lease
+	asked   []session.Reservation
+	changes []session.Change
 	past    []session.EventRecord
 	more    chan struct{}
 }
@@ -145,6 +149,69 @@ func (m *fakeManager) Drain(o session.DrainOrder) session.DrainStatus {
 	return session.DrainStatus{}
 }
 
+func (m *fakeManager) Draining() (session.DrainStatus, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return session.DrainStatus{Policy: "wait", Left: 1}, len(m.drained) > m.resumed
+}
+
+func (m *fakeManager) SetState(state string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state.State = state
+	return nil
+}
+
+func (m *fakeManager) Reserve(_ context.Context, r session.Reservation) (session.Lease, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case r.Display != "default" && r.Display != "x11:0":
+		return session.Lease{}, session.ErrUnknownDisplay
+	case len(m.leases) == 2:
+		return session.Lease{}, &session.RefusalError{Resource: session.ResourceSessions}
+	case r.Key == "used":
+		return session.Lease{}, session.ErrKeyReused
+	}
+	m.asked = append(m.asked, r)
+	l := session.Lease{ID: fmt.Sprintf("l%d", len(m.leases)+1), Display: "x11:0", MaxBitrate: r.MaxBitrate, Weight: 100}
+	m.leases = append(m.leases, l)
+	return l, nil
+}
+
+func (m *fakeManager) Leases() []session.Lease {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.leases)
+}
+
+func (m *fakeManager) Release(id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.leases, func(l session.Lease) bool { return l.ID == id })
+	if i < 0 {
+		return session.ErrUnknownLease
+	}
+	m.leases = slices.Delete(m.leases, i, i+1)
+	return nil
+}
+
+func (m *fakeManager) Change(_ context.Context, id string, c session.Change) (session.Snapshot, error) {
+	s, err := m.Session(id)
+	switch {
+	case err != nil:
+		return s, err
+	case c.Display != nil && *c.Display != "x11:0":
+		return s, session.ErrUnknownDisplay
+	case c.MaxBitrate != nil && *c.MaxBitrate == 1:
+		return s, session.ErrBadChange
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changes = append(m.changes, c)
+	return s, nil
+}
+
 func (m *fakeManager) Resume() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -238,7 +305,7 @@ func refusal(t *testing.T, resp reply) Code {
 		t.Fatalf("body of a %d is not JSON: %v: %q", resp.StatusCode, err, resp.body)
 	}
 	for _, name := range slices.Sorted(maps.Keys(body)) {
-		if !slices.Contains([]string{"error", "code", "reasons"}, name) {
+		if !slices.Contains([]string{"error", "code", "reasons", "resource"}, name) {
 			t.Errorf("error has a field %q", name)
 		}
 	}

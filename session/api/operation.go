@@ -74,7 +74,7 @@ func done(status int, text string) answer { return answer{status: status, text: 
 func pathParams() map[string]string {
 	return map[string]string{
 		"display": "Id of a display; `default` is the first.",
-		"id":      "Id of a session.",
+		"id":      "Id of a session, or of a reservation.",
 		"file":    "Name of a file of the page.",
 	}
 }
@@ -82,7 +82,7 @@ func pathParams() map[string]string {
 // headerTexts describes the headers that answers have.
 func headerTexts() map[string]string {
 	return map[string]string{
-		"Location":            "Path of the session, for PATCH and DELETE.",
+		"Location":            "Path of what was made: for a session that for PATCH and DELETE.",
 		"ETag":                "Names the ICE session; PATCH takes it as If-Match.",
 		"Accept-Patch":        "What PATCH takes.",
 		"Content-Disposition": "Name for a file.",

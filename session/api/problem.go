@@ -30,14 +30,19 @@ const (
 	CodeNotFound             Code = "not_found"
 	CodeUnknownDisplay       Code = "unknown_display"
 	CodeUnknownSession       Code = "unknown_session"
+	CodeUnknownReservation   Code = "unknown_reservation"
+	CodeNotDraining          Code = "not_draining"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeNotAcceptable        Code = "not_acceptable"
 	CodeSlowRequest          Code = "slow_request"
 	CodeNoPicture            Code = "no_picture"
+	CodeKeyReused            Code = "key_reused"
 	CodeStaleETag            Code = "stale_etag"
 	CodeTooLarge             Code = "too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
 	CodeUnacceptableOffer    Code = "unacceptable_offer"
+	CodeBadReservation       Code = "bad_reservation"
+	CodeBadChange            Code = "bad_change"
 	CodePreconditionRequired Code = "precondition_required"
 	CodeTooManyAttempts      Code = "too_many_attempts"
 	CodeHeaderTooLarge       Code = "header_too_large"
@@ -65,14 +70,19 @@ func statuses() map[Code]int {
 		CodeNotFound:             http.StatusNotFound,
 		CodeUnknownDisplay:       http.StatusNotFound,
 		CodeUnknownSession:       http.StatusNotFound,
+		CodeUnknownReservation:   http.StatusNotFound,
+		CodeNotDraining:          http.StatusNotFound,
 		CodeMethodNotAllowed:     http.StatusMethodNotAllowed,
 		CodeNotAcceptable:        http.StatusNotAcceptable,
 		CodeSlowRequest:          http.StatusRequestTimeout,
 		CodeNoPicture:            http.StatusConflict,
+		CodeKeyReused:            http.StatusConflict,
 		CodeStaleETag:            http.StatusPreconditionFailed,
 		CodeTooLarge:             http.StatusRequestEntityTooLarge,
 		CodeUnsupportedMediaType: http.StatusUnsupportedMediaType,
 		CodeUnacceptableOffer:    http.StatusUnprocessableEntity,
+		CodeBadReservation:       http.StatusUnprocessableEntity,
+		CodeBadChange:            http.StatusUnprocessableEntity,
 		CodePreconditionRequired: http.StatusPreconditionRequired,
 		CodeTooManyAttempts:      http.StatusTooManyRequests,
 		CodeHeaderTooLarge:       http.StatusRequestHeaderFieldsTooLarge,
@@ -98,20 +108,25 @@ func meanings() map[Code]string {
 		CodeNotFound:             "no such path",
 		CodeUnknownDisplay:       "no such display",
 		CodeUnknownSession:       "no such session, or it has ended",
+		CodeUnknownReservation:   "no such reservation: it has expired, was used or given back",
+		CodeNotDraining:          "`GET /v1/drain`: the host does not drain",
 		CodeMethodNotAllowed:     "not that method; `Allow` lists what is possible",
 		CodeNotAcceptable:        "the `Accept` header excludes `application/sdp`",
 		CodeSlowRequest:          "the body did not arrive within 10 s",
 		CodeNoPicture:            "the display cannot be captured at present; with `Retry-After`",
+		CodeKeyReused:            "the `Idempotency-Key` came before with another request",
 		CodeStaleETag:            "`If-Match` is not the session's ETag (any more)",
 		CodeTooLarge:             "the body exceeds 64 KiB (`max_body`)",
 		CodeUnsupportedMediaType: "wrong `Content-Type`; `Accept-Post` or `Accept-Patch` tells the right one",
 		CodeUnacceptableOffer:    "the offer is well formed, but cannot be answered: no H.264, or not receiving video",
+		CodeBadReservation:       "the place is for another display, or cannot be kept like that",
+		CodeBadChange:            "the session cannot be changed like that: a ceiling below the floor, or a move that is still going on",
 		CodePreconditionRequired: "`If-Match` is missing",
 		CodeTooManyAttempts:      "too many wrong tokens from that network; with `Retry-After`",
 		CodeHeaderTooLarge:       "the request's header exceeds 16 KiB",
 		CodeClientGone:           "seen in log and metrics only: nobody is left to read the answer",
 		CodeInternal:             "the daemon's own fault; its log has the cause",
-		CodeFull:                 "the session limit is reached; with `Retry-After`",
+		CodeFull:                 "there is no room for another session; `resource` says of what, with `Retry-After`",
 		CodeTooManyStreams:       "32 clients follow the events already; with `Retry-After`",
 		CodeDraining:             "the host drains or stops; with `Retry-After`",
 		CodeNotReady:             "`GET /readyz`: a new viewer would not get a picture; with `Retry-After`",
@@ -125,6 +140,8 @@ type problem struct {
 	message string
 	header  http.Header // sent with it; nil for none
 	reasons []string    // why the host is not ready; nil for other codes
+	// resource is what is short with CodeFull; empty for other codes.
+	resource string
 }
 
 var _ error = (*problem)(nil)
@@ -164,11 +181,18 @@ func (s *Server) explain(err error) *problem {
 		{session.ErrFull, CodeFull, true},
 		{session.ErrDraining, CodeDraining, true},
 		{session.ErrStale, CodeStaleETag, false},
+		{session.ErrUnknownLease, CodeUnknownReservation, false},
+		{session.ErrBadLease, CodeBadReservation, false},
+		{session.ErrBadChange, CodeBadChange, false},
+		{session.ErrKeyReused, CodeKeyReused, false},
 	} {
 		if !errors.Is(err, known.err) {
 			continue
 		}
 		p := refuse(known.code, "%s", shorten(strings.TrimPrefix(err.Error(), "session: ")))
+		if r, ok := errors.AsType[*session.RefusalError](err); ok {
+			p.resource = r.Resource
+		}
 		if known.again {
 			return p.with("Retry-After", seconds(s.mgr.RetryAfter()))
 		}
@@ -199,9 +223,10 @@ func shorten(s string) string {
 
 // problemBody is the body of every answer that is no success.
 type problemBody struct {
-	Error   string   `json:"error" doc:"What is wrong, in words for people."`
-	Code    Code     `json:"code" set:"ErrorCode" doc:"What is wrong, for programs."`
-	Reasons []string `json:"reasons,omitempty" set:"UnreadyReason" doc:"With not_ready: why a new viewer would not get a picture."`
+	Error    string   `json:"error" doc:"What is wrong, in words for people."`
+	Code     Code     `json:"code" set:"ErrorCode" doc:"What is wrong, for programs."`
+	Reasons  []string `json:"reasons,omitempty" set:"UnreadyReason" doc:"With not_ready: why a new viewer would not get a picture."`
+	Resource string   `json:"resource,omitempty" set:"Resource" doc:"With full: what is short."`
 }
 
 // fail answers r with err, and logs it when the fault is the host's.
@@ -215,7 +240,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	maps.Copy(h, p.header)
 	// A struct of strings always encodes.
-	_ = writeJSON(w, statuses()[p.code], problemBody{p.message, p.code, p.reasons})
+	_ = writeJSON(w, statuses()[p.code], problemBody{p.message, p.code, p.reasons, p.resource})
 }
 
 // writeJSON answers with v. Nothing is written when v cannot be encoded.

@@ -59,12 +59,14 @@ func (s *Server) routes() []route {
 		{"POST", "/whep/{display}", false, false, s.whepCreate, operation{
 			id: "openSession", tag: tagWHEP, summary: "Open a session: a viewer's offer for the host's answer",
 			detail: "The User-Agent is shown with the session. OPTIONS on this path tells the ICE servers, in Link headers.",
+			params: []param{{in: "query", name: "reservation", value: "", text: "Id of the reservation whose place the viewer takes."}},
 			body:   &body{media: typeSDP, text: "An offer (RFC 8866) that receives one video in H.264."},
 			answers: []answer{{
 				status: 201, media: typeSDP, text: "The host's answer.", header: []string{"Location", "ETag", "Accept-Patch"},
 			}},
 			codes: []Code{
-				CodeBadSDP, CodeUnknownDisplay, CodeNotAcceptable, CodeNoPicture, CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
+				CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeNotAcceptable, CodeNoPicture,
+				CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
 			},
 		}},
 		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch, operation{
@@ -99,6 +101,43 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/sessions", false, false, s.sessions, operation{
 			id: "listSessions", tag: tagControl, summary: "All sessions, oldest first",
 			answers: []answer{shows(200, sessionList{}, "The sessions.")},
+		}},
+		{"POST", "/v1/sessions", false, false, s.createSession, operation{
+			id: "createSession", tag: tagControl, summary: "Open a session for a viewer: its offer for the host's answer",
+			detail: "What POST /whep/{display} does, for who speaks for viewers. The viewer trickles candidates and restarts ICE at `path`.",
+			body:   takes(opening{}, "What is to be watched, and the viewer's offer."),
+			answers: []answer{{
+				status: 201, media: typeJSON, value: opened{}, text: "The host's answer.", header: []string{"Location"},
+			}},
+			codes: []Code{
+				CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNoPicture,
+				CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
+			},
+		}},
+		{"PATCH", "/v1/sessions/{id}", false, false, s.changeSession, operation{
+			id: "changeSession", tag: tagControl, summary: "Change a session that runs: ceiling, weight, display",
+			body:    takes(changing{}, "What is to change; what is left out stays."),
+			answers: []answer{shows(200, session.Snapshot{}, "The session. Another display is shown from its first keyframe on.")},
+			codes:   []Code{CodeUnknownSession, CodeUnknownDisplay, CodeNoPicture, CodeBadChange, CodeTimeout},
+		}},
+		{"POST", "/v1/reservations", false, false, s.reserve, operation{
+			id: "reserve", tag: tagControl, summary: "Keep a place for a session to come",
+			detail: "The viewer takes it by POST /whep/{display}?reservation=ID. It counts as a session until it is used, given back, or has expired.",
+			params: []param{{in: "header", name: "Idempotency-Key", value: "", text: "The same request again, within 10 minutes, yields the same reservation."}},
+			body:   takes(reserving{}, "What the place is for."),
+			answers: []answer{{
+				status: 201, media: typeJSON, value: session.Lease{}, text: "The reservation.", header: []string{"Location"},
+			}},
+			codes: []Code{CodeUnknownDisplay, CodeBadReservation, CodeBadChange, CodeKeyReused, CodeFull, CodeDraining},
+		}},
+		{"GET", "/v1/reservations", false, false, s.reservations, operation{
+			id: "listReservations", tag: tagControl, summary: "The places that are kept, the one that expires next in front",
+			answers: []answer{shows(200, reservationList{}, "The reservations.")},
+		}},
+		{"DELETE", "/v1/reservations/{id}", false, false, s.releaseReservation, operation{
+			id: "release", tag: tagControl, summary: "Give a place back",
+			answers: []answer{done(204, "The place is free.")},
+			codes:   []Code{CodeUnknownReservation},
 		}},
 		{"GET", "/v1/sessions/{id}", false, false, s.session, operation{
 			id: "getSession", tag: tagControl, summary: "One session with its figures and its last 32 quality transitions",
@@ -144,9 +183,20 @@ func (s *Server) routes() []route {
 			}},
 			codes: []Code{CodeTooManyStreams},
 		}},
+		{"PUT", "/v1/state", false, false, s.setState, operation{
+			id: "setState", tag: tagControl, summary: "Put the host into a state",
+			body:    takes(standing{}, "The state."),
+			answers: []answer{shows(200, hostView{}, "The host.")},
+		}},
+		{"GET", "/v1/drain", false, false, s.drainStatus, operation{
+			id: "getDrain", tag: tagControl, summary: "How far the drain has come",
+			answers: []answer{shows(200, session.DrainStatus{}, "The drain.")},
+			codes:   []Code{CodeNotDraining},
+		}},
 		{"POST", "/v1/drain", false, false, s.drain, operation{
-			id: "drain", tag: tagControl, summary: "Refuse new sessions, and end the others at the deadline if there is one",
-			body:    takes(draining{}, "How long the sessions may go on."),
+			id: "drain", tag: tagControl, summary: "Refuse new sessions, and move or end the others",
+			detail:  "A drain during a drain replaces its order. Reservations are given up.",
+			body:    takes(draining{}, "What becomes of the sessions, and how long they may go on."),
 			answers: []answer{shows(202, hostView{}, "The host.")},
 		}},
 		{"DELETE", "/v1/drain", false, false, s.resume, operation{

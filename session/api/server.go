@@ -33,6 +33,12 @@ type manager interface {
 	LastEvent() uint64
 	Host() session.Host
 	Drain(o session.DrainOrder) session.DrainStatus
+	Draining() (session.DrainStatus, bool)
+	SetState(state string) error
+	Reserve(ctx context.Context, r session.Reservation) (session.Lease, error)
+	Leases() []session.Lease
+	Release(id string) error
+	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
 	Resume()
 	RetryAfter() time.Duration
 }

@@ -41,19 +41,12 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.mgr.Create(r.Context(), session.Offer{
-		Display: r.PathValue("display"), SDP: offer,
+	a, err := s.open(r, session.Offer{
+		Display: r.PathValue("display"), SDP: offer, Lease: r.URL.Query().Get("reservation"),
 		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
 	})
 	if err != nil {
 		return err
-	}
-	if r.Context().Err() != nil {
-		// Nobody reads the answer, so nobody could ever end the session.
-		if err := s.mgr.End(context.WithoutCancel(r.Context()), a.ID, session.EndViewerGone); err != nil {
-			s.log.Debug("session of a vanished client not ended", "session", a.ID, "err", err)
-		}
-		return r.Context().Err()
 	}
 	h.Set("Content-Type", typeSDP)
 	h.Set("Location", "/whep/sessions/"+a.ID)
@@ -63,6 +56,19 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, a.SDP)
 	return nil
+}
+
+// open creates a session for the client of r.
+func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) {
+	a, err := s.mgr.Create(r.Context(), o)
+	if err != nil || r.Context().Err() == nil {
+		return a, err
+	}
+	// Nobody reads the answer, so nobody could ever end the session.
+	if err := s.mgr.End(context.WithoutCancel(r.Context()), a.ID, session.EndViewerGone); err != nil {
+		s.log.Debug("session of a vanished client not ended", "session", a.ID, "err", err)
+	}
+	return a, r.Context().Err()
 }
 
 func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {

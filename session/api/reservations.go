@@ -1,0 +1,110 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"wavryhost/session"
+)
+
+// reserving is the body of POST /v1/reservations.
+type reserving struct {
+	Display     string  `json:"display,omitempty" maxLength:"200" doc:"Id of a display; without one the first."`
+	HoldSeconds float64 `json:"hold_seconds,omitempty" minimum:"1" maximum:"120" doc:"How long the place is kept, in seconds; 15 where this is left out."`
+	MaxBitrate  int     `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	Weight      int     `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000, 100 where this is left out."`
+}
+
+func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
+	var in reserving
+	if err := s.readJSON(w, r, &in, false); err != nil {
+		return err
+	}
+	l, err := s.mgr.Reserve(r.Context(), session.Reservation{
+		Display: orDefault(in.Display), Hold: time.Duration(in.HoldSeconds * float64(time.Second)),
+		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Key: r.Header.Get("Idempotency-Key"), Owner: "api",
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/reservations/"+l.ID)
+	return writeJSON(w, http.StatusCreated, l)
+}
+
+// reservationList is the answer of GET /v1/reservations.
+type reservationList struct {
+	Reservations []session.Lease `json:"reservations" doc:"The one that expires next in front."`
+}
+
+func (s *Server) reservations(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.Leases())})
+}
+
+func (s *Server) releaseReservation(w http.ResponseWriter, r *http.Request) error {
+	if err := s.mgr.Release(r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// opening is the body of POST /v1/sessions.
+type opening struct {
+	Display     string `json:"display,omitempty" maxLength:"200" doc:"Id of a display; without one the first."`
+	Reservation string `json:"reservation,omitempty" maxLength:"200" doc:"Id of the reservation whose place the session takes."`
+	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866), which receives one video in H.264."`
+	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000, 100 where this is left out."`
+}
+
+// opened is the answer of POST /v1/sessions.
+type opened struct {
+	ID   string `json:"id" doc:"Id of the session."`
+	SDP  string `json:"sdp" doc:"The host's answer, with its candidates."`
+	ETag string `json:"etag" doc:"Names the ICE session; PATCH takes it as If-Match, quotes included."`
+	Path string `json:"path" doc:"Path for the viewer's PATCH and DELETE."`
+}
+
+func (s *Server) createSession(w http.ResponseWriter, r *http.Request) error {
+	var in opening
+	if err := s.readJSON(w, r, &in, false); err != nil {
+		return err
+	}
+	a, err := s.open(r, session.Offer{
+		Display: orDefault(in.Display), SDP: in.SDP, Lease: in.Reservation, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
+		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
+	})
+	if err != nil {
+		return err
+	}
+	path := "/whep/sessions/" + a.ID
+	w.Header().Set("Location", path)
+	return writeJSON(w, http.StatusCreated, opened{ID: a.ID, SDP: a.SDP, ETag: a.ETag, Path: path})
+}
+
+// changing is the body of PATCH /v1/sessions/{id}.
+type changing struct {
+	MaxBitrate *int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	Weight     *int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000."`
+	Display    *string `json:"display,omitempty" maxLength:"200" doc:"Id of the display to show from now on."`
+}
+
+func (s *Server) changeSession(w http.ResponseWriter, r *http.Request) error {
+	var in changing
+	if err := s.readJSON(w, r, &in, false); err != nil {
+		return err
+	}
+	one, err := s.mgr.Change(r.Context(), r.PathValue("id"), session.Change{MaxBitrate: in.MaxBitrate, Weight: in.Weight, Display: in.Display})
+	if err != nil {
+		return err
+	}
+	one.Transitions = orEmpty(one.Transitions)
+	return writeJSON(w, http.StatusOK, one)
+}
+
+func orDefault(display string) string {
+	if display == "" {
+		return "default"
+	}
+	return display
+}

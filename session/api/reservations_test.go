@@ -1,0 +1,138 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"wavryhost/session"
+)
+
+func typed(more ...string) map[string]string {
+	h := map[string]string{"Content-Type": "application/json"}
+	for i := 0; i < len(more); i += 2 {
+		h[more[i]] = more[i+1]
+	}
+	return h
+}
+
+func TestReservations(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	h := s.Handler()
+	resp := ask{
+		method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", "k1"),
+		body: `{"display": "x11:0", "hold_seconds": 2.5, "max_bitrate": 3000000, "weight": 50}`,
+	}.do(h)
+	l := decode(t, resp, http.StatusCreated)
+	want := session.Reservation{Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000, Weight: 50, Key: "k1", Owner: "api"}
+	if !slices.Equal(m.asked, []session.Reservation{want}) || l["id"] != "l1" || resp.Header.Get("Location") != "/v1/reservations/l1" {
+		t.Errorf("asked for %+v, got %v, %v", m.asked, l, resp.Header)
+	}
+	decode(t, ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h), http.StatusCreated)
+	if m.asked[1] != (session.Reservation{Display: "default", Owner: "api"}) {
+		t.Errorf("asked for %+v; want the default", m.asked[1])
+	}
+	full := ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h)
+	if refusal(t, full) != CodeFull || full.Header.Get("Retry-After") == "" || !strings.Contains(full.body, `"resource":"sessions"`) {
+		t.Errorf("full: %s, %v", full.body, full.Header)
+	}
+	if list := decode(t, ask{method: "GET", path: "/v1/reservations"}.do(h), http.StatusOK)["reservations"].([]any); len(list) != 2 {
+		t.Errorf("list %v", list)
+	}
+	if resp := (ask{method: "DELETE", path: "/v1/reservations/l1"}).do(h); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("release: %d", resp.StatusCode)
+	}
+	for path, c := range map[string]struct {
+		body string
+		key  string
+		want Code
+	}{
+		"unknown":  {`{"display": "no"}`, "", CodeUnknownDisplay},
+		"reused":   {`{}`, "used", CodeKeyReused},
+		"too long": {`{"hold_seconds": 121}`, "", CodeBadJSON},
+		"weight":   {`{"weight": 0}`, "", CodeBadJSON},
+		"field":    {`{"Display": "x11:0"}`, "", CodeBadJSON},
+	} {
+		got := refusal(t, ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", c.key), body: c.body}.do(h))
+		if got != c.want {
+			t.Errorf("%s: %s; want %s", path, got, c.want)
+		}
+	}
+	if got := refusal(t, ask{method: "DELETE", path: "/v1/reservations/l1"}.do(h)); got != CodeUnknownReservation {
+		t.Errorf("release again: %s", got)
+	}
+}
+
+func TestSessionIsOpenedWithAReservation(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	h := s.Handler()
+	body := `{"reservation": "l1", "display": "x11:0", "sdp": "v=0", "max_bitrate": 500000, "weight": 7}`
+	resp := ask{method: "POST", path: "/v1/sessions", header: typed(), body: body, remote: "192.0.2.1:5"}.do(h)
+	a := decode(t, resp, http.StatusCreated)
+	if a["id"] != "s1" || a["path"] != "/whep/sessions/s1" || a["etag"] != `"e1"` || resp.Header.Get("Location") != "/whep/sessions/s1" {
+		t.Errorf("%v, %v", a, resp.Header)
+	}
+	ask{method: "POST", path: "/whep/x11:0?reservation=l2", header: map[string]string{"Content-Type": typeSDP}, body: "v=0"}.do(h)
+	want := []session.Offer{
+		{Display: "x11:0", SDP: "v=0", Lease: "l1", MaxBitrate: 500_000, Weight: 7, RemoteAddr: "192.0.2.1:5"},
+		{Display: "x11:0", SDP: "v=0", Lease: "l2", RemoteAddr: "192.0.2.1:1234"},
+	}
+	if !slices.Equal(m.offers, want) {
+		t.Errorf("offers %+v; want %+v", m.offers, want)
+	}
+}
+
+func TestSessionIsChanged(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	h := s.Handler()
+	change := func(id, body string) reply {
+		return ask{method: "PATCH", path: "/v1/sessions/" + id, header: typed(), body: body}.do(h)
+	}
+	if one := decode(t, change("s1", `{"max_bitrate": 0, "weight": 5, "display": "x11:0"}`), http.StatusOK); one["id"] != "s1" {
+		t.Errorf("%v", one)
+	}
+	if c := m.changes[0]; *c.MaxBitrate != 0 || *c.Weight != 5 || *c.Display != "x11:0" {
+		t.Errorf("%+v", c)
+	}
+	decode(t, change("s1", `{}`), http.StatusOK)
+	if c := m.changes[1]; c != (session.Change{}) {
+		t.Errorf("%+v; want no change", c)
+	}
+	for body, want := range map[string]Code{
+		`{"display": "no"}`: CodeUnknownDisplay, `{"max_bitrate": 1}`: CodeBadChange, `{"weight": 1001}`: CodeBadJSON, `{"weight": null}`: CodeBadJSON,
+	} {
+		if got := refusal(t, change("s1", body)); got != want {
+			t.Errorf("%s: %s; want %s", body, got, want)
+		}
+	}
+	if got := refusal(t, change("s2", `{}`)); got != CodeUnknownSession {
+		t.Errorf("unknown: %s", got)
+	}
+}
+
+func TestStates(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	h := s.Handler()
+	if got := refusal(t, ask{method: "GET", path: "/v1/drain"}.do(h)); got != CodeNotDraining {
+		t.Errorf("no drain: %s", got)
+	}
+	decode(t, ask{method: "POST", path: "/v1/drain", header: typed(), body: `{"deadline_seconds": 9, "policy": "move"}`}.do(h), http.StatusAccepted)
+	if d := decode(t, ask{method: "GET", path: "/v1/drain"}.do(h), http.StatusOK); d["policy"] != "wait" {
+		t.Errorf("%v", d)
+	}
+	if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: typed(), body: `{"deadline_seconds": 9, "policy": "run"}`}.do(h)); got != CodeBadJSON {
+		t.Errorf("bad policy: %s", got)
+	}
+	if v := decode(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "probation"}`}.do(h), http.StatusOK); v["state"] != "probation" {
+		t.Errorf("%v", v)
+	}
+	if got := refusal(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "degraded"}`}.do(h)); got != CodeBadJSON {
+		t.Errorf("bad state: %s", got)
+	}
+}

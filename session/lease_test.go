@@ -1,0 +1,166 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestReservationsAreExactAndExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, func(c *Config) { c.MaxSessions = 7 })
+		defer h.close(t)
+		var got, full atomic.Int32
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				_, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: 10 * time.Second})
+				switch {
+				case err == nil:
+					got.Add(1)
+				case errors.Is(err, ErrFull):
+					full.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if got.Load() != 7 || full.Load() != 193 {
+			t.Errorf("%d places were given, %d refused; want 7 and 193", got.Load(), full.Load())
+		}
+		if n := testutil.ToFloat64(h.met.leases); n != 7 {
+			t.Errorf("the gauge shows %v", n)
+		}
+		if n := h.events(EventRefused); n != 1 {
+			t.Errorf("%d events of refusals in no time; want 1", n)
+		}
+		one := h.Leases()[0]
+		if err := h.Release(one.ID); err != nil {
+			t.Error(err)
+		}
+		if err := h.Release(one.ID); !errors.Is(err, ErrUnknownLease) {
+			t.Errorf("got %v; want ErrUnknownLease", err)
+		}
+		if _, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute}); err != nil {
+			t.Errorf("the place that was given back: %v", err)
+		}
+		time.Sleep(10*time.Second + 2*janitorInterval)
+		if n := len(h.Leases()); n != 1 {
+			t.Errorf("%d places are kept after 10 s; want 1", n)
+		}
+		h.Drain(DrainOrder{})
+		if n := len(h.Leases()); n != 0 {
+			t.Errorf("%d places are kept by a host that drains", n)
+		}
+		if _, err := h.Reserve(t.Context(), Reservation{Display: "default"}); !errors.Is(err, ErrDraining) {
+			t.Errorf("got %v; want ErrDraining", err)
+		}
+		for why, want := range map[string]float64{leaseReleased: 1, leaseExpired: 6, leaseDrained: 1, leaseUsed: 0} {
+			if n := testutil.ToFloat64(h.met.leasesEnded.WithLabelValues(why)); n != want {
+				t.Errorf("%v reservations %s; want %v", n, why, want)
+			}
+		}
+	})
+}
+
+func TestReservationIsTaken(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.MaxSessions = 1 })
+	defer h.close(t)
+	h.alive(t)
+	l, err := h.Reserve(t.Context(), Reservation{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	if err != nil || l.Display != "test" {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	r := newRemote(t)
+	defer r.close()
+	offer := r.offer(false)
+	for name, o := range map[string]Offer{
+		"no lease":      {Display: "default", SDP: offer},
+		"another lease": {Display: "default", SDP: offer, Lease: "another"},
+		"bad offer":     {Display: "default", SDP: "v=0", Lease: l.ID},
+		"bad ceiling":   {Display: "default", SDP: offer, Lease: l.ID, MaxBitrate: 5},
+	} {
+		if _, err := h.Create(t.Context(), o); err == nil {
+			t.Errorf("%s: a session", name)
+		}
+	}
+	var made atomic.Int32
+	var wg sync.WaitGroup
+	var answer Answer
+	for range 20 {
+		wg.Go(func() {
+			switch a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer, Lease: l.ID, MaxBitrate: 5_000_000}); {
+			case err == nil:
+				made.Add(1)
+				answer = a
+			case !errors.Is(err, ErrUnknownLease):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 1 {
+		t.Fatalf("%d sessions by one reservation", made.Load())
+	}
+	r.accept(answer)
+	r.playing(t, 3)
+	if s, err := h.Session(answer.ID); err != nil || s.MaxBitrate != 2_000_000 || s.Weight != 40 {
+		t.Errorf("ceiling %d, weight %d, %v; want what was reserved", s.MaxBitrate, s.Weight, err)
+	}
+	again, err := h.Reserve(t.Context(), Reservation{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	if err != nil || again.ID != l.ID || again.Session != answer.ID {
+		t.Errorf("the same request again: %+v, %v; want the reservation with its session", again, err)
+	}
+}
+
+func TestIdempotencyKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, func(c *Config) { c.MaxSessions = 10_000 })
+		defer h.close(t)
+		ask := Reservation{Display: "default", Key: "a", Owner: "gateway"}
+		first, err := h.Reserve(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, err := h.Reserve(t.Context(), ask); err != nil || l.ID != first.ID {
+			t.Errorf("again: %+v, %v; want the same", l, err)
+		}
+		other := ask
+		other.Weight = 7
+		if _, err := h.Reserve(t.Context(), other); !errors.Is(err, ErrKeyReused) {
+			t.Errorf("got %v; want ErrKeyReused", err)
+		}
+		other = ask
+		other.Owner = "another"
+		if l, err := h.Reserve(t.Context(), other); err != nil || l.ID == first.ID {
+			t.Errorf("the key of another: %+v, %v", l, err)
+		}
+		for i := range mostKeys + 100 {
+			time.Sleep(time.Millisecond)
+			if _, err := h.Reserve(t.Context(), Reservation{Display: "default", Key: fmt.Sprint(i), Owner: "flood", Hold: time.Minute}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(h.leases.keys); n > mostKeys {
+			t.Errorf("%d keys are remembered; limit %d", n, mostKeys)
+		}
+		for name, bad := range map[string]Reservation{
+			"too long": {Display: "default", Hold: longestLease + 1}, "negative": {Display: "default", Hold: -1},
+			"key": {Display: "default", Key: string(make([]byte, longestKey+1))},
+		} {
+			if _, err := h.Reserve(t.Context(), bad); !errors.Is(err, ErrBadLease) {
+				t.Errorf("%s: got %v; want ErrBadLease", name, err)
+			}
+		}
+		if _, err := h.Reserve(t.Context(), Reservation{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
+			t.Errorf("got %v; want ErrUnknownDisplay", err)
+		}
+	})
+}

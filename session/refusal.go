@@ -1,0 +1,61 @@
+package session
+
+import (
+	"errors"
+	"time"
+)
+
+// ResourceSessions is the limit on the number of sessions.
+const ResourceSessions = "sessions"
+
+// Resources lists what can be short.
+func Resources() []string { return []string{ResourceSessions} }
+
+// RefusalError is why there is no room for a session. It is an ErrFull.
+type RefusalError struct {
+	// Resource is what is short, one of Resources.
+	Resource string `set:"Resource"`
+	text     string
+}
+
+func (r *RefusalError) Error() string { return ErrFull.Error() + ": " + r.text }
+
+// Unwrap returns ErrFull.
+func (r *RefusalError) Unwrap() error { return ErrFull }
+
+// refusals lets one event of each reason through in a second: a flood of requests must not push all others out of the journal.
+type refusals map[string]time.Time
+
+func (r refusals) tell(now time.Time, reason string) bool {
+	if now.Sub(r[reason]) < time.Second {
+		return false
+	}
+	r[reason] = now
+	return true
+}
+
+// refused makes known that a session, or a place for one, was refused.
+func (m *Manager) refused(err error, display string) {
+	reason := refusedBecause(err)
+	m.met.refused.WithLabelValues(reason).Inc()
+	m.mu.Lock()
+	tell := m.refusals.tell(time.Now(), reason)
+	m.mu.Unlock()
+	if !tell {
+		return
+	}
+	detail := reason
+	if r, ok := errors.AsType[*RefusalError](err); ok {
+		detail = r.Resource
+	}
+	event := m.emit(Event{Kind: EventRefused, Display: known(m, display), Reason: reason, Err: err})
+	m.log.Info("session refused", "event", event, "reason", detail, "err", err)
+}
+
+// known returns the display's id where there is such a display: what a client asked for is not repeated.
+func known(m *Manager, display string) string {
+	if st, _ := m.stages.find(display); st != nil {
+		return display
+	}
+	return ""
+}
