@@ -91,10 +91,16 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
 	// The mux would redirect an unclean path, with a body in HTML.
-	if p := r.URL.Path; p != "*" && (p == "" || path.Clean(p) != strings.TrimSuffix(p, "/") && p != "/") {
+	if p := r.URL.Path; p != "*" && !tidy(p) {
 		return refuse(CodeNotFound, "there is nothing at %s", shorten(p))
 	}
 	return nil
+}
+
+// tidy tells whether the mux takes a path as it is.
+func tidy(p string) bool {
+	clean := path.Clean(p)
+	return p == clean || clean != "/" && p == clean+"/"
 }
 
 func headerSize(r *http.Request) int {
