@@ -51,7 +51,7 @@ func describe(routes []route) (*spec, error) {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title: "wavry-host", Version: apiVersion, Description: about,
-			License: &huma.License{Name: "GNU Affero General Public License, version 3"},
+			License: &huma.License{Name: "GNU Affero General Public License, version 3", Identifier: "AGPL-3.0-only"},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "The daemon that serves this document."}},
 		Tags: []*huma.Tag{
