@@ -27,6 +27,8 @@ type fakeManager struct {
 	end    func(id string, why session.EndReason) error
 	list   []session.Snapshot
 	state  session.Host
+	// obliging makes it do all that is asked.
+	obliging bool
 
 	mu      sync.Mutex // guards all following fields
 	offers  []session.Offer
@@ -152,7 +154,7 @@ func (m *fakeManager) Drain(o session.DrainOrder) session.DrainStatus {
 func (m *fakeManager) Draining() (session.DrainStatus, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return session.DrainStatus{Policy: "wait", Left: 1}, len(m.drained) > m.resumed
+	return session.DrainStatus{Policy: "wait", Left: 1}, m.obliging || len(m.drained) > m.resumed
 }
 
 func (m *fakeManager) SetState(state string) error {
@@ -166,6 +168,8 @@ func (m *fakeManager) Reserve(_ context.Context, r session.Reservation) (session
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
+	case m.obliging:
+		return session.Lease{ID: "l1"}, nil
 	case r.Display != "default" && r.Display != "x11:0":
 		return session.Lease{}, session.ErrUnknownDisplay
 	case len(m.leases) == 2:
@@ -189,7 +193,10 @@ func (m *fakeManager) Release(id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := slices.IndexFunc(m.leases, func(l session.Lease) bool { return l.ID == id })
-	if i < 0 {
+	switch {
+	case m.obliging && id == "s1":
+		return nil
+	case i < 0:
 		return session.ErrUnknownLease
 	}
 	m.leases = slices.Delete(m.leases, i, i+1)
@@ -201,6 +208,8 @@ func (m *fakeManager) Change(_ context.Context, id string, c session.Change) (se
 	switch {
 	case err != nil:
 		return s, err
+	case m.obliging:
+		return s, nil
 	case c.Display != nil && *c.Display != "x11:0":
 		return s, session.ErrUnknownDisplay
 	case c.MaxBitrate != nil && *c.MaxBitrate == 1:
@@ -328,4 +337,11 @@ func read(t *testing.T, resp *http.Response) reply {
 		t.Fatal(err)
 	}
 	return reply{resp.StatusCode, resp.Header, string(b)}
+}
+
+// obliging is a healthy host that does all that is asked.
+func obliging() *fakeManager {
+	m := healthy()
+	m.obliging = true
+	return m
 }
