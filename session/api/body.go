@@ -33,7 +33,10 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, optiona
 // decode reads one JSON value into v, a pointer, and refuses what its schema in the document does.
 func (sp *spec) decode(text string, v any) error {
 	if err := decodeStrict(text, v); err != nil {
-		return err
+		// JSON's numbers have many spellings, 1.0 and 1e2 too, and encoding/json takes one of them for an integer.
+		if plain, ok := respell(text); !ok || decodeStrict(plain, v) != nil {
+			return err
+		}
 	}
 	// Once more, as it came: v no longer tells what was missing, null, or written in other letters, which encoding/json takes.
 	var value any
@@ -53,6 +56,16 @@ func (sp *spec) decode(text string, v any) error {
 		return sp.misfit(s, d)
 	}
 	return refuse(CodeBadJSON, "%s", shorten(found.Errors[0].Error()))
+}
+
+// respell writes a JSON value as encoding/json does.
+func respell(text string) (string, bool) {
+	var v any
+	if json.Unmarshal([]byte(text), &v) != nil {
+		return "", false
+	}
+	b, err := json.Marshal(v)
+	return string(b), err == nil
 }
 
 // misfit says what d found, with the range where there is one.
@@ -88,6 +101,9 @@ func (sp *spec) exact(s *huma.Schema, where string, v any) error {
 	}
 	switch v := v.(type) {
 	case nil:
+		if s.Nullable || s.Type == "" {
+			return nil
+		}
 		return refuse(CodeBadJSON, "%s is null", where)
 	case []any:
 		for _, item := range v {
@@ -97,7 +113,7 @@ func (sp *spec) exact(s *huma.Schema, where string, v any) error {
 		}
 	case map[string]any:
 		for _, name := range s.Required {
-			if v[name] == nil {
+			if _, ok := v[name]; !ok || v[name] == nil && !s.Properties[name].Nullable {
 				return refuse(CodeBadJSON, "%s is missing: %s", name, s.Properties[name].Description)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -173,7 +174,7 @@ func TestKeyframeIsAskedFor(t *testing.T) {
 func FuzzDecodeBody(f *testing.F) {
 	for _, seed := range []string{
 		`{"deadline_seconds": 30}`, `{"deadline_seconds": 0.25}`, `{"Deadline_Seconds": 1}`, `{"deadline_seconds": -0}`, `{"x":1}`,
-		`{"deadline_seconds": 86400}`, `{"deadline_seconds": 86400.001}`, `{"deadline_seconds": 1, "deadline_seconds": 2}`, `null`, `1`, `[[[[`, ``,
+		`{"deadline_seconds": "x", "deadline_seconds": 2}`, `{"deadline_seconds": 1.0e2}`, `{"deadline_seconds": 86400}`, `{"deadline_seconds": 86400.001}`, `{"deadline_seconds": 1, "deadline_seconds": 2}`, `null`, `1`, `[[[[`, ``,
 		"\xff", `{"reason": "x"}`, `{"reason": null}`, `{"reason": ""}`, `{"deadline_seconds": 1e999}`, `{"deadline_seconds": 1, "Deadline_seconds": 1}`,
 		strings.Repeat(`{"reason":`, 9999), strings.Repeat(`[`, 20000),
 	} {
@@ -181,10 +182,18 @@ func FuzzDecodeBody(f *testing.F) {
 	}
 	s, _ := newServer(f, Config{}, healthy())
 	c := newContract(f, s.spec.document)
+	bodies := map[string]reflect.Type{}
+	for _, rt := range s.routes() {
+		if b := rt.about.body; b != nil && b.media == typeJSON {
+			t := reflect.TypeOf(b.value)
+			bodies[schemaName(t, "")] = t
+		}
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var value any
 		isJSON := json.Unmarshal([]byte(text), &value) == nil
-		for name, v := range map[string]any{"Draining": &draining{}, "Ending": &ending{}} {
+		for name, kind := range bodies {
+			v := reflect.New(kind).Interface()
 			err := s.spec.decode(text, v)
 			if err != nil {
 				if p, ok := errors.AsType[*problem](err); !ok || p.code != CodeBadJSON || len(p.message) > 1000 || p.message == "" {
@@ -199,6 +208,48 @@ func FuzzDecodeBody(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What types of bodies the API may come to have: integers in any spelling, lists, objects in objects, null where it means something.
+func TestBodiesAreTakenAsTheirSchemasSay(t *testing.T) {
+	type inner struct {
+		Name string `json:"name" enum:"a,b" doc:"x"`
+	}
+	type wide struct {
+		Rate   int     `json:"rate,omitempty" minimum:"1" maximum:"100000000" doc:"x, in bit/s"`
+		Weight *int    `json:"weight,omitempty" nullable:"true" minimum:"1" maximum:"9" doc:"x"`
+		Words  []inner `json:"words,omitempty" maxItems:"2" doc:"x"`
+	}
+	sp, err := describe([]route{{"POST", "/x", true, false, nil, operation{
+		id: "x", summary: "x", body: takes(wide{}, "x"), answers: []answer{done(204, "x")},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newContract(t, sp.document)
+	taken := 0
+	for _, text := range []string{
+		`{}`, `{"rate": 100}`, `{"rate": 1.0e2}`, `{"rate": 100.0}`, `{"rate": 100.5}`, `{"rate": 0}`, `{"rate": 1e9}`, `{"rate": 1e99}`, `{"rate": null}`,
+		`{"weight": null}`, `{"weight": 3}`, `{"weight": 10}`, `{"words": []}`, `{"words": null}`, `{"words": [{"name": "a"}]}`, `{"words": [{"name": "c"}]}`,
+		`{"words": [{}]}`, `{"words": [null]}`, `{"words": [{"name": "a", "x": 1}]}`, `{"words": [{"Name": "a"}]}`, `{"words": [{"name": null}]}`,
+		`{"words": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}`, `{"words": {"name": "a"}}`, `[]`, `{"rate": "1", "rate": 1}`,
+	} {
+		var v wide
+		var value any
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatal(err)
+		}
+		err, fits := sp.decode(text, &v), c.fits("#/components/schemas/Wide", value)
+		if (err == nil) != (fits == nil) {
+			t.Errorf("%s: %v; the schema says %v", text, err, fits)
+		}
+		if err == nil {
+			taken++
+		}
+	}
+	if taken != 9 {
+		t.Errorf("%d bodies are taken; want 9", taken)
+	}
 }
 
 func TestHealth(t *testing.T) {

@@ -12,7 +12,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -77,6 +79,7 @@ func (a *asker) ask(d *dice) question {
 	q := question{valid: true}
 	spoil := func() { q.valid = false }
 
+	// What the fake manager knows; a new name in a path goes in here.
 	right := map[string]string{"id": "s1", "display": "default", "file": "app.js"}
 	for _, name := range wildcards(path) {
 		value := right[name]
@@ -91,6 +94,7 @@ func (a *asker) ask(d *dice) question {
 		spoil()
 		verb = d.of("HEAD", "OPTIONS", "PUT", "POST", "GET", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW", "get", strings.Repeat("M", 400))
 	}
+	path += a.query(d, o)
 	if d.rare() {
 		spoil()
 		path += d.of("?", "?after=0", "?after=-1", "?after=x&after=1", "?"+strings.Repeat("a=b&", 1000), "?%", "?a;b", "/", "//", "/..", "%2f", "#x", "?after=%00")
@@ -120,6 +124,21 @@ func (a *asker) ask(d *dice) question {
 	return q
 }
 
+// query makes what the document has for the query.
+func (a *asker) query(d *dice, o object) string {
+	values := url.Values{}
+	parameters, _ := o["parameters"].([]any)
+	for _, p := range parameters {
+		if p := p.(object); p["in"] == "query" && (p["required"] == true || d.draw(2) == 1) {
+			values.Set(fmt.Sprint(p["name"]), fmt.Sprint(a.value(d, part(p, "schema"))))
+		}
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
 // header makes the header but for the body's part.
 func (a *asker) header(d *dice, o object, spoil func()) []string {
 	list := []string{"Host: localhost", "Authorization: Bearer " + token}
@@ -138,12 +157,16 @@ func (a *asker) header(d *dice, o object, spoil func()) []string {
 		if p["in"] != "header" {
 			continue
 		}
+		value, special := map[any]string{"If-Match": `"e1"`, "Last-Event-ID": "0"}[p["name"]]
+		if !special {
+			value = fmt.Sprint(a.value(d, part(p, "schema")))
+		}
 		switch required := p["required"] == true; {
 		case d.rare():
 			spoil()
 			list = append(list, fmt.Sprintf("%s: %s", p["name"], d.of(`"e0"`, "", "-1", "1e3", "99999999999999999999", `*, *`, `W/"e1"`, "\x01", strings.Repeat("9", 2000))))
 		case required || d.draw(2) == 1:
-			list = append(list, fmt.Sprintf("%s: %s", p["name"], map[any]string{"If-Match": `"e1"`, "Last-Event-ID": "0"}[p["name"]]))
+			list = append(list, fmt.Sprintf("%s: %s", p["name"], value))
 		}
 	}
 	if d.rare() {
@@ -220,7 +243,11 @@ func (a *asker) value(d *dice, schema object) any {
 	if list, ok := schema["enum"].([]any); ok {
 		return list[d.draw(len(list))]
 	}
-	switch schema["type"] {
+	kind := schema["type"]
+	if list, ok := kind.([]any); ok {
+		kind = list[0] // null is the other
+	}
+	switch kind {
 	case "object":
 		o := object{}
 		required, _ := schema["required"].([]any)
@@ -244,7 +271,7 @@ func (a *asker) value(d *dice, schema object) any {
 		if v, ok := number(schema["maximum"]); ok {
 			most = v
 		}
-		return []float64{least, most, math.Trunc((least + most) / 2)}[d.draw(3)]
+		return json.Number(strconv.FormatFloat([]float64{least, most, math.Trunc((least + most) / 2)}[d.draw(3)], 'f', -1, 64))
 	case "boolean":
 		return d.draw(2) == 1
 	default:

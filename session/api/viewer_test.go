@@ -140,7 +140,7 @@ func newSender(t *testing.T) *sender {
 	if err := browser.eval("(async () => {"+string(script)+"})()", &ignored); err != nil {
 		t.Fatal(err)
 	}
-	s.state.Displays = append(s.state.Displays, session.DisplayInfo{ID: "synthetic", Name: "test card", Width: 1920, Height: 1080})
+	s.state.Displays = append(s.state.Displays, session.DisplayInfo{ID: "synthetic", Name: "test card", Width: 1920, Height: 1080, State: "idle"})
 	s.list = nil
 	s.create, s.patch, s.end = s.open, s.change, s.hangUp
 	return s
