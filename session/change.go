@@ -107,7 +107,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 
 // checkChange checks a ceiling and a weight.
 func (m *Manager) checkChange(c Change) error {
-	least := m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Min
+	least := m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Min
 	if c.MaxBitrate != nil && *c.MaxBitrate != 0 && *c.MaxBitrate < least {
 		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *c.MaxBitrate, least)
 	}

@@ -98,7 +98,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 }
 
 func (m *Manager) display(ctx context.Context, id string) (Display, error) {
-	displays := m.cfg.Displays(ctx)
+	displays := m.cfg().Displays(ctx)
 	if id == "default" && len(displays) > 0 {
 		return displays[0], nil
 	}
@@ -117,7 +117,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 		id: id, offer: o, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
 		changed: make(chan struct{}, 1), etag: newETag(), giveBack: m.stages.release,
 	}
-	v.life = newLife(m.cfg, v.created)
+	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created
 	st, err := m.stages.acquire(ctx, d)
 	if err != nil {
@@ -128,7 +128,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 			m.stages.release(st)
 		}
 	}()
-	on := st.seatFor(m.cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start)
+	on := st.seatFor(m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start)
 	v.sit(st, on)
 	picture, running := st.see(), on.see()
 	v.baseW = max(picture.width, minSide)
@@ -136,25 +136,25 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	if running.encoder == "" {
 		price = adapt.Price(m.stages.order.order(v.created)[0].Profile().Price)
 	}
-	v.controller, err = m.cfg.NewController(m.cfg.adaptation(picture.width, picture.height, price, on.watchedRate()))
+	v.controller, err = m.cfg().NewController(m.cfg().adaptation(picture.width, picture.height, price, on.watchedRate()))
 	if err != nil {
 		return nil, "", err
 	}
 	if loop, ok := v.controller.(*adapt.Loop); ok {
 		v.recorder = record.New(loop, record.About{
-			Version: m.cfg.Version, Session: id, Display: d.ID, Encoder: running.encoder,
-		}, v.created, m.cfg.RecordingLimit)
+			Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.encoder,
+		}, v.created, m.cfg().RecordingLimit)
 		v.controller = v.recorder
 	}
 	v.targets = v.controller.Tick(v.clock())
 	v.seq, v.key, v.rate = v.targets.Seq, v.targets.ForceIDR, v.targets.PacingRate
-	v.link, err = wire.New(wire.Config{Log: v.log, MTU: m.cfg.MTU, OnSent: v.sent, StartRate: v.rate})
+	v.link, err = wire.New(wire.Config{Log: v.log, MTU: m.cfg().MTU, OnSent: v.sent, StartRate: v.rate})
 	if err != nil {
 		return nil, "", err
 	}
 	se := m.se
 	se.LoggerFactory = pionLog{v.log}
-	v.peer, err = newPeer(v.link, m.cfg, se, id)
+	v.peer, err = newPeer(v.link, *m.cfg(), se, id)
 	if err != nil {
 		return nil, "", err
 	}

@@ -40,6 +40,10 @@ const (
 	EventReservationEnded
 	// EventRefused: there was no session, or place for one, to be had. There is one event a second for each reason at most.
 	EventRefused
+	// EventEncoders: the encoders were tried anew.
+	EventEncoders
+	// EventConfiguration: the configuration was changed, or a change was refused, taken back or confirmed.
+	EventConfiguration
 	// EventDrain: the host takes no new sessions.
 	EventDrain
 	// EventDrained: the last session of a host that drains is gone.
@@ -55,7 +59,7 @@ func EventKinds() []EventKind {
 	return []EventKind{
 		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
-		EventDrain, EventDrained, EventResume, EventState,
+		EventEncoders, EventConfiguration, EventDrain, EventDrained, EventResume, EventState,
 	}
 }
 
@@ -91,6 +95,10 @@ func (k EventKind) String() string {
 		return "reservation_ended"
 	case EventRefused:
 		return "refused"
+	case EventEncoders:
+		return "encoders_tried"
+	case EventConfiguration:
+		return "configuration"
 	case EventDrain:
 		return "drain"
 	case EventDrained:

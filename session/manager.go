@@ -22,7 +22,7 @@ const janitorInterval = 100 * time.Millisecond
 // Manager owns the sessions: it admits, connects, watches and ends them. Its methods may be called from several
 // goroutines. Run must be running for sessions to be ended by their deadlines.
 type Manager struct {
-	cfg     Config
+	conf    *live
 	log     *slog.Logger
 	met     *Metrics
 	se      webrtc.SettingEngine
@@ -66,10 +66,10 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	g := &Manager{
-		cfg: cfg, log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
+		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
 		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), refusals: make(refusals),
 	}
-	g.stages = newStages(cfg, log, m, g.emit)
+	g.stages = newStages(g.conf, log, m, g.emit)
 	if cfg.OnProbation {
 		g.probate(g.started)
 	}
@@ -82,8 +82,8 @@ func (m *Manager) emit(e Event) uint64 {
 	m.news.put(e)
 	return m.journal.add(e, func(e Event) {
 		m.met.events.WithLabelValues(e.Kind.String()).Inc()
-		if m.cfg.OnEvent != nil {
-			m.cfg.OnEvent(e)
+		if m.cfg().OnEvent != nil {
+			m.cfg().OnEvent(e)
 		}
 	})
 }
@@ -186,7 +186,7 @@ func (m *Manager) shutdown() error {
 		m.stages.close()
 		m.stages.wait()
 	}()
-	timeout := time.NewTimer(m.cfg.ShutdownTimeout)
+	timeout := time.NewTimer(m.cfg().ShutdownTimeout)
 	defer timeout.Stop()
 	select {
 	case <-done:
@@ -195,7 +195,7 @@ func (m *Manager) shutdown() error {
 	case <-timeout.C:
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return fmt.Errorf("session: %d sessions are not released after %v", len(m.sessions), m.cfg.ShutdownTimeout)
+		return fmt.Errorf("session: %d sessions are not released after %v", len(m.sessions), m.cfg().ShutdownTimeout)
 	}
 }
 
@@ -389,7 +389,7 @@ func (m *Manager) Host() Host {
 		h.Drain = &d
 	}
 	m.mu.Unlock()
-	for _, d := range m.cfg.Displays(context.Background()) {
+	for _, d := range m.cfg().Displays(context.Background()) {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
@@ -400,9 +400,9 @@ func (m *Manager) Host() Host {
 		}
 		h.Displays = append(h.Displays, i)
 	}
-	if m.cfg.EncoderInfo != nil {
+	if m.cfg().EncoderInfo != nil {
 		best := m.stages.order.order(time.Now())[0].Profile().Name
-		for _, e := range m.cfg.EncoderInfo() {
+		for _, e := range m.cfg().EncoderInfo() {
 			e.InUse = e.Usable && e.Name == best
 			h.Encoders = append(h.Encoders, e)
 		}

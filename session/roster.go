@@ -49,6 +49,21 @@ func (r *roster) order(now time.Time) []encode.Factory {
 	return append(good, banned...)
 }
 
+// replace changes the encoders to choose from.
+func (r *roster) replace(factories []encode.Factory) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var next []entry
+	for _, f := range factories {
+		e := entry{factory: f}
+		if old := r.find(f); old != nil {
+			e.uses = old.uses
+		}
+		next = append(next, e)
+	}
+	r.entries = next
+}
+
 // use notes that encoders of f were opened or closed.
 func (r *roster) use(f encode.Factory, more int) {
 	r.mu.Lock()

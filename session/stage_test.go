@@ -439,7 +439,7 @@ func TestDisplayThatCannotBeOpenedHasNoPicture(t *testing.T) {
 		cfg := Config{Encoders: []encode.Factory{encodetest.New(encodetest.Config{})}}.withDefaults()
 		th := openTheater(t, cfg)
 		th.close(t)
-		st := newStages(cfg, th.log, th.met, th.emit)
+		st := newStages(newLive(cfg), th.log, th.met, th.emit)
 		broken := newScreen(64, 64)
 		broken.openErr = errTest
 		if _, err := st.acquire(t.Context(), broken.display()); !errors.Is(err, ErrNoPicture) || !errors.Is(err, errTest) {

@@ -9,7 +9,7 @@ import (
 
 // stages holds the displays that are open, each once, however many viewers it has.
 type stages struct {
-	cfg   Config
+	cfg   *live
 	log   *slog.Logger
 	met   *Metrics
 	order *roster
@@ -30,9 +30,9 @@ type openStage struct {
 	done   chan struct{}
 }
 
-func newStages(cfg Config, log *slog.Logger, met *Metrics, emit func(Event) uint64) *stages {
+func newStages(cfg *live, log *slog.Logger, met *Metrics, emit func(Event) uint64) *stages {
 	return &stages{
-		cfg: cfg, log: log, met: met, order: newRoster(cfg.Encoders), emit: emit, open: make(map[string]*openStage),
+		cfg: cfg, log: log, met: met, order: newRoster(cfg.get().Encoders), emit: emit, open: make(map[string]*openStage),
 	}
 }
 
@@ -71,7 +71,7 @@ func (s *stages) acquire(ctx context.Context, d Display) (*openStage, error) {
 func (s *stages) start(ctx context.Context, d Display) *openStage {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	st := &openStage{
-		stage: newStage(d, s.cfg, s.log, s.met, s.order, s.emit), cancel: cancel, done: make(chan struct{}),
+		stage: newStage(d, *s.cfg.get(), s.log, s.met, s.order, s.emit), cancel: cancel, done: make(chan struct{}),
 	}
 	s.open[d.ID] = st
 	s.wg.Go(func() {
@@ -108,7 +108,7 @@ func (s *stages) sweep(now time.Time) {
 	var live []*openStage
 	s.mu.Lock()
 	for id, st := range s.open {
-		if st.users == 0 && now.Sub(st.empty) >= s.cfg.Linger {
+		if st.users == 0 && now.Sub(st.empty) >= s.cfg.get().Linger {
 			st.cancel()
 			delete(s.open, id)
 			continue

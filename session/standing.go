@@ -65,9 +65,9 @@ func (m *Manager) probate(now time.Time) {
 // limit returns how many sessions there may be. The caller holds mu.
 func (m *Manager) limit() int {
 	if m.standing.probation {
-		return min(m.cfg.MaxSessions, m.cfg.ProbationSessions)
+		return min(m.cfg().MaxSessions, m.cfg().ProbationSessions)
 	}
-	return m.cfg.MaxSessions
+	return m.cfg().MaxSessions
 }
 
 // notice takes in an event that says how the host is doing. The caller holds mu.
@@ -82,7 +82,7 @@ func (s *standing) notice(now time.Time, e Event) {
 			s.quiet, s.served = now, false
 		}
 	case EventCreated, EventDisconnected, EventQuality, EventDisplayBack, EventRung, EventChanged, EventMove, EventHandshakeFailed,
-		EventReserved, EventReservationEnded, EventRefused, EventDrain, EventDrained, EventResume, EventState:
+		EventReserved, EventReservationEnded, EventRefused, EventEncoders, EventConfiguration, EventDrain, EventDrained, EventResume, EventState:
 	}
 }
 
@@ -92,7 +92,7 @@ func (m *Manager) judge(now time.Time) {
 	for _, e := range m.news.take() {
 		s.notice(now, e)
 	}
-	if s.probation && s.served && now.Sub(s.quiet) >= m.cfg.Probation {
+	if s.probation && s.served && now.Sub(s.quiet) >= m.cfg().Probation {
 		s.probation = false
 	}
 	state, reason := hostActive, ""
@@ -103,7 +103,7 @@ func (m *Manager) judge(now time.Time) {
 	case trouble != "":
 		state, reason = hostDegraded, trouble
 	case s.probation:
-		state, reason = hostProbation, "until a viewer was served and nothing failed for "+m.cfg.Probation.String()
+		state, reason = hostProbation, "until a viewer was served and nothing failed for "+m.cfg().Probation.String()
 	}
 	if state == s.state {
 		s.reason = reason

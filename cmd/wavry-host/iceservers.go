@@ -118,6 +118,8 @@ func (s iceServer) check() *trouble {
 	return nil
 }
 
+func (s servers) value() any { return *s.p }
+
 func (s servers) encode() *yaml.Node {
 	n := &yaml.Node{Kind: yaml.SequenceNode}
 	if len(*s.p) == 0 {

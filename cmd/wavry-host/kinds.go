@@ -239,6 +239,8 @@ type target interface {
 	decode(n *yaml.Node) []trouble
 	// encode gives it as a file has it, secrets masked.
 	encode() *yaml.Node
+	// value is what was set, to be compared.
+	value() any
 }
 
 // trouble is a value that is refused.
@@ -280,6 +282,8 @@ func (s scalar[T]) decode(n *yaml.Node) []trouble {
 	}
 	return nil
 }
+
+func (s scalar[T]) value() any { return *s.p }
 
 func (s scalar[T]) encode() *yaml.Node {
 	text, tag := s.format(*s.p), s.tags[0]
@@ -336,6 +340,8 @@ func (l list) decode(n *yaml.Node) []trouble {
 	*l.p = values
 	return found
 }
+
+func (l list) value() any { return *l.p }
 
 func (l list) encode() *yaml.Node {
 	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger returns the log that the settings ask for.
-func newLogger(cfg *Config, w io.Writer) (*slog.Logger, error) {
-	var level slog.Level
+// newLogger returns the log that the settings ask for, and its level, which can be changed later.
+func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, error) {
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
-		return nil, fmt.Errorf("log level: %w", err)
+		return nil, nil, fmt.Errorf("log level: %w", err)
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.LogFormat == "text" || cfg.LogFormat == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		return slog.New(slog.NewTextHandler(w, options)), level, nil
 	}
-	return slog.New(slog.NewJSONHandler(w, options)), nil
+	return slog.New(slog.NewJSONHandler(w, options)), level, nil
 }
 
 func isTerminal(w io.Writer) bool {

@@ -20,7 +20,7 @@ func TestLogFormAndLevel(t *testing.T) {
 		{"text", "error", `level=ERROR msg=four`},
 	} {
 		var b strings.Builder
-		log, err := newLogger(&Config{LogFormat: tc.format, LogLevel: tc.level}, &b)
+		log, level, err := newLogger(&Config{LogFormat: tc.format, LogLevel: tc.level}, &b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,6 +31,12 @@ func TestLogFormAndLevel(t *testing.T) {
 		first, _, _ := strings.Cut(b.String(), "\n")
 		if !strings.Contains(first, tc.want) {
 			t.Errorf("%+v: first line %s", tc, first)
+		}
+		b.Reset()
+		level.Set(slog.LevelError + 1)
+		log.Error("five")
+		if b.Len() > 0 {
+			t.Errorf("%+v: logged beyond the level that was set later: %s", tc, &b)
 		}
 	}
 }

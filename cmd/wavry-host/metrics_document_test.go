@@ -46,6 +46,7 @@ func metricsOfTheCode(t *testing.T) []described {
 	session.NewMetrics(c)
 	api.NewMetrics(c)
 	newGatewayCounters(c)
+	newReloader(nil, nil, nil, nil, c, nil)
 	values := make(map[string]map[string][]string)
 	families, err := c.Gather()
 	if err != nil {

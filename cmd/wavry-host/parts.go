@@ -32,21 +32,32 @@ func preference(name string) adapt.Aggressiveness {
 
 // sessionConfig hands the session's settings on.
 func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, log *slog.Logger) session.Config {
+	cfg := sessionLimits(l)
+	cfg.Displays = displays.displays
+	cfg.Encoders = factories(&l.Config, candidates, log)
+	cfg.EncoderInfo = encoderInfos(candidates)
+	cfg.Version = thisBuild().Version
+	cfg.OnProbation = l.Probation > 0
+	cfg.UDPPortMin, cfg.UDPPortMax = l.UDPPorts.Min, l.UDPPorts.Max
+	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Interfaces, l.mediaOnLoopback(), l.NAT1To1
+	cfg.ShutdownTimeout = l.ShutdownTimeout
+	return cfg
+}
+
+// encoderInfos returns what shows the candidates to the control API.
+func encoderInfos(candidates []encode.Candidate) func() []session.EncoderInfo {
 	infos := encoderInfo(candidates)
+	return func() []session.EncoderInfo { return slices.Clone(infos) }
+}
+
+// sessionLimits hands on the session's settings that can change while it runs; see session.Manager.Reconfigure.
+func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
-		Displays:    displays.displays,
-		Encoders:    factories(&l.Config, candidates, log),
-		EncoderInfo: func() []session.EncoderInfo { return slices.Clone(infos) },
-		Version:     thisBuild().Version,
-		MaxSessions: l.MaxSessions, MaxRungs: l.MaxEncodes,
-		OnProbation: l.Probation > 0, Probation: l.Probation, ProbationSessions: l.ProbationSessions,
-		FPS:        l.FPS,
-		MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
+		MaxSessions: l.MaxSessions, MaxRungs: l.MaxEncodes, Probation: l.Probation, ProbationSessions: l.ProbationSessions,
+		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
-		UDPPortMin: l.UDPPorts.Min, UDPPortMax: l.UDPPorts.Max,
-		Interfaces: l.Interfaces, Loopback: l.mediaOnLoopback(), NAT1To1: l.NAT1To1,
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
-		GatherTimeout: l.GatherTimeout, Linger: l.Linger, ShutdownTimeout: l.ShutdownTimeout,
+		GatherTimeout: l.GatherTimeout, Linger: l.Linger,
 	}
 	// Grown instead of made, because the element's type is WebRTC's, which only the session knows.
 	cfg.ICEServers = slices.Grow(cfg.ICEServers, len(l.ICEServers))[:len(l.ICEServers)]

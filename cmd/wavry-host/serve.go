@@ -32,7 +32,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(&l.Config, a.stderr)
+	log, level, err := newLogger(&l.Config, a.stderr)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,8 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	b := thisBuild()
 	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.path)
 	ffmpeg.SetLogger(log) //nolint:contextcheck // what FFmpeg logs belongs to no context
-	h, err := newHost(ctx, l, a, log)
+	read := func() (*loaded, error) { return c.Settings.load(a) }
+	h, err := newHost(ctx, l, read, a, log, level)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // asked to stop before it began, it did not fail
@@ -64,6 +65,8 @@ type host struct {
 	manager  *session.Manager
 	api      *api.Server
 	link     *gateway.Link // nil without a gateway
+	reloads  *reloader
+	prober   *prober
 	// limit is how long all may take to end.
 	limit time.Duration
 	ready chan net.Addr // capacity 1; the API's address, once
@@ -73,8 +76,10 @@ type host struct {
 // settling is what the daemon gives its parts beyond the time they allow themselves for their end.
 const settling = 3 * time.Second
 
-// newHost finds out what this machine has and puts the parts together. What it returns holds the virtual display.
-func newHost(ctx context.Context, l *loaded, a *app, log *slog.Logger) (_ *host, err error) {
+// newHost finds out what this machine has and puts the parts together. read reads the configuration again, of which l is the first. What it returns holds the virtual display.
+func newHost(
+	ctx context.Context, l *loaded, read func() (*loaded, error), a *app, log *slog.Logger, level *slog.LevelVar,
+) (_ *host, err error) {
 	h := &host{
 		log: log, notify: service.NewNotifier(log), limit: l.ShutdownTimeout + settling, ready: make(chan net.Addr, 1),
 		greet: greeter(l, a),
@@ -116,6 +121,10 @@ func newHost(ctx context.Context, l *loaded, a *app, log *slog.Logger) (_ *host,
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
+	h.reloads = newReloader(l, read, level, h.manager, registry, log)
+	h.reloads.terminal = isTerminal(a.stderr)
+	h.prober = newProber(l, h.manager, log)
+	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
 	return h, err
 }
@@ -149,6 +158,8 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.displays.Run(inner) })
 	group.Go(func() error { return h.manager.Run(inner) })
 	group.Go(func() error { return h.api.Run(inner) })
+	group.Go(func() error { return h.reloads.run(inner) })
+	group.Go(func() error { return h.prober.run(inner) })
 	if h.link != nil {
 		group.Go(func() error { return h.link.Run(inner) })
 	}

@@ -52,6 +52,12 @@ type Config struct {
 	// Version is shown in GET /v1/host.
 	Version string
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil where there is no link.
+	// Reload reads the daemon's configuration again; with a time to confirm, the change is taken back unless Confirm is called within. Its errors are
+	// ErrBadConfiguration and Confirm's ErrNothingToConfirm. Probe asks for the encoders to be tried again, and returns at once; without
+	// it there are none to try.
+	Reload  func(confirm time.Duration) (Reloaded, error)
+	Confirm func() error
+	Probe   func()
 	Gateway func() GatewayLink
 
 	// ReadHeaderTimeout bounds the reading of a request's header, ReadTimeout that of the header and the body. They
@@ -80,6 +86,17 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 256
+	}
+	if c.Reload == nil {
+		c.Reload = func(time.Duration) (Reloaded, error) {
+			return Reloaded{}, fmt.Errorf("%w: this daemon reads none", ErrBadConfiguration)
+		}
+	}
+	if c.Confirm == nil {
+		c.Confirm = func() error { return ErrNothingToConfirm }
+	}
+	if c.Probe == nil {
+		c.Probe = func() {}
 	}
 	for _, t := range []struct {
 		field   *time.Duration

@@ -298,7 +298,7 @@ func number(v any) (float64, bool) {
 //fuzz:5000x
 func FuzzAPI(f *testing.F) {
 	reg := prometheus.NewRegistry()
-	s, err := New(Config{Token: token}, obliging(), reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
+	s, err := New(reloadable(Config{Token: token}), obliging(), reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func FuzzAPI(f *testing.F) {
 
 // The asker makes what its name says: of each operation a request that is taken, and many that are not.
 func TestAskerCoversTheDocument(t *testing.T) {
-	s, _ := newServer(t, Config{Token: token}, obliging())
+	s, _ := newServer(t, reloadable(Config{Token: token}), obliging())
 	a := newAsker(newContract(t, s.spec.document))
 	if len(a.ops) != len(s.routes()) {
 		t.Errorf("%d operations; want one for each of %d routes", len(a.ops), len(s.routes()))

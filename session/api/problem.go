@@ -32,6 +32,7 @@ const (
 	CodeUnknownSession       Code = "unknown_session"
 	CodeUnknownReservation   Code = "unknown_reservation"
 	CodeNotDraining          Code = "not_draining"
+	CodeNothingToConfirm     Code = "nothing_to_confirm"
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeNotAcceptable        Code = "not_acceptable"
 	CodeSlowRequest          Code = "slow_request"
@@ -43,6 +44,7 @@ const (
 	CodeUnacceptableOffer    Code = "unacceptable_offer"
 	CodeBadReservation       Code = "bad_reservation"
 	CodeBadChange            Code = "bad_change"
+	CodeBadConfiguration     Code = "bad_configuration"
 	CodePreconditionRequired Code = "precondition_required"
 	CodeTooManyAttempts      Code = "too_many_attempts"
 	CodeHeaderTooLarge       Code = "header_too_large"
@@ -72,6 +74,7 @@ func statuses() map[Code]int {
 		CodeUnknownSession:       http.StatusNotFound,
 		CodeUnknownReservation:   http.StatusNotFound,
 		CodeNotDraining:          http.StatusNotFound,
+		CodeNothingToConfirm:     http.StatusNotFound,
 		CodeMethodNotAllowed:     http.StatusMethodNotAllowed,
 		CodeNotAcceptable:        http.StatusNotAcceptable,
 		CodeSlowRequest:          http.StatusRequestTimeout,
@@ -82,6 +85,7 @@ func statuses() map[Code]int {
 		CodeUnsupportedMediaType: http.StatusUnsupportedMediaType,
 		CodeUnacceptableOffer:    http.StatusUnprocessableEntity,
 		CodeBadReservation:       http.StatusUnprocessableEntity,
+		CodeBadConfiguration:     http.StatusUnprocessableEntity,
 		CodeBadChange:            http.StatusUnprocessableEntity,
 		CodePreconditionRequired: http.StatusPreconditionRequired,
 		CodeTooManyAttempts:      http.StatusTooManyRequests,
@@ -110,6 +114,7 @@ func meanings() map[Code]string {
 		CodeUnknownSession:       "no such session, or it has ended",
 		CodeUnknownReservation:   "no such reservation: it has expired, was used or given back",
 		CodeNotDraining:          "`GET /v1/drain`: the host does not drain",
+		CodeNothingToConfirm:     "no change of the configuration waits to be confirmed",
 		CodeMethodNotAllowed:     "not that method; `Allow` lists what is possible",
 		CodeNotAcceptable:        "the `Accept` header excludes `application/sdp`",
 		CodeSlowRequest:          "the body did not arrive within 10 s",
@@ -120,6 +125,7 @@ func meanings() map[Code]string {
 		CodeUnsupportedMediaType: "wrong `Content-Type`; `Accept-Post` or `Accept-Patch` tells the right one",
 		CodeUnacceptableOffer:    "the offer is well formed, but cannot be answered: no H.264, or not receiving video",
 		CodeBadReservation:       "the place is for another display, or cannot be kept like that",
+		CodeBadConfiguration:     "the configuration on the host is refused, and nothing of it applied; the message says what is wrong where",
 		CodeBadChange:            "the session cannot be changed like that: a ceiling below the floor, or a move that is still going on",
 		CodePreconditionRequired: "`If-Match` is missing",
 		CodeTooManyAttempts:      "too many wrong tokens from that network; with `Retry-After`",
@@ -185,6 +191,7 @@ func (s *Server) explain(err error) *problem {
 		{session.ErrBadLease, CodeBadReservation, false},
 		{session.ErrBadChange, CodeBadChange, false},
 		{session.ErrKeyReused, CodeKeyReused, false},
+		{ErrNothingToConfirm, CodeNothingToConfirm, false},
 	} {
 		if !errors.Is(err, known.err) {
 			continue

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -134,5 +135,55 @@ func TestStates(t *testing.T) {
 	}
 	if got := refusal(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "degraded"}`}.do(h)); got != CodeBadJSON {
 		t.Errorf("bad state: %s", got)
+	}
+}
+
+// reloadable is cfg of a daemon that obeys.
+func reloadable(cfg Config) Config {
+	cfg.Reload = func(confirm time.Duration) (Reloaded, error) {
+		r := Reloaded{Applied: []string{"fps"}, NeedsRestart: []string{}}
+		if confirm > 0 {
+			r.ConfirmBy = time.Now().Add(confirm)
+		}
+		return r, nil
+	}
+	cfg.Confirm = func() error { return nil }
+	return cfg
+}
+
+func TestReload(t *testing.T) {
+	probed := 0
+	cfg := reloadable(Config{})
+	cfg.Probe = func() { probed++ }
+	s, _ := newServer(t, cfg, healthy())
+	h := s.Handler()
+	post := func(path, body string) reply {
+		return ask{method: "POST", path: path, header: typed(), body: body}.do(h)
+	}
+	if v := decode(t, post("/v1/reload", `{"confirm_seconds": 30}`), http.StatusOK); v["confirm_by"] == nil || len(v["applied"].([]any)) != 1 {
+		t.Errorf("%v", v)
+	}
+	if v := decode(t, post("/v1/reload", ""), http.StatusOK); v["confirm_by"] != nil {
+		t.Errorf("%v", v)
+	}
+	if r := post("/v1/reload/confirmation", ""); r.StatusCode != http.StatusNoContent {
+		t.Errorf("confirm: %d", r.StatusCode)
+	}
+	if r := post("/v1/encoders/probe", ""); r.StatusCode != http.StatusAccepted || probed != 1 {
+		t.Errorf("probe: %d, %d", r.StatusCode, probed)
+	}
+	if got := refusal(t, post("/v1/reload", `{"confirm_seconds": 4000}`)); got != CodeBadJSON {
+		t.Errorf("too long: %s", got)
+	}
+
+	s, _ = newServer(t, Config{Reload: func(time.Duration) (Reloaded, error) {
+		return Reloaded{}, fmt.Errorf("%w: a.yaml:3: fps: 1000 is too much\nb", ErrBadConfiguration)
+	}}, healthy())
+	h = s.Handler()
+	if r := post("/v1/reload", ""); refusal(t, r) != CodeBadConfiguration || !strings.Contains(r.body, `"a.yaml:3: fps: 1000 is too much"`) {
+		t.Errorf("refused: %s", r.body)
+	}
+	if got := refusal(t, post("/v1/reload/confirmation", "")); got != CodeNothingToConfirm {
+		t.Errorf("nothing to confirm: %s", got)
 	}
 }

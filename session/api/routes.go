@@ -183,6 +183,23 @@ func (s *Server) routes() []route {
 			}},
 			codes: []Code{CodeTooManyStreams},
 		}},
+		{"POST", "/v1/encoders/probe", false, false, s.probe, operation{
+			id: "probeEncoders", tag: tagControl, summary: "Try all encoders again",
+			detail:  "As after a driver was updated. An event encoders_tried tells that it is done; GET /v1/host has the results. Encodes that run are left alone.",
+			answers: []answer{done(202, "They will be tried.")},
+		}},
+		{"POST", "/v1/reload", false, false, s.reload, operation{
+			id: "reload", tag: tagControl, summary: "Read the configuration again",
+			detail:  "It is checked whole; one that is refused changes nothing. What can change while the daemon runs is applied, for sessions to come.",
+			body:    &body{media: typeJSON, optional: true, value: reloading{}, text: "Whether the change is to be confirmed."},
+			answers: []answer{shows(200, Reloaded{}, "What changed.")},
+			codes:   []Code{CodeBadConfiguration},
+		}},
+		{"POST", "/v1/reload/confirmation", false, false, s.confirm, operation{
+			id: "confirmReload", tag: tagControl, summary: "Confirm a change of the configuration, which is taken back otherwise",
+			answers: []answer{done(204, "The change stays.")},
+			codes:   []Code{CodeNothingToConfirm},
+		}},
 		{"PUT", "/v1/state", false, false, s.setState, operation{
 			id: "setState", tag: tagControl, summary: "Put the host into a state",
 			body:    takes(standing{}, "The state."),

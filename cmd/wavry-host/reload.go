@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/session"
+	"wavryhost/session/api"
+)
+
+// liveSettings are applied by a reload; the others take a restart.
+func liveSettings() []string {
+	return []string{
+		"fps", "min_bitrate", "start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_encodes", "probation_sessions",
+		"ice_servers", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level",
+	}
+}
+
+// configurable is what a reloader tells of a new configuration.
+type configurable interface {
+	Reconfigure(session.Config) error
+	Configured(outcome string, err error) uint64
+}
+
+// reloader reads the configuration again on demand. A change is checked whole before anything of it is applied; one that was to be confirmed
+// and is not, is taken back.
+type reloader struct {
+	read    func() (*loaded, error)
+	manager configurable
+	level   *slog.LevelVar
+	log     *slog.Logger
+	results *prometheus.CounterVec
+	good    prometheus.Gauge
+	// terminal: the daemon was started by hand.
+	terminal bool
+
+	mu      sync.Mutex // guards all following fields
+	current *loaded    // what is applied
+	before  *loaded    // what was before a change that waits to be confirmed; nil when none does
+	timer   *time.Timer
+}
+
+// newReloader returns a reloader of what read gives, current being in force.
+func newReloader(current *loaded, read func() (*loaded, error), level *slog.LevelVar, m configurable, reg prometheus.Registerer, log *slog.Logger) *reloader {
+	r := &reloader{
+		read: read, manager: m, level: level, log: log, current: current,
+		results: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wavry_host_config_reloads_total", Help: "Attempts to change the configuration of the running daemon, by what became of them.",
+		}, []string{"result"}),
+		good: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wavry_host_config_last_reload_successful", Help: "1 unless the configuration was refused the last time it was read.",
+		}),
+	}
+	for _, result := range []string{session.ConfigApplied, session.ConfigRefused, session.ConfigRolledBack, session.ConfigConfirmed} {
+		r.results.WithLabelValues(result)
+	}
+	r.good.Set(1)
+	reg.MustRegister(r.results, r.good)
+	return r
+}
+
+// run reloads at each SIGHUP until ctx ends. On a terminal that signal keeps its meaning, that the terminal is gone.
+func (r *reloader) run(ctx context.Context) error {
+	hup := make(chan os.Signal, 1)
+	if !r.terminal {
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			r.settle()
+			return nil
+		case <-hup:
+			_, _ = r.reload(0) // told in the log
+		}
+	}
+}
+
+// settle ends the wait for a confirmation: at the end of the daemon nothing is left to take back.
+func (r *reloader) settle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = nil
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
+
+// reload reads the configuration and applies what can be. With a time to confirm, it is taken back after that unless confirm is called.
+func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, err := r.read()
+	if err == nil {
+		err = r.apply(next)
+	}
+	if err != nil {
+		r.good.Set(0)
+		r.results.WithLabelValues(session.ConfigRefused).Inc()
+		event := r.manager.Configured(session.ConfigRefused, err)
+		r.log.Error("configuration refused; the old one stays in force", "event", event, "err", err)
+		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrBadConfiguration, err)
+	}
+	r.good.Set(1)
+	r.results.WithLabelValues(session.ConfigApplied).Inc()
+	applied, restart := r.changes(r.current, next)
+	event := r.manager.Configured(session.ConfigApplied, nil)
+	for _, text := range next.warnings {
+		r.log.Warn("configuration", "problem", text)
+	}
+	r.log.Info("configuration read again", "event", event, "file", next.path, "applied", strings.Join(applied, " "), "needs_restart", strings.Join(restart, " "))
+	out := api.Reloaded{Applied: applied, NeedsRestart: restart}
+	if r.before == nil {
+		r.before = r.current // of several changes that are not confirmed, all are taken back
+	}
+	r.current = next
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	if within == 0 {
+		r.before = nil
+		return out, nil
+	}
+	out.ConfirmBy = time.Now().Add(within)
+	r.timer = time.AfterFunc(within, func() { r.takeBack(next) })
+	return out, nil
+}
+
+// takeBack restores what was before next, unless that was confirmed or replaced.
+func (r *reloader) takeBack(next *loaded) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.before == nil || r.current != next {
+		return
+	}
+	err := r.apply(r.before)
+	r.current, r.before = r.before, nil
+	r.results.WithLabelValues(session.ConfigRolledBack).Inc()
+	event := r.manager.Configured(session.ConfigRolledBack, err)
+	r.log.Warn("configuration taken back; nobody confirmed the change", "event", event, "err", err)
+}
+
+// confirm makes the last change stay.
+func (r *reloader) confirm() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.before == nil {
+		return api.ErrNothingToConfirm
+	}
+	r.before = nil
+	r.timer.Stop()
+	r.results.WithLabelValues(session.ConfigConfirmed).Inc()
+	r.log.Info("configuration confirmed", "event", r.manager.Configured(session.ConfigConfirmed, nil))
+	return nil
+}
+
+// apply puts l into force, or nothing of it. The caller holds mu.
+func (r *reloader) apply(l *loaded) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.LogLevel)); err != nil {
+		return fmt.Errorf("log level: %w", err)
+	}
+	if err := r.manager.Reconfigure(sessionLimits(l)); err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "session: "))
+	}
+	r.level.Set(level)
+	return nil
+}
+
+// changes returns the names of the settings that differ: those that are applied, and those that take a restart.
+func (r *reloader) changes(old, next *loaded) (applied, restart []string) {
+	applied, restart = []string{}, []string{}
+	live := liveSettings()
+	for _, s := range settings() {
+		same := reflect.DeepEqual(s.field(&old.Config).value(), s.field(&next.Config).value()) && (s.name != "token_file" || next.TokenFile == "" || old.token == next.token)
+		switch {
+		case same:
+		case slices.Contains(live, s.name):
+			applied = append(applied, s.name)
+		default:
+			restart = append(restart, s.name)
+		}
+	}
+	return applied, restart
+}

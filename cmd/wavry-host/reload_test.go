@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/session"
+	"wavryhost/session/api"
+)
+
+// noted is a manager that notes what it is told.
+type noted struct {
+	mu       sync.Mutex
+	limits   []int
+	outcomes []string
+	refuse   error
+}
+
+func (n *noted) Reconfigure(c session.Config) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.refuse != nil {
+		return n.refuse
+	}
+	n.limits = append(n.limits, c.MaxSessions)
+	return nil
+}
+
+func (n *noted) Configured(outcome string, _ error) uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.outcomes = append(n.outcomes, outcome)
+	return uint64(len(n.outcomes))
+}
+
+// reloadRig is a reloader of a file.
+type reloadRig struct {
+	*reloader
+	manager *noted
+	path    string
+	level   *slog.LevelVar
+}
+
+func newReloadRig(t *testing.T, text string) *reloadRig {
+	t.Helper()
+	rig := &reloadRig{manager: &noted{}, path: write(t, "c.yaml", text), level: new(slog.LevelVar)}
+	read := func() (*loaded, error) { return load(sources{path: rig.path}) }
+	l, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.reloader = newReloader(l, read, rig.level, rig.manager, prometheus.NewRegistry(), newTestLog(t))
+	return rig
+}
+
+func (r *reloadRig) write(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(r.path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReloadAppliesWhatCanChange(t *testing.T) {
+	r := newReloadRig(t, "max_sessions: 3")
+	r.write(t, "max_sessions: 5\nlog_level: debug\nlisten: 127.0.0.1:9999\ntoken: 0123456789abcdef")
+	got, err := r.reload(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Applied, []string{"max_sessions", "log_level"}) || !slices.Equal(got.NeedsRestart, []string{"listen", "token"}) {
+		t.Errorf("%+v", got)
+	}
+	if !slices.Equal(r.manager.limits, []int{5}) || r.level.Level() != slog.LevelDebug {
+		t.Errorf("limits %v, level %v", r.manager.limits, r.level.Level())
+	}
+	if got, err := r.reload(0); err != nil || len(got.Applied)+len(got.NeedsRestart) != 0 {
+		t.Errorf("again: %+v, %v; want no change", got, err)
+	}
+	if err := r.confirm(); !errors.Is(err, api.ErrNothingToConfirm) {
+		t.Errorf("got %v; want ErrNothingToConfirm", err)
+	}
+}
+
+func TestBadFileChangesNothing(t *testing.T) {
+	r := newReloadRig(t, "max_sessions: 3")
+	for _, text := range []string{"max_sessions: 0", "max_session: 4", "\t", "listen: 0.0.0.0:80"} {
+		r.write(t, text+"\nlog_level: debug")
+		if _, err := r.reload(0); !errors.Is(err, api.ErrBadConfiguration) {
+			t.Errorf("%q: got %v; want ErrBadConfiguration", text, err)
+		}
+	}
+	if n := testutil.ToFloat64(r.good); n != 0 {
+		t.Error("the metric says that all is well")
+	}
+	r.manager.refuse = errors.New("session: no")
+	r.write(t, "max_sessions: 4\nlog_level: debug")
+	if _, err := r.reload(0); !errors.Is(err, api.ErrBadConfiguration) {
+		t.Errorf("refused by the manager: %v", err)
+	}
+	if len(r.manager.limits) != 0 || r.level.Level() != slog.LevelInfo {
+		t.Errorf("limits %v, level %v; want nothing changed", r.manager.limits, r.level.Level())
+	}
+	r.manager.refuse = nil
+	if _, err := r.reload(0); err != nil {
+		t.Error(err)
+	}
+	if good, refused := testutil.ToFloat64(r.good), testutil.ToFloat64(r.results.WithLabelValues(session.ConfigRefused)); good != 1 || refused != 5 {
+		t.Errorf("good %v, refused %v; want 1 and 5", good, refused)
+	}
+}
+
+func TestChangeThatNobodyConfirmsIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloadRig(t, "max_sessions: 3")
+		r.write(t, "max_sessions: 5")
+		got, err := r.reload(10 * time.Second)
+		if err != nil || time.Until(got.ConfirmBy) != 10*time.Second {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		time.Sleep(5 * time.Second)
+		r.write(t, "max_sessions: 6")
+		if _, err := r.reload(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(9 * time.Second)
+		if !slices.Equal(r.manager.limits, []int{5, 6}) {
+			t.Errorf("limits %v before the time", r.manager.limits)
+		}
+		time.Sleep(2 * time.Second)
+		if !slices.Equal(r.manager.limits, []int{5, 6, 3}) {
+			t.Errorf("limits %v; want the first back", r.manager.limits)
+		}
+		if _, err := r.reload(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.confirm(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if !slices.Equal(r.manager.limits, []int{5, 6, 3, 6}) {
+			t.Errorf("limits %v; want what was confirmed", r.manager.limits)
+		}
+		want := []string{session.ConfigApplied, session.ConfigApplied, session.ConfigRolledBack, session.ConfigApplied, session.ConfigConfirmed}
+		if !slices.Equal(r.manager.outcomes, want) {
+			t.Errorf("told %v; want %v", r.manager.outcomes, want)
+		}
+		r.settle()
+	})
+}
+
+// Every setting that a reload applies is one, and a daemon obeys SIGHUP and the API.
+func TestLiveSettingsExist(t *testing.T) {
+	for _, name := range liveSettings() {
+		if _, ok := findSetting(name); !ok {
+			t.Errorf("there is no setting %s", name)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package session
+
+import (
+	"sync/atomic"
+
+	"wavryhost/encode"
+)
+
+// live is a Config that can be replaced while the Manager runs.
+type live struct{ p atomic.Pointer[Config] }
+
+func newLive(c Config) *live {
+	l := &live{}
+	l.p.Store(&c)
+	return l
+}
+
+// get returns the Config. It is not to be changed.
+func (l *live) get() *Config { return l.p.Load() }
+
+func (m *Manager) cfg() *Config { return m.conf.get() }
+
+// Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodes and probation, frame rate, bitrates and
+// preference, ICE servers, and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
+// frame rate and number of encodes. The rest of c is ignored. When it is not valid, nothing changes.
+func (m *Manager) Reconfigure(c Config) error {
+	next := *m.cfg()
+	next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
+	next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
+	next.FixedBitrate, next.Prefer, next.ICEServers = c.FixedBitrate, c.Prefer, c.ICEServers
+	next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
+	next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
+	next = next.withDefaults()
+	if err := next.Validate(); err != nil {
+		return err
+	}
+	m.conf.p.Store(&next)
+	return nil
+}
+
+// The outcomes of a change of the configuration.
+const (
+	ConfigApplied    = "applied"
+	ConfigRefused    = "refused"
+	ConfigRolledBack = "rolled_back"
+	ConfigConfirmed  = "confirmed"
+)
+
+var configOutcomes = []string{ConfigApplied, ConfigRefused, ConfigRolledBack, ConfigConfirmed}
+
+// Configured makes known what became of a change of the configuration, and returns the event's id. err says why it was refused.
+func (m *Manager) Configured(outcome string, err error) uint64 {
+	return m.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
+}
+
+// SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodes that run go on with what they have, and whatever
+// was held against an encoder is forgotten. info returns all candidates, for the control API.
+func (m *Manager) SetEncoders(factories []encode.Factory, info func() []EncoderInfo) {
+	m.stages.order.replace(factories)
+	next := *m.cfg()
+	next.EncoderInfo = info
+	m.conf.p.Store(&next)
+	best := factories[0].Profile().Name
+	m.log.Info("encoders tried anew", "event", m.emit(Event{Kind: EventEncoders, To: best}), "best", best)
+}
