@@ -1,0 +1,210 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// audience is a viewer that only receives, with the feedback that browsers send.
+type audience struct {
+	pc    *webrtc.PeerConnection
+	path  string
+	bytes atomic.Int64
+}
+
+// join connects a viewer, and returns it with the time from its offer to the answer.
+func join(tb testing.TB, h *host) (*audience, time.Duration) {
+	tb.Helper()
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		tb.Fatal(err)
+	}
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a := &audience{pc: pc}
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		tb.Fatal(err)
+	}
+	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		buffer := make([]byte, 1500)
+		for {
+			n, _, err := track.Read(buffer)
+			if err != nil {
+				return
+			}
+			a.bytes.Add(int64(n))
+		}
+	})
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(offer); err != nil {
+		tb.Fatal(err)
+	}
+	<-gathered
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/sdp")
+	start := time.Now()
+	response, err := h.client.Do(request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	took := time.Since(start)
+	if err != nil || response.StatusCode != http.StatusCreated {
+		tb.Fatalf("POST: status %d, %v: %s", response.StatusCode, err, answer)
+	}
+	a.path = response.Header.Get("Location")
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
+		tb.Fatal(err)
+	}
+	return a, took
+}
+
+func (a *audience) leave(tb testing.TB, h *host) {
+	tb.Helper()
+	if status, body, err := h.request(http.MethodDelete, a.path); err != nil || status != http.StatusOK {
+		tb.Errorf("DELETE: status %d, %v: %s", status, err, body)
+	}
+	if err := a.pc.Close(); err != nil {
+		tb.Error(err)
+	}
+}
+
+// BenchmarkViewers prints what another viewer of the same display costs: 1280x720 at 30 frames a second and some 4 Mbit/s, of a screen that never stands
+// still (libx264 leaves a fifth of its 5 Mbit/s on it). The viewers share the machine with the host; only the host's CPU counts.
+func BenchmarkViewers(b *testing.B) {
+	const most, long = 20, 8 * time.Second
+	x := startX(b, 0, 1280, 720)
+	x.noisy(b)
+	h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "5M", "--max-sessions", "100"}})
+	for b.Loop() {
+		var all []*audience
+		costs := map[int]float64{}
+		for _, n := range []int{1, 5, 10, most} {
+			for len(all) < n {
+				a, _ := join(b, h)
+				all = append(all, a)
+			}
+			<-time.After(3 * time.Second)
+			for _, a := range all {
+				a.bytes.Store(0)
+			}
+			before, start := processor(b, h.Process.Pid), time.Now()
+			<-time.After(long)
+			took := time.Since(start).Seconds()
+			costs[n] = millis(processor(b, h.Process.Pid)-before) / took / 10
+			var rates []float64
+			for _, a := range all {
+				rates = append(rates, float64(a.bytes.Load())*8/took/1e6)
+			}
+			slices.Sort(rates)
+			_, body, err := h.request(http.MethodGet, "/v1/displays")
+			if err != nil {
+				b.Fatal(err)
+			}
+			encodes := strings.Contains(string(body), `"encodes":1`)
+			b.Logf("%2d viewers: %5.1f %% of a core, %.2f to %.2f Mbit/s each, one encode: %v", n, costs[n], rates[0], rates[len(rates)-1], encodes)
+		}
+		b.ReportMetric((costs[most]-costs[1])/(most-1), "%core/viewer")
+		b.ReportMetric(costs[1], "%core-first")
+		b.ReportMetric(0, "ns/op")
+		for _, a := range all {
+			a.leave(b, h)
+		}
+	}
+}
+
+// BenchmarkCreate prints the time from an offer to its answer, on a host whose display is watched already and on one where it is opened.
+func BenchmarkCreate(b *testing.B) {
+	x := startX(b, 0, 1280, 720)
+	x.desktop(b)
+	h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000", "--linger", "100ms"}})
+	for _, watched := range []bool{true, false} {
+		b.Run(fmt.Sprintf("watched=%v", watched), func(b *testing.B) {
+			if watched {
+				first, _ := join(b, h)
+				defer first.leave(b, h)
+			}
+			for b.Loop() {
+				var ms []float64
+				for range 100 {
+					a, took := join(b, h)
+					ms = append(ms, millis(took))
+					a.leave(b, h)
+					if !watched {
+						settle(b, h)
+					}
+				}
+				percentiles(b, ms, "offer to answer")
+			}
+		})
+	}
+}
+
+// BenchmarkChurn prints what a thousand viewers who came and went have left behind.
+func BenchmarkChurn(b *testing.B) {
+	const cycles = 1000
+	x := startX(b, 0, 640, 480)
+	x.desktop(b)
+	h := startHost(b, hostOptions{args: []string{"--display", x.id()}})
+	for b.Loop() {
+		for range 50 { // what is made once and kept, the collector's pace included
+			connectOnce(b, h)
+		}
+		settle(b, h)
+		before, memory := usage(b, h), resident(b, h)
+		for range cycles {
+			connectOnce(b, h)
+		}
+		settle(b, h)
+		after := usage(b, h)
+		b.Logf("%d cycles: %v, %.1f MB before, %v, %.1f MB after", cycles, before, memory, after, resident(b, h))
+		b.ReportMetric(resident(b, h)-memory, "MB-grown")
+		b.ReportMetric(float64(after.goroutines-before.goroutines), "goroutines-grown")
+		b.ReportMetric(float64(after.descriptors-before.descriptors), "descriptors-grown")
+	}
+}
+
+// resident is the memory that the daemon holds, in MB.
+func resident(tb testing.TB, h *host) float64 {
+	tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Process.Pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return float64(kb) / 1e3
+		}
+	}
+	tb.Fatal("the kernel tells no VmRSS")
+	return 0
+}
