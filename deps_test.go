@@ -34,12 +34,14 @@ var rooms = map[string][]string{
 
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
-	"wavryhost/platform/display": {},
-	"wavryhost/platform/service": {},
+	"wavryhost/platform/display":  {},
+	"wavryhost/platform/pressure": {},
+	"wavryhost/platform/service":  {},
 
-	"wavryhost/session/wire": {"adapt", "encode"},
-	"wavryhost/session":      {"adapt", "adapt/record", "capture", "encode", "session/wire"},
-	"wavryhost/session/api":  {"session"},
+	"wavryhost/session/wire":      {"adapt", "encode"},
+	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/wire"},
+	"wavryhost/session/admission": {},
+	"wavryhost/session/api":       {"session", "session/admission"},
 
 	"wavryhost/session/gateway":             {"session"},
 	"wavryhost/session/gateway/gatewaytest": {},
@@ -60,7 +62,7 @@ var drivers = map[string][]string{
 	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},
 	"github.com/coreos/go-systemd":        {"wavryhost/platform/service"},
 	"howett.net/plist":                    {"wavryhost/platform/service"},
-	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/api", "wavryhost/cmd/wavry-host"},
+	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/api", "wavryhost/platform/pressure", "wavryhost/cmd/wavry-host"},
 	"C":                                   {"wavryhost/encode/ffmpeg"},
 	"unsafe":                              {"wavryhost/encode/ffmpeg", "wavryhost/capture/x11"},
 	"github.com/chromedp/":                nil,

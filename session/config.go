@@ -39,6 +39,12 @@ type Config struct {
 	OnProbation       bool
 	Probation         time.Duration
 	ProbationSessions int
+	// Load returns how busy the machine is; nil where that is not known. It is called for each request and must be quick.
+	Load func() Load
+	// Uplink is what the host may send, in bits per second, 0 for no limit: sessions share it by weight.
+	Uplink int
+	// EncodeLimit is how many encodes the hardware does at a time, 0 for any number.
+	EncodeLimit int
 	// FPS is the highest frame rate. It defaults to 60.
 	FPS int
 	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.

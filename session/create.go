@@ -60,7 +60,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
-	t, err := m.take(o.Lease, display.ID)
+	t, err := m.take(o.Lease, display, o.MaxBitrate)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -72,7 +72,8 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.reserved--
+	m.made(t)
+	v.expected = t.expected
 	v.caps.ceiling, v.caps.weight = o.MaxBitrate, cmp.Or(o.Weight, defaultWeight)
 	if l := t.lease; l != nil {
 		l.Session = v.id

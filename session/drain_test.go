@@ -276,3 +276,36 @@ func TestChange(t *testing.T) {
 		}
 	})
 }
+
+func TestUplinkIsSharedByWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openCrowd(t, 3, func(c *Config) { c.Uplink, c.MaxBitrate, c.MinBitrate = 1_000_000, 2_000_000, 100_000 })
+		defer c.leave(t)
+		for i, w := range []int{100, 100, 200} {
+			if _, err := c.Change(t.Context(), c.remotes[i].id, Change{Weight: &w}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(20 * time.Second)
+		var before [3]int
+		for i, r := range c.remotes {
+			before[i] = r.bytes()
+		}
+		time.Sleep(10 * time.Second)
+		sum := 0
+		for i, r := range c.remotes {
+			rate := (r.bytes() - before[i]) * 8 / 10
+			sum += rate
+			want := 225_000 // of 900 kbit/s
+			if i == 2 {
+				want = 450_000
+			}
+			if rate < want*8/10 || rate > want*12/10 {
+				t.Errorf("viewer %d gets %d bit/s; want about %d", i, rate, want)
+			}
+		}
+		if sum > 1_000_000 {
+			t.Errorf("%d bit/s are sent over an uplink of 1 Mbit/s", sum)
+		}
+	})
+}

@@ -44,6 +44,8 @@ const (
 	EventEncoders
 	// EventConfiguration: the configuration was changed, or a change was refused, taken back or confirmed.
 	EventConfiguration
+	// EventRelief: the sessions of a display were lowered because the host is saturated, or raised again.
+	EventRelief
 	// EventDrain: the host takes no new sessions.
 	EventDrain
 	// EventDrained: the last session of a host that drains is gone.
@@ -59,7 +61,7 @@ func EventKinds() []EventKind {
 	return []EventKind{
 		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
-		EventEncoders, EventConfiguration, EventDrain, EventDrained, EventResume, EventState,
+		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
 	}
 }
 
@@ -99,6 +101,8 @@ func (k EventKind) String() string {
 		return "encoders_tried"
 	case EventConfiguration:
 		return "configuration"
+	case EventRelief:
+		return "relief"
 	case EventDrain:
 		return "drain"
 	case EventDrained:

@@ -47,6 +47,8 @@ type Lease struct {
 	MaxBitrate int       `json:"max_bitrate" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
 	Weight     int       `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
 	Session    string    `json:"session,omitempty" doc:"Id of the session that took the place; absent before."`
+
+	expected expected
 }
 
 // leases are the places that are kept, and what is remembered of requests. The Manager's mutex guards them.
@@ -105,11 +107,13 @@ func (m *Manager) lease(ctx context.Context, r Reservation) (Lease, error) {
 		}
 		return k.last, nil
 	}
-	if err := m.room(); err != nil {
+	expect, err := m.room(d, r.MaxBitrate)
+	if err != nil {
 		return Lease{}, err
 	}
 	l := &Lease{
 		ID: newID(), Display: d.ID, Created: now, Expires: now.Add(r.Hold), MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, defaultWeight),
+		expected: expect,
 	}
 	m.leases.open[l.ID] = l
 	if r.Key != "" {
@@ -196,10 +200,19 @@ func (m *Manager) expire(now time.Time) {
 type taken struct {
 	lease *Lease // nil without one
 	put   func() // gives it back
+	// expected is what the session is reckoned with.
+	expected expected
+	number   uint64 // among those that are being created
+}
+
+// made notes that a creation is over. The caller holds mu.
+func (m *Manager) made(t taken) {
+	m.reserved--
+	delete(m.creating, t.number)
 }
 
 // take takes a place for a session that is being created, that of a lease where one is named, and an entry in wg.
-func (m *Manager) take(lease, display string) (taken, error) {
+func (m *Manager) take(lease string, d Display, ceiling int) (taken, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.drain != nil || m.stopped {
@@ -208,7 +221,8 @@ func (m *Manager) take(lease, display string) (taken, error) {
 	var t taken
 	switch lease {
 	case "":
-		if err := m.room(); err != nil {
+		var err error
+		if t.expected, err = m.room(d, ceiling); err != nil {
 			return t, err
 		}
 	default:
@@ -216,32 +230,24 @@ func (m *Manager) take(lease, display string) (taken, error) {
 		switch {
 		case l == nil || !time.Now().Before(l.Expires):
 			return t, ErrUnknownLease
-		case l.Display != display:
-			return t, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadLease, l.Display, display)
+		case l.Display != d.ID:
+			return t, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadLease, l.Display, d.ID)
 		}
-		t.lease = l
+		t.lease, t.expected = l, l.expected
 		delete(m.leases.open, lease) // two viewers with one lease: the second finds none
 	}
 	m.reserved++
+	t.number = m.takes
+	m.takes++
+	m.creating[t.number] = t.expected
 	m.wg.Add(1)
 	t.put = func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.reserved--
+		m.made(t)
 		if t.lease != nil && m.drain == nil {
 			m.leases.open[lease] = t.lease // the viewer may try again until it expires
 		}
 	}
 	return t, nil
-}
-
-// room tells whether there is room for one more session. The caller holds mu.
-func (m *Manager) room() error {
-	switch {
-	case m.drain != nil || m.stopped:
-		return ErrDraining
-	case len(m.sessions)+m.reserved+len(m.leases.open) >= m.limit():
-		return &RefusalError{Resource: ResourceSessions, text: fmt.Sprintf("%d sessions are the limit", m.limit())}
-	}
-	return nil
 }

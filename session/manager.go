@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/adapt"
+	"wavryhost/session/admission"
 )
 
 // janitorInterval is how often the Manager looks after its sessions when nothing calls for it.
@@ -36,6 +37,8 @@ type Manager struct {
 	reserved int    // sessions that are being created
 	drain    *drain // nil for none
 	leases   leases
+	creating map[uint64]expected // sessions that are being created, by number
+	takes    uint64
 	refusals refusals
 	standing standing
 	stopped  bool
@@ -43,6 +46,11 @@ type Manager struct {
 
 	journal journal
 	news    news
+
+	// The rest belongs to the janitor.
+	relief admission.Relief
+	claims []admission.Claim
+	shares []int
 }
 
 // held is a session and what is to become of it. The Manager's mutex guards it.
@@ -67,7 +75,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
-		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), refusals: make(refusals),
+		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), refusals: make(refusals),
 	}
 	g.stages = newStages(g.conf, log, m, g.emit)
 	if cfg.OnProbation {
@@ -106,6 +114,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		m.stages.sweep(now)
 		if took := now.Sub(last); took >= time.Second {
 			m.survey(took)
+			list := m.list()
+			m.relieve(now, list)
+			m.share(list)
 			last = now
 		}
 	}
@@ -389,6 +400,10 @@ func (m *Manager) Host() Host {
 		h.Drain = &d
 	}
 	m.mu.Unlock()
+	if load := m.cfg().Load; load != nil {
+		l := load()
+		h.Load = &l
+	}
 	for _, d := range m.cfg().Displays(context.Background()) {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
 		if st, users := m.stages.find(d.ID); users > 0 {
@@ -410,12 +425,12 @@ func (m *Manager) Host() Host {
 	return h
 }
 
-// RetryAfter is when a client that was refused should come again.
+// RetryAfter is when a client that was refused should come again: each one at another time, so that they do not come together.
 func (m *Manager) RetryAfter() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.drain != nil || m.stopped {
-		return 30 * time.Second // another host will do sooner
+		return jitter(30 * time.Second) // another host will do sooner
 	}
-	return 5 * time.Second
+	return jitter(5 * time.Second)
 }

@@ -5,6 +5,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/admission"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -41,6 +42,7 @@ type Metrics struct {
 	rungMoves       *prometheus.CounterVec
 	rungs           prometheus.Gauge
 	leases          prometheus.Gauge
+	reliefs         *prometheus.CounterVec
 	leasesEnded     *prometheus.CounterVec
 	hostState       *prometheus.GaugeVec
 	hungEncoders    prometheus.Gauge
@@ -127,6 +129,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state.", "state"),
 		hostState:   gauges("host_state", "1 for the state that the host is in, 0 for the others.", "state"),
+		reliefs:     counters("relief_steps_total", "Times that the sessions of a display were lowered because the host was saturated, or raised again, by the level they came to.", "to"),
 		leases:      gauge("reservations", "Places that are kept for sessions to come."),
 		leasesEnded: counters("reservations_ended_total", "Reservations ended, by why.", "reason"),
 		rungs:       gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
@@ -157,6 +160,9 @@ func (m *Metrics) zero() {
 	}
 	for _, r := range refusedReasons {
 		m.refused.WithLabelValues(r)
+	}
+	for _, l := range admission.Levels() {
+		m.reliefs.WithLabelValues(l.String())
 	}
 	for _, r := range leaseEnds {
 		m.leasesEnded.WithLabelValues(r)

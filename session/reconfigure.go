@@ -27,6 +27,7 @@ func (m *Manager) Reconfigure(c Config) error {
 	next := *m.cfg()
 	next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
 	next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
+	next.Uplink, next.EncodeLimit = c.Uplink, c.EncodeLimit
 	next.FixedBitrate, next.Prefer, next.ICEServers = c.FixedBitrate, c.Prefer, c.ICEServers
 	next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
 	next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger

@@ -5,17 +5,15 @@ import (
 	"time"
 )
 
-// ResourceSessions is the limit on the number of sessions.
-const ResourceSessions = "sessions"
-
-// Resources lists what can be short.
-func Resources() []string { return []string{ResourceSessions} }
-
 // RefusalError is why there is no room for a session. It is an ErrFull.
 type RefusalError struct {
 	// Resource is what is short, one of Resources.
 	Resource string `set:"Resource"`
-	text     string
+	// Fit is the largest usual profile that there is room for, as "1280x720@30"; empty for none.
+	Fit string
+	// RetryAfter is when there may be room again.
+	RetryAfter time.Duration
+	text       string
 }
 
 func (r *RefusalError) Error() string { return ErrFull.Error() + ": " + r.text }

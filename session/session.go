@@ -68,6 +68,8 @@ const (
 	EndShutdown
 	// EndDrained: the drain's deadline came.
 	EndDrained
+	// EndOverload: the host could not carry it any more, lowered as it was.
+	EndOverload
 	// EndError: the host could not go on; the log says why.
 	EndError
 )
@@ -76,7 +78,7 @@ const (
 func EndReasons() []EndReason {
 	return []EndReason{
 		EndDeleted, EndOperator, EndICEFailed, EndConnectTimeout, EndViewerGone, EndHandshakeFailed, EndShutdown,
-		EndDrained, EndError,
+		EndDrained, EndOverload, EndError,
 	}
 }
 
@@ -98,6 +100,8 @@ func (r EndReason) String() string {
 		return "shutdown"
 	case EndDrained:
 		return "drained"
+	case EndOverload:
+		return "overload"
 	case EndError:
 		return "error"
 	default:
@@ -215,6 +219,7 @@ type Host struct {
 	Displays      []DisplayInfo `json:"displays" doc:"The displays that can be watched; the first is the default."`
 	Encoders      []EncoderInfo `json:"encoders" doc:"The encoders that were looked for, best first."`
 	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When a drain ends the sessions that are left."`
+	Load          *Load         `json:"load,omitempty" doc:"How busy the machine is, where that is known."`
 	Drain         *DrainStatus  `json:"drain,omitempty" doc:"How far the drain has come, where there is one."`
 }
 
@@ -232,11 +237,12 @@ type DisplayInfo struct {
 
 // EncoderInfo is what the control API shows of an encoder candidate.
 type EncoderInfo struct {
-	Name     string `json:"name" doc:"FFmpeg's name for it."`
-	Codec    string `json:"codec" doc:"What it makes: h264."`
-	Hardware bool   `json:"hardware" doc:"It runs on a graphics card."`
-	Price    string `json:"price" set:"EncoderPrice" doc:"What a change of bitrate costs: nothing, a keyframe, or opening it anew."`
-	Usable   bool   `json:"usable" doc:"It encoded real pictures on this machine."`
-	Why      string `json:"why,omitempty" doc:"What is missing where it is not usable."`
-	InUse    bool   `json:"in_use" doc:"New streams begin with this one."`
+	Name         string  `json:"name" doc:"FFmpeg's name for it."`
+	Codec        string  `json:"codec" doc:"What it makes: h264."`
+	Hardware     bool    `json:"hardware" doc:"It runs on a graphics card."`
+	Price        string  `json:"price" set:"EncoderPrice" doc:"What a change of bitrate costs: nothing, a keyframe, or opening it anew."`
+	Usable       bool    `json:"usable" doc:"It encoded real pictures on this machine."`
+	Why          string  `json:"why,omitempty" doc:"What is missing where it is not usable."`
+	InUse        bool    `json:"in_use" doc:"New streams begin with this one."`
+	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"What a million pixels took to encode when it was tried, in seconds."`
 }

@@ -13,7 +13,7 @@ func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
 		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
-		leaseEnds, refusedReasons, handshakeResults, configOutcomes)
+		leaseEnds, refusedReasons, handshakeResults, configOutcomes, Resources())
 	slices.Sort(events)
 	return map[string][]string{
 		"SessionState":  {stateConnecting, stateConnected, stateDisconnected},

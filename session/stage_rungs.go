@@ -100,3 +100,63 @@ func (s *stage) encodes() int {
 	}
 	return n
 }
+
+// cost is what the display's encodes take, in cores.
+func (s *stage) cost() (cores float64) {
+	for _, r := range s.rungs {
+		if v := r.see(); r.active.Load() {
+			cores += v.took.Seconds() * float64(v.fps)
+		}
+	}
+	return cores
+}
+
+// lateShare is the part of a frame's time in encoding from which on pictures are late.
+const lateShare = 0.7
+
+// late tells whether the pictures of an encode take nearly all the time that they have.
+func (s *stage) late() bool {
+	return slices.ContainsFunc(s.rungs, func(r *rung) bool {
+		v := r.see()
+		return r.active.Load() && v.took.Seconds()*float64(v.fps) > lateShare
+	})
+}
+
+// late tells whether the pictures of any display are late.
+func (s *stages) late() bool {
+	for _, st := range s.live() {
+		if st.late() {
+			return true
+		}
+	}
+	return false
+}
+
+// live returns the open stages.
+func (s *stages) live() (list []*openStage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.open {
+		list = append(list, st)
+	}
+	return list
+}
+
+// encoding returns what a pixel takes to convert and encode on the encoder that a new stage would use, in seconds, as far as it is in use; whether that is time of a core; and how
+// many encodes it has.
+func (s *stages) encoding(now time.Time) (perPixel float64, onCPU bool, encodes int) {
+	best := s.order.order(now)[0].Profile()
+	for _, st := range s.live() {
+		for _, r := range st.rungs {
+			v := r.see()
+			if !r.active.Load() || v.encoder != best.Name {
+				continue
+			}
+			encodes++
+			if v.took > 0 && v.width*v.height > 0 {
+				perPixel = max(perPixel, v.took.Seconds()/float64(v.width*v.height))
+			}
+		}
+	}
+	return perPixel, !best.Hardware, encodes
+}

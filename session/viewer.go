@@ -41,7 +41,9 @@ type viewer struct {
 	peer    *peer
 	link    *wire.Link
 	seats   seating
-	caps    caps
+	// expected is what the session is reckoned with before its load shows.
+	expected expected
+	caps     caps
 	// giveBack gives up the hold of a stage.
 	giveBack func(*openStage)
 	baseW    int // the width that the controller was told

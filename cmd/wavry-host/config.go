@@ -32,6 +32,9 @@ type Config struct {
 
 	MaxSessions       int
 	MaxEncodes        int
+	Admission         string
+	MaxUplink         int
+	EncoderSessions   int
 	Probation         time.Duration
 	ProbationSessions int
 	ICEServers        []iceServer

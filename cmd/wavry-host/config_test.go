@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -66,6 +66,9 @@ fixed_bitrate: 3M
 prefer: latency
 max_sessions: 3
 max_encodes: 2
+admission: limits
+max_uplink: 500M
+encoder_sessions: 8
 probation: 5m
 probation_sessions: 4
 ice_servers:
@@ -102,7 +105,7 @@ func fullConfig() Config {
 		AllowedHosts: []string{"screen.example.net"}, AllowedOrigins: []string{"https://example.net", "*"},
 		Display: "x11:0", VirtualSize: size{1920, 1080}, Encoder: "libx264", VAAPIDevice: "/dev/dri/renderD128", FPS: 30,
 		MinBitrate: 500_000, StartBitrate: 2_500_000, MaxBitrate: 4_500_000,
-		FixedBitrate: 3_000_000, Prefer: "latency", MaxSessions: 3, MaxEncodes: 2, Probation: 5 * time.Minute, ProbationSessions: 4,
+		FixedBitrate: 3_000_000, Prefer: "latency", MaxSessions: 3, MaxEncodes: 2, Admission: "limits", MaxUplink: 500_000_000, EncoderSessions: 8, Probation: 5 * time.Minute, ProbationSessions: 4,
 		ICEServers: []iceServer{
 			{URLs: []string{"stun:stun.example.net"}},
 			{
@@ -152,7 +155,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
-		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "probation": "5m", "probation_sessions": "4",
+		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
 		"media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",

@@ -75,11 +75,13 @@ func factories(cfg *Config, candidates []encode.Candidate, log *slog.Logger) []e
 // encoderInfo returns the candidates as the control API shows them.
 func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 	best, _ := encode.Best(candidates)
+	pixels := float64(proofParams.Width*proofParams.Height) / 1e6
 	var all []session.EncoderInfo
 	for _, c := range candidates {
 		all = append(all, session.EncoderInfo{
 			Name: c.Profile.Name, Codec: c.Profile.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
 			Usable: c.Proof.Usable, Why: plain(c), InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name,
+			PerMegapixel: c.Proof.MeanEncode.Seconds() / pixels,
 		})
 	}
 	return all

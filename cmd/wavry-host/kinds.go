@@ -103,6 +103,19 @@ func count(most int) kind[int] {
 	}
 }
 
+// number is a whole number that may be 0.
+func number(most int) kind[int] {
+	k := count(most)
+	parse := k.parse
+	k.parse = func(s string) (int, error) {
+		if s == "0" {
+			return 0, nil
+		}
+		return parse(s)
+	}
+	return k
+}
+
 func duration(least, most time.Duration) kind[time.Duration] {
 	return kind[time.Duration]{
 		word: "duration", tags: []string{tagText}, format: formatDuration,
@@ -132,7 +145,15 @@ func formatDuration(d time.Duration) string {
 const highestBitrate = 1000e6
 
 // bitrate is a number of bits per second with an optional k or M.
-func bitrate(least int) kind[int] {
+func bitrate(least int) kind[int] { return bitrateUpTo(least, highestBitrate) }
+
+// highestUplink is that of a host with a link of 100 Gbit/s.
+const highestUplink = 100_000e6
+
+// uplink is what a host may send; 0 is no limit.
+func uplink() kind[int] { return bitrateUpTo(0, highestUplink) }
+
+func bitrateUpTo(least int, highest float64) kind[int] {
 	return kind[int]{
 		word: "bitrate", tags: []string{tagInt, tagText}, format: formatBitrate,
 		parse: func(s string) (int, error) {
@@ -147,7 +168,7 @@ func bitrate(least int) kind[int] {
 				return 0, errNot
 			}
 			n, err := strconv.ParseFloat(digits, 64)
-			if err != nil || n*unit < float64(least) || n*unit > highestBitrate {
+			if err != nil || n*unit < float64(least) || n*unit > highest {
 				return 0, errNot
 			}
 			return int(n*unit + 0.5), nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"wavryhost/platform/pressure"
 	"wavryhost/session"
 	"wavryhost/session/api"
 
@@ -47,6 +49,7 @@ func metricsOfTheCode(t *testing.T) []described {
 	api.NewMetrics(c)
 	newGatewayCounters(c)
 	newReloader(nil, nil, nil, nil, c, nil)
+	pressure.New(c, slog.New(slog.DiscardHandler))
 	values := make(map[string]map[string][]string)
 	families, err := c.Gather()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/platform/pressure"
 	"wavryhost/session"
 	"wavryhost/session/api"
 )
@@ -31,8 +32,9 @@ func preference(name string) adapt.Aggressiveness {
 }
 
 // sessionConfig hands the session's settings on.
-func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, log *slog.Logger) session.Config {
+func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, load func() session.Load, log *slog.Logger) session.Config {
 	cfg := sessionLimits(l)
+	cfg.Load = load
 	cfg.Displays = displays.displays
 	cfg.Encoders = factories(&l.Config, candidates, log)
 	cfg.EncoderInfo = encoderInfos(candidates)
@@ -50,10 +52,24 @@ func encoderInfos(candidates []encode.Candidate) func() []session.EncoderInfo {
 	return func() []session.EncoderInfo { return slices.Clone(infos) }
 }
 
+// loadOf returns what tells the session how busy the machine is; nil where that is not known.
+func loadOf(s *pressure.Sampler) func() session.Load {
+	if s.Read().Cores == 0 {
+		return nil
+	}
+	return func() session.Load {
+		r := s.Read()
+		return session.Load{
+			Cores: r.Cores, CoresUsed: r.CoresUsed, MemoryFree: r.MemoryFree, MemoryTotal: r.MemoryTotal, CPUStall: r.CPUStall, MemoryStall: r.MemoryStall,
+		}
+	}
+}
+
 // sessionLimits hands on the session's settings that can change while it runs; see session.Manager.Reconfigure.
 func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
-		MaxSessions: l.MaxSessions, MaxRungs: l.MaxEncodes, Probation: l.Probation, ProbationSessions: l.ProbationSessions,
+		MaxSessions: l.MaxSessions, MaxRungs: l.MaxEncodes, Uplink: l.MaxUplink, EncodeLimit: l.EncoderSessions,
+		Probation: l.Probation, ProbationSessions: l.ProbationSessions,
 		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,

@@ -15,6 +15,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg"
+	"wavryhost/platform/pressure"
 	"wavryhost/platform/service"
 	"wavryhost/session"
 	"wavryhost/session/api"
@@ -67,6 +68,7 @@ type host struct {
 	link     *gateway.Link // nil without a gateway
 	reloads  *reloader
 	prober   *prober
+	pressure *pressure.Sampler
 	// limit is how long all may take to end.
 	limit time.Duration
 	ready chan net.Addr // capacity 1; the API's address, once
@@ -109,7 +111,12 @@ func newHost(
 	tellEncoders(candidates, log)
 
 	registry := newRegistry()
-	h.manager, err = session.NewManager(sessionConfig(l, h.displays, candidates, log), log, session.NewMetrics(registry))
+	h.pressure = pressure.New(registry, log)
+	load := loadOf(h.pressure)
+	if l.Admission == "limits" {
+		load = nil
+	}
+	h.manager, err = session.NewManager(sessionConfig(l, h.displays, candidates, load, log), log, session.NewMetrics(registry))
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +166,7 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.manager.Run(inner) })
 	group.Go(func() error { return h.api.Run(inner) })
 	group.Go(func() error { return h.reloads.run(inner) })
+	group.Go(func() error { return h.pressure.Run(inner) })
 	group.Go(func() error { return h.prober.run(inner) })
 	if h.link != nil {
 		group.Go(func() error { return h.link.Run(inner) })

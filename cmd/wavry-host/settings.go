@@ -125,6 +125,12 @@ func sections() []section {
 				duration(0, 24*time.Hour), func(c *Config) *time.Duration { return &c.Probation }),
 			one("probation_sessions", "2", "a whole number from 1 to 10000", "How many viewers there may be at a time during the probation.",
 				count(10_000), func(c *Config) *int { return &c.ProbationSessions }),
+			one("admission", "measured", "measured or limits", "Whether sessions are admitted by what the host is measured to have room for, or by the configured limits alone.",
+				oneOf("measured", "limits"), func(c *Config) *string { return &c.Admission }),
+			one("max_uplink", "0", "0, or a bitrate up to 100000M, as 500M", "What the host may send in all, in bits per second: viewers share it by weight. 0 for no limit.",
+				uplink(), func(c *Config) *int { return &c.MaxUplink }),
+			one("encoder_sessions", "0", "a whole number from 0 to 1000", "How many encodes the graphics card does at a time, where its driver has a limit. 0 for any number.",
+				number(1000), func(c *Config) *int { return &c.EncoderSessions }),
 			one("max_encodes", "3", "1, 2 or 3", "How many encodes of one display there may be at a time. Viewers whose networks differ get one each, so that the slow ones do not hold back the others.",
 				count(3), func(c *Config) *int { return &c.MaxEncodes }),
 			{

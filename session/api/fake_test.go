@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -173,7 +174,7 @@ func (m *fakeManager) Reserve(_ context.Context, r session.Reservation) (session
 	case r.Display != "default" && r.Display != "x11:0":
 		return session.Lease{}, session.ErrUnknownDisplay
 	case len(m.leases) == 2:
-		return session.Lease{}, &session.RefusalError{Resource: session.ResourceSessions}
+		return session.Lease{}, &session.RefusalError{Resource: "sessions", Fit: "640x360@30", RetryAfter: 7 * time.Second}
 	case r.Key == "used":
 		return session.Lease{}, session.ErrKeyReused
 	}
@@ -181,6 +182,17 @@ func (m *fakeManager) Reserve(_ context.Context, r session.Reservation) (session
 	l := session.Lease{ID: fmt.Sprintf("l%d", len(m.leases)+1), Display: "x11:0", MaxBitrate: r.MaxBitrate, Weight: 100}
 	m.leases = append(m.leases, l)
 	return l, nil
+}
+
+func (m *fakeManager) Capacity(profiles ...admission.Profile) []session.Capacity {
+	if len(profiles) == 0 {
+		profiles = admission.Profiles()
+	}
+	var list []session.Capacity
+	for _, p := range profiles {
+		list = append(list, session.Capacity{Profile: p.String(), Width: p.Width, Height: p.Height, FPS: p.FPS, More: 3, LimitedBy: "cpu"})
+	}
+	return list
 }
 
 func (m *fakeManager) Leases() []session.Lease {
@@ -314,7 +326,7 @@ func refusal(t *testing.T, resp reply) Code {
 		t.Fatalf("body of a %d is not JSON: %v: %q", resp.StatusCode, err, resp.body)
 	}
 	for _, name := range slices.Sorted(maps.Keys(body)) {
-		if !slices.Contains([]string{"error", "code", "reasons", "resource"}, name) {
+		if !slices.Contains([]string{"error", "code", "reasons", "resource", "fit"}, name) {
 			t.Errorf("error has a field %q", name)
 		}
 	}

@@ -148,6 +148,7 @@ type problem struct {
 	reasons []string    // why the host is not ready; nil for other codes
 	// resource is what is short with CodeFull; empty for other codes.
 	resource string
+	fit      string // what there would be room for
 }
 
 var _ error = (*problem)(nil)
@@ -198,7 +199,8 @@ func (s *Server) explain(err error) *problem {
 		}
 		p := refuse(known.code, "%s", shorten(strings.TrimPrefix(err.Error(), "session: ")))
 		if r, ok := errors.AsType[*session.RefusalError](err); ok {
-			p.resource = r.Resource
+			p.resource, p.fit = r.Resource, r.Fit
+			return p.with("Retry-After", seconds(r.RetryAfter))
 		}
 		if known.again {
 			return p.with("Retry-After", seconds(s.mgr.RetryAfter()))
@@ -234,6 +236,7 @@ type problemBody struct {
 	Code     Code     `json:"code" set:"ErrorCode" doc:"What is wrong, for programs."`
 	Reasons  []string `json:"reasons,omitempty" set:"UnreadyReason" doc:"With not_ready: why a new viewer would not get a picture."`
 	Resource string   `json:"resource,omitempty" set:"Resource" doc:"With full: what is short."`
+	Fit      string   `json:"fit,omitempty" doc:"With full: the largest of the usual profiles that there is room for, as 1280x720@30; absent for none."`
 }
 
 // fail answers r with err, and logs it when the fault is the host's.
@@ -247,7 +250,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h := w.Header()
 	maps.Copy(h, p.header)
 	// A struct of strings always encodes.
-	_ = writeJSON(w, statuses()[p.code], problemBody{p.message, p.code, p.reasons, p.resource})
+	_ = writeJSON(w, statuses()[p.code], problemBody{p.message, p.code, p.reasons, p.resource, p.fit})
 }
 
 // writeJSON answers with v. Nothing is written when v cannot be encoded.

@@ -2,9 +2,11 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 )
 
 // reserving is the body of POST /v1/reservations.
@@ -107,4 +109,22 @@ func orDefault(display string) string {
 		return "default"
 	}
 	return display
+}
+
+// capacities is the answer of GET /v1/capacity.
+type capacities struct {
+	Profiles []session.Capacity `json:"profiles" doc:"The largest first, or the one that was asked for."`
+	Load     *session.Load      `json:"load,omitempty" doc:"How busy the machine is, where that is known."`
+}
+
+func (s *Server) capacity(w http.ResponseWriter, r *http.Request) error {
+	var profiles []admission.Profile
+	if text := r.URL.Query().Get("profile"); text != "" {
+		p, err := session.ParseProfile(text)
+		if err != nil {
+			return refuse(CodeBadRequest, "profile %s is not WIDTHxHEIGHT@FPS, as 1280x720@30", shorten(strconv.Quote(text)))
+		}
+		profiles = []admission.Profile{p}
+	}
+	return writeJSON(w, http.StatusOK, capacities{Profiles: s.mgr.Capacity(profiles...), Load: s.mgr.Host().Load})
 }

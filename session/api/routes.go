@@ -94,6 +94,11 @@ func (s *Server) routes() []route {
 			id: "getHost", tag: tagControl, summary: "The host: state, limits, displays, encoders, version",
 			answers: []answer{shows(200, hostView{}, "The host.")},
 		}},
+		{"GET", "/v1/capacity", false, false, s.capacity, operation{
+			id: "getCapacity", tag: tagControl, summary: "How many more sessions there is room for, and what limits them",
+			params:  []param{{in: "query", name: "profile", value: "", text: "A size and frame rate, as 1280x720@30; without it the usual ones."}},
+			answers: []answer{shows(200, capacities{}, "The capacity, as of now.")},
+		}},
 		{"GET", "/v1/displays", false, false, s.displays, operation{
 			id: "listDisplays", tag: tagControl, summary: "The displays that can be watched",
 			answers: []answer{shows(200, displayList{}, "The displays.")},

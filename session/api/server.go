@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -37,6 +38,7 @@ type manager interface {
 	SetState(state string) error
 	Reserve(ctx context.Context, r session.Reservation) (session.Lease, error)
 	Leases() []session.Lease
+	Capacity(profiles ...admission.Profile) []session.Capacity
 	Release(id string) error
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
 	Resume()

@@ -1,0 +1,128 @@
+package pressure
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ErrUnsupported means that this system does not tell.
+var ErrUnsupported = errors.New("pressure: not measured on this system")
+
+// interval is how often Run measures, and smoothing how long ago counts for a third: a program that starts is not yet load.
+const (
+	interval  = time.Second
+	smoothing = 2 * time.Second
+)
+
+// Reading is what is known of the machine. Fields that this system does not tell are 0.
+type Reading struct {
+	// Cores is how many this process may use: by its affinity, and by the quota of its control group.
+	Cores float64
+	// CoresUsed is how many are in use over the last seconds: of the control group where that has a quota, else of the machine.
+	CoresUsed float64
+	// MemoryFree and MemoryTotal are in bytes, of the control group where that has a limit below the machine's.
+	MemoryFree, MemoryTotal int64
+	// CPUStall, MemoryStall and IOStall are the parts of the last ten seconds in which something had to wait for processor, memory or disk (PSI, "some avg10").
+	CPUStall, MemoryStall, IOStall float64
+	// Resident is what this process holds, in bytes, and Descriptors how many files it has open.
+	Resident    int64
+	Descriptors int
+}
+
+// sample is one look. Counters grow from look to look.
+type sample struct {
+	Reading
+	busy time.Duration // processor time that was used, summed over cores
+	at   time.Time
+}
+
+// Sampler measures from time to time.
+type Sampler struct {
+	log   *slog.Logger
+	look  func(now time.Time) (sample, error)
+	shown []func(Reading) // set the metrics
+
+	mu      sync.Mutex // guards all following fields
+	last    sample
+	current Reading
+}
+
+// New returns a Sampler that has looked once, with metrics on reg. Where the system does not tell, its readings are empty.
+func New(reg prometheus.Registerer, log *slog.Logger) *Sampler {
+	s := &Sampler{log: log, look: look}
+	s.register(reg)
+	s.measure(time.Now())
+	return s
+}
+
+func (s *Sampler) register(reg prometheus.Registerer) {
+	gauge := func(name, help string, of func(Reading) float64) {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "wavry_host_pressure_" + name, Help: help})
+		reg.MustRegister(g)
+		s.shown = append(s.shown, func(r Reading) { g.Set(of(r)) })
+	}
+	gauge("cores", "Processor cores that the daemon may use, by affinity and control group.", func(r Reading) float64 { return r.Cores })
+	gauge("cores_used", "Cores in use over the last seconds, by whatever runs there.", func(r Reading) float64 { return r.CoresUsed })
+	gauge("memory_free_bytes", "Memory that is to be had.", func(r Reading) float64 { return float64(r.MemoryFree) })
+	gauge("memory_total_bytes", "Memory that there is.", func(r Reading) float64 { return float64(r.MemoryTotal) })
+	gauge("cpu_stalled_ratio", "Part of the last ten seconds in which something waited for a processor.", func(r Reading) float64 { return r.CPUStall })
+	gauge("memory_stalled_ratio", "Part of the last ten seconds in which something waited for memory.", func(r Reading) float64 { return r.MemoryStall })
+	gauge("io_stalled_ratio", "Part of the last ten seconds in which something waited for a disk.", func(r Reading) float64 { return r.IOStall })
+}
+
+// Run measures until ctx ends.
+func (s *Sampler) Run(ctx context.Context) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if !s.measure(time.Now()) {
+			<-ctx.Done()
+			return nil
+		}
+	}
+}
+
+// Read returns what was measured last.
+func (s *Sampler) Read() Reading {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// measure looks once, and tells whether there is anything to see.
+func (s *Sampler) measure(now time.Time) bool {
+	next, err := s.look(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrUnsupported):
+		s.log.Info("the load of the host is not known: sessions are admitted by the configured limits alone", "err", err)
+		return false
+	case err != nil:
+		s.log.Debug("load not measured", "err", err)
+		return true
+	}
+	next.at = now
+	used := s.current.CoresUsed
+	if took := next.at.Sub(s.last.at); !s.last.at.IsZero() && took > 0 {
+		got := min(max(0, (next.busy-s.last.busy).Seconds()/took.Seconds()), next.Cores)
+		share := min(1, took.Seconds()/smoothing.Seconds())
+		used += share * (got - used)
+	}
+	s.last, s.current = next, next.Reading
+	s.current.CoresUsed = used
+	for _, set := range s.shown {
+		set(s.current)
+	}
+	return true
+}
