@@ -11,6 +11,7 @@ import (
 const (
 	rfcJitter = 5 * time.Millisecond // RFC 8868, section 4.2.1
 	rfcQueue  = 300 * time.Millisecond
+	audioRate = 20_000
 )
 
 // rfcVideo is the source of RFC 8867, section 4.3: 150 kbit/s to 1.5 Mbit/s, 30 frames a second, reacts within 100 ms.
@@ -42,8 +43,28 @@ func rfcFlow(from, to time.Duration) Flow {
 	return f
 }
 
+// audio is the sound of RFC 8867, section 4.3: 20 kbit/s, whatever the path does.
 func audio(from, to time.Duration) CBR {
-	return CBR{Start: from, Stop: to, BitsPerSecond: 20_000, Size: audioSize, Forward: []int{0}}
+	return CBR{Start: from, Stop: to, BitsPerSecond: audioRate, Size: audioSize, Forward: []int{0}}
+}
+
+// withAudio gives each flow its sound, on the same way and for the same time: the cases of RFC 8867 have as many sources of audio
+// as of video.
+func withAudio(c Case) Case {
+	for _, f := range c.Flows {
+		begun := f.Start
+		for i := 0; i <= len(f.Pauses); i += 2 {
+			end, again := f.Stop, f.Stop
+			if i < len(f.Pauses) {
+				end, again = f.Pauses[i], f.Pauses[i+1]
+			}
+			a := audio(begun, end)
+			a.Forward = f.Forward
+			c.CBR = append(c.CBR, a)
+			begun = again
+		}
+	}
+	return c
 }
 
 func queue(name string, p, bound float64, from, to time.Duration) Gate {
@@ -58,12 +79,15 @@ func loss(bound float64, to time.Duration) Gate {
 	return most("loss", bound, func(r *Result) float64 { return r.Flows[0].Loss(0, to) })
 }
 
-// total is the sum of all flows' rates over the capacity.
+// total is the sum of all flows' rates, audio among them, over the capacity.
 func total(bound float64, from, to time.Duration) Gate {
 	return least("total use", bound, func(r *Result) float64 {
 		sum := 0.0
 		for _, f := range r.Flows {
 			sum += f.Rate(from, to)
+		}
+		for _, a := range r.Case.CBR {
+			sum += a.BitsPerSecond * max(0, min(a.Stop, to)-max(a.Start, from)).Seconds() / (to - from).Seconds()
 		}
 		return sum * (to - from).Seconds() / r.Case.Links[0].Capacity.Bits(from, to, math.Inf(1))
 	})
@@ -109,8 +133,9 @@ func Cases() []Case {
 	cases := []Case{
 		variable(50*time.Millisecond, "5.1", use(0.88, 0, 0, 0, 99*sec), 60, 130, 0.0025, 6),
 		variable(100*time.Millisecond, "5.1-100", use(0.85, 0, 0, 0, 99*sec), 60, 130, 0.003, 8),
-		twoFlows(), feedbackCongested(), sameAlgorithm(), roundTrips(),
-		longTCP(300 * time.Millisecond), longTCP(1000 * time.Millisecond), shortTCP(), pauseResume(), bottlenecks(),
+		withAudio(twoFlows()), withAudio(feedbackCongested()), withAudio(sameAlgorithm()), withAudio(roundTrips()),
+		withAudio(longTCP(300 * time.Millisecond)), withAudio(longTCP(1000 * time.Millisecond)), withAudio(shortTCP()),
+		withAudio(pauseResume()), withAudio(bottlenecks()),
 		step(), idle(), wide(), deepQueue(),
 	}
 	for _, l := range []struct{ loss, use float64 }{{0.05, 0.80}, {0.10, 0.80}, {0.20, 0.65}} {
