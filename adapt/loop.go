@@ -344,7 +344,11 @@ func (l *Loop) climb(now time.Time) {
 	up := l.ladder.up()
 	more := up.pixels() / l.ladder.now().pixels()
 	enough := min(stepUpShare*l.need(up), stepUpShare*sent*more, float64(l.cfg.Max))
-	room := l.law.target >= enough && l.path.queue < highQueue && l.encodeShare*more < overloadShare
+	network, encoder := l.law.target >= enough, l.encodeShare*more < overloadShare
+	if network != encoder {
+		l.overloaded = network // the one of them that has no room for the rung above is why the stream is on this one
+	}
+	room := network && encoder && l.path.queue < highQueue
 	if l.stepUp.held(now, room, l.stepUpDwell) && l.ladder.may(now, up) {
 		l.move(now, -1)
 		l.steppedUpAt = now

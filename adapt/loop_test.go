@@ -16,6 +16,7 @@ type network struct {
 	content  func(at time.Duration) float64 // share of the encoder's bitrate that the screen really gives
 	rrOnly   bool
 	encode   time.Duration
+	encodes  func(at time.Duration) time.Duration // in the place of encode
 	qp       float64
 }
 
@@ -63,7 +64,11 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 				share = n.content(at)
 			}
 			bytes := int(float64(target.EncoderBitrate)/8/float64(target.FPS)*share*(0.9+0.2*random.Float64())) + 1
-			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(n.encode, time.Millisecond), Dirty: share, QP: n.qp})
+			encode := n.encode
+			if n.encodes != nil {
+				encode = n.encodes(at)
+			}
+			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(encode, time.Millisecond), Dirty: share, QP: n.qp})
 			for ; bytes > 0; bytes -= 1150 {
 				id++
 				queued = append(queued, Packet{ID: id, Size: min(bytes, 1150) + 50})
@@ -261,6 +266,79 @@ func TestEncoderOverloadStepsTheFrameRate(t *testing.T) {
 	last := f.targets[len(f.targets)-1]
 	if last.FPS >= 30 || last.Quality != Degraded || last.Reason != ReasonEncoderOverload {
 		t.Errorf("40 ms of encoding at 30 fps: %d fps, %v by %v; want fewer, degraded by encoder_overload", last.FPS, last.Quality, last.Reason)
+	}
+}
+
+// What keeps the stream off the rung above changes hands: from the encoder to the path, and back.
+func TestReasonFollowsTheLimit(t *testing.T) {
+	const slow, fast = 40 * time.Millisecond, 3 * time.Millisecond
+	for _, c := range []struct {
+		name         string
+		before, then time.Duration // of encoding
+		wide, narrow float64
+		first, last  Reason
+	}{
+		{"encoder, then path", slow, fast, 9_000_000, 400_000, ReasonEncoderOverload, ReasonQueueDelay},
+		{"path, then encoder", fast, slow, 400_000, 9_000_000, ReasonQueueDelay, ReasonEncoderOverload},
+	} {
+		f := run(t, desktop, network{
+			capacity: func(at time.Duration) float64 {
+				if at < 30*time.Second {
+					return c.wide
+				}
+				return c.narrow
+			},
+			encodes: func(at time.Duration) time.Duration {
+				if at < 30*time.Second {
+					return c.before
+				}
+				return c.then
+			},
+			queueMax: 200 * time.Millisecond, delay: 10 * time.Millisecond,
+		}, 60*time.Second, nil)
+		for at, want := range map[time.Duration]Reason{29 * time.Second: c.first, 59 * time.Second: c.last} {
+			if got := f.targets[at/tick]; got.FPS >= 30 || got.Reason != want {
+				t.Errorf("%s: at %v %d fps, %v by %v; want fewer than 30, by %v", c.name, at, got.FPS, got.Quality, got.Reason, want)
+			}
+		}
+	}
+}
+
+// Within a state the reason is what holds now, unless it takes turns, and that is no transition.
+func TestReasonChangesWithinAState(t *testing.T) {
+	var q quality
+	start := time.Unix(1_000_000, 0)
+	at := time.Duration(0)
+	during := func(long time.Duration, cause func(time.Duration) Reason) {
+		for end := at + long; at < end; at += tick {
+			q.step(start.Add(at), evidence{share: .8, cause: cause(at)}, func() Transition { return Transition{} })
+		}
+	}
+	always := func(r Reason) func(time.Duration) Reason { return func(time.Duration) Reason { return r } }
+	during(5*time.Second, always(ReasonLoss))
+	if q.state != Constrained || q.reason != ReasonLoss || q.seq != 1 {
+		t.Fatalf("%v by %v after %d transitions; want constrained by loss after one", q.state, q.reason, q.seq)
+	}
+	during(20*time.Second, func(at time.Duration) Reason {
+		if at/time.Second%2 == 0 {
+			return ReasonQueueDelay
+		}
+		return ReasonLoss
+	})
+	if q.reason != ReasonLoss {
+		t.Errorf("with reasons that take turns each second the state's is %v; want that it entered by", q.reason)
+	}
+	during(reasonFor+tick, always(ReasonQueueDelay))
+	if q.reason != ReasonQueueDelay {
+		t.Errorf("after %v of another reason the state's is %v", reasonFor, q.reason)
+	}
+	during(2*tick, always(ReasonPolicer))
+	if q.reason != ReasonPolicer {
+		t.Errorf("a policer that was found is not told: %v", q.reason)
+	}
+	during(reasonFor+tick, always(ReasonProbeOK))
+	if q.reason != ReasonQueueDelay || q.seq != 1 {
+		t.Errorf("a probe that worked makes the reason %v, after %d transitions; want the path's, after one", q.reason, q.seq)
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	criticalShare                         = 0.3
 	// constrainedShareFor keeps one tick under the need from being a state.
 	constrainedShareFor = 500 * time.Millisecond
+	// reasonFor is how long another reason must hold to take the place of the state's: what takes turns by the second is told
+	// as what it began with. As long as the states' own dwell.
+	reasonFor = 3 * time.Second
 	// startup is how long a low bitrate is the start's and nobody's fault.
 	startup = 10 * time.Second
 )
@@ -74,6 +77,8 @@ type quality struct {
 	loss2, loss10 since
 	loss20, delay250,
 	better since
+	suspect Reason // another reason than the state's,
+	doubt   since  // and for how long it has held
 }
 
 // next returns the state and its reason by the evidence alone.
@@ -85,8 +90,11 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 	loss20 := q.loss20.held(now, e.loss >= criticalLoss, criticalLossFor)
 	delay250 := q.delay250.held(now, e.queue >= criticalDelay, criticalDelayFor)
 	cause := e.cause
-	if cause == ReasonStartup && now.Sub(q.began) >= startup {
-		cause = ReasonQueueDelay
+	if cause == ReasonStartup || cause == ReasonProbeOK { // nothing was cut since: the path's rate is still being found
+		cause = ReasonStartup
+		if now.Sub(q.began) >= startup {
+			cause = ReasonQueueDelay
+		}
 	}
 	waiting := ReasonQueueDelay
 	if cause == ReasonCompetingTraffic {
@@ -131,9 +139,7 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) {
 	switch {
 	case to == q.state:
 		q.better.on = false
-		if why == ReasonCompetingTraffic || why == ReasonPolicer { // found out since
-			q.reason = why
-		}
+		q.explain(now, why)
 		return
 	case to > q.state:
 		q.better.on = false
@@ -147,9 +153,24 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) {
 		}
 		why = ReasonRecovered
 	}
-	q.better.on = false
+	q.better.on, q.doubt.on = false, false
 	q.seq++
 	t := figures()
 	t.Seq, t.At, t.From, t.To, t.Reason, t.Dwell = q.seq, now, q.state, to, why, now.Sub(q.last)
 	q.state, q.reason, q.last, q.transition = to, why, now, t
+}
+
+// explain keeps the reason of a state that lasts to what holds now.
+func (q *quality) explain(now time.Time, why Reason) {
+	if why == q.reason || q.state == Good { // what is good has no limit to tell of
+		q.doubt.on = false
+		return
+	}
+	if why != q.suspect {
+		q.suspect, q.doubt.on = why, false
+	}
+	found := why == ReasonCompetingTraffic || why == ReasonPolicer // whoever says so has looked long enough
+	if q.doubt.held(now, true, reasonFor) || found {
+		q.reason, q.doubt.on = why, false
+	}
 }

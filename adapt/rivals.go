@@ -75,6 +75,7 @@ func (l *law) compete(now time.Time, p *path, high time.Duration) {
 	if r.clear >= settled {
 		l.rivals = rivals{}
 		l.capacityAt = time.Time{} // with the others gone, what is known of the path is out of date
+		l.lastCause = ReasonQueueDelay
 		return
 	}
 	rested := now.Sub(r.cutAt) > p.rtt+reaction
