@@ -22,8 +22,11 @@ const (
 	dispersed = 0.9
 )
 
-// arrivals follows what arrives, by the receiver's clock: how fast, and how much faster it could.
+// arrivals follows what arrives, by the receiver's clock: how fast, and how much faster it could. Its times are durations since a
+// moment that the path chooses, one of each clock: comparing times for each packet is most of what a report costs.
 type arrivals struct {
+	unix int64 // when the sender's clock is at 0, in nanoseconds
+
 	ring [digests]arrival
 	next int // where the next report goes
 	kept int
@@ -33,7 +36,7 @@ type arrivals struct {
 
 // arrival is what one report said: bytes that arrived between two moments, and those of the packet at the first of them.
 type arrival struct {
-	from, to          time.Time
+	from, to          time.Duration
 	bytes, firstBytes int
 }
 
@@ -41,8 +44,8 @@ type arrival struct {
 type train struct {
 	packets             int
 	bytes               int // without the first packet, which starts the clock
-	firstSent, lastSent time.Time
-	first, last         time.Time // arrivals
+	firstSent, lastSent time.Duration
+	first, last         time.Duration // arrivals
 }
 
 // trainSum adds up trains that ended within one slot of time.
@@ -68,20 +71,20 @@ func (a *arrivals) rate() float64 {
 	if a.kept == 0 {
 		return 0
 	}
-	newest := a.ring[(a.next+digests-1)%digests]
-	horizon, from := newest.to.Add(-deliverySpan), newest.from
+	newest := &a.ring[(a.next+digests-1)%digests]
+	horizon, from := newest.to-deliverySpan, newest.from
 	bytes, first := 0, 0
 	for i := range a.kept {
-		v := a.ring[(a.next+2*digests-1-i)%digests]
-		if v.to.Before(horizon) || v.to.After(newest.to) {
+		v := &a.ring[(a.next+2*digests-1-i)%digests]
+		if v.to < horizon || v.to > newest.to {
 			continue
 		}
 		bytes += v.bytes
-		if !v.from.After(from) {
+		if v.from <= from {
 			from, first = v.from, v.firstBytes
 		}
 	}
-	span := newest.to.Sub(from)
+	span := newest.to - from
 	if span < deliverySpan/20 {
 		return 0
 	}
@@ -89,27 +92,27 @@ func (a *arrivals) rate() float64 {
 }
 
 // packet takes in one packet that arrived, in the order of sending. pacing is the pacer's rate in bits per second.
-func (a *arrivals) packet(p *Packet, pacing float64) {
+func (a *arrivals) packet(size int, sent, arrived time.Duration, pacing float64) {
 	r := &a.run
-	gap := p.Sent.Sub(r.lastSent)
-	usual := time.Duration(float64(p.Size) * 8 / pacing * float64(time.Second))
-	if r.packets > 0 && gap >= 0 && gap <= time.Duration(trainGap*float64(usual))+trainSlack && !p.Arrived.Before(r.last) {
+	gap := sent - r.lastSent
+	usual := time.Duration(float64(size) * 8 / pacing * float64(time.Second))
+	if r.packets > 0 && gap >= 0 && gap <= time.Duration(trainGap*float64(usual))+trainSlack && arrived >= r.last {
 		r.packets++
-		r.bytes += p.Size
-		r.lastSent, r.last = p.Sent, p.Arrived
+		r.bytes += size
+		r.lastSent, r.last = sent, arrived
 		return
 	}
 	a.endTrain()
-	*r = train{packets: 1, firstSent: p.Sent, lastSent: p.Sent, first: p.Arrived, last: p.Arrived}
+	*r = train{packets: 1, firstSent: sent, lastSent: sent, first: arrived, last: arrived}
 }
 
 func (a *arrivals) endTrain() {
 	r := &a.run
-	sent, received := r.lastSent.Sub(r.firstSent), r.last.Sub(r.first)
+	sent, received := r.lastSent-r.firstSent, r.last-r.first
 	if r.packets < trainPackets || sent < trainSlack || received < 0 || received > time.Minute {
 		return
 	}
-	slot := r.lastSent.UnixNano() / int64(trainSlot)
+	slot := (a.unix + int64(r.lastSent)) / int64(trainSlot)
 	s := &a.runs[((slot%trainSlots)+trainSlots)%trainSlots]
 	if s.slot != slot {
 		*s = trainSum{slot: slot}
@@ -121,9 +124,9 @@ func (a *arrivals) endTrain() {
 
 // trains tells at which rate frames left lately, and at which they arrived, in bits per second. Where they arrive as fast as
 // they left, the path takes at least that much; where they do not, they arrive at what the path can do at most.
-func (a *arrivals) trains(now time.Time) (sent, received float64, ok bool) {
+func (a *arrivals) trains(now time.Duration) (sent, received float64, ok bool) {
 	var sum trainSum
-	slot := now.UnixNano() / int64(trainSlot)
+	slot := (a.unix + int64(now)) / int64(trainSlot)
 	for _, s := range a.runs {
 		if s.slot > slot-trainSlots && s.slot <= slot {
 			sum.bytes += s.bytes

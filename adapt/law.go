@@ -200,7 +200,7 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 	if received > 0 {
 		l.learn(now, received)
-		if _, rate, ok := p.arrivals.trains(now); ok {
+		if _, rate, ok := p.trains(now); ok {
 			l.others += capacityGain * (1 - min(1, received/max(rate, 1)) - l.others)
 			if l.full == 0 || math.Abs(rate-l.full) > 0.3*l.full {
 				l.full = rate
@@ -246,7 +246,7 @@ func (l *law) raise(now time.Time, p *path, received, sent float64) {
 		l.target += policedRise * l.target * step.Seconds()
 		return
 	}
-	trainSent, trainReceived, ok := p.arrivals.trains(now)
+	trainSent, trainReceived, ok := p.trains(now)
 	wide := ok && now.Sub(l.cutAt) > roomyAfter && trainReceived >= roomy*l.target
 	if l.full > 0 {
 		wide = wide && trainReceived >= roomy*l.full

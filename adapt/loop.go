@@ -116,7 +116,7 @@ func (l *Loop) Config() Config { return l.cfg }
 
 // OnSent implements Controller.
 func (l *Loop) OnSent(p Packet) {
-	l.path.onSent(p)
+	l.path.onSent(&p)
 	l.prober.onSent(&p)
 }
 

@@ -1,6 +1,7 @@
 package adapt
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -28,39 +29,45 @@ const (
 	// to have been set, and stepReports for how many reports.
 	stepSlack   = 30 * time.Millisecond
 	stepReports = 3
+	// oldest is how long ago a packet may have been sent to be looked at in a report.
+	oldest = time.Minute
+	// centuries is more than any clock is off by, and leaves room to add.
+	centuries = time.Duration(1 << 61)
 	// smallestRate is where rates begin; it keeps divisions from mattering.
 	smallestRate = 10_000
 )
 
 // path is what the reports say of the way to the viewer.
 type path struct {
-	rtt, jitter  time.Duration
-	minRTT, base windowMin
-	queue        time.Duration // standing queue: one-way delay over its base, or round trip over its
-	late         time.Duration // the queue that the last packets of the report met, 0 when they were few
-	queues       [slopeReports]queueAt
-	kind         FeedbackKind
-	feedbacks    uint64
-	lastFeedback time.Time
-	interval     time.Duration // between reports, smoothed
-	lastSent     time.Time
-	firstUnheard time.Time // when the first packet left that no report came after; zero when there is none
-	steps        int       // reports in a row that contradict the round trip
-	newestSent   time.Time // the newest packet that was reported as received
-	arrivals     arrivals
-	reported     samples // per report: packets lost and reported
-	last         sample  // of the newest report
-	forgotten    time.Time
-	sent         samples // per packet: bytes
-	rrLoss       float64
-	sentBytes    int64
-	sentID       uint64
-	cumulative   [idRing]idBytes
-	lost         [lostRing]uint64
-	lastLost     uint64 // the newest packet lost, and how many were lost in a row with it
-	run          int
-	ackedBytes   int64
-	ackedID      uint64
+	rtt, jitter   time.Duration
+	minRTT, base  windowMin
+	queue         time.Duration // standing queue: one-way delay over its base, or round trip over its
+	late          time.Duration // the queue that the last packets of the report met, 0 when they were few
+	queues        [slopeReports]queueAt
+	kind          FeedbackKind
+	feedbacks     uint64
+	lastFeedback  time.Time
+	interval      time.Duration // between reports, smoothed
+	lastSent      time.Time
+	firstUnheard  time.Time     // when the first packet left that no report came after; zero when there is none
+	steps         int           // reports in a row that contradict the round trip
+	newestSent    time.Duration // when the newest packet that was reported as received left, since epoch
+	epoch, theirs time.Time     // what the times in arrivals count from, by our clock and by the receiver's,
+	offset        time.Duration // and how much later the second is, as the clocks show it
+	arrivals      arrivals
+	reported      samples // per report: packets lost and reported
+	last          sample  // of the newest report
+	forgotten     time.Time
+	sent          samples // per packet: bytes
+	rrLoss        float64
+	sentBytes     int64
+	sentID        uint64
+	cumulative    [idRing]idBytes
+	lost          [lostRing]uint64
+	lastLost      uint64 // the newest packet lost, and how many were lost in a row with it
+	run           int
+	ackedBytes    int64
+	ackedID       uint64
 }
 
 type idBytes struct {
@@ -97,7 +104,7 @@ type queueAt struct {
 	d  time.Duration
 }
 
-func (p *path) onSent(packet Packet) {
+func (p *path) onSent(packet *Packet) {
 	p.lastSent = packet.Sent
 	if p.firstUnheard.IsZero() {
 		p.firstUnheard = packet.Sent
@@ -153,17 +160,23 @@ func (p *path) onRTT(at time.Time, rtt time.Duration) {
 
 // onTransport takes in a report on single packets. What was never sent, or not yet, is left out.
 func (p *path) onTransport(f *Feedback, pacing float64) bool {
+	if p.epoch.IsZero() {
+		p.epoch = f.At.Add(-2 * oldest) // nothing that is looked at was sent before
+		p.arrivals.unix = p.epoch.UnixNano()
+	}
 	var (
-		s        sample
-		v        arrival
-		tail     tail
-		smallest time.Duration
-		newest   time.Time
+		s         sample
+		v         arrival
+		tail      tail
+		smallest  time.Duration
+		at        = f.At.Sub(p.epoch)
+		forgotten = f.At.Sub(p.forgotten)
+		newest    = time.Duration(math.MaxInt64) // how long ago the newest packet was sent
 	)
 	for i := range f.Packets {
 		packet := &f.Packets[i]
-		if packet.ID == 0 || packet.ID > p.sentID || packet.Size <= 0 || packet.Size > 1<<16 || packet.Sent.After(f.At) ||
-			f.At.Sub(packet.Sent) > time.Minute {
+		ago := f.At.Sub(packet.Sent)
+		if packet.ID == 0 || packet.ID > p.sentID || packet.Size <= 0 || packet.Size > 1<<16 || ago < 0 || ago > oldest {
 			continue
 		}
 		// What is reported is on its way no more, whether it arrived or not.
@@ -173,7 +186,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 			}
 		}
 		lost := &p.lost[packet.ID%lostRing]
-		if packet.Sent.Before(p.forgotten) {
+		if ago > forgotten {
 			continue
 		}
 		if packet.Lost {
@@ -196,35 +209,39 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 		} else {
 			s.packets++
 		}
-		delay := packet.Arrived.Sub(packet.Sent)
-		if delay > 1<<61 || delay < -1<<61 {
+		if p.theirs.IsZero() {
+			if p.offset = packet.Arrived.Sub(p.epoch); p.offset > centuries || p.offset < -centuries {
+				continue
+			}
+			p.theirs = packet.Arrived
+		}
+		sent, arrived := at-ago, packet.Arrived.Sub(p.theirs)
+		if arrived > centuries || arrived < -centuries {
 			continue
 		}
+		delay := p.offset + arrived - sent // which is arrival less sending
 		if v.bytes == 0 || delay < smallest {
 			smallest = delay
 		}
-		if v.bytes == 0 || packet.Arrived.Before(v.from) {
-			v.from, v.firstBytes = packet.Arrived, packet.Size
+		if v.bytes == 0 || arrived < v.from {
+			v.from, v.firstBytes = arrived, packet.Size
 		}
-		if v.bytes == 0 || packet.Arrived.After(v.to) {
-			v.to = packet.Arrived
+		if v.bytes == 0 || arrived > v.to {
+			v.to = arrived
 		}
 		v.bytes += packet.Size
-		if packet.Sent.After(newest) {
-			newest = packet.Sent
-		}
+		newest = min(newest, ago)
 		tail.add(delay)
-		p.arrivals.packet(packet, pacing)
+		p.arrivals.packet(packet.Size, sent, arrived, pacing)
 	}
 	if s.packets == 0 && s.lost == 0 && len(f.Packets) == 0 {
 		return false
 	}
 	p.reported.add(f.At, s)
 	p.last = s
-	if newest.After(p.newestSent) { // else the report is late, and tells of a queue that was
-		p.newestSent = newest
+	if rtt := newest; v.bytes > 0 && at-rtt > p.newestSent { // else the report is late, and tells of a queue that was
+		p.newestSent = at - rtt
 		p.arrivals.report(v)
-		rtt := f.At.Sub(newest)
 		p.onRTT(f.At, rtt)
 		p.onDelay(f.At, smallest, max(0, rtt-p.minRTT.get()))
 		p.late = 0
@@ -299,6 +316,11 @@ func (p *path) lossNow(now time.Time) float64 {
 func (p *path) forget(now time.Time) {
 	p.reported.ring = [slots]sample{}
 	p.forgotten = now
+}
+
+// trains is arrivals.trains at a moment.
+func (p *path) trains(now time.Time) (sent, received float64, ok bool) {
+	return p.arrivals.trains(now.Sub(p.epoch))
 }
 
 // received and sentRate are in bits per second; 0 when unknown.

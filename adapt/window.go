@@ -68,6 +68,15 @@ type samples struct {
 	first time.Time
 }
 
+// ringIndex is where a slot is kept.
+func ringIndex(n int64) int {
+	i := int(n % int64(slots))
+	if i < 0 { // before 1970
+		i += slots
+	}
+	return i
+}
+
 func (s *samples) empty() bool { return s.first.IsZero() }
 
 func (s *samples) add(at time.Time, v sample) {
@@ -75,7 +84,7 @@ func (s *samples) add(at time.Time, v sample) {
 		s.first = at
 	}
 	n := at.UnixNano() / int64(slot)
-	i := ((n % int64(slots)) + int64(slots)) % int64(slots)
+	i := ringIndex(n)
 	if s.index[i] != n {
 		s.ring[i], s.index[i] = sample{}, n
 	}
@@ -90,12 +99,17 @@ func (s *samples) add(at time.Time, v sample) {
 func (s *samples) sum(now time.Time, window time.Duration) (total sample, over time.Duration) {
 	n := now.UnixNano() / int64(slot)
 	oldest := n - int64(window/slot)
-	for i, at := range s.index {
-		if at <= n && at >= oldest {
-			total.bytes += s.ring[i].bytes
-			total.packets += s.ring[i].packets
-			total.lost += s.ring[i].lost
-			total.runs += s.ring[i].runs
+	i := ringIndex(oldest)
+	for at := oldest; at <= n; at++ {
+		if s.index[i] == at {
+			v := &s.ring[i]
+			total.bytes += v.bytes
+			total.packets += v.packets
+			total.lost += v.lost
+			total.runs += v.runs
+		}
+		if i++; i == slots {
+			i = 0
 		}
 	}
 	into := time.Duration(now.UnixNano() - n*int64(slot)) // of the slot being filled
