@@ -21,7 +21,8 @@ func (r *rung) shoot(
 			r.close(closeTimeout)
 		}
 	}
-	if r.worker == nil {
+	opened := r.worker == nil
+	if opened {
 		if f == nil {
 			return false
 		}
@@ -54,9 +55,11 @@ func (r *rung) shoot(
 	}
 	if newRate {
 		r.setRate(now, rate, fps)
+	}
+	if newRate || opened { // another encoder may have another price, which its viewers have to know before they change the rate
 		for _, m := range members {
 			m.applied(adapt.Applied{
-				At: time.Now(), BitsPerSecond: rate, FPS: fps, Width: au.Width, Height: au.Height, Price: adapt.Price(r.worker.profile.Price),
+				At: time.Now(), BitsPerSecond: r.rate, FPS: fps, Width: au.Width, Height: au.Height, Price: adapt.Price(r.worker.profile.Price),
 			})
 		}
 	}

@@ -496,6 +496,31 @@ func TestSizeChangeReopensTheEncoder(t *testing.T) {
 	})
 }
 
+// The viewers' controllers hold back what is dear from the first picture of a dear encoder on, not from its first change of rate.
+func TestPriceOfAFallbackIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "bad"}, OnEncode: func(n int) error {
+			if n > 10 {
+				return errTest
+			}
+			return nil
+		}})
+		dear := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "dear", Price: encode.PriceReopen}})
+		th := openTheater(t, Config{}, bad, dear)
+		v := newSpectator()
+		th.rungs[0].join(v)
+		time.Sleep(100 * time.Millisecond)
+		if got := v.last().Price; got != adapt.PriceFree {
+			t.Errorf("the first encoder's price is told as %d; want %d", got, adapt.PriceFree)
+		}
+		move(th.screen, time.Second)
+		if got := v.last(); got.Price != adapt.PriceReopen || got.BitsPerSecond != v.ask(time.Now()).bitrate || got.Width == 0 {
+			t.Errorf("after the fallback to a dear encoder the viewer was told %+v; want its price, its rate and its size", got)
+		}
+		th.close(t)
+	})
+}
+
 func TestFailingEncoderIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "bad"}, OnEncode: func(n int) error {
