@@ -22,8 +22,9 @@ const (
 	dearCut   = 500 * time.Millisecond
 )
 
-// reprice tells whether the encoder should be told of another rate. The controllers hold their own targets back, but the least
-// of several changes more often than each.
+// reprice tells whether the encoder should be told of another rate. Each controller holds its own targets back by the price, but the
+// least of several changes whenever any of them does, and with each who joins or leaves. For one viewer its bounds are the wider
+// ones, so that it lets through what the controller asks for.
 func (r *rung) reprice(now time.Time, rate, fps int) bool {
 	if rate == r.rate && fps == r.rateFPS {
 		return false

@@ -634,6 +634,32 @@ func TestWithoutAnEncoderThatWorksThePictureStandsAndIsTriedAgain(t *testing.T) 
 	})
 }
 
+// The rates of two viewers, of which each rises every two seconds as the price allows, make a least that rises every second.
+func TestLeastOfSeveralIsHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "dear", Price: encode.PriceKeyframe}})
+		th := openTheater(t, Config{}, enc)
+		viewers := [2]*spectator{newSpectator(), newSpectator()}
+		rate := 500_000
+		for i, v := range viewers {
+			v.set(func(w *ask) { w.bitrate = rate + i*rate/7 })
+			th.rungs[0].join(v)
+		}
+		move(th.screen, 3*time.Second)
+		before := len(enc.Stats().Rates)
+		const steps = 12
+		for i := range steps {
+			rate += rate / 7
+			viewers[i%2].set(func(w *ask) { w.bitrate = rate + rate/7 }) // above the other's, which is the least from here on
+			move(th.screen, time.Second)
+		}
+		if n := len(enc.Stats().Rates) - before; n < steps/3 || n > steps/2 {
+			t.Errorf("the encoder was told %d rates in %d s; want one in two seconds at most", n, steps)
+		}
+		th.close(t)
+	})
+}
+
 func TestDearRateChangesAreHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "dear", Price: encode.PriceKeyframe}})
