@@ -15,6 +15,9 @@ const (
 	lowPackets, highPackets = 1.25, 2.5
 	// steep is the growth of the queue, in seconds per second, that a queue above lowQueue need not wait for highQueue with.
 	steep = 0.06
+	// soaring is a growth that no second report is waited for with: over three reports jitter does not look like it, and where the
+	// capacity falls to a third each report of waiting is a report of losses.
+	soaring = 0.1
 	// sudden is how many times highQueue the end of a report must have met for a cut at once: more than a frame makes.
 	sudden = 4
 	// reaction is what the viewer and the encoder take on top of a round trip until a cut can show.
@@ -33,16 +36,23 @@ const (
 	// lag is the share of what is sent that must arrive for a queue to be somebody else's.
 	lag = 0.9
 	// The capacity that was seen at the last overuse counts for capacityFor. Near it, from nearFrom below to three
-	// deviations (nearLeast at least) above, the rate is raised carefully: by half a packet per round trip, as TCP would by
-	// one, and by nearRise per second at least.
+	// deviations (nearLeast at least) above, the rate is raised carefully: by half a packet each nearEvery, which is a round
+	// trip of 100 ms and the reaction, and by nearRise per second at least. TCP's step per round trip would give the most of a
+	// path to whom it is shortest for.
 	capacityFor  = 30 * time.Second
 	capacityGain = 0.3
 	nearFrom     = 0.85
 	nearLeast    = 0.05
 	nearRise     = 0.02
-	// othersRise is added to nearRise for the square of the share of others, up to othersMost: the smaller flow's rate then
-	// grows by more bits per second than the larger one's.
-	othersRise, othersMost = 0.5, 0.2
+	nearEvery    = 120 * time.Millisecond
+	// othersRise is added to nearRise for the square of the share of others, as long as there is no queue at all: the smaller
+	// flow's rate then grows by more bits per second than the larger one's. Flows that share fairly do it together:
+	// othersMost of the path per second is highQueue too much in the 0.7 s that noticing takes.
+	othersRise, othersMost = 0.3, 0.1
+	// othersGain is that of the share of others. It changes with each who comes or goes, and a cut brings few samples. A train
+	// is one as far as it left faster than what arrives, by othersRoom at least, and counts fully from twice that on.
+	othersGain = 0.7
+	othersRoom = 0.25
 	// rampQueue bounds the queue that a ramp may build until it is seen: RFC 8698, section 4.3, QBOUND, with its filter
 	// time and half its gain.
 	rampQueue  = 50 * time.Millisecond
@@ -68,8 +78,8 @@ const (
 	reportHoldLoss = 0.02
 	reportCutLoss  = 0.10
 	// returnAfterOutage is what of its rate a path gets back when it is heard again; after a short silence it is mostly the
-	// same path.
-	returnAfterOutage, returnAfterSilence = 0.6, 0.9
+	// same path, and gets what a cut would have left it.
+	returnAfterOutage, returnAfterSilence = 0.6, cutShare
 )
 
 // law makes the link's target from what is known of the path.
@@ -98,7 +108,8 @@ type law struct {
 
 	capacity, variance float64 // seen at overuse, in bits per second and its square
 	capacityAt         time.Time
-	others             float64 // the share of a full path that went to others then, as far as trains tell
+	others             float64 // the share of a full path that goes to others, as far as trains tell
+	othersAt           time.Time
 	full               float64 // at which frames arrived then; other flows' packets are among theirs
 	drain              drain
 	rivals             rivals
@@ -111,6 +122,7 @@ type drain struct {
 	from  float64 // the target before it
 	since time.Time
 	least time.Duration // the shortest queue since
+	fell  bool          // the rate is as low as a queue of one's own does not survive
 	// mark is the longest queue since it had last become shorter by a step, at markAt.
 	mark   time.Duration
 	markAt time.Time
@@ -172,6 +184,9 @@ func (l *law) onTransport(now time.Time, p *path) {
 	if l.drain.on {
 		l.drain.least = min(l.drain.least, d)
 		l.drain.mark = max(l.drain.mark, d)
+		if !l.drain.fell && l.target <= max(rivalsShare*l.drain.from, float64(l.min)/rivalsShare) {
+			l.drain.fell, l.drain.mark, l.drain.markAt = true, d, now
+		}
 		if d < time.Duration(drainStep*float64(l.drain.mark)) {
 			l.drain.mark, l.drain.markAt = d, now
 		}
@@ -185,11 +200,11 @@ func (l *law) onTransport(now time.Time, p *path) {
 		}
 	}
 	switch {
-	case l.over >= 2 || d > 2*high || p.late > sudden*high:
+	case l.over >= 2 || l.over == 1 && p.slope() > soaring || d > 2*high || p.late > sudden*high:
 		l.overuse(now, p, received, sent)
 	case l.onLoss(now, p, received, sent):
 	case d <= low && !l.drain.on && l.networkLimited(now, p):
-		l.raise(now, p, received, sent)
+		l.raise(now, p, received, sent, 1-d.Seconds()/low.Seconds())
 	}
 }
 
@@ -200,8 +215,8 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 	if received > 0 {
 		l.learn(now, received)
-		if _, rate, ok := p.trains(now); ok {
-			l.others += capacityGain * (1 - min(1, received/max(rate, 1)) - l.others)
+		if left, rate, ok := p.trains(now); ok {
+			l.divide(now, received, left, rate)
 			if l.full == 0 || math.Abs(rate-l.full) > 0.3*l.full {
 				l.full = rate
 			}
@@ -236,10 +251,27 @@ func (l *law) learn(now time.Time, rate float64) {
 	l.capacityAt = now
 }
 
+// divide learns how much of the full path others have. Trains that leave at a rate s arrive at r: the path serves them and the
+// others in turn, so that r/s is c/(s+o), where c is all that it serves and o what others send. While it is full o is c less
+// what arrives here, x, and the others' share o/c is (1-x/r)/(1-x/s).
+func (l *law) divide(now time.Time, received, left, rate float64) {
+	room := 1 - received/left
+	if room < othersRoom {
+		return
+	}
+	gain := othersGain * min(1, room/(2*othersRoom))
+	if l.othersAt.IsZero() || now.Sub(l.othersAt) > capacityFor {
+		gain = 1
+	}
+	share := min(max((1-received/max(rate, 1))/room, 0), 1)
+	l.others += gain * (share - l.others)
+	l.othersAt = now
+}
+
 func (l *law) deviation() float64 { return math.Sqrt(l.variance) }
 
-// raise lets the target rise.
-func (l *law) raise(now time.Time, p *path, received, sent float64) {
+// raise lets the target rise. free is 1 where there is no queue, and 0 where there is as much as a rise is allowed with.
+func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
 	gain := min(rampMost, rampQueue.Seconds()/(p.rtt+p.interval+rampFilter).Seconds())
 	if now.Before(l.losses.policed) { // frames get through a policer faster than it lets them for long
@@ -261,7 +293,7 @@ func (l *law) raise(now time.Time, p *path, received, sent float64) {
 	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+max(3*l.deviation(), nearLeast*l.capacity)
 	if near || l.target >= cutShare*narrow {
 		// Where others have the larger part, more: who has less than they have catches up with them.
-		rise := max(packetBits/2/(p.rtt+reaction).Seconds(), min(nearRise+othersRise*l.others*l.others, othersMost)*l.target)
+		rise := max(packetBits/2/nearEvery.Seconds(), min(nearRise+free*othersRise*l.others*l.others, othersMost)*l.target)
 		l.target += rise * step.Seconds()
 		return
 	}

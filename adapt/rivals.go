@@ -3,8 +3,8 @@ package adapt
 import "time"
 
 const (
-	// rivalsAfter is how long a queue must stand although the rate fell to rivalsShare of what it was, for somebody else to
-	// be filling it.
+	// rivalsAfter is how long a queue must stand after the rate fell to rivalsShare of what it was, for somebody else to
+	// be filling it. Before that it is one's own as well as theirs.
 	rivalsAfter = 2500 * time.Millisecond
 	rivalsShare = 0.6
 	// drainStep is how much shorter a queue must have become to be one that empties, if slowly: on a link that is mostly somebody
@@ -44,7 +44,7 @@ func (l *law) accepted() time.Duration {
 
 func (l *law) rivalsFound(now time.Time) bool {
 	d := &l.drain
-	return now.Sub(d.since) > rivalsAfter && now.Sub(d.markAt) > rivalsAfter && d.least >= highQueue && l.target <= max(rivalsShare*d.from, float64(l.min)/rivalsShare)
+	return d.fell && now.Sub(d.markAt) > rivalsAfter && d.least >= highQueue
 }
 
 func (l *law) meetRivals(now time.Time, queue time.Duration) {

@@ -249,7 +249,7 @@ func twoFlows() Case {
 			rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 124*sec), rfcFlow(0, 124*sec)},
 		Gates: []Gate{
-			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec).aiming(.02),
+			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec).aiming(.014),
 			jain(.9, 75*sec, 100*sec),
 		},
 	}
@@ -286,7 +286,7 @@ func roundTrips() Case {
 	c := Case{
 		Name: "5.5", About: "RFC 8867 5.5: five flows on 4 Mbit/s, one-way delays 10 to 150 ms", Length: 300 * sec,
 		Links: []Link{{Capacity: Constant(4e6), Queue: rfcQueue, Jitter: rfcJitter}, {Capacity: Constant(100e6), Queue: rfcQueue}},
-		Gates: []Gate{worstQueue(60, 180*sec, 299*sec), spread(2, 180*sec, 299*sec).aiming(3)},
+		Gates: []Gate{worstQueue(60, 180*sec, 299*sec), spread(2, 180*sec, 299*sec)},
 	}
 	for i, d := range []int{10, 25, 50, 100, 150} {
 		c.Links = append(c.Links, Link{Capacity: Constant(1e9), Queue: rfcQueue, Delay: time.Duration(d) * time.Millisecond})
@@ -593,7 +593,7 @@ func lateComer() Case {
 		Links: oneWay(Constant(3e6), rfcQueue, 25*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 30), 0, 60*sec), flow(desktop(300_000, 20_000_000, 30), 30*sec, 60*sec)},
 		Gates: []Gate{
-			least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[1].Rate(40*sec, 45*sec) / 1.5e6 }).aiming(.55),
+			least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[1].Rate(40*sec, 45*sec) / 1.5e6 }).aiming(.65),
 			worstQueue(80, 30*sec, 60*sec),
 		},
 	}
