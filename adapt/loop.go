@@ -382,7 +382,9 @@ func (l *Loop) price(now time.Time) {
 	case PriceFree:
 	}
 	change := math.Abs(wanted-float64(l.encoder)) / float64(l.encoder)
-	if change < step || now.Sub(l.encoderAt) < interval && wanted > emergency*float64(l.encoder) {
+	// What an encoder took may be out of this viewer's bounds, if by less than a step; what it is asked for never is.
+	within := l.encoder >= l.cfg.Min && l.encoder <= l.cfg.Max
+	if within && (change < step || now.Sub(l.encoderAt) < interval && wanted > emergency*float64(l.encoder)) {
 		return
 	}
 	l.encoder, l.encoderAt = int(wanted), now

@@ -451,6 +451,25 @@ func TestPricesHoldTargetsBack(t *testing.T) {
 	}
 }
 
+// An encoder may take a little less than it is asked for.
+func TestAppliedRateOutOfBoundsIsNotAskedFor(t *testing.T) {
+	for _, price := range []Price{PriceFree, PriceReopen} {
+		cfg := desktop
+		cfg.Start, cfg.Price = cfg.Min, price
+		l, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(1_000_000, 0)
+		for _, applied := range []int{cfg.Min - 500, cfg.Max + 500} {
+			l.OnApplied(Applied{At: now, BitsPerSecond: applied, Price: price})
+			if got := l.Tick(now).EncoderBitrate; got < cfg.Min || got > cfg.Max {
+				t.Errorf("price %d: after %d bit/s were taken %d are asked for; want %d to %d", price, applied, got, cfg.Min, cfg.Max)
+			}
+		}
+	}
+}
+
 func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 	l, err := New(desktop)
 	if err != nil {
@@ -476,6 +495,61 @@ func TestFixedRateIsKept(t *testing.T) {
 	for i, now := range f.targets {
 		if now.EncoderBitrate != cfg.Fixed || now.Skip || now.Pad.Bytes != 0 {
 			t.Fatalf("at %v: %+v; want 2000000 bit/s, no frame left out, no probe", time.Duration(i)*tick, now)
+		}
+	}
+}
+
+// A path that serves c in turn lets trains sent at s arrive at r = c*s/(s+o) beside o of others: the share of o is found whatever s is, and is
+// none for whom the path serves alone.
+func TestShareOfOthersFollowsFromTrains(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	const c = 3e6
+	for _, own := range []float64{0.1, 0.33, 0.5, 0.8, 1} {
+		for _, faster := range []float64{1.4, 2, 4} {
+			var l law
+			x := own * c
+			s := faster * x
+			l.divide(now, x, s, c*s/(s+c-x))
+			if math.Abs(l.others-(1-own)) > 1e-9 {
+				t.Errorf("with %g of the path and trains %g times as fast the others' share is found to be %.3f; want %.3f", own, faster, l.others, 1-own)
+			}
+		}
+	}
+	l := law{others: .5, othersAt: now}
+	l.divide(now, 1e6, 1.2e6, 1e6)
+	if l.others != .5 {
+		t.Errorf("trains hardly faster than what arrives move the others' share to %.3f", l.others)
+	}
+}
+
+// A queue of one's own takes its time to empty where others leave little room: it is nobody else's as long as it empties.
+func TestSlowDrainIsNoRival(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		name  string
+		queue func(time.Duration) time.Duration
+		found bool
+	}{
+		{"emptying", func(at time.Duration) time.Duration { return 150*time.Millisecond - at/50 }, false},
+		{"standing", func(time.Duration) time.Duration { return 150 * time.Millisecond }, true},
+	} {
+		l := law{min: 150_000, max: 1e7, target: 1e6}
+		l.drain = drain{on: true, from: 1e6, since: start, least: time.Second, mark: 150 * time.Millisecond, markAt: start}
+		for at := time.Duration(0); at < 6*time.Second; at += 100 * time.Millisecond {
+			if at == 2*time.Second {
+				l.target = 500_000 // only from here on is the rate so low that a queue of one's own must go
+			}
+			now := start.Add(at)
+			var p path
+			p.queue = c.queue(at)
+			p.reported.add(now, sample{packets: 1})
+			l.onTransport(now, &p)
+			if l.rivals.on && at < 2*time.Second+rivalsAfter {
+				t.Fatalf("%s: somebody else's after %v, %v after the rate fell", c.name, at, at-2*time.Second)
+			}
+		}
+		if l.rivals.on != c.found {
+			t.Errorf("%s: somebody else's: %v; want %v", c.name, l.rivals.on, c.found)
 		}
 	}
 }
