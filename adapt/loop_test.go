@@ -205,6 +205,30 @@ func TestRandomLossDoesNotCollapse(t *testing.T) {
 	}
 }
 
+// At the floor so few packets are sent that the time for a judgement brings too few to judge by. None lost among a handful is
+// no sign that sending less has helped.
+func TestLossAtTheFloorIsJudgedOnEnough(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	var p path
+	l := law{min: 150_000, max: 1e7, target: 150_000, reported: start}
+	s := &l.losses
+	s.before, s.at, s.rate, s.cutAt, s.judgeAt = 400_000, .2, 120_000, start, start.Add(judgeAfter)
+	s.after = sample{packets: lossSample / 2}
+	l.judge(start.Add(judgeAfter+time.Millisecond), p.lossApart(start))
+	if s.judgeAt.IsZero() || l.target != 150_000 {
+		t.Errorf("judged on %d packets: target %.0f", s.after.packets, l.target)
+	}
+	s.after = sample{packets: lossSample, lost: lossSample / 5}
+	l.judge(start.Add(judgeAfter+time.Second), 0)
+	if !s.judgeAt.IsZero() || l.target != 400_000 || s.limit < .2 {
+		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want the 400000 from before, more than 0.2", l.target, s.limit)
+	}
+	s.judgeAt, s.after = start.Add(judgeAfter), sample{}
+	if l.judge(start.Add(judgeAfter+judgeMost), 0); !s.judgeAt.IsZero() {
+		t.Error("without packets the judgement waits for ever, and holds the rate")
+	}
+}
+
 func TestOutage(t *testing.T) {
 	f := run(t, desktop, network{
 		capacity: func(at time.Duration) float64 {

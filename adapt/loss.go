@@ -9,6 +9,8 @@ const (
 	cutLoss = 0.06
 	// judgeAfter, and a round trip, is how long the cut is given to show in lossWindow.
 	judgeAfter = 1500 * time.Millisecond
+	// judgeMost is how much longer it is given where less than lossSample is sent: 20 packets take 1.6 s at 150 kbit/s.
+	judgeMost = 3 * time.Second
 	// cured is the share of the loss that must have gone for the rate to have been its reason.
 	cured = 0.25
 	// straysMost is how many lost packets make loss: fewer are strays, unless they are more than strayLoss of all.
@@ -72,7 +74,9 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 	if policed && s.queueless(now) {
 		limit = policedLoss
 	}
-	if loss > limit && now.Sub(s.cutAt) > rest && (s.judgeAt.IsZero() || loss > heavyLoss && s.limit == 0) {
+	// At the floor no further cut can help, and would only put off the judgement for ever.
+	again := loss > heavyLoss && s.limit == 0 && l.target > float64(l.min)
+	if loss > limit && now.Sub(s.cutAt) > rest && (s.judgeAt.IsZero() || again) {
 		if s.judgeAt.IsZero() {
 			s.before, s.at = l.target, loss
 		}
@@ -103,7 +107,7 @@ func (l *law) judge(now time.Time, loss float64) {
 			s.limit = 0
 		}
 	}
-	if s.judgeAt.IsZero() || now.Before(s.judgeAt) {
+	if s.judgeAt.IsZero() || now.Before(s.judgeAt) || s.after.packets < lossSample && now.Before(s.judgeAt.Add(judgeMost)) {
 		return
 	}
 	s.judgeAt = time.Time{}
