@@ -41,7 +41,9 @@ var rooms = map[string][]string{
 	"wavryhost/session/wire":      {"adapt", "encode"},
 	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/wire"},
 	"wavryhost/session/admission": {},
-	"wavryhost/session/api":       {"session", "session/admission"},
+	"wavryhost/session/api":       {"session", "session/admission", "session/api/grant"},
+
+	"wavryhost/session/api/grant": {},
 
 	"wavryhost/session/gateway":             {"session"},
 	"wavryhost/session/gateway/gatewaytest": {},
@@ -56,7 +58,8 @@ var drivers = map[string][]string{
 	"github.com/kbinani/screenshot":       {"wavryhost/capture/screenshot"},
 	"github.com/jezek/xgb":                {"wavryhost/capture/x11", "wavryhost/platform/display"},
 	"github.com/pion/":                    {"wavryhost/session", "wavryhost/session/wire", "wavryhost/adapt/simulate/rival"},
-	"net/http":                            {"wavryhost/session/api", "wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest", "wavryhost/cmd/wavry-host"},
+	"net/http":                            {"wavryhost/session/api", "wavryhost/session/api/grant", "wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest", "wavryhost/cmd/wavry-host"},
+	"github.com/golang-jwt/jwt":           {"wavryhost/session/api/grant"},
 	"github.com/coder/websocket":          {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
 	"github.com/alecthomas/kong":          {"wavryhost/cmd/wavry-host"},
 	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},

@@ -1,0 +1,187 @@
+package grant
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// maxName bounds jti and sub, in bytes: they are kept, logged and audited.
+	maxName = 128
+	// maxList bounds displays and networks.
+	maxList = 32
+	// maxBitrate is the highest that a grant may name, in bits per second.
+	maxBitrate = 1_000_000_000
+	// endOfTime is later than any date that means something, in seconds since 1970, and far from overflow.
+	endOfTime = 1 << 36
+)
+
+// scope is the claim "wavry". It is an object of its own so that it can be read strictly: a limit whose name is misspelt would
+// else be no limit.
+type scope struct {
+	Role       string   `json:"role"`
+	Displays   []string `json:"displays"`
+	Session    string   `json:"session"`
+	Networks   []string `json:"networks"`
+	MaxBitrate *int     `json:"max_bitrate"`
+	Once       bool     `json:"once"`
+}
+
+// read makes a Grant of verified claims. payload is what they were decoded from.
+func read(payload string, claims jwt.MapClaims, lifetime time.Duration) (Grant, error) {
+	if err := unique(payload); err != nil {
+		return Grant{}, err
+	}
+	var g Grant
+	var err error
+	if g.ID, err = name(claims, "jti"); err != nil {
+		return Grant{}, err
+	}
+	if g.Subject, err = name(claims, "sub"); err != nil {
+		return Grant{}, err
+	}
+	if g.Issued, err = date(claims, "iat"); err != nil {
+		return Grant{}, err
+	}
+	if g.Expires, err = date(claims, "exp"); err != nil {
+		return Grant{}, err
+	}
+	if _, ok := claims["nbf"]; ok {
+		if _, err = date(claims, "nbf"); err != nil {
+			return Grant{}, err
+		}
+	}
+	if lives := g.Expires.Sub(g.Issued); lives <= 0 || lives > lifetime {
+		return Grant{}, wrong(Malformed, "it lives from iat to exp for %v; at most %v is taken", lives, lifetime)
+	}
+	return g, g.limit(claims["wavry"])
+}
+
+// name returns a claim that must be a short printable text.
+func name(claims jwt.MapClaims, claim string) (string, error) {
+	s, _ := claims[claim].(string)
+	if s == "" || len(s) > maxName {
+		return "", wrong(Malformed, "%s is missing, or has more than %d bytes", claim, maxName)
+	}
+	for _, r := range s {
+		if r <= ' ' || r == 0x7f || r == 0xfffd {
+			return "", wrong(Malformed, "%s holds a blank or a control character", claim)
+		}
+	}
+	return s, nil
+}
+
+func date(claims jwt.MapClaims, claim string) (time.Time, error) {
+	n, ok := claims[claim].(float64)
+	if !ok || n < 0 || n > endOfTime {
+		return time.Time{}, wrong(Malformed, "%s is not a number of seconds since 1970", claim)
+	}
+	whole, part := math.Modf(n)
+	return time.Unix(int64(whole), int64(part*1e9)), nil
+}
+
+// limit reads the claim "wavry".
+func (g *Grant) limit(claim any) error {
+	if _, ok := claim.(map[string]any); !ok {
+		return wrong(Malformed, "the claim wavry is not an object")
+	}
+	for field, value := range claim.(map[string]any) { //nolint:forcetypeassert // asked right above
+		switch field {
+		case "role", "displays", "session", "networks", "max_bitrate", "once":
+			if value == nil {
+				return wrong(Malformed, "wavry.%s is null; leave it out", field)
+			}
+		default: // the decoder below would take another case for the same name
+			return wrong(Malformed, "wavry.%.40q is unknown", field)
+		}
+	}
+	text, err := json.Marshal(claim)
+	var s scope
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		return wrong(Malformed, "a field of wavry has the wrong type")
+	}
+	if g.Role, err = ParseRole(s.Role); err != nil {
+		return wrong(Malformed, "wavry.%v", err)
+	}
+	if len(s.Displays) > maxList || len(s.Networks) > maxList || len(s.Session) > maxName {
+		return wrong(Malformed, "wavry has more than %d displays or networks, or a longer session than there is", maxList)
+	}
+	g.Displays, g.Session, g.Once = s.Displays, s.Session, s.Once
+	for _, d := range s.Displays {
+		if d == "*" {
+			g.Displays = nil
+		}
+	}
+	if s.Networks != nil {
+		g.Networks = []netip.Prefix{} // an empty list is no network, not every one
+	}
+	for _, text := range s.Networks {
+		p, err := netip.ParsePrefix(text)
+		if err != nil || p.Addr().Is4In6() {
+			return wrong(Malformed, "wavry.networks: %.60q is not a network as 192.0.2.0/24", text)
+		}
+		g.Networks = append(g.Networks, p.Masked())
+	}
+	if s.MaxBitrate != nil {
+		if g.MaxBitrate = *s.MaxBitrate; g.MaxBitrate <= 0 || g.MaxBitrate > maxBitrate {
+			return wrong(Malformed, "wavry.max_bitrate is not from 1 to %d", maxBitrate)
+		}
+	}
+	if g.Once && g.Role != Viewer && g.Role != Controller {
+		return wrong(Malformed, "wavry.once is for who opens sessions, a viewer or a controller")
+	}
+	return nil
+}
+
+// unique refuses JSON in which a name stands twice: readers differ in which one counts (RFC 8725 section 2.6).
+func unique(part string) error {
+	text, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	if err != nil {
+		return wrong(Malformed, "a part of it is not base64url")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	type level struct {
+		names map[string]bool // nil in a list
+		value bool            // the next token is a value
+	}
+	var open []level
+	for {
+		t, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return wrong(Malformed, "a part of it is not JSON")
+		}
+		if len(open) > 0 {
+			in := &open[len(open)-1]
+			if key, ok := t.(string); ok && in.names != nil && !in.value {
+				if in.names[key] {
+					return wrong(Malformed, "it has %.40q twice", key)
+				}
+				in.names[key], in.value = true, true
+				continue
+			}
+			in.value = false
+		}
+		switch t {
+		case json.Delim('{'):
+			open = append(open, level{names: map[string]bool{}})
+		case json.Delim('['):
+			open = append(open, level{})
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+		}
+	}
+}

@@ -1,0 +1,110 @@
+// Package grant checks signed grants: short-lived JSON Web Tokens (RFC 7519) in which somebody whom the operator trusts says who
+// may do what on this host. Only EdDSA with Ed25519 (RFC 8037) and ES256 (RFC 7518) are taken, with keys from a JWK set (RFC 7517).
+package grant
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Role is what a client may be.
+type Role string
+
+// The roles.
+const (
+	// Viewer watches displays, and ends what it opened.
+	Viewer Role = "viewer"
+	// Controller is a viewer that may also send input, where the host takes any.
+	Controller Role = "controller"
+	// Operator may do everything.
+	Operator Role = "operator"
+	// Metrics reads figures and changes nothing.
+	Metrics Role = "metrics"
+)
+
+// Roles lists all roles.
+func Roles() []Role { return []Role{Viewer, Controller, Operator, Metrics} }
+
+// ParseRole returns the role of that name.
+func ParseRole(name string) (Role, error) {
+	if r := Role(name); slices.Contains(Roles(), r) {
+		return r, nil
+	}
+	return "", fmt.Errorf("role %.40q is none of %v", name, Roles())
+}
+
+// Grant is what a verified token allows.
+type Grant struct {
+	// ID is the token's jti, unique for the issuer.
+	ID string
+	// Subject is who it was made out for.
+	Subject string
+	Role    Role
+	// Displays are the ids that may be watched. Nil means all.
+	Displays []string
+	// Session, when set, is the one session that it is good for.
+	Session string
+	// Networks are where it may come from. Nil means anywhere.
+	Networks []netip.Prefix
+	// MaxBitrate bounds the video's rate, in bits per second. 0 leaves it to the host.
+	MaxBitrate int
+	// Once says that it opens one session and no second one.
+	Once bool
+	// Issued and Expires bound it.
+	Issued, Expires time.Time
+}
+
+// From tells whether the grant may be used from addr.
+func (g Grant) From(addr netip.Addr) bool {
+	return g.Networks == nil || slices.ContainsFunc(g.Networks, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
+}
+
+// Watches tells whether the grant is good for that display.
+func (g Grant) Watches(display string) bool {
+	return g.Displays == nil || slices.Contains(g.Displays, display)
+}
+
+// Fault is what is wrong with a token. The set is closed: it labels a metric.
+type Fault string
+
+// The faults.
+const (
+	// Malformed: it is no such token, or one of its parts is not what it must be.
+	Malformed Fault = "malformed"
+	// Algorithm: it is signed by an algorithm that is not taken, such as none or HS256.
+	Algorithm Fault = "algorithm"
+	// UnknownKey: no key of the set has its kid.
+	UnknownKey Fault = "unknown_key"
+	// Signature: it was not signed with that key, or was changed since.
+	Signature Fault = "signature"
+	// Expired: its time is over.
+	Expired Fault = "expired"
+	// Early: its time has not come.
+	Early Fault = "not_yet_valid"
+	// Audience: it is made out for another host, or comes from another issuer.
+	Audience Fault = "audience"
+	// Replayed: it was good for one session, which it has opened.
+	Replayed Fault = "replayed"
+)
+
+// Faults lists all faults.
+func Faults() []Fault {
+	return []Fault{Malformed, Algorithm, UnknownKey, Signature, Expired, Early, Audience, Replayed}
+}
+
+// Error is a token that is refused.
+type Error struct {
+	Fault Fault
+	text  string
+}
+
+var _ error = (*Error)(nil)
+
+// Error says what is wrong, without a word of the token but the names in it.
+func (e *Error) Error() string { return "grant: " + e.text }
+
+func wrong(f Fault, format string, args ...any) *Error {
+	return &Error{Fault: f, text: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,115 @@
+package grant
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// The algorithms (RFC 8037 section 3.1, RFC 7518 section 3.4).
+const (
+	algEdDSA = "EdDSA"
+	algES256 = "ES256"
+)
+
+const (
+	// maxSet bounds a JWK set, in bytes, and maxKeys the keys in it.
+	maxSet  = 64 << 10
+	maxKeys = 64
+)
+
+// key is a public key and the one algorithm that it is for.
+type key struct {
+	alg    string
+	public crypto.PublicKey
+}
+
+// parseSet reads a JWK set (RFC 7517 section 5) and returns its keys by kid. Keys of other kinds and for other uses are left out, as
+// section 5 asks; what is wrong with one of ours is an error.
+func parseSet(text []byte) (map[string]key, error) {
+	var set struct {
+		Keys []struct {
+			Kty string `json:"kty"`
+			Crv string `json:"crv"`
+			Kid string `json:"kid"`
+			Use string `json:"use"`
+			Alg string `json:"alg"`
+			X   string `json:"x"`
+			Y   string `json:"y"`
+			D   string `json:"d"`
+		} `json:"keys"`
+	}
+	if len(text) > maxSet {
+		return nil, fmt.Errorf("the JWK set has more than %d bytes", maxSet)
+	}
+	if err := json.Unmarshal(text, &set); err != nil {
+		return nil, errors.New("it is not a JWK set, which is JSON")
+	}
+	if set.Keys == nil {
+		return nil, errors.New(`it is not a JWK set: it has no "keys"`)
+	}
+	if len(set.Keys) > maxKeys {
+		return nil, fmt.Errorf("the JWK set has %d keys; at most %d are taken", len(set.Keys), maxKeys)
+	}
+	keys := make(map[string]key)
+	for i, k := range set.Keys {
+		var (
+			one key
+			err error
+		)
+		switch {
+		case k.D != "":
+			return nil, fmt.Errorf("key %d is a private one: publish the public part, and make a new key", i)
+		case k.Use != "" && k.Use != "sig":
+			continue
+		case k.Kty == "OKP" && k.Crv == "Ed25519":
+			one.alg = algEdDSA
+			one.public, err = edwards(k.X)
+		case k.Kty == "EC" && k.Crv == "P-256":
+			one.alg = algES256
+			one.public, err = nist(k.X, k.Y)
+		default:
+			continue
+		}
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("key %d: %w", i, err)
+		case k.Kid == "":
+			return nil, fmt.Errorf("key %d has no kid, by which grants choose it", i)
+		case k.Alg != "" && k.Alg != one.alg && (k.Alg != "Ed25519" || one.alg != algEdDSA): // RFC 9864 has another name for it
+			return nil, fmt.Errorf("key %d is of a kind for %s, and says %.20q", i, one.alg, k.Alg)
+		}
+		if _, twice := keys[k.Kid]; twice {
+			return nil, fmt.Errorf("two keys are called %.80q", k.Kid)
+		}
+		keys[k.Kid] = one
+	}
+	return keys, nil
+}
+
+func edwards(x string) (crypto.PublicKey, error) {
+	b, err := base64.RawURLEncoding.DecodeString(x)
+	if err != nil || len(b) != ed25519.PublicKeySize {
+		return nil, errors.New("x is not an Ed25519 key")
+	}
+	return ed25519.PublicKey(b), nil
+}
+
+func nist(x, y string) (crypto.PublicKey, error) {
+	bx, err1 := base64.RawURLEncoding.DecodeString(x)
+	by, err2 := base64.RawURLEncoding.DecodeString(y)
+	if err1 != nil || err2 != nil || len(bx) != 32 || len(by) != 32 {
+		return nil, errors.New("x and y are not those of a P-256 key")
+	}
+	// It refuses points that are not on the curve.
+	k, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, bx...), by...))
+	if err != nil {
+		return nil, errors.New("x and y are no point of P-256")
+	}
+	return k, nil
+}

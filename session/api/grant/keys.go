@@ -1,0 +1,223 @@
+package grant
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// recheck is how often the file is looked at: at most once in a second of requests.
+	recheck = time.Second
+	// refreshEvery is how often the address is asked while it answers. A key that is taken out of the set stops to work after that.
+	refreshEvery = 10 * time.Minute
+	// retryFirst and retryMost bound the wait after the address did not answer; it doubles.
+	retryFirst, retryMost = 5 * time.Second, 5 * time.Minute
+	// unknownEvery is how often a token with an unknown key may have the address asked: anybody can make one up.
+	unknownEvery = time.Minute
+	fetchTimeout = 10 * time.Second
+)
+
+// keys are the keys that grants may be signed with.
+type keys struct {
+	cfg Config
+	log *slog.Logger
+	// fetch gets the set from its address.
+	fetch func(ctx context.Context) ([]byte, error)
+	// nudge has room for one token: the address should be asked before its time.
+	nudge chan struct{}
+
+	mu      sync.Mutex // guards all following fields
+	set     map[string]key
+	stamp   stamp
+	next    time.Time // when the file is looked at again
+	fetched time.Time // when the address last answered
+	nudged  time.Time
+}
+
+// stamp tells one state of the file from another.
+type stamp struct {
+	time time.Time
+	size int64
+}
+
+func newKeys(cfg Config, log *slog.Logger) (*keys, error) {
+	k := &keys{cfg: cfg, log: log, nudge: make(chan struct{}, 1)}
+	k.fetch = k.get
+	if cfg.KeysFile == "" {
+		return k, nil
+	}
+	st, err := k.look()
+	if err == nil {
+		err = k.load(st)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("grant: read keys %s: %w", cfg.KeysFile, err)
+	}
+	return k, nil
+}
+
+// find returns the key of that name. It never waits for the network.
+func (k *keys) find(kid string) (key, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	if k.cfg.KeysFile != "" {
+		k.reread(now)
+		one, ok := k.set[kid]
+		return one, ok
+	}
+	if k.set != nil && now.Sub(k.fetched) > k.cfg.MaxStale {
+		k.set = nil
+		k.log.Error("keys of grants are too old: grants are refused until their address answers", "age", now.Sub(k.fetched))
+	}
+	one, ok := k.set[kid]
+	if !ok && now.Sub(k.nudged) >= unknownEvery {
+		k.nudged = now
+		select {
+		case k.nudge <- struct{}{}:
+		default:
+		}
+	}
+	return one, ok
+}
+
+// reread takes the file's content when it has changed. A broken file leaves the old keys in use.
+func (k *keys) reread(now time.Time) {
+	if now.Before(k.next) {
+		return
+	}
+	k.next = now.Add(recheck)
+	st, err := k.look()
+	if err == nil && st == k.stamp {
+		return
+	}
+	if err == nil {
+		err = k.load(st)
+	}
+	if err != nil {
+		k.log.Warn("keys of grants not reloaded; the old ones stay in use", "file", k.cfg.KeysFile, "err", err)
+		return
+	}
+	k.log.Info("keys of grants reloaded", "file", k.cfg.KeysFile, "keys", len(k.set))
+}
+
+func (k *keys) look() (stamp, error) {
+	info, err := os.Stat(k.cfg.KeysFile)
+	if err != nil {
+		return stamp{}, err
+	}
+	return stamp{info.ModTime(), info.Size()}, nil
+}
+
+// load reads the file in state st, which counts as seen even when it is broken, so that each broken state is logged once.
+func (k *keys) load(st stamp) error {
+	k.stamp = st
+	f, err := os.Open(k.cfg.KeysFile)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSet+1))
+	if err != nil {
+		return err
+	}
+	set, err := parseSet(text)
+	if err != nil {
+		return err
+	}
+	k.set = set
+	return nil
+}
+
+// run asks the address until ctx ends.
+func (k *keys) run(ctx context.Context) error {
+	if k.cfg.KeysURL == "" {
+		<-ctx.Done()
+		return nil
+	}
+	wait, retry := time.Duration(0), retryFirst
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		case <-k.nudge:
+			timer.Stop()
+		}
+		if err := k.refresh(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // asked to end, it did not fail
+			}
+			k.log.Warn("keys of grants not fetched; the old ones stay in use for a time", "err", err)
+			wait, retry = scatter(retry), min(2*retry, retryMost)
+			continue
+		}
+		wait, retry = scatter(refreshEvery), retryFirst
+	}
+}
+
+// scatter keeps many hosts from asking at the same time.
+func scatter(d time.Duration) time.Duration {
+	return time.Duration((0.9 + 0.2*rand.Float64()) * float64(d))
+}
+
+func (k *keys) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	text, err := k.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	set, err := parseSet(text)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(set) != len(k.set) {
+		k.log.Info("keys of grants fetched", "keys", len(set))
+	}
+	k.set, k.fetched = set, time.Now()
+	return nil
+}
+
+// get fetches the set over https. The address may hold a secret and is in no error.
+func (k *keys) get(ctx context.Context) ([]byte, error) {
+	client := &http.Client{
+		Transport: &http.Transport{
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: k.cfg.Roots},
+			DisableKeepAlives:      true,
+			MaxResponseHeaderBytes: maxSet,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects") },
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.cfg.KeysURL, nil)
+	if err != nil {
+		return nil, errors.New("fetch keys: the address is not one")
+	}
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys from %s: %w", req.URL.Host, errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch keys from %s: it answers %d", req.URL.Host, resp.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxSet+1))
+	if err != nil {
+		return nil, fmt.Errorf("fetch keys from %s: %w", req.URL.Host, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,228 @@
+package grant
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// maxToken bounds a token, in bytes. One with everything in it takes a fifth of that.
+	maxToken = 4096
+	// leeway is how far the issuer's clock may be off.
+	leeway = 30 * time.Second
+	// maxSpent bounds the grants for one session that are remembered. When it is reached no further one is taken.
+	maxSpent = 10_000
+)
+
+// Config is what a Verifier needs to know.
+type Config struct {
+	// KeysFile and KeysURL are where the JWK set is; one of the two. The file is read again when it changes; the address, https, is
+	// asked again every ten minutes.
+	KeysFile, KeysURL string
+	// Audience is this host's name, which must be in aud.
+	Audience string
+	// Issuer, when set, must be iss.
+	Issuer string
+	// MaxLifetime is how much later than iat exp may be. It defaults to 24 h.
+	MaxLifetime time.Duration
+	// MaxStale is how long keys are used that KeysURL did not confirm. It defaults to 24 h.
+	MaxStale time.Duration
+	// Roots are who vouches for KeysURL's certificate. Nil means the system's.
+	Roots *x509.CertPool
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxLifetime == 0 {
+		c.MaxLifetime = 24 * time.Hour
+	}
+	if c.MaxStale == 0 {
+		c.MaxStale = 24 * time.Hour
+	}
+	return c
+}
+
+// Validate tells what is wrong with c.
+func (c Config) Validate() error {
+	switch {
+	case (c.KeysFile == "") == (c.KeysURL == ""):
+		return errors.New("grant: the keys come from a file or from an address, one of the two")
+	case c.Audience == "":
+		return errors.New("grant: the audience is empty; it takes the name that grants call this host by")
+	case c.MaxLifetime < 0:
+		return fmt.Errorf("grant: lifetime %v is not positive", c.MaxLifetime)
+	case c.MaxStale < 0:
+		return fmt.Errorf("grant: staleness %v is not positive", c.MaxStale)
+	}
+	if c.KeysURL != "" {
+		if u, err := url.Parse(c.KeysURL); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+			return errors.New("grant: the address of the keys is not https://host/path, without a user in it")
+		}
+	}
+	return nil
+}
+
+// Verifier checks tokens. Its methods may be called from several goroutines.
+type Verifier struct {
+	cfg    Config
+	keys   *keys
+	parser *jwt.Parser
+
+	mu    sync.Mutex
+	spent map[string]time.Time // when each may be forgotten
+}
+
+// New returns a Verifier. A file of keys is read, so that a broken one is found early; an address is asked by Run.
+func New(cfg Config, log *slog.Logger) (*Verifier, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	k, err := newKeys(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods([]string{algEdDSA, algES256}), jwt.WithStrictDecoding(), jwt.WithLeeway(leeway),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithAudience(cfg.Audience),
+	}
+	if cfg.Issuer != "" {
+		options = append(options, jwt.WithIssuer(cfg.Issuer))
+	}
+	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: make(map[string]time.Time)}, nil
+}
+
+// Run keeps the keys current until ctx ends, and returns nil.
+func (v *Verifier) Run(ctx context.Context) error { return v.keys.run(ctx) }
+
+// MaxLifetime is how long a grant may live.
+func (v *Verifier) MaxLifetime() time.Duration { return v.cfg.MaxLifetime + leeway }
+
+// Verify returns what a token in compact form (RFC 7515 section 7.1) grants, or an *Error. Whether it comes from where it may, and
+// whether it was revoked, is the caller's to ask.
+func (v *Verifier) Verify(compact string) (Grant, error) {
+	if len(compact) > maxToken {
+		return Grant{}, wrong(Malformed, "the token has %d bytes; at most %d are taken", len(compact), maxToken)
+	}
+	claims := jwt.MapClaims{}
+	_, err := v.parser.ParseWithClaims(compact, claims, v.key)
+	if err != nil {
+		return Grant{}, translate(err)
+	}
+	// The signature is right from here on: what is wrong is the issuer's mistake.
+	_, rest, _ := strings.Cut(compact, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	return read(payload, claims, v.cfg.MaxLifetime)
+}
+
+// key finds the key of a token that is not trusted yet.
+func (v *Verifier) key(t *jwt.Token) (any, error) {
+	header, _, _ := strings.Cut(t.Raw, ".")
+	if err := unique(header); err != nil {
+		return nil, err
+	}
+	for name := range t.Header {
+		switch name {
+		case "alg", "kid", "typ":
+		default:
+			// Among them crit, which must be understood (RFC 7515 section 4.1.11), and jku, jwk and x5u, by which a token would bring its
+			// own key.
+			return nil, wrong(Malformed, "its header has %.40q, which is not taken", name)
+		}
+	}
+	if typ, ok := t.Header["typ"]; ok {
+		if s, _ := typ.(string); !strings.EqualFold(s, "JWT") {
+			return nil, wrong(Malformed, "its typ is not JWT")
+		}
+	}
+	kid, _ := t.Header["kid"].(string)
+	if kid == "" {
+		return nil, wrong(UnknownKey, "it does not name its key (kid)")
+	}
+	k, ok := v.keys.find(kid)
+	if !ok {
+		return nil, wrong(UnknownKey, "no key is called %.80q", kid)
+	}
+	// The key says what it is for, not the token.
+	if k.alg != t.Method.Alg() {
+		return nil, wrong(Algorithm, "key %.80q is for %s; the token says %s", kid, k.alg, t.Method.Alg())
+	}
+	return k.public, nil
+}
+
+// translate says in our words what the parser found.
+func translate(err error) error {
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own
+	}
+	for _, known := range []struct {
+		err   error
+		fault Fault
+		text  string
+	}{
+		{jwt.ErrTokenUnverifiable, Algorithm, "its algorithm is neither EdDSA nor ES256"},
+		{jwt.ErrTokenMalformed, Malformed, "it is not a JSON web token in compact form"},
+		{jwt.ErrTokenRequiredClaimMissing, Malformed, "it lacks exp, iat or aud"},
+		{jwt.ErrTokenExpired, Expired, "it has expired"},
+		{jwt.ErrTokenNotValidYet, Early, "it is not valid yet"},
+		{jwt.ErrTokenUsedBeforeIssued, Early, "it was issued in the future"},
+		{jwt.ErrTokenInvalidAudience, Audience, "it is made out for another host (aud)"},
+		{jwt.ErrTokenInvalidIssuer, Audience, "it comes from another issuer (iss)"},
+	} {
+		if errors.Is(err, known.err) {
+			return wrong(known.fault, "%s", known.text)
+		}
+	}
+	if errors.Is(err, jwt.ErrTokenSignatureInvalid) {
+		// The parser uses one error for both.
+		if strings.Contains(err.Error(), "signing method") {
+			return wrong(Algorithm, "its algorithm is neither EdDSA nor ES256")
+		}
+		return wrong(Signature, "its signature is not right")
+	}
+	return wrong(Malformed, "its claims are not what they must be")
+}
+
+// Spend uses up a grant for one session; for others it does nothing. The second time it returns an *Error.
+func (v *Verifier) Spend(g Grant) error {
+	if !g.Once {
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	now := time.Now()
+	if _, ok := v.spent[g.ID]; ok {
+		return wrong(Replayed, "it was good for one session, and has been used")
+	}
+	if len(v.spent) >= maxSpent {
+		for id, until := range v.spent {
+			if now.After(until) {
+				delete(v.spent, id)
+			}
+		}
+	}
+	if len(v.spent) >= maxSpent {
+		// Forgetting one that is still good would let it be used again.
+		return wrong(Replayed, "more than %d grants for one session are in use", maxSpent)
+	}
+	v.spent[g.ID] = g.Expires.Add(leeway)
+	return nil
+}
+
+// Return makes a spent grant good again: the session did not come about.
+func (v *Verifier) Return(g Grant) {
+	if !g.Once {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.spent, g.ID)
+}
