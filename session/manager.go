@@ -127,8 +127,12 @@ func (m *Manager) reap(now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, h := range m.sessions {
-		if h.wanted && !h.ending {
+		switch {
+		case h.ending:
+		case h.wanted:
 			m.beginEnd(h, h.why)
+		case !h.offer.Expires.IsZero() && !now.Before(h.offer.Expires):
+			m.beginEnd(h, EndExpired)
 		}
 	}
 	m.expire(now)
@@ -423,6 +427,18 @@ func (m *Manager) Host() Host {
 		}
 	}
 	return h
+}
+
+// Revoke ends the sessions that were opened by a grant, or belong to a subject, and returns how many.
+func (m *Manager) Revoke(grant, subject string) int {
+	n := 0
+	for _, h := range m.list() {
+		if grant != "" && h.offer.Grant == grant || subject != "" && h.offer.Subject == subject {
+			m.wants(h, EndRevoked)
+			n++
+		}
+	}
+	return n
 }
 
 // RetryAfter is when a client that was refused should come again: each one at another time, so that they do not come together.

@@ -524,3 +524,40 @@ func TestLostDisplayFreezesTheSession(t *testing.T) {
 		t.Errorf("session %+v, %v; want it to go on", s, err)
 	}
 }
+
+func TestRevokedSessionsEndAtOnceAndExpiredOnesInTime(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	var all []*remote
+	for _, o := range []Offer{{Subject: "ann", Grant: "g1"}, {Subject: "ann", Grant: "g2"}, {Subject: "bob"}, {Subject: "cy", Expires: time.Now().Add(time.Second)}} {
+		r := newRemote(t)
+		defer r.close()
+		o.Display, o.SDP = "default", r.offer(false)
+		a, err := h.Create(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.accept(a)
+		all = append(all, r)
+	}
+	all[2].playing(t, 3)
+	ended := func(why EndReason) float64 { return testutil.ToFloat64(h.met.ended.WithLabelValues(why.String())) }
+	began := time.Now()
+	if n := h.Revoke("g1", ""); n != 1 {
+		t.Errorf("%d sessions of the grant; want 1", n)
+	}
+	eventually(t, "the grant's session ends", func() bool { return ended(EndRevoked) == 1 })
+	if n := h.Revoke("", "ann"); n != 1 {
+		t.Errorf("%d sessions left of the subject; want 1", n)
+	}
+	eventually(t, "the subject's session ends", func() bool { return ended(EndRevoked) == 2 })
+	if d := time.Since(began); d > 2*time.Second {
+		t.Errorf("revocation took %v", d)
+	}
+	eventually(t, "the grant of the last expires", func() bool { return ended(EndExpired) == 1 })
+	all[2].playing(t, 3)
+	if n := h.Revoke("", ""); n != 0 {
+		t.Errorf("revoking nothing ends %d sessions", n)
+	}
+}

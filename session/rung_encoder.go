@@ -82,8 +82,10 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 	var errs []error
 	order := r.roster.order(now)
 	for i, factory := range order {
+		r.roster.use(factory, 1)
 		w, err := startWorker(factory, params, r.log, r.met.hungEncoders)
 		if err != nil {
+			r.roster.use(factory, -1)
 			errs = append(errs, err)
 			if !r.roster.busy(factory) { // else it is good, and has no room for another
 				r.roster.failed(factory, time.Now())
@@ -92,7 +94,6 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 			continue
 		}
 		r.worker, r.factory, r.openedAt = w, factory, now
-		r.roster.use(factory, 1)
 		r.picture = false
 		r.force = max(r.force, keyStart)
 		r.setRate(now, rate, fps)

@@ -70,6 +70,9 @@ const (
 	EndDrained
 	// EndOverload: the host could not carry it any more, lowered as it was.
 	EndOverload
+	// EndRevoked: what it was opened by was revoked, and EndExpired: its time is over.
+	EndRevoked
+	EndExpired
 	// EndError: the host could not go on; the log says why.
 	EndError
 )
@@ -78,7 +81,7 @@ const (
 func EndReasons() []EndReason {
 	return []EndReason{
 		EndDeleted, EndOperator, EndICEFailed, EndConnectTimeout, EndViewerGone, EndHandshakeFailed, EndShutdown,
-		EndDrained, EndOverload, EndError,
+		EndDrained, EndOverload, EndRevoked, EndExpired, EndError,
 	}
 }
 
@@ -102,6 +105,10 @@ func (r EndReason) String() string {
 		return "drained"
 	case EndOverload:
 		return "overload"
+	case EndRevoked:
+		return "revoked"
+	case EndExpired:
+		return "expired"
 	case EndError:
 		return "error"
 	default:
@@ -120,6 +127,9 @@ type Offer struct {
 	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something is short, 0 for the
 	// usual one; see Change.
 	MaxBitrate, Weight int
+	// Subject is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that ends it; all may be empty.
+	Subject, Grant string
+	Expires        time.Time
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
 }
@@ -144,14 +154,17 @@ type Patched struct {
 // Snapshot is what the control API shows of one session. Here and in the types below `doc` describes a field in the API's document,
 // and `set` names the closed set (see Sets) that its words are of.
 type Snapshot struct {
-	ID        string    `json:"id" doc:"Names the session; it cannot be guessed."`
-	Display   string    `json:"display" doc:"Id of the display that is shown."`
-	State     string    `json:"state" set:"SessionState" doc:"How far the transport is."`
-	Created   time.Time `json:"created" doc:"When the session was opened."`
-	Connected time.Time `json:"connected,omitzero" doc:"When media could flow for the first time."`
-	Remote    string    `json:"remote,omitempty" doc:"Address that the offer came from."`
-	UserAgent string    `json:"user_agent,omitempty" doc:"User-Agent that the offer came with, shortened."`
-	Path      string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
+	ID          string    `json:"id" doc:"Names the session; it cannot be guessed."`
+	Display     string    `json:"display" doc:"Id of the display that is shown."`
+	State       string    `json:"state" set:"SessionState" doc:"How far the transport is."`
+	Created     time.Time `json:"created" doc:"When the session was opened."`
+	Connected   time.Time `json:"connected,omitzero" doc:"When media could flow for the first time."`
+	Remote      string    `json:"remote,omitempty" doc:"Address that the offer came from."`
+	UserAgent   string    `json:"user_agent,omitempty" doc:"User-Agent that the offer came with, shortened."`
+	Subject     string    `json:"subject,omitempty" doc:"Whom the session belongs to: the name of who opened it."`
+	Reservation string    `json:"reservation,omitempty" doc:"Id of the reservation whose place it took."`
+	Expires     time.Time `json:"expires,omitzero" doc:"When the grant that opened it ends it."`
+	Path        string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
 
 	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
 	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets; a number of 1 to 3."`

@@ -38,6 +38,7 @@ type cli struct {
 	Simulate     simulateCmd `cmd:"" help:"Play the adaptation over simulated networks, and judge it."`
 	Replay       replayCmd   `cmd:"" help:"Run a session's flight recording through the adaptation again."`
 	Service      serviceCmd  `cmd:"" help:"Make it a service of this system."`
+	Token        tokenCmd    `cmd:"" help:"Make a token for the file of tokens."`
 	Version      versionCmd  `cmd:"" help:"Tell which version this is."`
 	ProveEncoder proveCmd    `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
 }

@@ -5,6 +5,9 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"wavryhost/session/api"
+	"wavryhost/session/api/grant"
 )
 
 // Config is what an operator may set; the table of settings says how. It is valid once load returned it.
@@ -14,6 +17,14 @@ type Config struct {
 	TLSKey         string
 	Token          secret
 	TokenFile      string
+	TokensFile     string
+	GrantKeys      string
+	GrantAudience  string
+	GrantIssuer    string
+	TLSClientAuth  string
+	TLSClientCA    string
+	TLSClientRole  string
+	AuditLog       string
 	AllowedHosts   []string
 	AllowedOrigins []string
 
@@ -102,14 +113,23 @@ func (c *Config) conflicts() []conflict {
 	if c.Token != "" && c.TokenFile != "" {
 		add("there is one token: set one of the two", "token", "token_file")
 	}
-	protected := c.Token != "" || c.TokenFile != ""
+	asks := c.TLSClientAuth != api.ClientAuthOff
+	protected := c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.GrantKeys != "" || asks
+	if asks && (c.TLSClientCA == "" || c.TLSCert == "") {
+		add("it takes tls_client_ca, and tls_cert and tls_key", "tls_client_auth")
+	}
+	if c.GrantKeys != "" {
+		if err := c.grants().Validate(); err != nil {
+			add(strings.TrimPrefix(err.Error(), "grant: "), "grant_keys", "grant_audience")
+		}
+	}
 	if host, _, _ := net.SplitHostPort(c.Listen); !loopback(host) {
 		var missing []string
 		if c.TLSCert == "" {
 			missing = append(missing, "tls_cert and tls_key")
 		}
 		if !protected {
-			missing = append(missing, "token or token_file")
+			missing = append(missing, "token or token_file (or tokens_file, grant_keys, tls_client_auth)")
 		}
 		if len(missing) > 0 {
 			add(fmt.Sprintf("%q can be reached from other machines, which takes %s; or listen on 127.0.0.1",
@@ -141,6 +161,15 @@ func (c *Config) conflicts() []conflict {
 		}
 	}
 	return found
+}
+
+// grants is how grants are checked; there are none without keys.
+func (c *Config) grants() grant.Config {
+	g := grant.Config{KeysFile: c.GrantKeys, Audience: c.GrantAudience, Issuer: c.GrantIssuer}
+	if strings.Contains(c.GrantKeys, "://") {
+		g.KeysFile, g.KeysURL = "", c.GrantKeys
+	}
+	return g
 }
 
 // The values of media_network.

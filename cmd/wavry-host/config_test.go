@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -97,6 +97,14 @@ gateway_ca: /etc/ca.pem
 gateway_insecure: true
 log_format: json
 log_level: debug
+tokens_file: /etc/tokens
+grant_keys: /etc/keys.json
+grant_audience: host7
+grant_issuer: https://gateway.example.net
+tls_client_auth: optional
+tls_client_ca: /etc/ca.pem
+tls_client_role: viewer
+audit_log: /var/log/audit.jsonl
 `
 
 func fullConfig() Config {
@@ -120,6 +128,8 @@ func fullConfig() Config {
 		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"},
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
 		LogFormat: "json", LogLevel: "debug",
+		TokensFile: "/etc/tokens", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
+		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl",
 	}
 }
 
@@ -155,6 +165,8 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
+		"tokens_file": "/etc/tokens", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
+		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl",
 		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
@@ -367,7 +379,7 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "0.0.0.0:8470"},
 			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which takes tls_cert and tls_key, and ` +
-				`token or token_file; or listen on 127.0.0.1`, code: exitUsage,
+				`token or token_file (or tokens_file, grant_keys, tls_client_auth); or listen on 127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"listen": ":8470", "token": "0123456789abcdef"},
@@ -377,7 +389,7 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "screen.example.net:8470", "tls_cert": "c", "tls_key": "k"},
 			want: `--listen: listen: "screen.example.net:8470" can be reached from other machines, which takes token or ` +
-				`token_file; or listen on 127.0.0.1`, code: exitUsage,
+				`token_file (or tokens_file, grant_keys, tls_client_auth); or listen on 127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"tls_key": "k"},

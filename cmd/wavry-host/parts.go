@@ -88,6 +88,7 @@ func sessionLimits(l *loaded) session.Config {
 func apiConfig(l *loaded) api.Config {
 	cfg := api.Config{
 		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(),
+		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRole: l.TLSClientRole,
 		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
 		Version: thisBuild().Version, ShutdownTimeout: l.ShutdownTimeout,
 	}

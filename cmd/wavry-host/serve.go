@@ -19,6 +19,7 @@ import (
 	"wavryhost/platform/service"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/api/grant"
 	"wavryhost/session/gateway"
 )
 
@@ -68,6 +69,8 @@ type host struct {
 	link     *gateway.Link // nil without a gateway
 	reloads  *reloader
 	prober   *prober
+	grants   *grant.Verifier // nil without grants
+	trail    *trail          // nil without an audit log
 	pressure *pressure.Sampler
 	// limit is how long all may take to end.
 	limit time.Duration
@@ -124,6 +127,18 @@ func newHost(
 		return nil, err
 	}
 	cfg := apiConfig(l)
+	if l.GrantKeys != "" {
+		if h.grants, err = grant.New(l.grants(), log); err != nil {
+			return nil, err
+		}
+		cfg.Grants = h.grants
+	}
+	if l.AuditLog != "" {
+		if h.trail, err = newTrail(l.AuditLog); err != nil {
+			return nil, err
+		}
+		cfg.Audit = h.trail
+	}
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
@@ -167,6 +182,9 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.api.Run(inner) })
 	group.Go(func() error { return h.reloads.run(inner) })
 	group.Go(func() error { return h.pressure.Run(inner) })
+	if h.grants != nil {
+		group.Go(func() error { return h.grants.Run(inner) })
+	}
 	group.Go(func() error { return h.prober.run(inner) })
 	if h.link != nil {
 		group.Go(func() error { return h.link.Run(inner) })

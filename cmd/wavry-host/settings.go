@@ -7,6 +7,8 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/api"
+	"wavryhost/session/api/grant"
 )
 
 // setting is one thing that an operator may set. The table of them drives reading, printing, help and documentation.
@@ -58,6 +60,15 @@ func hidden(s setting) setting {
 	return s
 }
 
+// roleNames are what a client may be.
+func roleNames() []string {
+	var names []string
+	for _, r := range grant.Roles() {
+		names = append(names, string(r))
+	}
+	return names
+}
+
 // sections returns the table of settings.
 func sections() []section {
 	encoders := []string{"auto"}
@@ -82,6 +93,22 @@ func sections() []section {
 				token(), func(c *Config) *secret { return &c.Token })),
 			one("token_file", "", "a path", "File that holds the token. Others than its owner and group must not have access.",
 				path(), func(c *Config) *string { return &c.TokenFile }),
+			one("tokens_file", "", "a path", "File with further tokens, one a line: a name, a role and the token's hash, as \"wavry-host token\" prints it. It is read again when it changes.",
+				path(), func(c *Config) *string { return &c.TokensFile }),
+			one("grant_keys", "", "a path or an https address", "JWK set with the keys of who may issue grants.",
+				path(), func(c *Config) *string { return &c.GrantKeys }),
+			one("grant_audience", "", "text without spaces", "What grants call this host (aud). It is needed with grant_keys.",
+				text("name", true, isWord), func(c *Config) *string { return &c.GrantAudience }),
+			one("grant_issuer", "", "text without spaces", "Who has to have issued grants (iss). Empty for anybody whose key is in grant_keys.",
+				text("name", true, isWord), func(c *Config) *string { return &c.GrantIssuer }),
+			one("tls_client_auth", api.ClientAuthOff, "off, optional or required", "Whether clients may, or must, show a certificate.",
+				oneOf(api.ClientAuthOff, api.ClientAuthOptional, api.ClientAuthRequired), func(c *Config) *string { return &c.TLSClientAuth }),
+			one("tls_client_ca", "", "a path", "PEM file of the authorities that clients' certificates come from.",
+				path(), func(c *Config) *string { return &c.TLSClientCA }),
+			one("tls_client_role", string(grant.Operator), "viewer, controller, operator or metrics", "What a certificate makes of its owner.",
+				oneOf(roleNames()...), func(c *Config) *string { return &c.TLSClientRole }),
+			one("audit_log", "", "a path", "File to which a line is appended for each request that asks for a change. Empty for none.",
+				path(), func(c *Config) *string { return &c.AuditLog }),
 			many("allowed_hosts", "a bare host name",
 				"Further names that the host is reached by. A request to another name is refused, which defeats DNS rebinding.",
 				isHost, func(c *Config) *[]string { return &c.AllowedHosts }),

@@ -3,14 +3,18 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"hash/maphash"
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"wavryhost/session/api/grant"
 )
 
 const (
@@ -22,9 +26,16 @@ const (
 	wrongBuckets = 512
 )
 
-// keeper checks tokens.
+// keeper checks who asks: by the operator's token, the tokens of the file, a grant, or a client certificate.
 type keeper struct {
-	want [sha256.Size]byte
+	want   [sha256.Size]byte
+	single bool       // there is an operator's token
+	file   *tokenFile // nil without one
+	grants *grant.Verifier
+	revoked
+	// certRole is what a verified client certificate makes of its owner; empty where none is asked for.
+	certRole grant.Role
+	count    func(method, result string)
 
 	seed maphash.Seed
 	mu   sync.Mutex // guards all following fields
@@ -32,39 +43,118 @@ type keeper struct {
 	owed [wrongBuckets]time.Time
 }
 
-func newKeeper(token string) *keeper {
-	return &keeper{want: sha256.Sum256([]byte(token)), seed: maphash.MakeSeed()}
+// principal is who asks.
+type principal struct {
+	name  string
+	role  grant.Role
+	grant *grant.Grant // nil without one
 }
 
-// admit tells whether r carries the token. A nil keeper admits everyone.
-func (k *keeper) admit(r *http.Request) error {
+// The ways in which a client shows who it is, and how that ended.
+const (
+	methodToken = "token"
+	methodGrant = "grant"
+	methodCert  = "certificate"
+	methodNone  = "none"
+
+	resultOK      = "ok"
+	resultWrong   = "wrong"
+	resultMissing = "missing"
+	resultBlocked = "blocked"
+)
+
+func newKeeper(token string) *keeper {
+	return &keeper{want: sha256.Sum256([]byte(token)), single: token != "", seed: maphash.MakeSeed(), count: func(string, string) {}}
+}
+
+// admit tells who r comes from. A nil keeper takes everyone for the operator.
+func (k *keeper) admit(r *http.Request) (principal, error) {
 	if k == nil {
-		return nil
+		return principal{role: grant.Operator}, nil
+	}
+	if p, ok := k.certified(r); ok && r.Header.Get("Authorization") == "" {
+		k.count(methodCert, resultOK)
+		return p, nil
 	}
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		return refuse(CodeUnauthorized, "this server takes a bearer token").
+		k.count(methodNone, resultMissing)
+		return principal{}, refuse(CodeUnauthorized, "this server takes a bearer token").
 			with("WWW-Authenticate", `Bearer realm="wavry-host"`)
 	}
 	bucket := k.bucket(r.RemoteAddr)
 	// A network that has used up its attempts is refused unseen: an answer would tell whether the guess is right.
 	if wait := k.wait(bucket); wait > 0 {
-		return refuse(CodeTooManyAttempts, "too many wrong tokens from your network").
+		k.count(methodNone, resultBlocked)
+		return principal{}, refuse(CodeTooManyAttempts, "too many wrong tokens from your network").
 			with("Retry-After", seconds(wait))
 	}
 	scheme, token, _ := strings.Cut(header, " ")
-	got := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	if strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(got[:], k.want[:]) == 1 {
-		return nil
+	token = strings.TrimSpace(token)
+	method, why := methodToken, "the token is not right"
+	if strings.EqualFold(scheme, "Bearer") {
+		got := sha256.Sum256([]byte(token))
+		if k.single && subtle.ConstantTimeCompare(got[:], k.want[:]) == 1 {
+			k.count(methodToken, resultOK)
+			return principal{name: "token", role: grant.Operator}, nil
+		}
+		if p, ok := k.file.find(got); ok {
+			k.count(methodToken, resultOK)
+			return p, nil
+		}
+		if k.grants != nil && strings.Count(token, ".") == 2 {
+			p, err := k.granted(token, r.RemoteAddr)
+			if err == nil {
+				k.count(methodGrant, resultOK)
+				return p, nil
+			}
+			method, why = methodGrant, strings.TrimPrefix(err.Error(), "grant: ")
+		}
 	}
 	k.wrong(bucket)
-	return refuse(CodeUnauthorized, "the token is not right").
+	k.count(method, resultWrong)
+	return principal{}, refuse(CodeUnauthorized, "%s", shorten(why)).
 		with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
+}
+
+// granted tells who a grant was made out for.
+func (k *keeper) granted(token, remote string) (principal, error) {
+	g, err := k.grants.Verify(token)
+	if err != nil {
+		return principal{}, err
+	}
+	if at, err := netip.ParseAddrPort(remote); err != nil || !g.From(at.Addr()) {
+		return principal{}, errors.New("the grant is not good from your network")
+	}
+	if k.has(g) {
+		return principal{}, errors.New("the grant was revoked")
+	}
+	return principal{name: g.Subject, role: g.Role, grant: &g}, nil
+}
+
+// certified tells who shows a client certificate that TLS has verified.
+func (k *keeper) certified(r *http.Request) (principal, bool) {
+	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return principal{}, false
+	}
+	leaf := r.TLS.VerifiedChains[0][0]
+	name := leaf.Subject.CommonName
+	if len(leaf.URIs) > 0 {
+		name = leaf.URIs[0].String()
+	} else if name == "" && len(leaf.DNSNames) > 0 {
+		name = leaf.DNSNames[0]
+	}
+	if name == "" {
+		name = leaf.SerialNumber.String()
+	}
+	return principal{name: shorten(name), role: k.certRole}, true
 }
 
 // bucket returns where the attempts of a remote address are counted: by IPv4 address or IPv6 network, since a subscriber
 // has a whole /64.
-func (k *keeper) bucket(remote string) int {
+func (k *keeper) bucket(remote string) int { return networkBucket(k.seed, remote) }
+
+func networkBucket(seed maphash.Seed, remote string) int {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {
 		host = remote
@@ -72,7 +162,7 @@ func (k *keeper) bucket(remote string) int {
 	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
 		host = ip.Mask(net.CIDRMask(64, 128)).String()
 	}
-	return int(maphash.String(k.seed, host) % wrongBuckets)
+	return int(maphash.String(seed, host) % wrongBuckets)
 }
 
 func (k *keeper) wait(bucket int) time.Duration {

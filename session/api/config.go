@@ -3,11 +3,14 @@ package api
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"wavryhost/session/api/grant"
 )
 
 const (
@@ -37,6 +40,15 @@ type Config struct {
 	TLSCert, TLSKey string
 	// Token is the bearer token that clients must show. Empty lets everyone in.
 	Token string
+	// TokensFile has further tokens, hashed, with names and roles; it is read again when it changes.
+	TokensFile string
+	// Grants checks signed grants; nil takes none. Its Run is the caller's to call.
+	Grants *grant.Verifier
+	// TLSClientAuth is whether clients may, or must, show a certificate of the authorities in TLSClientCA, a PEM file; it defaults to off. TLSClientRole is what that
+	// makes of them; it defaults to operator.
+	TLSClientAuth, TLSClientCA, TLSClientRole string
+	// Audit gets a line of JSON for each request that asks for a change; nil for no such thing. Writes are made one at a time.
+	Audit io.Writer
 	// AllowedHosts are further names that the server is reached by, beside the loopback names, the host in Listen and the
 	// names in the certificate. A request with another Host header is refused, which defeats DNS rebinding.
 	AllowedHosts []string
@@ -92,6 +104,9 @@ func (c Config) withDefaults() Config {
 			return Reloaded{}, fmt.Errorf("%w: this daemon reads none", ErrBadConfiguration)
 		}
 	}
+	if c.TLSClientRole == "" {
+		c.TLSClientRole = string(grant.Operator)
+	}
 	if c.Confirm == nil {
 		c.Confirm = func() error { return ErrNothingToConfirm }
 	}
@@ -132,19 +147,22 @@ func (c Config) Validate() error {
 	if err := c.validateToken(); err != nil {
 		return err
 	}
-	if !isLoopback(host) && (c.TLSCert == "" || c.Token == "") {
+	if err := c.validateClients(); err != nil {
+		return err
+	}
+	if !isLoopback(host) && (c.TLSCert == "" || !c.guarded()) {
 		var missing []string
 		if c.TLSCert == "" {
 			missing = append(missing, "a TLS certificate and key")
 		}
-		if c.Token == "" {
-			missing = append(missing, "a token")
+		if !c.guarded() {
+			missing = append(missing, "a token, grants or required client certificates")
 		}
 		return fmt.Errorf("api: listen %q can be reached from other machines: it takes %s (or listen on 127.0.0.1)",
 			c.Listen, strings.Join(missing, " and "))
 	}
 	for _, o := range c.AllowedOrigins {
-		if err := validateOrigin(o, c.Token != ""); err != nil {
+		if err := validateOrigin(o, c.guarded()); err != nil {
 			return err
 		}
 	}
@@ -159,6 +177,28 @@ func (c Config) Validate() error {
 		}
 	}
 	return c.validateLimits()
+}
+
+// guarded tells whether clients are asked who they are.
+func (c Config) guarded() bool {
+	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.TLSClientAuth == ClientAuthOptional || c.TLSClientAuth == ClientAuthRequired
+}
+
+func (c Config) validateClients() error {
+	switch c.TLSClientAuth {
+	case "", ClientAuthOff:
+		return nil
+	case ClientAuthOptional, ClientAuthRequired:
+	default:
+		return fmt.Errorf("api: client certificates %q are none of off, optional and required", c.TLSClientAuth)
+	}
+	if c.TLSCert == "" || c.TLSClientCA == "" {
+		return errors.New("api: client certificates take TLS, and a file of the authorities that they come from")
+	}
+	if _, err := grant.ParseRole(c.TLSClientRole); err != nil {
+		return fmt.Errorf("api: client certificates: %w", err)
+	}
+	return nil
 }
 
 func (c Config) validateToken() error {

@@ -178,7 +178,7 @@ func (c *contract) judgeError(status int, header http.Header, body []byte, metho
 	}
 	possible := []any{
 		// What is answered before a route is found, or where there is none.
-		string(CodeNotFound), string(CodeMethodNotAllowed), string(CodeForbiddenHost), string(CodeForbiddenOrigin), string(CodeHeaderTooLarge),
+		string(CodeNotFound), string(CodeMethodNotAllowed), string(CodeForbiddenHost), string(CodeForbiddenOrigin), string(CodeTooManyRequests), string(CodeHeaderTooLarge),
 		string(CodeUnauthorized), string(CodeTooManyAttempts), // of OPTIONS
 	}
 	if known {

@@ -69,6 +69,9 @@ func (s *Server) sessions(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
+	if err := s.owns(r, r.PathValue("id")); err != nil {
+		return err
+	}
 	one, err := s.mgr.Session(r.PathValue("id"))
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type fakeManager struct {
 	keys    []string
 	drained []time.Duration
 	resumed int
+	revoked []string
 	leases  []session.Lease
 	asked   []session.Reservation
 	changes []session.Change
@@ -193,6 +194,13 @@ func (m *fakeManager) Capacity(profiles ...admission.Profile) []session.Capacity
 		list = append(list, session.Capacity{Profile: p.String(), Width: p.Width, Height: p.Height, FPS: p.FPS, More: 3, LimitedBy: "cpu"})
 	}
 	return list
+}
+
+func (m *fakeManager) Revoke(grant, subject string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revoked = append(m.revoked, grant+"/"+subject)
+	return len(m.revoked)
 }
 
 func (m *fakeManager) Leases() []session.Lease {

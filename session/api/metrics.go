@@ -14,6 +14,9 @@ type Metrics struct {
 	seconds  *prometheus.HistogramVec
 	errors   *prometheus.CounterVec
 	panics   prometheus.Counter
+	// auth counts who showed what, auditErrors the lines that could not be written.
+	auth        *prometheus.CounterVec
+	auditErrors prometheus.Counter
 }
 
 // NewMetrics registers the API's metrics on reg.
@@ -38,6 +41,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "HTTP requests that ended in a panic.",
 		}),
 	}
+	m.auth = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wavry_host_api_authentications_total",
+		Help: "Requests by what they showed for who they are, and how that ended.",
+	}, []string{"method", "result"})
+	m.auditErrors = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "wavry_host_audit_errors_total",
+		Help: "Lines of the audit log that could not be written.",
+	})
+	reg.MustRegister(m.auth, m.auditErrors)
+	for _, method := range []string{methodToken, methodGrant, methodCert} {
+		m.auth.WithLabelValues(method, resultOK)
+	}
+	for _, method := range []string{methodToken, methodGrant} {
+		m.auth.WithLabelValues(method, resultWrong)
+	}
+	m.auth.WithLabelValues(methodNone, resultMissing)
+	m.auth.WithLabelValues(methodNone, resultBlocked)
 	reg.MustRegister(m.requests, m.seconds, m.errors, m.panics)
 	for code := range statuses() {
 		m.errors.WithLabelValues(string(code))

@@ -96,7 +96,7 @@ func headerTexts() map[string]string {
 // from what it is.
 func (rt route) codes() []Code {
 	has := map[Code]bool{
-		CodeForbiddenHost: true, CodeForbiddenOrigin: true, CodeHeaderTooLarge: true, CodeInternal: true,
+		CodeForbiddenHost: true, CodeForbiddenOrigin: true, CodeTooManyRequests: true, CodeHeaderTooLarge: true, CodeInternal: true,
 	}
 	add := func(codes ...Code) {
 		for _, c := range codes {
@@ -105,7 +105,7 @@ func (rt route) codes() []Code {
 	}
 	add(rt.about.codes...)
 	if !rt.open {
-		add(CodeUnauthorized, CodeTooManyAttempts)
+		add(CodeUnauthorized, CodeTooManyAttempts, CodeForbidden)
 	}
 	if len(wildcards(rt.path)) > 0 {
 		add(CodeNotFound) // "." in place of an id

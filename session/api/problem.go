@@ -25,6 +25,7 @@ const (
 	CodeBadJSON              Code = "bad_json"
 	CodeBadRequest           Code = "bad_request"
 	CodeUnauthorized         Code = "unauthorized"
+	CodeForbidden            Code = "forbidden"
 	CodeForbiddenHost        Code = "forbidden_host"
 	CodeForbiddenOrigin      Code = "forbidden_origin"
 	CodeNotFound             Code = "not_found"
@@ -47,11 +48,13 @@ const (
 	CodeBadConfiguration     Code = "bad_configuration"
 	CodePreconditionRequired Code = "precondition_required"
 	CodeTooManyAttempts      Code = "too_many_attempts"
+	CodeTooManyRequests      Code = "too_many_requests"
 	CodeHeaderTooLarge       Code = "header_too_large"
 	CodeClientGone           Code = "client_gone"
 	CodeInternal             Code = "internal"
 	CodeFull                 Code = "full"
 	CodeTooManyStreams       Code = "too_many_streams"
+	CodeTooManyRevocations   Code = "too_many_revocations"
 	CodeDraining             Code = "draining"
 	CodeNotReady             Code = "not_ready"
 	CodeTimeout              Code = "timeout"
@@ -67,6 +70,7 @@ func statuses() map[Code]int {
 		CodeBadJSON:              http.StatusBadRequest,
 		CodeBadRequest:           http.StatusBadRequest,
 		CodeUnauthorized:         http.StatusUnauthorized,
+		CodeForbidden:            http.StatusForbidden,
 		CodeForbiddenHost:        http.StatusForbidden,
 		CodeForbiddenOrigin:      http.StatusForbidden,
 		CodeNotFound:             http.StatusNotFound,
@@ -89,10 +93,12 @@ func statuses() map[Code]int {
 		CodeBadChange:            http.StatusUnprocessableEntity,
 		CodePreconditionRequired: http.StatusPreconditionRequired,
 		CodeTooManyAttempts:      http.StatusTooManyRequests,
+		CodeTooManyRequests:      http.StatusTooManyRequests,
 		CodeHeaderTooLarge:       http.StatusRequestHeaderFieldsTooLarge,
 		CodeClientGone:           statusClientGone,
 		CodeInternal:             http.StatusInternalServerError,
 		CodeFull:                 http.StatusServiceUnavailable,
+		CodeTooManyRevocations:   http.StatusServiceUnavailable,
 		CodeTooManyStreams:       http.StatusServiceUnavailable,
 		CodeDraining:             http.StatusServiceUnavailable,
 		CodeNotReady:             http.StatusServiceUnavailable,
@@ -107,6 +113,7 @@ func meanings() map[Code]string {
 		CodeBadJSON:              "the body is not the JSON object that is asked for: syntax, an unknown field, a wrong type, a value out of range",
 		CodeBadRequest:           "a header or a parameter of the query is not what it must be, or the body is not what the header announces",
 		CodeUnauthorized:         "the token is missing or wrong; `WWW-Authenticate: Bearer` comes with it",
+		CodeForbidden:            "the token or grant is right, and does not allow this: another role, display or reservation",
 		CodeForbiddenHost:        "the `Host` header is not one of the daemon's names",
 		CodeForbiddenOrigin:      "the request comes from a page that may not use the API",
 		CodeNotFound:             "no such path",
@@ -129,10 +136,12 @@ func meanings() map[Code]string {
 		CodeBadChange:            "the session cannot be changed like that: a ceiling below the floor, or a move that is still going on",
 		CodePreconditionRequired: "`If-Match` is missing",
 		CodeTooManyAttempts:      "too many wrong tokens from that network; with `Retry-After`",
+		CodeTooManyRequests:      "more than 200 requests a second from one network, or 2000 in all; with `Retry-After`",
 		CodeHeaderTooLarge:       "the request's header exceeds 16 KiB",
 		CodeClientGone:           "seen in log and metrics only: nobody is left to read the answer",
 		CodeInternal:             "the daemon's own fault; its log has the cause",
 		CodeFull:                 "there is no room for another session; `resource` says of what, with `Retry-After`",
+		CodeTooManyRevocations:   "10000 revocations are remembered already",
 		CodeTooManyStreams:       "32 clients follow the events already; with `Retry-After`",
 		CodeDraining:             "the host drains or stops; with `Retry-After`",
 		CodeNotReady:             "`GET /readyz`: a new viewer would not get a picture; with `Retry-After`",
@@ -247,6 +256,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 	s.metrics.errors.WithLabelValues(string(p.code)).Inc()
+	if rec, ok := w.(*recorder); ok {
+		rec.code = p.code
+	}
 	h := w.Header()
 	maps.Copy(h, p.header)
 	// A struct of strings always encodes.

@@ -188,6 +188,13 @@ func (s *Server) routes() []route {
 			}},
 			codes: []Code{CodeTooManyStreams},
 		}},
+		{"POST", "/v1/revocations", false, false, s.revoke, operation{
+			id: "revoke", tag: tagControl, summary: "Revoke a grant, or all that somebody was granted",
+			detail:  "Grants are refused from now on, and their sessions end within two seconds. It is remembered until the daemon ends; a grant of longer life is taken away with its key.",
+			body:    takes(revoking{}, "What to revoke."),
+			answers: []answer{shows(200, revocation{}, "It is revoked.")},
+			codes:   []Code{CodeTooManyRevocations},
+		}},
 		{"POST", "/v1/encoders/probe", false, false, s.probe, operation{
 			id: "probeEncoders", tag: tagControl, summary: "Try all encoders again",
 			detail:  "As after a driver was updated. An event encoders_tried tells that it is done; GET /v1/host has the results. Encodes that run are left alone.",
@@ -257,10 +264,18 @@ func (s *Server) build() http.Handler {
 func (s *Server) endpoint(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !rt.open {
-			if err := s.key.admit(r); err != nil {
+			p, err := s.key.admit(r)
+			if err == nil {
+				note(w, p)
+				if !rt.may(p.role) {
+					err = refuse(CodeForbidden, "a %s may not do this", p.role)
+				}
+			}
+			if err != nil {
 				s.fail(w, r, err)
 				return
 			}
+			r = r.WithContext(withPrincipal(r.Context(), p))
 		}
 		ctx := r.Context()
 		if !rt.lasting {
@@ -286,7 +301,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 		// A preflight never carries the token. Only who shows it gets the ICE servers' credentials.
 		showLinks := s.key == nil
 		if r.Header.Get("Authorization") != "" {
-			if err := s.key.admit(r); err != nil {
+			if _, err := s.key.admit(r); err != nil {
 				return err
 			}
 			showLinks = true
@@ -315,7 +330,11 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 // guarded passes on what the guard lets through.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.guard.check(w, r); err != nil {
+		err := s.guard.check(w, r)
+		if wait := s.flood.wait(time.Now(), s.bucket(r.RemoteAddr)); err == nil && wait > 0 {
+			err = refuse(CodeTooManyRequests, "too many requests from your network, or in all").with("Retry-After", seconds(wait))
+		}
+		if err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -347,6 +366,16 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		}
 	}
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
+	if changes(r.Method) {
+		ok := s.audit.record(auditLine{
+			Time: time.Now(), Who: rec.who.name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
+			Object: shorten(r.PathValue("id") + r.PathValue("display")), Status: rec.status, Code: string(rec.code),
+		})
+		if !ok {
+			s.metrics.auditErrors.Inc()
+			s.log.Error("audit line not written", "method", r.Method, "path", r.URL.Path)
+		}
+	}
 	level := slog.LevelInfo
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -378,6 +407,23 @@ type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int
+	who    principal // once it is known
+	code   Code      // of the error that was answered
+}
+
+// note keeps who asks, for the audit.
+func note(w http.ResponseWriter, p principal) {
+	if rec, ok := w.(*recorder); ok {
+		rec.who = p
+	}
+}
+
+// id is that of the principal's grant, if it has one.
+func (p principal) id() string {
+	if p.grant == nil {
+		return ""
+	}
+	return p.grant.ID
 }
 
 func (rec *recorder) WriteHeader(status int) {

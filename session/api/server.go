@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+	"wavryhost/session/api/grant"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -38,6 +40,7 @@ type manager interface {
 	SetState(state string) error
 	Reserve(ctx context.Context, r session.Reservation) (session.Lease, error)
 	Leases() []session.Lease
+	Revoke(grant, subject string) int
 	Capacity(profiles ...admission.Profile) []session.Capacity
 	Release(id string) error
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
@@ -60,6 +63,9 @@ type Server struct {
 	key     *keeper      // nil without a token
 	cert    *certificate // nil without TLS
 	guard   *guard
+	flood   flood
+	seed    maphash.Seed
+	audit   audit
 	handler http.Handler
 	addr    atomic.Pointer[net.Addr]
 
@@ -74,12 +80,15 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	}
 	cfg = cfg.withDefaults()
 	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, links: links(cfg.ICEServers), stopping: make(chan struct{})}
-	if cfg.Token != "" {
-		s.key = newKeeper(cfg.Token)
+	if err := s.keep(); err != nil {
+		return nil, err
 	}
 	if cfg.TLSCert != "" {
 		var err error
 		if s.cert, err = newCertificate(cfg.TLSCert, cfg.TLSKey, log); err != nil {
+			return nil, err
+		}
+		if err := s.cert.ask(cfg.TLSClientCA, cfg.TLSClientAuth); err != nil {
 			return nil, err
 		}
 	}
@@ -91,6 +100,30 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	s.handler = s.build()
 	return s, nil
 }
+
+// keep makes what checks who asks; none where everybody may.
+func (s *Server) keep() error {
+	c := s.cfg
+	s.seed, s.audit.w = maphash.MakeSeed(), c.Audit
+	if !c.guarded() {
+		return nil
+	}
+	s.key = newKeeper(c.Token)
+	s.key.grants = c.Grants
+	s.key.count = func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() }
+	if c.TLSClientAuth != "" && c.TLSClientAuth != ClientAuthOff {
+		s.key.certRole = grant.Role(c.TLSClientRole)
+	}
+	if c.TokensFile == "" {
+		return nil
+	}
+	var err error
+	s.key.file, err = newTokenFile(c.TokensFile, s.log)
+	return err
+}
+
+// bucket is where the requests of a remote address are counted.
+func (s *Server) bucket(remote string) int { return networkBucket(s.seed, remote) }
 
 // Handler returns what answers the requests, for tests and for serving by other means than Run.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -111,7 +144,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
 	}
-	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || s.key == nil) {
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || !s.cfg.guarded()) {
 		// Validate trusts the name localhost; the resolver of this machine has the last word.
 		_ = ln.Close()
 		return fmt.Errorf("listen on %s: it is %s, which other machines can reach: that takes TLS and a token",

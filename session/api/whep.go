@@ -60,7 +60,19 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 
 // open creates a session for the client of r.
 func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) {
+	if err := s.limit(r, &o); err != nil {
+		return session.Answer{}, err
+	}
+	g := principalOf(r.Context()).grant
+	if g != nil {
+		if err := s.key.grants.Spend(*g); err != nil {
+			return session.Answer{}, refuse(CodeForbidden, "%s", strings.TrimPrefix(err.Error(), "grant: "))
+		}
+	}
 	a, err := s.mgr.Create(r.Context(), o)
+	if err != nil && g != nil {
+		s.key.grants.Return(*g)
+	}
 	if err != nil || r.Context().Err() == nil {
 		return a, err
 	}
@@ -89,6 +101,9 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.owns(r, r.PathValue("id")); err != nil {
+		return err
+	}
 	p, err := s.mgr.Patch(r.Context(), r.PathValue("id"), match, fragment)
 	if err != nil {
 		return err
@@ -105,6 +120,9 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request) error {
 	whepHeaders(w.Header())
+	if err := s.owns(r, r.PathValue("id")); err != nil {
+		return err
+	}
 	if err := s.mgr.End(r.Context(), r.PathValue("id"), session.EndDeleted); err != nil {
 		return err
 	}

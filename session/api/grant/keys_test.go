@@ -171,8 +171,11 @@ func TestFetch(t *testing.T) {
 	}{
 		{"good", func(w http.ResponseWriter) { _, _ = w.Write([]byte(i.set())) }, ""},
 		{"large", func(w http.ResponseWriter) { _, _ = w.Write(make([]byte, 10*maxSet)) }, "more than"},
-		{"redirect", func(w http.ResponseWriter) { w.Header().Set("Location", "http://evil.example"); w.WriteHeader(302) }, "it redirects"},
-		{"error", func(w http.ResponseWriter) { w.WriteHeader(500) }, "answers 500"},
+		{"redirect", func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://evil.example")
+			w.WriteHeader(http.StatusFound)
+		}, "it redirects"},
+		{"error", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, "answers 500"},
 	} {
 		answer = c.answer
 		err := v.keys.refresh(t.Context())

@@ -1,0 +1,19 @@
+package main
+
+import "wavryhost/session/api"
+
+// tokenCmd is "wavry-host token".
+type tokenCmd struct {
+	Name string `arg:"" help:"Who will have it: a name for the audit log."`
+	Role string `arg:"" help:"What it allows: viewer, controller, operator or metrics."`
+}
+
+// Run is called by kong.
+func (c *tokenCmd) Run(a *app) error {
+	token, line, err := api.NewToken(c.Name, c.Role)
+	if err != nil {
+		return &coded{exitUsage, err}
+	}
+	say(a.stdout, "token: %s\nline for tokens_file: %s\n", token, line)
+	return nil
+}
