@@ -56,6 +56,14 @@ type Config struct {
 
 	// ICEServers are the STUN and TURN servers that this host gathers candidates from.
 	ICEServers []webrtc.ICEServer
+	// TURNSecrets are, for the server of the same index, the secret that it shares with this host: then each session gets credentials of its own, good for
+	// TURNLifetime, which defaults to 12 hours. Empty ones leave the server's own.
+	TURNSecrets  []string
+	TURNLifetime time.Duration
+	// MediaPort, when not 0, is the one UDP port of all sessions, MediaTCPPort the one TCP port that viewers behind firewalls come in by (RFC 6544).
+	MediaPort, MediaTCPPort uint16
+	// MaxHandshakes is how many sessions may be connecting at a time. It defaults to 32.
+	MaxHandshakes int
 	// UDPPortMin and UDPPortMax bound the local ports. Zero leaves them to the system.
 	UDPPortMin, UDPPortMax uint16
 	// Interfaces names the network interfaces to use. Empty means all.
@@ -99,12 +107,14 @@ func (c Config) withDefaults() Config {
 	}
 	number(&c.MaxSessions, 16)
 	number(&c.MaxRungs, maxRungs)
+	number(&c.MaxHandshakes, 32)
 	number(&c.ProbationSessions, defaultProbationSessions)
 	number(&c.FPS, 60)
 	number(&c.MTU, 1200)
 	if c.NewController == nil {
 		c.NewController = func(a adapt.Config) (adapt.Controller, error) { return adapt.New(a) }
 	}
+	duration(&c.TURNLifetime, 12*time.Hour)
 	duration(&c.Probation, defaultProbation)
 	duration(&c.ConnectTimeout, 10*time.Second)
 	duration(&c.DisconnectTimeout, 15*time.Second)
@@ -125,6 +135,8 @@ func (c Config) Validate() error {
 		return errors.New("session: no encoder is given")
 	case c.MaxSessions < 1 || c.MaxSessions > 10_000:
 		return fmt.Errorf("session: session limit %d is not from 1 to 10000", c.MaxSessions)
+	case c.MaxHandshakes < 1:
+		return fmt.Errorf("session: %d handshakes at a time are not one or more", c.MaxHandshakes)
 	case c.ProbationSessions < 1:
 		return fmt.Errorf("session: %d sessions of a probation are not one or more", c.ProbationSessions)
 	case c.MaxRungs < 1 || c.MaxRungs > maxRungs:

@@ -36,9 +36,25 @@ const settling = 5 * time.Second
 // bitsPerPixel is the bitrate that is reckoned with for a picture of unknown content, as a moving desktop has it.
 const bitsPerPixel = 0.08
 
+// ResourceHandshakes is the limit on sessions that are connecting: a host that comes back has all its viewers come at once.
+const ResourceHandshakes = "handshakes"
+
+// handshaking returns how many sessions are connecting. The caller holds mu.
+func (m *Manager) handshaking() int {
+	n := m.reserved
+	for _, h := range m.sessions {
+		h.mu.Lock()
+		if h.life.state == stateConnecting {
+			n++
+		}
+		h.mu.Unlock()
+	}
+	return n
+}
+
 // Resources lists what can be short.
 func Resources() []string {
-	var list []string
+	list := []string{ResourceHandshakes}
 	for _, r := range admission.Resources() {
 		list = append(list, string(r))
 	}

@@ -219,6 +219,11 @@ func (m *Manager) take(lease string, d Display, ceiling int) (taken, error) {
 		return taken{}, ErrDraining
 	}
 	var t taken
+	if n := m.handshaking(); n >= m.cfg().MaxHandshakes {
+		return t, &RefusalError{
+			Resource: ResourceHandshakes, RetryAfter: jitter(2 * time.Second), text: fmt.Sprintf("%d viewers are connecting; more at a time would slow all of them down", n),
+		}
+	}
 	switch lease {
 	case "":
 		var err error

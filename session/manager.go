@@ -27,6 +27,7 @@ type Manager struct {
 	log     *slog.Logger
 	met     *Metrics
 	se      webrtc.SettingEngine
+	muxes   []io.Closer
 	stages  *stages
 	started time.Time
 	// kick has room for one token: a session wants to end.
@@ -76,6 +77,9 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
 		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), refusals: make(refusals),
+	}
+	if g.muxes, err = multiplex(&g.se, cfg); err != nil {
+		return nil, err
 	}
 	g.stages = newStages(g.conf, log, m, g.emit)
 	if cfg.OnProbation {
@@ -200,6 +204,9 @@ func (m *Manager) shutdown() error {
 		m.wg.Wait()
 		m.stages.close()
 		m.stages.wait()
+		if err := closeAll(m.muxes); err != nil {
+			m.log.Warn("media ports not closed cleanly", "err", err)
+		}
 	}()
 	timeout := time.NewTimer(m.cfg().ShutdownTimeout)
 	defer timeout.Stop()

@@ -179,7 +179,7 @@ func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string) (*
 		return nil, err
 	}
 	pc, err := api.NewPeerConnection(webrtc.Configuration{
-		ICEServers: cfg.ICEServers, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+		ICEServers: cfg.iceServers(id, time.Now()), BundlePolicy: webrtc.BundlePolicyMaxBundle,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make peer connection: %w", err)

@@ -30,6 +30,7 @@ func (m *Manager) Reconfigure(c Config) error {
 	next.Uplink, next.EncodeLimit = c.Uplink, c.EncodeLimit
 	next.FixedBitrate, next.Prefer, next.ICEServers = c.FixedBitrate, c.Prefer, c.ICEServers
 	next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
+	next.TURNSecrets, next.TURNLifetime, next.MaxHandshakes = c.TURNSecrets, c.TURNLifetime, c.MaxHandshakes
 	next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
 	next = next.withDefaults()
 	if err := next.Validate(); err != nil {

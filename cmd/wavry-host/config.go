@@ -51,6 +51,10 @@ type Config struct {
 	ICEServers        []iceServer
 	MediaNetwork      string
 	UDPPorts          portRange
+	MediaPort         int
+	MediaTCPPort      int
+	MaxHandshakes     int
+	TURNLifetime      time.Duration
 	Interfaces        []string
 	NAT1To1           []string
 	ConnectTimeout    time.Duration
@@ -95,6 +99,7 @@ type iceServer struct {
 	URLs       []string
 	Username   string
 	Credential secret
+	Secret     secret
 }
 
 // conflict is settings that cannot work together.

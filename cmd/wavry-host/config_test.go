@@ -35,7 +35,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -105,6 +105,10 @@ tls_client_auth: optional
 tls_client_ca: /etc/ca.pem
 tls_client_role: viewer
 audit_log: /var/log/audit.jsonl
+turn_lifetime: 1h
+media_port: 3478
+media_tcp_port: 443
+max_handshakes: 9
 `
 
 func fullConfig() Config {
@@ -129,7 +133,7 @@ func fullConfig() Config {
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
 		LogFormat: "json", LogLevel: "debug",
 		TokensFile: "/etc/tokens", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
-		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl",
+		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9,
 	}
 }
 
@@ -166,7 +170,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
 		"tokens_file": "/etc/tokens", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
-		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl",
+		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9",
 		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
@@ -284,7 +288,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{
 			"ICE server that is text", "ice_servers: [stun:a]",
 			"F:1: ice_servers[0]: text is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn " +
-				"username and credential",
+				"username and credential, or secret",
 		},
 		{"ICE server's unknown key", "ice_servers: [{url: stun:a}]", `F:1: ice_servers[0]: key "url" is unknown; did you mean "urls"?`},
 		{"ICE server's key given twice", "ice_servers: [{urls: [], urls: []}]", `F:1: ice_servers[0]: key "urls" is there already, in line 1`},
@@ -292,16 +296,16 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{
 			"ICE server of another kind", "ice_servers:\n  - urls: [stun:a]\n  - urls:\n      - http://a",
 			`F:4: ice_servers[1].urls[0]: "http://a" is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), ` +
-				"and for turn username and credential",
+				"and for turn username and credential, or secret",
 		},
 		{
 			"TURN server without credential", "ice_servers: [{urls: [turn:a], username: ann}]",
-			`F:1: ice_servers[0]: "turn:a" takes a username and a credential`,
+			`F:1: ice_servers[0]: "turn:a" takes a username and a credential, or a secret`,
 		},
 		{
 			"masked credential", "ice_servers: [{urls: [turn:a], username: ann, credential: (hidden)}]",
 			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), " +
-				"and for turn username and credential",
+				"and for turn username and credential, or secret",
 		},
 		{"two problems", "fps: 0\nfsp: 1", "F:1: fps: 0 (a number) is not a whole number from 1 to 240\n" + `F:2: unknown setting "fsp"; did you mean "fps"?`},
 	} {
@@ -346,13 +350,13 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 		{sources{flags: map[string]string{"interfaces": "a,,b"}}, `--interfaces: "a,,b" has an empty element`, exitUsage},
 		{
 			sources{flags: map[string]string{"ice_servers": "stun:a,turn:b"}},
-			`--ice-servers[1]: "turn:b" takes a username and a credential`, exitUsage,
+			`--ice-servers[1]: "turn:b" takes a username and a credential, or a secret`, exitUsage,
 		},
 		{sources{flags: map[string]string{"ice_servers": "[{urls: ["}}, `--ice-servers: the value is not YAML`, exitUsage},
 		{
 			sources{flags: map[string]string{"ice_servers": "[{urls: [stun:a], credential: [s3cret]}]"}},
 			"--ice-servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and " +
-				"for turn username and credential", exitUsage,
+				"for turn username and credential, or secret", exitUsage,
 		},
 		{
 			sources{flags: map[string]string{"fps": "0"}, env: []string{"WAVRY_HOST_LINGER=x"}},

@@ -63,13 +63,14 @@ func (s servers) decode(n *yaml.Node) []trouble {
 
 func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 	var (
-		one    iceServer
-		hidden string
+		one            iceServer
+		hidden, shared string
 	)
 	fields := map[string]target{
 		"urls":       list{&one.URLs, isICE},
 		"username":   scalar[string]{text("text", true, isPrintable), &one.Username},
 		"credential": scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden},
+		"secret":     scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &shared},
 	}
 	if n.Kind != yaml.MappingNode {
 		return one, []trouble{{at: n, value: kindOf(n)}}
@@ -83,19 +84,19 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 		field, ok := fields[e.key.Value]
 		if !ok {
 			found = append(found, trouble{
-				at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, "urls", "username", "credential"),
+				at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, "urls", "username", "credential", "secret"),
 			})
 			continue
 		}
 		for _, t := range field.decode(e.value) {
 			t.in = "." + e.key.Value + t.in
-			if e.key.Value == "credential" {
+			if e.key.Value == "credential" || e.key.Value == "secret" {
 				t.value = "the value"
 			}
 			found = append(found, t)
 		}
 	}
-	one.Credential = secret(hidden)
+	one.Credential, one.Secret = secret(hidden), secret(shared)
 	if len(found) == 0 {
 		if t := one.check(); t != nil {
 			t.at = n
@@ -111,9 +112,12 @@ func (s iceServer) check() *trouble {
 		return &trouble{value: "the server", why: "has no urls"}
 	}
 	for _, u := range s.URLs {
-		if strings.HasPrefix(u, "turn") && (s.Username == "" || s.Credential == "") {
-			return &trouble{value: strconv.Quote(u), why: "takes a username and a credential"}
+		if strings.HasPrefix(u, "turn") && s.Secret == "" && (s.Username == "" || s.Credential == "") {
+			return &trouble{value: strconv.Quote(u), why: "takes a username and a credential, or a secret"}
 		}
+	}
+	if s.Secret != "" && (s.Username != "" || s.Credential != "") {
+		return &trouble{value: "the server", why: "has a secret, which makes username and credential: leave them out"}
 	}
 	return nil
 }
@@ -134,6 +138,9 @@ func (s servers) encode() *yaml.Node {
 		}
 		if one.Credential != "" {
 			put("credential", textNode(one.Credential.String(), tagText))
+		}
+		if one.Secret != "" {
+			put("secret", textNode(one.Secret.String(), tagText))
 		}
 		n.Content = append(n.Content, m)
 	}

@@ -126,7 +126,7 @@ func (l *loaded) readFile(src sources) []problem {
 		return bad
 	})
 	for _, one := range l.ICEServers {
-		inline = inline || one.Credential != ""
+		inline = inline || one.Credential != "" || one.Secret != ""
 	}
 	if inline && exposed(info) {
 		l.warnings = append(l.warnings, fmt.Sprintf("%s holds secrets and every user can read it (mode %04o): chmod 640 %[1]s",

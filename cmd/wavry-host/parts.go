@@ -42,6 +42,7 @@ func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, 
 	cfg.OnProbation = l.Probation > 0
 	cfg.UDPPortMin, cfg.UDPPortMax = l.UDPPorts.Min, l.UDPPorts.Max
 	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Interfaces, l.mediaOnLoopback(), l.NAT1To1
+	cfg.MediaPort, cfg.MediaTCPPort = uint16(l.MediaPort), uint16(l.MediaTCPPort)
 	cfg.ShutdownTimeout = l.ShutdownTimeout
 	return cfg
 }
@@ -73,13 +74,14 @@ func sessionLimits(l *loaded) session.Config {
 		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
-		GatherTimeout: l.GatherTimeout, Linger: l.Linger,
+		GatherTimeout: l.GatherTimeout, Linger: l.Linger, TURNLifetime: l.TURNLifetime, MaxHandshakes: l.MaxHandshakes,
 	}
 	// Grown instead of made, because the element's type is WebRTC's, which only the session knows.
 	cfg.ICEServers = slices.Grow(cfg.ICEServers, len(l.ICEServers))[:len(l.ICEServers)]
 	for i, s := range l.ICEServers {
 		server := &cfg.ICEServers[i]
 		server.URLs, server.Username, server.Credential = s.URLs, s.Username, s.Credential.Reveal()
+		cfg.TURNSecrets = append(cfg.TURNSecrets, s.Secret.Reveal())
 	}
 	return cfg
 }
@@ -94,7 +96,7 @@ func apiConfig(l *loaded) api.Config {
 	}
 	for _, s := range l.ICEServers {
 		cfg.ICEServers = append(cfg.ICEServers, api.ICEServer{
-			URLs: s.URLs, Username: s.Username, Credential: s.Credential.Reveal(),
+			URLs: s.URLs, Username: s.Username, Credential: s.Credential.Reveal(), Secret: s.Secret.Reveal(), Lifetime: l.TURNLifetime,
 		})
 	}
 	return cfg

@@ -162,8 +162,8 @@ func sections() []section {
 				count(3), func(c *Config) *int { return &c.MaxEncodes }),
 			{
 				name: "ice_servers", word: "list",
-				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential",
-				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential; " +
+				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential, or secret",
+				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential, or of urls and the secret that a TURN server shares with this host; " +
 					"elsewhere the same in YAML's short form, or URLs of STUN servers.",
 				secret: false,
 				field:  func(c *Config) target { return servers{&c.ICEServers} },
@@ -171,6 +171,14 @@ func sections() []section {
 			one("media_network", mediaAuto, "auto, loopback or any",
 				"Where media flows. auto is loopback as long as listen is and none of ice_servers, interfaces and nat_1to1 is set.",
 				oneOf(mediaAuto, mediaLoopback, mediaAny), func(c *Config) *string { return &c.MediaNetwork }),
+			one("turn_lifetime", "12h", "a duration from 1m to 168h", "How long the credentials are good that are made of an ICE server's secret.",
+				duration(minute, 168*time.Hour), func(c *Config) *time.Duration { return &c.TURNLifetime }),
+			one("media_port", "0", "0, or a port from 1 to 65535", "One UDP port for the media of all viewers, for firewalls. 0 takes one of udp_ports for each.",
+				number(65535), func(c *Config) *int { return &c.MediaPort }),
+			one("media_tcp_port", "0", "0, or a port from 1 to 65535", "TCP port for the media of viewers whose networks let no UDP through. 0 for none.",
+				number(65535), func(c *Config) *int { return &c.MediaTCPPort }),
+			one("max_handshakes", "32", "a whole number from 1 to 10000", "How many viewers may be connecting at a time. The others are asked to come again a moment later.",
+				count(10_000), func(c *Config) *int { return &c.MaxHandshakes }),
 			one("udp_ports", "", "FROM-TO, from 1024 to 65535, as 50000-50100", "UDP ports for media. Empty leaves the choice to the system.",
 				ports(), func(c *Config) *portRange { return &c.UDPPorts }),
 			many("interfaces", "an interface's name", "Network interfaces for media. Empty means all.",

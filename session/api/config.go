@@ -30,6 +30,9 @@ type ICEServer struct {
 	URLs []string
 	// Username and Credential are for TURN; both or none.
 	Username, Credential string
+	// Secret, where it is set, makes credentials for each viewer, good for Lifetime, in place of these; see session.TURNCredentials.
+	Secret   string
+	Lifetime time.Duration
 }
 
 // Config is what a Server needs to know. Zero fields take the defaults named here.

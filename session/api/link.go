@@ -3,8 +3,11 @@ package api
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"wavryhost/session"
 )
 
 func (s ICEServer) validate() error {
@@ -30,7 +33,7 @@ func (s ICEServer) validate() error {
 			}
 		}
 	}
-	if turn && (s.Username == "" || s.Credential == "") {
+	if turn && s.Secret == "" && (s.Username == "" || s.Credential == "") {
 		return fmt.Errorf("api: ICE server %q takes a user name and a credential", s.URLs[0])
 	}
 	if !quotable(s.Username) || !quotable(s.Credential) {
@@ -45,9 +48,12 @@ func quotable(s string) bool {
 }
 
 // links returns one Link header value for each URL of servers (draft-ietf-wish-whep, RFC 9725 section 4.6).
-func links(servers []ICEServer) []string {
+func links(servers []ICEServer, now time.Time) []string {
 	var out []string
 	for _, s := range servers {
+		if s.Secret != "" {
+			s.Username, s.Credential = session.TURNCredentials(s.Secret, "viewer", now.Add(s.Lifetime))
+		}
 		for _, u := range s.URLs {
 			l := "<" + u + `>; rel="ice-server"`
 			if s.Username != "" && strings.HasPrefix(u, "turn") {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // parseLink reads what links wrote, by the grammar of RFC 8288 and RFC 9110, without sharing code with it.
@@ -56,7 +57,7 @@ func FuzzLink(f *testing.F) {
 		if server.validate() != nil {
 			return
 		}
-		for _, l := range links([]ICEServer{server}) {
+		for _, l := range links([]ICEServer{server}, time.Now()) {
 			if strings.ContainsAny(l, "\r\n\x00") {
 				t.Fatalf("a control character came through: %q", l)
 			}
@@ -77,4 +78,16 @@ func FuzzLink(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestLinksOfASharedSecret(t *testing.T) {
+	server := ICEServer{URLs: []string{"turn:a.example"}, Secret: "north", Lifetime: time.Hour}
+	if err := server.validate(); err != nil {
+		t.Fatal(err)
+	}
+	l := links([]ICEServer{server}, time.Unix(1_699_996_400, 0))[0]
+	_, params := parseLink(t, l)
+	if params["username"] != "1700000000:viewer" || params["credential"] == "" || strings.Contains(l, "north") {
+		t.Errorf("%s", l)
+	}
 }

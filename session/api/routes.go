@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -319,7 +318,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 			h.Set("Accept-Post", typeSDP)
 			h.Set("Accept-Patch", typeFragment)
 			if showLinks {
-				h["Link"] = slices.Clone(s.links)
+				h["Link"] = links(s.cfg.ICEServers, time.Now())
 			}
 		}
 		w.WriteHeader(http.StatusNoContent)

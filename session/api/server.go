@@ -59,7 +59,6 @@ type Server struct {
 	log      *slog.Logger
 
 	spec    *spec
-	links   []string
 	key     *keeper      // nil without a token
 	cert    *certificate // nil without TLS
 	guard   *guard
@@ -79,7 +78,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, links: links(cfg.ICEServers), stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, stopping: make(chan struct{})}
 	if err := s.keep(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,95 @@
+package session
+
+import (
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // TURN servers check this one
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// muxBuffer is how many packets of a TCP connection wait to be read.
+const muxBuffer = 16
+
+// multiplex makes all sessions share one UDP port, and one TCP port, where those are configured. What it returns is to be closed when the sessions are gone.
+func multiplex(se *webrtc.SettingEngine, cfg Config) (closers []io.Closer, err error) {
+	defer func() {
+		if err != nil {
+			for _, c := range closers {
+				_ = c.Close()
+			}
+		}
+	}()
+	if cfg.MediaPort > 0 {
+		options := []ice.UDPMuxFromPortOption{ice.UDPMuxFromPortWithReadBufferSize(1 << 20), ice.UDPMuxFromPortWithWriteBufferSize(1 << 20)}
+		switch {
+		case cfg.Loopback:
+			options = append(options, ice.UDPMuxFromPortWithLoopback(), ice.UDPMuxFromPortWithNetworks(ice.NetworkTypeUDP4),
+				ice.UDPMuxFromPortWithIPFilter(func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) }))
+		case len(cfg.Interfaces) > 0:
+			options = append(options, ice.UDPMuxFromPortWithInterfaceFilter(func(name string) bool { return slices.Contains(cfg.Interfaces, name) }))
+		}
+		mux, err := ice.NewMultiUDPMuxFromPort(int(cfg.MediaPort), options...)
+		if err != nil {
+			return closers, fmt.Errorf("session: listen on UDP port %d for media: %w", cfg.MediaPort, err)
+		}
+		closers = append(closers, mux)
+		se.SetICEUDPMux(mux)
+	}
+	if cfg.MediaTCPPort > 0 {
+		host := ""
+		if cfg.Loopback {
+			host = "127.0.0.1"
+		}
+		ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(cfg.MediaTCPPort)))) //nolint:noctx // it is there at once
+		if err != nil {
+			return closers, fmt.Errorf("session: listen on TCP port %d for media: %w", cfg.MediaTCPPort, err)
+		}
+		mux := webrtc.NewICETCPMux(nil, ln, muxBuffer)
+		closers = append(closers, mux)
+		se.SetICETCPMux(mux)
+		types := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeTCP4}
+		if !cfg.Loopback {
+			types = append(types, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP6)
+		}
+		se.SetNetworkTypes(types)
+	}
+	return closers, nil
+}
+
+// closeAll closes what multiplex returned.
+func closeAll(closers []io.Closer) error {
+	var errs []error
+	for _, c := range closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// TURNCredentials returns what a TURN server takes for a user until a time, given the secret that it shares with us
+// (draft-uberti-behave-turn-rest-00, section 2.2).
+func TURNCredentials(secret, user string, until time.Time) (username, credential string) {
+	username = strconv.FormatInt(until.Unix(), 10) + ":" + user
+	mac := hmac.New(sha1.New, []byte(secret))
+	mac.Write([]byte(username))
+	return username, base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// iceServers returns the servers to gather candidates from, with credentials of its own for each session where they are short-lived.
+func (c Config) iceServers(session string, now time.Time) []webrtc.ICEServer {
+	servers := slices.Clone(c.ICEServers)
+	for i, secret := range c.TURNSecrets {
+		if secret != "" && i < len(servers) {
+			servers[i].Username, servers[i].Credential = TURNCredentials(secret, session, now.Add(c.TURNLifetime))
+		}
+	}
+	return servers
+}

@@ -1,0 +1,160 @@
+package session
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// freePort returns a port that nobody has.
+func freePort(t *testing.T, network string) uint16 {
+	t.Helper()
+	if network == "udp" {
+		c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return uint16(c.LocalAddr().(*net.UDPAddr).Port)
+	}
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}
+
+func TestSessionsShareOneUDPPort(t *testing.T) {
+	port := freePort(t, "udp")
+	h := openHouse(t, func(c *Config) { c.MediaPort = port })
+	h.alive(t)
+	var all []*remote
+	for range 5 {
+		r := newRemote(t)
+		defer r.close()
+		r.watch(h)
+		all = append(all, r)
+	}
+	for _, r := range all {
+		r.playing(t, 10)
+		pair, err := r.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
+		if err != nil || pair == nil || pair.Remote.Port != port {
+			t.Errorf("the viewer talks to %v, %v; want port %d", pair, err, port)
+		}
+	}
+	// One that leaves takes the port from nobody.
+	if err := h.End(t.Context(), all[0].id, EndOperator); err != nil {
+		t.Fatal(err)
+	}
+	all[1].playing(t, 10)
+	h.close(t)
+	c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", (&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)}).String())
+	if err != nil {
+		t.Fatalf("the port is still held after the end: %v", err)
+	}
+	c.Close()
+}
+
+func TestViewerBehindAFirewallComesInByTCP(t *testing.T) {
+	port := freePort(t, "tcp")
+	h := openHouse(t, func(c *Config) { c.MediaTCPPort = port })
+	defer h.close(t)
+	h.alive(t)
+	se := webrtc.SettingEngine{}
+	se.SetIncludeLoopbackCandidate(true)
+	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
+	se.SetIPFilter(func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) })
+	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		t.Fatal(err)
+	}
+	r := remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(se)))
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 10)
+	if s, err := h.Session(r.id); err != nil || s.Path != pathDirect {
+		t.Errorf("path %q, %v; want direct", s.Path, err)
+	}
+	udp := newRemote(t) // others still come by UDP
+	defer udp.close()
+	udp.watch(h)
+	udp.playing(t, 10)
+}
+
+func TestPortsThatAreTaken(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := freePort(t, "udp")
+	cfg := Config{Loopback: true, MediaPort: port, MediaTCPPort: uint16(l.Addr().(*net.TCPAddr).Port)}
+	if _, err := multiplex(&webrtc.SettingEngine{}, cfg); err == nil || !strings.Contains(err.Error(), "TCP port") {
+		t.Errorf("got %v; want the port by name", err)
+	}
+	c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", (&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)}).String())
+	if err != nil {
+		t.Fatalf("the other port is held after the failure: %v", err)
+	}
+	c.Close()
+}
+
+func TestTURNCredentials(t *testing.T) {
+	// printf 1700000000:ann | openssl dgst -sha1 -hmac north -binary | base64
+	user, credential := TURNCredentials("north", "ann", time.Unix(1_700_000_000, 0))
+	if user != "1700000000:ann" || credential != "jeamH6dA5l2I9g3jmieza7CzEDo=" {
+		t.Errorf("%s, %s", user, credential)
+	}
+	c := Config{
+		ICEServers:  []webrtc.ICEServer{{URLs: []string{"turn:a"}, Username: "u", Credential: "p"}, {URLs: []string{"turn:b"}}},
+		TURNSecrets: []string{"", "north"}, TURNLifetime: time.Hour,
+	}
+	got := c.iceServers("s1", time.Unix(1_699_996_400, 0))
+	if got[0].Username != "u" || got[1].Username != "1700000000:s1" || got[1].Credential == "" || c.ICEServers[1].Username != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestHandshakesAreLimited(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.MaxHandshakes, c.MaxSessions = 3, 100 })
+	defer h.close(t)
+	h.alive(t)
+	var all []*remote
+	for range 4 {
+		r := newRemote(t)
+		defer r.close()
+		all = append(all, r)
+	}
+	var answers []Answer
+	for _, r := range all[:3] {
+		a, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, a)
+	}
+	offer := Offer{Display: "default", SDP: all[3].offer(false)}
+	_, err := h.Create(t.Context(), offer)
+	refusal, ok := errors.AsType[*RefusalError](err)
+	if !ok || refusal.Resource != ResourceHandshakes || refusal.RetryAfter < time.Second || refusal.RetryAfter > 3*time.Second {
+		t.Fatalf("got %v; want a refusal for now", err)
+	}
+	if _, err := h.Reserve(t.Context(), Reservation{Display: "default"}); err != nil {
+		t.Errorf("a place for later: %v", err)
+	}
+	all[0].accept(answers[0])
+	all[0].playing(t, 1)
+	a, err := h.Create(t.Context(), offer)
+	if err != nil {
+		t.Fatalf("after one has connected: %v", err)
+	}
+	all[3].accept(a)
+	all[3].playing(t, 3)
+}
