@@ -91,7 +91,7 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 	}
 	scheme, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
-	method, why := methodToken, "the token is not right"
+	method, result, why := methodToken, resultWrong, "the token is not right"
 	if strings.EqualFold(scheme, "Bearer") {
 		got := sha256.Sum256([]byte(token))
 		if k.single && subtle.ConstantTimeCompare(got[:], k.want[:]) == 1 {
@@ -109,10 +109,13 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 				return p, nil
 			}
 			method, why = methodGrant, strings.TrimPrefix(err.Error(), "grant: ")
+			if e, ok := errors.AsType[*grant.Error](err); ok {
+				result = string(e.Fault)
+			}
 		}
 	}
 	k.wrong(bucket)
-	k.count(method, resultWrong)
+	k.count(method, result)
 	return principal{}, refuse(CodeUnauthorized, "%s", shorten(why)).
 		with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
 }

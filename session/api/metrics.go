@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/session/api/grant"
 )
 
 // Metrics are what the API counts about itself. All label values are from closed sets.
@@ -55,6 +57,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	for _, method := range []string{methodToken, methodGrant} {
 		m.auth.WithLabelValues(method, resultWrong)
+	}
+	for _, f := range grant.Faults() {
+		m.auth.WithLabelValues(methodGrant, string(f))
 	}
 	m.auth.WithLabelValues(methodNone, resultMissing)
 	m.auth.WithLabelValues(methodNone, resultBlocked)
