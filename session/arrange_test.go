@@ -238,3 +238,14 @@ func (c *counted) Close() error {
 	c.by.open.Add(-1)
 	return c.Encoder.Close()
 }
+
+// A controller's event names the display with the controller's lock held, while the encode loop hands a picture over with the seats' lock held and wants the controller's.
+func TestWhatIsShownIsKnownWithoutALock(t *testing.T) {
+	v := &viewer{}
+	v.sit(&openStage{stage: &stage{display: Display{ID: "d"}}}, nil)
+	v.seats.mu.Lock()
+	defer v.seats.mu.Unlock()
+	if !v.seats.mu.TryLock() && v.showing() != "d" { // it hangs where showing takes the lock
+		t.Error("another display")
+	}
+}

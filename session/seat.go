@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/adapt"
@@ -28,19 +29,20 @@ var _ watcher = (*seat)(nil)
 
 // seating is where a viewer sits.
 type seating struct {
-	mu    sync.Mutex // held while a picture is handed over, so that none of the old rung comes after the first of the new one
+	// mu is held while a picture is handed over, so that none of the old rung comes after the first of the new one. The viewer's ctl is taken with it held,
+	// and so never the other way round.
+	mu    sync.Mutex
 	here  *seat
 	next  *seat // nil unless it moves
 	since time.Time
 	left  bool
+
+	// shown is here again, to be read with any lock held: a controller's events name the display.
+	shown atomic.Pointer[seat]
 }
 
-// seat returns where the viewer gets its pictures from.
-func (v *viewer) seat() *seat {
-	v.seats.mu.Lock()
-	defer v.seats.mu.Unlock()
-	return v.seats.here
-}
+// seat returns where the viewer gets its pictures from. It takes no lock.
+func (v *viewer) seat() *seat { return v.seats.shown.Load() }
 
 // rung returns the rung that the viewer gets its pictures from.
 func (v *viewer) rung() *rung { return v.seat().on }
@@ -61,6 +63,7 @@ func (v *viewer) nudge() {
 // sit takes the viewer's first seat, and takes over a hold of the stage.
 func (v *viewer) sit(st *openStage, on *rung) {
 	v.seats.here = &seat{viewer: v, stage: st, on: on, hold: true}
+	v.seats.shown.Store(v.seats.here)
 }
 
 // join makes the rung know the viewer.
@@ -157,6 +160,7 @@ func (s *seat) take(au encode.AccessUnit, what shown) error {
 	case s == v.seats.next && au.Key:
 		old := v.seats.here
 		v.seats.here, v.seats.next = s, nil
+		v.seats.shown.Store(s)
 		old.on.leave(old)
 		if s.hold {
 			v.giveBack(old.stage)

@@ -35,6 +35,13 @@ func (n *noted) Reconfigure(c session.Config) error {
 	return nil
 }
 
+// told returns the limits and the outcomes so far.
+func (n *noted) told() (limits []int, outcomes []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.limits), slices.Clone(n.outcomes)
+}
+
 func (n *noted) Configured(outcome string, _ error) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -132,12 +139,12 @@ func TestChangeThatNobodyConfirmsIsTakenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(9 * time.Second)
-		if !slices.Equal(r.manager.limits, []int{5, 6}) {
-			t.Errorf("limits %v before the time", r.manager.limits)
+		if got, _ := r.manager.told(); !slices.Equal(got, []int{5, 6}) {
+			t.Errorf("limits %v before the time", got)
 		}
 		time.Sleep(2 * time.Second)
-		if !slices.Equal(r.manager.limits, []int{5, 6, 3}) {
-			t.Errorf("limits %v; want the first back", r.manager.limits)
+		if got, _ := r.manager.told(); !slices.Equal(got, []int{5, 6, 3}) {
+			t.Errorf("limits %v; want the first back", got)
 		}
 		if _, err := r.reload(10 * time.Second); err != nil {
 			t.Fatal(err)
@@ -146,12 +153,12 @@ func TestChangeThatNobodyConfirmsIsTakenBack(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Minute)
-		if !slices.Equal(r.manager.limits, []int{5, 6, 3, 6}) {
-			t.Errorf("limits %v; want what was confirmed", r.manager.limits)
+		if got, _ := r.manager.told(); !slices.Equal(got, []int{5, 6, 3, 6}) {
+			t.Errorf("limits %v; want what was confirmed", got)
 		}
 		want := []string{session.ConfigApplied, session.ConfigApplied, session.ConfigRolledBack, session.ConfigApplied, session.ConfigConfirmed}
-		if !slices.Equal(r.manager.outcomes, want) {
-			t.Errorf("told %v; want %v", r.manager.outcomes, want)
+		if _, got := r.manager.told(); !slices.Equal(got, want) {
+			t.Errorf("told %v; want %v", got, want)
 		}
 		r.settle()
 	})

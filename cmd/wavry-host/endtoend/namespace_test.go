@@ -57,7 +57,7 @@ func newLink(t testing.TB) *link {
 		{"-n", l.host, "link", "set", l.device, "up"},
 		{"-n", l.viewer, "link", "set", "veth-v", "up"},
 	} {
-		command(t, "ip", args...)
+		ip(t, args...)
 		if args[1] == "add" { // addresses of IPv6 come later, and Chromium drops its connections when the network changes
 			_ = exec.Command("ip", "netns", "exec", args[2], "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
 		}
@@ -69,17 +69,18 @@ func newLink(t testing.TB) *link {
 func (l *link) limit(t testing.TB, rate string) {
 	t.Helper()
 	if rate == "" {
-		command(t, "ip", "netns", "exec", l.host, "tc", "qdisc", "del", "dev", l.device, "root")
+		ip(t, "netns", "exec", l.host, "tc", "qdisc", "del", "dev", l.device, "root")
 		return
 	}
-	command(t, "ip", "netns", "exec", l.host, "tc", "qdisc", "replace", "dev", l.device, "root",
+	ip(t, "netns", "exec", l.host, "tc", "qdisc", "replace", "dev", l.device, "root",
 		"tbf", "rate", rate, "burst", "16kb", "latency", "100ms")
 }
 
-func command(t testing.TB, name string, args ...string) {
+// ip runs that command of iproute2.
+func ip(t testing.TB, args ...string) {
 	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %v: %v\n%s", args, err, out)
 	}
 }
 
@@ -113,7 +114,7 @@ func dialWithin(ctx context.Context, namespace, network, address string) (net.Co
 }
 
 // certificate writes a self-signed certificate for the address.
-func certificate(t testing.TB, ip string) (certFile, keyFile string) {
+func certificate(t testing.TB, address string) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -122,7 +123,7 @@ func certificate(t testing.TB, ip string) (certFile, keyFile string) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "wavry-host test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.ParseIP(ip)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		IPAddresses: []net.IP{net.ParseIP(address)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,16 +75,15 @@ func TestKeysFollowTheirFile(t *testing.T) {
 }
 
 // remote returns a Verifier whose address answers as answer says, and counts.
-func remote(t *testing.T, answer func(n int) (string, error)) (v *Verifier, asked *int) {
+func remote(t *testing.T, answer func(n int) (string, error)) (v *Verifier, asked *atomic.Int32) {
 	t.Helper()
 	v, err := New(Config{KeysURL: "https://keys.example/jwks", Audience: "host7"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	asked = new(int)
+	asked = new(atomic.Int32)
 	v.keys.fetch = func(context.Context) ([]byte, error) {
-		*asked++
-		text, err := answer(*asked)
+		text, err := answer(int(asked.Add(1)))
 		return []byte(text), err
 	}
 	return v, asked
@@ -92,8 +92,9 @@ func remote(t *testing.T, answer func(n int) (string, error)) (v *Verifier, aske
 func TestUnknownKeysAskAtMostOnceAMinute(t *testing.T) {
 	i := newIssuer(t)
 	synctest.Test(t, func(t *testing.T) {
-		old := `{"keys":[]}`
-		v, asked := remote(t, func(int) (string, error) { return old, nil })
+		var old atomic.Value
+		old.Store(`{"keys":[]}`)
+		v, asked := remote(t, func(int) (string, error) { return old.Load().(string), nil })
 		go func() { _ = v.Run(t.Context()) }()
 		synctest.Wait()
 		token := i.sign(edHeader, claims(nil))
@@ -101,27 +102,27 @@ func TestUnknownKeysAskAtMostOnceAMinute(t *testing.T) {
 			t.Fatal("taken without a key")
 		}
 		synctest.Wait()
-		if *asked != 2 {
-			t.Fatalf("asked %d times; want once at the start and once for the unknown key", *asked)
+		if asked.Load() != 2 {
+			t.Fatalf("asked %d times; want once at the start and once for the unknown key", asked.Load())
 		}
-		old = i.set() // rotated right after
+		old.Store(i.set()) // rotated right after
 		for range 590 {
 			time.Sleep(100 * time.Millisecond)
 			_, _ = v.Verify(token)
 		}
 		synctest.Wait()
-		if *asked != 2 {
-			t.Errorf("asked %d times within a minute of made-up keys; want 2", *asked)
+		if asked.Load() != 2 {
+			t.Errorf("asked %d times within a minute of made-up keys; want 2", asked.Load())
 		}
 		time.Sleep(time.Second)
 		_, _ = v.Verify(token)
 		synctest.Wait()
-		if _, err := v.Verify(token); err != nil || *asked != 3 {
-			t.Errorf("after the key was published: %v, asked %d times", err, *asked)
+		if _, err := v.Verify(token); err != nil || asked.Load() != 3 {
+			t.Errorf("after the key was published: %v, asked %d times", err, asked.Load())
 		}
 		time.Sleep(time.Hour)
-		if *asked < 8 || *asked > 10 {
-			t.Errorf("asked %d times within an hour; want about 6 more", *asked)
+		if asked.Load() < 8 || asked.Load() > 10 {
+			t.Errorf("asked %d times within an hour; want about 6 more", asked.Load())
 		}
 	})
 }
@@ -141,8 +142,8 @@ func TestStaleKeysAreKeptForATime(t *testing.T) {
 		if _, err := v.Verify(i.sign(edHeader, claims(nil))); err != nil {
 			t.Errorf("after 23 h without an answer: %v", err)
 		}
-		if *asked < 250 || *asked > 340 { // every five minutes, about, after some quicker ones
-			t.Errorf("asked %d times in 23 h", *asked)
+		if asked.Load() < 250 || asked.Load() > 340 { // every five minutes, about, after some quicker ones
+			t.Errorf("asked %d times in 23 h", asked.Load())
 		}
 		time.Sleep(2 * time.Hour)
 		if _, err := v.Verify(i.sign(edHeader, claims(nil))); err == nil {
