@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"wavryhost/adapt"
@@ -68,6 +69,8 @@ type Config struct {
 	UDPPortMin, UDPPortMax uint16
 	// Interfaces names the network interfaces to use. Empty means all.
 	Interfaces []string
+	// Addresses are the networks, as 192.0.2.0/24, whose local addresses are used for media. Empty means all.
+	Addresses []netip.Prefix
 	// Loopback keeps all media traffic on 127.0.0.1.
 	Loopback bool
 	// NAT1To1 lists the public addresses of a one-to-one NAT in front of this host; they are announced in place of the

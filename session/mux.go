@@ -30,10 +30,12 @@ func multiplex(se *webrtc.SettingEngine, cfg Config) (closers []io.Closer, err e
 	}()
 	if cfg.MediaPort > 0 {
 		options := []ice.UDPMuxFromPortOption{ice.UDPMuxFromPortWithReadBufferSize(1 << 20), ice.UDPMuxFromPortWithWriteBufferSize(1 << 20)}
+		if keep := cfg.keeps(); keep != nil {
+			options = append(options, ice.UDPMuxFromPortWithIPFilter(keep))
+		}
 		switch {
 		case cfg.Loopback:
-			options = append(options, ice.UDPMuxFromPortWithLoopback(), ice.UDPMuxFromPortWithNetworks(ice.NetworkTypeUDP4),
-				ice.UDPMuxFromPortWithIPFilter(func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) }))
+			options = append(options, ice.UDPMuxFromPortWithLoopback(), ice.UDPMuxFromPortWithNetworks(ice.NetworkTypeUDP4))
 		case len(cfg.Interfaces) > 0:
 			options = append(options, ice.UDPMuxFromPortWithInterfaceFilter(func(name string) bool { return slices.Contains(cfg.Interfaces, name) }))
 		}

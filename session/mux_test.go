@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -157,4 +158,21 @@ func TestHandshakesAreLimited(t *testing.T) {
 	}
 	all[3].accept(a)
 	all[3].playing(t, 3)
+}
+
+func TestAddressesChooseWhatIsAnnounced(t *testing.T) {
+	c := Config{Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}}
+	keep := c.keeps()
+	for text, want := range map[string]bool{"192.0.2.7": true, "192.0.3.7": false, "2001:db8::1": true, "::1": false, "::ffff:192.0.2.9": true} {
+		if got := keep(net.ParseIP(text)); got != want {
+			t.Errorf("%s: %v; want %v", text, got, want)
+		}
+	}
+	if (Config{}).keeps() != nil {
+		t.Error("without networks some addresses are left out")
+	}
+	c.Loopback = true
+	if keep := c.keeps(); keep(net.ParseIP("192.0.2.7")) || !keep(net.IPv4(127, 0, 0, 1)) {
+		t.Error("loopback does not go before")
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -142,10 +143,12 @@ func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 	if len(cfg.Interfaces) > 0 {
 		se.SetInterfaceFilter(func(name string) bool { return slices.Contains(cfg.Interfaces, name) })
 	}
+	if keep := cfg.keeps(); keep != nil {
+		se.SetIPFilter(keep)
+	}
 	if cfg.Loopback {
 		se.SetIncludeLoopbackCandidate(true)
 		se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-		se.SetIPFilter(func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) })
 		// Names of mDNS are asked for on the network. A browser on this machine is found without: its checks come in first.
 		se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	}
@@ -158,6 +161,20 @@ func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 		}
 	}
 	return se, nil
+}
+
+// keeps tells which local addresses are used; it is nil where all are.
+func (c Config) keeps() func(net.IP) bool {
+	switch {
+	case c.Loopback:
+		return func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) }
+	case len(c.Addresses) == 0:
+		return nil
+	}
+	return func(ip net.IP) bool {
+		a, ok := netip.AddrFromSlice(ip)
+		return ok && slices.ContainsFunc(c.Addresses, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
+	}
 }
 
 // peer is the peer connection of one viewer.

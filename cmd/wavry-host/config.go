@@ -57,6 +57,7 @@ type Config struct {
 	TURNLifetime      time.Duration
 	Interfaces        []string
 	NAT1To1           []string
+	MediaAddresses    []string
 	ConnectTimeout    time.Duration
 	DisconnectTimeout time.Duration
 	SilenceTimeout    time.Duration
@@ -191,7 +192,7 @@ func (c *Config) mediaOnLoopback() bool {
 		return c.MediaNetwork == mediaLoopback
 	}
 	host, _, _ := net.SplitHostPort(c.Listen)
-	return loopback(host) && len(c.Interfaces) == 0 && len(c.NAT1To1) == 0 && len(c.ICEServers) == 0
+	return loopback(host) && len(c.Interfaces) == 0 && len(c.NAT1To1) == 0 && len(c.MediaAddresses) == 0 && len(c.ICEServers) == 0
 }
 
 // loopback tells whether only this machine can reach host. Names other than localhost are not looked up: they count as

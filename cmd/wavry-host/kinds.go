@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -69,6 +70,12 @@ func isDisplay(s string) bool { return displayID.MatchString(s) }
 
 func isWord(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+// isNetwork tells whether s is a network, as 192.0.2.0/24.
+func isNetwork(s string) bool {
+	_, err := netip.ParsePrefix(s)
+	return err == nil
 }
 
 func oneOf(values ...string) kind[string] {

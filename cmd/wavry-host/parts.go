@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net/netip"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,6 +43,9 @@ func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, 
 	cfg.OnProbation = l.Probation > 0
 	cfg.UDPPortMin, cfg.UDPPortMax = l.UDPPorts.Min, l.UDPPorts.Max
 	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Interfaces, l.mediaOnLoopback(), l.NAT1To1
+	for _, n := range l.MediaAddresses {
+		cfg.Addresses = append(cfg.Addresses, netip.MustParsePrefix(n).Masked()) // the table of settings has checked it
+	}
 	cfg.MediaPort, cfg.MediaTCPPort = uint16(l.MediaPort), uint16(l.MediaTCPPort)
 	cfg.ShutdownTimeout = l.ShutdownTimeout
 	return cfg

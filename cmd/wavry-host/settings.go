@@ -183,6 +183,8 @@ func sections() []section {
 				ports(), func(c *Config) *portRange { return &c.UDPPorts }),
 			many("interfaces", "an interface's name", "Network interfaces for media. Empty means all.",
 				isWord, func(c *Config) *[]string { return &c.Interfaces }),
+			many("media_addresses", "a network, as 192.0.2.0/24", "Networks whose local addresses are used for media. Empty means all.",
+				isNetwork, func(c *Config) *[]string { return &c.MediaAddresses }),
 			many("nat_1to1", "an IP address", "Public addresses of a one-to-one NAT in front of this host, announced in place of its own.",
 				isAddress, func(c *Config) *[]string { return &c.NAT1To1 }),
 			one("connect_timeout", "10s", "a duration from 1s to 5m", "How long a viewer may take to connect.",

@@ -3,6 +3,7 @@
 package endtoend
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,6 +68,9 @@ func join(tb testing.TB, h *host) (*audience, time.Duration) {
 		tb.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/sdp")
+	if h.token != "" {
+		request.Header.Set("Authorization", "Bearer "+h.token)
+	}
 	start := time.Now()
 	response, err := h.client.Do(request)
 	if err != nil {
@@ -207,4 +212,66 @@ func resident(tb testing.TB, h *host) float64 {
 	}
 	tb.Fatal("the kernel tells no VmRSS")
 	return 0
+}
+
+// BenchmarkFlood prints what a thousand requests a second of a client without a right token do to a stream.
+func BenchmarkFlood(b *testing.B) {
+	const rate, long = 1000, 10 * time.Second
+	x := startX(b, 0, 1280, 720)
+	x.noisy(b)
+	const token = "for-this-test-and-no-other"
+	h := startHost(b, hostOptions{
+		token: token, args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "4M"}, env: []string{"WAVRY_HOST_TOKEN=" + token},
+	})
+	viewer, _ := join(b, h)
+	defer viewer.leave(b, h)
+	<-time.After(3 * time.Second)
+	// watch returns the frames that were sent, the drops, and the share of a core, in a while.
+	watch := func() (frames, drops, core float64) {
+		before, dropped := h.metric(b, `wavry_host_frames_total{stage="sent"}`), h.metric(b, "wavry_host_frames_dropped_total")
+		cpu, start := processor(b, h.Process.Pid), time.Now()
+		<-time.After(long)
+		return h.metric(b, `wavry_host_frames_total{stage="sent"}`) - before, h.metric(b, "wavry_host_frames_dropped_total") - dropped,
+			millis(processor(b, h.Process.Pid)-cpu) / time.Since(start).Seconds() / 10
+	}
+	for b.Loop() {
+		calm, calmDrops, calmCore := watch()
+		ctx, stop := context.WithCancel(b.Context())
+		var refused atomic.Int64
+		var all sync.WaitGroup
+		const clients = 20
+		for range clients {
+			all.Go(func() {
+				tick := time.NewTicker(clients * time.Second / rate)
+				defer tick.Stop()
+				for {
+					select {
+					case <-ctx.Done():
+						return
+					case <-tick.C:
+					}
+					request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/whep/default", strings.NewReader("v=0"))
+					if err != nil {
+						return
+					}
+					request.Header.Set("Authorization", "Bearer wrong-wrong-wrong-wrong")
+					if response, err := h.client.Do(request); err == nil {
+						_, _ = io.Copy(io.Discard, response.Body)
+						response.Body.Close()
+						if response.StatusCode >= 400 {
+							refused.Add(1)
+						}
+					}
+				}
+			})
+		}
+		flooded, drops, core := watch()
+		stop()
+		all.Wait()
+		b.Logf("calm: %.0f frames, %.0f dropped, %.1f %% of a core; under %.0f refused requests a second: %.0f frames, %.0f dropped, %.1f %% of a core",
+			calm, calmDrops, calmCore, float64(refused.Load())/long.Seconds(), flooded, drops, core)
+		b.ReportMetric(flooded/calm, "frames-of-calm")
+		b.ReportMetric(core-calmCore, "%core-more")
+		b.ReportMetric(0, "ns/op")
+	}
 }

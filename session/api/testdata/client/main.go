@@ -73,7 +73,7 @@ func control(ctx context.Context, c *wavry.ClientWithResponses) error {
 }
 
 func session(ctx context.Context, c *wavry.ClientWithResponses) error {
-	opened, err := c.OpenSessionWithBodyWithResponse(ctx, "default", "application/sdp", strings.NewReader("v=0\r\n"))
+	opened, err := c.OpenSessionWithBodyWithResponse(ctx, "default", nil, "application/sdp", strings.NewReader("v=0\r\n"))
 	if err != nil || opened.StatusCode() != http.StatusCreated || !strings.HasPrefix(string(opened.Body), "v=0") {
 		return fmt.Errorf("open: %+v, %w", opened, err)
 	}
