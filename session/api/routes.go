@@ -376,8 +376,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		}
 	}
 	level := slog.LevelInfo
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
+	if !changes(r.Method) || rec.status == http.StatusTooManyRequests { // a flood must not fill the disk
 		level = slog.LevelDebug
 	}
 	// The path alone: a query may hold what a client should not have put there.
