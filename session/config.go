@@ -168,6 +168,14 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// start is the rate that a viewer begins with, in bits per second.
+func (c Config) start() int {
+	if c.FixedBitrate > 0 {
+		return c.FixedBitrate
+	}
+	return c.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start
+}
+
 // adaptation returns the controller's configuration for a viewer of a picture of the given size. A viewer that joins a
 // running rung starts at its rate, so that the newcomer's own ramp does not take the picture down for the others.
 func (c Config) adaptation(width, height int, price adapt.Price, running int) adapt.Config {

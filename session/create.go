@@ -129,7 +129,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 			m.stages.release(st)
 		}
 	}()
-	on := st.seatFor(m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start)
+	on := st.seatFor(m.cfg().start())
 	v.sit(st, on)
 	picture, running := st.see(), on.see()
 	v.baseW = max(picture.width, minSide)

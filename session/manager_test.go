@@ -561,3 +561,18 @@ func TestRevokedSessionsEndAtOnceAndExpiredOnesInTime(t *testing.T) {
 		t.Errorf("revoking nothing ends %d sessions", n)
 	}
 }
+
+func TestViewersOfAFixedRateShareAnEncodeFromTheStart(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.FixedBitrate = 5_000_000 })
+	defer h.close(t)
+	h.alive(t)
+	for range 3 {
+		r := newRemote(t)
+		defer r.close()
+		r.watch(h)
+		r.playing(t, 10)
+	}
+	if s := h.enc.Stats(); s.Opened != 1 {
+		t.Errorf("%d encoders for viewers who all get the same; want 1", s.Opened)
+	}
+}

@@ -74,7 +74,8 @@ const (
 	// memoryPerPixel and memoryPerSession are what an encode and a session hold, in bytes: reference pictures, captured frames and their
 	// conversion; a peer connection with its flight recorder.
 	memoryPerPixel, memoryPerSession = 64, 8 << 20
-	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: 1.1 % of a core at 3.2 Mbit/s (docs/benchmarks.md).
+	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: 1.1 % of a core at 4 Mbit/s (docs/benchmarks.md),
+	// and a quarter more for machines that are busier than that one was.
 	viewerPerBit = 0.0035e-6
 )
 
