@@ -243,6 +243,9 @@ func (a *asker) value(d *dice, schema object) any {
 	if list, ok := schema["enum"].([]any); ok {
 		return list[d.draw(len(list))]
 	}
+	if list, ok := schema["examples"].([]any); ok && schema["pattern"] != nil {
+		return list[d.draw(len(list))] // what else a pattern allows is not made up here
+	}
 	kind := schema["type"]
 	if list, ok := kind.([]any); ok {
 		kind = list[0] // null is the other
@@ -316,7 +319,7 @@ func FuzzAPI(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s.mgr, s.key = obliging(), newKeeper(token)
+		s.mgr, s.key, s.flood = obliging(), newKeeper(token), flood{}
 		q := a.ask(&dice{data})
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text)))
 		if err != nil {

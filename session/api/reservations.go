@@ -7,6 +7,8 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // reserving is the body of POST /v1/reservations.
@@ -109,6 +111,19 @@ func orDefault(display string) string {
 		return "default"
 	}
 	return display
+}
+
+// profileText is a size and frame rate in the query; see session.ParseProfile.
+type profileText string
+
+// Schema describes it to the document.
+func (profileText) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{
+		Type: huma.TypeString, Pattern: `^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}@[1-9][0-9]{0,2}$`, Examples: []any{"1280x720@30", "1920x1080@60"},
+		Description: "Width and height from 16 to 8192 pixels, and 1 to 240 frames per second.",
+	}
+	s.PrecomputeMessages()
+	return s
 }
 
 // capacities is the answer of GET /v1/capacity.

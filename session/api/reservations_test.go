@@ -187,3 +187,20 @@ func TestReload(t *testing.T) {
 		t.Errorf("nothing to confirm: %s", got)
 	}
 }
+
+func TestCapacity(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	h := s.Handler()
+	if all := decode(t, ask{method: "GET", path: "/v1/capacity"}.do(h), http.StatusOK)["profiles"].([]any); len(all) < 5 {
+		t.Errorf("only %d profiles", len(all))
+	}
+	one := decode(t, ask{method: "GET", path: "/v1/capacity?profile=1280x720@30"}.do(h), http.StatusOK)["profiles"].([]any)
+	if len(one) != 1 || one[0].(map[string]any)["more"] != 3.0 {
+		t.Errorf("one profile: %v", one)
+	}
+	for _, bad := range []string{"%22", "1280x720", "0x0@0", "9999x9999@999", "1280x720@30%20"} {
+		if got := refusal(t, ask{method: "GET", path: "/v1/capacity?profile=" + bad}.do(h)); got != CodeBadRequest {
+			t.Errorf("%s: %s", bad, got)
+		}
+	}
+}

@@ -95,7 +95,7 @@ func (s *Server) routes() []route {
 		}},
 		{"GET", "/v1/capacity", false, false, s.capacity, operation{
 			id: "getCapacity", tag: tagControl, summary: "How many more sessions there is room for, and what limits them",
-			params:  []param{{in: "query", name: "profile", value: "", text: "A size and frame rate, as 1280x720@30; without it the usual ones."}},
+			params:  []param{{in: "query", name: "profile", value: profileText(""), text: "A size and frame rate, as 1280x720@30; without it the usual ones."}},
 			answers: []answer{shows(200, capacities{}, "The capacity, as of now.")},
 		}},
 		{"GET", "/v1/displays", false, false, s.displays, operation{
