@@ -27,6 +27,9 @@ func decode(frame []byte) (Message, error) {
 	if len(frame) > maxFrame {
 		return Message{}, fmt.Errorf("%w: %d bytes are over %d", ErrMalformed, len(frame), maxFrame)
 	}
+	if !utf8.Valid(frame) { // RFC 6455, section 5.6; encoding/json would replace some of it and pass the rest on
+		return Message{}, fmt.Errorf("%w: not text in UTF-8", ErrMalformed)
+	}
 	var e struct {
 		Type    string          `json:"type"`
 		Payload json.RawMessage `json:"payload"`
