@@ -146,6 +146,8 @@ func sections() []section {
 				oneOf(adapt.AggressivenessNames()...), func(c *Config) *string { return &c.Prefer }),
 		}},
 		{"Sessions", []setting{
+			one("host_id", "", "text without spaces", "What gateways and tools know this host by. Empty for an id that follows from the machine's own; machines that were cloned need one each.",
+				text("name", true, isWord), func(c *Config) *string { return &c.HostID }),
 			one("max_sessions", "16", "a whole number from 1 to 10000", "How many viewers there may be at a time.",
 				count(10_000), func(c *Config) *int { return &c.MaxSessions }),
 			one("probation", "0s", "a duration from 0s to 24h", "How long the host is on probation after its start, with few sessions: until it has served a viewer and nothing failed for so long. 0s for none.",
