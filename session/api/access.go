@@ -76,6 +76,20 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	return nil
 }
 
+// lapsed tells whether what p was admitted by is no longer good: an error for the client, and why a session ends that it opened. Clocks may
+// differ when a grant is shown, but what it opened ends when it expires, and so nothing is opened after that.
+func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
+	switch {
+	case k == nil || p.grant == nil:
+		return 0, nil
+	case k.has(*p.grant):
+		return session.EndRevoked, invalid("the grant was revoked")
+	case !now.Before(p.grant.Expires):
+		return session.EndExpired, invalid("the grant has expired")
+	}
+	return 0, nil
+}
+
 // maxRevoked bounds what is remembered of revocations.
 const maxRevoked = 10_000
 

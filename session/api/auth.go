@@ -116,8 +116,12 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 	}
 	k.wrong(bucket)
 	k.count(method, result)
-	return principal{}, refuse(CodeUnauthorized, "%s", shorten(why)).
-		with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
+	return principal{}, invalid(shorten(why))
+}
+
+// invalid refuses a credential that is no good, and says why.
+func invalid(why string) *problem {
+	return refuse(CodeUnauthorized, "%s", why).with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
 }
 
 // granted tells who a grant was made out for.

@@ -59,10 +59,19 @@ func newIssuer(tb testing.TB) (*issuer, *grant.Verifier) {
 
 // sign makes a grant of an hour.
 func (i *issuer) sign(id, subject, scope string) string {
-	now := time.Now().Unix()
+	now := time.Now()
+	return i.signFor(id, subject, scope, now, now.Add(time.Hour))
+}
+
+// signFor makes a grant that is good from issued to expires.
+func (i *issuer) signFor(id, subject, scope string, issued, expires time.Time) string {
+	return i.signClaims(fmt.Sprintf(`{"iss":"i","aud":"host7","sub":%q,"jti":%q,"iat":%d,"exp":%d,"wavry":%s}`,
+		subject, id, issued.Unix(), expires.Unix(), scope))
+}
+
+func (i *issuer) signClaims(claims string) string {
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	text := part(`{"alg":"EdDSA","kid":"k"}`) + "." + part(fmt.Sprintf(`{"iss":"i","aud":"host7","sub":%q,"jti":%q,"iat":%d,"exp":%d,"wavry":%s}`,
-		subject, id, now, now+3600, scope))
+	text := part(`{"alg":"EdDSA","kid":"k"}`) + "." + part(claims)
 	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(i.key, []byte(text)))
 }
 

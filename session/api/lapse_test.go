@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wavryhost/session"
+)
+
+// openings are the two requests that open a session.
+func openings(header map[string]string) map[string]ask {
+	whep, control := map[string]string{"Content-Type": typeSDP}, map[string]string{"Content-Type": typeJSON}
+	for name, value := range header {
+		whep[name], control[name] = value, value
+	}
+	return map[string]ask{
+		"POST /whep":        {method: "POST", path: "/whep/x11:0", header: whep, body: "v=0"},
+		"POST /v1/sessions": {method: "POST", path: "/v1/sessions", header: control, body: `{"display": "x11:0", "sdp": "v=0"}`},
+	}
+}
+
+// While a session is being created it is in no list, so that who revokes its grant meanwhile finds nothing to end.
+func TestGrantRevokedDuringCreation(t *testing.T) {
+	i, v := newIssuer(t)
+	for _, what := range []string{`{"grant": "j1"}`, `{"subject": "ann"}`} {
+		for name, q := range openings(bearer(i.sign("j1", "ann", `{"role":"operator"}`))) {
+			m := healthy()
+			entered, leave := make(chan struct{}), make(chan struct{})
+			m.create = func(context.Context, session.Offer) (session.Answer, error) {
+				close(entered)
+				<-leave
+				return session.Answer{ID: "s1", SDP: "v=0", ETag: `"e"`}, nil
+			}
+			s, _ := newServer(t, Config{Token: token, Grants: v}, m)
+			answer := make(chan reply, 1)
+			go func() { answer <- q.do(s.Handler()) }()
+			<-entered
+			header := bearer(token)
+			header["Content-Type"] = typeJSON
+			decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: what}.do(s.Handler()), http.StatusOK)
+			close(leave)
+			if got := refusal(t, <-answer); got != CodeUnauthorized {
+				t.Errorf("%s, %s: %s", name, what, got)
+			}
+			if !slices.Equal(m.ended, []session.EndReason{session.EndRevoked}) {
+				t.Errorf("%s, %s: ended %v; want revoked", name, what, m.ended)
+			}
+		}
+	}
+}
+
+func TestGrantThatExpiresDuringCreation(t *testing.T) {
+	for name := range openings(nil) {
+		synctest.Test(t, func(t *testing.T) {
+			i, v := newIssuer(t)
+			now := time.Now()
+			q := openings(bearer(i.signFor("j1", "ann", `{"role":"operator"}`, now, now.Add(time.Minute))))[name]
+			m := healthy()
+			m.create = func(context.Context, session.Offer) (session.Answer, error) {
+				time.Sleep(10 * time.Second)
+				return session.Answer{ID: "s1", SDP: "v=0", ETag: `"e"`}, nil
+			}
+			s, _ := newServer(t, Config{Grants: v}, m)
+			time.Sleep(55 * time.Second)
+			if got := refusal(t, q.do(s.Handler())); got != CodeUnauthorized {
+				t.Errorf("%s: %s", name, got)
+			}
+			if !slices.Equal(m.ended, []session.EndReason{session.EndExpired}) {
+				t.Errorf("%s: ended %v; want expired", name, m.ended)
+			}
+			// What clocks may differ by opens no session: it would end at once.
+			if got := refusal(t, q.do(s.Handler())); got != CodeUnauthorized || len(m.offers) != 1 {
+				t.Errorf("%s after it expired: %s, %d offers", name, got, len(m.offers))
+			}
+		})
+	}
+}
+
+// A grant for one session is good again when the client was gone before it got its answer.
+func TestGrantForOneSessionOutlivesItsClient(t *testing.T) {
+	i, v := newIssuer(t)
+	m := healthy()
+	s, _ := newServer(t, Config{Grants: v}, m)
+	q := openings(bearer(i.sign("j1", "ann", `{"role":"viewer","once":true}`)))["POST /whep"]
+	gone, cancel := context.WithCancel(t.Context())
+	m.create = func(context.Context, session.Offer) (session.Answer, error) {
+		cancel()
+		return session.Answer{ID: "s1", SDP: "v=0", ETag: `"e"`}, nil
+	}
+	r := httptest.NewRequestWithContext(gone, q.method, q.path, strings.NewReader(q.body))
+	r.Host = "127.0.0.1:8470"
+	for name, value := range q.header {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	if w.Code != statusClientGone {
+		t.Errorf("gone: %d", w.Code)
+	}
+	m.create = nil
+	if r := q.do(s.Handler()); r.StatusCode != http.StatusCreated {
+		t.Errorf("again: %d %s", r.StatusCode, r.body)
+	}
+	if got := refusal(t, q.do(s.Handler())); got != CodeForbidden {
+		t.Errorf("replayed: %s", got)
+	}
+}
