@@ -97,7 +97,7 @@ const maxRevoked = 10_000
 type revoked struct {
 	mu       sync.Mutex
 	grants   map[string]time.Time // by ID: when it may be forgotten
-	subjects map[string]time.Time // by name: grants that were issued before are revoked
+	subjects map[string]time.Time // by name: when it was revoked
 }
 
 // has tells whether a grant was revoked.
@@ -108,7 +108,8 @@ func (l *revoked) has(g grant.Grant) bool {
 		return true
 	}
 	at, ok := l.subjects[g.Subject]
-	return ok && !g.Issued.After(at)
+	// An issuer whose clock is ahead has issued what it says that it will issue. Nothing later than that was good when the subject was revoked.
+	return ok && !g.Issued.After(at.Add(grant.Leeway))
 }
 
 // add revokes a grant, or what a subject has; lifetime is the longest of a grant. It fails when too much is remembered.
@@ -158,7 +159,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
-	if s.key != nil && s.key.grants != nil && !s.key.add(time.Now(), in.Grant, in.Subject, s.key.grants.MaxLifetime()) {
+	if s.key != nil && s.key.grants != nil && !s.key.add(time.Now(), in.Grant, in.Subject, s.key.grants.Outlived()) {
 		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)
 	}
 	return writeJSON(w, http.StatusOK, revocation{Ended: s.mgr.Revoke(in.Grant, in.Subject)})

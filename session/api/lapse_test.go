@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/grant"
 )
 
 // openings are the two requests that open a session.
@@ -110,4 +112,40 @@ func TestGrantForOneSessionOutlivesItsClient(t *testing.T) {
 	if got := refusal(t, q.do(s.Handler())); got != CodeForbidden {
 		t.Errorf("replayed: %s", got)
 	}
+}
+
+// What a subject had is revoked by whatever clock it was issued, and what it gets later is good.
+func TestRevokedSubjectWhoseIssuerIsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := newIssuer(t)
+		s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
+		get := func(id string, issued time.Time, lives time.Duration) int {
+			signed := i.signFor(id, "ann", `{"role":"operator"}`, issued, issued.Add(lives))
+			return ask{method: "GET", path: "/v1/host", header: bearer(signed)}.do(s.Handler()).StatusCode
+		}
+		at := time.Now()
+		const day = 24 * time.Hour
+		if got := get("before", at.Add(grant.Leeway), day); got != http.StatusOK {
+			t.Fatalf("before: %d", got)
+		}
+		header := bearer(token)
+		header["Content-Type"] = typeJSON
+		decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"subject": "ann"}`}.do(s.Handler()), http.StatusOK)
+		for name, issued := range map[string]time.Time{"ahead": at.Add(grant.Leeway), "ours": at, "behind": at.Add(-grant.Leeway)} {
+			if got := get(name, issued, day); got != http.StatusUnauthorized {
+				t.Errorf("issued by the clock %s: %d; want 401", name, got)
+			}
+		}
+		time.Sleep(time.Second)
+		if got := get("after", at.Add(grant.Leeway+time.Second), day); got != http.StatusOK {
+			t.Errorf("issued after it: %d; want 200", got)
+		}
+		// The last moment of the last grant that is revoked: it is remembered until then, however many follow.
+		time.Sleep(time.Until(at.Add(v.Outlived() - time.Second)))
+		for n := 0; s.key.add(time.Now(), strconv.Itoa(n), "", v.Outlived()); n++ {
+		}
+		if got := get("ahead", at.Add(grant.Leeway), day); got != http.StatusUnauthorized {
+			t.Errorf("issued by a clock ahead, in its last second: %d; want 401", got)
+		}
+	})
 }

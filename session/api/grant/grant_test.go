@@ -380,7 +380,7 @@ func FuzzGrant(f *testing.F) {
 				continue
 			}
 			if _, err := ParseRole(string(g.Role)); err != nil || g.ID == "" || g.Subject == "" || len(g.Subject) > maxName ||
-				g.Expires.Before(time.Now().Add(-leeway-time.Second)) || g.Expires.Sub(g.Issued) > 24*time.Hour || g.MaxBitrate < 0 {
+				g.Expires.Before(time.Now().Add(-Leeway-time.Second)) || g.Expires.Sub(g.Issued) > 24*time.Hour || g.MaxBitrate < 0 {
 				t.Fatalf("taken: %+v", g)
 			}
 		}

@@ -17,8 +17,8 @@ import (
 const (
 	// maxToken bounds a token, in bytes. One with everything in it takes a fifth of that.
 	maxToken = 4096
-	// leeway is how far the issuer's clock may be off.
-	leeway = 30 * time.Second
+	// Leeway is how far the issuer's clock may be off.
+	Leeway = 30 * time.Second
 	// maxSpent bounds the grants for one session that are remembered. When it is reached no further one is taken.
 	maxSpent = 10_000
 )
@@ -91,7 +91,7 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 		return nil, err
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{algEdDSA, algES256}), jwt.WithStrictDecoding(), jwt.WithLeeway(leeway),
+		jwt.WithValidMethods([]string{algEdDSA, algES256}), jwt.WithStrictDecoding(), jwt.WithLeeway(Leeway),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithAudience(cfg.Audience),
 	}
 	if cfg.Issuer != "" {
@@ -103,8 +103,9 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 // Run keeps the keys current until ctx ends, and returns nil.
 func (v *Verifier) Run(ctx context.Context) error { return v.keys.run(ctx) }
 
-// MaxLifetime is how long a grant may live.
-func (v *Verifier) MaxLifetime() time.Duration { return v.cfg.MaxLifetime + leeway }
+// Outlived is how long it takes until no grant is good that could be when the time began, by whatever clock it was issued: one that is
+// Leeway ahead issues it for that much later, and its end is not seen at once.
+func (v *Verifier) Outlived() time.Duration { return v.cfg.MaxLifetime + 2*Leeway }
 
 // Verify returns what a token in compact form (RFC 7515 section 7.1) grants, or an *Error. Whether it comes from where it may, and
 // whether it was revoked, is the caller's to ask.
@@ -213,7 +214,7 @@ func (v *Verifier) Spend(g Grant) error {
 		// Forgetting one that is still good would let it be used again.
 		return wrong(Replayed, "more than %d grants for one session are in use", maxSpent)
 	}
-	v.spent[g.ID] = g.Expires.Add(leeway)
+	v.spent[g.ID] = g.Expires.Add(Leeway)
 	return nil
 }
 
