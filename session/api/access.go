@@ -49,7 +49,7 @@ func (s *Server) owns(r *http.Request, id string) error {
 		return nil
 	}
 	one, err := s.mgr.Session(id)
-	if err != nil || one.Subject != p.name || p.grant != nil && p.grant.Session != "" && p.grant.Session != id && p.grant.Session != one.Reservation {
+	if err != nil || one.Owner() != p.Owner || p.grant != nil && p.grant.Session != "" && p.grant.Session != id && p.grant.Session != one.Reservation {
 		return session.ErrUnknownSession
 	}
 	return nil
@@ -58,7 +58,7 @@ func (s *Server) owns(r *http.Request, id string) error {
 // limit narrows an offer to what its principal may have.
 func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	p := principalOf(r.Context())
-	o.Subject = p.name
+	o.Owner = p.Owner
 	g := p.grant
 	if g == nil {
 		return nil

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/session"
 	"wavryhost/session/api/grant"
 )
 
@@ -43,18 +44,18 @@ type keeper struct {
 	owed [wrongBuckets]time.Time
 }
 
-// principal is who asks.
+// principal is who asks: the owner of what it opens.
 type principal struct {
-	name  string
+	session.Owner
 	role  grant.Role
 	grant *grant.Grant // nil without one
 }
 
 // The ways in which a client shows who it is, and how that ended.
 const (
-	methodToken = "token"
-	methodGrant = "grant"
-	methodCert  = "certificate"
+	methodToken = session.CredentialToken
+	methodGrant = session.CredentialGrant
+	methodCert  = session.CredentialCertificate
 	methodNone  = "none"
 
 	resultOK      = "ok"
@@ -96,7 +97,7 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 		got := sha256.Sum256([]byte(token))
 		if k.single && subtle.ConstantTimeCompare(got[:], k.want[:]) == 1 {
 			k.count(methodToken, resultOK)
-			return principal{name: "token", role: grant.Operator}, nil
+			return principal{Owner: session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}, role: grant.Operator}, nil
 		}
 		if p, ok := k.file.find(got); ok {
 			k.count(methodToken, resultOK)
@@ -136,7 +137,8 @@ func (k *keeper) granted(token, remote string) (principal, error) {
 	if k.has(g) {
 		return principal{}, errors.New("the grant was revoked")
 	}
-	return principal{name: g.Subject, role: g.Role, grant: &g}, nil
+	owner := session.Owner{Credential: session.CredentialGrant, Issuer: g.Issuer, Name: g.Subject}
+	return principal{Owner: owner, role: g.Role, grant: &g}, nil
 }
 
 // certified tells who shows a client certificate that TLS has verified.
@@ -144,7 +146,8 @@ func (k *keeper) certified(r *http.Request) (principal, bool) {
 	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return principal{}, false
 	}
-	leaf := r.TLS.VerifiedChains[0][0]
+	chain := r.TLS.VerifiedChains[0]
+	leaf, authority := chain[0], chain[len(chain)-1]
 	name := leaf.Subject.CommonName
 	if len(leaf.URIs) > 0 {
 		name = leaf.URIs[0].String()
@@ -154,7 +157,8 @@ func (k *keeper) certified(r *http.Request) (principal, bool) {
 	if name == "" {
 		name = leaf.SerialNumber.String()
 	}
-	return principal{name: shorten(name), role: k.certRole}, true
+	owner := session.Owner{Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: shorten(name)}
+	return principal{Owner: owner, role: k.certRole}, true
 }
 
 // bucket returns where the attempts of a remote address are counted: by IPv4 address or IPv6 network, since a subscriber

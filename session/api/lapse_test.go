@@ -149,3 +149,36 @@ func TestRevokedSubjectWhoseIssuerIsAhead(t *testing.T) {
 		}
 	})
 }
+
+// A name in one place is not the same name elsewhere: who may choose his own, in a grant or a certificate, gets no session by it.
+func TestNamesOfOthersOwnNothing(t *testing.T) {
+	file, of := tokens(t)
+	i, v := newIssuer(t)
+	m := healthy()
+	s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, m)
+	header := map[string]string{
+		session.CredentialToken: of["viewer"], session.CredentialGrant: i.sign("j1", "my-viewer", `{"role":"viewer"}`),
+	}
+	for _, owner := range []session.Owner{
+		{Credential: session.CredentialToken, Name: "my-viewer"},
+		{Credential: session.CredentialGrant, Issuer: "i", Name: "my-viewer"},
+		{Credential: session.CredentialGrant, Issuer: "another", Name: "my-viewer"},
+		{Credential: session.CredentialCertificate, Issuer: "i", Name: "my-viewer"},
+		{Credential: session.CredentialOperatorToken, Name: "my-viewer"},
+		{Name: "my-viewer"},
+	} {
+		m.list[0].Credential, m.list[0].Issuer, m.list[0].Subject = owner.Credential, owner.Issuer, owner.Name
+		for credential, shown := range header {
+			want := http.StatusNotFound
+			if credential == owner.Credential && owner.Issuer != "another" {
+				want = http.StatusOK
+			}
+			for _, q := range []ask{{method: "GET", path: "/v1/sessions/s1"}, {method: "DELETE", path: "/whep/sessions/s1"}} {
+				q.header = bearer(shown)
+				if got := q.do(s.Handler()).StatusCode; got != want {
+					t.Errorf("%s of a session of %+v by a %s: %d; want %d", q.method, owner, credential, got, want)
+				}
+			}
+		}
+	}
+}

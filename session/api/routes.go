@@ -367,7 +367,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
 	if changes(r.Method) {
 		ok := s.audit.record(auditLine{
-			Time: time.Now(), Who: rec.who.name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
+			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
 			Object: shorten(r.PathValue("id") + r.PathValue("display")), Status: rec.status, Code: string(rec.code),
 		})
 		if !ok {

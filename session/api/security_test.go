@@ -102,7 +102,7 @@ func tokens(t *testing.T) (path string, of map[string]string) {
 func TestRoles(t *testing.T) {
 	file, of := tokens(t)
 	m := obliging()
-	m.list[0].Subject = "my-viewer"
+	m.list[0].Credential, m.list[0].Subject = session.CredentialToken, "my-viewer"
 	s, _ := newServer(t, reloadable(Config{TokensFile: file}), m)
 	allowed := map[string][]string{
 		"viewer":  {"POST /whep/{display}", "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}"},
@@ -189,7 +189,7 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	if r := open(ann, "/whep/x11:0"); r.StatusCode != http.StatusCreated {
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
-	if o := m.offers[0]; o.Subject != "ann" || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
+	if o := m.offers[0]; o.Owner.Name != "ann" || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
 		t.Errorf("offer %+v", o)
 	}
 	if got := refusal(t, open(ann, "/whep/default")); got != CodeForbidden {
@@ -220,7 +220,7 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	}
 
 	// Sessions of others are as if they were not there.
-	m.list[0].Subject = "ann"
+	m.list[0].Credential, m.list[0].Issuer, m.list[0].Subject = session.CredentialGrant, "i", "ann"
 	bob := i.sign("j4", "bob", `{"role":"viewer"}`)
 	for _, q := range []ask{
 		{method: "DELETE", path: "/whep/sessions/s1"},

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// maxName bounds jti and sub, in bytes: they are kept, logged and audited.
-	maxName = 128
+	// maxName bounds jti and sub, in bytes: they are kept, logged and audited. maxIssuer bounds iss, which is an address as a rule.
+	maxName   = 128
+	maxIssuer = 256
 	// maxList bounds displays and networks.
 	maxList = 32
 	// maxBitrate is the highest that a grant may name, in bits per second.
@@ -42,11 +43,16 @@ func read(payload string, claims jwt.MapClaims, lifetime time.Duration) (Grant, 
 	}
 	var g Grant
 	var err error
-	if g.ID, err = name(claims, "jti"); err != nil {
+	if g.ID, err = name(claims, "jti", maxName); err != nil {
 		return Grant{}, err
 	}
-	if g.Subject, err = name(claims, "sub"); err != nil {
+	if g.Subject, err = name(claims, "sub", maxName); err != nil {
 		return Grant{}, err
+	}
+	if _, ok := claims["iss"]; ok {
+		if g.Issuer, err = name(claims, "iss", maxIssuer); err != nil {
+			return Grant{}, err
+		}
 	}
 	if g.Issued, err = date(claims, "iat"); err != nil {
 		return Grant{}, err
@@ -66,10 +72,10 @@ func read(payload string, claims jwt.MapClaims, lifetime time.Duration) (Grant, 
 }
 
 // name returns a claim that must be a short printable text.
-func name(claims jwt.MapClaims, claim string) (string, error) {
+func name(claims jwt.MapClaims, claim string, most int) (string, error) {
 	s, _ := claims[claim].(string)
-	if s == "" || len(s) > maxName {
-		return "", wrong(Malformed, "%s is missing, or has more than %d bytes", claim, maxName)
+	if s == "" || len(s) > most {
+		return "", wrong(Malformed, "%s is missing, or has more than %d bytes", claim, most)
 	}
 	for _, r := range s {
 		if r <= ' ' || r == 0x7f || r == 0xfffd {

@@ -39,6 +39,8 @@ func ParseRole(name string) (Role, error) {
 type Grant struct {
 	// ID is the token's jti, unique for the issuer.
 	ID string
+	// Issuer is who says so (iss); it may be empty.
+	Issuer string
 	// Subject is who it was made out for.
 	Subject string
 	Role    Role

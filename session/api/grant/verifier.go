@@ -77,7 +77,7 @@ type Verifier struct {
 	parser *jwt.Parser
 
 	mu    sync.Mutex
-	spent map[string]time.Time // when each may be forgotten
+	spent map[spent]time.Time // when each may be forgotten
 }
 
 // New returns a Verifier. A file of keys is read, so that a broken one is found early; an address is asked by Run.
@@ -97,8 +97,11 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	if cfg.Issuer != "" {
 		options = append(options, jwt.WithIssuer(cfg.Issuer))
 	}
-	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: make(map[string]time.Time)}, nil
+	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: make(map[spent]time.Time)}, nil
 }
+
+// spent is a grant that was used up. Issuers give ids without asking each other.
+type spent struct{ issuer, id string }
 
 // Run keeps the keys current until ctx ends, and returns nil.
 func (v *Verifier) Run(ctx context.Context) error { return v.keys.run(ctx) }
@@ -200,7 +203,7 @@ func (v *Verifier) Spend(g Grant) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := time.Now()
-	if _, ok := v.spent[g.ID]; ok {
+	if _, ok := v.spent[spent{g.Issuer, g.ID}]; ok {
 		return wrong(Replayed, "it was good for one session, and has been used")
 	}
 	if len(v.spent) >= maxSpent {
@@ -214,7 +217,7 @@ func (v *Verifier) Spend(g Grant) error {
 		// Forgetting one that is still good would let it be used again.
 		return wrong(Replayed, "more than %d grants for one session are in use", maxSpent)
 	}
-	v.spent[g.ID] = g.Expires.Add(Leeway)
+	v.spent[spent{g.Issuer, g.ID}] = g.Expires.Add(Leeway)
 	return nil
 }
 
@@ -225,5 +228,5 @@ func (v *Verifier) Return(g Grant) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.spent, g.ID)
+	delete(v.spent, spent{g.Issuer, g.ID})
 }
