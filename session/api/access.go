@@ -55,6 +55,18 @@ func (s *Server) owns(r *http.Request, id string) error {
 	return nil
 }
 
+// views tells whether r, a question about a WHEP path, comes from who may open a session on its display, or has opened the session that it names.
+func (s *Server) views(r *http.Request) bool {
+	p := principalOf(r.Context())
+	if !(route{method: http.MethodPost, path: "/whep/{display}"}).may(p.role) {
+		return false
+	}
+	if id := r.PathValue("id"); id != "" {
+		return s.owns(r, id) == nil
+	}
+	return p.grant == nil || p.grant.Watches(r.PathValue("display"))
+}
+
 // limit narrows an offer to what its principal may have.
 func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	p := principalOf(r.Context())

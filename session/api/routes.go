@@ -297,13 +297,14 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 	}
 	allowed := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
-		// A preflight never carries the token. Only who shows it gets the ICE servers' credentials.
-		showLinks := s.key == nil
-		if r.Header.Get("Authorization") != "" {
-			if _, err := s.key.admit(r); err != nil {
+		// A preflight never carries the token. Only who shows one that opens sessions gets the ICE servers' credentials.
+		var who principal
+		if s.key == nil || r.Header.Get("Authorization") != "" {
+			var err error
+			if who, err = s.key.admit(r); err != nil {
 				return err
 			}
-			showLinks = true
+			r = r.WithContext(withPrincipal(r.Context(), who))
 		}
 		h := w.Header()
 		h.Set("Access-Control-Allow-Methods", allowed)
@@ -317,8 +318,8 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 			whepHeaders(h)
 			h.Set("Accept-Post", typeSDP)
 			h.Set("Accept-Patch", typeFragment)
-			if showLinks {
-				h["Link"] = links(s.cfg.ICEServers, time.Now())
+			if s.views(r) {
+				h["Link"] = links(s.cfg.ICEServers, time.Now(), who.expires())
 			}
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -422,6 +423,14 @@ func (p principal) id() string {
 		return ""
 	}
 	return p.grant.ID
+}
+
+// expires is when the principal's grant ends; never for the zero time.
+func (p principal) expires() time.Time {
+	if p.grant == nil {
+		return time.Time{}
+	}
+	return p.grant.Expires
 }
 
 func (rec *recorder) WriteHeader(status int) {
