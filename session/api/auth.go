@@ -23,6 +23,9 @@ const (
 	// minTokenLength that is far from a guess, and slows nobody who mistypes.
 	wrongBurst = 10
 	wrongEvery = 2 * time.Second
+	// A network that has used up its attempts may have so many signatures checked at once, then one in checkEvery. It takes some 0.1 ms each.
+	checkBurst = 100
+	checkEvery = 50 * time.Millisecond
 	// wrongBuckets bounds the memory: networks share a bucket where their hashes do.
 	wrongBuckets = 512
 )
@@ -42,6 +45,8 @@ type keeper struct {
 	mu   sync.Mutex // guards all following fields
 	// owed is, for each bucket, when the attempts so far are paid for.
 	owed [wrongBuckets]time.Time
+	// checked is the same for the signatures that are checked in spite of them.
+	checked [wrongBuckets]time.Time
 }
 
 // principal is who asks: the owner of what it opens.
@@ -62,6 +67,8 @@ const (
 	resultWrong   = "wrong"
 	resultMissing = "missing"
 	resultBlocked = "blocked"
+	resultNetwork = "network"
+	resultRevoked = "revoked"
 )
 
 func newKeeper(token string) *keeper {
@@ -84,16 +91,18 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 			with("WWW-Authenticate", `Bearer realm="wavry-host"`)
 	}
 	bucket := k.bucket(r.RemoteAddr)
-	// A network that has used up its attempts is refused unseen: an answer would tell whether the guess is right.
-	if wait := k.wait(bucket); wait > 0 {
-		k.count(methodNone, resultBlocked)
-		return principal{}, refuse(CodeTooManyAttempts, "too many wrong tokens from your network").
-			with("Retry-After", seconds(wait))
-	}
 	scheme, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
+	bears := strings.EqualFold(scheme, "Bearer")
+	signed := bears && k.grants != nil && strings.Count(token, ".") == 2
+	wait := k.wait(bucket)
+	// A network that has used up its attempts is refused unseen: an answer would tell whether the guess is right. A signature is not guessed, and
+	// who shows a good grant is not kept out by who else is behind that address.
+	if wait > 0 && (!signed || !k.check(bucket)) {
+		return principal{}, k.block(wait)
+	}
 	method, result, why := methodToken, resultWrong, "the token is not right"
-	if strings.EqualFold(scheme, "Bearer") {
+	if bears && wait <= 0 {
 		got := sha256.Sum256([]byte(token))
 		if k.single && subtle.ConstantTimeCompare(got[:], k.want[:]) == 1 {
 			k.count(methodToken, resultOK)
@@ -103,21 +112,32 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 			k.count(methodToken, resultOK)
 			return p, nil
 		}
-		if k.grants != nil && strings.Count(token, ".") == 2 {
-			p, err := k.granted(token, r.RemoteAddr)
-			if err == nil {
-				k.count(methodGrant, resultOK)
-				return p, nil
-			}
-			method, why = methodGrant, strings.TrimPrefix(err.Error(), "grant: ")
-			if e, ok := errors.AsType[*grant.Error](err); ok {
-				result = string(e.Fault)
-			}
+	}
+	if signed {
+		g, err := k.grants.Verify(token)
+		method = methodGrant
+		if e, ok := errors.AsType[*grant.Error](err); ok {
+			result, why, signed = string(e.Fault), strings.TrimPrefix(e.Error(), "grant: "), e.Signed
+		} else if result, why = k.granted(g, r.RemoteAddr); result == resultOK {
+			k.count(methodGrant, resultOK)
+			owner := session.Owner{Credential: session.CredentialGrant, Issuer: g.Issuer, Name: g.Subject}
+			return principal{Owner: owner, role: g.Role, grant: &g}, nil
 		}
 	}
-	k.wrong(bucket)
+	if !signed && wait > 0 {
+		return principal{}, k.block(wait)
+	}
 	k.count(method, result)
+	if !signed {
+		k.wrong(bucket)
+	}
 	return principal{}, invalid(shorten(why))
+}
+
+// block refuses a network that has used up its attempts.
+func (k *keeper) block(wait time.Duration) *problem {
+	k.count(methodNone, resultBlocked)
+	return refuse(CodeTooManyAttempts, "too many wrong tokens from your network").with("Retry-After", seconds(wait))
 }
 
 // invalid refuses a credential that is no good, and says why.
@@ -125,20 +145,15 @@ func invalid(why string) *problem {
 	return refuse(CodeUnauthorized, "%s", why).with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
 }
 
-// granted tells who a grant was made out for.
-func (k *keeper) granted(token, remote string) (principal, error) {
-	g, err := k.grants.Verify(token)
-	if err != nil {
-		return principal{}, err
-	}
+// granted tells whether a verified grant is good here and now: resultOK, or what is wrong, with words for it.
+func (k *keeper) granted(g grant.Grant, remote string) (result, why string) {
 	if at, err := netip.ParseAddrPort(remote); err != nil || !g.From(at.Addr()) {
-		return principal{}, errors.New("the grant is not good from your network")
+		return resultNetwork, "the grant is not good from your network"
 	}
 	if k.has(g) {
-		return principal{}, errors.New("the grant was revoked")
+		return resultRevoked, "the grant was revoked"
 	}
-	owner := session.Owner{Credential: session.CredentialGrant, Issuer: g.Issuer, Name: g.Subject}
-	return principal{Owner: owner, role: g.Role, grant: &g}, nil
+	return resultOK, ""
 }
 
 // certified tells who shows a client certificate that TLS has verified.
@@ -179,16 +194,25 @@ func networkBucket(seed maphash.Seed, remote string) int {
 func (k *keeper) wait(bucket int) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return time.Until(k.owed[bucket].Add(-(wrongBurst - 1) * wrongEvery))
+	return early(time.Now(), k.owed[bucket], wrongEvery, wrongBurst)
 }
 
 func (k *keeper) wrong(bucket int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := time.Now(); k.owed[bucket].Before(now) {
-		k.owed[bucket] = now
+	k.owed[bucket] = later(time.Now(), k.owed[bucket], wrongEvery)
+}
+
+// check takes in a signature that is to be checked for a network without attempts, and tells whether it may be.
+func (k *keeper) check(bucket int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	if early(now, k.checked[bucket], checkEvery, checkBurst) > 0 {
+		return false
 	}
-	k.owed[bucket] = k.owed[bucket].Add(wrongEvery)
+	k.checked[bucket] = later(now, k.checked[bucket], checkEvery)
+	return true
 }
 
 // seconds returns d for a Retry-After header: whole seconds, at least one.

@@ -182,3 +182,67 @@ func TestNamesOfOthersOwnNothing(t *testing.T) {
 		}
 	}
 }
+
+// Who shows a grant that the issuer signed has guessed nothing, whatever else is wrong with it. Forged ones are guesses, and lock nobody out who has a
+// good one: an attacker and a viewer may share an address.
+func TestSignedGrantsAreNoGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := newIssuer(t)
+		s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
+		try := func(shown string) reply {
+			return ask{method: "GET", path: "/v1/host", remote: "192.0.2.1:1", header: bearer(shown)}.do(s.Handler())
+		}
+		now := time.Now()
+		const scope = `{"role":"operator"}`
+		good, revoked := i.sign("j1", "ann", scope), i.sign("j2", "bob", scope)
+		header := bearer(token)
+		header["Content-Type"] = typeJSON
+		decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"grant": "j2"}`}.do(s.Handler()), http.StatusOK)
+		for name, signed := range map[string]string{
+			"expired":         i.signFor("j3", "ann", scope, now.Add(-2*time.Hour), now.Add(-time.Hour)),
+			"not yet valid":   i.signFor("j4", "ann", scope, now.Add(time.Hour), now.Add(2*time.Hour)),
+			"revoked":         revoked,
+			"other network":   i.sign("j5", "ann", `{"role":"viewer","networks":["203.0.113.0/24"]}`),
+			"unknown role":    i.sign("j6", "ann", `{"role":"root"}`),
+			"another host's":  i.signClaims(`{"aud":"host8","sub":"ann","jti":"j7","iat":1,"exp":2,"wavry":{"role":"viewer"}}`),
+			"without a scope": i.signClaims(`{"aud":"host7"}`),
+		} {
+			for range 2 * wrongBurst {
+				if got := refusal(t, try(signed)); got != CodeUnauthorized {
+					t.Fatalf("%s: %s", name, got)
+				}
+			}
+			if r := try(token); r.StatusCode != http.StatusOK {
+				t.Fatalf("after grants that are %s another client of that network: %d", name, r.StatusCode)
+			}
+		}
+		forged := func(n int) string { return good[:len(good)-20] + strings.Repeat(string(rune('A'+n)), 20) }
+		for n := range wrongBurst {
+			if got := refusal(t, try(forged(n))); got != CodeUnauthorized {
+				t.Fatalf("forged: %s", got)
+			}
+		}
+		for _, shown := range []string{forged(0), token, "x"} {
+			if got := refusal(t, try(shown)); got != CodeTooManyAttempts {
+				t.Errorf("after %d forged ones: %s", wrongBurst, got)
+			}
+		}
+		if r := try(good); r.StatusCode != http.StatusOK {
+			t.Errorf("a good one beside forged ones: %d %s", r.StatusCode, r.body)
+		}
+		// A grant that is not good is told so, and a forged one nothing.
+		if got := refusal(t, try(revoked)); got != CodeUnauthorized {
+			t.Errorf("a revoked one beside forged ones: %s", got)
+		}
+		// Checking signatures for a network that forges them is bounded.
+		checked := 0
+		for range 10 * checkBurst {
+			if try(good).StatusCode == http.StatusOK {
+				checked++
+			}
+		}
+		if checked > checkBurst {
+			t.Errorf("%d signatures checked at once for a network that forges; want %d at most", checked, checkBurst)
+		}
+	})
+}

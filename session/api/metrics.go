@@ -61,6 +61,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, f := range grant.Faults() {
 		m.auth.WithLabelValues(methodGrant, string(f))
 	}
+	m.auth.WithLabelValues(methodGrant, resultNetwork)
+	m.auth.WithLabelValues(methodGrant, resultRevoked)
 	m.auth.WithLabelValues(methodNone, resultMissing)
 	m.auth.WithLabelValues(methodNone, resultBlocked)
 	reg.MustRegister(m.requests, m.seconds, m.errors, m.panics)

@@ -99,13 +99,18 @@ func Faults() []Fault {
 // Error is a token that is refused.
 type Error struct {
 	Fault Fault
-	text  string
+	// Signed says that the signature is right: a key of the set made it, and whoever shows it has not guessed it.
+	Signed bool
+	text   string
 }
 
 var _ error = (*Error)(nil)
 
 // Error says what is wrong, without a word of the token but the names in it.
 func (e *Error) Error() string { return "grant: " + e.text }
+
+// signed returns e with what is known of the signature.
+func (e *Error) signed(right bool) *Error { return &Error{Fault: e.Fault, Signed: right, text: e.text} }
 
 func wrong(f Fault, format string, args ...any) *Error {
 	return &Error{Fault: f, text: fmt.Sprintf(format, args...)}

@@ -119,12 +119,17 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 	claims := jwt.MapClaims{}
 	_, err := v.parser.ParseWithClaims(compact, claims, v.key)
 	if err != nil {
-		return Grant{}, translate(err)
+		// The parser looks at the claims when the signature is right.
+		return Grant{}, translate(err).signed(errors.Is(err, jwt.ErrTokenInvalidClaims))
 	}
 	// The signature is right from here on: what is wrong is the issuer's mistake.
 	_, rest, _ := strings.Cut(compact, ".")
 	payload, _, _ := strings.Cut(rest, ".")
-	return read(payload, claims, v.cfg.MaxLifetime)
+	g, err := read(payload, claims, v.cfg.MaxLifetime)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return Grant{}, e.signed(true)
+	}
+	return g, err
 }
 
 // key finds the key of a token that is not trusted yet.
@@ -163,7 +168,7 @@ func (v *Verifier) key(t *jwt.Token) (any, error) {
 }
 
 // translate says in our words what the parser found.
-func translate(err error) error {
+func translate(err error) *Error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
