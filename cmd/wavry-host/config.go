@@ -28,6 +28,12 @@ type Config struct {
 	AllowedHosts   []string
 	AllowedOrigins []string
 
+	MaxConnections           int
+	MaxConnectionsPerAddress int
+	MaxRequests              int
+	MaxRequestsPerAddress    int
+	MaxAttempts              int
+
 	Display     string
 	VirtualSize size
 	Cursor      bool

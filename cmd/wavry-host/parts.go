@@ -96,6 +96,8 @@ func apiConfig(l *loaded) api.Config {
 		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(),
 		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRole: l.TLSClientRole,
 		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
+		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
+		Limits:  api.Limits{PerAddress: l.MaxRequestsPerAddress, InAll: l.MaxRequests, Attempts: l.MaxAttempts},
 		Version: thisBuild().Version, ShutdownTimeout: l.ShutdownTimeout,
 	}
 	for _, s := range l.ICEServers {

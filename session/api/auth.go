@@ -4,14 +4,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"hash/maphash"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"wavryhost/session"
@@ -19,15 +16,12 @@ import (
 )
 
 const (
-	// wrongBurst wrong tokens in a row are answered at once, then one in wrongEvery for each network. With
-	// minTokenLength that is far from a guess, and slows nobody who mistypes.
-	wrongBurst = 10
+	// wrongEvery is how often a network may try that has shown too many wrong credentials in a row. With minTokenLength that is far from a guess, and slows
+	// nobody who mistypes.
 	wrongEvery = 2 * time.Second
 	// A network that has used up its attempts may have so many signatures checked at once, then one in checkEvery. It takes some 0.1 ms each.
 	checkBurst = 100
 	checkEvery = 50 * time.Millisecond
-	// wrongBuckets bounds the memory: networks share a bucket where their hashes do.
-	wrongBuckets = 512
 )
 
 // keeper checks who asks: by the operator's token, the tokens of the file, a grant, or a client certificate.
@@ -40,13 +34,7 @@ type keeper struct {
 	// certRole is what a verified client certificate makes of its owner; empty where none is asked for.
 	certRole grant.Role
 	count    func(method, result string)
-
-	seed maphash.Seed
-	mu   sync.Mutex // guards all following fields
-	// owed is, for each bucket, when the attempts so far are paid for.
-	owed [wrongBuckets]time.Time
-	// checked is the same for the signatures that are checked in spite of them.
-	checked [wrongBuckets]time.Time
+	nets     *networks
 }
 
 // principal is who asks: the owner of what it opens.
@@ -71,8 +59,8 @@ const (
 	resultRevoked = "revoked"
 )
 
-func newKeeper(token string) *keeper {
-	return &keeper{want: sha256.Sum256([]byte(token)), single: token != "", seed: maphash.MakeSeed(), count: func(string, string) {}}
+func newKeeper(token string, nets *networks) *keeper {
+	return &keeper{want: sha256.Sum256([]byte(token)), single: token != "", nets: nets, count: func(string, string) {}}
 }
 
 // admit tells who r comes from. A nil keeper takes everyone for the operator.
@@ -80,6 +68,14 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 	if k == nil {
 		return principal{role: grant.Operator}, nil
 	}
+	p, err := k.recognize(r)
+	if err == nil {
+		k.nets.right(time.Now(), r.RemoteAddr)
+	}
+	return p, err
+}
+
+func (k *keeper) recognize(r *http.Request) (principal, error) {
 	if p, ok := k.certified(r); ok && r.Header.Get("Authorization") == "" {
 		k.count(methodCert, resultOK)
 		return p, nil
@@ -90,15 +86,14 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 		return principal{}, refuse(CodeUnauthorized, "this server takes a bearer token").
 			with("WWW-Authenticate", `Bearer realm="wavry-host"`)
 	}
-	bucket := k.bucket(r.RemoteAddr)
 	scheme, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
 	bears := strings.EqualFold(scheme, "Bearer")
 	signed := bears && k.grants != nil && strings.Count(token, ".") == 2
-	wait := k.wait(bucket)
+	wait := k.nets.attempt(time.Now(), r.RemoteAddr)
 	// A network that has used up its attempts is refused unseen: an answer would tell whether the guess is right. A signature is not guessed, and
 	// who shows a good grant is not kept out by who else is behind that address.
-	if wait > 0 && (!signed || !k.check(bucket)) {
+	if wait > 0 && (!signed || !k.nets.check(time.Now(), r.RemoteAddr)) {
 		return principal{}, k.block(wait)
 	}
 	method, result, why := methodToken, resultWrong, "the token is not right"
@@ -129,7 +124,7 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 	}
 	k.count(method, result)
 	if !signed {
-		k.wrong(bucket)
+		k.nets.wrong(time.Now(), r.RemoteAddr)
 	}
 	return principal{}, invalid(shorten(why))
 }
@@ -174,45 +169,6 @@ func (k *keeper) certified(r *http.Request) (principal, bool) {
 	}
 	owner := session.Owner{Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: shorten(name)}
 	return principal{Owner: owner, role: k.certRole}, true
-}
-
-// bucket returns where the attempts of a remote address are counted: by IPv4 address or IPv6 network, since a subscriber
-// has a whole /64.
-func (k *keeper) bucket(remote string) int { return networkBucket(k.seed, remote) }
-
-func networkBucket(seed maphash.Seed, remote string) int {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
-		host = ip.Mask(net.CIDRMask(64, 128)).String()
-	}
-	return int(maphash.String(seed, host) % wrongBuckets)
-}
-
-func (k *keeper) wait(bucket int) time.Duration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return early(time.Now(), k.owed[bucket], wrongEvery, wrongBurst)
-}
-
-func (k *keeper) wrong(bucket int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.owed[bucket] = later(time.Now(), k.owed[bucket], wrongEvery)
-}
-
-// check takes in a signature that is to be checked for a network without attempts, and tells whether it may be.
-func (k *keeper) check(bucket int) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := time.Now()
-	if early(now, k.checked[bucket], checkEvery, checkBurst) > 0 {
-		return false
-	}
-	k.checked[bucket] = later(now, k.checked[bucket], checkEvery)
-	return true
 }
 
 // seconds returns d for a Retry-After header: whole seconds, at least one.

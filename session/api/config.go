@@ -62,8 +62,10 @@ type Config struct {
 	ICEServers []ICEServer
 	// MaxBody bounds a request's body, in bytes. It defaults to 65536.
 	MaxBody int64
-	// MaxConnections bounds the open connections; further ones wait in the kernel. It defaults to 256.
-	MaxConnections int
+	// MaxConnections bounds the open connections. It defaults to 256. MaxConnectionsPerAddress bounds those of one address, or IPv6 /64, but this machine's; it
+	// defaults to 64.
+	MaxConnections, MaxConnectionsPerAddress int
+	Limits                                   Limits
 	// Version is shown in GET /v1/host.
 	Version string
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil where there is no link.
@@ -102,6 +104,10 @@ func (c Config) withDefaults() Config {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 256
 	}
+	if c.MaxConnectionsPerAddress == 0 {
+		c.MaxConnectionsPerAddress = 64
+	}
+	c.Limits = c.Limits.withDefaults()
 	if c.Reload == nil {
 		c.Reload = func(time.Duration) (Reloaded, error) {
 			return Reloaded{}, fmt.Errorf("%w: this daemon reads none", ErrBadConfiguration)
@@ -226,6 +232,12 @@ func (c Config) validateLimits() error {
 	}
 	if c.MaxConnections < 0 {
 		return fmt.Errorf("api: max connections %d is not positive", c.MaxConnections)
+	}
+	if c.MaxConnectionsPerAddress < 0 {
+		return fmt.Errorf("api: max connections of an address %d is not positive", c.MaxConnectionsPerAddress)
+	}
+	if err := c.Limits.validate(); err != nil {
+		return err
 	}
 	for _, t := range []struct {
 		name string

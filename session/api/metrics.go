@@ -18,6 +18,7 @@ type Metrics struct {
 	panics   prometheus.Counter
 	// auth counts who showed what, auditErrors the lines that could not be written.
 	auth        *prometheus.CounterVec
+	cut         *prometheus.CounterVec
 	auditErrors prometheus.Counter
 }
 
@@ -51,7 +52,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "wavry_host_audit_errors_total",
 		Help: "Lines of the audit log that could not be written.",
 	})
-	reg.MustRegister(m.auth, m.auditErrors)
+	m.cut = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wavry_host_http_connections_cut_total",
+		Help: "HTTP connections that were closed for want of room, by why it was them.",
+	}, []string{"reason"})
+	for _, reason := range []string{cutAddress, cutFull, cutIdle, cutSilent} {
+		m.cut.WithLabelValues(reason)
+	}
+	reg.MustRegister(m.auth, m.auditErrors, m.cut)
 	for _, method := range []string{methodToken, methodGrant, methodCert} {
 		m.auth.WithLabelValues(method, resultOK)
 	}

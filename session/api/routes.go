@@ -330,8 +330,9 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 // guarded passes on what the guard lets through.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		heard(r.Context())
 		err := s.guard.check(w, r)
-		if wait := s.flood.wait(time.Now(), s.bucket(r.RemoteAddr)); err == nil && wait > 0 {
+		if wait := s.nets.request(time.Now(), r.RemoteAddr); err == nil && wait > 0 {
 			err = refuse(CodeTooManyRequests, "too many requests from your network, or in all").with("Retry-After", seconds(wait))
 		}
 		if err != nil {

@@ -24,7 +24,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"wavryhost/session"
@@ -402,45 +401,6 @@ func TestClientCertificates(t *testing.T) {
 func (c Config) withoutFiles() Config {
 	c.TLSCert, c.TLSKey, c.TLSClientAuth = "", "", ""
 	return c
-}
-
-func TestFloodIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var f flood
-		count := func(bucket, n int) (taken int) {
-			for range n {
-				if f.wait(time.Now(), bucket) == 0 {
-					taken++
-				}
-			}
-			return taken
-		}
-		if n := count(1, 5000); n != burstAddress {
-			t.Errorf("%d requests of one network at once; want %d", n, burstAddress)
-		}
-		if n := count(2, 10); n != 10 {
-			t.Errorf("another network pays for it: %d of 10", n)
-		}
-		time.Sleep(time.Second)
-		if n := count(1, 5000); n != perAddress {
-			t.Errorf("%d more after a second; want %d", n, perAddress)
-		}
-		all := 0
-		for bucket := 10; bucket < 60; bucket++ {
-			all += count(bucket, burstAddress)
-		}
-		if all < burstHost-perAddress-10 || all > burstHost {
-			t.Errorf("%d requests in all at once; want %d at most", all, burstHost)
-		}
-	})
-	s, _ := newServer(t, Config{}, healthy())
-	last := reply{}
-	for n := 0; n < 100*burstAddress && last.StatusCode != http.StatusTooManyRequests; n++ { // some are paid for meanwhile
-		last = ask{method: "GET", path: "/healthz"}.do(s.Handler())
-	}
-	if refusal(t, last) != CodeTooManyRequests || last.Header.Get("Retry-After") == "" {
-		t.Errorf("%s", last.body)
-	}
 }
 
 type brokenWriter struct{}

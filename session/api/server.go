@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
@@ -62,8 +61,7 @@ type Server struct {
 	key     *keeper      // nil without a token
 	cert    *certificate // nil without TLS
 	guard   *guard
-	flood   flood
-	seed    maphash.Seed
+	nets    *networks
 	audit   audit
 	handler http.Handler
 	addr    atomic.Pointer[net.Addr]
@@ -103,11 +101,12 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 // keep makes what checks who asks; none where everybody may.
 func (s *Server) keep() error {
 	c := s.cfg
-	s.seed, s.audit.w = maphash.MakeSeed(), c.Audit
+	s.audit.w = c.Audit
+	s.nets = newNetworks(func() Limits { return c.Limits })
 	if !c.guarded() {
 		return nil
 	}
-	s.key = newKeeper(c.Token)
+	s.key = newKeeper(c.Token, s.nets)
 	s.key.grants = c.Grants
 	s.key.count = func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() }
 	if c.TLSClientAuth != "" && c.TLSClientAuth != ClientAuthOff {
@@ -120,9 +119,6 @@ func (s *Server) keep() error {
 	s.key.file, err = newTokenFile(c.TokensFile, s.log)
 	return err
 }
-
-// bucket is where the requests of a remote address are counted.
-func (s *Server) bucket(remote string) int { return networkBucket(s.seed, remote) }
 
 // Handler returns what answers the requests, for tests and for serving by other means than Run.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -155,7 +151,7 @@ func (s *Server) Run(ctx context.Context) error {
 // serve owns ln.
 func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	addr := ln.Addr()
-	ln = newLimitListener(ln, s.cfg.MaxConnections)
+	ln = newGate(ln, s.cfg.MaxConnections, s.cfg.MaxConnectionsPerAddress, s.nets, func(reason string) { s.metrics.cut.WithLabelValues(reason).Inc() })
 	srv := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
@@ -163,6 +159,8 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		WriteTimeout:      s.cfg.WriteTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    4 * maxHeaderBytes,
+		ConnState:         track,
+		ConnContext:       withGated,
 		// What net/http has to say is about single clients: broken handshakes and the like.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		// Requests under way outlive ctx for the time of the shutdown.

@@ -398,7 +398,7 @@ func TestShutdownIsBounded(t *testing.T) {
 func TestConnectionsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newPipes()
-		ln := newLimitListener(inner, 1)
+		ln := newGate(inner, 1, 1, newNetworks(nil), func(string) {})
 		accepted := make(chan net.Conn, 2)
 		go func() {
 			for {
