@@ -148,6 +148,7 @@ func newHost(
 	h.prober = newProber(l, h.manager, log)
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
+	h.reloads.api = h.api
 	return h, err
 }
 

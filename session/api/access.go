@@ -92,7 +92,7 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 // differ when a grant is shown, but what it opened ends when it expires, and so nothing is opened after that.
 func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
 	switch {
-	case k == nil || p.grant == nil:
+	case p.grant == nil:
 		return 0, nil
 	case k.has(*p.grant):
 		return session.EndRevoked, invalid("the grant was revoked")
@@ -171,7 +171,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
-	if s.key != nil && s.key.grants != nil && !s.key.add(time.Now(), in.Grant, in.Subject, s.key.grants.Outlived()) {
+	if s.key.grants != nil && !s.key.add(time.Now(), in.Grant, in.Subject, s.key.grants.Outlived()) {
 		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)
 	}
 	return writeJSON(w, http.StatusOK, revocation{Ended: s.mgr.Revoke(in.Grant, in.Subject)})

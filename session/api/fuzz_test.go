@@ -319,8 +319,8 @@ func FuzzAPI(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s.mgr, s.nets = obliging(), newNetworks(func() Limits { return Limits{}.withDefaults() })
-		s.key = newKeeper(token, s.nets)
+		s.mgr, s.nets = obliging(), newNetworks(usual)
+		s.key.nets = s.nets
 		q := a.ask(&dice{data})
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text)))
 		if err != nil {

@@ -299,7 +299,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 	return func(w http.ResponseWriter, r *http.Request) error {
 		// A preflight never carries the token. Only who shows one that opens sessions gets the ICE servers' credentials.
 		var who principal
-		if s.key == nil || r.Header.Get("Authorization") != "" {
+		if !s.live.Load().asks || r.Header.Get("Authorization") != "" {
 			var err error
 			if who, err = s.key.admit(r); err != nil {
 				return err
@@ -319,7 +319,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 			h.Set("Accept-Post", typeSDP)
 			h.Set("Accept-Patch", typeFragment)
 			if s.views(r) {
-				h["Link"] = links(s.cfg.ICEServers, time.Now(), who.expires())
+				h["Link"] = links(s.live.Load().ice, time.Now(), who.expires())
 			}
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -331,7 +331,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		heard(r.Context())
-		err := s.guard.check(w, r)
+		err := s.live.Load().guard.check(w, r)
 		if wait := s.nets.request(time.Now(), r.RemoteAddr); err == nil && wait > 0 {
 			err = refuse(CodeTooManyRequests, "too many requests from your network, or in all").with("Retry-After", seconds(wait))
 		}

@@ -58,9 +58,9 @@ type Server struct {
 	log      *slog.Logger
 
 	spec    *spec
-	key     *keeper      // nil without a token
+	live    atomic.Pointer[live]
+	key     *keeper
 	cert    *certificate // nil without TLS
-	guard   *guard
 	nets    *networks
 	audit   audit
 	handler http.Handler
@@ -89,7 +89,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 			return nil, err
 		}
 	}
-	s.guard = newGuard(cfg, s.cert)
+	s.live.Store(newLive(cfg, s.cert))
 	var err error
 	if s.spec, err = describe(s.routes()); err != nil {
 		return nil, err
@@ -98,17 +98,14 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	return s, nil
 }
 
-// keep makes what checks who asks; none where everybody may.
+// keep makes what checks who asks.
 func (s *Server) keep() error {
 	c := s.cfg
 	s.audit.w = c.Audit
-	s.nets = newNetworks(func() Limits { return c.Limits })
-	if !c.guarded() {
-		return nil
+	s.nets = newNetworks(func() Limits { return s.live.Load().limits })
+	s.key = &keeper{
+		live: s.live.Load, grants: c.Grants, nets: s.nets, count: func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() },
 	}
-	s.key = newKeeper(c.Token, s.nets)
-	s.key.grants = c.Grants
-	s.key.count = func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() }
 	if c.TLSClientAuth != "" && c.TLSClientAuth != ClientAuthOff {
 		s.key.certRole = grant.Role(c.TLSClientRole)
 	}
@@ -176,7 +173,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		done <- srv.Serve(ln)
 	}()
 	s.addr.Store(&addr)
-	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.key != nil)
+	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.live.Load().asks)
 	if s.cfg.Ready != nil {
 		s.cfg.Ready(addr)
 	}

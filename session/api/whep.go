@@ -52,7 +52,7 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Location", "/whep/sessions/"+a.ID)
 	h.Set("ETag", a.ETag)
 	h.Set("Accept-Patch", typeFragment)
-	h["Link"] = links(s.cfg.ICEServers, time.Now(), principalOf(r.Context()).expires())
+	h["Link"] = links(s.live.Load().ice, time.Now(), principalOf(r.Context()).expires())
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, a.SDP)
 	return nil
