@@ -12,21 +12,22 @@ import (
 
 // Config is what an operator may set; the table of settings says how. It is valid once load returned it.
 type Config struct {
-	Listen         string
-	TLSCert        string
-	TLSKey         string
-	Token          secret
-	TokenFile      string
-	TokensFile     string
-	GrantKeys      string
-	GrantAudience  string
-	GrantIssuer    string
-	TLSClientAuth  string
-	TLSClientCA    string
-	TLSClientRole  string
-	AuditLog       string
-	AllowedHosts   []string
-	AllowedOrigins []string
+	Listen           string
+	TLSCert          string
+	TLSKey           string
+	Token            secret
+	TokenFile        string
+	TokensFile       string
+	GrantKeys        string
+	GrantAudience    string
+	GrantIssuer      string
+	TLSClientAuth    string
+	TLSClientCA      string
+	TLSClientRole    string
+	TLSClientRevoked string
+	AuditLog         string
+	AllowedHosts     []string
+	AllowedOrigins   []string
 
 	MaxConnections           int
 	MaxConnectionsPerAddress int

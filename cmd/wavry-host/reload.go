@@ -46,7 +46,7 @@ type reloader struct {
 	read    func() (*loaded, error)
 	manager configurable
 	// api is set when it is made, which takes the reloader.
-	api   preparable
+	api     preparable
 	level   *slog.LevelVar
 	log     *slog.Logger
 	results *prometheus.CounterVec

@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"math"
 	"net/http"
@@ -32,6 +33,7 @@ type keeper struct {
 	revoked
 	// certRole is what a verified client certificate makes of its owner; empty where none is asked for.
 	certRole grant.Role
+	clients  *clients // nil where certRole is empty
 	count    func(method, result string)
 	nets     *networks
 }
@@ -41,6 +43,8 @@ type principal struct {
 	session.Owner
 	role  grant.Role
 	grant *grant.Grant // nil without one
+	// chain is that of a certificate, its own in front.
+	chain []*x509.Certificate
 }
 
 // The ways in which a client shows who it is, and how that ended.
@@ -72,6 +76,14 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 
 func (k *keeper) recognize(r *http.Request) (principal, error) {
 	if p, ok := k.certified(r); ok && r.Header.Get("Authorization") == "" {
+		if why, err := k.clients.stands(p.chain, time.Now()); err != nil {
+			result := resultRevoked
+			if why == session.EndExpired {
+				result = string(grant.Expired)
+			}
+			k.count(methodCert, result)
+			return principal{}, err
+		}
 		k.count(methodCert, resultOK)
 		return p, nil
 	}
@@ -163,7 +175,7 @@ func (k *keeper) certified(r *http.Request) (principal, bool) {
 		name = leaf.SerialNumber.String()
 	}
 	owner := session.Owner{Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: shorten(name)}
-	return principal{Owner: owner, role: k.certRole}, true
+	return principal{Owner: owner, role: k.certRole, chain: chain}, true
 }
 
 // seconds returns d for a Retry-After header: whole seconds, at least one.

@@ -47,6 +47,8 @@ type Config struct {
 	TokensFile string
 	// Grants checks signed grants; nil takes none. Its Run is the caller's to call.
 	Grants *grant.Verifier
+	// TLSClientRevoked is a file with lists of the certificates that these have revoked; it may be empty. Both files are read again when they change.
+	TLSClientRevoked string
 	// TLSClientAuth is whether clients may, or must, show a certificate of the authorities in TLSClientCA, a PEM file; it defaults to off. TLSClientRole is what that
 	// makes of them; it defaults to operator.
 	TLSClientAuth, TLSClientCA, TLSClientRole string
@@ -190,7 +192,12 @@ func (c Config) Validate() error {
 
 // guarded tells whether clients are asked who they are.
 func (c Config) guarded() bool {
-	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.TLSClientAuth == ClientAuthOptional || c.TLSClientAuth == ClientAuthRequired
+	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.asksClients()
+}
+
+// asksClients tells whether clients are asked for certificates.
+func (c Config) asksClients() bool {
+	return c.TLSClientAuth == ClientAuthOptional || c.TLSClientAuth == ClientAuthRequired
 }
 
 func (c Config) validateClients() error {

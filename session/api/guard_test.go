@@ -184,7 +184,10 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 			t.Errorf("Retry-After %q; want 2", got)
 		}
 		for _, same := range [][2]string{
-			{here, "192.0.2.1:2"}, {here, "[::ffff:192.0.2.1]:1"}, {"[2001:db8::1]:1", "[2001:db8::ffff:2]:1"}, {"[fe80::1%eth0]:1", "[fe80::2%eth1]:1"},
+			{here, "192.0.2.1:2"},
+			{here, "[::ffff:192.0.2.1]:1"},
+			{"[2001:db8::1]:1", "[2001:db8::ffff:2]:1"},
+			{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1"},
 			{"127.0.0.1:1", "[::1]:1"},
 		} {
 			if networkOf(same[0]) != networkOf(same[1]) {

@@ -69,6 +69,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, f := range grant.Faults() {
 		m.auth.WithLabelValues(methodGrant, string(f))
 	}
+	m.auth.WithLabelValues(methodCert, resultRevoked)
+	m.auth.WithLabelValues(methodCert, string(grant.Expired))
 	m.auth.WithLabelValues(methodGrant, resultNetwork)
 	m.auth.WithLabelValues(methodGrant, resultRevoked)
 	m.auth.WithLabelValues(methodNone, resultMissing)

@@ -3,20 +3,13 @@ package api
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -273,134 +266,6 @@ func TestRevocationsAreBounded(t *testing.T) {
 	if !l.add(now.Add(time.Hour), "x", "", time.Minute) || len(l.grants) != 1 {
 		t.Errorf("%d are remembered after all have expired", len(l.grants))
 	}
-}
-
-// authority makes certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-}
-
-func (a *authority) client(t *testing.T, name string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-func TestClientCertificates(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, ours.pem, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, how := range []string{ClientAuthOptional, ClientAuthRequired} {
-		c := &certificate{}
-		if err := c.ask(ca, how); err != nil {
-			t.Fatal(err)
-		}
-		s, _ := newServer(t, Config{Token: "0123456789abcdef", TLSCert: "x", TLSKey: "x", TLSClientCA: ca, TLSClientAuth: how, TLSClientRole: "metrics"}.withoutFiles(), healthy())
-		s.key.certRole = grant.Metrics
-		srv := httptest.NewUnstartedServer(s.Handler())
-		srv.TLS = &tls.Config{ClientAuth: c.clients, ClientCAs: c.authorities, MinVersion: tls.VersionTLS13}
-		srv.StartTLS()
-		ask := func(path, token string, certs ...tls.Certificate) int {
-			client := srv.Client()
-			transport := client.Transport.(*http.Transport).Clone()
-			transport.TLSClientConfig.Certificates = certs
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, http.NoBody)
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Host = "localhost"
-			if token != "" {
-				req.Header.Set("Authorization", "Bearer "+token)
-			}
-			resp, err := (&http.Client{Transport: transport}).Do(req)
-			transport.CloseIdleConnections()
-			if err != nil {
-				return 0
-			}
-			resp.Body.Close()
-			return resp.StatusCode
-		}
-		mine := ours.client(t, "gateway")
-		if got := ask("/v1/host", "", mine); got != http.StatusOK {
-			t.Errorf("%s: with a certificate: %d", how, got)
-		}
-		if got := ask("/v1/sessions", "", mine); got != http.StatusForbidden {
-			t.Errorf("%s: beyond its role: %d", how, got)
-		}
-		if got := ask("/v1/sessions", "0123456789abcdef", mine); got != http.StatusOK {
-			t.Errorf("%s: a token goes before the certificate: %d", how, got)
-		}
-		if got := ask("/v1/host", "", theirs.client(t, "gateway")); got != 0 && got != http.StatusUnauthorized {
-			t.Errorf("%s: with another authority's certificate: %d", how, got)
-		}
-		want := http.StatusUnauthorized
-		if how == ClientAuthRequired {
-			want = 0
-		}
-		if got := ask("/v1/host", ""); got != want {
-			t.Errorf("%s: without one: %d; want %d", how, got, want)
-		}
-		srv.Close()
-	}
-	bad := filepath.Join(t.TempDir(), "bad.pem")
-	if err := os.WriteFile(bad, []byte("nothing"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []Config{
-		{TLSClientAuth: "maybe"},
-		{TLSClientAuth: ClientAuthRequired},
-		{TLSClientAuth: ClientAuthRequired, TLSCert: "a", TLSKey: "b"},
-		{TLSClientAuth: ClientAuthRequired, TLSCert: "a", TLSKey: "b", TLSClientCA: ca, TLSClientRole: "root"},
-	} {
-		if err := c.Validate(); err == nil {
-			t.Errorf("%+v is taken", c)
-		}
-	}
-	if err := (&certificate{}).ask(bad, ClientAuthRequired); err == nil {
-		t.Error("a file without a certificate is taken")
-	}
-}
-
-// withoutFiles is c for a server that is not to read a certificate.
-func (c Config) withoutFiles() Config {
-	c.TLSCert, c.TLSKey, c.TLSClientAuth = "", "", ""
-	return c
 }
 
 type brokenWriter struct{}

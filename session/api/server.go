@@ -85,8 +85,11 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		if s.cert, err = newCertificate(cfg.TLSCert, cfg.TLSKey, log); err != nil {
 			return nil, err
 		}
-		if err := s.cert.ask(cfg.TLSClientCA, cfg.TLSClientAuth); err != nil {
-			return nil, err
+		if cfg.asksClients() {
+			if s.cert.clients, err = newClients(cfg.TLSClientCA, cfg.TLSClientRevoked, cfg.TLSClientAuth, log); err != nil {
+				return nil, err
+			}
+			s.key.clients = s.cert.clients
 		}
 	}
 	s.live.Store(newLive(cfg, s.cert))
@@ -106,7 +109,7 @@ func (s *Server) keep() error {
 	s.key = &keeper{
 		live: s.live.Load, grants: c.Grants, nets: s.nets, count: func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() },
 	}
-	if c.TLSClientAuth != "" && c.TLSClientAuth != ClientAuthOff {
+	if c.asksClients() {
 		s.key.certRole = grant.Role(c.TLSClientRole)
 	}
 	if c.TokensFile == "" {
