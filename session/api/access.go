@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/subtle"
 	"net/http"
 	"sync"
 	"time"
@@ -91,13 +92,28 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 // lapsed tells whether what p was admitted by is no longer good: an error for the client, and why a session ends that it opened. Clocks may
 // differ when a grant is shown, but what it opened ends when it expires, and so nothing is opened after that.
 func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
-	switch {
-	case p.grant == nil:
-		return 0, nil
-	case k.has(*p.grant):
-		return session.EndRevoked, invalid("the grant was revoked")
-	case !now.Before(p.grant.Expires):
-		return session.EndExpired, invalid("the grant has expired")
+	switch p.Credential {
+	case session.CredentialOperatorToken:
+		if l := k.live(); l.single && subtle.ConstantTimeCompare(p.hash[:], l.token[:]) == 1 {
+			return 0, nil
+		}
+		return session.EndRevoked, invalid("the token was changed")
+	case session.CredentialToken:
+		if q, ok := k.file.find(p.hash); ok && q.Owner == p.Owner && q.role == p.role {
+			return 0, nil
+		}
+		return session.EndRevoked, invalid("the token was taken away")
+	case session.CredentialGrant:
+		switch {
+		case k.has(*p.grant):
+			return session.EndRevoked, invalid("the grant was revoked")
+		case !k.grants.Stands(*p.grant):
+			return session.EndRevoked, invalid("the grant's key was taken away")
+		case !now.Before(p.grant.Expires):
+			return session.EndExpired, invalid("the grant has expired")
+		}
+	case session.CredentialCertificate:
+		return k.clients.stands(p.chain, now)
 	}
 	return 0, nil
 }

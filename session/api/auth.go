@@ -43,6 +43,8 @@ type principal struct {
 	session.Owner
 	role  grant.Role
 	grant *grant.Grant // nil without one
+	// hash is that of a token.
+	hash [sha256.Size]byte
 	// chain is that of a certificate, its own in front.
 	chain []*x509.Certificate
 }
@@ -108,7 +110,7 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 		got := sha256.Sum256([]byte(token))
 		if l := k.live(); l.single && subtle.ConstantTimeCompare(got[:], l.token[:]) == 1 {
 			k.count(methodToken, resultOK)
-			return principal{Owner: session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}, role: grant.Operator}, nil
+			return principal{Owner: session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}, role: grant.Operator, hash: got}, nil
 		}
 		if p, ok := k.file.find(got); ok {
 			k.count(methodToken, resultOK)

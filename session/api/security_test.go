@@ -37,16 +37,20 @@ func newIssuer(tb testing.TB) (*issuer, *grant.Verifier) {
 		tb.Fatal(err)
 	}
 	file := filepath.Join(tb.TempDir(), "keys.json")
-	set := fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`,
-		base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey)))
-	if err := os.WriteFile(file, []byte(set), 0o600); err != nil {
+	i := &issuer{key}
+	if err := os.WriteFile(file, i.set(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	v, err := grant.New(grant.Config{KeysFile: file, Audience: "host7"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &issuer{key}, v
+	return i, v
+}
+
+// set is its JWK set.
+func (i *issuer) set() []byte {
+	return fmt.Appendf(nil, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(i.key.Public().(ed25519.PublicKey)))
 }
 
 // sign makes a grant of an hour.

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,9 @@ type Server struct {
 	handler http.Handler
 	addr    atomic.Pointer[net.Addr]
 
+	mu     sync.Mutex
+	opened map[string]principal // by whom each session was, until it has ended
+
 	streams  atomic.Int32  // clients that follow the events
 	stopping chan struct{} // closed when Run begins to end
 }
@@ -76,7 +80,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]principal), stopping: make(chan struct{})}
 	if err := s.keep(); err != nil {
 		return nil, err
 	}
@@ -175,6 +179,12 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		}
 		done <- srv.Serve(ln)
 	}()
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		s.watch()
+	}()
+	defer func() { <-swept }()
 	s.addr.Store(&addr)
 	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.live.Load().asks)
 	if s.cfg.Ready != nil {
@@ -183,6 +193,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 
 	select {
 	case err := <-done:
+		close(s.stopping)
 		_ = srv.Close()
 		return fmt.Errorf("serve on %s: %w", addr, err)
 	case <-ctx.Done():

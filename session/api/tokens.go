@@ -121,7 +121,7 @@ func parseTokens(text []byte) (map[[sha256.Size]byte]principal, error) {
 			return nil, fmt.Errorf("line %d: %.40q, or its token, is there already", n, f[0])
 		}
 		names[f[0]] = true
-		known[hash] = principal{Owner: session.Owner{Credential: session.CredentialToken, Name: f[0]}, role: role}
+		known[hash] = principal{Owner: session.Owner{Credential: session.CredentialToken, Name: f[0]}, role: role, hash: hash}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err

@@ -56,6 +56,10 @@ type Grant struct {
 	Once bool
 	// Issued and Expires bound it.
 	Issued, Expires time.Time
+
+	// kid and key are what it is signed with.
+	kid string
+	key key
 }
 
 // From tells whether the grant may be used from addr.

@@ -117,7 +117,14 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 		return Grant{}, wrong(Malformed, "the token has %d bytes; at most %d are taken", len(compact), maxToken)
 	}
 	claims := jwt.MapClaims{}
-	_, err := v.parser.ParseWithClaims(compact, claims, v.key)
+	var (
+		kid  string
+		used key
+	)
+	_, err := v.parser.ParseWithClaims(compact, claims, func(t *jwt.Token) (public any, err error) {
+		kid, used, err = v.key(t)
+		return used.public, err
+	})
 	if err != nil {
 		// The parser looks at the claims when the signature is right.
 		return Grant{}, translate(err).signed(errors.Is(err, jwt.ErrTokenInvalidClaims))
@@ -129,14 +136,19 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return Grant{}, e.signed(true)
 	}
+	g.kid, g.key = kid, used
 	return g, err
 }
 
+// Stands tells whether the key that a grant is signed with still is in the set. Where no set is known, because its address did not answer for too long, none was
+// taken out.
+func (v *Verifier) Stands(g Grant) bool { return v.keys.hold(g.kid, g.key) }
+
 // key finds the key of a token that is not trusted yet.
-func (v *Verifier) key(t *jwt.Token) (any, error) {
+func (v *Verifier) key(t *jwt.Token) (kid string, k key, err error) {
 	header, _, _ := strings.Cut(t.Raw, ".")
 	if err := unique(header); err != nil {
-		return nil, err
+		return "", key{}, err
 	}
 	for name := range t.Header {
 		switch name {
@@ -144,27 +156,27 @@ func (v *Verifier) key(t *jwt.Token) (any, error) {
 		default:
 			// Among them crit, which must be understood (RFC 7515 section 4.1.11), and jku, jwk and x5u, by which a token would bring its
 			// own key.
-			return nil, wrong(Malformed, "its header has %.40q, which is not taken", name)
+			return "", key{}, wrong(Malformed, "its header has %.40q, which is not taken", name)
 		}
 	}
 	if typ, ok := t.Header["typ"]; ok {
 		if s, _ := typ.(string); !strings.EqualFold(s, "JWT") {
-			return nil, wrong(Malformed, "its typ is not JWT")
+			return "", key{}, wrong(Malformed, "its typ is not JWT")
 		}
 	}
-	kid, _ := t.Header["kid"].(string)
+	kid, _ = t.Header["kid"].(string)
 	if kid == "" {
-		return nil, wrong(UnknownKey, "it does not name its key (kid)")
+		return "", key{}, wrong(UnknownKey, "it does not name its key (kid)")
 	}
 	k, ok := v.keys.find(kid)
 	if !ok {
-		return nil, wrong(UnknownKey, "no key is called %.80q", kid)
+		return "", key{}, wrong(UnknownKey, "no key is called %.80q", kid)
 	}
 	// The key says what it is for, not the token.
 	if k.alg != t.Method.Alg() {
-		return nil, wrong(Algorithm, "key %.80q is for %s; the token says %s", kid, k.alg, t.Method.Alg())
+		return "", key{}, wrong(Algorithm, "key %.80q is for %s; the token says %s", kid, k.alg, t.Method.Alg())
 	}
-	return k.public, nil
+	return kid, k, nil
 }
 
 // translate says in our words what the parser found.

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"wavryhost/session"
+)
+
+const (
+	// sweepEvery is how often is asked whether what sessions were opened by is still good. A file that changed is seen within recheck, so that they end within two
+	// seconds.
+	sweepEvery = recheck / 2
+	// pruneEvery is how often sessions that have ended are forgotten.
+	pruneEvery = 30 * time.Second
+)
+
+// watch ends the sessions whose credentials are taken away, until the server stops.
+func (s *Server) watch() {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	pruned := time.Now()
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case now := <-ticker.C:
+			s.sweep(now)
+			if now.Sub(pruned) >= pruneEvery {
+				pruned = now
+				s.prune()
+			}
+		}
+	}
+}
+
+// sweep ends the sessions whose credentials are no longer good.
+func (s *Server) sweep(now time.Time) {
+	s.mu.Lock()
+	opened := maps.Clone(s.opened)
+	s.mu.Unlock()
+	// Their ends are begun, and not waited for.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for id, p := range opened {
+		why, lapsed := s.key.lapsed(p, now)
+		if lapsed == nil {
+			continue
+		}
+		if err := s.mgr.End(ctx, id, why); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrUnknownSession) {
+			s.log.Warn("session whose credential was taken away not ended", "session", id, "err", err)
+			continue // at the next sweep
+		}
+		s.log.Info("credential of a session is no longer good", "session", id, "credential", p.Credential, "who", p.Name, "reason", why.String())
+		s.mu.Lock()
+		delete(s.opened, id)
+		s.mu.Unlock()
+	}
+}
+
+// prune forgets the sessions that have ended.
+func (s *Server) prune() {
+	s.mu.Lock()
+	opened := maps.Clone(s.opened)
+	s.mu.Unlock()
+	for id := range opened {
+		if _, err := s.mgr.Session(id); errors.Is(err, session.ErrUnknownSession) {
+			s.mu.Lock()
+			delete(s.opened, id)
+			s.mu.Unlock()
+		}
+	}
+}
