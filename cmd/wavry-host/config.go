@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Config struct {
 	TLSClientCA      string
 	TLSClientRole    string
 	TLSClientRevoked string
+	RevocationsFile  string
 	AuditLog         string
 	AllowedHosts     []string
 	AllowedOrigins   []string
@@ -174,6 +176,23 @@ func (c *Config) conflicts() []conflict {
 		}
 	}
 	return found
+}
+
+// revocationsAuto is the value of revocations_file that leaves the place to the service manager.
+const revocationsAuto = "auto"
+
+// revocations is the file that revocations are kept in; empty for none. env is the environment.
+func (c *Config) revocations(env []string) string {
+	if c.RevocationsFile != revocationsAuto {
+		return c.RevocationsFile
+	}
+	for _, e := range env {
+		if dirs, ok := strings.CutPrefix(e, "STATE_DIRECTORY="); ok && dirs != "" {
+			first, _, _ := strings.Cut(dirs, ":") // systemd parts several by colons
+			return filepath.Join(first, "revocations.json")
+		}
+	}
+	return ""
 }
 
 // grants is how grants are checked; there are none without keys.

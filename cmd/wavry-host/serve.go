@@ -132,6 +132,9 @@ func newHost(
 			return nil, err
 		}
 		cfg.Grants = h.grants
+		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
+			log.Warn("revocations of grants are forgotten at a restart; revocations_file keeps them")
+		}
 	}
 	if l.AuditLog != "" {
 		if h.trail, err = newTrail(l.AuditLog); err != nil {

@@ -3,8 +3,8 @@ package api
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"wavryhost/session"
@@ -118,59 +118,6 @@ func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
 	return 0, nil
 }
 
-// maxRevoked bounds what is remembered of revocations.
-const maxRevoked = 10_000
-
-// revoked remembers what was revoked, for as long as a grant can live.
-type revoked struct {
-	mu       sync.Mutex
-	grants   map[string]time.Time // by ID: when it may be forgotten
-	subjects map[string]time.Time // by name: when it was revoked
-}
-
-// has tells whether a grant was revoked.
-func (l *revoked) has(g grant.Grant) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.grants[g.ID]; ok {
-		return true
-	}
-	at, ok := l.subjects[g.Subject]
-	// An issuer whose clock is ahead has issued what it says that it will issue. Nothing later than that was good when the subject was revoked.
-	return ok && !g.Issued.After(at.Add(grant.Leeway))
-}
-
-// add revokes a grant, or what a subject has; lifetime is the longest of a grant. It fails when too much is remembered.
-func (l *revoked) add(now time.Time, id, subject string, lifetime time.Duration) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.grants == nil {
-		l.grants, l.subjects = make(map[string]time.Time), make(map[string]time.Time)
-	}
-	if len(l.grants)+len(l.subjects) >= maxRevoked {
-		for k, until := range l.grants {
-			if now.After(until) {
-				delete(l.grants, k)
-			}
-		}
-		for k, at := range l.subjects {
-			if now.Sub(at) > lifetime {
-				delete(l.subjects, k)
-			}
-		}
-		if len(l.grants)+len(l.subjects) >= maxRevoked {
-			return false
-		}
-	}
-	if id != "" {
-		l.grants[id] = now.Add(lifetime)
-	}
-	if subject != "" {
-		l.subjects[subject] = now
-	}
-	return true
-}
-
 // revoking is the body of POST /v1/revocations.
 type revoking struct {
 	Grant   string `json:"grant,omitempty" maxLength:"128" doc:"Id of a grant (jti): it is refused from now on."`
@@ -187,8 +134,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
-	if s.key.grants != nil && !s.key.add(time.Now(), in.Grant, in.Subject, s.key.grants.Outlived()) {
+	err := s.key.add(time.Now(), in.Grant, in.Subject)
+	if errors.Is(err, errTooManyRevoked) {
 		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)
 	}
-	return writeJSON(w, http.StatusOK, revocation{Ended: s.mgr.Revoke(in.Grant, in.Subject)})
+	ended := s.mgr.Revoke(in.Grant, in.Subject)
+	if err != nil {
+		s.log.Error("revocation not written; it is forgotten when the daemon ends", "err", err)
+		return refuse(CodeInternal, "it is revoked, and %d sessions end, but only until the daemon ends: the file of revocations could not be written; the host's log has the cause", ended)
+	}
+	return writeJSON(w, http.StatusOK, revocation{Ended: ended})
 }

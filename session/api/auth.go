@@ -30,7 +30,7 @@ type keeper struct {
 	live   func() *live
 	file   *tokenFile // nil without one
 	grants *grant.Verifier
-	revoked
+	*revoked
 	// certRole is what a verified client certificate makes of its owner; empty where none is asked for.
 	certRole grant.Role
 	clients  *clients // nil where certRole is empty

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -121,6 +120,7 @@ func (c *clients) follow(now time.Time) {
 		c.log.Warn("authorities of client certificates not reloaded; the old ones stay in use", "err", err)
 		return
 	}
+	c.next = now.Add(soon)
 	c.log.Info("authorities of client certificates reloaded", "authorities", len(c.known), "revoked", len(c.revoked))
 }
 
@@ -161,7 +161,7 @@ func (c *clients) load(st [2]fileStamp) error {
 }
 
 func readCertificates(path string) ([]*x509.Certificate, error) {
-	text, err := readBounded(path)
+	text, err := readBounded(path, maxAuthorities)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +184,7 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 
 // readRevoked reads the lists of revoked certificates (RFC 5280 section 5), in PEM or one in DER, each of which one of the authorities has to have signed.
 func (c *clients) readRevoked(authorities []*x509.Certificate, into map[serial]bool) error {
-	text, err := readBounded(c.revokedFile)
+	text, err := readBounded(c.revokedFile, maxAuthorities)
 	if err != nil {
 		return err
 	}
@@ -219,15 +219,16 @@ func (c *clients) readRevoked(authorities []*x509.Certificate, into map[serial]b
 	return nil
 }
 
-func readBounded(path string) ([]byte, error) {
+// readBounded reads a file of at most so many bytes.
+func readBounded(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxAuthorities+1))
-	if err == nil && len(text) > maxAuthorities {
-		err = errors.New("it is too large")
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("it has more than %d bytes", most)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)

@@ -49,6 +49,8 @@ type Config struct {
 	Grants *grant.Verifier
 	// TLSClientRevoked is a file with lists of the certificates that these have revoked; it may be empty. Both files are read again when they change.
 	TLSClientRevoked string
+	// RevocationsFile is where revocations are kept for the time after a restart; empty for nowhere. It is not used without Grants.
+	RevocationsFile string
 	// TLSClientAuth is whether clients may, or must, show a certificate of the authorities in TLSClientCA, a PEM file; it defaults to off. TLSClientRole is what that
 	// makes of them; it defaults to operator.
 	TLSClientAuth, TLSClientCA, TLSClientRole string

@@ -189,7 +189,7 @@ func (s *Server) routes() []route {
 		}},
 		{"POST", "/v1/revocations", false, false, s.revoke, operation{
 			id: "revoke", tag: tagControl, summary: "Revoke a grant, or all that somebody was granted",
-			detail:  "Grants are refused from now on, and their sessions end within two seconds. It is remembered until the daemon ends; a grant of longer life is taken away with its key.",
+			detail:  "Grants are refused from now on, and their sessions end within two seconds. It is remembered as long as a grant can live, over a restart where `revocations_file` is set.",
 			body:    takes(revoking{}, "What to revoke."),
 			answers: []answer{shows(200, revocation{}, "It is revoked.")},
 			codes:   []Code{CodeTooManyRevocations},

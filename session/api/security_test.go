@@ -256,22 +256,6 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	}
 }
 
-func TestRevocationsAreBounded(t *testing.T) {
-	var l revoked
-	now := time.Now()
-	for n := range maxRevoked {
-		if !l.add(now, fmt.Sprint(n), "", time.Minute) {
-			t.Fatal("too many too early")
-		}
-	}
-	if l.add(now, "x", "", time.Minute) {
-		t.Error("there is no bound")
-	}
-	if !l.add(now.Add(time.Hour), "x", "", time.Minute) || len(l.grants) != 1 {
-		t.Errorf("%d are remembered after all have expired", len(l.grants))
-	}
-}
-
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }

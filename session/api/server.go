@@ -68,7 +68,7 @@ type Server struct {
 	addr    atomic.Pointer[net.Addr]
 
 	mu     sync.Mutex
-	opened map[string]principal // by whom each session was, until it has ended
+	opened map[string]opener // by whom each session was, until it has ended
 
 	streams  atomic.Int32  // clients that follow the events
 	stopping chan struct{} // closed when Run begins to end
@@ -80,7 +80,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]principal), stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]opener), stopping: make(chan struct{})}
 	if err := s.keep(); err != nil {
 		return nil, err
 	}
@@ -116,10 +116,17 @@ func (s *Server) keep() error {
 	if c.asksClients() {
 		s.key.certRole = grant.Role(c.TLSClientRole)
 	}
+	path, lifetime := "", time.Duration(0)
+	if c.Grants != nil {
+		path, lifetime = c.RevocationsFile, c.Grants.Outlived()
+	}
+	var err error
+	if s.key.revoked, err = newRevoked(path, lifetime, time.Now()); err != nil {
+		return fmt.Errorf("api: revocations: %w", err)
+	}
 	if c.TokensFile == "" {
 		return nil
 	}
-	var err error
 	s.key.file, err = newTokenFile(c.TokensFile, s.log)
 	return err
 }

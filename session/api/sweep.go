@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	// sweepEvery is how often is asked whether what sessions were opened by is still good. A file that changed is seen within recheck, so that they end within two
-	// seconds.
-	sweepEvery = recheck / 2
+	// sweepEvery is how often is asked whether what sessions were opened by is still good. A file that changed is seen within recheck and this, and then looked at
+	// soon, so that sessions end within two seconds although they are asked twice.
+	sweepEvery = recheck / 4
+	// soon is when a file is looked at again that has just changed: somebody may still be writing it.
+	soon = recheck / 8
 	// pruneEvery is how often sessions that have ended are forgotten.
 	pruneEvery = 30 * time.Second
 )
@@ -36,7 +38,14 @@ func (s *Server) watch() {
 	}
 }
 
-// sweep ends the sessions whose credentials are no longer good.
+// opener is by whom a session was opened.
+type opener struct {
+	principal
+	doubted bool // what it showed was no longer good at the last sweep
+}
+
+// sweep ends the sessions whose credentials are no longer good, at the second time in a row that they are not: a file that is being written may lack the half of
+// its lines for a moment.
 func (s *Server) sweep(now time.Time) {
 	s.mu.Lock()
 	opened := maps.Clone(s.opened)
@@ -45,8 +54,13 @@ func (s *Server) sweep(now time.Time) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for id, p := range opened {
-		why, lapsed := s.key.lapsed(p, now)
-		if lapsed == nil {
+		why, lapsed := s.key.lapsed(p.principal, now)
+		if again := p.doubted; lapsed == nil || !again {
+			if p.doubted = lapsed != nil; p.doubted != again {
+				s.mu.Lock()
+				s.opened[id] = p
+				s.mu.Unlock()
+			}
 			continue
 		}
 		if err := s.mgr.End(ctx, id, why); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrUnknownSession) {

@@ -75,8 +75,8 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		"a grant":        {by: "granted", want: session.EndRevoked, take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j1", "", time.Hour) }},
-		"another grant":  {by: "granted", take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j2", "", time.Hour) }},
+		"a grant":        {by: "granted", want: session.EndRevoked, take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j1", "") }},
+		"another grant":  {by: "granted", take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j2", "") }},
 		"a grant's time": {by: "granted", want: session.EndExpired, take: func(*testing.T, *Server) { time.Sleep(time.Hour) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,14 +107,12 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 					t.Fatalf("%d %s", r.StatusCode, r.body)
 				}
 				time.Sleep(10 * time.Second)
-				if len(m.ended) != 0 {
-					t.Fatalf("ended %v before anything was taken", m.ended)
+				if got := m.ends(); len(got) != 0 {
+					t.Fatalf("ended %v before anything was taken", got)
 				}
 				c.take(t, s)
 				time.Sleep(2 * time.Second)
-				m.mu.Lock()
-				got := slices.Clone(m.ended)
-				m.mu.Unlock()
+				got := m.ends()
 				var want []session.EndReason
 				if c.want != 0 {
 					want = append(want, c.want)
@@ -135,26 +133,28 @@ func TestSessionsEndWithTheirCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.mu.Lock()
-	c.opened["s1"] = principal{Owner: session.Owner{Credential: session.CredentialCertificate, Name: "gateway"}, chain: []*x509.Certificate{leaf, ours.cert}}
+	c.opened["s1"] = opener{principal: principal{Owner: session.Owner{Credential: session.CredentialCertificate, Name: "gateway"}, chain: []*x509.Certificate{leaf, ours.cert}}}
 	c.mu.Unlock()
 	m := c.mgr.(*fakeManager)
 	c.sweep(time.Now())
-	if len(m.ended) != 0 {
-		t.Errorf("ended %v before the certificate was revoked", m.ended)
+	if got := m.ends(); len(got) != 0 {
+		t.Errorf("ended %v before the certificate was revoked", got)
 	}
 	c.write(t, c.revoked, ours.revoke(t, 2))
 	c.sweep(time.Now())
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !slices.Equal(m.ended, []session.EndReason{session.EndRevoked}) {
-		t.Errorf("ended %v; want revoked", m.ended)
+	if got := m.ends(); len(got) != 0 {
+		t.Errorf("ended %v at the first doubt", got)
+	}
+	c.sweep(time.Now())
+	if got := m.ends(); !slices.Equal(got, []session.EndReason{session.EndRevoked}) {
+		t.Errorf("ended %v; want revoked", got)
 	}
 }
 
 // Sessions that have ended are forgotten, those that go on are not.
 func TestEndedSessionsAreForgotten(t *testing.T) {
 	s, _ := newServer(t, Config{Token: token}, healthy())
-	s.opened["s1"], s.opened["gone"] = principal{}, principal{}
+	s.opened["s1"], s.opened["gone"] = opener{}, opener{}
 	s.prune()
 	if _, ok := s.opened["s1"]; !ok || len(s.opened) != 1 {
 		t.Errorf("opened %v", s.opened)
@@ -168,7 +168,7 @@ func TestEventsEndWithTheirCredential(t *testing.T) {
 		s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
 		now := time.Now()
 		for name, take := range map[string]func(){
-			"j1": func() { _ = s.key.add(time.Now(), "j1", "", time.Hour) },
+			"j1": func() { _ = s.key.add(time.Now(), "j1", "") },
 			"j2": func() { time.Sleep(time.Until(now.Add(time.Minute))) },
 		} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/events", http.NoBody)

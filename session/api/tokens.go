@@ -58,6 +58,7 @@ func (f *tokenFile) find(hash [sha256.Size]byte) (principal, bool) {
 			if err := f.read(); err != nil {
 				f.log.Warn("tokens not reloaded; the old ones stay in use", "err", err)
 			} else {
+				f.next = now.Add(soon)
 				f.log.Info("tokens reloaded", "file", f.path, "tokens", len(f.known))
 			}
 		}

@@ -121,6 +121,7 @@ func (k *keys) reread(now time.Time) {
 		k.log.Warn("keys of grants not reloaded; the old ones stay in use", "file", k.cfg.KeysFile, "err", err)
 		return
 	}
+	k.next = now.Add(recheck / 8) // somebody may still be writing it
 	k.log.Info("keys of grants reloaded", "file", k.cfg.KeysFile, "keys", len(k.set))
 }
 
