@@ -20,6 +20,7 @@ type Metrics struct {
 	auth        *prometheus.CounterVec
 	cut         *prometheus.CounterVec
 	auditErrors prometheus.Counter
+	auditSummed prometheus.Counter
 }
 
 // NewMetrics registers the API's metrics on reg.
@@ -59,7 +60,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, reason := range []string{cutAddress, cutFull, cutIdle, cutSilent} {
 		m.cut.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.auth, m.auditErrors, m.cut)
+	m.auditSummed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "wavry_host_audit_summed_total",
+		Help: "Requests that have no line of their own in the audit log, because there were too many.",
+	})
+	reg.MustRegister(m.auth, m.auditErrors, m.auditSummed, m.cut)
 	for _, method := range []string{methodToken, methodGrant, methodCert} {
 		m.auth.WithLabelValues(method, resultOK)
 	}

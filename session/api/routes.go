@@ -368,17 +368,21 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	}
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
 	if changes(r.Method) {
-		ok := s.audit.record(auditLine{
+		summed, ok := s.audit.record(auditLine{
 			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
 			Object: shorten(r.PathValue("id") + r.PathValue("display")), Status: rec.status, Code: string(rec.code),
 		})
+		if summed {
+			s.metrics.auditSummed.Inc()
+		}
 		if !ok {
 			s.metrics.auditErrors.Inc()
 			s.log.Error("audit line not written", "method", r.Method, "path", r.URL.Path)
 		}
 	}
 	level := slog.LevelInfo
-	if !changes(r.Method) || rec.status == http.StatusTooManyRequests { // a flood must not fill the disk
+	// What strangers are refused, and a flood, must not fill the disk.
+	if !changes(r.Method) || rec.status == http.StatusTooManyRequests || rec.who.role == "" && rec.status >= http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
 	// The path alone: a query may hold what a client should not have put there.

@@ -191,7 +191,10 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		defer close(swept)
 		s.watch()
 	}()
-	defer func() { <-swept }()
+	defer func() {
+		<-swept
+		s.sumUp(time.Now(), true)
+	}()
 	s.addr.Store(&addr)
 	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.live.Load().asks)
 	if s.cfg.Ready != nil {

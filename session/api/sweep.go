@@ -30,11 +30,20 @@ func (s *Server) watch() {
 			return
 		case now := <-ticker.C:
 			s.sweep(now)
+			s.sumUp(now, false)
 			if now.Sub(pruned) >= pruneEvery {
 				pruned = now
 				s.prune()
 			}
 		}
+	}
+}
+
+// sumUp writes what the audit log has in sums.
+func (s *Server) sumUp(now time.Time, last bool) {
+	if !s.audit.sum(now, last) {
+		s.metrics.auditErrors.Inc()
+		s.log.Error("audit line not written")
 	}
 }
 

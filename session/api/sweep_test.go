@@ -166,11 +166,11 @@ func TestEventsEndWithTheirCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, v := newIssuer(t)
 		s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
-		now := time.Now()
 		for name, take := range map[string]func(){
 			"j1": func() { _ = s.key.add(time.Now(), "j1", "") },
-			"j2": func() { time.Sleep(time.Until(now.Add(time.Minute))) },
+			"j2": func() { time.Sleep(time.Minute) },
 		} {
+			now := time.Now()
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/events", http.NoBody)
 			r.Host = "localhost"
 			r.Header.Set("Authorization", "Bearer "+i.signFor(name, "op", `{"role":"operator"}`, now, now.Add(time.Minute)))
