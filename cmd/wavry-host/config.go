@@ -143,8 +143,8 @@ func (c *Config) conflicts() []conflict {
 		if c.TLSCert == "" {
 			missing = append(missing, "tls_cert and tls_key")
 		}
-		if !protected {
-			missing = append(missing, "token or token_file (or tokens_file, grant_keys, tls_client_auth)")
+		if !protected || c.onlyOptional() {
+			missing = append(missing, "token or token_file (or tokens_file, grant_keys, tls_client_auth: required)")
 		}
 		if len(missing) > 0 {
 			add(fmt.Sprintf("%q can be reached from other machines, which takes %s; or listen on 127.0.0.1",
@@ -176,6 +176,11 @@ func (c *Config) conflicts() []conflict {
 		}
 	}
 	return found
+}
+
+// onlyOptional tells whether nothing but certificates that clients need not show tells who asks; see api.Config.
+func (c *Config) onlyOptional() bool {
+	return c.TLSClientAuth == api.ClientAuthOptional && c.Token == "" && c.TokenFile == "" && c.TokensFile == "" && c.GrantKeys == ""
 }
 
 // revocationsAuto is the value of revocations_file that leaves the place to the service manager.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -394,7 +395,7 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "0.0.0.0:8470"},
 			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which takes tls_cert and tls_key, and ` +
-				`token or token_file (or tokens_file, grant_keys, tls_client_auth); or listen on 127.0.0.1`, code: exitUsage,
+				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"listen": ":8470", "token": "0123456789abcdef"},
@@ -404,7 +405,7 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "screen.example.net:8470", "tls_cert": "c", "tls_key": "k"},
 			want: `--listen: listen: "screen.example.net:8470" can be reached from other machines, which takes token or ` +
-				`token_file (or tokens_file, grant_keys, tls_client_auth); or listen on 127.0.0.1`, code: exitUsage,
+				`token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"tls_key": "k"},
@@ -655,6 +656,20 @@ func TestRevocationsGoWhereStateGoes(t *testing.T) {
 		l := Config{RevocationsFile: c.setting}
 		if got := l.revocations([]string{"A=b", "STATE_DIRECTORY=" + c.state}); got != c.want {
 			t.Errorf("%+v: got %q", c, got)
+		}
+	}
+}
+
+func TestOptionalCertificatesAreNoLock(t *testing.T) {
+	flags := map[string]string{"listen": "0.0.0.0:1", "tls_cert": "c", "tls_key": "k", "tls_client_ca": "a", "tls_client_auth": "optional"}
+	if _, err := load(sources{flags: flags}); err == nil || !strings.Contains(err.Error(), "tls_client_auth: required") {
+		t.Errorf("got %v", err)
+	}
+	for name, value := range map[string]string{"tls_client_auth": "required", "tokens_file": "t"} {
+		more := maps.Clone(flags)
+		more[name] = value
+		if _, err := load(sources{flags: more}); err != nil {
+			t.Errorf("with %s %s: %v", name, value, err)
 		}
 	}
 }

@@ -77,6 +77,10 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 }
 
 func (k *keeper) recognize(r *http.Request) (principal, error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		// A proxy in front may look at another one than we do.
+		return principal{}, invalid("there is more than one Authorization header")
+	}
 	if p, ok := k.certified(r); ok && r.Header.Get("Authorization") == "" {
 		if why, err := k.clients.stands(p.chain, time.Now()); err != nil {
 			result := resultRevoked
@@ -162,7 +166,7 @@ func (k *keeper) granted(g grant.Grant, remote string) (result, why string) {
 
 // certified tells who shows a client certificate that TLS has verified.
 func (k *keeper) certified(r *http.Request) (principal, bool) {
-	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || !k.live().guard.ambient(r.Header.Get("Origin"), r.Host) {
 		return principal{}, false
 	}
 	chain := r.TLS.VerifiedChains[0]

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -212,6 +213,32 @@ func TestClientCertificatesFollowTheirFiles(t *testing.T) {
 	check("without the first authority, anew", 0, 401, 200)
 }
 
+// A browser shows its certificate to whichever page asks. A page that is let in because all are does not act for its owner.
+func TestPagesDoNotBorrowCertificates(t *testing.T) {
+	ours := newAuthority(t)
+	c := newCertified(t, ClientAuthOptional, ours)
+	apply, err := c.Prepare(Config{Token: token, AllowedOrigins: []string{"*", "https://ours.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply()
+	mine := client(t, ours.client(t, "ann", 2))
+	for origin, want := range map[string]int{
+		"": 200, "https://" + c.addr: 200, "https://ours.example": 200, "https://evil.example": 401, "null": 401,
+	} {
+		var header []string
+		if origin != "" {
+			header = []string{"Origin", origin}
+		}
+		if got := c.ask(t, mine, "/v1/host", "", header...); got != want {
+			t.Errorf("a page of %q: %d; want %d", origin, got, want)
+		}
+		if got := c.ask(t, mine, "/v1/host", token, header...); got != http.StatusOK {
+			t.Errorf("a page of %q with the token: %d", origin, got)
+		}
+	}
+}
+
 func TestClientCertificateSettings(t *testing.T) {
 	dir := t.TempDir()
 	ca, bad := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "bad.pem")
@@ -229,6 +256,18 @@ func TestClientCertificateSettings(t *testing.T) {
 		if err := c.Validate(); err == nil {
 			t.Errorf("%+v is taken", c)
 		}
+	}
+	public := Config{Listen: "0.0.0.0:1", TLSCert: "a", TLSKey: "b", TLSClientCA: ca, TLSClientAuth: ClientAuthOptional}
+	if err := public.Validate(); err == nil || !strings.Contains(err.Error(), "required client certificates") {
+		t.Errorf("a public address whose only way in is optional: %v", err)
+	}
+	public.TLSClientAuth = ClientAuthRequired
+	if err := public.Validate(); err != nil {
+		t.Errorf("a public address with required certificates: %v", err)
+	}
+	public.TLSClientAuth, public.Token = ClientAuthOptional, token
+	if err := public.Validate(); err != nil {
+		t.Errorf("a public address with a token and optional certificates: %v", err)
 	}
 	for _, files := range [][2]string{{bad, ""}, {ca, bad}, {ca + "x", ""}, {ca, ca + "x"}} {
 		if _, err := newClients(files[0], files[1], ClientAuthRequired, slog.New(slog.DiscardHandler)); err == nil {

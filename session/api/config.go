@@ -163,12 +163,12 @@ func (c Config) Validate() error {
 	if err := c.validateClients(); err != nil {
 		return err
 	}
-	if !isLoopback(host) && (c.TLSCert == "" || !c.guarded()) {
+	if !isLoopback(host) && (c.TLSCert == "" || !c.locked()) {
 		var missing []string
 		if c.TLSCert == "" {
 			missing = append(missing, "a TLS certificate and key")
 		}
-		if !c.guarded() {
+		if !c.locked() {
 			missing = append(missing, "a token, grants or required client certificates")
 		}
 		return fmt.Errorf("api: listen %q can be reached from other machines: it takes %s (or listen on 127.0.0.1)",
@@ -190,6 +190,12 @@ func (c Config) Validate() error {
 		}
 	}
 	return c.validateLimits()
+}
+
+// locked tells whether there is a way to tell who asks that a public address may rely on. Certificates that are optional are none by themselves: that clients need not
+// show one means that there is another way in, and a configuration without any has lost it.
+func (c Config) locked() bool {
+	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.TLSClientAuth == ClientAuthRequired
 }
 
 // guarded tells whether clients are asked who they are.

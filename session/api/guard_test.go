@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -352,5 +353,17 @@ func TestPage(t *testing.T) {
 	}
 	if got := (ask{method: "GET", path: "/page/app.js"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/javascript; charset=utf-8" {
 		t.Errorf("Content-Type of the script %q; a module of another type is not run", got)
+	}
+}
+
+func TestSeveralAuthorizationsAreNone(t *testing.T) {
+	s, _ := newServer(t, Config{Token: token}, healthy())
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/host", http.NoBody)
+	r.Host = "localhost"
+	r.Header["Authorization"] = []string{"Bearer " + token, "Bearer another"}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	if w.Code != http.StatusUnauthorized {
+		t.Errorf("got %d", w.Code)
 	}
 }

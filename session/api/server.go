@@ -150,7 +150,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
 	}
-	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || !s.cfg.guarded()) {
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || !s.cfg.locked()) {
 		// Validate trusts the name localhost; the resolver of this machine has the last word.
 		_ = ln.Close()
 		return fmt.Errorf("listen on %s: it is %s, which other machines can reach: that takes TLS and a token",
