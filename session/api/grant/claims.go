@@ -144,8 +144,9 @@ func (g *Grant) limit(claim any) error {
 			return wrong(Malformed, "wavry.max_bitrate is not from 1 to %d", maxBitrate)
 		}
 	}
-	if g.Once && g.Role != Viewer && g.Role != Controller {
-		return wrong(Malformed, "wavry.once is for who opens sessions, a viewer or a controller")
+	// An operator changes sessions and reserves places as well, where these would hold him back from nothing.
+	if limits := g.Once || g.Displays != nil || g.Session != "" || s.MaxBitrate != nil; limits && g.Role != Viewer && g.Role != Controller {
+		return wrong(Malformed, "wavry.displays, session, max_bitrate and once limit a viewer or a controller, and no %s", g.Role)
 	}
 	return nil
 }
