@@ -302,14 +302,18 @@ func TestAudit(t *testing.T) {
 // TestSecretsStaySecret plants secrets wherever a client or an operator brings some, and looks for them in all that comes out.
 func TestSecretsStaySecret(t *testing.T) {
 	const token, credential, password = "planted-token-0123456789", "planted-turn-credential", "planted+ice+password+0123456789"
+	const shared = "planted-turn-secret"
 	i, v := newIssuer(t)
 	signed := i.sign("j1", "ann", `{"role":"viewer"}`)
 	var log, trail bytes.Buffer
 	reg := prometheus.NewRegistry()
 	m := obliging()
+	revocations := filepath.Join(t.TempDir(), "revocations.json")
 	s, err := New(reloadable(Config{
-		Token: token, Grants: v, Audit: &trail,
-		ICEServers: []ICEServer{{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}},
+		Token: token, Grants: v, Audit: &trail, RevocationsFile: revocations, Limits: Limits{PerAddress: 10_000, Attempts: 1000},
+		ICEServers: []ICEServer{
+			{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}, {URLs: []string{"turn:s.example"}, Secret: shared, Lifetime: time.Hour},
+		},
 	}), m, reg, NewMetrics(reg), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +336,7 @@ func TestSecretsStaySecret(t *testing.T) {
 						body = fmt.Sprintf(`{"sdp": "a=ice-pwd:%s", "reason": "r", "deadline_seconds": "%[1]s"}`, password)
 					}
 					answer := ask{method: rt.method, path: path + "?token=" + secret, header: header, body: body}.do(s.Handler())
-					for _, planted := range []string{token, signed, password} {
+					for _, planted := range []string{token, signed, shared, password} {
 						if strings.Contains(answer.body, planted) {
 							t.Errorf("%s %s answers with a secret: %s", rt.method, rt.path, answer.body)
 						}
@@ -340,6 +344,22 @@ func TestSecretsStaySecret(t *testing.T) {
 				}
 			}
 		}
+	}
+	// What strangers try, beyond what has lines of its own, and a revocation.
+	for range 2 * strangerBurst {
+		ask{method: "POST", path: "/v1/drain?token=" + token, header: bearer(signed + "x"), remote: "192.0.2.1:1"}.do(s.Handler())
+	}
+	header := bearer(token)
+	header["Content-Type"] = typeJSON
+	decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"grant": "j1", "subject": "ann"}`}.do(s.Handler()), http.StatusOK)
+	s.sweep(time.Now())
+	s.sumUp(time.Now(), true)
+	if !strings.Contains(trail.String(), `"count":`) {
+		t.Error("nothing was summed up")
+	}
+	kept, err := os.ReadFile(revocations)
+	if err != nil {
+		t.Fatal(err)
 	}
 	families, err := reg.Gather()
 	if err != nil {
@@ -351,11 +371,12 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	for where, text := range map[string]string{
 		"the log": log.String(), "the audit log": trail.String(), "the metrics": fmt.Sprint(families), "the events": string(events),
+		"the file of revocations": string(kept),
 	} {
 		if text == "" {
 			t.Errorf("%s is empty", where)
 		}
-		for _, planted := range []string{token, signed, credential, password, base64.StdEncoding.EncodeToString([]byte(token))} {
+		for _, planted := range []string{token, signed, credential, shared, password, base64.StdEncoding.EncodeToString([]byte(token))} {
 			if strings.Contains(text, planted) {
 				t.Errorf("%s holds a secret", where)
 			}

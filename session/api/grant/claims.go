@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/netip"
@@ -151,12 +152,21 @@ func (g *Grant) limit(claim any) error {
 	return nil
 }
 
-// unique refuses JSON in which a name stands twice: readers differ in which one counts (RFC 8725 section 2.6).
+// unique refuses a part of a token in which a name stands twice.
 func unique(part string) error {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(part)
 	if err != nil {
 		return wrong(Malformed, "a part of it is not base64url")
 	}
+	if err := UniqueNames(text); err != nil {
+		return wrong(Malformed, "%v", err)
+	}
+	return nil
+}
+
+// UniqueNames refuses JSON in which a name stands twice in one object: readers differ in which one counts (RFC 8725 section 2.6), and so one in front may have
+// checked another than we take.
+func UniqueNames(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	type level struct {
 		names map[string]bool // nil in a list
@@ -169,13 +179,13 @@ func unique(part string) error {
 			return nil
 		}
 		if err != nil {
-			return wrong(Malformed, "a part of it is not JSON")
+			return errors.New("it is not JSON")
 		}
 		if len(open) > 0 {
 			in := &open[len(open)-1]
 			if key, ok := t.(string); ok && in.names != nil && !in.value {
 				if in.names[key] {
-					return wrong(Malformed, "it has %.40q twice", key)
+					return fmt.Errorf("it has %.40q twice", key)
 				}
 				in.names[key], in.value = true, true
 				continue

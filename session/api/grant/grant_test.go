@@ -402,3 +402,33 @@ func FuzzGrant(f *testing.F) {
 		}
 	})
 }
+
+// Clocks differ by half a minute, in either direction.
+func TestClocksMayDiffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		v := newVerifier(t, i)
+		now := time.Now().Unix()
+		for _, c := range []struct {
+			name          string
+			nbf, iat, exp int64 // after now
+			want          Fault // empty for none
+		}{
+			{"ours", 0, 0, 60, ""},
+			{"theirs is ahead", 30, 30, 90, ""},
+			{"theirs is too far ahead", 0, 31, 90, Early},
+			{"not before is too far ahead", 31, 0, 90, Early},
+			{"theirs is behind", -90, -90, -29, ""},
+			{"theirs is too far behind", -90, -90, -30, Expired},
+		} {
+			_, err := v.Verify(i.sign(edHeader, claims(map[string]any{"nbf": now + c.nbf, "iat": now + c.iat, "exp": now + c.exp})))
+			got := Fault("")
+			if e, ok := errors.AsType[*Error](err); ok {
+				got = e.Fault
+			}
+			if got != c.want {
+				t.Errorf("%s: %v; want %q", c.name, err, c.want)
+			}
+		}
+	})
+}
