@@ -77,7 +77,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 			}
 		case <-sweep.C:
 			if _, err := s.key.lapsed(principalOf(r.Context()), time.Now()); err != nil {
-				return nil //nolint:nilerr // the answer has begun, and ends
+				return nil // the answer has begun, and ends
 			}
 		case <-stopping:
 			stopping = nil

@@ -120,7 +120,7 @@ func (n *networks) right(now time.Time, remote string) {
 	if len(n.regulars) >= maxRegulars {
 		var oldest netip.Prefix
 		for p, t := range n.regulars {
-			if !oldest.IsValid() || t.seen.Before(n.regulars[oldest].seen) {
+			if p.IsValid() && (!oldest.IsValid() || t.seen.Before(n.regulars[oldest].seen)) {
 				oldest = p
 			}
 		}

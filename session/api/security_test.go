@@ -352,7 +352,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	header := bearer(token)
 	header["Content-Type"] = typeJSON
 	decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"grant": "j1", "subject": "ann"}`}.do(s.Handler()), http.StatusOK)
-	s.sweep(time.Now())
+	s.sweep(t.Context(), time.Now())
 	s.sumUp(time.Now(), true)
 	if !strings.Contains(trail.String(), `"count":`) {
 		t.Error("nothing was summed up")

@@ -189,7 +189,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	swept := make(chan struct{})
 	go func() {
 		defer close(swept)
-		s.watch()
+		s.watch(ctx)
 	}()
 	defer func() {
 		<-swept

@@ -20,7 +20,7 @@ const (
 )
 
 // watch ends the sessions whose credentials are taken away, until the server stops.
-func (s *Server) watch() {
+func (s *Server) watch(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	pruned := time.Now()
@@ -29,7 +29,7 @@ func (s *Server) watch() {
 		case <-s.stopping:
 			return
 		case now := <-ticker.C:
-			s.sweep(now)
+			s.sweep(ctx, now)
 			s.sumUp(now, false)
 			if now.Sub(pruned) >= pruneEvery {
 				pruned = now
@@ -55,12 +55,12 @@ type opener struct {
 
 // sweep ends the sessions whose credentials are no longer good, at the second time in a row that they are not: a file that is being written may lack the half of
 // its lines for a moment.
-func (s *Server) sweep(now time.Time) {
+func (s *Server) sweep(ctx context.Context, now time.Time) {
 	s.mu.Lock()
 	opened := maps.Clone(s.opened)
 	s.mu.Unlock()
 	// Their ends are begun, and not waited for.
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	for id, p := range opened {
 		why, lapsed := s.key.lapsed(p.principal, now)

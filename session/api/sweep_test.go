@@ -136,16 +136,16 @@ func TestSessionsEndWithTheirCertificate(t *testing.T) {
 	c.opened["s1"] = opener{principal: principal{Owner: session.Owner{Credential: session.CredentialCertificate, Name: "gateway"}, chain: []*x509.Certificate{leaf, ours.cert}}}
 	c.mu.Unlock()
 	m := c.mgr.(*fakeManager)
-	c.sweep(time.Now())
+	c.sweep(t.Context(), time.Now())
 	if got := m.ends(); len(got) != 0 {
 		t.Errorf("ended %v before the certificate was revoked", got)
 	}
 	c.write(t, c.revoked, ours.revoke(t, 2))
-	c.sweep(time.Now())
+	c.sweep(t.Context(), time.Now())
 	if got := m.ends(); len(got) != 0 {
 		t.Errorf("ended %v at the first doubt", got)
 	}
-	c.sweep(time.Now())
+	c.sweep(t.Context(), time.Now())
 	if got := m.ends(); !slices.Equal(got, []session.EndReason{session.EndRevoked}) {
 		t.Errorf("ended %v; want revoked", got)
 	}

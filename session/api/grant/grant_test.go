@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -268,15 +269,11 @@ func TestWrongTokens(t *testing.T) {
 			t.Errorf("%s: %s (%v); want %s", c.name, wrong.Fault, wrong, c.want)
 		}
 		// Whoever has no key makes none of these, and only these, by trying.
-		switch wrong.Fault {
-		case Algorithm, UnknownKey, Signature:
-			if wrong.Signed {
-				t.Errorf("%s: counts as signed", c.name)
-			}
-		case Expired, Early, Audience:
-			if !wrong.Signed {
-				t.Errorf("%s: counts as forged", c.name)
-			}
+		if forged := []Fault{Algorithm, UnknownKey, Signature}; wrong.Signed && slices.Contains(forged, wrong.Fault) {
+			t.Errorf("%s: counts as signed", c.name)
+		}
+		if late := []Fault{Expired, Early, Audience}; !wrong.Signed && slices.Contains(late, wrong.Fault) {
+			t.Errorf("%s: counts as forged", c.name)
 		}
 	}
 }
