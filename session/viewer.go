@@ -501,7 +501,7 @@ func (v *viewer) snapshot() Snapshot {
 	defer v.mu.Unlock()
 	return Snapshot{
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
-		Subject: v.offer.Subject, Reservation: v.offer.Lease, Expires: v.offer.Expires,
+		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Lease, Expires: v.offer.Expires,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.path,
 		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,

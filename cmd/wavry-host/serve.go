@@ -134,6 +134,9 @@ func newHost(
 			return nil, err
 		}
 		cfg.Grants = h.grants
+		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
+			log.Warn("revocations of grants are forgotten at a restart; revocations_file keeps them")
+		}
 	}
 	if l.AuditLog != "" {
 		if h.trail, err = newTrail(l.AuditLog); err != nil {
@@ -150,6 +153,7 @@ func newHost(
 	h.prober = newProber(l, h.manager, log)
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
+	h.reloads.api = h.api
 	return h, err
 }
 

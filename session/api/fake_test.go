@@ -125,6 +125,13 @@ func (m *fakeManager) End(_ context.Context, id string, why session.EndReason) e
 	return err
 }
 
+// ends returns why sessions were ended so far.
+func (m *fakeManager) ends() []session.EndReason {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.ended)
+}
+
 func (m *fakeManager) Session(id string) (session.Snapshot, error) {
 	for _, s := range m.Sessions() {
 		if s.ID == id {

@@ -47,12 +47,17 @@ func quotable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// links returns one Link header value for each URL of servers (draft-ietf-wish-whep, RFC 9725 section 4.6).
-func links(servers []ICEServer, now time.Time) []string {
+// links returns one Link header value for each URL of servers (draft-ietf-wish-whep, RFC 9725 section 4.6). Credentials that are made for it are good
+// for no longer than last, unless that is zero.
+func links(servers []ICEServer, now, last time.Time) []string {
 	var out []string
 	for _, s := range servers {
 		if s.Secret != "" {
-			s.Username, s.Credential = session.TURNCredentials(s.Secret, "viewer", now.Add(s.Lifetime))
+			until := now.Add(s.Lifetime)
+			if !last.IsZero() && last.Before(until) {
+				until = last
+			}
+			s.Username, s.Credential = session.TURNCredentials(s.Secret, "viewer", until)
 		}
 		for _, u := range s.URLs {
 			l := "<" + u + `>; rel="ice-server"`

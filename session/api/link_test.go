@@ -57,7 +57,7 @@ func FuzzLink(f *testing.F) {
 		if server.validate() != nil {
 			return
 		}
-		for _, l := range links([]ICEServer{server}, time.Now()) {
+		for _, l := range links([]ICEServer{server}, time.Now(), time.Time{}) {
 			if strings.ContainsAny(l, "\r\n\x00") {
 				t.Fatalf("a control character came through: %q", l)
 			}
@@ -85,7 +85,7 @@ func TestLinksOfASharedSecret(t *testing.T) {
 	if err := server.validate(); err != nil {
 		t.Fatal(err)
 	}
-	l := links([]ICEServer{server}, time.Unix(1_699_996_400, 0))[0]
+	l := links([]ICEServer{server}, time.Unix(1_699_996_400, 0), time.Time{})[0]
 	_, params := parseLink(t, l)
 	if params["username"] != "1700000000:viewer" || params["credential"] == "" || strings.Contains(l, "north") {
 		t.Errorf("%s", l)
