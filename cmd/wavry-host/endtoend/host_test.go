@@ -117,6 +117,7 @@ type snapshot struct {
 	Quality         string  `json:"quality"`
 	Reason          string  `json:"reason"`
 	FramesSent      uint64  `json:"frames_sent"`
+	KeyframesSent   uint64  `json:"keyframes_sent"`
 	Retransmissions uint64  `json:"retransmissions"`
 	Transitions     []struct {
 		From, To, Reason string

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link is two network namespaces joined by a veth pair.
+// link is two network namespaces joined by a veth pair. libnice takes no notice of interfaces that are called so.
 type link struct {
 	host, viewer     string // namespaces
 	hostIP, viewerIP string
@@ -40,7 +40,7 @@ func newLink(t testing.TB) *link {
 	id := os.Getpid() % 10000
 	l := &link{
 		host: fmt.Sprintf("wh%d-host", id), viewer: fmt.Sprintf("wh%d-view", id),
-		hostIP: "10.213.7.1", viewerIP: "10.213.7.2", device: "veth-h",
+		hostIP: "10.213.7.1", viewerIP: "10.213.7.2", device: "wire-h",
 	}
 	t.Cleanup(func() {
 		_ = exec.Command("ip", "netns", "del", l.host).Run()
@@ -49,13 +49,13 @@ func newLink(t testing.TB) *link {
 	for _, args := range [][]string{
 		{"netns", "add", l.host},
 		{"netns", "add", l.viewer},
-		{"-n", l.host, "link", "add", l.device, "type", "veth", "peer", "name", "veth-v", "netns", l.viewer},
+		{"-n", l.host, "link", "add", l.device, "type", "veth", "peer", "name", "wire-v", "netns", l.viewer},
 		{"-n", l.host, "addr", "add", l.hostIP + "/24", "dev", l.device},
-		{"-n", l.viewer, "addr", "add", l.viewerIP + "/24", "dev", "veth-v"},
+		{"-n", l.viewer, "addr", "add", l.viewerIP + "/24", "dev", "wire-v"},
 		{"-n", l.host, "link", "set", "lo", "up"},
 		{"-n", l.viewer, "link", "set", "lo", "up"},
 		{"-n", l.host, "link", "set", l.device, "up"},
-		{"-n", l.viewer, "link", "set", "veth-v", "up"},
+		{"-n", l.viewer, "link", "set", "wire-v", "up"},
 	} {
 		ip(t, args...)
 		if args[1] == "add" { // addresses of IPv6 come later, and Chromium drops its connections when the network changes

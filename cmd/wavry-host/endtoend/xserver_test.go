@@ -103,9 +103,9 @@ func (x *xserver) moving(t testing.TB) {
 }
 
 // noisy adds a terminal full of random letters, which an encoder cannot predict.
-func (x *xserver) noisy(t testing.TB) {
+func (x *xserver) noisy(t testing.TB) *process {
 	t.Helper()
-	x.program(t, "xterm", "-geometry", "150x50+20+20", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
+	return x.program(t, "xterm", "-geometry", "150x50+20+20", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
 		"while :; do head -c 1500 /dev/urandom | base64 -w 150; sleep 0.03; done")
 }
 
