@@ -48,8 +48,8 @@ func (s *socket) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// join connects a viewer, and returns it with the time from its offer to the answer.
-func join(tb testing.TB, h *host) (*audience, time.Duration) {
+// prepare returns a viewer that has made its offer, which is applied when it has candidates to look for.
+func prepare(tb testing.TB) (*audience, webrtc.SessionDescription) {
 	tb.Helper()
 	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
@@ -88,6 +88,14 @@ func join(tb testing.TB, h *host) (*audience, time.Duration) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return a, offer
+}
+
+// join connects a viewer, and returns it with the time from its offer to the answer.
+func join(tb testing.TB, h *host) (*audience, time.Duration) {
+	tb.Helper()
+	a, offer := prepare(tb)
+	pc := a.pc
 	gathered := webrtc.GatheringCompletePromise(pc)
 	if err := pc.SetLocalDescription(offer); err != nil {
 		tb.Fatal(err)
