@@ -112,6 +112,7 @@ type snapshot struct {
 	ID              string  `json:"id"`
 	State           string  `json:"state"`
 	Frozen          bool    `json:"frozen"`
+	Rung            int     `json:"rung"`
 	FPS             float64 `json:"fps"`
 	Width           int     `json:"width"`
 	Height          int     `json:"height"`

@@ -3,6 +3,7 @@
 package endtoend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -48,13 +50,9 @@ func (s *socket) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// prepare returns a viewer that has made its offer, which is applied when it has candidates to look for.
-func prepare(tb testing.TB) (*audience, webrtc.SessionDescription) {
+// prepare returns a viewer on a socket that has made its offer, which is applied when it has candidates to look for. What it gets is passed to take, unless that is nil.
+func prepare(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) (*audience, webrtc.SessionDescription) {
 	tb.Helper()
-	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
 	a := &audience{socket: &socket{PacketConn: udp}}
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
@@ -82,6 +80,9 @@ func prepare(tb testing.TB) (*audience, webrtc.SessionDescription) {
 			a.bytes.Add(int64(n))
 			a.packets.Add(1)
 			a.newest.Store(time.Now().UnixNano())
+			if p := new(rtp.Packet); take != nil && p.Unmarshal(bytes.Clone(buffer[:n])) == nil {
+				take(p)
+			}
 		}
 	})
 	offer, err := pc.CreateOffer(nil)
@@ -91,10 +92,25 @@ func prepare(tb testing.TB) (*audience, webrtc.SessionDescription) {
 	return a, offer
 }
 
-// join connects a viewer, and returns it with the time from its offer to the answer.
+// loopback returns a socket on 127.0.0.1.
+func loopback(tb testing.TB) net.PacketConn {
+	tb.Helper()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return udp
+}
+
+// join connects a viewer on this machine, and returns it with the time from its offer to the answer.
 func join(tb testing.TB, h *host) (*audience, time.Duration) {
 	tb.Helper()
-	a, offer := prepare(tb)
+	return joinBy(tb, h, loopback(tb), nil)
+}
+
+func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
+	tb.Helper()
+	a, offer := prepare(tb, udp, take)
 	pc := a.pc
 	gathered := webrtc.GatheringCompletePromise(pc)
 	if err := pc.SetLocalDescription(offer); err != nil {
