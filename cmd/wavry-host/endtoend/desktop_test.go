@@ -93,7 +93,7 @@ func TestDesktopInAiortc(t *testing.T) {
 
 	r := startReceiver(t, aiortc, "", h)
 	r.waitFrames(t, 90, time.Minute)
-	r.waitPicture(t, x, 20*time.Second)
+	r.waitPicture(t, x)
 	if got := r.leave(t); !got.Rising || got.Width != 1280 || got.Height != 720 {
 		t.Errorf("aiortc got %dx%d, rising time stamps: %v; want 1280x720 and true", got.Width, got.Height, got.Rising)
 	}

@@ -80,11 +80,11 @@ func TestDesktopInGStreamer(t *testing.T) {
 			w := watchOverLink(t)
 			r := startReceiver(t, gstreamer, w.viewer, w.host, c.args...)
 			r.waitFrames(t, 100, 60*time.Second)
-			r.waitPicture(t, w.x, 20*time.Second)
+			r.waitPicture(t, w.x)
 			before := w.session(t)
 			w.lose(t, 2)
 			watchLosses(t, w, r)
-			r.waitPicture(t, w.x, 20*time.Second)
+			r.waitPicture(t, w.x)
 			after := w.session(t)
 			t.Logf("2 %% lost, %d packets: %d sent again, %d keyframes, %s by %s, target %d bit/s, loss %.3f", w.lost(t), after.Retransmissions-before.Retransmissions,
 				after.KeyframesSent-before.KeyframesSent, after.Quality, after.Reason, after.TargetBitrate, after.Loss)
@@ -129,7 +129,7 @@ func TestAiortcOnABadPath(t *testing.T) {
 		t.Errorf("its reports by form: %v; want receiver reports alone", got)
 	}
 	noise.kill()
-	r.waitPicture(t, w.x, 20*time.Second)
+	r.waitPicture(t, w.x)
 	if got := r.leave(t); !got.Rising {
 		t.Error("the time stamps of the pictures do not rise")
 	}
