@@ -370,7 +370,7 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 		v.live.Store(false)
 		v.setPath("")
 		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.showing()})
-		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.disconnect.Seconds())
+		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.grace().Seconds())
 		v.nudge()
 		return
 	}

@@ -205,7 +205,7 @@ func sections() []section {
 				isAddress, func(c *Config) *[]string { return &c.NAT1To1 }),
 			one("connect_timeout", "10s", "a duration from 1s to 5m", "How long a viewer may take to connect.",
 				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.ConnectTimeout }),
-			one("disconnect_timeout", "15s", "a duration from 1s to 5m", "How long a session waits for a lost path to come back.",
+			one("disconnect_timeout", "10s", "a duration from 1s to 5m", "How long a session waits for a viewer of whom nothing is heard; noticing takes 5s to 6s of it.",
 				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.DisconnectTimeout }),
 			one("silence_timeout", "30s", "a duration from 1s to 5m", "How long a connected viewer may send no report.",
 				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.SilenceTimeout }),
