@@ -6,6 +6,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -19,6 +20,8 @@ type Metrics struct {
 	handshakes      *prometheus.CounterVec
 	handshakeTime   prometheus.Histogram
 	path            *prometheus.GaugeVec
+	paths           *prometheus.CounterVec
+	pathSeconds     *prometheus.CounterVec
 	frames          *prometheus.CounterVec
 	dropped         *prometheus.CounterVec
 	oversize        prometheus.Counter
@@ -53,6 +56,7 @@ type Metrics struct {
 	retransmissions prometheus.Counter
 	requests        *prometheus.CounterVec
 	events          *prometheus.CounterVec
+	relays          *relay.Metrics
 }
 
 // NewMetrics returns metrics that are registered on reg.
@@ -96,6 +100,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		handshakeTime: histogram("handshake_seconds", "Time from the offer to a connected transport.",
 			.01, .025, .05, .1, .2, .3, .5, 1, 2, 5, 10),
 		path: gauges("session_path", "Connected sessions by the path that ICE selected.", "path"),
+		paths: counters("session_paths_total",
+			"Paths that media of sessions took, at their connection and at each change, by path and by what it goes over.", "path", "protocol"),
+		pathSeconds: counters("session_path_seconds_total", "Time that connected sessions spent on each path.", "path"),
 		frames: counters("frames_total",
 			"Frames by stage. Captured and encoded ones count once, sent ones once for each viewer.", "stage"),
 		dropped: counters("frames_dropped_total", "Frames dropped, by the stage that dropped them and why.", "stage", "reason"),
@@ -145,6 +152,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retransmissions: counter("retransmissions_total", "RTP packets sent again."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
+		relays:          relay.NewMetrics(reg),
 	}
 	m.zero()
 	return m
@@ -175,6 +183,10 @@ func (m *Metrics) zero() {
 	}
 	for _, p := range []string{pathDirect, pathRelay} {
 		m.path.WithLabelValues(p)
+		m.pathSeconds.WithLabelValues(p)
+		for _, over := range []string{protocolUDP, protocolTCP} {
+			m.paths.WithLabelValues(p, over)
+		}
 	}
 	for _, s := range []string{frameCaptured, frameEncoded, frameSent} {
 		m.frames.WithLabelValues(s)

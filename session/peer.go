@@ -15,6 +15,7 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
 
@@ -183,10 +184,18 @@ type peer struct {
 	sender *webrtc.RTPSender
 	track  *wire.Track
 	gather time.Duration
+	// choose returns the STUN and TURN servers to use at the moment, asked those that are in use, and barren tells that they include
+	// relays none of which gave an address.
+	choose func() []relay.Server
+	asked  []relay.Server
+	barren bool
+	// relayAt is the candidate that relayOver is the relay's protocol of. They belong to the viewer's goroutine.
+	relayAt   webrtc.ICECandidate
+	relayOver string
 }
 
 // newPeer makes a peer connection that sends through link.
-func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string) (*peer, error) {
+func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string, choose func() []relay.Server) (*peer, error) {
 	api, err := link.NewAPI(se)
 	if err != nil {
 		return nil, err
@@ -195,13 +204,21 @@ func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string) (*
 	if err != nil {
 		return nil, err
 	}
-	pc, err := api.NewPeerConnection(webrtc.Configuration{
-		ICEServers: cfg.iceServers(id, time.Now()), BundlePolicy: webrtc.BundlePolicyMaxBundle,
-	})
+	p := &peer{track: track, gather: cfg.GatherTimeout, choose: choose, asked: choose()}
+	p.pc, err = api.NewPeerConnection(configuration(p.asked))
 	if err != nil {
 		return nil, fmt.Errorf("make peer connection: %w", err)
 	}
-	return &peer{pc: pc, track: track, gather: cfg.GatherTimeout}, nil
+	return p, nil
+}
+
+// configuration is that of a peer connection which uses servers.
+func configuration(servers []relay.Server) webrtc.Configuration {
+	c := webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle}
+	for _, s := range servers {
+		c.ICEServers = append(c.ICEServers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	return c
 }
 
 // answer applies the first offer and returns the answer, candidates included.
@@ -284,6 +301,7 @@ func (p *peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 		return nil, fmt.Errorf("parse offer: %w", err)
 	}
 	identify(&own, &offer)
+	p.barren = relay.Any(p.asked) && !slices.ContainsFunc(fragmentOf(&own).candidates, isRelayed)
 	return &own, nil
 }
 
@@ -301,6 +319,11 @@ func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
 	if err != nil {
 		return f, fmt.Errorf("marshal offer: %w", err)
 	}
+	// The server that the path went through may be what is lost, and credentials age.
+	p.asked = p.choose()
+	if err := p.pc.SetConfiguration(configuration(p.asked)); err != nil {
+		return f, fmt.Errorf("replace ICE servers: %w", err)
+	}
 	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(text)})
 	if err != nil {
 		return f, refusal(err)
@@ -310,6 +333,12 @@ func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
 		return f, err
 	}
 	return fragmentOf(own), nil
+}
+
+// isRelayed tells whether a candidate, as in a description, is an address at a relay.
+func isRelayed(candidate string) bool {
+	f := strings.Fields(candidate)
+	return len(f) >= 8 && f[6] == "typ" && f[7] == "relay"
 }
 
 // trickle adds the candidates of f.
@@ -340,19 +369,52 @@ func (p *peer) facts() facts {
 	return f
 }
 
-// path returns whether the selected candidate pair is direct or relayed, empty when there is none.
-func (p *peer) path() string {
+// way is how media goes.
+type way struct {
+	path, protocol string // empty where no pair is selected
+	// guessed: the viewer's end has not told its address, so that a relay of the viewer's own looks like the viewer.
+	guessed bool
+}
+
+// String returns what events call it.
+func (w way) String() string { return w.path + "/" + w.protocol }
+
+// way returns how media goes by the selected candidate pair.
+func (p *peer) way() way {
 	t := p.sender.Transport()
 	if t == nil {
-		return ""
+		return way{}
 	}
 	pair, err := t.ICETransport().GetSelectedCandidatePair()
-	switch {
-	case err != nil || pair == nil:
-		return ""
-	case pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay:
-		return pathRelay
-	default:
-		return pathDirect
+	if err != nil || pair == nil {
+		return way{}
 	}
+	w := way{path: pathDirect, protocol: pair.Local.Protocol.String()}
+	switch {
+	case pair.Local.Typ == webrtc.ICECandidateTypeRelay:
+		w.path, w.protocol = pathRelay, p.relayProtocol(*pair.Local)
+	case pair.Remote.Typ == webrtc.ICECandidateTypeRelay:
+		w.path = pathRelay
+	default:
+		w.guessed = pair.Remote.Typ == webrtc.ICECandidateTypePrflx
+	}
+	return w
+}
+
+// relayProtocol returns what goes between this host and the relay that has given it candidate c.
+func (p *peer) relayProtocol(c webrtc.ICECandidate) string {
+	if p.relayOver != "" && p.relayAt.Address == c.Address && p.relayAt.Port == c.Port {
+		return p.relayOver // the statistics are dear
+	}
+	p.relayAt, p.relayOver = c, protocolUDP
+	for _, s := range p.pc.GetStats() {
+		one, ok := s.(webrtc.ICECandidateStats)
+		if !ok || one.Type != webrtc.StatsTypeLocalCandidate || one.IP != c.Address || one.Port != int32(c.Port) {
+			continue
+		}
+		if one.RelayProtocol == "tcp" || one.RelayProtocol == "tls" {
+			p.relayOver = protocolTCP
+		}
+	}
+	return p.relayOver
 }

@@ -29,6 +29,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -485,9 +486,11 @@ func TestSecretsStaySecret(t *testing.T) {
 	var log, trail bytes.Buffer
 	reg := prometheus.NewRegistry()
 	m := obliging()
+	m.servers = func(string, string) []relay.Server {
+		return []relay.Server{{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}}
+	}
 	s, err := New(reloadable(Config{
 		Token: token, Grants: v, Audit: &trail,
-		ICEServers: []ICEServer{{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}},
 	}), m, reg, NewMetrics(reg), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
