@@ -159,6 +159,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	}
 	se := m.se
 	se.LoggerFactory = pionLog{v.log}
+	se.SetICEBindingRequestHandler(new(nomination).follow)
 	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id) })
 	if err != nil {
 		return nil, "", err

@@ -105,6 +105,8 @@ func (h *host) request(method, path string) (int, []byte, error) {
 type snapshot struct {
 	ID              string  `json:"id"`
 	State           string  `json:"state"`
+	Path            string  `json:"path"`
+	Protocol        string  `json:"protocol"`
 	Frozen          bool    `json:"frozen"`
 	FPS             float64 `json:"fps"`
 	Width           int     `json:"width"`
