@@ -19,6 +19,7 @@ type Metrics struct {
 	refused         *prometheus.CounterVec
 	handshakes      *prometheus.CounterVec
 	handshakeTime   prometheus.Histogram
+	iceFailures     *prometheus.CounterVec
 	path            *prometheus.GaugeVec
 	paths           *prometheus.CounterVec
 	pathSeconds     *prometheus.CounterVec
@@ -99,6 +100,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Handshakes (ICE and DTLS) finished, by result: success, or the step that failed and how.", "result"),
 		handshakeTime: histogram("handshake_seconds", "Time from the offer to a connected transport.",
 			.01, .025, .05, .1, .2, .3, .5, 1, 2, 5, 10),
+		iceFailures: counters("ice_failures_total", "Viewers to whom no path was found, by what speaks for it: nothing to reach on either side, names of mDNS alone, "+
+			"relays that gave no address, or no pair that works.", "cause"),
 		path: gauges("session_path", "Connected sessions by the path that ICE selected.", "path"),
 		paths: counters("session_paths_total",
 			"Paths that media of sessions took, at their connection and at each change, by path and by what it goes over.", "path", "protocol"),
@@ -180,6 +183,9 @@ func (m *Metrics) zero() {
 	}
 	for _, r := range handshakeResults {
 		m.handshakes.WithLabelValues(r)
+	}
+	for _, c := range iceCauses {
+		m.iceFailures.WithLabelValues(c)
 	}
 	for _, p := range []string{pathDirect, pathRelay} {
 		m.path.WithLabelValues(p)

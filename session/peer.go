@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -189,6 +190,10 @@ type peer struct {
 	choose func() []relay.Server
 	asked  []relay.Server
 	barren bool
+	// theirs are the viewer's candidates; ours are this host's, and guarded with barren by mu.
+	theirs candidates
+	mu     sync.Mutex
+	ours   kinds
 	// relayAt is the candidate that relayOver is the relay's protocol of. They belong to the viewer's goroutine.
 	relayAt   webrtc.ICECandidate
 	relayOver string
@@ -223,7 +228,19 @@ func configuration(servers []relay.Server) webrtc.Configuration {
 
 // answer applies the first offer and returns the answer, candidates included.
 func (p *peer) answer(ctx context.Context, offer string) (string, error) {
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+	var d sdp.SessionDescription
+	if err := d.UnmarshalString(offer); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	p.theirs.begin()
+	if err := p.theirs.filter(&d); err != nil {
+		return "", err
+	}
+	usable, err := d.Marshal()
+	if err != nil {
+		return "", fmt.Errorf("marshal offer: %w", err)
+	}
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(usable)}); err != nil {
 		return "", refusal(err)
 	}
 	sender, err := p.pc.AddTrack(p.track.Local())
@@ -231,14 +248,14 @@ func (p *peer) answer(ctx context.Context, offer string) (string, error) {
 		return "", refusal(err)
 	}
 	p.sender = sender
-	d, err := p.respond(ctx)
+	own, err := p.respond(ctx)
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(d.MediaDescriptions, sends) {
+	if !slices.ContainsFunc(own.MediaDescriptions, sends) {
 		return "", fmt.Errorf("%w: no video stream was agreed on", ErrUnacceptable)
 	}
-	text, err := d.Marshal()
+	text, err := own.Marshal()
 	if err != nil {
 		return "", fmt.Errorf("marshal answer: %w", err)
 	}
@@ -301,15 +318,29 @@ func (p *peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 		return nil, fmt.Errorf("parse offer: %w", err)
 	}
 	identify(&own, &offer)
-	p.barren = relay.Any(p.asked) && !slices.ContainsFunc(fragmentOf(&own).candidates, isRelayed)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ours = kinds{}
+	for _, c := range fragmentOf(&own).candidates {
+		if isRelayed(c) {
+			p.ours.relays++
+		} else {
+			p.ours.others++
+		}
+	}
+	p.barren = relay.Any(p.asked) && p.ours.relays == 0
 	return &own, nil
 }
 
 // restart begins a new ICE session with the credentials of f and returns this host's.
-func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
+func (p *peer) restart(ctx context.Context, f fragment) (_ fragment, err error) {
 	var d sdp.SessionDescription
 	if err := d.UnmarshalString(p.pc.RemoteDescription().SDP); err != nil {
 		return f, fmt.Errorf("parse offer: %w", err)
+	}
+	p.theirs.begin()
+	if f.candidates, err = p.theirs.take(f.candidates); err != nil {
+		return f, err
 	}
 	next, err := f.restarted(&d)
 	if err != nil {
@@ -343,7 +374,11 @@ func isRelayed(candidate string) bool {
 
 // trickle adds the candidates of f.
 func (p *peer) trickle(f fragment) error {
-	for _, c := range f.candidates {
+	list, err := p.theirs.take(f.candidates)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
 		if err := p.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c}); err != nil {
 			return fmt.Errorf("%w: candidate %.80q: %w", ErrBadOffer, c, err)
 		}
@@ -367,6 +402,14 @@ func (p *peer) facts() facts {
 		f.dtls = t.State()
 	}
 	return f
+}
+
+// whyNoPath returns why ICE failed.
+func (p *peer) whyNoPath() (cause string, err error) {
+	p.mu.Lock()
+	ours, barren := p.ours, p.barren
+	p.mu.Unlock()
+	return whyNoPath(p.theirs.told(), ours, barren)
 }
 
 // way is how media goes.

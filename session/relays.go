@@ -71,7 +71,10 @@ func (m *Manager) ICEServers(region, user string) []relay.Server {
 
 // checkRelays makes known that the viewer's relays gave no address: a viewer that needs one cannot connect.
 func (v *viewer) checkRelays() {
-	if !v.peer.barren {
+	v.peer.mu.Lock()
+	barren := v.peer.barren
+	v.peer.mu.Unlock()
+	if !barren {
 		return
 	}
 	v.doubt(v.peer.asked)

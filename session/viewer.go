@@ -353,8 +353,15 @@ func (v *viewer) watch(now time.Time) {
 	if d.handshake != "" {
 		v.met.handshakes.WithLabelValues(d.handshake).Inc()
 		if d.handshake != handshakeOK {
-			event := v.emit(Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.showing(), Reason: d.handshake})
-			v.log.Warn("handshake failed", "event", event, "result", d.handshake, "after_seconds", now.Sub(v.created).Seconds())
+			e := Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.showing(), Reason: d.handshake}
+			attrs := []any{"result", d.handshake, "after_seconds", now.Sub(v.created).Seconds()}
+			if d.handshake == handshakeICETimeout || d.handshake == handshakeICEFailed {
+				var cause string
+				cause, e.Err = v.peer.whyNoPath()
+				v.met.iceFailures.WithLabelValues(cause).Inc()
+				attrs = append(attrs, "cause", cause, "err", e.Err)
+			}
+			v.log.Warn("handshake failed", append(attrs, "event", v.emit(e))...)
 		}
 	}
 	if d.changed {
