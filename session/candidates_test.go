@@ -10,13 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// at returns a candidate of a viewer with an address.
-func candidateAt(address, kind string) string {
-	text := fmt.Sprintf("1 1 udp 2122260223 %s 50000 typ %s", address, kind)
-	if kind != "host" {
-		text += " raddr 0.0.0.0 rport 9"
-	}
-	return text
+// hostAt returns a candidate of a viewer with an address.
+func hostAt(address string) string {
+	return fmt.Sprintf("1 1 udp 2122260223 %s 50000 typ host", address)
 }
 
 func uuid(n int) string { return fmt.Sprintf("%08x-1c2d-4e3f-8a4b-5c6d7e8f9a0b.local", n) }
@@ -41,7 +37,7 @@ func TestCandidatesThatAreTaken(t *testing.T) {
 	} {
 		var all candidates
 		all.begin()
-		got, err := all.take([]string{candidateAt(c.address, "host")})
+		got, err := all.take([]string{hostAt(c.address)})
 		if err != nil || (len(got) == 1) != c.want {
 			t.Errorf("%s: %q, %v; want taken %v", c.address, got, err, c.want)
 		}
@@ -52,18 +48,18 @@ func TestCandidatesAreBounded(t *testing.T) {
 	var all candidates
 	all.begin()
 	for i := range 1000 {
-		list, err := all.take([]string{candidateAt(uuid(i), "host"), candidateAt("printer.local", "host")})
+		list, err := all.take([]string{hostAt(uuid(i)), hostAt("printer.local")})
 		if err != nil || (len(list) == 1) != (i < maxNames) {
 			t.Fatalf("name %d: %q, %v", i, list, err)
 		}
 	}
-	again, err := all.take([]string{candidateAt(uuid(3), "host")}) // over TCP, say
+	again, err := all.take([]string{hostAt(uuid(3))}) // over TCP, say
 	if err != nil || len(again) != 1 {
 		t.Errorf("a name that is known: %q, %v", again, err)
 	}
 	n := all.told().total()
 	for ; err == nil && n < 10_000; n++ {
-		_, err = all.take([]string{candidateAt("192.0.2.1", "host")})
+		_, err = all.take([]string{hostAt("192.0.2.1")})
 	}
 	if !errors.Is(err, ErrBadOffer) || n != maxAllCandidates+1 {
 		t.Errorf("%d candidates, then %v; want ErrBadOffer after %d", n, err, maxAllCandidates)
@@ -112,7 +108,7 @@ func TestViewerOfNamesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 200 {
-		f := fragment{candidates: []string{candidateAt(uuid(2*i), "host"), candidateAt(uuid(2*i+1), "host"), candidateAt("printer.local", "host")}}
+		f := fragment{candidates: []string{hostAt(uuid(2*i)), hostAt(uuid(2*i+1)), hostAt("printer.local")}}
 		if _, err := h.Patch(t.Context(), a.ID, a.ETag, f.String()); err != nil {
 			t.Fatal(err)
 		}

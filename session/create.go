@@ -160,6 +160,11 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	se := m.se
 	se.LoggerFactory = pionLog{v.log}
 	se.SetICEBindingRequestHandler(new(nomination).follow)
+	network, err := m.network(m.cfg().GatherTimeout)
+	if err != nil {
+		return nil, "", err
+	}
+	se.SetNet(network)
 	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id) })
 	if err != nil {
 		return nil, "", err

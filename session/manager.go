@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/transport/v5"
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/adapt"
@@ -29,6 +30,7 @@ type Manager struct {
 	met     *Metrics
 	se      webrtc.SettingEngine
 	muxes   []io.Closer
+	network func(limit time.Duration) (transport.Net, error)
 	stages  *stages
 	relays  *relay.Watch
 	started time.Time
@@ -77,7 +79,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	g := &Manager{
-		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
+		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork,
 		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), refusals: make(refusals),
 	}
 	if g.muxes, err = multiplex(&g.se, cfg); err != nil {

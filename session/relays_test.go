@@ -197,3 +197,41 @@ func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	}
 	eventually(t, "time on the path is counted", func() bool { return testutil.ToFloat64(h.met.pathSeconds.WithLabelValues(pathRelay)) > 0 })
 }
+
+// A relay that does not answer costs a session the wait for it once, and holds nothing of it back when it ends.
+func TestMuteRelayHoldsNobody(t *testing.T) {
+	udp, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	tcp, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	h := openHouse(t, func(c *Config) {
+		c.GatherTimeout = 200 * time.Millisecond
+		c.ICEServers = []relay.Server{{
+			URLs:   []string{"turn:" + udp.LocalAddr().String(), "turn:" + tcp.Addr().String() + "?transport=tcp", "turns:" + tcp.Addr().String()},
+			Secret: "north", Lifetime: time.Hour,
+		}}
+	})
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	began := time.Now()
+	r.watch(h)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the answer took %v; want 200 ms", took)
+	}
+	r.playing(t, 3)
+	began = time.Now()
+	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+}
