@@ -108,7 +108,7 @@ func TestViewerOfNamesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 200 {
-		f := fragment{candidates: []string{hostAt(uuid(2*i)), hostAt(uuid(2*i+1)), hostAt("printer.local")}}
+		f := fragment{candidates: []string{hostAt(uuid(2 * i)), hostAt(uuid(2*i + 1)), hostAt("printer.local")}}
 		if _, err := h.Patch(t.Context(), a.ID, a.ETag, f.String()); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,6 +20,8 @@ type prober struct {
 	// sources returns the addresses to ask from; nil leaves it to the system.
 	sources func() []netip.Addr
 	logs    logging.LoggerFactory
+	// roots are who may vouch for certificates; nil are the system's.
+	roots *x509.CertPool
 }
 
 // probe asks the server at a: for an address, or with credentials for a relayed one, which is given back at once. It returns the round-trip time.
@@ -86,13 +89,13 @@ func (p prober) dial(ctx context.Context, a address) (net.Conn, error) {
 		return conn, err
 	}
 	if a.tcp {
-		secure := tls.Client(conn, &tls.Config{ServerName: a.host, MinVersion: tls.VersionTLS12})
+		secure := tls.Client(conn, &tls.Config{ServerName: a.host, MinVersion: tls.VersionTLS12, RootCAs: p.roots})
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return nil, joined(encryption(ctx, err), conn.Close())
 		}
 		return secure, nil
 	}
-	secure, err := dtls.ClientWithOptions(&datagrams{Conn: conn}, conn.RemoteAddr(), dtls.WithServerName(a.host), dtls.WithLoggerFactory(p.logs))
+	secure, err := dtls.ClientWithOptions(&datagrams{Conn: conn}, conn.RemoteAddr(), dtls.WithServerName(a.host), dtls.WithRootCAs(p.roots), dtls.WithLoggerFactory(p.logs))
 	if err == nil {
 		err = secure.HandshakeContext(ctx)
 	}

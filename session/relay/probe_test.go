@@ -28,9 +28,10 @@ func silent() logging.LoggerFactory {
 
 // relayServer is pion's TURN server on loopback, over UDP and TCP.
 type relayServer struct {
-	udp, tcp string // URLs' host and port
-	full     atomic.Bool
-	held     atomic.Int32 // allocations
+	udp, tcp, tls string // URLs' host and port
+	roots         *x509.CertPool
+	full          atomic.Bool
+	held          atomic.Int32 // allocations
 }
 
 func startRelay(t *testing.T, secret string) *relayServer {
@@ -44,13 +45,18 @@ func startRelay(t *testing.T, secret string) *relayServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	certificate, roots := newCertificate(t)
+	secure, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	logs := silent()
 	here := &turn.RelayAddressGeneratorStatic{RelayAddress: net.IPv4(127, 0, 0, 1), Address: "127.0.0.1"}
 	server, err := turn.NewServer(turn.ServerConfig{
 		Realm: "test", LoggerFactory: logs, AuthHandler: turn.LongTermTURNRESTAuthHandler(secret, logs.NewLogger("auth")),
 		QuotaHandler:      func(string, string, net.Addr) bool { return !r.full.Load() },
 		PacketConnConfigs: []turn.PacketConnConfig{{PacketConn: packets, RelayAddressGenerator: here}},
-		ListenerConfigs:   []turn.ListenerConfig{{Listener: stream, RelayAddressGenerator: here}},
+		ListenerConfigs:   []turn.ListenerConfig{{Listener: stream, RelayAddressGenerator: here}, {Listener: secure, RelayAddressGenerator: here}},
 		EventHandler: turn.EventHandler{
 			OnAllocationCreated: func(_, _ net.Addr, _, _, _ string, _ net.Addr, _ int) { r.held.Add(1) },
 			OnAllocationDeleted: func(_, _ net.Addr, _, _, _ string) { r.held.Add(-1) },
@@ -64,7 +70,7 @@ func startRelay(t *testing.T, secret string) *relayServer {
 			t.Error(err)
 		}
 	})
-	r.udp, r.tcp = packets.LocalAddr().String(), stream.Addr().String()
+	r.udp, r.tcp, r.tls, r.roots = packets.LocalAddr().String(), stream.Addr().String(), secure.Addr().String(), roots
 	return r
 }
 
@@ -101,7 +107,6 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	secure := startTLS(t)
 	p := prober{logs: silent()}
 	for _, c := range []struct {
 		name, url, secret string
@@ -116,7 +121,7 @@ func TestProbe(t *testing.T) {
 		{"nobody there for TCP", "turn:" + nobody + "?transport=tcp", "north", ReasonUnreachable},
 		{"no answer", "turn:" + mute.LocalAddr().String(), "north", ReasonTimeout},
 		{"no answer to STUN", "stun:" + mute.LocalAddr().String(), "", ReasonTimeout},
-		{"a certificate of nobody", "turns:" + secure, "north", ReasonTLS},
+		{"a certificate of nobody", "turns:" + r.tls, "north", ReasonTLS},
 		{"no TLS spoken", "stuns:" + r.tcp, "", ReasonTLS},
 		{"no such name", "stun:not..a.name", "", ReasonDNS},
 	} {
@@ -136,6 +141,12 @@ func TestProbe(t *testing.T) {
 				t.Errorf("%q holds a secret", text)
 			}
 		})
+	}
+	trusting := prober{logs: silent(), roots: r.roots}
+	for _, url := range []string{"turns:" + r.tls, "stuns:" + r.tls} {
+		if _, got, text := ask(t, trusting, url, "north", 10*time.Second); got != "" {
+			t.Errorf("%s, with a certificate that is good: %q, %s", url, got, text)
+		}
 	}
 	r.full.Store(true)
 	if _, got, text := ask(t, p, "turn:"+r.udp, "north", 10*time.Second); got != ReasonRefused || !strings.Contains(text, "486") {
@@ -181,34 +192,23 @@ func TestProbeComesFromWhereMediaDoes(t *testing.T) {
 	}
 }
 
-// startTLS listens for TLS with a certificate that nobody vouches for.
-func startTLS(t *testing.T) string {
+// newCertificate returns a certificate for 127.0.0.1 that vouches for itself.
+func newCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = c.(*tls.Conn).HandshakeContext(t.Context())
-			_ = c.Close()
-		}
-	}()
-	t.Cleanup(func() { l.Close(); <-done })
-	return l.Addr().String()
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
