@@ -78,6 +78,9 @@ ice_servers:
   - urls: ["turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"]
     username: ann
     credential: fedcba9876543210
+    region: eu-west
+    priority: 10
+ice_regions: [eu-west, us-east]
 media_network: any
 udp_ports: 50000-50100
 interfaces: [eth0]
@@ -133,9 +136,10 @@ func fullConfig() Config {
 			{URLs: []string{"stun:stun.example.net"}},
 			{
 				URLs:     []string{"turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"},
-				Username: "ann", Credential: "fedcba9876543210",
+				Username: "ann", Credential: "fedcba9876543210", Region: "eu-west", Priority: 10,
 			},
 		},
+		ICERegions:   []string{"eu-west", "us-east"},
 		MediaNetwork: "any", UDPPorts: portRange{50000, 50100}, Interfaces: []string{"eth0"},
 		NAT1To1: []string{"203.0.113.7", "2001:db8::7"}, ConnectTimeout: 5 * time.Second, DisconnectTimeout: time.Minute,
 		SilenceTimeout: 20 * time.Second, GatherTimeout: 500 * time.Millisecond, Linger: 200 * time.Millisecond, ShutdownTimeout: 3 * time.Second,
@@ -186,8 +190,8 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
-			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
-		"media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
+			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210, region: eu-west, priority: 10}]`,
+		"ice_regions": "eu-west,us-east", "media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
 		"connect_timeout": "5s", "disconnect_timeout": "1m", "silence_timeout": "20s", "gather_timeout": "500ms",
 		"linger": "200ms", "shutdown_timeout": "3s", "gateway_url": "wss://gateway.example.net/ws",
 		"gateway_dialect": "master", "gateway_origin": "https://gateway.example.net", "gateway_token_file": "/etc/gateway.token",
@@ -320,6 +324,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), " +
 				"and for turn username and credential, or secret",
 		},
+		{"a region that is none", "ice_servers: [{urls: [stun:a], region: Neu Ulm}]", `F:1: ice_servers[0].region: "Neu Ulm" is not up to 32 letters, digits, dots, dashes and underscores`},
+		{"a priority that is none", "ice_servers: [{urls: [stun:a], priority: -1}]", `F:1: ice_servers[0].priority: -1 (a number) is not a whole number from 0 to 1000`},
 		{"two problems", "fps: 0\nfsp: 1", "F:1: fps: 0 (a number) is not a whole number from 1 to 240\n" + `F:2: unknown setting "fsp"; did you mean "fps"?`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -557,7 +563,7 @@ func TestPrintedConfigurationReadsBack(t *testing.T) {
 
 // normalize makes lists without elements alike: a file may say [] or nothing.
 func normalize(c *Config) {
-	for _, l := range []*[]string{&c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1} {
+	for _, l := range []*[]string{&c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1, &c.ICERegions} {
 		*l = append([]string{}, *l...)
 	}
 	c.ICEServers = append([]iceServer{}, c.ICEServers...)

@@ -9,6 +9,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/api"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/relay"
 )
 
 // setting is one thing that an operator may set. The table of them drives reading, printing, help and documentation.
@@ -179,11 +180,14 @@ func sections() []section {
 			{
 				name: "ice_servers", word: "list",
 				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential, or secret",
-				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential, or of urls and the secret that a TURN server shares with this host; " +
+				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential, or of urls and the secret that a TURN server shares with this host, and of region and priority where there are several; " +
 					"elsewhere the same in YAML's short form, or URLs of STUN servers.",
 				secret: false,
 				field:  func(c *Config) target { return servers{&c.ICEServers} },
 			},
+			many("ice_regions", "a region's name, as eu-west",
+				"Regions whose servers of ice_servers go before the others, best first. Empty makes no difference between regions.",
+				relay.IsRegion, func(c *Config) *[]string { return &c.ICERegions }),
 			one("media_network", mediaAuto, "auto, loopback or any",
 				"Where media flows. auto is loopback as long as listen is and none of ice_servers, interfaces and nat_1to1 is set.",
 				oneOf(mediaAuto, mediaLoopback, mediaAny), func(c *Config) *string { return &c.MediaNetwork }),

@@ -24,17 +24,6 @@ const (
 	minTokenLength = 16
 )
 
-// ICEServer is a STUN or TURN server that viewers are told to use.
-type ICEServer struct {
-	// URLs begin with stun:, stuns:, turn: or turns:.
-	URLs []string
-	// Username and Credential are for TURN; both or none.
-	Username, Credential string
-	// Secret, where it is set, makes credentials for each viewer, good for Lifetime, in place of these; see session.TURNCredentials.
-	Secret   string
-	Lifetime time.Duration
-}
-
 // Config is what a Server needs to know. Zero fields take the defaults named here.
 type Config struct {
 	// Listen is host:port. It defaults to 127.0.0.1:8470. Anything but a loopback address takes TLS and a token.
@@ -62,8 +51,6 @@ type Config struct {
 	// AllowedOrigins are the web origins ("https://example.net") beside the server's own whose pages may use the API;
 	// "*" is every one and takes a token.
 	AllowedOrigins []string
-	// ICEServers are handed to viewers in Link headers.
-	ICEServers []ICEServer
 	// MaxBody bounds a request's body, in bytes. It defaults to 65536.
 	MaxBody int64
 	// MaxConnections bounds the open connections. It defaults to 256. MaxConnectionsPerAddress bounds those of one address, or IPv6 /64, but this machine's; it
@@ -183,11 +170,6 @@ func (c Config) Validate() error {
 	for _, h := range c.AllowedHosts {
 		if h == "" || strings.ContainsAny(h, "/:* ") {
 			return fmt.Errorf("api: allowed host %q is not a bare host name", h)
-		}
-	}
-	for _, s := range c.ICEServers {
-		if err := s.validate(); err != nil {
-			return err
 		}
 	}
 	return c.validateLimits()

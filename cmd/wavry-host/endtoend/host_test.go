@@ -111,6 +111,8 @@ func (h *host) send(method, path, body string) (int, []byte, error) {
 type snapshot struct {
 	ID              string  `json:"id"`
 	State           string  `json:"state"`
+	Path            string  `json:"path"`
+	Protocol        string  `json:"protocol"`
 	Frozen          bool    `json:"frozen"`
 	Rung            int     `json:"rung"`
 	FPS             float64 `json:"fps"`
