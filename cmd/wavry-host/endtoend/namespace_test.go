@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,8 +44,8 @@ func newLinks(t testing.TB, n int) []*link {
 	if os.Geteuid() != 0 {
 		t.Fatal("network namespaces need root; run 'make test' as root or through sudo")
 	}
-	id := os.Getpid() % 10000
-	host := fmt.Sprintf("wh%d-host", id)
+	id := "wh" + strings.ToLower(rand.Text()[:8]) // tests run side by side
+	host := id + "-host"
 	namespace := func(name string) {
 		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
 		ip(t, "netns", "add", name)
@@ -56,7 +57,7 @@ func newLinks(t testing.TB, n int) []*link {
 	var all []*link
 	for k := range n {
 		l := &link{
-			host: host, viewer: fmt.Sprintf("wh%d-view%d", id, k),
+			host: host, viewer: fmt.Sprintf("%s-view%d", id, k),
 			hostIP: fmt.Sprintf("10.213.%d.1", 7+10*k), viewerIP: fmt.Sprintf("10.213.%d.2", 7+10*k), device: fmt.Sprintf("wire-h%d", k),
 		}
 		namespace(l.viewer)

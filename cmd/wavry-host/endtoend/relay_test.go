@@ -3,6 +3,7 @@
 package endtoend
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -27,9 +28,9 @@ func newRelayed(t testing.TB) *relayed {
 	if os.Geteuid() != 0 {
 		t.Fatal("network namespaces need root; run 'make test' as root or through sudo")
 	}
-	id := os.Getpid() % 10000
+	id := strings.ToLower(rand.Text()[:8]) // tests run side by side
 	r := &relayed{
-		host: fmt.Sprintf("wr%d-host", id), viewer: fmt.Sprintf("wr%d-view", id), router: fmt.Sprintf("wr%d-turn", id),
+		host: "wr" + id + "-host", viewer: "wr" + id + "-view", router: "wr" + id + "-turn",
 		hostIP: "10.213.8.1", relayIP: "10.213.9.254", secondIP: "10.213.9.253",
 	}
 	all := []string{r.host, r.viewer, r.router}
