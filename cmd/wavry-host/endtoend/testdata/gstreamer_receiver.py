@@ -61,7 +61,7 @@ def main(url, columns, rows, token="", feedback=""):
         pad.add_probe(Gst.PadProbeType.BUFFER, arrived)
         # decodebin does not find its way here: the caps of the pad have no stream format.
         chain = Gst.parse_bin_from_description(
-            "rtph264depay ! h264parse ! avdec_h264 max-threads=1 ! videoconvert ! video/x-raw,format=GRAY8 !"
+            "rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! avdec_h264 max-threads=1 ! videoconvert ! video/x-raw,format=GRAY8 !"
             " appsink name=sink sync=false emit-signals=true max-buffers=4 drop=true", True)
         chain.get_by_name("sink").connect("new-sample", decoded)
         pipeline.add(chain)
