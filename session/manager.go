@@ -427,9 +427,14 @@ func (m *Manager) Host() Host {
 		h.Displays = append(h.Displays, i)
 	}
 	if m.cfg().EncoderInfo != nil {
-		best := m.stages.order.order(time.Now())[0].Profile().Name
+		now := time.Now()
+		best := m.stages.order.order(now)[0].Profile().Name
+		standings := m.stages.order.standings(now)
 		for _, e := range m.cfg().EncoderInfo() {
 			e.InUse = e.Usable && e.Name == best
+			if i := slices.IndexFunc(standings, func(s encoderStanding) bool { return s.profile.Name == e.Name }); i >= 0 {
+				e.Sessions, e.SessionLimit, e.LimitLearnt = standings[i].uses, standings[i].most, standings[i].learnt
+			}
 			h.Encoders = append(h.Encoders, e)
 		}
 	}

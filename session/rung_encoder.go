@@ -87,12 +87,15 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		if err != nil {
 			r.roster.use(factory, -1)
 			errs = append(errs, err)
-			if !r.roster.busy(factory) { // else it is good, and has no room for another
-				r.roster.failed(factory, time.Now())
+			reason := fallbackOpen
+			if full, limit := r.roster.refused(factory, time.Now()); full {
+				reason = fallbackFull
+				r.log.Info("encoder has no room for another", "encoder", factory.Profile().Name, "limit", limit)
 			}
-			r.replaced(order, i, fallbackOpen, err)
+			r.replaced(order, i, reason, err)
 			continue
 		}
+		r.roster.opened(factory)
 		r.worker, r.factory, r.openedAt = w, factory, now
 		r.picture = false
 		r.force = max(r.force, keyStart)

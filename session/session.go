@@ -258,4 +258,7 @@ type EncoderInfo struct {
 	Why          string  `json:"why,omitempty" doc:"What is missing where it is not usable."`
 	InUse        bool    `json:"in_use" doc:"New streams begin with this one."`
 	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"What a million pixels took to encode when it was tried, in seconds."`
+	Sessions     int     `json:"sessions,omitempty" doc:"Number of encodes that are open on it."`
+	SessionLimit int     `json:"session_limit,omitempty" doc:"Number of encodes that it does at a time; absent where no limit is known."`
+	LimitLearnt  bool    `json:"session_limit_learnt,omitempty" doc:"The limit is not configured: the hardware refused to do more."`
 }

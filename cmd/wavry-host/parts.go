@@ -57,8 +57,8 @@ func encoderInfos(candidates []encode.Candidate) func() []session.EncoderInfo {
 	return func() []session.EncoderInfo { return slices.Clone(infos) }
 }
 
-// loadOf returns what tells the session how busy the machine is; nil where that is not known.
-func loadOf(s *pressure.Sampler) func() session.Load {
+// loadOf returns what tells the session how busy the machine is; nil where that is not known. vaapi is the device that VAAPI encodes on, empty for FFmpeg's choice.
+func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() session.Load {
 	if s.Read().Cores == 0 {
 		return nil
 	}
@@ -66,8 +66,26 @@ func loadOf(s *pressure.Sampler) func() session.Load {
 		r := s.Read()
 		return session.Load{
 			Cores: r.Cores, CoresUsed: r.CoresUsed, MemoryFree: r.MemoryFree, MemoryTotal: r.MemoryTotal, CPUStall: r.CPUStall, MemoryStall: r.MemoryStall,
+			GPUs: cards(gpus.Read(), vaapi),
 		}
 	}
+}
+
+// cards hands the graphics cards on. Of several with the same API the first one encodes, as FFmpeg chooses, but for the VAAPI device that is configured.
+func cards(all []pressure.GPU, vaapi string) []session.GPU {
+	var list []session.GPU
+	taken := make(map[string]bool)
+	for _, g := range all {
+		api := g.API
+		if taken[api] || api == "vaapi" && vaapi != "" && g.Device != vaapi {
+			api = ""
+		}
+		taken[api] = true
+		list = append(list, session.GPU{
+			ID: g.ID, Name: g.Name, API: api, Busy: g.Busy, Encoder: g.Encoder, Used: g.MemoryUsed, Total: g.MemoryTotal, Sessions: g.Sessions,
+		})
+	}
+	return list
 }
 
 // sessionLimits hands on the session's settings that can change while it runs; see session.Manager.Reconfigure.
