@@ -46,6 +46,8 @@ type Config struct {
 	Uplink int
 	// EncodeLimit is how many encodes the hardware does at a time, 0 for any number.
 	EncodeLimit int
+	// Rules are what holds for single displays.
+	Rules []Rule
 	// FPS is the highest frame rate. It defaults to 60.
 	FPS int
 	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
@@ -148,6 +150,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("session: packet size %d is not from 576 to 1500", c.MTU)
 	case c.UDPPortMax < c.UDPPortMin || (c.UDPPortMin == 0) != (c.UDPPortMax == 0):
 		return fmt.Errorf("session: port range %d to %d is not one", c.UDPPortMin, c.UDPPortMax)
+	}
+	for _, r := range c.Rules {
+		if err := r.validate(); err != nil {
+			return err
+		}
 	}
 	for _, a := range c.NAT1To1 {
 		if net.ParseIP(a) == nil {

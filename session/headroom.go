@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"image"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -79,9 +80,11 @@ func Resources() []string {
 // profile returns what a session of a display is reckoned with.
 func (m *Manager) profile(d Display, ceiling int) admission.Profile {
 	cfg := m.cfg()
-	p := admission.Profile{Width: d.Width, Height: d.Height, FPS: cfg.FPS}
+	rule := cfg.rule(d.ID)
+	size := rule.size(image.Pt(d.Width, d.Height))
+	p := admission.Profile{Width: size.X, Height: size.Y, FPS: cfg.fps(d.ID)}
 	bits := int(bitsPerPixel * float64(p.Width*p.Height*p.FPS))
-	p.BitsPerSecond = min(bits, orMost(cfg.MaxBitrate), orMost(ceiling))
+	p.BitsPerSecond = min(bits, orMost(cfg.MaxBitrate), orMost(ceiling), orMost(rule.MaxBitrate))
 	if cfg.FixedBitrate > 0 {
 		p.BitsPerSecond = cfg.FixedBitrate
 	}
@@ -180,6 +183,9 @@ func (m *Manager) room(d Display, ceiling int) (expected, error) {
 	if m.drain != nil || m.stopped {
 		return expected{}, ErrDraining
 	}
+	if err := m.vacant(d); err != nil {
+		return expected{}, err
+	}
 	p := m.profile(d, ceiling)
 	h := m.headroom(time.Now())
 	_, users := m.stages.find(d.ID)
@@ -261,7 +267,7 @@ func (m *Manager) relieve(now time.Time, list []*held) {
 		h.caps.set(func(c *caps) {
 			c.fps, c.scale = 0, 0
 			if level != admission.Whole {
-				c.fps, c.scale = max(1, int(rate*float64(cfg.FPS))), size
+				c.fps, c.scale = max(1, int(rate*float64(cfg.fps(h.showing())))), size
 			}
 		})
 		if level == admission.Dropped {
@@ -305,7 +311,7 @@ func (m *Manager) share(list []*held) {
 		sent := h.achieved
 		h.mu.Unlock()
 		h.caps.mu.Lock()
-		demand := min(t.EncoderBitrate, orMost(h.caps.ceiling))
+		demand := min(t.EncoderBitrate, orMost(h.caps.ceiling), orMost(h.caps.display))
 		h.caps.mu.Unlock()
 		if t.Idle { // it leaves what it does not use to others, but for what a burst needs until the next round
 			demand = min(demand, 2*sent+8*floor)

@@ -39,6 +39,7 @@ type Manager struct {
 	drain    *drain // nil for none
 	leases   leases
 	creating map[uint64]expected // sessions that are being created, by number
+	moving   map[string]int      // sessions that are about to head for a display
 	takes    uint64
 	refusals refusals
 	standing standing
@@ -76,7 +77,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
-		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), refusals: make(refusals),
+		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.muxes, err = multiplex(&g.se, cfg); err != nil {
 		return nil, err
@@ -415,8 +416,8 @@ func (m *Manager) Host() Host {
 		l := load()
 		h.Load = &l
 	}
-	for _, d := range m.cfg().Displays(context.Background()) {
-		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
+	for _, d := range m.displays(context.Background()) {
+		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle, Most: m.cfg().rule(d.ID).MaxViewers}
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
 			i.Viewers, i.Encodes, i.State = users, st.encodes(), view.state

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"image"
 	"math"
 	"time"
 
@@ -52,7 +53,8 @@ func (r *rung) setRate(now time.Time, rate, fps int) {
 
 // fit chooses the encoded size for the display's and the wanted scale, and tells whether it is another one.
 func (r *rung) fit(scale float64) bool {
-	w, h := r.src.width, r.src.height
+	most := r.rule.size(image.Pt(r.src.width, r.src.height))
+	w, h := most.X, most.Y
 	if longest := max(w, h); longest > maxSide {
 		scale = min(scale, float64(maxSide)/float64(longest))
 	}

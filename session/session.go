@@ -245,6 +245,7 @@ type DisplayInfo struct {
 	Height  int    `json:"height" doc:"Height at the last look, in pixels."`
 	Viewers int    `json:"viewers" doc:"Number of its sessions."`
 	Encodes int    `json:"encodes" doc:"Number of its encodes: viewers on equal paths share one."`
+	Most    int    `json:"max_viewers,omitempty" doc:"Number of sessions that may watch it at a time, by its rules; absent for any number."`
 	State   string `json:"state" set:"DisplayState" doc:"Idle without viewers, else live or lost."`
 }
 

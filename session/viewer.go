@@ -395,6 +395,7 @@ func (v *viewer) arrived(old, now *seat) {
 	switch {
 	case old.stage != now.stage:
 		why = rungDisplay
+		v.caps.set(func(c *caps) { c.display = now.stage.rule.MaxBitrate })
 	case after < before:
 		why = rungSlower
 	}

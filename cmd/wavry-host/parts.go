@@ -98,6 +98,12 @@ func sessionLimits(l *loaded) session.Config {
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
 		GatherTimeout: l.GatherTimeout, Linger: l.Linger, TURNLifetime: l.TURNLifetime, MaxHandshakes: l.MaxHandshakes,
 	}
+	for _, r := range l.DisplayRules {
+		cfg.Rules = append(cfg.Rules, session.Rule{
+			Display: r.Display, Hidden: r.Hidden, MaxViewers: r.MaxViewers, MaxBitrate: r.MaxBitrate, FPS: r.FPS,
+			MaxWidth: r.MaxSize.Width, MaxHeight: r.MaxSize.Height, Weight: r.Weight,
+		})
+	}
 	// Grown instead of made, because the element's type is WebRTC's, which only the session knows.
 	cfg.ICEServers = slices.Grow(cfg.ICEServers, len(l.ICEServers))[:len(l.ICEServers)]
 	for i, s := range l.ICEServers {
