@@ -16,6 +16,7 @@ import (
 type Load struct {
 	Cores       float64 `json:"cores" doc:"Processor cores that the daemon may use; a number of them."`
 	CoresUsed   float64 `json:"cores_used" doc:"Cores in use over the last seconds, by whatever runs there; a number of them."`
+	CoresNow    float64 `json:"cores_now" doc:"Cores in use over the last half second, by whatever runs there; a number of them."`
 	MemoryFree  int64   `json:"memory_free_bytes" doc:"Memory that is to be had, in bytes."`
 	MemoryTotal int64   `json:"memory_total_bytes" doc:"Memory that there is, in bytes."`
 	CPUStall    float64 `json:"cpu_stalled" doc:"Part of the last ten seconds in which something waited for a processor, as a fraction of 1."`
@@ -254,13 +255,15 @@ func (m *Manager) relieve(now time.Time, list []*held) {
 	if !m.stages.late() {
 		used = min(used, notLate) // what keeps the cores busy does the streams no harm
 	}
-	step, ok := m.relief.Next(now, used, m.units(list))
+	units := m.units(list)
+	step, ok := m.relief.Next(now, used, units)
 	if ok {
 		m.met.reliefs.WithLabelValues(step.To.String()).Inc()
 		event := m.emit(Event{Kind: EventRelief, Display: step.ID, Reason: string(admission.CPU), From: step.From.String(), To: step.To.String()})
 		m.log.Warn("sessions lowered or raised for the host's load", "event", event, "display", step.ID, "from", step.From.String(), "to", step.To.String(),
 			"cores_used", load.CoresUsed, "cores", load.Cores)
 	}
+	m.exhausted.Store(!slices.ContainsFunc(units, func(u admission.Unit) bool { return m.relief.Level(u.ID) < admission.Least }))
 	for _, h := range list {
 		level := m.relief.Level(h.showing())
 		rate, size := level.Caps()
@@ -274,6 +277,20 @@ func (m *Manager) relieve(now time.Time, list []*held) {
 			m.wants(h, EndOverload)
 		}
 	}
+}
+
+// crowdedAt is the part of the cores in use from which on pictures are late because others have the cores.
+const crowdedAt = 0.95
+
+// crowded tells whether pictures are late for the host's load, and relief has something left to do about it: it lowers the least important first, where
+// the controllers, who do not know of each other, would lower all. They have their turn when relief has not.
+func (m *Manager) crowded() bool {
+	load := m.cfg().Load
+	if load == nil || m.exhausted.Load() {
+		return false
+	}
+	l := load()
+	return l.Cores > 0 && l.CoresNow >= crowdedAt*l.Cores
 }
 
 // notLate is the load that is told to the relief while no picture is late: neither reason to lower nor room to raise.

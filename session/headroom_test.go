@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 	"wavryhost/session/admission"
@@ -338,4 +339,42 @@ func TestEncodesArePromised(t *testing.T) {
 	if len(displays) != 5 {
 		t.Errorf("places for %v; want five displays", displays)
 	}
+}
+
+// timekeeper is a controller that notes how long it is told that pictures took.
+type timekeeper struct {
+	adapt.Controller
+	longest *atomic.Int64
+}
+
+func (k timekeeper) OnSource(s adapt.Source) {
+	k.longest.Store(max(k.longest.Load(), int64(s.EncodeTime)))
+	k.Controller.OnSource(s)
+}
+
+// While the host is saturated the controllers do not take the encoder for slow: relief lowers the least important, where they would all step down.
+func TestControllersLeaveTheHostsLoadToRelief(t *testing.T) {
+	b := &burden{l: Load{Cores: 2, CoresUsed: .5, CoresNow: 2}}
+	var longest atomic.Int64
+	h := openHouse(t, func(c *Config) {
+		c.Load, c.FPS = b.read, 20
+		c.Encoders = []encode.Factory{encodetest.New(encodetest.Config{OnEncode: func(int) error { time.Sleep(45 * time.Millisecond); return nil }})}
+		c.NewController = func(a adapt.Config) (adapt.Controller, error) {
+			loop, err := adapt.New(a)
+			return timekeeper{loop, &longest}, err
+		}
+	})
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 3)
+	if got, want := time.Duration(longest.Load()), 36*time.Millisecond; got == 0 || got > want {
+		t.Errorf("the controller is told of %v; want most of a frame's time at most", got)
+	}
+	b.mu.Lock()
+	b.l.CoresNow = 1
+	b.mu.Unlock()
+	eventually(t, "the encoder is slow by itself", func() bool { return time.Duration(longest.Load()) >= 45*time.Millisecond })
 }

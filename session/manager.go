@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -45,6 +46,9 @@ type Manager struct {
 	standing standing
 	stopped  bool
 	wg       sync.WaitGroup // creations and releases under way; added to under mu while not stopped
+
+	// exhausted: relief can lower nobody any more.
+	exhausted atomic.Bool
 
 	journal journal
 	news    news

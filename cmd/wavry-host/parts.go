@@ -65,7 +65,7 @@ func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() sessi
 	return func() session.Load {
 		r := s.Read()
 		return session.Load{
-			Cores: r.Cores, CoresUsed: r.CoresUsed, MemoryFree: r.MemoryFree, MemoryTotal: r.MemoryTotal, CPUStall: r.CPUStall, MemoryStall: r.MemoryStall,
+			Cores: r.Cores, CoresUsed: r.CoresUsed, CoresNow: r.CoresNow, MemoryFree: r.MemoryFree, MemoryTotal: r.MemoryTotal, CPUStall: r.CPUStall, MemoryStall: r.MemoryStall,
 			GPUs: cards(gpus.Read(), vaapi),
 		}
 	}

@@ -30,6 +30,9 @@ type GPU struct {
 	Sessions int
 }
 
+// gpuInterval is how often drivers are asked. Some take milliseconds to answer, and average over a second themselves.
+const gpuInterval = time.Second
+
 // mostGPUs bounds the cards, and with them the series of the metrics.
 const mostGPUs = 16
 
@@ -118,7 +121,7 @@ func (g *GPUs) watch(ctx context.Context, i int) {
 			log.Warn("graphics driver left behind; it does not return")
 		}
 	}()
-	ticker := time.NewTicker(interval)
+	ticker := time.NewTicker(gpuInterval)
 	defer ticker.Stop()
 	asked <- struct{}{}
 	since, waiting, stuck := time.Now(), true, false

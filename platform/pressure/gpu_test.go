@@ -65,11 +65,11 @@ func TestGPUs(t *testing.T) {
 		if v := testutil.ToFloat64(g.sessions.WithLabelValues("nvidia0")); v != 3 {
 			t.Errorf("%v sessions in the metric", v)
 		}
-		time.Sleep(2*interval + gpuPatience - time.Millisecond) // the third question is asked after two intervals
+		time.Sleep(2*gpuInterval + gpuPatience - time.Millisecond) // the third question is asked after two gpuIntervals
 		if got := g.Read(); len(got) != 2 {
 			t.Errorf("a driver that is slow is forgotten: %+v", got)
 		}
-		time.Sleep(interval)
+		time.Sleep(gpuInterval)
 		if got := g.Read(); len(got) != 1 || got[0].ID != "card0" {
 			t.Errorf("a driver that hangs still counts: %+v", got)
 		}
@@ -82,7 +82,7 @@ func TestGPUs(t *testing.T) {
 			t.Errorf("it is not back: %+v", got)
 		}
 		fail.Store(true)
-		time.Sleep(2 * interval)
+		time.Sleep(2 * gpuInterval)
 		synctest.Wait()
 		if got := g.Read(); len(got) != 1 {
 			t.Errorf("figures of a card that fails: %+v", got)

@@ -13,9 +13,9 @@ import (
 // ErrUnsupported means that this system does not tell.
 var ErrUnsupported = errors.New("pressure: not measured on this system")
 
-// interval is how often Run measures, and smoothing how long ago counts for a third: a program that starts is not yet load.
+// interval is how often Run measures, which takes half a millisecond, and smoothing how long ago counts for a third: a program that starts is not yet load.
 const (
-	interval  = time.Second
+	interval  = 500 * time.Millisecond
 	smoothing = 2 * time.Second
 )
 
@@ -25,6 +25,8 @@ type Reading struct {
 	Cores float64
 	// CoresUsed is Cores less what is left over the last seconds: of the processors that it may run on, and of each of those quotas. Others may use them up too.
 	CoresUsed float64
+	// CoresNow is the same since the look before.
+	CoresNow float64
 	// MemoryFree is what is left in bytes, of the machine and of the limit of each control group; MemoryTotal the least of what there is.
 	MemoryFree, MemoryTotal int64
 	// CPUStall, MemoryStall and IOStall are the parts of the last ten seconds in which something had to wait for processor, memory or disk (PSI, "some avg10").
@@ -136,13 +138,14 @@ func (s *Sampler) measure(now time.Time) bool {
 		return true
 	}
 	next.at = now
-	used := s.current.CoresUsed
+	used, got := s.current.CoresUsed, s.current.CoresNow
 	if took := next.at.Sub(s.last.at); !s.last.at.IsZero() && took > 0 {
 		share := min(1, took.Seconds()/smoothing.Seconds())
-		used += share * (next.used(s.last) - used)
+		got = next.used(s.last)
+		used += share * (got - used)
 	}
 	s.last, s.current = next, next.Reading
-	s.current.CoresUsed = used
+	s.current.CoresUsed, s.current.CoresNow = used, got
 	for _, set := range s.shown {
 		set(s.current)
 	}

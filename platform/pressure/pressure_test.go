@@ -134,8 +134,11 @@ func TestSamplerSmooths(t *testing.T) {
 	}
 	rate = 4
 	step(1)
-	if got := s.Read().CoresUsed; got < 2.5 || got > 3.5 {
-		t.Errorf("%v cores a second after the load doubled; want some of it", got)
+	if got := s.Read().CoresUsed; got < 2.3 || got > 3.5 {
+		t.Errorf("%v cores a look after the load doubled; want some of it", got)
+	}
+	if got := s.Read().CoresNow; math.Abs(got-4) > .01 {
+		t.Errorf("%v cores since the look before; want 4", got)
 	}
 	fail = errTest
 	step(1)

@@ -37,7 +37,9 @@ func openRush(tb testing.TB, change func(*session.Config)) *rush {
 		Displays: func(context.Context) []session.Display {
 			return []session.Display{{
 				ID: "synthetic", Name: "test card", Backend: "synthetic", Width: 320, Height: 240,
-				Open: func(context.Context) (capture.Source, error) { return synthetic.New(synthetic.Config{Width: 320, Height: 240}) },
+				Open: func(context.Context) (capture.Source, error) {
+					return synthetic.New(synthetic.Config{Width: 320, Height: 240})
+				},
 			}}
 		},
 		Encoders: []encode.Factory{encodetest.New(encodetest.Config{})}, Loopback: true, MaxSessions: 1000, MaxHandshakes: 1000, ConnectTimeout: time.Minute,

@@ -104,6 +104,7 @@ func (h *host) request(method, path string) (int, []byte, error) {
 // snapshot is what the tests read of a session.
 type snapshot struct {
 	ID              string  `json:"id"`
+	Display         string  `json:"display"`
 	State           string  `json:"state"`
 	Frozen          bool    `json:"frozen"`
 	FPS             float64 `json:"fps"`

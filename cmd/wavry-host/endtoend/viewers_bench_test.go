@@ -27,8 +27,14 @@ type audience struct {
 	bytes atomic.Int64
 }
 
-// join connects a viewer, and returns it with the time from its offer to the answer.
+// join connects a viewer of the default display, and returns it with the time from its offer to the answer.
 func join(tb testing.TB, h *host) (*audience, time.Duration) {
+	tb.Helper()
+	return joinDisplay(tb, h, "default")
+}
+
+// joinDisplay is join for a display.
+func joinDisplay(tb testing.TB, h *host, display string) (*audience, time.Duration) {
 	tb.Helper()
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
@@ -64,7 +70,7 @@ func join(tb testing.TB, h *host) (*audience, time.Duration) {
 		tb.Fatal(err)
 	}
 	<-gathered
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/"+display, strings.NewReader(pc.LocalDescription().SDP))
 	if err != nil {
 		tb.Fatal(err)
 	}
