@@ -81,10 +81,11 @@ const (
 	// leastMemory stays free, in bytes: the page cache of the desktop's programs lives there.
 	leastMemory = 256 << 20
 	// memoryPerPixel and memoryPerSession are what an encode and a session hold, in bytes: reference pictures, captured frames and their
-	// conversion; a peer connection with its flight recorder.
+	// conversion; a peer connection with its flight recorder. BenchmarkMemory of cmd/wavry-host/endtoend finds 31 bytes a pixel at 1280x720 and 43 at 1920x1080,
+	// and up to 70 with the heap that waits for collection; 3.4 to 5.7 MB a session within 12 s, to which the recorder adds up to 2.7 MB.
 	memoryPerPixel, memoryPerSession = 64, 8 << 20
-	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: 1.1 % of a core at 4 Mbit/s (docs/benchmarks.md),
-	// and a quarter more for machines that are busier than that one was.
+	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: BenchmarkViewers finds 1.06 % of a core at 4.05 Mbit/s, which is
+	// 0.0026e-6 (docs/benchmarks.md). A third more is for machines that are busier than that one was.
 	viewerPerBit = 0.0035e-6
 	// gpuPerPixel is what an encode holds of the graphics card's memory, in bytes: sixteen pictures of 1.5 bytes a pixel, which are more than the
 	// encoders here have in flight, with references. It is reckoned, not measured. leastGPUMemory stays free, for the drivers' own and the desktop.
