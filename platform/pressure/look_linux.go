@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// hertz is the kernel's USER_HZ, which is 100 on every architecture that Go runs on.
-const hertz = 100
-
 // root is where /proc and /sys are.
 type root string
 
@@ -26,7 +23,7 @@ func (r root) look() (sample, error) {
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	processors, busy, err := parseStat(stat, r.affinity(), hertz)
+	processors, busy, err := parseStat(stat, r.affinity())
 	if err != nil {
 		return s, err
 	}
@@ -113,7 +110,7 @@ func (r root) own() time.Duration {
 	if err != nil {
 		return 0
 	}
-	used, err := parseOwn(text, hertz)
+	used, err := parseOwn(text)
 	if err != nil {
 		return 0
 	}

@@ -9,11 +9,14 @@ import (
 	"time"
 )
 
+// hertz is the kernel's USER_HZ, the ticks in a second, which is 100 on every architecture that Go runs on.
+const hertz = 100
+
 // errForm means that a file of the kernel does not look as it should.
 var errForm = errors.New("pressure: unexpected form")
 
-// parseStat reads /proc/stat: how many processors of a set there are, nil for all, and the time in which they were not idle, given the ticks in a second.
-func parseStat(text []byte, set map[int]bool, hertz int) (processors int, busy time.Duration, err error) {
+// parseStat reads /proc/stat: how many processors of a set there are, nil for all, and the time in which they were not idle.
+func parseStat(text []byte, set map[int]bool) (processors int, busy time.Duration, err error) {
 	ticks := int64(0)
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
@@ -48,8 +51,8 @@ func parseStat(text []byte, set map[int]bool, hertz int) (processors int, busy t
 	return processors, time.Duration(ticks) * time.Second / time.Duration(hertz), nil
 }
 
-// parseOwn reads /proc/self/stat: the processor time of the process, given the ticks in a second.
-func parseOwn(text []byte, hertz int) (time.Duration, error) {
+// parseOwn reads /proc/self/stat: the processor time of the process.
+func parseOwn(text []byte) (time.Duration, error) {
 	// The name, in parentheses, may hold anything. User and system time are the 12th and 13th field after it.
 	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(f) < 13 {

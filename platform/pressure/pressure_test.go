@@ -19,11 +19,11 @@ func TestParsers(t *testing.T) {
 		n    int
 		want time.Duration
 	}{{nil, 3, 1750 * time.Millisecond}, {map[int]bool{1: true, 3: true, 9: true}, 2, 850 * time.Millisecond}} {
-		if n, busy, err := parseStat(stat, c.set, 100); err != nil || n != c.n || busy != c.want {
+		if n, busy, err := parseStat(stat, c.set); err != nil || n != c.n || busy != c.want {
 			t.Errorf("of %v: %d processors busy for %v, %v; want %d and %v", c.set, n, busy, err, c.n, c.want)
 		}
 	}
-	if _, _, err := parseStat(stat, map[int]bool{2: true}, 100); !errors.Is(err, errForm) {
+	if _, _, err := parseStat(stat, map[int]bool{2: true}); !errors.Is(err, errForm) {
 		t.Errorf("no processor that may be used: %v", err)
 	}
 	for text, want := range map[string]int{"0\n": 1, "\t0-3,8": 5, "0,2-2,63-64": 4} {
@@ -37,7 +37,7 @@ func TestParsers(t *testing.T) {
 		}
 	}
 	own := []byte("7 (a) (b) S 1 7 7 0 -1 4194304 9 9 0 0 120 30 5 6 20 0 9 0 99 1 2 3\n")
-	if used, err := parseOwn(own, 100); err != nil || used != 1500*time.Millisecond {
+	if used, err := parseOwn(own); err != nil || used != 1500*time.Millisecond {
 		t.Errorf("own %v, %v; want 1.5 s", used, err)
 	}
 	free, total, err := parseMeminfo([]byte("MemTotal:       16384 kB\nMemFree: 5 kB\nMemAvailable:    8192 kB\nHugePages_Total:       0\n"))
@@ -69,9 +69,9 @@ func TestParsers(t *testing.T) {
 
 func TestParsersRefuse(t *testing.T) {
 	for name, parse := range map[string]func([]byte) error{
-		"stat":     func(b []byte) error { _, _, err := parseStat(b, nil, 100); return err },
+		"stat":     func(b []byte) error { _, _, err := parseStat(b, nil); return err },
 		"meminfo":  func(b []byte) error { _, _, err := parseMeminfo(b); return err },
-		"own":      func(b []byte) error { _, err := parseOwn(b, 100); return err },
+		"own":      func(b []byte) error { _, err := parseOwn(b); return err },
 		"pressure": func(b []byte) error { _, err := parsePressure(b); return err },
 		"quota":    func(b []byte) error { _, err := parseQuota(b); return err },
 		"field":    func(b []byte) error { _, err := parseField(b, "x"); return err },

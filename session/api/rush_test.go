@@ -87,6 +87,7 @@ type told struct {
 
 // ask makes the n-th client's request: an offer of its own, or a reservation.
 func (r *rush) ask(tb testing.TB, n int) told {
+	tb.Helper()
 	request := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/v1/reservations", strings.NewReader(`{"display":"synthetic","hold_seconds":60}`))
 	request.Header.Set("Content-Type", "application/json")
 	if n%2 == 0 {
@@ -117,6 +118,7 @@ func (r *rush) ask(tb testing.TB, n int) told {
 
 // all makes the requests of so many clients at once.
 func (r *rush) all(tb testing.TB, clients int) []told {
+	tb.Helper()
 	answers, begin := make([]told, clients), make(chan struct{})
 	var wg sync.WaitGroup
 	for n := range clients {
