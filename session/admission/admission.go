@@ -87,6 +87,9 @@ const (
 	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: BenchmarkViewers finds 1.06 % of a core at 4.05 Mbit/s, which is
 	// 0.0026e-6 (docs/benchmarks.md). A third more is for machines that are busier than that one was.
 	viewerPerBit = 0.0035e-6
+	// feedPerPixel is what it takes to capture a pixel and to convert it for an encoder in hardware, in seconds of a core: 0.77 ms for a picture of 1920x1080
+	// (docs/benchmarks.md). The time of an encoder on the processor has most of it.
+	feedPerPixel = 0.4e-9
 	// gpuPerPixel is what an encode holds of the graphics card's memory, in bytes: sixteen pictures of 1.5 bytes a pixel, which are more than the
 	// encoders here have in flight, with references. It is reckoned, not measured. leastGPUMemory stays free, for the drivers' own and the desktop.
 	gpuPerPixel    = 24
@@ -163,8 +166,12 @@ func (h Host) full() bool { return h.EncodeLimit > 0 && h.Encodes >= h.EncodeLim
 // Cost returns what a session at p takes, in cores. A session that is shared finds its encode running already.
 func (h Host) Cost(p Profile, shared bool) float64 {
 	c := viewerPerBit * float64(p.BitsPerSecond)
-	if e, _ := h.encoder(); !shared && e.OnCPU {
+	switch e, _ := h.encoder(); {
+	case shared:
+	case e.OnCPU:
 		c += min(e.PerPixel*p.pixelRate(), fullEncode) // then the frame rate is lowered
+	default:
+		c += feedPerPixel * p.pixelRate()
 	}
 	return c
 }

@@ -69,6 +69,21 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+func TestHardwareCostsCoresToo(t *testing.T) {
+	h, p := typical(), Profile{1920, 1080, 60, 0}
+	h.Best.OnCPU = false
+	if got := h.Cost(p, false); got < .04 || got > .06 {
+		t.Errorf("%.3f cores for an encode in hardware; want what capture and conversion take", got)
+	}
+	if got := h.Cost(p, true); got != 0 {
+		t.Errorf("%.3f cores for one who sends nothing", got)
+	}
+	h.EncodeLimit, h.Encodes, h.Spare = 1, 1, &Encoder{PerPixel: 5e-9, OnCPU: true}
+	if got := h.Cost(p, false); got < .6 {
+		t.Errorf("%.3f cores for an encode beyond the hardware's limit", got)
+	}
+}
+
 // random returns a host of any kind.
 func random(r *rand.Rand) Host {
 	h := Host{
