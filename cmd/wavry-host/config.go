@@ -77,6 +77,7 @@ type Config struct {
 	GatewayCA          string
 	GatewayInsecure    bool
 
+	HostID    string
 	LogFormat string
 	LogLevel  string
 }

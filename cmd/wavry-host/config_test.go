@@ -97,6 +97,7 @@ gateway_ca: /etc/ca.pem
 gateway_insecure: true
 log_format: json
 log_level: debug
+host_id: rack-7
 tokens_file: /etc/tokens
 grant_keys: /etc/keys.json
 grant_audience: host7
@@ -141,7 +142,7 @@ func fullConfig() Config {
 		GatewayURL: "wss://gateway.example.net/ws", GatewayDialect: "master", GatewayOrigin: "https://gateway.example.net",
 		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"},
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
-		LogFormat: "json", LogLevel: "debug",
+		LogFormat: "json", LogLevel: "debug", HostID: "rack-7",
 		TokensFile: "/etc/tokens", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
 		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
 		DisplayRules: []displayRule{
@@ -179,7 +180,7 @@ func TestFileSetsEverything(t *testing.T) {
 // TestVariablesAndFlagsSetEverything puts what the file says into variables and then into flags.
 func TestVariablesAndFlagsSetEverything(t *testing.T) {
 	values := map[string]string{
-		"listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
+		"host_id": "rack-7", "listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",

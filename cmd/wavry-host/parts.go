@@ -120,7 +120,7 @@ func apiConfig(l *loaded) api.Config {
 		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(),
 		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRole: l.TLSClientRole,
 		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
-		Version: thisBuild().Version, ShutdownTimeout: l.ShutdownTimeout,
+		Version: thisBuild().Version, Platform: thisBuild().Platform, ShutdownTimeout: l.ShutdownTimeout,
 	}
 	for _, s := range l.ICEServers {
 		cfg.ICEServers = append(cfg.ICEServers, api.ICEServer{

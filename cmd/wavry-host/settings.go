@@ -146,6 +146,8 @@ func sections() []section {
 				oneOf(adapt.AggressivenessNames()...), func(c *Config) *string { return &c.Prefer }),
 		}},
 		{"Sessions", []setting{
+			one("host_id", "", "text without spaces", "What gateways and tools know this host by. Empty for an id that follows from the machine's own; machines that were cloned need one each.",
+				text("name", true, isWord), func(c *Config) *string { return &c.HostID }),
 			{
 				name: "display_rules", word: "list",
 				allowed: "a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, max_size, weight",

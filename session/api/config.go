@@ -64,8 +64,9 @@ type Config struct {
 	MaxBody int64
 	// MaxConnections bounds the open connections; further ones wait in the kernel. It defaults to 256.
 	MaxConnections int
-	// Version is shown in GET /v1/host.
-	Version string
+	// ID, Name, Platform and Version are shown in GET /v1/host: which host this is, what people call it, its system and architecture, and the daemon's
+	// version.
+	ID, Name, Platform, Version string
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil where there is no link.
 	// Reload reads the daemon's configuration again; with a time to confirm, the change is taken back unless Confirm is called within. Its errors are
 	// ErrBadConfiguration and Confirm's ErrNothingToConfirm. Probe asks for the encoders to be tried again, and returns at once; without

@@ -30,12 +30,18 @@ func decode(t *testing.T, resp reply, want int) map[string]any {
 }
 
 func TestControlReads(t *testing.T) {
-	s, _ := newServer(t, Config{Version: "1.2.3"}, healthy())
+	s, _ := newServer(t, Config{ID: "h7", Name: "rack-7", Platform: "linux/amd64", Version: "1.2.3"}, healthy())
 	h := s.Handler()
 
 	host := decode(t, ask{method: "GET", path: "/v1/host"}.do(h), http.StatusOK)
 	if host["version"] != "1.2.3" || host["state"] != "active" || len(host["displays"].([]any)) != 1 {
 		t.Errorf("host %v", host)
+	}
+	if host["id"] != "h7" || host["name"] != "rack-7" || host["platform"] != "linux/amd64" || host["uptime_seconds"].(float64) < 0 {
+		t.Errorf("the host says of itself %v", host)
+	}
+	if of := host["capacity"].([]any)[0].(map[string]any); of["profile"] == "" || of["limited_by"] == "" {
+		t.Errorf("the host has room for %v", of)
 	}
 	displays := decode(t, ask{method: "GET", path: "/v1/displays"}.do(h), http.StatusOK)
 	if first := displays["displays"].([]any)[0].(map[string]any); first["id"] != "x11:0" {
