@@ -66,6 +66,7 @@ var drivers = map[string][]string{
 	"github.com/alecthomas/kong":          {"wavryhost/cmd/wavry-host"},
 	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},
 	"github.com/coreos/go-systemd":        {"wavryhost/platform/service"},
+	"github.com/NVIDIA/go-nvml":           {"wavryhost/platform/pressure"},
 	"howett.net/plist":                    {"wavryhost/platform/service"},
 	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/relay", "wavryhost/session/api", "wavryhost/platform/pressure", "wavryhost/cmd/wavry-host"},
 	"C":                                   {"wavryhost/encode/ffmpeg"},

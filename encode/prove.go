@@ -24,6 +24,9 @@ type Proof struct {
 	FirstFrame time.Duration `json:"first_frame_ns,omitempty"`
 	// MeanEncode is the mean time of converting and encoding one of the frames after the first.
 	MeanEncode time.Duration `json:"mean_encode_ns,omitempty"`
+	// PerMegapixel is what a million pixels of a moving picture take to convert and encode: processor time where the processor encodes, else the time from
+	// the call to the result; 0 where it could not be measured.
+	PerMegapixel time.Duration `json:"per_megapixel_ns,omitempty"`
 	// PSNR is that of the worst decoded picture against its frame, in dB over all three planes.
 	PSNR float64 `json:"psnr_db,omitempty"`
 }

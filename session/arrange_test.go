@@ -3,7 +3,6 @@ package session
 import (
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,7 +190,7 @@ func BenchmarkArrange(b *testing.B) {
 // TestHardwareWithRoomForOneEncode gives the second encode to the next encoder, and goes on to use the first.
 func TestHardwareWithRoomForOneEncode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		one := &oneAtATime{Factory: encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "one"}})}
+		one := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "one", Hardware: true}, Limit: 1})
 		th := openTheater(t, Config{}, one, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
 		a, b := newSpectator(), newSpectator()
 		b.wish.bitrate = 200_000
@@ -201,42 +200,29 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 		if first, second := th.rungs[0].see().encoder, th.rungs[1].see().encoder; first == second {
 			t.Errorf("both encodes are by %q", first)
 		}
-		if got := th.rungs[0].roster.order(time.Now())[0].Profile().Name; got != "one" {
-			t.Errorf("the next encode would be by %q; want the one that has proved good", got)
+		roster := th.rungs[0].roster
+		if got := roster.standings(time.Now())[0]; got.profile.Name != "one" || got.most != 1 || !got.learnt {
+			t.Errorf("%+v is what is known; want one, and that there is room for one", got)
 		}
+		if got := roster.order(time.Now())[0].Profile().Name; got != "next" {
+			t.Errorf("the third encode would be by %q; want next", got)
+		}
+		th.mu.Lock()
+		if e := th.events[len(th.events)-1]; e.Kind != EventEncoderFallback || e.Reason != fallbackFull || e.From != "one" || e.To != "next" {
+			t.Errorf("the event is %+v", e)
+		}
+		th.mu.Unlock()
 		a.rung().leave(a)
 		b.rung().leave(b)
 		time.Sleep(2 * emptyLinger)
-		if th.rungs[0].roster.busy(one) {
-			t.Error("the encoder counts as open though nobody is on its rung")
+		if got := roster.standings(time.Now())[0]; got.uses != 0 {
+			t.Errorf("%d encoders count as open though nobody is on a rung", got.uses)
+		}
+		if got := roster.order(time.Now())[0].Profile().Name; got != "one" {
+			t.Errorf("the next encode would be by %q; want the one that has room again", got)
 		}
 		th.close(t)
 	})
-}
-
-// oneAtATime opens one encoder at a time.
-type oneAtATime struct {
-	encode.Factory
-	open atomic.Int32
-}
-
-func (f *oneAtATime) Open(p encode.Params) (encode.Encoder, error) {
-	if f.open.Add(1) > 1 {
-		f.open.Add(-1)
-		return nil, errTest
-	}
-	e, err := f.Factory.Open(p)
-	return &counted{e, f}, err
-}
-
-type counted struct {
-	encode.Encoder
-	by *oneAtATime
-}
-
-func (c *counted) Close() error {
-	c.by.open.Add(-1)
-	return c.Encoder.Close()
 }
 
 // A controller's event names the display with the controller's lock held, while the encode loop hands a picture over with the seats' lock held and wants the controller's.

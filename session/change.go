@@ -33,6 +33,7 @@ type caps struct {
 	mu      sync.Mutex
 	weight  int
 	ceiling int     // bits per second, by the control API or a grant
+	display int     // bits per second, by the rules of the display
 	share   int     // bits per second, of the host's uplink
 	fps     int     // pictures per second, by relief
 	scale   float64 // of the display's size, by relief
@@ -42,7 +43,7 @@ type caps struct {
 func (c *caps) bound(a *ask) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a.bitrate = min(a.bitrate, orMost(c.ceiling), orMost(c.share))
+	a.bitrate = min(a.bitrate, orMost(c.ceiling), orMost(c.display), orMost(c.share))
 	a.fps = min(a.fps, orMost(c.fps))
 	if c.scale > 0 {
 		a.scale = min(a.scale, c.scale)
@@ -123,6 +124,20 @@ func (m *Manager) show(ctx context.Context, h *held, display string) error {
 	if err != nil || d.ID == h.showing() {
 		return err
 	}
+	m.mu.Lock()
+	if err := m.vacant(d); err != nil {
+		m.mu.Unlock()
+		return err
+	}
+	m.moving[d.ID]++
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.moving[d.ID]--; m.moving[d.ID] == 0 {
+			delete(m.moving, d.ID)
+		}
+	}()
 	st, err := m.stages.acquire(ctx, d)
 	if err != nil {
 		return err

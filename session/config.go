@@ -45,6 +45,8 @@ type Config struct {
 	Uplink int
 	// EncodeLimit is how many encodes the hardware does at a time, 0 for any number.
 	EncodeLimit int
+	// Rules are what holds for single displays.
+	Rules []Rule
 	// FPS is the highest frame rate. It defaults to 60.
 	FPS int
 	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
@@ -147,6 +149,11 @@ func (c Config) Validate() error {
 	for _, s := range c.ICEServers {
 		if err := s.Validate(); err != nil {
 			return fmt.Errorf("session: %w", err)
+		}
+	}
+	for _, r := range c.Rules {
+		if err := r.validate(); err != nil {
+			return err
 		}
 	}
 	for _, a := range c.NAT1To1 {

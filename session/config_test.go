@@ -63,7 +63,7 @@ func TestAViewerThatJoinsStartsAtTheRateOfTheOthers(t *testing.T) {
 func TestEncodersThatFailedAreTriedLast(t *testing.T) {
 	a := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "a"}})
 	b := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "b"}})
-	r := newRoster([]encode.Factory{a, b})
+	r := newRoster([]encode.Factory{a, b}, unlimited)
 	now := time.Now()
 	first := func(at time.Time) string { return r.order(at)[0].Profile().Name }
 	if got := first(now); got != "a" {
@@ -88,6 +88,65 @@ func TestEncodersThatFailedAreTriedLast(t *testing.T) {
 	}
 	if n := len(r.order(now)); n != 2 {
 		t.Errorf("%d encoders; want both, whatever happened", n)
+	}
+}
+
+func unlimited() int { return 0 }
+
+// What the hardware refuses while it encodes is its limit: it is believed until an encode ends, another can be opened after all, or some time is over.
+func TestLimitOfHardwareIsLearnt(t *testing.T) {
+	gpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "gpu", Hardware: true}})
+	cpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "cpu"}})
+	configured := 0
+	r := newRoster([]encode.Factory{gpu, cpu}, func() int { return configured })
+	now := time.Now()
+	first := func(at time.Time) string { return r.order(at)[0].Profile().Name }
+	limit := func(at time.Time) (int, bool) { s := r.standings(at)[0]; return s.most, s.learnt }
+	r.use(gpu, 1)
+	r.use(gpu, 1)
+	if n, learnt := limit(now); n != 0 || learnt || first(now) != "gpu" {
+		t.Errorf("a limit of %d before one is met", n)
+	}
+	if full, n := r.refused(gpu, now); !full || n != 2 {
+		t.Errorf("full %v at %d; want 2", full, n)
+	}
+	if n, learnt := limit(now); n != 2 || !learnt || first(now) != "cpu" {
+		t.Errorf("limit %d (%v), first %s; want 2 and the other encoder", n, learnt, first(now))
+	}
+	if got := r.order(now); len(got) != 2 {
+		t.Errorf("%d encoders are left", len(got))
+	}
+	r.use(gpu, -1)
+	if first(now) != "gpu" {
+		t.Error("it is not used again once an encode ended")
+	}
+	r.use(gpu, 1)
+	if at := now.Add(relearn); first(at) != "gpu" {
+		t.Error("the limit is believed for ever")
+	} else if n, _ := limit(at); n != 0 {
+		t.Errorf("a limit of %d is told after its time", n)
+	}
+	r.use(gpu, 1)
+	r.opened(gpu)
+	if n, _ := limit(now); n != 0 {
+		t.Errorf("limit %d though three are open", n)
+	}
+	configured = 1
+	if n, learnt := limit(now); n != 1 || learnt || first(now) != "cpu" {
+		t.Errorf("limit %d (%v), first %s; want the configured one", n, learnt, first(now))
+	}
+	configured = 0
+	r.refused(gpu, now)
+	r.replace([]encode.Factory{gpu, cpu})
+	if n, _ := limit(now); n != 0 || first(now) != "gpu" {
+		t.Errorf("limit %d after the drivers were tried anew", n)
+	}
+	// With nothing open it is the encoder that is at fault.
+	if full, _ := r.refused(cpu, now); full {
+		t.Error("an encoder that is not open is full")
+	}
+	if got := r.standings(now); len(got) != 1 || got[0].profile.Name != "gpu" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"wavryhost/adapt"
@@ -78,7 +79,8 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	defer m.mu.Unlock()
 	m.made(t)
 	v.expected = t.expected
-	v.caps.ceiling, v.caps.weight = o.MaxBitrate, cmp.Or(o.Weight, defaultWeight)
+	rule := m.cfg().rule(display.ID)
+	v.caps.ceiling, v.caps.weight, v.caps.display = o.MaxBitrate, cmp.Or(o.Weight, rule.Weight, defaultWeight), rule.MaxBitrate
 	if l := t.lease; l != nil {
 		l.Session = v.id
 		if l.MaxBitrate != 0 && (o.MaxBitrate == 0 || l.MaxBitrate < o.MaxBitrate) {
@@ -102,8 +104,14 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	return Answer{ID: v.id, SDP: sdp, ETag: v.etag}, nil
 }
 
+// displays returns those that may be watched.
+func (m *Manager) displays(ctx context.Context) []Display {
+	cfg := m.cfg()
+	return slices.DeleteFunc(slices.Clone(cfg.Displays(ctx)), func(d Display) bool { return cfg.rule(d.ID).Hidden })
+}
+
 func (m *Manager) display(ctx context.Context, id string) (Display, error) {
-	displays := m.cfg().Displays(ctx)
+	displays := m.displays(ctx)
 	if id == "default" && len(displays) > 0 {
 		return displays[0], nil
 	}
@@ -120,7 +128,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(), giveBack: m.stages.release,
+		changed: make(chan struct{}, 1), etag: newETag(), giveBack: m.stages.release, crowded: m.crowded,
 	}
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created
@@ -135,13 +143,13 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	}()
 	on := st.seatFor(m.cfg().start())
 	v.sit(st, on)
-	picture, running := st.see(), on.see()
-	v.baseW = max(picture.width, minSide)
+	picture, running := st.picture(), on.see()
+	v.baseW = max(picture.X, minSide)
 	price := adapt.Price(running.price)
 	if running.encoder == "" {
 		price = adapt.Price(m.stages.order.order(v.created)[0].Profile().Price)
 	}
-	v.controller, err = m.cfg().NewController(m.cfg().adaptation(picture.width, picture.height, price, on.watchedRate()))
+	v.controller, err = m.cfg().NewController(m.cfg().adaptation(picture.X, picture.Y, price, on.watchedRate()))
 	if err != nil {
 		return nil, "", err
 	}

@@ -361,7 +361,7 @@ func openTheater(t *testing.T, cfg Config, encoders ...encode.Factory) *theater 
 	reg := prometheus.NewRegistry()
 	th := &theater{screen: newScreen(640, 480), reg: reg, met: NewMetrics(reg), done: make(chan struct{})}
 	log := slog.New(slog.DiscardHandler)
-	th.stage = newStage(th.screen.display(), cfg, log, th.met, newRoster(encoders), func(e Event) uint64 {
+	th.stage = newStage(th.screen.display(), cfg, log, th.met, newRoster(encoders, func() int { return cfg.EncodeLimit }), func(e Event) uint64 {
 		th.mu.Lock()
 		defer th.mu.Unlock()
 		th.events = append(th.events, e)

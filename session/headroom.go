@@ -2,10 +2,13 @@ package session
 
 import (
 	"fmt"
+	"image"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
+	"wavryhost/encode"
 	"wavryhost/session/admission"
 )
 
@@ -13,10 +16,24 @@ import (
 type Load struct {
 	Cores       float64 `json:"cores" doc:"Processor cores that the daemon may use; a number of them."`
 	CoresUsed   float64 `json:"cores_used" doc:"Cores in use over the last seconds, by whatever runs there; a number of them."`
+	CoresNow    float64 `json:"cores_now" doc:"Cores in use over the last half second, by whatever runs there; a number of them."`
 	MemoryFree  int64   `json:"memory_free_bytes" doc:"Memory that is to be had, in bytes."`
 	MemoryTotal int64   `json:"memory_total_bytes" doc:"Memory that there is, in bytes."`
 	CPUStall    float64 `json:"cpu_stalled" doc:"Part of the last ten seconds in which something waited for a processor, as a fraction of 1."`
 	MemoryStall float64 `json:"memory_stalled" doc:"Part of the last ten seconds in which something waited for memory, as a fraction of 1."`
+	GPUs        []GPU   `json:"gpus,omitempty" doc:"The graphics cards whose drivers tell how busy they are."`
+}
+
+// GPU is how busy a graphics card is. Figures that its driver does not tell are 0.
+type GPU struct {
+	ID       string  `json:"id" doc:"Names the card on this host: nvidia0, card0."`
+	Name     string  `json:"name" doc:"A name for people."`
+	API      string  `json:"api" doc:"What encodes on it, as names of encoders end: nvenc, vaapi; empty where it is another card that is used."`
+	Busy     float64 `json:"busy" doc:"Part of the last second in which it did anything, as a fraction of 1."`
+	Encoder  float64 `json:"encoder_busy" doc:"Part of the last second in which its encoder was at work, as a fraction of 1."`
+	Used     int64   `json:"memory_used_bytes" doc:"Its memory that is in use, in bytes."`
+	Total    int64   `json:"memory_total_bytes" doc:"Its memory, in bytes."`
+	Sessions int     `json:"encoder_sessions" doc:"Number of encodes that run on it, of whatever program."`
 }
 
 // Capacity is how many more sessions at a profile a host has room for.
@@ -33,7 +50,8 @@ type Capacity struct {
 // settling is how long a session is reckoned with at what it is expected to take, before its load shows in what is measured.
 const settling = 5 * time.Second
 
-// bitsPerPixel is the bitrate that is reckoned with for a picture of unknown content, as a moving desktop has it.
+// bitsPerPixel is the bitrate that is reckoned with for a picture of unknown content, as a moving desktop has it. A terminal that scrolls takes 0.02 to 0.05 (BenchmarkMemory), one full
+// of random letters 0.15 (BenchmarkViewers): text that moves all the time, over a part of the screen, is between them.
 const bitsPerPixel = 0.08
 
 // ResourceHandshakes is the limit on sessions that are connecting: a host that comes back has all its viewers come at once.
@@ -64,9 +82,11 @@ func Resources() []string {
 // profile returns what a session of a display is reckoned with.
 func (m *Manager) profile(d Display, ceiling int) admission.Profile {
 	cfg := m.cfg()
-	p := admission.Profile{Width: d.Width, Height: d.Height, FPS: cfg.FPS}
+	rule := cfg.rule(d.ID)
+	size := rule.size(image.Pt(d.Width, d.Height))
+	p := admission.Profile{Width: size.X, Height: size.Y, FPS: cfg.fps(d.ID)}
 	bits := int(bitsPerPixel * float64(p.Width*p.Height*p.FPS))
-	p.BitsPerSecond = min(bits, orMost(cfg.MaxBitrate), orMost(ceiling))
+	p.BitsPerSecond = min(bits, orMost(cfg.MaxBitrate), orMost(ceiling), orMost(rule.MaxBitrate))
 	if cfg.FixedBitrate > 0 {
 		p.BitsPerSecond = cfg.FixedBitrate
 	}
@@ -77,25 +97,30 @@ func (m *Manager) profile(d Display, ceiling int) admission.Profile {
 func (m *Manager) headroom(now time.Time) admission.Host {
 	cfg := m.cfg()
 	h := admission.Host{
-		Sessions: len(m.sessions) + m.reserved + len(m.leases.open), SessionLimit: m.limit(), Uplink: cfg.Uplink, EncodeLimit: cfg.EncodeLimit,
+		Sessions: len(m.sessions) + m.reserved + len(m.leases.open), SessionLimit: m.limit(), Uplink: cfg.Uplink, Late: m.stages.late(),
+	}
+	encoders := m.stages.order.standings(now)
+	best := encoders[0]
+	paces := m.stages.paces()
+	h.Best, h.EncodeLimit = m.encoder(best.profile, paces), best.most
+	for _, e := range encoders[1:] {
+		if e.most == 0 || e.uses < e.most {
+			spare := m.encoder(e.profile, paces)
+			h.Spare = &spare
+			break
+		}
 	}
 	if cfg.Load != nil {
 		l := cfg.Load()
 		h.Cores, h.CoresUsed, h.MemoryFree = l.Cores, l.CoresUsed, l.MemoryFree
+		h.GPU = card(l.GPUs, best.profile, h.Best.PerPixel, paces[best.profile.Name])
 	}
-	h.PerPixel, h.OnCPU, h.Encodes = m.stages.encoding(now)
-	h.Late = m.stages.late()
-	if h.PerPixel == 0 && cfg.EncoderInfo != nil {
-		for _, e := range cfg.EncoderInfo() {
-			if e.Usable {
-				h.PerPixel, h.OnCPU = e.PerMegapixel/1e6, !e.Hardware
-				break
-			}
-		}
-	}
+	encodes := m.stages.encodesOn(best.profile.Name)
 	promise := func(e expected) {
-		h.Promised += e.cores
-		h.UplinkUsed += e.bits
+		h = h.Promise(e.Need, 1)
+		if e.Encode && encodes[e.display] == 0 {
+			encodes[e.display] = 1
+		}
 	}
 	for _, l := range m.leases.open {
 		promise(l.expected)
@@ -113,13 +138,46 @@ func (m *Manager) headroom(now time.Time) admission.Host {
 			h.UplinkUsed += sent
 		}
 	}
+	for _, n := range encodes {
+		h.Encodes += n
+	}
 	return h
 }
 
-// expected is what a session is reckoned with until it shows.
+// encoder returns what is known of an encoder: what its encodes show, else what its trial did.
+func (m *Manager) encoder(p encode.Profile, paces map[string]pace) admission.Encoder {
+	e := admission.Encoder{PerPixel: paces[p.Name].perPixel, OnCPU: !p.Hardware}
+	if info := m.cfg().EncoderInfo; e.PerPixel == 0 && info != nil {
+		for _, i := range info() {
+			if i.Usable && i.Name == p.Name {
+				e.PerPixel = i.PerMegapixel / 1e6
+			}
+		}
+	}
+	return e
+}
+
+// card returns what is known of the graphics card that an encoder encodes on, nil for nothing. perPixel is what a picture's pixel takes from the call to
+// the result, which is more than the engine works for it: where encodes run, what the engine does at the time is shared out among them.
+func card(gpus []GPU, p encode.Profile, perPixel float64, now pace) *admission.Card {
+	if !p.Hardware {
+		return nil
+	}
+	i := slices.IndexFunc(gpus, func(g GPU) bool { return g.API != "" && strings.HasSuffix(p.Name, "_"+g.API) })
+	if i < 0 {
+		return nil
+	}
+	g := gpus[i]
+	if now.pixelRate > 0 && g.Encoder > 0 {
+		perPixel = min(perPixel, g.Encoder/now.pixelRate)
+	}
+	return &admission.Card{Used: g.Encoder, PerPixel: perPixel, MemoryFree: max(0, g.Total-g.Used), MemoryTotal: g.Total}
+}
+
+// expected is what a session of a display is reckoned with until it shows.
 type expected struct {
-	cores float64
-	bits  int
+	admission.Need
+	display string
 }
 
 // room tells whether there is room for one more session of a display, and what to reckon with for it. The caller holds mu.
@@ -127,13 +185,16 @@ func (m *Manager) room(d Display, ceiling int) (expected, error) {
 	if m.drain != nil || m.stopped {
 		return expected{}, ErrDraining
 	}
+	if err := m.vacant(d); err != nil {
+		return expected{}, err
+	}
 	p := m.profile(d, ceiling)
 	h := m.headroom(time.Now())
 	_, users := m.stages.find(d.ID)
 	shared := users > 0
 	v := h.Decide(p, shared)
 	if v.Fits {
-		return expected{cores: h.Cost(p, shared), bits: p.BitsPerSecond}, nil
+		return expected{Need: h.Need(p, shared), display: d.ID}, nil
 	}
 	r := &RefusalError{Resource: string(v.Resource), RetryAfter: jitter(patienceFor(v.Resource)), text: v.Why}
 	if v.OK {
@@ -147,11 +208,11 @@ func patienceFor(r admission.Resource) time.Duration {
 	switch r {
 	case admission.EncodeTime:
 		return 5 * time.Minute
-	case admission.Memory:
+	case admission.Memory, admission.GPUMemory:
 		return 30 * time.Second
-	case admission.CPU, admission.Uplink:
+	case admission.CPU, admission.GPU, admission.Uplink:
 		return 10 * time.Second
-	case admission.Sessions, admission.Encoders:
+	case admission.Sessions, admission.Encoders, admission.Display:
 	}
 	return 5 * time.Second
 }
@@ -195,26 +256,42 @@ func (m *Manager) relieve(now time.Time, list []*held) {
 	if !m.stages.late() {
 		used = min(used, notLate) // what keeps the cores busy does the streams no harm
 	}
-	step, ok := m.relief.Next(now, used, m.units(list))
+	units := m.units(list)
+	step, ok := m.relief.Next(now, used, units)
 	if ok {
 		m.met.reliefs.WithLabelValues(step.To.String()).Inc()
 		event := m.emit(Event{Kind: EventRelief, Display: step.ID, Reason: string(admission.CPU), From: step.From.String(), To: step.To.String()})
 		m.log.Warn("sessions lowered or raised for the host's load", "event", event, "display", step.ID, "from", step.From.String(), "to", step.To.String(),
 			"cores_used", load.CoresUsed, "cores", load.Cores)
 	}
+	m.exhausted.Store(!slices.ContainsFunc(units, func(u admission.Unit) bool { return m.relief.Level(u.ID) < admission.Least }))
 	for _, h := range list {
 		level := m.relief.Level(h.showing())
 		rate, size := level.Caps()
 		h.caps.set(func(c *caps) {
 			c.fps, c.scale = 0, 0
 			if level != admission.Whole {
-				c.fps, c.scale = max(1, int(rate*float64(cfg.FPS))), size
+				c.fps, c.scale = max(1, int(rate*float64(cfg.fps(h.showing())))), size
 			}
 		})
 		if level == admission.Dropped {
 			m.wants(h, EndOverload)
 		}
 	}
+}
+
+// crowdedAt is the part of the cores in use from which on pictures are late because others have the cores.
+const crowdedAt = 0.95
+
+// crowded tells whether pictures are late for the host's load, and relief has something left to do about it: it lowers the least important first, where
+// the controllers, who do not know of each other, would lower all. They have their turn when relief has not.
+func (m *Manager) crowded() bool {
+	load := m.cfg().Load
+	if load == nil || m.exhausted.Load() {
+		return false
+	}
+	l := load()
+	return l.Cores > 0 && l.CoresNow >= crowdedAt*l.Cores
 }
 
 // notLate is the load that is told to the relief while no picture is late: neither reason to lower nor room to raise.
@@ -252,7 +329,7 @@ func (m *Manager) share(list []*held) {
 		sent := h.achieved
 		h.mu.Unlock()
 		h.caps.mu.Lock()
-		demand := min(t.EncoderBitrate, orMost(h.caps.ceiling))
+		demand := min(t.EncoderBitrate, orMost(h.caps.ceiling), orMost(h.caps.display))
 		h.caps.mu.Unlock()
 		if t.Idle { // it leaves what it does not use to others, but for what a burst needs until the next round
 			demand = min(demand, 2*sent+8*floor)

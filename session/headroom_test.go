@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/adapt"
+	"wavryhost/encode"
+	"wavryhost/encode/encodetest"
 	"wavryhost/session/admission"
 )
 
@@ -185,4 +188,193 @@ func BenchmarkRefusal(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// bench is what was measured of several encoders when they were tried, by seconds for a million pixels.
+func bench(of map[string]float64) func() []EncoderInfo {
+	return func() (list []EncoderInfo) {
+		for name, per := range of {
+			list = append(list, EncoderInfo{Name: name, Usable: true, PerMegapixel: per})
+		}
+		return list
+	}
+}
+
+// gpuHouse is a host with a graphics card that has room for so many encodes, and many displays.
+func gpuHouse(t *testing.T, b *burden, room int, change func(*Config)) *house {
+	gpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "fake_nvenc", Hardware: true}, Limit: room})
+	// As long as .02 s for a million pixels are.
+	cpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "fake"}, OnEncode: func(int) error { time.Sleep(6 * time.Millisecond); return nil }})
+	var screens []*screen
+	for range 12 {
+		screens = append(screens, newScreen(640, 480))
+	}
+	return openHouse(t, func(c *Config) {
+		c.Load, c.EncoderInfo = b.read, bench(map[string]float64{"fake_nvenc": .002, "fake": .02})
+		c.Encoders, c.MaxSessions = []encode.Factory{gpu, cpu}, 1000
+		c.Displays = func(context.Context) (list []Display) {
+			for i, s := range screens {
+				d := s.display()
+				d.ID = fmt.Sprint("d", i)
+				list = append(list, d)
+			}
+			return list
+		}
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+func TestGraphicsCardIsShort(t *testing.T) {
+	card := GPU{ID: "nvidia0", API: "nvenc", Encoder: .3, Used: 1 << 30, Total: 8 << 30}
+	b := &burden{l: Load{Cores: 8, CoresUsed: .4, MemoryFree: 8 << 30, GPUs: []GPU{{ID: "other", Encoder: 1}, card}}}
+	h := gpuHouse(t, b, 0, nil)
+	defer h.close(t)
+	for i := range 12 { // each takes 3.7 % of the encoder's time
+		if _, err := h.Reserve(t.Context(), Reservation{Display: fmt.Sprint("d", i), Hold: time.Minute}); err != nil {
+			t.Fatalf("place %d: %v", i, err)
+		}
+	}
+	for _, c := range h.Capacity() {
+		want, ok := map[string]int{"1920x1080@60": 0, "1280x720@30": 2, "640x360@30": 9}[c.Profile]
+		if ok && (c.LimitedBy != string(admission.GPU) || c.More != want) {
+			t.Errorf("%+v; want %d", c, want)
+		}
+	}
+	b.mu.Lock()
+	b.l.GPUs[1].Encoder = .4
+	b.mu.Unlock()
+	_, err := h.Reserve(t.Context(), Reservation{Display: "d0"})
+	r, ok := errors.AsType[*RefusalError](err)
+	if !ok || r.Resource != string(admission.GPU) || !strings.Contains(err.Error(), "84 %") || r.Fit != "640x360@30" || r.RetryAfter < 5*time.Second {
+		t.Errorf("got %v, %+v", err, r)
+	}
+	b.mu.Lock()
+	b.l.GPUs[1].Encoder, b.l.GPUs[1].Used = 0, 8<<30-300<<20 // of which the twelve places take 7 MB each
+	b.mu.Unlock()
+	_, err = h.Reserve(t.Context(), Reservation{Display: "d0"})
+	if r, ok := errors.AsType[*RefusalError](err); !ok || r.Resource != string(admission.GPUMemory) || !strings.Contains(err.Error(), "215 MB of the graphics card's memory") || r.RetryAfter < 15*time.Second {
+		t.Errorf("got %v, %+v", err, r)
+	}
+	b.mu.Lock()
+	b.l.GPUs = nil // a driver that hangs is not known
+	b.mu.Unlock()
+	if _, err = h.Reserve(t.Context(), Reservation{Display: "d0"}); err != nil {
+		t.Errorf("with a card that is not known: %v", err)
+	}
+}
+
+// What the hardware has no room for is encoded in software while there are cores for it, and refused after that; the limit is shown.
+func TestBeyondTheHardware(t *testing.T) {
+	b := &burden{l: Load{Cores: 4, CoresUsed: 2, MemoryFree: 8 << 30}} // 1.4 cores are left, .37 for an encode in software
+	h := gpuHouse(t, b, 2, nil)
+	defer h.close(t)
+	watch := func(display string) *remote {
+		t.Helper()
+		r := newRemote(t)
+		a, err := h.Create(t.Context(), Offer{Display: display, SDP: r.offer(false)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.accept(a)
+		r.playing(t, 3)
+		return r
+	}
+	for _, d := range []string{"d0", "d1", "d2"} {
+		defer watch(d).close()
+	}
+	on := map[string]int{}
+	for _, s := range h.Sessions() {
+		on[s.Encoder]++
+	}
+	if on["fake_nvenc"] != 2 || on["fake"] != 1 {
+		t.Errorf("sessions by encoder: %v; want two on hardware and one beside it", on)
+	}
+	for _, e := range h.Host().Encoders {
+		if want := e.Name == "fake_nvenc"; e.LimitLearnt != want || want && (e.SessionLimit != 2 || e.Sessions != 2 || e.InUse) {
+			t.Errorf("%+v", e)
+		}
+	}
+	var err error
+	n := 3
+	for ; n < 12 && err == nil; n++ {
+		_, err = h.Reserve(t.Context(), Reservation{Display: fmt.Sprint("d", n), Hold: time.Minute})
+	}
+	r, ok := errors.AsType[*RefusalError](err)
+	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "the hardware does 2 encodes at a time, and without it") {
+		t.Errorf("place %d: %v", n, err)
+	}
+	if n < 5 {
+		t.Errorf("refused at %d, though there are cores for three encodes", n)
+	}
+	if c := h.Capacity()[5]; c.Profile != "1280x720@30" || c.LimitedBy != string(admission.Encoders) || c.More != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// Two hundred that ask at once get what the hardware has room for, where nothing else encodes.
+func TestEncodesArePromised(t *testing.T) {
+	b := &burden{l: Load{Cores: 64, CoresUsed: 1, MemoryFree: 64 << 30}}
+	h := gpuHouse(t, b, 0, func(c *Config) { c.EncodeLimit, c.Encoders = 5, c.Encoders[:1] })
+	defer h.close(t)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	displays := map[string]int{}
+	for i := range 200 {
+		wg.Go(func() {
+			d := fmt.Sprint("d", i%12)
+			_, err := h.Reserve(t.Context(), Reservation{Display: d, Hold: time.Minute})
+			mu.Lock()
+			defer mu.Unlock()
+			switch r, ok := errors.AsType[*RefusalError](err); {
+			case err == nil:
+				displays[d]++
+			case !ok || r.Resource != string(admission.Encoders):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(displays) != 5 {
+		t.Errorf("places for %v; want five displays", displays)
+	}
+}
+
+// timekeeper is a controller that notes how long it is told that pictures took.
+type timekeeper struct {
+	adapt.Controller
+	longest *atomic.Int64
+}
+
+func (k timekeeper) OnSource(s adapt.Source) {
+	k.longest.Store(max(k.longest.Load(), int64(s.EncodeTime)))
+	k.Controller.OnSource(s)
+}
+
+// While the host is saturated the controllers do not take the encoder for slow: relief lowers the least important, where they would all step down.
+func TestControllersLeaveTheHostsLoadToRelief(t *testing.T) {
+	b := &burden{l: Load{Cores: 2, CoresUsed: .5, CoresNow: 2}}
+	var longest atomic.Int64
+	h := openHouse(t, func(c *Config) {
+		c.Load, c.FPS = b.read, 20
+		c.Encoders = []encode.Factory{encodetest.New(encodetest.Config{OnEncode: func(int) error { time.Sleep(45 * time.Millisecond); return nil }})}
+		c.NewController = func(a adapt.Config) (adapt.Controller, error) {
+			loop, err := adapt.New(a)
+			return timekeeper{loop, &longest}, err
+		}
+	})
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 3)
+	if got, want := time.Duration(longest.Load()), 36*time.Millisecond; got == 0 || got > want {
+		t.Errorf("the controller is told of %v; want most of a frame's time at most", got)
+	}
+	b.mu.Lock()
+	b.l.CoresNow = 1
+	b.mu.Unlock()
+	eventually(t, "the encoder is slow by itself", func() bool { return time.Duration(longest.Load()) >= 45*time.Millisecond })
 }

@@ -167,11 +167,12 @@ func (k keyReason) String() string {
 	}
 }
 
-// The reasons to replace an encoder.
+// The reasons to replace an encoder. Full: the hardware does no more of its encodes at a time.
 const (
 	fallbackOpen = "open"
+	fallbackFull = "full"
 	fallbackErr  = "error"
 	fallbackHang = "hang"
 )
 
-var fallbackReasons = []string{fallbackOpen, fallbackErr, fallbackHang}
+var fallbackReasons = []string{fallbackOpen, fallbackFull, fallbackErr, fallbackHang}

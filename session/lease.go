@@ -115,7 +115,7 @@ func (m *Manager) lease(ctx context.Context, r Reservation) (Lease, error) {
 		return Lease{}, err
 	}
 	l := &Lease{
-		ID: newID(), Display: d.ID, Created: now, Expires: now.Add(r.Hold), MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, defaultWeight),
+		ID: newID(), Display: d.ID, Created: now, Expires: now.Add(r.Hold), MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, m.cfg().rule(d.ID).Weight, defaultWeight),
 		expected: expect, Region: r.Region,
 	}
 	m.leases.open[l.ID] = l

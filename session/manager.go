@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/transport/v5"
@@ -43,11 +44,15 @@ type Manager struct {
 	drain    *drain // nil for none
 	leases   leases
 	creating map[uint64]expected // sessions that are being created, by number
+	moving   map[string]int      // sessions that are about to head for a display
 	takes    uint64
 	refusals refusals
 	standing standing
 	stopped  bool
 	wg       sync.WaitGroup // creations and releases under way; added to under mu while not stopped
+
+	// exhausted: relief can lower nobody any more.
+	exhausted atomic.Bool
 
 	journal journal
 	news    news
@@ -80,7 +85,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork,
-		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), refusals: make(refusals),
+		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.muxes, err = multiplex(&g.se, cfg); err != nil {
 		return nil, err
@@ -427,8 +432,8 @@ func (m *Manager) Host() Host {
 		h.Load = &l
 	}
 	h.ICEServers = m.relays.Status()
-	for _, d := range m.cfg().Displays(context.Background()) {
-		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
+	for _, d := range m.displays(context.Background()) {
+		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle, Most: m.cfg().rule(d.ID).MaxViewers}
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
 			i.Viewers, i.Encodes, i.State = users, st.encodes(), view.state
@@ -439,9 +444,14 @@ func (m *Manager) Host() Host {
 		h.Displays = append(h.Displays, i)
 	}
 	if m.cfg().EncoderInfo != nil {
-		best := m.stages.order.order(time.Now())[0].Profile().Name
+		now := time.Now()
+		best := m.stages.order.order(now)[0].Profile().Name
+		standings := m.stages.order.standings(now)
 		for _, e := range m.cfg().EncoderInfo() {
 			e.InUse = e.Usable && e.Name == best
+			if i := slices.IndexFunc(standings, func(s encoderStanding) bool { return s.profile.Name == e.Name }); i >= 0 {
+				e.Sessions, e.SessionLimit, e.LimitLearnt = standings[i].uses, standings[i].most, standings[i].learnt
+			}
 			h.Encoders = append(h.Encoders, e)
 		}
 	}

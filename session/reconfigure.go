@@ -21,13 +21,13 @@ func (l *live) get() *Config { return l.p.Load() }
 func (m *Manager) cfg() *Config { return m.conf.get() }
 
 // Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodes and probation, frame rate, bitrates and
-// preference, ICE servers, and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
+// preference, rules of displays, ICE servers, and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
 // frame rate and number of encodes. The rest of c is ignored. When it is not valid, nothing changes.
 func (m *Manager) Reconfigure(c Config) error {
 	next := *m.cfg()
 	next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
 	next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
-	next.Uplink, next.EncodeLimit = c.Uplink, c.EncodeLimit
+	next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
 	next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
 	next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
 	next.MaxHandshakes = c.MaxHandshakes

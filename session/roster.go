@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +14,14 @@ const (
 	longBan  = 10 * time.Minute
 )
 
-// roster is the order in which encoders are tried. One that failed in use goes to the end for a while, for all displays.
+// relearn is how long a limit that was learnt is believed while nothing ends: other programs, and drivers, change what there is room for.
+const relearn = 5 * time.Minute
+
+// roster is the order in which encoders are tried. One that failed in use goes to the end for a while, for all displays. One of which the hardware does
+// no more stays good: others are used until one of its encodes ends.
 type roster struct {
+	limit func() int // how many encodes hardware does at a time, as configured; 0 for any number
+
 	mu      sync.Mutex
 	entries []entry
 }
@@ -22,12 +29,15 @@ type roster struct {
 type entry struct {
 	factory  encode.Factory
 	failures int
-	uses     int // encoders of it that are open
+	uses     int // encoders of it that are open, or being opened
 	until    time.Time
+	// learnt is how many were open when no more could be opened, 0 while that has not happened; and when it was.
+	learnt   int
+	learntAt time.Time
 }
 
-func newRoster(factories []encode.Factory) *roster {
-	r := &roster{}
+func newRoster(factories []encode.Factory, limit func() int) *roster {
+	r := &roster{limit: limit}
 	for _, f := range factories {
 		r.entries = append(r.entries, entry{factory: f})
 	}
@@ -38,15 +48,60 @@ func newRoster(factories []encode.Factory) *roster {
 func (r *roster) order(now time.Time) []encode.Factory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var good, banned []encode.Factory
+	var good, full, banned []encode.Factory
 	for _, e := range r.entries {
-		if now.Before(e.until) {
+		most, _ := r.most(e, now)
+		switch {
+		case now.Before(e.until):
 			banned = append(banned, e.factory)
-		} else {
+		case most > 0 && e.uses >= most:
+			full = append(full, e.factory)
+		default:
 			good = append(good, e.factory)
 		}
 	}
-	return append(good, banned...)
+	return slices.Concat(good, full, banned)
+}
+
+// most returns how many encoders of e may be open, 0 for any number, and whether that was learnt. The caller holds mu.
+func (r *roster) most(e entry, now time.Time) (n int, learnt bool) {
+	if e.learnt > 0 && now.Sub(e.learntAt) < relearn {
+		n, learnt = e.learnt, true
+	}
+	if set := r.limit(); set > 0 && e.factory.Profile().Hardware && (n == 0 || set < n) {
+		n, learnt = set, false
+	}
+	return n, learnt
+}
+
+// encoderStanding is how an encoder is doing.
+type encoderStanding struct {
+	profile encode.Profile
+	uses    int
+	// most is how many of it may be open, 0 for any number, and learnt whether the hardware said so.
+	most   int
+	learnt bool
+}
+
+// standings returns the encoders that are not banned, the preferred one in front, whether there is room for another or not. With all banned it
+// returns all.
+func (r *roster) standings(now time.Time) []encoderStanding {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list, banned []encoderStanding
+	for _, e := range r.entries {
+		s := encoderStanding{profile: e.factory.Profile(), uses: e.uses}
+		s.most, s.learnt = r.most(e, now)
+		if now.Before(e.until) {
+			banned = append(banned, s)
+		} else {
+			list = append(list, s)
+		}
+	}
+	if len(list) == 0 {
+		return banned
+	}
+	return list
 }
 
 // replace changes the encoders to choose from.
@@ -73,12 +128,29 @@ func (r *roster) use(f encode.Factory, more int) {
 	}
 }
 
-// busy tells whether an encoder of f is open. Hardware has room for a few.
-func (r *roster) busy(f encode.Factory) bool {
+// refused notes that f could not be opened, and tells whether that is because of those of it that are open: hardware has room for a few.
+// Then so many are its limit, until one of them can be opened beside them after all. Else f is passed over for a while. The caller has noted that it
+// does not use f.
+func (r *roster) refused(f encode.Factory, now time.Time) (full bool, limit int) {
+	r.mu.Lock()
+	e := r.find(f)
+	if e == nil || e.uses == 0 {
+		r.mu.Unlock()
+		r.failed(f, now)
+		return false, 0
+	}
+	defer r.mu.Unlock()
+	e.learnt, e.learntAt = e.uses, now
+	return true, e.uses
+}
+
+// opened notes that f was opened, which shows a limit to be too low that said there was no room.
+func (r *roster) opened(f encode.Factory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.find(f)
-	return e != nil && e.uses > 0
+	if e := r.find(f); e != nil && e.uses > e.learnt {
+		e.learnt = 0
+	}
 }
 
 // find returns the entry of f. The caller holds mu.

@@ -63,6 +63,8 @@ type rung struct {
 	hooks rungHooks
 	// fpsLimit is the highest frame rate.
 	fpsLimit int
+	// rule bounds the size.
+	rule Rule
 
 	mu      sync.Mutex
 	members []*member
@@ -134,10 +136,10 @@ type rateWindow struct {
 	frames int
 }
 
-func newRung(index int, log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, hooks rungHooks) *rung {
+func newRung(index int, log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, rule Rule, hooks rungHooks) *rung {
 	r := &rung{
 		index: index, log: log.With("rung", index), met: met, roster: roster, box: newMailbox(), kick: make(chan struct{}, 1), hooks: hooks,
-		fpsLimit: fpsLimit, retry: encoderRetry,
+		fpsLimit: fpsLimit, rule: rule, retry: encoderRetry,
 	}
 	r.fps.Store(int64(fpsLimit))
 	return r

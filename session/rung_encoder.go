@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"image"
 	"math"
 	"time"
 
@@ -52,7 +53,8 @@ func (r *rung) setRate(now time.Time, rate, fps int) {
 
 // fit chooses the encoded size for the display's and the wanted scale, and tells whether it is another one.
 func (r *rung) fit(scale float64) bool {
-	w, h := r.src.width, r.src.height
+	most := r.rule.size(image.Pt(r.src.width, r.src.height))
+	w, h := most.X, most.Y
 	if longest := max(w, h); longest > maxSide {
 		scale = min(scale, float64(maxSide)/float64(longest))
 	}
@@ -87,12 +89,15 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		if err != nil {
 			r.roster.use(factory, -1)
 			errs = append(errs, err)
-			if !r.roster.busy(factory) { // else it is good, and has no room for another
-				r.roster.failed(factory, time.Now())
+			reason := fallbackOpen
+			if full, limit := r.roster.refused(factory, time.Now()); full {
+				reason = fallbackFull
+				r.log.Info("encoder has no room for another", "encoder", factory.Profile().Name, "limit", limit)
 			}
-			r.replaced(order, i, fallbackOpen, err)
+			r.replaced(order, i, reason, err)
 			continue
 		}
+		r.roster.opened(factory)
 		r.worker, r.factory, r.openedAt = w, factory, now
 		r.picture = false
 		r.force = max(r.force, keyStart)

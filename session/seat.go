@@ -39,6 +39,8 @@ type seating struct {
 
 	// shown is here again, to be read with any lock held: a controller's events name the display.
 	shown atomic.Pointer[seat]
+	// heading is next again, to be read with any lock held.
+	heading atomic.Pointer[seat]
 }
 
 // seat returns where the viewer gets its pictures from. It takes no lock.
@@ -107,6 +109,7 @@ func (v *viewer) moveTo(st *openStage, to *rung, hold bool) bool {
 	}
 	next := &seat{viewer: v, stage: st, on: to, hold: hold}
 	v.seats.next, v.seats.since = next, time.Now()
+	v.seats.heading.Store(next)
 	v.seats.mu.Unlock()
 	to.join(next)
 	here.on.nudge()
@@ -122,6 +125,7 @@ func (v *viewer) giveUp(now time.Time) {
 		return
 	}
 	v.seats.next = nil
+	v.seats.heading.Store(nil)
 	held := next.hold
 	v.seats.mu.Unlock()
 	next.on.leave(next)
@@ -161,6 +165,7 @@ func (s *seat) take(au encode.AccessUnit, what shown) error {
 		old := v.seats.here
 		v.seats.here, v.seats.next = s, nil
 		v.seats.shown.Store(s)
+		v.seats.heading.Store(nil)
 		old.on.leave(old)
 		if s.hold {
 			v.giveBack(old.stage)

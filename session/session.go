@@ -280,6 +280,7 @@ type DisplayInfo struct {
 	Height  int    `json:"height" doc:"Height at the last look, in pixels."`
 	Viewers int    `json:"viewers" doc:"Number of its sessions."`
 	Encodes int    `json:"encodes" doc:"Number of its encodes: viewers on equal paths share one."`
+	Most    int    `json:"max_viewers,omitempty" doc:"Number of sessions that may watch it at a time, by its rules; absent for any number."`
 	State   string `json:"state" set:"DisplayState" doc:"Idle without viewers, else live or lost."`
 }
 
@@ -293,4 +294,7 @@ type EncoderInfo struct {
 	Why          string  `json:"why,omitempty" doc:"What is missing where it is not usable."`
 	InUse        bool    `json:"in_use" doc:"New streams begin with this one."`
 	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"What a million pixels took to encode when it was tried, in seconds."`
+	Sessions     int     `json:"sessions,omitempty" doc:"Number of encodes that are open on it."`
+	SessionLimit int     `json:"session_limit,omitempty" doc:"Number of encodes that it does at a time; absent where no limit is known."`
+	LimitLearnt  bool    `json:"session_limit_learnt,omitempty" doc:"The limit is not configured: the hardware refused to do more."`
 }

@@ -42,6 +42,8 @@ type stage struct {
 	rungs    []*rung
 	limit    int
 	arranger arranger
+	// rule is what holds for the display, as it was when the stage was opened.
+	rule Rule
 	// kick has room for one token: the capture loop should look at its rungs again.
 	kick chan struct{}
 	// opened is closed when the first frame was captured or openErr is set.
@@ -59,10 +61,10 @@ type stage struct {
 func newStage(d Display, cfg Config, log *slog.Logger, met *Metrics, order *roster, emit func(Event) uint64) *stage {
 	s := &stage{
 		display: d, log: log.With("display", d.ID), met: met, emit: emit,
-		limit: cfg.MaxRungs, kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
+		limit: cfg.MaxRungs, rule: cfg.rule(d.ID), kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
 	}
 	for i := range maxRungs {
-		s.rungs = append(s.rungs, newRung(i+1, s.log, met, order, cfg.FPS, rungHooks{
+		s.rungs = append(s.rungs, newRung(i+1, s.log, met, order, cfg.fps(d.ID), s.rule, rungHooks{
 			wake: s.wake, refresh: s.refresh, rebuild: s.renew, fallback: s.fallback,
 		}))
 	}
@@ -336,6 +338,12 @@ func (s *stage) fallback(from, to, reason string, err error) {
 type stageView struct {
 	state         string
 	width, height int
+}
+
+// picture returns the size that the largest encode has.
+func (s *stage) picture() image.Point {
+	v := s.see()
+	return s.rule.size(image.Pt(v.width, v.height))
 }
 
 func (s *stage) see() stageView {

@@ -142,21 +142,51 @@ func (s *stages) live() (list []*openStage) {
 	return list
 }
 
-// encoding returns what a pixel takes to convert and encode on the encoder that a new stage would use, in seconds, as far as it is in use; whether that is time of a core; and how
-// many encodes it has.
-func (s *stages) encoding(now time.Time) (perPixel float64, onCPU bool, encodes int) {
-	best := s.order.order(now)[0].Profile()
+// pace is what the encodes of one encoder show of it.
+type pace struct {
+	// perPixel is what a pixel takes to convert and encode in the dearest of them, in seconds.
+	perPixel float64
+	// pixelRate is what they encode together, in pixels a second.
+	pixelRate float64
+}
+
+// paces returns what the encodes that run show, by encoder.
+func (s *stages) paces() map[string]pace {
+	by := make(map[string]pace)
 	for _, st := range s.live() {
 		for _, r := range st.rungs {
 			v := r.see()
-			if !r.active.Load() || v.encoder != best.Name {
+			pixels := float64(v.width * v.height)
+			if !r.active.Load() || v.took == 0 || pixels == 0 {
 				continue
 			}
-			encodes++
-			if v.took > 0 && v.width*v.height > 0 {
-				perPixel = max(perPixel, v.took.Seconds()/float64(v.width*v.height))
-			}
+			p := by[v.encoder]
+			p.perPixel = max(p.perPixel, v.took.Seconds()/pixels)
+			p.pixelRate += pixels * float64(v.fps)
+			by[v.encoder] = p
 		}
 	}
-	return perPixel, !best.Hardware, encodes
+	return by
+}
+
+// encodesOn returns how many encodes of an encoder each display with viewers has, or will have once its viewers are connected.
+func (s *stages) encodesOn(encoder string) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	by := make(map[string]int)
+	for id, st := range s.open {
+		begun := false
+		for _, r := range st.rungs {
+			if v := r.see(); v.encoder != "" {
+				begun = true
+				if v.encoder == encoder {
+					by[id]++
+				}
+			}
+		}
+		if !begun && st.users > 0 {
+			by[id] = 1
+		}
+	}
+	return by
 }

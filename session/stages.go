@@ -32,7 +32,7 @@ type openStage struct {
 
 func newStages(cfg *live, log *slog.Logger, met *Metrics, emit func(Event) uint64) *stages {
 	return &stages{
-		cfg: cfg, log: log, met: met, order: newRoster(cfg.get().Encoders), emit: emit, open: make(map[string]*openStage),
+		cfg: cfg, log: log, met: met, order: newRoster(cfg.get().Encoders, func() int { return cfg.get().EncodeLimit }), emit: emit, open: make(map[string]*openStage),
 	}
 }
 

@@ -76,7 +76,9 @@ func (s *standing) notice(now time.Time, e Event) {
 	case EventConnected:
 		s.served = true
 	case EventEncoderFallback, EventDisplayLost:
-		s.quiet, s.served = now, false
+		if e.Reason != fallbackFull { // what is full works
+			s.quiet, s.served = now, false
+		}
 	case EventEnded:
 		if slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason) {
 			s.quiet, s.served = now, false

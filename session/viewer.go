@@ -47,7 +47,9 @@ type viewer struct {
 	caps     caps
 	// giveBack gives up the hold of a stage.
 	giveBack func(*openStage)
-	baseW    int // the width that the controller was told
+	// crowded tells whether pictures are late because of the host's load, which relief does something about.
+	crowded func() bool
+	baseW   int // the width that the controller was told
 
 	// doubt is told the servers that gave no relayed address.
 	doubt func([]relay.Server)
@@ -308,8 +310,12 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 	if limit := v.targets.MaxFrameBytes; limit > 0 && w.Bytes > limit {
 		v.met.oversize.Inc()
 	}
+	took := au.Encode
+	if most := time.Duration(lateShare * float64(time.Second) / float64(max(v.targets.FPS, 1))); took > most && v.crowded() {
+		took = most // it is not the encoder that is slow
+	}
 	v.controller.OnSource(adapt.Source{
-		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: au.Encode, Dirty: what.dirty, Class: what.class,
+		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: what.dirty, Class: what.class,
 	})
 	v.ctl.Unlock()
 	v.mu.Lock()
@@ -405,6 +411,7 @@ func (v *viewer) arrived(old, now *seat) {
 	switch {
 	case old.stage != now.stage:
 		why = rungDisplay
+		v.caps.set(func(c *caps) { c.display = now.stage.rule.MaxBitrate })
 	case after < before:
 		why = rungSlower
 	}

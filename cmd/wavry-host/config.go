@@ -50,6 +50,7 @@ type Config struct {
 	FixedBitrate int // 0 for none
 	Prefer       string
 
+	DisplayRules      []displayRule
 	MaxSessions       int
 	MaxEncodes        int
 	Admission         string
@@ -170,6 +171,11 @@ func (c *Config) conflicts() []conflict {
 	} else if c.StartBitrate < c.MinBitrate || c.StartBitrate > c.MaxBitrate {
 		add(fmt.Sprintf("%s is not from min_bitrate, %s, to max_bitrate, %s", formatBitrate(c.StartBitrate),
 			formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)), "start_bitrate", "min_bitrate", "max_bitrate")
+	}
+	for _, r := range c.DisplayRules {
+		if r.MaxBitrate != 0 && r.MaxBitrate < c.MinBitrate {
+			add(fmt.Sprintf("max_bitrate of %s, %s, is below min_bitrate, %s", r.Display, formatBitrate(r.MaxBitrate), formatBitrate(c.MinBitrate)), "display_rules", "min_bitrate")
+		}
 	}
 	if c.MediaNetwork == mediaLoopback && (len(c.NAT1To1) > 0 || len(c.Interfaces) > 0) {
 		add(`"loopback" leaves no use for interfaces and nat_1to1`, "media_network", "interfaces", "nat_1to1")

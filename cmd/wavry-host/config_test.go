@@ -123,6 +123,15 @@ media_port: 3478
 media_tcp_port: 443
 max_handshakes: 9
 media_addresses: ["192.0.2.0/24"]
+display_rules:
+  - display: x11:1
+    hidden: true
+  - display: "x11:*"
+    max_viewers: 1
+    max_bitrate: 4M
+    fps: 20
+    max_size: 1280x720
+    weight: 300
 `
 
 func fullConfig() Config {
@@ -150,6 +159,10 @@ func fullConfig() Config {
 		TokensFile: "/etc/tokens", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
 		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
 		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
+		DisplayRules: []displayRule{
+			{Display: "x11:1", Hidden: true},
+			{Display: "x11:*", MaxViewers: 1, MaxBitrate: 4_000_000, FPS: 20, MaxSize: size{1280, 720}, Weight: 300},
+		},
 	}
 }
 
@@ -189,6 +202,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
+		"display_rules": `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210, region: eu-west, priority: 10}]`,
 		"ice_regions": "eu-west,us-east", "media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
@@ -309,6 +323,14 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{"ICE server's unknown key", "ice_servers: [{url: stun:a}]", `F:1: ice_servers[0]: key "url" is unknown; did you mean "urls"?`},
 		{"ICE server's key given twice", "ice_servers: [{urls: [], urls: []}]", `F:1: ice_servers[0]: key "urls" is there already, in line 1`},
+		{"rule of displays that is text", "display_rules: [x11:0]", "F:1: display_rules[0]: text is not a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, max_size, weight"},
+		{"rule's unknown key", "display_rules: [{display: x11:0, max_viewer: 1}]", `F:1: display_rules[0]: key "max_viewer" is unknown; did you mean "max_viewers"?`},
+		{"rule without display", "display_rules: [{fps: 30}]", "F:1: display_rules[0]: the rule does not say of which display it is: set display, which may be a pattern, as x11:*"},
+		{"rule that says nothing", "display_rules: [{display: x11:0}]", "F:1: display_rules[0]: the rule of x11:0 says nothing: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight"},
+		{"rule that hides", "display_rules: [{display: x11:0, hidden: true, fps: 3}]", "F:1: display_rules[0]: the rule hides x11:0, which leaves no use for the rest of it"},
+		{"rule's wrong value", "display_rules:\n  - display: x11:0\n    max_viewers: 0", "F:3: display_rules[0].max_viewers: 0 (a number) is not a whole number from 1 to 10000"},
+		{"rule's wrong pattern", "display_rules: [{display: '[', fps: 3}]", `F:1: display_rules[0].display: "[" is not the id of a display, or a pattern of ids, as x11:*`},
+		{"rule under the floor", "display_rules: [{display: x11:0, max_bitrate: 100k}]", "F:1: display_rules: max_bitrate of x11:0, 100k, is below min_bitrate, 150k"},
 		{"ICE server without URLs", "ice_servers: [{}]", `F:1: ice_servers[0]: the server has no urls`},
 		{
 			"ICE server of another kind", "ice_servers:\n  - urls: [stun:a]\n  - urls:\n      - http://a",

@@ -75,16 +75,23 @@ func factories(cfg *Config, candidates []encode.Candidate, log *slog.Logger) []e
 // encoderInfo returns the candidates as the control API shows them.
 func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 	best, _ := encode.Best(candidates)
-	pixels := float64(proofParams.Width*proofParams.Height) / 1e6
 	var all []session.EncoderInfo
 	for _, c := range candidates {
 		all = append(all, session.EncoderInfo{
 			Name: c.Profile.Name, Codec: c.Profile.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
 			Usable: c.Proof.Usable, Why: plain(c), InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name,
-			PerMegapixel: c.Proof.MeanEncode.Seconds() / pixels,
+			PerMegapixel: perMegapixel(c.Proof),
 		})
 	}
 	return all
+}
+
+// perMegapixel returns what a million pixels take to encode, in seconds: as measured, else as in the trial, which says more than it takes.
+func perMegapixel(p encode.Proof) float64 {
+	if p.PerMegapixel > 0 {
+		return p.PerMegapixel.Seconds()
+	}
+	return p.MeanEncode.Seconds() / float64(proofParams.Width*proofParams.Height) * 1e6
 }
 
 // plain returns why a candidate is not usable, without what the reader knows: its name, and that it is not.

@@ -32,81 +32,24 @@ func (s servers) set(text string) *trouble {
 		*s.p = all
 		return nil
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Content) != 1 {
-		return &trouble{value: "the value", why: "is not YAML"} // it may hold a credential, so it is not shown
-	}
-	if found := s.decode(doc.Content[0]); len(found) > 0 {
-		found[0].at = nil
-		return &found[0]
-	}
-	return nil
+	return setYAML(s, text)
 }
 
-func (s servers) decode(n *yaml.Node) []trouble {
-	if n.Kind != yaml.SequenceNode {
-		return []trouble{{at: n, value: kindOf(n)}}
-	}
-	var (
-		all   []iceServer
-		found []trouble
-	)
-	for i, e := range n.Content {
-		one, bad := decodeServer(e)
-		for _, t := range bad {
-			t.in = index(i) + t.in
-			found = append(found, t)
-		}
-		all = append(all, one)
-	}
-	*s.p = all
-	return found
-}
+func (s servers) decode(n *yaml.Node) []trouble { return decodeItems(n, s.p, decodeServer) }
 
 func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 	var (
 		one            iceServer
 		hidden, shared string
 	)
-	fields := map[string]target{
-		"urls":       list{&one.URLs, relay.IsURL},
-		"username":   scalar[string]{text("text", true, isPrintable), &one.Username},
-		"credential": scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden},
-		"secret":     scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &shared},
-		"region":     scalar[string]{text("region", true, relay.IsRegion), &one.Region},
-		"priority":   scalar[int]{number(1000), &one.Priority},
-	}
-	if n.Kind != yaml.MappingNode {
-		return one, []trouble{{at: n, value: kindOf(n)}}
-	}
-	var found []trouble
-	for _, e := range entries(n) {
-		if e.why != "" {
-			found = append(found, trouble{at: e.key, value: "key " + show(e.key), why: e.why})
-			continue
-		}
-		field, ok := fields[e.key.Value]
-		if !ok {
-			found = append(found, trouble{
-				at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, "urls", "username", "credential", "secret", "region", "priority"),
-			})
-			continue
-		}
-		for _, t := range field.decode(e.value) {
-			t.in = "." + e.key.Value + t.in
-			switch {
-			case t.why != "":
-			case e.key.Value == "region":
-				t.why = "is not up to 32 letters, digits, dots, dashes and underscores"
-			case e.key.Value == "priority":
-				t.why = "is not a whole number from 0 to 1000"
-			}
-			if e.key.Value == "credential" || e.key.Value == "secret" {
-				t.value = "the value"
-			}
-			found = append(found, t)
-		}
-	}
+	found := decodeFields(n, []member{
+		{"urls", list{&one.URLs, relay.IsURL}, "", false},
+		{"username", scalar[string]{text("text", true, isPrintable), &one.Username}, "", false},
+		{"credential", scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden}, "", true},
+		{"secret", scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &shared}, "", true},
+		{"region", scalar[string]{text("region", true, relay.IsRegion), &one.Region}, "up to 32 letters, digits, dots, dashes and underscores", false},
+		{"priority", scalar[int]{number(1000), &one.Priority}, "a whole number from 0 to 1000", false},
+	})
 	one.Credential, one.Secret = secret(hidden), secret(shared)
 	if len(found) == 0 {
 		if t := one.check(); t != nil {

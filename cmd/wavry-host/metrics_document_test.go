@@ -50,6 +50,7 @@ func metricsOfTheCode(t *testing.T) []described {
 	newGatewayCounters(c)
 	newReloader(nil, nil, nil, nil, c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
+	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))
 	values := make(map[string]map[string][]string)
 	families, err := c.Gather()
 	if err != nil {

@@ -58,17 +58,35 @@ func encoderInfos(candidates []encode.Candidate) func() []session.EncoderInfo {
 	return func() []session.EncoderInfo { return slices.Clone(infos) }
 }
 
-// loadOf returns what tells the session how busy the machine is; nil where that is not known.
-func loadOf(s *pressure.Sampler) func() session.Load {
+// loadOf returns what tells the session how busy the machine is; nil where that is not known. vaapi is the device that VAAPI encodes on, empty for FFmpeg's choice.
+func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() session.Load {
 	if s.Read().Cores == 0 {
 		return nil
 	}
 	return func() session.Load {
 		r := s.Read()
 		return session.Load{
-			Cores: r.Cores, CoresUsed: r.CoresUsed, MemoryFree: r.MemoryFree, MemoryTotal: r.MemoryTotal, CPUStall: r.CPUStall, MemoryStall: r.MemoryStall,
+			Cores: r.Cores, CoresUsed: r.CoresUsed, CoresNow: r.CoresNow, MemoryFree: r.MemoryFree, MemoryTotal: r.MemoryTotal, CPUStall: r.CPUStall, MemoryStall: r.MemoryStall,
+			GPUs: cards(gpus.Read(), vaapi),
 		}
 	}
+}
+
+// cards hands the graphics cards on. Of several with the same API the first one encodes, as FFmpeg chooses, but for the VAAPI device that is configured.
+func cards(all []pressure.GPU, vaapi string) []session.GPU {
+	var list []session.GPU
+	taken := make(map[string]bool)
+	for _, g := range all {
+		api := g.API
+		if taken[api] || api == "vaapi" && vaapi != "" && g.Device != vaapi {
+			api = ""
+		}
+		taken[api] = true
+		list = append(list, session.GPU{
+			ID: g.ID, Name: g.Name, API: api, Busy: g.Busy, Encoder: g.Encoder, Used: g.MemoryUsed, Total: g.MemoryTotal, Sessions: g.Sessions,
+		})
+	}
+	return list
 }
 
 // sessionLimits hands on the session's settings that can change while it runs; see session.Manager.Reconfigure.
@@ -80,6 +98,12 @@ func sessionLimits(l *loaded) session.Config {
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
 		GatherTimeout: l.GatherTimeout, Linger: l.Linger, MaxHandshakes: l.MaxHandshakes,
+	}
+	for _, r := range l.DisplayRules {
+		cfg.Rules = append(cfg.Rules, session.Rule{
+			Display: r.Display, Hidden: r.Hidden, MaxViewers: r.MaxViewers, MaxBitrate: r.MaxBitrate, FPS: r.FPS,
+			MaxWidth: r.MaxSize.Width, MaxHeight: r.MaxSize.Height, Weight: r.Weight,
+		})
 	}
 	for _, s := range l.ICEServers {
 		cfg.ICEServers = append(cfg.ICEServers, relay.Server{

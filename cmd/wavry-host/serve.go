@@ -73,6 +73,7 @@ type host struct {
 	grants   *grant.Verifier // nil without grants
 	trail    *trail          // nil without an audit log
 	pressure *pressure.Sampler
+	gpus     *pressure.GPUs
 	// limit is how long all may take to end.
 	limit time.Duration
 	ready chan net.Addr // capacity 1; the API's address, once
@@ -116,7 +117,8 @@ func newHost(
 
 	registry := newRegistry()
 	h.pressure = pressure.New(registry, log)
-	load := loadOf(h.pressure)
+	h.gpus = pressure.NewGPUs(registry, log)
+	load := loadOf(h.pressure, h.gpus, l.VAAPIDevice)
 	if l.Admission == "limits" {
 		load = nil
 	}
@@ -204,6 +206,7 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.api.Run(inner) })
 	group.Go(func() error { return h.reloads.run(inner) })
 	group.Go(func() error { return h.pressure.Run(inner) })
+	group.Go(func() error { return h.gpus.Run(inner) })
 	if h.grants != nil {
 		group.Go(func() error { return h.grants.Run(inner) })
 	}

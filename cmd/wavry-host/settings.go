@@ -163,6 +163,13 @@ func sections() []section {
 		{"Sessions", []setting{
 			one("host_id", "", "text without spaces", "What gateways and tools know this host by. Empty for an id that follows from the machine's own; machines that were cloned need one each.",
 				text("name", true, isWord), func(c *Config) *string { return &c.HostID }),
+			{
+				name: "display_rules", word: "list",
+				allowed: "a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, max_size, weight",
+				doc: "What holds for single displays: items of display, an id or a pattern as x11:*, and hidden (nobody sees it), max_viewers (1 makes it a console), max_bitrate of each viewer, fps, max_size, " +
+					"and weight of viewers that ask for none. The first rule that fits a display counts. In a file; elsewhere in YAML's short form.",
+				field: func(c *Config) target { return rules{&c.DisplayRules} },
+			},
 			one("max_sessions", "16", "a whole number from 1 to 10000", "How many viewers there may be at a time.",
 				count(10_000), func(c *Config) *int { return &c.MaxSessions }),
 			one("probation", "0s", "a duration from 0s to 24h", "How long the host is on probation after its start, with few sessions: until it has served a viewer and nothing failed for so long. 0s for none.",

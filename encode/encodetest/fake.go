@@ -16,10 +16,15 @@ type Config struct {
 	Profile encode.Profile
 	// OpenErr is what Open returns, if set.
 	OpenErr error
+	// Limit is how many encoders may be open at a time, 0 for any number, as hardware has it. Open of one more returns ErrLimit.
+	Limit int
 	// OnEncode, if set, is called in each Encode before anything else, with the number of the call from 1 on. It may
 	// block or delay, as a driver does that hangs; its error is Encode's. It is called on the goroutine of the caller.
 	OnEncode func(n int) error
 }
+
+// ErrLimit is what a fake says that has no room for another encoder, in the words of FFmpeg's NVENC.
+var ErrLimit = errors.New("OpenEncodeSessionEx failed: incompatible client key (21)")
 
 // Rate is an argument list of SetRate.
 type Rate struct{ BitsPerSecond, FPS int }
@@ -85,10 +90,17 @@ func (f *Fake) Open(p encode.Params) (encode.Encoder, error) {
 	if f.cfg.OpenErr != nil {
 		return nil, f.cfg.OpenErr
 	}
+	full := false
 	f.count(func(s *Stats) {
+		if full = f.cfg.Limit > 0 && s.Opened-s.Closed >= f.cfg.Limit; full {
+			return
+		}
 		s.Opened++
 		s.Params = append(s.Params, p)
 	})
+	if full {
+		return nil, ErrLimit
+	}
 	return &fakeEncoder{fake: f, params: p, rekey: true}, nil
 }
 

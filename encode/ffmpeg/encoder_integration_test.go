@@ -264,7 +264,7 @@ func TestProve(t *testing.T) {
 			if proof.Usable != (test.why == "") || !strings.Contains(proof.Why, test.why) {
 				t.Fatalf("got %+v; want reason %q", proof, test.why)
 			}
-			if proof.Usable && (proof.PSNR < 30 || proof.FirstFrame <= 0 || proof.MeanEncode <= 0 || proof.Profile != "libx264") {
+			if proof.Usable && (proof.PSNR < 30 || proof.FirstFrame <= 0 || proof.MeanEncode <= 0 || proof.PerMegapixel < 100*time.Microsecond || proof.PerMegapixel > time.Second || proof.Profile != "libx264") {
 				t.Errorf("got figures %+v", proof)
 			}
 		})

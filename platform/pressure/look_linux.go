@@ -4,13 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
-
-// hertz is the kernel's USER_HZ, which is 100 on every architecture that Go runs on.
-const hertz = 100
 
 // root is where /proc and /sys are.
 type root string
@@ -22,14 +18,17 @@ func (r root) read(path ...string) ([]byte, error) {
 func look(time.Time) (sample, error) { return root("/").look() }
 
 func (r root) look() (sample, error) {
-	s := sample{Reading: Reading{Cores: float64(runtime.NumCPU())}} // of the affinity
+	var s sample
 	stat, err := r.read("proc/stat")
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if s.busy, err = parseStat(stat, hertz); err != nil {
+	processors, busy, err := parseStat(stat, r.affinity())
+	if err != nil {
 		return s, err
 	}
+	s.Cores = float64(processors)
+	s.budgets = append(s.budgets, budget{"machine", s.Cores, busy})
 	info, err := r.read("proc/meminfo")
 	if err != nil {
 		return s, fmt.Errorf("read memory: %w", err)
@@ -55,35 +54,91 @@ func (r root) look() (sample, error) {
 	return s, nil
 }
 
-// groups narrows s to the control groups that this process is in, up to the root: the narrowest counts.
+// affinity returns the processors that this process may run on, as a cpuset or an affinity leaves them; nil for all.
+func (r root) affinity() map[int]bool {
+	status, err := r.read("proc/self/status")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(status)) {
+		if text, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
+			set, _ := parseSet(text) // nil where it is not understood
+			return set
+		}
+	}
+	return nil
+}
+
+// groups narrows s to the control groups that this process is in, up to the root: each of them has to have room. A container sees its own group where
+// the machine's root is, so that the path leads nowhere but at its end.
 func (r root) groups(s *sample) {
 	text, err := r.read("proc/self/cgroup")
 	if err != nil {
 		return
 	}
 	if path, ok := parseGroup(text, ""); ok {
-		for ; ; path = filepath.Dir(path) {
-			r.unified(s, path)
-			if path == "/" || path == "." {
-				break
-			}
-		}
+		upwards(path, func(path string) { r.unified(s, path) })
 	}
 	if path, ok := parseGroup(text, "cpu"); ok {
-		quota, err1 := r.number("sys/fs/cgroup/cpu", path, "cpu.cfs_quota_us")
-		period, err2 := r.number("sys/fs/cgroup/cpu", path, "cpu.cfs_period_us")
-		used, err3 := r.number("sys/fs/cgroup/cpuacct", path, "cpuacct.usage")
-		if err1 == nil && err2 == nil && err3 == nil && quota > 0 && period > 0 {
-			s.narrow(float64(quota)/float64(period), time.Duration(used))
-		}
+		upwards(path, func(path string) {
+			quota, err1 := r.number("sys/fs/cgroup/cpu", path, "cpu.cfs_quota_us")
+			period, err2 := r.number("sys/fs/cgroup/cpu", path, "cpu.cfs_period_us")
+			if err1 != nil || err2 != nil || quota <= 0 || period <= 0 { // without a limit quota is -1
+				return
+			}
+			used, err := r.number("sys/fs/cgroup/cpuacct", path, "cpuacct.usage")
+			if err != nil { // the two controllers have trees of their own: what this process uses is what is known
+				used = int64(r.own())
+			}
+			s.narrow(path, float64(quota)/float64(period), time.Duration(used))
+		})
 	}
 	if path, ok := parseGroup(text, "memory"); ok {
-		limit, err1 := r.number("sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
-		used, err2 := r.number("sys/fs/cgroup/memory", path, "memory.usage_in_bytes")
-		if err1 == nil && err2 == nil {
-			s.hold(limit, used)
-		}
+		upwards(path, func(path string) {
+			limit, err1 := r.number("sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
+			used, err2 := r.number("sys/fs/cgroup/memory", path, "memory.usage_in_bytes")
+			if err1 == nil && err2 == nil {
+				s.hold(limit, used-r.cache("sys/fs/cgroup/memory", path, "total_inactive_file"))
+			}
+		})
 	}
+}
+
+// own returns the processor time of this process, 0 where it is not told.
+func (r root) own() time.Duration {
+	text, err := r.read("proc/self/stat")
+	if err != nil {
+		return 0
+	}
+	used, err := parseOwn(text)
+	if err != nil {
+		return 0
+	}
+	return used
+}
+
+// upwards calls look with a group's path and those above it, the root included.
+func upwards(path string, look func(string)) {
+	for {
+		look(path)
+		if path == "/" || path == "." || path == ".." {
+			return
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// cache returns what a group holds of files that goes when memory is needed.
+func (r root) cache(base, path, field string) int64 {
+	stat, err := r.read(base, path, "memory.stat")
+	if err != nil {
+		return 0
+	}
+	n, err := parseField(stat, field)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func (r root) number(path ...string) (int64, error) {
@@ -102,7 +157,7 @@ func (r root) unified(s *sample, path string) {
 		stat, err2 := r.read(base, path, "cpu.stat")
 		if err == nil && err2 == nil && quota > 0 {
 			if used, err := parseField(stat, "usage_usec"); err == nil {
-				s.narrow(quota, time.Duration(used)*time.Microsecond)
+				s.narrow(path, quota, time.Duration(used)*time.Microsecond)
 			}
 		}
 	}
@@ -111,26 +166,20 @@ func (r root) unified(s *sample, path string) {
 	if err1 != nil || err2 != nil {
 		return
 	}
-	if stat, err := r.read(base, path, "memory.stat"); err == nil {
-		if cache, err := parseField(stat, "inactive_file"); err == nil {
-			used -= cache // goes when it is needed
-		}
-	}
-	s.hold(limit, used)
+	s.hold(limit, used-r.cache(base, path, "inactive_file"))
 }
 
-// narrow takes a group's quota, in cores, where it is less than what there is, and what the group has used with it.
-func (s *sample) narrow(cores float64, used time.Duration) {
-	if cores < s.Cores {
-		s.Cores, s.busy = cores, used
-	}
+// narrow takes a group's quota, in cores, and what the group has used of it.
+func (s *sample) narrow(group string, cores float64, used time.Duration) {
+	s.Cores = min(s.Cores, cores)
+	s.budgets = append(s.budgets, budget{group, cores, used})
 }
 
-// hold takes a group's limit on memory where it leaves less than there is.
+// hold takes a group's limit on memory, and what the group holds.
 func (s *sample) hold(limit, used int64) {
-	if limit <= 0 || limit >= s.MemoryTotal {
+	if limit <= 0 || limit == unlimited {
 		return
 	}
-	s.MemoryTotal = limit
+	s.MemoryTotal = min(s.MemoryTotal, limit)
 	s.MemoryFree = max(1, min(s.MemoryFree, limit-used))
 }

@@ -9,28 +9,84 @@ import (
 	"time"
 )
 
+// hertz is the kernel's USER_HZ, the ticks in a second, which is 100 on every architecture that Go runs on.
+const hertz = 100
+
 // errForm means that a file of the kernel does not look as it should.
 var errForm = errors.New("pressure: unexpected form")
 
-// parseStat reads /proc/stat: the time in which processors were not idle, given the ticks in a second.
-func parseStat(text []byte, hertz int) (time.Duration, error) {
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	f := strings.Fields(string(line))
-	if len(f) < 9 || f[0] != "cpu" {
-		return 0, fmt.Errorf("%w: /proc/stat begins %.40q", errForm, line)
-	}
-	// user nice system idle iowait irq softirq steal; guests are in user.
+// parseStat reads /proc/stat: how many processors of a set there are, nil for all, and the time in which they were not idle.
+func parseStat(text []byte, set map[int]bool) (processors int, busy time.Duration, err error) {
 	ticks := int64(0)
-	for i, v := range f[1:9] {
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("%w: /proc/stat has %.20q", errForm, v)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) == 0 || !strings.HasPrefix(f[0], "cpu") {
+			break // they come first
 		}
-		if i != 3 && i != 4 {
-			ticks += n
+		if f[0] == "cpu" {
+			continue // the sum
+		}
+		n, err := strconv.Atoi(f[0][len("cpu"):])
+		if err != nil || len(f) < 9 {
+			return 0, 0, fmt.Errorf("%w: /proc/stat has %.40q", errForm, line)
+		}
+		if set != nil && !set[n] {
+			continue
+		}
+		processors++
+		// user nice system idle iowait irq softirq steal; guests are in user.
+		for i, v := range f[1:9] {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return 0, 0, fmt.Errorf("%w: /proc/stat has %.20q", errForm, v)
+			}
+			if i != 3 && i != 4 {
+				ticks += n
+			}
 		}
 	}
-	return time.Duration(ticks) * time.Second / time.Duration(hertz), nil
+	if processors == 0 {
+		return 0, 0, fmt.Errorf("%w: /proc/stat has no processor that may be used", errForm)
+	}
+	return processors, time.Duration(ticks) * time.Second / time.Duration(hertz), nil
+}
+
+// parseOwn reads /proc/self/stat: the processor time of the process.
+func parseOwn(text []byte) (time.Duration, error) {
+	// The name, in parentheses, may hold anything. User and system time are the 12th and 13th field after it.
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(f) < 13 {
+		return 0, fmt.Errorf("%w: /proc/self/stat is %.40q", errForm, text)
+	}
+	user, err1 := strconv.ParseInt(f[11], 10, 64)
+	system, err2 := strconv.ParseInt(f[12], 10, 64)
+	if err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("%w: /proc/self/stat has %.20q and %.20q", errForm, f[11], f[12])
+	}
+	return time.Duration(user+system) * time.Second / time.Duration(hertz), nil
+}
+
+// mostProcessors bounds what a set may name.
+const mostProcessors = 1 << 16
+
+// parseSet reads a set of processors, as 0-3,8.
+func parseSet(text string) (map[int]bool, error) {
+	set := make(map[int]bool)
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		a, err1 := strconv.Atoi(from)
+		b, err2 := strconv.Atoi(to)
+		if err1 != nil || err2 != nil || a < 0 || b < a || b > mostProcessors {
+			return nil, fmt.Errorf("%w: %.40q is no set of processors", errForm, text)
+		}
+		for n := a; n <= b; n++ {
+			set[n] = true
+		}
+	}
+	return set, nil
 }
 
 // parseMeminfo reads /proc/meminfo: what can be had without swapping, and what there is, in bytes.

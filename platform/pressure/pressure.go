@@ -13,19 +13,21 @@ import (
 // ErrUnsupported means that this system does not tell.
 var ErrUnsupported = errors.New("pressure: not measured on this system")
 
-// interval is how often Run measures, and smoothing how long ago counts for a third: a program that starts is not yet load.
+// interval is how often Run measures, which takes half a millisecond, and smoothing how long ago counts for a third: a program that starts is not yet load.
 const (
-	interval  = time.Second
+	interval  = 500 * time.Millisecond
 	smoothing = 2 * time.Second
 )
 
 // Reading is what is known of the machine. Fields that this system does not tell are 0.
 type Reading struct {
-	// Cores is how many this process may use: by its affinity, and by the quota of its control group.
+	// Cores is how many this process may use: by its affinity, and by the quotas of its control group and those above it.
 	Cores float64
-	// CoresUsed is how many are in use over the last seconds: of the control group where that has a quota, else of the machine.
+	// CoresUsed is Cores less what is left over the last seconds: of the processors that it may run on, and of each of those quotas. Others may use them up too.
 	CoresUsed float64
-	// MemoryFree and MemoryTotal are in bytes, of the control group where that has a limit below the machine's.
+	// CoresNow is the same since the look before.
+	CoresNow float64
+	// MemoryFree is what is left in bytes, of the machine and of the limit of each control group; MemoryTotal the least of what there is.
 	MemoryFree, MemoryTotal int64
 	// CPUStall, MemoryStall and IOStall are the parts of the last ten seconds in which something had to wait for processor, memory or disk (PSI, "some avg10").
 	CPUStall, MemoryStall, IOStall float64
@@ -37,8 +39,31 @@ type Reading struct {
 // sample is one look. Counters grow from look to look.
 type sample struct {
 	Reading
-	busy time.Duration // processor time that was used, summed over cores
-	at   time.Time
+	// budgets are what the process shares processors by: the machine's, and those of control groups with a quota.
+	budgets []budget
+	at      time.Time
+}
+
+// budget is so many cores, and the processor time that was used of them.
+type budget struct {
+	name  string
+	cores float64
+	busy  time.Duration
+}
+
+// used returns s.Cores less what was left of each budget since before.
+func (s sample) used(before sample) float64 {
+	took := s.at.Sub(before.at).Seconds()
+	left := s.Cores
+	for _, b := range s.budgets {
+		for _, old := range before.budgets {
+			if old.name == b.name {
+				got := max(0, (b.busy-old.busy).Seconds()/took)
+				left = min(left, max(0, b.cores-got))
+			}
+		}
+	}
+	return s.Cores - left
 }
 
 // Sampler measures from time to time.
@@ -113,14 +138,14 @@ func (s *Sampler) measure(now time.Time) bool {
 		return true
 	}
 	next.at = now
-	used := s.current.CoresUsed
+	used, got := s.current.CoresUsed, s.current.CoresNow
 	if took := next.at.Sub(s.last.at); !s.last.at.IsZero() && took > 0 {
-		got := min(max(0, (next.busy-s.last.busy).Seconds()/took.Seconds()), next.Cores)
 		share := min(1, took.Seconds()/smoothing.Seconds())
+		got = next.used(s.last)
 		used += share * (got - used)
 	}
 	s.last, s.current = next, next.Reading
-	s.current.CoresUsed = used
+	s.current.CoresUsed, s.current.CoresNow = used, got
 	for _, set := range s.shown {
 		set(s.current)
 	}

@@ -26,10 +26,17 @@ const (
 	Uplink Resource = "uplink"
 	// Encoders is how many encodes the hardware does at a time.
 	Encoders Resource = "encoder_sessions"
+	// GPU is the time of the graphics card's encoder, and GPUMemory the card's memory.
+	GPU       Resource = "gpu"
+	GPUMemory Resource = "gpu_memory"
+	// Display is what the rules of a display leave room for.
+	Display Resource = "display"
 )
 
 // Resources lists all resources.
-func Resources() []Resource { return []Resource{Sessions, CPU, EncodeTime, Memory, Uplink, Encoders} }
+func Resources() []Resource {
+	return []Resource{Sessions, CPU, EncodeTime, Memory, Uplink, Encoders, GPU, GPUMemory, Display}
+}
 
 // Profile is what a session is to look like.
 type Profile struct {
@@ -62,6 +69,8 @@ const (
 	fullCPU = 0.85
 	// fullEncode is the part of a frame's time that its encoding may take, so that a large picture is not late.
 	fullEncode = 0.8
+	// fullGPU is the part of the time that the graphics card's encoder may be at work: above it pictures wait for each other.
+	fullGPU = 0.87
 	// leastFPS is the frame rate that an encoder has to keep up with for a session to be of use: the controller lowers the rate of one that
 	// does not keep up with more.
 	leastFPS = 10
@@ -72,11 +81,19 @@ const (
 	// leastMemory stays free, in bytes: the page cache of the desktop's programs lives there.
 	leastMemory = 256 << 20
 	// memoryPerPixel and memoryPerSession are what an encode and a session hold, in bytes: reference pictures, captured frames and their
-	// conversion; a peer connection with its flight recorder.
+	// conversion; a peer connection with its flight recorder. BenchmarkMemory of cmd/wavry-host/endtoend finds 31 bytes a pixel at 1280x720 and 43 at 1920x1080,
+	// and up to 70 with the heap that waits for collection; 3.4 to 5.7 MB a session within 12 s, to which the recorder adds up to 2.7 MB.
 	memoryPerPixel, memoryPerSession = 64, 8 << 20
-	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: 1.1 % of a core at 4 Mbit/s (docs/benchmarks.md),
-	// and a quarter more for machines that are busier than that one was.
+	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: BenchmarkViewers finds 1.06 % of a core at 4.05 Mbit/s, which is
+	// 0.0026e-6 (docs/benchmarks.md). A third more is for machines that are busier than that one was.
 	viewerPerBit = 0.0035e-6
+	// feedPerPixel is what it takes to capture a pixel and to convert it for an encoder in hardware, in seconds of a core: 0.77 ms for a picture of 1920x1080
+	// (docs/benchmarks.md). The time of an encoder on the processor has most of it.
+	feedPerPixel = 0.4e-9
+	// gpuPerPixel is what an encode holds of the graphics card's memory, in bytes: sixteen pictures of 1.5 bytes a pixel, which are more than the
+	// encoders here have in flight, with references. It is reckoned, not measured. leastGPUMemory stays free, for the drivers' own and the desktop.
+	gpuPerPixel    = 24
+	leastGPUMemory = 256 << 20
 )
 
 // Host is what is known of the machine at one moment. Zero limits hold nothing down.
@@ -92,11 +109,30 @@ type Host struct {
 	Uplink, UplinkUsed int
 	// Encodes are those that run on the best encoder, EncodeLimit how many it does at a time, 0 for any number.
 	Encodes, EncodeLimit int
+	// Best is the encoder that is used first, and Spare the one that takes what is beyond EncodeLimit, nil for none.
+	Best  Encoder
+	Spare *Encoder
+	// GPU is the card that Best encodes on, nil where it is not known or there is none.
+	GPU *Card
+	// Late says that pictures take nearly all the time that they have.
+	Late bool
+}
+
+// Encoder is what is known of an encoder.
+type Encoder struct {
 	// PerPixel is what converting and encoding takes, in seconds for each pixel; 0 where it is not known. OnCPU says whether that is time of a core.
 	PerPixel float64
 	OnCPU    bool
-	// Late says that pictures take nearly all the time that they have.
-	Late bool
+}
+
+// Card is what is known of a graphics card.
+type Card struct {
+	// Used is the part of the time, from 0 to 1, that its encoder is at work, and Promised what sessions will take of it that were admitted lately.
+	Used, Promised float64
+	// PerPixel is what an encode takes of its time, in seconds for each pixel; 0 where it is not known.
+	PerPixel float64
+	// MemoryFree and MemoryTotal are in bytes; a MemoryTotal of 0 is not known.
+	MemoryFree, MemoryTotal int64
 }
 
 // Verdict is whether a session fits.
@@ -110,16 +146,88 @@ type Verdict struct {
 	OK  bool
 }
 
+// encoder returns the one that the next encode gets, and whether that is the spare one.
+func (h Host) encoder() (e Encoder, spare bool) {
+	if h.full() && h.Spare != nil {
+		return *h.Spare, true
+	}
+	return h.Best, false
+}
+
+// onSpare tells whether the next encode is the spare encoder's.
+func (h Host) onSpare() bool {
+	_, spare := h.encoder()
+	return spare
+}
+
+// full tells whether the best encoder does as many encodes as it can.
+func (h Host) full() bool { return h.EncodeLimit > 0 && h.Encodes >= h.EncodeLimit }
+
 // Cost returns what a session at p takes, in cores. A session that is shared finds its encode running already.
 func (h Host) Cost(p Profile, shared bool) float64 {
 	c := viewerPerBit * float64(p.BitsPerSecond)
-	if !shared && h.OnCPU {
-		c += min(h.PerPixel*p.pixelRate(), fullEncode) // then the frame rate is lowered
+	switch e, _ := h.encoder(); {
+	case shared:
+	case e.OnCPU:
+		c += min(e.PerPixel*p.pixelRate(), fullEncode) // then the frame rate is lowered
+	default:
+		c += feedPerPixel * p.pixelRate()
 	}
 	return c
 }
 
+// cardCost returns what a session at p takes of the time of the graphics card's encoder.
+func (h Host) cardCost(p Profile, shared bool) float64 {
+	if shared || h.onSpare() || h.GPU == nil {
+		return 0
+	}
+	return min(h.GPU.PerPixel*p.pixelRate(), fullEncode)
+}
+
+// Need is what a session is reckoned with until what it takes shows in what is measured.
+type Need struct {
+	// Cores, Bits a second, and Memory in bytes.
+	Cores  float64
+	Bits   int
+	Memory int64
+	// Card is the part of the time of the graphics card's encoder, CardMemory the card's memory in bytes.
+	Card       float64
+	CardMemory int64
+	// Encode tells that it begins an encode on the best encoder.
+	Encode bool
+}
+
+// Need returns what a session at p needs.
+func (h Host) Need(p Profile, shared bool) Need {
+	n := Need{Cores: h.Cost(p, shared), Bits: p.BitsPerSecond, Memory: memoryPerSession, Card: h.cardCost(p, shared)}
+	if shared {
+		return n
+	}
+	n.Memory += memoryPerPixel * int64(p.Width*p.Height)
+	if n.Encode = !h.onSpare(); n.Encode && h.GPU != nil {
+		n.CardMemory = gpuPerPixel * int64(p.Width*p.Height)
+	}
+	return n
+}
+
+// Promise returns h as it will be once times sessions took what they need. Sessions and Encodes are left to the caller.
+func (h Host) Promise(n Need, times int) Host {
+	h.Promised += float64(times) * n.Cores
+	h.UplinkUsed += times * n.Bits
+	if h.MemoryFree > 0 {
+		h.MemoryFree = max(1, h.MemoryFree-int64(times)*n.Memory)
+	}
+	if h.GPU != nil {
+		c := *h.GPU
+		c.Promised += float64(times) * n.Card
+		c.MemoryFree -= int64(times) * n.CardMemory
+		h.GPU = &c
+	}
+	return h
+}
+
 // room returns how many sessions at p fit, what limits them, and words for the case that none does. fps is the frame rate that the encoder has to keep up with.
+// Those that fit all go to the encoder that the next one gets.
 func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, why string) {
 	n = math.Inf(1)
 	limit := func(r Resource, left float64, format string, args ...any) {
@@ -130,12 +238,16 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 	if h.SessionLimit > 0 {
 		limit(Sessions, float64(h.SessionLimit-h.Sessions), "%d sessions are the limit", h.SessionLimit)
 	}
+	e, spare := h.encoder()
 	if !shared {
-		if took := h.PerPixel * float64(p.Width*p.Height); took*float64(fps) > fullEncode {
+		if took := e.PerPixel * float64(p.Width*p.Height); took*float64(fps) > fullEncode {
 			limit(EncodeTime, 0, "a picture of %v would take %.1f ms to encode; its time is %.1f ms", p, took*1e3, 1e3/float64(fps))
 		}
-		if h.EncodeLimit > 0 {
+		if h.EncodeLimit > 0 && !spare {
 			limit(Encoders, float64(h.EncodeLimit-h.Encodes), "the hardware does %d encodes at a time", h.EncodeLimit)
+		}
+		if h.GPU != nil && !spare {
+			h.GPU.room(limit, h.cardCost(p, shared), p)
 		}
 	}
 	if cost := h.Cost(p, shared); h.Cores > 0 && cost > 0 {
@@ -156,14 +268,32 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 		left := fullUplink*float64(h.Uplink) - float64(h.UplinkUsed)
 		limit(Uplink, left/float64(p.BitsPerSecond), "%.1f of %.1f Mbit/s of the uplink are in use", float64(h.UplinkUsed)/1e6, float64(h.Uplink)/1e6)
 	}
+	if n < 1 && spare && !shared && (short == CPU || short == EncodeTime) {
+		// On the hardware it would have fitted, or been refused for something else.
+		short, why = Encoders, fmt.Sprintf("the hardware does %d encodes at a time, and without it %s", h.EncodeLimit, why)
+	}
 	return n, short, why
+}
+
+// leastCard is what an encode is taken to need of a card whose encoder was not measured yet.
+const leastCard = 0.01
+
+// room tells limit what is left of the card.
+func (c Card) room(limit func(Resource, float64, string, ...any), cost float64, p Profile) {
+	cost = max(cost, leastCard)
+	limit(GPU, (fullGPU-c.Used-c.Promised)/cost, "the graphics card's encoder is at work for %.0f %% of the time, and %v takes %.0f %% more",
+		100*(c.Used+c.Promised), p, 100*cost)
+	if c.MemoryTotal > 0 {
+		limit(GPUMemory, (float64(c.MemoryFree)-leastGPUMemory)/float64(gpuPerPixel*p.Width*p.Height),
+			"%d MB of the graphics card's memory are free, of which %d stay so", c.MemoryFree>>20, leastGPUMemory>>20)
+	}
 }
 
 // Decide tells whether a session at p fits. Where it does not, the verdict says what would, on a display that nobody watches. The first session of a host is
 // refused for nothing but what cannot be: a host without sessions that refuses them helps nobody, however busy its other programs are.
 func (h Host) Decide(p Profile, shared bool) Verdict {
 	if h.Sessions == 0 {
-		h.Cores, h.MemoryFree, h.Uplink = 0, 0, 0
+		h.Cores, h.MemoryFree, h.Uplink, h.GPU = 0, 0, 0, nil
 	}
 	fps := min(p.FPS, leastFPS)
 	n, short, why := h.room(p, shared, fps)
@@ -186,11 +316,28 @@ func (h Host) Decide(p Profile, shared bool) Verdict {
 // most bounds what Capacity tells where nothing is limited.
 const most = 10_000
 
-// Capacity returns how many more sessions at p fit at their whole frame rate, each of a display of its own, and what limits them.
+// Capacity returns how many more sessions at p fit at their whole frame rate, each of a display of its own, and what limits them. Encoders limits them where
+// the hardware does no more and what does without it is short.
 func (h Host) Capacity(p Profile) (n int, by Resource) {
 	room, by, _ := h.room(p, false, p.FPS)
 	if math.IsInf(room, 1) || room > most {
 		return most, by
 	}
-	return int(room), by
+	n = int(room)
+	if by != Encoders || h.Spare == nil || h.full() {
+		return n, by
+	}
+	more, by := h.with(p, n).Capacity(p)
+	return min(n+more, most), by
+}
+
+// with returns h with n more sessions at p, each of a display of its own.
+func (h Host) with(p Profile, n int) Host {
+	need := h.Need(p, false)
+	h = h.Promise(need, n)
+	h.Sessions += n
+	if need.Encode {
+		h.Encodes += n
+	}
+	return h
 }

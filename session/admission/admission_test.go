@@ -9,7 +9,7 @@ import (
 
 // typical is a host with four cores on which libx264 takes 5 ns a pixel.
 func typical() Host {
-	return Host{Sessions: 1, SessionLimit: 16, Cores: 4, CoresUsed: 0.5, MemoryFree: 8 << 30, PerPixel: 5e-9, OnCPU: true}
+	return Host{Sessions: 1, SessionLimit: 16, Cores: 4, CoresUsed: 0.5, MemoryFree: 8 << 30, Best: Encoder{PerPixel: 5e-9, OnCPU: true}}
 }
 
 func TestDecide(t *testing.T) {
@@ -25,18 +25,31 @@ func TestDecide(t *testing.T) {
 		"busy":         {func(h *Host) { h.CoresUsed = 3 }, false, CPU, "1920x1080@30"},
 		"busy, shared": {func(h *Host) { h.CoresUsed = 4 }, true, "", ""},
 		"first": {func(h *Host) {
-			*h = Host{Cores: 1, CoresUsed: 1, MemoryFree: 1, Uplink: 1, PerPixel: 8e-9, OnCPU: true}
+			*h = Host{Cores: 1, CoresUsed: 1, MemoryFree: 1, Uplink: 1, Best: Encoder{PerPixel: 8e-9, OnCPU: true}, GPU: &Card{Used: 1, MemoryTotal: 1}}
 		}, false, "", ""},
-		"busier":             {func(h *Host) { h.CoresUsed = 3.3 }, false, CPU, "640x360@30"},
-		"saturated":          {func(h *Host) { h.CoresUsed, h.Late = 4, true }, true, CPU, ""},
-		"promised":           {func(h *Host) { h.Promised = 2.5 }, false, CPU, "1920x1080@30"},
-		"slow encoder":       {func(h *Host) { h.PerPixel = 50e-9 }, false, EncodeTime, "1280x720@60"},
-		"memory":             {func(h *Host) { h.MemoryFree = 300 << 20 }, false, Memory, "640x360@30"},
-		"uplink":             {func(h *Host) { h.Uplink, h.UplinkUsed = 10e6, 1e6 }, false, Uplink, "1920x1080@30"},
-		"hardware":           {func(h *Host) { h.EncodeLimit, h.Encodes = 8, 8 }, false, Encoders, ""},
-		"hardware, shared":   {func(h *Host) { h.EncodeLimit, h.Encodes = 8, 8 }, true, "", ""},
-		"nothing is known":   {func(h *Host) { *h = Host{} }, false, "", ""},
-		"hardware needs CPU": {func(h *Host) { h.OnCPU, h.CoresUsed = false, 3.39 }, false, CPU, "640x360@30"},
+		"busier":           {func(h *Host) { h.CoresUsed = 3.3 }, false, CPU, "640x360@30"},
+		"saturated":        {func(h *Host) { h.CoresUsed, h.Late = 4, true }, true, CPU, ""},
+		"promised":         {func(h *Host) { h.Promised = 2.5 }, false, CPU, "1920x1080@30"},
+		"slow encoder":     {func(h *Host) { h.Best.PerPixel = 50e-9 }, false, EncodeTime, "1280x720@60"},
+		"memory":           {func(h *Host) { h.MemoryFree = 300 << 20 }, false, Memory, "640x360@30"},
+		"uplink":           {func(h *Host) { h.Uplink, h.UplinkUsed = 10e6, 1e6 }, false, Uplink, "1920x1080@30"},
+		"hardware":         {func(h *Host) { h.EncodeLimit, h.Encodes = 8, 8 }, false, Encoders, ""},
+		"hardware, shared": {func(h *Host) { h.EncodeLimit, h.Encodes = 8, 8 }, true, "", ""},
+		"hardware, spare":  {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare = 8, 8, &Encoder{PerPixel: 5e-9, OnCPU: true} }, false, "", ""},
+		"hardware, no cores for the spare": {func(h *Host) {
+			h.EncodeLimit, h.Encodes, h.Spare, h.CoresUsed = 8, 8, &Encoder{PerPixel: 5e-9, OnCPU: true}, 3
+		}, false, Encoders, "1920x1080@30"},
+		"hardware, slow spare":               {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare = 8, 8, &Encoder{PerPixel: 50e-9, OnCPU: true} }, false, Encoders, "1280x720@60"},
+		"hardware, spare, memory":            {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare, h.MemoryFree = 8, 8, &Encoder{}, 1 }, false, Memory, ""},
+		"encoder engine":                     {func(h *Host) { h.GPU = &Card{Used: .6, PerPixel: 3e-9} }, false, GPU, "1920x1080@30"},
+		"encoder engine, promised":           {func(h *Host) { h.GPU = &Card{Used: .1, Promised: .5, PerPixel: 3e-9} }, false, GPU, "1920x1080@30"},
+		"encoder engine, not measured":       {func(h *Host) { h.GPU = &Card{Used: .9} }, false, GPU, ""},
+		"encoder engine, shared":             {func(h *Host) { h.GPU = &Card{Used: 1, PerPixel: 3e-9} }, true, "", ""},
+		"encoder engine, no use for it":      {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare, h.GPU = 8, 8, &Encoder{}, &Card{Used: 1} }, false, "", ""},
+		"memory of the card":                 {func(h *Host) { h.GPU = &Card{MemoryFree: 290 << 20, MemoryTotal: 8 << 30} }, false, GPUMemory, "1280x720@60"},
+		"memory of the card that tells none": {func(h *Host) { h.GPU = &Card{} }, false, "", ""},
+		"nothing is known":                   {func(h *Host) { *h = Host{} }, false, "", ""},
+		"hardware needs CPU":                 {func(h *Host) { h.Best.OnCPU, h.CoresUsed = false, 3.39 }, false, CPU, "640x360@30"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := typical()
@@ -56,25 +69,34 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+func TestHardwareCostsCoresToo(t *testing.T) {
+	h, p := typical(), Profile{1920, 1080, 60, 0}
+	h.Best.OnCPU = false
+	if got := h.Cost(p, false); got < .04 || got > .06 {
+		t.Errorf("%.3f cores for an encode in hardware; want what capture and conversion take", got)
+	}
+	if got := h.Cost(p, true); got != 0 {
+		t.Errorf("%.3f cores for one who sends nothing", got)
+	}
+	h.EncodeLimit, h.Encodes, h.Spare = 1, 1, &Encoder{PerPixel: 5e-9, OnCPU: true}
+	if got := h.Cost(p, false); got < .6 {
+		t.Errorf("%.3f cores for an encode beyond the hardware's limit", got)
+	}
+}
+
 // random returns a host of any kind.
 func random(r *rand.Rand) Host {
 	h := Host{
 		Sessions: r.IntN(20), SessionLimit: r.IntN(20), Cores: float64(r.IntN(16)), CoresUsed: 4 * r.Float64(), Promised: r.Float64(),
 		MemoryFree: r.Int64N(4 << 30), Uplink: r.IntN(2) * r.IntN(100e6), UplinkUsed: r.IntN(20e6), Encodes: r.IntN(9), EncodeLimit: r.IntN(9),
-		PerPixel: 1e-8 * r.Float64(), OnCPU: r.IntN(2) == 0,
+		Best: Encoder{PerPixel: 1e-8 * r.Float64(), OnCPU: r.IntN(2) == 0},
 	}
-	return h
-}
-
-// add is h with one more session at p.
-func (h Host) add(p Profile) Host {
-	h.Sessions++
-	h.Encodes++
-	h.Promised += h.Cost(p, false)
-	if h.MemoryFree > 0 {
-		h.MemoryFree = max(1, h.MemoryFree-memoryPerSession-memoryPerPixel*int64(p.Width*p.Height))
+	if r.IntN(2) == 0 {
+		h.Spare = &Encoder{PerPixel: 1e-8 * r.Float64(), OnCPU: true}
 	}
-	h.UplinkUsed += p.BitsPerSecond
+	if r.IntN(2) == 0 {
+		h.GPU = &Card{Used: r.Float64(), PerPixel: 5e-9 * r.Float64(), MemoryFree: r.Int64N(4 << 30), MemoryTotal: 8 << 30 * r.Int64N(2)}
+	}
 	return h
 }
 
@@ -95,10 +117,11 @@ func TestCapacityIsWhatIsAdmitted(t *testing.T) {
 			if v := full.Decide(p, false); !v.Fits {
 				t.Fatalf("capacity %d by %s of %+v at %v: not even these: %+v", n, by, h, p, v)
 			}
-			full = full.add(p)
+			full = full.with(p, 1)
 		}
-		// The limits are real numbers: one that is met exactly may be on either side.
-		if v := full.add(p).Decide(p, false); v.Fits && by != EncodeTime {
+		// An encoder that is too slow for the whole frame rate takes a session at a lower one, and where there is a spare one, one more than fit
+		// brings that into play. The limits are real numbers: one that is met exactly may be on either side.
+		if v := full.with(p, 1).Decide(p, false); v.Fits && by != EncodeTime && (h.Spare == nil || by != Encoders && by != GPU && by != GPUMemory) {
 			t.Fatalf("capacity %d by %s of %+v at %v: two more fit", n, by, h, p)
 		}
 		busier := h

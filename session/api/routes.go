@@ -125,7 +125,7 @@ func (s *Server) routes() []route {
 			id: "changeSession", tag: tagControl, summary: "Change a session that runs: ceiling, weight, display",
 			body:    takes(changing{}, "What is to change; what is left out stays."),
 			answers: []answer{shows(200, session.Snapshot{}, "The session. Another display is shown from its first keyframe on.")},
-			codes:   []Code{CodeUnknownSession, CodeUnknownDisplay, CodeNoPicture, CodeBadChange, CodeTimeout},
+			codes:   []Code{CodeUnknownSession, CodeUnknownDisplay, CodeNoPicture, CodeBadChange, CodeFull, CodeTimeout},
 		}},
 		{"POST", "/v1/reservations", false, false, s.reserve, operation{
 			id: "reserve", tag: tagControl, summary: "Keep a place for a session to come",

@@ -110,6 +110,7 @@ func (h *host) send(method, path, body string) (int, []byte, error) {
 // snapshot is what the tests read of a session.
 type snapshot struct {
 	ID              string  `json:"id"`
+	Display         string  `json:"display"`
 	State           string  `json:"state"`
 	Path            string  `json:"path"`
 	Protocol        string  `json:"protocol"`

@@ -105,10 +105,16 @@ func loopback(tb testing.TB) net.PacketConn {
 // join connects a viewer on this machine, and returns it with the time from its offer to the answer.
 func join(tb testing.TB, h *host) (*audience, time.Duration) {
 	tb.Helper()
-	return joinBy(tb, h, loopback(tb), nil)
+	return joinDisplay(tb, h, "default", loopback(tb), nil)
 }
 
 func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
+	tb.Helper()
+	return joinDisplay(tb, h, "default", udp, take)
+}
+
+// joinDisplay connects a viewer of a display by a socket; take gets each packet, unless it is nil.
+func joinDisplay(tb testing.TB, h *host, display string, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
 	tb.Helper()
 	a, offer := prepare(tb, udp, take)
 	pc := a.pc
@@ -117,7 +123,7 @@ func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) 
 		tb.Fatal(err)
 	}
 	<-gathered
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/"+display, strings.NewReader(pc.LocalDescription().SDP))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,48 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"testing"
+	"time"
+)
+
+// BenchmarkMemory prints what an encode and a session hold: a display of each size in motion, each with one viewer and then with ten more. What it finds is what admission reckons with
+// (memoryPerPixel and memoryPerSession), and what a session sends for each pixel.
+func BenchmarkMemory(b *testing.B) {
+	const more, settle = 10, 12 * time.Second
+	sizes := [][2]int{{1280, 720}, {1920, 1080}, {1280, 720}}
+	var screens []*xserver
+	for _, s := range sizes {
+		x := startX(b, 0, s[0], s[1])
+		x.moving(b)
+		screens = append(screens, x)
+	}
+	h := startHost(b, hostOptions{args: []string{"--display", screens[0].id(), "--fps", "30", "--max-encodes", "1", "--admission", "limits", "--max-sessions", "100"}})
+	for b.Loop() {
+		var all []*audience
+		for i, x := range screens {
+			before := resident(b, h)
+			a, _ := joinDisplay(b, h, x.id(), loopback(b), nil)
+			all = append(all, a)
+			<-time.After(settle)
+			one := resident(b, h)
+			a.bytes.Store(0)
+			began := time.Now()
+			for range more {
+				a, _ := joinDisplay(b, h, x.id(), loopback(b), nil)
+				all = append(all, a)
+			}
+			<-time.After(settle)
+			rate := float64(a.bytes.Load()) * 8 / time.Since(began).Seconds()
+			eleven := resident(b, h)
+			pixels := float64(x.width * x.height)
+			b.Logf("%d. display, %dx%d: %.1f MB before, %.1f with a viewer (%.0f bytes a pixel), %.1f with %d more (%.2f MB each); %.2f Mbit/s each, %.4f bits for each of 30 pictures' pixels",
+				i+1, x.width, x.height, before, one, (one-before)*1e6/pixels, eleven, more, (eleven-one)/more, rate/1e6, rate/30/pixels)
+		}
+		b.ReportMetric(0, "ns/op")
+		for _, a := range all {
+			a.leave(b, h)
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package pressure
+
+// drivers returns none: this system does not tell.
+func drivers() []driver { return nil }

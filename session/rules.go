@@ -1,0 +1,96 @@
+package session
+
+import (
+	"fmt"
+	"image"
+	"path/filepath"
+
+	"wavryhost/session/admission"
+)
+
+// Rule is what an operator wants of displays beside what holds for all.
+type Rule struct {
+	// Display is the id of a display, or a pattern of ids: * stands for anything, ? for one character. The first rule that fits a display counts for it.
+	Display string
+	// Hidden displays are neither listed nor shown to anybody.
+	Hidden bool
+	// MaxViewers is how many sessions may watch at a time, 0 for any number. With 1 the display is like a console.
+	MaxViewers int
+	// MaxBitrate is the ceiling of each session, in bits per second, FPS the highest frame rate, and MaxWidth and MaxHeight the largest picture; zero
+	// ones are left to the host.
+	MaxBitrate, FPS     int
+	MaxWidth, MaxHeight int
+	// Weight is that of sessions that ask for none, 0 for the usual one.
+	Weight int
+}
+
+// validate returns an error that names what cannot work.
+func (r Rule) validate() error {
+	switch _, err := filepath.Match(r.Display, ""); {
+	case err != nil || r.Display == "":
+		return fmt.Errorf("session: %q is no pattern of displays", r.Display)
+	case r.MaxViewers < 0 || r.MaxBitrate < 0:
+		return fmt.Errorf("session: a limit of display %s is negative", r.Display)
+	case r.FPS < 0 || r.FPS > 240:
+		return fmt.Errorf("session: frame rate %d of display %s is not from 1 to 240", r.FPS, r.Display)
+	case (r.MaxWidth == 0) != (r.MaxHeight == 0), r.MaxWidth != 0 && (r.MaxWidth < minSide || r.MaxHeight < minSide):
+		return fmt.Errorf("session: size %dx%d of display %s is not %dx%[4]d or more", r.MaxWidth, r.MaxHeight, r.Display, minSide)
+	case r.Weight < 0 || r.Weight > maxWeight:
+		return fmt.Errorf("session: weight %d of display %s is not from %d to %d", r.Weight, r.Display, minWeight, maxWeight)
+	}
+	return nil
+}
+
+// size bounds a picture's size, whose shape stays.
+func (r Rule) size(p image.Point) image.Point {
+	if r.MaxWidth == 0 || p.X <= r.MaxWidth && p.Y <= r.MaxHeight {
+		return p
+	}
+	f := min(float64(r.MaxWidth)/float64(p.X), float64(r.MaxHeight)/float64(p.Y))
+	return image.Pt(int(float64(p.X)*f), int(float64(p.Y)*f))
+}
+
+// rule returns what holds for a display.
+func (c *Config) rule(display string) Rule {
+	for _, r := range c.Rules {
+		if ok, _ := filepath.Match(r.Display, display); ok || r.Display == display {
+			return r
+		}
+	}
+	return Rule{}
+}
+
+// fps is the highest frame rate of a display.
+func (c *Config) fps(display string) int { return min(c.FPS, orMost(c.rule(display).FPS)) }
+
+// vacant returns an error when the rules leave no place at a display. The caller holds mu.
+func (m *Manager) vacant(d Display) error {
+	most := m.cfg().rule(d.ID).MaxViewers
+	if most == 0 {
+		return nil
+	}
+	n := m.moving[d.ID]
+	for _, l := range m.leases.open {
+		if l.Display == d.ID {
+			n++
+		}
+	}
+	for _, e := range m.creating {
+		if e.display == d.ID {
+			n++
+		}
+	}
+	for _, s := range m.sessions {
+		to := s.seats.heading.Load()
+		if s.showing() == d.ID || to != nil && to.stage.display.ID == d.ID {
+			n++
+		}
+	}
+	if n < most {
+		return nil
+	}
+	return &RefusalError{
+		Resource: string(admission.Display), RetryAfter: jitter(patienceFor(admission.Display)),
+		text: fmt.Sprintf("%d at a time may watch %s, and %d do or are about to", most, d.ID, n),
+	}
+}
