@@ -95,14 +95,31 @@ func connectOnce(t testing.TB, h *host) {
 		t.Fatal(err)
 	}
 	defer pc.Close()
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-		t.Fatal(err)
-	}
 	packet := make(chan error, 1)
 	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		_, _, err := track.ReadRTP()
 		packet <- err
 	})
+	path := offerTo(t, h, pc, h.token)
+	select {
+	case err := <-packet:
+		if err != nil {
+			t.Fatalf("no packet: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("no packet within 10 s")
+	}
+	if status, body, err := h.request(http.MethodDelete, path); err != nil || status != http.StatusOK {
+		t.Fatalf("DELETE: status %d, %v: %s", status, err, body)
+	}
+}
+
+// offerTo opens a session for a peer that receives video, by a token, empty for none, and returns its path.
+func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) string {
+	t.Helper()
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		t.Fatal(err)
+	}
 	offer, err := pc.CreateOffer(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -117,6 +134,9 @@ func connectOnce(t testing.TB, h *host) {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/sdp")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	response, err := h.client.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -132,19 +152,9 @@ func connectOnce(t testing.TB, h *host) {
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.String()}); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case err := <-packet:
-		if err != nil {
-			t.Fatalf("no packet: %v", err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("no packet within 10 s")
-	}
 	location, err := response.Location()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, body, err := h.request(http.MethodDelete, location.Path); err != nil || status != http.StatusOK {
-		t.Fatalf("DELETE: status %d, %v: %s", status, err, body)
-	}
+	return location.Path
 }
