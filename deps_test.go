@@ -35,13 +35,15 @@ var rooms = map[string][]string{
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
 	"wavryhost/platform/display":  {},
+	"wavryhost/platform/identity": {},
 	"wavryhost/platform/pressure": {},
 	"wavryhost/platform/service":  {},
 
 	"wavryhost/session/wire":      {"adapt", "encode"},
-	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/wire"},
+	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/relay", "session/wire"},
 	"wavryhost/session/admission": {},
-	"wavryhost/session/api":       {"session", "session/admission", "session/api/grant"},
+	"wavryhost/session/relay":     {},
+	"wavryhost/session/api":       {"session", "session/admission", "session/relay", "session/api/grant"},
 
 	"wavryhost/session/api/grant": {},
 
@@ -57,7 +59,7 @@ var drivers = map[string][]string{
 	"github.com/asticode/go-astiav":       {"wavryhost/encode/ffmpeg"},
 	"github.com/kbinani/screenshot":       {"wavryhost/capture/screenshot"},
 	"github.com/jezek/xgb":                {"wavryhost/capture/x11", "wavryhost/platform/display"},
-	"github.com/pion/":                    {"wavryhost/session", "wavryhost/session/wire", "wavryhost/adapt/simulate/rival"},
+	"github.com/pion/":                    {"wavryhost/session", "wavryhost/session/relay", "wavryhost/session/wire", "wavryhost/adapt/simulate/rival"},
 	"net/http":                            {"wavryhost/session/api", "wavryhost/session/api/grant", "wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest", "wavryhost/cmd/wavry-host"},
 	"github.com/golang-jwt/jwt":           {"wavryhost/session/api/grant"},
 	"github.com/coder/websocket":          {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
@@ -65,7 +67,7 @@ var drivers = map[string][]string{
 	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},
 	"github.com/coreos/go-systemd":        {"wavryhost/platform/service"},
 	"howett.net/plist":                    {"wavryhost/platform/service"},
-	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/api", "wavryhost/platform/pressure", "wavryhost/cmd/wavry-host"},
+	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/relay", "wavryhost/session/api", "wavryhost/platform/pressure", "wavryhost/cmd/wavry-host"},
 	"C":                                   {"wavryhost/encode/ffmpeg"},
 	"unsafe":                              {"wavryhost/encode/ffmpeg", "wavryhost/capture/x11"},
 	"github.com/chromedp/":                nil,

@@ -10,8 +10,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
-
-	"github.com/pion/webrtc/v4"
+	"wavryhost/session/relay"
 )
 
 // Config is what an operator and the drivers give to a Manager.
@@ -55,12 +54,9 @@ type Config struct {
 	// Prefer is what to prefer where the network makes one choose.
 	Prefer adapt.Aggressiveness
 
-	// ICEServers are the STUN and TURN servers that this host gathers candidates from.
-	ICEServers []webrtc.ICEServer
-	// TURNSecrets are, for the server of the same index, the secret that it shares with this host: then each session gets credentials of its own, good for
-	// TURNLifetime, which defaults to 12 hours. Empty ones leave the server's own.
-	TURNSecrets  []string
-	TURNLifetime time.Duration
+	// ICEServers are the STUN and TURN servers of this host and its viewers; ICERegions are the regions whose servers go first, best first.
+	ICEServers []relay.Server
+	ICERegions []string
 	// MediaPort, when not 0, is the one UDP port of all sessions, MediaTCPPort the one TCP port that viewers behind firewalls come in by (RFC 6544).
 	MediaPort, MediaTCPPort uint16
 	// MaxHandshakes is how many sessions may be connecting at a time. It defaults to 32.
@@ -81,8 +77,8 @@ type Config struct {
 
 	// ConnectTimeout is how long a viewer may take to connect. It defaults to 10 s.
 	ConnectTimeout time.Duration
-	// DisconnectTimeout is how long a session whose path is lost waits for it to come back, or for an ICE restart. It
-	// defaults to 15 s.
+	// DisconnectTimeout is how long a session waits for a viewer of whom nothing is heard, or for an ICE restart. Noticing takes 5 to
+	// 6 s of it. It defaults to 10 s.
 	DisconnectTimeout time.Duration
 	// SilenceTimeout is how long a connected viewer that is being sent to may go without any RTCP. It defaults to 30 s.
 	SilenceTimeout time.Duration
@@ -117,10 +113,9 @@ func (c Config) withDefaults() Config {
 	if c.NewController == nil {
 		c.NewController = func(a adapt.Config) (adapt.Controller, error) { return adapt.New(a) }
 	}
-	duration(&c.TURNLifetime, 12*time.Hour)
 	duration(&c.Probation, defaultProbation)
 	duration(&c.ConnectTimeout, 10*time.Second)
-	duration(&c.DisconnectTimeout, 15*time.Second)
+	duration(&c.DisconnectTimeout, 10*time.Second)
 	duration(&c.SilenceTimeout, 30*time.Second)
 	duration(&c.ShutdownTimeout, 5*time.Second)
 	duration(&c.GatherTimeout, time.Second)
@@ -148,6 +143,11 @@ func (c Config) Validate() error {
 		return fmt.Errorf("session: packet size %d is not from 576 to 1500", c.MTU)
 	case c.UDPPortMax < c.UDPPortMin || (c.UDPPortMin == 0) != (c.UDPPortMax == 0):
 		return fmt.Errorf("session: port range %d to %d is not one", c.UDPPortMin, c.UDPPortMax)
+	}
+	for _, s := range c.ICEServers {
+		if err := s.Validate(); err != nil {
+			return fmt.Errorf("session: %w", err)
+		}
 	}
 	for _, a := range c.NAT1To1 {
 		if net.ParseIP(a) == nil {

@@ -9,6 +9,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
+	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
 
@@ -65,6 +66,9 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 		return Answer{}, err
 	}
 	defer m.wg.Done()
+	if t.lease != nil && o.Region == "" {
+		o.Region = t.lease.Region
+	}
 	v, sdp, err := m.connect(ctx, display, o)
 	if err != nil {
 		t.put()
@@ -155,7 +159,13 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	}
 	se := m.se
 	se.LoggerFactory = pionLog{v.log}
-	v.peer, err = newPeer(v.link, *m.cfg(), se, id)
+	se.SetICEBindingRequestHandler(new(nomination).follow)
+	network, err := m.network(m.cfg().GatherTimeout)
+	if err != nil {
+		return nil, "", err
+	}
+	se.SetNet(network)
+	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
 	if err != nil {
 		return nil, "", err
 	}
@@ -163,5 +173,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	if err != nil {
 		return nil, "", errors.Join(err, v.peer.pc.GracefulClose())
 	}
+	v.doubt = m.relays.Doubt
+	v.checkRelays()
 	return v, sdp, nil
 }

@@ -37,7 +37,7 @@ func openCrowd(t *testing.T, n int, change func(*Config)) *crowd {
 			change(cfg)
 		}
 	})
-	c.se.SetNet(c.path.host)
+	c.network = onPath(c.path.host)
 	c.se.SetIPFilter(func(net.IP) bool { return true })
 	for i := range n {
 		viewer, _ := c.path.tail(t, fmt.Sprintf("192.0.2.%d", 10+i), 10_000_000, 5*time.Millisecond)

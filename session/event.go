@@ -54,6 +54,12 @@ const (
 	EventResume
 	// EventState: the host's state changed.
 	EventState
+	// EventRelayDown: a STUN or TURN server does not work, and sessions to come use another.
+	EventRelayDown
+	// EventRelayUp: it works again.
+	EventRelayUp
+	// EventPath: a session's media takes another path.
+	EventPath
 )
 
 // EventKinds lists all kinds of events.
@@ -62,6 +68,7 @@ func EventKinds() []EventKind {
 		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
 		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
+		EventRelayDown, EventRelayUp, EventPath,
 	}
 }
 
@@ -111,6 +118,12 @@ func (k EventKind) String() string {
 		return "resume"
 	case EventState:
 		return "host_state"
+	case EventRelayDown:
+		return "relay_down"
+	case EventRelayUp:
+		return "relay_up"
+	case EventPath:
+		return "path_changed"
 	default:
 		return fmt.Sprintf("event(%d)", uint8(k))
 	}
@@ -122,6 +135,8 @@ type Event struct {
 	ID   uint64
 	At   time.Time
 	Kind EventKind
+	// Server is the URL of the STUN or TURN server that it is about.
+	Server string
 	// Session and Display are what it is about, empty where that has no meaning.
 	Session, Display string
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
@@ -129,8 +144,8 @@ type Event struct {
 	Reason string
 	// Note is what the operator said who ended the session; see EndNoted.
 	Note string
-	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, or the states of
-	// EventState.
+	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, the states of
+	// EventState, or the paths of EventPath.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -15,6 +15,7 @@ type EventRecord struct {
 	Kind       string            `json:"kind" set:"EventKind" doc:"What happened."`
 	Session    string            `json:"session,omitempty" doc:"Id of the session that it is about."`
 	Display    string            `json:"display,omitempty" doc:"Id of the display that it is about."`
+	Server     string            `json:"server,omitempty" doc:"URL of the STUN or TURN server that it is about."`
 	Reason     string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
 	Note       string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
 	From       string            `json:"from,omitempty" doc:"Name of the encoder that fell."`
@@ -27,7 +28,7 @@ type EventRecord struct {
 func (e Event) Record() EventRecord {
 	r := EventRecord{
 		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason, Note: e.Note,
-		From: e.From, To: e.To, Transition: e.Transition,
+		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server,
 	}
 	if e.Err != nil {
 		r.Error = e.Err.Error()

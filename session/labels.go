@@ -30,6 +30,12 @@ const (
 	pathRelay  = "relay"
 )
 
+// What media goes over between this host and the viewer, or its own relay.
+const (
+	protocolUDP = "udp"
+	protocolTCP = "tcp"
+)
+
 // Why a reservation ended.
 const (
 	leaseUsed     = "used"

@@ -34,6 +34,8 @@ type Reservation struct {
 	Hold time.Duration
 	// MaxBitrate and Weight are the session's to be; see Change. Zero ones are left to the host.
 	MaxBitrate, Weight int
+	// Region is where the session's STUN and TURN servers are to stand; see Offer.
+	Region string
 	// Key makes the same request again yield the same lease, for 10 minutes; empty for no such thing. Owner is whose key it is.
 	Key, Owner string
 }
@@ -46,6 +48,7 @@ type Lease struct {
 	Expires    time.Time `json:"expires" doc:"When the place is given to others, unless a session has it by then."`
 	MaxBitrate int       `json:"max_bitrate" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
 	Weight     int       `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
+	Region     string    `json:"region,omitempty" doc:"Region of the ICE servers to use, where one was asked for."`
 	Session    string    `json:"session,omitempty" doc:"Id of the session that took the place; absent before."`
 
 	expected expected
@@ -113,7 +116,7 @@ func (m *Manager) lease(ctx context.Context, r Reservation) (Lease, error) {
 	}
 	l := &Lease{
 		ID: newID(), Display: d.ID, Created: now, Expires: now.Add(r.Hold), MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, defaultWeight),
-		expected: expect,
+		expected: expect, Region: r.Region,
 	}
 	m.leases.open[l.ID] = l
 	if r.Key != "" {

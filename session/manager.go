@@ -11,10 +11,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/transport/v5"
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
+	"wavryhost/session/relay"
 )
 
 // janitorInterval is how often the Manager looks after its sessions when nothing calls for it.
@@ -28,7 +30,9 @@ type Manager struct {
 	met     *Metrics
 	se      webrtc.SettingEngine
 	muxes   []io.Closer
+	network func(limit time.Duration) (transport.Net, error)
 	stages  *stages
+	relays  *relay.Watch
 	started time.Time
 	// kick has room for one token: a session wants to end.
 	kick chan struct{}
@@ -75,12 +79,13 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	g := &Manager{
-		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1),
+		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork,
 		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), refusals: make(refusals),
 	}
 	if g.muxes, err = multiplex(&g.se, cfg); err != nil {
 		return nil, err
 	}
+	g.relays = newRelays(cfg, log, m, g.emit)
 	g.stages = newStages(g.conf, log, m, g.emit)
 	if cfg.OnProbation {
 		g.probate(g.started)
@@ -103,6 +108,9 @@ func (m *Manager) emit(e Event) uint64 {
 // Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything they held,
 // for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
 func (m *Manager) Run(ctx context.Context) error {
+	var probes sync.WaitGroup
+	probes.Go(func() { _ = m.relays.Run(ctx) }) // it only ever returns nil
+	defer probes.Wait()
 	ticker := time.NewTicker(janitorInterval)
 	defer ticker.Stop()
 	last := time.Now()
@@ -162,10 +170,13 @@ func (m *Manager) survey(took time.Duration) {
 		t := h.targets
 		h.ctl.Unlock()
 		h.mu.Lock()
-		state, sent := h.life.state, h.achieved
+		state, sent, path := h.life.state, h.achieved, h.way.path
 		h.mu.Unlock()
 		if state != stateConnected {
 			continue
+		}
+		if path != "" {
+			m.met.pathSeconds.WithLabelValues(path).Add(took.Seconds())
 		}
 		target += t.EncoderBitrate
 		achieved += sent
@@ -241,7 +252,7 @@ func (m *Manager) release(h *held, why EndReason) {
 	err := h.stop()
 	h.vacate(m.stages.release)
 	now := time.Now()
-	h.setPath("")
+	h.setWay(way{})
 	h.flush(now, 0)
 	h.mu.Lock()
 	state, connected := h.life.state, h.connected
@@ -415,6 +426,7 @@ func (m *Manager) Host() Host {
 		l := load()
 		h.Load = &l
 	}
+	h.ICEServers = m.relays.Status()
 	for _, d := range m.cfg().Displays(context.Background()) {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
 		if st, users := m.stages.find(d.ID); users > 0 {

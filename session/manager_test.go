@@ -162,56 +162,7 @@ func TestICERestartGoesOnWithNewCredentials(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 5)
-	r.mu.Lock()
-	r.cands = nil
-	r.mu.Unlock()
-	o, err := r.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	gathered := webrtc.GatheringCompletePromise(r.pc)
-	if err := r.pc.SetLocalDescription(o); err != nil {
-		t.Fatal(err)
-	}
-	<-gathered
-	d, err := parseOffer(r.pc.LocalDescription().SDP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := fragmentOf(d)
-	if len(f.candidates) == 0 {
-		t.Fatal("the test's own fragment has no candidates")
-	}
-	p, err := h.Patch(t.Context(), r.id, "*", f.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.ETag == r.etag || p.ETag == "" {
-		t.Errorf("entity tag %s after the restart; want a new one", p.ETag)
-	}
-	own, err := parseFragment(p.SDP)
-	if err != nil || own.ufrag == "" || own.pwd == "" || len(own.candidates) == 0 || !own.end {
-		t.Fatalf("fragment %+v, %v; want new credentials and candidates", own, err)
-	}
-	answer := r.pc.CurrentRemoteDescription()
-	old, err := parseAnswer(answer.SDP)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if was := fragmentOf(old).ufrag; was == own.ufrag {
-		t.Errorf("user fragment %q is the old one", was)
-	}
-	next, err := own.restarted(old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := next.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(text)}); err != nil {
-		t.Fatal(err)
-	}
+	f := r.restart(h)
 	eventually(t, "the new path", func() bool { return r.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected })
 	r.playing(t, 20)
 	if _, err := h.Patch(t.Context(), r.id, r.etag, f.String()); !errors.Is(err, ErrStale) {

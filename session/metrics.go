@@ -6,6 +6,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,7 +19,10 @@ type Metrics struct {
 	refused         *prometheus.CounterVec
 	handshakes      *prometheus.CounterVec
 	handshakeTime   prometheus.Histogram
+	iceFailures     *prometheus.CounterVec
 	path            *prometheus.GaugeVec
+	paths           *prometheus.CounterVec
+	pathSeconds     *prometheus.CounterVec
 	frames          *prometheus.CounterVec
 	dropped         *prometheus.CounterVec
 	oversize        prometheus.Counter
@@ -53,6 +57,7 @@ type Metrics struct {
 	retransmissions prometheus.Counter
 	requests        *prometheus.CounterVec
 	events          *prometheus.CounterVec
+	relays          *relay.Metrics
 }
 
 // NewMetrics returns metrics that are registered on reg.
@@ -95,7 +100,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Handshakes (ICE and DTLS) finished, by result: success, or the step that failed and how.", "result"),
 		handshakeTime: histogram("handshake_seconds", "Time from the offer to a connected transport.",
 			.01, .025, .05, .1, .2, .3, .5, 1, 2, 5, 10),
+		iceFailures: counters("ice_failures_total", "Viewers to whom no path was found, by what speaks for it: nothing to reach on either side, names of mDNS alone, "+
+			"relays that gave no address, or no pair that works.", "cause"),
 		path: gauges("session_path", "Connected sessions by the path that ICE selected.", "path"),
+		paths: counters("session_paths_total",
+			"Paths that media of sessions took, at their connection and at each change, by path and by what it goes over.", "path", "protocol"),
+		pathSeconds: counters("session_path_seconds_total", "Time that connected sessions spent on each path.", "path"),
 		frames: counters("frames_total",
 			"Frames by stage. Captured and encoded ones count once, sent ones once for each viewer.", "stage"),
 		dropped: counters("frames_dropped_total", "Frames dropped, by the stage that dropped them and why.", "stage", "reason"),
@@ -145,6 +155,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retransmissions: counter("retransmissions_total", "RTP packets sent again."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
+		relays:          relay.NewMetrics(reg),
 	}
 	m.zero()
 	return m
@@ -173,8 +184,15 @@ func (m *Metrics) zero() {
 	for _, r := range handshakeResults {
 		m.handshakes.WithLabelValues(r)
 	}
+	for _, c := range iceCauses {
+		m.iceFailures.WithLabelValues(c)
+	}
 	for _, p := range []string{pathDirect, pathRelay} {
 		m.path.WithLabelValues(p)
+		m.pathSeconds.WithLabelValues(p)
+		for _, over := range []string{protocolUDP, protocolTCP} {
+			m.paths.WithLabelValues(p, over)
+		}
 	}
 	for _, s := range []string{frameCaptured, frameEncoded, frameSent} {
 		m.frames.WithLabelValues(s)

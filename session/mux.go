@@ -1,16 +1,12 @@
 package session
 
 import (
-	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // TURN servers check this one
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
@@ -74,24 +70,4 @@ func closeAll(closers []io.Closer) error {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// TURNCredentials returns what a TURN server takes for a user until a time, given the secret that it shares with us
-// (draft-uberti-behave-turn-rest-00, section 2.2).
-func TURNCredentials(secret, user string, until time.Time) (username, credential string) {
-	username = strconv.FormatInt(until.Unix(), 10) + ":" + user
-	mac := hmac.New(sha1.New, []byte(secret))
-	mac.Write([]byte(username))
-	return username, base64.StdEncoding.EncodeToString(mac.Sum(nil))
-}
-
-// iceServers returns the servers to gather candidates from, with credentials of its own for each session where they are short-lived.
-func (c Config) iceServers(session string, now time.Time) []webrtc.ICEServer {
-	servers := slices.Clone(c.ICEServers)
-	for i, secret := range c.TURNSecrets {
-		if secret != "" && i < len(servers) {
-			servers[i].Username, servers[i].Credential = TURNCredentials(secret, session, now.Add(c.TURNLifetime))
-		}
-	}
-	return servers
 }

@@ -80,8 +80,8 @@ func TestViewerBehindAFirewallComesInByTCP(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 10)
-	if s, err := h.Session(r.id); err != nil || s.Path != pathDirect {
-		t.Errorf("path %q, %v; want direct", s.Path, err)
+	if s, err := h.Session(r.id); err != nil || s.Path != pathDirect || s.Protocol != protocolTCP {
+		t.Errorf("path %q over %q, %v; want direct over tcp", s.Path, s.Protocol, err)
 	}
 	udp := newRemote(t) // others still come by UDP
 	defer udp.close()
@@ -105,22 +105,6 @@ func TestPortsThatAreTaken(t *testing.T) {
 		t.Fatalf("the other port is held after the failure: %v", err)
 	}
 	c.Close()
-}
-
-func TestTURNCredentials(t *testing.T) {
-	// printf 1700000000:ann | openssl dgst -sha1 -hmac north -binary | base64
-	user, credential := TURNCredentials("north", "ann", time.Unix(1_700_000_000, 0))
-	if user != "1700000000:ann" || credential != "jeamH6dA5l2I9g3jmieza7CzEDo=" {
-		t.Errorf("%s, %s", user, credential)
-	}
-	c := Config{
-		ICEServers:  []webrtc.ICEServer{{URLs: []string{"turn:a"}, Username: "u", Credential: "p"}, {URLs: []string{"turn:b"}}},
-		TURNSecrets: []string{"", "north"}, TURNLifetime: time.Hour,
-	}
-	got := c.iceServers("s1", time.Unix(1_699_996_400, 0))
-	if got[0].Username != "u" || got[1].Username != "1700000000:s1" || got[1].Credential == "" || c.ICEServers[1].Username != "" {
-		t.Errorf("%+v", got)
-	}
 }
 
 func TestHandshakesAreLimited(t *testing.T) {

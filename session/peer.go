@@ -9,12 +9,14 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
 
@@ -133,7 +135,7 @@ func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 	se := webrtc.SettingEngine{LoggerFactory: pionLog{log}}
 	// The deadlines are the session's own; pion's are set so that it never gives up before.
-	se.SetICETimeouts(5*time.Second, cfg.ConnectTimeout+cfg.DisconnectTimeout+time.Minute, 2*time.Second)
+	se.SetICETimeouts(iceSilence, cfg.ConnectTimeout+cfg.DisconnectTimeout+time.Minute, iceAsks)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	if cfg.UDPPortMax > 0 {
 		if err := se.SetEphemeralUDPPortRange(cfg.UDPPortMin, cfg.UDPPortMax); err != nil {
@@ -183,10 +185,22 @@ type peer struct {
 	sender *webrtc.RTPSender
 	track  *wire.Track
 	gather time.Duration
+	// choose returns the STUN and TURN servers to use at the moment, asked those that are in use, and barren tells that they include
+	// relays none of which gave an address.
+	choose func() []relay.Server
+	asked  []relay.Server
+	barren bool
+	// theirs are the viewer's candidates; ours are this host's, and guarded with barren by mu.
+	theirs candidates
+	mu     sync.Mutex
+	ours   kinds
+	// relayAt is the candidate that relayOver is the relay's protocol of. They belong to the viewer's goroutine.
+	relayAt   webrtc.ICECandidate
+	relayOver string
 }
 
 // newPeer makes a peer connection that sends through link.
-func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string) (*peer, error) {
+func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string, choose func() []relay.Server) (*peer, error) {
 	api, err := link.NewAPI(se)
 	if err != nil {
 		return nil, err
@@ -195,18 +209,38 @@ func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string) (*
 	if err != nil {
 		return nil, err
 	}
-	pc, err := api.NewPeerConnection(webrtc.Configuration{
-		ICEServers: cfg.iceServers(id, time.Now()), BundlePolicy: webrtc.BundlePolicyMaxBundle,
-	})
+	p := &peer{track: track, gather: cfg.GatherTimeout, choose: choose, asked: choose()}
+	p.pc, err = api.NewPeerConnection(configuration(p.asked))
 	if err != nil {
 		return nil, fmt.Errorf("make peer connection: %w", err)
 	}
-	return &peer{pc: pc, track: track, gather: cfg.GatherTimeout}, nil
+	return p, nil
+}
+
+// configuration is that of a peer connection which uses servers.
+func configuration(servers []relay.Server) webrtc.Configuration {
+	c := webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle}
+	for _, s := range servers {
+		c.ICEServers = append(c.ICEServers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	return c
 }
 
 // answer applies the first offer and returns the answer, candidates included.
 func (p *peer) answer(ctx context.Context, offer string) (string, error) {
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+	var d sdp.SessionDescription
+	if err := d.UnmarshalString(offer); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	p.theirs.begin()
+	if err := p.theirs.filter(&d); err != nil {
+		return "", err
+	}
+	usable, err := d.Marshal()
+	if err != nil {
+		return "", fmt.Errorf("marshal offer: %w", err)
+	}
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(usable)}); err != nil {
 		return "", refusal(err)
 	}
 	sender, err := p.pc.AddTrack(p.track.Local())
@@ -214,14 +248,14 @@ func (p *peer) answer(ctx context.Context, offer string) (string, error) {
 		return "", refusal(err)
 	}
 	p.sender = sender
-	d, err := p.respond(ctx)
+	own, err := p.respond(ctx)
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(d.MediaDescriptions, sends) {
+	if !slices.ContainsFunc(own.MediaDescriptions, sends) {
 		return "", fmt.Errorf("%w: no video stream was agreed on", ErrUnacceptable)
 	}
-	text, err := d.Marshal()
+	text, err := own.Marshal()
 	if err != nil {
 		return "", fmt.Errorf("marshal answer: %w", err)
 	}
@@ -284,14 +318,29 @@ func (p *peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 		return nil, fmt.Errorf("parse offer: %w", err)
 	}
 	identify(&own, &offer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ours = kinds{}
+	for _, c := range fragmentOf(&own).candidates {
+		if isRelayed(c) {
+			p.ours.relays++
+		} else {
+			p.ours.others++
+		}
+	}
+	p.barren = relay.Any(p.asked) && p.ours.relays == 0
 	return &own, nil
 }
 
 // restart begins a new ICE session with the credentials of f and returns this host's.
-func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
+func (p *peer) restart(ctx context.Context, f fragment) (_ fragment, err error) {
 	var d sdp.SessionDescription
 	if err := d.UnmarshalString(p.pc.RemoteDescription().SDP); err != nil {
 		return f, fmt.Errorf("parse offer: %w", err)
+	}
+	p.theirs.begin()
+	if f.candidates, err = p.theirs.take(f.candidates); err != nil {
+		return f, err
 	}
 	next, err := f.restarted(&d)
 	if err != nil {
@@ -300,6 +349,11 @@ func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
 	text, err := next.Marshal()
 	if err != nil {
 		return f, fmt.Errorf("marshal offer: %w", err)
+	}
+	// The server that the path went through may be what is lost, and credentials age.
+	p.asked = p.choose()
+	if err := p.pc.SetConfiguration(configuration(p.asked)); err != nil {
+		return f, fmt.Errorf("replace ICE servers: %w", err)
 	}
 	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(text)})
 	if err != nil {
@@ -312,9 +366,19 @@ func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
 	return fragmentOf(own), nil
 }
 
+// isRelayed tells whether a candidate, as in a description, is an address at a relay.
+func isRelayed(candidate string) bool {
+	f := strings.Fields(candidate)
+	return len(f) >= 8 && f[6] == "typ" && f[7] == "relay"
+}
+
 // trickle adds the candidates of f.
 func (p *peer) trickle(f fragment) error {
-	for _, c := range f.candidates {
+	list, err := p.theirs.take(f.candidates)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
 		if err := p.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c}); err != nil {
 			return fmt.Errorf("%w: candidate %.80q: %w", ErrBadOffer, c, err)
 		}
@@ -340,19 +404,60 @@ func (p *peer) facts() facts {
 	return f
 }
 
-// path returns whether the selected candidate pair is direct or relayed, empty when there is none.
-func (p *peer) path() string {
+// whyNoPath returns why ICE failed.
+func (p *peer) whyNoPath() (cause string, err error) {
+	p.mu.Lock()
+	ours, barren := p.ours, p.barren
+	p.mu.Unlock()
+	return whyNoPath(p.theirs.told(), ours, barren)
+}
+
+// way is how media goes.
+type way struct {
+	path, protocol string // empty where no pair is selected
+	// guessed: the viewer's end has not told its address, so that a relay of the viewer's own looks like the viewer.
+	guessed bool
+}
+
+// String returns what events call it.
+func (w way) String() string { return w.path + "/" + w.protocol }
+
+// way returns how media goes by the selected candidate pair.
+func (p *peer) way() way {
 	t := p.sender.Transport()
 	if t == nil {
-		return ""
+		return way{}
 	}
 	pair, err := t.ICETransport().GetSelectedCandidatePair()
-	switch {
-	case err != nil || pair == nil:
-		return ""
-	case pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay:
-		return pathRelay
-	default:
-		return pathDirect
+	if err != nil || pair == nil {
+		return way{}
 	}
+	w := way{path: pathDirect, protocol: pair.Local.Protocol.String()}
+	switch {
+	case pair.Local.Typ == webrtc.ICECandidateTypeRelay:
+		w.path, w.protocol = pathRelay, p.relayProtocol(*pair.Local)
+	case pair.Remote.Typ == webrtc.ICECandidateTypeRelay:
+		w.path = pathRelay
+	default:
+		w.guessed = pair.Remote.Typ == webrtc.ICECandidateTypePrflx
+	}
+	return w
+}
+
+// relayProtocol returns what goes between this host and the relay that has given it candidate c.
+func (p *peer) relayProtocol(c webrtc.ICECandidate) string {
+	if p.relayOver != "" && p.relayAt.Address == c.Address && p.relayAt.Port == c.Port {
+		return p.relayOver // the statistics are dear
+	}
+	p.relayAt, p.relayOver = c, protocolUDP
+	for _, s := range p.pc.GetStats() {
+		one, ok := s.(webrtc.ICECandidateStats)
+		if !ok || one.Type != webrtc.StatsTypeLocalCandidate || one.IP != c.Address || one.Port != int32(c.Port) {
+			continue
+		}
+		if one.RelayProtocol == "tcp" || one.RelayProtocol == "tls" {
+			p.relayOver = protocolTCP
+		}
+	}
+	return p.relayOver
 }

@@ -28,15 +28,16 @@ func (m *Manager) Reconfigure(c Config) error {
 	next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
 	next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
 	next.Uplink, next.EncodeLimit = c.Uplink, c.EncodeLimit
-	next.FixedBitrate, next.Prefer, next.ICEServers = c.FixedBitrate, c.Prefer, c.ICEServers
+	next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
 	next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
-	next.TURNSecrets, next.TURNLifetime, next.MaxHandshakes = c.TURNSecrets, c.TURNLifetime, c.MaxHandshakes
+	next.MaxHandshakes = c.MaxHandshakes
 	next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
 	next = next.withDefaults()
 	if err := next.Validate(); err != nil {
 		return err
 	}
 	m.conf.p.Store(&next)
+	m.relays.Set(next.ICEServers, next.ICERegions)
 	return nil
 }
 

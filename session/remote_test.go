@@ -184,7 +184,12 @@ func newRemote(t testing.TB) *remote {
 
 func remoteOf(t testing.TB, api *webrtc.API) *remote {
 	t.Helper()
-	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	return remoteWith(t, api, webrtc.Configuration{})
+}
+
+func remoteWith(t testing.TB, api *webrtc.API, c webrtc.Configuration) *remote {
+	t.Helper()
+	pc, err := api.NewPeerConnection(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,6 +311,51 @@ func (r *remote) watch(h *house) {
 		r.t.Fatal(err)
 	}
 	r.accept(a)
+}
+
+// restart restarts ICE, and returns the fragment that asked for it.
+func (r *remote) restart(h *house) fragment {
+	r.t.Helper()
+	must := func(err error) {
+		r.t.Helper()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.mu.Lock()
+	r.cands = nil
+	r.mu.Unlock()
+	o, err := r.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
+	must(err)
+	gathered := webrtc.GatheringCompletePromise(r.pc)
+	must(r.pc.SetLocalDescription(o))
+	<-gathered
+	d, err := parseOffer(r.pc.LocalDescription().SDP)
+	must(err)
+	f := fragmentOf(d)
+	if len(f.candidates) == 0 {
+		r.t.Fatal("the test's own fragment has no candidates")
+	}
+	p, err := h.Patch(r.t.Context(), r.id, "*", f.String())
+	must(err)
+	if p.ETag == r.etag || p.ETag == "" {
+		r.t.Errorf("entity tag %s after the restart; want a new one", p.ETag)
+	}
+	own, err := parseFragment(p.SDP)
+	if err != nil || own.ufrag == "" || own.pwd == "" || len(own.candidates) == 0 || !own.end {
+		r.t.Fatalf("fragment %+v, %v; want new credentials and candidates", own, err)
+	}
+	old, err := parseAnswer(r.pc.CurrentRemoteDescription().SDP)
+	must(err)
+	if was := fragmentOf(old).ufrag; was == own.ufrag {
+		r.t.Errorf("user fragment %q is the old one", was)
+	}
+	next, err := own.restarted(old)
+	must(err)
+	text, err := next.Marshal()
+	must(err)
+	must(r.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(text)}))
+	return f
 }
 
 func (r *remote) playing(t *testing.T, n int) {

@@ -10,6 +10,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/capture"
+	"wavryhost/session/relay"
 )
 
 // The errors that callers of the Manager branch on. Each comes wrapped with what was wrong.
@@ -127,6 +128,8 @@ type Offer struct {
 	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something is short, 0 for the
 	// usual one; see Change.
 	MaxBitrate, Weight int
+	// Region is where the STUN and TURN servers to use stand, empty for the host's preference. One without servers counts for nothing.
+	Region string
 	// Owner is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that ends it; all may be empty.
 	Owner   Owner
 	Grant   string
@@ -194,6 +197,7 @@ type Snapshot struct {
 	Reservation string    `json:"reservation,omitempty" doc:"Id of the reservation whose place it took."`
 	Expires     time.Time `json:"expires,omitzero" doc:"When the grant that opened it ends it."`
 	Path        string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
+	Protocol    string    `json:"protocol,omitempty" set:"Protocol" doc:"What media goes over, between the host and the viewer or the host's own relay."`
 
 	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
 	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets; a number of 1 to 3."`
@@ -263,6 +267,8 @@ type Host struct {
 	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When a drain ends the sessions that are left."`
 	Load          *Load         `json:"load,omitempty" doc:"How busy the machine is, where that is known."`
 	Drain         *DrainStatus  `json:"drain,omitempty" doc:"How far the drain has come, where there is one."`
+	// ICEServers has one entry for each URL.
+	ICEServers []relay.ServerStatus `json:"ice_servers,omitempty" doc:"The STUN and TURN servers, where there are any, and how they are."`
 }
 
 // DisplayInfo is what the control API shows of a display.

@@ -6,6 +6,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/relay"
 )
 
 // Sets returns the closed sets of words in what the control API shows, by the names that the fields' `set` tags have.
@@ -13,7 +14,7 @@ func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
 		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
-		leaseEnds, refusedReasons, handshakeResults, configOutcomes, Resources())
+		leaseEnds, refusedReasons, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
@@ -23,11 +24,16 @@ func Sets() map[string][]string {
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),
 		"Path":          {pathDirect, pathRelay},
+		"Protocol":      {protocolUDP, protocolTCP},
 		"Quality":       quality,
 		"QualityReason": reasons,
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),
 		"EventKind":     words(EventKinds()),
-		"EventReason":   slices.Compact(events),
+
+		"ICEServerState":  relay.States(),
+		"ICEServerReason": relay.Reasons(),
+
+		"EventReason": slices.Compact(events),
 	}
 }
 

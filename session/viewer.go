@@ -14,6 +14,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
+	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
 
@@ -48,6 +49,8 @@ type viewer struct {
 	giveBack func(*openStage)
 	baseW    int // the width that the controller was told
 
+	// doubt is told the servers that gave no relayed address.
+	doubt func([]relay.Server)
 	// want is told once why the session should end.
 	want func(why EndReason)
 	// changed has room for one token: the transport's state may have changed.
@@ -83,7 +86,8 @@ type viewer struct {
 type figures struct {
 	life        life
 	connected   time.Time
-	path        string
+	way         way // as it is
+	told        way // as it was told last
 	transitions []TransitionRecord
 	frames      uint64
 	dropped     uint64
@@ -349,8 +353,15 @@ func (v *viewer) watch(now time.Time) {
 	if d.handshake != "" {
 		v.met.handshakes.WithLabelValues(d.handshake).Inc()
 		if d.handshake != handshakeOK {
-			event := v.emit(Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.showing(), Reason: d.handshake})
-			v.log.Warn("handshake failed", "event", event, "result", d.handshake, "after_seconds", now.Sub(v.created).Seconds())
+			e := Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.showing(), Reason: d.handshake}
+			attrs := []any{"result", d.handshake, "after_seconds", now.Sub(v.created).Seconds()}
+			if d.handshake == handshakeICETimeout || d.handshake == handshakeICEFailed {
+				var cause string
+				cause, e.Err = v.peer.whyNoPath()
+				v.met.iceFailures.WithLabelValues(cause).Inc()
+				attrs = append(attrs, "cause", cause, "err", e.Err)
+			}
+			v.log.Warn("handshake failed", append(attrs, "event", v.emit(e))...)
 		}
 	}
 	if d.changed {
@@ -368,20 +379,19 @@ func (v *viewer) watch(now time.Time) {
 func (v *viewer) moved(from, to string, after time.Duration) {
 	if to == stateDisconnected {
 		v.live.Store(false)
-		v.setPath("")
+		v.setWay(way{})
 		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.showing()})
-		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.disconnect.Seconds())
+		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.grace().Seconds())
 		v.nudge()
 		return
 	}
-	path := v.peer.path()
-	v.setPath(path)
+	w := v.noteWay(time.Now())
 	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.showing()})
 	if from == stateConnecting {
 		v.met.handshakeTime.Observe(after.Seconds())
-		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", path)
+		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", w.path, "protocol", w.protocol)
 	} else {
-		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", path)
+		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", w.path, "protocol", w.protocol)
 	}
 	v.live.Store(true)
 	v.nudge()
@@ -403,19 +413,43 @@ func (v *viewer) arrived(old, now *seat) {
 	v.log.Info("rung changed", "event", event, "reason", why, "display", now.stage.display.ID, "from", from.index, "to", to.index, "from_bitrate", before, "to_bitrate", after)
 }
 
-func (v *viewer) setPath(path string) {
+// settleWay is how long a path may be another than it seems: candidates that the viewer trickles come after its first packets.
+const settleWay = 2 * time.Second
+
+// noteWay looks how media goes, and makes it known when that is another way than before.
+func (v *viewer) noteWay(now time.Time) way {
+	w := v.peer.way()
+	v.setWay(w)
+	guessed := w.guessed
+	w.guessed = false
+	v.mu.Lock()
+	from := v.told
+	fresh := w.path != "" && w != from && (!guessed || now.Sub(v.life.since) >= settleWay)
+	if fresh {
+		v.told = w
+	}
+	v.mu.Unlock()
+	if !fresh {
+		return w
+	}
+	v.met.paths.WithLabelValues(w.path, w.protocol).Inc()
+	if from.path != "" {
+		event := v.emit(Event{Kind: EventPath, Session: v.id, Display: v.showing(), From: from.String(), To: w.String()})
+		v.log.Info("path changed", "event", event, "from", from.String(), "to", w.String())
+	}
+	return w
+}
+
+func (v *viewer) setWay(w way) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.path == path {
-		return
+	if v.way.path != "" {
+		v.met.path.WithLabelValues(v.way.path).Dec()
 	}
-	if v.path != "" {
-		v.met.path.WithLabelValues(v.path).Dec()
+	if w.path != "" {
+		v.met.path.WithLabelValues(w.path).Inc()
 	}
-	if path != "" {
-		v.met.path.WithLabelValues(path).Inc()
-	}
-	v.path = path
+	v.way = w
 }
 
 // judged tells whether the handshake has a result.
@@ -443,7 +477,7 @@ func (v *viewer) measure(now time.Time) {
 	if !v.live.Load() {
 		return
 	}
-	v.setPath(v.peer.path()) // ICE may select a better pair later
+	v.noteWay(now) // ICE may select a better pair later
 	e := v.estimate()
 	if e.RTT > 0 {
 		v.met.rtt.Observe(e.RTT.Seconds())
@@ -502,7 +536,7 @@ func (v *viewer) snapshot() Snapshot {
 	return Snapshot{
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Lease, Expires: v.offer.Expires,
-		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.path,
+		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
 		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
@@ -534,6 +568,7 @@ func (v *viewer) patch(ctx context.Context, ifMatch string, f fragment) (Patched
 		return Patched{}, err
 	}
 	v.etag = newETag()
+	v.checkRelays()
 	v.log.Info("ice restarted", "candidates", len(f.candidates))
 	return Patched{SDP: own.String(), ETag: v.etag}, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pion/interceptor"
 	"github.com/pion/logging"
+	"github.com/pion/transport/v5"
 	"github.com/pion/transport/v5/vnet"
 	"github.com/pion/webrtc/v4"
 
@@ -89,6 +90,11 @@ func limit(bottleneck *vnet.TBFQueue, bits int) {
 	bottleneck.SetSize(int64(bits / 8 * 3 / 10))
 }
 
+// onPath is what makes a Manager use a network within the process.
+func onPath(n *vnet.Net) func(time.Duration) (transport.Net, error) {
+	return func(time.Duration) (transport.Net, error) { return n, nil }
+}
+
 // close stops the network once nobody sends any more. The router goes first: a filter that is closed under it would block it.
 func (p *path) close(t *testing.T) {
 	t.Helper()
@@ -134,7 +140,7 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 		h := openHouse(t, func(c *Config) {
 			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 300_000, 4_000_000
 		})
-		h.se.SetNet(p.host)
+		h.network = onPath(p.host)
 		h.se.SetIPFilter(func(net.IP) bool { return true })
 		r := vnetRemote(t, p.viewer)
 		r.watch(h)
@@ -214,7 +220,7 @@ func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 		h := openHouse(t, func(c *Config) {
 			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 1_000_000, 2_000_000
 		})
-		h.se.SetNet(p.host)
+		h.network = onPath(p.host)
 		h.se.SetIPFilter(func(net.IP) bool { return true })
 		quick, slow := vnetRemote(t, p.viewer), vnetRemote(t, viewer)
 		quick.watch(h)

@@ -58,6 +58,7 @@ type Config struct {
 	Probation         time.Duration
 	ProbationSessions int
 	ICEServers        []iceServer
+	ICERegions        []string
 	MediaNetwork      string
 	UDPPorts          portRange
 	MediaPort         int
@@ -85,6 +86,7 @@ type Config struct {
 	GatewayCA          string
 	GatewayInsecure    bool
 
+	HostID    string
 	LogFormat string
 	LogLevel  string
 }
@@ -110,6 +112,8 @@ type iceServer struct {
 	Username   string
 	Credential secret
 	Secret     secret
+	Region     string
+	Priority   int
 }
 
 // conflict is settings that cannot work together.

@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
 		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
-		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
+		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
 		MaxConnections: 256, MaxConnectionsPerAddress: 64, MaxRequests: 2000, MaxRequestsPerAddress: 200, MaxAttempts: 10, RevocationsFile: "auto",
@@ -78,6 +78,9 @@ ice_servers:
   - urls: ["turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"]
     username: ann
     credential: fedcba9876543210
+    region: eu-west
+    priority: 10
+ice_regions: [eu-west, us-east]
 media_network: any
 udp_ports: 50000-50100
 interfaces: [eth0]
@@ -99,6 +102,7 @@ gateway_ca: /etc/ca.pem
 gateway_insecure: true
 log_format: json
 log_level: debug
+host_id: rack-7
 tokens_file: /etc/tokens
 grant_keys: /etc/keys.json
 grant_audience: host7
@@ -132,16 +136,17 @@ func fullConfig() Config {
 			{URLs: []string{"stun:stun.example.net"}},
 			{
 				URLs:     []string{"turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"},
-				Username: "ann", Credential: "fedcba9876543210",
+				Username: "ann", Credential: "fedcba9876543210", Region: "eu-west", Priority: 10,
 			},
 		},
+		ICERegions:   []string{"eu-west", "us-east"},
 		MediaNetwork: "any", UDPPorts: portRange{50000, 50100}, Interfaces: []string{"eth0"},
 		NAT1To1: []string{"203.0.113.7", "2001:db8::7"}, ConnectTimeout: 5 * time.Second, DisconnectTimeout: time.Minute,
 		SilenceTimeout: 20 * time.Second, GatherTimeout: 500 * time.Millisecond, Linger: 200 * time.Millisecond, ShutdownTimeout: 3 * time.Second,
 		GatewayURL: "wss://gateway.example.net/ws", GatewayDialect: "master", GatewayOrigin: "https://gateway.example.net",
 		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"},
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
-		LogFormat: "json", LogLevel: "debug",
+		LogFormat: "json", LogLevel: "debug", HostID: "rack-7",
 		TokensFile: "/etc/tokens", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
 		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
 		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
@@ -176,7 +181,7 @@ func TestFileSetsEverything(t *testing.T) {
 // TestVariablesAndFlagsSetEverything puts what the file says into variables and then into flags.
 func TestVariablesAndFlagsSetEverything(t *testing.T) {
 	values := map[string]string{
-		"listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
+		"host_id": "rack-7", "listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
@@ -185,8 +190,8 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
-			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210}]`,
-		"media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
+			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210, region: eu-west, priority: 10}]`,
+		"ice_regions": "eu-west,us-east", "media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
 		"connect_timeout": "5s", "disconnect_timeout": "1m", "silence_timeout": "20s", "gather_timeout": "500ms",
 		"linger": "200ms", "shutdown_timeout": "3s", "gateway_url": "wss://gateway.example.net/ws",
 		"gateway_dialect": "master", "gateway_origin": "https://gateway.example.net", "gateway_token_file": "/etc/gateway.token",
@@ -319,6 +324,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), " +
 				"and for turn username and credential, or secret",
 		},
+		{"a region that is none", "ice_servers: [{urls: [stun:a], region: Neu Ulm}]", `F:1: ice_servers[0].region: "Neu Ulm" is not up to 32 letters, digits, dots, dashes and underscores`},
+		{"a priority that is none", "ice_servers: [{urls: [stun:a], priority: -1}]", `F:1: ice_servers[0].priority: -1 (a number) is not a whole number from 0 to 1000`},
 		{"two problems", "fps: 0\nfsp: 1", "F:1: fps: 0 (a number) is not a whole number from 1 to 240\n" + `F:2: unknown setting "fsp"; did you mean "fps"?`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -556,7 +563,7 @@ func TestPrintedConfigurationReadsBack(t *testing.T) {
 
 // normalize makes lists without elements alike: a file may say [] or nothing.
 func normalize(c *Config) {
-	for _, l := range []*[]string{&c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1} {
+	for _, l := range []*[]string{&c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1, &c.ICERegions} {
 		*l = append([]string{}, *l...)
 	}
 	c.ICEServers = append([]iceServer{}, c.ICEServers...)

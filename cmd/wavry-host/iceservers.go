@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"wavryhost/session/relay"
 )
 
 // servers is the list of ICE servers.
@@ -15,7 +17,7 @@ type servers struct{ p *[]iceServer }
 func (s servers) set(text string) *trouble {
 	if !strings.HasPrefix(strings.TrimSpace(text), "[") {
 		var urls []string
-		if t := (list{&urls, isICE}).set(text); t != nil {
+		if t := (list{&urls, relay.IsURL}).set(text); t != nil {
 			return t
 		}
 		var all []iceServer
@@ -67,10 +69,12 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 		hidden, shared string
 	)
 	fields := map[string]target{
-		"urls":       list{&one.URLs, isICE},
+		"urls":       list{&one.URLs, relay.IsURL},
 		"username":   scalar[string]{text("text", true, isPrintable), &one.Username},
 		"credential": scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden},
 		"secret":     scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &shared},
+		"region":     scalar[string]{text("region", true, relay.IsRegion), &one.Region},
+		"priority":   scalar[int]{number(1000), &one.Priority},
 	}
 	if n.Kind != yaml.MappingNode {
 		return one, []trouble{{at: n, value: kindOf(n)}}
@@ -84,12 +88,19 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 		field, ok := fields[e.key.Value]
 		if !ok {
 			found = append(found, trouble{
-				at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, "urls", "username", "credential", "secret"),
+				at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, "urls", "username", "credential", "secret", "region", "priority"),
 			})
 			continue
 		}
 		for _, t := range field.decode(e.value) {
 			t.in = "." + e.key.Value + t.in
+			switch {
+			case t.why != "":
+			case e.key.Value == "region":
+				t.why = "is not up to 32 letters, digits, dots, dashes and underscores"
+			case e.key.Value == "priority":
+				t.why = "is not a whole number from 0 to 1000"
+			}
 			if e.key.Value == "credential" || e.key.Value == "secret" {
 				t.value = "the value"
 			}
@@ -142,22 +153,15 @@ func (s servers) encode() *yaml.Node {
 		if one.Secret != "" {
 			put("secret", textNode(one.Secret.String(), tagText))
 		}
+		if one.Region != "" {
+			put("region", textNode(one.Region, tagText))
+		}
+		if one.Priority != 0 {
+			put("priority", textNode(strconv.Itoa(one.Priority), tagInt))
+		}
 		n.Content = append(n.Content, m)
 	}
 	return n
-}
-
-// isICE tells whether u is a STUN or TURN URL (RFC 7064, RFC 7065) that fits a Link header.
-func isICE(u string) bool {
-	scheme, rest, _ := strings.Cut(u, ":")
-	switch scheme {
-	case "stun", "stuns", "turn", "turns":
-	default:
-		return false
-	}
-	return rest != "" && !strings.ContainsFunc(u, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`<>"`, r)
-	})
 }
 
 func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }

@@ -13,6 +13,7 @@ import (
 	"wavryhost/platform/pressure"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/relay"
 )
 
 // newRegistry returns the daemon's metrics, with what the Go runtime and the process tell of themselves.
@@ -78,15 +79,15 @@ func sessionLimits(l *loaded) session.Config {
 		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
-		GatherTimeout: l.GatherTimeout, Linger: l.Linger, TURNLifetime: l.TURNLifetime, MaxHandshakes: l.MaxHandshakes,
+		GatherTimeout: l.GatherTimeout, Linger: l.Linger, MaxHandshakes: l.MaxHandshakes,
 	}
-	// Grown instead of made, because the element's type is WebRTC's, which only the session knows.
-	cfg.ICEServers = slices.Grow(cfg.ICEServers, len(l.ICEServers))[:len(l.ICEServers)]
-	for i, s := range l.ICEServers {
-		server := &cfg.ICEServers[i]
-		server.URLs, server.Username, server.Credential = s.URLs, s.Username, s.Credential.Reveal()
-		cfg.TURNSecrets = append(cfg.TURNSecrets, s.Secret.Reveal())
+	for _, s := range l.ICEServers {
+		cfg.ICEServers = append(cfg.ICEServers, relay.Server{
+			URLs: s.URLs, Username: s.Username, Credential: s.Credential.Reveal(), Secret: s.Secret.Reveal(), Lifetime: l.TURNLifetime,
+			Region: s.Region, Priority: s.Priority,
+		})
 	}
+	cfg.ICERegions = l.ICERegions
 	return cfg
 }
 
@@ -98,12 +99,7 @@ func apiConfig(l *loaded) api.Config {
 		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
 		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
 		Limits:  api.Limits{PerAddress: l.MaxRequestsPerAddress, InAll: l.MaxRequests, Attempts: l.MaxAttempts},
-		Version: thisBuild().Version, ShutdownTimeout: l.ShutdownTimeout,
-	}
-	for _, s := range l.ICEServers {
-		cfg.ICEServers = append(cfg.ICEServers, api.ICEServer{
-			URLs: s.URLs, Username: s.Username, Credential: s.Credential.Reveal(), Secret: s.Secret.Reveal(), Lifetime: l.TURNLifetime,
-		})
+		Version: thisBuild().Version, Platform: thisBuild().Platform, ShutdownTimeout: l.ShutdownTimeout,
 	}
 	return cfg
 }

@@ -9,6 +9,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/api"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/relay"
 )
 
 // setting is one thing that an operator may set. The table of them drives reading, printing, help and documentation.
@@ -160,6 +161,8 @@ func sections() []section {
 				oneOf(adapt.AggressivenessNames()...), func(c *Config) *string { return &c.Prefer }),
 		}},
 		{"Sessions", []setting{
+			one("host_id", "", "text without spaces", "What gateways and tools know this host by. Empty for an id that follows from the machine's own; machines that were cloned need one each.",
+				text("name", true, isWord), func(c *Config) *string { return &c.HostID }),
 			one("max_sessions", "16", "a whole number from 1 to 10000", "How many viewers there may be at a time.",
 				count(10_000), func(c *Config) *int { return &c.MaxSessions }),
 			one("probation", "0s", "a duration from 0s to 24h", "How long the host is on probation after its start, with few sessions: until it has served a viewer and nothing failed for so long. 0s for none.",
@@ -177,11 +180,14 @@ func sections() []section {
 			{
 				name: "ice_servers", word: "list",
 				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential, or secret",
-				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential, or of urls and the secret that a TURN server shares with this host; " +
+				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential, or of urls and the secret that a TURN server shares with this host, and of region and priority where there are several; " +
 					"elsewhere the same in YAML's short form, or URLs of STUN servers.",
 				secret: false,
 				field:  func(c *Config) target { return servers{&c.ICEServers} },
 			},
+			many("ice_regions", "a region's name, as eu-west",
+				"Regions whose servers of ice_servers go before the others, best first. Empty makes no difference between regions.",
+				relay.IsRegion, func(c *Config) *[]string { return &c.ICERegions }),
 			one("media_network", mediaAuto, "auto, loopback or any",
 				"Where media flows. auto is loopback as long as listen is and none of ice_servers, interfaces and nat_1to1 is set.",
 				oneOf(mediaAuto, mediaLoopback, mediaAny), func(c *Config) *string { return &c.MediaNetwork }),
@@ -203,7 +209,7 @@ func sections() []section {
 				isAddress, func(c *Config) *[]string { return &c.NAT1To1 }),
 			one("connect_timeout", "10s", "a duration from 1s to 5m", "How long a viewer may take to connect.",
 				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.ConnectTimeout }),
-			one("disconnect_timeout", "15s", "a duration from 1s to 5m", "How long a session waits for a lost path to come back.",
+			one("disconnect_timeout", "10s", "a duration from 1s to 5m", "How long a session waits for a viewer of whom nothing is heard; noticing takes 5s to 6s of it.",
 				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.DisconnectTimeout }),
 			one("silence_timeout", "30s", "a duration from 1s to 5m", "How long a connected viewer may send no report.",
 				duration(second, 5*minute), func(c *Config) *time.Duration { return &c.SilenceTimeout }),

@@ -24,17 +24,6 @@ const (
 	minTokenLength = 16
 )
 
-// ICEServer is a STUN or TURN server that viewers are told to use.
-type ICEServer struct {
-	// URLs begin with stun:, stuns:, turn: or turns:.
-	URLs []string
-	// Username and Credential are for TURN; both or none.
-	Username, Credential string
-	// Secret, where it is set, makes credentials for each viewer, good for Lifetime, in place of these; see session.TURNCredentials.
-	Secret   string
-	Lifetime time.Duration
-}
-
 // Config is what a Server needs to know. Zero fields take the defaults named here.
 type Config struct {
 	// Listen is host:port. It defaults to 127.0.0.1:8470. Anything but a loopback address takes TLS and a token.
@@ -62,16 +51,15 @@ type Config struct {
 	// AllowedOrigins are the web origins ("https://example.net") beside the server's own whose pages may use the API;
 	// "*" is every one and takes a token.
 	AllowedOrigins []string
-	// ICEServers are handed to viewers in Link headers.
-	ICEServers []ICEServer
 	// MaxBody bounds a request's body, in bytes. It defaults to 65536.
 	MaxBody int64
 	// MaxConnections bounds the open connections. It defaults to 256. MaxConnectionsPerAddress bounds those of one address, or IPv6 /64, but this machine's; it
 	// defaults to 64.
 	MaxConnections, MaxConnectionsPerAddress int
 	Limits                                   Limits
-	// Version is shown in GET /v1/host.
-	Version string
+	// ID, Name, Platform and Version are shown in GET /v1/host: which host this is, what people call it, its system and architecture, and the daemon's
+	// version.
+	ID, Name, Platform, Version string
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil where there is no link.
 	// Reload reads the daemon's configuration again; with a time to confirm, the change is taken back unless Confirm is called within. Its errors are
 	// ErrBadConfiguration and Confirm's ErrNothingToConfirm. Probe asks for the encoders to be tried again, and returns at once; without
@@ -182,11 +170,6 @@ func (c Config) Validate() error {
 	for _, h := range c.AllowedHosts {
 		if h == "" || strings.ContainsAny(h, "/:* ") {
 			return fmt.Errorf("api: allowed host %q is not a bare host name", h)
-		}
-	}
-	for _, s := range c.ICEServers {
-		if err := s.validate(); err != nil {
-			return err
 		}
 	}
 	return c.validateLimits()

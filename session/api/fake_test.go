@@ -17,6 +17,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -30,6 +31,8 @@ type fakeManager struct {
 	state  session.Host
 	// obliging makes it do all that is asked.
 	obliging bool
+	// servers are its STUN and TURN servers.
+	servers func(region, user string, last time.Time) []relay.Server
 
 	mu      sync.Mutex // guards all following fields
 	offers  []session.Offer
@@ -252,6 +255,13 @@ func (m *fakeManager) Resume() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.resumed++
+}
+
+func (m *fakeManager) ICEServers(region, user string, last time.Time) []relay.Server {
+	if m.servers == nil {
+		return nil
+	}
+	return m.servers(region, user, last)
 }
 
 func (m *fakeManager) RetryAfter() time.Duration { return 2500 * time.Millisecond }

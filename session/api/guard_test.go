@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -102,7 +103,9 @@ func TestOrigin(t *testing.T) {
 }
 
 func TestPreflight(t *testing.T) {
-	s, _ := newServer(t, Config{Token: token, AllowedOrigins: []string{"https://ok.example"}, ICEServers: turn}, healthy())
+	m := healthy()
+	m.servers = func(string, string, time.Time) []relay.Server { return turn }
+	s, _ := newServer(t, Config{Token: token, AllowedOrigins: []string{"https://ok.example"}}, m)
 	resp := ask{method: "OPTIONS", path: "/whep/sessions/s1", header: map[string]string{
 		"Origin": "https://ok.example", "Access-Control-Request-Method": "PATCH",
 		"Access-Control-Request-Headers": "authorization,if-match", "Access-Control-Request-Private-Network": "true",

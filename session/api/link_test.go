@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wavryhost/session/relay"
 )
 
 // parseLink reads what links wrote, by the grammar of RFC 8288 and RFC 9110, without sharing code with it.
@@ -53,11 +55,11 @@ func FuzzLink(f *testing.F) {
 		f.Add(seed[0], seed[1], seed[2])
 	}
 	f.Fuzz(func(t *testing.T, url, user, credential string) {
-		server := ICEServer{URLs: []string{url}, Username: user, Credential: credential}
-		if server.validate() != nil {
+		server := relay.Server{URLs: []string{url}, Username: user, Credential: credential}
+		if server.Validate() != nil {
 			return
 		}
-		for _, l := range links([]ICEServer{server}, time.Now(), time.Time{}) {
+		for _, l := range links([]relay.Server{server}) {
 			if strings.ContainsAny(l, "\r\n\x00") {
 				t.Fatalf("a control character came through: %q", l)
 			}
@@ -80,14 +82,38 @@ func FuzzLink(f *testing.F) {
 	})
 }
 
-func TestLinksOfASharedSecret(t *testing.T) {
-	server := ICEServer{URLs: []string{"turn:a.example"}, Secret: "north", Lifetime: time.Hour}
-	if err := server.validate(); err != nil {
-		t.Fatal(err)
+// The region that a client asks for decides which servers it is told of, before its offer and with the answer.
+func TestLinksOfARegion(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	for region, want := range map[string]string{"": "stun:near.example", "eu-west": "stun:eu-west.example"} {
+		query := ""
+		if region != "" {
+			query = "?region=" + region
+		}
+		m.servers = func(region, user string, _ time.Time) []relay.Server {
+			if user != viewerUser {
+				t.Errorf("servers for %q; want them for viewers", user)
+			}
+			if region == "" {
+				region = "near"
+			}
+			return []relay.Server{{URLs: []string{"stun:" + region + ".example"}}}
+		}
+		for _, a := range []ask{
+			{method: "OPTIONS", path: "/whep/default" + query},
+			{method: "POST", path: "/whep/default" + query, body: offer, header: sdp()},
+		} {
+			got := a.do(s.Handler()).Header["Link"]
+			if len(got) != 1 || !strings.HasPrefix(got[0], "<"+want+">") {
+				t.Errorf("%s with region %q: %q; want %s", a.method, region, got, want)
+			}
+		}
+		if got := m.offers[len(m.offers)-1].Region; got != region {
+			t.Errorf("the session's region is %q; want %q", got, region)
+		}
 	}
-	l := links([]ICEServer{server}, time.Unix(1_699_996_400, 0), time.Time{})[0]
-	_, params := parseLink(t, l)
-	if params["username"] != "1700000000:viewer" || params["credential"] == "" || strings.Contains(l, "north") {
-		t.Errorf("%s", l)
+	if got := refusal(t, ask{method: "POST", path: "/whep/default?region=a%20b", body: offer, header: sdp()}.do(s.Handler())); got != CodeBadRequest {
+		t.Errorf("a region that is none: %s", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/relay"
 )
 
 // What a relay takes is handed to who may open a session there, and to nobody else.
@@ -16,7 +17,10 @@ func TestRelayCredentialsAreForViewers(t *testing.T) {
 	i, v := newIssuer(t)
 	m := healthy()
 	m.list[0].Credential, m.list[0].Issuer, m.list[0].Subject = session.CredentialGrant, "i", "ann"
-	s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v, ICEServers: turn}, m)
+	m.servers = func(string, string, time.Time) []relay.Server {
+		return []relay.Server{{URLs: []string{"turn:t.example"}, Username: "u", Credential: "c"}}
+	}
+	s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, m)
 	limited := i.sign("j1", "ann", `{"role":"viewer","displays":["x11:0"]}`)
 	for _, c := range []struct {
 		who, shown, path string
@@ -57,8 +61,12 @@ func TestRelayCredentialsAreForViewers(t *testing.T) {
 // A relay's credentials are not good for longer than the grant that they were handed out for.
 func TestRelayCredentialsEndWithTheGrant(t *testing.T) {
 	i, v := newIssuer(t)
-	shared := []ICEServer{{URLs: []string{"turn:t.example"}, Secret: "s", Lifetime: 12 * time.Hour}}
-	s, _ := newServer(t, Config{Token: token, Grants: v, ICEServers: shared}, healthy())
+	m := healthy()
+	m.servers = func(_, user string, last time.Time) []relay.Server {
+		shared := relay.Server{URLs: []string{"turn:t.example"}, Secret: "s", Lifetime: 12 * time.Hour}
+		return []relay.Server{shared.For(user, time.Now(), last)}
+	}
+	s, _ := newServer(t, Config{Token: token, Grants: v}, m)
 	expires := time.Now().Add(time.Hour)
 	granted := i.signFor("j1", "ann", `{"role":"viewer"}`, time.Now(), expires)
 	until := func(shown, method string) time.Time {

@@ -17,6 +17,20 @@ type reserving struct {
 	HoldSeconds float64 `json:"hold_seconds,omitempty" minimum:"1" maximum:"120" doc:"How long the place is kept, in seconds; 15 where this is left out."`
 	MaxBitrate  int     `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
 	Weight      int     `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000, 100 where this is left out."`
+	Region      string  `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers to use, where there are such; without it the host's choice."`
+}
+
+// reserved is the answer of POST /v1/reservations.
+type reserved struct {
+	session.Lease
+	ICEServers []iceServer `json:"ice_servers" doc:"The STUN and TURN servers for the viewer to use, best first."`
+}
+
+// iceServer is a server as RTCPeerConnection takes it.
+type iceServer struct {
+	URLs       []string `json:"urls" doc:"Where it is asked."`
+	Username   string   `json:"username,omitempty" doc:"Of a TURN server."`
+	Credential string   `json:"credential,omitempty" doc:"Of a TURN server; it is a secret of the viewer's."`
 }
 
 func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
@@ -26,13 +40,17 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	}
 	l, err := s.mgr.Reserve(r.Context(), session.Reservation{
 		Display: orDefault(in.Display), Hold: time.Duration(in.HoldSeconds * float64(time.Second)),
-		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Key: r.Header.Get("Idempotency-Key"), Owner: "api",
+		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region, Key: r.Header.Get("Idempotency-Key"), Owner: "api",
 	})
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", "/v1/reservations/"+l.ID)
-	return writeJSON(w, http.StatusCreated, l)
+	out := reserved{Lease: l, ICEServers: []iceServer{}}
+	for _, one := range s.mgr.ICEServers(in.Region, viewerUser, time.Time{}) {
+		out.ICEServers = append(out.ICEServers, iceServer{one.URLs, one.Username, one.Credential})
+	}
+	return writeJSON(w, http.StatusCreated, out)
 }
 
 // reservationList is the answer of GET /v1/reservations.
@@ -59,6 +77,7 @@ type opening struct {
 	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866), which receives one video in H.264."`
 	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
 	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000, 100 where this is left out."`
+	Region      string `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers to use, where there are such; without it that of the reservation, or the host's choice."`
 }
 
 // opened is the answer of POST /v1/sessions.
@@ -75,7 +94,7 @@ func (s *Server) createSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a, err := s.open(r, session.Offer{
-		Display: orDefault(in.Display), SDP: in.SDP, Lease: in.Reservation, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
+		Display: orDefault(in.Display), SDP: in.SDP, Lease: in.Reservation, Region: in.Region, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
 		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
 	})
 	if err != nil {
@@ -122,6 +141,16 @@ func (profileText) Schema(huma.Registry) *huma.Schema {
 		Type: huma.TypeString, Pattern: `^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}@[1-9][0-9]{0,2}$`, Examples: []any{"1280x720@30", "1920x1080@60"},
 		Description: "Width and height from 16 to 8192 pixels, and 1 to 240 frames per second.",
 	}
+	s.PrecomputeMessages()
+	return s
+}
+
+// regionName is a region's name in the query; see relay.IsRegion.
+type regionName string
+
+// Schema describes it to the document.
+func (regionName) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString, Pattern: `^[A-Za-z0-9._-]{0,32}$`, Examples: []any{"eu", "us-east"}, Description: "Region of STUN and TURN servers."}
 	s.PrecomputeMessages()
 	return s
 }

@@ -57,14 +57,17 @@ func (s *Server) routes() []route {
 		}},
 		{"POST", "/whep/{display}", false, false, s.whepCreate, operation{
 			id: "openSession", tag: tagWHEP, summary: "Open a session: a viewer's offer for the host's answer",
-			detail: "The User-Agent is shown with the session. OPTIONS on this path tells the ICE servers, in Link headers.",
-			params: []param{{in: "query", name: "reservation", value: "", text: "Id of the reservation whose place the viewer takes."}},
-			body:   &body{media: typeSDP, text: "An offer (RFC 8866) that receives one video in H.264."},
+			detail: "The User-Agent is shown with the session. OPTIONS on this path tells the ICE servers, in Link headers; it takes `region`, too.",
+			params: []param{
+				{in: "query", name: "reservation", value: "", text: "Id of the reservation whose place the viewer takes."},
+				{in: "query", name: "region", value: regionName(""), text: "Region of the ICE servers to use, where there are such; without it the host's choice."},
+			},
+			body: &body{media: typeSDP, text: "An offer (RFC 8866) that receives one video in H.264."},
 			answers: []answer{{
 				status: 201, media: typeSDP, text: "The host's answer.", header: []string{"Location", "ETag", "Accept-Patch"},
 			}},
 			codes: []Code{
-				CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeNotAcceptable, CodeNoPicture,
+				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeNotAcceptable, CodeNoPicture,
 				CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
 			},
 		}},
@@ -130,7 +133,7 @@ func (s *Server) routes() []route {
 			params: []param{{in: "header", name: "Idempotency-Key", value: "", text: "The same request again, within 10 minutes, yields the same reservation."}},
 			body:   takes(reserving{}, "What the place is for."),
 			answers: []answer{{
-				status: 201, media: typeJSON, value: session.Lease{}, text: "The reservation.", header: []string{"Location"},
+				status: 201, media: typeJSON, value: reserved{}, text: "The reservation, and the ICE servers for its viewer.", header: []string{"Location"},
 			}},
 			codes: []Code{CodeUnknownDisplay, CodeBadReservation, CodeBadChange, CodeKeyReused, CodeFull, CodeDraining},
 		}},
@@ -319,7 +322,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 			h.Set("Accept-Post", typeSDP)
 			h.Set("Accept-Patch", typeFragment)
 			if s.views(r) {
-				h["Link"] = links(s.live.Load().ice, time.Now(), who.expires())
+				s.linkHeader(h, r.URL.Query().Get("region"), who)
 			}
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -21,6 +21,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -308,12 +309,14 @@ func TestSecretsStaySecret(t *testing.T) {
 	var log, trail bytes.Buffer
 	reg := prometheus.NewRegistry()
 	m := obliging()
+	m.servers = func(string, string, time.Time) []relay.Server {
+		return []relay.Server{
+			{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}, {URLs: []string{"turn:s.example"}, Secret: shared, Lifetime: time.Hour},
+		}
+	}
 	revocations := filepath.Join(t.TempDir(), "revocations.json")
 	s, err := New(reloadable(Config{
 		Token: token, Grants: v, Audit: &trail, RevocationsFile: revocations, Limits: Limits{PerAddress: 10_000, Attempts: 1000},
-		ICEServers: []ICEServer{
-			{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}, {URLs: []string{"turn:s.example"}, Secret: shared, Lifetime: time.Hour},
-		},
 	}), m, reg, NewMetrics(reg), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/admission"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -46,6 +47,7 @@ type manager interface {
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
 	Resume()
 	RetryAfter() time.Duration
+	ICEServers(region, user string, last time.Time) []relay.Server
 }
 
 var _ manager = (*session.Manager)(nil)

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"wavryhost/session"
+	"wavryhost/session/relay"
 )
 
 const (
@@ -37,12 +38,16 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	if !accepts(r.Header.Values("Accept"), typeSDP) {
 		return refuse(CodeNotAcceptable, "the answer is %s, which the Accept header excludes", typeSDP)
 	}
+	region := r.URL.Query().Get("region")
+	if region != "" && !relay.IsRegion(region) {
+		return refuse(CodeBadRequest, "region %s is not up to 32 letters, digits, dots, dashes and underscores", shorten(strconv.Quote(region)))
+	}
 	offer, err := readText(w, r)
 	if err != nil {
 		return err
 	}
 	a, err := s.open(r, session.Offer{
-		Display: r.PathValue("display"), SDP: offer, Lease: r.URL.Query().Get("reservation"),
+		Display: r.PathValue("display"), SDP: offer, Lease: r.URL.Query().Get("reservation"), Region: region,
 		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
 	})
 	if err != nil {
@@ -52,7 +57,7 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Location", "/whep/sessions/"+a.ID)
 	h.Set("ETag", a.ETag)
 	h.Set("Accept-Patch", typeFragment)
-	h["Link"] = links(s.live.Load().ice, time.Now(), principalOf(r.Context()).expires())
+	s.linkHeader(h, region, principalOf(r.Context()))
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, a.SDP)
 	return nil

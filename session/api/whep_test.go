@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/relay"
 )
 
 const offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 
-var turn = []ICEServer{
+var turn = []relay.Server{
 	{URLs: []string{"stun:stun.example.net"}},
 	{URLs: []string{"turn:turn.example.net?transport=udp", "turns:turn.example.net"}, Username: "u", Credential: `p"\w`},
 }
@@ -39,7 +41,8 @@ func frag(match string) map[string]string {
 // The rules of the strictest client: exactly 201 with type, Location and ETag, then 204 and 200.
 func TestWHEPSession(t *testing.T) {
 	m := healthy()
-	s, _ := newServer(t, Config{ICEServers: turn}, m)
+	m.servers = func(string, string, time.Time) []relay.Server { return turn }
+	s, _ := newServer(t, Config{}, m)
 	h := s.Handler()
 
 	resp := ask{method: "OPTIONS", path: "/whep/default"}.do(h)

@@ -3,6 +3,7 @@
 package endtoend
 
 import (
+	"bufio"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -127,4 +128,49 @@ func TestCredentialsTakenAway(t *testing.T) {
 	if status, body, err := h.request("GET", "/v1/sessions/x"); err != nil || status != http.StatusUnauthorized || !strings.Contains(string(body), "revoked") {
 		t.Errorf("the revoked grant after a restart: %d %s %v", status, body, err)
 	}
+}
+
+// offerTo opens a session for a peer that receives video, by a token, empty for none, and returns its path.
+func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) string {
+	t.Helper()
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		t.Fatal(err)
+	}
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/sdp")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := h.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer := new(strings.Builder)
+	if _, err := bufio.NewReader(response.Body).WriteTo(answer); err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusCreated {
+		t.Fatalf("POST: status %d: %s", response.StatusCode, answer)
+	}
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.String()}); err != nil {
+		t.Fatal(err)
+	}
+	location, err := response.Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return location.Path
 }

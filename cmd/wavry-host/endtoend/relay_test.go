@@ -3,7 +3,9 @@
 package endtoend
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 type relayed struct {
 	host, viewer, router string // namespaces
 	hostIP, relayIP      string
+	secondIP             string // another address for a relay
 }
 
 func newRelayed(t testing.TB) *relayed {
@@ -27,7 +30,7 @@ func newRelayed(t testing.TB) *relayed {
 	id := os.Getpid() % 10000
 	r := &relayed{
 		host: fmt.Sprintf("wr%d-host", id), viewer: fmt.Sprintf("wr%d-view", id), router: fmt.Sprintf("wr%d-turn", id),
-		hostIP: "10.213.8.1", relayIP: "10.213.9.254",
+		hostIP: "10.213.8.1", relayIP: "10.213.9.254", secondIP: "10.213.9.253",
 	}
 	all := []string{r.host, r.viewer, r.router}
 	t.Cleanup(func() {
@@ -50,17 +53,33 @@ func newRelayed(t testing.TB) *relayed {
 		ip(t, "-n", end, "route", "add", "default", "via", fmt.Sprintf("10.213.%d.254", n))
 	}
 	ip(t, "netns", "exec", r.router, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-	ip(t, "netns", "exec", r.router, "nft", "add table ip t; add chain ip t f { type filter hook forward priority 0; }; add rule ip t f ip protocol udp drop")
+	ip(t, "-n", r.router, "addr", "add", r.secondIP+"/24", "dev", "r9")
+	r.block(t, true)
 	return r
+}
+
+// block lets no UDP from the host to the viewer or back, or lets it.
+func (r *relayed) block(t testing.TB, on bool) {
+	t.Helper()
+	if !on {
+		ip(t, "netns", "exec", r.router, "nft", "delete table ip t")
+		return
+	}
+	ip(t, "netns", "exec", r.router, "nft", "add table ip t; add chain ip t f { type filter hook forward priority 0; }; add rule ip t f ip protocol udp drop")
 }
 
 // relay starts coturn on the router.
 func (r *relayed) relay(t testing.TB, secret string) *process {
 	t.Helper()
+	return r.relayAt(t, r.relayIP, secret)
+}
+
+func (r *relayed) relayAt(t testing.TB, address, secret string) *process {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "turn.conf")
 	conf := []string{
-		"listening-ip=" + r.relayIP, "relay-ip=" + r.relayIP, "use-auth-secret", "static-auth-secret=" + secret, "realm=test", "no-tls", "no-dtls", "no-cli",
+		"listening-ip=" + address, "relay-ip=" + address, "use-auth-secret", "static-auth-secret=" + secret, "realm=test", "no-tls", "no-dtls", "no-cli",
 		"userdb=" + filepath.Join(dir, "db"), "pidfile=" + filepath.Join(dir, "pid"), "log-file=stdout", "simple-log",
 	}
 	if err := os.WriteFile(file, []byte(strings.Join(conf, "\n")+"\n"), 0o600); err != nil {
@@ -68,7 +87,7 @@ func (r *relayed) relay(t testing.TB, secret string) *process {
 	}
 	p := start(t, exec.Command("ip", "netns", "exec", r.router, "turnserver", "-c", file))
 	eventually(t, 10*time.Second, "the relay listens", func() error {
-		c, err := dialWithin(t.Context(), r.router, "tcp", r.relayIP+":3478")
+		c, err := dialWithin(t.Context(), r.router, "tcp", address+":3478")
 		if err != nil {
 			return err
 		}
@@ -135,4 +154,100 @@ func TestRelay(t *testing.T) {
 	if strings.Contains(h.out.String(), secret) {
 		t.Error("the log holds the relay's secret")
 	}
+}
+
+// Two relays, one of which dies: the session that was on it goes on by an ICE restart over the other, the next one is on the other at once, and the
+// daemon tells of it. A path that becomes direct or relayed while a session runs is counted as what it is.
+func TestOneOfTwoRelaysDies(t *testing.T) {
+	r := newRelayed(t)
+	x := startX(t, 0, 640, 480)
+	x.desktop(t)
+	x.noisy(t)
+	const token, secret = "for-this-test-and-no-other", "shared-with-coturn"
+	turn := r.relayAt(t, r.relayIP, secret)
+	r.relayAt(t, r.secondIP, secret)
+	r.block(t, false)
+	cert, key := certificate(t, r.hostIP)
+	first, second := fmt.Sprintf("turn:%s:3478?transport=udp", r.relayIP), fmt.Sprintf("turn:%s:3478?transport=tcp", r.secondIP)
+	h := startHost(t, hostOptions{
+		namespace: r.host, listen: r.hostIP + ":8470", secure: true, token: token,
+		args: []string{
+			"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--max-bitrate", "3M", "--admission", "limits", "--ice-regions", "here",
+			"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], secret: %[2]s, region: here, priority: 2}, "+
+				"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second),
+		},
+		env: []string{"WAVRY_HOST_TOKEN=" + token},
+	})
+	h.waitServer(t, first, "up", 10*time.Second)
+	h.waitServer(t, second, "up", 10*time.Second)
+	b := openBrowser(t, r.viewer, h.url+"/#token="+token)
+	b.waitFrames(t, 30, 30*time.Second)
+	id := h.session(t).ID
+	if p := h.session(t); p.Path != "direct" || p.Protocol != "udp" {
+		t.Errorf("the session is %s over %s; want direct over udp", p.Path, p.Protocol)
+	}
+
+	r.block(t, true)
+	eventually(t, 40*time.Second, "the session is relayed", func() error {
+		if s := h.session(t); s.ID != id || s.Path != "relay" {
+			return fmt.Errorf("session %s, path %q", s.ID, s.Path)
+		}
+		return nil
+	})
+	b.waitFrames(t, 30, 30*time.Second)
+	for labels, want := range map[string]float64{
+		`session_path{path="direct"}`: 0, `session_path{path="relay"}`: 1, `session_paths_total{path="direct"`: 1, `session_paths_total{path="relay"`: 1,
+	} {
+		if got := h.metric(t, "wavry_host_"+labels); got != want {
+			t.Errorf("wavry_host_%s is %v; want %v", labels, got, want)
+		}
+	}
+	if got := strings.Join(h.kinds(t, id), " "); !strings.Contains(got, "path_changed direct/udp relay/") {
+		t.Errorf("events %s", got)
+	}
+
+	turn.kill()
+	fresh := openBrowser(t, r.viewer, h.url+"/#token="+token)
+	began := time.Now()
+	fresh.waitFrames(t, 30, 20*time.Second)
+	t.Logf("pictures for the next viewer %v after its page was there", time.Since(began).Round(100*time.Millisecond))
+	h.waitServer(t, first, "down", 70*time.Second)
+	b.waitFrames(t, 30, 40*time.Second)
+	if state, err := h.stateOf(id); err != nil || state != "connected" {
+		t.Errorf("the first session is %s, %v; want connected, over the other relay", state, err)
+	}
+	if v := h.metric(t, fmt.Sprintf(`wavry_host_ice_server_up{region="here",server=%q}`, first)); v != 0 {
+		t.Error("the metric has the dead relay up")
+	}
+	if log := h.out.String(); !strings.Contains(log, `"ice server down"`) || strings.Contains(log, secret) {
+		t.Error("the log does not tell of the relay, or tells its secret")
+	}
+	r.relayAt(t, r.relayIP, secret)
+	h.waitServer(t, first, "up", 60*time.Second)
+	if v := h.metric(t, `wavry_host_events_total{kind="relay_up"}`); v != 1 {
+		t.Errorf("%v events tell that a relay is up again; want 1", v)
+	}
+}
+
+// waitServer waits until the daemon shows a STUN or TURN server in a state.
+func (h *host) waitServer(t testing.TB, url, want string, limit time.Duration) {
+	t.Helper()
+	eventually(t, limit, url+" is "+want, func() error {
+		status, body, err := h.request("GET", "/v1/host")
+		if err != nil || status != http.StatusOK {
+			return fmt.Errorf("GET /v1/host: status %d, %w", status, err)
+		}
+		var shown struct {
+			Servers []struct{ URL, State, Reason string } `json:"ice_servers"`
+		}
+		if err := json.Unmarshal(body, &shown); err != nil {
+			return err
+		}
+		for _, s := range shown.Servers {
+			if s.URL == url && s.State == want {
+				return nil
+			}
+		}
+		return fmt.Errorf("%+v", shown.Servers)
+	})
 }

@@ -9,7 +9,9 @@ const POLL_HIDDEN = 5000; // while nobody sees the page
 const HOST_POLL = 5000; // ms between looks at the list of displays
 const CONNECT_LIMIT = 15000; // ms from the answer to a connection
 const LOST_PATIENCE = 2500; // ms that a path may be silent before ICE is restarted
-const RESTART_LIMIT = 6000; // ms that an ICE restart may take
+const LOST_SPREAD = 1000; // ms more, by chance: viewers who lost the same path do not come in step
+const RESTART_LIMIT = 16000; // ms within which a lost session can be had back: the host keeps it for 15 s from when it notices, unless it is told otherwise
+const RESTART_PAUSE = 700; // ms between attempts at that, and as much again by chance
 const STUCK_AFTER = 4000; // ms without a frame, on a screen that changes, before the page says so
 const BACKOFF = [500, 1000, 2000, 4000, 8000, 10000];
 const TOKEN_KEY = "wavry-host-token";
@@ -27,11 +29,15 @@ const TITLES = {
 // LATER are the codes that may be different when asked again.
 const LATER = new Set(["no_picture", "full", "draining", "too_many_attempts", "timeout", "unreachable", "internal", "unknown_display"]);
 
+// PATIENT are the codes of an ICE restart that did not reach the session: the session may still be there.
+const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
+
 const $ = (id) => document.getElementById(id);
 const video = $("video"), graph = new Graph($("graph"));
 
 let token = "";
 let display = "default";
+let region = ""; // of the relays to use, where the address asks for one
 let current = null; // the Session
 let receiver = new Receiver();
 let latest = null; // the host's snapshot of the session
@@ -74,7 +80,9 @@ function start() {
 	$("retry").addEventListener("click", () => { if (state === "paused") play(); else connect(); });
 	$("token-form").addEventListener("submit", onToken);
 	$("display").addEventListener("change", () => {
-		history.pushState(null, "", `/?display=${encodeURIComponent($("display").value)}`);
+		const query = new URLSearchParams(location.search);
+		query.set("display", $("display").value);
+		history.pushState(null, "", `/?${query}`);
 		readAddress();
 		change();
 	});
@@ -93,9 +101,11 @@ function start() {
 	setInterval(countdown, 250);
 }
 
-// readAddress takes display and token from the address, and the token out of it: it must not stay in the history.
+// readAddress takes display, region and token from the address, and the token out of it: it must not stay in the history.
 function readAddress() {
-	display = new URLSearchParams(location.search).get("display") || "default";
+	const asked = new URLSearchParams(location.search);
+	display = asked.get("display") || "default";
+	region = asked.get("region") || "";
 	const given = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B")).get("token");
 	if (!given) { token = token || recall(TOKEN_KEY); return false; }
 	token = given;
@@ -119,7 +129,7 @@ async function connect() {
 	clearAll();
 	retryAt = 0;
 	if (current) current.end();
-	const mine = current = new Session(`/whep/${encodeURIComponent(display)}`, token, {
+	const mine = current = new Session(`/whep/${encodeURIComponent(display)}${region ? `?region=${encodeURIComponent(region)}` : ""}`, token, {
 		ontrack: (e) => {
 			video.srcObject = e.streams[0] || new MediaStream([e.track]);
 			play();
@@ -149,7 +159,7 @@ function onConnection(s) {
 		clearAll();
 		if (state === "reconnecting" && stats) set("live"); // the same session on a new path
 	} else if (s === "disconnected") {
-		if (!timers.lost) timers.lost = setTimeout(restart, LOST_PATIENCE);
+		if (!timers.lost) timers.lost = setTimeout(restart, LOST_PATIENCE + LOST_SPREAD * Math.random());
 		if (lived) set("reconnecting");
 	} else if (s === "failed") {
 		if (lived && !timers.restart) restart();
@@ -159,16 +169,33 @@ function onConnection(s) {
 	}
 }
 
-// restart tries a new path for the same session first, and a new session when that takes too long.
+// restart tries a new path for the same session first, as long as the host keeps it, and a new session when that takes too long. While the host is out
+// of reach the old path may still come back by itself.
 async function restart() {
 	clearAll();
 	set("reconnecting");
+	const mine = current, over = Date.now() + RESTART_LIMIT;
 	timers.restart = setTimeout(() => reconnect("no new path was found"), RESTART_LIMIT);
-	const mine = current;
-	try {
-		await mine.restart();
-	} catch (e) {
-		if (mine === current) reconnect(e.message);
+	for (;;) {
+		try {
+			await mine.restart();
+			return;
+		} catch (e) {
+			if (mine !== current) return;
+			if (!(e instanceof Refused) || !PATIENT.has(e.code) || Date.now() > over) { reconnect(e.message); return; }
+			await new Promise((r) => { setTimeout(r, RESTART_PAUSE * (1 + Math.random())); });
+			if (mine !== current || !timers.restart) return; // another session, or the old path again
+		}
+	}
+}
+
+// compare looks whether the host is content with the path, too. A browser may have gone on to another pair of candidates that the host does not use.
+function compare(mine) {
+	if (!latest || mine.pc.connectionState !== "connected") return;
+	if (latest.state === "disconnected") {
+		if (!timers.lost && !timers.restart) timers.lost = setTimeout(restart, LOST_PATIENCE + LOST_SPREAD * Math.random());
+	} else if (latest.state === "connected" && (timers.lost || timers.restart)) {
+		onConnection("connected");
 	}
 }
 
@@ -183,8 +210,9 @@ function reconnect(why) {
 
 function schedule(least) {
 	const pause = BACKOFF[Math.min(attempt++, BACKOFF.length - 1)];
-	// Viewers who lost the same host do not come back in step.
-	const wait = Math.max(least * 1000, pause * (0.8 + 0.4 * Math.random()));
+	// Viewers who lost the same host do not come back in step: half of each pause is left to chance. The host's own wish is in whole seconds, and the
+	// same for many; it is exceeded by up to a second.
+	const wait = Math.max(least ? 1000 * (least + Math.random()) : 0, pause * (0.5 + Math.random()));
 	retryAt = Date.now() + wait;
 	timers.retry = setTimeout(connect, wait);
 	render();
@@ -207,6 +235,8 @@ function refused(e) {
 		return;
 	}
 	pendingRefusal = r;
+	// The host lets so many in at a time and is quick about it: waiting for one's turn is no failure.
+	if (r.resource === "handshakes") attempt = 0;
 	set("refused");
 	if (LATER.has(r.code)) schedule(r.retryAfter);
 	else { retryAt = 0; render(); }
@@ -249,7 +279,7 @@ async function look() {
 		receiver.sample(mine.pc),
 	]);
 	if (mine !== current || mine.closed) return;
-	if (seen.status === "fulfilled") latest = seen.value;
+	if (seen.status === "fulfilled") { latest = seen.value; compare(mine); }
 	else if (seen.reason.code === "unknown_session") {
 		mine.drop();
 		reconnect("the host ended the session");

@@ -2,12 +2,13 @@
 
 // Refused is thrown when the host answers with an error; message and code are the host's own words.
 export class Refused extends Error {
-	constructor(status, code, message, retryAfter, reasons) {
+	constructor(status, code, message, retryAfter, reasons, resource) {
 		super(message);
 		this.status = status;
 		this.code = code;
 		this.retryAfter = retryAfter; // seconds, or 0
 		this.reasons = reasons;
+		this.resource = resource; // what is short, with "full"
 	}
 }
 
@@ -29,7 +30,7 @@ export async function request(url, token, {headers = {}, timeout = 15000, ...opt
 	let body = {};
 	try { body = await response.json(); } catch (e) { /* not from the host itself: the status has to do */ }
 	throw new Refused(response.status, body.code || `http_${response.status}`, body.error || `The host answered ${response.status}.`,
-		Number(response.headers.get("Retry-After")) || 0, body.reasons);
+		Number(response.headers.get("Retry-After")) || 0, body.reasons, body.resource);
 }
 
 // iceServers reads the ICE servers from a Link header (RFC 8288), whose values the browser has joined by commas.
@@ -128,6 +129,7 @@ export class Session {
 	// flush sends the candidates found so far. The deadline of a turn collects what comes in one go.
 	flush() {
 		if (!this.trickle || !this.location || this.restarting || this.closed || this.flushing) return;
+		if (this.pc.signalingState !== "stable") return; // the candidates are of an ICE session that the host does not know
 		if (!this.pending.length && !this.gathered) return;
 		this.flushing = true;
 		this.queue = this.queue.then(() => new Promise((r) => { setTimeout(r, 5); })).then(async () => {
@@ -143,12 +145,16 @@ export class Session {
 		}).catch((e) => console.warn("trickle ICE:", e.message)); // the connection's own state tells whether it mattered
 	}
 
-	// restart looks for a new path and keeps everything else (RFC 9725 section 4.3.3).
+	// restart looks for a new path and keeps everything else (RFC 9725 section 4.3.3). One that failed can be tried again.
 	async restart() {
 		const pc = this.pc;
-		if (!this.trickle || !this.location || pc.signalingState !== "stable") throw new Error("ICE restart is not possible");
+		if (!this.trickle || !this.location || !["stable", "have-local-offer"].includes(pc.signalingState)) throw new Error("ICE restart is not possible");
 		this.restarting = true;
 		try {
+			// Which relays work may have changed with the path, and credentials age. A host that does not answer this would not answer the offer.
+			const options = await request(this.endpoint, this.token, {method: "OPTIONS", timeout: 3000});
+			if (this.closed) return;
+			pc.setConfiguration({...pc.getConfiguration(), iceServers: iceServers(options.headers.get("Link"))});
 			this.pending = [];
 			this.gathered = this.ended = false;
 			const answer = pc.remoteDescription.sdp;

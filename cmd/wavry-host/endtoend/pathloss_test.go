@@ -1,0 +1,232 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// cut lets nothing through in either direction, as an unplugged cable does, until it is called with false.
+func (l *link) cut(t testing.TB, on bool) {
+	t.Helper()
+	if on {
+		ip(t, "netns", "exec", l.host, "nft",
+			"add table ip cut; add chain ip cut i { type filter hook input priority 0; }; add chain ip cut o { type filter hook output priority 0; }; "+
+				"add rule ip cut i iifname veth-h drop; add rule ip cut o oifname veth-h drop")
+		return
+	}
+	ip(t, "netns", "exec", l.host, "nft", "delete table ip cut")
+}
+
+// kinds returns the kinds of the events of a session, in order, and those of no session.
+func (h *host) kinds(t testing.TB, id string) []string {
+	t.Helper()
+	status, body, err := h.request("GET", "/v1/sessions/"+id+"/timeline")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("GET timeline: status %d, %v: %s", status, err, body)
+	}
+	var list struct {
+		Events []struct{ Kind, Reason, From, To string }
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, e := range list.Events {
+		switch e.Kind {
+		case "session_ended":
+			kinds = append(kinds, e.Kind+" "+e.Reason)
+		case "path_changed":
+			kinds = append(kinds, e.Kind+" "+e.From+" "+e.To)
+		case "session_created", "session_connected", "session_disconnected", "handshake_failed":
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
+}
+
+// playing is a host and a page that plays its stream, on a link that can break.
+func playing(t *testing.T, args ...string) (*link, *host, *browser) {
+	t.Helper()
+	l := newLink(t)
+	need(t, "nft")
+	x := startX(t, 0, 640, 480)
+	x.desktop(t)
+	x.noisy(t)
+	const token = "for-this-test-and-no-other"
+	cert, key := certificate(t, l.hostIP)
+	h := startHost(t, hostOptions{
+		namespace: l.host, listen: l.hostIP + ":8470", secure: true, token: token,
+		args: append([]string{"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--max-bitrate", "3M"}, args...),
+		env:  []string{"WAVRY_HOST_TOKEN=" + token},
+	})
+	b := openBrowser(t, l.viewer, h.url+"/#token="+token)
+	b.waitFrames(t, 30, 30*time.Second)
+	return l, h, b
+}
+
+// stateOf returns the state of a session, "gone" when there is none of that id.
+func (h *host) stateOf(id string) (string, error) {
+	list, err := h.sessions()
+	if err != nil {
+		return "", err
+	}
+	for _, s := range list {
+		if s.ID == id {
+			return s.State, nil
+		}
+	}
+	return "gone", nil
+}
+
+func (h *host) waitState(t testing.TB, id, want string, limit time.Duration) {
+	t.Helper()
+	eventually(t, limit, fmt.Sprintf("the session is %s", want), func() error {
+		state, err := h.stateOf(id)
+		if err == nil && state != want {
+			err = errors.New("it is " + state)
+		}
+		return err
+	})
+}
+
+// A link that is cut for a while takes the picture and gives it back: the same session, by ICE restart or by itself.
+func TestLinkIsCutForAWhile(t *testing.T) {
+	l, h, b := playing(t)
+	first := h.session(t).ID
+	// A blip that is over before anybody notices changes nothing.
+	l.cut(t, true)
+	time.Sleep(2 * time.Second)
+	l.cut(t, false)
+	b.waitFrames(t, 30, 20*time.Second)
+	if got := h.session(t).ID; got != first {
+		t.Errorf("after 2 s session %s; want %s", got, first)
+	}
+
+	began := time.Now()
+	l.cut(t, true)
+	h.waitState(t, first, "disconnected", 20*time.Second)
+	noticed := time.Since(began)
+	before := h.session(t).FramesSent
+	time.Sleep(3 * time.Second)
+	if after := h.session(t).FramesSent; after > before+1 {
+		t.Errorf("%d frames were sent into the cut; want it frozen", after-before)
+	}
+	if v := h.metric(t, `wavry_host_sessions{state="disconnected"}`); v != 1 {
+		t.Errorf("the metric has %v disconnected sessions; want 1", v)
+	}
+	l.cut(t, false)
+	restored := time.Now()
+	h.waitState(t, first, "connected", 20*time.Second)
+	t.Logf("noticed after %v, back %v after the cut's end", noticed.Round(100*time.Millisecond), time.Since(restored).Round(100*time.Millisecond))
+	b.waitFrames(t, 30, 20*time.Second)
+	var state string
+	if err := b.eval("window.wavry.state", &state); err != nil || state != "live" {
+		t.Errorf("the page is %q, %v; want live", state, err)
+	}
+	if got := h.session(t).ID; got != first {
+		t.Errorf("session %s; want %s, as before the cut", got, first)
+	}
+	want := "session_created session_connected session_disconnected session_connected"
+	if got := strings.Join(h.kinds(t, first), " "); got != want {
+		t.Errorf("events %s; want %s", got, want)
+	}
+	for _, line := range []string{`"session disconnected"`, `"session connected again"`} {
+		if !strings.Contains(h.out.String(), line) {
+			t.Errorf("the log lacks %s", line)
+		}
+	}
+}
+
+// A viewer whose address changes, as from Wi-Fi to a cable, keeps its session.
+func TestViewerMovesToAnotherAddress(t *testing.T) {
+	l, h, b := playing(t)
+	first := h.session(t).ID
+	ip(t, "-n", l.viewer, "link", "add", "veth-w", "type", "veth", "peer", "name", "veth-g", "netns", l.host)
+	ip(t, "-n", l.viewer, "addr", "add", "10.213.6.2/24", "dev", "veth-w")
+	ip(t, "-n", l.host, "addr", "add", "10.213.6.1/24", "dev", "veth-g")
+	ip(t, "-n", l.host, "link", "set", "veth-g", "up")
+	// The old link goes with its address, and a second later the new one comes up. The host is where it was.
+	ip(t, "-n", l.viewer, "link", "del", "veth-v")
+	time.Sleep(time.Second)
+	ip(t, "-n", l.viewer, "link", "set", "veth-w", "up")
+	ip(t, "-n", l.host, "addr", "add", l.hostIP+"/32", "dev", "veth-g")
+	ip(t, "-n", l.viewer, "route", "add", l.hostIP+"/32", "via", "10.213.6.1")
+	began := time.Now()
+	b.waitFrames(t, 30, 40*time.Second)
+	t.Logf("pictures again %v after the move, with %d ICE restarts", time.Since(began).Round(100*time.Millisecond), strings.Count(h.out.String(), `"ice restarted"`))
+	if got := h.session(t).ID; got != first {
+		t.Errorf("session %s; want %s, as before the move", got, first)
+	}
+	h.waitState(t, first, "connected", 10*time.Second)
+}
+
+// Where the old path is lost for good, as when a firewall has forgotten it, an ICE restart finds another for the same session.
+func TestOnlyAnICERestartHelps(t *testing.T) {
+	l, h, b := playing(t)
+	first := h.session(t).ID
+	var port int
+	if err := b.eval(`(async () => {
+		const report = await window.wavry.pc.getStats();
+		for (const s of report.values()) if (s.type === "transport") return report.get(report.get(s.selectedCandidatePairId).localCandidateId).port;
+	})()`, &port); err != nil || port == 0 {
+		t.Fatalf("the viewer's port: %d, %v", port, err)
+	}
+	ip(t, "netns", "exec", l.host, "nft", fmt.Sprintf(
+		"add table ip old; add chain ip old i { type filter hook input priority 0; }; add chain ip old o { type filter hook output priority 0; }; "+
+			"add rule ip old i udp sport %d drop; add rule ip old o udp dport %[1]d drop", port))
+	began := time.Now()
+	eventually(t, 30*time.Second, "ICE is restarted", func() error {
+		if !strings.Contains(h.out.String(), `"ice restarted"`) {
+			return errNotYet
+		}
+		return nil
+	})
+	b.waitFrames(t, 30, 30*time.Second)
+	t.Logf("pictures again %v after the path was lost", time.Since(began).Round(100*time.Millisecond))
+	h.waitState(t, first, "connected", 10*time.Second)
+	if got := h.kinds(t, first); got[len(got)-1] != "session_connected" {
+		t.Errorf("events %v", got)
+	}
+}
+
+// A cut that outlasts the window ends the session, and the page opens another one when the link is back.
+func TestLinkIsCutForTooLong(t *testing.T) {
+	l, h, b := playing(t, "--disconnect-timeout", "3s")
+	first := h.session(t).ID
+	l.cut(t, true)
+	h.waitState(t, first, "disconnected", 20*time.Second)
+	began := time.Now()
+	h.waitState(t, first, "gone", 20*time.Second)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("the session was kept for %v; want 3 s", took)
+	}
+	if got := h.kinds(t, first); got[len(got)-1] != "session_ended ice_failed" {
+		t.Errorf("events %v", got)
+	}
+	if v := h.metric(t, `wavry_host_sessions_ended_total{reason="ice_failed"}`); v != 1 {
+		t.Errorf("the metric counts %v ends; want 1", v)
+	}
+	l.cut(t, false)
+	eventually(t, 60*time.Second, "the page is back with a session of its own", func() error {
+		list, err := h.sessions()
+		if err != nil {
+			return err
+		}
+		if len(list) != 1 || list[0].ID == first || list[0].State != "connected" || list[0].FramesSent < 30 {
+			return fmt.Errorf("sessions %+v", list)
+		}
+		return nil
+	})
+	b.waitFrames(t, 30, 20*time.Second)
+	if err := exec.Command("ip", "netns", "exec", l.host, "nft", "list", "table", "ip", "cut").Run(); err == nil {
+		t.Error("the cut is still there")
+	}
+}

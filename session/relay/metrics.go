@@ -1,0 +1,66 @@
+package relay
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are what a Watch counts. Their label server is a URL of the configuration, so that there are no more than those.
+type Metrics struct {
+	up, rtt   *prometheus.GaugeVec
+	probes    *prometheus.CounterVec
+	unhelpful prometheus.Counter
+}
+
+// probeOK labels a probe that succeeded.
+const probeOK = "ok"
+
+// NewMetrics returns metrics that are registered on reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "wavry_host_ice_server_up", Help: "1 for a STUN or TURN server that works, 0 for one that is down; absent before that is known.",
+		}, []string{"server", "region"}),
+		rtt: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "wavry_host_ice_server_rtt_seconds", Help: "Round-trip time to a STUN or TURN server, by the newest probe that succeeded.",
+		}, []string{"server", "region"}),
+		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wavry_host_ice_server_probes_total", Help: "Probes of STUN and TURN servers, by result: ok, or what they failed by.",
+		}, []string{"server", "region", "result"}),
+		unhelpful: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wavry_host_sessions_without_relay_total", Help: "Sessions, and ICE restarts, that had TURN servers and got no relayed address of any.",
+		}),
+	}
+	reg.MustRegister(m.up, m.rtt, m.probes, m.unhelpful)
+	return m
+}
+
+// state shows a server's state. The caller holds the Watch's mutex, here and below.
+func (m *Metrics) state(t *target) {
+	switch t.health.state {
+	case StateUp:
+		m.up.WithLabelValues(t.url, t.of.Region).Set(1)
+	case StateDown:
+		m.up.WithLabelValues(t.url, t.of.Region).Set(0)
+	case StateUnknown:
+	}
+	for _, r := range append(Reasons(), probeOK) {
+		m.probes.WithLabelValues(t.url, t.of.Region, r)
+	}
+}
+
+func (m *Metrics) probed(t *target) {
+	m.state(t)
+	result := probeOK
+	if t.health.reason != "" {
+		result = string(t.health.reason)
+	} else {
+		m.rtt.WithLabelValues(t.url, t.of.Region).Set(t.health.rtt.Seconds())
+	}
+	m.probes.WithLabelValues(t.url, t.of.Region, result).Inc()
+}
+
+// forget takes a server out that is not in the configuration any longer.
+func (m *Metrics) forget(t *target) {
+	of := prometheus.Labels{"server": t.url, "region": t.of.Region}
+	m.up.DeletePartialMatch(of)
+	m.rtt.DeletePartialMatch(of)
+	m.probes.DeletePartialMatch(of)
+}
