@@ -1,7 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"runtime"
 	"slices"
@@ -528,5 +530,46 @@ func TestViewersOfAFixedRateShareAnEncodeFromTheStart(t *testing.T) {
 	}
 	if s := h.enc.Stats(); s.Opened != 1 {
 		t.Errorf("%d encoders for viewers who all get the same; want 1", s.Opened)
+	}
+}
+
+// What a viewer's connection is secured by is in nothing that the manager shows or keeps: not in a snapshot, an event or a recording.
+func TestCredentialsOfMediaStaySecret(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	offer := r.offer(false)
+	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer, Owner: Owner{Credential: CredentialGrant, Name: "ann"}, Grant: "g1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.accept(a)
+	r.playing(t, 3)
+	var recording bytes.Buffer
+	if err := h.WriteRecording(a.ID, &recording); err != nil {
+		t.Fatal(err)
+	}
+	events, _, _ := h.Events(0)
+	shown, err := json.Marshal([]any{h.Sessions(), events, h.Host(), h.Leases()})
+	if err != nil || len(events) == 0 {
+		t.Fatalf("%d events, %v", len(events), err)
+	}
+	secrets := 0
+	for line := range strings.Lines(offer + a.SDP) {
+		for _, name := range []string{"a=ice-pwd:", "a=ice-ufrag:", "a=fingerprint:sha-256 "} {
+			secret, ok := strings.CutPrefix(strings.TrimSpace(line), name)
+			if !ok {
+				continue
+			}
+			secrets++
+			if bytes.Contains(recording.Bytes(), []byte(secret)) || strings.Contains(string(shown), secret) {
+				t.Errorf("%s%s is shown", name, secret)
+			}
+		}
+	}
+	if recording.Len() == 0 || secrets < 6 {
+		t.Errorf("%d secrets were looked for, in a recording of %d bytes", secrets, recording.Len())
 	}
 }

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/grant"
 )
 
-func (s *Server) host(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, s.describe())
+func (s *Server) host(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, http.StatusOK, s.describe(r))
 }
 
 // hostView is the host as clients see it.
@@ -39,7 +40,8 @@ type GatewayLink struct {
 	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the own account came back."`
 }
 
-func (s *Server) describe() hostView {
+// describe returns the host as who asks may see it: addresses and accounts are the operator's business, not that of who reads figures.
+func (s *Server) describe(r *http.Request) hostView {
 	h := s.mgr.Host()
 	h.Displays = orEmpty(h.Displays)
 	h.Encoders = orEmpty(h.Encoders)
@@ -47,7 +49,7 @@ func (s *Server) describe() hostView {
 		ID: s.cfg.ID, Name: s.cfg.Name, Host: h, Uptime: time.Since(h.Started).Seconds(), Version: s.cfg.Version, Platform: s.cfg.Platform,
 		Capacity: orEmpty(s.mgr.Capacity()),
 	}
-	if s.cfg.Gateway != nil {
+	if s.cfg.Gateway != nil && principalOf(r.Context()).role == grant.Operator {
 		link := s.cfg.Gateway()
 		v.Gateway = &link
 	}
@@ -150,7 +152,7 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	s.mgr.Drain(o)
-	return writeJSON(w, http.StatusAccepted, s.describe())
+	return writeJSON(w, http.StatusAccepted, s.describe(r))
 }
 
 func (s *Server) drainStatus(w http.ResponseWriter, _ *http.Request) error {
@@ -174,12 +176,12 @@ func (s *Server) setState(w http.ResponseWriter, r *http.Request) error {
 	if err := s.mgr.SetState(in.State); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, s.describe())
+	return writeJSON(w, http.StatusOK, s.describe(r))
 }
 
-func (s *Server) resume(w http.ResponseWriter, _ *http.Request) error {
+func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
 	s.mgr.Resume()
-	return writeJSON(w, http.StatusOK, s.describe())
+	return writeJSON(w, http.StatusOK, s.describe(r))
 }
 
 // orEmpty makes a list that encodes as [] where there is none.

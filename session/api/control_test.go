@@ -411,3 +411,15 @@ func TestPrepareChangesWhatCanChange(t *testing.T) {
 		t.Errorf("after a token was set: %s", got)
 	}
 }
+
+func TestFiguresTellNoAddresses(t *testing.T) {
+	file, of := tokens(t)
+	link := GatewayLink{Gateway: "gateway.example:443", Dialect: "wavry", Username: "host7", State: "bound", Route: "proven", Since: time.Now()}
+	s, _ := newServer(t, Config{TokensFile: file, Gateway: func() GatewayLink { return link }}, healthy())
+	for role, want := range map[string]bool{"operator": true, "metrics": false} {
+		r := ask{method: "GET", path: "/v1/host", header: bearer(of[role])}.do(s.Handler())
+		if got := strings.Contains(r.body, "gateway.example") || strings.Contains(r.body, "host7"); got != want || r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", role, r.StatusCode, r.body)
+		}
+	}
+}

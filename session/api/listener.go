@@ -19,7 +19,7 @@ const (
 	cutAddress = "address" // its network has as many as it may have
 	cutFull    = "full"    // all places are taken
 	cutIdle    = "idle"    // it waited for a request, and another took its place
-	cutSilent  = "silent"  // it had made no request yet, its network has the most, and another took its place
+	cutSilent  = "silent"  // it had made no request for the longest, in the network that has most, and another took its place
 )
 
 // gate is a listener that accepts only so many connections at a time. Connections from this machine wait when there are too many; those of others are cut.
@@ -102,11 +102,8 @@ func (l *gate) take(g *gated) (victim *gated, reason string) {
 
 // room looks for a place for a connection from elsewhere. The caller holds mu.
 func (l *gate) room(g *gated) (victim *gated, reason string) {
-	if l.of[g.from] >= l.each {
-		if v := l.idlest(func(from netip.Prefix) bool { return from == g.from }); v != nil {
-			return v, cutIdle
-		}
-		return nil, cutAddress
+	if own := func(from netip.Prefix) bool { return from == g.from }; l.of[g.from] >= l.each {
+		return l.victim(own, 0, cutAddress)
 	}
 	// Whoever g competes with.
 	limit, mates := l.most-l.most/keptLocal, func(from netip.Prefix) bool { return from.IsValid() }
@@ -114,43 +111,38 @@ func (l *gate) room(g *gated) (victim *gated, reason string) {
 		limit -= l.most / keptRegular
 		mates = func(from netip.Prefix) bool { return !l.nets.regular(from) }
 	}
-	taken, biggest := 0, netip.Prefix{}
+	taken := 0
 	for from, n := range l.of {
 		if mates(from) {
 			taken += n
-			if n > l.of[biggest] || !biggest.IsValid() {
-				biggest = from
-			}
 		}
 	}
 	if taken < limit && len(l.open) < l.most {
 		return nil, ""
 	}
-	if v := l.idlest(mates); v != nil {
-		return v, cutIdle
-	}
-	// Who holds many places with connections that say nothing gives one to who has fewer.
-	if biggest.IsValid() && l.of[biggest] > l.of[g.from]+1 {
-		for c := range l.open {
-			if c.from == biggest && !c.asked && (victim == nil || c.since.Before(victim.since)) {
-				victim, reason = c, cutSilent
-			}
-		}
-	}
-	if victim == nil {
-		return nil, cutFull
-	}
-	return victim, reason
+	return l.victim(mates, l.of[g.from], cutFull)
 }
 
-// idlest returns the connection that has waited longest for a request, among those of some networks; nil when none waits. The caller holds mu.
-func (l *gate) idlest(of func(netip.Prefix) bool) (found *gated) {
+// victim returns the connection that has to go among those of some networks: the one that has waited longest for its next request, or else, of networks that have more than so many,
+// the one that has said nothing for longest, of the network that has most. Whoever comes in asks within a moment, and whoever only holds a place gives it up. Where there
+// is none, it returns why. The caller holds mu.
+func (l *gate) victim(of func(netip.Prefix) bool, more int, none string) (found *gated, reason string) {
 	for c := range l.open {
-		if !c.idle.IsZero() && of(c.from) && (found == nil || c.idle.Before(found.idle)) {
-			found = c
+		switch {
+		case !of(c.from):
+		case !c.idle.IsZero():
+			if reason != cutIdle || c.idle.Before(found.idle) {
+				found, reason = c, cutIdle
+			}
+		case reason == cutIdle || c.asked || l.of[c.from] <= more:
+		case found == nil || l.of[c.from] > l.of[found.from] || l.of[c.from] == l.of[found.from] && c.since.Before(found.since):
+			found, reason = c, cutSilent
 		}
 	}
-	return found
+	if found == nil {
+		return nil, none
+	}
+	return found, reason
 }
 
 // drop takes c's place away; nothing happens when it has none. The caller holds mu.
