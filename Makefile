@@ -42,7 +42,7 @@ bench: ## benchmarks of the hot paths: the controller and its simulation, captur
 	@scripts/setup test
 	$(GO) test -tags integration -run '^$$' -bench . -benchmem ./adapt/... ./capture/... ./encode/... ./session/wire/...
 	$(GO) test -count=1 -run TestAgainst -v ./adapt/simulate/rival -against
-	$(GO) test -tags integration -run '^$$' -bench . -benchtime 1x -timeout 20m ./cmd/wavry-host/endtoend
+	$(GO) test -tags integration -run '^$$' -bench . -benchtime 1x -timeout 40m ./cmd/wavry-host/endtoend
 
 .PHONY: lint
 lint: ## every static check that CI makes

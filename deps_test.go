@@ -35,6 +35,7 @@ var rooms = map[string][]string{
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
 	"wavryhost/platform/display":  {},
+	"wavryhost/platform/identity": {},
 	"wavryhost/platform/pressure": {},
 	"wavryhost/platform/service":  {},
 

@@ -7,11 +7,13 @@ import (
 
 const (
 	// silenceAfter is how long a viewer with transport feedback may say nothing, the round trip not counted, while packets
-	// are on their way; receiver reports alone come once a second, and three may be lost.
+	// are on their way. Receiver reports alone come once a second from most, but each 5 s at random from a half to one and a half of
+	// it, over 1.218, is what RFC 3550 asks for (sections 6.2 and 6.3.1), and what GStreamer does: 6.2 s is the most between two.
 	silenceAfter    = 500 * time.Millisecond
-	silenceAfterRR  = 3500 * time.Millisecond
+	silenceAfterRR  = 6500 * time.Millisecond
 	silenceStep     = 500 * time.Millisecond
 	stalledAfter    = 5 * time.Second
+	stalledAfterRR  = 8 * time.Second
 	heardAgain      = 2     // reports until an outage counts as over
 	mediaShare      = 0.955 // 50 bytes of overhead on 1150 bytes of media
 	starvedQP       = 35.0  // a picture this coarse wants more bits; a still one is refined far below it
@@ -281,15 +283,15 @@ func (l *Loop) Tick(now time.Time) Targets {
 // watch notices that the viewer does not answer.
 func (l *Loop) watch(now time.Time) {
 	silence := l.path.silence(now)
-	limit := silenceAfter + l.path.rtt
+	limit, most := silenceAfter+l.path.rtt, stalledAfter
 	if !l.path.transport() {
-		limit = silenceAfterRR
+		limit, most = silenceAfterRR, stalledAfterRR
 	}
 	if silence < limit {
 		return
 	}
 	l.law.onSilence(now)
-	if silence >= stalledAfter && !l.stalled {
+	if silence >= most && !l.stalled {
 		l.stalled, l.heard = true, 0
 	}
 }

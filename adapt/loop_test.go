@@ -15,6 +15,7 @@ type network struct {
 	loss     float64                        // at random
 	content  func(at time.Duration) float64 // share of the encoder's bitrate that the screen really gives
 	rrOnly   bool
+	rrEvery  time.Duration // between receiver reports where it is not a second
 	encode   time.Duration
 	encodes  func(at time.Duration) time.Duration // in the place of encode
 	qp       float64
@@ -103,7 +104,7 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 			continue
 		}
 		if n.rrOnly {
-			nextFB = at + time.Second
+			nextFB = at + max(time.Second, n.rrEvery)
 			if n.capacity(at) == 0 || rrSent == 0 {
 				continue
 			}
@@ -266,6 +267,21 @@ func TestReceiverReportsOnly(t *testing.T) {
 	}
 	if loss := float64(f.lost) / float64(f.sent); loss > 0.03 {
 		t.Errorf("loss is %.3f; want at most 0.03", loss)
+	}
+}
+
+// RFC 3550 lets a receiver report as seldom as each 6.2 s, and GStreamer does.
+func TestSeldomReceiverReportsAreNoSilence(t *testing.T) {
+	f := run(t, desktop, network{
+		capacity: constant(3e6), delay: 20 * time.Millisecond, queueMax: 300 * time.Millisecond, rrOnly: true, rrEvery: 6200 * time.Millisecond,
+	}, 120*time.Second, nil)
+	for _, tr := range f.transitions {
+		if tr.To == Stalled || tr.Reason == ReasonNoFeedback {
+			t.Errorf("after %v it is %v by %v", tr.At, tr.To, tr.Reason)
+		}
+	}
+	if last := f.targets[len(f.targets)-1].EncoderBitrate; last < desktop.Start {
+		t.Errorf("the target is %d bit/s after two minutes on a path of 3 Mbit/s; want no less than the %d at first", last, desktop.Start)
 	}
 }
 

@@ -165,7 +165,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 		return nil, "", err
 	}
 	se.SetNet(network)
-	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id) })
+	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
 	if err != nil {
 		return nil, "", err
 	}

@@ -11,6 +11,11 @@ import (
 //	connecting ──▶ connected ◀──▶ disconnected
 //	    │              │               │
 //	    └──────────────┴───────────────┴──▶ end
+//
+// A viewer that vanishes without a word (killed, out of power, its network gone) is told from one whose path is away for a moment by
+// nothing but time. It is disconnected when ICE has heard nothing for iceSilence; media to it stops then, and its place is kept until nothing was heard for the whole of the disconnect timeout. So no session outlives its
+// viewer by more than that, and an outage that is shorter costs a keyframe. After a longer one the viewer opens another session, as the
+// viewer page does by itself.
 type life struct {
 	connect, disconnect, silence time.Duration // the deadlines
 
@@ -20,6 +25,13 @@ type life struct {
 	reached bool      // ICE has connected at least once
 	judged  bool      // the handshake has a result
 }
+
+// iceSilence is how long ICE hears nothing from a viewer, whom it asks each iceAsks, until it counts as disconnected. It looks as often as
+// it asks, so that the viewer may have been silent for both.
+const (
+	iceSilence = 5 * time.Second
+	iceAsks    = time.Second
+)
 
 // facts is what pion tells of a session's transport at one moment. Its callbacks come in no particular order, so they are taken
 // as hints to look.
@@ -85,11 +97,21 @@ func (l *life) step(now time.Time, f facts) verdict {
 	case up:
 		l.enter(stateConnected, now)
 		return verdict{changed: true}
-	case now.Sub(l.since) >= l.disconnect:
+	case now.Sub(l.since) >= l.grace():
 		return verdict{end: true, why: EndICEFailed}
 	}
 	return verdict{}
 }
+
+// renew begins the wait of a session that is disconnected anew: its viewer has shown itself, to restart ICE.
+func (l *life) renew(now time.Time) {
+	if l.state == stateDisconnected {
+		l.since = now
+	}
+}
+
+// grace is how long a session stays disconnected at most: what is left of the timeout when that is noticed.
+func (l *life) grace() time.Duration { return max(0, l.disconnect-iceSilence-iceAsks) }
 
 func (l *life) connecting(now time.Time, f facts, gone bool) verdict {
 	switch {

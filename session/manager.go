@@ -448,11 +448,11 @@ func (m *Manager) Host() Host {
 	return h
 }
 
-// Revoke ends the sessions that were opened by a grant, or belong to a subject, and returns how many.
+// Revoke ends the sessions that were opened by a grant, or by any grant of a subject, and returns how many.
 func (m *Manager) Revoke(grant, subject string) int {
 	n := 0
 	for _, h := range m.list() {
-		if grant != "" && h.offer.Grant == grant || subject != "" && h.offer.Subject == subject {
+		if grant != "" && h.offer.Grant == grant || subject != "" && h.offer.Owner.Credential == CredentialGrant && h.offer.Owner.Name == subject {
 			m.wants(h, EndRevoked)
 			n++
 		}

@@ -481,7 +481,10 @@ func TestRevokedSessionsEndAtOnceAndExpiredOnesInTime(t *testing.T) {
 	defer h.close(t)
 	h.alive(t)
 	var all []*remote
-	for _, o := range []Offer{{Subject: "ann", Grant: "g1"}, {Subject: "ann", Grant: "g2"}, {Subject: "bob"}, {Subject: "cy", Expires: time.Now().Add(time.Second)}} {
+	by := func(name string) Owner { return Owner{Credential: CredentialGrant, Issuer: "i", Name: name} }
+	for _, o := range []Offer{
+		{Owner: by("ann"), Grant: "g1"}, {Owner: by("ann"), Grant: "g2"}, {Owner: Owner{Credential: CredentialToken, Name: "ann"}}, {Owner: by("cy"), Expires: time.Now().Add(time.Second)},
+	} {
 		r := newRemote(t)
 		defer r.close()
 		o.Display, o.SDP = "default", r.offer(false)

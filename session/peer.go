@@ -135,7 +135,7 @@ func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 	se := webrtc.SettingEngine{LoggerFactory: pionLog{log}}
 	// The deadlines are the session's own; pion's are set so that it never gives up before.
-	se.SetICETimeouts(5*time.Second, cfg.ConnectTimeout+cfg.DisconnectTimeout+time.Minute, 2*time.Second)
+	se.SetICETimeouts(iceSilence, cfg.ConnectTimeout+cfg.DisconnectTimeout+time.Minute, iceAsks)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	if cfg.UDPPortMax > 0 {
 		if err := se.SetEphemeralUDPPortRange(cfg.UDPPortMin, cfg.UDPPortMax); err != nil {

@@ -59,12 +59,12 @@ func (c Config) sources() func() []netip.Addr {
 }
 
 // ICEServers returns the STUN and TURN servers that a user is to use at the moment, best first: those that work, of a region where one is asked
-// for, with credentials of the user's own where they are short-lived.
-func (m *Manager) ICEServers(region, user string) []relay.Server {
+// for, with credentials of the user's own where they are short-lived, which are good for no longer than last, unless that is zero.
+func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server {
 	list := m.relays.Choose(region)
 	now := time.Now()
 	for i, s := range list {
-		list[i] = s.For(user, now)
+		list[i] = s.For(user, now, last)
 	}
 	return list
 }

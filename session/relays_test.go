@@ -103,7 +103,7 @@ func TestSessionsUseTheRelaysOfTheirRegion(t *testing.T) {
 	if far.gave.Load() != 2 {
 		t.Errorf("far gave %d; want the reservation's region", far.gave.Load())
 	}
-	if user := h.ICEServers("us", "viewer")[0]; user.Secret != "" || !strings.HasSuffix(user.Username, ":viewer") {
+	if user := h.ICEServers("us", "viewer", time.Time{})[0]; user.Secret != "" || !strings.HasSuffix(user.Username, ":viewer") {
 		t.Errorf("viewers get %+v", user)
 	}
 }
@@ -157,7 +157,7 @@ func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
-	s := srv.as("").For("viewer", time.Now())
+	s := srv.as("").For("viewer", time.Now(), time.Time{})
 	r := remoteWith(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(localSettings())), webrtc.Configuration{
 		ICEServers:         []webrtc.ICEServer{{URLs: s.URLs, Username: s.Username, Credential: s.Credential}},
 		ICETransportPolicy: webrtc.ICETransportPolicyRelay,

@@ -130,11 +130,38 @@ type Offer struct {
 	MaxBitrate, Weight int
 	// Region is where the STUN and TURN servers to use stand, empty for the host's preference. One without servers counts for nothing.
 	Region string
-	// Subject is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that ends it; all may be empty.
-	Subject, Grant string
-	Expires        time.Time
+	// Owner is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that ends it; all may be empty.
+	Owner   Owner
+	Grant   string
+	Expires time.Time
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
+}
+
+// Owner returns whom the session belongs to.
+func (s Snapshot) Owner() Owner { return Owner{s.Credential, s.Issuer, s.Subject} }
+
+// Owner is whom a session belongs to. A name says who somebody is among those who show the same kind of credential of the same issuer, and
+// nothing of who goes by it elsewhere: two owners are the same when all of it is.
+type Owner struct {
+	// Credential is what it showed; one of Credentials, or empty where nobody was asked.
+	Credential string
+	// Issuer is who made a grant or a certificate.
+	Issuer string
+	Name   string
+}
+
+// The credentials that sessions are opened by.
+const (
+	CredentialOperatorToken = "operator_token"
+	CredentialToken         = "token"
+	CredentialGrant         = "grant"
+	CredentialCertificate   = "certificate"
+)
+
+// Credentials lists them.
+func Credentials() []string {
+	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate}
 }
 
 // Answer is what the viewer gets.
@@ -165,6 +192,8 @@ type Snapshot struct {
 	Remote      string    `json:"remote,omitempty" doc:"Address that the offer came from."`
 	UserAgent   string    `json:"user_agent,omitempty" doc:"User-Agent that the offer came with, shortened."`
 	Subject     string    `json:"subject,omitempty" doc:"Whom the session belongs to: the name of who opened it."`
+	Credential  string    `json:"credential,omitempty" set:"Credential" doc:"What who opened it showed; names are those of one kind of credential and one issuer."`
+	Issuer      string    `json:"issuer,omitempty" doc:"Who made that grant or certificate."`
 	Reservation string    `json:"reservation,omitempty" doc:"Id of the reservation whose place it took."`
 	Expires     time.Time `json:"expires,omitzero" doc:"When the grant that opened it ends it."`
 	Path        string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`

@@ -17,6 +17,7 @@ func Sets() map[string][]string {
 		leaseEnds, refusedReasons, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
+		"Credential":    Credentials(),
 		"SessionState":  {stateConnecting, stateConnected, stateDisconnected},
 		"DisplayState":  {stageIdle, stageLive, stageLost},
 		"HostState":     HostStates(),

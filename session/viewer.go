@@ -381,7 +381,7 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 		v.live.Store(false)
 		v.setWay(way{})
 		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.showing()})
-		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.disconnect.Seconds())
+		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.grace().Seconds())
 		v.nudge()
 		return
 	}
@@ -535,7 +535,7 @@ func (v *viewer) snapshot() Snapshot {
 	defer v.mu.Unlock()
 	return Snapshot{
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
-		Subject: v.offer.Subject, Reservation: v.offer.Lease, Expires: v.offer.Expires,
+		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Lease, Expires: v.offer.Expires,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
 		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
@@ -569,6 +569,9 @@ func (v *viewer) patch(ctx context.Context, ifMatch string, f fragment) (Patched
 	}
 	v.etag = newETag()
 	v.checkRelays()
+	v.mu.Lock()
+	v.life.renew(time.Now())
+	v.mu.Unlock()
 	v.log.Info("ice restarted", "candidates", len(f.candidates))
 	return Patched{SDP: own.String(), ETag: v.etag}, nil
 }

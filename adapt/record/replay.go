@@ -17,6 +17,8 @@ type Report struct {
 	// when that was for the first time.
 	Ticks, Differ int
 	FirstDiffer   time.Duration
+	// Feedback counts the receiver's reports by their form, an adapt.FeedbackKind.
+	Feedback [adapt.RR + 1]int
 	// Recorded and Replayed are the transitions of either.
 	Recorded, Replayed []adapt.Transition
 
@@ -71,6 +73,9 @@ func (p *player) step() error {
 		}
 	case kindFeedback:
 		if f := d.feedback(); p.at(f.At) {
+			if f.Kind <= adapt.RR {
+				p.report.Feedback[f.Kind]++
+			}
 			p.loop.OnFeedback(f)
 		}
 	case kindSource:

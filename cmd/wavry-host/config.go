@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,21 +13,29 @@ import (
 
 // Config is what an operator may set; the table of settings says how. It is valid once load returned it.
 type Config struct {
-	Listen         string
-	TLSCert        string
-	TLSKey         string
-	Token          secret
-	TokenFile      string
-	TokensFile     string
-	GrantKeys      string
-	GrantAudience  string
-	GrantIssuer    string
-	TLSClientAuth  string
-	TLSClientCA    string
-	TLSClientRole  string
-	AuditLog       string
-	AllowedHosts   []string
-	AllowedOrigins []string
+	Listen           string
+	TLSCert          string
+	TLSKey           string
+	Token            secret
+	TokenFile        string
+	TokensFile       string
+	GrantKeys        string
+	GrantAudience    string
+	GrantIssuer      string
+	TLSClientAuth    string
+	TLSClientCA      string
+	TLSClientRole    string
+	TLSClientRevoked string
+	RevocationsFile  string
+	AuditLog         string
+	AllowedHosts     []string
+	AllowedOrigins   []string
+
+	MaxConnections           int
+	MaxConnectionsPerAddress int
+	MaxRequests              int
+	MaxRequestsPerAddress    int
+	MaxAttempts              int
 
 	Display     string
 	VirtualSize size
@@ -77,6 +86,7 @@ type Config struct {
 	GatewayCA          string
 	GatewayInsecure    bool
 
+	HostID    string
 	LogFormat string
 	LogLevel  string
 }
@@ -137,8 +147,8 @@ func (c *Config) conflicts() []conflict {
 		if c.TLSCert == "" {
 			missing = append(missing, "tls_cert and tls_key")
 		}
-		if !protected {
-			missing = append(missing, "token or token_file (or tokens_file, grant_keys, tls_client_auth)")
+		if !protected || c.onlyOptional() {
+			missing = append(missing, "token or token_file (or tokens_file, grant_keys, tls_client_auth: required)")
 		}
 		if len(missing) > 0 {
 			add(fmt.Sprintf("%q can be reached from other machines, which takes %s; or listen on 127.0.0.1",
@@ -170,6 +180,28 @@ func (c *Config) conflicts() []conflict {
 		}
 	}
 	return found
+}
+
+// onlyOptional tells whether nothing but certificates that clients need not show tells who asks; see api.Config.
+func (c *Config) onlyOptional() bool {
+	return c.TLSClientAuth == api.ClientAuthOptional && c.Token == "" && c.TokenFile == "" && c.TokensFile == "" && c.GrantKeys == ""
+}
+
+// revocationsAuto is the value of revocations_file that leaves the place to the service manager.
+const revocationsAuto = "auto"
+
+// revocations is the file that revocations are kept in; empty for none. env is the environment.
+func (c *Config) revocations(env []string) string {
+	if c.RevocationsFile != revocationsAuto {
+		return c.RevocationsFile
+	}
+	for _, e := range env {
+		if dirs, ok := strings.CutPrefix(e, "STATE_DIRECTORY="); ok && dirs != "" {
+			first, _, _ := strings.Cut(dirs, ":") // systemd parts several by colons
+			return filepath.Join(first, "revocations.json")
+		}
+	}
+	return ""
 }
 
 // grants is how grants are checked; there are none without keys.

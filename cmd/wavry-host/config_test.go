@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -36,9 +37,10 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
 		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
-		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 15 * time.Second, SilenceTimeout: 30 * time.Second,
+		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
+		MaxConnections: 256, MaxConnectionsPerAddress: 64, MaxRequests: 2000, MaxRequestsPerAddress: 200, MaxAttempts: 10, RevocationsFile: "auto",
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got %+v; want %+v", l.Config, want)
@@ -100,6 +102,7 @@ gateway_ca: /etc/ca.pem
 gateway_insecure: true
 log_format: json
 log_level: debug
+host_id: rack-7
 tokens_file: /etc/tokens
 grant_keys: /etc/keys.json
 grant_audience: host7
@@ -108,6 +111,13 @@ tls_client_auth: optional
 tls_client_ca: /etc/ca.pem
 tls_client_role: viewer
 audit_log: /var/log/audit.jsonl
+revocations_file: /var/lib/revoked.json
+tls_client_revoked: /etc/ca.crl
+max_connections: 99
+max_connections_per_address: 9
+max_requests: 999
+max_requests_per_address: 98
+max_attempts: 7
 turn_lifetime: 1h
 media_port: 3478
 media_tcp_port: 443
@@ -136,9 +146,10 @@ func fullConfig() Config {
 		GatewayURL: "wss://gateway.example.net/ws", GatewayDialect: "master", GatewayOrigin: "https://gateway.example.net",
 		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"},
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
-		LogFormat: "json", LogLevel: "debug",
+		LogFormat: "json", LogLevel: "debug", HostID: "rack-7",
 		TokensFile: "/etc/tokens", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
-		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
+		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
+		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
 	}
 }
 
@@ -170,12 +181,13 @@ func TestFileSetsEverything(t *testing.T) {
 // TestVariablesAndFlagsSetEverything puts what the file says into variables and then into flags.
 func TestVariablesAndFlagsSetEverything(t *testing.T) {
 	values := map[string]string{
-		"listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
+		"host_id": "rack-7", "listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
 		"tokens_file": "/etc/tokens", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
-		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24",
+		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
+		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210, region: eu-west, priority: 10}]`,
@@ -390,7 +402,7 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "0.0.0.0:8470"},
 			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which takes tls_cert and tls_key, and ` +
-				`token or token_file (or tokens_file, grant_keys, tls_client_auth); or listen on 127.0.0.1`, code: exitUsage,
+				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"listen": ":8470", "token": "0123456789abcdef"},
@@ -400,7 +412,7 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "screen.example.net:8470", "tls_cert": "c", "tls_key": "k"},
 			want: `--listen: listen: "screen.example.net:8470" can be reached from other machines, which takes token or ` +
-				`token_file (or tokens_file, grant_keys, tls_client_auth); or listen on 127.0.0.1`, code: exitUsage,
+				`token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"tls_key": "k"},
@@ -638,4 +650,33 @@ func FuzzConfigFile(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestRevocationsGoWhereStateGoes(t *testing.T) {
+	for _, c := range []struct{ setting, state, want string }{
+		{"auto", "", ""},
+		{"auto", "/var/lib/wavry-host", "/var/lib/wavry-host/revocations.json"},
+		{"auto", "/var/lib/a:/var/lib/b", "/var/lib/a/revocations.json"},
+		{"/srv/r.json", "/var/lib/a", "/srv/r.json"},
+		{"", "/var/lib/a", ""},
+	} {
+		l := Config{RevocationsFile: c.setting}
+		if got := l.revocations([]string{"A=b", "STATE_DIRECTORY=" + c.state}); got != c.want {
+			t.Errorf("%+v: got %q", c, got)
+		}
+	}
+}
+
+func TestOptionalCertificatesAreNoLock(t *testing.T) {
+	flags := map[string]string{"listen": "0.0.0.0:1", "tls_cert": "c", "tls_key": "k", "tls_client_ca": "a", "tls_client_auth": "optional"}
+	if _, err := load(sources{flags: flags}); err == nil || !strings.Contains(err.Error(), "tls_client_auth: required") {
+		t.Errorf("got %v", err)
+	}
+	for name, value := range map[string]string{"tls_client_auth": "required", "tokens_file": "t"} {
+		more := maps.Clone(flags)
+		more[name] = value
+		if _, err := load(sources{flags: more}); err != nil {
+			t.Errorf("with %s %s: %v", name, value, err)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 )
 
 // newTestLog logs to the test's output.
@@ -37,6 +38,20 @@ func TestLogFormAndLevel(t *testing.T) {
 		log.Error("five")
 		if b.Len() > 0 {
 			t.Errorf("%+v: logged beyond the level that was set later: %s", tc, &b)
+		}
+	}
+}
+
+func TestDurationsAreLoggedInSeconds(t *testing.T) {
+	for format, want := range map[string]string{"json": `"took_seconds":1.5`, "text": "took_seconds=1.5"} {
+		var b strings.Builder
+		log, _, err := newLogger(&Config{LogFormat: format, LogLevel: "info"}, &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("done", "took", 1500*time.Millisecond)
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s: %s has no %s", format, &b, want)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // shownValues is the most values of a label that the document lists; other labels are described by their help alone.
-const shownValues = 12
+const shownValues = 16
 
 // described is one metric as its collector describes it.
 type described struct {

@@ -95,9 +95,11 @@ func sessionLimits(l *loaded) session.Config {
 func apiConfig(l *loaded) api.Config {
 	cfg := api.Config{
 		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(),
-		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRole: l.TLSClientRole,
+		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRevoked: l.TLSClientRevoked, TLSClientRole: l.TLSClientRole,
 		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
-		Version: thisBuild().Version, ShutdownTimeout: l.ShutdownTimeout,
+		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
+		Limits:  api.Limits{PerAddress: l.MaxRequestsPerAddress, InAll: l.MaxRequests, Attempts: l.MaxAttempts},
+		Version: thisBuild().Version, Platform: thisBuild().Platform, ShutdownTimeout: l.ShutdownTimeout,
 	}
 	return cfg
 }

@@ -23,6 +23,7 @@ import (
 // liveSettings are applied by a reload; the others take a restart.
 func liveSettings() []string {
 	return []string{
+		"token", "token_file", "allowed_hosts", "allowed_origins", "max_requests", "max_requests_per_address", "max_attempts",
 		"fps", "min_bitrate", "start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_encodes", "max_uplink", "encoder_sessions", "probation_sessions",
 		"ice_servers", "ice_regions", "turn_lifetime", "max_handshakes", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level",
 	}
@@ -34,11 +35,18 @@ type configurable interface {
 	Configured(outcome string, err error) uint64
 }
 
+// preparable is the API, which a new configuration has to fit before anything of it is applied.
+type preparable interface {
+	Prepare(api.Config) (apply func(), err error)
+}
+
 // reloader reads the configuration again on demand. A change is checked whole before anything of it is applied; one that was to be confirmed
 // and is not, is taken back.
 type reloader struct {
 	read    func() (*loaded, error)
 	manager configurable
+	// api is set when it is made, which takes the reloader.
+	api     preparable
 	level   *slog.LevelVar
 	log     *slog.Logger
 	results *prometheus.CounterVec
@@ -173,9 +181,14 @@ func (r *reloader) apply(l *loaded) error {
 	if err := level.UnmarshalText([]byte(l.LogLevel)); err != nil {
 		return fmt.Errorf("log level: %w", err)
 	}
+	serve, err := r.api.Prepare(apiConfig(l))
+	if err != nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "api: "))
+	}
 	if err := r.manager.Reconfigure(sessionLimits(l)); err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "session: "))
 	}
+	serve()
 	r.level.Set(level)
 	return nil
 }

@@ -49,23 +49,32 @@ func (n *noted) Configured(outcome string, _ error) uint64 {
 	return uint64(len(n.outcomes))
 }
 
+// served is an API that notes what it is to serve by.
+type served struct{ now api.Config }
+
+func (s *served) Prepare(c api.Config) (apply func(), err error) {
+	return func() { s.now = c }, c.Validate()
+}
+
 // reloadRig is a reloader of a file.
 type reloadRig struct {
 	*reloader
 	manager *noted
+	served  *served
 	path    string
 	level   *slog.LevelVar
 }
 
 func newReloadRig(t *testing.T, text string) *reloadRig {
 	t.Helper()
-	rig := &reloadRig{manager: &noted{}, path: write(t, "c.yaml", text), level: new(slog.LevelVar)}
+	rig := &reloadRig{manager: &noted{}, served: &served{}, path: write(t, "c.yaml", text), level: new(slog.LevelVar)}
 	read := func() (*loaded, error) { return load(sources{path: rig.path}) }
 	l, err := read()
 	if err != nil {
 		t.Fatal(err)
 	}
 	rig.reloader = newReloader(l, read, rig.level, rig.manager, prometheus.NewRegistry(), newTestLog(t))
+	rig.api = rig.served
 	return rig
 }
 
@@ -83,11 +92,14 @@ func TestReloadAppliesWhatCanChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got.Applied, []string{"max_sessions", "log_level"}) || !slices.Equal(got.NeedsRestart, []string{"listen", "token"}) {
+	if !slices.Equal(got.Applied, []string{"token", "max_sessions", "log_level"}) || !slices.Equal(got.NeedsRestart, []string{"listen"}) {
 		t.Errorf("%+v", got)
 	}
 	if !slices.Equal(r.manager.limits, []int{5}) || r.level.Level() != slog.LevelDebug {
 		t.Errorf("limits %v, level %v", r.manager.limits, r.level.Level())
+	}
+	if r.served.now.Token != "0123456789abcdef" {
+		t.Error("the API does not have the token")
 	}
 	if got, err := r.reload(0); err != nil || len(got.Applied)+len(got.NeedsRestart) != 0 {
 		t.Errorf("again: %+v, %v; want no change", got, err)

@@ -15,6 +15,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg"
+	"wavryhost/platform/identity"
 	"wavryhost/platform/pressure"
 	"wavryhost/platform/service"
 	"wavryhost/session"
@@ -127,11 +128,15 @@ func newHost(
 		return nil, err
 	}
 	cfg := apiConfig(l)
+	cfg.ID, cfg.Name = identify(l.HostID, log)
 	if l.GrantKeys != "" {
 		if h.grants, err = grant.New(l.grants(), log); err != nil {
 			return nil, err
 		}
 		cfg.Grants = h.grants
+		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
+			log.Warn("revocations of grants are forgotten at a restart; revocations_file keeps them")
+		}
 	}
 	if l.AuditLog != "" {
 		if h.trail, err = newTrail(l.AuditLog); err != nil {
@@ -148,14 +153,31 @@ func newHost(
 	h.prober = newProber(l, h.manager, log)
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
+	h.reloads.api = h.api
 	return h, err
+}
+
+// identify returns which host this is, and what it calls itself; either is empty where nothing tells.
+func identify(set string, log *slog.Logger) (id, name string) {
+	name, err := os.Hostname()
+	if err != nil {
+		log.Warn("host name not known", "err", err)
+	}
+	id = set
+	if id == "" {
+		if id, err = identity.Machine(); err != nil {
+			log.Warn("host has no id: set host_id", "err", err)
+		}
+	}
+	log.Info("host identified", "id", id, "name", name)
+	return id, name
 }
 
 // tellEncoders logs how the encoders did. A host without any serves nevertheless: it reports that it is not ready, and why.
 func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
 	for _, c := range candidates {
 		if c.Proof.Usable {
-			log.Info("encoder works", "encoder", c.Profile.Name, "per_frame", c.Proof.MeanEncode.String(),
+			log.Info("encoder works", "encoder", c.Profile.Name, "per_frame", c.Proof.MeanEncode,
 				"psnr_db", math.Round(10*c.Proof.PSNR)/10)
 		} else {
 			log.Info("encoder cannot be used", "encoder", c.Profile.Name, "why", plain(c))
@@ -204,7 +226,7 @@ func (h *host) run(ctx context.Context) error {
 
 	<-inner.Done()
 	h.notify.Stopping()
-	h.log.Info("stopping", "limit", h.limit.String())
+	h.log.Info("stopping", "limit", h.limit)
 	limit := time.NewTimer(h.limit)
 	defer limit.Stop()
 	select {

@@ -2,8 +2,9 @@ package api
 
 import (
 	"context"
+	"crypto/subtle"
+	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"wavryhost/session"
@@ -49,16 +50,28 @@ func (s *Server) owns(r *http.Request, id string) error {
 		return nil
 	}
 	one, err := s.mgr.Session(id)
-	if err != nil || one.Subject != p.name || p.grant != nil && p.grant.Session != "" && p.grant.Session != id && p.grant.Session != one.Reservation {
+	if err != nil || one.Owner() != p.Owner || p.grant != nil && p.grant.Session != "" && p.grant.Session != id && p.grant.Session != one.Reservation {
 		return session.ErrUnknownSession
 	}
 	return nil
 }
 
+// views tells whether r, a question about a WHEP path, comes from who may open a session on its display, or has opened the session that it names.
+func (s *Server) views(r *http.Request) bool {
+	p := principalOf(r.Context())
+	if !(route{method: http.MethodPost, path: "/whep/{display}"}).may(p.role) {
+		return false
+	}
+	if id := r.PathValue("id"); id != "" {
+		return s.owns(r, id) == nil
+	}
+	return p.grant == nil || p.grant.Watches(r.PathValue("display"))
+}
+
 // limit narrows an offer to what its principal may have.
 func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	p := principalOf(r.Context())
-	o.Subject = p.name
+	o.Owner = p.Owner
 	g := p.grant
 	if g == nil {
 		return nil
@@ -76,56 +89,33 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	return nil
 }
 
-// maxRevoked bounds what is remembered of revocations.
-const maxRevoked = 10_000
-
-// revoked remembers what was revoked, for as long as a grant can live.
-type revoked struct {
-	mu       sync.Mutex
-	grants   map[string]time.Time // by ID: when it may be forgotten
-	subjects map[string]time.Time // by name: grants that were issued before are revoked
-}
-
-// has tells whether a grant was revoked.
-func (l *revoked) has(g grant.Grant) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.grants[g.ID]; ok {
-		return true
-	}
-	at, ok := l.subjects[g.Subject]
-	return ok && !g.Issued.After(at)
-}
-
-// add revokes a grant, or what a subject has; lifetime is the longest of a grant. It fails when too much is remembered.
-func (l *revoked) add(now time.Time, id, subject string, lifetime time.Duration) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.grants == nil {
-		l.grants, l.subjects = make(map[string]time.Time), make(map[string]time.Time)
-	}
-	if len(l.grants)+len(l.subjects) >= maxRevoked {
-		for k, until := range l.grants {
-			if now.After(until) {
-				delete(l.grants, k)
-			}
+// lapsed tells whether what p was admitted by is no longer good: an error for the client, and why a session ends that it opened. Clocks may
+// differ when a grant is shown, but what it opened ends when it expires, and so nothing is opened after that.
+func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
+	switch p.Credential {
+	case session.CredentialOperatorToken:
+		if l := k.live(); l.single && subtle.ConstantTimeCompare(p.hash[:], l.token[:]) == 1 {
+			return 0, nil
 		}
-		for k, at := range l.subjects {
-			if now.Sub(at) > lifetime {
-				delete(l.subjects, k)
-			}
+		return session.EndRevoked, invalid("the token was changed")
+	case session.CredentialToken:
+		if q, ok := k.file.find(p.hash); ok && q.Owner == p.Owner && q.role == p.role {
+			return 0, nil
 		}
-		if len(l.grants)+len(l.subjects) >= maxRevoked {
-			return false
+		return session.EndRevoked, invalid("the token was taken away")
+	case session.CredentialGrant:
+		switch {
+		case k.has(*p.grant):
+			return session.EndRevoked, invalid("the grant was revoked")
+		case !k.grants.Stands(*p.grant):
+			return session.EndRevoked, invalid("the grant's key was taken away")
+		case !now.Before(p.grant.Expires):
+			return session.EndExpired, invalid("the grant has expired")
 		}
+	case session.CredentialCertificate:
+		return k.clients.stands(p.chain, now)
 	}
-	if id != "" {
-		l.grants[id] = now.Add(lifetime)
-	}
-	if subject != "" {
-		l.subjects[subject] = now
-	}
-	return true
+	return 0, nil
 }
 
 // revoking is the body of POST /v1/revocations.
@@ -144,8 +134,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
-	if s.key != nil && s.key.grants != nil && !s.key.add(time.Now(), in.Grant, in.Subject, s.key.grants.MaxLifetime()) {
+	err := s.key.add(time.Now(), in.Grant, in.Subject)
+	if errors.Is(err, errTooManyRevoked) {
 		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)
 	}
-	return writeJSON(w, http.StatusOK, revocation{Ended: s.mgr.Revoke(in.Grant, in.Subject)})
+	ended := s.mgr.Revoke(in.Grant, in.Subject)
+	if err != nil {
+		s.log.Error("revocation not written; it is forgotten when the daemon ends", "err", err)
+		return refuse(CodeInternal, "it is revoked, and %d sessions end, but only until the daemon ends: the file of revocations could not be written; the host's log has the cause", ended)
+	}
+	return writeJSON(w, http.StatusOK, revocation{Ended: ended})
 }

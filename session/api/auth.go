@@ -3,76 +3,93 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
-	"hash/maphash"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"wavryhost/session"
 	"wavryhost/session/api/grant"
 )
 
 const (
-	// wrongBurst wrong tokens in a row are answered at once, then one in wrongEvery for each network. With
-	// minTokenLength that is far from a guess, and slows nobody who mistypes.
-	wrongBurst = 10
+	// wrongEvery is how often a network may try that has shown too many wrong credentials in a row. With minTokenLength that is far from a guess, and slows
+	// nobody who mistypes.
 	wrongEvery = 2 * time.Second
-	// wrongBuckets bounds the memory: networks share a bucket where their hashes do.
-	wrongBuckets = 512
+	// A network that has used up its attempts may have so many signatures checked at once, then one in checkEvery. It takes some 0.1 ms each.
+	checkBurst = 100
+	checkEvery = 50 * time.Millisecond
 )
 
 // keeper checks who asks: by the operator's token, the tokens of the file, a grant, or a client certificate.
 type keeper struct {
-	want   [sha256.Size]byte
-	single bool       // there is an operator's token
+	live   func() *live
 	file   *tokenFile // nil without one
 	grants *grant.Verifier
-	revoked
+	*revoked
 	// certRole is what a verified client certificate makes of its owner; empty where none is asked for.
 	certRole grant.Role
+	clients  *clients // nil where certRole is empty
 	count    func(method, result string)
-
-	seed maphash.Seed
-	mu   sync.Mutex // guards all following fields
-	// owed is, for each bucket, when the attempts so far are paid for.
-	owed [wrongBuckets]time.Time
+	nets     *networks
 }
 
-// principal is who asks.
+// principal is who asks: the owner of what it opens.
 type principal struct {
-	name  string
+	session.Owner
 	role  grant.Role
 	grant *grant.Grant // nil without one
+	// hash is that of a token.
+	hash [sha256.Size]byte
+	// chain is that of a certificate, its own in front.
+	chain []*x509.Certificate
 }
 
 // The ways in which a client shows who it is, and how that ended.
 const (
-	methodToken = "token"
-	methodGrant = "grant"
-	methodCert  = "certificate"
+	methodToken = session.CredentialToken
+	methodGrant = session.CredentialGrant
+	methodCert  = session.CredentialCertificate
 	methodNone  = "none"
 
 	resultOK      = "ok"
 	resultWrong   = "wrong"
 	resultMissing = "missing"
 	resultBlocked = "blocked"
+	resultNetwork = "network"
+	resultRevoked = "revoked"
 )
 
-func newKeeper(token string) *keeper {
-	return &keeper{want: sha256.Sum256([]byte(token)), single: token != "", seed: maphash.MakeSeed(), count: func(string, string) {}}
-}
-
-// admit tells who r comes from. A nil keeper takes everyone for the operator.
+// admit tells who r comes from. Where nobody is asked, everyone is the operator.
 func (k *keeper) admit(r *http.Request) (principal, error) {
-	if k == nil {
+	if !k.live().asks {
 		return principal{role: grant.Operator}, nil
 	}
+	p, err := k.recognize(r)
+	if err == nil {
+		k.nets.right(time.Now(), r.RemoteAddr)
+	}
+	return p, err
+}
+
+func (k *keeper) recognize(r *http.Request) (principal, error) {
+	if len(r.Header.Values("Authorization")) > 1 {
+		// A proxy in front may look at another one than we do.
+		return principal{}, invalid("there is more than one Authorization header")
+	}
 	if p, ok := k.certified(r); ok && r.Header.Get("Authorization") == "" {
+		if why, err := k.clients.stands(p.chain, time.Now()); err != nil {
+			result := resultRevoked
+			if why == session.EndExpired {
+				result = string(grant.Expired)
+			}
+			k.count(methodCert, result)
+			return principal{}, err
+		}
 		k.count(methodCert, resultOK)
 		return p, nil
 	}
@@ -82,65 +99,78 @@ func (k *keeper) admit(r *http.Request) (principal, error) {
 		return principal{}, refuse(CodeUnauthorized, "this server takes a bearer token").
 			with("WWW-Authenticate", `Bearer realm="wavry-host"`)
 	}
-	bucket := k.bucket(r.RemoteAddr)
-	// A network that has used up its attempts is refused unseen: an answer would tell whether the guess is right.
-	if wait := k.wait(bucket); wait > 0 {
-		k.count(methodNone, resultBlocked)
-		return principal{}, refuse(CodeTooManyAttempts, "too many wrong tokens from your network").
-			with("Retry-After", seconds(wait))
-	}
 	scheme, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
+	bears := strings.EqualFold(scheme, "Bearer")
+	signed := bears && k.grants != nil && strings.Count(token, ".") == 2
+	wait := k.nets.attempt(time.Now(), r.RemoteAddr)
+	// A network that has used up its attempts is refused unseen: an answer would tell whether the guess is right. A signature is not guessed, and
+	// who shows a good grant is not kept out by who else is behind that address.
+	if wait > 0 && (!signed || !k.nets.check(time.Now(), r.RemoteAddr)) {
+		return principal{}, k.block(wait)
+	}
 	method, result, why := methodToken, resultWrong, "the token is not right"
-	if strings.EqualFold(scheme, "Bearer") {
+	if bears && wait <= 0 {
 		got := sha256.Sum256([]byte(token))
-		if k.single && subtle.ConstantTimeCompare(got[:], k.want[:]) == 1 {
+		if l := k.live(); l.single && subtle.ConstantTimeCompare(got[:], l.token[:]) == 1 {
 			k.count(methodToken, resultOK)
-			return principal{name: "token", role: grant.Operator}, nil
+			return principal{Owner: session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}, role: grant.Operator, hash: got}, nil
 		}
 		if p, ok := k.file.find(got); ok {
 			k.count(methodToken, resultOK)
 			return p, nil
 		}
-		if k.grants != nil && strings.Count(token, ".") == 2 {
-			p, err := k.granted(token, r.RemoteAddr)
-			if err == nil {
-				k.count(methodGrant, resultOK)
-				return p, nil
-			}
-			method, why = methodGrant, strings.TrimPrefix(err.Error(), "grant: ")
-			if e, ok := errors.AsType[*grant.Error](err); ok {
-				result = string(e.Fault)
-			}
+	}
+	if signed {
+		g, err := k.grants.Verify(token)
+		method = methodGrant
+		if e, ok := errors.AsType[*grant.Error](err); ok {
+			result, why, signed = string(e.Fault), strings.TrimPrefix(e.Error(), "grant: "), e.Signed
+		} else if result, why = k.granted(g, r.RemoteAddr); result == resultOK {
+			k.count(methodGrant, resultOK)
+			owner := session.Owner{Credential: session.CredentialGrant, Issuer: g.Issuer, Name: g.Subject}
+			return principal{Owner: owner, role: g.Role, grant: &g}, nil
 		}
 	}
-	k.wrong(bucket)
+	if !signed && wait > 0 {
+		return principal{}, k.block(wait)
+	}
 	k.count(method, result)
-	return principal{}, refuse(CodeUnauthorized, "%s", shorten(why)).
-		with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
+	if !signed {
+		k.nets.wrong(time.Now(), r.RemoteAddr)
+	}
+	return principal{}, invalid(shorten(why))
 }
 
-// granted tells who a grant was made out for.
-func (k *keeper) granted(token, remote string) (principal, error) {
-	g, err := k.grants.Verify(token)
-	if err != nil {
-		return principal{}, err
-	}
+// block refuses a network that has used up its attempts.
+func (k *keeper) block(wait time.Duration) *problem {
+	k.count(methodNone, resultBlocked)
+	return refuse(CodeTooManyAttempts, "too many wrong tokens from your network").with("Retry-After", seconds(wait))
+}
+
+// invalid refuses a credential that is no good, and says why.
+func invalid(why string) *problem {
+	return refuse(CodeUnauthorized, "%s", why).with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
+}
+
+// granted tells whether a verified grant is good here and now: resultOK, or what is wrong, with words for it.
+func (k *keeper) granted(g grant.Grant, remote string) (result, why string) {
 	if at, err := netip.ParseAddrPort(remote); err != nil || !g.From(at.Addr()) {
-		return principal{}, errors.New("the grant is not good from your network")
+		return resultNetwork, "the grant is not good from your network"
 	}
 	if k.has(g) {
-		return principal{}, errors.New("the grant was revoked")
+		return resultRevoked, "the grant was revoked"
 	}
-	return principal{name: g.Subject, role: g.Role, grant: &g}, nil
+	return resultOK, ""
 }
 
 // certified tells who shows a client certificate that TLS has verified.
 func (k *keeper) certified(r *http.Request) (principal, bool) {
-	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || !k.live().guard.ambient(r.Header.Get("Origin"), r.Host) {
 		return principal{}, false
 	}
-	leaf := r.TLS.VerifiedChains[0][0]
+	chain := r.TLS.VerifiedChains[0]
+	leaf, authority := chain[0], chain[len(chain)-1]
 	name := leaf.Subject.CommonName
 	if len(leaf.URIs) > 0 {
 		name = leaf.URIs[0].String()
@@ -150,37 +180,8 @@ func (k *keeper) certified(r *http.Request) (principal, bool) {
 	if name == "" {
 		name = leaf.SerialNumber.String()
 	}
-	return principal{name: shorten(name), role: k.certRole}, true
-}
-
-// bucket returns where the attempts of a remote address are counted: by IPv4 address or IPv6 network, since a subscriber
-// has a whole /64.
-func (k *keeper) bucket(remote string) int { return networkBucket(k.seed, remote) }
-
-func networkBucket(seed maphash.Seed, remote string) int {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		host = remote
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
-		host = ip.Mask(net.CIDRMask(64, 128)).String()
-	}
-	return int(maphash.String(seed, host) % wrongBuckets)
-}
-
-func (k *keeper) wait(bucket int) time.Duration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return time.Until(k.owed[bucket].Add(-(wrongBurst - 1) * wrongEvery))
-}
-
-func (k *keeper) wrong(bucket int) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if now := time.Now(); k.owed[bucket].Before(now) {
-		k.owed[bucket] = now
-	}
-	k.owed[bucket] = k.owed[bucket].Add(wrongEvery)
+	owner := session.Owner{Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: shorten(name)}
+	return principal{Owner: owner, role: k.certRole, chain: chain}, true
 }
 
 // seconds returns d for a Retry-After header: whole seconds, at least one.

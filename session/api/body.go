@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"wavryhost/session/api/grant"
+
 	"github.com/danielgtaylor/huma/v2"
 )
 
@@ -27,7 +29,14 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, optiona
 	if err := contentType(r, typeJSON); err != nil {
 		return err
 	}
-	return s.spec.decode(string(b), v)
+	if err := s.spec.decode(string(b), v); err != nil {
+		return err
+	}
+	// No schema can say it.
+	if err := grant.UniqueNames(b); err != nil {
+		return refuse(CodeBadJSON, "the body cannot be taken: %s", shorten(err.Error()))
+	}
+	return nil
 }
 
 // decode reads one JSON value into v, a pointer, and refuses what its schema in the document does.

@@ -36,6 +36,10 @@ type Config struct {
 	TokensFile string
 	// Grants checks signed grants; nil takes none. Its Run is the caller's to call.
 	Grants *grant.Verifier
+	// TLSClientRevoked is a file with lists of the certificates that these have revoked; it may be empty. Both files are read again when they change.
+	TLSClientRevoked string
+	// RevocationsFile is where revocations are kept for the time after a restart; empty for nowhere. It is not used without Grants.
+	RevocationsFile string
 	// TLSClientAuth is whether clients may, or must, show a certificate of the authorities in TLSClientCA, a PEM file; it defaults to off. TLSClientRole is what that
 	// makes of them; it defaults to operator.
 	TLSClientAuth, TLSClientCA, TLSClientRole string
@@ -49,10 +53,13 @@ type Config struct {
 	AllowedOrigins []string
 	// MaxBody bounds a request's body, in bytes. It defaults to 65536.
 	MaxBody int64
-	// MaxConnections bounds the open connections; further ones wait in the kernel. It defaults to 256.
-	MaxConnections int
-	// Version is shown in GET /v1/host.
-	Version string
+	// MaxConnections bounds the open connections. It defaults to 256. MaxConnectionsPerAddress bounds those of one address, or IPv6 /64, but this machine's; it
+	// defaults to 64.
+	MaxConnections, MaxConnectionsPerAddress int
+	Limits                                   Limits
+	// ID, Name, Platform and Version are shown in GET /v1/host: which host this is, what people call it, its system and architecture, and the daemon's
+	// version.
+	ID, Name, Platform, Version string
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil where there is no link.
 	// Reload reads the daemon's configuration again; with a time to confirm, the change is taken back unless Confirm is called within. Its errors are
 	// ErrBadConfiguration and Confirm's ErrNothingToConfirm. Probe asks for the encoders to be tried again, and returns at once; without
@@ -89,6 +96,10 @@ func (c Config) withDefaults() Config {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = 256
 	}
+	if c.MaxConnectionsPerAddress == 0 {
+		c.MaxConnectionsPerAddress = 64
+	}
+	c.Limits = c.Limits.withDefaults()
 	if c.Reload == nil {
 		c.Reload = func(time.Duration) (Reloaded, error) {
 			return Reloaded{}, fmt.Errorf("%w: this daemon reads none", ErrBadConfiguration)
@@ -140,12 +151,12 @@ func (c Config) Validate() error {
 	if err := c.validateClients(); err != nil {
 		return err
 	}
-	if !isLoopback(host) && (c.TLSCert == "" || !c.guarded()) {
+	if !isLoopback(host) && (c.TLSCert == "" || !c.locked()) {
 		var missing []string
 		if c.TLSCert == "" {
 			missing = append(missing, "a TLS certificate and key")
 		}
-		if !c.guarded() {
+		if !c.locked() {
 			missing = append(missing, "a token, grants or required client certificates")
 		}
 		return fmt.Errorf("api: listen %q can be reached from other machines: it takes %s (or listen on 127.0.0.1)",
@@ -164,9 +175,20 @@ func (c Config) Validate() error {
 	return c.validateLimits()
 }
 
+// locked tells whether there is a way to tell who asks that a public address may rely on. Certificates that are optional are none by themselves: that clients need not
+// show one means that there is another way in, and a configuration without any has lost it.
+func (c Config) locked() bool {
+	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.TLSClientAuth == ClientAuthRequired
+}
+
 // guarded tells whether clients are asked who they are.
 func (c Config) guarded() bool {
-	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.TLSClientAuth == ClientAuthOptional || c.TLSClientAuth == ClientAuthRequired
+	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.asksClients()
+}
+
+// asksClients tells whether clients are asked for certificates.
+func (c Config) asksClients() bool {
+	return c.TLSClientAuth == ClientAuthOptional || c.TLSClientAuth == ClientAuthRequired
 }
 
 func (c Config) validateClients() error {
@@ -208,6 +230,12 @@ func (c Config) validateLimits() error {
 	}
 	if c.MaxConnections < 0 {
 		return fmt.Errorf("api: max connections %d is not positive", c.MaxConnections)
+	}
+	if c.MaxConnectionsPerAddress < 0 {
+		return fmt.Errorf("api: max connections of an address %d is not positive", c.MaxConnectionsPerAddress)
+	}
+	if err := c.Limits.validate(); err != nil {
+		return err
 	}
 	for _, t := range []struct {
 		name string

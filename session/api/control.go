@@ -15,9 +15,14 @@ func (s *Server) host(w http.ResponseWriter, _ *http.Request) error {
 
 // hostView is the host as clients see it.
 type hostView struct {
+	ID   string `json:"id,omitempty" doc:"Which host this is, for good: the setting host_id, or what follows from the machine's own id."`
+	Name string `json:"name,omitempty" doc:"What the machine calls itself."`
 	session.Host
-	Version string       `json:"version" doc:"The daemon's version."`
-	Gateway *GatewayLink `json:"gateway,omitempty" doc:"The link to a gateway, where there is one."`
+	Uptime   float64            `json:"uptime_seconds" doc:"How long the daemon runs, in seconds."`
+	Version  string             `json:"version" doc:"The daemon's version."`
+	Platform string             `json:"platform,omitempty" doc:"System and architecture, as linux/amd64."`
+	Capacity []session.Capacity `json:"capacity" doc:"How many more sessions there is room for at the usual profiles, as GET /v1/capacity tells."`
+	Gateway  *GatewayLink       `json:"gateway,omitempty" doc:"The link to a gateway, where there is one."`
 }
 
 // GatewayLink is what GET /v1/host shows of the link to a gateway; docs/gateway.md says what its words mean.
@@ -38,7 +43,10 @@ func (s *Server) describe() hostView {
 	h := s.mgr.Host()
 	h.Displays = orEmpty(h.Displays)
 	h.Encoders = orEmpty(h.Encoders)
-	v := hostView{Host: h, Version: s.cfg.Version}
+	v := hostView{
+		ID: s.cfg.ID, Name: s.cfg.Name, Host: h, Uptime: time.Since(h.Started).Seconds(), Version: s.cfg.Version, Platform: s.cfg.Platform,
+		Capacity: orEmpty(s.mgr.Capacity()),
+	}
 	if s.cfg.Gateway != nil {
 		link := s.cfg.Gateway()
 		v.Gateway = &link

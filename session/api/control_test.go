@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,12 +31,18 @@ func decode(t *testing.T, resp reply, want int) map[string]any {
 }
 
 func TestControlReads(t *testing.T) {
-	s, _ := newServer(t, Config{Version: "1.2.3"}, healthy())
+	s, _ := newServer(t, Config{ID: "h7", Name: "rack-7", Platform: "linux/amd64", Version: "1.2.3"}, healthy())
 	h := s.Handler()
 
 	host := decode(t, ask{method: "GET", path: "/v1/host"}.do(h), http.StatusOK)
 	if host["version"] != "1.2.3" || host["state"] != "active" || len(host["displays"].([]any)) != 1 {
 		t.Errorf("host %v", host)
+	}
+	if host["id"] != "h7" || host["name"] != "rack-7" || host["platform"] != "linux/amd64" || host["uptime_seconds"].(float64) < 0 {
+		t.Errorf("the host says of itself %v", host)
+	}
+	if of := host["capacity"].([]any)[0].(map[string]any); of["profile"] == "" || of["limited_by"] == "" {
+		t.Errorf("the host has room for %v", of)
 	}
 	displays := decode(t, ask{method: "GET", path: "/v1/displays"}.do(h), http.StatusOK)
 	if first := displays["displays"].([]any)[0].(map[string]any); first["id"] != "x11:0" {
@@ -349,5 +356,58 @@ func TestMetricsWithABrokenCollector(t *testing.T) {
 	s.gatherer = alone
 	if got := refusal(t, ask{method: "GET", path: "/metrics"}.do(s.Handler())); got != CodeInternal {
 		t.Errorf("nothing gathered: %s", got)
+	}
+}
+
+func TestPrepareChangesWhatCanChange(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	writePair(t, cert, key, "host.example")
+	public := Config{Listen: "0.0.0.0:0", TLSCert: cert, TLSKey: key, Token: token}
+	m := healthy()
+	s, _ := newServer(t, public, m)
+	h := s.Handler()
+	get := func(shown, host, origin string) int {
+		header := bearer(shown)
+		if origin != "" {
+			header["Origin"] = origin
+		}
+		return ask{method: "GET", path: "/v1/host", host: host, header: header}.do(h).StatusCode
+	}
+	next := Config{
+		Listen: "127.0.0.1:1", Token: token + "-new", AllowedHosts: []string{"screen.example"}, AllowedOrigins: []string{"https://page.example"},
+		Limits: Limits{PerAddress: 50},
+	}
+	apply, err := s.Prepare(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if get(token, "", "") != http.StatusOK || get(token, "screen.example", "") != http.StatusForbidden {
+		t.Error("it is in force before it is applied")
+	}
+	apply()
+	if get(token, "", "") != http.StatusUnauthorized || get(token+"-new", "", "") != http.StatusOK {
+		t.Error("the old token is good, or the new one is not")
+	}
+	if get(token+"-new", "screen.example", "https://page.example") != http.StatusOK {
+		t.Error("the new host and origin are refused")
+	}
+	if s.nets.limits().PerAddress != 50 {
+		t.Errorf("limits %+v", s.nets.limits())
+	}
+	// What a public address takes is not given up, whatever else the new configuration says of the address.
+	for _, bad := range []Config{{Listen: "127.0.0.1:1"}, {Token: "short"}, {Token: token, AllowedHosts: []string{"a/b"}}, {Token: token, Limits: Limits{InAll: -1}}} {
+		if _, err := s.Prepare(bad); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+	// A server that asks nobody may begin to.
+	s, _ = newServer(t, Config{}, m)
+	if apply, err = s.Prepare(Config{Token: token}); err != nil {
+		t.Fatal(err)
+	}
+	apply()
+	if got := refusal(t, ask{method: "GET", path: "/v1/host"}.do(s.Handler())); got != CodeUnauthorized {
+		t.Errorf("after a token was set: %s", got)
 	}
 }

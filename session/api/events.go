@@ -57,8 +57,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if !send(": events of wavry-host\n\n") {
 		return nil
 	}
-	alive := time.NewTicker(aliveEvery)
+	alive, sweep := time.NewTicker(aliveEvery), time.NewTicker(sweepEvery)
 	defer alive.Stop()
+	defer sweep.Stop()
 	var end <-chan time.Time
 	stopping := s.stopping
 	for {
@@ -73,6 +74,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		case <-alive.C:
 			if !send(": alive\n\n") {
 				return nil
+			}
+		case <-sweep.C:
+			if _, err := s.key.lapsed(principalOf(r.Context()), time.Now()); err != nil {
+				return nil // the answer has begun, and ends
 			}
 		case <-stopping:
 			stopping = nil

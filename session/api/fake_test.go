@@ -32,7 +32,7 @@ type fakeManager struct {
 	// obliging makes it do all that is asked.
 	obliging bool
 	// servers are its STUN and TURN servers.
-	servers func(region, user string) []relay.Server
+	servers func(region, user string, last time.Time) []relay.Server
 
 	mu      sync.Mutex // guards all following fields
 	offers  []session.Offer
@@ -126,6 +126,13 @@ func (m *fakeManager) End(_ context.Context, id string, why session.EndReason) e
 	}
 	_, err := m.Session(id)
 	return err
+}
+
+// ends returns why sessions were ended so far.
+func (m *fakeManager) ends() []session.EndReason {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.ended)
 }
 
 func (m *fakeManager) Session(id string) (session.Snapshot, error) {
@@ -250,11 +257,11 @@ func (m *fakeManager) Resume() {
 	m.resumed++
 }
 
-func (m *fakeManager) ICEServers(region, user string) []relay.Server {
+func (m *fakeManager) ICEServers(region, user string, last time.Time) []relay.Server {
 	if m.servers == nil {
 		return nil
 	}
-	return m.servers(region, user)
+	return m.servers(region, user, last)
 }
 
 func (m *fakeManager) RetryAfter() time.Duration { return 2500 * time.Millisecond }

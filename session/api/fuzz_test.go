@@ -319,7 +319,8 @@ func FuzzAPI(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s.mgr, s.key, s.flood = obliging(), newKeeper(token), flood{}
+		s.mgr, s.nets = obliging(), newNetworks(usual)
+		s.key.nets = s.nets
 		q := a.ask(&dice{data})
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text)))
 		if err != nil {

@@ -64,6 +64,13 @@ func (g *guard) origin(origin, host string) (ok, foreign bool) {
 	return g.anyone || slices.Contains(g.origins, lower(origin)), true
 }
 
+// ambient tells whether a page of that origin may use what its browser shows by itself, as a client certificate. Of any page at all, which "*" lets in, it may not: it
+// would act for whoever opens it.
+func (g *guard) ambient(origin, host string) bool {
+	_, foreign := g.origin(origin, host)
+	return !foreign || slices.Contains(g.origins, lower(origin))
+}
+
 // check refuses r or sets the headers that every answer to it carries.
 func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,7 +104,7 @@ func TestOrigin(t *testing.T) {
 
 func TestPreflight(t *testing.T) {
 	m := healthy()
-	m.servers = func(string, string) []relay.Server { return turn }
+	m.servers = func(string, string, time.Time) []relay.Server { return turn }
 	s, _ := newServer(t, Config{Token: token, AllowedOrigins: []string{"https://ok.example"}}, m)
 	resp := ask{method: "OPTIONS", path: "/whep/sessions/s1", header: map[string]string{
 		"Origin": "https://ok.example", "Access-Control-Request-Method": "PATCH",
@@ -174,30 +175,38 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 			}.do(s.Handler())
 		}
 		const here = "192.0.2.1:1"
-		for range wrongBurst {
+		for range 10 {
 			if got := refusal(t, try("wrong", here)); got != CodeUnauthorized {
 				t.Fatalf("%s; want unauthorized", got)
 			}
 		}
 		resp := try(token, here)
 		if got := refusal(t, resp); got != CodeTooManyAttempts {
-			t.Errorf("after %d wrong tokens: %s", wrongBurst, got)
+			t.Errorf("after ten wrong tokens: %s", got)
 		}
 		if got := resp.Header.Get("Retry-After"); got != "2" {
 			t.Errorf("Retry-After %q; want 2", got)
 		}
-		if s.key.bucket(here) != s.key.bucket("192.0.2.1:2") {
-			t.Error("another port counts as another network")
+		for _, same := range [][2]string{
+			{here, "192.0.2.1:2"},
+			{here, "[::ffff:192.0.2.1]:1"},
+			{"[2001:db8::1]:1", "[2001:db8::ffff:2]:1"},
+			{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1"},
+			{"127.0.0.1:1", "[::1]:1"},
+		} {
+			if networkOf(same[0]) != networkOf(same[1]) {
+				t.Errorf("%s and %s count as different networks", same[0], same[1])
+			}
 		}
-		if s.key.bucket("[2001:db8::1]:1") != s.key.bucket("[2001:db8::ffff:2]:1") {
-			t.Error("another address of a /64 counts as another network")
+		if networkOf("[2001:db8::1]:1") == networkOf("[2001:db8:0:1::1]:1") || networkOf("192.0.2.1:1") == networkOf("192.0.2.2:1") {
+			t.Error("different networks count as one")
 		}
 		time.Sleep(wrongEvery)
 		if resp := try(token, here); resp.StatusCode != http.StatusOK {
 			t.Errorf("%v later: %d; want 200", wrongEvery, resp.StatusCode)
 		}
 		time.Sleep(time.Hour)
-		for range wrongBurst {
+		for range 10 {
 			if got := refusal(t, try("wrong", here)); got != CodeUnauthorized {
 				t.Fatalf("an hour later: %s; want the whole burst again", got)
 			}
@@ -347,5 +356,17 @@ func TestPage(t *testing.T) {
 	}
 	if got := (ask{method: "GET", path: "/page/app.js"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/javascript; charset=utf-8" {
 		t.Errorf("Content-Type of the script %q; a module of another type is not run", got)
+	}
+}
+
+func TestSeveralAuthorizationsAreNone(t *testing.T) {
+	s, _ := newServer(t, Config{Token: token}, healthy())
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/host", http.NoBody)
+	r.Host = "localhost"
+	r.Header["Authorization"] = []string{"Bearer " + token, "Bearer another"}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	if w.Code != http.StatusUnauthorized {
+		t.Errorf("got %d", w.Code)
 	}
 }

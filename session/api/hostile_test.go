@@ -2,11 +2,18 @@ package api
 
 import (
 	"bufio"
+	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"wavryhost/session"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // trickle writes text, a byte a second, until the other side has enough, and tells how long that took.
@@ -151,5 +158,137 @@ func TestBodyThatIsNotAsAnnounced(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestHostileBodies(t *testing.T) {
+	s, reg := newServer(t, Config{MaxBody: 1 << 20}, healthy())
+	deep := func(open, value, end string) string {
+		return strings.Repeat(open, 100_000) + value + strings.Repeat(end, 100_000)
+	}
+	for name, body := range map[string]string{
+		"deep lists":            deep("[", "", "]"),
+		"deep objects":          deep(`{"a":`, "1", "}"),
+		"deep lists in a field": `{"deadline_seconds":` + deep("[", "", "]") + `}`,
+		"lists without end":     strings.Repeat("[", 100_000),
+		"a name twice":          `{"deadline_seconds": 1, "deadline_seconds": 2}`,
+		"a name twice, escaped": `{"deadline_seconds": 1, "deadline\u005fseconds": 2}`,
+		"a name in two cases":   `{"deadline_seconds": 1, "Deadline_Seconds": 2}`,
+		"two values":            `{"deadline_seconds": 1}{"deadline_seconds": 2}`,
+		"a value and a rest":    `{"deadline_seconds": 1} x`,
+		"a huge number":         `{"deadline_seconds": 1` + strings.Repeat("0", 1000) + `}`,
+		"no number":             `{"deadline_seconds": NaN}`,
+		"a mark in front":       "\ufeff" + `{"deadline_seconds": 1}`,
+		"no text":               "{\"deadline_seconds\": 1, \"\xff\": 2}",
+		"a null byte":           "{\"deadline_seconds\": 1}\x00",
+		"unknown names":         `{"deadline_seconds": 1, "__proto__": {"policy": "end"}}`,
+	} {
+		header := map[string]string{"Content-Type": typeJSON}
+		if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: header, body: body}.do(s.Handler())); got != CodeBadJSON {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if n := panics(t, reg); n != 0 {
+		t.Errorf("%v panics", n)
+	}
+}
+
+// panics returns how many requests panicked.
+func panics(t *testing.T, reg *prometheus.Registry) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "wavry_host_http_panics_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("panics are not counted")
+	return 0
+}
+
+// No name of a thing leads anywhere but to that thing.
+func TestHostileNames(t *testing.T) {
+	m := healthy()
+	m.create = func(_ context.Context, o session.Offer) (session.Answer, error) {
+		return session.Answer{}, fmt.Errorf("%w: %.80q", session.ErrUnknownDisplay, o.Display)
+	}
+	s, reg := newServer(t, Config{Limits: Limits{PerAddress: 10_000}}, m)
+	names := []string{
+		"..", ".", "%2e%2e", "%2e", "..%2f..%2f..%2fetc%2fpasswd", "%2f", "s1%2f", "%2fs1", "a%2fb", "..%5c", "%00", "s1%00", "s1%00.json", "s1%20", "%20s1", "S1", "s1;x=1",
+		"s1%0d%0aX-Injected:%20y", "%0a", "%c3%28", "%ff%fe", "s%E2%80%AE1", "%EF%BC%8F", "\u017f1", "*", "-1", "0", "null", "undefined", "%25", "%2525", "{id}", "$", "~",
+		"<script>", "%3Cscript%3E", "%22", "'", "`", "%7f", strings.Repeat("x", 8000), strings.Repeat("%2e", 2000), strings.Repeat("../", 1000),
+	}
+	asked := 0
+	for _, rt := range s.routes() {
+		at := strings.IndexByte(rt.path, '{')
+		if at < 0 || strings.Contains(rt.path, "{$}") {
+			continue
+		}
+		header, body := "", ""
+		switch rt.method + " " + rt.path {
+		case "POST /whep/{display}":
+			header, body = "Content-Type: "+typeSDP+"\r\n", "v=0"
+		case "PATCH /whep/sessions/{id}":
+			header, body = "Content-Type: "+typeFragment+"\r\nIf-Match: *\r\n", "a=x"
+		case "PATCH /v1/sessions/{id}":
+			header, body = "Content-Type: "+typeJSON+"\r\n", `{"weight": 1}`
+		}
+		for _, name := range names {
+			path := rt.path[:at] + name + rt.path[strings.IndexByte(rt.path, '}')+1:]
+			text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s", rt.method, path, header, len(body), body)
+			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+			if err != nil {
+				continue // net/http itself refuses such a one
+			}
+			asked++
+			r.RemoteAddr = "192.0.2.1:1"
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, r)
+			got := reply{w.Code, w.Header(), w.Body.String()}
+			if w.Code < 400 || w.Code >= 500 {
+				t.Errorf("%s %.100s: %d", rt.method, path, w.Code)
+				continue
+			}
+			refusal(t, got)
+			if w.Header().Get("X-Injected") != "" || len(got.body) > 1000 || strings.ContainsAny(strings.TrimSuffix(got.body, "\n"), "\x00\r\n<") {
+				t.Errorf("%s %.100s: %v %q", rt.method, path, w.Header(), got.body)
+			}
+		}
+	}
+	if asked < 200 {
+		t.Errorf("%d requests came as far as the handler", asked)
+	}
+	if n := panics(t, reg); n != 0 {
+		t.Errorf("%v panics", n)
+	}
+}
+
+// Of many who show a grant for one session at once, one gets it.
+func TestGrantForOneSessionIsUsedOnce(t *testing.T) {
+	i, v := newIssuer(t)
+	m := healthy()
+	together := make(chan struct{})
+	m.create = func(context.Context, session.Offer) (session.Answer, error) {
+		<-together
+		return session.Answer{ID: "s1", SDP: "v=0", ETag: `"e"`}, nil
+	}
+	s, _ := newServer(t, Config{Grants: v}, m)
+	q := openings(bearer(i.sign("j1", "ann", `{"role":"viewer","once":true}`)))["POST /whep"]
+	const many = 50
+	answers := make(chan int, many)
+	for range many {
+		go func() { answers <- q.do(s.Handler()).StatusCode }()
+	}
+	for range many - 1 {
+		if got := <-answers; got != http.StatusForbidden {
+			t.Errorf("got %d; want 403", got)
+		}
+	}
+	close(together)
+	if got := <-answers; got != http.StatusCreated {
+		t.Errorf("the one that has it: %d", got)
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"wavryhost/session/relay"
 )
@@ -10,9 +11,10 @@ import (
 // viewerUser is what viewers are called at TURN servers with short-lived credentials.
 const viewerUser = "viewer"
 
-// linkHeader puts the STUN and TURN servers of a region, or of the host's preference, into h.
-func (s *Server) linkHeader(h http.Header, region string) {
-	h["Link"] = links(s.mgr.ICEServers(region, viewerUser))
+// linkHeader puts the STUN and TURN servers of a region, or of the host's preference, into h. Credentials that are made for it are good for no longer than
+// last, unless that is zero.
+func (s *Server) linkHeader(h http.Header, region string, last time.Time) {
+	h["Link"] = links(s.mgr.ICEServers(region, viewerUser, last))
 }
 
 // links returns one Link header value for each URL of servers (draft-ietf-wish-whep, RFC 9725 section 4.6).

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"wavryhost/session/relay"
 )
@@ -90,7 +91,7 @@ func TestLinksOfARegion(t *testing.T) {
 		if region != "" {
 			query = "?region=" + region
 		}
-		m.servers = func(region, user string) []relay.Server {
+		m.servers = func(region, user string, _ time.Time) []relay.Server {
 			if user != viewerUser {
 				t.Errorf("servers for %q; want them for viewers", user)
 			}

@@ -1,51 +1,233 @@
 package api
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
+	"net/http"
+	"net/netip"
 	"sync"
+	"time"
 )
 
-// limitListener accepts only so many connections at a time. Further ones wait in the kernel's backlog.
-type limitListener struct {
+// The shares of all connections that are kept: for this machine, so that its operator and a proxy on it get in whatever others do, and for the networks that
+// right credentials came from lately, which are those with sessions.
+const keptLocal, keptRegular = 16, 4
+
+// Why a connection is cut. The set is closed: it labels a metric.
+const (
+	cutAddress = "address" // its network has as many as it may have
+	cutFull    = "full"    // all places are taken
+	cutIdle    = "idle"    // it waited for a request, and another took its place
+	cutSilent  = "silent"  // it had made no request yet, its network has the most, and another took its place
+)
+
+// gate is a listener that accepts only so many connections at a time. Connections from this machine wait when there are too many; those of others are cut.
+type gate struct {
 	net.Listener
-	slots  chan struct{} // one element for each open connection; full blocks Accept
+	most, each int
+	nets       *networks
+	count      func(reason string)
+
 	closed chan struct{}
+	freed  chan struct{} // has room for one token: a place was freed
 	once   sync.Once
+
+	mu   sync.Mutex // guards all following fields, and those of gated
+	open map[*gated]struct{}
+	of   map[netip.Prefix]int // how many each network has
 }
 
-var _ net.Listener = (*limitListener)(nil)
+var _ net.Listener = (*gate)(nil)
 
-func newLimitListener(ln net.Listener, most int) *limitListener {
-	return &limitListener{Listener: ln, slots: make(chan struct{}, most), closed: make(chan struct{})}
+func newGate(ln net.Listener, most, each int, nets *networks, count func(reason string)) *gate {
+	return &gate{
+		Listener: ln, most: most, each: each, nets: nets, count: count, closed: make(chan struct{}), freed: make(chan struct{}, 1),
+		open: make(map[*gated]struct{}), of: make(map[netip.Prefix]int),
+	}
 }
 
-func (l *limitListener) Accept() (net.Conn, error) {
+func (l *gate) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		g := &gated{Conn: c, gate: l, from: networkOf(c.RemoteAddr().String()), since: time.Now()}
+		victim, reason := l.take(g)
+		for reason == cutFull && !g.from.IsValid() {
+			select {
+			case <-l.freed:
+			case <-l.closed:
+				_ = c.Close()
+				return nil, net.ErrClosed
+			}
+			victim, reason = l.take(g)
+		}
+		if reason != "" {
+			l.count(reason)
+		}
+		if victim != nil {
+			_ = victim.Close()
+			return g, nil
+		}
+		if reason == "" {
+			return g, nil
+		}
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // nothing of it stays behind
+		}
+		_ = c.Close()
+	}
+}
+
+// take gives g a place. Where that is another's, it is returned, and why it has to go; without a place for g only the reason is.
+func (l *gate) take(g *gated) (victim *gated, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.from.IsValid() {
+		victim, reason = l.room(g)
+	} else if len(l.open) >= l.most {
+		reason = cutFull
+	}
+	if victim != nil {
+		l.drop(victim)
+	}
+	if victim != nil || reason == "" {
+		l.open[g] = struct{}{}
+		l.of[g.from]++
+	}
+	return victim, reason
+}
+
+// room looks for a place for a connection from elsewhere. The caller holds mu.
+func (l *gate) room(g *gated) (victim *gated, reason string) {
+	if l.of[g.from] >= l.each {
+		if v := l.idlest(func(from netip.Prefix) bool { return from == g.from }); v != nil {
+			return v, cutIdle
+		}
+		return nil, cutAddress
+	}
+	// Whoever g competes with.
+	limit, mates := l.most-l.most/keptLocal, func(from netip.Prefix) bool { return from.IsValid() }
+	if !l.nets.regular(g.from) {
+		limit -= l.most / keptRegular
+		mates = func(from netip.Prefix) bool { return !l.nets.regular(from) }
+	}
+	taken, biggest := 0, netip.Prefix{}
+	for from, n := range l.of {
+		if mates(from) {
+			taken += n
+			if n > l.of[biggest] || !biggest.IsValid() {
+				biggest = from
+			}
+		}
+	}
+	if taken < limit && len(l.open) < l.most {
+		return nil, ""
+	}
+	if v := l.idlest(mates); v != nil {
+		return v, cutIdle
+	}
+	// Who holds many places with connections that say nothing gives one to who has fewer.
+	if biggest.IsValid() && l.of[biggest] > l.of[g.from]+1 {
+		for c := range l.open {
+			if c.from == biggest && !c.asked && (victim == nil || c.since.Before(victim.since)) {
+				victim, reason = c, cutSilent
+			}
+		}
+	}
+	if victim == nil {
+		return nil, cutFull
+	}
+	return victim, reason
+}
+
+// idlest returns the connection that has waited longest for a request, among those of some networks; nil when none waits. The caller holds mu.
+func (l *gate) idlest(of func(netip.Prefix) bool) (found *gated) {
+	for c := range l.open {
+		if !c.idle.IsZero() && of(c.from) && (found == nil || c.idle.Before(found.idle)) {
+			found = c
+		}
+	}
+	return found
+}
+
+// drop takes c's place away; nothing happens when it has none. The caller holds mu.
+func (l *gate) drop(c *gated) {
+	if _, ok := l.open[c]; !ok {
+		return
+	}
+	delete(l.open, c)
+	if l.of[c.from]--; l.of[c.from] == 0 {
+		delete(l.of, c.from)
+	}
 	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+	case l.freed <- struct{}{}:
+	default:
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &limitConn{Conn: c, release: func() { <-l.slots }}, nil
 }
 
-func (l *limitListener) Close() error {
+func (l *gate) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
-type limitConn struct {
+// gated is a connection with a place.
+type gated struct {
 	net.Conn
-	once    sync.Once
-	release func()
+	gate *gate
+	from netip.Prefix
+	// since is when it was accepted, idle since when it waits for a request, asked whether it has made one.
+	since, idle time.Time
+	asked       bool
 }
 
-func (c *limitConn) Close() error {
+func (c *gated) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(c.release)
+	c.gate.mu.Lock()
+	defer c.gate.mu.Unlock()
+	c.gate.drop(c)
 	return err
+}
+
+// gatedOf returns what a server's connection was accepted as; nil when it came by another way.
+func gatedOf(c net.Conn) *gated {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	g, _ := c.(*gated)
+	return g
+}
+
+// track notes the state of a server's connection.
+func track(c net.Conn, state http.ConnState) {
+	g := gatedOf(c)
+	if g == nil {
+		return
+	}
+	g.gate.mu.Lock()
+	defer g.gate.mu.Unlock()
+	g.idle = time.Time{}
+	if state == http.StateIdle {
+		g.idle = time.Now()
+	}
+}
+
+// gatedKey is where a request's context has its connection.
+type gatedKey struct{}
+
+func withGated(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, gatedKey{}, gatedOf(c))
+}
+
+// heard notes that a request has come whole, its body apart.
+func heard(ctx context.Context) {
+	g, _ := ctx.Value(gatedKey{}).(*gated)
+	if g == nil {
+		return
+	}
+	g.gate.mu.Lock()
+	defer g.gate.mu.Unlock()
+	g.asked = true
 }

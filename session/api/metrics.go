@@ -18,7 +18,9 @@ type Metrics struct {
 	panics   prometheus.Counter
 	// auth counts who showed what, auditErrors the lines that could not be written.
 	auth        *prometheus.CounterVec
+	cut         *prometheus.CounterVec
 	auditErrors prometheus.Counter
+	auditSummed prometheus.Counter
 }
 
 // NewMetrics registers the API's metrics on reg.
@@ -51,7 +53,18 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "wavry_host_audit_errors_total",
 		Help: "Lines of the audit log that could not be written.",
 	})
-	reg.MustRegister(m.auth, m.auditErrors)
+	m.cut = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wavry_host_http_connections_cut_total",
+		Help: "HTTP connections that were closed for want of room, by why it was them.",
+	}, []string{"reason"})
+	for _, reason := range []string{cutAddress, cutFull, cutIdle, cutSilent} {
+		m.cut.WithLabelValues(reason)
+	}
+	m.auditSummed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "wavry_host_audit_summed_total",
+		Help: "Requests that have no line of their own in the audit log, because there were too many.",
+	})
+	reg.MustRegister(m.auth, m.auditErrors, m.auditSummed, m.cut)
 	for _, method := range []string{methodToken, methodGrant, methodCert} {
 		m.auth.WithLabelValues(method, resultOK)
 	}
@@ -61,6 +74,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, f := range grant.Faults() {
 		m.auth.WithLabelValues(methodGrant, string(f))
 	}
+	m.auth.WithLabelValues(methodCert, resultRevoked)
+	m.auth.WithLabelValues(methodCert, string(grant.Expired))
+	m.auth.WithLabelValues(methodGrant, resultNetwork)
+	m.auth.WithLabelValues(methodGrant, resultRevoked)
 	m.auth.WithLabelValues(methodNone, resultMissing)
 	m.auth.WithLabelValues(methodNone, resultBlocked)
 	reg.MustRegister(m.requests, m.seconds, m.errors, m.panics)

@@ -136,7 +136,7 @@ func meanings() map[Code]string {
 		CodeBadChange:            "the session cannot be changed like that: a ceiling below the floor, or a move that is still going on",
 		CodePreconditionRequired: "`If-Match` is missing",
 		CodeTooManyAttempts:      "too many wrong tokens from that network; with `Retry-After`",
-		CodeTooManyRequests:      "more than 200 requests a second from one network, or 2000 in all; with `Retry-After`",
+		CodeTooManyRequests:      "more than 200 requests a second from one network, or 2000 in all (`max_requests_per_address`, `max_requests`); with `Retry-After`",
 		CodeHeaderTooLarge:       "the request's header exceeds 16 KiB",
 		CodeClientGone:           "seen in log and metrics only: nobody is left to read the answer",
 		CodeInternal:             "the daemon's own fault; its log has the cause",

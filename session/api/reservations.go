@@ -47,7 +47,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", "/v1/reservations/"+l.ID)
 	out := reserved{Lease: l, ICEServers: []iceServer{}}
-	for _, one := range s.mgr.ICEServers(in.Region, viewerUser) {
+	for _, one := range s.mgr.ICEServers(in.Region, viewerUser, principalOf(r.Context()).expires()) {
 		out.ICEServers = append(out.ICEServers, iceServer{one.URLs, one.Username, one.Credential})
 	}
 	return writeJSON(w, http.StatusCreated, out)

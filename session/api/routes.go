@@ -192,7 +192,7 @@ func (s *Server) routes() []route {
 		}},
 		{"POST", "/v1/revocations", false, false, s.revoke, operation{
 			id: "revoke", tag: tagControl, summary: "Revoke a grant, or all that somebody was granted",
-			detail:  "Grants are refused from now on, and their sessions end within two seconds. It is remembered until the daemon ends; a grant of longer life is taken away with its key.",
+			detail:  "Grants are refused from now on, and their sessions end within two seconds. It is remembered as long as a grant can live, over a restart where `revocations_file` is set.",
 			body:    takes(revoking{}, "What to revoke."),
 			answers: []answer{shows(200, revocation{}, "It is revoked.")},
 			codes:   []Code{CodeTooManyRevocations},
@@ -300,13 +300,14 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 	}
 	allowed := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
-		// A preflight never carries the token. Only who shows it gets the ICE servers' credentials.
-		showLinks := s.key == nil
-		if r.Header.Get("Authorization") != "" {
-			if _, err := s.key.admit(r); err != nil {
+		// A preflight never carries a token. Only who shows one that opens sessions gets the ICE servers' credentials.
+		var who principal
+		if _, certified := s.key.certified(r); certified || !s.live.Load().asks || r.Header.Get("Authorization") != "" {
+			var err error
+			if who, err = s.key.admit(r); err != nil {
 				return err
 			}
-			showLinks = true
+			r = r.WithContext(withPrincipal(r.Context(), who))
 		}
 		h := w.Header()
 		h.Set("Access-Control-Allow-Methods", allowed)
@@ -320,8 +321,8 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 			whepHeaders(h)
 			h.Set("Accept-Post", typeSDP)
 			h.Set("Accept-Patch", typeFragment)
-			if showLinks {
-				s.linkHeader(h, r.URL.Query().Get("region"))
+			if s.views(r) {
+				s.linkHeader(h, r.URL.Query().Get("region"), who.expires())
 			}
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -332,8 +333,9 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 // guarded passes on what the guard lets through.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := s.guard.check(w, r)
-		if wait := s.flood.wait(time.Now(), s.bucket(r.RemoteAddr)); err == nil && wait > 0 {
+		heard(r.Context())
+		err := s.live.Load().guard.check(w, r)
+		if wait := s.nets.request(time.Now(), r.RemoteAddr); err == nil && wait > 0 {
 			err = refuse(CodeTooManyRequests, "too many requests from your network, or in all").with("Retry-After", seconds(wait))
 		}
 		if err != nil {
@@ -369,17 +371,21 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	}
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
 	if changes(r.Method) {
-		ok := s.audit.record(auditLine{
-			Time: time.Now(), Who: rec.who.name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
+		summed, ok := s.audit.record(auditLine{
+			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
 			Object: shorten(r.PathValue("id") + r.PathValue("display")), Status: rec.status, Code: string(rec.code),
 		})
+		if summed {
+			s.metrics.auditSummed.Inc()
+		}
 		if !ok {
 			s.metrics.auditErrors.Inc()
 			s.log.Error("audit line not written", "method", r.Method, "path", r.URL.Path)
 		}
 	}
 	level := slog.LevelInfo
-	if !changes(r.Method) || rec.status == http.StatusTooManyRequests { // a flood must not fill the disk
+	// What strangers are refused, and a flood, must not fill the disk.
+	if !changes(r.Method) || rec.status == http.StatusTooManyRequests || rec.who.role == "" && rec.status >= http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
 	// The path alone: a query may hold what a client should not have put there.
@@ -425,6 +431,14 @@ func (p principal) id() string {
 		return ""
 	}
 	return p.grant.ID
+}
+
+// expires is when the principal's grant ends; never for the zero time.
+func (p principal) expires() time.Time {
+	if p.grant == nil {
+		return time.Time{}
+	}
+	return p.grant.Expires
 }
 
 func (rec *recorder) WriteHeader(status int) {

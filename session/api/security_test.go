@@ -3,20 +3,13 @@ package api
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"wavryhost/session"
@@ -46,24 +38,37 @@ func newIssuer(tb testing.TB) (*issuer, *grant.Verifier) {
 		tb.Fatal(err)
 	}
 	file := filepath.Join(tb.TempDir(), "keys.json")
-	set := fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`,
-		base64.RawURLEncoding.EncodeToString(key.Public().(ed25519.PublicKey)))
-	if err := os.WriteFile(file, []byte(set), 0o600); err != nil {
+	i := &issuer{key}
+	if err := os.WriteFile(file, i.set(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	v, err := grant.New(grant.Config{KeysFile: file, Audience: "host7"}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &issuer{key}, v
+	return i, v
+}
+
+// set is its JWK set.
+func (i *issuer) set() []byte {
+	return fmt.Appendf(nil, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(i.key.Public().(ed25519.PublicKey)))
 }
 
 // sign makes a grant of an hour.
 func (i *issuer) sign(id, subject, scope string) string {
-	now := time.Now().Unix()
+	now := time.Now()
+	return i.signFor(id, subject, scope, now, now.Add(time.Hour))
+}
+
+// signFor makes a grant that is good from issued to expires.
+func (i *issuer) signFor(id, subject, scope string, issued, expires time.Time) string {
+	return i.signClaims(fmt.Sprintf(`{"iss":"i","aud":"host7","sub":%q,"jti":%q,"iat":%d,"exp":%d,"wavry":%s}`,
+		subject, id, issued.Unix(), expires.Unix(), scope))
+}
+
+func (i *issuer) signClaims(claims string) string {
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	text := part(`{"alg":"EdDSA","kid":"k"}`) + "." + part(fmt.Sprintf(`{"iss":"i","aud":"host7","sub":%q,"jti":%q,"iat":%d,"exp":%d,"wavry":%s}`,
-		subject, id, now, now+3600, scope))
+	text := part(`{"alg":"EdDSA","kid":"k"}`) + "." + part(claims)
 	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(i.key, []byte(text)))
 }
 
@@ -94,7 +99,7 @@ func tokens(t *testing.T) (path string, of map[string]string) {
 func TestRoles(t *testing.T) {
 	file, of := tokens(t)
 	m := obliging()
-	m.list[0].Subject = "my-viewer"
+	m.list[0].Credential, m.list[0].Subject = session.CredentialToken, "my-viewer"
 	s, _ := newServer(t, reloadable(Config{TokensFile: file}), m)
 	allowed := map[string][]string{
 		"viewer":  {"POST /whep/{display}", "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}"},
@@ -181,7 +186,7 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	if r := open(ann, "/whep/x11:0"); r.StatusCode != http.StatusCreated {
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
-	if o := m.offers[0]; o.Subject != "ann" || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
+	if o := m.offers[0]; o.Owner.Name != "ann" || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
 		t.Errorf("offer %+v", o)
 	}
 	if got := refusal(t, open(ann, "/whep/default")); got != CodeForbidden {
@@ -212,7 +217,7 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	}
 
 	// Sessions of others are as if they were not there.
-	m.list[0].Subject = "ann"
+	m.list[0].Credential, m.list[0].Issuer, m.list[0].Subject = session.CredentialGrant, "i", "ann"
 	bob := i.sign("j4", "bob", `{"role":"viewer"}`)
 	for _, q := range []ask{
 		{method: "DELETE", path: "/whep/sessions/s1"},
@@ -249,189 +254,6 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	}
 	if !slices.Equal(m.revoked, []string{"j1/", "/bob"}) {
 		t.Errorf("revoked %v", m.revoked)
-	}
-}
-
-func TestRevocationsAreBounded(t *testing.T) {
-	var l revoked
-	now := time.Now()
-	for n := range maxRevoked {
-		if !l.add(now, fmt.Sprint(n), "", time.Minute) {
-			t.Fatal("too many too early")
-		}
-	}
-	if l.add(now, "x", "", time.Minute) {
-		t.Error("there is no bound")
-	}
-	if !l.add(now.Add(time.Hour), "x", "", time.Minute) || len(l.grants) != 1 {
-		t.Errorf("%d are remembered after all have expired", len(l.grants))
-	}
-}
-
-// authority makes certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  []byte
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-}
-
-func (a *authority) client(t *testing.T, name string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-func TestClientCertificates(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, ours.pem, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, how := range []string{ClientAuthOptional, ClientAuthRequired} {
-		c := &certificate{}
-		if err := c.ask(ca, how); err != nil {
-			t.Fatal(err)
-		}
-		s, _ := newServer(t, Config{Token: "0123456789abcdef", TLSCert: "x", TLSKey: "x", TLSClientCA: ca, TLSClientAuth: how, TLSClientRole: "metrics"}.withoutFiles(), healthy())
-		s.key.certRole = grant.Metrics
-		srv := httptest.NewUnstartedServer(s.Handler())
-		srv.TLS = &tls.Config{ClientAuth: c.clients, ClientCAs: c.authorities, MinVersion: tls.VersionTLS13}
-		srv.StartTLS()
-		ask := func(path, token string, certs ...tls.Certificate) int {
-			client := srv.Client()
-			transport := client.Transport.(*http.Transport).Clone()
-			transport.TLSClientConfig.Certificates = certs
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, http.NoBody)
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Host = "localhost"
-			if token != "" {
-				req.Header.Set("Authorization", "Bearer "+token)
-			}
-			resp, err := (&http.Client{Transport: transport}).Do(req)
-			transport.CloseIdleConnections()
-			if err != nil {
-				return 0
-			}
-			resp.Body.Close()
-			return resp.StatusCode
-		}
-		mine := ours.client(t, "gateway")
-		if got := ask("/v1/host", "", mine); got != http.StatusOK {
-			t.Errorf("%s: with a certificate: %d", how, got)
-		}
-		if got := ask("/v1/sessions", "", mine); got != http.StatusForbidden {
-			t.Errorf("%s: beyond its role: %d", how, got)
-		}
-		if got := ask("/v1/sessions", "0123456789abcdef", mine); got != http.StatusOK {
-			t.Errorf("%s: a token goes before the certificate: %d", how, got)
-		}
-		if got := ask("/v1/host", "", theirs.client(t, "gateway")); got != 0 && got != http.StatusUnauthorized {
-			t.Errorf("%s: with another authority's certificate: %d", how, got)
-		}
-		want := http.StatusUnauthorized
-		if how == ClientAuthRequired {
-			want = 0
-		}
-		if got := ask("/v1/host", ""); got != want {
-			t.Errorf("%s: without one: %d; want %d", how, got, want)
-		}
-		srv.Close()
-	}
-	bad := filepath.Join(t.TempDir(), "bad.pem")
-	if err := os.WriteFile(bad, []byte("nothing"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []Config{
-		{TLSClientAuth: "maybe"},
-		{TLSClientAuth: ClientAuthRequired},
-		{TLSClientAuth: ClientAuthRequired, TLSCert: "a", TLSKey: "b"},
-		{TLSClientAuth: ClientAuthRequired, TLSCert: "a", TLSKey: "b", TLSClientCA: ca, TLSClientRole: "root"},
-	} {
-		if err := c.Validate(); err == nil {
-			t.Errorf("%+v is taken", c)
-		}
-	}
-	if err := (&certificate{}).ask(bad, ClientAuthRequired); err == nil {
-		t.Error("a file without a certificate is taken")
-	}
-}
-
-// withoutFiles is c for a server that is not to read a certificate.
-func (c Config) withoutFiles() Config {
-	c.TLSCert, c.TLSKey, c.TLSClientAuth = "", "", ""
-	return c
-}
-
-func TestFloodIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var f flood
-		count := func(bucket, n int) (taken int) {
-			for range n {
-				if f.wait(time.Now(), bucket) == 0 {
-					taken++
-				}
-			}
-			return taken
-		}
-		if n := count(1, 5000); n != burstAddress {
-			t.Errorf("%d requests of one network at once; want %d", n, burstAddress)
-		}
-		if n := count(2, 10); n != 10 {
-			t.Errorf("another network pays for it: %d of 10", n)
-		}
-		time.Sleep(time.Second)
-		if n := count(1, 5000); n != perAddress {
-			t.Errorf("%d more after a second; want %d", n, perAddress)
-		}
-		all := 0
-		for bucket := 10; bucket < 60; bucket++ {
-			all += count(bucket, burstAddress)
-		}
-		if all < burstHost-perAddress-10 || all > burstHost {
-			t.Errorf("%d requests in all at once; want %d at most", all, burstHost)
-		}
-	})
-	s, _ := newServer(t, Config{}, healthy())
-	last := reply{}
-	for n := 0; n < 100*burstAddress && last.StatusCode != http.StatusTooManyRequests; n++ { // some are paid for meanwhile
-		last = ask{method: "GET", path: "/healthz"}.do(s.Handler())
-	}
-	if refusal(t, last) != CodeTooManyRequests || last.Header.Get("Retry-After") == "" {
-		t.Errorf("%s", last.body)
 	}
 }
 
@@ -481,16 +303,19 @@ func TestAudit(t *testing.T) {
 // TestSecretsStaySecret plants secrets wherever a client or an operator brings some, and looks for them in all that comes out.
 func TestSecretsStaySecret(t *testing.T) {
 	const token, credential, password = "planted-token-0123456789", "planted-turn-credential", "planted+ice+password+0123456789"
+	const shared = "planted-turn-secret"
 	i, v := newIssuer(t)
 	signed := i.sign("j1", "ann", `{"role":"viewer"}`)
 	var log, trail bytes.Buffer
 	reg := prometheus.NewRegistry()
 	m := obliging()
-	m.servers = func(string, string) []relay.Server {
-		return []relay.Server{{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}}
+	m.servers = func(_, user string, last time.Time) []relay.Server {
+		secret := relay.Server{URLs: []string{"turn:s.example"}, Secret: shared, Lifetime: time.Hour}
+		return []relay.Server{{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}, secret.For(user, time.Now(), last)}
 	}
+	revocations := filepath.Join(t.TempDir(), "revocations.json")
 	s, err := New(reloadable(Config{
-		Token: token, Grants: v, Audit: &trail,
+		Token: token, Grants: v, Audit: &trail, RevocationsFile: revocations, Limits: Limits{PerAddress: 10_000, Attempts: 1000},
 	}), m, reg, NewMetrics(reg), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
@@ -513,7 +338,7 @@ func TestSecretsStaySecret(t *testing.T) {
 						body = fmt.Sprintf(`{"sdp": "a=ice-pwd:%s", "reason": "r", "deadline_seconds": "%[1]s"}`, password)
 					}
 					answer := ask{method: rt.method, path: path + "?token=" + secret, header: header, body: body}.do(s.Handler())
-					for _, planted := range []string{token, signed, password} {
+					for _, planted := range []string{token, signed, shared, password} {
 						if strings.Contains(answer.body, planted) {
 							t.Errorf("%s %s answers with a secret: %s", rt.method, rt.path, answer.body)
 						}
@@ -521,6 +346,22 @@ func TestSecretsStaySecret(t *testing.T) {
 				}
 			}
 		}
+	}
+	// What strangers try, beyond what has lines of its own, and a revocation.
+	for range 2 * strangerBurst {
+		ask{method: "POST", path: "/v1/drain?token=" + token, header: bearer(signed + "x"), remote: "192.0.2.1:1"}.do(s.Handler())
+	}
+	header := bearer(token)
+	header["Content-Type"] = typeJSON
+	decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"grant": "j1", "subject": "ann"}`}.do(s.Handler()), http.StatusOK)
+	s.sweep(t.Context(), time.Now())
+	s.sumUp(time.Now(), true)
+	if !strings.Contains(trail.String(), `"count":`) {
+		t.Error("nothing was summed up")
+	}
+	kept, err := os.ReadFile(revocations)
+	if err != nil {
+		t.Fatal(err)
 	}
 	families, err := reg.Gather()
 	if err != nil {
@@ -532,11 +373,12 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	for where, text := range map[string]string{
 		"the log": log.String(), "the audit log": trail.String(), "the metrics": fmt.Sprint(families), "the events": string(events),
+		"the file of revocations": string(kept),
 	} {
 		if text == "" {
 			t.Errorf("%s is empty", where)
 		}
-		for _, planted := range []string{token, signed, credential, password, base64.StdEncoding.EncodeToString([]byte(token))} {
+		for _, planted := range []string{token, signed, credential, shared, password, base64.StdEncoding.EncodeToString([]byte(token))} {
 			if strings.Contains(text, planted) {
 				t.Errorf("%s holds a secret", where)
 			}

@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +47,7 @@ type manager interface {
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
 	Resume()
 	RetryAfter() time.Duration
-	ICEServers(region, user string) []relay.Server
+	ICEServers(region, user string, last time.Time) []relay.Server
 }
 
 var _ manager = (*session.Manager)(nil)
@@ -61,14 +61,16 @@ type Server struct {
 	log      *slog.Logger
 
 	spec    *spec
-	key     *keeper      // nil without a token
+	live    atomic.Pointer[live]
+	key     *keeper
 	cert    *certificate // nil without TLS
-	guard   *guard
-	flood   flood
-	seed    maphash.Seed
+	nets    *networks
 	audit   audit
 	handler http.Handler
 	addr    atomic.Pointer[net.Addr]
+
+	mu     sync.Mutex
+	opened map[string]opener // by whom each session was, until it has ended
 
 	streams  atomic.Int32  // clients that follow the events
 	stopping chan struct{} // closed when Run begins to end
@@ -80,7 +82,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]opener), stopping: make(chan struct{})}
 	if err := s.keep(); err != nil {
 		return nil, err
 	}
@@ -89,11 +91,14 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		if s.cert, err = newCertificate(cfg.TLSCert, cfg.TLSKey, log); err != nil {
 			return nil, err
 		}
-		if err := s.cert.ask(cfg.TLSClientCA, cfg.TLSClientAuth); err != nil {
-			return nil, err
+		if cfg.asksClients() {
+			if s.cert.clients, err = newClients(cfg.TLSClientCA, cfg.TLSClientRevoked, cfg.TLSClientAuth, log); err != nil {
+				return nil, err
+			}
+			s.key.clients = s.cert.clients
 		}
 	}
-	s.guard = newGuard(cfg, s.cert)
+	s.live.Store(newLive(cfg, s.cert))
 	var err error
 	if s.spec, err = describe(s.routes()); err != nil {
 		return nil, err
@@ -102,29 +107,31 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	return s, nil
 }
 
-// keep makes what checks who asks; none where everybody may.
+// keep makes what checks who asks.
 func (s *Server) keep() error {
 	c := s.cfg
-	s.seed, s.audit.w = maphash.MakeSeed(), c.Audit
-	if !c.guarded() {
-		return nil
+	s.audit.w = c.Audit
+	s.nets = newNetworks(func() Limits { return s.live.Load().limits })
+	s.key = &keeper{
+		live: s.live.Load, grants: c.Grants, nets: s.nets, count: func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() },
 	}
-	s.key = newKeeper(c.Token)
-	s.key.grants = c.Grants
-	s.key.count = func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() }
-	if c.TLSClientAuth != "" && c.TLSClientAuth != ClientAuthOff {
+	if c.asksClients() {
 		s.key.certRole = grant.Role(c.TLSClientRole)
+	}
+	path, lifetime := "", time.Duration(0)
+	if c.Grants != nil {
+		path, lifetime = c.RevocationsFile, c.Grants.Outlived()
+	}
+	var err error
+	if s.key.revoked, err = newRevoked(path, lifetime, time.Now()); err != nil {
+		return fmt.Errorf("api: revocations: %w", err)
 	}
 	if c.TokensFile == "" {
 		return nil
 	}
-	var err error
 	s.key.file, err = newTokenFile(c.TokensFile, s.log)
 	return err
 }
-
-// bucket is where the requests of a remote address are counted.
-func (s *Server) bucket(remote string) int { return networkBucket(s.seed, remote) }
 
 // Handler returns what answers the requests, for tests and for serving by other means than Run.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -145,7 +152,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
 	}
-	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || !s.cfg.guarded()) {
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || !s.cfg.locked()) {
 		// Validate trusts the name localhost; the resolver of this machine has the last word.
 		_ = ln.Close()
 		return fmt.Errorf("listen on %s: it is %s, which other machines can reach: that takes TLS and a token",
@@ -157,7 +164,7 @@ func (s *Server) Run(ctx context.Context) error {
 // serve owns ln.
 func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	addr := ln.Addr()
-	ln = newLimitListener(ln, s.cfg.MaxConnections)
+	ln = newGate(ln, s.cfg.MaxConnections, s.cfg.MaxConnectionsPerAddress, s.nets, func(reason string) { s.metrics.cut.WithLabelValues(reason).Inc() })
 	srv := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
@@ -165,6 +172,8 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		WriteTimeout:      s.cfg.WriteTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    4 * maxHeaderBytes,
+		ConnState:         track,
+		ConnContext:       withGated,
 		// What net/http has to say is about single clients: broken handshakes and the like.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		// Requests under way outlive ctx for the time of the shutdown.
@@ -179,14 +188,24 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		}
 		done <- srv.Serve(ln)
 	}()
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		s.watch(ctx)
+	}()
+	defer func() {
+		<-swept
+		s.sumUp(time.Now(), true)
+	}()
 	s.addr.Store(&addr)
-	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.key != nil)
+	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.live.Load().asks)
 	if s.cfg.Ready != nil {
 		s.cfg.Ready(addr)
 	}
 
 	select {
 	case err := <-done:
+		close(s.stopping)
 		_ = srv.Close()
 		return fmt.Errorf("serve on %s: %w", addr, err)
 	case <-ctx.Done():

@@ -55,13 +55,20 @@ func writePair(t *testing.T, certFile, keyFile, name string) {
 	}
 }
 
-// run serves s until the test ends and returns the address.
+// run serves m until the test ends and returns the address.
 func run(t *testing.T, cfg Config, m manager) (addr string, stop func() error) {
+	t.Helper()
+	_, addr, stop = start(t, cfg, m)
+	return addr, stop
+}
+
+// start is run, with what serves.
+func start(t *testing.T, cfg Config, m manager) (s *Server, addr string, stop func() error) {
 	t.Helper()
 	ready := make(chan net.Addr, 1)
 	cfg.Listen = "127.0.0.1:0"
 	cfg.Ready = func(a net.Addr) { ready <- a }
-	s, _ := newServer(t, cfg, m)
+	s, _ = newServer(t, cfg, m)
 	if s.Addr() != nil {
 		t.Error("it has an address before it listens")
 	}
@@ -80,11 +87,11 @@ func run(t *testing.T, cfg Config, m manager) (addr string, stop func() error) {
 		if s.Addr().String() != a.String() {
 			t.Errorf("Addr %v; want %v", s.Addr(), a)
 		}
-		return a.String(), stop
+		return s, a.String(), stop
 	case err := <-done:
 		done <- err
 		t.Fatalf("Run: %v", err)
-		return "", nil
+		return nil, "", nil
 	}
 }
 
@@ -398,7 +405,7 @@ func TestShutdownIsBounded(t *testing.T) {
 func TestConnectionsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newPipes()
-		ln := newLimitListener(inner, 1)
+		ln := newGate(inner, 1, 1, newNetworks(nil), func(string) {})
 		accepted := make(chan net.Conn, 2)
 		go func() {
 			for {

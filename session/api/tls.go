@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,8 +16,7 @@ const recheck = time.Second
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
-	authorities       *x509.CertPool // of clients; nil asks for none
-	clients           tls.ClientAuthType
+	clients           *clients // nil asks for no certificates of theirs
 
 	mu      sync.Mutex // guards all following fields
 	current *tls.Certificate
@@ -44,41 +42,21 @@ func newCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, e
 	return c, nil
 }
 
-// The values of Config.TLSClientAuth.
-const (
-	ClientAuthOff      = "off"
-	ClientAuthOptional = "optional"
-	ClientAuthRequired = "required"
-)
-
-// ask makes the server ask clients for certificates of the authorities in a PEM file.
-func (c *certificate) ask(authorities, how string) error {
-	if how == "" || how == ClientAuthOff {
-		return nil
-	}
-	text, err := os.ReadFile(authorities)
-	if err != nil {
-		return fmt.Errorf("api: read the authorities of client certificates: %w", err)
-	}
-	c.authorities = x509.NewCertPool()
-	if !c.authorities.AppendCertsFromPEM(text) {
-		return fmt.Errorf("api: %s holds no certificate of an authority", authorities)
-	}
-	c.clients = tls.VerifyClientCertIfGiven
-	if how == ClientAuthRequired {
-		c.clients = tls.RequireAndVerifyClientCert
-	}
-	return nil
-}
-
 func (c *certificate) config() *tls.Config {
-	return &tls.Config{
-		ClientAuth: c.clients, ClientCAs: c.authorities,
+	base := &tls.Config{
 		MinVersion: tls.VersionTLS13,
+		// The server's own for HTTP, which the configuration of a single handshake has to have too.
+		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			return c.get(), nil
 		},
 	}
+	if c.clients == nil {
+		return base
+	}
+	own := base.Clone()
+	own.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.clients.config(base), nil }
+	return own
 }
 
 // get returns the certificate in the files, or the last good one while they hold none.

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/session"
 	"wavryhost/session/api/grant"
 )
 
@@ -57,6 +58,7 @@ func (f *tokenFile) find(hash [sha256.Size]byte) (principal, bool) {
 			if err := f.read(); err != nil {
 				f.log.Warn("tokens not reloaded; the old ones stay in use", "err", err)
 			} else {
+				f.next = now.Add(soon)
 				f.log.Info("tokens reloaded", "file", f.path, "tokens", len(f.known))
 			}
 		}
@@ -116,11 +118,11 @@ func parseTokens(text []byte) (map[[sha256.Size]byte]principal, error) {
 		if k, err := hex.Decode(hash[:], []byte(digits)); !ok || err != nil || k != sha256.Size || len(digits) != 2*sha256.Size {
 			return nil, fmt.Errorf("line %d: the hash of %.40q is not sha256: and 64 hexadecimal digits", n, f[0])
 		}
-		if names[f[0]] || known[hash].name != "" {
+		if names[f[0]] || known[hash].Name != "" {
 			return nil, fmt.Errorf("line %d: %.40q, or its token, is there already", n, f[0])
 		}
 		names[f[0]] = true
-		known[hash] = principal{name: f[0], role: role}
+		known[hash] = principal{Owner: session.Owner{Credential: session.CredentialToken, Name: f[0]}, role: role, hash: hash}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err

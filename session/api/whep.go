@@ -57,7 +57,7 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Location", "/whep/sessions/"+a.ID)
 	h.Set("ETag", a.ETag)
 	h.Set("Accept-Patch", typeFragment)
-	s.linkHeader(h, region)
+	s.linkHeader(h, region, principalOf(r.Context()).expires())
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, a.SDP)
 	return nil
@@ -68,24 +68,48 @@ func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) 
 	if err := s.limit(r, &o); err != nil {
 		return session.Answer{}, err
 	}
-	g := principalOf(r.Context()).grant
+	p := principalOf(r.Context())
+	if _, err := s.key.lapsed(p, time.Now()); err != nil {
+		return session.Answer{}, err
+	}
+	g := p.grant
 	if g != nil {
 		if err := s.key.grants.Spend(*g); err != nil {
 			return session.Answer{}, refuse(CodeForbidden, "%s", strings.TrimPrefix(err.Error(), "grant: "))
 		}
 	}
 	a, err := s.mgr.Create(r.Context(), o)
-	if err != nil && g != nil {
-		s.key.grants.Return(*g)
-	}
-	if err != nil || r.Context().Err() == nil {
+	if err != nil {
+		if g != nil {
+			s.key.grants.Return(*g)
+		}
 		return a, err
 	}
-	// Nobody reads the answer, so nobody could ever end the session.
-	if err := s.mgr.End(context.WithoutCancel(r.Context()), a.ID, session.EndViewerGone); err != nil {
-		s.log.Debug("session of a vanished client not ended", "session", a.ID, "err", err)
+	// A revocation is remembered before the sessions are looked through that it ends. So either it finds this one, which is listed by
+	// here, or it is found here.
+	if why, err := s.key.lapsed(p, time.Now()); err != nil {
+		s.abandon(r, a.ID, why)
+		return session.Answer{}, err
 	}
-	return a, r.Context().Err()
+	if err := r.Context().Err(); err != nil {
+		// Nobody reads the answer, so nobody could ever end the session, or has anything of its grant.
+		s.abandon(r, a.ID, session.EndViewerGone)
+		if g != nil {
+			s.key.grants.Return(*g)
+		}
+		return session.Answer{}, err
+	}
+	s.mu.Lock()
+	s.opened[a.ID] = opener{principal: p}
+	s.mu.Unlock()
+	return a, nil
+}
+
+// abandon ends a session that nobody was told of.
+func (s *Server) abandon(r *http.Request, id string, why session.EndReason) {
+	if err := s.mgr.End(context.WithoutCancel(r.Context()), id, why); err != nil {
+		s.log.Debug("session that nobody was told of not ended", "session", id, "err", err)
+	}
 }
 
 func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wavryhost/session"
 	"wavryhost/session/relay"
@@ -40,7 +41,7 @@ func frag(match string) map[string]string {
 // The rules of the strictest client: exactly 201 with type, Location and ETag, then 204 and 200.
 func TestWHEPSession(t *testing.T) {
 	m := healthy()
-	m.servers = func(string, string) []relay.Server { return turn }
+	m.servers = func(string, string, time.Time) []relay.Server { return turn }
 	s, _ := newServer(t, Config{}, m)
 	h := s.Handler()
 

@@ -83,7 +83,7 @@ func ask(t *testing.T, p prober, url, secret string, within time.Duration) (time
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
-	s := Server{Secret: secret, Lifetime: time.Hour}.For("probe", time.Now())
+	s := Server{Secret: secret, Lifetime: time.Hour}.For("probe", time.Now(), time.Time{})
 	rtt, err := p.probe(ctx, a, s.Username, s.Credential)
 	if err == nil {
 		return rtt, "", ""

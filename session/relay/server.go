@@ -40,10 +40,14 @@ func Credentials(secret, user string, until time.Time) (username, credential str
 	return username, base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// For returns s as a user gets it: without the secret, with the credentials that it makes.
-func (s Server) For(user string, now time.Time) Server {
+// For returns s as a user gets it: without the secret, with the credentials that it makes. Those are good for no longer than last, unless that is zero.
+func (s Server) For(user string, now, last time.Time) Server {
 	if s.Secret != "" {
-		s.Username, s.Credential = Credentials(s.Secret, user, now.Add(s.Lifetime))
+		until := now.Add(s.Lifetime)
+		if !last.IsZero() && last.Before(until) {
+			until = last
+		}
+		s.Username, s.Credential = Credentials(s.Secret, user, until)
 		s.Secret = ""
 	}
 	return s

@@ -9,11 +9,14 @@ import (
 func TestCredentials(t *testing.T) {
 	// printf 1700000000:ann | openssl dgst -sha1 -hmac north -binary | base64
 	s := Server{URLs: []string{"turn:a"}, Secret: "north", Lifetime: time.Hour}
-	got := s.For("ann", time.Unix(1_699_996_400, 0))
+	got := s.For("ann", time.Unix(1_699_996_400, 0), time.Time{})
 	if got.Username != "1700000000:ann" || got.Credential != "jeamH6dA5l2I9g3jmieza7CzEDo=" || got.Secret != "" || s.Username != "" {
 		t.Errorf("%+v of %+v", got, s)
 	}
-	own := Server{URLs: []string{"turn:a"}, Username: "u", Credential: "p"}.For("ann", time.Now())
+	if early := s.For("ann", time.Unix(1_699_996_400, 0), time.Unix(1_699_999_000, 0)); early.Username != "1699999000:ann" {
+		t.Errorf("%s; want the end of what it is for", early.Username)
+	}
+	own := Server{URLs: []string{"turn:a"}, Username: "u", Credential: "p"}.For("ann", time.Now(), time.Time{})
 	if own.Username != "u" || own.Credential != "p" {
 		t.Errorf("%+v; want its own", own)
 	}

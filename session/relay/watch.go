@@ -243,7 +243,7 @@ func (w *Watch) start(now time.Time, begin func(*target) bool) time.Duration {
 func (w *Watch) ask(ctx context.Context, t *target) {
 	within, cancel := context.WithTimeout(ctx, defaultTimeout)
 	defer cancel()
-	s := t.of.For("probe", time.Now())
+	s := t.of.For("probe", time.Now(), time.Time{})
 	rtt, err := w.probe(within, t.at, s.Username, s.Credential)
 	var (
 		reason Reason

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/pion/webrtc/v4"
 )
 
 // Viewers that come and go leave nothing behind.
@@ -85,66 +83,79 @@ func settle(t testing.TB, h *host) {
 	})
 }
 
-// connectOnce receives one frame's packets by pion and leaves.
-func connectOnce(t testing.TB, h *host) {
-	t.Helper()
-	settings := webrtc.SettingEngine{}
-	settings.SetIncludeLoopbackCandidate(true)
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pc.Close()
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-		t.Fatal(err)
-	}
-	packet := make(chan error, 1)
-	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		_, _, err := track.ReadRTP()
-		packet <- err
-	})
-	offer, err := pc.CreateOffer(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gathered := webrtc.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(offer); err != nil {
-		t.Fatal(err)
-	}
-	<-gathered
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/sdp")
-	response, err := h.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer := new(strings.Builder)
-	if _, err := bufio.NewReader(response.Body).WriteTo(answer); err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode != http.StatusCreated {
-		t.Fatalf("POST: status %d: %s", response.StatusCode, answer)
-	}
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.String()}); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-packet:
+// connectOnce receives a packet by pion and leaves.
+func connectOnce(tb testing.TB, h *host) {
+	tb.Helper()
+	a, _ := join(tb, h)
+	a.waitMedia(tb)
+	a.leave(tb, h)
+}
+
+// killViewers has n viewers come, 25 a second, and kills each: in the middle of the stream, or before it has connected where early. It returns the longest that a session was
+// seen after that.
+func killViewers(tb testing.TB, h *host, n int, early bool) (oldest time.Duration) {
+	tb.Helper()
+	killed := map[string]time.Time{}
+	look := func() int {
+		list, err := h.sessions()
 		if err != nil {
-			t.Fatalf("no packet: %v", err)
+			tb.Fatal(err)
 		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("no packet within 10 s")
+		zombies := 0
+		for _, s := range list {
+			if at, ok := killed[s.ID]; ok {
+				zombies++
+				oldest = max(oldest, time.Since(at))
+			}
+		}
+		return zombies
 	}
-	location, err := response.Location()
-	if err != nil {
-		t.Fatal(err)
+	tick := time.NewTicker(40 * time.Millisecond)
+	defer tick.Stop()
+	for k := range n {
+		<-tick.C
+		a, _ := join(tb, h)
+		if !early {
+			a.waitMedia(tb)
+		}
+		a.kill(tb)
+		killed[a.id()] = time.Now()
+		if k%10 == 0 {
+			look()
+		}
 	}
-	if status, body, err := h.request(http.MethodDelete, location.Path); err != nil || status != http.StatusOK {
-		t.Fatalf("DELETE: status %d, %v: %s", status, err, body)
+	eventually(tb, 30*time.Second, "no session is left of a viewer that was killed", func() error {
+		if zombies := look(); zombies > 0 {
+			return fmt.Errorf("%d are, the oldest %.1f s", zombies, oldest.Seconds())
+		}
+		return nil
+	})
+	return oldest
+}
+
+// A viewer that vanishes without a word is missed within 10 s, wherever it was.
+func TestKilledViewers(t *testing.T) {
+	x := startX(t, 0, 640, 480)
+	x.desktop(t)
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000"}})
+	for _, c := range []struct {
+		name  string
+		early bool
+	}{{"while it watches", false}, {"before it has connected", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			connectOnce(t, h)
+			settle(t, h)
+			before := usage(t, h)
+			oldest := killViewers(t, h, 30, c.early)
+			t.Logf("the oldest session was seen %.1f s after its viewer", oldest.Seconds())
+			if oldest > 10*time.Second+500*time.Millisecond {
+				t.Errorf("a session was seen %.1f s after its viewer; want 10 s at most", oldest.Seconds())
+			}
+			settle(t, h)
+			after := usage(t, h)
+			if after.goroutines > before.goroutines+3 || after.descriptors > before.descriptors+3 {
+				t.Errorf("%v before, %v after", before, after)
+			}
+		})
 	}
 }

@@ -3,12 +3,9 @@
 package endtoend
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"image"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -94,41 +91,13 @@ func TestDesktopInAiortc(t *testing.T) {
 	x.moving(t)
 	x.waitWindows(t, 3)
 
-	const columns, rows = 16, 9
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "testdata/receive.py", h.url+"/whep/default", "90", fmt.Sprint(columns), fmt.Sprint(rows))
-	out, err := cmd.Output()
-	if err != nil {
-		stderr := ""
-		if exit, ok := err.(*exec.ExitError); ok { //nolint:errorlint // Output returns this very type
-			stderr = string(exit.Stderr)
-		}
-		t.Fatalf("aiortc: %v\n%s", err, stderr)
+	r := startReceiver(t, aiortc, "", h)
+	r.waitFrames(t, 90, time.Minute)
+	r.waitPicture(t, x)
+	if got := r.leave(t); !got.Rising || got.Width != 1280 || got.Height != 720 {
+		t.Errorf("aiortc got %dx%d, rising time stamps: %v; want 1280x720 and true", got.Width, got.Height, got.Rising)
 	}
-	var got struct {
-		Frames, Width, Height, Deleted int
-		First                          float64
-		Rising                         bool
-		Luma                           []float64
-	}
-	if err := json.Unmarshal(out, &got); err != nil {
-		t.Fatalf("aiortc printed %q: %v", out, err)
-	}
-	if got.Frames != 90 || got.Width != 1280 || got.Height != 720 || got.Deleted != 200 || !got.Rising {
-		t.Errorf("aiortc got %+v; want 90 frames of 1280x720 with rising time stamps and a DELETE answered 200", got)
-	}
-	// The terminal scrolls meanwhile, so the pictures are compared coarsely.
-	if largest, mean := difference(got.Luma, x.luma(t, columns, rows)); mean > 8 {
-		t.Errorf("the picture differs from the desktop's by %.1f at most, %.1f on average, of 255", largest, mean)
-	}
-	eventually(t, 10*time.Second, "the session is gone", func() error {
-		list, err := h.sessions()
-		if err == nil && len(list) != 0 {
-			err = fmt.Errorf("%d are left", len(list))
-		}
-		return err
-	})
+	h.waitEmpty(t, 10*time.Second)
 }
 
 func TestXServerRestarts(t *testing.T) {

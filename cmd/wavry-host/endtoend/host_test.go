@@ -81,13 +81,19 @@ func startHost(t testing.TB, o hostOptions) *host {
 	return h
 }
 
-// request makes one call of the API.
-func (h *host) request(method, path string) (int, []byte, error) {
+// request makes one call of the API without a body.
+func (h *host) request(method, path string) (int, []byte, error) { return h.send(method, path, "") }
+
+// send makes one call of the API, with a body of JSON unless it is empty.
+func (h *host) send(method, path, body string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, h.url+path, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, method, h.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	if h.token != "" {
 		request.Header.Set("Authorization", "Bearer "+h.token)
@@ -108,6 +114,7 @@ type snapshot struct {
 	Path            string  `json:"path"`
 	Protocol        string  `json:"protocol"`
 	Frozen          bool    `json:"frozen"`
+	Rung            int     `json:"rung"`
 	FPS             float64 `json:"fps"`
 	Width           int     `json:"width"`
 	Height          int     `json:"height"`
@@ -119,6 +126,7 @@ type snapshot struct {
 	Quality         string  `json:"quality"`
 	Reason          string  `json:"reason"`
 	FramesSent      uint64  `json:"frames_sent"`
+	KeyframesSent   uint64  `json:"keyframes_sent"`
 	Retransmissions uint64  `json:"retransmissions"`
 	Transitions     []struct {
 		From, To, Reason string

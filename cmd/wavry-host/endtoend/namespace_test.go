@@ -23,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link is two network namespaces joined by a veth pair.
+// link is two network namespaces joined by a veth pair. libnice takes no notice of interfaces that are called so.
 type link struct {
 	host, viewer     string // namespaces
 	hostIP, viewerIP string
@@ -33,36 +33,41 @@ type link struct {
 // newLink makes the namespaces; they go with the test.
 func newLink(t testing.TB) *link {
 	t.Helper()
+	return newLinks(t, 1)[0]
+}
+
+// newLinks joins one host's namespace with those of so many viewers.
+func newLinks(t testing.TB, n int) []*link {
+	t.Helper()
 	need(t, "ip", "tc")
 	if os.Geteuid() != 0 {
 		t.Fatal("network namespaces need root; run 'make test' as root or through sudo")
 	}
 	id := os.Getpid() % 10000
-	l := &link{
-		host: fmt.Sprintf("wh%d-host", id), viewer: fmt.Sprintf("wh%d-view", id),
-		hostIP: "10.213.7.1", viewerIP: "10.213.7.2", device: "veth-h",
+	host := fmt.Sprintf("wh%d-host", id)
+	namespace := func(name string) {
+		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
+		ip(t, "netns", "add", name)
+		// Addresses of IPv6 come later, and Chromium drops its connections when the network changes.
+		_ = exec.Command("ip", "netns", "exec", name, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
+		ip(t, "-n", name, "link", "set", "lo", "up")
 	}
-	t.Cleanup(func() {
-		_ = exec.Command("ip", "netns", "del", l.host).Run()
-		_ = exec.Command("ip", "netns", "del", l.viewer).Run()
-	})
-	for _, args := range [][]string{
-		{"netns", "add", l.host},
-		{"netns", "add", l.viewer},
-		{"-n", l.host, "link", "add", l.device, "type", "veth", "peer", "name", "veth-v", "netns", l.viewer},
-		{"-n", l.host, "addr", "add", l.hostIP + "/24", "dev", l.device},
-		{"-n", l.viewer, "addr", "add", l.viewerIP + "/24", "dev", "veth-v"},
-		{"-n", l.host, "link", "set", "lo", "up"},
-		{"-n", l.viewer, "link", "set", "lo", "up"},
-		{"-n", l.host, "link", "set", l.device, "up"},
-		{"-n", l.viewer, "link", "set", "veth-v", "up"},
-	} {
-		ip(t, args...)
-		if args[1] == "add" { // addresses of IPv6 come later, and Chromium drops its connections when the network changes
-			_ = exec.Command("ip", "netns", "exec", args[2], "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
+	namespace(host)
+	var all []*link
+	for k := range n {
+		l := &link{
+			host: host, viewer: fmt.Sprintf("wh%d-view%d", id, k),
+			hostIP: fmt.Sprintf("10.213.%d.1", 7+10*k), viewerIP: fmt.Sprintf("10.213.%d.2", 7+10*k), device: fmt.Sprintf("wire-h%d", k),
 		}
+		namespace(l.viewer)
+		ip(t, "-n", l.host, "link", "add", l.device, "type", "veth", "peer", "name", "wire-v", "netns", l.viewer)
+		ip(t, "-n", l.host, "addr", "add", l.hostIP+"/24", "dev", l.device)
+		ip(t, "-n", l.viewer, "addr", "add", l.viewerIP+"/24", "dev", "wire-v")
+		ip(t, "-n", l.host, "link", "set", l.device, "up")
+		ip(t, "-n", l.viewer, "link", "set", "wire-v", "up")
+		all = append(all, l)
 	}
-	return l
+	return all
 }
 
 // limit lets rate ("2mbit") through from the host to the viewer, with a queue of 100 ms; "" lifts the limit.
@@ -84,33 +89,50 @@ func ip(t testing.TB, args ...string) {
 	}
 }
 
-// dialWithin connects from inside a network namespace. A socket stays in the namespace it was made in.
-func dialWithin(ctx context.Context, namespace, network, address string) (net.Conn, error) {
-	type dialed struct {
-		conn net.Conn
-		err  error
+// within calls f on a thread that is in a network namespace. A socket stays in the namespace it was made in.
+func within[T any](namespace string, f func() (T, error)) (T, error) {
+	type made struct {
+		value T
+		err   error
 	}
-	result := make(chan dialed, 1)
+	result := make(chan made, 1)
 	go func() {
 		// The thread is not unlocked: it ends with the goroutine, and its namespace with it.
 		runtime.LockOSThread()
+		var m made
+		defer func() { result <- m }()
 		fd, err := os.Open(filepath.Join("/run/netns", namespace))
 		if err != nil {
-			result <- dialed{nil, err}
+			m.err = err
 			return
 		}
 		defer fd.Close()
 		if err := unix.Setns(int(fd.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- dialed{nil, fmt.Errorf("enter namespace %s: %w", namespace, err)}
+			m.err = fmt.Errorf("enter namespace %s: %w", namespace, err)
 			return
 		}
-		// An address without a name is dialled by this very thread.
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, address)
-		result <- dialed{conn, err}
+		m.value, m.err = f()
 	}()
-	r := <-result
-	return r.conn, r.err
+	m := <-result
+	return m.value, m.err
+}
+
+// dialWithin connects from inside a network namespace. An address without a name is dialled by the very thread.
+func dialWithin(ctx context.Context, namespace, network, address string) (net.Conn, error) {
+	return within(namespace, func() (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, address)
+	})
+}
+
+// listenWithin returns a UDP socket on an address inside a network namespace.
+func listenWithin(tb testing.TB, namespace, address string) net.PacketConn {
+	tb.Helper()
+	udp, err := within(namespace, func() (net.PacketConn, error) { return net.ListenPacket("udp4", address+":0") })
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return udp
 }
 
 // certificate writes a self-signed certificate for the address.

@@ -52,8 +52,8 @@ func (h *host) kinds(t testing.TB, id string) []string {
 	return kinds
 }
 
-// watched is a host and a page that plays its stream, on a link that can break.
-func watched(t *testing.T, args ...string) (*link, *host, *browser) {
+// onLink is a host and a page that plays its stream, on a link that can break.
+func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
 	t.Helper()
 	l := newLink(t)
 	need(t, "nft")
@@ -99,7 +99,7 @@ func (h *host) waitState(t testing.TB, id, want string, limit time.Duration) {
 
 // A link that is cut for a while takes the picture and gives it back: the same session, by ICE restart or by itself.
 func TestLinkIsCutForAWhile(t *testing.T) {
-	l, h, b := watched(t)
+	l, h, b := onLink(t)
 	first := h.session(t).ID
 	// A blip that is over before anybody notices changes nothing.
 	l.cut(t, true)
@@ -147,7 +147,7 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 
 // A viewer whose address changes, as from Wi-Fi to a cable, keeps its session.
 func TestViewerMovesToAnotherAddress(t *testing.T) {
-	l, h, b := watched(t)
+	l, h, b := onLink(t)
 	first := h.session(t).ID
 	ip(t, "-n", l.viewer, "link", "add", "veth-w", "type", "veth", "peer", "name", "veth-g", "netns", l.host)
 	ip(t, "-n", l.viewer, "addr", "add", "10.213.6.2/24", "dev", "veth-w")
@@ -170,7 +170,7 @@ func TestViewerMovesToAnotherAddress(t *testing.T) {
 
 // Where the old path is lost for good, as when a firewall has forgotten it, an ICE restart finds another for the same session.
 func TestOnlyAnICERestartHelps(t *testing.T) {
-	l, h, b := watched(t)
+	l, h, b := onLink(t)
 	first := h.session(t).ID
 	var port int
 	if err := b.eval(`(async () => {
@@ -199,14 +199,14 @@ func TestOnlyAnICERestartHelps(t *testing.T) {
 
 // A cut that outlasts the window ends the session, and the page opens another one when the link is back.
 func TestLinkIsCutForTooLong(t *testing.T) {
-	l, h, b := watched(t, "--disconnect-timeout", "3s")
+	l, h, b := onLink(t)
 	first := h.session(t).ID
 	l.cut(t, true)
 	h.waitState(t, first, "disconnected", 20*time.Second)
 	began := time.Now()
 	h.waitState(t, first, "gone", 20*time.Second)
 	if took := time.Since(began); took > 8*time.Second {
-		t.Errorf("the session was kept for %v; want 3 s", took)
+		t.Errorf("the session was kept for %v; want 4 to 5 s", took)
 	}
 	if got := h.kinds(t, first); got[len(got)-1] != "session_ended ice_failed" {
 		t.Errorf("events %v", got)

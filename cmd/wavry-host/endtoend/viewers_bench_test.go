@@ -16,89 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/pion/webrtc/v4"
 )
-
-// audience is a viewer that only receives, with the feedback that browsers send.
-type audience struct {
-	pc    *webrtc.PeerConnection
-	path  string
-	bytes atomic.Int64
-}
-
-// join connects a viewer, and returns it with the time from its offer to the answer.
-func join(tb testing.TB, h *host) (*audience, time.Duration) {
-	tb.Helper()
-	settings := webrtc.SettingEngine{}
-	settings.SetIncludeLoopbackCandidate(true)
-	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-	media := &webrtc.MediaEngine{}
-	if err := media.RegisterDefaultCodecs(); err != nil {
-		tb.Fatal(err)
-	}
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	a := &audience{pc: pc}
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-		tb.Fatal(err)
-	}
-	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		buffer := make([]byte, 1500)
-		for {
-			n, _, err := track.Read(buffer)
-			if err != nil {
-				return
-			}
-			a.bytes.Add(int64(n))
-		}
-	})
-	offer, err := pc.CreateOffer(nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	gathered := webrtc.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(offer); err != nil {
-		tb.Fatal(err)
-	}
-	<-gathered
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/sdp")
-	if h.token != "" {
-		request.Header.Set("Authorization", "Bearer "+h.token)
-	}
-	start := time.Now()
-	response, err := h.client.Do(request)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	took := time.Since(start)
-	if err != nil || response.StatusCode != http.StatusCreated {
-		tb.Fatalf("POST: status %d, %v: %s", response.StatusCode, err, answer)
-	}
-	a.path = response.Header.Get("Location")
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
-		tb.Fatal(err)
-	}
-	return a, took
-}
-
-func (a *audience) leave(tb testing.TB, h *host) {
-	tb.Helper()
-	if status, body, err := h.request(http.MethodDelete, a.path); err != nil || status != http.StatusOK {
-		tb.Errorf("DELETE: status %d, %v: %s", status, err, body)
-	}
-	if err := a.pc.Close(); err != nil {
-		tb.Error(err)
-	}
-}
 
 // BenchmarkViewers prints what another viewer of the same display costs: 1280x720 at 30 frames a second and some 4 Mbit/s, of a screen that never stands
 // still (libx264 leaves a fifth of its 5 Mbit/s on it). The viewers share the machine with the host; only the host's CPU counts.
@@ -171,27 +89,40 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// BenchmarkChurn prints what a thousand viewers who came and went have left behind.
+// BenchmarkChurn prints what a thousand viewers who came and went have left behind, and a thousand who were killed.
 func BenchmarkChurn(b *testing.B) {
 	const cycles = 1000
-	x := startX(b, 0, 640, 480)
-	x.desktop(b)
-	h := startHost(b, hostOptions{args: []string{"--display", x.id()}})
-	for b.Loop() {
-		for range 50 { // what is made once and kept, the collector's pace included
-			connectOnce(b, h)
-		}
-		settle(b, h)
-		before, memory := usage(b, h), resident(b, h)
-		for range cycles {
-			connectOnce(b, h)
-		}
-		settle(b, h)
-		after := usage(b, h)
-		b.Logf("%d cycles: %v, %.1f MB before, %v, %.1f MB after", cycles, before, memory, after, resident(b, h))
-		b.ReportMetric(resident(b, h)-memory, "MB-grown")
-		b.ReportMetric(float64(after.goroutines-before.goroutines), "goroutines-grown")
-		b.ReportMetric(float64(after.descriptors-before.descriptors), "descriptors-grown")
+	for _, killed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("killed=%v", killed), func(b *testing.B) {
+			x := startX(b, 0, 640, 480)
+			x.desktop(b)
+			h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000", "--fixed-bitrate", "1M"}})
+			come := func(n int) (zombie time.Duration) {
+				if killed {
+					return killViewers(b, h, n, false)
+				}
+				for range n {
+					connectOnce(b, h)
+				}
+				return 0
+			}
+			for b.Loop() {
+				come(cycles / 5) // what is made once and kept, as many at a time as later on, the collector's pace included
+				settle(b, h)
+				before, memory := usage(b, h), resident(b, h)
+				zombie := come(cycles)
+				settle(b, h)
+				after := usage(b, h)
+				b.Logf("%d cycles: %v, %.1f MB before, %v, %.1f MB after", cycles, before, memory, after, resident(b, h))
+				if killed {
+					b.Logf("no session was left %.1f s after its viewer", zombie.Seconds())
+					b.ReportMetric(zombie.Seconds(), "s-oldest-zombie")
+				}
+				b.ReportMetric(resident(b, h)-memory, "MB-grown")
+				b.ReportMetric(float64(after.goroutines-before.goroutines), "goroutines-grown")
+				b.ReportMetric(float64(after.descriptors-before.descriptors), "descriptors-grown")
+			}
+		})
 	}
 }
 

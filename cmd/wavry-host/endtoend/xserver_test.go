@@ -3,17 +3,21 @@
 package endtoend
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
 	"github.com/jezek/xgb/xtest"
+
+	"wavryhost/capture/synthetic"
 )
 
 // xserver is an Xvfb of the test's own.
@@ -103,10 +107,65 @@ func (x *xserver) moving(t testing.TB) {
 }
 
 // noisy adds a terminal full of random letters, which an encoder cannot predict.
-func (x *xserver) noisy(t testing.TB) {
+func (x *xserver) noisy(t testing.TB) *process {
 	t.Helper()
-	x.program(t, "xterm", "-geometry", "150x50+20+20", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
+	return x.program(t, "xterm", "-geometry", "150x50+20+20", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
 		"while :; do head -c 1500 /dev/urandom | base64 -w 150; sleep 0.03; done")
+}
+
+// paint shows the pictures of a synthetic display on the screen until the returned function is called. Each appears as a whole.
+func (x *xserver) paint(t testing.TB, cfg synthetic.Config) (stop func()) {
+	t.Helper()
+	c, err := dialX(x.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen := xproto.Setup(c).DefaultScreen(c)
+	pixmap, err := xproto.NewPixmapId(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gc, err := xproto.NewGcontextId(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawable, window := xproto.Drawable(pixmap), xproto.Drawable(screen.Root)
+	w, h := cfg.Width, cfg.Height
+	xproto.CreatePixmap(c, screen.RootDepth, pixmap, window, uint16(w), uint16(h))
+	xproto.CreateGC(c, gc, window, 0, nil)
+	src, err := synthetic.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- func() error {
+			rows := 200_000 / (4 * w) // a request of X takes 256 KiB at most
+			for {
+				f, err := src.Next(ctx)
+				if err != nil {
+					return nil //nolint:nilerr // it was stopped
+				}
+				for y := 0; y < h; y += rows {
+					n := min(rows, h-y)
+					xproto.PutImage(c, xproto.ImageFormatZPixmap, drawable, gc, uint16(w), uint16(n), 0, int16(y), 0, screen.RootDepth, f.Pix[y*f.Stride:(y+n)*f.Stride])
+				}
+				f.Release()
+				if err := xproto.CopyAreaChecked(c, drawable, window, gc, 0, 0, 0, 0, uint16(w), uint16(h)).Check(); err != nil {
+					return err
+				}
+			}
+		}()
+	}()
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("paint: %v", err)
+		}
+		_ = src.Close()
+		c.Close()
+	})
 }
 
 // waitWindows waits until at least n mapped windows cover something.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/netip"
@@ -14,8 +15,9 @@ import (
 )
 
 const (
-	// maxName bounds jti and sub, in bytes: they are kept, logged and audited.
-	maxName = 128
+	// maxName bounds jti and sub, in bytes: they are kept, logged and audited. maxIssuer bounds iss, which is an address as a rule.
+	maxName   = 128
+	maxIssuer = 256
 	// maxList bounds displays and networks.
 	maxList = 32
 	// maxBitrate is the highest that a grant may name, in bits per second.
@@ -42,11 +44,16 @@ func read(payload string, claims jwt.MapClaims, lifetime time.Duration) (Grant, 
 	}
 	var g Grant
 	var err error
-	if g.ID, err = name(claims, "jti"); err != nil {
+	if g.ID, err = name(claims, "jti", maxName); err != nil {
 		return Grant{}, err
 	}
-	if g.Subject, err = name(claims, "sub"); err != nil {
+	if g.Subject, err = name(claims, "sub", maxName); err != nil {
 		return Grant{}, err
+	}
+	if _, ok := claims["iss"]; ok {
+		if g.Issuer, err = name(claims, "iss", maxIssuer); err != nil {
+			return Grant{}, err
+		}
 	}
 	if g.Issued, err = date(claims, "iat"); err != nil {
 		return Grant{}, err
@@ -66,10 +73,10 @@ func read(payload string, claims jwt.MapClaims, lifetime time.Duration) (Grant, 
 }
 
 // name returns a claim that must be a short printable text.
-func name(claims jwt.MapClaims, claim string) (string, error) {
+func name(claims jwt.MapClaims, claim string, most int) (string, error) {
 	s, _ := claims[claim].(string)
-	if s == "" || len(s) > maxName {
-		return "", wrong(Malformed, "%s is missing, or has more than %d bytes", claim, maxName)
+	if s == "" || len(s) > most {
+		return "", wrong(Malformed, "%s is missing, or has more than %d bytes", claim, most)
 	}
 	for _, r := range s {
 		if r <= ' ' || r == 0x7f || r == 0xfffd {
@@ -138,18 +145,28 @@ func (g *Grant) limit(claim any) error {
 			return wrong(Malformed, "wavry.max_bitrate is not from 1 to %d", maxBitrate)
 		}
 	}
-	if g.Once && g.Role != Viewer && g.Role != Controller {
-		return wrong(Malformed, "wavry.once is for who opens sessions, a viewer or a controller")
+	// An operator changes sessions and reserves places as well, where these would hold him back from nothing.
+	if limits := g.Once || g.Displays != nil || g.Session != "" || s.MaxBitrate != nil; limits && g.Role != Viewer && g.Role != Controller {
+		return wrong(Malformed, "wavry.displays, session, max_bitrate and once limit a viewer or a controller, and no %s", g.Role)
 	}
 	return nil
 }
 
-// unique refuses JSON in which a name stands twice: readers differ in which one counts (RFC 8725 section 2.6).
+// unique refuses a part of a token in which a name stands twice.
 func unique(part string) error {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(part)
 	if err != nil {
 		return wrong(Malformed, "a part of it is not base64url")
 	}
+	if err := UniqueNames(text); err != nil {
+		return wrong(Malformed, "%v", err)
+	}
+	return nil
+}
+
+// UniqueNames refuses JSON in which a name stands twice in one object: readers differ in which one counts (RFC 8725 section 2.6), and so one in front may have
+// checked another than we take.
+func UniqueNames(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	type level struct {
 		names map[string]bool // nil in a list
@@ -162,13 +179,13 @@ func unique(part string) error {
 			return nil
 		}
 		if err != nil {
-			return wrong(Malformed, "a part of it is not JSON")
+			return errors.New("it is not JSON")
 		}
 		if len(open) > 0 {
 			in := &open[len(open)-1]
 			if key, ok := t.(string); ok && in.names != nil && !in.value {
 				if in.names[key] {
-					return wrong(Malformed, "it has %.40q twice", key)
+					return fmt.Errorf("it has %.40q twice", key)
 				}
 				in.names[key], in.value = true, true
 				continue

@@ -39,6 +39,8 @@ func ParseRole(name string) (Role, error) {
 type Grant struct {
 	// ID is the token's jti, unique for the issuer.
 	ID string
+	// Issuer is who says so (iss); it may be empty.
+	Issuer string
 	// Subject is who it was made out for.
 	Subject string
 	Role    Role
@@ -54,6 +56,10 @@ type Grant struct {
 	Once bool
 	// Issued and Expires bound it.
 	Issued, Expires time.Time
+
+	// kid and key are what it is signed with.
+	kid string
+	key key
 }
 
 // From tells whether the grant may be used from addr.
@@ -97,13 +103,18 @@ func Faults() []Fault {
 // Error is a token that is refused.
 type Error struct {
 	Fault Fault
-	text  string
+	// Signed says that the signature is right: a key of the set made it, and whoever shows it has not guessed it.
+	Signed bool
+	text   string
 }
 
 var _ error = (*Error)(nil)
 
 // Error says what is wrong, without a word of the token but the names in it.
 func (e *Error) Error() string { return "grant: " + e.text }
+
+// signed returns e with what is known of the signature.
+func (e *Error) signed(right bool) *Error { return &Error{Fault: e.Fault, Signed: right, text: e.text} }
 
 func wrong(f Fault, format string, args ...any) *Error {
 	return &Error{Fault: f, text: fmt.Sprintf(format, args...)}

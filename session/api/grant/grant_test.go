@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -251,6 +252,11 @@ func TestWrongTokens(t *testing.T) {
 		{"rate 0", body(wavry(`{"role":"viewer","max_bitrate":0}`)), Malformed},
 		{"broken rate", body(wavry(`{"role":"viewer","max_bitrate":1.5}`)), Malformed},
 		{"huge rate", body(wavry(`{"role":"viewer","max_bitrate":1e30}`)), Malformed},
+		{"operator of a display", body(wavry(`{"role":"operator","displays":["x11:0"]}`)), Malformed},
+		{"operator of no display", body(wavry(`{"role":"operator","displays":[]}`)), Malformed},
+		{"operator with a rate", body(wavry(`{"role":"operator","max_bitrate":1000}`)), Malformed},
+		{"metrics of a session", body(wavry(`{"role":"metrics","session":"s1"}`)), Malformed},
+		{"long issuer", body(map[string]any{"iss": strings.Repeat("x", 257)}), Audience},
 		{"operator once", body(wavry(`{"role":"operator","once":true}`)), Malformed},
 	} {
 		_, err := v.Verify(c.token)
@@ -261,6 +267,13 @@ func TestWrongTokens(t *testing.T) {
 		}
 		if wrong.Fault != c.want {
 			t.Errorf("%s: %s (%v); want %s", c.name, wrong.Fault, wrong, c.want)
+		}
+		// Whoever has no key makes none of these, and only these, by trying.
+		if forged := []Fault{Algorithm, UnknownKey, Signature}; wrong.Signed && slices.Contains(forged, wrong.Fault) {
+			t.Errorf("%s: counts as signed", c.name)
+		}
+		if late := []Fault{Expired, Early, Audience}; !wrong.Signed && slices.Contains(late, wrong.Fault) {
+			t.Errorf("%s: counts as forged", c.name)
 		}
 	}
 }
@@ -368,7 +381,7 @@ func FuzzGrant(f *testing.F) {
 	i := newIssuer(f)
 	v := newVerifier(f, i)
 	f.Add(edHeader, claims(nil))
-	f.Add(`{"alg":"ES256","kid":"ec"}`, claims(wavry(`{"role":"operator","displays":["*"],"networks":["::/0"],"max_bitrate":1}`)))
+	f.Add(`{"alg":"ES256","kid":"ec"}`, claims(wavry(`{"role":"operator","displays":["*"],"networks":["::/0"]}`)))
 	f.Add(`{"alg":"none"}`, `{}`)
 	f.Fuzz(func(t *testing.T, header, payload string) {
 		for _, token := range []string{header + "." + payload + ".", i.sign(header, payload)} {
@@ -380,8 +393,38 @@ func FuzzGrant(f *testing.F) {
 				continue
 			}
 			if _, err := ParseRole(string(g.Role)); err != nil || g.ID == "" || g.Subject == "" || len(g.Subject) > maxName ||
-				g.Expires.Before(time.Now().Add(-leeway-time.Second)) || g.Expires.Sub(g.Issued) > 24*time.Hour || g.MaxBitrate < 0 {
+				g.Expires.Before(time.Now().Add(-Leeway-time.Second)) || g.Expires.Sub(g.Issued) > 24*time.Hour || g.MaxBitrate < 0 {
 				t.Fatalf("taken: %+v", g)
+			}
+		}
+	})
+}
+
+// Clocks differ by half a minute, in either direction.
+func TestClocksMayDiffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := newIssuer(t)
+		v := newVerifier(t, i)
+		now := time.Now().Unix()
+		for _, c := range []struct {
+			name          string
+			nbf, iat, exp int64 // after now
+			want          Fault // empty for none
+		}{
+			{"ours", 0, 0, 60, ""},
+			{"theirs is ahead", 30, 30, 90, ""},
+			{"theirs is too far ahead", 0, 31, 90, Early},
+			{"not before is too far ahead", 31, 0, 90, Early},
+			{"theirs is behind", -90, -90, -29, ""},
+			{"theirs is too far behind", -90, -90, -30, Expired},
+		} {
+			_, err := v.Verify(i.sign(edHeader, claims(map[string]any{"nbf": now + c.nbf, "iat": now + c.iat, "exp": now + c.exp})))
+			got := Fault("")
+			if e, ok := errors.AsType[*Error](err); ok {
+				got = e.Fault
+			}
+			if got != c.want {
+				t.Errorf("%s: %v; want %q", c.name, err, c.want)
 			}
 		}
 	})

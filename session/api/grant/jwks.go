@@ -29,6 +29,12 @@ type key struct {
 	public crypto.PublicKey
 }
 
+// same tells whether two keys are one.
+func (k key) same(other key) bool {
+	own, ok := k.public.(interface{ Equal(x crypto.PublicKey) bool }) // both kinds have it
+	return ok && k.alg == other.alg && own.Equal(other.public)
+}
+
 // parseSet reads a JWK set (RFC 7517 section 5) and returns its keys by kid. Keys of other kinds and for other uses are left out, as
 // section 5 asks; what is wrong with one of ours is an error.
 func parseSet(text []byte) (map[string]key, error) {

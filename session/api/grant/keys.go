@@ -90,6 +90,20 @@ func (k *keys) find(kid string) (key, bool) {
 	return one, ok
 }
 
+// hold tells whether one is the key of that name, as far as that is known.
+func (k *keys) hold(kid string, one key) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cfg.KeysFile != "" {
+		k.reread(time.Now())
+	}
+	if k.set == nil {
+		return true
+	}
+	now, ok := k.set[kid]
+	return ok && now.same(one)
+}
+
 // reread takes the file's content when it has changed. A broken file leaves the old keys in use.
 func (k *keys) reread(now time.Time) {
 	if now.Before(k.next) {
@@ -107,6 +121,7 @@ func (k *keys) reread(now time.Time) {
 		k.log.Warn("keys of grants not reloaded; the old ones stay in use", "file", k.cfg.KeysFile, "err", err)
 		return
 	}
+	k.next = now.Add(recheck / 8) // somebody may still be writing it
 	k.log.Info("keys of grants reloaded", "file", k.cfg.KeysFile, "keys", len(k.set))
 }
 

@@ -17,8 +17,8 @@ import (
 const (
 	// maxToken bounds a token, in bytes. One with everything in it takes a fifth of that.
 	maxToken = 4096
-	// leeway is how far the issuer's clock may be off.
-	leeway = 30 * time.Second
+	// Leeway is how far the issuer's clock may be off.
+	Leeway = 30 * time.Second
 	// maxSpent bounds the grants for one session that are remembered. When it is reached no further one is taken.
 	maxSpent = 10_000
 )
@@ -77,7 +77,7 @@ type Verifier struct {
 	parser *jwt.Parser
 
 	mu    sync.Mutex
-	spent map[string]time.Time // when each may be forgotten
+	spent map[spent]time.Time // when each may be forgotten
 }
 
 // New returns a Verifier. A file of keys is read, so that a broken one is found early; an address is asked by Run.
@@ -91,20 +91,24 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 		return nil, err
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{algEdDSA, algES256}), jwt.WithStrictDecoding(), jwt.WithLeeway(leeway),
+		jwt.WithValidMethods([]string{algEdDSA, algES256}), jwt.WithStrictDecoding(), jwt.WithLeeway(Leeway),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithAudience(cfg.Audience),
 	}
 	if cfg.Issuer != "" {
 		options = append(options, jwt.WithIssuer(cfg.Issuer))
 	}
-	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: make(map[string]time.Time)}, nil
+	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: make(map[spent]time.Time)}, nil
 }
+
+// spent is a grant that was used up. Issuers give ids without asking each other.
+type spent struct{ issuer, id string }
 
 // Run keeps the keys current until ctx ends, and returns nil.
 func (v *Verifier) Run(ctx context.Context) error { return v.keys.run(ctx) }
 
-// MaxLifetime is how long a grant may live.
-func (v *Verifier) MaxLifetime() time.Duration { return v.cfg.MaxLifetime + leeway }
+// Outlived is how long it takes until no grant is good that could be when the time began, by whatever clock it was issued: one that is
+// Leeway ahead issues it for that much later, and its end is not seen at once.
+func (v *Verifier) Outlived() time.Duration { return v.cfg.MaxLifetime + 2*Leeway }
 
 // Verify returns what a token in compact form (RFC 7515 section 7.1) grants, or an *Error. Whether it comes from where it may, and
 // whether it was revoked, is the caller's to ask.
@@ -113,21 +117,38 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 		return Grant{}, wrong(Malformed, "the token has %d bytes; at most %d are taken", len(compact), maxToken)
 	}
 	claims := jwt.MapClaims{}
-	_, err := v.parser.ParseWithClaims(compact, claims, v.key)
+	var (
+		kid  string
+		used key
+	)
+	_, err := v.parser.ParseWithClaims(compact, claims, func(t *jwt.Token) (public any, err error) {
+		kid, used, err = v.key(t)
+		return used.public, err
+	})
 	if err != nil {
-		return Grant{}, translate(err)
+		// The parser looks at the claims when the signature is right.
+		return Grant{}, translate(err).signed(errors.Is(err, jwt.ErrTokenInvalidClaims))
 	}
 	// The signature is right from here on: what is wrong is the issuer's mistake.
 	_, rest, _ := strings.Cut(compact, ".")
 	payload, _, _ := strings.Cut(rest, ".")
-	return read(payload, claims, v.cfg.MaxLifetime)
+	g, err := read(payload, claims, v.cfg.MaxLifetime)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return Grant{}, e.signed(true)
+	}
+	g.kid, g.key = kid, used
+	return g, err
 }
 
+// Stands tells whether the key that a grant is signed with still is in the set. Where no set is known, because its address did not answer for too long, none was
+// taken out.
+func (v *Verifier) Stands(g Grant) bool { return v.keys.hold(g.kid, g.key) }
+
 // key finds the key of a token that is not trusted yet.
-func (v *Verifier) key(t *jwt.Token) (any, error) {
+func (v *Verifier) key(t *jwt.Token) (kid string, k key, err error) {
 	header, _, _ := strings.Cut(t.Raw, ".")
 	if err := unique(header); err != nil {
-		return nil, err
+		return "", key{}, err
 	}
 	for name := range t.Header {
 		switch name {
@@ -135,31 +156,31 @@ func (v *Verifier) key(t *jwt.Token) (any, error) {
 		default:
 			// Among them crit, which must be understood (RFC 7515 section 4.1.11), and jku, jwk and x5u, by which a token would bring its
 			// own key.
-			return nil, wrong(Malformed, "its header has %.40q, which is not taken", name)
+			return "", key{}, wrong(Malformed, "its header has %.40q, which is not taken", name)
 		}
 	}
 	if typ, ok := t.Header["typ"]; ok {
 		if s, _ := typ.(string); !strings.EqualFold(s, "JWT") {
-			return nil, wrong(Malformed, "its typ is not JWT")
+			return "", key{}, wrong(Malformed, "its typ is not JWT")
 		}
 	}
-	kid, _ := t.Header["kid"].(string)
+	kid, _ = t.Header["kid"].(string)
 	if kid == "" {
-		return nil, wrong(UnknownKey, "it does not name its key (kid)")
+		return "", key{}, wrong(UnknownKey, "it does not name its key (kid)")
 	}
 	k, ok := v.keys.find(kid)
 	if !ok {
-		return nil, wrong(UnknownKey, "no key is called %.80q", kid)
+		return "", key{}, wrong(UnknownKey, "no key is called %.80q", kid)
 	}
 	// The key says what it is for, not the token.
 	if k.alg != t.Method.Alg() {
-		return nil, wrong(Algorithm, "key %.80q is for %s; the token says %s", kid, k.alg, t.Method.Alg())
+		return "", key{}, wrong(Algorithm, "key %.80q is for %s; the token says %s", kid, k.alg, t.Method.Alg())
 	}
-	return k.public, nil
+	return kid, k, nil
 }
 
 // translate says in our words what the parser found.
-func translate(err error) error {
+func translate(err error) *Error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
@@ -199,7 +220,7 @@ func (v *Verifier) Spend(g Grant) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := time.Now()
-	if _, ok := v.spent[g.ID]; ok {
+	if _, ok := v.spent[spent{g.Issuer, g.ID}]; ok {
 		return wrong(Replayed, "it was good for one session, and has been used")
 	}
 	if len(v.spent) >= maxSpent {
@@ -213,7 +234,7 @@ func (v *Verifier) Spend(g Grant) error {
 		// Forgetting one that is still good would let it be used again.
 		return wrong(Replayed, "more than %d grants for one session are in use", maxSpent)
 	}
-	v.spent[g.ID] = g.Expires.Add(leeway)
+	v.spent[spent{g.Issuer, g.ID}] = g.Expires.Add(Leeway)
 	return nil
 }
 
@@ -224,5 +245,5 @@ func (v *Verifier) Return(g Grant) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.spent, g.ID)
+	delete(v.spent, spent{g.Issuer, g.ID})
 }

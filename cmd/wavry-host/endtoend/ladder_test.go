@@ -1,0 +1,366 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+
+	"wavryhost/capture/synthetic"
+)
+
+// tape keeps the packets that a viewer gets.
+type tape struct {
+	mu      sync.Mutex
+	packets []*rtp.Packet
+}
+
+func (k *tape) take(p *rtp.Packet) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.packets = append(k.packets, p)
+}
+
+// stream returns the H.264 in what came, and how many packets did not come. Those that were sent again are put in their place.
+func (k *tape) stream() (data []byte, lost int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	order := make(map[int]*rtp.Packet, len(k.packets))
+	first, last, number := 0, 0, 0
+	for i, p := range k.packets {
+		if i > 0 {
+			number += int(int16(p.SequenceNumber - uint16(number)))
+		} else {
+			number = int(p.SequenceNumber)
+			first, last = number, number
+		}
+		order[number] = p
+		first, last = min(first, number), max(last, number)
+	}
+	var parser codecs.H264Packet
+	for n := first; n <= last; n++ {
+		p := order[n]
+		if p == nil {
+			lost++
+			continue
+		}
+		if unit, err := parser.Unmarshal(p.Payload); err == nil {
+			data = append(data, unit...)
+		}
+	}
+	return data, lost
+}
+
+// What is shown are pictures that say which they are, that can be drawn again, and that want more bits than a slow path has.
+var pattern = synthetic.Config{Width: 640, Height: 360, FPS: 30, Motion: synthetic.Full}
+
+// ssims decodes H.264 and returns for each picture, by its number, how alike it is to the pattern's own (luma, SSIM). The code strip and the clock below it are left
+// out: they show the time.
+func ssims(t *testing.T, stream []byte) map[uint64]float64 {
+	t.Helper()
+	need(t, "ffmpeg")
+	file := filepath.Join(t.TempDir(), "taped.h264")
+	if err := os.WriteFile(file, stream, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, h := pattern.Width, pattern.Height
+	cmd := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-f", "h264", "-i", file,
+		"-s", fmt.Sprintf("%dx%d", w, h), "-pix_fmt", "yuv420p", "-vsync", "passthrough", "-f", "rawvideo", "-")
+	complaints := new(output)
+	cmd.Stderr = complaints
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	all := map[uint64]float64{}
+	// The pattern is drawn by the clock: in a bubble as fast as it can.
+	synctest.Test(t, func(t *testing.T) {
+		src, err := synthetic.New(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		var drawn uint64
+		own, got := make([]byte, w*h), make([]byte, w*h*3/2)
+		for {
+			if _, err := io.ReadFull(out, got); err != nil {
+				return
+			}
+			code, err := synthetic.DecodeLuma(got, w, w, h)
+			if err != nil {
+				continue
+			}
+			for drawn < code.Frame {
+				f, err := src.Next(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := synthetic.Decode(f.Pix, f.Stride, w, h)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if drawn = c.Frame; drawn == code.Frame {
+					luma(own, f.Pix, f.Stride, w, h)
+				}
+				f.Release()
+			}
+			if drawn == code.Frame {
+				top := 8 * h / synthetic.CodeGrid
+				all[drawn] = alike(own[top*w:], got[top*w:w*h], w, h-top)
+			}
+		}
+	})
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, tail(complaints.String(), 2000))
+	}
+	return all
+}
+
+// luma converts BGRX to the luma of BT.601, limited range, as the encoder's pictures have it.
+func luma(to, pix []byte, stride, w, h int) {
+	for y := range h {
+		for x := range w {
+			p := pix[y*stride+4*x:]
+			to[y*w+x] = byte((25*int(p[0])+129*int(p[1])+66*int(p[2])+128)>>8 + 16)
+		}
+	}
+}
+
+// alike is the mean SSIM of two planes, in squares of 8 by 8 (Wang and others, 2004).
+func alike(a, b []byte, w, h int) float64 {
+	const side, c1, c2 = 8, 6.5025, 58.5225 // (0.01*255)^2, (0.03*255)^2
+	sum, squares := 0.0, 0
+	for y := 0; y+side <= h; y += side {
+		for x := 0; x+side <= w; x += side {
+			var sa, sb, saa, sbb, sab int
+			for r := range side {
+				i := (y+r)*w + x
+				for k := range side {
+					p, q := int(a[i+k]), int(b[i+k])
+					sa, sb, saa, sbb, sab = sa+p, sb+q, saa+p*p, sbb+q*q, sab+p*q
+				}
+			}
+			const n = side * side
+			ma, mb := float64(sa)/n, float64(sb)/n
+			va, vb, cov := float64(saa)/n-ma*ma, float64(sbb)/n-mb*mb, float64(sab)/n-ma*mb
+			sum += (2*ma*mb + c1) * (2*cov + c2) / ((ma*ma + mb*mb + c1) * (va + vb + c2))
+			squares++
+		}
+	}
+	return sum / float64(squares)
+}
+
+// window is the mean over the pictures from one number to another, and how many came.
+func window(all map[uint64]float64, from, to uint64) (mean float64, n int) {
+	for k, v := range all {
+		if k >= from && k < to {
+			mean += v
+			n++
+		}
+	}
+	return mean / float64(max(n, 1)), n
+}
+
+// encodes returns how many encodes of the only display that is watched there are.
+func (h *host) encodes(t testing.TB) int {
+	t.Helper()
+	_, body, err := h.request(http.MethodGet, "/v1/displays")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Displays []struct {
+			Viewers, Encodes int
+		}
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		t.Fatalf("GET displays: %v: %s", err, body)
+	}
+	for _, d := range list.Displays {
+		if d.Viewers > 0 {
+			return d.Encodes
+		}
+	}
+	return 0
+}
+
+// patternOver shows the pattern to viewers behind links, from its first picture on. The returned function ends it.
+func patternOver(t testing.TB, links []*link, args ...string) (h *host, stop func()) {
+	t.Helper()
+	x := startX(t, 0, pattern.Width, pattern.Height)
+	const token = "for-this-test-and-no-other"
+	cert, key := certificate(t, links[0].hostIP)
+	h = startHost(t, hostOptions{
+		namespace: links[0].host, listen: links[0].hostIP + ":8470", secure: true, token: token,
+		args: append([]string{
+			"--display", x.id(), "--cursor=false", "--fps", fmt.Sprint(pattern.FPS), "--tls-cert", cert, "--tls-key", key,
+			"--start-bitrate", "2M", "--max-bitrate", "3M", "--min-bitrate", "100k",
+		}, args...),
+		env: []string{"WAVRY_HOST_TOKEN=" + token},
+	})
+	finish := x.paint(t, pattern)
+	t.Cleanup(finish)
+	return h, func() {
+		finish()
+		h.stop(t, 8*time.Second)
+		x.kill()
+	}
+}
+
+// A slow viewer that joins a fast one changes what the fast one sees by less than 1 %: in the seconds in which it is found to be slow, and later. Each run is compared with one
+// without the slow viewer, picture by picture.
+func TestSlowViewerLeavesTheFastOneItsPicture(t *testing.T) {
+	rounds := 1
+	if n, err := strconv.Atoi(os.Getenv("WAVRY_ROUNDS")); err == nil { // for a median
+		rounds = max(n, 1)
+	}
+	const (
+		joins, apart, ends = 5 * 30, 15 * 30, 25 * 30 // by the number of the picture: the slow one joins, is long on a rung of its own, the run ends
+	)
+	type result struct {
+		joining, later, slow float64
+		frames               int
+		bits                 float64
+	}
+	links := newLinks(t, 2)
+	links[1].limit(t, "300kbit")
+	run := func(slow bool) result {
+		h, stop := patternOver(t, links)
+		var fast, behind tape
+		a, _ := joinBy(t, h, listenWithin(t, links[0].viewer, links[0].viewerIP), fast.take)
+		a.waitMedia(t)
+		begun := time.Now()
+		reach := func(frame int) {
+			<-time.After(time.Until(begun.Add(time.Duration(frame) * time.Second / time.Duration(pattern.FPS))))
+		}
+		reach(joins)
+		if slow {
+			s, _ := joinBy(t, h, listenWithin(t, links[1].viewer, links[1].viewerIP), behind.take)
+			defer s.kill(t)
+			reach(apart)
+			if n := h.encodes(t); n != 2 {
+				t.Errorf("%d encodes with a fast and a slow viewer; want 2", n)
+			}
+		}
+		reach(apart)
+		a.bytes.Store(0)
+		since := time.Now()
+		reach(ends)
+		bits := float64(a.bytes.Load()) * 8 / time.Since(since).Seconds()
+		a.leave(t, h)
+		stop()
+		stream, lost := fast.stream()
+		if lost > 0 {
+			t.Errorf("the fast viewer missed %d packets", lost)
+		}
+		got := ssims(t, stream)
+		r := result{bits: bits}
+		r.joining, _ = window(got, joins, apart)
+		r.later, r.frames = window(got, apart, ends)
+		if slow {
+			stream, _ := behind.stream()
+			r.slow, _ = window(ssims(t, stream), apart, ends)
+		}
+		return r
+	}
+	var joining, later []float64
+	for range rounds {
+		alone, beside := run(false), run(true)
+		joining = append(joining, 100*(beside.joining/alone.joining-1))
+		later = append(later, 100*(beside.later/alone.later-1))
+		t.Logf("alone: SSIM %.5f, %d frames in 10 s, %.0f kbit/s; beside a slow one: %.5f, %.5f while it joined, %d frames, %.0f kbit/s; the slow one's own %.5f",
+			alone.later, alone.frames, alone.bits/1e3, beside.later, beside.joining, beside.frames, beside.bits/1e3, beside.slow)
+		// On a machine that is busy with other things the pattern itself skips pictures.
+		if beside.frames < alone.frames*80/100 {
+			t.Errorf("the fast viewer has %d frames in 10 s beside a slow one, and %d alone", beside.frames, alone.frames)
+		}
+		if alone.later < 0.9 || beside.slow > alone.later-0.02 {
+			t.Errorf("SSIM %.5f of the fast viewer alone, %.5f of the slow one: want the pictures that were shown, and far fewer bits for the slow one", alone.later, beside.slow)
+		}
+	}
+	slices.Sort(joining)
+	slices.Sort(later)
+	t.Logf("the SSIM of the fast viewer changes by %+.3f %% while a slow one joins, and by %+.3f %% later (medians of %d)", joining[rounds/2], later[rounds/2], rounds)
+	if joining[rounds/2] < -1 || later[rounds/2] < -1 {
+		t.Error("that is more than 1 % worse")
+	}
+}
+
+// Ten viewers behind links of three rates use three encodes, and each gets what its link lets through, or all there is.
+func TestTenViewersOnThreeRates(t *testing.T) {
+	groups := []struct {
+		rate    string // of the link, "" for no limit
+		viewers int
+		most    int // bit/s
+	}{{"", 4, 3_000_000}, {"800kbit", 3, 800_000}, {"300kbit", 3, 300_000}}
+	links := newLinks(t, 10)
+	h, _ := patternOver(t, links, "--max-sessions", "20")
+	of := map[string]int{} // the group of a session
+	k := 0
+	for g, group := range groups {
+		for range group.viewers {
+			if group.rate != "" {
+				links[k].limit(t, group.rate)
+			}
+			a, _ := joinBy(t, h, listenWithin(t, links[k].viewer, links[k].viewerIP), nil)
+			defer a.kill(t)
+			of[a.id()] = g
+			k++
+		}
+	}
+	type sums struct{ target, achieved, rungs [3]int }
+	var last sums
+	eventually(t, 90*time.Second, "each rate has an encode", func() error {
+		list, err := h.sessions()
+		if err != nil {
+			return err
+		}
+		last = sums{}
+		var on [3]map[int]bool
+		for _, s := range list {
+			g := of[s.ID]
+			if on[g] == nil {
+				on[g] = map[int]bool{}
+			}
+			on[g][s.Rung] = true
+			last.target[g] += s.TargetBitrate
+			last.achieved[g] += s.AchievedBitrate
+			last.rungs[g] |= 1 << s.Rung
+		}
+		for g := range groups {
+			if len(on[g]) != 1 || last.rungs[g] == last.rungs[(g+1)%3] {
+				return fmt.Errorf("rungs of the three rates: %v", on)
+			}
+			if most := groups[g].most * groups[g].viewers; last.target[g] > most || last.achieved[g] > most*11/10 {
+				return fmt.Errorf("of the three rates: targets %v, achieved %v in all", last.target, last.achieved)
+			}
+		}
+		return nil
+	})
+	for g, group := range groups {
+		t.Logf("%d viewers at %q: target %d, achieved %d bit/s each, encode %03b", group.viewers, group.rate, last.target[g]/group.viewers, last.achieved[g]/group.viewers, last.rungs[g])
+	}
+	if n := h.encodes(t); n != 3 {
+		t.Errorf("%d encodes; want 3", n)
+	}
+	if last.achieved[0]/4 < 3*last.achieved[2]/2 {
+		t.Errorf("the fast ones get %d bit/s each, the slowest %d; want far more", last.achieved[0]/4, last.achieved[2]/3)
+	}
+}

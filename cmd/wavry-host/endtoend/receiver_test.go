@@ -1,0 +1,197 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"wavryhost/adapt"
+	flight "wavryhost/adapt/record"
+)
+
+// The receivers that share no code with pion or Chromium, nor with one another: programs in testdata.
+const (
+	aiortc    = "testdata/aiortc_receiver.py"
+	gstreamer = "testdata/gstreamer_receiver.py"
+)
+
+// receiver is such a program, watching.
+type receiver struct {
+	*process
+	input         io.Closer
+	columns, rows int
+}
+
+// received is what a receiver tells of what it got.
+type received struct {
+	Frames, Width, Height int
+	First                 float64 // seconds from the offer to the first picture
+	Longest               float64 // seconds between two pictures at most, since it told last
+	Rising                bool    // so did the time stamps
+	Luma                  []float64
+	Deleted               int // the answer to the DELETE, at the end
+}
+
+// startReceiver has a program watch the default display of h, from inside a network namespace when one is named.
+func startReceiver(t testing.TB, program, namespace string, h *host, args ...string) *receiver {
+	t.Helper()
+	const columns, rows = 16, 9
+	command := append([]string{"/usr/bin/python3", program, h.url + "/whep/default", fmt.Sprint(columns), fmt.Sprint(rows), h.token}, args...)
+	if namespace != "" {
+		command = append([]string{"ip", "netns", "exec", namespace}, command...)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1") // nothing is left in the source tree
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &receiver{process: start(t, cmd), input: input, columns: columns, rows: rows}
+}
+
+// report returns what the receiver told last.
+func (r *receiver) report(t testing.TB) (received, error) {
+	t.Helper()
+	var got received
+	select {
+	case <-r.done:
+		if r.err != nil {
+			t.Fatalf("%s ended: %v", r.Args, r.err)
+		}
+	default:
+	}
+	out := r.out.String()
+	end := strings.LastIndex(out, "}\n")
+	begin := strings.LastIndex(out[:max(end, 0)], "{\"frames\"")
+	if begin < 0 {
+		return got, errNotYet
+	}
+	return got, json.Unmarshal([]byte(out[begin:end+1]), &got)
+}
+
+// waitFrames waits until n more pictures than now have been decoded.
+func (r *receiver) waitFrames(t testing.TB, n int, limit time.Duration) {
+	t.Helper()
+	first := -1
+	eventually(t, limit, fmt.Sprintf("%d pictures", n), func() error {
+		got, err := r.report(t)
+		if err != nil {
+			return err
+		}
+		if first < 0 {
+			first = got.Frames
+		}
+		if got.Frames < first+n {
+			return fmt.Errorf("%d of %d", got.Frames-first, n)
+		}
+		return nil
+	})
+}
+
+// waitPicture waits until the receiver shows what the X server has. A terminal may scroll meanwhile, so they are compared coarsely.
+func (r *receiver) waitPicture(t testing.TB, x *xserver) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the picture is the desktop's", func() error {
+		got, err := r.report(t)
+		if err != nil {
+			return err
+		}
+		if len(got.Luma) != r.columns*r.rows || got.Width != x.width || got.Height != x.height {
+			return fmt.Errorf("%d cells of a picture of %dx%d", len(got.Luma), got.Width, got.Height)
+		}
+		if largest, mean := difference(got.Luma, x.luma(t, r.columns, r.rows)); mean > 8 {
+			return fmt.Errorf("it differs by %.1f at most and %.1f on average, of 255", largest, mean)
+		}
+		return nil
+	})
+}
+
+// leave has the receiver give its session up, and returns what it told at its end.
+func (r *receiver) leave(t testing.TB) received {
+	t.Helper()
+	if err := r.input.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-r.done:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s still runs", r.Args)
+	}
+	got, err := r.report(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Deleted != http.StatusOK {
+		t.Errorf("DELETE was answered %d; want 200", got.Deleted)
+	}
+	return got
+}
+
+// waitEmpty waits until the host has no session.
+func (h *host) waitEmpty(t testing.TB, limit time.Duration) {
+	t.Helper()
+	eventually(t, limit, "the session is gone", func() error {
+		list, err := h.sessions()
+		if err == nil && len(list) != 0 {
+			err = fmt.Errorf("%d are left, the first %s", len(list), list[0].State)
+		}
+		return err
+	})
+}
+
+// feedback returns how often the receiver of the only session reported, by the form of its reports, from the session's recording. Its replay has to be exact.
+func (h *host) feedback(t testing.TB) map[adapt.FeedbackKind]int {
+	t.Helper()
+	status, data, err := h.request(http.MethodPost, "/v1/sessions/"+h.session(t).ID+"/recording")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("POST recording: status %d, %v: %.200s", status, err, data)
+	}
+	recording, err := flight.Read(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay, err := recording.Replay()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if replay.Differ > 0 {
+		t.Errorf("the replay differs from the session in %d of %d decisions", replay.Differ, replay.Ticks)
+	}
+	kinds := map[adapt.FeedbackKind]int{}
+	for kind, n := range replay.Feedback {
+		if n > 0 {
+			kinds[adapt.FeedbackKind(kind)] = n
+		}
+	}
+	return kinds
+}
+
+// sane tells what a session's snapshot says that cannot be, whatever the path.
+func (s snapshot) sane() error {
+	var errs []error
+	check := func(ok bool, what string, values ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(what, values...))
+		}
+	}
+	check(s.State == "connected", "state %q", s.State)
+	check(s.TargetBitrate > 0, "target %d", s.TargetBitrate)
+	check(s.Loss >= 0 && s.Loss <= 1, "loss %v", s.Loss)
+	check(s.RTTSeconds >= 0 && s.RTTSeconds < 5, "round trip %v s", s.RTTSeconds)
+	check(s.Quality == "good" || s.Quality == "constrained" || s.Quality == "degraded" || s.Quality == "critical", "quality %q by %s", s.Quality, s.Reason)
+	for i, x := range s.Transitions {
+		check(x.From != x.To, "transition %+v", x)
+		check(i == 0 || s.Transitions[i-1].To == x.From, "transitions %+v", s.Transitions)
+	}
+	return errors.Join(errs...)
+}

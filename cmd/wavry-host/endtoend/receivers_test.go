@@ -1,0 +1,166 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"fmt"
+	"os/exec"
+	"regexp"
+	"testing"
+	"time"
+
+	"wavryhost/adapt"
+)
+
+// watched is a daemon in one namespace, its display, and a link to where its viewers are.
+type watched struct {
+	*link
+	*host
+	x *xserver
+}
+
+// watchOverLink starts a desktop that scrolls text and a daemon that shows it, over TLS and with a token.
+func watchOverLink(t testing.TB, args ...string) watched {
+	t.Helper()
+	l := newLink(t)
+	x := startX(t, 0, 1280, 720)
+	x.desktop(t)
+	x.moving(t)
+	x.waitWindows(t, 3)
+	const token = "for-this-test-and-no-other"
+	cert, key := certificate(t, l.hostIP)
+	h := startHost(t, hostOptions{
+		namespace: l.host, listen: l.hostIP + ":8470", secure: true, token: token,
+		args: append([]string{"--display", x.id(), "--cursor=false", "--fps", "30", "--tls-cert", cert, "--tls-key", key}, args...),
+		env:  []string{"WAVRY_HOST_TOKEN=" + token},
+	})
+	return watched{link: l, host: h, x: x}
+}
+
+// lose drops so many of 100 packets from the host to the viewer, on their arrival.
+func (l *link) lose(t testing.TB, percent int) {
+	t.Helper()
+	need(t, "nft")
+	ip(t, "netns", "exec", l.viewer, "nft", fmt.Sprintf(
+		"add table ip t; flush table ip t; add chain ip t f { type filter hook input priority 0; }; add rule ip t f ip protocol udp numgen random mod 100 < %d counter drop", percent))
+}
+
+var counterForm = regexp.MustCompile(`counter packets (\d+)`)
+
+// lost returns how many packets lose has dropped.
+func (l *link) lost(t testing.TB) int {
+	t.Helper()
+	out, err := exec.Command("ip", "netns", "exec", l.viewer, "nft", "list table ip t").CombinedOutput()
+	if err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
+	}
+	m := counterForm.FindSubmatch(out)
+	if m == nil {
+		t.Fatalf("nft shows no counter: %s", out)
+	}
+	var n int
+	if _, err := fmt.Sscan(string(m[1]), &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// GStreamer's stack is webrtcbin with libnice, which finds no way over the loopback interface: hence the namespaces.
+func TestDesktopInGStreamer(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		want adapt.FeedbackKind
+	}{
+		// Left alone it offers no feedback on packets, so that the controller has the receiver reports to go by.
+		{"receiver reports", nil, adapt.RR},
+		{"transport feedback", []string{"twcc"}, adapt.TWCC},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := watchOverLink(t)
+			r := startReceiver(t, gstreamer, w.viewer, w.host, c.args...)
+			r.waitFrames(t, 100, 60*time.Second)
+			r.waitPicture(t, w.x)
+			before := w.session(t)
+			w.lose(t, 2)
+			watchLosses(t, w, r)
+			r.waitPicture(t, w.x)
+			after := w.session(t)
+			t.Logf("2 %% lost, %d packets: %d sent again, %d keyframes, %s by %s, target %d bit/s, loss %.3f", w.lost(t), after.Retransmissions-before.Retransmissions,
+				after.KeyframesSent-before.KeyframesSent, after.Quality, after.Reason, after.TargetBitrate, after.Loss)
+			if after.Retransmissions == before.Retransmissions && after.KeyframesSent == before.KeyframesSent {
+				t.Error("no packet was sent again and no keyframe was made; want the one or the other")
+			}
+			// A receiver report may come before the first feedback on packets.
+			if got := w.feedback(t); got[c.want] == 0 || c.want == adapt.RR && len(got) != 1 {
+				t.Errorf("its reports by form: %v; want those of form %d", got, c.want)
+			}
+			got := r.leave(t)
+			if !got.Rising {
+				t.Error("the time stamps of the pictures do not rise")
+			}
+			w.waitEmpty(t, 10*time.Second)
+		})
+	}
+}
+
+// aiortc offers no feedback on packets, and sends receiver reports and REMB, which the host does not ask for.
+func TestAiortcOnABadPath(t *testing.T) {
+	w := watchOverLink(t, "--start-bitrate", "3M")
+	noise := w.x.noisy(t) // or the path would be wide enough
+	w.x.waitWindows(t, 4)
+	r := startReceiver(t, aiortc, w.viewer, w.host)
+	r.waitFrames(t, 100, 60*time.Second)
+	const limit = 1_000_000
+	w.limit(t, "1mbit")
+	w.lose(t, 2)
+	narrowed := time.Now()
+	eventually(t, 40*time.Second, "what is sent fits the path", func() error {
+		if s := w.session(t); s.TargetBitrate > limit || s.AchievedBitrate > limit {
+			return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
+		}
+		return nil
+	})
+	t.Logf("what is sent fits the path after %.1f s", time.Since(narrowed).Seconds())
+	watchLosses(t, w, r)
+	s := w.session(t)
+	t.Logf("1 Mbit/s, 2 %% lost: target %d, achieved %d bit/s, %d sent again, %d keyframes, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Retransmissions, s.KeyframesSent, s.Quality, s.Reason)
+	if got := w.feedback(t); got[adapt.RR] == 0 || len(got) != 1 {
+		t.Errorf("its reports by form: %v; want receiver reports alone", got)
+	}
+	noise.kill()
+	r.waitPicture(t, w.x)
+	if got := r.leave(t); !got.Rising {
+		t.Error("the time stamps of the pictures do not rise")
+	}
+	w.waitEmpty(t, 10*time.Second)
+}
+
+// watchLosses demands that pictures keep coming although packets are lost.
+func watchLosses(t *testing.T, w watched, r *receiver) {
+	t.Helper()
+	begun := time.Now()
+	first, err := r.report(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, worst := first, 0.0
+	eventually(t, 60*time.Second, "20 packets are lost and 300 pictures come", func() error {
+		if last, err = r.report(t); err != nil {
+			return err
+		}
+		worst = max(worst, last.Longest)
+		if n := last.Frames - first.Frames; n < 300 || w.lost(t) < 20 {
+			return fmt.Errorf("%d pictures, %d packets lost", n, w.lost(t))
+		}
+		return nil
+	})
+	rate := float64(last.Frames-first.Frames) / time.Since(begun).Seconds()
+	t.Logf("%.1f pictures a second, %.2f s between two at most", rate, worst)
+	if rate < 10 || worst > 3 {
+		t.Errorf("%.1f pictures a second, %.2f s between two at most; want 10 at least and 3 s at most", rate, worst)
+	}
+	if err := w.session(t).sane(); err != nil {
+		t.Errorf("the session: %v", err)
+	}
+}

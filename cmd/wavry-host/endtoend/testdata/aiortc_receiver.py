@@ -1,0 +1,38 @@
+"""Receives a display over WHEP with aiortc.
+
+usage: aiortc_receiver.py URL COLUMNS ROWS [TOKEN]
+"""
+
+import asyncio
+import sys
+
+from aiortc import RTCPeerConnection, RTCSessionDescription
+
+from receiving import Pictures, Resource, until_told
+
+
+async def main(url, columns, rows, token=""):
+    loop = asyncio.get_running_loop()
+    pc = RTCPeerConnection()
+    pc.addTransceiver("video", direction="recvonly")
+    tracks = asyncio.Queue()
+    pc.on("track", tracks.put_nowait)
+    await pc.setLocalDescription(await pc.createOffer())
+    pictures = Pictures(int(columns), int(rows))
+    resource = await loop.run_in_executor(None, Resource, url, token, pc.localDescription.sdp)
+    await pc.setRemoteDescription(RTCSessionDescription(sdp=resource.answer, type="answer"))
+    track = await asyncio.wait_for(tracks.get(), 10)
+
+    async def receive():
+        while True:
+            frame = await track.recv()
+            pictures.add(frame.pts, frame.to_ndarray(format="gray"))
+
+    receiving = asyncio.ensure_future(receive())
+    await loop.run_in_executor(None, until_told, pictures)
+    receiving.cancel()
+    pictures.report(deleted=await loop.run_in_executor(None, resource.delete))
+    await pc.close()
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,182 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// audience is a viewer of pion's that only receives, with the feedback that browsers send.
+type audience struct {
+	pc      *webrtc.PeerConnection
+	socket  *socket
+	path    string
+	bytes   atomic.Int64
+	packets atomic.Int64
+	newest  atomic.Int64 // when a packet came, in Unix nanoseconds
+}
+
+// socket is all that a viewer sends and receives by. Without it nothing comes from the viewer any more, no farewell of DTLS either.
+type socket struct {
+	net.PacketConn
+	cut atomic.Bool
+}
+
+// ReadFrom tells an end where pion would complain about an error.
+func (s *socket) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := s.PacketConn.ReadFrom(p)
+	if errors.Is(err, net.ErrClosed) {
+		err = io.EOF
+	}
+	return n, from, err
+}
+
+func (s *socket) WriteTo(p []byte, to net.Addr) (int, error) {
+	if s.cut.Load() {
+		return len(p), nil
+	}
+	return s.PacketConn.WriteTo(p, to)
+}
+
+// prepare returns a viewer on a socket that has made its offer, which is applied when it has candidates to look for. What it gets is passed to take, unless that is nil.
+func prepare(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) (*audience, webrtc.SessionDescription) {
+	tb.Helper()
+	a := &audience{socket: &socket{PacketConn: udp}}
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	settings.SetICEUDPMux(webrtc.NewICEUDPMux(nil, a.socket))
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		tb.Fatal(err)
+	}
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a.pc = pc
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		tb.Fatal(err)
+	}
+	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		buffer := make([]byte, 1500)
+		for {
+			n, _, err := track.Read(buffer)
+			if err != nil {
+				return
+			}
+			a.bytes.Add(int64(n))
+			a.packets.Add(1)
+			a.newest.Store(time.Now().UnixNano())
+			if p := new(rtp.Packet); take != nil && p.Unmarshal(bytes.Clone(buffer[:n])) == nil {
+				take(p)
+			}
+		}
+	})
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a, offer
+}
+
+// loopback returns a socket on 127.0.0.1.
+func loopback(tb testing.TB) net.PacketConn {
+	tb.Helper()
+	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return udp
+}
+
+// join connects a viewer on this machine, and returns it with the time from its offer to the answer.
+func join(tb testing.TB, h *host) (*audience, time.Duration) {
+	tb.Helper()
+	return joinBy(tb, h, loopback(tb), nil)
+}
+
+func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
+	tb.Helper()
+	a, offer := prepare(tb, udp, take)
+	pc := a.pc
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(offer); err != nil {
+		tb.Fatal(err)
+	}
+	<-gathered
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/sdp")
+	if h.token != "" {
+		request.Header.Set("Authorization", "Bearer "+h.token)
+	}
+	start := time.Now()
+	response, err := h.client.Do(request)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	took := time.Since(start)
+	if err != nil || response.StatusCode != http.StatusCreated {
+		tb.Fatalf("POST: status %d, %v: %s", response.StatusCode, err, answer)
+	}
+	a.path = response.Header.Get("Location")
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
+		tb.Fatal(err)
+	}
+	return a, took
+}
+
+func (a *audience) leave(tb testing.TB, h *host) {
+	tb.Helper()
+	if status, body, err := h.request(http.MethodDelete, a.path); err != nil || status != http.StatusOK {
+		tb.Errorf("DELETE: status %d, %v: %s", status, err, body)
+	}
+	if err := a.pc.Close(); err != nil {
+		tb.Error(err)
+	}
+	_ = a.socket.Close() // the mux has closed it
+}
+
+// kill makes the viewer vanish as a killed process does: nothing is said, and its port is closed.
+func (a *audience) kill(tb testing.TB) {
+	tb.Helper()
+	a.socket.cut.Store(true)
+	if err := a.socket.Close(); err != nil {
+		tb.Error(err)
+	}
+	_ = a.pc.Close() // by a socket that is gone
+}
+
+// id is the session's.
+func (a *audience) id() string { return a.path[strings.LastIndex(a.path, "/")+1:] }
+
+// waitMedia waits until packets have come.
+func (a *audience) waitMedia(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(2 * time.Millisecond); a.packets.Load() == 0; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tb.Fatal("no packet within 20 s")
+		}
+	}
+}

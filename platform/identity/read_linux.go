@@ -1,0 +1,11 @@
+package identity
+
+import "os"
+
+// file is where systemd, and those who do without it, keep the machine's id (machine-id(5)).
+const file = "/etc/machine-id"
+
+func read() (string, error) {
+	b, err := os.ReadFile(file)
+	return string(b), err
+}

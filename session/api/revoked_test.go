@@ -1,0 +1,128 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"wavryhost/session/api/grant"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const day = 24 * time.Hour
+
+func TestRevocationsAreBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "revocations.json")
+	now := time.Now()
+	l, err := newRevoked(path, time.Minute, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range maxRevoked - 1 {
+		l.list.Grants[fmt.Sprintf("%05d%s", n, strings.Repeat("\x01", 123))] = now // characters that JSON spells longest
+	}
+	if err := l.add(now, "99999"+strings.Repeat("\x01", 123), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.add(now, "x", ""); !errors.Is(err, errTooManyRevoked) {
+		t.Errorf("there is no bound: %v", err)
+	}
+	if err := l.add(now, "00000"+strings.Repeat("\x01", 123), ""); err != nil {
+		t.Errorf("what is remembered already: %v", err)
+	}
+	again, err := newRevoked(path, time.Minute, now)
+	if err != nil || len(again.list.Grants) != maxRevoked {
+		t.Fatalf("the largest file is not read: %v", err)
+	}
+	if err := again.add(now.Add(time.Hour), "x", ""); err != nil || len(again.list.Grants) != 1 {
+		t.Errorf("%d are remembered after all have expired, %v", len(again.list.Grants), err)
+	}
+}
+
+// A grant and a subject that were revoked stay so when the daemon starts again, and nobody but its owner reads who they are.
+func TestRevocationsOutlastTheServer(t *testing.T) {
+	i, v := newIssuer(t)
+	path := filepath.Join(t.TempDir(), "revocations.json")
+	cfg := Config{Token: token, Grants: v, RevocationsFile: path}
+	status := func(s *Server, id, subject string) int {
+		return ask{method: "GET", path: "/v1/host", header: bearer(i.sign(id, subject, `{"role":"operator"}`))}.do(s.Handler()).StatusCode
+	}
+	post := func(s *Server, body string) reply {
+		header := bearer(token)
+		header["Content-Type"] = typeJSON
+		return ask{method: "POST", path: "/v1/revocations", header: header, body: body}.do(s.Handler())
+	}
+	s, _ := newServer(t, cfg, healthy())
+	decode(t, post(s, `{"grant": "j1"}`), http.StatusOK)
+	decode(t, post(s, `{"subject": "bob"}`), http.StatusOK)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.WriteFile(path+newSuffix+"123", []byte("what a crash left"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = newServer(t, cfg, healthy())
+	if a, b, c := status(s, "j1", "ann"), status(s, "j2", "bob"), status(s, "j3", "ann"); a != 401 || b != 401 || c != 200 {
+		t.Errorf("after a restart: the grant %d, the subject's %d, another %d", a, b, c)
+	}
+	if left, _ := filepath.Glob(path + newSuffix + "*"); len(left) != 0 {
+		t.Errorf("%v is left", left)
+	}
+
+	// Where it cannot be written, it is revoked all the same, and said that it will not last.
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	r := post(s, `{"grant": "j3"}`)
+	if got := refusal(t, r); got != CodeInternal || !strings.Contains(r.body, "only until the daemon ends") {
+		t.Errorf("%s", r.body)
+	}
+	if got := status(s, "j3", "ann"); got != http.StatusUnauthorized {
+		t.Errorf("a revocation that cannot be written does not count: %d", got)
+	}
+}
+
+func TestBrokenRevocationsKeepTheServerFromStarting(t *testing.T) {
+	_, v := newIssuer(t)
+	path := filepath.Join(t.TempDir(), "revocations.json")
+	for _, text := range []string{
+		"", "null", "{}", "[]", "x", `{"version":1}`, `{"version":2,"grants":{},"subjects":{}}`, `{"version":1,"grants":{"a":"yesterday"},"subjects":{}}`,
+		`{"version":1,"grants":{},"subjects":{},"more":1}`, `{"version":1,"grants":{},"subjects":{}}{}`, `{"version":1,"grants":{`, strings.Repeat(" ", maxRevokedFile+1),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reg := prometheus.NewRegistry()
+		_, err := New(Config{Token: token, Grants: v, RevocationsFile: path}, healthy(), reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove it") {
+			t.Errorf("%.40q: %v", text, err)
+		}
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, []byte(text)) {
+			t.Errorf("%.40q: the file was changed: %v", text, err)
+		}
+	}
+}
+
+// A clock that was put back makes nothing good again.
+func TestRevocationsOfTheFutureCount(t *testing.T) {
+	now := time.Now()
+	l, err := newRevoked("", day, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.add(now.Add(48*time.Hour), "j1", ""); err != nil {
+		t.Fatal(err)
+	}
+	l.forget(now)
+	if !l.has(grant.Grant{ID: "j1"}) {
+		t.Error("it was forgotten")
+	}
+}

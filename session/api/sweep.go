@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"wavryhost/session"
+)
+
+const (
+	// sweepEvery is how often is asked whether what sessions were opened by is still good. A file that changed is seen within recheck and this, and then looked at
+	// soon, so that sessions end within two seconds although they are asked twice.
+	sweepEvery = recheck / 4
+	// soon is when a file is looked at again that has just changed: somebody may still be writing it.
+	soon = recheck / 8
+	// pruneEvery is how often sessions that have ended are forgotten.
+	pruneEvery = 30 * time.Second
+)
+
+// watch ends the sessions whose credentials are taken away, until the server stops.
+func (s *Server) watch(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	pruned := time.Now()
+	for {
+		select {
+		case <-s.stopping:
+			return
+		case now := <-ticker.C:
+			s.sweep(ctx, now)
+			s.sumUp(now, false)
+			if now.Sub(pruned) >= pruneEvery {
+				pruned = now
+				s.prune()
+			}
+		}
+	}
+}
+
+// sumUp writes what the audit log has in sums.
+func (s *Server) sumUp(now time.Time, last bool) {
+	if !s.audit.sum(now, last) {
+		s.metrics.auditErrors.Inc()
+		s.log.Error("audit line not written")
+	}
+}
+
+// opener is by whom a session was opened.
+type opener struct {
+	principal
+	doubted bool // what it showed was no longer good at the last sweep
+}
+
+// sweep ends the sessions whose credentials are no longer good, at the second time in a row that they are not: a file that is being written may lack the half of
+// its lines for a moment.
+func (s *Server) sweep(ctx context.Context, now time.Time) {
+	s.mu.Lock()
+	opened := maps.Clone(s.opened)
+	s.mu.Unlock()
+	// Their ends are begun, and not waited for.
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	for id, p := range opened {
+		why, lapsed := s.key.lapsed(p.principal, now)
+		if again := p.doubted; lapsed == nil || !again {
+			if p.doubted = lapsed != nil; p.doubted != again {
+				s.mu.Lock()
+				s.opened[id] = p
+				s.mu.Unlock()
+			}
+			continue
+		}
+		if err := s.mgr.End(ctx, id, why); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrUnknownSession) {
+			s.log.Warn("session whose credential was taken away not ended", "session", id, "err", err)
+			continue // at the next sweep
+		}
+		s.log.Info("credential of a session is no longer good", "session", id, "credential", p.Credential, "who", p.Name, "reason", why.String())
+		s.mu.Lock()
+		delete(s.opened, id)
+		s.mu.Unlock()
+	}
+}
+
+// prune forgets the sessions that have ended.
+func (s *Server) prune() {
+	s.mu.Lock()
+	opened := maps.Clone(s.opened)
+	s.mu.Unlock()
+	for id := range opened {
+		if _, err := s.mgr.Session(id); errors.Is(err, session.ErrUnknownSession) {
+			s.mu.Lock()
+			delete(s.opened, id)
+			s.mu.Unlock()
+		}
+	}
+}

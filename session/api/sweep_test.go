@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"wavryhost/session"
+	"wavryhost/session/api/grant"
+)
+
+// What sessions were opened by is taken away in each way that there is, and they end within two seconds; those of others go on.
+func TestSessionsEndWithTheirCredentials(t *testing.T) {
+	remove := func(t *testing.T, s *Server, line string) {
+		text, err := os.ReadFile(s.cfg.TokensFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept []string
+		for l := range strings.Lines(string(text)) {
+			if !strings.HasPrefix(l, line+" ") {
+				kept = append(kept, l)
+			}
+		}
+		if err := os.WriteFile(s.cfg.TokensFile, []byte(strings.Join(kept, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		take func(t *testing.T, s *Server)
+		want session.EndReason // zero for none
+		by   string
+	}{
+		"a token":       {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) { remove(t, s, "my-viewer") }},
+		"another token": {by: "viewer", take: func(t *testing.T, s *Server) { remove(t, s, "my-controller") }},
+		"a token's role": {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) {
+			text, err := os.ReadFile(s.cfg.TokensFile)
+			if err == nil {
+				err = os.WriteFile(s.cfg.TokensFile, []byte(strings.Replace(string(text), "my-viewer viewer", "my-viewer metrics", 1)), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"the file": {by: "viewer", take: func(t *testing.T, s *Server) {
+			if err := os.WriteFile(s.cfg.TokensFile, []byte("broken"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"the operator's token": {by: "operator's", want: session.EndRevoked, take: func(t *testing.T, s *Server) {
+			apply, err := s.Prepare(Config{Token: token + "-new"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply()
+		}},
+		"a setting": {by: "operator's", take: func(t *testing.T, s *Server) {
+			apply, err := s.Prepare(Config{Token: token, AllowedHosts: []string{"a.example"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply()
+		}},
+		"an issuer's key": {by: "granted", want: session.EndRevoked, take: func(t *testing.T, s *Server) {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(s.cfg.TokensFile), "keys.json"), []byte(`{"keys":[]}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"a grant":        {by: "granted", want: session.EndRevoked, take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j1", "") }},
+		"another grant":  {by: "granted", take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j2", "") }},
+		"a grant's time": {by: "granted", want: session.EndExpired, take: func(*testing.T, *Server) { time.Sleep(time.Hour) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				file, of := tokens(t)
+				dir := filepath.Dir(file)
+				i, _ := newIssuer(t)
+				if err := os.WriteFile(filepath.Join(dir, "keys.json"), i.set(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				v, err := grant.New(grant.Config{KeysFile: filepath.Join(dir, "keys.json"), Audience: "host7"}, slog.New(slog.DiscardHandler))
+				if err != nil {
+					t.Fatal(err)
+				}
+				of["operator's"], of["granted"] = token, i.sign("j1", "ann", `{"role":"viewer"}`)
+				m := healthy()
+				s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, m)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- s.serve(ctx, newPipes()) }()
+				defer func() {
+					cancel()
+					if err := <-done; err != nil {
+						t.Error(err)
+					}
+				}()
+				if r := openings(bearer(of[c.by]))["POST /whep"].do(s.Handler()); r.StatusCode != http.StatusCreated {
+					t.Fatalf("%d %s", r.StatusCode, r.body)
+				}
+				time.Sleep(10 * time.Second)
+				if got := m.ends(); len(got) != 0 {
+					t.Fatalf("ended %v before anything was taken", got)
+				}
+				c.take(t, s)
+				time.Sleep(2 * time.Second)
+				got := m.ends()
+				var want []session.EndReason
+				if c.want != 0 {
+					want = append(want, c.want)
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("ended %v; want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestSessionsEndWithTheirCertificate(t *testing.T) {
+	ours := newAuthority(t)
+	c := newCertified(t, ClientAuthRequired, ours)
+	leaf, err := x509.ParseCertificate(ours.client(t, "gateway", 2).Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.opened["s1"] = opener{principal: principal{Owner: session.Owner{Credential: session.CredentialCertificate, Name: "gateway"}, chain: []*x509.Certificate{leaf, ours.cert}}}
+	c.mu.Unlock()
+	m := c.mgr.(*fakeManager)
+	c.sweep(t.Context(), time.Now())
+	if got := m.ends(); len(got) != 0 {
+		t.Errorf("ended %v before the certificate was revoked", got)
+	}
+	c.write(t, c.revoked, ours.revoke(t, 2))
+	c.sweep(t.Context(), time.Now())
+	if got := m.ends(); len(got) != 0 {
+		t.Errorf("ended %v at the first doubt", got)
+	}
+	c.sweep(t.Context(), time.Now())
+	if got := m.ends(); !slices.Equal(got, []session.EndReason{session.EndRevoked}) {
+		t.Errorf("ended %v; want revoked", got)
+	}
+}
+
+// Sessions that have ended are forgotten, those that go on are not.
+func TestEndedSessionsAreForgotten(t *testing.T) {
+	s, _ := newServer(t, Config{Token: token}, healthy())
+	s.opened["s1"], s.opened["gone"] = opener{}, opener{}
+	s.prune()
+	if _, ok := s.opened["s1"]; !ok || len(s.opened) != 1 {
+		t.Errorf("opened %v", s.opened)
+	}
+}
+
+// Who follows the events sees no more of them than his credential lasts.
+func TestEventsEndWithTheirCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, v := newIssuer(t)
+		s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
+		for name, take := range map[string]func(){
+			"j1": func() { _ = s.key.add(time.Now(), "j1", "") },
+			"j2": func() { time.Sleep(time.Minute) },
+		} {
+			now := time.Now()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/events", http.NoBody)
+			r.Host = "localhost"
+			r.Header.Set("Authorization", "Bearer "+i.signFor(name, "op", `{"role":"operator"}`, now, now.Add(time.Minute)))
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				s.handler.ServeHTTP(httptest.NewRecorder(), r)
+			}()
+			time.Sleep(10 * time.Second)
+			select {
+			case <-ended:
+				t.Fatalf("%s: the stream ended by itself", name)
+			default:
+			}
+			take()
+			time.Sleep(2 * time.Second)
+			select {
+			case <-ended:
+			default:
+				t.Fatalf("%s: the stream goes on", name)
+			}
+		}
+	})
+}
