@@ -17,9 +17,9 @@ import (
 func (l *link) cut(t testing.TB, on bool) {
 	t.Helper()
 	if on {
-		ip(t, "netns", "exec", l.host, "nft",
+		ip(t, "netns", "exec", l.host, "nft", fmt.Sprintf(
 			"add table ip cut; add chain ip cut i { type filter hook input priority 0; }; add chain ip cut o { type filter hook output priority 0; }; "+
-				"add rule ip cut i iifname veth-h drop; add rule ip cut o oifname veth-h drop")
+				"add rule ip cut i iifname %s drop; add rule ip cut o oifname %[1]s drop", l.device))
 		return
 	}
 	ip(t, "netns", "exec", l.host, "nft", "delete table ip cut")
@@ -154,7 +154,7 @@ func TestViewerMovesToAnotherAddress(t *testing.T) {
 	ip(t, "-n", l.host, "addr", "add", "10.213.6.1/24", "dev", "veth-g")
 	ip(t, "-n", l.host, "link", "set", "veth-g", "up")
 	// The old link goes with its address, and a second later the new one comes up. The host is where it was.
-	ip(t, "-n", l.viewer, "link", "del", "veth-v")
+	ip(t, "-n", l.viewer, "link", "del", "wire-v")
 	time.Sleep(time.Second)
 	ip(t, "-n", l.viewer, "link", "set", "veth-w", "up")
 	ip(t, "-n", l.host, "addr", "add", l.hostIP+"/32", "dev", "veth-g")
