@@ -53,7 +53,7 @@ func (h *host) kinds(t testing.TB, id string) []string {
 }
 
 // onLink is a host and a page that plays its stream, on a link that can break.
-func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
+func onLink(t *testing.T) (*link, *host, *browser) {
 	t.Helper()
 	l := newLink(t)
 	need(t, "nft")
@@ -64,7 +64,7 @@ func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
 	cert, key := certificate(t, l.hostIP)
 	h := startHost(t, hostOptions{
 		namespace: l.host, listen: l.hostIP + ":8470", secure: true, token: token,
-		args: append([]string{"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--max-bitrate", "3M"}, args...),
+		args: []string{"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--max-bitrate", "3M"},
 		env:  []string{"WAVRY_HOST_TOKEN=" + token},
 	})
 	b := openBrowser(t, l.viewer, h.url+"/#token="+token)
