@@ -103,6 +103,13 @@ func (l *life) step(now time.Time, f facts) verdict {
 	return verdict{}
 }
 
+// renew begins the wait of a session that is disconnected anew: its viewer has shown itself, to restart ICE.
+func (l *life) renew(now time.Time) {
+	if l.state == stateDisconnected {
+		l.since = now
+	}
+}
+
 // grace is how long a session stays disconnected at most: what is left of the timeout when that is noticed.
 func (l *life) grace() time.Duration { return max(0, l.disconnect-iceSilence-iceAsks) }
 

@@ -576,6 +576,9 @@ func (v *viewer) patch(ctx context.Context, ifMatch string, f fragment) (Patched
 	}
 	v.etag = newETag()
 	v.checkRelays()
+	v.mu.Lock()
+	v.life.renew(time.Now())
+	v.mu.Unlock()
 	v.log.Info("ice restarted", "candidates", len(f.candidates))
 	return Patched{SDP: own.String(), ETag: v.etag}, nil
 }
