@@ -36,11 +36,13 @@ var rooms = map[string][]string{
 
 	"wavryhost/platform/display":  {},
 	"wavryhost/platform/identity": {},
+	"wavryhost/platform/input":    {},
 	"wavryhost/platform/pressure": {},
 	"wavryhost/platform/service":  {},
 
 	"wavryhost/session/wire":      {"adapt", "encode"},
-	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/wire"},
+	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/rift", "session/wire"},
+	"wavryhost/session/rift":      {},
 	"wavryhost/session/admission": {},
 	"wavryhost/session/api":       {"session", "session/admission", "session/api/grant"},
 
@@ -66,7 +68,8 @@ var drivers = map[string][]string{
 	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},
 	"github.com/coreos/go-systemd":        {"wavryhost/platform/service"},
 	"howett.net/plist":                    {"wavryhost/platform/service"},
-	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/api", "wavryhost/platform/pressure", "wavryhost/cmd/wavry-host"},
+	"github.com/prometheus/":              {"wavryhost/session", "wavryhost/session/api", "wavryhost/platform/input", "wavryhost/platform/pressure", "wavryhost/cmd/wavry-host"},
+	"google.golang.org/protobuf":          {"wavryhost/session/rift"},
 	"C":                                   {"wavryhost/encode/ffmpeg"},
 	"unsafe":                              {"wavryhost/encode/ffmpeg", "wavryhost/capture/x11"},
 	"github.com/chromedp/":                nil,
