@@ -23,13 +23,15 @@ const janitorInterval = 100 * time.Millisecond
 // Manager owns the sessions: it admits, connects, watches and ends them. Its methods may be called from several
 // goroutines. Run must be running for sessions to be ended by their deadlines.
 type Manager struct {
-	conf    *live
-	log     *slog.Logger
-	met     *Metrics
-	se      webrtc.SettingEngine
-	muxes   []io.Closer
-	stages  *stages
-	started time.Time
+	conf   *live
+	log    *slog.Logger
+	met    *Metrics
+	se     webrtc.SettingEngine
+	muxes  []io.Closer
+	stages *stages
+	// controls is who controls which display.
+	controls *controls
+	started  time.Time
 	// kick has room for one token: a session wants to end.
 	kick chan struct{}
 
@@ -82,6 +84,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	g.stages = newStages(g.conf, log, m, g.emit)
+	g.controls = newControls(g.conf, log, m, g.emit)
 	if cfg.OnProbation {
 		g.probate(g.started)
 	}
@@ -115,6 +118,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 		now := time.Now()
 		m.reap(now)
+		m.controls.sweep(now)
 		m.stages.sweep(now)
 		if took := now.Sub(last); took >= time.Second {
 			m.survey(took)
@@ -202,6 +206,7 @@ func (m *Manager) shutdown() error {
 	go func() {
 		defer close(done)
 		m.wg.Wait()
+		m.controls.close()
 		m.stages.close()
 		m.stages.wait()
 		if err := closeAll(m.muxes); err != nil {
@@ -238,6 +243,7 @@ func (m *Manager) wants(h *held, why EndReason) {
 // release gives back everything that h holds.
 func (m *Manager) release(h *held, why EndReason) {
 	defer close(h.done)
+	m.controls.leave(h.viewer)
 	err := h.stop()
 	h.vacate(m.stages.release)
 	now := time.Now()
@@ -417,6 +423,7 @@ func (m *Manager) Host() Host {
 	}
 	for _, d := range m.cfg().Displays(context.Background()) {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle}
+		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.controls.holder(d.ID)
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
 			i.Viewers, i.Encodes, i.State = users, st.encodes(), view.state

@@ -45,6 +45,8 @@ type Display struct {
 	Width, Height int
 	// Open begins to capture it.
 	Open func(ctx context.Context) (capture.Source, error)
+	// Input makes what gives it input; nil where it takes none.
+	Input func() Injector
 }
 
 // EndReason is why a session ended. The set is closed: it labels a metric.
@@ -75,13 +77,15 @@ const (
 	EndExpired
 	// EndError: the host could not go on; the log says why.
 	EndError
+	// EndMisbehaved: its viewer did what no viewer has to; the log says what.
+	EndMisbehaved
 )
 
 // EndReasons lists all reasons for an end.
 func EndReasons() []EndReason {
 	return []EndReason{
 		EndDeleted, EndOperator, EndICEFailed, EndConnectTimeout, EndViewerGone, EndHandshakeFailed, EndShutdown,
-		EndDrained, EndOverload, EndRevoked, EndExpired, EndError,
+		EndDrained, EndOverload, EndRevoked, EndExpired, EndError, EndMisbehaved,
 	}
 }
 
@@ -111,6 +115,8 @@ func (r EndReason) String() string {
 		return "expired"
 	case EndError:
 		return "error"
+	case EndMisbehaved:
+		return "misbehaved"
 	default:
 		return fmt.Sprintf("end(%d)", uint8(r))
 	}
@@ -127,6 +133,8 @@ type Offer struct {
 	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something is short, 0 for the
 	// usual one; see Change.
 	MaxBitrate, Weight int
+	// Role is what its viewer may do.
+	Role Role
 	// Subject is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that ends it; all may be empty.
 	Subject, Grant string
 	Expires        time.Time
@@ -162,9 +170,15 @@ type Snapshot struct {
 	Remote      string    `json:"remote,omitempty" doc:"Address that the offer came from."`
 	UserAgent   string    `json:"user_agent,omitempty" doc:"User-Agent that the offer came with, shortened."`
 	Subject     string    `json:"subject,omitempty" doc:"Whom the session belongs to: the name of who opened it."`
+	Role        string    `json:"role" set:"Role" doc:"What its viewer may do."`
 	Reservation string    `json:"reservation,omitempty" doc:"Id of the reservation whose place it took."`
 	Expires     time.Time `json:"expires,omitzero" doc:"When the grant that opened it ends it."`
 	Path        string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
+
+	MayControl bool   `json:"may_control" doc:"Its input is taken while nobody else controls the display."`
+	Control    bool   `json:"control" doc:"It controls the display."`
+	Controlled bool   `json:"controlled" doc:"Somebody controls the display."`
+	InputError string `json:"input_error,omitempty" doc:"Why input does not reach the display, for people."`
 
 	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
 	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets; a number of 1 to 3."`
@@ -246,6 +260,8 @@ type DisplayInfo struct {
 	Viewers int    `json:"viewers" doc:"Number of its sessions."`
 	Encodes int    `json:"encodes" doc:"Number of its encodes: viewers on equal paths share one."`
 	State   string `json:"state" set:"DisplayState" doc:"Idle without viewers, else live or lost."`
+	Input   bool   `json:"input" doc:"It takes mouse and keyboard."`
+	Control string `json:"controller,omitempty" doc:"Id of the session that controls it."`
 }
 
 // EncoderInfo is what the control API shows of an encoder candidate.

@@ -13,7 +13,7 @@ func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
 		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
-		leaseEnds, refusedReasons, handshakeResults, configOutcomes, Resources())
+		leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources())
 	slices.Sort(events)
 	return map[string][]string{
 		"SessionState":  {stateConnecting, stateConnected, stateDisconnected},
@@ -21,6 +21,7 @@ func Sets() map[string][]string {
 		"HostState":     HostStates(),
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),
+		"Role":          words(Roles()),
 		"Path":          {pathDirect, pathRelay},
 		"Quality":       quality,
 		"QualityReason": reasons,

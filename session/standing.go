@@ -82,7 +82,8 @@ func (s *standing) notice(now time.Time, e Event) {
 			s.quiet, s.served = now, false
 		}
 	case EventCreated, EventDisconnected, EventQuality, EventDisplayBack, EventRung, EventChanged, EventMove, EventHandshakeFailed,
-		EventReserved, EventReservationEnded, EventRefused, EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState:
+		EventReserved, EventReservationEnded, EventRefused, EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
+		EventControl, EventInputRefused:
 	}
 }
 

@@ -47,6 +47,8 @@ type viewer struct {
 	// giveBack gives up the hold of a stage.
 	giveBack func(*openStage)
 	baseW    int // the width that the controller was told
+	controls *controls
+	in       inlet
 
 	// want is told once why the session should end.
 	want func(why EndReason)
@@ -111,6 +113,7 @@ func (v *viewer) start(ctx context.Context) {
 	}
 	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { hint() })
 	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { hint() })
+	v.peer.pc.OnDataChannel(v.offered)
 	v.wg.Go(func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
 	v.wg.Go(v.listen)
 	v.wg.Go(func() { v.run(ctx) })
@@ -497,11 +500,13 @@ func (v *viewer) snapshot() Snapshot {
 	v.caps.mu.Lock()
 	ceiling, weight := v.caps.ceiling, v.caps.weight
 	v.caps.mu.Unlock()
+	control := v.controls.see(v)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Snapshot{
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Subject, Reservation: v.offer.Lease, Expires: v.offer.Expires,
+		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputError: control.problem,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.path,
 		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,

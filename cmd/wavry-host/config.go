@@ -41,6 +41,8 @@ type Config struct {
 	FixedBitrate int // 0 for none
 	Prefer       string
 
+	Input             string
+	ControlIdle       time.Duration
 	MaxSessions       int
 	MaxEncodes        int
 	Admission         string
@@ -72,6 +74,7 @@ type Config struct {
 	GatewayTokenFile   string
 	GatewayUsername    string
 	GatewayAllow       []string
+	GatewayRole        string
 	GatewayPins        []string
 	GatewayCA          string
 	GatewayInsecure    bool

@@ -24,7 +24,7 @@ import (
 func liveSettings() []string {
 	return []string{
 		"fps", "min_bitrate", "start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_encodes", "max_uplink", "encoder_sessions", "probation_sessions",
-		"ice_servers", "turn_lifetime", "max_handshakes", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level",
+		"ice_servers", "turn_lifetime", "max_handshakes", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level", "input", "control_idle",
 	}
 }
 

@@ -19,11 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-var (
-	// ErrUnsupported means that a display takes no input, whatever is done.
-	ErrUnsupported = errors.New("input: not supported")
-	errNoXTEST     = errors.New("input: the X server has no XTEST extension: start it with that, or this display can be watched only")
-)
+var errNoXTEST = errors.New("input: the X server has no XTEST extension: start it with that, or this display can be watched only")
 
 // Screen is a screen of an X server.
 type Screen struct {

@@ -18,7 +18,7 @@ import (
 
 // apiVersion is the version of the API, which is not the daemon's: the second number grows with what is added, the first when something
 // that clients may rely on goes. TestDocumentIsCompatible holds it to that.
-const apiVersion = "1.0.0"
+const apiVersion = "1.1.0"
 
 // typeJSON is the media type of most bodies.
 const typeJSON = "application/json"

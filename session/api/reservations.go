@@ -59,6 +59,17 @@ type opening struct {
 	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866), which receives one video in H.264."`
 	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
 	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000, 100 where this is left out."`
+	Role        string `json:"role,omitempty" set:"Role" doc:"What the viewer may do; viewer where this is left out."`
+}
+
+// role is what the viewer may do. The client is an operator, and the viewer for whom it speaks is not.
+func (o opening) role() session.Role {
+	for _, r := range session.Roles() {
+		if r.String() == o.Role {
+			return r
+		}
+	}
+	return session.RoleViewer
 }
 
 // opened is the answer of POST /v1/sessions.
@@ -76,7 +87,7 @@ func (s *Server) createSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, err := s.open(r, session.Offer{
 		Display: orDefault(in.Display), SDP: in.SDP, Lease: in.Reservation, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
-		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
+		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()), Role: in.role(),
 	})
 	if err != nil {
 		return err
