@@ -318,8 +318,7 @@ func (c *controls) give(v *viewer, on bool) error {
 
 // controlView is what is shown of control to one session.
 type controlView struct {
-	may, has, taken bool
-	problem         string
+	may, has, taken, lost bool
 }
 
 func (c *controls) see(v *viewer) controlView {
@@ -328,10 +327,7 @@ func (c *controls) see(v *viewer) controlView {
 	display := v.seat().stage.display
 	s := controlView{may: c.conf.get().Input.lets(v.offer.Role) && display.Input != nil && !v.in.barred}
 	if d := c.desks[display.ID]; d != nil {
-		s.has, s.taken = d.holder == v, d.holder != nil
-		if err := d.injector.Err(); err != nil {
-			s.problem = err.Error()
-		}
+		s.has, s.taken, s.lost = d.holder == v, d.holder != nil, d.injector.Err() != nil
 	}
 	return s
 }

@@ -175,10 +175,10 @@ type Snapshot struct {
 	Expires     time.Time `json:"expires,omitzero" doc:"When the grant that opened it ends it."`
 	Path        string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
 
-	MayControl bool   `json:"may_control" doc:"Its input is taken while nobody else controls the display."`
-	Control    bool   `json:"control" doc:"It controls the display."`
-	Controlled bool   `json:"controlled" doc:"Somebody controls the display."`
-	InputError string `json:"input_error,omitempty" doc:"Why input does not reach the display, for people."`
+	MayControl bool `json:"may_control" doc:"Its input is taken while nobody else controls the display."`
+	Control    bool `json:"control" doc:"It controls the display."`
+	Controlled bool `json:"controlled" doc:"Somebody controls the display."`
+	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present; the host's log says why."`
 
 	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
 	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets; a number of 1 to 3."`

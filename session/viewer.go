@@ -506,7 +506,7 @@ func (v *viewer) snapshot() Snapshot {
 	return Snapshot{
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Subject, Reservation: v.offer.Lease, Expires: v.offer.Expires,
-		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputError: control.problem,
+		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.path,
 		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
