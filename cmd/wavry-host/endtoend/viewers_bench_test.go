@@ -30,6 +30,12 @@ type audience struct {
 // join connects a viewer, and returns it with the time from its offer to the answer.
 func join(tb testing.TB, h *host) (*audience, time.Duration) {
 	tb.Helper()
+	return joinWith(tb, h, func(*webrtc.PeerConnection) {})
+}
+
+// joinWith is join for a viewer who does something to the peer connection before it makes its offer.
+func joinWith(tb testing.TB, h *host, prepare func(*webrtc.PeerConnection)) (*audience, time.Duration) {
+	tb.Helper()
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
@@ -55,6 +61,7 @@ func join(tb testing.TB, h *host) (*audience, time.Duration) {
 			a.bytes.Add(int64(n))
 		}
 	})
+	prepare(pc)
 	offer, err := pc.CreateOffer(nil)
 	if err != nil {
 		tb.Fatal(err)

@@ -1,0 +1,167 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jezek/xgb"
+	"github.com/jezek/xgb/xproto"
+	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/capture/x11"
+	"wavryhost/platform/input"
+)
+
+// keyWatch is an X client that is told of every key.
+type keyWatch struct {
+	c    *xgb.Conn
+	keys chan time.Time // when a key went down or came up
+}
+
+// watchKeys makes a client whose window has the keyboard.
+func (x *xserver) watchKeys(b *testing.B) *keyWatch {
+	b.Helper()
+	c, err := dialX(x.name())
+	if err != nil {
+		b.Fatal(err)
+	}
+	screen := xproto.Setup(c).DefaultScreen(c)
+	window, err := xproto.NewWindowId(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := xproto.CreateWindowChecked(c, screen.RootDepth, window, screen.Root, 0, 0, 100, 100, 0, xproto.WindowClassInputOutput, screen.RootVisual,
+		xproto.CwEventMask, []uint32{xproto.EventMaskKeyPress | xproto.EventMaskKeyRelease | xproto.EventMaskExposure}).Check(); err != nil {
+		b.Fatal(err)
+	}
+	w := &keyWatch{c: c, keys: make(chan time.Time, 16)}
+	shown, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		first := true
+		for {
+			event, err := c.WaitForEvent()
+			if event == nil && err == nil {
+				return
+			}
+			switch event.(type) {
+			case xproto.ExposeEvent:
+				if first {
+					first = false
+					close(shown)
+				}
+			case xproto.KeyPressEvent, xproto.KeyReleaseEvent:
+				w.keys <- time.Now()
+			}
+		}
+	}()
+	b.Cleanup(func() { c.Close(); <-done })
+	if err := xproto.MapWindowChecked(c, window).Check(); err != nil {
+		b.Fatal(err)
+	}
+	<-shown
+	if err := xproto.SetInputFocusChecked(c, xproto.InputFocusNone, window, xproto.TimeCurrentTime).Check(); err != nil {
+		b.Fatal(err)
+	}
+	return w
+}
+
+// measure has a key pressed and released in turn, fifty times a second, and reports how long each takes to be seen.
+func (w *keyWatch) measure(b *testing.B, press func(down bool)) {
+	b.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	var took []time.Duration
+	down := false
+	for b.Loop() {
+		for range 500 {
+			<-ticker.C
+			down = !down
+			start := time.Now()
+			press(down)
+			select {
+			case at := <-w.keys:
+				took = append(took, at.Sub(start))
+			case <-time.After(5 * time.Second):
+				b.Fatal("a key is not seen")
+			}
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2].Seconds()*1e6, "p50-µs")
+	b.ReportMetric(took[len(took)*95/100].Seconds()*1e6, "p95-µs")
+	b.ReportMetric(took[len(took)*99/100].Seconds()*1e6, "p99-µs")
+}
+
+// BenchmarkInjector is from the call that the data channel's reader makes to an X client's sight of the key.
+func BenchmarkInjector(b *testing.B) {
+	x := startX(b, 0, 1280, 720)
+	w := x.watchKeys(b)
+	j := input.New(input.Config{Display: x.id(), Dial: func(ctx context.Context) (net.Conn, input.Screen, error) {
+		nc, s, err := x11.Dial(ctx, x.name(), "")
+		return nc, input.Screen(s), err
+	}}, slog.New(slog.DiscardHandler), input.NewMetrics(prometheus.NewRegistry()))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	w.measure(b, func(down bool) { j.Key(30, down) })
+	cancel()
+	if err := <-done; err != nil {
+		b.Error(err)
+	}
+}
+
+// BenchmarkInput is from a peer's Send, through DTLS and SCTP on loopback and the daemon, to an X client's sight of the key: with a still
+// screen, and with one that is captured and encoded all the time.
+func BenchmarkInput(b *testing.B) {
+	for _, busy := range []bool{false, true} {
+		name := "still"
+		if busy {
+			name = "moving"
+		}
+		b.Run(name, func(b *testing.B) {
+			x := startX(b, 0, 1280, 720)
+			x.background(b, "#204060")
+			w := x.watchKeys(b)
+			if busy {
+				x.moving(b)
+				x.waitWindows(b, 2)
+			}
+			h := startHost(b, hostOptions{args: []string{"--display", x.id()}})
+			channel := h.dialInput(b)
+			w.measure(b, func(down bool) {
+				message := []byte{0x22, 0x04, 0x08, 30, 0x10, 0}
+				if down {
+					message[5] = 1
+				}
+				if err := channel.Send(message); err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// dialInput connects a viewer to the daemon who opens a channel for input.
+func (h *host) dialInput(b *testing.B) *webrtc.DataChannel {
+	b.Helper()
+	var channel *webrtc.DataChannel
+	open := make(chan struct{})
+	a, _ := joinWith(b, h, func(pc *webrtc.PeerConnection) {
+		var err error
+		if channel, err = pc.CreateDataChannel("input", nil); err != nil {
+			b.Fatal(err)
+		}
+		channel.OnOpen(func() { close(open) })
+	})
+	<-open
+	b.Cleanup(func() { a.leave(b, h) })
+	return channel
+}
