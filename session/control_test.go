@@ -358,6 +358,17 @@ func (r *remote) dial(label string) *webrtc.DataChannel {
 	return d
 }
 
+// control connects as a controller, and returns the channel once it is open.
+func (r *remote) control(h *house) *webrtc.DataChannel {
+	r.t.Helper()
+	d := r.dial("input")
+	open := make(chan struct{})
+	d.OnOpen(func() { close(open) })
+	r.steer(h, RoleController)
+	<-open
+	return d
+}
+
 // steer connects as somebody of a role.
 func (r *remote) steer(h *house, role Role) {
 	r.t.Helper()
@@ -390,11 +401,7 @@ func TestInputByDataChannel(t *testing.T) {
 	defer h.close(t)
 	r := newRemote(t)
 	defer r.close()
-	d := r.dial("input")
-	open := make(chan struct{})
-	d.OnOpen(func() { close(open) })
-	r.steer(h, RoleController)
-	<-open
+	d := r.control(h)
 	for _, text := range []string{"0801120a0d0000003f150000803e", "08011a0408011001", "08012204081e1001", "2a05150000c0bf"} {
 		b, err := hex.DecodeString(text)
 		if err != nil {
@@ -509,11 +516,7 @@ func TestNothingTypedIsTold(t *testing.T) {
 	defer h.close(t)
 	r := newRemote(t)
 	defer r.close()
-	d := r.dial("input")
-	open := make(chan struct{})
-	d.OnOpen(func() { close(open) })
-	r.steer(h, RoleController)
-	<-open
+	d := r.control(h)
 	const far = 4123456789
 	send := func(b []byte) {
 		t.Helper()

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"wavryhost/session"
@@ -64,5 +65,20 @@ func TestOptionsTellWhetherInputIsTaken(t *testing.T) {
 	guarded, _ := newServer(t, Config{Token: "0123456789abcdef"}, healthy())
 	if got := (ask{method: "OPTIONS", path: "/whep/x11:0"}).do(guarded.Handler()).Header.Get(headerInput); got != "" {
 		t.Errorf("%s for who shows no token: %q", headerInput, got)
+	}
+}
+
+// Who lost control to another finds that in the session's timeline.
+func TestTimelineTellsOfLostControl(t *testing.T) {
+	m := healthy()
+	m.past = []session.EventRecord{
+		{ID: 1, Kind: "session_created", Session: "s1"},
+		{ID: 2, Kind: "control_changed", Session: "s2", From: "s1", To: "s2", Reason: "given"},
+		{ID: 3, Kind: "control_changed", Session: "s2", From: "s2", Reason: "idle"},
+	}
+	s, _ := newServer(t, Config{}, m)
+	resp := ask{method: "GET", path: "/v1/sessions/s1/timeline"}.do(s.Handler())
+	if !strings.Contains(resp.body, `"id":2`) || strings.Contains(resp.body, `"id":3`) {
+		t.Errorf("the timeline is %s", resp.body)
 	}
 }

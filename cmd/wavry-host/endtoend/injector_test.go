@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -104,6 +106,14 @@ func (w *keyWatch) measure(b *testing.B, press func(down bool)) {
 func BenchmarkInjector(b *testing.B) {
 	x := startX(b, 0, 1280, 720)
 	w := x.watchKeys(b)
+	j, end := x.injector(b)
+	defer end()
+	w.measure(b, func(down bool) { j.Key(30, down) })
+}
+
+// injector runs an Injector for the X server, until end.
+func (x *xserver) injector(tb testing.TB) (_ *input.Injector, end func()) {
+	tb.Helper()
 	j := input.New(input.Config{Display: x.id(), Dial: func(ctx context.Context) (net.Conn, input.Screen, error) {
 		nc, s, err := x11.Dial(ctx, x.name(), "")
 		return nc, input.Screen(s), err
@@ -111,11 +121,62 @@ func BenchmarkInjector(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- j.Run(ctx) }()
-	w.measure(b, func(down bool) { j.Key(30, down) })
-	cancel()
-	if err := <-done; err != nil {
-		b.Error(err)
+	return j, func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
 	}
+}
+
+// A server that stands still keeps nobody waiting, and has no key down once it goes on.
+func TestInputOfAServerThatHangs(t *testing.T) {
+	x := startX(t, 0, 1280, 720)
+	j, end := x.injector(t)
+	defer end()
+	j.Key(17, true)
+	x.waitHeld(t, 5*time.Second, "W is down", 25)
+	if err := x.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for i := range 10_000 {
+		j.Move(float64(i%100)/100, .5)
+		j.Key(30, i%2 == 0)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("20000 calls took %v while the server stood still", took)
+	}
+	eventually(t, 10*time.Second, "the injector gives the server up", func() error {
+		if j.Err() == nil {
+			return errNotYet
+		}
+		return nil
+	})
+	if err := x.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the server has input again", func() error { return j.Err() })
+	x.waitHeld(t, 5*time.Second, "no key is down")
+	j.Move(.25, .75)
+	x.waitPointer(t, 320, 540)
+}
+
+func TestInputOfAServerWithoutXTEST(t *testing.T) {
+	x := startX(t, 0, 640, 480, "-extension", "XTEST")
+	j, end := x.injector(t)
+	defer end()
+	j.Key(30, true)
+	eventually(t, 10*time.Second, "the injector says what is missing", func() error {
+		err := j.Err()
+		if err == nil {
+			return errNotYet
+		}
+		if !strings.Contains(err.Error(), "XTEST") {
+			t.Fatalf("it says %v", err)
+		}
+		return nil
+	})
 }
 
 // BenchmarkInput is from a peer's Send, through DTLS and SCTP on loopback and the daemon, to an X client's sight of the key: with a still
