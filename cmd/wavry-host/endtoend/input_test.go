@@ -78,6 +78,42 @@ func (x *xserver) waitHeld(t testing.TB, limit time.Duration, what string, want 
 	})
 }
 
+// watchButtons shows a window in the right half of the screen and returns the buttons that are pressed there.
+func (x *xserver) watchButtons(t testing.TB) <-chan byte {
+	t.Helper()
+	c, err := dialX(x.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen := xproto.Setup(c).DefaultScreen(c)
+	window, err := xproto.NewWindowId(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := xproto.CreateWindowChecked(c, screen.RootDepth, window, screen.Root, 640, 0, 640, 720, 0, xproto.WindowClassInputOutput, screen.RootVisual,
+		xproto.CwEventMask, []uint32{xproto.EventMaskButtonPress}).Check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := xproto.MapWindowChecked(c, window).Check(); err != nil {
+		t.Fatal(err)
+	}
+	pressed, done := make(chan byte, 16), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			event, err := c.WaitForEvent()
+			if event == nil && err == nil {
+				return
+			}
+			if press, ok := event.(xproto.ButtonPressEvent); ok {
+				pressed <- byte(press.Detail)
+			}
+		}
+	}()
+	t.Cleanup(func() { c.Close(); <-done })
+	return pressed
+}
+
 // reader starts a terminal over the left half of the screen whose shell writes the first line that is typed into a file.
 func (x *xserver) reader(t testing.TB) (file string) {
 	t.Helper()
@@ -256,6 +292,41 @@ func TestControlInChromium(t *testing.T) {
 		}
 		return nil
 	})
+
+	// A notch of the wheel, each way, by events of a script: Chromium's protocol makes a notch on both axes of whatever it is given.
+	buttons := x.watchButtons(t)
+	wheelX, wheelY := b.spot(t, 1000, 300)
+	b.mouse(t, chromedp.MouseMoved, wheelX, wheelY, 0)
+	x.waitPointer(t, 1000, 300)
+	for _, turn := range []struct {
+		dx, dy float64
+		want   byte
+	}{{0, 120, 5}, {0, -120, 4}, {120, 0, 7}, {-120, 0, 6}} {
+		var taken bool
+		if err := b.eval(fmt.Sprintf(`!document.querySelector("video").dispatchEvent(new WheelEvent("wheel", {deltaX: %v, deltaY: %v, cancelable: true}))`,
+			turn.dx, turn.dy), &taken); err != nil || !taken {
+			t.Fatalf("the wheel is left to the browser: %v", err)
+		}
+		select {
+		case got := <-buttons:
+			if got != turn.want {
+				t.Errorf("a turn of %v,%v is button %d; want %d", turn.dx, turn.dy, got, turn.want)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("a turn of %v,%v is not seen", turn.dx, turn.dy)
+		}
+	}
+
+	// A page that loses the keyboard gives back what it holds, and control.
+	b.key(t, "KeyW", true, 0)
+	x.waitHeld(t, 5*time.Second, "W is down", 25)
+	var done bool
+	if err := b.eval(`(window.dispatchEvent(new Event("blur")), true)`, &done); err != nil {
+		t.Fatal(err)
+	}
+	x.waitHeld(t, 5*time.Second, "W is released")
+	b.waitControl(t, "click the picture to control")
+	b.control(t, x, [2]int{400, 300})
 
 	// Ctrl, Alt and Shift give the keyboard back and leave nothing held; then S is the page's again.
 	b.key(t, "ControlLeft", true, ctrl)

@@ -213,10 +213,9 @@ export class Control {
 	wheel(e) {
 		if (!this.on) return;
 		e.preventDefault();
-		// A notch is 120 of wheelDelta everywhere; of delta it is what the browser and its system like.
-		const notches = (delta, old) => (old !== undefined ? old / 120 : -delta / [100, 3, 1][e.deltaMode]);
-		const clamp = (n) => Math.max(-10, Math.min(10, n));
-		const dx = clamp(-notches(e.deltaX, e.wheelDeltaX)), dy = clamp(notches(e.deltaY, e.wheelDeltaY));
+		// A notch is 120 of wheelDelta everywhere; of delta, which has the direction, it is what the browser and its system like.
+		const notches = (delta, old) => Math.sign(delta) * Math.min(10, old ? Math.abs(old) / 120 : Math.abs(delta) / [100, 3, 1][e.deltaMode]);
+		const dx = notches(e.deltaX, e.wheelDeltaX), dy = -notches(e.deltaY, e.wheelDeltaY);
 		if (dx || dy) this.send("scroll", dx, dy);
 	}
 
