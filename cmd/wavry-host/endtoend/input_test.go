@@ -244,9 +244,8 @@ func (b *browser) waitControl(t testing.TB, want string) {
 func TestControlInChromium(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	file := x.reader(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--log-level", "debug"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--admission", "limits", "--log-level", "debug"}})
 	b := openBrowser(t, "", h.url+"/")
-	b.waitFrames(t, 1, 20*time.Second)
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{300, 200})
 	b.waitControl(t, "you control")
@@ -429,10 +428,9 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{
-		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{"--display", x.id(), "--tokens-file", tokens, "--control-idle", "1h"},
+		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{"--display", x.id(), "--admission", "limits", "--tokens-file", tokens, "--control-idle", "1h"},
 	})
 	b := openBrowser(t, "", h.url+"/#token="+controller)
-	b.waitFrames(t, 1, 20*time.Second)
 	b.control(t, x, [2]int{200, 200})
 	mine := h.session(t)
 
@@ -523,9 +521,8 @@ func TestRolesDecideWhoControls(t *testing.T) {
 func TestKeysOfAPageThatGoes(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
-	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--admission", "limits"}})
 	b := openBrowser(t, "", h.url+"/")
-	b.waitFrames(t, 1, 20*time.Second)
 
 	b.control(t, x, [2]int{300, 200})
 	b.key(t, "KeyW", true, 0)
