@@ -56,6 +56,12 @@ type Config struct {
 	// Prefer is what to prefer where the network makes one choose.
 	Prefer adapt.Aggressiveness
 
+	// Input is whose input is taken. It defaults to that of controllers and operators.
+	Input InputPolicy
+	// ControlIdle is how long whoever controls a display may give no input before somebody else can. It defaults to 15 s: long enough to read
+	// what came of the last key, short enough that a colleague waits rather than asks.
+	ControlIdle time.Duration
+
 	// ICEServers are the STUN and TURN servers of this host and its viewers; ICERegions are the regions whose servers go first, best first.
 	ICEServers []relay.Server
 	ICERegions []string
@@ -115,6 +121,7 @@ func (c Config) withDefaults() Config {
 	if c.NewController == nil {
 		c.NewController = func(a adapt.Config) (adapt.Controller, error) { return adapt.New(a) }
 	}
+	duration(&c.ControlIdle, 15*time.Second)
 	duration(&c.Probation, defaultProbation)
 	duration(&c.ConnectTimeout, 10*time.Second)
 	duration(&c.DisconnectTimeout, 10*time.Second)
@@ -163,7 +170,7 @@ func (c Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"connect": c.ConnectTimeout, "disconnect": c.DisconnectTimeout, "silence": c.SilenceTimeout,
-		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger, "probation": c.Probation,
+		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger, "probation": c.Probation, "control": c.ControlIdle,
 	} {
 		if d < 0 {
 			return fmt.Errorf("session: %s timeout %v is negative", name, d)

@@ -128,7 +128,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(), giveBack: m.stages.release, crowded: m.crowded,
+		changed: make(chan struct{}, 1), etag: newETag(), giveBack: m.stages.release, crowded: m.crowded, controls: m.controls, in: newInlet(),
 	}
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created

@@ -60,6 +60,10 @@ const (
 	EventRelayUp
 	// EventPath: a session's media takes another path.
 	EventPath
+	// EventControl: another session controls a display, or none does.
+	EventControl
+	// EventInputRefused: a session's data channel was closed at once. There is one event a session at most.
+	EventInputRefused
 )
 
 // EventKinds lists all kinds of events.
@@ -69,6 +73,7 @@ func EventKinds() []EventKind {
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
 		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
 		EventRelayDown, EventRelayUp, EventPath,
+		EventControl, EventInputRefused,
 	}
 }
 
@@ -124,6 +129,10 @@ func (k EventKind) String() string {
 		return "relay_up"
 	case EventPath:
 		return "path_changed"
+	case EventControl:
+		return "control_changed"
+	case EventInputRefused:
+		return "input_refused"
 	default:
 		return fmt.Sprintf("event(%d)", uint8(k))
 	}
@@ -140,12 +149,12 @@ type Event struct {
 	// Session and Display are what it is about, empty where that has no meaning.
 	Session, Display string
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
-	// other rung is faster or slower, a DrainPolicy, or why the host is degraded.
+	// other rung is faster or slower, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
 	Reason string
 	// Note is what the operator said who ended the session; see EndNoted.
 	Note string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, the states of
-	// EventState, or the paths of EventPath.
+	// EventState, the paths of EventPath, or the ids of the sessions of EventControl.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -18,8 +18,8 @@ type EventRecord struct {
 	Server     string            `json:"server,omitempty" doc:"URL of the STUN or TURN server that it is about."`
 	Reason     string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
 	Note       string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
-	From       string            `json:"from,omitempty" doc:"Name of the encoder that fell."`
-	To         string            `json:"to,omitempty" doc:"Name of the encoder that takes over; missing when none is left."`
+	From       string            `json:"from,omitempty" doc:"Name of the encoder that fell, or id of the session that had control."`
+	To         string            `json:"to,omitempty" doc:"Name of the encoder that takes over, or id of the session that has control; missing when there is none."`
 	Error      string            `json:"error,omitempty" doc:"What went wrong, for people."`
 	Transition *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures that decided it."`
 }

@@ -34,7 +34,9 @@ type Manager struct {
 	network func(limit time.Duration) (transport.Net, error)
 	stages  *stages
 	relays  *relay.Watch
-	started time.Time
+	// controls is who controls which display.
+	controls *controls
+	started  time.Time
 	// kick has room for one token: a session wants to end.
 	kick chan struct{}
 
@@ -92,6 +94,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.relays = newRelays(cfg, log, m, g.emit)
 	g.stages = newStages(g.conf, log, m, g.emit)
+	g.controls = newControls(g.conf, log, m, g.emit)
 	if cfg.OnProbation {
 		g.probate(g.started)
 	}
@@ -128,6 +131,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 		now := time.Now()
 		m.reap(now)
+		m.controls.sweep(now)
 		m.stages.sweep(now)
 		if took := now.Sub(last); took >= time.Second {
 			m.survey(took)
@@ -218,6 +222,7 @@ func (m *Manager) shutdown() error {
 	go func() {
 		defer close(done)
 		m.wg.Wait()
+		m.controls.close()
 		m.stages.close()
 		m.stages.wait()
 		if err := closeAll(m.muxes); err != nil {
@@ -254,6 +259,7 @@ func (m *Manager) wants(h *held, why EndReason) {
 // release gives back everything that h holds.
 func (m *Manager) release(h *held, why EndReason) {
 	defer close(h.done)
+	m.controls.leave(h.viewer)
 	err := h.stop()
 	h.vacate(m.stages.release)
 	now := time.Now()
@@ -434,6 +440,7 @@ func (m *Manager) Host() Host {
 	h.ICEServers = m.relays.Status()
 	for _, d := range m.displays(context.Background()) {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle, Most: m.cfg().rule(d.ID).MaxViewers}
+		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.controls.holder(d.ID)
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
 			i.Viewers, i.Encodes, i.State = users, st.encodes(), view.state

@@ -7,6 +7,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/relay"
+	"wavryhost/session/rift"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -58,6 +59,11 @@ type Metrics struct {
 	requests        *prometheus.CounterVec
 	events          *prometheus.CounterVec
 	relays          *relay.Metrics
+	input           *prometheus.CounterVec
+	inputDropped    *prometheus.CounterVec
+	channelsRefused *prometheus.CounterVec
+	controlChanges  *prometheus.CounterVec
+	controlled      prometheus.Gauge
 }
 
 // NewMetrics returns metrics that are registered on reg.
@@ -156,6 +162,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
 		relays:          relay.NewMetrics(reg),
+		input:           counters("input_messages_total", "Messages of input that displays were given, by kind.", "kind"),
+		inputDropped:    counters("input_dropped_total", "Messages of input that were dropped as they came in, by why.", "reason"),
+		channelsRefused: counters("data_channels_refused_total", "Data channels that were closed at once, by why.", "reason"),
+		controlChanges:  counters("control_changes_total", "Times that control of a display went to another session, or to none, by why.", "reason"),
+		controlled:      gauge("controlled_displays", "Displays that a session controls."),
 	}
 	m.zero()
 	return m
@@ -219,6 +230,20 @@ func (m *Metrics) zero() {
 	}
 	for _, k := range []string{"pli", "fir", "operator"} {
 		m.requests.WithLabelValues(k)
+	}
+	for _, k := range rift.Kinds() {
+		if k != rift.Gamepad { // no display takes them
+			m.input.WithLabelValues(k.String())
+		}
+	}
+	for _, r := range inputDrops {
+		m.inputDropped.WithLabelValues(r)
+	}
+	for _, r := range channelRefusals {
+		m.channelsRefused.WithLabelValues(r)
+	}
+	for _, r := range controlReasons {
+		m.controlChanges.WithLabelValues(r)
 	}
 	for _, k := range EventKinds() {
 		m.events.WithLabelValues(k.String())

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/session/relay"
+	"wavryhost/session/rift"
 	"wavryhost/session/wire"
 )
 
@@ -65,7 +67,37 @@ func parseOffer(text string) (*sdp.SessionDescription, error) {
 	if candidates > maxCandidates*len(d.MediaDescriptions) {
 		return nil, fmt.Errorf("%w: %d candidates", ErrBadOffer, candidates)
 	}
-	return &d, acceptable(&d)
+	if err := acceptable(&d); err != nil {
+		return nil, err
+	}
+	return &d, checkData(&d)
+}
+
+// checkData checks the sections for data channels (RFC 8841), of which there is one at most.
+func checkData(d *sdp.SessionDescription) error {
+	found := false
+	for _, m := range d.MediaDescriptions {
+		if m.MediaName.Media != "application" {
+			continue
+		}
+		if _, bundled := m.Attribute("bundle-only"); m.MediaName.Port.Value == 0 && !bundled {
+			continue
+		}
+		switch proto := strings.Join(m.MediaName.Protos, "/"); {
+		case found:
+			return fmt.Errorf("%w: two sections for data channels", ErrBadOffer)
+		case proto != "UDP/DTLS/SCTP" && proto != "TCP/DTLS/SCTP":
+			return fmt.Errorf("%w: data channels over %.40q", ErrBadOffer, proto)
+		case !slices.Equal(m.MediaName.Formats, []string{"webrtc-datachannel"}):
+			return fmt.Errorf("%w: data channels of another kind than webrtc-datachannel", ErrBadOffer)
+		}
+		port, _ := m.Attribute("sctp-port")
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("%w: %.40q is no SCTP port", ErrBadOffer, port)
+		}
+		found = true
+	}
+	return nil
 }
 
 // everywhere tells whether all sections in use have an attribute, of their own or the session's.
@@ -136,6 +168,8 @@ func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 	se := webrtc.SettingEngine{LoggerFactory: pionLog{log}}
 	// The deadlines are the session's own; pion's are set so that it never gives up before.
 	se.SetICETimeouts(iceSilence, cfg.ConnectTimeout+cfg.DisconnectTimeout+time.Minute, iceAsks)
+	se.SetSCTPMaxMessageSize(rift.MaxMessage)
+	se.SetSCTPMaxReceiveBufferSize(sctpBuffer)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	if cfg.UDPPortMax > 0 {
 		if err := se.SetEphemeralUDPPortRange(cfg.UDPPortMin, cfg.UDPPortMax); err != nil {

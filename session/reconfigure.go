@@ -20,7 +20,7 @@ func (l *live) get() *Config { return l.p.Load() }
 
 func (m *Manager) cfg() *Config { return m.conf.get() }
 
-// Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodes and probation, frame rate, bitrates and
+// Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodes and probation, whose input is taken, frame rate, bitrates and
 // preference, rules of displays, ICE servers, and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
 // frame rate and number of encodes. The rest of c is ignored. When it is not valid, nothing changes.
 func (m *Manager) Reconfigure(c Config) error {
@@ -31,6 +31,7 @@ func (m *Manager) Reconfigure(c Config) error {
 	next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
 	next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
 	next.MaxHandshakes = c.MaxHandshakes
+	next.Input, next.ControlIdle = c.Input, c.ControlIdle
 	next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
 	next = next.withDefaults()
 	if err := next.Validate(); err != nil {

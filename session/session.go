@@ -46,6 +46,8 @@ type Display struct {
 	Width, Height int
 	// Open begins to capture it.
 	Open func(ctx context.Context) (capture.Source, error)
+	// Input makes what gives it input; nil where it takes none.
+	Input func() Injector
 }
 
 // EndReason is why a session ended. The set is closed: it labels a metric.
@@ -76,13 +78,15 @@ const (
 	EndExpired
 	// EndError: the host could not go on; the log says why.
 	EndError
+	// EndMisbehaved: its viewer did what no viewer has to; the log says what.
+	EndMisbehaved
 )
 
 // EndReasons lists all reasons for an end.
 func EndReasons() []EndReason {
 	return []EndReason{
 		EndDeleted, EndOperator, EndICEFailed, EndConnectTimeout, EndViewerGone, EndHandshakeFailed, EndShutdown,
-		EndDrained, EndOverload, EndRevoked, EndExpired, EndError,
+		EndDrained, EndOverload, EndRevoked, EndExpired, EndError, EndMisbehaved,
 	}
 }
 
@@ -112,6 +116,8 @@ func (r EndReason) String() string {
 		return "expired"
 	case EndError:
 		return "error"
+	case EndMisbehaved:
+		return "misbehaved"
 	default:
 		return fmt.Sprintf("end(%d)", uint8(r))
 	}
@@ -128,6 +134,8 @@ type Offer struct {
 	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something is short, 0 for the
 	// usual one; see Change.
 	MaxBitrate, Weight int
+	// Role is what its viewer may do.
+	Role Role
 	// Region is where the STUN and TURN servers to use stand, empty for the host's preference. One without servers counts for nothing.
 	Region string
 	// Owner is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that ends it; all may be empty.
@@ -194,10 +202,16 @@ type Snapshot struct {
 	Subject     string    `json:"subject,omitempty" doc:"Whom the session belongs to: the name of who opened it."`
 	Credential  string    `json:"credential,omitempty" set:"Credential" doc:"What who opened it showed; names are those of one kind of credential and one issuer."`
 	Issuer      string    `json:"issuer,omitempty" doc:"Who made that grant or certificate."`
+	Role        string    `json:"role" set:"Role" doc:"What its viewer may do."`
 	Reservation string    `json:"reservation,omitempty" doc:"Id of the reservation whose place it took."`
 	Expires     time.Time `json:"expires,omitzero" doc:"When the grant that opened it ends it."`
 	Path        string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
 	Protocol    string    `json:"protocol,omitempty" set:"Protocol" doc:"What media goes over, between the host and the viewer or the host's own relay."`
+
+	MayControl bool `json:"may_control" doc:"Its input is taken while nobody else controls the display."`
+	Control    bool `json:"control" doc:"It controls the display."`
+	Controlled bool `json:"controlled" doc:"Somebody controls the display."`
+	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present; the host's log says why."`
 
 	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
 	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets; a number of 1 to 3."`
@@ -282,6 +296,8 @@ type DisplayInfo struct {
 	Encodes int    `json:"encodes" doc:"Number of its encodes: viewers on equal paths share one."`
 	Most    int    `json:"max_viewers,omitempty" doc:"Number of sessions that may watch it at a time, by its rules; absent for any number."`
 	State   string `json:"state" set:"DisplayState" doc:"Idle without viewers, else live or lost."`
+	Input   bool   `json:"input" doc:"It takes mouse and keyboard."`
+	Control string `json:"controller,omitempty" doc:"Id of the session that controls it."`
 }
 
 // EncoderInfo is what the control API shows of an encoder candidate.

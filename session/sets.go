@@ -14,7 +14,7 @@ func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
 		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
-		leaseEnds, refusedReasons, handshakeResults, configOutcomes, Resources(), relay.Reasons())
+		leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
@@ -23,6 +23,7 @@ func Sets() map[string][]string {
 		"HostState":     HostStates(),
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),
+		"Role":          words(Roles()),
 		"Path":          {pathDirect, pathRelay},
 		"Protocol":      {protocolUDP, protocolTCP},
 		"Quality":       quality,

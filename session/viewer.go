@@ -48,8 +48,10 @@ type viewer struct {
 	// giveBack gives up the hold of a stage.
 	giveBack func(*openStage)
 	// crowded tells whether pictures are late because of the host's load, which relief does something about.
-	crowded func() bool
-	baseW   int // the width that the controller was told
+	crowded  func() bool
+	baseW    int // the width that the controller was told
+	controls *controls
+	in       inlet
 
 	// doubt is told the servers that gave no relayed address.
 	doubt func([]relay.Server)
@@ -117,6 +119,7 @@ func (v *viewer) start(ctx context.Context) {
 	}
 	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { hint() })
 	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { hint() })
+	v.peer.pc.OnDataChannel(v.offered)
 	v.wg.Go(func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
 	v.wg.Go(v.listen)
 	v.wg.Go(func() { v.run(ctx) })
@@ -538,11 +541,13 @@ func (v *viewer) snapshot() Snapshot {
 	v.caps.mu.Lock()
 	ceiling, weight := v.caps.ceiling, v.caps.weight
 	v.caps.mu.Unlock()
+	control := v.controls.see(v)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Snapshot{
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Lease, Expires: v.offer.Expires,
+		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
 		Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"wavryhost/capture"
 	"wavryhost/capture/x11"
 	"wavryhost/platform/display"
+	"wavryhost/platform/input"
 	"wavryhost/session"
 )
 
@@ -22,6 +25,7 @@ type catalog struct {
 	cfg     *Config
 	desktop desktop
 	log     *slog.Logger
+	inputs  *input.Metrics
 	// choice is the setting that picks the default; it stays what it came to at the start.
 	choice  string
 	virtual *display.Virtual // nil without one
@@ -32,8 +36,8 @@ type catalog struct {
 
 // newCatalog looks for displays, and starts a virtual one when it is asked for or nothing else is there. The caller must Close
 // it, after Run has returned.
-func newCatalog(ctx context.Context, cfg *Config, d desktop, log *slog.Logger) (*catalog, error) {
-	c := &catalog{cfg: cfg, desktop: d, log: log, choice: cfg.Display}
+func newCatalog(ctx context.Context, cfg *Config, d desktop, inputs *input.Metrics, log *slog.Logger) (*catalog, error) {
+	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs, choice: cfg.Display}
 	all := choose(cfg.Display, append(d.found(ctx), made(cfg)...))
 	for _, one := range all {
 		if !one.Default {
@@ -116,6 +120,9 @@ func (c *catalog) scan(ctx context.Context) {
 		return // what was found is not all
 	}
 	list := offered(choose(c.choice, all), c.open)
+	for i := range list {
+		list[i].Input = c.input(list[i])
+	}
 	c.mu.Lock()
 	before := c.list
 	c.list = list
@@ -149,6 +156,22 @@ func (c *catalog) open(one candidate) func(context.Context) (capture.Source, err
 			Display: c.virtual.Address(), Authority: c.virtual.Authority(), NoCursor: !c.cfg.Cursor,
 		}, c.log))
 	}
+}
+
+// input returns what makes the injector of a display; nil where it takes no input.
+func (c *catalog) input(d session.Display) func() session.Injector {
+	if d.Backend != "x11" {
+		return nil
+	}
+	dial := func(ctx context.Context) (net.Conn, input.Screen, error) {
+		address, authority := strings.TrimPrefix(d.ID, "x11"), c.desktop.authority
+		if d.ID == idVirtual {
+			address, authority = c.virtual.Address(), c.virtual.Authority()
+		}
+		nc, s, err := x11.Dial(ctx, address, authority)
+		return nc, input.Screen(s), err
+	}
+	return func() session.Injector { return input.New(input.Config{Display: d.ID, Dial: dial}, c.log, c.inputs) }
 }
 
 // displays returns what is offered, the default first.

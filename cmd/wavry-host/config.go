@@ -51,6 +51,8 @@ type Config struct {
 	Prefer       string
 
 	DisplayRules      []displayRule
+	Input             string
+	ControlIdle       time.Duration
 	MaxSessions       int
 	MaxEncodes        int
 	Admission         string
@@ -83,6 +85,7 @@ type Config struct {
 	GatewayTokenFile   string
 	GatewayUsername    string
 	GatewayAllow       []string
+	GatewayRole        string
 	GatewayPins        []string
 	GatewayCA          string
 	GatewayInsecure    bool

@@ -96,8 +96,16 @@ func (c *Config) gateway() gateway.Config {
 		URL: c.GatewayURL, Insecure: c.GatewayInsecure, Origin: c.GatewayOrigin,
 		Dialect:   gateway.Dialects()[max(0, slices.Index(dialectNames(), c.GatewayDialect))],
 		TokenFile: c.GatewayTokenFile, AccountFile: c.GatewayAccountFile, Username: c.GatewayUsername,
-		Allow: c.GatewayAllow, Pins: c.GatewayPins, ReadFile: readPrivate,
+		Allow: c.GatewayAllow, Role: gatewayRole(c.GatewayRole), Pins: c.GatewayPins, ReadFile: readPrivate,
 	}
+}
+
+// gatewayRole returns what users of the gateway may do; the table of settings has checked it.
+func gatewayRole(name string) session.Role {
+	if name == session.RoleController.String() {
+		return session.RoleController
+	}
+	return session.RoleViewer
 }
 
 // newLink returns the link to the gateway, or nil when none is configured.

@@ -97,6 +97,7 @@ func sessionLimits(l *loaded) session.Config {
 		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
+		Input: session.InputPolicy(max(0, slices.Index(inputPolicies(), l.Input))), ControlIdle: l.ControlIdle,
 		GatherTimeout: l.GatherTimeout, Linger: l.Linger, MaxHandshakes: l.MaxHandshakes,
 	}
 	for _, r := range l.DisplayRules {

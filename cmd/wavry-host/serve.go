@@ -16,6 +16,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg"
 	"wavryhost/platform/identity"
+	"wavryhost/platform/input"
 	"wavryhost/platform/pressure"
 	"wavryhost/platform/service"
 	"wavryhost/session"
@@ -91,6 +92,7 @@ func newHost(
 		log: log, notify: service.NewNotifier(log), limit: l.ShutdownTimeout + settling, ready: make(chan net.Addr, 1),
 		greet: greeter(l, a),
 	}
+	registry := newRegistry()
 	// Both take their time and neither needs the other.
 	var (
 		group      errgroup.Group
@@ -101,7 +103,7 @@ func newHost(
 		return err
 	})
 	group.Go(func() (err error) {
-		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a), log)
+		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a), input.NewMetrics(registry), log)
 		return err
 	})
 	err = group.Wait()
@@ -115,7 +117,6 @@ func newHost(
 	}
 	tellEncoders(candidates, log)
 
-	registry := newRegistry()
 	h.pressure = pressure.New(registry, log)
 	h.gpus = pressure.NewGPUs(registry, log)
 	load := loadOf(h.pressure, h.gpus, l.VAAPIDevice)

@@ -7,6 +7,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session"
 	"wavryhost/session/api"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/relay"
@@ -66,6 +67,15 @@ func roleNames() []string {
 	var names []string
 	for _, r := range grant.Roles() {
 		names = append(names, string(r))
+	}
+	return names
+}
+
+// inputPolicies are whose input may be taken.
+func inputPolicies() []string {
+	var names []string
+	for _, p := range session.InputPolicies() {
+		names = append(names, p.String())
 	}
 	return names
 }
@@ -170,6 +180,11 @@ func sections() []section {
 					"and weight of viewers that ask for none. The first rule that fits a display counts. In a file; elsewhere in YAML's short form.",
 				field: func(c *Config) target { return rules{&c.DisplayRules} },
 			},
+			one("input", session.InputControllers.String(), "one of "+strings.Join(inputPolicies(), ", "),
+				"Whose mouse and keyboard the displays take: those of controllers and operators, of operators alone, or nobody's.",
+				oneOf(inputPolicies()...), func(c *Config) *string { return &c.Input }),
+			one("control_idle", "15s", "a duration from 1s to 1h", "How long whoever controls a display may give no input before somebody else can control it.",
+				duration(second, time.Hour), func(c *Config) *time.Duration { return &c.ControlIdle }),
 			one("max_sessions", "16", "a whole number from 1 to 10000", "How many viewers there may be at a time.",
 				count(10_000), func(c *Config) *int { return &c.MaxSessions }),
 			one("probation", "0s", "a duration from 0s to 24h", "How long the host is on probation after its start, with few sessions: until it has served a viewer and nothing failed for so long. 0s for none.",
@@ -245,6 +260,8 @@ func sections() []section {
 				text("name", true, isWord), func(c *Config) *string { return &c.GatewayUsername }),
 			many("gateway_allow", "a user name or *", "Users of the gateway who may watch; * for all of them.",
 				isWord, func(c *Config) *[]string { return &c.GatewayAllow }),
+			one("gateway_role", session.RoleViewer.String(), "viewer or controller", "What users of the gateway may do.",
+				oneOf(session.RoleViewer.String(), session.RoleController.String()), func(c *Config) *string { return &c.GatewayRole }),
 			many("gateway_pins", "the SHA-256 of a certificate, 64 hexadecimal digits with or without colons",
 				"Certificates one of which the gateway has to present, beside being trusted.",
 				isWord, func(c *Config) *[]string { return &c.GatewayPins }),

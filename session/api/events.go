@@ -127,7 +127,7 @@ type timeline struct {
 func (s *Server) timeline(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	list, _, _ := s.mgr.Events(0)
-	list = slices.DeleteFunc(list, func(e session.EventRecord) bool { return e.Session != id })
+	list = slices.DeleteFunc(list, func(e session.EventRecord) bool { return e.Session != id && (id == "" || e.From != id && e.To != id) })
 	if len(list) == 0 {
 		if _, err := s.mgr.Session(id); err != nil {
 			return err

@@ -51,6 +51,22 @@ type fakeManager struct {
 
 var _ manager = (*fakeManager)(nil)
 
+func (m *fakeManager) SetControl(id string, on bool) (session.Snapshot, error) {
+	one, err := m.Session(id)
+	switch {
+	case err != nil:
+		return session.Snapshot{}, err
+	case on && one.Role == session.RoleViewer.String():
+		return session.Snapshot{}, session.ErrNoControl
+	}
+	one.Control = on
+	return one, nil
+}
+
+func (m *fakeManager) TakesInput(_ context.Context, display string, r session.Role) bool {
+	return display == "x11:0" && r != session.RoleViewer
+}
+
 func (m *fakeManager) Create(ctx context.Context, o session.Offer) (session.Answer, error) {
 	m.mu.Lock()
 	m.offers = append(m.offers, o)
@@ -282,7 +298,7 @@ func healthy() *fakeManager {
 			}
 			return session.Patched{ETag: ifMatch}, nil
 		},
-		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Quality: "good", Reason: "startup"}},
+		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Role: "controller", Quality: "good", Reason: "startup"}},
 		state: session.Host{
 			State:    "active",
 			Displays: []session.DisplayInfo{{ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280, Height: 720, State: "idle"}},

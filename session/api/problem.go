@@ -38,6 +38,7 @@ const (
 	CodeNotAcceptable        Code = "not_acceptable"
 	CodeSlowRequest          Code = "slow_request"
 	CodeNoPicture            Code = "no_picture"
+	CodeNoControl            Code = "no_control"
 	CodeKeyReused            Code = "key_reused"
 	CodeStaleETag            Code = "stale_etag"
 	CodeTooLarge             Code = "too_large"
@@ -83,6 +84,7 @@ func statuses() map[Code]int {
 		CodeNotAcceptable:        http.StatusNotAcceptable,
 		CodeSlowRequest:          http.StatusRequestTimeout,
 		CodeNoPicture:            http.StatusConflict,
+		CodeNoControl:            http.StatusConflict,
 		CodeKeyReused:            http.StatusConflict,
 		CodeStaleETag:            http.StatusPreconditionFailed,
 		CodeTooLarge:             http.StatusRequestEntityTooLarge,
@@ -126,6 +128,7 @@ func meanings() map[Code]string {
 		CodeNotAcceptable:        "the `Accept` header excludes `application/sdp`",
 		CodeSlowRequest:          "the body did not arrive within 10 s",
 		CodeNoPicture:            "the display cannot be captured at present; with `Retry-After`",
+		CodeNoControl:            "the session cannot have control: its role or the host forbids it, or its display takes no input",
 		CodeKeyReused:            "the `Idempotency-Key` came before with another request",
 		CodeStaleETag:            "`If-Match` is not the session's ETag (any more)",
 		CodeTooLarge:             "the body exceeds 64 KiB (`max_body`)",
@@ -197,6 +200,7 @@ func (s *Server) explain(err error) *problem {
 		{session.ErrFull, CodeFull, true},
 		{session.ErrDraining, CodeDraining, true},
 		{session.ErrStale, CodeStaleETag, false},
+		{session.ErrNoControl, CodeNoControl, false},
 		{session.ErrUnknownLease, CodeUnknownReservation, false},
 		{session.ErrBadLease, CodeBadReservation, false},
 		{session.ErrBadChange, CodeBadChange, false},

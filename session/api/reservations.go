@@ -78,6 +78,17 @@ type opening struct {
 	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
 	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000, 100 where this is left out."`
 	Region      string `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers to use, where there are such; without it that of the reservation, or the host's choice."`
+	Role        string `json:"role,omitempty" set:"Role" doc:"What the viewer may do; viewer where this is left out."`
+}
+
+// role is what the viewer may do. The client is an operator, and the viewer for whom it speaks is not.
+func (o opening) role() session.Role {
+	for _, r := range session.Roles() {
+		if r.String() == o.Role {
+			return r
+		}
+	}
+	return session.RoleViewer
 }
 
 // opened is the answer of POST /v1/sessions.
@@ -95,7 +106,7 @@ func (s *Server) createSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, err := s.open(r, session.Offer{
 		Display: orDefault(in.Display), SDP: in.SDP, Lease: in.Reservation, Region: in.Region, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
-		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
+		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()), Role: in.role(),
 	})
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func TestSessionIsOpenedWithAReservation(t *testing.T) {
 	ask{method: "POST", path: "/whep/x11:0?reservation=l2", header: map[string]string{"Content-Type": typeSDP}, body: "v=0"}.do(h)
 	want := []session.Offer{
 		{Display: "x11:0", SDP: "v=0", Lease: "l1", MaxBitrate: 500_000, Weight: 7, RemoteAddr: "192.0.2.1:5"},
-		{Display: "x11:0", SDP: "v=0", Lease: "l2", RemoteAddr: "192.0.2.1:1234"},
+		{Display: "x11:0", SDP: "v=0", Lease: "l2", Role: session.RoleOperator, RemoteAddr: "192.0.2.1:1234"},
 	}
 	if !slices.Equal(m.offers, want) {
 		t.Errorf("offers %+v; want %+v", m.offers, want)

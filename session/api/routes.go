@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/grant"
 )
 
 // route is one thing that can be asked for.
@@ -57,7 +58,7 @@ func (s *Server) routes() []route {
 		}},
 		{"POST", "/whep/{display}", false, false, s.whepCreate, operation{
 			id: "openSession", tag: tagWHEP, summary: "Open a session: a viewer's offer for the host's answer",
-			detail: "The User-Agent is shown with the session. OPTIONS on this path tells the ICE servers, in Link headers; it takes `region`, too.",
+			detail: "The User-Agent is shown with the session. OPTIONS on this path tells the ICE servers, in Link headers, and by `Wavry-Input: taken` that a data channel `input` would be of use; it takes `region`, too.",
 			params: []param{
 				{in: "query", name: "reservation", value: "", text: "Id of the reservation whose place the viewer takes."},
 				{in: "query", name: "region", value: regionName(""), text: "Region of the ICE servers to use, where there are such; without it the host's choice."},
@@ -156,6 +157,18 @@ func (s *Server) routes() []route {
 			body:    &body{media: typeJSON, optional: true, value: ending{}, text: "What is to be said of it."},
 			answers: []answer{done(204, "The session is gone and everything it held is released.")},
 			codes:   []Code{CodeUnknownSession, CodeTimeout},
+		}},
+		{"PUT", "/v1/sessions/{id}/control", false, false, s.giveControl, operation{
+			id: "giveControl", tag: tagControl, summary: "Give control of its display to a session",
+			detail:  "Whoever had it has it no more, and nothing of theirs stays pressed. It is free again when the session gives no input for the time of the setting control_idle.",
+			answers: []answer{shows(200, session.Snapshot{}, "The session.")},
+			codes:   []Code{CodeUnknownSession, CodeNoControl},
+		}},
+		{"DELETE", "/v1/sessions/{id}/control", false, false, s.withdrawControl, operation{
+			id: "withdrawControl", tag: tagControl, summary: "Withdraw control from a session, for good",
+			detail:  "What it holds is released. It gets control again by PUT alone.",
+			answers: []answer{shows(200, session.Snapshot{}, "The session.")},
+			codes:   []Code{CodeUnknownSession},
 		}},
 		{"POST", "/v1/sessions/{id}/keyframe", false, false, s.keyframe, operation{
 			id: "requestKeyframe", tag: tagControl, summary: "Ask for a keyframe",
@@ -301,7 +314,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 	allowed := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
 		// A preflight never carries a token. Only who shows one that opens sessions gets the ICE servers' credentials.
-		var who principal
+		who := principal{role: grant.Operator}
 		if _, certified := s.key.certified(r); certified || !s.live.Load().asks || r.Header.Get("Authorization") != "" {
 			var err error
 			if who, err = s.key.admit(r); err != nil {
@@ -323,6 +336,7 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 			h.Set("Accept-Patch", typeFragment)
 			if s.views(r) {
 				s.linkHeader(h, r.URL.Query().Get("region"), who)
+				s.tellInput(w, r, who.role)
 			}
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -46,6 +46,8 @@ type manager interface {
 	Release(id string) error
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
 	Resume()
+	SetControl(id string, on bool) (session.Snapshot, error)
+	TakesInput(ctx context.Context, display string, r session.Role) bool
 	RetryAfter() time.Duration
 	ICEServers(region, user string, last time.Time) []relay.Server
 }

@@ -26,7 +26,7 @@ const (
 // whepHeaders lets pages of other origins read what WHEP says in headers.
 func whepHeaders(h http.Header) {
 	h.Set("Access-Control-Expose-Headers",
-		"Location, ETag, Link, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate")
+		"Location, ETag, Link, Wavry-Input, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate")
 }
 
 func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
@@ -48,7 +48,7 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, err := s.open(r, session.Offer{
 		Display: r.PathValue("display"), SDP: offer, Lease: r.URL.Query().Get("reservation"), Region: region,
-		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()),
+		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()), Role: roleOf(principalOf(r.Context()).role),
 	})
 	if err != nil {
 		return err

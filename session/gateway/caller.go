@@ -116,7 +116,7 @@ func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
 	inner, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	a, err := c.mgr.Create(inner, session.Offer{
-		Display: c.cfg.Display, SDP: m.SDP, RemoteAddr: "gateway:" + m.Peer, UserAgent: "gateway",
+		Display: c.cfg.Display, SDP: m.SDP, RemoteAddr: "gateway:" + m.Peer, UserAgent: "gateway", Role: c.cfg.Role,
 	})
 	if err != nil {
 		return resultOf(err), "", err

@@ -77,6 +77,21 @@ func TestOnlyWhoIsOnTheListMayOffer(t *testing.T) {
 	})
 }
 
+func TestUsersAreWhatTheSettingSays(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"viewer": nil, "controller": func(c *Config) { c.Role = session.RoleController },
+	} {
+		inBubble(t, func(t *testing.T) {
+			d := openDesk(t, change)
+			defer d.end()
+			d.offer("ann")
+			if offers, _, _ := d.mgr.got(); len(offers) != 1 || offers[0].Role.String() != name {
+				t.Errorf("offers %+v; want one of a %s", offers, name)
+			}
+		})
+	}
+}
+
 func TestRefusedOffersAreCountedByReason(t *testing.T) {
 	for _, c := range []struct {
 		err  error

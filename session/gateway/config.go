@@ -33,6 +33,8 @@ type Config struct {
 	Username string
 	// Allow lists who may offer: user names, or "*" for every account of the gateway.
 	Allow []string
+	// Role is what they may do; it defaults to that of a viewer.
+	Role session.Role
 	// Pins are SHA-256 fingerprints of certificates in hexadecimal digits, with or without colons. When there are any, the
 	// gateway has to present one of them, beside being trusted.
 	Pins []string

@@ -50,8 +50,8 @@ func (s *socket) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// prepare returns a viewer on a socket that has made its offer, which is applied when it has candidates to look for. What it gets is passed to take, unless that is nil.
-func prepare(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) (*audience, webrtc.SessionDescription) {
+// prepared returns a viewer on a socket who has not made an offer yet. What it gets is passed to take, unless that is nil.
+func prepared(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) *audience {
 	tb.Helper()
 	a := &audience{socket: &socket{PacketConn: udp}}
 	settings := webrtc.SettingEngine{}
@@ -85,11 +85,17 @@ func prepare(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) (*audien
 			}
 		}
 	})
-	offer, err := pc.CreateOffer(nil)
+	return a
+}
+
+// offer makes the viewer's offer, which is applied when it has candidates to look for.
+func (a *audience) offer(tb testing.TB) webrtc.SessionDescription {
+	tb.Helper()
+	offer, err := a.pc.CreateOffer(nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return a, offer
+	return offer
 }
 
 // loopback returns a socket on 127.0.0.1.
@@ -108,6 +114,14 @@ func join(tb testing.TB, h *host) (*audience, time.Duration) {
 	return joinDisplay(tb, h, "default", loopback(tb), nil)
 }
 
+// joinWith is join for a viewer who does something to the peer connection before it makes its offer.
+func joinWith(tb testing.TB, h *host, before func(*webrtc.PeerConnection)) (*audience, time.Duration) {
+	tb.Helper()
+	a := prepared(tb, loopback(tb), nil)
+	before(a.pc)
+	return a, a.join(tb, h, "default")
+}
+
 func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
 	tb.Helper()
 	return joinDisplay(tb, h, "default", udp, take)
@@ -116,8 +130,14 @@ func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) 
 // joinDisplay connects a viewer of a display by a socket; take gets each packet, unless it is nil.
 func joinDisplay(tb testing.TB, h *host, display string, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
 	tb.Helper()
-	a, offer := prepare(tb, udp, take)
-	pc := a.pc
+	a := prepared(tb, udp, take)
+	return a, a.join(tb, h, display)
+}
+
+// join makes the offer of a viewer, and returns the time to the answer.
+func (a *audience) join(tb testing.TB, h *host, display string) time.Duration {
+	tb.Helper()
+	pc, offer := a.pc, a.offer(tb)
 	gathered := webrtc.GatheringCompletePromise(pc)
 	if err := pc.SetLocalDescription(offer); err != nil {
 		tb.Fatal(err)
@@ -146,7 +166,7 @@ func joinDisplay(tb testing.TB, h *host, display string, udp net.PacketConn, tak
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
 		tb.Fatal(err)
 	}
-	return a, took
+	return took
 }
 
 func (a *audience) leave(tb testing.TB, h *host) {

@@ -103,7 +103,8 @@ func TestStrictClient(t *testing.T) {
 	endpoint := h.url + "/whep/default"
 	c.preflight(endpoint, http.MethodPost, "authorization", "content-type")
 
-	a, offer := prepare(t, loopback(t), nil)
+	a := prepared(t, loopback(t), nil)
+	offer := a.offer(t)
 	response := c.do(http.MethodPost, endpoint, offer.SDP, map[string]string{"Content-Type": "application/sdp"})
 	if response.status != http.StatusCreated {
 		t.Fatalf("POST: status %d; want exactly 201: %s", response.status, response.body)

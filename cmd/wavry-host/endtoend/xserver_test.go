@@ -32,11 +32,12 @@ func (x *xserver) name() string { return fmt.Sprintf(":%d", x.number) }
 // id is the display's id in the daemon.
 func (x *xserver) id() string { return fmt.Sprintf("x11:%d", x.number) }
 
-// startX starts an X server of the size; number 0 lets it choose.
-func startX(t testing.TB, number, width, height int) *xserver {
+// startX starts an X server of the size; number 0 lets it choose. extra are more arguments for it.
+func startX(t testing.TB, number, width, height int, extra ...string) *xserver {
 	t.Helper()
 	need(t, "Xvfb", "xterm", "xsetroot", "xeyes")
 	args := []string{"-screen", "0", fmt.Sprintf("%dx%dx24", width, height), "-nolisten", "tcp", "-noreset"}
+	args = append(args, extra...)
 	x := &xserver{number: number, width: width, height: height}
 	if number != 0 {
 		x.process = start(t, exec.Command("Xvfb", append([]string{x.name()}, args...)...))

@@ -1,6 +1,7 @@
 // The viewer page: one display, played with the least delay, and what the host and the browser know about the stream.
 
 import {Graph} from "/page/graph.js";
+import {Control} from "/page/input.js";
 import {Receiver, bits, millis, percent} from "/page/stats.js";
 import {Refused, Session, request} from "/page/whep.js";
 
@@ -35,6 +36,8 @@ const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
 const $ = (id) => document.getElementById(id);
 const video = $("video"), graph = new Graph($("graph"));
 
+const control = new Control(video, () => renderControl());
+
 let token = "";
 let display = "default";
 let region = ""; // of the relays to use, where the address asks for one
@@ -61,6 +64,7 @@ window.wavry = {
 	get state() { return state; },
 	get host() { return host; },
 	get samples() { return graph.samples; },
+	get control() { return control; },
 	restart: () => current.restart(),
 	reconnect: () => reconnect("asked to"),
 };
@@ -76,7 +80,8 @@ function start() {
 	document.addEventListener("keydown", onKey);
 	$("stats-button").addEventListener("click", () => toggleOverlay());
 	$("fullscreen-button").addEventListener("click", toggleFullscreen);
-	video.addEventListener("dblclick", toggleFullscreen);
+	video.addEventListener("dblclick", () => { if (!control.ready) toggleFullscreen(); });
+	$("take").addEventListener("click", take);
 	$("retry").addEventListener("click", () => { if (state === "paused") play(); else connect(); });
 	$("token-form").addEventListener("submit", onToken);
 	$("display").addEventListener("change", () => {
@@ -129,12 +134,14 @@ async function connect() {
 	clearAll();
 	retryAt = 0;
 	if (current) current.end();
+	control.attach(null);
 	const mine = current = new Session(`/whep/${encodeURIComponent(display)}${region ? `?region=${encodeURIComponent(region)}` : ""}`, token, {
 		ontrack: (e) => {
 			video.srcObject = e.streams[0] || new MediaStream([e.track]);
 			play();
 		},
 		onstate: (s) => { if (mine === current) onConnection(s); },
+		oninput: (channel) => { if (mine === current) control.attach(channel); },
 	});
 	receiver = new Receiver();
 	latest = stats = null;
@@ -364,8 +371,38 @@ function render() {
 		text("quality-text", latest.quality);
 		$("quality").title = `Quality: ${latest.quality}, because of: ${because(latest.reason)}`;
 	}
+	renderControl();
 	document.title = state === "live" ? `${latest && latest.display ? `${latest.display} · ` : ""}wavry-host` : `${words[state]} · wavry-host`;
 	if (!$("overlay").hidden) { renderFigures(); renderTransitions(); }
+}
+
+// renderControl says who controls the display, and how to begin and to stop.
+function renderControl() {
+	const s = latest || {}, shown = state === "live" && (control.ready || s.controlled);
+	let who = "", hint = "";
+	if (control.on && s.controlled && !s.control) who = "somebody else controls";
+	else if (control.on && s.input_lost) who = "the display takes no input";
+	else if (control.on && s.may_control === false) who = "control was withdrawn";
+	else if (control.on) { who = "you control"; hint = "Ctrl+Alt+Shift gives mouse and keyboard back"; }
+	else if (s.controlled && !s.control) who = "somebody else controls";
+	else if (control.ready) who = "click the picture to control";
+	show("control", Boolean(shown && who));
+	text("control", who);
+	$("control").title = hint;
+	show("hint", Boolean(shown && control.on));
+	text("hint", "Ctrl+Alt+Shift gives mouse and keyboard back");
+	show("take", Boolean(shown && s.role === "operator" && s.controlled && !s.control));
+	document.body.dataset.control = control.on ? "on" : control.ready ? "ready" : "none";
+}
+
+// take has the host give control to this session, as an operator may.
+async function take() {
+	try {
+		latest = await (await request(`/v1/sessions/${current.id}/control`, token, {method: "PUT"})).json();
+	} catch (e) {
+		console.warn("take control:", e.message);
+	}
+	render();
 }
 
 function renderCard() {
@@ -418,6 +455,7 @@ function renderFigures() {
 		["Decoding", `${millis(r.decodeTime)} a frame, ${r.framesDropped || 0} dropped, ${r.freezes || 0} freezes`],
 		["Sent", `${s.frames_sent || 0} frames, ${s.keyframes_sent || 0} key, ${s.frames_dropped || 0} dropped`],
 		["Encoder", `${s.encoder || "–"}${r.codec ? `, ${r.codec.replace("video/", "")}` : ""}`],
+		["Role", `${s.role || "–"}${s.control ? ", in control" : s.controlled ? ", somebody else in control" : ""}`],
 		["Session", `${s.id ? s.id.slice(0, 10) : "–"}${s.path ? `, ${s.path} path` : ""}`],
 	];
 	const list = $("figures");

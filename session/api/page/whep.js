@@ -76,11 +76,12 @@ export function restarted(sdp, frag) {
 
 // Session is one WHEP session. onstate is called with the peer connection's state whenever it may have changed.
 export class Session {
-	constructor(endpoint, token, {ontrack, onstate}) {
+	constructor(endpoint, token, {ontrack, onstate, oninput}) {
 		this.endpoint = endpoint;
 		this.token = token;
 		this.ontrack = ontrack;
 		this.onstate = onstate;
+		this.oninput = oninput; // called with the data channel for input, where the host takes any
 		this.pc = null;
 		this.location = null; // absolute URL of the session
 		this.id = "";
@@ -99,6 +100,7 @@ export class Session {
 		const pc = this.pc = new RTCPeerConnection({iceServers: iceServers(options.headers.get("Link")), bundlePolicy: "max-bundle"});
 		const transceiver = pc.addTransceiver("video", {direction: "recvonly"});
 		extend(transceiver);
+		if (options.headers.get("Wavry-Input") === "taken") this.oninput(pc.createDataChannel("input"));
 		pc.ontrack = (e) => {
 			// The lowest delay that the network allows: the host paces, so that no buffer is needed to smooth.
 			if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0;

@@ -1,0 +1,228 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jezek/xgb"
+	"github.com/jezek/xgb/xproto"
+	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/capture/x11"
+	"wavryhost/platform/input"
+)
+
+// keyWatch is an X client that is told of every key.
+type keyWatch struct {
+	c    *xgb.Conn
+	keys chan time.Time // when a key went down or came up
+}
+
+// watchKeys makes a client whose window has the keyboard.
+func (x *xserver) watchKeys(b *testing.B) *keyWatch {
+	b.Helper()
+	c, err := dialX(x.name())
+	if err != nil {
+		b.Fatal(err)
+	}
+	screen := xproto.Setup(c).DefaultScreen(c)
+	window, err := xproto.NewWindowId(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := xproto.CreateWindowChecked(c, screen.RootDepth, window, screen.Root, 0, 0, 100, 100, 0, xproto.WindowClassInputOutput, screen.RootVisual,
+		xproto.CwEventMask, []uint32{xproto.EventMaskKeyPress | xproto.EventMaskKeyRelease | xproto.EventMaskExposure}).Check(); err != nil {
+		b.Fatal(err)
+	}
+	w := &keyWatch{c: c, keys: make(chan time.Time, 16)}
+	shown, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		first := true
+		for {
+			event, err := c.WaitForEvent()
+			if event == nil && err == nil {
+				return
+			}
+			switch event.(type) {
+			case xproto.ExposeEvent:
+				if first {
+					first = false
+					close(shown)
+				}
+			case xproto.KeyPressEvent, xproto.KeyReleaseEvent:
+				w.keys <- time.Now()
+			}
+		}
+	}()
+	b.Cleanup(func() { c.Close(); <-done })
+	if err := xproto.MapWindowChecked(c, window).Check(); err != nil {
+		b.Fatal(err)
+	}
+	<-shown
+	if err := xproto.SetInputFocusChecked(c, xproto.InputFocusNone, window, xproto.TimeCurrentTime).Check(); err != nil {
+		b.Fatal(err)
+	}
+	return w
+}
+
+// measure has a key pressed and released in turn, fifty times a second, and reports how long each takes to be seen.
+func (w *keyWatch) measure(b *testing.B, press func(down bool)) {
+	b.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	var took []time.Duration
+	down := false
+	for b.Loop() {
+		for range 500 {
+			<-ticker.C
+			down = !down
+			start := time.Now()
+			press(down)
+			select {
+			case at := <-w.keys:
+				took = append(took, at.Sub(start))
+			case <-time.After(5 * time.Second):
+				b.Fatal("a key is not seen")
+			}
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2].Seconds()*1e6, "p50-µs")
+	b.ReportMetric(took[len(took)*95/100].Seconds()*1e6, "p95-µs")
+	b.ReportMetric(took[len(took)*99/100].Seconds()*1e6, "p99-µs")
+}
+
+// BenchmarkInjector is from the call that the data channel's reader makes to an X client's sight of the key.
+func BenchmarkInjector(b *testing.B) {
+	x := startX(b, 0, 1280, 720)
+	w := x.watchKeys(b)
+	j, end := x.injector(b)
+	defer end()
+	w.measure(b, func(down bool) { j.Key(30, down) })
+}
+
+// injector runs an Injector for the X server, until end.
+func (x *xserver) injector(tb testing.TB) (_ *input.Injector, end func()) {
+	tb.Helper()
+	j := input.New(input.Config{Display: x.id(), Dial: func(ctx context.Context) (net.Conn, input.Screen, error) {
+		nc, s, err := x11.Dial(ctx, x.name(), "")
+		return nc, input.Screen(s), err
+	}}, slog.New(slog.DiscardHandler), input.NewMetrics(prometheus.NewRegistry()))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	return j, func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
+	}
+}
+
+// A server that stands still keeps nobody waiting, and has no key down once it goes on.
+func TestInputOfAServerThatHangs(t *testing.T) {
+	x := startX(t, 0, 1280, 720)
+	j, end := x.injector(t)
+	defer end()
+	j.Key(17, true)
+	x.waitHeld(t, 5*time.Second, "W is down", 25)
+	if err := x.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for i := range 10_000 {
+		j.Move(float64(i%100)/100, .5)
+		j.Key(30, i%2 == 0)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("20000 calls took %v while the server stood still", took)
+	}
+	eventually(t, 10*time.Second, "the injector gives the server up", func() error {
+		if j.Err() == nil {
+			return errNotYet
+		}
+		return nil
+	})
+	if err := x.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, "the server has input again", func() error { return j.Err() })
+	x.waitHeld(t, 5*time.Second, "no key is down")
+	j.Move(.25, .75)
+	x.waitPointer(t, 320, 540)
+}
+
+func TestInputOfAServerWithoutXTEST(t *testing.T) {
+	x := startX(t, 0, 640, 480, "-extension", "XTEST")
+	j, end := x.injector(t)
+	defer end()
+	j.Key(30, true)
+	eventually(t, 10*time.Second, "the injector says what is missing", func() error {
+		err := j.Err()
+		if err == nil {
+			return errNotYet
+		}
+		if !strings.Contains(err.Error(), "XTEST") {
+			t.Fatalf("it says %v", err)
+		}
+		return nil
+	})
+}
+
+// BenchmarkInput is from a peer's Send, through DTLS and SCTP on loopback and the daemon, to an X client's sight of the key: with a still
+// screen, and with one that is captured and encoded all the time.
+func BenchmarkInput(b *testing.B) {
+	for _, busy := range []bool{false, true} {
+		name := "still"
+		if busy {
+			name = "moving"
+		}
+		b.Run(name, func(b *testing.B) {
+			x := startX(b, 0, 1280, 720)
+			x.background(b, "#204060")
+			w := x.watchKeys(b)
+			if busy {
+				x.moving(b)
+				x.waitWindows(b, 2)
+			}
+			h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--admission", "limits"}})
+			channel := h.dialInput(b)
+			w.measure(b, func(down bool) {
+				message := []byte{0x22, 0x04, 0x08, 30, 0x10, 0}
+				if down {
+					message[5] = 1
+				}
+				if err := channel.Send(message); err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// dialInput connects a viewer to the daemon who opens a channel for input.
+func (h *host) dialInput(b *testing.B) *webrtc.DataChannel {
+	b.Helper()
+	var channel *webrtc.DataChannel
+	open := make(chan struct{})
+	a, _ := joinWith(b, h, func(pc *webrtc.PeerConnection) {
+		var err error
+		if channel, err = pc.CreateDataChannel("input", nil); err != nil {
+			b.Fatal(err)
+		}
+		channel.OnOpen(func() { close(open) })
+	})
+	<-open
+	b.Cleanup(func() { a.leave(b, h) })
+	return channel
+}

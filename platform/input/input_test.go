@@ -1,0 +1,362 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+const fakeXTEST = 133
+
+// event is one XTestFakeInput as the server gets it.
+type event struct {
+	kind, detail byte
+	x, y         uint16
+}
+
+// xserver is an X server of the few requests that an Injector makes.
+type xserver struct {
+	mu      sync.Mutex
+	without bool // it has no XTEST
+	hangs   bool // it answers nothing
+	width   uint16
+	events  []event
+	dials   int
+	conns   []net.Conn
+}
+
+func (x *xserver) dial(context.Context) (net.Conn, Screen, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.dials++
+	if x.width == 0 {
+		return nil, Screen{}, errors.New("nobody listens")
+	}
+	ours, theirs := net.Pipe()
+	x.conns = append(x.conns, ours)
+	go x.serve(ours)
+	return theirs, Screen{Root: 77, Width: int(x.width), Height: 100}, nil
+}
+
+func (x *xserver) serve(nc net.Conn) {
+	defer nc.Close()
+	for {
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(nc, head); err != nil {
+			return
+		}
+		body := make([]byte, 4*int(le.Uint16(head[2:]))-4)
+		if _, err := io.ReadFull(nc, body); err != nil {
+			return
+		}
+		x.mu.Lock()
+		reply := make([]byte, 32)
+		reply[0] = 1
+		switch {
+		case x.hangs:
+			reply = nil
+		case head[0] == opQueryExtension:
+			if !x.without {
+				reply[8], reply[9] = 1, fakeXTEST
+			}
+		case head[0] == opGetGeometry:
+			le.PutUint16(reply[16:], x.width)
+			le.PutUint16(reply[18:], 100)
+		case head[0] == fakeXTEST && head[1] == xtestFakeInput:
+			x.events = append(x.events, event{body[0], body[1], le.Uint16(body[20:]), le.Uint16(body[22:])})
+			reply = nil
+		default:
+			reply = nil
+		}
+		x.mu.Unlock()
+		if reply != nil {
+			if _, err := nc.Write(reply); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (x *xserver) set(change func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	change()
+}
+
+// crash ends all connections.
+func (x *xserver) crash() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range x.conns {
+		c.Close()
+	}
+	x.conns = nil
+}
+
+// got returns the events since the last time, once nothing is under way.
+func (x *xserver) got() []event {
+	synctest.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	events := x.events
+	x.events = nil
+	return events
+}
+
+// rig runs an Injector for an X server within a bubble.
+func rig(t *testing.T, run func(t *testing.T, x *xserver, j *Injector, m *Metrics)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		x := &xserver{width: 200}
+		m := NewMetrics(prometheus.NewRegistry())
+		j := New(Config{Display: "x11:7", Dial: x.dial}, slog.New(slog.DiscardHandler), m)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- j.Run(ctx) }()
+		run(t, x, j, m)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func want(t *testing.T, what string, got []event, want ...event) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: the display got %v; want %v", what, got, want)
+	}
+}
+
+func TestInputBecomesEvents(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, m *Metrics) {
+		j.Move(.5, .25)
+		want(t, "a move", x.got(), event{eventMotion, 0, 100, 25})
+		j.Move(1, 1)
+		want(t, "a move to the corner", x.got(), event{eventMotion, 0, 199, 99})
+		j.Button(3, true)
+		j.Button(3, false)
+		want(t, "a click", x.got(), event{eventButtonPress, 3, 0, 0}, event{eventButtonRelease, 3, 0, 0})
+		j.Key(30, true)
+		j.Key(30, true) // who repeats keys does not press them again
+		j.Key(30, false)
+		j.Key(30, false)
+		want(t, "a key", x.got(), event{eventKeyPress, 38, 0, 0}, event{eventKeyRelease, 38, 0, 0})
+		j.Key(247, true)
+		want(t, "the highest key", x.got(), event{eventKeyPress, 255, 0, 0})
+		j.Key(248, true)
+		j.Key(0, true)
+		j.Button(4, true) // the wheel is no button
+		j.Button(10, true)
+		want(t, "what the display has no number for", x.got())
+		if n := testutil.ToFloat64(m.lost.WithLabelValues(lostUnsupported)); n != 4 {
+			t.Errorf("%v are counted as unsupported; want 4", n)
+		}
+		x.set(func() { x.width = 400 })
+		time.Sleep(time.Second)
+		j.Move(.5, .5)
+		want(t, "a move after the screen has grown", x.got(), event{eventMotion, 0, 200, 50})
+	})
+}
+
+func TestScrollAddsUp(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
+		third := float64(float32(1) / 3)
+		j.Scroll(0, third)
+		j.Scroll(0, third)
+		want(t, "two thirds of a notch", x.got())
+		j.Scroll(0, third)
+		want(t, "three thirds", x.got(), event{eventButtonPress, wheelUp, 0, 0}, event{eventButtonRelease, wheelUp, 0, 0})
+		j.Scroll(0, .9)
+		j.Scroll(0, -1)
+		want(t, "a notch back", x.got(), event{eventButtonPress, wheelDown, 0, 0}, event{eventButtonRelease, wheelDown, 0, 0})
+		j.Scroll(1, 0)
+		j.Scroll(-1, 0)
+		want(t, "right and left before the display looks", x.got())
+		j.Scroll(1, 0)
+		want(t, "right", x.got(), event{eventButtonPress, wheelRight, 0, 0}, event{eventButtonRelease, wheelRight, 0, 0})
+		j.Scroll(-1, 0)
+		want(t, "left", x.got(), event{eventButtonPress, wheelLeft, 0, 0}, event{eventButtonRelease, wheelLeft, 0, 0})
+		j.Scroll(0, 1e9)
+		if n := len(x.got()); n != 2*maxNotches {
+			t.Errorf("a turn of the wheel without end makes %d events; want %d", n, 2*maxNotches)
+		}
+	})
+}
+
+func TestHeldIsReleased(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, m *Metrics) {
+		j.Key(42, true)
+		j.Key(30, true)
+		j.Button(1, true)
+		if !j.Holding() {
+			t.Error("nothing is held")
+		}
+		x.got()
+		j.Release()
+		want(t, "a release", x.got(), event{eventButtonRelease, 1, 0, 0}, event{eventKeyRelease, 38, 0, 0}, event{eventKeyRelease, 50, 0, 0})
+		if j.Holding() {
+			t.Error("something is held after a release")
+		}
+		j.Key(30, false)
+		want(t, "the key's own release, later", x.got())
+		if n := testutil.ToFloat64(m.released); n != 3 {
+			t.Errorf("%v releases are counted; want 3", n)
+		}
+	})
+}
+
+func TestEndReleases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &xserver{width: 200}
+		j := New(Config{Dial: x.dial}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- j.Run(ctx) }()
+		j.Key(17, true)
+		x.got()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		want(t, "the end", x.got(), event{eventKeyRelease, 25, 0, 0})
+	})
+}
+
+func TestServerThatHangs(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, m *Metrics) {
+		j.Key(17, true)
+		want(t, "a key", x.got(), event{eventKeyPress, 25, 0, 0})
+		x.set(func() { x.hangs = true })
+		j.Move(.1, .1)
+		synctest.Wait()
+		for i := range 1000 {
+			j.Move(float64(i)/1000, 0)
+		}
+		start := time.Now()
+		for range queueLength {
+			j.Key(30, true)
+			j.Key(30, false)
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("the caller waited %v", took)
+		}
+		if n := testutil.ToFloat64(m.lost.WithLabelValues(lostOverflow)); n < queueLength {
+			t.Errorf("%v are counted as lost by overflow; want %d at least", n, queueLength)
+		}
+		if j.Holding() {
+			t.Error("something counts as held after an overflow")
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if !errors.Is(j.Err(), errTimeout) {
+			t.Errorf("error %v; want %v", j.Err(), errTimeout)
+		}
+		x.set(func() { x.hangs = false })
+		time.Sleep(5 * time.Second)
+		got := x.got()
+		if !slices.Contains(got, event{eventKeyRelease, 25, 0, 0}) {
+			t.Errorf("the key that was held when the server hung is not released: %v", got)
+		}
+		if slices.ContainsFunc(got, func(e event) bool { return e.kind == eventKeyPress }) {
+			t.Errorf("what was typed while the server hung is typed afterwards: %v", got)
+		}
+		if j.Err() != nil {
+			t.Errorf("error %v once the server answers", j.Err())
+		}
+		j.Button(1, true)
+		want(t, "a button afterwards", x.got(), event{eventButtonPress, 1, 0, 0})
+	})
+}
+
+func TestServerThatRestarts(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, m *Metrics) {
+		j.Button(1, true)
+		x.got()
+		x.crash()
+		x.set(func() { x.width = 0 })
+		synctest.Wait()
+		j.Key(30, true)
+		want(t, "a key while there is no server", x.got())
+		if n := testutil.ToFloat64(m.lost.WithLabelValues(lostUnavailable)); n != 1 {
+			t.Errorf("%v are counted as lost; want 1", n)
+		}
+		time.Sleep(5 * time.Second)
+		x.set(func() { x.width = 300 })
+		time.Sleep(2 * time.Second)
+		want(t, "the new server", x.got(), event{eventButtonRelease, 1, 0, 0})
+		j.Move(.5, 0)
+		want(t, "a move", x.got(), event{eventMotion, 0, 150, 0})
+	})
+}
+
+func TestServerWithoutXTEST(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &xserver{width: 200, without: true}
+		j := New(Config{Dial: x.dial}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- j.Run(ctx) }()
+		j.Key(30, true)
+		want(t, "a key", x.got())
+		if !errors.Is(j.Err(), errNoXTEST) {
+			t.Errorf("error %v; want %v", j.Err(), errNoXTEST)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestQueueKeepsOrder(t *testing.T) {
+	q := newQueue()
+	q.put(command{kind: move, x: .1})
+	q.put(command{kind: move, x: .2})
+	q.put(command{kind: button, code: 1, pressed: true})
+	q.put(command{kind: move, x: .3})
+	q.put(command{kind: move, x: .4})
+	q.put(command{kind: button, code: 1})
+	var kinds []kind
+	var xs []float64
+	for _, c := range q.take() {
+		kinds = append(kinds, c.kind)
+		if c.kind == move {
+			xs = append(xs, c.x)
+		}
+	}
+	if !slices.Equal(kinds, []kind{move, button, move, button}) || !slices.Equal(xs, []float64{.2, .4}) {
+		t.Errorf("got kinds %v at %v; want the newest move before each button", kinds, xs)
+	}
+}
+
+func TestQueueDoesNotAllocate(t *testing.T) {
+	q := newQueue()
+	n := testing.AllocsPerRun(1000, func() {
+		q.put(command{kind: move, x: .5})
+		q.put(command{kind: key, code: 40, pressed: true})
+		q.put(command{kind: key, code: 40})
+		q.take()
+	})
+	if n > 0 {
+		t.Errorf("%v allocations for a move and a key", n)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	NewMetrics(reg)
+	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+}

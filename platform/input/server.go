@@ -1,0 +1,223 @@
+package input
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// Requests and values of the X protocol, version 11, and of its extension XTEST, version 2.2.
+const (
+	opGetGeometry    = 14
+	opQueryExtension = 98
+
+	xtestFakeInput   = 2
+	xtestGrabControl = 3
+
+	eventKeyPress, eventKeyRelease       = 2, 3
+	eventButtonPress, eventButtonRelease = 4, 5
+	eventMotion                          = 6
+
+	wheelUp, wheelDown, wheelLeft, wheelRight = 4, 5, 6, 7
+
+	// keyOffset is what X servers add to the codes of Linux (xkeyboard-config's keycodes/evdev). A keycode has 8 bits.
+	keyOffset = 8
+	maxKey    = 255 - keyOffset
+
+	// maxReply bounds what is passed over: no reply to what is asked here has a body.
+	maxReply = 1 << 20
+	// freshFor is how long the screen's size is believed without asking again.
+	freshFor = 250 * time.Millisecond
+)
+
+var (
+	le         = binary.LittleEndian
+	errTimeout = errors.New("input: the X server does not answer")
+	errClosed  = errors.New("input: the X server has closed the connection")
+)
+
+// server is a connection to an X server. All but the reading is one goroutine's.
+type server struct {
+	nc      net.Conn
+	out     *bufio.Writer
+	timeout time.Duration
+	screen  Screen
+	asked   time.Time // when the size was told
+	xtest   byte      // the extension's number
+
+	replies chan [32]byte // capacity 1: no more than one question is open
+	errors  atomic.Int64  // that the server sent
+	dead    chan struct{} // closed when nothing is read any more
+}
+
+// newServer takes over a connection that is greeted, and looks for XTEST. It owns nc, even when it fails.
+func newServer(nc net.Conn, screen Screen, timeout time.Duration) (_ *server, err error) {
+	s := &server{
+		nc: nc, out: bufio.NewWriterSize(nc, 16<<10), timeout: timeout, screen: screen,
+		replies: make(chan [32]byte, 1), dead: make(chan struct{}),
+	}
+	go s.read()
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	const name = "XTEST"
+	s.request(opQueryExtension, 0, []byte{byte(len(name)), 0, 0, 0, 'X', 'T', 'E', 'S', 'T', 0, 0, 0})
+	reply, err := s.ask()
+	if err != nil {
+		return nil, err
+	}
+	if reply[8] == 0 {
+		return nil, errNoXTEST
+	}
+	s.xtest = reply[9]
+	// A client that has grabbed the server, as menus and screen lockers do, must not make it look as if it hung.
+	s.request(s.xtest, xtestGrabControl, []byte{1, 0, 0, 0})
+	return s, s.flush()
+}
+
+// read passes replies on until the connection ends.
+func (s *server) read() {
+	defer close(s.dead)
+	in := bufio.NewReader(s.nc)
+	for {
+		var b [32]byte
+		if _, err := io.ReadFull(in, b[:]); err != nil {
+			return
+		}
+		const (
+			kindError, kindReply, kindGeneric = 0, 1, 35
+		)
+		switch b[0] & 0x7f {
+		case kindError:
+			s.errors.Add(1)
+			continue
+		case kindReply, kindGeneric:
+			n := 4 * int64(le.Uint32(b[4:]))
+			if n > maxReply {
+				return
+			}
+			if _, err := io.CopyN(io.Discard, in, n); err != nil {
+				return
+			}
+		}
+		if b[0] == kindReply {
+			select {
+			case s.replies <- b:
+			default:
+				return // nothing was asked: this is no X server
+			}
+		}
+	}
+}
+
+func (s *server) close() {
+	s.nc.Close()
+	<-s.dead
+}
+
+// request puts a request in line. Errors of the writer come with ask. args are a multiple of four bytes.
+func (s *server) request(op, minor byte, args []byte) {
+	head := []byte{op, minor, 0, 0}
+	le.PutUint16(head[2:], uint16(1+len(args)/4))
+	_, _ = s.out.Write(head)
+	_, _ = s.out.Write(args)
+}
+
+// ask sends what is in line, the last of which has a reply, and returns that.
+func (s *server) ask() ([32]byte, error) {
+	var none [32]byte
+	if err := s.nc.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
+		return none, fmt.Errorf("input: send to the X server: %w", err)
+	}
+	if err := s.out.Flush(); err != nil {
+		return none, fmt.Errorf("input: send to the X server: %w", err)
+	}
+	timeout := time.NewTimer(s.timeout)
+	defer timeout.Stop()
+	select {
+	case reply := <-s.replies:
+		return reply, nil
+	case <-s.dead:
+		return none, errClosed
+	case <-timeout.C:
+		return none, errTimeout
+	}
+}
+
+// flush sends what is in line and waits until the server has done it, which tells the size of the screen as well.
+func (s *server) flush() error {
+	s.request(opGetGeometry, 0, le.AppendUint32(nil, s.screen.Root))
+	reply, err := s.ask()
+	if err != nil {
+		return err
+	}
+	s.asked = time.Now()
+	if w, h := int(le.Uint16(reply[16:])), int(le.Uint16(reply[18:])); w > 0 && h > 0 {
+		s.screen.Width, s.screen.Height = w, h
+	}
+	return nil
+}
+
+// current makes sure that the screen's size is known as it is.
+func (s *server) current() error {
+	if time.Since(s.asked) < freshFor {
+		return nil
+	}
+	return s.flush()
+}
+
+// refused returns how many requests the server has refused since the last time.
+func (s *server) refused() int { return int(s.errors.Swap(0)) }
+
+// move puts the pointer's new position in line.
+func (s *server) move(x, y float64) {
+	s.event(eventMotion, 0, pixel(x, s.screen.Width), pixel(y, s.screen.Height))
+}
+
+// pixel returns the pixel that a fraction of so many is in.
+func pixel(f float64, n int) uint16 {
+	return uint16(max(0, min(n-1, int(f*float64(n)))))
+}
+
+// fake puts a button or key in line.
+func (s *server) fake(k kind, code byte, pressed bool) {
+	event := byte(eventKeyPress)
+	if k == button {
+		event = eventButtonPress
+	}
+	if !pressed {
+		event++
+	}
+	s.event(event, code, 0, 0)
+}
+
+// turn puts notches of the wheel in line, which are presses of a button.
+func (s *server) turn(notches float64, positive, negative byte) {
+	wheel := positive
+	if notches < 0 {
+		wheel, notches = negative, -notches
+	}
+	for range int(notches) {
+		s.event(eventButtonPress, wheel, 0, 0)
+		s.event(eventButtonRelease, wheel, 0, 0)
+	}
+}
+
+// event puts XTestFakeInput in line.
+func (s *server) event(event, detail byte, x, y uint16) {
+	args := make([]byte, 32)
+	args[0], args[1] = event, detail
+	if event == eventMotion {
+		le.PutUint32(args[8:], s.screen.Root)
+	}
+	le.PutUint16(args[20:], x)
+	le.PutUint16(args[22:], y)
+	s.request(s.xtest, xtestFakeInput, args)
+}

@@ -1,0 +1,251 @@
+// Mouse and keyboard for the display: what the browser tells of them, as messages on the data channel "input" (rift.InputMessage of Wavry).
+
+const MOVE_PAUSE = 4; // ms between positions: more than displays show, and a quarter of what the host takes
+const CROWDED = 16384; // bytes that wait in the channel before positions are left out
+
+// CODES are Linux's codes of keys (input-event-codes.h) by the place of the key on the board, KeyboardEvent.code.
+export const CODES = {
+	Escape: 1, Digit1: 2, Digit2: 3, Digit3: 4, Digit4: 5, Digit5: 6, Digit6: 7, Digit7: 8, Digit8: 9, Digit9: 10, Digit0: 11, Minus: 12, Equal: 13,
+	Backspace: 14, Tab: 15, KeyQ: 16, KeyW: 17, KeyE: 18, KeyR: 19, KeyT: 20, KeyY: 21, KeyU: 22, KeyI: 23, KeyO: 24, KeyP: 25, BracketLeft: 26,
+	BracketRight: 27, Enter: 28, ControlLeft: 29, KeyA: 30, KeyS: 31, KeyD: 32, KeyF: 33, KeyG: 34, KeyH: 35, KeyJ: 36, KeyK: 37, KeyL: 38,
+	Semicolon: 39, Quote: 40, Backquote: 41, ShiftLeft: 42, Backslash: 43, KeyZ: 44, KeyX: 45, KeyC: 46, KeyV: 47, KeyB: 48, KeyN: 49, KeyM: 50,
+	Comma: 51, Period: 52, Slash: 53, ShiftRight: 54, NumpadMultiply: 55, AltLeft: 56, Space: 57, CapsLock: 58, F1: 59, F2: 60, F3: 61, F4: 62,
+	F5: 63, F6: 64, F7: 65, F8: 66, F9: 67, F10: 68, NumLock: 69, ScrollLock: 70, Numpad7: 71, Numpad8: 72, Numpad9: 73, NumpadSubtract: 74,
+	Numpad4: 75, Numpad5: 76, Numpad6: 77, NumpadAdd: 78, Numpad1: 79, Numpad2: 80, Numpad3: 81, Numpad0: 82, NumpadDecimal: 83, Lang5: 85,
+	IntlBackslash: 86, F11: 87, F12: 88, IntlRo: 89, Lang3: 90, Lang4: 91, Convert: 92, KanaMode: 93, NonConvert: 94, NumpadEnter: 96,
+	ControlRight: 97, NumpadDivide: 98, PrintScreen: 99, AltRight: 100, Home: 102, ArrowUp: 103, PageUp: 104, ArrowLeft: 105, ArrowRight: 106,
+	End: 107, ArrowDown: 108, PageDown: 109, Insert: 110, Delete: 111, AudioVolumeMute: 113, AudioVolumeDown: 114, AudioVolumeUp: 115, Power: 116,
+	NumpadEqual: 117, Pause: 119, NumpadComma: 121, Lang1: 122, Lang2: 123, IntlYen: 124, MetaLeft: 125, MetaRight: 126, ContextMenu: 127,
+	BrowserStop: 128, Again: 129, Props: 130, Undo: 131, Copy: 133, Open: 134, Paste: 135, Find: 136, Cut: 137, Help: 138, LaunchApp2: 140,
+	Sleep: 142, WakeUp: 143, LaunchMail: 155, BrowserFavorites: 156, LaunchApp1: 157, BrowserBack: 158, BrowserForward: 159, Eject: 161,
+	MediaTrackNext: 163, MediaPlayPause: 164, MediaTrackPrevious: 165, MediaStop: 166, BrowserHome: 172, BrowserRefresh: 173, NumpadParenLeft: 179,
+	NumpadParenRight: 180, F13: 183, F14: 184, F15: 185, F16: 186, F17: 187, F18: 188, F19: 189, F20: 190, F21: 191, F22: 192, F23: 193, F24: 194,
+	BrowserSearch: 217, MediaSelect: 226,
+};
+
+// BUTTONS are the numbers of buttons by their bits in MouseEvent.buttons.
+const BUTTONS = [[1, 1], [2, 3], [4, 2], [8, 8], [16, 9]];
+
+const FIELD = {move: 2, button: 3, key: 4, scroll: 5};
+
+function varint(n) {
+	const out = [];
+	for (; n >= 128; n = Math.floor(n / 128)) out.push((n % 128) | 128);
+	out.push(n);
+	return out;
+}
+
+// message encodes an event of two floats, or of a number and whether it is pressed.
+export function message(kind, a, b) {
+	const body = [];
+	if (kind === "move" || kind === "scroll") {
+		const floats = new DataView(new ArrayBuffer(8));
+		floats.setFloat32(0, a, true);
+		floats.setFloat32(4, b, true);
+		const bytes = new Uint8Array(floats.buffer);
+		body.push(0x0d, ...bytes.subarray(0, 4), 0x15, ...bytes.subarray(4));
+	} else {
+		body.push(0x08, ...varint(a), 0x10, b ? 1 : 0);
+	}
+	return new Uint8Array([0x08, ...varint(Math.round((performance.timeOrigin + performance.now()) * 1000)), FIELD[kind] << 3 | 2, body.length, ...body]);
+}
+
+// place returns where in a picture of the given size, shown within a box without being cut, a point is: from 0 to 1, or outside of that.
+export function place(x, y, box, width, height) {
+	const scale = Math.min(box.width / width, box.height / height);
+	return {
+		x: (x - box.left - (box.width - width * scale) / 2) / (width * scale),
+		y: (y - box.top - (box.height - height * scale) / 2) / (height * scale),
+	};
+}
+
+// Control gives a display what is done to an element. It is on from a click into the picture until Ctrl, Alt and Shift are pressed together, or
+// the page is left. onchange is called when it goes on or off, and when the channel opens or closes.
+export class Control {
+	constructor(video, onchange) {
+		this.video = video;
+		this.onchange = onchange;
+		this.channel = null;
+		this.on = false;
+		this.keys = new Map(); // held ones: when they went down, by their code
+		this.buttons = 0; // held ones, as bits
+		this.wanted = null; // position that waits to be sent
+		this.moved = 0;
+		this.timer = 0;
+		const raw = "onpointerrawupdate" in video ? "pointerrawupdate" : "pointermove";
+		video.addEventListener(raw, (e) => this.point(e));
+		video.addEventListener("pointerdown", (e) => { if (this.on) video.setPointerCapture(e.pointerId); });
+		video.addEventListener("mousedown", (e) => this.press(e));
+		video.addEventListener("mouseup", (e) => { if (this.on) { e.preventDefault(); this.settle(e); } });
+		for (const name of ["lostpointercapture", "pointercancel"]) video.addEventListener(name, (e) => { if (this.on) this.lift(name === "pointercancel" ? 0 : e.buttons); });
+		video.addEventListener("contextmenu", (e) => { if (this.ready) e.preventDefault(); });
+		video.addEventListener("auxclick", (e) => { if (this.on) e.preventDefault(); });
+		video.addEventListener("wheel", (e) => this.wheel(e), {passive: false});
+		// In the capture phase, so that no shortcut of the page gets what is typed.
+		for (const name of ["keydown", "keyup"]) window.addEventListener(name, (e) => this.key(e), {capture: true});
+		window.addEventListener("blur", () => this.leave());
+		window.addEventListener("pagehide", () => this.leave());
+		document.addEventListener("visibilitychange", () => { if (document.hidden) this.leave(); });
+	}
+
+	get ready() { return this.channel !== null && this.channel.readyState === "open"; }
+
+	// attach takes the channel of a session, or null.
+	attach(channel) {
+		this.leave();
+		this.channel = channel;
+		if (channel) {
+			for (const name of ["open", "close"]) {
+				channel.addEventListener(name, () => {
+					if (this.channel !== channel) return;
+					if (name === "close") this.leave();
+					this.onchange();
+				});
+			}
+		}
+		this.onchange();
+	}
+
+	enter() {
+		if (this.on || !this.ready) return;
+		this.on = true;
+		this.video.focus({preventScroll: true});
+		if (document.fullscreenElement && navigator.keyboard && navigator.keyboard.lock) navigator.keyboard.lock().catch(() => {}); // Escape and the like, where the browser lets pages have them
+		this.onchange();
+	}
+
+	// leave gives mouse and keyboard back, and leaves nothing held on the display.
+	leave() {
+		if (!this.on) return;
+		this.releaseAll();
+		this.on = false;
+		clearTimeout(this.timer);
+		this.timer = 0;
+		this.wanted = null;
+		if (navigator.keyboard && navigator.keyboard.unlock) navigator.keyboard.unlock();
+		this.onchange();
+	}
+
+	releaseAll() {
+		for (const code of [...this.keys.keys()].reverse()) this.send("key", code, false);
+		this.keys.clear();
+		this.lift(0);
+	}
+
+	send(kind, a, b) {
+		if (!this.ready) return;
+		try { this.channel.send(message(kind, a, b)); } catch (e) { /* full, or closed this moment: the host releases what is held */ }
+	}
+
+	// at returns where an event is in the picture; null when there is none, or the event is beside it and nothing is dragged.
+	at(e) {
+		const v = this.video;
+		if (!v.videoWidth) return null;
+		const p = place(e.clientX, e.clientY, v.getBoundingClientRect(), v.videoWidth, v.videoHeight);
+		const inside = p.x >= 0 && p.x <= 1 && p.y >= 0 && p.y <= 1;
+		if (!inside && !this.buttons) return null;
+		return {x: Math.min(1, Math.max(0, p.x)), y: Math.min(1, Math.max(0, p.y))};
+	}
+
+	point(e) {
+		if (!this.on) return;
+		const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
+		const p = this.at(all.length ? all[all.length - 1] : e);
+		if (this.buttons & ~e.buttons) this.lift(e.buttons); // a button came up where the page did not see it
+		if (!p) return;
+		this.wanted = p;
+		this.flush();
+	}
+
+	// flush sends the newest position, unless one was sent a moment ago: then it is sent a moment later.
+	flush() {
+		if (!this.wanted || this.timer) return;
+		const wait = this.channel && this.channel.bufferedAmount > CROWDED ? MOVE_PAUSE : this.moved + MOVE_PAUSE - performance.now();
+		if (wait > 0) {
+			this.timer = setTimeout(() => { this.timer = 0; this.flush(); }, wait);
+			return;
+		}
+		this.move();
+	}
+
+	move() {
+		const p = this.wanted;
+		if (!p) return;
+		this.wanted = null;
+		this.moved = performance.now();
+		this.send("move", p.x, p.y);
+	}
+
+	press(e) {
+		if (!this.ready) return;
+		const p = this.at(e);
+		if (!this.on && !p) return;
+		e.preventDefault();
+		if (p) { this.wanted = p; }
+		if (!this.on) { // the click that takes control does nothing else
+			this.enter();
+			this.move();
+			return;
+		}
+		this.video.focus({preventScroll: true});
+		this.move(); // a button goes down where the pointer is
+		for (const [bit, number] of BUTTONS) {
+			if (e.buttons & bit && !(this.buttons & bit)) this.send("button", number, true);
+		}
+		this.buttons |= e.buttons;
+		this.lift(e.buttons);
+	}
+
+	settle(e) {
+		const p = this.at(e);
+		if (p) { this.wanted = p; this.move(); }
+		this.lift(e.buttons);
+	}
+
+	// lift releases the buttons that are held and not among the given ones.
+	lift(buttons) {
+		for (const [bit, number] of BUTTONS) {
+			if (this.buttons & bit && !(buttons & bit)) this.send("button", number, false);
+		}
+		this.buttons &= buttons;
+	}
+
+	wheel(e) {
+		if (!this.on) return;
+		e.preventDefault();
+		// A notch is 120 of wheelDelta everywhere; of delta, which has the direction, it is what the browser and its system like.
+		const notches = (delta, old) => Math.sign(delta) * Math.min(10, old ? Math.abs(old) / 120 : Math.abs(delta) / [100, 3, 1][e.deltaMode]);
+		const dx = notches(e.deltaX, e.wheelDeltaX), dy = -notches(e.deltaY, e.wheelDeltaY);
+		if (dx || dy) this.send("scroll", dx, dy);
+	}
+
+	key(e) {
+		if (!this.on) return;
+		e.preventDefault();
+		e.stopPropagation();
+		const code = CODES[e.code], down = e.type === "keydown";
+		if (down && e.ctrlKey && e.altKey && e.shiftKey) { this.leave(); return; }
+		if (!code || e.repeat) return; // the display repeats keys by itself
+		const mac = /Mac|iPhone|iPad/.test(navigator.platform);
+		if (e.code === "CapsLock" && mac) { // it tells of the lock there, not of the key
+			this.send("key", code, true);
+			this.send("key", code, false);
+			return;
+		}
+		if (down) {
+			// Windows makes AltGr of Ctrl and Alt, of which there is Ctrl too many.
+			const control = this.keys.get(CODES.ControlLeft);
+			if (e.code === "AltRight" && control !== undefined && e.timeStamp - control < 5) this.up(CODES.ControlLeft);
+			this.keys.set(code, e.timeStamp);
+			this.send("key", code, true);
+			return;
+		}
+		this.up(code);
+		// While Command is held, macOS tells of no other key that it came up.
+		if (mac && e.code.startsWith("Meta")) for (const other of [...this.keys.keys()]) this.up(other);
+	}
+
+	up(code) {
+		if (this.keys.delete(code)) this.send("key", code, false);
+	}
+}

@@ -1,0 +1,363 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"wavryhost/session/rift"
+)
+
+// ErrNoControl means that a session cannot have control: its role or the host's settings forbid it, or its display takes no input.
+var ErrNoControl = errors.New("session: control is not possible")
+
+// Why control of a display changed hands. The set is closed.
+const (
+	controlTaken        = "taken"         // it was free, and somebody gave input
+	controlGiven        = "given"         // an operator gave it
+	controlWithdrawn    = "withdrawn"     // an operator took it away
+	controlIdle         = "idle"          // who had it gave no input for a while
+	controlEnded        = "session_ended" // of who had it
+	controlClosed       = "channel_closed"
+	controlDisconnected = "disconnected"
+	controlMoved        = "moved"    // who had it watches another display
+	controlOff          = "disabled" // by the settings
+)
+
+var controlReasons = []string{
+	controlTaken, controlGiven, controlWithdrawn, controlIdle, controlEnded, controlClosed, controlDisconnected, controlMoved, controlOff,
+}
+
+const (
+	// heldSilence is how long a viewer who holds a key may not be heard of. A browser reports several times a second while pictures come, and
+	// once a second at least; a display repeats a key from half a second on.
+	heldSilence = 3 * time.Second
+	// injectorLinger is how long a connection to a display's input stays open when nobody has control.
+	injectorLinger = 30 * time.Second
+)
+
+// controls knows who controls which display: at most one session at a time does. The mutex is held for each message of input, and nothing
+// is done with it that waits.
+type controls struct {
+	conf *live
+	log  *slog.Logger
+	met  *Metrics
+	emit func(Event) uint64
+
+	mu     sync.Mutex
+	desks  map[string]*desk
+	closed bool
+	wg     sync.WaitGroup // injectors; added to under mu while not closed
+}
+
+// desk is a display that is controlled, or was lately.
+type desk struct {
+	display  string
+	holder   *viewer   // nil when it is free
+	last     time.Time // of the holder's input, or when it got control; when it became free
+	injector Injector
+	cancel   context.CancelFunc
+}
+
+func newControls(conf *live, log *slog.Logger, m *Metrics, emit func(Event) uint64) *controls {
+	return &controls{conf: conf, log: log, met: m, emit: emit, desks: make(map[string]*desk)}
+}
+
+// accept takes a data channel, or says why it is to be closed; many tells that there have been too many.
+func (c *controls) accept(v *viewer, d *webrtc.DataChannel) (why string, many bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v.in.channels++
+	policy := c.conf.get().Input
+	switch {
+	case d.Label() != rift.Label:
+		why = channelLabel
+	case policy == InputOff:
+		why = channelOff
+	case !policy.lets(v.offer.Role):
+		why = channelRole
+	case v.seat().stage.display.Input == nil:
+		why = channelDisplay
+	case v.in.channel != nil:
+		why = channelSecond
+	default:
+		v.in.channel = d
+		return "", v.in.channels > maxChannels
+	}
+	c.met.channelsRefused.WithLabelValues(why).Inc()
+	if !v.in.told {
+		v.in.told = true
+		event := c.emit(Event{Kind: EventInputRefused, Session: v.id, Display: v.showing(), Reason: why})
+		v.log.Info("data channel refused", "event", event, "reason", why, "role", v.offer.Role.String())
+	}
+	return why, v.in.channels > maxChannels
+}
+
+// hangUp notes that a viewer's channel is closed.
+func (c *controls) hangUp(v *viewer, d *webrtc.DataChannel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v.in.channel != d {
+		return
+	}
+	v.in.channel = nil
+	c.free(v, controlClosed)
+}
+
+// leave frees what a session controls that ends.
+func (c *controls) leave(v *viewer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v.in.over = true
+	c.free(v, controlEnded)
+}
+
+// free frees what v controls. The caller holds mu.
+func (c *controls) free(v *viewer, why string) {
+	for _, d := range c.desks {
+		if d.holder == v {
+			c.assign(d, nil, why, time.Now())
+		}
+	}
+}
+
+// letGo releases what v holds; it keeps control.
+func (c *controls) letGo(v *viewer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.desks {
+		if d.holder == v && d.injector.Holding() {
+			d.injector.Release()
+		}
+	}
+}
+
+// put gives an event of v's to the display that v watches, or says why not. Who gives input to a display that nobody controls gets control.
+func (c *controls) put(v *viewer, e rift.Event, now time.Time) (dropped string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	display := v.seat().stage.display
+	d := c.desks[display.ID]
+	switch {
+	case !c.conf.get().Input.lets(v.offer.Role):
+		return inputNotAllowed
+	case display.Input == nil:
+		return inputUnsupported
+	case v.in.over, v.in.barred, c.closed:
+		return inputNoControl
+	case d != nil && d.holder != nil && d.holder != v && !c.idle(d, now):
+		return inputNoControl
+	}
+	if d == nil || d.holder != v {
+		c.free(v, controlMoved)
+		d = c.desk(display)
+		if d.holder != nil {
+			c.assign(d, nil, controlIdle, now)
+		}
+		c.assign(d, v, controlTaken, now)
+	}
+	d.last = now
+	switch e.Kind {
+	case rift.Move:
+		d.injector.Move(e.X, e.Y)
+	case rift.Button:
+		d.injector.Button(e.Code, e.Pressed)
+	case rift.Key:
+		d.injector.Key(e.Code, e.Pressed)
+	case rift.Scroll:
+		d.injector.Scroll(e.X, e.Y)
+	default:
+		return inputUnsupported
+	}
+	return ""
+}
+
+// idle tells whether whoever controls d has given no input for so long that others may. A key that is held down is input.
+func (c *controls) idle(d *desk, now time.Time) bool {
+	return now.Sub(d.last) >= c.conf.get().ControlIdle && !d.injector.Holding()
+}
+
+// desk returns the desk of a display, with an injector that runs. The caller holds mu, and controls are not closed.
+func (c *controls) desk(display Display) *desk {
+	d := c.desks[display.ID]
+	if d != nil {
+		return d
+	}
+	d = &desk{display: display.ID, injector: display.Input()}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	c.desks[display.ID] = d
+	injector := d.injector
+	c.wg.Go(func() {
+		if err := injector.Run(ctx); err != nil {
+			c.log.Warn("input ended", "display", display.ID, "err", err)
+		}
+	})
+	return d
+}
+
+// assign gives control of a display to a session, or to none. Nothing that the one before held stays held. The caller holds mu.
+func (c *controls) assign(d *desk, to *viewer, why string, now time.Time) {
+	from := d.holder
+	if from == to {
+		return
+	}
+	d.injector.Release()
+	d.holder, d.last = to, now
+	e := Event{Kind: EventControl, Display: d.display, Reason: why}
+	about := from
+	if from != nil {
+		e.From = from.id
+	}
+	if to != nil {
+		e.To = to.id
+		about = to
+	}
+	e.Session = about.id
+	c.met.controlChanges.WithLabelValues(why).Inc()
+	c.count()
+	about.log.Info("control changed", "event", c.emit(e), "display", d.display, "reason", why, "from", e.From, "to", e.To, "role", about.offer.Role.String())
+}
+
+// count sets the gauge of the displays that are controlled.
+func (c *controls) count() {
+	n := 0
+	for _, d := range c.desks {
+		if d.holder != nil {
+			n++
+		}
+	}
+	c.met.controlled.Set(float64(n))
+}
+
+// sweep takes control from who cannot have it any more, releases the keys of who is not heard of, and gives up injectors that are not used.
+func (c *controls) sweep(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, d := range c.desks {
+		h := d.holder
+		switch {
+		case h == nil && now.Sub(d.last) >= injectorLinger:
+			d.cancel()
+			delete(c.desks, id)
+		case h == nil:
+		case !c.conf.get().Input.lets(h.offer.Role):
+			c.assign(d, nil, controlOff, now)
+		case h.showing() != id:
+			c.assign(d, nil, controlMoved, now)
+		case h.away():
+			c.assign(d, nil, controlDisconnected, now)
+		case c.idle(d, now):
+			c.assign(d, nil, controlIdle, now)
+		case d.injector.Holding() && h.silent(now, d.last) >= heldSilence:
+			d.injector.Release()
+		}
+	}
+}
+
+// close gives everything up, and waits until nothing is held any more.
+func (c *controls) close() {
+	c.mu.Lock()
+	c.closed = true
+	for id, d := range c.desks {
+		d.cancel()
+		delete(c.desks, id)
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+}
+
+// away tells whether the path to the viewer is lost. pion finds that out after five seconds without a sign of life, so that is the
+// while after which nothing stays held.
+func (v *viewer) away() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.life.state == stateDisconnected
+}
+
+// silent returns how long nothing was heard of the viewer, whose last input came at a time.
+func (v *viewer) silent(now, last time.Time) time.Duration {
+	return min(now.Sub(last), time.Duration(now.UnixNano()-v.heard.Load()))
+}
+
+// give gives control to a session, or withdraws it.
+func (c *controls) give(v *viewer, on bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if !on {
+		v.in.barred = true
+		c.free(v, controlWithdrawn)
+		return nil
+	}
+	display := v.seat().stage.display
+	switch {
+	case c.closed, v.in.over:
+		return ErrUnknownSession
+	case c.conf.get().Input == InputOff:
+		return fmt.Errorf("%w: the host takes no input (setting input)", ErrNoControl)
+	case !c.conf.get().Input.lets(v.offer.Role):
+		return fmt.Errorf("%w: the session's role is %s", ErrNoControl, v.offer.Role)
+	case display.Input == nil:
+		return fmt.Errorf("%w: %s takes no input", ErrNoControl, display.ID)
+	}
+	v.in.barred = false
+	d := c.desk(display)
+	if d.holder != v {
+		c.free(v, controlMoved)
+		c.assign(d, v, controlGiven, now)
+	}
+	d.last = now
+	return nil
+}
+
+// controlView is what is shown of control to one session.
+type controlView struct {
+	may, has, taken, lost bool
+}
+
+func (c *controls) see(v *viewer) controlView {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	display := v.seat().stage.display
+	s := controlView{may: c.conf.get().Input.lets(v.offer.Role) && display.Input != nil && !v.in.barred}
+	if d := c.desks[display.ID]; d != nil {
+		s.has, s.taken, s.lost = d.holder == v, d.holder != nil, d.injector.Err() != nil
+	}
+	return s
+}
+
+// holder returns the id of the session that controls a display.
+func (c *controls) holder(display string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d := c.desks[display]; d != nil && d.holder != nil {
+		return d.holder.id
+	}
+	return ""
+}
+
+// SetControl gives control of its display to a session, whoever had it, or withdraws it: then the session gets none until it is given some.
+func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
+	m.mu.Lock()
+	h, err := m.find(id)
+	m.mu.Unlock()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if err := m.controls.give(h.viewer, on); err != nil {
+		return Snapshot{}, err
+	}
+	return h.snapshot(), nil
+}
+
+// TakesInput tells whether a session of a display could control it.
+func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
+	d, err := m.display(ctx, display)
+	return err == nil && d.Input != nil && m.cfg().Input.lets(r)
+}

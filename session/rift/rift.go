@@ -1,0 +1,290 @@
+// Package rift reads what viewers send on the data channel "input": one protobuf message rift.InputMessage each, which is what Wavry's
+// hosts read. It is strict: what is not understood whole is refused, and what is wrong is told by one word of a closed set that says nothing
+// of what was in the message.
+package rift
+
+import (
+	"fmt"
+	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Label is the data channel's.
+const Label = "input"
+
+// MaxMessage is the longest message that is read, in bytes. A key takes 16; what one pad can tell at a time has room ten times over.
+const MaxMessage = 1024
+
+const (
+	// maxKey is KEY_MAX of Linux (input-event-codes.h).
+	maxKey = 0x2ff
+	// maxNotches is the most that a wheel may be turned by one message.
+	maxNotches = 100
+)
+
+// Kind is what a message is about.
+type Kind uint8
+
+// The kinds of messages.
+const (
+	Move Kind = iota
+	Button
+	Key
+	Scroll
+	Gamepad
+)
+
+// Kinds lists all kinds of messages.
+func Kinds() []Kind { return []Kind{Move, Button, Key, Scroll, Gamepad} }
+
+func (k Kind) String() string {
+	switch k {
+	case Move:
+		return "move"
+	case Button:
+		return "button"
+	case Key:
+		return "key"
+	case Scroll:
+		return "scroll"
+	case Gamepad:
+		return "gamepad"
+	default:
+		return fmt.Sprintf("kind(%d)", uint8(k))
+	}
+}
+
+// Event is one message.
+type Event struct {
+	Kind Kind
+	// X and Y are the pointer's position in fractions of the picture, from 0 to 1, or how many notches the wheel is turned: to the right, and away
+	// from the user.
+	X, Y float64
+	// Code is the number of a button (1 left, 2 middle, 3 right, 8 back, 9 forward) or Linux's code of a key.
+	Code uint32
+	// Pressed tells whether it goes down.
+	Pressed bool
+}
+
+// Fault is what is wrong with a message.
+type Fault uint8
+
+// The faults.
+const (
+	// FaultNone: nothing.
+	FaultNone Fault = iota
+	// FaultMalformed: it is no message of this kind: cut off, a field of the wrong type or twice, no event.
+	FaultMalformed
+	// FaultTooLong: it is longer than MaxMessage.
+	FaultTooLong
+	// FaultUnknownField: it has a field that is not known, and so may mean something else than what is.
+	FaultUnknownField
+	// FaultRange: a number is none, or out of its range.
+	FaultRange
+	// FaultButton and FaultKey: there is no such button or key.
+	FaultButton
+	FaultKey
+)
+
+// Faults lists all faults.
+func Faults() []Fault {
+	return []Fault{FaultMalformed, FaultTooLong, FaultUnknownField, FaultRange, FaultButton, FaultKey}
+}
+
+func (f Fault) String() string {
+	switch f {
+	case FaultNone:
+		return "none"
+	case FaultMalformed:
+		return "malformed"
+	case FaultTooLong:
+		return "too_long"
+	case FaultUnknownField:
+		return "unknown_field"
+	case FaultRange:
+		return "out_of_range"
+	case FaultButton:
+		return "unknown_button"
+	case FaultKey:
+		return "unknown_key"
+	default:
+		return fmt.Sprintf("fault(%d)", uint8(f))
+	}
+}
+
+// Decode reads a message. It keeps nothing of b. With a fault the Event is the zero one.
+func Decode(b []byte) (Event, Fault) {
+	if len(b) > MaxMessage {
+		return Event{}, FaultTooLong
+	}
+	var e Event
+	var stamped, found bool
+	for len(b) > 0 {
+		number, wire, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return Event{}, FaultMalformed
+		}
+		b = b[n:]
+		switch {
+		case number == fieldTime:
+			_, n = protowire.ConsumeVarint(b)
+			if wire != protowire.VarintType || n < 0 || stamped {
+				return Event{}, FaultMalformed
+			}
+			stamped = true
+		case number < fieldMove || number > fieldGamepad:
+			return Event{}, FaultUnknownField
+		default:
+			var body []byte
+			body, n = protowire.ConsumeBytes(b)
+			if wire != protowire.BytesType || n < 0 || found {
+				return Event{}, FaultMalformed
+			}
+			found = true
+			var fault Fault
+			if e, fault = decodeEvent(Kind(number-fieldMove), body); fault != FaultNone {
+				return Event{}, fault
+			}
+		}
+		b = b[n:]
+	}
+	if !found {
+		return Event{}, FaultMalformed
+	}
+	return e, FaultNone
+}
+
+// The fields of InputMessage. Those between fieldMove and fieldGamepad are the kinds, in order.
+const (
+	fieldTime    = 1
+	fieldMove    = 2
+	fieldGamepad = 6
+)
+
+func decodeEvent(k Kind, b []byte) (Event, Fault) {
+	e := Event{Kind: k}
+	fault := FaultNone
+	switch k {
+	case Move:
+		e.X, e.Y, fault = pair(b)
+		if fault == FaultNone && !(e.X >= 0 && e.X <= 1 && e.Y >= 0 && e.Y <= 1) { // so written, it is false for what is no number
+			fault = FaultRange
+		}
+	case Scroll:
+		e.X, e.Y, fault = pair(b)
+		if fault == FaultNone && !(math.Abs(e.X) <= maxNotches && math.Abs(e.Y) <= maxNotches) {
+			fault = FaultRange
+		}
+	case Button:
+		e.Code, e.Pressed, fault = press(b)
+		if fault == FaultNone && (e.Code < 1 || e.Code > 9 || e.Code > 3 && e.Code < 8) {
+			fault = FaultButton
+		}
+	case Key:
+		e.Code, e.Pressed, fault = press(b)
+		if fault == FaultNone && (e.Code < 1 || e.Code > maxKey) {
+			fault = FaultKey
+		}
+	case Gamepad:
+		fault = gamepad(b)
+	}
+	if fault != FaultNone {
+		return Event{}, fault
+	}
+	return e, FaultNone
+}
+
+// pair reads {1: float, 2: float}. A field that is missing is 0.
+func pair(b []byte) (x, y float64, fault Fault) {
+	var f fields
+	if fault := f.read(b, protowire.Fixed32Type, protowire.Fixed32Type); fault != FaultNone {
+		return 0, 0, fault
+	}
+	return float64(math.Float32frombits(uint32(f[0].number))), float64(math.Float32frombits(uint32(f[1].number))), FaultNone
+}
+
+// press reads {1: uint32, 2: bool}.
+func press(b []byte) (code uint32, pressed bool, fault Fault) {
+	var f fields
+	if fault := f.read(b, protowire.VarintType, protowire.VarintType); fault != FaultNone {
+		return 0, false, fault
+	}
+	if f[0].number > math.MaxUint32 || f[1].number > 1 {
+		return 0, false, FaultRange
+	}
+	return uint32(f[0].number), f[1].number == 1, FaultNone
+}
+
+// gamepad reads {1: uint32, 2: repeated {uint32, float}, 3: repeated {uint32, bool}}, of which nothing is used.
+func gamepad(b []byte) Fault {
+	for len(b) > 0 {
+		number, wire, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return FaultMalformed
+		}
+		b = b[n:]
+		switch number {
+		case 1:
+			_, n = protowire.ConsumeVarint(b)
+			if wire != protowire.VarintType || n < 0 {
+				return FaultMalformed
+			}
+		case 2, 3:
+			var body []byte
+			body, n = protowire.ConsumeBytes(b)
+			if wire != protowire.BytesType || n < 0 {
+				return FaultMalformed
+			}
+			second := protowire.Fixed32Type
+			if number == 3 {
+				second = protowire.VarintType
+			}
+			var f fields
+			if fault := f.read(body, protowire.VarintType, second); fault != FaultNone {
+				return fault
+			}
+		default:
+			return FaultUnknownField
+		}
+		b = b[n:]
+	}
+	return FaultNone
+}
+
+// fields are the two fields of a small message.
+type fields [2]struct {
+	number uint64
+	seen   bool
+}
+
+// read reads a message whose fields 1 and 2 are of the given types.
+func (f *fields) read(b []byte, types ...protowire.Type) Fault {
+	for len(b) > 0 {
+		number, wire, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return FaultMalformed
+		}
+		b = b[n:]
+		if number > 2 {
+			return FaultUnknownField
+		}
+		one := &f[number-1] // numbers begin with 1, which ConsumeTag checks
+		if one.seen || wire != types[number-1] {
+			return FaultMalformed
+		}
+		one.seen = true
+		if wire == protowire.Fixed32Type {
+			var v uint32
+			v, n = protowire.ConsumeFixed32(b)
+			one.number = uint64(v)
+		} else {
+			one.number, n = protowire.ConsumeVarint(b)
+		}
+		if n < 0 {
+			return FaultMalformed
+		}
+		b = b[n:]
+	}
+	return FaultNone
+}
