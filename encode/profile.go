@@ -1,11 +1,20 @@
 package encode
 
+// The codecs, by their RTP encoding names.
+const (
+	H264 = "H264"
+	VP9  = "VP9"
+)
+
+// Codecs lists the codecs, the preferred first.
+func Codecs() []string { return []string{H264, VP9} }
+
 // Profile describes one encoder as data: which FFmpeg codec it is, how it is set up for latency, and what the rest of the
 // system must know of it.
 type Profile struct {
 	// Name is the FFmpeg encoder's name, and the name in configuration, logs and metrics.
 	Name string
-	// Codec is the RTP encoding name: "H264".
+	// Codec is what it makes, one of Codecs.
 	Codec string
 	// Hardware tells whether it needs a device.
 	Hardware bool

@@ -33,7 +33,7 @@ func FindProfile(name string) (Profile, bool) {
 func x264() Profile {
 	return Profile{
 		Name:  "libx264",
-		Codec: "H264",
+		Codec: H264,
 		Price: PriceFree,
 		// A second sliced thread gains nothing at ultrafast (4.5 ms a frame at 1080p60 with one, 4.2 to 4.5 with two) and
 		// costs prediction across the slice border.
@@ -75,7 +75,7 @@ func x264() Profile {
 func nvenc() Profile {
 	return Profile{
 		Name:     "h264_nvenc",
-		Codec:    "H264",
+		Codec:    H264,
 		Hardware: true,
 		// libavcodec's reconfigure sets forceIDR with every change of rate.
 		Price:       PriceKeyframe,
@@ -110,7 +110,7 @@ func nvenc() Profile {
 func vaapi() Profile {
 	return Profile{
 		Name:     "h264_vaapi",
-		Codec:    "H264",
+		Codec:    H264,
 		Hardware: true,
 		// libavcodec builds the rate parameters when it opens the codec and has no way to change them.
 		Price:       PriceReopen,
@@ -138,7 +138,7 @@ func vaapi() Profile {
 func videoToolbox() Profile {
 	return Profile{
 		Name:     "h264_videotoolbox",
-		Codec:    "H264",
+		Codec:    H264,
 		Hardware: true,
 		// libavcodec sets the rate properties when it makes the session and never again.
 		Price:       PriceReopen,
