@@ -132,20 +132,14 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 			v.sit(th.rungs[0])
 			all = append(all, v)
 		}
-		run := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); {
-				move(th.screen, 100*time.Millisecond)
-				th.arrange(time.Now())
-			}
-		}
-		run(time.Second)
+		th.live(time.Second)
 		if n := th.encodes(); n != 1 {
 			t.Errorf("%d encodes for ten equal viewers; want 1", n)
 		}
 		for i, v := range all {
 			v.set(func(a *ask) { a.bitrate = wishes[i] })
 		}
-		run(2 * time.Second)
+		th.live(2 * time.Second)
 		if n := th.encodes(); n != 3 {
 			t.Errorf("%d encodes; want 3", n)
 		}
@@ -166,7 +160,7 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 				v.rung().leave(v)
 			}
 		}
-		run(emptyLinger + time.Second)
+		th.live(emptyLinger + time.Second)
 		if s := enc.Stats(); s.Opened-s.Closed != 1 || th.encodes() != 1 {
 			t.Errorf("%d encoders are open, %d encode; want 1 and 1", s.Opened-s.Closed, th.encodes())
 		}
@@ -201,7 +195,7 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 		if first, second := th.rungs[0].see().encoder, th.rungs[1].see().encoder; first == second {
 			t.Errorf("both encodes are by %q", first)
 		}
-		if got := th.rungs[0].roster.order(time.Now())[0].Profile().Name; got != "one" {
+		if got := th.rungs[0].roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "one" {
 			t.Errorf("the next encode would be by %q; want the one that has proved good", got)
 		}
 		a.rung().leave(a)

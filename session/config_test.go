@@ -65,7 +65,7 @@ func TestEncodersThatFailedAreTriedLast(t *testing.T) {
 	b := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "b"}})
 	r := newRoster([]encode.Factory{a, b})
 	now := time.Now()
-	first := func(at time.Time) string { return r.order(at)[0].Profile().Name }
+	first := func(at time.Time) string { return r.order(at, encode.H264)[0].Profile().Name }
 	if got := first(now); got != "a" {
 		t.Errorf("%s is first; want a", got)
 	}
@@ -86,7 +86,7 @@ func TestEncodersThatFailedAreTriedLast(t *testing.T) {
 	if got := first(now.Add(longBan)); got != "a" {
 		t.Errorf("%s is first after the longest ban; want a", got)
 	}
-	if n := len(r.order(now)); n != 2 {
+	if n := len(r.order(now, encode.H264)); n != 2 {
 		t.Errorf("%d encoders; want both, whatever happened", n)
 	}
 }

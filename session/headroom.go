@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"wavryhost/encode"
 	"wavryhost/session/admission"
 )
 
@@ -73,8 +74,8 @@ func (m *Manager) profile(d Display, ceiling int) admission.Profile {
 	return p
 }
 
-// headroom returns what is known of the host. The caller holds mu.
-func (m *Manager) headroom(now time.Time) admission.Host {
+// headroom returns what is known of the host, and of its best encoder of a codec. The caller holds mu.
+func (m *Manager) headroom(now time.Time, codec string) admission.Host {
 	cfg := m.cfg()
 	h := admission.Host{
 		Sessions: len(m.sessions) + m.reserved + len(m.leases.open), SessionLimit: m.limit(), Uplink: cfg.Uplink, EncodeLimit: cfg.EncodeLimit,
@@ -83,11 +84,15 @@ func (m *Manager) headroom(now time.Time) admission.Host {
 		l := cfg.Load()
 		h.Cores, h.CoresUsed, h.MemoryFree = l.Cores, l.CoresUsed, l.MemoryFree
 	}
-	h.PerPixel, h.OnCPU, h.Encodes = m.stages.encoding(now)
+	of := m.stages.encoding(now, codec)
+	h.PerPixel, h.OnCPU, h.Threads, h.Encodes = of.perPixel, !of.profile.Hardware, of.profile.Threads, of.encodes
+	if h.OnCPU {
+		h.EncodeLimit = 0 // it is the graphics card's
+	}
 	h.Late = m.stages.late()
 	if h.PerPixel == 0 && cfg.EncoderInfo != nil {
 		for _, e := range cfg.EncoderInfo() {
-			if e.Usable {
+			if e.Usable && e.Name == of.profile.Name {
 				h.PerPixel, h.OnCPU = e.PerMegapixel/1e6, !e.Hardware
 				break
 			}
@@ -122,24 +127,33 @@ type expected struct {
 	bits  int
 }
 
-// room tells whether there is room for one more session of a display, and what to reckon with for it. The caller holds mu.
-func (m *Manager) room(d Display, ceiling int) (expected, error) {
+// room tells whether there is room for one more session of a display in a codec, and what to reckon with for it. It finds its encode
+// running where others take the same codec. The caller holds mu.
+func (m *Manager) room(d Display, ceiling int, codec string) (expected, error) {
 	if m.drain != nil || m.stopped {
 		return expected{}, ErrDraining
 	}
 	p := m.profile(d, ceiling)
-	h := m.headroom(time.Now())
-	_, users := m.stages.find(d.ID)
-	shared := users > 0
+	h := m.headroom(time.Now(), codec)
+	shared := m.stages.serves(d.ID, codec)
+	expect := expected{cores: h.Cost(p, shared), bits: p.BitsPerSecond}
 	v := h.Decide(p, shared)
 	if v.Fits {
-		return expected{cores: h.Cost(p, shared), bits: p.BitsPerSecond}, nil
+		return expect, nil
 	}
 	r := &RefusalError{Resource: string(v.Resource), RetryAfter: jitter(patienceFor(v.Resource)), text: v.Why}
 	if v.OK {
 		r.Fit = v.Fit.String()
 	}
-	return expected{}, r
+	return expect, r
+}
+
+// usual is the codec that is reckoned with for a session whose viewer is not known yet: most take the preferred one.
+func (m *Manager) usual() string {
+	if codecs := m.stages.order.codecs(); len(codecs) > 0 {
+		return codecs[0]
+	}
+	return encode.H264
 }
 
 // patienceFor is when what is short may be there again: a session ends, a program is done, somebody changes the configuration.
@@ -165,7 +179,7 @@ func (m *Manager) Capacity(profiles ...admission.Profile) []Capacity {
 		profiles = admission.Profiles()
 	}
 	m.mu.Lock()
-	h := m.headroom(time.Now())
+	h := m.headroom(time.Now(), m.usual())
 	closed := m.drain != nil || m.stopped
 	m.mu.Unlock()
 	list := []Capacity{}

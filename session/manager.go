@@ -250,7 +250,7 @@ func (m *Manager) wants(h *held, why EndReason) {
 func (m *Manager) release(h *held, why EndReason) {
 	defer close(h.done)
 	err := h.stop()
-	h.vacate(m.stages.release)
+	h.vacate()
 	now := time.Now()
 	h.setWay(way{})
 	h.flush(now, 0)
@@ -439,9 +439,13 @@ func (m *Manager) Host() Host {
 		h.Displays = append(h.Displays, i)
 	}
 	if m.cfg().EncoderInfo != nil {
-		best := m.stages.order.order(time.Now())[0].Profile().Name
+		best := make(map[string]bool) // by name
+		for _, codec := range m.stages.order.codecs() {
+			p, _ := m.stages.order.best(time.Now(), codec)
+			best[p.Name] = true
+		}
 		for _, e := range m.cfg().EncoderInfo() {
-			e.InUse = e.Usable && e.Name == best
+			e.InUse = e.Usable && best[e.Name]
 			h.Encoders = append(h.Encoders, e)
 		}
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ const (
 	longBan  = 10 * time.Minute
 )
 
-// roster is the order in which encoders are tried. One that failed in use goes to the end for a while, for all displays.
+// roster is the order in which the encoders of each codec are tried. One that failed in use goes to the end for a while, for all displays.
 type roster struct {
 	mu      sync.Mutex
 	entries []entry
@@ -34,19 +35,41 @@ func newRoster(factories []encode.Factory) *roster {
 	return r
 }
 
-// order returns all factories, the one to try first in front.
-func (r *roster) order(now time.Time) []encode.Factory {
+// order returns all factories of a codec, the one to try first in front.
+func (r *roster) order(now time.Time, codec string) []encode.Factory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var good, banned []encode.Factory
 	for _, e := range r.entries {
-		if now.Before(e.until) {
+		switch {
+		case e.factory.Profile().Codec != codec:
+		case now.Before(e.until):
 			banned = append(banned, e.factory)
-		} else {
+		default:
 			good = append(good, e.factory)
 		}
 	}
 	return append(good, banned...)
+}
+
+// best returns the encoder of a codec that is tried first; false when there is none.
+func (r *roster) best(now time.Time, codec string) (encode.Profile, bool) {
+	if order := r.order(now, codec); len(order) > 0 {
+		return order[0].Profile(), true
+	}
+	return encode.Profile{}, false
+}
+
+// codecs returns the codecs that there are encoders for, the preferred first.
+func (r *roster) codecs() (list []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, codec := range encode.Codecs() {
+		if slices.ContainsFunc(r.entries, func(e entry) bool { return e.factory.Profile().Codec == codec }) {
+			list = append(list, codec)
+		}
+	}
+	return list
 }
 
 // replace changes the encoders to choose from.

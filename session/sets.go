@@ -25,6 +25,7 @@ func Sets() map[string][]string {
 		"Resource":      Resources(),
 		"Path":          {pathDirect, pathRelay},
 		"Protocol":      {protocolUDP, protocolTCP},
+		"Codec":         encode.Codecs(),
 		"Quality":       quality,
 		"QualityReason": reasons,
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),

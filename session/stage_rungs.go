@@ -5,14 +5,23 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"wavryhost/encode"
 )
 
 // arrange moves the viewers of a display to the rungs that suit their paths, so that a slow one does not hold back a fast one. The
-// janitor calls it.
+// viewers of each codec are arranged by themselves, as none can move to a rung of another. The janitor calls it.
 func (s *stage) arrange(now time.Time) {
+	for codec, a := range s.arrangers {
+		s.arrangeOf(now, codec, a)
+	}
+}
+
+func (s *stage) arrangeOf(now time.Time, codec string, a *arranger) {
 	var places []place
 	var members []*member
-	for i, r := range s.rungs {
+	rungs := s.rungsOf(codec)
+	for i, r := range rungs {
 		r.mu.Lock()
 		for _, m := range r.members {
 			if wish := m.wish.Load(); wish > 0 {
@@ -23,48 +32,60 @@ func (s *stage) arrange(now time.Time) {
 		r.mu.Unlock()
 	}
 	if len(places) < 2 {
-		s.arranger.since = time.Time{}
+		a.since = time.Time{}
 		return
 	}
-	for i, to := range s.arranger.decide(now, places, s.rungLimit()) {
+	for i, to := range a.decide(now, places, s.rungLimit(codec)) {
 		if p := places[i]; p.settled && p.rung != to {
-			members[i].move(s.rungs[to])
+			members[i].move(rungs[to])
 		}
 	}
 }
 
-// rungLimit returns how many rungs may be in use: those that are, and one more while the machine has cores for it.
-func (s *stage) rungLimit() int {
-	used, share, dearest := 0, 0.0, 0.0
+// rungsOf returns the rungs of a codec.
+func (s *stage) rungsOf(codec string) []*rung {
+	i := slices.IndexFunc(s.rungs, func(r *rung) bool { return r.codec == codec })
+	return s.rungs[i : i+maxRungs]
+}
+
+// rungLimit returns how many rungs of a codec may be in use: those that are, and one more while the machine has cores for it. What
+// viewers of other codecs are on is not to be had; where they come when all rungs are in use, those of one codec meet.
+func (s *stage) rungLimit(codec string) int {
+	used, others, share, dearest := 0, 0, 0.0, 0.0
 	for _, r := range s.rungs {
 		if !r.occupied.Load() {
 			continue
 		}
-		used++
+		if r.codec == codec {
+			used++
+		} else {
+			others++
+		}
 		if v := r.see(); !v.hardware {
-			one := v.took.Seconds() * float64(v.fps)
-			share, dearest = share+one, max(dearest, one)
+			share, dearest = share+v.cores(), max(dearest, v.cores())
 		}
 	}
 	if share+dearest <= coreShare*float64(runtime.GOMAXPROCS(0)) {
 		used++
 	}
-	return min(max(used, 1), s.limit)
+	return max(min(used, s.limit-others), 1)
 }
 
-// seatFor returns the rung for a viewer that begins at a rate, in bits per second: one that runs at about that rate, else a free one,
-// else the nearest.
-func (s *stage) seatFor(start int) *rung {
+// seatFor returns the rung for a viewer of a codec that begins at a rate, in bits per second: one that runs at about that rate, else a free
+// one, else the nearest.
+func (s *stage) seatFor(codec string, start int) *rung {
 	const about = 0.6 // a factor of 1.5 up or down
 	var nearest, free *rung
 	off := math.Inf(1)
-	for _, r := range s.rungs {
+	used := 0
+	for _, r := range s.rungsOf(codec) {
 		if !r.occupied.Load() {
 			if free == nil {
 				free = r
 			}
 			continue
 		}
+		used++
 		d := 0.0 // nobody is connected yet: it will begin where this one does
 		if rate := r.watchedRate(); rate > 0 {
 			d = math.Abs(math.Log2(float64(rate) / float64(start)))
@@ -73,13 +94,7 @@ func (s *stage) seatFor(start int) *rung {
 			nearest, off = r, d
 		}
 	}
-	used := 0
-	for _, r := range s.rungs {
-		if r.occupied.Load() {
-			used++
-		}
-	}
-	if nearest == nil || off > about && free != nil && used < s.rungLimit() {
+	if nearest == nil || off > about && free != nil && used < s.rungLimit(codec) {
 		return free
 	}
 	return nearest
@@ -104,8 +119,8 @@ func (s *stage) encodes() int {
 // cost is what the display's encodes take, in cores.
 func (s *stage) cost() (cores float64) {
 	for _, r := range s.rungs {
-		if v := r.see(); r.active.Load() {
-			cores += v.took.Seconds() * float64(v.fps)
+		if r.active.Load() {
+			cores += r.see().cores()
 		}
 	}
 	return cores
@@ -142,21 +157,28 @@ func (s *stages) live() (list []*openStage) {
 	return list
 }
 
-// encoding returns what a pixel takes to convert and encode on the encoder that a new stage would use, in seconds, as far as it is in use; whether that is time of a core; and how
-// many encodes it has.
-func (s *stages) encoding(now time.Time) (perPixel float64, onCPU bool, encodes int) {
-	best := s.order.order(now)[0].Profile()
+// encoding is what is known of the encoder that a new stage would use.
+type encoding struct {
+	// perPixel is what a pixel takes to convert and encode, in seconds, as far as the encoder is in use.
+	perPixel float64
+	encodes  int // that it has
+	profile  encode.Profile
+}
+
+// encoding returns what is known of the best encoder of a codec.
+func (s *stages) encoding(now time.Time, codec string) (e encoding) {
+	e.profile, _ = s.order.best(now, codec)
 	for _, st := range s.live() {
 		for _, r := range st.rungs {
 			v := r.see()
-			if !r.active.Load() || v.encoder != best.Name {
+			if !r.active.Load() || v.encoder != e.profile.Name {
 				continue
 			}
-			encodes++
+			e.encodes++
 			if v.took > 0 && v.width*v.height > 0 {
-				perPixel = max(perPixel, v.took.Seconds()/float64(v.width*v.height))
+				e.perPixel = max(e.perPixel, v.took.Seconds()/float64(v.width*v.height))
 			}
 		}
 	}
-	return perPixel, !best.Hardware, encodes
+	return e
 }

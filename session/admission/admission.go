@@ -95,6 +95,8 @@ type Host struct {
 	// PerPixel is what converting and encoding takes, in seconds for each pixel; 0 where it is not known. OnCPU says whether that is time of a core.
 	PerPixel float64
 	OnCPU    bool
+	// Threads is how many cores an encode keeps busy meanwhile, at most; 0 for one.
+	Threads int
 	// Late says that pictures take nearly all the time that they have.
 	Late bool
 }
@@ -114,7 +116,7 @@ type Verdict struct {
 func (h Host) Cost(p Profile, shared bool) float64 {
 	c := viewerPerBit * float64(p.BitsPerSecond)
 	if !shared && h.OnCPU {
-		c += min(h.PerPixel*p.pixelRate(), fullEncode) // then the frame rate is lowered
+		c += float64(max(h.Threads, 1)) * min(h.PerPixel*p.pixelRate(), fullEncode) // then the frame rate is lowered
 	}
 	return c
 }
