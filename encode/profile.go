@@ -26,6 +26,12 @@ type Profile struct {
 	PixelFormat string
 	// Device is the FFmpeg hardware device type it needs ("", "cuda", "vaapi", "videotoolbox").
 	Device string
+	// MinRate sets the rate as the least one too, without which libvpx does not keep it constant.
+	MinRate bool
+	// RateByTime tells that the encoder deals out its rate by the pictures' timestamps. They are then not the time of capture, by which the
+	// picture after a pause would get all the bits that the pause has saved, but give each picture its share; and so they change the
+	// rate of an encoder that is open.
+	RateByTime bool
 	// Options are the codec's options, its private ones and the generic ones, by FFmpeg's names. Picture size, rates,
 	// threads and colours are set from Params and by the converter, not here. A test checks each option against FFmpeg's
 	// own tables.
