@@ -211,3 +211,33 @@ func TestDesktopInFirefox(t *testing.T) {
 	})
 	b.waitFrames(t, 5, 30*time.Second)
 }
+
+// Two browsers that take different codecs watch one display.
+func TestTwoBrowsersOfTwoCodecs(t *testing.T) {
+	// By what it measures, a small machine with two browsers on it refuses the second encode, a large one in any case.
+	x := startX(t, 0, 640, 480)
+	x.desktop(t)
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false", "--admission", "limits"}})
+	pages := []*browser{openBrowser(t, "", h.url+"/"), openFirefox(t, h.url+"/")}
+	for _, b := range pages {
+		b.waitPicture(t, x, 40*time.Second)
+	}
+	codecs := map[string]int{}
+	list, err := h.sessions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range list {
+		codecs[s.Codec]++
+	}
+	if len(list) != 2 || codecs["H264"] != 1 || codecs["VP9"] != 1 {
+		t.Errorf("the sessions are of %v; want one of H264 and one of VP9", codecs)
+	}
+	if n := h.metric(t, "wavry_host_encodes "); n != 2 {
+		t.Errorf("%v encodes; want 2", n)
+	}
+	x.moving(t)
+	for _, b := range pages {
+		b.waitFrames(t, 30, 60*time.Second)
+	}
+}
