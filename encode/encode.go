@@ -66,8 +66,8 @@ type Encoder interface {
 
 // AccessUnit is one encoded picture.
 type AccessUnit struct {
-	// Data is the picture's NAL units in Annex B form, parameter sets included when Key is set. It is never written to
-	// again and may be kept and shared.
+	// Data is the picture in its codec's form. H.264: NAL units in Annex B form, parameter sets included when Key is set.
+	// VP9: one frame that is shown. It is never written to again and may be kept and shared.
 	Data []byte
 	Key  bool
 	// Time is the capture time of the frame, carried over.
@@ -77,7 +77,7 @@ type AccessUnit struct {
 	Width, Height int // pixels
 	// Convert and Encode are what the two steps took.
 	Convert, Encode time.Duration
-	// QP is the mean quantizer of the picture, 0 when the encoder does not tell.
+	// QP is the mean quantizer of the picture on its codec's scale, 0 when the encoder does not tell.
 	QP float64
 }
 

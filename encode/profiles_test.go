@@ -29,12 +29,16 @@ func TestEveryOptionHasItsReason(t *testing.T) {
 
 func TestProfilesAreHardwareFirstAndFreshEachTime(t *testing.T) {
 	profiles := encode.Profiles()
-	want := []string{"h264_nvenc", "h264_vaapi", "h264_videotoolbox", "libx264"}
+	want := []string{"h264_nvenc", "h264_vaapi", "h264_videotoolbox", "libx264", "libvpx-vp9"}
 	if len(profiles) != len(want) {
 		t.Fatalf("got %d profiles; want %d", len(profiles), len(want))
 	}
 	for i, p := range profiles {
-		if p.Name != want[i] || p.Codec != "H264" || p.Hardware != (p.Name != "libx264") {
+		codec := encode.H264
+		if p.Name == "libvpx-vp9" {
+			codec = encode.VP9
+		}
+		if p.Name != want[i] || p.Codec != codec || p.Hardware != (i < 3) {
 			t.Errorf("profile %d is %s (%s, hardware %v); want %s", i, p.Name, p.Codec, p.Hardware, want[i])
 		}
 		p.Options["preset"] = "changed"

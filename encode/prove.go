@@ -37,10 +37,10 @@ type Candidate struct {
 	Proof   Proof
 }
 
-// Best returns the first usable candidate. The list is in order of preference, as Profiles is.
-func Best(candidates []Candidate) (Candidate, bool) {
+// Best returns the first usable candidate of a codec. The list is in order of preference, as Profiles is.
+func Best(candidates []Candidate, codec string) (Candidate, bool) {
 	for _, c := range candidates {
-		if c.Proof.Usable {
+		if c.Proof.Usable && c.Profile.Codec == codec {
 			return c, true
 		}
 	}

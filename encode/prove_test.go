@@ -102,18 +102,21 @@ func TestProverEndsAProcessThatHangs(t *testing.T) {
 
 func TestProverGoesOnAfterAFailureAndKeepsTheOrder(t *testing.T) {
 	p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: time.Minute})
-	got := p.Prove(t.Context(), []encode.Profile{{Name: "crashes"}, {Name: "exits"}, {Name: "good"}})
+	got := p.Prove(t.Context(), []encode.Profile{{Name: "crashes", Codec: encode.H264}, {Name: "exits", Codec: encode.H264}, {Name: "good", Codec: encode.H264}})
 	if len(got) != 3 || got[0].Proof.Usable || got[1].Proof.Usable || !got[2].Proof.Usable {
 		t.Fatalf("got %+v; want the third usable only", got)
 	}
 	if proof := got[2].Proof; proof.FirstFrame != 2*time.Millisecond || proof.MeanEncode != time.Millisecond || proof.PerMegapixel != 4*time.Millisecond || proof.PSNR != 41.5 {
 		t.Errorf("got %+v; want the process's figures", proof)
 	}
-	best, ok := encode.Best(got)
+	best, ok := encode.Best(got, encode.H264)
 	if !ok || best.Profile.Name != "good" {
 		t.Errorf("got %q, %v; want good", best.Profile.Name, ok)
 	}
-	if _, ok := encode.Best(got[:2]); ok {
+	if best, ok := encode.Best(got, encode.VP9); ok {
+		t.Errorf("got %s as the best one of another codec", best.Profile.Name)
+	}
+	if _, ok := encode.Best(got[:2], encode.H264); ok {
 		t.Error("got a best one of none that is usable")
 	}
 }

@@ -131,20 +131,14 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 			v.sit(th.rungs[0])
 			all = append(all, v)
 		}
-		run := func(d time.Duration) {
-			for end := time.Now().Add(d); time.Now().Before(end); {
-				move(th.screen, 100*time.Millisecond)
-				th.arrange(time.Now())
-			}
-		}
-		run(time.Second)
+		th.live(time.Second)
 		if n := th.encodes(); n != 1 {
 			t.Errorf("%d encodes for ten equal viewers; want 1", n)
 		}
 		for i, v := range all {
 			v.set(func(a *ask) { a.bitrate = wishes[i] })
 		}
-		run(2 * time.Second)
+		th.live(2 * time.Second)
 		if n := th.encodes(); n != 3 {
 			t.Errorf("%d encodes; want 3", n)
 		}
@@ -165,7 +159,7 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 				v.rung().leave(v)
 			}
 		}
-		run(emptyLinger + time.Second)
+		th.live(emptyLinger + time.Second)
 		if s := enc.Stats(); s.Opened-s.Closed != 1 || th.encodes() != 1 {
 			t.Errorf("%d encoders are open, %d encode; want 1 and 1", s.Opened-s.Closed, th.encodes())
 		}
@@ -201,10 +195,10 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 			t.Errorf("both encodes are by %q", first)
 		}
 		roster := th.rungs[0].roster
-		if got := roster.standings(time.Now())[0]; got.profile.Name != "one" || got.most != 1 || !got.learnt {
+		if got := roster.standings(time.Now(), encode.H264)[0]; got.profile.Name != "one" || got.most != 1 || !got.learnt {
 			t.Errorf("%+v is what is known; want one, and that there is room for one", got)
 		}
-		if got := roster.order(time.Now())[0].Profile().Name; got != "next" {
+		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
 			t.Errorf("the third encode would be by %q; want next", got)
 		}
 		th.mu.Lock()
@@ -215,10 +209,10 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 		a.rung().leave(a)
 		b.rung().leave(b)
 		time.Sleep(2 * emptyLinger)
-		if got := roster.standings(time.Now())[0]; got.uses != 0 {
+		if got := roster.standings(time.Now(), encode.H264)[0]; got.uses != 0 {
 			t.Errorf("%d encoders count as open though nobody is on a rung", got.uses)
 		}
-		if got := roster.order(time.Now())[0].Profile().Name; got != "one" {
+		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "one" {
 			t.Errorf("the next encode would be by %q; want the one that has room again", got)
 		}
 		th.close(t)

@@ -138,12 +138,12 @@ func (m *Manager) show(ctx context.Context, h *held, display string) error {
 			delete(m.moving, d.ID)
 		}
 	}()
-	st, err := m.stages.acquire(ctx, d)
+	st, err := m.stages.acquire(ctx, d, h.codec)
 	if err != nil {
 		return err
 	}
-	if !h.moveTo(st, st.seatFor(h.rung().watchedRate()), true) {
-		m.stages.release(st)
+	if !h.moveTo(st, st.seatFor(h.codec, h.rung().watchedRate()), true) {
+		m.stages.release(st, h.codec)
 		return fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
 	}
 	return nil

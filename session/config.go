@@ -18,7 +18,7 @@ type Config struct {
 	// Displays returns the displays of the machine, the first being the default. It is called for each request and must be
 	// quick.
 	Displays func(ctx context.Context) []Display
-	// Encoders open encoders, best first. At least one is needed.
+	// Encoders open encoders, best first. At least one is needed; a viewer gets those of its codec.
 	Encoders []encode.Factory
 	// EncoderInfo returns all encoder candidates, the unusable ones too, for the control API. It may be nil.
 	EncoderInfo func() []EncoderInfo

@@ -65,7 +65,7 @@ func TestEncodersThatFailedAreTriedLast(t *testing.T) {
 	b := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "b"}})
 	r := newRoster([]encode.Factory{a, b}, unlimited)
 	now := time.Now()
-	first := func(at time.Time) string { return r.order(at)[0].Profile().Name }
+	first := func(at time.Time) string { return r.order(at, encode.H264)[0].Profile().Name }
 	if got := first(now); got != "a" {
 		t.Errorf("%s is first; want a", got)
 	}
@@ -86,7 +86,7 @@ func TestEncodersThatFailedAreTriedLast(t *testing.T) {
 	if got := first(now.Add(longBan)); got != "a" {
 		t.Errorf("%s is first after the longest ban; want a", got)
 	}
-	if n := len(r.order(now)); n != 2 {
+	if n := len(r.order(now, encode.H264)); n != 2 {
 		t.Errorf("%d encoders; want both, whatever happened", n)
 	}
 }
@@ -100,8 +100,8 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 	configured := 0
 	r := newRoster([]encode.Factory{gpu, cpu}, func() int { return configured })
 	now := time.Now()
-	first := func(at time.Time) string { return r.order(at)[0].Profile().Name }
-	limit := func(at time.Time) (int, bool) { s := r.standings(at)[0]; return s.most, s.learnt }
+	first := func(at time.Time) string { return r.order(at, gpu.Profile().Codec)[0].Profile().Name }
+	limit := func(at time.Time) (int, bool) { s := r.standings(at, anyCodec)[0]; return s.most, s.learnt }
 	r.use(gpu, 1)
 	r.use(gpu, 1)
 	if n, learnt := limit(now); n != 0 || learnt || first(now) != "gpu" {
@@ -113,7 +113,7 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 	if n, learnt := limit(now); n != 2 || !learnt || first(now) != "cpu" {
 		t.Errorf("limit %d (%v), first %s; want 2 and the other encoder", n, learnt, first(now))
 	}
-	if got := r.order(now); len(got) != 2 {
+	if got := r.order(now, gpu.Profile().Codec); len(got) != 2 {
 		t.Errorf("%d encoders are left", len(got))
 	}
 	r.use(gpu, -1)
@@ -145,7 +145,7 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 	if full, _ := r.refused(cpu, now); full {
 		t.Error("an encoder that is not open is full")
 	}
-	if got := r.standings(now); len(got) != 1 || got[0].profile.Name != "gpu" {
+	if got := r.standings(now, anyCodec); len(got) != 1 || got[0].profile.Name != "gpu" {
 		t.Errorf("%+v", got)
 	}
 }

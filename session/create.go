@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"wavryhost/adapt"
@@ -56,13 +57,18 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if _, err := parseOffer(o.SDP); err != nil {
+	takes, err := parseOffer(o.SDP)
+	if err != nil {
+		return Answer{}, err
+	}
+	codec, err := m.choose(takes, display)
+	if err != nil {
 		return Answer{}, err
 	}
 	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
-	t, err := m.take(o.Lease, display, o.MaxBitrate)
+	t, err := m.take(o.Lease, display, o.MaxBitrate, codec)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -70,7 +76,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if t.lease != nil && o.Region == "" {
 		o.Region = t.lease.Region
 	}
-	v, sdp, err := m.connect(ctx, display, o)
+	v, sdp, err := m.connect(ctx, display, o, codec)
 	if err != nil {
 		t.put()
 		return Answer{}, err
@@ -95,7 +101,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	m.met.created.Inc()
 	m.met.sessions.WithLabelValues(stateConnecting).Inc()
 	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: display.ID})
-	v.log.Info("session created", "event", event, "display", display.ID, "remote", o.RemoteAddr, "agent", o.UserAgent)
+	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "remote", o.RemoteAddr, "agent", o.UserAgent)
 	v.start(context.WithoutCancel(ctx))
 	v.join()
 	if m.stopped {
@@ -123,31 +129,55 @@ func (m *Manager) display(ctx context.Context, id string) (Display, error) {
 	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
 }
 
+// choose returns the codec for a viewer who takes some: the first of the host's, unless its display may have no more encodes and one of
+// another codec runs.
+func (m *Manager) choose(takes []string, d Display) (string, error) {
+	has := m.stages.order.codecs()
+	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
+	if len(common) == 0 {
+		return "", fmt.Errorf("%w: the viewer takes %s, and this host encodes %s", ErrUnacceptable, listed(takes), listed(has))
+	}
+	for _, codec := range common {
+		if m.stages.admits(d.ID, codec) {
+			return codec, nil
+		}
+	}
+	return common[0], nil // which will be refused in words
+}
+
+// listed returns names for people to read.
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "no codec"
+	}
+	return strings.Join(names, ", ")
+}
+
 // connect makes all that a session holds and answers the offer.
-func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, sdp string, err error) {
+func (m *Manager) connect(ctx context.Context, d Display, o Offer, codec string) (_ *viewer, sdp string, err error) {
 	id := newID()
 	v := &viewer{
-		id: id, offer: o, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(), giveBack: m.stages.release, crowded: m.crowded, controls: m.controls, in: newInlet(),
+		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
+		changed: make(chan struct{}, 1), etag: newETag(), giveBack: func(st *openStage) { m.stages.release(st, codec) }, crowded: m.crowded, controls: m.controls, in: newInlet(),
 	}
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created
-	st, err := m.stages.acquire(ctx, d)
+	st, err := m.stages.acquire(ctx, d, codec)
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() {
 		if err != nil {
-			m.stages.release(st)
+			m.stages.release(st, codec)
 		}
 	}()
-	on := st.seatFor(m.cfg().start())
+	on := st.seatFor(codec, m.cfg().start())
 	v.sit(st, on)
 	picture, running := st.picture(), on.see()
 	v.baseW = max(picture.X, minSide)
 	price := adapt.Price(running.price)
-	if running.encoder == "" {
-		price = adapt.Price(m.stages.order.order(v.created)[0].Profile().Price)
+	if p, ok := m.stages.order.best(v.created, codec); ok && running.encoder == "" {
+		price = adapt.Price(p.Price)
 	}
 	v.controller, err = m.cfg().NewController(m.cfg().adaptation(picture.X, picture.Y, price, on.watchedRate()))
 	if err != nil {
@@ -161,7 +191,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer) (_ *viewer, s
 	}
 	v.targets = v.controller.Tick(v.clock())
 	v.seq, v.key, v.rate = v.targets.Seq, v.targets.ForceIDR, v.targets.PacingRate
-	v.link, err = wire.New(wire.Config{Log: v.log, MTU: m.cfg().MTU, OnSent: v.sent, StartRate: v.rate})
+	v.link, err = wire.New(wire.Config{Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, StartRate: v.rate})
 	if err != nil {
 		return nil, "", err
 	}

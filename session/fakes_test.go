@@ -378,6 +378,14 @@ func openTheater(t *testing.T, cfg Config, encoders ...encode.Factory) *theater 
 	return th
 }
 
+// live changes the screen for d, and moves the viewers to the rungs that suit them meanwhile, as the janitor does.
+func (th *theater) live(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		move(th.screen, 100*time.Millisecond)
+		th.arrange(time.Now())
+	}
+}
+
 // close ends the stage and checks that every frame came back.
 func (th *theater) close(t *testing.T) {
 	t.Helper()

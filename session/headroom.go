@@ -93,13 +93,16 @@ func (m *Manager) profile(d Display, ceiling int) admission.Profile {
 	return p
 }
 
-// headroom returns what is known of the host. The caller holds mu.
-func (m *Manager) headroom(now time.Time) admission.Host {
+// headroom returns what is known of the host, and of its best encoder of a codec. The caller holds mu.
+func (m *Manager) headroom(now time.Time, codec string) admission.Host {
 	cfg := m.cfg()
 	h := admission.Host{
 		Sessions: len(m.sessions) + m.reserved + len(m.leases.open), SessionLimit: m.limit(), Uplink: cfg.Uplink, Late: m.stages.late(),
 	}
-	encoders := m.stages.order.standings(now)
+	encoders := m.stages.order.standings(now, codec)
+	if len(encoders) == 0 {
+		return h // whoever takes that codec alone is refused before
+	}
 	best := encoders[0]
 	paces := m.stages.paces()
 	h.Best, h.EncodeLimit = m.encoder(best.profile, paces), best.most
@@ -115,10 +118,10 @@ func (m *Manager) headroom(now time.Time) admission.Host {
 		h.Cores, h.CoresUsed, h.MemoryFree = l.Cores, l.CoresUsed, l.MemoryFree
 		h.GPU = card(l.GPUs, best.profile, h.Best.PerPixel, paces[best.profile.Name])
 	}
-	encodes := m.stages.encodesOn(best.profile.Name)
+	encodes := m.stages.encodesOn(best.profile)
 	promise := func(e expected) {
 		h = h.Promise(e.Need, 1)
-		if e.Encode && encodes[e.display] == 0 {
+		if e.Encode && e.codec == codec && encodes[e.display] == 0 {
 			encodes[e.display] = 1
 		}
 	}
@@ -146,7 +149,7 @@ func (m *Manager) headroom(now time.Time) admission.Host {
 
 // encoder returns what is known of an encoder: what its encodes show, else what its trial did.
 func (m *Manager) encoder(p encode.Profile, paces map[string]pace) admission.Encoder {
-	e := admission.Encoder{PerPixel: paces[p.Name].perPixel, OnCPU: !p.Hardware}
+	e := admission.Encoder{PerPixel: paces[p.Name].perPixel, OnCPU: !p.Hardware, Threads: p.Threads}
 	if info := m.cfg().EncoderInfo; e.PerPixel == 0 && info != nil {
 		for _, i := range info() {
 			if i.Usable && i.Name == p.Name {
@@ -177,11 +180,12 @@ func card(gpus []GPU, p encode.Profile, perPixel float64, now pace) *admission.C
 // expected is what a session of a display is reckoned with until it shows.
 type expected struct {
 	admission.Need
-	display string
+	display, codec string
 }
 
-// room tells whether there is room for one more session of a display, and what to reckon with for it. The caller holds mu.
-func (m *Manager) room(d Display, ceiling int) (expected, error) {
+// room tells whether there is room for one more session of a display in a codec, and what to reckon with for it. It finds its encode
+// running where others take the same codec. The caller holds mu.
+func (m *Manager) room(d Display, ceiling int, codec string) (expected, error) {
 	if m.drain != nil || m.stopped {
 		return expected{}, ErrDraining
 	}
@@ -189,18 +193,26 @@ func (m *Manager) room(d Display, ceiling int) (expected, error) {
 		return expected{}, err
 	}
 	p := m.profile(d, ceiling)
-	h := m.headroom(time.Now())
-	_, users := m.stages.find(d.ID)
-	shared := users > 0
+	h := m.headroom(time.Now(), codec)
+	shared := m.stages.serves(d.ID, codec)
+	expect := expected{Need: h.Need(p, shared), display: d.ID, codec: codec}
 	v := h.Decide(p, shared)
 	if v.Fits {
-		return expected{Need: h.Need(p, shared), display: d.ID}, nil
+		return expect, nil
 	}
 	r := &RefusalError{Resource: string(v.Resource), RetryAfter: jitter(patienceFor(v.Resource)), text: v.Why}
 	if v.OK {
 		r.Fit = v.Fit.String()
 	}
-	return expected{}, r
+	return expect, r
+}
+
+// usual is the codec that is reckoned with for a session whose viewer is not known yet: most take the preferred one.
+func (m *Manager) usual() string {
+	if codecs := m.stages.order.codecs(); len(codecs) > 0 {
+		return codecs[0]
+	}
+	return encode.H264
 }
 
 // patienceFor is when what is short may be there again: a session ends, a program is done, somebody changes the configuration.
@@ -226,7 +238,7 @@ func (m *Manager) Capacity(profiles ...admission.Profile) []Capacity {
 		profiles = admission.Profiles()
 	}
 	m.mu.Lock()
-	h := m.headroom(time.Now())
+	h := m.headroom(time.Now(), m.usual())
 	closed := m.drain != nil || m.stopped
 	m.mu.Unlock()
 	list := []Capacity{}

@@ -110,7 +110,7 @@ func (m *Manager) lease(ctx context.Context, r Reservation) (Lease, error) {
 		}
 		return k.last, nil
 	}
-	expect, err := m.room(d, r.MaxBitrate)
+	expect, err := m.room(d, r.MaxBitrate, m.usual())
 	if err != nil {
 		return Lease{}, err
 	}
@@ -215,7 +215,7 @@ func (m *Manager) made(t taken) {
 }
 
 // take takes a place for a session that is being created, that of a lease where one is named, and an entry in wg.
-func (m *Manager) take(lease string, d Display, ceiling int) (taken, error) {
+func (m *Manager) take(lease string, d Display, ceiling int, codec string) (taken, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.drain != nil || m.stopped {
@@ -230,7 +230,7 @@ func (m *Manager) take(lease string, d Display, ceiling int) (taken, error) {
 	switch lease {
 	case "":
 		var err error
-		if t.expected, err = m.room(d, ceiling); err != nil {
+		if t.expected, err = m.room(d, ceiling, codec); err != nil {
 			return t, err
 		}
 	default:
@@ -242,6 +242,9 @@ func (m *Manager) take(lease string, d Display, ceiling int) (taken, error) {
 			return t, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadLease, l.Display, d.ID)
 		}
 		t.lease, t.expected = l, l.expected
+		if codec != m.usual() { // the place is kept whatever that takes, but it is reckoned with
+			t.expected, _ = m.room(d, cmp.Or(l.MaxBitrate, ceiling), codec)
+		}
 		delete(m.leases.open, lease) // two viewers with one lease: the second finds none
 	}
 	m.reserved++

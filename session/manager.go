@@ -261,7 +261,7 @@ func (m *Manager) release(h *held, why EndReason) {
 	defer close(h.done)
 	m.controls.leave(h.viewer)
 	err := h.stop()
-	h.vacate(m.stages.release)
+	h.vacate()
 	now := time.Now()
 	h.setWay(way{})
 	h.flush(now, 0)
@@ -452,10 +452,14 @@ func (m *Manager) Host() Host {
 	}
 	if m.cfg().EncoderInfo != nil {
 		now := time.Now()
-		best := m.stages.order.order(now)[0].Profile().Name
-		standings := m.stages.order.standings(now)
+		best := make(map[string]bool) // by name
+		for _, codec := range m.stages.order.codecs() {
+			p, _ := m.stages.order.best(now, codec)
+			best[p.Name] = true
+		}
+		standings := m.stages.order.standings(now, anyCodec)
 		for _, e := range m.cfg().EncoderInfo() {
-			e.InUse = e.Usable && e.Name == best
+			e.InUse = e.Usable && best[e.Name]
 			if i := slices.IndexFunc(standings, func(s encoderStanding) bool { return s.profile.Name == e.Name }); i >= 0 {
 				e.Sessions, e.SessionLimit, e.LimitLearnt = standings[i].uses, standings[i].most, standings[i].learnt
 			}

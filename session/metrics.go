@@ -152,7 +152,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		rungMoves: counters("session_encode_changes_total",
 			"Moves of a session to another encode of its display, by whether that one runs faster or slower.", "direction"),
 		fallbacks: counters("encoder_fallbacks_total",
-			"Encoders replaced while in use, by encoder, its successor, and why.", "from", "to", "reason"),
+			"Encoders replaced while in use, by codec, encoder, its successor, and why.", "codec", "from", "to", "reason"),
 		hungEncoders:    gauge("encoders_hung", "Encoders that were abandoned in a call that has not returned."),
 		displaysLost:    counter("displays_lost_total", "Times that a display with viewers went away."),
 		stages:          gauges("displays", "Displays that are open, by state.", "state"),

@@ -17,6 +17,7 @@ import (
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
+	"wavryhost/encode"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
 	"wavryhost/session/wire"
@@ -26,6 +27,8 @@ import (
 const (
 	maxOffer    = 256 << 10
 	maxSections = 16
+	// The codecs that are told apart, and the length of a name; H264 and FLEXFEC-03 are names.
+	maxCodecs, maxCodecName = 16, 16
 )
 
 // skipped tells whether err says that a candidate is of a kind that cannot be used, rather than malformed.
@@ -33,8 +36,9 @@ func skipped(err error) bool {
 	return errors.Is(err, ice.ErrUnknownCandidateTyp) || errors.Is(err, ice.ErrDetermineNetworkType)
 }
 
-// parseOffer checks that text is a session description that this host can answer.
-func parseOffer(text string) (*sdp.SessionDescription, error) {
+// parseOffer checks that text is a session description that a video stream can be sent to, and returns the codecs that its peer takes,
+// in capitals, in its order.
+func parseOffer(text string) (codecs []string, err error) {
 	if len(text) > maxOffer {
 		return nil, fmt.Errorf("%w: %d bytes are over %d", ErrBadOffer, len(text), maxOffer)
 	}
@@ -67,10 +71,10 @@ func parseOffer(text string) (*sdp.SessionDescription, error) {
 	if candidates > maxCandidates*len(d.MediaDescriptions) {
 		return nil, fmt.Errorf("%w: %d candidates", ErrBadOffer, candidates)
 	}
-	if err := acceptable(&d); err != nil {
+	if codecs, err = takes(&d); err != nil {
 		return nil, err
 	}
-	return &d, checkData(&d)
+	return codecs, checkData(&d)
 }
 
 // checkData checks the sections for data channels (RFC 8841), of which there is one at most.
@@ -114,8 +118,8 @@ func everywhere(d *sdp.SessionDescription, name string) bool {
 	return true
 }
 
-// acceptable tells whether a video stream can be sent to who offers d.
-func acceptable(d *sdp.SessionDescription) error {
+// takes returns the codecs that who offers d can be sent.
+func takes(d *sdp.SessionDescription) (codecs []string, err error) {
 	video, receiving := false, false
 	for _, m := range d.MediaDescriptions {
 		if m.MediaName.Media != "video" {
@@ -130,23 +134,44 @@ func acceptable(d *sdp.SessionDescription) error {
 		}
 		receiving = true
 		for _, a := range m.Attributes {
-			if a.Key != "rtpmap" {
-				continue
-			}
-			if _, codec, _ := strings.Cut(a.Value, " "); strings.HasPrefix(strings.ToUpper(codec), "H264/90000") {
-				return nil
+			if codec := codecOf(a, m); codec != "" && !slices.Contains(codecs, codec) && len(codecs) < maxCodecs {
+				codecs = append(codecs, codec)
 			}
 		}
 	}
 	switch {
 	case !video:
-		return fmt.Errorf("%w: it has no video section", ErrUnacceptable)
+		return nil, fmt.Errorf("%w: it has no video section", ErrUnacceptable)
 	case !receiving:
-		return fmt.Errorf("%w: it does not receive video", ErrUnacceptable)
-	default:
-		return fmt.Errorf("%w: it does not receive H.264", ErrUnacceptable)
+		return nil, fmt.Errorf("%w: it does not receive video", ErrUnacceptable)
 	}
+	return codecs, nil
 }
+
+// codecOf returns the codec that attribute a of section m maps a payload type to, in capitals. It is empty for all other attributes, for
+// what repairs a stream, and for VP9 of more than eight bits, which is a codec of its own for a decoder.
+func codecOf(a sdp.Attribute, m *sdp.MediaDescription) string {
+	payloadType, encoding, _ := strings.Cut(a.Value, " ")
+	name, rate, _ := strings.Cut(strings.ToUpper(encoding), "/")
+	if a.Key != "rtpmap" || !strings.HasPrefix(rate, "90000") || len(name) > maxCodecName || strings.ContainsFunc(name, odd) {
+		return ""
+	}
+	switch name {
+	case "RTX", "RED", "ULPFEC", "FLEXFEC-03":
+		return ""
+	case encode.VP9:
+		for _, b := range m.Attributes {
+			format, ok := strings.CutPrefix(b.Value, payloadType+" ")
+			if b.Key == "fmtp" && ok && strings.Contains(format, "profile-id=") && !strings.Contains(format, "profile-id=0") {
+				return ""
+			}
+		}
+	}
+	return name
+}
+
+// odd tells whether a character is none that a codec's name has: names are repeated in the words of a refusal.
+func odd(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.' }
 
 // receives tells whether the peer of section m wants to receive. Without a direction it does (RFC 8866, section 6.7).
 func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {

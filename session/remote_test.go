@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -158,7 +159,8 @@ type remote struct {
 	frames int
 	keys   int
 	sizes  []int
-	media  int // bytes of payload
+	media  int   // bytes of payload
+	wrong  error // the first picture that is none
 	track  *webrtc.TrackRemote
 	cands  []string
 	wg     sync.WaitGroup
@@ -239,16 +241,13 @@ func (r *remote) read(track *webrtc.TrackRemote) {
 		r.mu.Lock()
 		r.media += len(p.Payload)
 		r.mu.Unlock()
-		var depacketizer codecs.H264Packet
-		if unit, err := depacketizer.Unmarshal(p.Payload); err == nil {
-			size += len(unit)
-		}
-		// A parameter set, alone (7), in an aggregate (24), or an IDR slice (5), whole or the first fragment of it (28).
-		switch kind := p.Payload[0] & 0x1f; kind {
-		case 5, 7, 24:
-			key = true
-		case 28:
-			key = key || len(p.Payload) > 1 && p.Payload[1]&0x1f == 5
+		n, begins, err := part(track.Codec().MimeType, p.Payload)
+		size += n
+		key = key || begins
+		if err != nil {
+			r.mu.Lock()
+			r.wrong = errors.Join(r.wrong, err)
+			r.mu.Unlock()
 		}
 		if !p.Marker {
 			continue
@@ -262,6 +261,28 @@ func (r *remote) read(track *webrtc.TrackRemote) {
 		r.mu.Unlock()
 		size, key = 0, false
 	}
+}
+
+// part returns how much of a picture a payload has, and whether it shows that the picture is a keyframe.
+func part(mime string, payload []byte) (size int, key bool, err error) {
+	if mime == webrtc.MimeTypeVP9 {
+		var d codecs.VP9Packet
+		unit, err := d.Unmarshal(payload)
+		if err == nil && d.B && (unit[0]&0xf0 != 0x80 || (unit[0]&4 == 0) == d.P) {
+			err = fmt.Errorf("a frame that begins with %02x, P %v", unit[0], d.P)
+		}
+		return len(unit), d.B && !d.P, err
+	}
+	var d codecs.H264Packet
+	unit, err := d.Unmarshal(payload)
+	// A parameter set, alone (7), in an aggregate (24), or an IDR slice (5), whole or the first fragment of it (28).
+	switch kind := payload[0] & 0x1f; kind {
+	case 5, 7, 24:
+		key = true
+	case 28:
+		key = len(payload) > 1 && payload[1]&0x1f == 5
+	}
+	return len(unit), key, err
 }
 
 // bytes is how much media has arrived.
@@ -306,7 +327,13 @@ func (r *remote) accept(a Answer) {
 // watch connects to the default display.
 func (r *remote) watch(h *house) {
 	r.t.Helper()
-	a, err := h.Create(context.Background(), Offer{Display: "default", SDP: r.offer(false), RemoteAddr: "test", UserAgent: "pion"})
+	r.comeWith(h, r.offer(false))
+}
+
+// comeWith connects to the default display with an offer.
+func (r *remote) comeWith(h *house, offer string) {
+	r.t.Helper()
+	a, err := h.Create(context.Background(), Offer{Display: "default", SDP: offer, RemoteAddr: "test", UserAgent: "pion"})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -330,9 +357,9 @@ func (r *remote) restart(h *house) fragment {
 	gathered := webrtc.GatheringCompletePromise(r.pc)
 	must(r.pc.SetLocalDescription(o))
 	<-gathered
-	d, err := parseOffer(r.pc.LocalDescription().SDP)
-	must(err)
-	f := fragmentOf(d)
+	var d sdp.SessionDescription
+	must(d.UnmarshalString(r.pc.LocalDescription().SDP))
+	f := fragmentOf(&d)
 	if len(f.candidates) == 0 {
 		r.t.Fatal("the test's own fragment has no candidates")
 	}

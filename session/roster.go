@@ -17,7 +17,7 @@ const (
 // relearn is how long a limit that was learnt is believed while nothing ends: other programs, and drivers, change what there is room for.
 const relearn = 5 * time.Minute
 
-// roster is the order in which encoders are tried. One that failed in use goes to the end for a while, for all displays. One of which the hardware does
+// roster is the order in which the encoders of each codec are tried. One that failed in use goes to the end for a while, for all displays. One of which the hardware does
 // no more stays good: others are used until one of its encodes ends.
 type roster struct {
 	limit func() int // how many encodes hardware does at a time, as configured; 0 for any number
@@ -44,14 +44,15 @@ func newRoster(factories []encode.Factory, limit func() int) *roster {
 	return r
 }
 
-// order returns all factories, the one to try first in front.
-func (r *roster) order(now time.Time) []encode.Factory {
+// order returns all factories of a codec, the one to try first in front.
+func (r *roster) order(now time.Time, codec string) []encode.Factory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var good, full, banned []encode.Factory
 	for _, e := range r.entries {
 		most, _ := r.most(e, now)
 		switch {
+		case e.factory.Profile().Codec != codec:
 		case now.Before(e.until):
 			banned = append(banned, e.factory)
 		case most > 0 && e.uses >= most:
@@ -83,14 +84,20 @@ type encoderStanding struct {
 	learnt bool
 }
 
-// standings returns the encoders that are not banned, the preferred one in front, whether there is room for another or not. With all banned it
-// returns all.
-func (r *roster) standings(now time.Time) []encoderStanding {
+// anyCodec stands for all of them.
+const anyCodec = ""
+
+// standings returns the encoders of a codec that are not banned, the preferred one in front, whether there is room for another or not. With all
+// banned it returns all.
+func (r *roster) standings(now time.Time, codec string) []encoderStanding {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var list, banned []encoderStanding
 	for _, e := range r.entries {
 		s := encoderStanding{profile: e.factory.Profile(), uses: e.uses}
+		if codec != anyCodec && s.profile.Codec != codec {
+			continue
+		}
 		s.most, s.learnt = r.most(e, now)
 		if now.Before(e.until) {
 			banned = append(banned, s)
@@ -100,6 +107,26 @@ func (r *roster) standings(now time.Time) []encoderStanding {
 	}
 	if len(list) == 0 {
 		return banned
+	}
+	return list
+}
+
+// best returns the encoder of a codec that is tried first; false when there is none.
+func (r *roster) best(now time.Time, codec string) (encode.Profile, bool) {
+	if order := r.order(now, codec); len(order) > 0 {
+		return order[0].Profile(), true
+	}
+	return encode.Profile{}, false
+}
+
+// codecs returns the codecs that there are encoders for, the preferred first.
+func (r *roster) codecs() (list []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, codec := range encode.Codecs() {
+		if slices.ContainsFunc(r.entries, func(e entry) bool { return e.factory.Profile().Codec == codec }) {
+			list = append(list, codec)
+		}
 	}
 	return list
 }

@@ -33,15 +33,21 @@ const (
 	aliveInterval = time.Second
 	// emptyLinger is how long the encoder of a rung without viewers stays open, so that a reload of the page is quick.
 	emptyLinger = 5 * time.Second
-	// refinedQP is the quantizer below which a still picture gains nothing that can be seen.
-	refinedQP = 18
 )
+
+// refinedQP returns the quantizer from which on a still picture gains nothing that can be seen: in both codecs that of a step of about five.
+func refinedQP(codec string) float64 {
+	if codec == encode.VP9 {
+		return 9 // of libvpx's 63
+	}
+	return 18
+}
 
 // refineAfter is when a still picture is encoded again, counted from its last change. Rate control gives what the motion does
 // not need any more to sharpness.
 var refineAfter = []time.Duration{80 * time.Millisecond, 160 * time.Millisecond, 300 * time.Millisecond, 500 * time.Millisecond}
 
-// rung is one encode of a display, shared by its members.
+// rung is one encode of a display, shared by its members, who all take its codec.
 //
 // # Slow viewers
 //
@@ -53,7 +59,8 @@ var refineAfter = []time.Duration{80 * time.Millisecond, 160 * time.Millisecond,
 // A viewer that can follow, though at a low rate, takes the rung down to that rate, until the stage gives it another rung; see
 // arranger.
 type rung struct {
-	index  int // from 1
+	index  int // from 1, among those of its codec
+	codec  string
 	log    *slog.Logger
 	met    *Metrics
 	roster *roster
@@ -112,8 +119,8 @@ type rungHooks struct {
 	refresh func()
 	// rebuild asks for another source, because an encoder that hangs holds one of its frames.
 	rebuild func()
-	// fallback tells that an encoder is replaced; to is empty when no other is left.
-	fallback func(from, to, reason string, err error)
+	// fallback tells that an encoder of a codec is replaced; to is empty when no other is left.
+	fallback func(codec, from, to, reason string, err error)
 }
 
 // rungView is what others may know of a rung.
@@ -127,7 +134,12 @@ type rungView struct {
 	// took is what a picture takes to convert and encode, and fps the frame rate.
 	took time.Duration
 	fps  int
+	// threads is how many cores a picture takes meanwhile, at most.
+	threads int
 }
+
+// cores is what the encode takes of the machine's processors or, in hardware, of its encoder.
+func (v rungView) cores() float64 { return v.took.Seconds() * float64(v.fps*max(v.threads, 1)) }
 
 // rateWindow compares what was encoded in a second with what was asked for.
 type rateWindow struct {
@@ -136,9 +148,11 @@ type rateWindow struct {
 	frames int
 }
 
-func newRung(index int, log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, rule Rule, hooks rungHooks) *rung {
+func newRung(
+	index int, codec string, log *slog.Logger, met *Metrics, roster *roster, fpsLimit int, rule Rule, hooks rungHooks,
+) *rung {
 	r := &rung{
-		index: index, log: log.With("rung", index), met: met, roster: roster, box: newMailbox(), kick: make(chan struct{}, 1), hooks: hooks,
+		index: index, codec: codec, log: log.With("codec", codec, "rung", index), met: met, roster: roster, box: newMailbox(), kick: make(chan struct{}, 1), hooks: hooks,
 		fpsLimit: fpsLimit, rule: rule, retry: encoderRetry,
 	}
 	r.fps.Store(int64(fpsLimit))

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"image"
 	"math"
 	"time"
@@ -82,7 +83,10 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		return err
 	}
 	var errs []error
-	order := r.roster.order(now)
+	order := r.roster.order(now, r.codec)
+	if len(order) == 0 {
+		return fmt.Errorf("session: no encoder of %s is left", r.codec)
+	}
 	for i, factory := range order {
 		r.roster.use(factory, 1)
 		w, err := startWorker(factory, params, r.log, r.met.hungEncoders)
@@ -105,7 +109,7 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		r.rateFPS = 0 // the encoder was opened for the highest frame rate: the first picture brings the real one
 		r.mu.Lock()
 		r.view.encoder, r.view.price, r.view.stuck = w.profile.Name, w.profile.Price, false
-		r.view.hardware, r.view.took, r.view.fps = w.profile.Hardware, 0, fps
+		r.view.hardware, r.view.took, r.view.fps, r.view.threads = w.profile.Hardware, 0, fps, w.profile.Threads
 		r.view.width, r.view.height = r.width, r.height
 		r.mu.Unlock()
 		r.log.Info("encoder opened", "encoder", w.profile.Name, "width", r.width, "height", r.height,
@@ -131,7 +135,7 @@ func (r *rung) replaced(order []encode.Factory, i int, reason string, err error)
 	if i+1 < len(order) {
 		to = order[i+1].Profile().Name
 	}
-	r.hooks.fallback(order[i].Profile().Name, to, reason, err)
+	r.hooks.fallback(r.codec, order[i].Profile().Name, to, reason, err)
 }
 
 // fallback gives up the encoder in use. The next picture opens the next one.
@@ -143,12 +147,11 @@ func (r *rung) fallback(now time.Time, err error, held bool) {
 	}
 	r.close(wait)
 	r.roster.failed(r.factory, time.Now())
-	order := r.roster.order(time.Now())
 	to := ""
-	if name := order[0].Profile().Name; name != r.factory.Profile().Name {
-		to = name
+	if p, ok := r.roster.best(time.Now(), r.codec); ok && p.Name != r.factory.Profile().Name {
+		to = p.Name
 	}
-	r.hooks.fallback(r.factory.Profile().Name, to, reason, err)
+	r.hooks.fallback(r.codec, r.factory.Profile().Name, to, reason, err)
 	r.force = keyEncoder
 	r.refreshed = true
 	if hung && held {

@@ -124,7 +124,7 @@ func (r *rung) account(now time.Time, au encode.AccessUnit, frame bool) {
 	} else if r.refines < len(refineAfter) {
 		r.refines++
 	}
-	if !frame && au.QP > 0 && au.QP <= refinedQP {
+	if !frame && au.QP > 0 && au.QP <= refinedQP(r.codec) {
 		r.refines = len(refineAfter)
 	}
 	s := &r.second

@@ -84,13 +84,13 @@ func (v *viewer) leave() {
 }
 
 // vacate gives back the holds of a viewer that left.
-func (v *viewer) vacate(release func(*openStage)) {
+func (v *viewer) vacate() {
 	v.seats.mu.Lock()
 	defer v.seats.mu.Unlock()
 	for _, s := range []*seat{v.seats.here, v.seats.next} {
 		if s != nil && s.hold {
 			s.hold = false
-			release(s.stage)
+			v.giveBack(s.stage)
 		}
 	}
 }

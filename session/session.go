@@ -21,8 +21,8 @@ var (
 	ErrUnknownSession = errors.New("session: unknown session")
 	// ErrBadOffer: what came is not a session description, or not a fragment of one.
 	ErrBadOffer = errors.New("session: malformed session description")
-	// ErrUnacceptable: the description is well formed, but nothing can be sent to such a peer (no H.264, not receiving
-	// video, not an offer).
+	// ErrUnacceptable: the description is well formed, but nothing can be sent to such a peer (no codec that
+	// this host has, not receiving video, not an offer).
 	ErrUnacceptable = errors.New("session: offer cannot be answered")
 	// ErrNoPicture: the display exists, but cannot be captured at the moment.
 	ErrNoPicture = errors.New("session: display has no picture")
@@ -213,8 +213,9 @@ type Snapshot struct {
 	Controlled bool `json:"controlled" doc:"Somebody controls the display."`
 	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present; the host's log says why."`
 
+	Codec   string  `json:"codec" set:"Codec" doc:"What the pictures are encoded in, by its RTP name: the first of the host's that the viewer takes."`
 	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
-	Rung    int     `json:"rung" doc:"Which of the display's encodes the session gets; a number of 1 to 3."`
+	Rung    int     `json:"rung" doc:"Which of the display's encodes in that codec the session gets; a number of 1 to 3."`
 	Width   int     `json:"width" doc:"Width of the encoded picture, in pixels."`
 	Height  int     `json:"height" doc:"Height of the encoded picture, in pixels."`
 	FPS     float64 `json:"fps" doc:"Pictures sent in the last second, in frames per second."`
@@ -303,12 +304,12 @@ type DisplayInfo struct {
 // EncoderInfo is what the control API shows of an encoder candidate.
 type EncoderInfo struct {
 	Name         string  `json:"name" doc:"FFmpeg's name for it."`
-	Codec        string  `json:"codec" doc:"What it makes: h264."`
+	Codec        string  `json:"codec" doc:"What it makes, by its RTP name: H264 or VP9."`
 	Hardware     bool    `json:"hardware" doc:"It runs on a graphics card."`
 	Price        string  `json:"price" set:"EncoderPrice" doc:"What a change of bitrate costs: nothing, a keyframe, or opening it anew."`
 	Usable       bool    `json:"usable" doc:"It encoded real pictures on this machine."`
 	Why          string  `json:"why,omitempty" doc:"What is missing where it is not usable."`
-	InUse        bool    `json:"in_use" doc:"New streams begin with this one."`
+	InUse        bool    `json:"in_use" doc:"New streams of its codec begin with this one."`
 	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"What a million pixels took to encode when it was tried, in seconds."`
 	Sessions     int     `json:"sessions,omitempty" doc:"Number of encodes that are open on it."`
 	SessionLimit int     `json:"session_limit,omitempty" doc:"Number of encodes that it does at a time; absent where no limit is known."`

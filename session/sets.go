@@ -26,6 +26,7 @@ func Sets() map[string][]string {
 		"Role":          words(Roles()),
 		"Path":          {pathDirect, pathRelay},
 		"Protocol":      {protocolUDP, protocolTCP},
+		"Codec":         encode.Codecs(),
 		"Quality":       quality,
 		"QualityReason": reasons,
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),

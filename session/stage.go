@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/encode"
 )
 
 // How a lost display is opened again, and how often it is captured while no viewer has room.
@@ -38,10 +39,10 @@ type stage struct {
 	log     *slog.Logger
 	met     *Metrics
 	emit    func(Event) uint64
-	// rungs are all encodes of the display. A viewer is on one of them; limit is how many may be in use.
-	rungs    []*rung
-	limit    int
-	arranger arranger
+	// rungs are all encodes of the display, as many of each codec as may be in use of all: limit. A viewer is on one of them.
+	rungs     []*rung
+	limit     int
+	arrangers map[string]*arranger // of each codec
 	// rule is what holds for the display, as it was when the stage was opened.
 	rule Rule
 	// kick has room for one token: the capture loop should look at its rungs again.
@@ -61,12 +62,15 @@ type stage struct {
 func newStage(d Display, cfg Config, log *slog.Logger, met *Metrics, order *roster, emit func(Event) uint64) *stage {
 	s := &stage{
 		display: d, log: log.With("display", d.ID), met: met, emit: emit,
-		limit: cfg.MaxRungs, rule: cfg.rule(d.ID), kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
+		limit: cfg.MaxRungs, rule: cfg.rule(d.ID), arrangers: make(map[string]*arranger), kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
 	}
-	for i := range maxRungs {
-		s.rungs = append(s.rungs, newRung(i+1, s.log, met, order, cfg.fps(d.ID), s.rule, rungHooks{
-			wake: s.wake, refresh: s.refresh, rebuild: s.renew, fallback: s.fallback,
-		}))
+	for _, codec := range encode.Codecs() {
+		s.arrangers[codec] = &arranger{}
+		for i := range maxRungs {
+			s.rungs = append(s.rungs, newRung(i+1, codec, s.log, met, order, cfg.fps(d.ID), s.rule, rungHooks{
+				wake: s.wake, refresh: s.refresh, rebuild: s.renew, fallback: s.fallback,
+			}))
+		}
 	}
 	return s
 }
@@ -324,14 +328,14 @@ func (s *stage) renew() {
 	}
 }
 
-func (s *stage) fallback(from, to, reason string, err error) {
+func (s *stage) fallback(codec, from, to, reason string, err error) {
 	label := to
 	if label == "" {
 		label = "none"
 	}
-	s.met.fallbacks.WithLabelValues(from, label, reason).Inc()
+	s.met.fallbacks.WithLabelValues(codec, from, label, reason).Inc()
 	event := s.emit(Event{Kind: EventEncoderFallback, Display: s.display.ID, Reason: reason, From: from, To: to, Err: err})
-	s.log.Warn("encoder replaced", "event", event, "from", from, "to", label, "reason", reason, "err", err)
+	s.log.Warn("encoder replaced", "event", event, "codec", codec, "from", from, "to", label, "reason", reason, "err", err)
 }
 
 // stageView is what others may know of a stage.

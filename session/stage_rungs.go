@@ -5,14 +5,23 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"wavryhost/encode"
 )
 
 // arrange moves the viewers of a display to the rungs that suit their paths, so that a slow one does not hold back a fast one. The
-// janitor calls it.
+// viewers of each codec are arranged by themselves, as none can move to a rung of another. The janitor calls it.
 func (s *stage) arrange(now time.Time) {
+	for codec, a := range s.arrangers {
+		s.arrangeOf(now, codec, a)
+	}
+}
+
+func (s *stage) arrangeOf(now time.Time, codec string, a *arranger) {
 	var places []place
 	var members []*member
-	for i, r := range s.rungs {
+	rungs := s.rungsOf(codec)
+	for i, r := range rungs {
 		r.mu.Lock()
 		for _, m := range r.members {
 			if wish := m.wish.Load(); wish > 0 {
@@ -23,48 +32,60 @@ func (s *stage) arrange(now time.Time) {
 		r.mu.Unlock()
 	}
 	if len(places) < 2 {
-		s.arranger.since = time.Time{}
+		a.since = time.Time{}
 		return
 	}
-	for i, to := range s.arranger.decide(now, places, s.rungLimit()) {
+	for i, to := range a.decide(now, places, s.rungLimit(codec)) {
 		if p := places[i]; p.settled && p.rung != to {
-			members[i].move(s.rungs[to])
+			members[i].move(rungs[to])
 		}
 	}
 }
 
-// rungLimit returns how many rungs may be in use: those that are, and one more while the machine has cores for it.
-func (s *stage) rungLimit() int {
-	used, share, dearest := 0, 0.0, 0.0
+// rungsOf returns the rungs of a codec.
+func (s *stage) rungsOf(codec string) []*rung {
+	i := slices.IndexFunc(s.rungs, func(r *rung) bool { return r.codec == codec })
+	return s.rungs[i : i+maxRungs]
+}
+
+// rungLimit returns how many rungs of a codec may be in use: those that are, and one more while the machine has cores for it. What
+// viewers of other codecs are on is not to be had; where they come when all rungs are in use, those of one codec meet.
+func (s *stage) rungLimit(codec string) int {
+	used, others, share, dearest := 0, 0, 0.0, 0.0
 	for _, r := range s.rungs {
 		if !r.occupied.Load() {
 			continue
 		}
-		used++
+		if r.codec == codec {
+			used++
+		} else {
+			others++
+		}
 		if v := r.see(); !v.hardware {
-			one := v.took.Seconds() * float64(v.fps)
-			share, dearest = share+one, max(dearest, one)
+			share, dearest = share+v.cores(), max(dearest, v.cores())
 		}
 	}
 	if share+dearest <= coreShare*float64(runtime.GOMAXPROCS(0)) {
 		used++
 	}
-	return min(max(used, 1), s.limit)
+	return max(min(used, s.limit-others), 1)
 }
 
-// seatFor returns the rung for a viewer that begins at a rate, in bits per second: one that runs at about that rate, else a free one,
-// else the nearest.
-func (s *stage) seatFor(start int) *rung {
+// seatFor returns the rung for a viewer of a codec that begins at a rate, in bits per second: one that runs at about that rate, else a free
+// one, else the nearest.
+func (s *stage) seatFor(codec string, start int) *rung {
 	const about = 0.6 // a factor of 1.5 up or down
 	var nearest, free *rung
 	off := math.Inf(1)
-	for _, r := range s.rungs {
+	used := 0
+	for _, r := range s.rungsOf(codec) {
 		if !r.occupied.Load() {
 			if free == nil {
 				free = r
 			}
 			continue
 		}
+		used++
 		d := 0.0 // nobody is connected yet: it will begin where this one does
 		if rate := r.watchedRate(); rate > 0 {
 			d = math.Abs(math.Log2(float64(rate) / float64(start)))
@@ -73,13 +94,7 @@ func (s *stage) seatFor(start int) *rung {
 			nearest, off = r, d
 		}
 	}
-	used := 0
-	for _, r := range s.rungs {
-		if r.occupied.Load() {
-			used++
-		}
-	}
-	if nearest == nil || off > about && free != nil && used < s.rungLimit() {
+	if nearest == nil || off > about && free != nil && used < s.rungLimit(codec) {
 		return free
 	}
 	return nearest
@@ -104,8 +119,8 @@ func (s *stage) encodes() int {
 // cost is what the display's encodes take, in cores.
 func (s *stage) cost() (cores float64) {
 	for _, r := range s.rungs {
-		if v := r.see(); r.active.Load() {
-			cores += v.took.Seconds() * float64(v.fps)
+		if r.active.Load() {
+			cores += r.see().cores()
 		}
 	}
 	return cores
@@ -169,22 +184,22 @@ func (s *stages) paces() map[string]pace {
 	return by
 }
 
-// encodesOn returns how many encodes of an encoder each display with viewers has, or will have once its viewers are connected.
-func (s *stages) encodesOn(encoder string) map[string]int {
+// encodesOn returns how many encodes of an encoder each display with viewers of its codec has, or will have once they are connected.
+func (s *stages) encodesOn(encoder encode.Profile) map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	by := make(map[string]int)
 	for id, st := range s.open {
 		begun := false
-		for _, r := range st.rungs {
+		for _, r := range st.rungsOf(encoder.Codec) {
 			if v := r.see(); v.encoder != "" {
 				begun = true
-				if v.encoder == encoder {
+				if v.encoder == encoder.Name {
 					by[id]++
 				}
 			}
 		}
-		if !begun && st.users > 0 {
+		if !begun && st.codecs[encoder.Codec] > 0 {
 			by[id] = 1
 		}
 	}

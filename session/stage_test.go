@@ -442,7 +442,7 @@ func TestDisplayThatCannotBeOpenedHasNoPicture(t *testing.T) {
 		st := newStages(newLive(cfg), th.log, th.met, th.emit)
 		broken := newScreen(64, 64)
 		broken.openErr = errTest
-		if _, err := st.acquire(t.Context(), broken.display()); !errors.Is(err, ErrNoPicture) || !errors.Is(err, errTest) {
+		if _, err := st.acquire(t.Context(), broken.display(), encode.H264); !errors.Is(err, ErrNoPicture) || !errors.Is(err, errTest) {
 			t.Errorf("got %v; want ErrNoPicture because of the display", err)
 		}
 		st.wait()
@@ -450,11 +450,11 @@ func TestDisplayThatCannotBeOpenedHasNoPicture(t *testing.T) {
 			t.Error("the stage is kept")
 		}
 		broken.openErr = nil
-		s, err := st.acquire(t.Context(), broken.display())
+		s, err := st.acquire(t.Context(), broken.display(), encode.H264)
 		if err != nil {
 			t.Fatal(err)
 		}
-		st.release(s)
+		st.release(s, encode.H264)
 		st.sweep(time.Now())
 		if s, _ := st.find("test"); s == nil {
 			t.Error("the stage did not linger")
@@ -539,7 +539,7 @@ func TestFailingEncoderIsReplaced(t *testing.T) {
 		if n, k := v.got(); n-before < 55 || k-keys != 1 {
 			t.Errorf("%d pictures, %d keyframes in the second of the fallback; want 57 or more and 1", n-before, k-keys)
 		}
-		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues("bad", "good", fallbackErr)); n != 1 {
+		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.H264, "bad", "good", fallbackErr)); n != 1 {
 			t.Errorf("counted %v fallbacks; want 1", n)
 		}
 		if got := th.rungs[0].see().encoder; got != "good" {
@@ -577,7 +577,7 @@ func TestHangingEncoderIsAbandonedAndCounted(t *testing.T) {
 		if n := testutil.ToFloat64(th.met.hungEncoders); n != 1 {
 			t.Errorf("%v encoders count as hung; want 1", n)
 		}
-		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues("bad", "good", fallbackHang)); n != 1 {
+		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.H264, "bad", "good", fallbackHang)); n != 1 {
 			t.Errorf("counted %v fallbacks; want 1", n)
 		}
 		before, _ := v.got()

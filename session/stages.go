@@ -2,9 +2,12 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"wavryhost/session/admission"
 )
 
 // stages holds the displays that are open, each once, however many viewers it has.
@@ -25,7 +28,8 @@ type stages struct {
 type openStage struct {
 	*stage
 	users  int
-	empty  time.Time // when the last user left
+	codecs map[string]int // of the users; those that somebody takes
+	empty  time.Time      // when the last user left
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -36,8 +40,8 @@ func newStages(cfg *live, log *slog.Logger, met *Metrics, emit func(Event) uint6
 	}
 }
 
-// acquire returns the display's stage, opened, for one user, who must release it.
-func (s *stages) acquire(ctx context.Context, d Display) (*openStage, error) {
+// acquire returns the display's stage, opened, for one user who takes that codec, and must release it.
+func (s *stages) acquire(ctx context.Context, d Display, codec string) (*openStage, error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -47,7 +51,13 @@ func (s *stages) acquire(ctx context.Context, d Display) (*openStage, error) {
 	if st == nil {
 		st = s.start(ctx, d)
 	}
+	if !st.admits(codec) {
+		s.mu.Unlock()
+		return nil, &RefusalError{Resource: string(admission.Encoders), RetryAfter: jitter(patienceFor(admission.Encoders)), text: fmt.Sprintf(
+			"%s may be encoded %d times at once (max_encodes), which viewers of another codec than %s need", d.ID, st.limit, codec)}
+	}
 	st.users++
+	st.codecs[codec]++
 	s.mu.Unlock()
 
 	var err error
@@ -61,7 +71,7 @@ func (s *stages) acquire(ctx context.Context, d Display) (*openStage, error) {
 		err = ErrNoPicture
 	}
 	if err != nil {
-		s.release(st)
+		s.release(st, codec)
 		return nil, err
 	}
 	return st, nil
@@ -71,7 +81,7 @@ func (s *stages) acquire(ctx context.Context, d Display) (*openStage, error) {
 func (s *stages) start(ctx context.Context, d Display) *openStage {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	st := &openStage{
-		stage: newStage(d, *s.cfg.get(), s.log, s.met, s.order, s.emit), cancel: cancel, done: make(chan struct{}),
+		stage: newStage(d, *s.cfg.get(), s.log, s.met, s.order, s.emit), codecs: make(map[string]int), cancel: cancel, done: make(chan struct{}),
 	}
 	s.open[d.ID] = st
 	s.wg.Go(func() {
@@ -92,11 +102,35 @@ func (s *stages) forget(st *openStage) {
 	}
 }
 
-// release gives up one user's hold.
-func (s *stages) release(st *openStage) {
+// admits tells whether the display may have viewers of a codec: each codec takes an encode at least. The caller holds the stages' mu.
+func (st *openStage) admits(codec string) bool {
+	return st.codecs[codec] > 0 || len(st.codecs) < st.limit
+}
+
+// admits tells whether a display may have viewers of a codec.
+func (s *stages) admits(display, codec string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.open[display]
+	return st == nil || st.admits(codec)
+}
+
+// serves tells whether a display has viewers of a codec, so that another one shares their encode.
+func (s *stages) serves(display, codec string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.open[display]
+	return st != nil && st.codecs[codec] > 0
+}
+
+// release gives up the hold of one user who takes that codec.
+func (s *stages) release(st *openStage, codec string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.users--
+	if st.codecs[codec]--; st.codecs[codec] == 0 {
+		delete(st.codecs, codec)
+	}
 	if st.users == 0 {
 		st.empty = time.Now()
 	}

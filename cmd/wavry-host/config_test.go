@@ -299,7 +299,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"unknown word", "log_level: loud", `F:1: log_level: "loud" is not debug, info, warn or error`},
 		{
 			"unknown encoder", "encoder: x264",
-			`F:1: encoder: "x264" is not one of auto, h264_nvenc, h264_vaapi, h264_videotoolbox, libx264`,
+			`F:1: encoder: "x264" is not one of auto, h264_nvenc, h264_vaapi, h264_videotoolbox, libx264, libvpx-vp9`,
 		},
 		{"ports the wrong way round", "udp_ports: 50100-50000", `F:1: udp_ports: "50100-50000" is not FROM-TO, from 1024 to 65535, as 50000-50100`},
 		{"privileged ports", "udp_ports: 80-90", `F:1: udp_ports: "80-90" is not FROM-TO, from 1024 to 65535, as 50000-50100`},

@@ -74,9 +74,9 @@ func factories(cfg *Config, candidates []encode.Candidate, log *slog.Logger) []e
 
 // encoderInfo returns the candidates as the control API shows them.
 func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
-	best, _ := encode.Best(candidates)
 	var all []session.EncoderInfo
 	for _, c := range candidates {
+		best, _ := encode.Best(candidates, c.Profile.Codec)
 		all = append(all, session.EncoderInfo{
 			Name: c.Profile.Name, Codec: c.Profile.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
 			Usable: c.Proof.Usable, Why: plain(c), InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name,
@@ -134,7 +134,7 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 		return writeJSON(a.stdout, reports)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	say(w, "ENCODER\tUSABLE\tRATE CHANGE\tPER FRAME\tREMARKS\n")
+	say(w, "ENCODER\tCODEC\tUSABLE\tRATE CHANGE\tPER FRAME\tREMARKS\n")
 	for i, info := range infos {
 		usable, perFrame, remarks := "no", "", info.Why
 		if info.Usable {
@@ -143,7 +143,7 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 		if info.InUse {
 			remarks = "the one in use"
 		}
-		say(w, "%s\t%s\t%s\t%s\t%s\n", info.Name, usable, info.Price, perFrame, remarks)
+		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", info.Name, info.Codec, usable, info.Price, perFrame, remarks)
 	}
 	return w.Flush()
 }

@@ -186,9 +186,14 @@ func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
 			log.Info("encoder cannot be used", "encoder", c.Profile.Name, "why", plain(c))
 		}
 	}
-	if best, ok := encode.Best(candidates); ok {
-		log.Info("encoder chosen", "encoder", best.Profile.Name, "rate_change", best.Profile.Price.String())
-	} else {
+	chosen := false
+	for _, codec := range encode.Codecs() {
+		if best, ok := encode.Best(candidates, codec); ok {
+			chosen = true
+			log.Info("encoder chosen", "codec", codec, "encoder", best.Profile.Name, "rate_change", best.Profile.Price.String())
+		}
+	}
+	if !chosen {
 		log.Error("no encoder works: viewers get no picture, and /readyz says so")
 	}
 }

@@ -151,7 +151,7 @@ func sections() []section {
 			one("cursor", "true", "true or false", "Whether the cursor is in the picture.",
 				boolean(), func(c *Config) *bool { return &c.Cursor }),
 			one("encoder", "auto", "one of "+strings.Join(encoders, ", "),
-				"Encoder to use. auto tries them all at the start and takes the best that proves itself.",
+				"Encoder to use. auto tries them all at the start and takes, for each codec, the best that proves itself. With a name there is no other, and viewers who do not take its codec are refused.",
 				oneOf(encoders...), func(c *Config) *string { return &c.Encoder }),
 			one("vaapi_device", "", "a path", "Device that VAAPI encodes on, as /dev/dri/renderD128. Empty leaves the choice to FFmpeg.",
 				path(), func(c *Config) *string { return &c.VAAPIDevice }),

@@ -10,8 +10,10 @@ import (
 )
 
 func TestFakePassesTheSuite(t *testing.T) {
-	for _, price := range []encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen} {
-		t.Run(price.String(), func(t *testing.T) { Run(t, New(Config{Profile: encode.Profile{Price: price}})) })
+	for _, codec := range encode.Codecs() {
+		for _, price := range []encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen} {
+			t.Run(codec+"/"+price.String(), func(t *testing.T) { Run(t, New(Config{Profile: encode.Profile{Codec: codec, Price: price}})) })
+		}
 	}
 }
 
@@ -82,7 +84,7 @@ func TestSuiteCatchesEachBrokenPromise(t *testing.T) {
 		"slices of a picture are one access unit": {
 			encode: func(e *brokenEncoder, f *capture.Frame, at time.Time, key bool) (unit, error) {
 				u, err := e.Encoder.Encode(f, at, key)
-				u.Data = append(u.Data, annexB(100, u.Key, 1)...)
+				u.Data = append(u.Data, annexB(100, params(), u.Key, 1)...)
 				return u, err
 			},
 		},
@@ -145,6 +147,33 @@ func TestSuiteCatchesEachBrokenPromise(t *testing.T) {
 	}
 	if len(checks) != 11 {
 		t.Errorf("there are %d checks; each needs its broken encoder here", len(checks))
+	}
+}
+
+func TestSuiteKnowsAFrameOfVP9(t *testing.T) {
+	for name, spoil := range map[string]func(*encode.AccessUnit){
+		"an inter frame that calls itself a keyframe": func(u *encode.AccessUnit) { u.Data[0] |= vp9Inter },
+		"a frame that is not shown":                   func(u *encode.AccessUnit) { u.Data[0] &^= vp9Shown },
+		"a frame that shows another":                  func(u *encode.AccessUnit) { u.Data[0] |= vp9Again },
+		"a frame of another profile":                  func(u *encode.AccessUnit) { u.Data[0] |= 0x20 },
+		"two frames in one":                           func(u *encode.AccessUnit) { u.Data = append(u.Data, 0xc1) },
+		"a keyframe without its sync code":            func(u *encode.AccessUnit) { u.Data[3] = 0 },
+		"a keyframe of another width":                 func(u *encode.AccessUnit) { u.Width += 2 },
+		"a keyframe of another height":                func(u *encode.AccessUnit) { u.Height += 2 },
+		"a keyframe that was cut off":                 func(u *encode.AccessUnit) { u.Data = u.Data[:5] },
+	} {
+		unit := encode.AccessUnit{Data: vp9Frame(1000, params(), true, 7), Key: true, Width: width, Height: height}
+		if err := checkVP9Frame(unit); err != nil {
+			t.Fatal(err)
+		}
+		spoil(&unit)
+		if err := checkVP9Frame(unit); err == nil {
+			t.Errorf("%s is taken for good", name)
+		}
+	}
+	unknown := New(Config{Profile: encode.Profile{Codec: "H261"}})
+	if err := checkFirst(unknown); err == nil {
+		t.Error("an encoder of a codec that nobody knows passes")
 	}
 }
 

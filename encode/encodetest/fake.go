@@ -12,7 +12,7 @@ import (
 
 // Config says how a fake behaves.
 type Config struct {
-	// Profile is what the fake claims to be. Its name defaults to "fake", its codec to "H264".
+	// Profile is what the fake claims to be. Its name defaults to "fake", its codec to H264.
 	Profile encode.Profile
 	// OpenErr is what Open returns, if set.
 	OpenErr error
@@ -58,7 +58,7 @@ func New(cfg Config) *Fake {
 		cfg.Profile.Name = "fake"
 	}
 	if cfg.Profile.Codec == "" {
-		cfg.Profile.Codec = "H264"
+		cfg.Profile.Codec = encode.H264
 	}
 	return &Fake{cfg: cfg}
 }
@@ -150,30 +150,9 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 		}
 	})
 	return encode.AccessUnit{
-		Data: annexB(e.params.BitsPerSecond/e.params.FPS/8, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
+		Data: bitstreams[e.fake.cfg.Profile.Codec].unit(e.params.BitsPerSecond/e.params.FPS/8, e.params, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
 		Width: e.params.Width, Height: e.params.Height, Encode: time.Since(began), QP: 26,
 	}, nil
-}
-
-// annexB returns an access unit of about that many bytes, of two slices. The parameter sets are those of a constrained
-// baseline stream; the slices hold nothing but a number.
-func annexB(size int, key bool, number byte) []byte {
-	var unit []byte
-	slice := byte(0x41) // nal_ref_idc 2, nal_unit_type 1
-	if key {
-		unit = append(unit, 0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1f, 0xd9, 0x00, 0x50, 0x05, 0xbb)
-		unit = append(unit, 0, 0, 0, 1, 0x68, 0xcb, 0x83, 0xcb, 0x20)
-		slice = 0x65 // nal_ref_idc 3, nal_unit_type 5
-	}
-	half := max((size-len(unit))/2, 16)
-	for _, first := range [...]byte{0x88, 0x44} { // first_mb_in_slice 0, then 1
-		start := len(unit)
-		unit = append(unit, 0, 0, 1, slice, first)
-		for len(unit)-start < half {
-			unit = append(unit, number|0x80) // never zero, so that no start code appears
-		}
-	}
-	return unit
 }
 
 func (e *fakeEncoder) SetRate(bitsPerSecond, fps int) error {

@@ -64,6 +64,9 @@ type film struct {
 
 // with opens an encoder, runs do and closes the encoder.
 func with(f encode.Factory, p encode.Params, do func(*film) error) (err error) {
+	if _, ok := bitstreams[f.Profile().Codec]; !ok {
+		return fmt.Errorf("codec %q is not one of %v", f.Profile().Codec, encode.Codecs())
+	}
 	enc, err := f.Open(p)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
@@ -133,47 +136,7 @@ func (f *film) checkUnit(unit encode.AccessUnit, at time.Time) error {
 	case unit.Convert < 0 || unit.Encode < 0:
 		return fmt.Errorf("steps took %v and %v", unit.Convert, unit.Encode)
 	}
-	pictures, sps, pps := 0, false, false
-	for _, nal := range splitAnnexB(unit.Data) {
-		switch kind := nal[0] & 0x1f; kind {
-		case 1, 5:
-			if (kind == 5) != unit.Key {
-				return fmt.Errorf("slice of type %d in an access unit with key %v", kind, unit.Key)
-			}
-			if len(nal) > 1 && nal[1]&0x80 != 0 { // first_mb_in_slice is 0: ue(v) begins with a one
-				pictures++
-			}
-		case 7:
-			sps = true
-		case 8:
-			pps = true
-		}
-	}
-	if pictures != 1 {
-		return fmt.Errorf("access unit has %d pictures; want 1", pictures)
-	}
-	if unit.Key && (!sps || !pps) {
-		return fmt.Errorf("keyframe with SPS %v, PPS %v; want both", sps, pps)
-	}
-	return nil
-}
-
-// splitAnnexB returns the NAL units of a byte stream (H.264, annex B), none of them empty.
-func splitAnnexB(data []byte) [][]byte {
-	var nals [][]byte
-	startCode := []byte{0, 0, 1}
-	for at := bytes.Index(data, startCode); at >= 0; {
-		data = data[at+3:]
-		at = bytes.Index(data, startCode)
-		nal := data
-		if at >= 0 {
-			nal = data[:at]
-		}
-		if nal = bytes.TrimRight(nal, "\x00"); len(nal) > 0 {
-			nals = append(nals, nal)
-		}
-	}
-	return nals
+	return bitstreams[f.enc.Profile().Codec].check(unit)
 }
 
 func checkFirst(f encode.Factory) error {
@@ -184,9 +147,6 @@ func checkFirst(f encode.Factory) error {
 		}
 		if !unit.Key {
 			return errors.New("first access unit is no keyframe")
-		}
-		if !bytes.HasPrefix(unit.Data, []byte{0, 0, 1}) && !bytes.HasPrefix(unit.Data, []byte{0, 0, 0, 1}) {
-			return fmt.Errorf("first access unit begins with % x; want a start code", unit.Data[:min(4, len(unit.Data))])
 		}
 		return nil
 	})
@@ -221,13 +181,27 @@ func checkSlices(f encode.Factory) error {
 // so that an encoder has to aim below it: x264 uses 80 to 90 percent, and two thirds where pictures are as small as here.
 const leastUsed, mostUsed = 0.6, 1.15
 
-// holds checks that a second of frames takes the given rate.
+// settling is how many pictures a rate control may take until it uses a rate. It learns by the picture, whatever time that has, and some go
+// up with care. Down it has to go at once.
+const settling = 60
+
+// holds checks that frames take the given rate: a second of them no more than that from the first half of a second on, and a second no less
+// once the rate control has settled.
 func holds(film *film, bitsPerSecond, fps int) error {
-	if _, _, err := film.many(fps / 2); err != nil { // to settle
+	if _, _, err := film.many(fps / 2); err != nil {
 		return err
 	}
 	bits, _, err := film.many(fps)
 	if err != nil {
+		return err
+	}
+	if got := float64(bits) / float64(bitsPerSecond); got > mostUsed {
+		return fmt.Errorf("the first second at %d bit/s and %d frames took %d bits", bitsPerSecond, fps, bits)
+	}
+	if _, _, err := film.many(max(0, settling-fps/2-fps)); err != nil {
+		return err
+	}
+	if bits, _, err = film.many(fps); err != nil {
 		return err
 	}
 	if got := float64(bits) / float64(bitsPerSecond); got < leastUsed || got > mostUsed {

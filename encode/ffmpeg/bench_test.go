@@ -7,6 +7,7 @@ import (
 	"image"
 	"log/slog"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 
@@ -104,20 +105,28 @@ func benchSwscale(b *testing.B, f *capture.Frame) {
 	}
 }
 
+// cpu is what the process has taken of all cores.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
 func BenchmarkEncodeScrollingText(b *testing.B) {
 	const period = 256 // frames until the page begins again
 	for _, size := range benchSizes {
-		for _, search := range []string{"me=umh:merange=64", ""} {
-			name := search
-			if name == "" {
-				name = "preset's own search"
-			}
-			b.Run(fmt.Sprintf("%dp/%s", size.Y, name), func(b *testing.B) {
+		for _, c := range []struct{ name, encoder, without string }{
+			{"me=umh:merange=64", "libx264", ""},
+			{"preset's own search", "libx264", "x264-params"},
+			{"VP9", "libvpx-vp9", ""},
+		} {
+			b.Run(fmt.Sprintf("%dp/%s", size.Y, c.name), func(b *testing.B) {
 				page := text(size.X, size.Y+16*period)
-				p, _ := encode.FindProfile("libx264")
-				if search == "" {
-					delete(p.Options, "x264-params")
-				}
+				p, _ := encode.FindProfile(c.encoder)
+				delete(p.Options, c.without)
 				e, err := New(p, Config{}, slog.New(slog.DiscardHandler)).
 					Open(encode.Params{Width: size.X, Height: size.Y, FPS: 60, BitsPerSecond: 6e6})
 				if err != nil {
@@ -128,7 +137,7 @@ func BenchmarkEncodeScrollingText(b *testing.B) {
 						b.Error(err)
 					}
 				}()
-				start, n, bytes := time.Now(), 0, 0
+				start, busy, n, bytes := time.Now(), cpu(b), 0, 0
 				var convert, encoding time.Duration
 				var qp float64
 				for b.Loop() {
@@ -146,6 +155,7 @@ func BenchmarkEncodeScrollingText(b *testing.B) {
 					encoding += unit.Encode
 					qp += unit.QP
 				}
+				b.ReportMetric(float64((cpu(b)-busy).Microseconds())/float64(n), "µs-CPU/op")
 				b.ReportMetric(float64(convert.Microseconds())/float64(n), "µs-convert/op")
 				b.ReportMetric(float64(encoding.Microseconds())/float64(n), "µs-encode/op")
 				b.ReportMetric(float64(bytes)/float64(n), "bytes/op")

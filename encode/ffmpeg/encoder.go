@@ -36,16 +36,13 @@ const (
 // qpScale is FF_QP2LAMBDA, the unit in which encoders report their quantizer.
 const qpScale = 118
 
-// clock is the time base of the pictures' timestamps, in ticks a second. Encoders that pace their rate control by
-// timestamps need real ones.
-const clock = 1_000_000
-
 type encoder struct {
 	profile encode.Profile
 	log     *slog.Logger
 	codec   *astiav.Codec
 	params  encode.Params // with the rates in force
 	openFPS int           // the frame rate that the open codec reckons with
+	ration  ration        // for those that need it
 
 	converter *converter
 	surface   *surface // nil for encoders that take pictures from main memory
@@ -76,7 +73,7 @@ func (e *encoder) open() (err error) {
 	if e.context = astiav.AllocCodecContext(e.codec); e.context == nil {
 		return errors.New("allocate a codec context: out of memory")
 	}
-	e.openFPS = e.params.FPS
+	e.openFPS, e.ration = e.params.FPS, newRation(e.params.BitsPerSecond, e.params.FPS)
 	c := e.context
 	c.SetWidth(e.params.Width)
 	c.SetHeight(e.params.Height)
@@ -133,6 +130,9 @@ func (e *encoder) applyRate() {
 	rate := int64(e.params.BitsPerSecond) * int64(e.openFPS) / int64(e.params.FPS)
 	e.context.SetBitRate(rate)
 	e.context.SetRateControlMaxRate(rate)
+	if e.profile.MinRate {
+		e.context.SetRateControlMinRate(rate)
+	}
 	// x264 counts in whole kilobits and refuses a buffer smaller than one frame.
 	e.context.SetRateControlBufferSize(int(perFrame/1000+1) * 1000)
 }
@@ -178,10 +178,10 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 			return nil, false, 0, err
 		}
 	}
-	if e.start.IsZero() {
-		e.start = at
+	e.pts = e.next(at)
+	if e.profile.RateByTime {
+		(*C.AVFrame)(picture.UnsafePointer()).duration = C.int64_t(e.ration.length())
 	}
-	e.pts = max(e.pts+1, at.Sub(e.start).Microseconds()) // must rise strictly
 	var ckey, quality C.int
 	if key {
 		ckey = 1
@@ -196,8 +196,20 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 		return nil, false, 0, fmt.Errorf("encode: %w", explained(avError(code), lines))
 	}
 	isKey = e.packet.flags&C.AV_PKT_FLAG_KEY != 0
+	e.ration.took(8 * int(e.packet.size))
 	data = C.GoBytes(unsafe.Pointer(e.packet.data), e.packet.size)
 	return data, isKey, float64(quality) / qpScale, nil
+}
+
+// next returns the timestamp of the picture that was captured at that time. Timestamps must rise strictly.
+func (e *encoder) next(at time.Time) int64 {
+	if e.profile.RateByTime {
+		return e.pts + e.ration.length()
+	}
+	if e.start.IsZero() {
+		e.start = at
+	}
+	return max(e.pts+1, at.Sub(e.start).Microseconds())
 }
 
 func (e *encoder) fail(err error) error {
@@ -218,7 +230,12 @@ func (e *encoder) SetRate(bitsPerSecond, fps int) error {
 		return nil
 	}
 	e.params = p
-	if e.profile.Price != encode.PriceReopen {
+	switch {
+	case e.profile.Price == encode.PriceReopen:
+	case e.profile.RateByTime:
+		e.ration.set(bitsPerSecond, fps)
+		return nil
+	default:
 		e.applyRate()
 		return nil
 	}

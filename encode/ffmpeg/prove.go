@@ -46,7 +46,7 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 		return err
 	}
 	defer func() { err = errors.Join(err, enc.Close()) }()
-	dec, err := newDecoder()
+	dec, err := newDecoder(f.Profile().Codec)
 	if err != nil {
 		return err
 	}
@@ -136,17 +136,21 @@ func drawMoving(pix []byte, width, height, n int) {
 	}
 }
 
-// decoder decodes H.264, one picture for each access unit.
+// decoder decodes one picture for each access unit.
 type decoder struct {
 	context *astiav.CodecContext
 	packet  *astiav.Packet
 	frame   *astiav.Frame
 }
 
-func newDecoder() (_ *decoder, err error) {
-	codec := astiav.FindDecoder(astiav.CodecIDH264)
+func newDecoder(name string) (_ *decoder, err error) {
+	id, ok := map[string]astiav.CodecID{encode.H264: astiav.CodecIDH264, encode.VP9: astiav.CodecIDVp9}[name]
+	if !ok {
+		return nil, fmt.Errorf("no decoder of %q is known to prove encoders with", name)
+	}
+	codec := astiav.FindDecoder(id)
 	if codec == nil {
-		return nil, errors.New("no H.264 decoder in this build of FFmpeg to prove encoders with")
+		return nil, fmt.Errorf("no %s decoder in this build of FFmpeg to prove encoders with", name)
 	}
 	d := &decoder{context: astiav.AllocCodecContext(codec), packet: astiav.AllocPacket(), frame: astiav.AllocFrame()}
 	d.context.SetThreadCount(1) // frame threads would return pictures late
@@ -154,7 +158,7 @@ func newDecoder() (_ *decoder, err error) {
 	lines, err := captured(astiav.LogLevelWarning, func() error { return d.context.Open(codec, nil) })
 	if err != nil {
 		d.free()
-		return nil, fmt.Errorf("open the H.264 decoder: %w", explained(err, lines))
+		return nil, fmt.Errorf("open the %s decoder: %w", name, explained(err, lines))
 	}
 	return d, nil
 }

@@ -123,6 +123,8 @@ type Encoder struct {
 	// PerPixel is what converting and encoding takes, in seconds for each pixel; 0 where it is not known. OnCPU says whether that is time of a core.
 	PerPixel float64
 	OnCPU    bool
+	// Threads is how many cores an encode keeps busy meanwhile, at most; 0 for one.
+	Threads int
 }
 
 // Card is what is known of a graphics card.
@@ -169,7 +171,7 @@ func (h Host) Cost(p Profile, shared bool) float64 {
 	switch e, _ := h.encoder(); {
 	case shared:
 	case e.OnCPU:
-		c += min(e.PerPixel*p.pixelRate(), fullEncode) // then the frame rate is lowered
+		c += float64(max(e.Threads, 1)) * min(e.PerPixel*p.pixelRate(), fullEncode) // then the frame rate is lowered
 	default:
 		c += feedPerPixel * p.pixelRate()
 	}

@@ -298,11 +298,11 @@ func healthy() *fakeManager {
 			}
 			return session.Patched{ETag: ifMatch}, nil
 		},
-		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Role: "controller", Quality: "good", Reason: "startup"}},
+		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Codec: "H264", Role: "controller", Quality: "good", Reason: "startup"}},
 		state: session.Host{
 			State:    "active",
 			Displays: []session.DisplayInfo{{ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280, Height: 720, State: "idle"}},
-			Encoders: []session.EncoderInfo{{Name: "libx264", Codec: "h264", Price: "free", Usable: true, InUse: true}},
+			Encoders: []session.EncoderInfo{{Name: "libx264", Codec: "H264", Price: "free", Usable: true, InUse: true}},
 		},
 	}
 }

@@ -133,7 +133,7 @@ func meanings() map[Code]string {
 		CodeStaleETag:            "`If-Match` is not the session's ETag (any more)",
 		CodeTooLarge:             "the body exceeds 64 KiB (`max_body`)",
 		CodeUnsupportedMediaType: "wrong `Content-Type`; `Accept-Post` or `Accept-Patch` tells the right one",
-		CodeUnacceptableOffer:    "the offer is well formed, but cannot be answered: no H.264, or not receiving video",
+		CodeUnacceptableOffer:    "the offer is well formed, but cannot be answered: no codec that the host has, which it then names beside those offered, or not receiving video",
 		CodeBadReservation:       "the place is for another display, or cannot be kept like that",
 		CodeBadConfiguration:     "the configuration on the host is refused, and nothing of it applied; the message says what is wrong where",
 		CodeBadChange:            "the session cannot be changed like that: a ceiling below the floor, or a move that is still going on",

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/encode"
 
 	"github.com/pion/rtp"
 )
@@ -35,6 +36,8 @@ const defaultMTU = 1200
 // Config of a Link.
 type Config struct {
 	Log *slog.Logger
+	// Codec is the access units', one of encode.Codecs. It defaults to H264.
+	Codec string
 	// MTU is the largest RTP packet in bytes, header included. It defaults to 1200.
 	MTU int
 	// OnSent is told of every packet that leaves, in their order, from the goroutine of Run.
@@ -118,12 +121,17 @@ func New(cfg Config) (*Link, error) {
 	if cfg.MTU == 0 {
 		cfg.MTU = defaultMTU
 	}
+	if cfg.Codec == "" {
+		cfg.Codec = encode.H264
+	}
 	if cfg.StartRate == 0 {
 		cfg.StartRate = 2_000_000
 	}
 	switch {
 	case cfg.MTU < 576 || cfg.MTU > 1500:
 		return nil, fmt.Errorf("wire: MTU %d is not from 576 to 1500", cfg.MTU)
+	case len(parameters(cfg.Codec)) == 0:
+		return nil, fmt.Errorf("wire: codec %q is not one of %v", cfg.Codec, encode.Codecs())
 	case cfg.StartRate < 0:
 		return nil, fmt.Errorf("wire: pacing rate %d is negative", cfg.StartRate)
 	}

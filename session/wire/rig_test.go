@@ -81,7 +81,7 @@ func newRig(t testing.TB, cfg Config, repair bool) *rig {
 			}
 			return copy(b, r.in), a, nil
 		}))
-	if _, err := r.link.track.Bind(binding{info: info, writer: writer}); err != nil {
+	if _, err := r.link.track.Bind(binding{codec: r.link.cfg.Codec, info: info, writer: writer}); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -124,6 +124,7 @@ func (r *rig) nack(t testing.TB, numbers ...uint16) {
 // binding is what pion tells a track when the stream is negotiated.
 type binding struct {
 	webrtc.TrackLocalContext
+	codec  string
 	info   *interceptor.StreamInfo
 	writer interceptor.RTPWriter
 }
@@ -142,7 +143,7 @@ func (b binding) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
 }
 
 func (b binding) CodecParameters() []webrtc.RTPCodecParameters {
-	codec := h264("42e01f")
+	codec := parameters(b.codec)[0]
 	codec.PayloadType = mediaType
 	return []webrtc.RTPCodecParameters{codec}
 }

@@ -10,12 +10,11 @@ import (
 	"wavryhost/encode"
 
 	"github.com/pion/rtp"
-	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
 )
 
 const (
-	clockRate = 90_000 // RFC 6184, section 8.2.1
+	clockRate = 90_000 // of every video codec: RFC 6184, section 8.2.1, and RFC 9628, section 4.1
 
 	uriTransportCC    = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 	uriAbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
@@ -33,7 +32,7 @@ const (
 type Track struct {
 	*webrtc.TrackLocalStaticRTP
 	link    *Link
-	payload codecs.H264Payloader
+	payload rtp.Payloader
 
 	// base relates capture time to RTP time: the first access unit has a random time stamp (RFC 3550, section 5.1).
 	base   time.Time
@@ -54,7 +53,7 @@ type Written struct{ Packets, Bytes int }
 
 // NewTrack makes the link's track; a link has one.
 func (l *Link) NewTrack(id, streamID string) (*Track, error) {
-	local, err := webrtc.NewTrackLocalStaticRTP(h264("42e01f").RTPCodecCapability, id, streamID)
+	local, err := webrtc.NewTrackLocalStaticRTP(parameters(l.cfg.Codec)[0].RTPCodecCapability, id, streamID)
 	if err != nil {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
@@ -63,7 +62,7 @@ func (l *Link) NewTrack(id, streamID string) (*Track, error) {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
 	t := &Track{
-		TrackLocalStaticRTP: local, link: l,
+		TrackLocalStaticRTP: local, link: l, payload: payloader(l.cfg.Codec),
 		offset: binary.BigEndian.Uint32(seed[:]), sequence: binary.BigEndian.Uint16(seed[4:]),
 	}
 	l.mu.Lock()
@@ -94,7 +93,7 @@ func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 	return t.TrackLocalStaticRTP.Bind(c)
 }
 
-// WriteAccessUnit packetizes au (RFC 6184, packetization mode 1) and hands it to the pacer. The RTP time is the capture time
+// WriteAccessUnit packetizes au, which has the link's codec, and hands it to the pacer. The RTP time is the capture time
 // at 90 kHz by the monotonic clock. It returns ErrFull when another access unit is waiting already and au is no keyframe; the
 // stream then has to go on with a keyframe. One goroutine at a time calls it.
 func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {

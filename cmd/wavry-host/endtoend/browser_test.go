@@ -16,10 +16,41 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// browser is a page of a headless Chromium.
-type browser struct {
+// browser is a page of a headless browser.
+type browser struct{ page page }
+
+// page drives a browser.
+type page interface {
+	// evaluate runs JavaScript, waits for the promise that it returns, and returns the text that comes of it.
+	evaluate(ctx context.Context, script string) (string, error)
+	// screenshot returns the page as a PNG file.
+	screenshot(ctx context.Context) ([]byte, error)
+}
+
+// chromium is a page of Chromium.
+type chromium struct {
 	ctx context.Context //nolint:containedctx // chromedp keeps the page in its context
-	url string
+}
+
+// within returns the page's context with the end of another.
+func (c chromium) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(c.ctx)
+	}
+	return context.WithDeadline(c.ctx, end)
+}
+
+func (c chromium) evaluate(ctx context.Context, script string) (string, error) {
+	ctx, cancel := c.within(ctx)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+}
+
+func (c chromium) screenshot(ctx context.Context) ([]byte, error) {
+	ctx, cancel := c.within(ctx)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.CaptureScreenshot())
 }
 
 // openBrowser starts Chromium, inside a network namespace when one is named, and opens url.
@@ -57,18 +88,17 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 			t.Logf("Chromium printed:\n%s", tail(out.String(), 3000))
 		}
 	})
-	b := &browser{ctx: page, url: url}
 	if err := chromedp.Do(page, chromedp.Navigate(url)); err != nil {
 		t.Fatalf("open %s: %v\n%s", url, err, out)
 	}
-	return b
+	return &browser{chromium{page}}
 }
 
 // eval runs JavaScript, waiting for its promise, into the value that result points to.
 func (b *browser) eval(script string, result any) error {
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Evaluate[string]("(async () => JSON.stringify(await ("+script+")))()", chromedp.EvalAwaitPromise))
+	text, err := b.page.evaluate(ctx, "(async () => JSON.stringify(await ("+script+")))()")
 	if err != nil {
 		return err
 	}
@@ -78,7 +108,7 @@ func (b *browser) eval(script string, result any) error {
 	return json.Unmarshal([]byte(text), result)
 }
 
-// inbound is what Chromium counts of the video it receives.
+// inbound is what the browser counts of the video it receives.
 type inbound struct {
 	FramesDecoded   int     `json:"framesDecoded"`
 	FramesPerSecond float64 `json:"framesPerSecond"`
@@ -153,9 +183,9 @@ func (b *browser) luma(columns, rows int) ([]float64, error) {
 // screenshot writes the page as a PNG file.
 func (b *browser) screenshot(t testing.TB, path string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	png, err := b.page.screenshot(ctx)
 	if err != nil {
 		t.Fatalf("screenshot: %v", err)
 	}

@@ -51,7 +51,7 @@ func TestDesktopInChromium(t *testing.T) {
 			t.Errorf("the picture is %dx%d; want 1280x720", in.Width, in.Height)
 		}
 		s := h.session(t)
-		if s.State != "connected" || s.Quality == "" || s.FramesSent == 0 {
+		if s.State != "connected" || s.Quality == "" || s.FramesSent == 0 || s.Codec != "H264" {
 			t.Errorf("the API shows %+v", s)
 		}
 		for _, metric := range []string{

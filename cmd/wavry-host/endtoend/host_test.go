@@ -114,6 +114,8 @@ type snapshot struct {
 	State           string  `json:"state"`
 	Path            string  `json:"path"`
 	Protocol        string  `json:"protocol"`
+	Codec           string  `json:"codec"`
+	Encoder         string  `json:"encoder"`
 	Frozen          bool    `json:"frozen"`
 	Rung            int     `json:"rung"`
 	FPS             float64 `json:"fps"`

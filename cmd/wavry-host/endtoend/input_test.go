@@ -139,9 +139,19 @@ func (b *browser) spot(t testing.TB, x, y int) (px, py float64) {
 	return p.X, p.Y
 }
 
+// chromedp returns the context that chromedp drives Chromium by.
+func (b *browser) chromedp(t testing.TB) context.Context {
+	t.Helper()
+	page, ok := b.page.(chromium)
+	if !ok {
+		t.Fatal("the browser is no Chromium")
+	}
+	return page.ctx
+}
+
 func (b *browser) do(t testing.TB, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(b.chromedp(t), 15*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.Fatal(err)
@@ -543,7 +553,7 @@ func TestKeysOfAPageThatGoes(t *testing.T) {
 	b.control(t, x, [2]int{300, 200})
 	b.key(t, "KeyW", true, 0)
 	x.waitHeld(t, 5*time.Second, "W is down", 25)
-	if err := syscall.Kill(chromedp.FromContext(b.ctx).Browser.Process().Pid, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(chromedp.FromContext(b.chromedp(t)).Browser.Process().Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()

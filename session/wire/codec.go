@@ -1,0 +1,69 @@
+package wire
+
+import (
+	"fmt"
+
+	"wavryhost/encode"
+
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/webrtc/v4"
+)
+
+// parameters returns what is offered of a codec, the preferred form first; none for one that cannot be packetized.
+func parameters(codec string) []webrtc.RTPCodecParameters {
+	switch codec {
+	case encode.H264:
+		// The stream is constrained baseline, which a decoder of any of these profiles decodes; the others are for peers
+		// that offer no 42e01f.
+		return []webrtc.RTPCodecParameters{h264("42e01f"), h264("42001f"), h264("4d001f")}
+	case encode.VP9:
+		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeVP9, "profile-id=0")}
+	default:
+		return nil
+	}
+}
+
+func h264(profile string) webrtc.RTPCodecParameters {
+	return video(webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="+profile)
+}
+
+func video(mime, format string) webrtc.RTPCodecParameters {
+	return webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
+		MimeType: mime, ClockRate: clockRate, SDPFmtpLine: format,
+		RTCPFeedback: []webrtc.RTCPFeedback{
+			{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"}, {Type: "ack", Parameter: "ccfb"},
+		},
+	}}
+}
+
+// register makes a codec known to pion, each form of it with a stream of retransmissions.
+func register(media *webrtc.MediaEngine, codec string) error {
+	payloadType := webrtc.PayloadType(102)
+	for _, form := range parameters(codec) {
+		form.PayloadType = payloadType
+		rtx := webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: webrtc.MimeTypeRTX, ClockRate: clockRate, SDPFmtpLine: fmt.Sprintf("apt=%d", payloadType),
+			},
+			PayloadType: payloadType + 1,
+		}
+		for _, c := range []webrtc.RTPCodecParameters{form, rtx} {
+			if err := media.RegisterCodec(c, webrtc.RTPCodecTypeVideo); err != nil {
+				return fmt.Errorf("wire: register codec: %w", err)
+			}
+		}
+		payloadType += 2
+	}
+	return nil
+}
+
+// payloader returns what cuts access units of a codec into payloads.
+func payloader(codec string) rtp.Payloader {
+	if codec == encode.VP9 {
+		// RFC 9628 without layers: browsers then order pictures by their numbers, and take each but a keyframe to build on
+		// the one before it. Keyframes say their size.
+		return &codecs.VP9Payloader{}
+	}
+	return &codecs.H264Payloader{} // RFC 6184, packetization mode 1
+}
