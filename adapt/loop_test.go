@@ -578,6 +578,54 @@ func TestSlowDrainIsNoRival(t *testing.T) {
 	}
 }
 
+// A single burst is a radio's: what drops all that is above a rate drops it as long as it is.
+func TestBurstIsNoPolicer(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		events, after int
+		policer       bool
+	}{{1, 100, false}, {policedEvents, 100, true}, {policedEvents, lossSample, false}} {
+		l := law{min: 150_000, max: 1e7, target: 300_000, reported: start}
+		s := &l.losses
+		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start, start.Add(judgeAfter), c.events
+		s.queuedAt, s.after = start.Add(-time.Minute), sample{packets: c.after}
+		now := start.Add(judgeAfter)
+		l.judge(now, 0)
+		if got := now.Before(s.policed); got != c.policer {
+			t.Errorf("loss in %d runs, none of %d packets after the cut: a policer: %v; want %v", c.events, c.after, got, c.policer)
+		}
+	}
+}
+
+// Below its rate a policer loses nothing.
+func TestLossBelowItsRateIsNoPolicers(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for _, received := range []float64{1.9e6, 1e6} {
+		l := law{min: 150_000, max: 1e7, target: received, reported: now}
+		l.losses.policed, l.losses.policedAt = now.Add(time.Minute), 2e6
+		var p path
+		p.reported.add(now, sample{packets: 100, lost: 5, events: 5})
+		l.onLoss(now, &p, received, received)
+		if got := now.Before(l.losses.policed); got != (received > 1.5e6) {
+			t.Errorf("5 %% lost at %.0f of the policer's 2000000: it stays one: %v", received, got)
+		}
+	}
+}
+
+// Heavy loss that became less by half and more, and not little, is asked a second time; not a third.
+func TestHalfCuredLossIsTriedAgain(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	l := law{min: 150_000, max: 1e7, target: 2e6, reported: start}
+	s := &l.losses
+	for i, want := range []float64{2e6, 4e6} {
+		s.before, s.at, s.cutAt, s.judgeAt = 4e6, .5, start, start.Add(judgeAfter)
+		s.after = sample{packets: 200, lost: 40}
+		if l.judge(start.Add(judgeAfter), .2); l.target != want {
+			t.Errorf("judgement %d: target %.0f; want %.0f", i+1, l.target, want)
+		}
+	}
+}
+
 func TestPreferenceMovesTheQueue(t *testing.T) {
 	var high [3]time.Duration
 	for i, prefer := range []Aggressiveness{Latency, Balanced, Quality} {

@@ -196,6 +196,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 				p.run++
 			} else {
 				p.run = 1
+				s.events++
 			}
 			if p.lastLost = packet.ID; p.run > runCounts {
 				s.runs++
