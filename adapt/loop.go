@@ -23,12 +23,12 @@ const (
 	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it leaves
 	// more slowly.
 	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
-	pacingDrain             = 1.3 // while a queue empties, bursts would only lengthen it
-	gateDelay               = 60 * time.Millisecond
+	pacingDrain             = 1.3                   // while a queue empties, bursts would only lengthen it
+	gateDelay               = 55 * time.Millisecond // what jitter and a late report add to the round trip and a report
 	gatePackets             = 3 * 1200
 	gateSilence             = 300 * time.Millisecond // with packets on their way: the path is gone, or full
-	trickle                 = 24_000                 // while the gate is closed: a packet each 400 ms notices that it may open
-	gateOpens               = 500 * time.Millisecond
+	trickle                 = 24_000                 // while the gate is closed: a full packet each 400 ms
+	gateOpens               = 200 * time.Millisecond // between frames that try whether it may open: a short outage is over at once then
 	frameDelayP             = 150 * time.Millisecond // what one picture may take at the target's rate,
 	frameDelayI             = 250 * time.Millisecond // and a keyframe
 	keyframeEvery           = 500 * time.Millisecond

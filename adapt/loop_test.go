@@ -578,6 +578,42 @@ func TestSlowDrainIsNoRival(t *testing.T) {
 	}
 }
 
+// Who has a path alone and then gets less of it makes room once, as far as three beside a fourth would; not for what the link lost, nor
+// where nobody takes it.
+func TestRoomIsMadeForWhoComes(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	now := start.Add(time.Minute)
+	for _, c := range []struct {
+		name           string
+		received, most float64
+		begun          time.Time
+		makes          bool
+	}{
+		{"a tenth less", 5.4e6, 6e6, start, true},
+		{"as much as ever", 5.9e6, 6e6, start, false},
+		{"half: the link", 3e6, 6e6, start, false},
+		{"new itself", 5.4e6, 6e6, now.Add(-newFor / 2), false},
+		{"nothing known", 5.4e6, 0, start, false},
+	} {
+		l := law{min: 150_000, max: 1e7, target: c.received, begun: c.begun, capacity: c.most, capacityAt: now, starved: true}
+		l.room.most, l.room.mostAt = c.most, now
+		var p path
+		l.overuse(now, &p, c.received, c.received)
+		if made := now.Before(l.room.until); made != c.makes {
+			t.Errorf("%s: room is made: %v; want %v", c.name, made, c.makes)
+		}
+		if c.makes && (l.target > yieldShare*c.received || l.target < cutShare*yieldShare*c.received) {
+			t.Errorf("%s: the target falls to %.0f of %.0f", c.name, l.target, c.received)
+		}
+		if c.makes {
+			l.drain.on = false
+			if l.othersCame(now.Add(5*time.Second), &p, c.received); l.room.most != 0 {
+				t.Errorf("%s: nobody took the room, and it is made again", c.name)
+			}
+		}
+	}
+}
+
 // A single burst is a radio's: what drops all that is above a rate drops it as long as it is.
 func TestBurstIsNoPolicer(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
@@ -623,6 +659,19 @@ func TestHalfCuredLossIsTriedAgain(t *testing.T) {
 		if l.judge(start.Add(judgeAfter), .2); l.target != want {
 			t.Errorf("judgement %d: target %.0f; want %.0f", i+1, l.target, want)
 		}
+	}
+}
+
+func TestLargeFlowsKeepShorterQueues(t *testing.T) {
+	var low, high [3]time.Duration
+	for i, rate := range []float64{1e6, 4e6, 16e6} {
+		l := law{target: rate}
+		if low[i], high[i] = l.thresholds(); i > 0 && (low[i] >= low[i-1] || high[i] >= high[i-1]) {
+			t.Errorf("at %.0f bit/s the queue is %v to %v; want less than %v to %v", rate, low[i], high[i], low[i-1], high[i-1])
+		}
+	}
+	if 2*high[2] != highQueue {
+		t.Errorf("at 16 Mbit/s the rate falls at %v; want half of %v", high[2], highQueue)
 	}
 }
 

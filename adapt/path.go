@@ -231,6 +231,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 			v.to = arrived
 		}
 		v.bytes += packet.Size
+		v.packets++
 		newest = min(newest, ago)
 		tail.add(delay)
 		p.arrivals.packet(packet.Size, sent, arrived, pacing)

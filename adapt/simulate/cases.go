@@ -141,7 +141,9 @@ func Cases() []Case {
 	for _, l := range []struct{ loss, use float64 }{{0.05, 0.80}, {0.10, 0.80}, {0.20, 0.65}} {
 		cases = append(cases, randomLoss(l.loss, l.use))
 	}
-	return append(cases, policer(), outage(), keyframes(), halved(), still(), oscillating(), lateComer(), reordered(), skewed(),
+	return append(cases, policer(), outage(), keyframes(), halved(), still(), oscillating(),
+		lateComer("late", 3e6, 25*time.Millisecond, 1), lateComer("late-2", 2e6, 10*time.Millisecond, 1), lateComer("late-5", 5e6, 100*time.Millisecond, 1),
+		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)), reordered(), skewed(),
 		stepped(), hostile(), reportsOnly(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
 }
 
@@ -249,7 +251,7 @@ func twoFlows() Case {
 			rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 124*sec), rfcFlow(0, 124*sec)},
 		Gates: []Gate{
-			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec).aiming(.014),
+			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec),
 			jain(.9, 75*sec, 100*sec),
 		},
 	}
@@ -587,16 +589,24 @@ func oscillating() Case {
 	}
 }
 
-func lateComer() Case {
-	return Case{
-		Name: "late", About: "a second flow comes 30 s later, on 3 Mbit/s", Length: 60 * sec,
-		Links: oneWay(Constant(3e6), rfcQueue, 25*time.Millisecond, rfcJitter),
-		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 30), 0, 60*sec), flow(desktop(300_000, 20_000_000, 30), 30*sec, 60*sec)},
-		Gates: []Gate{
-			least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[1].Rate(40*sec, 45*sec) / 1.5e6 }).aiming(.65),
-			worstQueue(80, 30*sec, 60*sec),
-		},
+// lateComer joins who has the path for half a minute.
+func lateComer(name string, capacity float64, delay time.Duration, before int) Case {
+	const joins, end = 30 * sec, 60 * sec
+	c := Case{
+		Name: name, About: fmt.Sprintf("a flow comes 30 s after %d that have %g Mbit/s, one-way delay %v", before, capacity/1e6, delay), Length: end,
+		Links: oneWay(Constant(capacity), rfcQueue, delay, rfcJitter),
 	}
+	for range before {
+		c.Flows = append(c.Flows, flow(desktop(1_000_000, 20_000_000, 30), 0, end))
+	}
+	c.Flows = append(c.Flows, flow(desktop(300_000, 20_000_000, 30), joins, end))
+	fair := capacity / float64(before+1)
+	c.Gates = []Gate{
+		least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[before].Rate(joins+10*sec, joins+15*sec) / fair }),
+		most("of fair share", 2, func(r *Result) float64 { return r.Flows[before].Rate(joins+10*sec, end) / fair }),
+		worstQueue(80, joins, end), worstLoss(0, joins, end), total(.85, joins, end),
+	}
+	return c
 }
 
 func quick(name, about string, change func(*Case), gates ...Gate) Case {
