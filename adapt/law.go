@@ -80,6 +80,9 @@ const (
 	// become wider, and roomyAfter how long the last cut must be ago.
 	roomy      = 1.25
 	roomyAfter = 500 * time.Millisecond
+	// oversizeFor is how long a picture that is larger than was asked for is the likeliest reason of a queue: as long as a second of
+	// compare, and the drain after it.
+	oversizeFor = time.Second
 	// gatedFor is how long after frames were held back it is not the screen that sends little.
 	gatedFor = time.Second
 	// starvedMost is how far above what is sent the target may be while the encoder leaves much of it, and wants more.
@@ -120,8 +123,9 @@ type law struct {
 	lastCause Reason
 	// starved is set while the encoder shows that it could use more than it has: then what it leaves of its target, as
 	// encoders with small buffers do, is no sign of a quiet screen.
-	starved bool
-	gatedAt time.Time // when frames were held back for what is on its way, last
+	starved    bool
+	oversizeAt time.Time // when the encoder made a picture larger than was asked for, last
+	gatedAt    time.Time // when frames were held back for what is on its way, last
 
 	capacity, variance float64 // seen at overuse, in bits per second and its square
 	capacityAt         time.Time
@@ -285,6 +289,9 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 	if next < l.target {
 		l.target, l.cutAt, l.lastCause = next, now, ReasonQueueDelay
+		if !l.oversizeAt.IsZero() && now.Sub(l.oversizeAt) < oversizeFor {
+			l.lastCause = ReasonEncoderOvershoot
+		}
 	}
 }
 

@@ -675,6 +675,69 @@ func TestLargeFlowsKeepShorterQueues(t *testing.T) {
 	}
 }
 
+// A picture larger than was asked for is sent alone and no faster than the path takes it; one after the other makes the encoder be asked
+// for less.
+func TestOversizedPictureIsSentAlone(t *testing.T) {
+	for _, key := range []bool{false, true} {
+		l, err := New(desktop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(1_000_000, 0)
+		l.Tick(now)
+		if key {
+			l.OnKeyframeRequest(now, KeyframePLI)
+			now = now.Add(tick)
+		}
+		l.Tick(now)
+		before := l.Tick(now)
+		want := int(1_000_000 / 8 * frameDelayP.Seconds())
+		if key {
+			want = int(1_000_000 / 8 * frameDelayI.Seconds())
+		}
+		if before.MaxFrameBytes != want {
+			t.Fatalf("a keyframe is due: %v: at most %d bytes; want %d", key, before.MaxFrameBytes, want)
+		}
+		l.OnSource(Source{At: now, FrameBytes: before.MaxFrameBytes, Keyframe: key})
+		if got := l.Tick(now); got.Skip {
+			t.Errorf("a picture as large as allowed (keyframe: %v) makes the next ones be left out", key)
+		}
+		l.OnSource(Source{At: now, FrameBytes: 1_000_000 / 8, Keyframe: key}) // a second of the path
+		if got := l.Tick(now); !got.Skip || got.PacingRate > int(pacingOver*1_000_000) {
+			t.Errorf("beside a picture of a second (keyframe: %v) %d bit/s are paced, frames left out: %v", key, got.PacingRate, got.Skip)
+		}
+		if got := l.Tick(now.Add(time.Second)); got.Skip || got.PacingRate < int(1.2*1_000_000) {
+			t.Errorf("a second later (keyframe: %v) %d bit/s are paced, frames left out: %v", key, got.PacingRate, got.Skip)
+		}
+	}
+	l, err := New(desktop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_000_000, 0)
+	first := l.Tick(now)
+	for range 5 {
+		now = now.Add(300 * time.Millisecond)
+		l.OnSource(Source{At: now, FrameBytes: 2 * first.MaxFrameBytes})
+		l.Tick(now)
+	}
+	if got := l.Tick(now).EncoderBitrate; got > 3*first.EncoderBitrate/4 {
+		t.Errorf("five pictures of 300 ms leave the encoder asked for %d of %d bit/s", got, first.EncoderBitrate)
+	}
+}
+
+// A queue right after a picture that was too large is the encoder's.
+func TestQueueOfAnOversizedPictureIsTheEncoders(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for after, want := range map[time.Duration]Reason{oversizeFor / 2: ReasonEncoderOvershoot, 2 * oversizeFor: ReasonQueueDelay} {
+		l := law{min: 150_000, max: 1e7, target: 2e6, starved: true, oversizeAt: now.Add(-after)}
+		var p path
+		if l.overuse(now, &p, 1.5e6, 2e6); l.lastCause != want {
+			t.Errorf("%v after the picture the cut is by %v; want %v", after, l.lastCause, want)
+		}
+	}
+}
+
 func TestPreferenceMovesTheQueue(t *testing.T) {
 	var high [3]time.Duration
 	for i, prefer := range []Aggressiveness{Latency, Balanced, Quality} {

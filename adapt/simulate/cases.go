@@ -141,7 +141,7 @@ func Cases() []Case {
 	for _, l := range []struct{ loss, use float64 }{{0.05, 0.80}, {0.10, 0.80}, {0.20, 0.65}} {
 		cases = append(cases, randomLoss(l.loss, l.use))
 	}
-	return append(cases, policer(), outage(), keyframes(), halved(), still(), oscillating(),
+	return append(cases, policer(), outage(), keyframes(), scenes(), halved(), still(), oscillating(),
 		lateComer("late", 3e6, 25*time.Millisecond, 1), lateComer("late-2", 2e6, 10*time.Millisecond, 1), lateComer("late-5", 5e6, 100*time.Millisecond, 1),
 		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)), reordered(), skewed(),
 		stepped(), hostile(), reportsOnly(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
@@ -504,6 +504,19 @@ func keyframes() Case {
 		Name: "keyframes", About: "2 Mbit/s, a keyframe of six times a frame's size each 2 s", Length: 60 * sec,
 		Links: oneWay(Constant(2e6), rfcQueue, 50*time.Millisecond, rfcJitter), Flows: []Flow{f},
 		Gates: []Gate{queue("q95 ms", .95, 100, 5*sec, 60*sec), loss(0, 60*sec)},
+	}
+}
+
+// scenes has pictures of two thirds of a second between others, as the switch to another window makes them.
+func scenes() Case {
+	f := flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)
+	f.SceneEvery, f.SceneSize = 3*sec, 20
+	return Case{
+		Name: "scenes", About: "2 Mbit/s, a picture of 20 times the size each 3 s, larger than the encoder was allowed", Length: 60 * sec,
+		Links: oneWay(Constant(2e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},
+		Gates: []Gate{
+			queue("q95 ms", .95, 50, 5*sec, 60*sec), queue("q99 ms", .99, 80, 5*sec, 60*sec), loss(0, 60*sec), use(.75, 0, 0, 5*sec, 60*sec),
+		},
 	}
 }
 
