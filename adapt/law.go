@@ -41,13 +41,14 @@ const (
 	// lag is the share of what is sent that must arrive for a queue to be somebody else's.
 	lag = 0.9
 	// The capacity that was seen at the last overuse counts for capacityFor. Near it, from nearFrom below to three
-	// deviations (nearLeast at least) above, the rate is raised carefully: by half a packet each nearEvery, which is a round
+	// deviations (nearLeast at least, and nearMost at most: a link that has changed leaves a deviation that says nothing) above, the rate is raised carefully: by half a packet each nearEvery, which is a round
 	// trip of 100 ms and the reaction, and by nearRise per second at least. TCP's step per round trip would give the most of a
 	// path to whom it is shortest for.
 	capacityFor  = 30 * time.Second
 	capacityGain = 0.3
 	nearFrom     = 0.85
 	nearLeast    = 0.05
+	nearMost     = 0.25
 	nearRise     = 0.02
 	nearEvery    = 120 * time.Millisecond
 	// othersRise is added to nearRise for the square of the share of others, as long as there is no queue at all: the smaller
@@ -315,7 +316,7 @@ func (l *law) othersCame(now time.Time, p *path, received float64) bool {
 // learn takes in a capacity that was seen. One that is far off the one known replaces it: the link has changed.
 func (l *law) learn(now time.Time, rate float64) {
 	off := rate - l.capacity
-	if l.capacity == 0 || now.Sub(l.capacityAt) > capacityFor || math.Abs(off) > max(3*l.deviation(), 0.2*l.capacity) {
+	if l.capacity == 0 || now.Sub(l.capacityAt) > capacityFor || math.Abs(off) > max(l.spread(), 0.2*l.capacity) {
 		l.capacity, l.variance = rate, 0
 	} else {
 		l.capacity += capacityGain * off
@@ -343,6 +344,11 @@ func (l *law) divide(now time.Time, received, left, rate float64) {
 
 func (l *law) deviation() float64 { return math.Sqrt(l.variance) }
 
+// spread is how far around the capacity known what is seen of it lies.
+func (l *law) spread() float64 {
+	return min(max(3*l.deviation(), nearLeast*l.capacity), nearMost*l.capacity)
+}
+
 // raise lets the target rise. free is 1 where there is no queue, and 0 where there is as much as a rise is allowed with.
 func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
@@ -366,7 +372,7 @@ func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 		narrow = trainReceived
 	}
 	known := l.capacity > 0 && now.Sub(l.capacityAt) < capacityFor
-	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+max(3*l.deviation(), nearLeast*l.capacity)
+	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+l.spread()
 	if near || l.target >= cutShare*narrow {
 		// Where others have the larger part, more: who has less than they have catches up with them.
 		share := min(nearRise+free*othersRise*l.others*l.others, othersMost)

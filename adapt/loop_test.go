@@ -738,6 +738,50 @@ func TestQueueOfAnOversizedPictureIsTheEncoders(t *testing.T) {
 	}
 }
 
+// After the receiver's clock was set the base is only as good as the round trips of three reports say: those of the next two seconds
+// make it exact, or a queue that is none would hold the rate for half a minute.
+func TestClockThatWasSetLeavesNoQueue(t *testing.T) {
+	var p path
+	at := time.Unix(1_000_000, 0)
+	report := func(delay, most time.Duration) {
+		at = at.Add(100 * time.Millisecond)
+		p.onDelay(at, delay, most)
+	}
+	const base = 20 * time.Millisecond
+	for range 10 {
+		report(base, 2*time.Millisecond)
+	}
+	for range stepReports {
+		report(base+2*time.Second, 15*time.Millisecond)
+	}
+	if p.queue < 10*time.Millisecond {
+		t.Fatalf("the queue is %v; this test is about one that seems to be 15 ms", p.queue)
+	}
+	for i := range stepSettles {
+		report(base+2*time.Second, time.Duration(1+i%5)*3*time.Millisecond)
+	}
+	if p.queue > 3*time.Millisecond {
+		t.Errorf("two seconds later the queue is %v; want 3ms at most, which a round trip allowed", p.queue)
+	}
+	report(base+2*time.Second+40*time.Millisecond, 45*time.Millisecond)
+	if p.queue < 40*time.Millisecond {
+		t.Errorf("a queue of 40 ms afterwards is seen as %v", p.queue)
+	}
+}
+
+// A link that fell to a half leaves a deviation of what it was; what lies far above the capacity known is not near it for that.
+func TestOldDeviationIsNotNear(t *testing.T) {
+	l := law{min: 150_000, max: 1e8, target: 4.6e6, capacity: 3e6, variance: 1e12, starved: true}
+	now := time.Unix(1_000_000, 0)
+	l.capacityAt, l.reported = now, now.Add(-100*time.Millisecond)
+	before := l.target
+	var p path
+	l.raise(now, &p, 4.6e6, 4.6e6, 1)
+	if rise := l.target/before - 1; rise < nearRise {
+		t.Errorf("half above the capacity the target rises by %.3f in a report; want a ramp", rise)
+	}
+}
+
 func TestPreferenceMovesTheQueue(t *testing.T) {
 	var high [3]time.Duration
 	for i, prefer := range []Aggressiveness{Latency, Balanced, Quality} {

@@ -29,6 +29,9 @@ const (
 	// to have been set, and stepReports for how many reports.
 	stepSlack   = 30 * time.Millisecond
 	stepReports = 3
+	// stepSettles is how many reports after that the delay may not be above what the round trip allows at all: a round trip holds the
+	// wait for the report as well, and the least of two seconds holds little of it.
+	stepSettles = 20
 	// oldest is how long ago a packet may have been sent to be looked at in a report.
 	oldest = time.Minute
 	// centuries is more than any clock is off by, and leaves room to add.
@@ -51,6 +54,7 @@ type path struct {
 	lastSent      time.Time
 	firstUnheard  time.Time     // when the first packet left that no report came after; zero when there is none
 	steps         int           // reports in a row that contradict the round trip
+	settles       int           // reports until the receiver's clock that was set is trusted
 	newestSent    time.Duration // when the newest packet that was reported as received left, since epoch
 	epoch, theirs time.Time     // what the times in arrivals count from, by our clock and by the receiver's,
 	offset        time.Duration // and how much later the second is, as the clocks show it
@@ -260,9 +264,17 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 func (p *path) onDelay(at time.Time, smallest, most time.Duration) {
 	p.base.add(at, smallest)
 	d := smallest - p.base.get()
-	if d <= most+stepSlack {
+	slack := stepSlack
+	if p.settles > 0 {
+		p.settles--
+		slack = 0
+	}
+	if d <= most+slack {
 		p.steps = 0
-	} else if p.steps++; p.steps >= stepReports {
+	} else if p.steps++; p.steps >= stepReports || slack == 0 {
+		if slack != 0 {
+			p.settles = stepSettles
+		}
 		p.base.reset(at, smallest-most)
 		p.steps = 0
 	}
