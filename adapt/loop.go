@@ -127,6 +127,7 @@ func (l *Loop) OnSent(p Packet) {
 // OnFeedback implements Controller.
 func (l *Loop) OnFeedback(f Feedback) {
 	l.law.starved = l.qp >= starvedQP && f.At.Sub(l.lastFrame) < starvedFor
+	l.path.frame = time.Second / time.Duration(l.fps())
 	if l.law.preStall > 0 {
 		l.path.forget(f.At)
 	}

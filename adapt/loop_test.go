@@ -782,6 +782,48 @@ func TestOldDeviationIsNotNear(t *testing.T) {
 	}
 }
 
+// Reports that come more often than frames see the packets within a frame, which wait for each other; only what stands for the time of a
+// frame is a queue.
+func TestQueueStandsForAFrame(t *testing.T) {
+	var p path
+	p.frame = 33 * time.Millisecond
+	at := time.Unix(1_000_000, 0)
+	report := func(delay time.Duration) {
+		at = at.Add(15 * time.Millisecond)
+		p.onDelay(at, delay, time.Second)
+	}
+	for i := range 30 {
+		report([]time.Duration{10, 22, 40}[i%3] * time.Millisecond)
+		if i > 3 && p.queue > time.Millisecond {
+			t.Fatalf("report %d: what the packets of a frame wait is a queue of %v", i, p.queue)
+		}
+	}
+	for range 3 {
+		report(60 * time.Millisecond)
+	}
+	if p.queue < 30*time.Millisecond {
+		t.Errorf("60 ms for a frame's time are a queue of %v; want over 30ms", p.queue)
+	}
+}
+
+// Over less than slopeOver jitter looks like growth.
+func TestSlopeNeedsTime(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		every time.Duration
+		n     int
+		want  bool
+	}{{100 * time.Millisecond, 3, true}, {100 * time.Millisecond, 2, false}, {25 * time.Millisecond, 4, false}, {25 * time.Millisecond, 8, true}} {
+		var p path
+		for i := range c.n {
+			p.onDelay(at.Add(time.Duration(i)*c.every), time.Duration(10+i)*time.Millisecond, time.Second)
+		}
+		if got := p.slope() > 0; got != c.want {
+			t.Errorf("%d reports, one each %v, tell that the queue grows: %v; want %v", c.n, c.every, got, c.want)
+		}
+	}
+}
+
 func TestPreferenceMovesTheQueue(t *testing.T) {
 	var high [3]time.Duration
 	for i, prefer := range []Aggressiveness{Latency, Balanced, Quality} {

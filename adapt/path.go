@@ -46,7 +46,8 @@ type path struct {
 	minRTT, base  windowMin
 	queue         time.Duration // standing queue: one-way delay over its base, or round trip over its
 	late          time.Duration // the queue that the last packets of the report met, 0 when they were few
-	queues        [slopeReports]queueAt
+	queues        [queueReports]queueAt
+	frame         time.Duration // between frames
 	kind          FeedbackKind
 	feedbacks     uint64
 	lastFeedback  time.Time
@@ -79,8 +80,12 @@ type idBytes struct {
 	bytes int64
 }
 
-// slopeReports is how many reports the queue's slope is taken over.
-const slopeReports = 3
+const (
+	// slopeOver is the least time that the queue's slope is taken over: in less jitter looks like growth. queueReports is how many
+	// reports are kept for it: as many of 25 ms as make up slopeOver.
+	slopeOver    = 150 * time.Millisecond
+	queueReports = 8
+)
 
 // tailPackets is how many packets the end of a report is judged by: more than a single spike, and less than a frame.
 const tailPackets = 6
@@ -103,9 +108,11 @@ func (t *tail) least() (time.Duration, bool) {
 	return slices.Min(t.delays[:]), true
 }
 
+// queueAt is what a report said: the standing queue, and the smallest delay.
 type queueAt struct {
-	at time.Time
-	d  time.Duration
+	at       time.Time
+	d        time.Duration
+	smallest time.Duration
 }
 
 func (p *path) onSent(packet *Packet) {
@@ -258,8 +265,8 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 	return true
 }
 
-// onDelay measures the standing queue. The smallest delay of a report leaves out what the packets of a frame wait for each
-// other, and jitter, which is to one side. The round trip holds the queue too, on one clock alone: a delay that rises more than
+// onDelay measures the standing queue. The smallest delay of a report, or of those within the time of a frame, leaves out what the
+// packets of a frame wait for each other, and jitter, which is to one side. The round trip holds the queue too, on one clock alone: a delay that rises more than
 // it comes from the receiver's clock.
 func (p *path) onDelay(at time.Time, smallest, most time.Duration) {
 	p.base.add(at, smallest)
@@ -278,16 +285,26 @@ func (p *path) onDelay(at time.Time, smallest, most time.Duration) {
 		p.base.reset(at, smallest-most)
 		p.steps = 0
 	}
-	p.queue = min(d, most+stepSlack)
 	copy(p.queues[:], p.queues[1:])
-	p.queues[slopeReports-1] = queueAt{at, p.queue}
+	newest := &p.queues[queueReports-1]
+	*newest = queueAt{at: at, smallest: smallest}
+	least := smallest
+	for i := queueReports - 2; i >= 0 && p.queues[i].at.Add(p.frame).After(at); i-- {
+		least = min(least, p.queues[i].smallest)
+	}
+	p.queue = max(0, min(least-p.base.get(), most+stepSlack))
+	newest.d = p.queue
 }
 
 // slope is how fast the standing queue grows, in seconds per second.
 func (p *path) slope() float64 {
-	first, last := p.queues[0], p.queues[slopeReports-1]
+	last := p.queues[queueReports-1]
+	first := last
+	for i := queueReports - 2; i >= 0 && last.at.Sub(first.at) < slopeOver; i-- {
+		first = p.queues[i]
+	}
 	over := last.at.Sub(first.at)
-	if first.at.IsZero() || over <= 0 || over > 2*time.Second {
+	if first.at.IsZero() || over < slopeOver || over > 2*time.Second {
 		return 0
 	}
 	return float64(last.d-first.d) / float64(over)

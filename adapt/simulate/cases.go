@@ -149,7 +149,8 @@ func Cases() []Case {
 		still(),
 		lateComer("late", 3e6, 25*time.Millisecond, 1), lateComer("late-2", 2e6, 10*time.Millisecond, 1), lateComer("late-5", 5e6, 100*time.Millisecond, 1),
 		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)), reordered(), skewed("skewed", "slow", -100), skewed("skewed-fast", "fast", 100),
-		stepped("clock-step", 2*sec), stepped("clock-back", -2*sec), hostile(), reportsOnly(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
+		stepped("clock-step", 2*sec), stepped("clock-back", -2*sec), hostile(), reportsOnly(),
+		frequent(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
 }
 
 func burstLoss() Case {
@@ -742,6 +743,11 @@ func reportsOnly() Case {
 		c.Flows[0].Config = desktop(300_000, 4_000_000, 30)
 		c.Flows[0].Feedback.ReceiverReports = true
 	}, use(.6, 0, 0, 10*sec, 60*sec), loss(.03, 60*sec))
+}
+
+// frequent reports come more often than frames: most see packets from within a frame alone, behind others of it.
+func frequent() Case {
+	return quick("frequent", "a report each 25 ms, and a frame each 33", func(c *Case) { c.Flows[0].Feedback.Every = 25 * time.Millisecond })
 }
 
 func lte(seed uint64) Case {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"text/tabwriter"
+	"time"
 
 	"wavryhost/adapt/simulate"
 )
@@ -59,6 +60,26 @@ func TestQuietScreensAreTheRivalsUndoing(t *testing.T) {
 	t.Logf("pion loses %.1f %%, adapt %.1f %%", 100*lost, 100*own)
 	if lost < .2 || own > 0 {
 		t.Errorf("pion loses %.1f %% of the packets, adapt %.1f %%; the figures known are 71 and 0", 100*lost, 100*own)
+	}
+}
+
+// On a phone that moves more than half as much again arrives as by pion's estimator.
+func TestPhonesGetMore(t *testing.T) {
+	for _, name := range []string{"cellular-1", "cellular-2"} {
+		c := find(t, name)
+		theirs := pionPlays(t, c, 1)
+		ours, err := simulate.Run(c, 1, simulate.Own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if t.Failed() {
+			return
+		}
+		own, their := ours.Flows[0].Rate(5*time.Second, c.Length), theirs.Flows[0].Rate(5*time.Second, c.Length)
+		t.Logf("%s: adapt %.0f kbit/s, pion %.0f", name, own/1e3, their/1e3)
+		if own < 1.5*their {
+			t.Errorf("%s: %.0f bit/s arrive, %.0f by pion's estimator; want half as much again", name, own, their)
+		}
 	}
 }
 
