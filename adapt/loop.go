@@ -23,6 +23,7 @@ const (
 	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it leaves
 	// more slowly.
 	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
+	encoderFollows          = 300 * time.Millisecond // the slowest encoders take as long to follow a target
 	// A picture larger than was asked for fills the path by itself: nothing is sent beside it, for pacingOverMost at most.
 	pacingOver, pacingOverMost = 1.1, 2 * time.Second
 	pacingDrain                = 1.3                   // while a queue empties, bursts would only lengthen it
@@ -197,7 +198,9 @@ func (l *Loop) oversize(s Source) {
 	}
 	sending := time.Duration(float64(min(s.FrameBytes, 1<<24)*8) / (pacingOver * l.law.target) * float64(time.Second))
 	l.overUntil = s.At.Add(min(sending, pacingOverMost))
-	l.law.oversizeAt = s.At
+	if s.At.Sub(l.law.cutAt) > encoderFollows { // else it was made for the target before
+		l.law.oversizeAt = s.At
+	}
 }
 
 // compare measures by how much the encoder exceeds what it is asked for, over about a second of frames. Keyframes have a

@@ -726,6 +726,25 @@ func TestOversizedPictureIsSentAlone(t *testing.T) {
 	}
 }
 
+// A picture made for the target before a cut is no fault of the encoder.
+func TestPictureOfTheTargetBeforeIsNotTooLarge(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for since, faulty := range map[time.Duration]bool{encoderFollows / 2: false, 2 * encoderFollows: true} {
+		l, err := New(desktop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.law.cutAt = now.Add(-since)
+		l.OnSource(Source{At: now, FrameBytes: 1_000_000 / 8})
+		if got := !l.law.oversizeAt.IsZero(); got != faulty {
+			t.Errorf("%v after a cut a large picture is the encoder's: %v; want %v", since, got, faulty)
+		}
+		if !l.Tick(now).Skip {
+			t.Errorf("%v after a cut a large picture is not sent alone", since)
+		}
+	}
+}
+
 // A queue right after a picture that was too large is the encoder's.
 func TestQueueOfAnOversizedPictureIsTheEncoders(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
