@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 
 var (
 	against = flag.Bool("against", false, "play every case with pion's estimator and print its figures beside ours")
+	only    = flag.String("cases", "", "play only the cases whose names this regular expression matches")
 	seeds   = flag.Int("seeds", 8, "how many runs the figures are the means of")
 )
 
@@ -105,7 +107,11 @@ func TestAgainst(t *testing.T) {
 		}
 	}()
 	row("CASE", "FIGURE", "OURS", "PION", "BOUND")
+	wanted := regexp.MustCompile(*only)
 	for _, c := range cases {
+		if !wanted.MatchString(c.Name) {
+			continue
+		}
 		var ours, theirs []*simulate.Result
 		for seed := range uint64(n) {
 			r, err := simulate.Run(c, seed+1, simulate.Own)
