@@ -812,7 +812,7 @@ func TestQueueStandsForAFrame(t *testing.T) {
 		p.onDelay(at, delay, time.Second)
 	}
 	for i := range 30 {
-		report([]time.Duration{10, 22, 40}[i%3] * time.Millisecond)
+		report([]time.Duration{10 * time.Millisecond, 22 * time.Millisecond, 40 * time.Millisecond}[i%3])
 		if i > 3 && p.queue > time.Millisecond {
 			t.Fatalf("report %d: what the packets of a frame wait is a queue of %v", i, p.queue)
 		}
