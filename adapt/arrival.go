@@ -6,6 +6,8 @@ const (
 	// deliverySpan is how far back the delivered rate looks, by the receiver's clock: several frames at any rate that moves,
 	// and short enough that a link which halves shows in it within half a second.
 	deliverySpan = 400 * time.Millisecond
+	// newestSpan and newestPackets are the least that a single report is a rate by: with less, jitter of 5 ms is most of it.
+	newestSpan, newestPackets = 40 * time.Millisecond, 4
 	// digests is how many reports of 25 ms and more deliverySpan and the slope need.
 	digests = 32
 	// A train is a run of packets sent faster than the target, as the pacer sends a frame. trainGap is how much longer than
@@ -38,6 +40,7 @@ type arrivals struct {
 type arrival struct {
 	from, to          time.Duration
 	bytes, firstBytes int
+	packets           int
 }
 
 // train is the run of packets under way.
@@ -89,6 +92,16 @@ func (a *arrivals) rate() float64 {
 		return 0
 	}
 	return float64(bytes-first) * 8 / span.Seconds()
+}
+
+// newest is the delivered rate of the newest report alone, in bits per second; 0 when it tells too little.
+func (a *arrivals) newest() float64 {
+	v := &a.ring[(a.next+digests-1)%digests]
+	span := v.to - v.from
+	if span < newestSpan || v.packets < newestPackets {
+		return 0
+	}
+	return float64(v.bytes-v.firstBytes) * 8 / span.Seconds()
 }
 
 // packet takes in one packet that arrived, in the order of sending. pacing is the pacer's rate in bits per second.

@@ -13,13 +13,18 @@ const (
 	// links so slow that a single packet takes longer.
 	lowQueue, highQueue     = 12 * time.Millisecond, 25 * time.Millisecond
 	lowPackets, highPackets = 1.25, 2.5
+	// tightFrom is from where both shrink, as the fourth root of the rate: at 16 times as much they are half. A larger flow has more
+	// packets in each report, so that the smallest delay of a report says more; a shorter queue is what a desktop is for; and of flows
+	// that share a path the largest is the first to give way.
+	tightFrom = 1_000_000
 	// steep is the growth of the queue, in seconds per second, that a queue above lowQueue need not wait for highQueue with.
 	steep = 0.06
 	// soaring is a growth that no second report is waited for with: over three reports jitter does not look like it, and where the
 	// capacity falls to a third each report of waiting is a report of losses.
 	soaring = 0.1
-	// sudden is how many times highQueue the end of a report must have met for a cut at once: more than a frame makes.
-	sudden = 4
+	// sudden is how many times highQueue the end of a report must have met for a cut at once: a frame, which leaves in half its time,
+	// makes less at 30 a second.
+	sudden = 3
 	// reaction is what the viewer and the encoder take on top of a round trip until a cut can show.
 	reaction = 50 * time.Millisecond
 	// A cut goes below what arrives by cutShare, and further the longer the queue is, so that it empties: all of what
@@ -36,19 +41,32 @@ const (
 	// lag is the share of what is sent that must arrive for a queue to be somebody else's.
 	lag = 0.9
 	// The capacity that was seen at the last overuse counts for capacityFor. Near it, from nearFrom below to three
-	// deviations (nearLeast at least) above, the rate is raised carefully: by half a packet each nearEvery, which is a round
+	// deviations (nearLeast at least, and nearMost at most: a link that has changed leaves a deviation that says nothing) above, the rate is raised carefully: by half a packet each nearEvery, which is a round
 	// trip of 100 ms and the reaction, and by nearRise per second at least. TCP's step per round trip would give the most of a
 	// path to whom it is shortest for.
 	capacityFor  = 30 * time.Second
 	capacityGain = 0.3
 	nearFrom     = 0.85
 	nearLeast    = 0.05
+	nearMost     = 0.25
 	nearRise     = 0.02
 	nearEvery    = 120 * time.Millisecond
 	// othersRise is added to nearRise for the square of the share of others, as long as there is no queue at all: the smaller
 	// flow's rate then grows by more bits per second than the larger one's. Flows that share fairly do it together:
 	// othersMost of the path per second is highQueue too much in the 0.7 s that noticing takes.
-	othersRise, othersMost = 0.3, 0.1
+	othersRise, othersMost = 0.1, 0.1
+	// newFor is how long a flow is new. What a new flow is left of a path tells it little of its share, and of those that were there
+	// before it knows nothing: until then it rises near the capacity known by othersMost.
+	newFor = 15 * time.Second
+	// yieldsFrom to yieldsTo is how much less than the most of the last capacityFor must arrive at an overuse, and by more than
+	// yieldsSure deviations, for others to have come: a new flow takes a part; where more than that is gone it is the link. Who was
+	// there then makes room: it falls to yieldShare of what arrives, though not below yieldLeast of the most, which is what three
+	// leave a fourth, and stays there for yieldsFor, in which a new flow takes what is free. When as much as before (yieldTaken)
+	// arrives at the next overuse nobody wanted it, and the link itself has become smaller.
+	yieldsFrom, yieldsTo, yieldsSure = 0.05, 0.35, 2.0
+	yieldShare, yieldLeast           = 0.85, 0.75
+	yieldsFor                        = 1500 * time.Millisecond
+	yieldTaken                       = 0.95
 	// othersGain is that of the share of others. It changes with each who comes or goes, and a cut brings few samples. A train
 	// is one as far as it left faster than what arrives, by othersRoom at least, and counts fully from twice that on.
 	othersGain = 0.7
@@ -63,6 +81,9 @@ const (
 	// become wider, and roomyAfter how long the last cut must be ago.
 	roomy      = 1.25
 	roomyAfter = 500 * time.Millisecond
+	// oversizeFor is how long a picture that is larger than was asked for is the likeliest reason of a queue: as long as a second of
+	// compare, and the drain after it.
+	oversizeFor = time.Second
 	// gatedFor is how long after frames were held back it is not the screen that sends little.
 	gatedFor = time.Second
 	// starvedMost is how far above what is sent the target may be while the encoder leaves much of it, and wants more.
@@ -103,17 +124,28 @@ type law struct {
 	lastCause Reason
 	// starved is set while the encoder shows that it could use more than it has: then what it leaves of its target, as
 	// encoders with small buffers do, is no sign of a quiet screen.
-	starved bool
-	gatedAt time.Time // when frames were held back for what is on its way, last
+	starved    bool
+	oversizeAt time.Time // when the encoder made a picture larger than was asked for, last
+	gatedAt    time.Time // when frames were held back for what is on its way, last
 
 	capacity, variance float64 // seen at overuse, in bits per second and its square
 	capacityAt         time.Time
 	others             float64 // the share of a full path that goes to others, as far as trains tell
 	othersAt           time.Time
-	full               float64 // at which frames arrived then; other flows' packets are among theirs
+	full               float64   // at which frames arrived then; other flows' packets are among theirs
+	begun              time.Time // when the first report came
+	room               room
 	drain              drain
 	rivals             rivals
 	losses             losses
+}
+
+// room is what is left to others that seem to have come.
+type room struct {
+	most    float64 // the capacity seen lately, at its highest, at mostAt
+	mostAt  time.Time
+	yielded float64   // what arrived when room was made, until it is known whether somebody took it
+	until   time.Time // when the rate may rise again
 }
 
 // drain is the time from a cut until the queue is gone.
@@ -156,10 +188,17 @@ func (l *law) thresholds() (low, high time.Duration) {
 		high = 40 * time.Millisecond
 	case Balanced:
 	}
+	if l.target > tightFrom {
+		tight := math.Sqrt(math.Sqrt(tightFrom / l.target))
+		low, high = time.Duration(float64(low)*tight), time.Duration(float64(high)*tight)
+	}
 	return max(low, time.Duration(lowPackets*packet)), max(high, time.Duration(highPackets*packet))
 }
 
 func (l *law) onTransport(now time.Time, p *path) {
+	if l.begun.IsZero() {
+		l.begun = now
+	}
 	low, high := l.thresholds()
 	d, sent := p.queue, p.sentRate(now)
 	// What arrives cannot be faster for long than what is sent; a receiver that says so is wrong.
@@ -193,6 +232,9 @@ func (l *law) onTransport(now time.Time, p *path) {
 		if l.under >= settled {
 			l.drain.on = false
 			share := returnShare + (1-returnShare)*l.others // who has little of a path gives up less of it
+			if now.Before(l.room.until) {
+				share = yieldShare
+			}
 			l.target = max(l.target, min(share*l.capacity, l.drain.from))
 		} else if l.rivalsFound(now) {
 			l.meetRivals(now, d)
@@ -213,8 +255,13 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	if !l.networkLimited(now, p) && received >= lag*sent {
 		return // all of the little that is sent arrives: it says nothing of the capacity, and the queue is not ours
 	}
+	yields := false
 	if received > 0 {
+		yields = l.othersCame(now, p, received)
 		l.learn(now, received)
+		if l.capacity > l.room.most || now.Sub(l.room.mostAt) > capacityFor {
+			l.room.most, l.room.mostAt = l.capacity, now
+		}
 		if left, rate, ok := p.trains(now); ok {
 			l.divide(now, received, left, rate)
 			if l.full == 0 || math.Abs(rate-l.full) > 0.3*l.full {
@@ -222,6 +269,9 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 			}
 			l.full += capacityGain * (rate - l.full)
 		}
+	}
+	if newest := p.arrivals.newest(); newest > 0 && p.slope() > soaring {
+		received = min(received, newest) // what arrived before a sudden fall says nothing of now
 	}
 	if now.Sub(l.cutAt) < p.rtt+reaction && received >= lagging*l.target {
 		return
@@ -233,16 +283,40 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	if received > 0 {
 		queue := max(p.queue, p.late/2)
 		next = cutShare * received * (1 - min(0.5, queue.Seconds()/emptyQueue.Seconds()))
+		if yields {
+			next = min(next, max(yieldShare*received, yieldLeast*l.room.most))
+			l.room.yielded, l.room.until = received, now.Add(yieldsFor)
+		}
 	}
 	if next < l.target {
 		l.target, l.cutAt, l.lastCause = next, now, ReasonQueueDelay
+		if !l.oversizeAt.IsZero() && now.Sub(l.oversizeAt) < oversizeFor {
+			l.lastCause = ReasonEncoderOvershoot
+		}
 	}
+}
+
+// othersCame tells whether so much less arrives than lately that it is others who have the rest, before it is learnt.
+func (l *law) othersCame(now time.Time, p *path, received float64) bool {
+	r := &l.room
+	if r.yielded > 0 && !l.drain.on {
+		taken := received < yieldTaken*r.yielded
+		r.yielded = 0
+		if !taken {
+			r.most = 0
+		}
+	}
+	if r.most == 0 || now.Sub(l.begun) < newFor || p.loss(now) >= holdLoss { // what is lost does not arrive either
+		return false
+	}
+	less := r.most - received
+	return less > max(yieldsFrom*r.most, yieldsSure*l.deviation()) && less < yieldsTo*r.most
 }
 
 // learn takes in a capacity that was seen. One that is far off the one known replaces it: the link has changed.
 func (l *law) learn(now time.Time, rate float64) {
 	off := rate - l.capacity
-	if l.capacity == 0 || now.Sub(l.capacityAt) > capacityFor || math.Abs(off) > max(3*l.deviation(), 0.2*l.capacity) {
+	if l.capacity == 0 || now.Sub(l.capacityAt) > capacityFor || math.Abs(off) > max(l.spread(), 0.2*l.capacity) {
 		l.capacity, l.variance = rate, 0
 	} else {
 		l.capacity += capacityGain * off
@@ -270,9 +344,17 @@ func (l *law) divide(now time.Time, received, left, rate float64) {
 
 func (l *law) deviation() float64 { return math.Sqrt(l.variance) }
 
+// spread is how far around the capacity known what is seen of it lies.
+func (l *law) spread() float64 {
+	return min(max(3*l.deviation(), nearLeast*l.capacity), nearMost*l.capacity)
+}
+
 // raise lets the target rise. free is 1 where there is no queue, and 0 where there is as much as a rise is allowed with.
 func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
+	if now.Before(l.room.until) {
+		return
+	}
 	gain := min(rampMost, rampQueue.Seconds()/(p.rtt+p.interval+rampFilter).Seconds())
 	if now.Before(l.losses.policed) { // frames get through a policer faster than it lets them for long
 		l.target += policedRise * l.target * step.Seconds()
@@ -290,10 +372,14 @@ func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 		narrow = trainReceived
 	}
 	known := l.capacity > 0 && now.Sub(l.capacityAt) < capacityFor
-	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+max(3*l.deviation(), nearLeast*l.capacity)
+	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+l.spread()
 	if near || l.target >= cutShare*narrow {
 		// Where others have the larger part, more: who has less than they have catches up with them.
-		rise := max(packetBits/2/nearEvery.Seconds(), min(nearRise+free*othersRise*l.others*l.others, othersMost)*l.target)
+		share := min(nearRise+free*othersRise*l.others*l.others, othersMost)
+		if now.Sub(l.begun) < newFor {
+			share = othersMost
+		}
+		rise := max(packetBits/2/nearEvery.Seconds(), share*l.target)
 		l.target += rise * step.Seconds()
 		return
 	}
@@ -356,6 +442,7 @@ func (l *law) onHeardAgain(stalled bool) {
 		}
 		l.target = max(l.target, min(share*l.preStall, float64(l.max)))
 		l.preStall = 0
+		l.room.most = 0 // the path may be another
 		l.drain.on = false
 		l.losses.judgeAt = time.Time{}
 		l.clamp()

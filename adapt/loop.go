@@ -25,33 +25,36 @@ const (
 	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it leaves
 	// more slowly.
 	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
-	pacingDrain             = 1.3 // while a queue empties, bursts would only lengthen it
-	gateDelay               = 60 * time.Millisecond
-	gatePackets             = 3 * 1200
-	gateSilence             = 300 * time.Millisecond // with packets on their way: the path is gone, or full
-	trickle                 = 24_000                 // while the gate is closed: a packet each 400 ms notices that it may open
-	gateOpens               = 500 * time.Millisecond
-	frameDelayP             = 150 * time.Millisecond // what one picture may take at the target's rate,
-	frameDelayI             = 250 * time.Millisecond // and a keyframe
-	keyframeEvery           = 500 * time.Millisecond
-	maxKeyframeWait         = 3 * time.Second // a viewer without a picture waits no longer, whatever a keyframe costs
-	overloadShare           = 0.8             // of the frame time spent in encoding
-	overloadFor             = time.Second
-	overloadFrames          = 4 // the part of the frame rate that must really be encoded to speak of overload
-	stepDownShare           = 0.6
-	stepDownFor             = 2 * time.Second
-	stepUpShare             = 1.3
-	stepUpFor               = 5 * time.Second
-	failedStep              = 5 * time.Second // a step up that is taken back within this doubles its dwell
-	maxStepUpFor            = time.Minute
-	bitsPerPixel            = 0.05 // what H.264 of a moving desktop needs to look like it
-	keyframeStep            = 0.12 // dead band of encoders that make a keyframe at each change
-	keyframeInterval        = 2 * time.Second
-	reopenStep              = 0.20 // and of those that have to be opened anew
-	reopenInterval          = 2 * time.Second
-	freeStep                = 0.01
-	emergency               = 0.7 // a target this far below what the encoder does waits for no interval
-	recoveryKeyframeWait    = 100 * time.Millisecond
+	encoderFollows          = 300 * time.Millisecond // the slowest encoders take as long to follow a target
+	// A picture larger than was asked for fills the path by itself: nothing is sent beside it, for pacingOverMost at most.
+	pacingOver, pacingOverMost = 1.1, 2 * time.Second
+	pacingDrain                = 1.3                   // while a queue empties, bursts would only lengthen it
+	gateDelay                  = 55 * time.Millisecond // what jitter and a late report add to the round trip and a report
+	gatePackets                = 3 * 1200
+	gateSilence                = 300 * time.Millisecond // with packets on their way: the path is gone, or full
+	trickle                    = 24_000                 // while the gate is closed: a full packet each 400 ms
+	gateOpens                  = 200 * time.Millisecond // between frames that try whether it may open: a short outage is over at once then
+	frameDelayP                = 150 * time.Millisecond // what one picture may take at the target's rate,
+	frameDelayI                = 250 * time.Millisecond // and a keyframe
+	keyframeEvery              = 500 * time.Millisecond
+	maxKeyframeWait            = 3 * time.Second // a viewer without a picture waits no longer, whatever a keyframe costs
+	overloadShare              = 0.8             // of the frame time spent in encoding
+	overloadFor                = time.Second
+	overloadFrames             = 4 // the part of the frame rate that must really be encoded to speak of overload
+	stepDownShare              = 0.6
+	stepDownFor                = 2 * time.Second
+	stepUpShare                = 1.3
+	stepUpFor                  = 5 * time.Second
+	failedStep                 = 5 * time.Second // a step up that is taken back within this doubles its dwell
+	maxStepUpFor               = time.Minute
+	bitsPerPixel               = 0.05 // what H.264 of a moving desktop needs to look like it
+	keyframeStep               = 0.12 // dead band of encoders that make a keyframe at each change
+	keyframeInterval           = 2 * time.Second
+	reopenStep                 = 0.20 // and of those that have to be opened anew
+	reopenInterval             = 2 * time.Second
+	freeStep                   = 0.01
+	emergency                  = 0.7 // a target this far below what the encoder does waits for no interval
+	recoveryKeyframeWait       = 100 * time.Millisecond
 )
 
 // Loop is the Controller: the pieces above it put together.
@@ -83,8 +86,10 @@ type Loop struct {
 	lastMotion       time.Time
 	encoder          int // the encoder's bitrate as asked for
 	encoderAt        time.Time
-	keyframePending  bool
-	keyframeBytes    int // of the newest keyframe
+	overUntil        time.Time // when a picture larger than was asked for has left the pacer
+	keyframePending  bool      // a keyframe is to be asked for
+	keyframeDue      bool      // one was asked for, and did not come yet
+	keyframeBytes    int       // of the newest keyframe
 	keyframeAt       time.Time
 }
 
@@ -125,6 +130,7 @@ func (l *Loop) OnSent(p Packet) {
 // OnFeedback implements Controller.
 func (l *Loop) OnFeedback(f Feedback) {
 	l.law.starved = l.qp >= starvedQP && f.At.Sub(l.lastFrame) < starvedFor
+	l.path.frame = time.Second / time.Duration(l.fps())
 	if l.law.preStall > 0 {
 		l.path.forget(f.At)
 	}
@@ -159,7 +165,7 @@ func (l *Loop) OnSource(s Source) {
 		l.ladder.watch(s.At, s.Class)
 	}
 	if s.Keyframe && s.FrameBytes > 0 {
-		l.keyframeBytes = min(s.FrameBytes, 1<<24)
+		l.keyframeBytes, l.keyframeDue = min(s.FrameBytes, 1<<24), false
 	}
 	if s.FrameBytes > 0 {
 		l.frames.add(s.At, sample{bytes: s.FrameBytes, packets: 1})
@@ -173,6 +179,30 @@ func (l *Loop) OnSource(s Source) {
 		l.encodeShare += (min(share, 10) - l.encodeShare) / 8
 	}
 	l.compare(s)
+	l.oversize(s)
+}
+
+// mostBytes is the largest picture that is asked for.
+func (l *Loop) mostBytes(key bool) float64 {
+	most := frameDelayP
+	if key {
+		most = frameDelayI
+	}
+	return l.law.target / 8 * most.Seconds()
+}
+
+// oversize makes room for a picture that is larger than was asked for. Others refer to it, so that it is sent; at about the target's
+// rate, so that it makes no queue, and the next ones are left out before they are encoded until it has left. Where it is not the only
+// one compare lowers what the encoder is asked for.
+func (l *Loop) oversize(s Source) {
+	if float64(s.FrameBytes) <= l.mostBytes(s.Keyframe) || l.cfg.Fixed != 0 {
+		return
+	}
+	sending := time.Duration(float64(min(s.FrameBytes, 1<<24)*8) / (pacingOver * l.law.target) * float64(time.Second))
+	l.overUntil = s.At.Add(min(sending, pacingOverMost))
+	if s.At.Sub(l.law.cutAt) > encoderFollows { // else it was made for the target before
+		l.law.oversizeAt = s.At
+	}
 }
 
 // compare measures by how much the encoder exceeds what it is asked for, over about a second of frames. Keyframes have a
@@ -265,16 +295,16 @@ func (l *Loop) Tick(now time.Time) Targets {
 		t.FPS = 1
 	}
 	t.ForceIDR = l.keyframe(now)
-	most := frameDelayP
-	if t.ForceIDR {
-		most = frameDelayI
+	t.MaxFrameBytes = int(l.mostBytes(l.keyframeDue))
+	if left := l.overUntil.Sub(now); left > 0 {
+		t.PacingRate = min(t.PacingRate, int(l.law.target*pacingOver))
+		t.Skip = left > time.Second/time.Duration(t.FPS)
 	}
-	t.MaxFrameBytes = int(l.law.target / 8 * most.Seconds())
 	if l.closed(now) {
 		l.law.gatedAt = now
 		t.PacingRate = min(t.PacingRate, trickle)
 		// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
-		t.Skip = now.Sub(l.path.lastSent) < gateOpens
+		t.Skip = t.Skip || now.Sub(l.path.lastSent) < gateOpens
 	}
 	l.pacing = float64(t.PacingRate)
 	return t
@@ -315,7 +345,7 @@ func (l *Loop) keyframe(now time.Time) bool {
 	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.rtt+recoveryKeyframeWait, min(2*sending, maxKeyframeWait)) {
 		return false
 	}
-	l.keyframePending, l.keyframeAt = false, now
+	l.keyframePending, l.keyframeDue, l.keyframeAt = false, true, now
 	return true
 }
 

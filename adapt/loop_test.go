@@ -594,6 +594,271 @@ func TestSlowDrainIsNoRival(t *testing.T) {
 	}
 }
 
+// Who has a path alone and then gets less of it makes room once, as far as three beside a fourth would; not for what the link lost, nor
+// where nobody takes it.
+func TestRoomIsMadeForWhoComes(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	now := start.Add(time.Minute)
+	for _, c := range []struct {
+		name           string
+		received, most float64
+		begun          time.Time
+		makes          bool
+	}{
+		{"a tenth less", 5.4e6, 6e6, start, true},
+		{"as much as ever", 5.9e6, 6e6, start, false},
+		{"half: the link", 3e6, 6e6, start, false},
+		{"new itself", 5.4e6, 6e6, now.Add(-newFor / 2), false},
+		{"nothing known", 5.4e6, 0, start, false},
+	} {
+		l := law{min: 150_000, max: 1e7, target: c.received, begun: c.begun, capacity: c.most, capacityAt: now, starved: true}
+		l.room.most, l.room.mostAt = c.most, now
+		var p path
+		l.overuse(now, &p, c.received, c.received)
+		if made := now.Before(l.room.until); made != c.makes {
+			t.Errorf("%s: room is made: %v; want %v", c.name, made, c.makes)
+		}
+		if c.makes && (l.target > yieldShare*c.received || l.target < cutShare*yieldShare*c.received) {
+			t.Errorf("%s: the target falls to %.0f of %.0f", c.name, l.target, c.received)
+		}
+		if c.makes {
+			l.drain.on = false
+			if l.othersCame(now.Add(5*time.Second), &p, c.received); l.room.most != 0 {
+				t.Errorf("%s: nobody took the room, and it is made again", c.name)
+			}
+		}
+	}
+}
+
+// A single burst is a radio's: what drops all that is above a rate drops it as long as it is.
+func TestBurstIsNoPolicer(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		events, after int
+		policer       bool
+	}{{1, 100, false}, {policedEvents, 100, true}, {policedEvents, lossSample, false}} {
+		l := law{min: 150_000, max: 1e7, target: 300_000, reported: start}
+		s := &l.losses
+		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start, start.Add(judgeAfter), c.events
+		s.queuedAt, s.after = start.Add(-time.Minute), sample{packets: c.after}
+		now := start.Add(judgeAfter)
+		l.judge(now, 0)
+		if got := now.Before(s.policed); got != c.policer {
+			t.Errorf("loss in %d runs, none of %d packets after the cut: a policer: %v; want %v", c.events, c.after, got, c.policer)
+		}
+	}
+}
+
+// Below its rate a policer loses nothing.
+func TestLossBelowItsRateIsNoPolicers(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for _, received := range []float64{1.9e6, 1e6} {
+		l := law{min: 150_000, max: 1e7, target: received, reported: now}
+		l.losses.policed, l.losses.policedAt = now.Add(time.Minute), 2e6
+		var p path
+		p.reported.add(now, sample{packets: 100, lost: 5, events: 5})
+		l.onLoss(now, &p, received, received)
+		if got := now.Before(l.losses.policed); got != (received > 1.5e6) {
+			t.Errorf("5 %% lost at %.0f of the policer's 2000000: it stays one: %v", received, got)
+		}
+	}
+}
+
+// Heavy loss that became less by half and more, and not little, is asked a second time; not a third.
+func TestHalfCuredLossIsTriedAgain(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	l := law{min: 150_000, max: 1e7, target: 2e6, reported: start}
+	s := &l.losses
+	for i, want := range []float64{2e6, 4e6} {
+		s.before, s.at, s.cutAt, s.judgeAt = 4e6, .5, start, start.Add(judgeAfter)
+		s.after = sample{packets: 200, lost: 40}
+		if l.judge(start.Add(judgeAfter), .2); l.target != want {
+			t.Errorf("judgement %d: target %.0f; want %.0f", i+1, l.target, want)
+		}
+	}
+}
+
+func TestLargeFlowsKeepShorterQueues(t *testing.T) {
+	var low, high [3]time.Duration
+	for i, rate := range []float64{1e6, 4e6, 16e6} {
+		l := law{target: rate}
+		if low[i], high[i] = l.thresholds(); i > 0 && (low[i] >= low[i-1] || high[i] >= high[i-1]) {
+			t.Errorf("at %.0f bit/s the queue is %v to %v; want less than %v to %v", rate, low[i], high[i], low[i-1], high[i-1])
+		}
+	}
+	if 2*high[2] != highQueue {
+		t.Errorf("at 16 Mbit/s the rate falls at %v; want half of %v", high[2], highQueue)
+	}
+}
+
+// A picture larger than was asked for is sent alone and no faster than the path takes it; one after the other makes the encoder be asked
+// for less.
+func TestOversizedPictureIsSentAlone(t *testing.T) {
+	for _, key := range []bool{false, true} {
+		l, err := New(desktop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Unix(1_000_000, 0)
+		l.Tick(now)
+		if key {
+			l.OnKeyframeRequest(now, KeyframePLI)
+			now = now.Add(tick)
+		}
+		l.Tick(now)
+		before := l.Tick(now)
+		want := int(1_000_000 / 8 * frameDelayP.Seconds())
+		if key {
+			want = int(1_000_000 / 8 * frameDelayI.Seconds())
+		}
+		if before.MaxFrameBytes != want {
+			t.Fatalf("a keyframe is due: %v: at most %d bytes; want %d", key, before.MaxFrameBytes, want)
+		}
+		l.OnSource(Source{At: now, FrameBytes: before.MaxFrameBytes, Keyframe: key})
+		if got := l.Tick(now); got.Skip {
+			t.Errorf("a picture as large as allowed (keyframe: %v) makes the next ones be left out", key)
+		}
+		l.OnSource(Source{At: now, FrameBytes: 1_000_000 / 8, Keyframe: key}) // a second of the path
+		if got := l.Tick(now); !got.Skip || got.PacingRate > int(pacingOver*1_000_000) {
+			t.Errorf("beside a picture of a second (keyframe: %v) %d bit/s are paced, frames left out: %v", key, got.PacingRate, got.Skip)
+		}
+		if got := l.Tick(now.Add(time.Second)); got.Skip || got.PacingRate < int(1.2*1_000_000) {
+			t.Errorf("a second later (keyframe: %v) %d bit/s are paced, frames left out: %v", key, got.PacingRate, got.Skip)
+		}
+	}
+	l, err := New(desktop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_000_000, 0)
+	first := l.Tick(now)
+	for range 5 {
+		now = now.Add(300 * time.Millisecond)
+		l.OnSource(Source{At: now, FrameBytes: 2 * first.MaxFrameBytes})
+		l.Tick(now)
+	}
+	if got := l.Tick(now).EncoderBitrate; got > 3*first.EncoderBitrate/4 {
+		t.Errorf("five pictures of 300 ms leave the encoder asked for %d of %d bit/s", got, first.EncoderBitrate)
+	}
+}
+
+// A picture made for the target before a cut is no fault of the encoder.
+func TestPictureOfTheTargetBeforeIsNotTooLarge(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for since, faulty := range map[time.Duration]bool{encoderFollows / 2: false, 2 * encoderFollows: true} {
+		l, err := New(desktop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.law.cutAt = now.Add(-since)
+		l.OnSource(Source{At: now, FrameBytes: 1_000_000 / 8})
+		if got := !l.law.oversizeAt.IsZero(); got != faulty {
+			t.Errorf("%v after a cut a large picture is the encoder's: %v; want %v", since, got, faulty)
+		}
+		if !l.Tick(now).Skip {
+			t.Errorf("%v after a cut a large picture is not sent alone", since)
+		}
+	}
+}
+
+// A queue right after a picture that was too large is the encoder's.
+func TestQueueOfAnOversizedPictureIsTheEncoders(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	for after, want := range map[time.Duration]Reason{oversizeFor / 2: ReasonEncoderOvershoot, 2 * oversizeFor: ReasonQueueDelay} {
+		l := law{min: 150_000, max: 1e7, target: 2e6, starved: true, oversizeAt: now.Add(-after)}
+		var p path
+		if l.overuse(now, &p, 1.5e6, 2e6); l.lastCause != want {
+			t.Errorf("%v after the picture the cut is by %v; want %v", after, l.lastCause, want)
+		}
+	}
+}
+
+// After the receiver's clock was set the base is only as good as the round trips of three reports say: those of the next two seconds
+// make it exact, or a queue that is none would hold the rate for half a minute.
+func TestClockThatWasSetLeavesNoQueue(t *testing.T) {
+	var p path
+	at := time.Unix(1_000_000, 0)
+	report := func(delay, most time.Duration) {
+		at = at.Add(100 * time.Millisecond)
+		p.onDelay(at, delay, most)
+	}
+	const base = 20 * time.Millisecond
+	for range 10 {
+		report(base, 2*time.Millisecond)
+	}
+	for range stepReports {
+		report(base+2*time.Second, 15*time.Millisecond)
+	}
+	if p.queue < 10*time.Millisecond {
+		t.Fatalf("the queue is %v; this test is about one that seems to be 15 ms", p.queue)
+	}
+	for i := range stepSettles {
+		report(base+2*time.Second, time.Duration(1+i%5)*3*time.Millisecond)
+	}
+	if p.queue > 3*time.Millisecond {
+		t.Errorf("two seconds later the queue is %v; want 3ms at most, which a round trip allowed", p.queue)
+	}
+	report(base+2*time.Second+40*time.Millisecond, 45*time.Millisecond)
+	if p.queue < 40*time.Millisecond {
+		t.Errorf("a queue of 40 ms afterwards is seen as %v", p.queue)
+	}
+}
+
+// A link that fell to a half leaves a deviation of what it was; what lies far above the capacity known is not near it for that.
+func TestOldDeviationIsNotNear(t *testing.T) {
+	l := law{min: 150_000, max: 1e8, target: 4.6e6, capacity: 3e6, variance: 1e12, starved: true}
+	now := time.Unix(1_000_000, 0)
+	l.capacityAt, l.reported = now, now.Add(-100*time.Millisecond)
+	before := l.target
+	var p path
+	l.raise(now, &p, 4.6e6, 4.6e6, 1)
+	if rise := l.target/before - 1; rise < nearRise {
+		t.Errorf("half above the capacity the target rises by %.3f in a report; want a ramp", rise)
+	}
+}
+
+// Reports that come more often than frames see the packets within a frame, which wait for each other; only what stands for the time of a
+// frame is a queue.
+func TestQueueStandsForAFrame(t *testing.T) {
+	var p path
+	p.frame = 33 * time.Millisecond
+	at := time.Unix(1_000_000, 0)
+	report := func(delay time.Duration) {
+		at = at.Add(15 * time.Millisecond)
+		p.onDelay(at, delay, time.Second)
+	}
+	for i := range 30 {
+		report([]time.Duration{10 * time.Millisecond, 22 * time.Millisecond, 40 * time.Millisecond}[i%3])
+		if i > 3 && p.queue > time.Millisecond {
+			t.Fatalf("report %d: what the packets of a frame wait is a queue of %v", i, p.queue)
+		}
+	}
+	for range 3 {
+		report(60 * time.Millisecond)
+	}
+	if p.queue < 30*time.Millisecond {
+		t.Errorf("60 ms for a frame's time are a queue of %v; want over 30ms", p.queue)
+	}
+}
+
+// Over less than slopeOver jitter looks like growth.
+func TestSlopeNeedsTime(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		every time.Duration
+		n     int
+		want  bool
+	}{{100 * time.Millisecond, 3, true}, {100 * time.Millisecond, 2, false}, {25 * time.Millisecond, 4, false}, {25 * time.Millisecond, 8, true}} {
+		var p path
+		for i := range c.n {
+			p.onDelay(at.Add(time.Duration(i)*c.every), time.Duration(10+i)*time.Millisecond, time.Second)
+		}
+		if got := p.slope() > 0; got != c.want {
+			t.Errorf("%d reports, one each %v, tell that the queue grows: %v; want %v", c.n, c.every, got, c.want)
+		}
+	}
+}
+
 func TestPreferenceMovesTheQueue(t *testing.T) {
 	var high [3]time.Duration
 	for i, prefer := range []Aggressiveness{Latency, Balanced, Quality} {

@@ -11,8 +11,9 @@ const (
 	judgeAfter = 1500 * time.Millisecond
 	// judgeMost is how much longer it is given where less than lossSample is sent: 20 packets take 1.6 s at 150 kbit/s.
 	judgeMost = 3 * time.Second
-	// cured is the share of the loss that must have gone for the rate to have been its reason.
-	cured = 0.25
+	// cured is the share of the loss that must have gone for sending less to have helped where some is left: after heavy loss, or at
+	// a policer, a second cut then tells more. Lesser loss of 20 packets is half of what it was by chance alone.
+	cured = 0.5
 	// straysMost is how many lost packets make loss: fewer are strays, unless they are more than strayLoss of all.
 	straysMost, strayLoss = 3, 0.05
 	// Loss of the link's own raises the threshold to ownFactor times it and ownMargin, ownMost at most; ownFades is how fast
@@ -23,7 +24,12 @@ const (
 	heldLong = 3 * time.Second
 	// A policer drops what is above its rate without a queue that would warn: policedLoss is what shows it, policedShare
 	// how far below it the rate then stays, policedRest for how long, and policedFor how long it is remembered.
-	policedLoss  = 0.02
+	policedLoss = 0.02
+	// It loses all the time that too much is sent, so in policedEvents runs of lost packets at least: a single burst is a radio's. And
+	// that nothing is lost after the cut must be no chance: policedMissing packets would have been, where chance takes them.
+	policedEvents, policedMissing = 4, 4
+	// Below policedHolds of its rate a policer loses nothing. Where packets are lost all the same, it was none.
+	policedHolds = 0.8
 	queuelessFor = 2 * time.Second
 	policedShare = 0.95
 	policedRest  = 10 * time.Second
@@ -37,11 +43,14 @@ const (
 type losses struct {
 	cutAt, judgeAt time.Time // judgeAt is zero when nothing is to be judged
 	before, at     float64   // the target before the cut, and the loss
+	again          bool      // the cut before helped in part
+	events         int       // that the loss came in
 	after          sample    // what was reported since the cut could show
 	heldSince      time.Time // since when loss holds the rate
 	rate           float64   // that arrived then
 	queuedAt       time.Time // when there was a queue last
 	limit          float64   // what is tolerated beyond cutLoss, for the link's own loss
+	policedAt      float64   // what arrived when it was found
 	policed        time.Time // until when a policer is known
 	rest           time.Time // until when the rate does not rise
 }
@@ -50,6 +59,7 @@ type losses struct {
 func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 	s := &l.losses
 	loss := p.lossApart(now)
+	lately, _ := p.reported.sum(now, lossWindow)
 	rest := p.rtt + lossWindow
 	if recent := p.lossNow(now); recent > heavyLoss {
 		loss, rest = max(loss, recent), p.rtt+2*reaction+p.interval
@@ -59,8 +69,8 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 		s.after.packets += p.last.packets
 		s.after.lost += p.last.lost
 		s.after.runs += p.last.runs
-	} else if !s.judgeAt.IsZero() {
-		s.at = max(s.at, loss) // what was lost before the cut is still being reported
+	} else if !s.judgeAt.IsZero() { // what was lost before the cut is still being reported
+		s.at, s.events = max(s.at, loss), max(s.events, lately.events)
 	}
 	hold := loss > max(holdLoss, s.limit)
 	if !hold {
@@ -71,14 +81,17 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 		limit = max(holdLoss, s.limit) // it is time to know
 	}
 	policed := now.Before(s.policed)
+	if policed && received > 0 && received < policedHolds*s.policedAt && loss > holdLoss {
+		policed, s.policed, s.rest = false, time.Time{}, time.Time{} // no policer loses anything that far below its rate
+	}
 	if policed && s.queueless(now) {
 		limit = policedLoss
 	}
 	// At the floor no further cut can help, and would only put off the judgement for ever.
 	again := loss > heavyLoss && s.limit == 0 && l.target > float64(l.min)
-	if loss > limit && now.Sub(s.cutAt) > rest && (s.judgeAt.IsZero() || again) {
+	if loss > limit && lately.lost-lately.runs >= straysMost && now.Sub(s.cutAt) > rest && (s.judgeAt.IsZero() || again) {
 		if s.judgeAt.IsZero() {
-			s.before, s.at = l.target, loss
+			s.before, s.at, s.events = l.target, loss, lately.events
 		}
 		s.rate, s.after = received, sample{}
 		next := (1 - min(loss, 0.5)) * cutShare * min(l.target, max(sent, float64(l.min)))
@@ -116,7 +129,12 @@ func (l *law) judge(now time.Time, loss float64) {
 		left = s.after.apart()
 	}
 	strays := s.after.lost-s.after.runs < straysMost && left < strayLoss
-	if (left > (1-cured)*s.at || left > holdLoss) && !strays {
+	if left > holdLoss && left <= (1-cured)*s.at && !strays && !s.again && (s.at >= 2*heavyLoss || now.Before(s.policed)) {
+		s.again = true
+		return // it helped, and not enough: another cut will tell
+	}
+	s.again = false
+	if left > holdLoss && !strays {
 		// Sending less did not help: the link loses by itself, and it is no policer either.
 		l.target = max(l.target, s.before)
 		s.limit = min(ownFactor*max(left, min(s.at, 2*left))+ownMargin, ownMost)
@@ -126,7 +144,11 @@ func (l *law) judge(now time.Time, loss float64) {
 	if s.rate > 0 && l.capacityAt.Before(s.cutAt) { // else a queue has told more since
 		l.learn(now, s.rate)
 	}
-	if s.queueless(s.cutAt) && s.queuedAt.Before(s.cutAt) {
+	if s.queueless(s.cutAt) && s.queuedAt.Before(s.cutAt) && s.events >= policedEvents &&
+		float64(s.after.packets)*s.at >= policedMissing {
+		if !now.Before(s.policed) {
+			s.policedAt = s.rate
+		}
 		s.policed, s.rest, l.lastCause = now.Add(policedFor), now.Add(policedRest), ReasonPolicer
 		if s.rate > 0 {
 			l.target = min(max(l.target, policedShare*s.rate), s.before)

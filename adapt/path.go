@@ -29,6 +29,9 @@ const (
 	// to have been set, and stepReports for how many reports.
 	stepSlack   = 30 * time.Millisecond
 	stepReports = 3
+	// stepSettles is how many reports after that the delay may not be above what the round trip allows at all: a round trip holds the
+	// wait for the report as well, and the least of two seconds holds little of it.
+	stepSettles = 20
 	// oldest is how long ago a packet may have been sent to be looked at in a report.
 	oldest = time.Minute
 	// centuries is more than any clock is off by, and leaves room to add.
@@ -43,7 +46,8 @@ type path struct {
 	minRTT, base  windowMin
 	queue         time.Duration // standing queue: one-way delay over its base, or round trip over its
 	late          time.Duration // the queue that the last packets of the report met, 0 when they were few
-	queues        [slopeReports]queueAt
+	queues        [queueReports]queueAt
+	frame         time.Duration // between frames
 	kind          FeedbackKind
 	feedbacks     uint64
 	lastFeedback  time.Time
@@ -51,6 +55,7 @@ type path struct {
 	lastSent      time.Time
 	firstUnheard  time.Time     // when the first packet left that no report came after; zero when there is none
 	steps         int           // reports in a row that contradict the round trip
+	settles       int           // reports until the receiver's clock that was set is trusted
 	newestSent    time.Duration // when the newest packet that was reported as received left, since epoch
 	epoch, theirs time.Time     // what the times in arrivals count from, by our clock and by the receiver's,
 	offset        time.Duration // and how much later the second is, as the clocks show it
@@ -75,8 +80,12 @@ type idBytes struct {
 	bytes int64
 }
 
-// slopeReports is how many reports the queue's slope is taken over.
-const slopeReports = 3
+const (
+	// slopeOver is the least time that the queue's slope is taken over: in less jitter looks like growth. queueReports is how many
+	// reports are kept for it: as many of 25 ms as make up slopeOver.
+	slopeOver    = 150 * time.Millisecond
+	queueReports = 8
+)
 
 // tailPackets is how many packets the end of a report is judged by: more than a single spike, and less than a frame.
 const tailPackets = 6
@@ -99,9 +108,11 @@ func (t *tail) least() (time.Duration, bool) {
 	return slices.Min(t.delays[:]), true
 }
 
+// queueAt is what a report said: the standing queue, and the smallest delay.
 type queueAt struct {
-	at time.Time
-	d  time.Duration
+	at       time.Time
+	d        time.Duration
+	smallest time.Duration
 }
 
 func (p *path) onSent(packet *Packet) {
@@ -196,6 +207,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 				p.run++
 			} else {
 				p.run = 1
+				s.events++
 			}
 			if p.lastLost = packet.ID; p.run > runCounts {
 				s.runs++
@@ -230,6 +242,7 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 			v.to = arrived
 		}
 		v.bytes += packet.Size
+		v.packets++
 		newest = min(newest, ago)
 		tail.add(delay)
 		p.arrivals.packet(packet.Size, sent, arrived, pacing)
@@ -252,28 +265,46 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 	return true
 }
 
-// onDelay measures the standing queue. The smallest delay of a report leaves out what the packets of a frame wait for each
-// other, and jitter, which is to one side. The round trip holds the queue too, on one clock alone: a delay that rises more than
+// onDelay measures the standing queue. The smallest delay of a report, or of those within the time of a frame, leaves out what the
+// packets of a frame wait for each other, and jitter, which is to one side. The round trip holds the queue too, on one clock alone: a delay that rises more than
 // it comes from the receiver's clock.
 func (p *path) onDelay(at time.Time, smallest, most time.Duration) {
 	p.base.add(at, smallest)
 	d := smallest - p.base.get()
-	if d <= most+stepSlack {
+	slack := stepSlack
+	if p.settles > 0 {
+		p.settles--
+		slack = 0
+	}
+	if d <= most+slack {
 		p.steps = 0
-	} else if p.steps++; p.steps >= stepReports {
+	} else if p.steps++; p.steps >= stepReports || slack == 0 {
+		if slack != 0 {
+			p.settles = stepSettles
+		}
 		p.base.reset(at, smallest-most)
 		p.steps = 0
 	}
-	p.queue = min(d, most+stepSlack)
 	copy(p.queues[:], p.queues[1:])
-	p.queues[slopeReports-1] = queueAt{at, p.queue}
+	newest := &p.queues[queueReports-1]
+	*newest = queueAt{at: at, smallest: smallest}
+	least := smallest
+	for i := queueReports - 2; i >= 0 && p.queues[i].at.Add(p.frame).After(at); i-- {
+		least = min(least, p.queues[i].smallest)
+	}
+	p.queue = max(0, min(least-p.base.get(), most+stepSlack))
+	newest.d = p.queue
 }
 
 // slope is how fast the standing queue grows, in seconds per second.
 func (p *path) slope() float64 {
-	first, last := p.queues[0], p.queues[slopeReports-1]
+	last := p.queues[queueReports-1]
+	first := last
+	for i := queueReports - 2; i >= 0 && last.at.Sub(first.at) < slopeOver; i-- {
+		first = p.queues[i]
+	}
 	over := last.at.Sub(first.at)
-	if first.at.IsZero() || over <= 0 || over > 2*time.Second {
+	if first.at.IsZero() || over < slopeOver || over > 2*time.Second {
 		return 0
 	}
 	return float64(last.d-first.d) / float64(over)

@@ -44,8 +44,9 @@ func (w *windowMin) get() time.Duration { return w.least }
 // sample is what happened in one slot of samples.
 type sample struct {
 	bytes, packets, lost int
-	// runs are the lost packets after the second of an uninterrupted run of them.
-	runs int
+	// runs are the lost packets after the second of an uninterrupted run of them, events how many runs there were, those of one
+	// packet among them.
+	runs, events int
 }
 
 // apart returns the fraction lost with each run of lost packets counted as two at most: what radio links lose in a burst is one event,
@@ -92,6 +93,7 @@ func (s *samples) add(at time.Time, v sample) {
 	s.ring[i].packets += v.packets
 	s.ring[i].lost += v.lost
 	s.ring[i].runs += v.runs
+	s.ring[i].events += v.events
 }
 
 // sum returns what happened within the window before now, which is at most rateWindow, and how long that is: less in the
@@ -107,6 +109,7 @@ func (s *samples) sum(now time.Time, window time.Duration) (total sample, over t
 			total.packets += v.packets
 			total.lost += v.lost
 			total.runs += v.runs
+			total.events += v.events
 		}
 		if i++; i == slots {
 			i = 0

@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"wavryhost/adapt"
@@ -141,8 +142,15 @@ func Cases() []Case {
 	for _, l := range []struct{ loss, use float64 }{{0.05, 0.80}, {0.10, 0.80}, {0.20, 0.65}} {
 		cases = append(cases, randomLoss(l.loss, l.use))
 	}
-	return append(cases, policer(), outage(), keyframes(), halved(), still(), oscillating(), lateComer(), reordered(), skewed(),
-		stepped(), hostile(), reportsOnly(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
+	cases = append(cases, oscillations()...)
+	return append(cases, policer(), outage(), keyframes(), scenes(), halved(),
+		halvedAnytime("halved-anytime", "6 Mbit/s, halved for 20 s at a moment from 0.5 to 20.5 s", nil),
+		halvedAnytime("halved-resting", "the same with a screen that rests for 1.5 s and moves for 2.5 s in turn", resting),
+		still(),
+		lateComer("late", 3e6, 25*time.Millisecond, 1), lateComer("late-2", 2e6, 10*time.Millisecond, 1), lateComer("late-5", 5e6, 100*time.Millisecond, 1),
+		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)), reordered(), skewed("skewed", "slow", -100), skewed("skewed-fast", "fast", 100),
+		stepped("clock-step", 2*sec), stepped("clock-back", -2*sec), hostile(), reportsOnly(),
+		frequent(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
 }
 
 func burstLoss() Case {
@@ -249,7 +257,7 @@ func twoFlows() Case {
 			rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 124*sec), rfcFlow(0, 124*sec)},
 		Gates: []Gate{
-			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec).aiming(.014),
+			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec),
 			jain(.9, 75*sec, 100*sec),
 		},
 	}
@@ -505,34 +513,97 @@ func keyframes() Case {
 	}
 }
 
-func halved() Case {
+// scenes has pictures of two thirds of a second between others, as the switch to another window makes them.
+func scenes() Case {
+	f := flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)
+	f.SceneEvery, f.SceneSize = 3*sec, 20
 	return Case{
+		Name: "scenes", About: "2 Mbit/s, a picture of 20 times the size each 3 s, larger than the encoder was allowed", Length: 60 * sec,
+		Links: oneWay(Constant(2e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},
+		Gates: []Gate{
+			queue("q95 ms", .95, 50, 5*sec, 60*sec), queue("q99 ms", .99, 80, 5*sec, 60*sec), loss(0, 60*sec), use(.75, 0, 0, 5*sec, 60*sec),
+		},
+	}
+}
+
+// resting is a screen that rests and moves in turn.
+func resting(at time.Duration) float64 {
+	if at%(4*sec) < 1500*time.Millisecond {
+		return 80_000
+	}
+	return math.Inf(1)
+}
+
+func halved() Case {
+	c := Case{
 		Name: "halved", About: "6, 3, 6 Mbit/s for 20 s each", Length: 60 * sec,
 		Links: oneWay(Capacity{{0, 6e6}, {20*sec + 130*time.Millisecond, 3e6}, {40 * sec, 6e6}}, rfcQueue, 25*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)},
-		Gates: []Gate{
-			most("s until under", .5, func(r *Result) float64 {
-				for at := 20*sec + 130*time.Millisecond; at < 40*sec; at += 20 * time.Millisecond {
-					if r.Flows[0].SentRate(at, at+200*time.Millisecond) < 3e6 {
-						return (at - 20*sec - 130*time.Millisecond).Seconds()
-					}
+	}
+	c.Gates = halvedGates()
+	return c
+}
+
+// halvedGates judge a fall of the capacity to a half, and its return: the second and third step of the first link.
+func halvedGates() []Gate {
+	fall := func(r *Result) (at time.Duration, to float64) {
+		s := r.Case.Links[0].Capacity[1]
+		return s.At, s.BitsPerSecond
+	}
+	back := func(r *Result) (at time.Duration, to float64) {
+		s := r.Case.Links[0].Capacity[2]
+		return s.At, s.BitsPerSecond
+	}
+	return []Gate{
+		most("s until under", .5, func(r *Result) float64 {
+			fell, to := fall(r)
+			for at := fell; at < fell+10*sec; at += 20 * time.Millisecond {
+				if r.Flows[0].SentRate(at, at+200*time.Millisecond) < to {
+					return (at - fell).Seconds()
 				}
-				return math.NaN()
-			}),
-			most("s to drain", 2, func(r *Result) float64 { return r.Flows[0].Drained(20*sec+130*time.Millisecond, 40*sec) }),
-			most("freezes", 1, func(r *Result) float64 {
-				return float64(r.Flows[0].Freezes(20*sec, 30*sec, 200*time.Millisecond))
-			}),
-			most("s to 90 %", 6, func(r *Result) float64 { return r.Flows[0].Reach(.9*6e6, 40*sec, 60*sec) }),
-			most("overshoot", 1.15, func(r *Result) float64 {
-				worst := 0.0
-				for at := 41 * sec; at < 59*sec; at += 100 * time.Millisecond {
-					worst = max(worst, r.Flows[0].SentRate(at, at+sec)/6e6)
-				}
-				return worst
-			}),
+			}
+			return math.NaN()
+		}),
+		most("s to drain", 2, func(r *Result) float64 {
+			fell, _ := fall(r)
+			again, _ := back(r)
+			return r.Flows[0].Drained(fell, again)
+		}),
+		most("freezes", 1, func(r *Result) float64 {
+			fell, _ := fall(r)
+			return float64(r.Flows[0].Freezes(fell, fell+10*sec, 200*time.Millisecond))
+		}),
+		most("s to 90 %", 6, func(r *Result) float64 {
+			again, to := back(r)
+			return r.Flows[0].Reach(.9*to, again, r.Case.Length)
+		}),
+		most("overshoot", 1.15, func(r *Result) float64 {
+			again, to := back(r)
+			worst := 0.0
+			for at := again + sec; at < r.Case.Length-sec; at += 100 * time.Millisecond {
+				worst = max(worst, r.Flows[0].SentRate(at, at+sec)/to)
+			}
+			return worst
+		}),
+	}
+}
+
+// halvedAnytime has a capacity that is halved at a moment which differs by seed, from the first half second on, for 20 s. With a screen
+// that rests and moves in turn the moment also is one at which little is sent, the path is probed, or the screen begins to move.
+func halvedAnytime(name, about string, screen func(time.Duration) float64) Case {
+	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)
+	f.Screen = screen
+	c := Case{
+		Name: name, About: about, Length: 60 * sec, Flows: []Flow{f}, Gates: halvedGates(),
+		Links: oneWay(Capacity{{0, 6e6}, {20 * sec, 3e6}, {40 * sec, 6e6}}, rfcQueue, 25*time.Millisecond, rfcJitter),
+		Vary: func(c Case, seed uint64) Case {
+			at := sec/2 + time.Duration(newRandom(seed).Float64()*float64(20*sec))
+			c.Links = slices.Clone(c.Links)
+			c.Links[0].Capacity = Capacity{{0, 6e6}, {at, 3e6}, {at + 20*sec, 6e6}}
+			return c
 		},
 	}
+	return c
 }
 
 func still() Case {
@@ -574,29 +645,52 @@ func still() Case {
 	}
 }
 
-func oscillating() Case {
+// oscillations are around what the states depend on, of 1.4 Mbit/s that 720p at 30 frames a second asks for: below it a stream is
+// constrained, below 0.6 of it frames are given up, and below 0.3 it is critical.
+func oscillations() []Case {
+	cases := []Case{oscillating("oscillating", sec, 3e6, 1e6)}
+	for _, period := range []time.Duration{3333 * time.Millisecond, sec, 333 * time.Millisecond} {
+		for _, around := range []struct{ high, low float64 }{{1.8e6, 1.1e6}, {1e6, .65e6}, {.55e6, .3e6}} {
+			cases = append(cases, oscillating(fmt.Sprintf("osc-%.1f-%g", 1/period.Seconds(), around.high/1e6), period, around.high, around.low))
+		}
+	}
+	return cases
+}
+
+func oscillating(name string, period time.Duration, high, low float64) Case {
 	var c Capacity
-	for at := time.Duration(0); at < 120*sec; at += sec {
-		c = append(c, Step{at, 3e6}, Step{at + sec/2, 1e6})
+	for at := time.Duration(0); at < 120*sec; at += period {
+		c = append(c, Step{at, high}, Step{at + period/2, low})
 	}
 	return Case{
-		Name: "oscillating", About: "3 and 1 Mbit/s in turn, each second", Length: 120 * sec,
+		Name: name, About: fmt.Sprintf("%g and %g Mbit/s in turn, each for %v", high/1e6, low/1e6, (period / 2).Round(time.Millisecond)), Length: 120 * sec,
 		Links: oneWay(c, rfcQueue, 25*time.Millisecond, rfcJitter),
-		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 30), 0, 120*sec)},
-		Gates: []Gate{most("transitions/min", 6, func(r *Result) float64 { return float64(len(r.Flows[0].Transitions)) / 2 })},
+		Flows: []Flow{flow(desktop(min(1_000_000, int(low)), 20_000_000, 30), 0, 120*sec)},
+		Gates: []Gate{
+			most("transitions/min", 6, func(r *Result) float64 { return float64(len(r.Flows[0].Transitions)) / 2 }),
+			queue("q95 ms", .95, 150, 10*sec, 120*sec), use(.45, 0, 0, 10*sec, 120*sec),
+		},
 	}
 }
 
-func lateComer() Case {
-	return Case{
-		Name: "late", About: "a second flow comes 30 s later, on 3 Mbit/s", Length: 60 * sec,
-		Links: oneWay(Constant(3e6), rfcQueue, 25*time.Millisecond, rfcJitter),
-		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 30), 0, 60*sec), flow(desktop(300_000, 20_000_000, 30), 30*sec, 60*sec)},
-		Gates: []Gate{
-			least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[1].Rate(40*sec, 45*sec) / 1.5e6 }).aiming(.65),
-			worstQueue(80, 30*sec, 60*sec),
-		},
+// lateComer joins who has the path for half a minute.
+func lateComer(name string, capacity float64, delay time.Duration, before int) Case {
+	const joins, end = 30 * sec, 60 * sec
+	c := Case{
+		Name: name, About: fmt.Sprintf("a flow comes 30 s after %d that have %g Mbit/s, one-way delay %v", before, capacity/1e6, delay), Length: end,
+		Links: oneWay(Constant(capacity), rfcQueue, delay, rfcJitter),
 	}
+	for range before {
+		c.Flows = append(c.Flows, flow(desktop(1_000_000, 20_000_000, 30), 0, end))
+	}
+	c.Flows = append(c.Flows, flow(desktop(300_000, 20_000_000, 30), joins, end))
+	fair := capacity / float64(before+1)
+	c.Gates = []Gate{
+		least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[before].Rate(joins+10*sec, joins+15*sec) / fair }),
+		most("of fair share", 2, func(r *Result) float64 { return r.Flows[before].Rate(joins+10*sec, end) / fair }),
+		worstQueue(80, joins, end), worstLoss(0, joins, end), total(.85, joins, end),
+	}
+	return c
 }
 
 func quick(name, about string, change func(*Case), gates ...Gate) Case {
@@ -619,13 +713,13 @@ func reordered() Case {
 	})
 }
 
-func skewed() Case {
-	return quick("skewed", "the receiver's clock runs 100 ppm slow", func(c *Case) { c.Flows[0].Feedback.Skew = -100 })
+func skewed(name, how string, ppm float64) Case {
+	return quick(name, "the receiver's clock runs 100 ppm "+how, func(c *Case) { c.Flows[0].Feedback.Skew = ppm })
 }
 
-func stepped() Case {
-	return quick("clock-step", "the receiver's clock is set by 2 s", func(c *Case) {
-		c.Flows[0].Feedback.Step, c.Flows[0].Feedback.StepBy = 30*sec, 2*sec
+func stepped(name string, by time.Duration) Case {
+	return quick(name, fmt.Sprintf("the receiver's clock is set by %v", by), func(c *Case) {
+		c.Flows[0].Feedback.Step, c.Flows[0].Feedback.StepBy = 30*sec, by
 	})
 }
 
@@ -649,6 +743,11 @@ func reportsOnly() Case {
 		c.Flows[0].Config = desktop(300_000, 4_000_000, 30)
 		c.Flows[0].Feedback.ReceiverReports = true
 	}, use(.6, 0, 0, 10*sec, 60*sec), loss(.03, 60*sec))
+}
+
+// frequent reports come more often than frames: most see packets from within a frame alone, behind others of it.
+func frequent() Case {
+	return quick("frequent", "a report each 25 ms, and a frame each 33", func(c *Case) { c.Flows[0].Feedback.Every = 25 * time.Millisecond })
 }
 
 func lte(seed uint64) Case {

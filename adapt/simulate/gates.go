@@ -14,19 +14,7 @@ type Gate struct {
 	Name string
 	// Least or Most bounds it; the other is NaN.
 	Least, Most float64
-	// Aim, when not 0, is what the figure is meant to become. Least or Most then only hold what has been reached.
-	Aim   float64
-	Value func(*Result) float64
-}
-
-// aiming returns a gate whose bound is not reached yet: it becomes the aim, and held is enforced in its place.
-func (g Gate) aiming(held float64) Gate {
-	if math.IsNaN(g.Most) {
-		g.Aim, g.Least = g.Least, held
-	} else {
-		g.Aim, g.Most = g.Most, held
-	}
-	return g
+	Value       func(*Result) float64
 }
 
 // Bound tells the bound as people write it.
@@ -34,9 +22,6 @@ func (g Gate) Bound() string {
 	sign, bound := "≥", g.Least
 	if math.IsNaN(bound) {
 		sign, bound = "≤", g.Most
-	}
-	if g.Aim != 0 {
-		return fmt.Sprintf("%s %g (aim %g)", sign, bound, g.Aim)
 	}
 	return fmt.Sprintf("%s %g", sign, bound)
 }

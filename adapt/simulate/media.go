@@ -30,7 +30,11 @@ type Flow struct {
 	// encoder keeps to the largest frame that the controller allows.
 	KeyEvery time.Duration
 	KeySize  float64
-	Feedback Feedback
+	// SceneEvery makes a picture of another scene now and then, SceneSize times larger than others. Encoders do not foresee it, and
+	// exceed the largest frame allowed.
+	SceneEvery time.Duration
+	SceneSize  float64
+	Feedback   Feedback
 }
 
 // Feedback is how a receiver reports.
@@ -94,6 +98,7 @@ type media struct {
 	frameAt   time.Duration // when the newest frame was due
 	frameWait bool          // a frame waits for the pacer
 	keyDue    bool
+	sceneAt   time.Duration // when the newest scene began
 	lastFrame time.Duration
 
 	queue   []*packet // the pacer's: media
@@ -272,6 +277,10 @@ func (m *media) encode(want float64, interval time.Duration) {
 			size = min(size, max(most, 1000))
 		}
 		m.keyDue = false
+	}
+	if m.SceneEvery > 0 && m.w.now-m.sceneAt >= m.SceneEvery {
+		size *= m.SceneSize
+		m.sceneAt = m.w.now
 	}
 	bytes := max(100, int(size))
 	frame := len(m.result.Frames)

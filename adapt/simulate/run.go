@@ -18,6 +18,8 @@ type Case struct {
 	TCP    []TCP
 	CBR    []CBR
 	Gates  []Gate
+	// Vary, when set, makes what is played with a seed out of the case: what must hold at any moment has to be tried at many.
+	Vary func(c Case, seed uint64) Case
 }
 
 // New makes a controller.
@@ -44,6 +46,9 @@ func RunInStep(c Case, seed uint64, controller New) (*Result, error) {
 }
 
 func play(c Case, seed uint64, controller New, inStep bool) (*Result, error) {
+	if c.Vary != nil {
+		c = c.Vary(c, seed)
+	}
 	w := &world{random: newRandom(seed), inStep: inStep}
 	links := make([]*link, len(c.Links))
 	for i, l := range c.Links {
