@@ -1,0 +1,115 @@
+package session
+
+import (
+	"time"
+
+	"wavryhost/adapt"
+	"wavryhost/adapt/record"
+	"wavryhost/session/wire"
+)
+
+// figures are what is shown of a viewer.
+type figures struct {
+	life        life
+	connected   time.Time
+	way         way // as it is
+	told        way // as it was told last
+	transitions []TransitionRecord
+	frames      uint64
+	dropped     uint64
+	keys        uint64
+	sample      sample
+	fps         float64
+	achieved    int
+}
+
+// sample is what was counted at the last look, once a second.
+type sample struct {
+	at     time.Time
+	stats  wire.Stats
+	frames uint64
+}
+
+// measure counts, once a second, what was sent since the last time.
+func (v *viewer) measure(now time.Time) {
+	v.mu.Lock()
+	took := now.Sub(v.sample.at)
+	v.mu.Unlock()
+	if took < time.Second {
+		return
+	}
+	v.flush(now, took)
+	if !v.live.Load() {
+		return
+	}
+	v.noteWay(now) // ICE may select a better pair later
+	e := v.estimate()
+	if e.RTT > 0 {
+		v.met.rtt.Observe(e.RTT.Seconds())
+	}
+	v.met.loss.Observe(e.Loss)
+	v.met.jitter.Observe(e.Jitter.Seconds())
+	v.met.queueDelay.Observe(e.QueueDelay.Seconds())
+}
+
+// flush adds what was sent since the last time to the metrics.
+func (v *viewer) flush(now time.Time, took time.Duration) {
+	stats := v.link.Stats()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.sample
+	v.sample = sample{at: now, stats: stats, frames: v.frames}
+	bytes := stats.Bytes - before.stats.Bytes
+	if took > 0 {
+		v.achieved = int(float64(bytes*8) / took.Seconds())
+		v.fps = float64(v.frames-before.frames) / took.Seconds()
+	}
+	v.met.packets.Add(float64(stats.Packets - before.stats.Packets))
+	v.met.bytes.Add(float64(bytes))
+	v.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
+}
+
+func (v *viewer) estimate() adapt.Estimate {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	return v.controller.Estimate(v.clock())
+}
+
+// recording returns what the flight recorder has, or nil.
+func (v *viewer) recording() *record.Recording {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	if v.recorder == nil {
+		return nil
+	}
+	return v.recorder.Recording()
+}
+
+// snapshot shows the viewer.
+func (v *viewer) snapshot() Snapshot {
+	here := v.seat()
+	on := here.on
+	stats, view, frozen, e := v.link.Stats(), on.see(), v.frozen(), v.estimate()
+	v.ctl.Lock()
+	t := v.targets
+	v.ctl.Unlock()
+	v.caps.mu.Lock()
+	ceiling, weight := v.caps.ceiling, v.caps.weight
+	v.caps.mu.Unlock()
+	control := v.controls.see(v)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return Snapshot{
+		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
+		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Lease, Expires: v.offer.Expires,
+		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
+		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
+		Codec: v.codec, Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
+		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
+		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
+		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,
+		Transitions: append([]TransitionRecord{}, v.transitions...),
+		FramesSent:  v.frames, FramesDropped: v.dropped, KeyframesSent: v.keys,
+		PacketsSent: stats.Packets, Retransmissions: stats.Retransmissions, BytesSent: stats.Bytes,
+	}
+}
