@@ -2,8 +2,7 @@
 GO      := scripts/go
 TOOL    := $(GO) tool -modfile=.ci/tools.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-# Lazy binding: NVIDIA's library is looked for when the daemon runs, and most machines have none.
-LDFLAGS := -X main.version=$(VERSION) -extldflags=-Wl,-z,lazy
+LDFLAGS := -X main.version=$(VERSION)
 FUZZTIME ?= 100000x
 ARGS    ?=
 

@@ -3,7 +3,6 @@ module wavryhost
 go 1.26.0
 
 require (
-	github.com/NVIDIA/go-nvml v0.12.9-0
 	github.com/alecthomas/kong v1.17.0
 	github.com/asticode/go-astiav v0.39.0
 	github.com/chromedp/cdproto v0.159.0

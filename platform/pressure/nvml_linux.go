@@ -1,47 +1,81 @@
-//go:build cgo
-
 package pressure
 
 import (
 	"errors"
 	"fmt"
-
-	"github.com/NVIDIA/go-nvml/pkg/nvml"
+	"math"
 )
 
-// nvidiaDrivers returns what reads NVIDIA's cards by the driver's own library, which is looked for when it runs.
-func nvidiaDrivers() []driver {
-	n := &nvidia{lib: nvml.New()}
-	return []driver{{"nvml", n.read}}
+// nvml is what is called of NVIDIA's library. One goroutine calls it.
+type nvml interface {
+	// load finds the library and its functions, and does nothing where they are found already.
+	load() error
+	// unload forgets them, so that the next load finds the library that is there then. Nothing of it may be in use.
+	unload()
+	start() nvmlCode
+	end() nvmlCode
+	count() (int, nvmlCode)
+	// card returns the i-th card, which is valid until end.
+	card(i int) (nvmlCard, nvmlCode)
+}
+
+// nvmlCard is a card of the library's. What a call returns counts if its code is nvmlSuccess.
+type nvmlCard interface {
+	name() (string, nvmlCode)
+	// busy and encoder are percentages.
+	busy() (uint, nvmlCode)
+	encoder() (uint, nvmlCode)
+	memory() (used, total uint64, ret nvmlCode)
+	sessions() (int, nvmlCode)
+}
+
+// nvmlCode is what the library's functions return: nvmlReturn_t of nvml.h, section "Device Enums".
+type nvmlCode int
+
+const (
+	nvmlSuccess          nvmlCode = 0
+	nvmlDriverNotLoaded  nvmlCode = 9
+	nvmlLibraryNotFound  nvmlCode = 12
+	nvmlFunctionNotFound nvmlCode = 13
+	nvmlVersionMismatch  nvmlCode = 18
+)
+
+// String is a code for people. The library has words of its own, which are to be had only where it is.
+func (c nvmlCode) String() string {
+	switch c {
+	case nvmlDriverNotLoaded:
+		return "the driver is not loaded"
+	case nvmlVersionMismatch:
+		return "the library is not of the loaded driver's version; restart the machine, or load the driver that is installed"
+	default:
+		return fmt.Sprintf("code %d", int(c))
+	}
 }
 
 // nvidia reads NVIDIA's cards. One goroutine calls it.
 type nvidia struct {
-	lib   nvml.Interface
+	lib   nvml
 	begun bool
 }
 
 func (n *nvidia) read() ([]GPU, error) {
 	if !n.begun {
-		switch ret := n.lib.Init(); {
-		case ret == nvml.ERROR_LIBRARY_NOT_FOUND, ret == nvml.ERROR_DRIVER_NOT_LOADED, ret == nvml.ERROR_FUNCTION_NOT_FOUND:
-			return nil, fmt.Errorf("%w: NVML: %s", ErrUnsupported, text(ret))
-		case ret != nvml.SUCCESS:
-			return nil, fmt.Errorf("start NVML: %s", text(ret))
+		if err := n.begin(); err != nil {
+			return nil, err
 		}
 		n.begun = true
 	}
-	count, ret := n.lib.DeviceGetCount()
-	if ret != nvml.SUCCESS {
-		return nil, n.again(fmt.Errorf("count cards: %s", text(ret)))
+	count, ret := n.lib.count()
+	if ret != nvmlSuccess {
+		return nil, n.again(fmt.Errorf("count cards: %v", ret))
 	}
 	var cards []GPU
 	for i := range min(count, mostGPUs) {
-		d, ret := n.lib.DeviceGetHandleByIndex(i)
-		if ret != nvml.SUCCESS {
+		c, ret := n.lib.card(i)
+		if ret != nvmlSuccess {
 			continue // it fell off its bus; the others are there
 		}
-		cards = append(cards, lookAt(i, d))
+		cards = append(cards, lookAt(i, c))
 	}
 	if len(cards) == 0 {
 		return nil, n.again(errors.New("NVML finds no card"))
@@ -49,44 +83,51 @@ func (n *nvidia) read() ([]GPU, error) {
 	return cards, nil
 }
 
+func (n *nvidia) begin() error {
+	if err := n.lib.load(); err != nil {
+		return fmt.Errorf("%w: NVML: %w", ErrUnsupported, err)
+	}
+	ret := n.lib.start()
+	if ret == nvmlSuccess {
+		return nil
+	}
+	n.lib.unload()
+	switch ret {
+	case nvmlDriverNotLoaded, nvmlLibraryNotFound, nvmlFunctionNotFound:
+		return fmt.Errorf("%w: NVML: %v", ErrUnsupported, ret)
+	default:
+		return fmt.Errorf("start NVML: %v", ret)
+	}
+}
+
 // again makes the next read start the library anew, as after an update of the driver.
 func (n *nvidia) again(err error) error {
 	n.begun = false
-	if ret := n.lib.Shutdown(); ret != nvml.SUCCESS {
-		return fmt.Errorf("%w; end NVML: %s", err, text(ret))
+	if ret := n.lib.end(); ret != nvmlSuccess {
+		return fmt.Errorf("%w; end NVML: %v", err, ret) // it may be at work still, so it stays loaded
 	}
+	n.lib.unload()
 	return err
 }
 
-// lookAt reads one card. What it does not tell stays 0.
-func lookAt(i int, d nvml.Device) GPU {
+// lookAt reads one card. What it does not tell, as old cards and virtual ones do not tell most, stays 0.
+func lookAt(i int, card nvmlCard) GPU {
 	c := GPU{ID: fmt.Sprintf("nvidia%d", i), Name: "NVIDIA", API: "nvenc"}
-	if name, ret := d.GetName(); ret == nvml.SUCCESS {
+	if name, ret := card.name(); ret == nvmlSuccess && name != "" {
 		c.Name = name
 	}
-	if u, ret := d.GetUtilizationRates(); ret == nvml.SUCCESS {
-		c.Busy = float64(u.Gpu) / 100
+	if percent, ret := card.busy(); ret == nvmlSuccess {
+		c.Busy = float64(min(percent, 100)) / 100
 	}
-	if u, _, ret := d.GetEncoderUtilization(); ret == nvml.SUCCESS {
-		c.Encoder = float64(u) / 100
+	if percent, ret := card.encoder(); ret == nvmlSuccess {
+		c.Encoder = float64(min(percent, 100)) / 100
 	}
-	if m, ret := d.GetMemoryInfo(); ret == nvml.SUCCESS {
-		c.MemoryUsed, c.MemoryTotal = int64(m.Used), int64(m.Total)
+	// NVML's number for "not available" is all ones.
+	if used, total, ret := card.memory(); ret == nvmlSuccess && used <= total && total <= math.MaxInt64 {
+		c.MemoryUsed, c.MemoryTotal = int64(used), int64(total)
 	}
-	if sessions, _, _, ret := d.GetEncoderStats(); ret == nvml.SUCCESS {
-		c.Sessions = sessions
+	if n, ret := card.sessions(); ret == nvmlSuccess {
+		c.Sessions = n
 	}
 	return c
-}
-
-// text is a code for people. The library's own words take the library, which may be what is missing.
-func text(ret nvml.Return) string {
-	switch ret {
-	case nvml.ERROR_LIBRARY_NOT_FOUND:
-		return "libnvidia-ml.so.1 is not there"
-	case nvml.ERROR_DRIVER_NOT_LOADED:
-		return "the driver is not loaded"
-	default:
-		return fmt.Sprintf("code %d", ret)
-	}
 }

@@ -2,5 +2,5 @@
 
 package pressure
 
-// nvidiaDrivers returns none: NVIDIA's library is called through cgo.
+// nvidiaDrivers returns none: NVIDIA's library is loaded through cgo.
 func nvidiaDrivers() []driver { return nil }
