@@ -64,14 +64,17 @@ export function fragment(sdp, candidates, end) {
 	return `${out.join("\r\n")}\r\n`;
 }
 
-// restarted returns the answer sdp with the ICE credentials and candidates of a fragment in place of its own.
+// restarted returns the answer sdp with the ICE credentials and candidates of a fragment in place of its own. The candidates belong into the first
+// section, whose transport the others use (RFC 9143): elsewhere browsers leave them alone.
 export function restarted(sdp, frag) {
 	const ufrag = values(frag, "ice-ufrag")[0], pwd = values(frag, "ice-pwd")[0];
 	if (!ufrag || !pwd) throw new Refused(0, "bad_fragment", "The host's answer to the ICE restart is not understood.", 0);
 	const kept = sdp.split(/\r?\n/).filter((l) => l && !/^a=(candidate:|end-of-candidates)/.test(l))
 		.map((l) => (l.startsWith("a=ice-ufrag:") ? `a=ice-ufrag:${ufrag}` : l.startsWith("a=ice-pwd:") ? `a=ice-pwd:${pwd}` : l));
 	const fresh = frag.split(/\r?\n/).filter((l) => /^a=(candidate:|end-of-candidates)/.test(l));
-	return `${[...kept, ...fresh].join("\r\n")}\r\n`;
+	const first = kept.findIndex((l) => l.startsWith("m=")), second = kept.findIndex((l, i) => i > first && l.startsWith("m="));
+	kept.splice(second < 0 ? kept.length : second, 0, ...fresh);
+	return `${kept.join("\r\n")}\r\n`;
 }
 
 // Session is one WHEP session. onstate is called with the peer connection's state whenever it may have changed.
