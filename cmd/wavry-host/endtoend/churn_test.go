@@ -14,6 +14,7 @@ import (
 
 // Viewers that come and go leave nothing behind.
 func TestChurn(t *testing.T) {
+	t.Parallel() // it looks at its own daemon alone
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
@@ -135,9 +136,10 @@ func killViewers(tb testing.TB, h *host, n int, early bool) (oldest time.Duratio
 
 // A viewer that vanishes without a word is missed within 10 s, wherever it was.
 func TestKilledViewers(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000", "--admission", "limits"}})
 	for _, c := range []struct {
 		name  string
 		early bool

@@ -54,6 +54,7 @@ func newViewer(t *testing.T, h *host, token string) *viewer {
 
 // Media ends within two seconds of the end of what let its viewer in: a token that is taken out of the file, and a grant that is revoked, for good.
 func TestCredentialsTakenAway(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -82,7 +83,7 @@ func TestCredentialsTakenAway(t *testing.T) {
 	options := hostOptions{
 		token: "operator-0123456789", env: []string{"WAVRY_HOST_TOKEN=operator-0123456789", "STATE_DIRECTORY=" + dir},
 		args: []string{
-			"--display", "synthetic", "--tokens-file", write("tokens", line), "--grant-audience", "host7",
+			"--display", "synthetic", "--admission", "limits", "--tokens-file", write("tokens", line), "--grant-audience", "host7",
 			"--grant-keys", write("keys.json", fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, part(string(public)))),
 		},
 	}

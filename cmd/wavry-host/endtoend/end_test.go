@@ -40,6 +40,7 @@ func (h *host) ended(reason string) bool {
 
 // A drain that waits leaves a viewer alone until its deadline, and then ends the stream.
 func TestDrainEndsAtItsDeadline(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.moving(t)
@@ -74,6 +75,7 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 
 // A viewer whose grant is revoked sees nothing two seconds later, and one by another grant goes on.
 func TestRevocationEndsMedia(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.moving(t)
@@ -89,7 +91,7 @@ func TestRevocationEndsMedia(t *testing.T) {
 	}
 	const token = "for-this-test-and-no-other"
 	h := startHost(t, hostOptions{
-		token: token, args: []string{"--display", x.id(), "--grant-keys", keys, "--grant-audience", "host7"}, env: []string{"WAVRY_HOST_TOKEN=" + token},
+		token: token, args: []string{"--display", x.id(), "--admission", "limits", "--grant-keys", keys, "--grant-audience", "host7"}, env: []string{"WAVRY_HOST_TOKEN=" + token},
 	})
 	as := func(id string) *audience {
 		guest := *h

@@ -529,6 +529,7 @@ func TestRolesDecideWhoControls(t *testing.T) {
 // A page that goes while a key is down leaves none: closed by its user, or with the whole browser killed, of which the host only hears
 // that it hears nothing.
 func TestKeysOfAPageThatGoes(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--admission", "limits"}})
