@@ -55,7 +55,7 @@ func (l *gate) Accept() (net.Conn, error) {
 		}
 		g := &gated{Conn: c, gate: l, from: networkOf(c.RemoteAddr().String()), since: time.Now()}
 		victim, reason := l.take(g)
-		for reason == cutFull && !g.from.IsValid() {
+		for reason == cutFull && local(g.from) {
 			select {
 			case <-l.freed:
 			case <-l.closed:
@@ -85,7 +85,7 @@ func (l *gate) Accept() (net.Conn, error) {
 func (l *gate) take(g *gated) (victim *gated, reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if g.from.IsValid() {
+	if !local(g.from) {
 		victim, reason = l.room(g)
 	} else if len(l.open) >= l.most {
 		reason = cutFull
@@ -106,7 +106,7 @@ func (l *gate) room(g *gated) (victim *gated, reason string) {
 		return l.victim(own, 0, cutAddress)
 	}
 	// Whoever g competes with.
-	limit, mates := l.most-l.most/keptLocal, func(from netip.Prefix) bool { return from.IsValid() }
+	limit, mates := l.most-l.most/keptLocal, func(from netip.Prefix) bool { return !local(from) }
 	if !l.nets.regular(g.from) {
 		limit -= l.most / keptRegular
 		mates = func(from netip.Prefix) bool { return !l.nets.regular(from) }

@@ -36,22 +36,23 @@ func newNetworks(limits func() Limits) *networks {
 	return &networks{limits: limits, seed: maphash.MakeSeed(), regulars: make(map[netip.Prefix]*tally)}
 }
 
-// networkOf returns the network of a remote address; the zero Prefix for this machine, which has none.
+// networkOf returns the network of a remote address; the zero Prefix for one that is none, as a socket of this machine has it. Each loopback address is a
+// network: programs on this machine can choose theirs, so that one that guesses does not lock the others out.
 func networkOf(remote string) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Prefix{}
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	if ip.IsLoopback() {
-		return netip.Prefix{}
-	}
 	bits := 32
 	if ip.Is6() {
 		bits = 64
 	}
 	return netip.PrefixFrom(ip, bits).Masked()
 }
+
+// local tells whether a network is this machine.
+func local(of netip.Prefix) bool { return !of.IsValid() || of.Addr().IsLoopback() }
 
 // tally returns where the deeds of a network are counted. The caller holds mu.
 func (n *networks) tally(of netip.Prefix) *tally {
@@ -70,7 +71,7 @@ func (n *networks) request(now time.Time, remote string) time.Duration {
 	if d := early(now, t.requests, time.Second/time.Duration(l.PerAddress), burstOfAddress*l.PerAddress); d > 0 {
 		return d
 	}
-	if from.IsValid() && n.regulars[from] == nil {
+	if !local(from) && n.regulars[from] == nil {
 		if d := early(now, n.all, time.Second/time.Duration(l.InAll), burstInAll*l.InAll); d > 0 {
 			return d
 		}
@@ -120,9 +121,12 @@ func (n *networks) right(now time.Time, remote string) {
 	if len(n.regulars) >= maxRegulars {
 		var oldest netip.Prefix
 		for p, t := range n.regulars {
-			if p.IsValid() && (!oldest.IsValid() || t.seen.Before(n.regulars[oldest].seen)) {
+			if !local(p) && (!oldest.IsValid() || t.seen.Before(n.regulars[oldest].seen)) {
 				oldest = p
 			}
+		}
+		if !oldest.IsValid() {
+			return // all of them are this machine's
 		}
 		delete(n.regulars, oldest)
 	}
@@ -135,7 +139,7 @@ func (n *networks) right(now time.Time, remote string) {
 func (n *networks) regular(of netip.Prefix) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return !of.IsValid() || n.regulars[of] != nil
+	return local(of) || n.regulars[of] != nil
 }
 
 // early returns how much too early something comes, of which burst may come at once and then one in each; owed is when what came so far is paid for.

@@ -61,6 +61,24 @@ func TestFloodIsBounded(t *testing.T) {
 	}
 }
 
+// A program on this machine that guesses does not lock out the others, who come from other addresses of it.
+func TestLoopbackAddressesAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nets := newNetworks(usual)
+		for range 100 {
+			nets.wrong(time.Now(), "127.0.0.2:1")
+		}
+		if nets.attempt(time.Now(), "127.0.0.2:2") == 0 {
+			t.Error("127.0.0.2 has attempts without end")
+		}
+		for _, other := range []string{"127.0.0.1:1", "[::1]:1"} {
+			if d := nets.attempt(time.Now(), other); d != 0 {
+				t.Errorf("%s has to wait %v for what 127.0.0.2 did", other, d)
+			}
+		}
+	})
+}
+
 // Wrong credentials from thousands of networks fill every tally that strangers share. Who showed right ones has his own.
 func TestRegularsPayForNobodysAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
