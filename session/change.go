@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"time"
 
 	"wavryhost/adapt"
 )
@@ -124,11 +125,16 @@ func (m *Manager) show(ctx context.Context, h *held, display string) error {
 	if err != nil || d.ID == h.showing() {
 		return err
 	}
+	h.caps.mu.Lock()
+	ceiling := h.caps.ceiling
+	h.caps.mu.Unlock()
 	m.mu.Lock()
-	if err := m.vacant(d); err != nil {
+	expect, err := m.fits(d, ceiling, h.codec, h)
+	if err != nil {
 		m.mu.Unlock()
 		return err
 	}
+	h.expected, h.moved = expect, time.Now()
 	m.moving[d.ID]++
 	m.mu.Unlock()
 	defer func() {

@@ -93,11 +93,15 @@ func (m *Manager) profile(d Display, ceiling int) admission.Profile {
 	return p
 }
 
-// headroom returns what is known of the host, and of its best encoder of a codec. The caller holds mu.
-func (m *Manager) headroom(now time.Time, codec string) admission.Host {
+// headroom returns what is known of the host, and of its best encoder of a codec, as if a session were not there, unless that is nil. The caller
+// holds mu.
+func (m *Manager) headroom(now time.Time, codec string, without *held) admission.Host {
 	cfg := m.cfg()
 	h := admission.Host{
 		Sessions: len(m.sessions) + m.reserved + len(m.leases.open), SessionLimit: m.limit(), Uplink: cfg.Uplink, Late: m.stages.late(),
+	}
+	if without != nil {
+		h.Sessions--
 	}
 	encoders := m.stages.order.standings(now, codec)
 	if len(encoders) == 0 {
@@ -117,6 +121,11 @@ func (m *Manager) headroom(now time.Time, codec string) admission.Host {
 		l := cfg.Load()
 		h.Cores, h.CoresUsed, h.MemoryFree = l.Cores, l.CoresUsed, l.MemoryFree
 		h.GPU = card(l.GPUs, best.profile, h.Best.PerPixel, paces[best.profile.Name])
+		if without != nil {
+			if st, users := m.stages.find(without.showing()); users == 1 {
+				h.CoresUsed = max(0, h.CoresUsed-st.cost())
+			}
+		}
 	}
 	encodes := m.stages.encodesOn(best.profile)
 	promise := func(e expected) {
@@ -135,9 +144,11 @@ func (m *Manager) headroom(now time.Time, codec string) admission.Host {
 		s.mu.Lock()
 		connected, sent := s.connected, s.achieved
 		s.mu.Unlock()
-		if connected.IsZero() || now.Sub(connected) < settling {
+		switch {
+		case s == without:
+		case connected.IsZero() || now.Sub(connected) < settling || now.Sub(s.moved) < settling:
 			promise(s.expected)
-		} else {
+		default:
 			h.UplinkUsed += sent
 		}
 	}
@@ -189,11 +200,16 @@ func (m *Manager) room(d Display, ceiling int, codec string) (expected, error) {
 	if m.drain != nil || m.stopped {
 		return expected{}, ErrDraining
 	}
+	return m.fits(d, ceiling, codec, nil)
+}
+
+// fits is room for a session that is there already and moves, unless moving is nil: what it has now does not count beside what it will have.
+func (m *Manager) fits(d Display, ceiling int, codec string, moving *held) (expected, error) {
 	if err := m.vacant(d); err != nil {
 		return expected{}, err
 	}
 	p := m.profile(d, ceiling)
-	h := m.headroom(time.Now(), codec)
+	h := m.headroom(time.Now(), codec, moving)
 	shared := m.stages.serves(d.ID, codec)
 	expect := expected{Need: h.Need(p, shared), display: d.ID, codec: codec}
 	v := h.Decide(p, shared)
@@ -238,7 +254,7 @@ func (m *Manager) Capacity(profiles ...admission.Profile) []Capacity {
 		profiles = admission.Profiles()
 	}
 	m.mu.Lock()
-	h := m.headroom(time.Now(), m.usual())
+	h := m.headroom(time.Now(), m.usual(), nil)
 	closed := m.drain != nil || m.stopped
 	m.mu.Unlock()
 	list := []Capacity{}

@@ -68,6 +68,7 @@ type Manager struct {
 // held is a session and what is to become of it. The Manager's mutex guards it.
 type held struct {
 	*viewer
+	moved  time.Time // when it was let go to another display, last
 	wanted bool      // it asked to be ended
 	why    EndReason // the reason
 	note   string    // what the operator who ended it said

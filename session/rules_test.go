@@ -116,3 +116,41 @@ func TestRules(t *testing.T) {
 		}
 	}
 }
+
+// A session that moves to a display that nobody watches needs an encode there: it is admitted as a new one is, but for what it has already.
+func TestMoveIsAdmitted(t *testing.T) {
+	b := &burden{l: Load{Cores: 4, CoresUsed: 1, MemoryFree: 8 << 30}}
+	h := openHouse(t, func(c *Config) {
+		twoDisplays()(c)
+		c.Load, c.EncoderInfo, c.MaxSessions = b.read, measured(.02), 2
+	})
+	defer h.close(t)
+	stays, moves := newRemote(t), newRemote(t)
+	defer stays.close()
+	defer moves.close()
+	for _, r := range []*remote{stays, moves} {
+		r.watch(h)
+		r.playing(t, 1)
+	}
+	b.set(3.95)
+	_, err := h.Change(t.Context(), moves.id, Change{Display: new("other")})
+	if r, ok := errors.AsType[*RefusalError](err); !ok || r.Resource != string(admission.CPU) {
+		t.Errorf("to a display that there are no cores for: %v", err)
+	}
+	if s, err := h.Session(moves.id); err != nil || s.Display == "other" {
+		t.Errorf("it shows %q, %v", s.Display, err)
+	}
+	b.set(1)
+	// The host has as many sessions as it takes, of which this is one.
+	if _, err := h.Change(t.Context(), moves.id, Change{Display: new("other")}); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+	if err := h.End(t.Context(), moves.id, EndOperator); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever is alone can go where he likes: the encode that he leaves makes room.
+	b.set(3.95)
+	if _, err := h.Change(t.Context(), stays.id, Change{Display: new("other")}); err != nil {
+		t.Errorf("the only session: %v", err)
+	}
+}
