@@ -12,6 +12,9 @@ const (
 	criticalLoss, criticalLossFor         = 0.20, 2 * time.Second
 	criticalDelay, criticalDelayFor       = 250 * time.Millisecond, time.Second
 	criticalShare                         = 0.3
+	// lossStays is the share of its threshold that loss has to fall under for a state to be left that was entered by it: what 20 to 200 packets
+	// of less than a second lose by chance is half as much and half as much again.
+	lossStays = 0.5
 	// constrainedShareFor keeps one tick under the need from being a state.
 	constrainedShareFor = 500 * time.Millisecond
 	// reasonFor is how long another reason must hold to take the place of the state's: what takes turns by the second is told
@@ -85,9 +88,9 @@ type quality struct {
 func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 	share := q.share.held(now, e.share < 1, constrainedShareFor)
 	delay := q.delay.held(now, e.queue >= constrainedDelay, constrainedDelayFor)
-	loss2 := q.loss2.held(now, e.loss >= constrainedLoss, constrainedLossFor)
-	loss10 := q.loss10.held(now, e.loss >= degradedLoss, degradedLossFor)
-	loss20 := q.loss20.held(now, e.loss >= criticalLoss, criticalLossFor)
+	loss2 := q.loss2.held(now, e.loss >= q.lossOf(Constrained, constrainedLoss), constrainedLossFor)
+	loss10 := q.loss10.held(now, e.loss >= q.lossOf(Degraded, degradedLoss), degradedLossFor)
+	loss20 := q.loss20.held(now, e.loss >= q.lossOf(Critical, criticalLoss), criticalLossFor)
 	delay250 := q.delay250.held(now, e.queue >= criticalDelay, criticalDelayFor)
 	cause := e.cause
 	if cause == ReasonStartup || cause == ReasonProbeOK { // nothing was cut since: the path's rate is still being found
@@ -124,6 +127,14 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 	default:
 		return Good, ReasonRecovered
 	}
+}
+
+// lossOf returns the loss that makes a state, given the one that enters it.
+func (q *quality) lossOf(s State, enters float64) float64 {
+	if q.state >= s && q.state != Stalled && q.reason == ReasonLoss {
+		return lossStays * enters
+	}
+	return enters
 }
 
 // step brings the machine to now. figures is asked for only when the state changes.

@@ -140,6 +140,9 @@ func Cases() []Case {
 	for _, l := range []struct{ loss, use float64 }{{0.05, 0.80}, {0.10, 0.80}, {0.20, 0.65}} {
 		cases = append(cases, randomLoss(l.loss, l.use))
 	}
+	for _, l := range []float64{0.015, 0.02, 0.03, 0.1, 0.2} {
+		cases = append(cases, lossyScreen(l))
+	}
 	cases = append(cases, oscillations()...)
 	return append(cases, policer(), outage(), keyframes(), scenes(), halved(),
 		halvedAnytime("halved-anytime", "6 Mbit/s, halved for 20 s at a moment from 0.5 to 20.5 s", nil),

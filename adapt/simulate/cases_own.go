@@ -140,6 +140,22 @@ func randomLoss(rate, bound float64) Case {
 	}
 }
 
+// lossyScreen loses at random about what the states depend on, on a link that carries all that the screen needs: no more than chance changes.
+func lossyScreen(rate float64) Case {
+	links := oneWay(Constant(20e6), rfcQueue, 20*time.Millisecond, 0)
+	links[0].Loss = rate
+	one := flow(desktop(1_000_000, 20_000_000, 30), 0, 60*sec)
+	one.Screen = func(time.Duration) float64 { return 2e6 }
+	return Case{
+		Name: fmt.Sprintf("lossy-screen-%g", rate*100), About: fmt.Sprintf("%g %% lost at random, 2 Mbit/s needed of 20", rate*100), Length: 60 * sec,
+		Links: links, Flows: []Flow{one},
+		Gates: []Gate{
+			most("transitions/min", 6, func(r *Result) float64 { return float64(len(r.Flows[0].Transitions)) }),
+			least("kbit/s", 1800, func(r *Result) float64 { return r.Flows[0].Rate(20*sec, 60*sec) / (1 - rate) / 1000 }),
+		},
+	}
+}
+
 func policer() Case {
 	links := oneWay(Constant(10e6), rfcQueue, 50*time.Millisecond, rfcJitter)
 	links[0].Police, links[0].PoliceBurst = 2e6, 20_000
