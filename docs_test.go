@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	mentioned = regexp.MustCompile("\\b(?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*…?")
+	mentioned = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*…?`)
 	declared  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
 )
 
@@ -17,7 +17,7 @@ var (
 // or went proves nothing. A name that ends with an ellipsis stands for all that begin like it.
 func TestDocumentsNameTestsThatThereAre(t *testing.T) {
 	there := make(map[string]bool)
-	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

@@ -122,7 +122,7 @@ func TestMoveIsAdmitted(t *testing.T) {
 	b := &burden{l: Load{Cores: 4, CoresUsed: 1, MemoryFree: 8 << 30}}
 	h := openHouse(t, func(c *Config) {
 		twoDisplays()(c)
-		c.Load, c.EncoderInfo, c.MaxSessions = b.read, measured(.02), 2
+		c.Load, c.EncoderInfo, c.MaxSessions = b.read, measured(.01), 2
 	})
 	defer h.close(t)
 	stays, moves := newRemote(t), newRemote(t)
