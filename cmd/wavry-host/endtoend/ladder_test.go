@@ -205,16 +205,9 @@ func (h *host) encodes(t testing.TB) int {
 func patternOver(t testing.TB, links []*link, args ...string) (h *host, stop func()) {
 	t.Helper()
 	x := startX(t, 0, pattern.Width, pattern.Height)
-	const token = "for-this-test-and-no-other"
-	cert, key := certificate(t, links[0].hostIP)
-	h = startHost(t, hostOptions{
-		namespace: links[0].host, listen: links[0].hostIP + ":8470", secure: true, token: token,
-		args: append([]string{
-			"--display", x.id(), "--cursor=false", "--fps", fmt.Sprint(pattern.FPS), "--tls-cert", cert, "--tls-key", key,
-			"--start-bitrate", "2M", "--max-bitrate", "3M", "--min-bitrate", "100k",
-		}, args...),
-		env: []string{"WAVRY_HOST_TOKEN=" + token},
-	})
+	h = startExposed(t, links[0].host, links[0].hostIP, append([]string{
+		"--display", x.id(), "--cursor=false", "--fps", fmt.Sprint(pattern.FPS), "--start-bitrate", "2M", "--max-bitrate", "3M", "--min-bitrate", "100k",
+	}, args...)...)
 	finish := x.paint(t, pattern)
 	t.Cleanup(finish)
 	return h, func() {

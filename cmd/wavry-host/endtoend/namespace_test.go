@@ -82,6 +82,17 @@ func (l *link) limit(t testing.TB, rate string) {
 		"tbf", "rate", rate, "burst", "16kb", "latency", "100ms")
 }
 
+// startExposed starts a daemon that others reach, in a network namespace, over TLS and with a token.
+func startExposed(t testing.TB, namespace, address string, args ...string) *host {
+	t.Helper()
+	const token = "for-this-test-and-no-other"
+	cert, key := certificate(t, address)
+	return startHost(t, hostOptions{
+		namespace: namespace, listen: address + ":8470", secure: true, token: token,
+		args: append([]string{"--tls-cert", cert, "--tls-key", key}, args...), env: []string{"WAVRY_HOST_TOKEN=" + token},
+	})
+}
+
 // ip runs that command of iproute2.
 func ip(t testing.TB, args ...string) {
 	t.Helper()

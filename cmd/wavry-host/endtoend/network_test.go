@@ -21,17 +21,8 @@ func TestBandwidthLimit(t *testing.T) {
 	x.noisy(t)
 	x.waitWindows(t, 3)
 
-	const token = "for-this-test-and-no-other"
-	cert, key := certificate(t, l.hostIP)
-	h := startHost(t, hostOptions{
-		namespace: l.host, listen: l.hostIP + ":8470", secure: true, token: token,
-		args: []string{
-			"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--fps", "30",
-			"--min-bitrate", "200k", "--start-bitrate", "3M", "--max-bitrate", "8M",
-		},
-		env: []string{"WAVRY_HOST_TOKEN=" + token},
-	})
-	b := openBrowser(t, l.viewer, h.url+"/#token="+token)
+	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--fps", "30", "--min-bitrate", "200k", "--start-bitrate", "3M", "--max-bitrate", "8M")
+	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
 	b.waitFrames(t, 30, 30*time.Second)
 
 	const high, low = 2_000_000, 1_000_000

@@ -61,14 +61,8 @@ func onLink(t *testing.T) (*link, *host, *browser) {
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.noisy(t)
-	const token = "for-this-test-and-no-other"
-	cert, key := certificate(t, l.hostIP)
-	h := startHost(t, hostOptions{
-		namespace: l.host, listen: l.hostIP + ":8470", secure: true, token: token,
-		args: []string{"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--max-bitrate", "3M"},
-		env:  []string{"WAVRY_HOST_TOKEN=" + token},
-	})
-	b := openBrowser(t, l.viewer, h.url+"/#token="+token)
+	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--max-bitrate", "3M")
+	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
 	b.waitFrames(t, 30, 30*time.Second)
 	return l, h, b
 }

@@ -27,13 +27,7 @@ func watchOverLink(t testing.TB, args ...string) watched {
 	x.desktop(t)
 	x.moving(t)
 	x.waitWindows(t, 3)
-	const token = "for-this-test-and-no-other"
-	cert, key := certificate(t, l.hostIP)
-	h := startHost(t, hostOptions{
-		namespace: l.host, listen: l.hostIP + ":8470", secure: true, token: token,
-		args: append([]string{"--display", x.id(), "--cursor=false", "--fps", "30", "--tls-cert", cert, "--tls-key", key}, args...),
-		env:  []string{"WAVRY_HOST_TOKEN=" + token},
-	})
+	h := startExposed(t, l.host, l.hostIP, append([]string{"--display", x.id(), "--cursor=false", "--fps", "30"}, args...)...)
 	return watched{link: l, host: h, x: x}
 }
 

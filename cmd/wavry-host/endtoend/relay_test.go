@@ -105,18 +105,11 @@ func TestRelay(t *testing.T) {
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.noisy(t)
-	const token, secret = "for-this-test-and-no-other", "shared-with-coturn"
+	const secret = "shared-with-coturn"
 	turn := r.relay(t, secret)
-	cert, key := certificate(t, r.hostIP)
-	h := startHost(t, hostOptions{
-		namespace: r.host, listen: r.hostIP + ":8470", secure: true, token: token,
-		args: []string{
-			"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--disconnect-timeout", "5s", "--max-bitrate", "3M",
-			"--ice-servers", fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret),
-		},
-		env: []string{"WAVRY_HOST_TOKEN=" + token},
-	})
-	b := openBrowser(t, r.viewer, h.url+"/#token="+token)
+	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--disconnect-timeout", "5s", "--max-bitrate", "3M",
+		"--ice-servers", fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret))
+	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
 	b.waitFrames(t, 30, 30*time.Second)
 	if v := h.metric(t, `wavry_host_session_path{path="relay"}`); v != 1 {
 		t.Errorf("%v sessions are relayed by the metric; want 1", v)
@@ -166,24 +159,17 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.noisy(t)
-	const token, secret = "for-this-test-and-no-other", "shared-with-coturn"
+	const secret = "shared-with-coturn"
 	turn := r.relayAt(t, r.relayIP, secret)
 	r.relayAt(t, r.secondIP, secret)
 	r.block(t, false)
-	cert, key := certificate(t, r.hostIP)
 	first, second := fmt.Sprintf("turn:%s:3478?transport=udp", r.relayIP), fmt.Sprintf("turn:%s:3478?transport=tcp", r.secondIP)
-	h := startHost(t, hostOptions{
-		namespace: r.host, listen: r.hostIP + ":8470", secure: true, token: token,
-		args: []string{
-			"--display", x.id(), "--tls-cert", cert, "--tls-key", key, "--max-bitrate", "3M", "--admission", "limits", "--ice-regions", "here",
-			"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], secret: %[2]s, region: here, priority: 2}, "+
-				"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second),
-		},
-		env: []string{"WAVRY_HOST_TOKEN=" + token},
-	})
+	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--admission", "limits", "--ice-regions", "here",
+		"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], secret: %[2]s, region: here, priority: 2}, "+
+			"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second))
 	h.waitServer(t, first, "up", 10*time.Second)
 	h.waitServer(t, second, "up", 10*time.Second)
-	b := openBrowser(t, r.viewer, h.url+"/#token="+token)
+	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
 	b.waitFrames(t, 30, 30*time.Second)
 	id := h.session(t).ID
 	if p := h.session(t); p.Path != "direct" || p.Protocol != "udp" {
@@ -210,7 +196,7 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	}
 
 	turn.kill()
-	fresh := openBrowser(t, r.viewer, h.url+"/#token="+token)
+	fresh := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
 	began := time.Now()
 	fresh.waitFrames(t, 30, 20*time.Second)
 	t.Logf("pictures for the next viewer %v after its page was there", time.Since(began).Round(100*time.Millisecond))
