@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/watched"
 )
 
 // The values of Config.TLSClientAuth.
@@ -35,29 +36,19 @@ type clients struct {
 	pool    *x509.CertPool
 	known   map[string]bool // the authorities in pool, as they are encoded
 	revoked map[serial]bool
-	stamp   [2]fileStamp
-	next    time.Time // when the files are looked at again
+	files   watched.Files
 }
 
 // serial names a certificate.
 type serial struct{ issuer, number string }
-
-// fileStamp tells one state of a file from another.
-type fileStamp struct {
-	time time.Time
-	size int64
-}
 
 func newClients(authoritiesFile, revokedFile, how string, log *slog.Logger) (*clients, error) {
 	c := &clients{authoritiesFile: authoritiesFile, revokedFile: revokedFile, ask: tls.VerifyClientCertIfGiven, log: log}
 	if how == ClientAuthRequired {
 		c.ask = tls.RequireAndVerifyClientCert
 	}
-	st, err := c.look()
-	if err == nil {
-		err = c.load(st)
-	}
-	if err != nil {
+	c.files = watched.New(authoritiesFile, revokedFile)
+	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("api: client certificates: %w", err)
 	}
 	return c, nil
@@ -105,42 +96,18 @@ func (c *clients) stands(chain []*x509.Certificate, now time.Time) (session.EndR
 
 // follow reads the files again when they have changed. Broken ones leave the old ones in use. The caller holds mu.
 func (c *clients) follow(now time.Time) {
-	if now.Before(c.next) {
+	if !c.files.Changed(now) {
 		return
 	}
-	c.next = now.Add(recheck)
-	st, err := c.look()
-	if err == nil && st == c.stamp {
-		return
-	}
-	if err == nil {
-		err = c.load(st)
-	}
-	if err != nil {
+	if err := c.load(); err != nil {
 		c.log.Warn("authorities of client certificates not reloaded; the old ones stay in use", "err", err)
 		return
 	}
-	c.next = now.Add(soon)
 	c.log.Info("authorities of client certificates reloaded", "authorities", len(c.known), "revoked", len(c.revoked))
 }
 
-func (c *clients) look() (st [2]fileStamp, err error) {
-	for i, path := range []string{c.authoritiesFile, c.revokedFile} {
-		if path == "" {
-			continue
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return st, err
-		}
-		st[i] = fileStamp{info.ModTime(), info.Size()}
-	}
-	return st, nil
-}
-
-// load takes in the files' content in state st, or nothing of it. The state counts as seen even when it is broken, so that each is told once.
-func (c *clients) load(st [2]fileStamp) error {
-	c.stamp = st
+// load takes in the files' content, or nothing of it.
+func (c *clients) load() error {
 	authorities, err := readCertificates(c.authoritiesFile)
 	if err != nil {
 		return err

@@ -113,7 +113,7 @@ func (c *certified) write(t *testing.T, path string, content []byte) {
 	}
 	c.cert.clients.mu.Lock()
 	defer c.cert.clients.mu.Unlock()
-	c.cert.clients.next, c.cert.clients.stamp = time.Time{}, [2]fileStamp{} // it may have the time and the size that it had
+	c.cert.clients.files.Again()
 }
 
 // client connects with certificates.

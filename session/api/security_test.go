@@ -130,7 +130,7 @@ func TestTokensFollowTheirFile(t *testing.T) {
 	s, reg := newServer(t, Config{TokensFile: file}, healthy())
 	get := func(token string) int {
 		s.key.file.mu.Lock()
-		s.key.file.next = time.Time{}
+		s.key.file.files.Again()
 		s.key.file.mu.Unlock()
 		return ask{method: "GET", path: "/v1/host", header: bearer(token)}.do(s.Handler()).StatusCode
 	}

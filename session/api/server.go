@@ -72,7 +72,7 @@ type Server struct {
 	addr    atomic.Pointer[net.Addr]
 
 	mu     sync.Mutex
-	opened map[string]opener // by whom each session was, until it has ended
+	opened map[string]principal // by whom each session was, until it has ended
 
 	streams  atomic.Int32  // clients that follow the events
 	stopping chan struct{} // closed when Run begins to end
@@ -84,7 +84,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]opener), stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]principal), stopping: make(chan struct{})}
 	if err := s.keep(); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/watched"
 )
 
 // writePair writes a fresh self-signed certificate for name and loopback.
@@ -191,26 +192,34 @@ func TestBrokenCertificateKeepsTheOldOne(t *testing.T) {
 		if err := os.WriteFile(cert, []byte("half a certi"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * recheck)
+		settle(func() { s.cert.get() })
 		if !s.cert.names("first.example") {
 			t.Error("a broken file took the certificate away")
 		}
 		if err := os.Remove(key); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * recheck)
+		settle(func() { s.cert.get() })
 		if !s.cert.names("first.example") {
 			t.Error("a missing file took the certificate away")
 		}
 		writePair(t, cert, key, "second.example")
 		if s.cert.names("second.example") {
-			t.Errorf("the files are looked at more than once in %v", recheck)
+			t.Errorf("the files are looked at more than once in %v", watched.Every)
 		}
-		time.Sleep(2 * recheck)
+		settle(func() { s.cert.get() })
 		if !s.cert.names("second.example") {
 			t.Error("the repaired files are not taken")
 		}
 	})
+}
+
+// settle lets the times of a bubble go by in which files that were written are looked at twice.
+func settle(look func()) {
+	time.Sleep(watched.Every)
+	look()
+	time.Sleep(watched.Settle)
+	look()
 }
 
 func TestNewRefusesABrokenCertificate(t *testing.T) {

@@ -7,14 +7,13 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/watched"
 )
 
 const (
-	// sweepEvery is how often is asked whether what sessions were opened by is still good. A file that changed is seen within recheck and this, and then looked at
-	// soon, so that sessions end within two seconds although they are asked twice.
-	sweepEvery = recheck / 4
-	// soon is when a file is looked at again that has just changed: somebody may still be writing it.
-	soon = recheck / 8
+	// sweepEvery is how often is asked whether what sessions were opened by is still good. A file that changed is read within watched.Every, watched.Settle and twice
+	// this, as a question may come right before the time of a look: sessions end within two seconds.
+	sweepEvery = watched.Every / 4
 	// pruneEvery is how often sessions that have ended are forgotten.
 	pruneEvery = 30 * time.Second
 )
@@ -47,14 +46,7 @@ func (s *Server) sumUp(now time.Time, last bool) {
 	}
 }
 
-// opener is by whom a session was opened.
-type opener struct {
-	principal
-	doubted bool // what it showed was no longer good at the last sweep
-}
-
-// sweep ends the sessions whose credentials are no longer good, at the second time in a row that they are not: a file that is being written may lack the half of
-// its lines for a moment.
+// sweep ends the sessions whose credentials are no longer good.
 func (s *Server) sweep(ctx context.Context, now time.Time) {
 	s.mu.Lock()
 	opened := maps.Clone(s.opened)
@@ -63,13 +55,8 @@ func (s *Server) sweep(ctx context.Context, now time.Time) {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	for id, p := range opened {
-		why, lapsed := s.key.lapsed(p.principal, now)
-		if again := p.doubted; lapsed == nil || !again {
-			if p.doubted = lapsed != nil; p.doubted != again {
-				s.mu.Lock()
-				s.opened[id] = p
-				s.mu.Unlock()
-			}
+		why, lapsed := s.key.lapsed(p, now)
+		if lapsed == nil {
 			continue
 		}
 		if err := s.mgr.End(ctx, id, why); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrUnknownSession) {

@@ -4,13 +4,11 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
-)
 
-// recheck is how often the certificate's files are looked at: at most once in a second of handshakes.
-const recheck = time.Second
+	"wavryhost/session/api/watched"
+)
 
 // certificate is a certificate that follows its files.
 type certificate struct {
@@ -20,23 +18,12 @@ type certificate struct {
 
 	mu      sync.Mutex // guards all following fields
 	current *tls.Certificate
-	stamp   stamp
-	next    time.Time // when the files are looked at again
-}
-
-// stamp tells one state of the two files from another.
-type stamp struct {
-	certTime, keyTime time.Time
-	certSize, keySize int64
+	files   watched.Files
 }
 
 func newCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
-	st, err := c.look()
-	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
-	}
-	if err := c.load(st); err != nil {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, files: watched.New(certFile, keyFile)}
+	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
 	return c, nil
@@ -63,19 +50,10 @@ func (c *certificate) config() *tls.Config {
 func (c *certificate) get() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	if now.Before(c.next) {
+	if !c.files.Changed(time.Now()) {
 		return c.current
 	}
-	c.next = now.Add(recheck)
-	st, err := c.look()
-	if err == nil && st == c.stamp {
-		return c.current
-	}
-	if err == nil {
-		err = c.load(st)
-	}
-	if err != nil {
+	if err := c.load(); err != nil {
 		c.log.Warn("tls certificate not reloaded; the old one stays in use", "err", err)
 		return c.current
 	}
@@ -83,22 +61,8 @@ func (c *certificate) get() *tls.Certificate {
 	return c.current
 }
 
-func (c *certificate) look() (stamp, error) {
-	cert, err := os.Stat(c.certFile)
-	if err != nil {
-		return stamp{}, fmt.Errorf("look at TLS certificate: %w", err)
-	}
-	key, err := os.Stat(c.keyFile)
-	if err != nil {
-		return stamp{}, fmt.Errorf("look at TLS key: %w", err)
-	}
-	return stamp{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
-}
-
-// load takes the files' content in state st. The state counts as seen even when it is broken, so that each broken state is
-// logged once.
-func (c *certificate) load(st stamp) error {
-	c.stamp = st
+// load takes the files' content, or nothing of it.
+func (c *certificate) load() error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return fmt.Errorf("load TLS certificate %s with key %s: %w", c.certFile, c.keyFile, err)

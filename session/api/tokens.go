@@ -18,6 +18,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/watched"
 )
 
 // maxTokens bounds the file of tokens, in bytes: some thousand lines.
@@ -31,14 +32,12 @@ type tokenFile struct {
 
 	mu    sync.Mutex // guards all following fields
 	known map[[sha256.Size]byte]principal
-	time  time.Time
-	size  int64
-	next  time.Time // when the file is looked at again
+	files watched.Files
 }
 
 // newTokenFile reads the file.
 func newTokenFile(path string, log *slog.Logger) (*tokenFile, error) {
-	f := &tokenFile{path: path, log: log}
+	f := &tokenFile{path: path, log: log, files: watched.New(path)}
 	if err := f.read(); err != nil {
 		return nil, fmt.Errorf("api: read tokens: %w", err)
 	}
@@ -52,15 +51,11 @@ func (f *tokenFile) find(hash [sha256.Size]byte) (principal, bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if now := time.Now(); !now.Before(f.next) {
-		f.next = now.Add(recheck)
-		if info, err := os.Stat(f.path); err != nil || info.ModTime() != f.time || info.Size() != f.size {
-			if err := f.read(); err != nil {
-				f.log.Warn("tokens not reloaded; the old ones stay in use", "err", err)
-			} else {
-				f.next = now.Add(soon)
-				f.log.Info("tokens reloaded", "file", f.path, "tokens", len(f.known))
-			}
+	if f.files.Changed(time.Now()) {
+		if err := f.read(); err != nil {
+			f.log.Warn("tokens not reloaded; the old ones stay in use", "err", err)
+		} else {
+			f.log.Info("tokens reloaded", "file", f.path, "tokens", len(f.known))
 		}
 	}
 	// Hashes are looked up, not compared byte by byte: how long that takes tells of the hash, from which nobody gets a token.
@@ -75,12 +70,6 @@ func (f *tokenFile) read() error {
 		return err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	// A state of the file counts as seen even when it is broken, so that each is told once.
-	f.time, f.size = info.ModTime(), info.Size()
 	text, err := io.ReadAll(io.LimitReader(file, maxTokens+1))
 	if err != nil {
 		return err

@@ -100,7 +100,7 @@ func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) 
 		return session.Answer{}, err
 	}
 	s.mu.Lock()
-	s.opened[a.ID] = opener{principal: p}
+	s.opened[a.ID] = p
 	s.mu.Unlock()
 	return a, nil
 }

@@ -12,11 +12,11 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"wavryhost/session/api/watched"
 )
 
 const (
-	// recheck is how often the file is looked at: at most once in a second of requests.
-	recheck = time.Second
 	// refreshEvery is how often the address is asked while it answers. A key that is taken out of the set stops to work after that.
 	refreshEvery = 10 * time.Minute
 	// retryFirst and retryMost bound the wait after the address did not answer; it doubles.
@@ -37,16 +37,9 @@ type keys struct {
 
 	mu      sync.Mutex // guards all following fields
 	set     map[string]key
-	stamp   stamp
-	next    time.Time // when the file is looked at again
+	files   watched.Files
 	fetched time.Time // when the address last answered
 	nudged  time.Time
-}
-
-// stamp tells one state of the file from another.
-type stamp struct {
-	time time.Time
-	size int64
 }
 
 func newKeys(cfg Config, log *slog.Logger) (*keys, error) {
@@ -55,11 +48,8 @@ func newKeys(cfg Config, log *slog.Logger) (*keys, error) {
 	if cfg.KeysFile == "" {
 		return k, nil
 	}
-	st, err := k.look()
-	if err == nil {
-		err = k.load(st)
-	}
-	if err != nil {
+	k.files = watched.New(cfg.KeysFile)
+	if err := k.load(); err != nil {
 		return nil, fmt.Errorf("grant: read keys %s: %w", cfg.KeysFile, err)
 	}
 	return k, nil
@@ -106,36 +96,18 @@ func (k *keys) hold(kid string, one key) bool {
 
 // reread takes the file's content when it has changed. A broken file leaves the old keys in use.
 func (k *keys) reread(now time.Time) {
-	if now.Before(k.next) {
+	if !k.files.Changed(now) {
 		return
 	}
-	k.next = now.Add(recheck)
-	st, err := k.look()
-	if err == nil && st == k.stamp {
-		return
-	}
-	if err == nil {
-		err = k.load(st)
-	}
-	if err != nil {
+	if err := k.load(); err != nil {
 		k.log.Warn("keys of grants not reloaded; the old ones stay in use", "file", k.cfg.KeysFile, "err", err)
 		return
 	}
-	k.next = now.Add(recheck / 8) // somebody may still be writing it
 	k.log.Info("keys of grants reloaded", "file", k.cfg.KeysFile, "keys", len(k.set))
 }
 
-func (k *keys) look() (stamp, error) {
-	info, err := os.Stat(k.cfg.KeysFile)
-	if err != nil {
-		return stamp{}, err
-	}
-	return stamp{info.ModTime(), info.Size()}, nil
-}
-
-// load reads the file in state st, which counts as seen even when it is broken, so that each broken state is logged once.
-func (k *keys) load(st stamp) error {
-	k.stamp = st
+// load takes in the file's keys, or none of them.
+func (k *keys) load() error {
 	f, err := os.Open(k.cfg.KeysFile)
 	if err != nil {
 		return err

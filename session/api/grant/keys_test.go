@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wavryhost/session/api/watched"
 )
 
 func TestParseSet(t *testing.T) {
@@ -55,7 +57,9 @@ func TestKeysFollowTheirFile(t *testing.T) {
 			if err := os.WriteFile(v.cfg.KeysFile, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(recheck)
+			time.Sleep(watched.Every)
+			v.keys.find("")
+			time.Sleep(watched.Settle)
 		}
 		if _, err := v.Verify(before); err != nil {
 			t.Fatal(err)
