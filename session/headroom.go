@@ -296,12 +296,12 @@ func (m *Manager) relieve(now time.Time, list []*held) {
 	for _, h := range list {
 		level := m.relief.Level(h.showing())
 		rate, size := level.Caps()
-		h.caps.set(func(c *caps) {
-			c.fps, c.scale = 0, 0
-			if level != admission.Whole {
-				c.fps, c.scale = max(1, int(rate*float64(cfg.fps(h.showing())))), size
-			}
-		})
+		switch level {
+		case admission.Whole:
+			h.lower(0, 0)
+		default:
+			h.lower(max(1, int(rate*float64(cfg.fps(h.showing())))), size)
+		}
 		if level == admission.Dropped {
 			m.wants(h, EndOverload)
 		}

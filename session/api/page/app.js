@@ -20,7 +20,7 @@ const TOKEN_KEY = "wavry-host-token";
 const REASONS = {
 	startup: "start", queue_delay: "queue delay", loss: "packet loss", policer: "policer on the path", no_feedback: "no feedback",
 	probe_ok: "probe succeeded", competing_traffic: "competing traffic", encoder_overload: "encoder overloaded",
-	encoder_overshoot: "encoder overshoots", user_limit: "user's limit", peer_limit: "viewer's limit", recovered: "recovered",
+	encoder_overshoot: "encoder overshoots", host_saturated: "host saturated", user_limit: "user's limit", peer_limit: "viewer's limit", recovered: "recovered",
 };
 const TITLES = {
 	unknown_display: "No such display", no_picture: "No picture at present", full: "The host is full", draining: "The host takes no new viewers",
