@@ -344,7 +344,10 @@ func (m *Manager) units(list []*held) []admission.Unit {
 // share divides the uplink between the sessions. The janitor calls it once a second.
 func (m *Manager) share(list []*held) {
 	cfg := m.cfg()
-	if cfg.Uplink == 0 {
+	if cfg.Uplink == 0 { // there may have been a limit before a reload
+		for _, h := range list {
+			h.caps.set(func(c *caps) { c.share = 0 })
+		}
 		return
 	}
 	floor := cfg.adaptation(minSide, minSide, 0, 0).WithDefaults().Min
