@@ -206,7 +206,7 @@ func (m *Manager) room(d Display, ceiling int, codec string) (expected, error) {
 // fits is room for a session that is there already and moves, unless moving is nil: what it has now does not count beside what it will have.
 func (m *Manager) fits(d Display, ceiling int, codec string, moving *held) (expected, error) {
 	if err := m.vacant(d); err != nil {
-		return expected{}, err
+		return expected{display: d.ID, codec: codec}, err
 	}
 	p := m.profile(d, ceiling)
 	h := m.headroom(time.Now(), codec, moving)
