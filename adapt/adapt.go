@@ -87,6 +87,14 @@ type Applied struct {
 	Price Price
 }
 
+// Limit is what the host leaves a stream of its frame rate and size, beside what the controller asks for.
+type Limit struct {
+	At time.Time
+	// FPS is the highest frame rate and Scale the largest part of the picture's size in each direction; 0 takes nothing away.
+	FPS   int
+	Scale float64
+}
+
 // KeyframeReason is why a keyframe is asked for.
 type KeyframeReason uint8
 
@@ -160,6 +168,7 @@ type Controller interface {
 	OnSource(Source)
 	OnKeyframeRequest(now time.Time, why KeyframeReason)
 	OnApplied(Applied)
+	OnLimit(Limit)
 	// Tick returns the targets; it is called for every frame and at least each 25 ms.
 	Tick(now time.Time) Targets
 	// Estimate returns what is known of the path.

@@ -70,7 +70,8 @@ type Loop struct {
 	heard   uint64 // reports since the stall
 
 	ladder           ladder
-	baseW, baseH     int // the picture's size as the targets count it: the one that the controller was made for
+	limit            rung // what the host leaves; 0 where it takes nothing away
+	baseW, baseH     int  // the picture's size as the targets count it: the one that the controller was made for
 	stepDown, stepUp since
 	overload         since
 	stepUpDwell      time.Duration
@@ -267,7 +268,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 	}
 	e := evidence{
 		stalled: l.stalled, share: share, queue: l.path.queue, loss: l.path.loss(now),
-		stepped: l.ladder.at > 0, floor: l.ladder.lowest(), overload: l.overloaded, cause: l.law.lastCause,
+		stepped: l.ladder.at > 0, floor: l.ladder.lowest(), overload: l.overloaded, host: l.lowered(), cause: l.law.lastCause,
 	}
 	l.quality.step(now, e, func() Transition {
 		return Transition{

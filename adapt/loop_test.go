@@ -916,7 +916,7 @@ func FuzzLoop(f *testing.F) {
 		for i := 0; i+3 < len(data); i += 4 {
 			a, b, c := data[i+1], data[i+2], data[i+3]
 			now = now.Add(time.Duration(c) * time.Millisecond)
-			switch data[i] % 6 {
+			switch data[i] % 7 {
 			case 0:
 				id++
 				l.OnSent(Packet{ID: id, Size: int(a) * 256, Sent: now})
@@ -936,6 +936,8 @@ func FuzzLoop(f *testing.F) {
 				l.OnKeyframeRequest(now, KeyframePLI)
 			case 5:
 				l.OnApplied(Applied{At: now, BitsPerSecond: int(int8(a)) << (b % 40), Width: int(int8(b)), Height: int(a)})
+			case 6:
+				l.OnLimit(Limit{At: now, FPS: int(int8(a)), Scale: float64(int8(b)) / 100})
 			}
 			got := l.Tick(now)
 			if got.EncoderBitrate < desktop.Min || got.EncoderBitrate > desktop.Max || got.PacingRate <= 0 || got.FPS < 1 ||

@@ -22,6 +22,9 @@ const (
 	reasonFor = 3 * time.Second
 	// startup is how long a low bitrate is the start's and nobody's fault.
 	startup = 10 * time.Second
+	// hostStays is how long a state lasts at least that the host's load made. A host may lower a stream again as soon as it has raised it: two
+	// changes each 20 s are six a minute.
+	hostStays = 20 * time.Second
 )
 
 // upwardDwell is how long everything must have been better before a state is left upward.
@@ -45,6 +48,7 @@ type evidence struct {
 	stepped  bool   // frame rate or size are stepped down
 	floor    bool   // and can be stepped down no further
 	overload bool   // the encoder is why it is stepped
+	host     bool   // the host takes more frames and size away than that
 	cause    Reason // why the law cut last
 }
 
@@ -114,6 +118,8 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 		return Critical, cause
 	case loss10:
 		return Degraded, ReasonLoss
+	case e.host:
+		return Degraded, ReasonHostSaturated
 	case e.stepped && e.overload:
 		return Degraded, ReasonEncoderOverload
 	case e.stepped:
@@ -159,7 +165,7 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) {
 		}
 	default:
 		// The dwell counts while the evidence is better than the state, whatever better state it speaks for.
-		if !q.better.held(now, true, upwardDwell(q.state)) {
+		if !q.better.held(now, true, upwardDwell(q.state)) || q.reason == ReasonHostSaturated && now.Sub(q.last) < hostStays {
 			return
 		}
 		why = ReasonRecovered
@@ -184,4 +190,20 @@ func (q *quality) explain(now time.Time, why Reason) {
 	if q.doubt.held(now, true, reasonFor) || found {
 		q.reason, q.doubt.on = why, false
 	}
+}
+
+// OnLimit implements Controller. What the host takes away changes no target: it is the caller's to hold the stream down, which the controller
+// cannot tell from a screen that gives less.
+func (l *Loop) OnLimit(limit Limit) { l.limit = rung{limit.FPS, limit.Scale} }
+
+// lowered tells whether the host leaves the stream less than the rung that it is on.
+func (l *Loop) lowered() bool {
+	host := rung{l.cfg.FPS, 1}
+	if l.limit.fps > 0 {
+		host.fps = min(host.fps, l.limit.fps)
+	}
+	if l.limit.scale > 0 {
+		host.scale = min(host.scale, l.limit.scale)
+	}
+	return host.pixels() < l.ladder.now().pixels()
 }

@@ -42,7 +42,7 @@ func (s State) String() string {
 // Reason is why a quality state was entered.
 type Reason uint8
 
-// The reasons.
+// The reasons. Their numbers are part of recordings: another one comes last.
 const (
 	ReasonStartup Reason = iota
 	ReasonQueueDelay
@@ -56,6 +56,8 @@ const (
 	ReasonUserLimit
 	ReasonPeerLimit
 	ReasonRecovered
+	// ReasonHostSaturated: the host has not the cores for all sessions, and takes frame rate and size from this one.
+	ReasonHostSaturated
 )
 
 // Reasons lists all reasons.
@@ -63,7 +65,7 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonStartup, ReasonQueueDelay, ReasonLoss, ReasonPolicer, ReasonNoFeedback, ReasonProbeOK,
 		ReasonCompetingTraffic, ReasonEncoderOverload, ReasonEncoderOvershoot, ReasonUserLimit, ReasonPeerLimit,
-		ReasonRecovered,
+		ReasonRecovered, ReasonHostSaturated,
 	}
 }
 
@@ -93,6 +95,8 @@ func (r Reason) String() string {
 		return "peer_limit"
 	case ReasonRecovered:
 		return "recovered"
+	case ReasonHostSaturated:
+		return "host_saturated"
 	default:
 		return fmt.Sprintf("reason(%d)", uint8(r))
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,6 +216,56 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "one" {
 			t.Errorf("the next encode would be by %q; want the one that has room again", got)
 		}
+		th.close(t)
+	})
+}
+
+// stallingFactory is an encoder's that opens once; later calls do not return before release is closed.
+type stallingFactory struct {
+	encode.Factory
+	opens   *atomic.Int64
+	release chan struct{}
+}
+
+func (f stallingFactory) Open(p encode.Params) (encode.Encoder, error) {
+	if f.opens.Add(1) == 1 {
+		return f.Factory.Open(p)
+	}
+	<-f.release
+	return nil, encode.ErrNoEncoder
+}
+
+// TestHardwareThatHangsIsNotFull does not take a driver that does not return for one that has no room.
+func TestHardwareThatHangsIsNotFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		card := stallingFactory{
+			encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "card", Hardware: true}}), new(atomic.Int64), make(chan struct{}),
+		}
+		th := openTheater(t, Config{}, card, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
+		a, b := newSpectator(), newSpectator()
+		a.sit(th.rungs[0])
+		move(th.screen, time.Second)
+		b.wish.bitrate = 200_000
+		b.sit(th.rungs[1])
+		move(th.screen, openTimeout+time.Second)
+		if first, second := th.rungs[0].see().encoder, th.rungs[1].see().encoder; first != "card" || second != "next" {
+			t.Errorf("the encodes are by %q and %q; want card and next", first, second)
+		}
+		roster := th.rungs[0].roster
+		for _, s := range roster.standings(time.Now(), encode.H264) {
+			if s.learnt {
+				t.Errorf("%+v: a limit was learnt of a call that hangs", s)
+			}
+		}
+		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
+			t.Errorf("the next encode would be by %q; want the one that answers", got)
+		}
+		th.mu.Lock()
+		if e := th.events[len(th.events)-1]; e.Kind != EventEncoderFallback || e.Reason != fallbackHang || e.From != "card" {
+			t.Errorf("the event is %+v", e)
+		}
+		th.mu.Unlock()
+		close(card.release)
 		th.close(t)
 	})
 }

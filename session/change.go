@@ -65,6 +65,22 @@ func (c *caps) set(change func(*caps)) {
 	change(c)
 }
 
+// lower holds the viewer down to so many pictures a second and such a size for the host's load, or with 0 no longer. Its controller is told: it
+// would call good what little is left.
+func (v *viewer) lower(fps int, scale float64) {
+	same := false
+	v.caps.set(func(c *caps) {
+		same = c.fps == fps && c.scale == scale
+		c.fps, c.scale = fps, scale
+	})
+	if same {
+		return
+	}
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	v.controller.OnLimit(adapt.Limit{At: v.clock(), FPS: fps, Scale: scale})
+}
+
 func (v *viewer) weight() int {
 	v.caps.mu.Lock()
 	defer v.caps.mu.Unlock()

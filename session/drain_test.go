@@ -307,5 +307,18 @@ func TestUplinkIsSharedByWeight(t *testing.T) {
 		if sum > 1_000_000 {
 			t.Errorf("%d bit/s are sent over an uplink of 1 Mbit/s", sum)
 		}
+		next := *c.cfg()
+		next.Uplink = 0
+		if err := c.Reconfigure(next); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		for _, h := range c.list() {
+			h.caps.set(func(now *caps) {
+				if now.share != 0 {
+					t.Errorf("session %s is held to %d bit/s by an uplink that has no limit any more", h.id, now.share)
+				}
+			})
+		}
 	})
 }

@@ -206,7 +206,7 @@ func (m *Manager) room(d Display, ceiling int, codec string) (expected, error) {
 // fits is room for a session that is there already and moves, unless moving is nil: what it has now does not count beside what it will have.
 func (m *Manager) fits(d Display, ceiling int, codec string, moving *held) (expected, error) {
 	if err := m.vacant(d); err != nil {
-		return expected{}, err
+		return expected{display: d.ID, codec: codec}, err
 	}
 	p := m.profile(d, ceiling)
 	h := m.headroom(time.Now(), codec, moving)
@@ -296,12 +296,12 @@ func (m *Manager) relieve(now time.Time, list []*held) {
 	for _, h := range list {
 		level := m.relief.Level(h.showing())
 		rate, size := level.Caps()
-		h.caps.set(func(c *caps) {
-			c.fps, c.scale = 0, 0
-			if level != admission.Whole {
-				c.fps, c.scale = max(1, int(rate*float64(cfg.fps(h.showing())))), size
-			}
-		})
+		switch level {
+		case admission.Whole:
+			h.lower(0, 0)
+		default:
+			h.lower(max(1, int(rate*float64(cfg.fps(h.showing())))), size)
+		}
 		if level == admission.Dropped {
 			m.wants(h, EndOverload)
 		}
@@ -344,7 +344,10 @@ func (m *Manager) units(list []*held) []admission.Unit {
 // share divides the uplink between the sessions. The janitor calls it once a second.
 func (m *Manager) share(list []*held) {
 	cfg := m.cfg()
-	if cfg.Uplink == 0 {
+	if cfg.Uplink == 0 { // there may have been a limit before a reload
+		for _, h := range list {
+			h.caps.set(func(c *caps) { c.share = 0 })
+		}
 		return
 	}
 	floor := cfg.adaptation(minSide, minSide, 0, 0).WithDefaults().Min

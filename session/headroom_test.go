@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,6 +165,28 @@ func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
 		t.Errorf("the important session is capped to %d", n)
 	}
 	b.set(.5)
+	lowered := func() Snapshot {
+		s, err := h.Session(a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	eventually(t, "the lowered session says so", func() bool {
+		s := lowered()
+		return s.Quality == adapt.Degraded.String() && s.Reason == adapt.ReasonHostSaturated.String()
+	})
+	if s, err := h.Session(main.id); err != nil || s.Reason == adapt.ReasonHostSaturated.String() {
+		t.Errorf("the important session is %v by %v, %v", s.Quality, s.Reason, err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	told := slices.ContainsFunc(h.seen, func(e Event) bool {
+		return e.Kind == EventQuality && e.Session == a.ID && e.Reason == adapt.ReasonHostSaturated.String()
+	})
+	if !told {
+		t.Error("no event tells of it")
+	}
 }
 
 func BenchmarkRefusal(b *testing.B) {

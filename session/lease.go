@@ -241,11 +241,11 @@ func (m *Manager) take(lease string, d Display, ceiling int, codec string) (take
 		case l.Display != d.ID:
 			return t, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadLease, l.Display, d.ID)
 		}
+		delete(m.leases.open, lease) // two viewers with one lease: the second finds none; nor does it count beside its viewer
 		t.lease, t.expected = l, l.expected
 		if codec != m.usual() { // the place is kept whatever that takes, but it is reckoned with
 			t.expected, _ = m.room(d, cmp.Or(l.MaxBitrate, ceiling), codec)
 		}
-		delete(m.leases.open, lease) // two viewers with one lease: the second finds none
 	}
 	m.reserved++
 	t.number = m.takes
@@ -256,7 +256,11 @@ func (m *Manager) take(lease string, d Display, ceiling int, codec string) (take
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.made(t)
-		if t.lease != nil && m.drain == nil {
+		switch {
+		case t.lease == nil:
+		case m.drain != nil:
+			m.giveUp(t.lease, leaseDrained)
+		default:
 			m.leases.open[lease] = t.lease // the viewer may try again until it expires
 		}
 	}

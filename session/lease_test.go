@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/encode"
 )
 
 func TestReservationsAreExactAndExpire(t *testing.T) {
@@ -163,4 +165,54 @@ func TestIdempotencyKeys(t *testing.T) {
 			t.Errorf("got %v; want ErrUnknownDisplay", err)
 		}
 	})
+}
+
+// Who comes with a reservation has a place at the display while it connects, whatever codec it takes.
+func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
+	h := openHouse(t, func(c *Config) {
+		c.Encoders = append(c.Encoders, encoderOf(encode.VP9, nil))
+		c.Rules = []Rule{{Display: "test", MaxViewers: 1}}
+	})
+	defer h.close(t)
+	for _, codec := range h.stages.order.codecs() {
+		l, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		place, err := h.take(l.ID, h.screen.display(), 0, codec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Reserve(t.Context(), Reservation{Display: "default"}); !errors.Is(err, ErrFull) {
+			t.Errorf("a place beside a viewer of %s that connects to a console: %v; want ErrFull", codec, err)
+		}
+		place.put()
+		h.wg.Done()
+		if err := h.Release(l.ID); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A place that a viewer had taken and gave back is not kept by a host that drains meanwhile, and that is told as for the others.
+func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	l, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	place, err := h.take(l.ID, h.screen.display(), 0, h.usual())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Drain(DrainOrder{})
+	place.put()
+	h.wg.Done()
+	if n := testutil.ToFloat64(h.met.leases); n != 0 {
+		t.Errorf("the gauge shows %v places; want none", n)
+	}
+	if n := testutil.ToFloat64(h.met.leasesEnded.WithLabelValues(leaseDrained)); n != 1 || h.events(EventReservationEnded) != 1 {
+		t.Errorf("%v reservations ended by the drain, %d events; want one", n, h.events(EventReservationEnded))
+	}
 }

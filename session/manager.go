@@ -213,6 +213,7 @@ func (m *Manager) survey(took time.Duration) {
 func (m *Manager) shutdown() error {
 	m.mu.Lock()
 	m.stopped = true
+	m.stages.refuse()
 	for _, h := range m.sessions {
 		if !h.ending {
 			m.beginEnd(h, EndShutdown)

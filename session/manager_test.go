@@ -11,10 +11,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/capture"
 )
 
 func TestViewerConnectsAndPicturesArrive(t *testing.T) {
@@ -579,4 +582,39 @@ func TestCredentialsOfMediaStaySecret(t *testing.T) {
 	if recording.Len() == 0 || secrets < 6 {
 		t.Errorf("%d secrets were looked for, in a recording of %d bytes", secrets, recording.Len())
 	}
+}
+
+// A display that does not open holds up the viewer who waits for it, and not the end of the host.
+func TestEndWhileADisplayOpens(t *testing.T) {
+	r := newRemote(t)
+	defer r.close()
+	offer := r.offer(false)
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan struct{})
+		h := openHouse(t, func(c *Config) {
+			c.Displays = func(context.Context) []Display {
+				return []Display{{ID: "slow", Width: 640, Height: 480, Open: func(ctx context.Context) (capture.Source, error) {
+					close(asked)
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}}}
+			}
+		})
+		refused := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			_, err := h.Create(ctx, Offer{Display: "slow", SDP: offer})
+			refused <- err
+		}()
+		<-asked
+		began := time.Now()
+		h.close(t)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the end took %v", took)
+		}
+		if err := <-refused; !errors.Is(err, ErrDraining) {
+			t.Errorf("the viewer was told %v; want that the host takes none", err)
+		}
+	})
 }

@@ -1,13 +1,17 @@
 package session
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"wavryhost/encode"
 )
 
 // live is a Config that can be replaced while the Manager runs.
-type live struct{ p atomic.Pointer[Config] }
+type live struct {
+	p  atomic.Pointer[Config]
+	mu sync.Mutex // held by who makes the next one of the one before
+}
 
 func newLive(c Config) *live {
 	l := &live{}
@@ -18,27 +22,41 @@ func newLive(c Config) *live {
 // get returns the Config. It is not to be changed.
 func (l *live) get() *Config { return l.p.Load() }
 
+// change replaces the Config by a copy that edit has changed, unless that returns an error. Of changes that come together none undoes another.
+func (l *live) change(edit func(*Config) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := *l.get()
+	if err := edit(&next); err != nil {
+		return err
+	}
+	l.p.Store(&next)
+	return nil
+}
+
 func (m *Manager) cfg() *Config { return m.conf.get() }
 
 // Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodes and probation, whose input is taken, frame rate, bitrates and
 // preference, rules of displays, ICE servers, and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
 // frame rate and number of encodes. The rest of c is ignored. When it is not valid, nothing changes.
 func (m *Manager) Reconfigure(c Config) error {
-	next := *m.cfg()
-	next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
-	next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
-	next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
-	next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
-	next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
-	next.MaxHandshakes = c.MaxHandshakes
-	next.Input, next.ControlIdle = c.Input, c.ControlIdle
-	next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
-	next = next.withDefaults()
-	if err := next.Validate(); err != nil {
+	err := m.conf.change(func(next *Config) error {
+		next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
+		next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
+		next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
+		next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
+		next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
+		next.MaxHandshakes = c.MaxHandshakes
+		next.Input, next.ControlIdle = c.Input, c.ControlIdle
+		next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
+		*next = next.withDefaults()
+		return next.Validate()
+	})
+	if err != nil {
 		return err
 	}
-	m.conf.p.Store(&next)
-	m.relays.Set(next.ICEServers, next.ICERegions)
+	now := m.cfg()
+	m.relays.Set(now.ICEServers, now.ICERegions)
 	return nil
 }
 
@@ -61,9 +79,10 @@ func (m *Manager) Configured(outcome string, err error) uint64 {
 // was held against an encoder is forgotten. info returns all candidates, for the control API.
 func (m *Manager) SetEncoders(factories []encode.Factory, info func() []EncoderInfo) {
 	m.stages.order.replace(factories)
-	next := *m.cfg()
-	next.EncoderInfo = info
-	m.conf.p.Store(&next)
+	_ = m.conf.change(func(next *Config) error { // nothing of it can be wrong
+		next.EncoderInfo = info
+		return nil
+	})
 	best := factories[0].Profile().Name
 	m.log.Info("encoders tried anew", "event", m.emit(Event{Kind: EventEncoders, To: best}), "best", best)
 }

@@ -93,12 +93,7 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		if err != nil {
 			r.roster.use(factory, -1)
 			errs = append(errs, err)
-			reason := fallbackOpen
-			if full, limit := r.roster.refused(factory, time.Now()); full {
-				reason = fallbackFull
-				r.log.Info("encoder has no room for another", "encoder", factory.Profile().Name, "limit", limit)
-			}
-			r.replaced(order, i, reason, err)
+			r.replaced(order, i, r.refused(factory, err), err)
 			continue
 		}
 		r.roster.opened(factory)
@@ -117,6 +112,20 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		return nil
 	}
 	return errors.Join(errs...)
+}
+
+// refused notes that an encoder could not be opened, and returns why. A driver that does not return has said nothing of how much room it has.
+func (r *rung) refused(f encode.Factory, err error) (reason string) {
+	if errors.Is(err, errHung) {
+		r.roster.failed(f, time.Now())
+		return fallbackHang
+	}
+	full, limit := r.roster.refused(f, time.Now())
+	if !full {
+		return fallbackOpen
+	}
+	r.log.Info("encoder has no room for another", "encoder", f.Profile().Name, "limit", limit)
+	return fallbackFull
 }
 
 // close closes the encoder, if one is open, and waits for that at most so long.

@@ -21,6 +21,7 @@ type stages struct {
 	mu     sync.Mutex
 	open   map[string]*openStage
 	closed bool
+	ending chan struct{} // closed with closed being set: nobody waits for a display any more
 	wg     sync.WaitGroup
 }
 
@@ -37,6 +38,7 @@ type openStage struct {
 func newStages(cfg *live, log *slog.Logger, met *Metrics, emit func(Event) uint64) *stages {
 	return &stages{
 		cfg: cfg, log: log, met: met, order: newRoster(cfg.get().Encoders, func() int { return cfg.get().EncodeLimit }), emit: emit, open: make(map[string]*openStage),
+		ending: make(chan struct{}),
 	}
 }
 
@@ -64,6 +66,8 @@ func (s *stages) acquire(ctx context.Context, d Display, codec string) (*openSta
 	select {
 	case <-st.opened:
 		err = st.openErr
+	case <-s.ending:
+		err = ErrDraining
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -183,11 +187,21 @@ func (s *stages) trouble() string {
 	return ""
 }
 
-// close ends all stages; none is opened any more.
-func (s *stages) close() {
+// refuse lets nobody have a stage any more, those included who wait for one that is being opened.
+func (s *stages) refuse() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.ending)
+	}
+}
+
+// close ends all stages; none is opened any more.
+func (s *stages) close() {
+	s.refuse()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for id, st := range s.open {
 		st.cancel()
 		delete(s.open, id)

@@ -20,6 +20,7 @@ const (
 	kindTick      // with targets
 	kindTickAgain // with the targets of the tick before
 	kindEstimate
+	kindLimit
 )
 
 // The bits of a packet.
@@ -132,6 +133,11 @@ func (e *encoder) applied(b []byte, a adapt.Applied) []byte {
 		b = e.number(b, n)
 	}
 	return append(b, byte(a.Price))
+}
+
+func (e *encoder) limit(b []byte, l adapt.Limit) []byte {
+	b = e.number(e.event(b, kindLimit, l.At), l.FPS)
+	return e.float(b, l.Scale)
 }
 
 func (e *encoder) estimate(b []byte, at time.Time) []byte { return e.event(b, kindEstimate, at) }
@@ -289,6 +295,10 @@ func (d *decoder) applied() adapt.Applied {
 	return adapt.Applied{
 		At: d.diff(&d.at), BitsPerSecond: d.number(), FPS: d.number(), Width: d.number(), Height: d.number(), Price: adapt.Price(d.octet()),
 	}
+}
+
+func (d *decoder) limit() adapt.Limit {
+	return adapt.Limit{At: d.diff(&d.at), FPS: d.number(), Scale: d.float()}
 }
 
 func (d *decoder) targets() adapt.Targets {

@@ -147,12 +147,16 @@ func TestStepsOfTheWallClockAreNotSeen(t *testing.T) {
 			t.Fatalf("padding is wanted until %v", targets.Pad.Until)
 		}
 		r.Estimate(at.Add(21 * time.Millisecond))
+		r.OnLimit(adapt.Limit{At: at.Add(21 * time.Millisecond), FPS: 60 - i/50*30, Scale: 1})
 		r.OnApplied(adapt.Applied{At: at.Add(22 * time.Millisecond), BitsPerSecond: targets.EncoderBitrate, FPS: 60, Price: adapt.PriceReopen})
 	}
 	rec, _ := written(t, r)
 	report := replay(t, rec)
-	if report.Differ != 0 || report.Ticks != 100 || report.Events != 700 {
+	if report.Differ != 0 || report.Ticks != 100 || report.Events != 800 {
 		t.Errorf("%d of %d answers differ, %d events", report.Differ, report.Ticks, report.Events)
+	}
+	if i := len(report.Replayed) - 1; i < 0 || report.Replayed[i].Reason != adapt.ReasonHostSaturated {
+		t.Errorf("transitions are %v; want the last one by the host's limit", report.Replayed)
 	}
 	if got := rec.Base.Sub(start.Round(0)); got != 0 {
 		t.Errorf("the base is %v off the start", got)

@@ -146,6 +146,14 @@ func (r *Recorder) OnApplied(a adapt.Applied) {
 	r.loop.OnApplied(a)
 }
 
+// OnLimit implements adapt.Controller.
+func (r *Recorder) OnLimit(l adapt.Limit) {
+	r.room()
+	l.At = r.in(l.At)
+	r.now.events = r.enc.limit(r.now.events, l)
+	r.loop.OnLimit(l)
+}
+
 // Tick implements adapt.Controller.
 func (r *Recorder) Tick(now time.Time) adapt.Targets {
 	r.room()

@@ -90,6 +90,10 @@ func (p *player) step() error {
 		if a := d.applied(); p.at(a.At) {
 			p.loop.OnApplied(a)
 		}
+	case kindLimit:
+		if l := d.limit(); p.at(l.At) {
+			p.loop.OnLimit(l)
+		}
 	case kindEstimate:
 		if at := d.diff(&d.at); p.at(at) {
 			p.loop.Estimate(at)

@@ -11,17 +11,20 @@ import (
 type prober struct {
 	cfg     *Config
 	manager *session.Manager
-	log     *slog.Logger
+	// look looks for the drivers of graphics cards that were not there.
+	look func()
+	log  *slog.Logger
 	// asked has room for one request: those that come while one is being served are served by the next.
 	asked chan struct{}
 }
 
-func newProber(l *loaded, m *session.Manager, log *slog.Logger) *prober {
-	return &prober{cfg: &l.Config, manager: m, log: log, asked: make(chan struct{}, 1)}
+func newProber(l *loaded, m *session.Manager, look func(), log *slog.Logger) *prober {
+	return &prober{cfg: &l.Config, manager: m, look: look, log: log, asked: make(chan struct{}, 1)}
 }
 
 // ask asks for the encoders to be tried, and returns at once.
 func (p *prober) ask() {
+	p.look()
 	select {
 	case p.asked <- struct{}{}:
 	default:

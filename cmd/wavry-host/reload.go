@@ -51,6 +51,8 @@ type reloader struct {
 	log     *slog.Logger
 	results *prometheus.CounterVec
 	good    prometheus.Gauge
+	// look looks for the drivers of graphics cards that were not there, at each reload; nil for none.
+	look func()
 	// terminal: the daemon was started by hand.
 	terminal bool
 
@@ -109,6 +111,9 @@ func (r *reloader) settle() {
 
 // reload reads the configuration and applies what can be. With a time to confirm, it is taken back after that unless confirm is called.
 func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
+	if r.look != nil {
+		r.look()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next, err := r.read()

@@ -87,6 +87,8 @@ func (r *reloadRig) write(t *testing.T, text string) {
 
 func TestReloadAppliesWhatCanChange(t *testing.T) {
 	r := newReloadRig(t, "max_sessions: 3")
+	looks := 0
+	r.look = func() { looks++ }
 	r.write(t, "max_sessions: 5\nlog_level: debug\nlisten: 127.0.0.1:9999\ntoken: 0123456789abcdef")
 	got, err := r.reload(0)
 	if err != nil {
@@ -103,6 +105,9 @@ func TestReloadAppliesWhatCanChange(t *testing.T) {
 	}
 	if got, err := r.reload(0); err != nil || len(got.Applied)+len(got.NeedsRestart) != 0 {
 		t.Errorf("again: %+v, %v; want no change", got, err)
+	}
+	if looks != 2 {
+		t.Errorf("drivers of graphics cards were looked for %d times at two reloads", looks)
 	}
 	if err := r.confirm(); !errors.Is(err, api.ErrNothingToConfirm) {
 		t.Errorf("got %v; want ErrNothingToConfirm", err)

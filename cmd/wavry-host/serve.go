@@ -153,7 +153,8 @@ func newHost(
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
 	h.reloads = newReloader(l, read, level, h.manager, registry, log)
 	h.reloads.terminal = isTerminal(a.stderr)
-	h.prober = newProber(l, h.manager, log)
+	h.reloads.look = h.gpus.Look
+	h.prober = newProber(l, h.manager, h.gpus.Look, log)
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
 	h.reloads.api = h.api

@@ -39,6 +39,10 @@ const mostGPUs = 16
 // gpuPatience is how long a driver may take to answer. What it said before is forgotten then: a card that hangs is not idle.
 const gpuPatience = 3 * time.Second
 
+// gpuSearch is how often a driver is looked for that is not there. One that is installed while the daemon runs is found within it, or at once by Look;
+// a look that finds nothing costs a few calls of the system.
+const gpuSearch = time.Minute
+
 // driver reads the cards of one kind. Read is called by one goroutine, and may hang as a driver does.
 type driver struct {
 	name string
@@ -50,6 +54,7 @@ type driver struct {
 type GPUs struct {
 	log     *slog.Logger
 	drivers []driver
+	looks   []chan struct{} // one for each driver, with room for one token
 
 	mu    sync.Mutex
 	cards [][]GPU // of each driver
@@ -66,8 +71,12 @@ func newGPUs(reg prometheus.Registerer, log *slog.Logger, list []driver) *GPUs {
 		reg.MustRegister(g)
 		return g
 	}
+	looks := make([]chan struct{}, len(list))
+	for i := range looks {
+		looks[i] = make(chan struct{}, 1)
+	}
 	return &GPUs{
-		log: log, drivers: list, cards: make([][]GPU, len(list)),
+		log: log, drivers: list, looks: looks, cards: make([][]GPU, len(list)),
 		busy:     gauge("busy_ratio", "Part of the last second or so in which the graphics card did anything."),
 		encoder:  gauge("encoder_busy_ratio", "Part of the last second or so in which the graphics card's encoder was at work."),
 		used:     gauge("memory_used_bytes", "Memory of the graphics card that is in use."),
@@ -81,6 +90,16 @@ func (g *GPUs) Read() []GPU {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Concat(g.cards...)
+}
+
+// Look looks for drivers that were not there, and returns at once.
+func (g *GPUs) Look() {
+	for _, look := range g.looks {
+		select {
+		case look <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Run measures until ctx ends. A driver that hangs at the end is left behind.
@@ -99,7 +118,7 @@ type answer struct {
 	err   error
 }
 
-// watch asks the i-th driver once in each interval, and has one question under way at most.
+// watch asks the i-th driver once in each interval, seldom while it is not there, and has one question under way at most.
 func (g *GPUs) watch(ctx context.Context, i int) {
 	d := g.drivers[i]
 	log := g.log.With("driver", d.name)
@@ -123,31 +142,46 @@ func (g *GPUs) watch(ctx context.Context, i int) {
 	}()
 	ticker := time.NewTicker(gpuInterval)
 	defer ticker.Stop()
-	asked <- struct{}{}
-	since, waiting, stuck := time.Now(), true, false
+	var since time.Time
+	var waiting, stuck, absent, again bool
+	ask := func() {
+		asked <- struct{}{} // it has room: the question before was answered
+		since, waiting, again = time.Now(), true, false
+		ticker.Reset(gpuInterval)
+	}
+	ask()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case a := <-answers:
-			if errors.Is(a.err, ErrUnsupported) {
-				log.Debug("no graphics cards of this driver", "err", a.err)
-				g.put(i, nil)
-				return
-			}
-			if a.err != nil {
-				log.Debug("graphics cards not measured", "err", a.err)
-			}
 			if stuck {
 				log.Info("graphics driver answers again", "after_seconds", time.Since(since).Seconds())
 			}
 			waiting, stuck = false, false
 			g.put(i, a.cards)
+			gone := errors.Is(a.err, ErrUnsupported)
+			switch {
+			case a.err != nil && (!gone || !absent):
+				log.Debug("graphics cards not measured", "err", a.err)
+			case a.err == nil && absent:
+				log.Info("graphics driver found", "cards", len(a.cards))
+			}
+			absent = gone
+			switch {
+			case gone && again:
+				ask()
+			case gone:
+				ticker.Reset(gpuSearch)
+			}
+		case <-g.looks[i]:
+			if again = waiting; !waiting { // what is under way may have begun before the driver came
+				ask()
+			}
 		case <-ticker.C:
 			switch {
 			case !waiting:
-				asked <- struct{}{} // it has room: the question before was answered
-				since, waiting = time.Now(), true
+				ask()
 			case !stuck && time.Since(since) >= gpuPatience:
 				stuck = true
 				log.Warn("graphics driver does not answer; its cards are not known until it does")

@@ -115,6 +115,93 @@ func TestGPUsEndWithoutAHungDriver(t *testing.T) {
 	})
 }
 
+// A driver that comes after the start is found when somebody asks for it, and otherwise within a while; one that goes is looked for again.
+func TestDriverThatComesLater(t *testing.T) {
+	for name, look := range map[string]bool{"asked for": true, "by itself": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var there atomic.Bool
+				var asked atomic.Int64
+				g := newGPUs(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), []driver{{"late", func() ([]GPU, error) {
+					asked.Add(1)
+					if !there.Load() {
+						return nil, fmt.Errorf("%w: test", ErrUnsupported)
+					}
+					return []GPU{{ID: "nvidia0"}}, nil
+				}}})
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- g.Run(ctx) }()
+				time.Sleep(gpuSearch - time.Second)
+				if n := asked.Load(); n != 1 {
+					t.Errorf("a driver that is not there was asked %d times; want once", n)
+				}
+				there.Store(true)
+				if look {
+					g.Look()
+				} else {
+					time.Sleep(time.Second)
+				}
+				synctest.Wait()
+				if got := g.Read(); len(got) != 1 {
+					t.Fatalf("%+v; want the card that came", got)
+				}
+				there.Store(false)
+				time.Sleep(gpuInterval)
+				synctest.Wait()
+				if got := g.Read(); len(got) != 0 {
+					t.Errorf("%+v; want none after it went", got)
+				}
+				there.Store(true)
+				time.Sleep(gpuSearch)
+				synctest.Wait()
+				if got := g.Read(); len(got) != 1 {
+					t.Errorf("%+v; want the card that is back", got)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A look that comes while the driver is being asked is not answered by what it found before.
+func TestLookDuringAQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, answer := make(chan struct{}), make(chan error)
+		g := newGPUs(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), []driver{{"slow", func() ([]GPU, error) {
+			began <- struct{}{}
+			if err := <-answer; err != nil {
+				return nil, err
+			}
+			return []GPU{{ID: "nvidia0"}}, nil
+		}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- g.Run(ctx) }()
+		<-began
+		g.Look()
+		synctest.Wait()
+		answer <- ErrUnsupported
+		asked := time.Now()
+		<-began
+		if took := time.Since(asked); took != 0 {
+			t.Errorf("it was asked again after %v; want at once", took)
+		}
+		answer <- nil
+		synctest.Wait()
+		if got := g.Read(); len(got) != 1 {
+			t.Errorf("%+v; want the card", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestGPUMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	g := NewGPUs(reg, slog.New(slog.DiscardHandler))

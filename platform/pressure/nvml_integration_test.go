@@ -158,6 +158,35 @@ func TestLibraryThatHangs(t *testing.T) {
 	<-returned // before the library is unloaded
 }
 
+// A driver that is installed while the daemon runs is loaded when somebody asks for a look.
+func TestLibraryThatComesLater(t *testing.T) {
+	_, path := build(t)
+	later := path + ".later"
+	n := &nvidia{lib: newLibrary(later)}
+	answered := make(chan error, 100)
+	g := newGPUs(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), []driver{{"nvml", func() ([]GPU, error) {
+		cards, err := n.read()
+		answered <- err
+		return cards, err
+	}}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	if err := <-answered; !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v; want that there is none", err)
+	}
+	if err := os.Rename(path, later); err != nil {
+		t.Fatal(err)
+	}
+	g.Look()
+	eventually(t, "the cards", func() bool { return reflect.DeepEqual(g.Read(), []GPU{full, mute}) })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	n.lib.unload()
+}
+
 // eventually waits until ok, and fails the test when that takes too long.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()

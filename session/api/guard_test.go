@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -355,6 +356,40 @@ func TestPage(t *testing.T) {
 	}
 	if got := (ask{method: "GET", path: "/page/app.js"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/javascript; charset=utf-8" {
 		t.Errorf("Content-Type of the script %q; a module of another type is not run", got)
+	}
+}
+
+// What the page is made of is named at its top: a module that is only found in another costs a round trip more before the first picture.
+func TestModulesAreLoadedTogether(t *testing.T) {
+	index, err := os.ReadFile("page/index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts, err := filepath.Glob("page/*.js")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("there are no scripts: %v", err)
+	}
+	for _, path := range scripts {
+		if name := `"/page/` + filepath.Base(path) + `"`; strings.Count(string(index), name) != 1 {
+			t.Errorf("index.html names %s %d times; want once", name, strings.Count(string(index), name))
+		}
+	}
+}
+
+// The page has words for each reason of a quality state.
+func TestPageKnowsTheReasons(t *testing.T) {
+	words, err := os.ReadFile("page/quality.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := sets()["QualityReason"]
+	if len(reasons) == 0 {
+		t.Fatal("there are no reasons")
+	}
+	for _, r := range reasons {
+		if !regexp.MustCompile(`\b` + r + `: "`).Match(words) {
+			t.Errorf("quality.js has no words for %s", r)
+		}
 	}
 }
 

@@ -125,6 +125,9 @@ func (e *estimator) OnKeyframeRequest(time.Time, adapt.KeyframeReason) { e.key =
 // OnApplied implements adapt.Controller.
 func (e *estimator) OnApplied(adapt.Applied) {}
 
+// OnLimit implements adapt.Controller.
+func (e *estimator) OnLimit(adapt.Limit) {}
+
 // Tick implements adapt.Controller.
 func (e *estimator) Tick(time.Time) adapt.Targets {
 	rate := e.bwe.GetTargetBitrate()

@@ -1,0 +1,40 @@
+// The chooser of displays: what the host has, asked for from time to time.
+
+import {$} from "/page/dom.js";
+import {request} from "/page/whep.js";
+
+const POLL = 5000; // ms between looks
+
+// Displays shows the displays of the host that a connection is to, which may change its token and its display.
+export class Displays {
+	constructor(connection) {
+		this.connection = connection;
+		this.host = null; // what the host says of itself
+		this.timer = 0;
+	}
+
+	async poll() {
+		clearTimeout(this.timer);
+		if (!document.hidden && this.connection.state !== "token") {
+			try {
+				this.host = await (await request("/v1/host", this.connection.token, {timeout: 4000})).json();
+				this.render();
+			} catch (e) { /* the session's own request tells what is wrong */ }
+		}
+		this.timer = setTimeout(() => this.poll(), POLL);
+	}
+
+	render() {
+		const select = $("display"), display = this.connection.display;
+		const known = this.host.displays.map((d) => [d.id, `${d.name || d.id} · ${d.width}×${d.height}${d.state === "lost" ? " · lost" : ""}`]);
+		let chosen = display;
+		if (display === "default" && known.length) chosen = known[0][0];
+		else if (!known.some(([id]) => id === display)) known.push([display, `${display} · unknown`]);
+		const want = JSON.stringify([known, chosen]);
+		if (select.dataset.shown === want || document.activeElement === select) return;
+		select.dataset.shown = want;
+		select.replaceChildren(...known.map(([id, text]) => new Option(text, id, false, id === chosen)));
+		select.disabled = known.length < 2;
+		select.hidden = known.length === 0;
+	}
+}

@@ -1,0 +1,11 @@
+// The host's words for why a stream is as good as it is, for people.
+
+const REASONS = {
+	startup: "start", queue_delay: "queue delay", loss: "packet loss", policer: "policer on the path", no_feedback: "no feedback",
+	probe_ok: "probe succeeded", competing_traffic: "competing traffic", encoder_overload: "encoder overloaded",
+	encoder_overshoot: "encoder overshoots", host_saturated: "host saturated", user_limit: "user's limit", peer_limit: "viewer's limit",
+	recovered: "recovered",
+};
+
+// because is for any word: a host may be newer than the page that is open.
+export function because(reason) { return REASONS[reason] || String(reason || "–").replaceAll("_", " "); }

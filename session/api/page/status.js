@@ -1,0 +1,101 @@
+// How the connection is, for whoever looks at the picture: the bar above it, the card in its place, and the banner over it.
+
+import {$, show, text} from "/page/dom.js";
+import {because} from "/page/quality.js";
+
+const STUCK_AFTER = 4000; // ms without a frame, on a screen that changes, before the page says so
+
+const WORDS = {
+	connecting: "connecting", live: "live", frozen: "display lost", refused: "refused", reconnecting: "reconnecting", token: "locked", paused: "paused",
+};
+const TITLES = {
+	unknown_display: "No such display", no_picture: "No picture at present", full: "The host is full", draining: "The host takes no new viewers",
+	unacceptable_offer: "This browser cannot show the stream", forbidden_host: "Wrong address", forbidden_origin: "Not allowed from here",
+	too_many_attempts: "Too many wrong tokens", unreachable: "The host is out of reach", not_ready: "The host is not ready",
+};
+
+// Status shows a connection, and who controls the display.
+export class Status {
+	constructor(connection, control) {
+		this.connection = connection;
+		this.control = control;
+	}
+
+	render() {
+		const {state, latest} = this.connection;
+		const entered = document.body.dataset.state !== state;
+		document.body.dataset.state = state;
+		text("state", WORDS[state]);
+		this.renderCard();
+		this.renderBanner();
+		if (entered && state === "token") $("token").focus();
+
+		const on = latest && (state === "live" || state === "frozen" || state === "reconnecting");
+		show("quality", Boolean(on));
+		show("idle", Boolean(on && latest.idle));
+		if (on) {
+			$("quality").dataset.quality = latest.quality;
+			text("quality-text", latest.quality);
+			$("quality").title = `Quality: ${latest.quality}, because of: ${because(latest.reason)}`;
+		}
+		this.renderControl();
+		document.title = state === "live" ? `${latest && latest.display ? `${latest.display} · ` : ""}wavry-host` : `${WORDS[state]} · wavry-host`;
+	}
+
+	// renderControl says who controls the display, and how to begin and to stop.
+	renderControl() {
+		const control = this.control, s = this.connection.latest || {}, shown = this.connection.state === "live" && (control.ready || s.controlled);
+		let who = "", hint = "";
+		if (control.on && s.controlled && !s.control) who = "somebody else controls";
+		else if (control.on && s.input_lost) who = "the display takes no input";
+		else if (control.on && s.may_control === false) who = "control was withdrawn";
+		else if (control.on) { who = "you control"; hint = "Ctrl+Alt+Shift gives mouse and keyboard back"; }
+		else if (s.controlled && !s.control) who = "somebody else controls";
+		else if (control.ready) who = "click the picture to control";
+		show("control", Boolean(shown && who));
+		text("control", who);
+		$("control").title = hint;
+		show("hint", Boolean(shown && control.on));
+		text("hint", "Ctrl+Alt+Shift gives mouse and keyboard back");
+		show("take", Boolean(shown && s.role === "operator" && s.controlled && !s.control));
+		document.body.dataset.control = control.on ? "on" : control.ready ? "ready" : "none";
+	}
+
+	renderCard() {
+		const {state, display, refusal, lived, retryAt, left} = this.connection;
+		const card = {
+			connecting: ["Connecting", `Opening ${display === "default" ? "the display" : display} …`],
+			token: ["This host is locked", refusal ? "That token is not right." : "It takes an access token."],
+			paused: ["Ready", "The browser does not start the picture by itself."],
+		};
+		if (state === "reconnecting" && !lived) card.reconnecting = card.connecting;
+		if (state === "refused" && refusal) card.refused = [TITLES[refusal.code] || "The host refused", refusal.message];
+		const shown = card[state];
+		show("card", Boolean(shown));
+		if (!shown) return;
+		text("card-title", shown[0]);
+		text("card-text", shown[1]);
+		show("spinner", state === "connecting");
+		show("token-form", state === "token");
+		show("retry", state === "refused" || state === "paused");
+		text("retry", state === "paused" ? "Play" : retryAt ? `Try again (${left} s)` : "Try again");
+		show("card-code", state === "refused");
+		if (state === "refused") text("card-code", refusal.status ? `${refusal.status} ${refusal.code}` : refusal.code);
+	}
+
+	renderBanner() {
+		const {state, latest, lived, frames, retryAt, left} = this.connection;
+		let words = "";
+		const still = Date.now() - frames.at;
+		if (state === "frozen") words = "The display is lost. The last picture stands, and the stream goes on when the display is back.";
+		else if (state === "reconnecting" && lived) words = retryAt ? `The connection is lost. Trying again in ${left} s.` : "The connection is interrupted. Looking for a new path …";
+		else if (state === "live" && latest && !latest.idle && still > STUCK_AFTER) words = `No new frame for ${Math.floor(still / 1000)} s.`;
+		show("banner", words !== "");
+		text("banner", words);
+	}
+
+	// countdown is called each moment, for what tells of time.
+	countdown() {
+		if (["reconnecting", "refused", "live"].includes(this.connection.state)) { this.renderCard(); this.renderBanner(); }
+	}
+}
