@@ -25,6 +25,8 @@ const (
 	reportSlack = 50 * time.Millisecond
 	// reportDrain is the longest that the target stays low for a queue without another report.
 	reportDrain = 3 * time.Second
+	// reportShared is the loss that a shared queue is given way at: a second has a single overflow in it, of few packets.
+	reportShared = 0.004
 	// A request for packets again shows a queue that overflows, if gapLost packets of gapSpan of sending are missing and more than
 	// gapShare of all, behind a queue, or gapSure without one: each run of them counted as two, since a radio loses in bursts.
 	gapLost           = 6
@@ -38,6 +40,15 @@ type byReports struct {
 	from    float64       // the target before
 	queue   time.Duration // that was cut for,
 	seen    time.Time     // and when it was seen
+	loss    float64       // lately, without a queue
+	held    bool          // the newest report forbids a rise
+	raised  time.Time     // when a rise was decided on last
+}
+
+// reportThresholds are reportLow and reportHigh, on slow links as many packets.
+func (l *law) reportThresholds() (low, high time.Duration) {
+	packet := packetBits / l.target * float64(time.Second)
+	return max(reportLow, time.Duration(lowPackets*packet)), max(reportHigh, time.Duration(highPackets*packet))
 }
 
 // onReceiverReport is the law for peers without transport feedback: once a second the bytes that arrived, a round trip and a loss.
@@ -49,8 +60,7 @@ func (l *law) onReceiverReport(now time.Time, p *path) {
 	if r.overtaken {
 		return
 	}
-	packet := time.Duration(packetBits / l.target * float64(time.Second))
-	high, low := max(reportHigh, 5*packet/2), max(reportLow, 5*packet/4)
+	low, high := l.reportThresholds()
 	q := r.queue
 	if q > high {
 		l.losses.queuedAt = now
@@ -68,24 +78,19 @@ func (l *law) onReceiverReport(now time.Time, p *path) {
 			d.mark, d.markAt = q, now
 		}
 		if q <= low {
-			d.on = false
-			// A queue empties by a second each second at most. What is gone sooner was none, but a report that came late.
-			if b.queue > 0 && q < b.queue-now.Sub(b.seen)-reportSlack {
-				l.target, l.capacityAt = max(l.target, b.from), time.Time{}
-			}
-			l.emptied(r.received)
+			l.gone(now, q, r.received)
 		} else if l.rivalsFound(now) {
 			l.meetRivals(now, q)
 			return
 		}
 	}
-	switch {
-	case q > high:
+	if q > high {
 		l.overuseByReports(now, p)
-	case l.onReportedLoss(now, p):
-	case q <= low && l.networkLimited(now, p):
-		l.raiseByReports(now, p)
+		b.held = true
+	} else {
+		b.held = l.onReportedLoss(now, p)
 	}
+	l.raiseByReports(now, p, q <= low)
 }
 
 // overuseByReports cuts the target for a queue that a receiver report told of.
@@ -142,6 +147,9 @@ func (l *law) emptied(received float64) {
 
 // plan ends a cut when the queue must have emptied: the report that will tell so is a second away.
 func (l *law) plan(now time.Time, p *path) {
+	if l.overdue(now, p) {
+		return
+	}
 	if at := l.reports.emptyAt; !at.IsZero() && !now.Before(at) {
 		p.queue = 0 // as far as is known
 		l.emptied(0)
@@ -149,11 +157,50 @@ func (l *law) plan(now time.Time, p *path) {
 	}
 }
 
-// raiseByReports lets the target rise.
-func (l *law) raiseByReports(now time.Time, p *path) {
-	step := min(max(now.Sub(l.reported), 0), reportStep).Seconds()
-	seen := (p.interval + p.rtt + reaction).Seconds()
-	share := min(max(2*reportQueue.Seconds()/(seen*seen), reportLeast), rampMost)
+// overdue tells whether echoes stay away, and cuts for it: one that was sent as long after the newest as that was after the one before has
+// met a queue of at least the time that it stays away for, which has grown since the newest was sent.
+func (l *law) overdue(now time.Time, p *path) bool {
+	e := &p.reports.echo
+	_, high := l.reportThresholds()
+	if e.every == 0 || now.Sub(e.sent) < 2*e.every+p.minRTT.get()+2*high { // a single one may be lost
+		return false
+	}
+	away := now.Sub(e.sent) - e.every - p.minRTT.get()
+	if !l.drain.on && !l.rivals.on && away < echoMost && e.sent.After(l.cutAt) && l.networkLimited(now, p) {
+		l.losses.queuedAt = now
+		l.drainTo(now, p, l.target/(1+away.Seconds()/e.every.Seconds()), away, ReasonQueueDelay)
+		l.capacityAt = time.Time{}
+		l.clamp()
+	}
+	return away < echoMost
+}
+
+// gone returns to what the path carries when a queue is seen to have emptied.
+func (l *law) gone(now time.Time, queue time.Duration, received float64) {
+	b := &l.reports
+	l.drain.on = false
+	// A queue empties by a second each second at most. What is gone sooner was none, but a report that came late.
+	if b.queue > 0 && queue < b.queue-now.Sub(b.seen)-reportSlack {
+		l.target, l.capacityAt = max(l.target, b.from), time.Time{}
+	}
+	b.queue = 0
+	l.emptied(received)
+}
+
+// raiseByReports lets the target rise, where nothing forbids it.
+func (l *law) raiseByReports(now time.Time, p *path, free bool) {
+	step := min(max(now.Sub(l.reports.raised), 0), reportStep).Seconds()
+	first := l.reports.raised.IsZero()
+	l.reports.raised = now
+	if first || !free || l.reports.held || l.drain.on || !l.networkLimited(now, p) {
+		return
+	}
+	seen := p.interval
+	if every := p.reports.echo.every; every > 0 && (seen == 0 || 2*every < seen) {
+		seen = 2 * every // it takes two of them
+	}
+	seconds := (seen + p.rtt + reaction).Seconds()
+	share := min(max(2*reportQueue.Seconds()/(seconds*seconds), reportLeast), rampMost)
 	known := l.capacity > 0 && now.Sub(l.capacityAt) < capacityFor
 	if known && l.target >= nearFrom*l.capacity && l.target <= reportNear*l.capacity {
 		near := reportLeast
@@ -172,8 +219,13 @@ func (l *law) raiseByReports(now time.Time, p *path) {
 // onReportedLoss reacts to loss without a queue, and tells whether the rate must not rise. As with transport feedback a cut is an
 // experiment: if it cures the loss it was a limit, else the link loses by itself.
 func (l *law) onReportedLoss(now time.Time, p *path) bool {
-	s, r := &l.losses, &p.reports
-	loss := p.rrLoss
+	s, r, b := &l.losses, &p.reports, &l.reports
+	if now.Sub(s.queuedAt) < r.span+p.rtt {
+		s.judgeAt = time.Time{}
+		return false // a queue that overflowed loses, and was cut for
+	}
+	b.loss += reportGain * (r.loss - b.loss)
+	loss := b.loss
 	if r.loss > heavyLoss {
 		loss = max(loss, r.loss)
 	}
@@ -241,25 +293,34 @@ func (l *law) onMissing(now time.Time, p *path) {
 	if c >= l.target {
 		return
 	}
+	if queue >= reportHigh {
+		l.losses.queuedAt = now
+	}
 	l.drainTo(now, p, c, queue, ReasonLoss)
 	*g = gap{}
 }
 
-// onEcho cuts for a queue that two echoes met. What the queue grew by while the media was sent tells what the path carries.
+// onEcho cuts for a queue that two echoes met: what the queue grew by while the media was sent tells what the path carries. One that meets
+// none ends a cut.
 func (l *law) onEcho(now time.Time, p *path) {
 	e := &p.reports.echo
-	if e.queue <= reportHigh {
+	low, high := l.reportThresholds()
+	if e.queue > high {
+		e.over++
+	} else {
 		e.over = 0
+	}
+	if l.rivals.on || e.sent.Add(-e.every).Before(l.cutAt) {
 		return
 	}
-	e.over++
-	if e.over < 2 || l.rivals.on || e.sent.Before(l.cutAt) || !l.networkLimited(now, p) {
-		return
+	switch {
+	case e.over >= 2 && e.slope > steep && l.networkLimited(now, p):
+		l.losses.queuedAt = now
+		l.drainTo(now, p, l.target/(1+e.slope), e.queue, ReasonQueueDelay)
+	case e.queue <= low && l.drain.on:
+		l.gone(now, e.queue, 0)
 	}
-	c := p.sentRate(now) / (1 + max(e.slope, 0))
-	if c < l.target {
-		l.drainTo(now, p, c, e.queue, ReasonQueueDelay)
-	}
+	l.raiseByReports(now, p, e.queue <= low)
 }
 
 // competeByReports shares a queue that others fill; see compete.
@@ -281,7 +342,7 @@ func (l *law) competeByReports(now time.Time, p *path, high time.Duration) {
 	switch {
 	case q > l.goal():
 		l.target *= rivalsYield
-	case p.reports.loss > max(holdLoss, l.losses.limit):
+	case p.reports.loss > max(reportShared, l.losses.limit):
 		l.target *= rivalsCut
 	case l.networkLimited(now, p):
 		l.target += max(packetBits/nearEvery.Seconds(), rivalsRise*l.target) * step

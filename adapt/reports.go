@@ -11,6 +11,8 @@ const (
 	longestInterval = 6200 * time.Millisecond
 	// Requests for packets again are about one event when they come within gapApart of each other; it is looked at for gapMost.
 	gapApart, gapMost = 300 * time.Millisecond, 600 * time.Millisecond
+	// echoMost is how far apart two echoes may be to tell of one queue.
+	echoMost = 2 * time.Second
 	// Receivers that send reports alone may say nothing for patience times the mean time between them, and patienceLeast: a
 	// report may be one and a half of it away, and it, or the one after it, may be lost.
 	patience      = 3
@@ -47,6 +49,7 @@ type gap struct {
 // echo is a round trip apart from the media.
 type echo struct {
 	sent  time.Time
+	every time.Duration // smoothed
 	queue time.Duration
 	slope float64 // the queue's growth since the one before, in seconds per second of sending
 	over  int     // echoes in a row that met a queue
@@ -131,6 +134,8 @@ func (p *path) reportedQueue(f *Feedback) (queue time.Duration, ok bool) {
 		case !p.tells(packet, f.At):
 		case !packet.Lost && packet.ID < p.ackedID:
 			return 0, false
+		case packet.Lost && packet.Sent.Before(p.reports.echo.sent.Add(-reportSlack)):
+			return 0, false // an echo that was sent after it is back
 		case packet.Lost:
 			least = f.At.Sub(packet.Sent)
 		case p.acknowledge(packet.ID) > 0:
@@ -195,10 +200,11 @@ func (p *path) onEcho(f *Feedback) bool {
 	}
 	p.onRTT(f.At, f.RTT)
 	e := &p.reports.echo
-	now := echo{sent: f.At.Add(-f.RTT), queue: max(0, f.RTT-p.minRTT.get())}
-	if d := now.sent.Sub(e.sent); d > 0 && d < 2*time.Second {
+	now := echo{sent: f.At.Add(-f.RTT), every: e.every, queue: max(0, f.RTT-p.minRTT.get())}
+	if d := now.sent.Sub(e.sent); d > 0 && d < echoMost {
 		now.slope = float64(now.queue-e.queue) / float64(d)
 		now.over = e.over
+		now.every += (d - now.every) / 4
 	}
 	*e = now
 	p.queue = now.queue

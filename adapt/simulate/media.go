@@ -44,6 +44,8 @@ type Feedback struct {
 	// ReceiverReports alone are sent, at random from a half to one and a half of Every apart (RFC 3550, section 6.3.1), and requests for
 	// packets again.
 	ReceiverReports bool
+	// Echo is the time between round trips measured apart from the media, 0 for none.
+	Echo time.Duration
 	// Mute receivers ask for no packet again.
 	Mute bool
 	// Loss, Twice and Late are the fractions of reports that are lost, sent twice, and held back by half a second.
@@ -68,6 +70,7 @@ const (
 	maxBacklog                     = 50 * time.Millisecond
 	audioSize                      = 50
 	senderReport, senderReportSize = time.Second, 80
+	echoSize                       = 120
 )
 
 const (
@@ -83,6 +86,9 @@ const (
 	mediaSenderReport
 	mediaSenderReportArrives
 	mediaAsk
+	mediaEcho
+	mediaEchoArrives
+	mediaEchoReturns
 )
 
 // report is a report under way.
@@ -155,6 +161,9 @@ func (m *media) fire(what int, p *packet) {
 		if m.Feedback.ReceiverReports {
 			m.w.after(senderReport/10, m, mediaSenderReport, nil)
 		}
+		if m.Feedback.Echo > 0 {
+			m.w.after(m.Feedback.Echo, m, mediaEcho, nil)
+		}
 		if m.KeyEvery > 0 {
 			m.w.after(m.KeyEvery, m, mediaKey, nil)
 		}
@@ -189,6 +198,16 @@ func (m *media) fire(what int, p *packet) {
 		m.lsr, m.lsrAt = p.sent, m.w.now
 	case mediaAsk:
 		m.asked(p)
+	case mediaEcho:
+		if m.w.now < m.Stop {
+			m.w.send(&packet{size: echoSize, sent: m.w.now, route: m.forward, to: m, what: mediaEchoArrives})
+			m.w.after(m.Feedback.Echo, m, mediaEcho, nil)
+		}
+	case mediaEchoArrives:
+		p.route, p.what = m.back, mediaEchoReturns
+		m.w.send(p)
+	case mediaEchoReturns:
+		m.controller.OnFeedback(adapt.Feedback{At: m.w.clock(), Kind: adapt.Echo, RTT: m.w.now - p.sent})
 	}
 }
 
@@ -539,12 +558,10 @@ func (m *media) heard(p *packet) {
 		if f.RTT > 0 {
 			f.RTT = m.w.now - f.RTT
 		}
-		if newest := uint64(0); len(f.Packets) > 0 {
-			if newest = f.Packets[0].ID; newest < m.id {
-				next := m.packet(newest + 1)
-				next.Lost = true
-				f.Packets = append(f.Packets, next)
-			}
+		if len(f.Packets) == 1 && f.Packets[0].ID < m.id {
+			next := m.packet(f.Packets[0].ID + 1)
+			next.Lost = true
+			f.Packets = append(f.Packets, next)
 		}
 	} else {
 		for _, reported := range slices.Backward(f.Packets) {
