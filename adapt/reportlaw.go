@@ -40,6 +40,7 @@ type byReports struct {
 	from    float64       // the target before
 	queue   time.Duration // that was cut for,
 	seen    time.Time     // and when it was seen
+	missed  time.Time     // when missing packets were cut for last
 	loss    float64       // lately, without a queue
 	held    bool          // the newest report forbids a rise
 	raised  time.Time     // when a rise was decided on last
@@ -278,7 +279,7 @@ func (l *law) onReportedLoss(now time.Time, p *path) bool {
 func (l *law) onMissing(now time.Time, p *path) {
 	g := &p.reports.gap
 	over := g.to.Sub(g.from)
-	if l.rivals.on || over < gapSpan || g.lost-g.runs < gapLost || g.to.Before(l.cutAt) {
+	if l.rivals.on || over < gapSpan || g.lost-g.runs < gapLost || g.from.Before(l.reports.missed) {
 		return
 	}
 	queue := max(0, g.delay-p.minRTT.get())
@@ -297,7 +298,7 @@ func (l *law) onMissing(now time.Time, p *path) {
 		l.losses.queuedAt = now
 	}
 	l.drainTo(now, p, c, queue, ReasonLoss)
-	*g = gap{}
+	*g, l.reports.missed = gap{}, now
 }
 
 // onEcho cuts for a queue that two echoes met: what the queue grew by while the media was sent tells what the path carries. One that meets

@@ -37,13 +37,14 @@ type reports struct {
 	echo           echo
 }
 
-// gap is a stretch of packets from a missing one to the newest that is known to have arrived.
+// gap is a stretch of packets from a missing one to another: in between the queue was full, if it is a queue that they were lost in.
 type gap struct {
 	sample
+	after    sample        // what arrived behind the last missing one
 	run      int           // of missing packets, at the end
 	at       time.Time     // when the newest request came
-	from, to time.Time     // when the first and the last left
-	delay    time.Duration // from when the last left to the request
+	from, to time.Time     // when the first and the last missing packet left
+	delay    time.Duration // from when the newest that arrived left to the request
 }
 
 // echo is a round trip apart from the media.
@@ -175,21 +176,21 @@ func (p *path) onMissing(f *Feedback) bool {
 			continue
 		case !packet.Lost:
 			g.run = 0
-		default:
-			if g.from.IsZero() {
-				g.from = packet.Sent
-			}
-			if g.run++; g.run > runCounts {
-				g.runs++
-			} else if g.run == 1 {
-				g.events++
-			}
-			g.lost++
+			g.after.packets++
+			g.after.bytes += packet.Size
+			continue
+		case g.from.IsZero():
+			g.from = packet.Sent
 		}
-		g.packets++
-		g.bytes += packet.Size
+		g.packets += g.after.packets + 1
+		g.bytes += g.after.bytes + packet.Size
+		g.after, g.to = sample{}, packet.Sent
+		g.lost++
+		if g.run++; g.run > runCounts {
+			g.runs++
+		}
 	}
-	g.at, g.to, g.delay = f.At, newest.Sent, f.At.Sub(newest.Sent)
+	g.at, g.delay = f.At, f.At.Sub(newest.Sent)
 	return g.lost > 0
 }
 

@@ -31,6 +31,7 @@ func reportCases() []Case {
 		reportsFall("reports-5s", "4 to 1 Mbit/s, a queue of 300 ms, a report each 5 s", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Every = 5 * sec }),
 		reportsFall("reports-lost", "the same each second, a third of them lost", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Loss = 1. / 3 }),
 		reportsFall("reports-late", "the same, a third of them late by half a second", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Late = 1. / 3 }),
+		reportsFallLossy(),
 		reportsLossy(.01), reportsLossy(.02), reportsLossy(.05),
 		reportsLate(), reportsStill(), reportsTCP(),
 	}
@@ -78,6 +79,19 @@ func reportsFall(name, about string, high, low float64, queued time.Duration, st
 			most("q95 ms", 100, func(r *Result) float64 { return r.Flows[0].Queue(.95, fell(r)+5*sec, 80*sec) }),
 		},
 	}
+}
+
+// reportsFallLossy loses packets of its own while it falls.
+func reportsFallLossy() Case {
+	const lost = .02
+	c := reportsFall("reports-quarter-lossy", "4 to 1 Mbit/s, a queue of 100 ms, and 2 % lost at random", 4e6, 1e6, 100*time.Millisecond, 1.5, 3, nil)
+	c.Links[0].Loss = lost
+	for i, g := range c.Gates {
+		if g.Name == "loss low" {
+			c.Gates[i].Most += lost
+		}
+	}
+	return c
 }
 
 func reportsLossy(rate float64) Case {
