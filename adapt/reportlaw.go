@@ -42,6 +42,7 @@ type byReports struct {
 	seen    time.Time     // and when it was seen
 	missed  time.Time     // when missing packets were cut for last
 	loss    float64       // lately, without a queue
+	lost    float64       // packets since the rate is held for it
 	held    bool          // the newest report forbids a rise
 	raised  time.Time     // when a rise was decided on last
 }
@@ -256,15 +257,17 @@ func (l *law) onReportedLoss(now time.Time, p *path) bool {
 		}
 		return true
 	}
-	hold := loss > max(holdLoss, s.limit)
+	// At the floor a cut cures nothing: to rise is what can be tried.
+	hold := loss > max(holdLoss, s.limit) && (l.target > reportNear*float64(l.min) || loss > heavyLoss)
+	b.lost += r.loss * r.packets
 	if !hold {
-		s.heldSince = now
+		s.heldSince, b.lost = now, 0
 	}
 	limit := max(cutLoss, s.limit)
 	if now.Sub(s.heldSince) > heldLong {
 		limit = max(holdLoss, s.limit) // it is time to know
 	}
-	if loss > limit && r.loss*r.packets >= straysMost-1 {
+	if hold && loss > limit && b.lost >= straysMost-0.5 {
 		s.before, s.at, s.rate, s.after = l.target, loss, r.received, sample{}
 		l.target = min(l.target, (1-min(loss, 0.5))*cutShare*max(min(l.target, r.sent), float64(l.min)))
 		l.lastCause, l.cutAt, s.cutAt, s.heldSince = ReasonLoss, now, now, now

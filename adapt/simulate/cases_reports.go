@@ -32,7 +32,7 @@ func reportCases() []Case {
 		reportsFall("reports-lost", "the same each second, a third of them lost", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Loss = 1. / 3 }),
 		reportsFall("reports-late", "the same, a third of them late by half a second", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Late = 1. / 3 }),
 		reportsFallLossy(),
-		reportsLossy(.01), reportsLossy(.02), reportsLossy(.05),
+		reportsLossy("reports-lossy-1", 3e6, .01), reportsLossy("reports-lossy-2", 3e6, .02), reportsLossy("reports-lossy-5", 3e6, .05), reportsLossy("reports-lossy-slow", .6e6, .03),
 		reportsLate(), reportsStill(), reportsTCP(),
 	}
 }
@@ -94,11 +94,11 @@ func reportsFallLossy() Case {
 	return c
 }
 
-func reportsLossy(rate float64) Case {
-	links := oneWay(Constant(3e6), rfcQueue, 25*time.Millisecond, rfcJitter)
+func reportsLossy(name string, capacity, rate float64) Case {
+	links := oneWay(Constant(capacity), rfcQueue, 25*time.Millisecond, rfcJitter)
 	links[0].Loss = rate
 	return Case{
-		Name: fmt.Sprintf("reports-lossy-%g", rate*100), About: fmt.Sprintf("receiver reports, %g %% lost at random, on 3 Mbit/s", rate*100), Length: 90 * sec,
+		Name: name, About: fmt.Sprintf("receiver reports, %g %% lost at random, on %g Mbit/s", rate*100, capacity/1e6), Length: 90 * sec,
 		Links: links, Flows: []Flow{reporter(1_000_000, 0, 90*sec)},
 		Gates: []Gate{
 			least("use", .85, func(r *Result) float64 { return r.Use(0, 0, 20*sec, 89*sec) / (1 - rate) }),
