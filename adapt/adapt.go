@@ -37,6 +37,10 @@ const (
 	CCFB
 	// RR is a report block of a receiver report (RFC 3550, section 6.4.1).
 	RR
+	// NACK asks for packets again (RFC 4585, section 6.2.1).
+	NACK
+	// Echo is a round trip that was measured apart from the media.
+	Echo
 )
 
 // Feedback is one report of the receiver.
@@ -44,9 +48,10 @@ type Feedback struct {
 	// At is when it arrived here.
 	At   time.Time
 	Kind FeedbackKind
-	// Packets are in the order they were sent; only TWCC and CCFB have them.
+	// Packets are in the order they were sent. Those of an RR are the newest that arrived and, marked lost, the one after it, as far as
+	// they are known; those of a NACK the missing ones, and the one after them that arrived.
 	Packets []Packet
-	// RTT is the round-trip time by LSR and DLSR (RFC 3550), or by the newest packet of a report on packets; 0 when unknown.
+	// RTT is the round-trip time by LSR and DLSR (RFC 3550), by the newest packet of a report on packets, or an echo's; 0 when unknown.
 	RTT time.Duration
 	// Loss is the fraction lost since the previous report, 0 to 1, and Jitter the interarrival jitter; RR only.
 	Loss   float64

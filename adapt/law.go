@@ -88,16 +88,6 @@ const (
 	gatedFor = time.Second
 	// starvedMost is how far above what is sent the target may be while the encoder leaves much of it, and wants more.
 	starvedMost = 2.5
-	// With receiver reports alone, once a second: slowRise per second, nearRise close to where the link was full lately.
-	reportRise     = 0.15
-	reportNearRise = 0.03
-	reportNearFor  = 10 * time.Second
-	reportHigh     = 40 * time.Millisecond
-	reportLow      = 20 * time.Millisecond
-	reportCut      = 0.15
-	reportEmpty    = 500 * time.Millisecond
-	reportHoldLoss = 0.02
-	reportCutLoss  = 0.10
 	// returnAfterOutage is what of its rate a path gets back when it is heard again; after a short silence it is mostly the
 	// same path, and gets what a cut would have left it.
 	returnAfterOutage, returnAfterSilence = 0.6, cutShare
@@ -138,6 +128,7 @@ type law struct {
 	drain              drain
 	rivals             rivals
 	losses             losses
+	reports            byReports
 }
 
 // room is what is left to others that seem to have come.
@@ -161,9 +152,18 @@ type drain struct {
 }
 
 func (l *law) onFeedback(now time.Time, p *path) {
-	if p.transport() {
+	switch {
+	case p.transport():
 		l.onTransport(now, p)
-	} else {
+	case p.kind == NACK:
+		l.onMissing(now, p)
+		l.clamp()
+		return
+	case p.kind == Echo:
+		l.onEcho(now, p)
+		l.clamp()
+		return
+	default:
 		l.onReceiverReport(now, p)
 	}
 	l.reported = now
@@ -399,28 +399,6 @@ func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 // the network, so that the target then stays as it is.
 func (l *law) networkLimited(now time.Time, p *path) bool {
 	return l.starved || now.Sub(l.gatedAt) < gatedFor || p.sentRate(now) >= used*l.target
-}
-
-// onReceiverReport is the law for peers without transport feedback: once a second, a round-trip time and a loss.
-func (l *law) onReceiverReport(now time.Time, p *path) {
-	loss, queue := p.loss(now), p.queue
-	packet := time.Duration(packetBits / l.target * float64(time.Second))
-	high, low := max(reportHigh, 5*packet/2), max(reportLow, 5*packet/4)
-	wait := now.Sub(l.cutAt) >= time.Second
-	switch {
-	case queue > high && wait:
-		l.target *= 1 - min(0.5, max(reportCut, queue.Seconds()/reportEmpty.Seconds()))
-		l.cutAt, l.lastCause = now, ReasonQueueDelay
-	case loss > reportCutLoss && wait:
-		l.target *= 1 - loss/2
-		l.cutAt, l.lastCause = now, ReasonLoss
-	case queue <= low && loss < reportHoldLoss && l.networkLimited(now, p):
-		rise := reportRise
-		if !l.cutAt.IsZero() && now.Sub(l.cutAt) < reportNearFor {
-			rise = reportNearRise
-		}
-		l.target *= 1 + rise*min(max(now.Sub(l.reported), 0), 1500*time.Millisecond).Seconds()
-	}
 }
 
 // onSilence halves the target for as long as the viewer does not answer, and gives part of it back when it does.

@@ -30,6 +30,7 @@ const (
 	pacingOver, pacingOverMost = 1.1, 2 * time.Second
 	pacingDrain                = 1.3                   // while a queue empties, bursts would only lengthen it
 	gateDelay                  = 55 * time.Millisecond // what jitter and a late report add to the round trip and a report
+	gateReports                = 2.5                   // of the time between receiver reports: one may be late, or lost
 	gatePackets                = 3 * 1200
 	gateSilence                = 300 * time.Millisecond // with packets on their way: the path is gone, or full
 	trickle                    = 24_000                 // while the gate is closed: a full packet each 400 ms
@@ -139,7 +140,7 @@ func (l *Loop) OnFeedback(f Feedback) {
 		return
 	}
 	for i := range f.Packets {
-		if f.Packets[i].ProbeID != 0 {
+		if f.Kind < RR && f.Packets[i].ProbeID != 0 {
 			l.prober.onPacket(&f.Packets[i])
 		}
 	}
@@ -258,6 +259,7 @@ func (l *Loop) need(r rung) float64 {
 // Tick implements Controller.
 func (l *Loop) Tick(now time.Time) Targets {
 	l.watch(now)
+	l.law.plan(now, &l.path)
 	l.probing(now, float64(l.cfg.Max))
 	l.climb(now)
 
@@ -316,7 +318,7 @@ func (l *Loop) watch(now time.Time) {
 	silence := l.path.silence(now)
 	limit, most := silenceAfter+l.path.rtt, stalledAfter
 	if !l.path.transport() {
-		limit, most = silenceAfterRR, stalledAfterRR
+		limit, most = l.path.patience()
 	}
 	if silence < limit {
 		return
@@ -334,7 +336,11 @@ func (l *Loop) closed(now time.Time) bool {
 		return false
 	}
 	inflight := float64(l.path.inflight())
-	allowed := l.law.target/8*(l.path.minRTT.get()+l.path.interval+gateDelay+l.law.goal()).Seconds() + gatePackets
+	interval := l.path.interval
+	if !l.path.transport() {
+		interval = time.Duration(gateReports * float64(interval))
+	}
+	allowed := l.law.target/8*(l.path.minRTT.get()+interval+gateDelay+l.law.goal()).Seconds() + gatePackets
 	mute := l.path.transport() && inflight > gatePackets && l.path.silence(now) > gateSilence+l.path.minRTT.get()
 	return inflight > allowed || mute
 }

@@ -285,6 +285,166 @@ func TestSeldomReceiverReportsAreNoSilence(t *testing.T) {
 	}
 }
 
+// byReportsRig is a controller whose receiver sends receiver reports alone, and the clock it goes by.
+type byReportsRig struct {
+	*Loop
+	now    time.Time
+	id     uint64
+	packet []Packet // by ID, from 1
+}
+
+func newByReports(t *testing.T, start int) *byReportsRig {
+	t.Helper()
+	cfg := desktop
+	cfg.Start = start
+	l, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &byReportsRig{Loop: l, now: time.Unix(1_000_000, 0), packet: make([]Packet, 1)}
+}
+
+// send sends at a rate for a while.
+func (r *byReportsRig) send(bitsPerSecond float64, long time.Duration) {
+	for end := r.now.Add(long); r.now.Before(end); r.now = r.now.Add(time.Duration(packetBits / bitsPerSecond * float64(time.Second))) {
+		r.id++
+		p := Packet{ID: r.id, Size: packetBits / 8, Sent: r.now}
+		r.packet = append(r.packet, p)
+		r.OnSent(p)
+		r.Tick(r.now)
+	}
+}
+
+// report tells that what was sent before an age has arrived; the way back is 10 ms of it.
+func (r *byReportsRig) report(age time.Duration, loss float64) {
+	newest := len(r.packet) - 1
+	for newest > 1 && r.now.Sub(r.packet[newest].Sent) < age {
+		newest--
+	}
+	f := Feedback{At: r.now, Kind: RR, Loss: loss, Packets: []Packet{r.packet[newest]}}
+	if newest+1 < len(r.packet) {
+		f.Packets = append(f.Packets, r.packet[newest+1])
+		f.Packets[1].Lost = true
+	}
+	r.OnFeedback(f)
+}
+
+func (r *byReportsRig) target() float64 { return r.law.target }
+
+func TestReportsTellWhatThePathCarries(t *testing.T) {
+	r := newByReports(t, 2_000_000)
+	for range 3 {
+		r.send(2e6, time.Second)
+		r.report(20*time.Millisecond, 0)
+	}
+	// The path falls to 1 Mbit/s halfway through the second: 250 ms of what was sent wait in the end.
+	before := r.target()
+	r.send(2e6, time.Second)
+	r.report(270*time.Millisecond, 0)
+	if q := r.path.queue; q < 240*time.Millisecond || q > 260*time.Millisecond {
+		t.Errorf("the queue is %v; want 250ms", q)
+	}
+	if got := r.target(); got > 0.6*before {
+		t.Errorf("with a queue of 250 ms the target goes from %.0f to %.0f; want 0.6 of it at most", before, got)
+	}
+	// A second later the queue still stands, and what arrived in between is what the path carries.
+	r.send(1.2e6, time.Second)
+	r.report(620*time.Millisecond, 0) // 540 kbit were on their way, 1.2 Mbit came and 1 went
+	if c := r.law.capacity; c < 0.85e6 || c > 1.15e6 {
+		t.Errorf("the capacity is taken for %.0f bit/s; want about 1000000", c)
+	}
+	// Nobody reports while it empties, and the target returns by itself.
+	r.send(0.5e6, 1500*time.Millisecond)
+	if got := r.target(); got < 0.8*r.law.capacity || got > r.law.capacity {
+		t.Errorf("after the time that the queue takes to empty the target is %.0f of %.0f; want most of it", got, r.law.capacity)
+	}
+}
+
+// A report that was late looks like a queue of as long. The next one tells that it was none: a queue takes its time to empty.
+func TestLateReportIsTakenBack(t *testing.T) {
+	r := newByReports(t, 2_000_000)
+	for range 3 {
+		r.send(2e6, time.Second)
+		r.report(20*time.Millisecond, 0)
+	}
+	before := r.target()
+	r.send(2e6, 1500*time.Millisecond)
+	r.report(520*time.Millisecond, 0)
+	cut := r.target()
+	if cut > 0.7*before {
+		t.Fatalf("a queue of 500 ms leaves %.0f of %.0f", cut, before)
+	}
+	r.send(cut, 300*time.Millisecond)
+	r.report(20*time.Millisecond, 0)
+	if got := r.target(); got < before {
+		t.Errorf("the queue of 500 ms was gone after 300 ms, and the target is %.0f; want the %.0f from before", got, before)
+	}
+	// One that a later one has overtaken tells nothing.
+	before, queue := r.target(), r.path.queue
+	r.report(700*time.Millisecond, 0.5)
+	if r.target() != before || r.path.queue != queue {
+		t.Errorf("an overtaken report makes the target %.0f of %.0f and the queue %v of %v", r.target(), before, r.path.queue, queue)
+	}
+}
+
+// Missing packets behind a queue show that it overflows, long before a report does; a radio's burst does not.
+func TestMissingPacketsShowAnOverflow(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lost  func(i int) bool
+		delay time.Duration
+		cuts  bool
+	}{
+		{"three of four behind a queue", func(i int) bool { return i%4 != 3 }, 120 * time.Millisecond, true},
+		{"one of four behind a queue", func(i int) bool { return i%4 == 0 }, 120 * time.Millisecond, true},
+		{"one of four without a queue", func(i int) bool { return i%4 == 0 }, 20 * time.Millisecond, false},
+		{"three of four without a queue", func(i int) bool { return i%4 != 3 }, 20 * time.Millisecond, true},
+		{"one of twenty behind a queue", func(i int) bool { return i%20 == 0 }, 120 * time.Millisecond, false},
+		{"a burst of twenty", func(i int) bool { return i < 20 }, 120 * time.Millisecond, false},
+	} {
+		r := newByReports(t, 4_000_000)
+		for range 3 {
+			r.send(4e6, time.Second)
+			r.report(20*time.Millisecond, 0)
+		}
+		before, first := r.target(), len(r.packet)
+		r.send(4e6, 100*time.Millisecond)
+		all := r.packet[first:]
+		r.now = r.now.Add(c.delay)
+		f := Feedback{At: r.now, Kind: NACK}
+		for i, p := range all {
+			p.Lost = c.lost(i) && i < len(all)-1
+			f.Packets = append(f.Packets, p)
+		}
+		r.OnFeedback(f)
+		if cut := r.target() < 0.9*before; cut != c.cuts {
+			t.Errorf("%s: the target goes from %.0f to %.0f; want a cut: %v", c.name, before, r.target(), c.cuts)
+		}
+	}
+}
+
+// Two round trips apart from the media that met a growing queue tell it where receivers ask for nothing again and report a second later.
+func TestEchoesShowAQueue(t *testing.T) {
+	r := newByReports(t, 4_000_000)
+	echo := func(rtt time.Duration) { r.OnFeedback(Feedback{At: r.now, Kind: Echo, RTT: rtt}) }
+	for range 15 {
+		r.send(4e6, 200*time.Millisecond)
+		echo(20 * time.Millisecond)
+	}
+	r.report(20*time.Millisecond, 0)
+	before := r.target()
+	r.send(4e6, 200*time.Millisecond)
+	echo(100 * time.Millisecond)
+	if r.target() < before {
+		t.Fatal("one echo is enough for a cut; want two, as one may be late")
+	}
+	r.send(4e6, 200*time.Millisecond)
+	echo(250 * time.Millisecond)
+	if got := r.target(); got > 0.4*before {
+		t.Errorf("with a queue that grows by 3 s each second the target is %.0f of %.0f; want 0.4 at most", got, before)
+	}
+}
+
 func TestOscillatingLinkDoesNotFlicker(t *testing.T) {
 	f := run(t, desktop, network{
 		capacity: func(at time.Duration) float64 {
@@ -872,6 +1032,13 @@ func TestPreferenceMovesTheQueue(t *testing.T) {
 }
 
 func TestNothingIsAllocated(t *testing.T) {
+	for _, kind := range []FeedbackKind{TWCC, RR, NACK, Echo} {
+		nothingIsAllocated(t, kind)
+	}
+}
+
+func nothingIsAllocated(t *testing.T, kind FeedbackKind) {
+	t.Helper()
 	l, err := New(desktop)
 	if err != nil {
 		t.Fatal(err)
@@ -886,11 +1053,11 @@ func TestNothingIsAllocated(t *testing.T) {
 			l.OnSent(report[i])
 		}
 		now = now.Add(50 * time.Millisecond)
-		l.OnFeedback(Feedback{At: now, Kind: TWCC, Packets: report, RTT: 50 * time.Millisecond})
+		l.OnFeedback(Feedback{At: now, Kind: kind, Packets: report, RTT: 50 * time.Millisecond})
 		l.Tick(now)
 	})
 	if got != 0 {
-		t.Errorf("%v allocations per report; want 0", got)
+		t.Errorf("%v allocations per report of form %d; want 0", got, kind)
 	}
 }
 
@@ -916,7 +1083,7 @@ func FuzzLoop(f *testing.F) {
 		for i := 0; i+3 < len(data); i += 4 {
 			a, b, c := data[i+1], data[i+2], data[i+3]
 			now = now.Add(time.Duration(c) * time.Millisecond)
-			switch data[i] % 7 {
+			switch data[i] % 10 {
 			case 0:
 				id++
 				l.OnSent(Packet{ID: id, Size: int(a) * 256, Sent: now})
@@ -936,7 +1103,19 @@ func FuzzLoop(f *testing.F) {
 				l.OnKeyframeRequest(now, KeyframePLI)
 			case 5:
 				l.OnApplied(Applied{At: now, BitsPerSecond: int(int8(a)) << (b % 40), Width: int(int8(b)), Height: int(a)})
-			case 6:
+			case 6, 7:
+				kind := RR
+				if data[i]%10 == 7 {
+					kind = NACK
+				}
+				ago := time.Duration(int8(c)) * 10 * time.Millisecond
+				l.OnFeedback(Feedback{At: now, Kind: kind, RTT: time.Duration(a) * time.Millisecond, Loss: float64(b%5) / 4, Packets: []Packet{
+					{ID: id - uint64(a%16), Size: int(a) * 16, Sent: now.Add(-ago), Lost: b&1 == 1},
+					{ID: id - uint64(b%16), Size: int(a) * 16, Sent: now.Add(-ago), Lost: b&2 == 2},
+				}})
+			case 8:
+				l.OnFeedback(Feedback{At: now, Kind: Echo, RTT: time.Duration(int8(a)) * time.Duration(b) * time.Millisecond})
+			case 9:
 				l.OnLimit(Limit{At: now, FPS: int(int8(a)), Scale: float64(int8(b)) / 100})
 			}
 			got := l.Tick(now)

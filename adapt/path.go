@@ -73,6 +73,7 @@ type path struct {
 	run           int
 	ackedBytes    int64
 	ackedID       uint64
+	reports       reports
 }
 
 type idBytes struct {
@@ -131,31 +132,29 @@ func (p *path) onFeedback(f *Feedback, pacing float64) bool {
 	if f.At.Before(p.lastFeedback) {
 		return false
 	}
-	if p.feedbacks > 0 {
-		p.interval += (min(f.At.Sub(p.lastFeedback), 2*time.Second) - p.interval) / 8
+	switch f.Kind {
+	case RR:
+		p.onReceiverReport(f)
+	case NACK:
+		if !p.onMissing(f) {
+			return false
+		}
+	case Echo:
+		if !p.onEcho(f) {
+			return false
+		}
+	case TWCC, CCFB:
+		if p.feedbacks > 0 {
+			p.interval += (min(f.At.Sub(p.lastFeedback), 2*time.Second) - p.interval) / 8
+		}
+		if !p.onTransport(f, pacing) {
+			return false
+		}
 	}
 	p.feedbacks++
-	if f.Kind == RR {
-		p.onReceiverReport(f)
-	} else if !p.onTransport(f, pacing) {
-		return false
-	}
 	p.kind = f.Kind
 	p.lastFeedback, p.firstUnheard = f.At, time.Time{}
 	return true
-}
-
-func (p *path) onReceiverReport(f *Feedback) {
-	p.onRTT(f.At, f.RTT)
-	if f.Loss >= 0 && f.Loss <= 1 { // false for NaN
-		p.rrLoss = f.Loss
-	}
-	if f.Jitter >= 0 && f.Jitter < time.Minute {
-		p.jitter = f.Jitter
-	}
-	if !p.transport() && f.RTT > 0 { // a peer without transport feedback
-		p.queue = max(0, f.RTT-p.minRTT.get())
-	}
 }
 
 func (p *path) onRTT(at time.Time, rtt time.Duration) {
@@ -355,12 +354,17 @@ func (p *path) trains(now time.Time) (sent, received float64, ok bool) {
 }
 
 // received and sentRate are in bits per second; 0 when unknown.
-func (p *path) received() float64              { return p.arrivals.rate() }
+func (p *path) received() float64 {
+	if !p.transport() {
+		return p.reports.received
+	}
+	return p.arrivals.rate()
+}
 func (p *path) sentRate(now time.Time) float64 { return p.sent.rate(now, sentWindow) }
 
-// inflight is how many bytes left that no report told of, with transport feedback.
+// inflight is how many bytes left that no report told of.
 func (p *path) inflight() int64 {
-	if !p.transport() || p.ackedID == 0 {
+	if p.ackedID == 0 {
 		return 0
 	}
 	return p.sentBytes - p.ackedBytes

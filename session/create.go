@@ -203,6 +203,9 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, codec string)
 		return nil, "", err
 	}
 	se.SetNet(network)
+	if v.echoes.wanted = !reportsPackets(o.SDP); v.echoes.wanted {
+		askEach(&se, *m.cfg(), echoEvery)
+	}
 	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
 	if err != nil {
 		return nil, "", err

@@ -24,7 +24,7 @@ import (
 func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 	se := webrtc.SettingEngine{LoggerFactory: pionLog{log}}
 	// The deadlines are the session's own; pion's are set so that it never gives up before.
-	se.SetICETimeouts(iceSilence, cfg.ConnectTimeout+cfg.DisconnectTimeout+time.Minute, iceAsks)
+	askEach(&se, cfg, iceAsks)
 	se.SetSCTPMaxMessageSize(rift.MaxMessage)
 	se.SetSCTPMaxReceiveBufferSize(sctpBuffer)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
@@ -54,6 +54,11 @@ func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 		}
 	}
 	return se, nil
+}
+
+// askEach sets how often ICE asks whether the viewer is there.
+func askEach(se *webrtc.SettingEngine, cfg Config, every time.Duration) {
+	se.SetICETimeouts(iceSilence, cfg.ConnectTimeout+cfg.DisconnectTimeout+time.Minute, every)
 }
 
 // keeps tells which local addresses are used; it is nil where all are.

@@ -53,6 +53,7 @@ type viewer struct {
 	baseW    int // the width that the controller was told
 	controls *controls
 	in       inlet
+	echoes   echoes
 
 	// doubt is told the servers that gave no relayed address.
 	doubt func([]relay.Server)
@@ -126,6 +127,7 @@ func (v *viewer) run(ctx context.Context) {
 		case <-v.changed:
 		}
 		v.watch(time.Now())
+		v.echo()
 		if v.live.Load() {
 			before := v.wantsKey()
 			v.tick()

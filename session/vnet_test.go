@@ -7,6 +7,7 @@ package session
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,6 +179,93 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 		}
 		if n := h.events(EventQuality); n == 0 {
 			t.Error("no event tells of a change of quality")
+		}
+		still()
+		r.close()
+		h.close(t)
+		p.close(t)
+	})
+}
+
+// reportsRemote is a viewer who sends receiver reports and requests for packets again, and reports on no single packets.
+func reportsRemote(t *testing.T, viewer *vnet.Net) *remote {
+	t.Helper()
+	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
+	for _, err := range []error{
+		media.RegisterDefaultCodecs(), webrtc.ConfigureNack(media, registry), webrtc.ConfigureRTCPReports(registry),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	se := webrtc.SettingEngine{}
+	se.SetNet(viewer)
+	se.SetICEMulticastDNSMode(1)
+	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
+}
+
+// listening is a controller that counts what it is told by.
+type listening struct {
+	adapt.Controller
+	kinds [adapt.Echo + 1]atomic.Int64
+}
+
+func (l *listening) OnFeedback(f adapt.Feedback) {
+	l.kinds[f.Kind].Add(1)
+	l.Controller.OnFeedback(f)
+}
+
+// TestReceiverReportsFollowThePath has the whole stack in virtual time again, and a viewer by receiver reports alone: 2 Mbit/s, a quarter of
+// it, and 2 Mbit/s again.
+func TestReceiverReportsFollowThePath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const high, low = 2_000_000, 500_000
+		p := newPath(t, high, 25*time.Millisecond)
+		heard := &listening{}
+		h := openHouse(t, func(c *Config) {
+			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 500_000, 4_000_000
+			c.NewController = func(a adapt.Config) (_ adapt.Controller, err error) {
+				heard.Controller, err = adapt.New(a)
+				return heard, err
+			}
+		})
+		h.network = onPath(p.host)
+		h.se.SetIPFilter(func(net.IP) bool { return true })
+		r := reportsRemote(t, p.viewer)
+		r.watch(h)
+		still := h.busy()
+		see := func(long time.Duration) (received float64, s Snapshot) {
+			before := r.bytes()
+			time.Sleep(long)
+			s, err := h.Session(r.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return float64(r.bytes()-before) * 8 / long.Seconds(), s
+		}
+		time.Sleep(15 * time.Second)
+		if got, s := see(5 * time.Second); got < .7*high || got > high {
+			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, queue %.3f s, %s", got, high, s.TargetBitrate, s.QueueSeconds, s.Quality)
+		}
+		p.limit(low)
+		if _, s := see(2 * time.Second); s.TargetBitrate > 1.1*low {
+			t.Errorf("2 s after the path fell to %d the target is %d", low, s.TargetBitrate)
+		}
+		time.Sleep(3 * time.Second)
+		if got, s := see(10 * time.Second); got < .6*low || got > low || s.QueueSeconds > .2 {
+			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, queue %.3f s, %s", got, low, s.TargetBitrate, s.QueueSeconds, s.Quality)
+		}
+		p.limit(high)
+		time.Sleep(10 * time.Second)
+		if got, s := see(5 * time.Second); got < .6*high || got > high {
+			t.Errorf("%.0f bit/s arrive over a path of %d again; target %d, %s by %s", got, high, s.TargetBitrate, s.Quality, s.Reason)
+		}
+		kinds := make([]int64, len(heard.kinds))
+		for i := range kinds {
+			kinds[i] = heard.kinds[i].Load()
+		}
+		if kinds[adapt.TWCC]+kinds[adapt.CCFB] != 0 || kinds[adapt.RR] < 30 || kinds[adapt.NACK] == 0 || kinds[adapt.Echo] < 100 {
+			t.Errorf("in 50 s the reports by form are %v; want none on packets, each second a receiver report, some requests and four echoes a second", kinds)
 		}
 		still()
 		r.close()

@@ -18,7 +18,7 @@ type Report struct {
 	Ticks, Differ int
 	FirstDiffer   time.Duration
 	// Feedback counts the receiver's reports by their form, an adapt.FeedbackKind.
-	Feedback [adapt.RR + 1]int
+	Feedback [adapt.Echo + 1]int
 	// Recorded and Replayed are the transitions of either.
 	Recorded, Replayed []adapt.Transition
 
@@ -73,7 +73,7 @@ func (p *player) step() error {
 		}
 	case kindFeedback:
 		if f := d.feedback(); p.at(f.At) {
-			if f.Kind <= adapt.RR {
+			if f.Kind <= adapt.Echo {
 				p.report.Feedback[f.Kind]++
 			}
 			p.loop.OnFeedback(f)

@@ -427,14 +427,6 @@ func hostile() Case {
 	}))
 }
 
-func reportsOnly() Case {
-	return quick("reports-only", "receiver reports once a second, on 1.5 Mbit/s", func(c *Case) {
-		c.Links = oneWay(Constant(1.5e6), rfcQueue, 25*time.Millisecond, rfcJitter)
-		c.Flows[0].Config = desktop(300_000, 4_000_000, 30)
-		c.Flows[0].Feedback.ReceiverReports = true
-	}, use(.6, 0, 0, 10*sec, 60*sec), loss(.03, 60*sec))
-}
-
 // frequent reports come more often than frames: most see packets from within a frame alone, behind others of it.
 func frequent() Case {
 	return quick("frequent", "a report each 25 ms, and a frame each 33", func(c *Case) { c.Flows[0].Feedback.Every = 25 * time.Millisecond })

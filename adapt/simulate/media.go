@@ -39,10 +39,15 @@ type Flow struct {
 
 // Feedback is how a receiver reports.
 type Feedback struct {
-	// Every is the time between reports; 100 ms when 0.
+	// Every is the time between reports; 100 ms when 0, of receiver reports a second.
 	Every time.Duration
-	// ReceiverReports alone are sent, once a second.
+	// ReceiverReports alone are sent, at random from a half to one and a half of Every apart (RFC 3550, section 6.3.1), and requests for
+	// packets again.
 	ReceiverReports bool
+	// Echo is the time between round trips measured apart from the media, 0 for none.
+	Echo time.Duration
+	// Mute receivers ask for no packet again.
+	Mute bool
 	// Loss, Twice and Late are the fractions of reports that are lost, sent twice, and held back by half a second.
 	Loss, Twice, Late float64
 	// Skew is how much faster than ours the receiver's clock runs, in parts per million; at Step it is set by StepBy.
@@ -54,16 +59,18 @@ type Feedback struct {
 }
 
 const (
-	overhead   = 50   // bytes of headers on each packet of media
-	fullMedia  = 1150 // bytes of media in a full packet
-	padSize    = 255 + 12
-	lostAfter  = 60 * time.Millisecond // after a gap, and a round trip: a NACK
-	pacerBurst = 5 * time.Millisecond
-	tickEvery  = 25 * time.Millisecond
-	keepAlive  = time.Second
-	retryFrame = 5 * time.Millisecond
-	maxBacklog = 50 * time.Millisecond
-	audioSize  = 50
+	overhead                       = 50   // bytes of headers on each packet of media
+	fullMedia                      = 1150 // bytes of media in a full packet
+	padSize                        = 255 + 12
+	lostAfter                      = 60 * time.Millisecond // after a gap, and a round trip: a NACK
+	pacerBurst                     = 5 * time.Millisecond
+	tickEvery                      = 25 * time.Millisecond
+	keepAlive                      = time.Second
+	retryFrame                     = 5 * time.Millisecond
+	maxBacklog                     = 50 * time.Millisecond
+	audioSize                      = 50
+	senderReport, senderReportSize = time.Second, 80
+	echoSize                       = 120
 )
 
 const (
@@ -76,6 +83,12 @@ const (
 	mediaReportArrives
 	mediaNack
 	mediaKey
+	mediaSenderReport
+	mediaSenderReportArrives
+	mediaAsk
+	mediaEcho
+	mediaEchoArrives
+	mediaEchoReturns
 )
 
 // report is a report under way.
@@ -115,7 +128,10 @@ type media struct {
 	reported uint64       // all up to here have been reported
 	highest  uint64       // the highest id that arrived
 	rrHigh   uint64
-	arrivals []int64 // received, not reported: ids
+	lsr      time.Duration // when the newest sender report that arrived left, 0 for none,
+	lsrAt    time.Duration // and when it arrived
+	asksFrom uint64        // the newest id that a request for packets again told of
+	arrivals []int64       // received, not reported: ids
 }
 
 type rateChange struct {
@@ -142,6 +158,12 @@ func (m *media) fire(what int, p *packet) {
 		m.frame()
 		m.w.after(tickEvery, m, mediaTick, nil)
 		m.w.after(m.every(), m, mediaReport, nil)
+		if m.Feedback.ReceiverReports {
+			m.w.after(senderReport/10, m, mediaSenderReport, nil)
+		}
+		if m.Feedback.Echo > 0 {
+			m.w.after(m.Feedback.Echo, m, mediaEcho, nil)
+		}
 		if m.KeyEvery > 0 {
 			m.w.after(m.KeyEvery, m, mediaKey, nil)
 		}
@@ -169,12 +191,33 @@ func (m *media) fire(what int, p *packet) {
 	case mediaKey:
 		m.controller.OnKeyframeRequest(m.w.clock(), adapt.KeyframePLI)
 		m.w.after(m.KeyEvery, m, mediaKey, nil)
+	case mediaSenderReport:
+		m.w.send(&packet{size: senderReportSize, sent: m.w.now, route: m.forward, to: m, what: mediaSenderReportArrives})
+		m.w.after(senderReport, m, mediaSenderReport, nil)
+	case mediaSenderReportArrives:
+		m.lsr, m.lsrAt = p.sent, m.w.now
+	case mediaAsk:
+		m.asked(p)
+	case mediaEcho:
+		if m.w.now < m.Stop {
+			m.w.send(&packet{size: echoSize, sent: m.w.now, route: m.forward, to: m, what: mediaEchoArrives})
+			m.w.after(m.Feedback.Echo, m, mediaEcho, nil)
+		}
+	case mediaEchoArrives:
+		p.route, p.what = m.back, mediaEchoReturns
+		m.w.send(p)
+	case mediaEchoReturns:
+		m.controller.OnFeedback(adapt.Feedback{At: m.w.clock(), Kind: adapt.Echo, RTT: m.w.now - p.sent})
 	}
 }
 
 func (m *media) every() time.Duration {
 	if m.Feedback.ReceiverReports {
-		return time.Second
+		mean := m.Feedback.Every
+		if mean == 0 {
+			mean = time.Second
+		}
+		return mean/2 + time.Duration(m.w.random.Float64()*float64(mean))
 	}
 	if m.Feedback.Every == 0 {
 		return 100 * time.Millisecond
@@ -374,6 +417,9 @@ func (m *media) arrive(p *packet) {
 	r.Arrived, r.Queue = m.w.now, p.queue
 	m.arrivals = append(m.arrivals, int64(p.id))
 	if p.id > m.highest {
+		if m.Feedback.ReceiverReports && !m.Feedback.Mute && m.highest > 0 && p.id > m.highest+1 {
+			m.w.after(lostAfter, m, mediaAsk, &packet{id: p.id, frame: int(m.highest)})
+		}
 		for id := m.highest + 1; id < p.id; id++ { // a gap: ask for them, after a while in case they are only late
 			if g := m.history[id-1]; !g.padding && !g.again {
 				m.w.after(lostAfter, m, mediaNack, &packet{id: id})
@@ -479,9 +525,29 @@ func (m *media) tellOfLoss(f *adapt.Feedback) {
 	}
 	m.rrHigh = m.highest
 	if m.highest > 0 {
-		h := m.history[m.highest-1]
-		f.RTT = h.arrived - h.sent // and the way back, once it is known
+		f.Packets = append(f.Packets, m.packet(m.highest))
 	}
+	if m.lsr > 0 {
+		f.RTT = m.lsr + m.w.now - m.lsrAt // what the sender subtracts from the moment at which it comes
+	}
+}
+
+// packet is what a report says of a packet.
+func (m *media) packet(id uint64) adapt.Packet {
+	h := m.history[id-1]
+	return adapt.Packet{ID: id, Size: h.size, Sent: epoch.Add(h.sent), Padding: h.padding}
+}
+
+// asked is when a request for packets again arrives: of those between the one that had come and the one that came.
+func (m *media) asked(p *packet) {
+	f := adapt.Feedback{At: m.w.clock(), Kind: adapt.NACK}
+	for id := max(m.asksFrom, uint64(p.frame)-min(uint64(p.frame), 64)) + 1; id <= p.id; id++ {
+		one := m.packet(id)
+		one.Lost = !m.history[id-1].received
+		f.Packets = append(f.Packets, one)
+	}
+	m.asksFrom = p.id
+	m.controller.OnFeedback(f)
 }
 
 // heard is when a report arrives.
@@ -489,10 +555,14 @@ func (m *media) heard(p *packet) {
 	f := p.report.feedback
 	f.At = m.w.clock()
 	if f.Kind == adapt.RR {
-		for _, l := range m.back {
-			f.RTT += l.Delay
+		if f.RTT > 0 {
+			f.RTT = m.w.now - f.RTT
 		}
-		f.RTT += p.queue
+		if len(f.Packets) == 1 && f.Packets[0].ID < m.id {
+			next := m.packet(f.Packets[0].ID + 1)
+			next.Lost = true
+			f.Packets = append(f.Packets, next)
+		}
 	} else {
 		for _, reported := range slices.Backward(f.Packets) {
 			if !reported.Lost {

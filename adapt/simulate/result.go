@@ -150,6 +150,22 @@ func (f *FlowResult) Freezes(from, to, long time.Duration) int {
 	return n
 }
 
+// Stands returns the most seconds in [from, to) that no frame was completed in.
+func (f *FlowResult) Stands(from, to time.Duration) float64 {
+	done := []time.Duration{from, to}
+	for _, r := range f.Frames {
+		if r.Done >= from && r.Done < to && r.Done > 0 {
+			done = append(done, r.Done)
+		}
+	}
+	slices.Sort(done)
+	longest := time.Duration(0)
+	for i := 1; i < len(done); i++ {
+		longest = max(longest, done[i]-done[i-1])
+	}
+	return longest.Seconds()
+}
+
 // Reach returns the seconds from a moment until half a second of media arrives at a rate, NaN for never.
 func (f *FlowResult) Reach(rate float64, from, to time.Duration) float64 {
 	const window, step = 500 * time.Millisecond, 100 * time.Millisecond

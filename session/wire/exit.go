@@ -41,6 +41,8 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 	}
 	l := r.link
 	byStream := slices.Contains(info.RTCPFeedback, interceptor.RTCPFeedback{Type: "ack", Parameter: "ccfb"})
+	// Receiver reports and requests for packets again name packets of media by their numbers, too.
+	byReports := !byStream && !slices.Contains(info.RTCPFeedback, interceptor.RTCPFeedback{Type: "transport-cc"})
 	return interceptor.RTPWriterFunc(func(header *rtp.Header, payload []byte, attributes interceptor.Attributes) (int, error) {
 		var number rtp.TransportCCExtension
 		numbered := id != 0 && number.Unmarshal(header.GetExtension(id)) == nil
@@ -50,13 +52,14 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		l.mu.Unlock()
 		// It is noted before it leaves, as the report may be faster than this goroutine.
 		p := l.history.add(number.TransportSequence, numbered, size, time.Now(), what)
-		if byStream {
+		kept := byStream || byReports && header.SSRC == info.SSRC && !what.again
+		if kept {
 			l.streams.of(header.SSRC).put(header.SequenceNumber, p)
 		}
 		n, err := next.Write(header, payload, attributes)
 		if n == 0 || err != nil { // pion takes packets without a word before the keys are there
 			l.history.withdraw(number.TransportSequence, p.ID)
-			if byStream {
+			if kept {
 				l.streams.of(header.SSRC).withdraw(header.SequenceNumber, p.ID)
 			}
 			l.mu.Lock()

@@ -99,6 +99,20 @@ func (h *history) base(sequence uint16) (int64, bool) {
 	return h.newest + int64(int16(sequence-uint16(h.newest))), h.any
 }
 
+// find returns a packet that was sent.
+func (h *history) find(sequence int64) (adapt.Packet, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if sequence < 0 || h.ring == nil {
+		return adapt.Packet{}, false
+	}
+	s := &h.ring[sequence&(historySize-1)]
+	if s.id == 0 || s.sequence != sequence {
+		return adapt.Packet{}, false
+	}
+	return adapt.Packet{ID: s.id, Size: int(s.size), Sent: h.epoch.Add(s.sent), Padding: s.padding}, true
+}
+
 // The outcomes of a report.
 type outcome uint8
 

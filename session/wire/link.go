@@ -58,6 +58,7 @@ type Link struct {
 	clock     wrapping           // the receiver's, in units of 64 ms, or of 1/65536 s
 	messages  serial             // count of transport feedback messages
 	intra     serial             // number of the newest full intra request
+	newest    int64              // packet of media that receiver reports and requests for packets again show to have arrived
 
 	mu      sync.Mutex
 	wake    chan struct{}

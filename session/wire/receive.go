@@ -6,7 +6,6 @@ import (
 	"wavryhost/adapt"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 )
 
 // Report is what a compound RTCP packet said.
@@ -73,6 +72,9 @@ func (l *Link) Receive(now time.Time, packets []rtcp.Packet) Report {
 			for _, n := range p.Nacks {
 				r.NACKs += len(n.PacketList())
 			}
+			if f, ok := l.missing(now, p); ok {
+				r.Feedback = append(r.Feedback, f)
+			}
 		case *rtcp.Goodbye:
 			r.Bye = true
 		}
@@ -109,41 +111,6 @@ func (s *serial) step(n uint8) int {
 		s.newest, s.any = n, true
 	}
 	return d
-}
-
-// receiverReports translates the report blocks about our media (RFC 3550, section 6.4.1).
-func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []adapt.Feedback {
-	l.mu.Lock()
-	track := l.track
-	l.mu.Unlock()
-	if track == nil {
-		return nil
-	}
-	track.mu.Lock()
-	ssrc := track.ssrc
-	track.mu.Unlock()
-	var list []adapt.Feedback
-	for _, b := range blocks {
-		if webrtc.SSRC(b.SSRC) != ssrc {
-			continue
-		}
-		f := adapt.Feedback{
-			At: now, Kind: adapt.RR, Loss: float64(b.FractionLost) / 256,
-			Jitter: time.Duration(b.Jitter) * time.Second / clockRate,
-		}
-		if b.LastSenderReport != 0 {
-			// All three are in 1/65536 s; the middle 32 bits of NTP time wrap every 18 hours.
-			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay // the middle 32 bits are wanted
-			if rtt < 1<<31 {
-				f.RTT = time.Duration(rtt) * time.Second / 65536
-				if f.RTT > 0 {
-					l.measured(f.RTT)
-				}
-			}
-		}
-		list = append(list, f)
-	}
-	return list
 }
 
 // transportFeedback translates transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1).

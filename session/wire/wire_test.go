@@ -255,6 +255,55 @@ func TestFormsOfFeedbackDoNotMix(t *testing.T) {
 	}
 }
 
+// Receiver reports and requests for packets again tell which packet of media was the newest to arrive, where nothing better does.
+func TestReportsNamePackets(t *testing.T) {
+	l := newLink(t, Config{})
+	l.track.ssrc = mediaSSRC
+	begun := time.Now()
+	for i := range 12 {
+		at := begun.Add(time.Duration(i) * 10 * time.Millisecond)
+		l.streams.of(mediaSSRC).put(uint16(65530+i), l.history.add(0, false, 1000+i, at, label{})) // across the wrap
+	}
+	now := begun.Add(time.Second)
+	report := func(highest uint32) []adapt.Packet {
+		// Some receivers send no cycles.
+		r := l.Receive(now, []rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: mediaSSRC, LastSequenceNumber: highest}}}})
+		if len(r.Feedback) != 1 || r.Feedback[0].Kind != adapt.RR {
+			t.Fatalf("the report is %+v", r)
+		}
+		return r.Feedback[0].Packets
+	}
+	missing := func(ssrc uint32, numbers ...uint16) []adapt.Packet {
+		return receive(l, now, &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(numbers)})
+	}
+	if p := report(65532); len(p) != 2 || p[0].ID != 3 || p[0].Lost || p[0].Size != 1002 || !p[0].Sent.Equal(begun.Add(20*time.Millisecond)) || p[1].ID != 4 || !p[1].Lost {
+		t.Errorf("65532 as the newest is %+v; want packet 3, and 4 as the next", p)
+	}
+	p := missing(mediaSSRC, 65534, 65535, 1)
+	if len(p) != 6 {
+		t.Fatalf("the request is about %+v; want the packets 4 to 9", p)
+	}
+	for i, lost := range []bool{false, true, true, false, true, false} {
+		if p[i].ID != uint64(4+i) || p[i].Lost != lost {
+			t.Errorf("packet %d of the request is %+v; want %d, missing: %v", i, p[i], 4+i, lost)
+		}
+	}
+	for _, again := range [][]uint16{{1}, {65534}, {5}, {40_000}, nil} { // asked before, never sent, and nothing
+		if p := missing(mediaSSRC, again...); p != nil {
+			t.Errorf("a request for %v is about %+v; want nothing new", again, p)
+		}
+	}
+	if p := missing(0xbad, 3); p != nil {
+		t.Errorf("a request for another stream's packets is about %+v", p)
+	}
+	if p := report(5); len(p) != 1 || p[0].ID != 12 {
+		t.Errorf("the last one as the newest is %+v; want packet 12 alone", p)
+	}
+	if p := report(6); len(p) != 0 {
+		t.Errorf("one that was never sent as the newest is %+v", p)
+	}
+}
+
 func TestReceiverReport(t *testing.T) {
 	l := newLink(t, Config{})
 	l.track.ssrc = 7

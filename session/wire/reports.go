@@ -1,0 +1,106 @@
+package wire
+
+import (
+	"time"
+
+	"wavryhost/adapt"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+)
+
+// mostAsked bounds the packets that one request for packets again is told of: a second at 3 Mbit/s.
+const mostAsked = 256
+
+// media returns our media's stream, and what was sent on it where the peer reports on no single packets, else nil.
+func (l *Link) media() (ssrc webrtc.SSRC, sent *history) {
+	l.mu.Lock()
+	track := l.track
+	l.mu.Unlock()
+	if track == nil {
+		return 0, nil
+	}
+	track.mu.Lock()
+	ssrc = track.ssrc
+	track.mu.Unlock()
+	return ssrc, l.streams.known(uint32(ssrc))
+}
+
+// receiverReports translates the report blocks about our media (RFC 3550, section 6.4.1).
+func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []adapt.Feedback {
+	ssrc, sent := l.media()
+	if ssrc == 0 {
+		return nil
+	}
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	var list []adapt.Feedback
+	for _, b := range blocks {
+		if webrtc.SSRC(b.SSRC) != ssrc {
+			continue
+		}
+		f := adapt.Feedback{
+			At: now, Kind: adapt.RR, Loss: float64(b.FractionLost) / 256,
+			Jitter: time.Duration(b.Jitter) * time.Second / clockRate,
+		}
+		if b.LastSenderReport != 0 {
+			// All three are in 1/65536 s; the middle 32 bits of NTP time wrap every 18 hours.
+			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay // the middle 32 bits are wanted
+			if rtt < 1<<31 {
+				f.RTT = time.Duration(rtt) * time.Second / 65536
+				if f.RTT > 0 {
+					l.measured(f.RTT)
+				}
+			}
+		}
+		if sent != nil && l.form == adapt.RR {
+			// The cycles in the upper 16 bits are left alone: some receivers send none.
+			newest, _ := sent.base(uint16(b.LastSequenceNumber))
+			if p, ok := sent.find(newest); ok {
+				f.Packets = append(f.Packets, p)
+				l.newest = max(l.newest, newest)
+				if next, ok := sent.find(newest + 1); ok {
+					next.Lost = true
+					f.Packets = append(f.Packets, next)
+				}
+			}
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// missing translates a request for packets again (RFC 4585, section 6.2.1): what was sent since the newest packet that is known to have
+// arrived, up to the one after the last of those asked for. A request that tells of none later is a repeated one.
+func (l *Link) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedback, bool) {
+	ssrc, sent := l.media()
+	if sent == nil || webrtc.SSRC(p.MediaSSRC) != ssrc {
+		return adapt.Feedback{}, false
+	}
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	if l.form != adapt.RR {
+		return adapt.Feedback{}, false // reports on packets tell more
+	}
+	numbers := map[int64]bool{}
+	last := int64(-1)
+	for _, pair := range p.Nacks {
+		for _, n := range pair.PacketList() {
+			number, _ := sent.base(n)
+			numbers[number] = true
+			last = max(last, number)
+		}
+	}
+	if _, ok := sent.find(last + 1); !ok || last < l.newest {
+		return adapt.Feedback{}, false
+	}
+	f := adapt.Feedback{At: now, Kind: adapt.NACK}
+	for n := max(l.newest+1, last+2-mostAsked); n <= last+1; n++ {
+		if one, ok := sent.find(n); ok {
+			one.Lost = numbers[n]
+			f.Packets = append(f.Packets, one)
+		}
+	}
+	l.newest = last + 1
+	return f, len(f.Packets) > 1
+}
