@@ -94,6 +94,8 @@ type listed struct {
 	CgoFiles     []string
 	TestGoFiles  []string
 	XTestGoFiles []string
+	TestImports  []string
+	XTestImports []string
 }
 
 func list(t *testing.T, env []string, args ...string) []listed {
