@@ -58,7 +58,7 @@ type house struct {
 func openHouse(t testing.TB, change func(*Config)) *house {
 	t.Helper()
 	h := &house{
-		screen: newScreen(640, 480), enc: encodetest.New(encodetest.Config{}), reg: prometheus.NewRegistry(),
+		screen: newScreen(640, 480), enc: encodetest.New(encodetest.Config{Took: 100 * time.Microsecond}), reg: prometheus.NewRegistry(),
 		done: make(chan error, 1),
 	}
 	cfg := Config{
