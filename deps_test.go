@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"wavryhost/session/api":       {"session", "session/admission", "session/relay", "session/api/watched", "session/api/grant"},
 
 	"wavryhost/session/api/watched": {},
-	"wavryhost/session/api/grant":  {"session/api/watched"},
+	"wavryhost/session/api/grant":   {"session/api/watched"},
 
 	"wavryhost/session/gateway":             {"session"},
 	"wavryhost/session/gateway/gatewaytest": {},
