@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"wavryhost/session/api":       {"session", "session/admission", "session/relay", "session/api/watched", "session/api/grant"},
 
 	"wavryhost/session/api/watched": {},
-	"wavryhost/session/api/grant":  {"session/api/watched"},
+	"wavryhost/session/api/grant":   {"session/api/watched"},
 
 	"wavryhost/session/gateway":             {"session"},
 	"wavryhost/session/gateway/gatewaytest": {},
@@ -94,6 +94,8 @@ type listed struct {
 	CgoFiles     []string
 	TestGoFiles  []string
 	XTestGoFiles []string
+	TestImports  []string
+	XTestImports []string
 }
 
 func list(t *testing.T, env []string, args ...string) []listed {

@@ -158,7 +158,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, codec string)
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(), giveBack: func(st *openStage) { m.stages.release(st, codec) }, crowded: m.crowded, controls: m.controls, in: newInlet(),
+		changed: make(chan struct{}, 1), etag: newETag(), giveBack: func(st *openStage) { m.stages.release(st, codec) }, crowded: m.crowded, controls: m.controls, in: newInlet(), settle: m.settle,
 	}
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created

@@ -62,7 +62,7 @@ func TestMailboxPutWithoutDropDoesNotAllocate(t *testing.T) {
 	var n int
 	box := newMailbox()
 	f := testFrame(&n, 16, 16)
-	if got := testing.AllocsPerRun(100, func() {
+	if got := testing.AllocsPerRun(10_000, func() {
 		box.put(f)
 		box.take()
 	}); got != 0 {

@@ -32,6 +32,7 @@ type Manager struct {
 	se      webrtc.SettingEngine
 	muxes   []io.Closer
 	network func(limit time.Duration) (transport.Net, error)
+	settle  time.Duration // settleWay
 	stages  *stages
 	relays  *relay.Watch
 	// controls is who controls which display.
@@ -87,7 +88,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	g := &Manager{
-		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork,
+		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
 		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.muxes, err = multiplex(&g.se, cfg); err != nil {

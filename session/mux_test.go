@@ -2,6 +2,9 @@ package session
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strings"
@@ -12,23 +15,27 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// freePort returns a port that nobody has.
+// freePort returns a port that nobody has. It is below those that systems hand out by themselves (from 32768 on under Linux, from 49152 on elsewhere), of which another
+// program, or another package's tests, could be given the same one before it is used here, or between that and the look whether it is free again.
 func freePort(t *testing.T, network string) uint16 {
 	t.Helper()
-	if network == "udp" {
-		c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	var err error
+	for range 100 {
+		port := uint16(20_000 + rand.IntN(10_000))
+		at := fmt.Sprintf("127.0.0.1:%d", port)
+		var c io.Closer
+		if network == "udp" {
+			c, err = (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", at)
+		} else {
+			c, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp4", at)
 		}
-		defer c.Close()
-		return uint16(c.LocalAddr().(*net.UDPAddr).Port)
+		if err == nil {
+			c.Close()
+			return port
+		}
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return uint16(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal(err)
+	return 0
 }
 
 func TestSessionsShareOneUDPPort(t *testing.T) {

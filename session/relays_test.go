@@ -151,6 +151,7 @@ func TestRelayThatGivesNothingIsNoticed(t *testing.T) {
 func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	srv := startTURN(t)
 	h := openHouse(t, nil)
+	h.settle = deadline // however long it takes until the viewer tells
 	defer h.close(t)
 	h.alive(t)
 	media := &webrtc.MediaEngine{}
@@ -198,6 +199,9 @@ func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	eventually(t, "time on the path is counted", func() bool { return testutil.ToFloat64(h.met.pathSeconds.WithLabelValues(pathRelay)) > 0 })
 }
 
+// heldUp is too long for a session that no relay holds up, also on a machine whose processors others have. One that holds it up does so for two minutes.
+const heldUp = 30 * time.Second
+
 // A relay that does not answer costs a session the wait for it once, and holds nothing of it back when it ends.
 func TestMuteRelayHoldsNobody(t *testing.T) {
 	udp, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
@@ -223,7 +227,7 @@ func TestMuteRelayHoldsNobody(t *testing.T) {
 	defer r.close()
 	began := time.Now()
 	r.watch(h)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > heldUp {
 		t.Errorf("the answer took %v; want 200 ms", took)
 	}
 	r.playing(t, 3)
@@ -231,7 +235,7 @@ func TestMuteRelayHoldsNobody(t *testing.T) {
 	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > heldUp {
 		t.Errorf("the end took %v", took)
 	}
 }

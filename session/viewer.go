@@ -57,6 +57,8 @@ type viewer struct {
 
 	// doubt is told the servers that gave no relayed address.
 	doubt func([]relay.Server)
+	// settle is how long the path may be another than it seems.
+	settle time.Duration
 	// want is told once why the session should end.
 	want func(why EndReason)
 	// changed has room for one token: the transport's state may have changed.
@@ -404,7 +406,7 @@ func (v *viewer) arrived(old, now *seat) {
 	v.log.Info("rung changed", "event", event, "reason", why, "display", now.stage.display.ID, "from", from.index, "to", to.index, "from_bitrate", before, "to_bitrate", after)
 }
 
-// settleWay is how long a path may be another than it seems: candidates that the viewer trickles come after its first packets.
+// settleWay is viewer.settle: candidates that the viewer trickles come after its first packets.
 const settleWay = 2 * time.Second
 
 // noteWay looks how media goes, and makes it known when that is another way than before.
@@ -415,7 +417,7 @@ func (v *viewer) noteWay(now time.Time) way {
 	w.guessed = false
 	v.mu.Lock()
 	from := v.told
-	fresh := w.path != "" && w != from && (!guessed || now.Sub(v.life.since) >= settleWay)
+	fresh := w.path != "" && w != from && (!guessed || now.Sub(v.life.since) >= v.settle)
 	if fresh {
 		v.told = w
 	}

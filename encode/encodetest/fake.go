@@ -21,6 +21,8 @@ type Config struct {
 	// OnEncode, if set, is called in each Encode before anything else, with the number of the call from 1 on. It may
 	// block or delay, as a driver does that hangs; its error is Encode's. It is called on the goroutine of the caller.
 	OnEncode func(n int) error
+	// Took is how long each picture claims to have taken, 0 for as long as it did. What is reckoned with it does not depend on who else uses the machine then.
+	Took time.Duration
 }
 
 // ErrLimit is what a fake says that has no room for another encoder, in the words of FFmpeg's NVENC.
@@ -149,9 +151,13 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 			s.Repeats++
 		}
 	})
+	took := e.fake.cfg.Took
+	if took == 0 {
+		took = time.Since(began)
+	}
 	return encode.AccessUnit{
 		Data: bitstreams[e.fake.cfg.Profile.Codec].unit(e.params.BitsPerSecond/e.params.FPS/8, e.params, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
-		Width: e.params.Width, Height: e.params.Height, Encode: time.Since(began), QP: 26,
+		Width: e.params.Width, Height: e.params.Height, Encode: took, QP: 26,
 	}, nil
 }
 

@@ -180,7 +180,7 @@ func TestScrollAddsUp(t *testing.T) {
 		j.Scroll(0, .9)
 		j.Scroll(0, -1)
 		want(t, "a notch back", x.got(), event{eventButtonPress, wheelDown, 0, 0}, event{eventButtonRelease, wheelDown, 0, 0})
-		j.Scroll(1, 0)
+		j.queue.put(command{kind: scroll, x: 1, at: time.Now()}) // as Scroll, and wakes nobody who could take it before the next
 		j.Scroll(-1, 0)
 		want(t, "right and left before the display looks", x.got())
 		j.Scroll(1, 0)

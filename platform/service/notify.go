@@ -4,11 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
+
+// sendTimeout is how long a manager is waited for that does not read: its socket has room for some ten messages, and then holds up whoever writes, and the daemon's own end.
+const sendTimeout = time.Second
 
 // Notifier tells systemd how the daemon is doing. Without systemd it does nothing.
 type Notifier struct {
@@ -57,7 +62,25 @@ func (n *Notifier) Watchdog(ctx context.Context, healthy func() bool) error {
 
 func (n *Notifier) send(state string) {
 	// A manager that cannot be reached is not the daemon's trouble: systemd acts on the missing message.
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	if err := notify(state); err != nil {
 		n.log.Warn("service manager not notified", "message", state, "err", err)
 	}
+}
+
+// notify is daemon.SdNotify with an end to how long it takes.
+func notify(state string) error {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return nil
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(state))
+	return err
 }

@@ -2,8 +2,10 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -85,6 +87,49 @@ func TestWatchdogSignsOnlyWhileHealthy(t *testing.T) {
 	}
 	if signs.Load() < 2 {
 		t.Errorf("%d signs for two messages", signs.Load())
+	}
+}
+
+// A manager that does not read holds up nothing for good.
+func TestWatchdogEndsBesideAManagerThatDoesNotRead(t *testing.T) {
+	conn := manager(t)
+	var full error
+	for full == nil { // as many as the kernel keeps for one who does not read: ten, or some hundred
+		fill, err := net.DialUnix("unixgram", nil, conn.LocalAddr().(*net.UnixAddr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fill.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		_, full = fill.Write([]byte("STATUS=full")) // of sockets of their own: each has a limit, too
+		fill.Close()
+	}
+	if !errors.Is(full, os.ErrDeadlineExceeded) {
+		t.Fatalf("a full socket says %v; want that it has no room", full)
+	}
+	t.Setenv("WATCHDOG_USEC", "4000")
+	t.Setenv("WATCHDOG_PID", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	asked, done := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		done <- NewNotifier(slog.New(slog.DiscardHandler)).Watchdog(ctx, func() bool {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+			return true
+		})
+	}()
+	<-asked
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it does not end")
 	}
 }
 

@@ -88,7 +88,16 @@ type certified struct {
 	ca, revoked string
 }
 
+// newCertified returns one that runs.
 func newCertified(t *testing.T, how string, ours *authority) *certified {
+	t.Helper()
+	c, cfg := certify(t, how, ours)
+	c.Server, c.addr, _ = start(t, cfg, healthy())
+	return c
+}
+
+// certify writes the files of one, and returns its configuration.
+func certify(t *testing.T, how string, ours *authority) (*certified, Config) {
 	t.Helper()
 	dir := t.TempDir()
 	c := &certified{ca: filepath.Join(dir, "ca.pem"), revoked: filepath.Join(dir, "crl")}
@@ -96,10 +105,9 @@ func newCertified(t *testing.T, how string, ours *authority) *certified {
 	c.write(t, c.revoked, ours.revoke(t))
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	writePair(t, cert, key, "host.example")
-	c.Server, c.addr, _ = start(t, Config{
+	return c, Config{
 		Token: token, TLSCert: cert, TLSKey: key, TLSClientCA: c.ca, TLSClientRevoked: c.revoked, TLSClientAuth: how, TLSClientRole: "metrics",
-	}, healthy())
-	return c
+	}
 }
 
 // write replaces a file, which is then looked at.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wavryhost/session"
@@ -17,7 +18,7 @@ type follower struct {
 	end   context.CancelFunc
 }
 
-func follow(t *testing.T, url, last string) *follower {
+func follow(t *testing.T, by *http.Client, url, last string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -28,7 +29,7 @@ func follow(t *testing.T, url, last string) *follower {
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := by.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,37 +64,42 @@ func (f *follower) expect(t *testing.T, want ...string) {
 }
 
 func TestEventsAreStreamed(t *testing.T) {
-	m := healthy()
-	m.happen("session_created")
-	m.happen("session_connected")
-	addr, stop := run(t, Config{WriteTimeout: 400 * time.Millisecond, RequestTimeout: 200 * time.Millisecond}, m)
-	url := "http://" + addr + "/v1/events"
+	synctest.Test(t, func(t *testing.T) {
+		m := healthy()
+		m.happen("session_created")
+		m.happen("session_connected")
+		s, _ := newServer(t, Config{WriteTimeout: 400 * time.Millisecond, RequestTimeout: 200 * time.Millisecond}, m)
+		ctx, cancel := context.WithCancel(t.Context())
+		ln, ended := newPipes(), make(chan error, 1)
+		go func() { ended <- s.serve(ctx, ln) }()
+		const url = "http://localhost/v1/events"
+		by := ln.client(t)
 
-	fresh := follow(t, url, "")
-	again := follow(t, url, "1")
-	query := follow(t, url+"?after=0", "")
-	again.expect(t, "id: 2", "event: session_connected", `data: {"id":2,`)
-	query.expect(t, "id: 1", "event: session_created", "data: ", "id: 2", "event: session_connected", "data: ")
-	time.Sleep(500 * time.Millisecond) // longer than any other request may take
-	m.happen("quality_changed")
-	for _, f := range []*follower{fresh, again, query} {
-		f.expect(t, "id: 3", "event: quality_changed", `data: {"id":3,`)
-	}
-	restarted := follow(t, url, "4711")
-	restarted.expect(t, "event: gap", `data: {"after":4711,"next":1}`, "id: 1")
+		fresh := follow(t, by, url, "")
+		again := follow(t, by, url, "1")
+		query := follow(t, by, url+"?after=0", "")
+		again.expect(t, "id: 2", "event: session_connected", `data: {"id":2,`)
+		query.expect(t, "id: 1", "event: session_created", "data: ", "id: 2", "event: session_connected", "data: ")
+		time.Sleep(500 * time.Millisecond) // longer than any other request may take
+		m.happen("quality_changed")
+		for _, f := range []*follower{fresh, again, query} {
+			f.expect(t, "id: 3", "event: quality_changed", `data: {"id":3,`)
+		}
+		restarted := follow(t, by, url, "4711")
+		restarted.expect(t, "event: gap", `data: {"after":4711,"next":1}`, "id: 1")
 
-	// The daemon stops: what happens meanwhile is still told, and the streams end.
-	ended := make(chan error, 1)
-	go func() { ended <- stop() }()
-	time.Sleep(50 * time.Millisecond)
-	m.happen("session_ended")
-	fresh.expect(t, "id: 4", "event: session_ended", "data: ")
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if line, open := <-fresh.lines; open {
-		t.Errorf("after the end came %q", line)
-	}
+		// The daemon stops: what happens meanwhile is still told, and the streams end.
+		cancel()
+		time.Sleep(lastWords - time.Millisecond)
+		m.happen("session_ended")
+		fresh.expect(t, "id: 4", "event: session_ended", "data: ")
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if line, open := <-fresh.lines; open {
+			t.Errorf("after the end came %q", line)
+		}
+	})
 }
 
 func TestFollowersAreLimited(t *testing.T) {
@@ -101,7 +107,7 @@ func TestFollowersAreLimited(t *testing.T) {
 	url := "http://" + addr + "/v1/events"
 	var first *follower
 	for i := range maxStreams {
-		if f := follow(t, url, ""); i == 0 {
+		if f := follow(t, http.DefaultClient, url, ""); i == 0 {
 			first = f
 		}
 	}

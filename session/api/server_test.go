@@ -262,6 +262,14 @@ func (p *pipes) dial() net.Conn {
 	return ours
 }
 
+// client is one whose connections are pipes to the listener.
+func (p *pipes) client(t *testing.T) *http.Client {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(), nil }}}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
 type pipeAddr struct{}
 
 func (pipeAddr) Network() string { return "pipe" }

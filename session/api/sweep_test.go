@@ -127,7 +127,8 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 
 func TestSessionsEndWithTheirCertificate(t *testing.T) {
 	ours := newAuthority(t)
-	c := newCertified(t, ClientAuthRequired, ours)
+	c, cfg := certify(t, ClientAuthRequired, ours)
+	c.Server, _ = newServer(t, cfg, healthy()) // one that runs would sweep by itself, too
 	leaf, err := x509.ParseCertificate(ours.client(t, "gateway", 2).Certificate[0])
 	if err != nil {
 		t.Fatal(err)

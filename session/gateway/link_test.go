@@ -297,7 +297,8 @@ func TestAFlappingGatewayIsLeftInPeace(t *testing.T) {
 					n++
 				}
 			}
-			if n > 8 {
+			// Waits are random. More than eight binds happen in one of 2,700 such hours, more than ten in none of millions.
+			if n > 10 {
 				t.Fatalf("%d binds in a minute; the gateway takes ten from an address", n)
 			}
 		}
@@ -394,10 +395,11 @@ func TestAPoolComesBackAfterARestart(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		r.Fault(func(f *gatewaytest.Faults) { f.Down = false })
-		first := r.within(20*time.Minute, "all bound", all)
+		// Of 60 runs the slowest took ten minutes, and each two more are half as likely: waits are random.
+		first := r.within(time.Hour, "all bound", all)
 		time.Sleep(10 * time.Minute)
 		r.Restart()
-		again := r.within(20*time.Minute, "all bound again", all)
+		again := r.within(time.Hour, "all bound again", all)
 		t.Logf("%d hosts behind one address were bound after %v, and after a restart of the gateway after %v", hosts, first, again)
 	})
 }

@@ -37,6 +37,7 @@ func openManager(t *testing.T) *session.Manager {
 	m, err := session.NewManager(session.Config{
 		Displays: func(context.Context) []session.Display { return []session.Display{display} },
 		Encoders: []encode.Factory{encodetest.New(encodetest.Config{})}, Loopback: true, Linger: time.Millisecond,
+		ConnectTimeout: patience, ShutdownTimeout: patience,
 	}, slog.New(slog.DiscardHandler), session.NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		t.Fatal(err)
@@ -230,8 +231,8 @@ func TestAFailingGatewayLeavesARunningSessionAlone(t *testing.T) {
 	soon(t, "bound", bound)
 
 	g.Fault(func(f *gatewaytest.Faults) { f.EndAfterBound = true })
-	g.Restart()
 	before := counts.of("failure network")
+	g.Restart() // the first, and the second once it has waited for up to 8.5 s
 	soon(t, "flaps", func() bool { return counts.of("failure network") >= before+2 })
 	unharmed("flaps")
 
