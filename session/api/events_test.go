@@ -76,6 +76,7 @@ func TestEventsAreStreamed(t *testing.T) {
 		by := ln.client(t)
 
 		fresh := follow(t, by, url, "")
+		fresh.expect(t, "id: 2") // what it can come back with
 		again := follow(t, by, url, "1")
 		query := follow(t, by, url+"?after=0", "")
 		again.expect(t, "id: 2", "event: session_connected", `data: {"id":2,`)
