@@ -210,10 +210,15 @@ var errBody = errors.New("body cannot be read")
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
-		if _, big := errors.AsType[*http.MaxBytesError](err); !big && !errors.Is(err, os.ErrDeadlineExceeded) && r.Context().Err() == nil {
-			err = fmt.Errorf("%w: %w", errBody, err)
+		_, big := errors.AsType[*http.MaxBytesError](err)
+		switch gone := r.Context().Err(); {
+		case big, errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, err
+		case gone != nil:
+			return nil, fmt.Errorf("read body: %w: %w", gone, err)
+		default:
+			return nil, fmt.Errorf("%w: %w", errBody, err)
 		}
-		return nil, err
 	}
 	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, fmt.Errorf("lift read deadline: %w", err)
