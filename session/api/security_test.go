@@ -37,16 +37,22 @@ func newIssuer(tb testing.TB) (*issuer, *grant.Verifier) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	file := filepath.Join(tb.TempDir(), "keys.json")
 	i := &issuer{key}
+	return i, i.verifier(tb, "")
+}
+
+// verifier checks its grants, and keeps those that were used in a file.
+func (i *issuer) verifier(tb testing.TB, spent string) *grant.Verifier {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "keys.json")
 	if err := os.WriteFile(file, i.set(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	v, err := grant.New(grant.Config{KeysFile: file, Audience: "host7"}, slog.New(slog.DiscardHandler))
+	v, err := grant.New(grant.Config{KeysFile: file, Audience: "host7", SpentFile: spent}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return i, v
+	return v
 }
 
 // set is its JWK set.

@@ -102,6 +102,9 @@ func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) 
 	s.mu.Lock()
 	s.opened[a.ID] = p
 	s.mu.Unlock()
+	if g != nil {
+		s.key.grants.Keep(*g) // before the viewer can have anything of it
+	}
 	return a, nil
 }
 

@@ -323,8 +323,8 @@ func TestOnceIsOnce(t *testing.T) {
 			t.Error("a full memory takes another grant, and so forgets one")
 		}
 		time.Sleep(2 * time.Minute)
-		if err := v.Spend(grant(maxSpent)); err != nil || len(v.spent) != 1 {
-			t.Errorf("after all have expired: %v, %d remembered", err, len(v.spent))
+		if err := v.Spend(grant(maxSpent)); err != nil || len(v.spent.used) != 1 {
+			t.Errorf("after all have expired: %v, %d remembered", err, len(v.spent.used))
 		}
 		many := Grant{ID: "m"}
 		for range 2 {
