@@ -9,6 +9,8 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // may tells whether a role may use a route. Operators may use all.
@@ -122,6 +124,18 @@ func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
 type revoking struct {
 	Grant   string `json:"grant,omitempty" maxLength:"128" doc:"Id of a grant (jti): it is refused from now on."`
 	Subject string `json:"subject,omitempty" maxLength:"128" doc:"Whom all grants issued until now are taken from."`
+}
+
+// TransformSchema has the document say that one of them is there: whoever leaves out what he revokes must not take it for revoked.
+func (revoking) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	none := 0
+	empty := &huma.Schema{Type: huma.TypeString, MaxLength: &none}
+	s.Not = &huma.Schema{
+		Type: huma.TypeObject, Properties: map[string]*huma.Schema{"grant": empty, "subject": empty},
+		Description: "nothing is revoked: the body takes the grant (its jti), the subject, or both",
+	}
+	s.PrecomputeMessages()
+	return s
 }
 
 // revocation is what POST /v1/revocations did.

@@ -57,6 +57,12 @@ func (sp *spec) decode(text string, v any) error {
 		return err
 	}
 	var found huma.ValidateResult
+	if not := sp.follow(s).Not; not != nil {
+		if huma.Validate(sp.registry, not, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &found); len(found.Errors) == 0 {
+			return refuse(CodeBadJSON, "%s", not.Description)
+		}
+		found.Reset()
+	}
 	huma.Validate(sp.registry, s, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &found)
 	if len(found.Errors) == 0 {
 		return nil

@@ -61,6 +61,11 @@ func TestRevocationsOutlastTheServer(t *testing.T) {
 		return ask{method: "POST", path: "/v1/revocations", header: header, body: body}.do(s.Handler())
 	}
 	s, _ := newServer(t, cfg, healthy())
+	for _, nothing := range []string{`{}`, `{"grant": ""}`, `{"grant": "", "subject": ""}`} {
+		if got := refusal(t, post(s, nothing)); got != CodeBadJSON {
+			t.Errorf("%s: %s", nothing, got)
+		}
+	}
 	decode(t, post(s, `{"grant": "j1"}`), http.StatusOK)
 	decode(t, post(s, `{"subject": "bob"}`), http.StatusOK)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
