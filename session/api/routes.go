@@ -324,14 +324,13 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 		}
 		h := w.Header()
 		h.Set("Access-Control-Allow-Methods", allowed)
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Idempotency-Key, Last-Event-ID")
 		h.Set("Access-Control-Max-Age", "600")
 		if r.Header.Get("Access-Control-Request-Private-Network") == "true" &&
 			h.Get("Access-Control-Allow-Origin") != "" {
 			h.Set("Access-Control-Allow-Private-Network", "true")
 		}
 		if strings.HasPrefix(path, "/whep/") {
-			whepHeaders(h)
 			h.Set("Accept-Post", typeSDP)
 			h.Set("Accept-Patch", typeFragment)
 			if s.views(r) {

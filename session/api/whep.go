@@ -23,15 +23,8 @@ const (
 	typeFragment = "application/trickle-ice-sdpfrag" // RFC 8840 section 9
 )
 
-// whepHeaders lets pages of other origins read what WHEP says in headers.
-func whepHeaders(h http.Header) {
-	h.Set("Access-Control-Expose-Headers",
-		"Location, ETag, Link, Wavry-Input, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate")
-}
-
 func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
-	whepHeaders(h)
 	if err := contentType(r, typeSDP); err != nil {
 		return err.with("Accept-Post", typeSDP)
 	}
@@ -117,7 +110,6 @@ func (s *Server) abandon(r *http.Request, id string, why session.EndReason) {
 
 func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
-	whepHeaders(h)
 	if err := contentType(r, typeFragment); err != nil {
 		return err.with("Accept-Patch", typeFragment)
 	}
@@ -151,7 +143,6 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request) error {
-	whepHeaders(w.Header())
 	if err := s.owns(r, r.PathValue("id")); err != nil {
 		return err
 	}
