@@ -279,6 +279,45 @@ func TestSilentConnectionsShutNobodyOut(t *testing.T) {
 	})
 }
 
+// Any user of the machine can connect to it, and none can keep others, or the gateway, from doing so.
+func TestThisMachineShutsNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoorway(t, 64, 16)
+		first := d.call("127.0.0.1:1")
+		for n := 1; n < 64-64/keptLocal; n++ {
+			if c := d.call(fmt.Sprintf("127.0.0.%d:1", n)); c == nil || !d.has(c) {
+				t.Fatalf("this machine's connection %d has no place", n)
+			}
+		}
+		waiting := d.call("127.0.0.1:1")
+		if waiting == nil || d.has(waiting) {
+			t.Error("one more of this machine does not wait")
+		}
+		for range 64 / keptLocal {
+			if c := d.call("192.0.2.1:1"); c == nil || !d.has(c) {
+				t.Fatal("others are shut out by this machine's connections")
+			}
+		}
+		track(first, http.StateIdle)
+		if d.has(first) || !d.has(waiting) || !slices.Equal(d.cut, []string{cutIdle}) {
+			t.Errorf("one that waits for its next request does not make room for one that waits for its first; cut %v", d.cut)
+		}
+		track(waiting, http.StateActive)
+		track(waiting, http.StateIdle)
+		if next := d.call("127.0.0.1:1"); next == nil || !d.has(next) || d.has(waiting) {
+			t.Error("an idle connection does not make room for the next one")
+		}
+		for range 64 {
+			if d.call("127.0.0.1:1") == nil {
+				t.Fatal("one is cut in place of waiting")
+			}
+		}
+		if d.call("127.0.0.1:1") != nil || d.cut[len(d.cut)-1] != cutFull {
+			t.Errorf("there is no end of those that wait; cut %v", d.cut)
+		}
+	})
+}
+
 // The same through the HTTP server: what it knows of a connection decides.
 func TestServerCutsWhoHoldsItsConnections(t *testing.T) {
 	bubble(t, healthy(), func(ln *pipes) {
