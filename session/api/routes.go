@@ -68,7 +68,7 @@ func (s *Server) routes() []route {
 				status: 201, media: typeSDP, text: "The host's answer.", header: []string{"Location", "ETag", "Accept-Patch"},
 			}},
 			codes: []Code{
-				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeNotAcceptable, CodeNoPicture,
+				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNotAcceptable, CodeNoPicture,
 				CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
 			},
 		}},
