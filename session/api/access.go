@@ -67,7 +67,22 @@ func (s *Server) views(r *http.Request) bool {
 	if id := r.PathValue("id"); id != "" {
 		return s.owns(r, id) == nil
 	}
-	return p.grant == nil || p.grant.Watches(r.PathValue("display"))
+	if p.grant == nil {
+		return true
+	}
+	_, ok := s.watches(*p.grant, r.PathValue("display"))
+	return ok
+}
+
+// watches tells whether a grant is good for a display, and for which by its id: default is the first one there is.
+func (s *Server) watches(g grant.Grant, display string) (id string, ok bool) {
+	if g.Watches(display) {
+		return display, true
+	}
+	if all := s.mgr.Host().Displays; display == defaultDisplay && len(all) > 0 {
+		return all[0].ID, g.Watches(all[0].ID)
+	}
+	return display, false
 }
 
 // limit narrows an offer to what its principal may have.
@@ -78,7 +93,8 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	if g == nil {
 		return nil
 	}
-	if !g.Watches(o.Display) {
+	var ok bool
+	if o.Display, ok = s.watches(*g, o.Display); !ok {
 		return refuse(CodeForbidden, "the grant is not good for this display")
 	}
 	if g.Session != "" && g.Session != o.Lease {

@@ -140,10 +140,13 @@ func (s *Server) changeSession(w http.ResponseWriter, r *http.Request) error {
 
 func orDefault(display string) string {
 	if display == "" {
-		return "default"
+		return defaultDisplay
 	}
 	return display
 }
+
+// defaultDisplay is what stands for the first display that there is.
+const defaultDisplay = "default"
 
 // profileText is a size and frame rate in the query; see session.ParseProfile.
 type profileText string

@@ -195,8 +195,14 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	if o := m.offers[0]; o.Owner.Name != "ann" || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
 		t.Errorf("offer %+v", o)
 	}
-	if got := refusal(t, open(ann, "/whep/default")); got != CodeForbidden {
-		t.Errorf("another display: %s", got)
+	if r := open(ann, "/whep/default"); r.StatusCode != http.StatusCreated || m.offers[1].Display != "x11:0" {
+		t.Errorf("the display by the name default: %d %s", r.StatusCode, r.body)
+	}
+	elsewhere := i.sign("j1b", "ann", `{"role":"viewer","displays":["x11:1"]}`)
+	for _, path := range []string{"/whep/default", "/whep/x11:0"} {
+		if got := refusal(t, open(elsewhere, path)); got != CodeForbidden {
+			t.Errorf("another display, %s: %s", path, got)
+		}
 	}
 	far := ask{method: "POST", path: "/whep/x11:0", header: bearer(ann), body: "v=0", remote: "203.0.113.1:1"}.do(h)
 	if got := refusal(t, far); got != CodeUnauthorized {
