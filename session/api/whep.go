@@ -153,11 +153,15 @@ func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// contentType refuses a body of another type than want.
+// contentType refuses a body of another type than want, and one that is compressed.
 func contentType(r *http.Request, want string) *problem {
 	got := r.Header.Get("Content-Type")
 	if media, _, err := mime.ParseMediaType(got); err != nil || media != want {
 		return refuse(CodeUnsupportedMediaType, "the body is %q; it must be %s", shorten(got), want)
+	}
+	// RFC 9110 section 15.5.16.
+	if coding := strings.Join(r.Header.Values("Content-Encoding"), ", "); coding != "" && !strings.EqualFold(coding, "identity") {
+		return refuse(CodeUnsupportedMediaType, "the body is coded by %q; it must come as it is", shorten(coding)).with("Accept-Encoding", "identity")
 	}
 	return nil
 }

@@ -183,6 +183,22 @@ func TestWHEPRefusals(t *testing.T) {
 			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
 		},
 		{
+			name: "compressed", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Encoding", "gzip")},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Encoding": "identity"},
+		},
+		{
+			name: "wrong type of a new thing", ask: ask{method: "POST", path: "/v1/reservations", body: "{}", header: sdp()},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/json"},
+		},
+		{
+			name: "wrong type of a change", ask: ask{method: "PATCH", path: "/v1/sessions/s1", body: "{}", header: sdp()},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/json"},
+		},
+		{
+			name: "wrong type of a state", ask: ask{method: "PUT", path: "/v1/state", body: "{}", header: sdp()},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept": "application/json"},
+		},
+		{
 			name: "no type", ask: ask{method: "POST", path: "/whep/default", body: offer},
 			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
 		},
