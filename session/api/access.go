@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"wavryhost/session"
@@ -164,6 +165,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
+	var what []string
+	if in.Grant != "" {
+		what = append(what, "grant "+in.Grant)
+	}
+	if in.Subject != "" {
+		what = append(what, "subject "+in.Subject)
+	}
+	concern(w, strings.Join(what, ", "))
 	err := s.key.add(time.Now(), in.Grant, in.Subject)
 	if errors.Is(err, errTooManyRevoked) {
 		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)

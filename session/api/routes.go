@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -386,7 +387,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	if changes(r.Method) {
 		summed, ok := s.audit.record(auditLine{
 			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
-			Object: shorten(r.PathValue("id") + r.PathValue("display")), Status: rec.status, Code: string(rec.code),
+			Object: shorten(cmp.Or(rec.object, r.PathValue("id")+r.PathValue("display"))), Made: rec.Header().Get("Location"), Status: rec.status, Code: string(rec.code),
 		})
 		if summed {
 			s.metrics.auditSummed.Inc()
@@ -429,12 +430,20 @@ type recorder struct {
 	bytes  int
 	who    principal // once it is known
 	code   Code      // of the error that was answered
+	object string    // what it is about, where the path does not tell
 }
 
 // note keeps who asks, for the audit.
 func note(w http.ResponseWriter, p principal) {
 	if rec, ok := w.(*recorder); ok {
 		rec.who = p
+	}
+}
+
+// concern keeps what a request is about, for the audit, where the path does not tell.
+func concern(w http.ResponseWriter, object string) {
+	if rec, ok := w.(*recorder); ok {
+		rec.object = object
 	}
 }
 
