@@ -10,25 +10,27 @@ const keptEvents = 1024
 
 // EventRecord is an Event as clients get it.
 type EventRecord struct {
-	ID         uint64            `json:"id" doc:"Number of the event: one more than that of the event before, and more than that of any event before a restart of the daemon; its log record has it too."`
-	At         time.Time         `json:"at" doc:"When it happened."`
-	Kind       string            `json:"kind" set:"EventKind" doc:"What happened."`
-	Session    string            `json:"session,omitempty" doc:"Id of the session that it is about."`
-	Display    string            `json:"display,omitempty" doc:"Id of the display that it is about."`
-	Server     string            `json:"server,omitempty" doc:"URL of the STUN or TURN server that it is about."`
-	Reason     string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
-	Note       string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
-	From       string            `json:"from,omitempty" doc:"Name of the encoder that fell, or id of the session that had control."`
-	To         string            `json:"to,omitempty" doc:"Name of the encoder that takes over, or id of the session that has control; missing when there is none."`
-	Error      string            `json:"error,omitempty" doc:"What went wrong, for people."`
-	Transition *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures that decided it."`
+	ID      uint64    `json:"id" doc:"Number of the event: one more than that of the event before, and more than that of any event before a restart of the daemon; its log record has it too."`
+	At      time.Time `json:"at" doc:"When it happened."`
+	Kind    string    `json:"kind" set:"EventKind" doc:"What happened."`
+	Session string    `json:"session,omitempty" doc:"Id of the session that it is about."`
+	Display string    `json:"display,omitempty" doc:"Id of the display that it is about."`
+	// Reservation is not told in the log: whoever knows one may come in its place.
+	Reservation string            `json:"reservation,omitempty" doc:"Id of the reservation that it is about."`
+	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server that it is about."`
+	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
+	Note        string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
+	From        string            `json:"from,omitempty" doc:"Name of the encoder that fell, or id of the session that had control."`
+	To          string            `json:"to,omitempty" doc:"Name of the encoder that takes over, or id of the session that has control; missing when there is none."`
+	Error       string            `json:"error,omitempty" doc:"What went wrong, for people."`
+	Transition  *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures that decided it."`
 }
 
 // Record returns the event as clients get it.
 func (e Event) Record() EventRecord {
 	r := EventRecord{
 		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason, Note: e.Note,
-		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server,
+		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server, Reservation: e.Reservation,
 	}
 	if e.Err != nil {
 		r.Error = e.Err.Error()
