@@ -51,7 +51,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		if _, err := w.Write([]byte(text)); err != nil {
 			return false
 		}
-		return c.Flush() == nil
+		if c.Flush() != nil {
+			return false
+		}
+		// HTTP/2 ends a stream at its deadline whether something is being written or not.
+		_ = c.SetWriteDeadline(time.Time{})
+		return true
 	}
 	_ = c.SetReadDeadline(time.Time{}) // nothing more is read, and the client's going is noticed by that
 	hello := ": events of wavry-host\n\n"
