@@ -73,6 +73,30 @@ func TestFloodIsBounded(t *testing.T) {
 }
 
 // A program on this machine that guesses does not lock out the others, who come from other addresses of it.
+// Who fetches what is large and open to all takes no more of the uplink than a stream does.
+func TestLargeAnswersCountForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t, Config{Token: token, Limits: Limits{PerAddress: 20, InAll: 200}}, healthy())
+		fetch := func(remote string) (taken, size int) {
+			for range 60 {
+				if r := (ask{method: "GET", path: "/v1/openapi.json", remote: remote}).do(s.Handler()); r.StatusCode == http.StatusOK {
+					taken++
+					size = len(r.body)
+				}
+			}
+			return taken, size
+		}
+		_, size := fetch("192.0.2.1:1") // what is allowed at once
+		time.Sleep(10 * time.Second)    // the time of 200 requests
+		if taken, _ := fetch("192.0.2.1:1"); taken < 2 || taken > 1+200/(1+size/chargedBytes) {
+			t.Errorf("a stranger gets %d answers of %d bytes in the time of 200 requests; want one for each %d bytes", taken, size, chargedBytes)
+		}
+		if taken, _ := fetch("127.0.0.1:1"); taken != 60 {
+			t.Errorf("this machine gets %d of 60", taken)
+		}
+	})
+}
+
 func TestLoopbackAddressesAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nets := newNetworks(usual)

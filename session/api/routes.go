@@ -384,6 +384,9 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		}
 	}
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
+	if rec.who.role == "" {
+		s.nets.charge(time.Now(), r.RemoteAddr, rec.bytes)
+	}
 	if changes(r.Method) {
 		summed, ok := s.audit.record(auditLine{
 			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
