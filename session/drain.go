@@ -74,6 +74,12 @@ type drain struct {
 func (m *Manager) Drain(o DrainOrder) DrainStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.beginDrain(o)
+	return m.drained(m.drain)
+}
+
+// beginDrain begins a drain. The caller holds mu.
+func (m *Manager) beginDrain(o DrainOrder) {
 	now := time.Now()
 	d := &drain{order: o, begun: now, atStart: len(m.sessions) + m.reserved, asked: make(map[string]bool)}
 	if o.Deadline > 0 {
@@ -86,7 +92,6 @@ func (m *Manager) Drain(o DrainOrder) DrainStatus {
 	event := m.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
 	m.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart, "deadline_seconds", o.Deadline.Seconds())
 	m.hurry()
-	return m.drained(d)
 }
 
 // Draining tells how far the drain has come; ok is false when there is none.

@@ -180,13 +180,23 @@ func TestSetState(t *testing.T) {
 			t.Errorf("the metric of %s is %v", s, n)
 		}
 	}
+	want := h.Drain(DrainOrder{Policy: DrainMove, Deadline: time.Hour})
+	if err := h.SetState(hostDraining); err != nil {
+		t.Error(err)
+	}
+	if got, _ := h.Draining(); got != want {
+		t.Errorf("a drain that there is became %+v; want it left alone, %+v", got, want)
+	}
+	if err := h.SetState(hostActive); err != nil {
+		t.Error(err)
+	}
 	for _, s := range []string{hostDegraded, "", "Active"} {
 		if err := h.SetState(s); !errors.Is(err, ErrBadState) {
 			t.Errorf("%q: got %v; want ErrBadState", s, err)
 		}
 	}
-	if n := h.events(EventState); n != 6 {
-		t.Errorf("%d changes of state are told; want 6", n)
+	if n := h.events(EventState); n != 8 {
+		t.Errorf("%d changes of state are told; want 8", n)
 	}
 }
 

@@ -140,14 +140,14 @@ func (k EventKind) String() string {
 
 // Event is one change of state. Its log record carries the same ID.
 type Event struct {
-	// ID counts the events of a Manager from 1.
+	// ID grows by 1 with each event of a Manager; see journal.begin.
 	ID   uint64
 	At   time.Time
 	Kind EventKind
 	// Server is the URL of the STUN or TURN server that it is about.
 	Server string
-	// Session and Display are what it is about, empty where that has no meaning.
-	Session, Display string
+	// Session, Display and Reservation are what it is about, empty where that has no meaning.
+	Session, Display, Reservation string
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
 	// other rung is faster or slower, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
 	Reason string

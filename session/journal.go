@@ -10,25 +10,27 @@ const keptEvents = 1024
 
 // EventRecord is an Event as clients get it.
 type EventRecord struct {
-	ID         uint64            `json:"id" doc:"Number of the event, counted from 1 at the daemon's start; its log record has it too."`
-	At         time.Time         `json:"at" doc:"When it happened."`
-	Kind       string            `json:"kind" set:"EventKind" doc:"What happened."`
-	Session    string            `json:"session,omitempty" doc:"Id of the session that it is about."`
-	Display    string            `json:"display,omitempty" doc:"Id of the display that it is about."`
-	Server     string            `json:"server,omitempty" doc:"URL of the STUN or TURN server that it is about."`
-	Reason     string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
-	Note       string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
-	From       string            `json:"from,omitempty" doc:"Name of the encoder that fell, or id of the session that had control."`
-	To         string            `json:"to,omitempty" doc:"Name of the encoder that takes over, or id of the session that has control; missing when there is none."`
-	Error      string            `json:"error,omitempty" doc:"What went wrong, for people."`
-	Transition *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures that decided it."`
+	ID      uint64    `json:"id" doc:"Number of the event: one more than that of the event before, and more than that of any event before a restart of the daemon; its log record has it too."`
+	At      time.Time `json:"at" doc:"When it happened."`
+	Kind    string    `json:"kind" set:"EventKind" doc:"What happened."`
+	Session string    `json:"session,omitempty" doc:"Id of the session that it is about."`
+	Display string    `json:"display,omitempty" doc:"Id of the display that it is about."`
+	// Reservation is not told in the log: whoever knows one may come in its place.
+	Reservation string            `json:"reservation,omitempty" doc:"Id of the reservation that it is about."`
+	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server that it is about."`
+	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
+	Note        string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
+	From        string            `json:"from,omitempty" doc:"Name of the encoder that fell, or id of the session that had control."`
+	To          string            `json:"to,omitempty" doc:"Name of the encoder that takes over, or id of the session that has control; missing when there is none."`
+	Error       string            `json:"error,omitempty" doc:"What went wrong, for people."`
+	Transition  *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures that decided it."`
 }
 
 // Record returns the event as clients get it.
 func (e Event) Record() EventRecord {
 	r := EventRecord{
 		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason, Note: e.Note,
-		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server,
+		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server, Reservation: e.Reservation,
 	}
 	if e.Err != nil {
 		r.Error = e.Err.Error()
@@ -40,8 +42,19 @@ func (e Event) Record() EventRecord {
 type journal struct {
 	mu   sync.Mutex
 	ring [keptEvents]EventRecord
-	next uint64        // id of the next event, less one
-	more chan struct{} // closed at the next event
+	// first and next are the ids of the first event and of the next one, less one.
+	first, next uint64
+	more        chan struct{} // closed at the next event
+}
+
+// begin makes the events of this run of the daemon begin at a number that no run that began before has come to, unless it had more than an event in each millisecond or the
+// clock was put back. So a client that comes back after a restart is told that it lost something, however many events there have been since. The numbers stay
+// far below those that JavaScript cannot tell apart.
+func (j *journal) begin(now time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.first = uint64(max(0, now.UnixMilli()))
+	j.next = j.first
 }
 
 // add gives an event its number and keeps it. then is called with it before anybody can read it, one event at a time.
@@ -60,16 +73,19 @@ func (j *journal) add(e Event, then func(Event)) uint64 {
 }
 
 // Events returns the events after the one of that number, oldest first, as far as they are kept, and a channel that is closed when
-// there are more. lost tells that events in between are gone: they were too many, or the number is of an earlier run of the daemon.
+// there are more. lost tells that events in between are gone: they were too many, or the number is of an earlier run of the daemon. After 0 all are meant that are kept.
 func (m *Manager) Events(after uint64) (list []EventRecord, lost bool, more <-chan struct{}) {
 	j := &m.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if after > j.next {
-		after, lost = 0, true
+	if after > j.next { // by a clock that was put back since
+		after, lost = j.first, true
 	}
-	oldest := uint64(1)
-	if j.next > keptEvents {
+	if after == 0 {
+		after = j.first
+	}
+	oldest := j.first + 1
+	if j.next-j.first > keptEvents {
 		oldest = j.next - keptEvents + 1
 	}
 	if after+1 < oldest {
@@ -84,7 +100,7 @@ func (m *Manager) Events(after uint64) (list []EventRecord, lost bool, more <-ch
 	return list, lost, j.more
 }
 
-// LastEvent returns the number of the newest event, 0 before the first.
+// LastEvent returns the number of the newest event; before the first, that after which it comes.
 func (m *Manager) LastEvent() uint64 {
 	m.journal.mu.Lock()
 	defer m.journal.mu.Unlock()

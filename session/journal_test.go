@@ -44,3 +44,41 @@ func TestEventsAreKeptAndOutrun(t *testing.T) {
 		t.Errorf("the last event is %d", m.LastEvent())
 	}
 }
+
+func TestEventsOfAnEarlierRunAreMissed(t *testing.T) {
+	begun := time.Now()
+	run := func(begin time.Time, events int) *Manager {
+		m := &Manager{}
+		m.journal.begin(begin)
+		for range events {
+			m.journal.add(Event{Kind: EventEnded}, func(Event) {})
+		}
+		return m
+	}
+	last := run(begun, 5).LastEvent()
+	for _, c := range []struct {
+		name   string
+		begin  time.Time
+		events int
+	}{
+		{"fewer than before", begun.Add(time.Second), 2},
+		{"none yet", begun.Add(time.Second), 0},
+		{"more than before", begun.Add(time.Second), 9},
+		{"more than are kept", begun.Add(time.Second), keptEvents + 9},
+		{"a clock put back", begun.Add(-time.Hour), 9},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := run(c.begin, c.events)
+			list, lost, _ := m.Events(last)
+			if !lost || len(list) != min(c.events, keptEvents) {
+				t.Errorf("after event %d of an earlier run: %d events, lost %v; want all %d, and the gap told", last, len(list), lost, c.events)
+			}
+			if list, lost, _ = m.Events(0); lost != (c.events > keptEvents) || len(list) != min(c.events, keptEvents) {
+				t.Errorf("from the beginning: %d events, lost %v", len(list), lost)
+			}
+			if list, lost, _ = m.Events(m.LastEvent()); lost || len(list) != 0 {
+				t.Errorf("after the last one: %d events, lost %v", len(list), lost)
+			}
+		})
+	}
+}

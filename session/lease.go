@@ -124,7 +124,7 @@ func (m *Manager) lease(ctx context.Context, r Reservation) (Lease, error) {
 		m.leases.keys[name] = &keyed{at: now, what: r, id: l.ID, last: *l}
 	}
 	m.met.leases.Set(float64(len(m.leases.open)))
-	event := m.emit(Event{Kind: EventReserved, Display: l.Display})
+	event := m.emit(Event{Kind: EventReserved, Display: l.Display, Reservation: l.ID})
 	m.log.Info("place reserved", "event", event, "display", l.Display, "hold_seconds", r.Hold.Seconds())
 	return *l, nil
 }
@@ -186,7 +186,7 @@ func (m *Manager) giveUp(l *Lease, why string) {
 	}
 	m.met.leases.Set(float64(len(m.leases.open)))
 	m.met.leasesEnded.WithLabelValues(why).Inc()
-	event := m.emit(Event{Kind: EventReservationEnded, Session: l.Session, Display: l.Display, Reason: why})
+	event := m.emit(Event{Kind: EventReservationEnded, Session: l.Session, Display: l.Display, Reservation: l.ID, Reason: why})
 	m.log.Info("reservation ended", "event", event, "reason", why, "display", l.Display)
 }
 

@@ -3,12 +3,14 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/pion/transport/v5"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/encode"
@@ -69,7 +71,59 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 				t.Errorf("%v reservations %s; want %v", n, why, want)
 			}
 		}
+		kept := make(map[string]int)
+		for _, e := range h.journaled(t) {
+			switch e.Kind {
+			case EventReserved.String():
+				kept[e.Reservation]++
+			case EventReservationEnded.String():
+				kept[e.Reservation] += 10
+			}
+		}
+		for id, n := range kept {
+			if id == "" || n != 11 {
+				t.Errorf("the events tell of reservation %q that it began and ended %d times", id, n)
+			}
+		}
+		if len(kept) != 8 {
+			t.Errorf("the events tell of %d reservations; want 8", len(kept))
+		}
 	})
+}
+
+// A reservation whose session was being made when the drain began, and then failed, is given up by it like the others.
+func TestDrainDuringCreation(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	l, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRemote(t)
+	defer r.close()
+	h.network = func(time.Duration) (transport.Net, error) {
+		h.Drain(DrainOrder{})
+		return nil, errTest
+	}
+	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false), Lease: l.ID}); !errors.Is(err, errTest) {
+		t.Errorf("got %v", err)
+	}
+	told := slices.ContainsFunc(h.journaled(t), func(e EventRecord) bool {
+		return e.Kind == EventReservationEnded.String() && e.Reservation == l.ID && e.Reason == leaseDrained
+	})
+	if n := testutil.ToFloat64(h.met.leasesEnded.WithLabelValues(leaseDrained)); !told || n != 1 || len(h.Leases()) != 0 {
+		t.Errorf("its end is told: %v, counted %v times, %d are left", told, n, len(h.Leases()))
+	}
+}
+
+// journaled returns the events that are kept.
+func (h *house) journaled(t *testing.T) []EventRecord {
+	t.Helper()
+	list, lost, _ := h.Events(0)
+	if lost {
+		t.Fatal("events are lost")
+	}
+	return list
 }
 
 func TestReservationIsTaken(t *testing.T) {

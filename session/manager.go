@@ -97,6 +97,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g.relays = newRelays(cfg, log, m, g.emit)
 	g.stages = newStages(g.conf, log, m, g.emit)
 	g.controls = newControls(g.conf, log, m, g.emit)
+	g.journal.begin(g.started)
 	if cfg.OnProbation {
 		g.probate(g.started)
 	}

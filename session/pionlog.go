@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 
 	"github.com/pion/logging"
 )
@@ -20,8 +21,16 @@ func (p pionLog) NewLogger(scope string) logging.LeveledLogger {
 type pionScope struct{ log *slog.Logger }
 
 func (s pionScope) put(level slog.Level, text string) {
-	s.log.Log(context.Background(), level, "pion", "text", text)
+	if s.log.Enabled(context.Background(), level) {
+		s.log.Log(context.Background(), level, "pion", "text", conceal(text))
+	}
 }
+
+// secrets finds what pion says after the name of a secret: it logs the password of each ICE session.
+var secrets = regexp.MustCompile(`(?i)(pwd|password|credential|secret)(: |:|=)("(?:[^"\\]|\\.)*"|[^\s,;]+)`)
+
+// conceal takes the secrets out of what pion logs.
+func conceal(text string) string { return secrets.ReplaceAllString(text, "$1$2(hidden)") }
 
 func (s pionScope) putf(level slog.Level, format string, args ...any) {
 	if s.log.Enabled(context.Background(), level) {

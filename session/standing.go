@@ -32,7 +32,7 @@ type standing struct {
 	served bool
 }
 
-// SetState puts the host into a state: "active" ends a drain and a probation, "draining" begins a drain without a deadline, "probation"
+// SetState puts the host into a state: "active" ends a drain and a probation, "draining" begins a drain without a deadline where there is none, "probation"
 // begins a probation. "degraded" is found out, not set.
 func (m *Manager) SetState(state string) error {
 	switch state {
@@ -42,7 +42,11 @@ func (m *Manager) SetState(state string) error {
 		m.mu.Unlock()
 		m.Resume()
 	case hostDraining:
-		m.Drain(DrainOrder{})
+		m.mu.Lock()
+		if m.drain == nil { // one that there is has a deadline, maybe
+			m.beginDrain(DrainOrder{})
+		}
+		m.mu.Unlock()
 	case hostProbation:
 		m.Resume()
 		m.mu.Lock()

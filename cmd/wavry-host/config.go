@@ -142,7 +142,7 @@ func (c *Config) conflicts() []conflict {
 		add("it takes tls_client_ca, and tls_cert and tls_key", "tls_client_auth")
 	}
 	if c.GrantKeys != "" {
-		if err := c.grants().Validate(); err != nil {
+		if err := c.grants(nil).Validate(); err != nil {
 			add(strings.TrimPrefix(err.Error(), "grant: "), "grant_keys", "grant_audience")
 		}
 	}
@@ -213,9 +213,12 @@ func (c *Config) revocations(env []string) string {
 	return ""
 }
 
-// grants is how grants are checked; there are none without keys.
-func (c *Config) grants() grant.Config {
+// grants is how grants are checked; there are none without keys. Those that were used are kept beside the revocations.
+func (c *Config) grants(env []string) grant.Config {
 	g := grant.Config{KeysFile: c.GrantKeys, Audience: c.GrantAudience, Issuer: c.GrantIssuer}
+	if path := c.revocations(env); path != "" {
+		g.SpentFile = path + ".used"
+	}
 	if strings.Contains(c.GrantKeys, "://") {
 		g.KeysFile, g.KeysURL = "", c.GrantKeys
 	}

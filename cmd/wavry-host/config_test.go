@@ -686,8 +686,12 @@ func TestRevocationsGoWhereStateGoes(t *testing.T) {
 		{"", "/var/lib/a", ""},
 	} {
 		l := Config{RevocationsFile: c.setting}
-		if got := l.revocations([]string{"A=b", "STATE_DIRECTORY=" + c.state}); got != c.want {
+		env := []string{"A=b", "STATE_DIRECTORY=" + c.state}
+		if got := l.revocations(env); got != c.want {
 			t.Errorf("%+v: got %q", c, got)
+		}
+		if got := l.grants(env).SpentFile; got != strings.Replace(c.want, ".json", ".json.used", 1) {
+			t.Errorf("%+v: used grants are kept in %q", c, got)
 		}
 	}
 }

@@ -59,6 +59,7 @@ type reloader struct {
 	mu      sync.Mutex // guards all following fields
 	current *loaded    // what is applied
 	before  *loaded    // what was before a change that waits to be confirmed; nil when none does
+	by      time.Time  // until when it waits
 	timer   *time.Timer
 }
 
@@ -109,7 +110,8 @@ func (r *reloader) settle() {
 	}
 }
 
-// reload reads the configuration and applies what can be. With a time to confirm, it is taken back after that unless confirm is called.
+// reload reads the configuration and applies what can be. With a time to confirm, it is taken back after that unless confirm is called. Without one, a change that waits to be
+// confirmed goes on waiting, and this one with it: somebody else's SIGHUP must not make stay what locks its author out.
 func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	if r.look != nil {
 		r.look()
@@ -136,19 +138,21 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	}
 	r.log.Info("configuration read again", "event", event, "file", next.path, "applied", strings.Join(applied, " "), "needs_restart", strings.Join(restart, " "))
 	out := api.Reloaded{Applied: applied, NeedsRestart: restart}
-	if r.before == nil {
-		r.before = r.current // of several changes that are not confirmed, all are taken back
-	}
+	before := r.current
 	r.current = next
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-	if within == 0 {
-		r.before = nil
+	switch {
+	case within > 0:
+		r.by = time.Now().Add(within)
+	case r.before == nil:
 		return out, nil
 	}
-	out.ConfirmBy = time.Now().Add(within)
-	r.timer = time.AfterFunc(within, func() { r.takeBack(next) })
+	if r.before == nil {
+		r.before = before // of several changes that are not confirmed, all are taken back
+	} else {
+		r.timer.Stop()
+	}
+	out.ConfirmBy = r.by
+	r.timer = time.AfterFunc(time.Until(r.by), func() { r.takeBack(next) })
 	return out, nil
 }
 

@@ -181,6 +181,32 @@ func TestChangeThatNobodyConfirmsIsTakenBack(t *testing.T) {
 	})
 }
 
+// A reload by somebody else confirms nothing.
+func TestReloadConfirmsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloadRig(t, "max_sessions: 4")
+		r.write(t, "max_sessions: 5")
+		first, err := r.reload(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		for _, text := range []string{"max_sessions: 5", "max_sessions: 6"} {
+			r.write(t, text)
+			if got, err := r.reload(0); err != nil || !got.ConfirmBy.Equal(first.ConfirmBy) {
+				t.Errorf("%s: to be confirmed by %v, %v; want %v as before", text, got.ConfirmBy, err, first.ConfirmBy)
+			}
+		}
+		time.Sleep(6 * time.Second)
+		if got, _ := r.manager.told(); !slices.Equal(got, []int{5, 5, 6, 4}) {
+			t.Errorf("limits %v; want the first back", got)
+		}
+		if got, err := r.reload(0); err != nil || !got.ConfirmBy.IsZero() {
+			t.Errorf("nothing waits: %+v, %v", got, err)
+		}
+	})
+}
+
 // Every setting that a reload applies is one, and a daemon obeys SIGHUP and the API.
 func TestLiveSettingsExist(t *testing.T) {
 	for _, name := range liveSettings() {

@@ -133,12 +133,12 @@ func newHost(
 	cfg := apiConfig(l)
 	cfg.ID, cfg.Name = identify(l.HostID, log)
 	if l.GrantKeys != "" {
-		if h.grants, err = grant.New(l.grants(), log); err != nil {
+		if h.grants, err = grant.New(l.grants(a.env), log); err != nil {
 			return nil, err
 		}
 		cfg.Grants = h.grants
 		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
-			log.Warn("revocations of grants are forgotten at a restart; revocations_file keeps them")
+			log.Warn("revocations of grants, and which grants with once were used, are forgotten at a restart; revocations_file keeps them")
 		}
 	}
 	if l.AuditLog != "" {

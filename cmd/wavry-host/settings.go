@@ -120,7 +120,7 @@ func sections() []section {
 				path(), func(c *Config) *string { return &c.TLSClientRevoked }),
 			one("tls_client_role", string(grant.Operator), "viewer, controller, operator or metrics", "What a certificate makes of its owner.",
 				oneOf(roleNames()...), func(c *Config) *string { return &c.TLSClientRole }),
-			one("revocations_file", revocationsAuto, "auto, or a path", "File in which revocations of grants are kept over a restart. auto is revocations.json in the folder that systemd gives for state (STATE_DIRECTORY), and none elsewhere; empty for none.",
+			one("revocations_file", revocationsAuto, "auto, or a path", "File in which revocations of grants are kept over a restart, and beside it, in one with .used at its end, which grants for one session were used. auto is revocations.json in the folder that systemd gives for state (STATE_DIRECTORY), and none elsewhere; empty for none.",
 				path(), func(c *Config) *string { return &c.RevocationsFile }),
 			one("audit_log", "", "a path", "File to which a line is appended for each request that asks for a change. Empty for none.",
 				path(), func(c *Config) *string { return &c.AuditLog }),

@@ -5,10 +5,13 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // may tells whether a role may use a route. Operators may use all.
@@ -65,7 +68,22 @@ func (s *Server) views(r *http.Request) bool {
 	if id := r.PathValue("id"); id != "" {
 		return s.owns(r, id) == nil
 	}
-	return p.grant == nil || p.grant.Watches(r.PathValue("display"))
+	if p.grant == nil {
+		return true
+	}
+	_, ok := s.watches(*p.grant, r.PathValue("display"))
+	return ok
+}
+
+// watches tells whether a grant is good for a display, and for which by its id: default is the first one there is.
+func (s *Server) watches(g grant.Grant, display string) (id string, ok bool) {
+	if g.Watches(display) {
+		return display, true
+	}
+	if all := s.mgr.Host().Displays; display == defaultDisplay && len(all) > 0 {
+		return all[0].ID, g.Watches(all[0].ID)
+	}
+	return display, false
 }
 
 // limit narrows an offer to what its principal may have.
@@ -76,7 +94,8 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	if g == nil {
 		return nil
 	}
-	if !g.Watches(o.Display) {
+	var ok bool
+	if o.Display, ok = s.watches(*g, o.Display); !ok {
 		return refuse(CodeForbidden, "the grant is not good for this display")
 	}
 	if g.Session != "" && g.Session != o.Lease {
@@ -124,6 +143,18 @@ type revoking struct {
 	Subject string `json:"subject,omitempty" maxLength:"128" doc:"Whom all grants issued until now are taken from."`
 }
 
+// TransformSchema has the document say that one of them is there: whoever leaves out what he revokes must not take it for revoked.
+func (revoking) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	none := 0
+	empty := &huma.Schema{Type: huma.TypeString, MaxLength: &none}
+	s.Not = &huma.Schema{
+		Type: huma.TypeObject, Properties: map[string]*huma.Schema{"grant": empty, "subject": empty},
+		Description: "nothing is revoked: the body takes the grant (its jti), the subject, or both",
+	}
+	s.PrecomputeMessages()
+	return s
+}
+
 // revocation is what POST /v1/revocations did.
 type revocation struct {
 	Ended int `json:"sessions_ended" doc:"Number of sessions that end for it."`
@@ -134,6 +165,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
+	var what []string
+	if in.Grant != "" {
+		what = append(what, "grant "+in.Grant)
+	}
+	if in.Subject != "" {
+		what = append(what, "subject "+in.Subject)
+	}
+	concern(w, strings.Join(what, ", "))
 	err := s.key.add(time.Now(), in.Grant, in.Subject)
 	if errors.Is(err, errTooManyRevoked) {
 		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)

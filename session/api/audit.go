@@ -30,7 +30,7 @@ type audit struct {
 	began            time.Time // when the first of the sums came
 }
 
-// auditLine is such a line. It has nothing of the request's body, and no token.
+// auditLine is such a line. It has nothing of the request's body but what is told by concern, and no token.
 type auditLine struct {
 	Time    time.Time `json:"time"`
 	Who     string    `json:"who"`            // name of the principal; empty where it is not known
@@ -38,8 +38,9 @@ type auditLine struct {
 	Grant   string    `json:"grant,omitempty"`
 	Address string    `json:"address"`
 	Method  string    `json:"method"`
-	Route   string    `json:"route"` // the pattern, as /v1/sessions/{id}
-	Object  string    `json:"object,omitempty"`
+	Route   string    `json:"route"`            // the pattern, as /v1/sessions/{id}
+	Object  string    `json:"object,omitempty"` // id of what the path names, or what the body does that changes who may come in
+	Made    string    `json:"made,omitempty"`   // path of what came of it
 	Status  int       `json:"status"`
 	Code    string    `json:"code,omitempty"`  // the error code
 	Count   int       `json:"count,omitempty"` // of the requests, where the line is for several; it has no address, method, route and object then

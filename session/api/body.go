@@ -27,7 +27,14 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, optiona
 		return nil
 	}
 	if err := contentType(r, typeJSON); err != nil {
-		return err
+		switch r.Method {
+		case http.MethodPost:
+			return err.with("Accept-Post", typeJSON)
+		case http.MethodPatch:
+			return err.with("Accept-Patch", typeJSON)
+		default:
+			return err.with("Accept", typeJSON) // RFC 9110 section 12.5.1
+		}
 	}
 	if err := s.spec.decode(string(b), v); err != nil {
 		return err
@@ -57,6 +64,12 @@ func (sp *spec) decode(text string, v any) error {
 		return err
 	}
 	var found huma.ValidateResult
+	if not := sp.follow(s).Not; not != nil {
+		if huma.Validate(sp.registry, not, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &found); len(found.Errors) == 0 {
+			return refuse(CodeBadJSON, "%s", not.Description)
+		}
+		found.Reset()
+	}
 	huma.Validate(sp.registry, s, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &found)
 	if len(found.Errors) == 0 {
 		return nil

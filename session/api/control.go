@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"fmt"
 	"mime"
 	"net/http"
 	"time"
@@ -151,6 +152,7 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 			o.Policy = p
 		}
 	}
+	concern(w, fmt.Sprintf("%v, %v", o.Policy, o.Deadline))
 	s.mgr.Drain(o)
 	return writeJSON(w, http.StatusAccepted, s.describe(r))
 }
@@ -173,6 +175,7 @@ func (s *Server) setState(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
+	concern(w, in.State)
 	if err := s.mgr.SetState(in.State); err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"wavryhost/session"
 )
 
 // docs/api.md names every route and every error code, and no other.
@@ -48,6 +50,18 @@ func TestDocsMatchTheCode(t *testing.T) {
 		got = append(got, strings.Join(m[1:], " "))
 	}
 	compare(t, "error codes", got, want)
+
+	want, got = nil, nil
+	for _, k := range session.EventKinds() {
+		want = append(want, k.String())
+	}
+	_, kinds, _ := strings.Cut(string(b), "\nKinds: ")
+	kinds, _, _ = strings.Cut(kinds, ". A client")
+	kinds = regexp.MustCompile(`\([^()]*(\([^()]*\)[^()]*)*\)`).ReplaceAllString(kinds, "") // what they mean
+	for _, m := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(kinds, -1) {
+		got = append(got, m[1])
+	}
+	compare(t, "kinds of events", got, want)
 }
 
 func compare(t *testing.T, what string, got, want []string) {

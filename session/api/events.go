@@ -27,7 +27,7 @@ const (
 // events streams what happens as server-sent events (HTML Living Standard, section 9.2): those after Last-Event-ID, or "after" in the
 // query, as far as they are kept; without either, those to come. An event "gap" marks what is lost.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
-	after, err := s.eventsAfter(r)
+	after, given, err := s.eventsAfter(r)
 	if err != nil {
 		return err
 	}
@@ -51,10 +51,20 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		if _, err := w.Write([]byte(text)); err != nil {
 			return false
 		}
-		return c.Flush() == nil
+		if c.Flush() != nil {
+			return false
+		}
+		// HTTP/2 ends a stream at its deadline whether something is being written or not.
+		_ = c.SetWriteDeadline(time.Time{})
+		return true
 	}
 	_ = c.SetReadDeadline(time.Time{}) // nothing more is read, and the client's going is noticed by that
-	if !send(": events of wavry-host\n\n") {
+	hello := ": events of wavry-host\n\n"
+	if !given {
+		// A client that is cut off before the first event can then ask for what it missed. What has no data is no event.
+		hello = fmt.Sprintf(": events of wavry-host\nid: %d\n\n", after)
+	}
+	if !send(hello) {
 		return nil
 	}
 	alive, sweep := time.NewTicker(aliveEvery), time.NewTicker(sweepEvery)
@@ -95,20 +105,20 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// eventsAfter returns the number of the last event that the client has.
-func (s *Server) eventsAfter(r *http.Request) (uint64, error) {
+// eventsAfter returns the number of the last event that the client has; where it gave none, that of the newest.
+func (s *Server) eventsAfter(r *http.Request) (after uint64, given bool, err error) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {
 		text = r.URL.Query().Get("after")
 	}
 	if text == "" {
-		return s.mgr.LastEvent(), nil
+		return s.mgr.LastEvent(), false, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, refuse(CodeBadRequest, "Last-Event-ID (or after) is %s; it must be the id of an event, a number", shorten(text))
+		return 0, true, refuse(CodeBadRequest, "Last-Event-ID (or after) is %s; it must be the id of an event, a number", shorten(text))
 	}
-	return n, nil
+	return n, true, nil
 }
 
 // gap is the data of the event that marks what is lost.

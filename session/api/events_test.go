@@ -3,7 +3,10 @@ package api
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -76,6 +79,7 @@ func TestEventsAreStreamed(t *testing.T) {
 		by := ln.client(t)
 
 		fresh := follow(t, by, url, "")
+		fresh.expect(t, "id: 2") // what it can come back with
 		again := follow(t, by, url, "1")
 		query := follow(t, by, url+"?after=0", "")
 		again.expect(t, "id: 2", "event: session_connected", `data: {"id":2,`)
@@ -169,4 +173,61 @@ func TestTimeline(t *testing.T) {
 	if got := get("s1", http.StatusOK); got["complete"] != false {
 		t.Errorf("the beginning is forgotten: %v", got)
 	}
+}
+
+// Browsers and most clients speak HTTP/2 where there is TLS, and there deadlines work otherwise: one that passes ends the stream, whether something is being written or
+// not.
+func TestEventsOverHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+		writePair(t, cert, key, "localhost")
+		m := healthy()
+		s, _ := newServer(t, Config{TLSCert: cert, TLSKey: key}, m)
+		ctx, cancel := context.WithCancel(t.Context())
+		ln := newPipes()
+		done := make(chan error, 1)
+		go func() { done <- s.serve(ctx, ln) }()
+		transport := &http.Transport{
+			DialContext:       func(context.Context, string, string) (net.Conn, error) { return ln.dial(), nil },
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // it is the test's own
+			ForceAttemptHTTP2: true,
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost/v1/events", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+			t.Fatalf("%s over HTTP/%d", response.Status, response.ProtoMajor)
+		}
+		lines := make(chan string, 100)
+		go func() {
+			defer close(lines)
+			for s := bufio.NewScanner(response.Body); s.Scan(); {
+				if strings.HasPrefix(s.Text(), "event: ") {
+					lines <- s.Text()
+				}
+			}
+		}()
+		for _, quiet := range []time.Duration{0, 12 * time.Second, 5 * time.Minute} {
+			time.Sleep(quiet)
+			m.happen("session_created")
+			if line := <-lines; line != "event: session_created" {
+				t.Errorf("after %v without events: %q", quiet, line)
+			}
+		}
+		_ = response.Body.Close()
+		for range lines {
+		}
+		transport.CloseIdleConnections()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

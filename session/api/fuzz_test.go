@@ -258,6 +258,9 @@ func (a *asker) value(d *dice, schema object) any {
 			if slices.Contains(required, any(name)) || d.draw(2) == 1 {
 				o[name] = a.value(d, p.(object))
 			}
+			if schema["not"] != nil { // to be empty
+				o[name] = "x"
+			}
 		}
 		return o
 	case "array":

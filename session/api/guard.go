@@ -71,6 +71,9 @@ func (g *guard) ambient(origin, host string) bool {
 	return !foreign || slices.Contains(g.origins, lower(origin))
 }
 
+// exposedHeaders are those of answers that pages of other origins may read.
+const exposedHeaders = "Location, ETag, Link, Wavry-Input, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate, Content-Disposition"
+
 // check refuses r or sets the headers that every answer to it carries.
 func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
@@ -82,6 +85,8 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Origin")
+	// On refusals too: pages of other origins have to read when to come again.
+	h.Set("Access-Control-Expose-Headers", exposedHeaders)
 
 	if n := headerSize(r); n > maxHeaderBytes {
 		return refuse(CodeHeaderTooLarge, "the header has %d bytes; at most %d are taken", n, maxHeaderBytes)

@@ -90,6 +90,9 @@ func TestOrigin(t *testing.T) {
 			{method: "GET", path: "/v1/host", header: h},
 		} {
 			resp := a.do(s.Handler())
+			if c.cors != "" && !strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), "Retry-After") {
+				t.Errorf("%s %s from %q: %d, exposed %q", a.method, a.path, c.origin, resp.StatusCode, resp.Header.Get("Access-Control-Expose-Headers"))
+			}
 			if c.want != (resp.StatusCode < 300) || resp.Header.Get("Access-Control-Allow-Origin") != c.cors {
 				t.Errorf("%s %s from %q: %d, allowed %q; want %v, %q", a.method, a.path, c.origin, resp.StatusCode,
 					resp.Header.Get("Access-Control-Allow-Origin"), c.want, c.cors)
@@ -114,7 +117,7 @@ func TestPreflight(t *testing.T) {
 	if resp.StatusCode != http.StatusNoContent {
 		t.Fatalf("a preflight, which has no token, got %d; want 204", resp.StatusCode)
 	}
-	for _, name := range []string{"Authorization", "Content-Type", "If-Match"} {
+	for _, name := range []string{"Authorization", "Content-Type", "If-Match", "Idempotency-Key", "Last-Event-ID"} {
 		if !strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), name) {
 			t.Errorf("Access-Control-Allow-Headers lacks %s", name)
 		}

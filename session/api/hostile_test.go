@@ -9,11 +9,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"wavryhost/session"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // trickle writes text, a byte a second, until the other side has enough, and tells how long that took.
@@ -155,6 +157,39 @@ func TestBodyThatIsNotAsAnnounced(t *testing.T) {
 				defer resp.Body.Close()
 				if got := refusal(t, read(t, resp)); got != CodeBadRequest {
 					t.Errorf("got %s; want bad_request", got)
+				}
+			})
+		})
+	}
+}
+
+// A client that hangs up in the middle of its body is no fault of the daemon's, over which somebody would be woken.
+func TestClientThatVanishesInItsBody(t *testing.T) {
+	for name, rest := range map[string]string{
+		"a body with a length": "Content-Length: 100\r\n\r\n{",
+		"a chunk":              "Transfer-Encoding: chunked\r\n\r\n20\r\n{",
+		"no body yet":          "Content-Length: 100\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := newServer(t, Config{}, healthy())
+				ctx, cancel := context.WithCancel(t.Context())
+				ln := newPipes()
+				done := make(chan error, 1)
+				go func() { done <- s.serve(ctx, ln) }()
+				conn := ln.dial()
+				_, _ = io.WriteString(conn, "POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest)
+				synctest.Wait() // for the rest
+				_ = conn.Close()
+				synctest.Wait()
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				for code, want := range map[Code]float64{CodeClientGone: 1, CodeInternal: 0, CodeBadRequest: 0} {
+					if got := testutil.ToFloat64(s.metrics.errors.WithLabelValues(string(code))); got != want {
+						t.Errorf("%s is counted %v times; want %v", code, got, want)
+					}
 				}
 			})
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,6 +112,35 @@ func TestGrantForOneSessionOutlivesItsClient(t *testing.T) {
 	}
 	if got := refusal(t, q.do(s.Handler())); got != CodeForbidden {
 		t.Errorf("replayed: %s", got)
+	}
+}
+
+// A restart makes no grant good again that had its session, and costs nobody his whose session did not come about.
+func TestGrantForOneSessionStaysUsed(t *testing.T) {
+	i, _ := newIssuer(t)
+	path := filepath.Join(t.TempDir(), "used")
+	start := func(m *fakeManager) http.Handler {
+		s, _ := newServer(t, Config{Grants: i.verifier(t, path)}, m)
+		return s.Handler()
+	}
+	opens := func(id string) ask {
+		return openings(bearer(i.sign(id, "ann", `{"role":"viewer","once":true}`)))["POST /whep"]
+	}
+	m := healthy()
+	h := start(m)
+	if r := opens("j1").do(h); r.StatusCode != http.StatusCreated {
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+	m.create = func(context.Context, session.Offer) (session.Answer, error) { return session.Answer{}, session.ErrFull }
+	if got := refusal(t, opens("j2").do(h)); got != CodeFull {
+		t.Errorf("%s", got)
+	}
+	h = start(healthy())
+	if got := refusal(t, opens("j1").do(h)); got != CodeForbidden {
+		t.Errorf("after a restart: %s; want forbidden", got)
+	}
+	if r := opens("j2").do(h); r.StatusCode != http.StatusCreated {
+		t.Errorf("the one that was refused before: %d %s", r.StatusCode, r.body)
 	}
 }
 

@@ -3,16 +3,22 @@ package api
 import (
 	"context"
 	"crypto/tls"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"slices"
 	"sync"
 	"time"
 )
 
-// The shares of all connections that are kept: for this machine, so that its operator and a proxy on it get in whatever others do, and for the networks that
-// right credentials came from lately, which are those with sessions.
+// The shares of all connections that are kept: for this machine, so that its operator and a proxy on it get in whatever others do; as many for others, whatever the users of
+// this machine do; and for the networks that right credentials came from lately, which are those with sessions.
 const keptLocal, keptRegular = 16, 4
+
+// patience is how long a connection from this machine waits for a place.
+const patience = 5 * time.Second
 
 // Why a connection is cut. The set is closed: it labels a metric.
 const (
@@ -22,28 +28,25 @@ const (
 	cutSilent  = "silent"  // it had made no request for the longest, in the network that has most, and another took its place
 )
 
-// gate is a listener that accepts only so many connections at a time. Connections from this machine wait when there are too many; those of others are cut.
+// gate is a listener that accepts only so many connections at a time. Connections from this machine wait when there are too many, as those of a proxy, and hold up nobody while
+// they do; those of others are cut.
 type gate struct {
 	net.Listener
 	most, each int
 	nets       *networks
 	count      func(reason string)
 
-	closed chan struct{}
-	freed  chan struct{} // has room for one token: a place was freed
-	once   sync.Once
-
-	mu   sync.Mutex // guards all following fields, and those of gated
-	open map[*gated]struct{}
-	of   map[netip.Prefix]int // how many each network has
+	mu    sync.Mutex // guards all following fields, and those of gated
+	open  map[*gated]struct{}
+	of    map[netip.Prefix]int // how many each network has
+	queue []*gated             // of this machine, in front who waits longest; at most as many as there may be connections
 }
 
 var _ net.Listener = (*gate)(nil)
 
 func newGate(ln net.Listener, most, each int, nets *networks, count func(reason string)) *gate {
 	return &gate{
-		Listener: ln, most: most, each: each, nets: nets, count: count, closed: make(chan struct{}), freed: make(chan struct{}, 1),
-		open: make(map[*gated]struct{}), of: make(map[netip.Prefix]int),
+		Listener: ln, most: most, each: each, nets: nets, count: count, open: make(map[*gated]struct{}), of: make(map[netip.Prefix]int),
 	}
 }
 
@@ -55,15 +58,6 @@ func (l *gate) Accept() (net.Conn, error) {
 		}
 		g := &gated{Conn: c, gate: l, from: networkOf(c.RemoteAddr().String()), since: time.Now()}
 		victim, reason := l.take(g)
-		for reason == cutFull && local(g.from) {
-			select {
-			case <-l.freed:
-			case <-l.closed:
-				_ = c.Close()
-				return nil, net.ErrClosed
-			}
-			victim, reason = l.take(g)
-		}
 		if reason != "" {
 			l.count(reason)
 		}
@@ -81,23 +75,40 @@ func (l *gate) Accept() (net.Conn, error) {
 	}
 }
 
-// take gives g a place. Where that is another's, it is returned, and why it has to go; without a place for g only the reason is.
+// take gives g a place, or has it wait for one. Where that is another's, it is returned, and why it has to go; without a place for g only the reason is.
 func (l *gate) take(g *gated) (victim *gated, reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !local(g.from) {
+	switch {
+	case !local(g.from):
 		victim, reason = l.room(g)
-	} else if len(l.open) >= l.most {
-		reason = cutFull
+	case !l.spare():
+		// Of this machine's connections one that waits for its next request makes room. Of the others nobody knows which one is the proxy's.
+		victim, reason = l.victim(local, math.MaxInt, cutFull)
+		if victim == nil && len(l.queue) < l.most {
+			g.placed, g.gone = make(chan struct{}), make(chan struct{})
+			l.queue = append(l.queue, g)
+			return nil, ""
+		}
 	}
 	if victim != nil {
-		l.drop(victim)
+		l.remove(victim)
 	}
 	if victim != nil || reason == "" {
-		l.open[g] = struct{}{}
-		l.of[g.from]++
+		l.add(g)
 	}
 	return victim, reason
+}
+
+// spare tells whether there is a place for one more connection from this machine. The caller holds mu.
+func (l *gate) spare() bool {
+	taken := 0
+	for from, n := range l.of {
+		if local(from) {
+			taken += n
+		}
+	}
+	return taken < l.most-l.most/keptLocal && len(l.open) < l.most
 }
 
 // room looks for a place for a connection from elsewhere. The caller holds mu.
@@ -145,8 +156,14 @@ func (l *gate) victim(of func(netip.Prefix) bool, more int, none string) (found 
 	return found, reason
 }
 
-// drop takes c's place away; nothing happens when it has none. The caller holds mu.
-func (l *gate) drop(c *gated) {
+// add gives c a place. The caller holds mu.
+func (l *gate) add(c *gated) {
+	l.open[c] = struct{}{}
+	l.of[c.from]++
+}
+
+// remove takes c's place away; nothing happens when it has none. The caller holds mu.
+func (l *gate) remove(c *gated) {
 	if _, ok := l.open[c]; !ok {
 		return
 	}
@@ -154,31 +171,56 @@ func (l *gate) drop(c *gated) {
 	if l.of[c.from]--; l.of[c.from] == 0 {
 		delete(l.of, c.from)
 	}
-	select {
-	case l.freed <- struct{}{}:
-	default:
+}
+
+// drop takes c's place away and gives it to who waits for one. The caller holds mu.
+func (l *gate) drop(c *gated) {
+	l.remove(c)
+	for len(l.queue) > 0 && l.spare() {
+		next := l.queue[0]
+		l.queue = l.queue[1:]
+		l.add(next)
+		close(next.placed)
 	}
 }
 
-func (l *gate) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-// gated is a connection with a place.
+// gated is a connection with a place, or that waits for one.
 type gated struct {
 	net.Conn
 	gate *gate
 	from netip.Prefix
+	// placed is closed when it has a place, gone when it was closed; both are nil where it had a place at once.
+	placed, gone chan struct{}
 	// since is when it was accepted, idle since when it waits for a request, asked whether it has made one.
 	since, idle time.Time
 	asked       bool
+}
+
+// Read waits for the connection's place first. Nothing is read of one that has none.
+func (c *gated) Read(p []byte) (int, error) {
+	if c.placed == nil {
+		return c.Conn.Read(p)
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-c.placed:
+		return c.Conn.Read(p)
+	case <-c.gone:
+		return 0, net.ErrClosed
+	case <-timer.C:
+		return 0, os.ErrDeadlineExceeded
+	}
 }
 
 func (c *gated) Close() error {
 	err := c.Conn.Close()
 	c.gate.mu.Lock()
 	defer c.gate.mu.Unlock()
+	if at := slices.Index(c.gate.queue, c); at >= 0 {
+		c.gate.queue = slices.Delete(c.gate.queue, at, at+1)
+		close(c.gone)
+	}
 	c.gate.drop(c)
 	return err
 }
@@ -199,10 +241,15 @@ func track(c net.Conn, state http.ConnState) {
 		return
 	}
 	g.gate.mu.Lock()
-	defer g.gate.mu.Unlock()
 	g.idle = time.Time{}
 	if state == http.StateIdle {
 		g.idle = time.Now()
+	}
+	awaited := state == http.StateIdle && local(g.from) && len(g.gate.queue) > 0
+	g.gate.mu.Unlock()
+	if awaited {
+		g.gate.count(cutIdle)
+		_ = g.Close()
 	}
 }
 

@@ -12,6 +12,8 @@ const (
 	buckets = 512
 	// maxRegulars bounds it for those that right credentials came from: more than one host has viewers and monitors.
 	maxRegulars = 1024
+	// chargedBytes of an answer to whom nobody asked who he is count as one more request: the uplink is for pictures, and the largest such answer has 200 kB.
+	chargedBytes = 8 << 10
 )
 
 // networks tells what is asked for from where. A network is an IPv4 address or an IPv6 /64, since a subscriber has a whole one. Those that right credentials
@@ -79,6 +81,21 @@ func (n *networks) request(now time.Time, remote string) time.Duration {
 	}
 	t.requests = later(now, t.requests, time.Second/time.Duration(l.PerAddress))
 	return 0
+}
+
+// charge takes in the size of an answer that anybody gets. Those to this machine take nothing of the uplink.
+func (n *networks) charge(now time.Time, remote string, size int) {
+	from, l, units := networkOf(remote), n.limits(), size/chargedBytes
+	if units == 0 || local(from) {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	t := n.tally(from)
+	t.requests = later(now, t.requests, time.Duration(units)*time.Second/time.Duration(l.PerAddress))
+	if n.regulars[from] == nil {
+		n.all = later(now, n.all, time.Duration(units)*time.Second/time.Duration(l.InAll))
+	}
 }
 
 // attempt returns 0, or when a network that showed too many wrong credentials may try again.

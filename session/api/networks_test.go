@@ -73,6 +73,30 @@ func TestFloodIsBounded(t *testing.T) {
 }
 
 // A program on this machine that guesses does not lock out the others, who come from other addresses of it.
+// Who fetches what is large and open to all takes no more of the uplink than a stream does.
+func TestLargeAnswersCountForMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t, Config{Token: token, Limits: Limits{PerAddress: 20, InAll: 200}}, healthy())
+		fetch := func(remote string) (taken, size int) {
+			for range 60 {
+				if r := (ask{method: "GET", path: "/v1/openapi.json", remote: remote}).do(s.Handler()); r.StatusCode == http.StatusOK {
+					taken++
+					size = len(r.body)
+				}
+			}
+			return taken, size
+		}
+		_, size := fetch("192.0.2.1:1") // what is allowed at once
+		time.Sleep(10 * time.Second)    // the time of 200 requests
+		if taken, _ := fetch("192.0.2.1:1"); taken < 2 || taken > 1+200/(1+size/chargedBytes) {
+			t.Errorf("a stranger gets %d answers of %d bytes in the time of 200 requests; want one for each %d bytes", taken, size, chargedBytes)
+		}
+		if taken, _ := fetch("127.0.0.1:1"); taken != 60 {
+			t.Errorf("this machine gets %d of 60", taken)
+		}
+	})
+}
+
 func TestLoopbackAddressesAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nets := newNetworks(usual)
@@ -275,6 +299,45 @@ func TestSilentConnectionsShutNobodyOut(t *testing.T) {
 		}
 		if len(d.open) != 64 {
 			t.Errorf("%d are open; want 64", len(d.open))
+		}
+	})
+}
+
+// Any user of the machine can connect to it, and none can keep others, or the gateway, from doing so.
+func TestThisMachineShutsNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoorway(t, 64, 16)
+		first := d.call("127.0.0.1:1")
+		for n := 1; n < 64-64/keptLocal; n++ {
+			if c := d.call(fmt.Sprintf("127.0.0.%d:1", n)); c == nil || !d.has(c) {
+				t.Fatalf("this machine's connection %d has no place", n)
+			}
+		}
+		waiting := d.call("127.0.0.1:1")
+		if waiting == nil || d.has(waiting) {
+			t.Error("one more of this machine does not wait")
+		}
+		for range 64 / keptLocal {
+			if c := d.call("192.0.2.1:1"); c == nil || !d.has(c) {
+				t.Fatal("others are shut out by this machine's connections")
+			}
+		}
+		track(first, http.StateIdle)
+		if d.has(first) || !d.has(waiting) || !slices.Equal(d.cut, []string{cutIdle}) {
+			t.Errorf("one that waits for its next request does not make room for one that waits for its first; cut %v", d.cut)
+		}
+		track(waiting, http.StateActive)
+		track(waiting, http.StateIdle)
+		if next := d.call("127.0.0.1:1"); next == nil || !d.has(next) || d.has(waiting) {
+			t.Error("an idle connection does not make room for the next one")
+		}
+		for range 64 {
+			if d.call("127.0.0.1:1") == nil {
+				t.Fatal("one is cut in place of waiting")
+			}
+		}
+		if d.call("127.0.0.1:1") != nil || d.cut[len(d.cut)-1] != cutFull {
+			t.Errorf("there is no end of those that wait; cut %v", d.cut)
 		}
 	})
 }

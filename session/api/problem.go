@@ -132,7 +132,7 @@ func meanings() map[Code]string {
 		CodeKeyReused:            "the `Idempotency-Key` came before with another request",
 		CodeStaleETag:            "`If-Match` is not the session's ETag (any more)",
 		CodeTooLarge:             "the body exceeds 64 KiB (`max_body`)",
-		CodeUnsupportedMediaType: "wrong `Content-Type`; `Accept-Post` or `Accept-Patch` tells the right one",
+		CodeUnsupportedMediaType: "wrong `Content-Type`; `Accept-Post`, `Accept-Patch` or `Accept` tells the right one; or the body is compressed",
 		CodeUnacceptableOffer:    "the offer is well formed, but cannot be answered: no codec that the host has, which it then names beside those offered, or not receiving video",
 		CodeBadReservation:       "the place is for another display, or cannot be kept like that",
 		CodeBadConfiguration:     "the configuration on the host is refused, and nothing of it applied; the message says what is wrong where",

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,9 +39,10 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(w, r, &in, false); err != nil {
 		return err
 	}
+	who := principalOf(r.Context())
 	l, err := s.mgr.Reserve(r.Context(), session.Reservation{
 		Display: orDefault(in.Display), Hold: time.Duration(in.HoldSeconds * float64(time.Second)),
-		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region, Key: r.Header.Get("Idempotency-Key"), Owner: "api",
+		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region, Key: r.Header.Get("Idempotency-Key"), Owner: fmt.Sprintf("%q %q %q", who.Credential, who.Issuer, who.Name),
 	})
 	if err != nil {
 		return err
@@ -138,10 +140,13 @@ func (s *Server) changeSession(w http.ResponseWriter, r *http.Request) error {
 
 func orDefault(display string) string {
 	if display == "" {
-		return "default"
+		return defaultDisplay
 	}
 	return display
 }
+
+// defaultDisplay is what stands for the first display that there is.
+const defaultDisplay = "default"
 
 // profileText is a size and frame rate in the query; see session.ParseProfile.
 type profileText string

@@ -20,6 +20,7 @@ func typed(more ...string) map[string]string {
 }
 
 func TestReservations(t *testing.T) {
+	const nobody = `"" "" ""` // nobody is asked who he is
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)
 	h := s.Handler()
@@ -28,12 +29,12 @@ func TestReservations(t *testing.T) {
 		body: `{"display": "x11:0", "hold_seconds": 2.5, "max_bitrate": 3000000, "weight": 50}`,
 	}.do(h)
 	l := decode(t, resp, http.StatusCreated)
-	want := session.Reservation{Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000, Weight: 50, Key: "k1", Owner: "api"}
+	want := session.Reservation{Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000, Weight: 50, Key: "k1", Owner: nobody}
 	if !slices.Equal(m.asked, []session.Reservation{want}) || l["id"] != "l1" || resp.Header.Get("Location") != "/v1/reservations/l1" {
 		t.Errorf("asked for %+v, got %v, %v", m.asked, l, resp.Header)
 	}
 	decode(t, ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h), http.StatusCreated)
-	if m.asked[1] != (session.Reservation{Display: "default", Owner: "api"}) {
+	if m.asked[1] != (session.Reservation{Display: "default", Owner: nobody}) {
 		t.Errorf("asked for %+v; want the default", m.asked[1])
 	}
 	full := ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h)
@@ -202,5 +203,22 @@ func TestCapacity(t *testing.T) {
 		if got := refusal(t, ask{method: "GET", path: "/v1/capacity?profile=" + bad}.do(h)); got != CodeBadRequest {
 			t.Errorf("%s: %s", bad, got)
 		}
+	}
+}
+
+// Two gateways that count from 1 do not get each other's places.
+func TestKeysOfOthersAreOthers(t *testing.T) {
+	i, v := newIssuer(t)
+	file, of := tokens(t)
+	owners := make(map[string]int)
+	for _, show := range []string{token, of["operator"], i.sign("j1", "operator", `{"role":"operator"}`), i.sign("j2", "ann", `{"role":"operator"}`), i.sign("j3", "ann", `{"role":"operator"}`)} {
+		m := healthy()
+		s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, m)
+		r := ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", "1", "Authorization", "Bearer "+show), body: `{}`}.do(s.Handler())
+		decode(t, r, http.StatusCreated)
+		owners[m.asked[0].Owner]++
+	}
+	if len(owners) != 4 || owners[`"grant" "i" "ann"`] != 2 {
+		t.Errorf("asked by %v; want four, of whom ann comes with two grants", owners)
 	}
 }

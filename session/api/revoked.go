@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"wavryhost/session/api/durable"
 	"wavryhost/session/api/grant"
 )
 
@@ -44,11 +43,7 @@ type revocations struct {
 	Subjects map[string]time.Time `json:"subjects"` // by name
 }
 
-const (
-	revocationsVersion = 1
-	// newSuffix is in the names of files that are to replace the old one.
-	newSuffix = ".new-"
-)
+const revocationsVersion = 1
 
 // newRevoked reads the file, which need not be there yet.
 func newRevoked(path string, lifetime time.Duration, now time.Time) (*revoked, error) {
@@ -58,12 +53,7 @@ func newRevoked(path string, lifetime time.Duration, now time.Time) (*revoked, e
 	if path == "" {
 		return l, nil
 	}
-	// What a crash left of writing.
-	if left, err := filepath.Glob(path + newSuffix + "*"); err == nil {
-		for _, name := range left {
-			_ = os.Remove(name)
-		}
-	}
+	durable.Tidy(path)
 	text, err := readBounded(path, maxRevokedFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		// That it can be written is found out here, not at the first revocation.
@@ -159,36 +149,13 @@ func (l *revoked) forget(now time.Time) {
 }
 
 // write replaces the file at once: after a crash there is the old one or the new one.
-func (l *revoked) write(list revocations) (err error) {
+func (l *revoked) write(list revocations) error {
 	text, err := json.Marshal(list)
-	if err != nil {
-		return err
+	if err == nil {
+		err = durable.Replace(l.path, append(text, '\n'))
 	}
-	dir := filepath.Dir(l.path)
-	f, err := os.CreateTemp(dir, filepath.Base(l.path)+newSuffix) // readable for its owner alone
 	if err != nil {
 		return fmt.Errorf("write revocations: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-			err = fmt.Errorf("write revocations: %w", err)
-		}
-	}()
-	_, err = f.Write(append(text, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), l.path); err != nil {
-		return err
-	}
-	// Where folders can be synchronized, the new name outlasts a crash as well.
-	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
 	}
 	return nil
 }

@@ -61,19 +61,24 @@ func TestRevocationsOutlastTheServer(t *testing.T) {
 		return ask{method: "POST", path: "/v1/revocations", header: header, body: body}.do(s.Handler())
 	}
 	s, _ := newServer(t, cfg, healthy())
+	for _, nothing := range []string{`{}`, `{"grant": ""}`, `{"grant": "", "subject": ""}`} {
+		if got := refusal(t, post(s, nothing)); got != CodeBadJSON {
+			t.Errorf("%s: %s", nothing, got)
+		}
+	}
 	decode(t, post(s, `{"grant": "j1"}`), http.StatusOK)
 	decode(t, post(s, `{"subject": "bob"}`), http.StatusOK)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	if err := os.WriteFile(path+newSuffix+"123", []byte("what a crash left"), 0o600); err != nil {
+	if err := os.WriteFile(path+".new-123", []byte("what a crash left"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s, _ = newServer(t, cfg, healthy())
 	if a, b, c := status(s, "j1", "ann"), status(s, "j2", "bob"), status(s, "j3", "ann"); a != 401 || b != 401 || c != 200 {
 		t.Errorf("after a restart: the grant %d, the subject's %d, another %d", a, b, c)
 	}
-	if left, _ := filepath.Glob(path + newSuffix + "*"); len(left) != 0 {
+	if left, _ := filepath.Glob(path + ".new-*"); len(left) != 0 {
 		t.Errorf("%v is left", left)
 	}
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -68,7 +69,7 @@ func (s *Server) routes() []route {
 				status: 201, media: typeSDP, text: "The host's answer.", header: []string{"Location", "ETag", "Accept-Patch"},
 			}},
 			codes: []Code{
-				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeNotAcceptable, CodeNoPicture,
+				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNotAcceptable, CodeNoPicture,
 				CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
 			},
 		}},
@@ -324,14 +325,13 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 		}
 		h := w.Header()
 		h.Set("Access-Control-Allow-Methods", allowed)
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Idempotency-Key, Last-Event-ID")
 		h.Set("Access-Control-Max-Age", "600")
 		if r.Header.Get("Access-Control-Request-Private-Network") == "true" &&
 			h.Get("Access-Control-Allow-Origin") != "" {
 			h.Set("Access-Control-Allow-Private-Network", "true")
 		}
 		if strings.HasPrefix(path, "/whep/") {
-			whepHeaders(h)
 			h.Set("Accept-Post", typeSDP)
 			h.Set("Accept-Patch", typeFragment)
 			if s.views(r) {
@@ -384,10 +384,13 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		}
 	}
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
+	if rec.who.role == "" {
+		s.nets.charge(time.Now(), r.RemoteAddr, rec.bytes)
+	}
 	if changes(r.Method) {
 		summed, ok := s.audit.record(auditLine{
 			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
-			Object: shorten(r.PathValue("id") + r.PathValue("display")), Status: rec.status, Code: string(rec.code),
+			Object: shorten(cmp.Or(rec.object, r.PathValue("id")+r.PathValue("display"))), Made: rec.Header().Get("Location"), Status: rec.status, Code: string(rec.code),
 		})
 		if summed {
 			s.metrics.auditSummed.Inc()
@@ -430,12 +433,20 @@ type recorder struct {
 	bytes  int
 	who    principal // once it is known
 	code   Code      // of the error that was answered
+	object string    // what it is about, where the path does not tell
 }
 
 // note keeps who asks, for the audit.
 func note(w http.ResponseWriter, p principal) {
 	if rec, ok := w.(*recorder); ok {
 		rec.who = p
+	}
+}
+
+// concern keeps what a request is about, for the audit, where the path does not tell.
+func concern(w http.ResponseWriter, object string) {
+	if rec, ok := w.(*recorder); ok {
+		rec.object = object
 	}
 }
 

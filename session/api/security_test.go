@@ -37,16 +37,22 @@ func newIssuer(tb testing.TB) (*issuer, *grant.Verifier) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	file := filepath.Join(tb.TempDir(), "keys.json")
 	i := &issuer{key}
+	return i, i.verifier(tb, "")
+}
+
+// verifier checks its grants, and keeps those that were used in a file.
+func (i *issuer) verifier(tb testing.TB, spent string) *grant.Verifier {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "keys.json")
 	if err := os.WriteFile(file, i.set(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	v, err := grant.New(grant.Config{KeysFile: file, Audience: "host7"}, slog.New(slog.DiscardHandler))
+	v, err := grant.New(grant.Config{KeysFile: file, Audience: "host7", SpentFile: spent}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return i, v
+	return v
 }
 
 // set is its JWK set.
@@ -189,8 +195,14 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	if o := m.offers[0]; o.Owner.Name != "ann" || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
 		t.Errorf("offer %+v", o)
 	}
-	if got := refusal(t, open(ann, "/whep/default")); got != CodeForbidden {
-		t.Errorf("another display: %s", got)
+	if r := open(ann, "/whep/default"); r.StatusCode != http.StatusCreated || m.offers[1].Display != "x11:0" {
+		t.Errorf("the display by the name default: %d %s", r.StatusCode, r.body)
+	}
+	elsewhere := i.sign("j1b", "ann", `{"role":"viewer","displays":["x11:1"]}`)
+	for _, path := range []string{"/whep/default", "/whep/x11:0"} {
+		if got := refusal(t, open(elsewhere, path)); got != CodeForbidden {
+			t.Errorf("another display, %s: %s", path, got)
+		}
 	}
 	far := ask{method: "POST", path: "/whep/x11:0", header: bearer(ann), body: "v=0", remote: "203.0.113.1:1"}.do(h)
 	if got := refusal(t, far); got != CodeUnauthorized {
@@ -273,13 +285,23 @@ func TestAudit(t *testing.T) {
 	ask{method: "POST", path: "/v1/drain", header: bearer("wrong-wrong-wrong-wrong")}.do(h)
 	ask{method: "DELETE", path: "/v1/sessions/s2", header: op}.do(h)
 	ask{method: "BREW", path: "/nowhere", header: op}.do(h)
+	send := func(method, path, kind, body string) {
+		header := bearer("0123456789abcdef")
+		header["Content-Type"] = kind
+		ask{method: method, path: path, header: header, body: body}.do(h)
+	}
+	send("POST", "/whep/x11:0", typeSDP, "v=0")
+	send("POST", "/v1/reservations", typeJSON, "{}")
+	send("POST", "/v1/revocations", typeJSON, `{"grant": "j1", "subject": "ann"}`)
+	send("PUT", "/v1/state", typeJSON, `{"state": "probation"}`)
+	send("POST", "/v1/drain", typeJSON, `{"deadline_seconds": 30, "policy": "end"}`)
 	var got []string
 	for line := range strings.Lines(log.String()) {
 		var l auditLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		got = append(got, fmt.Sprintf("%s %s %s %s %s %s %d %s", l.Who, l.Role, l.Grant, l.Method, l.Route, l.Object, l.Status, l.Code))
+		got = append(got, fmt.Sprintf("%s %s %s %s %s %s %d %s", l.Who, l.Role, l.Grant, l.Method, l.Route, l.Object, l.Status, l.Code+l.Made))
 	}
 	want := []string{
 		"token operator  DELETE /v1/sessions/{id} s1 204 ",
@@ -287,6 +309,11 @@ func TestAudit(t *testing.T) {
 		"   POST /v1/drain  401 unauthorized",
 		"token operator  DELETE /v1/sessions/{id} s2 404 unknown_session",
 		"   BREW other  404 not_found",
+		"token operator  POST /whep/{display} x11:0 201 /whep/sessions/s1",
+		"token operator  POST /v1/reservations  201 /v1/reservations/l1",
+		"token operator  POST /v1/revocations grant j1, subject ann 200 ",
+		"token operator  PUT /v1/state probation 200 ",
+		"token operator  POST /v1/drain end, 30s 202 ",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

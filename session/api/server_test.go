@@ -422,37 +422,60 @@ func TestShutdownIsBounded(t *testing.T) {
 func TestConnectionsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newPipes()
-		ln := newGate(inner, 1, 1, newNetworks(nil), func(string) {})
-		accepted := make(chan net.Conn, 2)
-		go func() {
-			for {
-				c, err := ln.Accept()
-				if err != nil {
-					close(accepted)
-					return
-				}
-				accepted <- c
+		ln := newGate(inner, 2, 1, newNetworks(nil), func(string) {})
+		defer ln.Close()
+		accept := func() net.Conn {
+			ours := make(chan net.Conn, 1)
+			go func() { ours <- inner.dial() }()
+			c, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
 			}
-		}()
-		defer inner.dial().Close()
-		first := <-accepted
-		go func() {
-			ours, theirs := net.Pipe()
-			inner.conns <- theirs
-			ours.Close()
-		}()
-		synctest.Wait()
-		if len(accepted) != 0 {
-			t.Error("a second connection was accepted")
+			mine := <-ours
+			t.Cleanup(func() { _ = mine.Close() })
+			go func() { _, _ = io.WriteString(mine, "x") }()
+			return c
+		}
+		type result struct {
+			n     int
+			err   error
+			after time.Duration
+		}
+		reads := func(c net.Conn) <-chan result {
+			got := make(chan result, 1)
+			began := time.Now()
+			go func() {
+				n, err := c.Read(make([]byte, 1))
+				got <- result{n, err, time.Since(began)}
+			}()
+			synctest.Wait()
+			return got
+		}
+		first, other, second, third := accept(), accept(), accept(), accept()
+		if got := <-reads(first); got.n != 1 {
+			t.Errorf("the first: %+v", got)
+		}
+		waits := reads(second)
+		if len(waits) != 0 {
+			t.Error("a connection beyond the limit is read")
 		}
 		first.Close()
 		first.Close() // gives its place back once only
-		second := <-accepted
-		synctest.Wait()
-		_ = ln.Close()
-		if _, more := <-accepted; more {
-			t.Error("a closed listener accepts")
+		if got := <-waits; got.n != 1 {
+			t.Errorf("one that waited has the place of the first: %+v", got)
+		}
+		if got := <-reads(third); !errors.Is(got.err, os.ErrDeadlineExceeded) || got.after != patience {
+			t.Errorf("a connection without a place: %+v; want the end of its patience", got)
+		}
+		waits = reads(third)
+		third.Close()
+		if got := <-waits; !errors.Is(got.err, net.ErrClosed) {
+			t.Errorf("a connection that was closed meanwhile: %+v", got)
 		}
 		second.Close()
+		other.Close()
+		if len(ln.open) != 0 || len(ln.of) != 0 || len(ln.queue) != 0 {
+			t.Errorf("%d are open and %d wait after the end", len(ln.open), len(ln.queue))
+		}
 	})
 }

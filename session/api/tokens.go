@@ -103,10 +103,11 @@ func parseTokens(text []byte) (map[[sha256.Size]byte]principal, error) {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		digits, ok := strings.CutPrefix(f[2], "sha256:")
-		var hash [sha256.Size]byte
-		if k, err := hex.Decode(hash[:], []byte(digits)); !ok || err != nil || k != sha256.Size || len(digits) != 2*sha256.Size {
+		sum, err := hex.DecodeString(digits)
+		if !ok || err != nil || len(sum) != sha256.Size {
 			return nil, fmt.Errorf("line %d: the hash of %.40q is not sha256: and 64 hexadecimal digits", n, f[0])
 		}
+		hash := [sha256.Size]byte(sum)
 		if names[f[0]] || known[hash].Name != "" {
 			return nil, fmt.Errorf("line %d: %.40q, or its token, is there already", n, f[0])
 		}

@@ -23,15 +23,8 @@ const (
 	typeFragment = "application/trickle-ice-sdpfrag" // RFC 8840 section 9
 )
 
-// whepHeaders lets pages of other origins read what WHEP says in headers.
-func whepHeaders(h http.Header) {
-	h.Set("Access-Control-Expose-Headers",
-		"Location, ETag, Link, Wavry-Input, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate")
-}
-
 func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
-	whepHeaders(h)
 	if err := contentType(r, typeSDP); err != nil {
 		return err.with("Accept-Post", typeSDP)
 	}
@@ -102,6 +95,9 @@ func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) 
 	s.mu.Lock()
 	s.opened[a.ID] = p
 	s.mu.Unlock()
+	if g != nil {
+		s.key.grants.Keep(*g) // before the viewer can have anything of it
+	}
 	return a, nil
 }
 
@@ -114,7 +110,6 @@ func (s *Server) abandon(r *http.Request, id string, why session.EndReason) {
 
 func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
-	whepHeaders(h)
 	if err := contentType(r, typeFragment); err != nil {
 		return err.with("Accept-Patch", typeFragment)
 	}
@@ -148,7 +143,6 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request) error {
-	whepHeaders(w.Header())
 	if err := s.owns(r, r.PathValue("id")); err != nil {
 		return err
 	}
@@ -159,11 +153,15 @@ func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// contentType refuses a body of another type than want.
+// contentType refuses a body of another type than want, and one that is compressed.
 func contentType(r *http.Request, want string) *problem {
 	got := r.Header.Get("Content-Type")
 	if media, _, err := mime.ParseMediaType(got); err != nil || media != want {
 		return refuse(CodeUnsupportedMediaType, "the body is %q; it must be %s", shorten(got), want)
+	}
+	// RFC 9110 section 15.5.16.
+	if coding := strings.Join(r.Header.Values("Content-Encoding"), ", "); coding != "" && !strings.EqualFold(coding, "identity") {
+		return refuse(CodeUnsupportedMediaType, "the body is coded by %q; it must come as it is", shorten(coding)).with("Accept-Encoding", "identity")
 	}
 	return nil
 }
@@ -210,10 +208,15 @@ var errBody = errors.New("body cannot be read")
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
-		if _, big := errors.AsType[*http.MaxBytesError](err); !big && !errors.Is(err, os.ErrDeadlineExceeded) && r.Context().Err() == nil {
-			err = fmt.Errorf("%w: %w", errBody, err)
+		_, big := errors.AsType[*http.MaxBytesError](err)
+		switch gone := r.Context().Err(); {
+		case big, errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, err
+		case gone != nil:
+			return nil, fmt.Errorf("read body: %w: %w", gone, err)
+		default:
+			return nil, fmt.Errorf("%w: %w", errBody, err)
 		}
-		return nil, err
 	}
 	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, fmt.Errorf("lift read deadline: %w", err)

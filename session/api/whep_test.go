@@ -163,6 +163,10 @@ func TestWHEPRefusals(t *testing.T) {
 			create: failing(session.ErrDraining), code: CodeDraining, header: map[string]string{"Retry-After": "3"},
 		},
 		{
+			name: "a grant's ceiling below the floor", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(session.ErrBadChange), code: CodeBadChange,
+		},
+		{
 			name: "encoder fails", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
 			create: failing(errors.New("secret detail")), code: CodeInternal,
 		},
@@ -177,6 +181,22 @@ func TestWHEPRefusals(t *testing.T) {
 		{
 			name: "wrong type", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Type", "text/plain")},
 			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
+		},
+		{
+			name: "compressed", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Encoding", "gzip")},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Encoding": "identity"},
+		},
+		{
+			name: "wrong type of a new thing", ask: ask{method: "POST", path: "/v1/reservations", body: "{}", header: sdp()},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/json"},
+		},
+		{
+			name: "wrong type of a change", ask: ask{method: "PATCH", path: "/v1/sessions/s1", body: "{}", header: sdp()},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/json"},
+		},
+		{
+			name: "wrong type of a state", ask: ask{method: "PUT", path: "/v1/state", body: "{}", header: sdp()},
+			code: CodeUnsupportedMediaType, header: map[string]string{"Accept": "application/json"},
 		},
 		{
 			name: "no type", ask: ask{method: "POST", path: "/whep/default", body: offer},

@@ -10,6 +10,8 @@ import (
 	"math"
 	"net/netip"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -79,8 +81,8 @@ func name(claims jwt.MapClaims, claim string, most int) (string, error) {
 		return "", wrong(Malformed, "%s is missing, or has more than %d bytes", claim, most)
 	}
 	for _, r := range s {
-		if r <= ' ' || r == 0x7f || r == 0xfffd {
-			return "", wrong(Malformed, "%s holds a blank or a control character", claim)
+		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError {
+			return "", wrong(Malformed, "%s holds a blank or a character that is not printed", claim)
 		}
 	}
 	return s, nil
@@ -123,6 +125,9 @@ func (g *Grant) limit(claim any) error {
 	}
 	if len(s.Displays) > maxList || len(s.Networks) > maxList || len(s.Session) > maxName {
 		return wrong(Malformed, "wavry has more than %d displays or networks, or a longer session than there is", maxList)
+	}
+	if _, named := claim.(map[string]any)["session"]; named && s.Session == "" { //nolint:forcetypeassert // asked at the top
+		return wrong(Malformed, "wavry.session is empty, and so would bind to nothing; leave it out")
 	}
 	g.Displays, g.Session, g.Once = s.Displays, s.Session, s.Once
 	for _, d := range s.Displays {

@@ -240,6 +240,9 @@ func TestWrongTokens(t *testing.T) {
 		{"claim twice, escaped", i.sign(edHeader, strings.Replace(raw, `"sub":"ann"`, `"sub":"ann","s\u0075b":"bob"`, 1)), Malformed},
 		{"role twice", i.sign(edHeader, strings.Replace(raw, `"role":"viewer"`, `"role":"viewer","role":"operator"`, 1)), Malformed},
 		{"role in two cases", body(wavry(`{"role":"viewer","ROLE":"operator"}`)), Malformed},
+		{"an id that turns what stands behind it around", body(map[string]any{"jti": "j1\u202e"}), Malformed},
+		{"a subject with a blank of another kind", body(map[string]any{"sub": "ann\u2003b"}), Malformed},
+		{"an empty session", body(wavry(`{"role":"viewer","session":""}`)), Malformed},
 		{"no scope", body(map[string]any{"wavry": nil}), Malformed},
 		{"scope as text", body(map[string]any{"wavry": "viewer"}), Malformed},
 		{"no role", body(wavry(`{}`)), Malformed},
@@ -323,8 +326,8 @@ func TestOnceIsOnce(t *testing.T) {
 			t.Error("a full memory takes another grant, and so forgets one")
 		}
 		time.Sleep(2 * time.Minute)
-		if err := v.Spend(grant(maxSpent)); err != nil || len(v.spent) != 1 {
-			t.Errorf("after all have expired: %v, %d remembered", err, len(v.spent))
+		if err := v.Spend(grant(maxSpent)); err != nil || len(v.spent.used) != 1 {
+			t.Errorf("after all have expired: %v, %d remembered", err, len(v.spent.used))
 		}
 		many := Grant{ID: "m"}
 		for range 2 {

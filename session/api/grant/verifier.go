@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -19,8 +18,6 @@ const (
 	maxToken = 4096
 	// Leeway is how far the issuer's clock may be off.
 	Leeway = 30 * time.Second
-	// maxSpent bounds the grants for one session that are remembered. When it is reached no further one is taken.
-	maxSpent = 10_000
 )
 
 // Config is what a Verifier needs to know.
@@ -28,6 +25,8 @@ type Config struct {
 	// KeysFile and KeysURL are where the JWK set is; one of the two. The file is read again when it changes; the address, https, is
 	// asked again every ten minutes.
 	KeysFile, KeysURL string
+	// SpentFile is where the grants for one session that were used are kept for the time after a restart; empty for nowhere.
+	SpentFile string
 	// Audience is this host's name, which must be in aud.
 	Audience string
 	// Issuer, when set, must be iss.
@@ -76,8 +75,8 @@ type Verifier struct {
 	keys   *keys
 	parser *jwt.Parser
 
-	mu    sync.Mutex
-	spent map[spent]time.Time // when each may be forgotten
+	spent *ledger
+	log   *slog.Logger
 }
 
 // New returns a Verifier. A file of keys is read, so that a broken one is found early; an address is asked by Run.
@@ -97,11 +96,12 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	if cfg.Issuer != "" {
 		options = append(options, jwt.WithIssuer(cfg.Issuer))
 	}
-	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: make(map[spent]time.Time)}, nil
+	used, err := newLedger(cfg.SpentFile, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("grant: used grants: %w", err)
+	}
+	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: used, log: log}, nil
 }
-
-// spent is a grant that was used up. Issuers give ids without asking each other.
-type spent struct{ issuer, id string }
 
 // Run keeps the keys current until ctx ends, and returns nil.
 func (v *Verifier) Run(ctx context.Context) error { return v.keys.run(ctx) }
@@ -217,33 +217,22 @@ func (v *Verifier) Spend(g Grant) error {
 	if !g.Once {
 		return nil
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	now := time.Now()
-	if _, ok := v.spent[spent{g.Issuer, g.ID}]; ok {
-		return wrong(Replayed, "it was good for one session, and has been used")
-	}
-	if len(v.spent) >= maxSpent {
-		for id, until := range v.spent {
-			if now.After(until) {
-				delete(v.spent, id)
-			}
-		}
-	}
-	if len(v.spent) >= maxSpent {
-		// Forgetting one that is still good would let it be used again.
-		return wrong(Replayed, "more than %d grants for one session are in use", maxSpent)
-	}
-	v.spent[spent{g.Issuer, g.ID}] = g.Expires.Add(Leeway)
-	return nil
+	return v.spent.take(g, time.Now())
 }
 
 // Return makes a spent grant good again: the session did not come about.
 func (v *Verifier) Return(g Grant) {
+	if g.Once {
+		v.spent.giveBack(g)
+	}
+}
+
+// Keep has a spent grant stay so over a restart: its session came about. It waits for the disk. Where that fails, a restart makes the grant good again; the log tells.
+func (v *Verifier) Keep(g Grant) {
 	if !g.Once {
 		return
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	delete(v.spent, spent{g.Issuer, g.ID})
+	if err := v.spent.keep(g); err != nil {
+		v.log.Error("used grant not written; it is good again when the daemon ends", "grant", g.ID, "err", err)
+	}
 }

@@ -1,0 +1,65 @@
+// Package durable writes files so that a crash leaves either what was there or what was to be.
+package durable
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// newSuffix is in the names of files that are to replace the old one.
+const newSuffix = ".new-"
+
+// Replace replaces the file at path, which only its owner can read then, and returns when text is on the disk.
+func Replace(path string, text []byte) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+newSuffix) // readable for its owner alone
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	// Where folders can be synchronized, the new name outlasts a crash as well.
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+	return nil
+}
+
+// Append appends text to the file at path, which must be there, and returns when it is on the disk. After an error there may be a part of it.
+func Append(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Tidy removes what a crash left of replacing the file at path.
+func Tidy(path string) {
+	left, err := filepath.Glob(path + newSuffix + "*")
+	if err != nil {
+		return
+	}
+	for _, name := range left {
+		_ = os.Remove(name)
+	}
+}

@@ -1,0 +1,54 @@
+package session
+
+import (
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What keeps others out of a session's path is in no log, whatever its level: neither the viewer's password nor the host's.
+func TestPasswordsAreNotLogged(t *testing.T) {
+	var log safeBuffer
+	h := openHouse(t, nil)
+	h.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	defer h.close(t)
+	r := newRemote(t)
+	defer r.close()
+	var passwords []string
+	note := func() {
+		for _, m := range regexp.MustCompile(`ice-pwd:(\S+)`).FindAllStringSubmatch(r.pc.LocalDescription().SDP+r.pc.RemoteDescription().SDP, -1) {
+			passwords = append(passwords, m[1])
+		}
+	}
+	r.watch(h)
+	note()
+	r.playing(t, 3)
+	_ = r.restart(h)
+	note()
+	r.playing(t, 3)
+	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+		t.Fatal(err)
+	}
+	if len(passwords) < 4 || !strings.Contains(log.String(), "Started agent") {
+		t.Fatalf("%d passwords, and a log of %d bytes: this shows nothing", len(passwords), len(log.String()))
+	}
+	for _, p := range passwords {
+		if strings.Contains(log.String(), p) {
+			t.Errorf("password %s is in the log", p)
+		}
+	}
+}
+
+func TestSecretsInTextsOfPion(t *testing.T) {
+	for text, want := range map[string]string{
+		`isControlling? false, remoteUfrag: "U59Q", remotePwd: "zV/gR+X5\"2"`: `isControlling? false, remoteUfrag: "U59Q", remotePwd: (hidden)`,
+		`relay with password=abc, realm=b`:                                    `relay with password=(hidden), realm=b`,
+		`Credential: x y`:                                                     `Credential: (hidden) y`,
+		`no remote password was given`:                                        `no remote password was given`,
+	} {
+		if got := conceal(text); got != want {
+			t.Errorf("got %s; want %s", got, want)
+		}
+	}
+}
