@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,8 +59,9 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 	t.Helper()
 	need(t, "chromium")
 	out := new(output)
+	// Chromium's profile is chromedp's: it waits for the browser's children, which outlive it for a moment, before it removes the folder.
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()), chromedp.CombinedOutput(out),
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.CombinedOutput(out),
 		chromedp.Flag("headless", "new"), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true),
@@ -77,6 +79,7 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 			}
 			cmd.Args = append([]string{ip, "netns", "exec", namespace, cmd.Path}, cmd.Args[1:]...)
 			cmd.Path = ip
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // as chromedp has it
 		}))
 	}
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(), options...)

@@ -63,7 +63,7 @@ func TestGatewayLink(t *testing.T) {
 		}
 		return nil
 	})
-	b.waitFrames(t, 30, 10*time.Second)
+	b.waitFrames(t, 30, 30*time.Second)
 	eventually(t, 30*time.Second, "the host is bound again", bound)
 	if s := h.session(t); s.State != "connected" {
 		t.Errorf("the session is %s", s.State)

@@ -41,7 +41,7 @@ type hostOptions struct {
 func startHost(t testing.TB, o hostOptions) *host {
 	t.Helper()
 	if o.listen == "" {
-		o.listen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		o.listen = "127.0.0.1:0"
 	}
 	args := append([]string{hostBinary, "run", "--listen", o.listen, "--log-format", "json"}, o.args...)
 	if o.namespace != "" {
@@ -49,10 +49,11 @@ func startHost(t testing.TB, o hostOptions) *host {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), o.env...)
-	h := &host{token: o.token, url: "http://" + o.listen}
+	h := &host{token: o.token}
+	scheme := "http://"
 	transport := &http.Transport{}
 	if o.secure {
-		h.url = "https://" + o.listen
+		scheme = "https://"
 		transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // the test made the certificate itself
 	}
 	if o.namespace != "" {
@@ -69,6 +70,13 @@ func startHost(t testing.TB, o hostOptions) *host {
 			t.Fatalf("the daemon ended: %v\n%s", h.err, tail(h.out.String(), 4000))
 		default:
 		}
+		if h.url == "" {
+			address := h.address()
+			if address == "" {
+				return errNotYet
+			}
+			h.url = scheme + address
+		}
 		status, body, err := h.request("GET", "/readyz")
 		if err != nil {
 			return err
@@ -79,6 +87,28 @@ func startHost(t testing.TB, o hostOptions) *host {
 		return nil
 	})
 	return h
+}
+
+// address is what the log says that the daemon listens on, "" while it says nothing.
+func (h *host) address() string {
+	for line := range strings.Lines(h.out.String()) {
+		var record struct{ Msg, Addr string }
+		if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "api listening" {
+			return record.Addr
+		}
+	}
+	return ""
+}
+
+// waitLog waits until the log has a text. What the API shows may be ahead of what came through the pipe.
+func (h *host) waitLog(t testing.TB, text string) {
+	t.Helper()
+	eventually(t, 20*time.Second, "the log has "+text, func() error {
+		if !strings.Contains(h.out.String(), text) {
+			return errNotYet
+		}
+		return nil
+	})
 }
 
 // request makes one call of the API without a body.
@@ -163,6 +193,17 @@ func (h *host) session(t testing.TB) snapshot {
 		t.Fatalf("%d sessions; want 1", len(list))
 	}
 	return list[0]
+}
+
+// waitMetric waits until a metric has a value; see metric.
+func (h *host) waitMetric(t testing.TB, prefix string, want float64) {
+	t.Helper()
+	eventually(t, 20*time.Second, fmt.Sprintf("%s is %v", prefix, want), func() error {
+		if got := h.metric(t, prefix); got != want {
+			return fmt.Errorf("it is %v", got)
+		}
+		return nil
+	})
 }
 
 // metric returns the sum of the samples whose name and labels, as exported, begin with prefix.

@@ -135,7 +135,7 @@ func TestInputOfAServerThatHangs(t *testing.T) {
 	j, end := x.injector(t)
 	defer end()
 	j.Key(17, true)
-	x.waitHeld(t, 5*time.Second, "W is down", 25)
+	x.waitHeld(t, 20*time.Second, "W is down", 25)
 	if err := x.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestInputOfAServerThatHangs(t *testing.T) {
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("20000 calls took %v while the server stood still", took)
 	}
-	eventually(t, 10*time.Second, "the injector gives the server up", func() error {
+	eventually(t, 20*time.Second, "the injector gives the server up", func() error {
 		if j.Err() == nil {
 			return errNotYet
 		}
@@ -157,7 +157,7 @@ func TestInputOfAServerThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 20*time.Second, "the server has input again", func() error { return j.Err() })
-	x.waitHeld(t, 5*time.Second, "no key is down")
+	x.waitHeld(t, 20*time.Second, "no key is down")
 	j.Move(.25, .75)
 	x.waitPointer(t, 320, 540)
 }
@@ -167,7 +167,7 @@ func TestInputOfAServerWithoutXTEST(t *testing.T) {
 	j, end := x.injector(t)
 	defer end()
 	j.Key(30, true)
-	eventually(t, 10*time.Second, "the injector says what is missing", func() error {
+	eventually(t, 20*time.Second, "the injector says what is missing", func() error {
 		err := j.Err()
 		if err == nil {
 			return errNotYet

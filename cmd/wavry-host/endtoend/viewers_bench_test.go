@@ -99,7 +99,8 @@ func BenchmarkChurn(b *testing.B) {
 			h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000", "--fixed-bitrate", "1M"}})
 			come := func(n int) (zombie time.Duration) {
 				if killed {
-					return killViewers(b, h, n, false)
+					_, zombie = killViewers(b, h, n, false)
+					return zombie
 				}
 				for range n {
 					connectOnce(b, h)

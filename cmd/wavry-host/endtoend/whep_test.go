@@ -160,7 +160,7 @@ func TestStrictClient(t *testing.T) {
 		t.Errorf("DELETE again: status %d; want 404", response.status)
 	}
 	_ = a.pc.Close()
-	h.waitEmpty(t, time.Second)
+	h.waitEmpty(t, 10*time.Second)
 }
 
 // fragmentOf makes what a client trickles (RFC 8840, section 9) of a description.
