@@ -143,7 +143,7 @@ func TestKilledViewers(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000", "--admission", "limits"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000"}})
 	for _, c := range []struct {
 		name  string
 		early bool

@@ -83,7 +83,7 @@ func TestCredentialsTakenAway(t *testing.T) {
 	options := hostOptions{
 		token: "operator-0123456789", env: []string{"WAVRY_HOST_TOKEN=operator-0123456789", "STATE_DIRECTORY=" + dir},
 		args: []string{
-			"--display", "synthetic", "--admission", "limits", "--tokens-file", write("tokens", line), "--grant-audience", "host7",
+			"--display", "synthetic", "--tokens-file", write("tokens", line), "--grant-audience", "host7",
 			"--grant-keys", write("keys.json", fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, part(string(public)))),
 		},
 	}

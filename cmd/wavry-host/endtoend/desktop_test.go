@@ -129,7 +129,7 @@ func TestXServerRestarts(t *testing.T) {
 
 // With no display at all there is one all the same, with something alive on it.
 func TestVirtualDisplay(t *testing.T) {
-	h := startHost(t, hostOptions{args: []string{"--display", "virtual"}, env: []string{"DISPLAY="}})
+	h := startHost(t, hostOptions{measured: true, args: []string{"--display", "virtual"}, env: []string{"DISPLAY="}})
 	b := openBrowser(t, "", h.url+"/")
 	b.waitFrames(t, 5, 30*time.Second)
 	children := childrenOf(t, h.Process.Pid)

@@ -214,10 +214,9 @@ func TestDesktopInFirefox(t *testing.T) {
 
 // Two browsers that take different codecs watch one display.
 func TestTwoBrowsersOfTwoCodecs(t *testing.T) {
-	// By what it measures, a small machine with two browsers on it refuses the second encode, a large one in any case.
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false", "--admission", "limits"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
 	pages := []*browser{openBrowser(t, "", h.url+"/"), openFirefox(t, h.url+"/")}
 	for _, b := range pages {
 		b.waitPicture(t, x, 40*time.Second)

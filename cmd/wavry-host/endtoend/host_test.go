@@ -34,6 +34,7 @@ type hostOptions struct {
 	listen    string
 	token     string
 	secure    bool
+	measured  bool // sessions are admitted and lowered by the machine's load, as without settings; else whatever else runs here changes nothing
 	args      []string
 	env       []string
 }
@@ -44,6 +45,9 @@ func startHost(t testing.TB, o hostOptions) *host {
 		o.listen = "127.0.0.1:0"
 	}
 	args := append([]string{hostBinary, "run", "--listen", o.listen, "--log-format", "json"}, o.args...)
+	if !o.measured {
+		args = append(args, "--admission", "limits")
+	}
 	if o.namespace != "" {
 		args = append([]string{"ip", "netns", "exec", o.namespace}, args...)
 	}

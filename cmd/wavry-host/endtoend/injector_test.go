@@ -195,7 +195,7 @@ func BenchmarkInput(b *testing.B) {
 				x.moving(b)
 				x.waitWindows(b, 2)
 			}
-			h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--admission", "limits"}})
+			h := startHost(b, hostOptions{args: []string{"--display", x.id()}})
 			channel := h.dialInput(b)
 			w.measure(b, func(down bool) {
 				message := []byte{0x22, 0x04, 0x08, 30, 0x10, 0}

@@ -254,7 +254,7 @@ func (b *browser) waitControl(t testing.TB, want string) {
 func TestControlInChromium(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	file := x.reader(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--admission", "limits", "--log-level", "debug"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--log-level", "debug"}})
 	b := openBrowser(t, "", h.url+"/")
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{300, 200})
@@ -438,7 +438,7 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{
-		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{"--display", x.id(), "--admission", "limits", "--tokens-file", tokens, "--control-idle", "1h"},
+		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{"--display", x.id(), "--tokens-file", tokens, "--control-idle", "1h"},
 	})
 	b := openBrowser(t, "", h.url+"/#token="+controller)
 	b.control(t, x, [2]int{200, 200})
@@ -532,7 +532,7 @@ func TestKeysOfAPageThatGoes(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--admission", "limits"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
 	b := openBrowser(t, "", h.url+"/")
 
 	b.control(t, x, [2]int{300, 200})

@@ -160,7 +160,7 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	r.relayAt(t, r.secondIP, secret)
 	r.block(t, false)
 	first, second := fmt.Sprintf("turn:%s:3478?transport=udp", r.relayIP), fmt.Sprintf("turn:%s:3478?transport=tcp", r.secondIP)
-	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--admission", "limits", "--ice-regions", "here",
+	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--ice-regions", "here",
 		"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], secret: %[2]s, region: here, priority: 2}, "+
 			"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second))
 	h.waitServer(t, first, "up", 10*time.Second)
