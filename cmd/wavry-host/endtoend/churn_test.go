@@ -63,7 +63,7 @@ func usage(t testing.TB, h *host) resources {
 // waitUsage waits until the daemon uses no more than before, but for what a request or a collection of garbage may hold at the moment, and returns what it uses.
 func waitUsage(t testing.TB, h *host, before resources) (now resources) {
 	t.Helper()
-	eventually(t, 20*time.Second, "nothing is left behind", func() error {
+	eventually(t, patience, "nothing is left behind", func() error {
 		now = usage(t, h)
 		if now.goroutines > before.goroutines+3 || now.descriptors > before.descriptors+3 || now.segments > before.segments {
 			return fmt.Errorf("%v before, %v after", before, now)
@@ -76,7 +76,7 @@ func waitUsage(t testing.TB, h *host, before resources) (now resources) {
 // settle waits until no session is left and the display is let go.
 func settle(t testing.TB, h *host) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the display is idle", func() error {
+	eventually(t, patience, "the display is idle", func() error {
 		status, body, err := h.request("GET", "/v1/host")
 		if err != nil {
 			return err
@@ -129,7 +129,7 @@ func killViewers(tb testing.TB, h *host, n int, early bool) (killed map[string]t
 			look()
 		}
 	}
-	eventually(tb, 30*time.Second, "no session is left of a viewer that was killed", func() error {
+	eventually(tb, patience, "no session is left of a viewer that was killed", func() error {
 		if zombies := look(); zombies > 0 {
 			return fmt.Errorf("%d are, the oldest %.1f s", zombies, oldest.Seconds())
 		}
@@ -155,7 +155,7 @@ func TestKilledViewers(t *testing.T) {
 			killed, _ := killViewers(t, h, 30, c.early)
 			oldest := time.Duration(0)
 			for id, at := range killed {
-				oldest = max(oldest, h.waitEvent(t, id, "session_ended", 20*time.Second).At.Sub(at))
+				oldest = max(oldest, h.waitEvent(t, id, "session_ended").At.Sub(at))
 			}
 			t.Logf("the oldest session ended %.1f s after its viewer", oldest.Seconds())
 			if oldest > 12*time.Second { // two are for a machine that is busy

@@ -43,7 +43,7 @@ func newViewer(t *testing.T, h *host, token string) *viewer {
 		}
 	})
 	offerTo(t, h, pc, token)
-	eventually(t, 10*time.Second, "media flows", func() error {
+	eventually(t, patience, "media flows", func() error {
 		if v.last.Load() == nil {
 			return fmt.Errorf("no packet yet")
 		}
@@ -92,7 +92,7 @@ func TestCredentialsTakenAway(t *testing.T) {
 	ends := func(what string, v *viewer, left int, take func()) {
 		began := time.Now()
 		take()
-		eventually(t, 20*time.Second, "the session ends", func() error {
+		eventually(t, patience, "the session ends", func() error {
 			list, err := h.sessions()
 			if err == nil && len(list) != left {
 				err = fmt.Errorf("%d sessions; want %d", len(list), left)
@@ -123,7 +123,7 @@ func TestCredentialsTakenAway(t *testing.T) {
 		}
 	})
 
-	h.stop(t, 20*time.Second)
+	h.stop(t)
 	h = startHost(t, options)
 	h.token = grant
 	if status, body, err := h.request("GET", "/v1/sessions/x"); err != nil || status != http.StatusUnauthorized || !strings.Contains(string(body), "revoked") {

@@ -18,10 +18,10 @@ import (
 
 // over waits until the daemon has ended the viewer's session and says so, and until the viewer has been told by the transport, after which no media can come. It returns
 // the event of the end, and when the last packet came.
-func (a *audience) over(t testing.TB, h *host, limit time.Duration) (end event, last time.Time) {
+func (a *audience) over(t testing.TB, h *host) (end event, last time.Time) {
 	t.Helper()
-	end = h.waitEvent(t, a.id(), "session_ended", limit)
-	eventually(t, 20*time.Second, "the viewer's transport is closed", func() error {
+	end = h.waitEvent(t, a.id(), "session_ended")
+	eventually(t, patience, "the viewer's transport is closed", func() error {
 		if s := a.pc.ConnectionState(); s != webrtc.PeerConnectionStateClosed {
 			return fmt.Errorf("it is %s", s)
 		}
@@ -38,7 +38,7 @@ func (a *audience) over(t testing.TB, h *host, limit time.Duration) (end event, 
 func (a *audience) watches(t testing.TB) {
 	t.Helper()
 	before := a.packets.Load()
-	eventually(t, 20*time.Second, "more comes", func() error {
+	eventually(t, patience, "more comes", func() error {
 		if a.packets.Load() == before {
 			return errNotYet
 		}
@@ -73,7 +73,7 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 		}
 	}
 	look()
-	end, last := a.over(t, h, deadline+20*time.Second)
+	end, last := a.over(t, h)
 	t.Logf("the last packet came %.2f s after the drain began, with a deadline of %v", last.Sub(begun).Seconds(), deadline)
 	if end.Reason != "drained" {
 		t.Errorf("the session ended because %q; want it drained", end.Reason)
@@ -86,13 +86,13 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 		t.Errorf("the last packet came %v before the session's end; want the viewer left alone until then", gap)
 	}
 	h.waitLog(t, `"reason":"drained"`)
-	eventually(t, 20*time.Second, "the drain is done", func() error {
+	eventually(t, patience, "the drain is done", func() error {
 		if look(); drain.Done.IsZero() {
 			return errNotYet
 		}
 		return nil
 	})
-	h.stop(t, 20*time.Second)
+	h.stop(t)
 	if h.err != nil {
 		t.Errorf("exit status %v; want 0", h.err)
 	}
@@ -134,7 +134,7 @@ func TestRevocationEndsMedia(t *testing.T) {
 	if status, body, err := h.send(http.MethodPost, "/v1/revocations", `{"grant": "ann"}`); err != nil || status >= 300 {
 		t.Fatalf("POST revocations: status %d, %v: %s", status, err, body)
 	}
-	end, last := ann.over(t, h, 20*time.Second)
+	end, last := ann.over(t, h)
 	t.Logf("the last packet came %.2f s after the revocation, the session was gone after %.2f s", last.Sub(revoked).Seconds(), end.At.Sub(revoked).Seconds())
 	if late := max(last.Sub(revoked), end.At.Sub(revoked)); late > 5*time.Second { // within two seconds, and what a machine takes that is busy
 		t.Errorf("the viewer was served for %v after the revocation; want 2 s at most", late)
@@ -146,7 +146,7 @@ func TestRevocationEndsMedia(t *testing.T) {
 	bob.watches(t)
 	bob.leave(t, h)
 	_ = ann.pc.Close()
-	h.stop(t, 20*time.Second)
+	h.stop(t)
 	if h.err != nil {
 		t.Errorf("exit status %v; want 0", h.err)
 	}

@@ -65,10 +65,10 @@ func startHost(t testing.TB, o hostOptions) *host {
 			return dialWithin(ctx, o.namespace, network, address)
 		}
 	}
-	h.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	h.client = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	h.process = start(t, cmd)
 	t.Cleanup(h.client.CloseIdleConnections)
-	eventually(t, 40*time.Second, "the daemon becomes ready", func() error {
+	eventually(t, patience, "the daemon becomes ready", func() error {
 		select {
 		case <-h.done:
 			t.Fatalf("the daemon ended: %v\n%s", h.err, tail(h.out.String(), 4000))
@@ -107,7 +107,7 @@ func (h *host) address() string {
 // waitLog waits until the log has a text. What the API shows may be ahead of what came through the pipe.
 func (h *host) waitLog(t testing.TB, text string) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the log has "+text, func() error {
+	eventually(t, patience, "the log has "+text, func() error {
 		if !strings.Contains(h.out.String(), text) {
 			return errNotYet
 		}
@@ -120,7 +120,7 @@ func (h *host) request(method, path string) (int, []byte, error) { return h.send
 
 // send makes one call of the API, with a body of JSON unless it is empty.
 func (h *host) send(method, path, body string) (int, []byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, h.url+path, strings.NewReader(body))
 	if err != nil {
@@ -202,7 +202,7 @@ func (h *host) session(t testing.TB) snapshot {
 // waitMetric waits until a metric has a value; see metric.
 func (h *host) waitMetric(t testing.TB, prefix string, want float64) {
 	t.Helper()
-	eventually(t, 20*time.Second, fmt.Sprintf("%s is %v", prefix, want), func() error {
+	eventually(t, patience, fmt.Sprintf("%s is %v", prefix, want), func() error {
 		if got := h.metric(t, prefix); got != want {
 			return fmt.Errorf("it is %v", got)
 		}

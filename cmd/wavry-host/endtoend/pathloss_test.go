@@ -47,9 +47,9 @@ func (h *host) timeline(t testing.TB, id string) []event {
 }
 
 // waitEvent waits until a session has an event of a kind, and returns the newest. Events come a moment after what they tell of shows elsewhere.
-func (h *host) waitEvent(t testing.TB, id, kind string, limit time.Duration) (newest event) {
+func (h *host) waitEvent(t testing.TB, id, kind string) (newest event) {
 	t.Helper()
-	eventually(t, limit, "the session has an event "+kind, func() error {
+	eventually(t, patience, "the session has an event "+kind, func() error {
 		list := h.timeline(t, id)
 		for _, e := range list {
 			if e.Kind == kind {
@@ -86,7 +86,7 @@ func (h *host) lasts(t testing.TB, seconds float64) {
 	t.Helper()
 	const counted = "wavry_host_quality_state_seconds_total"
 	end := h.metric(t, counted) + seconds
-	eventually(t, 20*time.Second, fmt.Sprintf("%v s pass with the session connected", seconds), func() error {
+	eventually(t, patience, fmt.Sprintf("%v s pass with the session connected", seconds), func() error {
 		if at := h.metric(t, counted); at < end {
 			return fmt.Errorf("%.1f s are left", end-at)
 		}
@@ -104,7 +104,7 @@ func onLink(t *testing.T) (*link, *host, *browser) {
 	x.noisy(t)
 	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--max-bitrate", "3M")
 	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
-	b.waitFrames(t, 30, 30*time.Second)
+	b.waitFrames(t, 30, patience)
 	return l, h, b
 }
 
@@ -122,9 +122,9 @@ func (h *host) stateOf(id string) (string, error) {
 	return "gone", nil
 }
 
-func (h *host) waitState(t testing.TB, id, want string, limit time.Duration) {
+func (h *host) waitState(t testing.TB, id, want string) {
 	t.Helper()
-	eventually(t, limit, fmt.Sprintf("the session is %s", want), func() error {
+	eventually(t, patience, fmt.Sprintf("the session is %s", want), func() error {
 		state, err := h.stateOf(id)
 		if err == nil && state != want {
 			err = errors.New("it is " + state)
@@ -142,23 +142,23 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 	l.cut(t, true)
 	h.lasts(t, 2)
 	l.cut(t, false)
-	b.waitFrames(t, 30, 20*time.Second)
+	b.waitFrames(t, 30, patience)
 	if got := strings.Join(h.kinds(t, first), " "); got != "session_created session_connected" {
 		t.Errorf("after 2 s events %s", got)
 	}
 
 	began := time.Now()
 	l.cut(t, true)
-	h.waitState(t, first, "disconnected", 20*time.Second)
+	h.waitState(t, first, "disconnected")
 	noticed := time.Since(began)
 	if v := h.metric(t, `wavry_host_sessions{state="disconnected"}`); v != 1 {
 		t.Errorf("the metric has %v disconnected sessions; want 1", v)
 	}
 	l.cut(t, false)
 	restored := time.Now()
-	h.waitState(t, first, "connected", 20*time.Second)
+	h.waitState(t, first, "connected")
 	t.Logf("noticed after %v, back %v after the cut's end", noticed.Round(100*time.Millisecond), time.Since(restored).Round(100*time.Millisecond))
-	b.waitFrames(t, 30, 20*time.Second)
+	b.waitFrames(t, 30, patience)
 	var state string
 	if err := b.eval("window.wavry.state", &state); err != nil || state != "live" {
 		t.Errorf("the page is %q, %v; want live", state, err)
@@ -191,12 +191,12 @@ func TestViewerMovesToAnotherAddress(t *testing.T) {
 	ip(t, "-n", l.viewer, "link", "set", "veth-w", "up")
 	ip(t, "-n", l.viewer, "route", "add", l.hostIP+"/32", "via", "10.213.6.1")
 	began := time.Now()
-	b.waitFrames(t, 30, 40*time.Second)
+	b.waitFrames(t, 30, patience)
 	t.Logf("pictures again %v after the move, with %d ICE restarts", time.Since(began).Round(100*time.Millisecond), strings.Count(h.out.String(), `"ice restarted"`))
 	if got := h.session(t).ID; got != first {
 		t.Errorf("session %s; want %s, as before the move", got, first)
 	}
-	h.waitState(t, first, "connected", 10*time.Second)
+	h.waitState(t, first, "connected")
 }
 
 // Where the old path is lost for good, as when a firewall has forgotten it, an ICE restart finds another for the same session.
@@ -216,9 +216,9 @@ func TestOnlyAnICERestartHelps(t *testing.T) {
 			"add rule ip old i udp sport %d drop; add rule ip old o udp dport %[1]d drop", port))
 	began := time.Now()
 	h.waitLog(t, `"ice restarted"`)
-	b.waitFrames(t, 30, 30*time.Second)
+	b.waitFrames(t, 30, patience)
 	t.Logf("pictures again %v after the path was lost", time.Since(began).Round(100*time.Millisecond))
-	h.waitState(t, first, "connected", 10*time.Second)
+	h.waitState(t, first, "connected")
 	if got := h.kinds(t, first); got[len(got)-1] != "session_connected" {
 		t.Errorf("events %v", got)
 	}
@@ -230,10 +230,10 @@ func TestLinkIsCutForTooLong(t *testing.T) {
 	l, h, b := onLink(t)
 	first := h.session(t).ID
 	l.cut(t, true)
-	h.waitState(t, first, "disconnected", 20*time.Second)
+	h.waitState(t, first, "disconnected")
 	before := h.session(t).FramesSent
 	after := before
-	eventually(t, 20*time.Second, "the session is given up", func() error {
+	eventually(t, patience, "the session is given up", func() error {
 		list, err := h.sessions()
 		if err != nil || len(list) == 0 {
 			return err
@@ -245,7 +245,7 @@ func TestLinkIsCutForTooLong(t *testing.T) {
 		t.Errorf("%d frames were sent into the cut; want it frozen", after-before)
 	}
 	// What is left of the 10 s when it counts as lost are 4 to 5, and some more on a machine that is busy.
-	end, lost := h.waitEvent(t, first, "session_ended", 20*time.Second), h.waitEvent(t, first, "session_disconnected", 20*time.Second)
+	end, lost := h.waitEvent(t, first, "session_ended"), h.waitEvent(t, first, "session_disconnected")
 	if kept := end.At.Sub(lost.At).Round(100 * time.Millisecond); kept < 4*time.Second || kept > 8*time.Second {
 		t.Errorf("the session was kept for %v; want 4 to 5 s", kept)
 	}
@@ -256,7 +256,7 @@ func TestLinkIsCutForTooLong(t *testing.T) {
 		t.Errorf("the metric counts %v ends; want 1", v)
 	}
 	l.cut(t, false)
-	eventually(t, 60*time.Second, "the page is back with a session of its own", func() error {
+	eventually(t, patience, "the page is back with a session of its own", func() error {
 		list, err := h.sessions()
 		if err != nil {
 			return err
@@ -266,7 +266,7 @@ func TestLinkIsCutForTooLong(t *testing.T) {
 		}
 		return nil
 	})
-	b.waitFrames(t, 30, 20*time.Second)
+	b.waitFrames(t, 30, patience)
 	if err := exec.Command("ip", "netns", "exec", l.host, "nft", "list", "table", "ip", "cut").Run(); err == nil {
 		t.Error("the cut is still there")
 	}

@@ -73,7 +73,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := watchOverLink(t)
 			r := startReceiver(t, gstreamer, w.viewer, w.host, c.args...)
-			r.waitFrames(t, 100, 60*time.Second)
+			r.waitFrames(t, 100)
 			r.waitPicture(t, w.x)
 			before := w.session(t)
 			w.lose(t, 2)
@@ -93,7 +93,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 			if !got.Rising {
 				t.Error("the time stamps of the pictures do not rise")
 			}
-			w.waitEmpty(t, 10*time.Second)
+			w.waitEmpty(t)
 		})
 	}
 }
@@ -104,19 +104,19 @@ func TestAiortcOnABadPath(t *testing.T) {
 	noise := w.x.noisy(t) // or the path would be wide enough
 	w.x.waitWindows(t, 4)
 	r := startReceiver(t, aiortc, w.viewer, w.host)
-	r.waitFrames(t, 100, 60*time.Second)
+	r.waitFrames(t, 100)
 	const limit = 1_000_000
 	w.limit(t, "1mbit")
 	w.lose(t, 2)
 	narrowed := time.Now()
-	eventually(t, 40*time.Second, "what is sent fits the path", func() error {
+	eventually(t, patience, "what is sent fits the path", func() error {
 		if s := w.session(t); s.TargetBitrate > limit || s.AchievedBitrate > limit {
 			return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
 		}
 		return nil
 	})
 	t.Logf("what is sent fits the path after %.1f s", time.Since(narrowed).Seconds())
-	r.waitFrames(t, 30, 30*time.Second) // the keyframe comes that mends the picture, and reports from before are over
+	r.waitFrames(t, 30) // the keyframe comes that mends the picture, and reports from before are over
 	watchLosses(t, w, r)
 	s := w.session(t)
 	t.Logf("1 Mbit/s, 2 %% lost: target %d, achieved %d bit/s, %d sent again, %d keyframes, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Retransmissions, s.KeyframesSent, s.Quality, s.Reason)
@@ -128,7 +128,7 @@ func TestAiortcOnABadPath(t *testing.T) {
 	if got := r.leave(t); !got.Rising {
 		t.Error("the time stamps of the pictures do not rise")
 	}
-	w.waitEmpty(t, 10*time.Second)
+	w.waitEmpty(t)
 }
 
 // watchLosses demands that pictures keep coming although packets are lost.
@@ -140,7 +140,7 @@ func watchLosses(t *testing.T, w watched, r *receiver) {
 		t.Fatal(err)
 	}
 	last, worst := first, 0.0
-	eventually(t, 120*time.Second, "20 packets are lost and 300 pictures come", func() error {
+	eventually(t, patience, "20 packets are lost and 300 pictures come", func() error {
 		if last, err = r.report(t); err != nil {
 			return err
 		}

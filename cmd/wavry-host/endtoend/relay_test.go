@@ -87,7 +87,7 @@ func (r *relayed) relayAt(t testing.TB, address, secret string) *process {
 		t.Fatal(err)
 	}
 	p := start(t, exec.Command("ip", "netns", "exec", r.router, "turnserver", "-c", file))
-	eventually(t, 10*time.Second, "the relay listens", func() error {
+	eventually(t, patience, "the relay listens", func() error {
 		c, err := dialWithin(t.Context(), r.router, "tcp", address+":3478")
 		if err != nil {
 			return err
@@ -110,12 +110,12 @@ func TestRelay(t *testing.T) {
 	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--disconnect-timeout", "5s", "--max-bitrate", "3M",
 		"--ice-servers", fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret))
 	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
-	b.waitFrames(t, 30, 30*time.Second)
+	b.waitFrames(t, 30, patience)
 	h.waitMetric(t, `wavry_host_session_path{path="relay"}`, 1)
 	first := h.session(t).ID
 
 	turn.kill()
-	eventually(t, 30*time.Second, "the session ends", func() error {
+	eventually(t, patience, "the session ends", func() error {
 		sessions, err := h.sessions()
 		if err != nil {
 			return err
@@ -130,7 +130,7 @@ func TestRelay(t *testing.T) {
 	h.waitLog(t, `"session disconnected"`)
 
 	r.relay(t, secret)
-	eventually(t, 60*time.Second, "the page is back", func() error {
+	eventually(t, patience, "the page is back", func() error {
 		sessions, err := h.sessions()
 		if err != nil {
 			return err
@@ -163,32 +163,32 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--ice-regions", "here",
 		"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], secret: %[2]s, region: here, priority: 2}, "+
 			"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second))
-	h.waitServer(t, first, "up", 10*time.Second)
-	h.waitServer(t, second, "up", 10*time.Second)
+	h.waitServer(t, first, "up")
+	h.waitServer(t, second, "up")
 	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
-	b.waitFrames(t, 30, 30*time.Second)
+	b.waitFrames(t, 30, patience)
 	id := h.session(t).ID
-	h.waitPath(t, id, "direct", "udp", 20*time.Second)
+	h.waitPath(t, id, "direct", "udp")
 
 	r.block(t, true)
-	h.waitPath(t, id, "relay", "", 40*time.Second)
-	b.waitFrames(t, 30, 30*time.Second)
+	h.waitPath(t, id, "relay", "")
+	b.waitFrames(t, 30, patience)
 	for labels, want := range map[string]float64{
 		`session_path{path="direct"}`: 0, `session_path{path="relay"}`: 1, `session_paths_total{path="direct"`: 1, `session_paths_total{path="relay"`: 1,
 	} {
 		h.waitMetric(t, "wavry_host_"+labels, want)
 	}
-	if e := h.waitEvent(t, id, "path_changed", 20*time.Second); e.From != "direct/udp" || !strings.HasPrefix(e.To, "relay/") {
+	if e := h.waitEvent(t, id, "path_changed"); e.From != "direct/udp" || !strings.HasPrefix(e.To, "relay/") {
 		t.Errorf("event %+v; want one from direct/udp to a relay", e)
 	}
 
 	turn.kill()
 	fresh := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
 	began := time.Now()
-	fresh.waitFrames(t, 30, 20*time.Second)
+	fresh.waitFrames(t, 30, patience)
 	t.Logf("pictures for the next viewer %v after its page was there", time.Since(began).Round(100*time.Millisecond))
-	h.waitServer(t, first, "down", 70*time.Second)
-	b.waitFrames(t, 30, 40*time.Second)
+	h.waitServer(t, first, "down")
+	b.waitFrames(t, 30, patience)
 	if state, err := h.stateOf(id); err != nil || state != "connected" {
 		t.Errorf("the first session is %s, %v; want connected, over the other relay", state, err)
 	}
@@ -198,14 +198,14 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 		t.Error("the log holds the relay's secret")
 	}
 	r.relayAt(t, r.relayIP, secret)
-	h.waitServer(t, first, "up", 60*time.Second)
+	h.waitServer(t, first, "up")
 	h.waitMetric(t, `wavry_host_events_total{kind="relay_up"}`, 1)
 }
 
 // waitPath waits until a session, which has to stay the only one, takes a path, by a protocol unless that is "".
-func (h *host) waitPath(t testing.TB, id, path, protocol string, limit time.Duration) {
+func (h *host) waitPath(t testing.TB, id, path, protocol string) {
 	t.Helper()
-	eventually(t, limit, "the session's path is "+path, func() error {
+	eventually(t, patience, "the session's path is "+path, func() error {
 		if s := h.session(t); s.ID != id || s.Path != path || protocol != "" && s.Protocol != protocol {
 			return fmt.Errorf("session %s, path %q, protocol %q", s.ID, s.Path, s.Protocol)
 		}
@@ -214,9 +214,9 @@ func (h *host) waitPath(t testing.TB, id, path, protocol string, limit time.Dura
 }
 
 // waitServer waits until the daemon shows a STUN or TURN server in a state.
-func (h *host) waitServer(t testing.TB, url, want string, limit time.Duration) {
+func (h *host) waitServer(t testing.TB, url, want string) {
 	t.Helper()
-	eventually(t, limit, url+" is "+want, func() error {
+	eventually(t, patience, url+" is "+want, func() error {
 		status, body, err := h.request("GET", "/v1/host")
 		if err != nil || status != http.StatusOK {
 			return fmt.Errorf("GET /v1/host: status %d, %w", status, err)

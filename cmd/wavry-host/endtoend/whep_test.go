@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -160,7 +159,7 @@ func TestStrictClient(t *testing.T) {
 		t.Errorf("DELETE again: status %d; want 404", response.status)
 	}
 	_ = a.pc.Close()
-	h.waitEmpty(t, 10*time.Second)
+	h.waitEmpty(t)
 }
 
 // fragmentOf makes what a client trickles (RFC 8840, section 9) of a description.
