@@ -173,13 +173,14 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	r.block(t, true)
 	h.waitPath(t, id, "relay", "")
 	b.waitFrames(t, 30, patience)
-	for labels, want := range map[string]float64{
-		`session_path{path="direct"}`: 0, `session_path{path="relay"}`: 1, `session_paths_total{path="direct"`: 1, `session_paths_total{path="relay"`: 1,
-	} {
-		h.waitMetric(t, "wavry_host_"+labels, want)
-	}
+	h.waitMetric(t, `wavry_host_session_path{path="direct"}`, 0)
+	h.waitMetric(t, `wavry_host_session_path{path="relay"}`, 1)
 	if e := h.waitEvent(t, id, "path_changed"); e.From != "direct/udp" || !strings.HasPrefix(e.To, "relay/") {
 		t.Errorf("event %+v; want one from direct/udp to a relay", e)
+	}
+	// On a busy machine the browser may have begun on a relay, too.
+	if direct, relayed := h.metric(t, `wavry_host_session_paths_total{path="direct"`), h.metric(t, `wavry_host_session_paths_total{path="relay"`); direct < 1 || relayed < direct || relayed > direct+1 {
+		t.Errorf("%v direct paths and %v relayed ones were counted; want as many of each, or one more of the latter", direct, relayed)
 	}
 
 	turn.kill()
