@@ -21,7 +21,7 @@ async def main(url, columns, rows, token=""):
     pictures = Pictures(int(columns), int(rows))
     resource = await loop.run_in_executor(None, Resource, url, token, pc.localDescription.sdp)
     await pc.setRemoteDescription(RTCSessionDescription(sdp=resource.answer, type="answer"))
-    track = await asyncio.wait_for(tracks.get(), 10)
+    track = await asyncio.wait_for(tracks.get(), 60)
 
     async def receive():
         while True:

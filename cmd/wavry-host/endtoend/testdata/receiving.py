@@ -35,7 +35,7 @@ class Resource:
             request.add_header("Authorization", "Bearer " + self.token)
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # the test made the certificate itself
-        with urllib.request.urlopen(request, timeout=10, context=trusting if url.startswith("https:") else None) as response:
+        with urllib.request.urlopen(request, timeout=60, context=trusting if url.startswith("https:") else None) as response:
             return response.status, response.headers, response.read().decode()
 
 
