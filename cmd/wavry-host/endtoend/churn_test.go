@@ -14,7 +14,7 @@ import (
 
 // Viewers that come and go leave nothing behind.
 func TestChurn(t *testing.T) {
-	t.Parallel() // it looks at its own daemon alone
+	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
@@ -140,7 +140,7 @@ func killViewers(tb testing.TB, h *host, n int, early bool) (killed map[string]t
 
 // A viewer that vanishes without a word is missed within 10 s, wherever it was.
 func TestKilledViewers(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000"}})

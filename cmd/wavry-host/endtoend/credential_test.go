@@ -54,7 +54,7 @@ func newViewer(t *testing.T, h *host, token string) *viewer {
 
 // Media ends within two seconds of the end of what let its viewer in: a token that is taken out of the file, and a grant that is revoked, for good.
 func TestCredentialsTakenAway(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)

@@ -5,6 +5,7 @@ package endtoend
 import (
 	"fmt"
 	"image"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 var screenshots = os.Getenv("WAVRY_SCREENSHOTS")
 
 func TestDesktopInChromium(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
@@ -84,6 +86,7 @@ func TestDesktopInChromium(t *testing.T) {
 
 // aiortc shares no code with pion or Chromium.
 func TestDesktopInAiortc(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
@@ -100,7 +103,9 @@ func TestDesktopInAiortc(t *testing.T) {
 }
 
 func TestXServerRestarts(t *testing.T) {
-	x := startX(t, 0, 1280, 720)
+	t.Parallel()
+	// Servers that choose for themselves take the lowest number that is free, as that of this one would be while it is down.
+	x := startX(t, 1000+rand.IntN(50_000), 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
 	b := openBrowser(t, "", h.url+"/")
@@ -128,6 +133,7 @@ func TestXServerRestarts(t *testing.T) {
 
 // With no display at all there is one all the same, with something alive on it.
 func TestVirtualDisplay(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, hostOptions{measured: true, args: []string{"--display", "virtual"}, env: []string{"DISPLAY="}})
 	b := openBrowser(t, "", h.url+"/")
 	b.waitFrames(t, 5, patience)

@@ -48,7 +48,7 @@ func (a *audience) watches(t testing.TB) {
 
 // A drain that waits leaves a viewer alone until its deadline, and then ends the stream.
 func TestDrainEndsAtItsDeadline(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.moving(t)
@@ -101,7 +101,7 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 
 // A viewer whose grant is revoked sees nothing two seconds later, and one by another grant goes on.
 func TestRevocationEndsMedia(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.moving(t)

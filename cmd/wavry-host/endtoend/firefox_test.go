@@ -161,6 +161,7 @@ func (f *firefox) screenshot(ctx context.Context) ([]byte, error) {
 
 // Debian's Firefox has no H.264, as its OpenH264 is a download.
 func TestDesktopInFirefox(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
@@ -214,6 +215,7 @@ func TestDesktopInFirefox(t *testing.T) {
 
 // Two browsers that take different codecs watch one display.
 func TestTwoBrowsersOfTwoCodecs(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})

@@ -17,7 +17,7 @@ import (
 // The daemon binds to a gateway, survives its restart with a viewer watching, and says all of it. That offers are answered over
 // a gateway and media flows is tested in session/gateway.
 func TestGatewayLink(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	g := gatewaytest.New(gatewaytest.Config{})
 	defer g.Close()
 	server := httptest.NewServer(g)

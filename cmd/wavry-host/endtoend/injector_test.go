@@ -131,6 +131,7 @@ func (x *xserver) injector(tb testing.TB) (_ *input.Injector, end func()) {
 
 // A server that stands still keeps nobody waiting, and has no key down once it goes on.
 func TestInputOfAServerThatHangs(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	j, end := x.injector(t)
 	defer end()
@@ -163,6 +164,7 @@ func TestInputOfAServerThatHangs(t *testing.T) {
 }
 
 func TestInputOfAServerWithoutXTEST(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 640, 480, "-extension", "XTEST")
 	j, end := x.injector(t)
 	defer end()

@@ -252,6 +252,7 @@ func (b *browser) waitControl(t testing.TB, want string) {
 }
 
 func TestControlInChromium(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	file := x.reader(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--log-level", "debug"}})
@@ -365,6 +366,7 @@ func TestControlInChromium(t *testing.T) {
 
 // The keys of the page's table are those of a board with 105 keys, and no two are the same.
 func TestKeysOfThePage(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic"}})
 	b := openBrowser(t, "", h.url+"/")
 	var codes map[string]int
@@ -427,6 +429,7 @@ func TestKeysOfThePage(t *testing.T) {
 }
 
 func TestRolesDecideWhoControls(t *testing.T) {
+	t.Parallel()
 	const viewer, controller, operator = "the-viewers-token-x", "the-controllers-token", "the-operators-token"
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	line := func(name, role, token string) string {
@@ -529,7 +532,7 @@ func TestRolesDecideWhoControls(t *testing.T) {
 // A page that goes while a key is down leaves none: closed by its user, or with the whole browser killed, of which the host only hears
 // that it hears nothing.
 func TestKeysOfAPageThatGoes(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})

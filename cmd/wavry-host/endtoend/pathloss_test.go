@@ -135,7 +135,7 @@ func (h *host) waitState(t testing.TB, id, want string) {
 
 // A link that is cut for a while takes the picture and gives it back: the same session, by ICE restart or by itself.
 func TestLinkIsCutForAWhile(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	l, h, b := onLink(t)
 	first := h.session(t).ID
 	// A blip that is over before anybody notices changes nothing.
@@ -177,7 +177,7 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 
 // A viewer whose address changes, as from Wi-Fi to a cable, keeps its session.
 func TestViewerMovesToAnotherAddress(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	l, h, b := onLink(t)
 	first := h.session(t).ID
 	ip(t, "-n", l.viewer, "link", "add", "veth-w", "type", "veth", "peer", "name", "veth-g", "netns", l.host)
@@ -201,7 +201,7 @@ func TestViewerMovesToAnotherAddress(t *testing.T) {
 
 // Where the old path is lost for good, as when a firewall has forgotten it, an ICE restart finds another for the same session.
 func TestOnlyAnICERestartHelps(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	l, h, b := onLink(t)
 	first := h.session(t).ID
 	var port int
@@ -226,7 +226,7 @@ func TestOnlyAnICERestartHelps(t *testing.T) {
 
 // A cut that outlasts the window ends the session, and the page opens another one when the link is back.
 func TestLinkIsCutForTooLong(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	l, h, b := onLink(t)
 	first := h.session(t).ID
 	l.cut(t, true)

@@ -61,6 +61,7 @@ func (l *link) lost(t testing.TB) int {
 
 // GStreamer's stack is webrtcbin with libnice, which finds no way over the loopback interface: hence the namespaces.
 func TestDesktopInGStreamer(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		args []string
@@ -71,6 +72,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 		{"transport feedback", []string{"twcc"}, adapt.TWCC},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := watchOverLink(t)
 			r := startReceiver(t, gstreamer, w.viewer, w.host, c.args...)
 			r.waitFrames(t, 100)
@@ -100,6 +102,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 
 // aiortc offers no feedback on packets, and sends receiver reports and REMB, which the host does not ask for.
 func TestAiortcOnABadPath(t *testing.T) {
+	t.Parallel()
 	w := watchOverLink(t, "--start-bitrate", "3M")
 	noise := w.x.noisy(t) // or the path would be wide enough
 	w.x.waitWindows(t, 4)

@@ -100,7 +100,7 @@ func (r *relayed) relayAt(t testing.TB, address, secret string) *process {
 // A viewer whom no UDP reaches directly watches through coturn, with short-lived credentials; when the relay dies the session ends in time, and the page comes
 // back by itself when there is a relay again.
 func TestRelay(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	r := newRelayed(t)
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
@@ -150,7 +150,7 @@ func TestRelay(t *testing.T) {
 // Two relays, one of which dies: the session that was on it goes on by an ICE restart over the other, the next one is on the other at once, and the
 // daemon tells of it. A path that becomes direct or relayed while a session runs is counted as what it is.
 func TestOneOfTwoRelaysDies(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	r := newRelayed(t)
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)

@@ -88,6 +88,7 @@ func (c pageOf) do(method, at, body string, header map[string]string) answer {
 
 // A client that takes nothing but exactly what the drafts say trickles its candidates, watches, and leaves.
 func TestStrictClient(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.moving(t)

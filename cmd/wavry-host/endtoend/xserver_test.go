@@ -40,6 +40,10 @@ func startX(t testing.TB, number, width, height int, extra ...string) *xserver {
 	args = append(args, extra...)
 	x := &xserver{number: number, width: width, height: height}
 	if number != 0 {
+		t.Cleanup(func() { // it is killed, and leaves these
+			_ = os.Remove(fmt.Sprintf("/tmp/.X%d-lock", number))
+			_ = os.Remove(fmt.Sprintf("/tmp/.X11-unix/X%d", number))
+		})
 		x.process = start(t, exec.Command("Xvfb", append([]string{x.name()}, args...)...))
 	} else {
 		r, w, err := os.Pipe()

@@ -4,6 +4,7 @@ usage: aiortc_receiver.py URL COLUMNS ROWS [TOKEN]
 """
 
 import asyncio
+import functools
 import sys
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
@@ -26,7 +27,7 @@ async def main(url, columns, rows, token=""):
     async def receive():
         while True:
             frame = await track.recv()
-            pictures.add(frame.pts, frame.to_ndarray(format="gray"))
+            pictures.add(frame.pts, functools.partial(frame.to_ndarray, format="gray"))
 
     receiving = asyncio.ensure_future(receive())
     await loop.run_in_executor(None, until_told, pictures)
