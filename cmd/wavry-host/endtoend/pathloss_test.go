@@ -94,15 +94,18 @@ func (h *host) lasts(t testing.TB, seconds float64) {
 	})
 }
 
+// patient has a host wait long for a viewer who finds the way back, as one does who shares a busy machine.
+var patient = []string{"--disconnect-timeout", "1m"}
+
 // onLink is a host and a page that plays its stream, on a link that can break.
-func onLink(t *testing.T) (*link, *host, *browser) {
+func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
 	t.Helper()
 	l := newLink(t)
 	need(t, "nft")
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.noisy(t)
-	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--max-bitrate", "3M")
+	h := startExposed(t, l.host, l.hostIP, append([]string{"--display", x.id(), "--max-bitrate", "3M"}, args...)...)
 	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
 	b.waitFrames(t, 30, patience)
 	return l, h, b
@@ -136,18 +139,22 @@ func (h *host) waitState(t testing.TB, id, want string) {
 // A link that is cut for a while takes the picture and gives it back: the same session, by ICE restart or by itself.
 func TestLinkIsCutForAWhile(t *testing.T) {
 	t.Parallel()
-	l, h, b := onLink(t)
+	l, h, b := onLink(t, patient...)
 	first := h.session(t).ID
-	// A blip that is over before anybody notices changes nothing.
+	// A blip that is over before anybody notices changes nothing. A machine that is busy may make it as long as that.
+	began := time.Now()
 	l.cut(t, true)
 	h.lasts(t, 2)
 	l.cut(t, false)
+	took := time.Since(began)
 	b.waitFrames(t, 30, patience)
-	if got := strings.Join(h.kinds(t, first), " "); got != "session_created session_connected" {
-		t.Errorf("after 2 s events %s", got)
+	h.waitState(t, first, "connected")
+	blip := h.kinds(t, first)
+	if got := strings.Join(blip, " "); got != "session_created session_connected" && took < 5*time.Second {
+		t.Errorf("after %v events %s", took, got)
 	}
 
-	began := time.Now()
+	began = time.Now()
 	l.cut(t, true)
 	h.waitState(t, first, "disconnected")
 	noticed := time.Since(began)
@@ -167,8 +174,8 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 		t.Errorf("session %s; want %s, as before the cut", got, first)
 	}
 	// An ICE restart that is under way when the path comes back takes it away once more, for a moment.
-	want := regexp.MustCompile(`^session_created session_connected( session_disconnected session_connected){1,2}$`)
-	if got := strings.Join(h.kinds(t, first), " "); !want.MatchString(got) {
+	want := regexp.MustCompile(`^( session_disconnected session_connected){1,2}$`)
+	if got := strings.TrimPrefix(strings.Join(h.kinds(t, first), " "), strings.Join(blip, " ")); !want.MatchString(got) {
 		t.Errorf("events %s; want %s", got, want)
 	}
 	h.waitLog(t, `"session disconnected"`)
@@ -178,7 +185,7 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 // A viewer whose address changes, as from Wi-Fi to a cable, keeps its session.
 func TestViewerMovesToAnotherAddress(t *testing.T) {
 	t.Parallel()
-	l, h, b := onLink(t)
+	l, h, b := onLink(t, patient...)
 	first := h.session(t).ID
 	ip(t, "-n", l.viewer, "link", "add", "veth-w", "type", "veth", "peer", "name", "veth-g", "netns", l.host)
 	ip(t, "-n", l.viewer, "addr", "add", "10.213.6.2/24", "dev", "veth-w")
@@ -202,7 +209,7 @@ func TestViewerMovesToAnotherAddress(t *testing.T) {
 // Where the old path is lost for good, as when a firewall has forgotten it, an ICE restart finds another for the same session.
 func TestOnlyAnICERestartHelps(t *testing.T) {
 	t.Parallel()
-	l, h, b := onLink(t)
+	l, h, b := onLink(t, patient...)
 	first := h.session(t).ID
 	var port int
 	if err := b.eval(`(async () => {
