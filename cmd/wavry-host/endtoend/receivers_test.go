@@ -143,7 +143,7 @@ func watchLosses(t *testing.T, w watched, r *receiver) {
 		t.Fatal(err)
 	}
 	last, worst := first, 0.0
-	eventually(t, patience, "20 packets are lost and 300 pictures come", func() error {
+	eventually(t, 2*patience, "20 packets are lost and 300 pictures come", func() error {
 		if last, err = r.report(t); err != nil {
 			return err
 		}
