@@ -31,7 +31,7 @@ run: ## build and run: streams this machine's display, or a virtual one, and pri
 test: ## set up, then run all tests, those with a real X server and a real browser included
 	@scripts/setup test
 	$(GO) test -race -shuffle=on -count=1 ./...
-	$(GO) test -tags integration -shuffle=on -count=1 -timeout 15m $$(scripts/integration | grep -v endtoend)
+	$(GO) test -tags integration -shuffle=on -count=1 -timeout 15m -run "$$(scripts/integration tests)" $$(scripts/integration packages | grep -v endtoend)
 	$(GO) test -tags integration -shuffle=on -count=1 -parallel 3 -timeout 20m ./cmd/wavry-host/endtoend
 
 .PHONY: race

@@ -161,6 +161,10 @@ func (m *Manager) headroom(now time.Time, codec string, without *held) admission
 // encoder returns what is known of an encoder: what its encodes show, else what its trial did.
 func (m *Manager) encoder(p encode.Profile, paces map[string]pace) admission.Encoder {
 	e := admission.Encoder{PerPixel: paces[p.Name].perPixel, OnCPU: !p.Hardware, Threads: p.Threads}
+	if m.cfg().Load == nil { // nothing that is measured counts
+		e.PerPixel = 0
+		return e
+	}
 	if info := m.cfg().EncoderInfo; e.PerPixel == 0 && info != nil {
 		for _, i := range info() {
 			if i.Usable && i.Name == p.Name {

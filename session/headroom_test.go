@@ -40,6 +40,26 @@ func measured(perMegapixel float64) func() []EncoderInfo {
 	return func() []EncoderInfo { return []EncoderInfo{{Name: "fake", Usable: true, PerMegapixel: perMegapixel}} }
 }
 
+// Where nothing is to be measured, what an encode was found to take refuses nobody.
+func TestLimitsAloneMeasureNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		load func() Load
+		fits bool
+	}{"measured": {(&burden{l: Load{Cores: 4, MemoryFree: 8 << 30}}).read, false}, "limits alone": {nil, true}} {
+		t.Run(name, func(t *testing.T) {
+			h := openHouse(t, func(cfg *Config) { cfg.Load, cfg.EncoderInfo = c.load, measured(1) })
+			defer h.close(t)
+			_, err := h.Reserve(t.Context(), Reservation{Display: "default"})
+			if c.fits != (err == nil) {
+				t.Errorf("got %v; want it admitted: %v", err, c.fits)
+			}
+			if r, ok := errors.AsType[*RefusalError](err); !c.fits && (!ok || r.Resource != string(admission.EncodeTime)) {
+				t.Errorf("got %v; want it refused for %s", err, admission.EncodeTime)
+			}
+		})
+	}
+}
+
 func TestRefusalSaysWhatIsShort(t *testing.T) {
 	b := &burden{l: Load{Cores: 4, CoresUsed: 3.3, MemoryFree: 8 << 30}}
 	h := openHouse(t, func(c *Config) { c.Load, c.EncoderInfo = b.read, measured(.02) })

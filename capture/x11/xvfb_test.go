@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long anything may take.
-const patience = 20 * time.Second
+const patience = 90 * time.Second
 
 // server is an X server of a test's own.
 type server struct {
@@ -176,18 +176,18 @@ func frame(tb testing.TB, s *Source) *capture.Frame {
 	return f
 }
 
-// settle takes frames until none comes, and returns the last.
-func settle(tb testing.TB, s *Source, last *capture.Frame) *capture.Frame {
+// settle takes frames until none comes for a while, and returns the last.
+func settle(tb testing.TB, s *Source, last *capture.Frame, quiet time.Duration) *capture.Frame {
 	tb.Helper()
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	for end := time.Now().Add(patience); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), quiet)
 		f, err := s.Next(ctx)
 		cancel()
 		switch {
+		case err == nil && time.Now().After(end):
+			tb.Fatalf("frames come all the time; want none for %v", quiet)
 		case err == nil:
-			if last != nil {
-				last.Release()
-			}
+			last.Release()
 			last = f
 		case errors.Is(err, context.DeadlineExceeded):
 			return last
@@ -195,6 +195,33 @@ func settle(tb testing.TB, s *Source, last *capture.Frame) *capture.Frame {
 			tb.Fatal(err)
 		}
 	}
+}
+
+// await takes frames until one is as it should be, and returns that one.
+func await(tb testing.TB, s *Source, last *capture.Frame, check func(*capture.Frame) error) *capture.Frame {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		wrong := check(last)
+		if wrong == nil {
+			return last
+		}
+		f, err := s.Next(ctx)
+		if err != nil {
+			tb.Fatalf("%v, and no other frame: %v", wrong, err)
+		}
+		last.Release()
+		last = f
+	}
+}
+
+// shows tells whether a frame is the server's picture.
+func (p *painter) shows(f *capture.Frame) error {
+	if !sameColours(f.Pix, p.image(f.Width, f.Height)) {
+		return errors.New("the frame differs from the server's picture")
+	}
+	return nil
 }
 
 // sameColours compares but for the fourth byte.

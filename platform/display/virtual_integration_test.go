@@ -36,10 +36,10 @@ func on(ctx context.Context, address, authority string, args ...string) ([]byte,
 // until waits for a condition.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for pause := time.NewTicker(20 * time.Millisecond); !done(); <-pause.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("in 20 s: not %s", what)
+			t.Fatalf("in 90 s: not %s", what)
 		}
 	}
 }
@@ -146,10 +146,11 @@ func TestVirtualSurvivesItsServer(t *testing.T) {
 	until(t, "a clock on the display again", clock)
 
 	// A program that is killed comes back too.
-	before, _ := processes(t, v)
-	if len(before) != 1 {
-		t.Fatalf("processes %v are on the display; want the clock alone", before)
-	}
+	var before []int
+	until(t, "the clock alone on the display", func() bool { // one whose server was killed may still be ending
+		before, _ = processes(t, v)
+		return len(before) == 1
+	})
 	if err := syscall.Kill(before[0], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

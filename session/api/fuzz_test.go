@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -285,7 +286,11 @@ func (a *asker) value(d *dice, schema object) any {
 		if v, ok := number(schema["maxLength"]); ok {
 			most = v
 		}
-		return strings.Repeat(d.of("x", "ü", "\u2028", "\"", "\\"), []int{1, 0, int(most)}[d.draw(3)])
+		text := strings.Repeat(d.of("x", "ü", "\u2028", "\"", "\\"), []int{1, 0, int(most)}[d.draw(3)])
+		if pattern, ok := schema["pattern"].(string); ok && !regexp.MustCompile(pattern).MatchString(text) {
+			return "x"
+		}
+		return text
 	}
 }
 

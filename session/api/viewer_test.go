@@ -28,7 +28,7 @@ type tab struct {
 func openBrowser(t *testing.T) tab {
 	t.Helper()
 	flags := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()), chromedp.Flag("headless", "new"),
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.Flag("headless", "new"), // the profile's folder is chromedp's, which waits for all that writes to it
 		chromedp.Flag("disable-features", "WebRtcHideLocalIpsWithMdns"), chromedp.Flag("window-size", "1440,900"),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 	}
@@ -62,7 +62,7 @@ func (b tab) open(t *testing.T, url string) tab {
 
 // eval runs an expression, waits for its promise, and reads the result into v.
 func (b tab) eval(script string, v any) error {
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 120*time.Second)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](
 		"(async () => JSON.stringify(await ("+script+")) ?? 'null')()", chromedp.EvalAwaitPromise))
@@ -77,7 +77,7 @@ func (b tab) until(t *testing.T, condition string) {
 	t.Helper()
 	var last string
 	err := b.eval(fmt.Sprintf(`(async () => {
-		for (const end = Date.now() + 20000; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
+		for (const end = Date.now() + 90000; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
 			try { if (%s) return "yes"; } catch (e) { /* not yet */ }
 		}
 		const w = window.wavry, pc = w && w.pc;
@@ -223,7 +223,7 @@ func (s *sender) refuseWith(err error) {
 
 const moreFrames = `(async () => {
 	const before = window.wavry.stats.framesDecoded;
-	for (const end = Date.now() + 10000; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
+	for (const end = Date.now() + 90000; Date.now() < end; await new Promise((r) => setTimeout(r, 50))) {
 		if (window.wavry.stats.framesDecoded > before + 10) return true;
 	}
 	return false;
@@ -342,7 +342,7 @@ func TestViewerPlaysAndRecovers(t *testing.T) {
 // untilHost waits for something on the host's side, paced by the browser.
 func (b tab) untilHost(t *testing.T, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); {
+	for end := time.Now().Add(90 * time.Second); !ok(); {
 		if time.Now().After(end) {
 			t.Fatal("waited in vain")
 		}

@@ -314,7 +314,7 @@ func rivalFor(tb testing.TB, x *xserver, limit time.Duration, output ...string) 
 // benchIdleDesktop compares the whole daemon, with a browser that watches, with FFmpeg.
 func benchIdleDesktop(b *testing.B, x *xserver, bits int) {
 	b.Helper()
-	h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--cursor=false"}})
 	browser := openBrowser(b, "", h.url+"/")
 	browser.waitFrames(b, 1, 20*time.Second)
 	eventually(b, 30*time.Second, "the picture is sharp and the stream at rest", func() error {
@@ -482,7 +482,7 @@ func BenchmarkFirstFrame(b *testing.B) {
 	}
 	x := startX(b, 0, 1280, 720)
 	x.desktop(b)
-	h := startHost(b, hostOptions{args: []string{"--display", x.id()}})
+	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id()}})
 	page := openBrowser(b, "", h.url+"/?display=none")
 	for b.Loop() {
 		var ms []float64
@@ -505,7 +505,7 @@ func BenchmarkCaptureToDisplay(b *testing.B) {
 	}
 	for _, size := range benchSizes {
 		b.Run(fmt.Sprintf("%dp%d", size.Y, benchRate), func(b *testing.B) {
-			h := startHost(b, hostOptions{args: []string{
+			h := startHost(b, hostOptions{measured: true, args: []string{
 				"--display", "synthetic", "--virtual-size", fmt.Sprintf("%dx%d", size.X, size.Y), "--fps", strconv.Itoa(benchRate),
 			}})
 			page := openBrowser(b, "", h.url+"/")

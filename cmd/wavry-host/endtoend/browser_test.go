@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,8 +59,9 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 	t.Helper()
 	need(t, "chromium")
 	out := new(output)
+	// Chromium's profile is chromedp's: it waits for the browser's children, which outlive it for a moment, before it removes the folder.
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.UserDataDir(t.TempDir()), chromedp.CombinedOutput(out),
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.CombinedOutput(out),
 		chromedp.Flag("headless", "new"), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true),
@@ -77,6 +79,7 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 			}
 			cmd.Args = append([]string{ip, "netns", "exec", namespace, cmd.Path}, cmd.Args[1:]...)
 			cmd.Path = ip
+			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // as chromedp has it
 		}))
 	}
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(), options...)
@@ -96,7 +99,7 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 
 // eval runs JavaScript, waiting for its promise, into the value that result points to.
 func (b *browser) eval(script string, result any) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	text, err := b.page.evaluate(ctx, "(async () => JSON.stringify(await ("+script+")))()")
 	if err != nil {
@@ -183,7 +186,7 @@ func (b *browser) luma(columns, rows int) ([]float64, error) {
 // screenshot writes the page as a PNG file.
 func (b *browser) screenshot(t testing.TB, path string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	png, err := b.page.screenshot(ctx)
 	if err != nil {
@@ -208,10 +211,10 @@ func difference(a, b []float64) (largest, mean float64) {
 }
 
 // waitPicture waits until the browser shows what the X server has.
-func (b *browser) waitPicture(t testing.TB, x *xserver, limit time.Duration) {
+func (b *browser) waitPicture(t testing.TB, x *xserver) {
 	t.Helper()
 	const columns, rows = 160, 90
-	eventually(t, limit, "the picture is the desktop's", func() error {
+	eventually(t, patience, "the picture is the desktop's", func() error {
 		got, err := b.luma(columns, rows)
 		if err != nil {
 			return err

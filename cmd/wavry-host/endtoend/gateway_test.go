@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"wavryhost/session/gateway/gatewaytest"
 )
@@ -18,7 +17,7 @@ import (
 // The daemon binds to a gateway, survives its restart with a viewer watching, and says all of it. That offers are answered over
 // a gateway and media flows is tested in session/gateway.
 func TestGatewayLink(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	g := gatewaytest.New(gatewaytest.Config{})
 	defer g.Close()
 	server := httptest.NewServer(g)
@@ -49,22 +48,22 @@ func TestGatewayLink(t *testing.T) {
 		}
 		return nil
 	}
-	eventually(t, 20*time.Second, "the host is bound and its route proven", bound)
+	eventually(t, patience, "the host is bound and its route proven", bound)
 	if v := h.metric(t, `wavry_host_gateway_state{state="bound"}`); v != 1 {
 		t.Errorf("the metric of state bound is %v; want 1", v)
 	}
 
 	b := openBrowser(t, "", h.url+"/")
-	b.waitFrames(t, 30, 20*time.Second)
+	b.waitFrames(t, 30, patience)
 	g.Restart()
-	eventually(t, 10*time.Second, "the end of the connection is counted", func() error {
+	eventually(t, patience, "the end of the connection is counted", func() error {
 		if h.metric(t, "wavry_host_gateway_failures_total") == 0 {
 			return errNotYet
 		}
 		return nil
 	})
-	b.waitFrames(t, 30, 10*time.Second)
-	eventually(t, 30*time.Second, "the host is bound again", bound)
+	b.waitFrames(t, 30, patience)
+	eventually(t, patience, "the host is bound again", bound)
 	if s := h.session(t); s.State != "connected" {
 		t.Errorf("the session is %s", s.State)
 	}

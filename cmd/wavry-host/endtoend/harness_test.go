@@ -7,15 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // hostBinary is the daemon under test, built once.
@@ -26,6 +28,11 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) int {
+	// What the children start is left to this process when they are killed, which can wait for it; see kill.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, "become the reaper of orphans:", err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "wavry-endtoend-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -41,6 +48,10 @@ func buildAndRun(m *testing.M) int {
 	}
 	return m.Run()
 }
+
+// patience is how long anything may take that is waited for. What comes at once on a machine of its own takes long on one that others use, and to wait costs
+// nothing where it comes.
+const patience = 90 * time.Second
 
 // output collects what a process prints.
 type output struct {
@@ -76,14 +87,22 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 		cmd.Stdout = p.out
 	}
 	cmd.Stderr = p.out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	// Should the tests themselves be killed, so is the process: by the kernel, when the thread that started it ends. Hence one waits here.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+			close(p.done)
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
-	go func() {
-		p.err = cmd.Wait()
-		close(p.done)
-	}()
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
@@ -93,20 +112,25 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
-// kill ends the process and its group at once and waits for it.
+// kill ends the process and its group at once, and waits for all of them: who is still dying may still write to a folder that the test removes.
 func (p *process) kill() {
 	_ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
 	<-p.done
+	for {
+		if _, err := syscall.Wait4(-p.Process.Pid, nil, 0, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			return // none is left
+		}
+	}
 }
 
-// stop asks the process to end, and fails the test when it does not within the time.
-func (p *process) stop(t testing.TB, limit time.Duration) {
+// stop asks the process to end, and fails the test when it does not in time.
+func (p *process) stop(t testing.TB) {
 	t.Helper()
 	_ = p.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-	case <-time.After(limit):
-		t.Fatalf("%s still runs %v after SIGTERM", p.Path, limit)
+	case <-time.After(patience):
+		t.Fatalf("%s still runs %v after SIGTERM", p.Path, patience)
 	}
 }
 
@@ -136,17 +160,6 @@ func eventually(t testing.TB, limit time.Duration, what string, check func() err
 			t.Fatalf("%s: not within %v: %v", what, limit, err)
 		}
 	}
-}
-
-// freePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // need skips nothing: a missing program is a broken set-up, and says how to mend it.

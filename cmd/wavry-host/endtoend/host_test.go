@@ -34,6 +34,7 @@ type hostOptions struct {
 	listen    string
 	token     string
 	secure    bool
+	measured  bool // sessions are admitted and lowered by the machine's load, as without settings; else whatever else runs here changes nothing
 	args      []string
 	env       []string
 }
@@ -41,18 +42,22 @@ type hostOptions struct {
 func startHost(t testing.TB, o hostOptions) *host {
 	t.Helper()
 	if o.listen == "" {
-		o.listen = fmt.Sprintf("127.0.0.1:%d", freePort(t))
+		o.listen = "127.0.0.1:0"
 	}
 	args := append([]string{hostBinary, "run", "--listen", o.listen, "--log-format", "json"}, o.args...)
+	if !o.measured {
+		args = append(args, "--admission", "limits")
+	}
 	if o.namespace != "" {
 		args = append([]string{"ip", "netns", "exec", o.namespace}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), o.env...)
-	h := &host{token: o.token, url: "http://" + o.listen}
+	h := &host{token: o.token}
+	scheme := "http://"
 	transport := &http.Transport{}
 	if o.secure {
-		h.url = "https://" + o.listen
+		scheme = "https://"
 		transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // the test made the certificate itself
 	}
 	if o.namespace != "" {
@@ -60,14 +65,21 @@ func startHost(t testing.TB, o hostOptions) *host {
 			return dialWithin(ctx, o.namespace, network, address)
 		}
 	}
-	h.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	h.client = &http.Client{Transport: transport, Timeout: 30 * time.Second}
 	h.process = start(t, cmd)
 	t.Cleanup(h.client.CloseIdleConnections)
-	eventually(t, 40*time.Second, "the daemon becomes ready", func() error {
+	eventually(t, patience, "the daemon becomes ready", func() error {
 		select {
 		case <-h.done:
 			t.Fatalf("the daemon ended: %v\n%s", h.err, tail(h.out.String(), 4000))
 		default:
+		}
+		if h.url == "" {
+			address := h.address()
+			if address == "" {
+				return errNotYet
+			}
+			h.url = scheme + address
 		}
 		status, body, err := h.request("GET", "/readyz")
 		if err != nil {
@@ -81,12 +93,34 @@ func startHost(t testing.TB, o hostOptions) *host {
 	return h
 }
 
+// address is what the log says that the daemon listens on, "" while it says nothing.
+func (h *host) address() string {
+	for line := range strings.Lines(h.out.String()) {
+		var record struct{ Msg, Addr string }
+		if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "api listening" {
+			return record.Addr
+		}
+	}
+	return ""
+}
+
+// waitLog waits until the log has a text. What the API shows may be ahead of what came through the pipe.
+func (h *host) waitLog(t testing.TB, text string) {
+	t.Helper()
+	eventually(t, patience, "the log has "+text, func() error {
+		if !strings.Contains(h.out.String(), text) {
+			return errNotYet
+		}
+		return nil
+	})
+}
+
 // request makes one call of the API without a body.
 func (h *host) request(method, path string) (int, []byte, error) { return h.send(method, path, "") }
 
 // send makes one call of the API, with a body of JSON unless it is empty.
 func (h *host) send(method, path, body string) (int, []byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, h.url+path, strings.NewReader(body))
 	if err != nil {
@@ -163,6 +197,17 @@ func (h *host) session(t testing.TB) snapshot {
 		t.Fatalf("%d sessions; want 1", len(list))
 	}
 	return list[0]
+}
+
+// waitMetric waits until a metric has a value; see metric.
+func (h *host) waitMetric(t testing.TB, prefix string, want float64) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("%s is %v", prefix, want), func() error {
+		if got := h.metric(t, prefix); got != want {
+			return fmt.Errorf("it is %v", got)
+		}
+		return nil
+	})
 }
 
 // metric returns the sum of the samples whose name and labels, as exported, begin with prefix.

@@ -68,9 +68,9 @@ func (x *xserver) held(t testing.TB) []int {
 }
 
 // waitHeld waits until exactly these keys are down.
-func (x *xserver) waitHeld(t testing.TB, limit time.Duration, what string, want ...int) {
+func (x *xserver) waitHeld(t testing.TB, what string, want ...int) {
 	t.Helper()
-	eventually(t, limit, what, func() error {
+	eventually(t, patience, what, func() error {
 		if got := x.held(t); !slices.Equal(got, want) {
 			return fmt.Errorf("keys %v are down; want %v", got, want)
 		}
@@ -151,7 +151,7 @@ func (b *browser) chromedp(t testing.TB) context.Context {
 
 func (b *browser) do(t testing.TB, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.chromedp(t), 15*time.Second)
+	ctx, cancel := context.WithTimeout(b.chromedp(t), 30*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.Fatal(err)
@@ -208,7 +208,7 @@ func (b *browser) typeKeys(t testing.TB, text string) {
 // control clicks on a pixel of the display, which takes control, and waits until the pointer is there.
 func (b *browser) control(t testing.TB, x *xserver, at [2]int) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the page may control", func() error {
+	eventually(t, patience, "the page may control", func() error {
 		var ready bool
 		if err := b.eval(`window.wavry.control.ready && document.querySelector("video").videoWidth > 0`, &ready); err != nil || !ready {
 			return errors.Join(err, errNotYet)
@@ -224,7 +224,7 @@ func (b *browser) control(t testing.TB, x *xserver, at [2]int) {
 
 func (x *xserver) waitPointer(t testing.TB, wantX, wantY int) {
 	t.Helper()
-	eventually(t, 10*time.Second, "the pointer moves", func() error {
+	eventually(t, patience, "the pointer moves", func() error {
 		if px, py, _ := x.pointer(t); math.Abs(float64(px-wantX)) > 2 || math.Abs(float64(py-wantY)) > 2 {
 			return fmt.Errorf("it is at %d,%d; want %d,%d", px, py, wantX, wantY)
 		}
@@ -243,7 +243,7 @@ func (b *browser) text(t testing.TB, id string) string {
 
 func (b *browser) waitControl(t testing.TB, want string) {
 	t.Helper()
-	eventually(t, 10*time.Second, "the page says "+want, func() error {
+	eventually(t, patience, "the page says "+want, func() error {
 		if got := b.text(t, "control"); got != want {
 			return fmt.Errorf("it says %q", got)
 		}
@@ -252,9 +252,10 @@ func (b *browser) waitControl(t testing.TB, want string) {
 }
 
 func TestControlInChromium(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	file := x.reader(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--admission", "limits", "--log-level", "debug"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--log-level", "debug"}})
 	b := openBrowser(t, "", h.url+"/")
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{300, 200})
@@ -263,7 +264,7 @@ func TestControlInChromium(t *testing.T) {
 	// The page's own shortcuts, S and F and I, are among the letters.
 	const typed = "Sift: if 42 is fine, (say) \"Yes\"?"
 	b.typeKeys(t, typed+"\r")
-	eventually(t, 10*time.Second, "the shell has read the line", func() error {
+	eventually(t, patience, "the shell has read the line", func() error {
 		got, err := os.ReadFile(file)
 		if err != nil {
 			return err
@@ -286,7 +287,7 @@ func TestControlInChromium(t *testing.T) {
 	b.mouse(t, chromedp.MouseMoved, fromX, fromY, 0)
 	b.mouse(t, chromedp.MousePressed, fromX, fromY, 1)
 	x.waitPointer(t, 100, 300)
-	eventually(t, 5*time.Second, "the button is down", func() error {
+	eventually(t, patience, "the button is down", func() error {
 		if _, _, mask := x.pointer(t); mask&xproto.ButtonMask1 == 0 {
 			return errNotYet
 		}
@@ -295,7 +296,7 @@ func TestControlInChromium(t *testing.T) {
 	b.mouse(t, chromedp.MouseMoved, toX, toY, 1)
 	x.waitPointer(t, 900, 600)
 	b.mouse(t, chromedp.MouseReleased, toX, toY, 0)
-	eventually(t, 5*time.Second, "the button is up", func() error {
+	eventually(t, patience, "the button is up", func() error {
 		if _, _, mask := x.pointer(t); mask&xproto.ButtonMask1 != 0 {
 			return errNotYet
 		}
@@ -321,34 +322,34 @@ func TestControlInChromium(t *testing.T) {
 			if got != turn.want {
 				t.Errorf("a turn of %v,%v is button %d; want %d", turn.dx, turn.dy, got, turn.want)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("a turn of %v,%v is not seen", turn.dx, turn.dy)
 		}
 	}
 
 	// A page that loses the keyboard gives back what it holds, and control.
 	b.key(t, "KeyW", true, 0)
-	x.waitHeld(t, 5*time.Second, "W is down", 25)
+	x.waitHeld(t, "W is down", 25)
 	var done bool
 	if err := b.eval(`(window.dispatchEvent(new Event("blur")), true)`, &done); err != nil {
 		t.Fatal(err)
 	}
-	x.waitHeld(t, 5*time.Second, "W is released")
+	x.waitHeld(t, "W is released")
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{400, 300})
 
 	// Ctrl, Alt and Shift give the keyboard back and leave nothing held; then S is the page's again.
 	b.key(t, "ControlLeft", true, ctrl)
 	b.key(t, "AltLeft", true, ctrl|alt)
-	x.waitHeld(t, 5*time.Second, "Ctrl and Alt are down", 37, 64)
+	x.waitHeld(t, "Ctrl and Alt are down", 37, 64)
 	b.key(t, "ShiftLeft", true, ctrl|alt|shift)
-	x.waitHeld(t, 5*time.Second, "nothing is down")
+	x.waitHeld(t, "nothing is down")
 	b.waitControl(t, "click the picture to control")
 	b.do(t, chromedp.KeyEvent("s"))
 	if b.text(t, "overlay") == "" {
 		t.Error("S does not open the statistics once the keyboard is the page's again")
 	}
-	x.waitHeld(t, time.Second, "nothing is down")
+	x.waitHeld(t, "nothing is down")
 
 	for _, name := range []string{`wavry_host_control_changes_total{reason="taken"}`, `wavry_host_input_messages_total{kind="key"}`, "wavry_host_input_seconds_count"} {
 		if h.metric(t, name) == 0 {
@@ -365,6 +366,7 @@ func TestControlInChromium(t *testing.T) {
 
 // The keys of the page's table are those of a board with 105 keys, and no two are the same.
 func TestKeysOfThePage(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic"}})
 	b := openBrowser(t, "", h.url+"/")
 	var codes map[string]int
@@ -427,6 +429,7 @@ func TestKeysOfThePage(t *testing.T) {
 }
 
 func TestRolesDecideWhoControls(t *testing.T) {
+	t.Parallel()
 	const viewer, controller, operator = "the-viewers-token-x", "the-controllers-token", "the-operators-token"
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	line := func(name, role, token string) string {
@@ -438,7 +441,7 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{
-		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{"--display", x.id(), "--admission", "limits", "--tokens-file", tokens, "--control-idle", "1h"},
+		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{"--display", x.id(), "--tokens-file", tokens, "--control-idle", "1h"},
 	})
 	b := openBrowser(t, "", h.url+"/#token="+controller)
 	b.control(t, x, [2]int{200, 200})
@@ -465,7 +468,7 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	}
 	is := func(what, script string) {
 		t.Helper()
-		eventually(t, 10*time.Second, what, func() error {
+		eventually(t, patience, what, func() error {
 			var ok bool
 			if err := b.eval(script, &ok); err != nil || !ok {
 				return errors.Join(err, errNotYet)
@@ -486,13 +489,13 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	second := join("second", controller)
 	is("a controller's channel is open", `window.second.channel.readyState === "open"`)
 	press("second")
-	eventually(t, 5*time.Second, "who has no control is not heard", func() error {
+	eventually(t, patience, "who has no control is not heard", func() error {
 		if h.metric(t, `wavry_host_input_dropped_total{reason="no_control"}`) == 0 {
 			return errNotYet
 		}
 		return nil
 	})
-	x.waitHeld(t, time.Second, "no key is down")
+	x.waitHeld(t, "no key is down")
 
 	set := func(method, id string) {
 		t.Helper()
@@ -501,26 +504,26 @@ func TestRolesDecideWhoControls(t *testing.T) {
 		}
 	}
 	b.key(t, "KeyA", true, 0)
-	x.waitHeld(t, 5*time.Second, "A is down", 38)
+	x.waitHeld(t, "A is down", 38)
 	set("PUT", second)
-	x.waitHeld(t, 5*time.Second, "A is released when control goes")
+	x.waitHeld(t, "A is released when control goes")
 	b.waitControl(t, "somebody else controls")
 	press("second")
-	x.waitHeld(t, 5*time.Second, "C is down", 54)
+	x.waitHeld(t, "C is down", 54)
 	b.key(t, "KeyA", false, 0)
 	set("PUT", mine.ID)
-	x.waitHeld(t, 5*time.Second, "C is released")
+	x.waitHeld(t, "C is released")
 	b.waitControl(t, "you control")
 	b.key(t, "KeyB", true, 0)
-	x.waitHeld(t, 5*time.Second, "B is down", 56)
+	x.waitHeld(t, "B is down", 56)
 	set("DELETE", mine.ID)
-	x.waitHeld(t, 5*time.Second, "B is released")
+	x.waitHeld(t, "B is released")
 	b.key(t, "KeyB", false, 0)
 	b.key(t, "KeyA", true, 0)
 	b.key(t, "KeyA", false, 0)
 	b.waitControl(t, "control was withdrawn")
 	press("second")
-	x.waitHeld(t, 5*time.Second, "control was free", 54)
+	x.waitHeld(t, "control was free", 54)
 	if status, body, err := h.request("PUT", "/v1/sessions/nobody/control"); err != nil || status != http.StatusNotFound {
 		t.Errorf("control for a session that is not there: %d %s %v", status, body, err)
 	}
@@ -529,15 +532,15 @@ func TestRolesDecideWhoControls(t *testing.T) {
 // A page that goes while a key is down leaves none: closed by its user, or with the whole browser killed, of which the host only hears
 // that it hears nothing.
 func TestKeysOfAPageThatGoes(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--admission", "limits"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
 	b := openBrowser(t, "", h.url+"/")
 
 	b.control(t, x, [2]int{300, 200})
 	b.key(t, "KeyW", true, 0)
-	x.waitHeld(t, 5*time.Second, "W is down", 25)
+	x.waitHeld(t, "W is down", 25)
 	// Nothing is released of who is there, though nothing moves on the screen.
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
@@ -548,16 +551,16 @@ func TestKeysOfAPageThatGoes(t *testing.T) {
 		}
 	}
 	b.do(t, chromedp.Navigate("about:blank"))
-	x.waitHeld(t, 5*time.Second, "W is released with the page")
+	x.waitHeld(t, "W is released with the page")
 
 	b.do(t, chromedp.Navigate(h.url+"/"))
 	b.control(t, x, [2]int{300, 200})
 	b.key(t, "KeyW", true, 0)
-	x.waitHeld(t, 5*time.Second, "W is down", 25)
+	x.waitHeld(t, "W is down", 25)
 	if err := syscall.Kill(chromedp.FromContext(b.chromedp(t)).Browser.Process().Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	x.waitHeld(t, 15*time.Second, "W is released though nobody said so")
+	x.waitHeld(t, "W is released though nobody said so")
 	t.Logf("%.1f s after the browser was killed", time.Since(start).Seconds())
 }

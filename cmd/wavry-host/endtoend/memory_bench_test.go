@@ -18,7 +18,7 @@ func BenchmarkMemory(b *testing.B) {
 		x.moving(b)
 		screens = append(screens, x)
 	}
-	h := startHost(b, hostOptions{args: []string{"--display", screens[0].id(), "--fps", "30", "--max-encodes", "1", "--admission", "limits", "--max-sessions", "100"}})
+	h := startHost(b, hostOptions{args: []string{"--display", screens[0].id(), "--fps", "30", "--max-encodes", "1", "--max-sessions", "100"}})
 	for b.Loop() {
 		var all []*audience
 		for i, x := range screens {

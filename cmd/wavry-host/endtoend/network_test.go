@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The bitrate goes below what the link lets through, and rises again when the link does.
@@ -23,37 +22,37 @@ func TestBandwidthLimit(t *testing.T) {
 
 	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--fps", "30", "--min-bitrate", "200k", "--start-bitrate", "3M", "--max-bitrate", "8M")
 	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
-	b.waitFrames(t, 30, 30*time.Second)
+	b.waitFrames(t, 30, patience)
 
 	const high, low = 2_000_000, 1_000_000
-	eventually(t, 60*time.Second, "the bitrate rises on the free link", func() error {
+	eventually(t, patience, "the bitrate rises on the free link", func() error {
 		return bitratesOver(h.session(t), high)
 	})
 	free := h.session(t)
 	t.Logf("free: target %d, achieved %d bit/s, %s", free.TargetBitrate, free.AchievedBitrate, free.Quality)
 
 	l.limit(t, "1mbit")
-	eventually(t, 20*time.Second, "target and achieved bitrate fall below the limit", func() error {
-		if s := h.session(t); s.TargetBitrate > low || s.AchievedBitrate > low {
+	eventually(t, patience, "target and achieved bitrate fall below the limit, and the quality with them", func() error {
+		if s := h.session(t); s.TargetBitrate > low || s.AchievedBitrate > low || s.Quality == "good" {
 			return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
 		}
 		return nil
 	})
 	limited := h.session(t)
 	t.Logf("limited to 1 Mbit/s: target %d, achieved %d bit/s, %s by %s", limited.TargetBitrate, limited.AchievedBitrate, limited.Quality, limited.Reason)
-	b.waitFrames(t, 30, 30*time.Second) // it still moves
+	b.waitFrames(t, 30, patience) // it still moves
 	if screenshots != "" {
 		b.screenshot(t, filepath.Join(screenshots, "limited.png"))
 	}
 
 	l.limit(t, "")
-	eventually(t, 60*time.Second, "the bitrate rises again", func() error {
+	eventually(t, patience, "the bitrate rises again", func() error {
 		return bitratesOver(h.session(t), high)
 	})
 
-	// A state is left upward only after everything was better for a while.
-	eventually(t, 60*time.Second, "the quality is good again", func() error {
-		if s := h.session(t); s.Quality != "good" {
+	// A state is left upward only after everything was better for a while. That pictures are late on a machine that is busy is not the link's fault.
+	eventually(t, patience, "the quality is good again", func() error {
+		if s := h.session(t); s.Quality != "good" && s.Reason != "encoder_overload" {
 			return fmt.Errorf("%s by %s, target %d, achieved %d bit/s", s.Quality, s.Reason, s.TargetBitrate, s.AchievedBitrate)
 		}
 		return nil
@@ -68,9 +67,7 @@ func TestBandwidthLimit(t *testing.T) {
 		t.Errorf("the metric counts %v transitions; want at least 2", v)
 	}
 	for _, transition := range s.Transitions {
-		if !strings.Contains(h.out.String(), fmt.Sprintf(`"from":%q,"to":%q,"reason":%q`, transition.From, transition.To, transition.Reason)) {
-			t.Errorf("the log does not have the transition %+v", transition)
-		}
+		h.waitLog(t, fmt.Sprintf(`"from":%q,"to":%q,"reason":%q`, transition.From, transition.To, transition.Reason))
 	}
 	replayRecording(t, h, s.ID)
 	last := s.Transitions[len(s.Transitions)-1]
@@ -78,7 +75,7 @@ func TestBandwidthLimit(t *testing.T) {
 	if err := b.eval(`(document.getElementById("stats-button").click(), true)`, &clicked); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "the page lists the transition", func() error {
+	eventually(t, patience, "the page lists the transition", func() error {
 		var page string
 		if err := b.eval(`document.getElementById("transitions").textContent`, &page); err != nil {
 			return err

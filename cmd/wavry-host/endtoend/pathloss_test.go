@@ -26,21 +26,49 @@ func (l *link) cut(t testing.TB, on bool) {
 	ip(t, "netns", "exec", l.host, "nft", "delete table ip cut")
 }
 
-// kinds returns the kinds of the events of a session, in order, and those of no session.
-func (h *host) kinds(t testing.TB, id string) []string {
+// event is one of a session's.
+type event struct {
+	At                     time.Time
+	Kind, Reason, From, To string
+}
+
+// timeline returns the events of a session, in order.
+func (h *host) timeline(t testing.TB, id string) []event {
 	t.Helper()
 	status, body, err := h.request("GET", "/v1/sessions/"+id+"/timeline")
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("GET timeline: status %d, %v: %s", status, err, body)
 	}
-	var list struct {
-		Events []struct{ Kind, Reason, From, To string }
-	}
+	var list struct{ Events []event }
 	if err := json.Unmarshal(body, &list); err != nil {
 		t.Fatal(err)
 	}
+	return list.Events
+}
+
+// waitEvent waits until a session has an event of a kind, and returns the newest. Events come a moment after what they tell of shows elsewhere.
+func (h *host) waitEvent(t testing.TB, id, kind string) (newest event) {
+	t.Helper()
+	eventually(t, patience, "the session has an event "+kind, func() error {
+		list := h.timeline(t, id)
+		for _, e := range list {
+			if e.Kind == kind {
+				newest = e
+			}
+		}
+		if newest.Kind == "" {
+			return fmt.Errorf("it has %v", list)
+		}
+		return nil
+	})
+	return newest
+}
+
+// kinds returns the kinds of the events of a session that tell of its transport, in order.
+func (h *host) kinds(t testing.TB, id string) []string {
+	t.Helper()
 	var kinds []string
-	for _, e := range list.Events {
+	for _, e := range h.timeline(t, id) {
 		switch e.Kind {
 		case "session_ended":
 			kinds = append(kinds, e.Kind+" "+e.Reason)
@@ -53,17 +81,33 @@ func (h *host) kinds(t testing.TB, id string) []string {
 	return kinds
 }
 
+// lasts waits until the daemon, by its own clock, has counted its only session as connected for so many seconds more.
+func (h *host) lasts(t testing.TB, seconds float64) {
+	t.Helper()
+	const counted = "wavry_host_quality_state_seconds_total"
+	end := h.metric(t, counted) + seconds
+	eventually(t, patience, fmt.Sprintf("%v s pass with the session connected", seconds), func() error {
+		if at := h.metric(t, counted); at < end {
+			return fmt.Errorf("%.1f s are left", end-at)
+		}
+		return nil
+	})
+}
+
+// patient has a host wait long for a viewer who finds the way back, as one does who shares a busy machine.
+var patient = []string{"--disconnect-timeout", "1m"}
+
 // onLink is a host and a page that plays its stream, on a link that can break.
-func onLink(t *testing.T) (*link, *host, *browser) {
+func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
 	t.Helper()
 	l := newLink(t)
 	need(t, "nft")
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.noisy(t)
-	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--max-bitrate", "3M")
+	h := startExposed(t, l.host, l.hostIP, append([]string{"--display", x.id(), "--max-bitrate", "3M"}, args...)...)
 	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
-	b.waitFrames(t, 30, 30*time.Second)
+	b.waitFrames(t, 30, patience)
 	return l, h, b
 }
 
@@ -81,9 +125,9 @@ func (h *host) stateOf(id string) (string, error) {
 	return "gone", nil
 }
 
-func (h *host) waitState(t testing.TB, id, want string, limit time.Duration) {
+func (h *host) waitState(t testing.TB, id, want string) {
 	t.Helper()
-	eventually(t, limit, fmt.Sprintf("the session is %s", want), func() error {
+	eventually(t, patience, fmt.Sprintf("the session is %s", want), func() error {
 		state, err := h.stateOf(id)
 		if err == nil && state != want {
 			err = errors.New("it is " + state)
@@ -94,35 +138,34 @@ func (h *host) waitState(t testing.TB, id, want string, limit time.Duration) {
 
 // A link that is cut for a while takes the picture and gives it back: the same session, by ICE restart or by itself.
 func TestLinkIsCutForAWhile(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	l, h, b := onLink(t)
+	t.Parallel()
+	l, h, b := onLink(t, patient...)
 	first := h.session(t).ID
-	// A blip that is over before anybody notices changes nothing.
-	l.cut(t, true)
-	time.Sleep(2 * time.Second)
-	l.cut(t, false)
-	b.waitFrames(t, 30, 20*time.Second)
-	if got := h.session(t).ID; got != first {
-		t.Errorf("after 2 s session %s; want %s", got, first)
-	}
-
+	// A blip that is over before anybody notices changes nothing. A machine that is busy may make it as long as that.
 	began := time.Now()
 	l.cut(t, true)
-	h.waitState(t, first, "disconnected", 20*time.Second)
-	noticed := time.Since(began)
-	before := h.session(t).FramesSent
-	time.Sleep(time.Second) // what is left of the window after noticing is 4 s
-	if after := h.session(t).FramesSent; after > before+1 {
-		t.Errorf("%d frames were sent into the cut; want it frozen", after-before)
+	h.lasts(t, 2)
+	l.cut(t, false)
+	took := time.Since(began)
+	b.waitFrames(t, 30, patience)
+	h.waitState(t, first, "connected")
+	blip := h.kinds(t, first)
+	if got := strings.Join(blip, " "); got != "session_created session_connected" && took < 5*time.Second {
+		t.Errorf("after %v events %s", took, got)
 	}
+
+	began = time.Now()
+	l.cut(t, true)
+	h.waitState(t, first, "disconnected")
+	noticed := time.Since(began)
 	if v := h.metric(t, `wavry_host_sessions{state="disconnected"}`); v != 1 {
 		t.Errorf("the metric has %v disconnected sessions; want 1", v)
 	}
 	l.cut(t, false)
 	restored := time.Now()
-	h.waitState(t, first, "connected", 20*time.Second)
+	h.waitState(t, first, "connected")
 	t.Logf("noticed after %v, back %v after the cut's end", noticed.Round(100*time.Millisecond), time.Since(restored).Round(100*time.Millisecond))
-	b.waitFrames(t, 30, 20*time.Second)
+	b.waitFrames(t, 30, patience)
 	var state string
 	if err := b.eval("window.wavry.state", &state); err != nil || state != "live" {
 		t.Errorf("the page is %q, %v; want live", state, err)
@@ -131,45 +174,42 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 		t.Errorf("session %s; want %s, as before the cut", got, first)
 	}
 	// An ICE restart that is under way when the path comes back takes it away once more, for a moment.
-	want := regexp.MustCompile(`^session_created session_connected( session_disconnected session_connected){1,2}$`)
-	if got := strings.Join(h.kinds(t, first), " "); !want.MatchString(got) {
+	want := regexp.MustCompile(`^( session_disconnected session_connected){1,2}$`)
+	if got := strings.TrimPrefix(strings.Join(h.kinds(t, first), " "), strings.Join(blip, " ")); !want.MatchString(got) {
 		t.Errorf("events %s; want %s", got, want)
 	}
-	for _, line := range []string{`"session disconnected"`, `"session connected again"`} {
-		if !strings.Contains(h.out.String(), line) {
-			t.Errorf("the log lacks %s", line)
-		}
-	}
+	h.waitLog(t, `"session disconnected"`)
+	h.waitLog(t, `"session connected again"`)
 }
 
 // A viewer whose address changes, as from Wi-Fi to a cable, keeps its session.
 func TestViewerMovesToAnotherAddress(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	l, h, b := onLink(t)
+	t.Parallel()
+	l, h, b := onLink(t, patient...)
 	first := h.session(t).ID
 	ip(t, "-n", l.viewer, "link", "add", "veth-w", "type", "veth", "peer", "name", "veth-g", "netns", l.host)
 	ip(t, "-n", l.viewer, "addr", "add", "10.213.6.2/24", "dev", "veth-w")
 	ip(t, "-n", l.host, "addr", "add", "10.213.6.1/24", "dev", "veth-g")
 	ip(t, "-n", l.host, "link", "set", "veth-g", "up")
 	// The old link goes with its address, and a second later the new one comes up. The host is where it was.
-	ip(t, "-n", l.viewer, "link", "del", "wire-v")
-	time.Sleep(time.Second)
-	ip(t, "-n", l.viewer, "link", "set", "veth-w", "up")
 	ip(t, "-n", l.host, "addr", "add", l.hostIP+"/32", "dev", "veth-g")
+	ip(t, "-n", l.viewer, "link", "del", "wire-v")
+	h.lasts(t, 1)
+	ip(t, "-n", l.viewer, "link", "set", "veth-w", "up")
 	ip(t, "-n", l.viewer, "route", "add", l.hostIP+"/32", "via", "10.213.6.1")
 	began := time.Now()
-	b.waitFrames(t, 30, 40*time.Second)
+	b.waitFrames(t, 30, patience)
 	t.Logf("pictures again %v after the move, with %d ICE restarts", time.Since(began).Round(100*time.Millisecond), strings.Count(h.out.String(), `"ice restarted"`))
 	if got := h.session(t).ID; got != first {
 		t.Errorf("session %s; want %s, as before the move", got, first)
 	}
-	h.waitState(t, first, "connected", 10*time.Second)
+	h.waitState(t, first, "connected")
 }
 
 // Where the old path is lost for good, as when a firewall has forgotten it, an ICE restart finds another for the same session.
 func TestOnlyAnICERestartHelps(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	l, h, b := onLink(t)
+	t.Parallel()
+	l, h, b := onLink(t, patient...)
 	first := h.session(t).ID
 	var port int
 	if err := b.eval(`(async () => {
@@ -182,15 +222,10 @@ func TestOnlyAnICERestartHelps(t *testing.T) {
 		"add table ip old; add chain ip old i { type filter hook input priority 0; }; add chain ip old o { type filter hook output priority 0; }; "+
 			"add rule ip old i udp sport %d drop; add rule ip old o udp dport %[1]d drop", port))
 	began := time.Now()
-	eventually(t, 30*time.Second, "ICE is restarted", func() error {
-		if !strings.Contains(h.out.String(), `"ice restarted"`) {
-			return errNotYet
-		}
-		return nil
-	})
-	b.waitFrames(t, 30, 30*time.Second)
+	h.waitLog(t, `"ice restarted"`)
+	b.waitFrames(t, 30, patience)
 	t.Logf("pictures again %v after the path was lost", time.Since(began).Round(100*time.Millisecond))
-	h.waitState(t, first, "connected", 10*time.Second)
+	h.waitState(t, first, "connected")
 	if got := h.kinds(t, first); got[len(got)-1] != "session_connected" {
 		t.Errorf("events %v", got)
 	}
@@ -198,15 +233,28 @@ func TestOnlyAnICERestartHelps(t *testing.T) {
 
 // A cut that outlasts the window ends the session, and the page opens another one when the link is back.
 func TestLinkIsCutForTooLong(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	l, h, b := onLink(t)
 	first := h.session(t).ID
 	l.cut(t, true)
-	h.waitState(t, first, "disconnected", 20*time.Second)
-	began := time.Now()
-	h.waitState(t, first, "gone", 20*time.Second)
-	if took := time.Since(began); took > 8*time.Second {
-		t.Errorf("the session was kept for %v; want 4 to 5 s", took)
+	h.waitState(t, first, "disconnected")
+	before := h.session(t).FramesSent
+	after := before
+	eventually(t, patience, "the session is given up", func() error {
+		list, err := h.sessions()
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		after = list[0].FramesSent
+		return errors.New("it is " + list[0].State)
+	})
+	if after > before+1 {
+		t.Errorf("%d frames were sent into the cut; want it frozen", after-before)
+	}
+	// What is left of the 10 s when it counts as lost are 4 to 5, and some more on a machine that is busy.
+	end, lost := h.waitEvent(t, first, "session_ended"), h.waitEvent(t, first, "session_disconnected")
+	if kept := end.At.Sub(lost.At).Round(100 * time.Millisecond); kept < 4*time.Second || kept > 8*time.Second {
+		t.Errorf("the session was kept for %v; want 4 to 5 s", kept)
 	}
 	if got := h.kinds(t, first); got[len(got)-1] != "session_ended ice_failed" {
 		t.Errorf("events %v", got)
@@ -215,7 +263,7 @@ func TestLinkIsCutForTooLong(t *testing.T) {
 		t.Errorf("the metric counts %v ends; want 1", v)
 	}
 	l.cut(t, false)
-	eventually(t, 60*time.Second, "the page is back with a session of its own", func() error {
+	eventually(t, patience, "the page is back with a session of its own", func() error {
 		list, err := h.sessions()
 		if err != nil {
 			return err
@@ -225,7 +273,7 @@ func TestLinkIsCutForTooLong(t *testing.T) {
 		}
 		return nil
 	})
-	b.waitFrames(t, 30, 20*time.Second)
+	b.waitFrames(t, 30, patience)
 	if err := exec.Command("ip", "netns", "exec", l.host, "nft", "list", "table", "ip", "cut").Run(); err == nil {
 		t.Error("the cut is still there")
 	}

@@ -80,10 +80,10 @@ func (r *receiver) report(t testing.TB) (received, error) {
 }
 
 // waitFrames waits until n more pictures than now have been decoded.
-func (r *receiver) waitFrames(t testing.TB, n int, limit time.Duration) {
+func (r *receiver) waitFrames(t testing.TB, n int) {
 	t.Helper()
 	first := -1
-	eventually(t, limit, fmt.Sprintf("%d pictures", n), func() error {
+	eventually(t, patience, fmt.Sprintf("%d pictures", n), func() error {
 		got, err := r.report(t)
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ func (r *receiver) waitFrames(t testing.TB, n int, limit time.Duration) {
 // waitPicture waits until the receiver shows what the X server has. A terminal may scroll meanwhile, so they are compared coarsely.
 func (r *receiver) waitPicture(t testing.TB, x *xserver) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the picture is the desktop's", func() error {
+	eventually(t, patience, "the picture is the desktop's", func() error {
 		got, err := r.report(t)
 		if err != nil {
 			return err
@@ -124,7 +124,7 @@ func (r *receiver) leave(t testing.TB) received {
 	}
 	select {
 	case <-r.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("%s still runs", r.Args)
 	}
 	got, err := r.report(t)
@@ -138,9 +138,9 @@ func (r *receiver) leave(t testing.TB) received {
 }
 
 // waitEmpty waits until the host has no session.
-func (h *host) waitEmpty(t testing.TB, limit time.Duration) {
+func (h *host) waitEmpty(t testing.TB) {
 	t.Helper()
-	eventually(t, limit, "the session is gone", func() error {
+	eventually(t, patience, "the session is gone", func() error {
 		list, err := h.sessions()
 		if err == nil && len(list) != 0 {
 			err = fmt.Errorf("%d are left, the first %s", len(list), list[0].State)

@@ -87,7 +87,7 @@ func (r *relayed) relayAt(t testing.TB, address, secret string) *process {
 		t.Fatal(err)
 	}
 	p := start(t, exec.Command("ip", "netns", "exec", r.router, "turnserver", "-c", file))
-	eventually(t, 10*time.Second, "the relay listens", func() error {
+	eventually(t, patience, "the relay listens", func() error {
 		c, err := dialWithin(t.Context(), r.router, "tcp", address+":3478")
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (r *relayed) relayAt(t testing.TB, address, secret string) *process {
 // A viewer whom no UDP reaches directly watches through coturn, with short-lived credentials; when the relay dies the session ends in time, and the page comes
 // back by itself when there is a relay again.
 func TestRelay(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	r := newRelayed(t)
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
@@ -110,14 +110,12 @@ func TestRelay(t *testing.T) {
 	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--disconnect-timeout", "5s", "--max-bitrate", "3M",
 		"--ice-servers", fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret))
 	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
-	b.waitFrames(t, 30, 30*time.Second)
-	if v := h.metric(t, `wavry_host_session_path{path="relay"}`); v != 1 {
-		t.Errorf("%v sessions are relayed by the metric; want 1", v)
-	}
+	b.waitFrames(t, 30, patience)
+	h.waitMetric(t, `wavry_host_session_path{path="relay"}`, 1)
 	first := h.session(t).ID
 
 	turn.kill()
-	eventually(t, 30*time.Second, "the session ends", func() error {
+	eventually(t, patience, "the session ends", func() error {
 		sessions, err := h.sessions()
 		if err != nil {
 			return err
@@ -129,12 +127,10 @@ func TestRelay(t *testing.T) {
 		}
 		return nil
 	})
-	if !strings.Contains(h.out.String(), `"session disconnected"`) {
-		t.Error("the log does not tell that the path was lost")
-	}
+	h.waitLog(t, `"session disconnected"`)
 
 	r.relay(t, secret)
-	eventually(t, 60*time.Second, "the page is back", func() error {
+	eventually(t, patience, "the page is back", func() error {
 		sessions, err := h.sessions()
 		if err != nil {
 			return err
@@ -154,7 +150,7 @@ func TestRelay(t *testing.T) {
 // Two relays, one of which dies: the session that was on it goes on by an ICE restart over the other, the next one is on the other at once, and the
 // daemon tells of it. A path that becomes direct or relayed while a session runs is counted as what it is.
 func TestOneOfTwoRelaysDies(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel()
 	r := newRelayed(t)
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
@@ -164,64 +160,64 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	r.relayAt(t, r.secondIP, secret)
 	r.block(t, false)
 	first, second := fmt.Sprintf("turn:%s:3478?transport=udp", r.relayIP), fmt.Sprintf("turn:%s:3478?transport=tcp", r.secondIP)
-	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--admission", "limits", "--ice-regions", "here",
+	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--ice-regions", "here",
 		"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], secret: %[2]s, region: here, priority: 2}, "+
 			"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second))
-	h.waitServer(t, first, "up", 10*time.Second)
-	h.waitServer(t, second, "up", 10*time.Second)
+	h.waitServer(t, first, "up")
+	h.waitServer(t, second, "up")
 	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
-	b.waitFrames(t, 30, 30*time.Second)
+	b.waitFrames(t, 30, patience)
 	id := h.session(t).ID
-	if p := h.session(t); p.Path != "direct" || p.Protocol != "udp" {
-		t.Errorf("the session is %s over %s; want direct over udp", p.Path, p.Protocol)
-	}
+	h.waitPath(t, id, "direct", "udp")
 
 	r.block(t, true)
-	eventually(t, 40*time.Second, "the session is relayed", func() error {
-		if s := h.session(t); s.ID != id || s.Path != "relay" {
-			return fmt.Errorf("session %s, path %q", s.ID, s.Path)
-		}
-		return nil
-	})
-	b.waitFrames(t, 30, 30*time.Second)
-	for labels, want := range map[string]float64{
-		`session_path{path="direct"}`: 0, `session_path{path="relay"}`: 1, `session_paths_total{path="direct"`: 1, `session_paths_total{path="relay"`: 1,
-	} {
-		if got := h.metric(t, "wavry_host_"+labels); got != want {
-			t.Errorf("wavry_host_%s is %v; want %v", labels, got, want)
-		}
+	h.waitPath(t, id, "relay", "")
+	b.waitFrames(t, 30, patience)
+	h.waitMetric(t, `wavry_host_session_path{path="direct"}`, 0)
+	h.waitMetric(t, `wavry_host_session_path{path="relay"}`, 1)
+	if e := h.waitEvent(t, id, "path_changed"); e.From != "direct/udp" || !strings.HasPrefix(e.To, "relay/") {
+		t.Errorf("event %+v; want one from direct/udp to a relay", e)
 	}
-	if got := strings.Join(h.kinds(t, id), " "); !strings.Contains(got, "path_changed direct/udp relay/") {
-		t.Errorf("events %s", got)
+	// On a busy machine the browser may have begun on a relay, too.
+	if direct, relayed := h.metric(t, `wavry_host_session_paths_total{path="direct"`), h.metric(t, `wavry_host_session_paths_total{path="relay"`); direct < 1 || relayed < direct || relayed > direct+1 {
+		t.Errorf("%v direct paths and %v relayed ones were counted; want as many of each, or one more of the latter", direct, relayed)
 	}
 
 	turn.kill()
 	fresh := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
 	began := time.Now()
-	fresh.waitFrames(t, 30, 20*time.Second)
+	fresh.waitFrames(t, 30, patience)
 	t.Logf("pictures for the next viewer %v after its page was there", time.Since(began).Round(100*time.Millisecond))
-	h.waitServer(t, first, "down", 70*time.Second)
-	b.waitFrames(t, 30, 40*time.Second)
+	h.waitServer(t, first, "down")
+	b.waitFrames(t, 30, patience)
 	if state, err := h.stateOf(id); err != nil || state != "connected" {
 		t.Errorf("the first session is %s, %v; want connected, over the other relay", state, err)
 	}
-	if v := h.metric(t, fmt.Sprintf(`wavry_host_ice_server_up{region="here",server=%q}`, first)); v != 0 {
-		t.Error("the metric has the dead relay up")
-	}
-	if log := h.out.String(); !strings.Contains(log, `"ice server down"`) || strings.Contains(log, secret) {
-		t.Error("the log does not tell of the relay, or tells its secret")
+	h.waitMetric(t, fmt.Sprintf(`wavry_host_ice_server_up{region="here",server=%q}`, first), 0)
+	h.waitLog(t, `"ice server down"`)
+	if strings.Contains(h.out.String(), secret) {
+		t.Error("the log holds the relay's secret")
 	}
 	r.relayAt(t, r.relayIP, secret)
-	h.waitServer(t, first, "up", 60*time.Second)
-	if v := h.metric(t, `wavry_host_events_total{kind="relay_up"}`); v != 1 {
-		t.Errorf("%v events tell that a relay is up again; want 1", v)
-	}
+	h.waitServer(t, first, "up")
+	h.waitMetric(t, `wavry_host_events_total{kind="relay_up"}`, 1)
+}
+
+// waitPath waits until a session, which has to stay the only one, takes a path, by a protocol unless that is "".
+func (h *host) waitPath(t testing.TB, id, path, protocol string) {
+	t.Helper()
+	eventually(t, patience, "the session's path is "+path, func() error {
+		if s := h.session(t); s.ID != id || s.Path != path || protocol != "" && s.Protocol != protocol {
+			return fmt.Errorf("session %s, path %q, protocol %q", s.ID, s.Path, s.Protocol)
+		}
+		return nil
+	})
 }
 
 // waitServer waits until the daemon shows a STUN or TURN server in a state.
-func (h *host) waitServer(t testing.TB, url, want string, limit time.Duration) {
+func (h *host) waitServer(t testing.TB, url, want string) {
 	t.Helper()
-	eventually(t, limit, url+" is "+want, func() error {
+	eventually(t, patience, url+" is "+want, func() error {
 		status, body, err := h.request("GET", "/v1/host")
 		if err != nil || status != http.StatusOK {
 			return fmt.Errorf("GET /v1/host: status %d, %w", status, err)

@@ -91,7 +91,7 @@ func BenchmarkRelief(b *testing.B) {
 	console, side := startX(b, 0, 1920, 1080), startX(b, 0, 1920, 1080)
 	console.moving(b)
 	side.moving(b)
-	h := startHost(b, hostOptions{args: []string{
+	h := startHost(b, hostOptions{measured: true, args: []string{
 		"--display", console.id(), "--fps", "60", "--max-encodes", "1", "--start-bitrate", "8M",
 		"--display-rules", fmt.Sprintf(`[{display: "%s", weight: 500}, {display: "%s", weight: 10}]`, console.id(), side.id()),
 	}})

@@ -196,13 +196,13 @@ func (a *audience) id() string { return a.path[strings.LastIndex(a.path, "/")+1:
 // waitMedia waits until packets have come.
 func (a *audience) waitMedia(tb testing.TB) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
 	for tick := time.NewTicker(2 * time.Millisecond); a.packets.Load() == 0; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			tb.Fatal("no packet within 20 s")
+			tb.Fatal("no packet in time")
 		}
 	}
 }

@@ -24,7 +24,7 @@ func BenchmarkViewers(b *testing.B) {
 	const most, long = 20, 8 * time.Second
 	x := startX(b, 0, 1280, 720)
 	x.noisy(b)
-	h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "5M", "--max-sessions", "100"}})
+	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "5M", "--max-sessions", "100"}})
 	for b.Loop() {
 		var all []*audience
 		costs := map[int]float64{}
@@ -66,7 +66,7 @@ func BenchmarkViewers(b *testing.B) {
 func BenchmarkCreate(b *testing.B) {
 	x := startX(b, 0, 1280, 720)
 	x.desktop(b)
-	h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000", "--linger", "100ms"}})
+	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--max-sessions", "1000", "--linger", "100ms"}})
 	for _, watched := range []bool{true, false} {
 		b.Run(fmt.Sprintf("watched=%v", watched), func(b *testing.B) {
 			if watched {
@@ -96,10 +96,11 @@ func BenchmarkChurn(b *testing.B) {
 		b.Run(fmt.Sprintf("killed=%v", killed), func(b *testing.B) {
 			x := startX(b, 0, 640, 480)
 			x.desktop(b)
-			h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000", "--fixed-bitrate", "1M"}})
+			h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--max-sessions", "1000", "--fixed-bitrate", "1M"}})
 			come := func(n int) (zombie time.Duration) {
 				if killed {
-					return killViewers(b, h, n, false)
+					_, zombie = killViewers(b, h, n, false)
+					return zombie
 				}
 				for range n {
 					connectOnce(b, h)
@@ -153,7 +154,7 @@ func BenchmarkFlood(b *testing.B) {
 	x.noisy(b)
 	const token = "for-this-test-and-no-other"
 	h := startHost(b, hostOptions{
-		token: token, args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "4M"}, env: []string{"WAVRY_HOST_TOKEN=" + token},
+		measured: true, token: token, args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "4M"}, env: []string{"WAVRY_HOST_TOKEN=" + token},
 	})
 	viewer, _ := join(b, h)
 	defer viewer.leave(b, h)

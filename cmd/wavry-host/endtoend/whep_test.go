@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -89,6 +88,7 @@ func (c pageOf) do(method, at, body string, header map[string]string) answer {
 
 // A client that takes nothing but exactly what the drafts say trickles its candidates, watches, and leaves.
 func TestStrictClient(t *testing.T) {
+	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	x.moving(t)
@@ -160,7 +160,7 @@ func TestStrictClient(t *testing.T) {
 		t.Errorf("DELETE again: status %d; want 404", response.status)
 	}
 	_ = a.pc.Close()
-	h.waitEmpty(t, time.Second)
+	h.waitEmpty(t)
 }
 
 // fragmentOf makes what a client trickles (RFC 8840, section 9) of a description.

@@ -40,6 +40,10 @@ func startX(t testing.TB, number, width, height int, extra ...string) *xserver {
 	args = append(args, extra...)
 	x := &xserver{number: number, width: width, height: height}
 	if number != 0 {
+		t.Cleanup(func() { // it is killed, and leaves these
+			_ = os.Remove(fmt.Sprintf("/tmp/.X%d-lock", number))
+			_ = os.Remove(fmt.Sprintf("/tmp/.X11-unix/X%d", number))
+		})
 		x.process = start(t, exec.Command("Xvfb", append([]string{x.name()}, args...)...))
 	} else {
 		r, w, err := os.Pipe()
@@ -51,12 +55,12 @@ func startX(t testing.TB, number, width, height int, extra ...string) *xserver {
 		cmd.ExtraFiles = []*os.File{w}
 		x.process = start(t, cmd)
 		w.Close()
-		_ = r.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = r.SetReadDeadline(time.Now().Add(patience))
 		if _, err := fmt.Fscanln(r, &x.number); err != nil {
 			t.Fatalf("Xvfb does not say its display number: %v", err)
 		}
 	}
-	eventually(t, 10*time.Second, "connect to "+x.name(), func() error {
+	eventually(t, patience, "connect to "+x.name(), func() error {
 		c, err := dialX(x.name())
 		if err == nil {
 			c.Close()
@@ -178,7 +182,7 @@ func (x *xserver) waitWindows(t testing.TB, n int) {
 	}
 	defer c.Close()
 	root := xproto.Setup(c).DefaultScreen(c).Root
-	eventually(t, 15*time.Second, fmt.Sprintf("%d windows on %s", n, x.name()), func() error {
+	eventually(t, patience, fmt.Sprintf("%d windows on %s", n, x.name()), func() error {
 		tree, err := xproto.QueryTree(c, root).Reply()
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ usage: aiortc_receiver.py URL COLUMNS ROWS [TOKEN]
 """
 
 import asyncio
+import functools
 import sys
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
@@ -21,12 +22,12 @@ async def main(url, columns, rows, token=""):
     pictures = Pictures(int(columns), int(rows))
     resource = await loop.run_in_executor(None, Resource, url, token, pc.localDescription.sdp)
     await pc.setRemoteDescription(RTCSessionDescription(sdp=resource.answer, type="answer"))
-    track = await asyncio.wait_for(tracks.get(), 10)
+    track = await asyncio.wait_for(tracks.get(), 60)
 
     async def receive():
         while True:
             frame = await track.recv()
-            pictures.add(frame.pts, frame.to_ndarray(format="gray"))
+            pictures.add(frame.pts, functools.partial(frame.to_ndarray, format="gray"))
 
     receiving = asyncio.ensure_future(receive())
     await loop.run_in_executor(None, until_told, pictures)

@@ -3,6 +3,7 @@
 usage: gstreamer_receiver.py URL COLUMNS ROWS [TOKEN] [twcc]
 """
 
+import functools
 import sys
 
 import gi
@@ -68,13 +69,16 @@ def main(url, columns, rows, token="", feedback=""):
         chain.sync_state_with_parent()
         pad.link(chain.get_static_pad("sink"))
 
-    def decoded(sink):
-        sample = sink.emit("pull-sample")
+    def plane(sample):
         form = sample.get_caps().get_structure(0)
         w, h = form.get_value("width"), form.get_value("height")
         buffer = sample.get_buffer()
         y = numpy.frombuffer(buffer.extract_dup(0, buffer.get_size()), numpy.uint8).reshape(h, -1)[:, :w]
-        pictures.add(None, numpy.clip((y - 16.0) * 255 / 219, 0, 255))  # the plane as it is coded, where black is 16 and white 235
+        return numpy.clip((y - 16.0) * 255 / 219, 0, 255)  # the plane as it is coded, where black is 16 and white 235
+
+    def decoded(sink):
+        sample = sink.emit("pull-sample")
+        pictures.add(None, functools.partial(plane, sample))
         return Gst.FlowReturn.OK
 
     webrtc.connect("pad-added", decode)

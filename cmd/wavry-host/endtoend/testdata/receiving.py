@@ -35,7 +35,7 @@ class Resource:
             request.add_header("Authorization", "Bearer " + self.token)
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE  # the test made the certificate itself
-        with urllib.request.urlopen(request, timeout=10, context=trusting if url.startswith("https:") else None) as response:
+        with urllib.request.urlopen(request, timeout=60, context=trusting if url.startswith("https:") else None) as response:
             return response.status, response.headers, response.read().decode()
 
 
@@ -45,26 +45,29 @@ class Pictures:
     def __init__(self, columns, rows):
         self.columns, self.rows = columns, rows
         self.lock = threading.Lock()
-        self.frames, self.rising, self.stamp, self.y = 0, True, None, None
+        self.frames, self.rising, self.stamp, self.plane = 0, True, None, None
         self.began, self.first, self.newest, self.longest = time.monotonic(), None, None, 0
 
-    def add(self, stamp, y):
-        """Takes a picture's luma, and the sender's time stamp where it is known."""
+    def add(self, stamp, plane):
+        """Takes a picture, as a function that makes its luma, and the sender's time stamp where it is known. Luma is made of the pictures that are reported alone: of
+        each it would take much of a processor, and feedback would be late that the sender waits for."""
         now = time.monotonic()
         with self.lock:
             self.rising = self.rising and (self.stamp is None or stamp is None or stamp > self.stamp)
             self.longest = max(self.longest, now - (self.newest or now))
             self.first = self.first or now - self.began
-            self.frames, self.stamp, self.y, self.newest = self.frames + 1, stamp, y, now
+            self.frames, self.stamp, self.plane, self.newest = self.frames + 1, stamp, plane, now
 
     def report(self, **more):
         with self.lock:
             got = {"frames": self.frames, "rising": self.rising, "longest": round(self.longest, 3), **more}
-            y, self.longest = self.y, 0
-            if y is not None:
-                h, w = y.shape
-                got.update(first=round(self.first, 3), width=w, height=h)
-        if y is not None:
+            plane, self.longest = self.plane, 0
+            if plane is not None:
+                got.update(first=round(self.first, 3))
+        if plane is not None:
+            y = plane()
+            h, w = y.shape
+            got.update(width=w, height=h)
             got["luma"] = [round(float(y[r * h // self.rows:(r + 1) * h // self.rows, c * w // self.columns:(c + 1) * w // self.columns].mean()), 1)
                            for r in range(self.rows) for c in range(self.columns)]
         print(json.dumps(got), flush=True)
