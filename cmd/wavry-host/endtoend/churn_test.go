@@ -158,7 +158,7 @@ func TestKilledViewers(t *testing.T) {
 				oldest = max(oldest, h.waitEvent(t, id, "session_ended").At.Sub(at))
 			}
 			t.Logf("the oldest session ended %.1f s after its viewer", oldest.Seconds())
-			if oldest > 12*time.Second { // two are for a machine that is busy
+			if oldest > 10*time.Second+500*time.Millisecond { // it is promised; the half is a busy machine's
 				t.Errorf("a session ended %.1f s after its viewer; want 10 s at most", oldest.Seconds())
 			}
 			settle(t, h)

@@ -78,8 +78,8 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 	if end.Reason != "drained" {
 		t.Errorf("the session ended because %q; want it drained", end.Reason)
 	}
-	// The daemon is late on a machine that is busy. A screen that moves is sent many times a second.
-	if late := end.At.Sub(drain.Deadline); late < 0 || late > 3*time.Second {
+	// A second more or less is promised. A screen that moves is sent many times a second.
+	if late := end.At.Sub(drain.Deadline); late < 0 || late > time.Second {
 		t.Errorf("the session ended %v after its deadline; want it ended then", late)
 	}
 	if gap := end.At.Sub(last); gap > 3*time.Second {
@@ -136,7 +136,7 @@ func TestRevocationEndsMedia(t *testing.T) {
 	}
 	end, last := ann.over(t, h)
 	t.Logf("the last packet came %.2f s after the revocation, the session was gone after %.2f s", last.Sub(revoked).Seconds(), end.At.Sub(revoked).Seconds())
-	if late := max(last.Sub(revoked), end.At.Sub(revoked)); late > 5*time.Second { // within two seconds, and what a machine takes that is busy
+	if late := max(last.Sub(revoked), end.At.Sub(revoked)); late > 2*time.Second { // it is promised
 		t.Errorf("the viewer was served for %v after the revocation; want 2 s at most", late)
 	}
 	if end.Reason != "revoked" {

@@ -141,7 +141,7 @@ func TestAiortcWhenThePathNarrows(t *testing.T) {
 	w.x.waitWindows(t, 4)
 	w.limit(t, "4mbit")
 	r := startReceiver(t, aiortc, w.viewer, w.host)
-	r.waitFrames(t, 100, 60*time.Second)
+	r.waitFrames(t, 100)
 	const wide, narrow = 2_500_000, 1_000_000
 	eventually(t, 60*time.Second, "the path is in use", func() error {
 		err := bitratesOver(w.session(t), wide)
@@ -189,7 +189,7 @@ func TestAiortcWhenThePathNarrows(t *testing.T) {
 	}
 	noise.kill()
 	r.leave(t)
-	w.waitEmpty(t, 10*time.Second)
+	w.waitEmpty(t)
 }
 
 // watchLosses demands that pictures keep coming although packets are lost.
