@@ -144,7 +144,7 @@ func Cases() []Case {
 		cases = append(cases, lossyScreen(l))
 	}
 	cases = append(cases, oscillations()...)
-	return append(cases, policer(), outage(), keyframes(), scenes(), halved(),
+	return append(cases, policer(), outage(), keyframes(), scenes(), halved(), halvedWide(), stillWide(),
 		halvedAnytime("halved-anytime", "6 Mbit/s, halved for 20 s at a moment from 0.5 to 20.5 s", nil),
 		halvedAnytime("halved-resting", "the same with a screen that rests for 1.5 s and moves for 2.5 s in turn", resting),
 		still(),

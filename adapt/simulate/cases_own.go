@@ -335,6 +335,26 @@ func still() Case {
 	}
 }
 
+// stillWide is still on a path that takes most of the purse to be found.
+func stillWide() Case {
+	c := still()
+	c.Name, c.About = "still-30", "five minutes of a still screen on 30 Mbit/s, then motion"
+	c.Links = oneWay(Constant(30e6), rfcQueue, 25*time.Millisecond, rfcJitter)
+	c.Flows[0].Config.Max = 40_000_000
+	c.Gates = slices.DeleteFunc(c.Gates, func(g Gate) bool { return g.Name == "lowered" })
+	c.Gates[0] = least("1st second's use", .8, func(r *Result) float64 { return r.Flows[0].SentRate(300*sec, 301*sec) / 30e6 })
+	return c
+}
+
+// halvedWide is halved where a frame takes little longer than jitter does.
+func halvedWide() Case {
+	c := halved()
+	c.Name, c.About = "halved-20", "20, 10, 20 Mbit/s for 20 s each"
+	c.Links = oneWay(Capacity{{0, 20e6}, {20 * sec, 10e6}, {40 * sec, 20e6}}, rfcQueue, 5*time.Millisecond, rfcJitter)
+	c.Flows[0].Config.Max = 40_000_000
+	return c
+}
+
 // oscillations are around what the states depend on, of 1.4 Mbit/s that 720p at 30 frames a second asks for: below it a stream is
 // constrained, below 0.6 of it frames are given up, and below 0.3 it is critical.
 func oscillations() []Case {
