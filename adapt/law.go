@@ -36,6 +36,9 @@ const (
 	// settled is how many reports with a short queue end a drain; the rate then returns to returnShare of the capacity.
 	settled     = 2
 	returnShare = 0.92
+	// returnMost bounds it by what arrives at the end of the drain, which is half of the capacity or more where that still is what it was.
+	// Where it fell to a tenth, what was learnt first is mostly what arrived before the fall.
+	returnMost = 1.5
 	// used is the share of the target that must really be sent for the network, not the screen, to be the limit.
 	used = 0.75
 	// lag is the share of what is sent that must arrive for a queue to be somebody else's.
@@ -235,7 +238,7 @@ func (l *law) onTransport(now time.Time, p *path) {
 			if now.Before(l.room.until) {
 				share = yieldShare
 			}
-			l.target = max(l.target, min(share*l.capacity, l.drain.from))
+			l.target = max(l.target, min(share*l.capacity, l.drain.from, returnMost*received))
 		} else if l.rivalsFound(now) {
 			l.meetRivals(now, d)
 			return

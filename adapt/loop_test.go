@@ -630,21 +630,22 @@ func TestRoomIsMadeForWhoComes(t *testing.T) {
 	}
 }
 
-// A single burst is a radio's: what drops all that is above a rate drops it as long as it is.
+// A single burst is a radio's: what drops all that is above a rate drops it as long as it is. And frames that arrive no faster than all that
+// does wait in a queue, which a policer has none of.
 func TestBurstIsNoPolicer(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	for _, c := range []struct {
-		events, after int
-		policer       bool
-	}{{1, 100, false}, {policedEvents, 100, true}, {policedEvents, lossSample, false}} {
+		events, after  int
+		swift, policer bool
+	}{{1, 100, true, false}, {policedEvents, 100, true, true}, {policedEvents, lossSample, true, false}, {policedEvents, 100, false, false}} {
 		l := law{min: 150_000, max: 1e7, target: 300_000, reported: start}
 		s := &l.losses
 		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start, start.Add(judgeAfter), c.events
-		s.queuedAt, s.after = start.Add(-time.Minute), sample{packets: c.after}
+		s.queuedAt, s.after, s.swift = start.Add(-time.Minute), sample{packets: c.after}, c.swift
 		now := start.Add(judgeAfter)
 		l.judge(now, 0)
 		if got := now.Before(s.policed); got != c.policer {
-			t.Errorf("loss in %d runs, none of %d packets after the cut: a policer: %v; want %v", c.events, c.after, got, c.policer)
+			t.Errorf("loss in %d runs, none of %d packets after the cut, frames swift %v: a policer: %v; want %v", c.events, c.after, c.swift, got, c.policer)
 		}
 	}
 }

@@ -296,6 +296,21 @@ func halvedAnytime(name, about string, screen func(time.Duration) float64) Case 
 	return c
 }
 
+// tenth is a fall that a queue of a few packets meets: it overflows before it stands, and what fell comes back.
+func tenth() Case {
+	c := Case{
+		Name: "tenth", About: "8, 0.8, 8 Mbit/s for 20 s each, with a queue of 50 ms", Length: 60 * sec,
+		Links: oneWay(Capacity{{0, 8e6}, {20 * sec, .8e6}, {40 * sec, 8e6}}, 50*time.Millisecond, 5*time.Millisecond, rfcJitter),
+		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)},
+	}
+	for _, g := range halvedGates() {
+		if g.Name != "freezes" { // at a tenth of the rate there are as few frames
+			c.Gates = append(c.Gates, g)
+		}
+	}
+	return c
+}
+
 func still() Case {
 	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 310*sec)
 	f.Screen = func(at time.Duration) float64 {
