@@ -304,6 +304,9 @@ func tenth() Case {
 		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)},
 	}
 	for _, g := range halvedGates() {
+		if g.Name == "s to 90 %" { // of ten times as much
+			g.Most = 8
+		}
 		if g.Name != "freezes" { // at a tenth of the rate there are as few frames
 			c.Gates = append(c.Gates, g)
 		}
