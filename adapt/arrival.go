@@ -20,6 +20,8 @@ const (
 	trainSlots   = 6
 	// trainEvidence is the least time, sent, that a judgement is made on.
 	trainEvidence = 20 * time.Millisecond
+	// trainFastest is how much faster than they left trains arrive at most: behind what they wait for, and by jitter.
+	trainFastest = 4
 	// dispersed is the share of the rate it was sent at from which on a train counts as slowed down by the path.
 	dispersed = 0.9
 )
@@ -49,13 +51,37 @@ type train struct {
 	bytes               int // without the first packet, which starts the clock
 	firstSent, lastSent time.Duration
 	first, last         time.Duration // arrivals
+	line                line
+}
+
+// line sums what the straight lines through the times at which packets left and arrived, over the bytes before them, are drawn by. A rate by
+// all packets is steadier than one by the first and the last: the first of a frame waits for no other, so that jitter delays it by its mean,
+// and the last by the largest of those before it, which is half of what a frame takes.
+type line struct {
+	n, x, xx, sent, sentX, received, receivedX float64
+}
+
+// add takes in a packet: the bytes before it, and seconds since the first left and arrived.
+func (l *line) add(bytes, sent, received float64) {
+	l.n++
+	l.x += bytes
+	l.xx += bytes * bytes
+	l.sent += sent
+	l.sentX += sent * bytes
+	l.received += received
+	l.receivedX += received * bytes
+}
+
+// slopes returns the sums of squares around the mean that make the slopes, seconds a byte, of both lines when divided by the first.
+func (l *line) slopes() (squares, sent, received float64) {
+	return l.xx - l.x*l.x/l.n, l.sentX - l.sent*l.x/l.n, l.receivedX - l.received*l.x/l.n
 }
 
 // trainSum adds up trains that ended within one slot of time.
 type trainSum struct {
-	slot           int64
-	bytes          int
-	sent, received time.Duration
+	slot                    int64
+	over                    time.Duration // for which packets left
+	squares, sent, received float64       // see line.slopes
 }
 
 // report takes in one report.
@@ -113,10 +139,11 @@ func (a *arrivals) packet(size int, sent, arrived time.Duration, pacing float64)
 		r.packets++
 		r.bytes += size
 		r.lastSent, r.last = sent, arrived
+		r.line.add(float64(r.bytes), float64(sent-r.firstSent)/1e9, float64(arrived-r.first)/1e9)
 		return
 	}
 	a.endTrain()
-	*r = train{packets: 1, firstSent: sent, lastSent: sent, first: arrived, last: arrived}
+	*r = train{packets: 1, firstSent: sent, lastSent: sent, first: arrived, last: arrived, line: line{n: 1}}
 }
 
 func (a *arrivals) endTrain() {
@@ -130,9 +157,11 @@ func (a *arrivals) endTrain() {
 	if s.slot != slot {
 		*s = trainSum{slot: slot}
 	}
-	s.bytes += r.bytes
-	s.sent += sent
-	s.received += received
+	squares, left, came := r.line.slopes()
+	s.over += sent
+	s.squares += squares
+	s.sent += left
+	s.received += came
 }
 
 // trains tells at which rate frames left lately, and at which they arrived, in bits per second. Where they arrive as fast as
@@ -142,14 +171,15 @@ func (a *arrivals) trains(now time.Duration) (sent, received float64, ok bool) {
 	slot := (a.unix + int64(now)) / int64(trainSlot)
 	for _, s := range a.runs {
 		if s.slot > slot-trainSlots && s.slot <= slot {
-			sum.bytes += s.bytes
+			sum.over += s.over
+			sum.squares += s.squares
 			sum.sent += s.sent
 			sum.received += s.received
 		}
 	}
-	if sum.sent < trainEvidence {
+	if sum.over < trainEvidence || sum.squares <= 0 || sum.sent <= 0 {
 		return 0, 0, false
 	}
-	bits := float64(sum.bytes) * 8
-	return bits / sum.sent.Seconds(), bits / max(sum.received, time.Millisecond).Seconds(), true
+	// Jitter alone makes them arrive much faster than they left.
+	return 8 * sum.squares / sum.sent, 8 * sum.squares / max(sum.received, sum.sent/trainFastest), true
 }

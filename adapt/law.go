@@ -36,20 +36,29 @@ const (
 	// settled is how many reports with a short queue end a drain; the rate then returns to returnShare of the capacity.
 	settled     = 2
 	returnShare = 0.92
+	// Above returnFrom more is given up, as the fourth root of the capacity seen: of flows that share a path the larger one gives the most.
+	returnFrom = 4_000_000
+	// returnMost bounds it by what arrives at the end of the drain, which is half of the capacity or more where that still is what it was.
+	// Where it fell to a tenth, what was learnt first is mostly what arrived before the fall.
+	returnMost = 1.5
 	// used is the share of the target that must really be sent for the network, not the screen, to be the limit.
 	used = 0.75
 	// lag is the share of what is sent that must arrive for a queue to be somebody else's.
 	lag = 0.9
 	// The capacity that was seen at the last overuse counts for capacityFor. Near it, from nearFrom below to three
-	// deviations (nearLeast at least, and nearMost at most: a link that has changed leaves a deviation that says nothing) above, the rate is raised carefully: by half a packet each nearEvery, which is a round
-	// trip of 100 ms and the reaction, and by nearRise per second at least. TCP's step per round trip would give the most of a
-	// path to whom it is shortest for.
+	// deviations (nearLeast at least, and nearMost at most: a link that has changed leaves a deviation that says nothing) above, the rate is
+	// raised carefully: by nearRise per second, and by half a packet each nearEvery, which is a round trip of 100 ms and the reaction, at
+	// the least and by a packet at the most. TCP's step per round trip would give the most of a path to whom it is shortest for, and a
+	// rise by a share of the rate alone keeps flows as unequal as they are: cuts are a share too. What is added alike brings them together.
+	// A rate so large that this takes minutes rises by nearSlowest. nearShared is the part of the rate that the others' share adds to.
 	capacityFor  = 30 * time.Second
 	capacityGain = 0.3
 	nearFrom     = 0.85
 	nearLeast    = 0.05
 	nearMost     = 0.25
-	nearRise     = 0.02
+	nearRise     = 0.04
+	nearShared   = 0.02
+	nearSlowest  = 0.005
 	nearEvery    = 120 * time.Millisecond
 	// othersRise is added to nearRise for the square of the share of others, as long as there is no queue at all: the smaller
 	// flow's rate then grows by more bits per second than the larger one's. Flows that share fairly do it together:
@@ -67,6 +76,8 @@ const (
 	yieldShare, yieldLeast           = 0.85, 0.75
 	yieldsFor                        = 1500 * time.Millisecond
 	yieldTaken                       = 0.95
+	// yieldsSent is the share of what is sent above which all that arrives is still one's own: then the rate was less before, by a cut.
+	yieldsSent = 0.96
 	// othersGain is that of the share of others. It changes with each who comes or goes, and a cut brings few samples. A train
 	// is one as far as it left faster than what arrives, by othersRoom at least, and counts fully from twice that on.
 	othersGain = 0.7
@@ -231,11 +242,12 @@ func (l *law) onTransport(now time.Time, p *path) {
 		}
 		if l.under >= settled {
 			l.drain.on = false
-			share := returnShare + (1-returnShare)*l.others // who has little of a path gives up less of it
+			back := 1 - (1-returnShare)*max(1, math.Sqrt(math.Sqrt(l.capacity/returnFrom)))
+			share := back + (1-back)*l.others // who has little of a path gives up less of it
 			if now.Before(l.room.until) {
 				share = yieldShare
 			}
-			l.target = max(l.target, min(share*l.capacity, l.drain.from))
+			l.target = max(l.target, min(share*l.capacity, l.drain.from, returnMost*received))
 		} else if l.rivalsFound(now) {
 			l.meetRivals(now, d)
 			return
@@ -257,7 +269,7 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 	yields := false
 	if received > 0 {
-		yields = l.othersCame(now, p, received)
+		yields = l.othersCame(now, p, received, sent)
 		l.learn(now, received)
 		if l.capacity > l.room.most || now.Sub(l.room.mostAt) > capacityFor {
 			l.room.most, l.room.mostAt = l.capacity, now
@@ -297,7 +309,7 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 }
 
 // othersCame tells whether so much less arrives than lately that it is others who have the rest, before it is learnt.
-func (l *law) othersCame(now time.Time, p *path, received float64) bool {
+func (l *law) othersCame(now time.Time, p *path, received, sent float64) bool {
 	r := &l.room
 	if r.yielded > 0 && !l.drain.on {
 		taken := received < yieldTaken*r.yielded
@@ -307,6 +319,9 @@ func (l *law) othersCame(now time.Time, p *path, received float64) bool {
 		}
 	}
 	if r.most == 0 || now.Sub(l.begun) < newFor || p.loss(now) >= holdLoss { // what is lost does not arrive either
+		return false
+	}
+	if received > yieldsSent*sent { // it is one's own rate that is less
 		return false
 	}
 	less := r.most - received
@@ -374,12 +389,13 @@ func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 	known := l.capacity > 0 && now.Sub(l.capacityAt) < capacityFor
 	near := known && !wide && l.target >= nearFrom*l.capacity && l.target <= l.capacity+l.spread()
 	if near || l.target >= cutShare*narrow {
+		basic := max(min(max(nearRise*l.target, packetBits/2/nearEvery.Seconds()), packetBits/nearEvery.Seconds()), nearSlowest*l.target)
 		// Where others have the larger part, more: who has less than they have catches up with them.
-		share := min(nearRise+free*othersRise*l.others*l.others, othersMost)
+		catching := min(basic, nearShared*l.target) + free*othersRise*l.others*l.others*l.target
 		if now.Sub(l.begun) < newFor {
-			share = othersMost
+			catching = othersMost * l.target
 		}
-		rise := max(packetBits/2/nearEvery.Seconds(), share*l.target)
+		rise := max(basic, min(catching, othersMost*l.target))
 		l.target += rise * step.Seconds()
 		return
 	}

@@ -760,21 +760,22 @@ func TestRoomIsMadeForWhoComes(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	now := start.Add(time.Minute)
 	for _, c := range []struct {
-		name           string
-		received, most float64
-		begun          time.Time
-		makes          bool
+		name                 string
+		received, most, sent float64
+		begun                time.Time
+		makes                bool
 	}{
-		{"a tenth less", 5.4e6, 6e6, start, true},
-		{"as much as ever", 5.9e6, 6e6, start, false},
-		{"half: the link", 3e6, 6e6, start, false},
-		{"new itself", 5.4e6, 6e6, now.Add(-newFor / 2), false},
-		{"nothing known", 5.4e6, 0, start, false},
+		{"a tenth less", 5.4e6, 6e6, 6e6, start, true},
+		{"a tenth less, by a cut of one's own", 5.4e6, 6e6, 5.4e6, start, false},
+		{"as much as ever", 5.9e6, 6e6, 6e6, start, false},
+		{"half: the link", 3e6, 6e6, 6e6, start, false},
+		{"new itself", 5.4e6, 6e6, 6e6, now.Add(-newFor / 2), false},
+		{"nothing known", 5.4e6, 0, 6e6, start, false},
 	} {
 		l := law{min: 150_000, max: 1e7, target: c.received, begun: c.begun, capacity: c.most, capacityAt: now, starved: true}
 		l.room.most, l.room.mostAt = c.most, now
 		var p path
-		l.overuse(now, &p, c.received, c.received)
+		l.overuse(now, &p, c.received, c.sent)
 		if made := now.Before(l.room.until); made != c.makes {
 			t.Errorf("%s: room is made: %v; want %v", c.name, made, c.makes)
 		}
@@ -783,28 +784,29 @@ func TestRoomIsMadeForWhoComes(t *testing.T) {
 		}
 		if c.makes {
 			l.drain.on = false
-			if l.othersCame(now.Add(5*time.Second), &p, c.received); l.room.most != 0 {
+			if l.othersCame(now.Add(5*time.Second), &p, c.received, c.received); l.room.most != 0 {
 				t.Errorf("%s: nobody took the room, and it is made again", c.name)
 			}
 		}
 	}
 }
 
-// A single burst is a radio's: what drops all that is above a rate drops it as long as it is.
+// A single burst is a radio's: what drops all that is above a rate drops it as long as it is. And frames that arrive no faster than all that
+// does wait in a queue, which a policer has none of.
 func TestBurstIsNoPolicer(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	for _, c := range []struct {
-		events, after int
-		policer       bool
-	}{{1, 100, false}, {policedEvents, 100, true}, {policedEvents, lossSample, false}} {
+		events, after  int
+		swift, policer bool
+	}{{1, 100, true, false}, {policedEvents, 100, true, true}, {policedEvents, lossSample, true, false}, {policedEvents, 100, false, false}} {
 		l := law{min: 150_000, max: 1e7, target: 300_000, reported: start}
 		s := &l.losses
 		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start, start.Add(judgeAfter), c.events
-		s.queuedAt, s.after = start.Add(-time.Minute), sample{packets: c.after}
+		s.queuedAt, s.after, s.swift = start.Add(-time.Minute), sample{packets: c.after}, c.swift
 		now := start.Add(judgeAfter)
 		l.judge(now, 0)
 		if got := now.Before(s.policed); got != c.policer {
-			t.Errorf("loss in %d runs, none of %d packets after the cut: a policer: %v; want %v", c.events, c.after, got, c.policer)
+			t.Errorf("loss in %d runs, none of %d packets after the cut, frames swift %v: a policer: %v; want %v", c.events, c.after, c.swift, got, c.policer)
 		}
 	}
 }

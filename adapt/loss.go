@@ -45,6 +45,7 @@ type losses struct {
 	before, at     float64   // the target before the cut, and the loss
 	again          bool      // the cut before helped in part
 	events         int       // that the loss came in
+	swift          bool      // frames arrived faster than everything did
 	after          sample    // what was reported since the cut could show
 	heldSince      time.Time // since when loss holds the rate
 	rate           float64   // that arrived then
@@ -91,7 +92,7 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 	again := loss > heavyLoss && s.limit == 0 && l.target > float64(l.min)
 	if loss > limit && lately.lost-lately.runs >= straysMost && now.Sub(s.cutAt) > rest && (s.judgeAt.IsZero() || again) {
 		if s.judgeAt.IsZero() {
-			s.before, s.at, s.events = l.target, loss, lately.events
+			s.before, s.at, s.events, s.swift = l.target, loss, lately.events, framesSwift(now, p, received)
 		}
 		s.rate, s.after = received, sample{}
 		next := (1 - min(loss, 0.5)) * cutShare * min(l.target, max(sent, float64(l.min)))
@@ -110,6 +111,13 @@ func (l *law) onLoss(now time.Time, p *path, received, sent float64) bool {
 
 // queueless tells that no queue stood for a while before a moment.
 func (s *losses) queueless(at time.Time) bool { return at.Sub(s.queuedAt) > queuelessFor }
+
+// framesSwift tells that frames arrive faster than what arrives in all. A policer lets through what it does as fast as it was sent; what
+// arrives more slowly waits in a queue, if one so short that it overflows before it stands.
+func framesSwift(now time.Time, p *path, received float64) bool {
+	_, came, ok := p.trains(now)
+	return ok && came >= roomy*received
+}
 
 // judge looks whether a cut cured the loss that it was made for.
 func (l *law) judge(now time.Time, loss float64) {
@@ -144,7 +152,7 @@ func (l *law) judge(now time.Time, loss float64) {
 	if s.rate > 0 && l.capacityAt.Before(s.cutAt) { // else a queue has told more since
 		l.learn(now, s.rate)
 	}
-	if s.queueless(s.cutAt) && s.queuedAt.Before(s.cutAt) && s.events >= policedEvents &&
+	if s.queueless(s.cutAt) && s.queuedAt.Before(s.cutAt) && s.events >= policedEvents && s.swift &&
 		float64(s.after.packets)*s.at >= policedMissing {
 		if !now.Before(s.policed) {
 			s.policedAt = s.rate

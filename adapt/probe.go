@@ -44,8 +44,8 @@ type prober struct {
 	chase    bool // the last one got through whole: try more at once
 
 	bytes, first, lost int
-	sent, sentLast     time.Time
-	got, gotLast       time.Time
+	sent, got          time.Time // when the first packet of it left and arrived
+	line               line
 }
 
 func newProber() prober { return prober{purse: probePurse, every: probeEvery} }
@@ -69,21 +69,9 @@ func (b *prober) onPacket(p *Packet) {
 	}
 	if b.bytes == 0 {
 		b.sent, b.got, b.first = p.Sent, p.Arrived, p.Size
-		b.sentLast, b.gotLast = p.Sent, p.Arrived
-	}
-	if p.Sent.Before(b.sent) {
-		b.sent, b.first = p.Sent, p.Size
-	}
-	if p.Sent.After(b.sentLast) {
-		b.sentLast = p.Sent
-	}
-	if p.Arrived.Before(b.got) {
-		b.got = p.Arrived
-	}
-	if p.Arrived.After(b.gotLast) {
-		b.gotLast = p.Arrived
 	}
 	b.bytes += p.Size
+	b.line.add(float64(b.bytes-b.first), p.Sent.Sub(b.sent).Seconds(), p.Arrived.Sub(b.got).Seconds())
 }
 
 // judge returns what the probe found, in bits per second, and whether it got through whole; 0 when it is not over yet or
@@ -96,12 +84,11 @@ func (b *prober) judge(now time.Time) (rate float64, over bool) {
 		return 0, false
 	}
 	b.deadline, b.chase = time.Time{}, false
-	bits := float64(b.bytes-b.first) * 8
-	sent, got := b.sentLast.Sub(b.sent), b.gotLast.Sub(b.got)
-	if float64(b.bytes) < float64(b.request.Bytes)/2 || sent <= 0 || got <= 0 || 10*b.lost > b.bytes {
+	squares, sent, got := b.line.slopes()
+	if float64(b.bytes) < float64(b.request.Bytes)/2 || !(sent > 0 && got > 0) || 10*b.lost > b.bytes {
 		return 0, true
 	}
-	left, came := bits/sent.Seconds(), bits/got.Seconds()
+	left, came := 8*squares/sent, 8*squares/got
 	if came >= probeWhole*left {
 		b.chase = true
 		return probeShare * min(left, came), true
@@ -139,8 +126,7 @@ func (b *prober) start(now time.Time, target, most float64, rtt time.Duration) {
 	long := time.Duration(float64(bytes) * 8 / rate * float64(time.Second))
 	b.request = PadRequest{ProbeID: b.id, Bytes: bytes, BitsPerSecond: int(rate), Until: now.Add(2*long + reaction)}
 	b.deadline = b.request.Until.Add(rtt + probeWait)
-	b.bytes, b.first, b.lost = 0, 0, 0
-	b.sent, b.sentLast, b.got, b.gotLast = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	b.bytes, b.first, b.lost, b.line = 0, 0, 0, line{}
 }
 
 // probing begins and ends probes. top is the rate beyond which nothing is to be gained.

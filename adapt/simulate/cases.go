@@ -145,10 +145,10 @@ func Cases() []Case {
 	}
 	cases = append(cases, oscillations()...)
 	cases = append(cases, reportCases()...)
-	return append(cases, policer(), outage(), keyframes(), scenes(), halved(),
+	return append(cases, policer(), outage(), keyframes(), scenes(), halved(), halvedWide(), stillWide(),
 		halvedAnytime("halved-anytime", "6 Mbit/s, halved for 20 s at a moment from 0.5 to 20.5 s", nil),
 		halvedAnytime("halved-resting", "the same with a screen that rests for 1.5 s and moves for 2.5 s in turn", resting),
-		still(),
+		tenth(), still(),
 		lateComer("late", 3e6, 25*time.Millisecond, 1), lateComer("late-2", 2e6, 10*time.Millisecond, 1), lateComer("late-5", 5e6, 100*time.Millisecond, 1),
 		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)), reordered(), skewed("skewed", "slow", -100), skewed("skewed-fast", "fast", 100),
 		stepped("clock-step", 2*sec), stepped("clock-back", -2*sec), hostile(),

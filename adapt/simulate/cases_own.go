@@ -296,6 +296,24 @@ func halvedAnytime(name, about string, screen func(time.Duration) float64) Case 
 	return c
 }
 
+// tenth is a fall that a queue of a few packets meets: it overflows before it stands, and what fell comes back.
+func tenth() Case {
+	c := Case{
+		Name: "tenth", About: "8, 0.8, 8 Mbit/s for 20 s each, with a queue of 50 ms", Length: 60 * sec,
+		Links: oneWay(Capacity{{0, 8e6}, {20 * sec, .8e6}, {40 * sec, 8e6}}, 50*time.Millisecond, 5*time.Millisecond, rfcJitter),
+		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)},
+	}
+	for _, g := range halvedGates() {
+		if g.Name == "s to 90 %" { // of ten times as much
+			g.Most = 8
+		}
+		if g.Name != "freezes" { // at a tenth of the rate there are as few frames
+			c.Gates = append(c.Gates, g)
+		}
+	}
+	return c
+}
+
 func still() Case {
 	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 310*sec)
 	f.Screen = func(at time.Duration) float64 {
@@ -333,6 +351,26 @@ func still() Case {
 			}),
 		},
 	}
+}
+
+// stillWide is still on a path that takes most of the purse to be found.
+func stillWide() Case {
+	c := still()
+	c.Name, c.About = "still-30", "five minutes of a still screen on 30 Mbit/s, then motion"
+	c.Links = oneWay(Constant(30e6), rfcQueue, 25*time.Millisecond, rfcJitter)
+	c.Flows[0].Config.Max = 40_000_000
+	c.Gates = slices.DeleteFunc(c.Gates, func(g Gate) bool { return g.Name == "lowered" })
+	c.Gates[0] = least("1st second's use", .8, func(r *Result) float64 { return r.Flows[0].SentRate(300*sec, 301*sec) / 30e6 })
+	return c
+}
+
+// halvedWide is halved where a frame takes little longer than jitter does.
+func halvedWide() Case {
+	c := halved()
+	c.Name, c.About = "halved-20", "20, 10, 20 Mbit/s for 20 s each"
+	c.Links = oneWay(Capacity{{0, 20e6}, {20 * sec, 10e6}, {40 * sec, 20e6}}, rfcQueue, 5*time.Millisecond, rfcJitter)
+	c.Flows[0].Config.Max = 40_000_000
+	return c
 }
 
 // oscillations are around what the states depend on, of 1.4 Mbit/s that 720p at 30 frames a second asks for: below it a stream is

@@ -193,6 +193,21 @@ func unseen() []Case {
 		mixed.Flows = append(mixed.Flows, f)
 	}
 	all = append(all, mixed)
+	for _, rate := range []float64{8e6, 20e6} {
+		for _, far := range []bool{false, true} {
+			c := roundTrips()
+			c.Name = fmt.Sprintf("rtts-%g", rate/1e6)
+			c.Links[0].Capacity, c.Links[1].Capacity = Constant(rate), Constant(1e9)
+			for i := range c.Flows {
+				c.Flows[i].Config, c.Flows[i].Lag = desktop(500_000, 50_000_000, 30), 0
+			}
+			if far {
+				c.Name += "-far-first"
+				slices.Reverse(c.Links[2:])
+			}
+			all = append(all, c)
+		}
+	}
 	for _, s := range []struct {
 		rate float64
 		deep time.Duration
