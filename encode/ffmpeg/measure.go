@@ -24,8 +24,8 @@ const (
 )
 
 // measure returns what a million pixels of scrolling text take to convert and encode: of hardware the time from the call to the result, else processor time,
-// which other programs do not add to. It is the median of what pictures take.
-func measure(ctx context.Context, f encode.Factory, threads int) (perMegapixel time.Duration, err error) {
+// which other programs do not add to. It is the median of what pictures take within a time.
+func measure(ctx context.Context, f encode.Factory, threads int, within time.Duration) (perMegapixel time.Duration, err error) {
 	p := encode.Params{Width: measureWidth, Height: measureHeight, FPS: measureFPS, BitsPerSecond: measureRate, Threads: threads}
 	enc, err := f.Open(p)
 	if err != nil {
@@ -40,7 +40,7 @@ func measure(ctx context.Context, f encode.Factory, threads int) (perMegapixel t
 	took := make([]time.Duration, 0, measureFrames)
 	began := time.Now()
 	for n := range measureWarm + measureFrames {
-		if time.Since(began) > measureLong || ctx.Err() != nil {
+		if time.Since(began) > within || ctx.Err() != nil {
 			break
 		}
 		frame := capture.NewFrame(nil)
@@ -62,7 +62,7 @@ func measure(ctx context.Context, f encode.Factory, threads int) (perMegapixel t
 		}
 	}
 	if len(took) < measureLeast {
-		return 0, fmt.Errorf("measure: %d pictures within %v are too few", len(took), measureLong)
+		return 0, fmt.Errorf("measure: %d pictures within %v are too few", len(took), within)
 	}
 	slices.Sort(took)
 	return took[len(took)/2] * 1_000_000 / (measureWidth * measureHeight), nil

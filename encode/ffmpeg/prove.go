@@ -33,7 +33,7 @@ func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof 
 	}
 	proof.Usable = true
 	// An encoder that works is used, measured or not. The one that was tried is closed: hardware may have room for one.
-	if perMegapixel, err := measure(ctx, f, p.Threads); err == nil {
+	if perMegapixel, err := measure(ctx, f, p.Threads, measureLong); err == nil {
 		proof.PerMegapixel = perMegapixel
 	}
 	return proof

@@ -24,6 +24,9 @@ import (
 var hostBinary string
 
 func TestMain(m *testing.M) {
+	if err := ownNamespaces(); err != nil {
+		fmt.Fprintf(os.Stderr, "tests that need network namespaces will fail: %v\n", err)
+	}
 	os.Exit(buildAndRun(m))
 }
 

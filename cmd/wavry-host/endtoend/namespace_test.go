@@ -3,6 +3,7 @@
 package endtoend
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -24,6 +25,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// inNamespaces tells a process of these tests that it is in namespaces of its own.
+const inNamespaces = "WAVRY_ENDTOEND_IN_NAMESPACES"
+
+// ownNamespaces starts the tests over in namespaces of users and mounts, where whoever runs them may make network namespaces without being root. It
+// returns in there, or with an error where the system lets users have no such namespaces.
+func ownNamespaces() error {
+	if os.Getenv(inNamespaces) != "" {
+		// ip keeps the names of namespaces in a folder in /run, which only root could make.
+		return os.NewSyscallError("mount /run", unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"))
+	}
+	if namespacesAllowed() {
+		return nil
+	}
+	// The user stays who they are: xterm, for one, takes a user 0 for one who may give a terminal away.
+	command := []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount"}
+	if out, err := exec.Command(command[0], append(command[1:], "true")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("get a namespace of users: %w: %s", err, bytes.TrimSpace(out))
+	}
+	unshare, err := exec.LookPath(command[0])
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	// tc and nft are in folders that are not on the PATH of Debian's users.
+	for name, value := range map[string]string{inNamespaces: "1", "PATH": os.Getenv("PATH") + ":/usr/sbin:/sbin"} {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return os.NewSyscallError("exec unshare", unix.Exec(unshare, append(append(command, self), os.Args[1:]...), os.Environ()))
+}
+
+// namespacesAllowed tells whether this process may make network namespaces: as root, or in a namespace of users.
+func namespacesAllowed() bool {
+	var sets [2]unix.CapUserData
+	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0])
+	return err == nil && sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+}
+
+// needNamespaces fails the test where it could make none.
+func needNamespaces(t testing.TB) {
+	t.Helper()
+	if !namespacesAllowed() {
+		t.Fatal("network namespaces need root, or a system that lets users have namespaces; run 'make test' as root or through sudo")
+	}
+}
+
 // link is two network namespaces joined by a veth pair. libnice takes no notice of interfaces that are called so.
 type link struct {
 	host, viewer     string // namespaces
@@ -41,14 +92,12 @@ func newLink(t testing.TB) *link {
 func newLinks(t testing.TB, n int) []*link {
 	t.Helper()
 	need(t, "ip", "tc")
-	if os.Geteuid() != 0 {
-		t.Fatal("network namespaces need root; run 'make test' as root or through sudo")
-	}
+	needNamespaces(t)
 	id := "wh" + strings.ToLower(rand.Text()[:8]) // tests run side by side
 	host := id + "-host"
 	namespace := func(name string) {
 		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
-		ip(t, "netns", "add", name)
+		addNamespace(t, name)
 		// Addresses of IPv6 come later, and Chromium drops its connections when the network changes.
 		_ = exec.Command("ip", "netns", "exec", name, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
 		ip(t, "-n", name, "link", "set", "lo", "up")
@@ -91,6 +140,15 @@ func startExposed(t testing.TB, namespace, address string, args ...string) *host
 		namespace: namespace, listen: address + ":8470", secure: true, token: token,
 		args: append([]string{"--tls-cert", cert, "--tls-key", key}, args...), env: []string{"WAVRY_HOST_TOKEN=" + token},
 	})
+}
+
+// addNamespace makes a network namespace. ip returns to the one it started in, which whoever is in a namespace of users may not do unless it is
+// theirs as well.
+func addNamespace(t testing.TB, name string) {
+	t.Helper()
+	if out, err := exec.Command("unshare", "--net", "ip", "netns", "add", name).CombinedOutput(); err != nil {
+		t.Fatalf("make the network namespace %s: %v\n%s", name, err, out)
+	}
 }
 
 // ip runs that command of iproute2.

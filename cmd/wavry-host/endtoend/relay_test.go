@@ -25,9 +25,7 @@ type relayed struct {
 func newRelayed(t testing.TB) *relayed {
 	t.Helper()
 	need(t, "ip", "nft", "turnserver")
-	if os.Geteuid() != 0 {
-		t.Fatal("network namespaces need root; run 'make test' as root or through sudo")
-	}
+	needNamespaces(t)
 	id := strings.ToLower(rand.Text()[:8]) // tests run side by side
 	r := &relayed{
 		host: "wr" + id + "-host", viewer: "wr" + id + "-view", router: "wr" + id + "-turn",
@@ -40,7 +38,7 @@ func newRelayed(t testing.TB) *relayed {
 		}
 	})
 	for _, ns := range all {
-		ip(t, "netns", "add", ns)
+		addNamespace(t, ns)
 		_ = exec.Command("ip", "netns", "exec", ns, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
 		ip(t, "-n", ns, "link", "set", "lo", "up")
 	}

@@ -3,6 +3,7 @@
 usage: gstreamer_receiver.py URL COLUMNS ROWS [TOKEN] [twcc]
 """
 
+import contextlib
 import functools
 import sys
 
@@ -35,6 +36,13 @@ def describe(webrtc, signal, kind, text):
     _, message = GstSdp.SDPMessage.new_from_text(text)
     description = GstWebRTC.WebRTCSessionDescription.new(kind, message)
     reply(webrtc, signal, description)
+
+
+def size(caps):
+    form = caps.get_structure(0)
+    # From GStreamer 1.26 on the structure is to be had within a block alone.
+    with form if hasattr(form, "__enter__") else contextlib.nullcontext(form) as fields:
+        return fields.get_value("width"), fields.get_value("height")
 
 
 def main(url, columns, rows, token="", feedback=""):
@@ -70,8 +78,7 @@ def main(url, columns, rows, token="", feedback=""):
         pad.link(chain.get_static_pad("sink"))
 
     def plane(sample):
-        form = sample.get_caps().get_structure(0)
-        w, h = form.get_value("width"), form.get_value("height")
+        w, h = size(sample.get_caps())
         buffer = sample.get_buffer()
         y = numpy.frombuffer(buffer.extract_dup(0, buffer.get_size()), numpy.uint8).reshape(h, -1)[:, :w]
         return numpy.clip((y - 16.0) * 255 / 219, 0, 255)  # the plane as it is coded, where black is 16 and white 235
