@@ -76,8 +76,6 @@ const (
 	yieldShare, yieldLeast           = 0.85, 0.75
 	yieldsFor                        = 1500 * time.Millisecond
 	yieldTaken                       = 0.95
-	// yieldsSent is the share of what is sent above which all that arrives is still one's own: then the rate was less before, by a cut.
-	yieldsSent = 0.96
 	// othersGain is that of the share of others. It changes with each who comes or goes, and a cut brings few samples. A train
 	// is one as far as it left faster than what arrives, by othersRoom at least, and counts fully from twice that on.
 	othersGain = 0.7
@@ -269,7 +267,7 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 	yields := false
 	if received > 0 {
-		yields = l.othersCame(now, p, received, sent)
+		yields = l.othersCame(now, p, received)
 		l.learn(now, received)
 		if l.capacity > l.room.most || now.Sub(l.room.mostAt) > capacityFor {
 			l.room.most, l.room.mostAt = l.capacity, now
@@ -308,8 +306,9 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 	}
 }
 
-// othersCame tells whether so much less arrives than lately that it is others who have the rest, before it is learnt.
-func (l *law) othersCame(now time.Time, p *path, received, sent float64) bool {
+// othersCame tells whether so much less arrives than lately that it is others who have the rest, before it is learnt. It may be one's own rate that is less,
+// after a cut: the room that is made then goes to those one shares the path with all the same.
+func (l *law) othersCame(now time.Time, p *path, received float64) bool {
 	r := &l.room
 	if r.yielded > 0 && !l.drain.on {
 		taken := received < yieldTaken*r.yielded
@@ -319,9 +318,6 @@ func (l *law) othersCame(now time.Time, p *path, received, sent float64) bool {
 		}
 	}
 	if r.most == 0 || now.Sub(l.begun) < newFor || p.loss(now) >= holdLoss { // what is lost does not arrive either
-		return false
-	}
-	if received > yieldsSent*sent { // it is one's own rate that is less
 		return false
 	}
 	less := r.most - received

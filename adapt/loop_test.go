@@ -760,22 +760,21 @@ func TestRoomIsMadeForWhoComes(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	now := start.Add(time.Minute)
 	for _, c := range []struct {
-		name                 string
-		received, most, sent float64
-		begun                time.Time
-		makes                bool
+		name           string
+		received, most float64
+		begun          time.Time
+		makes          bool
 	}{
-		{"a tenth less", 5.4e6, 6e6, 6e6, start, true},
-		{"a tenth less, by a cut of one's own", 5.4e6, 6e6, 5.4e6, start, false},
-		{"as much as ever", 5.9e6, 6e6, 6e6, start, false},
-		{"half: the link", 3e6, 6e6, 6e6, start, false},
-		{"new itself", 5.4e6, 6e6, 6e6, now.Add(-newFor / 2), false},
-		{"nothing known", 5.4e6, 0, 6e6, start, false},
+		{"a tenth less", 5.4e6, 6e6, start, true},
+		{"as much as ever", 5.9e6, 6e6, start, false},
+		{"half: the link", 3e6, 6e6, start, false},
+		{"new itself", 5.4e6, 6e6, now.Add(-newFor / 2), false},
+		{"nothing known", 5.4e6, 0, start, false},
 	} {
 		l := law{min: 150_000, max: 1e7, target: c.received, begun: c.begun, capacity: c.most, capacityAt: now, starved: true}
 		l.room.most, l.room.mostAt = c.most, now
 		var p path
-		l.overuse(now, &p, c.received, c.sent)
+		l.overuse(now, &p, c.received, c.received)
 		if made := now.Before(l.room.until); made != c.makes {
 			t.Errorf("%s: room is made: %v; want %v", c.name, made, c.makes)
 		}
@@ -784,7 +783,7 @@ func TestRoomIsMadeForWhoComes(t *testing.T) {
 		}
 		if c.makes {
 			l.drain.on = false
-			if l.othersCame(now.Add(5*time.Second), &p, c.received, c.received); l.room.most != 0 {
+			if l.othersCame(now.Add(5*time.Second), &p, c.received); l.room.most != 0 {
 				t.Errorf("%s: nobody took the room, and it is made again", c.name)
 			}
 		}
