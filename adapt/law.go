@@ -56,7 +56,7 @@ const (
 	nearFrom     = 0.85
 	nearLeast    = 0.05
 	nearMost     = 0.25
-	nearRise     = 0.04
+	nearRise     = 0.03
 	nearShared   = 0.02
 	nearSlowest  = 0.005
 	nearEvery    = 120 * time.Millisecond
