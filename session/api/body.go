@@ -165,9 +165,9 @@ func decodeStrict(body string, v any) error {
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
-			return refuse(CodeBadJSON, "the body is a JSON %s; it must be an object", wrong.Value)
+			return refuse(CodeBadJSON, "the body is %s; it must be an object", article(wrong.Value))
 		}
-		return refuse(CodeBadJSON, "%s is a %s; it must be a %s", shorten(wrong.Field), wrong.Value, wrong.Type)
+		return refuse(CodeBadJSON, "%s is %s; it must be %s", shorten(wrong.Field), article(wrong.Value), inJSON(wrong.Type))
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return refuse(CodeBadJSON, "there is no field %s", shorten(name))
@@ -176,4 +176,34 @@ func decodeStrict(body string, v any) error {
 		return refuse(CodeBadJSON, "the body is empty; it must be a JSON object")
 	}
 	return refuse(CodeBadJSON, "the body is not JSON: %s", shorten(err.Error()))
+}
+
+// article puts one before what encoding/json calls a value: bool, number, number and its digits, string, array or object.
+func article(value string) string {
+	switch value {
+	case "array", "object":
+		return "an " + value
+	case "bool":
+		return "true or false"
+	default:
+		return "a " + value
+	}
+}
+
+// inJSON says what JSON has for a type.
+func inJSON(t reflect.Type) string {
+	switch k := t.Kind(); {
+	case k == reflect.Bool:
+		return "true or false"
+	case k == reflect.String:
+		return "a string"
+	case k == reflect.Slice || k == reflect.Array:
+		return "an array"
+	case k == reflect.Float32 || k == reflect.Float64:
+		return "a number"
+	case k >= reflect.Int && k <= reflect.Uint64:
+		return "a whole number, of those that the document allows"
+	default:
+		return "an object"
+	}
 }

@@ -110,13 +110,14 @@ func TestDrain(t *testing.T) {
 
 	for _, c := range []struct{ body, want string }{
 		{`{"deadline_seconds": 1, "force": true}`, `no field "force"`},
-		{`{"deadline_seconds": "1"}`, "deadline_seconds is a string"},
+		{`{"deadline_seconds": "1"}`, "deadline_seconds is a string; it must be a number"},
 		{`{"deadline_seconds": -1}`, "from 0 to 86400"},
 		{`{"deadline_seconds": 1e300}`, "from 0 to 86400"},
 		{`{"deadline_seconds": 1e999}`, "deadline_seconds"},
 		{`{}`, "deadline_seconds is missing"},
 		{`{"deadline_seconds": null}`, "deadline_seconds is missing"},
-		{`[]`, "must be an object"},
+		{`[]`, "the body is an array; it must be an object"},
+		{`true`, "the body is true or false; it must be an object"},
 		{`{"deadline_seconds": 1} {}`, "goes on"},
 		{`{"deadline_seconds"`, "not JSON"},
 		{`x`, "not JSON"},

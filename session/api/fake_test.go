@@ -232,7 +232,11 @@ func (m *fakeManager) Revoke(grant, subject string) int {
 func (m *fakeManager) Leases() []session.Lease {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.leases)
+	list := slices.Clone(m.leases)
+	if m.obliging {
+		list = append(list, session.Lease{ID: "s1", Display: "default"})
+	}
+	return list
 }
 
 func (m *fakeManager) Release(id string) error {

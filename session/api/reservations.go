@@ -64,6 +64,15 @@ func (s *Server) reservations(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.Leases())})
 }
 
+func (s *Server) reservation(w http.ResponseWriter, r *http.Request) error {
+	for _, l := range s.mgr.Leases() {
+		if l.ID == r.PathValue("id") {
+			return writeJSON(w, http.StatusOK, l)
+		}
+	}
+	return session.ErrUnknownLease
+}
+
 func (s *Server) releaseReservation(w http.ResponseWriter, r *http.Request) error {
 	if err := s.mgr.Release(r.PathValue("id")); err != nil {
 		return err
@@ -76,7 +85,7 @@ func (s *Server) releaseReservation(w http.ResponseWriter, r *http.Request) erro
 type opening struct {
 	Display     string `json:"display,omitempty" maxLength:"200" doc:"Id of a display; without one the first."`
 	Reservation string `json:"reservation,omitempty" maxLength:"200" doc:"Id of the reservation whose place the session takes."`
-	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866), which receives one video in H.264."`
+	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866), which receives one video in a codec of the host's, as H.264 or VP9."`
 	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
 	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share where something is short; a number of 1 to 1000, 100 where this is left out."`
 	Region      string `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers to use, where there are such; without it that of the reservation, or the host's choice."`

@@ -44,6 +44,9 @@ func TestReservations(t *testing.T) {
 	if list := decode(t, ask{method: "GET", path: "/v1/reservations"}.do(h), http.StatusOK)["reservations"].([]any); len(list) != 2 {
 		t.Errorf("list %v", list)
 	}
+	if one := decode(t, ask{method: "GET", path: "/v1/reservations/l1"}.do(h), http.StatusOK); one["id"] != "l1" {
+		t.Errorf("reservation %v", one)
+	}
 	if resp := (ask{method: "DELETE", path: "/v1/reservations/l1"}).do(h); resp.StatusCode != http.StatusNoContent {
 		t.Errorf("release: %d", resp.StatusCode)
 	}
@@ -63,8 +66,10 @@ func TestReservations(t *testing.T) {
 			t.Errorf("%s: %s; want %s", path, got, c.want)
 		}
 	}
-	if got := refusal(t, ask{method: "DELETE", path: "/v1/reservations/l1"}.do(h)); got != CodeUnknownReservation {
-		t.Errorf("release again: %s", got)
+	for _, method := range []string{"GET", "DELETE"} {
+		if got := refusal(t, ask{method: method, path: "/v1/reservations/l1"}.do(h)); got != CodeUnknownReservation {
+			t.Errorf("%s after the release: %s", method, got)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *Server) routes() []route {
 				{in: "query", name: "reservation", value: "", text: "Id of the reservation whose place the viewer takes."},
 				{in: "query", name: "region", value: regionName(""), text: "Region of the ICE servers to use, where there are such; without it the host's choice."},
 			},
-			body: &body{media: typeSDP, text: "An offer (RFC 8866) that receives one video in H.264."},
+			body: &body{media: typeSDP, text: "An offer (RFC 8866) that receives one video in a codec of the host's, as H.264 or VP9."},
 			answers: []answer{{
 				status: 201, media: typeSDP, text: "The host's answer.", header: []string{"Location", "ETag", "Accept-Patch"},
 			}},
@@ -142,6 +142,11 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/reservations", false, false, s.reservations, operation{
 			id: "listReservations", tag: tagControl, summary: "The places that are kept, the one that expires next in front",
 			answers: []answer{shows(200, reservationList{}, "The reservations.")},
+		}},
+		{"GET", "/v1/reservations/{id}", false, false, s.reservation, operation{
+			id: "getReservation", tag: tagControl, summary: "One place that is kept",
+			answers: []answer{shows(200, session.Lease{}, "The reservation.")},
+			codes:   []Code{CodeUnknownReservation},
 		}},
 		{"DELETE", "/v1/reservations/{id}", false, false, s.releaseReservation, operation{
 			id: "release", tag: tagControl, summary: "Give a place back",
