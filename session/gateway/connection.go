@@ -110,12 +110,17 @@ func (c *connection) serve(ctx context.Context) error {
 	defer cancel()
 	ends := make(chan error, 3) // one of each
 	var wg sync.WaitGroup
-	wg.Go(func() { ends <- c.receive(ctx) })
+	read := make(chan struct{}) // closed when all that the gateway sent was read, and the connection is over
+	wg.Go(func() {
+		defer close(read)
+		ends <- c.receive(ctx)
+	})
 	wg.Go(func() { ends <- c.send(inner) })
 	wg.Go(func() { ends <- c.guard(inner) })
 	var err error
 	select {
 	case err = <-ends:
+		c.await(ctx, read, err)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -129,6 +134,20 @@ func (c *connection) serve(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// await gives the reader time to come to the end where a writer found the connection broken: before it may be why, and to close it would lose that.
+func (c *connection) await(ctx context.Context, read <-chan struct{}, err error) {
+	if classOf(err) != ClassNetwork {
+		return
+	}
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-read:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // receive reads until the connection is closed. It does not end with ctx alone, which would break the connection.
