@@ -35,7 +35,7 @@ func parseFragment(text string) (fragment, error) {
 		if line == "" {
 			continue
 		}
-		if len(line) < 2 || line[1] != '=' || strings.ContainsAny(line, "\r\x00") {
+		if len(line) < 2 || line[1] != '=' || line == "m=" || strings.ContainsAny(line, "\r\x00") {
 			return f, fmt.Errorf("%w: line %d of the fragment is not one of SDP", ErrBadOffer, n+1)
 		}
 		value := line[2:]
