@@ -329,18 +329,9 @@ func (l *law) onEcho(now time.Time, p *path) {
 
 // competeByReports shares a queue that others fill; see compete.
 func (l *law) competeByReports(now time.Time, p *path, high time.Duration) {
-	r, q := &l.rivals, p.reports.queue
+	q := p.reports.queue
 	step := min(max(now.Sub(l.reported), 0), 1500*time.Millisecond).Seconds()
-	r.top = max(q, r.top-time.Duration(float64(r.top)*min(1, step/rivalsMemory.Seconds()/2)))
-	if q < high/2 {
-		r.clear++
-	} else {
-		r.clear = 0
-	}
-	if r.clear >= settled {
-		l.rivals = rivals{}
-		l.capacityAt = time.Time{}
-		l.lastCause = ReasonQueueDelay
+	if l.rivalsLeft(q, high, time.Duration(float64(l.rivals.top)*min(1, step/rivalsMemory.Seconds()/2))) {
 		return
 	}
 	switch {

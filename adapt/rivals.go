@@ -61,21 +61,30 @@ func (l *law) goal() time.Duration {
 	return min(time.Duration(rivalsQueue*float64(l.rivals.top)), l.accepted())
 }
 
+// rivalsLeft takes in a queue, and ends the sharing when it stays short: the others have gone. The largest queue seen is forgotten by fades.
+func (l *law) rivalsLeft(queue, high, fades time.Duration) bool {
+	r := &l.rivals
+	r.top = max(queue, r.top-fades)
+	if queue < high/2 {
+		r.clear++
+	} else {
+		r.clear = 0
+	}
+	if r.clear < settled {
+		return false
+	}
+	l.rivals = rivals{}
+	l.capacityAt = time.Time{} // with the others gone, what is known of the path is out of date
+	l.lastCause = ReasonQueueDelay
+	return true
+}
+
 // compete shares a queue that others fill: as TCP does, by additive increase and a cut at loss.
 func (l *law) compete(now time.Time, p *path, high time.Duration) {
 	r := &l.rivals
 	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
 	d := p.queue
-	r.top = max(d, r.top-time.Duration(float64(r.top)*step.Seconds()/rivalsMemory.Seconds()))
-	if d < high/2 {
-		r.clear++
-	} else {
-		r.clear = 0
-	}
-	if r.clear >= settled {
-		l.rivals = rivals{}
-		l.capacityAt = time.Time{} // with the others gone, what is known of the path is out of date
-		l.lastCause = ReasonQueueDelay
+	if l.rivalsLeft(d, high, time.Duration(float64(r.top)*step.Seconds()/rivalsMemory.Seconds())) {
 		return
 	}
 	rested := now.Sub(r.cutAt) > p.rtt+reaction

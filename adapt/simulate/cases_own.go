@@ -314,14 +314,19 @@ func tenth() Case {
 	return c
 }
 
-func still() Case {
-	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 310*sec)
-	f.Screen = func(at time.Duration) float64 {
-		if at < 300*sec {
-			return 0
+// wakes is a screen of a rate until a moment, and then one in motion.
+func wakes(moment time.Duration, before float64) func(time.Duration) float64 {
+	return func(at time.Duration) float64 {
+		if at < moment {
+			return before
 		}
 		return math.Inf(1)
 	}
+}
+
+func still() Case {
+	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 310*sec)
+	f.Screen = wakes(300*sec, 0)
 	return Case{
 		Name: "still", About: "five minutes of a still screen on 8 Mbit/s, then motion", Length: 310 * sec,
 		Links: oneWay(Constant(8e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},

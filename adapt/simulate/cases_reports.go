@@ -124,12 +124,7 @@ func reportsLate() Case {
 
 func reportsStill() Case {
 	f := reporter(1_000_000, 0, 90*sec)
-	f.Screen = func(at time.Duration) float64 {
-		if at < 60*sec {
-			return 20_000
-		}
-		return math.Inf(1)
-	}
+	f.Screen = wakes(60*sec, 20_000)
 	return Case{
 		Name: "reports-still", About: "receiver reports, a minute of a still screen on 4 Mbit/s, then motion", Length: 90 * sec,
 		Links: oneWay(Constant(4e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},
