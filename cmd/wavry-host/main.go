@@ -25,15 +25,17 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes, beside 0; exits says when which is given.
+// The exit codes, beside 0; exits says when which is given. Failures that another attempt cannot cure have codes of sysexits.h, which nothing else
+// gives: the service manager does not start the daemon again after those.
 const (
 	exitFailure     = 1
-	exitUsage       = 2
+	exitCrash       = 2 // the Go runtime's, after a panic or a fatal error; never returned from here
 	exitStopped     = 3
 	exitAbsent      = 4
-	exitUnavailable = 69 // EX_UNAVAILABLE of sysexits.h
-	exitPermission  = 77 // EX_NOPERM
-	exitConfig      = 78 // EX_CONFIG
+	exitUsage       = service.ExitUsage  // EX_USAGE
+	exitUnavailable = 69                 // EX_UNAVAILABLE of sysexits.h
+	exitPermission  = 77                 // EX_NOPERM
+	exitConfig      = service.ExitConfig // EX_CONFIG
 )
 
 // exit is an exit code and what it means.
@@ -47,9 +49,10 @@ func exits() []exit {
 	return []exit{
 		{0, "done, or ended by SIGTERM or SIGINT as asked"},
 		{exitFailure, "it failed while it ran; trying again may help"},
-		{exitUsage, "unknown command or flag, or a flag's value is refused"},
+		{exitCrash, "it crashed; the stacks of its goroutines are on stderr"},
 		{exitStopped, "service status: installed, not running"},
 		{exitAbsent, "service status: not installed"},
+		{exitUsage, "unknown command or flag, or a flag's value is refused"},
 		{exitUnavailable, "service: no service manager runs here; install printed the description instead"},
 		{exitPermission, "service: not permitted"},
 		{exitConfig, "the configuration is refused"},

@@ -22,6 +22,13 @@ var (
 	ErrPermission = errors.New("service: not permitted")
 )
 
+// The exit codes of a daemon that cannot start however often it is tried: its command line or its configuration is refused (sysexits.h). A crashed Go program
+// ends with 2, which therefore means nothing else.
+const (
+	ExitUsage  = 64
+	ExitConfig = 78
+)
+
 // Init is a kind of service manager.
 type Init string
 

@@ -29,7 +29,8 @@ func Unit(s Spec) (string, error) {
 		Spec
 		Exec                         string
 		WatchdogSeconds, StopSeconds int
-	}{s, strings.Join(words, " "), int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds())})
+		ExitUsage, ExitConfig        int
+	}{s, strings.Join(words, " "), int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig})
 	return b.String(), err
 }
 
