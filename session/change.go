@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,7 +137,7 @@ func (m *Manager) checkChange(c Change) error {
 }
 
 // show begins to move a session to another display.
-func (m *Manager) show(ctx context.Context, h *held, display string) error {
+func (m *Manager) show(ctx context.Context, h *held, display string) (err error) {
 	d, err := m.display(ctx, display)
 	if err != nil || d.ID == h.showing() {
 		return err
@@ -150,6 +151,7 @@ func (m *Manager) show(ctx context.Context, h *held, display string) error {
 		m.mu.Unlock()
 		return err
 	}
+	before, movedBefore := h.expected, h.moved
 	h.expected, h.moved = expect, time.Now()
 	m.moving[d.ID]++
 	m.mu.Unlock()
@@ -159,12 +161,16 @@ func (m *Manager) show(ctx context.Context, h *held, display string) error {
 		if m.moving[d.ID]--; m.moving[d.ID] == 0 {
 			delete(m.moving, d.ID)
 		}
+		if err != nil { // it stays where it was, and takes what it took
+			h.expected, h.moved = before, movedBefore
+		}
 	}()
 	st, err := m.stages.acquire(ctx, d, h.codec)
 	if err != nil {
 		return err
 	}
-	if !h.moveTo(st, st.seatFor(h.codec, h.rung().watchedRate()), true) {
+	start := cmp.Or(h.rung().watchedRate(), m.cfg().start()) // its own rung has no rate before it is connected
+	if !h.moveTo(st, st.seatFor(h.codec, start), true) {
 		m.stages.release(st, h.codec)
 		return fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
 	}

@@ -31,7 +31,7 @@ func refusedBecause(err error) string {
 		return refusedFull
 	case errors.Is(err, ErrDraining):
 		return refusedDraining
-	case errors.Is(err, ErrBadOffer):
+	case errors.Is(err, ErrBadOffer), errors.Is(err, ErrBadChange): // a ceiling or weight out of its range
 		return refusedMalformed
 	case errors.Is(err, ErrUnacceptable):
 		return refusedUnacceptable
@@ -39,7 +39,7 @@ func refusedBecause(err error) string {
 		return refusedUnknownDisplay
 	case errors.Is(err, ErrNoPicture):
 		return refusedNoPicture
-	case errors.Is(err, ErrUnknownLease), errors.Is(err, ErrBadLease), errors.Is(err, ErrKeyReused), errors.Is(err, ErrBadChange):
+	case errors.Is(err, ErrUnknownLease), errors.Is(err, ErrBadLease), errors.Is(err, ErrKeyReused):
 		return refusedReservation
 	default:
 		return refusedError

@@ -101,17 +101,19 @@ func (s *seat) move(to *rung) { s.moveTo(s.stage, to, false) }
 // moveTo begins to move the viewer to a rung, with a hold of its stage where that is another one. It tells whether it did; a viewer
 // makes one move at a time.
 func (v *viewer) moveTo(st *openStage, to *rung, hold bool) bool {
+	if to == nil {
+		return false
+	}
 	v.seats.mu.Lock()
+	defer v.seats.mu.Unlock()
 	here := v.seats.here
 	if v.seats.left || v.seats.next != nil || to == here.on || !hold && st != here.stage {
-		v.seats.mu.Unlock()
 		return false
 	}
 	next := &seat{viewer: v, stage: st, on: to, hold: hold}
 	v.seats.next, v.seats.since = next, time.Now()
 	v.seats.heading.Store(next)
-	v.seats.mu.Unlock()
-	to.join(next)
+	to.join(next) // with the mutex held: whoever leaves next finds it joined
 	here.on.nudge()
 	return true
 }

@@ -72,7 +72,7 @@ func (s *stage) rungLimit(codec string) int {
 }
 
 // seatFor returns the rung for a viewer of a codec that begins at a rate, in bits per second: one that runs at about that rate, else a free
-// one, else the nearest.
+// one, else the nearest. It always returns one.
 func (s *stage) seatFor(codec string, start int) *rung {
 	const about = 0.6 // a factor of 1.5 up or down
 	var nearest, free *rung
@@ -88,9 +88,9 @@ func (s *stage) seatFor(codec string, start int) *rung {
 		used++
 		d := 0.0 // nobody is connected yet: it will begin where this one does
 		if rate := r.watchedRate(); rate > 0 {
-			d = math.Abs(math.Log2(float64(rate) / float64(start)))
+			d = math.Abs(math.Log2(float64(rate) / float64(max(start, 1))))
 		}
-		if d < off {
+		if d <= off {
 			nearest, off = r, d
 		}
 	}
