@@ -9,17 +9,24 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger returns the log that the settings ask for, and its level, which can be changed later.
-func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, error) {
+// newLogger returns the log that the settings ask for, its level, which can be changed later, and the queue before w, which the caller must close.
+func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueue, error) {
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
-		return nil, nil, fmt.Errorf("log level: %w", err)
+		return nil, nil, nil, fmt.Errorf("log level: %w", err)
 	}
+	terminal := isTerminal(w)
+	queue := newLogQueue(w, lostLines(cfg, terminal))
+	return slog.New(newHandler(cfg, queue, terminal, level)), level, queue, nil
+}
+
+// newHandler returns what writes records in the form that the settings ask for.
+func newHandler(cfg *Config, w io.Writer, terminal bool, level slog.Leveler) slog.Handler {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: inSeconds}
-	if cfg.LogFormat == "text" || cfg.LogFormat == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options)), level, nil
+	if cfg.LogFormat == "text" || cfg.LogFormat == "auto" && terminal {
+		return slog.NewTextHandler(w, options)
 	}
-	return slog.New(slog.NewJSONHandler(w, options)), level, nil
+	return slog.NewJSONHandler(w, options)
 }
 
 // inSeconds shows durations as every other figure of time: in seconds, with the unit in the name. As they are, JSON has them in nanoseconds.

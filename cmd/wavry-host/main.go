@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -87,7 +88,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	var quiet *coded
 	if !errors.As(err, &quiet) || quiet.err != nil {
 		for line := range strings.Lines(err.Error()) {
-			say(stderr, "wavry-host: %s\n", strings.TrimRight(line, "\n"))
+			sayWithin(lastWords, stderr, "wavry-host: %s\n", strings.TrimRight(line, "\n"))
 		}
 	}
 	if code == exitUsage {
@@ -134,3 +135,26 @@ func exitCode(err error) int {
 
 // say prints for people. A reader that is gone is no reason to fail.
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
+// sayWithin is say for a daemon: a reader that has stopped holds it up only so long, and is left what was not read.
+func sayWithin(most time.Duration, w io.Writer, format string, args ...any) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		say(w, format, args...)
+	}()
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-said:
+	case <-timer.C:
+	}
+}
+
+// surviveReaders keeps the process alive when what reads its standard output or error goes away: Go ends a process that writes to such a pipe unless it listens for SIGPIPE. It
+// returns what undoes that. Child processes are not affected, as they would be if the signal were ignored.
+func surviveReaders() (undo func()) {
+	gone := make(chan os.Signal, 1) // never read: the failed write tells
+	signal.Notify(gone, syscall.SIGPIPE)
+	return func() { signal.Stop(gone) }
+}

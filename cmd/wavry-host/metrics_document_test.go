@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -48,6 +49,9 @@ func metricsOfTheCode(t *testing.T) []described {
 	session.NewMetrics(c)
 	api.NewMetrics(c)
 	newGatewayCounters(c)
+	lines := newLogQueue(io.Discard, nil)
+	lines.Close(patience)
+	c.MustRegister(lines.lost)
 	newReloader(nil, nil, nil, nil, c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))

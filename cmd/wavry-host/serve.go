@@ -36,10 +36,12 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	log, level, err := newLogger(&l.Config, a.stderr)
+	log, level, lines, err := newLogger(&l.Config, a.stderr)
 	if err != nil {
 		return err
 	}
+	defer lines.Close(lastWords)
+	defer surviveReaders()()
 	for _, text := range l.warnings {
 		log.Warn("configuration", "problem", text)
 	}
@@ -47,10 +49,10 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.path)
 	ffmpeg.SetLogger(log) //nolint:contextcheck // what FFmpeg logs belongs to no context
 	read := func() (*loaded, error) { return c.Settings.load(a) }
-	h, err := newHost(ctx, l, read, a, log, level)
+	h, err := newHost(ctx, l, read, a, log, level, lines)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // asked to stop before it began, it did not fail
+			return nil // asked to stop before it began, it did not fail
 		}
 		return err
 	}
@@ -81,18 +83,22 @@ type host struct {
 	greet func(net.Addr)
 }
 
+// lastWords is how long the daemon waits at its end for what it has to say to be read.
+const lastWords = 2 * time.Second
+
 // settling is what the daemon gives its parts beyond the time they allow themselves for their end.
 const settling = 3 * time.Second
 
 // newHost finds out what this machine has and puts the parts together. read reads the configuration again, of which l is the first. What it returns holds the virtual display.
 func newHost(
-	ctx context.Context, l *loaded, read func() (*loaded, error), a *app, log *slog.Logger, level *slog.LevelVar,
+	ctx context.Context, l *loaded, read func() (*loaded, error), a *app, log *slog.Logger, level *slog.LevelVar, lines *logQueue,
 ) (_ *host, err error) {
 	h := &host{
 		log: log, notify: service.NewNotifier(log), limit: l.ShutdownTimeout + settling, ready: make(chan net.Addr, 1),
 		greet: greeter(l, a),
 	}
 	registry := newRegistry()
+	registry.MustRegister(lines.lost)
 	// Both take their time and neither needs the other.
 	var (
 		group      errgroup.Group
@@ -266,7 +272,7 @@ func (h *host) healthy() bool {
 func greeter(l *loaded, a *app) func(net.Addr) {
 	return func(addr net.Addr) {
 		if isTerminal(a.stdout) {
-			say(a.stdout, "Watch it: %s\n", pageURL(addr, l.TLSCert != ""))
+			sayWithin(lastWords, a.stdout, "Watch it: %s\n", pageURL(addr, l.TLSCert != ""))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +33,12 @@ type daemon struct {
 	url  string
 	code chan int
 	stop context.CancelFunc
+	// reading is held by who keeps the log from being read.
+	reading sync.Mutex
 }
+
+// hold keeps the log from being read until the test ends.
+func (d *daemon) hold() { d.reading.Lock() }
 
 // start runs the daemon on a port of the system's choice and waits until it listens.
 func start(t *testing.T, args ...string) *daemon {
@@ -55,7 +61,16 @@ func start(t *testing.T, args ...string) *daemon {
 		}
 		if record.Msg == "api listening" {
 			d.url = "http://" + record.Addr
-			go func() { _, _ = io.Copy(io.Discard, r) }() // ends when run does
+			go func() { // ends when run does, or with the process when the log is held
+				for buf := make([]byte, 4096); ; {
+					d.reading.Lock()
+					_, err := r.Read(buf)
+					d.reading.Unlock()
+					if err != nil {
+						return
+					}
+				}
+			}()
 			return d
 		}
 	}

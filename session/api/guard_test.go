@@ -304,6 +304,21 @@ func TestLogHasWritesAndNoSecrets(t *testing.T) {
 	}
 }
 
+func TestLogLinesAreBounded(t *testing.T) {
+	var log bytes.Buffer
+	reg := prometheus.NewRegistry()
+	s, err := New(Config{Token: token}, healthy(), reg, NewMetrics(reg), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask{
+		method: "DELETE", path: "/v1/sessions/" + strings.Repeat("x", 16_000), header: map[string]string{"Authorization": "Bearer " + token},
+	}.do(s.Handler())
+	if n := log.Len(); n == 0 || n > 1000 {
+		t.Errorf("a request is logged by %d bytes; want at most 1000", n)
+	}
+}
+
 func TestSecurityHeadersAreOnEveryAnswer(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	for _, a := range []ask{

@@ -402,7 +402,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		}
 		if !ok {
 			s.metrics.auditErrors.Inc()
-			s.log.Error("audit line not written", "method", r.Method, "path", r.URL.Path)
+			s.log.Error("audit line not written", "method", shorten(r.Method), "path", shorten(r.URL.Path))
 		}
 	}
 	level := slog.LevelInfo
@@ -411,7 +411,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		level = slog.LevelDebug
 	}
 	// The path alone: a query may hold what a client should not have put there.
-	s.log.Log(r.Context(), level, "request", "remote", r.RemoteAddr, "method", r.Method, "path", r.URL.Path,
+	s.log.Log(r.Context(), level, "request", "remote", r.RemoteAddr, "method", shorten(r.Method), "path", shorten(r.URL.Path),
 		"status", rec.status, "bytes", rec.bytes, "took_seconds", took.Seconds())
 }
 

@@ -56,13 +56,17 @@ func buildAndRun(m *testing.M) int {
 // nothing where it comes.
 const patience = 90 * time.Second
 
-// output collects what a process prints.
+// output collects what a process prints. Nothing is read of it while reading is held.
 type output struct {
+	reading sync.Mutex
+
 	mu   sync.Mutex
 	data bytes.Buffer
 }
 
 func (o *output) Write(p []byte) (int, error) {
+	o.reading.Lock()
+	defer o.reading.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.data.Write(p)
