@@ -39,6 +39,9 @@ type Source interface {
 	Next(ctx context.Context) (*Frame, error)
 	// Refresh makes the Next call under way, or the one to come, return at once with the whole picture damaged.
 	Refresh()
+	// Alive returns when the display answered last. While Next runs, that is at most a second ago unless the display hangs: a
+	// Source that hears nothing asks. It is how a hung display is told from a still one, so it never blocks.
+	Alive() time.Time
 	// Close releases what the Source holds, once the frames it gave out are released. A blocked Next returns ErrClosed.
 	// A second Close does nothing.
 	Close() error

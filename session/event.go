@@ -20,7 +20,7 @@ const (
 	EventEnded
 	// EventQuality: the quality state changed.
 	EventQuality
-	// EventDisplayLost: a display with viewers went away.
+	// EventDisplayLost: a display with viewers went away, or does not answer any more.
 	EventDisplayLost
 	// EventDisplayBack: it came back.
 	EventDisplayBack
@@ -149,7 +149,7 @@ type Event struct {
 	// Session, Display and Reservation are what it is about, empty where that has no meaning.
 	Session, Display, Reservation string
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
-	// other rung is faster or slower, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
+	// other rung is faster or slower, whether a display has gone or hangs, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
 	Reason string
 	// Note is what the operator said who ended the session; see EndNoted.
 	Note string

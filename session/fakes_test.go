@@ -29,6 +29,9 @@ type screen struct {
 	openErr error
 	opens   int
 	source  *screenSource
+	// hung, when not nil, is what every call waits for that asks the display, whatever becomes of its context.
+	hung  chan struct{}
+	heard time.Time // when hung was set
 }
 
 // screenSource obeys capture.Source's contract, at most three frames out included.
@@ -48,7 +51,35 @@ type screenSource struct {
 
 func newScreen(w, h int) *screen { return &screen{width: w, height: h} }
 
+// hang makes the display answer nothing, until what it returns is called.
+func (s *screen) hang() (goOn func()) {
+	s.mu.Lock()
+	s.hung, s.heard = make(chan struct{}), time.Now()
+	hung, source := s.hung, s.source
+	s.mu.Unlock()
+	if source != nil {
+		source.hint() // so that Next asks the display
+	}
+	return func() {
+		s.mu.Lock()
+		s.hung = nil
+		s.mu.Unlock()
+		close(hung)
+	}
+}
+
+// answer waits while the display hangs.
+func (s *screen) answer() {
+	s.mu.Lock()
+	hung := s.hung
+	s.mu.Unlock()
+	if hung != nil {
+		<-hung
+	}
+}
+
 func (s *screen) Open(context.Context) (capture.Source, error) {
+	s.answer()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opens++
@@ -126,6 +157,7 @@ func (s *screenSource) Next(ctx context.Context) (*capture.Frame, error) {
 		return nil, ctx.Err()
 	}
 	for {
+		s.screen.answer()
 		s.mu.Lock()
 		if err := s.err; err != nil {
 			s.mu.Unlock()
@@ -163,6 +195,15 @@ func (s *screenSource) frame() *capture.Frame {
 	s.damage = nil
 	s.captured = append(s.captured, f.Time)
 	return f
+}
+
+func (s *screenSource) Alive() time.Time {
+	s.screen.mu.Lock()
+	defer s.screen.mu.Unlock()
+	if s.screen.hung != nil {
+		return s.screen.heard
+	}
+	return time.Now()
 }
 
 func (s *screenSource) Refresh() {

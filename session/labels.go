@@ -16,6 +16,14 @@ const (
 	stageLost = "lost"
 )
 
+// Why a display is lost: its source has ended, or it does not answer.
+const (
+	lostGone = "gone"
+	lostHung = "hung"
+)
+
+var lostReasons = []string{lostGone, lostHung}
+
 // The states of the host.
 const (
 	hostActive    = "active"

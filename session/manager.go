@@ -447,7 +447,7 @@ func (m *Manager) Host() Host {
 		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.controls.holder(d.ID)
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
-			i.Viewers, i.Encodes, i.State = users, st.encodes(), view.state
+			i.Viewers, i.Encodes, i.State, i.Reason = users, st.encodes(), view.state, view.reason
 			if view.width > 0 {
 				i.Width, i.Height = view.width, view.height
 			}

@@ -51,7 +51,8 @@ type Metrics struct {
 	leasesEnded     *prometheus.CounterVec
 	hostState       *prometheus.GaugeVec
 	hungEncoders    prometheus.Gauge
-	displaysLost    prometheus.Counter
+	hungCaptures    prometheus.Gauge
+	displaysLost    *prometheus.CounterVec
 	stages          *prometheus.GaugeVec
 	packets         prometheus.Counter
 	bytes           prometheus.Counter
@@ -154,7 +155,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		fallbacks: counters("encoder_fallbacks_total",
 			"Encoders replaced while in use, by codec, encoder, its successor, and why.", "codec", "from", "to", "reason"),
 		hungEncoders:    gauge("encoders_hung", "Encoders that were abandoned in a call that has not returned."),
-		displaysLost:    counter("displays_lost_total", "Times that a display with viewers went away."),
+		hungCaptures:    gauge("captures_hung", "Calls of capture drivers that were abandoned and have not returned."),
+		displaysLost:    counters("displays_lost_total", "Times that a display with viewers was lost, by whether it has gone or hangs.", "reason"),
 		stages:          gauges("displays", "Displays that are open, by state.", "state"),
 		packets:         counter("packets_sent_total", "RTP packets sent, retransmissions and padding included."),
 		bytes:           counter("sent_bytes_total", "Bytes of RTP packets sent, retransmissions and padding included."),
@@ -227,6 +229,9 @@ func (m *Metrics) zero() {
 	}
 	for _, s := range []string{stageLive, stageLost} {
 		m.stages.WithLabelValues(s)
+	}
+	for _, r := range lostReasons {
+		m.displaysLost.WithLabelValues(r)
 	}
 	for _, k := range []string{"pli", "fir", "operator"} {
 		m.requests.WithLabelValues(k)

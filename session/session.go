@@ -223,7 +223,7 @@ type Snapshot struct {
 	MaxBitrate int `json:"max_bitrate" doc:"The session's own ceiling, in bit/s; 0 for that of the host."`
 	Weight     int `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
 
-	Frozen           bool    `json:"frozen" doc:"The display is lost; the last picture stands."`
+	Frozen           bool    `json:"frozen" doc:"The display is lost or hangs, or no encoder works; the last picture stands."`
 	TargetBitrate    int     `json:"target_bitrate" doc:"What the encoder is told to make, in bit/s."`
 	AchievedBitrate  int     `json:"achieved_bitrate" doc:"What was sent in the last second, in bit/s."`
 	EstimatedReceive int     `json:"received_bitrate" doc:"What reached the viewer lately, in bit/s."`
@@ -297,6 +297,7 @@ type DisplayInfo struct {
 	Encodes int    `json:"encodes" doc:"Number of its encodes: viewers on equal paths share one."`
 	Most    int    `json:"max_viewers,omitempty" doc:"Number of sessions that may watch it at a time, by its rules; absent for any number."`
 	State   string `json:"state" set:"DisplayState" doc:"Idle without viewers, else live or lost."`
+	Reason  string `json:"reason,omitempty" doc:"Why it is lost, for people."`
 	Input   bool   `json:"input" doc:"It takes mouse and keyboard."`
 	Control string `json:"controller,omitempty" doc:"Id of the session that controls it."`
 }

@@ -14,7 +14,8 @@ import (
 	"wavryhost/encode"
 )
 
-// How a lost display is opened again, and how often it is captured while no viewer has room.
+// How a lost display is opened again, and how often it is captured while no viewer has room. A display that is lost again before
+// it lived for reopenMax flaps: the wait goes on growing, and the display counts as back only once it has lived for that long.
 const (
 	reopenFirst = 100 * time.Millisecond
 	reopenMax   = 2 * time.Second
@@ -30,10 +31,12 @@ var errRebuild = errors.New("session: source is opened anew")
 // Each rung has room for one frame, and the newest wins. While nobody watches, nothing is captured; while nobody's pacer has
 // room, ten frames a second are, so that the one that waits is fresh.
 //
-//	opening ──first frame──▶ live ◀──frame── lost
-//	   │ error                 └───error──────▲
+//	opening ──first frame──▶ live ◀──frame, answer── lost
+//	   │ error, openLimit      └──error, hungAfter────▲
 //	   ▼
 //	 closed
+//
+// No call of the capture driver is trusted to return; see watch.
 type stage struct {
 	display Display
 	log     *slog.Logger
@@ -50,11 +53,17 @@ type stage struct {
 	// opened is closed when the first frame was captured or openErr is set.
 	opened  chan struct{}
 	openErr error
+	// freed is closed when nothing of the stage is left, a call of the capture driver that hung included.
+	freed chan struct{}
 
 	mu      sync.Mutex
 	source  capture.Source
 	rebuild context.CancelCauseFunc
 	state   string
+	reason  string    // why the display is lost, for people
+	calling time.Time // since when the capture driver is in a call; zero when it is not
+	hung    bool      // the display is lost because it does not answer
+	back    time.Time // when the display, lost and open again, counts as back; zero while it is not open again
 	width   int
 	height  int
 }
@@ -62,7 +71,8 @@ type stage struct {
 func newStage(d Display, cfg Config, log *slog.Logger, met *Metrics, order *roster, emit func(Event) uint64) *stage {
 	s := &stage{
 		display: d, log: log.With("display", d.ID), met: met, emit: emit,
-		limit: cfg.MaxRungs, rule: cfg.rule(d.ID), arrangers: make(map[string]*arranger), kick: make(chan struct{}, 1), opened: make(chan struct{}), state: stageIdle,
+		limit: cfg.MaxRungs, rule: cfg.rule(d.ID), arrangers: make(map[string]*arranger), kick: make(chan struct{}, 1), opened: make(chan struct{}),
+		freed: make(chan struct{}), state: stageIdle,
 	}
 	for _, codec := range encode.Codecs() {
 		s.arrangers[codec] = &arranger{}
@@ -75,27 +85,52 @@ func newStage(d Display, cfg Config, log *slog.Logger, met *Metrics, order *rost
 	return s
 }
 
-// run captures and encodes until ctx ends or the display cannot be opened at first. It has waited for all it started.
+// run captures and encodes until ctx ends or the display cannot be opened at first. It has waited for all it started, but for a call of
+// the capture driver that hangs: that is left behind, and counted until it returns.
 func (s *stage) run(ctx context.Context) {
 	var rungs sync.WaitGroup
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	// The rungs end after the capture loop, so that the last frame it puts is released too.
 	encoding, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	for _, r := range s.rungs {
 		rungs.Go(func() { r.run(encoding) })
 	}
-	s.capture(ctx)
+	captured := make(chan struct{})
+	go func() {
+		defer close(captured)
+		s.capture(ctx)
+	}()
+	returned := s.watch(ctx, end, captured)
 	cancel()
 	rungs.Wait()
 	s.become(stageIdle)
+	if returned {
+		close(s.freed)
+		return
+	}
+	s.met.hungCaptures.Inc()
+	s.log.Error("capture driver hangs and is left behind")
+	go func() {
+		<-captured
+		s.met.hungCaptures.Dec()
+		close(s.freed)
+	}()
 }
 
 // capture opens the display again and again until ctx ends.
 func (s *stage) capture(ctx context.Context) {
 	wait, first := reopenFirst, true
+	var dwell time.Duration
 	for {
-		frames, err := s.shoot(ctx, first)
-		if frames > 0 {
-			first, wait = false, reopenFirst
+		began := time.Now()
+		frames, err := s.shoot(ctx, first, dwell)
+		switch {
+		case frames == 0:
+		case first || time.Since(began) >= reopenMax:
+			first, wait, dwell = false, reopenFirst, 0
+		default:
+			dwell = reopenMax
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -109,8 +144,9 @@ func (s *stage) capture(ctx context.Context) {
 		case errors.Is(err, errRebuild):
 			continue
 		}
-		s.lose(err)
-		timer := time.NewTimer(wait)
+		s.lose(lostGone, err)
+		// An attempt that hung has waited already.
+		timer := time.NewTimer(wait - time.Since(began))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
@@ -122,17 +158,29 @@ func (s *stage) capture(ctx context.Context) {
 
 // fail tells who waits for the first frame that there is none.
 func (s *stage) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.opened: // the call that hung has returned after all
+		return
+	default:
+	}
 	s.openErr = fmt.Errorf("%w: %s: %w", ErrNoPicture, s.display.ID, err)
 	close(s.opened)
 }
 
-// shoot opens the display and captures it until that fails. It returns how many frames there were.
-func (s *stage) shoot(ctx context.Context, first bool) (frames int, err error) {
+// shoot opens the display and captures it until that fails. It returns how many frames there were. A display that was lost is back with
+// the first frame, or once it has lived for dwell.
+func (s *stage) shoot(ctx context.Context, first bool, dwell time.Duration) (frames int, err error) {
+	began := time.Now()
+	s.call(true)
+	defer s.call(false)
 	source, err := s.display.Open(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("open display: %w", err)
 	}
 	defer func() {
+		s.call(true)
 		if err := source.Close(); err != nil {
 			s.log.Warn("display not closed cleanly", "err", err)
 		}
@@ -155,9 +203,15 @@ func (s *stage) shoot(ctx context.Context, first bool) (frames int, err error) {
 				return frames, err
 			}
 		}
+		s.call(true)
 		f, err := source.Next(ctx)
+		s.call(false)
 		if err != nil {
 			return frames, errors.Join(err, context.Cause(ctx))
+		}
+		if ctx.Err() != nil { // this call may have been left behind, and the rungs with it
+			f.Release()
+			return frames, context.Cause(ctx)
 		}
 		frames++
 		s.met.frames.WithLabelValues(frameCaptured).Inc()
@@ -168,14 +222,17 @@ func (s *stage) shoot(ctx context.Context, first bool) (frames int, err error) {
 		case frames == 1:
 			f.Damage = []image.Rectangle{f.Bounds()}
 			s.hand(f, !first)
-			s.arrive(now, !first)
+			s.arrive(now)
+			if !first {
+				s.settle(began.Add(dwell))
+			}
 		case len(f.Damage) == 0 && now == size:
 			f.Release()
 			s.met.drop(dropUnchanged)
 		default:
 			s.hand(f, false)
 			if now != size {
-				s.arrive(now, false)
+				s.arrive(now)
 			}
 		}
 		size = now
@@ -257,38 +314,69 @@ func (s *stage) hand(f *capture.Frame, cut bool) {
 	}
 }
 
-// arrive notes that the display is there, and its size.
-func (s *stage) arrive(size image.Point, back bool) {
-	s.become(stageLive)
+// arrive notes the display's size, and with its first frame that it is there.
+func (s *stage) arrive(size image.Point) {
 	s.mu.Lock()
+	if s.state == stageIdle {
+		s.enter(stageLive)
+	}
+	same := s.width == size.X && s.height == size.Y
 	s.width, s.height = size.X, size.Y
-	s.mu.Unlock()
 	select {
 	case <-s.opened:
 	default:
 		close(s.opened)
 	}
+	s.mu.Unlock()
+	if !same {
+		s.log.Info("display size", "width", size.X, "height", size.Y)
+	}
+}
+
+// settle notes that a lost display shows pictures again, and is back from at on.
+func (s *stage) settle(at time.Time) {
+	s.mu.Lock()
+	s.back = at
+	s.mu.Unlock()
+	if !time.Now().Before(at) {
+		s.recover()
+	}
+}
+
+// recover notes that a display that was lost is back.
+func (s *stage) recover() {
+	s.mu.Lock()
+	back := s.state == stageLost && s.enter(stageLive)
+	s.mu.Unlock()
 	if back {
 		event := s.emit(Event{Kind: EventDisplayBack, Display: s.display.ID})
 		s.log.Info("display back", "event", event)
 	}
-	s.log.Info("display size", "width", size.X, "height", size.Y)
 }
 
-// lose notes that the display went away. Its viewers stay, with the last picture.
-func (s *stage) lose(err error) {
-	if !s.become(stageLost) {
+// lose notes that the display went away or hangs. Its viewers stay, with the last picture.
+func (s *stage) lose(why string, err error) {
+	s.mu.Lock()
+	fresh := s.enter(stageLost)
+	s.hung, s.reason, s.back = why == lostHung, err.Error(), time.Time{}
+	s.mu.Unlock()
+	if !fresh {
 		return
 	}
-	s.met.displaysLost.Inc()
-	event := s.emit(Event{Kind: EventDisplayLost, Display: s.display.ID, Err: err})
-	s.log.Warn("display lost; its viewers see the last picture", "event", event, "err", err)
+	s.met.displaysLost.WithLabelValues(why).Inc()
+	event := s.emit(Event{Kind: EventDisplayLost, Display: s.display.ID, Reason: why, Err: err})
+	s.log.Warn("display lost; its viewers see the last picture", "event", event, "reason", why, "err", err)
 }
 
-// become sets the state and tells whether it was another.
-func (s *stage) become(state string) bool {
+// become sets the state.
+func (s *stage) become(state string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.enter(state)
+}
+
+// enter sets the state and reports whether it was another. The caller holds mu.
+func (s *stage) enter(state string) bool {
 	if s.state == state {
 		return false
 	}
@@ -299,6 +387,7 @@ func (s *stage) become(state string) bool {
 		s.met.stages.WithLabelValues(state).Inc()
 	}
 	s.state = state
+	s.hung, s.reason, s.back = false, "", time.Time{}
 	return true
 }
 
@@ -313,9 +402,10 @@ func (s *stage) wake() {
 // refresh asks for the whole picture. While the display is lost, it comes by itself once that is back.
 func (s *stage) refresh() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.source != nil {
-		s.source.Refresh()
+	source := s.source
+	s.mu.Unlock()
+	if source != nil {
+		source.Refresh()
 	}
 }
 
@@ -341,6 +431,7 @@ func (s *stage) fallback(codec, from, to, reason string, err error) {
 // stageView is what others may know of a stage.
 type stageView struct {
 	state         string
+	reason        string // why it is lost
 	width, height int
 }
 
@@ -353,5 +444,5 @@ func (s *stage) picture() image.Point {
 func (s *stage) see() stageView {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return stageView{state: s.state, width: s.width, height: s.height}
+	return stageView{state: s.state, reason: s.reason, width: s.width, height: s.height}
 }

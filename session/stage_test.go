@@ -427,7 +427,7 @@ func TestLostDisplayComesBackWithAKeyframe(t *testing.T) {
 		if got, want := th.kinds(), []EventKind{EventDisplayLost, EventDisplayBack}; !slices.Equal(got, want) {
 			t.Errorf("events %v; want %v", got, want)
 		}
-		if n := testutil.ToFloat64(th.met.displaysLost); n != 1 {
+		if n := testutil.ToFloat64(th.met.displaysLost.WithLabelValues(lostGone)); n != 1 {
 			t.Errorf("counted %v lost displays; want 1", n)
 		}
 		th.close(t)

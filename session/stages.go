@@ -18,11 +18,13 @@ type stages struct {
 	order *roster
 	emit  func(Event) uint64
 
-	mu     sync.Mutex
-	open   map[string]*openStage
-	closed bool
-	ending chan struct{} // closed with closed being set: nobody waits for a display any more
-	wg     sync.WaitGroup
+	mu   sync.Mutex
+	open map[string]*openStage
+	// leaving are the stages that are being closed. The display is not opened again before.
+	leaving map[string]*openStage
+	closed  bool
+	ending  chan struct{} // closed with closed being set: nobody waits for a display any more
+	wg      sync.WaitGroup
 }
 
 // openStage is a stage with its users. One without users lingers until sweep.
@@ -32,19 +34,26 @@ type openStage struct {
 	codecs map[string]int // of the users; those that somebody takes
 	empty  time.Time      // when the last user left
 	cancel context.CancelFunc
-	done   chan struct{}
 }
 
 func newStages(cfg *live, log *slog.Logger, met *Metrics, emit func(Event) uint64) *stages {
 	return &stages{
 		cfg: cfg, log: log, met: met, order: newRoster(cfg.get().Encoders, func() int { return cfg.get().EncodeLimit }), emit: emit, open: make(map[string]*openStage),
-		ending: make(chan struct{}),
+		leaving: make(map[string]*openStage), ending: make(chan struct{}),
 	}
 }
 
 // acquire returns the display's stage, opened, for one user who takes that codec, and must release it.
 func (s *stages) acquire(ctx context.Context, d Display, codec string) (*openStage, error) {
 	s.mu.Lock()
+	for s.leaving[d.ID] != nil {
+		last := s.leaving[d.ID]
+		s.mu.Unlock()
+		if err := s.left(ctx, last); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+	}
 	if s.closed {
 		s.mu.Unlock()
 		return nil, ErrDraining
@@ -85,24 +94,58 @@ func (s *stages) acquire(ctx context.Context, d Display, codec string) (*openSta
 func (s *stages) start(ctx context.Context, d Display) *openStage {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	st := &openStage{
-		stage: newStage(d, *s.cfg.get(), s.log, s.met, s.order, s.emit), codecs: make(map[string]int), cancel: cancel, done: make(chan struct{}),
+		stage: newStage(d, *s.cfg.get(), s.log, s.met, s.order, s.emit), codecs: make(map[string]int), cancel: cancel,
 	}
 	s.open[d.ID] = st
 	s.wg.Go(func() {
-		defer close(st.done)
 		defer cancel()
 		st.run(ctx)
-		s.forget(st)
+		s.mu.Lock()
+		s.retire(st)
+		s.mu.Unlock()
+		// A call of its driver that hangs outlives the stages.
+		go func() {
+			<-st.freed
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.leaving[d.ID] == st {
+				delete(s.leaving, d.ID)
+			}
+		}()
 	})
 	return st
 }
 
-// forget makes the next acquire open the display anew.
-func (s *stages) forget(st *openStage) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// retire ends a stage, and makes the next acquire open the display anew. The caller holds mu.
+func (s *stages) retire(st *openStage) {
+	st.cancel()
 	if s.open[st.display.ID] == st {
 		delete(s.open, st.display.ID)
+		s.leaving[st.display.ID] = st
+	}
+}
+
+// leaveTime is how long a viewer waits for what is left of the display's last stage. It outlasts driverPatience.
+const leaveTime = 3 * time.Second
+
+// left waits until nothing of a stage is left: a driver or a graphics card that does one thing at a time would refuse the next one.
+func (s *stages) left(ctx context.Context, st *openStage) error {
+	limit := time.NewTimer(leaveTime)
+	defer limit.Stop()
+	select {
+	case <-st.freed:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.leaving[st.display.ID] == st {
+			delete(s.leaving, st.display.ID)
+		}
+		return nil
+	case <-s.ending:
+		return ErrDraining
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-limit.C:
+		return fmt.Errorf("%w: %s: what captured it before hangs", ErrNoPicture, st.display.ID)
 	}
 }
 
@@ -145,10 +188,9 @@ func (s *stages) release(st *openStage, codec string) {
 func (s *stages) sweep(now time.Time) {
 	var live []*openStage
 	s.mu.Lock()
-	for id, st := range s.open {
+	for _, st := range s.open {
 		if st.users == 0 && now.Sub(st.empty) >= s.cfg.get().Linger {
-			st.cancel()
-			delete(s.open, id)
+			s.retire(st)
 			continue
 		}
 		live = append(live, st)
@@ -202,9 +244,8 @@ func (s *stages) close() {
 	s.refuse()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, st := range s.open {
-		st.cancel()
-		delete(s.open, id)
+	for _, st := range s.open {
+		s.retire(st)
 	}
 }
 

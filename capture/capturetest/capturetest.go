@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) capture.Source, opts Options) {
 		{"a held frame keeps its pixels", s.keeps},
 		{"numbers and times rise", s.order},
 		{"Next returns the error of its context", s.context},
+		{"a display that answers is alive", s.alive},
 		{"Close unblocks Next", s.closeUnblocks},
 		{"frames outlive Close", s.outlives},
 		{"a closed source stays closed", s.closed},
@@ -307,6 +308,24 @@ func (s suite) context(t *testing.T) {
 	defer f.Release()
 	if !whole(f) {
 		t.Errorf("got damage %v; want all of %v", f.Damage, f.Bounds())
+	}
+}
+
+func (s suite) alive(t *testing.T) {
+	t.Helper()
+	src := s.source(t)
+	f := next(t, src)
+	defer f.Release()
+	// Longer than a source may go without a sign of life, so that the last one cannot be that of the first frame.
+	for began := time.Now(); time.Since(began) < 1100*time.Millisecond || time.Since(src.Alive()) > time.Second; {
+		ctx, cancel := context.WithTimeout(t.Context(), blocked)
+		if f, err := src.Next(ctx); err == nil {
+			f.Release()
+		}
+		cancel()
+		if time.Since(began) > patience {
+			t.Fatalf("the display counts as silent for %v; want a second at most", time.Since(src.Alive()))
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"image"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	library "github.com/kbinani/screenshot"
@@ -68,6 +69,7 @@ type Source struct {
 	refreshed chan struct{}
 	closed    chan struct{}
 	closeOnce sync.Once
+	looking   atomic.Pointer[time.Time] // when the look under way began; nil when none is
 
 	// What follows is Next's alone.
 	previous      []byte // BGRX, of the frame before
@@ -145,6 +147,14 @@ func (s *Source) Refresh() {
 	}
 }
 
+// Alive implements capture.Source. The library alone can hang.
+func (s *Source) Alive() time.Time {
+	if began := s.looking.Load(); began != nil {
+		return *began
+	}
+	return time.Now()
+}
+
 // Close implements capture.Source. A look of the library that is under way ends by itself.
 func (s *Source) Close() error {
 	s.closeOnce.Do(func() { close(s.closed) })
@@ -215,9 +225,11 @@ func (s *Source) grab(ctx context.Context) (picture, error) {
 		if !late {
 			under := make(chan picture, 1)
 			s.under, s.looked = under, time.Now()
+			p := picture{began: s.looked}
+			s.looking.Store(&p.began)
 			go func() {
-				p := picture{began: time.Now()}
 				p.img, p.err = s.cfg.grab(s.cfg.Index)
+				s.looking.Store(nil)
 				under <- p
 			}()
 		}

@@ -247,6 +247,9 @@ func (s *Source) Refresh() {
 	}
 }
 
+// Alive implements capture.Source: there is nothing that could hang.
+func (s *Source) Alive() time.Time { return time.Now() }
+
 // Close ends a blocked Next. Frames that are out stay valid until they are released.
 func (s *Source) Close() error {
 	s.close.Do(func() { close(s.closed) })

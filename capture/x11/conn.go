@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,6 +50,12 @@ const (
 	kindGeneric = 35 // an event with a body
 )
 
+// replyLimit is how long a reply, or the next part of one, may take. The connection is given up then.
+const replyLimit = 10 * time.Second
+
+// errSilent is a server that does not do what it is asked.
+var errSilent = fmt.Errorf("it has not answered for %v", replyLimit)
+
 // maxBody bounds a reply that is kept whole: the damaged region's and the cursor's.
 const maxBody = 16 << 20
 
@@ -71,14 +78,22 @@ type conn struct {
 	r, w int
 	skip int // bytes of an unwanted reply still to come
 
+	born     time.Time
+	answered atomic.Int64 // when the last part of a reply came, in nanoseconds after born
+
 	mu       sync.Mutex // guards what wake touches, and the order of its deadline and arm's
 	woken    bool
 	deadline time.Time // in force
 }
 
 func newConn(nc net.Conn, d displayName, s setup) *conn {
-	return &conn{nc: nc, name: d, setup: s, in: make([]byte, 64<<10), onEvent: func([]byte) {}}
+	return &conn{born: time.Now(), nc: nc, name: d, setup: s, in: make([]byte, 64<<10), onEvent: func([]byte) {}}
 }
+
+// hear notes that the server does what it is asked. Events do not show that: they come while another client has grabbed the server.
+func (c *conn) hear() { c.answered.Store(int64(time.Since(c.born))) }
+
+func (c *conn) heard() time.Time { return c.born.Add(time.Duration(c.answered.Load())) }
 
 func (c *conn) close() { c.nc.Close() }
 
@@ -102,8 +117,14 @@ func (c *conn) send(op, data byte, words ...uint32) uint16 {
 
 // flush sends the requests in line.
 func (c *conn) flush() error {
+	if err := c.nc.SetWriteDeadline(time.Now().Add(replyLimit)); err != nil {
+		return lossError{err}
+	}
 	_, err := c.nc.Write(c.out)
 	c.out = c.out[:0]
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errSilent
+	}
 	if err != nil {
 		return lossError{err}
 	}
@@ -143,11 +164,12 @@ func (c *conn) awaitHead(ctx context.Context, seq uint16) (int, error) {
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
+	limit := time.Now().Add(replyLimit)
 	for {
-		kind, body, err := c.peek(time.Time{})
+		kind, body, err := c.peek(limit)
 		if errors.Is(err, errWoken) || errors.Is(err, errTimeout) {
-			if ctx.Err() != nil {
-				return 0, ctx.Err()
+			if err := expired(ctx, limit); err != nil {
+				return 0, err
 			}
 			continue
 		}
@@ -155,6 +177,9 @@ func (c *conn) awaitHead(ctx context.Context, seq uint16) (int, error) {
 			return 0, err
 		}
 		of := le.Uint16(c.in[c.r+2:])
+		if of == seq && kind <= kindReply {
+			c.hear()
+		}
 		switch {
 		case kind == kindReply && of == seq:
 			return body, nil
@@ -227,17 +252,30 @@ func (c *conn) peek(deadline time.Time) (kind byte, body int, err error) {
 	return kind, body, nil
 }
 
-// fillReply is fill for a reply that is on its way: only ctx's end stops it.
+// fillReply is fill for a reply that is on its way: a wake does not stop it.
 func (c *conn) fillReply(ctx context.Context, n int) error {
+	limit := time.Now().Add(replyLimit)
 	for {
-		err := c.fill(n, time.Time{})
+		err := c.fill(n, limit)
 		if !errors.Is(err, errWoken) && !errors.Is(err, errTimeout) {
+			c.hear()
 			return err
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err := expired(ctx, limit); err != nil {
+			return err
 		}
 	}
+}
+
+// expired returns why a reply is waited for no longer, or nil.
+func expired(ctx context.Context, limit time.Time) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !time.Now().Before(limit):
+		return lossError{errSilent}
+	}
+	return nil
 }
 
 // fill reads until n bytes are in the buffer.

@@ -358,7 +358,7 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	for _, d := range []time.Duration{-1, time.Microsecond, time.Minute} {
-		if _, err := New(Config{PointerInterval: d}, nil); err == nil || !strings.Contains(err.Error(), d.String()) {
+		if _, err := New(context.Background(), Config{PointerInterval: d}, nil); err == nil || !strings.Contains(err.Error(), d.String()) {
 			t.Errorf("pointer interval %v: got %v; want an error that names it", d, err)
 		}
 	}

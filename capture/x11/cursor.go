@@ -134,9 +134,13 @@ func (s *Source) watch(on bool) {
 	s.cursor.watching = on
 }
 
-// look asks where the pointer is. Whether a frame has to follow shows in cursor.rectangle.
+// look asks where the pointer is; without a cursor it asks for nothing but an answer. Whether a frame has to follow shows in cursor.rectangle.
 func (s *Source) look(ctx context.Context) error {
 	now := time.Now()
+	if !s.cursor.enabled {
+		_, err := s.conn.await(ctx, s.conn.send(opGetInputFocus, 0))
+		return err
+	}
 	s.watch(now.Sub(s.cursor.moved) >= stillAfter)
 	b, err := s.conn.await(ctx, s.conn.send(opQueryPointer, 0, s.screen.root))
 	if err != nil {

@@ -84,7 +84,8 @@ func (c *conn) rows(ctx context.Context, dst []byte, stride, width, n int) error
 					to = c.in
 				}
 				var err error
-				m, err = c.read(to, time.Time{})
+				limit := time.Now().Add(replyLimit)
+				m, err = c.read(to, limit)
 				if len(row) < len(c.in) {
 					c.r, c.w = 0, m
 					m = 0
@@ -92,9 +93,11 @@ func (c *conn) rows(ctx context.Context, dst []byte, stride, width, n int) error
 				if err != nil && !errors.Is(err, errWoken) && !errors.Is(err, errTimeout) {
 					return err
 				}
-				if err != nil && ctx.Err() != nil {
+				if err == nil {
+					c.hear()
+				} else if err := expired(ctx, limit); err != nil {
 					c.skip = left
-					return ctx.Err()
+					return err
 				}
 			}
 			row = row[m:]

@@ -45,13 +45,13 @@ type Source struct {
 	frames  int // handed out and not released
 }
 
-// New opens a display. It fails within five seconds when the server does not answer.
-func New(cfg Config, log *slog.Logger) (*Source, error) {
+// New opens a display. It takes no longer than ctx and five seconds; the Source outlives ctx.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	c, sc, err := connect(ctx, cfg.Display, cfg.Authority)
 	if err != nil {
@@ -125,6 +125,12 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	return nil, err
 }
 
+// heartbeat is how often the server is asked for something when nothing else is, to know that it still answers.
+const heartbeat = 500 * time.Millisecond
+
+// Alive implements capture.Source.
+func (s *Source) Alive() time.Time { return s.conn.heard() }
+
 // await waits until there are both a change and room, and captures.
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	for {
@@ -144,9 +150,9 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 			}
 			continue
 		}
-		var deadline time.Time
-		if room && s.cursor.enabled {
-			deadline = s.cursor.due()
+		deadline := s.Alive().Add(heartbeat)
+		if due := s.cursor.due(); room && s.cursor.enabled && due.Before(deadline) {
+			deadline = due
 		}
 		err := s.conn.wait(deadline)
 		switch {

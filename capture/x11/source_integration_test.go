@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestContract(t *testing.T) {
 			n := 0
 			capturetest.Run(t, func(t *testing.T) capture.Source {
 				t.Helper()
-				s, err := New(cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
+				s, err := New(context.Background(), cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -108,7 +109,7 @@ func TestFramesEqualTheServersPicture(t *testing.T) {
 func TestWithoutXFixesItPolls(t *testing.T) {
 	srv := xvfb(t, "320x240x24", "-extension", "XFIXES")
 	c := &counter{}
-	s, err := New(Config{Display: srv.display}, slog.New(c))
+	s, err := New(context.Background(), Config{Display: srv.display}, slog.New(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestWithoutXFixesItPolls(t *testing.T) {
 func TestDegradedTransportIsLoggedOnce(t *testing.T) {
 	srv := xvfb(t, "320x240x24", "-extension", "MIT-SHM")
 	c := &counter{}
-	s, err := New(Config{Display: srv.display}, slog.New(c))
+	s, err := New(context.Background(), Config{Display: srv.display}, slog.New(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +140,46 @@ func TestDegradedTransportIsLoggedOnce(t *testing.T) {
 	}
 	if n := c.warnings.Load(); n != 1 {
 		t.Errorf("got %d warnings; want 1", n)
+	}
+}
+
+// A server that stands still answers nothing, and is alive again at once when it goes on. One that has nothing to show is alive.
+func TestServerThatHangsIsNotAlive(t *testing.T) {
+	for _, noCursor := range []bool{false, true} {
+		srv := xvfb(t, "320x240x24")
+		s := open(t, Config{Display: srv.display, NoCursor: noCursor})
+		frame(t, s).Release()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for ctx.Err() == nil {
+				if f, err := s.Next(ctx); err == nil {
+					f.Release()
+				}
+			}
+		}()
+		until := func(what string, ok func() bool) {
+			t.Helper()
+			for end := time.Now().Add(patience); !ok(); time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal(what)
+				}
+			}
+		}
+		silent := func() time.Duration { return time.Since(s.Alive()) }
+		signal := func(sig os.Signal) {
+			t.Helper()
+			if err := srv.cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+		signal(syscall.SIGSTOP)
+		until("a server that hangs counts as alive", func() bool { return silent() > 2*time.Second })
+		signal(syscall.SIGCONT)
+		until("a server that goes on is not alive", func() bool { return silent() < time.Second })
+		cancel()
+		<-done
 	}
 }
 
@@ -355,7 +396,7 @@ func TestAuthority(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), srv.display) {
 			t.Errorf("authority %q: got %v; want it to name the display and say %q", path, err, want)
 		}
-		if _, err := New(Config{Display: srv.display, Authority: path}, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := New(context.Background(), Config{Display: srv.display, Authority: path}, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("authority %q: New opens what Probe may not", path)
 		}
 	}
@@ -394,7 +435,7 @@ func TestServerOfAnotherUser(t *testing.T) {
 	srv := xvfbCommand(t, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 		"Xvfb", "-screen", "0", "320x240x24")
 	c := &counter{}
-	s, err := New(Config{Display: srv.display}, slog.New(c))
+	s, err := New(context.Background(), Config{Display: srv.display}, slog.New(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +482,7 @@ func TestOpeningAndClosingLeaksNothing(t *testing.T) {
 	_ = open(t, Config{Display: srv.display}).Close()
 	before := descriptors()
 	for i := range 100 {
-		s, err := New(Config{Display: srv.display}, slog.New(slog.DiscardHandler))
+		s, err := New(context.Background(), Config{Display: srv.display}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -157,7 +157,7 @@ func (p *painter) image(w, h int) []byte {
 
 func open(tb testing.TB, cfg Config) *Source {
 	tb.Helper()
-	s, err := New(cfg, slog.New(slog.DiscardHandler))
+	s, err := New(context.Background(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}

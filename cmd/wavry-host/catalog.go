@@ -151,8 +151,8 @@ func (c *catalog) open(one candidate) func(context.Context) (capture.Source, err
 	if one.ID != idVirtual {
 		return opener(one, c.cfg, c.desktop.authority, c.log)
 	}
-	return func(context.Context) (capture.Source, error) {
-		return opened(x11.New(x11.Config{ //nolint:contextcheck // it bounds itself and outlives the call
+	return func(ctx context.Context) (capture.Source, error) {
+		return opened(x11.New(ctx, x11.Config{
 			Display: c.virtual.Address(), Authority: c.virtual.Authority(), NoCursor: !c.cfg.Cursor,
 		}, c.log))
 	}

@@ -113,7 +113,7 @@ func choose(setting string, all []candidate) []candidate {
 
 // opener returns what captures a display.
 func opener(c candidate, cfg *Config, authority string, log *slog.Logger) func(context.Context) (capture.Source, error) {
-	return func(context.Context) (capture.Source, error) {
+	return func(ctx context.Context) (capture.Source, error) {
 		kind, rest, _ := strings.Cut(c.ID, ":")
 		switch {
 		case kind == idSynthetic:
@@ -121,7 +121,7 @@ func opener(c candidate, cfg *Config, authority string, log *slog.Logger) func(c
 				Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height, FPS: cfg.FPS,
 			}))
 		case strings.HasPrefix(kind, "x11"): // the host's name may follow
-			return opened(x11.New(x11.Config{ //nolint:contextcheck // it bounds itself and outlives the call
+			return opened(x11.New(ctx, x11.Config{
 				Display: strings.TrimPrefix(c.ID, "x11"), Authority: authority, NoCursor: !cfg.Cursor,
 			}, log))
 		case kind == "screenshot":

@@ -199,7 +199,7 @@ func serverAlone(tb testing.TB, x *xserver) float64 {
 func pipeline(tb testing.TB, x *xserver, bits int, whole bool) cost {
 	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
-	src, err := x11.New(x11.Config{Display: x.name(), NoCursor: true}, log)
+	src, err := x11.New(context.Background(), x11.Config{Display: x.name(), NoCursor: true}, log)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func benchQuality(b *testing.B, x *xserver, bits int) {
 // record writes pictures of the moving desktop as they come, 60 a second at most.
 func record(tb testing.TB, x *xserver, file string) {
 	tb.Helper()
-	src, err := x11.New(x11.Config{Display: x.name(), NoCursor: true}, slog.New(slog.DiscardHandler))
+	src, err := x11.New(context.Background(), x11.Config{Display: x.name(), NoCursor: true}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
