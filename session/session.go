@@ -152,11 +152,12 @@ func (s Snapshot) Owner() Owner { return Owner{s.Credential, s.Issuer, s.Subject
 // Owner is whom a session belongs to. A name says who somebody is among those who show the same kind of credential of the same issuer, and
 // nothing of who goes by it elsewhere: two owners are the same when all of it is.
 type Owner struct {
-	// Credential is what it showed; one of Credentials, or empty where nobody was asked.
+	// Credential is what it showed; one of Credentials, or empty where the session was not opened through the API.
 	Credential string
 	// Issuer is who made a grant or a certificate.
 	Issuer string
-	Name   string
+	// Name is the client's network where it is anonymous.
+	Name string
 }
 
 // The credentials that sessions are opened by.
@@ -165,11 +166,12 @@ const (
 	CredentialToken         = "token"
 	CredentialGrant         = "grant"
 	CredentialCertificate   = "certificate"
+	CredentialAnonymous     = "anonymous"
 )
 
 // Credentials lists them.
 func Credentials() []string {
-	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate}
+	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate, CredentialAnonymous}
 }
 
 // Answer is what the viewer gets.

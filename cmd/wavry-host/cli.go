@@ -39,6 +39,7 @@ type cli struct {
 	Replay       replayCmd   `cmd:"" help:"Run a session's flight recording through the adaptation again."`
 	Service      serviceCmd  `cmd:"" help:"Make it a service of this system."`
 	Token        tokenCmd    `cmd:"" help:"Make a token for the file of tokens."`
+	URL          urlCmd      `cmd:"" name:"url" help:"Print the address of the viewer page, with the operator's token."`
 	Version      versionCmd  `cmd:"" help:"Tell which version this is."`
 	ProveEncoder proveCmd    `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
 }
@@ -65,7 +66,7 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 	for _, s := range []*settingFlags{
 		&grammar.Run.Settings, &grammar.Config.Check.Settings, &grammar.Config.Print.Settings,
-		&grammar.Displays.Settings, &grammar.Encoders.Settings,
+		&grammar.Displays.Settings, &grammar.Encoders.Settings, &grammar.URL.Settings,
 	} {
 		s.Table = kong.Plugins{newTable()}
 	}

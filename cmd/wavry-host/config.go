@@ -19,6 +19,7 @@ type Config struct {
 	Token            secret
 	TokenFile        string
 	TokensFile       string
+	AnonymousRole    string
 	GrantKeys        string
 	GrantAudience    string
 	GrantIssuer      string
@@ -130,15 +131,16 @@ type conflict struct {
 func (c *Config) conflicts() []conflict {
 	var found []conflict
 	add := func(text string, names ...string) { found = append(found, conflict{names, text}) }
+	if host, _, _ := net.SplitHostPort(c.Listen); c.AnonymousRole != api.AnonymousNone && !loopback(host) {
+		add(fmt.Sprintf("%q requires a listener on loopback: everybody who reaches %s would see the screen", c.AnonymousRole, c.Listen), "anonymous_role", "listen")
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		add("a certificate and its key go together: set both or none", "tls_cert", "tls_key")
 	}
 	if c.Token != "" && c.TokenFile != "" {
 		add("there is one token: set one of the two", "token", "token_file")
 	}
-	asks := c.TLSClientAuth != api.ClientAuthOff
-	protected := c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.GrantKeys != "" || asks
-	if asks && (c.TLSClientCA == "" || c.TLSCert == "") {
+	if c.asksClients() && (c.TLSClientCA == "" || c.TLSCert == "") {
 		add("it takes tls_client_ca, and tls_cert and tls_key", "tls_client_auth")
 	}
 	if c.GrantKeys != "" {
@@ -151,18 +153,15 @@ func (c *Config) conflicts() []conflict {
 		if c.TLSCert == "" {
 			missing = append(missing, "tls_cert and tls_key")
 		}
-		if !protected || c.onlyOptional() {
-			missing = append(missing, "token or token_file (or tokens_file, grant_keys, tls_client_auth: required)")
+		if !c.locked() {
+			missing = append(missing, credentialSettings)
 		}
 		if len(missing) > 0 {
 			add(fmt.Sprintf("%q can be reached from other machines, which takes %s; or listen on 127.0.0.1",
 				c.Listen, strings.Join(missing, ", and ")), "listen")
 		}
-	}
-	for _, o := range c.AllowedOrigins {
-		if o == "*" && !protected {
-			add(`"*" takes a token or token_file: without one every web page could watch the screen`, "allowed_origins")
-		}
+	} else {
+		c.reached(add)
 	}
 	if c.FixedBitrate != 0 && (c.FixedBitrate < c.MinBitrate || c.FixedBitrate > c.MaxBitrate) {
 		add(fmt.Sprintf("%s is not from min_bitrate, %s, to max_bitrate, %s", formatBitrate(c.FixedBitrate),
@@ -191,9 +190,61 @@ func (c *Config) conflicts() []conflict {
 	return found
 }
 
-// onlyOptional tells whether nothing but certificates that clients need not show tells who asks; see api.Config.
-func (c *Config) onlyOptional() bool {
-	return c.TLSClientAuth == api.ClientAuthOptional && c.Token == "" && c.TokenFile == "" && c.TokensFile == "" && c.GrantKeys == ""
+// credentialSettings are the settings one of which configures a credential that suffices by itself.
+const credentialSettings = "token or token_file (or tokens_file, grant_keys, tls_client_auth: required)"
+
+// reached adds what is wrong with a listener on loopback that others reach nevertheless: through a proxy, a page, or by its media. The token that the daemon makes itself
+// is for this machine.
+func (c *Config) reached(add func(text string, names ...string)) {
+	var by []string
+	if len(c.AllowedHosts) > 0 {
+		by = append(by, "allowed_hosts")
+	}
+	if len(c.AllowedOrigins) > 0 {
+		by = append(by, "allowed_origins")
+	}
+	// The gateway tells who its users are, and they need media that leaves this machine.
+	if public := c.publicMedia(); public != "" && (c.GatewayURL == "" || c.AnonymousRole != api.AnonymousNone) {
+		by = append(by, public)
+	}
+	for _, name := range by {
+		if !c.locked() {
+			add("it makes the host reachable from elsewhere, which requires a credential in the configuration: "+credentialSettings, name)
+		} else if c.AnonymousRole != api.AnonymousNone {
+			add("it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to none", name, "anonymous_role")
+		}
+	}
+}
+
+// publicMedia returns the setting by which media leaves this machine; empty when it does not.
+func (c *Config) publicMedia() string {
+	switch {
+	case c.mediaOnLoopback():
+		return ""
+	case c.MediaNetwork == mediaAny:
+		return "media_network"
+	case len(c.Interfaces) > 0:
+		return "interfaces"
+	case len(c.NAT1To1) > 0:
+		return "nat_1to1"
+	case len(c.MediaAddresses) > 0:
+		return "media_addresses"
+	default:
+		return "ice_servers"
+	}
+}
+
+// asksClients reports whether clients are asked for certificates.
+func (c *Config) asksClients() bool { return c.TLSClientAuth != api.ClientAuthOff }
+
+// guarded reports whether a credential is configured.
+func (c *Config) guarded() bool {
+	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.GrantKeys != "" || c.asksClients()
+}
+
+// locked reports whether one is that suffices by itself: certificates that clients need not show do not; see api.Config.
+func (c *Config) locked() bool {
+	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.GrantKeys != "" || c.TLSClientAuth == api.ClientAuthRequired
 }
 
 // revocationsAuto is the value of revocations_file that leaves the place to the service manager.
@@ -204,11 +255,8 @@ func (c *Config) revocations(env []string) string {
 	if c.RevocationsFile != revocationsAuto {
 		return c.RevocationsFile
 	}
-	for _, e := range env {
-		if dirs, ok := strings.CutPrefix(e, "STATE_DIRECTORY="); ok && dirs != "" {
-			first, _, _ := strings.Cut(dirs, ":") // systemd parts several by colons
-			return filepath.Join(first, "revocations.json")
-		}
+	if dir := serviceState(env); dir != "" {
+		return filepath.Join(dir, "revocations.json")
 	}
 	return ""
 }

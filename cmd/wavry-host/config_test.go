@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -107,6 +107,7 @@ log_format: json
 log_level: debug
 host_id: rack-7
 tokens_file: /etc/tokens
+anonymous_role: none
 grant_keys: /etc/keys.json
 grant_audience: host7
 grant_issuer: https://gateway.example.net
@@ -159,7 +160,7 @@ func fullConfig() Config {
 		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"}, GatewayRole: "controller",
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
 		LogFormat: "json", LogLevel: "debug", HostID: "rack-7",
-		TokensFile: "/etc/tokens", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
+		TokensFile: "/etc/tokens", AnonymousRole: "none", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
 		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
 		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
 		DisplayRules: []displayRule{
@@ -201,7 +202,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
-		"tokens_file": "/etc/tokens", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
+		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
 		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
@@ -418,6 +419,7 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 }
 
 func TestSettingsThatConflict(t *testing.T) {
+	const reachable = "it makes the host reachable from elsewhere, which requires a credential in the configuration: token or token_file (or tokens_file, grant_keys, tls_client_auth: required)"
 	for _, tc := range []struct {
 		flags map[string]string
 		env   string
@@ -449,8 +451,26 @@ func TestSettingsThatConflict(t *testing.T) {
 		},
 		{
 			flags: map[string]string{"allowed_origins": "*"}, code: exitUsage,
-			want: `--allowed-origins: allowed_origins: "*" takes a token or token_file: without one every web page could watch the ` +
-				`screen`,
+			want: "--allowed-origins: allowed_origins: " + reachable,
+		},
+		{flags: map[string]string{"allowed_hosts": "screen.example.net"}, code: exitUsage, want: "--allowed-hosts: allowed_hosts: " + reachable},
+		{flags: map[string]string{"media_network": "any"}, code: exitUsage, want: "--media-network: media_network: " + reachable},
+		{env: "WAVRY_HOST_INTERFACES=eth0", code: exitConfig, want: "WAVRY_HOST_INTERFACES: interfaces: " + reachable},
+		{env: "WAVRY_HOST_NAT_1TO1=203.0.113.7", code: exitConfig, want: "WAVRY_HOST_NAT_1TO1: nat_1to1: " + reachable},
+		{env: "WAVRY_HOST_MEDIA_ADDRESSES=192.0.2.0/24", code: exitConfig, want: "WAVRY_HOST_MEDIA_ADDRESSES: media_addresses: " + reachable},
+		{env: "WAVRY_HOST_ICE_SERVERS=stun:a", code: exitConfig, want: "WAVRY_HOST_ICE_SERVERS: ice_servers: " + reachable},
+		{
+			// What the review followed to the letter.
+			flags: map[string]string{"allowed_hosts": "screen.example.net", "media_network": "any"}, code: exitUsage,
+			want: "--allowed-hosts: allowed_hosts: " + reachable + "\n--media-network: media_network: " + reachable,
+		},
+		{
+			flags: map[string]string{"listen": "0.0.0.0:8470", "tls_cert": "c", "tls_key": "k", "token": "0123456789abcdef", "anonymous_role": "viewer"}, code: exitUsage,
+			want: `--anonymous-role: anonymous_role: "viewer" requires a listener on loopback: everybody who reaches 0.0.0.0:8470 would see the screen`,
+		},
+		{
+			flags: map[string]string{"allowed_hosts": "a", "token": "0123456789abcdef", "anonymous_role": "viewer"}, code: exitUsage,
+			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to none",
 		},
 		{
 			flags: map[string]string{"max_bitrate": "100k"}, code: exitUsage,
@@ -485,10 +505,10 @@ func TestMediaStaysWhereTheListenerIs(t *testing.T) {
 		{nil, true},
 		{map[string]string{"listen": "localhost:1"}, true},
 		{map[string]string{"listen": "[::1]:1"}, true},
-		{map[string]string{"media_network": "any"}, false},
-		{map[string]string{"interfaces": "eth0"}, false},
-		{map[string]string{"nat_1to1": "203.0.113.7"}, false},
-		{map[string]string{"ice_servers": "stun:a"}, false},
+		{map[string]string{"media_network": "any", "token": "0123456789abcdef"}, false},
+		{map[string]string{"interfaces": "eth0", "token": "0123456789abcdef"}, false},
+		{map[string]string{"nat_1to1": "203.0.113.7", "token": "0123456789abcdef"}, false},
+		{map[string]string{"ice_servers": "stun:a", "token": "0123456789abcdef"}, false},
 		{reachable, false},
 	} {
 		l, err := load(sources{flags: tc.flags})
@@ -541,8 +561,8 @@ func TestFileWithSecretsForEveryone(t *testing.T) {
 		t.Skip("the mode says nothing on Windows")
 	}
 	for content, want := range map[string]int{
-		"token: 0123456789abcdef\n":                                       1,
-		"ice_servers: [{urls: ['turn:a'], username: u, credential: c}]\n": 1,
+		"token: 0123456789abcdef\n": 1,
+		"tokens_file: /t\nice_servers: [{urls: ['turn:a'], username: u, credential: c}]\n": 1,
 		"fps: 30\n": 0,
 	} {
 		path := write(t, "config.yaml", content)

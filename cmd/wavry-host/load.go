@@ -37,6 +37,8 @@ type loaded struct {
 	origin map[string]string
 	// token is what clients have to show, from token or token_file.
 	token secret
+	// own is the token that counts as long as no credential is configured; empty until ownTokens.provide.
+	own ownToken
 	// path is the file that was read, empty for none.
 	path string
 	// warnings are what works but should not stay.

@@ -119,7 +119,7 @@ func sessionLimits(l *loaded) session.Config {
 // apiConfig hands the API's settings on.
 func apiConfig(l *loaded) api.Config {
 	cfg := api.Config{
-		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(),
+		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(), OwnToken: l.own.Reveal(), AnonymousRole: l.AnonymousRole,
 		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRevoked: l.TLSClientRevoked, TLSClientRole: l.TLSClientRole,
 		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
 		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,

@@ -48,7 +48,17 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	b := thisBuild()
 	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.path)
 	ffmpeg.SetLogger(log) //nolint:contextcheck // what FFmpeg logs belongs to no context
-	read := func() (*loaded, error) { return c.Settings.load(a) }
+	own := &ownTokens{env: a.env, log: log}
+	if err := own.provide(l); err != nil {
+		return err
+	}
+	read := func() (*loaded, error) {
+		l, err := c.Settings.load(a)
+		if err == nil {
+			err = own.provide(l)
+		}
+		return l, err
+	}
 	h, err := newHost(ctx, l, read, a, log, level, lines)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -95,7 +105,7 @@ func newHost(
 ) (_ *host, err error) {
 	h := &host{
 		log: log, notify: service.NewNotifier(log), limit: l.ShutdownTimeout + settling, ready: make(chan net.Addr, 1),
-		greet: greeter(l, a),
+		greet: greeter(l, a, log),
 	}
 	registry := newRegistry()
 	registry.MustRegister(lines.lost)
@@ -268,11 +278,17 @@ func (h *host) healthy() bool {
 	return true
 }
 
-// greeter returns what tells people where the viewer page is. For machines the log has the address.
-func greeter(l *loaded, a *app) func(net.Addr) {
+// greeter returns what tells people where the viewer page is. A token that the daemon made itself is shown to a terminal, and never to a log, which is kept and copied.
+func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 	return func(addr net.Addr) {
+		own := l.own.secret
+		if l.guarded() {
+			own = "" // not in force
+		}
 		if isTerminal(a.stdout) {
-			sayWithin(lastWords, a.stdout, "Watch it: %s\n", pageURL(addr, l.TLSCert != ""))
+			sayWithin(lastWords, a.stdout, "Watch it: %s\n", withToken(pageURL(addr, l.TLSCert != ""), own))
+		} else if own != "" && l.own.path != "" {
+			log.Info("access requires the daemon's own token: \"wavry-host url\" prints the viewer's address with it", "file", l.own.path)
 		}
 	}
 }

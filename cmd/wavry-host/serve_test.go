@@ -30,9 +30,10 @@ const patience = time.Minute
 
 // daemon is a running "wavry-host run".
 type daemon struct {
-	url  string
-	code chan int
-	stop context.CancelFunc
+	url   string
+	token string // shown with requests, unless it is empty
+	code  chan int
+	stop  context.CancelFunc
 	// reading is held by who keeps the log from being read.
 	reading sync.Mutex
 }
@@ -40,21 +41,31 @@ type daemon struct {
 // hold keeps the log from being read until the test ends.
 func (d *daemon) hold() { d.reading.Lock() }
 
-// start runs the daemon on a port of the system's choice and waits until it listens.
+// daemonToken is the operator's token of the daemons that start makes.
+const daemonToken = "0123456789abcdef"
+
+// start runs the daemon on a port of the system's choice, with daemonToken, and waits until it listens.
 func start(t *testing.T, args ...string) *daemon {
+	t.Helper()
+	return startIn(t, []string{"WAVRY_HOST_TOKEN=" + daemonToken}, io.Discard, args...)
+}
+
+// startIn is start in an environment, without a token of its own. The log goes to copied, too.
+func startIn(t *testing.T, env []string, copied io.Writer, args ...string) *daemon {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	r, w := io.Pipe()
-	d := &daemon{code: make(chan int, 1), stop: cancel}
+	d := &daemon{token: daemonToken, code: make(chan int, 1), stop: cancel}
 	args = append([]string{"run", "--listen=127.0.0.1:0", "--log-format=json", "--config", write(t, "none.yaml", "")}, args...)
 	go func() {
-		d.code <- run(ctx, args, nil, io.Discard, w)
+		d.code <- run(ctx, args, env, copied, w)
 		w.Close()
 	}()
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		t.Log(lines.Text())
+		say(copied, "%s\n", lines.Text())
 		var record struct{ Msg, Addr string }
 		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
 			t.Errorf("a log line is not JSON: %s", lines.Text())
@@ -64,8 +75,9 @@ func start(t *testing.T, args ...string) *daemon {
 			go func() { // ends when run does, or with the process when the log is held
 				for buf := make([]byte, 4096); ; {
 					d.reading.Lock()
-					_, err := r.Read(buf)
+					n, err := r.Read(buf)
 					d.reading.Unlock()
+					_, _ = copied.Write(buf[:n])
 					if err != nil {
 						return
 					}
@@ -83,6 +95,9 @@ func (d *daemon) get(t *testing.T, path string) (status int, body string) {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+path, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if d.token != "" {
+		req.Header.Set("Authorization", "Bearer "+d.token)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	resp, err := client.Do(req)

@@ -133,6 +133,10 @@ func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
 		}
 	case session.CredentialCertificate:
 		return k.clients.stands(p.chain, now)
+	case session.CredentialAnonymous:
+		if !k.live().anonymous {
+			return session.EndRevoked, invalid("clients without a credential are not admitted any more")
+		}
 	}
 	return 0, nil
 }

@@ -64,13 +64,10 @@ const (
 	resultRevoked = "revoked"
 )
 
-// admit tells who r comes from. Where nobody is asked, everyone is the operator.
+// admit tells who r comes from.
 func (k *keeper) admit(r *http.Request) (principal, error) {
-	if !k.live().asks {
-		return principal{role: grant.Operator}, nil
-	}
 	p, err := k.recognize(r)
-	if err == nil {
+	if err == nil && p.Credential != session.CredentialAnonymous {
 		k.nets.right(time.Now(), r.RemoteAddr)
 	}
 	return p, err
@@ -94,6 +91,11 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 		return p, nil
 	}
 	header := r.Header.Get("Authorization")
+	if header == "" && k.live().anonymous {
+		k.count(methodNone, resultOK)
+		// One owner for each network: nothing else tells anonymous clients apart.
+		return principal{Owner: session.Owner{Credential: session.CredentialAnonymous, Name: networkOf(r.RemoteAddr).String()}, role: grant.Viewer}, nil
+	}
 	if header == "" {
 		k.count(methodNone, resultMissing)
 		return principal{}, refuse(CodeUnauthorized, "this server takes a bearer token").

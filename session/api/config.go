@@ -24,14 +24,25 @@ const (
 	minTokenLength = 16
 )
 
+// The values of Config.AnonymousRole.
+const (
+	AnonymousNone   = "none"
+	AnonymousViewer = string(grant.Viewer)
+)
+
 // Config is what a Server needs to know. Zero fields take the defaults named here.
 type Config struct {
-	// Listen is host:port. It defaults to 127.0.0.1:8470. Anything but a loopback address takes TLS and a token.
+	// Listen is host:port. It defaults to 127.0.0.1:8470. Anything but a loopback address requires TLS and a credential.
 	Listen string
 	// TLSCert and TLSKey are PEM files; both or none. They are read again when they change.
 	TLSCert, TLSKey string
-	// Token is the bearer token that clients must show. Empty lets everyone in.
+	// Token is the operator's bearer token.
 	Token string
+	// OwnToken is the operator's bearer token as long as no other credential is configured. Without it, such a server admits nobody.
+	OwnToken string
+	// AnonymousRole is what clients without a credential may do: AnonymousNone, the default, or AnonymousViewer, which requires a listener that only this machine
+	// reaches.
+	AnonymousRole string
 	// TokensFile has further tokens, hashed, with names and roles; it is read again when it changes.
 	TokensFile string
 	// Grants checks signed grants; nil takes none. Its Run is the caller's to call.
@@ -49,7 +60,7 @@ type Config struct {
 	// names in the certificate. A request with another Host header is refused, which defeats DNS rebinding.
 	AllowedHosts []string
 	// AllowedOrigins are the web origins ("https://example.net") beside the server's own whose pages may use the API;
-	// "*" is every one and takes a token.
+	// "*" is every one.
 	AllowedOrigins []string
 	// MaxBody bounds a request's body, in bytes. It defaults to 65536.
 	MaxBody int64
@@ -157,13 +168,16 @@ func (c Config) Validate() error {
 			missing = append(missing, "a TLS certificate and key")
 		}
 		if !c.locked() {
-			missing = append(missing, "a token, grants or required client certificates")
+			missing = append(missing, "a configured token, grants or required client certificates")
 		}
 		return fmt.Errorf("api: listen %q can be reached from other machines: it takes %s (or listen on 127.0.0.1)",
 			c.Listen, strings.Join(missing, " and "))
 	}
+	if err := c.validateAnonymous(); err != nil {
+		return err
+	}
 	for _, o := range c.AllowedOrigins {
-		if err := validateOrigin(o, c.guarded()); err != nil {
+		if err := validateOrigin(o); err != nil {
 			return err
 		}
 	}
@@ -175,13 +189,32 @@ func (c Config) Validate() error {
 	return c.validateLimits()
 }
 
+// validateAnonymous checks what clients without a credential may reach.
+func (c Config) validateAnonymous() error {
+	host, _, _ := net.SplitHostPort(c.Listen) // checked before
+	if !c.locked() && len(c.AllowedHosts)+len(c.AllowedOrigins) > 0 {
+		return errors.New("api: allowed hosts and origins require a configured credential: a token, grants or required client certificates")
+	}
+	switch c.AnonymousRole {
+	case "", AnonymousNone:
+		return nil
+	case AnonymousViewer:
+	default:
+		return fmt.Errorf("api: anonymous role %q is neither none nor viewer", c.AnonymousRole)
+	}
+	if !isLoopback(host) || len(c.AllowedHosts)+len(c.AllowedOrigins) > 0 {
+		return errors.New("api: anonymous viewers require a loopback address in listen, and no allowed hosts and origins: everybody who reaches the server would see the screen")
+	}
+	return nil
+}
+
 // locked tells whether there is a way to tell who asks that a public address may rely on. Certificates that are optional are none by themselves: that clients need not
 // show one means that there is another way in, and a configuration without any has lost it.
 func (c Config) locked() bool {
 	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.TLSClientAuth == ClientAuthRequired
 }
 
-// guarded tells whether clients are asked who they are.
+// guarded reports whether a credential is configured.
 func (c Config) guarded() bool {
 	return c.Token != "" || c.TokensFile != "" || c.Grants != nil || c.asksClients()
 }
@@ -258,11 +291,8 @@ func (c Config) validateLimits() error {
 	return nil
 }
 
-func validateOrigin(o string, token bool) error {
+func validateOrigin(o string) error {
 	if o == "*" {
-		if !token {
-			return errors.New(`api: allowed origin "*" takes a token: without one every web page could watch the screen`)
-		}
 		return nil
 	}
 	u, err := url.Parse(o)

@@ -402,15 +402,6 @@ func TestPrepareChangesWhatCanChange(t *testing.T) {
 			t.Errorf("%+v is taken", bad)
 		}
 	}
-	// A server that asks nobody may begin to.
-	s, _ = newServer(t, Config{}, m)
-	if apply, err = s.Prepare(Config{Token: token}); err != nil {
-		t.Fatal(err)
-	}
-	apply()
-	if got := refusal(t, ask{method: "GET", path: "/v1/host"}.do(s.Handler())); got != CodeUnauthorized {
-		t.Errorf("after a token was set: %s", got)
-	}
 }
 
 func TestFiguresTellNoAddresses(t *testing.T) {

@@ -311,15 +311,31 @@ func healthy() *fakeManager {
 	}
 }
 
-// newServer returns a Server for m and the registry that it counts on. Whatever it answers is compared with the document.
+// theOperator owns what is opened by the operator's token.
+var theOperator = session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}
+
+// newServer returns a Server for m and the registry that it counts on. Whatever it answers is compared with the document. Without a configured credential its clients
+// are the operator, but for those that show something else.
 func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Registry) {
 	tb.Helper()
 	reg := prometheus.NewRegistry()
+	open := !cfg.guarded() && cfg.OwnToken == ""
+	if open {
+		cfg.Token = token
+	}
 	s, err := New(cfg, m, reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	s.handler = newContract(tb, s.spec.document).watch(tb, s.handler)
+	if inner := s.handler; open {
+		s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if len(r.Header.Values("Authorization")) == 0 {
+				r.Header.Set("Authorization", "Bearer "+token)
+			}
+			inner.ServeHTTP(w, r)
+		})
+	}
 	return s, reg
 }
 

@@ -266,11 +266,11 @@ func TestPanicIsOneAnswerAndOneRecord(t *testing.T) {
 	m.end = func(string, session.EndReason) error { panic("the reason") }
 	reg := prometheus.NewRegistry()
 	metrics := NewMetrics(reg)
-	s, err := New(Config{}, m, reg, metrics, slog.New(slog.NewTextHandler(&log, nil)))
+	s, err := New(Config{Token: token}, m, reg, metrics, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp := ask{method: "DELETE", path: "/v1/sessions/s1"}.do(s.Handler())
+	resp := ask{method: "DELETE", path: "/v1/sessions/s1", header: bearer(token)}.do(s.Handler())
 	if got := refusal(t, resp); got != CodeInternal {
 		t.Errorf("got %s", got)
 	}
@@ -280,7 +280,7 @@ func TestPanicIsOneAnswerAndOneRecord(t *testing.T) {
 	if got := testutil.ToFloat64(metrics.panics); got != 1 {
 		t.Errorf("counted %v panics; want 1", got)
 	}
-	if resp := (ask{method: "GET", path: "/v1/host"}).do(s.Handler()); resp.StatusCode != http.StatusOK {
+	if resp := (ask{method: "GET", path: "/v1/host", header: bearer(token)}).do(s.Handler()); resp.StatusCode != http.StatusOK {
 		t.Errorf("the next request: %d; want 200", resp.StatusCode)
 	}
 }

@@ -10,19 +10,26 @@ type live struct {
 	limits Limits
 	token  [sha256.Size]byte
 	single bool // there is an operator's token
-	asks   bool // clients are asked who they are
+	// anonymous reports whether clients without a credential are viewers.
+	anonymous bool
 }
 
 func newLive(c Config, cert *certificate) *live {
+	token := c.Token
+	if !c.guarded() {
+		token = c.OwnToken
+	}
 	return &live{
-		guard: newGuard(c, cert), limits: c.Limits, token: sha256.Sum256([]byte(c.Token)), single: c.Token != "", asks: c.guarded(),
+		guard: newGuard(c, cert), limits: c.Limits, token: sha256.Sum256([]byte(token)), single: token != "",
+		anonymous: c.AnonymousRole == AnonymousViewer,
 	}
 }
 
-// Prepare checks a new configuration, and returns what puts into force what can change while the server runs: the operator's token, the hosts and origins, and
-// the limits on requests. Everything else stays as it is, and what changes has to fit it.
+// Prepare checks a new configuration, and returns what puts into force what can change while the server runs: the operator's token, the anonymous role,
+// the hosts and origins, and the limits on requests. Everything else stays as it is, and what changes has to fit it.
 func (s *Server) Prepare(next Config) (apply func(), err error) {
 	c := s.cfg
+	c.OwnToken, c.AnonymousRole = next.OwnToken, next.AnonymousRole
 	c.Token, c.AllowedHosts, c.AllowedOrigins, c.Limits = next.Token, next.AllowedHosts, next.AllowedOrigins, next.Limits
 	if err := c.Validate(); err != nil {
 		return nil, err

@@ -79,6 +79,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.auth.WithLabelValues(methodGrant, resultNetwork)
 	m.auth.WithLabelValues(methodGrant, resultRevoked)
 	m.auth.WithLabelValues(methodNone, resultMissing)
+	m.auth.WithLabelValues(methodNone, resultOK)
 	m.auth.WithLabelValues(methodNone, resultBlocked)
 	reg.MustRegister(m.requests, m.seconds, m.errors, m.panics)
 	for code := range statuses() {

@@ -64,7 +64,7 @@ func describe(routes []route) (*spec, error) {
 		Components: &huma.Components{
 			Schemas: sp.registry,
 			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {
-				Type: "http", Scheme: "bearer", Description: "The daemon's token. A daemon without one, on loopback, asks for none.",
+				Type: "http", Scheme: "bearer", Description: "A token of the daemon, or a grant. A daemon on loopback may be configured to let viewers in without (anonymous_role).",
 			}},
 		},
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"wavryhost/session"
-	"wavryhost/session/api/grant"
 )
 
 // route is one thing that can be asked for.
@@ -319,9 +318,9 @@ func (s *Server) options(path string, methods []string) func(http.ResponseWriter
 	}
 	allowed := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) error {
-		// A preflight never carries a token. Only who shows one that opens sessions gets the ICE servers' credentials.
-		who := principal{role: grant.Operator}
-		if _, certified := s.key.certified(r); certified || !s.live.Load().asks || r.Header.Get("Authorization") != "" {
+		// A preflight never carries a token. Only a client that may open sessions gets the ICE servers' credentials.
+		var who principal
+		if _, certified := s.key.certified(r); certified || s.live.Load().anonymous || r.Header.Get("Authorization") != "" {
 			var err error
 			if who, err = s.key.admit(r); err != nil {
 				return err

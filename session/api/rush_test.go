@@ -49,7 +49,7 @@ func openRush(tb testing.TB, change func(*session.Config)) *rush {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := New(Config{Listen: "127.0.0.1:0"}, m, reg, NewMetrics(reg), log)
+	s, err := New(Config{Listen: "127.0.0.1:0", Token: token}, m, reg, NewMetrics(reg), log)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -101,6 +101,7 @@ func (r *rush) ask(tb testing.TB, n int) told {
 		request = httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/whep/synthetic", strings.NewReader(b.String()))
 		request.Header.Set("Content-Type", "application/sdp")
 	}
+	request.Header.Set("Authorization", "Bearer "+token)
 	request.Host, request.RemoteAddr = "127.0.0.1:8470", fmt.Sprintf("10.0.%d.1:5000", n%256)
 	w := httptest.NewRecorder()
 	began := time.Now()

@@ -200,7 +200,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		s.sumUp(time.Now(), true)
 	}()
 	s.addr.Store(&addr)
-	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil, "token", s.live.Load().asks)
+	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil)
 	if s.cfg.Ready != nil {
 		s.cfg.Ready(addr)
 	}

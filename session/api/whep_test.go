@@ -94,7 +94,7 @@ func TestWHEPSession(t *testing.T) {
 	if got := resp.body; got != "v=0\r\n" {
 		t.Errorf("answer %q", got)
 	}
-	want := session.Offer{Display: "x11:0", SDP: offer, RemoteAddr: "192.0.2.1:1234", UserAgent: "test/1", Role: session.RoleOperator}
+	want := session.Offer{Display: "x11:0", SDP: offer, RemoteAddr: "192.0.2.1:1234", UserAgent: "test/1", Role: session.RoleOperator, Owner: theOperator}
 	if m.offers[0] != want {
 		t.Errorf("manager got %+v; want %+v", m.offers[0], want)
 	}

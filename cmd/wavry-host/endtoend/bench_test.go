@@ -315,7 +315,7 @@ func rivalFor(tb testing.TB, x *xserver, limit time.Duration, output ...string) 
 func benchIdleDesktop(b *testing.B, x *xserver, bits int) {
 	b.Helper()
 	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--cursor=false"}})
-	browser := openBrowser(b, "", h.url+"/")
+	browser := openBrowser(b, "", h.page(""))
 	browser.waitFrames(b, 1, 20*time.Second)
 	eventually(b, 30*time.Second, "the picture is sharp and the stream at rest", func() error {
 		before := h.session(b).FramesSent
@@ -483,7 +483,7 @@ func BenchmarkFirstFrame(b *testing.B) {
 	x := startX(b, 0, 1280, 720)
 	x.desktop(b)
 	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id()}})
-	page := openBrowser(b, "", h.url+"/?display=none")
+	page := openBrowser(b, "", h.page("?display=none"))
 	for b.Loop() {
 		var ms []float64
 		for range benchConnect {
@@ -508,7 +508,7 @@ func BenchmarkCaptureToDisplay(b *testing.B) {
 			h := startHost(b, hostOptions{measured: true, args: []string{
 				"--display", "synthetic", "--virtual-size", fmt.Sprintf("%dx%d", size.X, size.Y), "--fps", strconv.Itoa(benchRate),
 			}})
-			page := openBrowser(b, "", h.url+"/")
+			page := openBrowser(b, "", h.page(""))
 			page.waitFrames(b, 5*benchRate, 30*time.Second)
 			for b.Loop() {
 				var got struct {

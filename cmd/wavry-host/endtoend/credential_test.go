@@ -131,7 +131,7 @@ func TestCredentialsTakenAway(t *testing.T) {
 	}
 }
 
-// offerTo opens a session for a peer that receives video, by a token, empty for none, and returns its path.
+// offerTo opens a session for a peer that receives video, by a token, and returns its path.
 func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) string {
 	t.Helper()
 	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
@@ -151,9 +151,7 @@ func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) str
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/sdp")
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := h.client.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func TestDesktopInChromium(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
-	b := openBrowser(t, "", h.url+"/")
+	b := openBrowser(t, "", h.page(""))
 
 	b.waitFrames(t, 1, patience)
 	b.waitPicture(t, x)
@@ -108,7 +108,7 @@ func TestXServerRestarts(t *testing.T) {
 	x := startX(t, 1000+rand.IntN(50_000), 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
-	b := openBrowser(t, "", h.url+"/")
+	b := openBrowser(t, "", h.page(""))
 	b.waitPicture(t, x)
 	before := h.session(t)
 
@@ -135,7 +135,7 @@ func TestXServerRestarts(t *testing.T) {
 func TestVirtualDisplay(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, hostOptions{measured: true, args: []string{"--display", "virtual"}, env: []string{"DISPLAY="}})
-	b := openBrowser(t, "", h.url+"/")
+	b := openBrowser(t, "", h.page(""))
 	b.waitFrames(t, 5, patience)
 	children := childrenOf(t, h.Process.Pid)
 	if len(children) == 0 {

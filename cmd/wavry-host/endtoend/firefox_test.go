@@ -165,7 +165,7 @@ func TestDesktopInFirefox(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
-	b := openFirefox(t, h.url+"/")
+	b := openFirefox(t, h.page(""))
 
 	b.waitFrames(t, 1, patience)
 	b.waitPicture(t, x)
@@ -219,7 +219,7 @@ func TestTwoBrowsersOfTwoCodecs(t *testing.T) {
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
-	pages := []*browser{openBrowser(t, "", h.url+"/"), openFirefox(t, h.url+"/")}
+	pages := []*browser{openBrowser(t, "", h.page("")), openFirefox(t, h.page(""))}
 	for _, b := range pages {
 		b.waitPicture(t, x)
 	}

@@ -53,7 +53,7 @@ func TestGatewayLink(t *testing.T) {
 		t.Errorf("the metric of state bound is %v; want 1", v)
 	}
 
-	b := openBrowser(t, "", h.url+"/")
+	b := openBrowser(t, "", h.page(""))
 	b.waitFrames(t, 30, patience)
 	g.Restart()
 	eventually(t, patience, "the end of the connection is counted", func() error {

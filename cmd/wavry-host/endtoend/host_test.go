@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ type host struct {
 type hostOptions struct {
 	namespace string // network namespace, "" for the test's own
 	listen    string
-	token     string
+	token     string // the operator's, as the daemon is told it; "" leaves the daemon to make one
 	secure    bool
 	measured  bool // sessions are admitted and lowered by the machine's load, as without settings; else whatever else runs here changes nothing
 	args      []string
@@ -53,6 +54,11 @@ func startHost(t testing.TB, o hostOptions) *host {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), o.env...)
+	state := ""
+	if o.token == "" {
+		state = t.TempDir()
+		cmd.Env = append(cmd.Env, "STATE_DIRECTORY="+state)
+	}
 	h := &host{token: o.token}
 	scheme := "http://"
 	transport := &http.Transport{}
@@ -81,6 +87,13 @@ func startHost(t testing.TB, o hostOptions) *host {
 			}
 			h.url = scheme + address
 		}
+		if state != "" && h.token == "" {
+			text, err := os.ReadFile(filepath.Join(state, "token"))
+			if err != nil {
+				return err
+			}
+			h.token = strings.TrimSpace(string(text))
+		}
 		status, body, err := h.request("GET", "/readyz")
 		if err != nil {
 			return err
@@ -92,6 +105,9 @@ func startHost(t testing.TB, o hostOptions) *host {
 	})
 	return h
 }
+
+// page is the address of the viewer page, with a query and the operator's token.
+func (h *host) page(query string) string { return h.url + "/" + query + "#token=" + h.token }
 
 // address is what the log says that the daemon listens on, "" while it says nothing.
 func (h *host) address() string {

@@ -256,7 +256,7 @@ func TestControlInChromium(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	file := x.reader(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--log-level", "debug"}})
-	b := openBrowser(t, "", h.url+"/")
+	b := openBrowser(t, "", h.page(""))
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{300, 200})
 	b.waitControl(t, "you control")
@@ -368,7 +368,7 @@ func TestControlInChromium(t *testing.T) {
 func TestKeysOfThePage(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic"}})
-	b := openBrowser(t, "", h.url+"/")
+	b := openBrowser(t, "", h.page(""))
 	var codes map[string]int
 	if err := b.eval(`import("/page/input.js").then((m) => m.CODES)`, &codes); err != nil {
 		t.Fatal(err)
@@ -536,7 +536,7 @@ func TestKeysOfAPageThatGoes(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
-	b := openBrowser(t, "", h.url+"/")
+	b := openBrowser(t, "", h.page(""))
 
 	b.control(t, x, [2]int{300, 200})
 	b.key(t, "KeyW", true, 0)
@@ -553,7 +553,7 @@ func TestKeysOfAPageThatGoes(t *testing.T) {
 	b.do(t, chromedp.Navigate("about:blank"))
 	x.waitHeld(t, "W is released with the page")
 
-	b.do(t, chromedp.Navigate(h.url+"/"))
+	b.do(t, chromedp.Navigate(h.page("")))
 	b.control(t, x, [2]int{300, 200})
 	b.key(t, "KeyW", true, 0)
 	x.waitHeld(t, "W is down", 25)

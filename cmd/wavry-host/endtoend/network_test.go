@@ -21,7 +21,7 @@ func TestBandwidthLimit(t *testing.T) {
 	x.waitWindows(t, 3)
 
 	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--fps", "30", "--min-bitrate", "200k", "--start-bitrate", "3M", "--max-bitrate", "8M")
-	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
+	b := openBrowser(t, l.viewer, h.page(""))
 	b.waitFrames(t, 30, patience)
 
 	const high, low = 2_000_000, 1_000_000

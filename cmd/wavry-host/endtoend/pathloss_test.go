@@ -106,7 +106,7 @@ func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
 	x.desktop(t)
 	x.noisy(t)
 	h := startExposed(t, l.host, l.hostIP, append([]string{"--display", x.id(), "--max-bitrate", "3M"}, args...)...)
-	b := openBrowser(t, l.viewer, h.url+"/#token="+h.token)
+	b := openBrowser(t, l.viewer, h.page(""))
 	b.waitFrames(t, 30, patience)
 	return l, h, b
 }

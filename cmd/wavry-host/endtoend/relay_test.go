@@ -107,7 +107,7 @@ func TestRelay(t *testing.T) {
 	turn := r.relay(t, secret)
 	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--disconnect-timeout", "5s", "--max-bitrate", "3M",
 		"--ice-servers", fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret))
-	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
+	b := openBrowser(t, r.viewer, h.page(""))
 	b.waitFrames(t, 30, patience)
 	h.waitMetric(t, `wavry_host_session_path{path="relay"}`, 1)
 	first := h.session(t).ID
@@ -163,7 +163,7 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 			"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second))
 	h.waitServer(t, first, "up")
 	h.waitServer(t, second, "up")
-	b := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
+	b := openBrowser(t, r.viewer, h.page(""))
 	b.waitFrames(t, 30, patience)
 	id := h.session(t).ID
 	h.waitPath(t, id, "direct", "udp")
@@ -182,7 +182,7 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	}
 
 	turn.kill()
-	fresh := openBrowser(t, r.viewer, h.url+"/#token="+h.token)
+	fresh := openBrowser(t, r.viewer, h.page(""))
 	began := time.Now()
 	fresh.waitFrames(t, 30, patience)
 	t.Logf("pictures for the next viewer %v after its page was there", time.Since(began).Round(100*time.Millisecond))

@@ -65,7 +65,7 @@ export class Status {
 		const {state, display, refusal, lived, retryAt, left} = this.connection;
 		const card = {
 			connecting: ["Connecting", `Opening ${display === "default" ? "the display" : display} …`],
-			token: ["This host is locked", refusal ? "That token is not right." : "It takes an access token."],
+			token: ["This host is locked", refusal ? "That token is not right." : "Open the address that the host printed (there, “wavry-host url” prints it again), or paste the access token."],
 			paused: ["Ready", "The browser does not start the picture by itself."],
 		};
 		if (state === "reconnecting" && !lived) card.reconnecting = card.connecting;

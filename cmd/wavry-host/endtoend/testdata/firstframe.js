@@ -1,4 +1,5 @@
 (async () => {
+	const headers = {Authorization: `Bearer ${sessionStorage.getItem("wavry-host-token")}`};
 	const pc = new RTCPeerConnection();
 	try {
 		pc.addTransceiver("video", {direction: "recvonly"});
@@ -21,12 +22,12 @@
 		});
 		const begun = performance.now();
 		const answer = await fetch("/whep/default", {
-			method: "POST", headers: {"Content-Type": "application/sdp"}, body: pc.localDescription.sdp,
+			method: "POST", headers: {...headers, "Content-Type": "application/sdp"}, body: pc.localDescription.sdp,
 		});
 		if (answer.status !== 201) throw new Error("status " + answer.status);
 		await pc.setRemoteDescription({type: "answer", sdp: await answer.text()});
 		const took = (await shown) - begun;
-		await fetch(answer.headers.get("Location"), {method: "DELETE"});
+		await fetch(answer.headers.get("Location"), {method: "DELETE", headers});
 		video.remove();
 		return took;
 	} finally {

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"wavryhost/session/api"
+	"wavryhost/session/api/durable"
+)
+
+// ownTokens makes the operator's token of a host without a configured credential, at most one while the daemon runs.
+type ownTokens struct {
+	env  []string
+	log  *slog.Logger
+	made *ownToken // nil until one is needed
+}
+
+// ownToken is a token that the daemon made itself.
+type ownToken struct {
+	secret
+	path string // file that keeps it; empty for this run only
+}
+
+// provide gives l the token that counts as long as no credential is in force.
+func (o *ownTokens) provide(l *loaded) error {
+	if o.made == nil {
+		if l.guarded() {
+			return nil
+		}
+		made, err := o.make()
+		if err != nil {
+			return err
+		}
+		o.made = &made
+	}
+	l.own = *o.made
+	return nil
+}
+
+// make returns the token of the daemon's earlier runs, or a new one.
+func (o *ownTokens) make() (ownToken, error) {
+	path := ownTokenPath(o.env)
+	if path == "" {
+		o.log.Warn("token is for this run only", "err", "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set", "remedy", "set token or token_file")
+		return newOwnToken("")
+	}
+	kept, err := readOwnToken(path)
+	switch {
+	case err == nil:
+		return ownToken{kept, path}, nil
+	case errors.Is(err, errBadToken):
+		o.log.Warn("token replaced by a new one", "file", path, "err", err)
+	case !errors.Is(err, fs.ErrNotExist):
+		o.log.Warn("token is for this run only", "file", path, "err", reason(err), "remedy", "make the file readable for the daemon, or set token or token_file")
+		return newOwnToken("")
+	}
+	made, newErr := newOwnToken(path)
+	if newErr != nil {
+		return ownToken{}, newErr
+	}
+	writing := os.MkdirAll(filepath.Dir(path), 0o700)
+	if writing == nil && errors.Is(err, errBadToken) {
+		writing = durable.Replace(path, []byte(made.Reveal()+"\n"))
+	} else if writing == nil {
+		if writing = durable.Create(path, []byte(made.Reveal()+"\n")); errors.Is(writing, fs.ErrExist) {
+			// Another daemon of this user was faster.
+			if kept, err := readOwnToken(path); err == nil {
+				return ownToken{kept, path}, nil
+			}
+		}
+	}
+	if writing != nil {
+		o.log.Warn("token is for this run only", "file", path, "err", reason(writing), "remedy", "make the folder writable for the daemon, or set token or token_file")
+		made.path = ""
+		return made, nil
+	}
+	o.log.Info("token made", "file", path)
+	return made, nil
+}
+
+func newOwnToken(path string) (ownToken, error) {
+	text, _, err := api.NewToken("operator", "operator")
+	return ownToken{secret(text), path}, err
+}
+
+// errBadToken means that the file of the daemon's own token must not be used.
+var errBadToken = errors.New("not a token")
+
+// readOwnToken returns the token in a file that a daemon made.
+func readOwnToken(path string) (secret, error) {
+	data, info, err := readLimited(path, 4096)
+	if err != nil {
+		return "", err
+	}
+	if exposed(info) {
+		return "", fmt.Errorf("%w of this user alone: mode %04o", errBadToken, info.Mode().Perm())
+	}
+	text, err := token().parse(strings.TrimSpace(string(data)))
+	if err != nil || text == "" {
+		return "", fmt.Errorf("%w: the file does not hold 16 or more printable ASCII characters without spaces", errBadToken)
+	}
+	return text, nil
+}
+
+// ownTokenPath returns the file of the daemon's own token; empty where there is no folder for it.
+func ownTokenPath(env []string) string {
+	if dir := stateFolder(env); dir != "" {
+		return filepath.Join(dir, "token")
+	}
+	return ""
+}
+
+// stateFolder returns the folder for what outlasts a run: systemd's, else the user's (XDG base directories); empty for none.
+func stateFolder(env []string) string {
+	a := app{env: env}
+	if dir := serviceState(env); dir != "" {
+		return dir
+	}
+	if dir := a.variable("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "wavry-host")
+	}
+	if dir := a.variable("LOCALAPPDATA"); filepath.IsAbs(dir) { // Windows
+		return filepath.Join(dir, "wavry-host")
+	}
+	if dir := a.variable("HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, ".local", "state", "wavry-host")
+	}
+	return ""
+}
+
+// serviceState returns the folder that systemd gives the service for its state; empty for none.
+func serviceState(env []string) string {
+	a := app{env: env}
+	first, _, _ := strings.Cut(a.variable("STATE_DIRECTORY"), ":") // systemd separates several by colons
+	return first
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// provided returns the daemon's own token in an environment, and what the log said.
+func provided(t *testing.T, env ...string) (ownToken, string) {
+	t.Helper()
+	var log bytes.Buffer
+	l, err := load(sources{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := &ownTokens{env: env, log: slog.New(slog.NewTextHandler(&log, nil))}
+	if err := own.provide(l); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.own.Reveal()) < 32 || strings.Contains(log.String(), l.own.Reveal()) {
+		t.Errorf("token of %d characters; the log: %s", len(l.own.Reveal()), &log)
+	}
+	return l.own, log.String()
+}
+
+func TestOwnTokenIsKept(t *testing.T) {
+	for name, env := range map[string]func(dir string) (path string, env []string){
+		"of systemd": func(dir string) (string, []string) {
+			return filepath.Join(dir, "a", "token"), []string{"STATE_DIRECTORY=" + dir + "/a:" + dir + "/b", "HOME=/nonexistent"}
+		},
+		"of XDG": func(dir string) (string, []string) {
+			return filepath.Join(dir, "wavry-host", "token"), []string{"XDG_STATE_HOME=" + dir, "HOME=/nonexistent"}
+		},
+		"of the user": func(dir string) (string, []string) {
+			return filepath.Join(dir, ".local", "state", "wavry-host", "token"), []string{"HOME=" + dir, "XDG_STATE_HOME=relative"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, env := env(t.TempDir())
+			first, log := provided(t, env...)
+			info, err := os.Stat(path)
+			if err != nil || info.Mode() != 0o600 || first.path != path || !strings.Contains(log, path) {
+				t.Fatalf("%v, %v; kept in %q: %s", info, err, first.path, log)
+			}
+			if folder, err := os.Stat(filepath.Dir(path)); err != nil || folder.Mode() != fs.ModeDir|0o700 {
+				t.Errorf("the folder has %v, %v", folder.Mode(), err)
+			}
+			if again, log := provided(t, env...); again != first || log != "" {
+				t.Errorf("the next start has another token, or says something: %s", log)
+			}
+			entries, err := os.ReadDir(filepath.Dir(path))
+			if err != nil || len(entries) != 1 {
+				t.Errorf("left behind: %v, %v", entries, err)
+			}
+		})
+	}
+}
+
+// Two daemons of a user that start for the first time at once end up with one token.
+func TestOwnTokenIsMadeOnce(t *testing.T) {
+	env := "STATE_DIRECTORY=" + t.TempDir()
+	var all sync.WaitGroup
+	tokens := make([]secret, 16)
+	for i := range tokens {
+		all.Go(func() {
+			own, _ := provided(t, env)
+			tokens[i] = own.secret
+		})
+	}
+	all.Wait()
+	for _, one := range tokens {
+		if one != tokens[0] {
+			t.Fatal("there are several tokens")
+		}
+	}
+}
+
+func TestOwnTokenThatCannotBeKept(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(dir, "folder")
+	if err := os.MkdirAll(filepath.Join(folder, "token"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, env := range map[string]string{
+		"no folder":          "PATH=/bin",
+		"a file in its way":  "STATE_DIRECTORY=" + file,
+		"below a file":       "HOME=" + file,
+		"a folder for token": "STATE_DIRECTORY=" + folder,
+	} {
+		first, log := provided(t, env)
+		second, _ := provided(t, env)
+		if first.path != "" || first == second || !strings.Contains(log, "for this run only") || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "token_file") {
+			t.Errorf("%s: kept in %q: %s", name, first.path, log)
+		}
+	}
+}
+
+// A file that holds no token, or that others had access to, gets a new one.
+func TestOwnTokenIsReplaced(t *testing.T) {
+	for name, was := range map[string]struct {
+		text string
+		mode fs.FileMode
+	}{
+		"empty": {"", 0o600}, "short": {"hunter2\n", 0o600}, "two words": {"0123456789abcdef 0123456789abcdef\n", 0o600}, "binary": {strings.Repeat("\x00", 32), 0o600},
+		"shown to all": {"0123456789abcdef\n", 0o644},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "token")
+		if err := os.WriteFile(path, []byte(was.text), was.mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, was.mode); err != nil {
+			t.Fatal(err)
+		}
+		own, log := provided(t, "STATE_DIRECTORY="+dir)
+		now, err := os.ReadFile(path)
+		info, err2 := os.Stat(path)
+		if err != nil || err2 != nil || strings.TrimSpace(string(now)) != own.Reveal() || own.Reveal() == strings.TrimSpace(was.text) || info.Mode() != 0o600 {
+			t.Errorf("%s: not replaced, or mode %v: %v %v", name, info.Mode(), err, err2)
+		}
+		if !strings.Contains(log, "replaced") || strings.Contains(log, "hunter2") || strings.Contains(log, "0123456789abcdef") {
+			t.Errorf("%s: the log: %s", name, log)
+		}
+	}
+}
+
+// With a credential in the configuration no token is made, and neither is one by commands that only look.
+func TestNoOwnTokenWithoutNeed(t *testing.T) {
+	dir := t.TempDir()
+	env := []string{"STATE_DIRECTORY=" + dir}
+	for _, flags := range []map[string]string{
+		{"token": "0123456789abcdef"},
+		{"tokens_file": "/t"},
+		{"grant_keys": "/k", "grant_audience": "a"},
+		{"tls_client_auth": "required", "tls_client_ca": "c", "tls_cert": "c", "tls_key": "k"},
+	} {
+		l, err := load(sources{flags: flags})
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := &ownTokens{env: env, log: newTestLog(t)}
+		if err := own.provide(l); err != nil || l.own.secret != "" {
+			t.Errorf("%v: a token was made, or %v", flags, err)
+		}
+	}
+	for _, args := range [][]string{{"config", "check"}, {"config", "print"}, {"url"}} {
+		try(t, env, args...)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("made: %v, %v", entries, err)
+	}
+}
+
+func TestURL(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("own+0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state := "STATE_DIRECTORY=" + dir
+	for _, tc := range []struct {
+		env  []string
+		args []string
+		want outcome
+	}{
+		{[]string{state}, nil, outcome{0, "http://127.0.0.1:8470/#token=own%2B0123456789abcdef\n", ""}},
+		{[]string{state}, []string{"--listen", "[::1]:9000"}, outcome{0, "http://[::1]:9000/#token=own%2B0123456789abcdef\n", ""}},
+		{[]string{state, "WAVRY_HOST_TOKEN=0123456789abcdef"}, nil, outcome{0, "http://127.0.0.1:8470/#token=0123456789abcdef\n", ""}},
+		{[]string{state}, []string{"--token-file", write(t, "token", "file-0123456789abcdef")}, outcome{0, "http://127.0.0.1:8470/#token=file-0123456789abcdef\n", ""}},
+		{[]string{state}, []string{"--tokens-file", "/t"}, outcome{0, "http://127.0.0.1:8470/\n", "no operator's token"}},
+		{[]string{state}, []string{"--listen", "127.0.0.1:0"}, outcome{exitUsage, "", "port 0"}},
+		{[]string{"STATE_DIRECTORY=" + t.TempDir()}, nil, outcome{exitFailure, "", "it is made at the first start"}},
+	} {
+		got := try(t, tc.env, append([]string{"url"}, tc.args...)...)
+		if got.code != tc.want.code || got.out != tc.want.out || !strings.Contains(got.errout, tc.want.errout) || tc.want.errout == "" && got.errout != "" {
+			t.Errorf("%v %v: got %+v; want %+v", tc.env, tc.args, got, tc.want)
+		}
+	}
+}
+
+// lockedBuffer may be written to by several at once.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// A daemon without any setting admits nobody who does not show its token, which nothing that it prints to a log has.
+func TestDaemonWithoutConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	var printed lockedBuffer
+	d := startIn(t, []string{"STATE_DIRECTORY=" + dir}, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent", "--log-level=debug")
+	for _, path := range []string{"/v1/host", "/v1/sessions", "/metrics"} {
+		if status, body := d.get(t, path); status != http.StatusUnauthorized {
+			t.Errorf("%s with a wrong token: %d %s", path, status, body)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.token = strings.TrimSpace(string(text))
+	if status, body := d.get(t, "/v1/sessions"); status != http.StatusOK {
+		t.Errorf("with its token: %d %s", status, body)
+	}
+	d.token = ""
+	if status, body := d.get(t, "/v1/sessions"); status != http.StatusUnauthorized {
+		t.Errorf("without one: %d %s", status, body)
+	}
+	d.end(t)
+	if out := printed.String(); strings.Contains(out, strings.TrimSpace(string(text))) || !strings.Contains(out, "wavry-host url") {
+		t.Errorf("the log has the token, or does not say how to get it:\n%s", out)
+	}
+}
