@@ -8,6 +8,7 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
+	"wavryhost/session/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -57,6 +58,8 @@ type Metrics struct {
 	packets         prometheus.Counter
 	bytes           prometheus.Counter
 	retransmissions prometheus.Counter
+	refusedRepeats  *prometheus.CounterVec
+	unsent          prometheus.Counter
 	requests        *prometheus.CounterVec
 	events          *prometheus.CounterVec
 	relays          *relay.Metrics
@@ -161,6 +164,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		packets:         counter("packets_sent_total", "RTP packets sent, retransmissions and padding included."),
 		bytes:           counter("sent_bytes_total", "Bytes of RTP packets sent, retransmissions and padding included."),
 		retransmissions: counter("retransmissions_total", "RTP packets sent again."),
+		refusedRepeats: counters("retransmissions_refused_total",
+			"Requests for a packet again that were not answered, by why: it was sent again less than a round trip ago, has arrived by now, was sent again often enough, "+
+				"is too old for the receiver, or retransmissions have their share of the rate.", "reason"),
+		unsent:          counter("packets_unsent_total", "RTP packets that the transport of a connected session did not take."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
 		relays:          relay.NewMetrics(reg),
@@ -232,6 +239,9 @@ func (m *Metrics) zero() {
 	}
 	for _, r := range lostReasons {
 		m.displaysLost.WithLabelValues(r)
+	}
+	for _, r := range wire.Refusals() {
+		m.refusedRepeats.WithLabelValues(r.String())
 	}
 	for _, k := range []string{"pli", "fir", "operator"} {
 		m.requests.WithLabelValues(k)

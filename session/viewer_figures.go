@@ -67,6 +67,10 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 	v.met.packets.Add(float64(stats.Packets - before.stats.Packets))
 	v.met.bytes.Add(float64(bytes))
 	v.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
+	v.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
+	for _, r := range wire.Refusals() {
+		v.met.refusedRepeats.WithLabelValues(r.String()).Add(float64(stats.Refused[r] - before.stats.Refused[r]))
+	}
 }
 
 func (v *viewer) estimate() adapt.Estimate {

@@ -24,6 +24,8 @@ const maxStreams = 4
 type streams struct {
 	mu   sync.Mutex
 	list map[uint32]*history
+	// repeats is told of what arrived.
+	repeats *repeats
 }
 
 // of returns a stream's history, made when there is none. It never returns nil.
@@ -32,7 +34,7 @@ func (s *streams) of(ssrc uint32) *history {
 	defer s.mu.Unlock()
 	h := s.list[ssrc]
 	if h == nil {
-		h = &history{}
+		h = &history{repeats: s.repeats}
 		if s.list == nil {
 			s.list = make(map[uint32]*history, maxStreams)
 		}
@@ -104,6 +106,7 @@ func (l *Link) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adap
 				twice++
 			case unknown:
 				never++
+			case silent:
 			}
 		}
 		left -= min(len(b.MetricBlocks), left)

@@ -12,21 +12,8 @@ import (
 // maxRetransmissions bounds the packets that wait to be sent again; what comes beyond is asked for again anyway.
 const maxRetransmissions = 512
 
-const (
-	// resentRing is how many packets sent again are remembered, and leastRepeat the least time until one is sent once more; it is a
-	// round trip where that is longer. Receivers ask for a packet again and again until it is there (pion's each 100 ms): on a path
-	// with a queue each answer to that would be a copy behind the one that is on its way, until nothing but copies is sent.
-	resentRing  = 512
-	leastRepeat = 20 * time.Millisecond
-	// mostCredit is how many bytes may be sent again at once before media; beyond it, the two share the rate.
-	mostCredit = 15_000
-)
-
-// resentAt is when a packet, by its number in the media's stream, was sent again.
-type resentAt struct {
-	number uint16
-	at     time.Time
-}
+// mostCredit is how many bytes may be sent again at once before media; beyond it, the two share the rate.
+const mostCredit = 15_000
 
 // recorder notes every packet that leaves.
 type recorder struct {
@@ -50,11 +37,15 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		l.mu.Lock()
 		what := l.label
 		l.mu.Unlock()
+		carries := carried(info, header, payload, what)
 		// It is noted before it leaves, as the report may be faster than this goroutine.
-		p := l.history.add(number.TransportSequence, numbered, size, time.Now(), what)
-		kept := byStream || byReports && header.SSRC == info.SSRC && !what.again
+		p := l.history.add(number.TransportSequence, numbered, size, time.Now(), what, carries)
+		// A packet that is sent again on the media's stream has the number of the one before it, whose place it must not take.
+		kept := (byStream || byReports && header.SSRC == info.SSRC) && !carries.copied
 		if kept {
-			l.streams.of(header.SSRC).put(header.SequenceNumber, p)
+			l.streams.of(header.SSRC).put(header.SequenceNumber, p, carries)
+		} else if byStream {
+			l.streams.of(header.SSRC).again(header.SequenceNumber)
 		}
 		n, err := next.Write(header, payload, attributes)
 		if n == 0 || err != nil { // pion takes packets without a word before the keys are there
@@ -80,6 +71,18 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 	})
 }
 
+// carried tells which packet of media one that leaves is, or repeats.
+func carried(info *interceptor.StreamInfo, header *rtp.Header, payload []byte, what label) content {
+	switch {
+	case header.SSRC == info.SSRC:
+		return content{media: true, number: header.SequenceNumber, copied: what.again}
+	case what.again && len(payload) >= 2: // RFC 4588, section 4
+		return content{media: true, number: binary.BigEndian.Uint16(payload)}
+	default:
+		return content{}
+	}
+}
+
 func (s *Stats) sent(size int, what label) {
 	s.Packets++
 	s.Bytes += uint64(size)
@@ -100,6 +103,7 @@ type resend struct {
 	attributes interceptor.Attributes
 	next       interceptor.RTPWriter
 	original   uint16 // sequence number of the packet on the media's stream
+	onMedia    bool   // it goes on that stream
 }
 
 // repairStream is where packets are sent again (RFC 4588). Its numbers are given here, as packets leave: pion's responder
@@ -127,39 +131,53 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 		l.repair.ssrc, l.repair.payloadType, l.repair.next = info.SSRCRetransmission, info.PayloadTypeRetransmission, next
 		l.mu.Unlock()
 	}
+	onMedia := info.SSRCRetransmission == 0 || info.PayloadTypeRetransmission == 0
 	newest, begun := uint16(0), false
 	return interceptor.RTPWriterFunc(func(header *rtp.Header, payload []byte, attributes interceptor.Attributes) (int, error) {
-		l.mu.Lock()
 		// Media comes in order from the pacer alone; the rest is sent again: on its own stream, or on the media's where
 		// the peer has no retransmission stream.
+		l.mu.Lock()
 		again := header.SSRC != info.SSRC || begun && int16(header.SequenceNumber-newest) <= 0 // serial number arithmetic
 		if !again {
 			newest, begun = header.SequenceNumber, true
 			l.mu.Unlock()
+			l.repeats.sent(header.SequenceNumber, time.Now())
 			return next.Write(header, payload, attributes)
 		}
 		defer l.mu.Unlock()
-		r := resend{attributes: attributes, next: next, original: header.SequenceNumber}
+		size := header.MarshalSize() + len(payload)
+		r := resend{attributes: attributes, next: next, original: header.SequenceNumber, onMedia: onMedia}
 		if header.SSRC != info.SSRC && len(payload) >= 2 {
 			r.original = binary.BigEndian.Uint16(payload)
 		}
-		if slices.ContainsFunc(l.resends, func(w resend) bool { return w.original == r.original }) {
-			return header.MarshalSize() + len(payload), nil // it is on its way
+		if why, refused := l.refuse(r.original, size, onMedia); refused {
+			l.stats.Refused[why]++
+			return size, nil
 		}
-		if w := l.resent[r.original%resentRing]; w.number == r.original && !w.at.IsZero() && time.Since(w.at) < max(leastRepeat, l.rtt) {
-			l.stats.RepeatedRequests++
-			return header.MarshalSize() + len(payload), nil // as above
-		}
-		if l.closed || len(l.resends) >= maxRetransmissions {
-			l.stats.DroppedRetransmissions++
-			return 0, nil
-		}
+		l.allowance -= size
 		clone := header.Clone() // the responder takes both back when this returns
 		r.header, r.payload = &clone, slices.Clone(payload)
 		l.resends = append(l.resends, r)
 		l.notify()
-		return header.MarshalSize() + len(payload), nil
+		return size, nil
 	})
+}
+
+// refuse reports whether, and why, a request for a packet is not to be answered with so many bytes. The caller holds mu.
+func (l *Link) refuse(number uint16, size int, onMedia bool) (Refusal, bool) {
+	if slices.ContainsFunc(l.resends, func(w resend) bool { return w.original == number }) {
+		return RefusedSoon, true // it is on its way
+	}
+	if why, refused := l.repeats.refuse(number, time.Now(), l.rtt, onMedia); refused {
+		return why, true
+	}
+	switch {
+	case l.closed || len(l.resends) >= maxRetransmissions:
+		return RefusedFull, true
+	case l.allowance < size:
+		return RefusedShare, true
+	}
+	return 0, false
 }
 
 // UnbindLocalStream is called by pion when the stream ends.
@@ -177,7 +195,12 @@ func (l *Link) resendFirst() {
 	}
 	r := l.resends[0]
 	l.resends = slices.Delete(l.resends, 0, 1)
-	l.resent[r.original%resentRing] = resentAt{r.original, time.Now()}
+	if why, refused := l.repeats.useless(r.original, r.onMedia); refused {
+		l.stats.Refused[why]++
+		l.mu.Unlock()
+		return
+	}
+	l.repeats.again(r.original, time.Now())
 	l.credit -= r.header.MarshalSize() + len(r.payload)
 	if r.header.SSRC == l.repair.ssrc && l.repair.next != nil {
 		r.header.SequenceNumber = l.repair.sequence

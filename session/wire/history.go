@@ -18,17 +18,49 @@ type history struct {
 	newest int64 // unwrapped sequence number of the newest packet
 	any    bool
 	id     uint64
+	// repeats is told of the packets of media that arrived; it may be nil.
+	repeats *repeats
 }
 
 // sentPacket holds what an adapt.Packet says in half the memory; there are thousands for every viewer.
 type sentPacket struct {
-	sequence int64
 	id       uint64 // 0 when there is none
 	sent     time.Duration
+	sequence uint32 // low bits of the unwrapped number: they come again after 5 days at 10,000 packets a second
 	probe    int32
 	size     uint16
-	padding  bool
+	number   uint16 // of the packet of media that it is or repeats
+	flags    packetFlags
 	state    packetState
+}
+
+type packetFlags uint8
+
+const (
+	isPadding packetFlags = 1 << iota
+	isMedia               // number means something
+	isCopy                // it left as a copy of another, with that one's number: that it is lost tells nothing
+	wasCopied             // such a copy of it left: that it arrived after it was lost tells nothing
+)
+
+// content is which packet of media a packet is or repeats.
+type content struct {
+	media  bool
+	number uint16
+	// copied: it is sent again on the media's stream. A receiver that has got the original discards the copy unseen (RFC 3711,
+	// section 3.3.2), so that its loss tells nothing.
+	copied bool
+}
+
+func (c content) flags() packetFlags {
+	var f packetFlags
+	if c.media {
+		f |= isMedia
+	}
+	if c.copied {
+		f |= isCopy
+	}
+	return f
 }
 
 type packetState uint8
@@ -40,26 +72,26 @@ const (
 )
 
 // add remembers a packet. numbered tells whether sequence means anything.
-func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, what label) adapt.Packet {
+func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, what label, carries content) adapt.Packet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.id++
 	p := adapt.Packet{ID: h.id, Size: size, Sent: sent, Padding: what.padding, ProbeID: what.probe}
 	if numbered {
-		h.keep(sequence, p)
+		h.keep(sequence, p, carries)
 	}
 	return p
 }
 
 // put remembers a packet that another history has counted.
-func (h *history) put(sequence uint16, p adapt.Packet) {
+func (h *history) put(sequence uint16, p adapt.Packet, carries content) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.keep(sequence, p)
+	h.keep(sequence, p, carries)
 }
 
 // keep is put for those who hold mu.
-func (h *history) keep(sequence uint16, p adapt.Packet) {
+func (h *history) keep(sequence uint16, p adapt.Packet, carries content) {
 	if h.ring == nil {
 		h.ring, h.epoch = make([]sentPacket, historySize), p.Sent
 	}
@@ -70,10 +102,36 @@ func (h *history) keep(sequence uint16, p adapt.Packet) {
 	if !h.any || s > h.newest {
 		h.newest, h.any = s, true
 	}
-	h.ring[s&(historySize-1)] = sentPacket{
-		sequence: s, id: p.ID, sent: p.Sent.Sub(h.epoch), size: uint16(p.Size), // packets are below 64 KiB
-		padding: p.Padding, probe: int32(p.ProbeID), // probes are counted from 1
+	flags := carries.flags()
+	if p.Padding {
+		flags |= isPadding
 	}
+	h.ring[s&(historySize-1)] = sentPacket{
+		sequence: uint32(s), id: p.ID, sent: p.Sent.Sub(h.epoch), size: uint16(p.Size), // packets are below 64 KiB
+		number: carries.number, flags: flags, probe: int32(p.ProbeID), // probes are counted from 1
+	}
+}
+
+// again notes that a packet left once more with its number: when it is reported to have arrived after it was lost, nobody knows
+// which of the two did.
+func (h *history) again(sequence uint16) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.at(h.newest + int64(int16(sequence-uint16(h.newest)))); s != nil {
+		s.flags |= wasCopied
+	}
+}
+
+// at returns a packet that was sent, or nil. The caller holds mu.
+func (h *history) at(sequence int64) *sentPacket {
+	if sequence < 0 || h.ring == nil {
+		return nil
+	}
+	s := &h.ring[sequence&(historySize-1)]
+	if s.id == 0 || s.sequence != uint32(sequence) {
+		return nil
+	}
+	return s
 }
 
 // withdraw forgets the packet added last, which did not leave after all.
@@ -103,14 +161,11 @@ func (h *history) base(sequence uint16) (int64, bool) {
 func (h *history) find(sequence int64) (adapt.Packet, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if sequence < 0 || h.ring == nil {
+	s := h.at(sequence)
+	if s == nil {
 		return adapt.Packet{}, false
 	}
-	s := &h.ring[sequence&(historySize-1)]
-	if s.id == 0 || s.sequence != sequence {
-		return adapt.Packet{}, false
-	}
-	return adapt.Packet{ID: s.id, Size: int(s.size), Sent: h.epoch.Add(s.sent), Padding: s.padding}, true
+	return adapt.Packet{ID: s.id, Size: int(s.size), Sent: h.epoch.Add(s.sent), Padding: s.flags&isPadding != 0}, true
 }
 
 // The outcomes of a report.
@@ -120,6 +175,7 @@ const (
 	fresh outcome = iota
 	repeated
 	unknown
+	silent // it says nothing of the path
 )
 
 // report notes that a packet arrived, or was lost when arrived is zero, and returns it when that is news. A packet once
@@ -127,23 +183,25 @@ const (
 func (h *history) report(sequence int64, arrived time.Time) (adapt.Packet, outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if sequence < 0 || h.ring == nil {
+	s := h.at(sequence)
+	if s == nil {
 		return adapt.Packet{}, unknown
 	}
-	s := &h.ring[sequence&(historySize-1)]
-	if s.id == 0 || s.sequence != sequence {
-		return adapt.Packet{}, unknown
-	}
-	lost := arrived.IsZero()
-	if s.state == reportedReceived || lost && s.state == reportedLost {
+	lost, before := arrived.IsZero(), s.state
+	if before == reportedReceived || lost && before == reportedLost {
 		return adapt.Packet{}, repeated
 	}
 	s.state = reportedReceived
 	if lost {
 		s.state = reportedLost
+	} else if s.flags&isMedia != 0 && h.repeats != nil {
+		h.repeats.arrived(s.number)
+	}
+	if lost && s.flags&isCopy != 0 || before == reportedLost && s.flags&wasCopied != 0 {
+		return adapt.Packet{}, silent
 	}
 	return adapt.Packet{
 		ID: s.id, Size: int(s.size), Sent: h.epoch.Add(s.sent), Arrived: arrived, Lost: lost,
-		Padding: s.padding, ProbeID: int(s.probe),
+		Padding: s.flags&isPadding != 0, ProbeID: int(s.probe),
 	}, fresh
 }

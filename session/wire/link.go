@@ -52,6 +52,7 @@ type Link struct {
 	history history
 	reports atomic.Pointer[inbox] // of our media
 	streams streams               // where the peer reports by stream
+	repeats repeats               // has a lock of its own, taken under all others
 
 	receiving sync.Mutex         // guards what only Receive uses
 	form      adapt.FeedbackKind // of the reports on packets: RR until the first of another form has come
@@ -68,13 +69,14 @@ type Link struct {
 	waiting batch
 	resends []resend
 	repair  repairStream
-	resent  [resentRing]resentAt // what was sent again lately
-	credit  int                  // bytes that may be sent again though media waits
-	rtt     time.Duration        // of the newest report, 0 before the first
-	padding adapt.PadRequest     // what is left of it
-	label   label                // of the packet that the pacer is sending
-	closed  bool
-	stats   Stats
+	credit  int // bytes that may be sent again though media waits
+	// allowance is how many bytes may be sent again at all: as many as media has sent, see earn.
+	allowance int
+	rtt       time.Duration    // of the newest report, 0 before the first
+	padding   adapt.PadRequest // what is left of it
+	label     label            // of the packet that the pacer is sending
+	closed    bool
+	stats     Stats
 }
 
 // batch is an access unit in packets, those that are sent already cut off.
@@ -105,16 +107,15 @@ type Stats struct {
 	RetransmittedBytes       uint64
 	PaddingPackets           uint64
 	PaddingBytes             uint64
-	Unsent                   uint64 // packets that the transport did not take: it is not ready yet, or gone
-	AccessUnits              uint64 // handed over
-	DroppedFull              uint64 // access units refused because one was waiting
-	Dropped                  uint64 // access units taken back by Drop
-	DroppedRetransmissions   uint64
-	RepeatedRequests         uint64 // for packets that were sent again less than a round trip ago
-	ReportedTwice, NeverSent uint64 // packets in transport feedback that were reported before, or that we never sent
-	FeedbackLost             uint64 // messages of transport feedback missing between those that came
-	FeedbackLate             uint64 // messages of transport feedback that came after a later one, or twice
-	ReportsDropped           uint64 // reports that nobody read in time
+	Unsent                   uint64           // packets that the transport did not take: it is not ready yet, or gone
+	AccessUnits              uint64           // handed over
+	DroppedFull              uint64           // access units refused because one was waiting
+	Dropped                  uint64           // access units taken back by Drop
+	Refused                  [refusals]uint64 // requests for retransmissions, by Refusal
+	ReportedTwice, NeverSent uint64           // packets in transport feedback that were reported before, or that we never sent
+	FeedbackLost             uint64           // messages of transport feedback missing between those that came
+	FeedbackLate             uint64           // messages of transport feedback that came after a later one, or twice
+	ReportsDropped           uint64           // reports that nobody read in time
 }
 
 // New returns a link that sends nothing before Run.
@@ -139,7 +140,11 @@ func New(cfg Config) (*Link, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Link{cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, credit: mostCredit}, nil
+	l := &Link{
+		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, credit: mostCredit, allowance: leastAllowance,
+	}
+	l.history.repeats, l.streams.repeats = &l.repeats, &l.repeats
+	return l, nil
 }
 
 // SetRate sets the pacing rate in bits per second, from the next packet on.

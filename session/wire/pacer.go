@@ -136,7 +136,9 @@ func (l *Link) sendFirst() {
 	p, track := l.current.packets[0], l.track
 	l.current.packets = l.current.packets[1:]
 	l.current.bytes -= p.MarshalSize()
-	l.credit = min(max(l.credit, -mostCredit)+p.MarshalSize(), mostCredit)
+	size := p.MarshalSize()
+	l.credit = min(max(l.credit, -mostCredit)+size, mostCredit)
+	l.allowance = min(l.allowance+size, max(leastAllowance, l.rate/8)) // at most a second's worth
 	if len(l.current.packets) == 0 {
 		l.current, l.waiting = l.waiting, batch{}
 	}

@@ -172,7 +172,7 @@ func TestNothingIsTakenAfterRun(t *testing.T) {
 		}
 		r.nack(t, first)
 		synctest.Wait()
-		if s := r.link.Stats(); s.DroppedRetransmissions != 1 || s.Retransmissions != 0 {
+		if s := r.link.Stats(); s.Refused[RefusedFull] != 1 || s.Retransmissions != 0 {
 			t.Errorf("counts after a NACK are %+v; want the retransmission dropped", s)
 		}
 	})

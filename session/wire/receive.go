@@ -162,6 +162,7 @@ func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt
 			twice++
 		case unknown:
 			never++
+		case silent:
 		}
 		sequence++
 		return true

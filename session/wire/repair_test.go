@@ -73,7 +73,7 @@ func TestRetransmissionStreamHasNumbersInARow(t *testing.T) {
 		write(500)
 		first := again()
 		media := r.packets()[0].header.SequenceNumber
-		time.Sleep(time.Second) // the responder does not send a packet again twice within a round trip
+		time.Sleep(repeatAge / 2) // the responder does not send a packet again twice within a round trip
 		r.nack(t, media)
 		time.Sleep(10 * time.Millisecond)
 		all := r.packets()
@@ -125,8 +125,8 @@ func TestPacketsAreSentAgainOnceARoundTrip(t *testing.T) {
 			r.nack(t, number)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if s := r.link.Stats(); s.Retransmissions != 2 || s.RepeatedRequests != 4 {
-			t.Errorf("asked six times in two round trips, sent again %d times, %d requests left out; want 2 and 4", s.Retransmissions, s.RepeatedRequests)
+		if s := r.link.Stats(); s.Retransmissions != 2 || s.Refused[RefusedSoon] != 4 {
+			t.Errorf("asked six times in two round trips, sent again %d times, %d requests left out; want 2 and 4", s.Retransmissions, s.Refused[RefusedSoon])
 		}
 	})
 }
@@ -159,6 +159,171 @@ func TestRetransmissionsShareWithMedia(t *testing.T) {
 		time.Sleep(time.Second)
 		if s := r.link.Stats(); s.Retransmissions != uint64(len(all)) {
 			t.Errorf("%d of %d packets were sent again in the end", s.Retransmissions, len(all))
+		}
+	})
+}
+
+// A receiver that asks without end gets a packet a few times, and none that it can no longer use.
+func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		repair bool
+		after  int // packets of media that follow the one that is asked for
+		want   uint64
+		why    Refusal
+	}{
+		{"on their own stream", true, 0, mostRepeats, RefusedOften},
+		{"on their own stream, far behind", true, 200, mostRepeats, RefusedOften},
+		{"on the media's", false, 0, mostRepeats, RefusedOften},
+		{"on the media's, at the end of the replay window", false, replayWindow - 1, mostRepeats, RefusedOften},
+		{"on the media's, behind the replay window", false, replayWindow, 0, RefusedOld},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Config{StartRate: 100_000_000}, c.repair)
+				r.run(t)
+				for range 1 + c.after {
+					if _, err := r.link.track.WriteAccessUnit(unit(500, true, time.Now())); err != nil {
+						t.Fatal(err)
+					}
+					r.drain()
+				}
+				first := r.packets()[0].header.SequenceNumber
+				for range 30 {
+					r.nack(t, first)
+					time.Sleep(50 * time.Millisecond)
+				}
+				s := r.link.Stats()
+				if s.Retransmissions != c.want || s.Refused[c.why] == 0 {
+					t.Errorf("asked 30 times, sent again %d times, requests refused %v; want %d, and some because of %v",
+						s.Retransmissions, s.Refused, c.want, c.why)
+				}
+			})
+		})
+	}
+}
+
+func TestOldPacketsAreNotRetransmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{StartRate: 10_000_000}, true)
+		r.run(t)
+		if _, err := r.link.track.WriteAccessUnit(unit(500, true, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		r.drain()
+		number := r.packets()[0].header.SequenceNumber
+		time.Sleep(repeatAge + time.Millisecond)
+		r.nack(t, number)
+		synctest.Wait()
+		if s := r.link.Stats(); s.Retransmissions != 0 || s.Refused[RefusedOld] != 1 {
+			t.Errorf("a packet of %v is sent again %d times, refused %v", repeatAge, s.Retransmissions, s.Refused)
+		}
+		r.link.measured(400 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // the responder counts the first request as answered
+		r.nack(t, number)
+		synctest.Wait()
+		if s := r.link.Stats(); s.Retransmissions != 1 {
+			t.Errorf("on a path with a round trip of 400 ms a packet of %v is sent again %d times; want 1", repeatAge, s.Retransmissions)
+		}
+	})
+}
+
+// pion's receivers do not see what came on the retransmission stream, and ask on. Their transport feedback says that it came.
+func TestWhatArrivedIsNotRetransmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{StartRate: 100_000_000}, true)
+		r.run(t)
+		if _, err := r.link.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		r.drain()
+		media := r.packets()
+		lost, late := media[1].header.SequenceNumber, media[2].header.SequenceNumber
+		r.nack(t, lost)
+		time.Sleep(30 * time.Millisecond)
+		all := r.packets()
+		again := all[len(all)-1]
+		// The repetition has come, and the late one, too.
+		receive(r.link, time.Now(), feedback(again.number(t), 1, 1))
+		receive(r.link, time.Now(), feedback(media[2].number(t), 1, 1))
+		for range 10 {
+			r.nack(t, lost, late)
+			time.Sleep(50 * time.Millisecond)
+		}
+		if s := r.link.Stats(); s.Retransmissions != 1 || s.Refused[RefusedArrived] != 20 {
+			t.Errorf("what has arrived was sent again %d times, refused %v; want once, before it arrived", s.Retransmissions, s.Refused)
+		}
+	})
+}
+
+// A receiver's SRTP discards a second copy of a packet before its transport feedback sees it. That is no loss.
+func TestCopiesThatTheReceiverDiscardsAreNoLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{StartRate: 100_000_000}, false)
+		r.run(t)
+		if _, err := r.link.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		r.drain()
+		n := len(r.packets())
+		for _, p := range r.packets() {
+			r.nack(t, p.header.SequenceNumber)
+		}
+		r.drain()
+		all := r.packets()
+		if len(all) != 2*n {
+			t.Fatalf("%d packets of %d were sent again", len(all)-n, n)
+		}
+		// The last copy alone arrives, with the original of none of the others missing.
+		arrivals := make([]int, 0, len(all))
+		for i := range all {
+			arrived := 0
+			if i < n-1 || i == len(all)-1 {
+				arrived = 1
+			}
+			arrivals = append(arrivals, arrived)
+		}
+		got := receive(r.link, time.Now(), feedback(all[0].number(t), 1, arrivals...))
+		var lost []uint64
+		for _, p := range got {
+			if p.Lost {
+				lost = append(lost, p.ID)
+			}
+		}
+		if len(got) != n+1 || len(lost) != 1 || lost[0] != uint64(n) {
+			t.Errorf("of %d packets and their copies %d are reported, %v as lost; want %d, and the last original as lost", n, len(got), lost, n+1)
+		}
+	})
+}
+
+// Whatever a receiver asks for, it gets no more than half of what is sent.
+func TestRetransmissionsHaveAShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{StartRate: 20_000_000}, true)
+		r.run(t)
+		stop := time.Now().Add(10 * time.Second)
+		var media uint64
+		for time.Now().Before(stop) { // 1 Mbit/s of media, each packet of which is asked for each 50 ms
+			before := len(r.packets())
+			w, err := r.link.track.WriteAccessUnit(unit(6_250, false, time.Now()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			media += uint64(w.Bytes)
+			time.Sleep(50 * time.Millisecond)
+			var numbers []uint16
+			for _, p := range r.packets()[max(0, before-100):] {
+				if p.header.SSRC == mediaSSRC {
+					numbers = append(numbers, p.header.SequenceNumber)
+				}
+			}
+			r.nack(t, numbers...)
+		}
+		s := r.link.Stats()
+		most := media + media/50 + leastAllowance // transport-wide numbers are added at the exit
+		if s.RetransmittedBytes > most || s.RetransmittedBytes < media/2 || s.Refused[RefusedShare] == 0 {
+			t.Errorf("%d bytes of media and %d sent again, refused %v; want no more than %d",
+				media, s.RetransmittedBytes, s.Refused, most)
 		}
 	})
 }
