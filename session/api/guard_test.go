@@ -361,12 +361,14 @@ func TestPage(t *testing.T) {
 				t.Errorf("%s holds %q, which the policy or the promise of no external request forbids", path, bad)
 			}
 		}
-		// Every file that the page names is there.
-		for _, part := range strings.Split(body, `"/page/`)[1:] {
-			name, _, _ := strings.Cut(part, `"`)
-			if _, err := os.Stat(filepath.Join("page", name)); err != nil {
-				t.Errorf("%s names %s: %v", path, name, err)
+		// Every file that the page names is there, and is named so that a proxy may have put all of it below a path of its own.
+		for _, part := range pageNames.FindAllStringSubmatch(body, -1) {
+			if _, err := os.Stat(filepath.Join("page", part[1])); err != nil {
+				t.Errorf("%s names %s: %v", path, part[1], err)
 			}
+		}
+		for _, bad := range rooted.FindAllString(body, -1) {
+			t.Errorf("%s holds %s, which is not found below a path prefix", path, bad)
 		}
 	}
 	if got := (ask{method: "GET", path: "/"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
@@ -376,6 +378,13 @@ func TestPage(t *testing.T) {
 		t.Errorf("Content-Type of the script %q; a module of another type is not run", got)
 	}
 }
+
+var (
+	// pageNames finds the files that the page and its modules name.
+	pageNames = regexp.MustCompile(`"(?:page|\.)/([\w.]+)"`)
+	// rooted finds paths of the server's root in markup and scripts.
+	rooted = regexp.MustCompile("[\"'`]/(?:\\?|page/|whep/|v1/)[^\"'`]*")
+)
 
 // What the page is made of is named at its top: a module that is only found in another costs a round trip more before the first picture.
 func TestModulesAreLoadedTogether(t *testing.T) {
@@ -388,7 +397,7 @@ func TestModulesAreLoadedTogether(t *testing.T) {
 		t.Fatalf("there are no scripts: %v", err)
 	}
 	for _, path := range scripts {
-		if name := `"/page/` + filepath.Base(path) + `"`; strings.Count(string(index), name) != 1 {
+		if name := `"page/` + filepath.Base(path) + `"`; strings.Count(string(index), name) != 1 {
 			t.Errorf("index.html names %s %d times; want once", name, strings.Count(string(index), name))
 		}
 	}

@@ -82,7 +82,7 @@ func pathParams() map[string]string {
 // headerTexts describes the headers that answers have.
 func headerTexts() map[string]string {
 	return map[string]string{
-		"Location":            "Path of what was made: for a session that for PATCH and DELETE.",
+		"Location":            "Where what was made is, relative to the path of the request (RFC 9110 section 10.2.2): for a session the resource for PATCH and DELETE.",
 		"ETag":                "Names the ICE session; PATCH takes it as If-Match.",
 		"Accept-Patch":        "What PATCH takes.",
 		"Content-Disposition": "Name for a file.",

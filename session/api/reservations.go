@@ -47,7 +47,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", "/v1/reservations/"+l.ID)
+	w.Header().Set("Location", "reservations/"+l.ID)
 	out := reserved{Lease: l, ICEServers: []iceServer{}}
 	for _, one := range s.mgr.ICEServers(in.Region, viewerUser, time.Time{}) {
 		out.ICEServers = append(out.ICEServers, iceServer{one.URLs, one.Username, one.Credential})
@@ -123,7 +123,7 @@ func (s *Server) createSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	path := "/whep/sessions/" + a.ID
-	w.Header().Set("Location", path)
+	w.Header().Set("Location", ".."+path)
 	return writeJSON(w, http.StatusCreated, opened{ID: a.ID, SDP: a.SDP, ETag: a.ETag, Path: path})
 }
 

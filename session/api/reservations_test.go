@@ -30,7 +30,7 @@ func TestReservations(t *testing.T) {
 	}.do(h)
 	l := decode(t, resp, http.StatusCreated)
 	want := session.Reservation{Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000, Weight: 50, Key: "k1", Owner: operator}
-	if !slices.Equal(m.asked, []session.Reservation{want}) || l["id"] != "l1" || resp.Header.Get("Location") != "/v1/reservations/l1" {
+	if !slices.Equal(m.asked, []session.Reservation{want}) || l["id"] != "l1" || resp.Header.Get("Location") != "reservations/l1" {
 		t.Errorf("asked for %+v, got %v, %v", m.asked, l, resp.Header)
 	}
 	decode(t, ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h), http.StatusCreated)
@@ -80,7 +80,7 @@ func TestSessionIsOpenedWithAReservation(t *testing.T) {
 	body := `{"reservation": "l1", "display": "x11:0", "sdp": "v=0", "max_bitrate": 500000, "weight": 7}`
 	resp := ask{method: "POST", path: "/v1/sessions", header: typed(), body: body, remote: "192.0.2.1:5"}.do(h)
 	a := decode(t, resp, http.StatusCreated)
-	if a["id"] != "s1" || a["path"] != "/whep/sessions/s1" || a["etag"] != `"e1"` || resp.Header.Get("Location") != "/whep/sessions/s1" {
+	if a["id"] != "s1" || a["path"] != "/whep/sessions/s1" || a["etag"] != `"e1"` || resp.Header.Get("Location") != "../whep/sessions/s1" {
 		t.Errorf("%v, %v", a, resp.Header)
 	}
 	ask{method: "POST", path: "/whep/x11:0?reservation=l2", header: map[string]string{"Content-Type": typeSDP}, body: "v=0"}.do(h)

@@ -394,7 +394,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	if changes(r.Method) {
 		summed, ok := s.audit.record(auditLine{
 			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
-			Object: shorten(cmp.Or(rec.object, r.PathValue("id")+r.PathValue("display"))), Made: rec.Header().Get("Location"), Status: rec.status, Code: string(rec.code),
+			Object: shorten(cmp.Or(rec.object, r.PathValue("id")+r.PathValue("display"))), Made: madeAt(r, rec.Header()), Status: rec.status, Code: string(rec.code),
 		})
 		if summed {
 			s.metrics.auditSummed.Inc()
@@ -412,6 +412,15 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	// The path alone: a query may hold what a client should not have put there.
 	s.log.Log(r.Context(), level, "request", "remote", r.RemoteAddr, "method", shorten(r.Method), "path", shorten(r.URL.Path),
 		"status", rec.status, "bytes", rec.bytes, "took_seconds", took.Seconds())
+}
+
+// madeAt returns the path of what a request made, which its answer names relative to its own; empty where it made nothing.
+func madeAt(r *http.Request, answer http.Header) string {
+	at, err := r.URL.Parse(answer.Get("Location"))
+	if err != nil || answer.Get("Location") == "" {
+		return ""
+	}
+	return at.Path
 }
 
 // label names the route of a pattern that the mux noted. It noted none when the guard refused.

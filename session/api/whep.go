@@ -47,7 +47,7 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h.Set("Content-Type", typeSDP)
-	h.Set("Location", "/whep/sessions/"+a.ID)
+	h.Set("Location", "sessions/"+a.ID) // relative: a proxy may have put the path below one of its own
 	h.Set("ETag", a.ETag)
 	h.Set("Accept-Patch", typeFragment)
 	s.linkHeader(h, region, principalOf(r.Context()))

@@ -74,7 +74,7 @@ func TestWHEPSession(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"Content-Type": "application/sdp",
-		"Location":     "/whep/sessions/s1",
+		"Location":     "sessions/s1",
 		"ETag":         `"e1"`,
 		"Accept-Patch": "application/trickle-ice-sdpfrag",
 	} {
@@ -99,7 +99,7 @@ func TestWHEPSession(t *testing.T) {
 		t.Errorf("manager got %+v; want %+v", m.offers[0], want)
 	}
 
-	at := resp.Header.Get("Location")
+	at := "/whep/" + resp.Header.Get("Location")
 	resp = ask{method: "PATCH", path: at, body: "a=candidate:1\r\n", header: frag(`"e1"`)}.do(h)
 	if resp.StatusCode != http.StatusNoContent || resp.body != "" {
 		t.Errorf("trickle: %d; want 204 without a body", resp.StatusCode)

@@ -370,7 +370,7 @@ func TestKeysOfThePage(t *testing.T) {
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic"}})
 	b := openBrowser(t, "", h.page(""))
 	var codes map[string]int
-	if err := b.eval(`import("/page/input.js").then((m) => m.CODES)`, &codes); err != nil {
+	if err := b.eval(`import("./page/input.js").then((m) => m.CODES)`, &codes); err != nil {
 		t.Fatal(err)
 	}
 	seen := map[int]string{}
@@ -412,7 +412,7 @@ func TestKeysOfThePage(t *testing.T) {
 	}
 	// Letterboxed: the picture of 1280x720 in a box of 1000x1000 begins 218.75 below its top.
 	var p struct{ X, Y float64 }
-	if err := b.eval(`import("/page/input.js").then((m) => m.place(510, 20 + 218.75 + 281.25, {left: 10, top: 20, width: 1000, height: 1000}, 1280, 720))`, &p); err != nil {
+	if err := b.eval(`import("./page/input.js").then((m) => m.place(510, 20 + 218.75 + 281.25, {left: 10, top: 20, width: 1000, height: 1000}, 1280, 720))`, &p); err != nil {
 		t.Fatal(err)
 	}
 	if math.Abs(p.X-.5) > 1e-9 || math.Abs(p.Y-.5) > 1e-9 {
@@ -420,7 +420,7 @@ func TestKeysOfThePage(t *testing.T) {
 	}
 	// Upstream's own vector, but for the time.
 	var bytes []int
-	if err := b.eval(`import("/page/input.js").then((m) => Array.from(m.message("move", .5, .25)))`, &bytes); err != nil {
+	if err := b.eval(`import("./page/input.js").then((m) => Array.from(m.message("move", .5, .25)))`, &bytes); err != nil {
 		t.Fatal(err)
 	}
 	if want := []int{0x12, 0x0a, 0x0d, 0, 0, 0, 0x3f, 0x15, 0, 0, 0x80, 0x3e}; len(bytes) < 12 || !slices.Equal(bytes[len(bytes)-12:], want) {
@@ -479,7 +479,7 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	press := func(name string) {
 		t.Helper()
 		var ok bool
-		if err := b.eval(fmt.Sprintf(`import("/page/input.js").then((m) => (window[%q].channel.send(m.message("key", 46, true)), true))`, name), &ok); err != nil {
+		if err := b.eval(fmt.Sprintf(`import("./page/input.js").then((m) => (window[%q].channel.send(m.message("key", 46, true)), true))`, name), &ok); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -162,7 +162,11 @@ func (a *audience) join(tb testing.TB, h *host, display string) time.Duration {
 	if err != nil || response.StatusCode != http.StatusCreated {
 		tb.Fatalf("POST: status %d, %v: %s", response.StatusCode, err, answer)
 	}
-	a.path = response.Header.Get("Location")
+	at, err := response.Location()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a.path = at.Path
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
 		tb.Fatal(err)
 	}

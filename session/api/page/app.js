@@ -1,11 +1,11 @@
 // The viewer page: one display, played with the least delay, and what the host and the browser know about the stream. Here its parts are put together.
 
-import {Connection} from "/page/connection.js";
-import {Displays} from "/page/displays.js";
-import {$} from "/page/dom.js";
-import {Control} from "/page/input.js";
-import {Overlay} from "/page/overlay.js";
-import {Status} from "/page/status.js";
+import {Connection} from "./connection.js";
+import {Displays} from "./displays.js";
+import {$} from "./dom.js";
+import {Control} from "./input.js";
+import {Overlay} from "./overlay.js";
+import {Status} from "./status.js";
 
 const POLL = 750; // ms between looks at the session, on the host and here
 const POLL_HIDDEN = 5000; // while nobody sees the page
@@ -86,7 +86,7 @@ function change() {
 function onDisplay() {
 	const query = new URLSearchParams(location.search);
 	query.set("display", $("display").value);
-	history.pushState(null, "", `/?${query}`);
+	history.pushState(null, "", `?${query}`);
 	readAddress();
 	change();
 }

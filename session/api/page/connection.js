@@ -1,8 +1,8 @@
 // The connection to the host: one session at a time, opened again when it is lost, and what the host and the browser know of it.
 
-import {recall, remember} from "/page/memory.js";
-import {Receiver} from "/page/stats.js";
-import {Refused, Session, request} from "/page/whep.js";
+import {recall, remember} from "./memory.js";
+import {Receiver} from "./stats.js";
+import {Refused, Session, request} from "./whep.js";
 
 const CONNECT_LIMIT = 15000; // ms from the answer to a connection
 const LOST_PATIENCE = 1200; // ms that a lost path may take to come back by itself; the browser took several seconds to call it lost
@@ -60,7 +60,7 @@ export class Connection {
 		if (this.session) this.session.end();
 		this.oninput(null);
 		const asked = this.region ? `?region=${encodeURIComponent(this.region)}` : "";
-		const mine = this.session = new Session(`/whep/${encodeURIComponent(this.display)}${asked}`, this.token, {
+		const mine = this.session = new Session(`whep/${encodeURIComponent(this.display)}${asked}`, this.token, {
 			ontrack: (e) => this.onmedia(e.streams[0] || new MediaStream([e.track])),
 			onstate: (s) => { if (mine === this.session) this.follow(s); },
 			oninput: (channel) => { if (mine === this.session) this.oninput(channel); },
@@ -200,7 +200,7 @@ export class Connection {
 		const mine = this.session;
 		if (!mine || !mine.pc || !mine.location || mine.closed) return false;
 		const [seen, counted] = await Promise.allSettled([
-			request(`/v1/sessions/${mine.id}`, this.token, {timeout: 4000}).then((r) => r.json()),
+			request(`v1/sessions/${mine.id}`, this.token, {timeout: 4000}).then((r) => r.json()),
 			this.receiver.sample(mine.pc),
 		]);
 		if (mine !== this.session || mine.closed) return false;
@@ -226,7 +226,7 @@ export class Connection {
 	// take has the host give control to this session, as an operator may.
 	async take() {
 		try {
-			this.latest = await (await request(`/v1/sessions/${this.session.id}/control`, this.token, {method: "PUT"})).json();
+			this.latest = await (await request(`v1/sessions/${this.session.id}/control`, this.token, {method: "PUT"})).json();
 		} catch (e) {
 			console.warn("take control:", e.message);
 		}

@@ -1,7 +1,7 @@
 // The chooser of displays: what the host has, asked for from time to time.
 
-import {$} from "/page/dom.js";
-import {request} from "/page/whep.js";
+import {$} from "./dom.js";
+import {request} from "./whep.js";
 
 const POLL = 5000; // ms between looks
 
@@ -17,7 +17,7 @@ export class Displays {
 		clearTimeout(this.timer);
 		if (!document.hidden && this.connection.state !== "token") {
 			try {
-				this.host = await (await request("/v1/host", this.connection.token, {timeout: 4000})).json();
+				this.host = await (await request("v1/host", this.connection.token, {timeout: 4000})).json();
 				this.render();
 			} catch (e) { /* the session's own request tells what is wrong */ }
 		}

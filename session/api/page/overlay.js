@@ -1,10 +1,10 @@
 // The statistics over the picture: figures, the last two minutes drawn, and the changes of quality.
 
-import {$, show} from "/page/dom.js";
-import {Graph} from "/page/graph.js";
-import {recall, remember} from "/page/memory.js";
-import {because} from "/page/quality.js";
-import {bits, millis, percent} from "/page/stats.js";
+import {$, show} from "./dom.js";
+import {Graph} from "./graph.js";
+import {recall, remember} from "./memory.js";
+import {because} from "./quality.js";
+import {bits, millis, percent} from "./stats.js";
 
 const OPEN_KEY = "wavry-host-overlay";
 

@@ -1,7 +1,7 @@
 // How the connection is, for whoever looks at the picture: the bar above it, the card in its place, and the banner over it.
 
-import {$, show, text} from "/page/dom.js";
-import {because} from "/page/quality.js";
+import {$, show, text} from "./dom.js";
+import {because} from "./quality.js";
 
 const STUCK_AFTER = 4000; // ms without a frame, on a screen that changes, before the page says so
 

@@ -12,15 +12,18 @@ export class Refused extends Error {
 	}
 }
 
-// request is fetch with the token, a deadline, and errors in words.
-export async function request(url, token, {headers = {}, timeout = 15000, ...options} = {}) {
+// HOST is where the daemon's paths begin. A proxy may have put it below a path of its own, so nothing here begins with a slash.
+const HOST = new URL("../", import.meta.url);
+
+// request is fetch with the token, a deadline, and errors in words. A path is the host's, as "v1/host".
+export async function request(path, token, {headers = {}, timeout = 15000, ...options} = {}) {
 	const all = {...headers};
 	if (token) all.Authorization = `Bearer ${token}`;
 	const abort = new AbortController();
 	const timer = setTimeout(() => abort.abort(), timeout);
 	let response;
 	try {
-		response = await fetch(url, {...options, headers: all, cache: "no-store", credentials: "omit", signal: abort.signal});
+		response = await fetch(new URL(path, HOST), {...options, headers: all, cache: "no-store", credentials: "omit", signal: abort.signal});
 	} catch (e) {
 		throw new Refused(0, "unreachable", abort.signal.aborted ? "The host does not answer." : "The host cannot be reached.", 0);
 	} finally {
@@ -123,7 +126,7 @@ export class Session {
 			method: "POST", headers: {"Content-Type": "application/sdp", Accept: "application/sdp"}, body: pc.localDescription.sdp,
 		});
 		const answer = await response.text();
-		this.location = new URL(response.headers.get("Location"), new URL(this.endpoint, location.href)).href;
+		this.location = new URL(response.headers.get("Location"), new URL(this.endpoint, HOST)).href;
 		this.id = this.location.slice(this.location.lastIndexOf("/") + 1);
 		this.etag = response.headers.get("ETag") || "";
 		if (this.closed) { this.end(); return; }
