@@ -136,10 +136,9 @@ func (b *browser) inbound() (inbound, error) {
 }
 
 // waitFrames waits until n more frames than now are decoded.
-func (b *browser) waitFrames(t testing.TB, n int, limit time.Duration) inbound {
+func (b *browser) waitFrames(t testing.TB, n int, limit time.Duration) {
 	t.Helper()
 	first := -1
-	var last inbound
 	eventually(t, limit, fmt.Sprintf("%d frames are decoded", n), func() error {
 		in, err := b.inbound()
 		if err != nil {
@@ -148,13 +147,17 @@ func (b *browser) waitFrames(t testing.TB, n int, limit time.Duration) inbound {
 		if first < 0 || in.FramesDecoded < first {
 			first = in.FramesDecoded
 		}
-		last = in
 		if in.FramesDecoded < first+n {
 			return fmt.Errorf("%d of %d", in.FramesDecoded-first, n)
 		}
 		return nil
 	})
-	return last
+}
+
+// size returns the size of the picture that was decoded last.
+func (b *browser) size() (width, height int, err error) {
+	in, err := b.inbound()
+	return in.Width, in.Height, err
 }
 
 // luma returns the brightness of the video's picture, averaged into cells.

@@ -106,11 +106,41 @@ func (r *receiver) waitPicture(t testing.TB, x *xserver) {
 		if err != nil {
 			return err
 		}
-		if len(got.Luma) != r.columns*r.rows || got.Width != x.width || got.Height != x.height {
+		if len(got.Luma) != r.columns*r.rows {
 			return fmt.Errorf("%d cells of a picture of %dx%d", len(got.Luma), got.Width, got.Height)
 		}
 		if largest, mean := difference(got.Luma, x.luma(t, r.columns, r.rows)); mean > 8 {
 			return fmt.Errorf("it differs by %.1f at most and %.1f on average, of 255", largest, mean)
+		}
+		return nil
+	})
+}
+
+// size returns a function that returns the size of the picture that was decoded last.
+func (r *receiver) size(t testing.TB) func() (width, height int, err error) {
+	t.Helper()
+	return func() (width, height int, err error) {
+		got, err := r.report(t)
+		return got.Width, got.Height, err
+	}
+}
+
+// waitSize waits until the viewer of the only session decodes pictures of the size that the session reports. This must be
+// the display's size, or one of the smaller sizes while the session reports a lower rung: where others use the processors,
+// the encoder of a screen in motion may be too slow for the whole size, and stepping down is right.
+func (h *host) waitSize(t testing.TB, x *xserver, decoded func() (width, height int, err error)) {
+	t.Helper()
+	eventually(t, patience, "the decoded picture has the session's size", func() error {
+		width, height, err := decoded()
+		if err != nil {
+			return err
+		}
+		s := h.session(t)
+		whole := s.Width == x.width && s.Height == x.height
+		smaller := s.Rung > 0 && (s.Width*4 == x.width*3 && s.Height*4 == x.height*3 || s.Width*2 == x.width && s.Height*2 == x.height)
+		if width != s.Width || height != s.Height || !whole && !smaller {
+			return fmt.Errorf("%dx%d decoded; the session reports %dx%d on rung %d of a display of %dx%d",
+				width, height, s.Width, s.Height, s.Rung, x.width, x.height)
 		}
 		return nil
 	})
