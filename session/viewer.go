@@ -300,6 +300,9 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 	if most := time.Duration(lateShare * float64(time.Second) / float64(max(v.targets.FPS, 1))); took > most && v.crowded() {
 		took = most // it is not the encoder that is slow
 	}
+	if what.dirty == 0 {
+		took = 0 // a still picture is refined for as long as the time is left over, and says nothing of motion
+	}
 	v.controller.OnSource(adapt.Source{
 		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: what.dirty, Class: what.class,
 	})
