@@ -204,3 +204,19 @@ func (c Config) adaptation(width, height int, price adapt.Price, running int) ad
 	}
 	return a
 }
+
+// whyNoAddress says which settings leave this host without an address for media.
+func (c *Config) whyNoAddress() string {
+	switch {
+	case c.Loopback:
+		return "media stays on 127.0.0.1 (media_network), and this machine has no such address"
+	case len(c.Interfaces) > 0:
+		return fmt.Sprintf("none of the interfaces %v (interfaces) has an address that may be used", c.Interfaces)
+	case len(c.Addresses) > 0:
+		return fmt.Sprintf("this machine has no address in %v (media_addresses)", c.Addresses)
+	case c.MediaPort > 0:
+		return fmt.Sprintf("nothing listens on UDP port %d (media_port): no network interface has an address", c.MediaPort)
+	default:
+		return "no network interface is up and has an address"
+	}
+}

@@ -293,6 +293,8 @@ func healthy() *fakeManager {
 			switch {
 			case id != "s1":
 				return session.Patched{}, session.ErrUnknownSession
+			case ifMatch == "":
+				return session.Patched{}, session.ErrNoMatch
 			case ifMatch == "*":
 				return session.Patched{SDP: "a=ice-ufrag:new\r\n", ETag: `"e2"`}, nil
 			case ifMatch != `"e1"`:

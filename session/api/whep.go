@@ -113,11 +113,9 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 	if err := contentType(r, typeFragment); err != nil {
 		return err.with("Accept-Patch", typeFragment)
 	}
-	match := strings.TrimSpace(r.Header.Get("If-Match"))
-	switch match {
-	case "":
-		return refuse(CodePreconditionRequired, `If-Match is missing: the ETag for trickle ICE, "*" for an ICE restart`)
-	case `"*"`:
+	// Without one the fragment itself has to say which ICE session it belongs to.
+	match := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ", "))
+	if match == `"*"` {
 		// The example in RFC 9725 section 4.3.3 has it in quotes, against RFC 9110; clients follow either.
 		match = "*"
 	}

@@ -192,7 +192,7 @@ func (c *caller) add(ctx context.Context, value string) {
 		c.cfg.Counters.Dropped(DropBusy)
 		return
 	}
-	if _, err := c.mgr.Patch(ctx, newest.id, "", fragmentOf(value)); err != nil {
+	if _, err := c.mgr.Patch(ctx, newest.id, "*", fragmentOf(value)); err != nil {
 		c.cfg.Counters.Dropped(DropUnexpected)
 		c.log.Debug("candidate dropped", "user", c.key, "session", newest.id, "err", err)
 	}
