@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -347,6 +348,8 @@ type ask struct {
 	header             map[string]string
 	host               string
 	remote             string
+	noHost             bool
+	secure             bool // by TLS
 }
 
 // reply is what a test looks at of a response.
@@ -366,6 +369,12 @@ func (a ask) do(h http.Handler) reply {
 	r.Host = "127.0.0.1:8470"
 	if a.host != "" {
 		r.Host = a.host
+	}
+	if a.noHost {
+		r.Host = ""
+	}
+	if a.secure {
+		r.TLS = new(tls.ConnectionState)
 	}
 	if a.remote != "" {
 		r.RemoteAddr = a.remote

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -286,10 +285,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	w.Write(buf.Bytes())
 	return nil
-}
-
-// hostOf returns the host in a Host header, without port and brackets, in lower case.
-func hostOf(hostport string) string {
-	u := url.URL{Host: hostport}
-	return lower(u.Hostname())
 }
