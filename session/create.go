@@ -69,7 +69,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
-	t, err := m.take(o.Lease, display, o.MaxBitrate, codec)
+	t, err := m.enter(ctx, o, display, codec)
 	if err != nil {
 		return Answer{}, err
 	}
