@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"slices"
 	"strings"
 	"time"
@@ -40,8 +39,6 @@ func refusedBecause(err error) string {
 		return refusedUnknownDisplay
 	case errors.Is(err, ErrNoPicture):
 		return refusedNoPicture
-	case errors.Is(err, ErrNoNetwork):
-		return refusedNoNetwork
 	case errors.Is(err, ErrUnknownLease), errors.Is(err, ErrBadLease), errors.Is(err, ErrKeyReused):
 		return refusedReservation
 	default:
@@ -60,16 +57,18 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	has := m.stages.order.codecs()
-	asked, err := parseOffer(o.SDP, has)
+	takes, err := parseOffer(o.SDP)
 	if err != nil {
 		return Answer{}, err
 	}
-	codec := m.choose(asked.codecs, has, display)
+	codec, err := m.choose(takes, display)
+	if err != nil {
+		return Answer{}, err
+	}
 	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
-	t, err := m.enter(ctx, o, display, codec)
+	t, err := m.take(o.Lease, display, o.MaxBitrate, codec)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -77,7 +76,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if t.lease != nil && o.Region == "" {
 		o.Region = t.lease.Region
 	}
-	v, sdp, err := m.connect(ctx, display, o, asked, codec)
+	v, sdp, err := m.connect(ctx, display, o, codec)
 	if err != nil {
 		t.put()
 		return Answer{}, err
@@ -111,10 +110,16 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	return Answer{ID: v.id, SDP: sdp, ETag: v.etag}, nil
 }
 
-// displays returns those that may be watched.
+// displays returns those that may be watched, the default first. One that has viewers is among them whether or not it is found at the moment.
 func (m *Manager) displays(ctx context.Context) []Display {
 	cfg := m.cfg()
-	return slices.DeleteFunc(slices.Clone(cfg.Displays(ctx)), func(d Display) bool { return cfg.rule(d.ID).Hidden })
+	list := slices.Clone(cfg.Displays(ctx))
+	for _, d := range m.stages.watched() {
+		if !slices.ContainsFunc(list, func(one Display) bool { return one.ID == d.ID }) {
+			list = append(list, d)
+		}
+	}
+	return slices.DeleteFunc(list, func(d Display) bool { return cfg.rule(d.ID).Hidden })
 }
 
 func (m *Manager) display(ctx context.Context, id string) (Display, error) {
@@ -130,31 +135,20 @@ func (m *Manager) display(ctx context.Context, id string) (Display, error) {
 	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
 }
 
-// largest returns the largest picture that a viewer of display d may come to see, which is of a given size at present, and its highest frame rate: it may be moved to any other.
-func (m *Manager) largest(ctx context.Context, d Display, size image.Point) (width, height, fps int) {
-	cfg := m.cfg()
-	best := cfg.rule(d.ID).size(size)
-	fps = cfg.fps(d.ID)
-	for _, d := range m.displays(ctx) {
-		p := cfg.rule(d.ID).size(image.Pt(d.Width, d.Height))
-		fps = max(fps, cfg.fps(d.ID))
-		if p.X*p.Y > best.X*best.Y {
-			best = p
-		}
-	}
-	return best.X, best.Y, fps
-}
-
-// choose returns the codec for a viewer that takes one of the host's at least: the first of the host's, unless its display may have no more encodes and one of
+// choose returns the codec for a viewer who takes some: the first of the host's, unless its display may have no more encodes and one of
 // another codec runs.
-func (m *Manager) choose(takes, has []string, d Display) string {
+func (m *Manager) choose(takes []string, d Display) (string, error) {
+	has := m.stages.order.codecs()
 	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
+	if len(common) == 0 {
+		return "", fmt.Errorf("%w: the viewer takes %s, and this host encodes %s", ErrUnacceptable, listed(takes), listed(has))
+	}
 	for _, codec := range common {
 		if m.stages.admits(d.ID, codec) {
-			return codec
+			return codec, nil
 		}
 	}
-	return common[0] // which will be refused in words
+	return common[0], nil // which will be refused in words
 }
 
 // listed returns names for people to read.
@@ -166,7 +160,7 @@ func listed(names []string) string {
 }
 
 // connect makes all that a session holds and answers the offer.
-func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer, codec string) (_ *viewer, sdp string, err error) {
+func (m *Manager) connect(ctx context.Context, d Display, o Offer, codec string) (_ *viewer, sdp string, err error) {
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
@@ -212,22 +206,18 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	se.SetICEBindingRequestHandler(new(nomination).follow)
 	network, err := m.network(m.cfg().GatherTimeout)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrNoNetwork, err)
+		return nil, "", err
 	}
 	se.SetNet(network)
-	if v.echoes.wanted = !asked.reportsPackets(codec); v.echoes.wanted {
+	if v.echoes.wanted = !reportsPackets(o.SDP); v.echoes.wanted {
 		askEach(&se, *m.cfg(), echoEvery)
 	}
-	v.peer, err = newPeer(v.link, *m.cfg(), se, id, asked, codec, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
+	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
 	if err != nil {
 		return nil, "", err
 	}
-	v.peer.form = asked.format(codec).answer(m.largest(ctx, d, picture))
-	sdp, err = v.peer.answer(ctx)
+	sdp, err = v.peer.answer(ctx, o.SDP)
 	if err != nil {
-		if errors.Is(err, ErrNoNetwork) {
-			err = fmt.Errorf("%w: %s", ErrNoNetwork, m.cfg().whyNoAddress())
-		}
 		return nil, "", errors.Join(err, v.peer.pc.GracefulClose())
 	}
 	v.doubt = m.relays.Doubt

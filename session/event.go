@@ -64,6 +64,8 @@ const (
 	EventControl
 	// EventInputRefused: a session's data channel was closed at once. There is one event a session at most.
 	EventInputRefused
+	// EventDefault: viewers who ask for no display get another one from here on.
+	EventDefault
 )
 
 // EventKinds lists all kinds of events.
@@ -73,7 +75,7 @@ func EventKinds() []EventKind {
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
 		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
 		EventRelayDown, EventRelayUp, EventPath,
-		EventControl, EventInputRefused,
+		EventControl, EventInputRefused, EventDefault,
 	}
 }
 
@@ -133,6 +135,8 @@ func (k EventKind) String() string {
 		return "control_changed"
 	case EventInputRefused:
 		return "input_refused"
+	case EventDefault:
+		return "default_display"
 	default:
 		return fmt.Sprintf("event(%d)", uint8(k))
 	}
@@ -154,7 +158,7 @@ type Event struct {
 	// Note is what the operator said who ended the session; see EndNoted.
 	Note string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, the states of
-	// EventState, the paths of EventPath, or the ids of the sessions of EventControl.
+	// EventState, the paths of EventPath, the displays of EventDefault, or the ids of the sessions of EventControl.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -16,6 +16,12 @@ const (
 	stageLost = "lost"
 )
 
+// How a display without viewers is that could not be captured at the last look.
+const (
+	DisplaySlow     = "slow"
+	DisplayUnusable = "unusable"
+)
+
 // Why a display is lost: its source has ended, or it does not answer.
 const (
 	lostGone = "gone"
@@ -115,13 +121,12 @@ const (
 	refusedUnacceptable   = "unacceptable"
 	refusedUnknownDisplay = "unknown_display"
 	refusedNoPicture      = "no_picture"
-	refusedNoNetwork      = "no_network"
 	refusedReservation    = "reservation"
 	refusedError          = "error"
 )
 
 var refusedReasons = []string{
-	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay, refusedNoPicture, refusedNoNetwork,
+	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay, refusedNoPicture,
 	refusedReservation, refusedError,
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ type Manager struct {
 	reserved int    // sessions that are being created
 	drain    *drain // nil for none
 	leases   leases
-	creating map[uint64]creation // sessions that are being created, by number
+	creating map[uint64]expected // sessions that are being created, by number
 	moving   map[string]int      // sessions that are about to head for a display
 	takes    uint64
 	refusals refusals
@@ -61,6 +62,7 @@ type Manager struct {
 	news    news
 
 	// The rest belongs to the janitor.
+	first  string // the default display
 	relief admission.Relief
 	claims []admission.Claim
 	shares []int
@@ -89,7 +91,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
-		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
+		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.muxes, err = multiplex(&g.se, cfg); err != nil {
 		return nil, err
@@ -138,12 +140,28 @@ func (m *Manager) Run(ctx context.Context) error {
 		m.stages.sweep(now)
 		if took := now.Sub(last); took >= time.Second {
 			m.survey(took)
+			m.noteDefault(ctx)
 			list := m.list()
 			m.relieve(now, list)
 			m.share(list)
 			last = now
 		}
 	}
+}
+
+// noteDefault makes it known when another display has become the default. Sessions stay where they are.
+func (m *Manager) noteDefault(ctx context.Context) {
+	displays := m.displays(ctx)
+	if len(displays) == 0 || displays[0].ID == m.first {
+		return
+	}
+	from := m.first
+	m.first = displays[0].ID
+	if from == "" {
+		return
+	}
+	event := m.emit(Event{Kind: EventDefault, Display: m.first, From: from, To: m.first})
+	m.log.Info("default display changed", "event", event, "from", from, "to", m.first)
 }
 
 // reap begins to end the sessions that are to end, and looks after the drain and the host's state.
@@ -443,7 +461,7 @@ func (m *Manager) Host() Host {
 	}
 	h.ICEServers = m.relays.Status()
 	for _, d := range m.displays(context.Background()) {
-		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: stageIdle, Most: m.cfg().rule(d.ID).MaxViewers}
+		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: cmp.Or(d.State, stageIdle), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers}
 		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.controls.holder(d.ID)
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()

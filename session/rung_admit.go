@@ -51,11 +51,7 @@ func (r *rung) admit(members []*member, now time.Time, still bool) (key keyReaso
 		if r.slowSince.IsZero() {
 			r.slowSince = now
 		}
-		most := patience
-		if still {
-			most = stillPatience
-		}
-		if now.Sub(r.slowSince) < most {
+		if still || now.Sub(r.slowSince) < patience {
 			return keyNone, r.block(now)
 		}
 	}

@@ -19,7 +19,7 @@ func Sets() map[string][]string {
 	return map[string][]string{
 		"Credential":    Credentials(),
 		"SessionState":  {stateConnecting, stateConnected, stateDisconnected},
-		"DisplayState":  {stageIdle, stageLive, stageLost},
+		"DisplayState":  {stageIdle, stageLive, stageLost, DisplaySlow, DisplayUnusable},
 		"HostState":     HostStates(),
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -209,6 +211,19 @@ func (s *stages) find(id string) (st *openStage, users int) {
 		users = st.users
 	}
 	return st, users
+}
+
+// watched returns the displays that have users.
+func (s *stages) watched() (list []Display) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.open {
+		if st.users > 0 {
+			list = append(list, st.display)
+		}
+	}
+	slices.SortFunc(list, func(a, b Display) int { return strings.Compare(a.ID, b.ID) })
+	return list
 }
 
 // trouble tells what is wrong with a display that has viewers: that it is lost, or that no encoder works; empty for nothing.

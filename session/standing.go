@@ -89,7 +89,7 @@ func (s *standing) notice(now time.Time, e Event) {
 		}
 	case EventCreated, EventDisconnected, EventQuality, EventDisplayBack, EventRung, EventChanged, EventMove, EventHandshakeFailed,
 		EventReserved, EventReservationEnded, EventRefused, EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
-		EventRelayDown, EventRelayUp, EventPath, EventControl, EventInputRefused:
+		EventRelayDown, EventRelayUp, EventPath, EventControl, EventInputRefused, EventDefault:
 	}
 }
 

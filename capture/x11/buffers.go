@@ -21,6 +21,7 @@ type buffers struct {
 	shm                   *segment // nil when mem is the process's own
 	slots                 [maxFrames]slot
 	scratch               int // offset in mem
+	pixels                pixels
 
 	// These are guarded by Source.mu.
 	held    int // slots in frames
@@ -48,7 +49,7 @@ type segment struct {
 }
 
 // layout returns where the slots and the scratch area begin, and the size of it all. The scratch area holds half a
-// picture, the most that readPlan reads by way of it.
+// picture, or all of one with two bytes a pixel and its rows padded: the most that readPlan reads by way of it.
 func layout(width, height int) (slots [maxFrames]int, scratch, size int) {
 	page := os.Getpagesize()
 	align := func(n int) int { return (n + page - 1) / page * page }
@@ -57,15 +58,15 @@ func layout(width, height int) (slots [maxFrames]int, scratch, size int) {
 		slots[i] = i * picture
 	}
 	scratch = maxFrames * picture
-	return slots, scratch, scratch + align(width*height*2)
+	return slots, scratch, scratch + align(width*height*2+height*2)
 }
 
 // maxSize is what ShmGetImage's 32-bit offset reaches.
 const maxSize = 1<<32 - 1
 
 // newBuffers lays slots out in mem, of layout's size.
-func newBuffers(width, height int, mem []byte, release func(*buffers, *slot)) *buffers {
-	b := &buffers{width: width, height: height, stride: width * 4, mem: mem}
+func newBuffers(width, height int, p pixels, mem []byte, release func(*buffers, *slot)) *buffers {
+	b := &buffers{width: width, height: height, stride: width * 4, pixels: p, mem: mem}
 	offsets, scratch, _ := layout(width, height)
 	b.scratch = scratch
 	for i := range b.slots {
@@ -127,32 +128,46 @@ func (b *buffers) readPlan(plan []read, rects []image.Rectangle) []read {
 	for _, r := range rects {
 		box = box.Union(r)
 	}
-	if 2*area(rects) >= b.width*box.Dy() {
-		if box.Empty() {
-			return plan
-		}
-		return append(plan, read{image.Rect(0, box.Min.Y, b.width, box.Max.Y), -1})
+	if box.Empty() {
+		return plan
 	}
 	at := b.scratch
+	if 2*area(rects) >= b.width*box.Dy() {
+		if b.pixels.size != 2 {
+			at = -1
+		}
+		return append(plan, read{image.Rect(0, box.Min.Y, b.width, box.Max.Y), at})
+	}
 	for _, r := range rects {
-		if 2*r.Dx() >= b.width {
+		if 2*r.Dx() >= b.width && b.pixels.size != 2 {
 			plan = append(plan, read{image.Rect(0, r.Min.Y, b.width, r.Max.Y), -1})
 			continue
 		}
 		plan = append(plan, read{r, at})
-		at += r.Dx() * r.Dy() * 4
+		at += b.pixels.row(r.Dx()) * r.Dy()
 	}
 	return plan
 }
 
-// place copies a rectangle from the scratch area into a slot.
+// place puts what was read into a slot, as a Frame has its pixels.
 func (b *buffers) place(s *slot, r read) {
-	n := r.Dx() * 4
+	if r.scratch < 0 && !b.pixels.converts() {
+		return // it is there
+	}
+	n, row := r.Dx()*4, b.pixels.row(r.Dx())
 	from := r.scratch
 	for y := r.Min.Y; y < r.Max.Y; y++ {
-		to := y*b.stride + r.Min.X*4
-		copy(s.pix[to:to+n], b.mem[from:from+n])
-		from += n
+		at := y*b.stride + r.Min.X*4
+		to := s.pix[at : at+n]
+		switch {
+		case r.scratch < 0:
+			b.pixels.convert(to, to)
+		case b.pixels.converts():
+			b.pixels.convert(to, b.mem[from:from+row])
+		default:
+			copy(to, b.mem[from:from+row])
+		}
+		from += row
 	}
 }
 

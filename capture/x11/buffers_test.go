@@ -10,7 +10,7 @@ import (
 
 func testBuffers(width, height int) *buffers {
 	_, _, size := layout(width, height)
-	return newBuffers(width, height, make([]byte, size), func(_ *buffers, s *slot) { s.held = false })
+	return newBuffers(width, height, pixels{}, make([]byte, size), func(_ *buffers, s *slot) { s.held = false })
 }
 
 func TestReadPlan(t *testing.T) {

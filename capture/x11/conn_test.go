@@ -39,7 +39,7 @@ func TestParseDisplay(t *testing.T) {
 }
 
 // greeting is a server's answer to a new connection.
-func greeting(depth, bitsPerPixel byte, red uint32, order byte) []byte {
+func greeting(depth, bitsPerPixel byte, red, green, blue uint32, order byte) []byte {
 	b := make([]byte, 40)
 	b[0] = 1
 	le.PutUint16(b[2:], 11)
@@ -62,15 +62,15 @@ func greeting(depth, bitsPerPixel byte, red uint32, order byte) []byte {
 	visual := make([]byte, 24)
 	le.PutUint32(visual, 33)
 	le.PutUint32(visual[8:], red)
-	le.PutUint32(visual[12:], 0xff00)
-	le.PutUint32(visual[16:], 0xff)
+	le.PutUint32(visual[12:], green)
+	le.PutUint32(visual[16:], blue)
 	b = append(b, visual...)
 	le.PutUint16(b[6:], uint16(len(b)/4-2))
 	return b
 }
 
 func TestParseSetup(t *testing.T) {
-	b := greeting(24, 32, 0xff0000, 0)
+	b := greeting(24, 32, 0xff0000, 0xff00, 0xff, 0)
 	s, err := parseSetup(b)
 	if err != nil {
 		t.Fatal(err)
@@ -89,25 +89,31 @@ func TestParseSetup(t *testing.T) {
 	}
 }
 
-func TestOnlyBGRXIsUnderstood(t *testing.T) {
+func TestFormatsThatAreUnderstood(t *testing.T) {
 	for name, tt := range map[string]struct {
 		greeting []byte
 		want     string // in the error; empty for none
 	}{
-		"depth 24":      {greeting(24, 32, 0xff0000, 0), ""},
-		"depth 32":      {greeting(32, 32, 0xff0000, 0), ""},
-		"depth 30":      {greeting(30, 32, 0x3ff00000, 0), "depth 30"},
-		"depth 16":      {greeting(16, 16, 0xf800, 0), "depth 16"},
-		"packed pixels": {greeting(24, 24, 0xff0000, 0), "24 bits a pixel"},
-		"red and blue":  {greeting(24, 32, 0xff, 0), "masks 0xff "},
-		"big-endian":    {greeting(24, 32, 0xff0000, 1), "big-endian"},
+		"depth 24":       {greeting(24, 32, 0xff0000, 0xff00, 0xff, 0), ""},
+		"depth 32":       {greeting(32, 32, 0xff0000, 0xff00, 0xff, 0), ""},
+		"depth 30":       {greeting(30, 32, 0x3ff00000, 0xffc00, 0x3ff, 0), ""},
+		"depth 16":       {greeting(16, 16, 0xf800, 0x7e0, 0x1f, 0), ""},
+		"depth 15":       {greeting(15, 16, 0x7c00, 0x3e0, 0x1f, 0), ""},
+		"red and blue":   {greeting(24, 32, 0xff, 0xff00, 0xff0000, 0), ""},
+		"packed pixels":  {greeting(24, 24, 0xff0000, 0xff00, 0xff, 0), "24 bits a pixel"},
+		"a palette":      {greeting(8, 8, 0, 0, 0, 0), "depth 8"},
+		"wide palette":   {greeting(16, 16, 0, 0, 0, 0), "depth 16"},
+		"overlap":        {greeting(24, 32, 0xff0000, 0x1ff00, 0xff, 0), "0x1ff00"},
+		"holes":          {greeting(24, 32, 0xf0f000, 0xf00, 0xff, 0), "0xf0f000"},
+		"beyond a pixel": {greeting(16, 16, 0xff0000, 0xff00, 0xff, 0), "16 bits a pixel"},
+		"big-endian":     {greeting(24, 32, 0xff0000, 0xff00, 0xff, 1), "big-endian"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := parseSetup(tt.greeting)
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = s.bgrx(s.screens[0])
+			_, err = s.pixelsOf(s.screens[0])
 			if tt.want == "" && err != nil {
 				t.Errorf("got %v", err)
 			}
@@ -119,8 +125,8 @@ func TestOnlyBGRXIsUnderstood(t *testing.T) {
 }
 
 func FuzzParseSetup(f *testing.F) {
-	f.Add(greeting(24, 32, 0xff0000, 0))
-	f.Add(greeting(16, 16, 0xf800, 1)[:100])
+	f.Add(greeting(24, 32, 0xff0000, 0xff00, 0xff, 0))
+	f.Add(greeting(16, 16, 0xf800, 0xff00, 0xff, 1)[:100])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseSetup(b)
 		if err != nil {
@@ -130,7 +136,7 @@ func FuzzParseSetup(f *testing.F) {
 			t.Errorf("got %d bytes of setup from %d", n, len(b))
 		}
 		for _, sc := range s.screens {
-			_ = s.bgrx(sc)
+			_, _ = s.pixelsOf(sc)
 		}
 	})
 }
@@ -304,10 +310,10 @@ func TestWakeAndDeadline(t *testing.T) {
 
 func TestConnectSaysWhatIsWrong(t *testing.T) {
 	path := t.TempDir() + "/server"
-	if _, err := Probe(t.Context(), path, ""); err == nil || !strings.Contains(err.Error(), "no X server is listening") {
+	if _, err := Probe(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "no X server is listening") {
 		t.Errorf("got %v; want that nothing listens", err)
 	}
-	if _, err := Probe(t.Context(), "nonsense", ""); err == nil || !strings.Contains(err.Error(), `"nonsense" has no colon`) {
+	if _, err := Probe(t.Context(), "nonsense", nil); err == nil || !strings.Contains(err.Error(), `"nonsense" has no colon`) {
 		t.Errorf("got %v; want what is wrong with the name", err)
 	}
 	var lc net.ListenConfig
@@ -339,19 +345,19 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 		"Go away!!!":         refusal,
 		"more proof":         slices.Concat([]byte{2, 0, 0, 0, 0, 0, 3, 0}, []byte("more proof\x00\x00")),
 		"no X11 server":      []byte("\x09HTTP/1.1 400"),
-		"depth 16":           greeting(16, 16, 0xf800, 0),
 		"is cut short":       slices.Concat([]byte{1, 0, 11, 0, 0, 0, 1, 0}, make([]byte, 4)),
 		"no authority file ": refusal,
+		"-maxclients":        slices.Concat([]byte{0, 33, 11, 0, 0, 0, 9, 0}, []byte("Maximum number of clients reached\x00\x00\x00")),
 	} {
 		answers <- answer
-		if _, err := Probe(t.Context(), path, ""); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := Probe(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("got %v; want it to name %s and say %q", err, path, want)
 		}
 	}
 	answers <- nil
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := Probe(ctx, path, ""); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "does not answer") {
+	if _, err := Probe(ctx, path, nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("got %v; want that the server does not answer", err)
 	}
 }

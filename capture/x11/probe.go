@@ -4,32 +4,49 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"syscall"
+	"time"
 )
 
-// errXwayland is that of an X server inside a Wayland session: programs' windows are there, the picture is the compositor's.
-var errXwayland = errors.New("it is Xwayland, whose screen is black; the picture is the Wayland compositor's, which cannot be captured yet")
-
-// Probe connects to a display and tells what is there, or why it cannot be captured. It takes no longer than ctx and
+// Probe connects to a display's server and tells what its screens are, in the order of their numbers. It takes no longer than ctx and
 // five seconds.
-func Probe(ctx context.Context, display, authority string) (Info, error) {
-	cfg, err := Config{Display: display, Authority: authority}.withDefaults()
-	if err != nil {
-		return Info{}, err
-	}
+func Probe(ctx context.Context, display string, authority []string) ([]Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	c, sc, err := connect(ctx, cfg.Display, cfg.Authority)
+	for {
+		list, err := probe(ctx, display, authority)
+		// A server that resets when its last client goes, which may have been the probe before, throws others out.
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+			return list, err
+		}
+		again := time.NewTimer(100 * time.Millisecond)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return list, err
+		}
+	}
+}
+
+func probe(ctx context.Context, display string, authority []string) ([]Info, error) {
+	c, _, err := connect(ctx, display, authority)
 	if err != nil {
-		return Info{}, err
+		return nil, err
 	}
 	defer c.close()
 	defer context.AfterFunc(ctx, c.wake)()
-	info, err := c.info(ctx, sc)
-	if err != nil {
-		return Info{}, fmt.Errorf("x11: probe display %s: %w", cfg.Display, err)
+	var list []Info
+	for _, sc := range c.setup.screens {
+		info, err := c.info(ctx, sc)
+		if err != nil {
+			return nil, fmt.Errorf("x11: probe display %s: %w", display, err)
+		}
+		list = append(list, info)
 	}
-	return info, nil
+	return list, nil
 }
 
 func (c *conn) info(ctx context.Context, sc screen) (Info, error) {
@@ -42,9 +59,6 @@ func (c *conn) info(ctx context.Context, sc screen) (Info, error) {
 		return info, err
 	}
 	slices.Sort(info.Extensions)
-	if slices.Contains(info.Extensions, "XWAYLAND") {
-		return info, errXwayland
-	}
 	ext, err := c.extensions(ctx)
 	if err != nil {
 		return info, err
@@ -53,5 +67,14 @@ func (c *conn) info(ctx context.Context, sc screen) (Info, error) {
 	info.Damage = ext.damage.present() && ext.fixes.present()
 	info.Cursor = ext.fixes.present()
 	info.Resize = ext.randr.present()
+	if _, err := c.setup.pixelsOf(sc); err != nil {
+		info.Err = err
+		return info, nil //nolint:nilerr // it is what was found out
+	}
+	if err := c.rootless(ctx, sc, ext.randr); errors.Is(err, errXwayland) {
+		info.Err = err
+	} else if err != nil {
+		return info, err
+	}
 	return info, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"time"
 )
 
@@ -31,7 +32,7 @@ func (s *Source) read(ctx context.Context, slot *slot) error {
 			first = err
 		case err != nil:
 			return err
-		case s.plan[i].scratch >= 0:
+		default:
 			s.buffers.place(slot, s.plan[i])
 		}
 	}
@@ -43,9 +44,9 @@ const maxReply = 1 << 20
 
 // readImages is read without shared memory.
 func (s *Source) readImages(ctx context.Context, slot *slot) error {
-	stride := s.buffers.stride
 	for _, r := range s.plan {
-		rows := max(1, maxReply/(r.Dx()*4))
+		row := s.pixels.row(r.Dx())
+		rows := max(1, maxReply/row)
 		for y := r.Min.Y; y < r.Max.Y; y += rows {
 			n := min(rows, r.Max.Y-y)
 			body, err := s.conn.awaitHead(ctx, s.conn.send(opGetImage, formatZPixmap, s.screen.root,
@@ -54,14 +55,20 @@ func (s *Source) readImages(ctx context.Context, slot *slot) error {
 				return err
 			}
 			s.conn.r += 32
-			if body != r.Dx()*n*4 {
+			if body != row*n {
 				s.conn.drop(0, body)
 				return fmt.Errorf("x11: the server sends %d bytes for %dx%d pixels", body, r.Dx(), n)
 			}
-			at := y*stride + r.Min.X*4
-			if err := s.conn.rows(ctx, slot.pix[at:], stride, r.Dx()*4, n); err != nil {
+			dst, stride := slot.pix[y*s.buffers.stride+r.Min.X*4:], s.buffers.stride
+			part := read{image.Rect(r.Min.X, y, r.Max.X, y+n), -1}
+			if s.pixels.size == 2 { // they do not fit in place
+				part.scratch = s.buffers.scratch
+				dst, stride = s.buffers.mem[part.scratch:], row
+			}
+			if err := s.conn.rows(ctx, dst, stride, row, n); err != nil {
 				return err
 			}
+			s.buffers.place(slot, part)
 		}
 	}
 	return nil

@@ -13,11 +13,18 @@ const (
 	opGetGeometry            = 14
 	opQueryPointer           = 38
 	opGetInputFocus          = 43
+	opCreatePixmap           = 53
+	opFreePixmap             = 54
+	opCreateGC               = 55
+	opFreeGC                 = 60
+	opCopyArea               = 62
 	opGetImage               = 73
 	opQueryExtension         = 98
 	opListExtensions         = 99
 
-	eventConfigureNotify = 22
+	eventGraphicsExposure = 13
+	eventNoExposure       = 14
+	eventConfigureNotify  = 22
 
 	attributeEventMask  = 1 << 11
 	maskStructureNotify = 1 << 17
@@ -50,7 +57,9 @@ const (
 	fixesCreateRegion      = 5
 	fixesFetchRegion       = 19
 
-	randrSelectInput = 4
+	randrSelectInput               = 4
+	randrGetOutputInfo             = 9
+	randrGetScreenResourcesCurrent = 25
 
 	xiSelectEvents     = 46
 	xiQueryVersion     = 47

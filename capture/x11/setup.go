@@ -9,8 +9,6 @@ import (
 	"net"
 	"strings"
 	"time"
-
-	"wavryhost/capture"
 )
 
 var le = binary.LittleEndian
@@ -83,27 +81,6 @@ func parseSetup(b []byte) (setup, error) {
 	return s, nil
 }
 
-// bgrx checks that the server's pictures are what a capture.Frame holds.
-func (s setup) bgrx(sc screen) error {
-	for _, f := range s.formats {
-		if f.depth != sc.depth {
-			continue
-		}
-		if s.lsbFirst && f.bitsPerPixel == 32 && f.scanlinePad == 32 && (sc.depth == 24 || sc.depth == 32) &&
-			sc.red == 0xff0000 && sc.green == 0xff00 && sc.blue == 0xff {
-			return nil
-		}
-		order := "big"
-		if s.lsbFirst {
-			order = "little"
-		}
-		return fmt.Errorf("%w: the display has depth %d with %d bits a pixel, masks %#x %#x %#x, %s-endian: only depth 24 or 32 "+
-			"with 32 bits a pixel, masks 0xff0000 0xff00 0xff, little-endian is understood",
-			capture.ErrUnsupported, sc.depth, f.bitsPerPixel, sc.red, sc.green, sc.blue, order)
-	}
-	return fmt.Errorf("%w: the server names no picture format for depth %d", capture.ErrUnsupported, sc.depth)
-}
-
 // greet opens the X protocol on nc.
 func greet(nc net.Conn, cookie string) (setup, error) {
 	name := ""
@@ -151,8 +128,11 @@ func (e refusedError) Error() string { return "the server refuses: " + string(e)
 // openTimeout bounds all that opening a display does. Servers answer in milliseconds unless a client has grabbed them.
 const openTimeout = 5 * time.Second
 
-// connect opens the display and checks that its pictures can be read.
-func connect(ctx context.Context, display, authority string) (*conn, screen, error) {
+// maxClients is what servers say when they have no room for another client.
+const maxClients = "Maximum number of clients"
+
+// connect opens the display by the first of the authority files that the server accepts.
+func connect(ctx context.Context, display string, authority []string) (*conn, screen, error) {
 	if err := checkSystem(); err != nil {
 		return nil, screen{}, err
 	}
@@ -160,13 +140,50 @@ func connect(ctx context.Context, display, authority string) (*conn, screen, err
 	if err != nil {
 		return nil, screen{}, err
 	}
-	nc, err := d.dial(ctx)
-	if err != nil {
-		return nil, screen{}, err
+	if len(authority) == 0 {
+		authority = []string{""}
 	}
+	tried := make(map[string]bool)
+	var refused refusedError
+	var reasons []string
+	for _, path := range authority {
+		nc, err := d.dial(ctx)
+		if err != nil {
+			return nil, screen{}, err
+		}
+		key, keyErr := readCookie(path, d, nc.RemoteAddr())
+		switch {
+		case keyErr != nil:
+			reasons = append(reasons, keyErr.Error())
+		default:
+			reasons = append(reasons, "with the cookie from "+path)
+		}
+		if tried[key] {
+			nc.Close()
+			continue
+		}
+		tried[key] = true
+		c, sc, err := enter(ctx, nc, d, key)
+		switch {
+		case err == nil:
+			return c, sc, nil
+		case errors.As(err, &refused) && !strings.Contains(err.Error(), maxClients):
+			continue
+		case errors.As(err, &refused):
+			err = fmt.Errorf("%w: close programs on it, or start the server with -maxclients", err)
+		case errors.Is(err, context.DeadlineExceeded):
+			err = fmt.Errorf("the server at %s does not answer: %w", d.address, err)
+		}
+		return nil, screen{}, fmt.Errorf("x11: open display %s: %w", display, err)
+	}
+	return nil, screen{}, fmt.Errorf("x11: open display %s: %w (%s): give the authority file that the server was started with "+
+		"(XAUTHORITY), or run as its user after xhost +SI:localuser:NAME", display, refused, strings.Join(reasons, "; "))
+}
+
+// enter greets the server on nc, which it closes where that fails.
+func enter(ctx context.Context, nc net.Conn, d displayName, key string) (*conn, screen, error) {
 	// The greeting has no reader to wake: an ending ctx closes the socket under it.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	key, keyErr := readCookie(authority, d, nc.RemoteAddr())
 	set, err := greet(nc, key)
 	if !stop() {
 		err = ctx.Err()
@@ -174,25 +191,11 @@ func connect(ctx context.Context, display, authority string) (*conn, screen, err
 	if err == nil && d.screen >= len(set.screens) {
 		err = fmt.Errorf("it has no screen %d, but %d", d.screen, len(set.screens))
 	}
-	if err == nil {
-		err = set.bgrx(set.screens[d.screen])
+	if err != nil {
+		nc.Close()
+		return nil, screen{}, err
 	}
-	if err == nil {
-		return newConn(nc, d, set), set.screens[d.screen], nil
-	}
-	nc.Close()
-	var refused refusedError
-	switch {
-	case errors.As(err, &refused) && keyErr != nil:
-		return nil, screen{}, fmt.Errorf("x11: open display %s: %w (%w): give the display's authority file, "+
-			"or run as its user after xhost +SI:localuser:NAME", display, err, keyErr)
-	case errors.As(err, &refused):
-		return nil, screen{}, fmt.Errorf("x11: open display %s: %w (with the cookie from %s): give the authority file that "+
-			"the server was started with", display, err, authority)
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, screen{}, fmt.Errorf("x11: open display %s: the server at %s does not answer: %w", display, d.address, err)
-	}
-	return nil, screen{}, fmt.Errorf("x11: open display %s: %w", display, err)
+	return newConn(nc, d, set), set.screens[d.screen], nil
 }
 
 func pad4(n int) int { return (n + 3) &^ 3 }

@@ -21,6 +21,7 @@ type Source struct {
 	cfg    Config
 	log    *slog.Logger
 	screen screen
+	pixels pixels
 	conn   *conn
 	ext    extensions
 
@@ -75,7 +76,13 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 func (s *Source) open(ctx context.Context) error {
 	c := s.conn
 	var err error
+	if s.pixels, err = c.setup.pixelsOf(s.screen); err != nil {
+		return err
+	}
 	if s.ext, err = c.extensions(ctx); err != nil {
+		return err
+	}
+	if err := c.rootless(ctx, s.screen, s.ext.randr); err != nil {
 		return err
 	}
 	c.onEvent = s.event
@@ -383,7 +390,7 @@ func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, e
 	if !s.plainMemory {
 		seg, err := s.shared(ctx, size)
 		if err == nil {
-			b := newBuffers(width, height, seg.mem, s.release)
+			b := newBuffers(width, height, s.pixels, seg.mem, s.release)
 			b.shm = seg
 			return b, nil
 		}
@@ -394,7 +401,7 @@ func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, e
 		s.plainMemory = true
 		s.log.Warn("capture is degraded: pictures come through the connection, at about ten times the CPU", "err", err)
 	}
-	return newBuffers(width, height, make([]byte, size), s.release), nil
+	return newBuffers(width, height, s.pixels, make([]byte, size), s.release), nil
 }
 
 func (s *Source) shared(ctx context.Context, size int) (*segment, error) {

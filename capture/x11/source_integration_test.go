@@ -17,6 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jezek/xgb"
+	"github.com/jezek/xgb/xproto"
+	"golang.org/x/sync/errgroup"
+
 	"wavryhost/capture"
 	"wavryhost/capture/capturetest"
 )
@@ -384,31 +388,38 @@ func TestAuthority(t *testing.T) {
 	}
 	right, wrong := write("right", key), write("wrong", "fedcba9876543210")
 	srv := xvfb(t, "320x240x24", "-auth", right)
-	if _, err := Probe(t.Context(), srv.display, right); err != nil {
+	if _, err := Probe(t.Context(), srv.display, []string{right}); err != nil {
 		t.Errorf("with the right cookie: %v", err)
+	}
+	if _, err := Probe(t.Context(), srv.display, []string{filepath.Join(dir, "missing"), wrong, right}); err != nil {
+		t.Errorf("with the right cookie in the third file: %v", err)
 	}
 	for path, want := range map[string]string{
 		wrong:                         "with the cookie from " + wrong,
 		"":                            "no authority file was given",
 		filepath.Join(dir, "missing"): "missing",
 	} {
-		_, err := Probe(t.Context(), srv.display, path)
+		_, err := Probe(t.Context(), srv.display, []string{path})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), srv.display) {
 			t.Errorf("authority %q: got %v; want it to name the display and say %q", path, err, want)
 		}
-		if _, err := New(context.Background(), Config{Display: srv.display, Authority: path}, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := New(context.Background(), Config{Display: srv.display, Authority: []string{path}}, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("authority %q: New opens what Probe may not", path)
 		}
 	}
 }
 
 func TestProbe(t *testing.T) {
-	srv := xvfb(t, "800x600x24")
-	got, err := Probe(t.Context(), srv.display, "")
+	srv := xvfb(t, "800x600x24", "-screen", "1", "320x240x24")
+	list, err := Probe(t.Context(), srv.display, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Width != 800 || got.Height != 600 || got.Depth != 24 || got.Vendor == "" {
+	if len(list) != 2 || list[1].Width != 320 || list[1].Err != nil {
+		t.Fatalf("got %+v; want two screens, the second of 320x240", list)
+	}
+	got := list[0]
+	if got.Err != nil || got.Width != 800 || got.Height != 600 || got.Depth != 24 || got.Vendor == "" {
 		t.Errorf("got %+v; want 800x600, depth 24, a vendor", got)
 	}
 	if !got.SharedMemory || !got.Damage || !got.Cursor || !got.Resize {
@@ -417,13 +428,83 @@ func TestProbe(t *testing.T) {
 	if len(got.Extensions) < 10 || got.Extensions[0] > got.Extensions[1] {
 		t.Errorf("got extensions %q; want a sorted list", got.Extensions)
 	}
-	srv = xvfb(t, "320x240x16")
-	if _, err := Probe(t.Context(), srv.display, ""); !errors.Is(err, capture.ErrUnsupported) ||
-		!strings.Contains(err.Error(), "depth 16") {
-		t.Errorf("got %v; want ErrUnsupported for depth 16", err)
-	}
-	if _, err := Probe(t.Context(), srv.display+".7", ""); err == nil || !strings.Contains(err.Error(), "no screen 7") {
+	if _, err := Probe(t.Context(), srv.display+".7", nil); err == nil || !strings.Contains(err.Error(), "no screen 7") {
 		t.Errorf("got %v; want an error about screen 7", err)
+	}
+	srv = xvfb(t, "320x240x8")
+	list, err = Probe(t.Context(), srv.display, nil)
+	if err != nil || !errors.Is(list[0].Err, capture.ErrUnsupported) || !strings.Contains(list[0].Err.Error(), "depth 8") || list[0].Width != 320 {
+		t.Errorf("got %+v, %v; want ErrUnsupported for depth 8, and the size", list, err)
+	}
+	if _, err := New(t.Context(), Config{Display: srv.display}, slog.New(slog.DiscardHandler)); !errors.Is(err, capture.ErrUnsupported) {
+		t.Errorf("got %v; want ErrUnsupported from New, too", err)
+	}
+}
+
+// Servers that are thrown away when their last client goes are probed all the same, by several at once.
+func TestProbeOfAServerThatResets(t *testing.T) {
+	srv := xvfbCommand(t, "Xvfb", "-screen", "0", "320x240x24", "-reset")
+	for range 20 {
+		var group errgroup.Group
+		for range 3 {
+			group.Go(func() error {
+				list, err := Probe(t.Context(), srv.display, nil)
+				if err == nil && (len(list) != 1 || list[0].Width != 320) {
+					err = fmt.Errorf("got %+v", list)
+				}
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Each form of pixels that is understood gives the colors that the server shows, whether they come by shared memory or not.
+func TestFormatsOfPixels(t *testing.T) {
+	for _, depth := range []string{"16", "15", "24", "30"} {
+		for _, shm := range []bool{true, false} {
+			args := []string{}
+			if !shm {
+				args = append(args, "-extension", "MIT-SHM")
+			}
+			srv := xvfb(t, "321x200x"+depth, args...)
+			s := open(t, Config{Display: srv.display, NoCursor: true})
+			c, err := xgb.NewConnDisplay(srv.display)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			screen := xproto.Setup(c).DefaultScreen(c)
+			gc, err := xproto.NewGcontextId(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			xproto.CreateGC(c, gc, xproto.Drawable(screen.Root), 0, nil)
+			f := frame(t, s)
+			for i, col := range [][3]uint16{{0xffff, 0, 0}, {0, 0xffff, 0}, {0, 0, 0xffff}, {0xffff, 0xffff, 0xffff}, {0x8080, 0x4040, 0xc0c0}} {
+				r, err := xproto.AllocColor(c, screen.DefaultColormap, col[0], col[1], col[2]).Reply()
+				if err != nil {
+					t.Fatal(err)
+				}
+				// A narrow one, a wide one, and all of the screen.
+				for _, rect := range []xproto.Rectangle{{X: 7, Y: int16(10 * i), Width: 13, Height: 9}, {X: 20, Y: int16(10 * i), Width: 280, Height: 9}, {Width: 321, Height: 200}} {
+					xproto.ChangeGC(c, gc, xproto.GcForeground, []uint32{r.Pixel})
+					xproto.PolyFillRectangle(c, xproto.Drawable(screen.Root), gc, []xproto.Rectangle{rect})
+					at := (int(rect.Y)+int(rect.Height)-1)*f.Stride + 4*(int(rect.X)+int(rect.Width)-1)
+					f = await(t, s, f, func(f *capture.Frame) error {
+						for j, want := range []uint16{col[2], col[1], col[0]} {
+							if got := int(f.Pix[at+j]); got < int(want>>8)-8 || got > int(want>>8)+8 {
+								return fmt.Errorf("depth %s, shared memory %v: got %v for color %x", depth, shm, f.Pix[at:at+3], col)
+							}
+						}
+						return nil
+					})
+				}
+			}
+			f.Release()
+		}
 	}
 }
 
@@ -502,14 +583,14 @@ func TestOpeningAndClosingLeaksNothing(t *testing.T) {
 		t.Errorf("the process has %d segments attached", n)
 	}
 	// The server lets go when it notices that the last client is gone: its answer to another says that it has.
-	if _, err := Probe(t.Context(), srv.display, ""); err != nil {
+	if _, err := Probe(t.Context(), srv.display, nil); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(patience); created() != 0; {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d segments of this process are left", created())
 		}
-		if _, err := Probe(t.Context(), srv.display, ""); err != nil {
+		if _, err := Probe(t.Context(), srv.display, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

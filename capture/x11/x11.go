@@ -18,9 +18,9 @@ import (
 type Config struct {
 	// Display is the display's name: ":0", ":0.1", "host:0" or the path of the server's socket. It defaults to ":0".
 	Display string
-	// Authority is the path of the X authority file (what $XAUTHORITY names, mostly ~/.Xauthority). With none, or with one
-	// that does not exist, the connection is tried without authorisation. The environment is never read.
-	Authority string
+	// Authority are the paths of X authority files (what $XAUTHORITY names, mostly ~/.Xauthority), in the order in which they are tried. With
+	// none, or with ones that do not exist, the connection is tried without authorisation. The environment is never read.
+	Authority []string
 	// NoCursor leaves the cursor out of the picture.
 	NoCursor bool
 	// PointerInterval is how often the pointer's position is asked for while it moves. It defaults to 16 ms.
@@ -40,8 +40,10 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Info describes a display that can be captured.
+// Info describes a screen of a server.
 type Info struct {
+	// Err is why it cannot be captured.
+	Err           error
 	Width, Height int // pixels
 	Depth         int // bits of a pixel that carry colour
 	Vendor        string

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,7 +53,10 @@ func xvfbCommand(tb testing.TB, name string, args ...string) *server {
 		tb.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	args = append(args, "-displayfd", "3", "-nolisten", "tcp", "-noreset")
+	args = append(args, "-displayfd", "3", "-nolisten", "tcp")
+	if !slices.Contains(args, "-reset") {
+		args = append(args, "-noreset")
+	}
 	cmd := exec.CommandContext(context.Background(), name, args...)
 	cmd.ExtraFiles = []*os.File{w}
 	var stderr bytes.Buffer

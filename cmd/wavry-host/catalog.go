@@ -6,9 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"wavryhost/capture"
 	"wavryhost/capture/x11"
@@ -17,43 +15,33 @@ import (
 	"wavryhost/session"
 )
 
-// rescan is how often displays are looked for.
-const rescan = 5 * time.Second
-
 // catalog knows the displays that are offered, and owns the virtual one.
 type catalog struct {
 	cfg     *Config
-	desktop desktop
+	desktop *desktop
 	log     *slog.Logger
 	inputs  *input.Metrics
-	// choice is the setting that picks the default; it stays what it came to at the start.
-	choice  string
 	virtual *display.Virtual // nil without one
 
-	mu   sync.Mutex
-	list []session.Display // the default first
+	mu    sync.Mutex
+	known []candidate
+	list  []session.Display // the default first
+	first string            // the default's id
 }
 
 // newCatalog looks for displays, and starts a virtual one when it is asked for or nothing else is there. The caller must Close
 // it, after Run has returned.
-func newCatalog(ctx context.Context, cfg *Config, d desktop, inputs *input.Metrics, log *slog.Logger) (*catalog, error) {
-	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs, choice: cfg.Display}
-	all := choose(cfg.Display, append(d.found(ctx), made(cfg)...))
-	for _, one := range all {
-		if !one.Default {
-			continue
-		}
-		// A display that comes later does not take the place of the one that viewers know.
-		c.choice = one.ID
-		if one.ID == idVirtual {
-			if err := c.start(ctx); err != nil {
-				return nil, err
-			}
-		} else if !one.Usable {
-			log.Warn("the display is not to be had; it is tried again when a viewer comes", "display", one.ID, "why", one.Why)
+func newCatalog(ctx context.Context, cfg *Config, d *desktop, inputs *input.Metrics, log *slog.Logger) (*catalog, error) {
+	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs}
+	d.displays.Look(ctx)
+	all := append(d.found(), made(cfg)...)
+	if id, why := pick(cfg.Display, "", all); id == idVirtual {
+		log.Info("virtual display is started", "why", why)
+		if err := c.start(ctx); err != nil {
+			return nil, err
 		}
 	}
-	c.scan(ctx)
+	c.scan()
 	return c, nil
 }
 
@@ -69,7 +57,6 @@ func (c *catalog) start(ctx context.Context) error {
 		return fmt.Errorf("start the virtual display: %w", err)
 	default:
 		c.log.Warn("no virtual display; the test pattern takes its place", "err", err)
-		c.choice = idSynthetic
 	}
 	return nil
 }
@@ -85,16 +72,8 @@ func (c *catalog) Run(ctx context.Context) error {
 			}
 		})
 	}
-	tick := time.NewTicker(rescan)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			c.scan(ctx)
-		}
-	}
+	c.desktop.displays.Run(ctx, c.scan)
+	return nil
 }
 
 // Close ends the virtual display.
@@ -105,9 +84,9 @@ func (c *catalog) Close() error {
 	return c.virtual.Close()
 }
 
-// scan looks for displays again.
-func (c *catalog) scan(ctx context.Context) {
-	all := c.desktop.found(ctx)
+// scan brings the list up to what is known of the displays.
+func (c *catalog) scan() {
+	all := c.desktop.found()
 	if c.virtual != nil { // it shows among the others, without the key to it
 		all = slices.DeleteFunc(all, func(one candidate) bool { return one.ID == "x11"+c.virtual.Address() })
 	}
@@ -116,57 +95,109 @@ func (c *catalog) scan(ctx context.Context) {
 			all = append(all, m)
 		}
 	}
-	if ctx.Err() != nil {
-		return // what was found is not all
-	}
-	list := offered(choose(c.choice, all), c.open)
-	for i := range list {
-		list[i].Input = c.input(list[i])
-	}
 	c.mu.Lock()
-	before := c.list
-	c.list = list
+	before := c.known
+	for _, one := range before { // what viewers get who ask for nothing else may come back
+		if c.first == one.ID && !slices.ContainsFunc(all, func(o candidate) bool { return o.ID == one.ID }) {
+			one.State, one.Why = display.Unusable, "its server has gone"
+			all = append(all, one)
+		}
+	}
+	id, why := pick(c.cfg.Display, c.first, all)
+	all = choose(id, all)
+	from := c.first
+	c.known, c.first = all, id
+	c.list = c.offered(all)
 	c.mu.Unlock()
-	c.tell(before, list)
+	c.tell(before, all)
+	if from == id {
+		return
+	}
+	c.log.Info("default display chosen", "display", id, "why", why, "before", from)
+	for _, one := range all {
+		switch {
+		case one.ID != id:
+		case one.State != display.Usable:
+			c.log.Warn("the default display is not to be had; it is tried again when a viewer comes", "display", id, "state", one.State, "why", one.Why)
+		case one.Remote:
+			c.log.Warn("the default display is on another machine, or behind a tunnel: its viewers see, and may control, what is shown there", "display", id)
+		}
+	}
 }
 
-// tell logs what came and went.
-func (c *catalog) tell(before, now []session.Display) {
-	has := func(list []session.Display, id string) bool {
-		return slices.ContainsFunc(list, func(d session.Display) bool { return d.ID == id })
+// tell logs what came, what went, and how displays became.
+func (c *catalog) tell(before, now []candidate) {
+	find := func(list []candidate, id string) (candidate, bool) {
+		if i := slices.IndexFunc(list, func(d candidate) bool { return d.ID == id }); i >= 0 {
+			return list[i], true
+		}
+		return candidate{}, false
 	}
 	for _, d := range now {
-		if !has(before, d.ID) {
+		was, ok := find(before, d.ID)
+		switch {
+		case ok && was.State == d.State:
+		case d.State == display.Usable:
 			c.log.Info("display offered", "display", d.ID, "backend", d.Backend, "width", d.Width, "height", d.Height)
+		default:
+			c.log.Info("display cannot be offered", "display", d.ID, "backend", d.Backend, "state", d.State, "why", d.Why)
 		}
 	}
 	for _, d := range before {
-		if !has(now, d.ID) {
+		if _, ok := find(now, d.ID); !ok {
 			c.log.Info("display gone", "display", d.ID)
 		}
 	}
 }
 
-func (c *catalog) open(one candidate) func(context.Context) (capture.Source, error) {
-	if one.ID != idVirtual {
-		return opener(one, c.cfg, c.desktop.authority, c.log)
+// offered makes displays for sessions of the candidates, the default first. The caller holds mu.
+func (c *catalog) offered(all []candidate) []session.Display {
+	var list []session.Display
+	for _, one := range all {
+		d := session.Display{
+			ID: one.ID, Name: one.Name, Backend: one.Backend, Width: one.Width, Height: one.Height, State: string(one.State), Reason: one.Why,
+			Open: c.opener(one), Input: c.input(one),
+		}
+		if d.State == string(display.Usable) {
+			d.State = ""
+		}
+		if one.Default {
+			list = slices.Insert(list, 0, d)
+			continue
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// opener returns what captures a display. A display that cannot be opened is asked again what it lacks.
+func (c *catalog) opener(one candidate) func(context.Context) (capture.Source, error) {
+	open := opener(one, c.cfg, c.log)
+	if one.ID == idVirtual {
+		open = func(ctx context.Context) (capture.Source, error) {
+			return opened(x11.New(ctx, x11.Config{
+				Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}, NoCursor: !c.cfg.Cursor,
+			}, c.log))
+		}
 	}
 	return func(ctx context.Context) (capture.Source, error) {
-		return opened(x11.New(ctx, x11.Config{
-			Display: c.virtual.Address(), Authority: c.virtual.Authority(), NoCursor: !c.cfg.Cursor,
-		}, c.log))
+		source, err := open(ctx)
+		if err != nil {
+			c.desktop.displays.Again(one.address)
+		}
+		return source, err
 	}
 }
 
 // input returns what makes the injector of a display; nil where it takes no input.
-func (c *catalog) input(d session.Display) func() session.Injector {
-	if d.Backend != "x11" {
+func (c *catalog) input(d candidate) func() session.Injector {
+	if d.Backend != "x11" || d.offLimits() {
 		return nil
 	}
 	dial := func(ctx context.Context) (net.Conn, input.Screen, error) {
-		address, authority := strings.TrimPrefix(d.ID, "x11"), c.desktop.authority
+		address, authority := d.address, d.authority
 		if d.ID == idVirtual {
-			address, authority = c.virtual.Address(), c.virtual.Authority()
+			address, authority = c.virtual.Address(), []string{c.virtual.Authority()}
 		}
 		nc, s, err := x11.Dial(ctx, address, authority)
 		return nc, input.Screen(s), err

@@ -16,7 +16,6 @@ import (
 	"wavryhost/capture/synthetic"
 	"wavryhost/capture/x11"
 	"wavryhost/platform/display"
-	"wavryhost/session"
 )
 
 // The ids of displays that this program makes itself.
@@ -27,46 +26,78 @@ const (
 
 // candidate is a display that may be offered, or why it is not.
 type candidate struct {
-	ID      string `json:"id"`
-	Name    string `json:"name"`
-	Backend string `json:"backend"`
-	Width   int    `json:"width,omitempty"`
-	Height  int    `json:"height,omitempty"`
-	Usable  bool   `json:"usable"`
+	ID      string        `json:"id"`
+	Name    string        `json:"name"`
+	Backend string        `json:"backend"`
+	Width   int           `json:"width,omitempty"`
+	Height  int           `json:"height,omitempty"`
+	State   display.State `json:"state"`
 	// Why tells what is missing where it is not usable.
 	Why string `json:"why,omitempty"`
 	// Default marks the one that viewers get who ask for none.
 	Default bool `json:"default"`
+	// Named displays are what DISPLAY names; Remote ones may be somewhere else.
+	Named  bool `json:"-"`
+	Remote bool `json:"remote,omitempty"`
+
+	address   string // of an X display
+	authority []string
 }
+
+// offLimits reports whether nobody gets the display: it may be another machine's, and no setting names it.
+func (c candidate) offLimits() bool { return c.Remote && !c.Default }
 
 // desktop is where displays are looked for, as the user's environment says.
 type desktop struct {
-	env       display.Env
-	authority string // the X authority file
+	displays *display.Registry
+	env      display.Env
 }
 
-func newDesktop(a *app) desktop {
-	d := desktop{authority: a.variable("XAUTHORITY")}
-	if home := a.variable("HOME"); d.authority == "" && home != "" {
-		d.authority = filepath.Join(home, ".Xauthority")
-	}
-	d.env = display.Env{
+// newDesktop returns the desktop that the environment names. setting is the display that is asked for.
+func newDesktop(a *app, setting string, log *slog.Logger) *desktop {
+	d := &desktop{env: display.Env{
 		Display: a.variable("DISPLAY"), WaylandDisplay: a.variable("WAYLAND_DISPLAY"), RuntimeDir: a.variable("XDG_RUNTIME_DIR"),
-		Probe: func(ctx context.Context, address string) (width, height int, err error) {
-			info, err := x11.Probe(ctx, address, d.authority)
-			return info.Width, info.Height, err
-		},
+		Authority: a.variable("XAUTHORITY"), Probe: probeX,
+	}}
+	if home := a.variable("HOME"); d.env.Authority == "" && home != "" {
+		d.env.Authority = filepath.Join(home, ".Xauthority")
 	}
+	if address, ok := strings.CutPrefix(setting, "x11"); ok {
+		d.env.Wanted = address
+	}
+	d.displays = display.NewRegistry(d.env, log)
 	return d
 }
 
-// found lists the displays that are there without our doing.
-func (d desktop) found(ctx context.Context) []candidate {
+// probeX asks an X server for its screens.
+func probeX(ctx context.Context, address string, authority []string) ([]display.Screen, error) {
+	list, err := x11.Probe(ctx, address, authority)
+	if err != nil {
+		return nil, err
+	}
+	var screens []display.Screen
+	for _, info := range list {
+		s := display.Screen{Width: info.Width, Height: info.Height}
+		if info.Err != nil {
+			s.Why = info.Err.Error()
+		}
+		screens = append(screens, s)
+	}
+	return screens, nil
+}
+
+// found lists the displays that are there without our doing, as of the last look.
+func (d *desktop) found() []candidate {
 	var all []candidate
-	for _, f := range display.List(ctx, d.env) {
-		all = append(all, candidate{
-			ID: f.ID, Name: f.Name, Backend: f.Backend, Width: f.Width, Height: f.Height, Usable: f.Usable, Why: f.Why,
-		})
+	for _, f := range d.displays.List() {
+		one := candidate{
+			ID: f.ID, Name: f.Name, Backend: f.Backend, Width: f.Width, Height: f.Height, State: f.State, Why: f.Why,
+			Named: f.Named, Remote: f.Remote, authority: f.Authority,
+		}
+		if f.Backend == "x11" {
+			one.address = f.Address
+		}
+		all = append(all, one)
 	}
 	if len(all) > 0 {
 		return all
@@ -75,7 +106,7 @@ func (d desktop) found(ctx context.Context) []candidate {
 	for _, s := range screenshot.Displays() {
 		all = append(all, candidate{
 			ID: "screenshot:" + strconv.Itoa(s.Index), Name: "Display " + strconv.Itoa(s.Index) + " by screenshots",
-			Backend: "screenshot", Width: s.Bounds.Dx(), Height: s.Bounds.Dy(), Usable: true,
+			Backend: "screenshot", Width: s.Bounds.Dx(), Height: s.Bounds.Dy(), State: display.Usable,
 		})
 	}
 	return all
@@ -85,44 +116,87 @@ func (d desktop) found(ctx context.Context) []candidate {
 func made(cfg *Config) []candidate {
 	v := candidate{
 		ID: idVirtual, Name: "Virtual display", Backend: "x11", Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height,
-		Usable: true,
+		State: display.Usable,
 	}
 	if _, err := exec.LookPath("Xvfb"); err != nil {
-		v.Usable, v.Why = false, display.ErrNoServer.Error()
+		v.State, v.Why = display.Unusable, display.ErrNoServer.Error()
 	}
 	return []candidate{v, {
 		ID: idSynthetic, Name: "Test pattern", Backend: "synthetic", Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height,
-		Usable: true,
+		State: display.Usable,
 	}}
 }
 
-// choose marks the default in all, which it returns with the display that the setting names added where it is not there: it may
-// come. A chosen display that is not usable stays the choice, unless the choice is automatic.
-func choose(setting string, all []candidate) []candidate {
-	want := func(c candidate) bool { return c.ID == setting }
-	if setting == "auto" {
-		want = func(c candidate) bool { return c.Usable } // the found ones come first, then virtual, then synthetic
+// pick returns which display viewers get who ask for none, and why. With the setting auto that is a display of this machine that can be
+// captured, and one that was picked before for as long as it is not gone for good and nothing better is there: an X server may come later
+// than the daemon, or be started anew.
+func pick(setting, before string, all []candidate) (id, why string) {
+	if setting != "auto" {
+		return setting, "the setting display names it"
 	}
-	if i := slices.IndexFunc(all, want); i >= 0 {
+	owned := func(c candidate) bool { return !c.Remote && c.ID != idVirtual && c.ID != idSynthetic }
+	best := -1
+	var reasons []string
+	for i, c := range all {
+		switch {
+		case !owned(c) || c.State != display.Usable:
+			if c.Why != "" && c.ID != idVirtual {
+				reasons = append(reasons, c.ID+": "+c.Why)
+			}
+		case best < 0:
+			best = i
+		}
+		if c.ID == before && owned(c) && c.State != display.Unusable {
+			return before, "it was before"
+		}
+	}
+	if best >= 0 {
+		if all[best].Named {
+			return all[best].ID, "DISPLAY names it"
+		}
+		return all[best].ID, "it is the first on this machine that can be captured"
+	}
+	why = "no display on this machine can be captured"
+	if len(reasons) > 0 {
+		why += ": " + strings.Join(reasons, "; ")
+	}
+	switch {
+	case slices.ContainsFunc(all, func(c candidate) bool { return c.ID == idVirtual && c.State == display.Usable }):
+		return idVirtual, why
+	case slices.ContainsFunc(all, func(c candidate) bool { return c.ID == before && owned(c) }):
+		return before, "it was before, and may come back"
+	}
+	return idSynthetic, why
+}
+
+// choose marks the default in all, which it returns with that one added where it is not there: it may come.
+func choose(id string, all []candidate) []candidate {
+	if i := slices.IndexFunc(all, func(c candidate) bool { return c.ID == id }); i >= 0 {
 		all[i].Default = true
 		return all
 	}
-	backend, _, _ := strings.Cut(setting, ":")
-	return append(all, candidate{ID: setting, Name: "Display " + setting, Backend: backend, Why: "no such display", Default: true})
+	backend, rest, _ := strings.Cut(id, ":")
+	one := candidate{ID: id, Name: "Display " + id, Backend: backend, State: display.Unusable, Why: "no such display", Default: true}
+	if host, ok := strings.CutPrefix(backend, "x11"); ok {
+		one.Backend, one.address = "x11", host+":"+rest
+	}
+	return append(all, one)
 }
 
 // opener returns what captures a display.
-func opener(c candidate, cfg *Config, authority string, log *slog.Logger) func(context.Context) (capture.Source, error) {
+func opener(c candidate, cfg *Config, log *slog.Logger) func(context.Context) (capture.Source, error) {
 	return func(ctx context.Context) (capture.Source, error) {
 		kind, rest, _ := strings.Cut(c.ID, ":")
 		switch {
+		case c.offLimits():
+			return nil, fmt.Errorf("display %s: %s", c.ID, c.Why)
 		case kind == idSynthetic:
 			return opened(synthetic.New(synthetic.Config{
 				Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height, FPS: cfg.FPS,
 			}))
 		case strings.HasPrefix(kind, "x11"): // the host's name may follow
 			return opened(x11.New(ctx, x11.Config{
-				Display: strings.TrimPrefix(c.ID, "x11"), Authority: authority, NoCursor: !cfg.Cursor,
+				Display: strings.TrimPrefix(c.ID, "x11"), Authority: c.authority, NoCursor: !cfg.Cursor,
 			}, log))
 		case kind == "screenshot":
 			index, err := strconv.Atoi(rest)
@@ -144,23 +218,6 @@ func opened[S capture.Source](s S, err error) (capture.Source, error) {
 	return s, nil
 }
 
-// offered makes displays for sessions of the candidates, the default first. Of the others only those that work are offered.
-func offered(all []candidate, open func(candidate) func(context.Context) (capture.Source, error)) []session.Display {
-	var list []session.Display
-	for _, c := range all {
-		if !c.Usable && !c.Default {
-			continue
-		}
-		d := session.Display{ID: c.ID, Name: c.Name, Backend: c.Backend, Width: c.Width, Height: c.Height, Open: open(c)}
-		if c.Default {
-			list = slices.Insert(list, 0, d)
-			continue
-		}
-		list = append(list, d)
-	}
-	return list
-}
-
 type displaysCmd struct {
 	JSON     bool         `name:"json" help:"Print it for machines."`
 	Settings settingFlags `embed:""`
@@ -173,7 +230,11 @@ func (c *displaysCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	l.warn(a.stderr)
-	all := choose(l.Display, append(newDesktop(a).found(ctx), made(&l.Config)...))
+	d := newDesktop(a, l.Display, slog.New(slog.DiscardHandler))
+	d.displays.Look(ctx)
+	all := append(d.found(), made(&l.Config)...)
+	id, _ := pick(l.Display, "", all)
+	all = choose(id, all)
 	if c.JSON {
 		return writeJSON(a.stdout, all)
 	}
@@ -181,8 +242,12 @@ func (c *displaysCmd) Run(ctx context.Context, a *app) error {
 	say(w, "DISPLAY\tUSABLE\tSIZE\tBACKEND\tREMARKS\n")
 	for _, d := range all {
 		usable, dimensions := "no", ""
-		if d.Usable {
+		switch d.State {
+		case display.Usable:
 			usable = "yes"
+		case display.Slow:
+			usable = "slow"
+		case display.Unusable:
 		}
 		if d.Width > 0 {
 			dimensions = size{d.Width, d.Height}.String()

@@ -119,7 +119,7 @@ func newHost(
 		return err
 	})
 	group.Go(func() (err error) {
-		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a), input.NewMetrics(registry), log)
+		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a, l.Display, log), input.NewMetrics(registry), log)
 		return err
 	})
 	err = group.Wait()
@@ -168,9 +168,6 @@ func newHost(
 	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
 	h.reloads = newReloader(l, read, level, h.manager, registry, log)
-	if h.link != nil {
-		h.reloads.link = h.link
-	}
 	h.reloads.terminal = isTerminal(a.stderr)
 	h.reloads.look = h.gpus.Look
 	h.prober = newProber(l, h.manager, h.gpus.Look, log)

@@ -3,113 +3,125 @@ package display
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
+)
+
+// State is how a display is.
+type State string
+
+// The states of a display.
+const (
+	// Usable displays can be captured, as far as the last look showed.
+	Usable State = "usable"
+	// Slow displays did not answer in time. They are not known to be gone, and are asked again.
+	Slow State = "slow"
+	// Unusable displays cannot be captured, for the reason in Why.
+	Unusable State = "unusable"
 )
 
 // Display is what could be captured.
 type Display struct {
-	// ID names it in requests and configuration: "x11:0".
+	// ID names it in requests and configuration: "x11:0", "x11:0.1".
 	ID string
 	// Name is for people.
 	Name string
 	// Backend is what captures it: "x11" or "wayland".
 	Backend string
-	// Address is what the backend connects to: ":0", or a socket's path.
+	// Address is what the backend connects to: ":0", ":0.1", or a socket's path.
 	Address string
-	// Width and Height are in pixels, 0 when it is not usable.
+	// Authority are the X authority files to try, in order.
+	Authority []string
+	// Width and Height are in pixels, at the last look; 0 when they are not known.
 	Width, Height int
-	Usable        bool
+	State         State
 	// Why tells what is missing where it is not usable.
+	Why string
+	// Named displays are what DISPLAY names.
+	Named bool
+	// Remote displays are, or may be, on another machine: their servers are reached by TCP, as those of ssh -X.
+	Remote bool
+}
+
+// Screen is one of a server's screens.
+type Screen struct {
+	Width, Height int // pixels
+	// Why tells why it cannot be captured, empty when it can.
 	Why string
 }
 
-// Env is where displays are looked for.
-type Env struct {
-	// Display and WaylandDisplay are the variables of these names, upper case.
-	Display, WaylandDisplay string
-	// RuntimeDir is XDG_RUNTIME_DIR.
-	RuntimeDir string
-	// SocketDir is where X servers listen. It defaults to /tmp/.X11-unix.
-	SocketDir string
-	// Probe connects to an X display and returns its size in pixels.
-	Probe func(ctx context.Context, address string) (width, height int, err error)
+// address is a parsed display name.
+type address struct {
+	server string // ":0", "host:10", "/path"
+	screen int
+	remote bool
 }
 
-// probeTime bounds one Probe: a server that does not answer must not keep the others from being listed.
-const probeTime = 2 * time.Second
-
-// List returns the displays in the order of their numbers, the one that DISPLAY names first. No display is no error.
-func List(ctx context.Context, env Env) []Display {
-	if env.SocketDir == "" {
-		env.SocketDir = defaultSocketDir
+// parseAddress takes what DISPLAY may say. What it cannot read is left to the backend to refuse.
+func parseAddress(display string) address {
+	if strings.HasPrefix(display, "/") {
+		return address{server: display}
 	}
-	var list []Display
-	for _, address := range xAddresses(env) {
-		list = append(list, Display{ID: "x11" + address, Name: "X display " + address, Backend: "x11", Address: address})
+	host, number, _ := strings.Cut(display, ":")
+	if i := strings.LastIndexByte(display, ':'); i >= 0 { // IPv6 has more of them
+		host, number = display[:i], display[i+1:]
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	var wg sync.WaitGroup
-	for i := range list {
-		wg.Go(func() { probe(ctx, env, &list[i]) })
+	a := address{server: display}
+	if n, screen, ok := strings.Cut(number, "."); ok {
+		if s, err := strconv.ParseUint(screen, 10, 8); err == nil {
+			a.server, a.screen = host+":"+n, int(s)
+		}
 	}
-	wg.Wait()
-	for _, path := range waylandSockets(env) {
-		list = append(list, Display{
-			ID: "wayland:" + filepath.Base(path), Name: "Wayland display " + filepath.Base(path), Backend: "wayland", Address: path,
-			Why: "Wayland displays cannot be captured by this version; an X display (Xorg, Xvfb) or --display virtual can",
-		})
+	switch host {
+	case "":
+	case "unix":
+		a.server = strings.TrimPrefix(a.server, "unix")
+	default:
+		a.remote = true
 	}
-	return list
+	return a
 }
 
-func probe(ctx context.Context, env Env, d *Display) {
-	width, height, err := env.Probe(ctx, d.Address)
+// of returns the address of a screen.
+func (a address) of(screen int) string {
+	if screen == 0 {
+		return a.server
+	}
+	return a.server + "." + strconv.Itoa(screen)
+}
+
+// number is the display's, -1 where the address has none.
+func (a address) number() int {
+	n, err := strconv.Atoi(strings.TrimPrefix(a.server, ":"))
 	if err != nil {
-		d.Why = err.Error()
-		return
+		return -1
 	}
-	d.Width, d.Height, d.Usable = width, height, true
+	return n
 }
 
-// xAddresses returns the addresses of local X servers by their sockets, and the one that DISPLAY names first.
-func xAddresses(env Env) []string {
-	entries, err := os.ReadDir(env.SocketDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		entries = nil
+// socketsIn returns the addresses of the X servers whose sockets are in a directory, each with what changes when the socket is another.
+func socketsIn(dir string) map[address]string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
 	}
-	var numbers []int
+	found := make(map[address]string)
 	for _, e := range entries {
 		name, ok := strings.CutPrefix(e.Name(), "X")
-		if n, err := strconv.Atoi(name); ok && err == nil && n >= 0 && e.Type()&fs.ModeSocket != 0 {
-			numbers = append(numbers, n)
+		n, err := strconv.Atoi(name)
+		if !ok || err != nil || n < 0 || e.Type()&fs.ModeSocket == 0 {
+			continue
+		}
+		if info, err := e.Info(); err == nil {
+			found[address{server: ":" + strconv.Itoa(n)}] = stamp(info)
 		}
 	}
-	slices.Sort(numbers)
-	var list []string
-	if env.Display != "" {
-		list = append(list, address(env.Display))
-	}
-	for _, n := range numbers {
-		if a := fmt.Sprintf(":%d", n); !slices.Contains(list, a) {
-			list = append(list, a)
-		}
-	}
-	return list
+	return found
 }
-
-// address returns DISPLAY without the screen number where it is 0: ":0.0" is ":0".
-func address(display string) string { return strings.TrimSuffix(display, ".0") }
 
 func waylandSockets(env Env) []string {
 	if env.RuntimeDir == "" {

@@ -3,10 +3,18 @@ package display
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func socket(t *testing.T, path string) {
@@ -18,36 +26,284 @@ func socket(t *testing.T, path string) {
 	t.Cleanup(func() { l.Close() })
 }
 
-func TestList(t *testing.T) {
-	dir, runtime := t.TempDir(), t.TempDir()
-	socket(t, filepath.Join(dir, "X7"))
-	socket(t, filepath.Join(dir, "X10"))
-	socket(t, filepath.Join(runtime, "wayland-0"))
+// house is a machine of a test's own.
+type house struct {
+	env Env
+	// asked counts the probes of each server.
+	mu     sync.Mutex
+	asked  map[string]int
+	answer map[string]func(context.Context) ([]Screen, error)
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{asked: make(map[string]int), answer: make(map[string]func(context.Context) ([]Screen, error))}
+	h.env = Env{
+		SocketDir: t.TempDir(), RuntimeDir: t.TempDir(), ProcDir: t.TempDir(),
+		Probe: func(ctx context.Context, address string, _ []string) ([]Screen, error) {
+			h.mu.Lock()
+			h.asked[address]++
+			answer := h.answer[address]
+			h.mu.Unlock()
+			if answer == nil {
+				return []Screen{{Width: 1280, Height: 720}}, nil
+			}
+			return answer(ctx)
+		},
+	}
+	return h
+}
+
+// server makes the sign of an X server.
+func (h *house) server(t *testing.T, number string) {
+	t.Helper()
+	socket(t, filepath.Join(h.env.SocketDir, "X"+number))
+}
+
+func (h *house) says(address string, answer func(context.Context) ([]Screen, error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answer[address] = answer
+}
+
+func (h *house) count(address string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked[address]
+}
+
+func (h *house) registry() *Registry { return NewRegistry(h.env, slog.New(slog.DiscardHandler)) }
+
+func short(list []Display) (all []string) {
+	for _, d := range list {
+		all = append(all, fmt.Sprintf("%s %s %dx%d", d.ID, d.State, d.Width, d.Height))
+	}
+	return all
+}
+
+func TestDisplaysAndWhatIsWrongWithThem(t *testing.T) {
+	h := newHouse(t)
+	h.server(t, "7")
+	h.server(t, "10")
+	h.server(t, "49")
+	h.server(t, "50")
+	h.says(":50", func(context.Context) ([]Screen, error) {
+		return nil, fmt.Errorf("nobody is there: %w", syscall.ECONNREFUSED)
+	}) // left behind
+	socket(t, filepath.Join(h.env.RuntimeDir, "wayland-0"))
 	for _, name := range []string{"X3", "Xjunk", "other"} { // no sockets, or no displays
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(h.env.SocketDir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := List(t.Context(), Env{
-		Display: ":10.0", RuntimeDir: runtime, SocketDir: dir,
-		Probe: func(_ context.Context, address string) (int, int, error) {
-			if address == ":7" {
-				return 0, 0, errors.New("access denied: name the authority file with XAUTHORITY")
-			}
-			return 1280, 720, nil
-		},
+	h.env.Display = ":10.0"
+	h.says(":7", func(context.Context) ([]Screen, error) { return nil, errors.New("access denied") })
+	h.says(":49", func(context.Context) ([]Screen, error) {
+		return []Screen{{Width: 640, Height: 480, Why: "depth 8"}, {Width: 800, Height: 600}}, nil
 	})
-	want := []Display{
-		{ID: "x11:10", Name: "X display :10", Backend: "x11", Address: ":10", Width: 1280, Height: 720, Usable: true},
-		{ID: "x11:7", Name: "X display :7", Backend: "x11", Address: ":7", Why: "access denied: name the authority file with XAUTHORITY"},
+	r := h.registry()
+	r.Look(t.Context())
+	list := r.List()
+	want := []string{
+		"x11:10 usable 1280x720", "x11:7 unusable 0x0", "x11:49 unusable 640x480", "x11:49.1 usable 800x600", "wayland:wayland-0 unusable 0x0",
 	}
-	if len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2].ID != "wayland:wayland-0" || got[2].Usable || got[2].Why == "" {
-		t.Errorf("displays are %+v; want %+v and a Wayland display that is not usable", got, want)
+	if got := short(list); !slices.Equal(got, want) {
+		t.Fatalf("got %q; want %q", got, want)
+	}
+	if !list[0].Named || list[1].Named || list[1].Why != "access denied" || list[2].Why != "depth 8" || list[3].Address != ":49.1" || list[4].Why == "" {
+		t.Errorf("got %+v", list)
+	}
+}
+
+func TestScreenThatDISPLAYNamesComesFirst(t *testing.T) {
+	h := newHouse(t)
+	h.server(t, "3")
+	h.server(t, "49")
+	h.env.Display = "unix:49.1"
+	h.says(":49", func(context.Context) ([]Screen, error) {
+		return []Screen{{Width: 1, Height: 1}, {Width: 2, Height: 2}}, nil
+	})
+	r := h.registry()
+	r.Look(t.Context())
+	if got, want := short(r.List()), []string{"x11:49.1 usable 2x2", "x11:49 usable 1x1", "x11:3 usable 1280x720"}; !slices.Equal(got, want) {
+		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
+// What DISPLAY names may be another machine's: it is neither asked nor usable, unless the configuration names it.
+func TestServerOfAnotherMachineIsLeftAlone(t *testing.T) {
+	for _, name := range []string{"localhost:10.0", "host:0", "[::1]:3", "192.0.2.1:0"} {
+		h := newHouse(t)
+		h.server(t, "0")
+		h.env.Display = name
+		r := h.registry()
+		r.Look(t.Context())
+		list := r.List()
+		if len(list) != 2 || list[0].ID != "x11:0" || list[1].State != Unusable || !list[1].Remote || !strings.Contains(list[1].Why, "another machine") {
+			t.Errorf("%s: got %+v; want the local server first and this one unusable", name, list)
+		}
+		if n := h.count(strings.TrimSuffix(name, ".0")); n != 0 {
+			t.Errorf("%s was asked %d times", name, n)
+		}
+		h.env.Wanted = name
+		r = h.registry()
+		r.Look(t.Context())
+		if list := r.List(); len(list) != 2 || list[1].State != Usable || !list[1].Remote {
+			t.Errorf("%s, asked for: got %+v; want it usable", name, list)
+		}
 	}
 }
 
 func TestListWithoutDisplays(t *testing.T) {
-	if got := List(t.Context(), Env{SocketDir: filepath.Join(t.TempDir(), "none")}); len(got) != 0 {
+	h := newHouse(t)
+	h.env.SocketDir = filepath.Join(h.env.SocketDir, "none")
+	r := h.registry()
+	r.Look(t.Context())
+	if got := r.List(); len(got) != 0 {
 		t.Errorf("displays are %+v; want none", got)
+	}
+	h.env.Wanted = ":5"
+	h.says(":5", func(context.Context) ([]Screen, error) { return nil, errors.New("nothing listens") })
+	r = h.registry()
+	r.Look(t.Context())
+	if got, want := short(r.List()), []string{"x11:5 unusable 0x0"}; !slices.Equal(got, want) {
+		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
+// A server that answered is left alone: a connection to it may reset it. One whose socket is another one is asked.
+func TestServersAreAskedOnChange(t *testing.T) {
+	h := newHouse(t)
+	h.server(t, "1")
+	r := h.registry()
+	r.Look(t.Context())
+	now := time.Now()
+	for range 1000 {
+		now = now.Add(lookInterval)
+		if asking := r.look(now); len(asking) > 0 {
+			t.Fatal("a server that answered is asked again")
+		}
+	}
+	if err := os.Remove(filepath.Join(h.env.SocketDir, "X1")); err != nil {
+		t.Fatal(err)
+	}
+	r.Look(t.Context())
+	if got := r.List(); len(got) != 0 {
+		t.Errorf("got %+v; want none", got)
+	}
+	h.server(t, "1")
+	r.Look(t.Context())
+	if got, want := short(r.List()), []string{"x11:1 usable 1280x720"}; !slices.Equal(got, want) || h.count(":1") != 2 {
+		t.Errorf("got %q after %d probes; want %q after 2", got, h.count(":1"), want)
+	}
+	r.Again(":1.0")
+	r.Look(t.Context())
+	if n := h.count(":1"); n != 3 {
+		t.Errorf("asked %d times after it could not be opened; want 3", n)
+	}
+}
+
+// A server that stops answering is slow, not gone, and one whose probe never returns is asked once.
+func TestServerThatHangsIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		for _, n := range []string{"1", "2", "3"} {
+			if err := os.WriteFile(filepath.Join(h.env.SocketDir, "X"+n), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		release := make(chan struct{})
+		h.says(":1", func(ctx context.Context) ([]Screen, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("no answer: %w", ctx.Err())
+		})
+		h.says(":2", func(context.Context) ([]Screen, error) {
+			<-release
+			return []Screen{{Width: 640, Height: 480}}, nil
+		})
+		r := h.registry()
+		r.sockets = func(string) map[address]string {
+			return map[address]string{{server: ":1"}: "", {server: ":2"}: "", {server: ":3"}: ""}
+		}
+		began := time.Now()
+		r.Look(t.Context())
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("the look took %v", took)
+		}
+		if got, want := short(r.List()), []string{"x11:1 slow 0x0", "x11:2 slow 0x0", "x11:3 usable 1280x720"}; !slices.Equal(got, want) {
+			t.Errorf("got %q; want %q", got, want)
+		}
+		for range 60 {
+			time.Sleep(lookInterval)
+			r.look(time.Now())
+		}
+		if one, two := h.count(":1"), h.count(":2"); one < 3 || one > 10 || two != 1 {
+			t.Errorf("asked %d and %d times in a minute; want with growing pauses, and once", one, two)
+		}
+		h.says(":1", nil)
+		close(release)
+		time.Sleep(longestRetry + lookInterval)
+		r.Look(t.Context())
+		if got, want := short(r.List()), []string{"x11:1 usable 1280x720", "x11:2 usable 640x480", "x11:3 usable 1280x720"}; !slices.Equal(got, want) {
+			t.Errorf("got %q; want %q", got, want)
+		}
+	})
+}
+
+// A server that refused is asked again as soon as the authority file has other contents.
+func TestAuthorityFileIsFollowed(t *testing.T) {
+	h := newHouse(t)
+	h.server(t, "1")
+	h.env.Authority = filepath.Join(t.TempDir(), "authority")
+	h.says(":1", func(context.Context) ([]Screen, error) { return nil, errors.New("refused") })
+	r := h.registry()
+	r.Look(t.Context())
+	before := h.count(":1")
+	h.says(":1", nil)
+	if err := os.WriteFile(h.env.Authority, []byte("cookie"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.Look(t.Context())
+	if got := short(r.List()); h.count(":1") != before+1 || !slices.Equal(got, []string{"x11:1 usable 1280x720"}) {
+		t.Errorf("got %q after %d probes; want it usable after %d", got, h.count(":1"), before+1)
+	}
+}
+
+func TestAuthorityOfAServerThatRuns(t *testing.T) {
+	proc := t.TempDir()
+	for pid, args := range map[string][]string{
+		"10": {"/usr/lib/xorg/Xorg", "vt2", "-auth", "/run/user/1000/gdm/Xauthority", ":0", "-nolisten", "tcp"},
+		"11": {"xterm", ":1", "-auth", "/no"},
+		"12": {"Xvfb", ":2", "-auth", "/tmp/" + virtualPrefix + "123/authority"},
+		"13": {"Xtigervnc", ":3", "-auth"},
+		"14": {"Xvfb", ":4", "-auth", "relative"},
+	} {
+		dir := filepath.Join(proc, pid)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cmdline"), []byte(strings.Join(args, "\x00")+"\x00"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("/home/ann", filepath.Join(dir, "cwd")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for number, want := range map[int]string{0: "/run/user/1000/gdm/Xauthority", 1: "", 2: "", 3: "", 4: "/home/ann/relative", 5: "", -1: ""} {
+		if got := serverAuthority(proc, number); got != want {
+			t.Errorf("display %d: got %q; want %q", number, got, want)
+		}
+	}
+}
+
+func TestListenersOfTheKernel(t *testing.T) {
+	got := parseListeners(`Num       RefCount Protocol Flags    Type St Inode Path
+0000000000000000: 00000002 00000000 00010000 0001 01 35043 /tmp/.X11-unix/X7
+0000000000000000: 00000003 00000000 00000000 0001 03 35050 /tmp/.X11-unix/X8
+0000000000000000: 00000002 00000000 00010000 0001 01 35042 @/tmp/.X11-unix/X7
+0000000000000000: 00000003 00000000 00000000 0001 03 20117
+`)
+	if len(got) != 2 || !got["/tmp/.X11-unix/X7"] || !got["@/tmp/.X11-unix/X7"] {
+		t.Errorf("got %v; want the two that listen", got)
 	}
 }

@@ -24,6 +24,10 @@ const (
 	startTime = 10 * time.Second
 	// The pauses between restarts, from the first to the longest.
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+	// firstNumber is where display numbers of our own begin: those from 0 on belong to the machine's own servers, those from 10 on to ssh.
+	firstNumber, numbers = 90, 1000
+	// virtualPrefix is how the folders of virtual displays begin.
+	virtualPrefix = "wavry-host-display-"
 	// defaultSocketDir is where X servers listen.
 	defaultSocketDir = "/tmp/.X11-unix"
 )
@@ -54,7 +58,7 @@ type Virtual struct {
 
 // StartVirtual starts the server; ctx bounds the start alone. The caller must call Run to put something on the display
 // and to keep it alive, and Close.
-func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (v *Virtual, err error) {
+func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Virtual, error) {
 	if cfg.Width == 0 && cfg.Height == 0 {
 		cfg.Width, cfg.Height = 1280, 720
 	}
@@ -73,23 +77,23 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (v *
 	if _, err := exec.LookPath("Xvfb"); err != nil {
 		return nil, ErrNoServer
 	}
-	v = &Virtual{cfg: cfg, log: log, cookie: newCookie(), number: -1}
-	defer func() {
-		if err != nil {
-			_ = v.Close()
-		}
-	}()
-	if v.dir, err = os.MkdirTemp("", "wavry-host-display-"); err != nil {
-		return nil, fmt.Errorf("display: make a directory for the virtual display: %w", err)
-	}
-	if err := writeAuthority(v.Authority(), v.cookie); err != nil {
-		return nil, err
-	}
-	makeSocketDir(defaultSocketDir, log)
-	if err := v.startServer(ctx); err != nil {
+	v := &Virtual{cfg: cfg, log: log, cookie: newCookie(), number: -1}
+	if err := v.start(ctx); err != nil {
+		_ = v.Close() // it has nothing to say
 		return nil, err
 	}
 	return v, nil
+}
+
+func (v *Virtual) start(ctx context.Context) (err error) {
+	if v.dir, err = os.MkdirTemp("", virtualPrefix); err != nil {
+		return fmt.Errorf("display: make a directory for the virtual display: %w: make %s writable, or set TMPDIR", err, os.TempDir())
+	}
+	if err := writeAuthority(v.Authority(), v.cookie); err != nil {
+		return err
+	}
+	makeSocketDir(defaultSocketDir, v.log)
+	return v.startServer(ctx)
 }
 
 // makeSocketDir makes the directory in which X servers listen, as containers lack it: a server that is not root does not
@@ -166,15 +170,41 @@ func (v *Virtual) Close() error {
 
 // startServer starts Xvfb, with the number it had before if it had one.
 func (v *Virtual) startServer(ctx context.Context) error {
+	if v.number >= 0 {
+		return v.startNumber(ctx, v.number)
+	}
+	for n := firstNumber; n < firstNumber+numbers; n++ {
+		if taken(n) {
+			continue
+		}
+		err := v.startNumber(ctx, n)
+		if err != nil && ctx.Err() == nil && taken(n) {
+			continue // another server was quicker
+		}
+		return err
+	}
+	return fmt.Errorf("display: no display number from %d to %d is free", firstNumber, firstNumber+numbers-1)
+}
+
+// taken reports whether there is a sign of an X server of that number.
+func taken(n int) bool {
+	socket := filepath.Join(defaultSocketDir, "X"+strconv.Itoa(n))
+	for _, path := range []string{socket, fmt.Sprintf("/tmp/.X%d-lock", n)} {
+		if _, err := os.Lstat(path); err == nil {
+			return true
+		}
+	}
+	return listeners("/proc")["@"+socket]
+}
+
+// startNumber starts Xvfb with a display number.
+func (v *Virtual) startNumber(ctx context.Context, number int) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("display: make a pipe: %w", err)
 	}
 	defer r.Close()
-	var args []string
-	if v.number >= 0 {
-		args = append(args, v.Address())
-	}
+	args := []string{fmt.Sprintf(":%d", number)}
 	args = append(args, "-displayfd", "3", "-screen", "0", fmt.Sprintf("%dx%dx24", v.cfg.Width, v.cfg.Height),
 		"-dpi", strconv.Itoa(v.cfg.DPI), "-nolisten", "tcp", "-noreset", "-auth", v.Authority())
 	cmd := exec.Command("Xvfb", args...) //nolint:noctx // it outlives ctx: Close ends it
@@ -189,8 +219,7 @@ func (v *Virtual) startServer(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now()) })
 	defer stop()
 	line, err := bufio.NewReader(io.LimitReader(r, 16)).ReadString('\n')
-	number, parseErr := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil || parseErr != nil {
+	if got, parseErr := strconv.Atoi(strings.TrimSpace(line)); err != nil || parseErr != nil || got != number {
 		server.stop()
 		return fmt.Errorf("display: Xvfb does not come up: %w (it printed %q)", errors.Join(err, ctx.Err()), server.output.tail())
 	}

@@ -25,6 +25,8 @@ var errNoXTEST = errors.New("input: the X server has no XTEST extension: start i
 type Screen struct {
 	Root          uint32
 	Width, Height int
+	// Several says that the server has more screens, which share one pointer.
+	Several bool
 }
 
 // Config says where input goes.

@@ -29,6 +29,7 @@ type xserver struct {
 	mu      sync.Mutex
 	without bool // it has no XTEST
 	hangs   bool // it answers nothing
+	several bool // it has more screens
 	width   uint16
 	events  []event
 	dials   int
@@ -45,7 +46,7 @@ func (x *xserver) dial(context.Context) (net.Conn, Screen, error) {
 	ours, theirs := net.Pipe()
 	x.conns = append(x.conns, ours)
 	go x.serve(ours)
-	return theirs, Screen{Root: 77, Width: int(x.width), Height: 100}, nil
+	return theirs, Screen{Root: 77, Width: int(x.width), Height: 100, Several: x.several}, nil
 }
 
 func (x *xserver) serve(nc net.Conn) {
@@ -72,6 +73,9 @@ func (x *xserver) serve(nc net.Conn) {
 		case head[0] == opGetGeometry:
 			le.PutUint16(reply[16:], x.width)
 			le.PutUint16(reply[18:], 100)
+		case head[0] == opWarpPointer:
+			x.events = append(x.events, event{opWarpPointer, body[4], le.Uint16(body[16:]), le.Uint16(body[18:])})
+			reply = nil
 		case head[0] == fakeXTEST && head[1] == xtestFakeInput:
 			x.events = append(x.events, event{body[0], body[1], le.Uint16(body[20:]), le.Uint16(body[22:])})
 			reply = nil
@@ -359,4 +363,44 @@ func TestMetrics(t *testing.T) {
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
+}
+
+// Where a server has several screens, XTEST's motion stays on the one where the pointer is, so it is warped to the viewer's; and again before
+// a click or a key, as it may have left meanwhile.
+func TestPointerGoesToItsOwnScreen(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
+		x.crash()
+		x.set(func() { x.several = true })
+		eventuallyServed(t, j)
+		x.got()
+		j.Move(.5, .25)
+		j.Button(1, true)
+		j.Button(1, false)
+		j.Key(30, true)
+		j.Key(30, false)
+		j.Scroll(0, 1)
+		warp := event{opWarpPointer, 77, 100, 25}
+		want := []event{
+			warp, warp, {eventButtonPress, 1, 0, 0}, {eventButtonRelease, 1, 0, 0}, warp, {eventKeyPress, 38, 0, 0}, {eventKeyRelease, 38, 0, 0},
+		}
+		got := x.got()
+		if len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+			t.Errorf("got %v; want %v", got, want)
+		}
+		if wheel := got[min(len(want), len(got)):]; len(wheel) < 2 || wheel[0] != warp {
+			t.Errorf("got %v for the wheel; want a warp first", wheel)
+		}
+	})
+}
+
+// eventuallyServed waits until the injector has a server.
+func eventuallyServed(t *testing.T, j *Injector) {
+	t.Helper()
+	for range 100 {
+		time.Sleep(100 * time.Millisecond)
+		if j.Err() == nil {
+			return
+		}
+	}
+	t.Fatal(j.Err())
 }

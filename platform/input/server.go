@@ -14,6 +14,7 @@ import (
 // Requests and values of the X protocol, version 11, and of its extension XTEST, version 2.2.
 const (
 	opGetGeometry    = 14
+	opWarpPointer    = 41
 	opQueryExtension = 98
 
 	xtestFakeInput   = 2
@@ -48,6 +49,7 @@ type server struct {
 	timeout time.Duration
 	screen  Screen
 	asked   time.Time // when the size was told
+	x, y    uint16    // where the pointer was put last
 	xtest   byte      // the extension's number
 
 	replies chan [32]byte // capacity 1: no more than one question is open
@@ -178,7 +180,22 @@ func (s *server) refused() int { return int(s.errors.Swap(0)) }
 
 // move puts the pointer's new position in line.
 func (s *server) move(x, y float64) {
-	s.event(eventMotion, 0, pixel(x, s.screen.Width), pixel(y, s.screen.Height))
+	s.x, s.y = pixel(x, s.screen.Width), pixel(y, s.screen.Height)
+	if s.screen.Several {
+		s.warp()
+		return
+	}
+	s.event(eventMotion, 0, s.x, s.y)
+}
+
+// warp puts a jump of the pointer to its position in line. It is for servers with several screens, which ignore the screen that XTEST's
+// motion names: the pointer stays on the one where it is.
+func (s *server) warp() {
+	args := make([]byte, 20)
+	le.PutUint32(args[4:], s.screen.Root)
+	le.PutUint16(args[16:], s.x)
+	le.PutUint16(args[18:], s.y)
+	s.request(opWarpPointer, 0, args)
 }
 
 // pixel returns the pixel that a fraction of so many is in.
@@ -192,6 +209,9 @@ func (s *server) fake(k kind, code byte, pressed bool) {
 	if k == button {
 		event = eventButtonPress
 	}
+	if s.screen.Several && pressed {
+		s.warp() // a viewer of another screen may have taken it there
+	}
 	if !pressed {
 		event++
 	}
@@ -203,6 +223,9 @@ func (s *server) turn(notches float64, positive, negative byte) {
 	wheel := positive
 	if notches < 0 {
 		wheel, notches = negative, -notches
+	}
+	if s.screen.Several && notches >= 1 {
+		s.warp()
 	}
 	for range int(notches) {
 		s.event(eventButtonPress, wheel, 0, 0)

@@ -275,6 +275,9 @@ func TestHealth(t *testing.T) {
 			"one of two displays lost",
 			func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}, {State: "idle"}} }, nil,
 		},
+		{"unusable default", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "unusable"}, {State: "idle"}} }, []any{"display_unusable"}},
+		{"default that does not answer", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "slow"}, {State: "idle"}} }, []any{"display_unusable"}},
+		{"unusable display beside the default", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "idle"}, {State: "unusable"}} }, nil},
 		{
 			"no usable encoder",
 			func(h *session.Host) { h.Encoders = []session.EncoderInfo{{Name: "h264_nvenc"}} },

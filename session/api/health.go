@@ -17,6 +17,7 @@ const (
 	unreadyDraining    = "draining"
 	unreadyNoDisplay   = "no_display"
 	unreadyDisplayLost = "display_lost"
+	unreadyUnusable    = "display_unusable"
 	unreadyNoEncoder   = "no_encoder"
 )
 
@@ -57,6 +58,9 @@ func notReady(h session.Host) []string {
 		why = append(why, unreadyNoDisplay)
 	case !slices.ContainsFunc(h.Displays, func(d session.DisplayInfo) bool { return d.State != "lost" }):
 		why = append(why, unreadyDisplayLost)
+	case h.Displays[0].State == session.DisplaySlow, h.Displays[0].State == session.DisplayUnusable:
+		// It is what viewers get who ask for none.
+		why = append(why, unreadyUnusable)
 	}
 	if !slices.ContainsFunc(h.Encoders, func(e session.EncoderInfo) bool { return e.Usable }) {
 		why = append(why, unreadyNoEncoder)

@@ -307,7 +307,7 @@ func (sp *spec) close(p *huma.Schema, set string) error {
 // sets are the closed sets of words, by the names that the fields' `set` tags have.
 func sets() map[string][]string {
 	all := session.Sets()
-	all["UnreadyReason"] = []string{unreadyDraining, unreadyNoDisplay, unreadyDisplayLost, unreadyNoEncoder}
+	all["UnreadyReason"] = []string{unreadyDraining, unreadyNoDisplay, unreadyDisplayLost, unreadyUnusable, unreadyNoEncoder}
 	for _, c := range codes() {
 		if c != CodeClientGone {
 			all["ErrorCode"] = append(all["ErrorCode"], string(c))

@@ -16,8 +16,7 @@ import (
 const (
 	clockRate = 90_000 // of every video codec: RFC 6184, section 8.2.1, and RFC 9628, section 4.1
 
-	// TransportCC is the name of transport-wide sequence numbers.
-	TransportCC       = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+	uriTransportCC    = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 	uriAbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 	uriPlayoutDelay   = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 

@@ -3,13 +3,17 @@
 package endtoend
 
 import (
+	"encoding/json"
 	"fmt"
 	"image"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // screenshots is where the pictures for people go, when it is named.
@@ -128,6 +132,71 @@ func TestXServerRestarts(t *testing.T) {
 	if after.ID != before.ID || after.Frozen {
 		t.Errorf("session %s became %s, frozen %v; want the same one, live", before.ID, after.ID, after.Frozen)
 	}
+}
+
+// An X server that stands still has its viewers' picture frozen within two seconds, which is told, and is listed meanwhile. Another display
+// goes on. A second after the server goes on all is well; a picture that has nothing to show is not frozen.
+func TestXServerThatHangsFreezesThePicture(t *testing.T) {
+	t.Parallel()
+	x := startX(t, 1000+rand.IntN(50_000), 320, 240)
+	y := startX(t, 1000+rand.IntN(50_000), 320, 240)
+	h := startHost(t, hostOptions{args: []string{"--display", y.id(), "--cursor=false"}})
+	b := openBrowser(t, "", h.page("?display="+x.id()))
+	b.waitFrames(t, 1, patience)
+	if s := h.session(t); s.Frozen {
+		t.Error("a still screen counts as frozen")
+	}
+	shown := func() (state, reason string) {
+		t.Helper()
+		status, body, err := h.request("GET", "/v1/displays")
+		var list struct {
+			Displays []struct{ ID, State, Reason string }
+		}
+		if err == nil {
+			err = json.Unmarshal(body, &list)
+		}
+		if err != nil || status != http.StatusOK {
+			t.Fatalf("GET /v1/displays: status %d, %v", status, err)
+		}
+		for _, d := range list.Displays {
+			if d.ID == x.id() {
+				return d.State, d.Reason
+			}
+		}
+		return "not listed", ""
+	}
+	if err := x.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	stopped := time.Now()
+	eventually(t, patience, "the session is frozen", func() error {
+		if s := h.session(t); !s.Frozen {
+			return errNotYet
+		}
+		return nil
+	})
+	t.Logf("frozen %v after the server stopped", time.Since(stopped).Round(10*time.Millisecond))
+	h.waitMetric(t, `wavry_host_displays_lost_total{reason="hung"}`, 1)
+	h.waitLog(t, `"reason":"hung"`)
+	if status, body, err := h.request("GET", "/readyz"); status != http.StatusOK || err != nil {
+		t.Errorf("with a display that hangs beside the default: readyz %d %s %v", status, body, err)
+	}
+	for end := time.Now().Add(14 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) { // past all limits of the source
+		if state, reason := shown(); state != "lost" || reason == "" {
+			t.Fatalf("the display is %s, %q after %v; want lost, and why", state, reason, time.Since(stopped))
+		}
+	}
+	if err := x.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	went := time.Now()
+	eventually(t, patience, "the session goes on", func() error {
+		if s := h.session(t); s.Frozen {
+			return errNotYet
+		}
+		return nil
+	})
+	t.Logf("live %v after the server went on", time.Since(went).Round(10*time.Millisecond))
 }
 
 // With no display at all there is one all the same, with something alive on it.

@@ -4,6 +4,7 @@ package endtoend
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -111,11 +112,16 @@ func BenchmarkInjector(b *testing.B) {
 	w.measure(b, func(down bool) { j.Key(30, down) })
 }
 
-// injector runs an Injector for the X server, until end.
+// injector runs an Injector for the X server's first screen, until end.
 func (x *xserver) injector(tb testing.TB) (_ *input.Injector, end func()) {
 	tb.Helper()
+	return x.injectorOf(tb, 0)
+}
+
+func (x *xserver) injectorOf(tb testing.TB, screen int) (_ *input.Injector, end func()) {
+	tb.Helper()
 	j := input.New(input.Config{Display: x.id(), Dial: func(ctx context.Context) (net.Conn, input.Screen, error) {
-		nc, s, err := x11.Dial(ctx, x.name(), "")
+		nc, s, err := x11.Dial(ctx, fmt.Sprintf("%s.%d", x.name(), screen), nil)
 		return nc, input.Screen(s), err
 	}}, slog.New(slog.DiscardHandler), input.NewMetrics(prometheus.NewRegistry()))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -227,4 +233,58 @@ func (h *host) dialInput(b *testing.B) *webrtc.DataChannel {
 	<-open
 	b.Cleanup(func() { a.leave(b, h) })
 	return channel
+}
+
+// Input lands on the screen that its viewer sees, wherever the pointer was, and the cursor is drawn there.
+func TestInputOfTwoScreens(t *testing.T) {
+	t.Parallel()
+	x := startX(t, 0, 640, 480, "-screen", "1", "800x600x24")
+	c, err := dialX(x.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	roots := xproto.Setup(c).Roots
+	var injectors []*input.Injector
+	for i := range roots {
+		j, end := x.injectorOf(t, i)
+		defer end()
+		injectors = append(injectors, j)
+	}
+	if len(roots) != 2 {
+		t.Fatalf("the server has %d screens; want 2", len(roots))
+	}
+	src, err := x11.New(t.Context(), x11.Config{Display: x.name() + ".1"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	for _, on := range []int{1, 0, 1} {
+		eventually(t, patience, fmt.Sprintf("the pointer is on screen %d", on), func() error {
+			injectors[on].Move(.5, .5)
+			p, err := xproto.QueryPointer(c, roots[on].Root).Reply()
+			if err != nil {
+				return err
+			}
+			w, h := int16(roots[on].WidthInPixels/2), int16(roots[on].HeightInPixels/2)
+			if !p.SameScreen || p.RootX != w || p.RootY != h {
+				return fmt.Errorf("same screen: %v, at %d,%d", p.SameScreen, p.RootX, p.RootY)
+			}
+			return nil
+		})
+	}
+	f, err := src.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Release()
+	drawn := false
+	for y := 290; y < 310; y++ { // the root is black, and the cursor has a white edge
+		for _, v := range f.Pix[y*f.Stride+4*390 : y*f.Stride+4*410] {
+			drawn = drawn || v > 100
+		}
+	}
+	if !drawn {
+		t.Error("no cursor is drawn on the second screen")
+	}
 }

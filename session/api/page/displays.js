@@ -26,7 +26,8 @@ export class Displays {
 
 	render() {
 		const select = $("display"), display = this.connection.display;
-		const known = this.host.displays.map((d) => [d.id, `${d.name || d.id} · ${d.width}×${d.height}${d.state === "lost" ? " · lost" : ""}`]);
+		// What cannot be captured is listed by `wavry-host displays`; nobody can choose it.
+		const known = this.host.displays.filter((d, i) => i === 0 || d.state !== "unusable").map((d) => [d.id, `${d.name || d.id} · ${d.width}×${d.height}${["lost", "slow", "unusable"].includes(d.state) ? " · " + d.state : ""}`]);
 		let chosen = display;
 		if (display === "default" && known.length) chosen = known[0][0];
 		else if (!known.some(([id]) => id === display)) known.push([display, `${display} · unknown`]);

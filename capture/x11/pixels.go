@@ -1,0 +1,97 @@
+package x11
+
+import (
+	"fmt"
+	"math/bits"
+
+	"wavryhost/capture"
+)
+
+// pixels is how a server's pictures hold a pixel, and how they become a capture.Frame's. The zero value is a Frame's own form.
+type pixels struct {
+	// size is a pixel's in bytes, 2 or 4; 0 for pixels that need no conversion.
+	size int
+	// Blue, green, red: where their bits are, and what 8 bits show of each value.
+	shift [3]uint
+	mask  [3]uint32
+	scale [3][]byte
+}
+
+// maxChannel is how many bits of a color are understood: 10 are what screens of "deep color" have.
+const maxChannel = 10
+
+// pixelsOf returns how the pictures of a screen are read, or why they cannot be.
+func (s setup) pixelsOf(sc screen) (pixels, error) {
+	for _, f := range s.formats {
+		if f.depth != sc.depth {
+			continue
+		}
+		p, ok := newPixels(f, [3]uint32{sc.blue, sc.green, sc.red})
+		if s.lsbFirst && ok {
+			return p, nil
+		}
+		order := "big"
+		if s.lsbFirst {
+			order = "little"
+		}
+		return pixels{}, fmt.Errorf("%w: the display has depth %d with %d bits a pixel, masks %#x %#x %#x, %s-endian: only 16 or 32 bits "+
+			"a pixel with color masks, little-endian, are understood; start the server with depth 24",
+			capture.ErrUnsupported, sc.depth, f.bitsPerPixel, sc.red, sc.green, sc.blue, order)
+	}
+	return pixels{}, fmt.Errorf("%w: the server names no picture format for depth %d", capture.ErrUnsupported, sc.depth)
+}
+
+func newPixels(f format, masks [3]uint32) (pixels, bool) {
+	if (f.bitsPerPixel != 16 && f.bitsPerPixel != 32) || f.scanlinePad != 32 {
+		return pixels{}, false
+	}
+	if f.bitsPerPixel == 32 && masks == [3]uint32{0xff, 0xff00, 0xff0000} {
+		return pixels{}, true
+	}
+	p := pixels{size: int(f.bitsPerPixel) / 8}
+	var all uint32
+	for i, m := range masks {
+		shift := bits.TrailingZeros32(m)
+		width := bits.OnesCount32(m)
+		if m == 0 || m>>shift != 1<<width-1 || width > maxChannel || m&all != 0 || bits.Len32(m) > int(f.bitsPerPixel) {
+			return pixels{}, false
+		}
+		all |= m
+		most := 1<<width - 1
+		p.shift[i], p.mask[i], p.scale[i] = uint(shift), uint32(most), make([]byte, most+1)
+		for v := range p.scale[i] {
+			p.scale[i][v] = byte((v*255 + most/2) / most)
+		}
+	}
+	return p, true
+}
+
+// converts reports whether pictures have to be converted.
+func (p *pixels) converts() bool { return p.size != 0 }
+
+// row returns how many bytes the server sends for n pixels of a row.
+func (p *pixels) row(n int) int {
+	if p.size == 2 {
+		return pad4(2 * n)
+	}
+	return 4 * n
+}
+
+// convert writes a row of src's pixels to dst, which may be src.
+func (p *pixels) convert(dst, src []byte) {
+	if p.size == 2 {
+		for i := 0; i+4 <= len(dst); i += 4 {
+			p.put(dst[i:i+4:i+4], uint32(le.Uint16(src[i/2:])))
+		}
+		return
+	}
+	for i := 0; i+4 <= len(dst); i += 4 {
+		p.put(dst[i:i+4:i+4], le.Uint32(src[i:]))
+	}
+}
+
+func (p *pixels) put(dst []byte, v uint32) {
+	dst[0] = p.scale[0][v>>p.shift[0]&p.mask[0]]
+	dst[1] = p.scale[1][v>>p.shift[1]&p.mask[1]]
+	dst[2] = p.scale[2][v>>p.shift[2]&p.mask[2]]
+}

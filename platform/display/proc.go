@@ -1,0 +1,94 @@
+package display
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// stamp is what of a file changes when it is another one, or has other contents.
+func stamp(info fs.FileInfo) string {
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano(), identity(info))
+}
+
+// stampOf returns the stamps of files.
+func stampOf(paths ...string) string {
+	var all []string
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			all = append(all, stamp(info))
+		} else {
+			all = append(all, "")
+		}
+	}
+	return strings.Join(all, "\n")
+}
+
+// listeners returns the paths of the sockets that somebody listens on, as far as the kernel tells: those of other containers are missing.
+func listeners(proc string) map[string]bool {
+	b, err := os.ReadFile(filepath.Join(proc, "net/unix"))
+	if err != nil {
+		return nil
+	}
+	return parseListeners(string(b))
+}
+
+// parseListeners reads Linux' /proc/net/unix.
+func parseListeners(text string) map[string]bool {
+	const flagListens = 0x10000
+	all := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		// Num RefCount Protocol Flags Type St Inode Path
+		f := strings.Fields(line)
+		if len(f) < 8 {
+			continue
+		}
+		if flags, err := strconv.ParseUint(f[3], 16, 32); err == nil && flags&flagListens != 0 {
+			all[f[7]] = true
+		}
+	}
+	return all
+}
+
+// serverAuthority returns the authority file that the X server of a number was started with, as far as its command line can be read.
+func serverAuthority(proc string, number int) string {
+	if number < 0 {
+		return ""
+	}
+	paths, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "cmdline")) // the pattern is good
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		args := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+		file := authorityOf(args, number)
+		if file == "" || strings.HasPrefix(filepath.Base(filepath.Dir(file)), virtualPrefix) {
+			continue // the virtual display of another daemon is that one's
+		}
+		if !filepath.IsAbs(file) {
+			cwd, err := os.Readlink(filepath.Join(filepath.Dir(path), "cwd"))
+			if err != nil {
+				continue
+			}
+			file = filepath.Join(cwd, file)
+		}
+		return file
+	}
+	return ""
+}
+
+// authorityOf returns the authority file in the arguments of the X server of a number, empty for other programs.
+func authorityOf(args []string, number int) string {
+	if !strings.HasPrefix(filepath.Base(args[0]), "X") || !slices.Contains(args, ":"+strconv.Itoa(number)) {
+		return ""
+	}
+	if i := slices.Index(args, "-auth"); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
+}

@@ -1,0 +1,299 @@
+package display
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Env is where displays are looked for.
+type Env struct {
+	// Display and WaylandDisplay are the variables of these names, upper case.
+	Display, WaylandDisplay string
+	// Wanted is the address of an X display that is to be there, whether or not there is a sign of it.
+	Wanted string
+	// RuntimeDir is XDG_RUNTIME_DIR, and Authority what XAUTHORITY names.
+	RuntimeDir, Authority string
+	// SocketDir is where X servers listen. It defaults to /tmp/.X11-unix. ProcDir defaults to /proc.
+	SocketDir, ProcDir string
+	// Probe connects to an X server and returns its screens. An error that wraps context.DeadlineExceeded means that it does not answer.
+	Probe func(ctx context.Context, address string, authority []string) ([]Screen, error)
+}
+
+// How servers are asked. A server that was asked and answered is not asked again before its socket is another one: the connection would
+// reset servers that have no other client, and start those that start on demand.
+const (
+	// probeTime is how long an answer may take before the display counts as slow.
+	probeTime = 2 * time.Second
+	// lookInterval is how often the sockets are looked at, which no server notices.
+	lookInterval = time.Second
+	// The pauses before a server that did not answer, or could not be used, is asked again: the first, and the longest.
+	firstRetry, longestRetry = time.Second, 30 * time.Second
+)
+
+// Registry knows the displays of this machine, each by one record.
+type Registry struct {
+	env Env
+	log *slog.Logger
+	// sockets is socketsIn; tests replace it.
+	sockets func(dir string) map[address]string
+
+	mu      sync.Mutex
+	servers map[address]*server
+	wayland []string
+}
+
+// server is the record of an X server.
+type server struct {
+	address   address
+	socket    string // the stamp of its socket
+	listening bool   // the kernel listed it when it was asked
+	authority []string
+	cookies   string // the stamp of its authority files
+	screens   []Screen
+	state     State
+	why       string
+	dead      bool // nobody listens: its socket was left behind
+
+	asking chan struct{} // closed when the probe under way is over; nil when none is
+	late   bool          // that probe has taken too long
+	again  time.Time     // when it is asked again; zero when something has to change first
+	pause  time.Duration
+}
+
+// NewRegistry returns a Registry that has not looked yet.
+func NewRegistry(env Env, log *slog.Logger) *Registry {
+	env.SocketDir = cmp.Or(env.SocketDir, defaultSocketDir)
+	env.ProcDir = cmp.Or(env.ProcDir, "/proc")
+	return &Registry{env: env, log: log, sockets: socketsIn, servers: make(map[address]*server)}
+}
+
+// Run looks again and again, until ctx ends. changed is called after each look.
+func (r *Registry) Run(ctx context.Context, changed func()) {
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		r.look(time.Now()) //nolint:contextcheck // a probe has a limit of its own, and outlives the look
+		changed()
+	}
+}
+
+// Look looks for displays, and waits until what is new was asked, or has not answered in time.
+func (r *Registry) Look(ctx context.Context) {
+	limit := time.NewTimer(probeTime + probeTime/10)
+	defer limit.Stop()
+	for _, asking := range r.look(time.Now()) { //nolint:contextcheck // a probe has a limit of its own, and outlives the look
+		select {
+		case <-asking:
+		case <-limit.C:
+			r.look(time.Now()) //nolint:contextcheck // a probe has a limit of its own, and outlives the look
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Again has a display asked again at the next look: it could not be opened.
+func (r *Registry) Again(address string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.servers[parseAddress(address).base()]; s != nil {
+		s.again = time.Now()
+	}
+}
+
+// base is the address of the server.
+func (a address) base() address { return address{server: a.server, remote: a.remote} }
+
+// look takes note of what is there, and begins to ask what has to be asked. It returns the probes under way.
+func (r *Registry) look(now time.Time) (asking []chan struct{}) {
+	found := r.sockets(r.env.SocketDir)
+	if found == nil {
+		found = make(map[address]string)
+	}
+	for _, name := range []string{r.env.Display, r.env.Wanted} {
+		a := parseAddress(name)
+		if _, ok := found[a.base()]; name != "" && !ok {
+			found[a.base()] = stampOf(r.socketOf(a))
+		}
+	}
+	listening := listeners(r.env.ProcDir)
+	wayland := waylandSockets(r.env)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wayland = wayland
+	for a, s := range r.servers {
+		if _, ok := found[a]; !ok && s.asking == nil {
+			delete(r.servers, a)
+		}
+	}
+	for a, socket := range found {
+		s := r.servers[a]
+		if s == nil {
+			s = &server{address: a, state: Slow, why: "it is being asked"}
+			r.servers[a] = s
+			s.again = now
+		}
+		hears := listening[r.socketOf(a)]
+		switch {
+		case s.asking != nil:
+			if now.After(s.again) && !s.late {
+				s.late = true
+				s.set(Slow, "it does not answer within "+probeTime.String())
+			}
+		case r.foreign(a):
+			s.set(Unusable, "it is on another machine, or behind a tunnel as that of ssh -X: only display: x11"+a.server+" offers it")
+		case s.socket != socket || s.listening && !hears || !s.again.IsZero() && !now.Before(s.again),
+			s.state == Unusable && (hears && !s.listening || s.cookies != stampOf(s.authority...)):
+			s.socket, s.listening = socket, hears
+			r.ask(s, now)
+		}
+		if s.asking != nil {
+			asking = append(asking, s.asking)
+		}
+	}
+	return asking
+}
+
+// foreign reports whether nothing is to be sent to a server without being told so: DISPLAY may name somebody else's screen.
+func (r *Registry) foreign(a address) bool { return a.remote && parseAddress(r.env.Wanted).base() != a }
+
+// socketOf is the path of a server's socket, empty when it is reached otherwise.
+func (r *Registry) socketOf(a address) string {
+	switch {
+	case strings.HasPrefix(a.server, "/"):
+		return a.server
+	case a.number() >= 0:
+		return filepath.Join(r.env.SocketDir, "X"+strings.TrimPrefix(a.server, ":"))
+	}
+	return ""
+}
+
+// ask begins to probe a server. A probe that never returns costs its goroutine, and is the last one of that server. The caller holds mu.
+func (r *Registry) ask(s *server, now time.Time) {
+	s.authority = s.authority[:0:0]
+	for _, path := range []string{r.env.Authority, serverAuthority(r.env.ProcDir, s.address.number())} {
+		if path != "" && !slices.Contains(s.authority, path) {
+			s.authority = append(s.authority, path)
+		}
+	}
+	s.cookies = stampOf(s.authority...)
+	s.asking, s.late, s.again = make(chan struct{}), false, now.Add(probeTime)
+	authority := slices.Clone(s.authority)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+		defer cancel()
+		screens, err := r.env.Probe(ctx, s.address.server, authority)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.answered(s, screens, err)
+		close(s.asking)
+		s.asking = nil
+	}()
+}
+
+// answered takes in the result of a probe. The caller holds mu.
+func (r *Registry) answered(s *server, screens []Screen, err error) {
+	s.again = time.Time{}
+	s.dead = errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
+	switch {
+	case err == nil:
+		s.screens, s.pause = screens, 0
+		s.set(Usable, "")
+		return
+	case errors.Is(err, context.DeadlineExceeded):
+		s.set(Slow, err.Error())
+	default:
+		s.set(Unusable, err.Error())
+	}
+	s.pause = min(max(2*s.pause, firstRetry), longestRetry)
+	s.again = time.Now().Add(s.pause)
+}
+
+func (s *server) set(state State, why string) { s.state, s.why = state, why }
+
+// List returns the displays as of the last look: the screens of local X servers in the order of their numbers, those of the one that
+// DISPLAY names first, then servers that are not on this machine, then Wayland's. No display is no error.
+func (r *Registry) List() []Display {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	named := parseAddress(r.env.Display)
+	order := func(a address) int {
+		switch {
+		case a.remote:
+			return 2
+		case r.env.Display != "" && a == named.base():
+			return 0
+		}
+		return 1
+	}
+	servers := slices.SortedFunc(maps.Values(r.servers), func(s, t *server) int {
+		return cmp.Or(order(s.address)-order(t.address), s.address.number()-t.address.number(), cmp.Compare(s.address.server, t.address.server))
+	})
+	var list []Display
+	for _, s := range servers {
+		asked := s.address == named.base() || s.address == parseAddress(r.env.Wanted).base()
+		if s.dead && !asked {
+			continue
+		}
+		var screens []Display
+		for i := range max(len(s.screens), 1) {
+			screens = append(screens, s.display(i))
+		}
+		for _, name := range []string{r.env.Display, r.env.Wanted} { // a screen that is not known yet
+			a := parseAddress(name)
+			if name != "" && a.base() == s.address && a.screen >= len(screens) {
+				d := s.display(a.screen)
+				if d.State == Usable {
+					d.State, d.Why = Unusable, "the server has no such screen"
+				}
+				screens = append(screens, d)
+			}
+		}
+		for i := range screens {
+			if r.env.Display != "" && screens[i].Address == named.of(named.screen) {
+				screens[i].Named = true
+				screens[0], screens[i] = screens[i], screens[0]
+			}
+		}
+		list = append(list, screens...)
+	}
+	for _, path := range r.wayland {
+		list = append(list, Display{
+			ID: "wayland:" + filepath.Base(path), Name: "Wayland display " + filepath.Base(path), Backend: "wayland", Address: path,
+			State: Unusable, Why: "Wayland displays cannot be captured by this version; an X display (Xorg, Xvfb) or --display virtual can",
+		})
+	}
+	return list
+}
+
+// display describes a screen.
+func (s *server) display(screen int) Display {
+	at := s.address.of(screen)
+	d := Display{
+		ID: "x11" + at, Name: "X display " + at, Backend: "x11", Address: at, Authority: s.authority, State: s.state, Why: s.why,
+		Remote: s.address.remote,
+	}
+	if screen < len(s.screens) {
+		d.Width, d.Height = s.screens[screen].Width, s.screens[screen].Height
+		if why := s.screens[screen].Why; why != "" && d.State == Usable {
+			d.State, d.Why = Unusable, why
+		}
+	}
+	return d
+}
