@@ -362,9 +362,10 @@ func (l *Loop) climb(now time.Time) {
 	recent, _ := l.frames.sum(now, rateWindow)
 	busy := recent.packets >= max(2, l.fps()/overloadFrames)
 	overload := l.overload.held(now, busy && l.encodeShare > overloadShare, overloadFor)
-	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in motion.
-	sent := l.path.sentRate(now)
-	poor := l.stepDown.held(now, l.law.target < stepDownShare*l.need(l.ladder.now()) && sent >= used*l.law.target, stepDownFor)
+	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in motion; nor has a
+	// still one that is being refined, which takes all that there is.
+	sent, moving := l.path.sentRate(now), now.Sub(l.lastMotion) < idleAfter
+	poor := l.stepDown.held(now, moving && l.law.target < stepDownShare*l.need(l.ladder.now()) && sent >= used*l.law.target, stepDownFor)
 	if (overload || poor) && !l.ladder.lowest() {
 		if !l.ladder.may(now, l.ladder.down()) {
 			return

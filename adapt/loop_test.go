@@ -19,6 +19,7 @@ type network struct {
 	encode   time.Duration
 	encodes  func(at time.Duration) time.Duration // in the place of encode
 	qp       float64
+	still    bool // the pictures are of a screen that stands still
 }
 
 // figures are what a run is judged by.
@@ -69,7 +70,11 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 			if n.encodes != nil {
 				encode = n.encodes(at)
 			}
-			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(encode, time.Millisecond), Dirty: share, QP: n.qp})
+			dirty := share
+			if n.still {
+				dirty = 0
+			}
+			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(encode, time.Millisecond), Dirty: dirty, QP: n.qp})
 			for ; bytes > 0; bytes -= 1150 {
 				id++
 				queued = append(queued, Packet{ID: id, Size: min(bytes, 1150) + 50})
@@ -556,6 +561,19 @@ func TestStillScreenIsNoOverload(t *testing.T) {
 		}
 		if got := l.Tick(now); got.FPS != desktop.FPS || got.Quality != Good {
 			t.Fatalf("at %v: %d fps, %v by %v; want %d, good", at, got.FPS, got.Quality, got.Reason, desktop.FPS)
+		}
+	}
+}
+
+// A still screen that is refined takes the whole rate, and has no use for fewer frames, or a smaller picture.
+func TestRefinementStepsNothingDown(t *testing.T) {
+	n := network{capacity: constant(600_000), queueMax: 100 * time.Millisecond, delay: 10 * time.Millisecond}
+	for _, still := range []bool{false, true} {
+		n.still = still
+		f := run(t, desktop, n, 15*time.Second, nil)
+		last := f.targets[len(f.targets)-1]
+		if lower := last.FPS < desktop.FPS || last.Width > 0; lower == still {
+			t.Errorf("still %v: %d of %d frames a second, width %d, at %d bit/s", still, last.FPS, desktop.FPS, last.Width, last.EncoderBitrate)
 		}
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-
-	"github.com/pion/sdp/v3"
 )
 
 // The limits of what a viewer may tell of itself in one ICE session, whatever number of requests it comes in. Each name costs multicast queries for
@@ -51,9 +49,9 @@ func (c *candidates) begin() {
 	c.names, c.kinds = make(map[string]struct{}), kinds{}
 }
 
-// take returns those of list that are to be used: a name that is not one that browsers make up for mDNS, or one too many, is left out. Too many
-// candidates are an error.
-func (c *candidates) take(list []string) ([]string, error) {
+// take returns those of list that are to be used: a name that is not one that browsers make up for mDNS, or one too many, is left out, as is
+// every candidate beyond the limit.
+func (c *candidates) take(list []string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var kept []string
@@ -70,7 +68,7 @@ func (c *candidates) take(list []string) ([]string, error) {
 			c.names[name] = struct{}{}
 		}
 		if c.kinds.total() == maxAllCandidates {
-			return nil, fmt.Errorf("%w: more than %d candidates", ErrBadOffer, maxAllCandidates)
+			break
 		}
 		switch {
 		case named:
@@ -82,7 +80,7 @@ func (c *candidates) take(list []string) ([]string, error) {
 		}
 		kept = append(kept, one)
 	}
-	return kept, nil
+	return kept
 }
 
 func (c *candidates) told() kinds {
@@ -114,27 +112,6 @@ func isMDNS(name string) bool {
 		}
 	}
 	return true
-}
-
-// filter takes the candidates out of an offer that are not to be used.
-func (c *candidates) filter(d *sdp.SessionDescription) error {
-	for _, m := range d.MediaDescriptions {
-		var kept []sdp.Attribute
-		for _, a := range m.Attributes {
-			if a.Key == "candidate" {
-				list, err := c.take([]string{a.Value})
-				if err != nil {
-					return err
-				}
-				if len(list) == 0 {
-					continue
-				}
-			}
-			kept = append(kept, a)
-		}
-		m.Attributes = kept
-	}
-	return nil
 }
 
 // whyNoPath returns why ICE found no path between the viewer's candidates and this host's, and the same in words.

@@ -67,6 +67,9 @@ type Config struct {
 	ICERegions []string
 	// MediaPort, when not 0, is the one UDP port of all sessions, MediaTCPPort the one TCP port that viewers behind firewalls come in by (RFC 6544).
 	MediaPort, MediaTCPPort uint16
+	// MaxPerOwner is how many sessions one owner may have that is no operator. It defaults to 3: the running one, and those of a page that was just reloaded, which end
+	// when their silence is noticed.
+	MaxPerOwner int
 	// MaxHandshakes is how many sessions may be connecting at a time. It defaults to 32.
 	MaxHandshakes int
 	// UDPPortMin and UDPPortMax bound the local ports. Zero leaves them to the system.
@@ -115,6 +118,7 @@ func (c Config) withDefaults() Config {
 	number(&c.MaxSessions, 16)
 	number(&c.MaxRungs, maxRungs)
 	number(&c.MaxHandshakes, 32)
+	number(&c.MaxPerOwner, 3)
 	number(&c.ProbationSessions, defaultProbationSessions)
 	number(&c.FPS, 60)
 	number(&c.MTU, 1200)
@@ -142,6 +146,8 @@ func (c Config) Validate() error {
 		return errors.New("session: no encoder is given")
 	case c.MaxSessions < 1 || c.MaxSessions > 10_000:
 		return fmt.Errorf("session: session limit %d is not from 1 to 10000", c.MaxSessions)
+	case c.MaxPerOwner < 1:
+		return fmt.Errorf("session: %d sessions of an owner are not one or more", c.MaxPerOwner)
 	case c.MaxHandshakes < 1:
 		return fmt.Errorf("session: %d handshakes at a time are not one or more", c.MaxHandshakes)
 	case c.ProbationSessions < 1:
@@ -203,4 +209,20 @@ func (c Config) adaptation(width, height int, price adapt.Price, running int) ad
 		a.Start = running
 	}
 	return a
+}
+
+// whyNoAddress says which settings leave this host without an address for media.
+func (c *Config) whyNoAddress() string {
+	switch {
+	case c.Loopback:
+		return "media stays on 127.0.0.1 (media_network), and this machine has no such address"
+	case len(c.Interfaces) > 0:
+		return fmt.Sprintf("none of the interfaces %v (interfaces) has an address that may be used", c.Interfaces)
+	case len(c.Addresses) > 0:
+		return fmt.Sprintf("this machine has no address in %v (media_addresses)", c.Addresses)
+	case c.MediaPort > 0:
+		return fmt.Sprintf("nothing listens on UDP port %d (media_port): no network interface has an address", c.MediaPort)
+	default:
+		return "no network interface is up and has an address"
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,8 @@ func refusedBecause(err error) string {
 		return refusedUnknownDisplay
 	case errors.Is(err, ErrNoPicture):
 		return refusedNoPicture
+	case errors.Is(err, ErrNoNetwork):
+		return refusedNoNetwork
 	case errors.Is(err, ErrUnknownLease), errors.Is(err, ErrBadLease), errors.Is(err, ErrKeyReused):
 		return refusedReservation
 	default:
@@ -57,18 +60,16 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	takes, err := parseOffer(o.SDP)
+	has := m.stages.order.codecs()
+	asked, err := parseOffer(o.SDP, has)
 	if err != nil {
 		return Answer{}, err
 	}
-	codec, err := m.choose(takes, display)
-	if err != nil {
-		return Answer{}, err
-	}
+	codec := m.choose(asked.codecs, has, display)
 	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
-	t, err := m.take(o.Lease, display, o.MaxBitrate, codec)
+	t, err := m.enter(ctx, o, display, codec)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -76,7 +77,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if t.lease != nil && o.Region == "" {
 		o.Region = t.lease.Region
 	}
-	v, sdp, err := m.connect(ctx, display, o, codec)
+	v, sdp, err := m.connect(ctx, display, o, asked, codec)
 	if err != nil {
 		t.put()
 		return Answer{}, err
@@ -135,20 +136,31 @@ func (m *Manager) display(ctx context.Context, id string) (Display, error) {
 	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
 }
 
-// choose returns the codec for a viewer who takes some: the first of the host's, unless its display may have no more encodes and one of
-// another codec runs.
-func (m *Manager) choose(takes []string, d Display) (string, error) {
-	has := m.stages.order.codecs()
-	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
-	if len(common) == 0 {
-		return "", fmt.Errorf("%w: the viewer takes %s, and this host encodes %s", ErrUnacceptable, listed(takes), listed(has))
-	}
-	for _, codec := range common {
-		if m.stages.admits(d.ID, codec) {
-			return codec, nil
+// largest returns the largest picture that a viewer of display d may come to see, which is of a given size at present, and its highest frame rate: it may be moved to any other.
+func (m *Manager) largest(ctx context.Context, d Display, size image.Point) (width, height, fps int) {
+	cfg := m.cfg()
+	best := cfg.rule(d.ID).size(size)
+	fps = cfg.fps(d.ID)
+	for _, d := range m.displays(ctx) {
+		p := cfg.rule(d.ID).size(image.Pt(d.Width, d.Height))
+		fps = max(fps, cfg.fps(d.ID))
+		if p.X*p.Y > best.X*best.Y {
+			best = p
 		}
 	}
-	return common[0], nil // which will be refused in words
+	return best.X, best.Y, fps
+}
+
+// choose returns the codec for a viewer that takes one of the host's at least: the first of the host's, unless its display may have no more encodes and one of
+// another codec runs.
+func (m *Manager) choose(takes, has []string, d Display) string {
+	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
+	for _, codec := range common {
+		if m.stages.admits(d.ID, codec) {
+			return codec
+		}
+	}
+	return common[0] // which will be refused in words
 }
 
 // listed returns names for people to read.
@@ -160,7 +172,7 @@ func listed(names []string) string {
 }
 
 // connect makes all that a session holds and answers the offer.
-func (m *Manager) connect(ctx context.Context, d Display, o Offer, codec string) (_ *viewer, sdp string, err error) {
+func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer, codec string) (_ *viewer, sdp string, err error) {
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
@@ -206,18 +218,22 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, codec string)
 	se.SetICEBindingRequestHandler(new(nomination).follow)
 	network, err := m.network(m.cfg().GatherTimeout)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("%w: %w", ErrNoNetwork, err)
 	}
 	se.SetNet(network)
-	if v.echoes.wanted = !reportsPackets(o.SDP); v.echoes.wanted {
+	if v.echoes.wanted = !asked.reportsPackets(codec); v.echoes.wanted {
 		askEach(&se, *m.cfg(), echoEvery)
 	}
-	v.peer, err = newPeer(v.link, *m.cfg(), se, id, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
+	v.peer, err = newPeer(v.link, *m.cfg(), se, id, asked, codec, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
 	if err != nil {
 		return nil, "", err
 	}
-	sdp, err = v.peer.answer(ctx, o.SDP)
+	v.peer.form = asked.format(codec).answer(m.largest(ctx, d, picture))
+	sdp, err = v.peer.answer(ctx)
 	if err != nil {
+		if errors.Is(err, ErrNoNetwork) {
+			err = fmt.Errorf("%w: %s", ErrNoNetwork, m.cfg().whyNoAddress())
+		}
 		return nil, "", errors.Join(err, v.peer.pc.GracefulClose())
 	}
 	v.doubt = m.relays.Doubt

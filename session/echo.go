@@ -1,19 +1,21 @@
 package session
 
 import (
-	"strings"
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/session/wire"
 )
 
 // echoEvery is how often a viewer that reports on no single packets is asked for a round trip, in the place of iceAsks: it tells of a queue
 // that its reports tell of a second later. It costs 4 kbit/s each way.
 const echoEvery = 250 * time.Millisecond
 
-// reportsPackets tells whether the viewer that made an offer can report on single packets.
-func reportsPackets(offer string) bool {
-	return strings.Contains(offer, "transport-cc") || strings.Contains(offer, "ccfb")
+// reportsPackets reports whether a viewer can report on single packets of a codec.
+func (o *offer) reportsPackets(codec string) bool {
+	f := o.format(codec)
+	_, numbered := o.extensions(wire.Extensions())[wire.TransportCC]
+	return f.takes(feedbackTWCC) && numbered || f.takes(feedbackCCFB)
 }
 
 // echoes follows the round trips of ICE's own requests on the path that media takes. It belongs to the viewer's goroutine.

@@ -347,6 +347,12 @@ func (s *spectator) sentAt(n int) time.Time {
 	return s.at[n]
 }
 
+func (s *spectator) dirtyAt(n int) float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dirty[n]
+}
+
 func (s *spectator) misses() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,10 +2,10 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pion/ice/v4"
-	"github.com/pion/sdp/v3"
 )
 
 // The limits of a fragment. A browser with many interfaces sends a few dozen candidates.
@@ -21,10 +21,11 @@ type fragment struct {
 	media, mid string
 	candidates []string // the attributes' values, without "candidate:"
 	end        bool     // there will be no more
+	unusable   error    // why the first of the candidates that are left out is
 }
 
-// parseFragment reads a fragment. Only the first media section counts: all are bundled on it. Lines that it does not know are
-// ignored, as the RFC wants.
+// parseFragment reads a fragment. The candidates of all sections count, since all sections share a transport; media and mid are the first section's. Lines and
+// candidates that it does not know are skipped, as RFC 8840 and RFC 8839 demand.
 func parseFragment(text string) (fragment, error) {
 	var f fragment
 	if len(text) > maxFragment {
@@ -51,7 +52,7 @@ func parseFragment(text string) (fragment, error) {
 			continue
 		}
 		name, value, _ := strings.Cut(value, ":")
-		if err := f.attribute(name, value, sections); err != nil {
+		if err := f.attribute(name, value, sections, n+1); err != nil {
 			return f, err
 		}
 	}
@@ -61,18 +62,18 @@ func parseFragment(text string) (fragment, error) {
 	return f, nil
 }
 
-func (f *fragment) attribute(name, value string, section int) error {
+func (f *fragment) attribute(name, value string, section, line int) error {
 	switch name {
 	case "ice-ufrag":
 		if !iceChars(value, 4) {
-			return fmt.Errorf("%w: fragment's ice-ufrag is malformed", ErrBadOffer)
+			return fmt.Errorf("%w: line %d: the fragment's ice-ufrag is malformed", ErrBadOffer, line)
 		}
 		if f.ufrag == "" {
 			f.ufrag = value
 		}
 	case "ice-pwd":
 		if !iceChars(value, 22) {
-			return fmt.Errorf("%w: fragment's ice-pwd is malformed", ErrBadOffer)
+			return fmt.Errorf("%w: line %d: the fragment's ice-pwd is malformed", ErrBadOffer, line)
 		}
 		if f.pwd == "" {
 			f.pwd = value
@@ -84,27 +85,26 @@ func (f *fragment) attribute(name, value string, section int) error {
 	case "end-of-candidates":
 		f.end = true
 	case "candidate":
-		if section > 1 {
+		if err := checkCandidate(value); err != nil {
+			if f.unusable == nil {
+				f.unusable = fmt.Errorf("%w: line %d: %w", ErrBadOffer, line, err)
+			}
 			return nil
 		}
-		if len(f.candidates) == maxCandidates {
-			return fmt.Errorf("%w: fragment has more than %d candidates", ErrBadOffer, maxCandidates)
+		if len(f.candidates) < maxCandidates && !slices.Contains(f.candidates, value) {
+			f.candidates = append(f.candidates, value)
 		}
-		if err := checkCandidate(value); err != nil {
-			return err
-		}
-		f.candidates = append(f.candidates, value)
 	}
 	return nil
 }
 
-// checkCandidate refuses what pion cannot parse, candidates of kinds it does not know excepted: those are skipped.
+// checkCandidate returns why a candidate cannot be used. One of a kind that pion does not know is left to pion, which skips it.
 func checkCandidate(value string) error {
 	if len(strings.Fields(value)) < 8 {
-		return fmt.Errorf("%w: candidate %.80q is malformed", ErrBadOffer, value)
+		return fmt.Errorf("candidate %.80q is malformed", value)
 	}
 	if _, err := ice.UnmarshalCandidate(value); err != nil && !skipped(err) {
-		return fmt.Errorf("%w: candidate %.80q: %w", ErrBadOffer, value, err)
+		return fmt.Errorf("candidate %.80q: %w", value, err)
 	}
 	return nil
 }
@@ -151,75 +151,4 @@ func (f fragment) String() string {
 		line("end-of-candidates", "")
 	}
 	return b.String()
-}
-
-// fragmentOf returns the ICE part of a whole description.
-func fragmentOf(d *sdp.SessionDescription) fragment {
-	var f fragment
-	f.ufrag, _ = d.Attribute("ice-ufrag")
-	f.pwd, _ = d.Attribute("ice-pwd")
-	for _, m := range d.MediaDescriptions {
-		if m.MediaName.Port.Value == 0 {
-			continue
-		}
-		f.media = m.MediaName.String()
-		for _, a := range m.Attributes {
-			switch a.Key {
-			case "ice-ufrag":
-				f.ufrag = a.Value
-			case "ice-pwd":
-				f.pwd = a.Value
-			case "mid":
-				f.mid = a.Value
-			case "candidate":
-				f.candidates = append(f.candidates, a.Value)
-			case "end-of-candidates":
-				f.end = true
-			}
-		}
-		break
-	}
-	return f
-}
-
-// restarted returns d, which is not changed, with f's credentials and candidates in place of its own.
-func (f fragment) restarted(d *sdp.SessionDescription) (*sdp.SessionDescription, error) {
-	text, err := d.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("marshal session description: %w", err)
-	}
-	var next sdp.SessionDescription
-	if err := next.Unmarshal(text); err != nil {
-		return nil, fmt.Errorf("copy session description: %w", err)
-	}
-	next.Origin.SessionVersion++
-	next.Attributes = f.replace(next.Attributes)
-	added := false
-	for _, m := range next.MediaDescriptions {
-		m.Attributes = f.replace(m.Attributes)
-		if added || m.MediaName.Port.Value == 0 {
-			continue
-		}
-		added = true
-		for _, c := range f.candidates {
-			m.Attributes = append(m.Attributes, sdp.NewAttribute("candidate", c))
-		}
-	}
-	return &next, nil
-}
-
-func (f fragment) replace(old []sdp.Attribute) []sdp.Attribute {
-	var list []sdp.Attribute
-	for _, a := range old {
-		switch a.Key {
-		case "candidate", "end-of-candidates":
-			continue
-		case "ice-ufrag":
-			a.Value = f.ufrag
-		case "ice-pwd":
-			a.Value = f.pwd
-		}
-		list = append(list, a)
-	}
-	return list
 }

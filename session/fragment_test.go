@@ -44,6 +44,10 @@ func TestFragmentsAreRead(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := parseFragment(c.text)
+			if (got.unusable != nil) != strings.Contains(c.text, "nonsense") {
+				t.Errorf("left out: %v", got.unusable)
+			}
+			got.unusable = nil
 			if err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
 			}
@@ -59,11 +63,8 @@ func TestMalformedFragmentsAreRefused(t *testing.T) {
 		"password alone":         "a=ice-pwd:0123456789abcdefghijklmn\r\n",
 		"ufrag of other letters": "a=ice-ufrag:ab cd\r\na=ice-pwd:0123456789abcdefghijklmn\r\n",
 		"short password":         "a=ice-ufrag:abcd\r\na=ice-pwd:0123\r\n",
-		"short candidate":        "a=candidate:1 1 udp\r\n",
-		"candidate's port":       "a=candidate:1 1 udp 2130706431 127.0.0.1 99999 typ host\r\n",
 		"line break inside":      "a=mid:0\rm=video\r\n",
 		"too long":               strings.Repeat("a=x\r\n", maxFragment/5+1),
-		"too many":               strings.Repeat("a=candidate:"+testHost+"\r\n", maxCandidates+1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if f, err := parseFragment(text); !errors.Is(err, ErrBadOffer) {
@@ -80,11 +81,21 @@ func TestEntityTagsMatch(t *testing.T) {
 	}{
 		{`"a"`, true},
 		{`*`, true},
-		{``, true},
 		{`"b", "a"`, true},
 		{`"b"`, false},
 		{`a`, false},
-		{`W/"a"`, false},
+		{``, false},
+		{`W/"a"`, true},
+		{`W/"b"`, false},
+		{`"a-gzip"`, true},
+		{`"a--gzip"`, true},
+		{`"a;gzip"`, true},
+		{`"a"-gzip`, true},
+		{`"a-br"`, true},
+		{`W/"a-zstd"`, true},
+		{`"b-gzip"`, false},
+		{`"a-b"`, false},
+		{`"-gzip"`, false},
 	} {
 		if got := matches(c.field, `"a"`); got != c.want {
 			t.Errorf("%s: got %v; want %v", c.field, got, c.want)
@@ -134,6 +145,7 @@ func FuzzFragment(f *testing.F) {
 			}
 			return
 		}
+		first.unusable = nil // it does not go over the wire
 		second, err := parseFragment(first.String())
 		if err != nil || !reflect.DeepEqual(first, second) {
 			t.Errorf("%q became %+v, then %+v, %v", text, first, second, err)

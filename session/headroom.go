@@ -72,7 +72,7 @@ func (m *Manager) handshaking() int {
 
 // Resources lists what can be short.
 func Resources() []string {
-	list := []string{ResourceHandshakes}
+	list := []string{ResourceHandshakes, ResourceOwner}
 	for _, r := range admission.Resources() {
 		list = append(list, string(r))
 	}
@@ -138,7 +138,7 @@ func (m *Manager) headroom(now time.Time, codec string, without *held) admission
 		promise(l.expected)
 	}
 	for _, e := range m.creating {
-		promise(e)
+		promise(e.expected)
 	}
 	for _, s := range m.sessions {
 		s.mu.Lock()

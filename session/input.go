@@ -141,6 +141,10 @@ func newInlet() inlet {
 
 // offered takes a data channel of the viewer's, or closes it.
 func (v *viewer) offered(d *webrtc.DataChannel) {
+	if err := v.peer.verified(); err != nil {
+		_ = d.Close()
+		return
+	}
 	why, many := v.controls.accept(v, d)
 	if many {
 		v.log.Warn("session opens data channels without end", "channels", maxChannels)

@@ -121,12 +121,13 @@ const (
 	refusedUnacceptable   = "unacceptable"
 	refusedUnknownDisplay = "unknown_display"
 	refusedNoPicture      = "no_picture"
+	refusedNoNetwork      = "no_network"
 	refusedReservation    = "reservation"
 	refusedError          = "error"
 )
 
 var refusedReasons = []string{
-	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay, refusedNoPicture,
+	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay, refusedNoPicture, refusedNoNetwork,
 	refusedReservation, refusedError,
 }
 

@@ -214,32 +214,30 @@ func (m *Manager) made(t taken) {
 	delete(m.creating, t.number)
 }
 
-// take takes a place for a session that is being created, that of a lease where one is named, and an entry in wg.
-func (m *Manager) take(lease string, d Display, ceiling int, codec string) (taken, error) {
+// take takes a place for a session that is being created, that of a lease where one is named, and an entry in wg. It may return a session instead that has to make room
+// for it, if any is to yield.
+func (m *Manager) take(o Offer, d Display, codec string, yield bool) (t taken, yields *held, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.drain != nil || m.stopped {
-		return taken{}, ErrDraining
+		return taken{}, nil, ErrDraining
 	}
-	var t taken
-	if n := m.handshaking(); n >= m.cfg().MaxHandshakes {
-		return t, &RefusalError{
-			Resource: ResourceHandshakes, RetryAfter: jitter(2 * time.Second), text: fmt.Sprintf("%d viewers are connecting; more at a time would slow all of them down", n),
-		}
+	if yields, err = m.claim(o, yield); err != nil || yields != nil {
+		return t, yields, err
 	}
+	lease, ceiling := o.Lease, o.MaxBitrate
 	switch lease {
 	case "":
-		var err error
 		if t.expected, err = m.room(d, ceiling, codec); err != nil {
-			return t, err
+			return t, nil, err
 		}
 	default:
 		l := m.leases.open[lease]
 		switch {
 		case l == nil || !time.Now().Before(l.Expires):
-			return t, ErrUnknownLease
+			return t, nil, ErrUnknownLease
 		case l.Display != d.ID:
-			return t, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadLease, l.Display, d.ID)
+			return t, nil, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadLease, l.Display, d.ID)
 		}
 		delete(m.leases.open, lease) // two viewers with one lease: the second finds none; nor does it count beside its viewer
 		t.lease, t.expected = l, l.expected
@@ -250,7 +248,7 @@ func (m *Manager) take(lease string, d Display, ceiling int, codec string) (take
 	m.reserved++
 	t.number = m.takes
 	m.takes++
-	m.creating[t.number] = t.expected
+	m.creating[t.number] = creation{t.expected, o.Owner}
 	m.wg.Add(1)
 	t.put = func() {
 		m.mu.Lock()
@@ -264,5 +262,5 @@ func (m *Manager) take(lease string, d Display, ceiling int, codec string) (take
 			m.leases.open[lease] = t.lease // the viewer may try again until it expires
 		}
 	}
-	return t, nil
+	return t, nil, nil
 }

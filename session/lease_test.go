@@ -233,7 +233,7 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		place, err := h.take(l.ID, h.screen.display(), 0, codec)
+		place, _, err := h.take(Offer{Lease: l.ID}, h.screen.display(), codec, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,7 +256,7 @@ func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, err := h.take(l.ID, h.screen.display(), 0, h.usual())
+	place, _, err := h.take(Offer{Lease: l.ID}, h.screen.display(), h.usual(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

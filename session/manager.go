@@ -47,7 +47,7 @@ type Manager struct {
 	reserved int    // sessions that are being created
 	drain    *drain // nil for none
 	leases   leases
-	creating map[uint64]expected // sessions that are being created, by number
+	creating map[uint64]creation // sessions that are being created, by number
 	moving   map[string]int      // sessions that are about to head for a display
 	takes    uint64
 	refusals refusals
@@ -91,7 +91,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
-		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]expected), moving: make(map[string]int), refusals: make(refusals),
+		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.muxes, err = multiplex(&g.se, cfg); err != nil {
 		return nil, err

@@ -133,7 +133,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		achievedRate: gauges("achieved_bitrate_bits_per_second",
 			"Bitrate sent to the connected sessions over the last second: their sum and the least.", "of"),
 		rateRatio: histogram("encoder_rate_ratio",
-			"Bits encoded in a second over the bits asked for, for seconds without a still screen.",
+			"Bits encoded in a second over the shares of the pictures in it, for seconds without a still screen.",
 			.25, .5, .75, .9, 1, 1.1, 1.25, 1.5, 2, 3, 5),
 		rtt: histogram("rtt_seconds", "Round-trip time, sampled once a second for each connected session.",
 			.001, .0025, .005, .01, .02, .035, .05, .075, .1, .15, .2, .3, .5, 1, 2),

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,167 +9,194 @@ import (
 	"strings"
 
 	"github.com/pion/ice/v4"
-	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
-
-	"wavryhost/encode"
 )
 
 // The limits of an offer. A browser's has a few kilobytes and as many sections as it has tracks.
 const (
 	maxOffer    = 256 << 10
-	maxSections = 16
+	maxSections = 64
 	// The codecs that are told apart, and the length of a name; H264 and FLEXFEC-03 are names.
 	maxCodecs, maxCodecName = 16, 16
 )
 
-// skipped tells whether err says that a candidate is of a kind that cannot be used, rather than malformed.
-func skipped(err error) bool {
-	return errors.Is(err, ice.ErrUnknownCandidateTyp) || errors.Is(err, ice.ErrDetermineNetworkType)
+// offer is what a viewer asks for, read once: the sections that are answered, and what their transport is.
+type offer struct {
+	*description
+	video, data int // sections that are answered; data is -1 for none
+	// tag is the section whose transport all that are answered use (RFC 9143, section 7.3).
+	tag int
+	// grouped: the answered sections are in a BUNDLE group.
+	grouped bool
+	formats []format // of the video section, the best of each codec first
+	codecs  []string // the same by name, in the viewer's order
+
+	ufrag, pwd   string
+	candidates   []string // that can be used, without "candidate:"
+	fingerprints []fingerprint
+	setup        string
+	lite         bool
+	trickles     bool // the viewer takes part in trickle ICE
 }
 
-// parseOffer checks that text is a session description that a video stream can be sent to, and returns the codecs that its peer takes,
-// in capitals, in its order.
-func parseOffer(text string) (codecs []string, err error) {
+// parseOffer reads an offer and chooses the sections to answer: the first that video in one of the codecs of has can be sent to, and the data channels beside it. What
+// cannot be used is skipped (RFC 8829, section 5.3.1). The error names the line when nothing is left.
+func parseOffer(text string, has []string) (*offer, error) {
 	if len(text) > maxOffer {
 		return nil, fmt.Errorf("%w: %d bytes are over %d", ErrBadOffer, len(text), maxOffer)
 	}
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(text); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadOffer, err)
-	}
-	if n := len(d.MediaDescriptions); n == 0 || n > maxSections {
-		return nil, fmt.Errorf("%w: %d media sections are not from 1 to %d", ErrBadOffer, n, maxSections)
-	}
-	for _, name := range []string{"ice-ufrag", "ice-pwd", "fingerprint"} {
-		if !everywhere(&d, name) {
-			return nil, fmt.Errorf("%w: no %s", ErrBadOffer, name)
-		}
-	}
-	if f := fragmentOf(&d); !iceChars(f.ufrag, 4) || !iceChars(f.pwd, 22) {
-		return nil, fmt.Errorf("%w: ICE credentials are malformed", ErrBadOffer)
-	}
-	candidates := 0
-	for _, m := range d.MediaDescriptions {
-		for _, a := range m.Attributes {
-			if a.Key == "candidate" {
-				candidates++
-				if err := checkCandidate(a.Value); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	if candidates > maxCandidates*len(d.MediaDescriptions) {
-		return nil, fmt.Errorf("%w: %d candidates", ErrBadOffer, candidates)
-	}
-	if codecs, err = takes(&d); err != nil {
+	d, err := parseDescription(text)
+	if err != nil {
 		return nil, err
 	}
-	return codecs, checkData(&d)
+	var refused error
+	for i, s := range d.sections {
+		if s.media != "video" {
+			continue
+		}
+		o := &offer{description: d, video: i, data: -1, tag: i}
+		err := o.use(s, has)
+		if err == nil {
+			return o, nil
+		}
+		if refused == nil || len(o.formats) > 0 {
+			refused = err // of the section that comes nearest
+		}
+	}
+	return nil, cmp.Or(refused, fmt.Errorf("%w: it has no video section", ErrUnacceptable))
 }
 
-// checkData checks the sections for data channels (RFC 8841), of which there is one at most.
-func checkData(d *sdp.SessionDescription) error {
-	found := false
-	for _, m := range d.MediaDescriptions {
-		if m.MediaName.Media != "application" {
+// use makes s the section of the video.
+func (o *offer) use(s *section, has []string) error {
+	group := o.groupOf(s)
+	o.grouped = len(group) > 0
+	switch {
+	case s.port == 0 && (!o.grouped || !s.has("bundle-only")):
+		return fmt.Errorf("%w: %s is rejected: its port is 0", ErrUnacceptable, s)
+	case !o.receives(s):
+		return fmt.Errorf("%w: %s does not receive video", ErrUnacceptable, s)
+	}
+	formats, why := formatsOf(s)
+	o.formats, o.codecs = formats, codecsOf(s, formats)
+	if !slices.ContainsFunc(has, func(codec string) bool { return slices.Contains(o.codecs, codec) }) {
+		if why == nil {
+			why = fmt.Errorf("line %d", s.line)
+		}
+		return fmt.Errorf("%w: the viewer takes %s, and this host encodes %s (%w)", ErrUnacceptable, listed(o.codecs), listed(has), why)
+	}
+	o.chooseData(group)
+	if o.grouped {
+		o.tag = group[slices.IndexFunc(group, func(i int) bool { return i == o.video || i == o.data })]
+	}
+	return o.readTransport(group)
+}
+
+// groupOf returns the sections of the BUNDLE group that s is in, in the group's order.
+func (o *offer) groupOf(s *section) (group []int) {
+	mid := s.mid()
+	if mid == "" {
+		return nil
+	}
+	for _, a := range o.attributes {
+		f := strings.Fields(a.value)
+		if a.key != "group" || len(f) < 2 || f[0] != "BUNDLE" || !slices.Contains(f[1:], mid) {
 			continue
 		}
-		if _, bundled := m.Attribute("bundle-only"); m.MediaName.Port.Value == 0 && !bundled {
-			continue
+		for _, mid := range f[1:] {
+			if i := slices.IndexFunc(o.sections, func(s *section) bool { return s.mid() == mid }); i >= 0 && !slices.Contains(group, i) {
+				group = append(group, i)
+			}
 		}
-		switch proto := strings.Join(m.MediaName.Protos, "/"); {
-		case found:
-			return fmt.Errorf("%w: two sections for data channels", ErrBadOffer)
-		case proto != "UDP/DTLS/SCTP" && proto != "TCP/DTLS/SCTP":
-			return fmt.Errorf("%w: data channels over %.40q", ErrBadOffer, proto)
-		case !slices.Equal(m.MediaName.Formats, []string{"webrtc-datachannel"}):
-			return fmt.Errorf("%w: data channels of another kind than webrtc-datachannel", ErrBadOffer)
+		if slices.IndexFunc(group, func(i int) bool { return o.sections[i] == s }) < 0 {
+			return nil // another section has the same identification
 		}
-		port, _ := m.Attribute("sctp-port")
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("%w: %.40q is no SCTP port", ErrBadOffer, port)
-		}
-		found = true
+		return group
 	}
 	return nil
 }
 
-// everywhere tells whether all sections in use have an attribute, of their own or the session's.
-func everywhere(d *sdp.SessionDescription, name string) bool {
-	if _, ok := d.Attribute(name); ok {
-		return true
-	}
-	for i, m := range d.MediaDescriptions {
-		// Only the first of a bundle needs to have it (RFC 9143, section 7.1.3).
-		if _, ok := m.Attribute(name); !ok && i == 0 {
-			return false
+// chooseData chooses the section for data channels (RFC 8841), which has to share the video's transport.
+func (o *offer) chooseData(group []int) {
+	for i, s := range o.sections {
+		if s.media != "application" || !slices.Contains(group, i) || s.port == 0 && !s.has("bundle-only") {
+			continue
+		}
+		// pion's SCTP has this port and no other.
+		port, _ := s.value("sctp-port")
+		if strings.HasSuffix(s.proto, "/DTLS/SCTP") && slices.Equal(s.formats, []string{"webrtc-datachannel"}) && port == "5000" {
+			o.data = i
+			return
 		}
 	}
-	return true
 }
 
-// takes returns the codecs that who offers d can be sent.
-func takes(d *sdp.SessionDescription) (codecs []string, err error) {
-	video, receiving := false, false
-	for _, m := range d.MediaDescriptions {
-		if m.MediaName.Media != "video" {
-			continue
+// readTransport reads the ICE credentials, the candidates and the fingerprints. They are those of the tagged section; what it lacks is
+// taken from the section of the video, the rest of the group and the session.
+func (o *offer) readTransport(group []int) error {
+	parts := []*lines{&o.sections[o.tag].lines, &o.sections[o.video].lines, &o.lines}
+	for _, i := range group {
+		parts = append(parts, &o.sections[i].lines)
+	}
+	for _, p := range parts {
+		ufrag, _ := p.value("ice-ufrag")
+		pwd, _ := p.value("ice-pwd")
+		if iceChars(ufrag, 4) && iceChars(pwd, 22) {
+			o.ufrag, o.pwd = ufrag, pwd
+			break
 		}
-		if _, bundled := m.Attribute("bundle-only"); m.MediaName.Port.Value == 0 && !bundled {
-			continue
+	}
+	if o.ufrag == "" {
+		return fmt.Errorf("%w: %s has no a=ice-ufrag and a=ice-pwd that can be used, nor has the session", ErrBadOffer, o.sections[o.tag])
+	}
+	// The certificate is the viewer's, so that any section may tell of it.
+	for _, s := range o.sections {
+		parts = append(parts, &s.lines)
+	}
+	for _, p := range parts {
+		if o.fingerprints = fingerprintsOf(p); len(o.fingerprints) > 0 {
+			break
 		}
-		video = true
-		if !receives(d, m) {
-			continue
-		}
-		receiving = true
-		for _, a := range m.Attributes {
-			if codec := codecOf(a, m); codec != "" && !slices.Contains(codecs, codec) && len(codecs) < maxCodecs {
-				codecs = append(codecs, codec)
+	}
+	if len(o.fingerprints) == 0 {
+		return fmt.Errorf("%w: %s has no a=fingerprint that can be used, nor has the session", ErrBadOffer, o.sections[o.tag])
+	}
+	o.setup = "actpass"
+	for _, p := range parts[:3+len(group)] {
+		if setup, ok := p.value("setup"); ok {
+			if setup == "active" || setup == "passive" {
+				o.setup = setup
 			}
+			break
 		}
 	}
-	switch {
-	case !video:
-		return nil, fmt.Errorf("%w: it has no video section", ErrUnacceptable)
-	case !receiving:
-		return nil, fmt.Errorf("%w: it does not receive video", ErrUnacceptable)
+	o.lite = o.has("ice-lite")
+	for _, p := range parts[:3] {
+		options, _ := p.value("ice-options")
+		o.trickles = o.trickles || slices.Contains(strings.Fields(options), "trickle")
 	}
-	return codecs, nil
-}
-
-// codecOf returns the codec that attribute a of section m maps a payload type to, in capitals. It is empty for all other attributes, for
-// what repairs a stream, and for VP9 of more than eight bits, which is a codec of its own for a decoder.
-func codecOf(a sdp.Attribute, m *sdp.MediaDescription) string {
-	payloadType, encoding, _ := strings.Cut(a.Value, " ")
-	name, rate, _ := strings.Cut(strings.ToUpper(encoding), "/")
-	if a.Key != "rtpmap" || !strings.HasPrefix(rate, "90000") || len(name) > maxCodecName || strings.ContainsFunc(name, odd) {
-		return ""
-	}
-	switch name {
-	case "RTX", "RED", "ULPFEC", "FLEXFEC-03":
-		return ""
-	case encode.VP9:
-		for _, b := range m.Attributes {
-			format, ok := strings.CutPrefix(b.Value, payloadType+" ")
-			if b.Key == "fmtp" && ok && strings.Contains(format, "profile-id=") && !strings.Contains(format, "profile-id=0") {
-				return ""
-			}
+	for _, p := range parts[:3+len(group)] {
+		if o.candidates = candidatesOf(p); len(o.candidates) > 0 {
+			break
 		}
 	}
-	return name
+	return nil
 }
 
-// odd tells whether a character is none that a codec's name has: names are repeated in the words of a refusal.
-func odd(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.' }
+// candidatesOf returns the candidates that can be used, as many as are looked at.
+func candidatesOf(p *lines) (list []string) {
+	for _, a := range p.attributes {
+		if a.key == "candidate" && len(list) < maxCandidates && checkCandidate(a.value) == nil && !slices.Contains(list, a.value) {
+			list = append(list, a.value)
+		}
+	}
+	return list
+}
 
-// receives tells whether the peer of section m wants to receive. Without a direction it does (RFC 8866, section 6.7).
-func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
-	for _, list := range [][]sdp.Attribute{m.Attributes, d.Attributes} {
-		for _, a := range list {
-			switch a.Key {
+// receives reports whether the viewer wants to receive by section s. Without a direction it does (RFC 8866, section 6.7).
+func (o *offer) receives(s *section) bool {
+	for _, p := range []*lines{&s.lines, &o.lines} {
+		for _, a := range p.attributes {
+			switch a.key {
 			case "recvonly", "sendrecv":
 				return true
 			case "sendonly", "inactive":
@@ -179,24 +207,56 @@ func receives(d *sdp.SessionDescription, m *sdp.MediaDescription) bool {
 	return true
 }
 
-// sends tells whether section m of an answer carries video to the viewer.
-func sends(m *sdp.MediaDescription) bool {
-	_, only := m.Attribute("sendonly")
-	_, both := m.Attribute("sendrecv")
-	return m.MediaName.Media == "video" && m.MediaName.Port.Value != 0 && (only || both)
+// format returns the payload type that a codec is sent to.
+func (o *offer) format(codec string) *format {
+	if i := slices.IndexFunc(o.formats, func(f format) bool { return f.codec == codec }); i >= 0 {
+		return &o.formats[i]
+	}
+	return nil
 }
 
-// identify gives the sections of an answer that have none the identification of the offer's. pion leaves it away where it
-// rejects a section, though it belongs there (RFC 8829, section 5.3.1), and refuses such an answer itself later on.
-func identify(answer, offer *sdp.SessionDescription) {
-	for i, m := range answer.MediaDescriptions {
-		if _, ok := m.Attribute("mid"); ok || i >= len(offer.MediaDescriptions) {
-			continue
-		}
-		if mid, ok := offer.MediaDescriptions[i].Attribute("mid"); ok {
-			m.Attributes = append(m.Attributes, sdp.NewAttribute("mid", mid))
+// extensions returns the ids of the header extensions with these names, as far as they are offered for sending and can be written in headers of one byte (RFC 8285, section
+// 4.2). An id of the range that leaves the choice to the answerer (section 7) is replaced by a free one.
+func (o *offer) extensions(names []string) map[string]int {
+	ids, taken := make(map[string]int), make(map[int]bool)
+	var open []string
+	for _, p := range []*lines{&o.sections[o.video].lines, &o.lines} {
+		for _, a := range p.attributes {
+			f := strings.Fields(a.value)
+			if a.key != "extmap" || len(f) < 2 {
+				continue
+			}
+			number, direction, _ := strings.Cut(f[0], "/")
+			id, err := strconv.Atoi(number)
+			_, known := ids[f[1]]
+			usable := err == nil && !known && slices.Contains(names, f[1]) && direction != "sendonly" && direction != "inactive"
+			switch {
+			case id >= 1 && id <= maxExtension && !taken[id]:
+				taken[id] = true
+				if usable {
+					ids[f[1]] = id
+				}
+			case usable && id >= 4096 && id <= 4351:
+				open = append(open, f[1])
+			}
 		}
 	}
+	for _, name := range open {
+		for id := 1; id <= maxExtension; id++ {
+			if _, known := ids[name]; !known && !taken[id] {
+				ids[name], taken[id] = id, true
+			}
+		}
+	}
+	return ids
+}
+
+// maxExtension is the highest id of a header extension of one byte; 15 is reserved.
+const maxExtension = 14
+
+// skipped reports whether err says that a candidate is of a kind that cannot be used, rather than malformed.
+func skipped(err error) bool {
+	return errors.Is(err, ice.ErrUnknownCandidateTyp) || errors.Is(err, ice.ErrDetermineNetworkType)
 }
 
 // refusal tells a description that is wrong from one that cannot be answered.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -78,6 +79,11 @@ func (c Config) keeps() func(net.IP) bool {
 // peer is the peer connection of one viewer.
 type peer struct {
 	pc     *webrtc.PeerConnection
+	offer  *offer
+	codec  string
+	form   string   // the fmtp of the answer, empty for that of the codec
+	remote fragment // the viewer's ICE session
+	round  uint64   // counts the offers that pion was given
 	sender *webrtc.RTPSender
 	track  *wire.Track
 	gather time.Duration
@@ -93,10 +99,14 @@ type peer struct {
 	// relayAt is the candidate that relayOver is the relay's protocol of. They belong to the viewer's goroutine.
 	relayAt   webrtc.ICECandidate
 	relayOver string
+	// certified: one of several fingerprints was found to match.
+	certified atomic.Bool
 }
 
-// newPeer makes a peer connection that sends through link.
-func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string, choose func() []relay.Server) (*peer, error) {
+// newPeer makes a peer connection that answers o and sends a codec through link.
+func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string, o *offer, codec string, choose func() []relay.Server) (*peer, error) {
+	// pion checks one fingerprint; where there are more, verified does.
+	se.DisableCertificateFingerprintVerification(len(o.fingerprints) > 1)
 	api, err := link.NewAPI(se)
 	if err != nil {
 		return nil, err
@@ -105,7 +115,7 @@ func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string, ch
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{track: track, gather: cfg.GatherTimeout, choose: choose, asked: choose()}
+	p := &peer{offer: o, codec: codec, track: track, gather: cfg.GatherTimeout, choose: choose, asked: choose()}
 	p.pc, err = api.NewPeerConnection(configuration(p.asked))
 	if err != nil {
 		return nil, fmt.Errorf("make peer connection: %w", err)
@@ -122,22 +132,12 @@ func configuration(servers []relay.Server) webrtc.Configuration {
 	return c
 }
 
-// answer applies the first offer and returns the answer, candidates included.
-func (p *peer) answer(ctx context.Context, offer string) (string, error) {
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(offer); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
-	}
+// answer applies the offer and returns the answer, candidates included.
+func (p *peer) answer(ctx context.Context) (string, error) {
 	p.theirs.begin()
-	if err := p.theirs.filter(&d); err != nil {
+	p.remote = fragment{ufrag: p.offer.ufrag, pwd: p.offer.pwd, candidates: p.theirs.take(p.offer.candidates)}
+	if err := p.apply(); err != nil {
 		return "", err
-	}
-	usable, err := d.Marshal()
-	if err != nil {
-		return "", fmt.Errorf("marshal offer: %w", err)
-	}
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(usable)}); err != nil {
-		return "", refusal(err)
 	}
 	sender, err := p.pc.AddTrack(p.track.Local())
 	if err != nil {
@@ -148,9 +148,6 @@ func (p *peer) answer(ctx context.Context, offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !slices.ContainsFunc(own.MediaDescriptions, sends) {
-		return "", fmt.Errorf("%w: no video stream was agreed on", ErrUnacceptable)
-	}
 	text, err := own.Marshal()
 	if err != nil {
 		return "", fmt.Errorf("marshal answer: %w", err)
@@ -158,7 +155,20 @@ func (p *peer) answer(ctx context.Context, offer string) (string, error) {
 	return string(text), nil
 }
 
-// respond makes and applies the answer to the offer that was applied, and waits for its candidates.
+// apply gives pion the viewer's side of the session.
+func (p *peer) apply() error {
+	p.round++
+	text, err := p.offer.remote(p.codec, p.remote, p.round).Marshal()
+	if err != nil {
+		return fmt.Errorf("marshal offer: %w", err)
+	}
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(text)}); err != nil {
+		return refusal(err)
+	}
+	return nil
+}
+
+// respond makes and applies the answer to the offer that was applied, waits for its candidates, and checks it.
 func (p *peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 	answer, err := p.pc.CreateAnswer(nil)
 	if err != nil {
@@ -177,18 +187,21 @@ func (p *peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	var own, offer sdp.SessionDescription
-	if err := own.UnmarshalString(p.pc.LocalDescription().SDP); err != nil {
+	var parsed sdp.SessionDescription
+	if err := parsed.UnmarshalString(p.pc.LocalDescription().SDP); err != nil {
 		return nil, fmt.Errorf("parse own description: %w", err)
 	}
-	if err := offer.UnmarshalString(p.pc.RemoteDescription().SDP); err != nil {
-		return nil, fmt.Errorf("parse offer: %w", err)
+	own, err := p.offer.answered(&parsed, p.codec, p.form)
+	if err != nil {
+		return nil, err
 	}
-	identify(&own, &offer)
+	if err := p.offer.check(own, p.codec); err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ours = kinds{}
-	for _, c := range fragmentOf(&own).candidates {
+	for _, c := range iceOf(own.MediaDescriptions[p.offer.tag]).candidates {
 		if isRelayed(c) {
 			p.ours.relays++
 		} else {
@@ -196,41 +209,29 @@ func (p *peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 		}
 	}
 	p.barren = relay.Any(p.asked) && p.ours.relays == 0
-	return &own, nil
+	return own, nil
 }
 
 // restart begins a new ICE session with the credentials of f and returns this host's.
-func (p *peer) restart(ctx context.Context, f fragment) (_ fragment, err error) {
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(p.pc.RemoteDescription().SDP); err != nil {
-		return f, fmt.Errorf("parse offer: %w", err)
-	}
+func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
 	p.theirs.begin()
-	if f.candidates, err = p.theirs.take(f.candidates); err != nil {
-		return f, err
-	}
-	next, err := f.restarted(&d)
-	if err != nil {
-		return f, err
-	}
-	text, err := next.Marshal()
-	if err != nil {
-		return f, fmt.Errorf("marshal offer: %w", err)
-	}
+	p.remote = fragment{ufrag: f.ufrag, pwd: f.pwd, candidates: p.theirs.take(f.candidates)}
 	// The server that the path went through may be what is lost, and credentials age.
 	p.asked = p.choose()
 	if err := p.pc.SetConfiguration(configuration(p.asked)); err != nil {
 		return f, fmt.Errorf("replace ICE servers: %w", err)
 	}
-	err = p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: string(text)})
-	if err != nil {
-		return f, refusal(err)
+	if err := p.apply(); err != nil {
+		return f, err
 	}
 	own, err := p.respond(ctx)
 	if err != nil {
 		return f, err
 	}
-	return fragmentOf(own), nil
+	tag := own.MediaDescriptions[p.offer.tag]
+	next := iceOf(tag)
+	next.media, next.mid = tag.MediaName.String(), p.offer.sections[p.offer.tag].mid()
+	return next, nil
 }
 
 // isRelayed tells whether a candidate, as in a description, is an address at a relay.
@@ -239,27 +240,21 @@ func isRelayed(candidate string) bool {
 	return len(f) >= 8 && f[6] == "typ" && f[7] == "relay"
 }
 
-// trickle adds the candidates of f.
+// trickle adds the candidates of f. Those that cannot be used are skipped; it is an error when none can.
 func (p *peer) trickle(f fragment) error {
-	list, err := p.theirs.take(f.candidates)
-	if err != nil {
-		return err
-	}
-	for _, c := range list {
+	var failed error
+	added := 0
+	for _, c := range p.theirs.take(f.candidates) {
 		if err := p.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c}); err != nil {
-			return fmt.Errorf("%w: candidate %.80q: %w", ErrBadOffer, c, err)
+			failed = fmt.Errorf("%w: candidate %.80q: %w", ErrBadOffer, c, err)
+			continue
 		}
+		added++
 	}
-	return nil
-}
-
-// ufrag returns the viewer's user fragment.
-func (p *peer) ufrag() string {
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(p.pc.RemoteDescription().SDP); err != nil {
-		return ""
+	if added > 0 {
+		return nil
 	}
-	return fragmentOf(&d).ufrag
+	return failed
 }
 
 // facts tells how the transport is.
@@ -267,8 +262,27 @@ func (p *peer) facts() facts {
 	f := facts{conn: p.pc.ConnectionState(), ice: p.pc.ICEConnectionState()}
 	if t := p.sender.Transport(); t != nil {
 		f.dtls = t.State()
+		if f.dtls == webrtc.DTLSTransportStateConnected && p.verified() != nil {
+			f.dtls, f.conn = webrtc.DTLSTransportStateFailed, webrtc.PeerConnectionStateFailed
+		}
 	}
 	return f
+}
+
+// verified demands of a viewer that told several fingerprints that its certificate has one of them. Nothing is sent to it before, nor taken of it.
+func (p *peer) verified() error {
+	if len(p.offer.fingerprints) < 2 || p.certified.Load() {
+		return nil
+	}
+	t := p.sender.Transport()
+	if t == nil {
+		return errFingerprint
+	}
+	if err := checkCertificate(t.GetRemoteCertificate(), p.offer.fingerprints); err != nil {
+		return err
+	}
+	p.certified.Store(true)
+	return nil
 }
 
 // whyNoPath returns why ICE failed.

@@ -46,7 +46,7 @@ func (m *Manager) Reconfigure(c Config) error {
 		next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
 		next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
 		next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
-		next.MaxHandshakes = c.MaxHandshakes
+		next.MaxHandshakes, next.MaxPerOwner = c.MaxHandshakes, c.MaxPerOwner
 		next.Input, next.ControlIdle = c.Input, c.ControlIdle
 		next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
 		*next = next.withDefaults()

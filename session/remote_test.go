@@ -194,13 +194,25 @@ func remoteOf(t testing.TB, api *webrtc.API) *remote {
 
 func remoteWith(t testing.TB, api *webrtc.API, c webrtc.Configuration) *remote {
 	t.Helper()
+	return remoteOfKinds(t, api, c, "video", "audio")
+}
+
+// remoteOfKinds returns a viewer whose offers have sections of these kinds: video, audio or data.
+func remoteOfKinds(t testing.TB, api *webrtc.API, c webrtc.Configuration, kinds ...string) *remote {
+	t.Helper()
 	pc, err := api.NewPeerConnection(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &remote{t: t, pc: pc, state: make(chan webrtc.PeerConnectionState, 16)}
-	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
-		if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{
+	for _, kind := range kinds {
+		if kind == "data" {
+			if _, err := pc.CreateDataChannel("input", nil); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if _, err := pc.AddTransceiverFromKind(webrtc.NewRTPCodecType(kind), webrtc.RTPTransceiverInit{
 			Direction: webrtc.RTPTransceiverDirectionRecvonly,
 		}); err != nil {
 			t.Fatal(err)
@@ -414,4 +426,75 @@ func (r *remote) close() {
 func parseAnswer(text string) (*sdp.SessionDescription, error) {
 	var d sdp.SessionDescription
 	return &d, d.UnmarshalString(text)
+}
+
+// fragmentOf returns the ICE part of a whole description.
+func fragmentOf(d *sdp.SessionDescription) fragment {
+	var f fragment
+	f.ufrag, _ = d.Attribute("ice-ufrag")
+	f.pwd, _ = d.Attribute("ice-pwd")
+	for _, m := range d.MediaDescriptions {
+		if m.MediaName.Port.Value == 0 {
+			continue
+		}
+		f.media = m.MediaName.String()
+		for _, a := range m.Attributes {
+			switch a.Key {
+			case "ice-ufrag":
+				f.ufrag = a.Value
+			case "ice-pwd":
+				f.pwd = a.Value
+			case "mid":
+				f.mid = a.Value
+			case "candidate":
+				f.candidates = append(f.candidates, a.Value)
+			case "end-of-candidates":
+				f.end = true
+			}
+		}
+		break
+	}
+	return f
+}
+
+// restarted returns d, which is not changed, with f's credentials and candidates in place of its own.
+func (f fragment) restarted(d *sdp.SessionDescription) (*sdp.SessionDescription, error) {
+	text, err := d.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("marshal session description: %w", err)
+	}
+	var next sdp.SessionDescription
+	if err := next.Unmarshal(text); err != nil {
+		return nil, fmt.Errorf("copy session description: %w", err)
+	}
+	next.Origin.SessionVersion++
+	next.Attributes = f.replace(next.Attributes)
+	added := false
+	for _, m := range next.MediaDescriptions {
+		m.Attributes = f.replace(m.Attributes)
+		if added || m.MediaName.Port.Value == 0 {
+			continue
+		}
+		added = true
+		for _, c := range f.candidates {
+			m.Attributes = append(m.Attributes, sdp.NewAttribute("candidate", c))
+		}
+	}
+	return &next, nil
+}
+
+func (f fragment) replace(old []sdp.Attribute) []sdp.Attribute {
+	var list []sdp.Attribute
+	for _, a := range old {
+		switch a.Key {
+		case "candidate", "end-of-candidates":
+			continue
+		case "ice-ufrag":
+			a.Value = f.ufrag
+		case "ice-pwd":
+			a.Value = f.pwd
+		}
+		list = append(list, a)
+	}
+	return list
 }

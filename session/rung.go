@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"wavryhost/adapt"
 	"wavryhost/encode"
 )
 
@@ -21,31 +22,22 @@ const (
 	// patience is how long the viewers of a rung wait for one of them whose pacer is full, before it misses a picture. A
 	// hiccup that is shorter costs nobody a keyframe.
 	patience = 100 * time.Millisecond
+	// stillPatience is the same for a picture that is encoded again. To miss it costs the others a keyframe later, which is coarser than
+	// what they see.
+	stillPatience = 500 * time.Millisecond
 	// congestedAfter is how long a rung has to hold pictures back for its display to be captured less often, and for the
 	// look at the pacers to be taken less often too.
 	congestedAfter = 100 * time.Millisecond
 	congestedPoll  = 20 * time.Millisecond
 	// keyGap is the least time between keyframes: what is asked for in between is served by the next one.
 	keyGap = 250 * time.Millisecond
-	// aliveInterval is how often a still picture is encoded again once it is refined. The receiver notices a loss only by
+	// aliveInterval is how often a still picture is encoded again once it is sharp. The receiver notices a loss only by
 	// a later packet, so without it the loss of the last packets before a pause would stand until the pause ends; it also
 	// keeps reports coming, which tell that the viewer is still there.
 	aliveInterval = time.Second
 	// emptyLinger is how long the encoder of a rung without viewers stays open, so that a reload of the page is quick.
 	emptyLinger = 5 * time.Second
 )
-
-// refinedQP returns the quantizer from which on a still picture gains nothing that can be seen: in both codecs that of a step of about five.
-func refinedQP(codec string) float64 {
-	if codec == encode.VP9 {
-		return 9 // of libvpx's 63
-	}
-	return 18
-}
-
-// refineAfter is when a still picture is encoded again, counted from its last change. Rate control gives what the motion does
-// not need any more to sharpness.
-var refineAfter = []time.Duration{80 * time.Millisecond, 160 * time.Millisecond, 300 * time.Millisecond, 500 * time.Millisecond}
 
 // rung is one encode of a display, shared by its members, who all take its codec.
 //
@@ -95,13 +87,14 @@ type rung struct {
 	rate          int // what the encoder was told
 	rateFPS       int
 	rateAt        time.Time
-	picture       bool // the encoder has a picture to encode again
+	told          adapt.Applied // what its viewers were told last
+	picture       bool          // the encoder has a picture to encode again
 	force         keyReason
 	refreshed     bool // a whole picture was asked for and has not come yet
 	last          time.Time
+	lastFrame     time.Time // the last picture that was no repetition
 	lastKey       time.Time
-	changed       time.Time // the last frame with a change
-	refines       int
+	refinement    refinement
 	blockedSince  time.Time
 	slowSince     time.Time
 	retryAt       time.Time
@@ -141,11 +134,12 @@ type rungView struct {
 // cores is what the encode takes of the machine's processors or, in hardware, of its encoder.
 func (v rungView) cores() float64 { return v.took.Seconds() * float64(v.fps*max(v.threads, 1)) }
 
-// rateWindow compares what was encoded in a second with what was asked for.
+// rateWindow compares what was encoded in a second with what was asked for: a share of the rate for each picture.
 type rateWindow struct {
-	since  time.Time
-	bits   int
-	frames int
+	since       time.Time
+	fps         int // of its beginning
+	bits, asked int
+	frames      int // that were no repetitions
 }
 
 func newRung(
@@ -252,14 +246,19 @@ func (r *rung) step(now time.Time) time.Time {
 	rate, fps, scale := r.targets(members)
 	r.pace(fps)
 	// The capture loop keeps the pace; the slack lets a timer be late without a frame being lost.
-	if next := r.last.Add(time.Second / time.Duration(fps) * 9 / 10); now.Before(next) && !r.last.IsZero() {
+	waiting := r.box.waiting()
+	since := r.last
+	if waiting {
+		since = r.lastFrame // a repetition delays no change
+	}
+	if next := since.Add(time.Second / time.Duration(fps) * 9 / 10); now.Before(next) && !since.IsZero() {
 		return next
 	}
 
-	if r.box.waiting() && r.cut.Swap(false) {
+	if waiting && r.cut.Swap(false) {
 		r.force = max(r.force, keyStart)
 	}
-	yes, still, at := r.due(members, now)
+	yes, still, at := r.due(members, now, time.Second/time.Duration(fps))
 	if !yes {
 		r.unblock()
 		return at
@@ -373,9 +372,9 @@ func (r *rung) pace(fps int) {
 	}
 }
 
-// due tells whether a picture should be encoded: because a frame waits, because a keyframe is wanted, or, with still set,
+// due reports whether a picture should be encoded: because a frame waits, because a keyframe is wanted, or, with still set,
 // because the picture stands still and is due for another round. When not, it returns when that will be.
-func (r *rung) due(members []*member, now time.Time) (yes bool, still string, at time.Time) {
+func (r *rung) due(members []*member, now time.Time, interval time.Duration) (yes bool, still string, at time.Time) {
 	if r.box.waiting() || r.force != keyNone || r.keyAsked(members, now) != keyNone {
 		return true, "", time.Time{}
 	}
@@ -383,8 +382,8 @@ func (r *rung) due(members []*member, now time.Time) (yes bool, still string, at
 		return !r.refreshed, "", time.Time{}
 	}
 	at, still = r.last.Add(aliveInterval), stillAlive
-	if r.refines < len(refineAfter) {
-		at, still = r.changed.Add(refineAfter[r.refines]), stillRefine
+	if next, more := r.refinement.next(r.last, interval); more {
+		at, still = next, stillRefine
 	}
 	if resume := r.resumes(members, now); !resume.IsZero() && resume.Before(at) {
 		return false, "", resume

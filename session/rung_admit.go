@@ -51,7 +51,11 @@ func (r *rung) admit(members []*member, now time.Time, still bool) (key keyReaso
 		if r.slowSince.IsZero() {
 			r.slowSince = now
 		}
-		if still || now.Sub(r.slowSince) < patience {
+		most := patience
+		if still {
+			most = stillPatience
+		}
+		if now.Sub(r.slowSince) < most {
 			return keyNone, r.block(now)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"wavryhost/adapt"
 	"wavryhost/encode"
 )
 
@@ -16,17 +17,22 @@ const (
 	encoderRetryMax = 10 * time.Second
 )
 
-// How rate changes with a price are held back: nothing under a tenth, no raise within two seconds of the change before, and no cut
-// within half a second.
+// How changes of a picture's share of the rate are held back where they have a price: nothing under a tenth, no raise within two seconds
+// of the change before, and no cut within half a second.
 const (
 	dearStep  = 0.1
 	dearRaise = 2 * time.Second
 	dearCut   = 500 * time.Millisecond
 )
 
-// reprice tells whether the encoder should be told of another rate. Each controller holds its own targets back by the price, but the
-// least of several changes whenever any of them does, and with each who joins or leaves. For one viewer its bounds are the wider
-// ones, so that it lets through what the controller asks for.
+// share is what the encoder was told to give each picture, in bits. It is all that an encoder takes of a rate and a frame rate: its
+// buffer has one share, and it deals the rate out by the picture.
+func (r *rung) share() int { return r.rate / max(r.rateFPS, 1) }
+
+// reprice reports whether the encoder should be told of another rate. Each controller holds its own targets back by the price, but the
+// least of several changes whenever any of them does, and with each who joins or leaves, and a step in the frame rate changes what each
+// picture may take though the rate stays. For one viewer its bounds are the wider ones, so that it lets through what the controller asks
+// for.
 func (r *rung) reprice(now time.Time, rate, fps int) bool {
 	if rate == r.rate && fps == r.rateFPS {
 		return false
@@ -35,7 +41,7 @@ func (r *rung) reprice(now time.Time, rate, fps int) bool {
 		return true
 	}
 	since := now.Sub(r.rateAt)
-	switch change := float64(rate-r.rate) / float64(max(r.rate, 1)); {
+	switch change := float64(rate/fps-r.share()) / float64(max(r.share(), 1)); {
 	case change > dearStep:
 		return since >= dearRaise
 	case change < -dearStep:
@@ -78,7 +84,7 @@ const (
 
 // open opens the best encoder that can be opened.
 func (r *rung) open(now time.Time, rate, fps int) error {
-	params := encode.Params{Width: r.width, Height: r.height, FPS: r.fpsLimit, BitsPerSecond: rate}
+	params := encode.Params{Width: r.width, Height: r.height, FPS: fps, BitsPerSecond: rate}
 	if err := params.Validate(); err != nil {
 		return err
 	}
@@ -88,6 +94,12 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		return fmt.Errorf("session: no encoder of %s is left", r.codec)
 	}
 	for i, factory := range order {
+		// Changes of a free encoder cost nothing: it is opened for the highest frame rate, which its stream's level states, and the first
+		// picture brings the real one.
+		params.FPS = fps
+		if factory.Profile().Price == encode.PriceFree {
+			params.FPS = r.fpsLimit
+		}
 		r.roster.use(factory, 1)
 		w, err := startWorker(factory, params, r.log, r.met.hungEncoders)
 		if err != nil {
@@ -100,8 +112,8 @@ func (r *rung) open(now time.Time, rate, fps int) error {
 		r.worker, r.factory, r.openedAt = w, factory, now
 		r.picture = false
 		r.force = max(r.force, keyStart)
-		r.setRate(now, rate, fps)
-		r.rateFPS = 0 // the encoder was opened for the highest frame rate: the first picture brings the real one
+		r.setRate(now, rate, params.FPS)
+		r.told = adapt.Applied{}
 		r.mu.Lock()
 		r.view.encoder, r.view.price, r.view.stuck = w.profile.Name, w.profile.Price, false
 		r.view.hardware, r.view.took, r.view.fps, r.view.threads = w.profile.Hardware, 0, fps, w.profile.Threads

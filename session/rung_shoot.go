@@ -40,6 +40,9 @@ func (r *rung) shoot(
 		j.rate, j.fps = rate, fps
 	}
 	r.last = now
+	if f != nil {
+		r.lastFrame = now
+	}
 	au, err := r.worker.encode(j)
 	if err != nil {
 		r.fallback(now, err, f != nil)
@@ -56,13 +59,7 @@ func (r *rung) shoot(
 	if newRate {
 		r.setRate(now, rate, fps)
 	}
-	if newRate || opened { // another encoder may have another price, which its viewers have to know before they change the rate
-		for _, m := range members {
-			m.applied(adapt.Applied{
-				At: time.Now(), BitsPerSecond: r.rate, FPS: fps, Width: au.Width, Height: au.Height, Price: adapt.Price(r.worker.profile.Price),
-			})
-		}
-	}
+	r.apply(members, au, fps)
 	r.deliver(members, au, what)
 	r.account(now, au, f != nil)
 	return true
@@ -106,36 +103,51 @@ func (r *rung) deliver(members []*member, au encode.AccessUnit, what shown) {
 	}
 }
 
+// apply tells the members what the encoder runs at, when that has changed. Another encoder may have another price, which they have
+// to know before they change the rate.
+func (r *rung) apply(members []*member, au encode.AccessUnit, fps int) {
+	now := adapt.Applied{
+		BitsPerSecond: r.rate * fps / r.rateFPS, FPS: fps, Width: au.Width, Height: au.Height, Price: adapt.Price(r.worker.profile.Price),
+	}
+	if now == r.told {
+		return
+	}
+	r.told = now
+	now.At = time.Now()
+	r.mu.Lock()
+	r.view.rate = now.BitsPerSecond
+	r.mu.Unlock()
+	for _, m := range members {
+		m.applied(now)
+	}
+}
+
 // welcome notes that m got a keyframe, and tells a newcomer what the encoder runs at.
 func (r *rung) welcome(m *member, now time.Time) {
-	if !m.synced && m.since.IsZero() && r.rateFPS > 0 {
-		m.applied(adapt.Applied{
-			At: now, BitsPerSecond: r.rate, FPS: r.rateFPS, Width: r.width, Height: r.height, Price: adapt.Price(r.worker.profile.Price),
-		})
+	if !m.synced && m.since.IsZero() {
+		a := r.told
+		a.At = now
+		m.applied(a)
 	}
 	m.joined(now)
 }
 
-// account keeps the timing of still pictures and the achieved rate.
+// account keeps the refinement of still pictures and the achieved rate.
 func (r *rung) account(now time.Time, au encode.AccessUnit, frame bool) {
 	if frame {
 		r.learn(au.Convert + au.Encode)
-		r.changed, r.refines = now, 0
-	} else if r.refines < len(refineAfter) {
-		r.refines++
 	}
-	if !frame && au.QP > 0 && au.QP <= refinedQP(r.codec) {
-		r.refines = len(refineAfter)
-	}
+	r.refinement.took(now, au, r.codec, frame, time.Second/time.Duration(max(r.told.FPS, 1)))
 	s := &r.second
 	if now.Sub(s.since) >= time.Second {
 		// Only a second that was full of frames says how well the encoder keeps its rate.
-		if s.frames*2 > r.rateFPS && now.Sub(s.since) < 2*time.Second && r.rate > 0 {
-			r.met.rateRatio.Observe(float64(s.bits) / now.Sub(s.since).Seconds() / float64(r.rate))
+		if s.frames*2 > s.fps && now.Sub(s.since) < 2*time.Second && s.asked > 0 {
+			r.met.rateRatio.Observe(float64(s.bits) / float64(s.asked))
 		}
-		*s = rateWindow{since: now}
+		*s = rateWindow{since: now, fps: r.told.FPS}
 	}
 	s.bits += 8 * len(au.Data)
+	s.asked += r.share()
 	if frame {
 		s.frames++
 	}

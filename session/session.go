@@ -24,12 +24,16 @@ var (
 	// ErrUnacceptable: the description is well formed, but nothing can be sent to such a peer (no codec that
 	// this host has, not receiving video, not an offer).
 	ErrUnacceptable = errors.New("session: offer cannot be answered")
+	// ErrNoNetwork: this host has no address for media that a viewer could connect to.
+	ErrNoNetwork = errors.New("session: no network for media")
 	// ErrNoPicture: the display exists, but cannot be captured at the moment.
 	ErrNoPicture = errors.New("session: display has no picture")
 	// ErrFull: the host has no room for another session at the moment.
 	ErrFull = errors.New("session: host is full")
 	// ErrDraining: the host takes no new sessions.
 	ErrDraining = errors.New("session: host is draining")
+	// ErrNoMatch: the client named no ETag for what is of another ICE session than the one that is on.
+	ErrNoMatch = errors.New(`session: If-Match is missing: the ETag for trickle ICE, "*" for an ICE restart`)
 	// ErrStale: the ETag named by the client is not the session's.
 	ErrStale = errors.New("session: stale entity tag")
 )
@@ -82,13 +86,15 @@ const (
 	EndError
 	// EndMisbehaved: its viewer did what no viewer has to; the log says what.
 	EndMisbehaved
+	// EndReplaced: it never connected, and its place was needed for another offer.
+	EndReplaced
 )
 
 // EndReasons lists all reasons for an end.
 func EndReasons() []EndReason {
 	return []EndReason{
 		EndDeleted, EndOperator, EndICEFailed, EndConnectTimeout, EndViewerGone, EndHandshakeFailed, EndShutdown,
-		EndDrained, EndOverload, EndRevoked, EndExpired, EndError, EndMisbehaved,
+		EndDrained, EndOverload, EndRevoked, EndExpired, EndError, EndMisbehaved, EndReplaced,
 	}
 }
 
@@ -120,6 +126,8 @@ func (r EndReason) String() string {
 		return "error"
 	case EndMisbehaved:
 		return "misbehaved"
+	case EndReplaced:
+		return "replaced"
 	default:
 		return fmt.Sprintf("end(%d)", uint8(r))
 	}
@@ -144,6 +152,10 @@ type Offer struct {
 	Owner   Owner
 	Grant   string
 	Expires time.Time
+	// Guest marks offers that do not come from an operator: the limit on the sessions of one owner holds for them, and the place that is kept for operators is not theirs.
+	// MaxSessions is that limit, where the credential has its own; 0 for Config.MaxPerOwner.
+	Guest       bool
+	MaxSessions int
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
 }
@@ -156,7 +168,7 @@ func (s Snapshot) Owner() Owner { return Owner{s.Credential, s.Issuer, s.Subject
 type Owner struct {
 	// Credential is what it showed; one of Credentials, or empty where the session was not opened through the API.
 	Credential string
-	// Issuer is who made a grant or a certificate.
+	// Issuer is who made a grant or a certificate, or the gateway whose user it is.
 	Issuer string
 	// Name is the client's network where it is anonymous.
 	Name string
@@ -169,11 +181,12 @@ const (
 	CredentialGrant         = "grant"
 	CredentialCertificate   = "certificate"
 	CredentialAnonymous     = "anonymous"
+	CredentialGateway       = "gateway"
 )
 
 // Credentials lists them.
 func Credentials() []string {
-	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate, CredentialAnonymous}
+	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate, CredentialAnonymous, CredentialGateway}
 }
 
 // Answer is what the viewer gets.

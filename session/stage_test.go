@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/adapt"
@@ -79,9 +80,14 @@ func TestStillScreenIsRefinedAndThenKeptAliveAtOneHertz(t *testing.T) {
 		v := newSpectator()
 		th.rungs[0].join(v)
 		time.Sleep(600 * time.Millisecond)
+		// The fake's quantizer begins at 26 and falls by 2 each time.
+		const repeats = 7
 		refined := enc.Stats()
-		if want := 1 + len(refineAfter); refined.Pictures != want || refined.Repeats != len(refineAfter) {
-			t.Errorf("%d pictures, %d of them repeats, in 0.6 s; want %d and %d", refined.Pictures, refined.Repeats, want, len(refineAfter))
+		if refined.Pictures != 1+repeats || refined.Repeats != repeats {
+			t.Errorf("%d pictures, %d of them repeats, in 0.6 s; want %d and %d", refined.Pictures, refined.Repeats, 1+repeats, repeats)
+		}
+		if took := v.sentAt(repeats).Sub(v.sentAt(0)); took > (repeats+1)*time.Second/60 {
+			t.Errorf("%d repeats took %v; want one in each frame time", repeats, took)
 		}
 		time.Sleep(10 * time.Second)
 		if n := enc.Stats().Pictures - refined.Pictures; n < 9 || n > 10 {
@@ -709,4 +715,59 @@ func TestPictureThatCannotBeHandedOverIsFollowedByAKeyframe(t *testing.T) {
 		}
 		th.close(t)
 	})
+}
+
+// The ladder of text has nothing but steps of the frame rate.
+func TestFrameRateAloneReachesAnEncoderWithAPrice(t *testing.T) {
+	for _, price := range []encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen} {
+		t.Run(price.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Price: price}})
+				th := openTheater(t, Config{}, enc)
+				v := newSpectator()
+				v.wish.bitrate, v.wish.fps = 1_000_000, 10
+				th.rungs[0].join(v)
+				time.Sleep(time.Second)
+				if p := enc.Stats().Params[0]; price != encode.PriceFree && p.FPS != 10 {
+					t.Errorf("opened for %d frames a second; want the 10 that there are", p.FPS)
+				}
+				for _, fps := range []int{10, 60, 20, 5} {
+					v.set(func(a *ask) { a.fps = fps })
+					move(th.screen, dearRaise+time.Second)
+					before, _ := v.got()
+					move(th.screen, time.Second)
+					units := v.pictures(before)
+					share := 1_000_000 / 8 / fps
+					for _, au := range units {
+						if n := len(au.Data); n < share*9/10 || n > share*11/10 {
+							t.Fatalf("a picture of %d frames a second takes %d bytes; want its share of the rate, %d", fps, n, share)
+						}
+					}
+					if got := v.last(); got.FPS != fps || got.BitsPerSecond < 900_000 || got.BitsPerSecond > 1_100_000 {
+						t.Errorf("at %d frames a second the viewer was told %+v", fps, got)
+					}
+				}
+				if got := rateRatioMean(t, th.reg); got < 0.9 || got > 1.1 {
+					t.Errorf("mean of the rate ratio %.2f; want 1, as the fake takes exactly its rate", got)
+				}
+				th.close(t)
+			})
+		})
+	}
+}
+
+func rateRatioMean(t *testing.T, reg *prometheus.Registry) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "wavry_host_encoder_rate_ratio" {
+			h := f.GetMetric()[0].GetHistogram()
+			return h.GetSampleSum() / float64(h.GetSampleCount())
+		}
+	}
+	t.Fatal("no rate ratio")
+	return 0
 }

@@ -70,7 +70,9 @@ type viewer struct {
 
 	// signal is held while a description or a candidate is applied.
 	signal sync.Mutex
-	etag   string // guarded by signal
+	etag   string // guarded by signal, as the next
+	// restarted is the last ICE restart.
+	restarted restarted
 
 	// ctl is held during calls of the controller; nothing else is called meanwhile that could wait for it.
 	ctl        sync.Mutex
@@ -300,6 +302,9 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 	if most := time.Duration(lateShare * float64(time.Second) / float64(max(v.targets.FPS, 1))); took > most && v.crowded() {
 		took = most // it is not the encoder that is slow
 	}
+	if what.dirty == 0 {
+		took = 0 // a still picture is refined for as long as the time is left over, and says nothing of motion
+	}
 	v.controller.OnSource(adapt.Source{
 		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: what.dirty, Class: what.class,
 	})
@@ -462,27 +467,44 @@ func (v *viewer) frozen() bool {
 func (v *viewer) patch(ctx context.Context, ifMatch string, f fragment) (Patched, error) {
 	v.signal.Lock()
 	defer v.signal.Unlock()
-	if !matches(ifMatch, v.etag) {
+	current := f.ufrag == v.peer.remote.ufrag
+	if last := &v.restarted; current && last.own.ufrag != "" && ifMatch != "" && matches(ifMatch, last.match) {
+		// The answer to a restart was lost with the connection that it was to come by.
+		return last.answer, v.peer.trickle(f)
+	}
+	switch {
+	case ifMatch == "" && !current:
+		return Patched{}, ErrNoMatch
+	case ifMatch != "" && !matches(ifMatch, v.etag):
 		return Patched{}, ErrStale
 	}
-	if f.ufrag == "" || f.ufrag == v.peer.ufrag() {
-		if err := v.peer.trickle(f); err != nil {
-			return Patched{}, err
+	if f.ufrag == "" || current {
+		if len(f.candidates) == 0 && !f.end && f.unusable != nil {
+			return Patched{}, f.unusable
 		}
-		return Patched{ETag: v.etag}, nil
+		return Patched{ETag: v.etag}, v.peer.trickle(f)
 	}
-	own, err := v.peer.restart(ctx, f)
+	// Whoever asks may be gone before there is an answer, as clients are that change networks. The restart goes on all the same; the time to gather bounds it.
+	own, err := v.peer.restart(context.WithoutCancel(ctx), f)
 	if err != nil {
 		if errors.Is(err, webrtc.ErrConnectionClosed) {
 			err = ErrUnknownSession
 		}
 		return Patched{}, err
 	}
-	v.etag = newETag()
+	v.restarted.match, v.etag = v.etag, newETag()
+	v.restarted.own, v.restarted.answer = own, Patched{SDP: own.String(), ETag: v.etag}
 	v.checkRelays()
 	v.mu.Lock()
 	v.life.renew(time.Now())
 	v.mu.Unlock()
 	v.log.Info("ice restarted", "candidates", len(f.candidates))
-	return Patched{SDP: own.String(), ETag: v.etag}, nil
+	return v.restarted.answer, nil
+}
+
+// restarted is the last ICE restart, which a client whose request was cut off makes once more.
+type restarted struct {
+	match  string // the entity tag before
+	own    fragment
+	answer Patched
 }

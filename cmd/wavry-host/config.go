@@ -51,33 +51,34 @@ type Config struct {
 	FixedBitrate int // 0 for none
 	Prefer       string
 
-	DisplayRules      []displayRule
-	Input             string
-	ControlIdle       time.Duration
-	MaxSessions       int
-	MaxEncodes        int
-	Admission         string
-	MaxUplink         int
-	EncoderSessions   int
-	Probation         time.Duration
-	ProbationSessions int
-	ICEServers        []iceServer
-	ICERegions        []string
-	MediaNetwork      string
-	UDPPorts          portRange
-	MediaPort         int
-	MediaTCPPort      int
-	MaxHandshakes     int
-	TURNLifetime      time.Duration
-	Interfaces        []string
-	NAT1To1           []string
-	MediaAddresses    []string
-	ConnectTimeout    time.Duration
-	DisconnectTimeout time.Duration
-	SilenceTimeout    time.Duration
-	GatherTimeout     time.Duration
-	Linger            time.Duration
-	ShutdownTimeout   time.Duration
+	DisplayRules        []displayRule
+	Input               string
+	ControlIdle         time.Duration
+	MaxSessions         int
+	MaxSessionsPerOwner int
+	MaxEncodes          int
+	Admission           string
+	MaxUplink           int
+	EncoderSessions     int
+	Probation           time.Duration
+	ProbationSessions   int
+	ICEServers          []iceServer
+	ICERegions          []string
+	MediaNetwork        string
+	UDPPorts            portRange
+	MediaPort           int
+	MediaTCPPort        int
+	MaxHandshakes       int
+	TURNLifetime        time.Duration
+	Interfaces          []string
+	NAT1To1             []string
+	MediaAddresses      []string
+	ConnectTimeout      time.Duration
+	DisconnectTimeout   time.Duration
+	SilenceTimeout      time.Duration
+	GatherTimeout       time.Duration
+	Linger              time.Duration
+	ShutdownTimeout     time.Duration
 
 	GatewayURL         string
 	GatewayDialect     string

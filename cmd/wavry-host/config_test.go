@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -69,6 +69,7 @@ prefer: latency
 input: operators
 control_idle: 1m
 max_sessions: 3
+max_sessions_per_owner: 2
 max_encodes: 2
 admission: limits
 max_uplink: 500M
@@ -144,7 +145,7 @@ func fullConfig() Config {
 		AllowedHosts: []string{"screen.example.net"}, AllowedOrigins: []string{"https://example.net", "*"},
 		Display: "x11:0", VirtualSize: size{1920, 1080}, Encoder: "libx264", VAAPIDevice: "/dev/dri/renderD128", FPS: 30,
 		MinBitrate: 500_000, StartBitrate: 2_500_000, MaxBitrate: 4_500_000,
-		FixedBitrate: 3_000_000, Prefer: "latency", Input: "operators", ControlIdle: time.Minute, MaxSessions: 3, MaxEncodes: 2, Admission: "limits", MaxUplink: 500_000_000, EncoderSessions: 8, Probation: 5 * time.Minute, ProbationSessions: 4,
+		FixedBitrate: 3_000_000, Prefer: "latency", Input: "operators", ControlIdle: time.Minute, MaxSessions: 3, MaxSessionsPerOwner: 2, MaxEncodes: 2, Admission: "limits", MaxUplink: 500_000_000, EncoderSessions: 8, Probation: 5 * time.Minute, ProbationSessions: 4,
 		ICEServers: []iceServer{
 			{URLs: []string{"stun:stun.example.net"}},
 			{
@@ -205,7 +206,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
 		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24",
-		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
+		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_sessions_per_owner": "2", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"display_rules": `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210, region: eu-west, priority: 10}]`,

@@ -92,7 +92,7 @@ func cards(all []pressure.GPU, vaapi string) []session.GPU {
 // sessionLimits hands on the session's settings that can change while it runs; see session.Manager.Reconfigure.
 func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
-		MaxSessions: l.MaxSessions, MaxRungs: l.MaxEncodes, Uplink: l.MaxUplink, EncodeLimit: l.EncoderSessions,
+		MaxSessions: l.MaxSessions, MaxPerOwner: l.MaxSessionsPerOwner, MaxRungs: l.MaxEncodes, Uplink: l.MaxUplink, EncodeLimit: l.EncoderSessions,
 		Probation: l.Probation, ProbationSessions: l.ProbationSessions,
 		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),

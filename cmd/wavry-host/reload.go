@@ -24,8 +24,8 @@ import (
 func liveSettings() []string {
 	return []string{
 		"token", "token_file", "anonymous_role", "allowed_hosts", "allowed_origins", "max_requests", "max_requests_per_address", "max_attempts",
-		"fps", "min_bitrate", "start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_encodes", "max_uplink", "encoder_sessions", "display_rules", "probation_sessions",
-		"ice_servers", "ice_regions", "turn_lifetime", "max_handshakes", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level", "input", "control_idle",
+		"fps", "min_bitrate", "start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_sessions_per_owner", "max_encodes", "max_uplink", "encoder_sessions", "display_rules", "probation_sessions",
+		"ice_servers", "ice_regions", "turn_lifetime", "max_handshakes", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level", "input", "control_idle", "gateway_allow", "gateway_role",
 	}
 }
 
@@ -40,13 +40,20 @@ type preparable interface {
 	Prepare(api.Config) (apply func(), err error)
 }
 
+// allowing is a link to a gateway, whose users a new configuration may change.
+type allowing interface {
+	Prepare(allow []string, role session.Role) (apply func(), err error)
+}
+
 // reloader reads the configuration again on demand. A change is checked whole before anything of it is applied; one that was to be confirmed
 // and is not, is taken back.
 type reloader struct {
 	read    func() (*loaded, error)
 	manager configurable
 	// api is set when it is made, which takes the reloader.
-	api     preparable
+	api preparable
+	// link is the gateway's, nil without one.
+	link    allowing
 	level   *slog.LevelVar
 	log     *slog.Logger
 	results *prometheus.CounterVec
@@ -194,10 +201,17 @@ func (r *reloader) apply(l *loaded) error {
 	if err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "api: "))
 	}
+	allow := func() {}
+	if r.link != nil && l.GatewayURL != "" {
+		if allow, err = r.link.Prepare(l.GatewayAllow, gatewayRole(l.GatewayRole)); err != nil {
+			return errors.New(strings.TrimPrefix(err.Error(), "gateway: "))
+		}
+	}
 	if err := r.manager.Reconfigure(sessionLimits(l)); err != nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "session: "))
 	}
 	serve()
+	allow()
 	r.level.Set(level)
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -213,5 +214,31 @@ func TestLiveSettingsExist(t *testing.T) {
 		if _, ok := findSetting(name); !ok {
 			t.Errorf("there is no setting %s", name)
 		}
+	}
+}
+
+// policed is a link to a gateway that notes who may watch.
+type policed struct{ now string }
+
+func (p *policed) Prepare(allow []string, role session.Role) (apply func(), err error) {
+	if slices.Contains(allow, "refused") {
+		return nil, errors.New("gateway: no")
+	}
+	return func() { p.now = fmt.Sprint(allow, role) }, nil
+}
+
+// Users of the gateway are let go without a restart, and nothing is applied when the list cannot be.
+func TestReloadChangesWhoMayWatchByTheGateway(t *testing.T) {
+	const gateway = "gateway_url: wss://gateway.example/ws\ngateway_token_file: /t\n"
+	r, link := newReloadRig(t, gateway+"gateway_allow: [ann, bob]"), &policed{}
+	r.link = link
+	r.write(t, gateway+"gateway_allow: [ann]\ngateway_role: controller")
+	got, err := r.reload(0)
+	if err != nil || !slices.Equal(got.Applied, []string{"gateway_allow", "gateway_role"}) || link.now != "[ann] controller" {
+		t.Errorf("%+v, %v; the link has %q", got, err, link.now)
+	}
+	r.write(t, gateway+"gateway_allow: [refused]\nmax_sessions: 5")
+	if _, err := r.reload(0); !errors.Is(err, api.ErrBadConfiguration) || link.now != "[ann] controller" || len(r.manager.limits) != 1 {
+		t.Errorf("%v; the link has %q, limits %v", err, link.now, r.manager.limits)
 	}
 }

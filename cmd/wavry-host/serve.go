@@ -168,6 +168,9 @@ func newHost(
 	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
 	h.reloads = newReloader(l, read, level, h.manager, registry, log)
+	if h.link != nil {
+		h.reloads.link = h.link
+	}
 	h.reloads.terminal = isTerminal(a.stderr)
 	h.reloads.look = h.gpus.Look
 	h.prober = newProber(l, h.manager, h.gpus.Look, log)

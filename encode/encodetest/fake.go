@@ -23,6 +23,9 @@ type Config struct {
 	OnEncode func(n int) error
 	// Took is how long each picture claims to have taken, 0 for as long as it did. What is reckoned with it does not depend on who else uses the machine then.
 	Took time.Duration
+	// QP returns the quantizer of a picture that is encoded for the n-th time since it changed or was a keyframe, from 0. By default it
+	// begins at 26 and falls by 2 each time, to 2.
+	QP func(n int) float64
 }
 
 // ErrLimit is what a fake says that has no room for another encoder, in the words of FFmpeg's NVENC.
@@ -111,6 +114,7 @@ type fakeEncoder struct {
 	params encode.Params
 	calls  int
 	seq    uint64
+	again  int // how often the picture was encoded again since it changed or was a keyframe
 	rekey  bool
 	begun  bool
 	failed error
@@ -142,6 +146,10 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 	}
 	key = key || e.rekey
 	e.rekey = false
+	e.again++
+	if f != nil || key {
+		e.again = 0
+	}
 	e.fake.count(func(s *Stats) {
 		s.Pictures++
 		if key {
@@ -157,8 +165,16 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 	}
 	return encode.AccessUnit{
 		Data: bitstreams[e.fake.cfg.Profile.Codec].unit(e.params.BitsPerSecond/e.params.FPS/8, e.params, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
-		Width: e.params.Width, Height: e.params.Height, Encode: took, QP: 26,
+		Width: e.params.Width, Height: e.params.Height, Encode: took, QP: e.qp(),
 	}, nil
+}
+
+// qp is that of a picture that gets sharper each time that it is encoded.
+func (e *fakeEncoder) qp() float64 {
+	if e.fake.cfg.QP != nil {
+		return e.fake.cfg.QP(e.again)
+	}
+	return float64(max(26-2*e.again, 2))
 }
 
 func (e *fakeEncoder) SetRate(bitsPerSecond, fps int) error {

@@ -89,7 +89,7 @@ func (s *Server) watches(g grant.Grant, display string) (id string, ok bool) {
 // limit narrows an offer to what its principal may have.
 func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	p := principalOf(r.Context())
-	o.Owner = p.Owner
+	o.Owner, o.Guest = p.Owner, p.role != grant.Operator
 	g := p.grant
 	if g == nil {
 		return nil
@@ -101,7 +101,7 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	if g.Session != "" && g.Session != o.Lease {
 		return refuse(CodeForbidden, "the grant is good for one reservation, which the request has to name")
 	}
-	o.Grant, o.Expires = g.ID, g.Expires
+	o.Grant, o.Expires, o.MaxSessions = g.ID, g.Expires, g.MaxSessions
 	if g.MaxBitrate > 0 && (o.MaxBitrate == 0 || g.MaxBitrate < o.MaxBitrate) {
 		o.MaxBitrate = g.MaxBitrate
 	}

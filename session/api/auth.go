@@ -168,7 +168,7 @@ func (k *keeper) granted(g grant.Grant, remote string) (result, why string) {
 
 // certified tells who shows a client certificate that TLS has verified.
 func (k *keeper) certified(r *http.Request) (principal, bool) {
-	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || !k.live().guard.ambient(r.Header.Get("Origin"), r.Host) {
+	if k.certRole == "" || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || !k.live().guard.ambient(r) {
 		return principal{}, false
 	}
 	chain := r.TLS.VerifiedChains[0]

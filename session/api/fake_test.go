@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -293,6 +294,8 @@ func healthy() *fakeManager {
 			switch {
 			case id != "s1":
 				return session.Patched{}, session.ErrUnknownSession
+			case ifMatch == "":
+				return session.Patched{}, session.ErrNoMatch
 			case ifMatch == "*":
 				return session.Patched{SDP: "a=ice-ufrag:new\r\n", ETag: `"e2"`}, nil
 			case ifMatch != `"e1"`:
@@ -345,6 +348,8 @@ type ask struct {
 	header             map[string]string
 	host               string
 	remote             string
+	noHost             bool
+	secure             bool // by TLS
 }
 
 // reply is what a test looks at of a response.
@@ -364,6 +369,12 @@ func (a ask) do(h http.Handler) reply {
 	r.Host = "127.0.0.1:8470"
 	if a.host != "" {
 		r.Host = a.host
+	}
+	if a.noHost {
+		r.Host = ""
+	}
+	if a.secure {
+		r.TLS = new(tls.ConnectionState)
 	}
 	if a.remote != "" {
 		r.RemoteAddr = a.remote

@@ -3,18 +3,23 @@ package api
 import (
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // guard refuses what a browser may be tricked into: requests under a name that is not the server's (DNS rebinding) and
 // requests from other sites' pages.
 type guard struct {
-	hosts    []string // lower case
+	hosts    []string // names of the listener
+	named    []string // names that proxies and DNS have for the server
 	loopback bool     // only this machine reaches the listener
 	cert     *certificate
-	origins  []string
+	origins  []webOrigin
 	anyone   bool // every origin is allowed
 }
 
@@ -27,48 +32,101 @@ func newGuard(cfg Config, cert *certificate) *guard {
 		anyone:   slices.Contains(cfg.AllowedOrigins, "*"),
 	}
 	if listen != "" {
-		g.hosts = append(g.hosts, lower(listen))
+		g.hosts = append(g.hosts, canonicalHost(listen))
 	}
 	for _, h := range cfg.AllowedHosts {
-		g.hosts = append(g.hosts, lower(h))
+		g.named = append(g.named, canonicalHost(h))
 	}
 	for _, o := range cfg.AllowedOrigins {
-		g.origins = append(g.origins, lower(o))
+		g.origins = append(g.origins, parseOrigin(o))
 	}
 	return g
 }
 
-// host tells whether the server goes by the name in a Host header. A site that lets its name point here cannot pass for
+// host reports whether the server goes by the name in a Host header. A site that lets its name point here cannot pass for
 // an address, so addresses are fine wherever the server listens on more than loopback.
 func (g *guard) host(hostport string) bool {
 	host := hostOf(hostport)
-	if slices.Contains(g.hosts, host) {
+	if slices.Contains(g.hosts, host) || g.public(host) {
 		return true
 	}
-	if ip := net.ParseIP(host); ip != nil {
+	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.IsLoopback() || !g.loopback
 	}
-	return host != "" && g.cert != nil && g.cert.names(host)
+	return false
 }
 
-// origin tells whether a page of that origin may use the API, and whether it needs to be told so (CORS). The scheme of the
-// own origin is not compared: the server does not know whether a proxy before it speaks TLS.
-func (g *guard) origin(origin, host string) (ok, foreign bool) {
+// public reports whether the server is known to others by a name: a configured one, or one in its certificate.
+func (g *guard) public(host string) bool {
+	return host != "" && !isLoopback(host) && (slices.Contains(g.named, host) || g.cert != nil && g.cert.names(host))
+}
+
+// origin reports whether a page of that origin may use the API, and whether it needs to be told so (CORS). An own page comes under the name in the Host header, or under a public name
+// of the server, since proxies replace the header by an address. secure says that the connection has TLS, and so does the page's; without it a proxy
+// may speak TLS for the server.
+func (g *guard) origin(origin, host string, secure bool) (ok, foreign bool) {
 	if origin == "" {
 		return true, false
 	}
-	_, own, _ := strings.Cut(lower(origin), "://")
-	if own == lower(host) && own != "" {
+	o := parseOrigin(origin)
+	if o.host != "" && (o.scheme == "https" || !secure) && (o.serves(host) || g.public(o.host)) {
 		return true, false
 	}
-	return g.anyone || slices.Contains(g.origins, lower(origin)), true
+	return g.anyone || slices.Contains(g.origins, o), true
 }
 
-// ambient tells whether a page of that origin may use what its browser shows by itself, as a client certificate. Of any page at all, which "*" lets in, it may not: it
-// would act for whoever opens it.
-func (g *guard) ambient(origin, host string) bool {
-	_, foreign := g.origin(origin, host)
-	return !foreign || slices.Contains(g.origins, lower(origin))
+// ambient reports whether what a browser shows by itself, a client certificate, counts for a request. Of a page of any site, which "*" lets in, it does not: such a page would
+// act for everybody who opens it. Nor does it for requests that another site's page causes without saying which it is.
+func (g *guard) ambient(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		from := r.Header.Get("Sec-Fetch-Site")
+		return from != "cross-site" && from != "same-site" || r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	}
+	o := parseOrigin(origin)
+	return o.serves(r.Host) && (o.scheme == "https" || r.TLS == nil) || slices.Contains(g.origins, o)
+}
+
+// webOrigin is the origin of a page (RFC 6454): the port is never its scheme's own.
+type webOrigin struct{ scheme, host, port string }
+
+// parseOrigin returns an origin in the form that compares; one that is none, as "null", has no host.
+func parseOrigin(s string) webOrigin {
+	scheme, hostport, ok := strings.Cut(lower(s), "://")
+	if !ok || strings.ContainsAny(hostport, "/@?#") {
+		return webOrigin{scheme: s}
+	}
+	return webOrigin{scheme, hostOf(hostport), portOf(hostport, scheme)}
+}
+
+// serves reports whether pages of the origin are what a server with that Host header serves.
+func (o webOrigin) serves(hostport string) bool {
+	return o.host != "" && o.host == hostOf(hostport) && o.port == portOf(hostport, o.scheme)
+}
+
+// portOf returns the port of a Host header or an origin; empty for the scheme's own.
+func portOf(hostport, scheme string) string {
+	port := (&url.URL{Host: hostport}).Port()
+	if scheme == "http" && port == "80" || scheme == "https" && port == "443" {
+		return ""
+	}
+	return port
+}
+
+// hostOf returns the host of a Host header in the form that compares.
+func hostOf(hostport string) string { return canonicalHost((&url.URL{Host: hostport}).Hostname()) }
+
+// canonicalHost returns a host as certificates have it: lower case, without the dot of the root, in ASCII (IDNA). An address is in its shortest form, without the zone, which
+// means something to the client alone.
+func canonicalHost(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().WithZone("").String()
+	}
+	host = strings.TrimSuffix(lower(host), ".")
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
+		return ascii
+	}
+	return host
 }
 
 // exposedHeaders are those of answers that pages of other origins may read.
@@ -91,15 +149,17 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	if n := headerSize(r); n > maxHeaderBytes {
 		return refuse(CodeHeaderTooLarge, "the header has %d bytes; at most %d are taken", n, maxHeaderBytes)
 	}
-	if !g.host(r.Host) {
-		return refuse(CodeForbiddenHost, "this server does not go by the name %q", shorten(r.Host))
+	if !g.host(r.Host) && !probes(r) {
+		return refuse(CodeForbiddenHost, "this server does not go by the name %q: add it to allowed_hosts, or have the proxy pass on the client's Host header",
+			shorten(r.Host))
 	}
 	origin := r.Header.Get("Origin")
-	ok, foreign := g.origin(origin, r.Host)
-	if !ok {
-		return refuse(CodeForbiddenOrigin, "pages of %q may not use this server", shorten(origin))
+	ok, foreign := g.origin(origin, r.Host, r.TLS != nil)
+	if !ok && !public(r) {
+		return refuse(CodeForbiddenOrigin, "pages of %q may not use this server: add the host to allowed_hosts if the page is this server's own behind a proxy, "+
+			"else add the origin to allowed_origins", shorten(origin))
 	}
-	if foreign {
+	if ok && foreign {
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
 	// The mux would redirect an unclean path, with a body in HTML.
@@ -107,6 +167,24 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 		return refuse(CodeNotFound, "there is nothing at %s", shorten(p))
 	}
 	return nil
+}
+
+// probes reports whether a request only asks whether the server lives: health checks name an address, a service, or no host at all.
+func probes(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/healthz", "/readyz":
+		return true
+	default:
+		return r.Method == http.MethodOptions && r.URL.Path == "/" // haproxy's option httpchk
+	}
+}
+
+// public reports whether a request reads what is the same for everybody. The page comes although its origin is refused: it shows why.
+func public(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	return r.URL.Path == "/" || r.URL.Path == "/v1/openapi.json" || strings.HasPrefix(r.URL.Path, "/page/") || probes(r)
 }
 
 // tidy tells whether the mux takes a path as it is.

@@ -2,7 +2,9 @@ package api
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,7 +26,7 @@ func TestHostHeader(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	writePair(t, cert, key, "desk.example.net")
-	local := Config{AllowedHosts: []string{"Proxy.example"}}
+	local := Config{AllowedHosts: []string{"Proxy.example", "bücher.example", "dotted.example."}}
 	public := Config{Listen: "0.0.0.0:8470", TLSCert: cert, TLSKey: key, Token: token}
 	for _, c := range []struct {
 		cfg  Config
@@ -36,6 +38,15 @@ func TestHostHeader(t *testing.T) {
 		{local, "127.0.0.1:9999", true}, // through a forwarded port
 		{local, "[::1]:8470", true},
 		{local, "proxy.example", true},
+		{local, "proxy.example.:443", true},
+		{local, "localhost.", true},
+		{local, "dotted.example", true},
+		{local, "xn--bcher-kva.example", true},
+		{local, "BÜCHER.example", true},
+		{local, "[::1%25lo]:8470", true},
+		{local, "[::ffff:127.0.0.1]", true},
+		{local, "", false},
+		{local, ".", false},
 		{local, "evil.example", false},
 		{local, "evil.example:8470", false},
 		{local, "localhost.evil.example", false},
@@ -44,16 +55,102 @@ func TestHostHeader(t *testing.T) {
 		{local, "127.0.0.1@evil.example", false},
 		{public, "192.0.2.7:8470", true},
 		{public, "desk.example.net:8470", true},
+		{public, "desk.example.net.", true},
+		{public, "[fe80::1%25eth0]:8470", true},
 		{public, "evil.example", false},
 	} {
 		s, _ := newServer(t, c.cfg, healthy())
-		resp := ask{method: "GET", path: "/healthz", host: c.host}.do(s.Handler())
+		resp := ask{method: "GET", path: "/v1/openapi.json", host: c.host, noHost: c.host == ""}.do(s.Handler())
 		if c.want != (resp.StatusCode == http.StatusOK) {
 			t.Errorf("listening on %q, Host %q: %d; want it let in: %v", c.cfg.Listen, c.host, resp.StatusCode, c.want)
 		}
 		if !c.want {
-			if got := refusal(t, resp); got != CodeForbiddenHost {
-				t.Errorf("Host %q: %s", c.host, got)
+			if got := refusal(t, resp); got != CodeForbiddenHost || !strings.Contains(resp.body, "allowed_hosts") {
+				t.Errorf("Host %q: %s %s", c.host, got, resp.body)
+			}
+		}
+	}
+}
+
+// Health checks name an address, a service or nothing, and get their answer.
+func TestProbesNeedNoHost(t *testing.T) {
+	s, _ := newServer(t, Config{Token: token}, healthy())
+	srv := httptest.NewServer(s.Handler())
+	defer srv.Close()
+	for _, request := range []string{
+		"GET /healthz HTTP/1.0\r\n\r\n",
+		"GET /readyz HTTP/1.0\r\n\r\n",
+		"HEAD /readyz HTTP/1.0\r\n\r\n",
+		"GET /readyz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n",
+		"GET /healthz HTTP/1.1\r\nHost: 10.1.2.3:8470\r\nConnection: close\r\n\r\n",
+		"GET /healthz HTTP/1.1\r\nHost: wavry.desktops.svc\r\nOrigin: https://evil.example\r\nConnection: close\r\n\r\n",
+		"OPTIONS / HTTP/1.0\r\n\r\n",
+		"OPTIONS * HTTP/1.0\r\n\r\n",
+		"OPTIONS /readyz HTTP/1.0\r\n\r\n",
+	} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Error(err)
+		}
+		answer, err := io.ReadAll(conn)
+		if status := strings.Fields(string(answer) + " -"); err != nil || len(status) < 2 || status[1] != "200" && status[1] != "204" {
+			t.Errorf("%q: got %v\n%s", request, err, answer)
+		}
+		conn.Close()
+	}
+	for _, a := range []ask{
+		{method: "OPTIONS", path: "/whep/default", host: "evil.example"},
+		{method: "POST", path: "/healthz/x", host: "evil.example"},
+		{method: "GET", path: "/", host: "evil.example"},
+	} {
+		if got := refusal(t, a.do(s.Handler())); got != CodeForbiddenHost {
+			t.Errorf("%s %s: %s", a.method, a.path, got)
+		}
+	}
+}
+
+// A proxy that passes on its own Host header, as nginx does by itself, serves the page under a configured name.
+func TestOwnPageBehindAProxyThatHidesTheHost(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
+	writePair(t, cert, key, "desk.example.net")
+	plain := Config{Token: token, AllowedHosts: []string{"screens.example"}}
+	for _, c := range []struct {
+		cfg    Config
+		secure bool
+		host   string
+		origin string
+		want   bool
+	}{
+		{plain, false, "127.0.0.1:8470", "https://screens.example", true},
+		{plain, false, "127.0.0.1:8470", "https://screens.example:8443", true},
+		{plain, false, "127.0.0.1:8470", "https://SCREENS.example.", true},
+		{plain, false, "127.0.0.1:8470", "https://other.example", false},
+		{plain, false, "127.0.0.1:8470", "http://localhost:3000", false},
+		{plain, false, "screens.example:443", "https://screens.example", true},
+		{plain, false, "screens.example:80", "http://screens.example", true},
+		{plain, false, "127.0.0.1:8470", "http://127.0.0.1:8470/x", false},
+		{plain, false, "127.0.0.1:8470", "http://evil@127.0.0.1:8470", false},
+		{Config{Token: token, TLSCert: cert, TLSKey: key}, true, "127.0.0.1:8470", "https://desk.example.net", true},
+		{Config{Token: token, TLSCert: cert, TLSKey: key}, true, "127.0.0.1:8470", "https://127.0.0.1:8470", true},
+		{Config{Token: token, TLSCert: cert, TLSKey: key}, true, "127.0.0.1:8470", "http://127.0.0.1:8470", false}, // what an attacker on the path serves
+	} {
+		s, _ := newServer(t, c.cfg, healthy())
+		a := ask{method: "GET", path: "/v1/host", host: c.host, header: map[string]string{"Origin": c.origin, "Authorization": "Bearer " + token}, secure: c.secure}
+		resp := a.do(s.Handler())
+		if c.want != (resp.StatusCode == http.StatusOK) || resp.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("Host %s, Origin %s: %d, %v", c.host, c.origin, resp.StatusCode, resp.Header)
+		}
+		if !c.want {
+			if got := refusal(t, resp); got != CodeForbiddenOrigin || !strings.Contains(resp.body, "allowed_hosts") {
+				t.Errorf("Origin %s: %s %s", c.origin, got, resp.body)
+			}
+			// The page itself comes, and shows that answer.
+			if resp := (ask{method: "GET", path: "/page/app.js", host: c.host, header: map[string]string{"Origin": c.origin}, secure: c.secure}).do(s.Handler()); resp.StatusCode != http.StatusOK {
+				t.Errorf("the page's script for Origin %s: %d", c.origin, resp.StatusCode)
 			}
 		}
 	}

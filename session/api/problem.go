@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -57,6 +56,7 @@ const (
 	CodeTooManyStreams       Code = "too_many_streams"
 	CodeTooManyRevocations   Code = "too_many_revocations"
 	CodeDraining             Code = "draining"
+	CodeNoNetwork            Code = "no_network"
 	CodeNotReady             Code = "not_ready"
 	CodeTimeout              Code = "timeout"
 )
@@ -103,6 +103,7 @@ func statuses() map[Code]int {
 		CodeTooManyRevocations:   http.StatusServiceUnavailable,
 		CodeTooManyStreams:       http.StatusServiceUnavailable,
 		CodeDraining:             http.StatusServiceUnavailable,
+		CodeNoNetwork:            http.StatusServiceUnavailable,
 		CodeNotReady:             http.StatusServiceUnavailable,
 		CodeTimeout:              http.StatusGatewayTimeout,
 	}
@@ -137,7 +138,7 @@ func meanings() map[Code]string {
 		CodeBadReservation:       "the place is for another display, or cannot be kept like that",
 		CodeBadConfiguration:     "the configuration on the host is refused, and nothing of it applied; the message says what is wrong where",
 		CodeBadChange:            "the session cannot be changed like that: a ceiling below the floor, or a move that is still going on",
-		CodePreconditionRequired: "`If-Match` is missing",
+		CodePreconditionRequired: "`If-Match` is missing, and the fragment's `ice-ufrag` is not that of the ICE session that is on",
 		CodeTooManyAttempts:      "too many wrong tokens from that network; with `Retry-After`",
 		CodeTooManyRequests:      "more than 200 requests a second from one network, or 2000 in all (`max_requests_per_address`, `max_requests`); with `Retry-After`",
 		CodeHeaderTooLarge:       "the request's header exceeds 16 KiB",
@@ -147,6 +148,7 @@ func meanings() map[Code]string {
 		CodeTooManyRevocations:   "10000 revocations are remembered already",
 		CodeTooManyStreams:       "32 clients follow the events already; with `Retry-After`",
 		CodeDraining:             "the host drains or stops; with `Retry-After`",
+		CodeNoNetwork:            "the host has no address that a viewer could connect to; the message says which settings leave none; with `Retry-After`",
 		CodeNotReady:             "`GET /readyz`: a new viewer would not get a picture; with `Retry-After`",
 		CodeTimeout:              "the daemon did not get done within 15 s",
 	}
@@ -199,7 +201,9 @@ func (s *Server) explain(err error) *problem {
 		{session.ErrNoPicture, CodeNoPicture, true},
 		{session.ErrFull, CodeFull, true},
 		{session.ErrDraining, CodeDraining, true},
+		{session.ErrNoNetwork, CodeNoNetwork, true},
 		{session.ErrStale, CodeStaleETag, false},
+		{session.ErrNoMatch, CodePreconditionRequired, false},
 		{session.ErrNoControl, CodeNoControl, false},
 		{session.ErrUnknownLease, CodeUnknownReservation, false},
 		{session.ErrBadLease, CodeBadReservation, false},
@@ -281,10 +285,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	w.WriteHeader(status)
 	w.Write(buf.Bytes())
 	return nil
-}
-
-// hostOf returns the host in a Host header, without port and brackets, in lower case.
-func hostOf(hostport string) string {
-	u := url.URL{Host: hostport}
-	return lower(u.Hostname())
 }

@@ -188,11 +188,11 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 		header["Content-Type"] = typeSDP
 		return ask{method: "POST", path: path, header: header, body: "v=0", remote: "192.0.2.9:1"}.do(h)
 	}
-	ann := i.sign("j1", "ann", `{"role":"viewer","displays":["x11:0"],"networks":["192.0.2.0/24"],"max_bitrate":3000000}`)
+	ann := i.sign("j1", "ann", `{"role":"viewer","displays":["x11:0"],"networks":["192.0.2.0/24"],"max_bitrate":3000000,"max_sessions":2}`)
 	if r := open(ann, "/whep/x11:0"); r.StatusCode != http.StatusCreated {
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
-	if o := m.offers[0]; o.Owner.Name != "ann" || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
+	if o := m.offers[0]; o.Owner.Name != "ann" || !o.Guest || o.MaxSessions != 2 || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
 		t.Errorf("offer %+v", o)
 	}
 	if r := open(ann, "/whep/default"); r.StatusCode != http.StatusCreated || m.offers[1].Display != "x11:0" {

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,11 +114,9 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 	if err := contentType(r, typeFragment); err != nil {
 		return err.with("Accept-Patch", typeFragment)
 	}
-	match := strings.TrimSpace(r.Header.Get("If-Match"))
-	switch match {
-	case "":
-		return refuse(CodePreconditionRequired, `If-Match is missing: the ETag for trickle ICE, "*" for an ICE restart`)
-	case `"*"`:
+	// Without one the fragment itself has to say which ICE session it belongs to.
+	match := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ", "))
+	if match == `"*"` {
 		// The example in RFC 9725 section 4.3.3 has it in quotes, against RFC 9110; clients follow either.
 		match = "*"
 	}
@@ -128,7 +127,7 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 	if err := s.owns(r, r.PathValue("id")); err != nil {
 		return err
 	}
-	p, err := s.mgr.Patch(r.Context(), r.PathValue("id"), match, fragment)
+	p, err := s.mgr.Patch(r.Context(), r.PathValue("id"), ownTags(match), fragment)
 	if err != nil {
 		return err
 	}
@@ -140,6 +139,23 @@ func (s *Server) whepPatch(w http.ResponseWriter, r *http.Request) error {
 	h.Set("ETag", p.ETag)
 	_, _ = io.WriteString(w, p.SDP)
 	return nil
+}
+
+// compressed is what proxies put behind a tag when they compress an answer: Apache and Caddy "-gzip" and the like, Jetty "--gzip".
+var compressed = regexp.MustCompile(`-{1,2}(?:gzip|br|zstd|deflate)$`)
+
+// ownTags takes from the tags of an If-Match field what compressing proxies did to them: they make them weak, as nginx, or add to them, and many pass on what clients repeat. No
+// tag of the server's own has a dash.
+func ownTags(field string) string {
+	tags := strings.Split(field, ",")
+	for i, t := range tags {
+		t = strings.TrimPrefix(strings.TrimSpace(t), "W/")
+		if inner, ok := strings.CutSuffix(t, `"`); ok {
+			t = compressed.ReplaceAllString(inner, "") + `"`
+		}
+		tags[i] = t
+	}
+	return strings.Join(tags, ", ")
 }
 
 func (s *Server) whepDelete(w http.ResponseWriter, r *http.Request) error {

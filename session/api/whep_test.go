@@ -312,3 +312,30 @@ func TestAccepts(t *testing.T) {
 		}
 	}
 }
+
+// Proxies that compress change tags, and clients repeat what they saw.
+func TestTagsSurviveCompressingProxies(t *testing.T) {
+	for sent, want := range map[string]string{
+		`"e1"`:             `"e1"`,
+		`W/"e1"`:           `"e1"`,
+		`"e1-gzip"`:        `"e1"`,
+		`W/"e1-br"`:        `"e1"`,
+		`"e1--gzip"`:       `"e1"`,
+		`"e1-zstd", W/"x"`: `"e1", "x"`,
+		`*`:                `*`,
+		`"*"`:              `*`,
+		`e1-gzip`:          `e1-gzip`, // not a tag
+	} {
+		var got string
+		m := obliging()
+		m.patch = func(_, ifMatch, _ string) (session.Patched, error) {
+			got = ifMatch
+			return session.Patched{}, nil
+		}
+		s, _ := newServer(t, Config{}, m)
+		resp := ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=candidate:1\r\n", header: frag(sent)}.do(s.Handler())
+		if resp.StatusCode != http.StatusNoContent || got != want {
+			t.Errorf("If-Match %s: %d, the manager got %s; want %s", sent, resp.StatusCode, got, want)
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"wavryhost/session"
 )
 
 // anyone on the list allows everybody.
@@ -13,6 +15,12 @@ const anyone = "*"
 type allowList struct {
 	all   bool
 	names map[string]struct{}
+}
+
+// policy is who may offer, and as what.
+type policy struct {
+	allow allowList
+	role  session.Role
 }
 
 // newAllowList returns a list of user names, or of "*" for everybody.

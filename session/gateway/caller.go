@@ -28,9 +28,11 @@ const (
 // caller is one user. Its goroutine owns all but in.
 type caller struct {
 	*calls
-	key    string // the name in lower case
-	in     chan Message
-	offers *rate.Limiter
+	key string // the name in lower case
+	in  chan Message
+	// changed has a token when the policy is another.
+	changed chan struct{}
+	offers  *rate.Limiter
 	// sessions are the user's, oldest first, those that have ended perhaps included.
 	sessions []call
 	early    []early
@@ -39,6 +41,7 @@ type caller struct {
 // call is a session of a caller, and how many candidates the caller has given for it.
 type call struct {
 	id         string
+	role       session.Role
 	candidates int
 }
 
@@ -59,6 +62,8 @@ func (c *caller) run(ctx context.Context) {
 		case m := <-c.in:
 			c.handle(ctx, m)
 			idle.Reset(callerIdle)
+		case <-c.changed:
+			c.sweep(ctx)
 		case <-idle.C:
 			if !c.busy() && c.leave() {
 				return
@@ -110,14 +115,18 @@ func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
 	if !c.offers.Allow() {
 		return ResultRate, "", nil
 	}
-	if !c.room(ctx) {
-		return ResultTooMany, "", nil
+	p := c.policy.Load()
+	if !p.allow.allows(c.key) { // it was when the message came
+		return ResultNotAllowed, "", nil
 	}
+	c.prune()
+	owner := session.Owner{Credential: session.CredentialGateway, Issuer: c.host, Name: c.key}
 	inner, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	a, err := c.mgr.Create(inner, session.Offer{
-		Display: c.cfg.Display, SDP: m.SDP, RemoteAddr: "gateway:" + m.Peer, UserAgent: "gateway", Role: c.cfg.Role,
+		Display: c.cfg.Display, SDP: m.SDP, RemoteAddr: "gateway:" + m.Peer, UserAgent: "gateway", Role: p.role, Owner: owner, Guest: true,
 	})
+	c.cfg.Opened(owner, p.role, a.ID, err)
 	if err != nil {
 		return resultOf(err), "", err
 	}
@@ -125,7 +134,7 @@ func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
 		// Nobody gets the answer, so nobody could ever connect.
 		return ResultUndelivered, a.ID, c.mgr.End(ctx, a.ID, session.EndViewerGone)
 	}
-	c.sessions = append(c.sessions, call{id: a.ID})
+	c.sessions = append(c.sessions, call{id: a.ID, role: p.role})
 	c.age()
 	for _, e := range c.early {
 		c.add(ctx, e.value)
@@ -134,30 +143,27 @@ func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
 	return ResultAnswered, a.ID, nil
 }
 
-// room forgets the sessions that have ended, and tells whether there is room for another. Where the user has too many, the oldest
-// that never connected gives way: its offer was taken back by the next.
-func (c *caller) room(ctx context.Context) bool {
-	var alive []call
-	waiting := -1
-	for _, one := range c.sessions {
-		s, err := c.mgr.Session(one.id)
-		if err != nil {
-			continue
+// prune forgets the sessions that have ended.
+func (c *caller) prune() {
+	c.sessions = slices.DeleteFunc(c.sessions, func(one call) bool {
+		_, err := c.mgr.Session(one.id)
+		return err != nil
+	})
+}
+
+// sweep ends the sessions that the policy does not allow.
+func (c *caller) sweep(ctx context.Context) {
+	p := c.policy.Load()
+	allowed := p.allow.allows(c.key)
+	c.sessions = slices.DeleteFunc(c.sessions, func(one call) bool {
+		if allowed && one.role == p.role {
+			return false
 		}
-		if waiting < 0 && s.Connected.IsZero() {
-			waiting = len(alive)
+		if err := c.mgr.End(ctx, one.id, session.EndRevoked); err == nil {
+			c.log.Info("session of a user who may not watch any more, or not like that, ended", "user", c.key, "session", one.id)
 		}
-		alive = append(alive, one)
-	}
-	c.sessions = alive
-	if len(alive) < c.cfg.PerCaller {
 		return true
-	}
-	if waiting < 0 || c.mgr.End(ctx, alive[waiting].id, session.EndViewerGone) != nil {
-		return false
-	}
-	c.sessions = slices.Delete(alive, waiting, waiting+1)
-	return true
+	})
 }
 
 // age drops the early candidates that came too long ago.
@@ -192,7 +198,7 @@ func (c *caller) add(ctx context.Context, value string) {
 		c.cfg.Counters.Dropped(DropBusy)
 		return
 	}
-	if _, err := c.mgr.Patch(ctx, newest.id, "", fragmentOf(value)); err != nil {
+	if _, err := c.mgr.Patch(ctx, newest.id, "*", fragmentOf(value)); err != nil {
 		c.cfg.Counters.Dropped(DropUnexpected)
 		c.log.Debug("candidate dropped", "user", c.key, "session", newest.id, "err", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -21,7 +22,8 @@ const (
 // that a slow answer to one delays no other; their number is bounded.
 type calls struct {
 	cfg    Config
-	allow  allowList
+	host   string // of the gateway
+	policy atomic.Pointer[policy]
 	mgr    manager
 	out    *outbox
 	log    *slog.Logger
@@ -33,10 +35,25 @@ type calls struct {
 	callers map[string]*caller
 }
 
-func newCalls(cfg Config, allow allowList, mgr manager, out *outbox, log *slog.Logger) *calls {
-	return &calls{
-		cfg: cfg, allow: allow, mgr: mgr, out: out, log: log, refuse: rate.NewLimiter(rate.Every(refusalEvery), 1),
+func newCalls(cfg Config, host string, allow allowList, mgr manager, out *outbox, log *slog.Logger) *calls {
+	c := &calls{
+		cfg: cfg, host: host, mgr: mgr, out: out, log: log, refuse: rate.NewLimiter(rate.Every(refusalEvery), 1),
 		callers: make(map[string]*caller),
+	}
+	c.policy.Store(&policy{allow, cfg.Role})
+	return c
+}
+
+// change puts a policy into force, and has the callers end the sessions that it does not allow.
+func (c *calls) change(p policy) {
+	c.policy.Store(&p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, one := range c.callers {
+		select {
+		case one.changed <- struct{}{}:
+		default: // it will look anyway
+		}
 	}
 }
 
@@ -46,7 +63,7 @@ func (c *calls) deliver(ctx context.Context, m Message) {
 		c.cfg.Counters.Dropped(DropUnexpected) // a host makes no offers, so there is nothing to answer
 		return
 	}
-	if !c.allow.allows(m.Peer) {
+	if !c.policy.Load().allow.allows(m.Peer) {
 		if m.Kind == KindCandidate {
 			c.cfg.Counters.Dropped(DropNotAllowed)
 			return
@@ -78,7 +95,8 @@ func (c *calls) caller(ctx context.Context, key string) *caller {
 		return one
 	}
 	one = &caller{
-		calls: c, key: key, in: make(chan Message, mailboxSize), offers: rate.NewLimiter(rate.Every(offerEvery), offerBurst),
+		calls: c, key: key, in: make(chan Message, mailboxSize), changed: make(chan struct{}, 1),
+		offers: rate.NewLimiter(rate.Every(offerEvery), offerBurst),
 	}
 	c.callers[key] = one
 	c.wg.Go(func() { one.run(ctx) })

@@ -37,7 +37,7 @@ func openDesk(t *testing.T, change func(*Config)) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.calls = newCalls(cfg, allow, d.mgr, newOutbox(d.counts), slog.New(slog.DiscardHandler))
+	d.calls = newCalls(cfg, "gateway.example", allow, d.mgr, newOutbox(d.counts), slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	d.deliv = func(m Message) { d.deliver(ctx, m) }
 	d.end = func() { cancel(); d.wg.Wait() }
@@ -161,29 +161,99 @@ func TestABadCandidateHarmsNothing(t *testing.T) {
 	})
 }
 
-func TestRunningSessionsAreNeverReplaced(t *testing.T) {
+// What a user may have is the session manager's to say, which is told whose an offer is.
+func TestOffersHaveAnOwner(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		d := openDesk(t, func(c *Config) { c.PerCaller = 2 })
+		var opened []string
+		d := openDesk(t, func(c *Config) {
+			c.Role = session.RoleController
+			c.Opened = func(o session.Owner, r session.Role, id string, err error) {
+				opened = append(opened, fmt.Sprint(o.Credential, " ", o.Issuer, " ", o.Name, " ", r, " ", id, " ", err != nil))
+			}
+		})
 		defer d.end()
-		connect := func(id string) { d.mgr.set(func(m *fakeManager) { m.alive[id] = true }) }
+		d.offer("Alice")
+		d.mgr.set(func(m *fakeManager) { m.createErr = &session.RefusalError{Resource: session.ResourceOwner} })
 		d.offer("alice")
-		connect("s1")
-		d.offer("alice") // s2 never connects
-		d.offer("alice") // s3 takes its place
-		if _, _, ended := d.mgr.got(); !slices.Equal(ended, []string{"s2"}) {
-			t.Fatalf("ended %v; want s2, which never connected", ended)
+		d.mgr.set(func(m *fakeManager) { m.createErr = &session.RefusalError{Resource: "sessions"} })
+		d.offer("alice")
+		offers, _, _ := d.mgr.got()
+		want := session.Owner{Credential: session.CredentialGateway, Issuer: "gateway.example", Name: "alice"}
+		for _, o := range offers {
+			if o.Owner != want || !o.Guest || o.Role != session.RoleController {
+				t.Errorf("offered %+v; want it of %+v, a guest", o, want)
+			}
 		}
-		connect("s3")
-		d.offer("alice")
-		offers, _, ended := d.mgr.got()
-		if len(offers) != 3 || len(ended) != 1 || d.counts.of("offer too_many") != 1 {
-			t.Errorf("%d offers, ended %v, counted %v; want the last offer refused", len(offers), ended, d.counts.counts)
+		if d.counts.of("offer too_many") != 1 || d.counts.of("offer full") != 1 {
+			t.Errorf("counted %v", d.counts.counts)
 		}
-		d.mgr.set(func(m *fakeManager) { delete(m.alive, "s1") })
-		time.Sleep(offerEvery)
+		told := []string{
+			"gateway gateway.example alice controller s1 false", "gateway gateway.example alice controller  true", "gateway gateway.example alice controller  true",
+		}
+		if !slices.Equal(opened, told) {
+			t.Errorf("told %q; want %q", opened, told)
+		}
+	})
+}
+
+// Who is taken off the list, or may do something else, loses what he has.
+func TestPolicyChanges(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := openDesk(t, func(c *Config) { c.Allow = []string{"alice", "bob", "cid"} })
+		defer d.end()
+		link := &Link{calls: d.calls}
+		for _, name := range []string{"alice", "bob", "bob"} {
+			d.offer(name)
+		}
+		if _, err := link.Prepare(nil, session.RoleViewer); err == nil {
+			t.Error("an empty list is taken")
+		}
+		apply, err := link.Prepare([]string{"Alice", "dan"}, session.RoleViewer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, _, ended := d.mgr.got(); len(ended) != 0 {
+			t.Errorf("%v ended before it was applied", ended)
+		}
+		apply()
+		synctest.Wait()
+		if _, _, ended := d.mgr.got(); !slices.Equal(ended, []string{"s2", "s3"}) {
+			t.Errorf("ended %v; want both of bob's", ended)
+		}
+		d.offer("bob")
+		d.offer("dan")
+		if offers, _, _ := d.mgr.got(); len(offers) != 4 || d.counts.of("offer not_allowed") != 1 {
+			t.Errorf("%d offers, counted %v; want dan's taken and bob's not", len(offers), d.counts.counts)
+		}
+		if apply, err = link.Prepare([]string{"*"}, session.RoleController); err != nil {
+			t.Fatal(err)
+		}
+		apply()
+		synctest.Wait()
+		if _, _, ended := d.mgr.got(); !slices.Equal(slices.Sorted(slices.Values(ended)), []string{"s1", "s2", "s3", "s4"}) {
+			t.Errorf("ended %v; want all who were viewers", ended)
+		}
+	})
+}
+
+// A list that changes while a session is created does not miss it.
+func TestPolicyChangesDuringAnOffer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := openDesk(t, func(c *Config) { c.Allow = []string{"alice"} })
+		defer d.end()
+		block := make(chan struct{})
+		d.mgr.set(func(m *fakeManager) { m.block = block })
 		d.offer("alice")
-		if offers, _, _ := d.mgr.got(); len(offers) != 4 {
-			t.Errorf("%d offers; want a fourth, for the session that has ended", len(offers))
+		apply, err := (&Link{calls: d.calls}).Prepare([]string{"bob"}, session.RoleViewer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply()
+		close(block)
+		synctest.Wait()
+		if _, _, ended := d.mgr.got(); !slices.Equal(ended, []string{"s1"}) {
+			t.Errorf("ended %v; want the session that was being created", ended)
 		}
 	})
 }

@@ -31,9 +31,9 @@ type Config struct {
 	ReadFile func(path string) ([]byte, error)
 	// Username is what the gateway calls this host. It is needed for the self-test where neither login nor token tell it.
 	Username string
-	// Allow lists who may offer: user names, or "*" for every account of the gateway.
+	// Allow lists who may offer: user names, or "*" for every account of the gateway. See Link.Prepare.
 	Allow []string
-	// Role is what they may do; it defaults to that of a viewer.
+	// Role is what they may do; it defaults to that of a viewer. See Link.Prepare.
 	Role session.Role
 	// Pins are SHA-256 fingerprints of certificates in hexadecimal digits, with or without colons. When there are any, the
 	// gateway has to present one of them, beside being trusted.
@@ -44,9 +44,8 @@ type Config struct {
 	Display string
 	// MaxCallers is how many users are dealt with at a time. It defaults to 64.
 	MaxCallers int
-	// PerCaller is how many sessions one user may have. It defaults to 3: the running one, and those of a page that was just
-	// reloaded, which end when their silence is noticed.
-	PerCaller int
+	// Opened is told of each offer that reached the session manager: whose it was, as what, and the session, or why there is none. It may be nil.
+	Opened func(owner session.Owner, role session.Role, id string, err error)
 	// Counters are told what happens. They may be nil.
 	Counters Counters
 }
@@ -64,8 +63,8 @@ func (c Config) withDefaults() Config {
 	if c.MaxCallers == 0 {
 		c.MaxCallers = 64
 	}
-	if c.PerCaller == 0 {
-		c.PerCaller = 3
+	if c.Opened == nil {
+		c.Opened = func(session.Owner, session.Role, string, error) {}
 	}
 	if c.Counters == nil {
 		c.Counters = uncounted{}
@@ -89,8 +88,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("gateway: there is no login in dialect %s: use a token file", traits.Name)
 	case c.Username != "" && !isName(c.Username):
 		return fmt.Errorf("gateway: user name %.80q is not one", c.Username)
-	case c.MaxCallers < 1, c.PerCaller < 1:
-		return fmt.Errorf("gateway: limits of %d callers with %d sessions each are not positive", c.MaxCallers, c.PerCaller)
+	case c.MaxCallers < 1:
+		return fmt.Errorf("gateway: a limit of %d callers is not positive", c.MaxCallers)
 	case len(c.Pins) > 0 && u.Scheme != "wss":
 		return errors.New("gateway: certificates are pinned, and the URL is not wss://")
 	}

@@ -102,6 +102,9 @@ func (r Result) String() string {
 func resultOf(err error) Result {
 	switch {
 	case errors.Is(err, session.ErrFull):
+		if r, ok := errors.AsType[*session.RefusalError](err); ok && r.Resource == session.ResourceOwner {
+			return ResultTooMany
+		}
 		return ResultFull
 	case errors.Is(err, session.ErrDraining):
 		return ResultDraining

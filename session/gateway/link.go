@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"wavryhost/session"
 )
 
 // fileInterval is how often a blocked link looks whether its credentials have changed.
@@ -55,9 +57,19 @@ func New(cfg Config, mgr manager, log *slog.Logger) (*Link, error) {
 	}
 	l.auth = credentials{cfg: cfg, client: func() *http.Client { return l.client(nil) }, login: loginURL(u)}
 	l.out = newOutbox(cfg.Counters)
-	l.calls = newCalls(cfg, allow, mgr, l.out, l.log)
+	l.calls = newCalls(cfg, u.Host, allow, mgr, l.out, l.log)
 	cfg.Counters.State(StateDisconnected)
 	return l, nil
+}
+
+// Prepare checks another list of who may offer, and returns what puts it into force, and what they may do. Sessions of users who are not on it, or were opened as something
+// else, end with reason revoked.
+func (l *Link) Prepare(allow []string, role session.Role) (apply func(), err error) {
+	list, err := newAllowList(allow)
+	if err != nil {
+		return nil, err
+	}
+	return func() { l.calls.change(policy{list, role}) }, nil
 }
 
 // loginURL returns where the gateway at u takes logins.

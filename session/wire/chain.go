@@ -20,7 +20,7 @@ func (l *Link) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
 	if err := register(media, l.cfg.Codec); err != nil {
 		return nil, err
 	}
-	for _, uri := range []string{uriTransportCC, uriAbsCaptureTime, uriPlayoutDelay} {
+	for _, uri := range Extensions() {
 		if err := media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo); err != nil {
 			return nil, fmt.Errorf("wire: register header extension: %w", err)
 		}

@@ -14,9 +14,8 @@ import (
 func parameters(codec string) []webrtc.RTPCodecParameters {
 	switch codec {
 	case encode.H264:
-		// The stream is constrained baseline, which a decoder of any of these profiles decodes; the others are for peers
-		// that offer no 42e01f.
-		return []webrtc.RTPCodecParameters{h264("42e01f"), h264("42001f"), h264("4d001f")}
+		// The stream is constrained baseline. Which payload type of an offer it goes by, the session chooses: every decoder of a higher profile takes it.
+		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")}
 	case encode.VP9:
 		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeVP9, "profile-id=0")}
 	default:
@@ -24,9 +23,16 @@ func parameters(codec string) []webrtc.RTPCodecParameters {
 	}
 }
 
-func h264(profile string) webrtc.RTPCodecParameters {
-	return video(webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="+profile)
+// Parameters returns the fmtp parameters by which a link knows a codec; empty for one that cannot be packetized.
+func Parameters(codec string) string {
+	if list := parameters(codec); len(list) > 0 {
+		return list[0].SDPFmtpLine
+	}
+	return ""
 }
+
+// Extensions returns the header extensions that a link makes use of.
+func Extensions() []string { return []string{TransportCC, uriAbsCaptureTime, uriPlayoutDelay} }
 
 func video(mime, format string) webrtc.RTPCodecParameters {
 	return webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{

@@ -23,7 +23,7 @@ type recorder struct {
 
 func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
 	var id uint8
-	if i := slices.IndexFunc(info.RTPHeaderExtensions, func(e interceptor.RTPHeaderExtension) bool { return e.URI == uriTransportCC }); i >= 0 {
+	if i := slices.IndexFunc(info.RTPHeaderExtensions, func(e interceptor.RTPHeaderExtension) bool { return e.URI == TransportCC }); i >= 0 {
 		id = uint8(info.RTPHeaderExtensions[i].ID) // ids have one byte
 	}
 	l := r.link

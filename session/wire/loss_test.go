@@ -36,7 +36,7 @@ func (l *lossy) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.
 			l.again.Add(1)
 			if _, e := header.Unmarshal(b[:n]); e == nil && header.Extension {
 				for _, e := range info.RTPHeaderExtensions {
-					if e.URI == uriTransportCC && header.GetExtension(uint8(e.ID)) != nil {
+					if e.URI == TransportCC && header.GetExtension(uint8(e.ID)) != nil {
 						l.numbered.Add(1)
 					}
 				}

@@ -67,7 +67,7 @@ func newRig(t testing.TB, cfg Config, repair bool) *rig {
 		SSRC: mediaSSRC, PayloadType: mediaType, ClockRate: clockRate,
 		RTCPFeedback: []interceptor.RTCPFeedback{{Type: "nack"}},
 		RTPHeaderExtensions: []interceptor.RTPHeaderExtension{
-			{URI: uriTransportCC, ID: idTransportCC}, {URI: uriAbsCaptureTime, ID: idCaptureTime}, {URI: uriPlayoutDelay, ID: idPlayoutDelay},
+			{URI: TransportCC, ID: idTransportCC}, {URI: uriAbsCaptureTime, ID: idCaptureTime}, {URI: uriPlayoutDelay, ID: idPlayoutDelay},
 		},
 	}
 	if repair {

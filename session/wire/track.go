@@ -16,7 +16,8 @@ import (
 const (
 	clockRate = 90_000 // of every video codec: RFC 6184, section 8.2.1, and RFC 9628, section 4.1
 
-	uriTransportCC    = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+	// TransportCC is the name of transport-wide sequence numbers.
+	TransportCC       = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 	uriAbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 	uriPlayoutDelay   = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 

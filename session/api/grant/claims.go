@@ -24,6 +24,8 @@ const (
 	maxList = 32
 	// maxBitrate is the highest that a grant may name, in bits per second.
 	maxBitrate = 1_000_000_000
+	// maxSessions is how many sessions a grant may allow its subject.
+	maxSessions = 10_000
 	// endOfTime is later than any date that means something, in seconds since 1970, and far from overflow.
 	endOfTime = 1 << 36
 )
@@ -36,7 +38,9 @@ type scope struct {
 	Session    string   `json:"session"`
 	Networks   []string `json:"networks"`
 	MaxBitrate *int     `json:"max_bitrate"`
-	Once       bool     `json:"once"`
+	// MaxSessions bounds the sessions of the subject.
+	MaxSessions *int `json:"max_sessions"`
+	Once        bool `json:"once"`
 }
 
 // read makes a Grant of verified claims. payload is what they were decoded from.
@@ -104,7 +108,7 @@ func (g *Grant) limit(claim any) error {
 	}
 	for field, value := range claim.(map[string]any) { //nolint:forcetypeassert // asked right above
 		switch field {
-		case "role", "displays", "session", "networks", "max_bitrate", "once":
+		case "role", "displays", "session", "networks", "max_bitrate", "max_sessions", "once":
 			if value == nil {
 				return wrong(Malformed, "wavry.%s is null; leave it out", field)
 			}
@@ -150,9 +154,14 @@ func (g *Grant) limit(claim any) error {
 			return wrong(Malformed, "wavry.max_bitrate is not from 1 to %d", maxBitrate)
 		}
 	}
+	if s.MaxSessions != nil {
+		if g.MaxSessions = *s.MaxSessions; g.MaxSessions <= 0 || g.MaxSessions > maxSessions {
+			return wrong(Malformed, "wavry.max_sessions is not from 1 to %d", maxSessions)
+		}
+	}
 	// An operator changes sessions and reserves places as well, where these would hold him back from nothing.
-	if limits := g.Once || g.Displays != nil || g.Session != "" || s.MaxBitrate != nil; limits && g.Role != Viewer && g.Role != Controller {
-		return wrong(Malformed, "wavry.displays, session, max_bitrate and once limit a viewer or a controller, and no %s", g.Role)
+	if limits := g.Once || g.Displays != nil || g.Session != "" || s.MaxBitrate != nil || s.MaxSessions != nil; limits && g.Role != Viewer && g.Role != Controller {
+		return wrong(Malformed, "wavry.displays, session, max_bitrate, max_sessions and once limit a viewer or a controller, and no %s", g.Role)
 	}
 	return nil
 }

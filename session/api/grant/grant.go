@@ -52,6 +52,8 @@ type Grant struct {
 	Networks []netip.Prefix
 	// MaxBitrate bounds the video's rate, in bits per second. 0 leaves it to the host.
 	MaxBitrate int
+	// MaxSessions is how many sessions its subject may have at a time. 0 leaves it to the host.
+	MaxSessions int
 	// Once says that it opens one session and no second one.
 	Once bool
 	// Issued and Expires bound it.

@@ -116,12 +116,12 @@ func TestGrantIsReadWhole(t *testing.T) {
 		g, err := v.Verify(i.sign(header, claims(map[string]any{
 			"aud": []string{"other", "host7"},
 			"wavry": json.RawMessage(`{"role":"controller","displays":["x11:0"],"networks":["192.0.2.7/24","2001:db8::/32"],` +
-				`"max_bitrate":4000000,"once":true,"session":"s1"}`),
+				`"max_bitrate":4000000,"max_sessions":5,"once":true,"session":"s1"}`),
 		})))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g.ID != "j1" || g.Subject != "ann" || g.Role != Controller || g.Session != "s1" || g.MaxBitrate != 4e6 || !g.Once ||
+		if g.ID != "j1" || g.Subject != "ann" || g.Role != Controller || g.Session != "s1" || g.MaxBitrate != 4e6 || g.MaxSessions != 5 || !g.Once ||
 			g.Expires.Sub(g.Issued) != time.Hour {
 			t.Errorf("%s: %+v", header, g)
 		}
@@ -254,6 +254,10 @@ func TestWrongTokens(t *testing.T) {
 		{"mapped network", body(wavry(`{"role":"viewer","networks":["::ffff:192.0.2.0/120"]}`)), Malformed},
 		{"rate 0", body(wavry(`{"role":"viewer","max_bitrate":0}`)), Malformed},
 		{"broken rate", body(wavry(`{"role":"viewer","max_bitrate":1.5}`)), Malformed},
+		{"no sessions", body(wavry(`{"role":"viewer","max_sessions":0}`)), Malformed},
+		{"too many sessions", body(wavry(`{"role":"viewer","max_sessions":10001}`)), Malformed},
+		{"sessions in words", body(wavry(`{"role":"viewer","max_sessions":"3"}`)), Malformed},
+		{"operator with sessions", body(wavry(`{"role":"operator","max_sessions":3}`)), Malformed},
 		{"huge rate", body(wavry(`{"role":"viewer","max_bitrate":1e30}`)), Malformed},
 		{"operator of a display", body(wavry(`{"role":"operator","displays":["x11:0"]}`)), Malformed},
 		{"operator of no display", body(wavry(`{"role":"operator","displays":[]}`)), Malformed},

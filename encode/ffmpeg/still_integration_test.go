@@ -1,0 +1,125 @@
+//go:build integration && cgo && !noffmpeg
+
+package ffmpeg
+
+import (
+	"fmt"
+	"image"
+	"image/png"
+	"math"
+	"os"
+	"testing"
+	"time"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+)
+
+// terminal returns a frame of a terminal full of small text, as xterm shows it: the part of a recorded screen that has the size.
+func terminal(t testing.TB, width, height int) *capture.Frame {
+	t.Helper()
+	file, err := os.Open("testdata/page.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	page, err := png.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFrame(width, height)
+	for y := range height {
+		for x := range width {
+			r, g, b, _ := page.At(x, y).RGBA()
+			copy(f.Pix[y*f.Stride+4*x:], []byte{byte(b >> 8), byte(g >> 8), byte(r >> 8)})
+		}
+	}
+	f.Damage = []image.Rectangle{f.Bounds()}
+	f.Time = time.Now()
+	return f
+}
+
+// lumaPSNR compares the luma of a decoded picture with that of the converter.
+func lumaPSNR(got picture, want *converter) (float64, error) {
+	if got.width != want.width || got.height != want.height {
+		return 0, fmt.Errorf("picture is %dx%d; want %dx%d", got.width, got.height, want.width, want.height)
+	}
+	pixels, err := want.picture.Data().Bytes(1)
+	if err != nil {
+		return 0, err
+	}
+	sum, n := 0, got.width*got.height
+	for i := range n {
+		d := int(got.data[i]) - int(pixels[i])
+		sum += d * d
+	}
+	return 10 * math.Log10(255*255*float64(n)/float64(max(sum, 1))), nil
+}
+
+// refined encodes a still page at 60 pictures a second. It returns how many pictures it takes until one has 40 dB, how many until the quantizer is
+// as low as one wants, and what the picture has then.
+func refined(t testing.TB, f encode.Factory, page *capture.Frame, p encode.Params, qp float64) (until40, sharp int, db float64) {
+	t.Helper()
+	e := open(t, f, p)
+	d, err := newDecoder(f.Profile().Codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.free()
+	for n := range 400 {
+		var given *capture.Frame
+		if n == 0 {
+			given = page.Retain()
+		}
+		unit, err := e.Encode(given, page.Time.Add(time.Duration(n)*time.Second/60), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.decode(unit.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if db, err = lumaPSNR(got, e.(*encoder).converter); err != nil {
+			t.Fatal(err)
+		}
+		if until40 == 0 && db >= 40 {
+			until40 = n + 1
+		}
+		if unit.QP > 0 && unit.QP <= qp {
+			return until40, n + 1, db
+		}
+	}
+	return until40, 0, db
+}
+
+// What a viewer sees of a still page of text, at the rate that a session begins with, for each codec and each step of the size. How the session decides to go
+// on is session's to test: here is what the encoders make of it.
+func TestStillPageGetsSharp(t *testing.T) {
+	for _, c := range []struct {
+		factory encode.Factory
+		qp      float64 // session's bounds
+		most    map[int]int
+	}{
+		// In pictures of 1/60 s: 1.0 s at 720 rows, 1.3 s at 1080, and for VP9, whose rate control is slower, what 1 Mbit/s allows it.
+		{x264(t, nil), 14, map[int]int{720: 60, 1080: 78}},
+		{vpx(t, nil), 12, map[int]int{720: 90, 1080: 120}},
+	} {
+		for _, rows := range []int{720, 1080} {
+			page := terminal(t, rows*16/9, rows)
+			for _, scale := range []float64{1, 0.75, 0.5} {
+				w, h := int(scale*float64(page.Width))&^1, int(scale*float64(page.Height))&^1
+				name := fmt.Sprintf("%s/%dp/%dx%d", c.factory.Profile().Codec, rows, w, h)
+				t.Run(name, func(t *testing.T) {
+					until, sharp, db := refined(t, c.factory, page, encode.Params{Width: w, Height: h, FPS: 60, BitsPerSecond: 1e6}, c.qp)
+					t.Logf("40 dB after %d pictures, sharp after %d with %.1f dB", until, sharp, db)
+					if until == 0 || until > c.most[rows] {
+						t.Errorf("40 dB after %d pictures; want %d at most", until, c.most[rows])
+					}
+					if sharp == 0 || db < 44 {
+						t.Errorf("taken for sharp after %d pictures, with %.1f dB; want 44", sharp, db)
+					}
+				})
+			}
+		}
+	}
+}
