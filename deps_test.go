@@ -67,6 +67,7 @@ var drivers = map[string][]string{
 	"net/http":                            {"wavryhost/session/api", "wavryhost/session/api/grant", "wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest", "wavryhost/cmd/wavry-host"},
 	"github.com/golang-jwt/jwt":           {"wavryhost/session/api/grant"},
 	"github.com/coder/websocket":          {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
+	"github.com/pires/go-proxyproto":      {"wavryhost/session/api"},
 	"github.com/alecthomas/kong":          {"wavryhost/cmd/wavry-host"},
 	"go.yaml.in/yaml":                     {"wavryhost/cmd/wavry-host"},
 	"github.com/coreos/go-systemd":        {"wavryhost/platform/service"},

@@ -29,6 +29,8 @@ type Config struct {
 	TLSClientRevoked string
 	RevocationsFile  string
 	AuditLog         string
+	TrustedProxies   []string
+	ProxyHeader      string
 	AllowedHosts     []string
 	AllowedOrigins   []string
 

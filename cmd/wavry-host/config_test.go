@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
-		GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
+		ProxyHeader: "x-forwarded-for", GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
 		MaxConnections: 256, MaxConnectionsPerAddress: 64, MaxRequests: 2000, MaxRequestsPerAddress: 200, MaxAttempts: 10, RevocationsFile: "auto",
 	}
 	if !reflect.DeepEqual(l.Config, want) {
@@ -53,6 +53,8 @@ listen: "[::1]:9000"
 tls_cert: /etc/c.pem
 tls_key: /etc/k.pem
 token: 0123456789abcdef
+trusted_proxies: [10.0.0.0/8, "::1"]
+proxy_header: forwarded
 allowed_hosts: [screen.example.net]
 allowed_origins: ["https://example.net", "*"]
 display: x11:0
@@ -142,6 +144,7 @@ display_rules:
 func fullConfig() Config {
 	return Config{
 		Listen: "[::1]:9000", TLSCert: "/etc/c.pem", TLSKey: "/etc/k.pem", Token: "0123456789abcdef",
+		TrustedProxies: []string{"10.0.0.0/8", "::1"}, ProxyHeader: "forwarded",
 		AllowedHosts: []string{"screen.example.net"}, AllowedOrigins: []string{"https://example.net", "*"},
 		Display: "x11:0", VirtualSize: size{1920, 1080}, Encoder: "libx264", VAAPIDevice: "/dev/dri/renderD128", FPS: 30,
 		MinBitrate: 500_000, StartBitrate: 2_500_000, MaxBitrate: 4_500_000,
@@ -191,7 +194,7 @@ func TestFileSetsEverything(t *testing.T) {
 			t.Errorf("setting %d, %s, comes from %s", i, s.name, origin)
 		}
 	}
-	if l.origin["display"] != path+":8" {
+	if l.origin["display"] != path+":10" {
 		t.Errorf("display comes from %s", l.origin["display"])
 	}
 }
@@ -200,6 +203,7 @@ func TestFileSetsEverything(t *testing.T) {
 func TestVariablesAndFlagsSetEverything(t *testing.T) {
 	values := map[string]string{
 		"host_id": "rack-7", "listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
+		"trusted_proxies": "10.0.0.0/8, ::1", "proxy_header": "forwarded",
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
@@ -609,7 +613,7 @@ func TestPrintedConfigurationReadsBack(t *testing.T) {
 
 // normalize makes lists without elements alike: a file may say [] or nothing.
 func normalize(c *Config) {
-	for _, l := range []*[]string{&c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1, &c.ICERegions} {
+	for _, l := range []*[]string{&c.TrustedProxies, &c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1, &c.ICERegions} {
 		*l = append([]string{}, *l...)
 	}
 	c.ICEServers = append([]iceServer{}, c.ICEServers...)
@@ -633,7 +637,7 @@ func TestPrintedConfigurationHidesSecrets(t *testing.T) {
 	}
 	for _, want := range []string{
 		"token: (hidden) # " + path + ":5\n", "    credential: (hidden)\n", "fps: 24 # --fps\n", "linger: 3s # WAVRY_HOST_LINGER\n",
-		"token_file: \"\" # default\n", "max_bitrate: 4.5M # " + path + ":16\n", "ice_servers: # " + path + ":",
+		"token_file: \"\" # default\n", "max_bitrate: 4.5M # " + path + ":18\n", "ice_servers: # " + path + ":",
 	} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("%q is missing in\n%s", want, printed)

@@ -78,6 +78,9 @@ func isNetwork(s string) bool {
 	return err == nil
 }
 
+// isAddressOrNetwork reports whether s names one machine or a network of them.
+func isAddressOrNetwork(s string) bool { return isAddress(s) || isNetwork(s) }
+
 func oneOf(values ...string) kind[string] {
 	return text("word", false, func(s string) bool { return slices.Contains(values, s) })
 }

@@ -125,6 +125,14 @@ func apiConfig(l *loaded) api.Config {
 		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
 		Limits:  api.Limits{PerAddress: l.MaxRequestsPerAddress, InAll: l.MaxRequests, Attempts: l.MaxAttempts},
 		Version: thisBuild().Version, Platform: thisBuild().Platform, ShutdownTimeout: l.ShutdownTimeout,
+		ProxyHeader: l.ProxyHeader,
+	}
+	for _, s := range l.TrustedProxies { // the table of settings has checked them
+		n, err := netip.ParsePrefix(s)
+		if addr, bad := netip.ParseAddr(s); err != nil && bad == nil {
+			n = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		cfg.TrustedProxies = append(cfg.TrustedProxies, n.Masked())
 	}
 	return cfg
 }

@@ -68,7 +68,7 @@ const (
 func (k *keeper) admit(r *http.Request) (principal, error) {
 	p, err := k.recognize(r)
 	if err == nil && p.Credential != session.CredentialAnonymous {
-		k.nets.right(time.Now(), r.RemoteAddr)
+		k.nets.right(time.Now(), clientOf(r))
 	}
 	return p, err
 }
@@ -94,7 +94,7 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 	if header == "" && k.live().anonymous {
 		k.count(methodNone, resultOK)
 		// One owner for each network: nothing else tells anonymous clients apart.
-		return principal{Owner: session.Owner{Credential: session.CredentialAnonymous, Name: networkOf(r.RemoteAddr).String()}, role: grant.Viewer}, nil
+		return principal{Owner: session.Owner{Credential: session.CredentialAnonymous, Name: networkOf(clientOf(r)).String()}, role: grant.Viewer}, nil
 	}
 	if header == "" {
 		k.count(methodNone, resultMissing)
@@ -105,10 +105,10 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 	token = strings.TrimSpace(token)
 	bears := strings.EqualFold(scheme, "Bearer")
 	signed := bears && k.grants != nil && strings.Count(token, ".") == 2
-	wait := k.nets.attempt(time.Now(), r.RemoteAddr)
+	wait := k.nets.attempt(time.Now(), clientOf(r))
 	// A network that has used up its attempts is refused unseen: an answer would tell whether the guess is right. A signature is not guessed, and
 	// who shows a good grant is not kept out by who else is behind that address.
-	if wait > 0 && (!signed || !k.nets.check(time.Now(), r.RemoteAddr)) {
+	if wait > 0 && (!signed || !k.nets.check(time.Now(), clientOf(r))) {
 		return principal{}, k.block(wait)
 	}
 	method, result, why := methodToken, resultWrong, "the token is not right"
@@ -128,7 +128,7 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 		method = methodGrant
 		if e, ok := errors.AsType[*grant.Error](err); ok {
 			result, why, signed = string(e.Fault), strings.TrimPrefix(e.Error(), "grant: "), e.Signed
-		} else if result, why = k.granted(g, r.RemoteAddr); result == resultOK {
+		} else if result, why = k.granted(g, clientOf(r)); result == resultOK {
 			k.count(methodGrant, resultOK)
 			owner := session.Owner{Credential: session.CredentialGrant, Issuer: g.Issuer, Name: g.Subject}
 			return principal{Owner: owner, role: g.Role, grant: &g}, nil
@@ -139,7 +139,7 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 	}
 	k.count(method, result)
 	if !signed {
-		k.nets.wrong(time.Now(), r.RemoteAddr)
+		k.nets.wrong(time.Now(), clientOf(r))
 	}
 	return principal{}, invalid(shorten(why))
 }

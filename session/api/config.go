@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,6 +58,10 @@ type Config struct {
 	TLSClientAuth, TLSClientCA, TLSClientRole string
 	// Audit gets a line of JSON for each request that asks for a change; nil for no such thing. Writes are made one at a time.
 	Audit io.Writer
+	// TrustedProxies are the networks of reverse proxies whose word on their clients is taken, by ProxyHeader: ProxyXForwardedFor, the default, ProxyForwarded, or
+	// ProxyProtocol (versions 1 and 2), which each of their connections must begin by. Limits, lock-outs, the networks of grants and the audit log follow the client.
+	TrustedProxies []netip.Prefix
+	ProxyHeader    string
 	// AllowedHosts are further names that the server is reached by, beside the loopback names, the host in Listen and the
 	// names in the certificate. A request with another Host header is refused, which defeats DNS rebinding.
 	AllowedHosts []string
@@ -111,6 +117,9 @@ func (c Config) withDefaults() Config {
 		c.MaxConnectionsPerAddress = 64
 	}
 	c.Limits = c.Limits.withDefaults()
+	if c.ProxyHeader == "" {
+		c.ProxyHeader = ProxyXForwardedFor
+	}
 	if c.Reload == nil {
 		c.Reload = func(time.Duration) (Reloaded, error) {
 			return Reloaded{}, fmt.Errorf("%w: this daemon reads none", ErrBadConfiguration)
@@ -175,6 +184,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.validateAnonymous(); err != nil {
 		return err
+	}
+	if !slices.Contains(ProxyHeaders(), c.ProxyHeader) {
+		return fmt.Errorf("api: proxy header %q is none of %s", c.ProxyHeader, strings.Join(ProxyHeaders(), ", "))
 	}
 	for _, o := range c.AllowedOrigins {
 		if err := validateOrigin(o); err != nil {

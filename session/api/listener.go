@@ -11,9 +11,11 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pires/go-proxyproto"
 )
 
-// The shares of all connections that are kept: for this machine, so that its operator and a proxy on it get in whatever others do; as many for others, whatever the users of
+// The shares of all connections that are kept: for this machine and trusted proxies, so that its operator and they get in whatever others do; as many for others, whatever the users of
 // this machine do; and for the networks that right credentials came from lately, which are those with sessions.
 const keptLocal, keptRegular = 16, 4
 
@@ -34,6 +36,7 @@ type gate struct {
 	net.Listener
 	most, each int
 	nets       *networks
+	proxy      func(net.Addr) bool // reports whether a connection is a trusted proxy's
 	count      func(reason string)
 
 	mu    sync.Mutex // guards all following fields, and those of gated
@@ -44,9 +47,9 @@ type gate struct {
 
 var _ net.Listener = (*gate)(nil)
 
-func newGate(ln net.Listener, most, each int, nets *networks, count func(reason string)) *gate {
+func newGate(ln net.Listener, most, each int, nets *networks, proxy func(net.Addr) bool, count func(reason string)) *gate {
 	return &gate{
-		Listener: ln, most: most, each: each, nets: nets, count: count, open: make(map[*gated]struct{}), of: make(map[netip.Prefix]int),
+		Listener: ln, most: most, each: each, nets: nets, proxy: proxy, count: count, open: make(map[*gated]struct{}), of: make(map[netip.Prefix]int),
 	}
 }
 
@@ -57,6 +60,9 @@ func (l *gate) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		g := &gated{Conn: c, gate: l, from: networkOf(c.RemoteAddr().String()), since: time.Now()}
+		if l.proxy(c.RemoteAddr()) {
+			g.from = netip.Prefix{} // its clients are many, and nobody's share of them is known
+		}
 		victim, reason := l.take(g)
 		if reason != "" {
 			l.count(reason)
@@ -229,6 +235,9 @@ func (c *gated) Close() error {
 func gatedOf(c net.Conn) *gated {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
+	}
+	if p, ok := c.(*proxyproto.Conn); ok {
+		c = p.Raw()
 	}
 	g, _ := c.(*gated)
 	return g

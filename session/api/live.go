@@ -6,10 +6,11 @@ import (
 
 // live is what of a Config can change while the server runs.
 type live struct {
-	guard  *guard
-	limits Limits
-	token  [sha256.Size]byte
-	single bool // there is an operator's token
+	guard   *guard
+	proxies proxies
+	limits  Limits
+	token   [sha256.Size]byte
+	single  bool // there is an operator's token
 	// anonymous reports whether clients without a credential are viewers.
 	anonymous bool
 }
@@ -20,7 +21,7 @@ func newLive(c Config, cert *certificate) *live {
 		token = c.OwnToken
 	}
 	return &live{
-		guard: newGuard(c, cert), limits: c.Limits, token: sha256.Sum256([]byte(token)), single: token != "",
+		guard: newGuard(c, cert), proxies: proxies{trusted: c.TrustedProxies, header: c.ProxyHeader}, limits: c.Limits, token: sha256.Sum256([]byte(token)), single: token != "",
 		anonymous: c.AnonymousRole == AnonymousViewer,
 	}
 }
@@ -30,7 +31,7 @@ func newLive(c Config, cert *certificate) *live {
 func (s *Server) Prepare(next Config) (apply func(), err error) {
 	c := s.cfg
 	c.OwnToken, c.AnonymousRole = next.OwnToken, next.AnonymousRole
-	c.Token, c.AllowedHosts, c.AllowedOrigins, c.Limits = next.Token, next.AllowedHosts, next.AllowedOrigins, next.Limits
+	c.Token, c.AllowedHosts, c.AllowedOrigins, c.TrustedProxies, c.Limits = next.Token, next.AllowedHosts, next.AllowedOrigins, next.TrustedProxies, next.Limits
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}

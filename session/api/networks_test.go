@@ -174,7 +174,7 @@ type doorway struct {
 
 func newDoorway(t *testing.T, most, each int) *doorway {
 	d := &doorway{inner: newPipes(), theirs: make(chan net.Conn, 1000)}
-	d.gate = newGate(d.inner, most, each, newNetworks(usual), func(reason string) { d.cut = append(d.cut, reason) })
+	d.gate = newGate(d.inner, most, each, newNetworks(usual), func(net.Addr) bool { return false }, func(reason string) { d.cut = append(d.cut, reason) })
 	go func() {
 		for {
 			c, err := d.Accept()

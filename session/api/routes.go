@@ -255,7 +255,7 @@ func (s *Server) routes() []route {
 	}
 }
 
-// build makes the handler: measured and logged on the outside, then guarded, then routed.
+// build makes the handler: on the outside it is found out who asks, then measured and logged, then guarded, then routed.
 func (s *Server) build() http.Handler {
 	mux := http.NewServeMux()
 	allow := map[string][]string{}
@@ -277,7 +277,7 @@ func (s *Server) build() http.Handler {
 	mux.Handle("/", s.endpoint(route{open: true, handle: func(_ http.ResponseWriter, r *http.Request) error {
 		return refuse(CodeNotFound, "there is nothing at %s", shorten(r.URL.Path))
 	}}))
-	return s.observed(s.guarded(mux))
+	return s.proxied(s.observed(s.guarded(mux)))
 }
 
 // endpoint makes a handler of a route: it checks the token, bounds body and time, and reports the error.
@@ -353,7 +353,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		heard(r.Context())
 		err := s.live.Load().guard.check(w, r)
-		if wait := s.nets.request(time.Now(), r.RemoteAddr); err == nil && wait > 0 {
+		if wait := s.nets.request(time.Now(), clientOf(r)); err == nil && wait > 0 {
 			err = refuse(CodeTooManyRequests, "too many requests from your network, or in all").with("Retry-After", seconds(wait))
 		}
 		if err != nil {
@@ -389,7 +389,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	}
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
 	if rec.who.role == "" {
-		s.nets.charge(time.Now(), r.RemoteAddr, rec.bytes)
+		s.nets.charge(time.Now(), clientOf(r), rec.bytes)
 	}
 	if changes(r.Method) {
 		summed, ok := s.audit.record(auditLine{

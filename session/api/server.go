@@ -74,6 +74,7 @@ type Server struct {
 	mu     sync.Mutex
 	opened map[string]principal // by whom each session was, until it has ended
 
+	hidden   sync.Once     // a proxy that hides its clients was told of
 	streams  atomic.Int32  // clients that follow the events
 	stopping chan struct{} // closed when Run begins to end
 }
@@ -166,7 +167,8 @@ func (s *Server) Run(ctx context.Context) error {
 // serve owns ln.
 func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	addr := ln.Addr()
-	ln = newGate(ln, s.cfg.MaxConnections, s.cfg.MaxConnectionsPerAddress, s.nets, func(reason string) { s.metrics.cut.WithLabelValues(reason).Inc() })
+	ln = newGate(ln, s.cfg.MaxConnections, s.cfg.MaxConnectionsPerAddress, s.nets, func(a net.Addr) bool { return s.live.Load().proxies.trustsPeer(a) }, func(reason string) { s.metrics.cut.WithLabelValues(reason).Inc() })
+	ln = s.unwrapped(ln)
 	srv := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,

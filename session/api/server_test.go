@@ -422,7 +422,7 @@ func TestShutdownIsBounded(t *testing.T) {
 func TestConnectionsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := newPipes()
-		ln := newGate(inner, 2, 1, newNetworks(nil), func(string) {})
+		ln := newGate(inner, 2, 1, newNetworks(nil), func(net.Addr) bool { return false }, func(string) {})
 		defer ln.Close()
 		accept := func() net.Conn {
 			ours := make(chan net.Conn, 1)
