@@ -2,6 +2,9 @@
 package watched
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"os"
 	"time"
 )
@@ -12,6 +15,10 @@ const (
 	// Settle is how long files must have been left alone before what is in them counts: somebody may be writing them, and the first half of a list of tokens is a
 	// good list of fewer.
 	Settle = Every / 4
+	// Reread is how often the content of a file is compared that looks as it was. Some are replaced by one of the same time and size, and not every file system tells more.
+	Reread = time.Minute
+	// most bounds what is compared of a file. Lists of revoked certificates have some megabytes.
+	most = 256 << 20
 )
 
 // Files are files that are read again when they have changed. The zero value has none, and never changes.
@@ -25,12 +32,22 @@ type Files struct {
 type file struct {
 	path        string
 	taken, seen state
+	read        time.Time // when its content was last read
 }
 
 // state tells one state of a file from another. The zero value is that of a file that cannot be looked at.
 type state struct {
+	stat
+	// content is the hash of what is in the file. It alone says whether one state is another: whoever writes a file may set its time.
+	content [sha256.Size]byte
+}
+
+// stat is what is known of a file without reading it.
+type stat struct {
 	time time.Time
 	size int64
+	// id is the file behind the name, and when it was last changed by the system's clock; empty where that is not known.
+	id string
 }
 
 // New follows files from the state that they are in, which is to be read after it. Empty paths are left out.
@@ -38,8 +55,10 @@ func New(paths ...string) Files {
 	var f Files
 	for _, p := range paths {
 		if p != "" {
-			now := look(p)
-			f.files = append(f.files, file{p, now, now})
+			one := file{path: p}
+			one.look(time.Time{})
+			one.taken = one.seen
+			f.files = append(f.files, one)
 		}
 	}
 	return f
@@ -56,8 +75,8 @@ func (f *Files) Changed(now time.Time) bool {
 	for i := range f.files {
 		one := &f.files[i]
 		before := one.seen
-		one.seen = look(one.path)
-		if one.seen == one.taken {
+		one.look(now)
+		if one.seen.content == one.taken.content {
 			continue
 		}
 		changed = true
@@ -83,15 +102,44 @@ func (f *Files) Changed(now time.Time) bool {
 func (f *Files) Again() {
 	f.next = time.Time{}
 	for i := range f.files {
-		f.files[i].seen = look(f.files[i].path)
-		f.files[i].taken = state{size: -1}
+		one := &f.files[i]
+		one.look(time.Time{})
+		// No content has this hash.
+		one.taken = state{content: [sha256.Size]byte{1}}
 	}
 }
 
-func look(path string) state {
-	info, err := os.Stat(path)
+// look takes in the state of the file. Its content is read when it looks otherwise than before, and each Reread; always with the zero time.
+func (f *file) look(now time.Time) {
+	info, err := os.Stat(f.path)
 	if err != nil {
-		return state{}
+		f.seen, f.read = state{}, now
+		return
 	}
-	return state{info.ModTime(), info.Size()}
+	s := stat{info.ModTime(), info.Size(), identify(info)}
+	if s == f.seen.stat && !now.IsZero() && !f.read.IsZero() && now.Sub(f.read) < Reread {
+		return
+	}
+	f.seen, f.read = state{stat: s}, now
+	if !info.Mode().IsRegular() { // reading a pipe would wait
+		f.seen.content = sha256.Sum256(fmt.Append(nil, s))
+		return
+	}
+	if f.seen.content, err = hash(f.path); err != nil {
+		f.seen = state{}
+	}
+}
+
+// hash returns the hash of what is in a file.
+func hash(path string) (sum [sha256.Size]byte, err error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return sum, err
+	}
+	defer in.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(in, most)); err != nil {
+		return sum, err
+	}
+	return [sha256.Size]byte(h.Sum(nil)), nil
 }

@@ -2,6 +2,7 @@ package watched
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -65,5 +66,107 @@ func TestChanged(t *testing.T) {
 	var none Files
 	if none.Changed(start) {
 		t.Error("no files have changed")
+	}
+}
+
+// A file that is replaced by one of the same size and time, as package managers and file trees of images make them, is seen by what else the system knows of it.
+func TestChangedOfEqualSizeAndTime(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Unix(1, 0)
+	put := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	link := filepath.Join(dir, "link")
+	point := func(to string) {
+		t.Helper()
+		if err := os.Symlink(to, link+".new"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(link+".new", link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := put("a", "ann 1"), put("b", "ann 2")
+	point(a)
+	f := New(link)
+	now := time.Now()
+	for _, c := range []struct {
+		what string
+		do   func()
+		want bool
+	}{
+		{"nothing", func() {}, false},
+		{"a link to another file", func() { point(b) }, true},
+		{"told once", func() {}, false},
+		{"another file by the name", func() {
+			if err := os.Rename(put("c", "ann 3"), b); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		{"written in place, and its time set back", func() { put("b", "ann 4") }, true},
+		{"a link to a file with the same in it", func() { point(put("d", "ann 4")) }, false},
+		{"touched", func() {
+			if err := os.Chtimes(link, now.Add(-time.Hour), now.Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+	} {
+		c.do()
+		now = now.Add(2 * Every)
+		if got := f.Changed(now); got != c.want {
+			t.Errorf("%s: %v; want %v", c.what, got, c.want)
+		}
+	}
+}
+
+// Where nothing tells that a file is another, its content does, within a minute.
+func TestContentIsCompared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("ann 1")
+	f := New(path)
+	start := time.Now().Add(Every)
+	if f.Changed(start) {
+		t.Error("changed, though nothing was written")
+	}
+	put("ann 2")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.files[0].seen.stat = stat{info.ModTime(), info.Size(), identify(info)} // a file system that tells nothing
+	if f.Changed(start.Add(Reread / 2)) {
+		t.Error("its content is read at each look")
+	}
+	if !f.Changed(start.Add(Reread)) {
+		t.Error("its content was not compared")
+	}
+	if f.Changed(start.Add(2 * Reread)) {
+		t.Error("told twice")
+	}
+}
+
+// A pipe in the place of a file holds nobody up.
+func TestPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := exec.Command("mkfifo", path).Run(); err != nil {
+		t.Skipf("no pipes by name here: %v", err)
+	}
+	f := New(path)
+	if f.Changed(time.Now().Add(Reread)) {
+		t.Error("it changed")
 	}
 }

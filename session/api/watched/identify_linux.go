@@ -1,0 +1,16 @@
+package watched
+
+import (
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+// identify tells the file behind a name from others, and when the system last changed it.
+func identify(info fs.FileInfo) string {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprint(s.Dev, s.Ino, s.Ctim)
+}
