@@ -45,11 +45,12 @@ var rooms = map[string][]string{
 	"wavryhost/session/rift":      {},
 	"wavryhost/session/admission": {},
 	"wavryhost/session/relay":     {},
-	"wavryhost/session/api":       {"session", "session/admission", "session/relay", "session/api/durable", "session/api/watched", "session/api/grant"},
+	"wavryhost/session/api":       {"session", "session/admission", "session/relay", "session/api/custody", "session/api/durable", "session/api/watched", "session/api/grant"},
 
+	"wavryhost/session/api/custody": {},
 	"wavryhost/session/api/durable": {},
 	"wavryhost/session/api/watched": {},
-	"wavryhost/session/api/grant":   {"session/api/durable", "session/api/watched"},
+	"wavryhost/session/api/grant":   {"session/api/custody", "session/api/durable", "session/api/watched"},
 
 	"wavryhost/session/gateway":             {"session"},
 	"wavryhost/session/gateway/gatewaytest": {},

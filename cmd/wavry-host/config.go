@@ -120,8 +120,10 @@ type iceServer struct {
 	Username   string
 	Credential secret
 	Secret     secret
-	Region     string
-	Priority   int
+	// CredentialFile and SecretFile hold them, where they do not stand in the configuration.
+	CredentialFile, SecretFile string
+	Region                     string
+	Priority                   int
 }
 
 // conflict is settings that cannot work together.

@@ -328,7 +328,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{
 			"ICE server that is text", "ice_servers: [stun:a]",
 			"F:1: ice_servers[0]: text is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn " +
-				"username and credential, or secret",
+				"username and credential, or secret (or credential_file, secret_file)",
 		},
 		{"ICE server's unknown key", "ice_servers: [{url: stun:a}]", `F:1: ice_servers[0]: key "url" is unknown; did you mean "urls"?`},
 		{"ICE server's key given twice", "ice_servers: [{urls: [], urls: []}]", `F:1: ice_servers[0]: key "urls" is there already, in line 1`},
@@ -344,7 +344,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{
 			"ICE server of another kind", "ice_servers:\n  - urls: [stun:a]\n  - urls:\n      - http://a",
 			`F:4: ice_servers[1].urls[0]: "http://a" is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), ` +
-				"and for turn username and credential, or secret",
+				"and for turn username and credential, or secret (or credential_file, secret_file)",
 		},
 		{
 			"TURN server without credential", "ice_servers: [{urls: [turn:a], username: ann}]",
@@ -353,7 +353,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{
 			"masked credential", "ice_servers: [{urls: [turn:a], username: ann, credential: (hidden)}]",
 			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), " +
-				"and for turn username and credential, or secret",
+				"and for turn username and credential, or secret (or credential_file, secret_file)",
 		},
 		{"a region that is none", "ice_servers: [{urls: [stun:a], region: Neu Ulm}]", `F:1: ice_servers[0].region: "Neu Ulm" is not up to 32 letters, digits, dots, dashes and underscores`},
 		{"a priority that is none", "ice_servers: [{urls: [stun:a], priority: -1}]", `F:1: ice_servers[0].priority: -1 (a number) is not a whole number from 0 to 1000`},
@@ -406,7 +406,7 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 		{
 			sources{flags: map[string]string{"ice_servers": "[{urls: [stun:a], credential: [s3cret]}]"}},
 			"--ice-servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and " +
-				"for turn username and credential, or secret", exitUsage,
+				"for turn username and credential, or secret (or credential_file, secret_file)", exitUsage,
 		},
 		{
 			sources{flags: map[string]string{"fps": "0"}, env: []string{"WAVRY_HOST_LINGER=x"}},
@@ -732,5 +732,55 @@ func TestOptionalCertificatesAreNoLock(t *testing.T) {
 		if _, err := load(sources{flags: more}); err != nil {
 			t.Errorf("with %s %s: %v", name, value, err)
 		}
+	}
+}
+
+// Secrets of ICE servers may stand in files of their own, which are read with the configuration and never printed.
+func TestSecretsOfICEServersInFiles(t *testing.T) {
+	shared, credential := write(t, "shared", "shared-with-turn\n"), write(t, "credential", "ann-s-password")
+	text := fmt.Sprintf("token: 0123456789abcdef\nice_servers:\n  - {urls: ['turn:a'], secret_file: %s}\n  - {urls: ['turn:b'], username: ann, credential_file: %s}\n", shared, credential)
+	l, err := load(sources{path: write(t, "config.yaml", text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := sessionLimits(l).ICEServers
+	if got[0].Secret != "shared-with-turn" || got[1].Credential != "ann-s-password" {
+		t.Error("the session does not have what the files hold")
+	}
+	var printed strings.Builder
+	if err := l.print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	if out := printed.String(); strings.Contains(out, "shared-with-turn") || strings.Contains(out, "ann-s-password") || !strings.Contains(out, "secret_file: "+shared) ||
+		!strings.Contains(out, "credential_file: "+credential) || strings.Contains(out, "secret: ") {
+		t.Errorf("printed:\n%s", out)
+	}
+	if err := os.Chmod(shared, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ servers, want string }{
+		"exposed":      {"[{urls: ['turn:a'], secret_file: " + shared + "}]", "every user can read"},
+		"not there":    {"[{urls: ['turn:a'], secret_file: /nonexistent/s}]", "ice_servers: /nonexistent/s: open: no such file"},
+		"two lines":    {"[{urls: ['turn:a'], secret_file: " + write(t, "two", "a\nb") + "}]", "is not one line of text"},
+		"empty":        {"[{urls: ['turn:a'], secret_file: " + write(t, "none", "\n") + "}]", "is not one line of text"},
+		"both":         {"[{urls: ['turn:a'], secret: x, secret_file: /s}]", "has a secret and a file of it"},
+		"two secrets":  {"[{urls: ['turn:a'], secret_file: /s, credential_file: /c}]", "leave them out"},
+		"no user name": {"[{urls: ['turn:a'], credential_file: /c}]", "takes a username and a credential"},
+	} {
+		if _, err := load(sources{path: write(t, "config.yaml", "token: 0123456789abcdef\nice_servers: "+c.servers)}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want %q", name, err, c.want)
+		}
+	}
+}
+
+// Secrets as Docker and Kubernetes mount them are taken with a warning.
+func TestMountedSecret(t *testing.T) {
+	path := write(t, "token", "0123456789abcdef")
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	l, err := load(sources{flags: map[string]string{"token_file": path}})
+	if err != nil || l.token.Reveal() != "0123456789abcdef" || len(l.warnings) != 1 || !strings.Contains(l.warnings[0], "every user can read") {
+		t.Errorf("%v; warnings %q", err, l.warnings)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/session"
+	"wavryhost/session/api/custody"
 	"wavryhost/session/gateway"
 )
 
@@ -96,7 +96,7 @@ func (c *Config) gateway() gateway.Config {
 		URL: c.GatewayURL, Insecure: c.GatewayInsecure, Origin: c.GatewayOrigin,
 		Dialect:   gateway.Dialects()[max(0, slices.Index(dialectNames(), c.GatewayDialect))],
 		TokenFile: c.GatewayTokenFile, AccountFile: c.GatewayAccountFile, Username: c.GatewayUsername,
-		Allow: c.GatewayAllow, Role: gatewayRole(c.GatewayRole), Pins: c.GatewayPins, ReadFile: readPrivate,
+		Allow: c.GatewayAllow, Role: gatewayRole(c.GatewayRole), Pins: c.GatewayPins,
 	}
 }
 
@@ -114,8 +114,9 @@ func newLink(c *Config, mgr *session.Manager, reg prometheus.Registerer, log *sl
 		return nil, nil //nolint:nilnil // no gateway is a configuration like others
 	}
 	cfg := c.gateway()
+	cfg.ReadFile = privateReader(log)
 	if c.GatewayCA != "" {
-		data, _, err := readLimited(c.GatewayCA, maxConfig)
+		data, err := readLimited(c.GatewayCA, maxConfig)
 		if err != nil {
 			return nil, fmt.Errorf("gateway_ca: %s: %s", c.GatewayCA, reason(err))
 		}
@@ -131,14 +132,13 @@ func newLink(c *Config, mgr *session.Manager, reg prometheus.Registerer, log *sl
 	return gateway.New(cfg, mgr, log)
 }
 
-// readPrivate reads a file of secrets, and refuses one that everybody can read.
-func readPrivate(path string) ([]byte, error) {
-	data, info, err := readLimited(path, maxConfig)
-	if err != nil {
-		return nil, err
+// privateReader returns what reads a file of secrets, and refuses one that others have access to.
+func privateReader(log *slog.Logger) func(path string) ([]byte, error) {
+	return func(path string) ([]byte, error) {
+		data, warning, err := custody.Read(path, maxConfig, custody.Secret)
+		if err == nil && warning != "" {
+			log.Warn("file of credentials", "problem", warning)
+		}
+		return data, err
 	}
-	if exposed(info) {
-		return nil, errors.New(everybodyReads(path, info))
-	}
-	return data, nil
 }

@@ -95,13 +95,13 @@ func TestFilesThatEverybodyReadsAreNoSecrets(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := readPrivate(file); err != nil || string(data) != "x" {
+	if data, err := privateReader(newTestLog(t))(file); err != nil || string(data) != "x" {
 		t.Errorf("got %q, %v", data, err)
 	}
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readPrivate(file); err == nil || !strings.Contains(err.Error(), "chmod 640") {
+	if _, err := privateReader(newTestLog(t))(file); err == nil || !strings.Contains(err.Error(), "chmod 640") {
 		t.Errorf("a file open to all gives %v", err)
 	}
 }

@@ -47,6 +47,8 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 		{"username", scalar[string]{text("text", true, isPrintable), &one.Username}, "", false},
 		{"credential", scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden}, "", true},
 		{"secret", scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &shared}, "", true},
+		{"credential_file", scalar[string]{path(), &one.CredentialFile}, "a path", false},
+		{"secret_file", scalar[string]{path(), &one.SecretFile}, "a path", false},
 		{"region", scalar[string]{text("region", true, relay.IsRegion), &one.Region}, "up to 32 letters, digits, dots, dashes and underscores", false},
 		{"priority", scalar[int]{number(1000), &one.Priority}, "a whole number from 0 to 1000", false},
 	})
@@ -66,11 +68,14 @@ func (s iceServer) check() *trouble {
 		return &trouble{value: "the server", why: "has no urls"}
 	}
 	for _, u := range s.URLs {
-		if strings.HasPrefix(u, "turn") && s.Secret == "" && (s.Username == "" || s.Credential == "") {
+		if strings.HasPrefix(u, "turn") && s.Secret == "" && s.SecretFile == "" && (s.Username == "" || s.Credential == "" && s.CredentialFile == "") {
 			return &trouble{value: strconv.Quote(u), why: "takes a username and a credential, or a secret"}
 		}
 	}
-	if s.Secret != "" && (s.Username != "" || s.Credential != "") {
+	if s.Secret != "" && s.SecretFile != "" || s.Credential != "" && s.CredentialFile != "" {
+		return &trouble{value: "the server", why: "has a secret and a file of it: set one of the two"}
+	}
+	if (s.Secret != "" || s.SecretFile != "") && (s.CredentialFile != "" || s.Username != "" || s.Credential != "") {
 		return &trouble{value: "the server", why: "has a secret, which makes username and credential: leave them out"}
 	}
 	return nil
@@ -90,10 +95,14 @@ func (s servers) encode() *yaml.Node {
 		if one.Username != "" {
 			put("username", textNode(one.Username, tagText))
 		}
-		if one.Credential != "" {
+		if one.CredentialFile != "" {
+			put("credential_file", textNode(one.CredentialFile, tagText))
+		} else if one.Credential != "" {
 			put("credential", textNode(one.Credential.String(), tagText))
 		}
-		if one.Secret != "" {
+		if one.SecretFile != "" {
+			put("secret_file", textNode(one.SecretFile, tagText))
+		} else if one.Secret != "" {
 			put("secret", textNode(one.Secret.String(), tagText))
 		}
 		if one.Region != "" {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"wavryhost/session/api/custody"
 )
 
 // defaultConfigPath is read when it is there and no other file is named.
@@ -109,7 +111,7 @@ func (l *loaded) readFile(src sources) []problem {
 	if path == "" {
 		return nil
 	}
-	data, info, err := readLimited(path, maxConfig)
+	data, err := readLimited(path, maxConfig)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !must:
 		return nil
@@ -130,9 +132,18 @@ func (l *loaded) readFile(src sources) []problem {
 	for _, one := range l.ICEServers {
 		inline = inline || one.Credential != "" || one.Secret != ""
 	}
-	if inline && exposed(info) {
-		l.warnings = append(l.warnings, fmt.Sprintf("%s holds secrets and every user can read it (mode %04o): chmod 640 %[1]s",
-			path, info.Mode().Perm()))
+	kind := custody.Decisive
+	if inline {
+		kind = custody.Secret
+	}
+	// The configuration says who gets in, and may hold secrets. It is taken all the same: without it nothing would run that could tell.
+	switch warning, err := custodyOf(path, kind); {
+	case err != nil && inline:
+		l.warnings = append(l.warnings, "the configuration holds secrets, and "+err.Error())
+	case err != nil:
+		l.warnings = append(l.warnings, "the configuration is exposed: "+err.Error())
+	case warning != "":
+		l.warnings = append(l.warnings, warning)
 	}
 	return found
 }
@@ -195,30 +206,68 @@ func (l *loaded) settle() []problem {
 		}
 		found = append(found, p)
 	}
-	if len(found) > 0 || l.TokenFile == "" {
-		l.token = l.Token
+	if len(found) > 0 {
 		return found
 	}
-	p := problem{where: l.origin["token_file"], usage: strings.HasPrefix(l.origin["token_file"], "--")}
-	data, info, err := readLimited(l.TokenFile, 4096)
-	switch {
-	case err != nil:
-		p.text = "token_file: " + l.TokenFile + ": " + reason(err)
-	case exposed(info):
-		p.text = "token_file: " + everybodyReads(l.TokenFile, info)
-	default:
-		if l.token, err = token().parse(strings.TrimSpace(string(data))); err == nil && l.token != "" {
-			return nil
+	if l.token = l.Token; l.TokenFile != "" {
+		text, why := l.secretIn(l.TokenFile)
+		var err error
+		if l.token, err = token().parse(text); why == "" && (err != nil || l.token == "") {
+			tokens, _ := findSetting("token")
+			why = "what " + l.TokenFile + " holds is not " + tokens.allowed
 		}
-		tokens, _ := findSetting("token")
-		p.text = "token_file: what " + l.TokenFile + " holds is not " + tokens.allowed
+		if why != "" {
+			found = append(found, l.blame("token_file", why))
+		}
 	}
-	return []problem{p}
+	for i := range l.ICEServers {
+		one := &l.ICEServers[i]
+		for path, into := range map[string]*secret{one.SecretFile: &one.Secret, one.CredentialFile: &one.Credential} {
+			if path == "" {
+				continue
+			}
+			text, why := l.secretIn(path)
+			if why == "" && (text == "" || !isPrintable(text)) {
+				why = "what " + path + " holds is not one line of text"
+			}
+			if why != "" {
+				found = append(found, l.blame("ice_servers", why))
+			}
+			*into = secret(text)
+		}
+	}
+	return found
 }
 
-// everybodyReads says what is wrong with a file of secrets that is exposed.
-func everybodyReads(path string, info fs.FileInfo) string {
-	return fmt.Sprintf("every user can read %s (mode %04o): chmod 640 %[1]s", path, info.Mode().Perm())
+// blame is a problem with the value of a setting.
+func (l *loaded) blame(name, text string) problem {
+	return problem{where: l.origin[name], text: name + ": " + text, usage: strings.HasPrefix(l.origin[name], "--")}
+}
+
+// secretIn returns the secret in a file, or why it cannot be used.
+func (l *loaded) secretIn(path string) (text, why string) {
+	data, warning, err := custody.Read(path, 4096, custody.Secret)
+	switch {
+	case errors.Is(err, custody.ErrExposed):
+		return "", err.Error()
+	case errors.Is(err, custody.ErrLarge):
+		return "", err.Error()
+	case err != nil:
+		return "", path + ": " + reason(err)
+	case warning != "":
+		l.warnings = append(l.warnings, warning)
+	}
+	return strings.TrimSpace(string(data)), ""
+}
+
+// custodyOf tells whether the file at path is in safe hands.
+func custodyOf(path string, kind custody.Kind) (warning string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return custody.Check(f, path, kind)
 }
 
 // refuse says what is wrong with a value of s.
@@ -234,24 +283,24 @@ func (s setting) refuse(t trouble) string {
 }
 
 // readLimited reads a file of at most so many bytes.
-func readLimited(path string, most int64) ([]byte, fs.FileInfo, error) {
+func readLimited(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if info.IsDir() {
-		return nil, nil, errors.New("it is a folder")
+		return nil, errors.New("it is a folder")
 	}
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(data)) > most {
 		err = fmt.Errorf("it is larger than %d bytes", most)
 	}
-	return data, info, err
+	return data, err
 }
 
 // reason is err without the path, which the message has already.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"wavryhost/session/api"
+	"wavryhost/session/api/custody"
 	"wavryhost/session/api/durable"
 )
 
@@ -93,12 +94,12 @@ var errBadToken = errors.New("not a token")
 
 // readOwnToken returns the token in a file that a daemon made.
 func readOwnToken(path string) (secret, error) {
-	data, info, err := readLimited(path, 4096)
+	data, _, err := custody.Read(path, 4096, custody.Secret)
+	if errors.Is(err, custody.ErrExposed) {
+		return "", fmt.Errorf("%w of this user alone: %w", errBadToken, err)
+	}
 	if err != nil {
 		return "", err
-	}
-	if exposed(info) {
-		return "", fmt.Errorf("%w of this user alone: mode %04o", errBadToken, info.Mode().Perm())
 	}
 	text, err := token().parse(strings.TrimSpace(string(data)))
 	if err != nil || text == "" {

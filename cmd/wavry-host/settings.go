@@ -213,8 +213,8 @@ func sections() []section {
 				count(3), func(c *Config) *int { return &c.MaxEncodes }),
 			{
 				name: "ice_servers", word: "list",
-				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential, or secret",
-				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential, or of urls and the secret that a TURN server shares with this host, and of region and priority where there are several; " +
+				allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and credential, or secret (or credential_file, secret_file)",
+				doc: "STUN and TURN servers, for this host and its viewers: in a file, items of urls, username and credential, or of urls and the secret that a TURN server shares with this host (credential_file and secret_file name files of them), and of region and priority where there are several; " +
 					"elsewhere the same in YAML's short form, or URLs of STUN servers.",
 				secret: false,
 				field:  func(c *Config) target { return servers{&c.ICEServers} },

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -50,5 +51,32 @@ func TestTokenCommand(t *testing.T) {
 	}
 	if code := run(t.Context(), []string{"token", "gateway", "root"}, nil, &out, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "root") {
 		t.Errorf("an unknown role: exit code %d, %s", code, &stderr)
+	}
+}
+
+// A file that was there keeps no access of others, and half a line that a full disk left does not spoil the next one.
+func TestTrailOfAFileThatIsThere(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the mode says nothing on Windows")
+	}
+	for was, want := range map[os.FileMode]os.FileMode{0o644: 0o640, 0o666: 0o640, 0o640: 0o640, 0o600: 0o600, 0o622: 0o600} {
+		path := write(t, "audit", `{"half`)
+		if err := os.Chmod(path, was); err != nil {
+			t.Fatal(err)
+		}
+		tr, err := newTrail(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"one\n", "two\n"} {
+			if _, err := tr.Write([]byte(line)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		info, err := os.Stat(path)
+		text, err2 := os.ReadFile(path)
+		if err != nil || err2 != nil || info.Mode().Perm() != want || string(text) != "{\"half\none\ntwo\n" {
+			t.Errorf("mode %04o became %v with %q: %v %v; want %04o", was, info.Mode(), text, err, err2, want)
+		}
 	}
 }

@@ -13,7 +13,8 @@ var defaultPrograms = [][]string{
 	{
 		"xterm", "-geometry", "92x28+40+40", "-fa", "DejaVu Sans Mono", "-fs", "11", "-bg", "#0e1a24", "-fg", "#d7e3ee",
 		"-T", "wavry-host", "-e", "sh", "-c",
-		"if command -v top >/dev/null; then top -d 1; fi; while :; do date; sleep 1; done",
+		// In secure mode: top could kill any process of the daemon's user for who has the keyboard.
+		"if command -v top >/dev/null; then top -s -d 1; fi; while :; do date; sleep 1; done",
 	},
 	{"xclock", "-update", "1", "-geometry", "220x220-40+40", "-bg", "#d7e3ee"},
 	{"xeyes", "-geometry", "220x150-40-40"},

@@ -5,14 +5,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/custody"
 	"wavryhost/session/api/watched"
 )
 
@@ -186,19 +186,11 @@ func (c *clients) readRevoked(authorities []*x509.Certificate, into map[serial]b
 	return nil
 }
 
-// readBounded reads a file of at most so many bytes.
+// readBounded reads a file of at most so many bytes, which others must not be able to change.
 func readBounded(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+	text, _, err := custody.Read(path, most, custody.Decisive)
+	if err != nil && !errors.Is(err, custody.ErrExposed) && !errors.Is(err, custody.ErrLarge) {
+		err = fmt.Errorf("read %s: %w", path, err)
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("it has more than %d bytes", most)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	return text, nil
+	return text, err
 }

@@ -7,8 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/session/api/custody"
 	"wavryhost/session/api/watched"
 )
+
+// maxPair bounds the files of a certificate and its key, in bytes.
+const maxPair = 1 << 20
 
 // certificate is a certificate that follows its files.
 type certificate struct {
@@ -63,7 +67,17 @@ func (c *certificate) get() *tls.Certificate {
 
 // load takes the files' content, or nothing of it.
 func (c *certificate) load() error {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	text, warning, err := custody.Read(c.keyFile, maxPair, custody.Secret)
+	if err != nil {
+		return fmt.Errorf("load key of TLS certificate: %w", err)
+	}
+	warn(c.log, warning)
+	chain, warning, err := custody.Read(c.certFile, maxPair, custody.Decisive)
+	if err != nil {
+		return fmt.Errorf("load TLS certificate: %w", err)
+	}
+	warn(c.log, warning)
+	pair, err := tls.X509KeyPair(chain, text)
 	if err != nil {
 		return fmt.Errorf("load TLS certificate %s with key %s: %w", c.certFile, c.keyFile, err)
 	}

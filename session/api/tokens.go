@@ -9,14 +9,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/custody"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/watched"
 )
@@ -65,18 +64,11 @@ func (f *tokenFile) find(hash [sha256.Size]byte) (principal, bool) {
 
 // read takes in the file, or nothing of it.
 func (f *tokenFile) read() error {
-	file, err := os.Open(f.path)
+	text, warning, err := custody.Read(f.path, maxTokens, custody.Decisive)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxTokens+1))
-	if err != nil {
-		return err
-	}
-	if len(text) > maxTokens {
-		return fmt.Errorf("%s has more than %d bytes", f.path, maxTokens)
-	}
+	warn(f.log, warning)
 	known, err := parseTokens(text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
@@ -118,6 +110,13 @@ func parseTokens(text []byte) (map[[sha256.Size]byte]principal, error) {
 		return nil, err
 	}
 	return known, nil
+}
+
+// warn logs what is to be known of a file of credentials, unless that is nothing.
+func warn(log *slog.Logger, warning string) {
+	if warning != "" {
+		log.Warn("file of credentials", "problem", warning)
+	}
 }
 
 // NewToken makes a token, and the line of it for the file of tokens.

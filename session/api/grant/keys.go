@@ -9,10 +9,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
+	"wavryhost/session/api/custody"
 	"wavryhost/session/api/watched"
 )
 
@@ -108,14 +108,12 @@ func (k *keys) reread(now time.Time) {
 
 // load takes in the file's keys, or none of them.
 func (k *keys) load() error {
-	f, err := os.Open(k.cfg.KeysFile)
+	text, warning, err := custody.Read(k.cfg.KeysFile, maxSet, custody.Decisive)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxSet+1))
-	if err != nil {
-		return err
+	if warning != "" {
+		k.log.Warn("keys of grants", "problem", warning)
 	}
 	set, err := parseSet(text)
 	if err != nil {
