@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/session"
+	"wavryhost/session/api"
 	"wavryhost/session/api/custody"
 	"wavryhost/session/gateway"
 )
@@ -109,7 +110,7 @@ func gatewayRole(name string) session.Role {
 }
 
 // newLink returns the link to the gateway, or nil when none is configured.
-func newLink(c *Config, mgr *session.Manager, reg prometheus.Registerer, log *slog.Logger) (*gateway.Link, error) {
+func newLink(c *Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger) (*gateway.Link, error) {
 	if c.GatewayURL == "" {
 		return nil, nil //nolint:nilnil // no gateway is a configuration like others
 	}
@@ -126,6 +127,15 @@ func newLink(c *Config, mgr *session.Manager, reg prometheus.Registerer, log *sl
 		}
 	}
 	cfg.Counters = newGatewayCounters(reg)
+	cfg.Opened = func(owner session.Owner, role session.Role, id string, err error) {
+		n := api.Note{Event: "gateway_offer", Owner: owner, Role: role.String()}
+		if err != nil {
+			n.Reason = err.Error()
+		} else {
+			n.Made = "/whep/sessions/" + id
+		}
+		note(n)
+	}
 	if c.GatewayInsecure {
 		log.Warn("gateway_insecure is set: the token may go over the network in clear text")
 	}

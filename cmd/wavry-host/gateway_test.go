@@ -56,7 +56,7 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		GatewayURL: "wss://g.example/ws", GatewayDialect: "master", GatewayTokenFile: filepath.Join(dir, "token"), GatewayAllow: []string{"ann"},
 	}
 	reg := prometheus.NewRegistry()
-	link, err := newLink(&cfg, nil, reg, slog.New(slog.DiscardHandler))
+	link, err := newLink(&cfg, nil, nil, reg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +67,11 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		t.Errorf("%d states are exported, %v; want %d", n, err, len(gateway.States()))
 	}
 	cfg.GatewayCA = ca
-	if _, err := newLink(&cfg, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil ||
+	if _, err := newLink(&cfg, nil, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil ||
 		!strings.Contains(err.Error(), "no certificate") {
 		t.Errorf("a CA file without a certificate gives %v", err)
 	}
-	if link, err := newLink(new(Config), nil, reg, slog.New(slog.DiscardHandler)); link != nil || err != nil {
+	if link, err := newLink(new(Config), nil, nil, reg, slog.New(slog.DiscardHandler)); link != nil || err != nil {
 		t.Errorf("no gateway gives %v, %v", link, err)
 	}
 }

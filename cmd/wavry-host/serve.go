@@ -143,7 +143,7 @@ func newHost(
 	if err != nil {
 		return nil, err
 	}
-	if h.link, err = newLink(&l.Config, h.manager, registry, log); err != nil {
+	if h.link, err = newLink(&l.Config, h.manager, func(n api.Note) { h.api.Note(n) }, registry, log); err != nil {
 		return nil, err
 	}
 	cfg := apiConfig(l)

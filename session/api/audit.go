@@ -3,11 +3,14 @@ package api
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"wavryhost/session"
 )
 
 // How many lines have a request to themselves: so many at once, and then one in a time. What is beyond is summed up, so that nobody fills the disk: lines of 250 bytes
@@ -32,43 +35,48 @@ type audit struct {
 
 // auditLine is such a line. It has nothing of the request's body but what is told by concern, and no token.
 type auditLine struct {
-	Time    time.Time `json:"time"`
-	Who     string    `json:"who"`            // name of the principal; empty where it is not known
-	Role    string    `json:"role,omitempty"` // its role
-	Grant   string    `json:"grant,omitempty"`
-	Address string    `json:"address"`
-	Method  string    `json:"method"`
-	Route   string    `json:"route"`            // the pattern, as /v1/sessions/{id}
-	Object  string    `json:"object,omitempty"` // id of what the path names, or what the body does that changes who may come in
-	Made    string    `json:"made,omitempty"`   // path of what came of it
-	Status  int       `json:"status"`
-	Code    string    `json:"code,omitempty"`  // the error code
-	Count   int       `json:"count,omitempty"` // of the requests, where the line is for several; it has no address, method, route and object then
+	Time       time.Time `json:"time"`
+	Event      string    `json:"event,omitempty"`      // what happened, where the line is about no request
+	Credential string    `json:"credential,omitempty"` // what the principal showed, one of session.Credentials
+	Issuer     string    `json:"issuer,omitempty"`     // who made that
+	Who        string    `json:"who"`                  // name of the principal; empty where it is not known
+	Role       string    `json:"role,omitempty"`       // its role
+	Grant      string    `json:"grant,omitempty"`
+	Address    string    `json:"address,omitempty"`
+	Request    string    `json:"request,omitempty"` // id of the request, which the answer and the log have, too
+	Method     string    `json:"method,omitempty"`
+	Route      string    `json:"route,omitempty"`  // the pattern, as /v1/sessions/{id}
+	Object     string    `json:"object,omitempty"` // id of what the path names, or what the body does that changes who may come in
+	Made       string    `json:"made,omitempty"`   // path of what came of it
+	Reason     string    `json:"reason,omitempty"` // of an event
+	Status     int       `json:"status,omitempty"`
+	Code       string    `json:"code,omitempty"`  // the error code
+	Count      int       `json:"count,omitempty"` // of the requests, where the line is for several; it has no address, method, route and object then
 }
 
 // auditSum is what the requests of a sum have in common.
 type auditSum struct {
-	Who, Role, Code string
-	Status          int
+	Event, Credential, Issuer, Who, Role, Code string
+	Status                                     int
 }
 
-// record writes a line, or adds it to a sum. It tells whether it did the latter, and whether writing went well.
-func (a *audit) record(l auditLine) (summed, ok bool) {
+// record writes a line, or adds it to a sum. It tells whether it did the latter, and what was wrong with writing.
+func (a *audit) record(l auditLine) (summed bool, err error) {
 	if a.w == nil {
-		return false, true
+		return false, nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ok = a.flush(l.Time)
+	err = a.flush(l.Time)
 	paid, each, burst := &a.strangers, strangerEvery, strangerBurst
-	if l.Role != "" {
+	if l.Role != "" || l.Event != "" {
 		paid, each, burst = &a.known, knownEvery, knownBurst
 	}
 	if l.Code != string(CodeTooManyRequests) && early(l.Time, *paid, each, burst) == 0 {
 		*paid = later(l.Time, *paid, each)
-		return false, a.write(l) && ok
+		return false, errors.Join(err, a.write(l))
 	}
-	sum := auditSum{l.Who, l.Role, l.Code, l.Status}
+	sum := auditSum{l.Event, l.Credential, l.Issuer, l.Who, l.Role, l.Code, l.Status}
 	if a.sums == nil {
 		a.sums, a.began = make(map[auditSum]int), l.Time
 	}
@@ -76,13 +84,13 @@ func (a *audit) record(l auditLine) (summed, ok bool) {
 		sum = auditSum{} // of others
 	}
 	a.sums[sum]++
-	return true, ok
+	return true, err
 }
 
 // sum writes the sums where it is time.
-func (a *audit) sum(now time.Time, last bool) bool {
+func (a *audit) sum(now time.Time, last bool) error {
 	if a.w == nil {
-		return true
+		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -93,32 +101,108 @@ func (a *audit) sum(now time.Time, last bool) bool {
 }
 
 // flush writes the sums where it is time. The caller holds mu.
-func (a *audit) flush(now time.Time) bool {
+func (a *audit) flush(now time.Time) error {
 	if len(a.sums) == 0 || now.Sub(a.began) < sumEvery {
-		return true
+		return nil
 	}
 	var lines []auditLine
 	for s, n := range a.sums {
-		lines = append(lines, auditLine{Time: now, Who: s.Who, Role: s.Role, Code: s.Code, Status: s.Status, Count: n})
+		lines = append(lines, auditLine{
+			Time: now, Event: s.Event, Credential: s.Credential, Issuer: s.Issuer, Who: s.Who, Role: s.Role, Code: s.Code, Status: s.Status, Count: n,
+		})
 	}
 	slices.SortFunc(lines, func(x, y auditLine) int {
-		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Who, y.Who), cmp.Compare(x.Role, y.Role), cmp.Compare(x.Code, y.Code), cmp.Compare(x.Status, y.Status))
+		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Who, y.Who), cmp.Compare(x.Credential, y.Credential), cmp.Compare(x.Issuer, y.Issuer), cmp.Compare(x.Event, y.Event), cmp.Compare(x.Role, y.Role), cmp.Compare(x.Code, y.Code), cmp.Compare(x.Status, y.Status))
 	})
 	a.sums = nil
-	ok := true
+	var err error
 	for _, l := range lines {
-		ok = a.write(l) && ok
+		err = errors.Join(err, a.write(l))
 	}
-	return ok
+	return err
 }
 
 // write writes a line. The caller holds mu.
-func (a *audit) write(l auditLine) bool {
+func (a *audit) write(l auditLine) error {
 	line, err := json.Marshal(l)
 	if err == nil {
 		_, err = a.w.Write(append(line, '\n'))
 	}
-	return err == nil
+	return err
+}
+
+// Note is what happened beside the requests, for the audit log.
+type Note struct {
+	// Event is what happened, in a word or two joined by underscores.
+	Event string
+	// Owner is who did it, or whom it happened to; the zero value for the host itself. Role is what that may do.
+	Owner session.Owner
+	Role  string
+	// Object is what it happened to, and Made the path of what came of it.
+	Object, Made, Reason string
+}
+
+// Note adds a line to the audit log.
+func (s *Server) Note(n Note) {
+	summed, err := s.audit.record(auditLine{
+		Time: time.Now(), Event: n.Event, Credential: n.Owner.Credential, Issuer: n.Owner.Issuer, Who: n.Owner.Name, Role: n.Role,
+		Object: shorten(n.Object), Made: n.Made, Reason: shorten(n.Reason),
+	})
+	s.audited(summed, err)
+}
+
+// audited counts and logs what became of a line.
+func (s *Server) audited(summed bool, err error) {
+	if summed {
+		s.metrics.auditSummed.Inc()
+	}
+	if err != nil {
+		s.metrics.auditErrors.Inc()
+		s.log.Error("audit line not written", "err", err)
+	}
+}
+
+// noteEvents adds the events to the audit log that change who sees or controls what, and that no request tells of: control that is taken by typing, sessions that the
+// host ends, and changes of the configuration.
+func (s *Server) noteEvents() {
+	if s.audit.w == nil {
+		return
+	}
+	list, _, _ := s.mgr.Events(s.noted)
+	for _, e := range list {
+		s.noted = e.ID
+		id := e.Session
+		switch e.Kind {
+		case session.EventControl.String():
+			id = cmp.Or(e.To, e.From)
+		case session.EventEnded.String():
+			switch e.Reason {
+			case session.EndRevoked.String(), session.EndExpired.String(), session.EndReplaced.String(), session.EndMisbehaved.String(), session.EndOverload.String():
+			default:
+				continue
+			}
+		case session.EventConfiguration.String():
+		default:
+			continue
+		}
+		n := Note{Event: e.Kind, Object: cmp.Or(e.Display, id), Reason: e.Reason}
+		if id != "" {
+			n.Made = "/whep/sessions/" + id
+		}
+		s.mu.Lock()
+		who, ok := s.opened[id]
+		if !ok {
+			who, ok = s.swept[id]
+			delete(s.swept, id)
+		}
+		s.mu.Unlock()
+		if ok {
+			n.Owner, n.Role = who.Owner, string(who.role)
+		} else if one, err := s.mgr.Session(id); err == nil {
+			n.Owner, n.Role = one.Owner(), one.Role
+		}
+		s.Note(n)
+	}
 }
 
 // changes tells whether a request by that method asks for a change.

@@ -82,6 +82,18 @@ func (m *fakeManager) Patch(_ context.Context, id, ifMatch, fragment string) (se
 	return m.patch(id, ifMatch, fragment)
 }
 
+// tell adds an event.
+func (m *fakeManager) tell(e session.EventRecord) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.ID = uint64(len(m.past) + 1)
+	m.past = append(m.past, e)
+	if m.more != nil {
+		close(m.more)
+		m.more = nil
+	}
+}
+
 // happen adds an event.
 func (m *fakeManager) happen(kind string) {
 	m.mu.Lock()

@@ -130,7 +130,7 @@ func canonicalHost(host string) string {
 }
 
 // exposedHeaders are those of answers that pages of other origins may read.
-const exposedHeaders = "Location, ETag, Link, Wavry-Input, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate, Content-Disposition"
+const exposedHeaders = "Location, ETag, Link, Wavry-Input, Accept-Patch, Accept-Post, Allow, Retry-After, WWW-Authenticate, Content-Disposition, X-Request-Id"
 
 // check refuses r or sets the headers that every answer to it carries.
 func (g *guard) check(w http.ResponseWriter, r *http.Request) error {

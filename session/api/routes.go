@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -368,7 +369,8 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 func (s *Server) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		rec := &recorder{ResponseWriter: w}
+		rec := &recorder{ResponseWriter: w, id: rand.Text()[:requestID]}
+		w.Header().Set("X-Request-Id", rec.id)
 		defer func() { s.finish(rec, r, time.Since(start), recover()) }()
 		next.ServeHTTP(rec, r)
 	})
@@ -392,17 +394,11 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		s.nets.charge(time.Now(), clientOf(r), rec.bytes)
 	}
 	if changes(r.Method) {
-		summed, ok := s.audit.record(auditLine{
-			Time: time.Now(), Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
+		summed, err := s.audit.record(auditLine{
+			Time: time.Now(), Credential: rec.who.Credential, Issuer: rec.who.Issuer, Request: rec.id, Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
 			Object: shorten(cmp.Or(rec.object, r.PathValue("id")+r.PathValue("display"))), Made: madeAt(r, rec.Header()), Status: rec.status, Code: string(rec.code),
 		})
-		if summed {
-			s.metrics.auditSummed.Inc()
-		}
-		if !ok {
-			s.metrics.auditErrors.Inc()
-			s.log.Error("audit line not written", "method", shorten(r.Method), "path", shorten(r.URL.Path))
-		}
+		s.audited(summed, err)
 	}
 	level := slog.LevelInfo
 	// What strangers are refused, and a flood, must not fill the disk.
@@ -410,7 +406,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		level = slog.LevelDebug
 	}
 	// The path alone: a query may hold what a client should not have put there.
-	s.log.Log(r.Context(), level, "request", "remote", r.RemoteAddr, "method", shorten(r.Method), "path", shorten(r.URL.Path),
+	s.log.Log(r.Context(), level, "request", "request_id", rec.id, "remote", r.RemoteAddr, "method", shorten(r.Method), "path", shorten(r.URL.Path),
 		"status", rec.status, "bytes", rec.bytes, "took_seconds", took.Seconds())
 }
 
@@ -439,9 +435,13 @@ func label(pattern string) string {
 	}
 }
 
+// requestID is how many characters name a request: 60 bits, so that none comes twice in a log.
+const requestID = 12
+
 // recorder notes what was answered.
 type recorder struct {
 	http.ResponseWriter
+	id     string // of the request, for log and audit
 	status int
 	bytes  int
 	who    principal // once it is known

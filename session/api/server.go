@@ -73,6 +73,9 @@ type Server struct {
 
 	mu     sync.Mutex
 	opened map[string]principal // by whom each session was, until it has ended
+	swept  map[string]principal // those that are being ended for their credentials, until the audit log has it
+
+	noted uint64 // the newest event that the audit log was told of; the goroutine of watch owns it
 
 	hidden   sync.Once     // a proxy that hides its clients was told of
 	streams  atomic.Int32  // clients that follow the events
@@ -85,7 +88,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]principal), stopping: make(chan struct{})}
+	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]principal), swept: make(map[string]principal), stopping: make(chan struct{})}
 	if err := s.keep(); err != nil {
 		return nil, err
 	}
@@ -199,6 +202,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	}()
 	defer func() {
 		<-swept
+		s.noteEvents()
 		s.sumUp(time.Now(), true)
 	}()
 	s.addr.Store(&addr)

@@ -162,7 +162,7 @@ func TestContentIsCompared(t *testing.T) {
 // A pipe in the place of a file holds nobody up.
 func TestPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
-	if err := exec.Command("mkfifo", path).Run(); err != nil {
+	if err := exec.CommandContext(t.Context(), "mkfifo", path).Run(); err != nil {
 		t.Skipf("no pipes by name here: %v", err)
 	}
 	f := New(path)
