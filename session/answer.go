@@ -104,13 +104,14 @@ func (o *offer) answered(own *sdp.SessionDescription, codec, form string) (*sdp.
 			s = own.MediaDescriptions[1]
 			s.Attributes = without(s.Attributes, "mid", "candidate", "end-of-candidates")
 		default:
-			s = rejected(asked, own.MediaDescriptions[0])
+			s = unused(asked, own.MediaDescriptions[0], o.taken(i))
 		}
 		s.MediaName.Media, s.MediaName.Protos = asked.media, strings.Split(asked.proto, "/")
 		if mid := asked.mid(); mid != "" {
 			s.WithValueAttribute("mid", mid)
 		}
-		if i == o.tag {
+		// Viewers that do not bundle, or not yet, look for them beside the video.
+		if i == o.tag || i == o.video {
 			o.place(s, ice)
 		}
 		a.WithMedia(s)
@@ -118,7 +119,7 @@ func (o *offer) answered(own *sdp.SessionDescription, codec, form string) (*sdp.
 	if o.grouped {
 		group := []string{"BUNDLE"}
 		for _, i := range o.groupOf(o.sections[o.video]) {
-			if i == o.video || i == o.data {
+			if o.taken(i) {
 				group = append(group, o.sections[i].mid())
 			}
 		}
@@ -147,15 +148,22 @@ func (o *offer) videoSection(s *sdp.MediaDescription, codec, form string) *sdp.M
 	return s
 }
 
-// rejected returns a section that is not answered. It repeats the offer's formats, and what belongs to the transport: aiortc reads both before it looks at
-// the port.
-func rejected(asked *section, video *sdp.MediaDescription) *sdp.MediaDescription {
+// unused returns a section that carries nothing: one that shares the video's transport, or is rejected. It repeats the offer's formats, and what belongs to the
+// transport: aiortc reads both before it looks at the port.
+func unused(asked *section, video *sdp.MediaDescription, taken bool) *sdp.MediaDescription {
 	s := newSection(asked.media, asked.proto)
-	s.MediaName.Port.Value, s.MediaName.Formats = 0, asked.formats
-	for _, a := range asked.attributes {
-		if a.key == "rtpmap" || a.key == "sctp-port" {
-			s.WithValueAttribute(a.key, a.value)
+	if taken {
+		s.MediaName.Formats = []string{asked.firstFormat()}
+	} else {
+		s.MediaName.Port.Value, s.MediaName.Formats = 0, asked.formats
+	}
+	for _, pt := range s.MediaName.Formats {
+		if m := asked.mapping(pt); m != "" {
+			s.WithValueAttribute("rtpmap", m)
 		}
+	}
+	if port, ok := asked.value("sctp-port"); ok {
+		s.WithValueAttribute("sctp-port", port)
 	}
 	if asked.has("rtcp-mux") {
 		s.WithPropertyAttribute("rtcp-mux")
@@ -265,7 +273,7 @@ func (o *offer) check(a *sdp.SessionDescription, codec string) error {
 		}
 	}
 	for i, s := range a.MediaDescriptions {
-		if i != o.video && i != o.data && s.MediaName.Port.Value != 0 {
+		if i != o.video && i != o.data && s.MediaName.Port.Value != 0 && (!o.taken(i) || !hasAttribute(s.Attributes, "inactive")) {
 			return fmt.Errorf("session: the answer takes section %d of %s", i, s.MediaName.Media)
 		}
 	}

@@ -57,6 +57,26 @@ func (s *section) mid() string {
 	return mid
 }
 
+// firstFormat returns the first payload type that the section maps to a format, empty for none.
+func (s *section) firstFormat() string {
+	for _, pt := range s.formats {
+		if s.mapping(pt) != "" {
+			return pt
+		}
+	}
+	return ""
+}
+
+// mapping returns the value of the rtpmap line of a payload type.
+func (s *section) mapping(pt string) string {
+	for _, a := range s.attributes {
+		if of, _, _ := strings.Cut(a.value, " "); a.key == "rtpmap" && of == pt {
+			return a.value
+		}
+	}
+	return ""
+}
+
 // String names the section in an error.
 func (s *section) String() string {
 	return fmt.Sprintf("the %.20s section of line %d", s.media, s.line)

@@ -24,6 +24,8 @@ const (
 type offer struct {
 	*description
 	video, data int // sections that are answered; data is -1 for none
+	// idle are the sections beside them whose transport is the same. They are taken as inactive, since aiortc waits for the transport of a section that is rejected.
+	idle []int
 	// tag is the section whose transport all that are answered use (RFC 9143, section 7.3).
 	tag int
 	// grouped: the answered sections are in a BUNDLE group.
@@ -85,8 +87,13 @@ func (o *offer) use(s *section, has []string) error {
 		return fmt.Errorf("%w: the viewer takes %s, and this host encodes %s (%w)", ErrUnacceptable, listed(o.codecs), listed(has), why)
 	}
 	o.chooseData(group)
+	for _, i := range group {
+		if s := o.sections[i]; i != o.video && (s.media == "audio" || s.media == "video") && (s.port != 0 || s.has("bundle-only")) && s.firstFormat() != "" {
+			o.idle = append(o.idle, i)
+		}
+	}
 	if o.grouped {
-		o.tag = group[slices.IndexFunc(group, func(i int) bool { return i == o.video || i == o.data })]
+		o.tag = group[slices.IndexFunc(group, o.taken)]
 	}
 	return o.readTransport(group)
 }
@@ -114,6 +121,9 @@ func (o *offer) groupOf(s *section) (group []int) {
 	}
 	return nil
 }
+
+// taken reports whether section i is not rejected.
+func (o *offer) taken(i int) bool { return i == o.video || i == o.data || slices.Contains(o.idle, i) }
 
 // chooseData chooses the section for data channels (RFC 8841), which has to share the video's transport.
 func (o *offer) chooseData(group []int) {

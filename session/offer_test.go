@@ -88,12 +88,12 @@ func oddOffers() []oddOffer {
 	video, av := []string{"video"}, []string{"audio", "video"}
 	list := []oddOffer{
 		{name: "usual", has: []string{"a=group:BUNDLE 0", "a=sendonly", "a=mid:0", "a=rtcp-mux"}, lacks: []string{"a=candidate:.* 2 udp", "a=recvonly"}},
-		{name: "audio first", kinds: av, has: []string{"a=group:BUNDLE 1", "m=audio 0 "}},
+		{name: "audio first", kinds: av, has: []string{"a=group:BUNDLE 0 1", "m=audio [1-9]", "a=inactive"}},
 		{name: "audio second", kinds: []string{"video", "audio"}},
 		{name: "data first", kinds: []string{"data", "video"}, has: []string{"a=group:BUNDLE 0 1"}},
 		{name: "data second", kinds: []string{"video", "data"}},
-		{name: "audio, data, video", kinds: []string{"audio", "data", "video"}, has: []string{"a=group:BUNDLE 1 2"}},
-		{name: "two videos", kinds: []string{"video", "video"}, has: []string{"m=video 0 "}},
+		{name: "audio, data, video", kinds: []string{"audio", "data", "video"}, has: []string{"a=group:BUNDLE 0 1 2"}},
+		{name: "two videos", kinds: []string{"video", "video"}, has: []string{"a=group:BUNDLE 0 1", "a=inactive"}},
 
 		{name: "no group", edit: swap(`^a=group.*\n`, ""), lacks: []string{"a=group"}},
 		{name: "no group, audio first", kinds: av, edit: swap(`^a=group.*\n`, ""), lacks: []string{"a=group"}, has: []string{"m=audio 0 "}},
@@ -102,7 +102,7 @@ func oddOffers() []oddOffer {
 		{name: "group without mid", edit: swap(`^a=mid.*\n`, ""), lacks: []string{"a=group", "a=mid"}},
 		{name: "group of others alone", edit: before(rejectedAudio, grouped, "a=group:BUNDLE a"), lacks: []string{"a=group"}},
 		{name: "LS group", edit: swap(grouped, "a=group:LS 0\na=group:BUNDLE 0")},
-		{name: "two groups", kinds: av, edit: swap(`^a=group:BUNDLE 0 1`, "a=group:BUNDLE 0\na=group:BUNDLE 1"), has: []string{"a=group:BUNDLE 1"}},
+		{name: "two groups", kinds: av, edit: swap(`^a=group:BUNDLE 0 1`, "a=group:BUNDLE 0\na=group:BUNDLE 1"), has: []string{"a=group:BUNDLE 1", "m=audio 0 "}},
 		{name: "same mid twice", kinds: av, edit: swap(`^a=mid:0`, "a=mid:1")},
 
 		{name: "rejected audio in front", edit: before(rejectedAudio)},
@@ -187,7 +187,7 @@ func oddOffers() []oddOffer {
 		{name: "direction at the session", edit: swap(`^a=recvonly\n`, "", `^t=0 0`, "t=0 0\na=recvonly"), has: []string{"a=sendonly"}},
 		{name: "no direction", edit: swap(`^a=recvonly\n`, ""), has: []string{"a=sendonly"}},
 		{name: "sendrecv", edit: swap(`^a=recvonly`, "a=sendrecv"), has: []string{"a=sendonly"}, lacks: []string{"a=sendrecv"}},
-		{name: "a video that is sent in front", kinds: []string{"video", "video"}, edit: func(o string) string { return strings.Replace(o, "a=recvonly", "a=sendonly", 1) }, has: []string{"m=video 0 "}},
+		{name: "a video that is sent in front", kinds: []string{"video", "video"}, edit: func(o string) string { return strings.Replace(o, "a=recvonly", "a=sendonly", 1) }, has: []string{"a=group:BUNDLE 0 1", "a=inactive"}},
 
 		{name: "lower case and parameters", edit: swap("H264/90000", "h264/90000/1", `^(a=fmtp:96 .*)`, "$1; X-y ;max-br=;sprop-parameter-sets=Z0IA,aM48;")},
 		{name: "feedback for all formats", edit: swap(`^a=rtcp-fb:96 `, "a=rtcp-fb:* "), has: []string{"a=rtcp-fb:96 nack pli"}},
@@ -247,6 +247,9 @@ func accepted(t *testing.T, own, answer string) string {
 	var ice []sdp.Attribute
 	used := make(map[string]*sdp.MediaDescription)
 	for _, m := range a.MediaDescriptions {
+		if hasAttribute(m.Attributes, "inactive") {
+			continue
+		}
 		used[m.MediaName.Media] = m
 		for _, c := range m.Attributes {
 			if c.Key == "candidate" {

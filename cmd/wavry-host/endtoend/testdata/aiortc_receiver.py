@@ -1,6 +1,6 @@
 """Receives a display over WHEP with aiortc.
 
-usage: aiortc_receiver.py URL COLUMNS ROWS [TOKEN]
+usage: aiortc_receiver.py URL COLUMNS ROWS [TOKEN] [audio]
 """
 
 import asyncio
@@ -12,12 +12,14 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from receiving import Pictures, Resource, until_told
 
 
-async def main(url, columns, rows, token=""):
+async def main(url, columns, rows, token="", first=""):
     loop = asyncio.get_running_loop()
     pc = RTCPeerConnection()
+    if first == "audio":
+        pc.addTransceiver("audio", direction="recvonly")
     pc.addTransceiver("video", direction="recvonly")
     tracks = asyncio.Queue()
-    pc.on("track", tracks.put_nowait)
+    pc.on("track", lambda track: track.kind == "video" and tracks.put_nowait(track))
     await pc.setLocalDescription(await pc.createOffer())
     pictures = Pictures(int(columns), int(rows))
     resource = await loop.run_in_executor(None, Resource, url, token, pc.localDescription.sdp)

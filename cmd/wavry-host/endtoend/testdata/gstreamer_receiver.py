@@ -1,6 +1,6 @@
 """Receives a display over WHEP with GStreamer's webrtcbin.
 
-usage: gstreamer_receiver.py URL COLUMNS ROWS [TOKEN] [twcc]
+usage: gstreamer_receiver.py URL COLUMNS ROWS [TOKEN] [twcc|default|audio]
 """
 
 import contextlib
@@ -50,7 +50,8 @@ def main(url, columns, rows, token="", feedback=""):
     pictures = Pictures(int(columns), int(rows))
     pipeline = Gst.Pipeline.new()
     webrtc = Gst.ElementFactory.make("webrtcbin")
-    webrtc.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+    if feedback in ("", "twcc"):
+        webrtc.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
     pipeline.add(webrtc)
     ice = webrtc.get_property("ice-agent")
     agent = ice.get_property("agent")
@@ -89,7 +90,12 @@ def main(url, columns, rows, token="", feedback=""):
         return Gst.FlowReturn.OK
 
     webrtc.connect("pad-added", decode)
-    caps = "application/x-rtp,media=video,encoding-name=H264,payload=102,clock-rate=90000,packetization-mode=(string)1"
+    caps = "application/x-rtp,media=video,encoding-name=H264,payload=102,clock-rate=90000"
+    if feedback in ("", "twcc"):
+        caps += ",packetization-mode=(string)1"
+    if feedback == "audio":
+        audio = "application/x-rtp,media=audio,encoding-name=OPUS,payload=97,clock-rate=48000,encoding-params=(string)2"
+        webrtc.emit("add-transceiver", GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY, Gst.Caps.from_string(audio))
     if feedback == "twcc":
         caps += ",extmap-3=" + TWCC + ",rtcp-fb-transport-cc=(boolean)true"
     transceiver = webrtc.emit("add-transceiver", GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY, Gst.Caps.from_string(caps))
