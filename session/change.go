@@ -37,6 +37,7 @@ type caps struct {
 	ceiling int     // bits per second, by the control API or a grant
 	display int     // bits per second, by the rules of the display
 	share   int     // bits per second, of the host's uplink
+	offer   int     // bits per second, by the viewer's offer
 	fps     int     // pictures per second, by relief
 	scale   float64 // of the display's size, by relief
 }
@@ -45,11 +46,36 @@ type caps struct {
 func (c *caps) bound(a *ask) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a.bitrate = min(a.bitrate, orMost(c.ceiling), orMost(c.display), orMost(c.share))
+	a.bitrate = min(a.bitrate, orMost(c.ceiling), orMost(c.display), orMost(c.share), orMost(c.offer))
 	a.fps = min(a.fps, orMost(c.fps))
 	if c.scale > 0 {
 		a.scale = min(a.scale, c.scale)
 	}
+}
+
+// Whose ceiling is the lowest.
+const (
+	ceilingHost    = "host"
+	ceilingSession = "session"
+	ceilingDisplay = "display"
+	ceilingUplink  = "uplink"
+	ceilingOffer   = "offer"
+)
+
+var ceilingOwners = []string{ceilingHost, ceilingSession, ceilingDisplay, ceilingUplink, ceilingOffer}
+
+// lowest returns the ceiling that counts, where the host's own is given, and whose it is.
+func (c *caps) lowest(host int) (ceiling int, of string) {
+	ceiling, of = host, ceilingHost
+	for _, one := range []struct {
+		bits int
+		of   string
+	}{{c.ceiling, ceilingSession}, {c.display, ceilingDisplay}, {c.share, ceilingUplink}, {c.offer, ceilingOffer}} {
+		if one.bits > 0 && one.bits < ceiling {
+			ceiling, of = one.bits, one.of
+		}
+	}
+	return ceiling, of
 }
 
 // orMost returns n, or where that holds nothing down the largest int.

@@ -69,7 +69,9 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
-	t, err := m.enter(ctx, o, display, codec)
+	entry := o
+	entry.MaxBitrate = lowest(o.MaxBitrate, asked.ceiling(codec))
+	t, err := m.enter(ctx, entry, display, codec)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -102,7 +104,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	m.met.created.Inc()
 	m.met.sessions.WithLabelValues(stateConnecting).Inc()
 	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: display.ID})
-	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "remote", o.RemoteAddr, "agent", o.UserAgent)
+	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "format", v.peer.form, "ceiling", v.caps.offer, "remote", o.RemoteAddr, "agent", o.UserAgent)
 	v.start(context.WithoutCancel(ctx))
 	v.join()
 	if m.stopped {
@@ -136,19 +138,31 @@ func (m *Manager) display(ctx context.Context, id string) (Display, error) {
 	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
 }
 
-// largest returns the largest picture that a viewer of display d may come to see, which is of a given size at present, and its highest frame rate: it may be moved to any other.
-func (m *Manager) largest(ctx context.Context, d Display, size image.Point) (width, height, fps int) {
+// largest returns the most that a viewer of display d may come to be sent, whose picture is of a given size at present: it may be moved to any other display.
+func (m *Manager) largest(ctx context.Context, d Display, size image.Point) largest {
 	cfg := m.cfg()
 	best := cfg.rule(d.ID).size(size)
-	fps = cfg.fps(d.ID)
+	most := largest{fps: cfg.fps(d.ID), bitrate: cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max}
 	for _, d := range m.displays(ctx) {
 		p := cfg.rule(d.ID).size(image.Pt(d.Width, d.Height))
-		fps = max(fps, cfg.fps(d.ID))
+		most.fps = max(most.fps, cfg.fps(d.ID))
 		if p.X*p.Y > best.X*best.Y {
 			best = p
 		}
 	}
-	return best.X, best.Y, fps
+	most.width, most.height = best.X, best.Y
+	return most
+}
+
+// within returns an adaptation that stays below a ceiling, 0 for none.
+func within(a adapt.Config, ceiling int) adapt.Config {
+	if ceiling == 0 {
+		return a
+	}
+	d := a.WithDefaults()
+	a.Max = min(d.Max, ceiling)
+	a.Min, a.Start, a.Fixed = min(d.Min, a.Max), min(d.Start, a.Max), min(d.Fixed, a.Max)
+	return a
 }
 
 // choose returns the codec for a viewer that takes one of the host's at least: the first of the host's, unless its display may have no more encodes and one of
@@ -189,7 +203,10 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 			m.stages.release(st, codec)
 		}
 	}()
-	on := st.seatFor(codec, m.cfg().start())
+	ceiling := asked.ceiling(codec)
+	v.most = m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max
+	v.limits, v.caps.offer = asked.format(codec).limits(), ceiling
+	on := st.seatFor(codec, min(m.cfg().start(), orMost(ceiling)))
 	v.sit(st, on)
 	picture, running := st.picture(), on.see()
 	v.baseW = max(picture.X, minSide)
@@ -197,7 +214,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	if p, ok := m.stages.order.best(v.created, codec); ok && running.encoder == "" {
 		price = adapt.Price(p.Price)
 	}
-	v.controller, err = m.cfg().NewController(m.cfg().adaptation(picture.X, picture.Y, price, on.watchedRate()))
+	v.controller, err = m.cfg().NewController(within(m.cfg().adaptation(picture.X, picture.Y, price, on.watchedRate()), ceiling))
 	if err != nil {
 		return nil, "", err
 	}

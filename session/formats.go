@@ -183,14 +183,15 @@ func (f *format) limits() limits {
 	at := levelNamed(p.level)
 	l.macroblocks = max(at.perFrame, f.parameters.number("max-fs"))
 	l.perSecond = max(at.perSecond, f.parameters.number("max-mbps"))
+	l.bitrate = 1000 * max(at.bitrate, f.parameters.number("max-br"))
 	return l
 }
 
 func (f *format) asymmetric() bool { return f.parameters["level-asymmetry-allowed"] == "1" }
 
-// answer returns the fmtp of the answer, for pictures of at most such a size and rate: the profile is the offer's, of which constrained baseline is a part,
-// and the level is the stream's.
-func (f *format) answer(width, height, fps int) string {
+// answer returns the fmtp of the answer: the profile is the offer's, of which constrained baseline is a part, and the level is that of the stream. It is
+// empty for a codec without.
+func (f *format) answer(most largest) string {
 	if f.codec != encode.H264 {
 		return ""
 	}
@@ -198,15 +199,14 @@ func (f *format) answer(width, height, fps int) string {
 	if !stated {
 		p = profileLevel{profileBaseline, 0xe0, 0}
 	}
-	l := f.limits()
-	if s := l.scale(width, height); s < 1 {
-		width, height = int(float64(width)*s), int(float64(height)*s)
-	}
-	most := levelOf(width, height, l.rate(width, height, fps)).idc
+	a := ask{bitrate: most.bitrate, fps: most.fps, scale: 1}
+	f.limits().bound(&a, most.width, most.height)
+	most.width, most.height = int(float64(most.width)*a.scale), int(float64(most.height)*a.scale)
+	most.fps, most.bitrate = a.fps, a.bitrate
+	p.level = levelOf(most).idc
 	if !stated || f.asymmetric() {
-		p.level = max(most, 31)
+		p.level = max(p.level, 31) // less than this nobody asks of a decoder
 		return "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + p.String()
 	}
-	p.level = min(most, p.level)
 	return "packetization-mode=1;profile-level-id=" + p.String()
 }

@@ -66,35 +66,39 @@ type level struct {
 	idc       uint8
 	perSecond int // macroblocks
 	perFrame  int // macroblocks
+	bitrate   int // kilobits per second
 }
 
 // levels are those that can be answered, lowest first. Level 1b is left to 1.
 var levels = []level{
-	{10, 1_485, 99},
-	{11, 3_000, 396},
-	{12, 6_000, 396},
-	{13, 11_880, 396},
-	{20, 11_880, 396},
-	{21, 19_800, 792},
-	{22, 20_250, 1_620},
-	{30, 40_500, 1_620},
-	{31, 108_000, 3_600},
-	{32, 216_000, 5_120},
-	{40, 245_760, 8_192},
-	{41, 245_760, 8_192},
-	{42, 522_240, 8_704},
-	{50, 589_824, 22_080},
-	{51, 983_040, 36_864},
-	{52, 2_073_600, 36_864},
-	{60, 4_177_920, 139_264},
-	{61, 8_355_840, 139_264},
-	{62, 16_711_680, 139_264},
+	{10, 1_485, 99, 64},
+	{11, 3_000, 396, 192},
+	{12, 6_000, 396, 384},
+	{13, 11_880, 396, 768},
+	{20, 11_880, 396, 2_000},
+	{21, 19_800, 792, 4_000},
+	{22, 20_250, 1_620, 4_000},
+	{30, 40_500, 1_620, 10_000},
+	{31, 108_000, 3_600, 14_000},
+	{32, 216_000, 5_120, 20_000},
+	{40, 245_760, 8_192, 20_000},
+	{41, 245_760, 8_192, 50_000},
+	{42, 522_240, 8_704, 50_000},
+	{50, 589_824, 22_080, 135_000},
+	{51, 983_040, 36_864, 240_000},
+	{52, 2_073_600, 36_864, 240_000},
+	{60, 4_177_920, 139_264, 240_000},
+	{61, 8_355_840, 139_264, 480_000},
+	{62, 16_711_680, 139_264, 800_000},
 }
 
-// levelOf returns the lowest level that has room for pictures of a size at a rate, the highest where none has.
-func levelOf(width, height, fps int) level {
+// largest is the most that a stream may come to be.
+type largest struct{ width, height, fps, bitrate int }
+
+// levelOf returns the lowest level that has room for a stream, the highest where none has.
+func levelOf(s largest) level {
 	for _, l := range levels {
-		if (limits{macroblocks: l.perFrame, perSecond: l.perSecond}).admits(width, height, fps) {
+		if (limits{macroblocks: l.perFrame, perSecond: l.perSecond}).admits(s.width, s.height, s.fps) && s.bitrate <= 1000*l.bitrate {
 			return l
 		}
 	}
@@ -117,6 +121,7 @@ type limits struct {
 	macroblocks int // of a picture
 	perSecond   int // macroblocks
 	fps         int
+	bitrate     int // bits per second
 }
 
 // blocks returns how many macroblocks of 16x16 pixels cover n pixels.
@@ -160,6 +165,15 @@ func (l limits) rate(width, height, fps int) int {
 		fps = min(fps, l.fps)
 	}
 	return max(fps, 1)
+}
+
+// bound applies the limits to what a viewer asks for of a display's picture.
+func (l limits) bound(a *ask, width, height int) {
+	a.scale = min(a.scale, l.scale(width, height))
+	if l.fps != 0 || l.perSecond != 0 {
+		a.fps = l.rate(int(float64(width)*a.scale), int(float64(height)*a.scale), a.fps)
+	}
+	a.bitrate = min(a.bitrate, orMost(l.bitrate))
 }
 
 // parameters are those of an fmtp line, names in lower case.

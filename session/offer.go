@@ -225,6 +225,26 @@ func (o *offer) format(codec string) *format {
 	return nil
 }
 
+// ceiling is the highest bitrate that the viewer allows for its video in a codec, in bits per second; 0 for any.
+func (o *offer) ceiling(codec string) int {
+	allowed := lowest(lowest(o.bandwidth, o.sections[o.video].bandwidth), o.format(codec).limits().bitrate)
+	if allowed == 0 {
+		return 0
+	}
+	return max(allowed, leastCeiling)
+}
+
+// leastCeiling is what no controller goes below.
+const leastCeiling = 10_000
+
+// lowest returns the lower of two limits, of which 0 is none.
+func lowest(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
 // extensions returns the ids of the header extensions with these names, as far as they are offered for sending and can be written in headers of one byte (RFC 8285, section
 // 4.2). An id of the range that leaves the choice to the answerer (section 7) is replaced by a free one.
 func (o *offer) extensions(names []string) map[string]int {

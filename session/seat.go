@@ -146,6 +146,10 @@ func (s *seat) moving() (leaving, arriving bool) {
 
 func (s *seat) ask(now time.Time) ask {
 	a := s.viewer.ask(now)
+	if s.limits != (limits{}) {
+		p := s.stage.picture()
+		s.limits.bound(&a, p.X, p.Y)
+	}
 	leaving, arriving := s.moving()
 	a.arriving, a.leaving = arriving, leaving && !arriving
 	if a.leaving {

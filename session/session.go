@@ -237,8 +237,10 @@ type Snapshot struct {
 	Height  int     `json:"height" doc:"Height of the encoded picture, in pixels."`
 	FPS     float64 `json:"fps" doc:"Pictures sent in the last second, in frames per second."`
 
-	MaxBitrate int `json:"max_bitrate" doc:"The session's own ceiling, in bit/s; 0 for that of the host."`
-	Weight     int `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
+	MaxBitrate int    `json:"max_bitrate" doc:"The session's own ceiling, in bit/s; 0 for that of the host."`
+	Ceiling    int    `json:"ceiling" doc:"The lowest of the ceilings that hold, in bit/s."`
+	CeilingOf  string `json:"ceiling_of" set:"Ceiling" doc:"Whose ceiling that is: the host's, the session's own, the display's, a share of the uplink, or the offer's (b= and the level)."`
+	Weight     int    `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
 
 	Frozen           bool    `json:"frozen" doc:"The display is lost or hangs, or no encoder works; the last picture stands."`
 	TargetBitrate    int     `json:"target_bitrate" doc:"What the encoder is told to make, in bit/s."`

@@ -30,6 +30,7 @@ func Sets() map[string][]string {
 		"Quality":       quality,
 		"QualityReason": reasons,
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),
+		"Ceiling":       ceilingOwners,
 		"EventKind":     words(EventKinds()),
 
 		"ICEServerState":  relay.States(),

@@ -46,6 +46,9 @@ type viewer struct {
 	// expected is what the session is reckoned with before its load shows.
 	expected expected
 	caps     caps
+	// limits are what the viewer's decoder takes, and most the host's own ceiling in bits per second.
+	limits limits
+	most   int
 	// giveBack gives up the hold of a stage.
 	giveBack func(*openStage)
 	// crowded tells whether pictures are late because of the host's load, which relief does something about.

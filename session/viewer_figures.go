@@ -99,6 +99,7 @@ func (v *viewer) snapshot() Snapshot {
 	v.ctl.Unlock()
 	v.caps.mu.Lock()
 	ceiling, weight := v.caps.ceiling, v.caps.weight
+	lowest, of := v.caps.lowest(v.most)
 	v.caps.mu.Unlock()
 	control := v.controls.see(v)
 	v.mu.Lock()
@@ -109,7 +110,7 @@ func (v *viewer) snapshot() Snapshot {
 		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
 		Codec: v.codec, Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
-		MaxBitrate: ceiling, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
+		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
 		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,
 		Transitions: append([]TransitionRecord{}, v.transitions...),
