@@ -26,7 +26,7 @@ func TestGeneratedClient(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "wavry"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // a new machine fetches and builds the generator
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // on a new machine, the generator is fetched and built
 	defer cancel()
 	command := func(name string, args ...string) string {
 		t.Helper()

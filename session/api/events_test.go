@@ -23,7 +23,7 @@ type follower struct {
 
 func follow(t *testing.T, by *http.Client, url, last string) *follower {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -60,7 +60,7 @@ func (f *follower) expect(t *testing.T, want ...string) {
 			if !strings.HasPrefix(got, w) {
 				t.Fatalf("got %q; want %q", got, w)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("waited in vain for %q", w)
 		}
 	}
@@ -127,7 +127,7 @@ func TestFollowersAreLimited(t *testing.T) {
 		t.Errorf("one more than the limit gets %d; want 503", got)
 	}
 	first.end()
-	for end := time.Now().Add(10 * time.Second); status() != http.StatusOK; {
+	for end := time.Now().Add(time.Minute); status() != http.StatusOK; {
 		if time.Now().After(end) {
 			t.Fatal("a place is not free again after a client went")
 		}

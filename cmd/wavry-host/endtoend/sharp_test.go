@@ -187,9 +187,10 @@ func firstOver(db []float64, at []time.Duration, least float64) (time.Duration, 
 }
 
 // A viewer who joins a still page of text reads it at once, with the default settings on a free path; so does a second one beside the first, who is not left with
-// the newcomer's keyframe. BenchmarkStillPage has the figures; the bounds here are for a machine that is busy with other things.
+// the newcomer's keyframe. The bounds are in pictures, of which there are 60 a second on a machine that has the time for them: a busy machine makes them more slowly.
+// BenchmarkStillPage has the times.
 func TestStillPageIsSharpAtOnce(t *testing.T) {
-	const most = 5 * time.Second
+	most := map[string]int{webrtc.MimeTypeH264: 60, webrtc.MimeTypeVP9: 90}
 	size := image.Pt(1280, 720)
 	x := startX(t, 0, size.X, size.Y)
 	page := x.page(t)
@@ -206,10 +207,10 @@ func TestStillPageIsSharpAtOnce(t *testing.T) {
 			h.stop(t)
 			for i, p := range []*pages{first, second} {
 				db, at := p.sharpness(t, page, size)
-				when, ok := firstOver(db, at, 40)
-				t.Logf("viewer %d: first picture after %v with %.1f dB, 40 dB after %v, %.1f dB at last", i+1, at[0], db[0], when, db[len(db)-1])
-				if !ok || when > most || db[len(db)-1] < 45 {
-					t.Errorf("viewer %d: 40 dB after %v (%v), %.1f dB at last; want 40 dB within %v, and 45", i+1, when, ok, db[len(db)-1], most)
+				n := slices.IndexFunc(db, func(v float64) bool { return v >= 40 }) + 1
+				t.Logf("viewer %d: first picture after %v with %.1f dB, 40 dB in picture %d of %d, %.1f dB at last", i+1, at[0], db[0], n, len(db), db[len(db)-1])
+				if n == 0 || n > most[codec] || db[len(db)-1] < 45 {
+					t.Errorf("viewer %d: 40 dB in picture %d, %.1f dB at last; want 40 dB within %d pictures, and 45", i+1, n, db[len(db)-1], most[codec])
 				}
 				again := slices.IndexFunc(at, func(d time.Duration) bool { return d > joins })
 				if i == 0 && slices.Max(db[again:]) < 45 {
