@@ -56,6 +56,9 @@ const replyLimit = 10 * time.Second
 // errSilent is a server that does not do what it is asked.
 var errSilent = fmt.Errorf("it has not answered for %v", replyLimit)
 
+// errTooLong is a reply that is not kept.
+var errTooLong = errors.New("x11: a reply is too long")
+
 // maxBody bounds a reply that is kept whole: the damaged region's and the cursor's.
 const maxBody = 16 << 20
 
@@ -140,7 +143,7 @@ func (c *conn) await(ctx context.Context, seq uint16) ([]byte, error) {
 	}
 	if body > maxBody {
 		c.drop(32, body)
-		return nil, fmt.Errorf("x11: a reply of %d bytes is too long", body)
+		return nil, fmt.Errorf("%w: %d bytes", errTooLong, body)
 	}
 	if err := c.fillReply(ctx, 32+body); err != nil {
 		return nil, err

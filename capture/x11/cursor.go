@@ -11,10 +11,20 @@ import (
 // moves by an input device, so that the polling only has to catch programs that move it; without them it has to catch
 // the hand.
 const (
-	stillAfter     = 2 * time.Second
-	watchedPoll    = 500 * time.Millisecond
-	unwatchedPoll  = 100 * time.Millisecond
-	maxCursorWidth = 1 << 10
+	stillAfter    = 2 * time.Second
+	watchedPoll   = 500 * time.Millisecond
+	unwatchedPoll = 100 * time.Millisecond
+)
+
+// How often another shape of the cursor alone makes a frame: a few follow each other at once, as at the edges of windows. Animated cursors
+// change 15 to 60 times a second for as long as they are shown; at these rates one costs less than 50 kbit/s on a still screen.
+const (
+	shapeBurst = 4
+	smallShape = 500 * time.Millisecond
+	largeShape = time.Second
+	largeArea  = 64 * 64 // pixels
+	// shapeRetry is when a shape is asked for again that the server refused: that of a client which has just ended.
+	shapeRetry = 250 * time.Millisecond
 )
 
 // cursor is the pointer's place and shape.
@@ -22,8 +32,10 @@ type cursor struct {
 	enabled  bool
 	interval time.Duration // between looks while it moves
 
-	stale         bool // the server has told of another shape
-	onScreen      bool // the pointer is on this screen
+	stale         bool      // the server has told of another shape
+	budget        time.Time // a shape may be fetched shapeBurst intervals before it
+	again         time.Time // when to ask for the shape again; zero when that is not to be
+	onScreen      bool      // the pointer is on this screen
 	at, hot       image.Point
 	width, height int
 	pix           []byte // premultiplied B, G, R, A; empty when nothing is to be seen
@@ -44,8 +56,51 @@ func (p *cursor) rectangle(bounds image.Rectangle) image.Rectangle {
 	return image.Rectangle{Min: corner, Max: corner.Add(image.Pt(p.width, p.height))}.Intersect(bounds)
 }
 
-// due is when to look for the pointer next.
+// due is when to look for the pointer or its shape next.
 func (p *cursor) due() time.Time {
+	due := p.pointerDue()
+	for _, at := range []time.Time{p.shapeDue(), p.again} {
+		if !at.IsZero() && at.Before(due) {
+			due = at
+		}
+	}
+	return due
+}
+
+// shapeEvery is how often the shape may change in the long run.
+func (p *cursor) shapeEvery() time.Duration {
+	if p.width*p.height > largeArea {
+		return largeShape
+	}
+	return smallShape
+}
+
+// shapeDue is when another shape makes a frame; zero when the shape is known.
+func (p *cursor) shapeDue() time.Time {
+	if !p.stale {
+		return time.Time{}
+	}
+	return p.budget.Add(-shapeBurst * p.shapeEvery())
+}
+
+// fetch notes that the shape is asked for.
+func (p *cursor) fetch(now time.Time) {
+	p.stale, p.again = false, time.Time{}
+	if p.budget.Before(now) {
+		p.budget = now
+	}
+	p.budget = p.budget.Add(p.shapeEvery())
+}
+
+// wanted reports whether a frame has to follow because of the shape.
+func (p *cursor) wanted(now time.Time) bool {
+	if !p.again.IsZero() && !now.Before(p.again) {
+		p.stale, p.again = true, time.Time{}
+	}
+	return p.stale && !now.Before(p.shapeDue())
+}
+
+func (p *cursor) pointerDue() time.Time {
 	switch {
 	case p.looked.Sub(p.moved) < stillAfter:
 		return p.looked.Add(p.interval)
@@ -75,7 +130,7 @@ func (p *cursor) shape(b []byte) {
 	p.hot = image.Pt(int(le.Uint16(b[16:])), int(le.Uint16(b[18:])))
 	b = b[32:]
 	n := p.width * p.height * 4
-	if n > len(b) || p.width > maxCursorWidth {
+	if n > len(b) {
 		n = 0
 	}
 	// ARGB words in little-endian order are B, G, R, A.
@@ -151,13 +206,15 @@ func (s *Source) look(ctx context.Context) error {
 	return nil
 }
 
-// awaitShape reads the reply to GetCursorImage. The server may have no cursor to give.
+// awaitShape reads the reply to GetCursorImage. A server that refuses has a shape whose client is gone: the one before stays meanwhile.
 func (s *Source) awaitShape(ctx context.Context, seq uint16) error {
 	b, err := s.conn.await(ctx, seq)
 	var refused requestError
 	switch {
-	case errors.As(err, &refused):
+	case errors.Is(err, errTooLong): // of more than 2000x2000 pixels: no cursor is better than no picture
 		s.cursor.pix, s.cursor.reshaped = s.cursor.pix[:0], true
+	case errors.As(err, &refused):
+		s.cursor.again = time.Now().Add(shapeRetry)
 	case err != nil:
 		return err
 	default:

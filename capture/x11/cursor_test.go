@@ -134,3 +134,27 @@ func TestPointerIsLookedForLessOftenWhenStill(t *testing.T) {
 		t.Errorf("still and watched: got %v; want %v", got, watchedPoll)
 	}
 }
+
+// A few shapes make frames at once; those of an animated cursor come slowly, the larger the slower.
+func TestAnimatedCursorMakesFewFrames(t *testing.T) {
+	for _, c := range []struct {
+		side, most int
+	}{{24, shapeBurst + 21}, {96, shapeBurst + 11}} {
+		var p cursor
+		p.shape(cursorReply(c.side, c.side, 0, 0, 0xff000000))
+		n, now := 0, time.Now()
+		for end := now.Add(10 * time.Second); now.Before(end); now = now.Add(30 * time.Millisecond) {
+			p.stale = true
+			if p.wanted(now) {
+				p.fetch(now)
+				n++
+			}
+			if n == shapeBurst && now.Sub(end.Add(-10*time.Second)) > time.Second {
+				t.Fatalf("%d pixels: only %d frames in a second", c.side, n)
+			}
+		}
+		if n < shapeBurst+5 || n > c.most {
+			t.Errorf("%d pixels: %d frames in 10 s; want %d at most", c.side, n, c.most)
+		}
+	}
+}

@@ -187,7 +187,9 @@ func (s *Source) isClosed() bool {
 	return s.closed
 }
 
-func (s *Source) cursorChanged() bool { return s.cursor.stale || s.cursor.changed(s.buffers.bounds()) }
+func (s *Source) cursorChanged() bool {
+	return s.cursor.wanted(time.Now()) || s.cursor.changed(s.buffers.bounds())
+}
 
 // event notes what the server tells. It must not send or await anything: it runs while something is awaited.
 func (s *Source) event(b []byte) {
@@ -298,7 +300,7 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 	}
 	fetchShape := s.cursor.enabled && s.cursor.stale
 	if fetchShape {
-		s.cursor.stale = false
+		s.cursor.fetch(time.Now())
 		shape = c.send(s.ext.fixes.major, fixesGetCursorImage)
 	}
 	if s.cursor.enabled {

@@ -254,6 +254,61 @@ func TestPointerMotionAloneBringsSmallFrames(t *testing.T) {
 	}
 }
 
+// drawn reports whether anything but one color is within n pixels of a point.
+func drawn(f *capture.Frame, x, y, n int) bool {
+	at := (y-n)*f.Stride + (x-n)*4
+	first := f.Pix[at : at+3]
+	for dy := -n; dy < n; dy++ {
+		for dx := -n; dx < n; dx++ {
+			i := (y+dy)*f.Stride + (x+dx)*4
+			if !bytes.Equal(f.Pix[i:i+3], first) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// setCursor gives the root window a cursor from a client of its own, which then ends.
+func setCursor(t *testing.T, display string, glyph uint16) {
+	t.Helper()
+	c, err := xgb.NewConnDisplay(display)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	font, err := xproto.NewFontId(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cursor, err := xproto.NewCursorId(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	xproto.OpenFont(c, font, uint16(len("cursor")), "cursor")
+	xproto.CreateGlyphCursor(c, cursor, font, font, glyph, glyph+1, 0, 0, 0, 0xffff, 0xffff, 0xffff)
+	root := xproto.Setup(c).DefaultScreen(c).Root
+	if err := xproto.ChangeWindowAttributesChecked(c, root, xproto.CwCursor, []uint32{uint32(cursor)}).Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The cursor stays when the client that made it ends, of which the server refuses the image for a while.
+func TestCursorOfAClientThatEnded(t *testing.T) {
+	srv := xvfb(t, "200x200x24")
+	setCursor(t, srv.display, 68)
+	s := open(t, Config{Display: srv.display})
+	f := frame(t, s)
+	for i := range 8 {
+		setCursor(t, srv.display, uint16(2*(20+i)))
+		f = settle(t, s, f, 700*time.Millisecond)
+		if !drawn(f, 100, 100, 12) {
+			t.Errorf("change %d: no cursor is drawn", i)
+		}
+	}
+	f.Release()
+}
+
 func TestStillScreenBringsNoFrames(t *testing.T) {
 	srv := xvfb(t, "640x480x24")
 	paint(t, srv.display)
