@@ -60,7 +60,7 @@ type server struct {
 	authority []string
 	cookies   string // the stamp of its authority files
 	screens   []Screen
-	state     State
+	state     State // empty until it has been asked
 	why       string
 	dead      bool // nobody listens: its socket was left behind
 
@@ -145,7 +145,7 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	for a, socket := range found {
 		s := r.servers[a]
 		if s == nil {
-			s = &server{address: a, state: Slow, why: "it is being asked"}
+			s = &server{address: a}
 			r.servers[a] = s
 			s.again = now
 		}
@@ -248,7 +248,7 @@ func (r *Registry) List() []Display {
 	var list []Display
 	for _, s := range servers {
 		asked := s.address == named.base() || s.address == parseAddress(r.env.Wanted).base()
-		if s.dead && !asked {
+		if (s.dead || s.state == "") && !asked {
 			continue
 		}
 		var screens []Display
@@ -288,6 +288,9 @@ func (s *server) display(screen int) Display {
 	d := Display{
 		ID: "x11" + at, Name: "X display " + at, Backend: "x11", Address: at, Authority: s.authority, State: s.state, Why: s.why,
 		Remote: s.address.remote,
+	}
+	if d.State == "" {
+		d.State, d.Why = Slow, "it is being asked"
 	}
 	if screen < len(s.screens) {
 		d.Width, d.Height = s.screens[screen].Width, s.screens[screen].Height

@@ -62,6 +62,10 @@ func (s *sysfs) read(now time.Time) ([]GPU, error) {
 				}
 			}
 		}
+		if s.root.asleep(device) {
+			cards = append(cards, c)
+			continue
+		}
 		c.Busy = s.percent(device, "gpu_busy_percent")
 		c.Encoder = s.percent(device, "vcn_busy_percent")
 		c.MemoryUsed, c.MemoryTotal = s.memory(device)

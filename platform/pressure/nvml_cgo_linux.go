@@ -107,7 +107,7 @@ const libraryName = "libnvidia-ml.so.1"
 
 // nvidiaDrivers returns what reads NVIDIA's cards by the driver's own library, which is looked for when it runs.
 func nvidiaDrivers() []driver {
-	n := &nvidia{lib: newLibrary(libraryName)}
+	n := &nvidia{lib: newLibrary(libraryName), power: root("/").nvidiaPower}
 	return []driver{{"nvml", n.read}}
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"time"
 )
 
 // nvml is what is called of NVIDIA's library. One goroutine calls it.
@@ -56,9 +58,57 @@ func (c nvmlCode) String() string {
 type nvidia struct {
 	lib   nvml
 	begun bool
+	// power reports whether the system powers cards down that nobody uses, and whether one is awake; nil where it never does. An open library
+	// is somebody.
+	power func() (managed, awake bool)
+	last  []GPU     // of a system that does
+	at    time.Time // when they were read
 }
 
+// restInterval is how often cards that may be powered down are read while no encode runs on them.
+const restInterval = time.Minute
+
+// read returns the cards. Those that may be powered down are left alone while they are, and seldom asked while no encode runs.
 func (n *nvidia) read() ([]GPU, error) {
+	managed, awake := false, true
+	if n.power != nil {
+		managed, awake = n.power()
+	}
+	encodes := slices.ContainsFunc(n.last, func(c GPU) bool { return c.Sessions > 0 })
+	switch {
+	case !managed:
+		return n.ask()
+	case !awake:
+		n.rest()
+		for i := range n.last {
+			c := &n.last[i]
+			c.Busy, c.Encoder, c.MemoryUsed, c.Sessions = 0, 0, 0, 0
+		}
+		n.at = time.Time{}
+		return slices.Clone(n.last), nil
+	case !encodes && !n.at.IsZero() && time.Since(n.at) < restInterval:
+		return slices.Clone(n.last), nil
+	}
+	cards, err := n.ask()
+	n.last, n.at = slices.Clone(cards), time.Now()
+	if !slices.ContainsFunc(cards, func(c GPU) bool { return c.Sessions > 0 }) {
+		n.rest()
+	}
+	return cards, err
+}
+
+// rest closes the library.
+func (n *nvidia) rest() {
+	if !n.begun {
+		return
+	}
+	n.begun = false
+	if n.lib.end() == nvmlSuccess { // else it may be at work still, so it stays loaded
+		n.lib.unload()
+	}
+}
+
+func (n *nvidia) ask() ([]GPU, error) {
 	if !n.begun {
 		if err := n.begin(); err != nil {
 			return nil, err
