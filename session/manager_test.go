@@ -470,13 +470,13 @@ func TestLostDisplayFreezesTheSession(t *testing.T) {
 	}
 	_, keys := r.got()
 	h.screen.lose(nil)
+	// Pictures from before the loss may still arrive; they say nothing.
+	eventually(t, "a keyframe arrives after the display came back", func() bool { _, k := r.got(); return k != keys })
+	eventually(t, "the session goes on", func() bool {
+		s, err := h.Session(r.id)
+		return err == nil && !s.Frozen && s.State == stateConnected
+	})
 	r.playing(t, 10)
-	if _, k := r.got(); k == keys {
-		t.Error("no keyframe after the display came back")
-	}
-	if s, err := h.Session(r.id); err != nil || s.Frozen || s.State != stateConnected {
-		t.Errorf("session %+v, %v; want it to go on", s, err)
-	}
 }
 
 func TestRevokedSessionsEndAtOnceAndExpiredOnesInTime(t *testing.T) {
