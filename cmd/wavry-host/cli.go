@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -148,7 +150,7 @@ func (f settingFlags) load(a *app) (*loaded, error) { return load(f.sources(a)) 
 
 // configCmd is "wavry-host config".
 type configCmd struct {
-	Check checkCmd `cmd:"" help:"Check the configuration, and tell what is wrong with it."`
+	Check checkCmd `cmd:"" help:"Check the configuration, and the files and ports that it names, and tell what is wrong."`
 	Print printCmd `cmd:"" help:"Show the configuration as a file, with the origin of each value, secrets hidden."`
 }
 
@@ -157,12 +159,16 @@ type checkCmd struct {
 }
 
 // Run is called by kong.
-func (c *checkCmd) Run(a *app) error {
+func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	l, err := c.Settings.load(a)
 	if err != nil {
 		return err
 	}
+	err = errors.Join(l.inspect(a.env), l.ports(ctx))
 	l.warn(a.stderr)
+	if err != nil {
+		return err
+	}
 	from := "no file: defaults, variables and flags"
 	if l.path != "" {
 		from = l.path

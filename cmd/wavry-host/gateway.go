@@ -117,7 +117,7 @@ func newLink(c *Config, mgr *session.Manager, note func(api.Note), reg prometheu
 	cfg := c.gateway()
 	cfg.ReadFile = privateReader(log)
 	if c.GatewayCA != "" {
-		data, err := readLimited(c.GatewayCA, maxConfig)
+		data, err := readLimited(c.GatewayCA)
 		if err != nil {
 			return nil, fmt.Errorf("gateway_ca: %s: %s", c.GatewayCA, reason(err))
 		}

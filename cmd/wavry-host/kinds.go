@@ -82,7 +82,21 @@ func isNetwork(s string) bool {
 func isAddressOrNetwork(s string) bool { return isAddress(s) || isNetwork(s) }
 
 func oneOf(values ...string) kind[string] {
-	return text("word", false, func(s string) bool { return slices.Contains(values, s) })
+	k := text("word", false, func(s string) bool { return slices.Contains(values, s) })
+	at := slices.IndexFunc(values, func(v string) bool { return v == "off" || v == "none" })
+	if at < 0 {
+		return k
+	}
+	// Tools of YAML 1.1, as Ansible, make a boolean of off.
+	k.tags = append(k.tags, tagBool)
+	plain := k.parse
+	k.parse = func(s string) (string, error) {
+		if slices.Contains([]string{"off", "no", "false"}, strings.ToLower(s)) {
+			s = values[at]
+		}
+		return plain(s)
+	}
+	return k
 }
 
 func boolean() kind[bool] {

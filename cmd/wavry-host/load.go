@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -111,7 +112,7 @@ func (l *loaded) readFile(src sources) []problem {
 	if path == "" {
 		return nil
 	}
-	data, err := readLimited(path, maxConfig)
+	data, err := readLimited(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !must:
 		return nil
@@ -163,6 +164,8 @@ func (l *loaded) readEnv(env []string) []problem {
 		}
 		s, ok := known[name]
 		switch {
+		case !ok && injected(name, value), ok && strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://"):
+			continue
 		case !ok:
 			found = append(found, problem{where: name, text: "unknown variable" + suggest(name, names...)})
 			continue
@@ -176,6 +179,17 @@ func (l *loaded) readEnv(env []string) []problem {
 	}
 	return found
 }
+
+// injectedNames are the variables that Kubernetes and Docker links set in every container for a service, as one that is called wavry-host, beyond its prefix.
+var injectedNames = regexp.MustCompile(`^WAVRY_HOST_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`)
+
+// injected reports whether a variable was not set by anybody for this program.
+func injected(name, value string) bool {
+	return injectedNames.MatchString(name) && (!strings.HasSuffix(name, "_PORT") || strings.Contains(value, "://") || strings.Contains(name, "_SERVICE_PORT") || digits.MatchString(value))
+}
+
+// digits is a bare port.
+var digits = regexp.MustCompile(`^[0-9]+$`)
 
 func (l *loaded) readFlags(flags map[string]string) []problem {
 	var found []problem
@@ -282,8 +296,8 @@ func (s setting) refuse(t trouble) string {
 	return value + " " + why
 }
 
-// readLimited reads a file of at most so many bytes.
-func readLimited(path string, most int64) ([]byte, error) {
+// readLimited reads a file of at most maxConfig bytes.
+func readLimited(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -296,9 +310,9 @@ func readLimited(path string, most int64) ([]byte, error) {
 	if info.IsDir() {
 		return nil, errors.New("it is a folder")
 	}
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(data)) > most {
-		err = fmt.Errorf("it is larger than %d bytes", most)
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err == nil && int64(len(data)) > maxConfig {
+		err = fmt.Errorf("it is larger than %d bytes", maxConfig)
 	}
 	return data, err
 }

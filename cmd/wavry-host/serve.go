@@ -36,6 +36,9 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := l.inspect(a.env); err != nil {
+		return err
+	}
 	log, level, lines, err := newLogger(&l.Config, a.stderr)
 	if err != nil {
 		return err
@@ -54,6 +57,9 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	read := func() (*loaded, error) {
 		l, err := c.Settings.load(a)
+		if err == nil {
+			err = l.inspect(a.env)
+		}
 		if err == nil {
 			err = own.provide(l)
 		}
@@ -241,13 +247,19 @@ func (h *host) run(ctx context.Context) error {
 		group.Go(func() error { return h.link.Run(inner) })
 	}
 	group.Go(func() error {
+		var addr net.Addr
 		select {
-		case addr := <-h.ready:
-			h.notify.Ready()
-			h.notify.Status("Serving on " + addr.String())
-			h.greet(addr)
+		case addr = <-h.ready:
 		case <-inner.Done():
+			select {
+			case addr = <-h.ready: // it did listen
+			default:
+				return nil
+			}
 		}
+		h.notify.Ready()
+		h.notify.Status("Serving on " + addr.String())
+		h.greet(addr)
 		return nil
 	})
 	ended := make(chan error, 1) // one result, never blocks

@@ -143,10 +143,15 @@ func kindOf(n *yaml.Node) string {
 
 func textNode(value, tag string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: value, Tag: tag}
-	if tag == tagText && value == "" {
+	if tag == tagText && (value == "" || yaml11Bool(value)) { // which PyYAML and others would take for a boolean
 		n.Style = yaml.DoubleQuotedStyle
 	}
 	return n
+}
+
+// yaml11Bool reports whether YAML 1.1, which PyYAML and Ansible speak, takes a bare word for a boolean.
+func yaml11Bool(s string) bool {
+	return slices.Contains([]string{"on", "off", "yes", "no", "true", "false"}, strings.ToLower(s))
 }
 
 // syntaxError is what the YAML library says of broken syntax.

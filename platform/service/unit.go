@@ -2,6 +2,7 @@ package service
 
 import (
 	_ "embed"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -24,13 +25,14 @@ func Unit(s Spec) (string, error) {
 	for _, a := range s.args() {
 		words = append(words, quoteUnit(a))
 	}
+	check := slices.Concat(words[:1], []string{"config", "check"}, words[2:]) // the same settings
 	var b strings.Builder
 	err = tmpl.Execute(&b, struct {
 		Spec
-		Exec                         string
+		Exec, Check                  string
 		WatchdogSeconds, StopSeconds int
 		ExitUsage, ExitConfig        int
-	}{s, strings.Join(words, " "), int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig})
+	}{s, strings.Join(words, " "), strings.Join(check, " "), int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig})
 	return b.String(), err
 }
 

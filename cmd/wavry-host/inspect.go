@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/session/api"
+	"wavryhost/session/api/grant"
+)
+
+// expiresSoon is how long before the end of its certificate a host complains. Those who renew by themselves do so earlier.
+const expiresSoon = 7 * 24 * time.Hour
+
+// inspect opens and reads every file that the daemon needs to start, without changing anything, and returns a *configError of all that would keep it from starting. What works but should not
+// stay is added to the warnings.
+func (l *loaded) inspect(env []string) error {
+	in := inspection{loaded: l}
+	in.certificate()
+	in.grants(env)
+	in.clients()
+	in.gateway()
+	in.writable("audit_log", l.AuditLog)
+	if l.GrantKeys != "" {
+		in.writable("revocations_file", l.revocations(env))
+	}
+	if len(in.found) > 0 {
+		return &configError{in.found}
+	}
+	return nil
+}
+
+// inspection collects what is wrong.
+type inspection struct {
+	*loaded
+	found []problem
+}
+
+// add notes what is wrong with a setting.
+func (in *inspection) add(name string, err error) {
+	in.found = append(in.found, in.blame(name, err.Error()))
+}
+
+// warning notes what should not stay.
+func (in *inspection) warning(name, format string, args ...any) {
+	in.warnings = append(in.warnings, fmt.Sprintf("%s: %s: %s", in.origin[name], name, fmt.Sprintf(format, args...)))
+}
+
+// certificate reads the server's certificate, and compares it with the calendar and with the names that clients use.
+func (in *inspection) certificate() {
+	if in.TLSCert == "" {
+		return
+	}
+	for name, path := range map[string]string{"tls_cert": in.TLSCert, "tls_key": in.TLSKey} {
+		if _, err := readLimited(path); err != nil {
+			in.add(name, fmt.Errorf("%s: %s", path, reason(err)))
+			return
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(in.TLSCert, in.TLSKey)
+	if err != nil {
+		in.add("tls_cert", fmt.Errorf("%s with key %s: %w", in.TLSCert, in.TLSKey, err))
+		return
+	}
+	now := time.Now()
+	switch end := pair.Leaf.NotAfter; {
+	case end.Before(now):
+		in.warning("tls_cert", "%s has expired: browsers refuse it since %s", in.TLSCert, end.Format(time.DateTime))
+	case pair.Leaf.NotBefore.After(now):
+		in.warning("tls_cert", "%s is not valid before %s: check the clock", in.TLSCert, pair.Leaf.NotBefore.Format(time.DateTime))
+	case end.Before(now.Add(expiresSoon)):
+		in.warning("tls_cert", "%s expires at %s", in.TLSCert, end.Format(time.DateTime))
+	}
+	for _, host := range in.AllowedHosts {
+		if pair.Leaf.VerifyHostname(host) != nil && len(in.TrustedProxies) == 0 {
+			in.warning("allowed_hosts", "%s is not among the names of the certificate %s: browsers refuse it under that name, unless a proxy has another", host, in.TLSCert)
+		}
+	}
+}
+
+// grants reads the keys of grants, and the files that tell which are no longer good.
+func (in *inspection) grants(env []string) {
+	if in.GrantKeys == "" {
+		return
+	}
+	cfg := in.Config.grants(env)
+	cfg.SpentFile = "" // the daemon tidies it when it reads it
+	if _, err := grant.New(cfg, slog.New(slog.DiscardHandler)); err != nil {
+		in.add("grant_keys", errors.New(strings.TrimPrefix(err.Error(), "grant: ")))
+	}
+}
+
+// clients reads the files of tokens, and of authorities and revoked certificates, as the API does.
+func (in *inspection) clients() {
+	if len(in.found) > 0 && in.TLSClientAuth != api.ClientAuthOff {
+		return // it needs the certificate, which has been told of
+	}
+	cfg := apiConfig(in.loaded)
+	if in.GrantKeys != "" {
+		cfg.Grants = new(grant.Verifier) // a credential; nobody is checked
+	}
+	if len(in.found) > 0 {
+		return
+	}
+	_, err := api.New(cfg, nil, nil, api.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	if err == nil {
+		return
+	}
+	text := strings.TrimPrefix(err.Error(), "api: ")
+	for name, path := range map[string]string{"tokens_file": in.TokensFile, "tls_client_ca": in.TLSClientCA, "tls_client_revoked": in.TLSClientRevoked} {
+		if path != "" && strings.Contains(text, path) {
+			in.add(name, errors.New(text))
+			return
+		}
+	}
+	in.add("listen", errors.New(text))
+}
+
+// gateway reads the files for the gateway.
+func (in *inspection) gateway() {
+	if in.GatewayURL == "" {
+		return
+	}
+	for name, path := range map[string]string{"gateway_token_file": in.GatewayTokenFile, "gateway_account_file": in.GatewayAccountFile} {
+		if path == "" {
+			continue
+		}
+		if _, why := in.secretIn(path); why != "" {
+			in.add(name, errors.New(why))
+		}
+	}
+	if in.GatewayCA == "" {
+		return
+	}
+	data, err := readLimited(in.GatewayCA)
+	if err != nil {
+		in.add("gateway_ca", fmt.Errorf("%s: %s", in.GatewayCA, reason(err)))
+	} else if !x509.NewCertPool().AppendCertsFromPEM(data) {
+		in.add("gateway_ca", fmt.Errorf("%s holds no certificate in PEM form", in.GatewayCA))
+	}
+}
+
+// writable checks that a file can be written, or made, without doing either.
+func (in *inspection) writable(name, path string) {
+	if path == "" {
+		return
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		err = errors.New("it is a folder")
+	case err == nil:
+		var f *os.File
+		if f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0); err == nil {
+			err = f.Close()
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		var f *os.File
+		if f, err = os.CreateTemp(filepath.Dir(path), ".wavry-host-check-*"); err == nil {
+			err = errors.Join(f.Close(), os.Remove(f.Name()))
+		}
+	}
+	if err != nil {
+		in.add(name, fmt.Errorf("%s cannot be written: %s", path, reason(err)))
+	}
+}
+
+// ports reports which addresses and ports cannot be had on this machine. Those in use are warned of: the daemon itself may run.
+func (l *loaded) ports(ctx context.Context) error {
+	in := inspection{loaded: l}
+	var lc net.ListenConfig
+	try := func(name, network, address string, listen func() (interface{ Close() error }, error)) {
+		c, err := listen()
+		switch {
+		case err == nil:
+			_ = c.Close()
+		case errors.Is(err, syscall.EADDRINUSE):
+			in.warning(name, "%s %s is in use; by this daemon, if it runs", network, address)
+		default:
+			in.add(name, err)
+		}
+	}
+	tcp := func(name, address string) {
+		try(name, "tcp", address, func() (interface{ Close() error }, error) { return lc.Listen(ctx, "tcp", address) })
+	}
+	tcp("listen", l.Listen)
+	media := ""
+	if l.mediaOnLoopback() {
+		media = "127.0.0.1"
+	}
+	if l.MediaPort != 0 {
+		address := net.JoinHostPort(media, fmt.Sprint(l.MediaPort))
+		try("media_port", "udp", address, func() (interface{ Close() error }, error) { return lc.ListenPacket(ctx, "udp", address) })
+	}
+	if l.MediaTCPPort != 0 {
+		tcp("media_tcp_port", net.JoinHostPort(media, fmt.Sprint(l.MediaTCPPort)))
+	}
+	if len(in.found) > 0 {
+		return &configError{in.found}
+	}
+	return nil
+}
