@@ -43,9 +43,10 @@ type slot struct {
 
 // segment is shared memory that the X server has attached too.
 type segment struct {
-	mem []byte
-	id  int
-	xid uint32 // the server's name for it
+	mem  []byte
+	id   int // of System V's kind
+	file bool
+	xid  uint32 // the server's name for it
 }
 
 // layout returns where the slots and the scratch area begin, and the size of it all. The scratch area holds half a

@@ -47,6 +47,7 @@ const (
 	shmAttach   = 1
 	shmDetach   = 2
 	shmGetImage = 4
+	shmAttachFD = 6 // from 1.2 on
 
 	damageCreate   = 1
 	damageSubtract = 3
@@ -147,6 +148,8 @@ func pair(a, b int) uint32 { return uint32(uint16(a)) | uint32(uint16(b))<<16 }
 // extensions are those that a Source makes use of.
 type extensions struct {
 	shm, damage, fixes, randr, input extension
+	// shmFD: memory can be handed over as an open file, whatever namespaces and users the two have.
+	shmFD bool
 }
 
 func (c *conn) extensions(ctx context.Context) (extensions, error) {
@@ -176,6 +179,7 @@ func (c *conn) extensions(ctx context.Context) (extensions, error) {
 				return e, err
 			}
 			got = uint32(le.Uint16(b[8:]))
+			e.shmFD = got > 1 || got == 1 && le.Uint16(b[10:]) >= 2
 		} else if got, err = c.version(ctx, ext, x.major, x.minor); err != nil {
 			return e, err
 		}

@@ -12,9 +12,66 @@ import (
 
 func checkSystem() error { return nil }
 
-// newSegment makes shared memory and has the server attach it. It is marked for removal as soon as both have it, so that
-// it goes with the last of them however they end.
-func newSegment(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
+// newSegment makes shared memory and has the server attach it: as an open file where the server takes that, since System V's needs one IPC
+// namespace and one user.
+func newSegment(ctx context.Context, c *conn, ext extensions, size int) (*segment, error) {
+	if ext.shmFD {
+		s, err := newFile(ctx, c, ext.shm, size)
+		var loss lossError
+		if err == nil || errors.As(err, &loss) || ctx.Err() != nil {
+			return s, err
+		}
+	}
+	return newSystemV(ctx, c, ext.shm, size)
+}
+
+// newFile makes memory that has a file descriptor, which the server gets through the connection.
+func newFile(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
+	fd, err := unix.MemfdCreate("wavry-host-capture", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a file in memory: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		return nil, fmt.Errorf("make a file of %d bytes in memory: %w", size, err)
+	}
+	mem, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map shared memory: %w", err)
+	}
+	s := &segment{mem: mem, file: true, xid: c.id()}
+	seq, err := c.sendFile(fd, ext.major, shmAttachFD, s.xid, 0)
+	if err == nil {
+		err = c.check(ctx, seq)
+	}
+	if err != nil {
+		s.detach()
+		return nil, fmt.Errorf("have the server map shared memory: %w", err)
+	}
+	return s, nil
+}
+
+// sendFile sends a request with an open file beside it, and returns its sequence number.
+func (c *conn) sendFile(fd int, op, data byte, words ...uint32) (uint16, error) {
+	nc, ok := c.nc.(*net.UnixConn)
+	if !ok {
+		return 0, errors.New("no Unix socket")
+	}
+	if err := c.flush(); err != nil {
+		return 0, err
+	}
+	seq := c.send(op, data, words...)
+	n, _, err := nc.WriteMsgUnix(c.out, unix.UnixRights(fd), nil)
+	if err != nil {
+		return 0, lossError{err}
+	}
+	c.out = c.out[:copy(c.out, c.out[n:])]
+	return seq, c.flush()
+}
+
+// newSystemV makes memory of System V's kind. It is marked for removal as soon as both have it, so that it goes with the last of them
+// however they end.
+func newSystemV(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
 	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, size, unix.IPC_CREAT|0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make %d bytes of shared memory: %w", size, err)
@@ -60,8 +117,12 @@ func (s *segment) share(ctx context.Context, c *conn, ext extension) error {
 
 // detach gives the process's mapping up. The server's goes with a request or the connection.
 func (s *segment) detach() {
-	// It fails only for memory that is no attached segment.
-	_ = unix.SysvShmDetach(s.mem)
+	// Both fail only for memory that is not attached.
+	if s.file {
+		_ = unix.Munmap(s.mem)
+	} else {
+		_ = unix.SysvShmDetach(s.mem)
+	}
 	s.mem = nil
 }
 

@@ -413,7 +413,7 @@ func (s *Source) shared(ctx context.Context, size int) (*segment, error) {
 	case !s.ext.shm.present():
 		return nil, errors.New("the server has no MIT-SHM extension")
 	}
-	return newSegment(ctx, s.conn, s.ext.shm, size)
+	return newSegment(ctx, s.conn, s.ext, size)
 }
 
 // retire gives the buffers up, once their frames are released.

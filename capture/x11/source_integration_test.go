@@ -582,6 +582,39 @@ func TestServerOfAnotherUser(t *testing.T) {
 	}
 }
 
+// A server in another IPC namespace, as in a container beside the daemon's, shares memory all the same.
+func TestServerOfAnotherContainer(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("runs as root")
+	}
+	srv := xvfbCommand(t, "unshare", "--ipc", "Xvfb", "-screen", "0", "320x240x24")
+	c := &counter{}
+	s, err := New(t.Context(), Config{Display: srv.display}, slog.New(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	frame(t, s).Release()
+	if c.warnings.Load() != 0 || s.buffers.shm == nil || !s.buffers.shm.file {
+		t.Error("the server could not map the shared memory")
+	}
+}
+
+// System V's shared memory serves where the server takes no files.
+func TestSystemVSharedMemory(t *testing.T) {
+	srv := xvfb(t, "320x240x24")
+	s := open(t, Config{Display: srv.display})
+	s.ext.shmFD = false
+	seg, err := newSegment(t.Context(), s.conn, s.ext, 1<<16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seg.file || len(seg.mem) < 1<<16 {
+		t.Errorf("got a file: %v, %d bytes", seg.file, len(seg.mem))
+	}
+	seg.detach()
+}
+
 // segments counts the shared memory that the process has attached.
 func segments(t *testing.T) int {
 	t.Helper()
@@ -589,7 +622,7 @@ func segments(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Count(string(b), "/SYSV")
+	return strings.Count(string(b), "/SYSV") + strings.Count(string(b), "wavry-host-capture")
 }
 
 func TestOpeningAndClosingLeaksNothing(t *testing.T) {
