@@ -31,7 +31,7 @@ func newFile(ctx context.Context, c *conn, ext extension, size int) (*segment, e
 	if err != nil {
 		return nil, fmt.Errorf("make a file in memory: %w", err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // both have mapped it, or neither will
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
 		return nil, fmt.Errorf("make a file of %d bytes in memory: %w", size, err)
 	}

@@ -137,7 +137,11 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	owned := func(c candidate) bool { return !c.Remote && c.ID != idVirtual && c.ID != idSynthetic }
 	best := -1
 	var reasons []string
+	passed := "" // why what DISPLAY names is not taken
 	for i, c := range all {
+		if c.Named && c.State == display.Unusable {
+			passed = "; DISPLAY names " + c.ID + ", which is not: " + c.Why
+		}
 		switch {
 		case !owned(c) || c.State != display.Usable:
 			if c.Why != "" && c.ID != idVirtual {
@@ -154,7 +158,7 @@ func pick(setting, before string, all []candidate) (id, why string) {
 		if all[best].Named {
 			return all[best].ID, "DISPLAY names it"
 		}
-		return all[best].ID, "it is the first on this machine that can be captured"
+		return all[best].ID, "it is the first on this machine that can be captured" + passed
 	}
 	why = "no display on this machine can be captured"
 	if len(reasons) > 0 {

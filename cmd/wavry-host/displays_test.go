@@ -27,6 +27,7 @@ func TestPick(t *testing.T) {
 	}{
 		{"the first that works", "auto", "", []candidate{lost, there}, ours, "x11:1", "first on this machine"},
 		{"the one that DISPLAY names", "auto", "", []candidate{named, there}, ours, "x11:2", "DISPLAY"},
+		{"another than what DISPLAY names", "auto", "", []candidate{{ID: "x11:3", State: display.Unusable, Why: "depth 8", Named: true}, there}, ours, "x11:1", "x11:3, which is not: depth 8"},
 		{"a virtual one when none works", "auto", "", []candidate{lost}, ours, idVirtual, "x11:0: gone"},
 		{"the pattern when nothing else can be made", "auto", "", nil, bare, idSynthetic, "no display"},
 		{"another machine's never", "auto", "", []candidate{remote}, ours, idVirtual, "no display on this machine"},

@@ -37,7 +37,7 @@ const (
 	// lookInterval is how often the sockets are looked at, which no server notices.
 	lookInterval = time.Second
 	// The pauses before a server that did not answer, or could not be used, is asked again: the first, and the longest.
-	firstRetry, longestRetry = time.Second, 30 * time.Second
+	firstRetry, longestRetry = time.Second, 10 * time.Second
 )
 
 // Registry knows the displays of this machine, each by one record.
