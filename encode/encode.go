@@ -13,6 +13,10 @@ import (
 var (
 	// ErrNoEncoder means that an encoder is not to be had here: not built in, no device, no driver.
 	ErrNoEncoder = errors.New("encode: encoder not available")
+	// ErrBusy means that the device does as many encodes as it can: the encoder works once one of them ends.
+	ErrBusy = errors.New("encode: no room for another encode")
+	// ErrSize means that the encoder takes no picture of the size.
+	ErrSize = errors.New("encode: picture size not supported")
 	// ErrClosed is returned by an encoder's methods after Close.
 	ErrClosed = errors.New("encode: encoder closed")
 )
@@ -27,6 +31,8 @@ type Params struct {
 	BitsPerSecond int
 	// Threads is how many threads a software encoder may use. It defaults to what the profile says.
 	Threads int
+	// Level is the level_idc of H.264 that the stream states, 0 for the one that it needs.
+	Level int
 }
 
 // Validate returns an error that names the first field that cannot work.
@@ -40,6 +46,8 @@ func (p Params) Validate() error {
 		return fmt.Errorf("encode: frame rate %d is not from 1 to 240", p.FPS)
 	case p.BitsPerSecond < 1000:
 		return fmt.Errorf("encode: bitrate %d is under 1000 bits per second", p.BitsPerSecond)
+	case p.Level < 0 || p.Level > 62:
+		return fmt.Errorf("encode: level %d is not from 0 to 62", p.Level)
 	case p.Threads < 0:
 		return fmt.Errorf("encode: thread count %d is negative", p.Threads)
 	}
@@ -110,6 +118,7 @@ func (p Price) String() string {
 // Factory opens encoders of one profile.
 type Factory interface {
 	Profile() Profile
-	// Open returns an encoder, or an error that wraps ErrNoEncoder when this system has none of the kind.
+	// Open returns an encoder, or an error that wraps ErrNoEncoder when this system has none of the kind, ErrBusy when the device does as
+	// many encodes as it can, and ErrSize when it takes no such picture.
 	Open(Params) (Encoder, error)
 }

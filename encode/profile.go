@@ -32,6 +32,8 @@ type Profile struct {
 	// picture after a pause would get all the bits that the pause has saved, but give each picture its share; and so they change the
 	// rate of an encoder that is open.
 	RateByTime bool
+	// Limits are the sizes that it takes. The proof may find them to be narrower.
+	Limits Limits
 	// Options are the codec's options, its private ones and the generic ones, by FFmpeg's names. Picture size, rates,
 	// threads and colours are set from Params and by the converter, not here. A test checks each option against FFmpeg's
 	// own tables.

@@ -130,7 +130,9 @@ func nvenc() Profile {
 		Codec:    H264,
 		Hardware: true,
 		// libavcodec's reconfigure sets forceIDR with every change of rate.
-		Price:       PriceKeyframe,
+		Price: PriceKeyframe,
+		// NVENC's limits of H.264 by NVIDIA's support matrix; where a card's are narrower its first refusal tells.
+		Limits:      Limits{MinWidth: 146, MinHeight: 50, MaxWidth: 4096, MaxHeight: 4096},
 		PixelFormat: "nv12",
 		Options: map[string]string{
 			"preset":       "p1",
@@ -165,7 +167,9 @@ func vaapi() Profile {
 		Codec:    H264,
 		Hardware: true,
 		// libavcodec builds the rate parameters when it opens the codec and has no way to change them.
-		Price:       PriceReopen,
+		Price: PriceReopen,
+		// What Intel's and AMD's drivers for H.264 have in common.
+		Limits:      Limits{MinWidth: 128, MinHeight: 128, MaxWidth: 4096, MaxHeight: 4096},
 		PixelFormat: "vaapi",
 		Device:      "vaapi",
 		Options: map[string]string{

@@ -107,8 +107,8 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 	if n, learnt := limit(now); n != 0 || learnt || first(now) != "gpu" {
 		t.Errorf("a limit of %d before one is met", n)
 	}
-	if full, n := r.refused(gpu, now); !full || n != 2 {
-		t.Errorf("full %v at %d; want 2", full, n)
+	if n := r.busy(gpu, now); n != 2 {
+		t.Errorf("full at %d; want 2", n)
 	}
 	if n, learnt := limit(now); n != 2 || !learnt || first(now) != "cpu" {
 		t.Errorf("limit %d (%v), first %s; want 2 and the other encoder", n, learnt, first(now))
@@ -136,17 +136,10 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 		t.Errorf("limit %d (%v), first %s; want the configured one", n, learnt, first(now))
 	}
 	configured = 0
-	r.refused(gpu, now)
+	r.busy(gpu, now)
 	r.replace([]encode.Factory{gpu, cpu})
 	if n, _ := limit(now); n != 0 || first(now) != "gpu" {
 		t.Errorf("limit %d after the drivers were tried anew", n)
-	}
-	// With nothing open it is the encoder that is at fault.
-	if full, _ := r.refused(cpu, now); full {
-		t.Error("an encoder that is not open is full")
-	}
-	if got := r.standings(now, anyCodec); len(got) != 1 || got[0].profile.Name != "gpu" {
-		t.Errorf("%+v", got)
 	}
 }
 
@@ -154,7 +147,7 @@ func TestEncoderThatHangsWhileOpeningIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		met := NewMetrics(prometheus.NewRegistry())
-		w, err := startWorker(hangingFactory{release}, encode.Params{}, slog.New(slog.DiscardHandler), met.hungEncoders)
+		w, err := startWorker(t.Context(), hangingFactory{release}, encode.Params{}, slog.New(slog.DiscardHandler), met.hungEncoders)
 		if w != nil || !errors.Is(err, errHung) {
 			t.Errorf("got %v; want errHung", err)
 		}

@@ -206,6 +206,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	ceiling := asked.ceiling(codec)
 	v.most = m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max
 	v.limits, v.caps.offer = asked.format(codec).limits(), ceiling
+	v.recovery.deaf = asked.format(codec).deaf()
 	on := st.seatFor(codec, min(m.cfg().start(), orMost(ceiling)))
 	v.sit(st, on)
 	picture, running := st.picture(), on.see()

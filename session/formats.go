@@ -184,7 +184,15 @@ func (f *format) limits() limits {
 	l.macroblocks = max(at.perFrame, f.parameters.number("max-fs"))
 	l.perSecond = max(at.perSecond, f.parameters.number("max-mbps"))
 	l.bitrate = 1000 * max(at.bitrate, f.parameters.number("max-br"))
+	if l.macroblocks == at.perFrame && l.perSecond == at.perSecond && l.bitrate == 1000*at.bitrate {
+		l.level = int(at.idc) // else the decoder takes more than its level
+	}
 	return l
+}
+
+// deaf reports whether the viewer can ask neither for packets nor for keyframes.
+func (f *format) deaf() bool {
+	return !f.takes(feedbackNACK) && !f.takes(feedbackPLI) && !f.takes(feedbackFIR)
 }
 
 func (f *format) asymmetric() bool { return f.parameters["level-asymmetry-allowed"] == "1" }

@@ -122,6 +122,15 @@ type limits struct {
 	perSecond   int // macroblocks
 	fps         int
 	bitrate     int // bits per second
+	level       int // level_idc, which a stream of H.264 may state at most
+}
+
+// and returns what keeps both.
+func (l limits) and(o limits) limits {
+	return limits{
+		macroblocks: lowest(l.macroblocks, o.macroblocks), perSecond: lowest(l.perSecond, o.perSecond), fps: lowest(l.fps, o.fps),
+		bitrate: lowest(l.bitrate, o.bitrate), level: lowest(l.level, o.level),
+	}
 }
 
 // blocks returns how many macroblocks of 16x16 pixels cover n pixels.
@@ -174,6 +183,7 @@ func (l limits) bound(a *ask, width, height int) {
 		a.fps = l.rate(int(float64(width)*a.scale), int(float64(height)*a.scale), a.fps)
 	}
 	a.bitrate = min(a.bitrate, orMost(l.bitrate))
+	a.limits = l
 }
 
 // parameters are those of an fmtp line, names in lower case.

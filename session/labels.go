@@ -186,8 +186,9 @@ func (k keyReason) String() string {
 const (
 	fallbackOpen = "open"
 	fallbackFull = "full"
+	fallbackSize = "size"
 	fallbackErr  = "error"
 	fallbackHang = "hang"
 )
 
-var fallbackReasons = []string{fallbackOpen, fallbackFull, fallbackErr, fallbackHang}
+var fallbackReasons = []string{fallbackOpen, fallbackFull, fallbackSize, fallbackErr, fallbackHang}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"image"
 	"slices"
 	"sync"
 	"time"
@@ -14,8 +15,12 @@ const (
 	longBan  = 10 * time.Minute
 )
 
-// relearn is how long a limit that was learnt is believed while nothing ends: other programs, and drivers, change what there is room for.
-const relearn = 5 * time.Minute
+const (
+	// relearn is how long a limit that was learnt is believed while nothing ends: other programs, and drivers, change what there is room for.
+	relearn = 5 * time.Minute
+	// busyFor is how long an encoder is left alone whose device has no room though no encode of ours is on it: other programs use it.
+	busyFor = time.Minute
+)
 
 // roster is the order in which the encoders of each codec are tried. One that failed in use goes to the end for a while, for all displays. One of which the hardware does
 // no more stays good: others are used until one of its encodes ends.
@@ -34,12 +39,18 @@ type entry struct {
 	// learnt is how many were open when no more could be opened, 0 while that has not happened; and when it was.
 	learnt   int
 	learntAt time.Time
+	// busyUntil is set while others use the device.
+	busyUntil time.Time
+	// limits are the sizes that it takes, as far as that is known.
+	limits encode.Limits
+	// gone: it is not to choose from any more, and kept for as long as encoders of it are open.
+	gone bool
 }
 
 func newRoster(factories []encode.Factory, limit func() int) *roster {
 	r := &roster{limit: limit}
 	for _, f := range factories {
-		r.entries = append(r.entries, entry{factory: f})
+		r.entries = append(r.entries, entry{factory: f, limits: f.Profile().Limits})
 	}
 	return r
 }
@@ -50,18 +61,49 @@ func (r *roster) order(now time.Time, codec string) []encode.Factory {
 	defer r.mu.Unlock()
 	var good, full, banned []encode.Factory
 	for _, e := range r.entries {
-		most, _ := r.most(e, now)
 		switch {
-		case e.factory.Profile().Codec != codec:
+		case e.gone || e.factory.Profile().Codec != codec:
 		case now.Before(e.until):
 			banned = append(banned, e.factory)
-		case most > 0 && e.uses >= most:
+		case r.full(e, now):
 			full = append(full, e.factory)
 		default:
 			good = append(good, e.factory)
 		}
 	}
 	return slices.Concat(good, full, banned)
+}
+
+// full reports whether there is no room for another encoder of e. The caller holds mu.
+func (r *roster) full(e entry, now time.Time) bool {
+	most, _ := r.most(e, now)
+	return most > 0 && e.uses >= most || now.Before(e.busyUntil)
+}
+
+// better returns the first encoder that is preferred to f, is not banned, and has room.
+func (r *roster) better(now time.Time, f encode.Factory) (encode.Factory, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	used := f.Profile()
+	for _, e := range r.entries {
+		switch p := e.factory.Profile(); {
+		case p.Name == used.Name:
+			return nil, false
+		case !e.gone && p.Codec == used.Codec && !now.Before(e.until) && !r.full(e, now):
+			return e.factory, true
+		}
+	}
+	return nil, false
+}
+
+// limits returns the sizes that f takes, as far as that is known.
+func (r *roster) limits(f encode.Factory) encode.Limits {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.find(f); e != nil {
+		return e.limits
+	}
+	return f.Profile().Limits
 }
 
 // most returns how many encoders of e may be open, 0 for any number, and whether that was learnt. The caller holds mu.
@@ -94,6 +136,9 @@ func (r *roster) standings(now time.Time, codec string) []encoderStanding {
 	defer r.mu.Unlock()
 	var list, banned []encoderStanding
 	for _, e := range r.entries {
+		if e.gone {
+			continue
+		}
 		s := encoderStanding{profile: e.factory.Profile(), uses: e.uses}
 		if codec != anyCodec && s.profile.Codec != codec {
 			continue
@@ -124,24 +169,30 @@ func (r *roster) codecs() (list []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, codec := range encode.Codecs() {
-		if slices.ContainsFunc(r.entries, func(e entry) bool { return e.factory.Profile().Codec == codec }) {
+		if slices.ContainsFunc(r.entries, func(e entry) bool { return !e.gone && e.factory.Profile().Codec == codec }) {
 			list = append(list, codec)
 		}
 	}
 	return list
 }
 
-// replace changes the encoders to choose from.
+// replace changes the encoders to choose from. Those that are open stay counted, whether they are among the new ones or not.
 func (r *roster) replace(factories []encode.Factory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var next []entry
 	for _, f := range factories {
-		e := entry{factory: f}
+		e := entry{factory: f, limits: f.Profile().Limits}
 		if old := r.find(f); old != nil {
-			e.uses = old.uses
+			e.uses, old.uses = old.uses, 0
 		}
 		next = append(next, e)
+	}
+	for _, e := range r.entries {
+		if e.uses > 0 {
+			e.gone = true
+			next = append(next, e)
+		}
 	}
 	r.entries = next
 }
@@ -153,30 +204,68 @@ func (r *roster) use(f encode.Factory, more int) {
 	if e := r.find(f); e != nil {
 		e.uses += more
 	}
+	r.entries = slices.DeleteFunc(r.entries, func(e entry) bool { return e.gone && e.uses == 0 })
 }
 
-// refused notes that f could not be opened, and tells whether that is because of those of it that are open: hardware has room for a few.
-// Then so many are its limit, until one of them can be opened beside them after all. Else f is passed over for a while. The caller has noted that it
-// does not use f.
-func (r *roster) refused(f encode.Factory, now time.Time) (full bool, limit int) {
+// busy notes that the device of f has no room for another encode. Those of it that are open are then its limit, until one of them can be
+// opened beside them after all; with none of ours open others use it. It returns the limit, 0 for none. The caller has noted that it does not
+// use f.
+func (r *roster) busy(f encode.Factory, now time.Time) (limit int) {
 	r.mu.Lock()
-	e := r.find(f)
-	if e == nil || e.uses == 0 {
-		r.mu.Unlock()
-		r.failed(f, now)
-		return false, 0
-	}
 	defer r.mu.Unlock()
+	e := r.find(f)
+	switch {
+	case e == nil:
+		return 0
+	case e.uses == 0:
+		e.busyUntil = now.Add(busyFor)
+		return 0
+	}
 	e.learnt, e.learntAt = e.uses, now
-	return true, e.uses
+	return e.uses
+}
+
+// Sides between these are ones that every encoder takes: a refusal is about a shorter one, or a longer.
+const (
+	surelyLong  = 256
+	surelyShort = 4096
+)
+
+// refusedSize notes that f takes no picture of a size, so that its limits are narrower than was known. It fails where a size is refused that
+// every encoder takes.
+func (r *roster) refusedSize(f encode.Factory, size image.Point) (understood bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.find(f)
+	if e == nil {
+		return false
+	}
+	l := &e.limits
+	if size.X < surelyLong {
+		l.MinWidth, understood = max(l.MinWidth, size.X+2), true
+	}
+	if size.Y < surelyLong {
+		l.MinHeight, understood = max(l.MinHeight, size.Y+2), true
+	}
+	most := l.Most()
+	if size.X > surelyShort {
+		l.MaxWidth, understood = min(most.X, max(surelyShort, size.X-2)), true
+	}
+	if size.Y > surelyShort {
+		l.MaxHeight, understood = min(most.Y, max(surelyShort, size.Y-2)), true
+	}
+	return understood
 }
 
 // opened notes that f was opened, which shows a limit to be too low that said there was no room.
 func (r *roster) opened(f encode.Factory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e := r.find(f); e != nil && e.uses > e.learnt {
-		e.learnt = 0
+	if e := r.find(f); e != nil {
+		e.busyUntil = time.Time{}
+		if e.uses > e.learnt {
+			e.learnt = 0
+		}
 	}
 }
 

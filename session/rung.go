@@ -82,6 +82,8 @@ type rung struct {
 	worker        *worker
 	factory       encode.Factory
 	width, height int
+	level         int       // that the encoder was opened with
+	betterAt      time.Time // when to look for a better encoder
 	src           struct{ width, height int }
 	content       content
 	rate          int // what the encoder was told
@@ -102,6 +104,13 @@ type rung struct {
 	openedAt      time.Time
 	emptyAt       time.Time // nobody is on it since then
 	second        rateWindow
+}
+
+// target is what a rung does for its members.
+type target struct {
+	rate, fps int
+	scale     float64
+	limits    limits
 }
 
 // rungHooks are what a rung needs of its stage. They are called by the encode loop and do not block.
@@ -210,7 +219,7 @@ func (r *rung) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		next := r.step(time.Now())
+		next := r.step(ctx, time.Now())
 		if next.IsZero() {
 			next = time.Now().Add(time.Hour)
 		}
@@ -225,10 +234,10 @@ func (r *rung) run(ctx context.Context) {
 }
 
 // step encodes one picture if one is due. It returns when to look again, zero for not before something happens.
-func (r *rung) step(now time.Time) time.Time {
+func (r *rung) step(ctx context.Context, now time.Time) time.Time {
 	members := r.poll(now)
 	if !slices.ContainsFunc(members, func(m *member) bool { return m.now.live }) {
-		return r.park(members, now)
+		return r.park(ctx, members, now)
 	}
 	r.emptyAt = time.Time{}
 	if !r.active.Load() {
@@ -243,22 +252,23 @@ func (r *rung) step(now time.Time) time.Time {
 	if now.Before(r.retryAt) {
 		return r.retryAt
 	}
-	rate, fps, scale := r.targets(members)
-	r.pace(fps)
+	to := r.targets(members)
+	r.pace(to.fps)
+	interval := time.Second / time.Duration(to.fps)
 	// The capture loop keeps the pace; the slack lets a timer be late without a frame being lost.
 	waiting := r.box.waiting()
 	since := r.last
 	if waiting {
 		since = r.lastFrame // a repetition delays no change
 	}
-	if next := since.Add(time.Second / time.Duration(fps) * 9 / 10); now.Before(next) && !since.IsZero() {
+	if next := since.Add(interval * 9 / 10); now.Before(next) && !since.IsZero() {
 		return next
 	}
 
 	if waiting && r.cut.Swap(false) {
 		r.force = max(r.force, keyStart)
 	}
-	yes, still, at := r.due(members, now, time.Second/time.Duration(fps))
+	yes, still, at := r.due(members, now, interval)
 	if !yes {
 		r.unblock()
 		return at
@@ -280,7 +290,7 @@ func (r *rung) step(now time.Time) time.Time {
 		still = ""
 		r.refreshed = false
 	}
-	r.picture = r.shoot(members, f, now, key, still, rate, fps, scale)
+	r.picture = r.shoot(ctx, members, f, now, key, still, to)
 	return time.Now()
 }
 
@@ -299,7 +309,7 @@ func (r *rung) poll(now time.Time) []*member {
 
 // park is for when nobody watches. The encoder is opened while the first viewer connects, who then need not wait for it, and closed
 // some time after the last one left. It returns when that is due.
-func (r *rung) park(members []*member, now time.Time) (next time.Time) {
+func (r *rung) park(ctx context.Context, members []*member, now time.Time) (next time.Time) {
 	for _, m := range members {
 		m.synced = false
 	}
@@ -313,9 +323,7 @@ func (r *rung) park(members []*member, now time.Time) (next time.Time) {
 		r.met.drop(dropUnwatched)
 	}
 	if r.worker == nil && len(members) > 0 && r.src.width > 0 && !time.Now().Before(r.retryAt) {
-		rate, fps, scale := r.targets(members)
-		r.fit(scale)
-		if err := r.open(time.Now(), rate, fps); err != nil {
+		if err := r.open(ctx, time.Now(), r.targets(members)); err != nil {
 			r.stuck(time.Now(), err)
 		}
 	}
@@ -340,26 +348,36 @@ func (r *rung) park(members []*member, now time.Time) (next time.Time) {
 
 // targets returns what the rung should do for its members: the least that any of them asks for whose wishes count. Those of a
 // viewer that is stalled or fell behind do not, as long as there are others.
-func (r *rung) targets(members []*member) (rate, fps int, scale float64) {
+func (r *rung) targets(members []*member) target {
 	counted := false
 	for _, m := range members {
 		m.countsFor = m.now.live && !m.now.stalled && !m.now.leaving && (m.synced || !m.fellOff || m.now.key)
 		counted = counted || m.countsFor
 	}
-	rate, fps, scale = math.MaxInt, r.fpsLimit, 1
+	to := target{rate: math.MaxInt, fps: r.fpsLimit, scale: 1}
 	for _, m := range members {
 		if counted && !m.countsFor {
 			continue
 		}
-		rate = min(rate, m.now.bitrate)
+		to.rate = min(to.rate, m.now.bitrate)
 		if m.now.fps > 0 {
-			fps = min(fps, m.now.fps)
+			to.fps = min(to.fps, m.now.fps)
 		}
 		if m.now.scale > 0 {
-			scale = min(scale, m.now.scale)
+			to.scale = min(to.scale, m.now.scale)
 		}
 	}
-	return max(rate, 1000), max(fps, 1), scale
+	// What a decoder takes holds for whoever gets the pictures, whether its wishes count or not.
+	for _, m := range members {
+		if m.now.live || len(members) == 1 {
+			to.limits = to.limits.and(m.now.limits)
+		}
+	}
+	to.rate, to.fps = max(to.rate, 1000), max(to.fps, 1)
+	if r.src.width > 0 {
+		to.fps = r.rateWithin(to)
+	}
+	return to
 }
 
 // pace tells the capture loop the frame rate.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -58,86 +59,162 @@ func (r *rung) setRate(now time.Time, rate, fps int) {
 	r.mu.Unlock()
 }
 
-// fit chooses the encoded size for the display's and the wanted scale, and tells whether it is another one.
-func (r *rung) fit(scale float64) bool {
-	most := r.rule.size(image.Pt(r.src.width, r.src.height))
-	w, h := most.X, most.Y
-	if longest := max(w, h); longest > maxSide {
-		scale = min(scale, float64(maxSide)/float64(longest))
-	}
-	if scale < 1 {
-		w, h = int(math.Round(float64(w)*scale)), int(math.Round(float64(h)*scale))
-	}
-	w, h = max(w&^1, minSide), max(h&^1, minSide)
-	if w == r.width && h == r.height {
-		return false
-	}
-	r.width, r.height = w, h
-	return true
-}
-
 // The sizes that encoders take; see encode.Params.
 const (
 	minSide = 16
 	maxSide = 8192
 )
 
-// open opens the best encoder that can be opened.
-func (r *rung) open(now time.Time, rate, fps int) error {
-	params := encode.Params{Width: r.width, Height: r.height, FPS: fps, BitsPerSecond: rate}
-	if err := params.Validate(); err != nil {
-		return err
+// limits returns the sizes that the encoder in use takes, or the one that would be opened.
+func (r *rung) limits() encode.Limits {
+	if r.worker != nil {
+		return r.roster.limits(r.factory)
 	}
+	if order := r.roster.order(time.Now(), r.codec); len(order) > 0 {
+		return r.roster.limits(order[0])
+	}
+	return encode.Limits{}
+}
+
+// size returns the encoded size. At the display's own size an odd last column or row is kept, and repeated once, since encoders take even
+// sizes only: to scale the picture by one pixel would blur all of it.
+func (r *rung) size(to target, enc encode.Limits) image.Point {
+	own := image.Pt(r.src.width, r.src.height)
+	p := r.rule.size(own)
+	if to.scale < 1 {
+		p = scaled(p, to.scale)
+	}
+	if p == own {
+		p = image.Pt(max((p.X+1)&^1, minSide), max((p.Y+1)&^1, minSide))
+	} else {
+		p = scaled(p, 1)
+	}
+	most := enc.Most()
+	if f := min(float64(most.X)/float64(p.X), float64(most.Y)/float64(p.Y)); f < 1 {
+		p = scaled(p, f)
+		p = image.Pt(min(p.X, most.X&^1), min(p.Y, most.Y&^1))
+	}
+	if f := to.limits.scale(p.X, p.Y); f < 1 {
+		p = image.Pt(int(float64(p.X)*f)&^1, int(float64(p.Y)*f)&^1)
+	}
+	return image.Pt(max(p.X, minSide), max(p.Y, minSide))
+}
+
+// rateWithin returns the frame rate that the decoders take of the encoded size.
+func (r *rung) rateWithin(to target) int {
+	p := r.size(to, r.limits())
+	return to.limits.rate(p.X, p.Y, to.fps)
+}
+
+// scaled returns a size at a fraction, in even numbers.
+func scaled(p image.Point, f float64) image.Point {
+	side := func(n int) int { return max(int(math.Round(float64(n)*f))&^1, minSide) }
+	return image.Pt(side(p.X), side(p.Y))
+}
+
+// fit reports whether the encoder in use does not suit what is wanted: because of the size, or of a level that it states.
+func (r *rung) fit(to target) bool {
+	p := r.size(to, r.limits())
+	most := to.limits.level
+	return p.X != r.width || p.Y != r.height || most > 0 && (r.level == 0 || r.level > most)
+}
+
+// open opens the best encoder that can be opened, at the largest size that it takes.
+func (r *rung) open(ctx context.Context, now time.Time, to target) error {
 	var errs []error
 	order := r.roster.order(now, r.codec)
 	if len(order) == 0 {
 		return fmt.Errorf("session: no encoder of %s is left", r.codec)
 	}
 	for i, factory := range order {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		limits := r.roster.limits(factory)
+		p := r.size(to, limits)
 		// Changes of a free encoder cost nothing: it is opened for the highest frame rate, which its stream's level states, and the first
 		// picture brings the real one.
-		params.FPS = fps
+		params := encode.Params{Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.level}
 		if factory.Profile().Price == encode.PriceFree {
-			params.FPS = r.fpsLimit
+			params.FPS = to.limits.rate(p.X, p.Y, r.fpsLimit)
+		}
+		if err := errors.Join(params.Validate(), limits.Check(p.X, p.Y)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", factory.Profile().Name, err))
+			continue // as was to be expected
 		}
 		r.roster.use(factory, 1)
-		w, err := startWorker(factory, params, r.log, r.met.hungEncoders)
+		w, err := startWorker(ctx, factory, params, r.log, r.met.hungEncoders)
 		if err != nil {
 			r.roster.use(factory, -1)
+			if ctx.Err() != nil {
+				return err
+			}
 			errs = append(errs, err)
-			r.replaced(order, i, r.refused(factory, err), err)
+			r.replaced(order, i, r.refused(factory, p, err), err)
 			continue
 		}
 		r.roster.opened(factory)
 		r.worker, r.factory, r.openedAt = w, factory, now
+		r.width, r.height, r.level = p.X, p.Y, params.Level
+		r.betterAt = now.Add(lookForBetter)
 		r.picture = false
 		r.force = max(r.force, keyStart)
-		r.setRate(now, rate, params.FPS)
+		r.setRate(now, to.rate, params.FPS)
 		r.told = adapt.Applied{}
 		r.mu.Lock()
 		r.view.encoder, r.view.price, r.view.stuck = w.profile.Name, w.profile.Price, false
-		r.view.hardware, r.view.took, r.view.fps, r.view.threads = w.profile.Hardware, 0, fps, w.profile.Threads
+		r.view.hardware, r.view.took, r.view.fps, r.view.threads = w.profile.Hardware, 0, to.fps, w.profile.Threads
 		r.view.width, r.view.height = r.width, r.height
 		r.mu.Unlock()
 		r.log.Info("encoder opened", "encoder", w.profile.Name, "width", r.width, "height", r.height,
-			"bitrate", rate, "fps", fps)
+			"bitrate", to.rate, "fps", to.fps)
 		return nil
 	}
 	return errors.Join(errs...)
 }
 
-// refused notes that an encoder could not be opened, and returns why. A driver that does not return has said nothing of how much room it has.
-func (r *rung) refused(f encode.Factory, err error) (reason string) {
-	if errors.Is(err, errHung) {
-		r.roster.failed(f, time.Now())
-		return fallbackHang
+// lookForBetter is how often a rung looks whether an encoder that is preferred to its own may be used again.
+const lookForBetter = time.Second
+
+// better gives up the encoder in use for one that is preferred, once that is not banned any more and has room. The caller has a frame, which
+// becomes a keyframe of the other; should it fail again, it is banned for longer.
+func (r *rung) better(now time.Time, to target) {
+	if r.worker == nil || now.Before(r.betterAt) {
+		return
 	}
-	full, limit := r.roster.refused(f, time.Now())
-	if !full {
+	r.betterAt = now.Add(lookForBetter)
+	next, ok := r.roster.better(now, r.factory)
+	if !ok {
+		return
+	}
+	limits := r.roster.limits(next)
+	if p := r.size(to, limits); limits.Check(p.X, p.Y) != nil {
+		return
+	}
+	r.log.Info("encoder is usable again", "encoder", next.Profile().Name, "instead_of", r.factory.Profile().Name)
+	r.close(closeTimeout)
+	r.force = max(r.force, keyEncoder)
+}
+
+// refused notes that an encoder could not be opened, and returns why. An encoder that takes no such size, or has no room for another, is
+// as good as before for others.
+func (r *rung) refused(f encode.Factory, size image.Point, err error) (reason string) {
+	now := time.Now()
+	switch {
+	case errors.Is(err, encode.ErrSize) && r.roster.refusedSize(f, size):
+		return fallbackSize
+	case errors.Is(err, encode.ErrBusy):
+		if limit := r.roster.busy(f, now); limit > 0 {
+			r.log.Info("encoder has no room for another", "encoder", f.Profile().Name, "limit", limit)
+		}
+		return fallbackFull
+	case errors.Is(err, errHung):
+		r.roster.failed(f, now)
+		return fallbackHang
+	default:
+		r.roster.failed(f, now)
 		return fallbackOpen
 	}
-	r.log.Info("encoder has no room for another", "encoder", f.Profile().Name, "limit", limit)
-	return fallbackFull
 }
 
 // close closes the encoder, if one is open, and waits for that at most so long.

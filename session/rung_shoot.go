@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -12,21 +13,22 @@ import (
 // shoot encodes f, or with a nil f the picture before once more, and hands it to the members. It tells whether the encoder
 // has a picture after that.
 func (r *rung) shoot(
-	members []*member, f *capture.Frame, now time.Time, key keyReason, still string, rate, fps int, scale float64,
+	ctx context.Context, members []*member, f *capture.Frame, now time.Time, key keyReason, still string, to target,
 ) bool {
 	what := r.content.see(f, dirty(f))
 	if f != nil {
 		r.src.width, r.src.height = f.Width, f.Height
-		if r.fit(scale) {
+		if r.fit(to) {
 			r.close(closeTimeout)
 		}
+		r.better(now, to)
 	}
 	opened := r.worker == nil
 	if opened {
 		if f == nil {
 			return false
 		}
-		if err := r.open(now, rate, fps); err != nil {
+		if err := r.open(ctx, now, to); err != nil {
 			f.Release()
 			r.met.drop(dropNoEncoder)
 			r.stuck(now, err)
@@ -35,9 +37,9 @@ func (r *rung) shoot(
 		key = max(key, r.force)
 	}
 	j := job{frame: f, at: now, key: key != keyNone}
-	newRate := r.reprice(now, rate, fps)
+	newRate := r.reprice(now, to.rate, to.fps)
 	if newRate {
-		j.rate, j.fps = rate, fps
+		j.rate, j.fps = to.rate, to.fps
 	}
 	r.last = now
 	if f != nil {
@@ -57,9 +59,9 @@ func (r *rung) shoot(
 		r.lastKey, r.force = now, keyNone
 	}
 	if newRate {
-		r.setRate(now, rate, fps)
+		r.setRate(now, to.rate, to.fps)
 	}
-	r.apply(members, au, fps)
+	r.apply(members, au, to.fps)
 	r.deliver(members, au, what)
 	r.account(now, au, f != nil)
 	return true

@@ -483,8 +483,8 @@ func TestSizeChangeReopensTheEncoder(t *testing.T) {
 		before, _ := v.got()
 		th.screen.resize(1281, 721)
 		time.Sleep(50 * time.Millisecond)
-		if au := v.pictures(before)[0]; !au.Key || au.Width != 1280 || au.Height != 720 {
-			t.Errorf("key %v, %dx%d; want a keyframe of 1280x720", au.Key, au.Width, au.Height)
+		if au := v.pictures(before)[0]; !au.Key || au.Width != 1282 || au.Height != 722 {
+			t.Errorf("key %v, %dx%d; want a keyframe of 1282x722", au.Key, au.Width, au.Height)
 		}
 		v.set(func(a *ask) { a.scale = .5 })
 		th.screen.touch(spot)

@@ -80,7 +80,7 @@ func (s *standing) notice(now time.Time, e Event) {
 	case EventConnected:
 		s.served = true
 	case EventEncoderFallback, EventDisplayLost:
-		if e.Reason != fallbackFull { // what is full works
+		if e.Reason != fallbackFull && e.Reason != fallbackSize { // what is full works
 			s.quiet, s.served = now, false
 		}
 	case EventEnded:

@@ -87,6 +87,7 @@ type viewer struct {
 	key        bool // a keyframe is wanted and has not been sent
 	pad        adapt.PadRequest
 	rate       int // what the pacer was told
+	recovery   recovery
 
 	// backlog is the number of packets of the newest picture.
 	backlog atomic.Int64
@@ -172,6 +173,9 @@ func (v *viewer) receive(packets []rtcp.Packet) {
 	for _, f := range report.Feedback {
 		f.At = now
 		v.controller.OnFeedback(f)
+		if v.recovery.reported(f) {
+			v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
+		}
 	}
 	if report.PLI {
 		v.met.requests.WithLabelValues("pli").Inc()
@@ -209,7 +213,11 @@ func (v *viewer) sent(p adapt.Packet) {
 func (v *viewer) tick() adapt.Targets {
 	v.ctl.Lock()
 	defer v.ctl.Unlock()
-	t := v.controller.Tick(v.clock())
+	now := v.clock()
+	if v.live.Load() && v.recovery.due(now) {
+		v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
+	}
+	t := v.controller.Tick(now)
 	v.targets = t
 	v.key = v.key || t.ForceIDR
 	if t.PacingRate > 0 && t.PacingRate != v.rate {
@@ -255,7 +263,7 @@ func (v *viewer) ask(time.Time) ask {
 		a := ask{bitrate: v.targets.EncoderBitrate, fps: v.targets.FPS, scale: 1}
 		v.ctl.Unlock()
 		v.caps.bound(&a)
-		return a
+			return a
 	}
 	t := v.tick()
 	a := ask{
@@ -297,6 +305,7 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 	v.ctl.Lock()
 	if au.Key {
 		v.key = false
+		v.recovery.sent(v.clock())
 	}
 	if limit := v.targets.MaxFrameBytes; limit > 0 && w.Bytes > limit {
 		v.met.oversize.Inc()

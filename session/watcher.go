@@ -38,4 +38,6 @@ type ask struct {
 	// bitrate is in bits per second; scale is the wanted size as a fraction of the display's.
 	bitrate, fps int
 	scale        float64
+	// limits are its decoder's.
+	limits limits
 }

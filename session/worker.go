@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,8 +52,8 @@ type result struct {
 	err error
 }
 
-// startWorker opens an encoder. It returns once that is done, or with errHung when it takes too long.
-func startWorker(factory encode.Factory, params encode.Params, log *slog.Logger, hung prometheus.Gauge) (*worker, error) {
+// startWorker opens an encoder. It returns once that is done, with errHung when it takes too long, or when ctx ends.
+func startWorker(ctx context.Context, factory encode.Factory, params encode.Params, log *slog.Logger, hung prometheus.Gauge) (*worker, error) {
 	w := &worker{
 		profile: factory.Profile(),
 		opened:  make(chan error, 1), jobs: make(chan job, 1), results: make(chan result, 1), done: make(chan struct{}),
@@ -71,6 +72,9 @@ func startWorker(factory encode.Factory, params encode.Params, log *slog.Logger,
 	case <-timeout.C:
 		w.stop(0)
 		return nil, fmt.Errorf("open %s: %w", w.profile.Name, errHung)
+	case <-ctx.Done():
+		w.stop(0)
+		return nil, fmt.Errorf("open %s: %w", w.profile.Name, ctx.Err())
 	}
 }
 

@@ -3,6 +3,7 @@ package encodetest
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ type Config struct {
 	OpenErr error
 	// Limit is how many encoders may be open at a time, 0 for any number, as hardware has it. Open of one more returns ErrLimit.
 	Limit int
+	// Sizes are the sizes that it takes, whatever its profile says. Open of another returns encode.ErrSize.
+	Sizes encode.Limits
 	// OnEncode, if set, is called in each Encode before anything else, with the number of the call from 1 on. It may
 	// block or delay, as a driver does that hangs; its error is Encode's. It is called on the goroutine of the caller.
 	OnEncode func(n int) error
@@ -29,7 +32,7 @@ type Config struct {
 }
 
 // ErrLimit is what a fake says that has no room for another encoder, in the words of FFmpeg's NVENC.
-var ErrLimit = errors.New("OpenEncodeSessionEx failed: incompatible client key (21)")
+var ErrLimit = fmt.Errorf("OpenEncodeSessionEx failed: incompatible client key (21): %w", encode.ErrBusy)
 
 // Rate is an argument list of SetRate.
 type Rate struct{ BitsPerSecond, FPS int }
@@ -94,6 +97,9 @@ func (f *Fake) Open(p encode.Params) (encode.Encoder, error) {
 	}
 	if f.cfg.OpenErr != nil {
 		return nil, f.cfg.OpenErr
+	}
+	if err := f.cfg.Sizes.Check(p.Width, p.Height); err != nil {
+		return nil, err
 	}
 	full := false
 	f.count(func(s *Stats) {

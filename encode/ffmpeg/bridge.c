@@ -76,37 +76,49 @@ int wavry_set_option(AVCodecContext *ctx, const char *name, const char *value)
 	return av_opt_set(ctx, name, value, AV_OPT_SEARCH_CHILDREN);
 }
 
-int wavry_convert(AVFrame *dst, const uint8_t *src, int stride, const int *bands, int n)
+int wavry_convert(AVFrame *dst, const uint8_t *src, int stride, int width, int height, const int *bands, int n)
 {
 	int err = av_frame_make_writable(dst);
 	if (err < 0)
 		return err;
 	for (int i = 0; i < n; i++) {
-		int top = bands[2 * i], rows = bands[2 * i + 1] - top;
+		int top = bands[2 * i], bottom = bands[2 * i + 1];
+		int rows = (bottom < height ? bottom : height) - top;
 		const uint8_t *from = src + (size_t)top * stride;
 		uint8_t *y = dst->data[0] + (size_t)top * dst->linesize[0];
 		uint8_t *u = dst->data[1] + (size_t)(top / 2) * dst->linesize[1];
 		switch (dst->format) {
 		case AV_PIX_FMT_YUV420P:
 			err = ARGBToI420(from, stride, y, dst->linesize[0], u, dst->linesize[1],
-			                 dst->data[2] + (size_t)(top / 2) * dst->linesize[2], dst->linesize[2], dst->width, rows);
+			                 dst->data[2] + (size_t)(top / 2) * dst->linesize[2], dst->linesize[2], width, rows);
 			break;
 		case AV_PIX_FMT_NV12:
-			err = ARGBToNV12(from, stride, y, dst->linesize[0], u, dst->linesize[1], dst->width, rows);
+			err = ARGBToNV12(from, stride, y, dst->linesize[0], u, dst->linesize[1], width, rows);
 			break;
 		default:
 			return AVERROR(ENOSYS);
 		}
 		if (err)
 			return AVERROR(EINVAL);
+		if (dst->width > width) {
+			for (int row = 0; row < rows; row++) {
+				uint8_t *line = y + (size_t)row * dst->linesize[0];
+				line[width] = line[width - 1];
+			}
+		}
+		if (bottom > height) {
+			uint8_t *last = dst->data[0] + (size_t)height * dst->linesize[0];
+			memcpy(last, last - dst->linesize[0], dst->width);
+		}
 	}
 	return 0;
 }
 
 int wavry_scale(const uint8_t *src, int src_stride, int src_width, int src_height,
-                uint8_t *dst, int dst_stride, int dst_width, int dst_height)
+                uint8_t *dst, int dst_stride, int dst_width, int dst_height, int top, int bottom)
 {
-	int err = ARGBScale(src, src_stride, src_width, src_height, dst, dst_stride, dst_width, dst_height, kFilterBox);
+	int err = ARGBScaleClip(src, src_stride, src_width, src_height, dst, dst_stride, dst_width, dst_height,
+	                        0, top, dst_width, bottom - top, kFilterBox);
 	return err ? AVERROR(EINVAL) : 0;
 }
 

@@ -16,12 +16,13 @@ const char *wavry_log_capture_end(void);
 // Sets an option of ctx or of its codec.
 int wavry_set_option(AVCodecContext *ctx, const char *name, const char *value);
 
-// Converts n bands of rows, each a pair of first row and row after the last, from BGRX to the 4:2:0 format of dst, after
-// giving dst a buffer of its own if an encoder still holds the one it has.
-int wavry_convert(AVFrame *dst, const uint8_t *src, int stride, const int *bands, int n);
-// Scales BGRX.
+// Converts n bands of rows, each a pair of first row and row after the last, from BGRX of a size to the 4:2:0 format of dst, after
+// giving dst a buffer of its own if an encoder still holds the one it has. Where dst has a column or a row more, the last one is
+// repeated.
+int wavry_convert(AVFrame *dst, const uint8_t *src, int stride, int width, int height, const int *bands, int n);
+// Scales the rows from top up to bottom of dst, which is BGRX as src is.
 int wavry_scale(const uint8_t *src, int src_stride, int src_width, int src_height,
-                uint8_t *dst, int dst_stride, int dst_width, int dst_height);
+                uint8_t *dst, int dst_stride, int dst_width, int dst_height, int top, int bottom);
 
 // What wavry_encode returns when the encoder keeps the picture instead of giving out a packet.
 #define WAVRY_HELD_BACK 1

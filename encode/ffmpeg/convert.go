@@ -26,7 +26,7 @@ type converter struct {
 	width   int // of the picture, pixels
 	height  int
 
-	// The size of the frame before, cropped to even numbers; 0 before the first.
+	// The size of the frame before; 0 before the first.
 	lastWidth, lastHeight int
 
 	bands  []band
@@ -60,39 +60,34 @@ func (c *converter) empty() bool { return c.lastWidth == 0 }
 
 // convert brings the picture to f's content.
 func (c *converter) convert(f *capture.Frame) error {
-	// An odd last column or row has no chroma of its own in 4:2:0; it is cut off.
-	width, height := f.Width&^1, f.Height&^1
 	switch {
-	case width < 2 || height < 2:
+	case f.Width < 2 || f.Height < 2:
 		return fmt.Errorf("convert: frame of %dx%d is too small", f.Width, f.Height)
 	case f.Stride < 4*f.Width || len(f.Pix) < f.Stride*(f.Height-1)+4*f.Width:
 		return fmt.Errorf("convert: frame of %dx%d has a stride of %d and %d bytes of pixels",
 			f.Width, f.Height, f.Stride, len(f.Pix))
 	}
+	// A picture of 4:2:0 has even sides, one more than a frame's that are odd.
+	evenWidth, evenHeight := (f.Width+1)&^1, (f.Height+1)&^1
 
-	whole := width != c.lastWidth || height != c.lastHeight
+	whole := f.Width != c.lastWidth || f.Height != c.lastHeight
 	c.bands = c.bands[:0]
 	if whole {
-		c.bands = append(c.bands, band{0, height})
+		c.bands = append(c.bands, band{0, evenHeight})
 	} else {
-		c.bands = appendBands(c.bands, f.Damage, width, height)
+		c.bands = appendBands(c.bands, f.Damage, evenWidth, evenHeight)
 	}
 	if len(c.bands) == 0 {
 		return nil
 	}
 
-	pix, stride := f.Pix, f.Stride
-	if width != c.width || height != c.height {
-		// A scaled row depends on rows around it, so scaling is all or nothing.
-		if c.scaled == nil {
-			c.scaled = make([]byte, 4*c.width*c.height)
+	pix, stride, width, height := f.Pix, f.Stride, f.Width, f.Height
+	if evenWidth != c.width || evenHeight != c.height {
+		if err := c.scale(f); err != nil {
+			c.lastWidth, c.lastHeight = 0, 0 // the picture may be torn
+			return err
 		}
-		if code := C.wavry_scale((*C.uint8_t)(&pix[0]), C.int(stride), C.int(width), C.int(height),
-			(*C.uint8_t)(&c.scaled[0]), C.int(4*c.width), C.int(c.width), C.int(c.height)); code < 0 {
-			return fmt.Errorf("scale %dx%d to %dx%d: %w", width, height, c.width, c.height, avError(code))
-		}
-		pix, stride = c.scaled, 4*c.width
-		c.bands = append(c.bands[:0], band{0, c.height})
+		pix, stride, width, height = c.scaled, 4*c.width, c.width, c.height
 	}
 
 	c.rows = c.rows[:0]
@@ -100,12 +95,44 @@ func (c *converter) convert(f *capture.Frame) error {
 		c.rows = append(c.rows, C.int(b.top), C.int(b.bottom))
 	}
 	frame := (*C.AVFrame)(c.picture.UnsafePointer())
-	code := C.wavry_convert(frame, (*C.uint8_t)(unsafe.SliceData(pix)), C.int(stride), unsafe.SliceData(c.rows), C.int(len(c.bands)))
+	code := C.wavry_convert(frame, (*C.uint8_t)(unsafe.SliceData(pix)), C.int(stride), C.int(width), C.int(height),
+		unsafe.SliceData(c.rows), C.int(len(c.bands)))
 	if code < 0 {
 		c.lastWidth, c.lastHeight = 0, 0 // the picture may be torn
 		return fmt.Errorf("convert %dx%d: %w", width, height, avError(code))
 	}
-	c.lastWidth, c.lastHeight = width, height
+	c.lastWidth, c.lastHeight = f.Width, f.Height
+	return nil
+}
+
+// scaleMargin is how many rows of a scaled picture beside those of a band depend on the band's, and once more for each time that the picture
+// is larger: the filters reach over a row on either side, and rounding over another.
+const scaleMargin = 2
+
+// scale scales the bands of f to the picture's size, and makes them the bands of the result.
+func (c *converter) scale(f *capture.Frame) error {
+	if c.scaled == nil {
+		c.scaled = make([]byte, 4*c.width*c.height)
+	}
+	n, margin := 0, scaleMargin*(1+c.height/f.Height)
+	for _, b := range c.bands {
+		top := max(0, b.top*c.height/f.Height-margin) &^ 1
+		bottom := min(c.height, ((b.bottom*c.height+f.Height-1)/f.Height+margin+1)&^1)
+		if n > 0 && top <= c.bands[n-1].bottom {
+			c.bands[n-1].bottom = max(c.bands[n-1].bottom, bottom)
+			continue
+		}
+		c.bands[n] = band{top, bottom}
+		n++
+	}
+	c.bands = c.bands[:n]
+	for _, b := range c.bands {
+		code := C.wavry_scale((*C.uint8_t)(&f.Pix[0]), C.int(f.Stride), C.int(f.Width), C.int(f.Height),
+			(*C.uint8_t)(&c.scaled[0]), C.int(4*c.width), C.int(c.width), C.int(c.height), C.int(b.top), C.int(b.bottom))
+		if code < 0 {
+			return fmt.Errorf("scale %dx%d to %dx%d: %w", f.Width, f.Height, c.width, c.height, avError(code))
+		}
+	}
 	return nil
 }
 

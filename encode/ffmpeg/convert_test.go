@@ -58,8 +58,17 @@ func TestDamageOnlyConversionEqualsWhole(t *testing.T) {
 	}{
 		{astiav.PixelFormatYuv420P, image.Pt(322, 246), image.Pt(322, 246)},
 		{astiav.PixelFormatNv12, image.Pt(322, 246), image.Pt(322, 246)},
-		{astiav.PixelFormatYuv420P, image.Pt(323, 247), image.Pt(322, 246)}, // odd, cropped
-		{astiav.PixelFormatNv12, image.Pt(401, 301), image.Pt(200, 160)},    // scaled
+		{astiav.PixelFormatYuv420P, image.Pt(323, 247), image.Pt(324, 248)}, // odd: the last column and row are repeated
+		{astiav.PixelFormatNv12, image.Pt(323, 247), image.Pt(324, 248)},
+		{astiav.PixelFormatNv12, image.Pt(401, 301), image.Pt(200, 160)}, // scaled
+		{astiav.PixelFormatYuv420P, image.Pt(1920, 1080), image.Pt(1280, 720)},
+		{astiav.PixelFormatYuv420P, image.Pt(1920, 1080), image.Pt(1440, 810)},
+		{astiav.PixelFormatYuv420P, image.Pt(640, 360), image.Pt(320, 180)},
+		{astiav.PixelFormatYuv420P, image.Pt(640, 360), image.Pt(160, 90)},
+		{astiav.PixelFormatYuv420P, image.Pt(641, 361), image.Pt(482, 270)},
+		{astiav.PixelFormatYuv420P, image.Pt(640, 360), image.Pt(214, 120)},
+		{astiav.PixelFormatYuv420P, image.Pt(320, 180), image.Pt(640, 360)},
+		{astiav.PixelFormatYuv420P, image.Pt(100, 75), image.Pt(320, 180)},
 	} {
 		t.Run(fmt.Sprintf("%s %v to %v", test.format, test.frame, test.target), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, uint64(test.format)))
@@ -69,7 +78,7 @@ func TestDamageOnlyConversionEqualsWhole(t *testing.T) {
 			if err := kept.convert(f); err != nil {
 				t.Fatal(err)
 			}
-			for n := range 100 {
+			for n := range 60 {
 				f.Damage = f.Damage[:0]
 				for range rng.IntN(6) {
 					x, y := rng.IntN(f.Width), rng.IntN(f.Height)
@@ -89,6 +98,36 @@ func TestDamageOnlyConversionEqualsWhole(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The last column and row of an odd size are there, and again beside it, as sharp as the others.
+func TestOddSizesAreKeptWhole(t *testing.T) {
+	for _, format := range []astiav.PixelFormat{astiav.PixelFormatYuv420P, astiav.PixelFormatNv12} {
+		f := newFrame(65, 33)
+		for y := range f.Height {
+			for x := range f.Width {
+				if x == f.Width-1 || y == f.Height-1 {
+					copy(f.Pix[y*f.Stride+4*x:], []byte{255, 255, 255})
+				}
+			}
+		}
+		c := mustConverter(t, 66, 34, format)
+		if err := c.convert(f); err != nil {
+			t.Fatal(err)
+		}
+		got := planes(t, c)
+		for y := range 34 {
+			for x := range 66 {
+				want := byte(16)
+				if x >= f.Width-1 || y >= f.Height-1 {
+					want = 235
+				}
+				if got[y*66+x] != want {
+					t.Fatalf("%s: luma %d at %d,%d; want %d", format, got[y*66+x], x, y, want)
+				}
+			}
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -100,10 +101,15 @@ func (e *encoder) open() (err error) {
 			return err
 		}
 	}
+	if e.params.Level > 0 && e.profile.Codec == encode.H264 {
+		if err := setOption(c, "level", strconv.Itoa(e.params.Level)); err != nil {
+			return err
+		}
+	}
 	lines, err := captured(astiav.LogLevelWarning, func() error { return c.Open(e.codec, nil) })
 	switch {
 	case err != nil && e.profile.Hardware:
-		return fmt.Errorf("open the codec: %w: %w", explained(err, lines), encode.ErrNoEncoder)
+		return fmt.Errorf("open the codec: %w: %w", explained(err, lines), refusal(lines))
 	case err != nil:
 		return fmt.Errorf("open the codec: %w", explained(err, lines))
 	case len(lines) > 0:

@@ -487,3 +487,20 @@ func resident(t *testing.T) int {
 	}
 	return pages * os.Getpagesize()
 }
+
+// The stream states the level that was agreed, not the one that x264 would take.
+func TestX264StatesTheLevelAskedFor(t *testing.T) {
+	for _, level := range []int{31, 40, 51} {
+		e := open(t, x264(t, nil), encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, Level: level})
+		f := text(640, 360)
+		f.Time = time.Now()
+		unit, err := e.Encode(f, time.Time{}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.Index(unit.Data, []byte{0, 0, 1, 0x67})
+		if at < 0 || int(unit.Data[at+6]) != level {
+			t.Errorf("level_idc %d; want %d", unit.Data[at+6], level)
+		}
+	}
+}

@@ -54,7 +54,7 @@ func openSurface(kind, name string, width, height int) (_ *surface, err error) {
 	lines, err = captured(astiav.LogLevelWarning, s.frames.Initialize)
 	if err != nil {
 		err = explained(err, lines)
-		return nil, fmt.Errorf("make %dx%d frames on the %s device: %w: %w", width, height, kind, err, encode.ErrNoEncoder)
+		return nil, fmt.Errorf("make %dx%d frames on the %s device: %w: %w", width, height, kind, err, refusal(lines))
 	}
 	if s.frame = astiav.AllocFrame(); s.frame == nil {
 		return nil, errors.New("allocate a frame: out of memory")

@@ -1,0 +1,38 @@
+package encode
+
+import (
+	"fmt"
+	"image"
+)
+
+// largestSide is the largest side of a picture that any encoder here is asked for.
+const largestSide = 8192
+
+// Limits are the sizes of pictures that an encoder takes, in pixels. A zero field is that of Params.
+type Limits struct {
+	MinWidth, MinHeight int
+	MaxWidth, MaxHeight int
+}
+
+// Most returns the largest size.
+func (l Limits) Most() image.Point {
+	most := image.Pt(largestSide, largestSide)
+	if l.MaxWidth > 0 {
+		most.X = min(most.X, l.MaxWidth)
+	}
+	if l.MaxHeight > 0 {
+		most.Y = min(most.Y, l.MaxHeight)
+	}
+	return most
+}
+
+// Check returns an error that wraps ErrSize when a size is not within the limits.
+func (l Limits) Check(width, height int) error {
+	switch most := l.Most(); {
+	case width < l.MinWidth || height < l.MinHeight:
+		return fmt.Errorf("%w: %dx%d is under %dx%d", ErrSize, width, height, l.MinWidth, l.MinHeight)
+	case width > most.X || height > most.Y:
+		return fmt.Errorf("%w: %dx%d is over %dx%d", ErrSize, width, height, most.X, most.Y)
+	}
+	return nil
+}
