@@ -87,6 +87,8 @@ type AccessUnit struct {
 	Convert, Encode time.Duration
 	// QP is the mean quantizer of the picture on its codec's scale, 0 when the encoder does not tell.
 	QP float64
+	// Complaint is what the encoder logged as errors though it made the picture, such as that it did not take a rate.
+	Complaint string
 }
 
 // Price is what changing an open encoder's bitrate costs.

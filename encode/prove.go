@@ -27,6 +27,10 @@ type Proof struct {
 	// PerMegapixel is what a million pixels of a moving picture take to convert and encode: processor time where the processor encodes, else the time from
 	// the call to the result; 0 where it could not be measured.
 	PerMegapixel time.Duration `json:"per_megapixel_ns,omitempty"`
+	// Price is what a change of the rate was found to cost, nil where that was not tried.
+	Price *Price `json:"price,omitempty"`
+	// Complaint is what the encoder logged as errors of pictures that it made.
+	Complaint string `json:"complaint,omitempty"`
 	// PSNR is that of the worst decoded picture against its frame, in dB over all three planes.
 	PSNR float64 `json:"psnr_db,omitempty"`
 }
@@ -77,6 +81,9 @@ func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 			proof = Proof{Why: err.Error()}
 		}
 		proof.Profile = profile.Name
+		if proof.Usable && proof.Price != nil {
+			profile.Price = *proof.Price
+		}
 		candidates = append(candidates, Candidate{Profile: profile, Proof: proof})
 	}
 	return candidates

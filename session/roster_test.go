@@ -198,7 +198,7 @@ func TestRungKeepsToItsViewersDecoders(t *testing.T) {
 				move(th.screen, time.Second)
 				units := bound.pictures(before)
 				for _, au := range units {
-					if n := blocks(au.Width)*blocks(au.Height); n > c.most || n < c.most*85/100 {
+					if n := blocks(au.Width) * blocks(au.Height); n > c.most || n < c.most*85/100 {
 						t.Fatalf("%dx%d are %d macroblocks; want about %d at most", au.Width, au.Height, n, c.most)
 					}
 					if ratio := float64(au.Width) / float64(au.Height); ratio < 1.74 || ratio > 1.82 {

@@ -102,6 +102,7 @@ type rung struct {
 	retryAt       time.Time
 	retry         time.Duration
 	openedAt      time.Time
+	complainedAt  time.Time
 	emptyAt       time.Time // nobody is on it since then
 	second        rateWindow
 }

@@ -10,6 +10,9 @@ import (
 	"wavryhost/encode"
 )
 
+// complainEvery is how often complaints of an encoder are logged.
+const complainEvery = 10 * time.Second
+
 // shoot encodes f, or with a nil f the picture before once more, and hands it to the members. It tells whether the encoder
 // has a picture after that.
 func (r *rung) shoot(
@@ -51,6 +54,10 @@ func (r *rung) shoot(
 		return false
 	}
 	r.met.encoded(au, still)
+	if au.Complaint != "" && now.Sub(r.complainedAt) >= complainEvery {
+		r.complainedAt = now
+		r.log.Warn("encoder made a picture and complains", "encoder", r.worker.profile.Name, "complaint", au.Complaint)
+	}
 	if au.Key {
 		if key == keyNone {
 			key = keyUnasked

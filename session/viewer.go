@@ -263,7 +263,7 @@ func (v *viewer) ask(time.Time) ask {
 		a := ask{bitrate: v.targets.EncoderBitrate, fps: v.targets.FPS, scale: 1}
 		v.ctl.Unlock()
 		v.caps.bound(&a)
-			return a
+		return a
 	}
 	t := v.tick()
 	a := ask{

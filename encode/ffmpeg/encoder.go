@@ -169,11 +169,20 @@ func (e *encoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.Acces
 	if err != nil {
 		return encode.AccessUnit{}, e.fail(err)
 	}
+	complaint := e.complaint()
 	e.rekey = false
 	return encode.AccessUnit{
 		Data: data, Key: isKey, Time: at, Seq: e.seq, Width: e.params.Width, Height: e.params.Height,
-		Convert: converted.Sub(began), Encode: time.Since(converted), QP: qp,
+		Convert: converted.Sub(began), Encode: time.Since(converted), QP: qp, Complaint: complaint,
 	}, nil
+}
+
+// complaint returns what FFmpeg logged as errors during the last encode.
+func (e *encoder) complaint() string {
+	if e.why[0] == 0 {
+		return ""
+	}
+	return strings.Join(logLines(C.GoString((*C.char)(unsafe.Pointer(&e.why[0])))), "; ")
 }
 
 // encode encodes the converter's picture.
@@ -198,8 +207,11 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 	case code == C.WAVRY_HELD_BACK:
 		return nil, false, 0, errors.New("encode: the encoder holds frames back")
 	case code < 0:
-		lines := logLines(C.GoString((*C.char)(unsafe.Pointer(&e.why[0]))))
-		return nil, false, 0, fmt.Errorf("encode: %w", explained(avError(code), lines))
+		err := avError(code)
+		if why := e.complaint(); why != "" {
+			err = fmt.Errorf("%s: %w", why, err)
+		}
+		return nil, false, 0, fmt.Errorf("encode: %w", err)
 	}
 	isKey = e.packet.flags&C.AV_PKT_FLAG_KEY != 0
 	e.ration.took(8 * int(e.packet.size))

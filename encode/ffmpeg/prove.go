@@ -32,6 +32,9 @@ func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof 
 		return proof
 	}
 	proof.Usable = true
+	if found, err := price(ctx, f, p); err == nil {
+		proof.Price = &found
+	}
 	// An encoder that works is used, measured or not. The one that was tried is closed: hardware may have room for one.
 	if perMegapixel, err := measure(ctx, f, p.Threads, measureLong); err == nil {
 		proof.PerMegapixel = perMegapixel
@@ -77,6 +80,9 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 			proof.FirstFrame = time.Since(began)
 		} else {
 			busy += unit.Convert + unit.Encode
+		}
+		if unit.Complaint != "" {
+			proof.Complaint = unit.Complaint
 		}
 		if err := checkKey(n, unit.Key, f.Profile().Price); err != nil {
 			return err

@@ -220,3 +220,38 @@ func TestStillPageIsSharpAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkStillPage measures how soon a viewer who joins a still page of text can read it, with the default settings on loopback, and what the screen costs the
+// daemon while it stands still afterwards.
+func BenchmarkStillPage(b *testing.B) {
+	for _, size := range []image.Point{{1280, 720}, {1920, 1080}} {
+		x := startX(b, 0, size.X, size.Y)
+		page := x.page(b)
+		for _, codec := range []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9} {
+			b.Run(fmt.Sprintf("%dp/%s", size.Y, filepath.Base(codec)), func(b *testing.B) {
+				for range b.N {
+					h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+					p, a := watchPage(b, h, codec, loopback(b))
+					h.waitMetric(b, `wavry_host_still_pictures_total{kind="keep_alive"}`, 1)
+					const still = 10 * time.Second
+					before := processor(b, h.Process.Pid)
+					<-time.After(still)
+					used := processor(b, h.Process.Pid) - before
+					a.leave(b, h)
+					h.stop(b)
+					db, at := p.sharpness(b, page, size)
+					when, ok := firstOver(db, at, 40)
+					if !ok {
+						b.Fatalf("%.1f dB at last", db[len(db)-1])
+					}
+					b.ReportMetric(millis(at[0]), "ms-first")
+					b.ReportMetric(db[0], "dB-first")
+					b.ReportMetric(millis(when), "ms-40dB")
+					b.ReportMetric(db[len(db)-1], "dB-last")
+					b.ReportMetric(100*used.Seconds()/still.Seconds(), "%-still")
+				}
+			})
+		}
+		x.kill()
+	}
+}
