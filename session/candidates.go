@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 )
@@ -26,17 +27,22 @@ const (
 	causeNoRelay = "no_relay"
 	// causeNoPath: both sides have candidates, and no pair works.
 	causeNoPath = "no_path"
+	// causeRefused: this host sends to none of the viewer's addresses.
+	causeRefused = "refused_addresses"
 )
 
-var iceCauses = []string{causeNoCandidates, causeNoneHere, causeNames, causeNoRelay, causeNoPath}
+var iceCauses = []string{causeNoCandidates, causeNoneHere, causeNames, causeNoRelay, causeNoPath, causeRefused}
 
-// kinds counts candidates.
-type kinds struct{ names, relays, others int }
+// kinds counts candidates; those that are refused are not among the others.
+type kinds struct{ names, relays, others, refused int }
 
 func (k kinds) total() int { return k.names + k.relays + k.others }
 
 // candidates is what a viewer has told of itself in the ICE session that is on.
 type candidates struct {
+	reaches func(netip.Addr) bool // reports whether this host sends to an address
+	limits  remoteLimits
+
 	mu    sync.Mutex // guards the rest
 	names map[string]struct{}
 	kinds kinds
@@ -49,8 +55,8 @@ func (c *candidates) begin() {
 	c.names, c.kinds = make(map[string]struct{}), kinds{}
 }
 
-// take returns those of list that are to be used: a name that is not one that browsers make up for mDNS, or one too many, is left out, as is
-// every candidate beyond the limit.
+// take returns those of list that are to be used. A name that is not one that browsers make up for mDNS, one name too many, an address
+// that this host does not send to, and every candidate beyond the limits are left out.
 func (c *candidates) take(list []string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,8 +73,12 @@ func (c *candidates) take(list []string) []string {
 			}
 			c.names[name] = struct{}{}
 		}
-		if c.kinds.total() == maxAllCandidates {
+		if c.kinds.total()+c.kinds.refused == maxAllCandidates || !c.limits.candidates.Allow() {
 			break
+		}
+		if a, err := netip.ParseAddr(name); err == nil && !c.reaches(a) {
+			c.kinds.refused++
+			continue
 		}
 		switch {
 		case named:
@@ -119,6 +129,8 @@ func whyNoPath(viewer, host kinds, barren bool) (cause string, err error) {
 	switch {
 	case host.total() == 0:
 		return causeNoneHere, errors.New("this host has no candidates: none of its addresses may be used, and no relay gave one")
+	case viewer.total() == 0 && viewer.refused > 0:
+		return causeRefused, fmt.Errorf("this host sends to none of the viewer's %d addresses: see viewer_networks", viewer.refused)
 	case viewer.total() == 0:
 		return causeNoCandidates, errors.New("the viewer told no candidates, and no packet of it came")
 	case viewer.names == viewer.total() && host.relays == host.total():

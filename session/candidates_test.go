@@ -33,17 +33,22 @@ func TestCandidatesThatAreTaken(t *testing.T) {
 		{strings.Repeat("a", 300) + ".local", false},
 		{"hidden.invalid", false},
 	} {
-		var all candidates
-		all.begin()
+		all := anywhere()
 		if got := all.take([]string{hostAt(c.address)}); (len(got) == 1) != c.want {
 			t.Errorf("%s: %q; want taken %v", c.address, got, c.want)
 		}
 	}
 }
 
+// anywhere returns candidates of a viewer who may be anywhere.
+func anywhere() *candidates {
+	c := &candidates{reaches: Config{}.reaches, limits: newRemoteLimits()}
+	c.begin()
+	return c
+}
+
 func TestCandidatesAreBounded(t *testing.T) {
-	var all candidates
-	all.begin()
+	all := anywhere()
 	for i := range 1000 {
 		if list := all.take([]string{hostAt(uuid(i)), hostAt("printer.local")}); (len(list) == 1) != (i < maxNames) {
 			t.Fatalf("name %d: %q", i, list)
@@ -74,6 +79,7 @@ func TestWhyThereIsNoPath(t *testing.T) {
 	}{
 		{kinds{others: 1}, kinds{}, false, causeNoneHere, "this host has no candidates"},
 		{kinds{}, kinds{others: 1}, false, causeNoCandidates, "the viewer told no candidates"},
+		{kinds{refused: 3}, kinds{others: 1}, false, causeRefused, "none of the viewer's 3 addresses"},
 		{kinds{names: 2}, kinds{relays: 1}, false, causeNames, "this host has only relays"},
 		{kinds{names: 2}, kinds{others: 1}, false, causeNames, "only mDNS candidates and no relay"},
 		{kinds{names: 2, relays: 1}, kinds{others: 1}, true, causeNoRelay, "no relay gave this host an address"},

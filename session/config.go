@@ -78,7 +78,10 @@ type Config struct {
 	Interfaces []string
 	// Addresses are the networks, as 192.0.2.0/24, whose local addresses are used for media. Empty means all.
 	Addresses []netip.Prefix
-	// Loopback keeps all media traffic on 127.0.0.1.
+	// ViewerNetworks are the networks that viewers, and their relays, may be in. Empty means all. Addresses that are nobody's
+	// (loopback unless Loopback is set, link-local, multicast, unspecified, reserved) are refused in any case.
+	ViewerNetworks []netip.Prefix
+	// Loopback keeps all media traffic on the loopback address: 127.0.0.1, or ::1 on a host without it.
 	Loopback bool
 	// NAT1To1 lists the public addresses of a one-to-one NAT in front of this host; they are announced in place of the
 	// local ones.
@@ -215,13 +218,11 @@ func (c Config) adaptation(width, height int, price adapt.Price, running int) ad
 func (c *Config) whyNoAddress() string {
 	switch {
 	case c.Loopback:
-		return "media stays on 127.0.0.1 (media_network), and this machine has no such address"
+		return "media stays on the loopback address (media_network), and this machine has none"
 	case len(c.Interfaces) > 0:
 		return fmt.Sprintf("none of the interfaces %v (interfaces) has an address that may be used", c.Interfaces)
 	case len(c.Addresses) > 0:
 		return fmt.Sprintf("this machine has no address in %v (media_addresses)", c.Addresses)
-	case c.MediaPort > 0:
-		return fmt.Sprintf("nothing listens on UDP port %d (media_port): no network interface has an address", c.MediaPort)
 	default:
 		return "no network interface is up and has an address"
 	}

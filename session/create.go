@@ -250,7 +250,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	sdp, err = v.peer.answer(ctx)
 	if err != nil {
 		if errors.Is(err, ErrNoNetwork) {
-			err = fmt.Errorf("%w: %s", ErrNoNetwork, m.cfg().whyNoAddress())
+			err = fmt.Errorf("%w: %s", ErrNoNetwork, cmp.Or(m.media.why(), m.cfg().whyNoAddress()))
 		}
 		return nil, "", errors.Join(err, v.peer.pc.GracefulClose())
 	}

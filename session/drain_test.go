@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -37,8 +36,7 @@ func openCrowd(t *testing.T, n int, change func(*Config)) *crowd {
 			change(cfg)
 		}
 	})
-	c.network = onPath(c.path.host)
-	c.se.SetIPFilter(func(net.IP) bool { return true })
+	c.on(c.path.host)
 	for i := range n {
 		viewer, _ := c.path.tail(t, fmt.Sprintf("192.0.2.%d", 10+i), 10_000_000, 5*time.Millisecond)
 		r := vnetRemote(t, viewer)

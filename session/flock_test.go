@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -25,8 +24,7 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 		h := openHouse(t, func(c *Config) {
 			c.Loopback, c.FPS, c.MaxBitrate, c.MaxSessions, c.MaxHandshakes = false, 5, 200_000, viewers, atOnce
 		})
-		h.network = onPath(p.host)
-		h.se.SetIPFilter(func(net.IP) bool { return true })
+		h.on(p.host)
 		type arrival struct {
 			tries int
 			took  time.Duration

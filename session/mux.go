@@ -4,19 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
-	"slices"
 	"strconv"
 
-	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 )
 
 // muxBuffer is how many packets of a TCP connection wait to be read.
 const muxBuffer = 16
 
-// multiplex makes all sessions share one UDP port, and one TCP port, where those are configured. What it returns is to be closed when the sessions are gone.
-func multiplex(se *webrtc.SettingEngine, cfg Config) (closers []io.Closer, err error) {
+// multiplex makes all sessions share one UDP port, and one TCP port where that is configured. What it returns is to be closed
+// when the sessions are gone.
+func multiplex(se *webrtc.SettingEngine, cfg Config, log *slog.Logger) (port *mediaPort, closers []io.Closer, err error) {
 	defer func() {
 		if err != nil {
 			for _, c := range closers {
@@ -24,43 +24,29 @@ func multiplex(se *webrtc.SettingEngine, cfg Config) (closers []io.Closer, err e
 			}
 		}
 	}()
-	if cfg.MediaPort > 0 {
-		options := []ice.UDPMuxFromPortOption{ice.UDPMuxFromPortWithReadBufferSize(1 << 20), ice.UDPMuxFromPortWithWriteBufferSize(1 << 20)}
-		if keep := cfg.keeps(); keep != nil {
-			options = append(options, ice.UDPMuxFromPortWithIPFilter(keep))
-		}
-		switch {
-		case cfg.Loopback:
-			options = append(options, ice.UDPMuxFromPortWithLoopback(), ice.UDPMuxFromPortWithNetworks(ice.NetworkTypeUDP4))
-		case len(cfg.Interfaces) > 0:
-			options = append(options, ice.UDPMuxFromPortWithInterfaceFilter(func(name string) bool { return slices.Contains(cfg.Interfaces, name) }))
-		}
-		mux, err := ice.NewMultiUDPMuxFromPort(int(cfg.MediaPort), options...)
-		if err != nil {
-			return closers, fmt.Errorf("session: listen on UDP port %d for media: %w", cfg.MediaPort, err)
-		}
-		closers = append(closers, mux)
-		se.SetICEUDPMux(mux)
+	port, err = newMediaPort(cfg, log)
+	if err != nil {
+		return nil, closers, err
 	}
+	closers = append(closers, port)
+	se.SetICEUDPMux(port)
 	if cfg.MediaTCPPort > 0 {
 		host := ""
 		if cfg.Loopback {
-			host = "127.0.0.1"
+			host = cfg.loopback().String()
 		}
 		ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(int(cfg.MediaTCPPort)))) //nolint:noctx // it is there at once
 		if err != nil {
-			return closers, fmt.Errorf("session: listen on TCP port %d for media: %w", cfg.MediaTCPPort, err)
+			return nil, closers, fmt.Errorf("session: listen on TCP port %d for media: %w", cfg.MediaTCPPort, err)
 		}
 		mux := webrtc.NewICETCPMux(nil, ln, muxBuffer)
 		closers = append(closers, mux)
 		se.SetICETCPMux(mux)
-		types := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeTCP4}
-		if !cfg.Loopback {
-			types = append(types, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP6)
-		}
-		se.SetNetworkTypes(types)
+		se.SetNetworkTypes([]webrtc.NetworkType{
+			webrtc.NetworkTypeUDP4, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP6,
+		})
 	}
-	return closers, nil
+	return port, closers, nil
 }
 
 // closeAll closes what multiplex returned.

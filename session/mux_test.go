@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -104,7 +105,7 @@ func TestPortsThatAreTaken(t *testing.T) {
 	defer l.Close()
 	port := freePort(t, "udp")
 	cfg := Config{Loopback: true, MediaPort: port, MediaTCPPort: uint16(l.Addr().(*net.TCPAddr).Port)}
-	if _, err := multiplex(&webrtc.SettingEngine{}, cfg); err == nil || !strings.Contains(err.Error(), "TCP port") {
+	if _, _, err := multiplex(&webrtc.SettingEngine{}, cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "TCP port") {
 		t.Errorf("got %v; want the port by name", err)
 	}
 	c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", (&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)}).String())

@@ -29,6 +29,9 @@ func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 	se.SetSCTPMaxMessageSize(rift.MaxMessage)
 	se.SetSCTPMaxReceiveBufferSize(sctpBuffer)
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	// A lost packet of a handshake must not cost a second, as it does by default (RFC 6347, section 4.2.4.1). The interval doubles
+	// with each attempt; browsers begin with 50 ms, too.
+	se.SetDTLSRetransmissionInterval(50 * time.Millisecond)
 	if cfg.UDPPortMax > 0 {
 		if err := se.SetEphemeralUDPPortRange(cfg.UDPPortMin, cfg.UDPPortMax); err != nil {
 			return se, fmt.Errorf("session: port range %d to %d: %w", cfg.UDPPortMin, cfg.UDPPortMax, err)
@@ -40,9 +43,11 @@ func settings(cfg Config, log *slog.Logger) (webrtc.SettingEngine, error) {
 	if keep := cfg.keeps(); keep != nil {
 		se.SetIPFilter(keep)
 	}
+	// Viewers connect to media_tcp_port; this host opens no connection to an address that a viewer names.
+	se.DisableActiveTCP(true)
+	se.SetRemoteIPFilter(cfg.reachesIP)
 	if cfg.Loopback {
 		se.SetIncludeLoopbackCandidate(true)
-		se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 		// Names of mDNS are asked for on the network. A browser on this machine is found without: its checks come in first.
 		se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	}
@@ -66,7 +71,10 @@ func askEach(se *webrtc.SettingEngine, cfg Config, every time.Duration) {
 func (c Config) keeps() func(net.IP) bool {
 	switch {
 	case c.Loopback:
-		return func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) }
+		return func(ip net.IP) bool {
+			a, ok := netip.AddrFromSlice(ip)
+			return ok && (a.Unmap() == loopback4 || a == loopback6) && a.Unmap() == c.loopback()
+		}
 	case len(c.Addresses) == 0:
 		return nil
 	}
@@ -116,6 +124,7 @@ func newPeer(link *wire.Link, cfg Config, se webrtc.SettingEngine, id string, o 
 		return nil, err
 	}
 	p := &peer{offer: o, codec: codec, track: track, gather: cfg.GatherTimeout, choose: choose, asked: choose()}
+	p.theirs.reaches, p.theirs.limits = cfg.reaches, newRemoteLimits()
 	p.pc, err = api.NewPeerConnection(configuration(p.asked))
 	if err != nil {
 		return nil, fmt.Errorf("make peer connection: %w", err)
@@ -214,6 +223,9 @@ func (p *peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 
 // restart begins a new ICE session with the credentials of f and returns this host's.
 func (p *peer) restart(ctx context.Context, f fragment) (fragment, error) {
+	if err := p.theirs.limits.restart(time.Now()); err != nil {
+		return f, err
+	}
 	p.theirs.begin()
 	p.remote = fragment{ufrag: f.ufrag, pwd: f.pwd, candidates: p.theirs.take(f.candidates)}
 	// The server that the path went through may be what is lost, and credentials age.

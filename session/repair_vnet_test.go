@@ -78,8 +78,7 @@ func TestLossCostsWhatItLoses(t *testing.T) {
 				h := openHouse(t, func(c *Config) {
 					c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 500_000, 2_000_000
 				})
-				h.network = onPath(p.host)
-				h.se.SetIPFilter(func(net.IP) bool { return true })
+				h.on(p.host)
 				p.loseMedia(t, every)
 				r := plainRemote(t, p.viewer, rtx)
 				r.watch(h)

@@ -150,7 +150,6 @@ func TestWhyThereIsNoAddress(t *testing.T) {
 		{Config{Loopback: true}, "media_network"},
 		{Config{Interfaces: []string{"eth9"}}, "[eth9]"},
 		{Config{Addresses: mustPrefixes("203.0.113.0/24")}, "203.0.113.0/24"},
-		{Config{MediaPort: 5000}, "5000"},
 		{Config{}, "no network interface"},
 	} {
 		if got := c.cfg.whyNoAddress(); !strings.Contains(got, c.want) {

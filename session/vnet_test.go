@@ -91,9 +91,11 @@ func limit(bottleneck *vnet.TBFQueue, bits int) {
 	bottleneck.SetSize(int64(bits / 8 * 3 / 10))
 }
 
-// onPath is what makes a Manager use a network within the process.
-func onPath(n *vnet.Net) func(time.Duration) (transport.Net, error) {
-	return func(time.Duration) (transport.Net, error) { return n, nil }
+// on makes a Manager use a network within the process.
+func (h *house) on(n *vnet.Net) {
+	h.network = func(time.Duration) (transport.Net, error) { return n, nil }
+	h.se.SetIPFilter(func(net.IP) bool { return true })
+	h.se.SetICEUDPMux(nil)
 }
 
 // close stops the network once nobody sends any more. The router goes first: a filter that is closed under it would block it.
@@ -117,7 +119,7 @@ func (p *path) close(t *testing.T) {
 }
 
 // vnetRemote is a viewer at the far end, who reports by transport-wide feedback as browsers do.
-func vnetRemote(t *testing.T, viewer *vnet.Net) *remote {
+func vnetRemote(t *testing.T, viewer *vnet.Net, set ...func(*webrtc.SettingEngine)) *remote {
 	t.Helper()
 	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
@@ -128,6 +130,9 @@ func vnetRemote(t *testing.T, viewer *vnet.Net) *remote {
 	}
 	se := webrtc.SettingEngine{}
 	se.SetNet(viewer)
+	for _, f := range set {
+		f(&se)
+	}
 	se.SetICEMulticastDNSMode(1)
 	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
 }
@@ -141,8 +146,7 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 		h := openHouse(t, func(c *Config) {
 			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 300_000, 4_000_000
 		})
-		h.network = onPath(p.host)
-		h.se.SetIPFilter(func(net.IP) bool { return true })
+		h.on(p.host)
 		r := vnetRemote(t, p.viewer)
 		r.watch(h)
 		still := h.busy()
@@ -229,8 +233,7 @@ func TestReceiverReportsFollowThePath(t *testing.T) {
 				return heard, err
 			}
 		})
-		h.network = onPath(p.host)
-		h.se.SetIPFilter(func(net.IP) bool { return true })
+		h.on(p.host)
 		r := reportsRemote(t, p.viewer)
 		r.watch(h)
 		still := h.busy()
@@ -308,8 +311,7 @@ func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 		h := openHouse(t, func(c *Config) {
 			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 1_000_000, 2_000_000
 		})
-		h.network = onPath(p.host)
-		h.se.SetIPFilter(func(net.IP) bool { return true })
+		h.on(p.host)
 		quick, slow := vnetRemote(t, p.viewer), vnetRemote(t, viewer)
 		quick.watch(h)
 		still := h.busy()

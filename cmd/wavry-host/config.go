@@ -75,6 +75,7 @@ type Config struct {
 	Interfaces          []string
 	NAT1To1             []string
 	MediaAddresses      []string
+	ViewerNetworks      []string
 	ConnectTimeout      time.Duration
 	DisconnectTimeout   time.Duration
 	SilenceTimeout      time.Duration

@@ -44,8 +44,12 @@ func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, 
 	cfg.OnProbation = l.Probation > 0
 	cfg.UDPPortMin, cfg.UDPPortMax = l.UDPPorts.Min, l.UDPPorts.Max
 	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Interfaces, l.mediaOnLoopback(), l.NAT1To1
+	// The table of settings has checked them.
 	for _, n := range l.MediaAddresses {
-		cfg.Addresses = append(cfg.Addresses, netip.MustParsePrefix(n).Masked()) // the table of settings has checked it
+		cfg.Addresses = append(cfg.Addresses, netip.MustParsePrefix(n).Masked())
+	}
+	for _, n := range l.ViewerNetworks {
+		cfg.ViewerNetworks = append(cfg.ViewerNetworks, netip.MustParsePrefix(n).Masked())
 	}
 	cfg.MediaPort, cfg.MediaTCPPort = uint16(l.MediaPort), uint16(l.MediaTCPPort)
 	cfg.ShutdownTimeout = l.ShutdownTimeout

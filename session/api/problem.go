@@ -200,6 +200,7 @@ func (s *Server) explain(err error) *problem {
 		{session.ErrUnacceptable, CodeUnacceptableOffer, false},
 		{session.ErrNoPicture, CodeNoPicture, true},
 		{session.ErrFull, CodeFull, true},
+		{session.ErrTooOften, CodeTooManyRequests, true},
 		{session.ErrDraining, CodeDraining, true},
 		{session.ErrNoNetwork, CodeNoNetwork, true},
 		{session.ErrStale, CodeStaleETag, false},
