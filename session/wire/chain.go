@@ -50,6 +50,7 @@ func (l *Link) chain() (*interceptor.Registry, error) {
 		return nil, fmt.Errorf("wire: make sender reports: %w", err)
 	}
 	registry := &interceptor.Registry{}
+	registry.Add(factory(func() interceptor.Interceptor { return &reportClock{} }))
 	registry.Add(factory(func() interceptor.Interceptor { return &recorder{link: l} }))
 	registry.Add(numbers)
 	registry.Add(factory(func() interceptor.Interceptor { return &gate{link: l} }))
