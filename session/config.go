@@ -70,6 +70,8 @@ type Config struct {
 	// MaxPerOwner is how many sessions one owner may have that is no operator. It defaults to 3: the running one, and those of a page that was just reloaded, which end
 	// when their silence is noticed.
 	MaxPerOwner int
+	// MediaTCPConnections is how many connections MediaTCPPort takes at a time. It defaults to 128.
+	MediaTCPConnections int
 	// MaxHandshakes is how many sessions may be connecting at a time. It defaults to 32.
 	MaxHandshakes int
 	// UDPPortMin and UDPPortMax bound the local ports. Zero leaves them to the system.
@@ -121,6 +123,7 @@ func (c Config) withDefaults() Config {
 	number(&c.MaxSessions, 16)
 	number(&c.MaxRungs, maxRungs)
 	number(&c.MaxHandshakes, 32)
+	number(&c.MediaTCPConnections, 128)
 	number(&c.MaxPerOwner, 3)
 	number(&c.ProbationSessions, defaultProbationSessions)
 	number(&c.FPS, 60)
@@ -151,6 +154,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("session: session limit %d is not from 1 to 10000", c.MaxSessions)
 	case c.MaxPerOwner < 1:
 		return fmt.Errorf("session: %d sessions of an owner are not one or more", c.MaxPerOwner)
+	case c.MediaTCPConnections < 1:
+		return fmt.Errorf("session: %d TCP connections for media are not one or more", c.MediaTCPConnections)
 	case c.MaxHandshakes < 1:
 		return fmt.Errorf("session: %d handshakes at a time are not one or more", c.MaxHandshakes)
 	case c.ProbationSessions < 1:

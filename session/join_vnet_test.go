@@ -19,7 +19,9 @@ func TestJoinsOnABadPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const joins, lost = 60, .2
 		p := newPath(t, 3_000_000, 20*time.Millisecond)
-		h := openHouse(t, func(c *Config) { c.Loopback, c.FPS, c.StartBitrate, c.ConnectTimeout = false, 30, 500_000, 10*time.Second })
+		h := openHouse(t, func(c *Config) {
+			c.Loopback, c.FPS, c.StartBitrate, c.ConnectTimeout = false, 30, 500_000, 10*time.Second
+		})
 		h.on(p.host)
 		var mu sync.Mutex
 		random := rand.New(rand.NewPCG(1, 2))

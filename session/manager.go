@@ -94,7 +94,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
 		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
 	}
-	if g.media, g.muxes, err = multiplex(&g.se, cfg, log); err != nil {
+	if g.media, g.muxes, err = multiplex(&g.se, cfg, log, m); err != nil {
 		return nil, err
 	}
 	g.relays = newRelays(cfg, log, m, g.emit)

@@ -60,6 +60,7 @@ type Metrics struct {
 	retransmissions prometheus.Counter
 	refusedRepeats  *prometheus.CounterVec
 	unsent          prometheus.Counter
+	mediaCut        *prometheus.CounterVec
 	requests        *prometheus.CounterVec
 	events          *prometheus.CounterVec
 	relays          *relay.Metrics
@@ -167,6 +168,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		refusedRepeats: counters("retransmissions_refused_total",
 			"Requests for a packet again that were not answered, by why: it was sent again less than a round trip ago, has arrived by now, was sent again often enough, "+
 				"is too old for the receiver, or retransmissions have their share of the rate.", "reason"),
+		mediaCut: counters("media_connections_cut_total",
+			"TCP connections for media that were cut, by why: too many from one address, all places taken, or silent when another needed the place.", "reason"),
 		unsent:          counter("packets_unsent_total", "RTP packets that the transport of a connected session did not take."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
@@ -239,6 +242,9 @@ func (m *Metrics) zero() {
 	}
 	for _, r := range lostReasons {
 		m.displaysLost.WithLabelValues(r)
+	}
+	for _, r := range cutReasons {
+		m.mediaCut.WithLabelValues(r)
 	}
 	for _, r := range wire.Refusals() {
 		m.refusedRepeats.WithLabelValues(r.String())

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 
+	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -16,7 +17,7 @@ const muxBuffer = 16
 
 // multiplex makes all sessions share one UDP port, and one TCP port where that is configured. What it returns is to be closed
 // when the sessions are gone.
-func multiplex(se *webrtc.SettingEngine, cfg Config, log *slog.Logger) (port *mediaPort, closers []io.Closer, err error) {
+func multiplex(se *webrtc.SettingEngine, cfg Config, log *slog.Logger, met *Metrics) (port *mediaPort, closers []io.Closer, err error) {
 	defer func() {
 		if err != nil {
 			for _, c := range closers {
@@ -39,7 +40,11 @@ func multiplex(se *webrtc.SettingEngine, cfg Config, log *slog.Logger) (port *me
 		if err != nil {
 			return nil, closers, fmt.Errorf("session: listen on TCP port %d for media: %w", cfg.MediaTCPPort, err)
 		}
-		mux := webrtc.NewICETCPMux(nil, ln, muxBuffer)
+		mux := ice.NewTCPMuxDefault(ice.TCPMuxParams{
+			Listener: newMediaGate(ln, cfg.MediaTCPConnections, func(reason string) { met.mediaCut.WithLabelValues(reason).Inc() }),
+			Logger:   pionLog{log}.NewLogger("tcp"), ReadBufferSize: muxBuffer, WriteBufferSize: tcpQueue, FirstStunBindTimeout: tcpFirst,
+			AliveDurationForConnFromStun: tcpFirst,
+		})
 		closers = append(closers, mux)
 		se.SetICETCPMux(mux)
 		se.SetNetworkTypes([]webrtc.NetworkType{

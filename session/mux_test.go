@@ -14,6 +14,7 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // freePort returns a port that nobody has. It is below those that systems hand out by themselves (from 32768 on under Linux, from 49152 on elsewhere), of which another
@@ -105,7 +106,7 @@ func TestPortsThatAreTaken(t *testing.T) {
 	defer l.Close()
 	port := freePort(t, "udp")
 	cfg := Config{Loopback: true, MediaPort: port, MediaTCPPort: uint16(l.Addr().(*net.TCPAddr).Port)}
-	if _, _, err := multiplex(&webrtc.SettingEngine{}, cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "TCP port") {
+	if _, _, err := multiplex(&webrtc.SettingEngine{}, cfg, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())); err == nil || !strings.Contains(err.Error(), "TCP port") {
 		t.Errorf("got %v; want the port by name", err)
 	}
 	c, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", (&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)}).String())

@@ -70,6 +70,7 @@ type Config struct {
 	UDPPorts            portRange
 	MediaPort           int
 	MediaTCPPort        int
+	MediaTCPConnections int
 	MaxHandshakes       int
 	TURNLifetime        time.Duration
 	Interfaces          []string

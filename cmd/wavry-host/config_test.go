@@ -130,6 +130,7 @@ media_port: 3478
 media_tcp_port: 443
 max_handshakes: 9
 media_addresses: ["192.0.2.0/24"]
+media_tcp_connections: 64
 viewer_networks: ["198.51.100.0/24"]
 display_rules:
   - display: x11:1
@@ -210,7 +211,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
 		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
 		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
-		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",
+		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "media_tcp_connections": "64", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_sessions_per_owner": "2", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"display_rules": `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +

@@ -51,7 +51,7 @@ func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, 
 	for _, n := range l.ViewerNetworks {
 		cfg.ViewerNetworks = append(cfg.ViewerNetworks, netip.MustParsePrefix(n).Masked())
 	}
-	cfg.MediaPort, cfg.MediaTCPPort = uint16(l.MediaPort), uint16(l.MediaTCPPort)
+	cfg.MediaPort, cfg.MediaTCPPort, cfg.MediaTCPConnections = uint16(l.MediaPort), uint16(l.MediaTCPPort), l.MediaTCPConnections
 	cfg.ShutdownTimeout = l.ShutdownTimeout
 	return cfg
 }
