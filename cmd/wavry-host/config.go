@@ -71,6 +71,7 @@ type Config struct {
 	MediaPort           int
 	MediaTCPPort        int
 	MediaTCPConnections int
+	MediaMTU            int
 	MaxHandshakes       int
 	TURNLifetime        time.Duration
 	Interfaces          []string

@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		ProxyHeader: "x-forwarded-for", GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -131,6 +131,7 @@ media_tcp_port: 443
 max_handshakes: 9
 media_addresses: ["192.0.2.0/24"]
 media_tcp_connections: 64
+media_mtu: 1000
 viewer_networks: ["198.51.100.0/24"]
 display_rules:
   - display: x11:1
@@ -169,6 +170,7 @@ func fullConfig() Config {
 		TokensFile: "/etc/tokens", AnonymousRole: "none", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
 		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
 		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
+		MediaTCPConnections: 64, MediaMTU: 1000, ViewerNetworks: []string{"198.51.100.0/24"},
 		DisplayRules: []displayRule{
 			{Display: "x11:1", Hidden: true},
 			{Display: "x11:*", MaxViewers: 1, MaxBitrate: 4_000_000, FPS: 20, MaxSize: size{1280, 720}, Weight: 300},
@@ -211,7 +213,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
 		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
 		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
-		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "media_tcp_connections": "64", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",
+		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "media_tcp_connections": "64", "media_mtu": "1000", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_sessions_per_owner": "2", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"display_rules": `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +

@@ -397,3 +397,17 @@ func (l list) encode() *yaml.Node {
 }
 
 func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+// between is a whole number with bounds of both sides.
+func between(least, most int) kind[int] {
+	k := count(most)
+	parse := k.parse
+	k.parse = func(s string) (int, error) {
+		n, err := parse(s)
+		if err == nil && n < least {
+			err = errNot
+		}
+		return n, err
+	}
+	return k
+}

@@ -52,6 +52,7 @@ func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, 
 		cfg.ViewerNetworks = append(cfg.ViewerNetworks, netip.MustParsePrefix(n).Masked())
 	}
 	cfg.MediaPort, cfg.MediaTCPPort, cfg.MediaTCPConnections = uint16(l.MediaPort), uint16(l.MediaTCPPort), l.MediaTCPConnections
+	cfg.MTU = l.MediaMTU
 	cfg.ShutdownTimeout = l.ShutdownTimeout
 	return cfg
 }

@@ -233,6 +233,8 @@ func sections() []section {
 				number(65535), func(c *Config) *int { return &c.MediaTCPPort }),
 			one("media_tcp_connections", "128", "a whole number from 1 to 10000", "Maximum number of concurrent connections to media_tcp_port; 16 of them from one address.",
 				count(10_000), func(c *Config) *int { return &c.MediaTCPConnections }),
+			one("media_mtu", "1200", "a whole number from 576 to 1500", "Largest RTP packet in bytes. UDP, SRTP and IP headers add up to 80 bytes; paths with tunnels that lose ICMP need less.",
+				between(576, 1500), func(c *Config) *int { return &c.MediaMTU }),
 			one("max_handshakes", "32", "a whole number from 1 to 10000", "How many viewers may be connecting at a time. The others are asked to come again a moment later.",
 				count(10_000), func(c *Config) *int { return &c.MaxHandshakes }),
 			one("udp_ports", "", "FROM-TO, from 1024 to 65535, as 50000-50100", "UDP ports for media. Empty leaves the choice to the system.",
