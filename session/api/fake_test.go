@@ -317,7 +317,7 @@ func healthy() *fakeManager {
 			}
 			return session.Patched{ETag: ifMatch}, nil
 		},
-		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Codec: "H264", Role: "controller", Quality: "good", Reason: "startup"}},
+		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Codec: "H264", Role: "controller", Quality: "good", Reason: "startup", CeilingOf: "host"}},
 		state: session.Host{
 			State:    "active",
 			Displays: []session.DisplayInfo{{ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280, Height: 720, State: "idle"}},
