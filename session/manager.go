@@ -261,7 +261,8 @@ func (m *Manager) shutdown() error {
 	case <-timeout.C:
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return fmt.Errorf("session: %d sessions are not released after %v", len(m.sessions), m.cfg().ShutdownTimeout)
+		return fmt.Errorf("session: after %v, %d sessions are not released and %d displays are not closed: a driver does not return",
+			m.cfg().ShutdownTimeout, len(m.sessions), m.stages.running.Load())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,4 +243,26 @@ func TestOddSizesAreNotScaled(t *testing.T) {
 			t.Errorf("%v at %v is encoded as %v; want %v", c.screen, c.scale, got, c.want)
 		}
 	}
+}
+
+// What hangs at the end is named: it is no session.
+func TestShutdownSaysWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		d := newScreen(640, 480)
+		m, err := NewManager(Config{
+			Displays: func(context.Context) []Display { return []Display{d.display()} }, Encoders: []encode.Factory{encodetest.New(encodetest.Config{})},
+			ShutdownTimeout: time.Second,
+		}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.stages.running.Add(1)
+		m.stages.wg.Go(func() { <-release })
+		if err := m.shutdown(); err == nil || !strings.Contains(err.Error(), "0 sessions are not released and 1 displays are not closed") {
+			t.Errorf("got %v; want the display that is left", err)
+		}
+		close(release)
+		synctest.Wait()
+	})
 }

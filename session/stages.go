@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/session/admission"
@@ -27,6 +28,8 @@ type stages struct {
 	closed  bool
 	ending  chan struct{} // closed with closed being set: nobody waits for a display any more
 	wg      sync.WaitGroup
+	// running is how many stages have not ended.
+	running atomic.Int64
 }
 
 // openStage is a stage with its users. One without users lingers until sweep.
@@ -99,7 +102,9 @@ func (s *stages) start(ctx context.Context, d Display) *openStage {
 		stage: newStage(d, *s.cfg.get(), s.log, s.met, s.order, s.emit), codecs: make(map[string]int), cancel: cancel,
 	}
 	s.open[d.ID] = st
+	s.running.Add(1)
 	s.wg.Go(func() {
+		defer s.running.Add(-1)
 		defer cancel()
 		st.run(ctx)
 		s.mu.Lock()
