@@ -40,8 +40,9 @@ var rooms = map[string][]string{
 	"wavryhost/platform/pressure": {},
 	"wavryhost/platform/service":  {},
 
-	"wavryhost/session/wire":      {"adapt", "encode"},
-	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/relay", "session/rift", "session/wire"},
+	"wavryhost/session/wire":      {"adapt", "encode", "session/guard"},
+	"wavryhost/session/guard":     {},
+	"wavryhost/session":           {"adapt", "adapt/record", "capture", "encode", "session/admission", "session/guard", "session/relay", "session/rift", "session/wire"},
 	"wavryhost/session/rift":      {},
 	"wavryhost/session/admission": {},
 	"wavryhost/session/relay":     {},
@@ -52,7 +53,7 @@ var rooms = map[string][]string{
 	"wavryhost/session/api/watched": {},
 	"wavryhost/session/api/grant":   {"session/api/custody", "session/api/durable", "session/api/watched"},
 
-	"wavryhost/session/gateway":             {"session"},
+	"wavryhost/session/gateway":             {"session", "session/guard"},
 	"wavryhost/session/gateway/gatewaytest": {},
 }
 

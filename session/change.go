@@ -103,6 +103,7 @@ func (v *viewer) lower(fps int, scale float64) {
 	if same {
 		return
 	}
+	defer v.guard.Recover(partSession)
 	v.ctl.Lock()
 	defer v.ctl.Unlock()
 	v.controller.OnLimit(adapt.Limit{At: v.clock(), FPS: fps, Scale: scale})
@@ -171,26 +172,11 @@ func (m *Manager) show(ctx context.Context, h *held, display string) (err error)
 	h.caps.mu.Lock()
 	ceiling := h.caps.ceiling
 	h.caps.mu.Unlock()
-	m.mu.Lock()
-	expect, err := m.fits(d, ceiling, h.codec, h)
+	undo, err := m.depart(h, d, ceiling)
 	if err != nil {
-		m.mu.Unlock()
 		return err
 	}
-	before, movedBefore := h.expected, h.moved
-	h.expected, h.moved = expect, time.Now()
-	m.moving[d.ID]++
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if m.moving[d.ID]--; m.moving[d.ID] == 0 {
-			delete(m.moving, d.ID)
-		}
-		if err != nil { // it stays where it was, and takes what it took
-			h.expected, h.moved = before, movedBefore
-		}
-	}()
+	defer func() { undo(err != nil) }()
 	st, err := m.stages.acquire(ctx, d, h.codec)
 	if err != nil {
 		return err
@@ -201,4 +187,27 @@ func (m *Manager) show(ctx context.Context, h *held, display string) (err error)
 		return fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
 	}
 	return nil
+}
+
+// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set, does not.
+func (m *Manager) depart(h *held, d Display, ceiling int) (undo func(failed bool), err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	expect, err := m.fits(d, ceiling, h.codec, h)
+	if err != nil {
+		return nil, err
+	}
+	before, moved := h.expected, h.moved
+	h.expected, h.moved = expect, time.Now()
+	m.moving[d.ID]++
+	return func(failed bool) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.moving[d.ID]--; m.moving[d.ID] == 0 {
+			delete(m.moving, d.ID)
+		}
+		if failed { // it stays where it was, and takes what it took
+			h.expected, h.moved = before, moved
+		}
+	}, nil
 }

@@ -147,7 +147,7 @@ func TestEncoderThatHangsWhileOpeningIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		met := NewMetrics(prometheus.NewRegistry())
-		w, err := startWorker(t.Context(), hangingFactory{release}, encode.Params{}, slog.New(slog.DiscardHandler), met.hungEncoders)
+		w, err := startWorker(t.Context(), hangingFactory{release}, encode.Params{}, slog.New(slog.DiscardHandler), met.hungEncoders, nil)
 		if w != nil || !errors.Is(err, errHung) {
 			t.Errorf("got %v; want errHung", err)
 		}

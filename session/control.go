@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"wavryhost/session/guard"
 	"wavryhost/session/rift"
 )
 
@@ -48,6 +49,8 @@ type controls struct {
 	log  *slog.Logger
 	met  *Metrics
 	emit func(Event) uint64
+	// guard catches panics of injectors.
+	guard *guard.Guard
 
 	mu     sync.Mutex
 	desks  map[string]*desk
@@ -65,7 +68,7 @@ type desk struct {
 }
 
 func newControls(conf *live, log *slog.Logger, m *Metrics, emit func(Event) uint64) *controls {
-	return &controls{conf: conf, log: log, met: m, emit: emit, desks: make(map[string]*desk)}
+	return &controls{conf: conf, log: log, met: m, emit: emit, guard: m.guard(log, nil), desks: make(map[string]*desk)}
 }
 
 // accept takes a data channel, or says why it is to be closed; many tells that there have been too many.
@@ -193,12 +196,29 @@ func (c *controls) desk(display Display) *desk {
 	d.cancel = cancel
 	c.desks[display.ID] = d
 	injector := d.injector
-	c.wg.Go(func() {
-		if err := injector.Run(ctx); err != nil {
-			c.log.Warn("input ended", "display", display.ID, "err", err)
-		}
-	})
+	c.wg.Go(func() { c.inject(ctx, display.ID, injector) })
 	return d
+}
+
+// inject runs an injector until ctx ends; after a panic again, after a while.
+func (c *controls) inject(ctx context.Context, display string, injector Injector) {
+	for {
+		err := c.guard.Run(partInput, func() {
+			if err := injector.Run(ctx); err != nil {
+				c.log.Warn("input ended", "display", display, "err", err)
+			}
+		})
+		if err == nil {
+			return
+		}
+		again := time.NewTimer(time.Second)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return
+		}
+	}
 }
 
 // assign gives control of a display to a session, or to none. Nothing that the one before held stays held. The caller holds mu.

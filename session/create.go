@@ -10,6 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pion/ice/v4"
+	"github.com/pion/stun/v4"
+
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
 	"wavryhost/session/relay"
@@ -192,6 +195,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
 		changed: make(chan struct{}, 1), etag: newETag(), giveBack: func(st *openStage) { m.stages.release(st, codec) }, crowded: m.crowded, controls: m.controls, in: newInlet(), settle: m.settle,
 	}
+	v.guard = m.met.guard(v.log, v.crashed)
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created
 	st, err := m.stages.acquire(ctx, d, codec)
@@ -227,13 +231,17 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	}
 	v.targets = v.controller.Tick(v.clock())
 	v.seq, v.key, v.rate = v.targets.Seq, v.targets.ForceIDR, v.targets.PacingRate
-	v.link, err = wire.New(wire.Config{Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, StartRate: v.rate})
+	v.link, err = wire.New(wire.Config{Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, StartRate: v.rate, Guard: v.guard})
 	if err != nil {
 		return nil, "", err
 	}
 	se := m.se
 	se.LoggerFactory = pionLog{v.log}
-	se.SetICEBindingRequestHandler(new(nomination).follow)
+	nominated := new(nomination)
+	se.SetICEBindingRequestHandler(func(msg *stun.Message, local, remote ice.Candidate, pair *ice.CandidatePair) bool {
+		defer v.guard.Recover(partTransport)
+		return nominated.follow(msg, local, remote, pair)
+	})
 	network, err := m.network(m.cfg().GatherTimeout)
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrNoNetwork, err)

@@ -91,6 +91,7 @@ func (m *Manager) beginDrain(o DrainOrder) {
 	}
 	event := m.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
 	m.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart, "deadline_seconds", o.Deadline.Seconds())
+	m.judge(now)
 	m.hurry()
 }
 
@@ -121,6 +122,7 @@ func (m *Manager) Resume() {
 	}
 	m.drain = nil
 	m.log.Info("drain ended", "event", m.emit(Event{Kind: EventResume}))
+	m.judge(time.Now())
 	m.hurry()
 }
 

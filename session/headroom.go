@@ -257,10 +257,7 @@ func (m *Manager) Capacity(profiles ...admission.Profile) []Capacity {
 	if len(profiles) == 0 {
 		profiles = admission.Profiles()
 	}
-	m.mu.Lock()
-	h := m.headroom(time.Now(), m.usual(), nil)
-	closed := m.drain != nil || m.stopped
-	m.mu.Unlock()
+	h, closed := m.spare()
 	list := []Capacity{}
 	for _, p := range profiles {
 		n, by := h.Capacity(p)
@@ -272,6 +269,13 @@ func (m *Manager) Capacity(profiles ...admission.Profile) []Capacity {
 		})
 	}
 	return list
+}
+
+// spare returns what is known of the host for a session to come, and whether it takes none.
+func (m *Manager) spare() (h admission.Host, closed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.headroom(time.Now(), m.usual(), nil), m.drain != nil || m.stopped
 }
 
 // relieve lowers sessions while the host is saturated and pictures are late for it, and raises them again. The janitor calls it once a second.

@@ -141,6 +141,7 @@ func newInlet() inlet {
 
 // offered takes a data channel of the viewer's, or closes it.
 func (v *viewer) offered(d *webrtc.DataChannel) {
+	defer v.guard.Recover(partInput)
 	if err := v.peer.verified(); err != nil {
 		_ = d.Close()
 		return
@@ -155,8 +156,14 @@ func (v *viewer) offered(d *webrtc.DataChannel) {
 		_ = d.Close()
 		return
 	}
-	d.OnClose(func() { v.controls.hangUp(v, d) })
-	d.OnMessage(func(m webrtc.DataChannelMessage) { v.input(m.Data) })
+	d.OnClose(func() {
+		defer v.guard.Recover(partInput)
+		v.controls.hangUp(v, d)
+	})
+	d.OnMessage(func(m webrtc.DataChannelMessage) {
+		defer v.guard.Recover(partInput)
+		v.input(m.Data)
+	})
 }
 
 // input takes a message of the viewer's. It is called by the goroutine that reads the channel, and waits for nothing.

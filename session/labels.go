@@ -184,11 +184,30 @@ func (k keyReason) String() string {
 
 // The reasons to replace an encoder. Full: the hardware does no more of its encodes at a time.
 const (
-	fallbackOpen = "open"
-	fallbackFull = "full"
-	fallbackSize = "size"
-	fallbackErr  = "error"
-	fallbackHang = "hang"
+	fallbackOpen  = "open"
+	fallbackFull  = "full"
+	fallbackSize  = "size"
+	fallbackErr   = "error"
+	fallbackHang  = "hang"
+	fallbackPanic = "panic"
 )
 
-var fallbackReasons = []string{fallbackOpen, fallbackFull, fallbackSize, fallbackErr, fallbackHang}
+var fallbackReasons = []string{fallbackOpen, fallbackFull, fallbackSize, fallbackErr, fallbackHang, fallbackPanic}
+
+// The parts in which a panic is caught; see package guard.
+const (
+	partSession   = "session"   // the loop that watches a session
+	partFeedback  = "feedback"  // what reads a viewer's reports
+	partPacer     = "pacer"     // what sends a viewer's packets
+	partTransport = "transport" // a callback of pion
+	partInput     = "input"     // a viewer's messages, or what gives them to the display
+	partCapture   = "capture"   // the loop that captures a display
+	partEncode    = "encode"    // the loop that encodes a display
+	partEncoder   = "encoder"   // a call of an encoder
+	partRelease   = "release"   // the end of a session
+	partJanitor   = "janitor"   // what looks after all sessions
+)
+
+var parts = []string{
+	partSession, partFeedback, partPacer, partTransport, partInput, partCapture, partEncode, partEncoder, partRelease, partJanitor,
+}

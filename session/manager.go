@@ -18,6 +18,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
+	"wavryhost/session/guard"
 	"wavryhost/session/relay"
 )
 
@@ -39,6 +40,7 @@ type Manager struct {
 	relays  *relay.Watch
 	// controls is who controls which display.
 	controls *controls
+	guard    *guard.Guard
 	started  time.Time
 	// kick has room for one token: a session wants to end.
 	kick chan struct{}
@@ -91,7 +93,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	g := &Manager{
-		conf: newLive(cfg), log: log, met: m, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
+		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
 		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.media, g.muxes, err = multiplex(&g.se, cfg, log, m); err != nil {
@@ -136,17 +138,11 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		now := time.Now()
-		m.reap(now)
-		m.controls.sweep(now)
-		m.stages.sweep(now)
-		if took := now.Sub(last); took >= time.Second {
-			m.survey(took)
-			m.noteDefault(ctx)
-			list := m.list()
-			m.relieve(now, list)
-			m.share(list)
+		took := now.Sub(last)
+		if took >= time.Second {
 			last = now
 		}
+		_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
 	}
 }
 
@@ -163,6 +159,21 @@ func (m *Manager) noteDefault(ctx context.Context) {
 	}
 	event := m.emit(Event{Kind: EventDefault, Display: m.first, From: from, To: m.first})
 	m.log.Info("default display changed", "event", event, "from", from, "to", m.first)
+}
+
+// tend looks after the sessions once. took is the time since its last round that was a second after the one before.
+func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
+	m.reap(now)
+	m.controls.sweep(now)
+	m.stages.sweep(now)
+	if took < time.Second {
+		return
+	}
+	m.survey(took)
+	m.noteDefault(ctx)
+	list := m.list()
+	m.relieve(now, list)
+	m.share(list)
 }
 
 // reap begins to end the sessions that are to end, and looks after the drain and the host's state.
@@ -280,11 +291,23 @@ func (m *Manager) wants(h *held, why EndReason) {
 	}
 }
 
-// release gives back everything that h holds.
+// release gives back everything that h holds. After a panic in it the session is gone all the same.
 func (m *Manager) release(h *held, why EndReason) {
 	defer close(h.done)
+	if err := h.guard.Run(partRelease, func() { m.dissolve(h, why) }); err != nil {
+		m.mu.Lock()
+		delete(m.sessions, h.id)
+		m.mu.Unlock()
+		m.emit(Event{Kind: EventEnded, Session: h.id, Display: h.showing(), Reason: why.String(), Note: h.note, Err: err})
+	}
+}
+
+func (m *Manager) dissolve(h *held, why EndReason) {
 	m.controls.leave(h.viewer)
 	err := h.stop()
+	if p := h.crash.Load(); p != nil {
+		err = errors.Join(*p, err)
+	}
 	h.vacate()
 	now := time.Now()
 	h.setWay(way{})
@@ -448,7 +471,6 @@ func (m *Manager) Sessions() []Snapshot {
 func (m *Manager) Host() Host {
 	h := Host{Started: m.started, Displays: []DisplayInfo{}, Encoders: []EncoderInfo{}}
 	m.mu.Lock()
-	m.judge(time.Now())
 	h.State, h.StateReason, h.StateSince = m.standing.state, m.standing.reason, m.standing.since
 	h.Sessions, h.Limit = len(m.sessions), m.limit()
 	if m.drain != nil {

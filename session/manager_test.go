@@ -465,9 +465,10 @@ func TestLostDisplayFreezesTheSession(t *testing.T) {
 	r.playing(t, 3)
 	h.screen.lose(errTest)
 	eventually(t, "the session is frozen", func() bool { s, err := h.Session(r.id); return err == nil && s.Frozen })
-	if i := h.Host(); i.State != hostDegraded || i.Displays[0].State != stageLost {
-		t.Errorf("host %q, display %q; want degraded and lost", i.State, i.Displays[0].State)
-	}
+	eventually(t, "host and display say so", func() bool {
+		i := h.Host()
+		return i.State == hostDegraded && i.Displays[0].State == stageLost
+	})
 	_, keys := r.got()
 	h.screen.lose(nil)
 	// Pictures from before the loss may still arrive; they say nothing.

@@ -1,11 +1,13 @@
 package session
 
 import (
+	"log/slog"
 	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/guard"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
 	"wavryhost/session/wire"
@@ -63,6 +65,7 @@ type Metrics struct {
 	mediaCut        *prometheus.CounterVec
 	requests        *prometheus.CounterVec
 	events          *prometheus.CounterVec
+	panics          *prometheus.CounterVec
 	relays          *relay.Metrics
 	input           *prometheus.CounterVec
 	inputDropped    *prometheus.CounterVec
@@ -173,6 +176,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		unsent:          counter("packets_unsent_total", "RTP packets that the transport of a connected session did not take."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
+		panics:          counters("panics_total", "Panics that were caught: each ends one session, or stops one display for a moment. The log has the stack.", "part"),
 		relays:          relay.NewMetrics(reg),
 		input:           counters("input_messages_total", "Messages of input that displays were given, by kind.", "kind"),
 		inputDropped:    counters("input_dropped_total", "Messages of input that were dropped as they came in, by why.", "reason"),
@@ -266,9 +270,17 @@ func (m *Metrics) zero() {
 	for _, r := range controlReasons {
 		m.controlChanges.WithLabelValues(r)
 	}
+	for _, p := range parts {
+		m.panics.WithLabelValues(p)
+	}
 	for _, k := range EventKinds() {
 		m.events.WithLabelValues(k.String())
 	}
+}
+
+// guard returns a Guard that counts here.
+func (m *Metrics) guard(log *slog.Logger, failed func(error)) *guard.Guard {
+	return guard.New(log, func(part string) { m.panics.WithLabelValues(part).Inc() }, failed)
 }
 
 func (m *Metrics) drop(d drop) { m.dropped.WithLabelValues(d.stage, d.reason).Inc() }

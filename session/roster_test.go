@@ -155,7 +155,7 @@ func TestOpeningAnEncoderEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		w, err := startWorker(ctx, hangingFactory{release}, encode.Params{}, slog.New(slog.DiscardHandler), met.hungEncoders)
+		w, err := startWorker(ctx, hangingFactory{release}, encode.Params{}, slog.New(slog.DiscardHandler), met.hungEncoders, nil)
 		if w != nil || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
 			t.Errorf("got %v after %v; want the end of the context", err, time.Since(began))
 		}

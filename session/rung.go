@@ -12,6 +12,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 )
 
 // How pictures are timed.
@@ -63,7 +64,8 @@ type rung struct {
 	// fpsLimit is the highest frame rate.
 	fpsLimit int
 	// rule bounds the size.
-	rule Rule
+	rule  Rule
+	guard *guard.Guard
 
 	mu      sync.Mutex
 	members []*member
@@ -101,6 +103,7 @@ type rung struct {
 	slowSince     time.Time
 	retryAt       time.Time
 	retry         time.Duration
+	restUntil     time.Time // after a panic
 	openedAt      time.Time
 	complainedAt  time.Time
 	emptyAt       time.Time // nobody is on it since then
@@ -160,6 +163,7 @@ func newRung(
 		fpsLimit: fpsLimit, rule: rule, retry: encoderRetry,
 	}
 	r.fps.Store(int64(fpsLimit))
+	r.guard = met.guard(r.log, nil)
 	return r
 }
 
@@ -220,7 +224,7 @@ func (r *rung) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		next := r.step(ctx, time.Now())
+		next := r.turn(ctx, time.Now())
 		if next.IsZero() {
 			next = time.Now().Add(time.Hour)
 		}
@@ -232,6 +236,18 @@ func (r *rung) run(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+// turn is step, and goes on after a panic as after an error of the encoder.
+func (r *rung) turn(ctx context.Context, now time.Time) (next time.Time) {
+	if now.Before(r.restUntil) {
+		return r.restUntil
+	}
+	if err := r.guard.Run(partEncode, func() { next = r.step(ctx, now) }); err != nil {
+		r.crashed(now, err)
+		return r.restUntil
+	}
+	return next
 }
 
 // step encodes one picture if one is due. It returns when to look again, zero for not before something happens.

@@ -10,6 +10,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 )
 
 // The wait when no encoder works: the first time, and at most.
@@ -143,7 +144,7 @@ func (r *rung) open(ctx context.Context, now time.Time, to target) error {
 			continue // as was to be expected
 		}
 		r.roster.use(factory, 1)
-		w, err := startWorker(ctx, factory, params, r.log, r.met.hungEncoders)
+		w, err := startWorker(ctx, factory, params, r.log, r.met.hungEncoders, r.guard)
 		if err != nil {
 			r.roster.use(factory, -1)
 			if ctx.Err() != nil {
@@ -240,8 +241,12 @@ func (r *rung) replaced(order []encode.Factory, i int, reason string, err error)
 func (r *rung) fallback(now time.Time, err error, held bool) {
 	reason, wait := fallbackErr, closeTimeout
 	hung := errors.Is(err, errHung)
-	if hung {
+	_, panicked := errors.AsType[*guard.PanicError](err)
+	switch {
+	case hung:
 		reason, wait = fallbackHang, 0
+	case panicked:
+		reason = fallbackPanic
 	}
 	r.close(wait)
 	r.roster.failed(r.factory, time.Now())
@@ -252,7 +257,7 @@ func (r *rung) fallback(now time.Time, err error, held bool) {
 	r.hooks.fallback(r.codec, r.factory.Profile().Name, to, reason, err)
 	r.force = keyEncoder
 	r.refreshed = true
-	if hung && held {
+	if (hung || panicked) && held { // nobody knows whether the frame will be released
 		r.hooks.rebuild()
 	} else {
 		r.hooks.refresh()
@@ -260,6 +265,20 @@ func (r *rung) fallback(now time.Time, err error, held bool) {
 	if to == "" {
 		r.stuck(now, err)
 	}
+}
+
+// crashed goes on after a panic of the encode loop: with another encoder and another source, as nobody knows what became of the frame.
+func (r *rung) crashed(now time.Time, err error) {
+	from := ""
+	if r.worker != nil {
+		from = r.factory.Profile().Name
+	}
+	r.close(closeTimeout)
+	r.picture = false
+	r.hooks.fallback(r.codec, from, "", fallbackPanic, err)
+	r.hooks.rebuild()
+	r.stuck(now, err)
+	r.restUntil = r.retryAt
 }
 
 // stuck waits with what is there until an encoder may work again. The viewers stay, frozen.

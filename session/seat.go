@@ -8,6 +8,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 )
 
 // moveTimeout is how long a viewer waits for the keyframe of the rung it moves to, before it stays where it is.
@@ -144,7 +145,10 @@ func (s *seat) moving() (leaving, arriving bool) {
 	return v.seats.here != s || v.seats.next != nil, v.seats.here != s
 }
 
+// The encode loop calls what follows, for all viewers of its rung: a panic that is one viewer's own must not stop the others.
+
 func (s *seat) ask(now time.Time) ask {
+	defer s.guard.Recover(partSession)
 	a := s.viewer.ask(now)
 	if s.limits != (limits{}) {
 		p := s.stage.picture()
@@ -158,10 +162,19 @@ func (s *seat) ask(now time.Time) ask {
 	return a
 }
 
-func (s *seat) need(now time.Time, why adapt.KeyframeReason) { s.viewer.need(now, why) }
+func (s *seat) need(now time.Time, why adapt.KeyframeReason) {
+	defer s.guard.Recover(partSession)
+	s.viewer.need(now, why)
+}
 
-func (s *seat) take(au encode.AccessUnit, what shown) error {
+func (s *seat) take(au encode.AccessUnit, what shown) (err error) {
 	v := s.viewer
+	defer func() {
+		if _, panicked := errors.AsType[*guard.PanicError](err); panicked {
+			v.crashed(err)
+		}
+	}()
+	defer v.guard.Catch(partSession, &err)
 	v.seats.mu.Lock()
 	defer v.seats.mu.Unlock()
 	switch {
@@ -185,6 +198,7 @@ func (s *seat) take(au encode.AccessUnit, what shown) error {
 }
 
 func (s *seat) applied(a adapt.Applied) {
+	defer s.guard.Recover(partSession)
 	if leaving, arriving := s.moving(); !leaving && !arriving {
 		s.viewer.applied(a)
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 )
 
 // How a lost display is opened again, and how often it is captured while no viewer has room. A display that is lost again before
@@ -47,7 +49,8 @@ type stage struct {
 	limit     int
 	arrangers map[string]*arranger // of each codec
 	// rule is what holds for the display, as it was when the stage was opened.
-	rule Rule
+	rule  Rule
+	guard *guard.Guard
 	// kick has room for one token: the capture loop should look at its rungs again.
 	kick chan struct{}
 	// opened is closed when the first frame was captured or openErr is set.
@@ -74,6 +77,7 @@ func newStage(d Display, cfg Config, log *slog.Logger, met *Metrics, order *rost
 		limit: cfg.MaxRungs, rule: cfg.rule(d.ID), arrangers: make(map[string]*arranger), kick: make(chan struct{}, 1), opened: make(chan struct{}),
 		freed: make(chan struct{}), state: stageIdle,
 	}
+	s.guard = met.guard(s.log, nil)
 	for _, codec := range encode.Codecs() {
 		s.arrangers[codec] = &arranger{}
 		for i := range maxRungs {
@@ -172,6 +176,7 @@ func (s *stage) fail(err error) {
 // shoot opens the display and captures it until that fails. It returns how many frames there were. A display that was lost is back with
 // the first frame, or once it has lived for dwell.
 func (s *stage) shoot(ctx context.Context, first bool, dwell time.Duration) (frames int, err error) {
+	defer s.guard.Catch(partCapture, &err) // after a panic the display is lost, and opened again as after any error
 	began := time.Now()
 	s.call(true)
 	defer s.call(false)
@@ -419,11 +424,8 @@ func (s *stage) renew() {
 }
 
 func (s *stage) fallback(codec, from, to, reason string, err error) {
-	label := to
-	if label == "" {
-		label = "none"
-	}
-	s.met.fallbacks.WithLabelValues(codec, from, label, reason).Inc()
+	label := cmp.Or(to, "none")
+	s.met.fallbacks.WithLabelValues(codec, cmp.Or(from, "none"), label, reason).Inc()
 	event := s.emit(Event{Kind: EventEncoderFallback, Display: s.display.ID, Reason: reason, From: from, To: to, Err: err})
 	s.log.Warn("encoder replaced", "event", event, "codec", codec, "from", from, "to", label, "reason", reason, "err", err)
 }

@@ -50,33 +50,10 @@ func newStages(cfg *live, log *slog.Logger, met *Metrics, emit func(Event) uint6
 
 // acquire returns the display's stage, opened, for one user who takes that codec, and must release it.
 func (s *stages) acquire(ctx context.Context, d Display, codec string) (*openStage, error) {
-	s.mu.Lock()
-	for s.leaving[d.ID] != nil {
-		last := s.leaving[d.ID]
-		s.mu.Unlock()
-		if err := s.left(ctx, last); err != nil {
-			return nil, err
-		}
-		s.mu.Lock()
+	st, err := s.hold(ctx, d, codec)
+	if err != nil {
+		return nil, err
 	}
-	if s.closed {
-		s.mu.Unlock()
-		return nil, ErrDraining
-	}
-	st := s.open[d.ID]
-	if st == nil {
-		st = s.start(ctx, d)
-	}
-	if !st.admits(codec) {
-		s.mu.Unlock()
-		return nil, &RefusalError{Resource: string(admission.Encoders), RetryAfter: jitter(patienceFor(admission.Encoders)), text: fmt.Sprintf(
-			"%s may be encoded %d times at once (max_encodes), which viewers of another codec than %s need", d.ID, st.limit, codec)}
-	}
-	st.users++
-	st.codecs[codec]++
-	s.mu.Unlock()
-
-	var err error
 	select {
 	case <-st.opened:
 		err = st.openErr
@@ -92,6 +69,35 @@ func (s *stages) acquire(ctx context.Context, d Display, codec string) (*openSta
 		s.release(st, codec)
 		return nil, err
 	}
+	return st, nil
+}
+
+// hold returns the display's stage, open or not yet, with one user more.
+func (s *stages) hold(ctx context.Context, d Display, codec string) (*openStage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.leaving[d.ID] != nil {
+		last := s.leaving[d.ID]
+		s.mu.Unlock()
+		err := s.left(ctx, last)
+		s.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	if s.closed {
+		return nil, ErrDraining
+	}
+	st := s.open[d.ID]
+	if st == nil {
+		st = s.start(ctx, d)
+	}
+	if !st.admits(codec) {
+		return nil, &RefusalError{Resource: string(admission.Encoders), RetryAfter: jitter(patienceFor(admission.Encoders)), text: fmt.Sprintf(
+			"%s may be encoded %d times at once (max_encodes), which viewers of another codec than %s need", d.ID, st.limit, codec)}
+	}
+	st.users++
+	st.codecs[codec]++
 	return st, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -31,7 +32,8 @@ const (
 )
 
 // viewer is one session: a peer connection, its pacer, and its adaptation. Three goroutines belong to it: one reads feedback,
-// one paces, and one ticks the controller and watches the transport.
+// one paces, and one ticks the controller and watches the transport. A panic in any of them, in a callback of pion or in a call by an encode loop
+// ends the session, and nothing else.
 type viewer struct {
 	id      string
 	offer   Offer
@@ -68,6 +70,8 @@ type viewer struct {
 	changed chan struct{}
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
+	guard   *guard.Guard
+	crash   atomic.Pointer[error] // the panic that ends the session
 	live    atomic.Bool
 	heard   atomic.Int64 // Unix nanoseconds of the last RTCP
 
@@ -99,18 +103,37 @@ type viewer struct {
 // start runs the viewer's goroutines until cancel.
 func (v *viewer) start(ctx context.Context) {
 	ctx, v.cancel = context.WithCancel(ctx)
-	hint := func() {
-		select {
-		case v.changed <- struct{}{}:
-		default:
-		}
-	}
-	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { hint() })
-	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { hint() })
+	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { v.hint() })
+	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { v.hint() })
 	v.peer.pc.OnDataChannel(v.offered)
-	v.wg.Go(func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
-	v.wg.Go(v.listen)
-	v.wg.Go(func() { v.run(ctx) })
+	v.launch(partPacer, func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
+	v.launch(partFeedback, v.listen)
+	v.launch(partSession, func() { v.run(ctx) })
+}
+
+// launch runs f in a goroutine of the viewer's.
+func (v *viewer) launch(part string, f func()) {
+	v.wg.Go(func() {
+		if err := v.guard.Run(part, f); err != nil {
+			v.crashed(err)
+			v.want(EndError)
+		}
+	})
+}
+
+// crashed notes a panic of which the session ends. It may be called before the session is started, and with any lock held.
+func (v *viewer) crashed(err error) {
+	v.crash.CompareAndSwap(nil, &err)
+	v.live.Store(false)
+	v.hint()
+}
+
+// hint makes the viewer's goroutine look at the transport at once.
+func (v *viewer) hint() {
+	select {
+	case v.changed <- struct{}{}:
+	default:
+	}
 }
 
 // stop ends the viewer's goroutines and its peer connection, and waits for them.
@@ -133,6 +156,10 @@ func (v *viewer) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		case <-v.changed:
+		}
+		if v.crash.Load() != nil {
+			v.want(EndError)
+			return
 		}
 		v.watch(time.Now())
 		v.echo()
@@ -168,24 +195,23 @@ func (v *viewer) listen() {
 
 func (v *viewer) receive(packets []rtcp.Packet) {
 	report := v.link.Receive(time.Now(), packets)
-	v.ctl.Lock()
-	now := v.clock()
-	for _, f := range report.Feedback {
-		f.At = now
-		v.controller.OnFeedback(f)
-		if v.recovery.reported(f) {
-			v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
+	v.control(func(now time.Time) {
+		for _, f := range report.Feedback {
+			f.At = now
+			v.controller.OnFeedback(f)
+			if v.recovery.reported(f) {
+				v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
+			}
 		}
-	}
-	if report.PLI {
-		v.met.requests.WithLabelValues("pli").Inc()
-		v.controller.OnKeyframeRequest(now, adapt.KeyframePLI)
-	}
-	if report.FIR {
-		v.met.requests.WithLabelValues("fir").Inc()
-		v.controller.OnKeyframeRequest(now, adapt.KeyframeFIR)
-	}
-	v.ctl.Unlock()
+		if report.PLI {
+			v.met.requests.WithLabelValues("pli").Inc()
+			v.controller.OnKeyframeRequest(now, adapt.KeyframePLI)
+		}
+		if report.FIR {
+			v.met.requests.WithLabelValues("fir").Inc()
+			v.controller.OnKeyframeRequest(now, adapt.KeyframeFIR)
+		}
+	})
 	if report.PLI || report.FIR {
 		v.nudge()
 	}
@@ -202,11 +228,18 @@ func (v *viewer) clock() time.Time {
 	return v.ticked
 }
 
+// control calls f with ctl held, and the time for calls of the controller.
+func (v *viewer) control(f func(now time.Time)) {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	f(v.clock())
+}
+
 // sent is called for each packet that leaves.
 func (v *viewer) sent(p adapt.Packet) {
 	v.ctl.Lock()
+	defer v.ctl.Unlock()
 	v.controller.OnSent(p)
-	v.ctl.Unlock()
 }
 
 // tick asks the controller for its targets and passes on what concerns the pacer.
@@ -290,9 +323,7 @@ func (v *viewer) room(t adapt.Targets) bool {
 }
 
 func (v *viewer) need(_ time.Time, why adapt.KeyframeReason) {
-	v.ctl.Lock()
-	v.controller.OnKeyframeRequest(v.clock(), why)
-	v.ctl.Unlock()
+	v.control(func(now time.Time) { v.controller.OnKeyframeRequest(now, why) })
 }
 
 func (v *viewer) take(au encode.AccessUnit, what shown) error {
@@ -302,25 +333,25 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 		return err
 	}
 	v.backlog.Store(int64(w.Packets))
-	v.ctl.Lock()
-	if au.Key {
-		v.key = false
-		v.recovery.sent(v.clock())
-	}
-	if limit := v.targets.MaxFrameBytes; limit > 0 && w.Bytes > limit {
-		v.met.oversize.Inc()
-	}
-	took := au.Encode
-	if most := time.Duration(lateShare * float64(time.Second) / float64(max(v.targets.FPS, 1))); took > most && v.crowded() {
-		took = most // it is not the encoder that is slow
-	}
-	if what.dirty == 0 {
-		took = 0 // a still picture is refined for as long as the time is left over, and says nothing of motion
-	}
-	v.controller.OnSource(adapt.Source{
-		At: v.clock(), FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: what.dirty, Class: what.class,
+	v.control(func(now time.Time) {
+		if au.Key {
+			v.key = false
+			v.recovery.sent(now)
+		}
+		if limit := v.targets.MaxFrameBytes; limit > 0 && w.Bytes > limit {
+			v.met.oversize.Inc()
+		}
+		took := au.Encode
+		if most := time.Duration(lateShare * float64(time.Second) / float64(max(v.targets.FPS, 1))); took > most && v.crowded() {
+			took = most // it is not the encoder that is slow
+		}
+		if what.dirty == 0 {
+			took = 0 // a still picture is refined for as long as the time is left over, and says nothing of motion
+		}
+		v.controller.OnSource(adapt.Source{
+			At: now, FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: what.dirty, Class: what.class,
+		})
 	})
-	v.ctl.Unlock()
 	v.mu.Lock()
 	v.frames++
 	if au.Key {
@@ -337,10 +368,10 @@ func (v *viewer) miss() {
 }
 
 func (v *viewer) applied(a adapt.Applied) {
-	v.ctl.Lock()
-	a.At = v.clock()
-	v.controller.OnApplied(a)
-	v.ctl.Unlock()
+	v.control(func(now time.Time) {
+		a.At = now
+		v.controller.OnApplied(a)
+	})
 }
 
 // watch steps the state machine of the transport.

@@ -73,7 +73,8 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 	}
 }
 
-func (v *viewer) estimate() adapt.Estimate {
+func (v *viewer) estimate() (e adapt.Estimate) {
+	defer v.guard.Recover(partSession)
 	v.ctl.Lock()
 	defer v.ctl.Unlock()
 	return v.controller.Estimate(v.clock())

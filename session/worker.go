@@ -10,6 +10,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -34,6 +35,7 @@ type worker struct {
 	done    chan struct{}
 	hung    prometheus.Gauge
 	log     *slog.Logger
+	guard   *guard.Guard
 
 	mu              sync.Mutex
 	exited, counted bool
@@ -53,11 +55,11 @@ type result struct {
 }
 
 // startWorker opens an encoder. It returns once that is done, with errHung when it takes too long, or when ctx ends.
-func startWorker(ctx context.Context, factory encode.Factory, params encode.Params, log *slog.Logger, hung prometheus.Gauge) (*worker, error) {
+func startWorker(ctx context.Context, factory encode.Factory, params encode.Params, log *slog.Logger, hung prometheus.Gauge, g *guard.Guard) (*worker, error) {
 	w := &worker{
 		profile: factory.Profile(),
 		opened:  make(chan error, 1), jobs: make(chan job, 1), results: make(chan result, 1), done: make(chan struct{}),
-		hung: hung, log: log,
+		hung: hung, log: log, guard: g,
 	}
 	go w.run(factory, params)
 	timeout := time.NewTimer(openTimeout)
@@ -80,32 +82,45 @@ func startWorker(ctx context.Context, factory encode.Factory, params encode.Para
 
 func (w *worker) run(factory encode.Factory, params encode.Params) {
 	defer w.exit()
-	enc, err := factory.Open(params)
+	enc, err := w.open(factory, params)
 	w.opened <- err
 	if err != nil {
 		return
 	}
-	defer func() {
+	for j := range w.jobs {
+		w.results <- w.do(enc, j)
+	}
+	err = w.guard.Run(partEncoder, func() {
 		if err := enc.Close(); err != nil {
 			w.log.Warn("encoder not closed cleanly", "encoder", w.profile.Name, "err", err)
 		}
-	}()
-	for j := range w.jobs {
-		if j.rate > 0 {
-			if err := enc.SetRate(j.rate, j.fps); err != nil {
-				if j.frame != nil {
-					j.frame.Release()
-				}
-				w.results <- result{err: fmt.Errorf("set rate %d of %s: %w", j.rate, w.profile.Name, err)}
-				continue
-			}
-		}
-		au, err := enc.Encode(j.frame, j.at, j.key)
-		if err != nil {
-			err = fmt.Errorf("encode with %s: %w", w.profile.Name, err)
-		}
-		w.results <- result{au: au, err: err}
+	})
+	if err != nil {
+		w.log.Warn("encoder not closed", "encoder", w.profile.Name, "err", err)
 	}
+}
+
+func (w *worker) open(factory encode.Factory, params encode.Params) (enc encode.Encoder, err error) {
+	defer w.guard.Catch(partEncoder, &err)
+	return factory.Open(params)
+}
+
+// do encodes one picture. After a panic its frame may not be released.
+func (w *worker) do(enc encode.Encoder, j job) (r result) {
+	defer w.guard.Catch(partEncoder, &r.err)
+	if j.rate > 0 {
+		if err := enc.SetRate(j.rate, j.fps); err != nil {
+			if j.frame != nil {
+				j.frame.Release()
+			}
+			return result{err: fmt.Errorf("set rate %d of %s: %w", j.rate, w.profile.Name, err)}
+		}
+	}
+	au, err := enc.Encode(j.frame, j.at, j.key)
+	if err != nil {
+		err = fmt.Errorf("encode with %s: %w", w.profile.Name, err)
+	}
+	return result{au: au, err: err}
 }
 
 func (w *worker) exit() {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"wavryhost/session"
+	"wavryhost/session/guard"
 )
 
 const (
@@ -60,7 +61,7 @@ func (c *caller) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-c.in:
-			c.handle(ctx, m)
+			_ = guard.New(c.log, nil, nil).Run("gateway", func() { c.handle(ctx, m) }) // it is logged; the next message may be a good one
 			idle.Reset(callerIdle)
 		case <-c.changed:
 			c.sweep(ctx)

@@ -134,6 +134,7 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 	onMedia := info.SSRCRetransmission == 0 || info.PayloadTypeRetransmission == 0
 	newest, begun := uint16(0), false
 	return interceptor.RTPWriterFunc(func(header *rtp.Header, payload []byte, attributes interceptor.Attributes) (int, error) {
+		defer l.cfg.Guard.Recover(part) // the NACK responder has goroutines of its own
 		// Media comes in order from the pacer alone; the rest is sent again: on its own stream, or on the media's where
 		// the peer has no retransmission stream.
 		l.mu.Lock()

@@ -55,6 +55,7 @@ type inbox struct {
 
 // Write takes one RTCP packet. It never blocks.
 func (in *inbox) Write(b []byte) (int, error) {
+	defer in.link.cfg.Guard.Recover(part)
 	to := in
 	if in.packets == nil {
 		if !in.link.transportWide(b) {

@@ -22,6 +22,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 
 	"github.com/pion/rtp"
 )
@@ -33,6 +34,9 @@ var ErrFull = errors.New("wire: an access unit is waiting already")
 // defaultMTU leaves room for SRTP, UDP and IPv6 headers and a tunnel on paths of 1280 bytes, the least IPv6 has.
 const defaultMTU = 1200
 
+// part names the link to its Guard.
+const part = "transport"
+
 // Config of a Link.
 type Config struct {
 	Log *slog.Logger
@@ -42,6 +46,8 @@ type Config struct {
 	MTU int
 	// OnSent is told of every packet that leaves, in their order, from the goroutine of Run.
 	OnSent func(adapt.Packet)
+	// Guard catches panics where pion calls the link; nil lets them pass.
+	Guard *guard.Guard
 	// StartRate is the pacing rate to begin with, in bits per second. It defaults to 2 Mbit/s.
 	StartRate int
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,8 +10,11 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/guard"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
 )
 
 func newLink(t testing.TB, cfg Config) *Link {
@@ -422,5 +426,22 @@ func BenchmarkWriteAccessUnit(b *testing.B) {
 		if _, err := l.track.WriteAccessUnit(au); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The NACK responder sends packets again in goroutines of its own: a panic on their way ends the session, not the daemon.
+func TestPanicOnTheWayOfARepairIsCaught(t *testing.T) {
+	var told error
+	l := newLink(t, Config{Guard: guard.New(slog.New(slog.DiscardHandler), nil, func(err error) { told = err })})
+	w := (&gate{link: l}).BindLocalStream(&interceptor.StreamInfo{SSRC: mediaSSRC}, interceptor.RTPWriterFunc(
+		func(*rtp.Header, []byte, interceptor.Attributes) (int, error) { panic("planted") }))
+	if n, _ := w.Write(&rtp.Header{SSRC: mediaSSRC}, nil, nil); n != 0 || told == nil {
+		t.Errorf("%d bytes were written, and %v was told", n, told)
+	}
+	told = nil
+	in := &inbox{link: l, packets: make(chan []byte)}
+	close(in.packets) // to write there panics
+	if _, err := in.Write([]byte{0x81, 206, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}); err != nil || told == nil {
+		t.Errorf("got %v, and %v was told", err, told)
 	}
 }
