@@ -35,7 +35,8 @@ type Config struct {
 	Display string
 	// Dial connects to the X server and greets it: the connection is the Injector's from then on.
 	Dial func(ctx context.Context) (net.Conn, Screen, error)
-	// Timeout is how long the server may take to answer. It defaults to 2 s, which no server needs that somebody can work with.
+	// Timeout is how long the server may take to answer before it is given up, with all that waits for it. It defaults to 10 s: servers stand
+	// still for seconds while a driver or a disk does, and go on then.
 	Timeout time.Duration
 	// Retry is how long the Injector waits before it connects again. It defaults to 1 s.
 	Retry time.Duration
@@ -79,8 +80,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 func (m *Metrics) lose(n int, why string) { m.lost.WithLabelValues(why).Add(float64(n)) }
 
-// Injector gives one display its input. Its methods do not wait for the display: what they are told goes into a queue of limited length, in
-// which positions of the pointer replace each other, and which Run works off. They may be called by several goroutines.
+// Injector gives one display its input. Its methods but Wait do not wait for the display: what they are told goes into a queue of limited
+// length, in which positions of the pointer replace each other, and which Run works off. They may be called by several goroutines.
 type Injector struct {
 	cfg Config
 	log *slog.Logger
@@ -89,14 +90,21 @@ type Injector struct {
 	queue queue
 	ready chan struct{} // has room for one token: there is something in the queue
 
+	held held // what the server has pressed; Run's alone
+
 	mu  sync.Mutex
 	err error // why nothing reaches the display
 }
 
+// slowAfter is how long a server may take to answer before the display counts as one that takes no input at present.
+const slowAfter = time.Second
+
+var errSlow = errors.New("input: the X server does not answer at present; what was typed waits")
+
 // New returns an Injector, which does nothing before Run.
 func New(cfg Config, log *slog.Logger, m *Metrics) *Injector {
 	if cfg.Timeout == 0 {
-		cfg.Timeout = 2 * time.Second
+		cfg.Timeout = 10 * time.Second
 	}
 	if cfg.Retry == 0 {
 		cfg.Retry = time.Second
@@ -132,6 +140,25 @@ func (j *Injector) Scroll(dx, dy float64) { j.put(command{kind: scroll, x: dx, y
 // Release releases everything that is held, once what came before is done.
 func (j *Injector) Release() { j.put(command{kind: release}) }
 
+// Wait waits until there is room for one more command, or the display is out of reach, or ctx ends: then it returns its error. Whoever gives
+// input without it may lose all that waits.
+func (j *Injector) Wait(ctx context.Context) error {
+	for {
+		more := j.queue.room()
+		if more == nil {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Losses returns how often all that waited was given up, because the display was out of reach. It grows.
+func (j *Injector) Losses() uint64 { return j.queue.losses() }
+
 // Holding tells whether a key or a button is held.
 func (j *Injector) Holding() bool { return j.queue.holding() }
 
@@ -157,9 +184,8 @@ func (j *Injector) put(c command) {
 // Run gives the display its input until ctx ends; then it releases what is held, and returns nil. A server that is lost is connected to
 // again, and gets first the releases that it missed.
 func (j *Injector) Run(ctx context.Context) error {
-	var held held
 	for {
-		err := j.serve(ctx, &held)
+		err := j.serve(ctx, &j.held)
 		if ctx.Err() == nil {
 			j.fail(err)
 			wait := time.NewTimer(j.cfg.Retry)
@@ -170,7 +196,7 @@ func (j *Injector) Run(ctx context.Context) error {
 			}
 		}
 		if ctx.Err() != nil {
-			j.last(ctx, &held)
+			j.last(ctx, &j.held)
 			return nil //nolint:nilerr // it was asked to end
 		}
 	}
@@ -181,7 +207,7 @@ func (j *Injector) last(ctx context.Context, held *held) {
 	if len(held.list) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), j.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(j.cfg.Timeout, endTimeout))
 	defer cancel()
 	s, err := j.connect(ctx)
 	if err == nil {
@@ -198,11 +224,19 @@ func (j *Injector) fail(err error) {
 	if n := j.queue.stop(); n > 0 {
 		j.met.lose(n, lostUnavailable)
 	}
+	j.set(err)
+}
+
+// set notes why nothing reaches the display at present, nil when it does.
+func (j *Injector) set(err error) {
 	j.mu.Lock()
 	before := j.err
 	j.err = err
 	j.mu.Unlock()
-	if before == nil || before.Error() != err.Error() {
+	switch {
+	case err == nil && before != nil:
+		j.log.Info("display takes input again", "display", j.cfg.Display)
+	case err != nil && (before == nil || before.Error() != err.Error()):
 		j.log.Warn("display takes no input", "display", j.cfg.Display, "err", err)
 	}
 }
@@ -212,7 +246,7 @@ func (j *Injector) connect(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newServer(nc, screen, j.cfg.Timeout)
+	s, err := newServer(nc, screen, j.cfg.Timeout, ctx.Done())
 	if err != nil {
 		return nil, fmt.Errorf("open display %s for input: %w", j.cfg.Display, err)
 	}
@@ -229,14 +263,8 @@ func (j *Injector) serve(ctx context.Context, held *held) error {
 	if err := j.releaseAll(s, held); err != nil {
 		return err
 	}
-	j.mu.Lock()
-	failed := j.err != nil
-	j.err = nil
-	j.mu.Unlock()
+	j.set(nil)
 	j.queue.start()
-	if failed {
-		j.log.Info("display takes input again", "display", j.cfg.Display)
-	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -249,7 +277,19 @@ func (j *Injector) serve(ctx context.Context, held *held) error {
 		if len(batch) == 0 {
 			continue
 		}
-		if err := j.do(s, held, batch); err != nil {
+		told := make(chan struct{})
+		slow := time.AfterFunc(slowAfter, func() {
+			defer close(told)
+			j.set(errSlow)
+		})
+		err := j.do(s, held, batch)
+		if !slow.Stop() {
+			<-told
+			if err == nil {
+				j.set(nil)
+			}
+		}
+		if err != nil {
 			j.met.lose(len(batch), lostUnavailable)
 			return err
 		}

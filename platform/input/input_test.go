@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -27,9 +28,10 @@ type event struct {
 // xserver is an X server of the few requests that an Injector makes.
 type xserver struct {
 	mu      sync.Mutex
-	without bool // it has no XTEST
-	hangs   bool // it answers nothing
-	several bool // it has more screens
+	without bool          // it has no XTEST
+	hangs   bool          // it answers nothing
+	stands  chan struct{} // it does nothing until this is closed; nil for not
+	several bool          // it has more screens
 	width   uint16
 	events  []event
 	dials   int
@@ -61,6 +63,11 @@ func (x *xserver) serve(nc net.Conn) {
 			return
 		}
 		x.mu.Lock()
+		if stands := x.stands; stands != nil {
+			x.mu.Unlock()
+			<-stands
+			x.mu.Lock()
+		}
 		reply := make([]byte, 32)
 		reply[0] = 1
 		switch {
@@ -237,8 +244,66 @@ func TestEndReleases(t *testing.T) {
 	})
 }
 
-func TestServerThatHangs(t *testing.T) {
+// give puts n letters in as somebody does who types without a pause: each waits for room.
+func give(t *testing.T, j *Injector, n int) {
+	t.Helper()
+	for i := range n {
+		for _, down := range []bool{true, false} {
+			if err := j.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			j.Key(uint32(16+i%10), down)
+		}
+	}
+}
+
+// letters returns what the display got for keys that went down.
+func letters(events []event) (text []byte) {
+	for _, e := range events {
+		if e.kind == eventKeyPress {
+			text = append(text, 'a'+e.detail-16-keyOffset)
+		}
+	}
+	return text
+}
+
+func TestNothingThatIsTypedIsLost(t *testing.T) {
 	rig(t, func(t *testing.T, x *xserver, j *Injector, m *Metrics) {
+		const n = 10_000
+		want := bytes.Repeat([]byte("abcdefghij"), n/10)
+		give(t, j, n)
+		if got := letters(x.got()); !bytes.Equal(got, want) {
+			t.Errorf("%d of %d letters, or in another order", len(got), n)
+		}
+		x.set(func() { x.stands = make(chan struct{}) })
+		time.AfterFunc(3*time.Second, func() {
+			if j.Err() == nil {
+				t.Error("nothing is told of a display that does not answer")
+			}
+			x.set(func() { close(x.stands); x.stands = nil })
+		})
+		start := time.Now()
+		give(t, j, n)
+		if took := time.Since(start); took < 3*time.Second {
+			t.Errorf("whoever types was held up for %v; want for as long as the server stood", took)
+		}
+		if got := letters(x.got()); !bytes.Equal(got, want) {
+			t.Errorf("%d of %d letters after the server stood for 3 s, or in another order", len(got), n)
+		}
+		if j.Err() != nil || j.Losses() != 0 {
+			t.Errorf("error %v, %d losses", j.Err(), j.Losses())
+		}
+		for _, why := range []string{lostOverflow, lostUnavailable} {
+			if n := testutil.ToFloat64(m.lost.WithLabelValues(why)); n != 0 {
+				t.Errorf("%v are counted as lost by %s", n, why)
+			}
+		}
+	})
+}
+
+// Whoever waits for room waits no longer than the server is given, and for nobody once it is over.
+func TestServerThatHangs(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
 		j.Key(17, true)
 		want(t, "a key", x.got(), event{eventKeyPress, 25, 0, 0})
 		x.set(func() { x.hangs = true })
@@ -247,24 +312,24 @@ func TestServerThatHangs(t *testing.T) {
 		for i := range 1000 {
 			j.Move(float64(i)/1000, 0)
 		}
-		start := time.Now()
-		for range queueLength {
-			j.Key(30, true)
-			j.Key(30, false)
+		short, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		for i := 0; j.Wait(short) == nil; i++ {
+			j.Key(30, i%2 == 0)
 		}
-		if took := time.Since(start); took > 0 {
-			t.Errorf("the caller waited %v", took)
-		}
-		if n := testutil.ToFloat64(m.lost.WithLabelValues(lostOverflow)); n < queueLength {
-			t.Errorf("%v are counted as lost by overflow; want %d at least", n, queueLength)
+		j.Release()
+		if m := j.Losses(); m != 0 {
+			t.Errorf("a release finds no room: %d losses", m)
 		}
 		if j.Holding() {
-			t.Error("something counts as held after an overflow")
+			t.Error("something counts as held after a release")
 		}
-		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		if !errors.Is(j.Err(), errTimeout) {
-			t.Errorf("error %v; want %v", j.Err(), errTimeout)
+		start := time.Now()
+		if err := j.Wait(t.Context()); err != nil || time.Since(start) > 10*time.Second {
+			t.Errorf("waited %v, %v", time.Since(start), err)
+		}
+		if !errors.Is(j.Err(), errTimeout) || j.Losses() != 1 {
+			t.Errorf("error %v, %d losses; want %v and one", j.Err(), j.Losses(), errTimeout)
 		}
 		x.set(func() { x.hangs = false })
 		time.Sleep(5 * time.Second)
@@ -280,6 +345,30 @@ func TestServerThatHangs(t *testing.T) {
 		}
 		j.Button(1, true)
 		want(t, "a button afterwards", x.got(), event{eventButtonPress, 1, 0, 0})
+	})
+}
+
+// A daemon that ends does not wait long for a server that hangs.
+func TestEndWithAServerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &xserver{width: 200}
+		j := New(Config{Dial: x.dial}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- j.Run(ctx) }()
+		j.Key(17, true)
+		x.got()
+		x.set(func() { x.hangs = true })
+		j.Key(18, true)
+		synctest.Wait()
+		start := time.Now()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > 3*endTimeout {
+			t.Errorf("the end took %v", took)
+		}
 	})
 }
 

@@ -7,8 +7,7 @@ import (
 )
 
 const (
-	// queueLength is how many commands may wait: a display that works takes them within a millisecond, and nobody types as much within the
-	// time that one which hangs is given.
+	// queueLength is how many commands may wait. A display that works takes them within a millisecond; whoever has more to give waits for room.
 	queueLength = 256
 	// maxNotches is how far the wheel may be turned by what waits.
 	maxNotches = 100
@@ -37,8 +36,8 @@ type command struct {
 }
 
 // queue holds what the display has still to do. A position replaces the one that waits at its end, and turns of the wheel add up there;
-// buttons and keys keep their order and are never left out: when there is no room for one, all that waits is dropped and everything is
-// released, so that no key can stay down.
+// buttons and keys keep their order and are never left out. Whoever puts something in waits for room before; when one does not, and there is
+// none, all that waits is dropped and everything is released, so that no key can stay down.
 type queue struct {
 	mu     sync.Mutex
 	list   []command
@@ -46,6 +45,8 @@ type queue struct {
 	down   map[press]struct{} // what is pressed once the list is done
 	x, y   float64            // parts of a notch that are left
 	closed bool               // the display is out of reach
+	lost   uint64             // how often what waited was given up
+	more   chan struct{}      // closed when there is room; nil while nobody waits for it
 }
 
 type press struct {
@@ -94,8 +95,9 @@ func (q *queue) put(c command) (lost int, why string) {
 		default: // each press counts
 		}
 	}
-	if len(q.list) >= queueLength {
+	if len(q.list) >= queueLength && c.kind != release { // a release finds room: there is one at most between two others
 		lost = len(q.list) + 1
+		q.lost++
 		q.list = append(q.list[:0], command{kind: release, at: c.at})
 		clear(q.down)
 		return lost, lostOverflow
@@ -131,7 +133,36 @@ func (q *queue) take() []command {
 	defer q.mu.Unlock()
 	list := q.list
 	q.list, q.spare = q.spare[:0], list
+	q.freed()
 	return list
+}
+
+// freed tells those who wait that there is room. The caller holds mu.
+func (q *queue) freed() {
+	if q.more != nil {
+		close(q.more)
+		q.more = nil
+	}
+}
+
+// room returns nil when there is room for a command, else what is closed once there is.
+func (q *queue) room() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.list) < queueLength {
+		return nil
+	}
+	if q.more == nil {
+		q.more = make(chan struct{})
+	}
+	return q.more
+}
+
+// losses returns how often what waited was given up.
+func (q *queue) losses() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.lost
 }
 
 // stop makes the queue refuse everything, and returns how many commands are lost.
@@ -140,7 +171,9 @@ func (q *queue) stop() int {
 	defer q.mu.Unlock()
 	n := len(q.list)
 	q.closed, q.list = true, q.list[:0]
+	q.lost++
 	clear(q.down)
+	q.freed()
 	return n
 }
 

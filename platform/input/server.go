@@ -34,6 +34,8 @@ const (
 	maxReply = 1 << 20
 	// freshFor is how long the screen's size is believed without asking again.
 	freshFor = 250 * time.Millisecond
+	// endTimeout is how long the server may take to answer once the Injector ends.
+	endTimeout = 2 * time.Second
 )
 
 var (
@@ -47,6 +49,7 @@ type server struct {
 	nc      net.Conn
 	out     *bufio.Writer
 	timeout time.Duration
+	ending  <-chan struct{} // closed when little time is left
 	screen  Screen
 	asked   time.Time // when the size was told
 	x, y    uint16    // where the pointer was put last
@@ -58,9 +61,9 @@ type server struct {
 }
 
 // newServer takes over a connection that is greeted, and looks for XTEST. It owns nc, even when it fails.
-func newServer(nc net.Conn, screen Screen, timeout time.Duration) (_ *server, err error) {
+func newServer(nc net.Conn, screen Screen, timeout time.Duration, ending <-chan struct{}) (_ *server, err error) {
 	s := &server{
-		nc: nc, out: bufio.NewWriterSize(nc, 16<<10), timeout: timeout, screen: screen,
+		nc: nc, out: bufio.NewWriterSize(nc, 16<<10), timeout: timeout, ending: ending, screen: screen,
 		replies: make(chan [32]byte, 1), dead: make(chan struct{}),
 	}
 	go s.read()
@@ -143,13 +146,18 @@ func (s *server) ask() ([32]byte, error) {
 	}
 	timeout := time.NewTimer(s.timeout)
 	defer timeout.Stop()
-	select {
-	case reply := <-s.replies:
-		return reply, nil
-	case <-s.dead:
-		return none, errClosed
-	case <-timeout.C:
-		return none, errTimeout
+	for ending := s.ending; ; {
+		select {
+		case reply := <-s.replies:
+			return reply, nil
+		case <-s.dead:
+			return none, errClosed
+		case <-timeout.C:
+			return none, errTimeout
+		case <-ending:
+			ending = nil
+			timeout.Reset(min(s.timeout, endTimeout))
+		}
 	}
 }
 
