@@ -57,7 +57,7 @@ type viewer struct {
 	crowded  func() bool
 	baseW    int // the width that the controller was told
 	controls *controls
-	in       inlet
+	in       *inlet
 	echoes   echoes
 
 	// doubt is told the servers that gave no relayed address.
@@ -105,7 +105,7 @@ func (v *viewer) start(ctx context.Context) {
 	ctx, v.cancel = context.WithCancel(ctx)
 	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { v.hint() })
 	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { v.hint() })
-	v.peer.pc.OnDataChannel(v.offered)
+	v.peer.pc.OnDataChannel(func(d *webrtc.DataChannel) { v.offered(ctx, d) })
 	v.launch(partPacer, func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
 	v.launch(partFeedback, v.listen)
 	v.launch(partSession, func() { v.run(ctx) })

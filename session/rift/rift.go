@@ -1,6 +1,7 @@
-// Package rift reads what viewers send on the data channel "input": one protobuf message rift.InputMessage each, which is what Wavry's
-// hosts read. It is strict: what is not understood whole is refused, and what is wrong is told by one word of a closed set that says nothing
-// of what was in the message.
+// Package rift reads what viewers send on the data channel "input", one protobuf message rift.InputMessage each, as Wavry's hosts read them,
+// and on the channel "held", one State each. A message of a known kind may have fields that are not known: newer clients say more than older
+// hosts read. Anything else that is not understood is refused, and what is wrong is told by one word of a closed set that says nothing of what
+// was in the message.
 package rift
 
 import (
@@ -78,7 +79,7 @@ const (
 	FaultMalformed
 	// FaultTooLong: it is longer than MaxMessage.
 	FaultTooLong
-	// FaultUnknownField: it has a field that is not known, and so may mean something else than what is.
+	// FaultUnknownField: its event is of a kind that is not known.
 	FaultUnknownField
 	// FaultRange: a number is none, or out of its range.
 	FaultRange
@@ -119,7 +120,7 @@ func Decode(b []byte) (Event, Fault) {
 		return Event{}, FaultTooLong
 	}
 	var e Event
-	var stamped, found bool
+	var stamped, found, unknown bool
 	for len(b) > 0 {
 		number, wire, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -134,7 +135,10 @@ func Decode(b []byte) (Event, Fault) {
 			}
 			stamped = true
 		case number < fieldMove || number > fieldGamepad:
-			return Event{}, FaultUnknownField
+			if n = protowire.ConsumeFieldValue(number, wire, b); n < 0 {
+				return Event{}, FaultMalformed
+			}
+			unknown = true
 		default:
 			var body []byte
 			body, n = protowire.ConsumeBytes(b)
@@ -149,10 +153,14 @@ func Decode(b []byte) (Event, Fault) {
 		}
 		b = b[n:]
 	}
-	if !found {
+	switch {
+	case found:
+		return e, FaultNone
+	case unknown:
+		return Event{}, FaultUnknownField
+	default:
 		return Event{}, FaultMalformed
 	}
-	return e, FaultNone
 }
 
 // The fields of InputMessage. Those between fieldMove and fieldGamepad are the kinds, in order.
@@ -186,8 +194,7 @@ func decodeEvent(k Kind, b []byte) (Event, Fault) {
 		if fault == FaultNone && (e.Code < 1 || e.Code > maxKey) {
 			fault = FaultKey
 		}
-	case Gamepad:
-		fault = gamepad(b)
+	case Gamepad: // no display takes it
 	}
 	if fault != FaultNone {
 		return Event{}, fault
@@ -216,42 +223,6 @@ func press(b []byte) (code uint32, pressed bool, fault Fault) {
 	return uint32(f[0].number), f[1].number == 1, FaultNone
 }
 
-// gamepad reads {1: uint32, 2: repeated {uint32, float}, 3: repeated {uint32, bool}}, of which nothing is used.
-func gamepad(b []byte) Fault {
-	for len(b) > 0 {
-		number, wire, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return FaultMalformed
-		}
-		b = b[n:]
-		switch number {
-		case 1:
-			_, n = protowire.ConsumeVarint(b)
-			if wire != protowire.VarintType || n < 0 {
-				return FaultMalformed
-			}
-		case 2, 3:
-			var body []byte
-			body, n = protowire.ConsumeBytes(b)
-			if wire != protowire.BytesType || n < 0 {
-				return FaultMalformed
-			}
-			second := protowire.Fixed32Type
-			if number == 3 {
-				second = protowire.VarintType
-			}
-			var f fields
-			if fault := f.read(body, protowire.VarintType, second); fault != FaultNone {
-				return fault
-			}
-		default:
-			return FaultUnknownField
-		}
-		b = b[n:]
-	}
-	return FaultNone
-}
-
 // fields are the two fields of a small message.
 type fields [2]struct {
 	number uint64
@@ -267,7 +238,11 @@ func (f *fields) read(b []byte, types ...protowire.Type) Fault {
 		}
 		b = b[n:]
 		if number > 2 {
-			return FaultUnknownField
+			if n = protowire.ConsumeFieldValue(number, wire, b); n < 0 {
+				return FaultMalformed
+			}
+			b = b[n:]
+			continue
 		}
 		one := &f[number-1] // numbers begin with 1, which ConsumeTag checks
 		if one.seen || wire != types[number-1] {

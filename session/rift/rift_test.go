@@ -35,6 +35,8 @@ var good = []struct {
 	{"scroll", "2a05150000c0bf", Event{Kind: Scroll, Y: -1.5}},
 	{"back", "1a0408081001", Event{Kind: Button, Code: 8, Pressed: true}},
 	{"the highest key", "220508ff051001", Event{Kind: Key, Code: 767, Pressed: true}},
+	{"a field that is not known beside it", "2204081e10013801", Event{Kind: Key, Code: 30, Pressed: true}},
+	{"a field of the event that is not known", "2206081e10011801", Event{Kind: Key, Code: 30, Pressed: true}},
 	{"gamepad", "3211 0801 1207 0802 150000003f 1a04 0803 1001", Event{Kind: Gamepad}},
 }
 
@@ -76,9 +78,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a float for a code", unhex(t, "22050d0000003f"), FaultMalformed},
 		{"a number for a position", unhex(t, "12020801"), FaultMalformed},
 		{"a group", unhex(t, "1314"), FaultMalformed},
-		{"text", []byte(`{"type":"key","keycode":30}`), FaultUnknownField},
-		{"a field that is not known", unhex(t, "2204081e10013801"), FaultUnknownField},
-		{"a field of the event that is not known", unhex(t, "2206081e10011801"), FaultUnknownField},
+		{"text", []byte(`{"type":"key","keycode":30}`), FaultMalformed},
+		{"an event that is not known", unhex(t, "08013a021801"), FaultUnknownField},
+		{"a field that is not known, cut off", unhex(t, "2204081e10013a05"), FaultMalformed},
+		{"a field of the event that is not known, cut off", unhex(t, "2206081e10011a05"), FaultMalformed},
 		{"not a number", float(2, nan, 0), FaultRange},
 		{"infinite", float(2, 0, inf), FaultRange},
 		{"left of the picture", float(2, -.001, 0), FaultRange},

@@ -15,7 +15,7 @@ const video = $("video");
 const control = new Control(video, () => status.renderControl());
 const connection = new Connection({
 	onmedia: (stream) => { video.srcObject = stream; play(); },
-	oninput: (channel) => control.attach(channel),
+	oninput: (channel, state) => control.attach(channel, state),
 	onchange: render,
 });
 const status = new Status(connection, control), overlay = new Overlay(connection), displays = new Displays(connection);

@@ -19,7 +19,7 @@ const LATER = new Set(["no_picture", "full", "draining", "too_many_attempts", "t
 const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
 
 // Connection is in one state: connecting, live, frozen, refused, reconnecting, token (it needs one), or paused (the browser does not play).
-// onmedia is called with what is to be played, oninput with the data channel for input or null, and onchange when there is something else to show.
+// onmedia is called with what is to be played, oninput with the data channels for input and for what is held, or null, and onchange when there is something else to show.
 export class Connection {
 	constructor({onmedia, oninput, onchange}) {
 		this.onmedia = onmedia;
@@ -63,7 +63,7 @@ export class Connection {
 		const mine = this.session = new Session(`whep/${encodeURIComponent(this.display)}${asked}`, this.token, {
 			ontrack: (e) => this.onmedia(e.streams[0] || new MediaStream([e.track])),
 			onstate: (s) => { if (mine === this.session) this.follow(s); },
-			oninput: (channel) => { if (mine === this.session) this.oninput(channel); },
+			oninput: (channel, state) => { if (mine === this.session) this.oninput(channel, state); },
 		});
 		this.receiver = new Receiver();
 		this.latest = this.stats = null;

@@ -1,7 +1,8 @@
 // Mouse and keyboard for the display: what the browser tells of them, as messages on the data channel "input" (rift.InputMessage of Wavry).
 
 const MOVE_PAUSE = 4; // ms between positions: more than displays show, and a quarter of what the host takes
-const CROWDED = 16384; // bytes that wait in the channel before positions are left out
+const CROWDED = 16384; // bytes that wait in the channel before positions are left out, and all else waits here
+const CONFIRM_EVERY = 100; // ms between messages that say what is held; the host releases it after 300 ms of silence
 
 // CODES are Linux's codes of keys (input-event-codes.h) by the place of the key on the board, KeyboardEvent.code.
 export const CODES = {
@@ -50,6 +51,12 @@ export function message(kind, a, b) {
 	return new Uint8Array([0x08, ...varint(Math.round((performance.timeOrigin + performance.now()) * 1000)), FIELD[kind] << 3 | 2, body.length, ...body]);
 }
 
+// holding encodes what is held: how many messages were sent so far, and the codes of keys (rift.State).
+export function holding(count, keys) {
+	const list = keys.flatMap((code) => varint(code));
+	return new Uint8Array([0x08, ...varint(count), 0x12, ...varint(list.length), ...list]);
+}
+
 // place returns where in a picture of the given size, shown within a box without being cut, a point is: from 0 to 1, or outside of that.
 export function place(x, y, box, width, height) {
 	const scale = Math.min(box.width / width, box.height / height);
@@ -66,6 +73,11 @@ export class Control {
 		this.video = video;
 		this.onchange = onchange;
 		this.channel = null;
+		this.state = null; // the channel that says what is held, where the host takes one
+		this.out = []; // what waits for room in the channel
+		this.sent = 0; // messages so far, those that wait included
+		this.waited = false;
+		this.beat = 0;
 		this.on = false;
 		this.keys = new Map(); // held ones: when they went down, by their code
 		this.buttons = 0; // held ones, as bits
@@ -90,11 +102,17 @@ export class Control {
 
 	get ready() { return this.channel !== null && this.channel.readyState === "open"; }
 
-	// attach takes the channel of a session, or null.
-	attach(channel) {
+	// attach takes the channels of a session, or null.
+	attach(channel, state = null) {
 		this.leave();
 		this.channel = channel;
+		this.state = state;
+		this.out = [];
+		this.sent = 0;
+		if (state) state.addEventListener("open", () => this.confirm());
 		if (channel) {
+			channel.bufferedAmountLowThreshold = CROWDED / 2;
+			channel.addEventListener("bufferedamountlow", () => { if (this.channel === channel) this.drain(); });
 			for (const name of ["open", "close"]) {
 				channel.addEventListener(name, () => {
 					if (this.channel !== channel) return;
@@ -130,11 +148,40 @@ export class Control {
 		for (const code of [...this.keys.keys()].reverse()) this.send("key", code, false);
 		this.keys.clear();
 		this.lift(0);
+		this.confirm();
 	}
 
+	// waiting tells whether the host does not take what is sent as fast as it comes.
+	get waiting() { return this.out.length > 0; }
+
+	// send sends an event, in order and whole: what the channel has no room for waits here.
 	send(kind, a, b) {
 		if (!this.ready) return;
-		try { this.channel.send(message(kind, a, b)); } catch (e) { /* full, or closed this moment: the host releases what is held */ }
+		this.sent++;
+		this.out.push(message(kind, a, b));
+		this.drain();
+	}
+
+	drain() {
+		let n = 0;
+		while (n < this.out.length && this.ready && this.channel.bufferedAmount < CROWDED) {
+			try { this.channel.send(this.out[n]); } catch (e) { break; } // closed this moment: the host releases what is held
+			n++;
+		}
+		this.out.splice(0, n);
+		if (this.waiting !== this.waited) { this.waited = this.waiting; this.onchange(); }
+	}
+
+	// confirm says what is held, again and again while anything is: on a path that is cut nothing comes, and the host releases it. It says so on a
+	// channel of its own, which waits for nothing that was lost.
+	confirm() {
+		clearTimeout(this.beat);
+		this.beat = 0;
+		if (!this.state || this.state.readyState !== "open") return;
+		if (this.state.bufferedAmount === 0) {
+			try { this.state.send(holding(this.sent, [...this.keys.keys()])); } catch (e) { /* closed this moment */ }
+		}
+		if (this.keys.size > 0 || this.buttons) this.beat = setTimeout(() => this.confirm(), CONFIRM_EVERY);
 	}
 
 	// at returns where an event is in the picture; null when there is none, or the event is beside it and nothing is dragged.
@@ -160,7 +207,7 @@ export class Control {
 	// flush sends the newest position, unless one was sent a moment ago: then it is sent a moment later.
 	flush() {
 		if (!this.wanted || this.timer) return;
-		const wait = this.channel && this.channel.bufferedAmount > CROWDED ? MOVE_PAUSE : this.moved + MOVE_PAUSE - performance.now();
+		const wait = this.waiting || this.channel && this.channel.bufferedAmount >= CROWDED ? MOVE_PAUSE : this.moved + MOVE_PAUSE - performance.now();
 		if (wait > 0) {
 			this.timer = setTimeout(() => { this.timer = 0; this.flush(); }, wait);
 			return;
@@ -194,6 +241,7 @@ export class Control {
 		}
 		this.buttons |= e.buttons;
 		this.lift(e.buttons);
+		this.confirm();
 	}
 
 	settle(e) {
@@ -207,7 +255,7 @@ export class Control {
 		for (const [bit, number] of BUTTONS) {
 			if (this.buttons & bit && !(buttons & bit)) this.send("button", number, false);
 		}
-		this.buttons &= buttons;
+		if (this.buttons & ~buttons) { this.buttons &= buttons; this.confirm(); }
 	}
 
 	wheel(e) {
@@ -224,7 +272,9 @@ export class Control {
 		e.preventDefault();
 		e.stopPropagation();
 		const code = CODES[e.code], down = e.type === "keydown";
-		if (down && e.ctrlKey && e.altKey && e.shiftKey) { this.leave(); return; }
+		// The three together, by themselves: with AltGr, which some browsers tell as Ctrl and Alt, Shift is for letters.
+		const altGr = e.code === "AltRight" || this.keys.has(CODES.AltRight) || e.getModifierState("AltGraph");
+		if (down && /^(Control|Alt|Shift)/.test(e.code) && e.ctrlKey && e.altKey && e.shiftKey && !altGr) { this.leave(); return; }
 		if (!code || e.repeat) return; // the display repeats keys by itself
 		const mac = /Mac|iPhone|iPad/.test(navigator.platform);
 		if (e.code === "CapsLock" && mac) { // it tells of the lock there, not of the key
@@ -238,6 +288,7 @@ export class Control {
 			if (e.code === "AltRight" && control !== undefined && e.timeStamp - control < 5) this.up(CODES.ControlLeft);
 			this.keys.set(code, e.timeStamp);
 			this.send("key", code, true);
+			this.confirm();
 			return;
 		}
 		this.up(code);
@@ -246,6 +297,8 @@ export class Control {
 	}
 
 	up(code) {
-		if (this.keys.delete(code)) this.send("key", code, false);
+		if (!this.keys.delete(code)) return;
+		this.send("key", code, false);
+		this.confirm();
 	}
 }

@@ -47,7 +47,8 @@ export class Status {
 		const control = this.control, s = this.connection.latest || {}, shown = this.connection.state === "live" && (control.ready || s.controlled);
 		let who = "", hint = "";
 		if (control.on && s.controlled && !s.control) who = "somebody else controls";
-		else if (control.on && s.input_lost) who = "the display takes no input";
+		else if (control.on && s.input_lost) who = "the display takes no input at present";
+		else if (control.on && control.waiting) who = "you control; the display is slow";
 		else if (control.on && s.may_control === false) who = "control was withdrawn";
 		else if (control.on) { who = "you control"; hint = "Ctrl+Alt+Shift gives mouse and keyboard back"; }
 		else if (s.controlled && !s.control) who = "somebody else controls";

@@ -87,7 +87,7 @@ export class Session {
 		this.token = token;
 		this.ontrack = ontrack;
 		this.onstate = onstate;
-		this.oninput = oninput; // called with the data channel for input, where the host takes any
+		this.oninput = oninput; // called with the data channels for input and for what is held, where the host takes any
 		this.pc = null;
 		this.location = null; // absolute URL of the session
 		this.id = "";
@@ -106,7 +106,9 @@ export class Session {
 		const pc = this.pc = new RTCPeerConnection({iceServers: iceServers(options.headers.get("Link")), bundlePolicy: "max-bundle"});
 		const transceiver = pc.addTransceiver("video", {direction: "recvonly"});
 		extend(transceiver);
-		if (options.headers.get("Wavry-Input") === "taken") this.oninput(pc.createDataChannel("input"));
+		if (options.headers.get("Wavry-Input") === "taken") {
+			this.oninput(pc.createDataChannel("input"), pc.createDataChannel("held", {ordered: false, maxRetransmits: 0}));
+		}
 		pc.ontrack = (e) => {
 			// The lowest delay that the network allows: the host paces, so that no buffer is needed to smooth.
 			if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0;

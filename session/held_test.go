@@ -1,0 +1,246 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/session/rift"
+)
+
+// typist is somebody with a page that says what is held.
+type typist struct {
+	*counter
+	v    *viewer
+	sent uint64
+	held []uint32
+}
+
+// sits runs a test of a typist in virtual time, with a janitor.
+func sits(t *testing.T, run func(t *testing.T, p *typist)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounter()
+		defer c.close()
+		p := &typist{counter: c, v: c.viewer("a", RoleController)}
+		janitor := time.NewTicker(janitorInterval)
+		over, ended := make(chan struct{}), make(chan struct{})
+		defer func() { close(over); <-ended }()
+		go func() {
+			defer close(ended)
+			defer janitor.Stop()
+			for {
+				select {
+				case <-janitor.C:
+				case <-over:
+					return
+				}
+				p.v.heard.Store(time.Now().UnixNano())
+				c.sweep(time.Now())
+			}
+		}()
+		p.says()
+		run(t, p)
+	})
+}
+
+// press presses or releases a key; the message arrives.
+func (p *typist) press(code uint32, down bool) {
+	p.sends(code, down)
+	p.put(p.v, rift.Event{Kind: rift.Key, Code: code, Pressed: down}, time.Now())
+}
+
+// sends is press with a message that is lost, or late.
+func (p *typist) sends(code uint32, down bool) {
+	p.sent++
+	p.held = slices.DeleteFunc(p.held, func(c uint32) bool { return c == code })
+	if down {
+		p.held = append(p.held, code)
+	}
+}
+
+// says says what is held; it arrives.
+func (p *typist) says() { p.confirm(p.v, rift.State{Count: p.sent, Keys: p.held}, time.Now()) }
+
+// holds keeps saying it.
+func (p *typist) holds(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		p.says()
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func TestKeyThatIsHeldIsHeld(t *testing.T) {
+	sits(t, func(t *testing.T, p *typist) {
+		p.press(30, true)
+		p.holds(time.Minute)
+		same(t, "a key that is held for a minute", p.keys.got(), "key 30 down")
+		p.press(30, false)
+		same(t, "its release", p.keys.got(), "key 30 up")
+	})
+}
+
+// An X server repeats a key from 660 ms on. Whatever becomes of the path, a short press is one letter.
+func TestCutReleasesBeforeTheDisplayRepeats(t *testing.T) {
+	for _, cut := range []time.Duration{300 * time.Millisecond, 700 * time.Millisecond, time.Second, 4 * time.Second} {
+		t.Run(cut.String(), func(t *testing.T) {
+			sits(t, func(t *testing.T, p *typist) {
+				p.press(30, true)
+				p.says()
+				start := time.Now()
+				for p.keys.Holding() && time.Since(start) < cut {
+					time.Sleep(time.Millisecond)
+				}
+				if took := time.Since(start); took > confirmSilence+janitorInterval {
+					t.Errorf("the key is held for %v", took)
+				}
+				time.Sleep(cut - time.Since(start))
+				p.keys.got()
+				// The path is back: the user holds the key still, then lets it go.
+				p.holds(time.Second)
+				p.press(30, false)
+				p.press(31, true)
+				p.press(31, false)
+				got := p.keys.got()
+				if slices.Contains(got, "key 30 down") || !slices.Contains(got, "key 31 down") {
+					t.Errorf("afterwards: %q; want no second press, and the next key", got)
+				}
+			})
+		})
+	}
+}
+
+// A modifier that was released by silence is pressed again for what was typed while it was held.
+func TestModifierComesBack(t *testing.T) {
+	sits(t, func(t *testing.T, p *typist) {
+		p.press(42, true)
+		time.Sleep(time.Second)
+		same(t, "shift during a cut", p.keys.got(), "key 42 down", "release")
+		p.says()
+		p.put(p.v, rift.Event{Kind: rift.Move, X: .5}, time.Now())
+		p.sent++
+		same(t, "a position", p.keys.got(), "move 0.5 0")
+		p.press(30, true)
+		p.press(30, false)
+		p.press(42, false)
+		p.press(31, true)
+		same(t, "letters afterwards", p.keys.got(), "key 42 down", "key 30 down", "key 30 up", "key 42 up", "key 31 down")
+		p.press(31, false)
+		p.press(29, true)
+		time.Sleep(time.Second)
+		p.keys.got()
+		p.press(29, false)
+		p.press(46, true)
+		same(t, "control that came up meanwhile", p.keys.got(), "key 29 up", "key 46 down")
+	})
+}
+
+// The message that a key came up is lost, and sent again late; what is said beside it is not.
+func TestKeyIsReleasedByWhatIsSaid(t *testing.T) {
+	sits(t, func(t *testing.T, p *typist) {
+		p.press(42, true)
+		p.press(30, true)
+		before := rift.State{Count: p.sent - 1, Keys: []uint32{42}}
+		p.sends(30, false)
+		p.says()
+		p.confirm(p.v, before, time.Now()) // comes late
+		same(t, "at once", p.keys.got(), "key 42 down", "key 30 down")
+		time.Sleep(stalledAfter)
+		p.v.in.busy.Store(true)
+		p.says()
+		same(t, "while the host is behind", p.keys.got())
+		p.v.in.busy.Store(false)
+		p.confirm(p.v, before, time.Now())
+		same(t, "by what is older than the press", p.keys.got())
+		p.sends(42, false)
+		p.says()
+		same(t, "once the message is late", p.keys.got(), "key 30 up")
+		p.put(p.v, rift.Event{Kind: rift.Key, Code: 30}, time.Now())
+		p.put(p.v, rift.Event{Kind: rift.Key, Code: 42}, time.Now())
+		same(t, "the messages, late", p.keys.got(), "key 30 up", "key 42 up")
+	})
+}
+
+// Clients that do not say what is held have the rule of three seconds.
+func TestClientThatSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounter()
+		defer c.close()
+		v := c.viewer("a", RoleController)
+		c.key(v, 30, true)
+		time.Sleep(heldSilence - time.Millisecond)
+		c.sweep(time.Now())
+		same(t, "before", c.keys.got(), "key 30 down")
+		time.Sleep(time.Millisecond)
+		c.sweep(time.Now())
+		same(t, "after three seconds", c.keys.got(), "release")
+	})
+}
+
+// A display that has given up a part of a text does not get the rest, until there was a pause.
+func TestTextWithAHoleEndsThere(t *testing.T) {
+	sits(t, func(t *testing.T, p *typist) {
+		p.press(30, true)
+		p.keys.got()
+		p.keys.set(func() { p.keys.losses++ })
+		for range 20 {
+			if why := p.key(p.v, 31, true); why != inputLost {
+				t.Fatalf("a key after a loss: %q; want %q", why, inputLost)
+			}
+			time.Sleep(lossPause / 10)
+		}
+		same(t, "after a loss", p.keys.got(), "release")
+		if s := p.see(p.v); !s.lost || !s.has {
+			t.Errorf("the session shows %+v; want that input is lost", s)
+		}
+		time.Sleep(lossPause)
+		if why := p.key(p.v, 32, true); why != "" {
+			t.Errorf("a key after a pause: %q", why)
+		}
+		if s := p.see(p.v); s.lost {
+			t.Error("input counts as lost still")
+		}
+	})
+}
+
+// Whoever gives more than the display takes waits, and nobody else does.
+func TestDisplayWithoutRoomHoldsUpItsControllerAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounter()
+		defer c.close()
+		a, b := c.viewer("a", RoleController), c.viewer("b", RoleController)
+		c.key(a, 30, true)
+		c.key(a, 30, false)
+		full := make(chan struct{})
+		c.keys.set(func() { c.keys.full = full })
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for range 10 {
+				a.input(t.Context(), riftPress(30))
+			}
+			a.input(ctx, riftPress(30))
+		}()
+		synctest.Wait()
+		if n := testutil.ToFloat64(c.met.input.WithLabelValues("key")); n != 0 {
+			t.Errorf("%v keys are given to a display without room", n)
+		}
+		b.input(t.Context(), riftPress(30))
+		if n := testutil.ToFloat64(c.met.inputDropped.WithLabelValues(inputNoControl)); n != 1 {
+			t.Error("another one waits")
+		}
+		c.sweep(time.Now())
+		c.keys.set(func() { close(full); full = make(chan struct{}) })
+		synctest.Wait()
+		if n := testutil.ToFloat64(c.met.input.WithLabelValues("key")); n < 10 {
+			t.Errorf("%v keys are given once there is room; want 10", n)
+		}
+		cancel()
+		<-ended
+	})
+}
