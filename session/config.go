@@ -104,9 +104,6 @@ type Config struct {
 	GatherTimeout time.Duration
 	// Linger is how long a display stays open after its last viewer left, so that a reload is quick. It defaults to 2 s.
 	Linger time.Duration
-
-	// OnEvent is called for each event, in order, by one goroutine at a time. It must not block, nor call the Manager.
-	OnEvent func(Event)
 }
 
 func (c Config) withDefaults() Config {

@@ -469,7 +469,7 @@ func (v *viewer) away() bool {
 
 // silent returns how long nothing was heard of the viewer, whose last input came at a time.
 func (v *viewer) silent(now, last time.Time) time.Duration {
-	return min(now.Sub(last), time.Duration(now.UnixNano()-v.heard.Load()))
+	return now.Sub(later(last, v.heard.get()))
 }
 
 // give gives control to a session, or withdraws it.

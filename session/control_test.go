@@ -151,7 +151,7 @@ func (c *counter) viewer(id string, role Role) *viewer {
 	v := &viewer{id: id, log: slog.New(slog.DiscardHandler), met: c.met, controls: c.controls, in: newInlet(), offer: Offer{Role: role}}
 	v.want = func(EndReason) {}
 	v.life.state = stateConnected
-	v.heard.Store(time.Now().UnixNano())
+	v.heard.set(time.Now())
 	v.shows(Display{ID: "test", Input: c.keys.open})
 	return v
 }
@@ -207,7 +207,7 @@ func TestOneControlsAtATime(t *testing.T) {
 
 		// A key that is held is input, however long.
 		time.Sleep(time.Minute)
-		a.heard.Store(time.Now().UnixNano())
+		a.heard.set(time.Now())
 		c.sweep(time.Now())
 		if why := c.key(b, 31, true); why != inputNoControl {
 			t.Errorf("a key while the first holds one: %q; want %q", why, inputNoControl)

@@ -108,7 +108,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	m.met.sessions.WithLabelValues(stateConnecting).Inc()
 	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: display.ID})
 	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "format", v.peer.form, "ceiling", v.caps.offer, "remote", o.RemoteAddr, "agent", o.UserAgent)
-	v.start(context.WithoutCancel(ctx))
+	v.start() //nolint:contextcheck // the request is over long before the session
 	v.join()
 	if m.stopped {
 		m.beginEnd(h, EndShutdown)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,20 +22,12 @@ func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
 		one.ID, two.ID = "virtual", "x11:0"
 		var mu sync.Mutex
 		displays := []Display{one}
-		var told []Event
 		cfg := Config{
 			Encoders: []encode.Factory{encodetest.New(encodetest.Config{})},
 			Displays: func(context.Context) []Display {
 				mu.Lock()
 				defer mu.Unlock()
 				return displays
-			},
-			OnEvent: func(e Event) {
-				mu.Lock()
-				defer mu.Unlock()
-				if e.Kind == EventDefault {
-					told = append(told, e)
-				}
 			},
 		}
 		m, err := NewManager(cfg, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
@@ -53,9 +46,8 @@ func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
 		displays = []Display{two}
 		mu.Unlock()
 		time.Sleep(5 * time.Second)
-		mu.Lock()
-		got := append([]Event(nil), told...)
-		mu.Unlock()
+		got, _, _ := m.Events(0)
+		got = slices.DeleteFunc(got, func(e EventRecord) bool { return e.Kind != EventDefault.String() })
 		if len(got) != 1 || got[0].From != "virtual" || got[0].To != "x11:0" {
 			t.Errorf("got events %+v; want one, from virtual to x11:0", got)
 		}

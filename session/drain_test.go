@@ -61,10 +61,8 @@ func (c *crowd) leave(t *testing.T) {
 
 // times returns when events of a kind came, after start, and their sessions.
 func (h *house) times(kind EventKind, start time.Time) (at []time.Duration, sessions []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, e := range h.seen {
-		if e.Kind == kind {
+	for _, e := range h.told() {
+		if e.Kind == kind.String() {
 			at = append(at, e.At.Sub(start).Round(100*time.Millisecond))
 			sessions = append(sessions, e.Session)
 		}

@@ -166,12 +166,11 @@ func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
 	}
 	b.set(2)
 	eventually(t, "the less important display is lowered", func() bool { return h.events(EventRelief) > 0 })
-	h.mu.Lock()
 	// The first of them alone: while the cores stay in use, a further step follows each three seconds.
-	if e := h.seen[slices.IndexFunc(h.seen, func(e Event) bool { return e.Kind == EventRelief })]; e.Display != "other" || e.To != admission.HalfRate.String() {
+	all := h.told()
+	if e := all[slices.IndexFunc(all, func(e EventRecord) bool { return e.Kind == EventRelief.String() })]; e.Display != "other" || e.To != admission.HalfRate.String() {
 		t.Errorf("%+v", e)
 	}
-	h.mu.Unlock()
 	fps := func(id string) int {
 		m := h.Manager
 		m.mu.Lock()
@@ -198,10 +197,8 @@ func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
 	if s, err := h.Session(main.id); err != nil || s.Reason == adapt.ReasonHostSaturated.String() {
 		t.Errorf("the important session is %v by %v, %v", s.Quality, s.Reason, err)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	told := slices.ContainsFunc(h.seen, func(e Event) bool {
-		return e.Kind == EventQuality && e.Session == a.ID && e.Reason == adapt.ReasonHostSaturated.String()
+	told := slices.ContainsFunc(h.told(), func(e EventRecord) bool {
+		return e.Kind == EventQuality.String() && e.Session == a.ID && e.Reason == adapt.ReasonHostSaturated.String()
 	})
 	if !told {
 		t.Error("no event tells of it")

@@ -39,7 +39,7 @@ func sits(t *testing.T, run func(t *testing.T, p *typist)) {
 				case <-over:
 					return
 				}
-				p.v.heard.Store(time.Now().UnixNano())
+				p.v.heard.set(time.Now())
 				c.sweep(time.Now())
 			}
 		}()
@@ -222,7 +222,7 @@ func TestDisplayWithoutRoomHoldsUpItsControllerAlone(t *testing.T) {
 		go func() {
 			defer close(ended)
 			for range 10 {
-				a.input(t.Context(), riftPress(30))
+				a.input(ctx, riftPress(30))
 			}
 			a.input(ctx, riftPress(30))
 		}()

@@ -226,7 +226,7 @@ func (v *viewer) input(ctx context.Context, b []byte) {
 	if v.controls.room(ctx, v) != nil {
 		return
 	}
-	if why := v.controls.put(v, e, time.Now()); why != "" {
+	if why := v.controls.put(v, e, time.Now()); why != "" { //nolint:contextcheck // the display's input outlives the session that takes control first
 		v.met.inputDropped.WithLabelValues(why).Inc()
 		return
 	}

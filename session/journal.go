@@ -57,13 +57,12 @@ func (j *journal) begin(now time.Time) {
 	j.next = j.first
 }
 
-// add gives an event its number and keeps it. then is called with it before anybody can read it, one event at a time.
-func (j *journal) add(e Event, then func(Event)) uint64 {
+// add gives an event its number and keeps it.
+func (j *journal) add(e Event) uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.next++
 	e.ID, e.At = j.next, time.Now()
-	then(e)
 	j.ring[e.ID%keptEvents] = e.Record()
 	if j.more != nil {
 		close(j.more)

@@ -10,7 +10,7 @@ func TestEventsAreKeptAndOutrun(t *testing.T) {
 	m := &Manager{}
 	add := func(n int) {
 		for range n {
-			m.journal.add(Event{Kind: EventEnded, Err: errors.New("why")}, func(Event) {})
+			m.journal.add(Event{Kind: EventEnded, Err: errors.New("why")})
 		}
 	}
 	if list, lost, more := m.Events(0); len(list) != 0 || lost || more == nil {
@@ -51,7 +51,7 @@ func TestEventsOfAnEarlierRunAreMissed(t *testing.T) {
 		m := &Manager{}
 		m.journal.begin(begin)
 		for range events {
-			m.journal.add(Event{Kind: EventEnded}, func(Event) {})
+			m.journal.add(Event{Kind: EventEnded})
 		}
 		return m
 	}

@@ -41,6 +41,7 @@ type Manager struct {
 	// controls is who controls which display.
 	controls *controls
 	guard    *guard.Guard
+	logs     *logBehind
 	started  time.Time
 	// kick has room for one token: a session wants to end.
 	kick chan struct{}
@@ -88,13 +89,15 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	logs := newLogBehind()
+	log = slog.New(behind{log.Handler(), logs})
 	se, err := settings(cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	g := &Manager{
-		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
-		sessions: make(map[string]*held), news: newNews(), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
+		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), logs: logs, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
+		sessions: make(map[string]*held), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.media, g.muxes, err = multiplex(&g.se, cfg, log, m); err != nil {
 		return nil, err
@@ -110,20 +113,30 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	return g, nil
 }
 
-// emit makes an event known and returns its id, which belongs into its log record.
+// emit makes an event known and returns its id, which belongs into its log record. It may be called with any lock held.
 func (m *Manager) emit(e Event) uint64 {
+	m.met.events.WithLabelValues(e.Kind.String()).Inc()
 	m.news.put(e)
-	return m.journal.add(e, func(e Event) {
-		m.met.events.WithLabelValues(e.Kind.String()).Inc()
-		if m.cfg().OnEvent != nil {
-			m.cfg().OnEvent(e)
-		}
-	})
+	return m.journal.add(e)
 }
 
 // Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything they held,
 // for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
 func (m *Manager) Run(ctx context.Context) error {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		m.logs.run(m.log)
+	}()
+	defer func() {
+		m.logs.end()
+		limit := time.NewTimer(logsAtEnd)
+		defer limit.Stop()
+		select {
+		case <-written:
+		case <-limit.C: // nobody takes them
+		}
+	}()
 	var probes sync.WaitGroup
 	probes.Go(func() { _ = m.relays.Run(ctx) }) // it only ever returns nil
 	defer probes.Wait()
@@ -313,6 +326,7 @@ func (m *Manager) dissolve(h *held, why EndReason) {
 	h.setWay(way{})
 	h.flush(now, 0)
 	h.mu.Lock()
+	h.over = true // an encode loop may still be about to tell of it
 	state, connected := h.life.state, h.connected
 	h.mu.Unlock()
 	m.met.sessions.WithLabelValues(state).Dec()

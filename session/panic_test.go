@@ -109,13 +109,11 @@ func TestPanicEndsOneSession(t *testing.T) {
 			mu.Unlock()
 			provoke(h, r)
 			eventually(t, "the session ends", func() bool { return h.events(EventEnded) == 1 })
-			h.mu.Lock()
-			for _, e := range h.seen {
-				if e.Kind == EventEnded && (e.Session != r.id || e.Reason != EndError.String() || e.Err == nil || !strings.Contains(e.Err.Error(), "planted in "+place)) {
+			for _, e := range h.told() {
+				if e.Kind == EventEnded.String() && (e.Session != r.id || e.Reason != EndError.String() || !strings.Contains(e.Error, "planted in "+place)) {
 					t.Errorf("the end is told as %+v", e)
 				}
 			}
-			h.mu.Unlock()
 			n, _ := other.got()
 			other.playing(t, n+3)
 			if s := h.Sessions(); len(s) != 1 || s[0].ID != other.id {
@@ -214,10 +212,8 @@ func TestPanicStopsADisplayForAMoment(t *testing.T) {
 			}
 			eventually(t, "the panic is counted", func() bool { return testutil.ToFloat64(h.met.panics.WithLabelValues(want.part)) == 1 })
 			eventually(t, "it is told", func() bool {
-				h.mu.Lock()
-				defer h.mu.Unlock()
-				for _, e := range h.seen {
-					if e.Kind == want.kind && e.Reason == want.reason && e.Err != nil && strings.Contains(e.Err.Error(), "planted in "+place) {
+				for _, e := range h.told() {
+					if e.Kind == want.kind.String() && e.Reason == want.reason && strings.Contains(e.Error, "planted in "+place) {
 						return true
 					}
 				}

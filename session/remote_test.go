@@ -51,11 +51,16 @@ type house struct {
 	cancel context.CancelFunc
 	done   chan error
 
-	mu   sync.Mutex
-	seen []Event
+	mu sync.Mutex
 }
 
 func openHouse(t testing.TB, change func(*Config)) *house {
+	t.Helper()
+	return openHouseWith(t, slog.DiscardHandler, change)
+}
+
+// openHouseWith is openHouse with a log.
+func openHouseWith(t testing.TB, log slog.Handler, change func(*Config)) *house {
 	t.Helper()
 	h := &house{
 		screen: newScreen(640, 480), enc: encodetest.New(encodetest.Config{Took: 100 * time.Microsecond}), reg: prometheus.NewRegistry(),
@@ -66,16 +71,11 @@ func openHouse(t testing.TB, change func(*Config)) *house {
 		Encoders: []encode.Factory{h.enc}, Loopback: true, Linger: time.Millisecond,
 		// Times that count where the machine is busy with something else, and which a test that is about them sets.
 		ConnectTimeout: deadline, ShutdownTimeout: deadline,
-		OnEvent: func(e Event) {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.seen = append(h.seen, e)
-		},
 	}
 	if change != nil {
 		change(&cfg)
 	}
-	m, err := NewManager(cfg, slog.New(slog.DiscardHandler), NewMetrics(h.reg))
+	m, err := NewManager(cfg, slog.New(log), NewMetrics(h.reg))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +116,17 @@ func (h *house) empty(t testing.TB) {
 	}
 }
 
+// told returns the events so far.
+func (h *house) told() []EventRecord {
+	list, _, _ := h.Events(0)
+	return list
+}
+
+// events returns how many there were of a kind.
 func (h *house) events(kind EventKind) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	n := 0
-	for _, e := range h.seen {
-		if e.Kind == kind {
+	for _, e := range h.told() {
+		if e.Kind == kind.String() {
 			n++
 		}
 	}

@@ -1,5 +1,17 @@
-// Package session streams displays to viewers: a Stage captures and encodes one display while it has viewers, a Viewer is
+// Package session streams displays to viewers: a stage captures and encodes one display while it has viewers, a viewer is
 // one peer connection with its adaptation, and the Manager owns their lives, admission and drain.
+//
+// Locks are taken in this order, each before those to its right, and none of the first column with another of it held:
+//
+//	Manager.mu  ─▶ stages.mu ─▶ rung.mu
+//	            ─▶ viewer.mu, caps.mu
+//	seating.mu  ─▶ viewer.ctl ─▶ viewer.mu
+//	            ─▶ rung.mu, stages.mu, caps.mu
+//	controls.mu ─▶ viewer.mu
+//
+// The locks of the journal, the news, the log and an injector's queue come last: they may be taken with any other held, and none is taken
+// with them. Nothing is done with a lock held that waits for a network, a display, a driver or a log: log records are written by a goroutine of
+// their own, events go into memory, and injectors are made before the lock is taken. Code that may panic unlocks by a deferred call.
 package session
 
 import (

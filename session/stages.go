@@ -90,7 +90,7 @@ func (s *stages) hold(ctx context.Context, d Display, codec string) (*openStage,
 	}
 	st := s.open[d.ID]
 	if st == nil {
-		st = s.start(ctx, d)
+		st = s.start(d) //nolint:contextcheck // it outlives the request that it is opened for
 	}
 	if !st.admits(codec) {
 		return nil, &RefusalError{Resource: string(admission.Encoders), RetryAfter: jitter(patienceFor(admission.Encoders)), text: fmt.Sprintf(
@@ -102,8 +102,8 @@ func (s *stages) hold(ctx context.Context, d Display, codec string) (*openStage,
 }
 
 // start opens a stage. It outlives the request it is opened for.
-func (s *stages) start(ctx context.Context, d Display) *openStage {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+func (s *stages) start(d Display) *openStage {
+	ctx, cancel := context.WithCancel(context.Background())
 	st := &openStage{
 		stage: newStage(d, *s.cfg.get(), s.log, s.met, s.order, s.emit), codecs: make(map[string]int), cancel: cancel,
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -74,31 +75,26 @@ func (m *Manager) limit() int {
 	return m.cfg().MaxSessions
 }
 
-// notice takes in an event that says how the host is doing. The caller holds mu.
-func (s *standing) notice(now time.Time, e Event) {
+// failure tells whether an event says that the host did not serve somebody as it should.
+func failure(e Event) bool {
 	switch e.Kind {
-	case EventConnected:
-		s.served = true
 	case EventEncoderFallback, EventDisplayLost:
-		if e.Reason != fallbackFull && e.Reason != fallbackSize { // what is full works
-			s.quiet, s.served = now, false
-		}
+		return e.Reason != fallbackFull && e.Reason != fallbackSize // what is full works
 	case EventEnded:
-		if slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason) {
-			s.quiet, s.served = now, false
-		}
-	case EventCreated, EventDisconnected, EventQuality, EventDisplayBack, EventRung, EventChanged, EventMove, EventHandshakeFailed,
-		EventReserved, EventReservationEnded, EventRefused, EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
-		EventRelayDown, EventRelayUp, EventPath, EventControl, EventInputRefused, EventDefault:
+		return slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason)
+	default:
+		return false
 	}
 }
 
 // judge finds out the state, and makes a change of it known. The caller holds mu.
 func (m *Manager) judge(now time.Time) {
 	s := &m.standing
-	for _, e := range m.news.take() {
-		s.notice(now, e)
+	served, failed := m.news.take()
+	if failed {
+		s.quiet, s.served = now, false
 	}
+	s.served = s.served || served
 	if s.probation && s.served && now.Sub(s.quiet) >= m.cfg().Probation {
 		s.probation = false
 	}
@@ -132,28 +128,28 @@ func (m *Manager) judge(now time.Time) {
 	m.log.Info("host state changed", "event", event, "from", from, "to", state, "reason", reason)
 }
 
-// news are the events that standing has not seen yet. They come in while other locks are held.
+// news is what standing has not seen yet of the events that it is about. They come in while other locks are held, and are summed up: none is
+// ever left out.
 type news struct {
-	c chan Event
+	mu             sync.Mutex
+	served, failed bool // since the last look; served: after the last failure
 }
 
-func newNews() news { return news{c: make(chan Event, 256)} }
-
-// put never blocks: where there are so many events, one that is left out says nothing new.
-func (n news) put(e Event) {
-	select {
-	case n.c <- e:
-	default:
+func (n *news) put(e Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case e.Kind == EventConnected:
+		n.served = true
+	case failure(e):
+		n.served, n.failed = false, true
 	}
 }
 
-func (n news) take() (list []Event) {
-	for {
-		select {
-		case e := <-n.c:
-			list = append(list, e)
-		default:
-			return list
-		}
-	}
+func (n *news) take() (served, failed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	served, failed = n.served, n.failed
+	n.served, n.failed = false, false
+	return served, failed
 }

@@ -73,7 +73,7 @@ type viewer struct {
 	guard   *guard.Guard
 	crash   atomic.Pointer[error] // the panic that ends the session
 	live    atomic.Bool
-	heard   atomic.Int64 // Unix nanoseconds of the last RTCP
+	heard   instant // of the last RTCP
 
 	// signal is held while a description or a candidate is applied.
 	signal sync.Mutex
@@ -100,9 +100,24 @@ type viewer struct {
 	figures
 }
 
+// instant is a time that one goroutine sets and others read. It keeps the reading of the monotonic clock: a step of the wall clock is no silence.
+type instant struct{ at atomic.Pointer[time.Time] }
+
+func (i *instant) set(at time.Time) { i.at.Store(&at) }
+
+// get returns the time, zero before it was set.
+func (i *instant) get() time.Time {
+	if at := i.at.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
 // start runs the viewer's goroutines until cancel.
-func (v *viewer) start(ctx context.Context) {
-	ctx, v.cancel = context.WithCancel(ctx)
+func (v *viewer) start() {
+	// The request that the session was made by is over long before the session.
+	ctx, cancel := context.WithCancel(context.Background())
+	v.cancel = cancel
 	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { v.hint() })
 	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { v.hint() })
 	v.peer.pc.OnDataChannel(func(d *webrtc.DataChannel) { v.offered(ctx, d) })
@@ -188,7 +203,7 @@ func (v *viewer) listen() {
 			v.log.Debug("rtcp not understood", "err", err)
 			continue
 		}
-		v.heard.Store(time.Now().UnixNano())
+		v.heard.set(time.Now())
 		v.receive(packets)
 	}
 }
@@ -272,11 +287,14 @@ func (v *viewer) tick() adapt.Targets {
 func (v *viewer) transition(t adapt.Transition) {
 	r := RecordOf(t)
 	v.mu.Lock()
+	defer v.mu.Unlock() // so that its end is told after it
+	if v.over {
+		return
+	}
 	v.transitions = append(v.transitions, r)
 	if n := len(v.transitions) - keptTransitions; n > 0 {
 		v.transitions = append([]TransitionRecord(nil), v.transitions[n:]...)
 	}
-	v.mu.Unlock()
 	v.met.transitions.WithLabelValues(r.From, r.To, r.Reason).Inc()
 	event := v.emit(Event{Kind: EventQuality, Session: v.id, Display: v.showing(), Reason: r.Reason, Transition: &r})
 	v.log.Info("quality changed", "event", event, "seq", r.Seq, "from", r.From, "to", r.To, "reason", r.Reason,
@@ -378,9 +396,7 @@ func (v *viewer) applied(a adapt.Applied) {
 func (v *viewer) watch(now time.Time) {
 	f := v.peer.facts()
 	f.frozen = v.frozen()
-	if n := v.heard.Load(); n != 0 {
-		f.heard = now.Add(-time.Duration(now.UnixNano() - n))
-	}
+	f.heard = v.heard.get()
 	v.mu.Lock()
 	from, since := v.life.state, v.life.since
 	d := v.life.step(now, f)

@@ -15,6 +15,7 @@ type figures struct {
 	way         way // as it is
 	told        way // as it was told last
 	transitions []TransitionRecord
+	over        bool // its end is told, and nothing after that
 	frames      uint64
 	dropped     uint64
 	keys        uint64

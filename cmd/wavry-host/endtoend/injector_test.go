@@ -223,7 +223,7 @@ func (h *host) dialInput(b *testing.B) *webrtc.DataChannel {
 	b.Helper()
 	var channel *webrtc.DataChannel
 	open := make(chan struct{})
-	a, _ := joinWith(b, h, func(pc *webrtc.PeerConnection) {
+	a := joinWith(b, h, func(pc *webrtc.PeerConnection) {
 		var err error
 		if channel, err = pc.CreateDataChannel("input", nil); err != nil {
 			b.Fatal(err)

@@ -113,7 +113,7 @@ func TestFastClientIsSlowedDown(t *testing.T) {
 	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
 	var channel *webrtc.DataChannel
 	open := make(chan struct{})
-	a, _ := joinWith(t, h, func(pc *webrtc.PeerConnection) {
+	a := joinWith(t, h, func(pc *webrtc.PeerConnection) {
 		var err error
 		if channel, err = pc.CreateDataChannel("input", nil); err != nil {
 			t.Fatal(err)

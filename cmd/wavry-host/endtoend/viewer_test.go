@@ -115,11 +115,12 @@ func join(tb testing.TB, h *host) (*audience, time.Duration) {
 }
 
 // joinWith is join for a viewer who does something to the peer connection before it makes its offer.
-func joinWith(tb testing.TB, h *host, before func(*webrtc.PeerConnection)) (*audience, time.Duration) {
+func joinWith(tb testing.TB, h *host, before func(*webrtc.PeerConnection)) *audience {
 	tb.Helper()
 	a := prepared(tb, loopback(tb), nil)
 	before(a.pc)
-	return a, a.join(tb, h, "default")
+	a.join(tb, h, "default")
+	return a
 }
 
 func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
