@@ -60,6 +60,8 @@ const (
 	EventRelayUp
 	// EventPath: a session's media takes another path.
 	EventPath
+	// EventUndelivered: a session is connected, and its viewer shows nothing.
+	EventUndelivered
 	// EventControl: another session controls a display, or none does.
 	EventControl
 	// EventInputRefused: a session's data channel was closed at once. There is one event a session at most.
@@ -75,7 +77,7 @@ func EventKinds() []EventKind {
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
 		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
 		EventRelayDown, EventRelayUp, EventPath,
-		EventControl, EventInputRefused, EventDefault,
+		EventUndelivered, EventControl, EventInputRefused, EventDefault,
 	}
 }
 
@@ -131,6 +133,8 @@ func (k EventKind) String() string {
 		return "relay_up"
 	case EventPath:
 		return "path_changed"
+	case EventUndelivered:
+		return "session_undelivered"
 	case EventControl:
 		return "control_changed"
 	case EventInputRefused:

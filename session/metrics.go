@@ -66,6 +66,7 @@ type Metrics struct {
 	requests        *prometheus.CounterVec
 	events          *prometheus.CounterVec
 	panics          *prometheus.CounterVec
+	undelivered     *prometheus.CounterVec
 	relays          *relay.Metrics
 	input           *prometheus.CounterVec
 	inputDropped    *prometheus.CounterVec
@@ -176,6 +177,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		unsent:          counter("packets_unsent_total", "RTP packets that the transport of a connected session did not take."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
+		undelivered:     counters("sessions_undelivered_total", "Times that a connected session began to show nothing, by what speaks for it.", "reason"),
 		panics:          counters("panics_total", "Panics that were caught: each ends one session, or stops one display for a moment. The log has the stack.", "part"),
 		relays:          relay.NewMetrics(reg),
 		input:           counters("input_messages_total", "Messages of input that displays were given, by kind.", "kind"),
@@ -269,6 +271,9 @@ func (m *Metrics) zero() {
 	}
 	for _, r := range controlReasons {
 		m.controlChanges.WithLabelValues(r)
+	}
+	for _, r := range undeliveredReasons {
+		m.undelivered.WithLabelValues(r)
 	}
 	for _, p := range parts {
 		m.panics.WithLabelValues(p)

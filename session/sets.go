@@ -14,7 +14,7 @@ func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
 		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
-		lostReasons, leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
+		lostReasons, undeliveredReasons, leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
@@ -32,6 +32,8 @@ func Sets() map[string][]string {
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),
 		"Ceiling":       ceilingOwners,
 		"EventKind":     words(EventKinds()),
+
+		"UndeliveredReason": undeliveredReasons,
 
 		"ICEServerState":  relay.States(),
 		"ICEServerReason": relay.Reasons(),

@@ -89,6 +89,7 @@ type viewer struct {
 	ticked     time.Time
 	seq        uint64
 	key        bool // a keyframe is wanted and has not been sent
+	asked      requests
 	pad        adapt.PadRequest
 	rate       int // what the pacer was told
 	recovery   recovery
@@ -217,6 +218,9 @@ func (v *viewer) receive(packets []rtcp.Packet) {
 			if v.recovery.reported(f) {
 				v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
 			}
+		}
+		if report.PLI || report.FIR {
+			v.asked.note(now)
 		}
 		if report.PLI {
 			v.met.requests.WithLabelValues("pli").Inc()

@@ -15,7 +15,8 @@ type figures struct {
 	way         way // as it is
 	told        way // as it was told last
 	transitions []TransitionRecord
-	over        bool // its end is told, and nothing after that
+	undelivered string // why the viewer shows nothing, empty where it does
+	over        bool   // its end is told, and nothing after that
 	frames      uint64
 	dropped     uint64
 	keys        uint64
@@ -43,6 +44,7 @@ func (v *viewer) measure(now time.Time) {
 	if !v.live.Load() {
 		return
 	}
+	v.deliver(now)
 	v.noteWay(now) // ICE may select a better pair later
 	e := v.estimate()
 	if e.RTT > 0 {
@@ -112,7 +114,7 @@ func (v *viewer) snapshot() Snapshot {
 		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
 		Codec: v.codec, Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
-		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
+		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen, Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
 		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,
 		Transitions: append([]TransitionRecord{}, v.transitions...),

@@ -1,0 +1,67 @@
+package session
+
+import "time"
+
+// Why a session that is connected shows nothing, as far as this host can tell. The set is closed.
+const (
+	// undeliveredNoPicture: no picture was sent.
+	undeliveredNoPicture = "no_picture"
+	// undeliveredNoFeedback: nothing was heard of the viewer since it connected.
+	undeliveredNoFeedback = "no_feedback"
+	// undeliveredRequests: the viewer asks for keyframes again and again, as one does who cannot decode what arrives.
+	undeliveredRequests = "keyframe_requests"
+)
+
+var undeliveredReasons = []string{undeliveredNoPicture, undeliveredNoFeedback, undeliveredRequests}
+
+const (
+	// deliverWithin is how long after the connection the first picture may take to be there.
+	deliverWithin = 5 * time.Second
+	// manyRequests within requestsWithin are more than a path makes that carries a picture: pages ask once a second at most while they have none.
+	manyRequests, requestsWithin = 5, 10 * time.Second
+)
+
+// requests are the newest keyframe requests of a viewer.
+type requests struct {
+	at   [manyRequests]time.Time
+	next int
+}
+
+func (r *requests) note(now time.Time) {
+	r.at[r.next] = now
+	r.next = (r.next + 1) % manyRequests
+}
+
+// many tells whether as many came lately.
+func (r *requests) many(now time.Time) bool {
+	oldest := r.at[r.next]
+	return !oldest.IsZero() && now.Sub(oldest) < requestsWithin
+}
+
+// deliver looks once a second whether pictures reach the viewer, and makes it known when they begin not to.
+func (v *viewer) deliver(now time.Time) {
+	v.ctl.Lock()
+	many := v.asked.many(now)
+	v.ctl.Unlock()
+	frozen, heard := v.frozen(), v.heard.get()
+	v.mu.Lock()
+	reason := ""
+	switch {
+	case frozen || v.life.state != stateConnected || now.Sub(v.life.since) < deliverWithin:
+	case v.keys == 0:
+		reason = undeliveredNoPicture
+	case heard.Before(v.life.since):
+		reason = undeliveredNoFeedback
+	case many:
+		reason = undeliveredRequests
+	}
+	before := v.undelivered
+	v.undelivered = reason
+	v.mu.Unlock()
+	if reason == "" || before != "" {
+		return
+	}
+	v.met.undelivered.WithLabelValues(reason).Inc()
+	event := v.emit(Event{Kind: EventUndelivered, Session: v.id, Display: v.showing(), Reason: reason})
+	v.log.Warn("session is connected and shows nothing", "event", event, "reason", reason)
+}

@@ -1,0 +1,81 @@
+package session
+
+import (
+	"testing"
+	"time"
+)
+
+// A session that is connected and shows nothing says so, and why, as far as this host can tell.
+func TestSessionThatShowsNothingSaysSo(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		change func(v *viewer)
+		want   string
+	}{
+		"all is well":                   {func(*viewer) {}, ""},
+		"it has just connected":         {func(v *viewer) { v.keys, v.life.since = 0, now.Add(-deliverWithin+time.Second) }, ""},
+		"no picture was sent":           {func(v *viewer) { v.keys = 0 }, undeliveredNoPicture},
+		"the path is lost":              {func(v *viewer) { v.keys, v.life.state = 0, stateDisconnected }, ""},
+		"the display is lost":           {func(v *viewer) { v.keys = 0; v.seat().stage.become(stageLost) }, ""},
+		"nothing is heard":              {func(v *viewer) { v.heard.set(now.Add(-time.Hour)) }, undeliveredNoFeedback},
+		"it asks again and again":       {func(v *viewer) { ask5(v, now, time.Second) }, undeliveredRequests},
+		"it asks now and then":          {func(v *viewer) { ask5(v, now, 3*time.Second) }, ""},
+		"it asked again and again once": {func(v *viewer) { ask5(v, now.Add(-requestsWithin), time.Second) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rig := newCounter()
+			defer rig.close()
+			v := rig.viewer("a", RoleViewer)
+			v.emit = rig.emit
+			st := newStage(Display{ID: "test"}, Config{}.withDefaults(), v.log, rig.met, newRoster(nil, func() int { return 0 }), v.emit)
+			st.become(stageLive)
+			v.sit(&openStage{stage: st}, st.rungs[0])
+			v.keys, v.life.since = 1, now.Add(-time.Minute)
+			v.heard.set(now)
+			c.change(v)
+			v.deliver(now)
+			v.deliver(now) // tells nothing twice
+			if v.undelivered != c.want {
+				t.Errorf("it says %q; want %q", v.undelivered, c.want)
+			}
+			var told []string
+			for _, e := range rig.events {
+				if e.Kind == EventUndelivered {
+					told = append(told, e.Reason)
+				}
+			}
+			if c.want == "" && len(told) > 0 || c.want != "" && (len(told) != 1 || told[0] != c.want) {
+				t.Errorf("events for %q; want %q once", told, c.want)
+			}
+		})
+	}
+}
+
+// ask5 notes five keyframe requests, the last of them at a time.
+func ask5(v *viewer, last time.Time, every time.Duration) {
+	for i := range manyRequests {
+		v.asked.note(last.Add(-time.Duration(manyRequests-1-i) * every))
+	}
+}
+
+// What a viewer asks for is noted where it comes in.
+func TestKeyframeRequestsAreNoted(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 3)
+	h.Manager.mu.Lock()
+	v := h.sessions[r.id].viewer
+	h.Manager.mu.Unlock()
+	if err := r.pli(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the request is noted", func() bool {
+		v.ctl.Lock()
+		defer v.ctl.Unlock()
+		return !v.asked.at[0].IsZero()
+	})
+}
