@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -301,24 +303,46 @@ func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 			own = "" // not in force
 		}
 		if isTerminal(a.stdout) {
-			sayWithin(lastWords, a.stdout, "Watch it: %s\n", withToken(pageURL(addr, l.TLSCert != ""), own))
+			sayWithin(lastWords, a.stdout, "Watch it: %s\n", withToken(l.pageURL(addr), own))
 		} else if own != "" && l.own.path != "" {
 			log.Info("access requires the daemon's own token: \"wavry-host url\" prints the viewer's address with it", "file", l.own.path)
 		}
 	}
 }
 
+// reachedBy returns a name that the daemon answers to and its certificate has: the machine's own, else the first one.
+func (l *loaded) reachedBy() string {
+	var names []string
+	if pair, err := tls.LoadX509KeyPair(l.TLSCert, l.TLSKey); err == nil {
+		own, err := os.Hostname()
+		if err == nil && pair.Leaf.VerifyHostname(own) == nil {
+			return own
+		}
+		names = append(names, l.AllowedHosts...)
+		for _, n := range pair.Leaf.DNSNames {
+			names = append(names, strings.Replace(n, "*", own, 1))
+		}
+		for _, ip := range pair.Leaf.IPAddresses {
+			names = append(names, ip.String())
+		}
+		for _, n := range names {
+			if pair.Leaf.VerifyHostname(n) == nil {
+				return n
+			}
+		}
+	}
+	return "localhost"
+}
+
 // pageURL is the address of the viewer page, for a listener on addr.
-func pageURL(addr net.Addr, secure bool) string {
+func (l *loaded) pageURL(addr net.Addr) string {
 	scheme, host := "http", addr.String()
-	if secure {
+	if l.TLSCert != "" {
 		scheme = "https"
 	}
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		// Every address of this machine will do; its name is what others know it by.
-		if name, err := os.Hostname(); err == nil {
-			host = net.JoinHostPort(name, strconv.Itoa(tcp.Port))
-		}
+		// Every address of this machine will do; others know it by a name.
+		host = net.JoinHostPort(l.reachedBy(), strconv.Itoa(tcp.Port))
 	}
 	return scheme + "://" + host + "/"
 }

@@ -38,7 +38,7 @@ func (c *urlCmd) Run(a *app) error {
 	if tcp, err := net.ResolveTCPAddr("tcp", l.Listen); err == nil && tcp.IP.IsUnspecified() {
 		addr = tcp
 	}
-	say(a.stdout, "%s\n", withToken(pageURL(addr, l.TLSCert != ""), token))
+	say(a.stdout, "%s\n", withToken(l.pageURL(addr), token))
 	if token == "" {
 		say(a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of tokens_file or a grant\n")
 	}

@@ -27,9 +27,9 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 		// exposure is the highest exposure allowed, in tenths of systemd's scale of 0 to 10; 0 means not asked.
 		exposure string
 	}{
-		{name: "wavry-host", spec: Spec{Binary: binary}, manager: "--system", exposure: "35"},
+		{name: "wavry-host", spec: Spec{Binary: binary}, manager: "--system", exposure: "20"},
 		{
-			name: "odd", manager: "--system", exposure: "35",
+			name: "odd", manager: "--system", exposure: "20",
 			spec: Spec{Name: "odd", Binary: binary, ConfigPath: "/etc/odd dir/100%/$HOME.yaml", User: "kiosk"},
 		},
 		{name: "session", spec: Spec{Name: "session", Binary: binary, Session: true}, manager: "--user"},

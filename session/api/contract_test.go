@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
 	"net/http"
@@ -233,7 +235,17 @@ func (c *contract) watch(tb testing.TB, h http.Handler) http.Handler {
 		if w.status == 0 {
 			w.status, w.header = http.StatusOK, w.Header().Clone()
 		}
-		if err := c.judge(r, w.status, w.header, w.body.Bytes()); err != nil {
+		body := w.body.Bytes()
+		if w.header.Get("Content-Encoding") == "gzip" {
+			z, err := gzip.NewReader(&w.body)
+			if err == nil {
+				body, err = io.ReadAll(z)
+			}
+			if err != nil && r.Method != http.MethodHead {
+				tb.Errorf("%s %s: %v", r.Method, r.URL.Path, err)
+			}
+		}
+		if err := c.judge(r, w.status, w.header, body); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			bad = append(bad, fmt.Sprintf("%s %s: the answer is not what the document says: %v\n%.500s", r.Method, r.URL.Path, err, w.body.String()))

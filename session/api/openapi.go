@@ -333,10 +333,6 @@ func codes() []Code {
 }
 
 // openapi serves the document.
-func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) error {
-	h := w.Header()
-	h.Set("Content-Type", typeJSON)
-	h.Set("Content-Length", strconv.Itoa(len(s.spec.document)))
-	w.Write(s.spec.document)
-	return nil
+func (s *Server) openapi(w http.ResponseWriter, r *http.Request) error {
+	return s.document.serve(w, r)
 }

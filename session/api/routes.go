@@ -29,7 +29,7 @@ func (s *Server) routes() []route {
 	return []route{
 		{"GET", "/{$}", true, false, s.page, operation{
 			id: "getPage", tag: tagPage, summary: "The viewer page",
-			answers: []answer{{status: 200, media: "text/html", text: "The page."}},
+			answers: []answer{{status: 200, media: "text/html", text: "The page."}, unchanged()},
 		}},
 		{"GET", "/page/{file}", true, false, s.page, operation{
 			id: "getPageFile", tag: tagPage, summary: "The page's own files",
@@ -38,6 +38,7 @@ func (s *Server) routes() []route {
 				{status: 200, media: "text/css"},
 				{status: 200, media: "text/javascript"},
 				{status: 200, media: "image/svg+xml"},
+				unchanged(),
 			},
 		}},
 		{"GET", "/healthz", true, false, s.healthz, operation{
@@ -92,7 +93,7 @@ func (s *Server) routes() []route {
 		}},
 		{"GET", "/v1/openapi.json", true, false, s.openapi, operation{
 			id: "getDocument", tag: tagControl, summary: "This document",
-			answers: []answer{shows(200, map[string]any{}, "An OpenAPI 3.1 document.")},
+			answers: []answer{shows(200, map[string]any{}, "An OpenAPI 3.1 document."), unchanged()},
 		}},
 		{"GET", "/v1/host", false, false, s.host, operation{
 			id: "getHost", tag: tagControl, summary: "The host: state, limits, displays, encoders, version",
@@ -255,6 +256,9 @@ func (s *Server) routes() []route {
 		}},
 	}
 }
+
+// unchanged is the answer to a client that has the newest.
+func unchanged() answer { return done(304, "The client has it: If-None-Match names its ETag.") }
 
 // build makes the handler: on the outside it is found out who asks, then measured and logged, then guarded, then routed.
 func (s *Server) build() http.Handler {

@@ -62,14 +62,16 @@ type Server struct {
 	metrics  *Metrics
 	log      *slog.Logger
 
-	spec    *spec
-	live    atomic.Pointer[live]
-	key     *keeper
-	cert    *certificate // nil without TLS
-	nets    *networks
-	audit   audit
-	handler http.Handler
-	addr    atomic.Pointer[net.Addr]
+	spec     *spec
+	document *static
+	files    map[string]*static // of the page
+	live     atomic.Pointer[live]
+	key      *keeper
+	cert     *certificate // nil without TLS
+	nets     *networks
+	audit    audit
+	handler  http.Handler
+	addr     atomic.Pointer[net.Addr]
 
 	mu     sync.Mutex
 	opened map[string]principal // by whom each session was, until it has ended
@@ -107,6 +109,12 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	s.live.Store(newLive(cfg, s.cert))
 	var err error
 	if s.spec, err = describe(s.routes()); err != nil {
+		return nil, err
+	}
+	if s.document, err = newStatic(typeJSON, s.spec.document); err != nil {
+		return nil, err
+	}
+	if s.files, err = newPage(); err != nil {
 		return nil, err
 	}
 	s.handler = s.build()
