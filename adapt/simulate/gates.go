@@ -9,12 +9,19 @@ import (
 	"time"
 )
 
-// Gate is a figure that a case must reach in the mean over the seeds.
+// Gate is a figure that a case must reach: in the mean over the seeds, or with Each set with every seed.
 type Gate struct {
 	Name string
 	// Least or Most bounds it; the other is NaN.
 	Least, Most float64
+	Each        bool
 	Value       func(*Result) float64
+}
+
+// each makes a gate hold for every seed.
+func each(g Gate) Gate {
+	g.Name, g.Each = "worst "+g.Name, true
+	return g
 }
 
 // Bound tells the bound as people write it.
@@ -37,8 +44,8 @@ func most(name string, bound float64, value func(*Result) float64) Gate {
 // Verdict is what became of a gate.
 type Verdict struct {
 	Gate
-	Mean float64
-	OK   bool
+	Figure float64 // the mean over the seeds, or where the gate is for each the worst of them
+	OK     bool
 }
 
 // Evaluate plays a case with the seeds 1 to n and judges its gates. A figure that a run cannot give fails.
@@ -60,16 +67,23 @@ func Evaluate(c Case, n int, controller New) ([]Verdict, error) {
 	return Judge(c, results), nil
 }
 
-// Judge returns the means of a case's figures over its runs.
+// Judge returns a case's figures over its runs.
 func Judge(c Case, results []*Result) []Verdict {
 	verdicts := make([]Verdict, len(c.Gates))
 	for k, g := range c.Gates {
-		sum := 0.0
+		sum, low, high := 0.0, math.Inf(1), math.Inf(-1)
 		for _, r := range results {
-			sum += g.Value(r)
+			v := g.Value(r)
+			sum, low, high = sum+v, min(low, v), max(high, v) // min and max of NaN are NaN
 		}
-		mean := sum / float64(len(results))
-		verdicts[k] = Verdict{Gate: g, Mean: mean, OK: !(mean < g.Least) && !(mean > g.Most) && !math.IsNaN(mean)}
+		figure := sum / float64(len(results))
+		switch {
+		case g.Each && math.IsNaN(g.Least):
+			figure = high
+		case g.Each:
+			figure = low
+		}
+		verdicts[k] = Verdict{Gate: g, Figure: figure, OK: !(figure < g.Least) && !(figure > g.Most) && !math.IsNaN(figure)}
 	}
 	return verdicts
 }

@@ -12,9 +12,9 @@ func TestGates(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, v := range verdicts {
-				t.Logf("%-18s %10.4g %s", v.Name, v.Mean, v.Bound())
+				t.Logf("%-18s %10.4g %s", v.Name, v.Figure, v.Bound())
 				if !v.OK && enforced {
-					t.Errorf("%s is %.4g; want %s", v.Name, v.Mean, v.Bound())
+					t.Errorf("%s is %.4g; want %s", v.Name, v.Figure, v.Bound())
 				}
 			}
 		})

@@ -1,6 +1,9 @@
 package simulate
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	segment = 1500 // bytes on the wire
@@ -10,9 +13,16 @@ const (
 	leastRTO      = 200 * time.Millisecond
 )
 
-// TCP is a flow with NewReno's congestion control (RFC 5681, RFC 6582).
+// CUBIC's constants, from RFC 9438, sections 4.6 and 5.
+const (
+	cubicBeta = 0.7
+	cubicC    = 0.4
+)
+
+// TCP is a flow with NewReno's congestion control (RFC 5681, RFC 6582), or with CUBIC's window (RFC 9438).
 type TCP struct {
 	Start, Stop time.Duration
+	Cubic       bool
 	// Bytes, when not 0, makes a short flow: this many on average (30 to 50 KB as RFC 8868 has it when Bytes is 40000), then
 	// idle for Idle on average, exponentially distributed, and again.
 	Bytes   int
@@ -34,6 +44,8 @@ type tcp struct {
 	dup        int
 	recover    int64
 	recovering bool
+	most       float64       // CUBIC: the window before the last reduction, in segments,
+	epoch      time.Duration // and when that was
 	srtt       time.Duration
 	rto        time.Duration
 	timer      uint64 // the newest timer; older ones are void
@@ -153,10 +165,36 @@ func (t *tcp) advance(to int64) {
 		t.cwnd = t.threshold
 	case t.cwnd < t.threshold:
 		t.cwnd += newly
+	case t.Cubic:
+		t.cwnd += newly * max((t.cubic()-t.cwnd)/t.cwnd, .01/t.cwnd)
 	default:
 		t.cwnd += newly / t.cwnd
 	}
 	t.arm()
+}
+
+// cubic returns the window that CUBIC aims at: the cubic function, or where that is more what NewReno would have with CUBIC's
+// reduction (RFC 9438, sections 4.2 and 4.3).
+func (t *tcp) cubic() float64 {
+	since, rtt := (t.w.now + t.srtt - t.epoch).Seconds(), max(t.srtt, time.Millisecond).Seconds()
+	k := math.Cbrt(t.most * (1 - cubicBeta) / cubicC)
+	friendly := t.most*cubicBeta + 3*(1-cubicBeta)/(1+cubicBeta)*since/rtt
+	return min(max(cubicC*math.Pow(since-k, 3)+t.most, friendly), 1.5*t.cwnd)
+}
+
+// reduce sets the threshold after a loss.
+func (t *tcp) reduce() {
+	flight := float64(t.next - t.una)
+	share := 0.5
+	if t.Cubic {
+		share = cubicBeta
+		if t.most > 0 && flight < t.most {
+			flight *= (1 + cubicBeta) / 2 // fast convergence, section 4.7
+		}
+		t.most, t.epoch = flight, t.w.now
+		flight = float64(t.next - t.una)
+	}
+	t.threshold = max(flight*share, 2)
 }
 
 func (t *tcp) duplicate() {
@@ -165,7 +203,7 @@ func (t *tcp) duplicate() {
 	case t.recovering:
 		t.cwnd++
 	case t.dup == 3:
-		t.threshold = max(float64(t.next-t.una)/2, 2)
+		t.reduce()
 		t.cwnd = t.threshold + 3
 		t.recovering, t.recover = true, t.next
 		t.timedID = 0
@@ -174,7 +212,7 @@ func (t *tcp) duplicate() {
 }
 
 func (t *tcp) timeout() {
-	t.threshold = max(float64(t.next-t.una)/2, 2)
+	t.reduce()
 	t.cwnd, t.dup, t.recovering, t.timedID = 1, 0, false, 0
 	t.rto = min(2*t.rto, time.Minute)
 	t.next = t.una

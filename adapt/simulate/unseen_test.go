@@ -71,7 +71,7 @@ func TestUnseen(t *testing.T) {
 			if !v.OK {
 				mark = "missed"
 			}
-			row(c.Name, v.Name, v.Mean, worst, v.Bound(), mark)
+			row(c.Name, v.Name, v.Figure, worst, v.Bound(), mark)
 		}
 	}
 	if err := w.Flush(); err != nil {

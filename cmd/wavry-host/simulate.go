@@ -18,7 +18,7 @@ import (
 // simulateCmd is "wavry-host simulate".
 type simulateCmd struct {
 	Case  string `arg:"" default:"list" help:"Name of a case, all, or list for what there is."`
-	Seeds int    `default:"8" help:"How many runs the figures are the means of."`
+	Seeds int    `default:"8" help:"Number of runs. Figures are means over them, those named worst the worst of them."`
 	Trace string `placeholder:"FILE" help:"Play the case over the capacity of this Mahimahi trace; nothing is judged then."`
 	SVG   string `name:"svg" placeholder:"DIR" help:"Draw the first run of each case into this directory."`
 	JSON  bool   `name:"json" help:"Print for machines."`
@@ -30,7 +30,7 @@ type simulateCmd struct {
 type figure struct {
 	Case  string  `json:"case"`
 	Name  string  `json:"figure"`
-	Mean  float64 `json:"mean"`
+	Value float64 `json:"value"` // the mean over the seeds, or the worst of them
 	Bound string  `json:"bound,omitempty"`
 	OK    bool    `json:"ok"`
 	// Pion is the figure with pion's estimator, nil when that was not played.
@@ -84,13 +84,13 @@ func (c *simulateCmd) Run(a *app) error {
 			return err
 		}
 		for k, v := range verdicts {
-			f := figure{Case: s.Name, Name: v.Name, Mean: v.Mean, OK: v.OK}
+			f := figure{Case: s.Name, Name: v.Name, Value: v.Figure, OK: v.OK}
 			if c.Trace == "" {
 				f.Bound = v.Bound()
 				failed = failed || !v.OK
 			}
-			if rivals != nil && !math.IsNaN(rivals[i][k].Mean) {
-				f.Pion = &rivals[i][k].Mean
+			if rivals != nil && !math.IsNaN(rivals[i][k].Figure) {
+				f.Pion = &rivals[i][k].Figure
 			}
 			figures = append(figures, f)
 		}
@@ -185,7 +185,7 @@ func (c *simulateCmd) print(a *app, figures []figure) error {
 		return writeJSON(a.stdout, figures)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	head := "CASE\tFIGURE\tMEAN\t"
+	head := "CASE\tFIGURE\tVALUE\t"
 	if c.Against != "" {
 		head += "PION\t"
 	}
@@ -202,7 +202,7 @@ func (c *simulateCmd) print(a *app, figures []figure) error {
 		if f.Bound != "" && !f.OK {
 			mark = "OUT OF BOUNDS"
 		}
-		say(w, "%s\t%s\t%.4g\t%s%s\t%s\n", f.Case, f.Name, f.Mean, theirs, f.Bound, mark)
+		say(w, "%s\t%s\t%.4g\t%s%s\t%s\n", f.Case, f.Name, f.Value, theirs, f.Bound, mark)
 	}
 	return w.Flush()
 }
