@@ -25,6 +25,14 @@ const (
 	// sudden is how many times highQueue the end of a report must have met for a cut at once: a frame, which leaves in half its time,
 	// makes less at 30 a second.
 	sudden = 3
+	// thresholdShare: a rate that fell further than to this part of what it was makes no longer packets of the path's.
+	thresholdShare = 4
+	// overFor is how long a queue above the threshold must be seen: two reports of 100 ms, or three of 50.
+	overFor = 140 * time.Millisecond
+	// suddenShare is the share of the target that arrives at most where the path has become slower at once.
+	suddenShare = 0.5
+	// pauseFor is how long after a pause a queue may still be what waited.
+	pauseFor = 150 * time.Millisecond
 	// reaction is what the viewer and the encoder take on top of a round trip until a cut can show.
 	reaction = 50 * time.Millisecond
 	// A cut goes below what arrives by cutShare, and further the longer the queue is, so that it empties: all of what
@@ -117,6 +125,7 @@ type law struct {
 	cutAt     time.Time
 	reported  time.Time // when the report before came
 	over      int       // reports in a row with a queue
+	overSince time.Time // what the first of them tells of
 	under     int       // and without one
 	halvedAt  time.Time
 	preStall  float64
@@ -150,14 +159,19 @@ type room struct {
 
 // drain is the time from a cut until the queue is gone.
 type drain struct {
-	on    bool
-	from  float64 // the target before it
-	since time.Time
-	least time.Duration // the shortest queue since
-	fell  bool          // the rate is as low as a queue of one's own does not survive
+	on      bool
+	from    float64 // the target before it
+	since   time.Time
+	shortAt time.Time // when the queue was below highQueue last
+	fell    bool      // the rate is as low as a queue of one's own does not survive
 	// mark is the longest queue since it had last become shorter by a step, at markAt.
-	mark   time.Duration
-	markAt time.Time
+	mark    time.Duration
+	markAt  time.Time
+	sudden  bool    // the path had become much slower at once
+	fastest float64 // that packets arrived since
+	// The capacity as it was known before.
+	capacity, variance float64
+	capacityAt         time.Time
 }
 
 func (l *law) onFeedback(now time.Time, p *path) {
@@ -188,7 +202,7 @@ func (l *law) clamp() {
 
 // thresholds returns the queues that let the rate rise and make it fall.
 func (l *law) thresholds() (low, high time.Duration) {
-	packet := packetBits / l.target * float64(time.Second)
+	packet := packetBits / max(l.target, l.drain.from/thresholdShare) * float64(time.Second)
 	low, high = lowQueue, highQueue
 	switch l.prefer {
 	case Latency:
@@ -216,6 +230,9 @@ func (l *law) onTransport(now time.Time, p *path) {
 		l.losses.queuedAt = now
 	}
 	if d > high || d > low && p.slope() > steep {
+		if l.over == 0 {
+			l.overSince = l.reported
+		}
 		l.over++
 	} else {
 		l.over = 0
@@ -230,7 +247,9 @@ func (l *law) onTransport(now time.Time, p *path) {
 		return
 	}
 	if l.drain.on {
-		l.drain.least = min(l.drain.least, d)
+		if d < highQueue {
+			l.drain.shortAt = now
+		}
 		l.drain.mark = max(l.drain.mark, d)
 		if !l.drain.fell && l.target <= max(rivalsShare*l.drain.from, float64(l.min)/rivalsShare) {
 			l.drain.fell, l.drain.mark, l.drain.markAt = true, d, now
@@ -238,7 +257,11 @@ func (l *law) onTransport(now time.Time, p *path) {
 		if d < time.Duration(drainStep*float64(l.drain.mark)) {
 			l.drain.mark, l.drain.markAt = d, now
 		}
-		if l.under >= settled {
+		l.drain.fastest = max(l.drain.fastest, p.arrivals.newest())
+		switch {
+		case l.under >= settled && l.drain.sudden && l.drain.fastest >= pauseRate*l.drain.from:
+			l.resume()
+		case l.under >= settled:
 			l.drain.on = false
 			back := 1 - (1-returnShare)*max(1, math.Sqrt(math.Sqrt(l.capacity/returnFrom)))
 			share := back + (1-back)*l.others // who has little of a path gives up less of it
@@ -246,13 +269,20 @@ func (l *law) onTransport(now time.Time, p *path) {
 				share = yieldShare
 			}
 			l.target = max(l.target, min(share*l.capacity, l.drain.from, returnMost*received))
-		} else if l.rivalsFound(now) {
+		case l.rivalsFound(now):
 			l.meetRivals(now, d)
 			return
 		}
 	}
+	if l.networkLimited(now, p) {
+		lately, _ := p.reported.sum(now, rateWindow)
+		l.guard(now, float64(lately.lost)/float64(max(1, lately.packets)), lately.packets, received)
+	}
+	if d := &l.drain; d.on && now.Equal(p.pausedAt) && d.since.After(now.Add(-p.paused-p.rtt-pauseFor)) {
+		l.resume()
+	}
 	switch {
-	case l.over >= 2 || l.over == 1 && p.slope() > soaring || d > 2*high || p.late > sudden*high:
+	case l.over >= 2 && now.Sub(l.overSince) >= overFor || l.over == 1 && p.slope() > soaring || d > 2*high || p.late > sudden*high:
 		l.overuse(now, p, received, sent)
 	case l.onLoss(now, p, received, sent):
 	case d <= low && !l.drain.on && l.networkLimited(now, p):
@@ -260,11 +290,27 @@ func (l *law) onTransport(now time.Time, p *path) {
 	}
 }
 
+// resume takes a cut back, and what was learnt by it: the queue was what waited while the path paused.
+func (l *law) resume() {
+	d := &l.drain
+	l.target, d.on = max(l.target, d.from), false
+	l.capacity, l.capacityAt, l.variance = d.capacity, d.capacityAt, d.variance
+}
+
+// pausing reports whether the queue is what waited while the path paused.
+func (p *path) pausing(now time.Time) bool {
+	return now.Sub(p.pausedAt) < p.rtt+pauseFor && max(p.queue, p.late) < p.paused+lowQueue
+}
+
 // overuse cuts the target below what arrives.
 func (l *law) overuse(now time.Time, p *path, received, sent float64) {
+	if p.pausing(now) {
+		return
+	}
 	if !l.networkLimited(now, p) && received >= lag*sent {
 		return // all of the little that is sent arrives: it says nothing of the capacity, and the queue is not ours
 	}
+	before := drain{capacity: l.capacity, variance: l.variance, capacityAt: l.capacityAt}
 	yields := false
 	if received > 0 {
 		yields = l.othersCame(now, p, received)
@@ -287,7 +333,10 @@ func (l *law) overuse(now time.Time, p *path, received, sent float64) {
 		return
 	}
 	if !l.drain.on {
-		l.drain = drain{on: true, from: l.target, since: now, least: p.queue, mark: p.queue, markAt: now}
+		before.on, before.from, before.since, before.mark, before.markAt = true, l.target, now, p.queue, now
+		newest := p.arrivals.newest()
+		before.sudden = newest > 0 && newest < suddenShare*l.target
+		l.drain = before
 	}
 	next := nearFrom * l.target
 	if received > 0 {
@@ -368,7 +417,7 @@ func (l *law) raise(now time.Time, p *path, received, sent, free float64) {
 	}
 	gain := min(rampMost, rampQueue.Seconds()/(p.rtt+p.interval+rampFilter).Seconds())
 	if now.Before(l.losses.policed) { // frames get through a policer faster than it lets them for long
-		l.target += policedRise * l.target * step.Seconds()
+		l.target += (policedRise*l.target + policedStep) * step.Seconds()
 		return
 	}
 	trainSent, trainReceived, ok := p.trains(now)

@@ -29,6 +29,7 @@ const (
 	// A picture larger than was asked for fills the path by itself: nothing is sent beside it, for pacingOverMost at most.
 	pacingOver, pacingOverMost = 1.1, 2 * time.Second
 	pacingDrain                = 1.3                   // while a queue empties, bursts would only lengthen it
+	pacingSmooth               = 1.5                   // where packets are lost without a queue, bursts may be what a policer drops
 	gateDelay                  = 55 * time.Millisecond // what jitter and a late report add to the round trip and a report
 	gateReports                = 2.5                   // of the time between receiver reports: one may be late, or lost
 	gatePackets                = 3 * 1200
@@ -133,6 +134,10 @@ func (l *Loop) OnSent(p Packet) {
 func (l *Loop) OnFeedback(f Feedback) {
 	l.law.starved = l.qp >= starvedQP && f.At.Sub(l.lastFrame) < starvedFor
 	l.path.frame = time.Second / time.Duration(l.fps())
+	l.path.rate = l.law.target
+	if l.law.drain.on {
+		l.path.rate = max(l.path.rate, l.law.drain.from)
+	}
 	if l.law.preStall > 0 {
 		l.path.forget(f.At)
 	}
@@ -286,9 +291,12 @@ func (l *Loop) Tick(now time.Time) Targets {
 	if scale := l.ladder.now().scale; scale < 1 {
 		t.Width, t.Height = even(l.baseW, scale), even(l.baseH, scale)
 	}
-	if l.path.queue > highQueue || l.law.drain.on || l.law.rivals.on {
+	switch {
+	case l.path.queue > highQueue || l.law.drain.on || l.law.rivals.on:
 		t.PacingRate = int(l.law.target * pacingDrain)
-	} else if now.Sub(l.keyframeAt) < pacingKeyFor && !l.keyframeAt.IsZero() {
+	case now.Before(l.law.losses.smoothUntil):
+		t.PacingRate = int(l.law.target * pacingSmooth)
+	case now.Sub(l.keyframeAt) < pacingKeyFor && !l.keyframeAt.IsZero():
 		t.PacingRate = int(l.law.target * pacingKey)
 	}
 	if now.Before(l.prober.request.Until) && !l.prober.deadline.IsZero() {

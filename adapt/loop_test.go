@@ -218,20 +218,66 @@ func TestLossAtTheFloorIsJudgedOnEnough(t *testing.T) {
 	var p path
 	l := law{min: 150_000, max: 1e7, target: 150_000, reported: start}
 	s := &l.losses
-	s.before, s.at, s.rate, s.cutAt, s.judgeAt = 400_000, .2, 120_000, start, start.Add(judgeAfter)
+	s.before, s.at, s.rate, s.cutAt, s.judgeAt = 400_000, .1, 120_000, start, start.Add(judgeAfter)
 	s.after = sample{packets: lossSample / 2}
-	l.judge(start.Add(judgeAfter+time.Millisecond), p.lossApart(start))
+	l.judge(start.Add(judgeAfter+time.Millisecond), &p, p.lossApart(start))
 	if s.judgeAt.IsZero() || l.target != 150_000 {
 		t.Errorf("judged on %d packets: target %.0f", s.after.packets, l.target)
 	}
 	s.after = sample{packets: lossSample, lost: lossSample / 5}
-	l.judge(start.Add(judgeAfter+time.Second), 0)
-	if !s.judgeAt.IsZero() || l.target != 400_000 || s.limit < .2 {
-		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want the 400000 from before, more than 0.2", l.target, s.limit)
+	l.judge(start.Add(judgeAfter+time.Second), &p, 0)
+	if !s.judgeAt.IsZero() || l.target != 400_000 || s.limit < .1 {
+		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want the 400000 from before, more than 0.1", l.target, s.limit)
 	}
 	s.judgeAt, s.after = start.Add(judgeAfter), sample{}
-	if l.judge(start.Add(judgeAfter+judgeMost), 0); !s.judgeAt.IsZero() {
+	if l.judge(start.Add(judgeAfter+judgeMost), &p, 0); !s.judgeAt.IsZero() {
 		t.Error("without packets the judgement waits for ever, and holds the rate")
+	}
+}
+
+// Congestion is the default explanation of loss: one cut that does not cure it proves nothing, since others may have taken what it freed.
+func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	p := path{rtt: 40 * time.Millisecond}
+	l := law{min: 150_000, max: 1e7, target: 2e6, reported: now}
+	s := &l.losses
+	s.trying, s.before, s.at = true, 2e6, .08
+	for cuts := 1; ; cuts++ {
+		was := l.target
+		l.cutForLoss(now, &p, .9*l.target, l.target, ReasonLoss)
+		s.after = sample{packets: 500, lost: 40}
+		now = s.judgeAt.Add(time.Millisecond)
+		l.judge(now, &p, .08)
+		if s.limit > 0 {
+			if cuts < ownTrials || was > trialDeep*2e6/(1-trialMost) {
+				t.Errorf("believed after %d cuts, at %.0f of 2000000", cuts, was)
+			}
+			break
+		}
+		if cuts > 10 {
+			t.Fatal("loss that no cut cures is never believed")
+		}
+	}
+	if l.target != 2e6 || s.limit > ownMost {
+		t.Errorf("target %.0f, tolerated %.2f; want the 2000000 from before, at most %.2f", l.target, s.limit, ownMost)
+	}
+	s.judgeAt = time.Time{}
+	if l.judge(now.Add(ownFor+time.Second), &p, .08); s.limit != 0 {
+		t.Error("what is believed never expires")
+	}
+}
+
+// The circuit opens whatever is believed of the link (RFC 8083).
+func TestHeavyLossOpensTheCircuit(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	l := law{min: 150_000, max: 1e7, target: 8e6, reported: now}
+	l.losses.limit, l.losses.believedAt = ownMost, now
+	for range 30 {
+		l.guard(now, .4, 400, 2e6)
+		now = now.Add(100 * time.Millisecond)
+	}
+	if l.target > 2e6 || l.losses.limit != 0 {
+		t.Errorf("40 %% lost for 3 s: target %.0f with 2000000 arriving, tolerated %.2f; want less than arrives, and nothing", l.target, l.losses.limit)
 	}
 }
 
@@ -752,7 +798,7 @@ func TestSlowDrainIsNoRival(t *testing.T) {
 		{"standing", func(time.Duration) time.Duration { return 150 * time.Millisecond }, true},
 	} {
 		l := law{min: 150_000, max: 1e7, target: 1e6}
-		l.drain = drain{on: true, from: 1e6, since: start, least: time.Second, mark: 150 * time.Millisecond, markAt: start}
+		l.drain = drain{on: true, from: 1e6, since: start, mark: 150 * time.Millisecond, markAt: start}
 		for at := time.Duration(0); at < 6*time.Second; at += 100 * time.Millisecond {
 			if at == 2*time.Second {
 				l.target = 500_000 // only from here on is the rate so low that a queue of one's own must go
@@ -821,7 +867,7 @@ func TestBurstIsNoPolicer(t *testing.T) {
 		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start, start.Add(judgeAfter), c.events
 		s.queuedAt, s.after, s.swift = start.Add(-time.Minute), sample{packets: c.after}, c.swift
 		now := start.Add(judgeAfter)
-		l.judge(now, 0)
+		l.judge(now, &path{}, 0)
 		if got := now.Before(s.policed); got != c.policer {
 			t.Errorf("loss in %d runs, none of %d packets after the cut, frames swift %v: a policer: %v; want %v", c.events, c.after, c.swift, got, c.policer)
 		}
@@ -843,16 +889,41 @@ func TestLossBelowItsRateIsNoPolicers(t *testing.T) {
 	}
 }
 
-// Heavy loss that became less by half and more, and not little, is asked a second time; not a third.
-func TestHalfCuredLossIsTriedAgain(t *testing.T) {
+// A cut that helped, and not enough, is followed by another, and proves nothing about the link.
+func TestHalfCuredLossIsCutForAgain(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	l := law{min: 150_000, max: 1e7, target: 2e6, reported: start}
 	s := &l.losses
-	for i, want := range []float64{2e6, 4e6} {
-		s.before, s.at, s.cutAt, s.judgeAt = 4e6, .5, start, start.Add(judgeAfter)
-		s.after = sample{packets: 200, lost: 40}
-		if l.judge(start.Add(judgeAfter), .2); l.target != want {
-			t.Errorf("judgement %d: target %.0f; want %.0f", i+1, l.target, want)
+	s.before, s.at, s.cutAt, s.judgeAt = 4e6, .5, start, start.Add(judgeAfter)
+	s.after = sample{packets: 1000, lost: 100}
+	l.judge(start.Add(judgeAfter), &path{}, .1)
+	if l.target >= 2e6 || s.trials != 0 || s.limit != 0 || s.judgeAt.IsZero() {
+		t.Errorf("50 %% became 10 %%: target %.0f, %d cuts outlasted, tolerated %.2f; want less than 2000000, none, nothing", l.target, s.trials, s.limit)
+	}
+}
+
+// A path that delivers nothing for a while, and then all that waited, has paused: the rate stays.
+func TestPauseIsNoCapacity(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		after float64 // the rate at which what waited arrives
+		want  bool
+	}{{"then faster than the stream", 20e6, true}, {"then more slowly", 2e6, false}} {
+		var p pause
+		proved := false
+		at := time.Duration(0)
+		for i := range 200 {
+			sent := time.Duration(i) * 2 * time.Millisecond // 4.8 Mbit/s
+			if at = max(at, sent); i == 100 {
+				at += 90 * time.Millisecond
+			}
+			proved = p.packet(packetBits/8, sent, at, 4.8e6) || proved
+			if i >= 100 {
+				at += time.Duration(packetBits / c.after * float64(time.Second))
+			}
+		}
+		if proved != c.want {
+			t.Errorf("nothing for 90 ms, %s: a pause: %v; want %v", c.name, proved, c.want)
 		}
 	}
 }

@@ -60,8 +60,12 @@ type path struct {
 	epoch, theirs time.Time     // what the times in arrivals count from, by our clock and by the receiver's,
 	offset        time.Duration // and how much later the second is, as the clocks show it
 	arrivals      arrivals
-	reported      samples // per report: packets lost and reported
-	last          sample  // of the newest report
+	rate          float64 // of the stream, before the queue that is being emptied
+	pause         pause
+	pausedAt      time.Time     // when a pause of the path was seen last,
+	paused        time.Duration // and how long it was
+	reported      samples       // per report: packets lost and reported
+	last          sample        // of the newest report
 	forgotten     time.Time
 	sent          samples // per packet: bytes
 	rrLoss        float64
@@ -135,6 +139,11 @@ func (p *path) onFeedback(f *Feedback, pacing float64) bool {
 	switch f.Kind {
 	case RR:
 		p.onReceiverReport(f)
+		if p.transport() {
+			// It says that the viewer is there, and nothing of the path that transport feedback does not say better and later.
+			p.firstUnheard = time.Time{}
+			return false
+		}
 	case NACK:
 		if !p.onMissing(f) {
 			return false
@@ -245,6 +254,9 @@ func (p *path) onTransport(f *Feedback, pacing float64) bool {
 		newest = min(newest, ago)
 		tail.add(delay)
 		p.arrivals.packet(packet.Size, sent, arrived, pacing)
+		if p.pause.packet(packet.Size, sent, arrived, p.rate) {
+			p.pausedAt, p.paused = f.At, p.pause.gap
+		}
 	}
 	if s.packets == 0 && s.lost == 0 && len(f.Packets) == 0 {
 		return false

@@ -25,8 +25,6 @@ const (
 	reportSlack = 50 * time.Millisecond
 	// reportDrain is the longest that the target stays low for a queue without another report.
 	reportDrain = 3 * time.Second
-	// reportShared is the loss that a shared queue is given way at: a second has a single overflow in it, of few packets.
-	reportShared = 0.004
 	// A request for packets again shows a queue that overflows, if gapLost packets of gapSpan of sending are missing and more than
 	// gapShare of all, behind a queue, or gapSure without one: each run of them counted as two, since a radio loses in bursts.
 	gapLost           = 6
@@ -72,7 +70,10 @@ func (l *law) onReceiverReport(now time.Time, p *path) {
 		return
 	}
 	if d := &l.drain; d.on {
-		d.least, d.mark = min(d.least, q), max(d.mark, q)
+		d.mark = max(d.mark, q)
+		if q < highQueue {
+			d.shortAt = now
+		}
 		if !d.fell && l.target <= max(rivalsShare*d.from, float64(l.min)/rivalsShare) {
 			d.fell, d.mark, d.markAt = true, q, now
 		}
@@ -85,6 +86,9 @@ func (l *law) onReceiverReport(now time.Time, p *path) {
 			l.meetRivals(now, q)
 			return
 		}
+	}
+	if l.networkLimited(now, p) {
+		l.guard(now, r.loss, int(r.packets), r.received)
 	}
 	if q > high {
 		l.overuseByReports(now, p)
@@ -127,7 +131,7 @@ func (l *law) drainTo(now time.Time, p *path, capacity float64, queue time.Durat
 	capacity = max(capacity, float64(l.min)/2)
 	l.learn(now, capacity)
 	if !l.drain.on {
-		l.drain = drain{on: true, from: l.target, since: now, least: queue, mark: queue, markAt: now}
+		l.drain = drain{on: true, from: l.target, since: now, mark: queue, markAt: now}
 		b.from = l.target
 	}
 	b.queue, b.seen = queue, now
@@ -231,12 +235,7 @@ func (l *law) onReportedLoss(now time.Time, p *path) bool {
 	if r.loss > heavyLoss {
 		loss = max(loss, r.loss)
 	}
-	if s.limit > 0 && loss < s.limit/3 {
-		s.limit *= 1 - min(1, max(0, now.Sub(l.reported).Seconds())/ownFades.Seconds())
-		if s.limit < holdLoss {
-			s.limit = 0
-		}
-	}
+	l.fade(now, loss)
 	if !s.judgeAt.IsZero() {
 		if now.Add(-r.span).Sub(s.cutAt) > p.rtt { // all that it tells of left after the cut
 			s.after.packets += int(r.packets)
@@ -247,11 +246,11 @@ func (l *law) onReportedLoss(now time.Time, p *path) bool {
 		}
 		s.judgeAt = time.Time{}
 		left := float64(s.after.lost) / float64(max(1, s.after.packets))
-		if left > holdLoss/2 && left > (1-cured)*s.at {
-			l.target = max(l.target, s.before)
-			s.limit = min(ownFactor*max(left, min(s.at, 2*left))+ownMargin, ownMost)
-			return false
+		if left > holdLoss/2 {
+			l.outlast(now, p, left)
+			return true
 		}
+		s.trying, s.trials, s.renewing = false, 0, false
 		if s.rate > 0 {
 			l.learn(now, s.rate)
 		}
@@ -268,10 +267,10 @@ func (l *law) onReportedLoss(now time.Time, p *path) bool {
 		limit = max(holdLoss, s.limit) // it is time to know
 	}
 	if hold && loss > limit && b.lost >= straysMost-0.5 {
-		s.before, s.at, s.rate, s.after = l.target, loss, r.received, sample{}
-		l.target = min(l.target, (1-min(loss, 0.5))*cutShare*max(min(l.target, r.sent), float64(l.min)))
-		l.lastCause, l.cutAt, s.cutAt, s.heldSince = ReasonLoss, now, now, now
-		s.judgeAt = now.Add(p.rtt + reaction + p.interval)
+		if !s.trying {
+			s.trying, s.before, s.at = true, l.target, loss
+		}
+		l.cutForLoss(now, p, (1-min(loss, 0.5))*cutShare*max(min(l.target, r.sent), float64(l.min)), r.received, ReasonLoss)
 		return true
 	}
 	return hold
@@ -331,13 +330,13 @@ func (l *law) onEcho(now time.Time, p *path) {
 func (l *law) competeByReports(now time.Time, p *path, high time.Duration) {
 	q := p.reports.queue
 	step := min(max(now.Sub(l.reported), 0), 1500*time.Millisecond).Seconds()
-	if l.rivalsLeft(q, high, time.Duration(float64(l.rivals.top)*min(1, step/rivalsMemory.Seconds()/2))) {
+	if l.rivalsLeft(now, q, high, time.Duration(float64(l.rivals.top)*min(1, step/rivalsMemory.Seconds()/2))) {
 		return
 	}
 	switch {
 	case q > l.goal():
 		l.target *= rivalsYield
-	case p.reports.loss > max(reportShared, l.losses.limit):
+	case p.reports.loss > max(rivalsLoss, l.losses.limit):
 		l.target *= rivalsCut
 	case l.networkLimited(now, p):
 		l.target += max(packetBits/nearEvery.Seconds(), rivalsRise*l.target) * step

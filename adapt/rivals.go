@@ -7,6 +7,10 @@ const (
 	// be filling it. Before that it is one's own as well as theirs.
 	rivalsAfter = 2500 * time.Millisecond
 	rivalsShare = 0.6
+	// rivalsGone is how long the queue must be gone for the others to have gone: TCP leaves a trough after each loss.
+	rivalsGone = 1500 * time.Millisecond
+	// rivalsLoss is the loss that a shared queue is given way at: a second has a single overflow in it, of few packets.
+	rivalsLoss = 0.004
 	// drainStep is how much shorter a queue must have become to be one that empties, if slowly: on a link that is mostly somebody
 	// else's, one's own cut is little against what stands there.
 	drainStep = 0.7
@@ -27,7 +31,7 @@ type rivals struct {
 	top   time.Duration // the longest queue lately
 	since time.Time
 	cutAt time.Time
-	clear int // reports in a row with a queue that is gone
+	quiet since // the queue is gone
 }
 
 // accepted is the longest queue that is competed in.
@@ -44,7 +48,7 @@ func (l *law) accepted() time.Duration {
 
 func (l *law) rivalsFound(now time.Time) bool {
 	d := &l.drain
-	return d.fell && now.Sub(d.markAt) > rivalsAfter && d.least >= highQueue
+	return d.fell && now.Sub(d.markAt) > rivalsAfter && now.Sub(d.shortAt) > rivalsAfter
 }
 
 func (l *law) meetRivals(now time.Time, queue time.Duration) {
@@ -62,15 +66,10 @@ func (l *law) goal() time.Duration {
 }
 
 // rivalsLeft takes in a queue, and ends the sharing when it stays short: the others have gone. The largest queue seen is forgotten by fades.
-func (l *law) rivalsLeft(queue, high, fades time.Duration) bool {
+func (l *law) rivalsLeft(now time.Time, queue, high, fades time.Duration) bool {
 	r := &l.rivals
 	r.top = max(queue, r.top-fades)
-	if queue < high/2 {
-		r.clear++
-	} else {
-		r.clear = 0
-	}
-	if r.clear < settled {
+	if !r.quiet.held(now, queue < high/2, rivalsGone) {
 		return false
 	}
 	l.rivals = rivals{}
@@ -84,7 +83,7 @@ func (l *law) compete(now time.Time, p *path, high time.Duration) {
 	r := &l.rivals
 	step := min(max(now.Sub(l.reported), 0), 250*time.Millisecond)
 	d := p.queue
-	if l.rivalsLeft(d, high, time.Duration(float64(r.top)*step.Seconds()/rivalsMemory.Seconds())) {
+	if l.rivalsLeft(now, d, high, time.Duration(float64(r.top)*step.Seconds()/rivalsMemory.Seconds())) {
 		return
 	}
 	rested := now.Sub(r.cutAt) > p.rtt+reaction
@@ -94,7 +93,7 @@ func (l *law) compete(now time.Time, p *path, high time.Duration) {
 			l.target *= rivalsYield
 			r.cutAt = now
 		}
-	case loss > max(holdLoss, l.losses.limit):
+	case loss > max(rivalsLoss, l.losses.limit):
 		if now.Sub(r.cutAt) > p.rtt+lossWindow {
 			l.target *= rivalsCut
 			r.cutAt = now

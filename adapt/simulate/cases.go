@@ -137,14 +137,16 @@ func Cases() []Case {
 		withAudio(pauseResume()), withAudio(bottlenecks()),
 		step(), idle(), wide(), deepQueue(),
 	}
-	for _, l := range []struct{ loss, use float64 }{{0.05, 0.80}, {0.10, 0.80}, {0.20, 0.65}} {
+	for _, l := range []struct{ loss, use float64 }{{0.05, 0.80}, {0.10, 0.80}} {
 		cases = append(cases, randomLoss(l.loss, l.use))
 	}
-	for _, l := range []float64{0.015, 0.02, 0.03, 0.1, 0.2} {
+	for _, l := range []float64{0.015, 0.02, 0.03, 0.1} {
 		cases = append(cases, lossyScreen(l))
 	}
 	cases = append(cases, oscillations()...)
 	cases = append(cases, reportCases()...)
+	cases = append(cases, sharedCases()...)
+	cases = append(cases, brokenLink())
 	return append(cases, policer(), outage(), keyframes(), scenes(), halved(), halvedWide(), stillWide(),
 		halvedAnytime("halved-anytime", "6 Mbit/s, halved for 20 s at a moment from 0.5 to 20.5 s", nil),
 		halvedAnytime("halved-resting", "the same with a screen that rests for 1.5 s and moves for 2.5 s in turn", resting),

@@ -140,6 +140,13 @@ func randomLoss(rate, bound float64) Case {
 	}
 }
 
+// brokenLink loses more than any link that is of use: the circuit opens whatever the loss does not depend on (RFC 8083).
+func brokenLink() Case {
+	c := randomLoss(.35, 0)
+	c.Gates = []Gate{each(most("kbit/s", 600, func(r *Result) float64 { return r.Flows[0].SentRate(20*sec, 59*sec) / 1000 }))}
+	return c
+}
+
 // lossyScreen loses at random about what the states depend on, on a link that carries all that the screen needs: no more than chance changes.
 func lossyScreen(rate float64) Case {
 	links := oneWay(Constant(20e6), rfcQueue, 20*time.Millisecond, 0)

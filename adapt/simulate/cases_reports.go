@@ -88,7 +88,7 @@ func reportsFallLossy() Case {
 	c.Links[0].Loss = lost
 	for i, g := range c.Gates {
 		if g.Name == "loss low" {
-			c.Gates[i].Most += lost
+			c.Gates[i].Most += 2 * lost // several cuts tell loss of the link from that of the queue
 		}
 	}
 	return c

@@ -28,7 +28,7 @@ func twoFlows() Case {
 			rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 124*sec), rfcFlow(0, 124*sec)},
 		Gates: []Gate{
-			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.013, 75*sec, 100*sec),
+			total(.93, 75*sec, 100*sec), worstQueue(110, 75*sec, 100*sec), worstLoss(.015, 75*sec, 100*sec),
 			jain(.9, 75*sec, 100*sec),
 		},
 	}

@@ -178,8 +178,9 @@ func (t *tcp) advance(to int64) {
 func (t *tcp) cubic() float64 {
 	since, rtt := (t.w.now + t.srtt - t.epoch).Seconds(), max(t.srtt, time.Millisecond).Seconds()
 	k := math.Cbrt(t.most * (1 - cubicBeta) / cubicC)
+	off := since - k
 	friendly := t.most*cubicBeta + 3*(1-cubicBeta)/(1+cubicBeta)*since/rtt
-	return min(max(cubicC*math.Pow(since-k, 3)+t.most, friendly), 1.5*t.cwnd)
+	return min(max(cubicC*off*off*off+t.most, friendly), 1.5*t.cwnd)
 }
 
 // reduce sets the threshold after a loss.
