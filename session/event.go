@@ -66,6 +66,8 @@ const (
 	EventControl
 	// EventInputRefused: a session's data channel was closed at once. There is one event a session at most.
 	EventInputRefused
+	// EventNoPackets: pictures are made for a connected session, and no packet of them leaves.
+	EventNoPackets
 	// EventDefault: viewers who ask for no display get another one from here on.
 	EventDefault
 )
@@ -77,7 +79,7 @@ func EventKinds() []EventKind {
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
 		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
 		EventRelayDown, EventRelayUp, EventPath,
-		EventUndelivered, EventControl, EventInputRefused, EventDefault,
+		EventUndelivered, EventControl, EventInputRefused, EventDefault, EventNoPackets,
 	}
 }
 
@@ -139,6 +141,8 @@ func (k EventKind) String() string {
 		return "control_changed"
 	case EventInputRefused:
 		return "input_refused"
+	case EventNoPackets:
+		return "no_packets"
 	case EventDefault:
 		return "default_display"
 	default:

@@ -107,9 +107,11 @@ var (
 	dropNoReference = drop{"send", "awaiting_keyframe"}
 	// dropFailed: the picture could not be handed to the transport.
 	dropFailed = drop{"send", "error"}
+	// dropNoPackets: nothing of the picture can be put into packets.
+	dropNoPackets = drop{"send", "no_packets"}
 
 	drops = []drop{
-		dropUnchanged, dropUnwatched, dropBusy, dropCongested, dropNoEncoder, dropSlowViewer, dropNoReference, dropFailed,
+		dropUnchanged, dropUnwatched, dropBusy, dropCongested, dropNoEncoder, dropSlowViewer, dropNoReference, dropFailed, dropNoPackets,
 	}
 )
 
@@ -144,6 +146,15 @@ const (
 var handshakeResults = []string{
 	handshakeOK, handshakeICETimeout, handshakeICEFailed, handshakeDTLSTimeout, handshakeDTLSFailed, handshakeAborted,
 }
+
+// Why a connected viewer gets no packets though pictures are handed over for it.
+const (
+	// muteUnpacked: nothing of them can be put into packets; muteUnsent: the transport takes none.
+	muteUnpacked = "not_packetized"
+	muteUnsent   = "not_sent"
+)
+
+var muteReasons = []string{muteUnpacked, muteUnsent}
 
 // keyReason is why a keyframe is encoded, most telling first.
 type keyReason uint8

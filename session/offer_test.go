@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
+
+	"wavryhost/encode"
 )
 
 // viewerOf returns a viewer of H.264 alone, with what it offers for it, and of audio where that is wanted.
@@ -349,4 +353,140 @@ func mirrors(t *testing.T, offer, answer string) {
 	if want, got := shape(offer), shape(answer); !slices.Equal(got, want) {
 		t.Errorf("the answer has the sections %q; want %q", got, want)
 	}
+}
+
+// canned is what pion answers to what remote gives it, apart from the address.
+const canned = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 00:11\r\na=group:BUNDLE v d\r\n" +
+	"m=video 9 UDP/TLS/RTP/SAVPF %[1]d\r\nc=IN IP4 0.0.0.0\r\na=setup:%[2]s\r\na=mid:v\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdefghijklmn\r\na=rtcp-mux\r\na=rtcp-rsize\r\n" +
+	"a=rtpmap:%[1]d H264/90000\r\na=fmtp:%[1]d x\r\na=sendonly\r\na=candidate:" + testHost + "\r\na=end-of-candidates\r\n" +
+	"m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=setup:%[2]s\r\na=mid:d\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdefghijklmn\r\na=sctp-port:5000\r\n"
+
+// FuzzAnswer lays out answers to whatever is offered. What is made of an offer for pion must be a description that pion reads, and the answer must be good.
+func FuzzAnswer(f *testing.F) {
+	f.Add(sampleOffer(f))
+	for _, c := range oddOffers() {
+		r := viewerOf(f, c.payloadType, c.form, []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "transport-cc"}}, c.kinds...)
+		text := r.offer(false)
+		r.close()
+		if c.edit != nil {
+			text = c.edit(text)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := parseOffer(text, []string{encode.H264, encode.VP9})
+		if err != nil {
+			if !errors.Is(err, ErrBadOffer) && !errors.Is(err, ErrUnacceptable) {
+				t.Errorf("got %v; want ErrBadOffer or ErrUnacceptable", err)
+			}
+			return
+		}
+		codec := o.formats[0].codec
+		if codec != encode.H264 && codec != encode.VP9 {
+			codec = encode.H264
+			if o.format(codec) == nil {
+				codec = encode.VP9
+			}
+		}
+		remote, err := o.remote(codec, fragment{ufrag: o.ufrag, pwd: o.pwd, candidates: o.candidates}, 1).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read sdp.SessionDescription
+		if err := read.Unmarshal(remote); err != nil {
+			t.Fatalf("%v of\n%s", err, remote)
+		}
+		setup := "active"
+		if o.setup == "active" {
+			setup = "passive"
+		}
+		var own sdp.SessionDescription
+		if err := own.UnmarshalString(fmt.Sprintf(canned, o.format(codec).payloadType, setup)); err != nil {
+			t.Fatal(err)
+		}
+		a, err := o.answered(&own, codec, o.format(codec).answer(largest{1920, 1080, 60, 20_000_000}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.check(a, codec); err != nil {
+			t.Errorf("%v in the answer to\n%s", err, text)
+		}
+		answer, err := a.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseDescription(string(answer)); err != nil {
+			t.Errorf("%v in\n%s", err, answer)
+		}
+		o.ceiling(codec)
+		o.reportsPackets(codec)
+	})
+}
+
+// A flood of offers of each kind that is refused leaves nothing behind.
+func TestRefusedOffersLeaveNothingBehind(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.Linger = deadline })
+	defer h.close(t)
+	r := viewerOf(t, 96, usualForm, nil, "video")
+	good := r.offer(false)
+	r.close()
+	texts := map[string]string{"empty": ""}
+	for _, c := range oddOffers() {
+		if c.refused != "" && c.edit != nil {
+			texts[c.name] = c.edit(good)
+		}
+	}
+	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: good})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.End(t.Context(), a.ID, EndDeleted); err != nil {
+		t.Fatal(err)
+	}
+	flood := func(n int, o Offer) {
+		for range n {
+			if _, err := h.Create(t.Context(), o); err == nil {
+				t.Fatalf("an offer is taken:\n%s", o.SDP)
+			}
+		}
+	}
+	for _, text := range texts {
+		flood(1, Offer{Display: "default", SDP: text})
+	}
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	for _, text := range texts {
+		flood(1000, Offer{Display: "default", SDP: text})
+	}
+	flood(1000, Offer{Display: "nowhere", SDP: good})
+	flood(1000, Offer{Display: "default", SDP: good, Lease: "none"})
+	if n := len(h.Sessions()); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+	eventually(t, "no goroutine and no file is left", func() bool { return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files })
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("this system does not tell which files are open")
+	}
+	return len(list)
+}
+
+func TestOffersWithoutAnAddressLeaveNothingBehind(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.Loopback, c.Interfaces, c.Linger = false, []string{"none0"}, deadline })
+	defer h.close(t)
+	offer := Offer{Display: "default", SDP: sampleOffer(t)}
+	refuse := func(n int) {
+		for range n {
+			if _, err := h.Create(t.Context(), offer); !errors.Is(err, ErrNoNetwork) {
+				t.Fatalf("got %v; want ErrNoNetwork", err)
+			}
+		}
+	}
+	refuse(10)
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	refuse(1000)
+	eventually(t, "no goroutine and no file is left", func() bool { return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files })
 }

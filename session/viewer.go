@@ -211,11 +211,13 @@ func (v *viewer) listen() {
 
 func (v *viewer) receive(packets []rtcp.Packet) {
 	report := v.link.Receive(time.Now(), packets)
+	lost := false
 	v.control(func(now time.Time) {
 		for _, f := range report.Feedback {
 			f.At = now
 			v.controller.OnFeedback(f)
 			if v.recovery.reported(f) {
+				lost = true
 				v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
 			}
 		}
@@ -231,7 +233,7 @@ func (v *viewer) receive(packets []rtcp.Packet) {
 			v.controller.OnKeyframeRequest(now, adapt.KeyframeFIR)
 		}
 	})
-	if report.PLI || report.FIR {
+	if report.PLI || report.FIR || lost {
 		v.nudge()
 	}
 	if report.Bye {
@@ -353,6 +355,9 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 	if err != nil {
 		v.miss()
 		return err
+	}
+	if w.Packets == 0 {
+		v.met.dropped.WithLabelValues(dropNoPackets.stage, dropNoPackets.reason).Inc()
 	}
 	v.backlog.Store(int64(w.Packets))
 	v.control(func(now time.Time) {

@@ -23,6 +23,7 @@ type figures struct {
 	sample      sample
 	fps         float64
 	achieved    int
+	mute        bool // pictures were handed over since the last look, and no packet left
 }
 
 // sample is what was counted at the last look, once a second.
@@ -40,7 +41,10 @@ func (v *viewer) measure(now time.Time) {
 	if took < time.Second {
 		return
 	}
-	v.flush(now, took)
+	if why := v.flush(now, took); why != "" {
+		event := v.emit(Event{Kind: EventNoPackets, Session: v.id, Display: v.showing(), Reason: why})
+		v.log.Warn("pictures are made, and no packet of them leaves", "event", event, "reason", why)
+	}
 	if !v.live.Load() {
 		return
 	}
@@ -55,8 +59,8 @@ func (v *viewer) measure(now time.Time) {
 	v.met.queueDelay.Observe(e.QueueDelay.Seconds())
 }
 
-// flush adds what was sent since the last time to the metrics.
-func (v *viewer) flush(now time.Time, took time.Duration) {
+// flush adds what was sent since the last time to the metrics. It returns why no packet leaves, the first time that none does.
+func (v *viewer) flush(now time.Time, took time.Duration) (mute string) {
 	stats := v.link.Stats()
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -73,6 +77,18 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 	v.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
 	for _, r := range wire.Refusals() {
 		v.met.refusedRepeats.WithLabelValues(r.String()).Add(float64(stats.Refused[r] - before.stats.Refused[r]))
+	}
+	// A picture of which all packets wait for the pacer would be in the queue.
+	waiting := v.link.Queue().Packets > 0
+	was := v.mute
+	v.mute = v.live.Load() && v.frames > before.frames && stats.Packets == before.stats.Packets && !waiting
+	switch {
+	case !v.mute || was:
+		return ""
+	case stats.Unsent > before.stats.Unsent:
+		return muteUnsent
+	default:
+		return muteUnpacked
 	}
 }
 

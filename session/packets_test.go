@@ -1,0 +1,78 @@
+package session
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/capture"
+	"wavryhost/encode"
+)
+
+func TestReportedLossMakesAKeyframe(t *testing.T) {
+	h := openHouse(t, nil)
+	defer h.close(t)
+	h.alive(t)
+	r := viewerOf(t, 96, usualForm, nil, "video")
+	defer r.close()
+	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: swap(`^a=rtcp-fb.*\n`, "")(r.offer(false))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(a.SDP, "a=rtcp-fb") {
+		t.Errorf("the answer promises feedback that was not offered:\n%s", a.SDP)
+	}
+	r.accept(a)
+	r.playing(t, 10)
+	_, before := r.got()
+	r.mu.Lock()
+	ssrc := uint32(r.track.SSRC())
+	r.mu.Unlock()
+	report := &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, FractionLost: 25, TotalLost: 3}}}
+	eventually(t, "a keyframe", func() bool {
+		if err := r.pc.WriteRTCP([]rtcp.Packet{report}); err != nil {
+			t.Fatal(err)
+		}
+		_, keys := r.got()
+		return keys > before
+	})
+}
+
+// hollow makes access units of which nothing is sent.
+type hollow struct{ encode.Factory }
+
+func (f hollow) Open(p encode.Params) (encode.Encoder, error) {
+	e, err := f.Factory.Open(p)
+	return hollowEncoder{e}, err
+}
+
+type hollowEncoder struct{ encode.Encoder }
+
+func (e hollowEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+	au, err := e.Encoder.Encode(f, at, key)
+	au.Data = []byte{0, 0, 0, 1, 9, 0x10} // a delimiter, which RTP has no use for
+	return au, err
+}
+
+func TestPicturesWithoutPacketsAreTold(t *testing.T) {
+	h := openHouse(t, func(c *Config) { c.Encoders[0] = hollow{c.Encoders[0]} })
+	defer h.close(t)
+	h.alive(t)
+	r := viewerOf(t, 96, usualForm, []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}}, "video")
+	defer r.close()
+	r.watch(h)
+	eventually(t, "the event", func() bool { return h.events(EventNoPackets) == 1 })
+	list, _, _ := h.Events(0)
+	for _, e := range list {
+		if e.Kind == EventNoPackets.String() && (e.Reason != muteUnpacked || e.Session != r.id) {
+			t.Errorf("event %+v", e)
+		}
+	}
+	if n := testutil.ToFloat64(h.met.dropped.WithLabelValues(dropNoPackets.stage, dropNoPackets.reason)); n < 1 {
+		t.Errorf("counted %v pictures; want one at least", n)
+	}
+}
