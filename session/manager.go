@@ -529,11 +529,14 @@ func (m *Manager) Host() Host {
 	return h
 }
 
-// Revoke ends the sessions that were opened by a grant, or by any grant of a subject, and returns how many.
-func (m *Manager) Revoke(grant, subject string) int {
+// Revoke ends the sessions that were opened by a grant of an issuer, or by any grant of it for a subject, and returns how many.
+func (m *Manager) Revoke(issuer, grant, subject string) int {
 	n := 0
 	for _, h := range m.list() {
-		if grant != "" && h.offer.Grant == grant || subject != "" && h.offer.Owner.Credential == CredentialGrant && h.offer.Owner.Name == subject {
+		if o := h.offer.Owner; o.Credential != CredentialGrant || o.Issuer != issuer {
+			continue
+		}
+		if grant != "" && h.offer.Grant == grant || subject != "" && h.offer.Owner.Name == subject {
 			m.wants(h, EndRevoked)
 			n++
 		}

@@ -501,17 +501,20 @@ func TestRevokedSessionsEndAtOnceAndExpiredOnesInTime(t *testing.T) {
 	}
 	all[2].playing(t, 3)
 	ended := func(why EndReason) float64 { return testutil.ToFloat64(h.met.ended.WithLabelValues(why.String())) }
-	if n := h.Revoke("g1", ""); n != 1 {
+	if n := h.Revoke("another", "g1", "ann"); n != 0 {
+		t.Errorf("%d sessions of another issuer's grants", n)
+	}
+	if n := h.Revoke("i", "g1", ""); n != 1 {
 		t.Errorf("%d sessions of the grant; want 1", n)
 	}
 	eventually(t, "the grant's session ends", func() bool { return ended(EndRevoked) == 1 })
-	if n := h.Revoke("", "ann"); n != 1 {
+	if n := h.Revoke("i", "", "ann"); n != 1 {
 		t.Errorf("%d sessions left of the subject; want 1", n)
 	}
 	eventually(t, "the subject's session ends", func() bool { return ended(EndRevoked) == 2 })
 	eventually(t, "the grant of the last expires", func() bool { return ended(EndExpired) == 1 })
 	all[2].playing(t, 3)
-	if n := h.Revoke("", ""); n != 0 {
+	if n := h.Revoke("i", "", ""); n != 0 {
 		t.Errorf("revoking nothing ends %d sessions", n)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -23,6 +24,8 @@ type Config struct {
 	GrantKeys        string
 	GrantAudience    string
 	GrantIssuer      string
+	GrantMaxRole     string
+	GrantIssuers     []grantIssuer
 	TLSClientAuth    string
 	TLSClientCA      string
 	TLSClientRole    string
@@ -151,10 +154,13 @@ func (c *Config) conflicts() []conflict {
 	if c.asksClients() && (c.TLSClientCA == "" || c.TLSCert == "") {
 		add("it takes tls_client_ca, and tls_cert and tls_key", "tls_client_auth")
 	}
-	if c.GrantKeys != "" {
-		if err := c.grants(nil).Validate(); err != nil {
-			add(strings.TrimPrefix(err.Error(), "grant: "), "grant_keys", "grant_audience")
+	if c.takesGrants() {
+		if err := grant.Validate(c.grants(nil)); err != nil {
+			add(strings.TrimPrefix(err.Error(), "grant: "), "grant_keys", "grant_audience", "grant_issuers")
 		}
+	}
+	if c.GrantKeys != "" && len(c.GrantIssuers) > 0 {
+		add("the keys are those of grant_issuer; of several issuers each has its keys in grant_issuers: set one of the two", "grant_keys", "grant_issuers")
 	}
 	if host, _, _ := net.SplitHostPort(c.Listen); !loopback(host) {
 		var missing []string
@@ -211,6 +217,9 @@ func (c *Config) reached(add func(text string, names ...string)) {
 	if len(c.AllowedOrigins) > 0 {
 		by = append(by, "allowed_origins")
 	}
+	if len(c.TrustedProxies) > 0 {
+		by = append(by, "trusted_proxies")
+	}
 	// The gateway tells who its users are, and they need media that leaves this machine.
 	if public := c.publicMedia(); public != "" && (c.GatewayURL == "" || c.AnonymousRole != api.AnonymousNone) {
 		by = append(by, public)
@@ -247,12 +256,12 @@ func (c *Config) asksClients() bool { return c.TLSClientAuth != api.ClientAuthOf
 
 // guarded reports whether a credential is configured.
 func (c *Config) guarded() bool {
-	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.GrantKeys != "" || c.asksClients()
+	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() || c.asksClients()
 }
 
 // locked reports whether one is that suffices by itself: certificates that clients need not show do not; see api.Config.
 func (c *Config) locked() bool {
-	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.GrantKeys != "" || c.TLSClientAuth == api.ClientAuthRequired
+	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() || c.TLSClientAuth == api.ClientAuthRequired
 }
 
 // revocationsAuto is the value of revocations_file that leaves the place to the service manager.
@@ -269,16 +278,35 @@ func (c *Config) revocations(env []string) string {
 	return ""
 }
 
-// grants is how grants are checked; there are none without keys. Those that were used are kept beside the revocations.
-func (c *Config) grants(env []string) grant.Config {
-	g := grant.Config{KeysFile: c.GrantKeys, Audience: c.GrantAudience, Issuer: c.GrantIssuer}
-	if path := c.revocations(env); path != "" {
-		g.SpentFile = path + ".used"
+// grantIssuer is one of several issuers of grants.
+type grantIssuer struct {
+	Issuer, Keys, Audience, MaxRole string
+	Displays                        []string
+}
+
+// takesGrants reports whether grants are taken.
+func (c *Config) takesGrants() bool { return c.GrantKeys != "" || len(c.GrantIssuers) > 0 }
+
+// grants is how grants are checked, for each issuer; there are none without keys. Those that were used are kept beside the revocations.
+func (c *Config) grants(env []string) []grant.Config {
+	issuers := c.GrantIssuers
+	if c.GrantKeys != "" {
+		issuers = []grantIssuer{{Issuer: c.GrantIssuer, Keys: c.GrantKeys, MaxRole: c.GrantMaxRole}}
 	}
-	if strings.Contains(c.GrantKeys, "://") {
-		g.KeysFile, g.KeysURL = "", c.GrantKeys
+	var all []grant.Config
+	for _, one := range issuers {
+		g := grant.Config{
+			KeysFile: one.Keys, Audience: cmp.Or(one.Audience, c.GrantAudience), Issuer: one.Issuer, MaxRole: grant.Role(cmp.Or(one.MaxRole, c.GrantMaxRole)), Displays: one.Displays,
+		}
+		if path := c.revocations(env); path != "" {
+			g.SpentFile = path + ".used"
+		}
+		if strings.Contains(one.Keys, "://") {
+			g.KeysFile, g.KeysURL = "", one.Keys
+		}
+		all = append(all, g)
 	}
-	return g
+	return all
 }
 
 // The values of media_network.

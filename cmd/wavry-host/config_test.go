@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"wavryhost/session/api/grant"
 )
 
 var update = flag.Bool("update", false, "rewrite generated documents and golden files")
@@ -36,7 +38,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", GrantMaxRole: "controller", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		ProxyHeader: "x-forwarded-for", GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -114,6 +116,8 @@ anonymous_role: none
 grant_keys: /etc/keys.json
 grant_audience: host7
 grant_issuer: https://gateway.example.net
+grant_max_role: viewer
+grant_issuers: []
 tls_client_auth: optional
 tls_client_ca: /etc/ca.pem
 tls_client_role: viewer
@@ -167,7 +171,7 @@ func fullConfig() Config {
 		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"}, GatewayRole: "controller",
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
 		LogFormat: "json", LogLevel: "debug", HostID: "rack-7",
-		TokensFile: "/etc/tokens", AnonymousRole: "none", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net",
+		TokensFile: "/etc/tokens", AnonymousRole: "none", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net", GrantMaxRole: "viewer",
 		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
 		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
 		MediaTCPConnections: 64, MediaMTU: 1000, ViewerNetworks: []string{"198.51.100.0/24"},
@@ -211,7 +215,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
-		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net",
+		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net", "grant_max_role": "viewer", "grant_issuers": "[]",
 		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "media_tcp_connections": "64", "media_mtu": "1000", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_sessions_per_owner": "2", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
@@ -464,6 +468,7 @@ func TestSettingsThatConflict(t *testing.T) {
 		},
 		{flags: map[string]string{"allowed_hosts": "screen.example.net"}, code: exitUsage, want: "--allowed-hosts: allowed_hosts: " + reachable},
 		{flags: map[string]string{"media_network": "any"}, code: exitUsage, want: "--media-network: media_network: " + reachable},
+		{env: "WAVRY_HOST_TRUSTED_PROXIES=127.0.0.1/32", code: exitConfig, want: "WAVRY_HOST_TRUSTED_PROXIES: trusted_proxies: " + reachable},
 		{env: "WAVRY_HOST_INTERFACES=eth0", code: exitConfig, want: "WAVRY_HOST_INTERFACES: interfaces: " + reachable},
 		{env: "WAVRY_HOST_NAT_1TO1=203.0.113.7", code: exitConfig, want: "WAVRY_HOST_NAT_1TO1: nat_1to1: " + reachable},
 		{env: "WAVRY_HOST_MEDIA_ADDRESSES=192.0.2.0/24", code: exitConfig, want: "WAVRY_HOST_MEDIA_ADDRESSES: media_addresses: " + reachable},
@@ -714,12 +719,12 @@ func TestRevocationsGoWhereStateGoes(t *testing.T) {
 		{"/srv/r.json", "/var/lib/a", "/srv/r.json"},
 		{"", "/var/lib/a", ""},
 	} {
-		l := Config{RevocationsFile: c.setting}
+		l := Config{RevocationsFile: c.setting, GrantKeys: "/k"}
 		env := []string{"A=b", "STATE_DIRECTORY=" + c.state}
 		if got := l.revocations(env); got != c.want {
 			t.Errorf("%+v: got %q", c, got)
 		}
-		if got := l.grants(env).SpentFile; got != strings.Replace(c.want, ".json", ".json.used", 1) {
+		if got := l.grants(env)[0].SpentFile; got != strings.Replace(c.want, ".json", ".json.used", 1) {
 			t.Errorf("%+v: used grants are kept in %q", c, got)
 		}
 	}
@@ -786,5 +791,42 @@ func TestMountedSecret(t *testing.T) {
 	l, err := load(sources{flags: map[string]string{"token_file": path}})
 	if err != nil || l.token.Reveal() != "0123456789abcdef" || len(l.warnings) != 1 || !strings.Contains(l.warnings[0], "every user can read") {
 		t.Errorf("%v; warnings %q", err, l.warnings)
+	}
+}
+
+// Several issuers have keys of their own, and what they do not say is taken from the settings of one.
+func TestIssuersOfGrants(t *testing.T) {
+	text := "grant_audience: host7\ngrant_issuers:\n  - {issuer: https://a.example, keys: /etc/a.json, max_role: operator}\n" +
+		"  - {issuer: https://b.example, keys: https://b.example/jwks, audience: h7, displays: ['x11:*']}\n"
+	l, err := load(sources{path: write(t, "config.yaml", text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []grant.Config{
+		{KeysFile: "/etc/a.json", Audience: "host7", Issuer: "https://a.example", MaxRole: grant.Operator},
+		{KeysURL: "https://b.example/jwks", Audience: "h7", Issuer: "https://b.example", MaxRole: grant.Controller, Displays: []string{"x11:*"}},
+	}
+	if got := l.grants(nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+	var printed strings.Builder
+	if err := l.print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	again, err := load(sources{path: write(t, "printed.yaml", printed.String())})
+	if err != nil || !reflect.DeepEqual(again.GrantIssuers, l.GrantIssuers) {
+		t.Errorf("read back: %v\n%s", err, &printed)
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"both forms":        {"grant_keys: /k\n" + text, "set one of the two"},
+		"no keys":           {"grant_issuers: [{issuer: i}]", "has no issuer or no keys"},
+		"an unknown role":   {"grant_issuers: [{issuer: i, keys: /k, max_role: root}]", "is not viewer, controller, operator or metrics"},
+		"a name twice":      {"grant_audience: a\ngrant_issuers: [{issuer: i, keys: /k}, {issuer: i, keys: /l}]", "has a name of its own"},
+		"no audience":       {"grant_issuers: [{issuer: i, keys: /k}]", "audience is empty"},
+		"operators limited": {"grant_audience: a\ngrant_issuers: [{issuer: i, keys: /k, max_role: operator, displays: [a]}]", "do not limit operators"},
+	} {
+		if _, err := load(sources{path: write(t, "config.yaml", c.text)}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want %q", name, err, c.want)
+		}
 	}
 }

@@ -33,7 +33,7 @@ func (l *loaded) inspect(env []string) error {
 	in.clients()
 	in.gateway()
 	in.writable("audit_log", l.AuditLog)
-	if l.GrantKeys != "" {
+	if l.takesGrants() {
 		in.writable("revocations_file", l.revocations(env))
 	}
 	if len(in.found) > 0 {
@@ -92,13 +92,19 @@ func (in *inspection) certificate() {
 
 // grants reads the keys of grants, and the files that tell which are no longer good.
 func (in *inspection) grants(env []string) {
-	if in.GrantKeys == "" {
+	if !in.takesGrants() {
 		return
 	}
-	cfg := in.Config.grants(env)
-	cfg.SpentFile = "" // the daemon tidies it when it reads it
-	if _, err := grant.New(cfg, slog.New(slog.DiscardHandler)); err != nil {
-		in.add("grant_keys", errors.New(strings.TrimPrefix(err.Error(), "grant: ")))
+	all := in.Config.grants(env)
+	for i := range all {
+		all[i].SpentFile = "" // the daemon tidies it when it reads it
+	}
+	name := "grant_keys"
+	if in.GrantKeys == "" {
+		name = "grant_issuers"
+	}
+	if _, err := grant.New(slog.New(slog.DiscardHandler), all[0], all[1:]...); err != nil {
+		in.add(name, errors.New(strings.TrimPrefix(err.Error(), "grant: ")))
 	}
 }
 
@@ -108,7 +114,7 @@ func (in *inspection) clients() {
 		return // it needs the certificate, which has been told of
 	}
 	cfg := apiConfig(in.loaded)
-	if in.GrantKeys != "" {
+	if in.takesGrants() {
 		cfg.Grants = new(grant.Verifier) // a credential; nobody is checked
 	}
 	if len(in.found) > 0 {

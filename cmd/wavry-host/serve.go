@@ -156,8 +156,9 @@ func newHost(
 	}
 	cfg := apiConfig(l)
 	cfg.ID, cfg.Name = identify(l.HostID, log)
-	if l.GrantKeys != "" {
-		if h.grants, err = grant.New(l.grants(a.env), log); err != nil {
+	if l.takesGrants() {
+		all := l.grants(a.env)
+		if h.grants, err = grant.New(log, all[0], all[1:]...); err != nil {
 			return nil, err
 		}
 		cfg.Grants = h.grants

@@ -113,8 +113,17 @@ func sections() []section {
 				path(), func(c *Config) *string { return &c.GrantKeys }),
 			one("grant_audience", "", "text without spaces", "What grants call this host (aud). It is needed with grant_keys.",
 				text("name", true, isWord), func(c *Config) *string { return &c.GrantAudience }),
-			one("grant_issuer", "", "text without spaces", "Who has to have issued grants (iss). Empty for anybody whose key is in grant_keys.",
+			one("grant_issuer", "", "text without spaces", "Who has to have issued grants (iss). Empty for one who names none.",
 				text("name", true, isWord), func(c *Config) *string { return &c.GrantIssuer }),
+			one("grant_max_role", string(grant.Controller), "viewer, controller, operator or metrics", "The most that grants may allow.",
+				oneOf(roleNames()...), func(c *Config) *string { return &c.GrantMaxRole }),
+			{
+				name: "grant_issuers", word: "list",
+				allowed: "a list of issuers, each with issuer and keys, and perhaps audience, max_role and displays",
+				doc: "Several issuers of grants, instead of grant_keys: items of issuer (iss), keys (a JWK set: a path or an https address), and where they differ from grant_audience and grant_max_role audience and max_role, " +
+					"and displays, ids or patterns as x11:*, of those that the grants are good for at most. The keys of one do not count for another. In a file; elsewhere in YAML's short form.",
+				field: func(c *Config) target { return issuers{&c.GrantIssuers} },
+			},
 			one("tls_client_auth", api.ClientAuthOff, "off, optional or required", "Whether clients may, or must, show a certificate.",
 				oneOf(api.ClientAuthOff, api.ClientAuthOptional, api.ClientAuthRequired), func(c *Config) *string { return &c.TLSClientAuth }),
 			one("tls_client_ca", "", "a path", "PEM file of the authorities that clients' certificates come from. It is read again when it changes.",

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -145,6 +147,7 @@ func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
 type revoking struct {
 	Grant   string `json:"grant,omitempty" maxLength:"128" doc:"Id of a grant (jti): it is refused from now on."`
 	Subject string `json:"subject,omitempty" maxLength:"128" doc:"Whom all grants issued until now are taken from."`
+	Issuer  string `json:"issuer,omitempty" maxLength:"256" doc:"Issuer (iss) of that grant, or of those grants; needed where the host takes grants of several."`
 }
 
 // TransformSchema has the document say that one of them is there: whoever leaves out what he revokes must not take it for revoked.
@@ -176,15 +179,39 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	if in.Subject != "" {
 		what = append(what, "subject "+in.Subject)
 	}
+	if in.Issuer != "" {
+		what = append(what, "issuer "+in.Issuer)
+	}
 	concern(w, strings.Join(what, ", "))
-	err := s.key.add(time.Now(), in.Grant, in.Subject)
+	issuer, err := s.issuer(in.Issuer)
+	if err != nil {
+		return err
+	}
+	err = s.key.add(time.Now(), issuer, in.Grant, in.Subject)
 	if errors.Is(err, errTooManyRevoked) {
 		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)
 	}
-	ended := s.mgr.Revoke(in.Grant, in.Subject)
+	ended := s.mgr.Revoke(issuer, in.Grant, in.Subject)
 	if err != nil {
 		s.log.Error("revocation not written; it is forgotten when the daemon ends", "err", err)
 		return refuse(CodeInternal, "it is revoked, and %d sessions end, but only until the daemon ends: the file of revocations could not be written; the host's log has the cause", ended)
 	}
 	return writeJSON(w, http.StatusOK, revocation{Ended: ended})
+}
+
+// issuer returns whose grants a revocation is about that names one, or none.
+func (s *Server) issuer(named string) (string, error) {
+	var all []string
+	if s.key.grants != nil {
+		all = s.key.grants.Issuers()
+	}
+	switch {
+	case named != "" && all != nil && !slices.Contains(all, named):
+		return "", refuse(CodeBadRequest, "this host takes no grants of the issuer %s", shorten(strconv.Quote(named)))
+	case named == "" && len(all) > 1:
+		return "", refuse(CodeBadRequest, "this host takes grants of several issuers: name one (issuer)")
+	case named == "" && len(all) == 1:
+		return all[0], nil
+	}
+	return named, nil
 }

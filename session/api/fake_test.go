@@ -235,7 +235,7 @@ func (m *fakeManager) Capacity(profiles ...admission.Profile) []session.Capacity
 	return list
 }
 
-func (m *fakeManager) Revoke(grant, subject string) int {
+func (m *fakeManager) Revoke(_, grant, subject string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.revoked = append(m.revoked, grant+"/"+subject)

@@ -173,10 +173,10 @@ func TestRevokedSubjectWhoseIssuerIsAhead(t *testing.T) {
 		// The last moment of the last grant that is revoked: it is remembered until then, however many follow.
 		time.Sleep(time.Until(at.Add(v.Outlived() - time.Second)))
 		for n := range maxRevoked - 2 {
-			s.key.list.Grants[strconv.Itoa(n)] = time.Now()
+			s.key.list.Grants.add("i", strconv.Itoa(n), time.Now())
 		}
 		for n := range 3 {
-			_ = s.key.add(time.Now(), strconv.Itoa(-n), "")
+			_ = s.key.add(time.Now(), "i", strconv.Itoa(-n), "")
 		}
 		if got := get("ahead", at.Add(grant.Leeway), day); got != http.StatusUnauthorized {
 			t.Errorf("issued by a clock ahead, in its last second: %d; want 401", got)

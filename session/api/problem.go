@@ -55,6 +55,7 @@ const (
 	CodeFull                 Code = "full"
 	CodeTooManyStreams       Code = "too_many_streams"
 	CodeTooManyRevocations   Code = "too_many_revocations"
+	CodeTooManyGrants        Code = "too_many_grants"
 	CodeDraining             Code = "draining"
 	CodeNoNetwork            Code = "no_network"
 	CodeNotReady             Code = "not_ready"
@@ -102,6 +103,7 @@ func statuses() map[Code]int {
 		CodeFull:                 http.StatusServiceUnavailable,
 		CodeTooManyRevocations:   http.StatusServiceUnavailable,
 		CodeTooManyStreams:       http.StatusServiceUnavailable,
+		CodeTooManyGrants:        http.StatusServiceUnavailable,
 		CodeDraining:             http.StatusServiceUnavailable,
 		CodeNoNetwork:            http.StatusServiceUnavailable,
 		CodeNotReady:             http.StatusServiceUnavailable,
@@ -146,6 +148,7 @@ func meanings() map[Code]string {
 		CodeInternal:             "the daemon's own fault; its log has the cause",
 		CodeFull:                 "there is no room for another session; `resource` says of what, with `Retry-After`",
 		CodeTooManyRevocations:   "10000 revocations are remembered already",
+		CodeTooManyGrants:        "10000 grants for one session are remembered as used already; with `Retry-After`",
 		CodeTooManyStreams:       "32 clients follow the events already; with `Retry-After`",
 		CodeDraining:             "the host drains or stops; with `Retry-After`",
 		CodeNoNetwork:            "the host has no address that a viewer could connect to; the message says which settings leave none; with `Retry-After`",

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"sync"
 	"time"
 
@@ -36,19 +35,50 @@ type revoked struct {
 	list revocations
 }
 
-// revocations is the file. Both have the time of the revocation.
+// revocations is the file. Both have the time of the revocation, by issuer. What one issuer calls a grant or a subject says nothing of another's.
 type revocations struct {
-	Version  int                  `json:"version"`
-	Grants   map[string]time.Time `json:"grants"`   // by id
-	Subjects map[string]time.Time `json:"subjects"` // by name
+	Version  int   `json:"version"`
+	Grants   names `json:"grants"`   // by id
+	Subjects names `json:"subjects"` // by name
 }
 
-const revocationsVersion = 1
+// names are times by issuer and name.
+type names map[string]map[string]time.Time
+
+// clone returns a copy that has none of its maps in common, without those that are old.
+func (n names) clone(old func(time.Time) bool) names {
+	c := make(names)
+	for issuer, list := range n {
+		for name, at := range list {
+			if !old(at) {
+				c.add(issuer, name, at)
+			}
+		}
+	}
+	return c
+}
+
+func (n names) add(issuer, name string, at time.Time) {
+	if n[issuer] == nil {
+		n[issuer] = make(map[string]time.Time)
+	}
+	n[issuer][name] = at
+}
+
+func (n names) size() int {
+	sum := 0
+	for _, list := range n {
+		sum += len(list)
+	}
+	return sum
+}
+
+const revocationsVersion = 2
 
 // newRevoked reads the file, which need not be there yet.
 func newRevoked(path string, lifetime time.Duration, now time.Time) (*revoked, error) {
 	l := &revoked{path: path, lifetime: lifetime, list: revocations{
-		Version: revocationsVersion, Grants: make(map[string]time.Time), Subjects: make(map[string]time.Time),
+		Version: revocationsVersion, Grants: make(names), Subjects: make(names),
 	}}
 	if path == "" {
 		return l, nil
@@ -85,7 +115,7 @@ func (l *revoked) parse(text []byte) error {
 		return fmt.Errorf("it is a list of revocations of version %d; this daemon reads version %d", list.Version, revocationsVersion)
 	case list.Grants == nil || list.Subjects == nil:
 		return errors.New("it is a list of revocations without grants or subjects")
-	case len(list.Grants)+len(list.Subjects) > maxRevoked:
+	case list.Grants.size()+list.Subjects.size() > maxRevoked:
 		return fmt.Errorf("it has more than %d revocations", maxRevoked)
 	}
 	l.list = list
@@ -96,20 +126,20 @@ func (l *revoked) parse(text []byte) error {
 func (l *revoked) has(g grant.Grant) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.list.Grants[g.ID]; ok {
+	if _, ok := l.list.Grants[g.Issuer][g.ID]; ok {
 		return true
 	}
-	at, ok := l.list.Subjects[g.Subject]
+	at, ok := l.list.Subjects[g.Issuer][g.Subject]
 	// An issuer whose clock is ahead has issued what it says that it will issue. Nothing later than that was good when the subject was revoked.
 	return ok && !g.Issued.After(at.Add(grant.Leeway))
 }
 
-// add revokes a grant, or what a subject has. It returns errTooManyRevoked, and nothing is revoked, or the error of writing the file, in spite of which
+// add revokes a grant of an issuer, or what a subject has of it. It returns errTooManyRevoked, and nothing is revoked, or the error of writing the file, in spite of which
 // it is until the daemon ends.
-func (l *revoked) add(now time.Time, id, subject string) error {
+func (l *revoked) add(now time.Time, issuer, id, subject string) error {
 	l.disk.Lock()
 	defer l.disk.Unlock()
-	list, ok := l.enter(now, id, subject)
+	list, ok := l.enter(now, issuer, id, subject)
 	if !ok {
 		return errTooManyRevoked
 	}
@@ -120,18 +150,19 @@ func (l *revoked) add(now time.Time, id, subject string) error {
 }
 
 // enter remembers a revocation, and returns all.
-func (l *revoked) enter(now time.Time, id, subject string) (revocations, bool) {
+func (l *revoked) enter(now time.Time, issuer, id, subject string) (revocations, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.forget(now)
-	grants, subjects := maps.Clone(l.list.Grants), maps.Clone(l.list.Subjects)
+	none := func(time.Time) bool { return false }
+	grants, subjects := l.list.Grants.clone(none), l.list.Subjects.clone(none)
 	if id != "" {
-		grants[id] = now
+		grants.add(issuer, id, now)
 	}
 	if subject != "" {
-		subjects[subject] = now
+		subjects.add(issuer, subject, now)
 	}
-	if len(grants)+len(subjects) > maxRevoked {
+	if grants.size()+subjects.size() > maxRevoked {
 		return revocations{}, false
 	}
 	// What is handed out to be written is not changed any more.
@@ -141,11 +172,8 @@ func (l *revoked) enter(now time.Time, id, subject string) (revocations, bool) {
 
 // forget gives up what no grant can be about any more. The caller holds mu, or has l for itself. A date in the future, by a clock that was put back since, is kept.
 func (l *revoked) forget(now time.Time) {
-	old := func(_ string, at time.Time) bool { return now.Sub(at) > l.lifetime }
-	grants, subjects := maps.Clone(l.list.Grants), maps.Clone(l.list.Subjects)
-	maps.DeleteFunc(grants, old)
-	maps.DeleteFunc(subjects, old)
-	l.list.Grants, l.list.Subjects = grants, subjects
+	old := func(at time.Time) bool { return now.Sub(at) > l.lifetime }
+	l.list.Grants, l.list.Subjects = l.list.Grants.clone(old), l.list.Subjects.clone(old)
 }
 
 // write replaces the file at once: after a crash there is the old one or the new one.

@@ -27,23 +27,23 @@ func TestRevocationsAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range maxRevoked - 1 {
-		l.list.Grants[fmt.Sprintf("%05d%s", n, strings.Repeat("\x01", 123))] = now // characters that JSON spells longest
+		l.list.Grants.add("i", fmt.Sprintf("%05d%s", n, strings.Repeat("\x01", 123)), now) // characters that JSON spells longest
 	}
-	if err := l.add(now, "99999"+strings.Repeat("\x01", 123), ""); err != nil {
+	if err := l.add(now, "i", "99999"+strings.Repeat("\x01", 123), ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.add(now, "x", ""); !errors.Is(err, errTooManyRevoked) {
+	if err := l.add(now, "i", "x", ""); !errors.Is(err, errTooManyRevoked) {
 		t.Errorf("there is no bound: %v", err)
 	}
-	if err := l.add(now, "00000"+strings.Repeat("\x01", 123), ""); err != nil {
+	if err := l.add(now, "i", "00000"+strings.Repeat("\x01", 123), ""); err != nil {
 		t.Errorf("what is remembered already: %v", err)
 	}
 	again, err := newRevoked(path, time.Minute, now)
-	if err != nil || len(again.list.Grants) != maxRevoked {
+	if err != nil || again.list.Grants.size() != maxRevoked {
 		t.Fatalf("the largest file is not read: %v", err)
 	}
-	if err := again.add(now.Add(time.Hour), "x", ""); err != nil || len(again.list.Grants) != 1 {
-		t.Errorf("%d are remembered after all have expired, %v", len(again.list.Grants), err)
+	if err := again.add(now.Add(time.Hour), "i", "x", ""); err != nil || again.list.Grants.size() != 1 {
+		t.Errorf("%d are remembered after all have expired, %v", again.list.Grants.size(), err)
 	}
 }
 
@@ -99,8 +99,8 @@ func TestBrokenRevocationsKeepTheServerFromStarting(t *testing.T) {
 	_, v := newIssuer(t)
 	path := filepath.Join(t.TempDir(), "revocations.json")
 	for _, text := range []string{
-		"", "null", "{}", "[]", "x", `{"version":1}`, `{"version":2,"grants":{},"subjects":{}}`, `{"version":1,"grants":{"a":"yesterday"},"subjects":{}}`,
-		`{"version":1,"grants":{},"subjects":{},"more":1}`, `{"version":1,"grants":{},"subjects":{}}{}`, `{"version":1,"grants":{`, strings.Repeat(" ", maxRevokedFile+1),
+		"", "null", "{}", "[]", "x", `{"version":2}`, `{"version":1,"grants":{},"subjects":{}}`, `{"version":3,"grants":{},"subjects":{}}`, `{"version":2,"grants":{"i":{"a":"yesterday"}},"subjects":{}}`,
+		`{"version":2,"grants":{},"subjects":{},"more":1}`, `{"version":2,"grants":{},"subjects":{}}{}`, `{"version":2,"grants":{`, strings.Repeat(" ", maxRevokedFile+1),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -123,11 +123,52 @@ func TestRevocationsOfTheFutureCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.add(now.Add(48*time.Hour), "j1", ""); err != nil {
+	if err := l.add(now.Add(48*time.Hour), "i", "j1", ""); err != nil {
 		t.Fatal(err)
 	}
 	l.forget(now)
-	if !l.has(grant.Grant{ID: "j1"}) {
+	if !l.has(grant.Grant{Issuer: "i", ID: "j1"}) {
 		t.Error("it was forgotten")
+	}
+}
+
+// What one issuer calls a grant says nothing of another's: a revocation is about one of them, which it names where there are several.
+func TestRevocationIsOfAnIssuer(t *testing.T) {
+	i, _ := newIssuer(t)
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(keys, i.set(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{KeysFile: keys, Audience: "host7", Issuer: "a"}, grant.Config{KeysFile: keys, Audience: "host7", Issuer: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
+	now := time.Now().Unix()
+	open := func(issuer string) int {
+		header := bearer(i.signClaims(fmt.Sprintf(`{"iss":%q,"aud":"host7","sub":"ann","jti":"1","iat":%d,"exp":%d,"wavry":{"role":"viewer"}}`, issuer, now, now+60)))
+		header["Content-Type"] = typeSDP
+		return ask{method: "POST", path: "/whep/default", header: header, body: "v=0"}.do(s.Handler()).StatusCode
+	}
+	revoke := func(body string) reply {
+		header := bearer(token)
+		header["Content-Type"] = typeJSON
+		return ask{method: "POST", path: "/v1/revocations", header: header, body: body}.do(s.Handler())
+	}
+	for _, body := range []string{`{"grant": "1"}`, `{"subject": "ann"}`, `{"grant": "1", "issuer": "c"}`} {
+		if got := refusal(t, revoke(body)); got != CodeBadRequest {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if a, b := open("a"), open("b"); a != http.StatusCreated || b != http.StatusCreated {
+		t.Fatalf("before: %d and %d", a, b)
+	}
+	decode(t, revoke(`{"grant": "1", "issuer": "a"}`), http.StatusOK)
+	if a, b := open("a"), open("b"); a != http.StatusUnauthorized || b != http.StatusCreated {
+		t.Errorf("after a's grant was revoked: %d and %d", a, b)
+	}
+	decode(t, revoke(`{"subject": "ann", "issuer": "b"}`), http.StatusOK)
+	if b := open("b"); b != http.StatusUnauthorized {
+		t.Errorf("after b's subject was revoked: %d", b)
 	}
 }

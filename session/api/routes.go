@@ -71,7 +71,7 @@ func (s *Server) routes() []route {
 			}},
 			codes: []Code{
 				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNotAcceptable, CodeNoPicture,
-				CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
+				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeTimeout,
 			},
 		}},
 		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch, operation{
@@ -121,7 +121,7 @@ func (s *Server) routes() []route {
 			}},
 			codes: []Code{
 				CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNoPicture,
-				CodeUnacceptableOffer, CodeFull, CodeDraining, CodeTimeout,
+				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeTimeout,
 			},
 		}},
 		{"PATCH", "/v1/sessions/{id}", false, false, s.changeSession, operation{
@@ -215,7 +215,7 @@ func (s *Server) routes() []route {
 			detail:  "Grants are refused from now on, and their sessions end within two seconds. It is remembered as long as a grant can live, over a restart where `revocations_file` is set.",
 			body:    takes(revoking{}, "What to revoke."),
 			answers: []answer{shows(200, revocation{}, "It is revoked.")},
-			codes:   []Code{CodeTooManyRevocations},
+			codes:   []Code{CodeBadRequest, CodeTooManyRevocations},
 		}},
 		{"POST", "/v1/encoders/probe", false, false, s.probe, operation{
 			id: "probeEncoders", tag: tagControl, summary: "Try all encoders again",

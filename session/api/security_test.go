@@ -48,7 +48,7 @@ func (i *issuer) verifier(tb testing.TB, spent string) *grant.Verifier {
 	if err := os.WriteFile(file, i.set(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	v, err := grant.New(grant.Config{KeysFile: file, Audience: "host7", SpentFile: spent}, slog.New(slog.DiscardHandler))
+	v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{KeysFile: file, Audience: "host7", SpentFile: spent, Issuer: "i", MaxRole: grant.Operator})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -41,7 +41,7 @@ type manager interface {
 	SetState(state string) error
 	Reserve(ctx context.Context, r session.Reservation) (session.Lease, error)
 	Leases() []session.Lease
-	Revoke(grant, subject string) int
+	Revoke(issuer, grant, subject string) int
 	Capacity(profiles ...admission.Profile) []session.Capacity
 	Release(id string) error
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)

@@ -75,8 +75,8 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		"a grant":        {by: "granted", want: session.EndRevoked, take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j1", "") }},
-		"another grant":  {by: "granted", take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "j2", "") }},
+		"a grant":        {by: "granted", want: session.EndRevoked, take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "i", "j1", "") }},
+		"another grant":  {by: "granted", take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "i", "j2", "") }},
 		"a grant's time": {by: "granted", want: session.EndExpired, take: func(*testing.T, *Server) { time.Sleep(time.Hour) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, "keys.json"), i.set(), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				v, err := grant.New(grant.Config{KeysFile: filepath.Join(dir, "keys.json"), Audience: "host7"}, slog.New(slog.DiscardHandler))
+				v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{KeysFile: filepath.Join(dir, "keys.json"), Audience: "host7", Issuer: "i", MaxRole: grant.Operator})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -164,7 +164,7 @@ func TestEventsEndWithTheirCredential(t *testing.T) {
 		i, v := newIssuer(t)
 		s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
 		for name, take := range map[string]func(){
-			"j1": func() { _ = s.key.add(time.Now(), "j1", "") },
+			"j1": func() { _ = s.key.add(time.Now(), "i", "j1", "") },
 			"j2": func() { time.Sleep(time.Minute) },
 		} {
 			now := time.Now()

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"wavryhost/session"
+	"wavryhost/session/api/grant"
 	"wavryhost/session/relay"
 )
 
@@ -69,7 +70,7 @@ func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) 
 	g := p.grant
 	if g != nil {
 		if err := s.key.grants.Spend(*g); err != nil {
-			return session.Answer{}, refuse(CodeForbidden, "%s", strings.TrimPrefix(err.Error(), "grant: "))
+			return session.Answer{}, s.unspent(err)
 		}
 	}
 	a, err := s.mgr.Create(r.Context(), o)
@@ -100,6 +101,19 @@ func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) 
 		s.key.grants.Keep(*g) // before the viewer can have anything of it
 	}
 	return a, nil
+}
+
+// unspent refuses a grant for one session that cannot be used.
+func (s *Server) unspent(err error) *problem {
+	code, why := CodeForbidden, strings.TrimPrefix(err.Error(), "grant: ")
+	e, ok := errors.AsType[*grant.Error](err)
+	if ok {
+		s.key.count(methodGrant, string(e.Fault))
+	}
+	if ok && e.Fault == grant.Busy { // nothing is wrong with it
+		return refuse(CodeTooManyGrants, "%s", why).with("Retry-After", seconds(time.Minute))
+	}
+	return refuse(code, "%s", why)
 }
 
 // abandon ends a session that nobody was told of.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net/netip"
+	"path"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -135,6 +136,9 @@ func (g *Grant) limit(claim any) error {
 	}
 	g.Displays, g.Session, g.Once = s.Displays, s.Session, s.Once
 	for _, d := range s.Displays {
+		if _, err := path.Match(d, ""); err != nil {
+			return wrong(Malformed, "wavry.displays: %.60q is no pattern of ids", d)
+		}
 		if d == "*" {
 			g.Displays = nil
 		}

@@ -5,6 +5,7 @@ package grant
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"slices"
 	"time"
 )
@@ -44,7 +45,7 @@ type Grant struct {
 	// Subject is who it was made out for.
 	Subject string
 	Role    Role
-	// Displays are the ids that may be watched. Nil means all.
+	// Displays are ids, or patterns of ids as x11:*, of those that may be watched. Nil means all.
 	Displays []string
 	// Session, when set, is the one session that it is good for.
 	Session string
@@ -59,9 +60,11 @@ type Grant struct {
 	// Issued and Expires bound it.
 	Issued, Expires time.Time
 
-	// kid and key are what it is signed with.
-	kid string
-	key key
+	// kid and key are what it is signed with, by whose issuer, and within the patterns of displays that this may name.
+	kid    string
+	key    key
+	by     *source
+	within []string
 }
 
 // From tells whether the grant may be used from addr.
@@ -71,7 +74,16 @@ func (g Grant) From(addr netip.Addr) bool {
 
 // Watches tells whether the grant is good for that display.
 func (g Grant) Watches(display string) bool {
-	return g.Displays == nil || slices.Contains(g.Displays, display)
+	fits := func(pattern string) bool {
+		ok, _ := path.Match(pattern, display) // a broken one was refused
+		return ok
+	}
+	return (g.Displays == nil || slices.ContainsFunc(g.Displays, fits)) && (g.within == nil || slices.ContainsFunc(g.within, fits))
+}
+
+// within reports whether an issuer that may grant some role may grant r.
+func (r Role) within(most Role) bool {
+	return r == most || most == Operator || most == Controller && r == Viewer
 }
 
 // Fault is what is wrong with a token. The set is closed: it labels a metric.
@@ -93,13 +105,17 @@ const (
 	Early Fault = "not_yet_valid"
 	// Audience: it is made out for another host, or comes from another issuer.
 	Audience Fault = "audience"
+	// Exceeding: it allows more than its issuer may.
+	Exceeding Fault = "exceeding"
+	// Busy: it is for one session, and no more can be remembered of those that were used.
+	Busy Fault = "busy"
 	// Replayed: it was good for one session, which it has opened.
 	Replayed Fault = "replayed"
 )
 
 // Faults lists all faults.
 func Faults() []Fault {
-	return []Fault{Malformed, Algorithm, UnknownKey, Signature, Expired, Early, Audience, Replayed}
+	return []Fault{Malformed, Algorithm, UnknownKey, Signature, Expired, Early, Audience, Exceeding, Busy, Replayed}
 }
 
 // Error is a token that is refused.

@@ -102,7 +102,7 @@ func newVerifier(tb testing.TB, i *issuer) *Verifier {
 	if err := os.WriteFile(file, []byte(i.set()), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	v, err := New(Config{KeysFile: file, Audience: "host7", Issuer: "https://issuer.example"}, slog.New(slog.DiscardHandler))
+	v, err := New(slog.New(slog.DiscardHandler), Config{KeysFile: file, Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -326,7 +326,7 @@ func TestOnceIsOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := v.Spend(grant(maxSpent)); err == nil {
+		if e, _ := errors.AsType[*Error](v.Spend(grant(maxSpent))); e == nil || e.Fault != Busy {
 			t.Error("a full memory takes another grant, and so forgets one")
 		}
 		time.Sleep(2 * time.Minute)

@@ -124,10 +124,10 @@ func (k *keys) load() error {
 }
 
 // run asks the address until ctx ends.
-func (k *keys) run(ctx context.Context) error {
+func (k *keys) run(ctx context.Context) {
 	if k.cfg.KeysURL == "" {
 		<-ctx.Done()
-		return nil
+		return
 	}
 	wait, retry := time.Duration(0), retryFirst
 	for {
@@ -135,14 +135,14 @@ func (k *keys) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return nil
+			return
 		case <-timer.C:
 		case <-k.nudge:
 			timer.Stop()
 		}
 		if err := k.refresh(ctx); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // asked to end, it did not fail
+				return
 			}
 			k.log.Warn("keys of grants not fetched; the old ones stay in use for a time", "err", err)
 			wait, retry = scatter(retry), min(2*retry, retryMost)

@@ -54,11 +54,11 @@ func TestKeysFollowTheirFile(t *testing.T) {
 		v := newVerifier(t, i)
 		before, after := i.sign(edHeader, claims(nil)), other.sign(edHeader, claims(nil))
 		replace := func(text string) {
-			if err := os.WriteFile(v.cfg.KeysFile, []byte(text), 0o600); err != nil {
+			if err := os.WriteFile(v.issuers[0].cfg.KeysFile, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(watched.Every)
-			v.keys.find("")
+			v.issuers[0].keys.find("")
 			time.Sleep(watched.Settle)
 		}
 		if _, err := v.Verify(before); err != nil {
@@ -81,12 +81,12 @@ func TestKeysFollowTheirFile(t *testing.T) {
 // remote returns a Verifier whose address answers as answer says, and counts.
 func remote(t *testing.T, answer func(n int) (string, error)) (v *Verifier, asked *atomic.Int32) {
 	t.Helper()
-	v, err := New(Config{KeysURL: "https://keys.example/jwks", Audience: "host7"}, slog.New(slog.DiscardHandler))
+	v, err := New(slog.New(slog.DiscardHandler), Config{KeysURL: "https://keys.example/jwks", Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator})
 	if err != nil {
 		t.Fatal(err)
 	}
 	asked = new(atomic.Int32)
-	v.keys.fetch = func(context.Context) ([]byte, error) {
+	v.issuers[0].keys.fetch = func(context.Context) ([]byte, error) {
 		text, err := answer(int(asked.Add(1)))
 		return []byte(text), err
 	}
@@ -165,7 +165,7 @@ func TestFetch(t *testing.T) {
 	defer server.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	v, err := New(Config{KeysURL: server.URL + "/secret-path", Audience: "host7", Roots: roots}, slog.New(slog.DiscardHandler))
+	v, err := New(slog.New(slog.DiscardHandler), Config{KeysURL: server.URL + "/secret-path", Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator, Roots: roots})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestFetch(t *testing.T) {
 		{"error", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, "answers 500"},
 	} {
 		answer = c.answer
-		err := v.keys.refresh(t.Context())
+		err := v.issuers[0].keys.refresh(t.Context())
 		if (c.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret-path")) {
 			t.Errorf("%s: %v; want %q", c.name, err, c.want)
 		}
@@ -191,8 +191,8 @@ func TestFetch(t *testing.T) {
 	if _, err := v.Verify(i.sign(edHeader, claims(nil))); err != nil {
 		t.Errorf("with the fetched keys: %v", err)
 	}
-	v.keys.cfg.Roots = nil
-	if err := v.keys.refresh(t.Context()); err == nil {
+	v.issuers[0].keys.cfg.Roots = nil
+	if err := v.issuers[0].keys.refresh(t.Context()); err == nil {
 		t.Error("a certificate that nobody vouches for is trusted")
 	}
 }

@@ -123,7 +123,7 @@ func (l *ledger) take(g Grant, now time.Time) error {
 	}
 	if len(l.used) >= maxSpent {
 		// Forgetting one that is still good would let it be used again.
-		return wrong(Replayed, "more than %d grants for one session are in use", maxSpent)
+		return wrong(Busy, "%d grants for one session are remembered as used, and no more can be until some of them expire", maxSpent)
 	}
 	l.used[spent{g.Issuer, g.ID}] = use{until: g.Expires.Add(Leeway)}
 	return nil

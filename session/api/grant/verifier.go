@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -29,8 +32,12 @@ type Config struct {
 	SpentFile string
 	// Audience is this host's name, which must be in aud.
 	Audience string
-	// Issuer, when set, must be iss.
+	// Issuer must be iss. Where it is empty, grants must have none: the keys are those of one issuer, whose name nothing confirms.
 	Issuer string
+	// MaxRole is the most that grants may allow. It defaults to Controller.
+	MaxRole Role
+	// Displays are patterns of the displays that grants are good for at most, as x11:*. Nil means all.
+	Displays []string
 	// MaxLifetime is how much later than iat exp may be. It defaults to 24 h.
 	MaxLifetime time.Duration
 	// MaxStale is how long keys are used that KeysURL did not confirm. It defaults to 24 h.
@@ -42,6 +49,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.MaxLifetime == 0 {
 		c.MaxLifetime = 24 * time.Hour
+	}
+	if c.MaxRole == "" {
+		c.MaxRole = Controller
 	}
 	if c.MaxStale == 0 {
 		c.MaxStale = 24 * time.Hour
@@ -60,6 +70,16 @@ func (c Config) Validate() error {
 		return fmt.Errorf("grant: lifetime %v is not positive", c.MaxLifetime)
 	case c.MaxStale < 0:
 		return fmt.Errorf("grant: staleness %v is not positive", c.MaxStale)
+	case c.MaxRole == Operator && c.Displays != nil:
+		return errors.New("grant: displays do not limit operators: leave them out, or set another role")
+	}
+	if _, err := ParseRole(string(c.MaxRole)); err != nil && c.MaxRole != "" {
+		return fmt.Errorf("grant: %w", err)
+	}
+	for _, p := range c.Displays {
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			return fmt.Errorf("grant: %q is no pattern of displays", p)
+		}
 	}
 	if c.KeysURL != "" {
 		if u, err := url.Parse(c.KeysURL); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -71,20 +91,63 @@ func (c Config) Validate() error {
 
 // Verifier checks tokens. Its methods may be called from several goroutines.
 type Verifier struct {
+	issuers []*source
+	spent   *ledger
+	log     *slog.Logger
+}
+
+// source is an issuer whose grants are taken.
+type source struct {
 	cfg    Config
 	keys   *keys
 	parser *jwt.Parser
-
-	spent *ledger
-	log   *slog.Logger
 }
 
-// New returns a Verifier. A file of keys is read, so that a broken one is found early; an address is asked by Run.
-func New(cfg Config, log *slog.Logger) (*Verifier, error) {
-	if err := cfg.Validate(); err != nil {
+// New returns a Verifier of the grants of one or more issuers. Each has keys of its own, which do not count for another's grants. A file of keys is read, so that a broken
+// one is found early; an address is asked by Run. Used grants are kept in the SpentFile of the first.
+func New(log *slog.Logger, first Config, more ...Config) (*Verifier, error) {
+	v := &Verifier{log: log}
+	all := append([]Config{first}, more...)
+	if err := Validate(all); err != nil {
 		return nil, err
 	}
-	cfg = cfg.withDefaults()
+	for _, cfg := range all {
+		one, err := newSource(cfg.withDefaults(), log)
+		if err != nil {
+			return nil, err
+		}
+		v.issuers = append(v.issuers, one)
+	}
+	var err error
+	if v.spent, err = newLedger(first.SpentFile, time.Now()); err != nil {
+		return nil, fmt.Errorf("grant: used grants: %w", err)
+	}
+	return v, nil
+}
+
+// Validate tells what is wrong with issuers that a Verifier is to have together.
+func Validate(all []Config) error {
+	for i, cfg := range all {
+		if err := cfg.Validate(); err != nil {
+			return err
+		}
+		if len(all) > 1 && (cfg.Issuer == "" || slices.ContainsFunc(all[:i], func(c Config) bool { return c.Issuer == cfg.Issuer })) {
+			return fmt.Errorf("grant: issuer %q: of several each has a name of its own", cfg.Issuer)
+		}
+	}
+	return nil
+}
+
+// Issuers returns the names of the issuers.
+func (v *Verifier) Issuers() []string {
+	var names []string
+	for _, one := range v.issuers {
+		names = append(names, one.cfg.Issuer)
+	}
+	return names
+}
+
+func newSource(cfg Config, log *slog.Logger) (*source, error) {
 	k, err := newKeys(cfg, log)
 	if err != nil {
 		return nil, err
@@ -96,19 +159,28 @@ func New(cfg Config, log *slog.Logger) (*Verifier, error) {
 	if cfg.Issuer != "" {
 		options = append(options, jwt.WithIssuer(cfg.Issuer))
 	}
-	used, err := newLedger(cfg.SpentFile, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("grant: used grants: %w", err)
-	}
-	return &Verifier{cfg: cfg, keys: k, parser: jwt.NewParser(options...), spent: used, log: log}, nil
+	return &source{cfg: cfg, keys: k, parser: jwt.NewParser(options...)}, nil
 }
 
 // Run keeps the keys current until ctx ends, and returns nil.
-func (v *Verifier) Run(ctx context.Context) error { return v.keys.run(ctx) }
+func (v *Verifier) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, one := range v.issuers {
+		all.Go(func() { one.keys.run(ctx) })
+	}
+	return nil
+}
 
 // Outlived is how long it takes until no grant is good that could be when the time began, by whatever clock it was issued: one that is
 // Leeway ahead issues it for that much later, and its end is not seen at once.
-func (v *Verifier) Outlived() time.Duration { return v.cfg.MaxLifetime + 2*Leeway }
+func (v *Verifier) Outlived() time.Duration {
+	var longest time.Duration
+	for _, one := range v.issuers {
+		longest = max(longest, one.cfg.MaxLifetime)
+	}
+	return longest + 2*Leeway
+}
 
 // Verify returns what a token in compact form (RFC 7515 section 7.1) grants, or an *Error. Whether it comes from where it may, and
 // whether it was revoked, is the caller's to ask.
@@ -116,6 +188,25 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 	if len(compact) > maxToken {
 		return Grant{}, wrong(Malformed, "the token has %d bytes; at most %d are taken", len(compact), maxToken)
 	}
+	one := v.issuers[0]
+	if len(v.issuers) > 1 {
+		// The token says whose keys to look at; those decide whether it speaks the truth.
+		var said jwt.MapClaims
+		if _, _, err := jwt.NewParser().ParseUnverified(compact, &said); err != nil {
+			return Grant{}, wrong(Malformed, "it is not a JSON web token in compact form")
+		}
+		name, _ := said["iss"].(string)
+		i := slices.IndexFunc(v.issuers, func(one *source) bool { return one.cfg.Issuer == name })
+		if i < 0 {
+			return Grant{}, wrong(Audience, "it comes from another issuer (iss)")
+		}
+		one = v.issuers[i]
+	}
+	return one.verify(compact)
+}
+
+// verify checks a token that is said to be the issuer's.
+func (v *source) verify(compact string) (Grant, error) {
 	claims := jwt.MapClaims{}
 	var (
 		kid  string
@@ -136,16 +227,25 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return Grant{}, e.signed(true)
 	}
-	g.kid, g.key = kid, used
-	return g, err
+	if err != nil {
+		return Grant{}, err
+	}
+	switch {
+	case v.cfg.Issuer == "" && g.Issuer != "":
+		return Grant{}, wrong(Audience, "it names an issuer (iss), and none is configured: set grant_issuer").signed(true)
+	case !g.Role.within(v.cfg.MaxRole):
+		return Grant{}, wrong(Exceeding, "its issuer may not grant the role %s, but %s at most", g.Role, v.cfg.MaxRole).signed(true)
+	}
+	g.kid, g.key, g.by, g.within = kid, used, v, v.cfg.Displays
+	return g, nil
 }
 
 // Stands tells whether the key that a grant is signed with still is in the set. Where no set is known, because its address did not answer for too long, none was
 // taken out.
-func (v *Verifier) Stands(g Grant) bool { return v.keys.hold(g.kid, g.key) }
+func (v *Verifier) Stands(g Grant) bool { return g.by.keys.hold(g.kid, g.key) }
 
 // key finds the key of a token that is not trusted yet.
-func (v *Verifier) key(t *jwt.Token) (kid string, k key, err error) {
+func (v *source) key(t *jwt.Token) (kid string, k key, err error) {
 	header, _, _ := strings.Cut(t.Raw, ".")
 	if err := unique(header); err != nil {
 		return "", key{}, err

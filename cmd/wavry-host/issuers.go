@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// members returns the fields, as a file has them.
+func (g *grantIssuer) members() []member {
+	return []member{
+		{"issuer", scalar[string]{text("name", false, isWord), &g.Issuer}, "text without spaces", false},
+		{"keys", scalar[string]{path(), &g.Keys}, "a path or an https address", false},
+		{"audience", scalar[string]{text("name", true, isWord), &g.Audience}, "text without spaces", false},
+		{"max_role", scalar[string]{oneOf(roleNames()...), &g.MaxRole}, "viewer, controller, operator or metrics", false},
+		{"displays", list{&g.Displays, isPattern}, "a list of ids of displays, or of patterns, as x11:*", false},
+	}
+}
+
+func decodeIssuer(n *yaml.Node) (grantIssuer, []trouble) {
+	var g grantIssuer
+	found := decodeFields(n, g.members())
+	if len(found) == 0 && (g.Issuer == "" || g.Keys == "") {
+		found = append(found, trouble{at: n, value: "the issuer", why: "has no issuer or no keys: set both"})
+	}
+	return g, found
+}
+
+// issuers is the list of issuers of grants.
+type issuers struct{ p *[]grantIssuer }
+
+var _ target = issuers{}
+
+// set takes the list as in a file, in YAML's short form.
+func (s issuers) set(text string) *trouble {
+	if strings.TrimSpace(text) == "" {
+		*s.p = nil
+		return nil
+	}
+	return setYAML(s, text)
+}
+
+func (s issuers) decode(n *yaml.Node) []trouble { return decodeItems(n, s.p, decodeIssuer) }
+
+func (s issuers) value() any { return *s.p }
+
+func (s issuers) encode() *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode}
+	if len(*s.p) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	for _, one := range *s.p {
+		item := &yaml.Node{Kind: yaml.MappingNode}
+		for _, m := range one.members() {
+			if m.name == "displays" && one.Displays == nil || m.field.value() == "" {
+				continue
+			}
+			item.Content = append(item.Content, textNode(m.name, tagText), m.field.encode())
+		}
+		n.Content = append(n.Content, item)
+	}
+	return n
+}
