@@ -29,6 +29,7 @@ type Config struct {
 	TLSClientAuth    string
 	TLSClientCA      string
 	TLSClientRole    string
+	TLSClientRules   []api.ClientRule
 	TLSClientRevoked string
 	RevocationsFile  string
 	AuditLog         string

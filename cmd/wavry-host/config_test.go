@@ -16,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"wavryhost/session/api"
 	"wavryhost/session/api/grant"
 )
 
@@ -38,7 +39,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", GrantMaxRole: "controller", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "operator", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: 12 * time.Hour, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", GrantMaxRole: "controller", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "viewer", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		ProxyHeader: "x-forwarded-for", GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -121,6 +122,8 @@ grant_issuers: []
 tls_client_auth: optional
 tls_client_ca: /etc/ca.pem
 tls_client_role: viewer
+tls_client_rules:
+  - {name: "spiffe://pool/*", role: operator}
 audit_log: /var/log/audit.jsonl
 revocations_file: /var/lib/revoked.json
 tls_client_revoked: /etc/ca.crl
@@ -172,7 +175,7 @@ func fullConfig() Config {
 		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
 		LogFormat: "json", LogLevel: "debug", HostID: "rack-7",
 		TokensFile: "/etc/tokens", AnonymousRole: "none", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net", GrantMaxRole: "viewer",
-		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
+		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", TLSClientRules: []api.ClientRule{{Name: "spiffe://pool/*", Role: "operator"}}, AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
 		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
 		MediaTCPConnections: 64, MediaMTU: 1000, ViewerNetworks: []string{"198.51.100.0/24"},
 		DisplayRules: []displayRule{
@@ -216,7 +219,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
 		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
 		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net", "grant_max_role": "viewer", "grant_issuers": "[]",
-		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
+		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "tls_client_rules": `[{name: "spiffe://pool/*", role: operator}]`, "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "media_tcp_connections": "64", "media_mtu": "1000", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",
 		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_sessions_per_owner": "2", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
 		"display_rules": `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"wavryhost/session/api"
 )
 
 // members returns the fields, as a file has them.
@@ -56,6 +58,60 @@ func (s issuers) encode() *yaml.Node {
 				continue
 			}
 			item.Content = append(item.Content, textNode(m.name, tagText), m.field.encode())
+		}
+		n.Content = append(n.Content, item)
+	}
+	return n
+}
+
+// ruleMembers returns the fields of a rule of client certificates.
+func ruleMembers(r *api.ClientRule) []member {
+	isPattern := func(s string) bool { return isPrintable(s) && strings.Count(s, "*") < 2 }
+	return []member{
+		{"name", scalar[string]{text("name", true, isPattern), &r.Name}, "text with one * at most", false},
+		{"issuer", scalar[string]{text("name", true, isPattern), &r.Issuer}, "text with one * at most", false},
+		{"role", scalar[string]{oneOf(roleNames()...), &r.Role}, "viewer, controller, operator or metrics", false},
+	}
+}
+
+func decodeClientRule(n *yaml.Node) (api.ClientRule, []trouble) {
+	var r api.ClientRule
+	found := decodeFields(n, ruleMembers(&r))
+	if len(found) == 0 && (r.Role == "" || r.Name == "" && r.Issuer == "") {
+		found = append(found, trouble{at: n, value: "the rule", why: "has no role, or neither name nor issuer"})
+	}
+	return r, found
+}
+
+// clientRules is the list of rules of client certificates.
+type clientRules struct{ p *[]api.ClientRule }
+
+var _ target = clientRules{}
+
+// set takes the list as in a file, in YAML's short form.
+func (s clientRules) set(text string) *trouble {
+	if strings.TrimSpace(text) == "" {
+		*s.p = nil
+		return nil
+	}
+	return setYAML(s, text)
+}
+
+func (s clientRules) decode(n *yaml.Node) []trouble { return decodeItems(n, s.p, decodeClientRule) }
+
+func (s clientRules) value() any { return *s.p }
+
+func (s clientRules) encode() *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode}
+	if len(*s.p) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	for _, one := range *s.p {
+		item := &yaml.Node{Kind: yaml.MappingNode}
+		for _, m := range ruleMembers(&one) {
+			if m.field.value() != "" {
+				item.Content = append(item.Content, textNode(m.name, tagText), m.field.encode())
+			}
 		}
 		n.Content = append(n.Content, item)
 	}

@@ -125,7 +125,7 @@ func sessionLimits(l *loaded) session.Config {
 func apiConfig(l *loaded) api.Config {
 	cfg := api.Config{
 		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(), OwnToken: l.own.Reveal(), AnonymousRole: l.AnonymousRole,
-		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRevoked: l.TLSClientRevoked, TLSClientRole: l.TLSClientRole,
+		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRevoked: l.TLSClientRevoked, TLSClientRole: l.TLSClientRole, TLSClientRules: l.TLSClientRules,
 		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
 		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
 		Limits:  api.Limits{PerAddress: l.MaxRequestsPerAddress, InAll: l.MaxRequests, Attempts: l.MaxAttempts},

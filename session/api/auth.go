@@ -33,9 +33,11 @@ type keeper struct {
 	*revoked
 	// certRole is what a verified client certificate makes of its owner; empty where none is asked for.
 	certRole grant.Role
-	clients  *clients // nil where certRole is empty
-	count    func(method, result string)
-	nets     *networks
+	// certRules go before it, the first one that fits.
+	certRules []ClientRule
+	clients   *clients // nil where certRole is empty
+	count     func(method, result string)
+	nets      *networks
 }
 
 // principal is who asks: the owner of what it opens.
@@ -182,8 +184,15 @@ func (k *keeper) certified(r *http.Request) (principal, bool) {
 	if name == "" {
 		name = leaf.SerialNumber.String()
 	}
-	owner := session.Owner{Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: shorten(name)}
-	return principal{Owner: owner, role: k.certRole, chain: chain}, true
+	owner := session.Owner{Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: bounded(name)}
+	role := k.certRole
+	for _, rule := range k.certRules {
+		if rule.fits(owner, name) {
+			role = grant.Role(rule.Role)
+			break
+		}
+	}
+	return principal{Owner: owner, role: role, chain: chain}, true
 }
 
 // seconds returns d for a Retry-After header: whole seconds, at least one.

@@ -54,8 +54,10 @@ type Config struct {
 	// RevocationsFile is where revocations are kept for the time after a restart; empty for nowhere. It is not used without Grants.
 	RevocationsFile string
 	// TLSClientAuth is whether clients may, or must, show a certificate of the authorities in TLSClientCA, a PEM file; it defaults to off. TLSClientRole is what that
-	// makes of them; it defaults to operator.
+	// makes of them; it defaults to viewer.
 	TLSClientAuth, TLSClientCA, TLSClientRole string
+	// TLSClientRules say what single certificates are, instead of TLSClientRole; the first one that fits counts.
+	TLSClientRules []ClientRule
 	// Audit gets a line of JSON for each request that asks for a change; nil for no such thing. Writes are made one at a time.
 	Audit io.Writer
 	// TrustedProxies are the networks of reverse proxies whose word on their clients is taken, by ProxyHeader: ProxyXForwardedFor, the default, ProxyForwarded, or
@@ -126,7 +128,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.TLSClientRole == "" {
-		c.TLSClientRole = string(grant.Operator)
+		c.TLSClientRole = string(grant.Viewer)
 	}
 	if c.Confirm == nil {
 		c.Confirm = func() error { return ErrNothingToConfirm }
@@ -249,6 +251,11 @@ func (c Config) validateClients() error {
 	}
 	if _, err := grant.ParseRole(c.TLSClientRole); err != nil {
 		return fmt.Errorf("api: client certificates: %w", err)
+	}
+	for _, r := range c.TLSClientRules {
+		if err := r.validate(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,19 +1,25 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strings"
 
+	"wavryhost/session"
 	"wavryhost/session/relay"
 )
 
-// viewerUser is what viewers are called at TURN servers with short-lived credentials.
-const viewerUser = "viewer"
+// turnUser is what an owner is called at TURN servers with short-lived credentials: the same at each, so that they may have quotas, and nothing by which others know him.
+func turnUser(o session.Owner) string {
+	sum := sha256.Sum256([]byte(o.Credential + "\x00" + o.Issuer + "\x00" + o.Name))
+	return hex.EncodeToString(sum[:8])
+}
 
 // linkHeader puts the STUN and TURN servers of a region, or of the host's preference, into h. Credentials that are made for it end with what its reader
 // was let in by.
 func (s *Server) linkHeader(h http.Header, region string, who principal) {
-	h["Link"] = links(s.mgr.ICEServers(region, viewerUser, who.expires()))
+	h["Link"] = links(s.mgr.ICEServers(region, turnUser(who.Owner), who.expires()))
 }
 
 // links returns one Link header value for each URL of servers (draft-ietf-wish-whep, RFC 9725 section 4.6).

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/session"
 	"wavryhost/session/relay"
 )
 
@@ -92,8 +93,8 @@ func TestLinksOfARegion(t *testing.T) {
 			query = "?region=" + region
 		}
 		m.servers = func(region, user string, _ time.Time) []relay.Server {
-			if user != viewerUser {
-				t.Errorf("servers for %q; want them for viewers", user)
+			if user != turnUser(theOperator) {
+				t.Errorf("servers for %q; want them for the owner", user)
 			}
 			if region == "" {
 				region = "near"
@@ -115,5 +116,24 @@ func TestLinksOfARegion(t *testing.T) {
 	}
 	if got := refusal(t, ask{method: "POST", path: "/whep/default?region=a%20b", body: offer, header: sdp()}.do(s.Handler())); got != CodeBadRequest {
 		t.Errorf("a region that is none: %s", got)
+	}
+}
+
+// A TURN server can tell owners apart, and not who they are.
+func TestTURNUserIsOfTheOwner(t *testing.T) {
+	seen := make(map[string]session.Owner)
+	for _, o := range []session.Owner{
+		{},
+		theOperator,
+		{Credential: session.CredentialGrant, Issuer: "a", Name: "ann"},
+		{Credential: session.CredentialGrant, Issuer: "b", Name: "ann"},
+		{Credential: session.CredentialToken, Name: "ann"},
+		{Credential: session.CredentialGrant, Issuer: "aa", Name: "nn"},
+	} {
+		user := turnUser(o)
+		if other, there := seen[user]; there || user != turnUser(o) || strings.ContainsAny(user, ": ") || strings.Contains(user, "ann") {
+			t.Errorf("%+v is called %q, as is %+v", o, user, other)
+		}
+		seen[user] = o
 	}
 }

@@ -49,7 +49,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", "reservations/"+l.ID)
 	out := reserved{Lease: l, ICEServers: []iceServer{}}
-	for _, one := range s.mgr.ICEServers(in.Region, viewerUser, time.Time{}) {
+	for _, one := range s.mgr.ICEServers(in.Region, turnUser(who.Owner), who.expires()) {
 		out.ICEServers = append(out.ICEServers, iceServer{one.URLs, one.Username, one.Credential})
 	}
 	return writeJSON(w, http.StatusCreated, out)

@@ -130,7 +130,7 @@ func (s *Server) keep() error {
 		live: s.live.Load, grants: c.Grants, nets: s.nets, count: func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() },
 	}
 	if c.asksClients() {
-		s.key.certRole = grant.Role(c.TLSClientRole)
+		s.key.certRole, s.key.certRules = grant.Role(c.TLSClientRole), c.TLSClientRules
 	}
 	path, lifetime := "", time.Duration(0)
 	if c.Grants != nil {
