@@ -58,7 +58,7 @@ func TestReplay(t *testing.T) {
 		code       int
 		out, error string
 	}{
-		"good":    {[]string{"replay", good, "--svg", svg}, 0, "queue_delay", ""},
+		"good":    {[]string{"replay", good, "--svg", svg}, 0, "constrained", ""},
 		"same":    {[]string{"replay", good}, 0, "bit for bit", ""},
 		"json":    {[]string{"replay", good, "--json"}, 0, `"answers_that_differ": 0`, ""},
 		"bad":     {[]string{"replay", bad}, exitFailure, "", "no recording of wavry-host"},
