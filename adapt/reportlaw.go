@@ -156,11 +156,18 @@ func (l *law) plan(now time.Time, p *path) {
 	if l.overdue(now, p) {
 		return
 	}
-	if at := l.reports.emptyAt; !at.IsZero() && !now.Before(at) {
+	if at := l.reports.emptyAt; !at.IsZero() && !now.Before(at) && !l.stands(now, p) {
 		p.queue = 0 // as far as is known
 		l.emptied(0)
 		l.clamp()
 	}
+}
+
+// stands reports whether an echo says that the queue that was cut for is still there.
+func (l *law) stands(now time.Time, p *path) bool {
+	e, b := &p.reports.echo, &l.reports
+	_, high := l.reportThresholds()
+	return e.every > 0 && e.queue > high && now.Sub(e.sent) < 2*e.every+e.queue+p.minRTT.get() && now.Sub(b.seen) < reportDrain
 }
 
 // overdue tells whether echoes stay away, and cuts for it: one that was sent as long after the newest as that was after the one before has
