@@ -86,9 +86,12 @@ func reportsFallLossy() Case {
 	const lost = .02
 	c := reportsFall("reports-quarter-lossy", "4 to 1 Mbit/s, a queue of 100 ms, and 2 % lost at random", 4e6, 1e6, 100*time.Millisecond, 1.5, 3, nil)
 	c.Links[0].Loss = lost
-	for i, g := range c.Gates {
-		if g.Name == "loss low" {
-			c.Gates[i].Most += 2 * lost // several cuts tell loss of the link from that of the queue
+	for i, g := range c.Gates { // several cuts tell loss of the link from that of the queue
+		switch g.Name {
+		case "loss low":
+			c.Gates[i].Most += 3 * lost
+		case "use low":
+			c.Gates[i].Least -= .05
 		}
 	}
 	return c

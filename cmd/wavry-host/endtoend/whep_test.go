@@ -97,7 +97,10 @@ func TestStrictClient(t *testing.T) {
 	h := startHost(t, hostOptions{
 		token: token, env: []string{"WAVRY_HOST_TOKEN=" + token},
 		// Nothing answers there, which is none of the client's business: it is handed the address.
-		args: []string{"--display", x.id(), "--allowed-origins", origin, "--ice-servers", "[{urls: ['stun:127.0.0.1:9']}]", "--gather-timeout", "100ms"},
+		args: []string{
+			"--display", x.id(), "--allowed-origins", origin, "--ice-servers", "[{urls: ['stun:127.0.0.1:9']}]", "--gather-timeout", "100ms",
+			"--media-network", "loopback",
+		}, // with ice_servers it would be any, and the viewer's 127.0.0.1 refused
 	})
 	c := pageOf{t: t, h: h, origin: origin}
 	endpoint := h.url + "/whep/default"
