@@ -415,18 +415,25 @@ func (r *remote) steer(h *house, role Role) {
 
 func openSteered(t *testing.T, keys *keyboard, change func(*Config)) *house {
 	t.Helper()
-	var h *house
-	h = openHouse(t, func(c *Config) {
+	return openSteeredWith(t, slog.DiscardHandler, keys, change)
+}
+
+// openSteeredWith is openSteered with a log.
+func openSteeredWith(t *testing.T, log slog.Handler, keys *keyboard, change func(*Config)) *house {
+	t.Helper()
+	return openHouseWith(t, log, func(c *Config) {
 		if change != nil {
 			change(c)
 		}
-		c.Displays = func(context.Context) []Display {
-			d := h.screen.display()
-			d.Input = keys.open
-			return []Display{d}
+		displays := c.Displays
+		c.Displays = func(ctx context.Context) []Display {
+			list := displays(ctx)
+			for i := range list {
+				list[i].Input = keys.open
+			}
+			return list
 		}
 	})
-	return h
 }
 
 func TestInputByDataChannel(t *testing.T) {
@@ -544,9 +551,7 @@ func TestDataChannelsWithoutEnd(t *testing.T) {
 func TestNothingTypedIsTold(t *testing.T) {
 	keys := &keyboard{}
 	var log safeBuffer
-	h := openSteered(t, keys, nil)
-	h.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	h.controls.log = h.log
+	h := openSteeredWith(t, slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), keys, nil)
 	defer h.close(t)
 	r := newRemote(t)
 	defer r.close()

@@ -30,14 +30,7 @@ func TestLogThatNobodyReadsHoldsUpNothing(t *testing.T) {
 	var log safeBuffer
 	release := make(chan struct{})
 	keys := &keyboard{}
-	var h *house
-	h = openHouseWith(t, stuck{slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), release}, func(c *Config) {
-		c.Displays = func(context.Context) []Display {
-			d := h.screen.display()
-			d.Input = keys.open
-			return []Display{d}
-		}
-	})
+	h := openSteeredWith(t, stuck{slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), release}, keys, nil)
 	defer h.close(t)
 	defer close(release)
 	h.alive(t)

@@ -187,16 +187,17 @@ func TestPanicStopsADisplayForAMoment(t *testing.T) {
 	} {
 		t.Run(place, func(t *testing.T) {
 			b := &bomb{}
-			var h *house
-			h = openHouse(t, func(c *Config) {
+			h := openHouse(t, func(c *Config) {
 				c.Encoders = []encode.Factory{minedFactory{encodetest.New(encodetest.Config{}), b}}
-				c.Displays = func(context.Context) []Display {
-					d := h.screen.display()
-					d.Open = func(ctx context.Context) (capture.Source, error) {
-						s, err := h.screen.Open(ctx)
+				displays := c.Displays
+				c.Displays = func(ctx context.Context) []Display {
+					list := displays(ctx)
+					open := list[0].Open
+					list[0].Open = func(ctx context.Context) (capture.Source, error) {
+						s, err := open(ctx)
 						return minedSource{s, b}, err
 					}
-					return []Display{d}
+					return list
 				}
 			})
 			defer h.close(t)

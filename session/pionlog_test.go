@@ -10,8 +10,7 @@ import (
 // What keeps others out of a session's path is in no log, whatever its level: neither the viewer's password nor the host's.
 func TestPasswordsAreNotLogged(t *testing.T) {
 	var log safeBuffer
-	h := openHouse(t, nil)
-	h.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h := openHouseWith(t, slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), nil)
 	defer h.close(t)
 	r := newRemote(t)
 	defer r.close()
