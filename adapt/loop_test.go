@@ -902,6 +902,26 @@ func TestHalfCuredLossIsCutForAgain(t *testing.T) {
 	}
 }
 
+// Browsers send receiver reports beside transport feedback. They say nothing of the path that the feedback does not say, and are no second
+// report of a queue.
+func TestReceiverReportBesideFeedbackIsNoEvidence(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	var p path
+	p.onSent(&Packet{ID: 1, Size: 1200, Sent: now})
+	now = now.Add(50 * time.Millisecond)
+	if !p.onFeedback(&Feedback{At: now, Kind: TWCC, Packets: []Packet{{ID: 1, Size: 1200, Sent: now.Add(-50 * time.Millisecond), Arrived: now}}}, 1e6) {
+		t.Fatal("transport feedback is no news")
+	}
+	before := p
+	now = now.Add(20 * time.Millisecond)
+	if p.onFeedback(&Feedback{At: now, Kind: RR, RTT: 60 * time.Millisecond, Jitter: 3 * time.Millisecond, Loss: .5}, 1e6) {
+		t.Error("a receiver report beside transport feedback is news")
+	}
+	if p.jitter != 3*time.Millisecond || p.queue != before.queue || p.interval != before.interval || p.last != before.last || p.kind != TWCC {
+		t.Errorf("the report changed more than round trip and jitter: %v, queue %v, interval %v, kind %v", p.jitter, p.queue, p.interval, p.kind)
+	}
+}
+
 // A path that delivers nothing for a while, and then all that waited, has paused: the rate stays.
 func TestPauseIsNoCapacity(t *testing.T) {
 	for _, c := range []struct {
