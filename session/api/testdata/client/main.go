@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path"
 	"strings"
 	"time"
 
@@ -77,7 +78,7 @@ func session(ctx context.Context, c *wavry.ClientWithResponses) error {
 	if err != nil || opened.StatusCode() != http.StatusCreated || !strings.HasPrefix(string(opened.Body), "v=0") {
 		return fmt.Errorf("open: %+v, %w", opened, err)
 	}
-	id := strings.TrimPrefix(opened.HTTPResponse.Header.Get("Location"), "/whep/sessions/")
+	id := path.Base(opened.HTTPResponse.Header.Get("Location")) // relative to the request's
 	one, err := c.GetSessionWithResponse(ctx, id)
 	if err != nil || one.JSON200 == nil || one.JSON200.Id != id || one.JSON200.State != wavry.SessionStateConnected {
 		return fmt.Errorf("session: %+v, %w", one, err)
