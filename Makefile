@@ -59,7 +59,7 @@ fuzz: ## run every fuzz target FUZZTIME long (100000x executions, or a time such
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 .PHONY: generate
-generate: ## rewrite what is made from code: settings, metrics, units, docs/openapi.json, goldens
+generate: ## rewrite what is made from code: settings, metrics, units, docs/integrate/openapi.json, goldens
 	$(GO) test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
 
 .PHONY: cross

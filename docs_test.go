@@ -1,9 +1,11 @@
 package wavryhost_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,8 +15,34 @@ var (
 	declared  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*)\(`)
 )
 
-// TestDocumentsNameTestsThatThereAre holds that what is said to be proved by a test has that test: a document that names one which was renamed
-// or went proves nothing. A name that ends with an ellipsis stands for all that begin like it.
+// documents returns the text of each Markdown file that readers get, by its path.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	texts := make(map[string]string)
+	add := func(path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[filepath.ToSlash(path)] = string(text)
+	}
+	for _, path := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
+		add(path)
+	}
+	err := filepath.WalkDir("docs", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".md") {
+			add(path)
+		}
+		return err
+	})
+	if err != nil || len(texts) < 10 {
+		t.Fatalf("%d documents, %v", len(texts), err)
+	}
+	return texts
+}
+
+// A document that says that a test proves something must name a test that exists. A name that ends with an ellipsis
+// stands for all tests whose names begin like it.
 func TestDocumentsNameTestsThatThereAre(t *testing.T) {
 	there := make(map[string]bool)
 	err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
@@ -27,19 +55,14 @@ func TestDocumentsNameTestsThatThereAre(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(there) == 0 {
+		t.Fatalf("%d tests, %v", len(there), err)
 	}
-	documents, err := filepath.Glob("docs/*.md")
-	if err != nil || len(documents) == 0 || len(there) == 0 {
-		t.Fatalf("documents %v, %d tests, %v", documents, len(there), err)
-	}
-	for _, path := range append(documents, "README.md", "CONTRIBUTING.md") {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
+	for path, text := range documents(t) {
+		if path == "CHANGELOG.md" {
+			continue // it is history
 		}
-		for _, name := range mentioned.FindAllString(string(text), -1) {
+		for _, name := range mentioned.FindAllString(text, -1) {
 			begin, several := strings.CutSuffix(name, "…")
 			found := there[begin]
 			for one := range there {
@@ -49,5 +72,112 @@ func TestDocumentsNameTestsThatThereAre(t *testing.T) {
 				t.Errorf("%s names %s, which is no test", path, name)
 			}
 		}
+	}
+}
+
+var (
+	link       = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	inlineCode = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+	pathOfDocs = regexp.MustCompile(`\bdocs/[\w/.-]*\w`)
+	heading    = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+)
+
+// Links between documents lead to files and headings that exist. So do the paths below docs/ that are written in
+// documents, code, scripts and alert rules.
+func TestLinksOfDocuments(t *testing.T) {
+	texts := documents(t)
+	for path, text := range texts {
+		for _, broken := range brokenLinks(path, text, texts) {
+			t.Errorf("%s: the link %s leads nowhere", path, broken)
+		}
+	}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && slices.Contains([]string{".git", ".test", "dist", "testdata"}, d.Name()):
+			return fs.SkipDir
+		case d.IsDir() || strings.HasSuffix(path, ".sum") || !d.Type().IsRegular():
+			return nil
+		}
+		if info, err := d.Info(); err != nil || info.Size() > 1<<20 {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || filepath.Base(path) == "docs_test.go" {
+			return err
+		}
+		for _, at := range pathOfDocs.FindAllIndex(text, -1) {
+			name := string(text[at[0]:at[1]])
+			if strings.HasSuffix(string(text[:at[0]]), "://") || precededByHost(text[:at[0]]) {
+				continue
+			}
+			if _, err := os.Stat(name); err != nil {
+				t.Errorf("%s names %s, which does not exist", path, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// precededByHost reports whether the text ends within a URL, such as https://example.com/.
+func precededByHost(text []byte) bool {
+	begin := strings.LastIndexAny(string(text), " \t\n\"'(<`") + 1
+	return strings.Contains(string(text[begin:]), "://")
+}
+
+// brokenLinks returns the links of a document that lead to no file or heading. texts has the other documents.
+func brokenLinks(path, text string, texts map[string]string) []string {
+	var broken []string
+	for _, m := range link.FindAllStringSubmatch(inlineCode.ReplaceAllString(text, ""), -1) {
+		if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+			continue
+		}
+		file, fragment, _ := strings.Cut(m[1], "#")
+		target := path
+		if file != "" {
+			target = filepath.ToSlash(filepath.Join(filepath.Dir(path), file))
+		}
+		if _, err := os.Stat(target); err != nil || fragment != "" && !anchors(texts[target])[fragment] {
+			broken = append(broken, m[1])
+		}
+	}
+	return broken
+}
+
+// anchors returns the names by which links lead to a document's headings, as GitHub makes them.
+func anchors(text string) map[string]bool {
+	names := make(map[string]bool)
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		var name strings.Builder
+		for _, r := range strings.ToLower(m[1]) {
+			switch {
+			case r == ' ':
+				name.WriteByte('-')
+			case r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z':
+				name.WriteRune(r)
+			}
+		}
+		names[name.String()] = true
+	}
+	return names
+}
+
+func TestBrokenLinks(t *testing.T) {
+	texts := map[string]string{"docs/a.md": "# One\n\n## Two, and `three`\n"}
+	text := "[ok](docs/a.md#two-and-three) [none](docs/b.md) [part](docs/a.md#four) `[code](x)` [out](https://x.org/y)"
+	// docs/a.md exists in texts only, so its links are broken as files; its headings are checked by themselves.
+	if got := brokenLinks("README.md", text, texts); len(got) != 3 {
+		t.Errorf("got %q; want three", got)
+	}
+	if got := anchors(texts["docs/a.md"]); !got["one"] || !got["two-and-three"] || len(got) != 2 {
+		t.Errorf("got the anchors %v", got)
+	}
+	self := map[string]string{"README.md": "# Here\n"}
+	if got := brokenLinks("README.md", "[a](#here) [b](#there)", self); len(got) != 1 || got[0] != "#there" {
+		t.Errorf("got %q; want #there", got)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	// refineMost bounds the refinement of a picture whose encoder never gets it sharp, or does not say how sharp it is.
 	refineMost = 15 * time.Second
 	// refineBits is the bits for each pixel after which a picture is taken for sharp when the encoder does not say: a page of small
-	// text takes 2 in H.264 until it has 45 dB (docs/benchmarks.md).
+	// text takes 2 in H.264 until it has 45 dB (docs/develop/benchmarks.md).
 	refineBits = 4
 )
 

@@ -17,7 +17,7 @@ func TestDocumentsAreCurrent(t *testing.T) {
 		optional bool
 		parts    map[string]func() string
 	}{
-		{"../../docs/configuration.md", false, map[string]func() string{
+		{"../../docs/operate/configuration.md", false, map[string]func() string{
 			"settings": settingsInFull, "example": settingsExample, "exit codes": exitTable, "live": func() string { return "`" + strings.Join(liveSettings(), "`, `") + "`\n" },
 		}},
 		{"../../README.md", true, map[string]func() string{"settings": settingsInBrief}},

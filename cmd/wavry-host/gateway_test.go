@@ -108,7 +108,7 @@ func TestFilesThatEverybodyReadsAreNoSecrets(t *testing.T) {
 
 // The API's document has the words of the link, which the API cannot import.
 func TestDocumentKnowsTheLink(t *testing.T) {
-	data, err := os.ReadFile("../../docs/openapi.json")
+	data, err := os.ReadFile("../../docs/integrate/openapi.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,9 +134,9 @@ func metricTable(list []described) string {
 	return b.String()
 }
 
-// docs/metrics.md lists the metrics that the code registers, and no label names a session.
+// docs/operate/metrics.md lists the metrics that the code registers, and no label names a session.
 func TestMetricsAreDocumented(t *testing.T) {
-	const path = "../../docs/metrics.md"
+	const path = "../../docs/operate/metrics.md"
 	list := metricsOfTheCode(t)
 	for _, d := range list {
 		if !strings.HasPrefix(d.name, "wavry_host_") || !strings.HasSuffix(d.help, ".") {
@@ -179,7 +179,7 @@ func TestRunbooksNameWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := map[string]string{"alerts.yml": string(rules)}
-	if err := filepath.WalkDir("../../docs/runbooks", func(path string, d fs.DirEntry, err error) error {
+	if err := filepath.WalkDir("../../docs/operate/runbooks", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -198,13 +198,13 @@ func TestRunbooksNameWhatExists(t *testing.T) {
 		}
 	}
 	alerts := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1)
-	books := regexp.MustCompile(`(?m)^ +runbook: docs/runbooks/(\S+)$`).FindAllStringSubmatch(string(rules), -1)
+	books := regexp.MustCompile(`(?m)^ +runbook: docs/operate/runbooks/(\S+)$`).FindAllStringSubmatch(string(rules), -1)
 	if len(alerts) == 0 || len(alerts) != len(books) {
 		t.Fatalf("%d alerts have %d runbooks; want one each", len(alerts), len(books))
 	}
 	for i, a := range alerts {
 		if !strings.Contains(texts[books[i][1]], a[1]) {
-			t.Errorf("alert %s: docs/runbooks/%s does not speak of it", a[1], books[i][1])
+			t.Errorf("alert %s: docs/operate/runbooks/%s does not speak of it", a[1], books[i][1])
 		}
 	}
 }

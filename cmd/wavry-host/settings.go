@@ -280,7 +280,7 @@ func sections() []section {
 		}},
 		{"Gateway", []setting{
 			one("gateway_url", "", "an address of the form wss://host/ws",
-				"WebSocket of a signaling gateway, which viewers reach a host behind a NAT through. Empty for none. See docs/gateway.md.",
+				"WebSocket of a signaling gateway, which viewers reach a host behind a NAT through. Empty for none. See docs/integrate/gateway.md.",
 				text("address", true, isWord), func(c *Config) *string { return &c.GatewayURL }),
 			one("gateway_dialect", dialectNames()[0], "one of "+strings.Join(dialectNames(), ", "), "What the gateway speaks.",
 				oneOf(dialectNames()...), func(c *Config) *string { return &c.GatewayDialect }),

@@ -85,10 +85,10 @@ const (
 	// and up to 70 with the heap that waits for collection; 3.4 to 5.7 MB a session within 12 s, to which the recorder adds up to 2.7 MB.
 	memoryPerPixel, memoryPerSession = 64, 8 << 20
 	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: BenchmarkViewers finds 1.06 % of a core at 4.05 Mbit/s, which is
-	// 0.0026e-6 (docs/benchmarks.md). A third more is for machines that are busier than that one was.
+	// 0.0026e-6 (docs/develop/benchmarks.md). A third more is for machines that are busier than that one was.
 	viewerPerBit = 0.0035e-6
 	// feedPerPixel is what it takes to capture a pixel and to convert it for an encoder in hardware, in seconds of a core: 0.77 ms for a picture of 1920x1080
-	// (docs/benchmarks.md). The time of an encoder on the processor has most of it.
+	// (docs/develop/benchmarks.md). The time of an encoder on the processor has most of it.
 	feedPerPixel = 0.4e-9
 	// gpuPerPixel is what an encode holds of the graphics card's memory, in bytes: sixteen pictures of 1.5 bytes a pixel, which are more than the
 	// encoders here have in flight, with references. It is reckoned, not measured. leastGPUMemory stays free, for the drivers' own and the desktop.

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// releasedFile is the document of the last release. A release replaces it by docs/openapi.json, and nothing else does.
+// releasedFile is the document of the last release. A release replaces it by docs/integrate/openapi.json, and nothing else does.
 const releasedFile = "testdata/openapi-released.json"
 
 // What the last release promised holds.

@@ -27,7 +27,7 @@ type hostView struct {
 	Gateway  *GatewayLink       `json:"gateway,omitempty" doc:"The link to a gateway, where there is one."`
 }
 
-// GatewayLink is what GET /v1/host shows of the link to a gateway; docs/gateway.md says what its words mean.
+// GatewayLink is what GET /v1/host shows of the link to a gateway; docs/integrate/gateway.md says what its words mean.
 type GatewayLink struct {
 	Gateway  string    `json:"gateway" doc:"Host and port that are called."`
 	Dialect  string    `json:"dialect" doc:"How the gateway is spoken to."`

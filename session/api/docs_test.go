@@ -13,9 +13,9 @@ import (
 	"wavryhost/session"
 )
 
-// docs/api.md names every route and every error code, and no other.
+// docs/integrate/api.md names every route and every error code, and no other.
 func TestDocsMatchTheCode(t *testing.T) {
-	b, err := os.ReadFile("../../docs/api.md")
+	b, err := os.ReadFile("../../docs/integrate/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,13 +69,13 @@ func compare(t *testing.T, what string, got, want []string) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("%s in docs/api.md:\ngot\n  %s\nwant\n  %s", what, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		t.Errorf("%s in docs/integrate/api.md:\ngot\n  %s\nwant\n  %s", what, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }
 
 // The curl examples name paths and methods that exist.
 func TestDocsExamplesExist(t *testing.T) {
-	b, err := os.ReadFile("../../docs/api.md")
+	b, err := os.ReadFile("../../docs/integrate/api.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ const extCodes = "x-error-codes"
 const schemaPrefix = "#/components/schemas/"
 
 const about = "The HTTP API of a wavry-host daemon: WHEP (draft-ietf-wish-whep) for viewers, a control API in JSON for operators, health " +
-	"and metrics for monitoring. docs/api.md of the project has it in prose.\n\n" +
+	"and metrics for monitoring. docs/integrate/api.md of the project has it in prose.\n\n" +
 	"Every GET answers HEAD too, and every path OPTIONS; any other method gets 405 with `Allow`. Every answer that is no success has the " +
 	"schema Error, whose `code` is for programs; `x-error-codes` lists, for each operation and status, what `code` can be. Request bodies are " +
 	"read strictly: an unknown field is refused. Later versions add paths, fields, values and codes, so clients leave alone what they do " +

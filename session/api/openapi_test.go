@@ -16,11 +16,11 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/openapi.json")
+var update = flag.Bool("update", false, "rewrite docs/integrate/openapi.json")
 
-const documentFile = "../../docs/openapi.json"
+const documentFile = "../../docs/integrate/openapi.json"
 
-// docs/openapi.json is what the daemon serves, to everybody, byte by byte.
+// docs/integrate/openapi.json is what the daemon serves, to everybody, byte by byte.
 func TestDocumentIsServed(t *testing.T) {
 	s, _ := newServer(t, Config{Token: token}, healthy())
 	resp := ask{method: "GET", path: "/v1/openapi.json"}.do(s.Handler())

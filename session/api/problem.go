@@ -15,7 +15,7 @@ import (
 	"wavryhost/session"
 )
 
-// Code says to a program what is wrong with a request. The set is closed: it labels a metric and is listed in docs/api.md.
+// Code says to a program what is wrong with a request. The set is closed: it labels a metric and is listed in docs/integrate/api.md.
 type Code string
 
 // The error codes.
@@ -111,7 +111,7 @@ func statuses() map[Code]int {
 	}
 }
 
-// meanings returns when each code is answered, in a line. docs/api.md has the same words.
+// meanings returns when each code is answered, in a line. docs/integrate/api.md has the same words.
 func meanings() map[Code]string {
 	return map[Code]string{
 		CodeBadSDP:               "the body is no session description, or no fragment of one",

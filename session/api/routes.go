@@ -24,7 +24,7 @@ type route struct {
 }
 
 // routes is the whole API. OPTIONS, HEAD and the 405 answers of each path are derived from it, and so is the OpenAPI document: one entry
-// is all that a new route takes here. docs/api.md has a line for each.
+// is all that a new route takes here. docs/integrate/api.md has a line for each.
 func (s *Server) routes() []route {
 	return []route{
 		{"GET", "/{$}", true, false, s.page, operation{

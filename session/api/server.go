@@ -1,6 +1,6 @@
 // Package api is the daemon's HTTP side: WHEP (draft-ietf-wish-whep on the ground of RFC 9725), the control API, the
 // metrics endpoint, the health endpoints and the viewer page. Every answer that is no success has one JSON shape,
-// {"error": "…", "code": "…"}; docs/api.md lists routes and codes.
+// {"error": "…", "code": "…"}; docs/integrate/api.md lists routes and codes.
 package api
 
 import (

@@ -155,7 +155,7 @@ func (p *pages) sharpness(tb testing.TB, page []byte, size image.Point) (db []fl
 func (x *xserver) page(tb testing.TB) []byte {
 	tb.Helper()
 	x.program(tb, "xterm", "-geometry", fmt.Sprintf("%dx%d+0+0", x.width/6, x.height/13), "-fn", "fixed", "-b", "0", "-e", "sh", "-c",
-		"cat ../../../docs/adaptation.md ../../../LICENSE | tail -n 200; exec sleep 1000")
+		"cat ../../../docs/develop/adaptation.md ../../../LICENSE | tail -n 200; exec sleep 1000")
 	x.waitWindows(tb, 1)
 	var before []byte
 	eventually(tb, patience, "the page stands still", func() error {
