@@ -104,7 +104,7 @@ func sections() []section {
 				token(), func(c *Config) *secret { return &c.Token })),
 			one("token_file", "", "a path", "File that holds the token. Others than its owner and group must not have access.",
 				path(), func(c *Config) *string { return &c.TokenFile }),
-			one("tokens_file", "", "a path", "File with further tokens, one a line: a name, a role and the token's hash, as \"wavry-host token\" prints it. It is read again when it changes.",
+			one("tokens_file", "", "a path", "File with further tokens, one a line: a name, a role, the token's hash and limits, as \"wavry-host token\" prints it. It is read again when it changes.",
 				path(), func(c *Config) *string { return &c.TokensFile }),
 			one("anonymous_role", api.AnonymousNone, "none or viewer",
 				"What clients without a credential may do. viewer lets every user and program of this machine see the screen, and takes a listener on loopback.",

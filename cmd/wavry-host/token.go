@@ -6,11 +6,13 @@ import "wavryhost/session/api"
 type tokenCmd struct {
 	Name string `arg:"" help:"Who will have it: a name for the audit log."`
 	Role string `arg:"" help:"What it allows: viewer, controller, operator or metrics."`
+	// Limits are checked by the API, which reads them from the file.
+	Limits []string `arg:"" optional:"" help:"Limits: displays=x11:*,… networks=192.0.2.0/24,… until=2027-01-31T18:00:00Z."`
 }
 
 // Run is called by kong.
 func (c *tokenCmd) Run(a *app) error {
-	token, line, err := api.NewToken(c.Name, c.Role)
+	token, line, err := api.NewToken(c.Name, c.Role, c.Limits...)
 	if err != nil {
 		return &coded{exitUsage, err}
 	}

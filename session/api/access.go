@@ -70,20 +70,21 @@ func (s *Server) views(r *http.Request) bool {
 	if id := r.PathValue("id"); id != "" {
 		return s.owns(r, id) == nil
 	}
-	if p.grant == nil {
-		return true
-	}
-	_, ok := s.watches(*p.grant, r.PathValue("display"))
+	_, ok := s.watches(p, r.PathValue("display"))
 	return ok
 }
 
-// watches tells whether a grant is good for a display, and for which by its id: default is the first one there is.
-func (s *Server) watches(g grant.Grant, display string) (id string, ok bool) {
-	if g.Watches(display) {
+// watches reports whether a grant or a token is good for a display, and for which by its id: default is the first one there is.
+func (s *Server) watches(p principal, display string) (id string, ok bool) {
+	watches := p.scope.Watches
+	if p.grant != nil {
+		watches = p.grant.Watches
+	}
+	if watches(display) {
 		return display, true
 	}
 	if all := s.mgr.Host().Displays; display == defaultDisplay && len(all) > 0 {
-		return all[0].ID, g.Watches(all[0].ID)
+		return all[0].ID, watches(all[0].ID)
 	}
 	return display, false
 }
@@ -92,13 +93,13 @@ func (s *Server) watches(g grant.Grant, display string) (id string, ok bool) {
 func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	p := principalOf(r.Context())
 	o.Owner, o.Guest = p.Owner, p.role != grant.Operator
+	var ok bool
+	if o.Display, ok = s.watches(p, o.Display); !ok {
+		return refuse(CodeForbidden, "the %s is not good for this display", p.Credential)
+	}
 	g := p.grant
 	if g == nil {
 		return nil
-	}
-	var ok bool
-	if o.Display, ok = s.watches(*g, o.Display); !ok {
-		return refuse(CodeForbidden, "the grant is not good for this display")
 	}
 	if g.Session != "" && g.Session != o.Lease {
 		return refuse(CodeForbidden, "the grant is good for one reservation, which the request has to name")
@@ -120,10 +121,13 @@ func (k *keeper) lapsed(p principal, now time.Time) (session.EndReason, error) {
 		}
 		return session.EndRevoked, invalid("the token was changed")
 	case session.CredentialToken:
-		if q, ok := k.file.find(p.hash); ok && q.Owner == p.Owner && q.role == p.role {
-			return 0, nil
+		q, ok := k.file.find(p.hash)
+		if !ok || q.Owner != p.Owner || q.role != p.role {
+			return session.EndRevoked, invalid("the token was taken away")
 		}
-		return session.EndRevoked, invalid("the token was taken away")
+		q.remote, q.display = p.remote, p.display
+		_, why, err := q.stands(now)
+		return why, err
 	case session.CredentialGrant:
 		switch {
 		case k.has(*p.grant):

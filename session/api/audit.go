@@ -29,7 +29,7 @@ type audit struct {
 	w  io.Writer // nil writes nothing
 
 	strangers, known time.Time // when the lines so far are paid for
-	sums             map[auditSum]int
+	sums             map[auditSum]*auditCount
 	began            time.Time // when the first of the sums came
 }
 
@@ -52,12 +52,20 @@ type auditLine struct {
 	Status     int       `json:"status,omitempty"`
 	Code       string    `json:"code,omitempty"`  // the error code
 	Count      int       `json:"count,omitempty"` // of the requests, where the line is for several; it has no address, method, route and object then
+	First      time.Time `json:"first,omitzero"`  // of those requests
+	Last       time.Time `json:"last,omitzero"`
 }
 
 // auditSum is what the requests of a sum have in common.
 type auditSum struct {
 	Event, Credential, Issuer, Who, Role, Code string
 	Status                                     int
+}
+
+// auditCount is how many requests are in a sum, and when the first and the last of them ended.
+type auditCount struct {
+	n           int
+	first, last time.Time
 }
 
 // record writes a line, or adds it to a sum. It tells whether it did the latter, and what was wrong with writing.
@@ -78,12 +86,16 @@ func (a *audit) record(l auditLine) (summed bool, err error) {
 	}
 	sum := auditSum{l.Event, l.Credential, l.Issuer, l.Who, l.Role, l.Code, l.Status}
 	if a.sums == nil {
-		a.sums, a.began = make(map[auditSum]int), l.Time
+		a.sums, a.began = make(map[auditSum]*auditCount), l.Time
 	}
 	if _, there := a.sums[sum]; !there && len(a.sums) >= maxSums {
 		sum = auditSum{} // of others
 	}
-	a.sums[sum]++
+	if a.sums[sum] == nil {
+		a.sums[sum] = &auditCount{first: l.Time}
+	}
+	a.sums[sum].n++
+	a.sums[sum].last = l.Time
 	return true, err
 }
 
@@ -106,9 +118,9 @@ func (a *audit) flush(now time.Time) error {
 		return nil
 	}
 	var lines []auditLine
-	for s, n := range a.sums {
+	for s, c := range a.sums {
 		lines = append(lines, auditLine{
-			Time: now, Event: s.Event, Credential: s.Credential, Issuer: s.Issuer, Who: s.Who, Role: s.Role, Code: s.Code, Status: s.Status, Count: n,
+			Time: now, Event: s.Event, Credential: s.Credential, Issuer: s.Issuer, Who: s.Who, Role: s.Role, Code: s.Code, Status: s.Status, Count: c.n, First: c.first, Last: c.last,
 		})
 	}
 	slices.SortFunc(lines, func(x, y auditLine) int {

@@ -80,6 +80,9 @@ func TestAuditOfManyKindsIsBounded(t *testing.T) {
 		if n := strings.Count(log.String(), "\n"); n > knownBurst+maxSums+1 {
 			t.Errorf("%d lines", n)
 		}
+		if n := strings.Count(log.String(), `"first":`); n != maxSums+1 {
+			t.Errorf("%d sums have the time of their first request", n)
+		}
 		if n := strings.Count(log.String(), `"count":`); n != maxSums+1 {
 			t.Errorf("%d sums; want %d", n, maxSums+1)
 		}
@@ -91,8 +94,8 @@ func TestAuditSumIsWrittenInTheEnd(t *testing.T) {
 	var log bytes.Buffer
 	a := audit{w: &log}
 	now := time.Now()
-	for range 7 {
-		if summed, err := a.record(auditLine{Time: now, Status: http.StatusTooManyRequests, Code: string(CodeTooManyRequests)}); err != nil || !summed {
+	for n := range 7 {
+		if summed, err := a.record(auditLine{Time: now.Add(time.Duration(n) * time.Millisecond), Status: http.StatusTooManyRequests, Code: string(CodeTooManyRequests)}); err != nil || !summed {
 			t.Fatal("a refused flood has lines of its own")
 		}
 	}
@@ -108,6 +111,9 @@ func TestAuditSumIsWrittenInTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		total += l.Count
+		if !l.First.Equal(now) || !l.Last.Equal(now.Add(6*time.Millisecond)) {
+			t.Errorf("a sum from %v to %v; want from %v for 6 ms", l.First, l.Last, now)
+		}
 	}
 	if total != 7 {
 		t.Errorf("%d requests are in the log; there were 7: %s", total, log.String())

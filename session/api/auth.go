@@ -45,8 +45,12 @@ type principal struct {
 	session.Owner
 	role  grant.Role
 	grant *grant.Grant // nil without one
-	// hash is that of a token.
-	hash [sha256.Size]byte
+	// hash is that of a token. scope and until limit one of the file; without a date until is zero.
+	hash  [sha256.Size]byte
+	scope grant.Scope
+	until time.Time
+	// remote is where the request came from, and display what the session shows that was opened by it, for the limits of a token.
+	remote, display string
 	// chain is that of a certificate, its own in front.
 	chain []*x509.Certificate
 }
@@ -66,7 +70,7 @@ const (
 	resultRevoked = "revoked"
 )
 
-// admit tells who r comes from.
+// admit tells who r comes from. Of a credential that is known and not good, it tells whose it is, without a role.
 func (k *keeper) admit(r *http.Request) (principal, error) {
 	p, err := k.recognize(r)
 	if err == nil && p.Credential != session.CredentialAnonymous {
@@ -87,7 +91,7 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 				result = string(grant.Expired)
 			}
 			k.count(methodCert, result)
-			return principal{}, err
+			return principal{Owner: p.Owner}, err
 		}
 		k.count(methodCert, resultOK)
 		return p, nil
@@ -121,10 +125,16 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 			return principal{Owner: session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}, role: grant.Operator, hash: got}, nil
 		}
 		if p, ok := k.file.find(got); ok {
-			k.count(methodToken, resultOK)
+			p.remote = clientOf(r)
+			result, _, err := p.stands(time.Now())
+			k.count(methodToken, result)
+			if err != nil {
+				return principal{Owner: p.Owner}, err // whoever shows it has not guessed it
+			}
 			return p, nil
 		}
 	}
+	var who principal
 	if signed {
 		g, err := k.grants.Verify(token)
 		method = methodGrant
@@ -132,8 +142,9 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 			result, why, signed = string(e.Fault), strings.TrimPrefix(e.Error(), "grant: "), e.Signed
 		} else if result, why = k.granted(g, clientOf(r)); result == resultOK {
 			k.count(methodGrant, resultOK)
-			owner := session.Owner{Credential: session.CredentialGrant, Issuer: g.Issuer, Name: g.Subject}
-			return principal{Owner: owner, role: g.Role, grant: &g}, nil
+			return principal{Owner: ownerOf(g), role: g.Role, grant: &g}, nil
+		} else {
+			who.Owner = ownerOf(g)
 		}
 	}
 	if !signed && wait > 0 {
@@ -143,7 +154,12 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 	if !signed {
 		k.nets.wrong(time.Now(), clientOf(r))
 	}
-	return principal{}, invalid(shorten(why))
+	return who, invalid(shorten(why))
+}
+
+// ownerOf returns who owns what is opened by a grant.
+func ownerOf(g grant.Grant) session.Owner {
+	return session.Owner{Credential: session.CredentialGrant, Issuer: g.Issuer, Name: g.Subject}
 }
 
 // block refuses a network that has used up its attempts.
@@ -159,13 +175,33 @@ func invalid(why string) *problem {
 
 // granted tells whether a verified grant is good here and now: resultOK, or what is wrong, with words for it.
 func (k *keeper) granted(g grant.Grant, remote string) (result, why string) {
-	if at, err := netip.ParseAddrPort(remote); err != nil || !g.From(at.Addr()) {
+	if !comesFrom(g.Scope, remote) {
 		return resultNetwork, "the grant is not good from your network"
 	}
 	if k.has(g) {
 		return resultRevoked, "the grant was revoked"
 	}
 	return resultOK, ""
+}
+
+// comesFrom reports whether a credential may be used from a remote address.
+func comesFrom(s grant.Scope, remote string) bool {
+	at, err := netip.ParseAddrPort(remote)
+	return s.Networks == nil || err == nil && s.From(at.Addr())
+}
+
+// stands reports whether a token of the file is good at a time, from where p comes, and for what it shows: resultOK, or what is wrong, why the
+// session ends that it opened, and an error for the client.
+func (p principal) stands(now time.Time) (result string, why session.EndReason, err error) {
+	switch {
+	case !p.until.IsZero() && !now.Before(p.until):
+		return string(grant.Expired), session.EndExpired, invalid("the token has expired")
+	case !comesFrom(p.scope, p.remote):
+		return resultNetwork, session.EndRevoked, invalid("the token is not good from your network")
+	case p.display != "" && !p.scope.Watches(p.display):
+		return resultRevoked, session.EndRevoked, invalid("the token is not good for this display")
+	}
+	return resultOK, 0, nil
 }
 
 // certified tells who shows a client certificate that TLS has verified.

@@ -290,11 +290,9 @@ func (s *Server) endpoint(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !rt.open {
 			p, err := s.key.admit(r)
-			if err == nil {
-				note(w, p)
-				if !rt.may(p.role) {
-					err = refuse(CodeForbidden, "a %s may not do this", p.role)
-				}
+			note(w, p)
+			if err == nil && !rt.may(p.role) {
+				err = refuse(CodeForbidden, "a %s may not do this", p.role)
 			}
 			if err != nil {
 				s.fail(w, r, err)
@@ -475,10 +473,10 @@ func (p principal) id() string {
 	return p.grant.ID
 }
 
-// expires is when the principal's grant ends; never for the zero time.
+// expires is when the principal's grant or token ends; never for the zero time.
 func (p principal) expires() time.Time {
 	if p.grant == nil {
-		return time.Time{}
+		return p.until
 	}
 	return p.grant.Expires
 }

@@ -35,6 +35,23 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// limit gives the viewer's token a limit instead of the one that it has.
+	limit := func(t *testing.T, s *Server, text string) {
+		file, err := os.ReadFile(s.cfg.TokensFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for l := range strings.Lines(string(file)) {
+			if f := strings.Fields(l); strings.HasPrefix(l, "my-viewer ") {
+				l = strings.Join(append(f[:3], text), " ") + "\n"
+			}
+			lines = append(lines, l)
+		}
+		if err := os.WriteFile(s.cfg.TokensFile, []byte(strings.Join(lines, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, c := range map[string]struct {
 		take func(t *testing.T, s *Server)
 		want session.EndReason // zero for none
@@ -51,6 +68,18 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		"a token's time": {by: "viewer", want: session.EndExpired, take: func(t *testing.T, s *Server) {
+			limit(t, s, "until="+time.Now().Add(time.Second).Format(time.RFC3339))
+		}},
+		"a token's time that is put off": {by: "viewer", take: func(t *testing.T, s *Server) {
+			limit(t, s, "until="+time.Now().Add(3*time.Second).Format(time.RFC3339))
+			time.Sleep(2 * time.Second)
+			limit(t, s, "until="+time.Now().Add(time.Hour).Format(time.RFC3339))
+		}},
+		"a token's displays":         {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) { limit(t, s, "displays=test") }},
+		"other displays of a token":  {by: "viewer", take: func(t *testing.T, s *Server) { limit(t, s, "displays=x11:*") }},
+		"a token's networks":         {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) { limit(t, s, "networks=203.0.113.0/24") }},
+		"other networks for a token": {by: "viewer", take: func(t *testing.T, s *Server) { limit(t, s, "networks=192.0.2.0/24,127.0.0.0/8,::1/128") }},
 		"the file": {by: "viewer", take: func(t *testing.T, s *Server) {
 			if err := os.WriteFile(s.cfg.TokensFile, []byte("broken"), 0o600); err != nil {
 				t.Fatal(err)
@@ -162,15 +191,28 @@ func TestEndedSessionsAreForgotten(t *testing.T) {
 func TestEventsEndWithTheirCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, v := newIssuer(t)
-		s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
+		shown, line, err := NewToken("op", "operator", "until="+time.Now().Add(time.Hour).Format(time.RFC3339))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "tokens")
+		if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, healthy())
 		for name, take := range map[string]func(){
 			"j1": func() { _ = s.key.add(time.Now(), "i", "j1", "") },
 			"j2": func() { time.Sleep(time.Minute) },
+			"":   func() { time.Sleep(time.Hour) }, // the token of the file
 		} {
 			now := time.Now()
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/events", http.NoBody)
 			r.Host = "localhost"
-			r.Header.Set("Authorization", "Bearer "+i.signFor(name, "op", `{"role":"operator"}`, now, now.Add(time.Minute)))
+			credential := shown
+			if name != "" {
+				credential = i.signFor(name, "op", `{"role":"operator"}`, now, now.Add(time.Minute))
+			}
+			r.Header.Set("Authorization", "Bearer "+credential)
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
@@ -10,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"wavryhost/session"
 	"wavryhost/session/api/custody"
@@ -23,7 +24,7 @@ import (
 // maxTokens bounds the file of tokens, in bytes: some thousand lines.
 const maxTokens = 256 << 10
 
-// tokenFile are the tokens of a file, one a line: a name, a role, and "sha256:" with the hash of the token in hexadecimal. A hash is all that is needed: tokens are
+// tokenFile are the tokens of a file, one a line: a name, a role, "sha256:" with the hash of the token in hexadecimal, and limits. A hash is all that is needed: tokens are
 // long and random, so that nobody finds one by trying (unlike passwords, for which a slow hash is). The file is read again when it changes.
 type tokenFile struct {
 	path string
@@ -77,39 +78,94 @@ func (f *tokenFile) read() error {
 	return nil
 }
 
-// parseTokens reads lines "name role sha256:hex". Empty lines and those that begin with # are skipped.
+// toldLines is how many broken lines of the file are told at once.
+const toldLines = 5
+
+// parseTokens reads lines "name role sha256:hex [displays=…] [networks=…] [until=…]". Empty lines and those that begin with # are skipped. An error
+// tells of each broken line, and nothing of a broken file is taken.
 func parseTokens(text []byte) (map[[sha256.Size]byte]principal, error) {
 	known := make(map[[sha256.Size]byte]principal)
 	names := make(map[string]bool)
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for n := 1; lines.Scan(); n++ {
-		f := strings.Fields(lines.Text())
+	var wrong []string
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		f := strings.Fields(line)
 		if len(f) == 0 || strings.HasPrefix(f[0], "#") {
 			continue
 		}
-		if len(f) != 3 {
-			return nil, fmt.Errorf("line %d is not a name, a role and sha256:hash", n)
+		p, err := parseToken(f)
+		if err == nil && (names[p.Name] || known[p.hash].Name != "") {
+			err = fmt.Errorf("%.40q, or its token, is there already", p.Name)
 		}
-		role, err := grant.ParseRole(f[1])
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			wrong = append(wrong, fmt.Sprintf("line %d: %v", n, err))
+			continue
 		}
-		digits, ok := strings.CutPrefix(f[2], "sha256:")
-		sum, err := hex.DecodeString(digits)
-		if !ok || err != nil || len(sum) != sha256.Size {
-			return nil, fmt.Errorf("line %d: the hash of %.40q is not sha256: and 64 hexadecimal digits", n, f[0])
-		}
-		hash := [sha256.Size]byte(sum)
-		if names[f[0]] || known[hash].Name != "" {
-			return nil, fmt.Errorf("line %d: %.40q, or its token, is there already", n, f[0])
-		}
-		names[f[0]] = true
-		known[hash] = principal{Owner: session.Owner{Credential: session.CredentialToken, Name: f[0]}, role: role, hash: hash}
+		names[p.Name] = true
+		known[p.hash] = p
 	}
-	if err := lines.Err(); err != nil {
-		return nil, err
+	if more := len(wrong) - toldLines; more > 0 {
+		wrong = append(wrong[:toldLines], fmt.Sprintf("and %d more", more))
+	}
+	if wrong != nil {
+		return nil, errors.New(strings.Join(wrong, "; "))
 	}
 	return known, nil
+}
+
+// parseToken reads the fields of a line.
+func parseToken(f []string) (principal, error) {
+	if len(f) < 3 {
+		return principal{}, errors.New("it is not a name, a role and sha256:hash")
+	}
+	if strings.ContainsFunc(f[0], func(r rune) bool { return !unicode.IsGraphic(r) || r == utf8.RuneError }) || len(f[0]) > longestName {
+		return principal{}, fmt.Errorf("name %.40q is not printable, or has more than %d bytes", f[0], longestName)
+	}
+	p := principal{Owner: session.Owner{Credential: session.CredentialToken, Name: f[0]}}
+	var err error
+	if p.role, err = grant.ParseRole(f[1]); err != nil {
+		return principal{}, err
+	}
+	digits, ok := strings.CutPrefix(f[2], "sha256:")
+	sum, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(sum) != sha256.Size {
+		return principal{}, fmt.Errorf("the hash of %.40q is not sha256: and 64 hexadecimal digits", f[0])
+	}
+	p.hash = [sha256.Size]byte(sum)
+	return p, p.limit(f[3:])
+}
+
+// limit reads the limits of a token. A limit that is misspelt would be none, and so is refused.
+func (p *principal) limit(fields []string) error {
+	lists := make(map[string][]string)
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, "=")
+		switch {
+		case name != "displays" && name != "networks" && name != "until":
+			return fmt.Errorf("%.40q is not displays=, networks= or until=", f)
+		case lists[name] != nil:
+			return fmt.Errorf("%s= is there twice", name)
+		case slices.Contains(strings.Split(value, ","), ""):
+			return fmt.Errorf("%.60q has an empty value", f)
+		}
+		lists[name] = strings.Split(value, ",")
+	}
+	var err error
+	if p.scope, err = grant.ParseScope(lists["displays"], lists["networks"]); err != nil {
+		return err
+	}
+	if lists["displays"] != nil && p.role != grant.Viewer && p.role != grant.Controller {
+		// Operators change sessions and reserve places as well, where it would hold them back from nothing.
+		return fmt.Errorf("displays= limits a viewer or a controller, and not a role such as %s", p.role)
+	}
+	if until := lists["until"]; until != nil {
+		if p.until, err = time.Parse(time.RFC3339, strings.Join(until, ",")); err != nil {
+			return fmt.Errorf("until=%.60q is not a time such as 2027-01-31T18:00:00Z", strings.Join(until, ","))
+		}
+		p.until = p.until.UTC()
+	}
+	return nil
 }
 
 // warn logs what is to be known of a file of credentials, unless that is nothing.
@@ -119,17 +175,20 @@ func warn(log *slog.Logger, warning string) {
 	}
 }
 
-// NewToken makes a token, and the line of it for the file of tokens.
-func NewToken(name, role string) (token, line string, err error) {
-	if name == "" || strings.HasPrefix(name, "#") || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "", "", errors.New("a name is printable, without blanks, and does not begin with #")
-	}
-	if _, err := grant.ParseRole(role); err != nil {
-		return "", "", err
-	}
+// NewToken makes a token, and the line of it for the file of tokens. Limits are as the file has them, such as "displays=x11:*".
+func NewToken(name, role string, limits ...string) (token, line string, err error) {
 	secret := make([]byte, 20) // 160 bits
 	rand.Read(secret)          // it never fails
 	token = strings.ToLower(base32.StdEncoding.EncodeToString(secret))
 	hash := sha256.Sum256([]byte(token))
-	return token, fmt.Sprintf("%s %s sha256:%s", name, role, hex.EncodeToString(hash[:])), nil
+	fields := append([]string{name, role, "sha256:" + hex.EncodeToString(hash[:])}, limits...)
+	for _, f := range fields {
+		if f == "" || strings.HasPrefix(name, "#") || strings.ContainsFunc(f, unicode.IsSpace) {
+			return "", "", errors.New("a name, a role and limits are not empty and have no blanks, and a name does not begin with #")
+		}
+	}
+	if _, err := parseToken(fields); err != nil {
+		return "", "", err
+	}
+	return token, strings.Join(fields, " "), nil
 }

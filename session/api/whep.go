@@ -94,6 +94,11 @@ func (s *Server) open(r *http.Request, o session.Offer) (session.Answer, error) 
 		}
 		return session.Answer{}, err
 	}
+	if p.Credential == session.CredentialToken {
+		if one, err := s.mgr.Session(a.ID); err == nil {
+			p.display = one.Display
+		}
+	}
 	s.mu.Lock()
 	s.opened[a.ID] = p
 	s.mu.Unlock()

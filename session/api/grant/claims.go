@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/netip"
-	"path"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -21,8 +19,6 @@ const (
 	// maxName bounds jti and sub, in bytes: they are kept, logged and audited. maxIssuer bounds iss, which is an address as a rule.
 	maxName   = 128
 	maxIssuer = 256
-	// maxList bounds displays and networks.
-	maxList = 32
 	// maxBitrate is the highest that a grant may name, in bits per second.
 	maxBitrate = 1_000_000_000
 	// maxSessions is how many sessions a grant may allow its subject.
@@ -128,31 +124,16 @@ func (g *Grant) limit(claim any) error {
 	if g.Role, err = ParseRole(s.Role); err != nil {
 		return wrong(Malformed, "wavry.%v", err)
 	}
-	if len(s.Displays) > maxList || len(s.Networks) > maxList || len(s.Session) > maxName {
-		return wrong(Malformed, "wavry has more than %d displays or networks, or a longer session than there is", maxList)
+	if len(s.Session) > maxName {
+		return wrong(Malformed, "wavry.session is longer than any session's id")
 	}
 	if _, named := claim.(map[string]any)["session"]; named && s.Session == "" { //nolint:forcetypeassert // asked at the top
 		return wrong(Malformed, "wavry.session is empty, and so would bind to nothing; leave it out")
 	}
-	g.Displays, g.Session, g.Once = s.Displays, s.Session, s.Once
-	for _, d := range s.Displays {
-		if _, err := path.Match(d, ""); err != nil {
-			return wrong(Malformed, "wavry.displays: %.60q is no pattern of ids", d)
-		}
-		if d == "*" {
-			g.Displays = nil
-		}
+	if g.Scope, err = ParseScope(s.Displays, s.Networks); err != nil {
+		return wrong(Malformed, "wavry.%v", err)
 	}
-	if s.Networks != nil {
-		g.Networks = []netip.Prefix{} // an empty list is no network, not every one
-	}
-	for _, text := range s.Networks {
-		p, err := netip.ParsePrefix(text)
-		if err != nil || p.Addr().Is4In6() {
-			return wrong(Malformed, "wavry.networks: %.60q is not a network as 192.0.2.0/24", text)
-		}
-		g.Networks = append(g.Networks, p.Masked())
-	}
+	g.Session, g.Once = s.Session, s.Once
 	if s.MaxBitrate != nil {
 		if g.MaxBitrate = *s.MaxBitrate; g.MaxBitrate <= 0 || g.MaxBitrate > maxBitrate {
 			return wrong(Malformed, "wavry.max_bitrate is not from 1 to %d", maxBitrate)

@@ -4,8 +4,6 @@ package grant
 
 import (
 	"fmt"
-	"net/netip"
-	"path"
 	"slices"
 	"time"
 )
@@ -45,12 +43,9 @@ type Grant struct {
 	// Subject is who it was made out for.
 	Subject string
 	Role    Role
-	// Displays are ids, or patterns of ids as x11:*, of those that may be watched. Nil means all.
-	Displays []string
+	Scope
 	// Session, when set, is the one session that it is good for.
 	Session string
-	// Networks are where it may come from. Nil means anywhere.
-	Networks []netip.Prefix
 	// MaxBitrate bounds the video's rate, in bits per second. 0 leaves it to the host.
 	MaxBitrate int
 	// MaxSessions is how many sessions its subject may have at a time. 0 leaves it to the host.
@@ -67,18 +62,9 @@ type Grant struct {
 	within []string
 }
 
-// From tells whether the grant may be used from addr.
-func (g Grant) From(addr netip.Addr) bool {
-	return g.Networks == nil || slices.ContainsFunc(g.Networks, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
-}
-
-// Watches tells whether the grant is good for that display.
+// Watches reports whether the grant is good for that display, and its issuer may let anybody watch it.
 func (g Grant) Watches(display string) bool {
-	fits := func(pattern string) bool {
-		ok, _ := path.Match(pattern, display) // a broken one was refused
-		return ok
-	}
-	return (g.Displays == nil || slices.ContainsFunc(g.Displays, fits)) && (g.within == nil || slices.ContainsFunc(g.within, fits))
+	return g.Scope.Watches(display) && (g.within == nil || anyMatch(g.within, display))
 }
 
 // within reports whether an issuer that may grant some role may grant r.
