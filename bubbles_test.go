@@ -5,9 +5,10 @@ import (
 	"testing"
 )
 
-// All timers of a synctest bubble share one context of the race detector, also when two threads run two of them at the same moment, and then it crashes the test program now
-// and then (golang/go#78156; runtime/time.go, unlockAndRun, of Go 1.26.8): "ThreadSanitizer: CHECK failed", or SIGSEGV. With one processor there is one such thread. The race
-// detector finds as much with one, since it goes by what is ordered, and not by what coincides.
+// All timers of a synctest bubble share one context of the race detector. When two threads run two of them at the same
+// moment, the detector can crash the test program (golang/go#78156; runtime/time.go, unlockAndRun, of Go 1.26.8):
+// "ThreadSanitizer: CHECK failed", or SIGSEGV. With one processor only one such thread exists. The detector finds as
+// much with one, because it judges by the order of events and not by coincidence.
 func TestBubblesHaveOneProcessorUnderTheRaceDetector(t *testing.T) {
 	const guard = "bubbles_race_test.go"
 	found := 0
