@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"wavryhost/capture/synthetic":   {"capture"},
 	"wavryhost/capture/x11":         {"capture"},
 
-	"wavryhost/encode":            {"capture"},
+	"wavryhost/encode":            {"capture", "platform/child"},
 	"wavryhost/encode/encodetest": {"capture", "encode"},
 	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
 
@@ -34,11 +34,12 @@ var rooms = map[string][]string{
 
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
-	"wavryhost/platform/display":  {},
+	"wavryhost/platform/child":    {},
+	"wavryhost/platform/display":  {"platform/child"},
 	"wavryhost/platform/identity": {},
 	"wavryhost/platform/input":    {},
 	"wavryhost/platform/pressure": {},
-	"wavryhost/platform/service":  {},
+	"wavryhost/platform/service":  {"platform/child"},
 
 	"wavryhost/session/wire":  {"adapt", "encode", "session/guard"},
 	"wavryhost/session/guard": {},
@@ -89,6 +90,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/wire",
 		"wavryhost/adapt/simulate/rival",
 	},
+	"os/exec": {"wavryhost/platform/child"},
 	"net/http": {
 		"wavryhost/session/api",
 		"wavryhost/session/api/grant",

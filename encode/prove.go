@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 	"time"
+
+	"wavryhost/platform/child"
 )
 
 // Proof is what came of trying an encoder with real frames.
@@ -92,35 +93,41 @@ func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 const (
 	maxProof  = 64 << 10 // bytes of a program's output; a proof has some hundred
 	maxStderr = 16 << 10
+	// maxMemory of a program. The software encoders allocate 0.3 GB for the size that is tried; nobody has measured what drivers of graphics cards do.
+	maxMemory = 4 << 30
 )
+
+// driverVariables choose drivers and devices. Drivers get no other variables of the daemon, which may hold secrets.
+var driverVariables = []string{
+	"LIBVA_DRIVER_NAME", "LIBVA_DRIVERS_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
+	"MESA_LOADER_DRIVER_OVERRIDE", "DRI_PRIME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME",
+}
 
 func (p *Prover) run(ctx context.Context, profile string) (Proof, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.Deadline, fmt.Errorf("did not finish within %v", p.cfg.Deadline))
 	defer cancel()
 	argv := p.cfg.Command(profile)
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	// A grandchild that inherited the pipes must not keep us waiting for their end.
-	cmd.WaitDelay = time.Second
-	stdout, stderr := &limited{max: maxProof}, &limited{max: maxStderr, last: true}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-
-	err := cmd.Run()
+	stdout, stderr := &child.Output{Max: maxProof}, &child.Output{Max: maxStderr, Last: true}
+	err := child.Run(ctx, child.Command{
+		Program: argv[0], Args: argv[1:], Keep: driverVariables, Stdout: stdout, Stderr: stderr,
+		Limits: child.Limits{Memory: maxMemory, Files: 256, Processor: 12 * p.cfg.Deadline},
+	})
 	switch {
 	case ctx.Err() != nil:
-		return Proof{}, withLastLine(context.Cause(ctx), stderr.buf)
+		return Proof{}, withLastLine(context.Cause(ctx), stderr.Bytes())
 	case err != nil:
 		// An exec.ExitError reads "exit status 1" or "signal: segmentation fault".
-		return Proof{}, withLastLine(fmt.Errorf("proving process: %w", err), stderr.buf)
+		return Proof{}, withLastLine(fmt.Errorf("proving process: %w", err), stderr.Bytes())
 	}
 	var proof Proof
-	if err := decodeProof(stdout.buf, &proof); err != nil {
-		return Proof{}, withLastLine(fmt.Errorf("proving process wrote no proof: %w", err), stderr.buf)
+	if err := decodeProof(stdout.Bytes(), &proof); err != nil {
+		return Proof{}, withLastLine(fmt.Errorf("proving process wrote no proof: %w", err), stderr.Bytes())
 	}
 	if proof.Profile != profile {
 		return Proof{}, fmt.Errorf("proving process answered for %q", proof.Profile)
 	}
 	if !proof.Usable && proof.Why == "" {
-		return Proof{}, withLastLine(errors.New("proving process gave no reason"), stderr.buf)
+		return Proof{}, withLastLine(errors.New("proving process gave no reason"), stderr.Bytes())
 	}
 	return proof, nil
 }
@@ -145,24 +152,4 @@ func withLastLine(err error, stderr []byte) error {
 		return fmt.Errorf("%w (%s)", err, line)
 	}
 	return err
-}
-
-// limited keeps the first max bytes written to it, or the last ones.
-type limited struct {
-	buf  []byte
-	max  int
-	last bool
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	n := len(p)
-	l.buf = append(l.buf, p...)
-	if over := len(l.buf) - l.max; over > 0 {
-		if l.last {
-			l.buf = append(l.buf[:0], l.buf[over:]...)
-		} else {
-			l.buf = l.buf[:l.max]
-		}
-	}
-	return n, nil
 }

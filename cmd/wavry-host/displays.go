@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"wavryhost/capture/screenshot"
 	"wavryhost/capture/synthetic"
 	"wavryhost/capture/x11"
+	"wavryhost/platform/child"
 	"wavryhost/platform/display"
 )
 
@@ -118,7 +118,7 @@ func made(cfg *Config) []candidate {
 		ID: idVirtual, Name: "Virtual display", Backend: "x11", Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height,
 		State: display.Usable,
 	}
-	if _, err := exec.LookPath("Xvfb"); err != nil {
+	if child.Find("Xvfb") != nil {
 		v.State, v.Why = display.Unusable, display.ErrNoServer.Error()
 	}
 	return []candidate{v, {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -12,6 +11,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg"
+	"wavryhost/platform/child"
 	"wavryhost/session"
 )
 
@@ -20,7 +20,7 @@ var proofParams = encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond:
 
 // prove tries the encoders that the configuration leaves to choose from, each in a process of its own.
 func prove(ctx context.Context, cfg *Config) ([]encode.Candidate, error) {
-	program, err := os.Executable()
+	program, err := child.Self()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}

@@ -2,10 +2,10 @@ package display
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"sync"
 	"time"
+
+	"wavryhost/platform/child"
 )
 
 // defaultPrograms make a picture that moves a little all by itself.
@@ -21,6 +21,8 @@ var defaultPrograms = [][]string{
 }
 
 const (
+	// maxFiles is how many files a program may have open, and the X server, whose clients are files.
+	maxFiles = 4096
 	// briefly is how long a program runs that was meant to do one thing and end, such as xsetroot.
 	briefly = 2 * time.Second
 	// The pauses before a program is started again, from the first to the longest.
@@ -34,7 +36,7 @@ func (v *Virtual) populate(ctx context.Context) {
 	defer wg.Wait()
 	alone := true
 	for _, args := range v.cfg.Programs {
-		if _, err := exec.LookPath(args[0]); err != nil {
+		if child.Find(args[0]) != nil {
 			v.log.Debug("program for the virtual display is not installed", "program", args[0])
 			continue
 		}
@@ -53,27 +55,29 @@ func (v *Virtual) keep(ctx context.Context, args []string) {
 	log := v.log.With("program", args[0])
 	for pause := firstRestart; ; pause = min(2*pause, longestRestart) {
 		began := time.Now()
-		cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // stop ends the whole group, politely
-		cmd.Env = append(clean(os.Environ()), "DISPLAY="+v.Address(), "XAUTHORITY="+v.Authority())
-		program, err := startChild(cmd, log)
+		output := &lineLogger{log: log}
+		program, err := child.Start(child.Command{
+			Program: args[0], Args: args[1:], Env: []string{"DISPLAY=" + v.Address(), "XAUTHORITY=" + v.Authority()},
+			Stdout: output, Stderr: output, Limits: child.Limits{Files: maxFiles},
+		})
 		if err != nil {
 			log.Warn("program for the virtual display does not start", "err", err)
 			return
 		}
 		select {
 		case <-ctx.Done():
-			program.stop()
+			program.Stop()
 			return
-		case <-program.done:
+		case <-program.Done:
 		}
 		lasted := time.Since(began)
-		if program.err == nil && lasted < briefly {
+		if program.Err() == nil && lasted < briefly {
 			return
 		}
 		if lasted > longestRestart {
 			pause = firstRestart
 		}
-		log.Debug("program on the virtual display ended", "err", program.err, "pause", pause)
+		log.Debug("program on the virtual display ended", "err", program.Err(), "pause", pause)
 		if !sleep(ctx, pause) {
 			return
 		}

@@ -9,12 +9,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"wavryhost/platform/child"
 )
 
 // ErrNoServer means that there is no Xvfb to make a virtual display with.
@@ -26,6 +27,8 @@ const (
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 	// firstNumber is where display numbers of our own begin: those from 0 on belong to the machine's own servers, those from 10 on to ssh.
 	firstNumber, numbers = 90, 1000
+	// serverMemory bounds what clients can have the server store: its own picture has 268 MB at most.
+	serverMemory = 4 << 30
 	// virtualPrefix is how the folders of virtual displays begin.
 	virtualPrefix = "wavry-host-display-"
 	// defaultSocketDir is where X servers listen.
@@ -52,7 +55,8 @@ type Virtual struct {
 	dir       string
 	cookie    []byte
 	number    int
-	server    *child
+	server    *child.Process
+	output    *lineLogger // of the server
 	closeOnce sync.Once
 }
 
@@ -74,7 +78,7 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Vi
 	if cfg.Programs == nil {
 		cfg.Programs = defaultPrograms
 	}
-	if _, err := exec.LookPath("Xvfb"); err != nil {
+	if child.Find("Xvfb") != nil {
 		return nil, ErrNoServer
 	}
 	v := &Virtual{cfg: cfg, log: log, cookie: newCookie(), number: -1}
@@ -123,8 +127,8 @@ func (v *Virtual) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		v.log.Warn("virtual display ended, starting it again", "display", v.Address(), "err", v.server.err,
-			"output", v.server.output.tail())
+		v.log.Warn("virtual display ended, starting it again", "display", v.Address(), "err", v.server.Err(),
+			"output", v.output.tail())
 		if time.Since(began) > longestPause {
 			pause = firstPause
 		}
@@ -147,7 +151,7 @@ func (v *Virtual) live(ctx context.Context) {
 	wg.Go(func() { v.populate(life) })
 	select {
 	case <-ctx.Done():
-	case <-v.server.done:
+	case <-v.server.Done:
 	}
 	end()
 	wg.Wait()
@@ -157,7 +161,7 @@ func (v *Virtual) live(ctx context.Context) {
 func (v *Virtual) Close() error {
 	v.closeOnce.Do(func() {
 		if v.server != nil {
-			v.server.stop()
+			v.server.Stop()
 		}
 		if v.dir != "" {
 			if err := os.RemoveAll(v.dir); err != nil {
@@ -207,10 +211,10 @@ func (v *Virtual) startNumber(ctx context.Context, number int) error {
 	args := []string{fmt.Sprintf(":%d", number)}
 	args = append(args, "-displayfd", "3", "-screen", "0", fmt.Sprintf("%dx%dx24", v.cfg.Width, v.cfg.Height),
 		"-dpi", strconv.Itoa(v.cfg.DPI), "-nolisten", "tcp", "-noreset", "-auth", v.Authority())
-	cmd := exec.Command("Xvfb", args...) //nolint:noctx // it outlives ctx: Close ends it
-	cmd.ExtraFiles = []*os.File{w}
-	cmd.Env = clean(os.Environ())
-	server, err := startChild(cmd, v.log.With("program", "Xvfb"))
+	output := &lineLogger{log: v.log.With("program", "Xvfb")}
+	server, err := child.Start(child.Command{ // it outlives ctx: Close ends it
+		Program: "Xvfb", Args: args, Files: []*os.File{w}, Stdout: output, Stderr: output, Limits: child.Limits{Memory: serverMemory, Files: maxFiles},
+	})
 	w.Close()
 	if err != nil {
 		return fmt.Errorf("display: start Xvfb: %w", err)
@@ -220,10 +224,10 @@ func (v *Virtual) startNumber(ctx context.Context, number int) error {
 	defer stop()
 	line, err := bufio.NewReader(io.LimitReader(r, 16)).ReadString('\n')
 	if got, parseErr := strconv.Atoi(strings.TrimSpace(line)); err != nil || parseErr != nil || got != number {
-		server.stop()
-		return fmt.Errorf("display: Xvfb does not come up: %w (it printed %q)", errors.Join(err, ctx.Err()), server.output.tail())
+		server.Stop()
+		return fmt.Errorf("display: Xvfb does not come up: %w (it printed %q)", errors.Join(err, ctx.Err()), output.tail())
 	}
-	v.number, v.server = number, server
-	v.log.Info("virtual display started", "display", v.Address(), "width", v.cfg.Width, "height", v.cfg.Height, "pid", cmd.Process.Pid)
+	v.number, v.server, v.output = number, server, output
+	v.log.Info("virtual display started", "display", v.Address(), "width", v.cfg.Width, "height", v.cfg.Height, "pid", server.ID())
 	return nil
 }

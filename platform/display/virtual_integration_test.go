@@ -214,7 +214,7 @@ func TestVirtualEndsWithTheDaemon(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(os.Stderr, "pid %d dir %s\n", v.server.cmd.Process.Pid, v.dir)
+		fmt.Fprintf(os.Stderr, "pid %d dir %s\n", v.server.ID(), v.dir)
 		_ = v.Run(t.Context())
 		return
 	}

@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"wavryhost/platform/child"
 )
 
 // launchd is the service manager of macOS.
@@ -30,7 +31,7 @@ func (l *launchd) files() ([]file, error) {
 }
 
 func (l *launchd) check(ctx context.Context) error {
-	if _, err := l.run(ctx, "launchctl", "version"); errors.Is(err, exec.ErrNotFound) {
+	if _, err := l.run(ctx, "launchctl", "version"); errors.Is(err, child.ErrNotInstalled) {
 		return fmt.Errorf("%w: there is no launchctl", ErrNotRunning)
 	}
 	switch {
@@ -87,7 +88,7 @@ func (l *launchd) forget(context.Context) error { return nil }
 func (l *launchd) query(ctx context.Context, st *Status) error {
 	out, err := l.run(ctx, "launchctl", "print", l.target())
 	switch {
-	case errors.Is(err, exec.ErrNotFound):
+	case errors.Is(err, child.ErrNotInstalled):
 		return fmt.Errorf("%w: there is no launchctl", ErrNotRunning)
 	case err != nil:
 		if st.Installed {

@@ -1,16 +1,16 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"wavryhost/platform/child"
 )
 
 // Config is what a Manager is made with.
@@ -267,14 +267,19 @@ func permission(err error) error {
 	return err
 }
 
+// maxOutput bounds what is kept of what a program prints, in bytes.
+const maxOutput = 1 << 20
+
 // command runs a program of the system.
 func command(ctx context.Context, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	stdout, stderr := &child.Output{Max: maxOutput}, &child.Output{Max: maxOutput, Last: true}
+	err := child.Run(ctx, child.Command{
+		// By these the service manager of a user is reached.
+		Program: name, Args: args, Keep: []string{"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}, Stdout: stdout, Stderr: stderr,
+	})
+	if err != nil {
 		line := strings.Join(append([]string{name}, args...), " ")
-		return stdout.String(), fmt.Errorf("service: %s: %w: %s", line, err, strings.TrimSpace(stderr.String()))
+		return string(stdout.Bytes()), fmt.Errorf("service: %s: %w: %s", line, err, strings.TrimSpace(string(stderr.Bytes())))
 	}
-	return stdout.String(), nil
+	return string(stdout.Bytes()), nil
 }

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"wavryhost/platform/child"
 )
 
 // systemd is the service manager of most Linux systems.
@@ -89,7 +90,7 @@ func (s *systemd) activate(ctx context.Context, changed bool) error {
 func (s *systemd) makeUser(ctx context.Context) error {
 	user := s.cfg.Spec.User
 	_, err := s.run(ctx, "systemd-sysusers", filepath.Join("/etc/sysusers.d", s.cfg.Spec.Name+".conf"))
-	if !errors.Is(err, exec.ErrNotFound) {
+	if !errors.Is(err, child.ErrNotInstalled) {
 		return err
 	}
 	if _, err := s.run(ctx, "id", "-u", user); err == nil {

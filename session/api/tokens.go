@@ -81,8 +81,8 @@ func (f *tokenFile) read() error {
 // toldLines is how many broken lines of the file are told at once.
 const toldLines = 5
 
-// parseTokens reads lines "name role sha256:hex [displays=…] [networks=…] [until=…]". Empty lines and those that begin with # are skipped. An error
-// tells of each broken line, and nothing of a broken file is taken.
+// parseTokens reads lines "name role sha256:hex [displays=…] [networks=…] [until=…]". Empty lines and comments (#) are
+// skipped. An error names each broken line, and nothing of a broken file is taken.
 func parseTokens(text []byte) (map[[sha256.Size]byte]principal, error) {
 	known := make(map[[sha256.Size]byte]principal)
 	names := make(map[string]bool)

@@ -1,0 +1,54 @@
+package child
+
+import (
+	"fmt"
+	"math"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// running is this program's file, whatever has become of its path.
+const running = "/proc/self/exe"
+
+// isolate gives the child a process group of its own, so that what it starts ends with it, and has the kernel end it
+// when the thread that started it is gone: a killed daemon leaves no child behind.
+func isolate(cmd *exec.Cmd, atOnce bool) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if atOnce {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
+}
+
+// seal keeps descriptors from children that libraries have opened without close-on-exec; Go's own have it. Linux
+// before 5.11 cannot, and then they stay open.
+func seal() { _ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) }
+
+// limit sets the limits of a process that has just been started.
+func limit(pid int, l Limits) error {
+	set := map[int]uint64{unix.RLIMIT_CORE: 0}
+	for resource, most := range map[int]uint64{
+		unix.RLIMIT_DATA: l.Memory, unix.RLIMIT_NOFILE: l.Files, unix.RLIMIT_CPU: uint64(l.Processor.Seconds()),
+	} {
+		if most > 0 {
+			set[resource] = most
+		}
+	}
+	for resource, most := range set {
+		var is unix.Rlimit
+		err := unix.Prlimit(pid, resource, nil, &is)
+		if err == nil {
+			most = min(most, is.Max) // nobody but root can raise it
+			err = unix.Prlimit(pid, resource, &unix.Rlimit{Cur: most, Max: most}, nil)
+		}
+		if err != nil && err != unix.ESRCH { // ESRCH: it has ended
+			return fmt.Errorf("limit process: %w", err)
+		}
+	}
+	return nil
+}
+
+func terminate(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+
+func kill(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
