@@ -244,10 +244,10 @@ func (m *Manager) survey(took time.Duration) {
 		quality[t.Quality]++
 		n++
 	}
-	m.met.targetRate.WithLabelValues("sum").Set(float64(target))
-	m.met.targetRate.WithLabelValues("min").Set(float64(leastTarget))
-	m.met.achievedRate.WithLabelValues("sum").Set(float64(achieved))
-	m.met.achievedRate.WithLabelValues("min").Set(float64(leastAchieved))
+	m.met.targetRate.WithLabelValues("sum").Set(float64(target) / 8)
+	m.met.targetRate.WithLabelValues("min").Set(float64(leastTarget) / 8)
+	m.met.achievedRate.WithLabelValues("sum").Set(float64(achieved) / 8)
+	m.met.achievedRate.WithLabelValues("min").Set(float64(leastAchieved) / 8)
 	for _, s := range adapt.States() {
 		m.met.quality.WithLabelValues(s.String()).Set(float64(quality[s]))
 		m.met.qualitySeconds.WithLabelValues(s.String()).Add(took.Seconds() * float64(quality[s]))

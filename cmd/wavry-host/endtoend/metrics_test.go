@@ -1,0 +1,51 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"testing"
+)
+
+// promtool runs Prometheus' own checker, whose complaints fail the test.
+func promtool(t *testing.T, stdin []byte, args ...string) {
+	t.Helper()
+	need(t, "promtool")
+	cmd := exec.CommandContext(t.Context(), "promtool", args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %v: %v\n%s", args, err, out)
+	}
+}
+
+// The whole of /metrics, with those of Go and of the process, while somebody watches and after the page was asked for.
+func TestPromtoolTakesTheMetrics(t *testing.T) {
+	t.Parallel()
+	h := startHost(t, hostOptions{args: []string{"--display", "synthetic", "--virtual-size", "320x240"}})
+	a, _ := join(t, h)
+	a.waitMedia(t)
+	status, exposition, err := h.request(http.MethodGet, "/metrics")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("GET /metrics: status %d, %v", status, err)
+	}
+	if !bytes.Contains(exposition, []byte("\nwavry_host_target_rate_bytes_per_second{")) {
+		t.Errorf("GET /metrics has no rates of sessions:\n%s", tail(string(exposition), 2000))
+	}
+	promtool(t, exposition, "check", "metrics")
+	eventually(t, patience, "the target rate in bytes is the session's bitrate in bits", func() error {
+		rate, bits := h.metric(t, `wavry_host_target_rate_bytes_per_second{of="sum"}`), h.session(t).TargetBitrate
+		if rate*8 != float64(bits) {
+			return fmt.Errorf("%v B/s, %d bit/s", rate, bits)
+		}
+		return nil
+	})
+	a.leave(t, h)
+}
+
+func TestPromtoolTakesTheAlerts(t *testing.T) {
+	t.Parallel()
+	promtool(t, nil, "check", "rules", "--lint-fatal", "../../../deploy/prometheus/alerts.yml")
+}
