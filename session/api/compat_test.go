@@ -103,11 +103,17 @@ func (c *comparison) version() {
 	}
 }
 
+// secured reports whether an operation requires a credential: an empty list says that it does not, as a missing one does.
+func secured(o object) bool {
+	list, _ := o["security"].([]any)
+	return len(list) > 0
+}
+
 func (c *comparison) operation(where string, before, after object) {
 	if before["operationId"] != after["operationId"] {
 		c.found("%s: operationId %v became %v, which renames generated methods", where, before["operationId"], after["operationId"])
 	}
-	if before["security"] == nil && after["security"] != nil {
+	if !secured(before) && secured(after) {
 		c.found("%s needs a token", where)
 	}
 	c.parameters(where, before, after)
@@ -307,7 +313,7 @@ func TestBreaksAreFound(t *testing.T) {
 		{"path removed", func(d object) { delete(part(d, "paths"), "/v1/host") }, []string{"path /v1/host is gone"}},
 		{"method removed", func(d object) { delete(part(part(d, "paths"), "/v1/drain"), "delete") }, []string{"DELETE /v1/drain is gone"}},
 		{"operation renamed", func(d object) { op(d, "/v1/host", "get")["operationId"] = "x" }, []string{"operationId getHost became x"}},
-		{"token needed", func(d object) { op(d, "/healthz", "get")["security"] = []any{} }, []string{"GET /healthz needs a token"}},
+		{"token needed", func(d object) { op(d, "/healthz", "get")["security"] = []any{object{"token": []any{}}} }, []string{"GET /healthz needs a token"}},
 		{"status changed", func(d object) {
 			r := part(op(d, "/v1/drain", "post"), "responses")
 			r["200"], r["202"] = r["202"], nil
@@ -379,6 +385,7 @@ func TestBreaksAreFound(t *testing.T) {
 		{"limit widened", func(d object) { property(d, "Draining", "deadline_seconds")["maximum"] = 1e6 }, nil},
 		{"description changed", func(d object) { property(d, "Session", "loss")["description"] = "x" }, nil},
 		{"error added", func(d object) { part(op(d, "/v1/host", "get"), "responses")["409"] = object{} }, nil},
+		{"said that no token is needed", func(d object) { op(d, "/healthz", "get")["security"] = []any{} }, nil},
 		{"token no longer needed", func(d object) { delete(op(d, "/v1/host", "get"), "security") }, nil},
 		{"minor version", func(d object) { part(d, "info")["version"] = "1.1.0" }, nil},
 	} {

@@ -162,7 +162,8 @@ func (a *asker) header(d *dice, o object, spoil func()) []string {
 		if !special {
 			value = fmt.Sprint(a.value(d, part(p, "schema")))
 		}
-		switch required := p["required"] == true; {
+		// Only a fragment with the right ice-ufrag needs no If-Match, which no schema can say.
+		switch required := p["required"] == true || p["name"] == "If-Match"; {
 		case d.rare():
 			spoil()
 			list = append(list, fmt.Sprintf("%s: %s", p["name"], d.of(`"e0"`, "", "-1", "1e3", "99999999999999999999", `*, *`, `W/"e1"`, "\x01", strings.Repeat("9", 2000))))

@@ -122,8 +122,9 @@ func (sp *spec) operation(rt route) (*huma.Operation, error) {
 		Method: rt.method, Path: strings.TrimSuffix(rt.path, "{$}"), OperationID: o.id, Tags: []string{o.tag}, Summary: o.summary,
 		Description: o.detail, Responses: map[string]*huma.Response{},
 	}
+	op.Security = []map[string][]string{} // in the document an empty list says that nothing is required
 	if !rt.open {
-		op.Security = []map[string][]string{{"token": {}}}
+		op.Security = append(op.Security, map[string][]string{"token": {}})
 	}
 	for _, name := range wildcards(rt.path) {
 		text, ok := pathParams()[name]

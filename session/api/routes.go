@@ -77,7 +77,8 @@ func (s *Server) routes() []route {
 		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch, operation{
 			id: "patchSession", tag: tagWHEP, summary: "Trickle candidates, or restart ICE",
 			params: []param{{
-				in: "header", name: "If-Match", required: true, value: "", text: "The session's ETag for trickle ICE, `*` for an ICE restart.",
+				in: "header", name: "If-Match", value: "",
+				text: "The session's ETag for trickle ICE, `*` for an ICE restart. Candidates with the `ice-ufrag` of the ICE session that is on need none.",
 			}},
 			body: &body{media: typeFragment, text: "A fragment (RFC 8840): candidates, or new ICE credentials."},
 			answers: []answer{

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// promtool runs Prometheus' own checker, whose complaints fail the test.
+// promtool runs Prometheus' own checker. Its findings fail the test.
 func promtool(t *testing.T, stdin []byte, args ...string) {
 	t.Helper()
 	need(t, "promtool")
@@ -21,7 +21,7 @@ func promtool(t *testing.T, stdin []byte, args ...string) {
 	}
 }
 
-// The whole of /metrics, with those of Go and of the process, while somebody watches and after the page was asked for.
+// The metrics of the daemon, of Go and of the process, with a viewer.
 func TestPromtoolTakesTheMetrics(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic", "--virtual-size", "320x240"}})
