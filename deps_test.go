@@ -29,8 +29,9 @@ var rooms = map[string][]string{
 
 	"wavryhost/adapt":          {},
 	"wavryhost/adapt/chart":    {"adapt"},
+	"wavryhost/adapt/pacing":   {},
 	"wavryhost/adapt/record":   {"adapt", "adapt/chart"},
-	"wavryhost/adapt/simulate": {"adapt", "adapt/chart"},
+	"wavryhost/adapt/simulate": {"adapt", "adapt/chart", "adapt/pacing"},
 
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
@@ -41,10 +42,11 @@ var rooms = map[string][]string{
 	"wavryhost/platform/pressure": {},
 	"wavryhost/platform/service":  {"platform/child"},
 
-	"wavryhost/session/wire":  {"adapt", "encode", "session/guard"},
+	"wavryhost/session/wire":  {"adapt", "adapt/pacing", "encode", "session/guard"},
 	"wavryhost/session/guard": {},
 	"wavryhost/session": {
 		"adapt",
+		"adapt/pacing",
 		"adapt/record",
 		"capture",
 		"encode",
@@ -216,7 +218,8 @@ func checkRoom(t *testing.T, p listed) {
 
 // pure says which packages do without goroutines, clocks and I/O, and all that they may import of the standard library.
 var pure = map[string][]string{
-	"wavryhost/adapt": {"errors", "fmt", "math", "slices", "time"},
+	"wavryhost/adapt":        {"errors", "fmt", "math", "slices", "time"},
+	"wavryhost/adapt/pacing": {"time"},
 }
 
 func checkPure(t *testing.T, p listed) {

@@ -5,12 +5,12 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/guard"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
-	"wavryhost/session/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -252,7 +252,7 @@ func (m *Metrics) zero() {
 	for _, r := range cutReasons {
 		m.mediaCut.WithLabelValues(r)
 	}
-	for _, r := range wire.Refusals() {
+	for _, r := range pacing.Refusals() {
 		m.refusedRepeats.WithLabelValues(r.String())
 	}
 	for _, k := range []string{"pli", "fir", "operator"} {

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
@@ -22,9 +23,6 @@ import (
 const (
 	// tickInterval is how often a controller is asked at least; see adapt.Controller.
 	tickInterval = 25 * time.Millisecond
-	// maxBacklog is the most that a pacer may hold, in time, for the next picture to be encoded; it is one frame time where
-	// that is less.
-	maxBacklog = 50 * time.Millisecond
 	// keptTransitions is how many transitions a Snapshot shows.
 	keptTransitions = 32
 	// rtcpSize is the largest compound RTCP packet that is read.
@@ -335,15 +333,10 @@ func (v *viewer) ask(time.Time) ask {
 	return a
 }
 
-// room tells whether the pacer can take a picture: of the one before nothing but the rest may wait, and no more than goes out
-// in a frame time.
+// room tells whether the pacer can take a picture.
 func (v *viewer) room(t adapt.Targets) bool {
 	q := v.link.Queue()
-	if q.Packets == 0 {
-		return true
-	}
-	limit := min(time.Second/time.Duration(max(t.FPS, 1)), maxBacklog)
-	return q.Packets <= int(v.backlog.Load()) && q.Bytes*8 <= int(float64(t.PacingRate)*limit.Seconds())
+	return pacing.Room(q.Packets, q.Bytes, int(v.backlog.Load()), t.PacingRate, t.FPS)
 }
 
 func (v *viewer) need(_ time.Time, why adapt.KeyframeReason) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 	"wavryhost/adapt/record"
 	"wavryhost/session/wire"
 )
@@ -75,7 +76,7 @@ func (v *viewer) flush(now time.Time, took time.Duration) (mute string) {
 	v.met.bytes.Add(float64(bytes))
 	v.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
 	v.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
-	for _, r := range wire.Refusals() {
+	for _, r := range pacing.Refusals() {
 		v.met.refusedRepeats.WithLabelValues(r.String()).Add(float64(stats.Refused[r] - before.stats.Refused[r]))
 	}
 	// A picture of which all packets wait for the pacer would be in the queue.

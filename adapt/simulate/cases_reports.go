@@ -10,7 +10,7 @@ import (
 // reporter is a flow whose receiver sends receiver reports alone. Its round trip is measured by ICE, as in sessions.
 func reporter(start int, from, to time.Duration) Flow {
 	f := flow(desktop(start, 20_000_000, 30), from, to)
-	f.Feedback.ReceiverReports, f.Feedback.Echo = true, 250*time.Millisecond
+	f.Feedback.Reports, f.Feedback.Echo = ReceiverReports, 250*time.Millisecond
 	return f
 }
 
@@ -28,7 +28,7 @@ func reportCases() []Case {
 			func(f *Flow) { f.Feedback.Mute = true }),
 		reportsFall("reports-quarter-bare", "neither, so that reports are all there is", 4e6, 1e6, 300*ms, 2.5, 4,
 			func(f *Flow) { f.Feedback.Mute, f.Feedback.Echo = true, 0 }),
-		reportsFall("reports-5s", "4 to 1 Mbit/s, a queue of 300 ms, a report each 5 s", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Every = 5 * sec }),
+		reportsFall("reports-5s", "4 to 1 Mbit/s, a queue of 300 ms, a report each 5 s", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.ReportEvery = 5 * sec }),
 		reportsFall("reports-lost", "the same each second, a third of them lost", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Loss = 1. / 3 }),
 		reportsFall("reports-late", "the same, a third of them late by half a second", 4e6, 1e6, 300*ms, 1.5, 4, func(f *Flow) { f.Feedback.Late = 1. / 3 }),
 		reportsFallLossy(),
@@ -41,7 +41,7 @@ func reportsOnly() Case {
 	return quick("reports-only", "receiver reports once a second, on 1.5 Mbit/s", func(c *Case) {
 		c.Links = oneWay(Constant(1.5e6), rfcQueue, 25*time.Millisecond, rfcJitter)
 		c.Flows[0].Config = desktop(300_000, 4_000_000, 30)
-		c.Flows[0].Feedback.ReceiverReports = true
+		c.Flows[0].Feedback.Reports = ReceiverReports
 	}, use(.85, 0, 0, 10*sec, 60*sec), queue("q95 ms", .95, 80, 10*sec, 60*sec), loss(.01, 60*sec))
 }
 
@@ -63,7 +63,8 @@ func reportsFall(name, about string, high, low float64, queued time.Duration, st
 			return c
 		},
 		Gates: []Gate{
-			most("stands s", stands, func(r *Result) float64 { return r.Flows[0].Stands(fell(r)-sec, fell(r)+15*sec) }),
+			// What is repaired by retransmissions that wait behind the queue is shown late.
+			aiming(stands, most("stands s", max(3.5, 1.5*stands), func(r *Result) float64 { return r.Flows[0].Stands(fell(r)-sec, fell(r)+15*sec) })),
 			most("s until under", stands, func(r *Result) float64 {
 				for at := fell(r); at < fell(r)+keeps; at += 20 * time.Millisecond {
 					if r.Flows[0].SentRate(at, at+500*time.Millisecond) < low {
@@ -72,7 +73,7 @@ func reportsFall(name, about string, high, low float64, queued time.Duration, st
 				}
 				return math.NaN()
 			}),
-			most("s to drain", drained, func(r *Result) float64 { return r.Flows[0].Drained(fell(r), fell(r)+keeps) }),
+			aiming(drained, most("s to drain", 1.2*drained, func(r *Result) float64 { return r.Flows[0].Drained(fell(r), fell(r)+keeps) })),
 			least("use low", .8, func(r *Result) float64 { return r.Use(0, 0, fell(r)+5*sec, fell(r)+keeps) }),
 			most("loss low", .01, func(r *Result) float64 { return r.Flows[0].Loss(fell(r)+5*sec, fell(r)+keeps) }),
 			least("use high", .7, func(r *Result) float64 { return r.Use(0, 0, fell(r)+keeps, 80*sec) }),

@@ -45,6 +45,7 @@ type world struct {
 	events events
 	seq    uint64
 	random *rand.Rand
+	seed   uint64
 	// inStep is for controllers that read the machine's clock: nothing happens before its time.
 	inStep bool
 }
@@ -89,8 +90,9 @@ type packet struct {
 	probe   int
 	frame   int // of media: the frame it belongs to, from 0
 	again   bool
-	number  int64 // of TCP: the segment, or what is acknowledged
+	number  int64 // of media: in its stream; of TCP: the segment, or what is acknowledged
 	report  *report
+	asks    []int64 // numbers of media
 }
 
 // send puts a packet on the first link of its route.

@@ -5,17 +5,26 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
 
-// Gate is a figure that a case must reach: in the mean over the seeds, or with Each set with every seed.
+// Gate is a figure that a case must reach: in the median over the seeds, or with Each set with every seed.
 type Gate struct {
 	Name string
 	// Least or Most bounds it; the other is NaN.
 	Least, Most float64
-	Each        bool
-	Value       func(*Result) float64
+	// Goal is the bound to reach some day, where today's law does not; 0 for none.
+	Goal  float64
+	Each  bool
+	Value func(*Result) float64
+}
+
+// aiming gives a gate the bound that it is to have some day.
+func aiming(goal float64, g Gate) Gate {
+	g.Goal = goal
+	return g
 }
 
 // each makes a gate hold for every seed.
@@ -30,7 +39,10 @@ func (g Gate) Bound() string {
 	if math.IsNaN(bound) {
 		sign, bound = "≤", g.Most
 	}
-	return fmt.Sprintf("%s %g", sign, bound)
+	if g.Goal != 0 {
+		return fmt.Sprintf("%s %.4g, goal %.4g", sign, bound, g.Goal)
+	}
+	return fmt.Sprintf("%s %.4g", sign, bound)
 }
 
 func least(name string, bound float64, value func(*Result) float64) Gate {
@@ -44,12 +56,21 @@ func most(name string, bound float64, value func(*Result) float64) Gate {
 // Verdict is what became of a gate.
 type Verdict struct {
 	Gate
-	Figure float64 // the mean over the seeds, or where the gate is for each the worst of them
-	OK     bool
+	Median, Worst float64
+	WorstRun      int // index of the worst
+	OK            bool
 }
 
-// Evaluate plays a case with the seeds 1 to n and judges its gates. A figure that a run cannot give fails.
-func Evaluate(c Case, n int, controller New) ([]Verdict, error) {
+// Figure is what the gate judges.
+func (v Verdict) Figure() float64 {
+	if v.Each {
+		return v.Worst
+	}
+	return v.Median
+}
+
+// Evaluate plays a case with n seeds from the first one on, and judges its gates.
+func Evaluate(c Case, first uint64, n int, controller New) ([]Verdict, error) {
 	results, errs := make([]*Result, n), make([]error, n)
 	room := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
@@ -57,7 +78,7 @@ func Evaluate(c Case, n int, controller New) ([]Verdict, error) {
 		wg.Go(func() {
 			room <- struct{}{}
 			defer func() { <-room }()
-			results[i], errs[i] = Run(c, uint64(i+1), controller)
+			results[i], errs[i] = Run(c, first+uint64(i), controller)
 		})
 	}
 	wg.Wait()
@@ -67,23 +88,33 @@ func Evaluate(c Case, n int, controller New) ([]Verdict, error) {
 	return Judge(c, results), nil
 }
 
-// Judge returns a case's figures over its runs.
+// Judge returns a case's figures over its runs. A figure that a run cannot give counts as the worst that can be.
 func Judge(c Case, results []*Result) []Verdict {
 	verdicts := make([]Verdict, len(c.Gates))
 	for k, g := range c.Gates {
-		sum, low, high := 0.0, math.Inf(1), math.Inf(-1)
-		for _, r := range results {
-			v := g.Value(r)
-			sum, low, high = sum+v, min(low, v), max(high, v) // min and max of NaN are NaN
+		bad := math.Inf(1) // the sign of what is worse
+		if math.IsNaN(g.Most) {
+			bad = math.Inf(-1)
 		}
-		figure := sum / float64(len(results))
-		switch {
-		case g.Each && math.IsNaN(g.Least):
-			figure = high
-		case g.Each:
-			figure = low
+		values := make([]float64, len(results))
+		v := Verdict{Gate: g}
+		for i, r := range results {
+			values[i] = g.Value(r)
+			if math.IsNaN(values[i]) {
+				values[i] = bad
+			}
+			if i == 0 || bad > 0 && values[i] > v.Worst || bad < 0 && values[i] < v.Worst {
+				v.Worst, v.WorstRun = values[i], i
+			}
 		}
-		verdicts[k] = Verdict{Gate: g, Figure: figure, OK: !(figure < g.Least) && !(figure > g.Most) && !math.IsNaN(figure)}
+		slices.Sort(values)
+		n := len(values)
+		v.Median = values[n/2]
+		if n%2 == 0 && !math.IsInf(values[n/2-1], 0) {
+			v.Median = (values[n/2-1] + values[n/2]) / 2
+		}
+		v.OK = !(v.Figure() < g.Least) && !(v.Figure() > g.Most)
+		verdicts[k] = v
 	}
 	return verdicts
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 )
 
 // Flow is one media session: a screen, an encoder, a pacer and a controller at one end, a receiver that reports at the other.
@@ -37,16 +38,30 @@ type Flow struct {
 	Feedback   Feedback
 }
 
+// Reports are the kinds of reports that a receiver sends.
+type Reports uint8
+
+const (
+	// BrowserReports are transport-wide feedback and receiver reports side by side, as Chromium and Firefox send them.
+	BrowserReports Reports = iota
+	// TransportReports are transport-wide feedback alone.
+	TransportReports
+	// ReceiverReports are sent alone, with requests for retransmissions.
+	ReceiverReports
+)
+
 // Feedback is how a receiver reports.
 type Feedback struct {
-	// Every is the time between reports; 100 ms when 0, of receiver reports a second.
+	Reports Reports
+	// Every is the time between reports of transport-wide feedback. It defaults to 50 ms for every other flow and seed and 100 ms
+	// for the rest: libwebrtc begins at 100 ms and goes to 50 ms where that takes under 5 % of the rate.
 	Every time.Duration
-	// ReceiverReports alone are sent, at random from a half to one and a half of Every apart (RFC 3550, section 6.3.1), and requests for
-	// packets again.
-	ReceiverReports bool
+	// ReportEvery is the mean time between receiver reports, which come at random from a half to one and a half of it apart
+	// (RFC 3550, section 6.3.1). Default: 1 s.
+	ReportEvery time.Duration
 	// Echo is the time between round trips measured apart from the media, 0 for none.
 	Echo time.Duration
-	// Mute receivers ask for no packet again.
+	// Mute receivers ask for no retransmission.
 	Mute bool
 	// Loss, Twice and Late are the fractions of reports that are lost, sent twice, and held back by half a second.
 	Loss, Twice, Late float64
@@ -62,15 +77,12 @@ const (
 	overhead                       = 50   // bytes of headers on each packet of media
 	fullMedia                      = 1150 // bytes of media in a full packet
 	padSize                        = 255 + 12
-	lostAfter                      = 60 * time.Millisecond // after a gap, and a round trip: a NACK
-	pacerBurst                     = 5 * time.Millisecond
 	tickEvery                      = 25 * time.Millisecond
 	keepAlive                      = time.Second
 	retryFrame                     = 5 * time.Millisecond
-	maxBacklog                     = 50 * time.Millisecond
+	longestWait                    = 50 * time.Millisecond // of the pacer, until it looks at its rate again
 	audioSize                      = 50
 	senderReport, senderReportSize = time.Second, 80
-	echoSize                       = 120
 )
 
 const (
@@ -81,24 +93,22 @@ const (
 	mediaArrive
 	mediaReport
 	mediaReportArrives
+	mediaReceiverReport
+	mediaNackTimer
 	mediaNack
 	mediaKey
+	mediaKeyAsked
 	mediaSenderReport
 	mediaSenderReportArrives
-	mediaAsk
 	mediaEcho
 	mediaEchoArrives
 	mediaEchoReturns
 )
 
-// report is a report under way.
-type report struct {
-	feedback adapt.Feedback
-}
-
 // media is a Flow at work.
 type media struct {
 	Flow
+	index         int
 	w             *world
 	controller    adapt.Controller
 	forward, back []*link
@@ -117,21 +127,21 @@ type media struct {
 	queue   []*packet // the pacer's: media
 	resends []*packet
 	bytes   int // in queue
-	budget  float64
-	paceAt  time.Duration
+	newestN int // packets of the newest frame
+	bucket  pacing.Bucket
+	shares  pacing.Shares
+	repeats pacing.Repeats
 	pacing  bool // an event of the pacer is under way
 	pad     adapt.PadRequest
 	padLeft int
+	probing int // the probe that the newest packet counted towards
 
-	id       uint64
-	history  []sentPacket // by id-1
-	reported uint64       // all up to here have been reported
-	highest  uint64       // the highest id that arrived
-	rrHigh   uint64
-	lsr      time.Duration // when the newest sender report that arrived left, 0 for none,
-	lsrAt    time.Duration // and when it arrived
-	asksFrom uint64        // the newest id that a request for packets again told of
-	arrivals []int64       // received, not reported: ids
+	id      uint64
+	history []sentPacket // by id-1
+	numbers []uint64     // ids of the packets of media, by their number in the stream less 1
+	rtt     time.Duration
+	newest  int64 // number that receiver reports and NACKs show to have arrived
+	receiver
 }
 
 type rateChange struct {
@@ -145,6 +155,7 @@ type sentPacket struct {
 	size          int
 	frame         int
 	probe         int
+	number        int64 // of media: its number in the stream, or that of the packet it repeats; from 1
 	padding       bool
 	again         bool
 	received      bool
@@ -157,13 +168,7 @@ func (m *media) fire(what int, p *packet) {
 		m.tick()
 		m.frame()
 		m.w.after(tickEvery, m, mediaTick, nil)
-		m.w.after(m.every(), m, mediaReport, nil)
-		if m.Feedback.ReceiverReports {
-			m.w.after(senderReport/10, m, mediaSenderReport, nil)
-		}
-		if m.Feedback.Echo > 0 {
-			m.w.after(m.Feedback.Echo, m, mediaEcho, nil)
-		}
+		m.listen()
 		if m.KeyEvery > 0 {
 			m.w.after(m.KeyEvery, m, mediaKey, nil)
 		}
@@ -177,52 +182,30 @@ func (m *media) fire(what int, p *packet) {
 	case mediaPace:
 		m.pacing = false
 		m.pace()
-	case mediaArrive:
-		m.arrive(p)
-	case mediaReport:
-		if m.w.now < m.Stop+time.Second {
-			m.tell()
-			m.w.after(m.every(), m, mediaReport, nil)
-		}
 	case mediaReportArrives:
-		m.heard(p)
+		m.heard(p.report)
 	case mediaNack:
-		m.resend(p)
+		m.asked(p.asks)
 	case mediaKey:
 		m.controller.OnKeyframeRequest(m.w.clock(), adapt.KeyframePLI)
 		m.w.after(m.KeyEvery, m, mediaKey, nil)
+	case mediaKeyAsked:
+		m.controller.OnKeyframeRequest(m.w.clock(), adapt.KeyframePLI)
 	case mediaSenderReport:
-		m.w.send(&packet{size: senderReportSize, sent: m.w.now, route: m.forward, to: m, what: mediaSenderReportArrives})
-		m.w.after(senderReport, m, mediaSenderReport, nil)
-	case mediaSenderReportArrives:
-		m.lsr, m.lsrAt = p.sent, m.w.now
-	case mediaAsk:
-		m.asked(p)
+		if m.w.now < m.Stop {
+			m.w.send(&packet{size: senderReportSize, sent: m.w.now, route: m.forward, to: m, what: mediaSenderReportArrives})
+			m.w.after(senderReport, m, mediaSenderReport, nil)
+		}
 	case mediaEcho:
 		if m.w.now < m.Stop {
 			m.w.send(&packet{size: echoSize, sent: m.w.now, route: m.forward, to: m, what: mediaEchoArrives})
 			m.w.after(m.Feedback.Echo, m, mediaEcho, nil)
 		}
-	case mediaEchoArrives:
-		p.route, p.what = m.back, mediaEchoReturns
-		m.w.send(p)
 	case mediaEchoReturns:
 		m.controller.OnFeedback(adapt.Feedback{At: m.w.clock(), Kind: adapt.Echo, RTT: m.w.now - p.sent})
+	default:
+		m.receive(what, p)
 	}
-}
-
-func (m *media) every() time.Duration {
-	if m.Feedback.ReceiverReports {
-		mean := m.Feedback.Every
-		if mean == 0 {
-			mean = time.Second
-		}
-		return mean/2 + time.Duration(m.w.random.Float64()*float64(mean))
-	}
-	if m.Feedback.Every == 0 {
-		return 100 * time.Millisecond
-	}
-	return m.Feedback.Every
 }
 
 // tick asks the controller for its targets.
@@ -283,8 +266,7 @@ func (m *media) frame() {
 		m.w.after(interval, m, mediaFrame, nil)
 		return
 	}
-	backlog := time.Duration(float64(m.bytes) * 8 / max(1, float64(m.targets.PacingRate)) * float64(time.Second))
-	if m.targets.Skip || backlog > min(maxBacklog, interval) {
+	if m.targets.Skip || !pacing.Room(len(m.queue), m.bytes, m.newestN, m.targets.PacingRate, m.targets.FPS) {
 		if m.w.now-m.frameAt >= interval {
 			m.frameAt = m.w.now
 			m.result.Skipped = append(m.result.Skipped, m.w.now)
@@ -341,6 +323,7 @@ func (m *media) encode(want float64, interval time.Duration) {
 		At: m.w.clock(), FrameBytes: bytes, Keyframe: key, QP: min(qp, 51), EncodeTime: 3 * time.Millisecond, Dirty: dirty, Class: m.Content,
 	})
 	packets := (bytes + fullMedia - 1) / fullMedia
+	m.newestN = packets
 	m.result.Frames = append(m.result.Frames, FrameRecord{Captured: now, Bytes: bytes, Key: key, missing: packets})
 	for left := bytes; left > 0; left -= fullMedia {
 		p := &packet{size: min(left, fullMedia) + overhead, frame: frame}
@@ -350,57 +333,79 @@ func (m *media) encode(want float64, interval time.Duration) {
 	m.pace()
 }
 
-// pace sends what may go: what was lost first, then media, then padding.
+// pace sends what may go.
 func (m *media) pace() {
 	if m.pacing {
 		return
 	}
 	for {
-		rate, probing := float64(m.targets.PacingRate), false
-		if m.padLeft > 0 && m.w.clock().Before(m.pad.Until) && len(m.result.Frames) > 0 {
-			rate, probing = max(rate, float64(m.pad.BitsPerSecond)), true
+		now, rate := m.w.clock(), m.targets.PacingRate
+		probing := m.padLeft > 0 && now.Before(m.pad.Until) && len(m.result.Frames) > 0
+		if probing {
+			rate = max(rate, m.pad.BitsPerSecond)
 		}
-		var p *packet
-		switch {
-		case len(m.resends) > 0:
-			p = m.resends[0]
-		case len(m.queue) > 0:
-			p = m.queue[0]
-		case probing:
-			p = &packet{size: padSize, padding: true, frame: -1}
-		default:
+		who := m.shares.Turn(len(m.resends) > 0, len(m.queue) > 0, probing)
+		if who == pacing.None {
 			return
 		}
-		perSecond := rate / 8
-		m.budget = min(m.budget+perSecond*(m.w.now-m.paceAt).Seconds(), perSecond*pacerBurst.Seconds())
-		m.paceAt = m.w.now
-		if m.budget < 0 {
+		if probing && m.probing != m.pad.ProbeID {
+			m.bucket.Empty(now)
+		}
+		m.probing = 0
+		if probing {
+			m.probing = m.pad.ProbeID
+		}
+		if wait := m.bucket.Wait(now, rate); wait > 0 {
 			m.pacing = true
-			wait := max(time.Duration(-m.budget/perSecond*float64(time.Second)), time.Millisecond)
-			m.w.after(min(wait, 50*time.Millisecond), m, mediaPace, nil)
+			m.w.after(min(wait, longestWait), m, mediaPace, nil)
 			return
 		}
-		switch {
-		case len(m.resends) > 0:
-			m.resends = m.resends[1:]
-		case len(m.queue) > 0:
-			m.queue = m.queue[1:]
-			m.bytes -= p.size
+		p := m.take(who)
+		if p == nil {
+			continue
 		}
 		if probing {
 			p.probe = m.pad.ProbeID
 			m.padLeft -= p.size
 		}
-		m.budget -= float64(p.size)
+		m.bucket.Spend(p.size)
 		m.transmit(p)
+	}
+}
+
+// take returns the next packet of those whose turn it is, nil for a retransmission that is of no use any more.
+func (m *media) take(who pacing.Turn) *packet {
+	switch who {
+	case pacing.Retransmission:
+		p := m.resends[0]
+		m.resends = m.resends[1:]
+		if _, useless := m.repeats.Useless(uint16(p.number), false); useless {
+			return nil
+		}
+		m.repeats.Again(uint16(p.number), m.w.clock())
+		m.shares.Retransmitted(p.size)
+		return p
+	case pacing.Media:
+		p := m.queue[0]
+		m.queue = m.queue[1:]
+		m.bytes -= p.size
+		m.shares.Sent(p.size, m.targets.PacingRate)
+		return p
+	default:
+		return &packet{size: padSize, padding: true, frame: -1}
 	}
 }
 
 func (m *media) transmit(p *packet) {
 	m.id++
 	p.id, p.sent, p.route, p.to, p.what = m.id, m.w.now, m.forward, m, mediaArrive
+	if !p.padding && !p.again {
+		m.numbers = append(m.numbers, p.id)
+		p.number = int64(len(m.numbers))
+		m.repeats.Sent(uint16(p.number), m.w.clock())
+	}
 	m.history = append(m.history, sentPacket{
-		sent: m.w.now, size: p.size, frame: p.frame, probe: p.probe, padding: p.padding, again: p.again,
+		sent: m.w.now, size: p.size, frame: p.frame, probe: p.probe, number: p.number, padding: p.padding, again: p.again,
 	})
 	m.controller.OnSent(adapt.Packet{ID: p.id, Size: p.size, Sent: m.w.clock(), Padding: p.padding, ProbeID: p.probe})
 	m.result.Packets = append(m.result.Packets, PacketRecord{
@@ -409,167 +414,77 @@ func (m *media) transmit(p *packet) {
 	m.w.send(p)
 }
 
-// arrive is the receiver's.
-func (m *media) arrive(p *packet) {
-	h := &m.history[p.id-1]
-	h.arrived, h.received = m.w.now, true
-	r := &m.result.Packets[p.id-1]
-	r.Arrived, r.Queue = m.w.now, p.queue
-	m.arrivals = append(m.arrivals, int64(p.id))
-	if p.id > m.highest {
-		if m.Feedback.ReceiverReports && !m.Feedback.Mute && m.highest > 0 && p.id > m.highest+1 {
-			m.w.after(lostAfter, m, mediaAsk, &packet{id: p.id, frame: int(m.highest)})
-		}
-		for id := m.highest + 1; id < p.id; id++ { // a gap: ask for them, after a while in case they are only late
-			if g := m.history[id-1]; !g.padding && !g.again {
-				m.w.after(lostAfter, m, mediaNack, &packet{id: id})
-			}
-		}
-		m.highest = p.id
-	}
-	if p.frame >= 0 {
-		f := &m.result.Frames[p.frame]
-		if f.missing--; f.missing == 0 {
-			f.Done = m.w.now
-		}
-	}
-}
-
-// resend answers a NACK.
-func (m *media) resend(p *packet) {
-	h := m.history[p.id-1]
-	if h.received || m.w.now-h.sent > time.Second {
-		return
-	}
-	m.resends = append(m.resends, &packet{size: h.size, frame: h.frame, again: true})
-	m.pace()
-}
-
-// theirs translates to the receiver's clock.
-func (m *media) theirs(at time.Duration) time.Time {
-	t := epoch.Add(time.Hour + at + time.Duration(float64(at)*m.Feedback.Skew/1e6))
-	if m.Feedback.Step > 0 && at >= m.Feedback.Step {
-		t = t.Add(m.Feedback.StepBy)
-	}
-	return t
-}
-
-// tell sends a report.
-func (m *media) tell() {
-	f := adapt.Feedback{}
-	if m.Feedback.ReceiverReports {
-		m.tellOfLoss(&f)
-	} else {
-		m.tellOfPackets(&f)
-	}
-	if f.Kind == adapt.TWCC && len(f.Packets) == 0 || f.Kind == adapt.RR && m.highest == 0 ||
-		m.w.random.Float64() < m.Feedback.Loss {
-		return
-	}
-	p := &packet{size: 80, route: m.back, to: m, what: mediaReportArrives, report: &report{f}}
-	if m.Feedback.Late > 0 && m.w.random.Float64() < m.Feedback.Late {
-		m.w.after(500*time.Millisecond, m, mediaReportArrives, p)
-		return
-	}
-	m.w.send(p)
-	if m.Feedback.Twice > 0 && m.w.random.Float64() < m.Feedback.Twice {
-		again := *p
-		m.w.send(&again)
-	}
-}
-
-func (m *media) tellOfPackets(f *adapt.Feedback) {
-	slices.Sort(m.arrivals)
-	late := m.arrivals
-	for len(late) > 0 && uint64(late[len(late)-1]) > m.reported {
-		late = late[:len(late)-1]
-	}
-	one := func(id uint64) {
-		h := &m.history[id-1]
-		p := adapt.Packet{ID: id, Size: h.size, Sent: epoch.Add(h.sent), Padding: h.padding, ProbeID: h.probe, Lost: !h.received}
-		if h.received {
-			if h.told {
-				return
-			}
-			h.told = true
-			p.Arrived = m.theirs(h.arrived)
-			if m.Feedback.Hostile && id%7 == 0 {
-				p.Arrived = p.Arrived.Add(time.Duration(m.w.random.Int64N(int64(time.Hour))) - 30*time.Minute)
-			}
-		}
-		f.Packets = append(f.Packets, p)
-	}
-	for _, id := range late {
-		one(uint64(id))
-	}
-	for id := m.reported + 1; id <= m.highest; id++ {
-		one(id)
-	}
-	m.reported = max(m.reported, m.highest)
-	m.arrivals = m.arrivals[:0]
-	if m.Feedback.Hostile {
-		f.Packets = append(f.Packets, adapt.Packet{ID: m.id + 1000, Size: 1200, Sent: m.w.clock(), Arrived: m.w.clock()})
-	}
-}
-
-func (m *media) tellOfLoss(f *adapt.Feedback) {
-	f.Kind = adapt.RR
-	lost := uint64(0)
-	for id := m.rrHigh + 1; id <= m.highest; id++ {
-		if !m.history[id-1].received {
-			lost++
-		}
-	}
-	if n := m.highest - m.rrHigh; n > 0 {
-		f.Loss = float64(lost) / float64(n)
-	}
-	m.rrHigh = m.highest
-	if m.highest > 0 {
-		f.Packets = append(f.Packets, m.packet(m.highest))
-	}
-	if m.lsr > 0 {
-		f.RTT = m.lsr + m.w.now - m.lsrAt // what the sender subtracts from the moment at which it comes
-	}
-}
-
 // packet is what a report says of a packet.
 func (m *media) packet(id uint64) adapt.Packet {
-	h := m.history[id-1]
-	return adapt.Packet{ID: id, Size: h.size, Sent: epoch.Add(h.sent), Padding: h.padding}
-}
-
-// asked is when a request for packets again arrives: of those between the one that had come and the one that came.
-func (m *media) asked(p *packet) {
-	f := adapt.Feedback{At: m.w.clock(), Kind: adapt.NACK}
-	for id := max(m.asksFrom, uint64(p.frame)-min(uint64(p.frame), 64)) + 1; id <= p.id; id++ {
-		one := m.packet(id)
-		one.Lost = !m.history[id-1].received
-		f.Packets = append(f.Packets, one)
-	}
-	m.asksFrom = p.id
-	m.controller.OnFeedback(f)
+	h := &m.history[id-1]
+	return adapt.Packet{ID: id, Size: h.size, Sent: epoch.Add(h.sent), Padding: h.padding, ProbeID: h.probe}
 }
 
 // heard is when a report arrives.
-func (m *media) heard(p *packet) {
-	f := p.report.feedback
+func (m *media) heard(r *report) {
+	f := r.feedback
 	f.At = m.w.clock()
 	if f.Kind == adapt.RR {
-		if f.RTT > 0 {
-			f.RTT = m.w.now - f.RTT
+		if r.senderReport > 0 {
+			f.RTT = m.w.now - r.senderReport - r.held
+			m.rtt = f.RTT
 		}
-		if len(f.Packets) == 1 && f.Packets[0].ID < m.id {
-			next := m.packet(f.Packets[0].ID + 1)
-			next.Lost = true
-			f.Packets = append(f.Packets, next)
-		}
-	} else {
-		for _, reported := range slices.Backward(f.Packets) {
-			if !reported.Lost {
-				f.RTT = f.At.Sub(reported.Sent)
-				break
+		if m.Feedback.Reports == ReceiverReports && r.newest > 0 {
+			m.newest = max(m.newest, r.newest)
+			f.Packets = append(f.Packets, m.packet(m.numbers[r.newest-1]))
+			if int(r.newest) < len(m.numbers) {
+				next := m.packet(m.numbers[r.newest])
+				next.Lost = true
+				f.Packets = append(f.Packets, next)
 			}
 		}
+	} else {
+		for _, reported := range f.Packets { // in the order they were sent
+			if reported.Lost || reported.ID > m.id {
+				continue
+			}
+			f.RTT = f.At.Sub(reported.Sent)
+			if n := m.history[reported.ID-1].number; n > 0 {
+				m.repeats.Arrived(uint16(n))
+			}
+		}
+		m.rtt = f.RTT
 	}
 	m.controller.OnFeedback(f)
+}
+
+// asked is when a request for retransmissions arrives.
+func (m *media) asked(numbers []int64) {
+	for _, n := range numbers {
+		m.resend(n)
+	}
+	m.pace()
+	last := slices.Max(numbers)
+	if m.Feedback.Reports != ReceiverReports || last < m.newest || int(last) >= len(m.numbers) {
+		return // reports on packets tell more, or it repeats an older one
+	}
+	f := adapt.Feedback{At: m.w.clock(), Kind: adapt.NACK}
+	for n := max(m.newest+1, last+2-mostAsked); n <= last+1; n++ {
+		one := m.packet(m.numbers[n-1])
+		one.Lost = slices.Contains(numbers, n)
+		f.Packets = append(f.Packets, one)
+	}
+	m.newest = last + 1
+	if len(f.Packets) > 1 {
+		m.controller.OnFeedback(f)
+	}
+}
+
+// resend answers a request for one packet.
+func (m *media) resend(number int64) {
+	h := &m.history[m.numbers[number-1]-1]
+	if slices.ContainsFunc(m.resends, func(p *packet) bool { return p.number == number }) {
+		return
+	}
+	if _, refused := m.repeats.Refuse(uint16(number), m.w.clock(), min(m.rtt, time.Second), false); refused {
+		return
+	}
+	if _, taken := m.shares.Admit(h.size, len(m.resends)); taken {
+		m.resends = append(m.resends, &packet{size: h.size, frame: h.frame, number: number, again: true})
+	}
 }

@@ -30,14 +30,15 @@ type PacketRecord struct {
 	Sent, Arrived, Queue time.Duration
 	Size                 int
 	Lost, Padding, Again bool
+	Spare                bool // a retransmission of what had arrived
 }
 
-// FrameRecord is one frame. Done is when its last packet arrived, 0 for never.
+// FrameRecord is one frame. Done is when its last packet arrived, Shown when it and all that it refers to had; 0 for never.
 type FrameRecord struct {
-	Captured, Done time.Duration
-	Bytes          int
-	Key            bool
-	missing        int
+	Captured, Done, Shown time.Duration
+	Bytes                 int
+	Key                   bool
+	missing               int
 }
 
 // TargetRecord is what the controller wanted at a moment.
@@ -85,11 +86,11 @@ func (f *FlowResult) Loss(from, to time.Duration) float64 {
 	return float64(lost) / float64(max(1, all))
 }
 
-// Rate returns the bits per second of media, sent once, that arrived in [from, to).
+// Rate returns the bits per second of media, each packet once, that arrived in [from, to).
 func (f *FlowResult) Rate(from, to time.Duration) float64 {
 	bytes := 0
 	for _, r := range f.Packets {
-		if r.Arrived > 0 && !r.Padding && !r.Again && r.Arrived >= from && r.Arrived < to {
+		if r.Arrived > 0 && !r.Padding && !r.Spare && r.Arrived >= from && r.Arrived < to {
 			bytes += r.Size
 		}
 	}
@@ -132,38 +133,35 @@ func (f *FlowResult) FrameDelay(p float64, from, to, propagation time.Duration) 
 	return percentile(delays, p)
 }
 
-// Freezes counts the times in [from, to) that no frame was completed for longer than long.
+// Freezes counts the times in [from, to) that no frame was shown for longer than long.
 func (f *FlowResult) Freezes(from, to, long time.Duration) int {
 	n := 0
-	var done []time.Duration
-	for _, r := range f.Frames {
-		if r.Done >= from && r.Done < to && r.Done > 0 {
-			done = append(done, r.Done)
-		}
-	}
-	slices.Sort(done)
-	for i := 1; i < len(done); i++ {
-		if done[i]-done[i-1] > long {
+	shown := f.shown(from, to)
+	for i := 1; i < len(shown); i++ {
+		if shown[i]-shown[i-1] > long {
 			n++
 		}
 	}
 	return n
 }
 
-// Stands returns the most seconds in [from, to) that no frame was completed in.
+// Stands returns the longest time in [from, to) without a new frame, in seconds.
 func (f *FlowResult) Stands(from, to time.Duration) float64 {
-	done := []time.Duration{from, to}
-	for _, r := range f.Frames {
-		if r.Done >= from && r.Done < to && r.Done > 0 {
-			done = append(done, r.Done)
-		}
-	}
-	slices.Sort(done)
-	longest := time.Duration(0)
-	for i := 1; i < len(done); i++ {
-		longest = max(longest, done[i]-done[i-1])
+	longest, last := time.Duration(0), from
+	for _, at := range append(f.shown(from, to), to) {
+		longest, last = max(longest, at-last), at
 	}
 	return longest.Seconds()
+}
+
+// shown returns when frames were shown in [from, to).
+func (f *FlowResult) shown(from, to time.Duration) (at []time.Duration) {
+	for _, r := range f.Frames {
+		if r.Shown > 0 && r.Shown >= from && r.Shown < to { // frames are shown in their order
+			at = append(at, r.Shown)
+		}
+	}
+	return at
 }
 
 // Reach returns the seconds from a moment until half a second of media arrives at a rate, NaN for never.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 )
 
 // Case is one simulation.
@@ -49,7 +50,7 @@ func play(c Case, seed uint64, controller New, inStep bool) (*Result, error) {
 	if c.Vary != nil {
 		c = c.Vary(c, seed)
 	}
-	w := &world{random: newRandom(seed), inStep: inStep}
+	w := &world{random: newRandom(seed), seed: seed, inStep: inStep}
 	links := make([]*link, len(c.Links))
 	for i, l := range c.Links {
 		links[i] = &link{Link: l, w: w}
@@ -70,8 +71,9 @@ func play(c Case, seed uint64, controller New, inStep bool) (*Result, error) {
 		r := &FlowResult{}
 		result.Flows = append(result.Flows, r)
 		m := &media{
-			Flow: f, w: w, controller: ctl, forward: route(f.Forward), back: route(f.Back), result: r,
-			rate: 0.955 * float64(f.Config.WithDefaults().Start),
+			index: i, Flow: f, w: w, controller: ctl, forward: route(f.Forward), back: route(f.Back), result: r,
+			shares: pacing.NewShares(),
+			rate:   0.955 * float64(f.Config.WithDefaults().Start),
 		}
 		w.after(f.Start, m, mediaStart, nil)
 	}

@@ -2,7 +2,7 @@
 
 package simulate
 
-// seeds is how many runs of each case are made; enforced tells whether their means have to reach the gates.
+// seeds is how many runs of each case are made; enforced tells whether their figures have to reach the gates.
 const (
 	seeds    = 8
 	enforced = true

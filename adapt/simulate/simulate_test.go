@@ -202,7 +202,7 @@ func TestDrawingIsXML(t *testing.T) {
 func TestBadConfigIsNamed(t *testing.T) {
 	c := step()
 	c.Flows[0].Config = adapt.Config{Min: 1}
-	if _, err := Evaluate(c, 2, Own); err == nil || !strings.Contains(err.Error(), "step") {
+	if _, err := Evaluate(c, 1, 2, Own); err == nil || !strings.Contains(err.Error(), "step") {
 		t.Errorf("a flow that cannot work gives %v; want an error that names the case", err)
 	}
 }

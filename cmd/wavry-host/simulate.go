@@ -18,7 +18,7 @@ import (
 // simulateCmd is "wavry-host simulate".
 type simulateCmd struct {
 	Case  string `arg:"" default:"list" help:"Name of a case, all, or list for what there is."`
-	Seeds int    `default:"8" help:"Number of runs. Figures are means over them, those named worst the worst of them."`
+	Seeds int    `default:"8" help:"Number of runs. Figures are medians of them, those named worst the worst of them."`
 	Trace string `placeholder:"FILE" help:"Play the case over the capacity of this Mahimahi trace; nothing is judged then."`
 	SVG   string `name:"svg" placeholder:"DIR" help:"Draw the first run of each case into this directory."`
 	JSON  bool   `name:"json" help:"Print for machines."`
@@ -30,7 +30,7 @@ type simulateCmd struct {
 type figure struct {
 	Case  string  `json:"case"`
 	Name  string  `json:"figure"`
-	Value float64 `json:"value"` // the mean over the seeds, or the worst of them
+	Value float64 `json:"value"` // the median of the seeds, or the worst of them
 	Bound string  `json:"bound,omitempty"`
 	OK    bool    `json:"ok"`
 	// Pion is the figure with pion's estimator, nil when that was not played.
@@ -79,18 +79,18 @@ func (c *simulateCmd) Run(a *app) error {
 		if len(cases) > 1 {
 			say(a.stderr, "\r%d of %d: %-20s", i+1, len(cases), s.Name)
 		}
-		verdicts, err := simulate.Evaluate(s, c.Seeds, simulate.Own)
+		verdicts, err := simulate.Evaluate(s, 1, c.Seeds, simulate.Own)
 		if err != nil {
 			return err
 		}
 		for k, v := range verdicts {
-			f := figure{Case: s.Name, Name: v.Name, Value: v.Figure, OK: v.OK}
+			f := figure{Case: s.Name, Name: v.Name, Value: v.Figure(), OK: v.OK}
 			if c.Trace == "" {
 				f.Bound = v.Bound()
 				failed = failed || !v.OK
 			}
-			if rivals != nil && !math.IsNaN(rivals[i][k].Figure) {
-				f.Pion = &rivals[i][k].Figure
+			if rivals != nil && !math.IsInf(rivals[i][k].Median, 0) {
+				f.Pion = &rivals[i][k].Median
 			}
 			figures = append(figures, f)
 		}

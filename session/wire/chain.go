@@ -3,15 +3,14 @@ package wire
 import (
 	"fmt"
 
+	"wavryhost/adapt/pacing"
+
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/webrtc/v4"
 )
-
-// nackHistory is how many packets the NACK responder keeps; a power of two. At 20 Mbit/s that is a second.
-const nackHistory = 2048
 
 // NewAPI returns pion's API for peer connections that send through the link: its codec with retransmission, the header
 // extensions and the chain of interceptors. se is the caller's for everything about ICE; its BufferFactory is the link's.
@@ -41,7 +40,7 @@ func (l *Link) chain() (*interceptor.Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wire: make transport-wide numbers: %w", err)
 	}
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(nackHistory))
+	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(pacing.Kept))
 	if err != nil {
 		return nil, fmt.Errorf("wire: make NACK responder: %w", err)
 	}

@@ -5,15 +5,11 @@ import (
 	"slices"
 	"time"
 
+	"wavryhost/adapt/pacing"
+
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 )
-
-// maxRetransmissions bounds the packets that wait to be sent again; what comes beyond is asked for again anyway.
-const maxRetransmissions = 512
-
-// mostCredit is how many bytes may be sent again at once before media; beyond it, the two share the rate.
-const mostCredit = 15_000
 
 // recorder notes every packet that leaves.
 type recorder struct {
@@ -155,7 +151,6 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 			l.stats.Refused[why]++
 			return size, nil
 		}
-		l.allowance -= size
 		clone := header.Clone() // the responder takes both back when this returns
 		r.header, r.payload = &clone, slices.Clone(payload)
 		l.resends = append(l.resends, r)
@@ -164,21 +159,20 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 	})
 }
 
-// refuse reports whether, and why, a request for a packet is not to be answered with so many bytes. The caller holds mu.
-func (l *Link) refuse(number uint16, size int, onMedia bool) (Refusal, bool) {
+// refuse reports whether, and why, a request for a packet is not to be answered with so many bytes; otherwise they count. The caller
+// holds mu.
+func (l *Link) refuse(number uint16, size int, onMedia bool) (pacing.Refusal, bool) {
 	if slices.ContainsFunc(l.resends, func(w resend) bool { return w.original == number }) {
-		return RefusedSoon, true // it is on its way
+		return pacing.RefusedSoon, true // it is on its way
 	}
 	if why, refused := l.repeats.refuse(number, time.Now(), l.rtt, onMedia); refused {
 		return why, true
 	}
-	switch {
-	case l.closed || len(l.resends) >= maxRetransmissions:
-		return RefusedFull, true
-	case l.allowance < size:
-		return RefusedShare, true
+	if l.closed {
+		return pacing.RefusedFull, true
 	}
-	return 0, false
+	why, taken := l.shares.Admit(size, len(l.resends))
+	return why, !taken
 }
 
 // UnbindLocalStream is called by pion when the stream ends.
@@ -202,7 +196,7 @@ func (l *Link) resendFirst() {
 		return
 	}
 	l.repeats.again(r.original, time.Now())
-	l.credit -= r.header.MarshalSize() + len(r.payload)
+	l.shares.Retransmitted(r.header.MarshalSize() + len(r.payload))
 	if r.header.SSRC == l.repair.ssrc && l.repair.next != nil {
 		r.header.SequenceNumber = l.repair.sequence
 		l.repair.sequence++

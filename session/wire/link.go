@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
 
@@ -75,14 +76,12 @@ type Link struct {
 	waiting batch
 	resends []resend
 	repair  repairStream
-	credit  int // bytes that may be sent again though media waits
-	// allowance is how many bytes may be sent again at all: as many as media has sent, see earn.
-	allowance int
-	rtt       time.Duration    // of the newest report, 0 before the first
-	padding   adapt.PadRequest // what is left of it
-	label     label            // of the packet that the pacer is sending
-	closed    bool
-	stats     Stats
+	shares  pacing.Shares
+	rtt     time.Duration    // of the newest report, 0 before the first
+	padding adapt.PadRequest // what is left of it
+	label   label            // of the packet that the pacer is sending
+	closed  bool
+	stats   Stats
 }
 
 // batch is an access unit in packets, those that are sent already cut off.
@@ -113,15 +112,15 @@ type Stats struct {
 	RetransmittedBytes       uint64
 	PaddingPackets           uint64
 	PaddingBytes             uint64
-	Unsent                   uint64           // packets that the transport did not take: it is not ready yet, or gone
-	AccessUnits              uint64           // handed over
-	DroppedFull              uint64           // access units refused because one was waiting
-	Dropped                  uint64           // access units taken back by Drop
-	Refused                  [refusals]uint64 // requests for retransmissions, by Refusal
-	ReportedTwice, NeverSent uint64           // packets in transport feedback that were reported before, or that we never sent
-	FeedbackLost             uint64           // messages of transport feedback missing between those that came
-	FeedbackLate             uint64           // messages of transport feedback that came after a later one, or twice
-	ReportsDropped           uint64           // reports that nobody read in time
+	Unsent                   uint64         // packets that the transport did not take: it is not ready yet, or gone
+	AccessUnits              uint64         // handed over
+	DroppedFull              uint64         // access units refused because one was waiting
+	Dropped                  uint64         // access units taken back by Drop
+	Refused                  pacing.Refused // requests for retransmissions
+	ReportedTwice, NeverSent uint64         // packets in transport feedback that were reported before, or that we never sent
+	FeedbackLost             uint64         // messages of transport feedback missing between those that came
+	FeedbackLate             uint64         // messages of transport feedback that came after a later one, or twice
+	ReportsDropped           uint64         // reports that nobody read in time
 }
 
 // New returns a link that sends nothing before Run.
@@ -147,7 +146,7 @@ func New(cfg Config) (*Link, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	l := &Link{
-		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, credit: mostCredit, allowance: leastAllowance,
+		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, shares: pacing.NewShares(),
 	}
 	l.history.repeats, l.streams.repeats = &l.repeats, &l.repeats
 	return l, nil

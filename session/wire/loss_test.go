@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
@@ -199,7 +200,7 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 		}
 	}
 	counts := l.Stats()
-	if counts.Refused[RefusedFull]+counts.Refused[RefusedShare] != 0 {
+	if counts.Refused[pacing.RefusedFull]+counts.Refused[pacing.RefusedShare] != 0 {
 		t.Errorf("counts are %+v; want no retransmission refused for its room", counts)
 	}
 	want := loss.again.Load()

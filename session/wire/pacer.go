@@ -5,16 +5,12 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 
 	"github.com/pion/rtp"
 )
 
 const (
-	// burst is how far ahead of its rate the pacer may run. A frame is sent in bursts no longer than this.
-	burst = 5 * time.Millisecond
-	// tick is the shortest sleep. At high rates several packets leave at each waking, for the burst allows it; a waking for
-	// each packet would cost more than it smooths.
-	tick = time.Millisecond
 	// maxPadding is the most padding that one RTP packet can carry (RFC 3550, section 5.1: one byte says how much).
 	maxPadding = 255
 	// maxPadRequest bounds one request for padding: 20 ms at 100 Mbit/s.
@@ -32,16 +28,6 @@ func (l *Link) SendPadding(request adapt.PadRequest) {
 	l.notify()
 }
 
-// turn is whose packet is the next.
-type turn uint8
-
-const (
-	turnNone turn = iota
-	turnResend
-	turnMedia
-	turnPadding
-)
-
 // Run sends what is handed over, at the pacing rate, until ctx ends. Afterwards everything that is handed over is refused
 // with io.ErrClosedPipe.
 func (l *Link) Run(ctx context.Context) error {
@@ -52,12 +38,12 @@ func (l *Link) Run(ctx context.Context) error {
 	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var b bucket
+	var b pacing.Bucket
 	probing, probe := false, 0
 	for ctx.Err() == nil {
 		now := time.Now()
 		who, rate, what := l.next(now)
-		if who == turnNone {
+		if who == pacing.None {
 			select {
 			case <-l.wake:
 			case <-ctx.Done():
@@ -65,10 +51,10 @@ func (l *Link) Run(ctx context.Context) error {
 			continue
 		}
 		if what.probing && (!probing || what.probe != probe) {
-			b.empty(now) // a burst at its start would make the probe faster than asked for
+			b.Empty(now)
 		}
 		probing, probe = what.probing, what.probe
-		if wait := b.wait(now, rate); wait > 0 {
+		if wait := b.Wait(now, rate); wait > 0 {
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
@@ -77,14 +63,13 @@ func (l *Link) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		b.spend(l.send(who, what))
+		b.Spend(l.send(who, what))
 	}
 	return ctx.Err()
 }
 
-// next tells whose turn it is, at which rate, and what is to be noted of the packet. Retransmissions go first, since the receiver
-// waits for them; when there are many, every second byte is media's, or the picture would stand while the past is repaired.
-func (l *Link) next(now time.Time) (who turn, rate int, what label) {
+// next tells whose turn it is, at which rate, and what is to be noted of the packet.
+func (l *Link) next(now time.Time) (who pacing.Turn, rate int, what label) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rate = l.rate
@@ -92,36 +77,30 @@ func (l *Link) next(now time.Time) (who turn, rate int, what label) {
 		rate = max(rate, l.padding.BitsPerSecond)
 		what.probing, what.probe = true, l.padding.ProbeID
 	}
-	switch {
-	case len(l.resends) > 0 && (l.credit > 0 || len(l.current.packets) == 0):
-		who, what.again = turnResend, true
-	case len(l.current.packets) > 0:
-		who = turnMedia
-	case what.probing:
-		who, what.padding = turnPadding, true
-	}
+	who = l.shares.Turn(len(l.resends) > 0, len(l.current.packets) > 0, what.probing)
+	what.again, what.padding = who == pacing.Retransmission, who == pacing.Padding
 	return who, rate, what
 }
 
 // send sends one packet and returns how many bytes reached the transport.
-func (l *Link) send(who turn, what label) int {
+func (l *Link) send(who pacing.Turn, what label) int {
 	l.mu.Lock()
 	l.label = what
 	before := l.stats.Bytes
 	l.mu.Unlock()
 	switch who {
-	case turnResend:
+	case pacing.Retransmission:
 		l.resendFirst()
-	case turnMedia:
+	case pacing.Media:
 		l.sendFirst()
-	case turnPadding:
+	case pacing.Padding:
 		l.pad()
-	case turnNone:
+	case pacing.None:
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bytes := int(l.stats.Bytes - before)
-	if bytes == 0 && who == turnPadding {
+	if bytes == 0 && who == pacing.Padding {
 		l.padding = adapt.PadRequest{} // the transport takes nothing; to try again at once would be a busy loop
 	}
 	return bytes
@@ -137,8 +116,7 @@ func (l *Link) sendFirst() {
 	l.current.packets = l.current.packets[1:]
 	l.current.bytes -= p.MarshalSize()
 	size := p.MarshalSize()
-	l.credit = min(max(l.credit, -mostCredit)+size, mostCredit)
-	l.allowance = min(l.allowance+size, max(leastAllowance, l.rate/8)) // at most a second's worth
+	l.shares.Sent(size, l.rate)
 	if len(l.current.packets) == 0 {
 		l.current, l.waiting = l.waiting, batch{}
 	}
@@ -169,31 +147,3 @@ func (l *Link) pad() {
 		l.cfg.Log.Debug("padding not sent", "err", err)
 	}
 }
-
-// bucket is the pacer's budget: it fills at the pacing rate, holds one burst at most, and may go below zero by one packet.
-type bucket struct {
-	bytes float64
-	at    time.Time
-}
-
-// wait returns how long to wait until a packet may go.
-func (b *bucket) wait(now time.Time, rate int) time.Duration {
-	perSecond := float64(rate) / 8
-	if b.at.IsZero() {
-		b.bytes = perSecond * burst.Seconds()
-	} else {
-		b.bytes = min(b.bytes+perSecond*now.Sub(b.at).Seconds(), perSecond*burst.Seconds())
-	}
-	b.at = now
-	if b.bytes >= 0 {
-		return 0
-	}
-	return max(time.Duration(-b.bytes/perSecond*float64(time.Second)), tick)
-}
-
-// empty takes away what was saved for a burst.
-func (b *bucket) empty(now time.Time) {
-	b.bytes, b.at = min(b.bytes, 0), now
-}
-
-func (b *bucket) spend(bytes int) { b.bytes -= float64(bytes) }

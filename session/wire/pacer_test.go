@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/adapt/pacing"
 )
 
 // run starts the link's pacer for the rest of the test.
@@ -82,7 +83,7 @@ func TestPacerHoldsItsRate(t *testing.T) {
 			last := all[len(all)-1]
 			want := time.Duration(float64(bytes*8) / float64(rate) * float64(time.Second))
 			took := last.at.Sub(began)
-			if slack := want/50 + burst; took < want-slack || took > want+slack {
+			if slack := want/50 + pacing.Burst; took < want-slack || took > want+slack {
 				t.Errorf("%d bytes at %d bit/s took %v; want %v", bytes, rate, took, want)
 			}
 			// In no window leaves more than the rate, a burst and a packet.
@@ -90,7 +91,7 @@ func TestPacerHoldsItsRate(t *testing.T) {
 				sum := 0
 				for j := i; j < min(i+400, len(all)); j++ {
 					sum += all[j].size
-					window := all[j].at.Sub(all[i].at) + burst
+					window := all[j].at.Sub(all[i].at) + pacing.Burst
 					if most := float64(rate)/8*window.Seconds() + 2*defaultMTU; float64(sum) > most {
 						t.Fatalf("%d bytes leave within %v at %d bit/s; want at most %.0f", sum, all[j].at.Sub(all[i].at), rate, most)
 					}
@@ -172,7 +173,7 @@ func TestNothingIsTakenAfterRun(t *testing.T) {
 		}
 		r.nack(t, first)
 		synctest.Wait()
-		if s := r.link.Stats(); s.Refused[RefusedFull] != 1 || s.Retransmissions != 0 {
+		if s := r.link.Stats(); s.Refused[pacing.RefusedFull] != 1 || s.Retransmissions != 0 {
 			t.Errorf("counts after a NACK are %+v; want the retransmission dropped", s)
 		}
 	})

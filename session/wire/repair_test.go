@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wavryhost/adapt/pacing"
 )
 
 // A packet that is sent again passes the pacer and the recorder: it is counted and has a transport-wide number.
@@ -73,7 +75,7 @@ func TestRetransmissionStreamHasNumbersInARow(t *testing.T) {
 		write(500)
 		first := again()
 		media := r.packets()[0].header.SequenceNumber
-		time.Sleep(repeatAge / 2) // the responder does not send a packet again twice within a round trip
+		time.Sleep(pacing.RepeatAge / 2) // the responder does not send a packet again twice within a round trip
 		r.nack(t, media)
 		time.Sleep(10 * time.Millisecond)
 		all := r.packets()
@@ -125,8 +127,8 @@ func TestPacketsAreSentAgainOnceARoundTrip(t *testing.T) {
 			r.nack(t, number)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if s := r.link.Stats(); s.Retransmissions != 2 || s.Refused[RefusedSoon] != 4 {
-			t.Errorf("asked six times in two round trips, sent again %d times, %d requests left out; want 2 and 4", s.Retransmissions, s.Refused[RefusedSoon])
+		if s := r.link.Stats(); s.Retransmissions != 2 || s.Refused[pacing.RefusedSoon] != 4 {
+			t.Errorf("asked six times in two round trips, sent again %d times, %d requests left out; want 2 and 4", s.Retransmissions, s.Refused[pacing.RefusedSoon])
 		}
 	})
 }
@@ -170,13 +172,13 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 		repair bool
 		after  int // packets of media that follow the one that is asked for
 		want   uint64
-		why    Refusal
+		why    pacing.Refusal
 	}{
-		{"on their own stream", true, 0, mostRepeats, RefusedOften},
-		{"on their own stream, far behind", true, 200, mostRepeats, RefusedOften},
-		{"on the media's", false, 0, mostRepeats, RefusedOften},
-		{"on the media's, at the end of the replay window", false, replayWindow - 1, mostRepeats, RefusedOften},
-		{"on the media's, behind the replay window", false, replayWindow, 0, RefusedOld},
+		{"on their own stream", true, 0, pacing.MostRepeats, pacing.RefusedOften},
+		{"on their own stream, far behind", true, 200, pacing.MostRepeats, pacing.RefusedOften},
+		{"on the media's", false, 0, pacing.MostRepeats, pacing.RefusedOften},
+		{"on the media's, at the end of the replay window", false, pacing.ReplayWindow - 1, pacing.MostRepeats, pacing.RefusedOften},
+		{"on the media's, behind the replay window", false, pacing.ReplayWindow, 0, pacing.RefusedOld},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -212,18 +214,18 @@ func TestOldPacketsAreNotRetransmitted(t *testing.T) {
 		}
 		r.drain()
 		number := r.packets()[0].header.SequenceNumber
-		time.Sleep(repeatAge + time.Millisecond)
+		time.Sleep(pacing.RepeatAge + time.Millisecond)
 		r.nack(t, number)
 		synctest.Wait()
-		if s := r.link.Stats(); s.Retransmissions != 0 || s.Refused[RefusedOld] != 1 {
-			t.Errorf("a packet of %v is sent again %d times, refused %v", repeatAge, s.Retransmissions, s.Refused)
+		if s := r.link.Stats(); s.Retransmissions != 0 || s.Refused[pacing.RefusedOld] != 1 {
+			t.Errorf("a packet of %v is sent again %d times, refused %v", pacing.RepeatAge, s.Retransmissions, s.Refused)
 		}
 		r.link.measured(400 * time.Millisecond)
 		time.Sleep(10 * time.Millisecond) // the responder counts the first request as answered
 		r.nack(t, number)
 		synctest.Wait()
 		if s := r.link.Stats(); s.Retransmissions != 1 {
-			t.Errorf("on a path with a round trip of 400 ms a packet of %v is sent again %d times; want 1", repeatAge, s.Retransmissions)
+			t.Errorf("on a path with a round trip of 400 ms a packet of %v is sent again %d times; want 1", pacing.RepeatAge, s.Retransmissions)
 		}
 	})
 }
@@ -250,7 +252,7 @@ func TestWhatArrivedIsNotRetransmitted(t *testing.T) {
 			r.nack(t, lost, late)
 			time.Sleep(50 * time.Millisecond)
 		}
-		if s := r.link.Stats(); s.Retransmissions != 1 || s.Refused[RefusedArrived] != 20 {
+		if s := r.link.Stats(); s.Retransmissions != 1 || s.Refused[pacing.RefusedArrived] != 20 {
 			t.Errorf("what has arrived was sent again %d times, refused %v; want once, before it arrived", s.Retransmissions, s.Refused)
 		}
 	})
@@ -320,8 +322,8 @@ func TestRetransmissionsHaveAShare(t *testing.T) {
 			r.nack(t, numbers...)
 		}
 		s := r.link.Stats()
-		most := media + media/50 + leastAllowance // transport-wide numbers are added at the exit
-		if s.RetransmittedBytes > most || s.RetransmittedBytes < media/2 || s.Refused[RefusedShare] == 0 {
+		most := media + media/50 + pacing.LeastAllowance // transport-wide numbers are added at the exit
+		if s.RetransmittedBytes > most || s.RetransmittedBytes < media/2 || s.Refused[pacing.RefusedShare] == 0 {
 			t.Errorf("%d bytes of media and %d sent again, refused %v; want no more than %d",
 				media, s.RetransmittedBytes, s.Refused, most)
 		}

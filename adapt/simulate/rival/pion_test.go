@@ -131,9 +131,9 @@ func TestAgainst(t *testing.T) {
 		}
 		rivals := simulate.Judge(c, theirs)
 		for i, v := range simulate.Judge(c, ours) {
-			row(c.Name, v.Name, v.Figure, rivals[i].Figure, v.Bound())
-			if !*against && v.Name == "use" && rivals[i].Figure < .3 {
-				t.Errorf("pion uses %.2f of the link; it is known to use about .7: is it fed?", rivals[i].Figure)
+			row(c.Name, v.Name, v.Figure(), rivals[i].Figure(), v.Bound())
+			if !*against && v.Name == "use" && rivals[i].Figure() < .3 {
+				t.Errorf("pion uses %.2f of the link; it is known to use about .7: is it fed?", rivals[i].Figure())
 			}
 		}
 	}
