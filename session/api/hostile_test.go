@@ -30,6 +30,31 @@ func trickle(conn io.Writer, text string) time.Duration {
 	return time.Since(start)
 }
 
+// A client that reads the answer after it has sent all of its body, as nginx does, is told that the body is too large.
+func TestLargeBodyIsReadBeforeItIsRefused(t *testing.T) {
+	for name, size := range map[string]int{"just too large": defaultMaxBody + 1, "a megabyte": 1 << 20} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, healthy(), func(ln *pipes) {
+				conn := ln.dial()
+				defer conn.Close()
+				_, err := fmt.Fprintf(conn, "POST /v1/reservations HTTP/1.1\r\nHost: localhost\r\n"+
+					"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat(" ", size))
+				if err != nil {
+					t.Fatalf("the body is not read: %v", err)
+				}
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if got := read(t, resp); got.StatusCode != http.StatusRequestEntityTooLarge {
+					t.Errorf("it is answered %d; want 413", got.StatusCode)
+				}
+			})
+		})
+	}
+}
+
 // A client that always sends a little is cut off as one that sends nothing, and takes no time from others.
 func TestSlowLoris(t *testing.T) {
 	bubble(t, healthy(), func(ln *pipes) {

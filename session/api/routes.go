@@ -307,7 +307,7 @@ func (s *Server) endpoint(rt route) http.Handler {
 			ctx, cancel = context.WithTimeout(ctx, s.cfg.RequestTimeout)
 			defer cancel()
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.MaxBody)
+		r.Body = &boundedBody{ReadCloser: http.MaxBytesReader(w, r.Body, s.cfg.MaxBody), whole: r.Body}
 		if err := rt.handle(w, r.WithContext(ctx)); err != nil {
 			s.fail(w, r, err)
 		}

@@ -235,6 +235,16 @@ func accepts(headers []string, media string) bool {
 	return ok
 }
 
+// drained is how much of a body is read beyond the limit before it is refused. nginx sends all of a body before it reads
+// the answer, up to 1 MiB by default, and answers 502 when the connection is closed meanwhile.
+const drained = 1 << 20
+
+// boundedBody is a request body that ends with an error at the limit, and the whole of it.
+type boundedBody struct {
+	io.ReadCloser
+	whole io.Reader
+}
+
 // errBody: the client does not send the body that it announced.
 var errBody = errors.New("body cannot be read")
 
@@ -244,6 +254,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		_, big := errors.AsType[*http.MaxBytesError](err)
+		if body, ok := r.Body.(*boundedBody); ok && big {
+			_, _ = io.CopyN(io.Discard, body.whole, drained)
+		}
 		switch gone := r.Context().Err(); {
 		case big, errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, err

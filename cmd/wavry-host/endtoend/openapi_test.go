@@ -291,7 +291,7 @@ func sessions(c client) {
 	c.call(412, "PATCH", whep, own, "Content-Type", fragment, "If-Match", `"another"`)
 	c.call(400, "PATCH", whep, "nonsense", "Content-Type", fragment, "If-Match", "*")
 	c.call(415, "PATCH", whep, own, "Content-Type", "text/plain")
-	restart := strings.NewReplacer("a=ice-ufrag:", "a=ice-ufrag:other", "a=ice-pwd:", "a=ice-pwd:other").Replace(own)
+	restart := restarting(own)
 	restarted := c.call(200, "PATCH", whep, restart, "Content-Type", fragment, "If-Match", "*")
 	c.call(204, "PATCH", whep, restart, "Content-Type", fragment, "If-Match", restarted.Get("ETag"))
 	c.call(200, "DELETE", whep, "")
@@ -301,7 +301,7 @@ func sessions(c client) {
 
 	const sdp = "application/sdp"
 	offer := prepared(c.t, loopback(c.t), nil)
-	defer offer.pc.Close() //nolint:errcheck // it has no session
+	defer offer.pc.Close()
 	text := offer.offer(c.t).SDP
 	inJSON, err := json.Marshal(text)
 	if err != nil {
@@ -341,7 +341,7 @@ func reservations(c client) {
 	}
 	c.call(503, "POST", "/v1/reservations", `{}`)
 	offer := prepared(c.t, loopback(c.t), nil)
-	defer offer.pc.Close() //nolint:errcheck // it has no session
+	defer offer.pc.Close()
 	c.call(503, "POST", "/whep/default", offer.offer(c.t).SDP, "Content-Type", "application/sdp")
 	for _, id := range list {
 		c.call(204, "DELETE", "/v1/reservations/"+id, "")

@@ -180,3 +180,8 @@ func fragmentOf(sdp string) string {
 	}
 	return fmt.Sprintf("%s\r\n%s\r\na=end-of-candidates\r\n", strings.Join(session, "\r\n"), strings.Join(media, "\r\n"))
 }
+
+// restarting returns a fragment with other ICE credentials, as for an ICE restart.
+func restarting(fragment string) string {
+	return strings.NewReplacer("a=ice-ufrag:", "a=ice-ufrag:other", "a=ice-pwd:", "a=ice-pwd:other").Replace(fragment)
+}
