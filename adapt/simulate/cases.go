@@ -146,8 +146,9 @@ func Cases() []Case {
 	cases = append(cases, oscillations()...)
 	cases = append(cases, reportCases()...)
 	cases = append(cases, sharedCases()...)
+	cases = append(cases, pathCases()...)
 	cases = append(cases, brokenLink())
-	return append(cases, policer(), outage(), keyframes(), scenes(), halved(), halvedWide(), stillWide(),
+	cases = append(cases, policer(), outage(), keyframes(), scenes(), halved(), halvedWide(), stillWide(),
 		halvedAnytime("halved-anytime", "6 Mbit/s, halved for 20 s at a moment from 0.5 to 20.5 s", nil),
 		halvedAnytime("halved-resting", "the same with a screen that rests for 1.5 s and moves for 2.5 s in turn", resting),
 		tenth(), still(),
@@ -155,4 +156,5 @@ func Cases() []Case {
 		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)), reordered(), skewed("skewed", "slow", -100), skewed("skewed-fast", "fast", 100),
 		stepped("clock-step", 2*sec), stepped("clock-back", -2*sec), hostile(),
 		frequent(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
+	return today(cases)
 }

@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"container/heap"
 	"math/rand/v2"
 	"time"
 )
@@ -22,18 +21,42 @@ type event struct {
 	p    *packet
 }
 
+func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+// events is a heap, the next event first.
 type events []event
 
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+func (e *events) push(one event) {
+	h := append(*e, one)
+	*e = h
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !h[i].before(&h[up]) {
+			return
+		}
+		h[i], h[up] = h[up], h[i]
+		i = up
+	}
 }
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := (*e)[len(*e)-1]
-	*e = (*e)[:len(*e)-1]
-	return last
+
+func (e *events) pop() event {
+	h := *e
+	top, n := h[0], len(h)-1
+	h[0] = h[n]
+	h[n] = event{}
+	h = h[:n]
+	*e = h
+	for i := 0; ; {
+		next := 2*i + 1
+		if next+1 < n && h[next+1].before(&h[next]) {
+			next++
+		}
+		if next >= n || !h[next].before(&h[i]) {
+			return top
+		}
+		h[i], h[next] = h[next], h[i]
+		i = next
+	}
 }
 
 // newRandom returns the random numbers of a seed.
@@ -53,14 +76,14 @@ type world struct {
 // after makes something happen to who in d from now.
 func (w *world) after(d time.Duration, who actor, what int, p *packet) {
 	w.seq++
-	heap.Push(&w.events, event{at: w.now + max(d, 0), seq: w.seq, who: who, what: what, p: p})
+	w.events.push(event{at: w.now + max(d, 0), seq: w.seq, who: who, what: what, p: p})
 }
 
 // run lets everything happen until the end.
 func (w *world) run(until time.Duration) {
 	begun := time.Now() //nolint:forbidigo // to keep step with controllers that read the clock themselves
 	for len(w.events) > 0 {
-		e := heap.Pop(&w.events).(event)
+		e := w.events.pop()
 		if e.at > until {
 			return
 		}
@@ -77,12 +100,14 @@ func (w *world) clock() time.Time { return epoch.Add(w.now) }
 
 // packet is one packet on its way over the links of a route.
 type packet struct {
-	size  int
-	route []*link
-	hop   int
-	to    actor
-	what  int // told to the receiver with it
-	queue time.Duration
+	size     int
+	flow     int // whose it is, for queues that tell them apart
+	route    []*link
+	hop      int
+	to       actor
+	what     int // told to the receiver with it
+	queue    time.Duration
+	queuedAt time.Duration // on the link that it is at
 
 	id      uint64 // of media: as the controller counts it
 	sent    time.Duration
@@ -93,6 +118,7 @@ type packet struct {
 	number  int64 // of media: in its stream; of TCP: the segment, or what is acknowledged
 	report  *report
 	asks    []int64 // numbers of media
+	spans   []span  // of TCP: received out of order
 }
 
 // send puts a packet on the first link of its route.

@@ -21,12 +21,6 @@ type Gate struct {
 	Value func(*Result) float64
 }
 
-// aiming gives a gate the bound that it is to have some day.
-func aiming(goal float64, g Gate) Gate {
-	g.Goal = goal
-	return g
-}
-
 // each makes a gate hold for every seed.
 func each(g Gate) Gate {
 	g.Name, g.Each = "worst "+g.Name, true

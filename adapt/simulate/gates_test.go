@@ -5,6 +5,9 @@ import "testing"
 // The controller reaches every gate, in the median of the seeds or in each.
 func TestGates(t *testing.T) {
 	for _, c := range Cases() {
+		if c.Nightly {
+			continue
+		}
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			verdicts, err := Evaluate(c, 1, seeds, Own)

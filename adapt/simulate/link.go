@@ -12,8 +12,8 @@ type Step struct {
 	BitsPerSecond float64
 }
 
-// Capacity is what a link carries over time: steps in the order of time, the first of which also holds before it. A capacity
-// of 0 carries nothing until the next step.
+// Capacity is what a link carries over time: steps in the order of time, the first of which also holds before it. A
+// capacity of 0 carries nothing until the next step.
 type Capacity []Step
 
 // Constant is a capacity that does not change.
@@ -75,74 +75,155 @@ func (c Capacity) finish(from time.Duration, bits float64) time.Duration {
 // Link is one way of a bottleneck.
 type Link struct {
 	Capacity Capacity
-	// Queue is how much the queue holds, as time at the capacity of the moment; QueueBytes, when not 0, in bytes instead.
+	// Queue is how much the queue holds, as time at the highest capacity: a buffer has bytes, and where the capacity
+	// falls they take longer. QueueBytes, when not 0, is the same in bytes.
 	Queue      time.Duration
 	QueueBytes int
+	AQM        AQM
 	Delay      time.Duration // of propagation
 	// Jitter is the standard deviation of the delay added to a packet, normal, positive, cut at three of them, and without
 	// reordering (RFC 8868, section 4.2.1).
 	Jitter time.Duration
+	// Bunch, when not 0, lets packets out together, at random from the first to the second time apart, as the
+	// aggregation of Wi-Fi does.
+	Bunch [2]time.Duration
 	// Loss is the fraction lost at random. With Burst above 1, losses come in bursts of that mean length (Gilbert).
 	Loss, Burst float64
 	// Reorder is the fraction held back by ReorderBy, and overtaken.
 	Reorder   float64
 	ReorderBy time.Duration
-	// Police, when not 0, drops what exceeds this rate in bits per second and a bucket of PoliceBurst bytes.
+	// Police, when not 0, drops what exceeds this rate in bits per second and a bucket of PoliceBurst bytes, or of
+	// PoliceFor at that rate.
 	Police      float64
 	PoliceBurst int
+	PoliceFor   time.Duration
+}
+
+// Room returns how many bytes the queue holds, two packets at least: one too short for that carries nothing.
+func (l Link) Room() int {
+	if l.QueueBytes > 0 {
+		return l.QueueBytes
+	}
+	highest := 0.0
+	for _, s := range l.Capacity {
+		highest = max(highest, s.BitsPerSecond)
+	}
+	return max(int(l.Queue.Seconds()*highest/8), 2*1500)
+}
+
+// bucket returns how many bytes the policer lets through at once, a packet at least.
+func (l Link) bucket() float64 {
+	return max(float64(l.PoliceBurst), l.Police/8*l.PoliceFor.Seconds(), 1500)
 }
 
 // link is a Link at work.
 type link struct {
 	Link
 	w        *world
-	free     time.Duration // when all that is queued has left
-	leaves   []leave       // of the packets in the queue
-	queued   int           // bytes
+	room     int
+	busy     bool
+	queued   int // bytes
+	fifo     lane
+	fair     fair
+	pie      pie
 	newest   time.Duration // the latest arrival so far
-	nominal  float64       // the capacity that the queue is measured by
+	released time.Duration // when the newest bunch leaves
 	bad      bool          // in a burst of losses
 	tokens   float64
 	tokensAt time.Duration
 }
 
-type leave struct {
-	at   time.Duration
-	size int
+const (
+	linkSent = iota
+	linkArrives
+	linkTimer
+)
+
+func newLink(l Link, w *world) *link {
+	k := &link{Link: l, w: w, room: l.Room(), tokens: l.bucket()}
+	k.fair.flows = map[int]*lane{}
+	if l.AQM == PIE {
+		k.pie.allowance = pieBurst
+		w.after(pieEvery, k, linkTimer, nil)
+	}
+	return k
 }
 
 // carry takes a packet in, or drops it.
 func (l *link) carry(p *packet) {
-	now := l.w.now
-	if l.Police > 0 && !l.conforms(p.size) || l.lost() {
+	p.queuedAt = l.w.now
+	full := l.queued > 0 && l.queued+p.size > l.room
+	switch {
+	case l.Police > 0 && !l.conforms(p.size), l.lost(), full && l.AQM != FQCoDel, l.AQM == PIE && l.pie.drops(l.queued, l.w.random.Float64()):
 		l.drop(p)
 		return
 	}
-	i := 0
-	for i < len(l.leaves) && l.leaves[i].at <= now {
-		l.queued -= l.leaves[i].size
-		i++
-	}
-	l.leaves = l.leaves[i:]
-	wait := max(0, l.free-now)
-	room := l.QueueBytes
-	if room == 0 {
-		if rate := l.Capacity.Rate(now); rate > 0 { // a link that is down keeps its queue
-			l.nominal = rate
-		}
-		room = int(l.Queue.Seconds() * l.nominal / 8)
-		room = max(room, 2*1500) // a queue too short for two packets carries nothing
-	}
-	if l.queued > 0 && l.queued+p.size > room {
-		l.drop(p)
-		return
-	}
-	start := max(now, l.free)
-	l.free = l.Capacity.finish(start, float64(p.size)*8)
 	l.queued += p.size
-	l.leaves = append(l.leaves, leave{l.free, p.size})
-	p.queue += wait
-	arrival := l.free + l.Delay
+	if l.AQM == FQCoDel {
+		l.fair.push(p)
+	} else {
+		l.fifo.push(p)
+	}
+	if full {
+		l.discard(l.fair.longest())
+	}
+	if !l.busy {
+		l.serve()
+	}
+}
+
+// serve begins to send the next packet.
+func (l *link) serve() {
+	var p *packet
+	switch l.AQM {
+	case CoDel:
+		p = l.fifo.codel(l.w.now, l.discard)
+	case FQCoDel:
+		p = l.fair.pop(l.w.now, l.discard)
+	default:
+		p = l.fifo.pop()
+	}
+	if l.busy = p != nil; l.busy {
+		p.queue += l.w.now - p.queuedAt
+		l.w.after(l.Capacity.finish(l.w.now, float64(p.size)*8)-l.w.now, l, linkSent, p)
+	}
+}
+
+func (l *link) fire(what int, p *packet) {
+	switch what {
+	case linkSent:
+		l.queued -= p.size
+		l.propagate(p)
+		l.serve()
+	case linkArrives:
+		p.hop++
+		l.w.forward(p)
+	case linkTimer:
+		l.pie.update(l.delay())
+		l.w.after(pieEvery, l, linkTimer, nil)
+	}
+}
+
+// delay is how long the queue takes to be sent.
+func (l *link) delay() time.Duration {
+	if rate := l.Capacity.Rate(l.w.now); rate > 0 {
+		return time.Duration(float64(l.queued) * 8 / rate * float64(time.Second))
+	}
+	return l.pie.delay + pieEvery // it stands
+}
+
+// propagate lets a packet that was sent arrive.
+func (l *link) propagate(p *packet) {
+	now := l.w.now
+	left := now
+	if l.Bunch[1] > 0 {
+		for l.released < now {
+			l.released = max(l.released, now-l.Bunch[1]) + l.Bunch[0] + time.Duration(l.w.random.Float64()*float64(l.Bunch[1]-l.Bunch[0]))
+		}
+		left = l.released
+		p.queue += left - now
+	}
+	arrival := left + l.Delay
 	if l.Jitter > 0 {
 		arrival += time.Duration(min(math.Abs(l.w.random.NormFloat64()), 3) * float64(l.Jitter))
 	}
@@ -152,13 +233,13 @@ func (l *link) carry(p *packet) {
 		arrival = max(arrival, l.newest)
 		l.newest = arrival
 	}
-	l.w.after(arrival-now, l, 0, p)
+	l.w.after(arrival-now, l, linkArrives, p)
 }
 
-// fire lets a packet arrive at the end of the link.
-func (l *link) fire(_ int, p *packet) {
-	p.hop++
-	l.w.forward(p)
+// discard drops a packet that was queued.
+func (l *link) discard(p *packet) {
+	l.queued -= p.size
+	l.drop(p)
 }
 
 func (l *link) drop(p *packet) {
@@ -187,10 +268,7 @@ func (l *link) lost() bool {
 
 func (l *link) conforms(size int) bool {
 	now := l.w.now
-	if l.tokensAt == 0 && l.tokens == 0 {
-		l.tokens = float64(l.PoliceBurst)
-	}
-	l.tokens = min(float64(l.PoliceBurst), l.tokens+l.Police/8*(now-l.tokensAt).Seconds())
+	l.tokens = min(l.bucket(), l.tokens+l.Police/8*(now-l.tokensAt).Seconds())
 	l.tokensAt = now
 	if l.tokens < float64(size) {
 		return false

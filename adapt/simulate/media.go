@@ -21,7 +21,8 @@ type Flow struct {
 	Screen func(at time.Duration) float64
 	// Content is the kind of it.
 	Content adapt.ContentClass
-	// Noise is the deviation of frame sizes, Laplace-distributed (RFC 8593: 0.15). 0 means evenly within 5 %.
+	// Noise is the scale of the deviation of frame sizes, which has a Laplace distribution (RFC 8593, section 5.3).
+	// Default: 0.15, that RFC's. Below 0 frames have the size asked for.
 	Noise float64
 	// Lag is how long the encoder takes to follow a new bitrate; 0 is from the next frame on.
 	Lag time.Duration
@@ -79,6 +80,7 @@ const (
 	padSize                        = 255 + 12
 	tickEvery                      = 25 * time.Millisecond
 	keepAlive                      = time.Second
+	frameNoise, leastFrame         = 0.15, 0.2
 	retryFrame                     = 5 * time.Millisecond
 	longestWait                    = 50 * time.Millisecond // of the pacer, until it looks at its rate again
 	audioSize                      = 50
@@ -108,7 +110,7 @@ const (
 // media is a Flow at work.
 type media struct {
 	Flow
-	index         int
+	index, flow   int
 	w             *world
 	controller    adapt.Controller
 	forward, back []*link
@@ -193,12 +195,12 @@ func (m *media) fire(what int, p *packet) {
 		m.controller.OnKeyframeRequest(m.w.clock(), adapt.KeyframePLI)
 	case mediaSenderReport:
 		if m.w.now < m.Stop {
-			m.w.send(&packet{size: senderReportSize, sent: m.w.now, route: m.forward, to: m, what: mediaSenderReportArrives})
+			m.w.send(&packet{size: senderReportSize, flow: m.flow, sent: m.w.now, route: m.forward, to: m, what: mediaSenderReportArrives})
 			m.w.after(senderReport, m, mediaSenderReport, nil)
 		}
 	case mediaEcho:
 		if m.w.now < m.Stop {
-			m.w.send(&packet{size: echoSize, sent: m.w.now, route: m.forward, to: m, what: mediaEchoArrives})
+			m.w.send(&packet{size: echoSize, flow: m.flow, sent: m.w.now, route: m.forward, to: m, what: mediaEchoArrives})
 			m.w.after(m.Feedback.Echo, m, mediaEcho, nil)
 		}
 	case mediaEchoReturns:
@@ -285,11 +287,13 @@ func (m *media) encode(want float64, interval time.Duration) {
 	if m.Overshoot > 0 {
 		size *= m.Overshoot
 	}
-	if m.Noise > 0 {
+	noise := m.Noise
+	if noise == 0 {
+		noise = frameNoise
+	}
+	if noise > 0 {
 		u := m.w.random.Float64() - 0.5
-		size *= max(0.2, 1-m.Noise/math.Sqrt2*math.Copysign(math.Log(1-2*math.Abs(u)), u))
-	} else {
-		size *= 0.95 + 0.1*m.w.random.Float64()
+		size *= max(leastFrame, 1-noise*math.Copysign(math.Log(1-2*math.Abs(u)), u))
 	}
 	key := m.keyDue || len(m.result.Frames) == 0
 	if key {
@@ -398,7 +402,7 @@ func (m *media) take(who pacing.Turn) *packet {
 
 func (m *media) transmit(p *packet) {
 	m.id++
-	p.id, p.sent, p.route, p.to, p.what = m.id, m.w.now, m.forward, m, mediaArrive
+	p.id, p.flow, p.sent, p.route, p.to, p.what = m.id, m.flow, m.w.now, m.forward, m, mediaArrive
 	if !p.padding && !p.again {
 		m.numbers = append(m.numbers, p.id)
 		p.number = int64(len(m.numbers))

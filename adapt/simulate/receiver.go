@@ -8,8 +8,9 @@ import (
 	"wavryhost/adapt"
 )
 
-// What libwebrtc does at the receiving end: it looks for gaps each 20 ms, asks again after its default round trip, since an end
-// that only receives measures none, gives a packet up after ten requests, and asks for a keyframe when nothing could be decoded for 3 s.
+// What libwebrtc does at the receiving end: it looks for gaps each 20 ms, asks again after its default round trip,
+// since an end that only receives measures none, gives a packet up after ten requests, and asks for a keyframe when
+// nothing could be decoded for 3 s.
 const (
 	nackEvery   = 20 * time.Millisecond
 	nackAgain   = 100 * time.Millisecond
@@ -194,7 +195,7 @@ func (m *media) ask() {
 		}
 	}
 	if len(asks) > 0 {
-		m.w.send(&packet{size: nackSize, route: m.back, to: m, what: mediaNack, asks: asks})
+		m.w.send(&packet{size: nackSize, flow: m.flow, route: m.back, to: m, what: mediaNack, asks: asks})
 	}
 	patience := frozenAfter
 	if m.Feedback.Mute {
@@ -202,7 +203,7 @@ func (m *media) ask() {
 	}
 	if m.w.now-m.shownAt >= patience && m.next < m.begun {
 		m.shownAt = m.w.now
-		m.w.send(&packet{size: nackSize, route: m.back, to: m, what: mediaKeyAsked})
+		m.w.send(&packet{size: nackSize, flow: m.flow, route: m.back, to: m, what: mediaKeyAsked})
 	}
 }
 
@@ -220,7 +221,7 @@ func (m *media) tell(r report, size int) {
 	if m.w.random.Float64() < m.Feedback.Loss {
 		return
 	}
-	p := &packet{size: size, route: m.back, to: m, what: mediaReportArrives, report: &r}
+	p := &packet{size: size, flow: m.flow, route: m.back, to: m, what: mediaReportArrives, report: &r}
 	if m.Feedback.Late > 0 && m.w.random.Float64() < m.Feedback.Late {
 		m.w.after(lateReport, m, mediaReportArrives, p)
 		return

@@ -154,6 +154,24 @@ func (f *FlowResult) Stands(from, to time.Duration) float64 {
 	return longest.Seconds()
 }
 
+// lateAfter is how long after its capture a frame is of little use.
+const lateAfter = 200 * time.Millisecond
+
+// Late returns the fraction of the frames captured in [from, to) that were shown late, or never.
+func (f *FlowResult) Late(from, to time.Duration) float64 {
+	late, all := 0, 0
+	for _, r := range f.Frames {
+		if r.Captured < from || r.Captured >= to {
+			continue
+		}
+		all++
+		if r.Shown == 0 || r.Shown-r.Captured > lateAfter {
+			late++
+		}
+	}
+	return float64(late) / float64(max(1, all))
+}
+
 // shown returns when frames were shown in [from, to).
 func (f *FlowResult) shown(from, to time.Duration) (at []time.Duration) {
 	for _, r := range f.Frames {

@@ -19,6 +19,8 @@ type Case struct {
 	TCP    []TCP
 	CBR    []CBR
 	Gates  []Gate
+	// Nightly cases are left out of make test.
+	Nightly bool
 	// Vary, when set, makes what is played with a seed out of the case: what must hold at any moment has to be tried at many.
 	Vary func(c Case, seed uint64) Case
 }
@@ -47,13 +49,18 @@ func RunInStep(c Case, seed uint64, controller New) (*Result, error) {
 }
 
 func play(c Case, seed uint64, controller New, inStep bool) (*Result, error) {
+	return playWatched(c, seed, controller, inStep, nil)
+}
+
+// playWatched plays a case; watch is called before it begins.
+func playWatched(c Case, seed uint64, controller New, inStep bool, watch func(*world, []*tcp)) (*Result, error) {
 	if c.Vary != nil {
 		c = c.Vary(c, seed)
 	}
 	w := &world{random: newRandom(seed), seed: seed, inStep: inStep}
 	links := make([]*link, len(c.Links))
 	for i, l := range c.Links {
-		links[i] = &link{Link: l, w: w}
+		links[i] = newLink(l, w)
 	}
 	route := func(indices []int) []*link {
 		r := make([]*link, len(indices))
@@ -63,6 +70,7 @@ func play(c Case, seed uint64, controller New, inStep bool) (*Result, error) {
 		return r
 	}
 	result := &Result{Case: c}
+	flow := 0 // counts all, for queues that tell them apart
 	for i, f := range c.Flows {
 		ctl, err := controller(f.Config)
 		if err != nil {
@@ -70,25 +78,31 @@ func play(c Case, seed uint64, controller New, inStep bool) (*Result, error) {
 		}
 		r := &FlowResult{}
 		result.Flows = append(result.Flows, r)
+		flow++
 		m := &media{
-			index: i, Flow: f, w: w, controller: ctl, forward: route(f.Forward), back: route(f.Back), result: r,
-			shares: pacing.NewShares(),
-			rate:   0.955 * float64(f.Config.WithDefaults().Start),
+			index: i, flow: flow, Flow: f, w: w, controller: ctl, forward: route(f.Forward), back: route(f.Back), result: r,
+			shares: pacing.NewShares(), rate: 0.955 * float64(f.Config.WithDefaults().Start),
 		}
 		w.after(f.Start, m, mediaStart, nil)
 	}
 	var flows []*tcp
 	for _, t := range c.TCP {
-		flow := &tcp{TCP: t, w: w, forward: route(t.Forward), back: route(t.Back), got: map[int64]bool{}}
-		flows = append(flows, flow)
-		w.after(t.Start, flow, tcpStart, nil)
+		flow++
+		one := newTCP(t, flow, w)
+		one.forward, one.back = route(t.Forward), route(t.Back)
+		flows = append(flows, one)
+		w.after(t.Start, one, tcpStart, nil)
 	}
 	for _, b := range c.CBR {
-		w.after(b.Start, &cbr{CBR: b, w: w, forward: route(b.Forward)}, 0, nil)
+		flow++
+		w.after(b.Start, &cbr{CBR: b, flow: flow, w: w, forward: route(b.Forward)}, 0, nil)
+	}
+	if watch != nil {
+		watch(w, flows)
 	}
 	w.run(c.Length)
 	for _, t := range flows {
-		result.TCP = append(result.TCP, t.delivered)
+		result.TCP = append(result.TCP, t.arrived)
 	}
 	return result, nil
 }

@@ -36,7 +36,7 @@ func TestCapacityIsIntegrated(t *testing.T) {
 
 func carry(l Link, n, size int, every time.Duration) (arrived []time.Duration, queues []time.Duration) {
 	w := &world{random: newRandom(1)}
-	k := &link{Link: l, w: w}
+	k := newLink(l, w)
 	got := &collector{w: w}
 	for i := range n {
 		w.after(time.Duration(i)*every, &sender{w: w, l: k, to: got, size: size}, 0, nil)
@@ -94,21 +94,6 @@ func TestLossIsAsAsked(t *testing.T) {
 		if lost := 1 - float64(len(at))/50_000; math.Abs(lost-0.1) > 0.015 {
 			t.Errorf("with bursts of %g, %.3f are lost; want 0.1", burst, lost)
 		}
-	}
-}
-
-func TestTCPFillsALink(t *testing.T) {
-	c := Case{
-		Name: "tcp", Length: 60 * time.Second, Links: oneWay(Constant(2e6), 300*time.Millisecond, 50*time.Millisecond, 0),
-		TCP: []TCP{{Stop: time.Minute, Forward: []int{0}, Back: []int{1}}, {Stop: time.Minute, Forward: []int{0}, Back: []int{1}}},
-	}
-	r, err := Run(c, 1, Own)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, b := r.TCPRate(0, 20*time.Second, time.Minute), r.TCPRate(1, 20*time.Second, time.Minute)
-	if a+b < 1.9e6 || a+b > 2.01e6 || min(a, b) < 0.5e6 {
-		t.Errorf("two TCP flows get %.0f and %.0f of 2000000 bit/s; want all of it, and no less than a quarter each", a, b)
 	}
 }
 
