@@ -228,6 +228,9 @@ func (m *Manager) take(o Offer, d Display, codec string, yield bool) (t taken, y
 	lease, ceiling := o.Lease, o.MaxBitrate
 	switch lease {
 	case "":
+		if v := m.squatter(o, d, time.Now()); v != nil && yield {
+			return t, v, nil
+		}
 		if t.expected, err = m.room(d, ceiling, codec); err != nil {
 			return t, nil, err
 		}

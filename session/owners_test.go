@@ -184,3 +184,63 @@ func TestHandshakesAreShared(t *testing.T) {
 	id, err := c.operator(t)
 	must(t, id, err)
 }
+
+// age sets back the time at which a session was created.
+func (c *doorway) age(id string, by time.Duration) {
+	c.Manager.mu.Lock()
+	defer c.Manager.mu.Unlock()
+	c.sessions[id].created = c.sessions[id].created.Add(-by)
+}
+
+// A display for one viewer is not held by offers that never connect: the owner's own next offer replaces one, and anybody
+// else's does after a grace, which the refusal names.
+func TestConsoleIsNotHeldByAnOfferThatNeverConnects(t *testing.T) {
+	c := openDoorway(t, func(c *Config) { c.Rules = []Rule{{Display: "*", MaxViewers: 1}} })
+	id, err := c.guest(t, "ann")
+	first := must(t, id, err)
+	id, err = c.guest(t, "ann")
+	again := must(t, id, err)
+	if c.has(first) || !c.has(again) {
+		t.Error("ann's second offer did not replace the first")
+	}
+	for _, other := range []func() (string, error){
+		func() (string, error) { return c.guest(t, "bob") },
+		func() (string, error) { return c.operator(t) },
+	} {
+		_, err = other()
+		short(t, err, "display")
+		if r, ok := errors.AsType[*RefusalError](err); !ok || r.RetryAfter > connectGrace+time.Second {
+			t.Errorf("told to come back after more than the grace: %+v", r)
+		}
+	}
+	c.age(again, connectGrace)
+	id, err = c.guest(t, "bob")
+	bob := must(t, id, err)
+	if c.has(again) {
+		t.Error("ann's offer is there after bob's")
+	}
+	c.connect(t, bob)
+	c.age(bob, time.Hour)
+	for _, name := range []string{"ann", "bob"} {
+		_, err = c.guest(t, name)
+		short(t, err, "display")
+	}
+	if !c.has(bob) {
+		t.Error("a session that is connected made room")
+	}
+}
+
+// An operator's token opens sessions for several viewers: they do not replace each other while they connect.
+func TestOperatorsSessionsDoNotReplaceEachOther(t *testing.T) {
+	c := openDoorway(t, func(c *Config) { c.Rules = []Rule{{Display: "*", MaxViewers: 1}} })
+	id, err := c.operator(t)
+	first := must(t, id, err)
+	_, err = c.operator(t)
+	short(t, err, "display")
+	c.age(first, connectGrace)
+	id, err = c.operator(t)
+	must(t, id, err)
+	if c.has(first) {
+		t.Error("a session that never connected kept the display")
+	}
+}
