@@ -126,7 +126,7 @@ func (s *Server) recording(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": id + ".wavryrec"}))
 	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(b.Bytes()) // nobody is left to tell
+	writeParts(w, b.Bytes())
 	return nil
 }
 

@@ -24,6 +24,20 @@ const (
 	lastWords = 300 * time.Millisecond
 )
 
+// partSize is how much of a long answer a client must read within writeLimit.
+const partSize = 32 << 10
+
+// writeParts writes a long answer. A slow client gets all of it. A stalled client is dropped.
+func writeParts(w http.ResponseWriter, body []byte) {
+	c := http.NewResponseController(w)
+	for part := range slices.Chunk(body, partSize) {
+		_ = c.SetWriteDeadline(time.Now().Add(writeLimit)) // not every writer has one
+		if _, err := w.Write(part); err != nil {
+			return // nobody is left to tell
+		}
+	}
+}
+
 // events streams what happens as server-sent events (HTML Living Standard, section 9.2): those after Last-Event-ID, or "after" in the
 // query, as far as they are kept; without either, those to come. An event "gap" marks what is lost.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
@@ -40,6 +54,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		return refuse(CodeTooManyStreams, "%d clients follow the events, which is the limit", maxStreams).with("Retry-After", "5")
 	}
 	defer s.streams.Add(-1)
+	boundBacklog(r.Context())
 	h := w.Header()
 	h.Set("Content-Type", typeEvents)
 	h.Set("Cache-Control", "no-store")

@@ -269,6 +269,20 @@ func withGated(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, gatedKey{}, gatedOf(c))
 }
 
+// maxBacklog is what a client that follows the events may leave unread, in bytes of the socket's buffer.
+const maxBacklog = 64 << 10
+
+// boundBacklog has a client that does not read be noticed by a write that waits. Linux would take megabytes for it.
+func boundBacklog(ctx context.Context) {
+	g, _ := ctx.Value(gatedKey{}).(*gated)
+	if g == nil {
+		return
+	}
+	if tcp, ok := g.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(maxBacklog) // the system's own bound counts then
+	}
+}
+
 // heard notes that a request has come whole, its body apart.
 func heard(ctx context.Context) {
 	g, _ := ctx.Value(gatedKey{}).(*gated)
