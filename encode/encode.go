@@ -66,6 +66,9 @@ type Encoder interface {
 	// SetRate asks for another bitrate, in bits per second, from the next picture on, and for a rate control buffer
 	// sized for fps pictures a second. What that costs is Profile().Price.
 	SetRate(bitsPerSecond, fps int) error
+	// Enlarge lets the next keyframe have the bits of so many pictures; all after it have their own share again. Encoders whose rate
+	// changes have a price do nothing.
+	Enlarge(pictures int)
 	// Profile tells what the encoder is.
 	Profile() Profile
 	// Close frees the encoder. A second Close does nothing.

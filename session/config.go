@@ -51,6 +51,9 @@ type Config struct {
 	FPS int
 	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
 	MinBitrate, MaxBitrate, StartBitrate int
+	// LocalStartBitrate is what a viewer begins with whose path ends on this machine or on a network that it is part of, where that is more
+	// than StartBitrate and within MaxBitrate. 0 makes no difference.
+	LocalStartBitrate int
 	// FixedBitrate, when not 0, is the bitrate of every viewer whatever its network does.
 	FixedBitrate int
 	// Prefer is what to prefer where the network makes one choose.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -219,18 +220,14 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	if p, ok := m.stages.order.best(v.created, codec); ok && running.encoder == "" {
 		price = adapt.Price(p.Price)
 	}
-	v.controller, err = m.cfg().NewController(within(m.cfg().adaptation(picture.X, picture.Y, price, on.watchedRate()), ceiling))
-	if err != nil {
+	v.adaptation = adaptation{
+		config: within(m.cfg().adaptation(picture.X, picture.Y, price, on.watchedRate()), ceiling), make: m.cfg().NewController,
+		about: record.About{Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.encoder},
+		limit: m.cfg().RecordingLimit, local: m.localStart(),
+	}
+	if err := v.begin(); err != nil {
 		return nil, "", err
 	}
-	if loop, ok := v.controller.(*adapt.Loop); ok {
-		v.recorder = record.New(loop, record.About{
-			Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.encoder,
-		}, v.created, m.cfg().RecordingLimit)
-		v.controller = v.recorder
-	}
-	v.targets = v.controller.Tick(v.clock())
-	v.seq, v.key, v.rate = v.targets.Seq, v.targets.ForceIDR, v.targets.PacingRate
 	v.link, err = wire.New(wire.Config{Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, StartRate: v.rate, Guard: v.guard})
 	if err != nil {
 		return nil, "", err
@@ -254,6 +251,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	if err != nil {
 		return nil, "", err
 	}
+	v.peer.prefixes = func() ([]netip.Prefix, error) { return localPrefixes(network) }
 	v.peer.form = asked.format(codec).answer(m.largest(ctx, d, picture))
 	sdp, err = v.peer.answer(ctx)
 	if err != nil {

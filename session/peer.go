@@ -109,6 +109,8 @@ type peer struct {
 	relayOver string
 	// certified: one of several fingerprints was found to match.
 	certified atomic.Bool
+	// prefixes returns the networks that this machine is part of.
+	prefixes func() ([]netip.Prefix, error)
 }
 
 // newPeer makes a peer connection that answers o and sends a codec through link.

@@ -43,6 +43,7 @@ func (m *Manager) Reconfigure(c Config) error {
 	err := m.conf.change(func(next *Config) error {
 		next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
 		next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
+		next.LocalStartBitrate = c.LocalStartBitrate
 		next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
 		next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
 		next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout

@@ -126,3 +126,72 @@ func TestViewerWithoutRoomDelaysTheRefinementOfOthersBriefly(t *testing.T) {
 		th.close(t)
 	})
 }
+
+// firstShares returns how many pictures' bits a viewer's first picture has.
+func firstShares(v *spectator, share int) float64 {
+	return 8 * float64(len(v.pictures(0)[0].Data)) / float64(share)
+}
+
+func TestFirstPictureHasSeveralShares(t *testing.T) {
+	const share = 2_000_000 / 60
+	for _, c := range []struct {
+		name  string
+		price encode.Price
+		join  func(*theater, *spectator)
+		want  float64
+	}{
+		{"of an empty display", encode.PriceFree, func(*theater, *spectator) {}, 6},
+		{"of an encoder whose changes have a price", encode.PriceKeyframe, func(*theater, *spectator) {}, 1},
+		{"beside others who see a still picture", encode.PriceFree, func(th *theater, _ *spectator) {
+			th.rungs[0].join(newSpectator())
+			time.Sleep(5 * time.Second)
+		}, 6},
+		{"beside others who see motion", encode.PriceFree, func(th *theater, _ *spectator) {
+			th.rungs[0].join(newSpectator())
+			move(th.screen, time.Second)
+		}, 1},
+		{"at a low frame rate", encode.PriceFree, func(_ *theater, v *spectator) {
+			v.set(func(a *ask) { a.fps = 6 })
+		}, 10}, // the share of a picture is as large
+		{"at a high rate", encode.PriceFree, func(_ *theater, v *spectator) {
+			v.set(func(a *ask) { a.bitrate = 8_000_000 })
+		}, 8}, // two of its own: a bit for each of 640x480 pixels is 2.3
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				th := openTheater(t, Config{}, encodetest.New(encodetest.Config{Profile: encode.Profile{Price: c.price}}))
+				v := newSpectator()
+				c.join(th, v)
+				th.rungs[0].join(v)
+				time.Sleep(400 * time.Millisecond)
+				if got := firstShares(v, share); got < c.want*0.95 || got > c.want*1.05 {
+					t.Errorf("the first picture has %.2f shares; want %.1f", got, c.want)
+				}
+				if au := v.pictures(0)[1]; au.Key || len(au.Data)*8 > 10*share {
+					t.Errorf("the second picture has %d bytes, keyframe %v", len(au.Data), au.Key)
+				}
+				th.close(t)
+			})
+		})
+	}
+}
+
+// A keyframe that a viewer asks for is no larger than other pictures: it has just lost packets.
+func TestKeyframeOnRequestIsNotEnlarged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := openTheater(t, Config{}, encodetest.New(encodetest.Config{}))
+		v := newSpectator()
+		th.rungs[0].join(v)
+		time.Sleep(5 * time.Second)
+		v.set(func(a *ask) { a.key = true })
+		th.rungs[0].nudge()
+		time.Sleep(100 * time.Millisecond)
+		v.set(func(a *ask) { a.key = false })
+		units := v.pictures(1)
+		i := slices.IndexFunc(units, func(au encode.AccessUnit) bool { return au.Key })
+		if i < 0 || len(units[i].Data)*8 > 2_000_000/60*11/10 {
+			t.Errorf("keyframe on request at %d of %d, want one of a picture's share", i, len(units))
+		}
+		th.close(t)
+	})
+}

@@ -177,11 +177,11 @@ func TestRungKeepsToItsViewersDecoders(t *testing.T) {
 		most   int // macroblocks
 		level  int
 	}{
-		{limits{}, 60, 240 * 135, 0},
+		{limits{}, 60, 240 * 135, 52}, // what the stream has
 		{ofLevel(31), 30, 3600, 31},
 		{ofLevel(30), 25, 1620, 30},
-		{limits{macroblocks: 12_288}, 60, 12_288, 0},
-		{limits{macroblocks: 396, fps: 15}, 15, 396, 0},
+		{limits{macroblocks: 12_288}, 60, 12_288, 51},
+		{limits{macroblocks: 396, fps: 15}, 15, 396, 20},
 	} {
 		t.Run(fmt.Sprint(c.limits), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestRungKeepsToItsViewersDecoders(t *testing.T) {
 				if last.Level != c.level {
 					t.Errorf("opened for level %d; want %d", last.Level, c.level)
 				}
-				if c.level > 0 && blocks(last.Width)*blocks(last.Height)*last.FPS > levelNamed(uint8(c.level)).perSecond {
+				if blocks(last.Width)*blocks(last.Height)*last.FPS > levelNamed(uint8(c.level)).perSecond {
 					t.Errorf("opened for %d frames a second of %dx%d, which is above level %d", last.FPS, last.Width, last.Height, c.level)
 				}
 				th.close(t)

@@ -39,7 +39,7 @@ func (r *rung) reprice(now time.Time, rate, fps int) bool {
 	if rate == r.rate && fps == r.rateFPS {
 		return false
 	}
-	if r.worker.profile.Price == encode.PriceFree {
+	if r.worker.profile.Price == encode.PriceFree || !r.picture { // the first picture of an encoder is a keyframe anyway
 		return true
 	}
 	since := now.Sub(r.rateAt)
@@ -51,6 +51,34 @@ func (r *rung) reprice(now time.Time, rate, fps int) bool {
 	default:
 		return false
 	}
+}
+
+// What the first picture of a viewer may have: as many bits as the path carries in firstShare, but no more than firstBits for each pixel,
+// with which a page of small text has 42 dB and more (docs/develop/benchmarks.md). It leaves faster than at that rate, so that it is whole after
+// 77 ms where one share of a picture takes 13; a viewer who joins has waited longer for the connection, and cannot read what one share shows.
+const (
+	firstShare = 100 * time.Millisecond
+	firstBits  = 1
+)
+
+// enlarge returns how many pictures' bits the keyframe that is due may have: more than one where it is the first picture that somebody
+// sees, and holds up no motion that others see.
+func (r *rung) enlarge(members []*member, now time.Time, to target) int {
+	newcomer := false
+	for _, m := range members {
+		switch {
+		case !m.now.live || !m.now.ready:
+		case m.synced && now.Sub(r.lastFrame) < quietAfter:
+			return 1
+		case !m.synced && !m.fellOff && !m.now.arriving:
+			newcomer = true
+		}
+	}
+	if !newcomer {
+		return 1
+	}
+	bits := min(to.rate*int(firstShare/time.Millisecond)/1000, firstBits*r.width*r.height)
+	return max(bits*to.fps/to.rate, 1)
 }
 
 func (r *rung) setRate(now time.Time, rate, fps int) {
@@ -138,6 +166,9 @@ func (r *rung) open(ctx context.Context, now time.Time, to target) error {
 		params := encode.Params{Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.level}
 		if factory.Profile().Price == encode.PriceFree {
 			params.FPS = to.limits.rate(p.X, p.Y, r.fpsLimit)
+			if params.Level == 0 && r.codec == encode.H264 { // else a keyframe that is larger than others would raise it
+				params.Level = int(levelOf(largest{p.X, p.Y, params.FPS, to.rate}).idc)
+			}
 		}
 		if err := errors.Join(params.Validate(), limits.Check(p.X, p.Y)); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", factory.Profile().Name, err))

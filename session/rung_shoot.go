@@ -40,6 +40,9 @@ func (r *rung) shoot(
 		key = max(key, r.force)
 	}
 	j := job{frame: f, at: now, key: key != keyNone}
+	if j.key {
+		j.larger = r.enlarge(members, now, to)
+	}
 	newRate := r.reprice(now, to.rate, to.fps)
 	if newRate {
 		j.rate, j.fps = to.rate, to.fps

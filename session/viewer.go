@@ -81,6 +81,7 @@ type viewer struct {
 
 	// ctl is held during calls of the controller; nothing else is called meanwhile that could wait for it.
 	ctl        sync.Mutex
+	adaptation adaptation // what controller was made of
 	controller adapt.Controller
 	recorder   *record.Recorder // the controller again, nil where it is not one that can be recorded
 	targets    adapt.Targets
@@ -447,7 +448,11 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.showing()})
 	if from == stateConnecting {
 		v.met.handshakeTime.Observe(after.Seconds())
-		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", w.path, "protocol", w.protocol)
+		if err := v.beginLocal(); err != nil {
+			v.log.Error("bitrate of a local path not taken", "err", err)
+		}
+		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", w.path, "protocol", w.protocol,
+			"start_bitrate", v.adaptation.config.WithDefaults().Start)
 	} else {
 		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", w.path, "protocol", w.protocol)
 	}

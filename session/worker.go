@@ -47,6 +47,7 @@ type job struct {
 	at        time.Time
 	key       bool
 	rate, fps int
+	larger    int // how many pictures' bits a keyframe may have, where it is more than one
 }
 
 type result struct {
@@ -115,6 +116,9 @@ func (w *worker) do(enc encode.Encoder, j job) (r result) {
 			}
 			return result{err: fmt.Errorf("set rate %d of %s: %w", j.rate, w.profile.Name, err)}
 		}
+	}
+	if j.key && j.larger > 1 {
+		enc.Enlarge(j.larger)
 	}
 	au, err := enc.Encode(j.frame, j.at, j.key)
 	if err != nil {

@@ -48,14 +48,15 @@ type Config struct {
 	VirtualSize size
 	Cursor      bool
 
-	Encoder      string
-	VAAPIDevice  string
-	FPS          int
-	MinBitrate   int
-	StartBitrate int
-	MaxBitrate   int
-	FixedBitrate int // 0 for none
-	Prefer       string
+	Encoder           string
+	VAAPIDevice       string
+	FPS               int
+	MinBitrate        int
+	StartBitrate      int
+	LocalStartBitrate int // 0 for none of its own
+	MaxBitrate        int
+	FixedBitrate      int // 0 for none
+	Prefer            string
 
 	DisplayRules        []displayRule
 	Input               string

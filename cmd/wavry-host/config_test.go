@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", GrantMaxRole: "controller", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "viewer", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: time.Hour, MediaNetwork: "auto",
+		MinBitrate: 150_000, StartBitrate: 1_000_000, LocalStartBitrate: 10_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", GrantMaxRole: "controller", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "viewer", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: time.Hour, MediaNetwork: "auto",
 		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
 		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
 		ProxyHeader: "x-forwarded-for", GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
@@ -149,6 +149,7 @@ display_rules:
     fps: 20
     max_size: 1280x720
     weight: 300
+local_start_bitrate: 4M
 `
 
 func fullConfig() Config {
@@ -157,7 +158,7 @@ func fullConfig() Config {
 		TrustedProxies: []string{"10.0.0.0/8", "::1"}, ProxyHeader: "forwarded",
 		AllowedHosts: []string{"screen.example.net"}, AllowedOrigins: []string{"https://example.net", "*"},
 		Display: "x11:0", VirtualSize: size{1920, 1080}, Encoder: "libx264", VAAPIDevice: "/dev/dri/renderD128", FPS: 30,
-		MinBitrate: 500_000, StartBitrate: 2_500_000, MaxBitrate: 4_500_000,
+		MinBitrate: 500_000, StartBitrate: 2_500_000, LocalStartBitrate: 4_000_000, MaxBitrate: 4_500_000,
 		FixedBitrate: 3_000_000, Prefer: "latency", Input: "operators", ControlIdle: time.Minute, MaxSessions: 3, MaxSessionsPerOwner: 2, MaxEncodes: 2, Admission: "limits", MaxUplink: 500_000_000, EncoderSessions: 8, Probation: 5 * time.Minute, ProbationSessions: 4,
 		ICEServers: []iceServer{
 			{URLs: []string{"stun:stun.example.net"}},
@@ -217,7 +218,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"trusted_proxies": "10.0.0.0/8, ::1", "proxy_header": "forwarded",
 		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
 		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
-		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "max_bitrate": "4.5M",
+		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "local_start_bitrate": "4000k", "max_bitrate": "4.5M",
 		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net", "grant_max_role": "viewer", "grant_issuers": "[]",
 		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "tls_client_rules": `[{name: "spiffe://pool/*", role: operator}]`, "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
 		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "media_tcp_connections": "64", "media_mtu": "1000", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",

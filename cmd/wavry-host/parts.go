@@ -99,7 +99,7 @@ func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
 		MaxSessions: l.MaxSessions, MaxPerOwner: l.MaxSessionsPerOwner, MaxRungs: l.MaxEncodes, Uplink: l.MaxUplink, EncodeLimit: l.EncoderSessions,
 		Probation: l.Probation, ProbationSessions: l.ProbationSessions,
-		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate,
+		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate, LocalStartBitrate: l.LocalStartBitrate,
 		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
 		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
 		Input: session.InputPolicy(max(0, slices.Index(inputPolicies(), l.Input))), ControlIdle: l.ControlIdle,

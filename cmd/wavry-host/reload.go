@@ -24,7 +24,7 @@ import (
 func liveSettings() []string {
 	return []string{
 		"token", "token_file", "anonymous_role", "allowed_hosts", "allowed_origins", "trusted_proxies", "max_requests", "max_requests_per_address", "max_attempts",
-		"fps", "min_bitrate", "start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_sessions_per_owner", "max_encodes", "max_uplink", "encoder_sessions", "display_rules", "probation_sessions",
+		"fps", "min_bitrate", "start_bitrate", "local_start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_sessions_per_owner", "max_encodes", "max_uplink", "encoder_sessions", "display_rules", "probation_sessions",
 		"ice_servers", "ice_regions", "turn_lifetime", "max_handshakes", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level", "input", "control_idle", "gateway_allow", "gateway_role",
 	}
 }

@@ -244,7 +244,7 @@ func TestSettingsReachThePartsTheyAreFor(t *testing.T) {
 		t.Errorf("api refuses what is taken here: %v", err)
 	}
 	s := sessionConfig(l, &catalog{}, []encode.Candidate{{Profile: encode.Profiles()[0]}}, nil, newTestLog(t))
-	if s.MaxSessions != 3 || s.FPS != 30 || s.MinBitrate != 500_000 || s.StartBitrate != 2_500_000 || s.MaxBitrate != 4_500_000 ||
+	if s.MaxSessions != 3 || s.FPS != 30 || s.MinBitrate != 500_000 || s.StartBitrate != 2_500_000 || s.LocalStartBitrate != 4_000_000 || s.MaxBitrate != 4_500_000 ||
 		s.UDPPortMin != 50000 || s.UDPPortMax != 50100 || len(s.Interfaces) != 1 || len(s.NAT1To1) != 2 || s.Loopback ||
 		s.ConnectTimeout != 5*time.Second || s.DisconnectTimeout != time.Minute || s.SilenceTimeout != 20*time.Second ||
 		s.GatherTimeout != 500*time.Millisecond || s.Linger != 200*time.Millisecond || s.ShutdownTimeout != 3*time.Second {

@@ -22,6 +22,7 @@ type broken struct {
 	*Fake
 	encode  func(e *brokenEncoder, f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error)
 	setRate func(e *brokenEncoder, bitsPerSecond, fps int) error
+	enlarge func(e *brokenEncoder, pictures int)
 	noClose bool
 	anyOpen bool
 }
@@ -50,6 +51,14 @@ func (e *brokenEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode
 		return e.how.encode(e, f, at, key)
 	}
 	return e.Encoder.Encode(f, at, key)
+}
+
+func (e *brokenEncoder) Enlarge(pictures int) {
+	if e.how.enlarge != nil {
+		e.how.enlarge(e, pictures)
+		return
+	}
+	e.Encoder.Enlarge(pictures)
 }
 
 func (e *brokenEncoder) SetRate(bitsPerSecond, fps int) error {
@@ -93,6 +102,9 @@ func TestSuiteCatchesEachBrokenPromise(t *testing.T) {
 		},
 		"frame rate shares out the bitrate": {
 			setRate: func(e *brokenEncoder, bitsPerSecond, _ int) error { return e.Encoder.SetRate(bitsPerSecond, fps) },
+		},
+		"a keyframe is enlarged once": {
+			enlarge: func(*brokenEncoder, int) {},
 		},
 		"nil frame encodes the picture again": {
 			encode: func(e *brokenEncoder, f *capture.Frame, at time.Time, key bool) (unit, error) {
@@ -145,7 +157,7 @@ func TestSuiteCatchesEachBrokenPromise(t *testing.T) {
 			t.Error("no such check")
 		})
 	}
-	if len(checks) != 11 {
+	if len(checks) != 12 {
 		t.Errorf("there are %d checks; each needs its broken encoder here", len(checks))
 	}
 }

@@ -122,6 +122,7 @@ type fakeEncoder struct {
 	seq    uint64
 	again  int // how often the picture was encoded again since it changed or was a keyframe
 	rekey  bool
+	larger int // how many pictures' bits the next keyframe has
 	begun  bool
 	failed error
 }
@@ -152,6 +153,11 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 	}
 	key = key || e.rekey
 	e.rekey = false
+	share := e.params.BitsPerSecond / e.params.FPS
+	if key && e.larger > 1 {
+		share *= e.larger
+		e.larger = 1
+	}
 	e.again++
 	if f != nil || key {
 		e.again = 0
@@ -170,7 +176,7 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 		took = time.Since(began)
 	}
 	return encode.AccessUnit{
-		Data: bitstreams[e.fake.cfg.Profile.Codec].unit(e.params.BitsPerSecond/e.params.FPS/8, e.params, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
+		Data: bitstreams[e.fake.cfg.Profile.Codec].unit(share/8, e.params, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
 		Width: e.params.Width, Height: e.params.Height, Encode: took, QP: e.qp(),
 	}, nil
 }
@@ -181,6 +187,12 @@ func (e *fakeEncoder) qp() float64 {
 		return e.fake.cfg.QP(e.again)
 	}
 	return float64(max(26-2*e.again, 2))
+}
+
+func (e *fakeEncoder) Enlarge(pictures int) {
+	if e.fake.cfg.Profile.Price == encode.PriceFree {
+		e.larger = pictures
+	}
 }
 
 func (e *fakeEncoder) SetRate(bitsPerSecond, fps int) error {

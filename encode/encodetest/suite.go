@@ -36,6 +36,7 @@ var checks = []check{
 	{"slices of a picture are one access unit", checkSlices},
 	{"rate follows its target both ways", checkRate},
 	{"frame rate shares out the bitrate", checkFrameRate},
+	{"a keyframe is enlarged once", checkEnlarge},
 	{"nil frame encodes the picture again", checkRepeat},
 	{"frames of any size are encoded at the size asked for", checkSizes},
 	{"frames are released", checkRelease},
@@ -253,6 +254,52 @@ func checkFrameRate(f encode.Factory) error {
 			if err := holds(film, rate, n); err != nil {
 				return err
 			}
+		}
+		return nil
+	})
+}
+
+func checkEnlarge(f encode.Factory) error {
+	const larger = 6
+	return with(f, params(), func(film *film) error {
+		if _, _, err := film.many(fps); err != nil {
+			return err
+		}
+		plain, err := film.next(true)
+		if err != nil {
+			return err
+		}
+		if _, _, err := film.many(fps); err != nil {
+			return err
+		}
+		film.enc.Enlarge(larger)
+		// What is no keyframe is not meant.
+		between, _, err := film.many(1)
+		if err != nil {
+			return err
+		}
+		key, err := film.next(true)
+		if err != nil {
+			return err
+		}
+		after, _, err := film.many(fps)
+		if err != nil {
+			return err
+		}
+		again, err := film.next(true)
+		if err != nil {
+			return err
+		}
+		const share = rate / fps
+		large, small := 8*len(key.Data), 8*max(len(plain.Data), len(again.Data))
+		free := f.Profile().Price == encode.PriceFree
+		switch {
+		case free && large < share*3/2: // libvpx uses less than half of what it may
+			return fmt.Errorf("enlarged keyframe has %d bits; want about %d", large, larger*share)
+		case !free && large > 2*small:
+			return fmt.Errorf("keyframe has %d bits, others %d; a change has a price, want the same", large, small)
+		case between > 2*share, after > fps*share*3/2, free && 8*len(again.Data) > large*9/10:
+			return fmt.Errorf("pictures before it had %d bits, after it %d, the next keyframe %d; want shares of %d", between, after/fps, 8*len(again.Data), share)
 		}
 		return nil
 	})

@@ -34,6 +34,9 @@ const (
 	colorTransfer  = astiav.ColorTransferCharacteristicIec6196621
 )
 
+// maxRate is the highest rate that is asked of a codec, in bits per second: the largest of H.264's levels.
+const maxRate int64 = 800_000_000
+
 // qpScale is FF_QP2LAMBDA, the unit in which encoders report their quantizer.
 const qpScale = 118
 
@@ -52,6 +55,7 @@ type encoder struct {
 	why       []byte // what FFmpeg logged while it encoded, as C text
 
 	rekey  bool // the next picture must be a keyframe
+	larger int  // how many pictures' bits the next keyframe may have, where it is more than one
 	start  time.Time
 	pts    int64
 	seq    uint64
@@ -112,7 +116,7 @@ func (e *encoder) open() (err error) {
 		return fmt.Errorf("open the codec: %w: %w", explained(err, lines), refusal(lines))
 	case err != nil:
 		return fmt.Errorf("open the codec: %w", explained(err, lines))
-	case len(lines) > 0:
+	case len(lines) > 0 && e.larger <= 1: // of the rate that one picture has x264 says that it is above its level
 		e.log.Warn("encoder opened with complaints", "text", strings.Join(lines, "; "))
 	}
 	return nil
@@ -165,7 +169,12 @@ func (e *encoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.Acces
 		return encode.AccessUnit{}, e.fail(errors.New("no picture to encode again"))
 	}
 	converted := time.Now()
-	data, isKey, qp, err := e.encode(at, key || e.rekey)
+	key = key || e.rekey
+	encodeOne := e.encode
+	if key && e.larger > 1 {
+		encodeOne = e.encodeLarger
+	}
+	data, isKey, qp, err := encodeOne(at, key)
 	if err != nil {
 		return encode.AccessUnit{}, e.fail(err)
 	}
@@ -219,6 +228,22 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 	return data, isKey, float64(quality) / qpScale, nil
 }
 
+// encodeLarger encodes the converter's picture as a keyframe of e.larger pictures' bits. The buffer of an open x264 holds one picture's
+// bits, however large it is made later, and that of libvpx is of the opening, too: only a new one is larger.
+func (e *encoder) encodeLarger(at time.Time, key bool) (data []byte, isKey bool, qp float64, err error) {
+	own := e.params
+	e.params.BitsPerSecond *= e.larger
+	e.closeCodec()
+	err = e.open()
+	e.params, e.larger = own, 1
+	if err != nil {
+		return nil, false, 0, err
+	}
+	data, isKey, qp, err = e.encode(at, key)
+	e.deal()
+	return data, isKey, qp, err
+}
+
 // next returns the timestamp of the picture that was captured at that time. Timestamps must rise strictly.
 func (e *encoder) next(at time.Time) int64 {
 	if e.profile.RateByTime {
@@ -248,13 +273,8 @@ func (e *encoder) SetRate(bitsPerSecond, fps int) error {
 		return nil
 	}
 	e.params = p
-	switch {
-	case e.profile.Price == encode.PriceReopen:
-	case e.profile.RateByTime:
-		e.ration.set(bitsPerSecond, fps)
-		return nil
-	default:
-		e.applyRate()
+	if e.profile.Price != encode.PriceReopen {
+		e.deal()
 		return nil
 	}
 	e.closeCodec()
@@ -264,6 +284,22 @@ func (e *encoder) SetRate(bitsPerSecond, fps int) error {
 	}
 	e.rekey = true
 	return nil
+}
+
+// deal puts e.params' rates in force, with an encoder that takes them while it is open.
+func (e *encoder) deal() {
+	if e.profile.RateByTime {
+		e.ration.set(e.params.BitsPerSecond, e.params.FPS)
+		return
+	}
+	e.applyRate()
+}
+
+// Enlarge implements encode.Encoder.
+func (e *encoder) Enlarge(pictures int) {
+	if e.profile.Price == encode.PriceFree {
+		e.larger = min(pictures, int(maxRate/int64(e.params.BitsPerSecond)))
+	}
 }
 
 func (e *encoder) Close() error {
