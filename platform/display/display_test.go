@@ -269,6 +269,39 @@ func TestAuthorityFileIsFollowed(t *testing.T) {
 	}
 }
 
+// A socket that was left behind costs nothing after a while, until somebody listens there again.
+func TestSocketThatWasLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.server(t, "1")
+		h.says(":1", func(context.Context) ([]Screen, error) { return nil, syscall.ECONNREFUSED })
+		r := h.registry()
+		socket := "1"
+		r.sockets = func(string) map[address]string { return map[address]string{{server: ":1"}: socket} }
+		minute := func() {
+			for range 60 {
+				r.Look(t.Context())
+				time.Sleep(lookInterval)
+			}
+		}
+		minute()
+		before := h.count(":1")
+		if before < 3 {
+			t.Errorf("asked %d times in the first minute; want some, since a server makes its socket before it listens", before)
+		}
+		minute()
+		if n := h.count(":1") - before; n > 0 {
+			t.Errorf("asked %d times in the second minute; want none", n)
+		}
+		h.says(":1", nil)
+		socket = "2"
+		r.Look(t.Context())
+		if got, want := short(r.List()), []string{"x11:1 usable 1280x720"}; !slices.Equal(got, want) {
+			t.Errorf("got %q once there is another socket; want %q", got, want)
+		}
+	})
+}
+
 func TestAuthorityOfAServerThatRuns(t *testing.T) {
 	proc := t.TempDir()
 	for pid, args := range map[string][]string{
@@ -290,7 +323,7 @@ func TestAuthorityOfAServerThatRuns(t *testing.T) {
 		}
 	}
 	for number, want := range map[int]string{0: "/run/user/1000/gdm/Xauthority", 1: "", 2: "", 3: "", 4: "/home/ann/relative", 5: "", -1: ""} {
-		if got := serverAuthority(proc, number); got != want {
+		if got := serverAuthority(commandLines(proc), number); got != want {
 			t.Errorf("display %d: got %q; want %q", number, got, want)
 		}
 	}

@@ -54,11 +54,14 @@ func parseListeners(text string) map[string]bool {
 	return all
 }
 
-// serverAuthority returns the authority file that the X server of a number was started with, as far as its command line can be read.
-func serverAuthority(proc string, number int) string {
-	if number < 0 {
-		return ""
-	}
+// commandLine is that of a process.
+type commandLine struct {
+	path string // of the file that has it
+	args []string
+}
+
+// commandLines returns those of all processes that can be read and may be X servers.
+func commandLines(proc string) (all []commandLine) {
 	paths, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "cmdline")) // the pattern is good
 	for _, path := range paths {
 		b, err := os.ReadFile(path)
@@ -66,12 +69,25 @@ func serverAuthority(proc string, number int) string {
 			continue
 		}
 		args := strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
-		file := authorityOf(args, number)
+		if mayBeX(args) {
+			all = append(all, commandLine{path, args})
+		}
+	}
+	return all
+}
+
+// serverAuthority returns the authority file that the X server of a number was started with, as far as it is among the command lines.
+func serverAuthority(running []commandLine, number int) string {
+	if number < 0 {
+		return ""
+	}
+	for _, process := range running {
+		file := authorityOf(process.args, number)
 		if file == "" || strings.HasPrefix(filepath.Base(filepath.Dir(file)), virtualPrefix) {
 			continue // the virtual display of another daemon is that one's
 		}
 		if !filepath.IsAbs(file) {
-			cwd, err := os.Readlink(filepath.Join(filepath.Dir(path), "cwd"))
+			cwd, err := os.Readlink(filepath.Join(filepath.Dir(process.path), "cwd"))
 			if err != nil {
 				continue
 			}
@@ -82,9 +98,12 @@ func serverAuthority(proc string, number int) string {
 	return ""
 }
 
+// mayBeX reports whether a program may be an X server by its name.
+func mayBeX(args []string) bool { return strings.HasPrefix(filepath.Base(args[0]), "X") }
+
 // authorityOf returns the authority file in the arguments of the X server of a number, empty for other programs.
 func authorityOf(args []string, number int) string {
-	if !strings.HasPrefix(filepath.Base(args[0]), "X") || !slices.Contains(args, ":"+strconv.Itoa(number)) {
+	if !mayBeX(args) || !slices.Contains(args, ":"+strconv.Itoa(number)) {
 		return ""
 	}
 	if i := slices.Index(args, "-auth"); i >= 0 && i+1 < len(args) {

@@ -133,6 +133,7 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 		}
 	}
 	listening := listeners(r.env.ProcDir)
+	running := sync.OnceValue(func() []commandLine { return commandLines(r.env.ProcDir) })
 	wayland := waylandSockets(r.env)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +162,7 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 		case s.socket != socket || s.listening && !hears || !s.again.IsZero() && !now.Before(s.again),
 			s.state == Unusable && (hears && !s.listening || s.cookies != stampOf(s.authority...)):
 			s.socket, s.listening = socket, hears
-			r.ask(s, now)
+			r.ask(s, now, running)
 		}
 		if s.asking != nil {
 			asking = append(asking, s.asking)
@@ -185,9 +186,9 @@ func (r *Registry) socketOf(a address) string {
 }
 
 // ask begins to probe a server. A probe that never returns costs its goroutine, and is the last one of that server. The caller holds mu.
-func (r *Registry) ask(s *server, now time.Time) {
+func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 	s.authority = s.authority[:0:0]
-	for _, path := range []string{r.env.Authority, serverAuthority(r.env.ProcDir, s.address.number())} {
+	for _, path := range []string{r.env.Authority, serverAuthority(running(), s.address.number())} {
 		if path != "" && !slices.Contains(s.authority, path) {
 			s.authority = append(s.authority, path)
 		}
@@ -222,6 +223,9 @@ func (r *Registry) answered(s *server, screens []Screen, err error) {
 		s.set(Unusable, err.Error())
 	}
 	s.pause = min(max(2*s.pause, firstRetry), longestRetry)
+	if s.dead && s.pause == longestRetry && r.socketOf(s.address) != "" {
+		return // a server that comes to listen there makes another socket, or shows among the listeners
+	}
 	s.again = time.Now().Add(s.pause)
 }
 
