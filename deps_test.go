@@ -78,7 +78,7 @@ var rooms = map[string][]string{
 	"wavryhost/session/gateway/gatewaytest": {},
 }
 
-// anything marks the packages that may import any of ours: the one that wires them, and the tests of the whole.
+// anything marks the packages that may import any of ours: the wiring, and the end-to-end tests.
 var anything = []string{"wavryhost/cmd/wavry-host", "wavryhost/cmd/wavry-host/endtoend"}
 
 // drivers says which packages alone may import a module that must stay in one place.
@@ -169,7 +169,7 @@ func list(t *testing.T, env []string, args ...string) []listed {
 	}
 }
 
-// within tells whether path is pattern or, where pattern ends in a slash or names a module, below it.
+// within reports whether path is pattern, or lies below it when pattern ends in a slash or names a module.
 func within(path, pattern string) bool {
 	return path == pattern || strings.HasPrefix(path, strings.TrimSuffix(pattern, "/")+"/") && pattern != "log"
 }
@@ -184,7 +184,7 @@ func TestImports(t *testing.T) {
 	for name, build := range builds {
 		t.Run(name, func(t *testing.T) {
 			for _, p := range list(t, build.env, append(build.args, "./...")...) {
-				// A package may have no files for a build; one that cannot be read for another reason would pass unseen.
+				// A package may have no files for a build; other reasons not to read it must not pass unseen.
 				if p.Error != nil && !strings.Contains(p.Error.Err, "build constraints exclude all Go files") {
 					t.Errorf("%s: %s", p.ImportPath, p.Error.Err)
 				}

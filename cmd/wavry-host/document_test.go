@@ -1,51 +1,39 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"testing"
 )
 
-// TestDocumentsAreCurrent holds the parts of the documents that are made from the table of settings and the list of exit codes
-// against them. A part stands between "<!-- NAME -->" and "<!-- /NAME -->".
+// TestDocumentsAreCurrent compares the generated parts of documents with the table of settings and the list of exit
+// codes. A part stands between "<!-- NAME -->" and "<!-- /NAME -->".
 func TestDocumentsAreCurrent(t *testing.T) {
-	for _, doc := range []struct {
-		path     string
-		optional bool
-		parts    map[string]func() string
-	}{
-		{"../../docs/operate/configuration.md", false, map[string]func() string{
-			"settings": settingsInFull, "example": settingsExample, "exit codes": exitTable, "live": func() string { return "`" + strings.Join(liveSettings(), "`, `") + "`\n" },
-		}},
-		{"../../README.md", true, map[string]func() string{"settings": settingsInBrief}},
+	for path, parts := range map[string]map[string]func() string{
+		"../../docs/operate/settings.md": {"settings": settingsInFull},
+		"../../docs/operate/configuration.md": {
+			"example": settingsExample, "exit codes": exitTable, "live": liveList,
+		},
 	} {
-		old, err := os.ReadFile(doc.path)
-		if errors.Is(err, fs.ErrNotExist) && doc.optional {
-			continue
-		}
+		old, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		text := string(old)
-		if doc.optional && !strings.Contains(text, "<!-- settings -->") {
-			continue // it carries no table that could be behind
-		}
-		for name, content := range doc.parts {
+		for name, content := range parts {
 			if text, err = replacePart(text, name, content()); err != nil {
-				t.Errorf("%s: %v", doc.path, err)
+				t.Errorf("%s: %v", path, err)
 			}
 		}
 		if *update && !t.Failed() {
-			if err := os.WriteFile(doc.path, []byte(text), 0o644); err != nil {
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue
 		}
 		if text != string(old) {
-			t.Errorf("%s is behind the table of settings; rewrite it with: make generate", doc.path)
+			t.Errorf("%s differs from the code; rewrite it with: make generate", path)
 		}
 	}
 }
@@ -81,14 +69,28 @@ func code(s string) string {
 	return "`" + s + "`"
 }
 
-func settingsInBrief() string {
+// liveList names the settings that a reload applies, in lines of at most 120 characters.
+func liveList() string {
 	var b strings.Builder
-	b.WriteString("| setting | default | |\n| --- | --- | --- |\n")
-	for _, s := range settings() {
-		first, _, _ := strings.Cut(s.doc, ". ")
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", s.name, code(s.initial), cell(strings.TrimSuffix(first, ".")))
+	width := 0
+	for i, name := range liveSettings() {
+		word := code(name)
+		if i > 0 {
+			b.WriteString(",")
+			width++
+		}
+		switch {
+		case i > 0 && width+1+len(word)+1 > 120:
+			b.WriteString("\n")
+			width = 0
+		case i > 0:
+			b.WriteString(" ")
+			width++
+		}
+		b.WriteString(word)
+		width += len(word)
 	}
-	return b.String()
+	return b.String() + "\n"
 }
 
 func settingsInFull() string {
