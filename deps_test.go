@@ -36,10 +36,10 @@ var rooms = map[string][]string{
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
 	"wavryhost/platform/child":    {},
-	"wavryhost/platform/display":  {"platform/child"},
+	"wavryhost/platform/display":  {"platform/child", "session/guard"},
 	"wavryhost/platform/identity": {},
 	"wavryhost/platform/input":    {},
-	"wavryhost/platform/pressure": {},
+	"wavryhost/platform/pressure": {"session/guard"},
 	"wavryhost/platform/service":  {"platform/child"},
 
 	"wavryhost/session/wire":  {"adapt", "adapt/pacing", "encode", "session/guard"},
@@ -58,7 +58,7 @@ var rooms = map[string][]string{
 	},
 	"wavryhost/session/rift":      {},
 	"wavryhost/session/admission": {},
-	"wavryhost/session/relay":     {},
+	"wavryhost/session/relay":     {"session/guard"},
 	"wavryhost/session/api": {
 		"session",
 		"session/admission",
@@ -67,12 +67,18 @@ var rooms = map[string][]string{
 		"session/api/durable",
 		"session/api/watched",
 		"session/api/grant",
+		"session/guard",
 	},
 
 	"wavryhost/session/api/custody": {},
 	"wavryhost/session/api/durable": {},
 	"wavryhost/session/api/watched": {},
-	"wavryhost/session/api/grant":   {"session/api/custody", "session/api/durable", "session/api/watched"},
+	"wavryhost/session/api/grant": {
+		"session/api/custody",
+		"session/api/durable",
+		"session/api/watched",
+		"session/guard",
+	},
 
 	"wavryhost/session/gateway":             {"session", "session/guard"},
 	"wavryhost/session/gateway/gatewaytest": {},

@@ -351,7 +351,7 @@ func (c *controls) desk(display Display, s spare) *desk {
 	d.cancel = cancel
 	c.desks[display.ID] = d
 	injector := d.injector
-	c.wg.Go(func() { c.inject(ctx, display.ID, injector) })
+	c.wg.Go(func() { c.inject(ctx, display.ID, injector) }) // unguarded: inject guards the injector
 	return d
 }
 

@@ -217,8 +217,11 @@ const (
 	partEncoder   = "encoder"   // a call of an encoder
 	partRelease   = "release"   // the end of a session
 	partJanitor   = "janitor"   // what looks after all sessions
+	partRelay     = "relay"     // the probes of STUN and TURN servers
+	partGateway   = "gateway"   // the link to a gateway
 )
 
 var parts = []string{
 	partSession, partFeedback, partPacer, partTransport, partInput, partCapture, partEncode, partEncoder, partRelease, partJanitor,
+	partRelay, partGateway,
 }

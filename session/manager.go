@@ -124,7 +124,7 @@ func (m *Manager) emit(e Event) uint64 {
 // for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
 func (m *Manager) Run(ctx context.Context) error {
 	written := make(chan struct{})
-	go func() {
+	go func() { // unguarded: it hands records to the log
 		defer close(written)
 		m.logs.run(m.log)
 	}()
@@ -138,7 +138,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 	}()
 	var probes sync.WaitGroup
-	probes.Go(func() { _ = m.relays.Run(ctx) }) // it only ever returns nil
+	probes.Go(func() {
+		_ = m.guard.Run(partRelay, func() { _ = m.relays.Run(ctx) }) // it only ever returns nil
+	})
 	defer probes.Wait()
 	ticker := time.NewTicker(janitorInterval)
 	defer ticker.Stop()
@@ -158,6 +160,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
 	}
 }
+
+// Guard catches panics of parts that work for sessions, and counts them with those of sessions.
+func (m *Manager) Guard() *guard.Guard { return m.guard }
 
 // noteDefault makes it known when another display has become the default. Sessions stay where they are.
 func (m *Manager) noteDefault(ctx context.Context) {
@@ -212,7 +217,7 @@ func (m *Manager) reap(now time.Time) {
 // beginEnd ends h in a goroutine of its own. The caller holds mu.
 func (m *Manager) beginEnd(h *held, why EndReason) {
 	h.ending = true
-	m.wg.Go(func() { m.release(h, why) })
+	m.wg.Go(func() { m.release(h, why) }) // unguarded: release guards all but its bookkeeping
 }
 
 // survey sets the gauges that sum up the sessions, and adds up how long they are in their quality states.
@@ -266,7 +271,7 @@ func (m *Manager) shutdown() error {
 	}
 	m.mu.Unlock()
 	done := make(chan struct{})
-	go func() {
+	go func() { // unguarded: the daemon ends anyway
 		defer close(done)
 		m.wg.Wait()
 		m.controls.close()

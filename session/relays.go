@@ -14,7 +14,7 @@ import (
 // newRelays returns the watch over cfg's STUN and TURN servers.
 func newRelays(cfg Config, log *slog.Logger, m *Metrics, emit func(Event) uint64) *relay.Watch {
 	w := relay.New(relay.Config{
-		Sources: cfg.sources(), Logs: pionLog{log},
+		Sources: cfg.sources(), Logs: pionLog{log}, Guard: m.guard(log, nil),
 		Tell: func(s relay.ServerStatus) uint64 {
 			e := Event{Kind: EventRelayUp, Server: s.URL}
 			if s.State == string(relay.StateDown) {

@@ -98,10 +98,10 @@ func (s *stage) run(ctx context.Context) {
 	// The rungs end after the capture loop, so that the last frame it puts is released too.
 	encoding, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	for _, r := range s.rungs {
-		rungs.Go(func() { r.run(encoding) })
+		rungs.Go(func() { r.run(encoding) }) // unguarded: each of its steps is guarded
 	}
 	captured := make(chan struct{})
-	go func() {
+	go func() { // unguarded: shoot, which calls the driver, is guarded
 		defer close(captured)
 		s.capture(ctx)
 	}()
@@ -115,7 +115,7 @@ func (s *stage) run(ctx context.Context) {
 	}
 	s.met.hungCaptures.Inc()
 	s.log.Error("capture driver hangs and is left behind")
-	go func() {
+	go func() { // unguarded: it waits and counts
 		<-captured
 		s.met.hungCaptures.Dec()
 		close(s.freed)

@@ -109,7 +109,7 @@ func (s *stages) start(d Display) *openStage {
 	}
 	s.open[d.ID] = st
 	s.running.Add(1)
-	s.wg.Go(func() {
+	s.wg.Go(func() { // unguarded: the loops of the stage are guarded
 		defer s.running.Add(-1)
 		defer cancel()
 		st.run(ctx)
@@ -117,7 +117,7 @@ func (s *stages) start(d Display) *openStage {
 		s.retire(st)
 		s.mu.Unlock()
 		// A call of its driver that hangs outlives the stages.
-		go func() {
+		go func() { // unguarded: it waits and forgets
 			<-st.freed
 			s.mu.Lock()
 			defer s.mu.Unlock()

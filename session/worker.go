@@ -62,7 +62,7 @@ func startWorker(ctx context.Context, factory encode.Factory, params encode.Para
 		opened:  make(chan error, 1), jobs: make(chan job, 1), results: make(chan result, 1), done: make(chan struct{}),
 		hung: hung, log: log, guard: g,
 	}
-	go w.run(factory, params)
+	go w.run(factory, params) // unguarded: each call of the encoder is guarded
 	timeout := time.NewTimer(openTimeout)
 	defer timeout.Stop()
 	select {

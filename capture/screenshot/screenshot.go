@@ -104,7 +104,7 @@ func New(cfg Config) (*Source, error) {
 	}
 	// The library waits for ever on a server that hangs; then its goroutine is left behind.
 	first := make(chan error, 1) // one result, never blocks
-	go func() {
+	go func() {                  // unguarded: grab recovers
 		_, err := cfg.grab(cfg.Index)
 		first <- err
 	}()
@@ -227,7 +227,7 @@ func (s *Source) grab(ctx context.Context) (picture, error) {
 			s.under, s.looked = under, time.Now()
 			p := picture{began: s.looked}
 			s.looking.Store(&p.began)
-			go func() {
+			go func() { // unguarded: grab recovers
 				p.img, p.err = s.cfg.grab(s.cfg.Index)
 				s.looking.Store(nil)
 				under <- p

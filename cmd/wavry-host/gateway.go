@@ -126,7 +126,7 @@ func newLink(c *Config, mgr *session.Manager, note func(api.Note), reg prometheu
 			return nil, fmt.Errorf("gateway_ca: %s holds no certificate in PEM form", c.GatewayCA)
 		}
 	}
-	cfg.Counters = newGatewayCounters(reg)
+	cfg.Counters, cfg.Guard = newGatewayCounters(reg), mgr.Guard()
 	cfg.Opened = func(owner session.Owner, role session.Role, id string, err error) {
 		n := api.Note{Event: "gateway_offer", Owner: owner, Role: role.String()}
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/session/api"
+	"wavryhost/session"
 	"wavryhost/session/gateway"
 )
 
@@ -56,7 +57,7 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		GatewayURL: "wss://g.example/ws", GatewayDialect: "master", GatewayTokenFile: filepath.Join(dir, "token"), GatewayAllow: []string{"ann"},
 	}
 	reg := prometheus.NewRegistry()
-	link, err := newLink(&cfg, nil, nil, reg, slog.New(slog.DiscardHandler))
+	link, err := newLink(&cfg, new(session.Manager), nil, reg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		t.Errorf("%d states are exported, %v; want %d", n, err, len(gateway.States()))
 	}
 	cfg.GatewayCA = ca
-	if _, err := newLink(&cfg, nil, nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil ||
+	if _, err := newLink(&cfg, new(session.Manager), nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil ||
 		!strings.Contains(err.Error(), "no certificate") {
 		t.Errorf("a CA file without a certificate gives %v", err)
 	}

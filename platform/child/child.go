@@ -78,7 +78,7 @@ func start(c Command, atOnce bool) (*Process, error) {
 	isolate(cmd, atOnce)
 	p := &Process{Done: make(chan struct{}), cmd: cmd}
 	started := make(chan error, 1)
-	go func() {
+	go func() { // unguarded: it starts a process and waits
 		// The kernel ends the child with the thread that started it (isolate), so that thread must stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()

@@ -250,6 +250,23 @@ func TestServerThatHangsIsSlow(t *testing.T) {
 	})
 }
 
+// A probe that panics, as at a reply that its library does not expect, makes a display that cannot be used.
+func TestPanicOfAProbeIsItsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		if err := os.WriteFile(filepath.Join(h.env.SocketDir, "X1"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h.says(":1", func(context.Context) ([]Screen, error) { panic("planted in a reply") })
+		r := h.registry()
+		r.sockets = func(string) map[address]string { return map[address]string{{server: ":1"}: ""} }
+		r.Look(t.Context())
+		if got, want := short(r.List()), []string{"x11:1 unusable 0x0"}; !slices.Equal(got, want) {
+			t.Errorf("got %q; want %q", got, want)
+		}
+	})
+}
+
 // A server that refused is asked again as soon as the authority file has other contents.
 func TestAuthorityFileIsFollowed(t *testing.T) {
 	h := newHouse(t)

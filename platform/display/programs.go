@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"wavryhost/platform/child"
+	"wavryhost/session/guard"
 )
 
 // defaultPrograms make a picture that moves a little all by itself.
@@ -41,10 +42,15 @@ func (v *Virtual) populate(ctx context.Context) {
 			continue
 		}
 		alone = false
-		wg.Go(func() { v.keep(ctx, args) })
+		wg.Go(func() { v.keep(ctx, args) }) // unguarded: it starts a program and waits
 	}
+	guarded := guard.New(v.log, nil, nil)
 	wg.Go(func() {
-		if err := v.paint(ctx, alone); err != nil && ctx.Err() == nil {
+		var err error
+		if p := guarded.Run("paint", func() { err = v.paint(ctx, alone) }); p != nil {
+			err = p
+		}
+		if err != nil && ctx.Err() == nil {
 			v.log.Warn("nothing is painted on the virtual display", "display", v.Address(), "err", err)
 		}
 	})

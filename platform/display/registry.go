@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"wavryhost/session/guard"
 )
 
 // Env is where displays are looked for.
@@ -199,7 +201,12 @@ func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), probeTime)
 		defer cancel()
-		screens, err := r.env.Probe(ctx, s.address.server, authority)
+		var screens []Screen
+		var err error
+		guarded := guard.New(r.log, nil, nil)
+		if p := guarded.Run("probe", func() { screens, err = r.env.Probe(ctx, s.address.server, authority) }); p != nil {
+			err = p
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.answered(s, screens, err)

@@ -148,7 +148,7 @@ func (v *Virtual) Run(ctx context.Context) error {
 func (v *Virtual) live(ctx context.Context) {
 	life, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { v.populate(life) })
+	wg.Go(func() { v.populate(life) }) // unguarded: it starts goroutines and waits
 	select {
 	case <-ctx.Done():
 	case <-v.server.Done:

@@ -66,7 +66,7 @@ func newServer(nc net.Conn, screen Screen, timeout time.Duration, ending <-chan 
 		nc: nc, out: bufio.NewWriterSize(nc, 16<<10), timeout: timeout, ending: ending, screen: screen,
 		replies: make(chan [32]byte, 1), dead: make(chan struct{}),
 	}
-	go s.read()
+	go s.read() // unguarded: it reads fields of fixed size
 	defer func() {
 		if err != nil {
 			s.close()

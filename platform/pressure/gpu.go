@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/session/guard"
 )
 
 // GPU is what is known of a graphics card. Figures that its driver does not tell are 0.
@@ -106,7 +108,7 @@ func (g *GPUs) Look() {
 func (g *GPUs) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i := range g.drivers {
-		wg.Go(func() { g.watch(ctx, i) })
+		wg.Go(func() { g.watch(ctx, i) }) // unguarded: the driver in it is guarded
 	}
 	wg.Wait()
 	return nil
@@ -123,11 +125,15 @@ func (g *GPUs) watch(ctx context.Context, i int) {
 	d := g.drivers[i]
 	log := g.log.With("driver", d.name)
 	asked, answers, done := make(chan struct{}, 1), make(chan answer, 1), make(chan struct{})
+	guarded := guard.New(log, nil, nil)
 	go func() {
 		defer close(done)
 		for range asked {
-			cards, err := d.read()
-			answers <- answer{cards, err}
+			var a answer
+			if p := guarded.Run("gpu", func() { a.cards, a.err = d.read() }); p != nil {
+				a = answer{err: p}
+			}
+			answers <- a
 		}
 	}()
 	defer func() {

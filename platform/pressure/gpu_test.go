@@ -115,6 +115,32 @@ func TestGPUsEndWithoutAHungDriver(t *testing.T) {
 	})
 }
 
+// A panic in a driver, for instance at a file that it does not understand, is a failure of that driver.
+func TestPanicOfAGPUDriverIsItsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		g := newGPUs(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), []driver{
+			{"cracked", func() ([]GPU, error) {
+				if asked++; asked == 2 {
+					panic("planted in a driver")
+				}
+				return []GPU{{ID: "card0"}}, nil
+			}},
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- g.Run(ctx) }()
+		time.Sleep(time.Hour)
+		if asked < 3 || len(g.Read()) != 1 {
+			t.Errorf("after %d questions: %v; want it asked again, and answering", asked, g.Read())
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A driver that comes after the start is found when somebody asks for it, and otherwise within a while; one that goes is looked for again.
 func TestDriverThatComesLater(t *testing.T) {
 	for name, look := range map[string]bool{"asked for": true, "by itself": false} {

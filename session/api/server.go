@@ -195,7 +195,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	done := make(chan error, 1) // one result, never blocks
-	go func() {
+	go func() {                 // unguarded: net/http recovers from panics of handlers
 		if s.cert != nil {
 			srv.TLSConfig = s.cert.config()
 			done <- srv.ServeTLS(ln, "", "")
@@ -204,7 +204,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		done <- srv.Serve(ln)
 	}()
 	swept := make(chan struct{})
-	go func() {
+	go func() { // unguarded: watch guards each round
 		defer close(swept)
 		s.watch(ctx)
 	}()

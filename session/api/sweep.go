@@ -8,6 +8,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/watched"
+	guards "wavryhost/session/guard"
 )
 
 const (
@@ -23,18 +24,22 @@ func (s *Server) watch(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	pruned := time.Now()
+	guarded := guards.New(s.log, func(string) { s.metrics.panics.Inc() }, nil)
 	for {
 		select {
 		case <-s.stopping:
 			return
 		case now := <-ticker.C:
-			s.noteEvents() // while it is known whose the sessions were
-			s.sweep(ctx, now)
-			s.sumUp(now, false)
-			if now.Sub(pruned) >= pruneEvery {
-				pruned = now
-				s.prune()
-			}
+			// A panic is logged and counted, and the next round may go well.
+			_ = guarded.Run("sweep", func() {
+				s.noteEvents() // while it is known whose the sessions were
+				s.sweep(ctx, now)
+				s.sumUp(now, false)
+				if now.Sub(pruned) >= pruneEvery {
+					pruned = now
+					s.prune()
+				}
+			})
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"wavryhost/session"
-	"wavryhost/session/guard"
 )
 
 const (
@@ -61,10 +60,10 @@ func (c *caller) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-c.in:
-			_ = guard.New(c.log, nil, nil).Run("gateway", func() { c.handle(ctx, m) }) // it is logged; the next message may be a good one
+			_ = c.cfg.Guard.Run(part, func() { c.handle(ctx, m) }) // it is logged; the next message may be a good one
 			idle.Reset(callerIdle)
 		case <-c.changed:
-			c.sweep(ctx)
+			_ = c.cfg.Guard.Run(part, func() { c.sweep(ctx) })
 		case <-idle.C:
 			if !c.busy() && c.leave() {
 				return

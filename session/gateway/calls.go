@@ -99,6 +99,6 @@ func (c *calls) caller(ctx context.Context, key string) *caller {
 		offers: rate.NewLimiter(rate.Every(offerEvery), offerBurst),
 	}
 	c.callers[key] = one
-	c.wg.Go(func() { one.run(ctx) })
+	c.wg.Go(func() { one.run(ctx) }) // unguarded: it guards each message
 	return one
 }

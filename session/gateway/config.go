@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"wavryhost/session"
+	"wavryhost/session/guard"
 )
 
 // Config is what an operator gives to a Link.
@@ -46,6 +47,9 @@ type Config struct {
 	MaxCallers int
 	// Opened is told of each offer that reached the session manager: whose it was, as what, and the session, or why there is none. It may be nil.
 	Opened func(owner session.Owner, role session.Role, id string, err error)
+	// Guard catches panics: in what a caller sends, which costs that message, or in the connection, which is made anew.
+	// Without it they are only logged.
+	Guard *guard.Guard
 	// Counters are told what happens. They may be nil.
 	Counters Counters
 }

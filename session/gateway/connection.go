@@ -113,10 +113,10 @@ func (c *connection) serve(ctx context.Context) error {
 	read := make(chan struct{}) // closed when all that the gateway sent was read, and the connection is over
 	wg.Go(func() {
 		defer close(read)
-		ends <- c.receive(ctx)
+		ends <- c.cfg.safely(func() error { return c.receive(ctx) })
 	})
-	wg.Go(func() { ends <- c.send(inner) })
-	wg.Go(func() { ends <- c.guard(inner) })
+	wg.Go(func() { ends <- c.cfg.safely(func() error { return c.send(inner) }) })
+	wg.Go(func() { ends <- c.cfg.safely(func() error { return c.guard(inner) }) })
 	var err error
 	select {
 	case err = <-ends:

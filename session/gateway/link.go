@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/guard"
 )
 
 // fileInterval is how often a blocked link looks whether its credentials have changed.
@@ -40,6 +41,9 @@ func New(cfg Config, mgr manager, log *slog.Logger) (*Link, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	if cfg.Guard == nil {
+		cfg.Guard = guard.New(log, nil, nil)
+	}
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
 		return nil, err
@@ -81,6 +85,17 @@ func loginURL(u *url.URL) string {
 	return login.String()
 }
 
+// part names the link where a panic is caught.
+const part = "gateway"
+
+// safely runs a part of the link. A panic in it is an error of the connection.
+func (c *Config) safely(f func() error) (err error) {
+	if p := c.Guard.Run(part, func() { err = f() }); p != nil {
+		return failed(ClassNetwork, "%v", p) // it is tried again soon
+	}
+	return err
+}
+
 // Status shows how the link is.
 func (l *Link) Status() Status {
 	l.mu.Lock()
@@ -97,7 +112,7 @@ func (l *Link) Run(ctx context.Context) error {
 	// Callers outlive connections: answers that are under way when one ends go over the next.
 	defer l.calls.wg.Wait()
 	for ctx.Err() == nil {
-		err := l.attempt(ctx)
+		err := l.cfg.safely(func() error { return l.attempt(ctx) })
 		if ctx.Err() != nil {
 			break
 		}

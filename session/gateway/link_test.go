@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -401,5 +402,32 @@ func TestAPoolComesBackAfterARestart(t *testing.T) {
 		r.Restart()
 		again := r.within(time.Hour, "all bound again", all)
 		t.Logf("%d hosts behind one address were bound after %v, and after a restart of the gateway after %v", hosts, first, again)
+	})
+}
+
+// broken is a dialect that panics at what some gateway sends.
+type broken struct {
+	Dialect
+	panics *atomic.Int32 // how often
+}
+
+func (b broken) Decode(frame []byte) (Message, error) {
+	if b.panics.Add(-1) >= 0 {
+		panic("planted in a frame")
+	}
+	return b.Dialect.Decode(frame)
+}
+
+// A panic of what reads the gateway's messages costs the connection, which is made anew.
+func TestPanicCostsTheConnectionAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var panics atomic.Int32
+		panics.Store(2)
+		r := open(t, gatewaytest.Config{}, func(_ *rig, c *Config) { c.Dialect = broken{Wavry{}, &panics} })
+		defer r.close()
+		r.within(5*time.Minute, "bound", r.bound)
+		if n := r.counts.of("failure network"); n != 2 || !strings.Contains(r.logged.String(), "planted in a frame") {
+			t.Errorf("%d failures, log:\n%s", n, &r.logged)
+		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 	"github.com/pion/turn/v5"
+
+	"wavryhost/session/guard"
 )
 
 // prober asks servers over the network. Each probe has one socket, which is closed when it returns.
@@ -22,6 +24,20 @@ type prober struct {
 	logs    logging.LoggerFactory
 	// roots are who may vouch for certificates; nil are the system's.
 	roots *x509.CertPool
+	guard *guard.Guard
+}
+
+// feed gives what arrives to a client, until one of the two fails.
+func feed(to *turn.Client, from net.PacketConn) error {
+	for buffer := make([]byte, 2048); ; {
+		n, sender, err := from.ReadFrom(buffer)
+		if err == nil {
+			_, err = to.HandleInbound(buffer[:n], sender)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // probe asks the server at a: for an address, or with credentials for a relayed one, which is given back at once. It returns the round-trip time.
@@ -45,17 +61,11 @@ func (p prober) probe(ctx context.Context, a address, username, credential strin
 	ctx, cancel := context.WithCancelCause(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		buffer := make([]byte, 2048)
-		for {
-			n, from, err := packets.ReadFrom(buffer)
-			if err == nil {
-				_, err = client.HandleInbound(buffer[:n], from)
-			}
-			if err != nil {
-				cancel(err)
-				return
-			}
+		var broken error
+		if p := p.guard.Run(part, func() { broken = feed(client, packets) }); p != nil {
+			broken = p
 		}
+		cancel(broken)
 	})
 	stop := context.AfterFunc(ctx, client.Close)
 	defer func() {

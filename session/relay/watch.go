@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pion/logging"
+
+	"wavryhost/session/guard"
 )
 
 const (
@@ -22,12 +24,17 @@ const (
 	spread = 0.2
 )
 
+// part names probes where a panic is caught.
+const part = "relay"
+
 // Config is what a Watch needs to know.
 type Config struct {
 	// Sources returns the local addresses to probe from. It may be nil, for whichever the system takes.
 	Sources func() []netip.Addr
 	// Logs is where pion's words go.
 	Logs logging.LoggerFactory
+	// Guard catches panics of probes, which parse what servers send. It may be nil.
+	Guard *guard.Guard
 	// Tell is called for each change between up and down, also by several goroutines at a time, and returns the number of the event that it made. It may be nil.
 	Tell func(ServerStatus) (event uint64)
 }
@@ -85,7 +92,7 @@ type Watch struct {
 // New returns a Watch of no servers.
 func New(cfg Config, m *Metrics, log *slog.Logger) *Watch {
 	return &Watch{
-		cfg: cfg, log: log, met: m, probe: prober{sources: cfg.Sources, logs: cfg.Logs}.probe, changed: make(chan struct{}, 1),
+		cfg: cfg, log: log, met: m, probe: prober{sources: cfg.Sources, logs: cfg.Logs, guard: cfg.Guard}.probe, changed: make(chan struct{}, 1),
 	}
 }
 
@@ -204,7 +211,7 @@ func (w *Watch) Run(ctx context.Context) error {
 			default:
 				return false // one that ends hints
 			}
-			group.Go(func() {
+			group.Go(func() { // unguarded: the probe in it is guarded
 				defer w.hint()
 				defer func() { <-slots }()
 				w.ask(ctx, t)
@@ -244,7 +251,11 @@ func (w *Watch) ask(ctx context.Context, t *target) {
 	within, cancel := context.WithTimeout(ctx, defaultTimeout)
 	defer cancel()
 	s := t.of.For("probe", time.Now(), time.Time{})
-	rtt, err := w.probe(within, t.at, s.Username, s.Credential)
+	var rtt time.Duration
+	var err error
+	if p := w.cfg.Guard.Run(part, func() { rtt, err = w.probe(within, t.at, s.Username, s.Credential) }); p != nil {
+		err = p
+	}
 	var (
 		reason Reason
 		text   string

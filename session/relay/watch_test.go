@@ -16,6 +16,8 @@ import (
 	"github.com/pion/stun/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/session/guard"
 )
 
 // network is servers that fail as they are told, by host name.
@@ -318,4 +320,32 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
+}
+
+// A panic on the way of a probe, as of what parses the server's answer, is a failure of that probe alone.
+func TestPanicOfAProbeIsItsFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		panics := 0
+		g := guard.New(slog.New(slog.DiscardHandler), func(string) { panics++ }, nil)
+		w := New(Config{Guard: g}, NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+		n := &network{errs: map[string]error{}, hang: map[string]bool{}, asked: map[string]int{}}
+		w.probe = func(ctx context.Context, a address, username, credential string) (time.Duration, error) {
+			if a.host == "b" {
+				panic("planted in the answer")
+			}
+			return n.probe(ctx, a, username, credential)
+		}
+		w.Set(turnAt("", "a", "b"), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		time.Sleep(10 * time.Minute)
+		if got := states(w); got != "up down" || panics < 3 || n.asked["a"] < 3 {
+			t.Errorf("%s after %d panics; want the other server asked as before (%d times)", got, panics, n.asked["a"])
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"wavryhost/session/api/custody"
 	"wavryhost/session/api/watched"
+	"wavryhost/session/guard"
 )
 
 const (
@@ -130,6 +131,7 @@ func (k *keys) run(ctx context.Context) {
 		return
 	}
 	wait, retry := time.Duration(0), retryFirst
+	guarded := guard.New(k.log, nil, nil)
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -140,7 +142,11 @@ func (k *keys) run(ctx context.Context) {
 		case <-k.nudge:
 			timer.Stop()
 		}
-		if err := k.refresh(ctx); err != nil {
+		var err error
+		if p := guarded.Run("keys", func() { err = k.refresh(ctx) }); p != nil {
+			err = p
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return
 			}

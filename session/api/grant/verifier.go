@@ -167,7 +167,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, one := range v.issuers {
-		all.Go(func() { one.keys.run(ctx) })
+		all.Go(func() { one.keys.run(ctx) }) // unguarded: run guards the refresh
 	}
 	return nil
 }
