@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Why a session that is connected shows nothing, as far as this host can tell. The set is closed.
 const (
@@ -20,6 +23,10 @@ const (
 	// manyRequests within requestsWithin are more than a path makes that carries a picture: pages ask once a second at most while they have none.
 	manyRequests, requestsWithin = 5, 10 * time.Second
 )
+
+// errNoHandshake is what speaks for a handshake that is not over in time: checks of ICE are small packets.
+var errNoHandshake = errors.New("ICE found a path that DTLS does not pass: it drops large packets (a small MTU, and no ICMP), or a firewall " +
+	"drops DTLS")
 
 // requests are the newest keyframe requests of a viewer.
 type requests struct {

@@ -68,6 +68,8 @@ const (
 	EventInputRefused
 	// EventNoPackets: pictures are made for a connected session, and no packet of them leaves.
 	EventNoPackets
+	// EventPacketSize: a session's large packets do not arrive, and smaller ones are sent.
+	EventPacketSize
 	// EventDefault: viewers who ask for no display get another one from here on.
 	EventDefault
 )
@@ -79,7 +81,7 @@ func EventKinds() []EventKind {
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
 		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
 		EventRelayDown, EventRelayUp, EventPath,
-		EventUndelivered, EventControl, EventInputRefused, EventDefault, EventNoPackets,
+		EventUndelivered, EventControl, EventInputRefused, EventDefault, EventNoPackets, EventPacketSize,
 	}
 }
 
@@ -143,6 +145,8 @@ func (k EventKind) String() string {
 		return "input_refused"
 	case EventNoPackets:
 		return "no_packets"
+	case EventPacketSize:
+		return "packet_size"
 	case EventDefault:
 		return "default_display"
 	default:
@@ -166,7 +170,8 @@ type Event struct {
 	// Note is what the operator said who ended the session; see EndNoted.
 	Note string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, the states of
-	// EventState, the paths of EventPath, the displays of EventDefault, or the ids of the sessions of EventControl.
+	// EventState, the paths of EventPath, the displays of EventDefault, the size in bytes
+	// (To) of EventPacketSize, or the ids of the sessions of EventControl.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -67,6 +67,7 @@ type Metrics struct {
 	events          *prometheus.CounterVec
 	panics          *prometheus.CounterVec
 	undelivered     *prometheus.CounterVec
+	smallerPackets  prometheus.Counter
 	relays          *relay.Metrics
 	input           *prometheus.CounterVec
 	inputDropped    *prometheus.CounterVec
@@ -177,6 +178,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		unsent:          counter("packets_unsent_total", "RTP packets that the transport of a connected session did not take."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
+		smallerPackets:  counter("packet_size_reductions_total", "Times that a session's large packets did not arrive, and smaller ones were sent."),
 		undelivered:     counters("sessions_undelivered_total", "Times that a connected session began to show nothing, by what speaks for it.", "reason"),
 		panics:          counters("panics_total", "Panics that were caught: each ends one session, or stops one display for a moment. The log has the stack.", "part"),
 		relays:          relay.NewMetrics(reg),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -231,13 +232,26 @@ func (v *viewer) receive(packets []rtcp.Packet) {
 			v.met.requests.WithLabelValues("fir").Inc()
 			v.controller.OnKeyframeRequest(now, adapt.KeyframeFIR)
 		}
+		if report.Smaller {
+			v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
+		}
 	})
-	if report.PLI || report.FIR || lost {
+	if report.Smaller {
+		v.resized(v.link.PacketSize())
+	}
+	if report.PLI || report.FIR || lost || report.Smaller {
 		v.nudge()
 	}
 	if report.Bye {
 		v.want(EndViewerGone)
 	}
+}
+
+// resized makes known that packets are smaller from here on, since larger ones do not arrive.
+func (v *viewer) resized(size int) {
+	v.met.smallerPackets.Inc()
+	event := v.emit(Event{Kind: EventPacketSize, Session: v.id, Display: v.showing(), To: strconv.Itoa(size)})
+	v.log.Warn("large packets do not arrive, as on a path with a small MTU; smaller ones are sent (media_mtu)", "event", event, "size", size)
 }
 
 // clock returns the time for a call of the controller, whose times never go back. The caller holds ctl.
@@ -420,6 +434,10 @@ func (v *viewer) watch(now time.Time) {
 				v.met.iceFailures.WithLabelValues(cause).Inc()
 				attrs = append(attrs, "cause", cause, "err", e.Err)
 			}
+			if d.handshake == handshakeDTLSTimeout {
+				e.Err = errNoHandshake
+				attrs = append(attrs, "err", e.Err)
+			}
 			v.log.Warn("handshake failed", append(attrs, "event", v.emit(e))...)
 		}
 	}
@@ -498,6 +516,7 @@ func (v *viewer) noteWay(now time.Time) way {
 	}
 	v.met.paths.WithLabelValues(w.path, w.protocol).Inc()
 	if from.path != "" {
+		v.link.RestorePacketSize()
 		event := v.emit(Event{Kind: EventPath, Session: v.id, Display: v.showing(), From: from.String(), To: w.String()})
 		v.log.Info("path changed", "event", event, "from", from.String(), "to", w.String())
 	}

@@ -168,6 +168,9 @@ func (l *Link) refuse(number uint16, size int, onMedia bool) (pacing.Refusal, bo
 	if why, refused := l.repeats.refuse(number, time.Now(), l.rtt, onMedia); refused {
 		return why, true
 	}
+	if size > l.PacketSize()+extensionBytes { // of before smaller packets were sent: the path lets none of them through
+		return pacing.RefusedOld, true
+	}
 	if l.closed {
 		return pacing.RefusedFull, true
 	}

@@ -55,18 +55,20 @@ type Config struct {
 
 // Link is one viewer's RTP side. All methods may be called from any goroutine.
 type Link struct {
-	cfg     Config
-	history history
-	reports atomic.Pointer[inbox] // of our media
-	streams streams               // where the peer reports by stream
-	repeats repeats               // has a lock of its own, taken under all others
+	cfg        Config
+	history    history
+	reports    atomic.Pointer[inbox] // of our media
+	streams    streams               // where the peer reports by stream
+	packetSize atomic.Int64          // of the largest packets
+	repeats    repeats               // has a lock of its own, taken under all others
 
 	receiving sync.Mutex         // guards what only Receive uses
 	form      adapt.FeedbackKind // of the reports on packets: RR until the first of another form has come
 	clock     wrapping           // the receiver's, in units of 64 ms, or of 1/65536 s
 	messages  serial             // count of transport feedback messages
-	intra     serial             // number of the newest full intra request
-	newest    int64              // packet of media that receiver reports and requests for packets again show to have arrived
+	sizes     packetSize
+	intra     serial // number of the newest full intra request
+	newest    int64  // packet of media that receiver reports and requests for packets again show to have arrived
 
 	mu      sync.Mutex
 	wake    chan struct{}
@@ -148,6 +150,8 @@ func New(cfg Config) (*Link, error) {
 	l := &Link{
 		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, shares: pacing.NewShares(),
 	}
+	l.sizes.begin(cfg.MTU)
+	l.packetSize.Store(int64(cfg.MTU))
 	l.history.repeats, l.streams.repeats = &l.repeats, &l.repeats
 	return l, nil
 }

@@ -15,6 +15,8 @@ type Report struct {
 	PLI, FIR bool
 	// NACKs counts the packets asked for again.
 	NACKs int
+	// Smaller is set when packets of the largest size do not arrive, so that smaller ones are sent from here on.
+	Smaller bool
 	// Bye is set when the peer ended its stream.
 	Bye bool
 }
@@ -79,6 +81,9 @@ func (l *Link) Receive(now time.Time, packets []rtcp.Packet) Report {
 			r.Bye = true
 		}
 	}
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	l.resize(&r)
 	return r
 }
 

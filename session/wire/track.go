@@ -103,7 +103,7 @@ func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	captureTime, playoutDelay := t.captureTime, t.playoutDelay
 	t.mu.Unlock()
 
-	size := min(t.link.cfg.MTU-headerBytes-extensionBytes, maxPayload)
+	size := min(t.link.PacketSize()-headerBytes-extensionBytes, maxPayload)
 	chunks := t.payload.Payload(uint16(size), au.Data)
 	packets := make([]*rtp.Packet, len(chunks))
 	var w Written
