@@ -13,8 +13,7 @@ import (
 	"encoding/pem"
 	"encoding/xml"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -196,7 +195,7 @@ func TestTLSOfTheListener(t *testing.T) {
 func TestSSLScanFindsWeakTLS(t *testing.T) {
 	t.Parallel()
 	weak := httptest.NewUnstartedServer(http.NotFoundHandler())
-	weak.Config.ErrorLog = log.New(io.Discard, "", 0)
+	weak.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	weak.TLS = &tls.Config{MinVersion: tls.VersionTLS10, CipherSuites: []uint16{
 		tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA,
 	}}
