@@ -20,7 +20,7 @@ const (
 	right                              = 20
 )
 
-// The colours of things that every chart may have; they can be told apart by people who see few of them.
+// The colors of all charts. Color-blind people can distinguish them.
 const (
 	Gray   = "#999999"
 	Blue   = "#0072b2"
@@ -28,11 +28,11 @@ const (
 	Green  = "#009e73"
 	Pink   = "#cc79a7"
 	Orange = "#e69f00"
-	// Pale, after a colour, lets what is below shine through.
+	// Pale, after a color, makes it transparent.
 	Pale = "66"
 )
 
-// stateColors are the states' in the strip: blue to red, told apart without colours by their order.
+// stateColors are the colors of the states in the strip, from blue to red. Their order distinguishes them too.
 var stateColors = map[adapt.State]string{
 	adapt.Good: Blue, adapt.Constrained: "#56b4e9", adapt.Degraded: Orange, adapt.Critical: Red, adapt.Stalled: "#000000",
 }
@@ -77,8 +77,16 @@ type Chart struct {
 func (c *Chart) WriteSVG(w io.Writer) error {
 	var b strings.Builder
 	height := top + len(c.Panels)*(panelHeight+gap) + 50
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", width, height)
-	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" fill="#fff"/><text x="%d" y="20" font-size="15">%s</text>`+"\n", left, html.EscapeString(c.Title))
+	fmt.Fprintf(
+		&b,
+		`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n",
+		width,
+		height,
+	)
+	fmt.Fprintf(
+		&b, `<rect width="100%%" height="100%%" fill="#fff"/><text x="%d" y="20" font-size="15">%s</text>`+"\n", left,
+		html.EscapeString(c.Title),
+	)
 	for i, p := range c.Panels {
 		c.panel(&b, top+i*(panelHeight+gap), p)
 	}
@@ -109,7 +117,9 @@ func (c *Chart) panel(b *strings.Builder, at int, p Panel) {
 	fmt.Fprintf(b, `<text x="8" y="%d">%s</text>`+"\n", at+12, html.EscapeString(p.Unit))
 	seconds := max(c.Length, Grain).Seconds()
 	for x, grain := 0.0, niceStep(seconds); x <= seconds; x += grain {
-		fmt.Fprintf(b, `<text x="%.1f" y="%d" text-anchor="middle">%g s</text>`+"\n", left+x/seconds*wide, at+panelHeight+15, x)
+		fmt.Fprintf(
+			b, `<text x="%.1f" y="%d" text-anchor="middle">%g s</text>`+"\n", left+x/seconds*wide, at+panelHeight+15, x,
+		)
 	}
 	for k, l := range p.Lines {
 		var d strings.Builder
@@ -119,7 +129,9 @@ func (c *Chart) panel(b *strings.Builder, at int, p Panel) {
 				pen = "M"
 				continue
 			}
-			fmt.Fprintf(&d, "%s%.1f %.1f", pen, left+float64(i)*Grain.Seconds()/seconds*wide, float64(at+panelHeight)-y/most*panelHeight)
+			fmt.Fprintf(
+				&d, "%s%.1f %.1f", pen, left+float64(i)*Grain.Seconds()/seconds*wide, float64(at+panelHeight)-y/most*panelHeight,
+			)
 			pen = "L"
 		}
 		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.5"/>`, d.String(), l.Color)
@@ -151,7 +163,10 @@ func (c *Chart) strip(b *strings.Builder, at int) {
 		if i+1 < len(c.States) {
 			end = c.States[i+1].At
 		}
-		fmt.Fprintf(b, `<rect x="%.1f" y="%d" width="%.1f" height="14" fill="%s"/>`+"\n", x(s.At), at, max(0, x(end)-x(s.At)), stateColors[s.State])
+		fmt.Fprintf(
+			b, `<rect x="%.1f" y="%d" width="%.1f" height="14" fill="%s"/>`+"\n", x(s.At), at, max(0, x(end)-x(s.At)),
+			stateColors[s.State],
+		)
 	}
 	for i, s := range adapt.States() {
 		fmt.Fprintf(b, `<text x="%d" y="%d" fill="%s">%v</text>`+"\n", left+i*95, at+32, stateColors[s], s)

@@ -64,7 +64,8 @@ func (e *encoder) float(b []byte, f float64) []byte {
 	return binary.LittleEndian.AppendUint64(b, math.Float64bits(f))
 }
 
-// diff writes t as the difference from *before, which it becomes. Times are within 292 years of base, which the Recorder's are.
+// diff writes t as the difference from *before, which it becomes. Times are within 292 years of base, which the
+// Recorder's are.
 func (e *encoder) diff(b []byte, t time.Time, before *int64) []byte {
 	n := int64(t.Sub(e.base))
 	b = binary.AppendVarint(b, n-*before)
@@ -147,8 +148,21 @@ func (e *encoder) tick(b []byte, at time.Time, last, t adapt.Targets) []byte {
 		return e.event(b, kindTickAgain, at)
 	}
 	b = e.event(b, kindTick, at)
-	bits := when(t.Skip, bitSkip) | when(t.ForceIDR, bitIDR) | when(t.Idle, bitIdle) | when(t.Pad != adapt.PadRequest{}, bitPad) |
-		when(!t.Pad.Until.IsZero(), bitUntil) | when(t.Transition != adapt.Transition{}, bitTransition)
+	bits := when(
+		t.Skip, bitSkip,
+	) | when(
+		t.ForceIDR, bitIDR,
+	) | when(
+		t.Idle, bitIdle,
+	) | when(
+		t.Pad != adapt.PadRequest{}, bitPad,
+	) |
+		when(
+			!t.Pad.Until.IsZero(), bitUntil,
+		) | when(
+		t.Transition != adapt.Transition{},
+		bitTransition,
+	)
 	b = append(b, bits, byte(t.Quality), byte(t.Reason))
 	for _, n := range []int{t.EncoderBitrate, t.PacingRate, t.MaxFrameBytes, t.FPS, t.Width, t.Height} {
 		b = e.number(b, n)
@@ -269,7 +283,13 @@ func (d *decoder) packet() adapt.Packet {
 }
 
 func (d *decoder) feedback() adapt.Feedback {
-	f := adapt.Feedback{At: d.diff(&d.at), Kind: adapt.FeedbackKind(d.octet()), RTT: d.duration(), Loss: d.float(), Jitter: d.duration()}
+	f := adapt.Feedback{
+		At:     d.diff(&d.at),
+		Kind:   adapt.FeedbackKind(d.octet()),
+		RTT:    d.duration(),
+		Loss:   d.float(),
+		Jitter: d.duration(),
+	}
 	n := d.number()
 	if n < 0 || n > len(d.b)-d.off { // a packet takes more than a byte
 		d.fail("a number of packets that cannot be")
@@ -293,7 +313,14 @@ func (d *decoder) source() adapt.Source {
 
 func (d *decoder) applied() adapt.Applied {
 	return adapt.Applied{
-		At: d.diff(&d.at), BitsPerSecond: d.number(), FPS: d.number(), Width: d.number(), Height: d.number(), Price: adapt.Price(d.octet()),
+		At: d.diff(
+			&d.at,
+		),
+		BitsPerSecond: d.number(),
+		FPS:           d.number(),
+		Width:         d.number(),
+		Height:        d.number(),
+		Price:         adapt.Price(d.octet()),
 	}
 }
 
@@ -304,10 +331,18 @@ func (d *decoder) limit() adapt.Limit {
 func (d *decoder) targets() adapt.Targets {
 	bits := d.octet()
 	t := adapt.Targets{
-		Skip: bits&bitSkip != 0, ForceIDR: bits&bitIDR != 0, Idle: bits&bitIdle != 0,
-		Quality: adapt.State(d.octet()), Reason: adapt.Reason(d.octet()),
-		EncoderBitrate: d.number(), PacingRate: d.number(), MaxFrameBytes: d.number(), FPS: d.number(), Width: d.number(), Height: d.number(),
-		Seq: d.uvarint(),
+		Skip:           bits&bitSkip != 0,
+		ForceIDR:       bits&bitIDR != 0,
+		Idle:           bits&bitIdle != 0,
+		Quality:        adapt.State(d.octet()),
+		Reason:         adapt.Reason(d.octet()),
+		EncoderBitrate: d.number(),
+		PacingRate:     d.number(),
+		MaxFrameBytes:  d.number(),
+		FPS:            d.number(),
+		Width:          d.number(),
+		Height:         d.number(),
+		Seq:            d.uvarint(),
 	}
 	if bits&bitPad != 0 {
 		t.Pad.ProbeID, t.Pad.Bytes, t.Pad.BitsPerSecond = d.number(), d.number(), d.number()
@@ -323,8 +358,18 @@ func (d *decoder) targets() adapt.Targets {
 
 func (d *decoder) transition() adapt.Transition {
 	return adapt.Transition{
-		Seq: d.uvarint(), From: adapt.State(d.octet()), To: adapt.State(d.octet()), Reason: adapt.Reason(d.octet()),
-		At: d.base.Add(d.duration()), Dwell: d.duration(), Target: d.number(), Received: d.number(), RTT: d.duration(), QueueDelay: d.duration(),
-		Loss: d.float(),
+		Seq:    d.uvarint(),
+		From:   adapt.State(d.octet()),
+		To:     adapt.State(d.octet()),
+		Reason: adapt.Reason(d.octet()),
+		At: d.base.Add(
+			d.duration(),
+		),
+		Dwell:      d.duration(),
+		Target:     d.number(),
+		Received:   d.number(),
+		RTT:        d.duration(),
+		QueueDelay: d.duration(),
+		Loss:       d.float(),
 	}
 }

@@ -69,8 +69,8 @@ func replay(t testing.TB, rec *record.Recording) *record.Report {
 	return report
 }
 
-// TestReplayIsTheSame plays cases with all that a controller meets, records them, and expects of the replay each target and each
-// transition, bit for bit.
+// TestReplayIsTheSame plays cases with all that a controller meets, records them, and expects of the replay each target
+// and each transition, bit for bit.
 func TestReplayIsTheSame(t *testing.T) {
 	for _, name := range []string{"step", "5.2", "loss-10", "outage", "policer", "deep"} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,10 @@ func TestReplayIsTheSame(t *testing.T) {
 				t.Errorf("%d of %d answers differ, the first after %v", report.Differ, report.Ticks, report.FirstDiffer)
 			}
 			if !slices.Equal(report.Recorded, report.Replayed) || len(report.Replayed) != len(result.Flows[0].Transitions) {
-				t.Errorf("transitions: recorded %v, replayed %v, in the simulation %v", report.Recorded, report.Replayed, result.Flows[0].Transitions)
+				t.Errorf(
+					"transitions: recorded %v, replayed %v, in the simulation %v", report.Recorded, report.Replayed,
+					result.Flows[0].Transitions,
+				)
 			}
 			t.Logf("%v, %d events, %d kB as a file", report.To-report.From, report.Events, len(file)/1000)
 		})
@@ -140,7 +143,9 @@ func TestStepsOfTheWallClockAreNotSeen(t *testing.T) {
 		r.OnSent(p)
 		r.OnSource(adapt.Source{At: at, FrameBytes: 1000, Dirty: 1, QP: 20})
 		p.Arrived = start.Add(time.Duration(i)*25*time.Millisecond + time.Hour)
-		r.OnFeedback(adapt.Feedback{At: at.Add(20 * time.Millisecond), RTT: 20 * time.Millisecond, Packets: []adapt.Packet{p}})
+		r.OnFeedback(
+			adapt.Feedback{At: at.Add(20 * time.Millisecond), RTT: 20 * time.Millisecond, Packets: []adapt.Packet{p}},
+		)
 		r.OnKeyframeRequest(at.Add(20*time.Millisecond), adapt.KeyframePLI)
 		targets := r.Tick(at.Add(20 * time.Millisecond))
 		if !targets.Pad.Until.IsZero() && targets.Pad.Until.Sub(at) > time.Minute {
@@ -148,7 +153,14 @@ func TestStepsOfTheWallClockAreNotSeen(t *testing.T) {
 		}
 		r.Estimate(at.Add(21 * time.Millisecond))
 		r.OnLimit(adapt.Limit{At: at.Add(21 * time.Millisecond), FPS: 60 - i/50*30, Scale: 1})
-		r.OnApplied(adapt.Applied{At: at.Add(22 * time.Millisecond), BitsPerSecond: targets.EncoderBitrate, FPS: 60, Price: adapt.PriceReopen})
+		r.OnApplied(
+			adapt.Applied{
+				At:            at.Add(22 * time.Millisecond),
+				BitsPerSecond: targets.EncoderBitrate,
+				FPS:           60,
+				Price:         adapt.PriceReopen,
+			},
+		)
 	}
 	rec, _ := written(t, r)
 	report := replay(t, rec)
@@ -163,8 +175,8 @@ func TestStepsOfTheWallClockAreNotSeen(t *testing.T) {
 	}
 }
 
-// TestRecordings plays the recordings from the field that were copied to testdata/recordings, and compares their transitions with what
-// they were when that was last looked at: make generate writes them anew.
+// TestRecordings plays the recordings from the field that were copied to testdata/recordings, and compares their
+// transitions with what they were when that was last looked at: make generate writes them anew.
 func TestRecordings(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/recordings/*.wavryrec")
 	if err != nil || len(files) == 0 {
@@ -182,7 +194,9 @@ func TestRecordings(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !rec.Exact() {
-				t.Fatal("it begins in the middle of a session, with a controller of another version: it says nothing about this one")
+				t.Fatal(
+					"it begins in the middle of a session, with a controller of another version: it says nothing about this one",
+				)
 			}
 			report := replay(t, rec)
 			var b strings.Builder
@@ -210,11 +224,12 @@ func TestBadFilesAreRefused(t *testing.T) {
 		data []byte
 		want error
 	}{
-		"empty":         {nil, record.ErrForeign},
-		"another file":  {[]byte("#!/bin/sh\necho something else altogether\n"), record.ErrForeign},
-		"cut off":       {file[:len(file)/2], record.ErrDamaged},
-		"only a head":   {file[:30], record.ErrDamaged},
-		"a byte turned": {append(append(slices.Clone(file[:len(file)/2]), file[len(file)/2]^0x55), file[len(file)/2+1:]...), record.ErrDamaged},
+		"empty":        {nil, record.ErrForeign},
+		"another file": {[]byte("#!/bin/sh\necho something else altogether\n"), record.ErrForeign},
+		"cut off":      {file[:len(file)/2], record.ErrDamaged},
+		"only a head":  {file[:30], record.ErrDamaged},
+		"a byte turned": {append(append(slices.Clone(file[:len(file)/2]), file[len(file)/2]^0x55),
+			file[len(file)/2+1:]...), record.ErrDamaged},
 	} {
 		if _, err := record.Read(bytes.NewReader(c.data)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)

@@ -8,14 +8,15 @@ import (
 )
 
 const (
-	// DefaultLimit is how many bytes of events a Recorder keeps unless told otherwise: about four minutes at 4 Mbit/s, and 50 s at
-	// 20 Mbit/s. The copies of the controller, one for each chunk, come on top: 0.7 MB.
+	// DefaultLimit is how many bytes of events a Recorder keeps unless told otherwise: about four minutes at 4 Mbit/s, and
+	// 50 s at 20 Mbit/s. The copies of the controller, one for each chunk, come on top: 0.7 MB.
 	DefaultLimit = 2 << 20
 	// chunks is how many parts the limit has. The oldest one is dropped as a whole.
 	chunks = 8
 )
 
-// chunk is a stretch of events after a copy of the controller. Neither is ever changed, but that events are added at the end.
+// chunk is a stretch of events after a copy of the controller. Neither is ever changed, but that events are added at
+// the end.
 type chunk struct {
 	before adapt.Loop
 	events []byte
@@ -48,8 +49,8 @@ type About struct {
 	Encoder string `json:"encoder,omitempty"`
 }
 
-// New returns a Recorder of a controller that was called by nobody yet, which cfg was made from. It keeps about limit bytes of
-// events; 0 is DefaultLimit.
+// New returns a Recorder of a controller that was called by nobody yet, which cfg was made from. It keeps about limit
+// bytes of events; 0 is DefaultLimit.
 func New(loop *adapt.Loop, about About, start time.Time, limit int) *Recorder {
 	if limit == 0 {
 		limit = DefaultLimit
@@ -173,8 +174,8 @@ func (r *Recorder) Estimate(now time.Time) adapt.Estimate {
 	return r.loop.Estimate(now)
 }
 
-// Recording returns what is kept at present. It shares the Recorder's memory, which is not changed any more, and takes no time
-// to make.
+// Recording returns what is kept at present. It shares the Recorder's memory, which is not changed any more, and takes
+// no time to make.
 func (r *Recorder) Recording() *Recording {
 	first := r.kept[0]
 	rec := &Recording{

@@ -35,7 +35,8 @@ type Header struct {
 	Config adapt.Config `json:"config"`
 	// Controller names the form of the controller's state.
 	Controller string `json:"controller"`
-	// Whole tells that the recording begins with the session. Otherwise it begins with the controller's state at some later moment.
+	// Whole tells that the recording begins with the session. Otherwise it begins with the controller's state at some
+	// later moment.
 	Whole bool `json:"whole"`
 }
 
@@ -120,8 +121,8 @@ func Read(r io.Reader) (*Recording, error) {
 	return rec, nil
 }
 
-// Exact tells whether a replay begins with the very state that the recording began with. Where it does not, because the recording is
-// of another version and begins in the middle of a session, the replay may decide otherwise for a while.
+// Exact reports whether a replay begins with exactly the state of the recording. Where it does not, because the
+// recording is of another version and begins in the middle of a session, the replay may decide otherwise for a while.
 func (r *Recording) Exact() bool { return r.loop != nil || r.Whole }
 
 // begin returns the controller to start with.

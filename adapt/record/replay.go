@@ -13,8 +13,8 @@ type Report struct {
 	// From and To are the times of the first and the last event.
 	From, To time.Duration
 	Events   int
-	// Ticks is how often the controller was asked, and Differ how often it answered otherwise than in the recording, FirstDiffer
-	// when that was for the first time.
+	// Ticks is how often the controller was asked, and Differ how often it answered otherwise than in the recording,
+	// FirstDiffer when that was for the first time.
 	Ticks, Differ int
 	FirstDiffer   time.Duration
 	// Feedback counts the receiver's reports by their form, an adapt.FeedbackKind.
@@ -112,7 +112,7 @@ func (p *player) step() error {
 	return d.err
 }
 
-// at notes the time of an event, and tells whether it may be played.
+// at notes the time of an event, and reports whether it may be played.
 func (p *player) at(t time.Time) bool {
 	since := t.Sub(p.base)
 	if p.d.err == nil && (since < -furthest || since > furthest) {
@@ -147,7 +147,7 @@ func (p *player) sample() *sample {
 func (p *player) tick(at time.Time, want adapt.Targets) {
 	r := p.report
 	got := p.loop.Tick(at)
-	if r.Ticks == 0 { // those that came before are not in the recording
+	if r.Ticks == 0 { // earlier ones are not in the recording
 		p.recorded, p.replayed = want.Seq, got.Seq
 		if want.Seq > 0 && want.Transition.At.Equal(at) {
 			p.recorded, p.replayed = want.Seq-1, got.Seq-1
@@ -185,7 +185,11 @@ func (r *Report) Chart(title string) *chart.Chart {
 	c := &chart.Chart{
 		Title: title, Length: time.Duration(n) * chart.Grain,
 		Panels: []chart.Panel{
-			{Unit: "Mbit/s", Lines: []chart.Line{recorded, target, sent, received}}, {Unit: "ms", Lines: []chart.Line{queue, rtt}},
+			{
+				Unit:  "Mbit/s",
+				Lines: []chart.Line{recorded, target, sent, received},
+			},
+			{Unit: "ms", Lines: []chart.Line{queue, rtt}},
 		},
 	}
 	for i, s := range r.samples {

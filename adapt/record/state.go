@@ -25,7 +25,8 @@ var schema = sync.OnceValue(func() string {
 	return strconv.FormatUint(h.Sum64(), 16)
 })
 
-// describe writes a type with the names of its fields. Types that refer to something have no copy that a state could be.
+// describe writes a type with the names of its fields. Types that refer to something have no copy that a state could
+// be.
 func describe(b *strings.Builder, t reflect.Type) {
 	switch {
 	case t == timeType:
@@ -46,8 +47,8 @@ func describe(b *strings.Builder, t reflect.Type) {
 	}
 }
 
-// each calls visit for all numbers, booleans and times in v, in order. Fields that are not exported are read and written too,
-// which takes the address instead of the field.
+// each calls visit for all numbers, booleans and times in v, in order. Fields that are not exported are read and
+// written too, which takes the address instead of the field.
 func each(v reflect.Value, visit func(reflect.Value) error) error {
 	switch {
 	case v.Type() == timeType:

@@ -20,7 +20,9 @@ func TestStateIsKept(t *testing.T) {
 		p := adapt.Packet{ID: uint64(i), Size: 1100, Sent: now}
 		loop.OnSent(p)
 		p.Arrived = now.Add(time.Duration(i%7) * time.Millisecond)
-		loop.OnFeedback(adapt.Feedback{At: now.Add(9 * time.Millisecond), Packets: []adapt.Packet{p}, RTT: 9 * time.Millisecond})
+		loop.OnFeedback(
+			adapt.Feedback{At: now.Add(9 * time.Millisecond), Packets: []adapt.Packet{p}, RTT: 9 * time.Millisecond},
+		)
 		loop.Tick(now.Add(9 * time.Millisecond))
 	}
 	b, err := appendState(nil, loop)
@@ -57,7 +59,14 @@ func TestSchemaIsOfValuesOnly(t *testing.T) {
 			}
 		case reflect.Array:
 			walk(ty.Elem(), path+"[]")
-		case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func, reflect.String, reflect.UnsafePointer:
+		case reflect.Pointer,
+			reflect.Slice,
+			reflect.Map,
+			reflect.Interface,
+			reflect.Chan,
+			reflect.Func,
+			reflect.String,
+			reflect.UnsafePointer:
 			t.Errorf("%s is a %v: a copy of the controller would share it", path, ty)
 		default:
 		}

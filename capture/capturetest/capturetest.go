@@ -1,4 +1,4 @@
-// Package capturetest holds the tests that every capture.Source passes.
+// Package capturetest has the tests that every capture.Source must pass.
 package capturetest
 
 import (
@@ -12,22 +12,22 @@ import (
 	"wavryhost/capture"
 )
 
-// Options say what a Source can do.
+// Options describe what a Source can do.
 type Options struct {
-	// Change makes the display show something else, and returns when it does. With it the display shows no other change;
-	// without it the display changes by itself, or only Refresh brings a frame.
+	// Change changes the display's picture, and returns when it has changed. If it is set, the display must not change
+	// otherwise. Without it, the display changes on its own, or only Refresh brings a frame.
 	Change func(t *testing.T)
-	// PollsOnly says that the Source cannot tell whether anything changed: Next returns a frame at each call.
+	// PollsOnly means that the Source cannot detect changes: Next returns a frame at each call.
 	PollsOnly bool
 }
 
-// patience is how long anything may take that is to happen, and blocked is how long nothing happens where nothing is to.
+// patience is the limit for everything that must happen. blocked is the time in which nothing must happen.
 const (
 	patience = 20 * time.Second
 	blocked  = 150 * time.Millisecond
 )
 
-// Run tests a Source's promises. open returns a new one, which Run closes.
+// Run tests the promises of a Source. open returns a new one, which Run closes.
 func Run(t *testing.T, open func(t *testing.T) capture.Source, opts Options) {
 	t.Helper()
 	s := suite{open: open, opts: opts}
@@ -68,7 +68,7 @@ func (s suite) source(t *testing.T) capture.Source {
 	return src
 }
 
-// next returns a frame, checked for all that holds of every frame.
+// next returns a frame, after checks that apply to every frame.
 func next(t *testing.T, src capture.Source) *capture.Frame {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -128,7 +128,7 @@ func (s suite) refresh(t *testing.T) {
 		}
 		f.Release()
 	}
-	// And while Next waits, if it does.
+	// The same while Next waits, if it does.
 	done := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -197,7 +197,7 @@ func outside(t *testing.T, before, after *capture.Frame) {
 	}
 }
 
-// differ compares the colours inside r.
+// differ compares the colors inside r.
 func differ(a, b *capture.Frame, r image.Rectangle) bool {
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		p, q := a.Pix[y*a.Stride+r.Min.X*4:], b.Pix[y*b.Stride+r.Min.X*4:]
@@ -217,7 +217,7 @@ func (s suite) still(t *testing.T) {
 	}
 	src := s.source(t)
 	next(t, src).Release()
-	// Twice: a wait that ended leaves nothing behind.
+	// Do it twice: an interrupted wait must leave nothing behind.
 	expectBlocked(t, src)
 	expectBlocked(t, src)
 	s.opts.Change(t)
@@ -303,7 +303,7 @@ func (s suite) context(t *testing.T) {
 	if _, err := src.Next(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v; want context.Canceled", err)
 	}
-	// The source is none the worse for it.
+	// The source must still work.
 	f := next(t, src)
 	defer f.Release()
 	if !whole(f) {
@@ -316,7 +316,7 @@ func (s suite) alive(t *testing.T) {
 	src := s.source(t)
 	f := next(t, src)
 	defer f.Release()
-	// Longer than a source may go without a sign of life, so that the last one cannot be that of the first frame.
+	// Wait longer than a source may go without a sign of life. Then the last sign cannot be the first frame.
 	for began := time.Now(); time.Since(began) < 1100*time.Millisecond || time.Since(src.Alive()) > time.Second; {
 		ctx, cancel := context.WithTimeout(t.Context(), blocked)
 		if f, err := src.Next(ctx); err == nil {

@@ -1,10 +1,10 @@
-// Package screenshot captures a display by kbinani/screenshot: the portable fallback, for systems that have no backend of
-// their own here. It costs about thirty times what x11 does, since each call connects anew, and it cannot tell whether
-// anything changed, so that it looks ten times a second and compares.
+// Package screenshot captures a display with kbinani/screenshot. It is the portable fallback for systems without a
+// backend of their own. It costs about thirty times as much as x11, because each call connects anew. It cannot detect
+// changes, so it takes a picture ten times a second and compares.
 //
-// On X11 the library takes the display and the authority from the environment: DISPLAY and XAUTHORITY of the process. In a
-// session that says XDG_SESSION_TYPE=wayland it asks the desktop portal, which prompts the user and writes a file for each
-// picture. It changes global tables of jezek/xgb at each call, so nothing else in the process may use that package.
+// On X11 the library reads the display and the authority from the environment: DISPLAY and XAUTHORITY of the process.
+// With XDG_SESSION_TYPE=wayland it asks the desktop portal, which prompts the user and writes a file for each picture.
+// Each call changes global tables of jezek/xgb, so nothing else in the process may use that package.
 package screenshot
 
 import (
@@ -23,26 +23,26 @@ import (
 )
 
 const (
-	// slots is how many frames may be held at once (capture.Source).
+	// slots is the number of frames that may be held at once (capture.Source).
 	slots = 3
-	// bandRows is how many rows are compared, and damaged, together.
+	// bandRows is the number of rows that are compared, and damaged, together.
 	bandRows = 16
-	// defaultInterval is between two looks: at 24 ms of work each (1920x1080), a quarter of a core.
+	// defaultInterval is the time between two pictures. At 24 ms each (1920x1080) it costs a quarter of a core.
 	defaultInterval = 100 * time.Millisecond
-	// openLimit is how long the first picture may take.
+	// openLimit bounds the wait for the first picture.
 	openLimit = 5 * time.Second
 )
 
-// Display is one that the library sees.
+// Display is a display that the library lists.
 type Display struct {
 	Index  int
 	Bounds image.Rectangle
 }
 
-// Displays lists what can be captured; none where the library finds no display, or cannot work at all.
+// Displays lists the displays that can be captured. It is empty where the library finds none, or cannot work at all.
 func Displays() (list []Display) {
 	defer func() {
-		if recover() != nil { // the library panics where it has no display server to ask
+		if recover() != nil { // the library panics without a display server
 			list = nil
 		}
 	}()
@@ -54,9 +54,9 @@ func Displays() (list []Display) {
 
 // Config of a Source.
 type Config struct {
-	// Index is the display's, from Displays.
+	// Index identifies the display in the result of Displays.
 	Index int
-	// Interval is between two looks. It defaults to 100 ms.
+	// Interval is the time between two pictures. It defaults to 100 ms.
 	Interval time.Duration
 	// grab takes a picture of a display; tests replace it.
 	grab func(index int) (*image.RGBA, error)
@@ -69,29 +69,29 @@ type Source struct {
 	refreshed chan struct{}
 	closed    chan struct{}
 	closeOnce sync.Once
-	looking   atomic.Pointer[time.Time] // when the look under way began; nil when none is
+	looking   atomic.Pointer[time.Time] // start of the current picture; nil when none is being taken
 
-	// What follows is Next's alone.
-	previous      []byte // BGRX, of the frame before
+	// Only Next uses the following fields.
+	previous      []byte // BGRX, of the previous frame
 	width, height int
 	seq           uint64
 	looked        time.Time
-	under         chan picture // a look that is under way, nil when none is
+	under         chan picture // the picture being taken; nil when there is none
 }
 
-// picture is what one look gave.
+// picture is the result of one call of the library.
 type picture struct {
 	img   *image.RGBA
 	began time.Time
 	err   error
 }
 
-// errGone is for a display that the library does not list any more.
+// errGone means that the library no longer lists the display.
 var errGone = errors.New("no such display")
 
 var _ capture.Source = (*Source)(nil)
 
-// New returns a source of one display. It takes one picture, to tell at once when that cannot work.
+// New returns a source of one display. It takes one picture, so that it fails at once if this does not work.
 func New(cfg Config) (*Source, error) {
 	if cfg.Interval == 0 {
 		cfg.Interval = defaultInterval
@@ -102,7 +102,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.grab == nil {
 		cfg.grab = grabDisplay
 	}
-	// The library waits for ever on a server that hangs; then its goroutine is left behind.
+	// The library waits forever on a server that hangs. Its goroutine is then left behind.
 	first := make(chan error, 1) // one result, never blocks
 	go func() {                  // unguarded: grab recovers
 		_, err := cfg.grab(cfg.Index)
@@ -116,8 +116,10 @@ func New(cfg Config) (*Source, error) {
 			return nil, fmt.Errorf("screenshot: open display %d: %w: %w", cfg.Index, capture.ErrUnsupported, err)
 		}
 	case <-limit.C:
-		return nil, fmt.Errorf("screenshot: open display %d: %w: no picture within %v; does the display server hang?", cfg.Index,
-			capture.ErrUnsupported, openLimit)
+		return nil, fmt.Errorf(
+			"screenshot: open display %d: %w: no picture within %v; does the display server hang?", cfg.Index,
+			capture.ErrUnsupported, openLimit,
+		)
 	}
 	s := &Source{cfg: cfg, free: make(chan []byte, slots), refreshed: make(chan struct{}, 1), closed: make(chan struct{})}
 	for range slots {
@@ -133,7 +135,7 @@ func grabDisplay(index int) (img *image.RGBA, err error) {
 		}
 	}()
 	bounds := library.GetDisplayBounds(index)
-	if bounds.Empty() { // of which the library would take an empty picture
+	if bounds.Empty() { // the library would return an empty picture of it
 		return nil, errGone
 	}
 	return library.CaptureRect(bounds)
@@ -147,7 +149,7 @@ func (s *Source) Refresh() {
 	}
 }
 
-// Alive implements capture.Source. The library alone can hang.
+// Alive implements capture.Source. Only the library can hang.
 func (s *Source) Alive() time.Time {
 	if began := s.looking.Load(); began != nil {
 		return *began
@@ -155,7 +157,7 @@ func (s *Source) Alive() time.Time {
 	return time.Now()
 }
 
-// Close implements capture.Source. A look of the library that is under way ends by itself.
+// Close implements capture.Source. A running call of the library ends later, on its own.
 func (s *Source) Close() error {
 	s.closeOnce.Do(func() { close(s.closed) })
 	return nil
@@ -186,7 +188,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	return f, err
 }
 
-// look takes pictures until one differs from the frame before.
+// look takes pictures until one differs from the previous frame.
 func (s *Source) look(ctx context.Context, pix []byte) (*capture.Frame, error) {
 	timer := time.NewTimer(time.Until(s.looked.Add(s.cfg.Interval)))
 	defer timer.Stop()
@@ -206,7 +208,7 @@ func (s *Source) look(ctx context.Context, pix []byte) (*capture.Frame, error) {
 		p, err := s.grab(ctx)
 		if err != nil {
 			if whole {
-				s.Refresh() // this call did not honour it, so the next one has to
+				s.Refresh() // this call did not answer it, so the next one must
 			}
 			return nil, err
 		}
@@ -217,11 +219,12 @@ func (s *Source) look(ctx context.Context, pix []byte) (*capture.Frame, error) {
 	}
 }
 
-// grab takes a picture. The library cannot be interrupted, and waits for ever on a server that hangs, so it is called in a
-// goroutine of its own. A Next that must return leaves it behind, at most one: the Next that follows waits for it.
+// grab takes a picture. The library cannot be interrupted and waits forever on a server that hangs, so it runs in a
+// goroutine of its own. If Next must return, it leaves this goroutine behind. At most one exists: the next call of Next
+// waits for it.
 func (s *Source) grab(ctx context.Context) (picture, error) {
 	for {
-		late := s.under != nil // what it takes is of a moment before this call
+		late := s.under != nil // its picture may be older than this call
 		if !late {
 			under := make(chan picture, 1)
 			s.under, s.looked = under, time.Now()
@@ -250,7 +253,7 @@ func (s *Source) grab(ctx context.Context) (picture, error) {
 	}
 }
 
-// frame makes a frame of a picture, in pix where that is large enough; nil when nothing changed.
+// frame makes a frame from a picture, in pix if that is large enough. It returns nil when nothing changed.
 func (s *Source) frame(img *image.RGBA, pix []byte, whole bool, began time.Time) *capture.Frame {
 	width, height := img.Rect.Dx(), img.Rect.Dy()
 	stride, size := width*4, width*height*4
@@ -285,7 +288,7 @@ func (s *Source) frame(img *image.RGBA, pix []byte, whole bool, began time.Time)
 	return f
 }
 
-// addBand joins a band with the one right above it.
+// addBand joins a band with the band right above it.
 func addBand(damage []image.Rectangle, band image.Rectangle) []image.Rectangle {
 	if n := len(damage); n > 0 && damage[n-1].Max.Y == band.Min.Y {
 		damage[n-1].Max.Y = band.Max.Y

@@ -23,7 +23,9 @@ func startX(t *testing.T) *exec.Cmd {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.CommandContext(t.Context(), "Xvfb", "-displayfd", "3", "-screen", "0", "320x200x24", "-nolisten", "tcp", "-noreset")
+	cmd := exec.CommandContext(
+		t.Context(), "Xvfb", "-displayfd", "3", "-screen", "0", "320x200x24", "-nolisten", "tcp", "-noreset",
+	)
 	cmd.ExtraFiles = []*os.File{w}
 	err = cmd.Start()
 	w.Close()
@@ -70,7 +72,9 @@ func TestRealDisplay(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f.Width != 320 || f.Height != 200 || [3]byte(f.Pix[100*f.Stride+100*4:]) != want.pixel {
-			t.Errorf("%s: the frame is %dx%d with pixel %v; want 320x200 with %v", want.colour, f.Width, f.Height, f.Pix[:3], want.pixel)
+			t.Errorf(
+				"%s: the frame is %dx%d with pixel %v; want 320x200 with %v", want.colour, f.Width, f.Height, f.Pix[:3], want.pixel,
+			)
 		}
 		f.Release()
 	}

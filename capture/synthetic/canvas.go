@@ -6,10 +6,10 @@ import (
 	"math"
 )
 
-// pixel is a colour as it lies in memory, little-endian: 0xRRGGBB.
+// pixel is a color as it lies in memory, little-endian: 0xRRGGBB.
 type pixel uint32
 
-// mix returns the colour between a (t 0) and b (t 1).
+// mix returns the color between a (t 0) and b (t 1).
 func mix(a, b pixel, t float64) pixel {
 	channel := func(shift uint) pixel {
 		x, y := float64(a>>shift&0xff), float64(b>>shift&0xff)
@@ -18,7 +18,7 @@ func mix(a, b pixel, t float64) pixel {
 	return channel(0) | channel(8) | channel(16)
 }
 
-// canvas is a picture in BGRX that things can be drawn on; whatever lies outside is cut off.
+// canvas is a picture in BGRX to draw on. Drawing is clipped to it.
 type canvas struct {
 	pix           []byte
 	stride        int
@@ -69,10 +69,10 @@ func (c *canvas) restore(from *canvas, r image.Rectangle) {
 	}
 }
 
-// disc draws a filled circle with a smooth edge over what is there.
+// disc draws a filled circle with a smooth edge over the picture.
 func (c *canvas) disc(x, y, radius float64, p pixel) {
 	r := discBounds(x, y, radius).Intersect(c.bounds())
-	// Away from the edge no square root is needed.
+	// Away from the edge, no square root is needed.
 	inner, outer := max(radius-1, 0)*max(radius-1, 0), (radius+1)*(radius+1)
 	for py := r.Min.Y; py < r.Max.Y; py++ {
 		for px := r.Min.X; px < r.Max.X; px++ {
@@ -87,7 +87,7 @@ func (c *canvas) disc(x, y, radius float64, p pixel) {
 	}
 }
 
-// ring draws a circle of a stroke's width with smooth edges over what is there.
+// ring draws the outline of a circle with smooth edges over the picture.
 func (c *canvas) ring(x, y, radius, stroke float64, p pixel) {
 	r := discBounds(x, y, radius+stroke/2).Intersect(c.bounds())
 	for py := r.Min.Y; py < r.Max.Y; py++ {
@@ -105,18 +105,18 @@ func (c *canvas) blend(x, y int, p pixel, t float64) {
 	}
 }
 
-// discBounds returns the pixels that a circle touches.
+// discBounds returns the bounds of a circle in pixels.
 func discBounds(x, y, radius float64) image.Rectangle {
 	return image.Rect(int(math.Floor(x-radius-1)), int(math.Floor(y-radius-1)),
 		int(math.Ceil(x+radius+1)), int(math.Ceil(y+radius+1)))
 }
 
-// cover tells how much of a pixel lies inside a circle, given the squared distance from its centre.
+// cover returns the share of a pixel that lies inside a circle, from the squared distance to its center.
 func cover(squared, radius float64) float64 {
 	return min(max(radius+0.5-math.Sqrt(squared), 0), 1)
 }
 
-// text draws a line of text with its upper left corner at p, each pixel of a glyph as a square of scale pixels.
+// text draws a line of text with its upper left corner at p. Each pixel of a glyph is a square of scale pixels.
 func (c *canvas) text(at image.Point, s []byte, scale int, p pixel) {
 	for i, char := range s {
 		for y, bits := range glyph(char) {
@@ -130,7 +130,7 @@ func (c *canvas) text(at image.Point, s []byte, scale int, p pixel) {
 	}
 }
 
-// textSize returns how much room a line of n characters takes.
+// textSize returns the size of a line of n characters.
 func textSize(n, scale int) image.Point {
 	return image.Pt((n*glyphPitch-1)*scale, glyphHeight*scale)
 }

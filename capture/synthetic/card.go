@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The colours of the card.
+// The colors of the card.
 const (
 	black  pixel = 0x000000
 	white  pixel = 0xffffff
@@ -19,25 +19,25 @@ const (
 	warm   pixel = 0xf2a65a
 )
 
-// card draws the test card: a background that never changes, and a few parts that depend on the frame's number alone,
-// besides the code and the clock.
+// card draws the test card: a background that never changes, and a few moving parts. Besides the code and the clock,
+// these depend only on the frame's number.
 type card struct {
 	width, height, fps int
 	motion             Motion
 	background         canvas
-	texture            canvas // what moves through the panel, periodic
+	texture            canvas // the moving texture of the panel, periodic
 
 	strip, panel, clock, count, track image.Rectangle
 	centre                            image.Point // of the ring
 	radius, ball                      float64
 	scale                             int // of the large text
 
-	// Scratch, so that drawing allocates nothing.
+	// Scratch memory, so that drawing does not allocate.
 	text [32]byte
 	bits [codeBytes]byte
 }
 
-// The moving parts of a card, in the order in which they are drawn. The first two cover their rectangles wholly.
+// The moving parts of a card, in drawing order. The first two cover their rectangles completely.
 const (
 	partStrip = iota
 	partPanel
@@ -48,7 +48,7 @@ const (
 	parts
 )
 
-// layout is where the moving parts of one frame lie; parts that the card lacks are empty.
+// layout has the positions of the moving parts of one frame. Parts that the card lacks are empty.
 type layout [parts]image.Rectangle
 
 func newCard(cfg Config) *card {
@@ -88,7 +88,7 @@ func newCard(cfg Config) *card {
 	return k
 }
 
-// drawGround draws what every card has: a grid and a line that says what this is.
+// drawGround draws what every card has: a grid, and a line that names the card.
 func (k *card) drawGround() {
 	b := &k.background
 	b.fill(b.bounds(), ground)
@@ -103,7 +103,7 @@ func (k *card) drawGround() {
 	b.text(image.Pt(k.clock.Min.X, k.clock.Max.Y+2*k.scale), []byte(title), max(1, k.scale*2/5), faint)
 }
 
-// drawPatterns draws colour bars, a ramp of grey, and stripes that show how sharp the picture is.
+// drawPatterns draws color bars, a gray ramp, and stripes that show the sharpness of the picture.
 func (k *card) drawPatterns(bars, ramp, stripes image.Rectangle) {
 	b := &k.background
 	colours := [8]pixel{0xbfbfbf, 0xbfbf00, 0x00bfbf, 0x00bf00, 0xbf00bf, 0xbf0000, 0x0000bf, black}
@@ -141,7 +141,7 @@ func (k *card) drawRing() {
 	}
 }
 
-// lines returns a texture of text, for what scrolls: 64 lines of words.
+// lines returns a texture for scrolling: 64 lines of words.
 func lines(width, scale int) canvas {
 	const rows = 64
 	pitch := (glyphHeight + 4) * scale
@@ -155,7 +155,7 @@ func lines(width, scale int) canvas {
 	for row := range rows {
 		x := 2 * scale
 		for {
-			state = state*1664525 + 1013904223 // Numerical Recipes' generator: any fixed sequence does
+			state = state*1664525 + 1013904223 // Numerical Recipes' generator; any fixed sequence would do
 			word := words[state>>16%uint32(len(words))]
 			size := textSize(len(word), scale)
 			if x+size.X > width || state>>28 == 0 {
@@ -172,7 +172,7 @@ func lines(width, scale int) canvas {
 // waveSize is the period of the waves in both directions, in pixels.
 const waveSize = 256
 
-// waves returns a texture for a picture in which every pixel moves: soft colours with a fine grain.
+// waves returns a texture for a picture in which every pixel moves: soft colors with a fine grain.
 func waves(width int) canvas {
 	c := newCanvas(width+waveSize, waveSize)
 	for y := range waveSize {
@@ -192,13 +192,13 @@ func waves(width int) canvas {
 // seconds returns the time of a frame since the first one, by its number.
 func (k *card) seconds(n uint64) float64 { return float64(n-1) / float64(k.fps) }
 
-// ballAt returns the centre of the ball, which goes round in four seconds.
+// ballAt returns the center of the ball, which goes around in four seconds.
 func (k *card) ballAt(n uint64) (x, y float64) {
 	sin, cos := math.Sincos(k.seconds(n)*math.Pi/2 - math.Pi/2)
 	return float64(k.centre.X) + k.radius*cos, float64(k.centre.Y) + k.radius*sin
 }
 
-// layout returns where the moving parts of a frame lie.
+// layout returns the positions of the moving parts of a frame.
 func (k *card) layout(n uint64) (l layout) {
 	l[partStrip], l[partPanel], l[partClock], l[partCount] = k.strip, k.panel, k.clock, k.count
 	if k.motion != Full {
@@ -206,7 +206,7 @@ func (k *card) layout(n uint64) (l layout) {
 		l[partBall] = discBounds(x, y, k.ball).Intersect(k.background.bounds())
 	}
 	if !k.track.Empty() {
-		// The block goes there and back in four seconds.
+		// The block goes back and forth in four seconds.
 		phase := math.Mod(k.seconds(n), 4) / 2
 		if phase > 1 {
 			phase = 2 - phase
@@ -218,7 +218,7 @@ func (k *card) layout(n uint64) (l layout) {
 	return l
 }
 
-// erase takes the moving parts of a frame away again, as far as drawing another one does not cover them anyway.
+// erase removes the moving parts of a frame, except where drawing another frame covers them anyway.
 func (k *card) erase(c *canvas, n uint64) {
 	l := k.layout(n)
 	for _, r := range l[partClock:] {
@@ -268,7 +268,7 @@ func (k *card) drawPanel(c *canvas, n uint64) {
 	if k.panel.Empty() {
 		return
 	}
-	// The speeds are in pixels a second at a height of 720.
+	// The speeds are in pixels per second at a height of 720.
 	distance := k.seconds(n) * float64(k.height) / 720
 	left, top := 0, int(distance*120)
 	if k.motion == Full {

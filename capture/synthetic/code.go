@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// The layout of the code strip; the package documentation describes it.
+// The layout of the code strip. The package documentation describes it.
 const (
 	CodeColumns  = 32 // columns of cells over the width of the picture
 	CodeRows     = 4  // rows of cells in the strip
-	CodeGrid     = 36 // rows of cells that the height of the picture would hold
-	CodeContrast = 48 // least difference of white and black reference cells, in luma levels
+	CodeGrid     = 36 // rows of cells over the height of the picture
+	CodeContrast = 48 // least difference between white and black reference cells, in luma levels
 
 	codeSync  = 2                         // reference cells at each end of a row
 	codeCells = CodeColumns - 2*codeSync  // data cells in a row
 	codeBytes = CodeRows * codeCells / 8  // 14: frame 4, time 6, checksum 4
-	codeBody  = codeBytes - crc32.Size    // what the checksum covers
+	codeBody  = codeBytes - crc32.Size    // the part that the checksum covers
 	minWidth  = CodeColumns * minCellSide // a smaller picture cannot carry a code
 	minHeight = CodeGrid * minCellSide
 
-	// minCellSide is the least side of a cell that leaves a whole pixel in its middle half.
+	// minCellSide is the least side of a cell with a whole pixel in its middle half.
 	minCellSide = 3
 )
 
-// ErrNoCode is returned when a picture carries no readable code.
+// ErrNoCode is returned when a picture has no readable code.
 var ErrNoCode = errors.New("synthetic: no readable code")
 
-// Code is what the strip says.
+// Code is the content of the strip.
 type Code struct {
 	// Frame is the number of the frame, modulo 2^32.
 	Frame uint64
@@ -37,7 +37,7 @@ type Code struct {
 	Time time.Time
 }
 
-// put writes the data cells' content.
+// put writes the content of the data cells.
 func (c Code) put(b *[codeBytes]byte) {
 	binary.BigEndian.PutUint32(b[0:], uint32(c.Frame))
 	ms := uint64(c.Time.UnixMilli())
@@ -46,7 +46,7 @@ func (c Code) put(b *[codeBytes]byte) {
 	binary.BigEndian.PutUint32(b[codeBody:], crc32.ChecksumIEEE(b[:codeBody]))
 }
 
-// cell tells whether a cell of the strip is white.
+// cell reports whether a cell of the strip is white.
 func cell(bits *[codeBytes]byte, column, row int) bool {
 	switch column {
 	case 0, CodeColumns - 1:
@@ -58,14 +58,14 @@ func cell(bits *[codeBytes]byte, column, row int) bool {
 	return bits[k/8]>>(7-k%8)&1 == 1
 }
 
-// Decode reads the code from a picture of four bytes a pixel in the order B, G, R, X, stride bytes from row to row.
+// Decode reads the code from a picture of four bytes per pixel in the order B, G, R, X, with rows stride bytes apart.
 func Decode(pix []byte, stride, width, height int) (Code, error) {
 	return decode(pix, stride, width, height, 4, func(p []byte) int {
 		return (29*int(p[0]) + 150*int(p[1]) + 77*int(p[2])) >> 8
 	})
 }
 
-// DecodeLuma reads the code from a picture's luma plane, one byte a pixel, stride bytes from row to row.
+// DecodeLuma reads the code from a picture's luma plane: one byte per pixel, with rows stride bytes apart.
 func DecodeLuma(pix []byte, stride, width, height int) (Code, error) {
 	return decode(pix, stride, width, height, 1, func(p []byte) int { return int(p[0]) })
 }
@@ -74,7 +74,7 @@ func decode(pix []byte, stride, width, height, step int, luma func([]byte) int) 
 	if width < minWidth || height < minHeight || width > maxSide || height > maxSide {
 		return Code{}, fmt.Errorf("%w: picture of %dx%d", ErrNoCode, width, height)
 	}
-	// The strip alone is read, so that alone has to be there.
+	// Only the strip is read, so only the strip must be there.
 	last := CodeRows*height/CodeGrid - 1
 	if stride < width*step || len(pix) < last*stride+width*step {
 		return Code{}, fmt.Errorf("%w: %d bytes of stride %d for %dx%d", ErrNoCode, len(pix), stride, width, height)

@@ -1,6 +1,6 @@
 package synthetic
 
-// Glyphs are 5 pixels wide and 7 high, one byte a row from the top, its low five bits from left to right.
+// Glyphs are 5 pixels wide and 7 high: one byte per row from the top, its low five bits from left to right.
 const (
 	glyphWidth  = 5
 	glyphHeight = 7

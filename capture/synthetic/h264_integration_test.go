@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 )
 
-// The code survives H.264 at a bitrate far too low for the picture, and scaling, on every frame. At a sixteenth of the size
-// some frames are lost, but none is misread.
+// The code survives H.264 at a bitrate far too low for the picture, and scaling, on every frame. At a sixteenth of the
+// size some frames are lost, but none is misread.
 func TestCodeSurvivesH264(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("needs the ffmpeg command")

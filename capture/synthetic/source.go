@@ -11,18 +11,18 @@ import (
 	"wavryhost/capture"
 )
 
-// Motion is what moves in the picture.
+// Motion is the kind of movement in the picture.
 type Motion string
 
 // The kinds of motion.
 const (
-	// Card is a test card with a few small moving parts, as a desktop at work has them: one twentieth of the picture.
+	// Card is a test card with a few small moving parts, like a desktop at work: one twentieth of the picture.
 	Card Motion = "card"
 	// Scroll is the card with a panel of scrolling text over two fifths of the picture.
 	Scroll Motion = "scroll"
 	// Full moves nearly every pixel.
 	Full Motion = "full"
-	// Still draws one picture and then nothing, like a desktop nobody uses.
+	// Still draws one picture and then nothing, like an unused desktop.
 	Still Motion = "still"
 )
 
@@ -31,20 +31,20 @@ func Motions() []Motion { return []Motion{Card, Scroll, Full, Still} }
 
 // The limits of a Config.
 const (
-	maxSide = 8192 // 8K displays are the largest there are
+	maxSide = 8192 // the largest displays are 8K
 	maxFPS  = 240
 )
 
-// slots is how many frames may be held at once.
+// slots is the number of frames that may be held at once.
 const slots = 3
 
 // Config says what to draw.
 type Config struct {
 	// Width and Height are the size of the picture in pixels, from 96x108 to 8192x8192. They default to 1280 and 720.
 	Width, Height int
-	// FPS is how many frames a second are drawn, from 1 to 240. It defaults to 30.
+	// FPS is the number of frames per second, from 1 to 240. It defaults to 30.
 	FPS int
-	// Motion is what moves. It defaults to Card.
+	// Motion is the kind of movement. It defaults to Card.
 	Motion Motion
 }
 
@@ -61,7 +61,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate names the first field that is out of range. Fields that are zero take their defaults.
+// Validate names the first field that is out of range. Zero fields take their defaults.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	switch {
@@ -81,15 +81,15 @@ func (c Config) Validate() error {
 type Source struct {
 	cfg     Config
 	card    *card
-	free    chan *slot    // slots that nobody holds
-	refresh chan struct{} // one slot: a Refresh that no Next has seen
+	free    chan *slot    // slots that are not held
+	refresh chan struct{} // one slot: a Refresh that no call of Next has answered
 	closed  chan struct{}
 	close   sync.Once
 
-	// What follows belongs to Next.
+	// Only Next uses the following fields.
 	timer *time.Timer
 	start time.Time // of frame 1
-	last  uint64    // number of the frame returned last
+	last  uint64    // number of the last frame
 	shown time.Time // its time
 	seq   uint64
 }
@@ -99,12 +99,12 @@ var _ capture.Source = (*Source)(nil)
 // slot is one buffer, with the frame it shows.
 type slot struct {
 	canvas  canvas
-	shown   uint64 // 0: the background alone
+	shown   uint64 // 0: only the background
 	damage  [2 * parts]image.Rectangle
-	release func(*capture.Frame) // made once, so that a frame costs its own record alone
+	release func(*capture.Frame) // made once, so that a frame allocates only its own record
 }
 
-// New returns a source of synthetic frames. It draws when Next is called, in the caller's goroutine.
+// New returns a source of synthetic frames. Next draws them, in the caller's goroutine.
 func New(cfg Config) (*Source, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func New(cfg Config) (*Source, error) {
 	return s, nil
 }
 
-// Next returns the picture at the next tick of the source's rate. Ticks that pass while nobody calls are skipped.
+// Next returns the picture at the next tick of the source's rate. It skips ticks that pass between calls.
 func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	if err := s.ended(ctx); err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 		return nil, capture.ErrClosed
 	case <-ctx.Done():
 		if whole {
-			s.Refresh() // this call did not honour it, so the next one has to
+			s.Refresh() // this call did not answer it, so the next one must
 		}
 		return nil, ctx.Err()
 	}
@@ -155,7 +155,7 @@ func (s *Source) ended(ctx context.Context) error {
 	}
 }
 
-// waitTick waits for the next frame to be due, or for a Refresh. It tells whether the whole picture is asked for.
+// waitTick waits until the next frame is due, or for a Refresh. It reports whether the whole picture is requested.
 func (s *Source) waitTick(ctx context.Context) (whole bool, err error) {
 	if s.seq == 0 {
 		select {
@@ -198,14 +198,14 @@ func (s *Source) waitTick(ctx context.Context) (whole bool, err error) {
 	}
 }
 
-// due returns when a frame is to be drawn. Seconds and their parts are apart so that the product stays in 64 bits.
+// due returns when a frame must be drawn. Seconds and fractions are separate, so that the product fits into 64 bits.
 func (s *Source) due(n uint64) time.Time {
 	fps := uint64(s.cfg.FPS)
 	whole, part := (n-1)/fps, (n-1)%fps
 	return s.start.Add(time.Duration(whole)*time.Second + time.Duration((part*uint64(time.Second)+fps-1)/fps))
 }
 
-// number returns which frame is due at a time.
+// number returns the frame that is due at a time.
 func (s *Source) number(t time.Time) uint64 {
 	elapsed := max(t.Sub(s.start), 0)
 	whole, part := uint64(elapsed/time.Second), uint64(elapsed%time.Second)
@@ -247,10 +247,10 @@ func (s *Source) Refresh() {
 	}
 }
 
-// Alive implements capture.Source: there is nothing that could hang.
+// Alive implements capture.Source. Nothing here can hang.
 func (s *Source) Alive() time.Time { return time.Now() }
 
-// Close ends a blocked Next. Frames that are out stay valid until they are released.
+// Close ends a blocked Next. Frames stay valid until they are released.
 func (s *Source) Close() error {
 	s.close.Do(func() { close(s.closed) })
 	return nil

@@ -73,8 +73,8 @@ func TestStillBlocks(t *testing.T) {
 	})
 }
 
-// What the damage does not name is the same as in the frame before, and every picture is what its number says, whichever
-// of the three slots it is drawn in and whatever that showed before.
+// What the damage does not name is the same as in the frame before, and every picture is what its number says,
+// whichever of the three slots it is drawn in and whatever that showed before.
 func TestDamageIsWhole(t *testing.T) {
 	for _, motion := range []Motion{Card, Scroll, Full} {
 		t.Run(string(motion), func(t *testing.T) {
@@ -255,7 +255,8 @@ func TestCodeSurvives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, size := range [][2]int{{1280, 720}, {640, 360}, {960, 540}, {1920, 1080}, {320, 180}, {853, 480}, {427, 241}, {1000, 1000}} {
+		for _, size := range [][2]int{{1280, 720}, {640, 360}, {960, 540}, {1920, 1080}, {320, 180}, {853, 480}, {427,
+			241}, {1000, 1000}} {
 			luma := scaled(f, size[0], size[1])
 			for _, step := range []int{1, 16, 128} {
 				got, err := DecodeLuma(spoiled(luma, step, 60, random), size[0], size[0], size[1])
@@ -296,7 +297,8 @@ func TestNoCode(t *testing.T) {
 		faded.pix[i] = v/8 + 100
 	}
 	for name, pix := range map[string][]byte{
-		"black": make([]byte, len(c.pix)), "one cell wrong": damaged.pix, "no contrast": faded.pix, "too short": c.pix[:c.stride*19],
+		"black": make([]byte, len(c.pix)), "one cell wrong": damaged.pix, "no contrast": faded.pix,
+		"too short": c.pix[:c.stride*19],
 	} {
 		if code, err := Decode(pix, c.stride, 320, 180); !errors.Is(err, ErrNoCode) {
 			t.Errorf("%s: %+v, %v; want ErrNoCode", name, code, err)

@@ -17,7 +17,7 @@ const (
 	familyWild      = 65535
 )
 
-// cookieName is the one authorisation protocol in use; XDM-AUTHORIZATION-1 and SUN-DES-1 are gone from servers.
+// cookieName is the only authorization protocol in use. Servers have dropped XDM-AUTHORIZATION-1 and SUN-DES-1.
 const cookieName = "MIT-MAGIC-COOKIE-1"
 
 type authEntry struct {
@@ -27,7 +27,7 @@ type authEntry struct {
 	name, payload string
 }
 
-// parseAuthority reads an authority file, whose fields are big-endian whatever the machine.
+// parseAuthority reads an authority file. Its fields are big-endian on every machine.
 func parseAuthority(b []byte) ([]authEntry, error) {
 	var entries []authEntry
 	field := func() (string, error) {
@@ -60,8 +60,8 @@ func parseAuthority(b []byte) ([]authEntry, error) {
 	return entries, nil
 }
 
-// cookie picks the entry that fits a display best. An entry of the local family for another host name is the last
-// resort: the machine may have been renamed since, or the file come from outside a container.
+// cookie picks the entry that fits a display best. The last resort is an entry of the local family for another host
+// name: the machine may have been renamed since, or the file may come from outside a container.
 func cookie(entries []authEntry, d displayName, remote net.IP, hostname string) (string, bool) {
 	best, found := 0, ""
 	for _, e := range entries {
@@ -92,8 +92,8 @@ func cookie(entries []authEntry, d displayName, remote net.IP, hostname string) 
 	return found, best > 0
 }
 
-// readCookie finds what to send to the server. The error says why there is nothing, and matters only when the server
-// refuses the connection.
+// readCookie finds the cookie for the server. The error says why there is none; it matters only if the server refuses
+// the connection.
 func readCookie(path string, d displayName, remote net.Addr) (string, error) {
 	if path == "" {
 		return "", errors.New("no authority file was given")

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkNext reports, beside the time, the CPU that a frame costs this process and the server. Paced, each frame
+// BenchmarkNext reports, besides the time, the CPU that a frame costs this process and the server. Paced, each frame
 // follows the one before by a 60th of a second, so that neither caches nor clocks are warm.
 func BenchmarkNext(b *testing.B) {
 	for _, size := range [][2]int{{1280, 720}, {1920, 1080}} {

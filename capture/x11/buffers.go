@@ -7,34 +7,34 @@ import (
 	"wavryhost/capture"
 )
 
-// maxFrames is how many frames may be held at once.
+// maxFrames is the number of frames that may be held at once.
 const maxFrames = 3
 
-// maxRects is how many damaged rectangles are read one by one; more of them are read as their bounding box.
+// maxRects is the number of damaged rectangles that are read one by one. If there are more, their bounding box is read.
 const maxRects = 16
 
-// buffers is memory for pictures of one size: three slots and a place for rectangles on their way into one. It is
-// touched when made, so that no page fault slows a capture, and lives until it is retired and its frames are released.
+// buffers is memory for pictures of one size: three slots, and scratch memory for rectangles. All pages are touched at
+// the start, so that no page fault slows a capture. It lives until it is retired and its frames are released.
 type buffers struct {
 	width, height, stride int
 	mem                   []byte
-	shm                   *segment // nil when mem is the process's own
+	shm                   *segment // nil when mem is private memory of the process
 	slots                 [maxFrames]slot
 	scratch               int // offset in mem
 	pixels                pixels
 
-	// These are guarded by Source.mu.
+	// Source.mu guards the following fields.
 	held    int // slots in frames
 	retired bool
 }
 
-// slot is room for one picture.
+// slot is memory for one picture.
 type slot struct {
 	pix    []byte
 	offset int // in buffers.mem
 
-	// stale is where pix differs from the server's picture as of the latest frame: what changed since the slot was
-	// filled, and the cursor drawn into it.
+	// stale is where pix differs from the server's picture as of the latest frame: the changes since the slot was filled,
+	// and the cursor drawn into it.
 	stale []image.Rectangle
 
 	held    bool // guarded by Source.mu
@@ -44,13 +44,13 @@ type slot struct {
 // segment is shared memory that the X server has attached too.
 type segment struct {
 	mem  []byte
-	id   int // of System V's kind
+	id   int // of System V
 	file bool
-	xid  uint32 // the server's name for it
+	xid  uint32 // the server's ID for it
 }
 
-// layout returns where the slots and the scratch area begin, and the size of it all. The scratch area holds half a
-// picture, or all of one with two bytes a pixel and its rows padded: the most that readPlan reads by way of it.
+// layout returns the offsets of the slots and of the scratch area, and the total size. The scratch area holds half a
+// picture, or a whole one with two bytes per pixel and padded rows. readPlan never reads more through it.
 func layout(width, height int) (slots [maxFrames]int, scratch, size int) {
 	page := os.Getpagesize()
 	align := func(n int) int { return (n + page - 1) / page * page }
@@ -62,10 +62,10 @@ func layout(width, height int) (slots [maxFrames]int, scratch, size int) {
 	return slots, scratch, scratch + align(width*height*2+height*2)
 }
 
-// maxSize is what ShmGetImage's 32-bit offset reaches.
+// maxSize is the largest size that the 32-bit offset of ShmGetImage addresses.
 const maxSize = 1<<32 - 1
 
-// newBuffers lays slots out in mem, of layout's size.
+// newBuffers divides mem, which has the size of layout, into slots.
 func newBuffers(width, height int, p pixels, mem []byte, release func(*buffers, *slot)) *buffers {
 	b := &buffers{width: width, height: height, stride: width * 4, pixels: p, mem: mem}
 	offsets, scratch, _ := layout(width, height)
@@ -85,8 +85,8 @@ func newBuffers(width, height int, p pixels, mem []byte, release func(*buffers, 
 
 func (b *buffers) bounds() image.Rectangle { return image.Rect(0, 0, b.width, b.height) }
 
-// pick returns the free slot that has least to catch up with: the one released last, mostly, whose pixels are also the
-// likeliest to be in the processor's cache.
+// pick returns the free slot that needs the smallest update. That is mostly the slot released last, whose pixels are
+// also the likeliest to be in the processor's cache.
 func (b *buffers) pick() *slot {
 	var best *slot
 	for i := range b.slots {
@@ -97,7 +97,7 @@ func (b *buffers) pick() *slot {
 	return best
 }
 
-// changed notes what the server's picture changed in. The slots other than filled lack it.
+// changed records changes of the server's picture. All slots except filled lack them.
 func (b *buffers) changed(filled *slot, damage []image.Rectangle) {
 	for i := range b.slots {
 		if s := &b.slots[i]; s != filled {
@@ -106,7 +106,7 @@ func (b *buffers) changed(filled *slot, damage []image.Rectangle) {
 	}
 }
 
-// area is the sum of the rectangles' areas; where they overlap counts twice.
+// area is the sum of the rectangles' areas. Overlaps count twice.
 func area(rects []image.Rectangle) int {
 	n := 0
 	for _, r := range rects {
@@ -115,15 +115,15 @@ func area(rects []image.Rectangle) int {
 	return n
 }
 
-// read is one rectangle to ask the server for. The server packs a rectangle's rows: those of whole rows fit into a slot
-// as they are, others pass through the scratch area.
+// read is one rectangle to request from the server. The server packs the rows of a rectangle. Rectangles over whole
+// rows fit into a slot directly; others pass through the scratch area.
 type read struct {
 	image.Rectangle
 	scratch int // offset in mem, or -1 for whole rows
 }
 
-// readPlan adds to plan what to read so that rects, inside bounds, are all read: whole rows where that costs no more
-// than reading part of them twice.
+// readPlan adds to plan the reads that cover all rects inside bounds. It reads whole rows where this costs no more than
+// reading some parts twice.
 func (b *buffers) readPlan(plan []read, rects []image.Rectangle) []read {
 	var box image.Rectangle
 	for _, r := range rects {
@@ -150,10 +150,10 @@ func (b *buffers) readPlan(plan []read, rects []image.Rectangle) []read {
 	return plan
 }
 
-// place puts what was read into a slot, as a Frame has its pixels.
+// place copies the result of a read into a slot, in the form of a Frame.
 func (b *buffers) place(s *slot, r read) {
 	if r.scratch < 0 && !b.pixels.converts() {
-		return // it is there
+		return // already in place
 	}
 	n, row := r.Dx()*4, b.pixels.row(r.Dx())
 	from := r.scratch
@@ -172,7 +172,7 @@ func (b *buffers) place(s *slot, r read) {
 	}
 }
 
-// free gives the memory back. Nobody may touch the slots any more.
+// free returns the memory. The slots must not be used afterwards.
 func (b *buffers) free() {
 	if b.shm != nil {
 		b.shm.detach()

@@ -142,7 +142,9 @@ func TestBuffersDoNotOverlap(t *testing.T) {
 			end = s.offset + len(s.pix)
 		}
 		if b.scratch < end || len(b.mem)-b.scratch < size[0]*size[1]*2 {
-			t.Errorf("%v: the scratch area at %d of %d overlaps slots that end at %d or is too small", size, b.scratch, len(b.mem), end)
+			t.Errorf(
+				"%v: the scratch area at %d of %d overlaps slots that end at %d or is too small", size, b.scratch, len(b.mem), end,
+			)
 		}
 	}
 }

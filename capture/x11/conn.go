@@ -11,24 +11,40 @@ import (
 	"time"
 )
 
-// errTimeout and errWoken are how conn.wait comes back without an event.
+// conn.wait returns errTimeout and errWoken when it has no event.
 var (
 	errTimeout = errors.New("x11: timeout")
 	errWoken   = errors.New("x11: woken")
 )
 
-// lossError is a connection that cannot be used any more.
+// lossError means that the connection is unusable.
 type lossError struct{ err error }
 
 func (e lossError) Error() string { return e.err.Error() }
 func (e lossError) Unwrap() error { return e.err }
 
-// requestError is the server's answer to a request that it could not do.
+// requestError is the server's error for a request.
 type requestError struct{ code, major, minor byte }
 
 var errorNames = []string{
-	"", "Request", "Value", "Window", "Pixmap", "Atom", "Cursor", "Font", "Match", "Drawable", "Access", "Alloc", "Colormap",
-	"GContext", "IDChoice", "Name", "Length", "Implementation",
+	"",
+	"Request",
+	"Value",
+	"Window",
+	"Pixmap",
+	"Atom",
+	"Cursor",
+	"Font",
+	"Match",
+	"Drawable",
+	"Access",
+	"Alloc",
+	"Colormap",
+	"GContext",
+	"IDChoice",
+	"Name",
+	"Length",
+	"Implementation",
 }
 
 func (e requestError) Error() string {
@@ -43,27 +59,27 @@ func parseError(b []byte) requestError {
 	return requestError{code: b[1], minor: b[8], major: b[10]}
 }
 
-// Kinds of a message from the server, its first byte.
+// Kinds of messages from the server: the first byte.
 const (
 	kindError   = 0
 	kindReply   = 1
 	kindGeneric = 35 // an event with a body
 )
 
-// replyLimit is how long a reply, or the next part of one, may take. The connection is given up then.
+// replyLimit bounds the wait for a reply, or for its next part. After that the connection is given up.
 const replyLimit = 10 * time.Second
 
-// errSilent is a server that does not do what it is asked.
+// errSilent means that the server does not execute requests.
 var errSilent = fmt.Errorf("it has not answered for %v", replyLimit)
 
-// errTooLong is a reply that is not kept.
+// errTooLong means that a reply is too long to keep.
 var errTooLong = errors.New("x11: a reply is too long")
 
-// maxBody bounds a reply that is kept whole: the damaged region's and the cursor's.
+// maxBody bounds a reply that is kept whole: the damaged region and the cursor.
 const maxBody = 16 << 20
 
-// conn is a connection to an X server for one goroutine, which sends requests and reads replies and events itself: there
-// is no reader beside it to hand anything over. wake and close may be called by others.
+// conn is a connection to an X server for one goroutine. That goroutine sends requests and reads replies and events
+// itself, so no reader needs to hand anything over. Other goroutines may call wake and close.
 type conn struct {
 	nc      net.Conn
 	name    displayName
@@ -71,20 +87,20 @@ type conn struct {
 	onEvent func(event []byte)
 
 	out    []byte // requests not yet sent
-	seq    uint16 // of the request last put in out
+	seq    uint16 // the last request in out
 	nextID uint32
 
-	checked  uint16 // the request whose error is wanted though it has no reply
+	checked  uint16 // the request without a reply whose error is wanted
 	checkErr error
 
-	in   []byte // in[r:w] is read and not yet used
+	in   []byte // in[r:w] is read and not yet consumed
 	r, w int
-	skip int // bytes of an unwanted reply still to come
+	skip int // bytes of an unwanted reply that are still to come
 
 	born     time.Time
 	answered atomic.Int64 // when the last part of a reply came, in nanoseconds after born
 
-	mu       sync.Mutex // guards what wake touches, and the order of its deadline and arm's
+	mu       sync.Mutex // guards the state of wake, and the order of its deadline and arm's
 	woken    bool
 	deadline time.Time // in force
 }
@@ -93,21 +109,22 @@ func newConn(nc net.Conn, d displayName, s setup) *conn {
 	return &conn{born: time.Now(), nc: nc, name: d, setup: s, in: make([]byte, 64<<10), onEvent: func([]byte) {}}
 }
 
-// hear notes that the server does what it is asked. Events do not show that: they come while another client has grabbed the server.
+// hear records that the server executes requests. Events do not show that: they also come while another client has
+// grabbed the server.
 func (c *conn) hear() { c.answered.Store(int64(time.Since(c.born))) }
 
 func (c *conn) heard() time.Time { return c.born.Add(time.Duration(c.answered.Load())) }
 
 func (c *conn) close() { c.nc.Close() }
 
-// id returns a new resource id. A Source uses a handful, and at each resize one more, of the two million a client has.
+// id returns a new resource ID. A client has two million; a Source uses a handful, plus one at each resize.
 func (c *conn) id() uint32 {
 	c.nextID++
 	return c.setup.idBase | c.nextID&c.setup.idMask
 }
 
-// send puts a request of 32-bit words in line and returns its sequence number. data is the header's second byte: the
-// minor opcode for an extension's requests.
+// send queues a request of 32-bit words and returns its sequence number. data is the second byte of the header: the
+// minor opcode for requests of an extension.
 func (c *conn) send(op, data byte, words ...uint32) uint16 {
 	c.out = append(c.out, op, data)
 	c.out = le.AppendUint16(c.out, uint16(1+len(words)))
@@ -118,7 +135,7 @@ func (c *conn) send(op, data byte, words ...uint32) uint16 {
 	return c.seq
 }
 
-// flush sends the requests in line.
+// flush sends the queued requests.
 func (c *conn) flush() error {
 	if err := c.nc.SetWriteDeadline(time.Now().Add(replyLimit)); err != nil {
 		return lossError{err}
@@ -134,8 +151,8 @@ func (c *conn) flush() error {
 	return nil
 }
 
-// await flushes, then reads until the reply to request seq, which it returns; it is valid until the next read.
-// Events on the way are handed to onEvent. When ctx ends first, the reply is dropped when it comes.
+// await flushes, then reads until the reply to request seq, and returns it. The reply is valid until the next read.
+// onEvent gets the events in between. If ctx ends first, the reply is dropped when it comes.
 func (c *conn) await(ctx context.Context, seq uint16) ([]byte, error) {
 	body, err := c.awaitHead(ctx, seq)
 	if err != nil {
@@ -153,7 +170,7 @@ func (c *conn) await(ctx context.Context, seq uint16) ([]byte, error) {
 	return reply, nil
 }
 
-// check waits until a request that has no reply is done and returns its error.
+// check waits until a request without a reply is done, and returns its error.
 func (c *conn) check(ctx context.Context, seq uint16) error {
 	c.checked, c.checkErr = seq, nil
 	if _, err := c.await(ctx, c.send(opGetInputFocus, 0)); err != nil {
@@ -162,7 +179,7 @@ func (c *conn) check(ctx context.Context, seq uint16) error {
 	return c.checkErr
 }
 
-// awaitHead is await but for the reply's body: the head lies at in[r:], and how many bytes follow it is returned.
+// awaitHead is await without the reply's body. The head lies at in[r:]; the result is the number of bytes that follow.
 func (c *conn) awaitHead(ctx context.Context, seq uint16) (int, error) {
 	if err := c.flush(); err != nil {
 		return 0, err
@@ -198,8 +215,8 @@ func (c *conn) awaitHead(ctx context.Context, seq uint16) (int, error) {
 	}
 }
 
-// wait reads one message and hands it to onEvent if it is an event. It returns errTimeout at the deadline, unless that is
-// zero, and errWoken after wake.
+// wait reads one message and passes it to onEvent if it is an event. It returns errTimeout at the deadline, if that is
+// not zero, and errWoken after wake.
 func (c *conn) wait(deadline time.Time) error {
 	kind, body, err := c.peek(deadline)
 	if err != nil {
@@ -208,7 +225,7 @@ func (c *conn) wait(deadline time.Time) error {
 	return c.consume(kind, body)
 }
 
-// consume deals with the message at in[r:] that nobody awaits.
+// consume handles a message at in[r:] that no call awaits.
 func (c *conn) consume(kind byte, body int) error {
 	switch {
 	case kind > kindReply:
@@ -216,12 +233,12 @@ func (c *conn) consume(kind byte, body int) error {
 	case kind == kindError && le.Uint16(c.in[c.r+2:]) == c.checked:
 		c.checkErr = parseError(c.in[c.r:])
 	}
-	// Else it is the reply to a request that was given up, or the error of one whose failing changes nothing.
+	// Otherwise it is the reply to an abandoned request, or an error that changes nothing.
 	c.drop(32, body)
 	return nil
 }
 
-// drop passes over a head that is in the buffer and a body that may not be.
+// drop skips a head that is in the buffer, and a body that may not be.
 func (c *conn) drop(head, body int) {
 	c.r += head
 	have := min(body, c.w-c.r)
@@ -229,7 +246,7 @@ func (c *conn) drop(head, body int) {
 	c.skip = body - have
 }
 
-// peek waits until a message's head, and an event's body, is in the buffer.
+// peek waits until the head of a message, and the body of an event, are in the buffer.
 func (c *conn) peek(deadline time.Time) (kind byte, body int, err error) {
 	for c.skip > 0 {
 		if err := c.fill(1, deadline); err != nil {
@@ -240,7 +257,7 @@ func (c *conn) peek(deadline time.Time) (kind byte, body int, err error) {
 	if err := c.fill(32, deadline); err != nil {
 		return 0, 0, err
 	}
-	kind = c.in[c.r] & 0x7f // the top bit marks events that other clients made
+	kind = c.in[c.r] & 0x7f // the top bit marks events sent by other clients
 	if kind == kindReply || kind == kindGeneric {
 		body = 4 * int(le.Uint32(c.in[c.r+4:]))
 	}
@@ -255,7 +272,7 @@ func (c *conn) peek(deadline time.Time) (kind byte, body int, err error) {
 	return kind, body, nil
 }
 
-// fillReply is fill for a reply that is on its way: a wake does not stop it.
+// fillReply is fill for a reply that is on its way. A wake does not stop it.
 func (c *conn) fillReply(ctx context.Context, n int) error {
 	limit := time.Now().Add(replyLimit)
 	for {
@@ -270,7 +287,7 @@ func (c *conn) fillReply(ctx context.Context, n int) error {
 	}
 }
 
-// expired returns why a reply is waited for no longer, or nil.
+// expired returns why a reply is no longer awaited, or nil.
 func expired(ctx context.Context, limit time.Time) error {
 	switch {
 	case ctx.Err() != nil:
@@ -304,7 +321,7 @@ func (c *conn) fill(n int, deadline time.Time) error {
 	return nil
 }
 
-// read reads what the socket has.
+// read reads from the socket what is there.
 func (c *conn) read(p []byte, deadline time.Time) (int, error) {
 	if err := c.arm(deadline); err != nil {
 		return 0, err
@@ -342,12 +359,12 @@ func (c *conn) arm(deadline time.Time) error {
 	return nil
 }
 
-// wake makes the wait under way, or the one to come, return errWoken.
+// wake makes the current or the next wait return errWoken.
 func (c *conn) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.woken = true
 	c.deadline = time.Unix(1, 0)
-	// An error means that the socket is closed, and the reader knows.
+	// An error means that the socket is closed. The reader finds out.
 	_ = c.nc.SetReadDeadline(c.deadline)
 }

@@ -177,10 +177,22 @@ func TestParseRegion(t *testing.T) {
 		return b
 	}
 	bounds := image.Rect(0, 0, 100, 50)
-	if got, want := parseRegion(nil, region(2), bounds), []image.Rectangle{image.Rect(0, 1, 8, 3), image.Rect(0, 1, 8, 3)}; !slices.Equal(got, want) {
+	if got, want := parseRegion(
+		nil, region(2), bounds,
+	), []image.Rectangle{
+		image.Rect(0, 1, 8, 3), image.Rect(0, 1, 8, 3),
+	}; !slices.Equal(
+		got, want,
+	) {
 		t.Errorf("got %v; want %v", got, want)
 	}
-	if got, want := parseRegion(nil, region(17), bounds), []image.Rectangle{image.Rect(5, 6, 100, 9)}; !slices.Equal(got, want) {
+	if got, want := parseRegion(
+		nil, region(17), bounds,
+	), []image.Rectangle{
+		image.Rect(5, 6, 100, 9),
+	}; !slices.Equal(
+		got, want,
+	) {
 		t.Errorf("got %v; want the extents %v", got, want)
 	}
 }
@@ -308,7 +320,8 @@ func TestWakeAndDeadline(t *testing.T) {
 	}
 }
 
-// overdue is a context whose deadline has passed once done is closed. With a real deadline, connecting might be late on a busy machine.
+// overdue is a context whose deadline has passed once done is closed. With a real deadline, connecting might be late on
+// a busy machine.
 type overdue struct {
 	context.Context //nolint:containedctx // this is a context
 	done            chan struct{}
@@ -330,7 +343,10 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 	if _, err := Probe(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "no X server is listening") {
 		t.Errorf("got %v; want that nothing listens", err)
 	}
-	if _, err := Probe(t.Context(), "nonsense", nil); err == nil || !strings.Contains(err.Error(), `"nonsense" has no colon`) {
+	if _, err := Probe(
+		t.Context(), "nonsense", nil,
+	); err == nil ||
+		!strings.Contains(err.Error(), `"nonsense" has no colon`) {
 		t.Errorf("got %v; want what is wrong with the name", err)
 	}
 	var lc net.ListenConfig
@@ -364,25 +380,35 @@ func TestConnectSaysWhatIsWrong(t *testing.T) {
 	for want, answer := range map[string][]byte{
 		"Go away!!!":         refusal,
 		"more proof":         slices.Concat([]byte{2, 0, 0, 0, 0, 0, 3, 0}, []byte("more proof\x00\x00")),
-		"no X11 server":      []byte("\x09HTTP/1.1 400"),
+		"not an X11 server":  []byte("\x09HTTP/1.1 400"),
 		"is cut short":       slices.Concat([]byte{1, 0, 11, 0, 0, 0, 1, 0}, make([]byte, 4)),
 		"no authority file ": refusal,
-		"-maxclients":        slices.Concat([]byte{0, 33, 11, 0, 0, 0, 9, 0}, []byte("Maximum number of clients reached\x00\x00\x00")),
+		"-maxclients": slices.Concat([]byte{0, 33, 11, 0, 0, 0, 9, 0},
+			[]byte("Maximum number of clients reached\x00\x00\x00")),
 	} {
 		answers <- answer
-		if _, err := Probe(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := Probe(
+			t.Context(), path, nil,
+		); err == nil || !strings.Contains(err.Error(), want) ||
+			!strings.Contains(err.Error(), path) {
 			t.Errorf("got %v; want it to name %s and say %q", err, path, want)
 		}
 	}
 	answers <- nil
-	if _, err := Probe(late, path, nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "does not answer") {
+	if _, err := Probe(
+		late, path, nil,
+	); !errors.Is(err, context.DeadlineExceeded) ||
+		!strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("got %v; want that the server does not answer", err)
 	}
 }
 
 func TestConfigIsChecked(t *testing.T) {
 	for _, d := range []time.Duration{-1, time.Microsecond, time.Minute} {
-		if _, err := New(context.Background(), Config{PointerInterval: d}, nil); err == nil || !strings.Contains(err.Error(), d.String()) {
+		if _, err := New(
+			context.Background(), Config{PointerInterval: d}, nil,
+		); err == nil ||
+			!strings.Contains(err.Error(), d.String()) {
 			t.Errorf("pointer interval %v: got %v; want an error that names it", d, err)
 		}
 	}

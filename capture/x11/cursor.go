@@ -7,47 +7,48 @@ import (
 	"time"
 )
 
-// How often the pointer is looked for once it has been still for stillAfter: raw motion events tell at once when it
-// moves by an input device, so that the polling only has to catch programs that move it; without them it has to catch
-// the hand.
+// Intervals for polling the pointer once it has been still for stillAfter. Raw motion events report movement by an
+// input device at once, so polling only needs to catch programs that move the pointer. Without these events it must
+// catch the hand.
 const (
 	stillAfter    = 2 * time.Second
 	watchedPoll   = 500 * time.Millisecond
 	unwatchedPoll = 100 * time.Millisecond
 )
 
-// How often another shape of the cursor alone makes a frame: a few follow each other at once, as at the edges of windows. Animated cursors
-// change 15 to 60 times a second for as long as they are shown; at these rates one costs less than 50 kbit/s on a still screen.
+// Limits for frames that show only another shape of the cursor. A few may follow each other at once, as at the edges of
+// windows. Animated cursors change 15 to 60 times a second as long as they are shown. At these limits such a cursor
+// costs less than 50 kbit/s on a still screen.
 const (
 	shapeBurst = 4
 	smallShape = 500 * time.Millisecond
 	largeShape = time.Second
 	largeArea  = 64 * 64 // pixels
-	// shapeRetry is when a shape is asked for again that the server refused: that of a client which has just ended.
+	// shapeRetry is the wait before a shape is requested again that the server refused because its client has just ended.
 	shapeRetry = 250 * time.Millisecond
 )
 
-// cursor is the pointer's place and shape.
+// cursor is the position and shape of the pointer.
 type cursor struct {
 	enabled  bool
-	interval time.Duration // between looks while it moves
+	interval time.Duration // between polls while it moves
 
-	stale         bool      // the server has told of another shape
+	stale         bool      // the server reported another shape
 	budget        time.Time // a shape may be fetched shapeBurst intervals before it
-	again         time.Time // when to ask for the shape again; zero when that is not to be
+	again         time.Time // when to request the shape again; zero for not at all
 	onScreen      bool      // the pointer is on this screen
 	at, hot       image.Point
 	width, height int
-	pix           []byte // premultiplied B, G, R, A; empty when nothing is to be seen
+	pix           []byte // premultiplied B, G, R, A; empty when the cursor is invisible
 
-	shown    image.Rectangle // where the latest frame has it; empty when nowhere
-	reshaped bool            // that frame has another shape
+	shown    image.Rectangle // its place in the latest frame; empty when not there
+	reshaped bool            // that frame needs another shape
 
 	moved, looked time.Time
-	watching      bool // raw motion events are asked for
+	watching      bool // raw motion events are requested
 }
 
-// rectangle is where the cursor belongs in a picture.
+// rectangle is the cursor's place in a picture.
 func (p *cursor) rectangle(bounds image.Rectangle) image.Rectangle {
 	if !p.onScreen || len(p.pix) == 0 {
 		return image.Rectangle{}
@@ -56,7 +57,7 @@ func (p *cursor) rectangle(bounds image.Rectangle) image.Rectangle {
 	return image.Rectangle{Min: corner, Max: corner.Add(image.Pt(p.width, p.height))}.Intersect(bounds)
 }
 
-// due is when to look for the pointer or its shape next.
+// due is when to poll the pointer or its shape next.
 func (p *cursor) due() time.Time {
 	due := p.pointerDue()
 	for _, at := range []time.Time{p.shapeDue(), p.again} {
@@ -67,7 +68,7 @@ func (p *cursor) due() time.Time {
 	return due
 }
 
-// shapeEvery is how often the shape may change in the long run.
+// shapeEvery is the interval between shapes in the long run.
 func (p *cursor) shapeEvery() time.Duration {
 	if p.width*p.height > largeArea {
 		return largeShape
@@ -75,7 +76,7 @@ func (p *cursor) shapeEvery() time.Duration {
 	return smallShape
 }
 
-// shapeDue is when another shape makes a frame; zero when the shape is known.
+// shapeDue is when another shape makes a frame. It is zero when the shape is known.
 func (p *cursor) shapeDue() time.Time {
 	if !p.stale {
 		return time.Time{}
@@ -83,7 +84,7 @@ func (p *cursor) shapeDue() time.Time {
 	return p.budget.Add(-shapeBurst * p.shapeEvery())
 }
 
-// fetch notes that the shape is asked for.
+// fetch records that the shape was requested.
 func (p *cursor) fetch(now time.Time) {
 	p.stale, p.again = false, time.Time{}
 	if p.budget.Before(now) {
@@ -92,7 +93,7 @@ func (p *cursor) fetch(now time.Time) {
 	p.budget = p.budget.Add(p.shapeEvery())
 }
 
-// wanted reports whether a frame has to follow because of the shape.
+// wanted reports whether the shape requires a frame.
 func (p *cursor) wanted(now time.Time) bool {
 	if !p.again.IsZero() && !now.Before(p.again) {
 		p.stale, p.again = true, time.Time{}
@@ -110,13 +111,13 @@ func (p *cursor) pointerDue() time.Time {
 	return p.looked.Add(unwatchedPoll)
 }
 
-// changed reports whether the cursor looks otherwise than in the latest frame.
+// changed reports whether the cursor looks different from the latest frame.
 func (p *cursor) changed(bounds image.Rectangle) bool {
 	r := p.rectangle(bounds)
 	return r != p.shown || p.reshaped && !r.Empty()
 }
 
-// place notes where the pointer is.
+// place records the position of the pointer.
 func (p *cursor) place(at image.Point, onScreen bool, now time.Time) {
 	if onScreen != p.onScreen || at != p.at {
 		p.moved = now
@@ -124,7 +125,7 @@ func (p *cursor) place(at image.Point, onScreen bool, now time.Time) {
 	p.looked, p.onScreen, p.at = now, onScreen, at
 }
 
-// shape takes over GetCursorImage's reply.
+// shape stores the reply to GetCursorImage.
 func (p *cursor) shape(b []byte) {
 	p.width, p.height = int(le.Uint16(b[12:])), int(le.Uint16(b[14:]))
 	p.hot = image.Pt(int(le.Uint16(b[16:])), int(le.Uint16(b[18:])))
@@ -145,7 +146,7 @@ func (p *cursor) shape(b []byte) {
 	p.reshaped = true
 }
 
-// draw blends the cursor into a picture and returns where.
+// draw blends the cursor into a picture and returns its place.
 func (p *cursor) draw(pix []byte, stride int, bounds image.Rectangle) image.Rectangle {
 	r := p.rectangle(bounds)
 	corner := p.at.Sub(p.hot)
@@ -157,7 +158,7 @@ func (p *cursor) draw(pix []byte, stride int, bounds image.Rectangle) image.Rect
 	return r
 }
 
-// blend puts a row of premultiplied BGRA over dst.
+// blend draws a row of premultiplied BGRA over dst.
 func blend(dst, src []byte) {
 	src = src[:len(dst)]
 	for i := 0; i+3 < len(dst); i += 4 {
@@ -168,14 +169,14 @@ func blend(dst, src []byte) {
 		default:
 			for j := i; j < i+3; j++ {
 				under := uint32(dst[j]) * uint32(255-a)
-				// A cursor whose colours exceed its alpha is not premultiplied, and must not wrap around.
+				// A cursor whose colors exceed its alpha is not premultiplied. The sum must not wrap around.
 				dst[j] = byte(min(255, uint32(src[j])+(under+127)/255))
 			}
 		}
 	}
 }
 
-// watch asks for raw motion events, or no more for them: a fast mouse sends a thousand a second, of which only the first
+// watch requests raw motion events or cancels them. A fast mouse sends a thousand per second, of which only the first
 // matters.
 func (s *Source) watch(on bool) {
 	if !s.ext.input.present() || s.cursor.watching == on {
@@ -189,7 +190,8 @@ func (s *Source) watch(on bool) {
 	s.cursor.watching = on
 }
 
-// look asks where the pointer is; without a cursor it asks for nothing but an answer. Whether a frame has to follow shows in cursor.rectangle.
+// look polls the pointer's position. Without a cursor it only requests an answer. cursor.rectangle shows whether a
+// frame must follow.
 func (s *Source) look(ctx context.Context) error {
 	now := time.Now()
 	if !s.cursor.enabled {
@@ -206,12 +208,13 @@ func (s *Source) look(ctx context.Context) error {
 	return nil
 }
 
-// awaitShape reads the reply to GetCursorImage. A server that refuses has a shape whose client is gone: the one before stays meanwhile.
+// awaitShape reads the reply to GetCursorImage. If the server refuses because the shape's client has ended, the
+// previous shape stays.
 func (s *Source) awaitShape(ctx context.Context, seq uint16) error {
 	b, err := s.conn.await(ctx, seq)
 	var refused requestError
 	switch {
-	case errors.Is(err, errTooLong): // of more than 2000x2000 pixels: no cursor is better than no picture
+	case errors.Is(err, errTooLong): // over 2000x2000 pixels: better no cursor than no picture
 		s.cursor.pix, s.cursor.reshaped = s.cursor.pix[:0], true
 	case errors.As(err, &refused):
 		s.cursor.again = time.Now().Add(shapeRetry)

@@ -31,7 +31,7 @@ func TestBlend(t *testing.T) {
 	}
 }
 
-// cursorReply makes a GetCursorImage reply of one colour.
+// cursorReply makes a GetCursorImage reply of one color.
 func cursorReply(w, h, hotX, hotY int, pixel uint32) []byte {
 	b := make([]byte, 32)
 	le.PutUint16(b[12:], uint16(w))
@@ -135,7 +135,7 @@ func TestPointerIsLookedForLessOftenWhenStill(t *testing.T) {
 	}
 }
 
-// A few shapes make frames at once; those of an animated cursor come slowly, the larger the slower.
+// A few shapes make frames at once. Shapes of an animated cursor come slowly, and large ones more slowly.
 func TestAnimatedCursorMakesFewFrames(t *testing.T) {
 	for _, c := range []struct {
 		side, most int

@@ -5,16 +5,16 @@ import (
 	"net"
 )
 
-// Screen is what a connection to an X server is for.
+// Screen describes the screen of a connection to an X server.
 type Screen struct {
 	Root          uint32
-	Width, Height int // pixels, when the connection opened
-	// Several servers' screens share one pointer, which may be on another screen.
+	Width, Height int // pixels, when the connection was opened
+	// The screens of a server share one pointer, which may be on another screen.
 	Several bool
 }
 
-// Dial connects to a display as a Source does, and leaves the connection to the caller: the protocol is open on it, and nothing was asked
-// yet. It takes no longer than ctx and five seconds. It is for what else is done with a display that is captured.
+// Dial connects to a display as a Source does, and returns the connection. The protocol is open on it, and no request
+// was sent. Dial takes no longer than ctx and five seconds. It serves other uses of a captured display.
 func Dial(ctx context.Context, display string, authority []string) (net.Conn, Screen, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()

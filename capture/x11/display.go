@@ -21,18 +21,20 @@ type displayName struct {
 	screen  int
 }
 
-// local reports whether the server is on this machine for certain. A TCP connection to the loopback interface may be a
-// tunnel's end.
+// local reports whether the server is certainly on this machine. A TCP connection to the loopback interface may be the
+// end of a tunnel.
 func (d displayName) local() bool { return d.network == "unix" }
 
 func parseDisplay(name string) (displayName, error) {
 	bad := func(why string) (displayName, error) {
-		return displayName{}, fmt.Errorf("x11: display name %q %s: it looks like :0, :0.1, host:0 or /path/to/socket", name, why)
+		return displayName{}, fmt.Errorf(
+			"x11: display name %q %s: it looks like :0, :0.1, host:0 or /path/to/socket", name, why,
+		)
 	}
 	d := displayName{full: name, network: "unix"}
 	if strings.HasPrefix(name, "/") {
 		d.address = name
-		// launchd names its socket /path/org.xquartz:0, number and all.
+		// launchd names its socket /path/org.xquartz:0, including the number.
 		if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
 			if n, err := strconv.ParseUint(name[i+1:], 10, 16); err == nil {
 				d.number = int(n)
@@ -80,11 +82,15 @@ func (d displayName) dial(ctx context.Context) (net.Conn, error) {
 	case err == nil:
 		return nc, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("x11: no X server is listening for display %s at %s: start it, or name the display that runs: %w",
-			d.full, d.address, err)
+		return nil, fmt.Errorf(
+			"x11: no X server is listening for display %s at %s: start it, or name the display that runs: %w", d.full, d.address,
+			err,
+		)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("x11: display %s: %s may not be opened by this user: run as the display's owner or as root: %w",
-			d.full, d.address, err)
+		return nil, fmt.Errorf(
+			"x11: display %s: %s may not be opened by this user: run as the display's owner or as root: %w", d.full, d.address,
+			err,
+		)
 	}
 	return nil, fmt.Errorf("x11: connect to display %s at %s: %w", d.full, d.address, err)
 }

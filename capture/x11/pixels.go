@@ -7,20 +7,21 @@ import (
 	"wavryhost/capture"
 )
 
-// pixels is how a server's pictures hold a pixel, and how they become a capture.Frame's. The zero value is a Frame's own form.
+// pixels is the pixel format of a server, and its conversion to the format of a capture.Frame. The zero value is the
+// format of a Frame.
 type pixels struct {
-	// size is a pixel's in bytes, 2 or 4; 0 for pixels that need no conversion.
+	// size is the size of a pixel in bytes, 2 or 4. It is 0 for pixels that need no conversion.
 	size int
-	// Blue, green, red: where their bits are, and what 8 bits show of each value.
+	// For blue, green and red: the position of the bits, and the 8-bit value of each value.
 	shift [3]uint
 	mask  [3]uint32
 	scale [3][]byte
 }
 
-// maxChannel is how many bits of a color are understood: 10 are what screens of "deep color" have.
+// maxChannel is the largest supported number of bits of a color. Screens of "deep color" have 10.
 const maxChannel = 10
 
-// pixelsOf returns how the pictures of a screen are read, or why they cannot be.
+// pixelsOf returns how to read the pictures of a screen, or why that is impossible.
 func (s setup) pixelsOf(sc screen) (pixels, error) {
 	for _, f := range s.formats {
 		if f.depth != sc.depth {
@@ -34,9 +35,17 @@ func (s setup) pixelsOf(sc screen) (pixels, error) {
 		if s.lsbFirst {
 			order = "little"
 		}
-		return pixels{}, fmt.Errorf("%w: the display has depth %d with %d bits a pixel, masks %#x %#x %#x, %s-endian: only 16 or 32 bits "+
-			"a pixel with color masks, little-endian, are understood; start the server with depth 24",
-			capture.ErrUnsupported, sc.depth, f.bitsPerPixel, sc.red, sc.green, sc.blue, order)
+		return pixels{}, fmt.Errorf(
+			"%w: the display has depth %d with %d bits a pixel, masks %#x %#x %#x, %s-endian: only 16 or 32 bits "+
+				"a pixel with color masks, little-endian, are understood; start the server with depth 24",
+			capture.ErrUnsupported,
+			sc.depth,
+			f.bitsPerPixel,
+			sc.red,
+			sc.green,
+			sc.blue,
+			order,
+		)
 	}
 	return pixels{}, fmt.Errorf("%w: the server names no picture format for depth %d", capture.ErrUnsupported, sc.depth)
 }
@@ -66,10 +75,10 @@ func newPixels(f format, masks [3]uint32) (pixels, bool) {
 	return p, true
 }
 
-// converts reports whether pictures have to be converted.
+// converts reports whether pictures need conversion.
 func (p *pixels) converts() bool { return p.size != 0 }
 
-// row returns how many bytes the server sends for n pixels of a row.
+// row returns the number of bytes that the server sends for n pixels of a row.
 func (p *pixels) row(n int) int {
 	if p.size == 2 {
 		return pad4(2 * n)
@@ -77,7 +86,7 @@ func (p *pixels) row(n int) int {
 	return 4 * n
 }
 
-// convert writes a row of src's pixels to dst, which may be src.
+// convert converts a row of pixels from src to dst, which may be src.
 func (p *pixels) convert(dst, src []byte) {
 	if p.size == 2 {
 		for i := 0; i+4 <= len(dst); i += 4 {

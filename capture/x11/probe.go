@@ -10,15 +10,17 @@ import (
 	"time"
 )
 
-// Probe connects to a display's server and tells what its screens are, in the order of their numbers. It takes no longer than ctx and
-// five seconds.
+// Probe connects to the server of a display and describes its screens, in the order of their numbers. It takes no
+// longer than ctx and five seconds.
 func Probe(ctx context.Context, display string, authority []string) ([]Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	for {
 		list, err := probe(ctx, display, authority)
-		// A server that resets when its last client goes, which may have been the probe before, throws others out.
-		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		// A server that resets when its last client goes disconnects others. The last client may have been the previous
+		// probe.
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) &&
+			!errors.Is(err, syscall.EPIPE) {
 			return list, err
 		}
 		again := time.NewTimer(100 * time.Millisecond)
@@ -69,7 +71,7 @@ func (c *conn) info(ctx context.Context, sc screen) (Info, error) {
 	info.Resize = ext.randr.present()
 	if _, err := c.setup.pixelsOf(sc); err != nil {
 		info.Err = err
-		return info, nil //nolint:nilerr // it is what was found out
+		return info, nil //nolint:nilerr // this is the finding
 	}
 	if err := c.rootless(ctx, sc, ext.randr); errors.Is(err, errXwayland) {
 		info.Err = err

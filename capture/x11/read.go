@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// read has the server copy what s.plan says into slot.
+// read has the server copy the rectangles of s.plan into slot.
 func (s *Source) read(ctx context.Context, slot *slot) error {
 	if s.buffers.shm == nil {
 		return s.readImages(ctx, slot)
@@ -28,7 +28,7 @@ func (s *Source) read(ctx context.Context, slot *slot) error {
 		var refused requestError
 		switch {
 		case errors.As(err, &refused):
-			// The others' replies have to be read all the same.
+			// The other replies must be read all the same.
 			first = err
 		case err != nil:
 			return err
@@ -39,7 +39,7 @@ func (s *Source) read(ctx context.Context, slot *slot) error {
 	return first
 }
 
-// maxReply is how much a GetImage is asked for at once. Servers build the reply in memory of their own.
+// maxReply bounds one GetImage request. Servers build the reply in their own memory.
 const maxReply = 1 << 20
 
 // readImages is read without shared memory.
@@ -74,7 +74,7 @@ func (s *Source) readImages(ctx context.Context, slot *slot) error {
 	return nil
 }
 
-// rows reads n rows of width bytes each into dst, stride bytes apart. What is not read when ctx ends is skipped later.
+// rows reads n rows of width bytes each into dst, stride bytes apart. If ctx ends first, the rest is skipped later.
 func (c *conn) rows(ctx context.Context, dst []byte, stride, width, n int) error {
 	if width == stride {
 		stride, width, n = width*n, width*n, 1

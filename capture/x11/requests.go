@@ -33,7 +33,7 @@ const (
 	allPlanes     = 0xffffffff
 )
 
-// extension is one that the server has. Its zero value is one that it has not.
+// extension is an extension of the server. The zero value means that the server lacks it.
 type extension struct {
 	major, firstEvent byte
 }
@@ -42,7 +42,7 @@ func (e extension) present() bool { return e.major != 0 }
 
 // Requests of the extensions, by minor opcode.
 const (
-	queryVersion = 0 // of all but XInput
+	queryVersion = 0 // of all except XInput
 
 	shmAttach   = 1
 	shmDetach   = 2
@@ -51,7 +51,7 @@ const (
 
 	damageCreate   = 1
 	damageSubtract = 3
-	damageNonEmpty = 3 // the report level: one event when there is damage after none
+	damageNonEmpty = 3 // the report level: one event when damage appears
 
 	fixesSelectCursorInput = 3
 	fixesGetCursorImage    = 4
@@ -81,7 +81,7 @@ func (c *conn) queryExtension(ctx context.Context, name string) (extension, erro
 	return extension{major: b[9], firstEvent: b[10]}, nil
 }
 
-// version asks for an extension's version, which most want to be asked before they do anything.
+// version asks for an extension's version. Most extensions require this request first.
 func (c *conn) version(ctx context.Context, e extension, major, minor uint32) (uint32, error) {
 	b, err := c.await(ctx, c.send(e.major, queryVersion, major, minor))
 	if err != nil {
@@ -119,12 +119,12 @@ func (c *conn) geometry(ctx context.Context, window uint32) (width, height int, 
 	return int(le.Uint16(b[16:])), int(le.Uint16(b[18:])), nil
 }
 
-// parsePointer reads QueryPointer's reply. ok is false when the pointer is on another screen.
+// parsePointer reads the reply to QueryPointer. ok is false when the pointer is on another screen.
 func parsePointer(b []byte) (p image.Point, ok bool) {
 	return image.Pt(int(int16(le.Uint16(b[16:]))), int(int16(le.Uint16(b[18:])))), b[1] != 0
 }
 
-// parseRegion adds a region's rectangles inside bounds to rects, or the region's extents when it has many.
+// parseRegion adds the rectangles of a region inside bounds to rects, or the region's extents when it has too many.
 func parseRegion(rects []image.Rectangle, b []byte, bounds image.Rectangle) []image.Rectangle {
 	rectangle := func(b []byte) image.Rectangle {
 		x, y := int(int16(le.Uint16(b))), int(int16(le.Uint16(b[2:])))
@@ -145,10 +145,10 @@ func parseRegion(rects []image.Rectangle, b []byte, bounds image.Rectangle) []im
 // pair packs two 16-bit fields, signed or not.
 func pair(a, b int) uint32 { return uint32(uint16(a)) | uint32(uint16(b))<<16 }
 
-// extensions are those that a Source makes use of.
+// extensions are the extensions that a Source uses.
 type extensions struct {
 	shm, damage, fixes, randr, input extension
-	// shmFD: memory can be handed over as an open file, whatever namespaces and users the two have.
+	// shmFD means that memory can be passed as an open file, across namespaces and users.
 	shmFD bool
 }
 
@@ -161,7 +161,7 @@ func (c *conn) extensions(ctx context.Context) (extensions, error) {
 		least        uint32
 	}{
 		{"MIT-SHM", &e.shm, 0, 0, 1},
-		{"XFIXES", &e.fixes, 5, 0, 2}, // regions came with 2
+		{"XFIXES", &e.fixes, 5, 0, 2}, // version 2 added regions
 		{"DAMAGE", &e.damage, 1, 1, 1},
 		{"RANDR", &e.randr, 1, 2, 1},
 	} {
@@ -192,7 +192,7 @@ func (c *conn) extensions(ctx context.Context) (extensions, error) {
 	return e, err
 }
 
-// inputExtension asks for XInput 2.2, whose raw events come whoever has grabbed the pointer.
+// inputExtension asks for XInput 2.2. Its raw events come even while another client has grabbed the pointer.
 func (c *conn) inputExtension(ctx context.Context) (extension, error) {
 	ext, err := c.queryExtension(ctx, "XInputExtension")
 	if err != nil || !ext.present() {

@@ -13,7 +13,7 @@ import (
 
 var le = binary.LittleEndian
 
-// setup is what the server says of itself when a connection opens.
+// setup is the server's description of itself at the start of a connection.
 type setup struct {
 	release        uint32
 	vendor         string
@@ -29,7 +29,7 @@ type screen struct {
 	root             uint32
 	width, height    int
 	depth            byte
-	red, green, blue uint32 // of the root's visual
+	red, green, blue uint32 // of the root window's visual
 }
 
 var errShort = errors.New("x11: the server's greeting is cut short")
@@ -81,7 +81,7 @@ func parseSetup(b []byte) (setup, error) {
 	return s, nil
 }
 
-// greet opens the X protocol on nc.
+// greet starts the X protocol on nc.
 func greet(nc net.Conn, cookie string) (setup, error) {
 	name := ""
 	if cookie != "" {
@@ -100,11 +100,11 @@ func greet(nc net.Conn, cookie string) (setup, error) {
 	if _, err := io.ReadFull(nc, head); err != nil {
 		return setup{}, err
 	}
-	// Something else may listen there, and leave what it would take for a length unsent. In a demand for more
-	// authentication, kind 2, the version is unused.
+	// The peer may be another program, which sends fewer bytes than expected. In a demand for more authentication (kind 2)
+	// the version is unused.
 	n := 4 * int(le.Uint16(head[6:]))
 	if head[0] > 2 || (head[0] < 2 && le.Uint16(head[2:]) != 11) {
-		return setup{}, errors.New("what answers is no X11 server")
+		return setup{}, errors.New("the peer is not an X11 server")
 	}
 	body := make([]byte, 8+n)
 	copy(body, head)
@@ -120,18 +120,18 @@ func greet(nc net.Conn, cookie string) (setup, error) {
 	return parseSetup(body)
 }
 
-// refusedError is the server's reason for not letting us in.
+// refusedError is the server's reason for a refusal.
 type refusedError string
 
 func (e refusedError) Error() string { return "the server refuses: " + string(e) }
 
-// openTimeout bounds all that opening a display does. Servers answer in milliseconds unless a client has grabbed them.
+// openTimeout bounds the opening of a display. Servers answer in milliseconds unless a client has grabbed them.
 const openTimeout = 5 * time.Second
 
-// maxClients is what servers say when they have no room for another client.
+// maxClients is the server's message when it has no room for another client.
 const maxClients = "Maximum number of clients"
 
-// connect opens the display by the first of the authority files that the server accepts.
+// connect opens the display with the first authority file that the server accepts.
 func connect(ctx context.Context, display string, authority []string) (*conn, screen, error) {
 	if err := checkSystem(); err != nil {
 		return nil, screen{}, err
@@ -176,13 +176,18 @@ func connect(ctx context.Context, display string, authority []string) (*conn, sc
 		}
 		return nil, screen{}, fmt.Errorf("x11: open display %s: %w", display, err)
 	}
-	return nil, screen{}, fmt.Errorf("x11: open display %s: %w (%s): give the authority file that the server was started with "+
-		"(XAUTHORITY), or run as its user after xhost +SI:localuser:NAME", display, refused, strings.Join(reasons, "; "))
+	return nil, screen{}, fmt.Errorf(
+		"x11: open display %s: %w (%s): give the authority file that the server was started with "+
+			"(XAUTHORITY), or run as its user after xhost +SI:localuser:NAME",
+		display,
+		refused,
+		strings.Join(reasons, "; "),
+	)
 }
 
-// enter greets the server on nc, which it closes where that fails.
+// enter greets the server on nc, and closes nc on failure.
 func enter(ctx context.Context, nc net.Conn, d displayName, key string) (*conn, screen, error) {
-	// The greeting has no reader to wake: an ending ctx closes the socket under it.
+	// The greeting has no reader to wake. When ctx ends, the socket is closed under it.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	set, err := greet(nc, key)
 	if !stop() {

@@ -12,8 +12,8 @@ import (
 
 func checkSystem() error { return nil }
 
-// newSegment makes shared memory and has the server attach it: as an open file where the server takes that, since System V's needs one IPC
-// namespace and one user.
+// newSegment makes shared memory and has the server attach it. It prefers an open file, because System V memory
+// requires the same IPC namespace and user.
 func newSegment(ctx context.Context, c *conn, ext extensions, size int) (*segment, error) {
 	if ext.shmFD {
 		s, err := newFile(ctx, c, ext.shm, size)
@@ -25,7 +25,7 @@ func newSegment(ctx context.Context, c *conn, ext extensions, size int) (*segmen
 	return newSystemV(ctx, c, ext.shm, size)
 }
 
-// newFile makes memory that has a file descriptor, which the server gets through the connection.
+// newFile makes memory with a file descriptor, which the server gets over the connection.
 func newFile(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
 	fd, err := unix.MemfdCreate("wavry-host-capture", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -51,7 +51,7 @@ func newFile(ctx context.Context, c *conn, ext extension, size int) (*segment, e
 	return s, nil
 }
 
-// sendFile sends a request with an open file beside it, and returns its sequence number.
+// sendFile sends a request together with an open file, and returns its sequence number.
 func (c *conn) sendFile(fd int, op, data byte, words ...uint32) (uint16, error) {
 	nc, ok := c.nc.(*net.UnixConn)
 	if !ok {
@@ -69,14 +69,14 @@ func (c *conn) sendFile(fd int, op, data byte, words ...uint32) (uint16, error) 
 	return seq, c.flush()
 }
 
-// newSystemV makes memory of System V's kind. It is marked for removal as soon as both have it, so that it goes with the last of them
-// however they end.
+// newSystemV makes System V memory. It marks the memory for removal as soon as both sides have attached it. So it goes
+// with the last of them, however they end.
 func newSystemV(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
 	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, size, unix.IPC_CREAT|0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make %d bytes of shared memory: %w", size, err)
 	}
-	defer func() { _, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) }() // there is nobody to tell
+	defer func() { _, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil) }() // there is no receiver for an error
 	mem, err := unix.SysvShmAttach(id, 0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("attach shared memory: %w", err)
@@ -94,17 +94,17 @@ func (s *segment) share(ctx context.Context, c *conn, ext extension) error {
 	if _, err := unix.SysvShmCtl(s.id, unix.IPC_STAT, &desc); err != nil {
 		return fmt.Errorf("inspect shared memory: %w", err)
 	}
-	// A server that runs as its user cannot attach what belongs to root, so root hands the segment over.
+	// A server that runs as its user cannot attach memory of root, so root gives the segment to that user.
 	if uid, ok := peerUser(c.nc); ok && os.Geteuid() == 0 && uid != desc.Perm.Uid {
 		desc.Perm.Uid = uid
 		if _, err := unix.SysvShmCtl(s.id, unix.IPC_SET, &desc); err != nil {
-			return fmt.Errorf("hand shared memory to user %d: %w", uid, err)
+			return fmt.Errorf("give shared memory to user %d: %w", uid, err)
 		}
 	}
 	if err := c.check(ctx, c.send(ext.major, shmAttach, s.xid, uint32(s.id), 0)); err != nil {
 		return fmt.Errorf("have the server attach shared memory: %w", err)
 	}
-	// In another IPC namespace the id may name another segment, which the server then has attached in place of ours.
+	// In another IPC namespace the ID may name another segment. The server has then attached that one.
 	if _, err := unix.SysvShmCtl(s.id, unix.IPC_STAT, &desc); err != nil {
 		return fmt.Errorf("inspect shared memory: %w", err)
 	}
@@ -115,7 +115,7 @@ func (s *segment) share(ctx context.Context, c *conn, ext extension) error {
 	return nil
 }
 
-// detach gives the process's mapping up. The server's goes with a request or the connection.
+// detach unmaps the memory in this process. The server detaches by a request, or when the connection ends.
 func (s *segment) detach() {
 	// Both fail only for memory that is not attached.
 	if s.file {
@@ -126,7 +126,7 @@ func (s *segment) detach() {
 	s.mem = nil
 }
 
-// peerUser returns the user that the server at a local socket's other end runs as.
+// peerUser returns the user of the server at the other end of a local socket.
 func peerUser(nc net.Conn) (uint32, bool) {
 	u, ok := nc.(*net.UnixConn)
 	if !ok {

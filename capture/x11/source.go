@@ -15,8 +15,8 @@ import (
 
 // Source captures one screen of an X server.
 //
-// Between the moment the server says what changed and the moment it copies pixels, more may change: such pixels may be
-// in the frame already, and are damage of the next one, which then follows without waiting.
+// More may change between the server's report of a change and its copy of the pixels. Such pixels may be in the frame
+// already, and are damage of the next frame, which follows without waiting.
 type Source struct {
 	cfg    Config
 	log    *slog.Logger
@@ -25,12 +25,12 @@ type Source struct {
 	conn   *conn
 	ext    extensions
 
-	next sync.Mutex // held by Next, and by Close to wait for it
+	next sync.Mutex // held by Next, and by Close to wait for Next
 
-	// These belong to whoever holds next.
+	// The following fields belong to the holder of next.
 	damage, region uint32 // resources; 0 without the DAMAGE extension
-	dirty          bool   // the server has told of damage
-	resized        bool   // the server has told of another size, or its answers look like it
+	dirty          bool   // the server reported damage
+	resized        bool   // the server reported another size, or its answers suggest it
 	plainMemory    bool   // shared memory did not work
 	cursor         cursor
 	buffers        *buffers
@@ -38,15 +38,15 @@ type Source struct {
 	seq            uint64
 	changes, needs []image.Rectangle
 	plan           []read
-	pending        []uint16 // sequence numbers of the reads asked for
+	pending        []uint16 // sequence numbers of the current reads
 
-	mu      sync.Mutex // guards the following and buffers' held slots
+	mu      sync.Mutex // guards the following fields and the held slots of buffers
 	refresh bool
 	closed  bool
-	frames  int // handed out and not released
+	frames  int // frames that are not yet released
 }
 
-// New opens a display. It takes no longer than ctx and five seconds; the Source outlives ctx.
+// New opens a display. It takes no longer than ctx and five seconds. The Source outlives ctx.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Source) open(ctx context.Context) error {
 		return err
 	}
 	c.onEvent = s.event
-	// The root window's configuration tells of a new size too, whether or not there is RANDR.
+	// Events of the root window report a new size too, with and without RANDR.
 	c.send(opChangeWindowAttributes, 0, s.screen.root, attributeEventMask, maskStructureNotify)
 	if s.ext.randr.present() {
 		c.send(s.ext.randr.major, randrSelectInput, s.screen.root, pair(1, 0))
@@ -94,7 +94,9 @@ func (s *Source) open(ctx context.Context) error {
 	if s.ext.damage.present() && s.ext.fixes.present() {
 		s.damage, s.region = c.id(), c.id()
 		c.send(s.ext.fixes.major, fixesCreateRegion, s.region)
-		if err := c.check(ctx, c.send(s.ext.damage.major, damageCreate, s.damage, s.screen.root, damageNonEmpty)); err != nil {
+		if err := c.check(
+			ctx, c.send(s.ext.damage.major, damageCreate, s.damage, s.screen.root, damageNonEmpty),
+		); err != nil {
 			return fmt.Errorf("watch for damage: %w", err)
 		}
 	} else {
@@ -132,13 +134,14 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	return nil, err
 }
 
-// heartbeat is how often the server is asked for something when nothing else is, to know that it still answers.
+// heartbeat is the interval for asking the server when no other request is sent. It shows that the server still
+// answers.
 const heartbeat = 500 * time.Millisecond
 
 // Alive implements capture.Source.
 func (s *Source) Alive() time.Time { return s.conn.heard() }
 
-// await waits until there are both a change and room, and captures.
+// await waits for a change and for a free slot, then captures.
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	for {
 		switch {
@@ -174,7 +177,7 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	}
 }
 
-// state reports whether another frame may be handed out and whether a whole one is wanted.
+// state reports whether another frame may be returned, and whether a whole one is wanted.
 func (s *Source) state() (room, refresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +194,7 @@ func (s *Source) cursorChanged() bool {
 	return s.cursor.wanted(time.Now()) || s.cursor.changed(s.buffers.bounds())
 }
 
-// event notes what the server tells. It must not send or await anything: it runs while something is awaited.
+// event records an event of the server. It runs during a wait, so it must not send requests or wait.
 func (s *Source) event(b []byte) {
 	switch kind := b[0] & 0x7f; {
 	case kind == kindGeneric:
@@ -209,10 +212,10 @@ func (s *Source) event(b []byte) {
 	}
 }
 
-// maxAttempts is how often a capture is tried while the display shrinks under it.
+// maxAttempts is the number of attempts to capture while the display shrinks.
 const maxAttempts = 5
 
-// capture returns a frame, or nil when there is nothing new to see after all.
+// capture returns a frame, or nil if nothing visible has changed.
 func (s *Source) capture(ctx context.Context) (*capture.Frame, error) {
 	start := time.Now()
 	for attempt := 1; ; attempt++ {
@@ -230,13 +233,12 @@ func (s *Source) capture(ctx context.Context) (*capture.Frame, error) {
 		case attempt == maxAttempts:
 			return nil, s.giveUp(fmt.Errorf("x11: read display %s: %w", s.cfg.Display, err))
 		}
-		// The display has most likely shrunk since its size was asked for.
+		// The display has most likely shrunk since the size was queried.
 		_ = s.giveUp(err)
 	}
 }
 
-// giveUp notes that what the server has told of changes, of the cursor and of the size is lost with a capture that did
-// not finish.
+// giveUp records that reports about changes, the cursor and the size are lost with an unfinished capture.
 func (s *Source) giveUp(err error) error {
 	s.resized, s.cursor.stale = true, true
 	s.Refresh()
@@ -282,7 +284,7 @@ func (s *Source) grab(ctx context.Context, start time.Time) (*capture.Frame, err
 	return s.frame(slot, damage, at, start), nil
 }
 
-// ask finds out what changed, in s.changes, and where the cursor is: one round trip.
+// ask finds out what changed, in s.changes, and where the cursor is. It takes one round trip.
 func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) error {
 	c := s.conn
 	s.changes = s.changes[:0]
@@ -291,7 +293,7 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 	}
 	var region, shape, pointer uint16
 	if s.damage != 0 && (s.dirty || whole) {
-		// What is damaged after this is told anew.
+		// Later damage is reported again.
 		s.dirty = false
 		c.send(s.ext.damage.major, damageSubtract, s.damage, 0, s.region)
 		if !whole {
@@ -329,7 +331,7 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 	return nil
 }
 
-// frame hands a filled slot out.
+// frame returns a filled slot as a frame.
 func (s *Source) frame(slot *slot, damage []image.Rectangle, at, start time.Time) *capture.Frame {
 	s.mu.Lock()
 	slot.held = true
@@ -344,7 +346,7 @@ func (s *Source) frame(slot *slot, damage []image.Rectangle, at, start time.Time
 	return f
 }
 
-// release takes a slot back.
+// release takes back a slot.
 func (s *Source) release(b *buffers, slot *slot) {
 	s.mu.Lock()
 	slot.held = false
@@ -361,7 +363,7 @@ func (s *Source) release(b *buffers, slot *slot) {
 	}
 }
 
-// reshape gives the source buffers of the display's size, if they are not.
+// reshape gives the source buffers of the display's size, if it lacks them.
 func (s *Source) reshape(ctx context.Context) error {
 	s.resized = false
 	width, height, err := s.conn.geometry(ctx, s.screen.root)
@@ -416,11 +418,11 @@ func (s *Source) shared(ctx context.Context, size int) (*segment, error) {
 	return newSegment(ctx, s.conn, s.ext, size)
 }
 
-// retire gives the buffers up, once their frames are released.
+// retire gives up the buffers once their frames are released.
 func (s *Source) retire() {
 	b := s.buffers
 	if b.shm != nil {
-		// The server detaches when it has done what it was asked before; on a dead connection it has already.
+		// The server detaches after all earlier requests. On a dead connection it has detached already.
 		s.conn.send(s.ext.shm.major, shmDetach, b.shm.xid)
 	}
 	s.mu.Lock()

@@ -95,7 +95,7 @@ func TestFramesEqualTheServersPicture(t *testing.T) {
 					t.Fatalf("round %d: the frame differs from the server's picture; damage %v", round, f.Damage)
 				}
 				held = append(held, f)
-				// Hold none to two frames beside the one to come, and release them in any order.
+				// Hold none to two frames besides the next one, and release them in any order.
 				for len(held) > p.random(3) {
 					i := p.random(len(held))
 					held[i].Release()
@@ -147,7 +147,8 @@ func TestDegradedTransportIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// A server that stands still answers nothing, and is alive again at once when it goes on. One that has nothing to show is alive.
+// A server that stands still answers nothing, and is alive again at once when it continues. A still server
+// is alive.
 func TestServerThatHangsIsNotAlive(t *testing.T) {
 	for _, noCursor := range []bool{false, true} {
 		srv := xvfb(t, "320x240x24")
@@ -288,7 +289,9 @@ func setCursor(t *testing.T, display string, glyph uint16) {
 	xproto.OpenFont(c, font, uint16(len("cursor")), "cursor")
 	xproto.CreateGlyphCursor(c, cursor, font, font, glyph, glyph+1, 0, 0, 0, 0xffff, 0xffff, 0xffff)
 	root := xproto.Setup(c).DefaultScreen(c).Root
-	if err := xproto.ChangeWindowAttributesChecked(c, root, xproto.CwCursor, []uint32{uint32(cursor)}).Check(); err != nil {
+	if err := xproto.ChangeWindowAttributesChecked(
+		c, root, xproto.CwCursor, []uint32{uint32(cursor)},
+	).Check(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -325,10 +328,15 @@ func TestProgramsDrawing(t *testing.T) {
 	p := paint(t, srv.display)
 	s := open(t, Config{Display: srv.display, NoCursor: true})
 	f := frame(t, s)
-	// A newer xterm draws one flood as one frame. It tells where the cursor is when it has taken in all that came before the question; what is printed then is the end.
+	// A newer xterm draws one flood as one frame. It tells where the cursor is when it has taken in all that came before
+	// the question; what is printed then is the end.
 	drawn := filepath.Join(t.TempDir(), "drawn")
-	xterm := exec.CommandContext(t.Context(), "xterm", "-display", srv.display, "-geometry", "80x24+0+0", "-e", "bash", "-c",
-		`for i in $(seq 100); do seq $i 200; sleep 0.02; done; tput civis; IFS= read -rs -d R -p $'\e[6n' && touch "$0" && echo end; exec cat`, drawn)
+	xterm := exec.CommandContext(
+		t.Context(), "xterm", "-display", srv.display, "-geometry", "80x24+0+0", "-e", "bash", "-c",
+		`for i in $(seq 100); do seq $i 200; sleep 0.02; done; tput civis; `+
+			`IFS= read -rs -d R -p $'\e[6n' && touch "$0" && echo end; exec cat`,
+		drawn,
+	)
 	xterm.Env = append(os.Environ(), "XAUTHORITY=/dev/null")
 	if err := xterm.Start(); err != nil {
 		t.Fatalf("needs xterm: apt install xterm: %v", err)
@@ -458,7 +466,9 @@ func TestAuthority(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), srv.display) {
 			t.Errorf("authority %q: got %v; want it to name the display and say %q", path, err, want)
 		}
-		if _, err := New(context.Background(), Config{Display: srv.display, Authority: []string{path}}, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := New(
+			context.Background(), Config{Display: srv.display, Authority: []string{path}}, slog.New(slog.DiscardHandler),
+		); err == nil {
 			t.Errorf("authority %q: New opens what Probe may not", path)
 		}
 	}
@@ -488,10 +498,16 @@ func TestProbe(t *testing.T) {
 	}
 	srv = xvfb(t, "320x240x8")
 	list, err = Probe(t.Context(), srv.display, nil)
-	if err != nil || !errors.Is(list[0].Err, capture.ErrUnsupported) || !strings.Contains(list[0].Err.Error(), "depth 8") || list[0].Width != 320 {
+	if err != nil || !errors.Is(list[0].Err, capture.ErrUnsupported) ||
+		!strings.Contains(list[0].Err.Error(), "depth 8") ||
+		list[0].Width != 320 {
 		t.Errorf("got %+v, %v; want ErrUnsupported for depth 8, and the size", list, err)
 	}
-	if _, err := New(t.Context(), Config{Display: srv.display}, slog.New(slog.DiscardHandler)); !errors.Is(err, capture.ErrUnsupported) {
+	if _, err := New(
+		t.Context(), Config{Display: srv.display}, slog.New(slog.DiscardHandler),
+	); !errors.Is(
+		err, capture.ErrUnsupported,
+	) {
 		t.Errorf("got %v; want ErrUnsupported from New, too", err)
 	}
 }
@@ -516,7 +532,8 @@ func TestProbeOfAServerThatResets(t *testing.T) {
 	}
 }
 
-// Each form of pixels that is understood gives the colors that the server shows, whether they come by shared memory or not.
+// Each form of pixels that is understood gives the colors that the server shows, whether they come by shared memory or
+// not.
 func TestFormatsOfPixels(t *testing.T) {
 	for _, depth := range []string{"16", "15", "24", "30"} {
 		for _, shm := range []bool{true, false} {
@@ -538,13 +555,15 @@ func TestFormatsOfPixels(t *testing.T) {
 			}
 			xproto.CreateGC(c, gc, xproto.Drawable(screen.Root), 0, nil)
 			f := frame(t, s)
-			for i, col := range [][3]uint16{{0xffff, 0, 0}, {0, 0xffff, 0}, {0, 0, 0xffff}, {0xffff, 0xffff, 0xffff}, {0x8080, 0x4040, 0xc0c0}} {
+			for i, col := range [][3]uint16{{0xffff, 0, 0}, {0, 0xffff, 0}, {0, 0, 0xffff}, {0xffff, 0xffff, 0xffff},
+				{0x8080, 0x4040, 0xc0c0}} {
 				r, err := xproto.AllocColor(c, screen.DefaultColormap, col[0], col[1], col[2]).Reply()
 				if err != nil {
 					t.Fatal(err)
 				}
 				// A narrow one, a wide one, and all of the screen.
-				for _, rect := range []xproto.Rectangle{{X: 7, Y: int16(10 * i), Width: 13, Height: 9}, {X: 20, Y: int16(10 * i), Width: 280, Height: 9}, {Width: 321, Height: 200}} {
+				for _, rect := range []xproto.Rectangle{{X: 7, Y: int16(10 * i), Width: 13, Height: 9}, 
+					{X: 20, Y: int16(10 * i), Width: 280, Height: 9}, {Width: 321, Height: 200}} {
 					xproto.ChangeGC(c, gc, xproto.GcForeground, []uint32{r.Pixel})
 					xproto.PolyFillRectangle(c, xproto.Drawable(screen.Root), gc, []xproto.Rectangle{rect})
 					at := (int(rect.Y)+int(rect.Height)-1)*f.Stride + 4*(int(rect.X)+int(rect.Width)-1)
@@ -582,7 +601,7 @@ func TestServerOfAnotherUser(t *testing.T) {
 	}
 }
 
-// A server in another IPC namespace, as in a container beside the daemon's, shares memory all the same.
+// A server in another IPC namespace, for example in another container, shares memory too.
 func TestServerOfAnotherContainer(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("runs as root")

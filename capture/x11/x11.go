@@ -1,10 +1,10 @@
 // Package x11 captures a display of an X server.
 //
-// It speaks the X protocol itself, over a connection of its own: a client library with process-wide tables of event types
-// cannot serve two servers that number their extensions differently, and allocates for each request. What it asks of the
-// server is little: MIT-SHM to have pictures copied into memory that both map, DAMAGE to hear what changed, XFIXES for the
-// cursor, RANDR for the size, and XInput to hear that the pointer moves. All but the core protocol may be missing; the
-// Source then costs more, and says so in the log.
+// It speaks the X protocol itself, over its own connection. A client library with process-wide tables of event types
+// cannot serve two servers that number their extensions differently, and it allocates for each request. The package
+// uses few extensions: MIT-SHM to have pictures copied into shared memory, DAMAGE to learn what changed, XFIXES for the
+// cursor, RANDR for the size, and XInput to learn that the pointer moves. All of them are optional. A Source without
+// some of them costs more, and says so in the log.
 package x11
 
 import (
@@ -14,16 +14,16 @@ import (
 	"wavryhost/capture"
 )
 
-// Config says what to capture.
+// Config configures a Source.
 type Config struct {
-	// Display is the display's name: ":0", ":0.1", "host:0" or the path of the server's socket. It defaults to ":0".
+	// Display is the name of the display: ":0", ":0.1", "host:0" or the path of the server's socket. It defaults to ":0".
 	Display string
-	// Authority are the paths of X authority files (what $XAUTHORITY names, mostly ~/.Xauthority), in the order in which they are tried. With
-	// none, or with ones that do not exist, the connection is tried without authorisation. The environment is never read.
+	// Authority has the paths of X authority files ($XAUTHORITY, mostly ~/.Xauthority), in the order of the attempts.
+	// Without an existing file the connection is tried without authorization. The environment is never read.
 	Authority []string
 	// NoCursor leaves the cursor out of the picture.
 	NoCursor bool
-	// PointerInterval is how often the pointer's position is asked for while it moves. It defaults to 16 ms.
+	// PointerInterval is the interval for polling the pointer's position while it moves. It defaults to 16 ms.
 	PointerInterval time.Duration
 }
 
@@ -42,16 +42,16 @@ func (c Config) withDefaults() (Config, error) {
 
 // Info describes a screen of a server.
 type Info struct {
-	// Err is why it cannot be captured.
+	// Err is why the screen cannot be captured.
 	Err           error
 	Width, Height int // pixels
-	Depth         int // bits of a pixel that carry colour
+	Depth         int // color bits of a pixel
 	Vendor        string
 	Release       uint32   // the vendor's number
 	Extensions    []string // sorted
 
-	// What the Source will make use of. Without SharedMemory a picture costs about ten times the CPU; without Damage the
-	// display is polled; without Cursor the picture has none.
+	// The features that a Source will use. Without SharedMemory a picture costs about ten times the CPU. Without Damage
+	// the display is polled. Without Cursor the picture has none.
 	SharedMemory, Damage, Cursor, Resize bool
 }
 

@@ -140,7 +140,9 @@ func (p *painter) random(n int) int {
 
 func (p *painter) fill(colour uint32, x, y, w, h int) {
 	xproto.ChangeGC(p.c, p.gc, xproto.GcForeground, []uint32{colour})
-	xproto.PolyFillRectangle(p.c, p.pix, p.gc, []xproto.Rectangle{{X: int16(x), Y: int16(y), Width: uint16(w), Height: uint16(h)}})
+	xproto.PolyFillRectangle(
+		p.c, p.pix, p.gc, []xproto.Rectangle{{X: int16(x), Y: int16(y), Width: uint16(w), Height: uint16(h)}},
+	)
 }
 
 func (p *painter) warp(x, y int) {
@@ -152,7 +154,9 @@ func (p *painter) warp(x, y int) {
 // image is the server's picture, without the cursor.
 func (p *painter) image(w, h int) []byte {
 	p.t.Helper()
-	b, err := xproto.GetImage(p.c, xproto.ImageFormatZPixmap, xproto.Drawable(p.root), 0, 0, uint16(w), uint16(h), 0xffffffff).Reply()
+	b, err := xproto.GetImage(
+		p.c, xproto.ImageFormatZPixmap, xproto.Drawable(p.root), 0, 0, uint16(w), uint16(h), 0xffffffff,
+	).Reply()
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -220,7 +224,7 @@ func await(tb testing.TB, s *Source, last *capture.Frame, check func(*capture.Fr
 	}
 }
 
-// shows tells whether a frame is the server's picture.
+// shows reports whether a frame is the server's picture.
 func (p *painter) shows(f *capture.Frame) error {
 	if !sameColours(f.Pix, p.image(f.Width, f.Height)) {
 		return errors.New("the frame differs from the server's picture")

@@ -10,13 +10,16 @@ import (
 	"wavryhost/capture"
 )
 
-// errXwayland is that of an X server inside a Wayland session: programs' windows are there, the picture is the compositor's.
-var errXwayland = fmt.Errorf("%w: it is Xwayland, whose screen is black; the picture is the Wayland compositor's, which cannot be captured yet",
-	capture.ErrUnsupported)
+// errXwayland is the error of an X server inside a Wayland session. It has the windows of programs, but the compositor
+// has the picture.
+var errXwayland = fmt.Errorf(
+	"%w: it is Xwayland, whose screen is black; the picture is the Wayland compositor's, which cannot be captured yet",
+	capture.ErrUnsupported,
+)
 
-// rootless returns errXwayland for a server whose programs' windows are a Wayland compositor's, each by itself. Such a server names itself by
-// an extension (from 23.1 on) or by its outputs; one that has a window of its own, and can be captured, does so too. What tells them
-// apart is that a rootless one has nothing of its root window to copy.
+// rootless returns errXwayland for a server whose windows a Wayland compositor shows one by one. Such a server
+// identifies itself by an extension (since version 23.1) or by its outputs. So does a server with a window of its own,
+// which can be captured. The difference: a rootless server cannot copy its root window.
 func (c *conn) rootless(ctx context.Context, sc screen, randr extension) error {
 	xwayland, err := c.queryExtension(ctx, "XWAYLAND")
 	if err != nil {
@@ -38,7 +41,7 @@ func (c *conn) rootless(ctx context.Context, sc screen, randr extension) error {
 	return err
 }
 
-// hasOutput reports whether an output's name begins so.
+// hasOutput reports whether the name of an output has that prefix.
 func (c *conn) hasOutput(ctx context.Context, root uint32, randr extension, prefix string) (bool, error) {
 	b, err := c.await(ctx, c.send(randr.major, randrGetScreenResourcesCurrent, root))
 	var refused requestError
@@ -73,7 +76,8 @@ func (c *conn) hasOutput(ctx context.Context, root uint32, randr extension, pref
 	return false, nil
 }
 
-// hasPicture reports whether a pixel of the root window can be copied. The server tells by an event of either kind.
+// hasPicture reports whether a pixel of the root window can be copied. The server answers with an event of one of two
+// kinds.
 func (c *conn) hasPicture(ctx context.Context, sc screen) (bool, error) {
 	const (
 		includeInferiors            = 1

@@ -26,8 +26,10 @@ func TestXwayland(t *testing.T) {
 	}
 	dir := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", dir)
-	weston := exec.CommandContext(context.Background(), "weston", "--backend=headless-backend.so", "--width=640", "--height=480",
-		"--socket=wayland-7", "--use-pixman", "--idle-time=0")
+	weston := exec.CommandContext(
+		context.Background(), "weston", "--backend=headless-backend.so", "--width=640", "--height=480", "--socket=wayland-7",
+		"--use-pixman", "--idle-time=0",
+	)
 	var out bytes.Buffer
 	weston.Stdout, weston.Stderr = &out, &out
 	if err := weston.Start(); err != nil {
@@ -53,7 +55,11 @@ func TestXwayland(t *testing.T) {
 		!strings.Contains(list[0].Err.Error(), "Xwayland") {
 		t.Errorf("rootless: got %+v, %v; want that it is Xwayland", list, err)
 	}
-	if _, err := New(t.Context(), Config{Display: srv.display}, slog.New(slog.DiscardHandler)); !errors.Is(err, errXwayland) {
+	if _, err := New(
+		t.Context(), Config{Display: srv.display}, slog.New(slog.DiscardHandler),
+	); !errors.Is(
+		err, errXwayland,
+	) {
 		t.Errorf("rootless: New gives %v; want errXwayland", err)
 	}
 	srv = xvfbCommand(t, "Xwayland")

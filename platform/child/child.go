@@ -1,7 +1,7 @@
-// Package child starts the daemon's child processes: the trial of an encoder, a virtual display and what is on it,
-// the tools of the service manager. Each gets named variables of the environment and none of the daemon's secrets,
-// /dev/null as its input, no descriptor of the daemon's, limits, and a process group that ends with it and with the
-// daemon.
+// Package child starts the daemon's child processes: the trial of an encoder, a virtual display and its programs, and
+// the tools of the service manager. A child gets selected environment variables without secrets of the daemon,
+// /dev/null as its input, no descriptor of the daemon, and limits. It has a process group of its own, which ends with
+// the child and with the daemon.
 package child
 
 import (
@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// stopTime is how long a child may take to end when asked to.
+	// stopTime is the time in which a child must end when asked to.
 	stopTime = 2 * time.Second
-	// outputTime is how long the output of a child is awaited after its end: a grandchild may hold it open.
+	// outputTime bounds the wait for a child's output after its end: a grandchild may keep the output open.
 	outputTime = time.Second
 )
 
-// ErrNotInstalled means that there is no such program.
+// ErrNotInstalled means that the program does not exist.
 var ErrNotInstalled = exec.ErrNotFound
 
-// Find reports whether a program is installed, by ErrNotInstalled if not.
+// Find returns ErrNotInstalled if a program is not installed.
 func Find(program string) error {
 	_, err := exec.LookPath(program)
 	return err
@@ -33,31 +33,31 @@ func Find(program string) error {
 
 // Command is a program to start.
 type Command struct {
-	// Program is a path, or a name to be found in PATH; Args follow it.
+	// Program is a path, or a name that is searched in PATH. Args follow it.
 	Program string
 	Args    []string
-	// Env are further variables, as NAME=value. Keep names further variables to copy from the daemon's environment.
+	// Env has further variables, as NAME=value. Keep names further variables to copy from the daemon's environment.
 	Env, Keep []string
-	// Files become its descriptors from 3 on.
+	// Files become the child's descriptors from 3 on.
 	Files []*os.File
-	// Stdout and Stderr get its output; nil discards it. They must not block.
+	// Stdout and Stderr get the child's output; nil discards it. They must not block.
 	Stdout, Stderr io.Writer
 	Limits         Limits
 }
 
-// Limits bound what a child takes of the machine; zero fields do not. They are set on Linux alone. No child leaves a
-// core dump, which would hold pictures of the screen.
+// Limits bound what a child may use. Zero fields set no limit. They are set on Linux only. A child never leaves a core
+// dump, which would contain pictures of the screen.
 type Limits struct {
-	// Memory is what it may allocate, in bytes (RLIMIT_DATA). Address space that is only reserved is not counted:
+	// Memory bounds what it may allocate, in bytes (RLIMIT_DATA). Address space that is only reserved does not count:
 	// drivers of graphics cards reserve more than the machine has.
 	Memory uint64
-	// Files are its open files.
+	// Files bounds its open files.
 	Files uint64
 	// Processor is the processor time after which it is killed.
 	Processor time.Duration
 }
 
-// Process is a child that was started.
+// Process is a child process.
 type Process struct {
 	// Done is closed when it has ended.
 	Done chan struct{}
@@ -66,10 +66,10 @@ type Process struct {
 	err error // valid once Done is closed
 }
 
-// Start starts a child. The caller must call Stop, or wait for Done. It is asked to end when the daemon is gone.
+// Start starts a child. The caller must call Stop, or wait for Done. The child is asked to end when the daemon is gone.
 func Start(c Command) (*Process, error) { return start(c, false) }
 
-// start starts a child that is to end with the daemon, at once or politely.
+// start starts a child that ends with the daemon: killed, or politely.
 func start(c Command, atOnce bool) (*Process, error) {
 	cmd := exec.Command(c.Program, c.Args...) //nolint:noctx // Stop ends the whole group, politely
 	cmd.Env = append(environment(os.Environ(), c.Keep), c.Env...)
@@ -79,7 +79,7 @@ func start(c Command, atOnce bool) (*Process, error) {
 	p := &Process{Done: make(chan struct{}), cmd: cmd}
 	started := make(chan error, 1)
 	go func() { // unguarded: it starts a process and waits
-		// The kernel ends the child with the thread that started it (isolate), so that thread must stay.
+		// The kernel ends the child together with the thread that started it (isolate). So this thread must stay.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		seal()
@@ -95,14 +95,14 @@ func start(c Command, atOnce bool) (*Process, error) {
 			return
 		}
 		p.err = cmd.Wait()
-		kill(cmd) // what the child left of its group
+		kill(cmd) // the rest of the child's group
 		close(p.Done)
 	}()
 	return p, <-started
 }
 
-// Run runs a child until it ends, or ctx does, which kills it and its group. The error is that of its end, or of its
-// start.
+// Run runs a child until it ends. When ctx ends, Run kills the child and its group. The error is the child's, or the
+// error of its start.
 func Run(ctx context.Context, c Command) error {
 	p, err := start(c, true)
 	if err != nil {
@@ -117,7 +117,7 @@ func Run(ctx context.Context, c Command) error {
 	return p.err
 }
 
-// ID is the number of the process.
+// ID is the process ID.
 func (p *Process) ID() int { return p.cmd.Process.Pid }
 
 // Err returns the error of the child's end. It is valid once Done is closed.
@@ -126,7 +126,7 @@ func (p *Process) Err() error { return p.err }
 // Stop ends the child and its group, politely at first, and waits for it.
 func (p *Process) Stop() {
 	select {
-	case <-p.Done: // its number may be another process's by now
+	case <-p.Done: // its ID may belong to another process by now
 		return
 	default:
 	}
@@ -141,8 +141,8 @@ func (p *Process) Stop() {
 	}
 }
 
-// Self is the path of the running program: of this very file, where the system has a name for it, also after an
-// upgrade has put another one in its place.
+// Self is the path of the running program. Where the system has a name for the running file, it is this very file, even
+// after an upgrade has replaced it.
 func Self() (string, error) {
 	if _, err := os.Stat(running); running != "" && err == nil {
 		return running, nil
@@ -150,8 +150,7 @@ func Self() (string, error) {
 	return os.Executable()
 }
 
-// environment returns the variables that a child gets: what programs need in general, and the names in keep. None of
-// them holds a secret.
+// environment returns the variables of a child: the usual ones, and the names in keep. None contains a secret.
 func environment(all, keep []string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")

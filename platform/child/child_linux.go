@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// running is this program's file, whatever has become of its path.
+// running is the file of this program, even if its path has changed.
 const running = "/proc/self/exe"
 
-// isolate gives the child a process group of its own, so that what it starts ends with it, and has the kernel end it
-// when the thread that started it is gone: a killed daemon leaves no child behind.
+// isolate gives the child a process group of its own, so that the child's programs end with it. The kernel ends the
+// child when the thread that started it is gone, so a killed daemon leaves no child behind.
 func isolate(cmd *exec.Cmd, atOnce bool) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if atOnce {
@@ -21,11 +21,11 @@ func isolate(cmd *exec.Cmd, atOnce bool) {
 	}
 }
 
-// seal keeps descriptors from children that libraries have opened without close-on-exec; Go's own have it. Linux
-// before 5.11 cannot, and then they stay open.
+// seal keeps descriptors from children that libraries opened without close-on-exec. Go's own have it. Linux before 5.11
+// cannot do this; there they stay open.
 func seal() { _ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) }
 
-// limit sets the limits of a process that has just been started.
+// limit sets the limits of a new process.
 func limit(pid int, l Limits) error {
 	set := map[int]uint64{unix.RLIMIT_CORE: 0}
 	for resource, most := range map[int]uint64{
@@ -39,7 +39,7 @@ func limit(pid int, l Limits) error {
 		var is unix.Rlimit
 		err := unix.Prlimit(pid, resource, nil, &is)
 		if err == nil {
-			most = min(most, is.Max) // nobody but root can raise it
+			most = min(most, is.Max) // only root can raise it
 			err = unix.Prlimit(pid, resource, &unix.Rlimit{Cur: most, Max: most}, nil)
 		}
 		if err != nil && err != unix.ESRCH { // ESRCH: it has ended

@@ -4,10 +4,10 @@ package child
 
 import "os/exec"
 
-// running is empty: the system has no name for the program that runs.
+// running is empty: the system has no name for the running program.
 const running = ""
 
-// isolate does nothing: process groups are used where Xvfb is.
+// isolate does nothing. Process groups are needed only where Xvfb is used.
 func isolate(*exec.Cmd, bool) {}
 
 func seal() {}

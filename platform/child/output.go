@@ -1,6 +1,6 @@
 package child
 
-// Output keeps the first bytes of what a child prints, or the last ones.
+// Output keeps the first or the last bytes of a child's output.
 type Output struct {
 	Max  int
 	Last bool
@@ -8,7 +8,7 @@ type Output struct {
 	kept []byte
 }
 
-// Bytes returns what is kept.
+// Bytes returns the kept bytes.
 func (o *Output) Bytes() []byte { return o.kept }
 
 func (o *Output) Write(p []byte) (int, error) {

@@ -19,8 +19,8 @@ func newCookie() []byte {
 	return cookie
 }
 
-// writeAuthority writes an Xauthority file with one cookie, for any host and any display: the server reads the cookie
-// alone, and clients find it whatever number the server chooses.
+// writeAuthority writes an Xauthority file with one cookie for any host and display. The server reads only the cookie,
+// and clients find it whatever number the server chooses.
 func writeAuthority(path string, cookie []byte) error {
 	const familyWild = 0xffff
 	b := binary.BigEndian.AppendUint16(nil, familyWild)

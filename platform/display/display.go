@@ -1,4 +1,4 @@
-// Package display tells which displays a machine has, and makes a virtual one where there is none.
+// Package display lists the displays of a machine, and makes a virtual one where there is none.
 package display
 
 import (
@@ -11,46 +11,46 @@ import (
 	"strings"
 )
 
-// State is how a display is.
+// State is the state of a display.
 type State string
 
 // The states of a display.
 const (
-	// Usable displays can be captured, as far as the last look showed.
+	// Usable displays can be captured, according to the last check.
 	Usable State = "usable"
-	// Slow displays did not answer in time. They are not known to be gone, and are asked again.
+	// Slow displays did not answer in time. They may still exist, and are asked again.
 	Slow State = "slow"
 	// Unusable displays cannot be captured, for the reason in Why.
 	Unusable State = "unusable"
 )
 
-// Display is what could be captured.
+// Display is a display that may be captured.
 type Display struct {
 	// ID names it in requests and configuration: "x11:0", "x11:0.1".
 	ID string
-	// Name is for people.
+	// Name is a name for people.
 	Name string
-	// Backend is what captures it: "x11" or "wayland".
+	// Backend is the capture backend: "x11" or "wayland".
 	Backend string
-	// Address is what the backend connects to: ":0", ":0.1", or a socket's path.
+	// Address is what the backend connects to: ":0", ":0.1", or the path of a socket.
 	Address string
-	// Authority are the X authority files to try, in order.
+	// Authority has the X authority files to try, in order.
 	Authority []string
-	// Width and Height are in pixels, at the last look; 0 when they are not known.
+	// Width and Height are in pixels, from the last check. They are 0 when unknown.
 	Width, Height int
 	State         State
-	// Why tells what is missing where it is not usable.
+	// Why says why it is not usable.
 	Why string
-	// Named displays are what DISPLAY names.
+	// Named displays are named by DISPLAY.
 	Named bool
-	// Remote displays are, or may be, on another machine: their servers are reached by TCP, as those of ssh -X.
+	// Remote displays may be on another machine. Their servers are reached by TCP, as with ssh -X.
 	Remote bool
 }
 
-// Screen is one of a server's screens.
+// Screen is a screen of a server.
 type Screen struct {
 	Width, Height int // pixels
-	// Why tells why it cannot be captured, empty when it can.
+	// Why says why it cannot be captured. It is empty when it can.
 	Why string
 }
 
@@ -61,13 +61,13 @@ type address struct {
 	remote bool
 }
 
-// parseAddress takes what DISPLAY may say. What it cannot read is left to the backend to refuse.
+// parseAddress parses a value of DISPLAY. Unknown forms are left to the backend to refuse.
 func parseAddress(display string) address {
 	if strings.HasPrefix(display, "/") {
 		return address{server: display}
 	}
 	host, number, _ := strings.Cut(display, ":")
-	if i := strings.LastIndexByte(display, ':'); i >= 0 { // IPv6 has more of them
+	if i := strings.LastIndexByte(display, ':'); i >= 0 { // IPv6 addresses have several
 		host, number = display[:i], display[i+1:]
 	}
 	a := address{server: display}
@@ -94,7 +94,7 @@ func (a address) of(screen int) string {
 	return a.server + "." + strconv.Itoa(screen)
 }
 
-// number is the display's, -1 where the address has none.
+// number is the display number, -1 where the address has none.
 func (a address) number() int {
 	n, err := strconv.Atoi(strings.TrimPrefix(a.server, ":"))
 	if err != nil {
@@ -103,7 +103,8 @@ func (a address) number() int {
 	return n
 }
 
-// socketsIn returns the addresses of the X servers whose sockets are in a directory, each with what changes when the socket is another.
+// socketsIn returns the addresses of the X servers with sockets in a directory. Each has a stamp that changes when the
+// socket is replaced.
 func socketsIn(dir string) map[address]string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -105,12 +105,18 @@ func TestDisplaysAndWhatIsWrongWithThem(t *testing.T) {
 	r.Look(t.Context())
 	list := r.List()
 	want := []string{
-		"x11:10 usable 1280x720", "x11:7 unusable 0x0", "x11:49 unusable 640x480", "x11:49.1 usable 800x600", "wayland:wayland-0 unusable 0x0",
+		"x11:10 usable 1280x720",
+		"x11:7 unusable 0x0",
+		"x11:49 unusable 640x480",
+		"x11:49.1 usable 800x600",
+		"wayland:wayland-0 unusable 0x0",
 	}
 	if got := short(list); !slices.Equal(got, want) {
 		t.Fatalf("got %q; want %q", got, want)
 	}
-	if !list[0].Named || list[1].Named || list[1].Why != "access denied" || list[2].Why != "depth 8" || list[3].Address != ":49.1" || list[4].Why == "" {
+	if !list[0].Named || list[1].Named || list[1].Why != "access denied" || list[2].Why != "depth 8" ||
+		list[3].Address != ":49.1" ||
+		list[4].Why == "" {
 		t.Errorf("got %+v", list)
 	}
 }
@@ -125,7 +131,13 @@ func TestScreenThatDISPLAYNamesComesFirst(t *testing.T) {
 	})
 	r := h.registry()
 	r.Look(t.Context())
-	if got, want := short(r.List()), []string{"x11:49.1 usable 2x2", "x11:49 usable 1x1", "x11:3 usable 1280x720"}; !slices.Equal(got, want) {
+	if got, want := short(
+		r.List(),
+	), []string{
+		"x11:49.1 usable 2x2", "x11:49 usable 1x1", "x11:3 usable 1280x720",
+	}; !slices.Equal(
+		got, want,
+	) {
 		t.Errorf("got %q; want %q", got, want)
 	}
 }
@@ -139,7 +151,8 @@ func TestServerOfAnotherMachineIsLeftAlone(t *testing.T) {
 		r := h.registry()
 		r.Look(t.Context())
 		list := r.List()
-		if len(list) != 2 || list[0].ID != "x11:0" || list[1].State != Unusable || !list[1].Remote || !strings.Contains(list[1].Why, "another machine") {
+		if len(list) != 2 || list[0].ID != "x11:0" || list[1].State != Unusable || !list[1].Remote ||
+			!strings.Contains(list[1].Why, "another machine") {
 			t.Errorf("%s: got %+v; want the local server first and this one unusable", name, list)
 		}
 		if n := h.count(strings.TrimSuffix(name, ".0")); n != 0 {
@@ -230,7 +243,13 @@ func TestServerThatHangsIsSlow(t *testing.T) {
 		if took := time.Since(began); took > 3*time.Second {
 			t.Errorf("the look took %v", took)
 		}
-		if got, want := short(r.List()), []string{"x11:1 slow 0x0", "x11:2 slow 0x0", "x11:3 usable 1280x720"}; !slices.Equal(got, want) {
+		if got, want := short(
+			r.List(),
+		), []string{
+			"x11:1 slow 0x0", "x11:2 slow 0x0", "x11:3 usable 1280x720",
+		}; !slices.Equal(
+			got, want,
+		) {
 			t.Errorf("got %q; want %q", got, want)
 		}
 		for range 60 {
@@ -244,7 +263,13 @@ func TestServerThatHangsIsSlow(t *testing.T) {
 		close(release)
 		time.Sleep(longestRetry + lookInterval)
 		r.Look(t.Context())
-		if got, want := short(r.List()), []string{"x11:1 usable 1280x720", "x11:2 usable 640x480", "x11:3 usable 1280x720"}; !slices.Equal(got, want) {
+		if got, want := short(
+			r.List(),
+		), []string{
+			"x11:1 usable 1280x720", "x11:2 usable 640x480", "x11:3 usable 1280x720",
+		}; !slices.Equal(
+			got, want,
+		) {
 			t.Errorf("got %q; want %q", got, want)
 		}
 	})
@@ -339,7 +364,8 @@ func TestAuthorityOfAServerThatRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for number, want := range map[int]string{0: "/run/user/1000/gdm/Xauthority", 1: "", 2: "", 3: "", 4: "/home/ann/relative", 5: "", -1: ""} {
+	for number, want := range map[int]string{0: "/run/user/1000/gdm/Xauthority", 1: "", 2: "", 3: "",
+		4: "/home/ann/relative", 5: "", -1: ""} {
 		if got := serverAuthority(commandLines(proc), number); got != want {
 			t.Errorf("display %d: got %q; want %q", number, got, want)
 		}

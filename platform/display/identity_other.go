@@ -4,5 +4,5 @@ package display
 
 import "io/fs"
 
-// identity tells a file from another one of the same name, where the system can.
+// identity distinguishes a file from another one of the same name, where the system can.
 func identity(fs.FileInfo) uint64 { return 0 }

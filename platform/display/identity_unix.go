@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// identity tells a file from another one of the same name.
+// identity distinguishes a file from another one of the same name.
 func identity(info fs.FileInfo) uint64 {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return st.Ino

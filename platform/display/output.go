@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// tailLines is how much of what a child printed last is kept to explain its end, and lineLength bounds each line.
+// tailLines is the number of last lines of a child that are kept to explain its end. lineLength bounds a line.
 const tailLines, lineLength = 3, 1024
 
-// lineLogger logs what a child prints, a line a record, and keeps the last ones.
+// lineLogger logs the output of a child, one record per line, and keeps the last lines.
 type lineLogger struct {
 	log *slog.Logger
 
@@ -26,7 +26,7 @@ func (l *lineLogger) Write(p []byte) (int, error) {
 	l.rest = append(l.rest, p...)
 	for {
 		end := bytes.IndexByte(l.rest, '\n')
-		if end < 0 && len(l.rest) > lineLength { // a line that never ends
+		if end < 0 && len(l.rest) > lineLength { // a line without an end
 			end = lineLength
 		}
 		if end < 0 {
@@ -45,7 +45,7 @@ func (l *lineLogger) Write(p []byte) (int, error) {
 	}
 }
 
-// tail returns the last lines, as one.
+// tail returns the last lines, joined.
 func (l *lineLogger) tail() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

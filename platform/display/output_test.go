@@ -10,7 +10,8 @@ import (
 func TestLinesOfAChildAreLogged(t *testing.T) {
 	var out bytes.Buffer
 	l := lineLogger{log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
-	for _, part := range []string{"fi", "rst\n\n  sec", "ond\nthird\n", "fourth\nunfinished", strings.Repeat("x", 3*lineLength)} {
+	for _, part := range []string{"fi", "rst\n\n  sec", "ond\nthird\n", "fourth\nunfinished", strings.Repeat("x",
+		3*lineLength)} {
 		if n, err := l.Write([]byte(part)); n != len(part) || err != nil {
 			t.Fatalf("Write: %d, %v; want all %d bytes", n, err, len(part))
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// stamp is what of a file changes when it is another one, or has other contents.
+// stamp changes when a file is replaced or changed.
 func stamp(info fs.FileInfo) string {
 	return fmt.Sprint(info.Size(), info.ModTime().UnixNano(), identity(info))
 }
@@ -28,7 +28,7 @@ func stampOf(paths ...string) string {
 	return strings.Join(all, "\n")
 }
 
-// listeners returns the paths of the sockets that somebody listens on, as far as the kernel tells: those of other containers are missing.
+// listeners returns the paths of listening sockets that the kernel lists. Sockets of other containers are missing.
 func listeners(proc string) map[string]bool {
 	b, err := os.ReadFile(filepath.Join(proc, "net/unix"))
 	if err != nil {
@@ -54,13 +54,13 @@ func parseListeners(text string) map[string]bool {
 	return all
 }
 
-// commandLine is that of a process.
+// commandLine is the command line of a process.
 type commandLine struct {
-	path string // of the file that has it
+	path string // of its file
 	args []string
 }
 
-// commandLines returns those of all processes that can be read and may be X servers.
+// commandLines returns the readable command lines of all processes that may be X servers.
 func commandLines(proc string) (all []commandLine) {
 	paths, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "cmdline")) // the pattern is good
 	for _, path := range paths {
@@ -76,7 +76,7 @@ func commandLines(proc string) (all []commandLine) {
 	return all
 }
 
-// serverAuthority returns the authority file that the X server of a number was started with, as far as it is among the command lines.
+// serverAuthority returns the authority file of the X server of a number, if its command line is in running.
 func serverAuthority(running []commandLine, number int) string {
 	if number < 0 {
 		return ""
@@ -84,7 +84,7 @@ func serverAuthority(running []commandLine, number int) string {
 	for _, process := range running {
 		file := authorityOf(process.args, number)
 		if file == "" || strings.HasPrefix(filepath.Base(filepath.Dir(file)), virtualPrefix) {
-			continue // the virtual display of another daemon is that one's
+			continue // the virtual display of another daemon belongs to that daemon
 		}
 		if !filepath.IsAbs(file) {
 			cwd, err := os.Readlink(filepath.Join(filepath.Dir(process.path), "cwd"))
@@ -98,10 +98,10 @@ func serverAuthority(running []commandLine, number int) string {
 	return ""
 }
 
-// mayBeX reports whether a program may be an X server by its name.
+// mayBeX reports whether the name of a program fits an X server.
 func mayBeX(args []string) bool { return strings.HasPrefix(filepath.Base(args[0]), "X") }
 
-// authorityOf returns the authority file in the arguments of the X server of a number, empty for other programs.
+// authorityOf returns the authority file in the arguments of the X server of a number. It is empty for other programs.
 func authorityOf(args []string, number int) string {
 	if !mayBeX(args) || !slices.Contains(args, ":"+strconv.Itoa(number)) {
 		return ""

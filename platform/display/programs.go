@@ -9,12 +9,12 @@ import (
 	"wavryhost/session/guard"
 )
 
-// defaultPrograms make a picture that moves a little all by itself.
+// defaultPrograms make a picture that moves a little on its own.
 var defaultPrograms = [][]string{
 	{
 		"xterm", "-geometry", "92x28+40+40", "-fa", "DejaVu Sans Mono", "-fs", "11", "-bg", "#0e1a24", "-fg", "#d7e3ee",
 		"-T", "wavry-host", "-e", "sh", "-c",
-		// In secure mode: top could kill any process of the daemon's user for who has the keyboard.
+		// In secure mode, because top could otherwise kill any process of the daemon's user for the viewer with the keyboard.
 		"if command -v top >/dev/null; then top -s -d 1; fi; while :; do date; sleep 1; done",
 	},
 	{"xclock", "-update", "1", "-geometry", "220x220-40+40", "-bg", "#d7e3ee"},
@@ -22,16 +22,16 @@ var defaultPrograms = [][]string{
 }
 
 const (
-	// maxFiles is how many files a program may have open, and the X server, whose clients are files.
+	// maxFiles bounds the open files of a program, and of the X server, whose clients are files.
 	maxFiles = 4096
-	// briefly is how long a program runs that was meant to do one thing and end, such as xsetroot.
+	// briefly is the time for a program that does one thing and ends, such as xsetroot.
 	briefly = 2 * time.Second
-	// The pauses before a program is started again, from the first to the longest.
+	// The pauses before a program is restarted: first and longest.
 	firstRestart, longestRestart = time.Second, 30 * time.Second
 )
 
-// populate puts something on the display, until ctx ends: the programs that are installed, and our own picture behind
-// them, which moves when there is no program.
+// populate shows something on the display until ctx ends: the installed programs, and behind them our own picture,
+// which moves when there is no program.
 func (v *Virtual) populate(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -56,7 +56,7 @@ func (v *Virtual) populate(ctx context.Context) {
 	})
 }
 
-// keep runs a program until ctx ends, again and again.
+// keep runs a program again and again until ctx ends.
 func (v *Virtual) keep(ctx context.Context, args []string) {
 	log := v.log.With("program", args[0])
 	for pause := firstRestart; ; pause = min(2*pause, longestRestart) {
@@ -90,7 +90,7 @@ func (v *Virtual) keep(ctx context.Context, args []string) {
 	}
 }
 
-// sleep waits, and tells whether ctx let it.
+// sleep waits, and reports whether ctx is still valid.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

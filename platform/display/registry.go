@@ -17,32 +17,33 @@ import (
 	"wavryhost/session/guard"
 )
 
-// Env is where displays are looked for.
+// Env says where to search for displays.
 type Env struct {
-	// Display and WaylandDisplay are the variables of these names, upper case.
+	// Display and WaylandDisplay are the variables DISPLAY and WAYLAND_DISPLAY.
 	Display, WaylandDisplay string
-	// Wanted is the address of an X display that is to be there, whether or not there is a sign of it.
+	// Wanted is the address of a configured X display. It is listed even without a sign of it.
 	Wanted string
-	// RuntimeDir is XDG_RUNTIME_DIR, and Authority what XAUTHORITY names.
+	// RuntimeDir is XDG_RUNTIME_DIR. Authority is XAUTHORITY.
 	RuntimeDir, Authority string
-	// SocketDir is where X servers listen. It defaults to /tmp/.X11-unix. ProcDir defaults to /proc.
+	// SocketDir is the directory of X servers' sockets. It defaults to /tmp/.X11-unix. ProcDir defaults to /proc.
 	SocketDir, ProcDir string
-	// Probe connects to an X server and returns its screens. An error that wraps context.DeadlineExceeded means that it does not answer.
+	// Probe connects to an X server and returns its screens. An error that wraps context.DeadlineExceeded means that it
+	// does not answer.
 	Probe func(ctx context.Context, address string, authority []string) ([]Screen, error)
 }
 
-// How servers are asked. A server that was asked and answered is not asked again before its socket is another one: the connection would
-// reset servers that have no other client, and start those that start on demand.
+// Rules for asking servers. A server that has answered is not asked again until its socket is replaced. Another
+// connection would reset a server without other clients, and start a server that starts on demand.
 const (
-	// probeTime is how long an answer may take before the display counts as slow.
+	// probeTime is the time after which a display without an answer counts as slow.
 	probeTime = 2 * time.Second
-	// lookInterval is how often the sockets are looked at, which no server notices.
+	// lookInterval is the interval for checking the sockets, which servers do not notice.
 	lookInterval = time.Second
-	// The pauses before a server that did not answer, or could not be used, is asked again: the first, and the longest.
+	// The pauses before a server is asked again that did not answer or was unusable: first and longest.
 	firstRetry, longestRetry = time.Second, 10 * time.Second
 )
 
-// Registry knows the displays of this machine, each by one record.
+// Registry knows the displays of this machine, with one record each.
 type Registry struct {
 	env Env
 	log *slog.Logger
@@ -64,22 +65,22 @@ type server struct {
 	screens   []Screen
 	state     State // empty until it has been asked
 	why       string
-	dead      bool // nobody listens: its socket was left behind
+	dead      bool // no listener: its socket was left behind
 
-	asking chan struct{} // closed when the probe under way is over; nil when none is
+	asking chan struct{} // closed when the current probe ends; nil when there is none
 	late   bool          // that probe has taken too long
-	again  time.Time     // when it is asked again; zero when something has to change first
+	again  time.Time     // when to ask again; zero when something must change first
 	pause  time.Duration
 }
 
-// NewRegistry returns a Registry that has not looked yet.
+// NewRegistry returns a Registry without any displays yet.
 func NewRegistry(env Env, log *slog.Logger) *Registry {
 	env.SocketDir = cmp.Or(env.SocketDir, defaultSocketDir)
 	env.ProcDir = cmp.Or(env.ProcDir, "/proc")
 	return &Registry{env: env, log: log, sockets: socketsIn, servers: make(map[address]*server)}
 }
 
-// Run looks again and again, until ctx ends. changed is called after each look.
+// Run checks again and again until ctx ends. It calls changed after each check.
 func (r *Registry) Run(ctx context.Context, changed func()) {
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
@@ -89,20 +90,20 @@ func (r *Registry) Run(ctx context.Context, changed func()) {
 			return
 		case <-tick.C:
 		}
-		r.look(time.Now()) //nolint:contextcheck // a probe has a limit of its own, and outlives the look
+		r.look(time.Now()) //nolint:contextcheck // a probe has its own limit, and outlives the check
 		changed()
 	}
 }
 
-// Look looks for displays, and waits until what is new was asked, or has not answered in time.
+// Look searches for displays. It waits until each new server has answered, or has not answered in time.
 func (r *Registry) Look(ctx context.Context) {
 	limit := time.NewTimer(probeTime + probeTime/10)
 	defer limit.Stop()
-	for _, asking := range r.look(time.Now()) { //nolint:contextcheck // a probe has a limit of its own, and outlives the look
+	for _, asking := range r.look(time.Now()) { //nolint:contextcheck // a probe has its own limit, and outlives the check
 		select {
 		case <-asking:
 		case <-limit.C:
-			r.look(time.Now()) //nolint:contextcheck // a probe has a limit of its own, and outlives the look
+			r.look(time.Now()) //nolint:contextcheck // a probe has its own limit, and outlives the check
 			return
 		case <-ctx.Done():
 			return
@@ -110,7 +111,7 @@ func (r *Registry) Look(ctx context.Context) {
 	}
 }
 
-// Again has a display asked again at the next look: it could not be opened.
+// Again has a display asked again at the next check, because it could not be opened.
 func (r *Registry) Again(address string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,7 +123,7 @@ func (r *Registry) Again(address string) {
 // base is the address of the server.
 func (a address) base() address { return address{server: a.server, remote: a.remote} }
 
-// look takes note of what is there, and begins to ask what has to be asked. It returns the probes under way.
+// look records what exists, and starts the probes that are due. It returns the running probes.
 func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	found := r.sockets(r.env.SocketDir)
 	if found == nil {
@@ -160,7 +161,10 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 				s.set(Slow, "it does not answer within "+probeTime.String())
 			}
 		case r.foreign(a):
-			s.set(Unusable, "it is on another machine, or behind a tunnel as that of ssh -X: only display: x11"+a.server+" offers it")
+			s.set(
+				Unusable,
+				"it is on another machine, or behind a tunnel like that of ssh -X: only display: x11"+a.server+" offers it",
+			)
 		case s.socket != socket || s.listening && !hears || !s.again.IsZero() && !now.Before(s.again),
 			s.state == Unusable && (hears && !s.listening || s.cookies != stampOf(s.authority...)):
 			s.socket, s.listening = socket, hears
@@ -173,10 +177,11 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	return asking
 }
 
-// foreign reports whether nothing is to be sent to a server without being told so: DISPLAY may name somebody else's screen.
+// foreign reports whether a server must not be asked without being configured: DISPLAY may name another person's
+// screen.
 func (r *Registry) foreign(a address) bool { return a.remote && parseAddress(r.env.Wanted).base() != a }
 
-// socketOf is the path of a server's socket, empty when it is reached otherwise.
+// socketOf is the path of a server's socket. It is empty for other transports.
 func (r *Registry) socketOf(a address) string {
 	switch {
 	case strings.HasPrefix(a.server, "/"):
@@ -187,7 +192,8 @@ func (r *Registry) socketOf(a address) string {
 	return ""
 }
 
-// ask begins to probe a server. A probe that never returns costs its goroutine, and is the last one of that server. The caller holds mu.
+// ask starts a probe of a server. A probe that never returns costs a goroutine, and is the last one of that server. The
+// caller holds mu.
 func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 	s.authority = s.authority[:0:0]
 	for _, path := range []string{r.env.Authority, serverAuthority(running(), s.address.number())} {
@@ -215,7 +221,7 @@ func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 	}()
 }
 
-// answered takes in the result of a probe. The caller holds mu.
+// answered stores the result of a probe. The caller holds mu.
 func (r *Registry) answered(s *server, screens []Screen, err error) {
 	s.again = time.Time{}
 	s.dead = errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
@@ -238,8 +244,9 @@ func (r *Registry) answered(s *server, screens []Screen, err error) {
 
 func (s *server) set(state State, why string) { s.state, s.why = state, why }
 
-// List returns the displays as of the last look: the screens of local X servers in the order of their numbers, those of the one that
-// DISPLAY names first, then servers that are not on this machine, then Wayland's. No display is no error.
+// List returns the displays as of the last check. First come the screens of local X servers in the order of their
+// numbers, with the server that DISPLAY names in front. Then come remote servers, then Wayland. No display is not an
+// error.
 func (r *Registry) List() []Display {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -254,7 +261,10 @@ func (r *Registry) List() []Display {
 		return 1
 	}
 	servers := slices.SortedFunc(maps.Values(r.servers), func(s, t *server) int {
-		return cmp.Or(order(s.address)-order(t.address), s.address.number()-t.address.number(), cmp.Compare(s.address.server, t.address.server))
+		return cmp.Or(
+			order(s.address)-order(t.address), s.address.number()-t.address.number(),
+			cmp.Compare(s.address.server, t.address.server),
+		)
 	})
 	var list []Display
 	for _, s := range servers {
@@ -286,8 +296,14 @@ func (r *Registry) List() []Display {
 	}
 	for _, path := range r.wayland {
 		list = append(list, Display{
-			ID: "wayland:" + filepath.Base(path), Name: "Wayland display " + filepath.Base(path), Backend: "wayland", Address: path,
-			State: Unusable, Why: "Wayland displays cannot be captured by this version; an X display (Xorg, Xvfb) or --display virtual can",
+			ID: "wayland:" + filepath.Base(
+				path,
+			),
+			Name:    "Wayland display " + filepath.Base(path),
+			Backend: "wayland",
+			Address: path,
+			State:   Unusable,
+			Why:     "Wayland displays cannot be captured by this version; an X display (Xorg, Xvfb) or --display virtual can",
 		})
 	}
 	return list
@@ -297,11 +313,17 @@ func (r *Registry) List() []Display {
 func (s *server) display(screen int) Display {
 	at := s.address.of(screen)
 	d := Display{
-		ID: "x11" + at, Name: "X display " + at, Backend: "x11", Address: at, Authority: s.authority, State: s.state, Why: s.why,
-		Remote: s.address.remote,
+		ID:        "x11" + at,
+		Name:      "X display " + at,
+		Backend:   "x11",
+		Address:   at,
+		Authority: s.authority,
+		State:     s.state,
+		Why:       s.why,
+		Remote:    s.address.remote,
 	}
 	if d.State == "" {
-		d.State, d.Why = Slow, "it is being asked"
+		d.State, d.Why = Slow, "it is being probed"
 	}
 	if screen < len(s.screens) {
 		d.Width, d.Height = s.screens[screen].Width, s.screens[screen].Height

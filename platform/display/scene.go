@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// frameTime is between two pictures of a scene that moves: often enough to show that the display lives, and seldom enough
-// to show what an idle display costs.
+// frameTime is the time between two pictures of a moving scene: often enough to show that the display lives, and seldom
+// enough to show the cost of an idle display.
 const frameTime = 250 * time.Millisecond
 
-// The scene's colours.
+// The colors of the scene.
 var (
 	skyTop    = color.RGBA{0x2b, 0x52, 0x78, 0xff}
 	skyBottom = color.RGBA{0x10, 0x1c, 0x2a, 0xff}
@@ -23,14 +23,14 @@ var (
 	figure    = color.RGBA{0xf4, 0xa3, 0x40, 0xff}
 )
 
-// scene is the picture behind the programs, and the one instead of them.
+// scene is the picture behind the programs, or instead of them.
 type scene struct {
 	background, img *image.RGBA
-	clock, lane     image.Rectangle // where something moves
-	unit            int             // a segment's thickness
+	clock, lane     image.Rectangle // the area of movement
+	unit            int             // thickness of a segment
 }
 
-// paint shows the scene until ctx ends or the server does. It moves only where no program does.
+// paint shows the scene until ctx or the server ends. It moves only if no program does.
 func (v *Virtual) paint(ctx context.Context, moving bool) error {
 	c, err := dialX(ctx, fmt.Sprintf("%s/X%d", defaultSocketDir, v.number), v.cookie)
 	if err != nil {
@@ -68,13 +68,19 @@ func newScene(width, height int) *scene {
 	s := &scene{background: image.NewRGBA(bounds), img: image.NewRGBA(bounds), unit: max(1, min(width/100, height/50))}
 	for y := range height {
 		line := image.Rect(0, y, width, y+1)
-		draw.Draw(s.background, line, image.NewUniform(between(skyTop, skyBottom, float64(y)/float64(height))), image.Point{}, draw.Src)
+		draw.Draw(
+			s.background, line, image.NewUniform(between(skyTop, skyBottom, float64(y)/float64(height))), image.Point{},
+			draw.Src,
+		)
 	}
 	dot := max(1, min(width/320, height/180))
 	for y, line := range name {
 		for x, char := range line {
 			if char == '#' {
-				fill(s.background, image.Rect(x*dot, y*dot, x*dot+dot, y*dot+dot).Add(image.Pt(10*dot, height-(len(name)+10)*dot)), nameTint)
+				fill(
+					s.background, image.Rect(x*dot, y*dot, x*dot+dot, y*dot+dot).Add(image.Pt(10*dot, height-(len(name)+10)*dot)),
+					nameTint,
+				)
 			}
 		}
 	}
@@ -85,7 +91,7 @@ func newScene(width, height int) *scene {
 	return s
 }
 
-// between returns the colour between two, by a part of 1.
+// between returns a color between two others, by a fraction.
 func between(a, b color.RGBA, t float64) color.RGBA {
 	mix := func(x, y uint8) uint8 { return uint8(math.Round(float64(x) + (float64(y)-float64(x))*t)) }
 	return color.RGBA{mix(a.R, b.R), mix(a.G, b.G), mix(a.B, b.B), 0xff}
@@ -95,7 +101,7 @@ func fill(img *image.RGBA, r image.Rectangle, c color.RGBA) {
 	draw.Draw(img, r, image.NewUniform(c), image.Point{}, draw.Src)
 }
 
-// draw draws the clock, and a figure that crosses its lane in four seconds and returns.
+// draw draws the clock, and a figure that crosses its lane and returns in four seconds.
 func (s *scene) draw(now time.Time, elapsed time.Duration) {
 	draw.Draw(s.img, s.clock, s.background, s.clock.Min, draw.Src)
 	draw.Draw(s.img, s.lane, s.background, s.lane.Min, draw.Src)
@@ -109,7 +115,8 @@ func (s *scene) draw(now time.Time, elapsed time.Duration) {
 	fill(s.img, image.Rectangle{Min: corner, Max: corner.Add(image.Pt(side, side))}, figure)
 }
 
-// A digit is of seven segments one unit thick, in a box of 5 by 9 units with a unit's space on both sides; a colon takes 3.
+// A digit has seven segments, one unit thick, in a box of 5 by 9 units with one unit of space on both sides. A colon
+// takes 3 units.
 const (
 	digitHeight = 9
 	digitPitch  = 7
@@ -117,16 +124,16 @@ const (
 	clockUnits  = 6*digitPitch + 2*colonPitch
 )
 
-// segments are where they lie in a digit's box, in units.
+// segments has their positions in a digit's box, in units.
 var segments = [7]image.Rectangle{
 	image.Rect(1, 0, 4, 1), image.Rect(4, 1, 5, 4), image.Rect(4, 5, 5, 8), image.Rect(1, 8, 4, 9), // top, right, bottom
 	image.Rect(0, 5, 1, 8), image.Rect(0, 1, 1, 4), image.Rect(1, 4, 4, 5), // left, middle
 }
 
-// lit says which segments each digit shows, the first one in the lowest bit.
+// lit has the segments of each digit, the first one in the lowest bit.
 var lit = [10]byte{0x3f, 0x06, 0x5b, 0x4f, 0x66, 0x6d, 0x7d, 0x07, 0x7f, 0x6f}
 
-// drawDigit draws a digit or a colon, and returns how far the next one is.
+// drawDigit draws a digit or a colon, and returns the distance to the next one.
 func (s *scene) drawDigit(at image.Point, char rune) int {
 	box := func(r image.Rectangle) {
 		fill(s.img, image.Rectangle{Min: at.Add(r.Min.Mul(s.unit)), Max: at.Add(r.Max.Mul(s.unit))}, clockTint)
@@ -144,7 +151,7 @@ func (s *scene) drawDigit(at image.Point, char rune) int {
 	return digitPitch * s.unit
 }
 
-// name is the greeting, a character a dot.
+// name is the greeting: one dot per character.
 var name = [...]string{
 	"                                    #                  #   ",
 	"                                    #                  #   ",

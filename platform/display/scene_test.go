@@ -43,7 +43,9 @@ func TestSceneFigureCrossesItsLane(t *testing.T) {
 			t.Errorf("after %v the pixel at %d is %v; want the figure's", elapsed, x, got)
 		}
 	}
-	if got := between(color.RGBA{0, 100, 200, 255}, color.RGBA{100, 0, 250, 255}, 0.5); got != (color.RGBA{50, 50, 225, 255}) {
+	if got := between(
+		color.RGBA{0, 100, 200, 255}, color.RGBA{100, 0, 250, 255}, 0.5,
+	); got != (color.RGBA{50, 50, 225, 255}) {
 		t.Errorf("the colour half way is %v", got)
 	}
 }

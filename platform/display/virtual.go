@@ -18,37 +18,40 @@ import (
 	"wavryhost/platform/child"
 )
 
-// ErrNoServer means that there is no Xvfb to make a virtual display with.
-var ErrNoServer = errors.New("display: Xvfb is not installed; install it (apt-get install xvfb) or use --display synthetic")
+// ErrNoServer means that Xvfb is missing, so no virtual display can be made.
+var ErrNoServer = errors.New(
+	"display: Xvfb is not installed; install it (apt-get install xvfb) or use --display synthetic",
+)
 
 const (
 	startTime = 10 * time.Second
-	// The pauses between restarts, from the first to the longest.
+	// The pauses between restarts: first and longest.
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
-	// firstNumber is where display numbers of our own begin: those from 0 on belong to the machine's own servers, those from 10 on to ssh.
+	// firstNumber is the first display number of ours. Numbers from 0 on belong to the machine's servers, numbers from 10
+	// on to ssh.
 	firstNumber, numbers = 90, 1000
-	// serverMemory bounds what clients can have the server store: its own picture has 268 MB at most.
+	// serverMemory bounds what clients can store in the server. Its own picture has 268 MB at most.
 	serverMemory = 4 << 30
-	// virtualPrefix is how the folders of virtual displays begin.
+	// virtualPrefix begins the folder names of virtual displays.
 	virtualPrefix = "wavry-host-display-"
-	// defaultSocketDir is where X servers listen.
+	// defaultSocketDir is the directory of X servers' sockets.
 	defaultSocketDir = "/tmp/.X11-unix"
 )
 
-// VirtualConfig of a Virtual.
+// VirtualConfig configures a Virtual.
 type VirtualConfig struct {
 	// Width and Height are in pixels. They default to 1280x720.
 	Width, Height int
-	// DPI is how many pixels an inch is said to have. It defaults to 96.
+	// DPI is the stated number of pixels per inch. It defaults to 96.
 	DPI int
-	// Programs are started on the display, those that are installed, each as a program and its arguments, and started
-	// again when they end. They default to a terminal, a clock and a pair of eyes, so that something is alive on it.
-	// Where none is installed, a clock and a moving figure of our own are.
+	// Programs are started on the display if they are installed, each as a program and its arguments. They are restarted
+	// when they end. The default is a terminal, a clock and a pair of eyes, so that something moves. If none is installed,
+	// our own clock and moving figure are shown.
 	Programs [][]string
 }
 
-// Virtual is an X server of the daemon's own. It listens on no network, and only who can read its authority file may
-// connect to it.
+// Virtual is an X server of the daemon. It listens on no network. Only users that can read its authority file may
+// connect.
 type Virtual struct {
 	cfg       VirtualConfig
 	log       *slog.Logger
@@ -60,8 +63,8 @@ type Virtual struct {
 	closeOnce sync.Once
 }
 
-// StartVirtual starts the server; ctx bounds the start alone. The caller must call Run to put something on the display
-// and to keep it alive, and Close.
+// StartVirtual starts the server; ctx bounds only the start. The caller must call Run, which fills the display and
+// keeps it alive, and Close.
 func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Virtual, error) {
 	if cfg.Width == 0 && cfg.Height == 0 {
 		cfg.Width, cfg.Height = 1280, 720
@@ -73,7 +76,7 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Vi
 		return nil, fmt.Errorf("display: virtual size %dx%d is not from 16x16 to 8192x8192", cfg.Width, cfg.Height)
 	}
 	if cfg.DPI < 24 || cfg.DPI > 960 {
-		return nil, fmt.Errorf("display: virtual resolution %d dpi is not from 24 to 960", cfg.DPI)
+		return nil, fmt.Errorf("display: virtual resolution %d dpi is not between 24 and 960", cfg.DPI)
 	}
 	if cfg.Programs == nil {
 		cfg.Programs = defaultPrograms
@@ -83,7 +86,7 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Vi
 	}
 	v := &Virtual{cfg: cfg, log: log, cookie: newCookie(), number: -1}
 	if err := v.start(ctx); err != nil {
-		_ = v.Close() // it has nothing to say
+		_ = v.Close() // its output is not needed
 		return nil, err
 	}
 	return v, nil
@@ -91,7 +94,9 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Vi
 
 func (v *Virtual) start(ctx context.Context) (err error) {
 	if v.dir, err = os.MkdirTemp("", virtualPrefix); err != nil {
-		return fmt.Errorf("display: make a directory for the virtual display: %w: make %s writable, or set TMPDIR", err, os.TempDir())
+		return fmt.Errorf(
+			"display: make a directory for the virtual display: %w: make %s writable, or set TMPDIR", err, os.TempDir(),
+		)
 	}
 	if err := writeAuthority(v.Authority(), v.cookie); err != nil {
 		return err
@@ -100,25 +105,25 @@ func (v *Virtual) start(ctx context.Context) (err error) {
 	return v.startServer(ctx)
 }
 
-// makeSocketDir makes the directory in which X servers listen, as containers lack it: a server that is not root does not
-// make it by itself.
+// makeSocketDir makes the directory of X servers' sockets, which containers lack. A server that is not root does not
+// make it.
 func makeSocketDir(dir string, log *slog.Logger) {
 	err := os.Mkdir(dir, 0o777)
 	if err == nil {
-		err = os.Chmod(dir, 0o777|fs.ModeSticky) // past the umask
+		err = os.Chmod(dir, 0o777|fs.ModeSticky) // despite the umask
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		log.Warn("directory of X sockets not made", "dir", dir, "err", err)
 	}
 }
 
-// Address is the display's, ":99".
+// Address is the address of the display, such as ":99".
 func (v *Virtual) Address() string { return fmt.Sprintf(":%d", v.number) }
 
 // Authority is the path of the file with the cookie (XAUTHORITY).
 func (v *Virtual) Authority() string { return filepath.Join(v.dir, "authority") }
 
-// Run keeps the display alive until ctx ends, whose error it returns: when the server ends, it is started again with the
+// Run keeps the display alive until ctx ends, and returns ctx's error. When the server ends, Run restarts it with the
 // same number.
 func (v *Virtual) Run(ctx context.Context) error {
 	for pause := firstPause; ; {
@@ -144,7 +149,7 @@ func (v *Virtual) Run(ctx context.Context) error {
 	}
 }
 
-// live keeps something on the display for one life of the server.
+// live keeps the display filled for one life of the server.
 func (v *Virtual) live(ctx context.Context) {
 	life, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -157,7 +162,8 @@ func (v *Virtual) live(ctx context.Context) {
 	wg.Wait()
 }
 
-// Close ends the server and all on it, and removes its files. It is called after Run has returned. A second Close does nothing.
+// Close ends the server and its programs, and removes its files. It must be called after Run has returned. A second
+// Close does nothing.
 func (v *Virtual) Close() error {
 	v.closeOnce.Do(func() {
 		if v.server != nil {
@@ -172,7 +178,7 @@ func (v *Virtual) Close() error {
 	return nil
 }
 
-// startServer starts Xvfb, with the number it had before if it had one.
+// startServer starts Xvfb, with its previous number if it had one.
 func (v *Virtual) startServer(ctx context.Context) error {
 	if v.number >= 0 {
 		return v.startNumber(ctx, v.number)
@@ -183,14 +189,14 @@ func (v *Virtual) startServer(ctx context.Context) error {
 		}
 		err := v.startNumber(ctx, n)
 		if err != nil && ctx.Err() == nil && taken(n) {
-			continue // another server was quicker
+			continue // another server took it first
 		}
 		return err
 	}
 	return fmt.Errorf("display: no display number from %d to %d is free", firstNumber, firstNumber+numbers-1)
 }
 
-// taken reports whether there is a sign of an X server of that number.
+// taken reports whether an X server seems to have that number.
 func taken(n int) bool {
 	socket := filepath.Join(defaultSocketDir, "X"+strconv.Itoa(n))
 	for _, path := range []string{socket, fmt.Sprintf("/tmp/.X%d-lock", n)} {
@@ -213,7 +219,12 @@ func (v *Virtual) startNumber(ctx context.Context, number int) error {
 		"-dpi", strconv.Itoa(v.cfg.DPI), "-nolisten", "tcp", "-noreset", "-auth", v.Authority())
 	output := &lineLogger{log: v.log.With("program", "Xvfb")}
 	server, err := child.Start(child.Command{ // it outlives ctx: Close ends it
-		Program: "Xvfb", Args: args, Files: []*os.File{w}, Stdout: output, Stderr: output, Limits: child.Limits{Memory: serverMemory, Files: maxFiles},
+		Program: "Xvfb",
+		Args:    args,
+		Files:   []*os.File{w},
+		Stdout:  output,
+		Stderr:  output,
+		Limits:  child.Limits{Memory: serverMemory, Files: maxFiles},
 	})
 	w.Close()
 	if err != nil {
@@ -223,11 +234,15 @@ func (v *Virtual) startNumber(ctx context.Context, number int) error {
 	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now()) })
 	defer stop()
 	line, err := bufio.NewReader(io.LimitReader(r, 16)).ReadString('\n')
-	if got, parseErr := strconv.Atoi(strings.TrimSpace(line)); err != nil || parseErr != nil || got != number {
+	if line = strings.TrimSpace(line); err == nil && line != strconv.Itoa(number) {
+		err = fmt.Errorf("it has display %q instead of %d", line, number)
+	}
+	if err != nil {
 		server.Stop()
-		return fmt.Errorf("display: Xvfb does not come up: %w (it printed %q)", errors.Join(err, ctx.Err()), output.tail())
+		return fmt.Errorf("display: Xvfb does not start: %w (it printed %q)", errors.Join(err, ctx.Err()), output.tail())
 	}
 	v.number, v.server, v.output = number, server, output
-	v.log.Info("virtual display started", "display", v.Address(), "width", v.cfg.Width, "height", v.cfg.Height, "pid", server.ID())
+	v.log.Info("virtual display started", "display", v.Address(), "width", v.cfg.Width, "height", v.cfg.Height,
+		"pid", server.ID())
 	return nil
 }

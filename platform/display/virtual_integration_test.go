@@ -200,7 +200,8 @@ func TestProgramsOfVirtual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(b, []byte("s3cret")) || !bytes.Contains(b, []byte("DISPLAY="+v.Address()+"\n")) || bytes.Count(b, []byte("end\n")) != 1 {
+	if bytes.Contains(b, []byte("s3cret")) || !bytes.Contains(b, []byte("DISPLAY="+v.Address()+"\n")) ||
+		bytes.Count(b, []byte("end\n")) != 1 {
 		t.Errorf("the program's environment is\n%s", b)
 	}
 }
@@ -241,7 +242,7 @@ func TestVirtualEndsWithTheDaemon(t *testing.T) {
 	until(t, "the server gone", func() bool { return gone(pid) })
 }
 
-// gone tells whether a process has ended. Nobody may reap it where the first process of a container does not.
+// gone reports whether a process has ended. In a container it may stay a zombie, if the first process does not reap it.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

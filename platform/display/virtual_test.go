@@ -12,7 +12,9 @@ import (
 func program(t *testing.T, name, script string) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // it is to run
+	if err := os.WriteFile(
+		filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700,
+	); err != nil { //nolint:gosec // it is to run
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -23,7 +25,7 @@ func TestVirtualDisplayThatCannotBeMade(t *testing.T) {
 	for name, c := range map[string]struct{ script, tmp, want string }{
 		"no room for files":  {"exit 0", "missing", "TMPDIR"},
 		"a server that ends": {"echo 'no screens found' >&2; exit 1", "", "no screens found"},
-		"an odd answer":      {"echo x >&3; exec sleep 60", "", "does not come up"},
+		"an odd answer":      {"echo x >&3; exec sleep 60", "", `it has display "x" instead of`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			program(t, "Xvfb", c.script)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// client is a connection to an X server, with the few requests that painting takes. It is one goroutine's.
+// client is a connection to an X server with the few requests for painting. One goroutine uses it.
 type client struct {
 	conn       net.Conn
 	out        *bufio.Writer
@@ -36,9 +36,9 @@ const (
 	formatZPixmap        = 2
 	attrBackgroundPixmap = 1
 
-	// maxRequest is what every server takes, in bytes.
+	// maxRequest is the request size that every server accepts, in bytes.
 	maxRequest = 65535 * 4
-	// connectTime bounds the connection's set-up, and each wait for an answer.
+	// connectTime bounds the setup of the connection, and each wait for an answer.
 	connectTime = 5 * time.Second
 )
 
@@ -84,10 +84,10 @@ func dialX(ctx context.Context, socket string, cookie []byte) (_ *client, err er
 	return c, nil
 }
 
-// pad fills up to a multiple of four bytes.
+// pad fills to a multiple of four bytes.
 func pad(b []byte) []byte { return append(b, make([]byte, -len(b)&3)...) }
 
-// readSetup reads what the server says of itself and of its first screen.
+// readSetup reads the server's description of itself and of its first screen.
 func (c *client) readSetup(b []byte) error {
 	const fixed, format, screen = 32, 8, 40
 	if len(b) < fixed {
@@ -115,13 +115,13 @@ func (c *client) readSetup(b []byte) error {
 	return nil
 }
 
-// id returns a number for a new resource.
+// id returns a new resource ID.
 func (c *client) id() uint32 {
 	c.next++
 	return c.base + c.next
 }
 
-// request writes one request: its code, its second byte, and its arguments. Errors of the writer come with flush.
+// request writes one request: its code, its second byte, and its arguments. flush returns errors of the writer.
 func (c *client) request(op, detail byte, args ...uint32) { c.requestData(op, detail, nil, args...) }
 
 func (c *client) requestData(op, detail byte, data []byte, args ...uint32) {
@@ -134,7 +134,7 @@ func (c *client) requestData(op, detail byte, data []byte, args ...uint32) {
 	_, _ = c.out.Write(data)
 }
 
-// two packs two numbers of 16 bits.
+// two packs two 16-bit numbers.
 func two(a, b int) uint32 { return uint32(uint16(a)) | uint32(uint16(b))<<16 }
 
 // put copies a rectangle of a picture to the same place of a drawable.
@@ -158,7 +158,7 @@ func (c *client) put(drawable, gc uint32, img *image.RGBA, r image.Rectangle) {
 	}
 }
 
-// flush sends what was written and waits until the server has done it. It returns the first error of the server.
+// flush sends the written requests and waits until the server has executed them. It returns the server's first error.
 func (c *client) flush() error {
 	c.request(opGetInputFocus, 0)
 	_ = c.conn.SetDeadline(time.Now().Add(connectTime))

@@ -1,4 +1,4 @@
-// Package identity tells which machine this is, in a way that lasts and that tells nobody else.
+// Package identity identifies this machine, permanently and without revealing the system's own ID.
 package identity
 
 import (
@@ -13,11 +13,12 @@ import (
 // ErrUnknown means that the system gives its machine no identity.
 var ErrUnknown = errors.New("identity: this machine has no id of its own")
 
-// app makes ids this program's own: the system's id of a machine is the seed of others, and to be shown to nobody (machine-id(5)).
+// app makes IDs specific to this program. The system's ID of a machine is the seed of other IDs, and must stay
+// confidential (machine-id(5)).
 const app = "d9ceb56ff5501018c616fc82e3d8dd52"
 
-// Machine returns 32 hexadecimal digits that are this machine's and this program's alone. They stay the same until the system is
-// installed anew; machines that were cloned whole share them.
+// Machine returns 32 hexadecimal digits that are unique to this machine and this program. They stay the same until the
+// system is reinstalled. Machines that were cloned as a whole share them.
 func Machine() (string, error) {
 	text, err := read()
 	if err != nil {
@@ -26,11 +27,11 @@ func Machine() (string, error) {
 	return derive(text)
 }
 
-// derive returns the id for the one that the system gives, as sd_id128_get_machine_app_specific(3) does.
+// derive derives the ID from the system's, as sd_id128_get_machine_app_specific(3) does.
 func derive(text string) (string, error) {
 	machine, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(text), "-", ""))
 	if err != nil || len(machine) != 16 {
-		return "", fmt.Errorf("%w: what the system says is not 32 hexadecimal digits", ErrUnknown)
+		return "", fmt.Errorf("%w: the system's ID is not 32 hexadecimal digits", ErrUnknown)
 	}
 	own, err := hex.DecodeString(app)
 	if err != nil {

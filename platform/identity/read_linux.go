@@ -2,7 +2,7 @@ package identity
 
 import "os"
 
-// file is where systemd, and those who do without it, keep the machine's id (machine-id(5)).
+// file is where systemd, and systems without it, keep the machine ID (machine-id(5)).
 const file = "/etc/machine-id"
 
 func read() (string, error) {

@@ -1,9 +1,9 @@
-// Package input gives displays what people do with mouse and keyboard: the pointer's position, buttons, the wheel, and keys by their
-// Linux code.
+// Package input delivers the input of viewers to displays: the pointer's position, buttons, the wheel, and keys by
+// their Linux code.
 //
-// It speaks the few requests of the X protocol's XTEST extension itself. The client library that is at hand, xgb with its package
-// xtest, keeps tables of extensions for the whole process, which two connections race on, has its own idea of where the authority file
-// is, and has no deadline for a server that hangs.
+// It implements the few requests of the X protocol's XTEST extension itself. The available client library, xgb with its
+// package xtest, is unsuitable. It keeps process-wide tables of extensions, on which two connections race; it has its
+// own rules for the authority file; and it has no deadline for a server that hangs.
 package input
 
 import (
@@ -19,30 +19,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-var errNoXTEST = errors.New("input: the X server has no XTEST extension: start it with that, or this display can be watched only")
+var errNoXTEST = errors.New(
+	"input: the X server has no XTEST extension: start the server with it; until then this display can only be watched",
+)
 
 // Screen is a screen of an X server.
 type Screen struct {
 	Root          uint32
 	Width, Height int
-	// Several says that the server has more screens, which share one pointer.
+	// Several means that the server has more screens, which share one pointer.
 	Several bool
 }
 
-// Config says where input goes.
+// Config configures an Injector.
 type Config struct {
-	// Display is the display's id, for the log.
+	// Display is the display's ID, for the log.
 	Display string
-	// Dial connects to the X server and greets it: the connection is the Injector's from then on.
+	// Dial connects to the X server and greets it. The Injector then owns the connection.
 	Dial func(ctx context.Context) (net.Conn, Screen, error)
-	// Timeout is how long the server may take to answer before it is given up, with all that waits for it. It defaults to 10 s: servers stand
-	// still for seconds while a driver or a disk does, and go on then.
+	// Timeout is the time after which a server without an answer is given up, with all waiting input. It defaults to 10 s:
+	// servers pause for seconds while a driver or a disk does, and then continue.
 	Timeout time.Duration
-	// Retry is how long the Injector waits before it connects again. It defaults to 1 s.
+	// Retry is the pause before the Injector connects again. It defaults to 1 s.
 	Retry time.Duration
 }
 
-// Why input is lost.
+// Reasons for lost input.
 const (
 	lostOverflow    = "overflow"
 	lostUnavailable = "unavailable"
@@ -50,7 +52,7 @@ const (
 	lostRefused     = "refused"
 )
 
-// Metrics are what Injectors count.
+// Metrics are the metrics of Injectors.
 type Metrics struct {
 	lost     *prometheus.CounterVec
 	released prometheus.Counter
@@ -61,13 +63,14 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "wavry_host_input_lost_total", Help: "Input of whoever has control that did not reach the display, by why.",
+			Name: "wavry_host_input_lost_total",
+			Help: "Input of the session in control that did not reach the display, by reason.",
 		}, []string{"reason"}),
 		released: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wavry_host_input_released_total", Help: "Keys and buttons that the host released because nobody else did.",
+			Name: "wavry_host_input_released_total", Help: "Keys and buttons that the host released because the viewer did not.",
 		}),
 		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "wavry_host_input_seconds", Help: "Time from the arrival of input to the display's word that it has taken it.",
+			Name: "wavry_host_input_seconds", Help: "Time from the arrival of input to the display's confirmation.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .002, .005, .01, .02, .05, .1, .5, 2},
 		}),
 	}
@@ -80,26 +83,27 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 func (m *Metrics) lose(n int, why string) { m.lost.WithLabelValues(why).Add(float64(n)) }
 
-// Injector gives one display its input. Its methods but Wait do not wait for the display: what they are told goes into a queue of limited
-// length, in which positions of the pointer replace each other, and which Run works off. They may be called by several goroutines.
+// Injector delivers input to one display. Its methods, except Wait, do not wait for the display. They put commands into
+// a bounded queue, which Run works off. Positions of the pointer replace each other in the queue. The methods may be
+// called concurrently.
 type Injector struct {
 	cfg Config
 	log *slog.Logger
 	met *Metrics
 
 	queue queue
-	ready chan struct{} // has room for one token: there is something in the queue
+	ready chan struct{} // holds one token: the queue is not empty
 
-	held held // what the server has pressed; Run's alone
+	held held // what the server has pressed; only Run uses it
 
 	mu  sync.Mutex
-	err error // why nothing reaches the display
+	err error // why no input reaches the display
 }
 
-// slowAfter is how long a server may take to answer before the display counts as one that takes no input at present.
+// slowAfter is the time after which a display without an answer counts as not accepting input.
 const slowAfter = time.Second
 
-var errSlow = errors.New("input: the X server does not answer at present; what was typed waits")
+var errSlow = errors.New("input: the X server does not answer at present; input waits")
 
 // New returns an Injector, which does nothing before Run.
 func New(cfg Config, log *slog.Logger, m *Metrics) *Injector {
@@ -112,10 +116,11 @@ func New(cfg Config, log *slog.Logger, m *Metrics) *Injector {
 	return &Injector{cfg: cfg, log: log, met: m, ready: make(chan struct{}, 1), queue: newQueue()}
 }
 
-// Move puts the pointer somewhere, in fractions of the display's width and height, from 0 to 1.
+// Move moves the pointer to fractions of the display's width and height, from 0 to 1.
 func (j *Injector) Move(x, y float64) { j.put(command{kind: move, x: x, y: y}) }
 
-// Button presses or releases a button: 1 is left, 2 the middle, 3 right, 8 back and 9 forward. What is so already is left alone.
+// Button presses or releases a button: 1 is left, 2 the middle, 3 right, 8 back and 9 forward. A command without effect
+// is ignored.
 func (j *Injector) Button(n uint32, pressed bool) {
 	if n < 1 || n > 9 || n >= wheelUp && n <= wheelRight {
 		j.met.lose(1, lostUnsupported)
@@ -124,8 +129,8 @@ func (j *Injector) Button(n uint32, pressed bool) {
 	j.put(command{kind: button, code: byte(n), pressed: pressed})
 }
 
-// Key presses or releases a key, named by its code of Linux (input-event-codes.h). What is so already is left alone: displays repeat keys
-// that stay down by themselves.
+// Key presses or releases a key, by its Linux code (input-event-codes.h). A command without effect is ignored: displays
+// repeat held keys.
 func (j *Injector) Key(code uint32, pressed bool) {
 	if code < 1 || code > maxKey {
 		j.met.lose(1, lostUnsupported)
@@ -134,14 +139,15 @@ func (j *Injector) Key(code uint32, pressed bool) {
 	j.put(command{kind: key, code: byte(code + keyOffset), pressed: pressed})
 }
 
-// Scroll turns the wheel by so many notches: to the right and, as REL_WHEEL of Linux has it, away from the user. Parts of a notch add up.
+// Scroll turns the wheel by a number of notches: to the right and, like REL_WHEEL of Linux, away from the user. Parts
+// of a notch add up.
 func (j *Injector) Scroll(dx, dy float64) { j.put(command{kind: scroll, x: dx, y: dy}) }
 
-// Release releases everything that is held, once what came before is done.
+// Release releases everything that is held, after all earlier commands.
 func (j *Injector) Release() { j.put(command{kind: release}) }
 
-// Wait waits until there is room for one more command, or the display is out of reach, or ctx ends: then it returns its error. Whoever gives
-// input without it may lose all that waits.
+// Wait waits until the queue has room for one more command, the display is out of reach, or ctx ends; in the last case
+// it returns ctx's error. Input without Wait may make the queue drop everything.
 func (j *Injector) Wait(ctx context.Context) error {
 	for {
 		more := j.queue.room()
@@ -156,13 +162,13 @@ func (j *Injector) Wait(ctx context.Context) error {
 	}
 }
 
-// Losses returns how often all that waited was given up, because the display was out of reach. It grows.
+// Losses counts how often all waiting input was dropped because the display was out of reach.
 func (j *Injector) Losses() uint64 { return j.queue.losses() }
 
-// Holding tells whether a key or a button is held.
+// Holding reports whether a key or a button is held.
 func (j *Injector) Holding() bool { return j.queue.holding() }
 
-// Err tells why input does not reach the display; nil when it does, or was not tried yet.
+// Err says why input does not reach the display. It is nil when input does, or was not tried yet.
 func (j *Injector) Err() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -181,8 +187,8 @@ func (j *Injector) put(c command) {
 	}
 }
 
-// Run gives the display its input until ctx ends; then it releases what is held, and returns nil. A server that is lost is connected to
-// again, and gets first the releases that it missed.
+// Run delivers input until ctx ends. It then releases what is held, and returns nil. It reconnects to a lost server,
+// and first sends the releases that the server missed.
 func (j *Injector) Run(ctx context.Context) error {
 	for {
 		err := j.serve(ctx, &j.held)
@@ -219,7 +225,7 @@ func (j *Injector) last(ctx context.Context, held *held) {
 	}
 }
 
-// fail notes that the display is out of reach: what was to come is lost, and what is pressed will be released.
+// fail records that the display is out of reach. Waiting input is lost, and what is pressed will be released.
 func (j *Injector) fail(err error) {
 	if n := j.queue.stop(); n > 0 {
 		j.met.lose(n, lostUnavailable)
@@ -227,7 +233,7 @@ func (j *Injector) fail(err error) {
 	j.set(err)
 }
 
-// set notes why nothing reaches the display at present, nil when it does.
+// set records why no input reaches the display at present. It is nil when input does.
 func (j *Injector) set(err error) {
 	j.mu.Lock()
 	before := j.err
@@ -235,9 +241,9 @@ func (j *Injector) set(err error) {
 	j.mu.Unlock()
 	switch {
 	case err == nil && before != nil:
-		j.log.Info("display takes input again", "display", j.cfg.Display)
+		j.log.Info("display accepts input again", "display", j.cfg.Display)
 	case err != nil && (before == nil || before.Error() != err.Error()):
-		j.log.Warn("display takes no input", "display", j.cfg.Display, "err", err)
+		j.log.Warn("display accepts no input", "display", j.cfg.Display, "err", err)
 	}
 }
 
@@ -253,7 +259,7 @@ func (j *Injector) connect(ctx context.Context) (*server, error) {
 	return s, nil
 }
 
-// serve works the queue off until ctx ends or the server is lost. held is what the server has pressed.
+// serve works off the queue until ctx ends or the server is lost. held is what the server has pressed.
 func (j *Injector) serve(ctx context.Context, held *held) error {
 	s, err := j.connect(ctx)
 	if err != nil {
@@ -300,7 +306,7 @@ func (j *Injector) serve(ctx context.Context, held *held) error {
 	}
 }
 
-// do has the server do what was put.
+// do has the server execute the queued requests.
 func (j *Injector) do(s *server, held *held, batch []command) error {
 	if err := s.current(); err != nil {
 		return err
@@ -316,7 +322,7 @@ func (j *Injector) do(s *server, held *held, batch []command) error {
 	return err
 }
 
-// apply puts one command in line for the server.
+// apply queues the requests of one command.
 func (j *Injector) apply(s *server, held *held, c command) {
 	switch c.kind {
 	case move:
@@ -343,18 +349,20 @@ func (j *Injector) releaseAll(s *server, held *held) error {
 	return j.do(s, held, []command{{kind: release}})
 }
 
-// held is what a display has pressed, in order. Its list is never changed in place.
+// held has the pressed keys and buttons of a display, in order. Its list is never changed in place.
 type held struct{ list []command }
 
 func (h *held) note(c command) {
-	list := slices.DeleteFunc(slices.Clone(h.list), func(one command) bool { return one.kind == c.kind && one.code == c.code })
+	list := slices.DeleteFunc(
+		slices.Clone(h.list), func(one command) bool { return one.kind == c.kind && one.code == c.code },
+	)
 	if c.pressed {
 		list = append(list, c)
 	}
 	h.list = list
 }
 
-// drop returns what is held, the last one first: a key with a modifier is let go before the modifier is.
+// drop returns what is held, the last one first. So a key is released before its modifier.
 func (h *held) drop() []command {
 	out := slices.Clone(h.list)
 	slices.Reverse(out)
@@ -362,8 +370,8 @@ func (h *held) drop() []command {
 	return out
 }
 
-// doubt takes everything for held that was before or was pressed since: nobody knows what the server has done of it, and to release a key
-// that is not pressed does nothing.
+// doubt counts everything as held that was held before or was pressed since. It is unknown what the server has done;
+// releasing a key that is not pressed has no effect.
 func (h *held) doubt(before, batch []command) {
 	h.list = before
 	for _, c := range batch {

@@ -191,7 +191,8 @@ func TestScrollAddsUp(t *testing.T) {
 		j.Scroll(0, .9)
 		j.Scroll(0, -1)
 		want(t, "a notch back", x.got(), event{eventButtonPress, wheelDown, 0, 0}, event{eventButtonRelease, wheelDown, 0, 0})
-		j.queue.put(command{kind: scroll, x: 1, at: time.Now()}) // as Scroll, and wakes nobody who could take it before the next
+		// as Scroll, and wakes nobody who could take it before the next
+		j.queue.put(command{kind: scroll, x: 1, at: time.Now()})
 		j.Scroll(-1, 0)
 		want(t, "right and left before the display looks", x.got())
 		j.Scroll(1, 0)
@@ -215,7 +216,10 @@ func TestHeldIsReleased(t *testing.T) {
 		}
 		x.got()
 		j.Release()
-		want(t, "a release", x.got(), event{eventButtonRelease, 1, 0, 0}, event{eventKeyRelease, 38, 0, 0}, event{eventKeyRelease, 50, 0, 0})
+		want(
+			t, "a release", x.got(), event{eventButtonRelease, 1, 0, 0}, event{eventKeyRelease, 38, 0, 0},
+			event{eventKeyRelease, 50, 0, 0},
+		)
 		if j.Holding() {
 			t.Error("something is held after a release")
 		}
@@ -301,7 +305,7 @@ func TestNothingThatIsTypedIsLost(t *testing.T) {
 	})
 }
 
-// Whoever waits for room waits no longer than the server is given, and for nobody once it is over.
+// A caller that waits for room waits no longer than the server may take, and not at all once the server is given up.
 func TestServerThatHangs(t *testing.T) {
 	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
 		j.Key(17, true)
@@ -454,8 +458,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// Where a server has several screens, XTEST's motion stays on the one where the pointer is, so it is warped to the viewer's; and again before
-// a click or a key, as it may have left meanwhile.
+// Where a server has several screens, XTEST's motion stays on the one where the pointer is, so it is warped to the
+// viewer's; and again before a click or a key, as it may have left meanwhile.
 func TestPointerGoesToItsOwnScreen(t *testing.T) {
 	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
 		x.crash()
@@ -470,7 +474,13 @@ func TestPointerGoesToItsOwnScreen(t *testing.T) {
 		j.Scroll(0, 1)
 		warp := event{opWarpPointer, 77, 100, 25}
 		want := []event{
-			warp, warp, {eventButtonPress, 1, 0, 0}, {eventButtonRelease, 1, 0, 0}, warp, {eventKeyPress, 38, 0, 0}, {eventKeyRelease, 38, 0, 0},
+			warp,
+			warp,
+			{eventButtonPress, 1, 0, 0},
+			{eventButtonRelease, 1, 0, 0},
+			warp,
+			{eventKeyPress, 38, 0, 0},
+			{eventKeyRelease, 38, 0, 0},
 		}
 		got := x.got()
 		if len(got) < len(want) || !slices.Equal(got[:len(want)], want) {

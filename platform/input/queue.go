@@ -7,15 +7,16 @@ import (
 )
 
 const (
-	// queueLength is how many commands may wait. A display that works takes them within a millisecond; whoever has more to give waits for room.
+	// queueLength is the number of commands that may wait. A working display takes them within a millisecond. Callers with
+	// more input wait for room.
 	queueLength = 256
-	// maxNotches is how far the wheel may be turned by what waits.
+	// maxNotches bounds the waiting turns of the wheel.
 	maxNotches = 100
-	// roundOff is what three thirds of a notch may lack of a whole one.
+	// roundOff is the tolerance for three thirds that should be a whole notch.
 	roundOff = 1e-3
 )
 
-// kind is what a command is about.
+// kind is the kind of a command.
 type kind uint8
 
 const (
@@ -26,7 +27,7 @@ const (
 	release
 )
 
-// command is one thing to do.
+// command is one input command.
 type command struct {
 	kind    kind
 	code    byte // the server's number of a button or key
@@ -35,18 +36,18 @@ type command struct {
 	at      time.Time
 }
 
-// queue holds what the display has still to do. A position replaces the one that waits at its end, and turns of the wheel add up there;
-// buttons and keys keep their order and are never left out. Whoever puts something in waits for room before; when one does not, and there is
-// none, all that waits is dropped and everything is released, so that no key can stay down.
+// queue holds the commands that the display must still execute. A position replaces a position at the end, and turns of
+// the wheel add up there. Buttons and keys keep their order and are never left out. Callers wait for room. If one does
+// not, and there is no room, all waiting commands are dropped and everything is released, so that no key can stay down.
 type queue struct {
 	mu     sync.Mutex
 	list   []command
 	spare  []command
-	down   map[press]struct{} // what is pressed once the list is done
+	down   map[press]struct{} // what is pressed at the end of the list
 	x, y   float64            // parts of a notch that are left
 	closed bool               // the display is out of reach
-	lost   uint64             // how often what waited was given up
-	more   chan struct{}      // closed when there is room; nil while nobody waits for it
+	lost   uint64             // how often the waiting commands were dropped
+	more   chan struct{}      // closed when there is room; nil while no caller waits
 }
 
 type press struct {
@@ -56,7 +57,7 @@ type press struct {
 
 func newQueue() queue { return queue{down: make(map[press]struct{})} }
 
-// put adds a command and returns how many are lost for it, and why.
+// put adds a command. It returns the number of dropped commands, and why.
 func (q *queue) put(c command) (lost int, why string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,7 +85,7 @@ func (q *queue) put(c command) (lost int, why string) {
 		last := &q.list[n-1]
 		switch c.kind {
 		case move:
-			last.x, last.y = c.x, c.y // it keeps its time: somebody waits since then
+			last.x, last.y = c.x, c.y // it keeps its time, since when input has waited
 			return 0, ""
 		case scroll:
 			last.x = max(-maxNotches, min(maxNotches, last.x+c.x))
@@ -95,7 +96,7 @@ func (q *queue) put(c command) (lost int, why string) {
 		default: // each press counts
 		}
 	}
-	if len(q.list) >= queueLength && c.kind != release { // a release finds room: there is one at most between two others
+	if len(q.list) >= queueLength && c.kind != release { // a release finds room: at most one is between two others
 		lost = len(q.list) + 1
 		q.lost++
 		q.list = append(q.list[:0], command{kind: release, at: c.at})
@@ -113,7 +114,8 @@ func (q *queue) put(c command) (lost int, why string) {
 	return 0, ""
 }
 
-// notches adds up parts of notches and returns whole ones. Who turns the wheel back does not have to undo the rest first.
+// notches adds up parts of notches and returns whole ones. After a change of direction the old remainder does not
+// count.
 func (q *queue) notches(dx, dy float64) (x, y float64) {
 	one := func(rest *float64, d float64) float64 {
 		if *rest*d < 0 {
@@ -127,7 +129,7 @@ func (q *queue) notches(dx, dy float64) (x, y float64) {
 	return one(&q.x, dx), one(&q.y, dy)
 }
 
-// take returns what waits. It is valid until the next call.
+// take returns the waiting commands. They are valid until the next call.
 func (q *queue) take() []command {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -137,7 +139,7 @@ func (q *queue) take() []command {
 	return list
 }
 
-// freed tells those who wait that there is room. The caller holds mu.
+// freed tells waiting callers that there is room. The caller holds mu.
 func (q *queue) freed() {
 	if q.more != nil {
 		close(q.more)
@@ -145,7 +147,7 @@ func (q *queue) freed() {
 	}
 }
 
-// room returns nil when there is room for a command, else what is closed once there is.
+// room returns nil if there is room for a command, else a channel that is closed when there is.
 func (q *queue) room() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -158,14 +160,14 @@ func (q *queue) room() <-chan struct{} {
 	return q.more
 }
 
-// losses returns how often what waited was given up.
+// losses counts how often the waiting commands were dropped.
 func (q *queue) losses() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.lost
 }
 
-// stop makes the queue refuse everything, and returns how many commands are lost.
+// stop makes the queue refuse everything, and returns the number of lost commands.
 func (q *queue) stop() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

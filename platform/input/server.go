@@ -26,15 +26,16 @@ const (
 
 	wheelUp, wheelDown, wheelLeft, wheelRight = 4, 5, 6, 7
 
-	// keyOffset is what X servers add to the codes of Linux (xkeyboard-config's keycodes/evdev). A keycode has 8 bits.
+	// keyOffset is the difference between X keycodes and Linux codes (xkeyboard-config's keycodes/evdev). A keycode has 8
+	// bits.
 	keyOffset = 8
 	maxKey    = 255 - keyOffset
 
-	// maxReply bounds what is passed over: no reply to what is asked here has a body.
+	// maxReply bounds skipped replies. No reply to a request of this package has a body.
 	maxReply = 1 << 20
-	// freshFor is how long the screen's size is believed without asking again.
+	// freshFor is the time for which the screen's size is not queried again.
 	freshFor = 250 * time.Millisecond
-	// endTimeout is how long the server may take to answer once the Injector ends.
+	// endTimeout bounds the wait for the server's answer once the Injector ends.
 	endTimeout = 2 * time.Second
 )
 
@@ -44,23 +45,23 @@ var (
 	errClosed  = errors.New("input: the X server has closed the connection")
 )
 
-// server is a connection to an X server. All but the reading is one goroutine's.
+// server is a connection to an X server. One goroutine uses it, except for the reading.
 type server struct {
 	nc      net.Conn
 	out     *bufio.Writer
 	timeout time.Duration
 	ending  <-chan struct{} // closed when little time is left
 	screen  Screen
-	asked   time.Time // when the size was told
-	x, y    uint16    // where the pointer was put last
-	xtest   byte      // the extension's number
+	asked   time.Time // when the size was reported
+	x, y    uint16    // where the pointer was moved last
+	xtest   byte      // the opcode of the extension
 
-	replies chan [32]byte // capacity 1: no more than one question is open
+	replies chan [32]byte // capacity 1: at most one question is open
 	errors  atomic.Int64  // that the server sent
-	dead    chan struct{} // closed when nothing is read any more
+	dead    chan struct{} // closed when the reader has ended
 }
 
-// newServer takes over a connection that is greeted, and looks for XTEST. It owns nc, even when it fails.
+// newServer takes over a greeted connection and queries XTEST. It owns nc even when it fails.
 func newServer(nc net.Conn, screen Screen, timeout time.Duration, ending <-chan struct{}) (_ *server, err error) {
 	s := &server{
 		nc: nc, out: bufio.NewWriterSize(nc, 16<<10), timeout: timeout, ending: ending, screen: screen,
@@ -82,7 +83,7 @@ func newServer(nc net.Conn, screen Screen, timeout time.Duration, ending <-chan 
 		return nil, errNoXTEST
 	}
 	s.xtest = reply[9]
-	// A client that has grabbed the server, as menus and screen lockers do, must not make it look as if it hung.
+	// A client that has grabbed the server, such as a menu or a screen locker, must not make it look as if it hung.
 	s.request(s.xtest, xtestGrabControl, []byte{1, 0, 0, 0})
 	return s, s.flush()
 }
@@ -116,7 +117,7 @@ func (s *server) read() {
 			select {
 			case s.replies <- b:
 			default:
-				return // nothing was asked: this is no X server
+				return // an unexpected answer: this is not an X server
 			}
 		}
 	}
@@ -127,7 +128,7 @@ func (s *server) close() {
 	<-s.dead
 }
 
-// request puts a request in line. Errors of the writer come with ask. args are a multiple of four bytes.
+// request queues a request. ask returns errors of the writer. The length of args is a multiple of four bytes.
 func (s *server) request(op, minor byte, args []byte) {
 	head := []byte{op, minor, 0, 0}
 	le.PutUint16(head[2:], uint16(1+len(args)/4))
@@ -135,7 +136,7 @@ func (s *server) request(op, minor byte, args []byte) {
 	_, _ = s.out.Write(args)
 }
 
-// ask sends what is in line, the last of which has a reply, and returns that.
+// ask sends the queued requests, the last of which has a reply, and returns that reply.
 func (s *server) ask() ([32]byte, error) {
 	var none [32]byte
 	if err := s.nc.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
@@ -161,7 +162,7 @@ func (s *server) ask() ([32]byte, error) {
 	}
 }
 
-// flush sends what is in line and waits until the server has done it, which tells the size of the screen as well.
+// flush sends the queued requests and waits until the server has executed them. The reply has the screen's size.
 func (s *server) flush() error {
 	s.request(opGetGeometry, 0, le.AppendUint32(nil, s.screen.Root))
 	reply, err := s.ask()
@@ -175,7 +176,7 @@ func (s *server) flush() error {
 	return nil
 }
 
-// current makes sure that the screen's size is known as it is.
+// current makes sure that the screen's size is up to date.
 func (s *server) current() error {
 	if time.Since(s.asked) < freshFor {
 		return nil
@@ -183,10 +184,10 @@ func (s *server) current() error {
 	return s.flush()
 }
 
-// refused returns how many requests the server has refused since the last time.
+// refused returns the number of requests that the server has refused since the last call.
 func (s *server) refused() int { return int(s.errors.Swap(0)) }
 
-// move puts the pointer's new position in line.
+// move queues a movement of the pointer to its new position.
 func (s *server) move(x, y float64) {
 	s.x, s.y = pixel(x, s.screen.Width), pixel(y, s.screen.Height)
 	if s.screen.Several {
@@ -196,8 +197,8 @@ func (s *server) move(x, y float64) {
 	s.event(eventMotion, 0, s.x, s.y)
 }
 
-// warp puts a jump of the pointer to its position in line. It is for servers with several screens, which ignore the screen that XTEST's
-// motion names: the pointer stays on the one where it is.
+// warp queues a jump of the pointer to its position. It is for servers with several screens, which ignore the screen of
+// XTEST's motion: the pointer would stay on its current screen.
 func (s *server) warp() {
 	args := make([]byte, 20)
 	le.PutUint32(args[4:], s.screen.Root)
@@ -206,19 +207,19 @@ func (s *server) warp() {
 	s.request(opWarpPointer, 0, args)
 }
 
-// pixel returns the pixel that a fraction of so many is in.
+// pixel converts a fraction of a number of pixels to a pixel.
 func pixel(f float64, n int) uint16 {
 	return uint16(max(0, min(n-1, int(f*float64(n)))))
 }
 
-// fake puts a button or key in line.
+// fake queues a button or key.
 func (s *server) fake(k kind, code byte, pressed bool) {
 	event := byte(eventKeyPress)
 	if k == button {
 		event = eventButtonPress
 	}
 	if s.screen.Several && pressed {
-		s.warp() // a viewer of another screen may have taken it there
+		s.warp() // a viewer of another screen may have moved it there
 	}
 	if !pressed {
 		event++
@@ -226,7 +227,7 @@ func (s *server) fake(k kind, code byte, pressed bool) {
 	s.event(event, code, 0, 0)
 }
 
-// turn puts notches of the wheel in line, which are presses of a button.
+// turn queues notches of the wheel, which are presses of a button.
 func (s *server) turn(notches float64, positive, negative byte) {
 	wheel := positive
 	if notches < 0 {
@@ -241,7 +242,7 @@ func (s *server) turn(notches float64, positive, negative byte) {
 	}
 }
 
-// event puts XTestFakeInput in line.
+// event queues XTestFakeInput.
 func (s *server) event(event, detail byte, x, y uint16) {
 	args := make([]byte, 32)
 	args[0], args[1] = event, detail

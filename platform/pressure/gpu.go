@@ -14,57 +14,58 @@ import (
 	"wavryhost/session/guard"
 )
 
-// GPU is what is known of a graphics card. Figures that its driver does not tell are 0.
+// GPU describes a graphics card. Figures that its driver does not report are 0.
 type GPU struct {
 	// ID is unique on the machine: nvidia0, card0.
 	ID string
-	// Name is for people.
+	// Name is a name for people.
 	Name string
-	// API is what encodes on it, as FFmpeg's names of encoders end: nvenc or vaapi.
+	// API is the encoder API of the card, in FFmpeg's names: nvenc or vaapi.
 	API string
-	// Device is its render node, as /dev/dri/renderD128; empty where that is not known.
+	// Device is its render node, such as /dev/dri/renderD128. It is empty when unknown.
 	Device string
-	// Busy is the part of the time in which the card did anything, and Encoder that of its encoder engine.
+	// Busy is the share of time in which the card worked, and Encoder the share of its encoder engine.
 	Busy, Encoder float64
 	// MemoryUsed and MemoryTotal are in bytes.
 	MemoryUsed, MemoryTotal int64
-	// Sessions is how many encodes run on it, of whatever program.
+	// Sessions is the number of encodes on the card, of all programs.
 	Sessions int
 }
 
-// gpuInterval is how often drivers are asked. Some take milliseconds to answer, and average over a second themselves.
+// gpuInterval is the interval for asking drivers. Some take milliseconds to answer, and average over a second
+// themselves.
 const gpuInterval = time.Second
 
-// mostGPUs bounds the cards, and with them the series of the metrics.
+// mostGPUs bounds the number of cards, and so the series of the metrics.
 const mostGPUs = 16
 
-// gpuPatience is how long a driver may take to answer. What it said before is forgotten then: a card that hangs is not idle.
+// gpuPatience bounds the wait for a driver. After it the last answer is discarded: a card that hangs is not idle.
 const gpuPatience = 3 * time.Second
 
-// gpuSearch is how often a driver is looked for that is not there. One that is installed while the daemon runs is found within it, or at once by Look;
-// a look that finds nothing costs a few calls of the system.
+// gpuSearch is the interval for searching a missing driver. A driver installed while the daemon runs is found within
+// it, or at once by Look. A search without a result costs a few system calls.
 const gpuSearch = time.Minute
 
-// driver reads the cards of one kind. Read is called by one goroutine, and may hang as a driver does.
+// driver reads the cards of one kind. One goroutine calls read, which may hang as a driver does.
 type driver struct {
 	name string
 	read func() ([]GPU, error)
 }
 
-// GPUs measures the graphics cards from time to time. Whoever asks gets what was measured last, at once: a driver that hangs holds up
-// nobody but its own goroutine.
+// GPUs measures the graphics cards periodically. Callers get the last measurement at once. A driver that hangs blocks
+// only its own goroutine.
 type GPUs struct {
 	log     *slog.Logger
 	drivers []driver
-	looks   []chan struct{} // one for each driver, with room for one token
+	looks   []chan struct{} // one per driver, with room for one token
 
 	mu    sync.Mutex
-	cards [][]GPU // of each driver
+	cards [][]GPU // one per driver
 
 	busy, encoder, used, total, sessions *prometheus.GaugeVec
 }
 
-// NewGPUs returns GPUs that know nothing until they run, with metrics on reg.
+// NewGPUs returns GPUs that have no measurement until they run, with metrics on reg.
 func NewGPUs(reg prometheus.Registerer, log *slog.Logger) *GPUs { return newGPUs(reg, log, drivers()) }
 
 func newGPUs(reg prometheus.Registerer, log *slog.Logger, list []driver) *GPUs {
@@ -78,23 +79,28 @@ func newGPUs(reg prometheus.Registerer, log *slog.Logger, list []driver) *GPUs {
 		looks[i] = make(chan struct{}, 1)
 	}
 	return &GPUs{
-		log: log, drivers: list, looks: looks, cards: make([][]GPU, len(list)),
-		busy:     gauge("busy_ratio", "Part of the last second or so in which the graphics card did anything."),
-		encoder:  gauge("encoder_busy_ratio", "Part of the last second or so in which the graphics card's encoder was at work."),
-		used:     gauge("memory_used_bytes", "Memory of the graphics card that is in use."),
+		log:     log,
+		drivers: list,
+		looks:   looks,
+		cards:   make([][]GPU, len(list)),
+		busy:    gauge("busy_ratio", "Share of about the last second in which the graphics card worked."),
+		encoder: gauge(
+			"encoder_busy_ratio", "Share of about the last second in which the graphics card's encoder worked.",
+		),
+		used:     gauge("memory_used_bytes", "Used memory of the graphics card."),
 		total:    gauge("memory_total_bytes", "Memory of the graphics card."),
-		sessions: gauge("encoder_sessions", "Encodes that run on the graphics card, of whatever program."),
+		sessions: gauge("encoder_sessions", "Encodes that run on the graphics card, of all programs."),
 	}
 }
 
-// Read returns what was measured last, the cards in a fixed order.
+// Read returns the last measurement, with the cards in a fixed order.
 func (g *GPUs) Read() []GPU {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Concat(g.cards...)
 }
 
-// Look looks for drivers that were not there, and returns at once.
+// Look searches for missing drivers, and returns at once.
 func (g *GPUs) Look() {
 	for _, look := range g.looks {
 		select {
@@ -114,13 +120,13 @@ func (g *GPUs) Run(ctx context.Context) error {
 	return nil
 }
 
-// answer is what a driver said.
+// answer is a driver's answer.
 type answer struct {
 	cards []GPU
 	err   error
 }
 
-// watch asks the i-th driver once in each interval, seldom while it is not there, and has one question under way at most.
+// watch asks the i-th driver once per interval, and seldom while it is missing. At most one question is open.
 func (g *GPUs) watch(ctx context.Context, i int) {
 	d := g.drivers[i]
 	log := g.log.With("driver", d.name)
@@ -143,7 +149,7 @@ func (g *GPUs) watch(ctx context.Context, i int) {
 		select {
 		case <-done:
 		case <-limit.C:
-			log.Warn("graphics driver left behind; it does not return")
+			log.Warn("graphics driver abandoned: it does not return")
 		}
 	}()
 	ticker := time.NewTicker(gpuInterval)
@@ -151,7 +157,7 @@ func (g *GPUs) watch(ctx context.Context, i int) {
 	var since time.Time
 	var waiting, stuck, absent, again bool
 	ask := func() {
-		asked <- struct{}{} // it has room: the question before was answered
+		asked <- struct{}{} // it has room: the previous question was answered
 		since, waiting, again = time.Now(), true, false
 		ticker.Reset(gpuInterval)
 	}
@@ -181,7 +187,7 @@ func (g *GPUs) watch(ctx context.Context, i int) {
 				ticker.Reset(gpuSearch)
 			}
 		case <-g.looks[i]:
-			if again = waiting; !waiting { // what is under way may have begun before the driver came
+			if again = waiting; !waiting { // the open question may be older than the driver
 				ask()
 			}
 		case <-ticker.C:
@@ -190,14 +196,14 @@ func (g *GPUs) watch(ctx context.Context, i int) {
 				ask()
 			case !stuck && time.Since(since) >= gpuPatience:
 				stuck = true
-				log.Warn("graphics driver does not answer; its cards are not known until it does")
+				log.Warn("graphics driver does not answer; the load of its cards is unknown until it does")
 				g.put(i, nil)
 			}
 		}
 	}
 }
 
-// put takes what a driver said of its cards.
+// put stores a driver's answer.
 func (g *GPUs) put(i int, cards []GPU) {
 	cards = cards[:min(len(cards), mostGPUs)]
 	g.mu.Lock()
@@ -220,15 +226,15 @@ func (g *GPUs) put(i int, cards []GPU) {
 	}
 }
 
-// engines is what one open file of a graphics device tells of the work it gave (the kernel's drm-usage-stats): the card by its PCI
+// engines is the report of one open file of a graphics device (the kernel's drm-usage-stats). It has the card's PCI
 // address, the client, which several files may share, and the time that encoder engines worked for it.
 type engines struct {
 	card, client string
 	encoder      time.Duration
 }
 
-// parseEngines reads /proc/self/fdinfo/N. Encoders are engines of AMD's called enc, enc_0 …, and of Intel's called video and video-enhance,
-// of which the first encodes.
+// parseEngines reads /proc/self/fdinfo/N. Encoder engines are enc, enc_0 … of AMD, and of Intel video and
+// video-enhance; of the latter only the first encodes.
 func parseEngines(text []byte) (e engines, ok bool) {
 	for line := range strings.Lines(string(text)) {
 		name, value, found := strings.Cut(line, ":")

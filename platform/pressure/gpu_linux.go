@@ -10,29 +10,30 @@ import (
 	"time"
 )
 
-// drivers returns those of this system.
+// drivers returns the drivers of this system.
 func drivers() []driver {
 	cards := &sysfs{root: "/"}
 	return append(nvidiaDrivers(), driver{"sysfs", func() ([]GPU, error) { return cards.read(time.Now()) }})
 }
 
-// cardName is a card among its connectors, which are called card0-DP-1.
+// cardName matches a card, and not its connectors, such as card0-DP-1.
 var cardName = regexp.MustCompile(`^card[0-9]+$`)
 
-// The PCI vendors of cards that encode by VAAPI.
+// The PCI vendors of cards that encode with VAAPI.
 const (
 	vendorAMD   = "0x1002"
 	vendorIntel = "0x8086"
 )
 
-// carveOut is the memory under which a card is taken for a processor's own graphics, which take main memory beyond what firmware set aside for them.
+// carveOut is the memory below which a card counts as a processor's own graphics. Those use main memory beyond the part
+// that firmware reserved.
 const carveOut = 2 << 30
 
-// sysfs reads AMD's and Intel's cards. One goroutine calls it.
+// sysfs reads the cards of AMD and Intel. One goroutine calls it.
 type sysfs struct {
 	root   root
 	at     time.Time
-	worked map[string]time.Duration // by encoders of a card for this process, at the last look
+	worked map[string]time.Duration // time of a card's encoders for this process, at the last look
 }
 
 func (s *sysfs) read(now time.Time) ([]GPU, error) {
@@ -85,7 +86,7 @@ func (s *sysfs) read(now time.Time) ([]GPU, error) {
 	return cards, nil
 }
 
-// describe returns a name for people, and the card's PCI address.
+// describe returns a name for people, and the PCI address of the card.
 func (s *sysfs) describe(device, vendor string) (name, slot string) {
 	name = map[string]string{vendorAMD: "AMD", vendorIntel: "Intel"}[vendor]
 	text, err := s.root.read(device, "uevent")
@@ -104,7 +105,7 @@ func (s *sysfs) describe(device, vendor string) (name, slot string) {
 	return name, slot
 }
 
-// percent reads a file of 0 to 100; one that is not there is 0.
+// percent reads a file with a value from 0 to 100. A missing file counts as 0.
 func (s *sysfs) percent(device, file string) float64 {
 	n, err := s.root.number(device, file)
 	if err != nil {
@@ -113,7 +114,7 @@ func (s *sysfs) percent(device, file string) float64 {
 	return float64(min(max(n, 0), 100)) / 100
 }
 
-// memory returns what is used of the card's memory, and what it has.
+// memory returns the used and the total memory of the card.
 func (s *sysfs) memory(device string) (used, total int64) {
 	total, err := s.root.number(device, "mem_info_vram_total")
 	used, err2 := s.root.number(device, "mem_info_vram_used")
@@ -130,7 +131,7 @@ func (s *sysfs) memory(device string) (used, total int64) {
 	return used, total
 }
 
-// own returns how long encoders worked for this process, by PCI address of the card.
+// own returns the time that encoders worked for this process, by PCI address of the card.
 func (s *sysfs) own() map[string]time.Duration {
 	sum := make(map[string]time.Duration)
 	files, err := os.ReadDir(filepath.Join(string(s.root), "proc/self/fd"))

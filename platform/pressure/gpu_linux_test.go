@@ -8,12 +8,14 @@ import (
 	"time"
 )
 
-// cards are files as amdgpu of a discrete card, amdgpu of a processor's graphics, and i915 have them, beside a card of NVIDIA and a connector.
+// cards are files as amdgpu of a discrete card, amdgpu of a processor's graphics, and i915 have them, beside a card of
+// NVIDIA and a connector.
 func cards() map[string]string {
 	const drm = "sys/class/drm/"
 	return map[string]string{
-		drm + "card0/device/vendor":              "0x1002\n",
-		drm + "card0/device/uevent":              "DRIVER=amdgpu\nPCI_CLASS=30000\nPCI_ID=1002:744C\nPCI_SLOT_NAME=0000:03:00.0\n",
+		drm + "card0/device/vendor": "0x1002\n",
+		drm + "card0/device/uevent": "DRIVER=amdgpu\nPCI_CLASS=30000\nPCI_ID=1002:744C\n" +
+			"PCI_SLOT_NAME=0000:03:00.0\n",
 		drm + "card0/device/gpu_busy_percent":    "37\n",
 		drm + "card0/device/vcn_busy_percent":    "12\n",
 		drm + "card0/device/mem_info_vram_total": "8573157376\n",
@@ -34,8 +36,10 @@ func cards() map[string]string {
 		drm + "card3/device/mem_info_gtt_total":  "8000000000\n",
 		drm + "card3/device/mem_info_gtt_used":   "100000000\n",
 		drm + "card3/device/gpu_busy_percent":    "a driver's joke\n",
-		"proc/self/fdinfo/5":                     "drm-driver: i915\ndrm-client-id: 1\ndrm-pdev: 0000:00:02.0\ndrm-engine-video: 1000000000 ns\n",
-		"proc/self/fdinfo/6":                     "drm-driver: i915\ndrm-client-id: 1\ndrm-pdev: 0000:00:02.0\ndrm-engine-video: 1000000000 ns\n",
+		"proc/self/fdinfo/5": "drm-driver: i915\ndrm-client-id: 1\ndrm-pdev: 0000:00:02.0\n" +
+			"drm-engine-video: 1000000000 ns\n",
+		"proc/self/fdinfo/6": "drm-driver: i915\ndrm-client-id: 1\ndrm-pdev: 0000:00:02.0\n" +
+			"drm-engine-video: 1000000000 ns\n",
 	}
 }
 
@@ -56,7 +60,16 @@ func TestSysfs(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	want := []GPU{
-		{ID: "card0", Name: "AMD 1002:744c", API: "vaapi", Device: "/dev/dri/renderD128", Busy: .37, Encoder: .12, MemoryUsed: 1 << 30, MemoryTotal: 8573157376},
+		{
+			ID:          "card0",
+			Name:        "AMD 1002:744c",
+			API:         "vaapi",
+			Device:      "/dev/dri/renderD128",
+			Busy:        .37,
+			Encoder:     .12,
+			MemoryUsed:  1 << 30,
+			MemoryTotal: 8573157376,
+		},
 		{ID: "card1", Name: "Intel 8086:9a49", API: "vaapi", Device: "/dev/dri/renderD129"},
 		{ID: "card3", Name: "AMD 1002:1638", API: "vaapi", MemoryUsed: 600000000, MemoryTotal: 8536870912},
 	}
@@ -79,7 +92,8 @@ func TestSysfs(t *testing.T) {
 
 func TestSysfsWithoutCards(t *testing.T) {
 	for name, files := range map[string]map[string]string{
-		"no drm": nil, "a virtual machine": {"sys/class/drm/version": "drm 1.1.0\n", "sys/class/drm/card0/device/vendor": "0x1af4\n"},
+		"no drm": nil, "a virtual machine": {"sys/class/drm/version": "drm 1.1.0\n",
+			"sys/class/drm/card0/device/vendor": "0x1af4\n"},
 	} {
 		if got, err := (&sysfs{root: machine(t, files)}).read(time.Now()); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %+v, %v", name, got, err)

@@ -2,5 +2,5 @@
 
 package pressure
 
-// drivers returns none: this system does not tell.
+// drivers returns none: this system reports no load of cards.
 func drivers() []driver { return nil }

@@ -16,9 +16,12 @@ import (
 
 func TestParseEngines(t *testing.T) {
 	// As the kernel's Documentation/gpu/drm-usage-stats.rst has them.
-	intel := "pos:\t0\nflags:\t02100002\ndrm-driver:\ti915\ndrm-client-id:\t7\ndrm-pdev:\t0000:00:02.0\ndrm-engine-render:\t25662044495 ns\n" +
-		"drm-engine-copy:\t0 ns\ndrm-engine-video:\t1500000000 ns\ndrm-engine-capacity-video:\t2\ndrm-engine-video-enhance:\t9 ns\n"
-	amd := "drm-driver:\tamdgpu\ndrm-client-id:\t49\ndrm-pdev:\t0000:03:00.0\ndrm-engine-gfx:\t5 ns\ndrm-engine-dec:\t7 ns\ndrm-engine-enc:\t200 ns\ndrm-engine-enc_1:\t50 ns\n"
+	intel := "pos:\t0\nflags:\t02100002\ndrm-driver:\ti915\ndrm-client-id:\t7\ndrm-pdev:\t0000:00:02.0\n" +
+		"drm-engine-render:\t25662044495 ns\n" +
+		"drm-engine-copy:\t0 ns\ndrm-engine-video:\t1500000000 ns\ndrm-engine-capacity-video:\t2\n" +
+		"drm-engine-video-enhance:\t9 ns\n"
+	amd := "drm-driver:\tamdgpu\ndrm-client-id:\t49\ndrm-pdev:\t0000:03:00.0\ndrm-engine-gfx:\t5 ns\n" +
+		"drm-engine-dec:\t7 ns\ndrm-engine-enc:\t200 ns\ndrm-engine-enc_1:\t50 ns\n"
 	for text, want := range map[string]engines{
 		intel: {"0000:00:02.0", "7", 1500 * time.Millisecond},
 		amd:   {"0000:03:00.0", "49", 250},
@@ -141,7 +144,8 @@ func TestPanicOfAGPUDriverIsItsFailure(t *testing.T) {
 	})
 }
 
-// A driver that comes after the start is found when somebody asks for it, and otherwise within a while; one that goes is looked for again.
+// A driver that comes after the start is found on request, and otherwise after a while. A driver that goes is searched
+// again.
 func TestDriverThatComesLater(t *testing.T) {
 	for name, look := range map[string]bool{"asked for": true, "by itself": false} {
 		t.Run(name, func(t *testing.T) {

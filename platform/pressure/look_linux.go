@@ -37,7 +37,7 @@ func (r root) look() (sample, error) {
 		return s, err
 	}
 	for file, to := range map[string]*float64{"cpu": &s.CPUStall, "memory": &s.MemoryStall, "io": &s.IOStall} {
-		if text, err := r.read("proc/pressure", file); err == nil { // older kernels have none
+		if text, err := r.read("proc/pressure", file); err == nil { // older kernels have no such file
 			*to, _ = parsePressure(text)
 		}
 	}
@@ -54,7 +54,7 @@ func (r root) look() (sample, error) {
 	return s, nil
 }
 
-// affinity returns the processors that this process may run on, as a cpuset or an affinity leaves them; nil for all.
+// affinity returns the processors that this process may use, by cpuset and affinity; nil for all.
 func (r root) affinity() map[int]bool {
 	status, err := r.read("proc/self/status")
 	if err != nil {
@@ -69,8 +69,8 @@ func (r root) affinity() map[int]bool {
 	return nil
 }
 
-// groups narrows s to the control groups that this process is in, up to the root: each of them has to have room. A container sees its own group where
-// the machine's root is, so that the path leads nowhere but at its end.
+// groups narrows s to the control groups of this process, up to the root: each of them must have room. In a container
+// the root of the tree is the container's own group. Then only the end of the path exists.
 func (r root) groups(s *sample) {
 	text, err := r.read("proc/self/cgroup")
 	if err != nil {
@@ -87,7 +87,7 @@ func (r root) groups(s *sample) {
 				return
 			}
 			used, err := r.number("sys/fs/cgroup/cpuacct", path, "cpuacct.usage")
-			if err != nil { // the two controllers have trees of their own: what this process uses is what is known
+			if err != nil { // the two controllers have separate trees: this process's own use is what is known
 				used = int64(r.own())
 			}
 			s.narrow(path, float64(quota)/float64(period), time.Duration(used))
@@ -104,7 +104,7 @@ func (r root) groups(s *sample) {
 	}
 }
 
-// own returns the processor time of this process, 0 where it is not told.
+// own returns the processor time of this process, or 0 when it is unknown.
 func (r root) own() time.Duration {
 	text, err := r.read("proc/self/stat")
 	if err != nil {
@@ -117,7 +117,7 @@ func (r root) own() time.Duration {
 	return used
 }
 
-// upwards calls look with a group's path and those above it, the root included.
+// upwards calls look with the path of a group and of all groups above it, including the root.
 func upwards(path string, look func(string)) {
 	for {
 		look(path)
@@ -128,7 +128,7 @@ func upwards(path string, look func(string)) {
 	}
 }
 
-// cache returns what a group holds of files that goes when memory is needed.
+// cache returns the file memory of a group that is freed when memory is needed.
 func (r root) cache(base, path, field string) int64 {
 	stat, err := r.read(base, path, "memory.stat")
 	if err != nil {
@@ -169,13 +169,13 @@ func (r root) unified(s *sample, path string) {
 	s.hold(limit, used-r.cache(base, path, "inactive_file"))
 }
 
-// narrow takes a group's quota, in cores, and what the group has used of it.
+// narrow applies a group's quota, in cores, and the processor time that the group used.
 func (s *sample) narrow(group string, cores float64, used time.Duration) {
 	s.Cores = min(s.Cores, cores)
 	s.budgets = append(s.budgets, budget{group, cores, used})
 }
 
-// hold takes a group's limit on memory, and what the group holds.
+// hold applies a group's memory limit, and the memory that the group uses.
 func (s *sample) hold(limit, used int64) {
 	if limit <= 0 || limit == unlimited {
 		return

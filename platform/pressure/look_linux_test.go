@@ -13,7 +13,8 @@ import (
 func machine(t *testing.T, more map[string]string) root {
 	t.Helper()
 	files := map[string]string{
-		"proc/stat":            "cpu  200 0 0 500 0 0 0 0 0 0\ncpu0 70 0 0 400 0 0 0 0 0 0\ncpu1 30 0 0 50 0 0 0 0 0 0\ncpu2 100 0 0 50 0 0 0 0 0 0\n",
+		"proc/stat": "cpu  200 0 0 500 0 0 0 0 0 0\ncpu0 70 0 0 400 0 0 0 0 0 0\ncpu1 30 0 0 50 0 0 0 0 0 0\n" +
+			"cpu2 100 0 0 50 0 0 0 0 0 0\n",
 		"proc/meminfo":         "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n",
 		"proc/pressure/cpu":    "some avg10=25.00 avg60=0 avg300=0 total=0\n",
 		"proc/pressure/memory": "some avg10=1.00 avg60=0 avg300=0 total=0\n",
@@ -49,7 +50,7 @@ func TestControlGroupsNarrow(t *testing.T) {
 	for name, c := range map[string]struct {
 		files       map[string]string
 		cores       float64
-		budgets     []budget // beside the machine's
+		budgets     []budget // besides the machine's
 		total, free int64
 	}{
 		"quota above, memory within": {map[string]string{
@@ -122,8 +123,12 @@ func TestControlGroupsNarrow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := machine(t, c.files).look()
-			if err != nil || s.Cores != c.cores || !slices.Equal(s.budgets[1:], c.budgets) || s.MemoryTotal != c.total || s.MemoryFree != c.free {
-				t.Errorf("%v cores, %v, memory %d of %d, %v; want %v, %v, %d of %d", s.Cores, s.budgets[1:], s.MemoryFree, s.MemoryTotal, err, c.cores, c.budgets, c.free, c.total)
+			if err != nil || s.Cores != c.cores || !slices.Equal(s.budgets[1:], c.budgets) || s.MemoryTotal != c.total ||
+				s.MemoryFree != c.free {
+				t.Errorf(
+					"%v cores, %v, memory %d of %d, %v; want %v, %v, %d of %d", s.Cores, s.budgets[1:], s.MemoryFree, s.MemoryTotal,
+					err, c.cores, c.budgets, c.free, c.total,
+				)
 			}
 		})
 	}
@@ -131,7 +136,8 @@ func TestControlGroupsNarrow(t *testing.T) {
 
 func TestThisMachine(t *testing.T) {
 	s, err := look(time.Now())
-	if err != nil || s.Cores <= 0 || s.MemoryFree <= 0 || s.MemoryFree > s.MemoryTotal || s.Resident <= 0 || s.Descriptors <= 0 {
+	if err != nil || s.Cores <= 0 || s.MemoryFree <= 0 || s.MemoryFree > s.MemoryTotal || s.Resident <= 0 ||
+		s.Descriptors <= 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

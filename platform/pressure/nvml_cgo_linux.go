@@ -9,8 +9,8 @@ package pressure
 #include <stdio.h>
 #include <stdlib.h>
 
-// What is used of nvml.h, as it stands there. It is NVIDIA's promise to programs that are built already, so it does not
-// change; what changes gets another name (_v2).
+// The used part of nvml.h, verbatim. NVIDIA keeps this interface stable for existing binaries: a changed function gets
+// another name (_v2).
 
 // Section "Device Structs".
 typedef struct { struct nvmlDevice_st *handle; } nvmlDevice_t;
@@ -31,7 +31,7 @@ typedef struct {
 	// Section "Device Queries".
 	nvmlReturn_t (*count)(unsigned int *count);
 	nvmlReturn_t (*card)(unsigned int index, nvmlDevice_t *card);
-	// Those that a library need not have.
+	// Optional functions of the library.
 	nvmlReturn_t (*name)(nvmlDevice_t card, char *name, unsigned int length);
 	nvmlReturn_t (*busy)(nvmlDevice_t card, nvmlUtilization_t *busy);
 	nvmlReturn_t (*encoder)(nvmlDevice_t card, unsigned int *percent, unsigned int *period_us);
@@ -39,8 +39,8 @@ typedef struct {
 	nvmlReturn_t (*sessions)(nvmlDevice_t card, unsigned int *count, unsigned int *fps, unsigned int *latency_us);
 } wavry_nvml;
 
-// Tells whether it is loaded, or else why it is not. All of the library's own symbols are bound here: one that is missing is
-// an error here, and would end the process in a call.
+// Reports whether the library is loaded, or else why not. All symbols of the library are bound here, so that a missing
+// one is an error here. Otherwise it would end the process during a call.
 static int wavry_nvml_load(wavry_nvml *n, const char *path, char *why, size_t size) {
 	n->lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (n->lib == NULL) {
@@ -102,16 +102,16 @@ import (
 	"unsafe"
 )
 
-// libraryName is NVIDIA's library as its driver installs it. The loader looks for it where it looks for all.
+// libraryName is NVIDIA's library under the name that its driver installs. The loader searches its usual path.
 const libraryName = "libnvidia-ml.so.1"
 
-// nvidiaDrivers returns what reads NVIDIA's cards by the driver's own library, which is looked for when it runs.
+// nvidiaDrivers returns a driver that reads NVIDIA's cards with NVIDIA's library, which it searches at run time.
 func nvidiaDrivers() []driver {
 	n := &nvidia{lib: newLibrary(libraryName), power: root("/").nvidiaPower}
 	return []driver{{"nvml", n.read}}
 }
 
-// library is NVML, loaded when it is asked for: the daemon runs where it is not there.
+// library is NVML, loaded on demand: the daemon runs without it.
 type library struct {
 	path string
 	c    *C.wavry_nvml // Go's memory, with pointers to the library's
@@ -152,8 +152,8 @@ func (l *library) card(i int) (nvmlCard, nvmlCode) {
 	return &libraryCard{l.c, *handle}, nvmlCode(ret)
 }
 
-// libraryCard is a card of a library that is started. Its handle is the library's; the collector does not look at pointers to a type that is
-// not declared, so it may be any number.
+// libraryCard is a card of a started library. Its handle belongs to the library. It may be any number: the collector
+// ignores pointers to an undeclared type.
 type libraryCard struct {
 	c      *C.wavry_nvml
 	handle C.nvmlDevice_t

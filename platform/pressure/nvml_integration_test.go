@@ -32,7 +32,7 @@ func build(t *testing.T, flags ...string) (*nvidia, string) {
 	return &nvidia{lib: lib}, path
 }
 
-// mapped tells whether this process has a library loaded.
+// mapped reports whether this process has a library loaded.
 func mapped(t *testing.T, path string) bool {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -43,7 +43,16 @@ func mapped(t *testing.T, path string) bool {
 }
 
 var (
-	full = GPU{ID: "nvidia0", Name: "NVIDIA Test", API: "nvenc", Busy: .41, Encoder: .87, MemoryUsed: 3 << 30, MemoryTotal: 24 << 30, Sessions: 5}
+	full = GPU{
+		ID:          "nvidia0",
+		Name:        "NVIDIA Test",
+		API:         "nvenc",
+		Busy:        .41,
+		Encoder:     .87,
+		MemoryUsed:  3 << 30,
+		MemoryTotal: 24 << 30,
+		Sessions:    5,
+	}
 	mute = GPU{ID: "nvidia1", Name: strings.Repeat("x", 95), API: "nvenc"}
 )
 
@@ -57,11 +66,14 @@ func TestLibrary(t *testing.T) {
 		flags []string
 		want  []GPU
 	}{
-		"whole":             {nil, with(func(*GPU) {})},
-		"without a count":   {[]string{"-DLACKS_STATS"}, with(func(c *GPU) { c.Sessions = 0 })},
-		"use not told":      {fail("nvmlDeviceGetUtilizationRates", 3), with(func(c *GPU) { c.Busy = 0 })},
-		"encoder not told":  {fail("nvmlDeviceGetEncoderUtilization", 3), with(func(c *GPU) { c.Encoder = 0 })},
-		"memory not told":   {fail("nvmlDeviceGetMemoryInfo", 999), with(func(c *GPU) { c.MemoryUsed, c.MemoryTotal = 0, 0 })},
+		"whole":            {nil, with(func(*GPU) {})},
+		"without a count":  {[]string{"-DLACKS_STATS"}, with(func(c *GPU) { c.Sessions = 0 })},
+		"use not told":     {fail("nvmlDeviceGetUtilizationRates", 3), with(func(c *GPU) { c.Busy = 0 })},
+		"encoder not told": {fail("nvmlDeviceGetEncoderUtilization", 3), with(func(c *GPU) { c.Encoder = 0 })},
+		"memory not told": {fail("nvmlDeviceGetMemoryInfo", 999), with(func(c *GPU) {
+			c.MemoryUsed, c.MemoryTotal = 0,
+				0
+		})},
 		"sessions not told": {fail("nvmlDeviceGetEncoderStats", 3), with(func(c *GPU) { c.Sessions = 0 })},
 		"name not told":     {fail("nvmlDeviceGetName", 999), with(func(c *GPU) { c.Name = "NVIDIA" })},
 	} {
@@ -116,14 +128,15 @@ func TestLibraryThatFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, path := range []string{text, text + ".missing"} {
-			if got, err := (&nvidia{lib: newLibrary(path)}).read(); !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), path) {
+			if got, err := (&nvidia{lib: newLibrary(path)}).read(); !errors.Is(err, ErrUnsupported) ||
+				!strings.Contains(err.Error(), path) {
 				t.Errorf("%+v, %v; want one that names %s", got, err, path)
 			}
 		}
 	})
 }
 
-// A call that hangs in the driver holds up neither those who ask nor the end.
+// A call that hangs in the driver blocks neither callers nor the end.
 func TestLibraryThatHangs(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hang")
 	n, _ := build(t, fmt.Sprintf("-DHANG=%q", file))

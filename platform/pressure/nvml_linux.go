@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// nvml is what is called of NVIDIA's library. One goroutine calls it.
+// nvml has the used functions of NVIDIA's library. One goroutine calls it.
 type nvml interface {
-	// load finds the library and its functions, and does nothing where they are found already.
+	// load finds the library and its functions, and does nothing if they are found already.
 	load() error
-	// unload forgets them, so that the next load finds the library that is there then. Nothing of it may be in use.
+	// unload forgets them, so that the next load finds the current library. Nothing of it may be in use.
 	unload()
 	start() nvmlCode
 	end() nvmlCode
@@ -21,7 +21,7 @@ type nvml interface {
 	card(i int) (nvmlCard, nvmlCode)
 }
 
-// nvmlCard is a card of the library's. What a call returns counts if its code is nvmlSuccess.
+// nvmlCard is a card of the library. The result of a call is valid if its code is nvmlSuccess.
 type nvmlCard interface {
 	name() (string, nvmlCode)
 	// busy and encoder are percentages.
@@ -31,7 +31,7 @@ type nvmlCard interface {
 	sessions() (int, nvmlCode)
 }
 
-// nvmlCode is what the library's functions return: nvmlReturn_t of nvml.h, section "Device Enums".
+// nvmlCode is a return code of the library: nvmlReturn_t of nvml.h, section "Device Enums".
 type nvmlCode int
 
 const (
@@ -42,7 +42,7 @@ const (
 	nvmlVersionMismatch  nvmlCode = 18
 )
 
-// String is a code for people. The library has words of its own, which are to be had only where it is.
+// String is the code in words. The library has its own words, but they are available only with the library.
 func (c nvmlCode) String() string {
 	switch c {
 	case nvmlDriverNotLoaded:
@@ -58,17 +58,18 @@ func (c nvmlCode) String() string {
 type nvidia struct {
 	lib   nvml
 	begun bool
-	// power reports whether the system powers cards down that nobody uses, and whether one is awake; nil where it never does. An open library
-	// is somebody.
+	// power reports whether the system powers unused cards down, and whether one is awake. It is nil where the system
+	// never does. An open library counts as a use.
 	power func() (managed, awake bool)
 	last  []GPU     // of a system that does
 	at    time.Time // when they were read
 }
 
-// restInterval is how often cards that may be powered down are read while no encode runs on them.
+// restInterval is the interval for reading cards that may be powered down, while no encode runs on them.
 const restInterval = time.Minute
 
-// read returns the cards. Those that may be powered down are left alone while they are, and seldom asked while no encode runs.
+// read returns the cards. Cards that are powered down are not touched. Cards that may be powered down are asked seldom
+// while no encode runs.
 func (n *nvidia) read() ([]GPU, error) {
 	managed, awake := false, true
 	if n.power != nil {
@@ -103,7 +104,7 @@ func (n *nvidia) rest() {
 		return
 	}
 	n.begun = false
-	if n.lib.end() == nvmlSuccess { // else it may be at work still, so it stays loaded
+	if n.lib.end() == nvmlSuccess { // otherwise it may still work, so it stays loaded
 		n.lib.unload()
 	}
 }
@@ -123,7 +124,7 @@ func (n *nvidia) ask() ([]GPU, error) {
 	for i := range min(count, mostGPUs) {
 		c, ret := n.lib.card(i)
 		if ret != nvmlSuccess {
-			continue // it fell off its bus; the others are there
+			continue // it fell off its bus; the others work
 		}
 		cards = append(cards, lookAt(i, c))
 	}
@@ -150,17 +151,17 @@ func (n *nvidia) begin() error {
 	}
 }
 
-// again makes the next read start the library anew, as after an update of the driver.
+// again makes the next read start the library anew, for example after a driver update.
 func (n *nvidia) again(err error) error {
 	n.begun = false
 	if ret := n.lib.end(); ret != nvmlSuccess {
-		return fmt.Errorf("%w; end NVML: %v", err, ret) // it may be at work still, so it stays loaded
+		return fmt.Errorf("%w; end NVML: %v", err, ret) // it may still work, so it stays loaded
 	}
 	n.lib.unload()
 	return err
 }
 
-// lookAt reads one card. What it does not tell, as old cards and virtual ones do not tell most, stays 0.
+// lookAt reads one card. Figures that the card does not report stay 0; old and virtual cards report few.
 func lookAt(i int, card nvmlCard) GPU {
 	c := GPU{ID: fmt.Sprintf("nvidia%d", i), Name: "NVIDIA", API: "nvenc"}
 	if name, ret := card.name(); ret == nvmlSuccess && name != "" {

@@ -82,7 +82,16 @@ func TestNVML(t *testing.T) {
 	}}
 	n := &nvidia{lib: lib}
 	want := []GPU{
-		{ID: "nvidia0", Name: "NVIDIA L4", API: "nvenc", Busy: .41, Encoder: .87, MemoryUsed: 3 << 30, MemoryTotal: 24 << 30, Sessions: 5},
+		{
+			ID:          "nvidia0",
+			Name:        "NVIDIA L4",
+			API:         "nvenc",
+			Busy:        .41,
+			Encoder:     .87,
+			MemoryUsed:  3 << 30,
+			MemoryTotal: 24 << 30,
+			Sessions:    5,
+		},
 		{ID: "nvidia1", Name: "NVIDIA", API: "nvenc"},
 		{ID: "nvidia3", Name: "NVIDIA", API: "nvenc", Busy: 1, Encoder: 1},
 	}
@@ -111,7 +120,10 @@ func TestNVML(t *testing.T) {
 		t.Errorf("a library that does not end: %v, loaded: %v; want an error, and that it stays", err, lib.loaded)
 	}
 	if lib.usedUnloaded || lib.startedTwice || lib.unloadedStarted {
-		t.Errorf("used unloaded: %v, started twice: %v, unloaded at work: %v", lib.usedUnloaded, lib.startedTwice, lib.unloadedStarted)
+		t.Errorf(
+			"used unloaded: %v, started twice: %v, unloaded at work: %v", lib.usedUnloaded, lib.startedTwice,
+			lib.unloadedStarted,
+		)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 // hertz is the kernel's USER_HZ, the ticks in a second, which is 100 on every architecture that Go runs on.
 const hertz = 100
 
-// errForm means that a file of the kernel does not look as it should.
+// errForm means that a file of the kernel has an unexpected form.
 var errForm = errors.New("pressure: unexpected form")
 
-// parseStat reads /proc/stat: how many processors of a set there are, nil for all, and the time in which they were not idle.
+// parseStat reads /proc/stat: the number of processors in a set (nil for all), and their busy time.
 func parseStat(text []byte, set map[int]bool) (processors int, busy time.Duration, err error) {
 	ticks := int64(0)
 	for line := range strings.Lines(string(text)) {
@@ -34,7 +34,7 @@ func parseStat(text []byte, set map[int]bool) (processors int, busy time.Duratio
 			continue
 		}
 		processors++
-		// user nice system idle iowait irq softirq steal; guests are in user.
+		// user nice system idle iowait irq softirq steal; user includes guests.
 		for i, v := range f[1:9] {
 			n, err := strconv.ParseInt(v, 10, 64)
 			if err != nil {
@@ -53,7 +53,7 @@ func parseStat(text []byte, set map[int]bool) (processors int, busy time.Duratio
 
 // parseOwn reads /proc/self/stat: the processor time of the process.
 func parseOwn(text []byte) (time.Duration, error) {
-	// The name, in parentheses, may hold anything. User and system time are the 12th and 13th field after it.
+	// The name, in parentheses, may contain anything. User and system time are the 12th and 13th field after it.
 	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(f) < 13 {
 		return 0, fmt.Errorf("%w: /proc/self/stat is %.40q", errForm, text)
@@ -66,10 +66,10 @@ func parseOwn(text []byte) (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / time.Duration(hertz), nil
 }
 
-// mostProcessors bounds what a set may name.
+// mostProcessors bounds the size of a set.
 const mostProcessors = 1 << 16
 
-// parseSet reads a set of processors, as 0-3,8.
+// parseSet reads a set of processors, such as 0-3,8.
 func parseSet(text string) (map[int]bool, error) {
 	set := make(map[int]bool)
 	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
@@ -89,7 +89,7 @@ func parseSet(text string) (map[int]bool, error) {
 	return set, nil
 }
 
-// parseMeminfo reads /proc/meminfo: what can be had without swapping, and what there is, in bytes.
+// parseMeminfo reads /proc/meminfo: the memory available without swapping, and the total, in bytes.
 func parseMeminfo(text []byte) (free, total int64, err error) {
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(line, ":")
@@ -102,12 +102,12 @@ func parseMeminfo(text []byte) (free, total int64, err error) {
 		}
 	}
 	if total == 0 || free == 0 {
-		return 0, 0, fmt.Errorf("%w: /proc/meminfo tells neither MemAvailable nor MemTotal", errForm)
+		return 0, 0, fmt.Errorf("%w: /proc/meminfo has neither MemAvailable nor MemTotal", errForm)
 	}
 	return free, total, nil
 }
 
-// parsePressure reads a file of /proc/pressure: the part of the last ten seconds in which some waited.
+// parsePressure reads a file of /proc/pressure: the share of the last ten seconds in which some task waited.
 func parsePressure(text []byte) (float64, error) {
 	for line := range strings.Lines(string(text)) {
 		rest, ok := strings.CutPrefix(line, "some avg10=")
@@ -124,7 +124,7 @@ func parsePressure(text []byte) (float64, error) {
 	return 0, fmt.Errorf("%w: pressure without a line of some", errForm)
 }
 
-// parseQuota reads cpu.max of a control group (v2): the cores that it may use, 0 for all.
+// parseQuota reads cpu.max of a control group (v2): the cores that it may use, or 0 for all.
 func parseQuota(text []byte) (float64, error) {
 	f := strings.Fields(string(text))
 	if len(f) != 2 {
@@ -141,7 +141,7 @@ func parseQuota(text []byte) (float64, error) {
 	return quota / period, nil
 }
 
-// parseField reads a line "name value" of a flat file, as cpu.stat and memory.stat are.
+// parseField reads a line "name value" of a flat file, such as cpu.stat and memory.stat.
 func parseField(text []byte, name string) (int64, error) {
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
@@ -154,7 +154,7 @@ func parseField(text []byte, name string) (int64, error) {
 // unlimited is what parseNumber returns for "max".
 const unlimited = int64(1<<63 - 1)
 
-// parseNumber reads a file that is one number, or max.
+// parseNumber reads a file with one number, or max.
 func parseNumber(text []byte) (int64, error) {
 	s := strings.TrimSpace(string(text))
 	if s == "max" {
@@ -167,7 +167,8 @@ func parseNumber(text []byte) (int64, error) {
 	return n, nil
 }
 
-// parseGroup reads /proc/self/cgroup: the path of the unified hierarchy (v2), or with a controller's name that of the old one (v1).
+// parseGroup reads /proc/self/cgroup. It returns the path in the unified hierarchy (v2) or, with the name of a
+// controller, in the old one (v1).
 func parseGroup(text []byte, controller string) (string, bool) {
 	for line := range strings.Lines(string(text)) {
 		f := strings.SplitN(strings.TrimSpace(line), ":", 3)

@@ -8,15 +8,15 @@ import (
 
 const vendorNVIDIA = "0x10de"
 
-// asleep reports whether a device is powered down, or about to be or to wake. To read its registers would wake it.
+// asleep reports whether a device is powered down, or about to power down or up. Reading its registers would wake it.
 func (r root) asleep(device string) bool {
 	status, err := r.read(device, "power/runtime_status")
 	s := strings.TrimSpace(string(status))
 	return err == nil && s != "active" && s != "unsupported"
 }
 
-// nvidiaPower reports whether the system powers an NVIDIA card down while nobody uses it, as in laptops with two cards, and whether one is
-// awake.
+// nvidiaPower reports whether the system powers an unused NVIDIA card down, as laptops with two cards do, and whether
+// one is awake.
 func (r root) nvidiaPower() (managed, awake bool) {
 	const devices = "sys/bus/pci/devices"
 	entries, err := os.ReadDir(filepath.Join(string(r), devices))
@@ -27,7 +27,8 @@ func (r root) nvidiaPower() (managed, awake bool) {
 		device := filepath.Join(devices, e.Name())
 		vendor, err := r.read(device, "vendor")
 		class, err2 := r.read(device, "class")
-		if err != nil || err2 != nil || strings.TrimSpace(string(vendor)) != vendorNVIDIA || !strings.HasPrefix(string(class), "0x03") {
+		if err != nil || err2 != nil || strings.TrimSpace(string(vendor)) != vendorNVIDIA ||
+			!strings.HasPrefix(string(class), "0x03") {
 			continue
 		}
 		control, err := r.read(device, "power/control")

@@ -8,7 +8,8 @@ import (
 
 // A card that sleeps is listed, and nothing is read of it that would wake it.
 func TestCardThatSleepsIsLeftAlone(t *testing.T) {
-	for status, want := range map[string]float64{"active\n": .37, "suspended\n": 0, "suspending\n": 0, "unsupported\n": .37, "": .37} {
+	for status, want := range map[string]float64{"active\n": .37, "suspended\n": 0, "suspending\n": 0,
+		"unsupported\n": .37, "": .37} {
 		files := cards()
 		if status != "" {
 			files["sys/class/drm/card0/device/power/runtime_status"] = status
@@ -26,11 +27,15 @@ func TestPowerOfNVIDIACards(t *testing.T) {
 		files          map[string]string
 		managed, awake bool
 	}{
-		"none":          {nil, false, true},
-		"a sound card":  {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x040300\n", at + "power/control": "auto\n"}, false, false},
-		"a desktop":     {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x030000\n", at + "power/control": "on\n", at + "power/runtime_status": "active\n"}, false, true},
-		"a laptop":      {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x030200\n", at + "power/control": "auto\n", at + "power/runtime_status": "suspended\n"}, true, false},
-		"one that runs": {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x030200\n", at + "power/control": "auto\n", at + "power/runtime_status": "active\n"}, true, true},
+		"none": {nil, false, true},
+		"a sound card": {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x040300\n", at +
+			"power/control": "auto\n"}, false, false},
+		"a desktop": {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x030000\n", at +
+			"power/control": "on\n", at + "power/runtime_status": "active\n"}, false, true},
+		"a laptop": {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x030200\n", at +
+			"power/control": "auto\n", at + "power/runtime_status": "suspended\n"}, true, false},
+		"one that runs": {map[string]string{at + "vendor": "0x10de\n", at + "class": "0x030200\n", at +
+			"power/control": "auto\n", at + "power/runtime_status": "active\n"}, true, true},
 	} {
 		if managed, awake := machine(t, c.files).nvidiaPower(); managed != c.managed || awake != c.awake {
 			t.Errorf("%s: managed %v, awake %v; want %v, %v", name, managed, awake, c.managed, c.awake)
@@ -66,7 +71,10 @@ func TestNVMLLetsCardsSleep(t *testing.T) {
 		read(100)
 		loads := lib.loads
 		if got := read(100); lib.loads != loads || !lib.started || got[0].Sessions != 1 {
-			t.Errorf("loaded %d times more, open: %v, cards %+v; want it open while there are encodes", lib.loads-loads, lib.started, got)
+			t.Errorf(
+				"loaded %d times more, open: %v, cards %+v; want it open while there are encodes", lib.loads-loads, lib.started,
+				got,
+			)
 		}
 		lib.cards[0].encodes = 0
 		if read(2); lib.started {

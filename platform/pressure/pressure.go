@@ -10,48 +10,54 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ErrUnsupported means that this system does not tell.
+// ErrUnsupported means that this system does not report its load.
 var ErrUnsupported = errors.New("pressure: not measured on this system")
 
-// interval is how often Run measures, which takes half a millisecond, and smoothing how long ago counts for a third: a program that starts is not yet load.
+// interval is the interval of Run's measurements, each of which takes half a millisecond. smoothing is the age at which
+// a measurement still counts for a third, so that a starting program does not count as load.
 const (
 	interval  = 500 * time.Millisecond
 	smoothing = 2 * time.Second
 )
 
-// Reading is what is known of the machine. Fields that this system does not tell are 0.
+// Reading is a measurement of the machine. Fields that this system does not report are 0.
 type Reading struct {
-	// Cores is how many this process may use: by its affinity, and by the quotas of its control group and those above it.
+	// Cores is the number of cores that this process may use, by its affinity and by the quotas of its control group and
+	// those above.
 	Cores float64
-	// CoresUsed is Cores less what is left over the last seconds: of the processors that it may run on, and of each of those quotas. Others may use them up too.
+	// CoresUsed is Cores minus what was free over the last seconds, of the processors that it may use and of each quota.
+	// Other processes may use them up too.
 	CoresUsed float64
-	// CoresNow is the same since the look before.
+	// CoresNow is the same since the last measurement.
 	CoresNow float64
-	// MemoryFree is what is left in bytes, of the machine and of the limit of each control group; MemoryTotal the least of what there is.
+	// MemoryFree is the free memory in bytes, of the machine and within the limit of each control group. MemoryTotal is
+	// the least of the totals.
 	MemoryFree, MemoryTotal int64
-	// CPUStall, MemoryStall and IOStall are the parts of the last ten seconds in which something had to wait for processor, memory or disk (PSI, "some avg10").
+	// CPUStall, MemoryStall and IOStall are the shares of the last ten seconds in which a task waited for processor,
+	// memory or disk (PSI, "some avg10").
 	CPUStall, MemoryStall, IOStall float64
-	// Resident is what this process holds, in bytes, and Descriptors how many files it has open.
+	// Resident is the memory of this process, in bytes, and Descriptors the number of its open files.
 	Resident    int64
 	Descriptors int
 }
 
-// sample is one look. Counters grow from look to look.
+// sample is one measurement. Counters grow from sample to sample.
 type sample struct {
 	Reading
-	// budgets are what the process shares processors by: the machine's, and those of control groups with a quota.
+	// budgets are the shared processor budgets of this process: the machine's, and one for each control group with a
+	// quota.
 	budgets []budget
 	at      time.Time
 }
 
-// budget is so many cores, and the processor time that was used of them.
+// budget is a number of cores, and the processor time that was used of them.
 type budget struct {
 	name  string
 	cores float64
 	busy  time.Duration
 }
 
-// used returns s.Cores less what was left of each budget since before.
+// used returns s.Cores minus what was left of each budget since before.
 func (s sample) used(before sample) float64 {
 	took := s.at.Sub(before.at).Seconds()
 	left := s.Cores
@@ -66,7 +72,7 @@ func (s sample) used(before sample) float64 {
 	return s.Cores - left
 }
 
-// Sampler measures from time to time.
+// Sampler measures periodically.
 type Sampler struct {
 	log   *slog.Logger
 	look  func(now time.Time) (sample, error)
@@ -77,7 +83,8 @@ type Sampler struct {
 	current Reading
 }
 
-// New returns a Sampler that has looked once, with metrics on reg. Where the system does not tell, its readings are empty.
+// New returns a Sampler with one measurement, with metrics on reg. Where the system does not report its load, readings
+// are empty.
 func New(reg prometheus.Registerer, log *slog.Logger) *Sampler {
 	s := &Sampler{log: log, look: look}
 	s.register(reg)
@@ -91,13 +98,28 @@ func (s *Sampler) register(reg prometheus.Registerer) {
 		reg.MustRegister(g)
 		s.shown = append(s.shown, func(r Reading) { g.Set(of(r)) })
 	}
-	gauge("cores", "Processor cores that the daemon may use, by affinity and control group.", func(r Reading) float64 { return r.Cores })
-	gauge("cores_used", "Cores in use over the last seconds, by whatever runs there.", func(r Reading) float64 { return r.CoresUsed })
-	gauge("memory_free_bytes", "Memory that is to be had.", func(r Reading) float64 { return float64(r.MemoryFree) })
-	gauge("memory_total_bytes", "Memory that there is.", func(r Reading) float64 { return float64(r.MemoryTotal) })
-	gauge("cpu_stalled_ratio", "Part of the last ten seconds in which something waited for a processor.", func(r Reading) float64 { return r.CPUStall })
-	gauge("memory_stalled_ratio", "Part of the last ten seconds in which something waited for memory.", func(r Reading) float64 { return r.MemoryStall })
-	gauge("io_stalled_ratio", "Part of the last ten seconds in which something waited for a disk.", func(r Reading) float64 { return r.IOStall })
+	gauge(
+		"cores", "Processor cores that the daemon may use, by affinity and control group.",
+		func(r Reading) float64 { return r.Cores },
+	)
+	gauge(
+		"cores_used", "Cores in use over the last seconds, by all programs on them.",
+		func(r Reading) float64 { return r.CoresUsed },
+	)
+	gauge("memory_free_bytes", "Available memory.", func(r Reading) float64 { return float64(r.MemoryFree) })
+	gauge("memory_total_bytes", "Total memory.", func(r Reading) float64 { return float64(r.MemoryTotal) })
+	gauge(
+		"cpu_stalled_ratio", "Share of the last ten seconds in which a task waited for a processor.",
+		func(r Reading) float64 { return r.CPUStall },
+	)
+	gauge(
+		"memory_stalled_ratio", "Share of the last ten seconds in which a task waited for memory.",
+		func(r Reading) float64 { return r.MemoryStall },
+	)
+	gauge(
+		"io_stalled_ratio", "Share of the last ten seconds in which a task waited for a disk.",
+		func(r Reading) float64 { return r.IOStall },
+	)
 }
 
 // Run measures until ctx ends.
@@ -117,21 +139,21 @@ func (s *Sampler) Run(ctx context.Context) error {
 	}
 }
 
-// Read returns what was measured last.
+// Read returns the last measurement.
 func (s *Sampler) Read() Reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current
 }
 
-// measure looks once, and tells whether there is anything to see.
+// measure measures once, and reports whether there is a result.
 func (s *Sampler) measure(now time.Time) bool {
 	next, err := s.look(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case errors.Is(err, ErrUnsupported):
-		s.log.Info("the load of the host is not known: sessions are admitted by the configured limits alone", "err", err)
+		s.log.Info("the load of the host is unknown: only the configured limits decide on admission", "err", err)
 		return false
 	case err != nil:
 		s.log.Debug("load not measured", "err", err)

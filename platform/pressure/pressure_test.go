@@ -13,7 +13,10 @@ import (
 )
 
 func TestParsers(t *testing.T) {
-	stat := []byte("cpu  100 20 30 9999 888 4 5 6 7 8\ncpu0 60 20 0 9000 8 4 0 6 7 8\ncpu1 10 0 30 5 5 0 0 0 0 0\ncpu3 40 0 0 5 5 0 5 0 0 0\nintr 5\n")
+	stat := []byte(
+		"cpu  100 20 30 9999 888 4 5 6 7 8\ncpu0 60 20 0 9000 8 4 0 6 7 8\ncpu1 10 0 30 5 5 0 0 0 0 0\n" +
+			"cpu3 40 0 0 5 5 0 5 0 0 0\nintr 5\n",
+	)
 	for _, c := range []struct {
 		set  map[int]bool
 		n    int
@@ -40,11 +43,15 @@ func TestParsers(t *testing.T) {
 	if used, err := parseOwn(own); err != nil || used != 1500*time.Millisecond {
 		t.Errorf("own %v, %v; want 1.5 s", used, err)
 	}
-	free, total, err := parseMeminfo([]byte("MemTotal:       16384 kB\nMemFree: 5 kB\nMemAvailable:    8192 kB\nHugePages_Total:       0\n"))
+	free, total, err := parseMeminfo(
+		[]byte("MemTotal:       16384 kB\nMemFree: 5 kB\nMemAvailable:    8192 kB\nHugePages_Total:       0\n"),
+	)
 	if err != nil || free != 8192<<10 || total != 16384<<10 {
 		t.Errorf("memory %d of %d, %v", free, total, err)
 	}
-	stall, err := parsePressure([]byte("some avg10=12.50 avg60=1.00 avg300=0.00 total=123\nfull avg10=3.00 avg60=0.00 avg300=0.00 total=45\n"))
+	stall, err := parsePressure(
+		[]byte("some avg10=12.50 avg60=1.00 avg300=0.00 total=123\nfull avg10=3.00 avg60=0.00 avg300=0.00 total=45\n"),
+	)
 	if err != nil || stall != .125 {
 		t.Errorf("stall %v, %v", stall, err)
 	}
@@ -60,7 +67,8 @@ func TestParsers(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	groups := []byte("12:cpu,cpuacct:/old\n11:memory:/old/m\n0::/system.slice/wavry-host.service\n")
-	for controller, want := range map[string]string{"": "/system.slice/wavry-host.service", "cpu": "/old", "memory": "/old/m", "pids": ""} {
+	for controller, want := range map[string]string{"": "/system.slice/wavry-host.service", "cpu": "/old",
+		"memory": "/old/m", "pids": ""} {
 		if got, ok := parseGroup(groups, controller); got != want || ok != (want != "") {
 			t.Errorf("group of %q: %q", controller, got)
 		}
@@ -77,7 +85,8 @@ func TestParsersRefuse(t *testing.T) {
 		"field":    func(b []byte) error { _, err := parseField(b, "x"); return err },
 		"number":   func(b []byte) error { _, err := parseNumber(b); return err },
 	} {
-		for _, text := range []string{"", "\n", "cpu0 a b c d e f g h", "some avg10=x", "5", "a b", "0 0", "x y", "MemTotal: x kB"} {
+		for _, text := range []string{"", "\n", "cpu0 a b c d e f g h", "some avg10=x", "5", "a b", "0 0", "x y",
+			"MemTotal: x kB"} {
 			if name == "number" && text == "5" {
 				continue
 			}
@@ -88,7 +97,7 @@ func TestParsersRefuse(t *testing.T) {
 	}
 }
 
-// Each budget has to have room: a quota that others of the same group use up, and a machine that others keep busy.
+// Each budget must have room: other processes may use up the quota of the group, or the machine.
 func TestLeastOfTheBudgetsCounts(t *testing.T) {
 	now := time.Unix(1000, 0)
 	before := sample{at: now, budgets: []budget{{"machine", 8, 0}, {"/a/b", 2, 0}, {"/a", 4, 0}}}
@@ -103,7 +112,11 @@ func TestLeastOfTheBudgetsCounts(t *testing.T) {
 		"more than the quota":    {3 * time.Second, 3 * time.Second, 3 * time.Second, 2},
 		"a counter that wrapped": {-time.Second, 0, 0, 0},
 	} {
-		after := sample{at: now.Add(time.Second), Reading: Reading{Cores: 2}, budgets: []budget{{"machine", 8, c.machine}, {"/a/b", 2, c.inner}, {"/a", 4, c.outer}, {"/new", 1, 9}}}
+		after := sample{
+			at:      now.Add(time.Second),
+			Reading: Reading{Cores: 2},
+			budgets: []budget{{"machine", 8, c.machine}, {"/a/b", 2, c.inner}, {"/a", 4, c.outer}, {"/new", 1, 9}},
+		}
 		if got := after.used(before); math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%s: %v cores are in use; want %v", name, got, c.want)
 		}

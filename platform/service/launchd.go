@@ -32,7 +32,7 @@ func (l *launchd) files() ([]file, error) {
 
 func (l *launchd) check(ctx context.Context) error {
 	if _, err := l.run(ctx, "launchctl", "version"); errors.Is(err, child.ErrNotInstalled) {
-		return fmt.Errorf("%w: there is no launchctl", ErrNotRunning)
+		return fmt.Errorf("%w: launchctl is missing", ErrNotRunning)
 	}
 	switch {
 	case !l.cfg.Spec.Session && l.euid != 0:
@@ -89,18 +89,18 @@ func (l *launchd) query(ctx context.Context, st *Status) error {
 	out, err := l.run(ctx, "launchctl", "print", l.target())
 	switch {
 	case errors.Is(err, child.ErrNotInstalled):
-		return fmt.Errorf("%w: there is no launchctl", ErrNotRunning)
+		return fmt.Errorf("%w: launchctl is missing", ErrNotRunning)
 	case err != nil:
 		if st.Installed {
 			st.State = "not loaded"
 		}
-		return nil // launchctl fails for what is not loaded
+		return nil // launchctl fails for a service that is not loaded
 	}
 	parsePrint(out, st)
 	return nil
 }
 
-// parsePrint reads the output of launchctl print, of which only the outermost level counts.
+// parsePrint reads the output of launchctl print. Only its outermost level counts.
 func parsePrint(out string, st *Status) {
 	depth := 0
 	for line := range strings.Lines(out) {

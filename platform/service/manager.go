@@ -13,66 +13,66 @@ import (
 	"wavryhost/platform/child"
 )
 
-// Config is what a Manager is made with.
+// Config configures a Manager.
 type Config struct {
 	Spec Spec
-	// Init is the service manager. It defaults to the system's.
+	// Init is the kind of service manager. It defaults to the system's.
 	Init Init
-	// Root is the folder that files are installed into, as for a disk image; then no running service manager is asked
-	// for or told anything. It defaults to "/", the system that runs.
+	// Root is the folder that files are installed into, for example of a disk image. No running service manager is then
+	// required or informed. It defaults to "/", the running system.
 	Root string
-	// Home is the user's home folder; needed when Spec.Session is set.
+	// Home is the user's home folder. It is required when Spec.Session is set.
 	Home string
-	// Out is told what is done, a line each. It defaults to nowhere.
+	// Out gets a line for each action. By default there is no output.
 	Out io.Writer
 }
 
-// Status is what is known of the installed service.
+// Status describes the installed service.
 type Status struct {
-	// Path is where the service's description is, or would be.
+	// Path is the path of the service's description, even if that does not exist.
 	Path string `json:"path"`
-	// Installed tells whether it is there, and Current whether it is what Install would write.
+	// Installed reports whether it exists, and Current whether Install would write the same.
 	Installed bool `json:"installed"`
 	Current   bool `json:"current"`
-	// Running tells whether the daemon is up and reported ready; State is the service manager's word for it.
+	// Running reports whether the daemon is up and ready. State is the service manager's word for it.
 	Running bool   `json:"running"`
 	State   string `json:"state"`
-	// Enabled tells whether it starts by itself: systemd's word, "enabled" or "disabled" among others.
+	// Enabled reports whether it starts with the system, in systemd's words: "enabled" and "disabled" among others.
 	Enabled string `json:"enabled,omitempty"`
 	PID     int    `json:"pid,omitempty"`
-	// Text is what the daemon says of itself.
+	// Text is the daemon's own description of its state.
 	Text string `json:"text,omitempty"`
 }
 
-// Manager installs and removes the service, and tells how it is.
+// Manager installs and removes the service, and reports its status.
 type Manager struct {
 	cfg  Config
 	init initSystem
 }
 
-// file is what Install writes.
+// file is a file that Install writes.
 type file struct {
 	path, content string
 }
 
-// initSystem is a service manager. The first of its files is the service's description.
+// initSystem is a service manager. The first of its files is the description of the service.
 type initSystem interface {
 	files() ([]file, error)
 	// check returns an error that wraps ErrNotRunning or ErrPermission when the service cannot be changed.
 	check(ctx context.Context) error
-	// activate makes the service known and starts it; changed tells whether its files were written anew.
+	// activate registers the service and starts it. changed reports whether its files were rewritten.
 	activate(ctx context.Context, changed bool) error
-	// deactivate stops the service, and forget makes the manager see that its files are gone.
+	// deactivate stops the service. forget makes the manager notice that the files are gone.
 	deactivate(ctx context.Context) error
 	forget(ctx context.Context) error
 	query(ctx context.Context, s *Status) error
 }
 
-// runner runs a command and returns what it printed.
+// runner runs a command and returns its output.
 type runner func(ctx context.Context, name string, args ...string) (string, error)
 
-// NewManager returns the manager of the service that cfg describes. The error wraps ErrUnsupported where no service manager
-// is known.
+// NewManager returns the manager of the service that cfg describes. The error wraps ErrUnsupported where no service
+// manager is known.
 func NewManager(cfg Config) (*Manager, error) { return newManager(cfg, command) }
 
 func newManager(cfg Config, run runner) (*Manager, error) {
@@ -104,7 +104,7 @@ func newManager(cfg Config, run runner) (*Manager, error) {
 	return m, nil
 }
 
-// Print returns the service's description.
+// Print returns the description of the service.
 func (m *Manager) Print() (string, error) {
 	files, err := m.init.files()
 	if err != nil {
@@ -113,8 +113,8 @@ func (m *Manager) Print() (string, error) {
 	return files[0].content, nil
 }
 
-// Install writes the service's files, and starts it now and at each start of the system. Doing so again changes nothing, or
-// brings the service up to date.
+// Install writes the service's files, starts the service, and has it start with the system. A repetition changes
+// nothing, or updates the service.
 func (m *Manager) Install(ctx context.Context) error {
 	if m.live() {
 		if err := m.init.check(ctx); err != nil {
@@ -142,8 +142,8 @@ func (m *Manager) Install(ctx context.Context) error {
 	return m.init.activate(ctx, changed)
 }
 
-// Uninstall stops the service and removes its files. The configuration and the daemon's user stay. It is no error when
-// nothing is installed.
+// Uninstall stops the service and removes its files. The configuration and the daemon's user stay. Without an installed
+// service it does nothing.
 func (m *Manager) Uninstall(ctx context.Context) error {
 	if m.live() {
 		if err := m.init.check(ctx); err != nil {
@@ -179,7 +179,7 @@ func (m *Manager) Uninstall(ctx context.Context) error {
 	return m.init.forget(ctx)
 }
 
-// Status tells how the service is.
+// Status returns the status of the service.
 func (m *Manager) Status(ctx context.Context) (Status, error) {
 	files, err := m.init.files()
 	if err != nil {
@@ -200,7 +200,7 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 	return s, m.init.query(ctx, &s)
 }
 
-// live tells whether the running system is meant, and not a folder.
+// live reports whether the running system is meant, and not a folder.
 func (m *Manager) live() bool { return m.cfg.Root == "/" }
 
 func (m *Manager) path(f file) string { return filepath.Join(m.cfg.Root, f.path) }
@@ -209,7 +209,7 @@ func (m *Manager) say(format string, args ...any) { say(m.cfg.Out, format, args.
 
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 
-// checkBinary tells early what would otherwise be a service that does not start.
+// checkBinary finds problems early that would keep the service from starting.
 func (m *Manager) checkBinary() error {
 	spec := m.cfg.Spec
 	path := filepath.Join(m.cfg.Root, spec.Binary)
@@ -232,7 +232,7 @@ func (m *Manager) checkBinary() error {
 	return nil
 }
 
-// write puts f in place, whole or not at all, and tells whether that changed anything.
+// write puts f in place, completely or not at all, and reports whether anything changed.
 func (m *Manager) write(f file) (bool, error) {
 	path := m.path(f)
 	if old, err := os.ReadFile(path); err == nil && string(old) == f.content {
@@ -246,7 +246,7 @@ func (m *Manager) write(f file) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("service: write: %w", permission(err))
 	}
-	defer os.Remove(temp.Name()) //nolint:errcheck // it is gone already when the rename succeeded
+	defer os.Remove(temp.Name()) //nolint:errcheck // it is gone already if the rename succeeded
 	_, err = temp.WriteString(f.content)
 	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
 	if err == nil {
@@ -259,7 +259,7 @@ func (m *Manager) write(f file) (bool, error) {
 	return true, nil
 }
 
-// permission makes ErrPermission of the system's own.
+// permission converts the system's permission errors to ErrPermission.
 func permission(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: %w", ErrPermission, err)
@@ -267,15 +267,19 @@ func permission(err error) error {
 	return err
 }
 
-// maxOutput bounds what is kept of what a program prints, in bytes.
+// maxOutput bounds the kept output of a program, in bytes.
 const maxOutput = 1 << 20
 
 // command runs a program of the system.
 func command(ctx context.Context, name string, args ...string) (string, error) {
 	stdout, stderr := &child.Output{Max: maxOutput}, &child.Output{Max: maxOutput, Last: true}
 	err := child.Run(ctx, child.Command{
-		// By these the service manager of a user is reached.
-		Program: name, Args: args, Keep: []string{"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}, Stdout: stdout, Stderr: stderr,
+		// The service manager of a user is reached by these variables.
+		Program: name,
+		Args:    args,
+		Keep:    []string{"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"},
+		Stdout:  stdout,
+		Stderr:  stderr,
 	})
 	if err != nil {
 		line := strings.Join(append([]string{name}, args...), " ")

@@ -191,7 +191,8 @@ func TestSystemdActivate(t *testing.T) {
 			fail: map[string]error{"systemd-sysusers": exec.ErrNotFound, "id": errors.New("no such user")},
 			want: []string{
 				"systemd-sysusers /etc/sysusers.d/wavry-host.conf", "id -u wavry-host",
-				"useradd --system --user-group --no-create-home --home-dir /var/lib/wavry-host --shell /usr/sbin/nologin wavry-host",
+				"useradd --system --user-group --no-create-home --home-dir /var/lib/wavry-host " +
+					"--shell /usr/sbin/nologin wavry-host",
 				"usermod --append --groups render wavry-host", "usermod --append --groups video wavry-host", folder,
 				"systemctl daemon-reload", "systemctl enable wavry-host.service", "systemctl start wavry-host.service",
 			},
@@ -265,9 +266,11 @@ func TestLaunchdActivate(t *testing.T) {
 		fail    map[string]error
 		want    []string
 	}{
-		{"first", true, map[string]error{target: errors.New("no such service")}, []string{target, "launchctl bootstrap gui/501 " + plist}},
+		{"first", true, map[string]error{target: errors.New("no such service")}, []string{target,
+			"launchctl bootstrap gui/501 " + plist}},
 		{"again", false, nil, []string{target}},
-		{"changed", true, nil, []string{target, "launchctl bootout gui/501/org.wavry.host", "launchctl bootstrap gui/501 " + plist}},
+		{"changed", true, nil, []string{target, "launchctl bootout gui/501/org.wavry.host",
+			"launchctl bootstrap gui/501 " + plist}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &host{fail: tc.fail}

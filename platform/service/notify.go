@@ -12,10 +12,11 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// sendTimeout is how long a manager is waited for that does not read: its socket has room for some ten messages, and then holds up whoever writes, and the daemon's own end.
+// sendTimeout bounds a message to a manager that does not read. The socket holds some ten messages; then it blocks the
+// writer, and the daemon's own end.
 const sendTimeout = time.Second
 
-// Notifier tells systemd how the daemon is doing. Without systemd it does nothing.
+// Notifier informs systemd about the daemon. Without systemd it does nothing.
 type Notifier struct {
 	log *slog.Logger
 }
@@ -23,19 +24,19 @@ type Notifier struct {
 // NewNotifier returns a notifier of the manager that the environment names.
 func NewNotifier(log *slog.Logger) *Notifier { return &Notifier{log: log} }
 
-// Ready tells that the daemon serves.
+// Ready says that the daemon serves.
 func (n *Notifier) Ready() { n.send(daemon.SdNotifyReady) }
 
-// Stopping tells that the daemon began to stop.
+// Stopping says that the daemon has begun to stop.
 func (n *Notifier) Stopping() { n.send(daemon.SdNotifyStopping) }
 
-// Status tells, in a line for people, what the daemon is at.
+// Status describes the state of the daemon, in a line for people.
 func (n *Notifier) Status(text string) {
 	n.send("STATUS=" + strings.ReplaceAll(text, "\n", " "))
 }
 
-// Watchdog gives a sign of life, twice in the time that systemd allows, as long as healthy returns true. It blocks until ctx
-// ends, and returns at once when systemd expects no sign. A healthy that does not return withholds the sign too.
+// Watchdog gives a sign of life, twice in the time that systemd allows, as long as healthy returns true. It blocks
+// until ctx ends, and returns at once if systemd expects no sign. A call of healthy that hangs withholds the sign too.
 func (n *Notifier) Watchdog(ctx context.Context, healthy func() bool) error {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
@@ -50,7 +51,7 @@ func (n *Notifier) Watchdog(ctx context.Context, healthy func() bool) error {
 		if healthy() {
 			n.send(daemon.SdNotifyWatchdog)
 		} else {
-			n.log.Warn("watchdog sign withheld")
+			n.log.Warn("watchdog signal withheld")
 		}
 		select {
 		case <-ctx.Done():
@@ -61,13 +62,13 @@ func (n *Notifier) Watchdog(ctx context.Context, healthy func() bool) error {
 }
 
 func (n *Notifier) send(state string) {
-	// A manager that cannot be reached is not the daemon's trouble: systemd acts on the missing message.
+	// An unreachable manager does not matter to the daemon. systemd acts on the missing message.
 	if err := notify(state); err != nil {
 		n.log.Warn("service manager not notified", "message", state, "err", err)
 	}
 }
 
-// notify is daemon.SdNotify with an end to how long it takes.
+// notify is daemon.SdNotify with a time limit.
 func notify(state string) error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {

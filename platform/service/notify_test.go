@@ -90,7 +90,7 @@ func TestWatchdogSignsOnlyWhileHealthy(t *testing.T) {
 	}
 }
 
-// A manager that does not read holds up nothing for good.
+// A manager that does not read blocks nothing forever.
 func TestWatchdogEndsBesideAManagerThatDoesNotRead(t *testing.T) {
 	conn := manager(t)
 	var full error

@@ -6,21 +6,21 @@ import (
 	"howett.net/plist"
 )
 
-// job is the part of launchd.plist(5) that is used.
+// job is the used part of launchd.plist(5).
 type job struct {
 	Label            string   `plist:"Label"`
 	ProgramArguments []string `plist:"ProgramArguments"`
-	// RunAtLoad starts it with the session; KeepAlive starts it again after a failure but not after a clean end.
+	// RunAtLoad starts it with the session. KeepAlive restarts it after a failure, but not after a clean end.
 	RunAtLoad bool      `plist:"RunAtLoad"`
 	KeepAlive keepAlive `plist:"KeepAlive"`
 	// ThrottleInterval is the least time between two starts, in seconds.
 	ThrottleInterval int `plist:"ThrottleInterval"`
-	// ExitTimeOut is what launchd waits after SIGTERM, in seconds.
+	// ExitTimeOut is the time that launchd waits after SIGTERM, in seconds.
 	ExitTimeOut int `plist:"ExitTimeOut"`
-	// LimitLoadToSessionType: only a process of the graphical session reaches the window server, so that this is an
-	// agent and not a daemon of the system.
+	// LimitLoadToSessionType: only a process of the graphical session reaches the window server. So this is an agent and
+	// not a system daemon.
 	LimitLoadToSessionType string `plist:"LimitLoadToSessionType"`
-	// ProcessType Interactive keeps the system from slowing it down as background work.
+	// ProcessType Interactive keeps the system from slowing it down like background work.
 	ProcessType       string `plist:"ProcessType"`
 	Umask             int    `plist:"Umask"`
 	StandardErrorPath string `plist:"StandardErrorPath,omitempty"`
@@ -30,7 +30,8 @@ type keepAlive struct {
 	SuccessfulExit bool `plist:"SuccessfulExit"`
 }
 
-// Plist returns the launchd property list of s: an agent, for what captures the screen has to run in its session.
+// Plist returns the launchd property list of s. It is an agent, because screen capture must run in the session of the
+// screen.
 func Plist(s Spec) ([]byte, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err

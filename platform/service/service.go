@@ -1,5 +1,5 @@
-// Package service makes the daemon a service of the system: it writes the description that systemd or launchd starts it
-// by, installs and removes it, and tells systemd how the daemon is doing.
+// Package service makes the daemon a service of the system. It writes the description from which systemd or launchd
+// starts it, installs and removes it, and informs systemd about the daemon's state.
 //
 // One Spec describes the service; Unit and Plist render it.
 package service
@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	// ErrUnsupported means that this system has no service manager that is known here.
+	// ErrUnsupported means that this system has no known service manager.
 	ErrUnsupported = errors.New("service: no known service manager on this system")
 	// ErrNotRunning means that the service manager is not running, as in most containers.
 	ErrNotRunning = errors.New("service: manager is not running here")
@@ -22,8 +22,8 @@ var (
 	ErrPermission = errors.New("service: not permitted")
 )
 
-// The exit codes of a daemon that cannot start however often it is tried: its command line or its configuration is refused (sysexits.h). A crashed Go program
-// ends with 2, which therefore means nothing else.
+// The exit codes of a daemon that cannot start however often it is tried: its command line or its configuration is
+// refused (sysexits.h). A crashed Go program ends with 2, so 2 has no other meaning.
 const (
 	ExitUsage  = 64
 	ExitConfig = 78
@@ -40,23 +40,25 @@ const (
 
 // Spec describes the service. Its zero value is the service as packages ship it.
 type Spec struct {
-	// Name is the service's name in systemd, and its user's and configuration folder's. It defaults to "wavry-host".
+	// Name is the name of the service in systemd, of its user and of its configuration folder. It defaults to
+	// "wavry-host".
 	Name string
-	// Label is the service's name in launchd. It defaults to "org.wavry.host".
+	// Label is the name of the service in launchd. It defaults to "org.wavry.host".
 	Label string
 	// Binary is the program's absolute path. It defaults to "/usr/bin/wavry-host".
 	Binary string
-	// ConfigPath is handed on by --config. It defaults to none: the program finds its default file, or does without.
+	// ConfigPath is passed with --config. By default nothing is passed: the program finds its default file, or works
+	// without.
 	ConfigPath string
-	// User is the system user that the daemon runs as. It defaults to Name. Without effect when Session is set.
+	// User is the system user of the daemon. It defaults to Name. It has no effect when Session is set.
 	User string
-	// Session makes it a service of the user who installs it, started with the graphical session and with its rights.
+	// Session makes it a service of the installing user. It starts with the graphical session and has that user's rights.
 	Session bool
-	// LogPath is the file that launchd appends the daemon's log to. It defaults to none; systemd keeps the log itself.
+	// LogPath is the file for the log under launchd. It defaults to none. systemd keeps the log itself.
 	LogPath string
-	// Watchdog is how long the daemon may go without a sign of life. It defaults to 30 s.
+	// Watchdog is the longest time without a sign of life. It defaults to 30 s.
 	Watchdog time.Duration
-	// StopTimeout is how long it may take to stop. It defaults to 45 s.
+	// StopTimeout is the longest time for stopping. It defaults to 45 s.
 	StopTimeout time.Duration
 }
 
@@ -80,13 +82,13 @@ func (s Spec) WithDefaults() Spec {
 	return s
 }
 
-// names is what both systemd and useradd take as a name.
+// names matches what both systemd and useradd accept as a name.
 var names = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 
-// labels is a reverse domain name.
+// labels matches a reverse domain name.
 var labels = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 
-// Validate returns an error that names the first field that cannot work. Defaults are taken into account.
+// Validate returns an error that names the first field that cannot work, after defaults.
 func (s Spec) Validate() error {
 	s = s.WithDefaults()
 	switch {

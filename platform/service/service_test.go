@@ -63,7 +63,7 @@ func plistText(s Spec) (string, error) {
 	return string(b), err
 }
 
-// TestPlistHasWhatLaunchdNeeds reads the list again with a parser, as launchd's own is not to be had elsewhere.
+// TestPlistHasWhatLaunchdNeeds parses the list again; launchd's own parser exists on macOS only.
 func TestPlistHasWhatLaunchdNeeds(t *testing.T) {
 	b, err := Plist(Spec{Binary: "/opt/a&b/<wavry-host>", ConfigPath: "/etc/c.yaml"})
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 type systemd struct {
 	cfg Config
 	run runner
-	// booted is the folder that exists when the system was started by systemd (sd_booted(3)).
+	// booted is the folder that exists if systemd started the system (sd_booted(3)).
 	booted string
 	euid   int
 }
@@ -62,7 +62,7 @@ func (s *systemd) activate(ctx context.Context, changed bool) error {
 		if err := s.makeUser(ctx); err != nil {
 			return err
 		}
-		// Root's, with the daemon's group, before systemd would make it the daemon's own.
+		// It belongs to root with the daemon's group. Otherwise systemd would give it to the daemon.
 		_, err := s.run(ctx, "install", "-d", "-m", "0750", "-o", "root", "-g", s.cfg.Spec.User,
 			filepath.Join("/etc", s.cfg.Spec.Name))
 		if err != nil {
@@ -77,7 +77,7 @@ func (s *systemd) activate(ctx context.Context, changed bool) error {
 	}
 	verb := "start"
 	if changed {
-		verb = "restart" // it may run by its former description
+		verb = "restart" // it may run with its previous description
 	}
 	if _, err := s.systemctl(ctx, verb, s.unit()); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *systemd) activate(ctx context.Context, changed bool) error {
 	return nil
 }
 
-// makeUser makes the user that the daemon runs as, unless it exists.
+// makeUser makes the daemon's user, unless it exists.
 func (s *systemd) makeUser(ctx context.Context) error {
 	user := s.cfg.Spec.User
 	_, err := s.run(ctx, "systemd-sysusers", filepath.Join("/etc/sysusers.d", s.cfg.Spec.Name+".conf"))
@@ -102,7 +102,7 @@ func (s *systemd) makeUser(ctx context.Context) error {
 		return err
 	}
 	for _, group := range []string{"render", "video"} {
-		// A host without the group has no GPU nodes that belong to it.
+		// A host without the group has no GPU nodes of that group.
 		if _, err := s.run(ctx, "usermod", "--append", "--groups", group, user); err != nil {
 			say(s.cfg.Out, "%s is not in group %s: %v", user, group, err)
 		}
@@ -152,7 +152,7 @@ func parseShow(out string, st *Status) {
 	if !st.Installed && values["UnitFileState"] == "" {
 		return
 	}
-	st.Installed = true // in another folder of systemd's, as packages do
+	st.Installed = true // in another folder of systemd, as packages install it
 	st.Running = values["ActiveState"] == "active"
 	st.State = values["ActiveState"]
 	if sub := values["SubState"]; sub != "" {

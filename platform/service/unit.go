@@ -32,11 +32,12 @@ func Unit(s Spec) (string, error) {
 		Exec, Check                  string
 		WatchdogSeconds, StopSeconds int
 		ExitUsage, ExitConfig        int
-	}{s, strings.Join(words, " "), strings.Join(check, " "), int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig})
+	}{s, strings.Join(words, " "), strings.Join(check, " "),
+		int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig})
 	return b.String(), err
 }
 
-// quoteUnit makes a word of a command line in a unit: % and $ are expanded there, quotes and spaces part words
+// quoteUnit quotes a word of a command line in a unit. % and $ are expanded there; quotes and spaces separate words
 // (systemd.service(5), systemd.syntax(7)).
 func quoteUnit(word string) string {
 	word = strings.ReplaceAll(word, "%", "%%")
@@ -47,8 +48,8 @@ func quoteUnit(word string) string {
 	return word
 }
 
-// sysusers returns the sysusers.d drop-in that makes the daemon's user, a member of the groups that own GPU nodes. Groups
-// that are missing are made, which keeps the service startable on a host without udev's own.
+// sysusers returns the sysusers.d drop-in for the daemon's user, a member of the groups that own GPU nodes. It makes
+// missing groups too, so that the service starts on a host without udev's groups.
 func sysusers(s Spec) string {
 	s = s.WithDefaults()
 	return "# The user that " + s.Name + " runs as. Membership of render and video opens the GPU's nodes.\n" +
