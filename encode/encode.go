@@ -66,8 +66,8 @@ type Encoder interface {
 	// SetRate asks for another bitrate, in bits per second, from the next picture on, and for a rate control buffer
 	// sized for fps pictures a second. What that costs is Profile().Price.
 	SetRate(bitsPerSecond, fps int) error
-	// Enlarge lets the next keyframe have the bits of so many pictures; all after it have their own share again. Encoders whose rate
-	// changes have a price do nothing.
+	// Enlarge lets the next keyframe have the bits of so many pictures; all after it have their own share again. Encoders
+	// whose rate changes have a price do nothing.
 	Enlarge(pictures int)
 	// Profile tells what the encoder is.
 	Profile() Profile
@@ -123,7 +123,7 @@ func (p Price) String() string {
 // Factory opens encoders of one profile.
 type Factory interface {
 	Profile() Profile
-	// Open returns an encoder, or an error that wraps ErrNoEncoder when this system has none of the kind, ErrBusy when the device does as
-	// many encodes as it can, and ErrSize when it takes no such picture.
+	// Open returns an encoder, or an error that wraps ErrNoEncoder when this system has none of the kind, ErrBusy when the
+	// device does as many encodes as it can, and ErrSize when it takes no such picture.
 	Open(Params) (Encoder, error)
 }

@@ -9,8 +9,8 @@ const (
 // Codecs lists the codecs, the preferred first.
 func Codecs() []string { return []string{H264, VP9} }
 
-// Profile describes one encoder as data: which FFmpeg codec it is, how it is set up for latency, and what the rest of the
-// system must know of it.
+// Profile describes one encoder as data: which FFmpeg codec it is, how it is set up for latency, and what the rest of
+// the system must know of it.
 type Profile struct {
 	// Name is the FFmpeg encoder's name, and the name in configuration, logs and metrics.
 	Name string
@@ -28,9 +28,9 @@ type Profile struct {
 	Device string
 	// MinRate sets the rate as the least one too, without which libvpx does not keep it constant.
 	MinRate bool
-	// RateByTime tells that the encoder deals out its rate by the pictures' timestamps. They are then not the time of capture, by which the
-	// picture after a pause would get all the bits that the pause has saved, but give each picture its share; and so they change the
-	// rate of an encoder that is open.
+	// RateByTime tells that the encoder deals out its rate by the pictures' timestamps. They are then not the time of
+	// capture, by which the picture after a pause would get all the bits that the pause has saved, but give each picture
+	// its share; and so they change the rate of an encoder that is open.
 	RateByTime bool
 	// Limits are the sizes that it takes. The proof may find them to be narrower.
 	Limits Limits

@@ -75,16 +75,16 @@ func x264() Profile {
 	}
 }
 
-// vpx is for viewers who take no H.264. Of the codecs that all of those take, VP8 costs half as much, and does not keep its rate: libvpx
-// finds no motion as fast as that of text that scrolls, which took five times the rate at the coarsest quantizer, and does not encode a
-// picture again, so that a page which came at once took 30 shares of a frame. VP9 takes 0.8 times the rate for the one, and three shares
-// for the other (1280x720, 60 frames a second, 6 Mbit/s).
+// vpx is for viewers who take no H.264. Of the codecs that all of those take, VP8 costs half as much, and does not keep
+// its rate: libvpx finds no motion as fast as that of text that scrolls, which took five times the rate at the coarsest
+// quantizer, and does not encode a picture again, so that a page which came at once took 30 shares of a frame. VP9
+// takes 0.8 times the rate for the one, and three shares for the other (1280x720, 60 frames a second, 6 Mbit/s).
 func vpx() Profile {
 	return Profile{
 		Name:  "libvpx-vp9",
 		Codec: VP9,
-		// libavcodec hands libvpx its rate when it opens the codec, and later changes nothing but the largest quantizer. What does change
-		// the rate is time, see RateByTime.
+		// libavcodec hands libvpx its rate when it opens the codec, and later changes nothing but the largest quantizer. What
+		// does change the rate is time, see RateByTime.
 		Price:      PriceFree,
 		RateByTime: true,
 		// The two tile columns are encoded side by side.

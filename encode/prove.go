@@ -25,8 +25,8 @@ type Proof struct {
 	FirstFrame time.Duration `json:"first_frame_ns,omitempty"`
 	// MeanEncode is the mean time of converting and encoding one of the frames after the first.
 	MeanEncode time.Duration `json:"mean_encode_ns,omitempty"`
-	// PerMegapixel is what a million pixels of a moving picture take to convert and encode: processor time where the processor encodes, else the time from
-	// the call to the result; 0 where it could not be measured.
+	// PerMegapixel is what a million pixels of a moving picture take to convert and encode: processor time where the
+	// processor encodes, else the time from the call to the result; 0 where it could not be measured.
 	PerMegapixel time.Duration `json:"per_megapixel_ns,omitempty"`
 	// Price is what a change of the rate was found to cost, nil where that was not tried.
 	Price *Price `json:"price,omitempty"`
@@ -93,14 +93,23 @@ func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 const (
 	maxProof  = 64 << 10 // bytes of a program's output; a proof has some hundred
 	maxStderr = 16 << 10
-	// maxMemory of a program. The software encoders allocate 0.3 GB for the size that is tried; nobody has measured what drivers of graphics cards do.
+	// maxMemory of a program. The software encoders allocate 0.3 GB for the size that is tried; nobody has measured what
+	// drivers of graphics cards do.
 	maxMemory = 4 << 30
 )
 
 // driverVariables choose drivers and devices. Drivers get no other variables of the daemon, which may hold secrets.
 var driverVariables = []string{
-	"LIBVA_DRIVER_NAME", "LIBVA_DRIVERS_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES",
-	"MESA_LOADER_DRIVER_OVERRIDE", "DRI_PRIME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME",
+	"LIBVA_DRIVER_NAME",
+	"LIBVA_DRIVERS_PATH",
+	"CUDA_VISIBLE_DEVICES",
+	"CUDA_DEVICE_ORDER",
+	"NVIDIA_VISIBLE_DEVICES",
+	"NVIDIA_DRIVER_CAPABILITIES",
+	"MESA_LOADER_DRIVER_OVERRIDE",
+	"DRI_PRIME",
+	"XDG_RUNTIME_DIR",
+	"XDG_CACHE_HOME",
 }
 
 func (p *Prover) run(ctx context.Context, profile string) (Proof, error) {

@@ -23,7 +23,9 @@ func provingProcess(behaviour string) int {
 	write := func(text string) { _, _ = os.Stdout.WriteString(text) }
 	switch behaviour {
 	case "good":
-		write(`{"profile":"good","usable":true,"first_frame_ns":2000000,"mean_encode_ns":1000000,"per_megapixel_ns":4000000,"psnr_db":41.5}`)
+		write(
+			`{"profile":"good","usable":true,"first_frame_ns":2000000,"mean_encode_ns":1000000,"per_megapixel_ns":4000000,"psnr_db":41.5}`,
+		)
 	case "poor":
 		write(`{"profile":"poor","usable":false,"why":"frame 3 decodes to another picture"}`)
 	case "silent":
@@ -102,11 +104,20 @@ func TestProverEndsAProcessThatHangs(t *testing.T) {
 
 func TestProverGoesOnAfterAFailureAndKeepsTheOrder(t *testing.T) {
 	p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: time.Minute})
-	got := p.Prove(t.Context(), []encode.Profile{{Name: "crashes", Codec: encode.H264}, {Name: "exits", Codec: encode.H264}, {Name: "good", Codec: encode.H264}})
+	got := p.Prove(
+		t.Context(),
+		[]encode.Profile{
+			{Name: "crashes", Codec: encode.H264},
+			{Name: "exits", Codec: encode.H264},
+			{Name: "good", Codec: encode.H264},
+		},
+	)
 	if len(got) != 3 || got[0].Proof.Usable || got[1].Proof.Usable || !got[2].Proof.Usable {
 		t.Fatalf("got %+v; want the third usable only", got)
 	}
-	if proof := got[2].Proof; proof.FirstFrame != 2*time.Millisecond || proof.MeanEncode != time.Millisecond || proof.PerMegapixel != 4*time.Millisecond || proof.PSNR != 41.5 {
+	if proof := got[2].Proof; proof.FirstFrame != 2*time.Millisecond || proof.MeanEncode != time.Millisecond ||
+		proof.PerMegapixel != 4*time.Millisecond ||
+		proof.PSNR != 41.5 {
 		t.Errorf("got %+v; want the process's figures", proof)
 	}
 	best, ok := encode.Best(got, encode.H264)

@@ -29,9 +29,11 @@ type catalog struct {
 	first string            // the default's id
 }
 
-// newCatalog looks for displays, and starts a virtual one when it is asked for or nothing else is there. The caller must Close
-// it, after Run has returned.
-func newCatalog(ctx context.Context, cfg *Config, d *desktop, inputs *input.Metrics, log *slog.Logger) (*catalog, error) {
+// newCatalog looks for displays, and starts a virtual one when it is asked for or nothing else is there. The caller
+// must Close it, after Run has returned.
+func newCatalog(
+	ctx context.Context, cfg *Config, d *desktop, inputs *input.Metrics, log *slog.Logger,
+) (*catalog, error) {
 	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs}
 	d.displays.Look(ctx)
 	all := append(d.found(), made(cfg)...)
@@ -118,9 +120,13 @@ func (c *catalog) scan() {
 		switch {
 		case one.ID != id:
 		case one.State != display.Usable:
-			c.log.Warn("the default display is not to be had; it is tried again when a viewer comes", "display", id, "state", one.State, "why", one.Why)
+			c.log.Warn("the default display is not to be had; it is tried again when a viewer comes", "display", id,
+				"state", one.State, "why", one.Why)
 		case one.Remote:
-			c.log.Warn("the default display is on another machine, or behind a tunnel: its viewers see, and may control, what is shown there", "display", id)
+			c.log.Warn(
+				"the default display is on another machine, or behind a tunnel: its viewers see, and may control, what is shown there",
+				"display", id,
+			)
 		}
 	}
 }
@@ -155,8 +161,15 @@ func (c *catalog) offered(all []candidate) []session.Display {
 	var list []session.Display
 	for _, one := range all {
 		d := session.Display{
-			ID: one.ID, Name: one.Name, Backend: one.Backend, Width: one.Width, Height: one.Height, State: string(one.State), Reason: one.Why,
-			Open: c.opener(one), Input: c.input(one),
+			ID:      one.ID,
+			Name:    one.Name,
+			Backend: one.Backend,
+			Width:   one.Width,
+			Height:  one.Height,
+			State:   string(one.State),
+			Reason:  one.Why,
+			Open:    c.opener(one),
+			Input:   c.input(one),
 		}
 		if d.State == string(display.Usable) {
 			d.State = ""

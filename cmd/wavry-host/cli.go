@@ -72,10 +72,13 @@ func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 	} {
 		s.Table = kong.Plugins{newTable()}
 	}
-	return kong.New(grammar,
+	return kong.New(
+		grammar,
 		kong.Name("wavry-host"),
-		kong.Description("Captures this machine's displays and streams them to browsers over WebRTC. Settings come from a file, "+
-			"then from variables (WAVRY_HOST_FPS=30), then from flags (--fps=30); the later one counts."),
+		kong.Description(
+			"Captures this machine's displays and streams them to browsers over WebRTC. Settings come from a file, "+
+				"then from variables (WAVRY_HOST_FPS=30), then from flags (--fps=30); the later one counts.",
+		),
 		kong.NoDefaultHelp(),
 		kong.Writers(a.stdout, a.stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -107,8 +110,8 @@ type settingFlags struct {
 	Table kong.Plugins `embed:""`
 }
 
-// newTable returns a pointer to a structure with a flag for each setting: kong reads its grammar from structures. Fields are
-// pointers, nil for flags that were not given.
+// newTable returns a pointer to a structure with a flag for each setting: kong reads its grammar from structures.
+// Fields are pointers, nil for flags that were not given.
 func newTable() any {
 	var fields []reflect.StructField
 	for _, section := range sections() {

@@ -145,7 +145,13 @@ func (c *Config) conflicts() []conflict {
 	var found []conflict
 	add := func(text string, names ...string) { found = append(found, conflict{names, text}) }
 	if host, _, _ := net.SplitHostPort(c.Listen); c.AnonymousRole != api.AnonymousNone && !loopback(host) {
-		add(fmt.Sprintf("%q requires a listener on loopback: everybody who reaches %s would see the screen", c.AnonymousRole, c.Listen), "anonymous_role", "listen")
+		add(
+			fmt.Sprintf(
+				"%q requires a listener on loopback: everybody who reaches %s would see the screen", c.AnonymousRole, c.Listen,
+			),
+			"anonymous_role",
+			"listen",
+		)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		add("a certificate and its key go together: set both or none", "tls_cert", "tls_key")
@@ -162,7 +168,10 @@ func (c *Config) conflicts() []conflict {
 		}
 	}
 	if c.GrantKeys != "" && len(c.GrantIssuers) > 0 {
-		add("the keys are those of grant_issuer; of several issuers each has its keys in grant_issuers: set one of the two", "grant_keys", "grant_issuers")
+		add(
+			"the keys are those of grant_issuer; of several issuers each has its keys in grant_issuers: set one of the two",
+			"grant_keys", "grant_issuers",
+		)
 	}
 	if host, _, _ := net.SplitHostPort(c.Listen); !loopback(host) {
 		var missing []string
@@ -192,7 +201,14 @@ func (c *Config) conflicts() []conflict {
 	}
 	for _, r := range c.DisplayRules {
 		if r.MaxBitrate != 0 && r.MaxBitrate < c.MinBitrate {
-			add(fmt.Sprintf("max_bitrate of %s, %s, is below min_bitrate, %s", r.Display, formatBitrate(r.MaxBitrate), formatBitrate(c.MinBitrate)), "display_rules", "min_bitrate")
+			add(
+				fmt.Sprintf(
+					"max_bitrate of %s, %s, is below min_bitrate, %s", r.Display, formatBitrate(r.MaxBitrate),
+					formatBitrate(c.MinBitrate),
+				),
+				"display_rules",
+				"min_bitrate",
+			)
 		}
 	}
 	if c.MediaNetwork == mediaLoopback && (len(c.NAT1To1) > 0 || len(c.Interfaces) > 0) {
@@ -200,7 +216,10 @@ func (c *Config) conflicts() []conflict {
 	}
 	if c.GatewayURL != "" {
 		if err := c.gateway().Validate(); err != nil {
-			add(strings.TrimPrefix(err.Error(), "gateway: "), "gateway_url", "gateway_allow", "gateway_token_file", "gateway_account_file")
+			add(
+				strings.TrimPrefix(err.Error(), "gateway: "), "gateway_url", "gateway_allow", "gateway_token_file",
+				"gateway_account_file",
+			)
 		}
 	}
 	return found
@@ -209,8 +228,8 @@ func (c *Config) conflicts() []conflict {
 // credentialSettings are the settings one of which configures a credential that suffices by itself.
 const credentialSettings = "token or token_file (or tokens_file, grant_keys, tls_client_auth: required)"
 
-// reached adds what is wrong with a listener on loopback that others reach nevertheless: through a proxy, a page, or by its media. The token that the daemon makes itself
-// is for this machine.
+// reached adds what is wrong with a listener on loopback that others reach nevertheless: through a proxy, a page, or by
+// its media. The token that the daemon makes itself is for this machine.
 func (c *Config) reached(add func(text string, names ...string)) {
 	var by []string
 	if len(c.AllowedHosts) > 0 {
@@ -228,9 +247,15 @@ func (c *Config) reached(add func(text string, names ...string)) {
 	}
 	for _, name := range by {
 		if !c.locked() {
-			add("it makes the host reachable from elsewhere, which requires a credential in the configuration: "+credentialSettings, name)
+			add(
+				"it makes the host reachable from elsewhere, which requires a credential in the configuration: "+credentialSettings,
+				name,
+			)
 		} else if c.AnonymousRole != api.AnonymousNone {
-			add("it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to none", name, "anonymous_role")
+			add(
+				"it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to none",
+				name, "anonymous_role",
+			)
 		}
 	}
 }
@@ -261,9 +286,11 @@ func (c *Config) guarded() bool {
 	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() || c.asksClients()
 }
 
-// locked reports whether one is that suffices by itself: certificates that clients need not show do not; see api.Config.
+// locked reports whether one is that suffices by itself: certificates that clients need not show do not; see
+// api.Config.
 func (c *Config) locked() bool {
-	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() || c.TLSClientAuth == api.ClientAuthRequired
+	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() ||
+		c.TLSClientAuth == api.ClientAuthRequired
 }
 
 // revocationsAuto is the value of revocations_file that leaves the place to the service manager.
@@ -289,7 +316,8 @@ type grantIssuer struct {
 // takesGrants reports whether grants are taken.
 func (c *Config) takesGrants() bool { return c.GrantKeys != "" || len(c.GrantIssuers) > 0 }
 
-// grants is how grants are checked, for each issuer; there are none without keys. Those that were used are kept beside the revocations.
+// grants is how grants are checked, for each issuer; there are none without keys. Those that were used are kept beside
+// the revocations.
 func (c *Config) grants(env []string) []grant.Config {
 	issuers := c.GrantIssuers
 	if c.GrantKeys != "" {
@@ -298,7 +326,11 @@ func (c *Config) grants(env []string) []grant.Config {
 	var all []grant.Config
 	for _, one := range issuers {
 		g := grant.Config{
-			KeysFile: one.Keys, Audience: cmp.Or(one.Audience, c.GrantAudience), Issuer: one.Issuer, MaxRole: grant.Role(cmp.Or(one.MaxRole, c.GrantMaxRole)), Displays: one.Displays,
+			KeysFile: one.Keys,
+			Audience: cmp.Or(one.Audience, c.GrantAudience),
+			Issuer:   one.Issuer,
+			MaxRole:  grant.Role(cmp.Or(one.MaxRole, c.GrantMaxRole)),
+			Displays: one.Displays,
 		}
 		if path := c.revocations(env); path != "" {
 			g.SpentFile = path + ".used"
@@ -318,14 +350,15 @@ const (
 	mediaAny      = "any"
 )
 
-// mediaOnLoopback tells whether media stays on this machine: as long as only this machine can ask for it, and nothing was
-// set that has to do with other machines.
+// mediaOnLoopback tells whether media stays on this machine: as long as only this machine can ask for it, and nothing
+// was set that has to do with other machines.
 func (c *Config) mediaOnLoopback() bool {
 	if c.MediaNetwork != mediaAuto {
 		return c.MediaNetwork == mediaLoopback
 	}
 	host, _, _ := net.SplitHostPort(c.Listen)
-	return loopback(host) && len(c.Interfaces) == 0 && len(c.NAT1To1) == 0 && len(c.MediaAddresses) == 0 && len(c.ICEServers) == 0
+	return loopback(host) && len(c.Interfaces) == 0 && len(c.NAT1To1) == 0 && len(c.MediaAddresses) == 0 &&
+		len(c.ICEServers) == 0
 }
 
 // loopback tells whether only this machine can reach host. Names other than localhost are not looked up: they count as

@@ -38,12 +38,50 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Listen: "127.0.0.1:8470", Display: "auto", VirtualSize: size{1280, 720}, Cursor: true, Encoder: "auto", FPS: 60,
-		MinBitrate: 150_000, StartBitrate: 1_000_000, LocalStartBitrate: 10_000_000, MaxBitrate: 20_000_000, Prefer: "balanced", AnonymousRole: "none", GrantMaxRole: "controller", Admission: "measured", Input: "controllers", ControlIdle: 15 * time.Second, GatewayRole: "viewer", MaxSessions: 16, MaxSessionsPerOwner: 3, MaxEncodes: 3, ProbationSessions: 2, TLSClientAuth: "off", TLSClientRole: "viewer", MaxHandshakes: 32, MediaTCPConnections: 128, MediaMTU: 1200, TURNLifetime: time.Hour, MediaNetwork: "auto",
-		ConnectTimeout: 10 * time.Second, DisconnectTimeout: 10 * time.Second, SilenceTimeout: 30 * time.Second,
-		GatherTimeout: time.Second, Linger: 2 * time.Second, ShutdownTimeout: 10 * time.Second,
-		ProxyHeader: "x-forwarded-for", GatewayDialect: "wavry", LogFormat: "auto", LogLevel: "info",
-		MaxConnections: 256, MaxConnectionsPerAddress: 64, MaxRequests: 2000, MaxRequestsPerAddress: 200, MaxAttempts: 10, RevocationsFile: "auto",
+		Listen:                   "127.0.0.1:8470",
+		Display:                  "auto",
+		VirtualSize:              size{1280, 720},
+		Cursor:                   true,
+		Encoder:                  "auto",
+		FPS:                      60,
+		MinBitrate:               150_000,
+		StartBitrate:             1_000_000,
+		LocalStartBitrate:        10_000_000,
+		MaxBitrate:               20_000_000,
+		Prefer:                   "balanced",
+		AnonymousRole:            "none",
+		GrantMaxRole:             "controller",
+		Admission:                "measured",
+		Input:                    "controllers",
+		ControlIdle:              15 * time.Second,
+		GatewayRole:              "viewer",
+		MaxSessions:              16,
+		MaxSessionsPerOwner:      3,
+		MaxEncodes:               3,
+		ProbationSessions:        2,
+		TLSClientAuth:            "off",
+		TLSClientRole:            "viewer",
+		MaxHandshakes:            32,
+		MediaTCPConnections:      128,
+		MediaMTU:                 1200,
+		TURNLifetime:             time.Hour,
+		MediaNetwork:             "auto",
+		ConnectTimeout:           10 * time.Second,
+		DisconnectTimeout:        10 * time.Second,
+		SilenceTimeout:           30 * time.Second,
+		GatherTimeout:            time.Second,
+		Linger:                   2 * time.Second,
+		ShutdownTimeout:          10 * time.Second,
+		ProxyHeader:              "x-forwarded-for",
+		GatewayDialect:           "wavry",
+		LogFormat:                "auto",
+		LogLevel:                 "info",
+		MaxConnections:           256,
+		MaxConnectionsPerAddress: 64,
+		MaxRequests:              2000,
+		MaxRequestsPerAddress:    200,
+		MaxAttempts:              10,
+		RevocationsFile:          "auto",
 	}
 	if !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got %+v; want %+v", l.Config, want)
@@ -154,12 +192,35 @@ local_start_bitrate: 4M
 
 func fullConfig() Config {
 	return Config{
-		Listen: "[::1]:9000", TLSCert: "/etc/c.pem", TLSKey: "/etc/k.pem", Token: "0123456789abcdef",
-		TrustedProxies: []string{"10.0.0.0/8", "::1"}, ProxyHeader: "forwarded",
-		AllowedHosts: []string{"screen.example.net"}, AllowedOrigins: []string{"https://example.net", "*"},
-		Display: "x11:0", VirtualSize: size{1920, 1080}, Encoder: "libx264", VAAPIDevice: "/dev/dri/renderD128", FPS: 30,
-		MinBitrate: 500_000, StartBitrate: 2_500_000, LocalStartBitrate: 4_000_000, MaxBitrate: 4_500_000,
-		FixedBitrate: 3_000_000, Prefer: "latency", Input: "operators", ControlIdle: time.Minute, MaxSessions: 3, MaxSessionsPerOwner: 2, MaxEncodes: 2, Admission: "limits", MaxUplink: 500_000_000, EncoderSessions: 8, Probation: 5 * time.Minute, ProbationSessions: 4,
+		Listen:              "[::1]:9000",
+		TLSCert:             "/etc/c.pem",
+		TLSKey:              "/etc/k.pem",
+		Token:               "0123456789abcdef",
+		TrustedProxies:      []string{"10.0.0.0/8", "::1"},
+		ProxyHeader:         "forwarded",
+		AllowedHosts:        []string{"screen.example.net"},
+		AllowedOrigins:      []string{"https://example.net", "*"},
+		Display:             "x11:0",
+		VirtualSize:         size{1920, 1080},
+		Encoder:             "libx264",
+		VAAPIDevice:         "/dev/dri/renderD128",
+		FPS:                 30,
+		MinBitrate:          500_000,
+		StartBitrate:        2_500_000,
+		LocalStartBitrate:   4_000_000,
+		MaxBitrate:          4_500_000,
+		FixedBitrate:        3_000_000,
+		Prefer:              "latency",
+		Input:               "operators",
+		ControlIdle:         time.Minute,
+		MaxSessions:         3,
+		MaxSessionsPerOwner: 2,
+		MaxEncodes:          2,
+		Admission:           "limits",
+		MaxUplink:           500_000_000,
+		EncoderSessions:     8,
+		Probation:           5 * time.Minute,
+		ProbationSessions:   4,
 		ICEServers: []iceServer{
 			{URLs: []string{"stun:stun.example.net"}},
 			{
@@ -167,18 +228,56 @@ func fullConfig() Config {
 				Username: "ann", Credential: "fedcba9876543210", Region: "eu-west", Priority: 10,
 			},
 		},
-		ICERegions:   []string{"eu-west", "us-east"},
-		MediaNetwork: "any", UDPPorts: portRange{50000, 50100}, Interfaces: []string{"eth0"},
-		NAT1To1: []string{"203.0.113.7", "2001:db8::7"}, ConnectTimeout: 5 * time.Second, DisconnectTimeout: time.Minute,
-		SilenceTimeout: 20 * time.Second, GatherTimeout: 500 * time.Millisecond, Linger: 200 * time.Millisecond, ShutdownTimeout: 3 * time.Second,
-		GatewayURL: "wss://gateway.example.net/ws", GatewayDialect: "master", GatewayOrigin: "https://gateway.example.net",
-		GatewayTokenFile: "/etc/gateway.token", GatewayUsername: "host7", GatewayAllow: []string{"ann", "bob"}, GatewayRole: "controller",
-		GatewayPins: []string{strings.Repeat("0", 64)}, GatewayCA: "/etc/ca.pem", GatewayInsecure: true,
-		LogFormat: "json", LogLevel: "debug", HostID: "rack-7",
-		TokensFile: "/etc/tokens", AnonymousRole: "none", GrantKeys: "/etc/keys.json", GrantAudience: "host7", GrantIssuer: "https://gateway.example.net", GrantMaxRole: "viewer",
-		TLSClientAuth: "optional", TLSClientCA: "/etc/ca.pem", TLSClientRole: "viewer", TLSClientRules: []api.ClientRule{{Name: "spiffe://pool/*", Role: "operator"}}, AuditLog: "/var/log/audit.jsonl", RevocationsFile: "/var/lib/revoked.json", TLSClientRevoked: "/etc/ca.crl",
-		MaxConnections: 99, MaxConnectionsPerAddress: 9, MaxRequests: 999, MaxRequestsPerAddress: 98, MaxAttempts: 7, TURNLifetime: time.Hour, MediaPort: 3478, MediaTCPPort: 443, MaxHandshakes: 9, MediaAddresses: []string{"192.0.2.0/24"},
-		MediaTCPConnections: 64, MediaMTU: 1000, ViewerNetworks: []string{"198.51.100.0/24"},
+		ICERegions:               []string{"eu-west", "us-east"},
+		MediaNetwork:             "any",
+		UDPPorts:                 portRange{50000, 50100},
+		Interfaces:               []string{"eth0"},
+		NAT1To1:                  []string{"203.0.113.7", "2001:db8::7"},
+		ConnectTimeout:           5 * time.Second,
+		DisconnectTimeout:        time.Minute,
+		SilenceTimeout:           20 * time.Second,
+		GatherTimeout:            500 * time.Millisecond,
+		Linger:                   200 * time.Millisecond,
+		ShutdownTimeout:          3 * time.Second,
+		GatewayURL:               "wss://gateway.example.net/ws",
+		GatewayDialect:           "master",
+		GatewayOrigin:            "https://gateway.example.net",
+		GatewayTokenFile:         "/etc/gateway.token",
+		GatewayUsername:          "host7",
+		GatewayAllow:             []string{"ann", "bob"},
+		GatewayRole:              "controller",
+		GatewayPins:              []string{strings.Repeat("0", 64)},
+		GatewayCA:                "/etc/ca.pem",
+		GatewayInsecure:          true,
+		LogFormat:                "json",
+		LogLevel:                 "debug",
+		HostID:                   "rack-7",
+		TokensFile:               "/etc/tokens",
+		AnonymousRole:            "none",
+		GrantKeys:                "/etc/keys.json",
+		GrantAudience:            "host7",
+		GrantIssuer:              "https://gateway.example.net",
+		GrantMaxRole:             "viewer",
+		TLSClientAuth:            "optional",
+		TLSClientCA:              "/etc/ca.pem",
+		TLSClientRole:            "viewer",
+		TLSClientRules:           []api.ClientRule{{Name: "spiffe://pool/*", Role: "operator"}},
+		AuditLog:                 "/var/log/audit.jsonl",
+		RevocationsFile:          "/var/lib/revoked.json",
+		TLSClientRevoked:         "/etc/ca.crl",
+		MaxConnections:           99,
+		MaxConnectionsPerAddress: 9,
+		MaxRequests:              999,
+		MaxRequestsPerAddress:    98,
+		MaxAttempts:              7,
+		TURNLifetime:             time.Hour,
+		MediaPort:                3478,
+		MediaTCPPort:             443,
+		MaxHandshakes:            9,
+		MediaAddresses:           []string{"192.0.2.0/24"},
+		MediaTCPConnections:      64,
+		MediaMTU:                 1000,
+		ViewerNetworks:           []string{"198.51.100.0/24"},
 		DisplayRules: []displayRule{
 			{Display: "x11:1", Hidden: true},
 			{Display: "x11:*", MaxViewers: 1, MaxBitrate: 4_000_000, FPS: 20, MaxSize: size{1280, 720}, Weight: 300},
@@ -214,24 +313,90 @@ func TestFileSetsEverything(t *testing.T) {
 // TestVariablesAndFlagsSetEverything puts what the file says into variables and then into flags.
 func TestVariablesAndFlagsSetEverything(t *testing.T) {
 	values := map[string]string{
-		"host_id": "rack-7", "listen": "[::1]:9000", "tls_cert": "/etc/c.pem", "tls_key": "/etc/k.pem", "token": "0123456789abcdef",
-		"trusted_proxies": "10.0.0.0/8, ::1", "proxy_header": "forwarded",
-		"allowed_hosts": "screen.example.net", "allowed_origins": "https://example.net, *", "display": "x11:0",
-		"virtual_size": "1920x1080", "cursor": "false", "encoder": "libx264", "vaapi_device": "/dev/dri/renderD128",
-		"fps": "30", "min_bitrate": "500k", "start_bitrate": "2500000", "local_start_bitrate": "4000k", "max_bitrate": "4.5M",
-		"tokens_file": "/etc/tokens", "anonymous_role": "none", "grant_keys": "/etc/keys.json", "grant_audience": "host7", "grant_issuer": "https://gateway.example.net", "grant_max_role": "viewer", "grant_issuers": "[]",
-		"tls_client_auth": "optional", "tls_client_ca": "/etc/ca.pem", "tls_client_role": "viewer", "tls_client_rules": `[{name: "spiffe://pool/*", role: operator}]`, "audit_log": "/var/log/audit.jsonl", "revocations_file": "/var/lib/revoked.json", "tls_client_revoked": "/etc/ca.crl", "max_connections": "99", "max_connections_per_address": "9",
-		"max_requests": "999", "max_requests_per_address": "98", "max_attempts": "7", "turn_lifetime": "1h", "media_port": "3478", "media_tcp_port": "443", "media_tcp_connections": "64", "media_mtu": "1000", "max_handshakes": "9", "media_addresses": "192.0.2.0/24", "viewer_networks": "198.51.100.0/24",
-		"fixed_bitrate": "3M", "prefer": "latency", "input": "operators", "control_idle": "1m", "max_sessions": "3", "max_sessions_per_owner": "2", "max_encodes": "2", "admission": "limits", "max_uplink": "500M", "encoder_sessions": "8", "probation": "5m", "probation_sessions": "4",
-		"display_rules": `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,
+		"host_id":                     "rack-7",
+		"listen":                      "[::1]:9000",
+		"tls_cert":                    "/etc/c.pem",
+		"tls_key":                     "/etc/k.pem",
+		"token":                       "0123456789abcdef",
+		"trusted_proxies":             "10.0.0.0/8, ::1",
+		"proxy_header":                "forwarded",
+		"allowed_hosts":               "screen.example.net",
+		"allowed_origins":             "https://example.net, *",
+		"display":                     "x11:0",
+		"virtual_size":                "1920x1080",
+		"cursor":                      "false",
+		"encoder":                     "libx264",
+		"vaapi_device":                "/dev/dri/renderD128",
+		"fps":                         "30",
+		"min_bitrate":                 "500k",
+		"start_bitrate":               "2500000",
+		"local_start_bitrate":         "4000k",
+		"max_bitrate":                 "4.5M",
+		"tokens_file":                 "/etc/tokens",
+		"anonymous_role":              "none",
+		"grant_keys":                  "/etc/keys.json",
+		"grant_audience":              "host7",
+		"grant_issuer":                "https://gateway.example.net",
+		"grant_max_role":              "viewer",
+		"grant_issuers":               "[]",
+		"tls_client_auth":             "optional",
+		"tls_client_ca":               "/etc/ca.pem",
+		"tls_client_role":             "viewer",
+		"tls_client_rules":            `[{name: "spiffe://pool/*", role: operator}]`,
+		"audit_log":                   "/var/log/audit.jsonl",
+		"revocations_file":            "/var/lib/revoked.json",
+		"tls_client_revoked":          "/etc/ca.crl",
+		"max_connections":             "99",
+		"max_connections_per_address": "9",
+		"max_requests":                "999",
+		"max_requests_per_address":    "98",
+		"max_attempts":                "7",
+		"turn_lifetime":               "1h",
+		"media_port":                  "3478",
+		"media_tcp_port":              "443",
+		"media_tcp_connections":       "64",
+		"media_mtu":                   "1000",
+		"max_handshakes":              "9",
+		"media_addresses":             "192.0.2.0/24",
+		"viewer_networks":             "198.51.100.0/24",
+		"fixed_bitrate":               "3M",
+		"prefer":                      "latency",
+		"input":                       "operators",
+		"control_idle":                "1m",
+		"max_sessions":                "3",
+		"max_sessions_per_owner":      "2",
+		"max_encodes":                 "2",
+		"admission":                   "limits",
+		"max_uplink":                  "500M",
+		"encoder_sessions":            "8",
+		"probation":                   "5m",
+		"probation_sessions":          "4",
+		"display_rules":               `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210, region: eu-west, priority: 10}]`,
-		"ice_regions": "eu-west,us-east", "media_network": "any", "udp_ports": "50000-50100", "interfaces": "eth0", "nat_1to1": "203.0.113.7,2001:db8::7",
-		"connect_timeout": "5s", "disconnect_timeout": "1m", "silence_timeout": "20s", "gather_timeout": "500ms",
-		"linger": "200ms", "shutdown_timeout": "3s", "gateway_url": "wss://gateway.example.net/ws",
-		"gateway_dialect": "master", "gateway_origin": "https://gateway.example.net", "gateway_token_file": "/etc/gateway.token",
-		"gateway_username": "host7", "gateway_allow": "ann,bob", "gateway_role": "controller", "gateway_pins": strings.Repeat("0", 64), "gateway_ca": "/etc/ca.pem",
-		"gateway_insecure": "true", "log_format": "json", "log_level": "debug",
+		"ice_regions":        "eu-west,us-east",
+		"media_network":      "any",
+		"udp_ports":          "50000-50100",
+		"interfaces":         "eth0",
+		"nat_1to1":           "203.0.113.7,2001:db8::7",
+		"connect_timeout":    "5s",
+		"disconnect_timeout": "1m",
+		"silence_timeout":    "20s",
+		"gather_timeout":     "500ms",
+		"linger":             "200ms",
+		"shutdown_timeout":   "3s",
+		"gateway_url":        "wss://gateway.example.net/ws",
+		"gateway_dialect":    "master",
+		"gateway_origin":     "https://gateway.example.net",
+		"gateway_token_file": "/etc/gateway.token",
+		"gateway_username":   "host7",
+		"gateway_allow":      "ann,bob",
+		"gateway_role":       "controller",
+		"gateway_pins":       strings.Repeat("0", 64),
+		"gateway_ca":         "/etc/ca.pem",
+		"gateway_insecure":   "true",
+		"log_format":         "json",
+		"log_level":          "debug",
 	}
 	var env []string
 	for name, v := range values {
@@ -298,19 +463,40 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"too small", "fps: 0", `F:1: fps: 0 (a number) is not a whole number from 1 to 240`},
 		{"hexadecimal", "fps: 0x1e", `F:1: fps: 0x1e (a number) is not a whole number from 1 to 240`},
 		{"list for a number", "fps: [30]", `F:1: fps: a list is not a whole number from 1 to 240`},
-		{"number for text", "display: 0", `F:1: display: 0 (a number) is not auto, virtual, synthetic, x11:N or screenshot:N`},
-		{"unknown display", "display: wayland", `F:1: display: "wayland" is not auto, virtual, synthetic, x11:N or screenshot:N`},
+		{
+			"number for text", "display: 0",
+			`F:1: display: 0 (a number) is not auto, virtual, synthetic, x11:N or screenshot:N`,
+		},
+		{
+			"unknown display", "display: wayland",
+			`F:1: display: "wayland" is not auto, virtual, synthetic, x11:N or screenshot:N`,
+		},
 		{"yes for true", "cursor: yes", `F:1: cursor: "yes" is not true or false`},
 		{"text for a boolean", `cursor: "true"`, `F:1: cursor: "true" is not true or false`},
 		{"number for a duration", "linger: 30", `F:1: linger: 30 (a number) is not a duration from 100ms to 10m`},
 		{"duration without a unit", `linger: "30"`, `F:1: linger: "30" is not a duration from 100ms to 10m`},
 		{"duration too long", "linger: 2h", `F:1: linger: "2h" is not a duration from 100ms to 10m`},
 		{"unit that is none", "max_bitrate: 4m", `F:1: max_bitrate: "4m" is not a bitrate from 10k to 1000M, as 500k or 4M`},
-		{"bitrate without digits", "max_bitrate: M", `F:1: max_bitrate: "M" is not a bitrate from 10k to 1000M, as 500k or 4M`},
-		{"endless bitrate", "max_bitrate: .inf", `F:1: max_bitrate: .inf (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`},
-		{"bitrate too low", "min_bitrate: 9999", `F:1: min_bitrate: 9999 (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`},
-		{"odd size", "virtual_size: 1281x720", `F:1: virtual_size: "1281x720" is not WIDTHxHEIGHT, both even, from 96x108 to 8192x8192`},
-		{"half a size", "virtual_size: 1280", `F:1: virtual_size: 1280 (a number) is not WIDTHxHEIGHT, both even, from 96x108 to 8192x8192`},
+		{
+			"bitrate without digits", "max_bitrate: M",
+			`F:1: max_bitrate: "M" is not a bitrate from 10k to 1000M, as 500k or 4M`,
+		},
+		{
+			"endless bitrate", "max_bitrate: .inf",
+			`F:1: max_bitrate: .inf (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`,
+		},
+		{
+			"bitrate too low", "min_bitrate: 9999",
+			`F:1: min_bitrate: 9999 (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`,
+		},
+		{
+			"odd size", "virtual_size: 1281x720",
+			`F:1: virtual_size: "1281x720" is not WIDTHxHEIGHT, both even, from 96x108 to 8192x8192`,
+		},
+		{
+			"half a size", "virtual_size: 1280",
+			`F:1: virtual_size: 1280 (a number) is not WIDTHxHEIGHT, both even, from 96x108 to 8192x8192`,
+		},
 		{"port alone", "listen: 8470", `F:1: listen: 8470 (a number) is not host:port, as 127.0.0.1:8470`},
 		{"port too large", "listen: 127.0.0.1:70000", `F:1: listen: "127.0.0.1:70000" is not host:port, as 127.0.0.1:8470`},
 		{"no address", `listen: ""`, `F:1: listen: "" is not host:port, as 127.0.0.1:8470`},
@@ -319,19 +505,40 @@ func TestFilesThatAreRefused(t *testing.T) {
 			"unknown encoder", "encoder: x264",
 			`F:1: encoder: "x264" is not one of auto, h264_nvenc, h264_vaapi, h264_videotoolbox, libx264, libvpx-vp9`,
 		},
-		{"ports the wrong way round", "udp_ports: 50100-50000", `F:1: udp_ports: "50100-50000" is not FROM-TO, from 1024 to 65535, as 50000-50100`},
-		{"privileged ports", "udp_ports: 80-90", `F:1: udp_ports: "80-90" is not FROM-TO, from 1024 to 65535, as 50000-50100`},
+		{
+			"ports the wrong way round", "udp_ports: 50100-50000",
+			`F:1: udp_ports: "50100-50000" is not FROM-TO, from 1024 to 65535, as 50000-50100`,
+		},
+		{
+			"privileged ports", "udp_ports: 80-90",
+			`F:1: udp_ports: "80-90" is not FROM-TO, from 1024 to 65535, as 50000-50100`,
+		},
 		{"text for a list", "nat_1to1: 203.0.113.7", `F:1: nat_1to1: "203.0.113.7" is not an IP address`},
 		{"no address in a list", "nat_1to1:\n  - 203.0.113.7\n  - host", `F:3: nat_1to1[1]: "host" is not an IP address`},
 		{"number in a list", "interfaces: [0]", `F:1: interfaces[0]: 0 (a number) is not an interface's name`},
-		{"origin with a path", `allowed_origins: ["https://a.b/c"]`, `F:1: allowed_origins[0]: "https://a.b/c" is not scheme://host[:port] or *`},
+		{
+			"origin with a path", `allowed_origins: ["https://a.b/c"]`,
+			`F:1: allowed_origins[0]: "https://a.b/c" is not scheme://host[:port] or *`,
+		},
 		{"host with a port", `allowed_hosts: ["a:1"]`, `F:1: allowed_hosts[0]: "a:1" is not a bare host name`},
-		{"short token", "token: hunter2", "F:1: token: the value is not text of 16 or more printable ASCII characters without spaces"},
-		{"number for a token", "token: 12345678901234567", "F:1: token: the value is not text of 16 or more printable ASCII characters without spaces"},
-		{"masked token", "token: (hidden)", "F:1: token: the value is not text of 16 or more printable ASCII characters without spaces"},
+		{
+			"short token", "token: hunter2",
+			"F:1: token: the value is not text of 16 or more printable ASCII characters without spaces",
+		},
+		{
+			"number for a token", "token: 12345678901234567",
+			"F:1: token: the value is not text of 16 or more printable ASCII characters without spaces",
+		},
+		{
+			"masked token", "token: (hidden)",
+			"F:1: token: the value is not text of 16 or more printable ASCII characters without spaces",
+		},
 		{"nothing", "fps:", `F:1: fps: there is no value: leave the line out, or write "" for none`},
 		{"alias", "fps: &a 30\nmax_sessions: *a", `F:2: max_sessions: the alias is not allowed: write the value itself`},
-		{"binary", "display: !!binary aGk=", `F:1: display: aGk= (a value of type !!binary) is not auto, virtual, synthetic, x11:N or screenshot:N`},
+		{
+			"binary", "display: !!binary aGk=",
+			`F:1: display: aGk= (a value of type !!binary) is not auto, virtual, synthetic, x11:N or screenshot:N`,
+		},
 		{"no mapping", "- fps", `F:1: found a list; want lines of the form "setting: value"`},
 		{"text alone", "fps", `F:1: found text; want lines of the form "setting: value"`},
 		{"two documents", "fps: 30\n---\nfps: 31", "F:2: there is more than one document; one is allowed"},
@@ -342,16 +549,46 @@ func TestFilesThatAreRefused(t *testing.T) {
 			"F:1: ice_servers[0]: text is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn " +
 				"username and credential, or secret (or credential_file, secret_file)",
 		},
-		{"ICE server's unknown key", "ice_servers: [{url: stun:a}]", `F:1: ice_servers[0]: key "url" is unknown; did you mean "urls"?`},
-		{"ICE server's key given twice", "ice_servers: [{urls: [], urls: []}]", `F:1: ice_servers[0]: key "urls" is there already, in line 1`},
-		{"rule of displays that is text", "display_rules: [x11:0]", "F:1: display_rules[0]: text is not a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, max_size, weight"},
-		{"rule's unknown key", "display_rules: [{display: x11:0, max_viewer: 1}]", `F:1: display_rules[0]: key "max_viewer" is unknown; did you mean "max_viewers"?`},
-		{"rule without display", "display_rules: [{fps: 30}]", "F:1: display_rules[0]: the rule does not say of which display it is: set display, which may be a pattern, as x11:*"},
-		{"rule that says nothing", "display_rules: [{display: x11:0}]", "F:1: display_rules[0]: the rule of x11:0 says nothing: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight"},
-		{"rule that hides", "display_rules: [{display: x11:0, hidden: true, fps: 3}]", "F:1: display_rules[0]: the rule hides x11:0, which leaves no use for the rest of it"},
-		{"rule's wrong value", "display_rules:\n  - display: x11:0\n    max_viewers: 0", "F:3: display_rules[0].max_viewers: 0 (a number) is not a whole number from 1 to 10000"},
-		{"rule's wrong pattern", "display_rules: [{display: '[', fps: 3}]", `F:1: display_rules[0].display: "[" is not the id of a display, or a pattern of ids, as x11:*`},
-		{"rule under the floor", "display_rules: [{display: x11:0, max_bitrate: 100k}]", "F:1: display_rules: max_bitrate of x11:0, 100k, is below min_bitrate, 150k"},
+		{
+			"ICE server's unknown key", "ice_servers: [{url: stun:a}]",
+			`F:1: ice_servers[0]: key "url" is unknown; did you mean "urls"?`,
+		},
+		{
+			"ICE server's key given twice", "ice_servers: [{urls: [], urls: []}]",
+			`F:1: ice_servers[0]: key "urls" is there already, in line 1`,
+		},
+		{
+			"rule of displays that is text", "display_rules: [x11:0]",
+			"F:1: display_rules[0]: text is not a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, max_size, weight",
+		},
+		{
+			"rule's unknown key", "display_rules: [{display: x11:0, max_viewer: 1}]",
+			`F:1: display_rules[0]: key "max_viewer" is unknown; did you mean "max_viewers"?`,
+		},
+		{
+			"rule without display", "display_rules: [{fps: 30}]",
+			"F:1: display_rules[0]: the rule does not say of which display it is: set display, which may be a pattern, as x11:*",
+		},
+		{
+			"rule that says nothing", "display_rules: [{display: x11:0}]",
+			"F:1: display_rules[0]: the rule of x11:0 says nothing: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight",
+		},
+		{
+			"rule that hides", "display_rules: [{display: x11:0, hidden: true, fps: 3}]",
+			"F:1: display_rules[0]: the rule hides x11:0, which leaves no use for the rest of it",
+		},
+		{
+			"rule's wrong value", "display_rules:\n  - display: x11:0\n    max_viewers: 0",
+			"F:3: display_rules[0].max_viewers: 0 (a number) is not a whole number from 1 to 10000",
+		},
+		{
+			"rule's wrong pattern", "display_rules: [{display: '[', fps: 3}]",
+			`F:1: display_rules[0].display: "[" is not the id of a display, or a pattern of ids, as x11:*`,
+		},
+		{
+			"rule under the floor", "display_rules: [{display: x11:0, max_bitrate: 100k}]",
+			"F:1: display_rules: max_bitrate of x11:0, 100k, is below min_bitrate, 150k",
+		},
 		{"ICE server without URLs", "ice_servers: [{}]", `F:1: ice_servers[0]: the server has no urls`},
 		{
 			"ICE server of another kind", "ice_servers:\n  - urls: [stun:a]\n  - urls:\n      - http://a",
@@ -367,9 +604,16 @@ func TestFilesThatAreRefused(t *testing.T) {
 			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), " +
 				"and for turn username and credential, or secret (or credential_file, secret_file)",
 		},
-		{"a region that is none", "ice_servers: [{urls: [stun:a], region: Neu Ulm}]", `F:1: ice_servers[0].region: "Neu Ulm" is not up to 32 letters, digits, dots, dashes and underscores`},
-		{"a priority that is none", "ice_servers: [{urls: [stun:a], priority: -1}]", `F:1: ice_servers[0].priority: -1 (a number) is not a whole number from 0 to 1000`},
-		{"two problems", "fps: 0\nfsp: 1", "F:1: fps: 0 (a number) is not a whole number from 1 to 240\n" + `F:2: unknown setting "fsp"; did you mean "fps"?`},
+		{
+			"a region that is none", "ice_servers: [{urls: [stun:a], region: Neu Ulm}]",
+			`F:1: ice_servers[0].region: "Neu Ulm" is not up to 32 letters, digits, dots, dashes and underscores`,
+		},
+		{
+			"a priority that is none", "ice_servers: [{urls: [stun:a], priority: -1}]",
+			`F:1: ice_servers[0].priority: -1 (a number) is not a whole number from 0 to 1000`,
+		},
+		{"two problems", "fps: 0\nfsp: 1", "F:1: fps: 0 (a number) is not a whole number from 1 to 240\n" +
+			`F:2: unknown setting "fsp"; did you mean "fps"?`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, "config.yaml", tc.content)
@@ -401,7 +645,11 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 		want string
 		code int
 	}{
-		{sources{env: []string{"WAVRY_HOST_FSP=1"}}, `WAVRY_HOST_FSP: unknown variable; did you mean "WAVRY_HOST_FPS"?`, exitConfig},
+		{
+			sources{env: []string{"WAVRY_HOST_FSP=1"}},
+			`WAVRY_HOST_FSP: unknown variable; did you mean "WAVRY_HOST_FPS"?`,
+			exitConfig,
+		},
 		{sources{env: []string{"WAVRY_HOST_FPS=x"}}, `WAVRY_HOST_FPS: "x" is not a whole number from 1 to 240`, exitConfig},
 		{
 			sources{env: []string{"WAVRY_HOST_TOKEN=hunter2"}},
@@ -422,10 +670,14 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 		},
 		{
 			sources{flags: map[string]string{"fps": "0"}, env: []string{"WAVRY_HOST_LINGER=x"}},
-			"WAVRY_HOST_LINGER: \"x\" is not a duration from 100ms to 10m\n--fps: \"0\" is not a whole number from 1 to 240", exitConfig,
+			"WAVRY_HOST_LINGER: \"x\" is not a duration from 100ms to 10m\n" +
+				"--fps: \"0\" is not a whole number from 1 to 240", exitConfig,
 		},
 		{sources{path: "/nonexistent/c.yaml"}, "/nonexistent/c.yaml: open: no such file or directory", exitConfig},
-		{sources{env: []string{"WAVRY_HOST_CONFIG=/nonexistent/c.yaml"}}, "/nonexistent/c.yaml: open: no such file or directory", exitConfig},
+		{
+			sources{env: []string{"WAVRY_HOST_CONFIG=/nonexistent/c.yaml"}},
+			"/nonexistent/c.yaml: open: no such file or directory", exitConfig,
+		},
 		{sources{path: "/"}, "/: it is a folder", exitConfig},
 	} {
 		_, err := load(tc.src)
@@ -470,12 +722,22 @@ func TestSettingsThatConflict(t *testing.T) {
 			flags: map[string]string{"allowed_origins": "*"}, code: exitUsage,
 			want: "--allowed-origins: allowed_origins: " + reachable,
 		},
-		{flags: map[string]string{"allowed_hosts": "screen.example.net"}, code: exitUsage, want: "--allowed-hosts: allowed_hosts: " + reachable},
-		{flags: map[string]string{"media_network": "any"}, code: exitUsage, want: "--media-network: media_network: " + reachable},
-		{env: "WAVRY_HOST_TRUSTED_PROXIES=127.0.0.1/32", code: exitConfig, want: "WAVRY_HOST_TRUSTED_PROXIES: trusted_proxies: " + reachable},
+		{
+			flags: map[string]string{"allowed_hosts": "screen.example.net"}, code: exitUsage,
+			want: "--allowed-hosts: allowed_hosts: " + reachable,
+		},
+		{flags: map[string]string{"media_network": "any"}, code: exitUsage, want: "--media-network: media_network: " +
+			reachable},
+		{
+			env: "WAVRY_HOST_TRUSTED_PROXIES=127.0.0.1/32", code: exitConfig,
+			want: "WAVRY_HOST_TRUSTED_PROXIES: trusted_proxies: " + reachable,
+		},
 		{env: "WAVRY_HOST_INTERFACES=eth0", code: exitConfig, want: "WAVRY_HOST_INTERFACES: interfaces: " + reachable},
 		{env: "WAVRY_HOST_NAT_1TO1=203.0.113.7", code: exitConfig, want: "WAVRY_HOST_NAT_1TO1: nat_1to1: " + reachable},
-		{env: "WAVRY_HOST_MEDIA_ADDRESSES=192.0.2.0/24", code: exitConfig, want: "WAVRY_HOST_MEDIA_ADDRESSES: media_addresses: " + reachable},
+		{
+			env: "WAVRY_HOST_MEDIA_ADDRESSES=192.0.2.0/24", code: exitConfig,
+			want: "WAVRY_HOST_MEDIA_ADDRESSES: media_addresses: " + reachable,
+		},
 		{env: "WAVRY_HOST_ICE_SERVERS=stun:a", code: exitConfig, want: "WAVRY_HOST_ICE_SERVERS: ice_servers: " + reachable},
 		{
 			// What the review followed to the letter.
@@ -483,11 +745,17 @@ func TestSettingsThatConflict(t *testing.T) {
 			want: "--allowed-hosts: allowed_hosts: " + reachable + "\n--media-network: media_network: " + reachable,
 		},
 		{
-			flags: map[string]string{"listen": "0.0.0.0:8470", "tls_cert": "c", "tls_key": "k", "token": "0123456789abcdef", "anonymous_role": "viewer"}, code: exitUsage,
+			flags: map[string]string{
+				"listen": "0.0.0.0:8470", "tls_cert": "c", "tls_key": "k", "token": "0123456789abcdef",
+				"anonymous_role": "viewer",
+			}, code: exitUsage,
 			want: `--anonymous-role: anonymous_role: "viewer" requires a listener on loopback: everybody who reaches 0.0.0.0:8470 would see the screen`,
 		},
 		{
-			flags: map[string]string{"allowed_hosts": "a", "token": "0123456789abcdef", "anonymous_role": "viewer"}, code: exitUsage,
+			flags: map[string]string{
+				"allowed_hosts": "a", "token": "0123456789abcdef",
+				"anonymous_role": "viewer",
+			}, code: exitUsage,
 			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to none",
 		},
 		{
@@ -549,7 +817,10 @@ func TestTokenFile(t *testing.T) {
 		{"its owner's", good + "\n", 0o600, ""},
 		{"its group's", good, 0o640, ""},
 		{"everyone's", good, 0o644, "--token-file: token_file: every user can read F (mode 0644): chmod 640 F"},
-		{"short", "hunter2", 0o600, "--token-file: token_file: what F holds is not text of 16 or more printable ASCII characters without spaces"},
+		{
+			"short", "hunter2", 0o600,
+			"--token-file: token_file: what F holds is not text of 16 or more printable ASCII characters without spaces",
+		},
 		{"empty", "\n", 0o600, "--token-file: token_file: what F holds is not text of 16 or more printable ASCII characters without spaces"},
 		{"large", strings.Repeat("x", 5000), 0o600, "--token-file: token_file: F: it is larger than 4096 bytes"},
 	} {
@@ -598,8 +869,12 @@ func TestFileWithSecretsForEveryone(t *testing.T) {
 }
 
 func TestPrintedConfigurationReadsBack(t *testing.T) {
-	noSecrets := strings.NewReplacer("token: 0123456789abcdef\n", "token_file: TOKEN\n", "turn:", "stun:", "turns:", "stuns:",
-		"    username: ann\n    credential: fedcba9876543210\n", "").Replace(full)
+	noSecrets := strings.NewReplacer(
+		"token: 0123456789abcdef\n", "token_file: TOKEN\n", "turn:", "stun:", "turns:", "stuns:",
+		"    username: ann\n    credential: fedcba9876543210\n", "",
+	).Replace(
+		full,
+	)
 	noSecrets = strings.Replace(noSecrets, "TOKEN", write(t, "token", "0123456789abcdef"), 1)
 	for name, content := range map[string]string{"defaults": "", "everything": noSecrets} {
 		t.Run(name, func(t *testing.T) {
@@ -626,7 +901,10 @@ func TestPrintedConfigurationReadsBack(t *testing.T) {
 
 // normalize makes lists without elements alike: a file may say [] or nothing.
 func normalize(c *Config) {
-	for _, l := range []*[]string{&c.TrustedProxies, &c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1, &c.ICERegions} {
+	for _, l := range []*[]string{
+		&c.TrustedProxies, &c.AllowedHosts, &c.AllowedOrigins, &c.Interfaces, &c.NAT1To1,
+		&c.ICERegions,
+	} {
 		*l = append([]string{}, *l...)
 	}
 	c.ICEServers = append([]iceServer{}, c.ICEServers...)
@@ -649,7 +927,8 @@ func TestPrintedConfigurationHidesSecrets(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"token: (hidden) # " + path + ":5\n", "    credential: (hidden)\n", "fps: 24 # --fps\n", "linger: 3s # WAVRY_HOST_LINGER\n",
+		"token: (hidden) # " + path +
+			":5\n", "    credential: (hidden)\n", "fps: 24 # --fps\n", "linger: 3s # WAVRY_HOST_LINGER\n",
 		"token_file: \"\" # default\n", "max_bitrate: 4.5M # " + path + ":18\n", "ice_servers: # " + path + ":",
 	} {
 		if !strings.Contains(printed, want) {
@@ -735,7 +1014,13 @@ func TestRevocationsGoWhereStateGoes(t *testing.T) {
 }
 
 func TestOptionalCertificatesAreNoLock(t *testing.T) {
-	flags := map[string]string{"listen": "0.0.0.0:1", "tls_cert": "c", "tls_key": "k", "tls_client_ca": "a", "tls_client_auth": "optional"}
+	flags := map[string]string{
+		"listen":          "0.0.0.0:1",
+		"tls_cert":        "c",
+		"tls_key":         "k",
+		"tls_client_ca":   "a",
+		"tls_client_auth": "optional",
+	}
 	if _, err := load(sources{flags: flags}); err == nil || !strings.Contains(err.Error(), "tls_client_auth: required") {
 		t.Errorf("got %v", err)
 	}
@@ -751,7 +1036,11 @@ func TestOptionalCertificatesAreNoLock(t *testing.T) {
 // Secrets of ICE servers may stand in files of their own, which are read with the configuration and never printed.
 func TestSecretsOfICEServersInFiles(t *testing.T) {
 	shared, credential := write(t, "shared", "shared-with-turn\n"), write(t, "credential", "ann-s-password")
-	text := fmt.Sprintf("token: 0123456789abcdef\nice_servers:\n  - {urls: ['turn:a'], secret_file: %s}\n  - {urls: ['turn:b'], username: ann, credential_file: %s}\n", shared, credential)
+	text := fmt.Sprintf(
+		"token: 0123456789abcdef\nice_servers:\n  - {urls: ['turn:a'], secret_file: %s}\n"+
+			"  - {urls: ['turn:b'], username: ann, credential_file: %s}\n",
+		shared, credential,
+	)
 	l, err := load(sources{path: write(t, "config.yaml", text)})
 	if err != nil {
 		t.Fatal(err)
@@ -764,23 +1053,31 @@ func TestSecretsOfICEServersInFiles(t *testing.T) {
 	if err := l.print(&printed); err != nil {
 		t.Fatal(err)
 	}
-	if out := printed.String(); strings.Contains(out, "shared-with-turn") || strings.Contains(out, "ann-s-password") || !strings.Contains(out, "secret_file: "+shared) ||
-		!strings.Contains(out, "credential_file: "+credential) || strings.Contains(out, "secret: ") {
+	if out := printed.String(); strings.Contains(out, "shared-with-turn") || strings.Contains(out, "ann-s-password") ||
+		!strings.Contains(out, "secret_file: "+shared) ||
+		!strings.Contains(out, "credential_file: "+credential) ||
+		strings.Contains(out, "secret: ") {
 		t.Errorf("printed:\n%s", out)
 	}
 	if err := os.Chmod(shared, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ servers, want string }{
-		"exposed":      {"[{urls: ['turn:a'], secret_file: " + shared + "}]", "every user can read"},
-		"not there":    {"[{urls: ['turn:a'], secret_file: /nonexistent/s}]", "ice_servers: /nonexistent/s: open: no such file"},
+		"exposed": {"[{urls: ['turn:a'], secret_file: " + shared + "}]", "every user can read"},
+		"not there": {
+			"[{urls: ['turn:a'], secret_file: /nonexistent/s}]",
+			"ice_servers: /nonexistent/s: open: no such file",
+		},
 		"two lines":    {"[{urls: ['turn:a'], secret_file: " + write(t, "two", "a\nb") + "}]", "is not one line of text"},
 		"empty":        {"[{urls: ['turn:a'], secret_file: " + write(t, "none", "\n") + "}]", "is not one line of text"},
 		"both":         {"[{urls: ['turn:a'], secret: x, secret_file: /s}]", "has a secret and a file of it"},
 		"two secrets":  {"[{urls: ['turn:a'], secret_file: /s, credential_file: /c}]", "leave them out"},
 		"no user name": {"[{urls: ['turn:a'], credential_file: /c}]", "takes a username and a credential"},
 	} {
-		if _, err := load(sources{path: write(t, "config.yaml", "token: 0123456789abcdef\nice_servers: "+c.servers)}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := load(
+			sources{path: write(t, "config.yaml", "token: 0123456789abcdef\nice_servers: "+c.servers)},
+		); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
 		}
 	}
@@ -793,14 +1090,16 @@ func TestMountedSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, err := load(sources{flags: map[string]string{"token_file": path}})
-	if err != nil || l.token.Reveal() != "0123456789abcdef" || len(l.warnings) != 1 || !strings.Contains(l.warnings[0], "every user can read") {
+	if err != nil || l.token.Reveal() != "0123456789abcdef" || len(l.warnings) != 1 ||
+		!strings.Contains(l.warnings[0], "every user can read") {
 		t.Errorf("%v; warnings %q", err, l.warnings)
 	}
 }
 
 // Several issuers have keys of their own, and what they do not say is taken from the settings of one.
 func TestIssuersOfGrants(t *testing.T) {
-	text := "grant_audience: host7\ngrant_issuers:\n  - {issuer: https://a.example, keys: /etc/a.json, max_role: operator}\n" +
+	text := "grant_audience: host7\ngrant_issuers:\n" +
+		"  - {issuer: https://a.example, keys: /etc/a.json, max_role: operator}\n" +
 		"  - {issuer: https://b.example, keys: https://b.example/jwks, audience: h7, displays: ['x11:*']}\n"
 	l, err := load(sources{path: write(t, "config.yaml", text)})
 	if err != nil {
@@ -808,7 +1107,13 @@ func TestIssuersOfGrants(t *testing.T) {
 	}
 	want := []grant.Config{
 		{KeysFile: "/etc/a.json", Audience: "host7", Issuer: "https://a.example", MaxRole: grant.Operator},
-		{KeysURL: "https://b.example/jwks", Audience: "h7", Issuer: "https://b.example", MaxRole: grant.Controller, Displays: []string{"x11:*"}},
+		{
+			KeysURL:  "https://b.example/jwks",
+			Audience: "h7",
+			Issuer:   "https://b.example",
+			MaxRole:  grant.Controller,
+			Displays: []string{"x11:*"},
+		},
 	}
 	if got := l.grants(nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v; want %+v", got, want)
@@ -822,14 +1127,24 @@ func TestIssuersOfGrants(t *testing.T) {
 		t.Errorf("read back: %v\n%s", err, &printed)
 	}
 	for name, c := range map[string]struct{ text, want string }{
-		"both forms":        {"grant_keys: /k\n" + text, "set one of the two"},
-		"no keys":           {"grant_issuers: [{issuer: i}]", "has no issuer or no keys"},
-		"an unknown role":   {"grant_issuers: [{issuer: i, keys: /k, max_role: root}]", "is not viewer, controller, operator or metrics"},
-		"a name twice":      {"grant_audience: a\ngrant_issuers: [{issuer: i, keys: /k}, {issuer: i, keys: /l}]", "has a name of its own"},
-		"no audience":       {"grant_issuers: [{issuer: i, keys: /k}]", "audience is empty"},
-		"operators limited": {"grant_audience: a\ngrant_issuers: [{issuer: i, keys: /k, max_role: operator, displays: [a]}]", "do not limit operators"},
+		"both forms": {"grant_keys: /k\n" + text, "set one of the two"},
+		"no keys":    {"grant_issuers: [{issuer: i}]", "has no issuer or no keys"},
+		"an unknown role": {
+			"grant_issuers: [{issuer: i, keys: /k, max_role: root}]",
+			"is not viewer, controller, operator or metrics",
+		},
+		"a name twice": {
+			"grant_audience: a\ngrant_issuers: [{issuer: i, keys: /k}, {issuer: i, keys: /l}]",
+			"has a name of its own",
+		},
+		"no audience": {"grant_issuers: [{issuer: i, keys: /k}]", "audience is empty"},
+		"operators limited": {"grant_audience: a\n" +
+			"grant_issuers: [{issuer: i, keys: /k, max_role: operator, displays: [a]}]", "do not limit operators"},
 	} {
-		if _, err := load(sources{path: write(t, "config.yaml", c.text)}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := load(
+			sources{path: write(t, "config.yaml", c.text)},
+		); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
 		}
 	}

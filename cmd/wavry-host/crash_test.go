@@ -12,7 +12,8 @@ import (
 	"wavryhost/platform/service"
 )
 
-// TestServiceIsStartedAgainAfterACrash crashes a Go program and compares its exit code with those after which the service manager gives up.
+// TestServiceIsStartedAgainAfterACrash crashes a Go program and compares its exit code with those after which the
+// service manager gives up.
 func TestServiceIsStartedAgainAfterACrash(t *testing.T) {
 	const asked = "WAVRY_TEST_CRASH"
 	switch os.Getenv(asked) {

@@ -7,7 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// displayRule is what holds for the displays that it names, beside what holds for all. Zero fields leave things as they are.
+// displayRule is what holds for the displays that it names, beside what holds for all. Zero fields leave things as they
+// are.
 type displayRule struct {
 	Display    string
 	Hidden     bool
@@ -21,12 +22,22 @@ type displayRule struct {
 // members returns the fields, as a file has them.
 func (r *displayRule) members() []member {
 	return []member{
-		{"display", scalar[string]{text("id", false, isPattern), &r.Display}, "the id of a display, or a pattern of ids, as x11:*", false},
+		{
+			"display",
+			scalar[string]{text("id", false, isPattern), &r.Display},
+			"the id of a display, or a pattern of ids, as x11:*",
+			false,
+		},
 		{"hidden", scalar[bool]{boolean(), &r.Hidden}, "true or false", false},
 		{"max_viewers", scalar[int]{count(10_000), &r.MaxViewers}, "a whole number from 1 to 10000", false},
 		{"max_bitrate", scalar[int]{bitrate(10e3), &r.MaxBitrate}, "a bitrate from 10k to 1000M, as 500k or 4M", false},
 		{"fps", scalar[int]{count(240), &r.FPS}, "a whole number from 1 to 240", false},
-		{"max_size", scalar[size]{pixels(), &r.MaxSize}, "WIDTHxHEIGHT of even numbers up to 8192x8192, at least 96x108, as 1280x720", false},
+		{
+			"max_size",
+			scalar[size]{pixels(), &r.MaxSize},
+			"WIDTHxHEIGHT of even numbers up to 8192x8192, at least 96x108, as 1280x720",
+			false,
+		},
 		{"weight", scalar[int]{count(1000), &r.Weight}, "a whole number from 1 to 1000", false},
 	}
 }
@@ -54,9 +65,15 @@ func (r displayRule) check() *trouble {
 	none := displayRule{Display: r.Display}
 	switch {
 	case r.Display == "":
-		return &trouble{value: "the rule", why: "does not say of which display it is: set display, which may be a pattern, as x11:*"}
+		return &trouble{
+			value: "the rule",
+			why:   "does not say of which display it is: set display, which may be a pattern, as x11:*",
+		}
 	case r == none:
-		return &trouble{value: "the rule", why: "of " + r.Display + " says nothing: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight"}
+		return &trouble{
+			value: "the rule",
+			why:   "of " + r.Display + " says nothing: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight",
+		}
 	case r.Hidden && r != displayRule{Display: r.Display, Hidden: true}:
 		return &trouble{value: "the rule", why: "hides " + r.Display + ", which leaves no use for the rest of it"}
 	}

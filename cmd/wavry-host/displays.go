@@ -56,8 +56,13 @@ type desktop struct {
 // newDesktop returns the desktop that the environment names. setting is the display that is asked for.
 func newDesktop(a *app, setting string, log *slog.Logger) *desktop {
 	d := &desktop{env: display.Env{
-		Display: a.variable("DISPLAY"), WaylandDisplay: a.variable("WAYLAND_DISPLAY"), RuntimeDir: a.variable("XDG_RUNTIME_DIR"),
-		Authority: a.variable("XAUTHORITY"), Probe: probeX,
+		Display: a.variable(
+			"DISPLAY",
+		),
+		WaylandDisplay: a.variable("WAYLAND_DISPLAY"),
+		RuntimeDir:     a.variable("XDG_RUNTIME_DIR"),
+		Authority:      a.variable("XAUTHORITY"),
+		Probe:          probeX,
 	}}
 	if home := a.variable("HOME"); d.env.Authority == "" && home != "" {
 		d.env.Authority = filepath.Join(home, ".Xauthority")
@@ -121,15 +126,22 @@ func made(cfg *Config) []candidate {
 	if child.Find("Xvfb") != nil {
 		v.State, v.Why = display.Unusable, display.ErrNoServer.Error()
 	}
-	return []candidate{v, {
-		ID: idSynthetic, Name: "Test pattern", Backend: "synthetic", Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height,
-		State: display.Usable,
-	}}
+	return []candidate{
+		v,
+		{
+			ID:      idSynthetic,
+			Name:    "Test pattern",
+			Backend: "synthetic",
+			Width:   cfg.VirtualSize.Width,
+			Height:  cfg.VirtualSize.Height,
+			State:   display.Usable,
+		},
+	}
 }
 
-// pick returns which display viewers get who ask for none, and why. With the setting auto that is a display of this machine that can be
-// captured, and one that was picked before for as long as it is not gone for good and nothing better is there: an X server may come later
-// than the daemon, or be started anew.
+// pick returns which display viewers get who ask for none, and why. With the setting auto that is a display of this
+// machine that can be captured, and one that was picked before for as long as it is not gone for good and nothing
+// better is there: an X server may come later than the daemon, or be started anew.
 func pick(setting, before string, all []candidate) (id, why string) {
 	if setting != "auto" {
 		return setting, "the setting display names it"
@@ -180,7 +192,14 @@ func choose(id string, all []candidate) []candidate {
 		return all
 	}
 	backend, rest, _ := strings.Cut(id, ":")
-	one := candidate{ID: id, Name: "Display " + id, Backend: backend, State: display.Unusable, Why: "no such display", Default: true}
+	one := candidate{
+		ID:      id,
+		Name:    "Display " + id,
+		Backend: backend,
+		State:   display.Unusable,
+		Why:     "no such display",
+		Default: true,
+	}
 	if host, ok := strings.CutPrefix(backend, "x11"); ok {
 		one.Backend, one.address = "x11", host+":"+rest
 	}

@@ -27,12 +27,20 @@ func TestPick(t *testing.T) {
 	}{
 		{"the first that works", "auto", "", []candidate{lost, there}, ours, "x11:1", "first on this machine"},
 		{"the one that DISPLAY names", "auto", "", []candidate{named, there}, ours, "x11:2", "DISPLAY"},
-		{"another than what DISPLAY names", "auto", "", []candidate{{ID: "x11:3", State: display.Unusable, Why: "depth 8", Named: true}, there}, ours, "x11:1", "x11:3, which is not: depth 8"},
+		{"another than what DISPLAY names", "auto", "", []candidate{{
+			ID: "x11:3", State: display.Unusable, Why: "depth 8",
+			Named: true,
+		}, there}, ours, "x11:1", "x11:3, which is not: depth 8"},
 		{"a virtual one when none works", "auto", "", []candidate{lost}, ours, idVirtual, "x11:0: gone"},
 		{"the pattern when nothing else can be made", "auto", "", nil, bare, idSynthetic, "no display"},
 		{"another machine's never", "auto", "", []candidate{remote}, ours, idVirtual, "no display on this machine"},
 		{"another machine's after the local one", "auto", "", []candidate{remote, there}, ours, "x11:1", "first"},
-		{"another machine's when asked for", "x11localhost:10", "", []candidate{remote, there}, ours, "x11localhost:10", "setting"},
+		{
+			"another machine's when asked for", "x11localhost:10", "",
+			[]candidate{remote, there},
+			ours, "x11localhost:10",
+			"setting",
+		},
 		{"the one asked for, though lost", "x11:0", "", []candidate{lost, there}, ours, "x11:0", "setting"},
 		{"the one asked for, though unknown", "x11:7", "", []candidate{there}, ours, "x11:7", "setting"},
 		{"the pattern asked for", idSynthetic, "", []candidate{there}, ours, idSynthetic, "setting"},
@@ -56,7 +64,9 @@ func TestPick(t *testing.T) {
 
 func TestChosenDisplayThatIsNotThereIsListed(t *testing.T) {
 	all := choose("x11:7.1", []candidate{{ID: "x11:0", State: display.Usable}})
-	if len(all) != 2 || all[0].Default || !all[1].Default || all[1].State != display.Unusable || all[1].address != ":7.1" || all[1].Backend != "x11" {
+	if len(all) != 2 || all[0].Default || !all[1].Default || all[1].State != display.Unusable ||
+		all[1].address != ":7.1" ||
+		all[1].Backend != "x11" {
 		t.Errorf("got %+v", all)
 	}
 }
@@ -69,21 +79,30 @@ func TestOfferedDisplays(t *testing.T) {
 		{ID: "x11localhost:10", Backend: "x11", State: display.Unusable, Why: "another machine's", Remote: true},
 		{ID: idSynthetic, State: display.Usable, Width: 640, Height: 480},
 	}
-	c := &catalog{cfg: &Config{}, log: slog.New(slog.DiscardHandler), desktop: newDesktop(&app{}, "auto", slog.New(slog.DiscardHandler))}
+	c := &catalog{
+		cfg:     &Config{},
+		log:     slog.New(slog.DiscardHandler),
+		desktop: newDesktop(&app{}, "auto", slog.New(slog.DiscardHandler)),
+	}
 	var ids []string
 	list := c.offered(all)
 	for _, d := range list {
 		ids = append(ids, d.ID+" "+d.State+" "+d.Reason)
 	}
 	// The default comes first even while it is lost: it may come back. What is wrong with the others is told.
-	want := []string{"x11:7 slow no answer", "x11:0 unusable lost", "x11:1  ", "x11localhost:10 unusable another machine's", "synthetic  "}
+	want := []string{
+		"x11:7 slow no answer", "x11:0 unusable lost", "x11:1  ", "x11localhost:10 unusable another machine's", "synthetic  ",
+	}
 	if !slices.Equal(ids, want) {
 		t.Errorf("offered %q; want %q", ids, want)
 	}
 	if last := list[len(list)-1]; last.Width != 640 || last.Height != 480 {
 		t.Errorf("got %+v", last)
 	}
-	if _, err := list[3].Open(t.Context()); err == nil || !strings.Contains(err.Error(), "another machine's") || list[3].Input != nil {
+	if _, err := list[3].Open(
+		t.Context(),
+	); err == nil || !strings.Contains(err.Error(), "another machine's") ||
+		list[3].Input != nil {
 		t.Errorf("a display of another machine opens with %v, and takes input: %v", err, list[3].Input != nil)
 	}
 }
@@ -126,11 +145,22 @@ func TestOpener(t *testing.T) {
 func TestCatalogTellsWhatCameAndWent(t *testing.T) {
 	var b strings.Builder
 	c := &catalog{log: slog.New(slog.NewTextHandler(&b, nil))}
-	one, two, three := candidate{ID: "one", State: display.Usable}, candidate{ID: "two", State: display.Usable}, candidate{ID: "three", State: display.Usable}
+	one, two, three := candidate{
+		ID:    "one",
+		State: display.Usable,
+	}, candidate{
+		ID:    "two",
+		State: display.Usable,
+	}, candidate{
+		ID:    "three",
+		State: display.Usable,
+	}
 	four := candidate{ID: "four", State: display.Unusable, Why: "depth"}
 	c.tell([]candidate{one, two}, []candidate{two, three, four})
-	if log := b.String(); !strings.Contains(log, `msg="display offered" display=three`) || !strings.Contains(log, `display=four backend="" state=unusable why=depth`) ||
-		!strings.Contains(log, `msg="display gone" display=one`) || strings.Contains(log, "two") {
+	if log := b.String(); !strings.Contains(log, `msg="display offered" display=three`) ||
+		!strings.Contains(log, `display=four backend="" state=unusable why=depth`) ||
+		!strings.Contains(log, `msg="display gone" display=one`) ||
+		strings.Contains(log, "two") {
 		t.Errorf("logged %s", log)
 	}
 }

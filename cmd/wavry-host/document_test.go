@@ -96,7 +96,9 @@ func liveList() string {
 func settingsInFull() string {
 	var b strings.Builder
 	for _, section := range sections() {
-		fmt.Fprintf(&b, "\n### %s\n\n| setting | type | default | allowed | |\n| --- | --- | --- | --- | --- |\n", section.title)
+		fmt.Fprintf(
+			&b, "\n### %s\n\n| setting | type | default | allowed | |\n| --- | --- | --- | --- | --- |\n", section.title,
+		)
 		for _, s := range section.settings {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", s.name, s.word, code(s.initial), cell(s.allowed), cell(s.doc))
 		}

@@ -55,8 +55,8 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	return writeJSON(a.stdout, ffmpeg.Prove(ctx, factory, proofParams))
 }
 
-// factories returns those of the usable candidates, best first. With none usable it returns all: opening one says what is
-// missing, and the host reports that it is not ready.
+// factories returns those of the usable candidates, best first. With none usable it returns all: opening one says what
+// is missing, and the host reports that it is not ready.
 func factories(cfg *Config, candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
 	var usable, all []encode.Factory
 	for _, c := range candidates {
@@ -86,7 +86,8 @@ func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 	return all
 }
 
-// perMegapixel returns what a million pixels take to encode, in seconds: as measured, else as in the trial, which says more than it takes.
+// perMegapixel returns what a million pixels take to encode, in seconds: as measured, else as in the trial, which says
+// more than it takes.
 func perMegapixel(p encode.Proof) float64 {
 	if p.PerMegapixel > 0 {
 		return p.PerMegapixel.Seconds()

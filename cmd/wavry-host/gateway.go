@@ -35,7 +35,9 @@ func newGatewayCounters(reg prometheus.Registerer) *gatewayCounters {
 			"Attempts to reach the gateway that failed and connections that ended, by class of error.", "class"),
 		messages: counters("wavry_host_gateway_messages_total", "Messages received from the gateway and sent to it, by kind.",
 			"direction", "kind"),
-		offers: counters("wavry_host_gateway_offers_total", "Offers that came over the gateway, by what became of them.", "result"),
+		offers: counters(
+			"wavry_host_gateway_offers_total", "Offers that came over the gateway, by what became of them.", "result",
+		),
 		dropped: counters("wavry_host_gateway_messages_dropped_total",
 			"Messages from and to the gateway that were not used, by reason.", "reason"),
 	}
@@ -110,7 +112,9 @@ func gatewayRole(name string) session.Role {
 }
 
 // newLink returns the link to the gateway, or nil when none is configured.
-func newLink(c *Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger) (*gateway.Link, error) {
+func newLink(
+	c *Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger,
+) (*gateway.Link, error) {
 	if c.GatewayURL == "" {
 		return nil, nil //nolint:nilnil // no gateway is a configuration like others
 	}

@@ -54,7 +54,10 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := Config{
-		GatewayURL: "wss://g.example/ws", GatewayDialect: "master", GatewayTokenFile: filepath.Join(dir, "token"), GatewayAllow: []string{"ann"},
+		GatewayURL:       "wss://g.example/ws",
+		GatewayDialect:   "master",
+		GatewayTokenFile: filepath.Join(dir, "token"),
+		GatewayAllow:     []string{"ann"},
 	}
 	reg := prometheus.NewRegistry()
 	link, err := newLink(&cfg, new(session.Manager), nil, reg, slog.New(slog.DiscardHandler))
@@ -135,8 +138,16 @@ func TestDocumentKnowsTheLink(t *testing.T) {
 	}
 	// It shows the same as the link does.
 	full := gateway.Status{
-		Gateway: "g", Dialect: "d", Username: "u", State: "bound", Since: time.Unix(1, 0), Class: "c", Reason: "r", Failures: 2,
-		NextTry: time.Unix(2, 0), Route: "proven",
+		Gateway:  "g",
+		Dialect:  "d",
+		Username: "u",
+		State:    "bound",
+		Since:    time.Unix(1, 0),
+		Class:    "c",
+		Reason:   "r",
+		Failures: 2,
+		NextTry:  time.Unix(2, 0),
+		Route:    "proven",
 	}
 	for _, s := range []gateway.Status{{}, full} {
 		want, err := json.Marshal(s)

@@ -45,11 +45,26 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 	found := decodeFields(n, []member{
 		{"urls", list{&one.URLs, relay.IsURL}, "", false},
 		{"username", scalar[string]{text("text", true, isPrintable), &one.Username}, "", false},
-		{"credential", scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden}, "", true},
-		{"secret", scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &shared}, "", true},
+		{
+			"credential",
+			scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &hidden},
+			"",
+			true,
+		},
+		{
+			"secret",
+			scalar[string]{text("text", true, func(s string) bool { return isPrintable(s) && s != mask }), &shared},
+			"",
+			true,
+		},
 		{"credential_file", scalar[string]{path(), &one.CredentialFile}, "a path", false},
 		{"secret_file", scalar[string]{path(), &one.SecretFile}, "a path", false},
-		{"region", scalar[string]{text("region", true, relay.IsRegion), &one.Region}, "up to 32 letters, digits, dots, dashes and underscores", false},
+		{
+			"region",
+			scalar[string]{text("region", true, relay.IsRegion), &one.Region},
+			"up to 32 letters, digits, dots, dashes and underscores",
+			false,
+		},
 		{"priority", scalar[int]{number(1000), &one.Priority}, "a whole number from 0 to 1000", false},
 	})
 	one.Credential, one.Secret = secret(hidden), secret(shared)
@@ -68,7 +83,8 @@ func (s iceServer) check() *trouble {
 		return &trouble{value: "the server", why: "has no urls"}
 	}
 	for _, u := range s.URLs {
-		if strings.HasPrefix(u, "turn") && s.Secret == "" && s.SecretFile == "" && (s.Username == "" || s.Credential == "" && s.CredentialFile == "") {
+		if strings.HasPrefix(u, "turn") && s.Secret == "" && s.SecretFile == "" &&
+			(s.Username == "" || s.Credential == "" && s.CredentialFile == "") {
 			return &trouble{value: strconv.Quote(u), why: "takes a username and a credential, or a secret"}
 		}
 	}

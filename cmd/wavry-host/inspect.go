@@ -21,11 +21,12 @@ import (
 	"wavryhost/session/api/grant"
 )
 
-// expiresSoon is how long before the end of its certificate a host complains. Those who renew by themselves do so earlier.
+// expiresSoon is how long before the end of its certificate a host complains. Those who renew by themselves do so
+// earlier.
 const expiresSoon = 7 * 24 * time.Hour
 
-// inspect opens and reads every file that the daemon needs to start, without changing anything, and returns a *configError of all that would keep it from starting. What works but should not
-// stay is added to the warnings.
+// inspect opens and reads every file that the daemon needs to start, without changing anything, and returns a
+// *configError of all that would keep it from starting. What works but should not stay is added to the warnings.
 func (l *loaded) inspect(env []string) error {
 	in := inspection{loaded: l}
 	in.certificate()
@@ -79,13 +80,19 @@ func (in *inspection) certificate() {
 	case end.Before(now):
 		in.warning("tls_cert", "%s has expired: browsers refuse it since %s", in.TLSCert, end.Format(time.DateTime))
 	case pair.Leaf.NotBefore.After(now):
-		in.warning("tls_cert", "%s is not valid before %s: check the clock", in.TLSCert, pair.Leaf.NotBefore.Format(time.DateTime))
+		in.warning(
+			"tls_cert", "%s is not valid before %s: check the clock", in.TLSCert, pair.Leaf.NotBefore.Format(time.DateTime),
+		)
 	case end.Before(now.Add(expiresSoon)):
 		in.warning("tls_cert", "%s expires at %s", in.TLSCert, end.Format(time.DateTime))
 	}
 	for _, host := range in.AllowedHosts {
 		if pair.Leaf.VerifyHostname(host) != nil && len(in.TrustedProxies) == 0 {
-			in.warning("allowed_hosts", "%s is not among the names of the certificate %s: browsers refuse it under that name, unless a proxy has another", host, in.TLSCert)
+			in.warning(
+				"allowed_hosts",
+				"%s is not among the names of the certificate %s: browsers refuse it under that name, unless a proxy has another",
+				host, in.TLSCert,
+			)
 		}
 	}
 }
@@ -125,7 +132,10 @@ func (in *inspection) clients() {
 		return
 	}
 	text := strings.TrimPrefix(err.Error(), "api: ")
-	for name, path := range map[string]string{"tokens_file": in.TokensFile, "tls_client_ca": in.TLSClientCA, "tls_client_revoked": in.TLSClientRevoked} {
+	for name, path := range map[string]string{
+		"tokens_file": in.TokensFile, "tls_client_ca": in.TLSClientCA,
+		"tls_client_revoked": in.TLSClientRevoked,
+	} {
 		if path != "" && strings.Contains(text, path) {
 			in.add(name, errors.New(text))
 			return
@@ -139,7 +149,10 @@ func (in *inspection) gateway() {
 	if in.GatewayURL == "" {
 		return
 	}
-	for name, path := range map[string]string{"gateway_token_file": in.GatewayTokenFile, "gateway_account_file": in.GatewayAccountFile} {
+	for name, path := range map[string]string{
+		"gateway_token_file":   in.GatewayTokenFile,
+		"gateway_account_file": in.GatewayAccountFile,
+	} {
 		if path == "" {
 			continue
 		}
@@ -183,7 +196,8 @@ func (in *inspection) writable(name, path string) {
 	}
 }
 
-// ports reports which addresses and ports cannot be had on this machine. Those in use are warned of: the daemon itself may run.
+// ports reports which addresses and ports cannot be had on this machine. Those in use are warned of: the daemon itself
+// may run.
 func (l *loaded) ports(ctx context.Context) error {
 	in := inspection{loaded: l}
 	var lc net.ListenConfig
@@ -208,7 +222,10 @@ func (l *loaded) ports(ctx context.Context) error {
 	}
 	if l.MediaPort != 0 {
 		address := net.JoinHostPort(media, fmt.Sprint(l.MediaPort))
-		try("media_port", "udp", address, func() (interface{ Close() error }, error) { return lc.ListenPacket(ctx, "udp", address) })
+		try(
+			"media_port", "udp", address,
+			func() (interface{ Close() error }, error) { return lc.ListenPacket(ctx, "udp", address) },
+		)
 	}
 	if l.MediaTCPPort != 0 {
 		tcp("media_tcp_port", net.JoinHostPort(media, fmt.Sprint(l.MediaTCPPort)))

@@ -25,7 +25,13 @@ func pair(t *testing.T, end time.Time) (cert, key string) {
 		t.Fatal(err)
 	}
 	template := x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: end.Add(-1000 * time.Hour), NotAfter: end,
+		SerialNumber: big.NewInt(
+			1,
+		),
+		Subject:   pkix.Name{CommonName: name},
+		DNSNames:  []string{name},
+		NotBefore: end.Add(-1000 * time.Hour),
+		NotAfter:  end,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)
 	if err != nil {
@@ -39,7 +45,8 @@ func pair(t *testing.T, end time.Time) (cert, key string) {
 		write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bytes})))
 }
 
-// What cannot start is not right: config check says so, and run ends with the same words and the code after which no service manager tries again.
+// What cannot start is not right: config check says so, and run ends with the same words and the code after which no
+// service manager tries again.
 func TestConfigurationThatCannotStart(t *testing.T) {
 	cert, key := pair(t, time.Now().Add(1000*time.Hour))
 	_, other := pair(t, time.Now().Add(1000*time.Hour))
@@ -50,7 +57,8 @@ func TestConfigurationThatCannotStart(t *testing.T) {
 		file string
 		want string
 	}{
-		{"no certificate", "tls_cert: " + gone + "\ntls_key: " + key, "tls_cert: " + gone + ": open: no such file or directory"},
+		{"no certificate", "tls_cert: " + gone + "\ntls_key: " + key, "tls_cert: " + gone +
+			": open: no such file or directory"},
 		{"no key", "tls_cert: " + cert + "\ntls_key: " + gone, "tls_key: " + gone + ": open: no such file or directory"},
 		{"key of another certificate", "tls_cert: " + cert + "\ntls_key: " + other, "private key does not match"},
 		{"broken certificate", "tls_cert: " + broken + "\ntls_key: " + key, "tls_cert: " + broken},
@@ -58,17 +66,24 @@ func TestConfigurationThatCannotStart(t *testing.T) {
 		{"broken tokens", "tokens_file: " + broken, "tokens_file: "},
 		{"no keys of grants", "grant_keys: " + gone + "\ngrant_audience: host7", "grant_keys: "},
 		{"broken keys of grants", "grant_keys: " + broken + "\ngrant_audience: host7", "grant_keys: "},
-		{"no authorities", "tls_cert: " + cert + "\ntls_key: " + key + "\ntls_client_auth: required\ntls_client_ca: " + gone, "tls_client_ca: "},
-		{"audit log in no folder", "audit_log: " + gone + "/audit.jsonl", "audit_log: " + gone + "/audit.jsonl cannot be written"},
+		{"no authorities", "tls_cert: " + cert + "\ntls_key: " + key + "\ntls_client_auth: required\ntls_client_ca: " +
+			gone, "tls_client_ca: "},
+		{"audit log in no folder", "audit_log: " + gone + "/audit.jsonl", "audit_log: " + gone +
+			"/audit.jsonl cannot be written"},
 		{"audit log is a folder", "audit_log: " + folder, "audit_log: " + folder + " cannot be written: it is a folder"},
-		{"revocations in no folder", "token: 0123456789abcdef\nrevocations_file: " + gone + "/r.json\ngrant_audience: host7\ngrant_keys: https://gw.example/jwks", "revocations_file: "},
-		{"no token for the gateway", "gateway_url: wss://gw.example/ws\ngateway_allow: [ann]\ngateway_token_file: " + gone, "gateway_token_file: "},
+		{"revocations in no folder", "token: 0123456789abcdef\nrevocations_file: " + gone +
+			"/r.json\ngrant_audience: host7\ngrant_keys: https://gw.example/jwks", "revocations_file: "},
+		{
+			"no token for the gateway", "gateway_url: wss://gw.example/ws\ngateway_allow: [ann]\ngateway_token_file: " + gone,
+			"gateway_token_file: ",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := write(t, "c.yaml", c.file+"\n")
 			for _, command := range [][]string{{"config", "check"}, {"run", "--display=synthetic"}} {
 				got := try(t, nil, append(command, "--config", path, "--listen=127.0.0.1:0")...)
-				if got.code != exitConfig || !strings.Contains(got.errout, c.want) || !strings.Contains(got.errout, path+":") || strings.Contains(got.out, "is right") {
+				if got.code != exitConfig || !strings.Contains(got.errout, c.want) || !strings.Contains(got.errout, path+":") ||
+					strings.Contains(got.out, "is right") {
 					t.Errorf("%v: got %+v; want %q", command, got, c.want)
 				}
 			}
@@ -95,7 +110,10 @@ func TestConfigurationThatShouldNotStay(t *testing.T) {
 		{[]string{"--listen=127.0.0.1:0", "--tls-cert=" + soon, "--tls-key=" + soonKey}, "expires at"},
 		{[]string{"--listen=127.0.0.1:0", "--tls-cert=" + old, "--tls-key=" + oldKey}, "has expired"},
 		{
-			[]string{"--listen=127.0.0.1:0", "--tls-cert=" + soon, "--tls-key=" + soonKey, "--token=0123456789abcdef", "--allowed-hosts=other.example.net"},
+			[]string{
+				"--listen=127.0.0.1:0", "--tls-cert=" + soon, "--tls-key=" + soonKey, "--token=0123456789abcdef",
+				"--allowed-hosts=other.example.net",
+			},
 			"other.example.net is not among the names of the certificate",
 		},
 		{[]string{"--listen=" + taken.Addr().String()}, "is in use"},
@@ -114,17 +132,29 @@ func TestConfigurationThatShouldNotStay(t *testing.T) {
 // Kubernetes sets variables for every service, and one may be called wavry-host.
 func TestInjectedVariablesAreNotSettings(t *testing.T) {
 	env := []string{
-		"WAVRY_HOST_SERVICE_HOST=10.96.0.7", "WAVRY_HOST_SERVICE_PORT=8470", "WAVRY_HOST_SERVICE_PORT_HTTP=8470", "WAVRY_HOST_PORT=tcp://10.96.0.7:8470",
-		"WAVRY_HOST_PORT_8470_TCP=tcp://10.96.0.7:8470", "WAVRY_HOST_PORT_8470_TCP_PROTO=tcp", "WAVRY_HOST_PORT_8470_TCP_PORT=8470", "WAVRY_HOST_PORT_8470_TCP_ADDR=10.96.0.7",
-		"WAVRY_HOST_METRICS_SERVICE_HOST=10.96.0.8", "WAVRY_HOST_METRICS_PORT=tcp://10.96.0.8:9000",
+		"WAVRY_HOST_SERVICE_HOST=10.96.0.7",
+		"WAVRY_HOST_SERVICE_PORT=8470",
+		"WAVRY_HOST_SERVICE_PORT_HTTP=8470",
+		"WAVRY_HOST_PORT=tcp://10.96.0.7:8470",
+		"WAVRY_HOST_PORT_8470_TCP=tcp://10.96.0.7:8470",
+		"WAVRY_HOST_PORT_8470_TCP_PROTO=tcp",
+		"WAVRY_HOST_PORT_8470_TCP_PORT=8470",
+		"WAVRY_HOST_PORT_8470_TCP_ADDR=10.96.0.7",
+		"WAVRY_HOST_METRICS_SERVICE_HOST=10.96.0.8",
+		"WAVRY_HOST_METRICS_PORT=tcp://10.96.0.8:9000",
 		"WAVRY_HOST_MEDIA_PORT=udp://10.96.0.9:3478", // of a service wavry-host-media: not the setting
 		"WAVRY_HOST_FPS=30",
 	}
 	got := try(t, env, "config", "print")
-	if got.code != 0 || !strings.Contains(got.out, "fps: 30 # WAVRY_HOST_FPS") || !strings.Contains(got.out, "media_port: 0 # default") || got.errout != "" {
+	if got.code != 0 || !strings.Contains(got.out, "fps: 30 # WAVRY_HOST_FPS") ||
+		!strings.Contains(got.out, "media_port: 0 # default") ||
+		got.errout != "" {
 		t.Errorf("got %+v", got)
 	}
-	for _, bad := range []string{"WAVRY_HOST_FSP=30", "WAVRY_HOST_MEDIA_PORTS=1-2", "WAVRY_HOST_SERVICE=x", "WAVRY_HOST_MEDIA_PORT=x"} {
+	for _, bad := range []string{
+		"WAVRY_HOST_FSP=30", "WAVRY_HOST_MEDIA_PORTS=1-2", "WAVRY_HOST_SERVICE=x",
+		"WAVRY_HOST_MEDIA_PORT=x",
+	} {
 		if got := try(t, []string{bad}, "config", "check"); got.code != exitConfig {
 			t.Errorf("%s: got %+v", bad, got)
 		}

@@ -67,7 +67,9 @@ func decodeFields(n *yaml.Node, members []member) []trouble {
 			}
 		}
 		if !known {
-			found = append(found, trouble{at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, names...)})
+			found = append(
+				found, trouble{at: e.key, value: "key " + show(e.key), why: "is unknown" + suggest(e.key.Value, names...)},
+			)
 		}
 	}
 	return found

@@ -63,8 +63,11 @@ func path() kind[string] {
 	return text("path", true, func(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) })
 }
 
-// displayID is what a display may be called. X displays have the name that DISPLAY has, the host's and the screen's included.
-var displayID = regexp.MustCompile(`^(auto|virtual|synthetic|x11[A-Za-z0-9.-]*:[0-9]{1,5}(\.[0-9]{1,2})?|screenshot:[0-9]{1,2})$`)
+// displayID is what a display may be called. X displays have the name that DISPLAY has, the host's and the screen's
+// included.
+var displayID = regexp.MustCompile(
+	`^(auto|virtual|synthetic|x11[A-Za-z0-9.-]*:[0-9]{1,5}(\.[0-9]{1,2})?|screenshot:[0-9]{1,2})$`,
+)
 
 func isDisplay(s string) bool { return displayID.MatchString(s) }
 

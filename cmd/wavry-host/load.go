@@ -137,7 +137,8 @@ func (l *loaded) readFile(src sources) []problem {
 	if inline {
 		kind = custody.Secret
 	}
-	// The configuration says who gets in, and may hold secrets. It is taken all the same: without it nothing would run that could tell.
+	// The configuration says who gets in, and may hold secrets. It is taken all the same: without it nothing would run
+	// that could tell.
 	switch warning, err := custodyOf(path, kind); {
 	case err != nil && inline:
 		l.warnings = append(l.warnings, "the configuration holds secrets, and "+err.Error())
@@ -180,12 +181,17 @@ func (l *loaded) readEnv(env []string) []problem {
 	return found
 }
 
-// injectedNames are the variables that Kubernetes and Docker links set in every container for a service, as one that is called wavry-host, beyond its prefix.
-var injectedNames = regexp.MustCompile(`^WAVRY_HOST_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`)
+// injectedNames are the variables that Kubernetes and Docker links set in every container for a service, as one that is
+// called wavry-host, beyond its prefix.
+var injectedNames = regexp.MustCompile(
+	`^WAVRY_HOST_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`,
+)
 
 // injected reports whether a variable was not set by anybody for this program.
 func injected(name, value string) bool {
-	return injectedNames.MatchString(name) && (!strings.HasSuffix(name, "_PORT") || strings.Contains(value, "://") || strings.Contains(name, "_SERVICE_PORT") || digits.MatchString(value))
+	return injectedNames.MatchString(name) &&
+		(!strings.HasSuffix(name, "_PORT") || strings.Contains(value, "://") || strings.Contains(name, "_SERVICE_PORT") ||
+			digits.MatchString(value))
 }
 
 // digits is a bare port.

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger returns the log that the settings ask for, its level, which can be changed later, and the queue before w, which the caller must close.
+// newLogger returns the log that the settings ask for, its level, which can be changed later, and the queue before w,
+// which the caller must close.
 func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueue, error) {
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
@@ -29,7 +30,8 @@ func newHandler(cfg *Config, w io.Writer, terminal bool, level slog.Leveler) slo
 	return slog.NewJSONHandler(w, options)
 }
 
-// inSeconds shows durations as every other figure of time: in seconds, with the unit in the name. As they are, JSON has them in nanoseconds.
+// inSeconds shows durations as every other figure of time: in seconds, with the unit in the name. As they are, JSON has
+// them in nanoseconds.
 func inSeconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindDuration {
 		return a

@@ -13,9 +13,10 @@ import (
 // maxQueuedLog bounds the log lines that wait to be written, in bytes: some 4000 lines, or minutes of an ordinary log.
 const maxQueuedLog = 1 << 20
 
-// logQueue is a writer that never blocks: one goroutine writes what is queued. A pipe whose reader has stopped, or a terminal that was paused, must not stop whoever
-// logs: media, input and the API do. Full, it drops new lines and counts them, so that what remains shows the beginning of the trouble; once there is
-// room again, a line says how many are missing.
+// logQueue is a writer that never blocks: one goroutine writes what is queued. A pipe whose reader has stopped, or a
+// terminal that was paused, must not stop whoever logs: media, input and the API do. Full, it drops new lines and
+// counts them, so that what remains shows the beginning of the trouble; once there is room again, a line says how many
+// are missing.
 type logQueue struct {
 	w      io.Writer
 	notice func(lost uint64) []byte // the line that says how many are missing

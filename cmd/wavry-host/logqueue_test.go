@@ -119,7 +119,8 @@ func TestLogQueueOutlivesItsReader(t *testing.T) {
 	})
 }
 
-// TestDaemonServesAndEndsWhileNobodyReadsItsLog stops reading its standard error, fills what lies between, and has it work on and end.
+// TestDaemonServesAndEndsWhileNobodyReadsItsLog stops reading its standard error, fills what lies between, and has it
+// work on and end.
 func TestDaemonServesAndEndsWhileNobodyReadsItsLog(t *testing.T) {
 	d := start(t, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent",
 		"--log-level=debug", "--max-requests-per-address=100000", "--max-requests=100000")

@@ -26,8 +26,8 @@ func main() {
 	os.Exit(code)
 }
 
-// The exit codes, beside 0; exits says when which is given. Failures that another attempt cannot cure have codes of sysexits.h, which nothing else
-// gives: the service manager does not start the daemon again after those.
+// The exit codes, beside 0; exits says when which is given. Failures that another attempt cannot cure have codes of
+// sysexits.h, which nothing else gives: the service manager does not start the daemon again after those.
 const (
 	exitFailure     = 1
 	exitCrash       = 2 // the Go runtime's, after a panic or a fatal error; never returned from here
@@ -151,8 +151,9 @@ func sayWithin(most time.Duration, w io.Writer, format string, args ...any) {
 	}
 }
 
-// surviveReaders keeps the process alive when what reads its standard output or error goes away: Go ends a process that writes to such a pipe unless it listens for SIGPIPE. It
-// returns what undoes that. Child processes are not affected, as they would be if the signal were ignored.
+// surviveReaders keeps the process alive when what reads its standard output or error goes away: Go ends a process that
+// writes to such a pipe unless it listens for SIGPIPE. It returns what undoes that. Child processes are not affected,
+// as they would be if the signal were ignored.
 func surviveReaders() (undo func()) {
 	gone := make(chan os.Signal, 1) // never read: the failed write tells
 	signal.Notify(gone, syscall.SIGPIPE)

@@ -40,7 +40,9 @@ func (c *catcher) MustRegister(list ...prometheus.Collector) {
 	c.Registry.MustRegister(list...)
 }
 
-var descForm = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
+var descForm = regexp.MustCompile(
+	`^Desc\{fqName: "([^"]+)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`,
+)
 
 // metricsOfTheCode returns our metrics, by name.
 func metricsOfTheCode(t *testing.T) []described {

@@ -47,7 +47,8 @@ func (o *ownTokens) provide(l *loaded) error {
 func (o *ownTokens) make() (ownToken, error) {
 	path := ownTokenPath(o.env)
 	if path == "" {
-		o.log.Warn("token is for this run only", "err", "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set", "remedy", "set token or token_file")
+		o.log.Warn("token is for this run only", "err", "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set",
+			"remedy", "set token or token_file")
 		return newOwnToken("")
 	}
 	kept, err := readOwnToken(path)
@@ -57,7 +58,8 @@ func (o *ownTokens) make() (ownToken, error) {
 	case errors.Is(err, errBadToken):
 		o.log.Warn("token replaced by a new one", "file", path, "err", err)
 	case !errors.Is(err, fs.ErrNotExist):
-		o.log.Warn("token is for this run only", "file", path, "err", reason(err), "remedy", "make the file readable for the daemon, or set token or token_file")
+		o.log.Warn("token is for this run only", "file", path, "err", reason(err),
+			"remedy", "make the file readable for the daemon, or set token or token_file")
 		return newOwnToken("")
 	}
 	made, newErr := newOwnToken(path)
@@ -76,7 +78,8 @@ func (o *ownTokens) make() (ownToken, error) {
 		}
 	}
 	if writing != nil {
-		o.log.Warn("token is for this run only", "file", path, "err", reason(writing), "remedy", "make the folder writable for the daemon, or set token or token_file")
+		o.log.Warn("token is for this run only", "file", path, "err", reason(writing),
+			"remedy", "make the folder writable for the daemon, or set token or token_file")
 		made.path = ""
 		return made, nil
 	}
@@ -116,7 +119,8 @@ func ownTokenPath(env []string) string {
 	return ""
 }
 
-// stateFolder returns the folder for what outlasts a run: systemd's, else the user's (XDG base directories); empty for none.
+// stateFolder returns the folder for what outlasts a run: systemd's, else the user's (XDG base directories); empty for
+// none.
 func stateFolder(env []string) string {
 	a := app{env: env}
 	if dir := serviceState(env); dir != "" {

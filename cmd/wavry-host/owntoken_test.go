@@ -39,7 +39,10 @@ func TestOwnTokenIsKept(t *testing.T) {
 			return filepath.Join(dir, "wavry-host", "token"), []string{"XDG_STATE_HOME=" + dir, "HOME=/nonexistent"}
 		},
 		"of the user": func(dir string) (string, []string) {
-			return filepath.Join(dir, ".local", "state", "wavry-host", "token"), []string{"HOME=" + dir, "XDG_STATE_HOME=relative"}
+			return filepath.Join(dir, ".local", "state", "wavry-host", "token"), []string{
+				"HOME=" + dir,
+				"XDG_STATE_HOME=relative",
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +103,9 @@ func TestOwnTokenThatCannotBeKept(t *testing.T) {
 	} {
 		first, log := provided(t, env)
 		second, _ := provided(t, env)
-		if first.path != "" || first == second || !strings.Contains(log, "for this run only") || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "token_file") {
+		if first.path != "" || first == second || !strings.Contains(log, "for this run only") ||
+			!strings.Contains(log, "level=WARN") ||
+			!strings.Contains(log, "token_file") {
 			t.Errorf("%s: kept in %q: %s", name, first.path, log)
 		}
 	}
@@ -112,7 +117,10 @@ func TestOwnTokenIsReplaced(t *testing.T) {
 		text string
 		mode fs.FileMode
 	}{
-		"empty": {"", 0o600}, "short": {"hunter2\n", 0o600}, "two words": {"0123456789abcdef 0123456789abcdef\n", 0o600}, "binary": {strings.Repeat("\x00", 32), 0o600},
+		"empty": {"", 0o600}, "short": {"hunter2\n", 0o600}, "two words": {
+			"0123456789abcdef 0123456789abcdef\n",
+			0o600,
+		}, "binary": {strings.Repeat("\x00", 32), 0o600},
 		"shown to all": {"0123456789abcdef\n", 0o644},
 	} {
 		dir := t.TempDir()
@@ -126,10 +134,13 @@ func TestOwnTokenIsReplaced(t *testing.T) {
 		own, log := provided(t, "STATE_DIRECTORY="+dir)
 		now, err := os.ReadFile(path)
 		info, err2 := os.Stat(path)
-		if err != nil || err2 != nil || strings.TrimSpace(string(now)) != own.Reveal() || own.Reveal() == strings.TrimSpace(was.text) || info.Mode() != 0o600 {
+		if err != nil || err2 != nil || strings.TrimSpace(string(now)) != own.Reveal() ||
+			own.Reveal() == strings.TrimSpace(was.text) ||
+			info.Mode() != 0o600 {
 			t.Errorf("%s: not replaced, or mode %v: %v %v", name, info.Mode(), err, err2)
 		}
-		if !strings.Contains(log, "replaced") || strings.Contains(log, "hunter2") || strings.Contains(log, "0123456789abcdef") {
+		if !strings.Contains(log, "replaced") || strings.Contains(log, "hunter2") ||
+			strings.Contains(log, "0123456789abcdef") {
 			t.Errorf("%s: the log: %s", name, log)
 		}
 	}
@@ -174,15 +185,27 @@ func TestURL(t *testing.T) {
 		want outcome
 	}{
 		{[]string{state}, nil, outcome{0, "http://127.0.0.1:8470/#token=own%2B0123456789abcdef\n", ""}},
-		{[]string{state}, []string{"--listen", "[::1]:9000"}, outcome{0, "http://[::1]:9000/#token=own%2B0123456789abcdef\n", ""}},
-		{[]string{state, "WAVRY_HOST_TOKEN=0123456789abcdef"}, nil, outcome{0, "http://127.0.0.1:8470/#token=0123456789abcdef\n", ""}},
-		{[]string{state}, []string{"--token-file", write(t, "token", "file-0123456789abcdef")}, outcome{0, "http://127.0.0.1:8470/#token=file-0123456789abcdef\n", ""}},
+		{[]string{state}, []string{"--listen", "[::1]:9000"}, outcome{
+			0,
+			"http://[::1]:9000/#token=own%2B0123456789abcdef\n", "",
+		}},
+		{
+			[]string{state, "WAVRY_HOST_TOKEN=0123456789abcdef"},
+			nil,
+			outcome{0, "http://127.0.0.1:8470/#token=0123456789abcdef\n", ""},
+		},
+		{
+			[]string{state},
+			[]string{"--token-file", write(t, "token", "file-0123456789abcdef")},
+			outcome{0, "http://127.0.0.1:8470/#token=file-0123456789abcdef\n", ""},
+		},
 		{[]string{state}, []string{"--tokens-file", "/t"}, outcome{0, "http://127.0.0.1:8470/\n", "no operator's token"}},
 		{[]string{state}, []string{"--listen", "127.0.0.1:0"}, outcome{exitUsage, "", "port 0"}},
 		{[]string{"STATE_DIRECTORY=" + t.TempDir()}, nil, outcome{exitFailure, "", "it is made at the first start"}},
 	} {
 		got := try(t, tc.env, append([]string{"url"}, tc.args...)...)
-		if got.code != tc.want.code || got.out != tc.want.out || !strings.Contains(got.errout, tc.want.errout) || tc.want.errout == "" && got.errout != "" {
+		if got.code != tc.want.code || got.out != tc.want.out || !strings.Contains(got.errout, tc.want.errout) ||
+			tc.want.errout == "" && got.errout != "" {
 			t.Errorf("%v %v: got %+v; want %+v", tc.env, tc.args, got, tc.want)
 		}
 	}
@@ -210,7 +233,10 @@ func (b *lockedBuffer) String() string {
 func TestDaemonWithoutConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	var printed lockedBuffer
-	d := startIn(t, []string{"STATE_DIRECTORY=" + dir}, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent", "--log-level=debug")
+	d := startIn(
+		t, []string{"STATE_DIRECTORY=" + dir}, &printed, "--display=synthetic", "--encoder=h264_vaapi",
+		"--vaapi-device=/nonexistent", "--log-level=debug",
+	)
 	for _, path := range []string{"/v1/host", "/v1/sessions", "/metrics"} {
 		if status, body := d.get(t, path); status != http.StatusUnauthorized {
 			t.Errorf("%s with a wrong token: %d %s", path, status, body)
@@ -229,7 +255,8 @@ func TestDaemonWithoutConfiguration(t *testing.T) {
 		t.Errorf("without one: %d %s", status, body)
 	}
 	d.end(t)
-	if out := printed.String(); strings.Contains(out, strings.TrimSpace(string(text))) || !strings.Contains(out, "wavry-host url") {
+	if out := printed.String(); strings.Contains(out, strings.TrimSpace(string(text))) ||
+		!strings.Contains(out, "wavry-host url") {
 		t.Errorf("the log has the token, or does not say how to get it:\n%s", out)
 	}
 }

@@ -34,7 +34,9 @@ func preference(name string) adapt.Aggressiveness {
 }
 
 // sessionConfig hands the session's settings on.
-func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, load func() session.Load, log *slog.Logger) session.Config {
+func sessionConfig(
+	l *loaded, displays *catalog, candidates []encode.Candidate, load func() session.Load, log *slog.Logger,
+) session.Config {
 	cfg := sessionLimits(l)
 	cfg.Load = load
 	cfg.Displays = displays.displays
@@ -51,7 +53,11 @@ func sessionConfig(l *loaded, displays *catalog, candidates []encode.Candidate, 
 	for _, n := range l.ViewerNetworks {
 		cfg.ViewerNetworks = append(cfg.ViewerNetworks, netip.MustParsePrefix(n).Masked())
 	}
-	cfg.MediaPort, cfg.MediaTCPPort, cfg.MediaTCPConnections = uint16(l.MediaPort), uint16(l.MediaTCPPort), l.MediaTCPConnections
+	cfg.MediaPort, cfg.MediaTCPPort, cfg.MediaTCPConnections = uint16(
+		l.MediaPort,
+	), uint16(
+		l.MediaTCPPort,
+	), l.MediaTCPConnections
 	cfg.MTU = l.MediaMTU
 	cfg.ShutdownTimeout = l.ShutdownTimeout
 	return cfg
@@ -63,7 +69,8 @@ func encoderInfos(candidates []encode.Candidate) func() []session.EncoderInfo {
 	return func() []session.EncoderInfo { return slices.Clone(infos) }
 }
 
-// loadOf returns what tells the session how busy the machine is; nil where that is not known. vaapi is the device that VAAPI encodes on, empty for FFmpeg's choice.
+// loadOf returns what tells the session how busy the machine is; nil where that is not known. vaapi is the device that
+// VAAPI encodes on, empty for FFmpeg's choice.
 func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() session.Load {
 	if s.Read().Cores == 0 {
 		return nil
@@ -71,13 +78,20 @@ func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() sessi
 	return func() session.Load {
 		r := s.Read()
 		return session.Load{
-			Cores: r.Cores, CoresUsed: r.CoresUsed, CoresNow: r.CoresNow, MemoryFree: r.MemoryFree, MemoryTotal: r.MemoryTotal, CPUStall: r.CPUStall, MemoryStall: r.MemoryStall,
-			GPUs: cards(gpus.Read(), vaapi),
+			Cores:       r.Cores,
+			CoresUsed:   r.CoresUsed,
+			CoresNow:    r.CoresNow,
+			MemoryFree:  r.MemoryFree,
+			MemoryTotal: r.MemoryTotal,
+			CPUStall:    r.CPUStall,
+			MemoryStall: r.MemoryStall,
+			GPUs:        cards(gpus.Read(), vaapi),
 		}
 	}
 }
 
-// cards hands the graphics cards on. Of several with the same API the first one encodes, as FFmpeg chooses, but for the VAAPI device that is configured.
+// cards hands the graphics cards on. Of several with the same API the first one encodes, as FFmpeg chooses, but for the
+// VAAPI device that is configured.
 func cards(all []pressure.GPU, vaapi string) []session.GPU {
 	var list []session.GPU
 	taken := make(map[string]bool)
@@ -88,7 +102,14 @@ func cards(all []pressure.GPU, vaapi string) []session.GPU {
 		}
 		taken[api] = true
 		list = append(list, session.GPU{
-			ID: g.ID, Name: g.Name, API: api, Busy: g.Busy, Encoder: g.Encoder, Used: g.MemoryUsed, Total: g.MemoryTotal, Sessions: g.Sessions,
+			ID:       g.ID,
+			Name:     g.Name,
+			API:      api,
+			Busy:     g.Busy,
+			Encoder:  g.Encoder,
+			Used:     g.MemoryUsed,
+			Total:    g.MemoryTotal,
+			Sessions: g.Sessions,
 		})
 	}
 	return list
@@ -97,13 +118,28 @@ func cards(all []pressure.GPU, vaapi string) []session.GPU {
 // sessionLimits hands on the session's settings that can change while it runs; see session.Manager.Reconfigure.
 func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
-		MaxSessions: l.MaxSessions, MaxPerOwner: l.MaxSessionsPerOwner, MaxRungs: l.MaxEncodes, Uplink: l.MaxUplink, EncodeLimit: l.EncoderSessions,
-		Probation: l.Probation, ProbationSessions: l.ProbationSessions,
-		FPS: l.FPS, MinBitrate: l.MinBitrate, MaxBitrate: l.MaxBitrate, StartBitrate: l.StartBitrate, LocalStartBitrate: l.LocalStartBitrate,
-		FixedBitrate: l.FixedBitrate, Prefer: preference(l.Prefer),
-		ConnectTimeout: l.ConnectTimeout, DisconnectTimeout: l.DisconnectTimeout, SilenceTimeout: l.SilenceTimeout,
-		Input: session.InputPolicy(max(0, slices.Index(inputPolicies(), l.Input))), ControlIdle: l.ControlIdle,
-		GatherTimeout: l.GatherTimeout, Linger: l.Linger, MaxHandshakes: l.MaxHandshakes,
+		MaxSessions:       l.MaxSessions,
+		MaxPerOwner:       l.MaxSessionsPerOwner,
+		MaxRungs:          l.MaxEncodes,
+		Uplink:            l.MaxUplink,
+		EncodeLimit:       l.EncoderSessions,
+		Probation:         l.Probation,
+		ProbationSessions: l.ProbationSessions,
+		FPS:               l.FPS,
+		MinBitrate:        l.MinBitrate,
+		MaxBitrate:        l.MaxBitrate,
+		StartBitrate:      l.StartBitrate,
+		LocalStartBitrate: l.LocalStartBitrate,
+		FixedBitrate:      l.FixedBitrate,
+		Prefer:            preference(l.Prefer),
+		ConnectTimeout:    l.ConnectTimeout,
+		DisconnectTimeout: l.DisconnectTimeout,
+		SilenceTimeout:    l.SilenceTimeout,
+		Input:             session.InputPolicy(max(0, slices.Index(inputPolicies(), l.Input))),
+		ControlIdle:       l.ControlIdle,
+		GatherTimeout:     l.GatherTimeout,
+		Linger:            l.Linger,
+		MaxHandshakes:     l.MaxHandshakes,
 	}
 	for _, r := range l.DisplayRules {
 		cfg.Rules = append(cfg.Rules, session.Rule{
@@ -113,8 +149,13 @@ func sessionLimits(l *loaded) session.Config {
 	}
 	for _, s := range l.ICEServers {
 		cfg.ICEServers = append(cfg.ICEServers, relay.Server{
-			URLs: s.URLs, Username: s.Username, Credential: s.Credential.Reveal(), Secret: s.Secret.Reveal(), Lifetime: l.TURNLifetime,
-			Region: s.Region, Priority: s.Priority,
+			URLs:       s.URLs,
+			Username:   s.Username,
+			Credential: s.Credential.Reveal(),
+			Secret:     s.Secret.Reveal(),
+			Lifetime:   l.TURNLifetime,
+			Region:     s.Region,
+			Priority:   s.Priority,
 		})
 	}
 	cfg.ICERegions = l.ICERegions
@@ -124,13 +165,31 @@ func sessionLimits(l *loaded) session.Config {
 // apiConfig hands the API's settings on.
 func apiConfig(l *loaded) api.Config {
 	cfg := api.Config{
-		Listen: l.Listen, TLSCert: l.TLSCert, TLSKey: l.TLSKey, Token: l.token.Reveal(), OwnToken: l.own.Reveal(), AnonymousRole: l.AnonymousRole,
-		TokensFile: l.TokensFile, TLSClientAuth: l.TLSClientAuth, TLSClientCA: l.TLSClientCA, TLSClientRevoked: l.TLSClientRevoked, TLSClientRole: l.TLSClientRole, TLSClientRules: l.TLSClientRules,
-		AllowedHosts: l.AllowedHosts, AllowedOrigins: l.AllowedOrigins,
-		MaxConnections: l.MaxConnections, MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
-		Limits:  api.Limits{PerAddress: l.MaxRequestsPerAddress, InAll: l.MaxRequests, Attempts: l.MaxAttempts},
-		Version: thisBuild().Version, Platform: thisBuild().Platform, ShutdownTimeout: l.ShutdownTimeout,
-		ProxyHeader: l.ProxyHeader,
+		Listen:                   l.Listen,
+		TLSCert:                  l.TLSCert,
+		TLSKey:                   l.TLSKey,
+		Token:                    l.token.Reveal(),
+		OwnToken:                 l.own.Reveal(),
+		AnonymousRole:            l.AnonymousRole,
+		TokensFile:               l.TokensFile,
+		TLSClientAuth:            l.TLSClientAuth,
+		TLSClientCA:              l.TLSClientCA,
+		TLSClientRevoked:         l.TLSClientRevoked,
+		TLSClientRole:            l.TLSClientRole,
+		TLSClientRules:           l.TLSClientRules,
+		AllowedHosts:             l.AllowedHosts,
+		AllowedOrigins:           l.AllowedOrigins,
+		MaxConnections:           l.MaxConnections,
+		MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
+		Limits: api.Limits{
+			PerAddress: l.MaxRequestsPerAddress,
+			InAll:      l.MaxRequests,
+			Attempts:   l.MaxAttempts,
+		},
+		Version:         thisBuild().Version,
+		Platform:        thisBuild().Platform,
+		ShutdownTimeout: l.ShutdownTimeout,
+		ProxyHeader:     l.ProxyHeader,
 	}
 	for _, s := range l.TrustedProxies { // the table of settings has checked them
 		n, err := netip.ParsePrefix(s)

@@ -13,7 +13,10 @@ func TestCardThatEncodes(t *testing.T) {
 		{ID: "card0", API: "vaapi", Device: "/dev/dri/renderD128"},
 		{ID: "card1", API: "vaapi", Device: "/dev/dri/renderD129"},
 	}
-	for device, want := range map[string]string{"": "nvidia0 card0 ", "/dev/dri/renderD129": "nvidia0 card1 ", "/dev/dri/renderD7": "nvidia0 "} {
+	for device, want := range map[string]string{
+		"": "nvidia0 card0 ", "/dev/dri/renderD129": "nvidia0 card1 ",
+		"/dev/dri/renderD7": "nvidia0 ",
+	} {
 		got := ""
 		for _, c := range cards(all, device) {
 			if c.API != "" {

@@ -23,9 +23,43 @@ import (
 // liveSettings are applied by a reload; the others take a restart.
 func liveSettings() []string {
 	return []string{
-		"token", "token_file", "anonymous_role", "allowed_hosts", "allowed_origins", "trusted_proxies", "max_requests", "max_requests_per_address", "max_attempts",
-		"fps", "min_bitrate", "start_bitrate", "local_start_bitrate", "max_bitrate", "fixed_bitrate", "prefer", "max_sessions", "max_sessions_per_owner", "max_encodes", "max_uplink", "encoder_sessions", "display_rules", "probation_sessions",
-		"ice_servers", "ice_regions", "turn_lifetime", "max_handshakes", "connect_timeout", "disconnect_timeout", "silence_timeout", "gather_timeout", "linger", "log_level", "input", "control_idle", "gateway_allow", "gateway_role",
+		"token",
+		"token_file",
+		"anonymous_role",
+		"allowed_hosts",
+		"allowed_origins",
+		"trusted_proxies",
+		"max_requests",
+		"max_requests_per_address",
+		"max_attempts",
+		"fps",
+		"min_bitrate",
+		"start_bitrate",
+		"local_start_bitrate",
+		"max_bitrate",
+		"fixed_bitrate",
+		"prefer",
+		"max_sessions",
+		"max_sessions_per_owner",
+		"max_encodes",
+		"max_uplink",
+		"encoder_sessions",
+		"display_rules",
+		"probation_sessions",
+		"ice_servers",
+		"ice_regions",
+		"turn_lifetime",
+		"max_handshakes",
+		"connect_timeout",
+		"disconnect_timeout",
+		"silence_timeout",
+		"gather_timeout",
+		"linger",
+		"log_level",
+		"input",
+		"control_idle",
+		"gateway_allow",
+		"gateway_role",
 	}
 }
 
@@ -45,8 +79,8 @@ type allowing interface {
 	Prepare(allow []string, role session.Role) (apply func(), err error)
 }
 
-// reloader reads the configuration again on demand. A change is checked whole before anything of it is applied; one that was to be confirmed
-// and is not, is taken back.
+// reloader reads the configuration again on demand. A change is checked whole before anything of it is applied; one
+// that was to be confirmed and is not, is taken back.
 type reloader struct {
 	read    func() (*loaded, error)
 	manager configurable
@@ -71,17 +105,25 @@ type reloader struct {
 }
 
 // newReloader returns a reloader of what read gives, current being in force.
-func newReloader(current *loaded, read func() (*loaded, error), level *slog.LevelVar, m configurable, reg prometheus.Registerer, log *slog.Logger) *reloader {
+func newReloader(
+	current *loaded, read func() (*loaded, error), level *slog.LevelVar, m configurable, reg prometheus.Registerer,
+	log *slog.Logger,
+) *reloader {
 	r := &reloader{
 		read: read, manager: m, level: level, log: log, current: current,
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "wavry_host_config_reloads_total", Help: "Attempts to change the configuration of the running daemon, by what became of them.",
+			Name: "wavry_host_config_reloads_total",
+			Help: "Attempts to change the configuration of the running daemon, by what became of them.",
 		}, []string{"result"}),
 		good: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "wavry_host_config_last_reload_successful", Help: "1 unless the configuration was refused the last time it was read.",
+			Name: "wavry_host_config_last_reload_successful",
+			Help: "1 unless the configuration was refused the last time it was read.",
 		}),
 	}
-	for _, result := range []string{session.ConfigApplied, session.ConfigRefused, session.ConfigRolledBack, session.ConfigConfirmed} {
+	for _, result := range []string{
+		session.ConfigApplied, session.ConfigRefused, session.ConfigRolledBack,
+		session.ConfigConfirmed,
+	} {
 		r.results.WithLabelValues(result)
 	}
 	r.good.Set(1)
@@ -117,8 +159,9 @@ func (r *reloader) settle() {
 	}
 }
 
-// reload reads the configuration and applies what can be. With a time to confirm, it is taken back after that unless confirm is called. Without one, a change that waits to be
-// confirmed goes on waiting, and this one with it: somebody else's SIGHUP must not make stay what locks its author out.
+// reload reads the configuration and applies what can be. With a time to confirm, it is taken back after that unless
+// confirm is called. Without one, a change that waits to be confirmed goes on waiting, and this one with it: somebody
+// else's SIGHUP must not make stay what locks its author out.
 func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	if r.look != nil {
 		r.look()
@@ -143,7 +186,8 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	for _, text := range next.warnings {
 		r.log.Warn("configuration", "problem", text)
 	}
-	r.log.Info("configuration read again", "event", event, "file", next.path, "applied", strings.Join(applied, " "), "needs_restart", strings.Join(restart, " "))
+	r.log.Info("configuration read again", "event", event, "file", next.path, "applied", strings.Join(applied, " "),
+		"needs_restart", strings.Join(restart, " "))
 	out := api.Reloaded{Applied: applied, NeedsRestart: restart}
 	before := r.current
 	r.current = next
@@ -221,7 +265,8 @@ func (r *reloader) changes(old, next *loaded) (applied, restart []string) {
 	applied, restart = []string{}, []string{}
 	live := liveSettings()
 	for _, s := range settings() {
-		same := reflect.DeepEqual(s.field(&old.Config).value(), s.field(&next.Config).value()) && (s.name != "token_file" || next.TokenFile == "" || old.token == next.token)
+		same := reflect.DeepEqual(s.field(&old.Config).value(), s.field(&next.Config).value()) &&
+			(s.name != "token_file" || next.TokenFile == "" || old.token == next.token)
 		switch {
 		case same:
 		case slices.Contains(live, s.name):

@@ -95,7 +95,8 @@ func TestReloadAppliesWhatCanChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got.Applied, []string{"token", "max_sessions", "log_level"}) || !slices.Equal(got.NeedsRestart, []string{"listen"}) {
+	if !slices.Equal(got.Applied, []string{"token", "max_sessions", "log_level"}) ||
+		!slices.Equal(got.NeedsRestart, []string{"listen"}) {
 		t.Errorf("%+v", got)
 	}
 	if !slices.Equal(r.manager.limits, []int{5}) || r.level.Level() != slog.LevelDebug {
@@ -138,7 +139,12 @@ func TestBadFileChangesNothing(t *testing.T) {
 	if _, err := r.reload(0); err != nil {
 		t.Error(err)
 	}
-	if good, refused := testutil.ToFloat64(r.good), testutil.ToFloat64(r.results.WithLabelValues(session.ConfigRefused)); good != 1 || refused != 5 {
+	if good, refused := testutil.ToFloat64(
+		r.good,
+	), testutil.ToFloat64(
+		r.results.WithLabelValues(session.ConfigRefused),
+	); good != 1 ||
+		refused != 5 {
 		t.Errorf("good %v, refused %v; want 1 and 5", good, refused)
 	}
 }
@@ -174,7 +180,10 @@ func TestChangeThatNobodyConfirmsIsTakenBack(t *testing.T) {
 		if got, _ := r.manager.told(); !slices.Equal(got, []int{5, 6, 3, 6}) {
 			t.Errorf("limits %v; want what was confirmed", got)
 		}
-		want := []string{session.ConfigApplied, session.ConfigApplied, session.ConfigRolledBack, session.ConfigApplied, session.ConfigConfirmed}
+		want := []string{
+			session.ConfigApplied, session.ConfigApplied, session.ConfigRolledBack, session.ConfigApplied,
+			session.ConfigConfirmed,
+		}
 		if _, got := r.manager.told(); !slices.Equal(got, want) {
 			t.Errorf("told %v; want %v", got, want)
 		}
@@ -234,11 +243,15 @@ func TestReloadChangesWhoMayWatchByTheGateway(t *testing.T) {
 	r.link = link
 	r.write(t, gateway+"gateway_allow: [ann]\ngateway_role: controller")
 	got, err := r.reload(0)
-	if err != nil || !slices.Equal(got.Applied, []string{"gateway_allow", "gateway_role"}) || link.now != "[ann] controller" {
+	if err != nil || !slices.Equal(got.Applied, []string{"gateway_allow", "gateway_role"}) ||
+		link.now != "[ann] controller" {
 		t.Errorf("%+v, %v; the link has %q", got, err, link.now)
 	}
 	r.write(t, gateway+"gateway_allow: [refused]\nmax_sessions: 5")
-	if _, err := r.reload(0); !errors.Is(err, api.ErrBadConfiguration) || link.now != "[ann] controller" || len(r.manager.limits) != 1 {
+	if _, err := r.reload(
+		0,
+	); !errors.Is(err, api.ErrBadConfiguration) || link.now != "[ann] controller" ||
+		len(r.manager.limits) != 1 {
 		t.Errorf("%v; the link has %q, limits %v", err, link.now, r.manager.limits)
 	}
 }

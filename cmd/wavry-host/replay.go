@@ -79,7 +79,11 @@ func readRecording(path string) (*record.Recording, error) {
 		return nil, at
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; take one with: curl -X POST -o FILE http://127.0.0.1:8470/v1/sessions/ID/recording", path, err)
+		return nil, fmt.Errorf(
+			"%s: %w; take one with: curl -X POST -o FILE http://127.0.0.1:8470/v1/sessions/ID/recording",
+			path,
+			err,
+		)
 	}
 	return rec, nil
 }
@@ -89,7 +93,9 @@ func drawReplay(path string, rec *record.Recording, report *record.Report) error
 	if err != nil {
 		return fmt.Errorf("draw the replay: %w", err)
 	}
-	title := fmt.Sprintf("session %s of %s, from %v on", rec.Session, rec.Display, rec.Base.Add(report.From).Format(time.RFC3339))
+	title := fmt.Sprintf(
+		"session %s of %s, from %v on", rec.Session, rec.Display, rec.Base.Add(report.From).Format(time.RFC3339),
+	)
 	return errors.Join(report.Chart(title).WriteSVG(f), f.Close())
 }
 
@@ -109,8 +115,11 @@ func (c *replayCmd) print(a *app, rec *record.Recording, report *record.Report) 
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	say(w, "AT\tFROM\tTO\tREASON\tTARGET\tRECEIVED\tRTT\tQUEUE\tLOSS\n")
 	for _, t := range report.Replayed {
-		say(w, "%.3f s\t%v\t%v\t%v\t%.2f Mbit/s\t%.2f Mbit/s\t%d ms\t%d ms\t%.1f %%\n", t.At.Sub(rec.Base).Seconds(), t.From, t.To, t.Reason,
-			float64(t.Target)/1e6, float64(t.Received)/1e6, t.RTT.Milliseconds(), t.QueueDelay.Milliseconds(), 100*t.Loss)
+		say(
+			w, "%.3f s\t%v\t%v\t%v\t%.2f Mbit/s\t%.2f Mbit/s\t%d ms\t%d ms\t%.1f %%\n", t.At.Sub(rec.Base).Seconds(), t.From,
+			t.To, t.Reason, float64(t.Target)/1e6, float64(t.Received)/1e6, t.RTT.Milliseconds(), t.QueueDelay.Milliseconds(),
+			100*t.Loss,
+		)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -119,11 +128,20 @@ func (c *replayCmd) print(a *app, rec *record.Recording, report *record.Report) 
 	case report.Differ == 0:
 		say(a.stdout, "\nThe replay is the same as the recording, bit for bit.\n")
 	case !rec.Exact():
-		say(a.stdout, "\n%d answers differ, the first at %.3f s: the recording begins in the middle of a session, with a controller of another\n"+
-			"version (%s; this is %s). Replay it with that version.\n", report.Differ, report.FirstDiffer.Seconds(), rec.Version, thisBuild().Version)
+		say(
+			a.stdout,
+			"\n%d answers differ, the first at %.3f s: the recording begins in the middle of a session, with a controller of another\n"+
+				"version (%s; this is %s). Replay it with that version.\n",
+			report.Differ,
+			report.FirstDiffer.Seconds(),
+			rec.Version,
+			thisBuild().Version,
+		)
 	default:
-		say(a.stdout, "\n%d answers differ, the first at %.3f s: it was recorded by wavry-host %s, and this is %s.\n", report.Differ,
-			report.FirstDiffer.Seconds(), rec.Version, thisBuild().Version)
+		say(
+			a.stdout, "\n%d answers differ, the first at %.3f s: it was recorded by wavry-host %s, and this is %s.\n",
+			report.Differ, report.FirstDiffer.Seconds(), rec.Version, thisBuild().Version,
+		)
 	}
 	return nil
 }

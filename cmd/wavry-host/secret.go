@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// mask stands for a secret wherever one would be shown. It is refused as a secret, so that printed configuration is never
-// taken for the real one.
+// mask stands for a secret wherever one would be shown. It is refused as a secret, so that printed configuration is
+// never taken for the real one.
 const mask = "(hidden)"
 
 // secret is text that shows itself nowhere: not in a log, not in an error, not in printed configuration.

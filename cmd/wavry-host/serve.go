@@ -107,9 +107,16 @@ const lastWords = 2 * time.Second
 // settling is what the daemon gives its parts beyond the time they allow themselves for their end.
 const settling = 3 * time.Second
 
-// newHost finds out what this machine has and puts the parts together. read reads the configuration again, of which l is the first. What it returns holds the virtual display.
+// newHost finds out what this machine has and puts the parts together. read reads the configuration again, of which l
+// is the first. What it returns holds the virtual display.
 func newHost(
-	ctx context.Context, l *loaded, read func() (*loaded, error), a *app, log *slog.Logger, level *slog.LevelVar, lines *logQueue,
+	ctx context.Context,
+	l *loaded,
+	read func() (*loaded, error),
+	a *app,
+	log *slog.Logger,
+	level *slog.LevelVar,
+	lines *logQueue,
 ) (_ *host, err error) {
 	h := &host{
 		log: log, notify: service.NewNotifier(log), limit: l.ShutdownTimeout + settling, ready: make(chan net.Addr, 1),
@@ -147,7 +154,9 @@ func newHost(
 	if l.Admission == "limits" {
 		load = nil
 	}
-	h.manager, err = session.NewManager(sessionConfig(l, h.displays, candidates, load, log), log, session.NewMetrics(registry))
+	h.manager, err = session.NewManager(
+		sessionConfig(l, h.displays, candidates, load, log), log, session.NewMetrics(registry),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +172,9 @@ func newHost(
 		}
 		cfg.Grants = h.grants
 		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
-			log.Warn("revocations of grants, and which grants with once were used, are forgotten at a restart; revocations_file keeps them")
+			log.Warn(
+				"revocations of grants, and which grants with once were used, are forgotten at a restart; revocations_file keeps them",
+			)
 		}
 	}
 	if l.AuditLog != "" {
@@ -205,7 +216,8 @@ func identify(set string, log *slog.Logger) (id, name string) {
 	return id, name
 }
 
-// tellEncoders logs how the encoders did. A host without any serves nevertheless: it reports that it is not ready, and why.
+// tellEncoders logs how the encoders did. A host without any serves nevertheless: it reports that it is not ready, and
+// why.
 func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
 	for _, c := range candidates {
 		if c.Proof.Usable {
@@ -290,13 +302,15 @@ func (h *host) run(ctx context.Context) error {
 	}
 }
 
-// healthy tells whether the daemon deserves to live on. It asks the manager, and so does not return when the manager hangs.
+// healthy tells whether the daemon deserves to live on. It asks the manager, and so does not return when the manager
+// hangs.
 func (h *host) healthy() bool {
 	_ = h.manager.Host()
 	return true
 }
 
-// greeter returns what tells people where the viewer page is. A token that the daemon made itself is shown to a terminal, and never to a log, which is kept and copied.
+// greeter returns what tells people where the viewer page is. A token that the daemon made itself is shown to a
+// terminal, and never to a log, which is kept and copied.
 func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 	return func(addr net.Addr) {
 		own := l.own.secret
@@ -306,7 +320,8 @@ func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 		if isTerminal(a.stdout) {
 			sayWithin(lastWords, a.stdout, "Watch it: %s\n", withToken(l.pageURL(addr), own))
 		} else if own != "" && l.own.path != "" {
-			log.Info("access requires the daemon's own token: \"wavry-host url\" prints the viewer's address with it", "file", l.own.path)
+			log.Info("access requires the daemon's own token: \"wavry-host url\" prints the viewer's address with it",
+				"file", l.own.path)
 		}
 	}
 }

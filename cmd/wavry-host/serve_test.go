@@ -57,7 +57,9 @@ func startIn(t *testing.T, env []string, copied io.Writer, args ...string) *daem
 	t.Cleanup(cancel)
 	r, w := io.Pipe()
 	d := &daemon{token: daemonToken, code: make(chan int, 1), stop: cancel}
-	args = append([]string{"run", "--listen=127.0.0.1:0", "--log-format=json", "--config", write(t, "none.yaml", "")}, args...)
+	args = append(
+		[]string{"run", "--listen=127.0.0.1:0", "--log-format=json", "--config", write(t, "none.yaml", "")},
+		args...)
 	go func() {
 		d.code <- run(ctx, args, env, copied, w)
 		w.Close()
@@ -132,7 +134,10 @@ func TestHostWithoutEncoderServes(t *testing.T) {
 	if status, body := d.get(t, "/healthz"); status != http.StatusOK {
 		t.Errorf("healthz: %d %s", status, body)
 	}
-	if status, body := d.get(t, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "no_encoder") {
+	if status, body := d.get(
+		t, "/readyz",
+	); status != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "no_encoder") {
 		t.Errorf("readyz: %d %s", status, body)
 	}
 	status, body := d.get(t, "/v1/host")
@@ -192,7 +197,8 @@ func TestPageURL(t *testing.T) {
 	}{
 		{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8470}, false, "http://127.0.0.1:8470/"},
 		{&net.TCPAddr{IP: net.IPv6loopback, Port: 8470}, true, "https://[::1]:8470/"},
-		{&net.TCPAddr{IP: net.IPv6unspecified, Port: 443}, true, "https://desk.example.net:443/"}, // not this machine's own name
+		// not this machine's own name
+		{&net.TCPAddr{IP: net.IPv6unspecified, Port: 443}, true, "https://desk.example.net:443/"},
 	} {
 		l := &loaded{}
 		if tc.secure {
@@ -236,22 +242,27 @@ func TestSettingsReachThePartsTheyAreFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := apiConfig(l)
-	if a.Listen != "[::1]:9000" || a.TLSCert != "/etc/c.pem" || a.TLSKey != "/etc/k.pem" || a.Token != "0123456789abcdef" ||
-		len(a.AllowedHosts) != 1 || len(a.AllowedOrigins) != 2 || a.ShutdownTimeout != 3*time.Second {
+	if a.Listen != "[::1]:9000" || a.TLSCert != "/etc/c.pem" || a.TLSKey != "/etc/k.pem" ||
+		a.Token != "0123456789abcdef" ||
+		len(a.AllowedHosts) != 1 || len(a.AllowedOrigins) != 2 ||
+		a.ShutdownTimeout != 3*time.Second {
 		t.Errorf("api: %+v", a)
 	}
 	if err := a.Validate(); err != nil {
 		t.Errorf("api refuses what is taken here: %v", err)
 	}
 	s := sessionConfig(l, &catalog{}, []encode.Candidate{{Profile: encode.Profiles()[0]}}, nil, newTestLog(t))
-	if s.MaxSessions != 3 || s.FPS != 30 || s.MinBitrate != 500_000 || s.StartBitrate != 2_500_000 || s.LocalStartBitrate != 4_000_000 || s.MaxBitrate != 4_500_000 ||
+	if s.MaxSessions != 3 || s.FPS != 30 || s.MinBitrate != 500_000 || s.StartBitrate != 2_500_000 ||
+		s.LocalStartBitrate != 4_000_000 || s.MaxBitrate != 4_500_000 ||
 		s.UDPPortMin != 50000 || s.UDPPortMax != 50100 || len(s.Interfaces) != 1 || len(s.NAT1To1) != 2 || s.Loopback ||
 		s.ConnectTimeout != 5*time.Second || s.DisconnectTimeout != time.Minute || s.SilenceTimeout != 20*time.Second ||
-		s.GatherTimeout != 500*time.Millisecond || s.Linger != 200*time.Millisecond || s.ShutdownTimeout != 3*time.Second {
+		s.GatherTimeout != 500*time.Millisecond || s.Linger != 200*time.Millisecond ||
+		s.ShutdownTimeout != 3*time.Second {
 		t.Errorf("session: %+v", s)
 	}
 	if len(s.ICEServers) != 2 || s.ICEServers[1].Username != "ann" || s.ICEServers[1].Credential != "fedcba9876543210" ||
-		s.ICEServers[1].Region != "eu-west" || s.ICEServers[1].Priority != 10 || s.ICEServers[1].Lifetime != time.Hour || len(s.ICERegions) != 2 {
+		s.ICEServers[1].Region != "eu-west" || s.ICEServers[1].Priority != 10 || s.ICEServers[1].Lifetime != time.Hour ||
+		len(s.ICERegions) != 2 {
 		t.Errorf("session: ICE servers %d", len(s.ICEServers))
 	}
 	if err := s.Validate(); err != nil {

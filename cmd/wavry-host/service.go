@@ -66,7 +66,9 @@ func (c *installCmd) Run(ctx context.Context, a *app) error {
 			return errors.Join(err, printErr)
 		}
 		say(a.stdout, "%s", text)
-		return fmt.Errorf("%w\nthe description was printed, not installed; --root installs it into the image of a system", err)
+		return fmt.Errorf(
+			"%w\nthe description was printed, not installed; --root installs it into the image of a system", err,
+		)
 	case errors.Is(err, service.ErrPermission) && !c.Flags.User:
 		return fmt.Errorf("%w\ntry it with sudo, or with --user for a service of your own", err)
 	}

@@ -110,8 +110,8 @@ func (c *simulateCmd) Run(a *app) error {
 	return nil
 }
 
-// against plays the cases with pion's estimator, all at once and in step with the clock, one run each. It returns nil when that is not
-// asked for.
+// against plays the cases with pion's estimator, all at once and in step with the clock, one run each. It returns nil
+// when that is not asked for.
 func (c *simulateCmd) against(a *app, cases []simulate.Case) ([][]simulate.Verdict, error) {
 	if c.Against == "" {
 		return nil, nil

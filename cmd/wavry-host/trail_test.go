@@ -46,10 +46,14 @@ func TestTokenCommand(t *testing.T) {
 	if code := run(t.Context(), []string{"token", "gateway", "operator"}, nil, &out, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, &stderr)
 	}
-	if s := out.String(); !strings.Contains(s, "gateway operator sha256:") || len(strings.Fields(strings.SplitN(s, "\n", 2)[0])[1]) != 32 {
+	if s := out.String(); !strings.Contains(s, "gateway operator sha256:") ||
+		len(strings.Fields(strings.SplitN(s, "\n", 2)[0])[1]) != 32 {
 		t.Errorf("printed %q", s)
 	}
-	if code := run(t.Context(), []string{"token", "gateway", "root"}, nil, &out, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "root") {
+	if code := run(
+		t.Context(), []string{"token", "gateway", "root"}, nil, &out, &stderr,
+	); code != exitUsage ||
+		!strings.Contains(stderr.String(), "root") {
 		t.Errorf("an unknown role: exit code %d, %s", code, &stderr)
 	}
 }
@@ -59,7 +63,10 @@ func TestTrailOfAFileThatIsThere(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the mode says nothing on Windows")
 	}
-	for was, want := range map[os.FileMode]os.FileMode{0o644: 0o640, 0o666: 0o640, 0o640: 0o640, 0o600: 0o600, 0o622: 0o600} {
+	for was, want := range map[os.FileMode]os.FileMode{
+		0o644: 0o640, 0o666: 0o640, 0o640: 0o640, 0o600: 0o600,
+		0o622: 0o600,
+	} {
 		path := write(t, "audit", `{"half`)
 		if err := os.Chmod(path, was); err != nil {
 			t.Fatal(err)

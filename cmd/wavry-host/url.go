@@ -40,7 +40,9 @@ func (c *urlCmd) Run(a *app) error {
 	}
 	say(a.stdout, "%s\n", withToken(l.pageURL(addr), token))
 	if token == "" {
-		say(a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of tokens_file or a grant\n")
+		say(
+			a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of tokens_file or a grant\n",
+		)
 	}
 	return nil
 }
@@ -51,8 +53,8 @@ type listenAddr string
 func (listenAddr) Network() string  { return "tcp" }
 func (l listenAddr) String() string { return string(l) }
 
-// operatorToken returns the token that a running daemon with this configuration accepts from its operator; empty where the configuration has other credentials
-// only. service is the file of the system's service, for who may read it.
+// operatorToken returns the token that a running daemon with this configuration accepts from its operator; empty where
+// the configuration has other credentials only. service is the file of the system's service, for who may read it.
 func (l *loaded) operatorToken(a *app, service string) (secret, error) {
 	if l.token != "" || l.guarded() {
 		return l.token, nil

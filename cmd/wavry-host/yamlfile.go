@@ -13,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decodeFile reads settings from YAML. Each value is given to take with its place; what is wrong with the file itself, and
-// what take refuses, is returned.
+// decodeFile reads settings from YAML. Each value is given to take with its place; what is wrong with the file itself,
+// and what take refuses, is returned.
 func decodeFile(name string, data []byte, take func(s setting, n *yaml.Node, where string) []problem) []problem {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node

@@ -21,8 +21,8 @@ var bitstreams = map[string]bitstream{
 	encode.VP9:  {vp9Frame, checkVP9Frame},
 }
 
-// annexB returns an access unit of H.264, of two slices. The parameter sets are those of a constrained baseline stream; the
-// slices hold nothing but a number.
+// annexB returns an access unit of H.264, of two slices. The parameter sets are those of a constrained baseline stream;
+// the slices hold nothing but a number.
 func annexB(size int, _ encode.Params, key bool, number byte) []byte {
 	var unit []byte
 	slice := byte(0x41) // nal_ref_idc 2, nal_unit_type 1
@@ -90,7 +90,8 @@ func splitAnnexB(data []byte) [][]byte {
 	return nals
 }
 
-// The first byte of a VP9 frame of profile 0 (VP9 bitstream specification, section 6.2), and what a keyframe has after it.
+// The first byte of a VP9 frame of profile 0 (VP9 bitstream specification, section 6.2), and what a keyframe has after
+// it.
 const (
 	vp9Marker    = 0x80 // and no bit of the profile
 	vp9Again     = 1 << 3

@@ -12,7 +12,10 @@ import (
 func TestFakePassesTheSuite(t *testing.T) {
 	for _, codec := range encode.Codecs() {
 		for _, price := range []encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen} {
-			t.Run(codec+"/"+price.String(), func(t *testing.T) { Run(t, New(Config{Profile: encode.Profile{Codec: codec, Price: price}})) })
+			t.Run(
+				codec+"/"+price.String(),
+				func(t *testing.T) { Run(t, New(Config{Profile: encode.Profile{Codec: codec, Price: price}})) },
+			)
 		}
 	}
 }

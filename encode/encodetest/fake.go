@@ -17,17 +17,19 @@ type Config struct {
 	Profile encode.Profile
 	// OpenErr is what Open returns, if set.
 	OpenErr error
-	// Limit is how many encoders may be open at a time, 0 for any number, as hardware has it. Open of one more returns ErrLimit.
+	// Limit is how many encoders may be open at a time, 0 for any number, as hardware has it. Open of one more returns
+	// ErrLimit.
 	Limit int
 	// Sizes are the sizes that it takes, whatever its profile says. Open of another returns encode.ErrSize.
 	Sizes encode.Limits
 	// OnEncode, if set, is called in each Encode before anything else, with the number of the call from 1 on. It may
 	// block or delay, as a driver does that hangs; its error is Encode's. It is called on the goroutine of the caller.
 	OnEncode func(n int) error
-	// Took is how long each picture claims to have taken, 0 for as long as it did. What is reckoned with it does not depend on who else uses the machine then.
+	// Took is how long each picture claims to have taken, 0 for as long as it did. What is reckoned with it does not
+	// depend on who else uses the machine then.
 	Took time.Duration
-	// QP returns the quantizer of a picture that is encoded for the n-th time since it changed or was a keyframe, from 0. By default it
-	// begins at 26 and falls by 2 each time, to 2.
+	// QP returns the quantizer of a picture that is encoded for the n-th time since it changed or was a keyframe, from 0.
+	// By default it begins at 26 and falls by 2 each time, to 2.
 	QP func(n int) float64
 }
 

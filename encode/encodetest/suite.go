@@ -178,16 +178,17 @@ func checkSlices(f encode.Factory) error {
 	})
 }
 
-// What a second of busy content may take of its target. With a buffer of one frame a picture may never exceed its share,
-// so that an encoder has to aim below it: x264 uses 80 to 90 percent, and two thirds where pictures are as small as here.
+// What a second of busy content may take of its target. With a buffer of one frame a picture may never exceed its
+// share, so that an encoder has to aim below it: x264 uses 80 to 90 percent, and two thirds where pictures are as small
+// as here.
 const leastUsed, mostUsed = 0.6, 1.15
 
-// settling is how many pictures a rate control may take until it uses a rate. It learns by the picture, whatever time that has, and some go
-// up with care. Down it has to go at once.
+// settling is how many pictures a rate control may take until it uses a rate. It learns by the picture, whatever time
+// that has, and some go up with care. Down it has to go at once.
 const settling = 60
 
-// holds checks that frames take the given rate: a second of them no more than that from the first half of a second on, and a second no less
-// once the rate control has settled.
+// holds checks that frames take the given rate: a second of them no more than that from the first half of a second on,
+// and a second no less once the rate control has settled.
 func holds(film *film, bitsPerSecond, fps int) error {
 	if _, _, err := film.many(fps / 2); err != nil {
 		return err
@@ -299,7 +300,10 @@ func checkEnlarge(f encode.Factory) error {
 		case !free && large > 2*small:
 			return fmt.Errorf("keyframe has %d bits, others %d; a change has a price, want the same", large, small)
 		case between > 2*share, after > fps*share*3/2, free && 8*len(again.Data) > large*9/10:
-			return fmt.Errorf("pictures before it had %d bits, after it %d, the next keyframe %d; want shares of %d", between, after/fps, 8*len(again.Data), share)
+			return fmt.Errorf(
+				"pictures before it had %d bits, after it %d, the next keyframe %d; want shares of %d", between, after/fps,
+				8*len(again.Data), share,
+			)
 		}
 		return nil
 	})
@@ -338,7 +342,13 @@ func checkRepeat(f encode.Factory) error {
 
 func checkSizes(f encode.Factory) error {
 	return with(f, params(), func(film *film) error {
-		for _, size := range [][2]int{{width, height}, {2 * width, 2 * height}, {100, 75}, {width + 1, height + 1}, {width, height}} {
+		for _, size := range [][2]int{
+			{width, height},
+			{2 * width, 2 * height},
+			{100, 75},
+			{width + 1, height + 1},
+			{width, height},
+		} {
 			unit, err := film.enc.Encode(film.frame(size[0], size[1]), time.Time{}, false)
 			if err != nil {
 				return fmt.Errorf("frame of %dx%d: %w", size[0], size[1], err)

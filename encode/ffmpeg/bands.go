@@ -12,8 +12,8 @@ type band struct{ top, bottom int }
 // band of its own costs about as much in cold caches and a loop's start.
 const joinRows = 16
 
-// appendBands appends the rows that damage touches in a picture of the given size, as disjoint bands from top to bottom.
-// Bands begin and end at even rows, since two rows share their chroma; height is even.
+// appendBands appends the rows that damage touches in a picture of the given size, as disjoint bands from top to
+// bottom. Bands begin and end at even rows, since two rows share their chroma; height is even.
 func appendBands(bands []band, damage []image.Rectangle, width, height int) []band {
 	picture := image.Rect(0, 0, width, height)
 	first := len(bands)

@@ -19,8 +19,15 @@ func TestBands(t *testing.T) {
 		{"odd rows widen to even ones", []image.Rectangle{image.Rect(1, 3, 2, 5)}, []band{{2, 6}}},
 		{"one row", []image.Rectangle{image.Rect(0, 7, 100, 8)}, []band{{6, 8}}},
 		{"whole", []image.Rectangle{image.Rect(0, 0, width, height)}, []band{{0, 200}}},
-		{"beyond the picture", []image.Rectangle{image.Rect(-9, 190, 900, 900), image.Rect(0, 300, 9, 310)}, []band{{190, 200}}},
-		{"unsorted and overlapping", []image.Rectangle{image.Rect(0, 150, 9, 160), image.Rect(0, 20, 9, 40), image.Rect(0, 30, 9, 60)}, []band{{20, 60}, {150, 160}}},
+		{
+			"beyond the picture",
+			[]image.Rectangle{image.Rect(-9, 190, 900, 900), image.Rect(0, 300, 9, 310)},
+			[]band{{190, 200}},
+		},
+		{"unsorted and overlapping", []image.Rectangle{
+			image.Rect(0, 150, 9, 160), image.Rect(0, 20, 9, 40),
+			image.Rect(0, 30, 9, 60),
+		}, []band{{20, 60}, {150, 160}}},
 		{"one inside another", []image.Rectangle{image.Rect(0, 20, 9, 90), image.Rect(0, 30, 9, 40)}, []band{{20, 90}}},
 		{"small gap is joined", []image.Rectangle{image.Rect(0, 0, 9, 10), image.Rect(0, 26, 9, 30)}, []band{{0, 30}}},
 		{"large gap is not", []image.Rectangle{image.Rect(0, 0, 9, 10), image.Rect(0, 28, 9, 30)}, []band{{0, 10}, {28, 30}}},

@@ -19,8 +19,8 @@ import (
 	"wavryhost/capture"
 )
 
-// converter keeps one picture in the encoder's format and follows the frames with it: BT.601 limited range, which is what
-// libyuv makes of RGB.
+// converter keeps one picture in the encoder's format and follows the frames with it: BT.601 limited range, which is
+// what libyuv makes of RGB.
 type converter struct {
 	picture *astiav.Frame
 	width   int // of the picture, pixels
@@ -105,8 +105,8 @@ func (c *converter) convert(f *capture.Frame) error {
 	return nil
 }
 
-// scaleMargin is how many rows of a scaled picture beside those of a band depend on the band's, and once more for each time that the picture
-// is larger: the filters reach over a row on either side, and rounding over another.
+// scaleMargin is how many rows of a scaled picture beside those of a band depend on the band's, and once more for each
+// time that the picture is larger: the filters reach over a row on either side, and rounding over another.
 const scaleMargin = 2
 
 // scale scales the bands of f to the picture's size, and makes them the bands of the result.

@@ -228,8 +228,9 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 	return data, isKey, float64(quality) / qpScale, nil
 }
 
-// encodeLarger encodes the converter's picture as a keyframe of e.larger pictures' bits. The buffer of an open x264 holds one picture's
-// bits, however large it is made later, and that of libvpx is of the opening, too: only a new one is larger.
+// encodeLarger encodes the converter's picture as a keyframe of e.larger pictures' bits. The buffer of an open x264
+// holds one picture's bits, however large it is made later, and that of libvpx is of the opening, too: only a new one
+// is larger.
 func (e *encoder) encodeLarger(at time.Time, key bool) (data []byte, isKey bool, qp float64, err error) {
 	own := e.params
 	e.params.BitsPerSecond *= e.larger

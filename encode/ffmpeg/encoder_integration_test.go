@@ -63,8 +63,9 @@ func TestVPXReopenedAtEachRateKeepsTheContract(t *testing.T) {
 	encodetest.Run(t, vpx(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }))
 }
 
-// noise encodes pictures without a pattern, which take all the bits they get, at each rate in turn for two seconds at 30 frames a second. It
-// returns what the last second and a half took of each rate, and fails the test for keyframes after the first.
+// noise encodes pictures without a pattern, which take all the bits they get, at each rate in turn for two seconds at
+// 30 frames a second. It returns what the last second and a half took of each rate, and fails the test for keyframes
+// after the first.
 func noise(t *testing.T, f encode.Factory, rates ...int) (used []float64) {
 	t.Helper()
 	const width, height, fps = 320, 180, 30
@@ -112,11 +113,14 @@ func TestVPXFollowsItsRateFarWithoutAKeyframe(t *testing.T) {
 func TestLibavcodecHandsLibvpxNoOtherRate(t *testing.T) {
 	used := noise(t, vpx(t, func(p *encode.Profile) { p.RateByTime = false }), 600_000, 150_000)
 	if used[1] < 3 {
-		t.Errorf("at a quarter of the rate that it was opened with the encoder took %.2f of it; want all of the former", used[1])
+		t.Errorf(
+			"at a quarter of the rate that it was opened with the encoder took %.2f of it; want all of the former", used[1],
+		)
 	}
 }
 
-// A page of text that comes at once must not take many times its share of the rate, as the path would need so long for it.
+// A page of text that comes at once must not take many times its share of the rate, as the path would need so long for
+// it.
 func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
 	const width, height, fps, rate = 640, 352, 30, 2_000_000
 	e := open(t, vpx(t, nil), encode.Params{Width: width, Height: height, FPS: fps, BitsPerSecond: rate})
@@ -231,7 +235,8 @@ func TestX264StreamSaysWhatItIs(t *testing.T) {
 	if s, r := d.frame.ColorSpace(), d.frame.ColorRange(); s != colorSpace || r != colorRange {
 		t.Errorf("decoded with matrix %v, range %v; want %v, %v", s, r, colorSpace, colorRange)
 	}
-	if p, c := d.context.ColorPrimaries(), d.context.ColorTransferCharacteristic(); p != colorPrimaries || c != colorTransfer {
+	if p, c := d.context.ColorPrimaries(), d.context.ColorTransferCharacteristic(); p != colorPrimaries ||
+		c != colorTransfer {
 		t.Errorf("decoded with primaries %v, transfer %v; want %v, %v", p, c, colorPrimaries, colorTransfer)
 	}
 }
@@ -335,7 +340,12 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 
 	none := p
 	none.Name = "no_such_codec"
-	if _, err := New(none, Config{}, log).Open(params); !errors.Is(err, encode.ErrNoEncoder) || !strings.Contains(err.Error(), "no_such_codec") {
+	if _, err := New(
+		none, Config{}, log,
+	).Open(
+		params,
+	); !errors.Is(err, encode.ErrNoEncoder) ||
+		!strings.Contains(err.Error(), "no_such_codec") {
 		t.Errorf("unknown codec: %v", err)
 	}
 	odd := p
@@ -345,7 +355,12 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 	}
 	bad := p
 	bad.Options = map[string]string{"preset": "sluggish"}
-	if _, err := New(bad, Config{}, log).Open(params); err == nil || !strings.Contains(err.Error(), "Error setting preset/tune sluggish") {
+	if _, err := New(
+		bad, Config{}, log,
+	).Open(
+		params,
+	); err == nil ||
+		!strings.Contains(err.Error(), "Error setting preset/tune sluggish") {
 		t.Errorf("bad preset: got %v; want FFmpeg's own words", err)
 	}
 	if _, err := os.Stat("/dev/dri"); errors.Is(err, os.ErrNotExist) {
@@ -371,15 +386,32 @@ func TestProve(t *testing.T) {
 	}{
 		{"works", x264(t, nil), ""},
 		{"works in VP9", vpx(t, nil), ""},
-		{"does not decode as VP9", spoiled{vpx(t, nil), nil, func(b []byte) []byte { return b[:len(b)/2] }}, "does not decode"},
+		{
+			"does not decode as VP9",
+			spoiled{vpx(t, nil), nil, func(b []byte) []byte { return b[:len(b)/2] }},
+			"does not decode",
+		},
 		{"works when reopened", x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }), ""},
 		{"does not encode the picture", spoiled{x264(t, nil), swapped, nil}, "decodes to another picture"},
 		{"does not decode", spoiled{x264(t, nil), nil, func(b []byte) []byte { return b[:len(b)/2] }}, "does not decode"},
 		{"is a fake", encodetest.New(encodetest.Config{}), "does not decode"},
-		{"holds frames back", x264(t, func(p *encode.Profile) { delete(p.Options, "tune"); delete(p.Options, "rc-lookahead") }), "holds frames back"},
-		{"fails", encodetest.New(encodetest.Config{OnEncode: func(int) error { return errors.New("driver down") }}), "frame 0: driver down"},
-		{"is not there", encodetest.New(encodetest.Config{OpenErr: fmt.Errorf("no device: %w", encode.ErrNoEncoder)}), "no device"},
-		{"makes periodic keyframes", x264(t, func(p *encode.Profile) { p.Options["g"] = "5" }), "frame 5 is a keyframe nobody asked for"},
+		{"holds frames back", x264(t, func(p *encode.Profile) {
+			delete(p.Options, "tune")
+			delete(p.Options,
+				"rc-lookahead")
+		}), "holds frames back"},
+		{
+			"fails", encodetest.New(encodetest.Config{OnEncode: func(int) error { return errors.New("driver down") }}),
+			"frame 0: driver down",
+		},
+		{
+			"is not there", encodetest.New(encodetest.Config{OpenErr: fmt.Errorf("no device: %w", encode.ErrNoEncoder)}),
+			"no device",
+		},
+		{
+			"makes periodic keyframes", x264(t, func(p *encode.Profile) { p.Options["g"] = "5" }),
+			"frame 5 is a keyframe nobody asked for",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			proof := Prove(t.Context(), test.factory, params)
@@ -387,7 +419,9 @@ func TestProve(t *testing.T) {
 				t.Fatalf("got %+v; want reason %q", proof, test.why)
 			}
 			// What a million pixels take is not measured on a machine that is too busy for it: TestMeasure has the time.
-			if proof.Usable && (proof.PSNR < 30 || proof.FirstFrame <= 0 || proof.MeanEncode <= 0 || proof.Profile != test.factory.Profile().Name) {
+			if proof.Usable &&
+				(proof.PSNR < 30 || proof.FirstFrame <= 0 || proof.MeanEncode <= 0 ||
+					proof.Profile != test.factory.Profile().Name) {
 				t.Errorf("got figures %+v", proof)
 			}
 		})

@@ -51,7 +51,10 @@ func TestCapturedLinesExplainTheErrorAndAreNotLogged(t *testing.T) {
 	if want := []string{"Cannot load libcuda.so.1", "Try another driver"}; !slices.Equal(lines, want) {
 		t.Errorf("got lines %q; want %q", lines, want)
 	}
-	if err := explained(err, lines); !errors.Is(err, failed) || !strings.HasPrefix(err.Error(), "Cannot load libcuda.so.1; ") {
+	if err := explained(
+		err, lines,
+	); !errors.Is(err, failed) ||
+		!strings.HasPrefix(err.Error(), "Cannot load libcuda.so.1; ") {
 		t.Errorf("got error %q", err)
 	}
 	if got := explained(failed, nil).Error(); got != failed.Error() {

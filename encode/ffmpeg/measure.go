@@ -13,8 +13,8 @@ import (
 	"wavryhost/encode"
 )
 
-// How an encoder is measured: at a size that costs a pixel what it costs on real displays, at the rate of a moving desktop, after the first pictures,
-// which an encoder allocates in, and not for long.
+// How an encoder is measured: at a size that costs a pixel what it costs on real displays, at the rate of a moving
+// desktop, after the first pictures, which an encoder allocates in, and not for long.
 const (
 	measureWidth, measureHeight = 1280, 720
 	measureFPS, measureRate     = 60, 5_000_000
@@ -23,10 +23,19 @@ const (
 	measureLong                 = 1500 * time.Millisecond
 )
 
-// measure returns what a million pixels of scrolling text take to convert and encode: of hardware the time from the call to the result, else processor time,
-// which other programs do not add to. It is the median of what pictures take within a time.
-func measure(ctx context.Context, f encode.Factory, threads int, within time.Duration) (perMegapixel time.Duration, err error) {
-	p := encode.Params{Width: measureWidth, Height: measureHeight, FPS: measureFPS, BitsPerSecond: measureRate, Threads: threads}
+// measure returns what a million pixels of scrolling text take to convert and encode: of hardware the time from the
+// call to the result, else processor time, which other programs do not add to. It is the median of what pictures take
+// within a time.
+func measure(
+	ctx context.Context, f encode.Factory, threads int, within time.Duration,
+) (perMegapixel time.Duration, err error) {
+	p := encode.Params{
+		Width:         measureWidth,
+		Height:        measureHeight,
+		FPS:           measureFPS,
+		BitsPerSecond: measureRate,
+		Threads:       threads,
+	}
 	enc, err := f.Open(p)
 	if err != nil {
 		return 0, fmt.Errorf("measure: %w", err)

@@ -50,7 +50,10 @@ func TestOptionsAreFFmpegs(t *testing.T) {
 func TestOptionTablesRefuse(t *testing.T) {
 	c := astiav.AllocCodecContext(astiav.FindEncoderByName("libx264"))
 	defer c.Free()
-	for name, value := range map[string]string{"no-such-option": "1", "sc_threshold": "much", "forced-idr": "2", "aq-mode": "none such"} {
+	for name, value := range map[string]string{
+		"no-such-option": "1", "sc_threshold": "much", "forced-idr": "2",
+		"aq-mode": "none such",
+	} {
 		if err := setOption(c, name, value); err == nil {
 			t.Errorf("%s=%s was taken", name, value)
 		}
@@ -59,7 +62,10 @@ func TestOptionTablesRefuse(t *testing.T) {
 	if !ok {
 		t.Fatal("no recorded options of h264_videotoolbox")
 	}
-	for name, value := range map[string]string{"profile": "best", "realtime": "2", "prio_speed": "yes", "max_ref_frames": "-1"} {
+	for name, value := range map[string]string{
+		"profile": "best", "realtime": "2", "prio_speed": "yes",
+		"max_ref_frames": "-1",
+	} {
 		if option, ok := recorded[name]; !ok || option.takes(value) {
 			t.Errorf("%s=%s was taken (recorded %v)", name, value, ok)
 		}

@@ -11,8 +11,8 @@ type picture struct {
 	width, height int
 }
 
-// psnr compares p with BGRX pixels of that size, over all three planes. It converts the pixels by the formulas of BT.601
-// in plain Go, so that it does not repeat a mistake of the converter's.
+// psnr compares p with BGRX pixels of that size, over all three planes. It converts the pixels by the formulas of
+// BT.601 in plain Go, so that it does not repeat a mistake of the converter's.
 func (p picture) psnr(pix []byte, width, height int) (float64, error) {
 	if p.width != width || p.height != height {
 		return 0, fmt.Errorf("picture is %dx%d; want %dx%d", p.width, p.height, width, height)

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// priceCut is what the rate is cut to, and priceObeyed the share of the bits before that the pictures after the cut may take: an encoder
-	// that did not hear of it takes all of them.
+	// priceCut is what the rate is cut to, and priceObeyed the share of the bits before that the pictures after the cut
+	// may take: an encoder that did not hear of it takes all of them.
 	priceCut, priceObeyed = 0.25, 0.6
 	// priceSettle is how many pictures are not counted, priceFrames how many are, before and after the cut.
 	priceSettle, priceFrames = 6, 12
 )
 
-// price returns what a change of the rate costs, by what the encoder does: drivers that cannot change it in place say so in a line of their
-// log at most. An encoder that is opened anew by its profile costs that.
+// price returns what a change of the rate costs, by what the encoder does: drivers that cannot change it in place say
+// so in a line of their log at most. An encoder that is opened anew by its profile costs that.
 func price(ctx context.Context, f encode.Factory, p encode.Params) (found encode.Price, err error) {
 	if f.Profile().Price == encode.PriceReopen {
 		return encode.PriceReopen, nil

@@ -32,9 +32,15 @@ func TestPriceIsFoundByTrying(t *testing.T) {
 		want    encode.Price
 	}{
 		{"x264", x264(t, nil), encode.PriceFree},
-		{"x264 whose profile is too careful", x264(t, func(p *encode.Profile) { p.Price = encode.PriceKeyframe }), encode.PriceFree},
+		{
+			"x264 whose profile is too careful", x264(t, func(p *encode.Profile) { p.Price = encode.PriceKeyframe }),
+			encode.PriceFree,
+		},
 		{"VP9", vpx(t, nil), encode.PriceFree},
-		{"a keyframe each time", encodetest.New(encodetest.Config{Profile: encode.Profile{Price: encode.PriceKeyframe}}), encode.PriceKeyframe},
+		{
+			"a keyframe each time", encodetest.New(encodetest.Config{Profile: encode.Profile{Price: encode.PriceKeyframe}}),
+			encode.PriceKeyframe,
+		},
 		{"a rate that is not taken", deafFactory{x264(t, nil)}, encode.PriceReopen},
 		{"libvpx by its own rate", vpx(t, func(p *encode.Profile) { p.RateByTime = false }), encode.PriceReopen},
 		{"opened anew by its profile", x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }), encode.PriceReopen},
@@ -49,7 +55,10 @@ func TestPriceIsFoundByTrying(t *testing.T) {
 			}
 		})
 	}
-	if proof := Prove(t.Context(), deafFactory{x264(t, nil)}, params); !proof.Usable || proof.Price == nil || *proof.Price != encode.PriceReopen {
+	if proof := Prove(
+		t.Context(), deafFactory{x264(t, nil)}, params,
+	); !proof.Usable || proof.Price == nil ||
+		*proof.Price != encode.PriceReopen {
 		t.Errorf("proof %+v; want usable, by opening anew", proof)
 	}
 }

@@ -24,7 +24,8 @@ const (
 	provePSNR = 24
 )
 
-// Prove opens an encoder, encodes moving frames with it, decodes them again and compares the pictures. Then it measures what encoding takes.
+// Prove opens an encoder, encodes moving frames with it, decodes them again and compares the pictures. Then it measures
+// what encoding takes.
 func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof {
 	proof := encode.Proof{Profile: f.Profile().Name}
 	if err := prove(ctx, f, p, &proof); err != nil {

@@ -9,11 +9,11 @@ const clock = 1_000_000
 // mostDebt bounds the debt, in shares: a picture that is all new takes a few, and what is beyond that may be lost.
 const mostDebt = 8
 
-// ration changes the rate of an encoder that deals it out by time and takes no other once it is open: a picture is said to last as long as the
-// rate of the opening needs for the picture's share of the rate in force.
+// ration changes the rate of an encoder that deals it out by time and takes no other once it is open: a picture is said
+// to last as long as the rate of the opening needs for the picture's share of the rate in force.
 //
-// Such a rate control is slow to notice that it spends too much. What pictures took beyond their shares is therefore a debt, which those
-// after them pay back by lasting less.
+// Such a rate control is slow to notice that it spends too much. What pictures took beyond their shares is therefore a
+// debt, which those after them pay back by lasting less.
 type ration struct {
 	opened int // bits per second
 	share  int // bits of a picture

@@ -15,7 +15,8 @@ import (
 	"wavryhost/encode"
 )
 
-// terminal returns a frame of a terminal full of small text, as xterm shows it: the part of a recorded screen that has the size.
+// terminal returns a frame of a terminal full of small text, as xterm shows it: the part of a recorded screen that has
+// the size.
 func terminal(t testing.TB, width, height int) *capture.Frame {
 	t.Helper()
 	file, err := os.Open("testdata/page.png")
@@ -56,9 +57,11 @@ func lumaPSNR(got picture, want *converter) (float64, error) {
 	return 10 * math.Log10(255*255*float64(n)/float64(max(sum, 1))), nil
 }
 
-// refined encodes a still page at 60 pictures a second. It returns how many pictures it takes until one has 40 dB, how many until the quantizer is
-// as low as one wants, and what the picture has then.
-func refined(t testing.TB, f encode.Factory, page *capture.Frame, p encode.Params, qp float64) (until40, sharp int, db float64) {
+// refined encodes a still page at 60 pictures a second. It returns how many pictures it takes until one has 40 dB, how
+// many until the quantizer is as low as one wants, and what the picture has then.
+func refined(
+	t testing.TB, f encode.Factory, page *capture.Frame, p encode.Params, qp float64,
+) (until40, sharp int, db float64) {
 	t.Helper()
 	e := open(t, f, p)
 	d, err := newDecoder(f.Profile().Codec)
@@ -92,15 +95,16 @@ func refined(t testing.TB, f encode.Factory, page *capture.Frame, p encode.Param
 	return until40, 0, db
 }
 
-// What a viewer sees of a still page of text, at the rate that a session begins with, for each codec and each step of the size. How the session decides to go
-// on is session's to test: here is what the encoders make of it.
+// What a viewer sees of a still page of text, at the rate that a session begins with, for each codec and each step of
+// the size. How the session decides to go on is session's to test: here is what the encoders make of it.
 func TestStillPageGetsSharp(t *testing.T) {
 	for _, c := range []struct {
 		factory encode.Factory
 		qp      float64 // session's bounds
 		most    map[int]int
 	}{
-		// In pictures of 1/60 s: 1.0 s at 720 rows, 1.3 s at 1080, and for VP9, whose rate control is slower, what 1 Mbit/s allows it.
+		// In pictures of 1/60 s: 1.0 s at 720 rows, 1.3 s at 1080, and for VP9, whose rate control is slower, what 1 Mbit/s
+		// allows it.
 		{x264(t, nil), 14, map[int]int{720: 60, 1080: 78}},
 		{vpx(t, nil), 12, map[int]int{720: 90, 1080: 120}},
 	} {
@@ -110,7 +114,9 @@ func TestStillPageGetsSharp(t *testing.T) {
 				w, h := int(scale*float64(page.Width))&^1, int(scale*float64(page.Height))&^1
 				name := fmt.Sprintf("%s/%dp/%dx%d", c.factory.Profile().Codec, rows, w, h)
 				t.Run(name, func(t *testing.T) {
-					until, sharp, db := refined(t, c.factory, page, encode.Params{Width: w, Height: h, FPS: 60, BitsPerSecond: 1e6}, c.qp)
+					until, sharp, db := refined(
+						t, c.factory, page, encode.Params{Width: w, Height: h, FPS: 60, BitsPerSecond: 1e6}, c.qp,
+					)
 					t.Logf("40 dB after %d pictures, sharp after %d with %.1f dB", until, sharp, db)
 					if until == 0 || until > c.most[rows] {
 						t.Errorf("40 dB after %d pictures; want %d at most", until, c.most[rows])

@@ -22,7 +22,8 @@ type surface struct {
 // drivers that return theirs late.
 const surfacePool = 4
 
-// openSurface opens a device of that FFmpeg type ("vaapi"). An empty name leaves the choice to FFmpeg. The caller must free it.
+// openSurface opens a device of that FFmpeg type ("vaapi"). An empty name leaves the choice to FFmpeg. The caller must
+// free it.
 func openSurface(kind, name string, width, height int) (_ *surface, err error) {
 	s := &surface{}
 	defer func() {
