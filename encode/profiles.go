@@ -66,8 +66,10 @@ func x264() Profile {
 			"rc-lookahead": "looking ahead means holding frames back",
 			"forced-idr":   "a requested keyframe must be one that a new viewer can start at",
 			"qdiff": "with x264's 4 and a one-frame buffer, rows that one picture could not afford stay coarse in those after " +
-				"it, and are taken for sharp: a still page of dense text at 4 Mbit/s 720p60 stays at 24 dB, with 10 at 33, and reaches 40 " +
-				"in 1.1 s with 20; a terminal at 1 Mbit/s 1080p60 has 40 dB after 1.0 s in place of 1.4. More gains nothing. Where the " +
+				"it, and are taken for sharp: a still page of dense text at 4 Mbit/s 720p60 stays at 24 dB, with 10 at 33, and " +
+				"reaches 40 " +
+				"in 1.1 s with 20; a terminal at 1 Mbit/s 1080p60 has 40 dB after 1.0 s in place of 1.4. More gains nothing. " +
+				"Where the " +
 				"rate is far too low for text that scrolls it loses up to 2 dB",
 			"nal-hrd":     "HRD signalling would pad to the bitrate and fix it in the parameter sets",
 			"thread_type": "frame threads hold one frame back for each thread; slices do not",
@@ -108,14 +110,17 @@ func vpx() Profile {
 		Reasons: map[string]string{
 			"deadline": "without it libvpx takes all the time that good quality needs",
 			"cpu-used": "the cheapest that libavcodec takes",
-			"tune-content": "it finds a change of the whole picture and encodes it again within the rate: a page of text that comes at once takes " +
+			"tune-content": "it finds a change of the whole picture and encodes it again within the rate: a page of text that " +
+				"comes at once takes " +
 				"three shares of a frame in place of 37",
-			"aq-mode":       "without it pictures of scrolling text take up to 4.3 times their share of the rate, with it 2.4 times",
+			"aq-mode": "without it pictures of scrolling text take up to 4.3 times their share of the rate, with it 2.4 " +
+				"times",
 			"tile-columns":  "a picture in two columns takes two threads",
 			"row-mt":        "the threads help each other out within a column",
 			"lag-in-frames": "looking ahead means holding frames back",
 			"auto-alt-ref":  "a hidden reference is an access unit without a picture",
-			"max-intra-rate": "a keyframe has the share of any picture, as with the one-frame buffer of the others; libvpx would give the first one half of its " +
+			"max-intra-rate": "a keyframe has the share of any picture, as with the one-frame buffer of the others; libvpx " +
+				"would give the first one half of its " +
 				"buffer of four seconds",
 			"profile": "what every receiver of VP9 must decode",
 			"g":       "keyframes on request only",

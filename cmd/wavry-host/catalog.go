@@ -124,7 +124,8 @@ func (c *catalog) scan() {
 				"state", one.State, "why", one.Why)
 		case one.Remote:
 			c.log.Warn(
-				"the default display is on another machine, or behind a tunnel: its viewers see, and may control, what is shown there",
+				"the default display is on another machine, or behind a tunnel: its viewers see, and may control, what is shown "+
+					"there",
 				"display", id,
 			)
 		}

@@ -253,7 +253,8 @@ func (c *Config) reached(add func(text string, names ...string)) {
 			)
 		} else if c.AnonymousRole != api.AnonymousNone {
 			add(
-				"it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to none",
+				"it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to "+
+					"none",
 				name, "anonymous_role",
 			)
 		}

@@ -371,7 +371,7 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 		"encoder_sessions":            "8",
 		"probation":                   "5m",
 		"probation_sessions":          "4",
-		"display_rules":               `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`,
+		"display_rules":               `[{display: "x11:1", hidden: true}, {display: "x11:*", max_viewers: 1, max_bitrate: 4M, fps: 20, max_size: 1280x720, weight: 300}]`, //nolint:lll // a raw string
 		"ice_servers": `[{urls: ["stun:stun.example.net"]}, {urls: ["turn:turn.example.net:3478?transport=udp", ` +
 			`"turns:turn.example.net"], username: ann, credential: fedcba9876543210, region: eu-west, priority: 10}]`,
 		"ice_regions":        "eu-west,us-east",
@@ -476,18 +476,18 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"number for a duration", "linger: 30", `F:1: linger: 30 (a number) is not a duration from 100ms to 10m`},
 		{"duration without a unit", `linger: "30"`, `F:1: linger: "30" is not a duration from 100ms to 10m`},
 		{"duration too long", "linger: 2h", `F:1: linger: "2h" is not a duration from 100ms to 10m`},
-		{"unit that is none", "max_bitrate: 4m", `F:1: max_bitrate: "4m" is not a bitrate from 10k to 1000M, as 500k or 4M`},
+		{"unit that is none", "max_bitrate: 4m", `F:1: max_bitrate: "4m" is not a bitrate from 10k to 1000M, such as 500k or 4M`},
 		{
 			"bitrate without digits", "max_bitrate: M",
-			`F:1: max_bitrate: "M" is not a bitrate from 10k to 1000M, as 500k or 4M`,
+			`F:1: max_bitrate: "M" is not a bitrate from 10k to 1000M, such as 500k or 4M`,
 		},
 		{
 			"endless bitrate", "max_bitrate: .inf",
-			`F:1: max_bitrate: .inf (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`,
+			`F:1: max_bitrate: .inf (a number) is not a bitrate from 10k to 1000M, such as 500k or 4M`,
 		},
 		{
 			"bitrate too low", "min_bitrate: 9999",
-			`F:1: min_bitrate: 9999 (a number) is not a bitrate from 10k to 1000M, as 500k or 4M`,
+			`F:1: min_bitrate: 9999 (a number) is not a bitrate from 10k to 1000M, such as 500k or 4M`,
 		},
 		{
 			"odd size", "virtual_size: 1281x720",
@@ -497,9 +497,9 @@ func TestFilesThatAreRefused(t *testing.T) {
 			"half a size", "virtual_size: 1280",
 			`F:1: virtual_size: 1280 (a number) is not WIDTHxHEIGHT, both even, from 96x108 to 8192x8192`,
 		},
-		{"port alone", "listen: 8470", `F:1: listen: 8470 (a number) is not host:port, as 127.0.0.1:8470`},
-		{"port too large", "listen: 127.0.0.1:70000", `F:1: listen: "127.0.0.1:70000" is not host:port, as 127.0.0.1:8470`},
-		{"no address", `listen: ""`, `F:1: listen: "" is not host:port, as 127.0.0.1:8470`},
+		{"port alone", "listen: 8470", `F:1: listen: 8470 (a number) is not host:port, such as 127.0.0.1:8470`},
+		{"port too large", "listen: 127.0.0.1:70000", `F:1: listen: "127.0.0.1:70000" is not host:port, such as 127.0.0.1:8470`},
+		{"no address", `listen: ""`, `F:1: listen: "" is not host:port, such as 127.0.0.1:8470`},
 		{"unknown word", "log_level: loud", `F:1: log_level: "loud" is not debug, info, warn or error`},
 		{
 			"unknown encoder", "encoder: x264",
@@ -507,11 +507,11 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"ports the wrong way round", "udp_ports: 50100-50000",
-			`F:1: udp_ports: "50100-50000" is not FROM-TO, from 1024 to 65535, as 50000-50100`,
+			`F:1: udp_ports: "50100-50000" is not FROM-TO, from 1024 to 65535, such as 50000-50100`,
 		},
 		{
 			"privileged ports", "udp_ports: 80-90",
-			`F:1: udp_ports: "80-90" is not FROM-TO, from 1024 to 65535, as 50000-50100`,
+			`F:1: udp_ports: "80-90" is not FROM-TO, from 1024 to 65535, such as 50000-50100`,
 		},
 		{"text for a list", "nat_1to1: 203.0.113.7", `F:1: nat_1to1: "203.0.113.7" is not an IP address`},
 		{"no address in a list", "nat_1to1:\n  - 203.0.113.7\n  - host", `F:3: nat_1to1[1]: "host" is not an IP address`},
@@ -546,7 +546,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"broken second document", "fps: 30\n---\n\t", "F:3: not YAML: found character that cannot start any token"},
 		{
 			"ICE server that is text", "ice_servers: [stun:a]",
-			"F:1: ice_servers[0]: text is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn " +
+			"F:1: ice_servers[0]: text is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for " +
+				"turn " +
 				"username and credential, or secret (or credential_file, secret_file)",
 		},
 		{
@@ -559,7 +560,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"rule of displays that is text", "display_rules: [x11:0]",
-			"F:1: display_rules[0]: text is not a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, max_size, weight",
+			"F:1: display_rules[0]: text is not a list of rules, each with display and one or more of hidden, max_viewers, " +
+				"max_bitrate, fps, max_size, weight",
 		},
 		{
 			"rule's unknown key", "display_rules: [{display: x11:0, max_viewer: 1}]",
@@ -571,7 +573,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"rule that says nothing", "display_rules: [{display: x11:0}]",
-			"F:1: display_rules[0]: the rule of x11:0 says nothing: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight",
+			"F:1: display_rules[0]: the rule of x11:0 says nothing: set one of hidden, max_viewers, max_bitrate, fps, " +
+				"max_size, weight",
 		},
 		{
 			"rule that hides", "display_rules: [{display: x11:0, hidden: true, fps: 3}]",
@@ -592,7 +595,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"ICE server without URLs", "ice_servers: [{}]", `F:1: ice_servers[0]: the server has no urls`},
 		{
 			"ICE server of another kind", "ice_servers:\n  - urls: [stun:a]\n  - urls:\n      - http://a",
-			`F:4: ice_servers[1].urls[0]: "http://a" is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), ` +
+			`F:4: ice_servers[1].urls[0]: "http://a" is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), ` + //nolint:lll // a raw string
 				"and for turn username and credential, or secret (or credential_file, secret_file)",
 		},
 		{
@@ -601,7 +604,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"masked credential", "ice_servers: [{urls: [turn:a], username: ann, credential: (hidden)}]",
-			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), " +
+			"F:1: ice_servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or " +
+				"turns:), " +
 				"and for turn username and credential, or secret (or credential_file, secret_file)",
 		},
 		{
@@ -665,7 +669,8 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 		{sources{flags: map[string]string{"ice_servers": "[{urls: ["}}, `--ice-servers: the value is not YAML`, exitUsage},
 		{
 			sources{flags: map[string]string{"ice_servers": "[{urls: [stun:a], credential: [s3cret]}]"}},
-			"--ice-servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or turns:), and " +
+			"--ice-servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or " +
+				"turns:), and " +
 				"for turn username and credential, or secret (or credential_file, secret_file)", exitUsage,
 		},
 		{
@@ -688,7 +693,8 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 }
 
 func TestSettingsThatConflict(t *testing.T) {
-	const reachable = "it makes the host reachable from elsewhere, which requires a credential in the configuration: token or token_file (or tokens_file, grant_keys, tls_client_auth: required)"
+	const reachable = "it makes the host reachable from elsewhere, which requires a credential in the configuration: " +
+		"token or token_file (or tokens_file, grant_keys, tls_client_auth: required)"
 	for _, tc := range []struct {
 		flags map[string]string
 		env   string
@@ -698,11 +704,11 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "0.0.0.0:8470"},
 			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which takes tls_cert and tls_key, and ` +
-				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage,
+				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage, //nolint:lll // a raw string
 		},
 		{
 			flags: map[string]string{"listen": ":8470", "token": "0123456789abcdef"},
-			want: `--listen: listen: ":8470" can be reached from other machines, which takes tls_cert and tls_key; or listen on ` +
+			want: `--listen: listen: ":8470" can be reached from other machines, which takes tls_cert and tls_key; or listen on ` + //nolint:lll // a raw string
 				`127.0.0.1`, code: exitUsage,
 		},
 		{
@@ -749,14 +755,15 @@ func TestSettingsThatConflict(t *testing.T) {
 				"listen": "0.0.0.0:8470", "tls_cert": "c", "tls_key": "k", "token": "0123456789abcdef",
 				"anonymous_role": "viewer",
 			}, code: exitUsage,
-			want: `--anonymous-role: anonymous_role: "viewer" requires a listener on loopback: everybody who reaches 0.0.0.0:8470 would see the screen`,
+			want: `--anonymous-role: anonymous_role: "viewer" requires a listener on loopback: everybody who reaches 0.0.0.0:8470 would see the screen`, //nolint:lll // a raw string
 		},
 		{
 			flags: map[string]string{
 				"allowed_hosts": "a", "token": "0123456789abcdef",
 				"anonymous_role": "viewer",
 			}, code: exitUsage,
-			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to none",
+			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where nobody is let in without " +
+				"a credential: set anonymous_role to none",
 		},
 		{
 			flags: map[string]string{"max_bitrate": "100k"}, code: exitUsage,
@@ -821,7 +828,8 @@ func TestTokenFile(t *testing.T) {
 			"short", "hunter2", 0o600,
 			"--token-file: token_file: what F holds is not text of 16 or more printable ASCII characters without spaces",
 		},
-		{"empty", "\n", 0o600, "--token-file: token_file: what F holds is not text of 16 or more printable ASCII characters without spaces"},
+		{"empty", "\n", 0o600, "--token-file: token_file: what F holds is not text of 16 or more printable ASCII " +
+			"characters without spaces"},
 		{"large", strings.Repeat("x", 5000), 0o600, "--token-file: token_file: F: it is larger than 4096 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -164,7 +164,7 @@ func TestInjectedVariablesAreNotSettings(t *testing.T) {
 // Ansible and others write YAML 1.1, where off is a boolean.
 func TestOffOfYAML11(t *testing.T) {
 	for text, want := range map[string]string{
-		"input: false": `input: "off"`, "input: off": `input: "off"`, "input: no": `input: "off"`, "tls_client_auth: false": `tls_client_auth: "off"`,
+		"input: false": `input: "off"`, "input: off": `input: "off"`, "input: no": `input: "off"`, "tls_client_auth: false": `tls_client_auth: "off"`, //nolint:lll // a raw string
 		"anonymous_role: false": "anonymous_role: none", "cursor: false": "cursor: false",
 	} {
 		got := try(t, nil, "config", "print", "--config", write(t, "c.yaml", text+"\n"))

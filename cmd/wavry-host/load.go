@@ -184,7 +184,7 @@ func (l *loaded) readEnv(env []string) []problem {
 // injectedNames are the variables that Kubernetes and Docker links set in every container for a service, as one that is
 // called wavry-host, beyond its prefix.
 var injectedNames = regexp.MustCompile(
-	`^WAVRY_HOST_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`,
+	`^WAVRY_HOST_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`, //nolint:lll // a raw string
 )
 
 // injected reports whether a variable was not set by anybody for this program.

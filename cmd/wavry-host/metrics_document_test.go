@@ -41,7 +41,7 @@ func (c *catcher) MustRegister(list ...prometheus.Collector) {
 }
 
 var descForm = regexp.MustCompile(
-	`^Desc\{fqName: "([^"]+)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`,
+	`^Desc\{fqName: "([^"]+)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`, //nolint:lll // a raw string
 )
 
 // metricsOfTheCode returns our metrics, by name.

@@ -130,7 +130,8 @@ func (c *replayCmd) print(a *app, rec *record.Recording, report *record.Report) 
 	case !rec.Exact():
 		say(
 			a.stdout,
-			"\n%d answers differ, the first at %.3f s: the recording begins in the middle of a session, with a controller of another\n"+
+			"\n%d answers differ, the first at %.3f s: the recording begins in the middle of a session, with a controller of "+
+				"another\n"+
 				"version (%s; this is %s). Replay it with that version.\n",
 			report.Differ,
 			report.FirstDiffer.Seconds(),

@@ -173,7 +173,8 @@ func newHost(
 		cfg.Grants = h.grants
 		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
 			log.Warn(
-				"revocations of grants, and which grants with once were used, are forgotten at a restart; revocations_file keeps them",
+				"revocations of grants, and which grants with once were used, are forgotten at a restart; revocations_file keeps " +
+					"them",
 			)
 		}
 	}

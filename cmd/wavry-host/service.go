@@ -26,7 +26,7 @@ type serviceFlags struct {
 	Binary string `placeholder:"PATH" help:"Program to run. Default: this one."`
 	Config string `placeholder:"FILE" help:"Configuration file to hand on. Default: none, the program finds its own."`
 	Root   string `placeholder:"DIR" help:"Folder that takes the place of /, to prepare an image of a system."`
-	Init   string `enum:"auto,systemd,launchd" default:"auto" placeholder:"NAME" help:"Service manager: systemd, launchd or auto."`
+	Init   string `enum:"auto,systemd,launchd" default:"auto" placeholder:"NAME" help:"Service manager: systemd, launchd or auto."` //nolint:lll // a struct tag is one line
 }
 
 func (f serviceFlags) manager(a *app) (*service.Manager, error) {

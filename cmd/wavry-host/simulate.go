@@ -19,11 +19,11 @@ import (
 type simulateCmd struct {
 	Case  string `arg:"" default:"list" help:"Name of a case, all, or list for what there is."`
 	Seeds int    `default:"8" help:"Number of runs. Figures are medians of them, those named worst the worst of them."`
-	Trace string `placeholder:"FILE" help:"Play the case over the capacity of this Mahimahi trace; nothing is judged then."`
+	Trace string `placeholder:"FILE" help:"Play the case over the capacity of this Mahimahi trace; nothing is judged then."` //nolint:lll // a struct tag is one line
 	SVG   string `name:"svg" placeholder:"DIR" help:"Draw the first run of each case into this directory."`
 	JSON  bool   `name:"json" help:"Print for machines."`
 
-	Against string `enum:",pion" default:"" placeholder:"pion" help:"Play the cases with pion's estimator too. It reads the machine's clock, so that takes as long as the longest case: 100 s to 6 minutes."`
+	Against string `enum:",pion" default:"" placeholder:"pion" help:"Play the cases with pion's estimator too. It reads the machine's clock, so that takes as long as the longest case: 100 s to 6 minutes."` //nolint:lll // a struct tag is one line
 }
 
 // figure is one line of the table.

@@ -134,7 +134,7 @@ func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
 	for n := range 3 * 75 {
 		page := n / 75
 		f := capture.NewFrame(nil)
-		f.Width, f.Height, f.Stride, f.Pix = width, height, book.Stride, book.Pix[page*height*book.Stride:][:height*book.Stride]
+		f.Width, f.Height, f.Stride, f.Pix = width, height, book.Stride, book.Pix[page*height*book.Stride:][:height*book.Stride] //nolint:lll // one expression
 		f.Damage, f.Time, f.Seq = append(f.Damage, f.Bounds()), start.Add(time.Duration(n)*time.Second/fps), uint64(n+1)
 		pix := f.Pix
 		unit, err := e.Encode(f, time.Time{}, false)

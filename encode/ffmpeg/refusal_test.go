@@ -9,23 +9,35 @@ import (
 
 func TestRefusalsOfDriversAreUnderstood(t *testing.T) {
 	for line, want := range map[string]error{
-		"OpenEncodeSessionEx failed: out of memory (10): (no details)":                                          encode.ErrBusy,
-		"OpenEncodeSessionEx failed: incompatible client key (21): (no details)":                                encode.ErrBusy,
-		"OpenEncodeSessionEx failed: unsupported device (2): (no details)":                                      encode.ErrNoEncoder,
-		"Failed to create encode pipeline context: 13 (maximum number exceeded)":                                encode.ErrBusy,
-		"Error: cannot create compression session: -12915":                                                      encode.ErrBusy,
-		"Error: cannot create compression session: -12908":                                                      encode.ErrNoEncoder,
-		"Width 5120 exceeds 4096":                                                                               encode.ErrSize,
-		"Height 4320 exceeds 4096":                                                                              encode.ErrSize,
-		"InitializeEncoder failed: invalid param (8): Frame Dimension less than the minimum supported value.":   encode.ErrSize,
-		"Hardware does not support encoding at size 5120x1440 (constraints: width 32-4096 height 32-4096)":      encode.ErrSize,
-		"Cannot load libcuda.so.1":                                                                              encode.ErrNoEncoder,
-		"The minimum required Nvidia driver for nvenc is 520.56.06 or newer":                                    encode.ErrNoEncoder,
-		"Failed to create encode pipeline configuration: 2 (resource allocation failed)":                        encode.ErrBusy,
-		"No usable encoding entrypoint found for profile VAProfileH264ConstrainedBaseline (13)":                 encode.ErrNoEncoder,
-		"Driver does not support any RC mode compatible with selected options (supported modes: CQP)":           encode.ErrNoEncoder,
-		"InitializeEncoder failed: invalid param (8): Preset P1 to P7 not supported with older 2 Pass RC Modes": encode.ErrNoEncoder,
-		"Failed to create a VAAPI device: the display's width 1920 is fine":                                     encode.ErrNoEncoder,
+		"OpenEncodeSessionEx failed: out of memory (10): (no " +
+			"details)": encode.ErrBusy,
+		"OpenEncodeSessionEx failed: incompatible client key (21): (no " +
+			"details)": encode.ErrBusy,
+		"OpenEncodeSessionEx failed: unsupported device (2): (no " +
+			"details)": encode.ErrNoEncoder,
+		"Failed to create encode pipeline context: 13 (maximum number " +
+			"exceeded)": encode.ErrBusy,
+		"Error: cannot create compression session: -12915": encode.ErrBusy,
+		"Error: cannot create compression session: -12908": encode.ErrNoEncoder,
+		"Width 5120 exceeds 4096":                          encode.ErrSize,
+		"Height 4320 exceeds 4096":                         encode.ErrSize,
+		"InitializeEncoder failed: invalid param (8): Frame Dimension less than the minimum supported " +
+			"value.": encode.ErrSize,
+		"Hardware does not support encoding at size 5120x1440 (constraints: width 32-4096 height " +
+			"32-4096)": encode.ErrSize,
+		"Cannot load libcuda.so.1": encode.ErrNoEncoder,
+		"The minimum required Nvidia driver for nvenc is 520.56.06 or " +
+			"newer": encode.ErrNoEncoder,
+		"Failed to create encode pipeline configuration: 2 (resource allocation " +
+			"failed)": encode.ErrBusy,
+		"No usable encoding entrypoint found for profile VAProfileH264ConstrainedBaseline " +
+			"(13)": encode.ErrNoEncoder,
+		"Driver does not support any RC mode compatible with selected options (supported modes: " +
+			"CQP)": encode.ErrNoEncoder,
+		"InitializeEncoder failed: invalid param (8): Preset P1 to P7 not supported with older 2 Pass RC " +
+			"Modes": encode.ErrNoEncoder,
+		"Failed to create a VAAPI device: the display's width 1920 is " +
+			"fine": encode.ErrNoEncoder,
 	} {
 		if got := refusal([]string{"something before", line}); !errors.Is(got, want) {
 			t.Errorf("%q means %v; want %v", line, got, want)
