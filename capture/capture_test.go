@@ -19,12 +19,21 @@ func TestMergeDamage(t *testing.T) {
 		"nothing and nothing":       {},
 		"nothing and something":     {nil, []image.Rectangle{r(1, 1, 2, 2)}, []image.Rectangle{r(1, 1, 2, 2)}},
 		"empty rectangles are left": {nil, []image.Rectangle{{}, r(5, 5, 5, 9)}, nil},
-		"apart": {[]image.Rectangle{r(0, 0, 1, 1)}, []image.Rectangle{r(2, 2, 3, 3)},
-			[]image.Rectangle{r(0, 0, 1, 1), r(2, 2, 3, 3)}},
-		"inside one that is there": {[]image.Rectangle{r(0, 0, 9, 9)}, []image.Rectangle{r(2, 2, 3, 3)},
-			[]image.Rectangle{r(0, 0, 9, 9)}},
-		"around one that is there": {[]image.Rectangle{r(2, 2, 3, 3)}, []image.Rectangle{r(0, 0, 9, 9)},
-			[]image.Rectangle{r(0, 0, 9, 9)}},
+		"apart": {
+			[]image.Rectangle{r(0, 0, 1, 1)},
+			[]image.Rectangle{r(2, 2, 3, 3)},
+			[]image.Rectangle{r(0, 0, 1, 1), r(2, 2, 3, 3)},
+		},
+		"inside one that is there": {
+			[]image.Rectangle{r(0, 0, 9, 9)},
+			[]image.Rectangle{r(2, 2, 3, 3)},
+			[]image.Rectangle{r(0, 0, 9, 9)},
+		},
+		"around one that is there": {
+			[]image.Rectangle{r(2, 2, 3, 3)},
+			[]image.Rectangle{r(0, 0, 9, 9)},
+			[]image.Rectangle{r(0, 0, 9, 9)},
+		},
 		"sixteen are kept":           {many[:10:10], many[10:16], many[:16]},
 		"seventeen become their box": {many[:10:10], many[10:], []image.Rectangle{r(0, 0, 165, 165)}},
 	} {

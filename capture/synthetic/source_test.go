@@ -255,8 +255,10 @@ func TestCodeSurvives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, size := range [][2]int{{1280, 720}, {640, 360}, {960, 540}, {1920, 1080}, {320, 180}, {853, 480}, {427,
-			241}, {1000, 1000}} {
+		for _, size := range [][2]int{{1280, 720}, {640, 360}, {960, 540}, {1920, 1080}, {320, 180}, {853, 480}, {
+			427,
+			241,
+		}, {1000, 1000}} {
 			luma := scaled(f, size[0], size[1])
 			for _, step := range []int{1, 16, 128} {
 				got, err := DecodeLuma(spoiled(luma, step, 60, random), size[0], size[0], size[1])

@@ -555,15 +555,23 @@ func TestFormatsOfPixels(t *testing.T) {
 			}
 			xproto.CreateGC(c, gc, xproto.Drawable(screen.Root), 0, nil)
 			f := frame(t, s)
-			for i, col := range [][3]uint16{{0xffff, 0, 0}, {0, 0xffff, 0}, {0, 0, 0xffff}, {0xffff, 0xffff, 0xffff},
-				{0x8080, 0x4040, 0xc0c0}} {
+			for i, col := range [][3]uint16{
+				{0xffff, 0, 0},
+				{0, 0xffff, 0},
+				{0, 0, 0xffff},
+				{0xffff, 0xffff, 0xffff},
+				{0x8080, 0x4040, 0xc0c0},
+			} {
 				r, err := xproto.AllocColor(c, screen.DefaultColormap, col[0], col[1], col[2]).Reply()
 				if err != nil {
 					t.Fatal(err)
 				}
 				// A narrow one, a wide one, and all of the screen.
-				for _, rect := range []xproto.Rectangle{{X: 7, Y: int16(10 * i), Width: 13, Height: 9}, 
-					{X: 20, Y: int16(10 * i), Width: 280, Height: 9}, {Width: 321, Height: 200}} {
+				for _, rect := range []xproto.Rectangle{
+					{X: 7, Y: int16(10 * i), Width: 13, Height: 9},
+					{X: 20, Y: int16(10 * i), Width: 280, Height: 9},
+					{Width: 321, Height: 200},
+				} {
 					xproto.ChangeGC(c, gc, xproto.GcForeground, []uint32{r.Pixel})
 					xproto.PolyFillRectangle(c, xproto.Drawable(screen.Root), gc, []xproto.Rectangle{rect})
 					at := (int(rect.Y)+int(rect.Height)-1)*f.Stride + 4*(int(rect.X)+int(rect.Width)-1)

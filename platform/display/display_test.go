@@ -364,8 +364,10 @@ func TestAuthorityOfAServerThatRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for number, want := range map[int]string{0: "/run/user/1000/gdm/Xauthority", 1: "", 2: "", 3: "",
-		4: "/home/ann/relative", 5: "", -1: ""} {
+	for number, want := range map[int]string{
+		0: "/run/user/1000/gdm/Xauthority", 1: "", 2: "", 3: "",
+		4: "/home/ann/relative", 5: "", -1: "",
+	} {
 		if got := serverAuthority(commandLines(proc), number); got != want {
 			t.Errorf("display %d: got %q; want %q", number, got, want)
 		}

@@ -92,8 +92,10 @@ func TestSysfs(t *testing.T) {
 
 func TestSysfsWithoutCards(t *testing.T) {
 	for name, files := range map[string]map[string]string{
-		"no drm": nil, "a virtual machine": {"sys/class/drm/version": "drm 1.1.0\n",
-			"sys/class/drm/card0/device/vendor": "0x1af4\n"},
+		"no drm": nil, "a virtual machine": {
+			"sys/class/drm/version":             "drm 1.1.0\n",
+			"sys/class/drm/card0/device/vendor": "0x1af4\n",
+		},
 	} {
 		if got, err := (&sysfs{root: machine(t, files)}).read(time.Now()); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %+v, %v", name, got, err)

@@ -8,8 +8,10 @@ import (
 
 // A card that sleeps is listed, and nothing is read of it that would wake it.
 func TestCardThatSleepsIsLeftAlone(t *testing.T) {
-	for status, want := range map[string]float64{"active\n": .37, "suspended\n": 0, "suspending\n": 0,
-		"unsupported\n": .37, "": .37} {
+	for status, want := range map[string]float64{
+		"active\n": .37, "suspended\n": 0, "suspending\n": 0,
+		"unsupported\n": .37, "": .37,
+	} {
 		files := cards()
 		if status != "" {
 			files["sys/class/drm/card0/device/power/runtime_status"] = status

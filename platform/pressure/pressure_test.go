@@ -67,8 +67,10 @@ func TestParsers(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	groups := []byte("12:cpu,cpuacct:/old\n11:memory:/old/m\n0::/system.slice/wavry-host.service\n")
-	for controller, want := range map[string]string{"": "/system.slice/wavry-host.service", "cpu": "/old",
-		"memory": "/old/m", "pids": ""} {
+	for controller, want := range map[string]string{
+		"": "/system.slice/wavry-host.service", "cpu": "/old",
+		"memory": "/old/m", "pids": "",
+	} {
 		if got, ok := parseGroup(groups, controller); got != want || ok != (want != "") {
 			t.Errorf("group of %q: %q", controller, got)
 		}
@@ -85,8 +87,10 @@ func TestParsersRefuse(t *testing.T) {
 		"field":    func(b []byte) error { _, err := parseField(b, "x"); return err },
 		"number":   func(b []byte) error { _, err := parseNumber(b); return err },
 	} {
-		for _, text := range []string{"", "\n", "cpu0 a b c d e f g h", "some avg10=x", "5", "a b", "0 0", "x y",
-			"MemTotal: x kB"} {
+		for _, text := range []string{
+			"", "\n", "cpu0 a b c d e f g h", "some avg10=x", "5", "a b", "0 0", "x y",
+			"MemTotal: x kB",
+		} {
 			if name == "number" && text == "5" {
 				continue
 			}

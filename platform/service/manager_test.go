@@ -266,11 +266,15 @@ func TestLaunchdActivate(t *testing.T) {
 		fail    map[string]error
 		want    []string
 	}{
-		{"first", true, map[string]error{target: errors.New("no such service")}, []string{target,
-			"launchctl bootstrap gui/501 " + plist}},
+		{"first", true, map[string]error{target: errors.New("no such service")}, []string{
+			target,
+			"launchctl bootstrap gui/501 " + plist,
+		}},
 		{"again", false, nil, []string{target}},
-		{"changed", true, nil, []string{target, "launchctl bootout gui/501/org.wavry.host",
-			"launchctl bootstrap gui/501 " + plist}},
+		{"changed", true, nil, []string{
+			target, "launchctl bootout gui/501/org.wavry.host",
+			"launchctl bootstrap gui/501 " + plist,
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &host{fail: tc.fail}

@@ -32,8 +32,10 @@ func Unit(s Spec) (string, error) {
 		Exec, Check                  string
 		WatchdogSeconds, StopSeconds int
 		ExitUsage, ExitConfig        int
-	}{s, strings.Join(words, " "), strings.Join(check, " "),
-		int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig})
+	}{
+		s, strings.Join(words, " "), strings.Join(check, " "),
+		int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig,
+	})
 	return b.String(), err
 }
 
