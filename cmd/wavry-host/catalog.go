@@ -15,22 +15,22 @@ import (
 	"wavryhost/session"
 )
 
-// catalog knows the displays that are offered, and owns the virtual one.
+// catalog has the offered displays, and owns the virtual one.
 type catalog struct {
 	cfg     *Config
 	desktop *desktop
 	log     *slog.Logger
 	inputs  *input.Metrics
-	virtual *display.Virtual // nil without one
+	virtual *display.Virtual // nil when there is none
 
 	mu    sync.Mutex
 	known []candidate
-	list  []session.Display // the default first
-	first string            // the default's id
+	list  []session.Display // the default display first
+	first string            // the ID of the default display
 }
 
-// newCatalog looks for displays, and starts a virtual one when it is asked for or nothing else is there. The caller
-// must Close it, after Run has returned.
+// newCatalog searches for displays. It starts a virtual one when it is configured or no display exists. The caller must
+// Close the catalog after Run has returned.
 func newCatalog(
 	ctx context.Context, cfg *Config, d *desktop, inputs *input.Metrics, log *slog.Logger,
 ) (*catalog, error) {
@@ -47,7 +47,7 @@ func newCatalog(
 	return c, nil
 }
 
-// start starts the virtual display. When it was not asked for by name, the test pattern does as well.
+// start starts the virtual display. If it was not configured by name, the test pattern replaces it on failure.
 func (c *catalog) start(ctx context.Context) error {
 	v, err := display.StartVirtual(ctx, display.VirtualConfig{
 		Width: c.cfg.VirtualSize.Width, Height: c.cfg.VirtualSize.Height,
@@ -58,7 +58,7 @@ func (c *catalog) start(ctx context.Context) error {
 	case c.cfg.Display == idVirtual || ctx.Err() != nil:
 		return fmt.Errorf("start the virtual display: %w", err)
 	default:
-		c.log.Warn("no virtual display; the test pattern takes its place", "err", err)
+		c.log.Warn("no virtual display; the test pattern replaces it", "err", err)
 	}
 	return nil
 }
@@ -86,10 +86,10 @@ func (c *catalog) Close() error {
 	return c.virtual.Close()
 }
 
-// scan brings the list up to what is known of the displays.
+// scan updates the list from the known displays.
 func (c *catalog) scan() {
 	all := c.desktop.found()
-	if c.virtual != nil { // it shows among the others, without the key to it
+	if c.virtual != nil { // it is listed among the others, without its key
 		all = slices.DeleteFunc(all, func(one candidate) bool { return one.ID == "x11"+c.virtual.Address() })
 	}
 	for _, m := range made(c.cfg) {
@@ -99,9 +99,9 @@ func (c *catalog) scan() {
 	}
 	c.mu.Lock()
 	before := c.known
-	for _, one := range before { // what viewers get who ask for nothing else may come back
+	for _, one := range before { // the default display may come back
 		if c.first == one.ID && !slices.ContainsFunc(all, func(o candidate) bool { return o.ID == one.ID }) {
-			one.State, one.Why = display.Unusable, "its server has gone"
+			one.State, one.Why = display.Unusable, "its server is gone"
 			all = append(all, one)
 		}
 	}
@@ -120,7 +120,7 @@ func (c *catalog) scan() {
 		switch {
 		case one.ID != id:
 		case one.State != display.Usable:
-			c.log.Warn("the default display is not to be had; it is tried again when a viewer comes", "display", id,
+			c.log.Warn("the default display is not available; it is tried again when a viewer connects", "display", id,
 				"state", one.State, "why", one.Why)
 		case one.Remote:
 			c.log.Warn(
@@ -132,7 +132,7 @@ func (c *catalog) scan() {
 	}
 }
 
-// tell logs what came, what went, and how displays became.
+// tell logs which displays came, went, or changed.
 func (c *catalog) tell(before, now []candidate) {
 	find := func(list []candidate, id string) (candidate, bool) {
 		if i := slices.IndexFunc(list, func(d candidate) bool { return d.ID == id }); i >= 0 {
@@ -157,7 +157,7 @@ func (c *catalog) tell(before, now []candidate) {
 	}
 }
 
-// offered makes displays for sessions of the candidates, the default first. The caller holds mu.
+// offered makes displays for sessions from the candidates, the default first. The caller holds mu.
 func (c *catalog) offered(all []candidate) []session.Display {
 	var list []session.Display
 	for _, one := range all {
@@ -184,7 +184,7 @@ func (c *catalog) offered(all []candidate) []session.Display {
 	return list
 }
 
-// opener returns what captures a display. A display that cannot be opened is asked again what it lacks.
+// opener returns the function that captures a display. A display that cannot be opened is probed again for the reason.
 func (c *catalog) opener(one candidate) func(context.Context) (capture.Source, error) {
 	open := opener(one, c.cfg, c.log)
 	if one.ID == idVirtual {
@@ -203,7 +203,7 @@ func (c *catalog) opener(one candidate) func(context.Context) (capture.Source, e
 	}
 }
 
-// input returns what makes the injector of a display; nil where it takes no input.
+// input returns the function that makes the injector of a display. It is nil if the display accepts no input.
 func (c *catalog) input(d candidate) func() session.Injector {
 	if d.Backend != "x11" || d.offLimits() {
 		return nil
@@ -219,7 +219,7 @@ func (c *catalog) input(d candidate) func() session.Injector {
 	return func() session.Injector { return input.New(input.Config{Display: d.ID, Dial: dial}, c.log, c.inputs) }
 }
 
-// displays returns what is offered, the default first.
+// displays returns the offered displays, the default first.
 func (c *catalog) displays(context.Context) []session.Display {
 	c.mu.Lock()
 	defer c.mu.Unlock()

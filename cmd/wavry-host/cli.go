@@ -13,7 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// app is what commands work with.
+// app is the environment of commands.
 type app struct {
 	env            []string
 	stdout, stderr io.Writer
@@ -35,18 +35,18 @@ type cli struct {
 
 	Run          runCmd      `cmd:"" help:"Stream this machine's displays (the default)."`
 	Config       configCmd   `cmd:"" help:"Check or show the configuration."`
-	Displays     displaysCmd `cmd:"" help:"List what can be captured here, and why something cannot."`
-	Encoders     encodersCmd `cmd:"" help:"Try the encoders, and tell why some cannot be used."`
-	Simulate     simulateCmd `cmd:"" help:"Play the adaptation over simulated networks, and judge it."`
-	Replay       replayCmd   `cmd:"" help:"Run a session's flight recording through the adaptation again."`
-	Service      serviceCmd  `cmd:"" help:"Make it a service of this system."`
-	Token        tokenCmd    `cmd:"" help:"Make a token for the file of tokens."`
+	Displays     displaysCmd `cmd:"" help:"List the displays that can be captured, and why others cannot."`
+	Encoders     encodersCmd `cmd:"" help:"Try the encoders, and say why some cannot be used."`
+	Simulate     simulateCmd `cmd:"" help:"Run the rate control over simulated networks, and judge it."`
+	Replay       replayCmd   `cmd:"" help:"Run the flight recording of a session through the rate control again."`
+	Service      serviceCmd  `cmd:"" help:"Install, remove or inspect the service of this system."`
+	Token        tokenCmd    `cmd:"" help:"Make a token for the file of tokens (tokens_file)."`
 	URL          urlCmd      `cmd:"" name:"url" help:"Print the address of the viewer page, with the operator's token."`
-	Version      versionCmd  `cmd:"" help:"Tell which version this is."`
+	Version      versionCmd  `cmd:"" help:"Show the version."`
 	ProveEncoder proveCmd    `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
 }
 
-// withCommand returns args with "run" put in where no command is named.
+// withCommand returns args with "run" inserted where no command is named.
 func withCommand(args []string) []string {
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") && args[0] != "-h" && args[0] != "--help" {
 		return append([]string{"run"}, args...)
@@ -54,10 +54,10 @@ func withCommand(args []string) []string {
 	return args
 }
 
-// helpFlag prints help as soon as it is met.
+// helpFlag prints help as soon as it is parsed.
 type helpFlag bool
 
-// BeforeReset is called by kong before the command line is checked for completeness.
+// BeforeReset is called by kong before it checks the command line for completeness.
 func (helpFlag) BeforeReset(ctx *kong.Context) error {
 	if err := ctx.PrintUsage(false); err != nil {
 		return err
@@ -77,7 +77,7 @@ func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 		kong.Name("wavry-host"),
 		kong.Description(
 			"Captures this machine's displays and streams them to browsers over WebRTC. Settings come from a file, "+
-				"then from variables (WAVRY_HOST_FPS=30), then from flags (--fps=30); the later one counts.",
+				"then from variables (WAVRY_HOST_FPS=30), then from flags (--fps=30); later ones override earlier ones.",
 		),
 		kong.NoDefaultHelp(),
 		kong.Writers(a.stdout, a.stderr),
@@ -105,13 +105,13 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 
 // settingFlags are the flags of commands that read the configuration.
 type settingFlags struct {
-	Config string `placeholder:"FILE" help:"Configuration file. Default: /etc/wavry-host/config.yaml, when it is there."`
-	// Table holds a structure with a field for each setting, which newTable makes.
+	Config string `placeholder:"FILE" help:"Configuration file. Default: /etc/wavry-host/config.yaml, if it exists."`
+	// Table holds a structure with one field per setting, made by newTable.
 	Table kong.Plugins `embed:""`
 }
 
-// newTable returns a pointer to a structure with a flag for each setting: kong reads its grammar from structures.
-// Fields are pointers, nil for flags that were not given.
+// newTable returns a pointer to a structure with one flag per setting: kong reads its grammar from structures. Fields
+// are pointers, nil for flags that were not given.
 func newTable() any {
 	var fields []reflect.StructField
 	for _, section := range sections() {
@@ -126,7 +126,7 @@ func newTable() any {
 	return reflect.New(reflect.StructOf(fields)).Interface()
 }
 
-// help is the setting's line in the help.
+// help is the line of a setting in the help.
 func (s setting) help() string {
 	if s.initial == "" {
 		return s.doc
@@ -134,7 +134,7 @@ func (s setting) help() string {
 	return s.doc + " Default: " + s.initial + "."
 }
 
-// sources returns where the configuration is to be read from.
+// sources returns the sources of the configuration.
 func (f settingFlags) sources(a *app) sources {
 	given := make(map[string]string)
 	for _, table := range f.Table {
@@ -153,8 +153,8 @@ func (f settingFlags) load(a *app) (*loaded, error) { return load(f.sources(a)) 
 
 // configCmd is "wavry-host config".
 type configCmd struct {
-	Check checkCmd `cmd:"" help:"Check the configuration, and the files and ports that it names, and tell what is wrong."`
-	Print printCmd `cmd:"" help:"Show the configuration as a file, with the origin of each value, secrets hidden."`
+	Check checkCmd `cmd:"" help:"Check the configuration and the files and ports that it names."`
+	Print printCmd `cmd:"" help:"Show the configuration as a file, with the origin of each value and without secrets."`
 }
 
 type checkCmd struct {
@@ -176,7 +176,7 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	if l.path != "" {
 		from = l.path
 	}
-	_, err = fmt.Fprintf(a.stdout, "The configuration is right (%s).\n", from)
+	_, err = fmt.Fprintf(a.stdout, "The configuration is valid (%s).\n", from)
 	return err
 }
 

@@ -12,7 +12,7 @@ import (
 	"wavryhost/session/api/grant"
 )
 
-// Config is what an operator may set; the table of settings says how. It is valid once load returned it.
+// Config has what an operator may set; the table of settings describes it. It is valid once load has returned it.
 type Config struct {
 	Listen           string
 	TLSCert          string
@@ -53,7 +53,7 @@ type Config struct {
 	FPS               int
 	MinBitrate        int
 	StartBitrate      int
-	LocalStartBitrate int // 0 for none of its own
+	LocalStartBitrate int // 0 for no limit of its own
 	MaxBitrate        int
 	FixedBitrate      int // 0 for none
 	Prefer            string
@@ -107,12 +107,12 @@ type Config struct {
 	LogLevel  string
 }
 
-// size is a picture's, in pixels.
+// size is the size of a picture in pixels.
 type size struct{ Width, Height int }
 
 func (s size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
 
-// portRange is a range of UDP ports, both ends included. The zero value is any port.
+// portRange is an inclusive range of UDP ports. The zero value means any port.
 type portRange struct{ Min, Max uint16 }
 
 func (p portRange) String() string {
@@ -128,39 +128,40 @@ type iceServer struct {
 	Username   string
 	Credential secret
 	Secret     secret
-	// CredentialFile and SecretFile hold them, where they do not stand in the configuration.
+	// CredentialFile and SecretFile name files with them, if the configuration does not contain them.
 	CredentialFile, SecretFile string
 	Region                     string
 	Priority                   int
 }
 
-// conflict is settings that cannot work together.
+// conflict means that settings cannot work together.
 type conflict struct {
-	names []string // the settings to blame, the first one foremost
+	names []string // the settings to blame, the main one first
 	text  string
 }
 
-// conflicts returns what cannot work, each setting being right by itself. With tokens the secret of TokenFile is known.
+// conflicts returns what cannot work although each setting alone is valid. With tokens the secret of TokenFile is
+// known.
 func (c *Config) conflicts() []conflict {
 	var found []conflict
 	add := func(text string, names ...string) { found = append(found, conflict{names, text}) }
 	if host, _, _ := net.SplitHostPort(c.Listen); c.AnonymousRole != api.AnonymousNone && !loopback(host) {
 		add(
 			fmt.Sprintf(
-				"%q requires a listener on loopback: everybody who reaches %s would see the screen", c.AnonymousRole, c.Listen,
+				"%q requires a listener on loopback: every client that reaches %s would see the screen", c.AnonymousRole, c.Listen,
 			),
 			"anonymous_role",
 			"listen",
 		)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
-		add("a certificate and its key go together: set both or none", "tls_cert", "tls_key")
+		add("a certificate requires its key: set both or none", "tls_cert", "tls_key")
 	}
 	if c.Token != "" && c.TokenFile != "" {
-		add("there is one token: set one of the two", "token", "token_file")
+		add("only one token is allowed: set one of the two", "token", "token_file")
 	}
 	if c.asksClients() && (c.TLSClientCA == "" || c.TLSCert == "") {
-		add("it takes tls_client_ca, and tls_cert and tls_key", "tls_client_auth")
+		add("it requires tls_client_ca, tls_cert and tls_key", "tls_client_auth")
 	}
 	if c.takesGrants() {
 		if err := grant.Validate(c.grants(nil)); err != nil {
@@ -182,21 +183,21 @@ func (c *Config) conflicts() []conflict {
 			missing = append(missing, credentialSettings)
 		}
 		if len(missing) > 0 {
-			add(fmt.Sprintf("%q can be reached from other machines, which takes %s; or listen on 127.0.0.1",
+			add(fmt.Sprintf("%q can be reached from other machines, which requires %s; or listen on 127.0.0.1",
 				c.Listen, strings.Join(missing, ", and ")), "listen")
 		}
 	} else {
 		c.reached(add)
 	}
 	if c.FixedBitrate != 0 && (c.FixedBitrate < c.MinBitrate || c.FixedBitrate > c.MaxBitrate) {
-		add(fmt.Sprintf("%s is not from min_bitrate, %s, to max_bitrate, %s", formatBitrate(c.FixedBitrate),
+		add(fmt.Sprintf("%s is not between min_bitrate, %s, and max_bitrate, %s", formatBitrate(c.FixedBitrate),
 			formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)), "fixed_bitrate", "min_bitrate", "max_bitrate")
 	}
 	if c.MinBitrate > c.MaxBitrate {
 		add(fmt.Sprintf("%s is above max_bitrate, %s", formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)),
 			"min_bitrate", "max_bitrate")
 	} else if c.StartBitrate < c.MinBitrate || c.StartBitrate > c.MaxBitrate {
-		add(fmt.Sprintf("%s is not from min_bitrate, %s, to max_bitrate, %s", formatBitrate(c.StartBitrate),
+		add(fmt.Sprintf("%s is not between min_bitrate, %s, and max_bitrate, %s", formatBitrate(c.StartBitrate),
 			formatBitrate(c.MinBitrate), formatBitrate(c.MaxBitrate)), "start_bitrate", "min_bitrate", "max_bitrate")
 	}
 	for _, r := range c.DisplayRules {
@@ -225,11 +226,11 @@ func (c *Config) conflicts() []conflict {
 	return found
 }
 
-// credentialSettings are the settings one of which configures a credential that suffices by itself.
+// credentialSettings are the settings that each configure a sufficient credential.
 const credentialSettings = "token or token_file (or tokens_file, grant_keys, tls_client_auth: required)"
 
-// reached adds what is wrong with a listener on loopback that others reach nevertheless: through a proxy, a page, or by
-// its media. The token that the daemon makes itself is for this machine.
+// reached adds what is wrong with a loopback listener that others can reach: through a proxy, a page, or its media. The
+// token that the daemon makes is only for this machine.
 func (c *Config) reached(add func(text string, names ...string)) {
 	var by []string
 	if len(c.AllowedHosts) > 0 {
@@ -241,7 +242,7 @@ func (c *Config) reached(add func(text string, names ...string)) {
 	if len(c.TrustedProxies) > 0 {
 		by = append(by, "trusted_proxies")
 	}
-	// The gateway tells who its users are, and they need media that leaves this machine.
+	// The gateway identifies its users, and they need media that leaves this machine.
 	if public := c.publicMedia(); public != "" && (c.GatewayURL == "" || c.AnonymousRole != api.AnonymousNone) {
 		by = append(by, public)
 	}
@@ -253,7 +254,7 @@ func (c *Config) reached(add func(text string, names ...string)) {
 			)
 		} else if c.AnonymousRole != api.AnonymousNone {
 			add(
-				"it makes the host reachable from elsewhere, where nobody is let in without a credential: set anonymous_role to "+
+				"it makes the host reachable from elsewhere, where clients need a credential: set anonymous_role to "+
 					"none",
 				name, "anonymous_role",
 			)
@@ -261,7 +262,7 @@ func (c *Config) reached(add func(text string, names ...string)) {
 	}
 }
 
-// publicMedia returns the setting by which media leaves this machine; empty when it does not.
+// publicMedia returns the setting that lets media leave this machine. It is empty if none does.
 func (c *Config) publicMedia() string {
 	switch {
 	case c.mediaOnLoopback():
@@ -287,17 +288,17 @@ func (c *Config) guarded() bool {
 	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() || c.asksClients()
 }
 
-// locked reports whether one is that suffices by itself: certificates that clients need not show do not; see
+// locked reports whether a sufficient credential is configured. Optional client certificates are not sufficient; see
 // api.Config.
 func (c *Config) locked() bool {
 	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() ||
 		c.TLSClientAuth == api.ClientAuthRequired
 }
 
-// revocationsAuto is the value of revocations_file that leaves the place to the service manager.
+// revocationsAuto is the value of revocations_file that lets the service manager choose the place.
 const revocationsAuto = "auto"
 
-// revocations is the file that revocations are kept in; empty for none. env is the environment.
+// revocations is the file for revocations, or empty for none. env is the environment.
 func (c *Config) revocations(env []string) string {
 	if c.RevocationsFile != revocationsAuto {
 		return c.RevocationsFile
@@ -314,11 +315,11 @@ type grantIssuer struct {
 	Displays                        []string
 }
 
-// takesGrants reports whether grants are taken.
+// takesGrants reports whether grants are accepted.
 func (c *Config) takesGrants() bool { return c.GrantKeys != "" || len(c.GrantIssuers) > 0 }
 
-// grants is how grants are checked, for each issuer; there are none without keys. Those that were used are kept beside
-// the revocations.
+// grants says how to check the grants of each issuer. Without keys there are none. Used grants are kept next to the
+// revocations.
 func (c *Config) grants(env []string) []grant.Config {
 	issuers := c.GrantIssuers
 	if c.GrantKeys != "" {
@@ -351,8 +352,8 @@ const (
 	mediaAny      = "any"
 )
 
-// mediaOnLoopback tells whether media stays on this machine: as long as only this machine can ask for it, and nothing
-// was set that has to do with other machines.
+// mediaOnLoopback reports whether media stays on this machine. It does as long as only this machine can request it, and
+// no setting concerns other machines.
 func (c *Config) mediaOnLoopback() bool {
 	if c.MediaNetwork != mediaAuto {
 		return c.MediaNetwork == mediaLoopback
@@ -362,8 +363,8 @@ func (c *Config) mediaOnLoopback() bool {
 		len(c.ICEServers) == 0
 }
 
-// loopback tells whether only this machine can reach host. Names other than localhost are not looked up: they count as
-// reachable.
+// loopback reports whether only this machine can reach host. Names other than localhost are not looked up: they count
+// as reachable.
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

@@ -453,7 +453,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 	for _, tc := range []struct{ name, content, want string }{
 		{"unknown setting", "fsp: 30", `F:1: unknown setting "fsp"; did you mean "fps"?`},
 		{"unknown setting like none", "colour_of_the_bicycle_shed: red", `F:1: unknown setting "colour_of_the_bicycle_shed"`},
-		{"setting given twice", "fps: 30\n\nfps: 31", `F:3: key "fps" is there already, in line 1`},
+		{"setting given twice", "fps: 30\n\nfps: 31", `F:3: key "fps" is set already, in line 1`},
 		{"key that is no text", "5: x", `F:1: key 5 (a number) is not text`},
 		{"key that is a list", "[a, b]: x", `F:1: key a list is not text`},
 		{"text for a number", "fps: fast", `F:1: fps: "fast" is not a whole number from 1 to 240`},
@@ -556,7 +556,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"ICE server's key given twice", "ice_servers: [{urls: [], urls: []}]",
-			`F:1: ice_servers[0]: key "urls" is there already, in line 1`,
+			`F:1: ice_servers[0]: key "urls" is set already, in line 1`,
 		},
 		{
 			"rule of displays that is text", "display_rules: [x11:0]",
@@ -569,16 +569,16 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"rule without display", "display_rules: [{fps: 30}]",
-			"F:1: display_rules[0]: the rule does not say of which display it is: set display, which may be a pattern, as x11:*",
+			"F:1: display_rules[0]: the rule names no display: set display, which may be a pattern such as x11:*",
 		},
 		{
 			"rule that says nothing", "display_rules: [{display: x11:0}]",
-			"F:1: display_rules[0]: the rule of x11:0 says nothing: set one of hidden, max_viewers, max_bitrate, fps, " +
+			"F:1: display_rules[0]: the rule of x11:0 has no effect: set one of hidden, max_viewers, max_bitrate, fps, " +
 				"max_size, weight",
 		},
 		{
 			"rule that hides", "display_rules: [{display: x11:0, hidden: true, fps: 3}]",
-			"F:1: display_rules[0]: the rule hides x11:0, which leaves no use for the rest of it",
+			"F:1: display_rules[0]: the rule hides x11:0, which makes the rest useless",
 		},
 		{
 			"rule's wrong value", "display_rules:\n  - display: x11:0\n    max_viewers: 0",
@@ -586,7 +586,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"rule's wrong pattern", "display_rules: [{display: '[', fps: 3}]",
-			`F:1: display_rules[0].display: "[" is not the id of a display, or a pattern of ids, as x11:*`,
+			`F:1: display_rules[0].display: "[" is not the ID of a display, or a pattern such as x11:*`,
 		},
 		{
 			"rule under the floor", "display_rules: [{display: x11:0, max_bitrate: 100k}]",
@@ -600,7 +600,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		},
 		{
 			"TURN server without credential", "ice_servers: [{urls: [turn:a], username: ann}]",
-			`F:1: ice_servers[0]: "turn:a" takes a username and a credential, or a secret`,
+			`F:1: ice_servers[0]: "turn:a" requires a username and a credential, or a secret`,
 		},
 		{
 			"masked credential", "ice_servers: [{urls: [turn:a], username: ann, credential: (hidden)}]",
@@ -664,7 +664,7 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 		{sources{flags: map[string]string{"interfaces": "a,,b"}}, `--interfaces: "a,,b" has an empty element`, exitUsage},
 		{
 			sources{flags: map[string]string{"ice_servers": "stun:a,turn:b"}},
-			`--ice-servers[1]: "turn:b" takes a username and a credential, or a secret`, exitUsage,
+			`--ice-servers[1]: "turn:b" requires a username and a credential, or a secret`, exitUsage,
 		},
 		{sources{flags: map[string]string{"ice_servers": "[{urls: ["}}, `--ice-servers: the value is not YAML`, exitUsage},
 		{
@@ -703,26 +703,26 @@ func TestSettingsThatConflict(t *testing.T) {
 	}{
 		{
 			flags: map[string]string{"listen": "0.0.0.0:8470"},
-			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which takes tls_cert and tls_key, and ` +
+			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which requires tls_cert and tls_key, and ` +
 				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage, //nolint:lll // a raw string
 		},
 		{
 			flags: map[string]string{"listen": ":8470", "token": "0123456789abcdef"},
-			want: `--listen: listen: ":8470" can be reached from other machines, which takes tls_cert and tls_key; or listen on ` + //nolint:lll // a raw string
+			want: `--listen: listen: ":8470" can be reached from other machines, which requires tls_cert and tls_key; or listen on ` + //nolint:lll // a raw string
 				`127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"listen": "screen.example.net:8470", "tls_cert": "c", "tls_key": "k"},
-			want: `--listen: listen: "screen.example.net:8470" can be reached from other machines, which takes token or ` +
+			want: `--listen: listen: "screen.example.net:8470" can be reached from other machines, which requires token or ` +
 				`token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage,
 		},
 		{
 			flags: map[string]string{"tls_key": "k"},
-			want:  "--tls-key: tls_cert: a certificate and its key go together: set both or none", code: exitUsage,
+			want:  "--tls-key: tls_cert: a certificate requires its key: set both or none", code: exitUsage,
 		},
 		{
 			flags: map[string]string{"token": "0123456789abcdef"}, env: "WAVRY_HOST_TOKEN_FILE=/t",
-			want: "--token: token: there is one token: set one of the two", code: exitConfig,
+			want: "--token: token: only one token is allowed: set one of the two", code: exitConfig,
 		},
 		{
 			flags: map[string]string{"allowed_origins": "*"}, code: exitUsage,
@@ -755,15 +755,15 @@ func TestSettingsThatConflict(t *testing.T) {
 				"listen": "0.0.0.0:8470", "tls_cert": "c", "tls_key": "k", "token": "0123456789abcdef",
 				"anonymous_role": "viewer",
 			}, code: exitUsage,
-			want: `--anonymous-role: anonymous_role: "viewer" requires a listener on loopback: everybody who reaches 0.0.0.0:8470 would see the screen`, //nolint:lll // a raw string
+			want: `--anonymous-role: anonymous_role: "viewer" requires a listener on loopback: every client that reaches 0.0.0.0:8470 would see the screen`, //nolint:lll // a raw string
 		},
 		{
 			flags: map[string]string{
 				"allowed_hosts": "a", "token": "0123456789abcdef",
 				"anonymous_role": "viewer",
 			}, code: exitUsage,
-			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where nobody is let in without " +
-				"a credential: set anonymous_role to none",
+			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where clients need a credential: " +
+				"set anonymous_role to none",
 		},
 		{
 			flags: map[string]string{"max_bitrate": "100k"}, code: exitUsage,
@@ -771,11 +771,11 @@ func TestSettingsThatConflict(t *testing.T) {
 		},
 		{
 			flags: map[string]string{"start_bitrate": "21M"}, code: exitUsage,
-			want: "--start-bitrate: start_bitrate: 21M is not from min_bitrate, 150k, to max_bitrate, 20M",
+			want: "--start-bitrate: start_bitrate: 21M is not between min_bitrate, 150k, and max_bitrate, 20M",
 		},
 		{
 			flags: map[string]string{"fixed_bitrate": "100k"}, code: exitUsage,
-			want: "--fixed-bitrate: fixed_bitrate: 100k is not from min_bitrate, 150k, to max_bitrate, 20M",
+			want: "--fixed-bitrate: fixed_bitrate: 100k is not between min_bitrate, 150k, and max_bitrate, 20M",
 		},
 		{
 			flags: map[string]string{"media_network": "loopback"}, env: "WAVRY_HOST_NAT_1TO1=203.0.113.7",
@@ -1078,9 +1078,9 @@ func TestSecretsOfICEServersInFiles(t *testing.T) {
 		},
 		"two lines":    {"[{urls: ['turn:a'], secret_file: " + write(t, "two", "a\nb") + "}]", "is not one line of text"},
 		"empty":        {"[{urls: ['turn:a'], secret_file: " + write(t, "none", "\n") + "}]", "is not one line of text"},
-		"both":         {"[{urls: ['turn:a'], secret: x, secret_file: /s}]", "has a secret and a file of it"},
-		"two secrets":  {"[{urls: ['turn:a'], secret_file: /s, credential_file: /c}]", "leave them out"},
-		"no user name": {"[{urls: ['turn:a'], credential_file: /c}]", "takes a username and a credential"},
+		"both":         {"[{urls: ['turn:a'], secret: x, secret_file: /s}]", "has a secret and a file with it"},
+		"two secrets":  {"[{urls: ['turn:a'], secret_file: /s, credential_file: /c}]", "omit them"},
+		"no user name": {"[{urls: ['turn:a'], credential_file: /c}]", "requires a username and a credential"},
 	} {
 		if _, err := load(
 			sources{path: write(t, "config.yaml", "token: 0123456789abcdef\nice_servers: "+c.servers)},

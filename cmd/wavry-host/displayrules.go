@@ -7,8 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// displayRule is what holds for the displays that it names, beside what holds for all. Zero fields leave things as they
-// are.
+// displayRule is a rule for the displays that it names, in addition to the host's settings. Zero fields change nothing.
 type displayRule struct {
 	Display    string
 	Hidden     bool
@@ -19,13 +18,13 @@ type displayRule struct {
 	Weight     int
 }
 
-// members returns the fields, as a file has them.
+// members returns the fields as they are named in a file.
 func (r *displayRule) members() []member {
 	return []member{
 		{
 			"display",
 			scalar[string]{text("id", false, isPattern), &r.Display},
-			"the id of a display, or a pattern of ids, as x11:*",
+			"the ID of a display, or a pattern such as x11:*",
 			false,
 		},
 		{"hidden", scalar[bool]{boolean(), &r.Hidden}, "true or false", false},
@@ -35,14 +34,15 @@ func (r *displayRule) members() []member {
 		{
 			"max_size",
 			scalar[size]{pixels(), &r.MaxSize},
-			"WIDTHxHEIGHT of even numbers up to 8192x8192, at least 96x108, as 1280x720",
+			"WIDTHxHEIGHT of even numbers up to 8192x8192, at least 96x108, such as 1280x720",
 			false,
 		},
 		{"weight", scalar[int]{count(1000), &r.Weight}, "a whole number from 1 to 1000", false},
 	}
 }
 
-// isPattern tells whether s can name displays: an id, or one in which * stands for anything and ? for one character.
+// isPattern reports whether s can name displays: an ID, or a pattern in which * stands for any text and ? for one
+// character.
 func isPattern(s string) bool {
 	_, err := filepath.Match(s, "")
 	return err == nil && s != "" && isWord(s) && !strings.ContainsAny(s, `/\`)
@@ -60,32 +60,32 @@ func decodeRule(n *yaml.Node) (displayRule, []trouble) {
 	return r, found
 }
 
-// check looks at the rule as a whole.
+// check checks the rule as a whole.
 func (r displayRule) check() *trouble {
 	none := displayRule{Display: r.Display}
 	switch {
 	case r.Display == "":
 		return &trouble{
 			value: "the rule",
-			why:   "does not say of which display it is: set display, which may be a pattern, as x11:*",
+			why:   "names no display: set display, which may be a pattern such as x11:*",
 		}
 	case r == none:
 		return &trouble{
 			value: "the rule",
-			why:   "of " + r.Display + " says nothing: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight",
+			why:   "of " + r.Display + " has no effect: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight",
 		}
 	case r.Hidden && r != displayRule{Display: r.Display, Hidden: true}:
-		return &trouble{value: "the rule", why: "hides " + r.Display + ", which leaves no use for the rest of it"}
+		return &trouble{value: "the rule", why: "hides " + r.Display + ", which makes the rest useless"}
 	}
 	return nil
 }
 
-// rules is the list of rules of displays.
+// rules is the list of rules for displays.
 type rules struct{ p *[]displayRule }
 
 var _ target = rules{}
 
-// set takes the list as in a file, in YAML's short form.
+// set reads the list as in a file, in YAML's short form.
 func (r rules) set(text string) *trouble {
 	if strings.TrimSpace(text) == "" {
 		*r.p = nil

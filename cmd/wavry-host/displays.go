@@ -18,13 +18,13 @@ import (
 	"wavryhost/platform/display"
 )
 
-// The ids of displays that this program makes itself.
+// The IDs of displays that this program makes.
 const (
 	idVirtual   = "virtual"
 	idSynthetic = "synthetic"
 )
 
-// candidate is a display that may be offered, or why it is not.
+// candidate is a display that may be offered, or the reason why it is not.
 type candidate struct {
 	ID      string        `json:"id"`
 	Name    string        `json:"name"`
@@ -32,11 +32,11 @@ type candidate struct {
 	Width   int           `json:"width,omitempty"`
 	Height  int           `json:"height,omitempty"`
 	State   display.State `json:"state"`
-	// Why tells what is missing where it is not usable.
+	// Why says what is missing if it is unusable.
 	Why string `json:"why,omitempty"`
-	// Default marks the one that viewers get who ask for none.
+	// Default marks the display for viewers that request none.
 	Default bool `json:"default"`
-	// Named displays are what DISPLAY names; Remote ones may be somewhere else.
+	// Named displays are named by DISPLAY. Remote displays may be on another machine.
 	Named  bool `json:"-"`
 	Remote bool `json:"remote,omitempty"`
 
@@ -44,16 +44,16 @@ type candidate struct {
 	authority []string
 }
 
-// offLimits reports whether nobody gets the display: it may be another machine's, and no setting names it.
+// offLimits reports whether no viewer gets the display: it may belong to another machine, and no setting names it.
 func (c candidate) offLimits() bool { return c.Remote && !c.Default }
 
-// desktop is where displays are looked for, as the user's environment says.
+// desktop describes where to search for displays, according to the user's environment.
 type desktop struct {
 	displays *display.Registry
 	env      display.Env
 }
 
-// newDesktop returns the desktop that the environment names. setting is the display that is asked for.
+// newDesktop returns the desktop that the environment names. setting is the configured display.
 func newDesktop(a *app, setting string, log *slog.Logger) *desktop {
 	d := &desktop{env: display.Env{
 		Display: a.variable(
@@ -91,7 +91,7 @@ func probeX(ctx context.Context, address string, authority []string) ([]display.
 	return screens, nil
 }
 
-// found lists the displays that are there without our doing, as of the last look.
+// found lists the existing displays, as of the last check.
 func (d *desktop) found() []candidate {
 	var all []candidate
 	for _, f := range d.displays.List() {
@@ -107,7 +107,7 @@ func (d *desktop) found() []candidate {
 	if len(all) > 0 {
 		return all
 	}
-	// Nothing better is there, so the portable fallback tells.
+	// There is nothing better, so the portable fallback reports.
 	for _, s := range screenshot.Displays() {
 		all = append(all, candidate{
 			ID: "screenshot:" + strconv.Itoa(s.Index), Name: "Display " + strconv.Itoa(s.Index) + " by screenshots",
@@ -117,7 +117,7 @@ func (d *desktop) found() []candidate {
 	return all
 }
 
-// made lists the displays that we can make.
+// made lists the displays that the daemon can make.
 func made(cfg *Config) []candidate {
 	v := candidate{
 		ID: idVirtual, Name: "Virtual display", Backend: "x11", Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height,
@@ -139,9 +139,9 @@ func made(cfg *Config) []candidate {
 	}
 }
 
-// pick returns which display viewers get who ask for none, and why. With the setting auto that is a display of this
-// machine that can be captured, and one that was picked before for as long as it is not gone for good and nothing
-// better is there: an X server may come later than the daemon, or be started anew.
+// pick returns the default display for viewers, and why. With the setting auto this is a display of this machine that
+// can be captured. A display that was picked before stays until it is gone permanently or a better one exists: an X
+// server may start later than the daemon, or restart.
 func pick(setting, before string, all []candidate) (id, why string) {
 	if setting != "auto" {
 		return setting, "the setting display names it"
@@ -149,7 +149,7 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	owned := func(c candidate) bool { return !c.Remote && c.ID != idVirtual && c.ID != idSynthetic }
 	best := -1
 	var reasons []string
-	passed := "" // why what DISPLAY names is not taken
+	passed := "" // why the display that DISPLAY names is not used
 	for i, c := range all {
 		if c.Named && c.State == display.Unusable {
 			passed = "; DISPLAY names " + c.ID + ", which is not: " + c.Why
@@ -185,7 +185,7 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	return idSynthetic, why
 }
 
-// choose marks the default in all, which it returns with that one added where it is not there: it may come.
+// choose marks the default in all, and returns all. It adds the default if it is missing, because that may come.
 func choose(id string, all []candidate) []candidate {
 	if i := slices.IndexFunc(all, func(c candidate) bool { return c.ID == id }); i >= 0 {
 		all[i].Default = true
@@ -206,7 +206,7 @@ func choose(id string, all []candidate) []candidate {
 	return append(all, one)
 }
 
-// opener returns what captures a display.
+// opener returns the function that captures a display.
 func opener(c candidate, cfg *Config, log *slog.Logger) func(context.Context) (capture.Source, error) {
 	return func(ctx context.Context) (capture.Source, error) {
 		kind, rest, _ := strings.Cut(c.ID, ":")
@@ -217,7 +217,7 @@ func opener(c candidate, cfg *Config, log *slog.Logger) func(context.Context) (c
 			return opened(synthetic.New(synthetic.Config{
 				Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height, FPS: cfg.FPS,
 			}))
-		case strings.HasPrefix(kind, "x11"): // the host's name may follow
+		case strings.HasPrefix(kind, "x11"): // the name of the host may follow
 			return opened(x11.New(ctx, x11.Config{
 				Display: strings.TrimPrefix(c.ID, "x11"), Authority: c.authority, NoCursor: !cfg.Cursor,
 			}, log))
@@ -233,7 +233,7 @@ func opener(c candidate, cfg *Config, log *slog.Logger) func(context.Context) (c
 	}
 }
 
-// opened makes an interface of a driver's own type, without one around a nil pointer.
+// opened converts a driver's own type to an interface, and a nil pointer to nil.
 func opened[S capture.Source](s S, err error) (capture.Source, error) {
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func opened[S capture.Source](s S, err error) (capture.Source, error) {
 }
 
 type displaysCmd struct {
-	JSON     bool         `name:"json" help:"Print it for machines."`
+	JSON     bool         `name:"json" help:"Print JSON."`
 	Settings settingFlags `embed:""`
 }
 

@@ -15,10 +15,11 @@ import (
 	"wavryhost/session"
 )
 
-// proofParams is what encoders are tried at: small, so that it is quick, yet above the least sizes of all devices.
+// proofParams are the parameters of the trial of encoders: small and so quick, yet above the least sizes of all
+// devices.
 var proofParams = encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}
 
-// prove tries the encoders that the configuration leaves to choose from, each in a process of its own.
+// prove tries the encoders that the configuration allows, each in a process of its own.
 func prove(ctx context.Context, cfg *Config) ([]encode.Candidate, error) {
 	program, err := child.Self()
 	if err != nil {
@@ -38,7 +39,7 @@ func prove(ctx context.Context, cfg *Config) ([]encode.Candidate, error) {
 	return prover.Prove(ctx, profiles), nil
 }
 
-// proveCmd is the child's side of prove.
+// proveCmd is the child process of prove.
 type proveCmd struct {
 	Profile     string `arg:"" help:"Name of the encoder's profile."`
 	VAAPIDevice string `name:"vaapi-device" help:"Device that VAAPI encodes on."`
@@ -50,13 +51,13 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	if !ok {
 		return &coded{exitUsage, fmt.Errorf("no encoder is named %q", c.Profile)}
 	}
-	// What FFmpeg has to say about a failure is in the proof.
+	// FFmpeg's messages about a failure are in the proof.
 	factory := ffmpeg.New(profile, ffmpeg.Config{VAAPIDevice: c.VAAPIDevice}, slog.New(slog.DiscardHandler))
 	return writeJSON(a.stdout, ffmpeg.Prove(ctx, factory, proofParams))
 }
 
-// factories returns those of the usable candidates, best first. With none usable it returns all: opening one says what
-// is missing, and the host reports that it is not ready.
+// factories returns the factories of the usable candidates, best first. If none is usable, it returns all: opening one
+// reports what is missing, and the host reports that it is not ready.
 func factories(cfg *Config, candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
 	var usable, all []encode.Factory
 	for _, c := range candidates {
@@ -86,8 +87,8 @@ func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 	return all
 }
 
-// perMegapixel returns what a million pixels take to encode, in seconds: as measured, else as in the trial, which says
-// more than it takes.
+// perMegapixel returns the encoding time of a million pixels, in seconds: as measured, else as in the trial, which
+// overestimates it.
 func perMegapixel(p encode.Proof) float64 {
 	if p.PerMegapixel > 0 {
 		return p.PerMegapixel.Seconds()
@@ -95,18 +96,18 @@ func perMegapixel(p encode.Proof) float64 {
 	return p.MeanEncode.Seconds() / float64(proofParams.Width*proofParams.Height) * 1e6
 }
 
-// plain returns why a candidate is not usable, without what the reader knows: its name, and that it is not.
+// plain returns why a candidate is unusable, without its name and without saying that it is unusable.
 func plain(c encode.Candidate) string {
 	why := strings.TrimPrefix(c.Proof.Why, c.Profile.Name+": ")
 	return strings.TrimSuffix(why, ": "+encode.ErrNoEncoder.Error())
 }
 
 type encodersCmd struct {
-	JSON     bool         `name:"json" help:"Print it for machines."`
+	JSON     bool         `name:"json" help:"Print JSON."`
 	Settings settingFlags `embed:""`
 }
 
-// encoderReport is what is printed of one encoder for machines.
+// encoderReport is the machine-readable report of one encoder.
 type encoderReport struct {
 	session.EncoderInfo
 	FirstFrameSeconds float64 `json:"first_frame_seconds,omitempty"`

@@ -14,7 +14,7 @@ import (
 	"wavryhost/session/gateway"
 )
 
-// gatewayCounters exports what the link to the gateway does. Every label's set of values is closed.
+// gatewayCounters exports the activity of the link to the gateway. The values of each label are a closed set.
 type gatewayCounters struct {
 	state                               *prometheus.GaugeVec
 	failures, messages, offers, dropped *prometheus.CounterVec
@@ -22,24 +22,24 @@ type gatewayCounters struct {
 
 var _ gateway.Counters = (*gatewayCounters)(nil)
 
-// newGatewayCounters registers the link's metrics on reg. All of their series are there from the start.
+// newGatewayCounters registers the metrics of the link on reg. All series exist from the start.
 func newGatewayCounters(reg prometheus.Registerer) *gatewayCounters {
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
 	c := &gatewayCounters{
 		state: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "wavry_host_gateway_state", Help: "1 for the state that the link to the gateway is in, 0 for the others.",
+			Name: "wavry_host_gateway_state", Help: "1 for the current state of the link to the gateway, 0 for the others.",
 		}, []string{"state"}),
 		failures: counters("wavry_host_gateway_failures_total",
 			"Attempts to reach the gateway that failed and connections that ended, by class of error.", "class"),
 		messages: counters("wavry_host_gateway_messages_total", "Messages received from the gateway and sent to it, by kind.",
 			"direction", "kind"),
 		offers: counters(
-			"wavry_host_gateway_offers_total", "Offers that came over the gateway, by what became of them.", "result",
+			"wavry_host_gateway_offers_total", "Offers from the gateway, by result.", "result",
 		),
 		dropped: counters("wavry_host_gateway_messages_dropped_total",
-			"Messages from and to the gateway that were not used, by reason.", "reason"),
+			"Dropped messages from and to the gateway, by reason.", "reason"),
 	}
 	reg.MustRegister(c.state, c.failures, c.messages, c.offers, c.dropped)
 	for _, s := range gateway.States() {
@@ -93,7 +93,7 @@ func dialectNames() []string {
 	return names
 }
 
-// gateway hands the link's settings on. The authorities of GatewayCA are not read.
+// gateway passes the settings of the link on. It does not read the authorities of GatewayCA.
 func (c *Config) gateway() gateway.Config {
 	return gateway.Config{
 		URL: c.GatewayURL, Insecure: c.GatewayInsecure, Origin: c.GatewayOrigin,
@@ -103,7 +103,7 @@ func (c *Config) gateway() gateway.Config {
 	}
 }
 
-// gatewayRole returns what users of the gateway may do; the table of settings has checked it.
+// gatewayRole returns the role of the gateway's users. The table of settings has checked it.
 func gatewayRole(name string) session.Role {
 	if name == session.RoleController.String() {
 		return session.RoleController
@@ -116,7 +116,7 @@ func newLink(
 	c *Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger,
 ) (*gateway.Link, error) {
 	if c.GatewayURL == "" {
-		return nil, nil //nolint:nilnil // no gateway is a configuration like others
+		return nil, nil //nolint:nilnil // a configuration without a gateway is valid
 	}
 	cfg := c.gateway()
 	cfg.ReadFile = privateReader(log)
@@ -146,7 +146,7 @@ func newLink(
 	return gateway.New(cfg, mgr, log)
 }
 
-// privateReader returns what reads a file of secrets, and refuses one that others have access to.
+// privateReader returns a function that reads a file of secrets. It refuses a file that others can access.
 func privateReader(log *slog.Logger) func(path string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
 		data, warning, err := custody.Read(path, maxConfig, custody.Secret)

@@ -13,7 +13,7 @@ import (
 // servers is the list of ICE servers.
 type servers struct{ p *[]iceServer }
 
-// set takes URLs parted by commas, each being a server that needs no credential, or the list as in a file.
+// set reads URLs separated by commas, each a server without a credential, or the list as in a file.
 func (s servers) set(text string) *trouble {
 	if !strings.HasPrefix(strings.TrimSpace(text), "[") {
 		var urls []string
@@ -77,7 +77,7 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 	return one, found
 }
 
-// check looks at the server as a whole.
+// check checks the server as a whole.
 func (s iceServer) check() *trouble {
 	if len(s.URLs) == 0 {
 		return &trouble{value: "the server", why: "has no urls"}
@@ -85,14 +85,14 @@ func (s iceServer) check() *trouble {
 	for _, u := range s.URLs {
 		if strings.HasPrefix(u, "turn") && s.Secret == "" && s.SecretFile == "" &&
 			(s.Username == "" || s.Credential == "" && s.CredentialFile == "") {
-			return &trouble{value: strconv.Quote(u), why: "takes a username and a credential, or a secret"}
+			return &trouble{value: strconv.Quote(u), why: "requires a username and a credential, or a secret"}
 		}
 	}
 	if s.Secret != "" && s.SecretFile != "" || s.Credential != "" && s.CredentialFile != "" {
-		return &trouble{value: "the server", why: "has a secret and a file of it: set one of the two"}
+		return &trouble{value: "the server", why: "has a secret and a file with it: set one of the two"}
 	}
 	if (s.Secret != "" || s.SecretFile != "") && (s.CredentialFile != "" || s.Username != "" || s.Credential != "") {
-		return &trouble{value: "the server", why: "has a secret, which makes username and credential: leave them out"}
+		return &trouble{value: "the server", why: "has a secret, from which username and credential are made: omit them"}
 	}
 	return nil
 }

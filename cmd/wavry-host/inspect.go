@@ -21,12 +21,12 @@ import (
 	"wavryhost/session/api/grant"
 )
 
-// expiresSoon is how long before the end of its certificate a host complains. Those who renew by themselves do so
+// expiresSoon is the time before the end of its certificate from which the host warns. Automatic renewal happens
 // earlier.
 const expiresSoon = 7 * 24 * time.Hour
 
-// inspect opens and reads every file that the daemon needs to start, without changing anything, and returns a
-// *configError of all that would keep it from starting. What works but should not stay is added to the warnings.
+// inspect opens and reads every file that the daemon needs to start, and changes nothing. It returns a *configError
+// with all that would prevent the start. It adds what works but is inadvisable to the warnings.
 func (l *loaded) inspect(env []string) error {
 	in := inspection{loaded: l}
 	in.certificate()
@@ -43,23 +43,23 @@ func (l *loaded) inspect(env []string) error {
 	return nil
 }
 
-// inspection collects what is wrong.
+// inspection collects problems.
 type inspection struct {
 	*loaded
 	found []problem
 }
 
-// add notes what is wrong with a setting.
+// add records a problem of a setting.
 func (in *inspection) add(name string, err error) {
 	in.found = append(in.found, in.blame(name, err.Error()))
 }
 
-// warning notes what should not stay.
+// warning records what is inadvisable.
 func (in *inspection) warning(name, format string, args ...any) {
 	in.warnings = append(in.warnings, fmt.Sprintf("%s: %s: %s", in.origin[name], name, fmt.Sprintf(format, args...)))
 }
 
-// certificate reads the server's certificate, and compares it with the calendar and with the names that clients use.
+// certificate reads the server's certificate. It checks its dates and the names that clients use.
 func (in *inspection) certificate() {
 	if in.TLSCert == "" {
 		return
@@ -97,14 +97,14 @@ func (in *inspection) certificate() {
 	}
 }
 
-// grants reads the keys of grants, and the files that tell which are no longer good.
+// grants reads the keys of grants, and the files of revoked and used grants.
 func (in *inspection) grants(env []string) {
 	if !in.takesGrants() {
 		return
 	}
 	all := in.Config.grants(env)
 	for i := range all {
-		all[i].SpentFile = "" // the daemon tidies it when it reads it
+		all[i].SpentFile = "" // the daemon compacts it when it reads it
 	}
 	name := "grant_keys"
 	if in.GrantKeys == "" {
@@ -115,14 +115,14 @@ func (in *inspection) grants(env []string) {
 	}
 }
 
-// clients reads the files of tokens, and of authorities and revoked certificates, as the API does.
+// clients reads the files of tokens, of authorities and of revoked certificates, as the API does.
 func (in *inspection) clients() {
 	if len(in.found) > 0 && in.TLSClientAuth != api.ClientAuthOff {
-		return // it needs the certificate, which has been told of
+		return // it needs the certificate, whose problem is recorded already
 	}
 	cfg := apiConfig(in.loaded)
 	if in.takesGrants() {
-		cfg.Grants = new(grant.Verifier) // a credential; nobody is checked
+		cfg.Grants = new(grant.Verifier) // any credential; no client is checked
 	}
 	if len(in.found) > 0 {
 		return
@@ -171,7 +171,7 @@ func (in *inspection) gateway() {
 	}
 }
 
-// writable checks that a file can be written, or made, without doing either.
+// writable checks that a file can be written or made, and does neither.
 func (in *inspection) writable(name, path string) {
 	if path == "" {
 		return
@@ -196,8 +196,8 @@ func (in *inspection) writable(name, path string) {
 	}
 }
 
-// ports reports which addresses and ports cannot be had on this machine. Those in use are warned of: the daemon itself
-// may run.
+// ports reports which addresses and ports are unavailable on this machine. Ports in use cause a warning, because the
+// daemon itself may run.
 func (l *loaded) ports(ctx context.Context) error {
 	in := inspection{loaded: l}
 	var lc net.ListenConfig

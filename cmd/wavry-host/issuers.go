@@ -8,14 +8,14 @@ import (
 	"wavryhost/session/api"
 )
 
-// members returns the fields, as a file has them.
+// members returns the fields as they are named in a file.
 func (g *grantIssuer) members() []member {
 	return []member{
 		{"issuer", scalar[string]{text("name", false, isWord), &g.Issuer}, "text without spaces", false},
 		{"keys", scalar[string]{path(), &g.Keys}, "a path or an https address", false},
 		{"audience", scalar[string]{text("name", true, isWord), &g.Audience}, "text without spaces", false},
 		{"max_role", scalar[string]{oneOf(roleNames()...), &g.MaxRole}, "viewer, controller, operator or metrics", false},
-		{"displays", list{&g.Displays, isPattern}, "a list of ids of displays, or of patterns, as x11:*", false},
+		{"displays", list{&g.Displays, isPattern}, "a list of display IDs, or patterns such as x11:*", false},
 	}
 }
 
@@ -33,7 +33,7 @@ type issuers struct{ p *[]grantIssuer }
 
 var _ target = issuers{}
 
-// set takes the list as in a file, in YAML's short form.
+// set reads the list as in a file, in YAML's short form.
 func (s issuers) set(text string) *trouble {
 	if strings.TrimSpace(text) == "" {
 		*s.p = nil
@@ -68,8 +68,8 @@ func (s issuers) encode() *yaml.Node {
 func ruleMembers(r *api.ClientRule) []member {
 	isPattern := func(s string) bool { return isPrintable(s) && strings.Count(s, "*") < 2 }
 	return []member{
-		{"name", scalar[string]{text("name", true, isPattern), &r.Name}, "text with one * at most", false},
-		{"issuer", scalar[string]{text("name", true, isPattern), &r.Issuer}, "text with one * at most", false},
+		{"name", scalar[string]{text("name", true, isPattern), &r.Name}, "text with at most one *", false},
+		{"issuer", scalar[string]{text("name", true, isPattern), &r.Issuer}, "text with at most one *", false},
 		{"role", scalar[string]{oneOf(roleNames()...), &r.Role}, "viewer, controller, operator or metrics", false},
 	}
 }
@@ -88,7 +88,7 @@ type clientRules struct{ p *[]api.ClientRule }
 
 var _ target = clientRules{}
 
-// set takes the list as in a file, in YAML's short form.
+// set reads the list as in a file, in YAML's short form.
 func (s clientRules) set(text string) *trouble {
 	if strings.TrimSpace(text) == "" {
 		*s.p = nil

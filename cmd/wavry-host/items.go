@@ -2,16 +2,16 @@ package main
 
 import "go.yaml.in/yaml/v3"
 
-// member is one field of a setting's item.
+// member is one field of an item of a setting.
 type member struct {
 	name  string
 	field target
-	// allowed says what values there may be where the setting's own words do not, to be read after "is not".
+	// allowed describes the allowed values, to be read after "is not", if the setting's own description does not fit.
 	allowed string
 	secret  bool // its value is never shown
 }
 
-// decodeItems takes a list of items from a file.
+// decodeItems reads a list of items from a file.
 func decodeItems[T any](n *yaml.Node, into *[]T, one func(*yaml.Node) (T, []trouble)) []trouble {
 	if n.Kind != yaml.SequenceNode {
 		return []trouble{{at: n, value: kindOf(n)}}
@@ -32,7 +32,7 @@ func decodeItems[T any](n *yaml.Node, into *[]T, one func(*yaml.Node) (T, []trou
 	return found
 }
 
-// decodeFields takes an item's fields from a file.
+// decodeFields reads the fields of an item from a file.
 func decodeFields(n *yaml.Node, members []member) []trouble {
 	if n.Kind != yaml.MappingNode {
 		return []trouble{{at: n, value: kindOf(n)}}
@@ -75,11 +75,11 @@ func decodeFields(n *yaml.Node, members []member) []trouble {
 	return found
 }
 
-// setYAML takes a list of items from text in YAML's short form.
+// setYAML reads a list of items from text in YAML's short form.
 func setYAML(to target, text string) *trouble {
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &doc); err != nil || len(doc.Content) != 1 {
-		return &trouble{value: "the value", why: "is not YAML"} // it may hold a credential, so it is not shown
+		return &trouble{value: "the value", why: "is not YAML"} // it may contain a credential, so it is not shown
 	}
 	if found := to.decode(doc.Content[0]); len(found) > 0 {
 		found[0].at = nil

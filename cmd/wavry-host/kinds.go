@@ -15,10 +15,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// errNot is what a parser returns for anything but what the setting's table says is allowed.
+// errNot is the error of a parser for values that the table of settings does not allow.
 var errNot = errors.New("not allowed")
 
-// kind is a type of settings: how its values are read and written.
+// kind is a type of settings: how their values are read and written.
 type kind[T any] struct {
 	word   string   // its name for people
 	tags   []string // the YAML types it is written as
@@ -32,7 +32,7 @@ const (
 	tagBool = "!!bool"
 )
 
-// text is a kind of text that ok tells from others. Empty text is allowed when none is.
+// text is text that ok accepts. If none is set, empty text is allowed too.
 func text(word string, none bool, ok func(string) bool) kind[string] {
 	return kind[string]{
 		word: word, tags: []string{tagText}, format: func(s string) string { return s },
@@ -63,8 +63,7 @@ func path() kind[string] {
 	return text("path", true, func(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) })
 }
 
-// displayID is what a display may be called. X displays have the name that DISPLAY has, the host's and the screen's
-// included.
+// displayID is an ID of a display. X displays have the name that DISPLAY has, including host and screen.
 var displayID = regexp.MustCompile(
 	`^(auto|virtual|synthetic|x11[A-Za-z0-9.-]*:[0-9]{1,5}(\.[0-9]{1,2})?|screenshot:[0-9]{1,2})$`,
 )
@@ -75,7 +74,7 @@ func isWord(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// isNetwork tells whether s is a network, as 192.0.2.0/24.
+// isNetwork reports whether s is a network, such as 192.0.2.0/24.
 func isNetwork(s string) bool {
 	_, err := netip.ParsePrefix(s)
 	return err == nil
@@ -90,7 +89,7 @@ func oneOf(values ...string) kind[string] {
 	if at < 0 {
 		return k
 	}
-	// Tools of YAML 1.1, as Ansible, make a boolean of off.
+	// Tools for YAML 1.1, such as Ansible, turn off into a boolean.
 	k.tags = append(k.tags, tagBool)
 	plain := k.parse
 	k.parse = func(s string) (string, error) {
@@ -156,7 +155,7 @@ func duration(least, most time.Duration) kind[time.Duration] {
 	}
 }
 
-// formatDuration leaves out the zeros that String ends with.
+// formatDuration omits the zeros at the end of String.
 func formatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -168,16 +167,16 @@ func formatDuration(d time.Duration) string {
 	return s
 }
 
-// highestBitrate is the highest that any setting takes, in bits per second.
+// highestBitrate is the upper limit of all settings, in bits per second.
 const highestBitrate = 1000e6
 
 // bitrate is a number of bits per second with an optional k or M.
 func bitrate(least int) kind[int] { return bitrateUpTo(least, highestBitrate) }
 
-// highestUplink is that of a host with a link of 100 Gbit/s.
+// highestUplink is the uplink of a host with 100 Gbit/s.
 const highestUplink = 100_000e6
 
-// uplink is what a host may send; 0 is no limit.
+// uplink is the maximum bitrate that a host sends; 0 is no limit.
 func uplink() kind[int] { return bitrateUpTo(0, highestUplink) }
 
 func bitrateUpTo(least int, highest float64) kind[int] {
@@ -222,7 +221,7 @@ func pixels() kind[size] {
 			width, err1 := strconv.Atoi(w)
 			height, err2 := strconv.Atoi(h)
 			side := func(n, least int) bool { return n >= least && n <= 8192 && n%2 == 0 }
-			// Below this the test pattern has no room for its time code.
+			// A smaller test pattern has no room for its time code.
 			if !ok || err1 != nil || err2 != nil || !side(width, 96) || !side(height, 108) {
 				return size{}, errNot
 			}
@@ -249,7 +248,7 @@ func ports() kind[portRange] {
 	}
 }
 
-// minToken keeps out what can be guessed through the network in a lifetime.
+// minToken excludes tokens that can be guessed over the network in a lifetime.
 const minToken = 16
 
 func token() kind[secret] {
@@ -279,24 +278,24 @@ func isOrigin(s string) bool {
 
 func isHost(s string) bool { return isWord(s) && !strings.ContainsAny(s, "/:*") }
 
-// target is where a setting's value goes.
+// target is where the value of a setting is stored.
 type target interface {
-	// set takes the value from text, as flags and the environment give it.
+	// set reads the value from text, as in flags and the environment.
 	set(text string) *trouble
-	// decode takes it from a file.
+	// decode reads it from a file.
 	decode(n *yaml.Node) []trouble
-	// encode gives it as a file has it, secrets masked.
+	// encode returns it as in a file, with secrets masked.
 	encode() *yaml.Node
-	// value is what was set, to be compared.
+	// value is the current value, for comparison.
 	value() any
 }
 
-// trouble is a value that is refused.
+// trouble is a refused value.
 type trouble struct {
 	at    *yaml.Node // where in the file, nil elsewhere
 	in    string     // where in the value, as "[1].urls[0]"
-	value string     // what was found
-	why   string     // empty: not what is allowed
+	value string     // the value
+	why   string     // if empty: it is not among the allowed values
 }
 
 var (
@@ -401,7 +400,7 @@ func (l list) encode() *yaml.Node {
 
 func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
 
-// between is a whole number with bounds of both sides.
+// between is a whole number with lower and upper bounds.
 func between(least, most int) kind[int] {
 	k := count(most)
 	parse := k.parse

@@ -15,49 +15,50 @@ import (
 	"wavryhost/session/api/custody"
 )
 
-// defaultConfigPath is read when it is there and no other file is named.
+// defaultConfigPath is read if it exists and no other file is named.
 const defaultConfigPath = "/etc/wavry-host/config.yaml"
 
 // maxConfig bounds the file, in bytes.
 const maxConfig = 1 << 20
 
-// sources is where settings come from, in rising precedence.
+// sources are the sources of settings, in rising precedence.
 type sources struct {
 	// path is the file named by --config, empty for the default one.
 	path string
-	// fallback is the file that is read when it is there and no other is named.
+	// fallback is the file that is read if it exists and no other is named.
 	fallback string
 	// env is the environment, as os.Environ gives it.
 	env []string
-	// flags are the values of the flags that were given, by setting.
+	// flags has the values of the given flags, by setting.
 	flags map[string]string
 }
 
-// loaded is a configuration that holds together.
+// loaded is a consistent configuration.
 type loaded struct {
 	Config
-	// origin says for each setting where its value came from.
+	// origin has the origin of each setting's value.
 	origin map[string]string
-	// token is what clients have to show, from token or token_file.
+	// token is the token that clients must show, from token or token_file.
 	token secret
-	// own is the token that counts as long as no credential is configured; empty until ownTokens.provide.
+	// own is the daemon's own token, which is valid as long as no credential is configured. It is empty until
+	// ownTokens.provide.
 	own ownToken
 	// path is the file that was read, empty for none.
 	path string
-	// warnings are what works but should not stay.
+	// warnings lists what works but is inadvisable.
 	warnings []string
 }
 
-// problem is one thing that is wrong with a configuration.
+// problem is one problem of a configuration.
 type problem struct {
 	where string // file and line, variable or flag
 	text  string
-	usage bool // it is wrong on the command line
+	usage bool // the problem is on the command line
 }
 
 func (p problem) String() string { return p.where + ": " + p.text }
 
-// configError is all that is wrong with a configuration.
+// configError has all problems of a configuration.
 type configError struct{ problems []problem }
 
 func (e *configError) Error() string {
@@ -68,7 +69,7 @@ func (e *configError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// usage tells whether the command line alone is to blame.
+// usage reports whether only the command line is to blame.
 func (e *configError) usage() bool {
 	return !slices.ContainsFunc(e.problems, func(p problem) bool { return !p.usage })
 }
@@ -96,7 +97,7 @@ func load(src sources) (*loaded, error) {
 	return l, nil
 }
 
-// variable is the one of the environment that names the file.
+// variable is the environment variable that names the file.
 const variable = "WAVRY_HOST_CONFIG"
 
 func (l *loaded) readFile(src sources) []problem {
@@ -137,8 +138,8 @@ func (l *loaded) readFile(src sources) []problem {
 	if inline {
 		kind = custody.Secret
 	}
-	// The configuration says who gets in, and may hold secrets. It is taken all the same: without it nothing would run
-	// that could tell.
+	// The file decides who gets in, and may contain secrets. It is used all the same: otherwise nothing would run that
+	// could report this.
 	switch warning, err := custodyOf(path, kind); {
 	case err != nil && inline:
 		l.warnings = append(l.warnings, "the configuration holds secrets, and "+err.Error())
@@ -181,13 +182,13 @@ func (l *loaded) readEnv(env []string) []problem {
 	return found
 }
 
-// injectedNames are the variables that Kubernetes and Docker links set in every container for a service, as one that is
-// called wavry-host, beyond its prefix.
+// injectedNames matches the variables that Kubernetes and Docker links set in every container for a service with the
+// name wavry-host, beyond its prefix.
 var injectedNames = regexp.MustCompile(
 	`^WAVRY_HOST_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`, //nolint:lll // a raw string
 )
 
-// injected reports whether a variable was not set by anybody for this program.
+// injected reports whether a variable comes from such a tool, and was not set for this program.
 func injected(name, value string) bool {
 	return injectedNames.MatchString(name) &&
 		(!strings.HasSuffix(name, "_PORT") || strings.Contains(value, "://") || strings.Contains(name, "_SERVICE_PORT") ||
@@ -212,13 +213,13 @@ func (l *loaded) readFlags(flags map[string]string) []problem {
 	return found
 }
 
-// settle looks at the whole, and reads the token.
+// settle checks the whole configuration, and reads the token.
 func (l *loaded) settle() []problem {
 	var found []problem
 	for _, c := range l.conflicts() {
 		p := problem{where: l.origin[c.names[0]], text: c.names[0] + ": " + c.text, usage: true}
 		for _, name := range c.names {
-			// The value that was set is to blame, not the default that it does not fit.
+			// The configured value is to blame, not the default that conflicts with it.
 			if p.where == originDefault {
 				p.where = l.origin[name]
 			}
@@ -259,7 +260,7 @@ func (l *loaded) settle() []problem {
 	return found
 }
 
-// blame is a problem with the value of a setting.
+// blame makes a problem with the value of a setting.
 func (l *loaded) blame(name, text string) problem {
 	return problem{where: l.origin[name], text: name + ": " + text, usage: strings.HasPrefix(l.origin[name], "--")}
 }
@@ -280,7 +281,7 @@ func (l *loaded) secretIn(path string) (text, why string) {
 	return strings.TrimSpace(string(data)), ""
 }
 
-// custodyOf tells whether the file at path is in safe hands.
+// custodyOf reports whether the file at path is protected.
 func custodyOf(path string, kind custody.Kind) (warning string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -290,7 +291,7 @@ func custodyOf(path string, kind custody.Kind) (warning string, err error) {
 	return custody.Check(f, path, kind)
 }
 
-// refuse says what is wrong with a value of s.
+// refuse makes a problem with a value of s.
 func (s setting) refuse(t trouble) string {
 	value, why := t.value, t.why
 	if s.secret {
@@ -323,7 +324,7 @@ func readLimited(path string) ([]byte, error) {
 	return data, err
 }
 
-// reason is err without the path, which the message has already.
+// reason returns err without the path, which the message contains already.
 func reason(err error) string {
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		return at.Op + ": " + at.Err.Error()

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger returns the log that the settings ask for, its level, which can be changed later, and the queue before w,
-// which the caller must close.
+// newLogger returns the configured log, its level, which can be changed later, and the queue before w, which the caller
+// must close.
 func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueue, error) {
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
@@ -21,7 +21,7 @@ func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueu
 	return slog.New(newHandler(cfg, queue, terminal, level)), level, queue, nil
 }
 
-// newHandler returns what writes records in the form that the settings ask for.
+// newHandler returns a handler for the configured form of the log.
 func newHandler(cfg *Config, w io.Writer, terminal bool, level slog.Leveler) slog.Handler {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: inSeconds}
 	if cfg.LogFormat == "text" || cfg.LogFormat == "auto" && terminal {
@@ -30,8 +30,8 @@ func newHandler(cfg *Config, w io.Writer, terminal bool, level slog.Leveler) slo
 	return slog.NewJSONHandler(w, options)
 }
 
-// inSeconds shows durations as every other figure of time: in seconds, with the unit in the name. As they are, JSON has
-// them in nanoseconds.
+// inSeconds shows durations like all other times: in seconds, with the unit in the name. By default JSON has them in
+// nanoseconds.
 func inSeconds(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindDuration {
 		return a

@@ -10,18 +10,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxQueuedLog bounds the log lines that wait to be written, in bytes: some 4000 lines, or minutes of an ordinary log.
+// maxQueuedLog bounds the queued log lines, in bytes: some 4000 lines, or minutes of an ordinary log.
 const maxQueuedLog = 1 << 20
 
-// logQueue is a writer that never blocks: one goroutine writes what is queued. A pipe whose reader has stopped, or a
-// terminal that was paused, must not stop whoever logs: media, input and the API do. Full, it drops new lines and
-// counts them, so that what remains shows the beginning of the trouble; once there is room again, a line says how many
-// are missing.
+// logQueue is a writer that never blocks: one goroutine writes the queued lines. A pipe whose reader has stopped, or a
+// paused terminal, must not stop callers, which include media, input and the API. A full queue drops new lines and
+// counts them, so that the beginning of the trouble is kept. When there is room again, a line says how many are
+// missing.
 type logQueue struct {
 	w      io.Writer
 	notice func(lost uint64) []byte // the line that says how many are missing
 	lost   prometheus.Counter       // in all
-	wake   chan struct{}            // capacity 1: there is something to do
+	wake   chan struct{}            // capacity 1: there is work
 	ended  chan struct{}            // closed when the goroutine has ended
 
 	mu      sync.Mutex // guards all following fields
@@ -37,14 +37,14 @@ func newLogQueue(w io.Writer, notice func(lost uint64) []byte) *logQueue {
 		w: w, notice: notice, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "wavry_host_log_lines_lost_total",
-			Help: "Log lines that were dropped because nobody read standard error, or that could not be written.",
+			Help: "Log lines dropped because standard error was not read, or could not be written.",
 		}),
 	}
 	go q.run()
 	return q
 }
 
-// Write queues a line, or drops it. It never fails: nobody who logs could do anything about it.
+// Write queues a line, or drops it. It never fails, because callers could not react.
 func (q *logQueue) Write(line []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -58,7 +58,7 @@ func (q *logQueue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// tell queues the notice of missing lines, where they are missing. The caller holds mu.
+// tell queues the notice about missing lines, if any are missing. The caller holds mu.
 func (q *logQueue) tell() {
 	if q.missing > 0 {
 		q.put(q.notice(q.missing))
@@ -89,7 +89,7 @@ func (q *logQueue) run() {
 			continue
 		}
 		if _, err := q.w.Write(line); err != nil {
-			q.lost.Inc() // its reader is gone; another may come, as when journald is restarted
+			q.lost.Inc() // its reader is gone; another may come, for example after a restart of journald
 		}
 		q.mu.Lock()
 		q.bytes -= len(line)
@@ -97,7 +97,7 @@ func (q *logQueue) run() {
 	}
 }
 
-// next takes the line out that is to be written, nil when there is none, and reports whether the queue is closed.
+// next removes the next line and returns it, or nil when there is none. It reports whether the queue is closed.
 func (q *logQueue) next() ([]byte, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -114,7 +114,7 @@ func (q *logQueue) next() ([]byte, bool) {
 	return line, q.closed
 }
 
-// Close waits until all lines are written, at most for a while. Lines that come later are lost.
+// Close waits until all lines are written, but not forever. Later lines are lost.
 func (q *logQueue) Close(most time.Duration) {
 	q.mu.Lock()
 	q.closed = true
@@ -127,7 +127,7 @@ func (q *logQueue) Close(most time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-q.ended:
-	case <-timer.C: // the write under way is left behind: the process ends
+	case <-timer.C: // the running write is abandoned: the process ends
 	}
 }
 

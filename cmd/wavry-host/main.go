@@ -19,18 +19,18 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// With the first signal heard, the next one ends the process as it would any other.
+	// After the first signal, the next one ends the process as usual.
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// The exit codes, beside 0; exits says when which is given. Failures that another attempt cannot cure have codes of
-// sysexits.h, which nothing else gives: the service manager does not start the daemon again after those.
+// The exit codes besides 0; exits explains them. Failures that another attempt cannot cure have codes of sysexits.h,
+// which mean nothing else: after these the service manager does not restart the daemon.
 const (
 	exitFailure     = 1
-	exitCrash       = 2 // the Go runtime's, after a panic or a fatal error; never returned from here
+	exitCrash       = 2 // of the Go runtime, after a panic or a fatal error; never returned from here
 	exitStopped     = 3
 	exitAbsent      = 4
 	exitUsage       = service.ExitUsage  // EX_USAGE
@@ -39,7 +39,7 @@ const (
 	exitConfig      = service.ExitConfig // EX_CONFIG
 )
 
-// exit is an exit code and what it means.
+// exit is an exit code and its meaning.
 type exit struct {
 	code    int
 	meaning string
@@ -48,8 +48,8 @@ type exit struct {
 // exits lists the exit codes, for help and documentation.
 func exits() []exit {
 	return []exit{
-		{0, "done, or ended by SIGTERM or SIGINT as asked"},
-		{exitFailure, "it failed while it ran; trying again may help"},
+		{0, "success, or ended by SIGTERM or SIGINT"},
+		{exitFailure, "it failed at run time; another attempt may help"},
 		{exitCrash, "it crashed; the stacks of its goroutines are on stderr"},
 		{exitStopped, "service status: installed, not running"},
 		{exitAbsent, "service status: not installed"},
@@ -60,10 +60,10 @@ func exits() []exit {
 	}
 }
 
-// coded is an error that goes with an exit code.
+// coded is an error with an exit code.
 type coded struct {
 	code int
-	err  error // nil says nothing more
+	err  error // nil prints nothing more
 }
 
 func (e *coded) Error() string {
@@ -75,7 +75,7 @@ func (e *coded) Error() string {
 
 func (e *coded) Unwrap() error { return e.err }
 
-// errHelp ends the parsing of a command line that asked for help, which is printed by then.
+// errHelp ends the parsing of a command line that requested help. The help is printed by then.
 var errHelp = errors.New("help was asked for")
 
 // run executes a command line and returns the exit code. env is the environment as os.Environ gives it.
@@ -133,10 +133,11 @@ func exitCode(err error) int {
 	}
 }
 
-// say prints for people. A reader that is gone is no reason to fail.
+// say prints for people. A closed output is no reason to fail.
 func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
-// sayWithin is say for a daemon: a reader that has stopped holds it up only so long, and is left what was not read.
+// sayWithin is say for a daemon: a reader that has stopped blocks it only for a limited time. The rest of the text is
+// then not printed.
 func sayWithin(most time.Duration, w io.Writer, format string, args ...any) {
 	said := make(chan struct{})
 	go func() {
@@ -151,11 +152,11 @@ func sayWithin(most time.Duration, w io.Writer, format string, args ...any) {
 	}
 }
 
-// surviveReaders keeps the process alive when what reads its standard output or error goes away: Go ends a process that
-// writes to such a pipe unless it listens for SIGPIPE. It returns what undoes that. Child processes are not affected,
-// as they would be if the signal were ignored.
+// surviveReaders keeps the process alive when the reader of its standard output or error goes away: Go ends a process
+// that writes to such a pipe unless it listens for SIGPIPE. It returns a function that undoes this. Child processes are
+// not affected, as they would be if the signal were ignored.
 func surviveReaders() (undo func()) {
-	gone := make(chan os.Signal, 1) // never read: the failed write tells
+	gone := make(chan os.Signal, 1) // never read: the failed write reports it
 	signal.Notify(gone, syscall.SIGPIPE)
 	return func() { signal.Stop(gone) }
 }

@@ -14,20 +14,20 @@ import (
 	"wavryhost/session/api/durable"
 )
 
-// ownTokens makes the operator's token of a host without a configured credential, at most one while the daemon runs.
+// ownTokens makes the operator's token of a host without a configured credential, at most one per run.
 type ownTokens struct {
 	env  []string
 	log  *slog.Logger
 	made *ownToken // nil until one is needed
 }
 
-// ownToken is a token that the daemon made itself.
+// ownToken is a token that the daemon made.
 type ownToken struct {
 	secret
-	path string // file that keeps it; empty for this run only
+	path string // the file that keeps it; empty for this run only
 }
 
-// provide gives l the token that counts as long as no credential is in force.
+// provide gives l the token that is valid as long as no credential is configured.
 func (o *ownTokens) provide(l *loaded) error {
 	if o.made == nil {
 		if l.guarded() {
@@ -43,7 +43,7 @@ func (o *ownTokens) provide(l *loaded) error {
 	return nil
 }
 
-// make returns the token of the daemon's earlier runs, or a new one.
+// make returns the token of earlier runs, or a new one.
 func (o *ownTokens) make() (ownToken, error) {
 	path := ownTokenPath(o.env)
 	if path == "" {
@@ -111,7 +111,7 @@ func readOwnToken(path string) (secret, error) {
 	return text, nil
 }
 
-// ownTokenPath returns the file of the daemon's own token; empty where there is no folder for it.
+// ownTokenPath returns the file of the daemon's own token. It is empty if there is no folder for it.
 func ownTokenPath(env []string) string {
 	if dir := stateFolder(env); dir != "" {
 		return filepath.Join(dir, "token")
@@ -119,8 +119,8 @@ func ownTokenPath(env []string) string {
 	return ""
 }
 
-// stateFolder returns the folder for what outlasts a run: systemd's, else the user's (XDG base directories); empty for
-// none.
+// stateFolder returns the folder for state that outlasts a run: systemd's, else the user's (XDG base directories). It
+// is empty for none.
 func stateFolder(env []string) string {
 	a := app{env: env}
 	if dir := serviceState(env); dir != "" {
@@ -138,7 +138,7 @@ func stateFolder(env []string) string {
 	return ""
 }
 
-// serviceState returns the folder that systemd gives the service for its state; empty for none.
+// serviceState returns the state folder that systemd gives the service. It is empty for none.
 func serviceState(env []string) string {
 	a := app{env: env}
 	first, _, _ := strings.Cut(a.variable("STATE_DIRECTORY"), ":") // systemd separates several by colons

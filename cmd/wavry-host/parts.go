@@ -16,11 +16,11 @@ import (
 	"wavryhost/session/relay"
 )
 
-// newRegistry returns the daemon's metrics, with what the Go runtime and the process tell of themselves.
+// newRegistry returns the daemon's metrics, with those of the Go runtime and the process.
 func newRegistry() *prometheus.Registry {
 	b := thisBuild()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "wavry_host_build_info", Help: "1, with what this program was built from as labels.",
+		Name: "wavry_host_build_info", Help: "1, with the version of this program as labels.",
 	}, []string{"version", "revision", "goversion"})
 	info.WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
 	reg := prometheus.NewRegistry()
@@ -28,12 +28,12 @@ func newRegistry() *prometheus.Registry {
 	return reg
 }
 
-// preference returns the aggressiveness of a name, which the table of settings has checked.
+// preference returns the aggressiveness with a name, which the table of settings has checked.
 func preference(name string) adapt.Aggressiveness {
 	return adapt.Aggressiveness(max(0, slices.Index(adapt.AggressivenessNames(), name)))
 }
 
-// sessionConfig hands the session's settings on.
+// sessionConfig returns the settings of sessions.
 func sessionConfig(
 	l *loaded, displays *catalog, candidates []encode.Candidate, load func() session.Load, log *slog.Logger,
 ) session.Config {
@@ -63,14 +63,14 @@ func sessionConfig(
 	return cfg
 }
 
-// encoderInfos returns what shows the candidates to the control API.
+// encoderInfos returns a function that describes the candidates for the control API.
 func encoderInfos(candidates []encode.Candidate) func() []session.EncoderInfo {
 	infos := encoderInfo(candidates)
 	return func() []session.EncoderInfo { return slices.Clone(infos) }
 }
 
-// loadOf returns what tells the session how busy the machine is; nil where that is not known. vaapi is the device that
-// VAAPI encodes on, empty for FFmpeg's choice.
+// loadOf returns a function that reports the load of the machine, or nil if the load is unknown. vaapi is the VAAPI
+// device for encoding, or empty for FFmpeg's choice.
 func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() session.Load {
 	if s.Read().Cores == 0 {
 		return nil
@@ -90,8 +90,8 @@ func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() sessi
 	}
 }
 
-// cards hands the graphics cards on. Of several with the same API the first one encodes, as FFmpeg chooses, but for the
-// VAAPI device that is configured.
+// cards converts the graphics cards. Of several with the same API the first one encodes, as FFmpeg chooses, except for
+// a configured VAAPI device.
 func cards(all []pressure.GPU, vaapi string) []session.GPU {
 	var list []session.GPU
 	taken := make(map[string]bool)
@@ -115,7 +115,7 @@ func cards(all []pressure.GPU, vaapi string) []session.GPU {
 	return list
 }
 
-// sessionLimits hands on the session's settings that can change while it runs; see session.Manager.Reconfigure.
+// sessionLimits returns the settings of sessions that can change at run time; see session.Manager.Reconfigure.
 func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
 		MaxSessions:       l.MaxSessions,
@@ -162,7 +162,7 @@ func sessionLimits(l *loaded) session.Config {
 	return cfg
 }
 
-// apiConfig hands the API's settings on.
+// apiConfig returns the settings of the API.
 func apiConfig(l *loaded) api.Config {
 	cfg := api.Config{
 		Listen:                   l.Listen,

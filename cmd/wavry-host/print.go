@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// print writes the configuration as a file would have it, secrets masked, with the origin of each value beside it.
+// print writes the configuration as a file, with secrets masked and the origin of each value as a comment.
 func (l *loaded) print(w io.Writer) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	for _, section := range sections() {
@@ -17,7 +17,7 @@ func (l *loaded) print(w io.Writer) error {
 				key.HeadComment = section.title
 			}
 			if value.Kind == yaml.SequenceNode && value.Style != yaml.FlowStyle {
-				key.LineComment = l.origin[s.name] // beside the key: the value begins on the next line
+				key.LineComment = l.origin[s.name] // next to the key: the value begins on the next line
 			} else {
 				value.LineComment = l.origin[s.name]
 			}

@@ -7,14 +7,14 @@ import (
 	"wavryhost/session"
 )
 
-// prober tries the encoders again while the daemon runs, as after a driver was updated.
+// prober tries the encoders again at run time, for example after a driver update.
 type prober struct {
 	cfg     *Config
 	manager *session.Manager
-	// look looks for the drivers of graphics cards that were not there.
+	// look searches for missing drivers of graphics cards.
 	look func()
 	log  *slog.Logger
-	// asked has room for one request: those that come while one is being served are served by the next.
+	// asked has room for one request. Requests during a trial are served by the next one.
 	asked chan struct{}
 }
 
@@ -22,7 +22,7 @@ func newProber(l *loaded, m *session.Manager, look func(), log *slog.Logger) *pr
 	return &prober{cfg: &l.Config, manager: m, look: look, log: log, asked: make(chan struct{}, 1)}
 }
 
-// ask asks for the encoders to be tried, and returns at once.
+// ask requests a trial of the encoders, and returns at once.
 func (p *prober) ask() {
 	p.look()
 	select {
@@ -41,7 +41,7 @@ func (p *prober) run(ctx context.Context) error {
 		}
 		candidates, err := prove(ctx, p.cfg)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // asked to stop, it did not fail
+			return nil //nolint:nilerr // it was asked to stop; it did not fail
 		}
 		if err != nil {
 			p.log.Error("encoders could not be tried", "err", err)

@@ -20,7 +20,7 @@ import (
 	"wavryhost/session/api"
 )
 
-// liveSettings are applied by a reload; the others take a restart.
+// liveSettings are applied by a reload; the others require a restart.
 func liveSettings() []string {
 	return []string{
 		"token",
@@ -63,13 +63,13 @@ func liveSettings() []string {
 	}
 }
 
-// configurable is what a reloader tells of a new configuration.
+// configurable is what a reloader informs about a new configuration.
 type configurable interface {
 	Reconfigure(session.Config) error
 	Configured(outcome string, err error) uint64
 }
 
-// preparable is the API, which a new configuration has to fit before anything of it is applied.
+// preparable is the API. A new configuration must fit it before any part is applied.
 type preparable interface {
 	Prepare(api.Config) (apply func(), err error)
 }
@@ -79,32 +79,32 @@ type allowing interface {
 	Prepare(allow []string, role session.Role) (apply func(), err error)
 }
 
-// reloader reads the configuration again on demand. A change is checked whole before anything of it is applied; one
-// that was to be confirmed and is not, is taken back.
+// reloader reads the configuration again on demand. It checks a change as a whole before it applies any part. A change
+// that required confirmation and got none is taken back.
 type reloader struct {
 	read    func() (*loaded, error)
 	manager configurable
-	// api is set when it is made, which takes the reloader.
+	// api is set once it is made, which requires the reloader.
 	api preparable
-	// link is the gateway's, nil without one.
+	// link is the link to the gateway, nil without one.
 	link    allowing
 	level   *slog.LevelVar
 	log     *slog.Logger
 	results *prometheus.CounterVec
 	good    prometheus.Gauge
-	// look looks for the drivers of graphics cards that were not there, at each reload; nil for none.
+	// look searches for missing drivers of graphics cards at each reload; nil for none.
 	look func()
-	// terminal: the daemon was started by hand.
+	// terminal means that the daemon was started by hand.
 	terminal bool
 
 	mu      sync.Mutex // guards all following fields
-	current *loaded    // what is applied
-	before  *loaded    // what was before a change that waits to be confirmed; nil when none does
-	by      time.Time  // until when it waits
+	current *loaded    // the applied configuration
+	before  *loaded    // the previous configuration, while a change waits for confirmation; else nil
+	by      time.Time  // the end of that wait
 	timer   *time.Timer
 }
 
-// newReloader returns a reloader of what read gives, current being in force.
+// newReloader returns a reloader of the configuration that read returns. current is in force.
 func newReloader(
 	current *loaded, read func() (*loaded, error), level *slog.LevelVar, m configurable, reg prometheus.Registerer,
 	log *slog.Logger,
@@ -113,11 +113,11 @@ func newReloader(
 		read: read, manager: m, level: level, log: log, current: current,
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wavry_host_config_reloads_total",
-			Help: "Attempts to change the configuration of the running daemon, by what became of them.",
+			Help: "Attempts to change the configuration of the running daemon, by result.",
 		}, []string{"result"}),
 		good: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "wavry_host_config_last_reload_successful",
-			Help: "1 unless the configuration was refused the last time it was read.",
+			Help: "1 unless the last read configuration was refused.",
 		}),
 	}
 	for _, result := range []string{
@@ -131,7 +131,7 @@ func newReloader(
 	return r
 }
 
-// run reloads at each SIGHUP until ctx ends. On a terminal that signal keeps its meaning, that the terminal is gone.
+// run reloads at each SIGHUP until ctx ends. On a terminal this signal keeps its meaning: the terminal is gone.
 func (r *reloader) run(ctx context.Context) error {
 	hup := make(chan os.Signal, 1)
 	if !r.terminal {
@@ -144,12 +144,12 @@ func (r *reloader) run(ctx context.Context) error {
 			r.settle()
 			return nil
 		case <-hup:
-			_, _ = r.reload(0) // told in the log
+			_, _ = r.reload(0) // the log has it
 		}
 	}
 }
 
-// settle ends the wait for a confirmation: at the end of the daemon nothing is left to take back.
+// settle ends the wait for a confirmation. At the end of the daemon there is nothing to take back.
 func (r *reloader) settle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -159,9 +159,9 @@ func (r *reloader) settle() {
 	}
 }
 
-// reload reads the configuration and applies what can be. With a time to confirm, it is taken back after that unless
-// confirm is called. Without one, a change that waits to be confirmed goes on waiting, and this one with it: somebody
-// else's SIGHUP must not make stay what locks its author out.
+// reload reads the configuration and applies what is possible. With a time to confirm, the change is taken back after
+// that unless confirm is called. Without one, an earlier change that waits for confirmation goes on waiting, and this
+// one with it. So another person's SIGHUP cannot make a change permanent that locks its author out.
 func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	if r.look != nil {
 		r.look()
@@ -176,7 +176,7 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 		r.good.Set(0)
 		r.results.WithLabelValues(session.ConfigRefused).Inc()
 		event := r.manager.Configured(session.ConfigRefused, err)
-		r.log.Error("configuration refused; the old one stays in force", "event", event, "err", err)
+		r.log.Error("configuration refused; the previous one stays in force", "event", event, "err", err)
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrBadConfiguration, err)
 	}
 	r.good.Set(1)
@@ -198,7 +198,7 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 		return out, nil
 	}
 	if r.before == nil {
-		r.before = before // of several changes that are not confirmed, all are taken back
+		r.before = before // of several unconfirmed changes, all are taken back
 	} else {
 		r.timer.Stop()
 	}
@@ -207,7 +207,7 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	return out, nil
 }
 
-// takeBack restores what was before next, unless that was confirmed or replaced.
+// takeBack restores the configuration before next, unless next was confirmed or replaced.
 func (r *reloader) takeBack(next *loaded) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,10 +218,10 @@ func (r *reloader) takeBack(next *loaded) {
 	r.current, r.before = r.before, nil
 	r.results.WithLabelValues(session.ConfigRolledBack).Inc()
 	event := r.manager.Configured(session.ConfigRolledBack, err)
-	r.log.Warn("configuration taken back; nobody confirmed the change", "event", event, "err", err)
+	r.log.Warn("configuration taken back; the change was not confirmed", "event", event, "err", err)
 }
 
-// confirm makes the last change stay.
+// confirm makes the last change permanent.
 func (r *reloader) confirm() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -235,7 +235,7 @@ func (r *reloader) confirm() error {
 	return nil
 }
 
-// apply puts l into force, or nothing of it. The caller holds mu.
+// apply applies l completely, or not at all. The caller holds mu.
 func (r *reloader) apply(l *loaded) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.LogLevel)); err != nil {
@@ -260,7 +260,7 @@ func (r *reloader) apply(l *loaded) error {
 	return nil
 }
 
-// changes returns the names of the settings that differ: those that are applied, and those that take a restart.
+// changes returns the names of the settings that differ: the applied ones, and the ones that require a restart.
 func (r *reloader) changes(old, next *loaded) (applied, restart []string) {
 	applied, restart = []string{}, []string{}
 	live := liveSettings()

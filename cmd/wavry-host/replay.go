@@ -15,12 +15,12 @@ import (
 
 // replayCmd is "wavry-host replay".
 type replayCmd struct {
-	File string `arg:"" help:"Recording, as POST /v1/sessions/ID/recording hands it out."`
+	File string `arg:"" help:"Recording, as POST /v1/sessions/ID/recording returns it."`
 	SVG  string `name:"svg" placeholder:"FILE" help:"Draw the replay into this file."`
-	JSON bool   `name:"json" help:"Print for machines."`
+	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-// replayed is what is printed for machines.
+// replayed is the machine-readable output.
 type replayed struct {
 	record.Header
 
@@ -35,7 +35,7 @@ type replayed struct {
 	Replayed    []session.TransitionRecord `json:"replayed"`
 }
 
-// errReplayDiffers is returned when the same controller decides otherwise than it did.
+// errReplayDiffers is returned when the same controller decides differently.
 var errReplayDiffers = errors.New("the replay differs from the recording")
 
 // Run is called by kong.
@@ -73,7 +73,7 @@ func readRecording(path string) (*record.Recording, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the recording: %w", err)
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // the file was only read
 	rec, err := record.Read(f)
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, at

@@ -35,7 +35,7 @@ func TestExitCodes(t *testing.T) {
 		{"help", nil, []string{"--help"}, 0, "Exit codes:", ""},
 		{"help of a command", nil, []string{"run", "--help"}, 0, "--max-bitrate=BITRATE", ""},
 		{"version", nil, []string{"version"}, 0, "wavry-host ", ""},
-		{"good configuration", nil, []string{"config", "check"}, 0, "The configuration is right", ""},
+		{"good configuration", nil, []string{"config", "check"}, 0, "The configuration is valid", ""},
 		{"printed configuration", nil, []string{"config", "print", "--fps=24"}, 0, "fps: 24 # --fps", ""},
 		{"unknown command", nil, []string{"stream"}, exitUsage, "", "unexpected argument stream"},
 		{"unknown flag", nil, []string{"run", "--fsp=3"}, exitUsage, "", `did you mean "--fps"?`},

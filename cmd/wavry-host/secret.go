@@ -5,11 +5,11 @@ import (
 	"log/slog"
 )
 
-// mask stands for a secret wherever one would be shown. It is refused as a secret, so that printed configuration is
-// never taken for the real one.
+// mask replaces a secret wherever one would be shown. It is refused as a secret, so that a printed configuration is
+// never mistaken for the real one.
 const mask = "(hidden)"
 
-// secret is text that shows itself nowhere: not in a log, not in an error, not in printed configuration.
+// secret is text that is shown nowhere: not in a log, an error, or a printed configuration.
 type secret string
 
 var (

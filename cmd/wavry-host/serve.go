@@ -52,7 +52,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	b := thisBuild()
 	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.path)
-	ffmpeg.SetLogger(log) //nolint:contextcheck // what FFmpeg logs belongs to no context
+	ffmpeg.SetLogger(log) //nolint:contextcheck // FFmpeg's log belongs to no context
 	own := &ownTokens{env: a.env, log: log}
 	if err := own.provide(l); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	h, err := newHost(ctx, l, read, a, log, level, lines)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // asked to stop before it began, it did not fail
+			return nil // asked to stop before it began: not a failure
 		}
 		return err
 	}
@@ -81,7 +81,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-// host is the daemon, put together.
+// host is the assembled daemon.
 type host struct {
 	log      *slog.Logger
 	notify   *service.Notifier
@@ -95,20 +95,20 @@ type host struct {
 	trail    *trail          // nil without an audit log
 	pressure *pressure.Sampler
 	gpus     *pressure.GPUs
-	// limit is how long all may take to end.
+	// limit bounds the end of all parts.
 	limit time.Duration
 	ready chan net.Addr // capacity 1; the API's address, once
 	greet func(net.Addr)
 }
 
-// lastWords is how long the daemon waits at its end for what it has to say to be read.
+// lastWords bounds the wait, at the end, for readers of the daemon's output.
 const lastWords = 2 * time.Second
 
-// settling is what the daemon gives its parts beyond the time they allow themselves for their end.
+// settling is the daemon's extra time for the end of its parts, beyond their own limits.
 const settling = 3 * time.Second
 
-// newHost finds out what this machine has and puts the parts together. read reads the configuration again, of which l
-// is the first. What it returns holds the virtual display.
+// newHost finds out what this machine has and assembles the parts. read reads the configuration again, of which l is
+// the first. The result owns the virtual display.
 func newHost(
 	ctx context.Context,
 	l *loaded,
@@ -124,7 +124,7 @@ func newHost(
 	}
 	registry := newRegistry()
 	registry.MustRegister(lines.lost)
-	// Both take their time and neither needs the other.
+	// Both take a while, and are independent.
 	var (
 		group      errgroup.Group
 		candidates []encode.Candidate
@@ -173,7 +173,7 @@ func newHost(
 		cfg.Grants = h.grants
 		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
 			log.Warn(
-				"revocations of grants, and which grants with once were used, are forgotten at a restart; revocations_file keeps " +
+				"revocations and uses of grants are forgotten at a restart; revocations_file keeps " +
 					"them",
 			)
 		}
@@ -201,24 +201,24 @@ func newHost(
 	return h, err
 }
 
-// identify returns which host this is, and what it calls itself; either is empty where nothing tells.
+// identify returns the ID and the name of this host. Either is empty if it is unknown.
 func identify(set string, log *slog.Logger) (id, name string) {
 	name, err := os.Hostname()
 	if err != nil {
-		log.Warn("host name not known", "err", err)
+		log.Warn("host name unknown", "err", err)
 	}
 	id = set
 	if id == "" {
 		if id, err = identity.Machine(); err != nil {
-			log.Warn("host has no id: set host_id", "err", err)
+			log.Warn("host has no ID: set host_id", "err", err)
 		}
 	}
 	log.Info("host identified", "id", id, "name", name)
 	return id, name
 }
 
-// tellEncoders logs how the encoders did. A host without any serves nevertheless: it reports that it is not ready, and
-// why.
+// tellEncoders logs the results of the encoders' trial. A host without any encoder still serves: it reports that it is
+// not ready, and why.
 func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
 	for _, c := range candidates {
 		if c.Proof.Usable {
@@ -240,9 +240,9 @@ func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
 	}
 }
 
-// run serves until ctx ends or a part fails, and has then waited for all parts, as long as the limit allows.
+// run serves until ctx ends or a part fails. It returns after all parts have ended, or after the limit.
 func (h *host) run(ctx context.Context) error {
-	// Signs of life are given to the very end: stopping may take longer than the watchdog waits.
+	// Watchdog signals continue to the very end: stopping may take longer than the watchdog waits.
 	watched, done := context.WithCancel(context.WithoutCancel(ctx))
 	watchdog := make(chan error, 1) // one result, never blocks
 	go func() { watchdog <- h.notify.Watchdog(watched, h.healthy) }()
@@ -268,7 +268,7 @@ func (h *host) run(ctx context.Context) error {
 		case addr = <-h.ready:
 		case <-inner.Done():
 			select {
-			case addr = <-h.ready: // it did listen
+			case addr = <-h.ready: // it was listening
 			default:
 				return nil
 			}
@@ -289,7 +289,7 @@ func (h *host) run(ctx context.Context) error {
 	select {
 	case err := <-ended:
 		done()
-		// With all parts ended the manager answers, and so does the watchdog's question to it.
+		// When all parts have ended, the manager answers, and so does the watchdog's question to it.
 		if watchdogErr := <-watchdog; watchdogErr != nil {
 			h.log.Warn("watchdog not served", "err", watchdogErr)
 		}
@@ -298,20 +298,20 @@ func (h *host) run(ctx context.Context) error {
 		}
 		return err
 	case <-limit.C:
-		// Whatever hangs is left behind: the process ends with this error.
-		return fmt.Errorf("stop: not all has ended within %v", h.limit)
+		// Parts that hang are abandoned: the process ends with this error.
+		return fmt.Errorf("stop: some parts have not ended within %v", h.limit)
 	}
 }
 
-// healthy tells whether the daemon deserves to live on. It asks the manager, and so does not return when the manager
+// healthy reports whether the daemon should stay alive. It asks the manager, and so does not return when the manager
 // hangs.
 func (h *host) healthy() bool {
 	_ = h.manager.Host()
 	return true
 }
 
-// greeter returns what tells people where the viewer page is. A token that the daemon made itself is shown to a
-// terminal, and never to a log, which is kept and copied.
+// greeter returns a function that prints the address of the viewer page. A token that the daemon made is shown on a
+// terminal, and never in a log, which is kept and copied.
 func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 	return func(addr net.Addr) {
 		own := l.own.secret
@@ -327,7 +327,8 @@ func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 	}
 }
 
-// reachedBy returns a name that the daemon answers to and its certificate has: the machine's own, else the first one.
+// reachedBy returns a name that the daemon answers to and that its certificate has: the machine's own, else the first
+// one.
 func (l *loaded) reachedBy() string {
 	var names []string
 	if pair, err := tls.LoadX509KeyPair(l.TLSCert, l.TLSKey); err == nil {
@@ -358,7 +359,7 @@ func (l *loaded) pageURL(addr net.Addr) string {
 		scheme = "https"
 	}
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		// Every address of this machine will do; others know it by a name.
+		// Any address of this machine will do; other machines know it by a name.
 		host = net.JoinHostPort(l.reachedBy(), strconv.Itoa(tcp.Port))
 	}
 	return scheme + "://" + host + "/"

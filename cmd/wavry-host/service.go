@@ -14,18 +14,18 @@ import (
 
 // serviceCmd is "wavry-host service".
 type serviceCmd struct {
-	Install   installCmd   `cmd:"" help:"Install the service, start it, and have it started with the system."`
+	Install   installCmd   `cmd:"" help:"Install the service, start it, and start it with the system."`
 	Uninstall uninstallCmd `cmd:"" help:"Stop the service and remove it. Configuration and user stay."`
-	Status    statusCmd    `cmd:"" help:"Tell how the service is."`
-	Print     describeCmd  `cmd:"" help:"Print the service's description: a systemd unit or a launchd property list."`
+	Status    statusCmd    `cmd:"" help:"Show the status of the service."`
+	Print     describeCmd  `cmd:"" help:"Print the description of the service: a systemd unit or a launchd property list."`
 }
 
 // serviceFlags describe the service.
 type serviceFlags struct {
-	User   bool   `help:"A service of yours that runs in your graphical session, instead of one of the system."`
+	User   bool   `help:"A service of your own that runs in your graphical session, instead of a system service."`
 	Binary string `placeholder:"PATH" help:"Program to run. Default: this one."`
-	Config string `placeholder:"FILE" help:"Configuration file to hand on. Default: none, the program finds its own."`
-	Root   string `placeholder:"DIR" help:"Folder that takes the place of /, to prepare an image of a system."`
+	Config string `placeholder:"FILE" help:"Configuration file of the service. Default: none, the program finds its own."`
+	Root   string `placeholder:"DIR" help:"Folder to use instead of /, to prepare a system image."`
 	Init   string `enum:"auto,systemd,launchd" default:"auto" placeholder:"NAME" help:"Service manager: systemd, launchd or auto."` //nolint:lll // a struct tag is one line
 }
 
@@ -89,7 +89,7 @@ func (c *uninstallCmd) Run(ctx context.Context, a *app) error {
 }
 
 type statusCmd struct {
-	JSON  bool         `name:"json" help:"Print it for machines."`
+	JSON  bool         `name:"json" help:"Print JSON."`
 	Flags serviceFlags `embed:""`
 }
 

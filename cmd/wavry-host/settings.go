@@ -13,13 +13,13 @@ import (
 	"wavryhost/session/relay"
 )
 
-// setting is one thing that an operator may set. The table of them drives reading, printing, help and documentation.
+// setting is one setting of an operator. The table of settings drives reading, printing, help and documentation.
 type setting struct {
-	// name is the key in the file. The variable and the flag follow from it.
+	// name is the key in the file. Variable and flag follow from it.
 	name string
 	// initial is the default, as text.
 	initial string
-	// allowed says what values there may be, to be read after "is not".
+	// allowed describes the allowed values, to be read after "is not".
 	allowed string
 	// doc is a sentence or two for help and documentation.
 	doc string
@@ -27,7 +27,7 @@ type setting struct {
 	secret bool
 	// word is the type's name for people.
 	word string
-	// field is where the value goes.
+	// field is where the value is stored.
 	field func(*Config) target
 }
 
@@ -62,7 +62,7 @@ func hidden(s setting) setting {
 	return s
 }
 
-// roleNames are what a client may be.
+// roleNames are the roles of clients.
 func roleNames() []string {
 	var names []string
 	for _, r := range grant.Roles() {
@@ -71,7 +71,7 @@ func roleNames() []string {
 	return names
 }
 
-// inputPolicies are whose input may be taken.
+// inputPolicies are the policies for input.
 func inputPolicies() []string {
 	var names []string
 	for _, p := range session.InputPolicies() {

@@ -17,13 +17,13 @@ import (
 
 // simulateCmd is "wavry-host simulate".
 type simulateCmd struct {
-	Case  string `arg:"" default:"list" help:"Name of a case, all, or list for what there is."`
-	Seeds int    `default:"8" help:"Number of runs. Figures are medians of them, those named worst the worst of them."`
-	Trace string `placeholder:"FILE" help:"Play the case over the capacity of this Mahimahi trace; nothing is judged then."` //nolint:lll // a struct tag is one line
+	Case  string `arg:"" default:"list" help:"Name of a case, all, or list for a list of cases."`
+	Seeds int    `default:"8" help:"Number of runs. Figures are medians, or the worst run if named worst."`
+	Trace string `placeholder:"FILE" help:"Run the case over this Mahimahi trace, without judging."` //nolint:lll // a struct tag is one line
 	SVG   string `name:"svg" placeholder:"DIR" help:"Draw the first run of each case into this directory."`
-	JSON  bool   `name:"json" help:"Print for machines."`
+	JSON  bool   `name:"json" help:"Print JSON."`
 
-	Against string `enum:",pion" default:"" placeholder:"pion" help:"Play the cases with pion's estimator too. It reads the machine's clock, so that takes as long as the longest case: 100 s to 6 minutes."` //nolint:lll // a struct tag is one line
+	Against string `enum:",pion" default:"" placeholder:"pion" help:"Run the cases with pion's estimator too. That runs in real time: 100 s to 6 minutes."` //nolint:lll // a struct tag is one line
 }
 
 // figure is one line of the table.
@@ -33,17 +33,17 @@ type figure struct {
 	Value float64 `json:"value"` // the median of the seeds, or the worst of them
 	Bound string  `json:"bound,omitempty"`
 	OK    bool    `json:"ok"`
-	// Pion is the figure with pion's estimator, nil when that was not played.
+	// Pion is the figure with pion's estimator, nil if it was not played.
 	Pion *float64 `json:"pion,omitempty"`
 }
 
-// errGates is returned when a figure is out of its bounds.
-var errGates = errors.New("some figures are out of their bounds")
+// errGates is returned when a figure is out of bounds.
+var errGates = errors.New("some figures are out of bounds")
 
 // Run is called by kong.
 func (c *simulateCmd) Run(a *app) error {
 	if c.Seeds < 1 || c.Seeds > 1000 {
-		return &coded{exitUsage, fmt.Errorf("--seeds is %d; it goes from 1 to 1000", c.Seeds)}
+		return &coded{exitUsage, fmt.Errorf("--seeds is %d; it must be between 1 and 1000", c.Seeds)}
 	}
 	cases := simulate.Cases()
 	if c.Case == "list" {
@@ -110,8 +110,8 @@ func (c *simulateCmd) Run(a *app) error {
 	return nil
 }
 
-// against plays the cases with pion's estimator, all at once and in step with the clock, one run each. It returns nil
-// when that is not asked for.
+// against plays the cases with pion's estimator, all at once and in real time, one run each. It returns nil if that was
+// not requested.
 func (c *simulateCmd) against(a *app, cases []simulate.Case) ([][]simulate.Verdict, error) {
 	if c.Against == "" {
 		return nil, nil
@@ -147,13 +147,13 @@ func (c *simulateCmd) against(a *app, cases []simulate.Case) ([][]simulate.Verdi
 	}
 }
 
-// trace puts the trace in the place of the cases' first link.
+// trace replaces the first link of the cases by the trace.
 func (c *simulateCmd) trace(cases []simulate.Case) error {
 	f, err := os.Open(c.Trace)
 	if err != nil {
 		return fmt.Errorf("open the trace: %w", err)
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // the file was only read
 	capacity, err := simulate.ReadMahimahi(f, time.Hour)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Trace, err)

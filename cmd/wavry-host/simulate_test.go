@@ -29,7 +29,7 @@ func TestSimulate(t *testing.T) {
 		"trace":        {[]string{"simulate", "step", "--seeds", "1", "--trace", trace}, 0, "use", ""},
 		"bad trace":    {[]string{"simulate", "step", "--seeds", "1", "--trace", bad}, exitFailure, "", "line 2"},
 		"unknown case": {[]string{"simulate", "nothing"}, exitUsage, "", `"nothing"`},
-		"no seeds":     {[]string{"simulate", "step", "--seeds", "0"}, exitUsage, "", "1 to 1000"},
+		"no seeds":     {[]string{"simulate", "step", "--seeds", "0"}, exitUsage, "", "between 1 and 1000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, errors strings.Builder

@@ -1,6 +1,6 @@
 package main
 
-// suggest returns "; did you mean …?" when one of the known words is near to the given one.
+// suggest returns "; did you mean …?" if a known word is similar to the given one.
 func suggest(given string, known ...string) string {
 	best, least := "", len(given)/3+2 // a third of it may be wrong
 	for _, k := range known {
@@ -14,10 +14,10 @@ func suggest(given string, known ...string) string {
 	return `; did you mean "` + best + `"?`
 }
 
-// distance is how many bytes have to be put in, taken out or replaced to make b of a (Levenshtein).
+// distance is the number of bytes to insert, remove or replace to turn a into b (Levenshtein).
 func distance(a, b string) int {
 	if len(a) > 64 {
-		return len(a) // nothing known is as long
+		return len(a) // longer than all known words
 	}
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -4,8 +4,8 @@ import "wavryhost/session/api"
 
 // tokenCmd is "wavry-host token".
 type tokenCmd struct {
-	Name string `arg:"" help:"Who will have it: a name for the audit log."`
-	Role string `arg:"" help:"What it allows: viewer, controller, operator or metrics."`
+	Name string `arg:"" help:"Name of the owner, for the audit log."`
+	Role string `arg:"" help:"Role: viewer, controller, operator or metrics."`
 	// Limits are checked by the API, which reads them from the file.
 	Limits []string `arg:"" optional:"" help:"Limits: displays=x11:*,… networks=192.0.2.0/24,… until=2027-01-31T18:00:00Z."` //nolint:lll // a struct tag is one line
 }

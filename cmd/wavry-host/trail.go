@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// trail is the file of the audit log. One that was moved away is opened anew, at the latest a second later.
+// trail is the file of the audit log. A file that was moved away is opened anew, at most a second later.
 type trail struct {
 	path string
 	file *os.File
-	next time.Time // when it is looked at again
-	half bool      // it ends with a part of a line
+	next time.Time // when to check it again
+	half bool      // it ends with an incomplete line
 }
 
-// newTrail opens the file, which it makes readable for its owner alone.
+// newTrail opens the file, and makes it readable for its owner only.
 func newTrail(path string) (*trail, error) {
 	t := &trail{path: path}
 	if err := t.open(); err != nil {
@@ -30,7 +30,7 @@ func (t *trail) open() error {
 	if err != nil {
 		return err
 	}
-	// One that is there may have been made by others, for all to read. Its group may be the one that collects logs.
+	// An existing file may have been made by others, readable for all. Its group may collect logs.
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&^0o640 != 0 {
 		if err := f.Chmod(info.Mode().Perm() & 0o640); err != nil {
 			return errors.Join(fmt.Errorf("take access to %s from others: %w", t.path, err), f.Close())
@@ -43,7 +43,7 @@ func (t *trail) open() error {
 	return nil
 }
 
-// half reports whether a file ends without a newline: what a full disk or a crash left of a line.
+// half reports whether a file ends without a newline, after a full disk or a crash.
 func half(f *os.File) bool {
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil || end == 0 {
@@ -66,7 +66,7 @@ func (t *trail) Write(line []byte) (int, error) {
 			}
 		}
 	}
-	if t.half { // it must not run into the next one
+	if t.half { // it must not be appended to the incomplete line
 		line = append([]byte{'\n'}, line...)
 	}
 	n, err := t.file.Write(line)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// serviceTokenPath is where the system's service keeps its own token: the folder of StateDirectory= in the unit.
+// serviceTokenPath is the file of the system service's own token: the folder of StateDirectory= in the unit.
 const serviceTokenPath = "/var/lib/wavry-host/token"
 
 // urlCmd is "wavry-host url".
@@ -47,14 +47,15 @@ func (c *urlCmd) Run(a *app) error {
 	return nil
 }
 
-// listenAddr is an address as it is configured.
+// listenAddr is a configured address.
 type listenAddr string
 
 func (listenAddr) Network() string  { return "tcp" }
 func (l listenAddr) String() string { return string(l) }
 
-// operatorToken returns the token that a running daemon with this configuration accepts from its operator; empty where
-// the configuration has other credentials only. service is the file of the system's service, for who may read it.
+// operatorToken returns the token that a running daemon with this configuration accepts from its operator. It is empty
+// if the configuration has other credentials only. service is the file of the system service, for users who may read
+// it.
 func (l *loaded) operatorToken(a *app, service string) (secret, error) {
 	if l.token != "" || l.guarded() {
 		return l.token, nil
@@ -76,7 +77,8 @@ func (l *loaded) operatorToken(a *app, service string) (secret, error) {
 	return "", fmt.Errorf("find the daemon's token (it is made at the first start): %s", strings.Join(tried, "; "))
 }
 
-// withToken returns the address of the page with a token for it. It is in the fragment, which browsers send to nobody.
+// withToken returns the address of the page with a token for it. The token is in the fragment, which browsers do not
+// send.
 func withToken(page string, token secret) string {
 	if token == "" {
 		return page

@@ -9,7 +9,7 @@ import (
 // version is set by the linker: -X main.version=v1.2.3.
 var version string
 
-// build tells which program this is.
+// build describes the version of this program.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -52,7 +52,7 @@ func (b build) String() string {
 }
 
 type versionCmd struct {
-	JSON bool `name:"json" help:"Print it for machines."`
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Run is called by kong.

@@ -13,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decodeFile reads settings from YAML. Each value is given to take with its place; what is wrong with the file itself,
-// and what take refuses, is returned.
+// decodeFile reads settings from YAML. It passes each value and its place to take. It returns problems of the file, and
+// what take refuses.
 func decodeFile(name string, data []byte, take func(s setting, n *yaml.Node, where string) []problem) []problem {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
@@ -58,7 +58,7 @@ func decodeFile(name string, data []byte, take func(s setting, n *yaml.Node, whe
 	return found
 }
 
-// entry is a key of a mapping and its value; why tells what is wrong with the key.
+// entry is a key of a mapping and its value. why says what is wrong with the key.
 type entry struct {
 	key, value *yaml.Node
 	why        string
@@ -74,7 +74,7 @@ func entries(n *yaml.Node) []entry {
 		case e.key.Kind != yaml.ScalarNode || e.key.ShortTag() != tagText:
 			e.why = "is not text"
 		case twice:
-			e.why = fmt.Sprintf("is there already, in line %d", line)
+			e.why = fmt.Sprintf("is set already, in line %d", line)
 		default:
 			first[e.key.Value] = e.key.Line
 		}
@@ -96,7 +96,7 @@ func checkScalar(n *yaml.Node, tags ...string) *trouble {
 	return nil
 }
 
-// show returns what stands in the file, with its type where that may be what is wrong.
+// show returns the text in the file, with its type if that may be wrong.
 func show(n *yaml.Node) string {
 	switch {
 	case n.Kind != yaml.ScalarNode:
@@ -143,18 +143,18 @@ func kindOf(n *yaml.Node) string {
 
 func textNode(value, tag string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: value, Tag: tag}
-	if tag == tagText && (value == "" || yaml11Bool(value)) { // which PyYAML and others would take for a boolean
+	if tag == tagText && (value == "" || yaml11Bool(value)) { // PyYAML and others would read it as a boolean
 		n.Style = yaml.DoubleQuotedStyle
 	}
 	return n
 }
 
-// yaml11Bool reports whether YAML 1.1, which PyYAML and Ansible speak, takes a bare word for a boolean.
+// yaml11Bool reports whether YAML 1.1, the dialect of PyYAML and Ansible, reads a bare word as a boolean.
 func yaml11Bool(s string) bool {
 	return slices.Contains([]string{"on", "off", "yes", "no", "true", "false"}, strings.ToLower(s))
 }
 
-// syntaxError is what the YAML library says of broken syntax.
+// syntaxError is the YAML library's error for broken syntax.
 var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
 func syntaxLine(err error) string {
