@@ -1,5 +1,5 @@
-// Package encode is the contract between frames and access units: what an encoder is, what it is asked for, and the
-// profiles, as data, of the encoders that this project knows. It is plain Go; encode/ffmpeg implements it.
+// Package encode is the contract between frames and access units: the encoder, its parameters, and the known encoders
+// as data (profiles). It is plain Go; encode/ffmpeg implements it.
 package encode
 
 import (
@@ -11,27 +11,28 @@ import (
 )
 
 var (
-	// ErrNoEncoder means that an encoder is not to be had here: not built in, no device, no driver.
+	// ErrNoEncoder means that an encoder is not available: not built in, no device, or no driver.
 	ErrNoEncoder = errors.New("encode: encoder not available")
-	// ErrBusy means that the device does as many encodes as it can: the encoder works once one of them ends.
+	// ErrBusy means that the device runs its maximum number of encodes. The encoder works again once one of them ends.
 	ErrBusy = errors.New("encode: no room for another encode")
-	// ErrSize means that the encoder takes no picture of the size.
+	// ErrSize means that the encoder does not support pictures of this size.
 	ErrSize = errors.New("encode: picture size not supported")
 	// ErrClosed is returned by an encoder's methods after Close.
 	ErrClosed = errors.New("encode: encoder closed")
 )
 
-// Params is what an encoder is opened with.
+// Params are the parameters for opening an encoder.
 type Params struct {
-	// Width and Height are the encoded picture's, in pixels, even, at least 16. Frames of another size are scaled.
+	// Width and Height are the size of the encoded picture in pixels, even, at least 16. Frames of another size are
+	// scaled.
 	Width, Height int
-	// FPS is the highest frame rate that will be asked for. It sizes the rate control's buffer.
+	// FPS is the highest requested frame rate. It sizes the buffer of the rate control.
 	FPS int
-	// BitsPerSecond is the rate to begin with.
+	// BitsPerSecond is the initial rate.
 	BitsPerSecond int
-	// Threads is how many threads a software encoder may use. It defaults to what the profile says.
+	// Threads is the number of threads of a software encoder. It defaults to the profile's.
 	Threads int
-	// Level is the level_idc of H.264 that the stream states, 0 for the one that it needs.
+	// Level is the H.264 level_idc to state in the stream, or 0 for the required one.
 	Level int
 }
 
@@ -54,22 +55,22 @@ func (p Params) Validate() error {
 	return nil
 }
 
-// Encoder turns frames into access units. One goroutine makes all calls on it.
+// Encoder turns frames into access units. One goroutine makes all calls.
 type Encoder interface {
-	// Encode encodes f as the next picture, a keyframe when key is set. It releases f as soon as its pixels are
-	// converted, in any case before it returns. Only f.Damage is converted when f has the size of the frame before; the
-	// first frame, and each of a new size, is converted whole. A nil f encodes the previous picture once more, which
-	// refines it; then at must be its capture time, and with a frame at is ignored.
+	// Encode encodes f as the next picture, as a keyframe if key is set. It releases f once its pixels are converted, and
+	// in any case before it returns. If f has the size of the previous frame, only f.Damage is converted; the first frame,
+	// and each frame of a new size, is converted as a whole. A nil f encodes the previous picture again, which refines it.
+	// Then at must be its capture time; with a frame, at is ignored.
 	//
-	// Every call yields one access unit: encoders here have no delay. After an error the encoder may only be closed.
+	// Every call returns one access unit: encoders here have no delay. After an error the encoder can only be closed.
 	Encode(f *capture.Frame, at time.Time, key bool) (AccessUnit, error)
-	// SetRate asks for another bitrate, in bits per second, from the next picture on, and for a rate control buffer
-	// sized for fps pictures a second. What that costs is Profile().Price.
+	// SetRate requests another bitrate, in bits per second, from the next picture on, and a rate control buffer for fps
+	// pictures per second. Profile().Price says what this costs.
 	SetRate(bitsPerSecond, fps int) error
-	// Enlarge lets the next keyframe have the bits of so many pictures; all after it have their own share again. Encoders
-	// whose rate changes have a price do nothing.
+	// Enlarge lets the next keyframe use the bits of that many pictures. All later pictures have their own share again.
+	// Encoders whose rate changes have a price do nothing.
 	Enlarge(pictures int)
-	// Profile tells what the encoder is.
+	// Profile describes the encoder.
 	Profile() Profile
 	// Close frees the encoder. A second Close does nothing.
 	Close() error
@@ -77,24 +78,24 @@ type Encoder interface {
 
 // AccessUnit is one encoded picture.
 type AccessUnit struct {
-	// Data is the picture in its codec's form. H.264: NAL units in Annex B form, parameter sets included when Key is set.
-	// VP9: one frame that is shown. It is never written to again and may be kept and shared.
+	// Data is the picture in the form of its codec. H.264: NAL units in Annex B form, with parameter sets if Key is set.
+	// VP9: one visible frame. It is never written to again, so it may be kept and shared.
 	Data []byte
 	Key  bool
-	// Time is the capture time of the frame, carried over.
+	// Time is the capture time of the frame.
 	Time time.Time
-	// Seq is the frame's, or the previous one's when a picture was encoded again.
+	// Seq is the frame's number, or the previous one's if a picture was encoded again.
 	Seq           uint64
 	Width, Height int // pixels
-	// Convert and Encode are what the two steps took.
+	// Convert and Encode are the durations of the two steps.
 	Convert, Encode time.Duration
-	// QP is the mean quantizer of the picture on its codec's scale, 0 when the encoder does not tell.
+	// QP is the mean quantizer of the picture on its codec's scale, or 0 if the encoder does not report it.
 	QP float64
-	// Complaint is what the encoder logged as errors though it made the picture, such as that it did not take a rate.
+	// Complaint is what the encoder logged as errors although it made the picture, for example that it refused a rate.
 	Complaint string
 }
 
-// Price is what changing an open encoder's bitrate costs.
+// Price is the cost of changing the bitrate of an open encoder.
 type Price uint8
 
 // The prices.
@@ -103,7 +104,7 @@ const (
 	PriceFree Price = iota
 	// PriceKeyframe: in place, but each change forces a keyframe.
 	PriceKeyframe
-	// PriceReopen: the encoder has to be opened anew, which makes a keyframe and a gap.
+	// PriceReopen: the encoder must be reopened, which makes a keyframe and a gap.
 	PriceReopen
 )
 
@@ -123,7 +124,7 @@ func (p Price) String() string {
 // Factory opens encoders of one profile.
 type Factory interface {
 	Profile() Profile
-	// Open returns an encoder, or an error that wraps ErrNoEncoder when this system has none of the kind, ErrBusy when the
-	// device does as many encodes as it can, and ErrSize when it takes no such picture.
+	// Open returns an encoder. The error wraps ErrNoEncoder when this system has no such encoder, ErrBusy when the device
+	// runs its maximum number of encodes, and ErrSize when it does not support the size.
 	Open(Params) (Encoder, error)
 }

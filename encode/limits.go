@@ -5,10 +5,10 @@ import (
 	"image"
 )
 
-// largestSide is the largest side of a picture that any encoder here is asked for.
+// largestSide is the largest side of a picture that is requested of any encoder.
 const largestSide = 8192
 
-// Limits are the sizes of pictures that an encoder takes, in pixels. A zero field is that of Params.
+// Limits are the supported picture sizes of an encoder, in pixels. A zero field means the limit of Params.
 type Limits struct {
 	MinWidth, MinHeight int
 	MaxWidth, MaxHeight int
@@ -26,7 +26,7 @@ func (l Limits) Most() image.Point {
 	return most
 }
 
-// Check returns an error that wraps ErrSize when a size is not within the limits.
+// Check returns an error that wraps ErrSize if a size is out of limits.
 func (l Limits) Check(width, height int) error {
 	switch most := l.Most(); {
 	case width < l.MinWidth || height < l.MinHeight:

@@ -1,23 +1,23 @@
 package encode
 
-// The longest distance between keyframes that each encoder takes. Keyframes are made on request only: a periodic one is
-// the largest frame of all and comes when nobody needs it.
+// The longest keyframe interval that each encoder supports. Keyframes are made on request only: a periodic keyframe is
+// the largest frame and comes when it is not needed.
 const (
-	// x264's own X264_KEYINT_MAX_INFINITE. FFmpeg's default of -1 leaves x264's 250 frames in force.
+	// x264's own X264_KEYINT_MAX_INFINITE. FFmpeg's default of -1 leaves x264's default of 250 frames in force.
 	gopX264 = "1073741824"
-	// libavcodec hands the number on as NVENC's gopLength, an unsigned 32-bit value, and takes only positive ones. It is
-	// over a year at 60 frames a second.
+	// libavcodec passes the number as NVENC's gopLength, an unsigned 32-bit value, and accepts only positive ones. It is
+	// over a year at 60 frames per second.
 	gopNVENC = "2147483647"
-	// For VAAPI libavcodec decides on the picture types itself, and tells the driver the same number as intra_period. Its
-	// low 16 bits are set and its double fits 32 bits, so that a driver with narrower fields still sees a long period.
+	// For VAAPI, libavcodec decides on the picture types itself, and passes the same number to the driver as intra_period.
+	// Its low 16 bits are set and its double fits 32 bits, so that a driver with narrower fields still sees a long period.
 	gopVAAPI = "1073741823"
-	// libvpx takes an unsigned number and reckons with a signed one.
+	// libvpx accepts an unsigned number and computes with a signed one.
 	gopVPX = "2147483647"
-	// VideoToolbox takes it as MaxKeyFrameInterval, a CFNumber of an int; 0 would leave the choice to the encoder.
+	// VideoToolbox gets it as MaxKeyFrameInterval, a CFNumber of an int. 0 would leave the choice to the encoder.
 	gopVideoToolbox = "2147483647"
 )
 
-// Profiles returns the encoders that this project knows, the preferred first. Each call makes new values.
+// Profiles returns the known encoders, the preferred first. Each call makes new values.
 func Profiles() []Profile {
 	return []Profile{nvenc(), vaapi(), videoToolbox(), x264(), vpx()}
 }
@@ -37,7 +37,7 @@ func x264() Profile {
 		Name:  "libx264",
 		Codec: H264,
 		Price: PriceFree,
-		// A second sliced thread gains nothing at ultrafast (4.5 ms a frame at 1080p60 with one, 4.2 to 4.5 with two) and
+		// A second sliced thread gains nothing at ultrafast (4.5 ms per frame at 1080p60 with one, 4.2 to 4.5 with two) and
 		// costs prediction across the slice border.
 		Threads:     1,
 		PixelFormat: "yuv420p",
@@ -68,28 +68,28 @@ func x264() Profile {
 			"qdiff": "with x264's 4 and a one-frame buffer, rows that one picture could not afford stay coarse in those after " +
 				"it, and are taken for sharp: a still page of dense text at 4 Mbit/s 720p60 stays at 24 dB, with 10 at 33, and " +
 				"reaches 40 " +
-				"in 1.1 s with 20; a terminal at 1 Mbit/s 1080p60 has 40 dB after 1.0 s in place of 1.4. More gains nothing. " +
+				"in 1.1 s with 20; a terminal at 1 Mbit/s 1080p60 has 40 dB after 1.0 s instead of 1.4. More gains nothing. " +
 				"Where the " +
 				"rate is far too low for text that scrolls it loses up to 2 dB",
-			"nal-hrd":     "HRD signalling would pad to the bitrate and fix it in the parameter sets",
+			"nal-hrd":     "HRD signaling would pad to the bitrate and fix it in the parameter sets",
 			"thread_type": "frame threads hold one frame back for each thread; slices do not",
 		},
 	}
 }
 
-// vpx is for viewers who take no H.264. Of the codecs that all of those take, VP8 costs half as much, and does not keep
-// its rate: libvpx finds no motion as fast as that of text that scrolls, which took five times the rate at the coarsest
-// quantizer, and does not encode a picture again, so that a page which came at once took 30 shares of a frame. VP9
-// takes 0.8 times the rate for the one, and three shares for the other (1280x720, 60 frames a second, 6 Mbit/s).
+// vpx is for viewers without H.264. Of the codecs that all of them decode, VP8 costs half as much, but does not keep
+// its rate. libvpx finds no motion as fast as scrolling text, which took five times the rate at the coarsest quantizer.
+// It does not encode a picture twice, so a page that appeared at once took 30 shares of a frame. VP9 takes 0.8 times
+// the rate for the former, and three shares for the latter (1280x720, 60 frames per second, 6 Mbit/s).
 func vpx() Profile {
 	return Profile{
 		Name:  "libvpx-vp9",
 		Codec: VP9,
-		// libavcodec hands libvpx its rate when it opens the codec, and later changes nothing but the largest quantizer. What
-		// does change the rate is time, see RateByTime.
+		// libavcodec passes the rate to libvpx when it opens the codec, and later changes only the largest quantizer. Time
+		// does change the rate, see RateByTime.
 		Price:      PriceFree,
 		RateByTime: true,
-		// The two tile columns are encoded side by side.
+		// The two tile columns are encoded in parallel.
 		Threads:     2,
 		PixelFormat: "yuv420p",
 		MinRate:     true,
@@ -110,9 +110,8 @@ func vpx() Profile {
 		Reasons: map[string]string{
 			"deadline": "without it libvpx takes all the time that good quality needs",
 			"cpu-used": "the cheapest that libavcodec takes",
-			"tune-content": "it finds a change of the whole picture and encodes it again within the rate: a page of text that " +
-				"comes at once takes " +
-				"three shares of a frame in place of 37",
+			"tune-content": "it finds a change of the whole picture and encodes it again within the rate: " +
+				"a page of text that comes at once takes three shares of a frame instead of 37",
 			"aq-mode": "without it pictures of scrolling text take up to 4.3 times their share of the rate, with it 2.4 " +
 				"times",
 			"tile-columns":  "a picture in two columns takes two threads",
@@ -120,8 +119,7 @@ func vpx() Profile {
 			"lag-in-frames": "looking ahead means holding frames back",
 			"auto-alt-ref":  "a hidden reference is an access unit without a picture",
 			"max-intra-rate": "a keyframe has the share of any picture, as with the one-frame buffer of the others; libvpx " +
-				"would give the first one half of its " +
-				"buffer of four seconds",
+				"would give the first one half of its buffer of four seconds",
 			"profile": "what every receiver of VP9 must decode",
 			"g":       "keyframes on request only",
 			"bf":      "VP9 has none",
@@ -134,9 +132,9 @@ func nvenc() Profile {
 		Name:     "h264_nvenc",
 		Codec:    H264,
 		Hardware: true,
-		// libavcodec's reconfigure sets forceIDR with every change of rate.
+		// libavcodec's reconfigure sets forceIDR with every rate change.
 		Price: PriceKeyframe,
-		// NVENC's limits of H.264 by NVIDIA's support matrix; where a card's are narrower its first refusal tells.
+		// NVENC's limits for H.264 by NVIDIA's support matrix. If a card has narrower ones, its first refusal shows that.
 		Limits:      Limits{MinWidth: 146, MinHeight: 50, MaxWidth: 4096, MaxHeight: 4096},
 		PixelFormat: "nv12",
 		Options: map[string]string{
@@ -171,9 +169,9 @@ func vaapi() Profile {
 		Name:     "h264_vaapi",
 		Codec:    H264,
 		Hardware: true,
-		// libavcodec builds the rate parameters when it opens the codec and has no way to change them.
+		// libavcodec builds the rate parameters when it opens the codec and cannot change them.
 		Price: PriceReopen,
-		// What Intel's and AMD's drivers for H.264 have in common.
+		// The common limits of Intel's and AMD's drivers for H.264.
 		Limits:      Limits{MinWidth: 128, MinHeight: 128, MaxWidth: 4096, MaxHeight: 4096},
 		PixelFormat: "vaapi",
 		Device:      "vaapi",
@@ -201,7 +199,7 @@ func videoToolbox() Profile {
 		Name:     "h264_videotoolbox",
 		Codec:    H264,
 		Hardware: true,
-		// libavcodec sets the rate properties when it makes the session and never again.
+		// libavcodec sets the rate properties only when it makes the session.
 		Price:       PriceReopen,
 		PixelFormat: "nv12",
 		Options: map[string]string{

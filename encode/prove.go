@@ -13,36 +13,36 @@ import (
 	"wavryhost/platform/child"
 )
 
-// Proof is what came of trying an encoder with real frames.
+// Proof is the result of trying an encoder with real frames.
 type Proof struct {
 	// Profile is the profile's name.
 	Profile string `json:"profile"`
-	// Usable tells whether what it encoded decodes to the right pictures.
+	// Usable reports whether its output decodes to the right pictures.
 	Usable bool `json:"usable"`
-	// Why tells why it is not usable.
+	// Why says why it is not usable.
 	Why string `json:"why,omitempty"`
-	// FirstFrame is how long opening the encoder and encoding the first frame took.
+	// FirstFrame is the time for opening the encoder and encoding the first frame.
 	FirstFrame time.Duration `json:"first_frame_ns,omitempty"`
-	// MeanEncode is the mean time of converting and encoding one of the frames after the first.
+	// MeanEncode is the mean time for converting and encoding a frame after the first.
 	MeanEncode time.Duration `json:"mean_encode_ns,omitempty"`
-	// PerMegapixel is what a million pixels of a moving picture take to convert and encode: processor time where the
-	// processor encodes, else the time from the call to the result; 0 where it could not be measured.
+	// PerMegapixel is the time for converting and encoding a million pixels of a moving picture: processor time for
+	// software encoders, else the time from the call to the result. It is 0 if it could not be measured.
 	PerMegapixel time.Duration `json:"per_megapixel_ns,omitempty"`
-	// Price is what a change of the rate was found to cost, nil where that was not tried.
+	// Price is the measured cost of a rate change, or nil if that was not tried.
 	Price *Price `json:"price,omitempty"`
-	// Complaint is what the encoder logged as errors of pictures that it made.
+	// Complaint is what the encoder logged as errors about pictures that it made.
 	Complaint string `json:"complaint,omitempty"`
-	// PSNR is that of the worst decoded picture against its frame, in dB over all three planes.
+	// PSNR is the PSNR of the worst decoded picture, in dB over all three planes.
 	PSNR float64 `json:"psnr_db,omitempty"`
 }
 
-// Candidate is a profile and how it did.
+// Candidate is a profile and the result of its trial.
 type Candidate struct {
 	Profile Profile
 	Proof   Proof
 }
 
-// Best returns the first usable candidate of a codec. The list is in order of preference, as Profiles is.
+// Best returns the first usable candidate of a codec. The list is in order of preference, like Profiles.
 func Best(candidates []Candidate, codec string) (Candidate, bool) {
 	for _, c := range candidates {
 		if c.Proof.Usable && c.Profile.Codec == codec {
@@ -52,16 +52,16 @@ func Best(candidates []Candidate, codec string) (Candidate, bool) {
 	return Candidate{}, false
 }
 
-// ProverConfig says how encoders are tried.
+// ProverConfig configures a Prover.
 type ProverConfig struct {
-	// Command returns the command line of a program that tries the encoder of that profile, writes the Proof to its
-	// standard output as JSON, and exits with 0.
+	// Command returns the command line of a program that tries the encoder of a profile. The program writes the Proof to
+	// its standard output as JSON, and exits with 0.
 	Command func(profile string) []string
-	// Deadline is how long one program may take. It defaults to 10 seconds.
+	// Deadline bounds one program. It defaults to 10 seconds.
 	Deadline time.Duration
 }
 
-// Prover tries encoders, each in a process of its own: a driver that crashes or hangs takes only that process along.
+// Prover tries encoders, each in a process of its own. A driver that crashes or hangs affects only that process.
 type Prover struct{ cfg ProverConfig }
 
 // NewProver returns a Prover.
@@ -72,8 +72,8 @@ func NewProver(cfg ProverConfig) *Prover {
 	return &Prover{cfg: cfg}
 }
 
-// Prove tries the profiles one after the other, so that none slows another down, and returns a candidate for each. With
-// ctx ended the remaining ones are not usable.
+// Prove tries the profiles one after the other, so that none slows another down. It returns a candidate for each. If
+// ctx ends, the remaining ones are not usable.
 func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 	candidates := make([]Candidate, 0, len(profiles))
 	for _, profile := range profiles {
@@ -93,12 +93,12 @@ func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 const (
 	maxProof  = 64 << 10 // bytes of a program's output; a proof has some hundred
 	maxStderr = 16 << 10
-	// maxMemory of a program. The software encoders allocate 0.3 GB for the size that is tried; nobody has measured what
-	// drivers of graphics cards do.
+	// maxMemory bounds the memory of a program. The software encoders allocate 0.3 GB for the tried size. The use of
+	// graphics drivers was not measured.
 	maxMemory = 4 << 30
 )
 
-// driverVariables choose drivers and devices. Drivers get no other variables of the daemon, which may hold secrets.
+// driverVariables choose drivers and devices. Drivers get no other variables of the daemon, which may contain secrets.
 var driverVariables = []string{
 	"LIBVA_DRIVER_NAME",
 	"LIBVA_DRIVERS_PATH",
@@ -154,7 +154,7 @@ func decodeProof(data []byte, proof *Proof) error {
 	return nil
 }
 
-// withLastLine adds the last line that a program wrote to its standard error.
+// withLastLine adds the last line of a program's standard error.
 func withLastLine(err error, stderr []byte) error {
 	text := strings.TrimSpace(string(stderr))
 	if line := text[strings.LastIndexByte(text, '\n')+1:]; line != "" {

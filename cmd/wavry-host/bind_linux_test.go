@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Hardened builds (-z now) and LD_BIND_NOW look for every symbol of the program when it starts. One that only machines
-// with some driver have would keep the daemon from starting on all others.
+// Hardened builds (-z now) and LD_BIND_NOW look for every symbol of the program when it starts. A symbol that only
+// machines with some driver have would keep the daemon from starting on all others.
 func TestItStartsWithAllSymbolsBound(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), "LD_BIND_NOW=1")

@@ -476,7 +476,10 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"number for a duration", "linger: 30", `F:1: linger: 30 (a number) is not a duration from 100ms to 10m`},
 		{"duration without a unit", `linger: "30"`, `F:1: linger: "30" is not a duration from 100ms to 10m`},
 		{"duration too long", "linger: 2h", `F:1: linger: "2h" is not a duration from 100ms to 10m`},
-		{"unit that is none", "max_bitrate: 4m", `F:1: max_bitrate: "4m" is not a bitrate from 10k to 1000M, such as 500k or 4M`}, //nolint:lll // a raw string
+		{
+			"unit that is none", "max_bitrate: 4m",
+			`F:1: max_bitrate: "4m" is not a bitrate from 10k to 1000M, such as 500k or 4M`,
+		},
 		{
 			"bitrate without digits", "max_bitrate: M",
 			`F:1: max_bitrate: "M" is not a bitrate from 10k to 1000M, such as 500k or 4M`,
@@ -498,7 +501,10 @@ func TestFilesThatAreRefused(t *testing.T) {
 			`F:1: virtual_size: 1280 (a number) is not WIDTHxHEIGHT, both even, from 96x108 to 8192x8192`,
 		},
 		{"port alone", "listen: 8470", `F:1: listen: 8470 (a number) is not host:port, such as 127.0.0.1:8470`},
-		{"port too large", "listen: 127.0.0.1:70000", `F:1: listen: "127.0.0.1:70000" is not host:port, such as 127.0.0.1:8470`}, //nolint:lll // a raw string
+		{
+			"port too large", "listen: 127.0.0.1:70000",
+			`F:1: listen: "127.0.0.1:70000" is not host:port, such as 127.0.0.1:8470`,
+		},
 		{"no address", `listen: ""`, `F:1: listen: "" is not host:port, such as 127.0.0.1:8470`},
 		{"unknown word", "log_level: loud", `F:1: log_level: "loud" is not debug, info, warn or error`},
 		{
@@ -703,7 +709,7 @@ func TestSettingsThatConflict(t *testing.T) {
 	}{
 		{
 			flags: map[string]string{"listen": "0.0.0.0:8470"},
-			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which requires tls_cert and tls_key, and ` +
+			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which requires tls_cert and tls_key, and ` + //nolint:lll // a raw string
 				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage, //nolint:lll // a raw string
 		},
 		{
@@ -762,7 +768,8 @@ func TestSettingsThatConflict(t *testing.T) {
 				"allowed_hosts": "a", "token": "0123456789abcdef",
 				"anonymous_role": "viewer",
 			}, code: exitUsage,
-			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where clients need a credential: " +
+			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where clients need a " +
+				"credential: " +
 				"set anonymous_role to none",
 		},
 		{

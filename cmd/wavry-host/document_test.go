@@ -107,7 +107,7 @@ func settingsInFull() string {
 	return b.String()
 }
 
-// settingsExample is the file that the tests read; so it is one that works.
+// settingsExample is the file that the tests read, so it works.
 func settingsExample() string {
 	return "```yaml\n" + strings.TrimPrefix(full, "# a comment\n") + "```\n"
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"wavryhost/session/api"
 	"wavryhost/session"
+	"wavryhost/session/api"
 	"wavryhost/session/gateway"
 )
 
@@ -71,7 +71,8 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		t.Errorf("%d states are exported, %v; want %d", n, err, len(gateway.States()))
 	}
 	cfg.GatewayCA = ca
-	if _, err := newLink(&cfg, new(session.Manager), nil, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err == nil ||
+	quiet := slog.New(slog.DiscardHandler)
+	if _, err := newLink(&cfg, new(session.Manager), nil, prometheus.NewRegistry(), quiet); err == nil ||
 		!strings.Contains(err.Error(), "no certificate") {
 		t.Errorf("a CA file without a certificate gives %v", err)
 	}

@@ -16,7 +16,7 @@ import (
 	"wavryhost/session/relay"
 )
 
-// newRegistry returns the daemon's metrics, with those of the Go runtime and the process.
+// newRegistry returns the daemon's metrics, with the metrics of the Go runtime and the process.
 func newRegistry() *prometheus.Registry {
 	b := thisBuild()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{

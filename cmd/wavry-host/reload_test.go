@@ -18,7 +18,7 @@ import (
 	"wavryhost/session/api"
 )
 
-// noted is a manager that notes what it is told.
+// noted is a manager that records calls.
 type noted struct {
 	mu       sync.Mutex
 	limits   []int

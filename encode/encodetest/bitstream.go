@@ -8,9 +8,9 @@ import (
 	"wavryhost/encode"
 )
 
-// A bitstream is how access units of a codec look: how the fake makes them, and what the suite wants to see in each.
+// A bitstream is the form of a codec's access units: how the fake makes them, and what the suite checks.
 type bitstream struct {
-	// unit returns an access unit of about that many bytes, which decodes to nothing but has the right form.
+	// unit returns an access unit of about that many bytes. It has the right form and no decodable content.
 	unit func(size int, p encode.Params, key bool, number byte) []byte
 	// check returns what is wrong with an access unit.
 	check func(encode.AccessUnit) error
@@ -21,8 +21,8 @@ var bitstreams = map[string]bitstream{
 	encode.VP9:  {vp9Frame, checkVP9Frame},
 }
 
-// annexB returns an access unit of H.264, of two slices. The parameter sets are those of a constrained baseline stream;
-// the slices hold nothing but a number.
+// annexB returns an H.264 access unit with two slices. The parameter sets are of a constrained baseline stream; the
+// slices contain only a number.
 func annexB(size int, _ encode.Params, key bool, number byte) []byte {
 	var unit []byte
 	slice := byte(0x41) // nal_ref_idc 2, nal_unit_type 1
@@ -42,7 +42,7 @@ func annexB(size int, _ encode.Params, key bool, number byte) []byte {
 	return unit
 }
 
-// checkAnnexB checks an access unit of H.264: a byte stream of one picture, with parameter sets where it is a keyframe.
+// checkAnnexB checks an H.264 access unit: a byte stream of one picture, with parameter sets if it is a keyframe.
 func checkAnnexB(unit encode.AccessUnit) error {
 	if !bytes.HasPrefix(unit.Data, []byte{0, 0, 1}) && !bytes.HasPrefix(unit.Data, []byte{0, 0, 0, 1}) {
 		return fmt.Errorf("access unit begins with % x; want a start code", unit.Data[:min(4, len(unit.Data))])
@@ -90,19 +90,19 @@ func splitAnnexB(data []byte) [][]byte {
 	return nals
 }
 
-// The first byte of a VP9 frame of profile 0 (VP9 bitstream specification, section 6.2), and what a keyframe has after
-// it.
+// The first byte of a VP9 frame of profile 0 (VP9 bitstream specification, section 6.2), and the bytes after it in a
+// keyframe.
 const (
 	vp9Marker    = 0x80 // and no bit of the profile
 	vp9Again     = 1 << 3
 	vp9Inter     = 1 << 2
 	vp9Shown     = 1 << 1
-	vp9KeyHeader = 9 // bytes: the first one, a sync code, four bits of colours, 16 each of width and height
+	vp9KeyHeader = 9 // bytes: the first one, a sync code, four bits of colors, 16 each of width and height
 )
 
 var vp9Sync = []byte{0x49, 0x83, 0x42}
 
-// vp9Frame returns a frame of VP9: its header as far as the size, and nothing but a number after that.
+// vp9Frame returns a VP9 frame: its header up to the size, then only a number.
 func vp9Frame(size int, p encode.Params, key bool, number byte) []byte {
 	unit := []byte{vp9Marker | vp9Shown | vp9Inter}
 	if key {
@@ -115,7 +115,7 @@ func vp9Frame(size int, p encode.Params, key bool, number byte) []byte {
 	return append(unit, bytes.Repeat([]byte{number}, max(size-len(unit), 16))...)
 }
 
-// checkVP9Frame checks an access unit of VP9: one frame that is shown, with the size in it where it is a keyframe.
+// checkVP9Frame checks a VP9 access unit: one visible frame, which contains the size if it is a keyframe.
 func checkVP9Frame(unit encode.AccessUnit) error {
 	data := unit.Data
 	if len(data) < 2 {

@@ -1,4 +1,4 @@
-// Package encodetest has a fake encoder for tests of what uses encoders, and the suite that every encoder passes.
+// Package encodetest has a fake encoder for tests, and the suite that every encoder must pass.
 package encodetest
 
 import (
@@ -11,35 +11,35 @@ import (
 	"wavryhost/encode"
 )
 
-// Config says how a fake behaves.
+// Config describes the behavior of a fake.
 type Config struct {
-	// Profile is what the fake claims to be. Its name defaults to "fake", its codec to H264.
+	// Profile is the profile of the fake. Its name defaults to "fake", its codec to H264.
 	Profile encode.Profile
 	// OpenErr is what Open returns, if set.
 	OpenErr error
-	// Limit is how many encoders may be open at a time, 0 for any number, as hardware has it. Open of one more returns
+	// Limit is the number of encoders that may be open at a time, as with hardware; 0 is no limit. Beyond it Open returns
 	// ErrLimit.
 	Limit int
-	// Sizes are the sizes that it takes, whatever its profile says. Open of another returns encode.ErrSize.
+	// Sizes are the supported sizes, regardless of the profile. For others Open returns encode.ErrSize.
 	Sizes encode.Limits
-	// OnEncode, if set, is called in each Encode before anything else, with the number of the call from 1 on. It may
-	// block or delay, as a driver does that hangs; its error is Encode's. It is called on the goroutine of the caller.
+	// OnEncode, if set, is called first in each Encode, with the number of the call from 1 on. It may block or delay like
+	// a driver that hangs. Its error is Encode's. It runs on the caller's goroutine.
 	OnEncode func(n int) error
-	// Took is how long each picture claims to have taken, 0 for as long as it did. What is reckoned with it does not
-	// depend on who else uses the machine then.
+	// Took is the reported duration of each picture, or 0 for the real one. Decisions based on it do not depend on the
+	// load of the machine.
 	Took time.Duration
-	// QP returns the quantizer of a picture that is encoded for the n-th time since it changed or was a keyframe, from 0.
-	// By default it begins at 26 and falls by 2 each time, to 2.
+	// QP returns the quantizer of a picture that is encoded for the n-th time since its last change or keyframe, from 0.
+	// By default it starts at 26 and falls by 2 each time, to 2.
 	QP func(n int) float64
 }
 
-// ErrLimit is what a fake says that has no room for another encoder, in the words of FFmpeg's NVENC.
+// ErrLimit is the error of a fake at its limit, in the words of FFmpeg's NVENC.
 var ErrLimit = fmt.Errorf("OpenEncodeSessionEx failed: incompatible client key (21): %w", encode.ErrBusy)
 
-// Rate is an argument list of SetRate.
+// Rate has the arguments of SetRate.
 type Rate struct{ BitsPerSecond, FPS int }
 
-// Stats counts what a fake's encoders were asked for.
+// Stats counts the calls of a fake's encoders.
 type Stats struct {
 	Opened, Closed int
 	Pictures       int // access units made
@@ -49,7 +49,7 @@ type Stats struct {
 	Params         []encode.Params // one for each Open
 }
 
-// Fake is a factory of encoders that make access units of the right size without looking at the pixels.
+// Fake is a factory of encoders that make access units of the right size and ignore the pixels.
 type Fake struct {
 	cfg Config
 
@@ -73,7 +73,7 @@ func New(cfg Config) *Fake {
 	return &Fake{cfg: cfg}
 }
 
-// Stats returns what was counted so far. It may be called at any time from any goroutine.
+// Stats returns the current counts. It may be called concurrently.
 func (f *Fake) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -122,9 +122,9 @@ type fakeEncoder struct {
 	params encode.Params
 	calls  int
 	seq    uint64
-	again  int // how often the picture was encoded again since it changed or was a keyframe
+	again  int // repetitions of the picture since its last change or keyframe
 	rekey  bool
-	larger int // how many pictures' bits the next keyframe has
+	larger int // the bits of how many pictures the next keyframe has
 	begun  bool
 	failed error
 }
@@ -183,7 +183,7 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 	}, nil
 }
 
-// qp is that of a picture that gets sharper each time that it is encoded.
+// qp is the quantizer of a picture that gets sharper with each repetition.
 func (e *fakeEncoder) qp() float64 {
 	if e.fake.cfg.QP != nil {
 		return e.fake.cfg.QP(e.again)

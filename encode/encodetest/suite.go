@@ -11,7 +11,7 @@ import (
 	"wavryhost/encode"
 )
 
-// Run checks that the encoders of f keep what encode.Encoder promises. It opens several, one after the other.
+// Run checks that the encoders of f keep the promises of encode.Encoder. It opens several, one after the other.
 func Run(t *testing.T, f encode.Factory) {
 	t.Helper()
 	for _, c := range checks {
@@ -23,8 +23,8 @@ func Run(t *testing.T, f encode.Factory) {
 	}
 }
 
-// A check returns what is wrong with an encoder. They return errors rather than fail tests so that they can be tested
-// themselves, with encoders that break one promise each.
+// A check returns what is wrong with an encoder. Checks return errors instead of failing tests, so that they can be
+// tested with encoders that break one promise each.
 type check struct {
 	name string
 	run  func(encode.Factory) error
@@ -76,8 +76,8 @@ func with(f encode.Factory, p encode.Params, do func(*film) error) (err error) {
 	return do(&film{enc: enc, start: time.Now()})
 }
 
-// frame returns the next frame: patches that change from each to the next without a pattern to predict them by, which
-// costs any encoder all the bits it has.
+// frame returns the next frame: patches that change from frame to frame without a predictable pattern, so that an
+// encoder needs all available bits.
 func (f *film) frame(width, height int) *capture.Frame {
 	f.n++
 	frame := capture.NewFrame(func(*capture.Frame) { f.released++ })
@@ -99,7 +99,7 @@ func (f *film) frame(width, height int) *capture.Frame {
 
 func (f *film) at(n uint64) time.Time { return f.start.Add(time.Duration(n) * time.Second / fps) }
 
-// next encodes the next frame and checks what holds for every access unit.
+// next encodes the next frame and makes the checks that apply to every access unit.
 func (f *film) next(key bool) (encode.AccessUnit, error) {
 	unit, err := f.enc.Encode(f.frame(width, height), time.Time{}, key)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f *film) next(key bool) (encode.AccessUnit, error) {
 	return unit, nil
 }
 
-// many encodes n frames and returns the bits they took and how many were keyframes.
+// many encodes n frames. It returns their bits and the number of keyframes.
 func (f *film) many(n int) (bits, keys int, err error) {
 	for range n {
 		unit, err := f.next(false)
@@ -178,17 +178,16 @@ func checkSlices(f encode.Factory) error {
 	})
 }
 
-// What a second of busy content may take of its target. With a buffer of one frame a picture may never exceed its
-// share, so that an encoder has to aim below it: x264 uses 80 to 90 percent, and two thirds where pictures are as small
-// as here.
+// The allowed share of the target for a second of busy content. With a buffer of one frame, no picture may exceed its
+// share, so an encoder must aim below it: x264 uses 80 to 90 percent, and two thirds with pictures as small as here.
 const leastUsed, mostUsed = 0.6, 1.15
 
-// settling is how many pictures a rate control may take until it uses a rate. It learns by the picture, whatever time
-// that has, and some go up with care. Down it has to go at once.
+// settling is the number of pictures after which a rate control must use a new rate. It learns by pictures, regardless
+// of time, and some raise the rate carefully. They must lower it at once.
 const settling = 60
 
-// holds checks that frames take the given rate: a second of them no more than that from the first half of a second on,
-// and a second no less once the rate control has settled.
+// holds checks that frames obey the given rate: a second of them uses no more from the first half of a second on, and
+// no less once the rate control has settled.
 func holds(film *film, bitsPerSecond, fps int) error {
 	if _, _, err := film.many(fps / 2); err != nil {
 		return err
@@ -235,7 +234,7 @@ func checkRate(f encode.Factory) error {
 				return err
 			}
 		}
-		// Asking for what is in force changes nothing, whatever a change costs.
+		// A request for the current rate changes nothing, whatever a change costs.
 		if err := film.enc.SetRate(rate, fps); err != nil {
 			return fmt.Errorf("set the same rate: %w", err)
 		}
@@ -274,7 +273,7 @@ func checkEnlarge(f encode.Factory) error {
 			return err
 		}
 		film.enc.Enlarge(larger)
-		// What is no keyframe is not meant.
+		// Only keyframes are meant.
 		between, _, err := film.many(1)
 		if err != nil {
 			return err
@@ -295,7 +294,7 @@ func checkEnlarge(f encode.Factory) error {
 		large, small := 8*len(key.Data), 8*max(len(plain.Data), len(again.Data))
 		free := f.Profile().Price == encode.PriceFree
 		switch {
-		case free && large < share*3/2: // libvpx uses less than half of what it may
+		case free && large < share*3/2: // libvpx uses less than half of the allowed bits
 			return fmt.Errorf("enlarged keyframe has %d bits; want about %d", large, larger*share)
 		case !free && large > 2*small:
 			return fmt.Errorf("keyframe has %d bits, others %d; a change has a price, want the same", large, small)

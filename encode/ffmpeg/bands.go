@@ -8,12 +8,12 @@ import (
 // band is a range of rows, from the first to the one after the last.
 type band struct{ top, bottom int }
 
-// joinRows is the largest gap between two bands that are converted as one. Sixteen rows of 1080p take libyuv 3 µs; a
-// band of its own costs about as much in cold caches and a loop's start.
+// joinRows is the largest gap between two bands that are converted together. Sixteen rows of 1080p take libyuv 3 µs; a
+// separate band costs about as much in cold caches and loop startup.
 const joinRows = 16
 
 // appendBands appends the rows that damage touches in a picture of the given size, as disjoint bands from top to
-// bottom. Bands begin and end at even rows, since two rows share their chroma; height is even.
+// bottom. Bands begin and end at even rows, because two rows share their chroma; height is even.
 func appendBands(bands []band, damage []image.Rectangle, width, height int) []band {
 	picture := image.Rect(0, 0, width, height)
 	first := len(bands)

@@ -19,22 +19,22 @@ import (
 	"wavryhost/capture"
 )
 
-// converter keeps one picture in the encoder's format and follows the frames with it: BT.601 limited range, which is
-// what libyuv makes of RGB.
+// converter keeps one picture in the encoder's format and updates it from frames. It uses BT.601 limited range, which
+// libyuv makes of RGB.
 type converter struct {
 	picture *astiav.Frame
 	width   int // of the picture, pixels
 	height  int
 
-	// The size of the frame before; 0 before the first.
+	// The size of the previous frame; 0 before the first.
 	lastWidth, lastHeight int
 
 	bands  []band
-	rows   []C.int // bands as C takes them; memory of its own, since cgo checks all of what it is handed
-	scaled []byte  // BGRX of the picture's size, once a frame of another size has come
+	rows   []C.int // bands for C, in separate memory, since cgo checks all of the memory that it is passed
+	scaled []byte  // BGRX of the picture's size, since the first frame of another size
 }
 
-// newConverter returns a converter to pictures of a 4:2:0 format. The caller must free it.
+// newConverter returns a converter to pictures in a 4:2:0 format. The caller must free it.
 func newConverter(width, height int, format astiav.PixelFormat) (*converter, error) {
 	picture := astiav.AllocFrame()
 	if picture == nil {
@@ -55,10 +55,10 @@ func newConverter(width, height int, format astiav.PixelFormat) (*converter, err
 
 func (c *converter) free() { c.picture.Free() }
 
-// empty tells whether no frame has been converted.
+// empty reports whether no frame has been converted.
 func (c *converter) empty() bool { return c.lastWidth == 0 }
 
-// convert brings the picture to f's content.
+// convert updates the picture to the content of f.
 func (c *converter) convert(f *capture.Frame) error {
 	switch {
 	case f.Width < 2 || f.Height < 2:
@@ -67,7 +67,7 @@ func (c *converter) convert(f *capture.Frame) error {
 		return fmt.Errorf("convert: frame of %dx%d has a stride of %d and %d bytes of pixels",
 			f.Width, f.Height, f.Stride, len(f.Pix))
 	}
-	// A picture of 4:2:0 has even sides, one more than a frame's that are odd.
+	// A 4:2:0 picture has even sides. If a frame's side is odd, the picture's is one more.
 	evenWidth, evenHeight := (f.Width+1)&^1, (f.Height+1)&^1
 
 	whole := f.Width != c.lastWidth || f.Height != c.lastHeight
@@ -105,11 +105,11 @@ func (c *converter) convert(f *capture.Frame) error {
 	return nil
 }
 
-// scaleMargin is how many rows of a scaled picture beside those of a band depend on the band's, and once more for each
-// time that the picture is larger: the filters reach over a row on either side, and rounding over another.
+// scaleMargin is the number of rows around a band of a scaled picture that depend on the band's rows; it is multiplied
+// by the scale. The filters reach over one row on either side, and rounding over another.
 const scaleMargin = 2
 
-// scale scales the bands of f to the picture's size, and makes them the bands of the result.
+// scale scales the bands of f to the size of the picture. The result has the corresponding bands.
 func (c *converter) scale(f *capture.Frame) error {
 	if c.scaled == nil {
 		c.scaled = make([]byte, 4*c.width*c.height)

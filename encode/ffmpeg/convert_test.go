@@ -101,7 +101,7 @@ func TestDamageOnlyConversionEqualsWhole(t *testing.T) {
 	}
 }
 
-// The last column and row of an odd size are there, and again beside it, as sharp as the others.
+// The last column and row of an odd size appear, and are repeated next to it, as sharp as the others.
 func TestOddSizesAreKeptWhole(t *testing.T) {
 	for _, format := range []astiav.PixelFormat{astiav.PixelFormatYuv420P, astiav.PixelFormatNv12} {
 		f := newFrame(65, 33)

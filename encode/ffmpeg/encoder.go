@@ -25,7 +25,7 @@ import (
 	"wavryhost/encode"
 )
 
-// What the pictures' numbers mean, for the receiver's conversion back: libyuv's matrix is BT.601 limited, while the
+// The meaning of the pictures' numbers, for the receiver's conversion back. libyuv's matrix is BT.601 limited; the
 // display's own primaries and transfer curve are sRGB's.
 const (
 	colorSpace     = astiav.ColorSpaceSmpte170M
@@ -34,7 +34,7 @@ const (
 	colorTransfer  = astiav.ColorTransferCharacteristicIec6196621
 )
 
-// maxRate is the highest rate that is asked of a codec, in bits per second: the largest of H.264's levels.
+// maxRate is the highest rate that is requested of a codec, in bits per second: the largest of H.264's levels.
 const maxRate int64 = 800_000_000
 
 // qpScale is FF_QP2LAMBDA, the unit in which encoders report their quantizer.
@@ -45,26 +45,26 @@ type encoder struct {
 	log     *slog.Logger
 	codec   *astiav.Codec
 	params  encode.Params // with the rates in force
-	openFPS int           // the frame rate that the open codec reckons with
-	ration  ration        // for those that need it
+	openFPS int           // the frame rate that the open codec uses for its shares
+	ration  ration        // for encoders that need it
 
 	converter *converter
-	surface   *surface // nil for encoders that take pictures from main memory
+	surface   *surface // nil for encoders that accept pictures in main memory
 	context   *astiav.CodecContext
 	packet    *C.AVPacket
-	why       []byte // what FFmpeg logged while it encoded, as C text
+	why       []byte // FFmpeg's log of the last encode, as C text
 
 	rekey  bool // the next picture must be a keyframe
-	larger int  // how many pictures' bits the next keyframe may have, where it is more than one
+	larger int  // the bits of how many pictures the next keyframe may have, if more than one
 	start  time.Time
 	pts    int64
 	seq    uint64
-	failed error // what ended the encoder, ErrClosed after Close
+	failed error // why the encoder ended; ErrClosed after Close
 }
 
 var _ encode.Encoder = (*encoder)(nil)
 
-// open opens the codec with e.params. What it allocates, closeCodec frees.
+// open opens the codec with e.params. closeCodec frees what it allocates.
 func (e *encoder) open() (err error) {
 	defer func() {
 		if err != nil {
@@ -116,7 +116,7 @@ func (e *encoder) open() (err error) {
 		return fmt.Errorf("open the codec: %w: %w", explained(err, lines), refusal(lines))
 	case err != nil:
 		return fmt.Errorf("open the codec: %w", explained(err, lines))
-	case len(lines) > 0 && e.larger <= 1: // of the rate that one picture has x264 says that it is above its level
+	case len(lines) > 0 && e.larger <= 1: // x264 says that one picture's share of the rate exceeds its level
 		e.log.Warn("encoder opened with complaints", "text", strings.Join(lines, "; "))
 	}
 	return nil
@@ -132,9 +132,9 @@ func setOption(c *astiav.CodecContext, name, value string) error {
 	return nil
 }
 
-// applyRate puts e.params' rates into the codec context: constant rate with a buffer of one frame, which bounds each
-// picture to its share of the rate. The codec deals out its rate by the frame rate that it was opened with; a lower one
-// is told to it as a higher rate, so that each of the fewer pictures gets its larger share.
+// applyRate puts the rates of e.params into the codec context: constant rate with a buffer of one frame, which bounds
+// each picture to its share of the rate. The codec distributes its rate by the frame rate of its opening. So a lower
+// frame rate is set as a higher rate, and each of the fewer pictures gets its larger share.
 func (e *encoder) applyRate() {
 	perFrame := int64(e.params.BitsPerSecond / e.params.FPS)
 	rate := int64(e.params.BitsPerSecond) * int64(e.openFPS) / int64(e.params.FPS)
@@ -245,7 +245,7 @@ func (e *encoder) encodeLarger(at time.Time, key bool) (data []byte, isKey bool,
 	return data, isKey, qp, err
 }
 
-// next returns the timestamp of the picture that was captured at that time. Timestamps must rise strictly.
+// next returns the timestamp of the picture with that capture time. Timestamps must rise strictly.
 func (e *encoder) next(at time.Time) int64 {
 	if e.profile.RateByTime {
 		return e.pts + e.ration.length()
@@ -287,7 +287,7 @@ func (e *encoder) SetRate(bitsPerSecond, fps int) error {
 	return nil
 }
 
-// deal puts e.params' rates in force, with an encoder that takes them while it is open.
+// deal applies the rates of e.params to an encoder that accepts them while it is open.
 func (e *encoder) deal() {
 	if e.profile.RateByTime {
 		e.ration.set(e.params.BitsPerSecond, e.params.FPS)

@@ -410,7 +410,7 @@ func TestProve(t *testing.T) {
 		},
 		{
 			"makes periodic keyframes", x264(t, func(p *encode.Profile) { p.Options["g"] = "5" }),
-			"frame 5 is a keyframe nobody asked for",
+			"frame 5 is a keyframe without a request",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -522,7 +522,7 @@ func resident(t *testing.T) int {
 	return pages * os.Getpagesize()
 }
 
-// The stream states the level that was agreed, not the one that x264 would take.
+// The stream states the agreed level, not the level that x264 would choose.
 func TestX264StatesTheLevelAskedFor(t *testing.T) {
 	for _, level := range []int{31, 40, 51} {
 		e := open(t, x264(t, nil), encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, Level: level})

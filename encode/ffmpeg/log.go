@@ -19,14 +19,14 @@ import (
 	"github.com/asticode/go-astiav"
 )
 
-// FFmpeg's log callback is process-wide and has no argument of the caller's, so what it leads to is too.
+// FFmpeg's log callback is process-wide and has no argument for the caller. So the logger is process-wide too.
 var (
 	logSink    atomic.Pointer[slog.Logger]
 	installLog = sync.OnceFunc(func() { C.wavry_log_install() })
 )
 
-// SetLogger sends what FFmpeg logs to log: its errors as such, its warnings as warnings, and its information, which is
-// chatter, as debugging. Without it FFmpeg's lines are dropped, except for those that explain an error of Open.
+// SetLogger sends FFmpeg's log to log: errors and warnings at their levels, and information at debug level. Without it,
+// FFmpeg's lines are dropped, except lines that explain an error of Open.
 func SetLogger(log *slog.Logger) {
 	installLog()
 	logSink.Store(log)
@@ -37,7 +37,7 @@ func SetLogger(log *slog.Logger) {
 	C.wavry_log_forward(C.int(level))
 }
 
-// wavryLogLine gets a line of FFmpeg's log, on whichever thread wrote it.
+// wavryLogLine gets a line of FFmpeg's log, on the thread that wrote it.
 //
 //export wavryLogLine
 func wavryLogLine(level C.int, item, line *C.char) {
@@ -60,11 +60,11 @@ func slogLevel(l astiav.LogLevel) slog.Level {
 	}
 }
 
-// captured runs f and returns its error together with what FFmpeg logged meanwhile, up to that level. The codes that
-// FFmpeg returns say little: opening NVENC without a driver is "Operation not permitted".
+// captured runs f. It returns its error and what FFmpeg logged meanwhile, up to that level. FFmpeg's error codes say
+// little: opening NVENC without a driver is "Operation not permitted".
 func captured(level astiav.LogLevel, f func() error) (lines []string, err error) {
 	installLog()
-	runtime.LockOSThread() // the collecting is per thread
+	runtime.LockOSThread() // lines are collected per thread
 	defer runtime.UnlockOSThread()
 	C.wavry_log_capture_begin(C.int(level))
 	err = f()
@@ -81,7 +81,7 @@ func logLines(text string) []string {
 	return lines
 }
 
-// explained adds to err what FFmpeg logged about it.
+// explained adds FFmpeg's log lines about err to err.
 func explained(err error, lines []string) error {
 	if len(lines) == 0 {
 		return err

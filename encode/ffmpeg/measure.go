@@ -13,19 +13,19 @@ import (
 	"wavryhost/encode"
 )
 
-// How an encoder is measured: at a size that costs a pixel what it costs on real displays, at the rate of a moving
-// desktop, after the first pictures, which an encoder allocates in, and not for long.
+// How an encoder is measured: at a size with a realistic cost per pixel, at the rate of a moving desktop, after the
+// first pictures, during which an encoder allocates, and only briefly.
 const (
 	measureWidth, measureHeight = 1280, 720
 	measureFPS, measureRate     = 60, 5_000_000
 	measureWarm, measureFrames  = 8, 40
-	measureLeast                = 5 // or the figure is worth nothing
+	measureLeast                = 5 // otherwise the result is useless
 	measureLong                 = 1500 * time.Millisecond
 )
 
-// measure returns what a million pixels of scrolling text take to convert and encode: of hardware the time from the
-// call to the result, else processor time, which other programs do not add to. It is the median of what pictures take
-// within a time.
+// measure returns the time for converting and encoding a million pixels of scrolling text. For hardware this is the
+// time from the call to the result, else processor time, which excludes other programs. It is the median over the
+// pictures within a time limit.
 func measure(
 	ctx context.Context, f encode.Factory, threads int, within time.Duration,
 ) (perMegapixel time.Duration, err error) {
@@ -77,13 +77,13 @@ func measure(
 	return took[len(took)/2] * 1_000_000 / (measureWidth * measureHeight), nil
 }
 
-// textPage draws lines of marks like glyphs, dark on white.
+// textPage draws lines of glyph-like marks, dark on white.
 func textPage(width, height int) []byte {
 	pix := make([]byte, 4*width*height)
 	for i := range pix {
 		pix[i] = 255
 	}
-	rng := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // a picture, no secret
+	rng := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // a picture, not a secret
 	var glyphs [64][10]uint8
 	for i := range glyphs {
 		for y := range glyphs[i] {

@@ -5,14 +5,14 @@ import (
 	"math"
 )
 
-// picture is a decoded one: the planes Y, U and V one after the other, 4:2:0 without gaps.
+// picture is a decoded picture: the planes Y, U and V one after the other, 4:2:0 without gaps.
 type picture struct {
 	data          []byte
 	width, height int
 }
 
-// psnr compares p with BGRX pixels of that size, over all three planes. It converts the pixels by the formulas of
-// BT.601 in plain Go, so that it does not repeat a mistake of the converter's.
+// psnr compares p with BGRX pixels of the same size, over all three planes. It converts the pixels with the formulas of
+// BT.601 in plain Go, so that it does not repeat an error of the converter.
 func (p picture) psnr(pix []byte, width, height int) (float64, error) {
 	if p.width != width || p.height != height {
 		return 0, fmt.Errorf("picture is %dx%d; want %dx%d", p.width, p.height, width, height)
@@ -39,6 +39,6 @@ func (p picture) psnr(pix []byte, width, height int) (float64, error) {
 			square(at+chroma, (112*r-94*g-18*b+4*32896)>>10)
 		}
 	}
-	// Equal pictures count as one step of one sample apart, since JSON knows no infinity.
+	// Equal pictures count as one step of one sample apart, because JSON has no infinity.
 	return 10 * math.Log10(255*255*float64(luma+2*chroma)/float64(max(sum, 1))), nil
 }

@@ -3,7 +3,7 @@ package ffmpeg
 import "testing"
 
 func TestPSNRKnowsTheColoursOfBT601(t *testing.T) {
-	// 2x2 of each colour as B, G, R, and its Y, U, V by BT.601 limited range, rounded.
+	// 2x2 of each color as B, G, R, and its Y, U, V by BT.601 limited range, rounded.
 	for _, test := range []struct {
 		name     string
 		b, g, r  byte
@@ -33,7 +33,7 @@ func TestPSNRKnowsTheColoursOfBT601(t *testing.T) {
 	}
 }
 
-// provedElsewhere is the bound that a wrong conversion has to stay under: Prove refuses what is not above it.
+// provedElsewhere is the bound that a wrong conversion must stay below: Prove refuses what is not above it.
 const provedElsewhere = 24
 
 func TestPSNRRefusesAnotherSize(t *testing.T) {

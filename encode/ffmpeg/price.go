@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// priceCut is what the rate is cut to, and priceObeyed the share of the bits before that the pictures after the cut
-	// may take: an encoder that did not hear of it takes all of them.
+	// priceCut is the divisor of the rate, and priceObeyed the largest share of the earlier bits that pictures after the
+	// cut may use: an encoder that ignores the cut uses all of them.
 	priceCut, priceObeyed = 0.25, 0.6
-	// priceSettle is how many pictures are not counted, priceFrames how many are, before and after the cut.
+	// priceSettle is the number of pictures that do not count, priceFrames the number that do, before and after the cut.
 	priceSettle, priceFrames = 6, 12
 )
 
-// price returns what a change of the rate costs, by what the encoder does: drivers that cannot change it in place say
-// so in a line of their log at most. An encoder that is opened anew by its profile costs that.
+// price returns the cost of a rate change by observation: drivers that cannot change the rate in place say so in their
+// log at most. If the profile says that the encoder must be reopened, that is the price.
 func price(ctx context.Context, f encode.Factory, p encode.Params) (found encode.Price, err error) {
 	if f.Profile().Price == encode.PriceReopen {
 		return encode.PriceReopen, nil
@@ -32,10 +32,10 @@ func price(ctx context.Context, f encode.Factory, p encode.Params) (found encode
 		return 0, fmt.Errorf("price: %w", err)
 	}
 	defer func() { err = errors.Join(err, enc.Close()) }()
-	rng := rand.New(rand.NewPCG(11, 12)) //nolint:gosec // a picture, no secret
+	rng := rand.New(rand.NewPCG(11, 12)) //nolint:gosec // a picture, not a secret
 	n := uint64(0)
 	began := time.Now()
-	// noise encodes pictures that take all the bits there are.
+	// noise encodes pictures that need all available bits.
 	noise := func(count int) (bits int, key bool, err error) {
 		for range count {
 			if err := ctx.Err(); err != nil {

@@ -46,7 +46,7 @@ func TestPriceIsFoundByTrying(t *testing.T) {
 		{"opened anew by its profile", x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }), encode.PriceReopen},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// The second are those of the daemon's trial.
+			// The second are the parameters of the daemon's trial.
 			for _, p := range []encode.Params{params, {Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}} {
 				got, err := price(t.Context(), c.factory, p)
 				if err != nil || got != c.want {

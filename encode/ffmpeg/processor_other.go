@@ -4,5 +4,5 @@ package ffmpeg
 
 import "time"
 
-// processorTime is not told here.
+// processorTime is not available on this system.
 func processorTime() (time.Duration, bool) { return 0, false }

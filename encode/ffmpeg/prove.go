@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	proveFrames = 16 // long enough for drivers that fail only once their frame pool has gone round
-	proveKey    = 8  // the frame at which a keyframe is asked for
+	proveFrames = 16 // enough for drivers that fail only once their frame pool has gone around
+	proveKey    = 8  // the frame that is requested as a keyframe
 	proveRate   = 12 // the frame before which the rate is halved
-	// provePSNR is the least PSNR of each picture, in dB. The test picture gives over 30 at a tenth of a bit per pixel; a
-	// wrong colour matrix, swapped planes or a shifted picture give under 20.
+	// provePSNR is the least PSNR of each picture, in dB. The test picture reaches over 30 at a tenth of a bit per pixel.
+	// A wrong color matrix, swapped planes or a shifted picture give under 20.
 	provePSNR = 24
 )
 
-// Prove opens an encoder, encodes moving frames with it, decodes them again and compares the pictures. Then it measures
-// what encoding takes.
+// Prove opens an encoder, encodes moving frames with it, decodes them and compares the pictures. Then it measures the
+// cost of encoding.
 func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof {
 	proof := encode.Proof{Profile: f.Profile().Name}
 	if err := prove(ctx, f, p, &proof); err != nil {
@@ -36,7 +36,7 @@ func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof 
 	if found, err := price(ctx, f, p); err == nil {
 		proof.Price = &found
 	}
-	// An encoder that works is used, measured or not. The one that was tried is closed: hardware may have room for one.
+	// A working encoder is used, measured or not. The tried one is closed, because hardware may have room for only one.
 	if perMegapixel, err := measure(ctx, f, p.Threads, measureLong); err == nil {
 		proof.PerMegapixel = perMegapixel
 	}
@@ -107,22 +107,22 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 	return nil
 }
 
-// checkKey checks that frame n is a keyframe if and only if it should be.
+// checkKey checks that frame n is a keyframe exactly when it should be.
 func checkKey(n int, key bool, price encode.Price) error {
 	switch {
 	case n == 0 && !key:
 		return errors.New("the first frame is no keyframe")
 	case n == proveKey && !key:
-		return fmt.Errorf("frame %d is no keyframe, though it was asked for", n)
+		return fmt.Errorf("frame %d is no keyframe, although it was requested", n)
 	case n == proveRate && price != encode.PriceFree, n == 0, n == proveKey:
 		return nil
 	case key:
-		return fmt.Errorf("frame %d is a keyframe nobody asked for", n)
+		return fmt.Errorf("frame %d is a keyframe without a request", n)
 	}
 	return nil
 }
 
-// drawMoving draws a smooth gradient with coloured blocks moving over it, whose place tells the frame.
+// drawMoving draws a smooth gradient with moving colored blocks, whose place identifies the frame.
 func drawMoving(pix []byte, width, height, n int) {
 	for y := range height {
 		row := pix[4*width*y : 4*width*(y+1)]
@@ -143,7 +143,7 @@ func drawMoving(pix []byte, width, height, n int) {
 	}
 }
 
-// decoder decodes one picture for each access unit.
+// decoder decodes one picture per access unit.
 type decoder struct {
 	context *astiav.CodecContext
 	packet  *astiav.Packet
@@ -193,7 +193,7 @@ func (d *decoder) decode(unit []byte) (picture, error) {
 	switch {
 	case err != nil:
 		return p, explained(err, lines)
-	case len(lines) > 0: // the decoder conceals what is damaged and only says so
+	case len(lines) > 0: // the decoder conceals damage and only reports it
 		return p, errors.New(strings.Join(lines, "; "))
 	case d.frame.PixelFormat() != astiav.PixelFormatYuv420P:
 		return p, fmt.Errorf("pixel format %s", d.frame.PixelFormat())

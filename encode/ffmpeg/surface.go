@@ -11,15 +11,15 @@ import (
 	"wavryhost/encode"
 )
 
-// surface is a hardware device with frames on it, for encoders that take nothing else.
+// surface is a hardware device with frames on it, for encoders that accept only those.
 type surface struct {
 	device *astiav.HardwareDeviceContext
 	frames *astiav.HardwareFramesContext
 	frame  *astiav.Frame // on the device while it is uploaded and encoded
 }
 
-// surfacePool is how many frames the device sets aside: the one being encoded, the reference before it, and two for
-// drivers that return theirs late.
+// surfacePool is the number of frames on the device: the current one, its reference, and two for drivers that return
+// frames late.
 const surfacePool = 4
 
 // openSurface opens a device of that FFmpeg type ("vaapi"). An empty name leaves the choice to FFmpeg. The caller must
@@ -35,7 +35,7 @@ func openSurface(kind, name string, width, height int) (_ *surface, err error) {
 	if deviceType == astiav.HardwareDeviceTypeNone {
 		return nil, fmt.Errorf("device type %s is not in this build of FFmpeg: %w", kind, encode.ErrNoEncoder)
 	}
-	// The cause is in the verbose lines, after all the devices that were tried.
+	// The cause is in the verbose lines, after all the tried devices.
 	lines, err := captured(astiav.LogLevelVerbose, func() (err error) {
 		s.device, err = astiav.CreateHardwareDeviceContext(deviceType, name, nil, 0)
 		return err
@@ -63,7 +63,7 @@ func openSurface(kind, name string, width, height int) (_ *surface, err error) {
 	return s, nil
 }
 
-// upload copies picture to the device and returns it there. The frame is good until the next upload.
+// upload copies picture to the device and returns the copy, which is valid until the next upload.
 func (s *surface) upload(picture *astiav.Frame) (*astiav.Frame, error) {
 	s.frame.Unref()
 	if err := s.frame.AllocHardwareBuffer(s.frames); err != nil {
