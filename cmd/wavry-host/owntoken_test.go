@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -227,6 +229,67 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
+}
+
+// The token that the daemon makes is in nothing that comes out of it but the file of it: log, audit log, configuration,
+// answers, events and metrics, however it is shown.
+func TestOwnTokenStaysSecret(t *testing.T) {
+	dir := t.TempDir()
+	trail := filepath.Join(dir, "audit.jsonl")
+	env := []string{"STATE_DIRECTORY=" + dir}
+	var printed lockedBuffer
+	d := startIn(t, env, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent", "--log-level=debug", "--audit-log="+trail)
+	text, err := os.ReadFile(filepath.Join(dir, "token"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(string(text))
+	said := map[string]string{}
+	ask := func(method, path, shown, body string) {
+		request, err := http.NewRequestWithContext(t.Context(), method, d.url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+shown)
+		request.Header.Set("Content-Type", "application/sdp")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		first := make([]byte, 1<<20)
+		n, _ := io.ReadAtLeast(response.Body, first, 1) // of events no more comes
+		said[method+" "+path] += fmt.Sprint(response.Header, string(first[:n]))
+	}
+	for _, shown := range []string{token, token + "x", "x" + token} {
+		for _, path := range []string{
+			"/", "/v1/host", "/v1/displays", "/v1/sessions", "/v1/capacity", "/v1/reservations", "/v1/events?after=0", "/metrics", "/readyz",
+			"/v1/sessions/none", "/v1/openapi.json", "/whep/none?token=" + token,
+		} {
+			ask(http.MethodGet, path, shown, "")
+		}
+		for _, path := range []string{"/whep/default", "/v1/drain?token=" + token, "/v1/sessions", "/v1/sessions/none/recording", "/v1/reload"} {
+			ask(http.MethodPost, path, shown, "v=0 "+token)
+		}
+	}
+	d.token = token
+	d.end(t)
+	said["the log"] = printed.String()
+	audit, err := os.ReadFile(trail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said["the audit log"] = string(audit)
+	for _, args := range [][]string{{"config", "print"}, {"config", "check"}, {"displays"}, {"version"}} {
+		var out, errs strings.Builder
+		run(t.Context(), args, append(env, "WAVRY_HOST_DISPLAY=synthetic"), &out, &errs)
+		said[strings.Join(args, " ")] = out.String() + errs.String()
+	}
+	for where, text := range said {
+		if text == "" || strings.Contains(text, token) {
+			t.Errorf("%s has the token, or nothing at all: %.300s", where, text)
+		}
+	}
 }
 
 // A daemon without any setting admits nobody who does not show its token, which nothing that it prints to a log has.

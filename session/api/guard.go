@@ -80,11 +80,16 @@ func (g *guard) origin(origin, host string, secure bool) (ok, foreign bool) {
 func (g *guard) ambient(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		from := r.Header.Get("Sec-Fetch-Site")
-		return from != "cross-site" && from != "same-site" || r.Header.Get("Sec-Fetch-Mode") == "navigate"
+		return !crossSite(r) || r.Header.Get("Sec-Fetch-Mode") == "navigate"
 	}
 	o := parseOrigin(origin)
 	return o.serves(r.Host) && (o.scheme == "https" || r.TLS == nil) || slices.Contains(g.origins, o)
+}
+
+// crossSite reports whether a browser says that another site's page caused a request (Fetch Metadata).
+func crossSite(r *http.Request) bool {
+	from := r.Header.Get("Sec-Fetch-Site")
+	return from == "cross-site" || from == "same-site"
 }
 
 // webOrigin is the origin of a page (RFC 6454): the port is never its scheme's own.
@@ -161,6 +166,9 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	}
 	if ok && foreign {
 		h.Set("Access-Control-Allow-Origin", origin)
+	}
+	if origin == "" && changes(r.Method) && crossSite(r) {
+		return refuse(CodeForbiddenOrigin, "a page of another site asks for a change, and its browser does not name the page's origin")
 	}
 	// The mux would redirect an unclean path, with a body in HTML.
 	if p := r.URL.Path; p != "*" && !tidy(p) {

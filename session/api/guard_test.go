@@ -458,7 +458,8 @@ func TestPage(t *testing.T) {
 				t.Errorf("%s holds %q, which the policy or the promise of no external request forbids", path, bad)
 			}
 		}
-		// Every file that the page names is there, and is named so that a proxy may have put all of it below a path of its own.
+		// Every file that the page names is there, and is named so that a proxy may have put all of it below a path of its
+		// own.
 		for _, part := range pageNames.FindAllStringSubmatch(body, -1) {
 			if _, err := os.Stat(filepath.Join("page", part[1])); err != nil {
 				t.Errorf("%s names %s: %v", path, part[1], err)
@@ -483,7 +484,8 @@ var (
 	rooted = regexp.MustCompile("[\"'`]/(?:\\?|page/|whep/|v1/)[^\"'`]*")
 )
 
-// What the page is made of is named at its top: a module that is only found in another costs a round trip more before the first picture.
+// What the page is made of is named at its top: a module that is only found in another costs a round trip more before
+// the first picture.
 func TestModulesAreLoadedTogether(t *testing.T) {
 	index, err := os.ReadFile("page/index.html")
 	if err != nil {
@@ -526,5 +528,41 @@ func TestSeveralAuthorizationsAreNone(t *testing.T) {
 	s.Handler().ServeHTTP(w, r)
 	if w.Code != http.StatusUnauthorized {
 		t.Errorf("got %d", w.Code)
+	}
+}
+
+// A page of another site changes nothing, also where its browser sends no Origin; reading is for the token to decide.
+func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
+	const allowed = "https://console.example"
+	s, _ := newServer(t, Config{Token: token, AllowedOrigins: []string{allowed}}, obliging())
+	for _, rt := range s.routes() {
+		if rt.lasting {
+			continue
+		}
+		path := strings.NewReplacer("{id}", "s1", "{display}", "default", "{file}", "app.js", "{$}", "").Replace(rt.path)
+		for _, c := range []struct {
+			site, origin string
+			refused      bool
+		}{
+			{"cross-site", "", changes(rt.method)},
+			{"same-site", "", changes(rt.method)},
+			{"same-origin", "", false},
+			{"none", "", false},
+			{"", "", false},
+			{"cross-site", allowed, false},
+			{"same-origin", "http://127.0.0.1:8470", false},
+			{"cross-site", "null", changes(rt.method) || !rt.open},
+			{"cross-site", "https://evil.example", changes(rt.method) || !rt.open},
+		} {
+			header := bearer(token)
+			header["Sec-Fetch-Site"], header["Sec-Fetch-Mode"] = c.site, "no-cors"
+			if c.origin != "" {
+				header["Origin"] = c.origin
+			}
+			r := ask{method: rt.method, path: path, header: header}.do(s.Handler())
+			if got := r.StatusCode == http.StatusForbidden && refusal(t, r) == CodeForbiddenOrigin; got != c.refused {
+				t.Errorf("%s %s from %q by %q: %d %.100s; want refused: %v", rt.method, rt.path, c.origin, c.site, r.StatusCode, r.body, c.refused)
+			}
+		}
 	}
 }

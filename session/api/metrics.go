@@ -21,6 +21,8 @@ type Metrics struct {
 	cut         *prometheus.CounterVec
 	auditErrors prometheus.Counter
 	auditSummed prometheus.Counter
+	// certificateEnd is when the certificate in use expires.
+	certificateEnd prometheus.Gauge
 }
 
 // NewMetrics registers the API's metrics on reg.
@@ -64,7 +66,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "wavry_host_audit_summed_total",
 		Help: "Requests that have no line of their own in the audit log, because there were too many.",
 	})
-	reg.MustRegister(m.auth, m.auditErrors, m.auditSummed, m.cut)
+	m.certificateEnd = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "wavry_host_api_certificate_expiry_timestamp_seconds",
+		Help: "Time at which the TLS certificate in use expires, in seconds since 1970. 0 without TLS.",
+	})
+	reg.MustRegister(m.certificateEnd, m.auth, m.auditErrors, m.auditSummed, m.cut)
 	for _, method := range []string{methodToken, methodGrant, methodCert} {
 		m.auth.WithLabelValues(method, resultOK)
 	}

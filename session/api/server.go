@@ -96,7 +96,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	}
 	if cfg.TLSCert != "" {
 		var err error
-		if s.cert, err = newCertificate(cfg.TLSCert, cfg.TLSKey, log); err != nil {
+		if s.cert, err = newCertificate(cfg.TLSCert, cfg.TLSKey, log, m); err != nil {
 			return nil, err
 		}
 		if cfg.asksClients() {

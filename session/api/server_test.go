@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,11 +13,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,6 +27,9 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/watched"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // writePair writes a fresh self-signed certificate for name and loopback.
@@ -210,6 +216,99 @@ func TestBrokenCertificateKeepsTheOldOne(t *testing.T) {
 		settle(func() { s.cert.get() })
 		if !s.cert.names("second.example") {
 			t.Error("the repaired files are not taken")
+		}
+	})
+}
+
+// A renewal as certbot makes it, step by step and with each thing that goes wrong: the old pair stays until a whole
+// new one is there, the log names the file, and the metric has the end of what is in use.
+func TestRenewalOfTheCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		for _, n := range []string{"1", "2", "3"} {
+			if err := os.Mkdir(filepath.Join(dir, n), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := func(parts ...string) string { return filepath.Join(append([]string{dir}, parts...)...) }
+		live := at("live")
+		// link replaces the folder of the pair in use at once.
+		link := func(to string) {
+			err := os.Symlink(to, live+".next")
+			if err == nil {
+				err = os.Rename(live+".next", live)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		writePair(t, at("1", "c.pem"), at("1", "k.pem"), "first.example")
+		link("1")
+		var log bytes.Buffer
+		reg := prometheus.NewRegistry()
+		s, err := New(Config{Token: token, TLSCert: at("live", "c.pem"), TLSKey: at("live", "k.pem")}, healthy(), reg, NewMetrics(reg),
+			slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := s.cert.get().Leaf.NotAfter
+		holds := func(what, name string, end time.Time, said string) {
+			t.Helper()
+			settle(func() { s.cert.get() })
+			if !s.cert.names(name) {
+				t.Errorf("%s: the certificate is for %v; want %s", what, s.cert.get().Leaf.DNSNames, name)
+			}
+			// The steps before took some seconds.
+			if got := testutil.ToFloat64(s.metrics.certificateEnd) - float64(end.Unix()); got < 0 || got > 30 {
+				t.Errorf("%s: the metric says that it ends %v s after %v", what, got, end)
+			}
+			if !strings.Contains(log.String(), said) {
+				t.Errorf("%s: the log lacks %q: %s", what, said, &log)
+			}
+			log.Reset()
+		}
+		time.Sleep(10 * time.Minute)
+		writePair(t, at("2", "c.pem"), at("2", "k.pem"), "second.example")
+		if err := os.Rename(at("2", "k.pem"), at("2", "later")); err != nil {
+			t.Fatal(err)
+		}
+		link("2")
+		holds("the key is not there yet", "first.example", first, at("live", "k.pem"))
+		if err := os.Rename(at("2", "later"), at("2", "k.pem")); err != nil {
+			t.Fatal(err)
+		}
+		second := first.Add(10 * time.Minute)
+		holds("the key is there", "second.example", second, "reloaded")
+
+		time.Sleep(10 * time.Minute)
+		writePair(t, at("3", "c.pem"), at("3", "k.pem"), "third.example")
+		if err := os.Chmod(at("3", "k.pem"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		link("3")
+		holds("others may write the key", "second.example", second, at("live", "k.pem"))
+		if err := os.Chmod(at("3", "k.pem"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		third := second.Add(10 * time.Minute)
+		holds("the mode is put right", "third.example", third, "reloaded")
+
+		// The authority's certificate in front of the server's own.
+		own, err := os.ReadFile(at("3", "c.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		authority := newAuthority(t).pem
+		if err := os.WriteFile(at("3", "c.pem"), append(slices.Clone(authority), own...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		holds("the chain is in the wrong order", "third.example", third, at("live", "c.pem"))
+		if err := os.WriteFile(at("3", "c.pem"), append(slices.Clone(own), authority...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		holds("the chain is in order", "third.example", third, "reloaded")
+		if n := len(s.cert.get().Certificate); n != 2 {
+			t.Errorf("the chain has %d certificates", n)
 		}
 	})
 }

@@ -18,6 +18,7 @@ const maxPair = 1 << 20
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
+	metrics           *Metrics // nil counts nothing
 	clients           *clients // nil asks for no certificates of theirs
 
 	mu      sync.Mutex // guards all following fields
@@ -25,8 +26,8 @@ type certificate struct {
 	files   watched.Files
 }
 
-func newCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, files: watched.New(certFile, keyFile)}
+func newCertificate(certFile, keyFile string, log *slog.Logger, m *Metrics) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, metrics: m, files: watched.New(certFile, keyFile)}
 	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}
@@ -82,6 +83,9 @@ func (c *certificate) load() error {
 		return fmt.Errorf("load TLS certificate %s with key %s: %w", c.certFile, c.keyFile, err)
 	}
 	c.current = &pair
+	if c.metrics != nil {
+		c.metrics.certificateEnd.Set(float64(pair.Leaf.NotAfter.Unix()))
+	}
 	return nil
 }
 

@@ -127,7 +127,10 @@ func (f *file) look(now time.Time) {
 	}
 	if f.seen.content, err = hash(f.path); err != nil {
 		f.seen = state{}
+		return
 	}
+	// Readers refuse files that others can change: one whose mode is put right is read again.
+	f.seen.content = sha256.Sum256(fmt.Append(f.seen.content[:], info.Mode()))
 }
 
 // hash returns the hash of what is in a file.

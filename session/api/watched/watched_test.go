@@ -53,8 +53,10 @@ func TestChanged(t *testing.T) {
 		{what: "there again", at: 13 * time.Second, do: func() { write(b, "3", -2*time.Hour) }, want: true},
 		{what: "replaced: gone for a moment", at: 14 * time.Second, do: func() { _ = os.Remove(b) }},
 		{what: "replaced", at: 14250 * ms, do: func() { write(b, "3", -2*time.Hour) }},
+		{what: "others may write it", at: 14260 * ms, do: func() { _ = os.Chmod(b, 0o666) }},
 		{what: "asked for", at: 14300 * ms, do: f.Again, want: true},
 		{what: "asked for once", at: 16 * time.Second},
+		{what: "the mode is put right", at: 18 * time.Second, do: func() { _ = os.Chmod(b, 0o600) }, want: true},
 	} {
 		if c.do != nil {
 			c.do()
