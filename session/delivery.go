@@ -9,13 +9,17 @@ import (
 const (
 	// undeliveredNoPicture: no picture was sent.
 	undeliveredNoPicture = "no_picture"
+	// undeliveredUnpacked: pictures are made, and nothing of them can be put into packets; undeliveredUnsent: the transport
+	// takes none of the packets.
+	undeliveredUnpacked = "not_packetized"
+	undeliveredUnsent   = "not_sent"
 	// undeliveredNoFeedback: nothing was heard of the viewer since it connected.
 	undeliveredNoFeedback = "no_feedback"
 	// undeliveredRequests: the viewer asks for keyframes again and again, as one does who cannot decode what arrives.
 	undeliveredRequests = "keyframe_requests"
 )
 
-var undeliveredReasons = []string{undeliveredNoPicture, undeliveredNoFeedback, undeliveredRequests}
+var undeliveredReasons = []string{undeliveredNoPicture, undeliveredUnpacked, undeliveredUnsent, undeliveredNoFeedback, undeliveredRequests}
 
 const (
 	// deliverWithin is how long after the connection the first picture may take to be there.
@@ -54,7 +58,10 @@ func (v *viewer) deliver(now time.Time) {
 	v.mu.Lock()
 	reason := ""
 	switch {
-	case frozen || v.life.state != stateConnected || now.Sub(v.life.since) < deliverWithin:
+	case frozen || v.life.state != stateConnected:
+	case v.mute != "":
+		reason = v.mute
+	case now.Sub(v.life.since) < deliverWithin:
 	case v.keys == 0:
 		reason = undeliveredNoPicture
 	case heard.Before(v.life.since):

@@ -66,8 +66,6 @@ const (
 	EventControl
 	// EventInputRefused: a session's data channel was closed at once. There is one event a session at most.
 	EventInputRefused
-	// EventNoPackets: pictures are made for a connected session, and no packet of them leaves.
-	EventNoPackets
 	// EventPacketSize: a session's large packets do not arrive, and smaller ones are sent.
 	EventPacketSize
 	// EventDefault: viewers who ask for no display get another one from here on.
@@ -81,7 +79,7 @@ func EventKinds() []EventKind {
 		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
 		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
 		EventRelayDown, EventRelayUp, EventPath,
-		EventUndelivered, EventControl, EventInputRefused, EventDefault, EventNoPackets, EventPacketSize,
+		EventUndelivered, EventControl, EventInputRefused, EventDefault, EventPacketSize,
 	}
 }
 
@@ -143,8 +141,6 @@ func (k EventKind) String() string {
 		return "control_changed"
 	case EventInputRefused:
 		return "input_refused"
-	case EventNoPackets:
-		return "no_packets"
 	case EventPacketSize:
 		return "packet_size"
 	case EventDefault:

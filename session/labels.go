@@ -147,15 +147,6 @@ var handshakeResults = []string{
 	handshakeOK, handshakeICETimeout, handshakeICEFailed, handshakeDTLSTimeout, handshakeDTLSFailed, handshakeAborted,
 }
 
-// Why a connected viewer gets no packets though pictures are handed over for it.
-const (
-	// muteUnpacked: nothing of them can be put into packets; muteUnsent: the transport takes none.
-	muteUnpacked = "not_packetized"
-	muteUnsent   = "not_sent"
-)
-
-var muteReasons = []string{muteUnpacked, muteUnsent}
-
 // keyReason is why a keyframe is encoded, most telling first.
 type keyReason uint8
 

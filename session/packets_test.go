@@ -65,10 +65,10 @@ func TestPicturesWithoutPacketsAreTold(t *testing.T) {
 	r := viewerOf(t, 96, usualForm, []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}}, "video")
 	defer r.close()
 	r.watch(h)
-	eventually(t, "the event", func() bool { return h.events(EventNoPackets) == 1 })
+	eventually(t, "the event", func() bool { return h.events(EventUndelivered) == 1 })
 	list, _, _ := h.Events(0)
 	for _, e := range list {
-		if e.Kind == EventNoPackets.String() && (e.Reason != muteUnpacked || e.Session != r.id) {
+		if e.Kind == EventUndelivered.String() && (e.Reason != undeliveredUnpacked || e.Session != r.id) {
 			t.Errorf("event %+v", e)
 		}
 	}

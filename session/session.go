@@ -255,7 +255,7 @@ type Snapshot struct {
 	Weight     int    `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
 
 	Frozen           bool    `json:"frozen" doc:"The display is lost or hangs, or no encoder works; the last picture stands."`
-	Undelivered      string  `json:"undelivered,omitempty" set:"UndeliveredReason" doc:"Why the session shows nothing though it is connected: no picture was sent, nothing is heard of the viewer, or it asks for keyframes again and again; absent while all is well."`
+	Undelivered      string  `json:"undelivered,omitempty" set:"UndeliveredReason" doc:"Why the session shows nothing though it is connected: no picture was sent, no packet of the pictures leaves, nothing is heard of the viewer, or it asks for keyframes again and again; absent while all is well."`
 	TargetBitrate    int     `json:"target_bitrate" doc:"What the encoder is told to make, in bit/s."`
 	AchievedBitrate  int     `json:"achieved_bitrate" doc:"What was sent in the last second, in bit/s."`
 	EstimatedReceive int     `json:"received_bitrate" doc:"What reached the viewer lately, in bit/s."`

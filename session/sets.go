@@ -14,7 +14,7 @@ func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
 		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
-		lostReasons, undeliveredReasons, leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, muteReasons, configOutcomes, Resources(), relay.Reasons())
+		lostReasons, undeliveredReasons, leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),

@@ -24,7 +24,7 @@ type figures struct {
 	sample      sample
 	fps         float64
 	achieved    int
-	mute        bool // pictures were handed over since the last look, and no packet left
+	mute        string // why no packet left of the pictures since the last look, empty where some did or there were none
 }
 
 // sample is what was counted at the last look, once a second.
@@ -42,10 +42,7 @@ func (v *viewer) measure(now time.Time) {
 	if took < time.Second {
 		return
 	}
-	if why := v.flush(now, took); why != "" {
-		event := v.emit(Event{Kind: EventNoPackets, Session: v.id, Display: v.showing(), Reason: why})
-		v.log.Warn("pictures are made, and no packet of them leaves", "event", event, "reason", why)
-	}
+	v.flush(now, took)
 	if !v.live.Load() {
 		return
 	}
@@ -60,8 +57,8 @@ func (v *viewer) measure(now time.Time) {
 	v.met.queueDelay.Observe(e.QueueDelay.Seconds())
 }
 
-// flush adds what was sent since the last time to the metrics. It returns why no packet leaves, the first time that none does.
-func (v *viewer) flush(now time.Time, took time.Duration) (mute string) {
+// flush adds what was sent since the last time to the metrics.
+func (v *viewer) flush(now time.Time, took time.Duration) {
 	stats := v.link.Stats()
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -81,15 +78,14 @@ func (v *viewer) flush(now time.Time, took time.Duration) (mute string) {
 	}
 	// A picture of which all packets wait for the pacer would be in the queue.
 	waiting := v.link.Queue().Packets > 0
-	was := v.mute
-	v.mute = v.live.Load() && v.frames > before.frames && stats.Packets == before.stats.Packets && !waiting
 	switch {
-	case !v.mute || was:
-		return ""
+	case !v.live.Load() || stats.Packets != before.stats.Packets || waiting:
+		v.mute = ""
+	case v.frames == before.frames: // nothing new is known
 	case stats.Unsent > before.stats.Unsent:
-		return muteUnsent
+		v.mute = undeliveredUnsent
 	default:
-		return muteUnpacked
+		v.mute = undeliveredUnpacked
 	}
 }
 
