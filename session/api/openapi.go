@@ -199,14 +199,24 @@ func (sp *spec) errors(op *huma.Operation, codes []Code) {
 			continue // nobody reads it
 		}
 		status := strconv.Itoa(statuses()[c])
-		r := op.Responses[status]
+		r, always := op.Responses[status], headersOf(c)
 		if r == nil {
 			r = &huma.Response{
-				Headers:    headers(headersOf(c)),
+				Headers:    headers(always),
 				Content:    map[string]*huma.MediaType{typeJSON: {Schema: &huma.Schema{Ref: schemaPrefix + "Error"}}},
 				Extensions: map[string]any{extCodes: []Code(nil)},
 			}
 			op.Responses[status] = r
+		}
+		// A header is required where it comes with all codes of the status.
+		for name, text := range headers(always) {
+			if r.Headers[name] == nil {
+				text.Required = false
+				r.Headers[name] = text
+			}
+		}
+		for name, h := range r.Headers {
+			h.Required = h.Required && slices.Contains(always, name)
 		}
 		if r.Description != "" {
 			r.Description += "\n"
@@ -221,7 +231,8 @@ func headersOf(c Code) []string {
 	switch c {
 	case CodeUnauthorized:
 		return []string{"WWW-Authenticate"}
-	case CodeNoPicture, CodeFull, CodeDraining, CodeNotReady, CodeTooManyStreams, CodeTooManyAttempts:
+	case CodeNoPicture, CodeFull, CodeDraining, CodeNotReady, CodeTooManyStreams, CodeTooManyAttempts, CodeTooManyRequests,
+		CodeTooManyGrants, CodeNoNetwork:
 		return []string{"Retry-After"}
 	default:
 		return nil
@@ -229,9 +240,6 @@ func headersOf(c Code) []string {
 }
 
 func headers(names []string) map[string]*huma.Param {
-	if len(names) == 0 {
-		return nil
-	}
 	list := map[string]*huma.Param{}
 	for _, name := range names {
 		list[name] = &huma.Param{Description: headerTexts()[name], Required: true, Schema: &huma.Schema{Type: huma.TypeString}}

@@ -136,6 +136,22 @@ func TestDocumentHasClosedSets(t *testing.T) {
 	}
 }
 
+// Each error code is listed by an operation, but for that of methods which are no operations.
+func TestEachErrorCodeIsOfAnOperation(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	listed := map[Code]bool{CodeClientGone: true, CodeMethodNotAllowed: true}
+	for _, rt := range s.routes() {
+		for _, c := range rt.codes() {
+			listed[c] = true
+		}
+	}
+	for _, c := range codes() {
+		if !listed[c] {
+			t.Errorf("no operation lists %s", c)
+		}
+	}
+}
+
 // What only a mistake in the table can cause is found when the server is made.
 func TestWrongRoutesAreFound(t *testing.T) {
 	type lost struct {

@@ -71,7 +71,7 @@ func (s *Server) routes() []route {
 			}},
 			codes: []Code{
 				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNotAcceptable, CodeNoPicture,
-				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeTimeout,
+				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeNoNetwork, CodeTimeout,
 			},
 		}},
 		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch, operation{
@@ -122,7 +122,7 @@ func (s *Server) routes() []route {
 			}},
 			codes: []Code{
 				CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNoPicture,
-				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeTimeout,
+				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeNoNetwork, CodeTimeout,
 			},
 		}},
 		{"PATCH", "/v1/sessions/{id}", false, false, s.changeSession, operation{

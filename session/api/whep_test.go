@@ -163,6 +163,10 @@ func TestWHEPRefusals(t *testing.T) {
 			create: failing(session.ErrDraining), code: CodeDraining, header: map[string]string{"Retry-After": "3"},
 		},
 		{
+			name: "no network", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			create: failing(session.ErrNoNetwork), code: CodeNoNetwork, header: map[string]string{"Retry-After": "3"},
+		},
+		{
 			name: "a grant's ceiling below the floor", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
 			create: failing(session.ErrBadChange), code: CodeBadChange,
 		},

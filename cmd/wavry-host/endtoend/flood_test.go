@@ -297,21 +297,23 @@ func TestSlowReadersOfEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	follow.Header.Set("Authorization", "Bearer "+f.h.token)
-	reader, err := (&http.Client{Transport: f.h.client.Transport}).Do(follow)
+	follower := http.Client{Transport: f.h.client.Transport} // without the other's timeout
+	response, err := follower.Do(follow)
 	if err != nil {
 		t.Fatalf("follow the events: %v", err)
 	}
-	defer reader.Body.Close()
-	if reader.StatusCode != http.StatusOK {
-		t.Fatalf("follow the events: status %d", reader.StatusCode)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("follow the events: status %d", response.StatusCode)
 	}
+	stream := response.Body
 	c := client{t, f.h}
 	c.call(503, "GET", "/v1/events", "")
 	const rounds = 500
 	received := make(chan int, 1)
 	go func() {
 		events := 0
-		for lines := bufio.NewScanner(reader.Body); events < 2*rounds && lines.Scan(); {
+		for lines := bufio.NewScanner(stream); events < 2*rounds && lines.Scan(); {
 			if strings.HasPrefix(lines.Text(), "event: reserv") {
 				events++
 			}
@@ -333,7 +335,7 @@ func TestSlowReadersOfEvents(t *testing.T) {
 	if events := <-received; events != 2*rounds {
 		t.Errorf("a client that reads received %d events; want %d", events, 2*rounds)
 	}
-	_ = reader.Body.Close()
+	_ = stream.Close()
 	// Only the daemon can end them. Their own side does not see it before the kernel's buffers are empty.
 	waitUsage(t, f.h, before)
 }
