@@ -36,12 +36,18 @@ run: ## build and run: stream a display of this machine, or a virtual one
 test: ## run all tests, including those with real X servers and browsers
 	@scripts/setup test
 	$(GO) test -race -shuffle=on -count=1 ./...
+	$(GO) test -count=1 ./adapt/simulate
 	$(GO) test -tags integration -shuffle=on -count=1 -timeout 15m -run "$$(scripts/integration tests)" $$(scripts/integration packages | grep -v endtoend)
 	$(GO) test -tags integration -shuffle=on -count=1 -parallel 3 -timeout 20m ./cmd/wavry-host/endtoend
 
 .PHONY: race
 race: ## run the unit tests under the race detector
 	$(GO) test -race -shuffle=on -count=1 ./...
+
+.PHONY: nightly
+nightly: ## play all cases of the simulator with 15 new seeds, and print the seed of each failure
+	@scripts/setup test
+	$(GO) run ./cmd/wavry-host simulate nightly --seeds 15 --from random
 
 .PHONY: bench
 bench: ## run the benchmarks of docs/develop/benchmarks.md

@@ -40,11 +40,14 @@ func feedbackCongested() Case {
 	links := oneWay(Scaled(1e6, Step{0, 2}, Step{20 * sec, 1}, Step{40 * sec, .5}, Step{60 * sec, 2}), rfcQueue, 50*time.Millisecond, rfcJitter)
 	links[1] = links[0]
 	links[1].Capacity = Scaled(1e6, Step{0, 2}, Step{35 * sec, .8}, Step{70 * sec, 2})
+	wayBack := use(.88, 1, 1, 0, 99*sec)
+	wayBack.Name = "use back"
 	return Case{
 		Name: "5.3", About: "RFC 8867 5.3: a flow each way, feedback in the other's queue", Length: 100 * sec,
 		Links: links, Flows: []Flow{rfcFlow(0, 99*sec), back},
 		Gates: []Gate{
-			use(.88, 0, 0, 0, 99*sec), use(.88, 1, 1, 0, 99*sec), worstQueue(60, 0, 99*sec),
+			use(.88, 0, 0, 0, 99*sec), worstQueue(60, 0, 99*sec),
+			wayBack,
 		},
 	}
 }
@@ -91,13 +94,7 @@ func longTCP(deep time.Duration) Case {
 		return c
 	}
 	c.Gates = []Gate{
-		least("target/floor", .95, func(r *Result) float64 {
-			lowest := math.Inf(1)
-			for _, t := range r.Flows[0].Targets {
-				lowest = min(lowest, float64(t.Estimate)/150e3)
-			}
-			return lowest
-		}),
+		least("kbit/s", 600, func(r *Result) float64 { return r.Flows[0].Rate(40*sec, 119*sec) / 1000 }),
 		least("reason given", 1, func(r *Result) float64 {
 			for _, t := range r.Flows[0].Targets {
 				if t.Reason == adapt.ReasonCompetingTraffic {

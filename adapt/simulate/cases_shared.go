@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -53,7 +54,11 @@ func sharedCases() []Case {
 	}
 	for _, n := range []int{2, 4, 8} {
 		nightly(tail(n))
+		for _, aqm := range []AQM{CoDel, FQCoDel, PIE} {
+			nightly(severalManaged(aqm, n))
+		}
 	}
+	nightly(severalWifi(4))
 	return cases
 }
 
@@ -170,7 +175,28 @@ func managedTCP(aqm AQM) Case {
 	c := besideTCP(10e6, 40, Cubic)
 	c.Name, c.About = "beside-cubic-"+aqm.name(), "one CUBIC flow beside a desktop on 10 Mbit/s under "+aqm.name()
 	c.Links[0].AQM = aqm
-	c.Gates = append(c.Gates, each(worstLoss(.05, 50*sec, 120*sec)), queue("q95 ms", .95, 80, 50*sec, 120*sec))
+	c.Gates = slices.DeleteFunc(c.Gates, func(g Gate) bool { return g.Name == "share at most" }) // the AQM sees to that
+	c.Gates = append(c.Gates, each(worstLoss(.05, 50*sec, 120*sec)))
+	if aqm == CoDel {
+		c.Gates = append(c.Gates, queue("q95 ms", .95, 80, 50*sec, 120*sec))
+	}
+	return c
+}
+
+// severalManaged is an AQM that n of our flows share.
+func severalManaged(aqm AQM, n int) Case {
+	c := tail(n)
+	c.Name, c.About = fmt.Sprintf("%s-%d", aqm.name(), n), fmt.Sprintf("8 Mbit/s under %s, flows of ours: %d", aqm.name(), n)
+	c.Links[0].AQM, c.Links[0].QueueBytes = aqm, 2_000_000
+	return c
+}
+
+// severalWifi is a path of Wi-Fi that n of our flows share.
+func severalWifi(n int) Case {
+	c := varying(wifi("wifi-rates", "", Link{Capacity: Constant(25e6), Bunch: bunches}), wifiRates)
+	c.Name, c.About = fmt.Sprintf("wifi-rates-%d", n), fmt.Sprintf("the rates and stalls of wifi-rates, flows of ours: %d", n)
+	c.Flows = several(n, 90*sec)
+	c.Gates = []Gate{jain(.9, 45*sec, 90*sec), worstLoss(.02, 45*sec, 90*sec), worstQueue(150, 45*sec, 90*sec)}
 	return c
 }
 

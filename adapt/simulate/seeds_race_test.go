@@ -2,7 +2,7 @@
 
 package simulate
 
-// Under the race detector one run of each case looks for races; the means are judged without it.
+// Under the race detector one run of some cases looks for races; make test judges the figures without it.
 const (
 	seeds    = 1
 	enforced = false

@@ -4,6 +4,6 @@ package simulate
 
 // seeds is how many runs of each case are made; enforced tells whether their figures have to reach the gates.
 const (
-	seeds    = 8
+	seeds    = 5
 	enforced = true
 )
