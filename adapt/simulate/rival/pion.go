@@ -1,8 +1,10 @@
-// Package rival plays the simulator's cases with the estimator of pion (github.com/pion/interceptor/pkg/gcc), to compare with.
+// Package rival plays the simulator's cases with other controllers: the estimator of pion
+// (github.com/pion/interceptor/pkg/gcc), and stand-ins for GoogCC and SCReAM version 2 after their public descriptions.
 //
-// That estimator reads the machine's clock, so its simulations keep step with it: in real time, or in a test within
-// testing/synctest, where time passes as fast as it is computed. It gets what adapt gets: the same links, source, encoder and
-// pacer, and feedback in the form of transport-wide congestion control packets as pion's own receiver makes them.
+// Pion's estimator reads the machine's clock, so its simulations keep step with it: in real time, or in a test within
+// testing/synctest, where time passes as fast as it is computed. It gets feedback in the form of transport-wide
+// congestion control packets, as pion's own receiver makes them. All rivals get what adapt gets: the same links, source,
+// encoder, pacer and reports.
 package rival
 
 import (
@@ -100,7 +102,7 @@ func (e *estimator) OnSent(p adapt.Packet) {
 
 // OnFeedback implements adapt.Controller.
 func (e *estimator) OnFeedback(f adapt.Feedback) {
-	if f.Kind == adapt.RR {
+	if f.Kind != adapt.TWCC && f.Kind != adapt.CCFB {
 		return
 	}
 	heard := false

@@ -15,9 +15,9 @@ import (
 )
 
 var (
-	against = flag.Bool("against", false, "play every case with pion's estimator and print its figures beside ours")
+	against = flag.Bool("against", false, "play every case with the rivals, and print their figures beside ours")
 	only    = flag.String("cases", "", "play only the cases whose names this regular expression matches")
-	seeds   = flag.Int("seeds", 8, "how many runs the figures are the means of")
+	seeds   = flag.Int("seeds", 8, "how many runs the figures are the medians of")
 )
 
 // pionPlays plays a case with pion's estimator, in a bubble of its own time.
@@ -102,11 +102,11 @@ func TestAgainst(t *testing.T) {
 		cases, n = []simulate.Case{find(t, "step")}, 1
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(cells ...any) {
+	row := func(format string, cells ...any) {
 		if !*against {
 			return
 		}
-		if _, err := fmt.Fprintf(w, "%v\t%v\t%.4v\t%.4v\t%v\n", cells...); err != nil {
+		if _, err := fmt.Fprintf(w, format, cells...); err != nil {
 			t.Error(err)
 		}
 	}
@@ -115,28 +115,32 @@ func TestAgainst(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	row("CASE", "FIGURE", "OURS", "PION", "BOUND")
+	row("CASE\tFIGURE\tOURS\tGOOGCC\tSCREAM\tPION\tBOUND\n")
 	wanted := regexp.MustCompile(*only)
 	for _, c := range cases {
-		if !wanted.MatchString(c.Name) {
+		if !wanted.MatchString(c.Name) || c.Nightly {
 			continue
 		}
-		var ours, theirs []*simulate.Result
-		for seed := range uint64(n) {
-			r, err := simulate.Run(c, seed+1, simulate.Own)
+		var columns [][]simulate.Verdict
+		for _, one := range append([]Rival{{"ours", simulate.Own}}, StandIns()...) {
+			verdicts, err := simulate.Evaluate(c, 1, n, one.New)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ours = append(ours, r)
+			columns = append(columns, verdicts)
+		}
+		var theirs []*simulate.Result
+		for seed := range uint64(n) {
 			if theirs = append(theirs, pionPlays(t, c, seed+1)); t.Failed() {
 				return
 			}
 		}
-		rivals := simulate.Judge(c, theirs)
-		for i, v := range simulate.Judge(c, ours) {
-			row(c.Name, v.Name, v.Figure(), rivals[i].Figure(), v.Bound())
-			if !*against && v.Name == "use" && rivals[i].Figure() < .3 {
-				t.Errorf("pion uses %.2f of the link; it is known to use about .7: is it fed?", rivals[i].Figure())
+		columns = append(columns, simulate.Judge(c, theirs))
+		for i, v := range columns[0] {
+			row("%s\t%s\t%.4v\t%.4v\t%.4v\t%.4v\t%s\n", c.Name, v.Name,
+				v.Figure(), columns[1][i].Figure(), columns[2][i].Figure(), columns[3][i].Figure(), v.Bound())
+			if pions := columns[3][i].Figure(); !*against && v.Name == "use" && pions < .3 {
+				t.Errorf("pion uses %.2f of the link; it is known to use about .7: is it fed?", pions)
 			}
 		}
 	}
