@@ -194,7 +194,7 @@ func (r *rung) open(ctx context.Context, now time.Time, to target) error {
 		r.setRate(now, to.rate, params.FPS)
 		r.told = adapt.Applied{}
 		r.mu.Lock()
-		r.view.encoder, r.view.price, r.view.stuck = w.profile.Name, w.profile.Price, false
+		r.view.encoder, r.view.price = w.profile.Name, w.profile.Price
 		r.view.hardware, r.view.took, r.view.fps, r.view.threads = w.profile.Hardware, 0, to.fps, w.profile.Threads
 		r.view.width, r.view.height = r.width, r.height
 		r.mu.Unlock()
@@ -269,7 +269,7 @@ func (r *rung) replaced(order []encode.Factory, i int, reason string, err error)
 }
 
 // fallback gives up the encoder in use. The next picture opens the next one.
-func (r *rung) fallback(now time.Time, err error, held bool) {
+func (r *rung) fallback(err error, held bool) {
 	reason, wait := fallbackErr, closeTimeout
 	hung := errors.Is(err, errHung)
 	_, panicked := errors.AsType[*guard.PanicError](err)
@@ -294,7 +294,7 @@ func (r *rung) fallback(now time.Time, err error, held bool) {
 		r.hooks.refresh()
 	}
 	if to == "" {
-		r.stuck(now, err)
+		r.stuck(time.Now(), err) // an encoder that hangs has taken its time
 	}
 }
 
@@ -310,6 +310,13 @@ func (r *rung) crashed(now time.Time, err error) {
 	r.hooks.rebuild()
 	r.stuck(now, err)
 	r.restUntil = r.retryAt
+}
+
+// works notes that an encoder has made a picture. One that was opened may hang or err like the one before.
+func (r *rung) works() {
+	r.mu.Lock()
+	r.view.stuck = false
+	r.mu.Unlock()
 }
 
 // stuck waits with what is there until an encoder may work again. The viewers stay, frozen.

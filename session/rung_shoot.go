@@ -53,9 +53,10 @@ func (r *rung) shoot(
 	}
 	au, err := r.worker.encode(j)
 	if err != nil {
-		r.fallback(now, err, f != nil)
+		r.fallback(err, f != nil)
 		return false
 	}
+	r.works()
 	r.met.encoded(au, still)
 	if au.Complaint != "" && now.Sub(r.complainedAt) >= complainEvery {
 		r.complainedAt = now

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,5 +225,41 @@ func TestDisplayIsNotOpenedTwiceAtATime(t *testing.T) {
 			t.Errorf("the display was open %d times at once; want 1", peak)
 		}
 		synctest.Wait()
+	})
+}
+
+// An encoder that returns nothing freezes the picture within 2 s and for as long as it does, where there is no other, and an event says so.
+func TestEncoderThatReturnsNothingFreezesThePicture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		release := make(chan struct{})
+		th := openTheater(t, Config{}, encodetest.New(encodetest.Config{OnEncode: func(int) error {
+			if hangs.Load() {
+				<-release
+			}
+			return nil
+		}}))
+		v := newSpectator()
+		th.rungs[0].join(v)
+		move(th.screen, time.Second)
+		hangs.Store(true)
+		th.screen.touch(spot)
+		time.Sleep(2 * time.Second)
+		for range 20 {
+			if !th.rungs[0].see().stuck {
+				t.Fatal("the picture does not count as frozen")
+			}
+			time.Sleep(time.Second)
+		}
+		if kinds := th.kinds(); !slices.Contains(kinds, EventEncoderFallback) {
+			t.Errorf("events %v; want one of the encoder", kinds)
+		}
+		hangs.Store(false)
+		close(release)
+		time.Sleep(2 * encoderRetryMax)
+		if th.rungs[0].see().stuck {
+			t.Error("the picture counts as frozen though the encoder works again")
+		}
+		th.close(t)
 	})
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The watchdog's limits. A hardware encoder takes up to a second to open on a busy machine, and no picture takes 2 s.
+// The watchdog's limits. A hardware encoder takes up to a second to open on a busy machine. No picture takes as long as encodeTimeout, and one
+// that stands for as long must count as frozen within 2 s.
 const (
 	openTimeout   = 5 * time.Second
-	encodeTimeout = 2 * time.Second
+	encodeTimeout = 1800 * time.Millisecond
 	closeTimeout  = 2 * time.Second
 )
 

@@ -53,16 +53,22 @@ func (s *socket) WriteTo(p []byte, to net.Addr) (int, error) {
 // prepared returns a viewer on a socket who has not made an offer yet. What it gets is passed to take, unless that is nil.
 func prepared(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) *audience {
 	tb.Helper()
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterDefaultCodecs(); err != nil {
+		tb.Fatal(err)
+	}
+	return preparedWith(tb, udp, take, webrtc.WithMediaEngine(media))
+}
+
+// preparedWith is prepared with codecs and interceptors of one's own.
+func preparedWith(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet), how ...func(*webrtc.API)) *audience {
+	tb.Helper()
 	a := &audience{socket: &socket{PacketConn: udp}}
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	settings.SetICEUDPMux(webrtc.NewICEUDPMux(nil, a.socket))
-	media := &webrtc.MediaEngine{}
-	if err := media.RegisterDefaultCodecs(); err != nil {
-		tb.Fatal(err)
-	}
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media)).NewPeerConnection(webrtc.Configuration{})
+	pc, err := webrtc.NewAPI(append(how, webrtc.WithSettingEngine(settings))...).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		tb.Fatal(err)
 	}
