@@ -338,6 +338,19 @@ func TestControlInChromium(t *testing.T) {
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{400, 300})
 
+	// AltGr with Shift is for letters such as Ł, also where the browser tells of Ctrl and Alt with it, as on Windows.
+	for _, modifiers := range []int64{0, ctrl | alt} {
+		b.key(t, "AltRight", true, modifiers)
+		b.key(t, "ShiftLeft", true, modifiers|shift)
+		b.key(t, "KeyL", true, modifiers|shift)
+		x.waitHeld(t, "L, Shift and AltGr are down", 46, 50, 108)
+		b.key(t, "KeyL", false, modifiers|shift)
+		b.key(t, "ShiftLeft", false, modifiers)
+		b.key(t, "AltRight", false, 0)
+		x.waitHeld(t, "nothing is down")
+		b.waitControl(t, "you control")
+	}
+
 	// Ctrl, Alt and Shift give the keyboard back and leave nothing held; then S is the page's again.
 	b.key(t, "ControlLeft", true, ctrl)
 	b.key(t, "AltLeft", true, ctrl|alt)
