@@ -41,7 +41,6 @@ type Manager struct {
 	// controls is who controls which display.
 	controls *controls
 	guard    *guard.Guard
-	logs     *logBehind
 	started  time.Time
 	// kick has room for one token: a session wants to end.
 	kick chan struct{}
@@ -83,20 +82,19 @@ type held struct {
 	done   chan struct{} // closed when everything is released
 }
 
-// NewManager returns a Manager without sessions.
+// NewManager returns a Manager without sessions. Writing to log must not block: records are written by goroutines that send
+// pictures, and with locks held.
 func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	logs := newLogBehind()
-	log = slog.New(behind{log.Handler(), logs})
 	se, err := settings(cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	g := &Manager{
-		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), logs: logs, se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
+		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
 		sessions: make(map[string]*held), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
 	}
 	if g.media, g.muxes, err = multiplex(&g.se, cfg, log, m); err != nil {
@@ -123,20 +121,6 @@ func (m *Manager) emit(e Event) uint64 {
 // Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything they held,
 // for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
 func (m *Manager) Run(ctx context.Context) error {
-	written := make(chan struct{})
-	go func() { // unguarded: it hands records to the log
-		defer close(written)
-		m.logs.run(m.log)
-	}()
-	defer func() {
-		m.logs.end()
-		limit := time.NewTimer(logsAtEnd)
-		defer limit.Stop()
-		select {
-		case <-written:
-		case <-limit.C: // nobody takes them
-		}
-	}()
 	var probes sync.WaitGroup
 	probes.Go(func() {
 		_ = m.guard.Run(partRelay, func() { _ = m.relays.Run(ctx) }) // it only ever returns nil
