@@ -238,7 +238,8 @@ func TestOwnTokenStaysSecret(t *testing.T) {
 	trail := filepath.Join(dir, "audit.jsonl")
 	env := []string{"STATE_DIRECTORY=" + dir}
 	var printed lockedBuffer
-	d := startIn(t, env, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent", "--log-level=debug", "--audit-log="+trail)
+	d := startIn(t, env, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent",
+		"--log-level=debug", "--audit-log="+trail)
 	text, err := os.ReadFile(filepath.Join(dir, "token"))
 	if err != nil {
 		t.Fatal(err)
@@ -263,12 +264,16 @@ func TestOwnTokenStaysSecret(t *testing.T) {
 	}
 	for _, shown := range []string{token, token + "x", "x" + token} {
 		for _, path := range []string{
-			"/", "/v1/host", "/v1/displays", "/v1/sessions", "/v1/capacity", "/v1/reservations", "/v1/events?after=0", "/metrics", "/readyz",
+			"/", "/v1/host", "/v1/displays", "/v1/sessions", "/v1/capacity", "/v1/reservations",
+			"/v1/events?after=0", "/metrics", "/readyz",
 			"/v1/sessions/none", "/v1/openapi.json", "/whep/none?token=" + token,
 		} {
 			ask(http.MethodGet, path, shown, "")
 		}
-		for _, path := range []string{"/whep/default", "/v1/drain?token=" + token, "/v1/sessions", "/v1/sessions/none/recording", "/v1/reload"} {
+		for _, path := range []string{
+			"/whep/default", "/v1/drain?token=" + token, "/v1/sessions",
+			"/v1/sessions/none/recording", "/v1/reload",
+		} {
 			ask(http.MethodPost, path, shown, "v=0 "+token)
 		}
 	}
