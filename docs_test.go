@@ -181,3 +181,19 @@ func TestBrokenLinks(t *testing.T) {
 		t.Errorf("got %q; want #there", got)
 	}
 }
+
+// The README fits on two screens, and leads to each folder of documents and to the page with all settings.
+func TestReadmeIsShort(t *testing.T) {
+	text := documents(t)["README.md"]
+	if lines := strings.Count(text, "\n"); lines >= 120 {
+		t.Errorf("README.md has %d lines; want less than 120: move what few readers need to docs/", lines)
+	}
+	for _, path := range []string{
+		"docs/operate/README.md", "docs/integrate/README.md", "docs/develop/README.md",
+		"docs/operate/settings.md", "CONTRIBUTING.md", "make run", "make test",
+	} {
+		if !strings.Contains(text, path) {
+			t.Errorf("README.md does not lead to %s", path)
+		}
+	}
+}
