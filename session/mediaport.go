@@ -145,7 +145,7 @@ func (p *mediaPort) open(a netip.Addr) error {
 		}
 		p.port = uint16(c.LocalAddr().(*net.UDPAddr).Port) //nolint:forcetypeassert // it listens on UDP
 		p.sockets[a] = &mediaSocket{
-			mux: ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: c, Logger: pionLog{p.log}.NewLogger("mux")}), users: make(map[string]struct{}),
+			mux: ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: &repeatChecks{PacketConn: c}, Logger: pionLog{p.log}.NewLogger("mux")}), users: make(map[string]struct{}),
 		}
 		return nil
 	}
