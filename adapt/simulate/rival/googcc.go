@@ -8,7 +8,7 @@ import (
 )
 
 // The constants of draft-ietf-rmcat-gcc-02, sections 5.2 to 6, with the gains of the threshold and the filter of libwebrtc's
-// documentation: a line through the newest 20 delays in place of the Kalman filter.
+// documentation: a line through the newest 20 delays instead of the Kalman filter.
 const (
 	gccGroup      = 5 * time.Millisecond
 	gccPoints     = 20

@@ -36,7 +36,7 @@ func (p *plain) OnApplied(adapt.Applied) {}
 // OnLimit implements adapt.Controller.
 func (p *plain) OnLimit(adapt.Limit) {}
 
-// targets are those of a rate in bits per second, paced faster by a factor.
+// targets returns the targets for a rate in bits per second, paced faster by a factor.
 func (p *plain) targets(rate, pacing float64) adapt.Targets {
 	t := adapt.Targets{
 		EncoderBitrate: min(max(int(mediaShare*rate), p.cfg.Min), p.cfg.Max),
