@@ -129,7 +129,7 @@ func TestRecorderChangesNothing(t *testing.T) {
 	}
 }
 
-// TestStepsOfTheWallClockAreNotSeen gives times whose wall clock steps and whose monotonic clock goes on.
+// TestStepsOfTheWallClockAreNotSeen gives times whose wall clock steps while the monotonic clock does not.
 func TestStepsOfTheWallClockAreNotSeen(t *testing.T) {
 	loop, err := adapt.New(adapt.Config{})
 	if err != nil {

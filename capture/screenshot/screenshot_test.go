@@ -104,7 +104,7 @@ func TestDisplayVanishes(t *testing.T) {
 	}
 }
 
-// A library that hangs holds up neither the caller nor Close, and is called no second time meanwhile.
+// A library that hangs blocks neither the caller nor Close, and is not called again until it returns.
 func TestLibraryHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScreen()

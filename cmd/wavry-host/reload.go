@@ -160,7 +160,7 @@ func (r *reloader) settle() {
 }
 
 // reload reads the configuration and applies what is possible. With a time to confirm, the change is taken back after
-// that unless confirm is called. Without one, an earlier change that waits for confirmation goes on waiting, and this
+// that unless confirm is called. Without one, an earlier change that waits for confirmation keeps waiting, and this
 // one with it. So another person's SIGHUP cannot make a change permanent that locks its author out.
 func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	if r.look != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// outcome is what came of a command line.
+// outcome is the result of a command line.
 type outcome struct {
 	code        int
 	out, errout string

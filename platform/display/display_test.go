@@ -184,7 +184,7 @@ func TestListWithoutDisplays(t *testing.T) {
 	}
 }
 
-// A server that answered is left alone: a connection to it may reset it. One whose socket is another one is asked.
+// A server that answered is not asked again, because a connection may reset it. If its socket is replaced, it is.
 func TestServersAreAskedOnChange(t *testing.T) {
 	h := newHouse(t)
 	h.server(t, "1")

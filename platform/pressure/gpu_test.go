@@ -97,7 +97,7 @@ func TestGPUs(t *testing.T) {
 	})
 }
 
-// A driver that never returns does not hold up the end for longer than it has patience.
+// A driver that never returns delays the end by no more than the patience for drivers.
 func TestGPUsEndWithoutAHungDriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
