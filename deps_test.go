@@ -27,7 +27,8 @@ var rooms = map[string][]string{
 	"wavryhost/encode/encodetest": {"capture", "encode"},
 	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
 
-	"wavryhost/adapt":          {},
+	"wavryhost/adapt":          {"adapt/path"},
+	"wavryhost/adapt/path":     {},
 	"wavryhost/adapt/chart":    {"adapt"},
 	"wavryhost/adapt/pacing":   {},
 	"wavryhost/adapt/record":   {"adapt", "adapt/chart"},
@@ -224,8 +225,9 @@ func checkRoom(t *testing.T, p listed) {
 
 // pure says which packages do without goroutines, clocks and I/O, and all that they may import of the standard library.
 var pure = map[string][]string{
-	"wavryhost/adapt":        {"errors", "fmt", "math", "slices", "time"},
+	"wavryhost/adapt":        {"fmt", "math", "time", "wavryhost/adapt/path"},
 	"wavryhost/adapt/pacing": {"time"},
+	"wavryhost/adapt/path":   {"math", "slices", "time"},
 }
 
 func checkPure(t *testing.T, p listed) {

@@ -1,62 +1,33 @@
 // Package adapt decides how much a viewer's stream may send: from what the network reports it derives targets for the
 // encoder and the pacer, and the quality state that operators watch.
 //
-// The package is pure. It starts no goroutine, reads no clock and does no I/O: time comes in with each call, so that the
-// same code runs in production, in a simulator and in a replay, with the same result.
+// The package is pure. It starts no goroutine, reads no clock and does no I/O: time comes in with each call, so that
+// the same code runs in production, in a simulator and in a replay, with the same result.
 package adapt
 
-import "time"
+import (
+	"time"
 
-// Packet is what became of one packet that was sent.
-type Packet struct {
-	// ID counts the packets of a session in the order they were sent, whatever their wire sequence number.
-	ID uint64
-	// Size is the whole RTP packet in bytes, header included.
-	Size int
-	// Sent is by our clock, Arrived by the receiver's: only differences of Arrived mean anything. Arrived is the zero
-	// time when the packet did not arrive.
-	Sent, Arrived time.Time
-	// Lost is set in feedback that reports the packet as not received.
-	Lost bool
-	// Padding marks a packet that carries no media.
-	Padding bool
-	// ECN holds the two bits that arrived, where the feedback tells.
-	ECN uint8
-	// ProbeID is that of the PadRequest the packet answers, else 0.
-	ProbeID int
-}
-
-// FeedbackKind is the form of a report.
-type FeedbackKind uint8
-
-// The forms of feedback.
-const (
-	// TWCC is transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01).
-	TWCC FeedbackKind = iota
-	// CCFB is RFC 8888 congestion control feedback.
-	CCFB
-	// RR is a report block of a receiver report (RFC 3550, section 6.4.1).
-	RR
-	// NACK asks for packets again (RFC 4585, section 6.2.1).
-	NACK
-	// Echo is a round trip that was measured apart from the media.
-	Echo
+	"wavryhost/adapt/path"
 )
 
-// Feedback is one report of the receiver.
-type Feedback struct {
-	// At is when it arrived here.
-	At   time.Time
-	Kind FeedbackKind
-	// Packets are in the order they were sent. Those of an RR are the newest that arrived and, marked lost, the one after it, as far as
-	// they are known; those of a NACK the missing ones, and the one after them that arrived.
-	Packets []Packet
-	// RTT is the round-trip time by LSR and DLSR (RFC 3550), by the newest packet of a report on packets, or an echo's; 0 when unknown.
-	RTT time.Duration
-	// Loss is the fraction lost since the previous report, 0 to 1, and Jitter the interarrival jitter; RR only.
-	Loss   float64
-	Jitter time.Duration
-}
+type (
+	// Packet is the fate of one sent packet.
+	Packet = path.Packet
+	// Feedback is one report of the receiver.
+	Feedback = path.Feedback
+	// FeedbackKind is the form of a report.
+	FeedbackKind = path.Kind
+)
+
+// The forms of feedback; see package path.
+const (
+	TWCC = path.TWCC
+	CCFB = path.CCFB
+	RR   = path.RR
+	NACK = path.NACK
+	Echo = path.Echo
+)
 
 // ContentClass is what kind of picture is being sent.
 type ContentClass uint8
@@ -95,7 +66,8 @@ type Applied struct {
 // Limit is what the host leaves a stream of its frame rate and size, beside what the controller asks for.
 type Limit struct {
 	At time.Time
-	// FPS is the highest frame rate and Scale the largest part of the picture's size in each direction; 0 takes nothing away.
+	// FPS is the highest frame rate and Scale the largest part of the picture's size in each direction; 0 takes
+	// nothing away.
 	FPS   int
 	Scale float64
 }
@@ -133,11 +105,13 @@ type Targets struct {
 	// Skip asks that no frame be encoded for the time being; ForceIDR that the next one be a keyframe.
 	Skip, ForceIDR bool
 	Pad            PadRequest
-	// Quality is the state, Reason why it was entered or what was found to be the reason since, Idle whether the screen gives less than the network would take.
+	// Quality is the state, Reason why it was entered or what was found to be the reason since, Idle whether the
+	// screen gives less than the network would take.
 	Quality State
 	Reason  Reason
 	Idle    bool
-	// Seq counts the transitions so far. When it differs from the one in the Targets before, Transition holds the newest.
+	// Seq counts the transitions so far. When it differs from the one in the Targets before, Transition holds the
+	// newest.
 	Seq        uint64
 	Transition Transition
 }

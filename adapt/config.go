@@ -52,8 +52,8 @@ type Config struct {
 	Price Price
 	// Aggressiveness is what to prefer where the network makes one choose.
 	Aggressiveness Aggressiveness
-	// Fixed, when not 0, is the encoder's bitrate whatever the network does, within Min and Max: adaptation is bypassed, and
-	// only a viewer that says nothing more stops the stream.
+	// Fixed, when not 0, is the encoder's bitrate whatever the network does, within Min and Max: adaptation is
+	// bypassed, and only a viewer that says nothing more stops the stream.
 	Fixed int
 }
 

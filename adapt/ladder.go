@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// classHeld is how long another kind of content must be on the screen before the ladder is another one: a page with a picture in
-	// it, scrolled by, is no video.
+	// classHeld is how long another kind of content must be on the screen before the ladder is another one: a page
+	// with a picture in it, scrolled by, is no video.
 	classHeld = 3 * time.Second
 	// sizeDwell is the least time between changes of the size: each costs a keyframe, and is seen.
 	sizeDwell = 10 * time.Second
@@ -15,7 +15,8 @@ const (
 	mostRungs = 8
 )
 
-// rung is a step of the ladder: at most so many frames a second, and a size as a fraction of the picture's in each direction.
+// rung is a step of the ladder: at most so many frames a second, and a size as a fraction of the picture's in each
+// direction.
 type rung struct {
 	fps   int
 	scale float64
@@ -27,9 +28,9 @@ func (r rung) pixels() float64 { return float64(r.fps) * r.scale * r.scale }
 // scales are the sizes that rungs have.
 var scales = [...]float64{1, .75, .5}
 
-// The ladders below the frame rate that was asked for. Text has to stay sharp to be read, and moves little: it keeps its size and gives
-// up frames. Motion that falls below 30 frames a second stutters, which is seen before softness is: it gives up size in between.
-// What is neither gives up some of both in turn.
+// The ladders below the frame rate that was asked for. Text has to stay sharp to be read, and moves little: it keeps
+// its size and gives up frames. Motion that falls below 30 frames a second stutters, which is seen before softness is:
+// it gives up size in between. What is neither gives up some of both in turn.
 var ladders = [...][mostRungs - 1]rung{
 	Mixed:  {{60, 1}, {30, 1}, {30, .75}, {20, .75}, {20, .5}, {15, .5}, {10, .5}},
 	Text:   {{60, 1}, {30, 1}, {20, 1}, {15, 1}, {10, 1}, {5, 1}, {5, 1}},
@@ -89,7 +90,8 @@ func (l *ladder) move(now time.Time, by int) {
 	}
 }
 
-// watch follows the kind of content. On another ladder the stream goes on at the highest rung that takes no more than before.
+// watch follows the kind of content. On another ladder the stream goes on at the highest rung that takes no more than
+// before.
 func (l *ladder) watch(now time.Time, class ContentClass) {
 	if int(class) >= len(ladders) {
 		class = Mixed

@@ -3,17 +3,16 @@ package adapt
 import (
 	"math"
 	"time"
+
+	"wavryhost/adapt/path"
 )
 
 const (
-	// silenceAfter is how long a viewer with transport feedback may say nothing, the round trip not counted, while packets
-	// are on their way. Receiver reports alone come once a second from most, but each 5 s at random from a half to one and a half of
-	// it, over 1.218, is what RFC 3550 asks for (sections 6.2 and 6.3.1), and what GStreamer does: 6.2 s is the most between two.
+	// silenceAfter is how long a viewer with transport feedback may say nothing, the round trip not counted, while
+	// packets are on their way. path.Patience has the times of receivers that send reports alone.
 	silenceAfter    = 500 * time.Millisecond
-	silenceAfterRR  = 6500 * time.Millisecond
 	silenceStep     = 500 * time.Millisecond
 	stalledAfter    = 5 * time.Second
-	stalledAfterRR  = 8 * time.Second
 	heardAgain      = 2     // reports until an outage counts as over
 	mediaShare      = 0.955 // 50 bytes of overhead on 1150 bytes of media
 	starvedQP       = 35.0  // a picture this coarse wants more bits; a still one is refined far below it
@@ -22,16 +21,18 @@ const (
 	overshootWindow = time.Second
 	idleAfter       = time.Second // without a frame that is a picture of motion
 	pacingFactor    = 2.0         // a frame leaves in half its time, so that it arrives before the next
-	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it leaves
-	// more slowly.
+	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it
+	// leaves more slowly.
 	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
 	encoderFollows          = 300 * time.Millisecond // the slowest encoders take as long to follow a target
-	// A picture larger than was asked for fills the path by itself: nothing is sent beside it, for pacingOverMost at most.
+	// A picture larger than was asked for fills the path by itself: nothing is sent beside it, for pacingOverMost at
+	// most.
 	pacingOver, pacingOverMost = 1.1, 2 * time.Second
 	pacingDrain                = 1.3                   // while a queue empties, bursts would only lengthen it
 	pacingSmooth               = 1.5                   // where packets are lost without a queue, bursts may be what a policer drops
 	gateDelay                  = 55 * time.Millisecond // what jitter and a late report add to the round trip and a report
 	gateReports                = 2.5                   // of the time between receiver reports: one may be late, or lost
+	gateUnknown                = time.Second           // between receiver reports, before two of them came
 	gatePackets                = 3 * 1200
 	gateSilence                = 300 * time.Millisecond // with packets on their way: the path is gone, or full
 	trickle                    = 24_000                 // while the gate is closed: a full packet each 400 ms
@@ -57,12 +58,13 @@ const (
 	freeStep                   = 0.01
 	emergency                  = 0.7 // a target this far below what the encoder does waits for no interval
 	recoveryKeyframeWait       = 100 * time.Millisecond
+	smallestRate               = 10_000 // of the pacer, where it is divided by
 )
 
 // Loop is the Controller: the pieces above it put together.
 type Loop struct {
 	cfg     Config
-	path    path
+	path    path.Path
 	law     law
 	prober  prober
 	pacing  float64 // the pacer's rate as asked for
@@ -80,7 +82,7 @@ type Loop struct {
 	steppedUpAt      time.Time
 	overloaded       bool
 	encodeShare      float64 // EWMA of encode time over frame time
-	frames           samples
+	frames           path.Counts
 	overshoot        float64 // what the encoder makes over what it is asked for
 	made, asked      float64 // bits, of the frames lately
 	comparedAt       time.Time
@@ -107,50 +109,51 @@ func New(cfg Config) (*Loop, error) {
 	l := &Loop{
 		cfg: cfg, ladder: newLadder(cfg.FPS), baseW: cfg.Width, baseH: cfg.Height, overshoot: 1, stepUpDwell: stepUpFor,
 		law: law{
-			min: cfg.Min, max: cfg.Max, fixed: cfg.Fixed, prefer: cfg.Aggressiveness, target: float64(cfg.Start), lastCause: ReasonStartup,
+			min: cfg.Min, max: cfg.Max, fixed: cfg.Fixed, prefer: cfg.Aggressiveness, target: float64(cfg.Start), reason: ReasonStartup,
 		},
 		prober: newProber(), pacing: pacingFactor * float64(cfg.Start),
 		encoder: int(mediaShare * float64(cfg.Start)),
 	}
 	if cfg.Fixed != 0 {
-		l.law.lastCause = ReasonUserLimit
+		l.law.target, l.law.reason = float64(cfg.Fixed), ReasonUserLimit
 		l.encoder, l.pacing = cfg.Fixed, pacingFactor*float64(cfg.Fixed)
 	}
-	l.law.clamp()
 	return l, nil
 }
 
-// Config returns what the controller goes by at present: what it was made with, but for the picture's size and the encoder's
-// price, which change with the encoder.
+// Config returns what the controller goes by at present: what it was made with, but for the picture's size and the
+// encoder's price, which change with the encoder.
 func (l *Loop) Config() Config { return l.cfg }
 
 // OnSent implements Controller.
 func (l *Loop) OnSent(p Packet) {
-	l.path.onSent(&p)
+	l.path.OnSent(&p)
 	l.prober.onSent(&p)
 }
 
 // OnFeedback implements Controller.
 func (l *Loop) OnFeedback(f Feedback) {
 	l.law.starved = l.qp >= starvedQP && f.At.Sub(l.lastFrame) < starvedFor
-	l.path.frame = time.Second / time.Duration(l.fps())
-	l.path.rate = l.law.target
-	if l.law.drain.on {
-		l.path.rate = max(l.path.rate, l.law.drain.from)
-	}
 	if l.law.preStall > 0 {
-		l.path.forget(f.At)
+		l.path.Forget(f.At)
 	}
-	if !l.path.onFeedback(&f, max(l.pacing, smallestRate)) {
+	by := path.Sending{
+		Rate: l.law.target, Pacing: max(l.pacing, smallestRate), Frame: time.Second / time.Duration(l.fps()),
+	}
+	if l.law.drain.on {
+		by.Rate = max(by.Rate, l.law.drain.from)
+	}
+	sample, ok := l.path.OnFeedback(&f, by)
+	if !ok {
 		return
 	}
 	for i := range f.Packets {
-		if f.Kind < RR && f.Packets[i].ProbeID != 0 {
+		if f.Kind.Complete() && f.Packets[i].ProbeID != 0 {
 			l.prober.onPacket(&f.Packets[i])
 		}
 	}
 	if l.law.preStall > 0 {
-		l.law.onHeardAgain(l.stalled)
+		l.law.onHeardAgain(f.At, l.stalled)
 		l.keyframePending = l.keyframePending || l.stalled
 	}
 	if l.stalled {
@@ -159,7 +162,7 @@ func (l *Loop) OnFeedback(f Feedback) {
 			l.stalled = false
 		}
 	}
-	l.law.onFeedback(f.At, &l.path)
+	l.law.onSample(&sample, &l.path)
 }
 
 // fps is the frame rate of the rung that the stream is on.
@@ -175,7 +178,7 @@ func (l *Loop) OnSource(s Source) {
 		l.keyframeBytes, l.keyframeDue = min(s.FrameBytes, 1<<24), false
 	}
 	if s.FrameBytes > 0 {
-		l.frames.add(s.At, sample{bytes: s.FrameBytes, packets: 1})
+		l.frames.Add(s.At, path.Count{Bytes: s.FrameBytes, Packets: 1})
 	}
 	if s.QP > 0 && s.QP <= 63 {
 		l.qp += (s.QP - l.qp) / 8
@@ -198,9 +201,9 @@ func (l *Loop) mostBytes(key bool) float64 {
 	return l.law.target / 8 * most.Seconds()
 }
 
-// oversize makes room for a picture that is larger than was asked for. Others refer to it, so that it is sent; at about the target's
-// rate, so that it makes no queue, and the next ones are left out before they are encoded until it has left. Where it is not the only
-// one compare lowers what the encoder is asked for.
+// oversize makes room for a picture that is larger than was asked for. Others refer to it, so that it is sent; at
+// about the target's rate, so that it makes no queue, and the next ones are left out before they are encoded until it
+// has left. Where it is not the only one compare lowers what the encoder is asked for.
 func (l *Loop) oversize(s Source) {
 	if float64(s.FrameBytes) <= l.mostBytes(s.Keyframe) || l.cfg.Fixed != 0 {
 		return
@@ -212,8 +215,8 @@ func (l *Loop) oversize(s Source) {
 	}
 }
 
-// compare measures by how much the encoder exceeds what it is asked for, over about a second of frames. Keyframes have a
-// budget of their own.
+// compare measures by how much the encoder exceeds what it is asked for, over about a second of frames. Keyframes have
+// a budget of their own.
 func (l *Loop) compare(s Source) {
 	since := s.At.Sub(l.comparedAt)
 	l.comparedAt = s.At
@@ -274,12 +277,12 @@ func (l *Loop) Tick(now time.Time) Targets {
 		share = 1
 	}
 	e := evidence{
-		stalled: l.stalled, share: share, queue: l.path.queue, loss: l.path.loss(now),
-		stepped: l.ladder.at > 0, floor: l.ladder.lowest(), overload: l.overloaded, host: l.lowered(), cause: l.law.lastCause,
+		stalled: l.stalled, share: share, queue: l.path.Queue, loss: l.path.Loss(now),
+		stepped: l.ladder.at > 0, floor: l.ladder.lowest(), overload: l.overloaded, host: l.lowered(), cause: l.law.reason,
 	}
 	l.quality.step(now, e, func() Transition {
 		return Transition{
-			Target: l.encoder, Received: int(l.path.received()), RTT: l.path.rtt, QueueDelay: l.path.queue, Loss: l.path.loss(now),
+			Target: l.encoder, Received: int(l.path.Received()), RTT: l.path.RTT, QueueDelay: l.path.Queue, Loss: l.path.Loss(now),
 		}
 	})
 
@@ -292,7 +295,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 		t.Width, t.Height = even(l.baseW, scale), even(l.baseH, scale)
 	}
 	switch {
-	case l.path.queue > highQueue || l.law.drain.on || l.law.rivals.on:
+	case l.path.Queue > sources[path.TWCC].high || l.law.drain.on || l.law.sharing.on:
 		t.PacingRate = int(l.law.target * pacingDrain)
 	case now.Before(l.law.losses.smoothUntil):
 		t.PacingRate = int(l.law.target * pacingSmooth)
@@ -315,7 +318,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 		l.law.gatedAt = now
 		t.PacingRate = min(t.PacingRate, trickle)
 		// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
-		t.Skip = t.Skip || now.Sub(l.path.lastSent) < gateOpens
+		t.Skip = t.Skip || now.Sub(l.path.LastSent) < gateOpens
 	}
 	l.pacing = float64(t.PacingRate)
 	return t
@@ -323,11 +326,8 @@ func (l *Loop) Tick(now time.Time) Targets {
 
 // watch notices that the viewer does not answer.
 func (l *Loop) watch(now time.Time) {
-	silence := l.path.silence(now)
-	limit, most := silenceAfter+l.path.rtt, stalledAfter
-	if !l.path.transport() {
-		limit, most = l.path.patience()
-	}
+	silence := l.path.Silence(now)
+	limit, most := l.path.Patience(silenceAfter, stalledAfter)
 	if silence < limit {
 		return
 	}
@@ -337,19 +337,22 @@ func (l *Loop) watch(now time.Time) {
 	}
 }
 
-// closed tells whether more is on its way than the path can hold without a queue: then frames are skipped before they are
-// encoded, which keeps references whole.
+// closed tells whether more is on its way than the path can hold without a queue: then frames are skipped before they
+// are encoded, which keeps references whole.
 func (l *Loop) closed(now time.Time) bool {
 	if l.cfg.Fixed != 0 {
 		return false
 	}
-	inflight := float64(l.path.inflight())
-	interval := l.path.interval
-	if !l.path.transport() {
+	inflight := float64(l.path.Inflight())
+	interval := l.path.Interval
+	if !l.path.Complete() {
+		if interval == 0 {
+			interval = gateUnknown
+		}
 		interval = time.Duration(gateReports * float64(interval))
 	}
-	allowed := l.law.target/8*(l.path.minRTT.get()+interval+gateDelay+l.law.goal()).Seconds() + gatePackets
-	mute := l.path.transport() && inflight > gatePackets && l.path.silence(now) > gateSilence+l.path.minRTT.get()
+	allowed := l.law.target/8*(l.path.MinRTT()+interval+gateDelay+l.law.goal()).Seconds() + gatePackets
+	mute := l.path.Complete() && inflight > gatePackets && l.path.Silence(now) > gateSilence+l.path.MinRTT()
 	return inflight > allowed || mute
 }
 
@@ -357,7 +360,7 @@ func (l *Loop) closed(now time.Time) bool {
 func (l *Loop) keyframe(now time.Time) bool {
 	// Half of the time goes to other pictures than keyframes, or requests for keyframes beget each other.
 	sending := time.Duration(float64(l.keyframeBytes*8) / l.law.target * float64(time.Second))
-	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.rtt+recoveryKeyframeWait, min(2*sending, maxKeyframeWait)) {
+	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.RTT+recoveryKeyframeWait, min(2*sending, maxKeyframeWait)) {
 		return false
 	}
 	l.keyframePending, l.keyframeDue, l.keyframeAt = false, true, now
@@ -367,12 +370,12 @@ func (l *Loop) keyframe(now time.Time) bool {
 // climb moves on the ladder.
 func (l *Loop) climb(now time.Time) {
 	// A single large picture on a still screen is no overload: it takes a second full of them.
-	recent, _ := l.frames.sum(now, rateWindow)
-	busy := recent.packets >= max(2, l.fps()/overloadFrames)
+	recent, _ := l.frames.Sum(now, time.Second)
+	busy := recent.Packets >= max(2, l.fps()/overloadFrames)
 	overload := l.overload.held(now, busy && l.encodeShare > overloadShare, overloadFor)
-	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in motion; nor has a
-	// still one that is being refined, which takes all that there is.
-	sent, moving := l.path.sentRate(now), now.Sub(l.lastMotion) < idleAfter
+	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in
+	// motion; nor has a still one that is being refined, which takes all that there is.
+	sent, moving := l.path.SentRate(now), now.Sub(l.lastMotion) < idleAfter
 	poor := l.stepDown.held(now, moving && l.law.target < stepDownShare*l.need(l.ladder.now()) && sent >= used*l.law.target, stepDownFor)
 	if (overload || poor) && !l.ladder.lowest() {
 		if !l.ladder.may(now, l.ladder.down()) {
@@ -396,7 +399,7 @@ func (l *Loop) climb(now time.Time) {
 	if network != encoder {
 		l.overloaded = network // the one of them that has no room for the rung above is why the stream is on this one
 	}
-	room := network && encoder && l.path.queue < highQueue
+	room := network && encoder && l.path.Queue < sources[path.TWCC].high
 	if l.stepUp.held(now, room, l.stepUpDwell) && l.ladder.may(now, up) {
 		l.move(now, -1)
 		l.steppedUpAt = now
@@ -441,11 +444,11 @@ func (l *Loop) price(now time.Time) {
 // Estimate implements Controller.
 func (l *Loop) Estimate(now time.Time) Estimate {
 	e := Estimate{
-		RTT: l.path.rtt, MinRTT: l.path.minRTT.get(), QueueDelay: l.path.queue, Jitter: l.path.jitter, Loss: l.path.loss(now),
-		Target: int(l.law.target), Received: int(l.path.received()),
+		RTT: l.path.RTT, MinRTT: l.path.MinRTT(), QueueDelay: l.path.Queue, Jitter: l.path.Jitter, Loss: l.path.Loss(now),
+		Target: int(l.law.target), Received: int(l.path.Received()),
 	}
-	if !l.path.lastFeedback.IsZero() {
-		e.FeedbackAge = now.Sub(l.path.lastFeedback)
+	if !l.path.LastFeedback.IsZero() {
+		e.FeedbackAge = now.Sub(l.path.LastFeedback)
 	}
 	return e
 }

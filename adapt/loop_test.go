@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"wavryhost/adapt/path"
 )
 
 // network is a bottleneck with a tail-drop queue, simulated packet by packet, and a receiver that reports.
@@ -211,44 +213,46 @@ func TestRandomLossDoesNotCollapse(t *testing.T) {
 	}
 }
 
-// At the floor so few packets are sent that the time for a judgement brings too few to judge by. None lost among a handful is
-// no sign that sending less has helped.
+// At the floor so few packets are sent that the time for a judgment brings too few to judge by. None lost among a
+// handful is no sign that sending less has helped.
 func TestLossAtTheFloorIsJudgedOnEnough(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
-	var p path
-	l := law{min: 150_000, max: 1e7, target: 150_000, reported: start}
+	var p path.Path
+	l := law{min: 150_000, max: 1e7, target: 150_000, sampled: start}
 	s := &l.losses
 	s.before, s.at, s.rate, s.cutAt, s.judgeAt = 400_000, .1, 120_000, start, start.Add(judgeAfter)
-	s.after = sample{packets: lossSample / 2}
-	l.judge(start.Add(judgeAfter+time.Millisecond), &p, p.lossApart(start))
+	s.after = path.Count{Packets: path.LossPackets / 2}
+	l.judge(start.Add(judgeAfter+time.Millisecond), &p, 0)
 	if s.judgeAt.IsZero() || l.target != 150_000 {
-		t.Errorf("judged on %d packets: target %.0f", s.after.packets, l.target)
+		t.Errorf("judged on %d packets: target %.0f", s.after.Packets, l.target)
 	}
-	s.after = sample{packets: lossSample, lost: lossSample / 5}
-	l.judge(start.Add(judgeAfter+time.Second), &p, 0)
-	if !s.judgeAt.IsZero() || l.target != 400_000 || s.limit < .1 {
-		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want the 400000 from before, more than 0.1", l.target, s.limit)
+	s.after = path.Count{Packets: path.LossPackets, Lost: path.LossPackets / 5}
+	l.decide(start.Add(judgeAfter+time.Second), l.judge(start.Add(judgeAfter+time.Second), &p, 0))
+	if !s.judgeAt.IsZero() || l.target != 400_000 || s.believed < .1 {
+		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want the 400000 from before, more than 0.1", l.target, s.believed)
 	}
-	s.judgeAt, s.after = start.Add(judgeAfter), sample{}
+	s.judgeAt, s.after = start.Add(judgeAfter), path.Count{}
 	if l.judge(start.Add(judgeAfter+judgeMost), &p, 0); !s.judgeAt.IsZero() {
-		t.Error("without packets the judgement waits for ever, and holds the rate")
+		t.Error("without packets the judgment waits for ever, and holds the rate")
 	}
 }
 
-// Congestion is the default explanation of loss: one cut that does not cure it proves nothing, since others may have taken what it freed.
+// Congestion is the default explanation of loss: one cut that does not cure it proves nothing, since others may have
+// taken what it freed.
 func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	p := path{rtt: 40 * time.Millisecond}
-	l := law{min: 150_000, max: 1e7, target: 2e6, reported: now}
+	p := path.Path{RTT: 40 * time.Millisecond}
+	l := law{min: 150_000, max: 1e7, target: 2e6, sampled: now}
 	s := &l.losses
 	s.trying, s.before, s.at = true, 2e6, .08
 	for cuts := 1; ; cuts++ {
 		was := l.target
 		l.cutForLoss(now, &p, .9*l.target, l.target, ReasonLoss)
-		s.after = sample{packets: 500, lost: 40}
+		l.decide(now, 0)
+		s.after = path.Count{Packets: 500, Lost: 40}
 		now = s.judgeAt.Add(time.Millisecond)
-		l.judge(now, &p, .08)
-		if s.limit > 0 {
+		l.decide(now, l.judge(now, &p, .08))
+		if s.believed > 0 {
 			if cuts < ownTrials || was > trialDeep*2e6/(1-trialMost) {
 				t.Errorf("believed after %d cuts, at %.0f of 2000000", cuts, was)
 			}
@@ -258,11 +262,11 @@ func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
 			t.Fatal("loss that no cut cures is never believed")
 		}
 	}
-	if l.target != 2e6 || s.limit > ownMost {
-		t.Errorf("target %.0f, tolerated %.2f; want the 2000000 from before, at most %.2f", l.target, s.limit, ownMost)
+	if l.target != 2e6 || s.believed > ownMost {
+		t.Errorf("target %.0f, tolerated %.2f; want the 2000000 from before, at most %.2f", l.target, s.believed, ownMost)
 	}
 	s.judgeAt = time.Time{}
-	if l.judge(now.Add(ownFor+time.Second), &p, .08); s.limit != 0 {
+	if l.fade(now.Add(ownFor+time.Second), .08); s.believed != 0 {
 		t.Error("what is believed never expires")
 	}
 }
@@ -270,14 +274,15 @@ func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
 // The circuit opens whatever is believed of the link (RFC 8083).
 func TestHeavyLossOpensTheCircuit(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	l := law{min: 150_000, max: 1e7, target: 8e6, reported: now}
-	l.losses.limit, l.losses.believedAt = ownMost, now
+	l := law{min: 150_000, max: 1e7, target: 8e6, sampled: now}
+	l.losses.believed, l.losses.believedAt = ownMost, now
 	for range 30 {
-		l.guard(now, .4, 400, 2e6)
+		l.guard(now, path.Count{Packets: 400, Lost: 160}, 2e6)
+		l.decide(now, 0)
 		now = now.Add(100 * time.Millisecond)
 	}
-	if l.target > 2e6 || l.losses.limit != 0 {
-		t.Errorf("40 %% lost for 3 s: target %.0f with 2000000 arriving, tolerated %.2f; want less than arrives, and nothing", l.target, l.losses.limit)
+	if l.target > 2e6 || l.losses.believed != 0 {
+		t.Errorf("40 %% lost for 3 s: target %.0f with 2000000 arriving, tolerated %.2f; want less than arrives, and nothing", l.target, l.losses.believed)
 	}
 }
 
@@ -392,7 +397,7 @@ func TestReportsTellWhatThePathCarries(t *testing.T) {
 	before := r.target()
 	r.send(2e6, time.Second)
 	r.report(270*time.Millisecond, 0)
-	if q := r.path.queue; q < 240*time.Millisecond || q > 260*time.Millisecond {
+	if q := r.path.Queue; q < 240*time.Millisecond || q > 260*time.Millisecond {
 		t.Errorf("the queue is %v; want 250ms", q)
 	}
 	if got := r.target(); got > 0.6*before {
@@ -401,17 +406,18 @@ func TestReportsTellWhatThePathCarries(t *testing.T) {
 	// A second later the queue still stands, and what arrived in between is what the path carries.
 	r.send(1.2e6, time.Second)
 	r.report(620*time.Millisecond, 0) // 540 kbit were on their way, 1.2 Mbit came and 1 went
-	if c := r.law.capacity; c < 0.85e6 || c > 1.15e6 {
+	if c := r.law.capacity.rate; c < 0.8e6 || c > 1.2e6 {
 		t.Errorf("the capacity is taken for %.0f bit/s; want about 1000000", c)
 	}
 	// Nobody reports while it empties, and the target returns by itself.
 	r.send(0.5e6, 1500*time.Millisecond)
-	if got := r.target(); got < 0.8*r.law.capacity || got > r.law.capacity {
-		t.Errorf("after the time that the queue takes to empty the target is %.0f of %.0f; want most of it", got, r.law.capacity)
+	if got := r.target(); got < 0.8*r.law.capacity.rate || got > r.law.capacity.rate {
+		t.Errorf("after the time that the queue takes to empty the target is %.0f of %.0f; want most of it", got, r.law.capacity.rate)
 	}
 }
 
-// A report that was late looks like a queue of as long. The next one tells that it was none: a queue takes its time to empty.
+// A report that was late looks like a queue of as long. The next one tells that it was none: a queue takes its time to
+// empty.
 func TestLateReportIsTakenBack(t *testing.T) {
 	r := newByReports(t, 2_000_000)
 	for range 3 {
@@ -431,10 +437,10 @@ func TestLateReportIsTakenBack(t *testing.T) {
 		t.Errorf("the queue of 500 ms was gone after 300 ms, and the target is %.0f; want the %.0f from before", got, before)
 	}
 	// One that a later one has overtaken tells nothing.
-	before, queue := r.target(), r.path.queue
+	before, queue := r.target(), r.path.Queue
 	r.report(700*time.Millisecond, 0.5)
-	if r.target() != before || r.path.queue != queue {
-		t.Errorf("an overtaken report makes the target %.0f of %.0f and the queue %v of %v", r.target(), before, r.path.queue, queue)
+	if r.target() != before || r.path.Queue != queue {
+		t.Errorf("an overtaken report makes the target %.0f of %.0f and the queue %v of %v", r.target(), before, r.path.Queue, queue)
 	}
 }
 
@@ -474,7 +480,8 @@ func TestMissingPacketsShowAnOverflow(t *testing.T) {
 	}
 }
 
-// Two round trips apart from the media that met a growing queue tell it where receivers ask for nothing again and report a second later.
+// Two round trips apart from the media that met a growing queue tell it where receivers ask for nothing again and
+// report a second later.
 func TestEchoesShowAQueue(t *testing.T) {
 	r := newByReports(t, 4_000_000)
 	echo := func(rtt time.Duration) { r.OnFeedback(Feedback{At: r.now, Kind: Echo, RTT: rtt}) }
@@ -624,7 +631,8 @@ func TestRefinementStepsNothingDown(t *testing.T) {
 	}
 }
 
-// At low rates an encoder with a small buffer leaves much of its target. Its coarse pictures tell that this is no quiet screen.
+// At low rates an encoder with a small buffer leaves much of its target. Its coarse pictures tell that this is no
+// quiet screen.
 func TestStarvedEncoderIsNoQuietScreen(t *testing.T) {
 	for _, c := range []struct {
 		qp    float64
@@ -763,30 +771,8 @@ func TestFixedRateIsKept(t *testing.T) {
 	}
 }
 
-// A path that serves c in turn lets trains sent at s arrive at r = c*s/(s+o) beside o of others: the share of o is found whatever s is, and is
-// none for whom the path serves alone.
-func TestShareOfOthersFollowsFromTrains(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	const c = 3e6
-	for _, own := range []float64{0.1, 0.33, 0.5, 0.8, 1} {
-		for _, faster := range []float64{1.4, 2, 4} {
-			var l law
-			x := own * c
-			s := faster * x
-			l.divide(now, x, s, c*s/(s+c-x))
-			if math.Abs(l.others-(1-own)) > 1e-9 {
-				t.Errorf("with %g of the path and trains %g times as fast the others' share is found to be %.3f; want %.3f", own, faster, l.others, 1-own)
-			}
-		}
-	}
-	l := law{others: .5, othersAt: now}
-	l.divide(now, 1e6, 1.2e6, 1e6)
-	if l.others != .5 {
-		t.Errorf("trains hardly faster than what arrives move the others' share to %.3f", l.others)
-	}
-}
-
-// A queue of one's own takes its time to empty where others leave little room: it is nobody else's as long as it empties.
+// A queue of one's own takes its time to empty where others leave little room: it is nobody else's as long as it
+// empties.
 func TestSlowDrainIsNoRival(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	for _, c := range []struct {
@@ -804,70 +790,32 @@ func TestSlowDrainIsNoRival(t *testing.T) {
 				l.target = 500_000 // only from here on is the rate so low that a queue of one's own must go
 			}
 			now := start.Add(at)
-			var p path
-			p.queue = c.queue(at)
-			p.reported.add(now, sample{packets: 1})
-			l.onTransport(now, &p)
-			if l.rivals.on && at < 2*time.Second+rivalsAfter {
+			var p path.Path
+			l.onSample(&path.Sample{At: now, Fresh: true, Queue: c.queue(at)}, &p)
+			if l.sharing.on && at < 2*time.Second+sharingAfter {
 				t.Fatalf("%s: somebody else's after %v, %v after the rate fell", c.name, at, at-2*time.Second)
 			}
 		}
-		if l.rivals.on != c.found {
-			t.Errorf("%s: somebody else's: %v; want %v", c.name, l.rivals.on, c.found)
+		if l.sharing.on != c.found {
+			t.Errorf("%s: somebody else's: %v; want %v", c.name, l.sharing.on, c.found)
 		}
 	}
 }
 
-// Who has a path alone and then gets less of it makes room once, as far as three beside a fourth would; not for what the link lost, nor
-// where nobody takes it.
-func TestRoomIsMadeForWhoComes(t *testing.T) {
-	start := time.Unix(1_000_000, 0)
-	now := start.Add(time.Minute)
-	for _, c := range []struct {
-		name           string
-		received, most float64
-		begun          time.Time
-		makes          bool
-	}{
-		{"a tenth less", 5.4e6, 6e6, start, true},
-		{"as much as ever", 5.9e6, 6e6, start, false},
-		{"half: the link", 3e6, 6e6, start, false},
-		{"new itself", 5.4e6, 6e6, now.Add(-newFor / 2), false},
-		{"nothing known", 5.4e6, 0, start, false},
-	} {
-		l := law{min: 150_000, max: 1e7, target: c.received, begun: c.begun, capacity: c.most, capacityAt: now, starved: true}
-		l.room.most, l.room.mostAt = c.most, now
-		var p path
-		l.overuse(now, &p, c.received, c.received)
-		if made := now.Before(l.room.until); made != c.makes {
-			t.Errorf("%s: room is made: %v; want %v", c.name, made, c.makes)
-		}
-		if c.makes && (l.target > yieldShare*c.received || l.target < cutShare*yieldShare*c.received) {
-			t.Errorf("%s: the target falls to %.0f of %.0f", c.name, l.target, c.received)
-		}
-		if c.makes {
-			l.drain.on = false
-			if l.othersCame(now.Add(5*time.Second), &p, c.received); l.room.most != 0 {
-				t.Errorf("%s: nobody took the room, and it is made again", c.name)
-			}
-		}
-	}
-}
-
-// A single burst is a radio's: what drops all that is above a rate drops it as long as it is. And frames that arrive no faster than all that
-// does wait in a queue, which a policer has none of.
+// A single burst is a radio's: what drops all that is above a rate drops it as long as it is. And frames that arrive
+// no faster than all that does wait in a queue, which a policer has none of.
 func TestBurstIsNoPolicer(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	for _, c := range []struct {
 		events, after  int
 		swift, policer bool
-	}{{1, 100, true, false}, {policedEvents, 100, true, true}, {policedEvents, lossSample, true, false}, {policedEvents, 100, false, false}} {
-		l := law{min: 150_000, max: 1e7, target: 300_000, reported: start}
+	}{{1, 100, true, false}, {policedEvents, 100, true, true}, {policedEvents, path.LossPackets, true, false}, {policedEvents, 100, false, false}} {
+		l := law{min: 150_000, max: 1e7, target: 300_000, sampled: start}
 		s := &l.losses
 		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start, start.Add(judgeAfter), c.events
-		s.queuedAt, s.after, s.swift = start.Add(-time.Minute), sample{packets: c.after}, c.swift
+		s.queuedAt, s.after, s.swift = start.Add(-time.Minute), path.Count{Packets: c.after}, c.swift
 		now := start.Add(judgeAfter)
-		l.judge(now, &path{}, 0)
+		l.judge(now, &path.Path{}, 0)
 		if got := now.Before(s.policed); got != c.policer {
 			t.Errorf("loss in %d runs, none of %d packets after the cut, frames swift %v: a policer: %v; want %v", c.events, c.after, c.swift, got, c.policer)
 		}
@@ -878,11 +826,18 @@ func TestBurstIsNoPolicer(t *testing.T) {
 func TestLossBelowItsRateIsNoPolicers(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	for _, received := range []float64{1.9e6, 1e6} {
-		l := law{min: 150_000, max: 1e7, target: received, reported: now}
+		l := law{min: 150_000, max: 1e7, target: received, sampled: now}
 		l.losses.policed, l.losses.policedAt = now.Add(time.Minute), 2e6
-		var p path
-		p.reported.add(now, sample{packets: 100, lost: 5, events: 5})
-		l.onLoss(now, &p, received, received)
+		var p path.Path
+		sent := make([]Packet, 100)
+		for i := range sent {
+			sent[i] = Packet{ID: uint64(i + 1), Size: 1200, Sent: now, Arrived: now, Lost: i%20 == 0}
+			p.OnSent(&sent[i])
+		}
+		sample, _ := p.OnFeedback(&Feedback{At: now, Packets: sent}, path.Sending{Rate: received, Pacing: received})
+		sample.Arrived = received
+		var up float64
+		l.lost(&sample, &p, &up)
 		if got := now.Before(l.losses.policed); got != (received > 1.5e6) {
 			t.Errorf("5 %% lost at %.0f of the policer's 2000000: it stays one: %v", received, got)
 		}
@@ -892,59 +847,13 @@ func TestLossBelowItsRateIsNoPolicers(t *testing.T) {
 // A cut that helped, and not enough, is followed by another, and proves nothing about the link.
 func TestHalfCuredLossIsCutForAgain(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
-	l := law{min: 150_000, max: 1e7, target: 2e6, reported: start}
+	l := law{min: 150_000, max: 1e7, target: 2e6, sampled: start}
 	s := &l.losses
 	s.before, s.at, s.cutAt, s.judgeAt = 4e6, .5, start, start.Add(judgeAfter)
-	s.after = sample{packets: 1000, lost: 100}
-	l.judge(start.Add(judgeAfter), &path{}, .1)
-	if l.target >= 2e6 || s.trials != 0 || s.limit != 0 || s.judgeAt.IsZero() {
-		t.Errorf("50 %% became 10 %%: target %.0f, %d cuts outlasted, tolerated %.2f; want less than 2000000, none, nothing", l.target, s.trials, s.limit)
-	}
-}
-
-// Browsers send receiver reports beside transport feedback. They say nothing of the path that the feedback does not say, and are no second
-// report of a queue.
-func TestReceiverReportBesideFeedbackIsNoEvidence(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
-	var p path
-	p.onSent(&Packet{ID: 1, Size: 1200, Sent: now})
-	now = now.Add(50 * time.Millisecond)
-	if !p.onFeedback(&Feedback{At: now, Kind: TWCC, Packets: []Packet{{ID: 1, Size: 1200, Sent: now.Add(-50 * time.Millisecond), Arrived: now}}}, 1e6) {
-		t.Fatal("transport feedback is no news")
-	}
-	before := p
-	now = now.Add(20 * time.Millisecond)
-	if p.onFeedback(&Feedback{At: now, Kind: RR, RTT: 60 * time.Millisecond, Jitter: 3 * time.Millisecond, Loss: .5}, 1e6) {
-		t.Error("a receiver report beside transport feedback is news")
-	}
-	if p.jitter != 3*time.Millisecond || p.queue != before.queue || p.interval != before.interval || p.last != before.last || p.kind != TWCC {
-		t.Errorf("the report changed more than round trip and jitter: %v, queue %v, interval %v, kind %v", p.jitter, p.queue, p.interval, p.kind)
-	}
-}
-
-// A path that delivers nothing for a while, and then all that waited, has paused: the rate stays.
-func TestPauseIsNoCapacity(t *testing.T) {
-	for _, c := range []struct {
-		name  string
-		after float64 // the rate at which what waited arrives
-		want  bool
-	}{{"then faster than the stream", 20e6, true}, {"then more slowly", 2e6, false}} {
-		var p pause
-		proved := false
-		at := time.Duration(0)
-		for i := range 200 {
-			sent := time.Duration(i) * 2 * time.Millisecond // 4.8 Mbit/s
-			if at = max(at, sent); i == 100 {
-				at += 90 * time.Millisecond
-			}
-			proved = p.packet(packetBits/8, sent, at, 4.8e6) || proved
-			if i >= 100 {
-				at += time.Duration(packetBits / c.after * float64(time.Second))
-			}
-		}
-		if proved != c.want {
-			t.Errorf("nothing for 90 ms, %s: a pause: %v; want %v", c.name, proved, c.want)
-		}
+	s.after = path.Count{Packets: 1000, Lost: 100}
+	l.decide(start.Add(judgeAfter), l.judge(start.Add(judgeAfter), &path.Path{}, .1))
+	if l.target >= 2e6 || s.trials != 0 || s.believed != 0 || s.judgeAt.IsZero() {
+		t.Errorf("50 %% became 10 %%: target %.0f, %d cuts outlasted, tolerated %.2f; want less than 2000000, none, nothing", l.target, s.trials, s.believed)
 	}
 }
 
@@ -952,17 +861,17 @@ func TestLargeFlowsKeepShorterQueues(t *testing.T) {
 	var low, high [3]time.Duration
 	for i, rate := range []float64{1e6, 4e6, 16e6} {
 		l := law{target: rate}
-		if low[i], high[i] = l.thresholds(); i > 0 && (low[i] >= low[i-1] || high[i] >= high[i-1]) {
+		if low[i], high[i] = l.thresholds(TWCC); i > 0 && (low[i] >= low[i-1] || high[i] >= high[i-1]) {
 			t.Errorf("at %.0f bit/s the queue is %v to %v; want less than %v to %v", rate, low[i], high[i], low[i-1], high[i-1])
 		}
 	}
-	if 2*high[2] != highQueue {
-		t.Errorf("at 16 Mbit/s the rate falls at %v; want half of %v", high[2], highQueue)
+	if 2*high[2] != sources[TWCC].high {
+		t.Errorf("at 16 Mbit/s the rate falls at %v; want half of %v", high[2], sources[TWCC].high)
 	}
 }
 
-// A picture larger than was asked for is sent alone and no faster than the path takes it; one after the other makes the encoder be asked
-// for less.
+// A picture larger than was asked for is sent alone and no faster than the path takes it; one after the other makes
+// the encoder be asked for less.
 func TestOversizedPictureIsSentAlone(t *testing.T) {
 	for _, key := range []bool{false, true} {
 		l, err := New(desktop)
@@ -1036,95 +945,10 @@ func TestQueueOfAnOversizedPictureIsTheEncoders(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	for after, want := range map[time.Duration]Reason{oversizeFor / 2: ReasonEncoderOvershoot, 2 * oversizeFor: ReasonQueueDelay} {
 		l := law{min: 150_000, max: 1e7, target: 2e6, starved: true, oversizeAt: now.Add(-after)}
-		var p path
-		if l.overuse(now, &p, 1.5e6, 2e6); l.lastCause != want {
-			t.Errorf("%v after the picture the cut is by %v; want %v", after, l.lastCause, want)
-		}
-	}
-}
-
-// After the receiver's clock was set the base is only as good as the round trips of three reports say: those of the next two seconds
-// make it exact, or a queue that is none would hold the rate for half a minute.
-func TestClockThatWasSetLeavesNoQueue(t *testing.T) {
-	var p path
-	at := time.Unix(1_000_000, 0)
-	report := func(delay, most time.Duration) {
-		at = at.Add(100 * time.Millisecond)
-		p.onDelay(at, delay, most)
-	}
-	const base = 20 * time.Millisecond
-	for range 10 {
-		report(base, 2*time.Millisecond)
-	}
-	for range stepReports {
-		report(base+2*time.Second, 15*time.Millisecond)
-	}
-	if p.queue < 10*time.Millisecond {
-		t.Fatalf("the queue is %v; this test is about one that seems to be 15 ms", p.queue)
-	}
-	for i := range stepSettles {
-		report(base+2*time.Second, time.Duration(1+i%5)*3*time.Millisecond)
-	}
-	if p.queue > 3*time.Millisecond {
-		t.Errorf("two seconds later the queue is %v; want 3ms at most, which a round trip allowed", p.queue)
-	}
-	report(base+2*time.Second+40*time.Millisecond, 45*time.Millisecond)
-	if p.queue < 40*time.Millisecond {
-		t.Errorf("a queue of 40 ms afterwards is seen as %v", p.queue)
-	}
-}
-
-// A link that fell to a half leaves a deviation of what it was; what lies far above the capacity known is not near it for that.
-func TestOldDeviationIsNotNear(t *testing.T) {
-	l := law{min: 150_000, max: 1e8, target: 4.6e6, capacity: 3e6, variance: 1e12, starved: true}
-	now := time.Unix(1_000_000, 0)
-	l.capacityAt, l.reported = now, now.Add(-100*time.Millisecond)
-	before := l.target
-	var p path
-	l.raise(now, &p, 4.6e6, 4.6e6, 1)
-	if rise := l.target/before - 1; rise < nearRise {
-		t.Errorf("half above the capacity the target rises by %.3f in a report; want a ramp", rise)
-	}
-}
-
-// Reports that come more often than frames see the packets within a frame, which wait for each other; only what stands for the time of a
-// frame is a queue.
-func TestQueueStandsForAFrame(t *testing.T) {
-	var p path
-	p.frame = 33 * time.Millisecond
-	at := time.Unix(1_000_000, 0)
-	report := func(delay time.Duration) {
-		at = at.Add(15 * time.Millisecond)
-		p.onDelay(at, delay, time.Second)
-	}
-	for i := range 30 {
-		report([]time.Duration{10 * time.Millisecond, 22 * time.Millisecond, 40 * time.Millisecond}[i%3])
-		if i > 3 && p.queue > time.Millisecond {
-			t.Fatalf("report %d: what the packets of a frame wait is a queue of %v", i, p.queue)
-		}
-	}
-	for range 3 {
-		report(60 * time.Millisecond)
-	}
-	if p.queue < 30*time.Millisecond {
-		t.Errorf("60 ms for a frame's time are a queue of %v; want over 30ms", p.queue)
-	}
-}
-
-// Over less than slopeOver jitter looks like growth.
-func TestSlopeNeedsTime(t *testing.T) {
-	at := time.Unix(1_000_000, 0)
-	for _, c := range []struct {
-		every time.Duration
-		n     int
-		want  bool
-	}{{100 * time.Millisecond, 3, true}, {100 * time.Millisecond, 2, false}, {25 * time.Millisecond, 4, false}, {25 * time.Millisecond, 8, true}} {
-		var p path
-		for i := range c.n {
-			p.onDelay(at.Add(time.Duration(i)*c.every), time.Duration(10+i)*time.Millisecond, time.Second)
-		}
-		if got := p.slope() > 0; got != c.want {
-			t.Errorf("%d reports, one each %v, tell that the queue grows: %v; want %v", c.n, c.every, got, c.want)
+		var p path.Path
+		l.overuse(&path.Sample{At: now, Arrived: 1.5e6, Sent: 2e6}, &p)
+		if l.decide(now, 0); l.reason != want {
+			t.Errorf("%v after the picture the cut is by %v; want %v", after, l.reason, want)
 		}
 	}
 }
@@ -1133,8 +957,8 @@ func TestPreferenceMovesTheQueue(t *testing.T) {
 	var high [3]time.Duration
 	for i, prefer := range []Aggressiveness{Latency, Balanced, Quality} {
 		l := law{target: 5e6, prefer: prefer}
-		_, high[i] = l.thresholds()
-		l.rivals = rivals{on: true, top: time.Second}
+		_, high[i] = l.thresholds(TWCC)
+		l.sharing = sharing{on: true, top: time.Second}
 		if i > 0 && (high[i] <= high[i-1] || l.goal() != l.accepted()) {
 			t.Errorf("%v cuts at %v, the one before at %v; accepts %v of %v", prefer, high[i], high[i-1], l.goal(), l.accepted())
 		}

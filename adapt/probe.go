@@ -1,14 +1,18 @@
 package adapt
 
-import "time"
+import (
+	"time"
+
+	"wavryhost/adapt/path"
+)
 
 const (
 	// probeFactor is how much more than the target a probe tries; the first one, at the start, tries more.
 	probeFactor, probeFirst = 2.0, 3.0
 	// A probe lasts probeTime at least and has probeBytes at least: less would drown in jitter.
 	probeTime, probeBytes = 25 * time.Millisecond, 6 * 1200
-	// probeEvery is the time between probes of a quiet screen, probeBackoff how much longer it gets after each one that
-	// found nothing, up to probeSeldom.
+	// probeEvery is the time between probes of a quiet screen, probeBackoff how much longer it gets after each one
+	// that found nothing, up to probeSeldom.
 	probeEvery   = 5 * time.Second
 	probeBackoff = 1.5
 	probeSeldom  = 2 * time.Minute
@@ -32,7 +36,8 @@ const (
 	probeReported = 0.9
 )
 
-// prober sends padding, faster than the target, to see whether the path takes it: a quiet screen shows nothing of the path.
+// prober sends padding, faster than the target, to see whether the path takes it: a quiet screen shows nothing of the
+// path.
 type prober struct {
 	purse    float64 // bytes
 	id       int
@@ -45,7 +50,7 @@ type prober struct {
 
 	bytes, first, lost int
 	sent, got          time.Time // when the first packet of it left and arrived
-	line               line
+	line               path.Line
 }
 
 func newProber() prober { return prober{purse: probePurse, every: probeEvery} }
@@ -71,11 +76,11 @@ func (b *prober) onPacket(p *Packet) {
 		b.sent, b.got, b.first = p.Sent, p.Arrived, p.Size
 	}
 	b.bytes += p.Size
-	b.line.add(float64(b.bytes-b.first), p.Sent.Sub(b.sent).Seconds(), p.Arrived.Sub(b.got).Seconds())
+	b.line.Add(float64(b.bytes-b.first), p.Sent.Sub(b.sent).Seconds(), p.Arrived.Sub(b.got).Seconds())
 }
 
-// judge returns what the probe found, in bits per second, and whether it got through whole; 0 when it is not over yet or
-// found nothing.
+// judge returns what the probe found, in bits per second, and whether it got through whole; 0 when it is not over yet
+// or found nothing.
 func (b *prober) judge(now time.Time) (rate float64, over bool) {
 	if b.deadline.IsZero() {
 		return 0, false
@@ -84,7 +89,7 @@ func (b *prober) judge(now time.Time) (rate float64, over bool) {
 		return 0, false
 	}
 	b.deadline, b.chase = time.Time{}, false
-	squares, sent, got := b.line.slopes()
+	squares, sent, got := b.line.Slopes()
 	if float64(b.bytes) < float64(b.request.Bytes)/2 || !(sent > 0 && got > 0) || 10*b.lost > b.bytes {
 		return 0, true
 	}
@@ -126,16 +131,16 @@ func (b *prober) start(now time.Time, target, most float64, rtt time.Duration) {
 	long := time.Duration(float64(bytes) * 8 / rate * float64(time.Second))
 	b.request = PadRequest{ProbeID: b.id, Bytes: bytes, BitsPerSecond: int(rate), Until: now.Add(2*long + reaction)}
 	b.deadline = b.request.Until.Add(rtt + probeWait)
-	b.bytes, b.first, b.lost, b.line = 0, 0, 0, line{}
+	b.bytes, b.first, b.lost, b.line = 0, 0, 0, path.Line{}
 }
 
 // probing begins and ends probes. top is the rate beyond which nothing is to be gained.
 func (l *Loop) probing(now time.Time, top float64) {
 	b, w := &l.prober, &l.law
 	if rate, over := b.judge(now); over {
-		if rate > probeGain*w.target && l.path.queue <= probeQueue+highQueue {
+		if rate > probeGain*w.target && l.path.Queue <= probeQueue+sources[path.TWCC].high {
 			w.target = min(rate, float64(w.max))
-			w.lastCause = ReasonProbeOK
+			w.reason = ReasonProbeOK
 			b.worked(now)
 		} else {
 			b.chase = false
@@ -145,12 +150,12 @@ func (l *Loop) probing(now time.Time, top float64) {
 	p := &l.path
 	quiet := !w.networkLimited(now, p)
 	switch {
-	case !b.deadline.IsZero() || now.Before(b.next) || l.stalled || l.cfg.Fixed != 0 || !p.transport() || p.rtt == 0:
+	case !b.deadline.IsZero() || now.Before(b.next) || l.stalled || l.cfg.Fixed != 0 || !p.Complete() || p.RTT == 0:
 	case b.begun && !quiet && !b.chase: // the media itself tries the path
-	case l.closed(now) || now.Sub(p.lastFeedback) > probeWait+p.rtt: // nothing is known of the path at the moment
-	case w.target >= top/probeGain || p.queue > probeQueue || p.loss(now) > probeLoss || w.drain.on || w.rivals.on ||
+	case l.closed(now) || now.Sub(p.LastFeedback) > probeWait+p.RTT: // nothing is known of the path at the moment
+	case w.target >= top/probeGain || p.Queue > probeQueue || p.Loss(now) > probeLoss || w.drain.on || w.sharing.on ||
 		now.Before(w.losses.policed) || !w.losses.judgeAt.IsZero():
 	default:
-		b.start(now, w.target, top*1.1, p.rtt)
+		b.start(now, w.target, top*1.1, p.RTT)
 	}
 }

@@ -3,7 +3,8 @@ package adapt
 import "time"
 
 const (
-	// changeEvery is the least time between two changes for the worse; what flickers faster says nothing to an operator.
+	// changeEvery is the least time between two changes for the worse; what flickers faster says nothing to an
+	// operator.
 	changeEvery = time.Second
 	// The evidence times and thresholds of the states for the worse.
 	constrainedDelay, constrainedDelayFor = 50 * time.Millisecond, 500 * time.Millisecond
@@ -12,18 +13,18 @@ const (
 	criticalLoss, criticalLossFor         = 0.20, 2 * time.Second
 	criticalDelay, criticalDelayFor       = 250 * time.Millisecond, time.Second
 	criticalShare                         = 0.3
-	// lossStays is the share of its threshold that loss has to fall under for a state to be left that was entered by it: what 20 to 200 packets
-	// of less than a second lose by chance is half as much and half as much again.
+	// lossStays is the share of its threshold that loss has to fall under for a state to be left that was entered by
+	// it: what 20 to 200 packets of less than a second lose by chance is half as much and half as much again.
 	lossStays = 0.5
 	// constrainedShareFor keeps one tick under the need from being a state.
 	constrainedShareFor = 500 * time.Millisecond
-	// reasonFor is how long another reason must hold to take the place of the state's: what takes turns by the second is told
-	// as what it began with. As long as the states' own dwell.
+	// reasonFor is how long another reason must hold to take the place of the state's: what takes turns by the second
+	// is told as what it began with. As long as the states' own dwell.
 	reasonFor = 3 * time.Second
 	// startup is how long a low bitrate is the start's and nobody's fault.
 	startup = 10 * time.Second
-	// hostStays is how long a state lasts at least that the host's load made. A host may lower a stream again as soon as it has raised it: two
-	// changes each 20 s are six a minute.
+	// hostStays is how long a state lasts at least that the host's load made. A host may lower a stream again as soon
+	// as it has raised it: two changes each 20 s are six a minute.
 	hostStays = 20 * time.Second
 )
 
@@ -192,8 +193,8 @@ func (q *quality) explain(now time.Time, why Reason) {
 	}
 }
 
-// OnLimit implements Controller. What the host takes away changes no target: it is the caller's to hold the stream down, which the controller
-// cannot tell from a screen that gives less.
+// OnLimit implements Controller. What the host takes away changes no target: it is the caller's to hold the stream
+// down, which the controller cannot tell from a screen that gives less.
 func (l *Loop) OnLimit(limit Limit) { l.limit = rung{limit.FPS, limit.Scale} }
 
 // lowered tells whether the host leaves the stream less than the rung that it is on.

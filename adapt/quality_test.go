@@ -107,7 +107,7 @@ func TestHostLimitAboveTheLadderIsNoReason(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Unix(1_000_000, 0)
-		l.law.lastCause = ReasonQueueDelay
+		l.law.reason = ReasonQueueDelay
 		l.move(start, 1)
 		l.OnLimit(c.limit)
 		var got Targets

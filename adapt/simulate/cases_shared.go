@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -167,6 +168,9 @@ func managed(aqm AQM) Case {
 	c := fallInBytes(2_000_000, 1.5, 3)
 	c.Name, c.About = "fall-"+aqm.name(), "8, 2, 8 Mbit/s for 30 s each, a queue of 2 MB under "+aqm.name()
 	c.Links[0].AQM = aqm
+	if aqm == PIE { // it drains the queue whatever is sent
+		c.Gates = slices.DeleteFunc(c.Gates, func(g Gate) bool { return strings.HasSuffix(g.Name, "s to drain") })
+	}
 	return c
 }
 

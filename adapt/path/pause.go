@@ -1,4 +1,4 @@
-package adapt
+package path
 
 import "time"
 
@@ -7,13 +7,13 @@ const (
 	pauseLeast = 15 * time.Millisecond
 	// On slow links it is as many packets.
 	pauseUsual = 2
-	// After a pause the packets that waited arrive faster than the stream is sent: pausePackets of them, at pauseRate times the
-	// stream's rate at least.
+	// After a pause the packets that waited arrive faster than the stream is sent: pausePackets of them, at pauseRate
+	// times the stream's rate at least.
 	pausePackets, pauseRate = 4, 1.1
 )
 
-// pause finds times in which the path delivers nothing, and then all that waited at the rate of the line, as Wi-Fi does when
-// its channel is busy. Such a queue says nothing about the capacity.
+// pause finds times in which the path delivers nothing, and then all that waited at the rate of the line, as Wi-Fi
+// does when its channel is busy. Such a queue says nothing about the capacity.
 type pause struct {
 	lastSent, last time.Duration // the newest packet left and arrived
 	any            bool
@@ -22,8 +22,8 @@ type pause struct {
 	packets, bytes int           // that arrived since, without the first
 }
 
-// packet takes in a packet that arrived, in the order of sending, and reports whether it proves a pause. rate is the stream's,
-// in bits per second.
+// packet takes in a packet that arrived, in the order of sending, and reports whether it proves a pause. rate is the
+// stream's, in bits per second.
 func (p *pause) packet(size int, sent, arrived time.Duration, rate float64) bool {
 	apart := arrived - p.last - max(0, sent-p.lastSent)
 	in := p.any && sent >= p.lastSent && arrived >= p.last

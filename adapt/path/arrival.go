@@ -1,20 +1,21 @@
-package adapt
+package path
 
 import "time"
 
 const (
-	// deliverySpan is how far back the delivered rate looks, by the receiver's clock: several frames at any rate that moves,
-	// and short enough that a link which halves shows in it within half a second.
+	// deliverySpan is how far back the delivered rate looks, by the receiver's clock: several frames at any rate that
+	// moves, and short enough that a link which halves shows in it within half a second.
 	deliverySpan = 400 * time.Millisecond
-	// newestSpan and newestPackets are the least that a single report is a rate by: with less, jitter of 5 ms is most of it.
+	// newestSpan and newestPackets are the least that a single report is a rate by: with less, jitter of 5 ms is most
+	// of it.
 	newestSpan, newestPackets = 40 * time.Millisecond, 4
 	// digests is how many reports of 25 ms and more deliverySpan and the slope need.
 	digests = 32
-	// A train is a run of packets sent faster than the target, as the pacer sends a frame. trainGap is how much longer than
-	// the pacer's own a gap inside a train may be, trainSlack what timers add to it.
+	// A train is a run of packets sent faster than the target, as the pacer sends a frame. trainGap is how much longer
+	// than the pacer's own a gap inside a train may be, trainSlack what timers add to it.
 	trainGap, trainSlack = 1.6, 2 * time.Millisecond
-	// trainPackets is the shortest train that says anything; trainSlot times trainSlots is how long trains count: the mean
-	// over half a second of them evens out jitter of a few milliseconds, which a single one drowns in.
+	// trainPackets is the shortest train that says anything; trainSlot times trainSlots is how long trains count: the
+	// mean over half a second of them evens out jitter of a few milliseconds, which a single one drowns in.
 	trainPackets = 3
 	trainSlot    = 100 * time.Millisecond
 	trainSlots   = 6
@@ -22,12 +23,11 @@ const (
 	trainEvidence = 20 * time.Millisecond
 	// trainFastest is how much faster than they left trains arrive at most: behind what they wait for, and by jitter.
 	trainFastest = 4
-	// dispersed is the share of the rate it was sent at from which on a train counts as slowed down by the path.
-	dispersed = 0.9
 )
 
-// arrivals follows what arrives, by the receiver's clock: how fast, and how much faster it could. Its times are durations since a
-// moment that the path chooses, one of each clock: comparing times for each packet is most of what a report costs.
+// arrivals follows what arrives, by the receiver's clock: how fast, and how much faster it could. Its times are
+// durations since a moment that the path chooses, one of each clock: comparing times for each packet is most of what a
+// report costs.
 type arrivals struct {
 	unix int64 // when the sender's clock is at 0, in nanoseconds
 
@@ -38,7 +38,8 @@ type arrivals struct {
 	runs [trainSlots]trainSum
 }
 
-// arrival is what one report said: bytes that arrived between two moments, and those of the packet at the first of them.
+// arrival is what one report said: bytes that arrived between two moments, and those of the packet at the first of
+// them.
 type arrival struct {
 	from, to          time.Duration
 	bytes, firstBytes int
@@ -51,18 +52,19 @@ type train struct {
 	bytes               int // without the first packet, which starts the clock
 	firstSent, lastSent time.Duration
 	first, last         time.Duration // arrivals
-	line                line
+	line                Line
 }
 
-// line sums what the straight lines through the times at which packets left and arrived, over the bytes before them, are drawn by. A rate by
-// all packets is steadier than one by the first and the last: the first of a frame waits for no other, so that jitter delays it by its mean,
-// and the last by the largest of those before it, which is half of what a frame takes.
-type line struct {
+// Line sums what the straight lines through the times at which packets left and arrived, over the bytes before them,
+// are drawn by. A rate by all packets is steadier than one by the first and the last: the first of a frame waits for
+// no other, so that jitter delays it by its mean, and the last by the largest of those before it, which is half of
+// what a frame takes.
+type Line struct {
 	n, x, xx, sent, sentX, received, receivedX float64
 }
 
-// add takes in a packet: the bytes before it, and seconds since the first left and arrived.
-func (l *line) add(bytes, sent, received float64) {
+// Add takes in a packet: the bytes before it, and seconds since the first left and arrived.
+func (l *Line) Add(bytes, sent, received float64) {
 	l.n++
 	l.x += bytes
 	l.xx += bytes * bytes
@@ -72,8 +74,9 @@ func (l *line) add(bytes, sent, received float64) {
 	l.receivedX += received * bytes
 }
 
-// slopes returns the sums of squares around the mean that make the slopes, seconds a byte, of both lines when divided by the first.
-func (l *line) slopes() (squares, sent, received float64) {
+// Slopes returns the sums of squares around the mean that make the slopes, seconds a byte, of both lines when divided
+// by the first.
+func (l *Line) Slopes() (squares, sent, received float64) {
 	return l.xx - l.x*l.x/l.n, l.sentX - l.sent*l.x/l.n, l.receivedX - l.received*l.x/l.n
 }
 
@@ -81,7 +84,7 @@ func (l *line) slopes() (squares, sent, received float64) {
 type trainSum struct {
 	slot                    int64
 	over                    time.Duration // for which packets left
-	squares, sent, received float64       // see line.slopes
+	squares, sent, received float64       // see Line.Slopes
 }
 
 // report takes in one report.
@@ -94,8 +97,8 @@ func (a *arrivals) report(v arrival) {
 	a.kept = min(a.kept+1, digests)
 }
 
-// rate is the delivered rate in bits per second, 0 when too little arrived lately. The first packet's bytes do not count:
-// they came before the time they would be divided by.
+// rate is the delivered rate in bits per second, 0 when too little arrived lately. The first packet's bytes do not
+// count: they came before the time they would be divided by.
 func (a *arrivals) rate() float64 {
 	if a.kept == 0 {
 		return 0
@@ -139,11 +142,11 @@ func (a *arrivals) packet(size int, sent, arrived time.Duration, pacing float64)
 		r.packets++
 		r.bytes += size
 		r.lastSent, r.last = sent, arrived
-		r.line.add(float64(r.bytes), float64(sent-r.firstSent)/1e9, float64(arrived-r.first)/1e9)
+		r.line.Add(float64(r.bytes), float64(sent-r.firstSent)/1e9, float64(arrived-r.first)/1e9)
 		return
 	}
 	a.endTrain()
-	*r = train{packets: 1, firstSent: sent, lastSent: sent, first: arrived, last: arrived, line: line{n: 1}}
+	*r = train{packets: 1, firstSent: sent, lastSent: sent, first: arrived, last: arrived, line: Line{n: 1}}
 }
 
 func (a *arrivals) endTrain() {
@@ -157,15 +160,16 @@ func (a *arrivals) endTrain() {
 	if s.slot != slot {
 		*s = trainSum{slot: slot}
 	}
-	squares, left, came := r.line.slopes()
+	squares, left, came := r.line.Slopes()
 	s.over += sent
 	s.squares += squares
 	s.sent += left
 	s.received += came
 }
 
-// trains tells at which rate frames left lately, and at which they arrived, in bits per second. Where they arrive as fast as
-// they left, the path takes at least that much; where they do not, they arrive at what the path can do at most.
+// trains tells at which rate frames left lately, and at which they arrived, in bits per second. Where they arrive as
+// fast as they left, the path takes at least that much; where they do not, they arrive at what the path can do at
+// most.
 func (a *arrivals) trains(now time.Duration) (sent, received float64, ok bool) {
 	var sum trainSum
 	slot := (a.unix + int64(now)) / int64(trainSlot)
