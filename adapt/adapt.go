@@ -3,6 +3,22 @@
 //
 // The package is pure. It starts no goroutine, reads no clock and does no I/O: time comes in with each call, so that
 // the same code runs in production, in a simulator and in a replay, with the same result.
+//
+// A [Loop] makes each report one [path.Sample], and one law runs on samples. The law changes its mode like this:
+//
+//	rising -> draining: a standing queue is evidence of overuse
+//	rising -> trying: packets are lost without a queue, and a cut is to find out why
+//	rising -> silent: the viewer does not answer
+//	draining -> rising: the queue is gone
+//	draining -> trying: the queue is gone, and a cut for loss is still being judged
+//	draining -> sharing: the queue stands although the rate fell, so that others fill it
+//	trying -> rising: the loss is cured, or proved to be the link's own
+//	trying -> draining: a queue stands, too
+//	trying -> silent: the viewer does not answer
+//	sharing -> rising: the others have gone
+//	sharing -> trying: the others have gone, and a cut for loss is still being judged
+//	silent -> rising: the viewer answers again
+//	silent -> trying: it answers with packets lost
 package adapt
 
 import (

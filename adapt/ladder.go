@@ -28,9 +28,9 @@ func (r rung) pixels() float64 { return float64(r.fps) * r.scale * r.scale }
 // scales are the sizes that rungs have.
 var scales = [...]float64{1, .75, .5}
 
-// The ladders below the frame rate that was asked for. Text has to stay sharp to be read, and moves little: it keeps
-// its size and gives up frames. Motion that falls below 30 frames a second stutters, which is seen before softness is:
-// it gives up size in between. What is neither gives up some of both in turn.
+// The ladders below the frame rate that was asked for. Text must stay sharp to be read, and moves little: it keeps its
+// size and gives up frames. Motion that falls below 30 frames a second stutters, which is seen before softness is: it
+// gives up size in between. What is neither gives up some of both in turn.
 var ladders = [...][mostRungs - 1]rung{
 	Mixed:  {{60, 1}, {30, 1}, {30, .75}, {20, .75}, {20, .5}, {15, .5}, {10, .5}},
 	Text:   {{60, 1}, {30, 1}, {20, 1}, {15, 1}, {10, 1}, {5, 1}, {5, 1}},
@@ -72,11 +72,11 @@ func (l *ladder) now() rung { return l.rungs[l.at] }
 
 func (l *ladder) lowest() bool { return l.at == l.n-1 }
 
-// down and up return the neighbours; at an end they are the rung itself.
+// down and up return the neighbors; at an end they are the rung itself.
 func (l *ladder) down() rung { return l.rungs[min(l.at+1, l.n-1)] }
 func (l *ladder) up() rung   { return l.rungs[max(l.at-1, 0)] }
 
-// may tells whether a step to r is not too soon after another change of the size.
+// may reports whether a step to r is not too soon after another change of the size.
 func (l *ladder) may(now time.Time, r rung) bool {
 	return r.scale == l.now().scale || l.sized.IsZero() || now.Sub(l.sized) >= sizeDwell
 }
@@ -90,8 +90,8 @@ func (l *ladder) move(now time.Time, by int) {
 	}
 }
 
-// watch follows the kind of content. On another ladder the stream goes on at the highest rung that takes no more than
-// before.
+// watch follows the kind of content. On another ladder the stream continues at the highest rung that takes no more
+// than before.
 func (l *ladder) watch(now time.Time, class ContentClass) {
 	if int(class) >= len(ladders) {
 		class = Mixed

@@ -57,7 +57,8 @@ func TestSizeChangesSeldom(t *testing.T) {
 		t.Error("the first change of the size has to wait")
 	}
 	l.move(now, 1) // 30×.75
-	if l.may(now.Add(sizeDwell-1), l.down()) || l.may(now.Add(sizeDwell-1), l.up()) || !l.may(now.Add(sizeDwell), l.down()) {
+	if l.may(now.Add(sizeDwell-1), l.down()) || l.may(now.Add(sizeDwell-1), l.up()) ||
+		!l.may(now.Add(sizeDwell), l.down()) {
 		t.Error("a second one does not wait, or waits too long")
 	}
 	l.move(now.Add(sizeDwell), 1) // 30×.5
@@ -85,7 +86,8 @@ func TestAnotherContentIsAnotherLadder(t *testing.T) {
 	}
 	l.watch(now.Add(2*classHeld), Motion)
 	if l.class != Motion || l.now() != (rung{30, .5}) {
-		t.Errorf("class %d at %+v; want motion at 30×0.5, which is the most that takes no more than 15×1", l.class, l.now())
+		t.Errorf("class %d at %+v; want motion at 30×0.5, which is the most that takes no more than 15×1",
+			l.class, l.now())
 	}
 	l.watch(now.Add(20*time.Second), ContentClass(200))
 	if l.seen != Mixed {
@@ -110,7 +112,10 @@ func starved(t *testing.T, class ContentClass, bits int) (first, last Targets) {
 		if first.FPS == 0 {
 			first = targets
 		}
-		l.OnSource(Source{At: now, FrameBytes: targets.EncoderBitrate / 60 / 8, QP: 40, Dirty: 1, Class: class, EncodeTime: 2 * time.Millisecond})
+		l.OnSource(Source{
+			At: now, FrameBytes: targets.EncoderBitrate / 60 / 8, QP: 40, Dirty: 1, Class: class,
+			EncodeTime: 2 * time.Millisecond,
+		})
 		for sent := 0; sent < targets.EncoderBitrate/60/8; sent += 1200 {
 			id++
 			p := Packet{ID: id, Size: 1200, Sent: now}
@@ -133,8 +138,10 @@ func starved(t *testing.T, class ContentClass, bits int) (first, last Targets) {
 
 func TestMotionGivesUpSizeAndTextDoesNot(t *testing.T) {
 	first, motion := starved(t, Motion, 700_000)
-	if first.Width != 0 || motion.Width >= 1920 || motion.Width == 0 || motion.Width%2 != 0 || motion.Height != motion.Width*9/16&^1 {
-		t.Errorf("motion goes from %dx%d to %dx%d; want all of it, then a part of 1920x1080", first.Width, first.Height, motion.Width, motion.Height)
+	if first.Width != 0 || motion.Width >= 1920 || motion.Width == 0 || motion.Width%2 != 0 ||
+		motion.Height != motion.Width*9/16&^1 {
+		t.Errorf("motion goes from %dx%d to %dx%d; want all of it, then a part of 1920x1080",
+			first.Width, first.Height, motion.Width, motion.Height)
 	}
 	if _, text := starved(t, Text, 700_000); text.Width != 0 || text.FPS >= 60 {
 		t.Errorf("text is %dx%d at %d fps; want its size, and fewer frames", text.Width, text.Height, text.FPS)

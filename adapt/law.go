@@ -54,7 +54,7 @@ const (
 	returnAfterOutage, returnAfterSilence = 0.6, cutShare
 )
 
-// sources are the thresholds of each form of feedback: the queue that lets the rate rise and the one that makes it
+// sources are the thresholds of each form of feedback: the queues that let the rate rise and make it
 // fall, and the evidence that a fall takes: so many samples in a row, for so long, with such a growth. A drain ends
 // after so many samples with a short queue.
 var sources = [path.Echo + 1]struct {
@@ -80,7 +80,7 @@ type proposal struct {
 	until  time.Time
 }
 
-// part is one of those that limit the rate.
+// part is a part of the law that limits the rate.
 type part int
 
 const (
@@ -195,6 +195,23 @@ func (l *law) decide(now time.Time, up float64) {
 	l.target = min(max(next.rate, float64(l.min)), float64(l.max))
 	if l.fixed != 0 {
 		l.target = float64(l.fixed)
+	}
+}
+
+// mode names what the law is doing. The package documentation has the changes of mode, and TestModesAreTheDocumented
+// holds the law to them.
+func (l *law) mode() string {
+	switch {
+	case l.preStall > 0:
+		return "silent"
+	case l.sharing.on:
+		return "sharing"
+	case l.drain.on:
+		return "draining"
+	case !l.losses.judgeAt.IsZero():
+		return "trying"
+	default:
+		return "rising"
 	}
 }
 

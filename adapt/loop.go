@@ -25,40 +25,44 @@ const (
 	// leaves more slowly.
 	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
 	encoderFollows          = 300 * time.Millisecond // the slowest encoders take as long to follow a target
-	// A picture larger than was asked for fills the path by itself: nothing is sent beside it, for pacingOverMost at
+	// A picture larger than was asked for fills the path: nothing else is sent, for pacingOverMost at
 	// most.
 	pacingOver, pacingOverMost = 1.1, 2 * time.Second
-	pacingDrain                = 1.3                   // while a queue empties, bursts would only lengthen it
-	pacingSmooth               = 1.5                   // where packets are lost without a queue, bursts may be what a policer drops
-	gateDelay                  = 55 * time.Millisecond // what jitter and a late report add to the round trip and a report
-	gateReports                = 2.5                   // of the time between receiver reports: one may be late, or lost
-	gateUnknown                = time.Second           // between receiver reports, before two of them came
-	gatePackets                = 3 * 1200
-	gateSilence                = 300 * time.Millisecond // with packets on their way: the path is gone, or full
-	trickle                    = 24_000                 // while the gate is closed: a full packet each 400 ms
-	gateOpens                  = 200 * time.Millisecond // between frames that try whether it may open: a short outage is over at once then
-	frameDelayP                = 150 * time.Millisecond // what one picture may take at the target's rate,
-	frameDelayI                = 250 * time.Millisecond // and a keyframe
-	keyframeEvery              = 500 * time.Millisecond
-	maxKeyframeWait            = 3 * time.Second // a viewer without a picture waits no longer, whatever a keyframe costs
-	overloadShare              = 0.8             // of the frame time spent in encoding
-	overloadFor                = time.Second
-	overloadFrames             = 4 // the part of the frame rate that must really be encoded to speak of overload
-	stepDownShare              = 0.6
-	stepDownFor                = 2 * time.Second
-	stepUpShare                = 1.3
-	stepUpFor                  = 5 * time.Second
-	failedStep                 = 5 * time.Second // a step up that is taken back within this doubles its dwell
-	maxStepUpFor               = time.Minute
-	bitsPerPixel               = 0.05 // what H.264 of a moving desktop needs to look like it
-	keyframeStep               = 0.12 // dead band of encoders that make a keyframe at each change
-	keyframeInterval           = 2 * time.Second
-	reopenStep                 = 0.20 // and of those that have to be opened anew
-	reopenInterval             = 2 * time.Second
-	freeStep                   = 0.01
-	emergency                  = 0.7 // a target this far below what the encoder does waits for no interval
-	recoveryKeyframeWait       = 100 * time.Millisecond
-	smallestRate               = 10_000 // of the pacer, where it is divided by
+	pacingDrain                = 1.3 // while a queue empties, bursts would only lengthen it
+	// Where packets are lost without a queue, bursts may be what a policer drops.
+	pacingSmooth = 1.5
+	// What jitter and a late report add to the round trip and a report.
+	gateDelay   = 55 * time.Millisecond
+	gateReports = 2.5         // of the time between receiver reports: one may be late, or lost
+	gateUnknown = time.Second // between receiver reports, before two of them came
+	gatePackets = 3 * 1200
+	gateSilence = 300 * time.Millisecond // with packets on their way: the path is gone, or full
+	trickle     = 24_000                 // while the gate is closed: a full packet each 400 ms
+	// Between frames that try whether it may open: a short outage is over at once then.
+	gateOpens     = 200 * time.Millisecond
+	frameDelayP   = 150 * time.Millisecond // what one picture may take at the target's rate,
+	frameDelayI   = 250 * time.Millisecond // and a keyframe
+	keyframeEvery = 500 * time.Millisecond
+	// A viewer without a picture waits no longer, whatever a keyframe costs.
+	maxKeyframeWait      = 3 * time.Second
+	overloadShare        = 0.8 // of the frame time spent in encoding
+	overloadFor          = time.Second
+	overloadFrames       = 4 // the part of the frame rate that must really be encoded to speak of overload
+	stepDownShare        = 0.6
+	stepDownFor          = 2 * time.Second
+	stepUpShare          = 1.3
+	stepUpFor            = 5 * time.Second
+	failedStep           = 5 * time.Second // a step up that is taken back within this doubles its dwell
+	maxStepUpFor         = time.Minute
+	bitsPerPixel         = 0.05 // what H.264 of a moving desktop needs to look like it
+	keyframeStep         = 0.12 // dead band of encoders that make a keyframe at each change
+	keyframeInterval     = 2 * time.Second
+	reopenStep           = 0.20 // and of encoders that must be opened anew
+	reopenInterval       = 2 * time.Second
+	freeStep             = 0.01
+	emergency            = 0.7 // a target this far below what the encoder does waits for no interval
+	recoveryKeyframeWait = 100 * time.Millisecond
+	smallestRate         = 10_000 // of the pacer, where it is divided by
 )
 
 // Loop is the Controller: the pieces above it put together.
@@ -75,7 +79,7 @@ type Loop struct {
 
 	ladder           ladder
 	limit            rung // what the host leaves; 0 where it takes nothing away
-	baseW, baseH     int  // the picture's size as the targets count it: the one that the controller was made for
+	baseW, baseH     int  // the picture's size as the targets count it: the size that the controller was made for
 	stepDown, stepUp since
 	overload         since
 	stepUpDwell      time.Duration
@@ -109,7 +113,8 @@ func New(cfg Config) (*Loop, error) {
 	l := &Loop{
 		cfg: cfg, ladder: newLadder(cfg.FPS), baseW: cfg.Width, baseH: cfg.Height, overshoot: 1, stepUpDwell: stepUpFor,
 		law: law{
-			min: cfg.Min, max: cfg.Max, fixed: cfg.Fixed, prefer: cfg.Aggressiveness, target: float64(cfg.Start), reason: ReasonStartup,
+			min: cfg.Min, max: cfg.Max, fixed: cfg.Fixed, prefer: cfg.Aggressiveness,
+			target: float64(cfg.Start), reason: ReasonStartup,
 		},
 		prober: newProber(), pacing: pacingFactor * float64(cfg.Start),
 		encoder: int(mediaShare * float64(cfg.Start)),
@@ -249,10 +254,11 @@ func (l *Loop) OnApplied(a Applied) {
 	}
 }
 
-// scaled tells whether an encoded size is the picture's at one of the scales, as far as rounding allows.
+// scaled reports whether an encoded size is the picture's at one of the scales, as far as rounding allows.
 func (l *Loop) scaled(width, height int) bool {
 	for _, scale := range scales {
-		if math.Abs(float64(width)-scale*float64(l.cfg.Width)) <= 2 && math.Abs(float64(height)-scale*float64(l.cfg.Height)) <= 2 {
+		if math.Abs(float64(width)-scale*float64(l.cfg.Width)) <= 2 &&
+			math.Abs(float64(height)-scale*float64(l.cfg.Height)) <= 2 {
 			return true
 		}
 	}
@@ -278,18 +284,21 @@ func (l *Loop) Tick(now time.Time) Targets {
 	}
 	e := evidence{
 		stalled: l.stalled, share: share, queue: l.path.Queue, loss: l.path.Loss(now),
-		stepped: l.ladder.at > 0, floor: l.ladder.lowest(), overload: l.overloaded, host: l.lowered(), cause: l.law.reason,
+		stepped: l.ladder.at > 0, floor: l.ladder.lowest(), overload: l.overloaded, host: l.lowered(),
+		cause: l.law.reason,
 	}
 	l.quality.step(now, e, func() Transition {
 		return Transition{
-			Target: l.encoder, Received: int(l.path.Received()), RTT: l.path.RTT, QueueDelay: l.path.Queue, Loss: l.path.Loss(now),
+			Target: l.encoder, Received: int(l.path.Received()), RTT: l.path.RTT, QueueDelay: l.path.Queue,
+			Loss: l.path.Loss(now),
 		}
 	})
 
 	l.price(now)
 	t := Targets{
 		EncoderBitrate: l.encoder, FPS: l.fps(), PacingRate: int(l.law.target * pacingFactor),
-		Quality: l.quality.state, Reason: l.quality.reason, Idle: idle, Seq: l.quality.seq, Transition: l.quality.transition,
+		Quality: l.quality.state, Reason: l.quality.reason, Idle: idle, Seq: l.quality.seq,
+		Transition: l.quality.transition,
 	}
 	if scale := l.ladder.now().scale; scale < 1 {
 		t.Width, t.Height = even(l.baseW, scale), even(l.baseH, scale)
@@ -337,8 +346,8 @@ func (l *Loop) watch(now time.Time) {
 	}
 }
 
-// closed tells whether more is on its way than the path can hold without a queue: then frames are skipped before they
-// are encoded, which keeps references whole.
+// closed reports whether more is on its way than the path can hold without a queue: then frames are skipped before
+// they are encoded, which keeps references whole.
 func (l *Loop) closed(now time.Time) bool {
 	if l.cfg.Fixed != 0 {
 		return false
@@ -360,7 +369,8 @@ func (l *Loop) closed(now time.Time) bool {
 func (l *Loop) keyframe(now time.Time) bool {
 	// Half of the time goes to other pictures than keyframes, or requests for keyframes beget each other.
 	sending := time.Duration(float64(l.keyframeBytes*8) / l.law.target * float64(time.Second))
-	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.RTT+recoveryKeyframeWait, min(2*sending, maxKeyframeWait)) {
+	if !l.keyframePending || now.Sub(l.keyframeAt) < max(keyframeEvery, l.path.RTT+recoveryKeyframeWait,
+		min(2*sending, maxKeyframeWait)) {
 		return false
 	}
 	l.keyframePending, l.keyframeDue, l.keyframeAt = false, true, now
@@ -374,9 +384,10 @@ func (l *Loop) climb(now time.Time) {
 	busy := recent.Packets >= max(2, l.fps()/overloadFrames)
 	overload := l.overload.held(now, busy && l.encodeShare > overloadShare, overloadFor)
 	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in
-	// motion; nor has a still one that is being refined, which takes all that there is.
+	// motion; nor has a still screen that is being refined, which takes all that there is.
 	sent, moving := l.path.SentRate(now), now.Sub(l.lastMotion) < idleAfter
-	poor := l.stepDown.held(now, moving && l.law.target < stepDownShare*l.need(l.ladder.now()) && sent >= used*l.law.target, stepDownFor)
+	poor := l.stepDown.held(now, moving && l.law.target < stepDownShare*l.need(l.ladder.now()) &&
+		sent >= used*l.law.target, stepDownFor)
 	if (overload || poor) && !l.ladder.lowest() {
 		if !l.ladder.may(now, l.ladder.down()) {
 			return
@@ -444,7 +455,8 @@ func (l *Loop) price(now time.Time) {
 // Estimate implements Controller.
 func (l *Loop) Estimate(now time.Time) Estimate {
 	e := Estimate{
-		RTT: l.path.RTT, MinRTT: l.path.MinRTT(), QueueDelay: l.path.Queue, Jitter: l.path.Jitter, Loss: l.path.Loss(now),
+		RTT: l.path.RTT, MinRTT: l.path.MinRTT(), QueueDelay: l.path.Queue, Jitter: l.path.Jitter,
+		Loss:   l.path.Loss(now),
 		Target: int(l.law.target), Received: int(l.path.Received()),
 	}
 	if !l.path.LastFeedback.IsZero() {

@@ -22,6 +22,9 @@ type network struct {
 	encodes  func(at time.Duration) time.Duration // in the place of encode
 	qp       float64
 	still    bool // the pictures are of a screen that stands still
+	// others is the queue that other traffic fills, and watch looks at the controller after each tick.
+	others func(at time.Duration) time.Duration
+	watch  func(at time.Duration, l *Loop)
 }
 
 // figures are what a run is judged by.
@@ -33,7 +36,9 @@ type figures struct {
 
 const tick = 10 * time.Millisecond
 
-func run(t *testing.T, cfg Config, n network, length time.Duration, during func(at time.Duration, now Targets, f *figures)) figures {
+func run(t *testing.T, cfg Config, n network, length time.Duration, during func(at time.Duration, now Targets,
+	f *figures),
+) figures {
 	t.Helper()
 	l, err := New(cfg)
 	if err != nil {
@@ -76,13 +81,17 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 			if n.still {
 				dirty = 0
 			}
-			l.OnSource(Source{At: now, FrameBytes: bytes, EncodeTime: max(encode, time.Millisecond), Dirty: dirty, QP: n.qp})
+			l.OnSource(Source{
+				At: now, FrameBytes: bytes, EncodeTime: max(encode, time.Millisecond),
+				Dirty: dirty, QP: n.qp,
+			})
 			for ; bytes > 0; bytes -= 1150 {
 				id++
 				queued = append(queued, Packet{ID: id, Size: min(bytes, 1150) + 50})
 			}
 		}
-		for pacer += float64(target.PacingRate) / 8 * tick.Seconds(); len(queued) > 0 && pacer > 0; queued = queued[1:] {
+		for pacer += float64(target.PacingRate) / 8 * tick.Seconds(); len(queued) > 0 &&
+			pacer > 0; queued = queued[1:] {
 			p := queued[0]
 			p.Sent = now
 			pacer -= float64(p.Size)
@@ -98,6 +107,9 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 			} else {
 				free += time.Duration(float64(p.Size*8) / capacity * float64(time.Second))
 				f.delivered += p.Size
+				if n.others != nil {
+					free = max(free, at+n.others(at))
+				}
 				p.Arrived = now.Add(free - at + n.delay + time.Hour) // another clock
 			}
 			l.OnSent(p)
@@ -107,6 +119,9 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 		if during != nil {
 			during(at, target, &f)
 		}
+		if n.watch != nil {
+			n.watch(at, l)
+		}
 		if at < nextFB {
 			continue
 		}
@@ -115,7 +130,10 @@ func run(t *testing.T, cfg Config, n network, length time.Duration, during func(
 			if n.capacity(at) == 0 || rrSent == 0 {
 				continue
 			}
-			l.OnFeedback(Feedback{At: now, Kind: RR, RTT: 2*n.delay + max(0, free-at), Loss: float64(rrLost) / float64(rrSent)})
+			l.OnFeedback(Feedback{
+				At: now, Kind: RR, RTT: 2*n.delay + max(0, free-at),
+				Loss: float64(rrLost) / float64(rrSent),
+			})
 			rrSent, rrLost = 0, 0
 			continue
 		}
@@ -206,7 +224,10 @@ func TestStillScreenThenMotion(t *testing.T) {
 }
 
 func TestRandomLossDoesNotCollapse(t *testing.T) {
-	f := run(t, desktop, network{capacity: constant(3_000_000), queueMax: 300 * time.Millisecond, delay: 20 * time.Millisecond, loss: 0.05},
+	f := run(t, desktop, network{
+		capacity: constant(3_000_000), queueMax: 300 * time.Millisecond,
+		delay: 20 * time.Millisecond, loss: 0.05,
+	},
 		60*time.Second, nil)
 	if got := f.target(59 * time.Second); got < 600_000 {
 		t.Errorf("target at 5 %% random loss is %d; want over 600000", got)
@@ -229,7 +250,8 @@ func TestLossAtTheFloorIsJudgedOnEnough(t *testing.T) {
 	s.after = path.Count{Packets: path.LossPackets, Lost: path.LossPackets / 5}
 	l.decide(start.Add(judgeAfter+time.Second), l.judge(start.Add(judgeAfter+time.Second), &p, 0))
 	if !s.judgeAt.IsZero() || l.target != 400_000 || s.believed < .1 {
-		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want the 400000 from before, more than 0.1", l.target, s.believed)
+		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want 400000, more than 0.1",
+			l.target, s.believed)
 	}
 	s.judgeAt, s.after = start.Add(judgeAfter), path.Count{}
 	if l.judge(start.Add(judgeAfter+judgeMost), &p, 0); !s.judgeAt.IsZero() {
@@ -263,7 +285,8 @@ func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
 		}
 	}
 	if l.target != 2e6 || s.believed > ownMost {
-		t.Errorf("target %.0f, tolerated %.2f; want the 2000000 from before, at most %.2f", l.target, s.believed, ownMost)
+		t.Errorf("target %.0f, tolerated %.2f; want the 2000000 from before, at most %.2f",
+			l.target, s.believed, ownMost)
 	}
 	s.judgeAt = time.Time{}
 	if l.fade(now.Add(ownFor+time.Second), .08); s.believed != 0 {
@@ -282,7 +305,8 @@ func TestHeavyLossOpensTheCircuit(t *testing.T) {
 		now = now.Add(100 * time.Millisecond)
 	}
 	if l.target > 2e6 || l.losses.believed != 0 {
-		t.Errorf("40 %% lost for 3 s: target %.0f with 2000000 arriving, tolerated %.2f; want less than arrives, and nothing", l.target, l.losses.believed)
+		t.Errorf("40 %% lost for 3 s: target %.0f with 2000000 arriving, tolerated %.2f; want less, and nothing",
+			l.target, l.losses.believed)
 	}
 }
 
@@ -309,14 +333,18 @@ func TestOutage(t *testing.T) {
 		t.Errorf("7 s without an answer made the transitions %v; want one to stalled", f.transitions)
 	}
 	if last := f.targets[len(f.targets)-1]; last.Quality == Stalled || last.EncoderBitrate < 700_000 {
-		t.Errorf("23 s after the outage: %v at %d bit/s; want better than stalled, over 700000", last.Quality, last.EncoderBitrate)
+		t.Errorf("23 s after the outage: %v at %d bit/s; want better than stalled, over 700000",
+			last.Quality, last.EncoderBitrate)
 	}
 }
 
 func TestReceiverReportsOnly(t *testing.T) {
 	cfg := desktop
 	cfg.Max = 4_000_000
-	f := run(t, cfg, network{capacity: constant(1_500_000), queueMax: 300 * time.Millisecond, delay: 25 * time.Millisecond, rrOnly: true},
+	f := run(t, cfg, network{
+		capacity: constant(1_500_000), queueMax: 300 * time.Millisecond,
+		delay: 25 * time.Millisecond, rrOnly: true,
+	},
 		120*time.Second, nil)
 	if use := float64(f.delivered) * 8 / 120 / 1_500_000; use < 0.6 {
 		t.Errorf("use is %.2f of the link; want at least 0.6", use)
@@ -329,7 +357,8 @@ func TestReceiverReportsOnly(t *testing.T) {
 // RFC 3550 lets a receiver report as seldom as each 6.2 s, and GStreamer does.
 func TestSeldomReceiverReportsAreNoSilence(t *testing.T) {
 	f := run(t, desktop, network{
-		capacity: constant(3e6), delay: 20 * time.Millisecond, queueMax: 300 * time.Millisecond, rrOnly: true, rrEvery: 6200 * time.Millisecond,
+		capacity: constant(3e6), delay: 20 * time.Millisecond, queueMax: 300 * time.Millisecond, rrOnly: true,
+		rrEvery: 6200 * time.Millisecond,
 	}, 120*time.Second, nil)
 	for _, tr := range f.transitions {
 		if tr.To == Stalled || tr.Reason == ReasonNoFeedback {
@@ -337,7 +366,8 @@ func TestSeldomReceiverReportsAreNoSilence(t *testing.T) {
 		}
 	}
 	if last := f.targets[len(f.targets)-1].EncoderBitrate; last < desktop.Start {
-		t.Errorf("the target is %d bit/s after two minutes on a path of 3 Mbit/s; want no less than the %d at first", last, desktop.Start)
+		t.Errorf("the target is %d bit/s after two minutes on a path of 3 Mbit/s; want no less than the %d at first",
+			last, desktop.Start)
 	}
 }
 
@@ -362,7 +392,8 @@ func newByReports(t *testing.T, start int) *byReportsRig {
 
 // send sends at a rate for a while.
 func (r *byReportsRig) send(bitsPerSecond float64, long time.Duration) {
-	for end := r.now.Add(long); r.now.Before(end); r.now = r.now.Add(time.Duration(packetBits / bitsPerSecond * float64(time.Second))) {
+	each := time.Duration(packetBits / bitsPerSecond * float64(time.Second))
+	for end := r.now.Add(long); r.now.Before(end); r.now = r.now.Add(each) {
 		r.id++
 		p := Packet{ID: r.id, Size: packetBits / 8, Sent: r.now}
 		r.packet = append(r.packet, p)
@@ -409,10 +440,11 @@ func TestReportsTellWhatThePathCarries(t *testing.T) {
 	if c := r.law.capacity.rate; c < 0.8e6 || c > 1.2e6 {
 		t.Errorf("the capacity is taken for %.0f bit/s; want about 1000000", c)
 	}
-	// Nobody reports while it empties, and the target returns by itself.
+	// Nobody reports while it empties, and the target returns without a report.
 	r.send(0.5e6, 1500*time.Millisecond)
 	if got := r.target(); got < 0.8*r.law.capacity.rate || got > r.law.capacity.rate {
-		t.Errorf("after the time that the queue takes to empty the target is %.0f of %.0f; want most of it", got, r.law.capacity.rate)
+		t.Errorf("after the time that the queue takes to empty the target is %.0f of %.0f; want most of it",
+			got, r.law.capacity.rate)
 	}
 }
 
@@ -434,13 +466,15 @@ func TestLateReportIsTakenBack(t *testing.T) {
 	r.send(cut, 300*time.Millisecond)
 	r.report(20*time.Millisecond, 0)
 	if got := r.target(); got < before {
-		t.Errorf("the queue of 500 ms was gone after 300 ms, and the target is %.0f; want the %.0f from before", got, before)
+		t.Errorf("the queue of 500 ms was gone after 300 ms, and the target is %.0f; want the %.0f from before",
+			got, before)
 	}
-	// One that a later one has overtaken tells nothing.
+	// A report that a later one has overtaken is no news.
 	before, queue := r.target(), r.path.Queue
 	r.report(700*time.Millisecond, 0.5)
 	if r.target() != before || r.path.Queue != queue {
-		t.Errorf("an overtaken report makes the target %.0f of %.0f and the queue %v of %v", r.target(), before, r.path.Queue, queue)
+		t.Errorf("an overtaken report makes the target %.0f of %.0f and the queue %v of %v",
+			r.target(), before, r.path.Queue, queue)
 	}
 }
 
@@ -519,11 +553,15 @@ func TestOscillatingLinkDoesNotFlicker(t *testing.T) {
 }
 
 func TestEncoderOverloadStepsTheFrameRate(t *testing.T) {
-	f := run(t, desktop, network{capacity: constant(9_000_000), queueMax: 200 * time.Millisecond, delay: 10 * time.Millisecond, encode: 40 * time.Millisecond},
+	f := run(t, desktop, network{
+		capacity: constant(9_000_000), queueMax: 200 * time.Millisecond,
+		delay: 10 * time.Millisecond, encode: 40 * time.Millisecond,
+	},
 		20*time.Second, nil)
 	last := f.targets[len(f.targets)-1]
 	if last.FPS >= 30 || last.Quality != Degraded || last.Reason != ReasonEncoderOverload {
-		t.Errorf("40 ms of encoding at 30 fps: %d fps, %v by %v; want fewer, degraded by encoder_overload", last.FPS, last.Quality, last.Reason)
+		t.Errorf("40 ms of encoding at 30 fps: %d fps, %v by %v; want fewer, degraded by encoder_overload",
+			last.FPS, last.Quality, last.Reason)
 	}
 }
 
@@ -556,7 +594,8 @@ func TestReasonFollowsTheLimit(t *testing.T) {
 		}, 60*time.Second, nil)
 		for at, want := range map[time.Duration]Reason{29 * time.Second: c.first, 59 * time.Second: c.last} {
 			if got := f.targets[at/tick]; got.FPS >= 30 || got.Reason != want {
-				t.Errorf("%s: at %v %d fps, %v by %v; want fewer than 30, by %v", c.name, at, got.FPS, got.Quality, got.Reason, want)
+				t.Errorf("%s: at %v %d fps, %v by %v; want fewer than 30, by %v",
+					c.name, at, got.FPS, got.Quality, got.Reason, want)
 			}
 		}
 	}
@@ -596,7 +635,8 @@ func TestReasonChangesWithinAState(t *testing.T) {
 	}
 	during(reasonFor+tick, always(ReasonProbeOK))
 	if q.reason != ReasonQueueDelay || q.seq != 1 {
-		t.Errorf("a probe that worked makes the reason %v, after %d transitions; want the path's, after one", q.reason, q.seq)
+		t.Errorf("a probe that worked makes the reason %v, after %d transitions; want the path's, after one",
+			q.reason, q.seq)
 	}
 }
 
@@ -610,7 +650,10 @@ func TestStillScreenIsNoOverload(t *testing.T) {
 	for at := time.Duration(0); at < 30*time.Second; at += tick {
 		now := start.Add(at)
 		if at%time.Second == 0 {
-			l.OnSource(Source{At: now, FrameBytes: 50_000, Keyframe: true, EncodeTime: 60 * time.Millisecond, Dirty: 0.01})
+			l.OnSource(Source{
+				At: now, FrameBytes: 50_000, Keyframe: true, EncodeTime: 60 * time.Millisecond,
+				Dirty: 0.01,
+			})
 		}
 		if got := l.Tick(now); got.FPS != desktop.FPS || got.Quality != Good {
 			t.Fatalf("at %v: %d fps, %v by %v; want %d, good", at, got.FPS, got.Quality, got.Reason, desktop.FPS)
@@ -626,7 +669,8 @@ func TestRefinementStepsNothingDown(t *testing.T) {
 		f := run(t, desktop, n, 15*time.Second, nil)
 		last := f.targets[len(f.targets)-1]
 		if lower := last.FPS < desktop.FPS || last.Width > 0; lower == still {
-			t.Errorf("still %v: %d of %d frames a second, width %d, at %d bit/s", still, last.FPS, desktop.FPS, last.Width, last.EncoderBitrate)
+			t.Errorf("still %v: %d of %d frames a second, width %d, at %d bit/s",
+				still, last.FPS, desktop.FPS, last.Width, last.EncoderBitrate)
 		}
 	}
 }
@@ -644,12 +688,13 @@ func TestStarvedEncoderIsNoQuietScreen(t *testing.T) {
 		}
 		f := run(t, desktop, n, 20*time.Second, nil)
 		if got := f.target(19*time.Second) > 2*f.target(time.Second); got != c.rises {
-			t.Errorf("with QP %v and half the target used, the target went from %d to %d", c.qp, f.target(time.Second), f.target(19*time.Second))
+			t.Errorf("with QP %v and half the target used, the target went from %d to %d",
+				c.qp, f.target(time.Second), f.target(19*time.Second))
 		}
 	}
 }
 
-// Packets that were reported lost are not on their way, and a closed gate opens by itself.
+// Packets that were reported lost are not on their way, and a closed gate opens again.
 func TestLostTailDoesNotCloseTheGate(t *testing.T) {
 	for _, reported := range []bool{true, false} {
 		l, err := New(desktop)
@@ -693,7 +738,8 @@ func TestTransitionsTellTheirFigures(t *testing.T) {
 	var sum time.Duration
 	state := Good
 	for i, tr := range f.transitions {
-		if tr.Seq != uint64(i+1) || tr.From != state || tr.To == tr.From || tr.Target == 0 || tr.RTT == 0 || tr.At.IsZero() {
+		if tr.Seq != uint64(i+1) || tr.From != state || tr.To == tr.From || tr.Target == 0 || tr.RTT == 0 ||
+			tr.At.IsZero() {
 			t.Errorf("transition %d is %+v", i, tr)
 		}
 		state = tr.To
@@ -710,7 +756,10 @@ func TestPricesHoldTargetsBack(t *testing.T) {
 		cfg := desktop
 		cfg.Price = price
 		last := 0
-		run(t, cfg, network{capacity: constant(3_000_000), queueMax: 200 * time.Millisecond, delay: 10 * time.Millisecond}, 60*time.Second,
+		run(t, cfg, network{
+			capacity: constant(3_000_000), queueMax: 200 * time.Millisecond,
+			delay: 10 * time.Millisecond,
+		}, 60*time.Second,
 			func(_ time.Duration, now Targets, _ *figures) {
 				if now.EncoderBitrate != last {
 					changes[price]++
@@ -718,7 +767,8 @@ func TestPricesHoldTargetsBack(t *testing.T) {
 				last = now.EncoderBitrate
 			})
 	}
-	if changes[PriceKeyframe] > 40 || changes[PriceReopen] > changes[PriceKeyframe] || changes[PriceFree] < 2*changes[PriceKeyframe] {
+	if changes[PriceKeyframe] > 40 || changes[PriceReopen] > changes[PriceKeyframe] ||
+		changes[PriceFree] < 2*changes[PriceKeyframe] {
 		t.Errorf("bitrate changes in a minute: %v; want few where they are dear", changes)
 	}
 }
@@ -736,7 +786,8 @@ func TestAppliedRateOutOfBoundsIsNotAskedFor(t *testing.T) {
 		for _, applied := range []int{cfg.Min - 500, cfg.Max + 500} {
 			l.OnApplied(Applied{At: now, BitsPerSecond: applied, Price: price})
 			if got := l.Tick(now).EncoderBitrate; got < cfg.Min || got > cfg.Max {
-				t.Errorf("price %d: after %d bit/s were taken %d are asked for; want %d to %d", price, applied, got, cfg.Min, cfg.Max)
+				t.Errorf("price %d: after %d bit/s were taken %d are asked for; want %d to %d",
+					price, applied, got, cfg.Min, cfg.Max)
 			}
 		}
 	}
@@ -763,7 +814,10 @@ func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 func TestFixedRateIsKept(t *testing.T) {
 	cfg := desktop
 	cfg.Fixed = 2_000_000
-	f := run(t, cfg, network{capacity: constant(1_000_000), queueMax: 200 * time.Millisecond, delay: 10 * time.Millisecond}, 20*time.Second, nil)
+	f := run(t, cfg, network{
+		capacity: constant(1_000_000), queueMax: 200 * time.Millisecond,
+		delay: 10 * time.Millisecond,
+	}, 20*time.Second, nil)
 	for i, now := range f.targets {
 		if now.EncoderBitrate != cfg.Fixed || now.Skip || now.Pad.Bytes != 0 {
 			t.Fatalf("at %v: %+v; want 2000000 bit/s, no frame left out, no probe", time.Duration(i)*tick, now)
@@ -809,15 +863,22 @@ func TestBurstIsNoPolicer(t *testing.T) {
 	for _, c := range []struct {
 		events, after  int
 		swift, policer bool
-	}{{1, 100, true, false}, {policedEvents, 100, true, true}, {policedEvents, path.LossPackets, true, false}, {policedEvents, 100, false, false}} {
+	}{
+		{1, 100, true, false},
+		{policedEvents, 100, true, true},
+		{policedEvents, path.LossPackets, true, false},
+		{policedEvents, 100, false, false},
+	} {
 		l := law{min: 150_000, max: 1e7, target: 300_000, sampled: start}
 		s := &l.losses
-		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start, start.Add(judgeAfter), c.events
+		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start,
+			start.Add(judgeAfter), c.events
 		s.queuedAt, s.after, s.swift = start.Add(-time.Minute), path.Count{Packets: c.after}, c.swift
 		now := start.Add(judgeAfter)
 		l.judge(now, &path.Path{}, 0)
 		if got := now.Before(s.policed); got != c.policer {
-			t.Errorf("loss in %d runs, none of %d packets after the cut, frames swift %v: a policer: %v; want %v", c.events, c.after, c.swift, got, c.policer)
+			t.Errorf("loss in %d runs, none of %d packets after the cut, frames swift %v: a policer: %v; want %v",
+				c.events, c.after, c.swift, got, c.policer)
 		}
 	}
 }
@@ -853,7 +914,8 @@ func TestHalfCuredLossIsCutForAgain(t *testing.T) {
 	s.after = path.Count{Packets: 1000, Lost: 100}
 	l.decide(start.Add(judgeAfter), l.judge(start.Add(judgeAfter), &path.Path{}, .1))
 	if l.target >= 2e6 || s.trials != 0 || s.believed != 0 || s.judgeAt.IsZero() {
-		t.Errorf("50 %% became 10 %%: target %.0f, %d cuts outlasted, tolerated %.2f; want less than 2000000, none, nothing", l.target, s.trials, s.believed)
+		t.Errorf("50 %% became 10 %%: target %.0f, %d cuts outlasted, tolerated %.2f; want under 2000000, none, nothing",
+			l.target, s.trials, s.believed)
 	}
 }
 
@@ -862,7 +924,8 @@ func TestLargeFlowsKeepShorterQueues(t *testing.T) {
 	for i, rate := range []float64{1e6, 4e6, 16e6} {
 		l := law{target: rate}
 		if low[i], high[i] = l.thresholds(TWCC); i > 0 && (low[i] >= low[i-1] || high[i] >= high[i-1]) {
-			t.Errorf("at %.0f bit/s the queue is %v to %v; want less than %v to %v", rate, low[i], high[i], low[i-1], high[i-1])
+			t.Errorf("at %.0f bit/s the queue is %v to %v; want less than %v to %v",
+				rate, low[i], high[i], low[i-1], high[i-1])
 		}
 	}
 	if 2*high[2] != sources[TWCC].high {
@@ -899,10 +962,12 @@ func TestOversizedPictureIsSentAlone(t *testing.T) {
 		}
 		l.OnSource(Source{At: now, FrameBytes: 1_000_000 / 8, Keyframe: key}) // a second of the path
 		if got := l.Tick(now); !got.Skip || got.PacingRate > int(pacingOver*1_000_000) {
-			t.Errorf("beside a picture of a second (keyframe: %v) %d bit/s are paced, frames left out: %v", key, got.PacingRate, got.Skip)
+			t.Errorf("beside a picture of a second (keyframe: %v) %d bit/s are paced, frames left out: %v",
+				key, got.PacingRate, got.Skip)
 		}
 		if got := l.Tick(now.Add(time.Second)); got.Skip || got.PacingRate < int(1.2*1_000_000) {
-			t.Errorf("a second later (keyframe: %v) %d bit/s are paced, frames left out: %v", key, got.PacingRate, got.Skip)
+			t.Errorf("a second later (keyframe: %v) %d bit/s are paced, frames left out: %v",
+				key, got.PacingRate, got.Skip)
 		}
 	}
 	l, err := New(desktop)
@@ -943,7 +1008,10 @@ func TestPictureOfTheTargetBeforeIsNotTooLarge(t *testing.T) {
 // A queue right after a picture that was too large is the encoder's.
 func TestQueueOfAnOversizedPictureIsTheEncoders(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	for after, want := range map[time.Duration]Reason{oversizeFor / 2: ReasonEncoderOvershoot, 2 * oversizeFor: ReasonQueueDelay} {
+	for after, want := range map[time.Duration]Reason{
+		oversizeFor / 2: ReasonEncoderOvershoot,
+		2 * oversizeFor: ReasonQueueDelay,
+	} {
 		l := law{min: 150_000, max: 1e7, target: 2e6, starved: true, oversizeAt: now.Add(-after)}
 		var p path.Path
 		l.overuse(&path.Sample{At: now, Arrived: 1.5e6, Sent: 2e6}, &p)
@@ -960,7 +1028,8 @@ func TestPreferenceMovesTheQueue(t *testing.T) {
 		_, high[i] = l.thresholds(TWCC)
 		l.sharing = sharing{on: true, top: time.Second}
 		if i > 0 && (high[i] <= high[i-1] || l.goal() != l.accepted()) {
-			t.Errorf("%v cuts at %v, the one before at %v; accepts %v of %v", prefer, high[i], high[i-1], l.goal(), l.accepted())
+			t.Errorf("%v cuts at %v, the one before at %v; accepts %v of %v",
+				prefer, high[i], high[i-1], l.goal(), l.accepted())
 		}
 	}
 }
@@ -996,7 +1065,16 @@ func nothingIsAllocated(t *testing.T, kind FeedbackKind) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	for _, cfg := range []Config{{Min: 1}, {Min: 2_000_000, Max: 1_000_000}, {Start: 1, Min: 20_000}, {FPS: 1000}, {Width: 1}, {Price: 9}, {Aggressiveness: 9}, {Fixed: 1}} {
+	for _, cfg := range []Config{
+		{Min: 1},
+		{Min: 2_000_000, Max: 1_000_000},
+		{Start: 1, Min: 20_000},
+		{FPS: 1000},
+		{Width: 1},
+		{Price: 9},
+		{Aggressiveness: 9},
+		{Fixed: 1},
+	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("New(%+v) is taken; want an error", cfg)
 		}
@@ -1024,36 +1102,53 @@ func FuzzLoop(f *testing.F) {
 			case 1:
 				losses := []float64{0, 0.5, 1, -1, math.NaN(), math.Inf(1), 1e300}
 				l.OnFeedback(Feedback{
-					At: now.Add(time.Duration(int8(a)) * time.Second), Kind: RR, RTT: time.Duration(int8(b)) * time.Second,
+					At: now.Add(time.Duration(int8(a)) * time.Second), Kind: RR,
+					RTT:  time.Duration(int8(b)) * time.Second,
 					Loss: losses[int(a)%len(losses)], Jitter: time.Duration(int8(b)) * time.Hour,
 				})
 			case 2:
 				l.OnFeedback(Feedback{At: now, Kind: TWCC, RTT: time.Duration(a) * time.Millisecond, Packets: []Packet{
-					{ID: uint64(a) << (b % 60), Size: int(int8(b)) << (a % 40), Sent: now, Arrived: now.Add(time.Duration(int8(a)) * time.Hour), Lost: b&1 == 1},
+					{
+						ID: uint64(a) << (b % 60), Size: int(int8(b)) << (a % 40), Sent: now,
+						Arrived: now.Add(time.Duration(int8(a)) * time.Hour), Lost: b&1 == 1,
+					},
 				}})
 			case 3:
-				l.OnSource(Source{At: now, FrameBytes: int(int8(a)) << (b % 40), EncodeTime: time.Duration(int8(b)) * time.Second, Dirty: float64(a)})
+				l.OnSource(Source{
+					At: now, FrameBytes: int(int8(a)) << (b % 40),
+					EncodeTime: time.Duration(int8(b)) * time.Second, Dirty: float64(a),
+				})
 			case 4:
 				l.OnKeyframeRequest(now, KeyframePLI)
 			case 5:
-				l.OnApplied(Applied{At: now, BitsPerSecond: int(int8(a)) << (b % 40), Width: int(int8(b)), Height: int(a)})
+				l.OnApplied(Applied{
+					At: now, BitsPerSecond: int(int8(a)) << (b % 40), Width: int(int8(b)),
+					Height: int(a),
+				})
 			case 6, 7:
 				kind := RR
 				if data[i]%10 == 7 {
 					kind = NACK
 				}
 				ago := time.Duration(int8(c)) * 10 * time.Millisecond
-				l.OnFeedback(Feedback{At: now, Kind: kind, RTT: time.Duration(a) * time.Millisecond, Loss: float64(b%5) / 4, Packets: []Packet{
-					{ID: id - uint64(a%16), Size: int(a) * 16, Sent: now.Add(-ago), Lost: b&1 == 1},
-					{ID: id - uint64(b%16), Size: int(a) * 16, Sent: now.Add(-ago), Lost: b&2 == 2},
-				}})
+				l.OnFeedback(Feedback{
+					At: now, Kind: kind, RTT: time.Duration(a) * time.Millisecond,
+					Loss: float64(b%5) / 4, Packets: []Packet{
+						{ID: id - uint64(a%16), Size: int(a) * 16, Sent: now.Add(-ago), Lost: b&1 == 1},
+						{ID: id - uint64(b%16), Size: int(a) * 16, Sent: now.Add(-ago), Lost: b&2 == 2},
+					},
+				})
 			case 8:
-				l.OnFeedback(Feedback{At: now, Kind: Echo, RTT: time.Duration(int8(a)) * time.Duration(b) * time.Millisecond})
+				l.OnFeedback(Feedback{
+					At: now, Kind: Echo,
+					RTT: time.Duration(int8(a)) * time.Duration(b) * time.Millisecond,
+				})
 			case 9:
 				l.OnLimit(Limit{At: now, FPS: int(int8(a)), Scale: float64(int8(b)) / 100})
 			}
 			got := l.Tick(now)
-			if got.EncoderBitrate < desktop.Min || got.EncoderBitrate > desktop.Max || got.PacingRate <= 0 || got.FPS < 1 ||
+			if got.EncoderBitrate < desktop.Min || got.EncoderBitrate > desktop.Max || got.PacingRate <= 0 ||
+				got.FPS < 1 ||
 				got.FPS > desktop.FPS || got.Quality > Stalled || int(got.Reason) >= len(Reasons()) {
 				t.Fatalf("targets are %+v", got)
 			}

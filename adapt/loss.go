@@ -30,7 +30,7 @@ const (
 	ownFactor, ownMargin, ownMost = 1.5, 0.02, 0.15
 	ownFades                      = 10 * time.Second
 	ownFor                        = 60 * time.Second
-	// Congestion is the default explanation. The link loses by itself only where the loss outlasts ownTrials cuts,
+	// Congestion is the default explanation. The loss is the link's own only where the loss outlasts ownTrials cuts,
 	// each by trialLeast to trialMost of the rate, and the rate has come down to trialDeep of what it was: flows that
 	// share a bottleneck all cut, and cure it together.
 	ownTrials             = 3
@@ -61,8 +61,9 @@ const (
 	policedShare = 0.9
 	policedRest  = 3 * time.Second
 	policedFor   = 60 * time.Second
-	policedRise  = 0.005  // per second
-	policedStep  = 50_000 // bits per second, each second: the same for all, so that flows that share a policer come together
+	policedRise  = 0.005 // per second
+	// Bits per second, each second: the same for all, so that flows that share a policer come together.
+	policedStep = 50_000
 	// heavyLoss is acted upon as soon as a cut could have shown.
 	heavyLoss = 0.15
 )
@@ -71,7 +72,7 @@ const (
 type losses struct {
 	cutAt, judgeAt time.Time  // judgeAt is zero when nothing is to be judged
 	before, at     float64    // the target before the cut, and the loss
-	trying         bool       // cuts are being made to tell what loses
+	trying         bool       // cuts are being made to find the cause
 	trials         int        // cuts that the loss has outlasted
 	renewing       bool       // what was believed is being proved again
 	events         int        // that the loss came in
@@ -96,7 +97,8 @@ type losses struct {
 // the loss proves to be the link's own.
 func (l *law) lost(s *path.Sample, p *path.Path, up *float64) bool {
 	now, r := s.At, &l.losses
-	if !s.Kind.Complete() && now.Sub(r.queuedAt) < s.Span+p.RTT { // the report covers a queue that overflowed, and was cut for
+	// The report covers a queue that overflowed, and was cut for.
+	if !s.Kind.Complete() && now.Sub(r.queuedAt) < s.Span+p.RTT {
 		p.Excuse()
 		r.judgeAt, r.trying, l.limits[losing] = time.Time{}, false, proposal{}
 		return false
@@ -127,17 +129,21 @@ func (l *law) lost(s *path.Sample, p *path.Path, up *float64) bool {
 	}
 	policed := now.Before(r.policed)
 	if policed && s.Arrived > 0 && s.Arrived < policedHolds*r.policedAt && loss > holdLoss {
-		policed, r.policed, l.limits[resting] = false, time.Time{}, proposal{} // no policer loses anything that far below its rate
+		// No policer loses anything that far below its rate.
+		policed, r.policed, l.limits[resting] = false, time.Time{}, proposal{}
 	}
 	if policed && r.queueless(now) {
 		limit = policedLoss
 	}
 	// At the floor no further cut can help, and would only put off the judgment for ever.
-	again := loss > heavyLoss+deviations(heavyLoss, lately.Packets) && r.believed == 0 && r.trials == 0 && !r.renewing &&
+	again := loss > heavyLoss+deviations(heavyLoss, lately.Packets) && r.believed == 0 && r.trials == 0 &&
+		!r.renewing &&
 		l.target > float64(l.min)
-	if loss > limit && lately.Lost-lately.Runs >= lossLeast && now.Sub(r.cutAt) > rest && (r.judgeAt.IsZero() || again) {
+	if loss > limit && lately.Lost-lately.Runs >= lossLeast && now.Sub(r.cutAt) > rest &&
+		(r.judgeAt.IsZero() || again) {
 		if !r.trying {
-			r.trying, r.before, r.at, r.events, r.swift = true, l.target, loss, lately.Events, framesSwift(now, p, s.Arrived)
+			r.trying, r.before, r.at, r.events, r.swift = true, l.target, loss, lately.Events, framesSwift(now,
+				p, s.Arrived)
 		}
 		next := (1 - min(loss, 0.5)) * cutShare * min(l.target, max(s.Sent, float64(l.min)))
 		why := ReasonLoss
@@ -180,7 +186,7 @@ func (l *law) outlast(now time.Time, p *path.Path, left float64) float64 {
 		l.cutForLoss(now, p, next, r.rate, ReasonLoss)
 		return 0
 	}
-	// Sending less did not help: the link loses by itself, and it is no policer either.
+	// Sending less did not help: the loss is the link's own, and not a policer's.
 	r.believed = min(ownFactor*max(left, min(r.at, 2*left))+ownMargin, ownMost)
 	r.believedAt, r.trying, r.trials, r.renewing = now, false, 0, false
 	r.policed, l.limits[resting] = time.Time{}, proposal{}
@@ -225,7 +231,8 @@ func (l *law) guard(now time.Time, lately path.Count, received float64) {
 	}
 }
 
-// tolerated returns the loss among so many packets that is no more than what the link is believed to lose by itself.
+// tolerated returns the loss among so many packets that is no more than the loss that is believed to be the link's
+// own.
 func (r *losses) tolerated(packets int) float64 {
 	return r.believed + deviations(r.believed, packets)
 }

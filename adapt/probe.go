@@ -63,7 +63,7 @@ func (b *prober) onSent(p *Packet) {
 	}
 }
 
-// onPacket takes in what became of a packet of the probe under way.
+// onPacket takes in the fate of a packet of the probe under way.
 func (b *prober) onPacket(p *Packet) {
 	if b.deadline.IsZero() || p.ProbeID != b.id || p.Size <= 0 {
 		return

@@ -13,7 +13,7 @@ const (
 	criticalLoss, criticalLossFor         = 0.20, 2 * time.Second
 	criticalDelay, criticalDelayFor       = 250 * time.Millisecond, time.Second
 	criticalShare                         = 0.3
-	// lossStays is the share of its threshold that loss has to fall under for a state to be left that was entered by
+	// lossStays is the share of its threshold that loss must fall under for a state to be left that was entered by
 	// it: what 20 to 200 packets of less than a second lose by chance is half as much and half as much again.
 	lossStays = 0.5
 	// constrainedShareFor keeps one tick under the need from being a state.
@@ -136,7 +136,7 @@ func (q *quality) next(now time.Time, e evidence) (State, Reason) {
 	}
 }
 
-// lossOf returns the loss that makes a state, given the one that enters it.
+// lossOf returns the loss that makes a state, given the loss that enters it.
 func (q *quality) lossOf(s State, enters float64) float64 {
 	if q.state >= s && q.state != Stalled && q.reason == ReasonLoss {
 		return lossStays * enters
@@ -151,7 +151,7 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) {
 	}
 	to, why := q.next(now, e)
 	if q.state == Stalled && to < Degraded {
-		to = Degraded // after an outage the picture has to prove itself again
+		to = Degraded // after an outage the picture must prove itself again
 		why = ReasonRecovered
 	}
 	switch {
@@ -166,7 +166,8 @@ func (q *quality) step(now time.Time, e evidence, figures func() Transition) {
 		}
 	default:
 		// The dwell counts while the evidence is better than the state, whatever better state it speaks for.
-		if !q.better.held(now, true, upwardDwell(q.state)) || q.reason == ReasonHostSaturated && now.Sub(q.last) < hostStays {
+		if !q.better.held(now, true, upwardDwell(q.state)) || q.reason == ReasonHostSaturated &&
+			now.Sub(q.last) < hostStays {
 			return
 		}
 		why = ReasonRecovered
@@ -187,7 +188,7 @@ func (q *quality) explain(now time.Time, why Reason) {
 	if why != q.suspect {
 		q.suspect, q.doubt.on = why, false
 	}
-	found := why == ReasonCompetingTraffic || why == ReasonPolicer // whoever says so has looked long enough
+	found := why == ReasonCompetingTraffic || why == ReasonPolicer // these have looked long enough
 	if q.doubt.held(now, true, reasonFor) || found {
 		q.reason, q.doubt.on = why, false
 	}
@@ -197,7 +198,7 @@ func (q *quality) explain(now time.Time, why Reason) {
 // down, which the controller cannot tell from a screen that gives less.
 func (l *Loop) OnLimit(limit Limit) { l.limit = rung{limit.FPS, limit.Scale} }
 
-// lowered tells whether the host leaves the stream less than the rung that it is on.
+// lowered reports whether the host leaves the stream less than the rung that it is on.
 func (l *Loop) lowered() bool {
 	host := rung{l.cfg.FPS, 1}
 	if l.limit.fps > 0 {

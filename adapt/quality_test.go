@@ -41,7 +41,8 @@ func TestHostLimitIsDegraded(t *testing.T) {
 	} {
 		all := limited(t, time.Second, func(time.Duration) Limit { return c.limit })
 		last := all[len(all)-1]
-		if last.Quality != c.want || c.want != Good && (last.Reason != ReasonHostSaturated || last.Transition.Reason != ReasonHostSaturated) {
+		if last.Quality != c.want || c.want != Good && (last.Reason != ReasonHostSaturated ||
+			last.Transition.Reason != ReasonHostSaturated) {
 			t.Errorf("%s: %v by %v; want %v", c.name, last.Quality, last.Reason, c.want)
 		}
 		if last.FPS != 60 {
@@ -73,7 +74,8 @@ func TestHostLimitThatComesAndGoesDoesNotFlicker(t *testing.T) {
 			for i, c := range changes {
 				sum += c.Dwell
 				if c.At.Sub(began) != sum {
-					t.Errorf("%v lowered, %v raised: change %d is at %v, the states before lasted %v", lowered, raised, i, c.At.Sub(began), sum)
+					t.Errorf("%v lowered, %v raised: change %d is at %v, the states before lasted %v",
+						lowered, raised, i, c.At.Sub(began), sum)
 				}
 				inMinute := 0
 				for _, other := range changes[i:] {
@@ -93,7 +95,7 @@ func TestHostLimitThatComesAndGoesDoesNotFlicker(t *testing.T) {
 	}
 }
 
-// Of the host and the path the one that leaves less is the reason.
+// Of the host and the path, the reason is what leaves less.
 func TestHostLimitAboveTheLadderIsNoReason(t *testing.T) {
 	for _, c := range []struct {
 		limit Limit
@@ -115,7 +117,8 @@ func TestHostLimitAboveTheLadderIsNoReason(t *testing.T) {
 			got = l.Tick(start.Add(at))
 		}
 		if got.Quality != Degraded || got.Reason != c.want {
-			t.Errorf("%+v beside %d fps by the path: %v by %v; want degraded by %v", c.limit, got.FPS, got.Quality, got.Reason, c.want)
+			t.Errorf("%+v beside %d fps by the path: %v by %v; want degraded by %v",
+				c.limit, got.FPS, got.Quality, got.Reason, c.want)
 		}
 	}
 }

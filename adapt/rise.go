@@ -28,7 +28,7 @@ const (
 	newFor  = 15 * time.Second
 	newRise = 0.2
 	// A rise may build a queue of rampQueue until it is seen (RFC 8698, section 4.3, QBOUND). It takes rampFilter to
-	// see it beside the round trip and the time between reports. Where those are long the queue grows with their
+	// see it, on top of the round trip and the time between reports. Where those are long the queue grows with their
 	// square, and may be rampSeldom. No rise is faster than rampMost each rampStep.
 	rampQueue  = 50 * time.Millisecond
 	rampFilter = 120 * time.Millisecond
@@ -54,7 +54,7 @@ type capacity struct {
 	full           float64 // at which frames arrived then; other flows' packets are among theirs
 }
 
-// learn takes in a capacity that was seen. One that is far off the one known replaces it: the link has changed.
+// learn takes in a capacity that was seen. A capacity far off the known one replaces it: the link has changed.
 func (c *capacity) learn(now time.Time, rate float64) {
 	off := rate - c.rate
 	if c.rate == 0 || now.Sub(c.at) > capacityFor || math.Abs(off) > max(c.spread(), 0.2*c.rate) {

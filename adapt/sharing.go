@@ -16,7 +16,7 @@ const (
 	// sharingLoss is the loss at which a shared queue is given way to: a second has a single overflow in it, of few
 	// packets.
 	sharingLoss = 0.004
-	// drainStep is how much shorter a queue must have become to be one that empties, if slowly: on a link that is
+	// drainStep is how much shorter a queue must have become to count as emptying, if slowly: on a link that is
 	// mostly somebody else's, one's own cut is little against what stands there.
 	drainStep = 0.7
 	// The queue accepted is sharingQueue times the longest of the last sharingMemory, at most a cap by preference:

@@ -38,7 +38,7 @@ type arrivals struct {
 	runs [trainSlots]trainSum
 }
 
-// arrival is what one report said: bytes that arrived between two moments, and those of the packet at the first of
+// arrival is what one report said: bytes that arrived between two moments, and the bytes of the packet at the first of
 // them.
 type arrival struct {
 	from, to          time.Duration

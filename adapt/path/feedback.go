@@ -51,8 +51,9 @@ type Feedback struct {
 	// At is when it arrived here.
 	At   time.Time
 	Kind Kind
-	// Packets are in the order they were sent. Those of an RR are the newest that arrived and, marked lost, the one
-	// after it, as far as they are known; those of a NACK the missing ones, and the one after them that arrived.
+	// Packets are in the order they were sent. The packets of an RR are the newest that arrived and, marked lost, the
+	// next packet, as far as they are known. The packets of a NACK are the missing ones, and the first that arrived
+	// after them.
 	Packets []Packet
 	// RTT is the round-trip time: by LSR and DLSR (RFC 3550), by the newest packet of a report on packets, or an
 	// echo's; 0 when unknown.

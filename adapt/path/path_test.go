@@ -56,8 +56,8 @@ func TestPauseIsNoCapacity(t *testing.T) {
 	}
 }
 
-// After the receiver's clock was set the base is only as good as the round trips of three reports say: those of the
-// next two seconds make it exact, or a queue that is none would hold the rate for half a minute.
+// After the receiver's clock was set the base is only as good as the round trips of three reports say: the reports of
+// the next two seconds make it exact, or a queue that is none would hold the rate for half a minute.
 func TestClockThatWasSetLeavesNoQueue(t *testing.T) {
 	var p Path
 	at := time.Unix(1_000_000, 0)

@@ -245,7 +245,7 @@ func (p *Path) onMissing(f *Feedback) (Sample, bool) {
 	}, true
 }
 
-// onEcho takes in a round trip apart from the media. The growth of the queue while the media was sent tells what the
+// onEcho takes in a round trip apart from the media. The growth of the queue while the media was sent shows what the
 // path carries.
 func (p *Path) onEcho(f *Feedback) (Sample, bool) {
 	if f.RTT <= 0 || f.RTT > oldest {

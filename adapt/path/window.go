@@ -41,7 +41,7 @@ func (w *windowMin) reset(at time.Time, d time.Duration) {
 
 func (w *windowMin) get() time.Duration { return w.least }
 
-// slot is the grain of Counts, slots how many are kept: rateWindow, and one that is being filled.
+// slot is the grain of Counts, slots how many are kept: rateWindow, and the slot that is being filled.
 const (
 	slot  = 50 * time.Millisecond
 	slots = int(rateWindow/slot) + 1
