@@ -121,10 +121,10 @@ func TestGPUsEndWithoutAHungDriver(t *testing.T) {
 // A panic in a driver, for instance at a file that it does not understand, is a failure of that driver.
 func TestPanicOfAGPUDriverIsItsFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
+		var asked atomic.Int64
 		g := newGPUs(prometheus.NewRegistry(), slog.New(slog.DiscardHandler), []driver{
 			{"cracked", func() ([]GPU, error) {
-				if asked++; asked == 2 {
+				if asked.Add(1) == 2 {
 					panic("planted in a driver")
 				}
 				return []GPU{{ID: "card0"}}, nil
@@ -134,8 +134,8 @@ func TestPanicOfAGPUDriverIsItsFailure(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- g.Run(ctx) }()
 		time.Sleep(time.Hour)
-		if asked < 3 || len(g.Read()) != 1 {
-			t.Errorf("after %d questions: %v; want it asked again, and answering", asked, g.Read())
+		if asked.Load() < 3 || len(g.Read()) != 1 {
+			t.Errorf("after %d questions: %v; want it asked again, and answering", asked.Load(), g.Read())
 		}
 		cancel()
 		if err := <-done; err != nil {
