@@ -50,7 +50,8 @@ func TestCodeSurvivesH264(t *testing.T) {
 			return out
 		}
 		stream := run(raw.Bytes(), "-f rawvideo -pix_fmt bgr0 -s 1280x720 -r 30 -i pipe:0 -vf scale="+c.scale+
-			" -c:v libx264 -preset ultrafast -tune zerolatency -b:v "+c.rate+" -maxrate "+c.rate+" -bufsize "+c.rate+" -f h264")
+			" -c:v libx264 -threads 1 -preset ultrafast -tune zerolatency"+
+			" -b:v "+c.rate+" -maxrate "+c.rate+" -bufsize "+c.rate+" -f h264")
 		luma := run(stream, "-f h264 -i pipe:0 -f rawvideo -pix_fmt gray")
 		if len(luma) != len(want)*c.width*c.height {
 			t.Fatalf("%s: %d bytes came back; want %d pictures", c.scale, len(luma), len(want))
