@@ -32,10 +32,7 @@ const (
 func AggressivenessNames() []string { return []string{"balanced", "latency", "quality"} }
 
 func (a Aggressiveness) String() string {
-	if names := AggressivenessNames(); int(a) < len(names) {
-		return names[a]
-	}
-	return fmt.Sprintf("aggressiveness(%d)", uint8(a))
+	return name(AggressivenessNames(), "aggressiveness", uint8(a))
 }
 
 // Config is what an operator and the stage ask of a controller. Rates are in bits per second.

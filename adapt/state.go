@@ -19,25 +19,12 @@ const (
 	Stalled
 )
 
-// States lists all states, best first.
-func States() []State { return []State{Good, Constrained, Degraded, Critical, Stalled} }
+var states = [...]string{"good", "constrained", "degraded", "critical", "stalled"}
 
-func (s State) String() string {
-	switch s {
-	case Good:
-		return "good"
-	case Constrained:
-		return "constrained"
-	case Degraded:
-		return "degraded"
-	case Critical:
-		return "critical"
-	case Stalled:
-		return "stalled"
-	default:
-		return fmt.Sprintf("state(%d)", uint8(s))
-	}
-}
+// States lists all states, best first.
+func States() []State { return all[State](len(states)) }
+
+func (s State) String() string { return name(states[:], "state", uint8(s)) }
 
 // Reason is why a quality state was entered.
 type Reason uint8
@@ -60,44 +47,29 @@ const (
 	ReasonHostSaturated
 )
 
-// Reasons lists all reasons.
-func Reasons() []Reason {
-	return []Reason{
-		ReasonStartup, ReasonQueueDelay, ReasonLoss, ReasonPolicer, ReasonNoFeedback, ReasonProbeOK,
-		ReasonCompetingTraffic, ReasonEncoderOverload, ReasonEncoderOvershoot, ReasonUserLimit, ReasonPeerLimit,
-		ReasonRecovered, ReasonHostSaturated,
-	}
+var reasons = [...]string{
+	"startup", "queue_delay", "loss", "policer", "no_feedback", "probe_ok", "competing_traffic", "encoder_overload",
+	"encoder_overshoot", "user_limit", "peer_limit", "recovered", "host_saturated",
 }
 
-func (r Reason) String() string {
-	switch r {
-	case ReasonStartup:
-		return "startup"
-	case ReasonQueueDelay:
-		return "queue_delay"
-	case ReasonLoss:
-		return "loss"
-	case ReasonPolicer:
-		return "policer"
-	case ReasonNoFeedback:
-		return "no_feedback"
-	case ReasonProbeOK:
-		return "probe_ok"
-	case ReasonCompetingTraffic:
-		return "competing_traffic"
-	case ReasonEncoderOverload:
-		return "encoder_overload"
-	case ReasonEncoderOvershoot:
-		return "encoder_overshoot"
-	case ReasonUserLimit:
-		return "user_limit"
-	case ReasonPeerLimit:
-		return "peer_limit"
-	case ReasonRecovered:
-		return "recovered"
-	case ReasonHostSaturated:
-		return "host_saturated"
-	default:
-		return fmt.Sprintf("reason(%d)", uint8(r))
+// Reasons lists all reasons.
+func Reasons() []Reason { return all[Reason](len(reasons)) }
+
+func (r Reason) String() string { return name(reasons[:], "reason", uint8(r)) }
+
+// all lists the first n values of an enumeration.
+func all[T ~uint8](n int) []T {
+	values := make([]T, n)
+	for i := range values {
+		values[i] = T(i)
 	}
+	return values
+}
+
+// name returns the name of a value of an enumeration, or what it is and its number where it has none.
+func name(names []string, what string, value uint8) string {
+	if int(value) < len(names) {
+		return names[value]
+	}
+	return fmt.Sprintf("%s(%d)", what, value)
 }
