@@ -3,16 +3,21 @@
 package endtoend
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +83,7 @@ type violation struct {
 func startPrism(t *testing.T, h *host) (*prism, *host) {
 	t.Helper()
 	path := h.document(t)
-	cmd := npm(t, "prism", "proxy", path, h.url, "--port", "0", "--cors=false")
+	cmd := npm(t, "prism", "proxy", path, inOnePiece(t, h.url), "--port", "0", "--cors=false")
 	cmd.Env = append(os.Environ(), "NO_COLOR=1")
 	run := start(t, cmd)
 	listening := regexp.MustCompile(`Prism is listening on (http://\S+)`)
@@ -94,6 +99,33 @@ func startPrism(t *testing.T, h *host) (*prism, *host) {
 	p := &prism{t: t, operations: operationsOf(t, path)}
 	through.client = &http.Client{Transport: p, Timeout: patience}
 	return p, through
+}
+
+// inOnePiece returns the address of a proxy that gives each answer a length. Prism's HTTP client (node-fetch 2) takes the
+// end of a chunked answer for a premature one when the connection is closed at an unlucky moment.
+func inOnePiece(t *testing.T, address string) string {
+	t.Helper()
+	target, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ModifyResponse: func(r *http.Response) error {
+			if r.ContentLength >= 0 {
+				return nil
+			}
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return err
+			}
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+			return nil
+		},
+	})
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 func operationsOf(t *testing.T, path string) []*operation {
