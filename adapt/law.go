@@ -8,8 +8,6 @@ import (
 )
 
 const (
-	// packetBits is one full packet; on slow links its serialization is no queue.
-	packetBits = 1200 * 8
 	// lowPackets and highPackets are the least thresholds in packets, for links so slow that a packet takes longer.
 	lowPackets, highPackets = 1.25, 2.5
 	// tightFrom is the rate from which both thresholds shrink, as its fourth root: at 16 times as much they are half.
@@ -42,7 +40,7 @@ const (
 	drainMost = 3 * time.Second
 	// used is the share of the target that must really be sent for the network, not the screen, to be the limit.
 	used = 0.75
-	// lag is the share of what is sent that must arrive for a queue to be somebody else's.
+	// lag is the share of what is sent that must arrive for a queue to be other traffic's.
 	lag = 0.9
 	// oversizeFor is how long a picture that is larger than was asked for is the likeliest reason of a queue: a second
 	// of compare, and the drain after it.
@@ -198,31 +196,14 @@ func (l *law) decide(now time.Time, up float64) {
 	}
 }
 
-// mode names what the law is doing. The package documentation has the changes of mode, and TestModesAreTheDocumented
-// holds the law to them.
-func (l *law) mode() string {
-	switch {
-	case l.preStall > 0:
-		return "silent"
-	case l.sharing.on:
-		return "sharing"
-	case l.drain.on:
-		return "draining"
-	case !l.losses.judgeAt.IsZero():
-		return "trying"
-	default:
-		return "rising"
-	}
-}
-
-// hold keeps the rate from rising until a time.
-func (l *law) hold(part part, until time.Time) {
-	l.limits[part] = proposal{rate: l.target, reason: l.reason, until: until}
+// step is the time since the sample before, at most so long or a quarter of a second.
+func (l *law) step(now time.Time, most time.Duration) float64 {
+	return min(max(now.Sub(l.sampled), 0), max(250*time.Millisecond, most)).Seconds()
 }
 
 // thresholds returns the queues that let the rate rise and make it fall.
 func (l *law) thresholds(kind path.Kind) (low, high time.Duration) {
-	packet := packetBits / l.target * float64(time.Second)
+	packet := path.PacketBits / l.target * float64(time.Second)
 	low, high = sources[kind].low, sources[kind].high
 	if kind.Complete() {
 		switch l.prefer {
@@ -308,8 +289,7 @@ func (l *law) endDrain() {
 
 // emptied returns the rate that the path can take after a drain. received is what arrives, 0 when unknown.
 func (l *law) emptied(received float64) float64 {
-	rate := returnShare * l.capacity.rate
-	return min(max(rate, cutShare*received), l.drain.from)
+	return min(max(returnShare*l.capacity.rate, cutShare*received), l.drain.from)
 }
 
 // overused reports whether the evidence for a queue of one's own suffices for a cut.
@@ -423,9 +403,6 @@ func (l *law) onSilence(now time.Time) {
 
 // onHeardAgain gives part of the rate back when the viewer answers again.
 func (l *law) onHeardAgain(now time.Time, stalled bool) {
-	if l.preStall == 0 {
-		return
-	}
 	share := returnAfterSilence
 	if stalled {
 		share = returnAfterOutage

@@ -255,7 +255,7 @@ func TestLossAtTheFloorIsJudgedOnEnough(t *testing.T) {
 	}
 	s.judgeAt, s.after = start.Add(judgeAfter), path.Count{}
 	if l.judge(start.Add(judgeAfter+judgeMost), &p, 0); !s.judgeAt.IsZero() {
-		t.Error("without packets the judgment waits for ever, and holds the rate")
+		t.Error("without packets the judgment never comes, and the rate is held")
 	}
 }
 
@@ -392,10 +392,10 @@ func newByReports(t *testing.T, start int) *byReportsRig {
 
 // send sends at a rate for a while.
 func (r *byReportsRig) send(bitsPerSecond float64, long time.Duration) {
-	each := time.Duration(packetBits / bitsPerSecond * float64(time.Second))
+	each := time.Duration(path.PacketBits / bitsPerSecond * float64(time.Second))
 	for end := r.now.Add(long); r.now.Before(end); r.now = r.now.Add(each) {
 		r.id++
-		p := Packet{ID: r.id, Size: packetBits / 8, Sent: r.now}
+		p := Packet{ID: r.id, Size: path.PacketBits / 8, Sent: r.now}
 		r.packet = append(r.packet, p)
 		r.OnSent(p)
 		r.Tick(r.now)
@@ -440,7 +440,7 @@ func TestReportsTellWhatThePathCarries(t *testing.T) {
 	if c := r.law.capacity.rate; c < 0.8e6 || c > 1.2e6 {
 		t.Errorf("the capacity is taken for %.0f bit/s; want about 1000000", c)
 	}
-	// Nobody reports while it empties, and the target returns without a report.
+	// No report comes while it empties, and the target returns without one.
 	r.send(0.5e6, 1500*time.Millisecond)
 	if got := r.target(); got < 0.8*r.law.capacity.rate || got > r.law.capacity.rate {
 		t.Errorf("after the time that the queue takes to empty the target is %.0f of %.0f; want most of it",
@@ -825,8 +825,8 @@ func TestFixedRateIsKept(t *testing.T) {
 	}
 }
 
-// A queue of one's own takes its time to empty where others leave little room: it is nobody else's as long as it
-// empties.
+// A queue of our own empties slowly where other traffic leaves little room. As long as it empties, the law does not
+// share it.
 func TestSlowDrainIsNoRival(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	for _, c := range []struct {
@@ -847,11 +847,11 @@ func TestSlowDrainIsNoRival(t *testing.T) {
 			var p path.Path
 			l.onSample(&path.Sample{At: now, Fresh: true, Queue: c.queue(at)}, &p)
 			if l.sharing.on && at < 2*time.Second+sharingAfter {
-				t.Fatalf("%s: somebody else's after %v, %v after the rate fell", c.name, at, at-2*time.Second)
+				t.Fatalf("%s: shared after %v, %v after the rate fell", c.name, at, at-2*time.Second)
 			}
 		}
 		if l.sharing.on != c.found {
-			t.Errorf("%s: somebody else's: %v; want %v", c.name, l.sharing.on, c.found)
+			t.Errorf("%s: shared: %v; want %v", c.name, l.sharing.on, c.found)
 		}
 	}
 }

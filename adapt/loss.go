@@ -135,15 +135,14 @@ func (l *law) lost(s *path.Sample, p *path.Path, up *float64) bool {
 	if policed && r.queueless(now) {
 		limit = policedLoss
 	}
-	// At the floor no further cut can help, and would only put off the judgment for ever.
+	// At the floor no further cut can help, and would postpone the judgment forever.
 	again := loss > heavyLoss+deviations(heavyLoss, lately.Packets) && r.believed == 0 && r.trials == 0 &&
-		!r.renewing &&
-		l.target > float64(l.min)
+		!r.renewing && l.target > float64(l.min)
 	if loss > limit && lately.Lost-lately.Runs >= lossLeast && now.Sub(r.cutAt) > rest &&
 		(r.judgeAt.IsZero() || again) {
 		if !r.trying {
-			r.trying, r.before, r.at, r.events, r.swift = true, l.target, loss, lately.Events, framesSwift(now,
-				p, s.Arrived)
+			r.trying, r.before, r.at = true, l.target, loss
+			r.events, r.swift = lately.Events, framesSwift(now, p, s.Arrived)
 		}
 		next := (1 - min(loss, 0.5)) * cutShare * min(l.target, max(s.Sent, float64(l.min)))
 		why := ReasonLoss
@@ -158,7 +157,7 @@ func (l *law) lost(s *path.Sample, p *path.Path, up *float64) bool {
 	switch {
 	case !r.judgeAt.IsZero(): // the cut lasts until it is judged
 	case hold:
-		l.hold(losing, now.Add(2*p.Interval))
+		l.limits[losing] = proposal{l.target, l.reason, now.Add(2 * p.Interval)}
 	default:
 		l.limits[losing] = proposal{}
 	}

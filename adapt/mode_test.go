@@ -26,7 +26,7 @@ func TestModesAreTheDocumented(t *testing.T) {
 	for name, n := range modePaths() {
 		before := "rising"
 		n.watch = func(at time.Duration, l *Loop) {
-			now := l.law.mode()
+			now := modeOf(&l.law)
 			if now == before {
 				return
 			}
@@ -42,6 +42,22 @@ func TestModesAreTheDocumented(t *testing.T) {
 		if !occurred {
 			t.Errorf("%s never occurs", change)
 		}
+	}
+}
+
+// modeOf names what the law is doing, in the words of the package documentation.
+func modeOf(l *law) string {
+	switch {
+	case l.preStall > 0:
+		return "silent"
+	case l.sharing.on:
+		return "sharing"
+	case l.drain.on:
+		return "draining"
+	case !l.losses.judgeAt.IsZero():
+		return "trying"
+	default:
+		return "rising"
 	}
 }
 

@@ -77,11 +77,9 @@ func (c *capacity) divided(rate float64) {
 // known reports whether the capacity still counts.
 func (c *capacity) known(now time.Time) bool { return c.rate > 0 && now.Sub(c.at) < capacityFor }
 
-func (c *capacity) deviation() float64 { return math.Sqrt(c.variance) }
-
 // spread is how far around the capacity the samples of it lie.
 func (c *capacity) spread() float64 {
-	return min(max(3*c.deviation(), nearLeast*c.rate), nearMost*c.rate)
+	return min(max(3*math.Sqrt(c.variance), nearLeast*c.rate), nearMost*c.rate)
 }
 
 // rise returns the rate that the path may be tried with.
@@ -90,7 +88,7 @@ func (l *law) rise(s *path.Sample, p *path.Path) float64 {
 	if l.sampled.IsZero() {
 		return 0
 	}
-	step := min(max(now.Sub(l.sampled), 0), max(250*time.Millisecond, 3*p.Interval)).Seconds()
+	step := l.step(now, 3*p.Interval)
 	if now.Before(l.losses.policed) { // frames get through a policer faster than it lets them for long
 		return l.target + (policedRise*l.target+policedStep)*step
 	}
@@ -127,7 +125,7 @@ func (l *law) rise(s *path.Sample, p *path.Path) float64 {
 
 // careful returns the rise near the capacity, in bits per second each second.
 func (l *law) careful(now time.Time, complete bool) float64 {
-	rise := max(nearPackets*packetBits/nearEvery.Seconds(), nearSlowest*l.target)
+	rise := max(nearPackets*path.PacketBits/nearEvery.Seconds(), nearSlowest*l.target)
 	if !complete {
 		rise = max(rise, nearSeldom*l.target)
 	}

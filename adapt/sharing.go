@@ -16,8 +16,8 @@ const (
 	// sharingLoss is the loss at which a shared queue is given way to: a second has a single overflow in it, of few
 	// packets.
 	sharingLoss = 0.004
-	// drainStep is how much shorter a queue must have become to count as emptying, if slowly: on a link that is
-	// mostly somebody else's, one's own cut is little against what stands there.
+	// drainStep is how much shorter a queue must have become to count as emptying. Where other flows have most of a
+	// link, a cut of our own empties the queue slowly.
 	drainStep = 0.7
 	// The queue accepted is sharingQueue times the longest of the last sharingMemory, at most a cap by preference:
 	// beyond it a remote desktop is not usable, whatever its rate.
@@ -72,10 +72,10 @@ func (l *law) goal() time.Duration {
 
 // share shares a queue that others fill, as TCP does: by additive increase and a cut at loss.
 func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
-	defer func() { l.sampled = s.At }()
 	r, now := &l.sharing, s.At
-	step := min(max(now.Sub(l.sampled), 0), max(250*time.Millisecond, 3*p.Interval/2))
-	r.top = max(s.Queue, r.top-time.Duration(float64(r.top)*min(1, step.Seconds()/sharingMemory.Seconds())))
+	step := l.step(now, 3*p.Interval/2)
+	l.sampled = now
+	r.top = max(s.Queue, r.top-time.Duration(float64(r.top)*min(1, step/sharingMemory.Seconds())))
 	if s.Fresh && r.quiet.held(now, s.Queue < high/2, othersGone) {
 		l.sharing = sharing{}
 		l.capacity.at = time.Time{} // with the others gone, what is known of the path is out of date
@@ -97,7 +97,7 @@ func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 		}
 	case l.networkLimited(now, p) && s.Kind != path.NACK:
 		round := max(p.RTT+reaction, p.Interval).Seconds()
-		next += max(packetBits/round/round, sharingRise*l.target) * step.Seconds()
+		next += max(path.PacketBits/round/round, sharingRise*l.target) * step
 	}
 	if next < l.target {
 		l.limits[queueing] = proposal{rate: next, reason: ReasonCompetingTraffic, until: now}

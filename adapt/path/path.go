@@ -8,11 +8,9 @@ const (
 	// sentWindow is how far back the sent rate looks: a few frames at any rate, and soon aware that a screen became
 	// still.
 	sentWindow = 500 * time.Millisecond
-	// lossWindow is how far back loss looks: several reports, and a dozen packets at 150 kbit/s. lossNowWindow is how
-	// far back very large loss looks.
-	lossWindow, lossNowWindow = 800 * time.Millisecond, 300 * time.Millisecond
-	// LossWindow is the time after which a change shows in all of the loss.
-	LossWindow = lossWindow
+	// LossWindow is how far back loss looks: several reports, and a dozen packets at 150 kbit/s. A change shows in all
+	// of the loss after this time. lossNowWindow is how far back very large loss looks.
+	LossWindow, lossNowWindow = 800 * time.Millisecond, 300 * time.Millisecond
 	// LossPackets is the fewest packets that loss is computed on. With fewer, one lost packet looks like a broken
 	// link.
 	LossPackets = 20
@@ -27,8 +25,8 @@ const (
 	oldest = time.Minute
 	// rttGain is RFC 6298's.
 	rttGain = 8
-	// packetBits is one full packet.
-	packetBits = 1200 * 8
+	// PacketBits is one full packet.
+	PacketBits = 1200 * 8
 )
 
 // Path is what the reports of one receiver tell of the way to it. All durations count by the sender's clock, except
@@ -44,7 +42,6 @@ type Path struct {
 	LastSent, LastFeedback time.Time
 
 	minRTT       windowMin
-	kind         Kind
 	firstUnheard time.Time // when the first packet left that no report came after; zero when there is none
 	forgotten    time.Time
 	sent         Counts // per packet: bytes
@@ -103,7 +100,7 @@ func (p *Path) OnFeedback(f *Feedback, by Sending) (s Sample, ok bool) {
 	if !ok {
 		return Sample{}, false
 	}
-	s.At, s.Kind, p.kind = f.At, f.Kind, f.Kind
+	s.At, s.Kind = f.At, f.Kind
 	p.LastFeedback, p.firstUnheard = f.At, time.Time{}
 	return s, true
 }
@@ -130,7 +127,7 @@ func (p *Path) Lately(now time.Time) Count {
 	if !p.Complete() {
 		return p.reports.lately()
 	}
-	c, _ := p.transport.reported.Sum(now, lossWindow)
+	c, _ := p.transport.reported.Sum(now, LossWindow)
 	return c
 }
 

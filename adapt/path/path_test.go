@@ -24,9 +24,9 @@ func TestReceiverReportBesideFeedbackIsNoEvidence(t *testing.T) {
 		t.Error("a receiver report beside transport feedback is news")
 	}
 	if p.Jitter != 3*time.Millisecond || p.Queue != before.Queue || p.Interval != before.Interval ||
-		p.transport.reported != before.transport.reported || p.kind != TWCC {
-		t.Errorf("the report changed more than round trip and jitter: %v, queue %v, interval %v, kind %v",
-			p.Jitter, p.Queue, p.Interval, p.kind)
+		p.transport.reported != before.transport.reported || !p.Complete() {
+		t.Errorf("the report changed more than round trip and jitter: %v, queue %v, interval %v, complete %v",
+			p.Jitter, p.Queue, p.Interval, p.Complete())
 	}
 }
 
@@ -45,9 +45,9 @@ func TestPauseIsNoCapacity(t *testing.T) {
 			if at = max(at, sent); i == 100 {
 				at += 90 * time.Millisecond
 			}
-			proved = p.packet(packetBits/8, sent, at, 4.8e6) || proved
+			proved = p.packet(PacketBits/8, sent, at, 4.8e6) || proved
 			if i >= 100 {
-				at += time.Duration(packetBits / c.after * float64(time.Second))
+				at += time.Duration(PacketBits / c.after * float64(time.Second))
 			}
 		}
 		if proved != c.want {
@@ -73,7 +73,7 @@ func TestClockThatWasSetLeavesNoQueue(t *testing.T) {
 		report(base+2*time.Second, 15*time.Millisecond)
 	}
 	if p.Queue < 10*time.Millisecond {
-		t.Fatalf("the queue is %v; this test is about one that seems to be 15 ms", p.Queue)
+		t.Fatalf("the queue is %v; this test is about an apparent queue of 15 ms", p.Queue)
 	}
 	for i := range stepSettles {
 		report(base+2*time.Second, time.Duration(1+i%5)*3*time.Millisecond)

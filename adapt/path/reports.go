@@ -128,7 +128,7 @@ func (p *Path) onReceiverReport(f *Feedback, by Sending) Sample {
 		r.received = min(float64(arrived)*(1-loss)*8/span.Seconds(), mostFaster*max(p.SentRate(f.At), by.Rate))
 	}
 	if !r.at.IsZero() {
-		packets := float64(arrived) / (packetBits / 8)
+		packets := float64(arrived) / (PacketBits / 8)
 		s.Count = Count{Bytes: int(arrived), Packets: int(math.Round(packets)), Lost: int(math.Round(packets * loss))}
 		s.Count.Events = s.Count.Lost
 		copy(r.recent[1:], r.recent[:])
@@ -283,10 +283,10 @@ func (p *Path) Overdue(now time.Time, high time.Duration) (Sample, bool) {
 	if away >= echoMost {
 		return Sample{}, false
 	}
-	sent := p.SentRate(now)
+	sent, growth := p.SentRate(now), away.Seconds()/e.every.Seconds()
 	return Sample{
-		At: now, Kind: Echo, From: e.sent, Span: e.every, Queue: away, Sent: sent, Growth: away.Seconds() / e.every.Seconds(),
-		Arrived: sent / (1 + away.Seconds()/e.every.Seconds()),
+		At: now, Kind: Echo, From: e.sent, Span: e.every, Queue: away, Sent: sent, Growth: growth,
+		Arrived: sent / (1 + growth),
 	}, true
 }
 

@@ -49,7 +49,7 @@ type About struct {
 	Encoder string `json:"encoder,omitempty"`
 }
 
-// New returns a Recorder of a controller that was called by nobody yet, which cfg was made from. It keeps about limit
+// New returns a Recorder of a controller that was made from cfg and has not been called yet. It keeps about limit
 // bytes of events; 0 is DefaultLimit.
 func New(loop *adapt.Loop, about About, start time.Time, limit int) *Recorder {
 	if limit == 0 {
