@@ -21,8 +21,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestReverseProxies runs the examples of the documents with the real programs: page, WHEP, events and API by HTTP/2,
-// compressed, and below a path.
+// TestReverseProxies runs the proxy examples of the documents with the real programs. It uses page, WHEP, events and
+// API over HTTP/2, with compression, and under a path prefix.
 func TestReverseProxies(t *testing.T) {
 	t.Parallel()
 	for i, p := range reverseProxies {
@@ -71,7 +71,7 @@ func bundle(t *testing.T, files ...string) string {
 	return path
 }
 
-// plain undoes the compression of an answer, which must be there.
+// plain decompresses a response, which must be compressed.
 func plain(c client, a answer) string {
 	c.t.Helper()
 	if a.Get("Content-Encoding") != "gzip" {
@@ -89,7 +89,7 @@ func plain(c client, a answer) string {
 	return string(text)
 }
 
-// behindPage loads the page with all that it names, and an answer of JSON, compressed; then it has them already.
+// behindPage loads the page, all files that it names, and one JSON response, all compressed. It then revalidates them.
 func behindPage(c client, p reverseProxy) {
 	c.t.Helper()
 	page := plain(c, c.call(200, "GET", "/", "", "Accept-Encoding", "gzip"))
@@ -119,8 +119,8 @@ func behindPage(c client, p reverseProxy) {
 	c.call(404, "GET", "/v1/nothing", "")
 }
 
-// behindWHEP has viewers watch. One accepts a compressed answer; one awaits 100 (Continue) before it sends its offer.
-// All send the ETag back as they received it.
+// behindWHEP connects two viewers. One accepts a compressed answer; the other waits for 100 (Continue) before it sends
+// its offer. Both send the ETag back as they received it.
 func behindWHEP(c, old client) {
 	c.t.Helper()
 	const sdp, fragment = "application/sdp", "application/trickle-ice-sdpfrag"
@@ -156,7 +156,8 @@ func behindWHEP(c, old client) {
 		<-gathered
 		candidates := fragmentOf(a.pc.LocalDescription().SDP)
 		etag := created.Get("ETag")
-		how.call(412, "PATCH", at, candidates, "Content-Type", fragment, "If-Match", strings.Replace(etag, `"`, `"x`, 1))
+		how.call(412, "PATCH", at, candidates, "Content-Type", fragment, "If-Match", strings.Replace(etag, `"`,
+			`"x`, 1))
 		how.call(204, "PATCH", at, candidates, "Content-Type", fragment, "If-Match", etag)
 		a.waitMedia(c.t)
 		restart := restarting(candidates)
@@ -192,7 +193,7 @@ func behindBodies(c client) {
 	}
 }
 
-// with makes a request of JSON with a body of any kind.
+// with makes a JSON request with a body of any kind.
 func (c client) with(want int, method, path string, body io.Reader, encoding string) answer {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, body)
@@ -234,7 +235,8 @@ func behindEvents(c client) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
-		c.t.Fatalf("the events come with status %d by HTTP/%d; want 200 by HTTP/2", response.StatusCode, response.ProtoMajor)
+		c.t.Fatalf("the events come with status %d by HTTP/%d; want 200 by HTTP/2",
+			response.StatusCode, response.ProtoMajor)
 	}
 	stream := io.Reader(response.Body)
 	if response.Header.Get("Content-Encoding") == "gzip" {

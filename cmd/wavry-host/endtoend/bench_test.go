@@ -27,8 +27,8 @@ import (
 	"wavryhost/encode/ffmpeg"
 )
 
-// What a desktop costs, ours beside FFmpeg's own command line. Each figure is taken in turn with its rival, on the same X server
-// with the same programs on it. CPU is the scheduler's account, of all threads, in milliseconds.
+// The cost of a desktop, compared with FFmpeg's own command line. Product and rival are measured in turn on the same X
+// server with the same programs. CPU is the scheduler's account of all threads, in milliseconds.
 const (
 	benchRate    = 60
 	benchMoving  = 8 * time.Second // a measurement of the moving desktop
@@ -44,7 +44,7 @@ var benchSizes = []struct {
 	bits int
 }{{image.Pt(1280, 720), 4e6}, {image.Pt(1920, 1080), 6e6}}
 
-// cost is what a second of a desktop took.
+// cost is the cost of one second of a desktop.
 type cost struct {
 	frames                                float64 // a second
 	capture, convert, encode, all, server float64 // ms of CPU a second
@@ -69,8 +69,8 @@ func median(list []cost) cost {
 	}
 }
 
-// BenchmarkDesktop prints what capture, conversion and encoding cost on a moving and on a still desktop, and how good the
-// pictures are.
+// BenchmarkDesktop prints what capture, conversion and encoding cost on a moving and on a still desktop, and how good
+// the pictures are.
 func BenchmarkDesktop(b *testing.B) {
 	need(b, "ffmpeg")
 	for _, size := range benchSizes {
@@ -119,11 +119,13 @@ func benchMovingDesktop(b *testing.B, x *xserver, bits int) {
 		one.server = max(0, one.server-base) // what the programs themselves make the server do is nobody's
 	}
 	line := func(name string, c cost, stages string) {
-		b.Logf("%-28s %5.1f frames/s   %s   X server %.2f   all %.2f ms/frame, %.1f %% of a core", name, c.frames, stages,
+		b.Logf("%-28s %5.1f frames/s   %s   X server %.2f   all %.2f ms/frame, %.1f %% of a core", name,
+			c.frames, stages,
 			c.perFrame(c.server), c.perFrame(c.all+c.server), (c.all+c.server)/10)
 	}
 	stages := func(c cost) string {
-		return fmt.Sprintf("grab %.2f  convert %.2f  encode %.2f", c.perFrame(c.capture), c.perFrame(c.convert), c.perFrame(c.encode))
+		return fmt.Sprintf("grab %.2f  convert %.2f  encode %.2f", c.perFrame(c.capture),
+			c.perFrame(c.convert), c.perFrame(c.encode))
 	}
 	line("ours, what changed", o, stages(o))
 	line("ours, whole pictures", w, stages(w))
@@ -141,7 +143,7 @@ func benchMovingDesktop(b *testing.B, x *xserver, bits int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// x264 are the arguments for what people stream a desktop with.
+// x264 has the arguments that people commonly use to stream a desktop.
 func x264(bits int) []string {
 	rate := strconv.Itoa(bits)
 	return []string{
@@ -150,7 +152,7 @@ func x264(bits int) []string {
 	}
 }
 
-// processor is the CPU time that a process and its threads have had, those that have ended not included.
+// processor returns the CPU time of a process and its running threads. Threads that have ended are not included.
 func processor(tb testing.TB, pid int) time.Duration {
 	tb.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -175,7 +177,7 @@ func processor(tb testing.TB, pid int) time.Duration {
 	return sum
 }
 
-// own is the CPU time of this process.
+// own returns the CPU time of this process.
 func own(tb testing.TB) time.Duration {
 	tb.Helper()
 	var u syscall.Rusage
@@ -187,7 +189,7 @@ func own(tb testing.TB) time.Duration {
 
 func millis(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
-// serverAlone is what the programs on the screen make the X server do in a second when nobody watches, in ms.
+// serverAlone returns the X server's CPU time in milliseconds per second while nobody watches.
 func serverAlone(tb testing.TB, x *xserver) float64 {
 	tb.Helper()
 	before, start := processor(tb, x.Process.Pid), time.Now()
@@ -195,7 +197,7 @@ func serverAlone(tb testing.TB, x *xserver) float64 {
 	return millis(processor(tb, x.Process.Pid)-before) / time.Since(start).Seconds()
 }
 
-// pipeline runs capture, conversion and encoding as a stage of the daemon does, paced, in this process.
+// pipeline runs capture, conversion and encoding in this process, paced as in the daemon.
 func pipeline(tb testing.TB, x *xserver, bits int, whole bool) cost {
 	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -255,7 +257,7 @@ func openEncoder(tb testing.TB, width, height, bits int) encode.Encoder {
 	return e
 }
 
-// rival runs FFmpeg's x11grab for a measurement's time. Its start is not counted.
+// rival runs FFmpeg's x11grab for the time of one measurement. Its start-up is not counted.
 func rival(tb testing.TB, x *xserver, output ...string) cost {
 	tb.Helper()
 	return rivalFor(tb, x, benchMoving, output...)
@@ -311,7 +313,7 @@ func rivalFor(tb testing.TB, x *xserver, limit time.Duration, output ...string) 
 	}
 }
 
-// benchIdleDesktop compares the whole daemon, with a browser that watches, with FFmpeg.
+// benchIdleDesktop compares the whole daemon and one watching browser with FFmpeg.
 func benchIdleDesktop(b *testing.B, x *xserver, bits int) {
 	b.Helper()
 	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--cursor=false"}})
@@ -378,10 +380,11 @@ func benchQuality(b *testing.B, x *xserver, bits int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// record writes pictures of the moving desktop as they come, 60 a second at most.
+// record writes pictures of the moving desktop as they are captured, at most 60 a second.
 func record(tb testing.TB, x *xserver, file string) {
 	tb.Helper()
-	src, err := x11.New(context.Background(), x11.Config{Display: x.name(), NoCursor: true}, slog.New(slog.DiscardHandler))
+	src, err := x11.New(context.Background(), x11.Config{Display: x.name(), NoCursor: true},
+		slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -427,7 +430,8 @@ func encodeRecorded(tb testing.TB, raw, file string, width, height, bits int) {
 	for n := range benchFrames {
 		f := capture.NewFrame(nil)
 		f.Width, f.Height, f.Stride, f.Pix = width, height, 4*width, make([]byte, 4*width*height)
-		f.Damage, f.Time, f.Seq = append(f.Damage, f.Bounds()), start.Add(time.Duration(n)*time.Second/benchRate), uint64(n+1)
+		f.Damage, f.Time, f.Seq = append(f.Damage, f.Bounds()),
+			start.Add(time.Duration(n)*time.Second/benchRate), uint64(n+1)
 		if _, err := io.ReadFull(in, f.Pix); err != nil {
 			tb.Fatal(err)
 		}
@@ -443,13 +447,14 @@ func encodeRecorded(tb testing.TB, raw, file string, width, height, bits int) {
 
 var ssimForm = regexp.MustCompile(`SSIM Y:([0-9.]+)`)
 
-// ssim is the likeness of what an encoder made to the recording, of the luma, over all pictures.
+// ssim returns the SSIM of the luma between an encoder's output and the recording, over all pictures.
 func ssim(tb testing.TB, input []string, file string) float64 {
 	tb.Helper()
 	args := slices.Clone(input)
 	args[slices.Index(args, "error")] = "info"
 	args = append(args, "-framerate", strconv.Itoa(benchRate), "-f", "h264", "-i", file,
-		"-lavfi", "[0:v]settb=1/60,setpts=N,format=yuv420p[a];[1:v]settb=1/60,setpts=N,format=yuv420p[b];[b][a]ssim", "-f", "null", "-")
+		"-lavfi", "[0:v]settb=1/60,setpts=N,format=yuv420p[a];"+
+			"[1:v]settb=1/60,setpts=N,format=yuv420p[b];[b][a]ssim", "-f", "null", "-")
 	out, err := exec.Command("ffmpeg", args...).CombinedOutput()
 	m := ssimForm.FindSubmatch(out)
 	if err != nil || m == nil {
@@ -474,7 +479,7 @@ func percentiles(b *testing.B, ms []float64, what string) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkFirstFrame measures from the POST of an offer to the first frame that Chromium has decoded and shows.
+// BenchmarkFirstFrame measures the time from the POST of an offer to the first frame that Chromium presents.
 func BenchmarkFirstFrame(b *testing.B) {
 	script, err := os.ReadFile("testdata/firstframe.js")
 	if err != nil {
@@ -506,7 +511,8 @@ func BenchmarkCaptureToDisplay(b *testing.B) {
 	for _, size := range benchSizes {
 		b.Run(fmt.Sprintf("%dp%d", size.Y, benchRate), func(b *testing.B) {
 			h := startHost(b, hostOptions{measured: true, args: []string{
-				"--display", "synthetic", "--virtual-size", fmt.Sprintf("%dx%d", size.X, size.Y), "--fps", strconv.Itoa(benchRate),
+				"--display", "synthetic", "--virtual-size", fmt.Sprintf("%dx%d", size.X, size.Y), "--fps",
+				strconv.Itoa(benchRate),
 			}})
 			page := openBrowser(b, "", h.page(""))
 			page.waitFrames(b, 5*benchRate, 30*time.Second)
@@ -515,7 +521,8 @@ func BenchmarkCaptureToDisplay(b *testing.B) {
 					Delays []float64
 					Unread int
 				}
-				if err := page.eval(strings.ReplaceAll(string(script), "COUNT", strconv.Itoa(benchDelays)), &got); err != nil {
+				if err := page.eval(strings.ReplaceAll(string(script), "COUNT", strconv.Itoa(benchDelays)),
+					&got); err != nil {
 					b.Fatal(err)
 				}
 				if len(got.Delays) == 0 {

@@ -22,7 +22,7 @@ type browser struct{ page page }
 
 // page drives a browser.
 type page interface {
-	// evaluate runs JavaScript, waits for the promise that it returns, and returns the text that comes of it.
+	// evaluate runs JavaScript, waits for the promise that it returns, and returns its text.
 	evaluate(ctx context.Context, script string) (string, error)
 	// screenshot returns the page as a PNG file.
 	screenshot(ctx context.Context) ([]byte, error)
@@ -33,7 +33,7 @@ type chromium struct {
 	ctx context.Context //nolint:containedctx // chromedp keeps the page in its context
 }
 
-// within returns the page's context with the end of another.
+// within returns the page's context, which also ends when ctx ends.
 func (c chromium) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
@@ -59,16 +59,21 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 	t.Helper()
 	need(t, "chromium")
 	out := new(output)
-	// Chromium's profile is chromedp's: it waits for the browser's children, which outlive it for a moment, before it removes the folder.
+	// chromedp makes Chromium's profile: it waits for the browser's children, which outlive the browser for a moment,
+	// before it removes the folder.
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.CombinedOutput(out),
 		chromedp.Flag("headless", "new"), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
-		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("no-first-run", true), chromedp.Flag("mute-audio", true), chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("no-first-run", true), chromedp.Flag("mute-audio", true),
+		chromedp.Flag("ignore-certificate-errors", true),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("window-size", "1280,800"),
-		// The page must go on painting although nobody looks at it.
-		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-renderer-backgrounding", true),
+		// The page must be painted although nobody looks at it.
+		chromedp.Flag("disable-background-timer-throttling", true),
+		chromedp.Flag("disable-renderer-backgrounding", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true),
 	}
 	if namespace != "" {
@@ -97,7 +102,7 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 	return &browser{chromium{page}}
 }
 
-// eval runs JavaScript, waiting for its promise, into the value that result points to.
+// eval runs JavaScript, waits for its promise, and stores the value in result.
 func (b *browser) eval(script string, result any) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -111,7 +116,7 @@ func (b *browser) eval(script string, result any) error {
 	return json.Unmarshal([]byte(text), result)
 }
 
-// inbound is what the browser counts of the video it receives.
+// inbound has the browser's statistics of the received video.
 type inbound struct {
 	FramesDecoded   int     `json:"framesDecoded"`
 	FramesPerSecond float64 `json:"framesPerSecond"`
@@ -154,7 +159,7 @@ func (b *browser) waitFrames(t testing.TB, n int, limit time.Duration) {
 	})
 }
 
-// size returns the size of the picture that was decoded last.
+// size returns the size of the last decoded picture.
 func (b *browser) size() (width, height int, err error) {
 	in, err := b.inbound()
 	return in.Width, in.Height, err
@@ -213,7 +218,7 @@ func difference(a, b []float64) (largest, mean float64) {
 	return largest, mean
 }
 
-// waitPicture waits until the browser shows what the X server has.
+// waitPicture waits until the browser shows the X server's picture.
 func (b *browser) waitPicture(t testing.TB, x *xserver) {
 	t.Helper()
 	const columns, rows = 160, 90

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Viewers that come and go leave nothing behind.
+// Viewers that join and leave leave nothing behind.
 func TestChurn(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)
@@ -60,12 +60,14 @@ func usage(t testing.TB, h *host) resources {
 	return r
 }
 
-// waitUsage waits until the daemon uses no more than before, but for what a request or a collection of garbage may hold at the moment, and returns what it uses.
+// waitUsage waits until the daemon's usage is back at the earlier value, with a margin for requests in flight and
+// garbage that is not collected yet. It returns the usage.
 func waitUsage(t testing.TB, h *host, before resources) (now resources) {
 	t.Helper()
 	eventually(t, patience, "nothing is left behind", func() error {
 		now = usage(t, h)
-		if now.goroutines > before.goroutines+3 || now.descriptors > before.descriptors+3 || now.segments > before.segments {
+		if now.goroutines > before.goroutines+3 || now.descriptors > before.descriptors+3 ||
+			now.segments > before.segments {
 			return fmt.Errorf("%v before, %v after", before, now)
 		}
 		return nil
@@ -73,7 +75,7 @@ func waitUsage(t testing.TB, h *host, before resources) (now resources) {
 	return now
 }
 
-// settle waits until no session is left and the display is let go.
+// settle waits until no session is left and the display is closed.
 func settle(t testing.TB, h *host) {
 	t.Helper()
 	eventually(t, patience, "the display is idle", func() error {
@@ -88,7 +90,7 @@ func settle(t testing.TB, h *host) {
 	})
 }
 
-// connectOnce receives a packet by pion and leaves.
+// connectOnce joins with pion, receives one packet and leaves.
 func connectOnce(tb testing.TB, h *host) {
 	tb.Helper()
 	a, _ := join(tb, h)
@@ -96,8 +98,9 @@ func connectOnce(tb testing.TB, h *host) {
 	a.leave(tb, h)
 }
 
-// killViewers has n viewers come, 25 a second, and kills each: in the middle of the stream, or before it has connected where early. It returns when that was, by their
-// sessions, and the longest that one was seen after that.
+// killViewers starts n viewers, 25 a second, and kills each in the middle of the stream, or before it has connected
+// when early is set. It returns the time of each kill by session, and the longest time for which a session was still
+// listed after its viewer was killed.
 func killViewers(tb testing.TB, h *host, n int, early bool) (killed map[string]time.Time, oldest time.Duration) {
 	tb.Helper()
 	killed = map[string]time.Time{}
@@ -138,7 +141,7 @@ func killViewers(tb testing.TB, h *host, n int, early bool) (killed map[string]t
 	return killed, oldest
 }
 
-// A viewer that vanishes without a word is missed within 10 s, wherever it was.
+// A viewer that vanishes without a message is detected within 10 s, at any stage of its session.
 func TestKilledViewers(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// clientPage serves a page of another origin than the host's, with public WHEP client libraries beside it.
+// clientPage serves a page from another origin than the host's. It has the public WHEP client libraries.
 func clientPage(t *testing.T) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -23,29 +23,39 @@ func clientPage(t *testing.T) string {
 	return s.URL
 }
 
-// startForPage starts a daemon that a page of another origin may use.
+// startForPage starts a daemon that accepts requests from a page of another origin.
 func startForPage(t *testing.T, page string) *host {
 	t.Helper()
 	const token = "for-this-test-and-no-other"
-	return startHost(t, hostOptions{token: token, env: []string{"WAVRY_HOST_TOKEN=" + token}, args: []string{"--display", "synthetic", "--allowed-origins", page}})
+	return startHost(t, hostOptions{
+		token: token, env: []string{"WAVRY_HOST_TOKEN=" + token},
+		args: []string{"--display", "synthetic", "--allowed-origins", page},
+	})
 }
 
-// ownClient offers sections of the named kinds with a peer connection as it is by default.
+// ownClient offers media sections of the named kinds with a default peer connection.
 const ownClient = `(async (url, token, kinds) => {
 	const pc = new RTCPeerConnection();
 	window.wavry = {pc};
-	for (const kind of kinds) if (kind === "data") pc.createDataChannel("input"); else pc.addTransceiver(kind, {direction: "recvonly"});
-	pc.ontrack = (e) => { if (e.track.kind === "video") document.querySelector("video").srcObject = new MediaStream([e.track]); };
+	for (const kind of kinds) if (kind === "data") pc.createDataChannel("input"); else pc.addTransceiver(kind,
+		{direction: "recvonly"});
+	pc.ontrack = (e) => {
+		if (e.track.kind === "video") document.querySelector("video").srcObject = new MediaStream([e.track]);
+	};
 	await pc.setLocalDescription(await pc.createOffer());
-	await new Promise((done) => { pc.onicegatheringstatechange = () => pc.iceGatheringState === "complete" && done(); setTimeout(done, 3000); });
-	const response = await fetch(url, {method: "POST", body: pc.localDescription.sdp, headers: {"Content-Type": "application/sdp", Authorization: "Bearer " + token}});
+	await new Promise((done) => { pc.onicegatheringstatechange = () => pc.iceGatheringState === "complete" &&
+		done(); setTimeout(done, 3000); });
+	const response = await fetch(url, {method: "POST", body: pc.localDescription.sdp,
+		headers: {"Content-Type": "application/sdp", Authorization: "Bearer " + token}});
 	if (response.status !== 201) throw new Error(await response.text());
 	await pc.setRemoteDescription({type: "answer", sdp: await response.text()});
-	window.leave = async () => { pc.close(); await fetch(new URL(response.headers.get("Location"), url), {method: "DELETE", headers: {Authorization: "Bearer " + token}}); };
+	window.leave = async () => { pc.close(); await fetch(new URL(response.headers.get("Location"), url),
+		{method: "DELETE", headers: {Authorization: "Bearer " + token}}); };
 	return "watching";
 })(%q, %q, %s)`
 
-// X1: browsers offer what the page asks for in its order, with an ICE transport for each section until the answer bundles them.
+// X1: browsers offer sections in the order in which the page adds them, with an ICE transport for each until the answer
+// bundles them.
 func TestSectionsInAnyOrderInBrowsers(t *testing.T) {
 	t.Parallel()
 	page := clientPage(t)
@@ -55,7 +65,10 @@ func TestSectionsInAnyOrderInBrowsers(t *testing.T) {
 		"Firefox":  func() *browser { return openFirefox(t, page) },
 	} {
 		b := open()
-		for _, kinds := range []string{`["audio","video"]`, `["video","audio"]`, `["audio","data","video"]`, `["video","video"]`} {
+		for _, kinds := range []string{
+			`["audio","video"]`, `["video","audio"]`, `["audio","data","video"]`,
+			`["video","video"]`,
+		} {
 			var said string
 			if err := b.eval(fmt.Sprintf(ownClient, h.url+"/whep/default", h.token, kinds), &said); err != nil {
 				t.Fatalf("%s offers %s: %v", name, kinds, err)
@@ -69,14 +82,16 @@ func TestSectionsInAnyOrderInBrowsers(t *testing.T) {
 	h.waitEmpty(t)
 }
 
-// publicClient watches with a library from npm, as its own README does, and restarts ICE.
+// publicClient watches with a library from npm as its README describes, and restarts ICE.
 const publicClient = `(async (at, url, token) => {
 	const {WHEPClient} = await import(at);
 	const pc = new RTCPeerConnection();
 	window.wavry = {pc};
 	pc.addTransceiver("audio");
 	pc.addTransceiver("video");
-	pc.ontrack = (e) => { if (e.track.kind === "video") document.querySelector("video").srcObject = new MediaStream([e.track]); };
+	pc.ontrack = (e) => {
+		if (e.track.kind === "video") document.querySelector("video").srcObject = new MediaStream([e.track]);
+	};
 	const client = window.client = new WHEPClient();
 	window.troubles = [];
 	window.addEventListener("unhandledrejection", (e) => window.troubles.push(String(e.reason)));
@@ -91,7 +106,8 @@ func TestPublicWHEPClients(t *testing.T) {
 	for _, library := range []string{"medooze", "binbat"} { // whip-whep 1.2.0 and @binbat/whip-whep
 		b := openBrowser(t, "", page)
 		var said string
-		if err := b.eval(fmt.Sprintf(publicClient, "/whepclients/"+library+".js", h.url+"/whep/default", h.token), &said); err != nil {
+		if err := b.eval(fmt.Sprintf(publicClient, "/whepclients/"+library+".js", h.url+"/whep/default",
+			h.token), &said); err != nil {
 			t.Fatalf("%s: %v", library, err)
 		}
 		b.waitFrames(t, 10, patience)
@@ -110,7 +126,8 @@ func TestPublicWHEPClients(t *testing.T) {
 	h.waitEmpty(t)
 }
 
-// Receivers that offer what their libraries make by default: audio first, an ICE transport for each section, no group.
+// Receivers with the default offers of their libraries: audio first, an ICE transport for each section, no BUNDLE
+// group.
 func TestReceiversWithDefaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, program, how string }{

@@ -20,7 +20,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// viewer receives video, and notes when the last packet came.
+// viewer receives video and records when the last packet arrived.
 type viewer struct{ last atomic.Pointer[time.Time] }
 
 func newViewer(t *testing.T, h *host, token string) *viewer {
@@ -52,7 +52,8 @@ func newViewer(t *testing.T, h *host, token string) *viewer {
 	return v
 }
 
-// Media ends within two seconds of the end of what let its viewer in: a token that is taken out of the file, and a grant that is revoked, for good.
+// Media ends within two seconds of the end of its viewer's credential: a token that is removed from the file, or a
+// grant that is revoked.
 func TestCredentialsTakenAway(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -77,14 +78,16 @@ func TestCredentialsTakenAway(t *testing.T) {
 	}
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	now := time.Now().Unix()
-	grant := part(`{"alg":"EdDSA","kid":"k"}`) + "." + part(fmt.Sprintf(`{"aud":"host7","sub":"bob","jti":"j1","iat":%d,"exp":%d,"wavry":{"role":"viewer"}}`, now, now+3600))
+	grant := part(`{"alg":"EdDSA","kid":"k"}`) + "." + part(fmt.Sprintf(
+		`{"aud":"host7","sub":"bob","jti":"j1","iat":%d,"exp":%d,"wavry":{"role":"viewer"}}`, now, now+3600))
 	grant += "." + part(string(ed25519.Sign(private, []byte(grant))))
 
 	options := hostOptions{
 		token: "operator-0123456789", env: []string{"WAVRY_HOST_TOKEN=operator-0123456789", "STATE_DIRECTORY=" + dir},
 		args: []string{
 			"--display", "synthetic", "--tokens-file", write("tokens", line), "--grant-audience", "host7",
-			"--grant-keys", write("keys.json", fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, part(string(public)))),
+			"--grant-keys", write("keys.json",
+				fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, part(string(public)))),
 		},
 	}
 	h := startHost(t, options)
@@ -107,7 +110,8 @@ func TestCredentialsTakenAway(t *testing.T) {
 	}
 	ends("a token", ann, 1, func() { write("tokens", "# nobody\n") })
 	ends("a grant", bob, 0, func() {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/v1/revocations", strings.NewReader(`{"grant": "j1"}`))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/v1/revocations",
+			strings.NewReader(`{"grant": "j1"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,15 +130,17 @@ func TestCredentialsTakenAway(t *testing.T) {
 	h.stop(t)
 	h = startHost(t, options)
 	h.token = grant
-	if status, body, err := h.request("GET", "/v1/sessions/x"); err != nil || status != http.StatusUnauthorized || !strings.Contains(string(body), "revoked") {
+	if status, body, err := h.request("GET", "/v1/sessions/x"); err != nil ||
+		status != http.StatusUnauthorized || !strings.Contains(string(body), "revoked") {
 		t.Errorf("the revoked grant after a restart: %d %s %v", status, body, err)
 	}
 }
 
-// offerTo opens a session for a peer that receives video, by a token, and returns its path.
+// offerTo opens a session with a token for a peer that receives video, and returns the session's path.
 func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) string {
 	t.Helper()
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo,
+		webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
 		t.Fatal(err)
 	}
 	offer, err := pc.CreateOffer(nil)
@@ -146,7 +152,8 @@ func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) str
 		t.Fatal(err)
 	}
 	<-gathered
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/whep/default", strings.NewReader(pc.LocalDescription().SDP))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/whep/default",
+		strings.NewReader(pc.LocalDescription().SDP))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +171,10 @@ func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) str
 	if response.StatusCode != http.StatusCreated {
 		t.Fatalf("POST: status %d: %s", response.StatusCode, answer)
 	}
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.String()}); err != nil {
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{
+		Type: webrtc.SDPTypeAnswer,
+		SDP:  answer.String(),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	location, err := response.Location()

@@ -14,7 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// leaky loses so many of the next packets of media that come.
+// leaky drops the given number of media packets.
 type leaky struct {
 	net.PacketConn
 	lose atomic.Int64
@@ -31,14 +31,18 @@ func (l *leaky) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// A viewer that negotiated neither NACK nor PLI gets a keyframe after a loss, as its receiver reports are all that tells of it.
+// A viewer that negotiated neither NACK nor PLI gets a keyframe after a loss: only its receiver reports show the loss.
 func TestViewerThatCanAskForNothing(t *testing.T) {
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic", "--fps", "30"}})
 	path := &leaky{PacketConn: loopback(t)}
 	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
-	err := media.RegisterCodec(webrtc.RTPCodecParameters{PayloadType: 102, RTPCodecCapability: webrtc.RTPCodecCapability{
-		MimeType: webrtc.MimeTypeH264, ClockRate: 90_000, SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
-	}}, webrtc.RTPCodecTypeVideo)
+	err := media.RegisterCodec(webrtc.RTPCodecParameters{
+		PayloadType: 102,
+		RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeH264, ClockRate: 90_000,
+			SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+		},
+	}, webrtc.RTPCodecTypeVideo)
 	if err := errors.Join(err, webrtc.ConfigureRTCPReports(registry)); err != nil {
 		t.Fatal(err)
 	}

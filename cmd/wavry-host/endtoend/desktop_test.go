@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// screenshots is where the pictures for people go, when it is named.
+// screenshots is the folder for pictures that people look at; empty for none.
 var screenshots = os.Getenv("WAVRY_SCREENSHOTS")
 
 func TestDesktopInChromium(t *testing.T) {
@@ -58,8 +58,10 @@ func TestDesktopInChromium(t *testing.T) {
 			t.Errorf("the API shows %+v", s)
 		}
 		for _, metric := range []string{
-			"wavry_host_frames_total{stage=\"captured\"", "wavry_host_frames_total{stage=\"encoded\"", "wavry_host_frames_total{stage=\"sent\"",
-			"wavry_host_encode_seconds_count", "wavry_host_capture_to_send_seconds_count", "wavry_host_rtt_seconds_count",
+			"wavry_host_frames_total{stage=\"captured\"", "wavry_host_frames_total{stage=\"encoded\"",
+			"wavry_host_frames_total{stage=\"sent\"",
+			"wavry_host_encode_seconds_count", "wavry_host_capture_to_send_seconds_count",
+			"wavry_host_rtt_seconds_count",
 		} {
 			if v := h.metric(t, metric); v == 0 {
 				t.Errorf("metric %s is 0", metric)
@@ -80,7 +82,8 @@ func TestDesktopInChromium(t *testing.T) {
 		if h.err != nil {
 			t.Errorf("exit status %v; want 0", h.err)
 		}
-		if out := h.out.String(); !strings.Contains(out, `"session ended"`) || !strings.Contains(out, `"reason":"shutdown"`) { // all of it has come, as the daemon was waited for
+		if out := h.out.String(); !strings.Contains(out, `"session ended"`) || !strings.Contains(out,
+			`"reason":"shutdown"`) { // all of it has come, as the daemon was waited for
 			t.Error("the log does not tell that the session ended by the shutdown")
 		}
 	})
@@ -107,7 +110,7 @@ func TestDesktopInAiortc(t *testing.T) {
 
 func TestXServerRestarts(t *testing.T) {
 	t.Parallel()
-	// Servers that choose for themselves take the lowest number that is free, as that of this one would be while it is down.
+	// A server that chooses its own number takes the lowest free one, which is this server's number while it is down.
 	x := startX(t, 1000+rand.IntN(50_000), 1280, 720)
 	x.desktop(t)
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
@@ -134,8 +137,9 @@ func TestXServerRestarts(t *testing.T) {
 	}
 }
 
-// An X server that stands still has its viewers' picture frozen within two seconds, which is told, and is listed meanwhile. Another display
-// goes on. A second after the server goes on all is well; a picture that has nothing to show is not frozen.
+// When an X server stops, its viewers' session becomes frozen within two seconds, with an event, and the display stays
+// listed. Other displays continue. One second after the server resumes, all sessions are good again. A still screen is
+// not frozen.
 func TestXServerThatHangsFreezesThePicture(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 1000+rand.IntN(50_000), 320, 240)
@@ -181,7 +185,8 @@ func TestXServerThatHangsFreezesThePicture(t *testing.T) {
 	if status, body, err := h.request("GET", "/readyz"); status != http.StatusOK || err != nil {
 		t.Errorf("with a display that hangs beside the default: readyz %d %s %v", status, body, err)
 	}
-	for end := time.Now().Add(14 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) { // past all limits of the source
+	// This is longer than all deadlines of the source.
+	for end := time.Now().Add(14 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
 		if state, reason := shown(); state != "lost" || reason == "" {
 			t.Fatalf("the display is %s, %q after %v; want lost, and why", state, reason, time.Since(stopped))
 		}
@@ -199,7 +204,7 @@ func TestXServerThatHangsFreezesThePicture(t *testing.T) {
 	t.Logf("live %v after the server went on", time.Since(went).Round(10*time.Millisecond))
 }
 
-// With no display at all there is one all the same, with something alive on it.
+// On a machine without a display the daemon provides one, with moving content.
 func TestVirtualDisplay(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, hostOptions{measured: true, args: []string{"--display", "virtual"}, env: []string{"DISPLAY="}})

@@ -1,6 +1,6 @@
-// Package endtoend tests the daemon as its users have it: the built binary, a real X server, real browsers and stacks that
-// share no code with ours, and real network namespaces. All of it carries the build tag integration.
+// Package endtoend tests the daemon as users run it: the built binary, a real X server, real browsers, WebRTC stacks
+// that share no code with ours, and real network namespaces. All tests carry the build tag integration.
 //
-// Tests run beside one another, each with an X server, a daemon and a browser of its own: they wait more than they work. The few that judge how many bits or
-// what pictures come run alone.
+// Tests run in parallel, each with its own X server, daemon and browser: they mostly wait. The few tests that judge
+// bitrates or pictures run alone.
 package endtoend

@@ -16,8 +16,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// over waits until the daemon has ended the viewer's session and says so, and until the viewer has been told by the transport, after which no media can come. It returns
-// the event of the end, and when the last packet came.
+// over waits until the daemon reports the end of the viewer's session and the transport has told the viewer, after
+// which no media can arrive. It returns the event and the time of the last packet.
 func (a *audience) over(t testing.TB, h *host) (end event, last time.Time) {
 	t.Helper()
 	end = h.waitEvent(t, a.id(), "session_ended")
@@ -34,7 +34,7 @@ func (a *audience) over(t testing.TB, h *host) (end event, last time.Time) {
 	return end, last
 }
 
-// watches waits until the viewer has been sent more.
+// watches waits until the viewer has received more packets.
 func (a *audience) watches(t testing.TB) {
 	t.Helper()
 	before := a.packets.Load()
@@ -46,7 +46,7 @@ func (a *audience) watches(t testing.TB) {
 	})
 }
 
-// A drain that waits leaves a viewer alone until its deadline, and then ends the stream.
+// A drain with wait leaves a viewer undisturbed until its deadline, and then ends the stream.
 func TestDrainEndsAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)
@@ -59,7 +59,8 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 
 	const deadline = 5 * time.Second
 	begun := time.Now()
-	status, body, err := h.send(http.MethodPost, "/v1/drain", fmt.Sprintf(`{"policy": "wait", "deadline_seconds": %d}`, int(deadline.Seconds())))
+	status, body, err := h.send(http.MethodPost, "/v1/drain",
+		fmt.Sprintf(`{"policy": "wait", "deadline_seconds": %d}`, int(deadline.Seconds())))
 	if err != nil || status != http.StatusAccepted {
 		t.Fatalf("POST drain: status %d, %v: %s", status, err, body)
 	}
@@ -74,11 +75,12 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 	}
 	look()
 	end, last := a.over(t, h)
-	t.Logf("the last packet came %.2f s after the drain began, with a deadline of %v", last.Sub(begun).Seconds(), deadline)
+	t.Logf("the last packet came %.2f s after the drain began, with a deadline of %v",
+		last.Sub(begun).Seconds(), deadline)
 	if end.Reason != "drained" {
 		t.Errorf("the session ended because %q; want it drained", end.Reason)
 	}
-	// A second more or less is promised. A screen that moves is sent many times a second.
+	// The promise is one second either way. A moving screen is sent many times a second.
 	if late := end.At.Sub(drain.Deadline); late < 0 || late > time.Second {
 		t.Errorf("the session ended %v after its deadline; want it ended then", late)
 	}
@@ -99,7 +101,7 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 	_ = a.pc.Close()
 }
 
-// A viewer whose grant is revoked sees nothing two seconds later, and one by another grant goes on.
+// Media of a viewer whose grant is revoked ends within two seconds. A viewer with another grant continues.
 func TestRevocationEndsMedia(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)
@@ -111,18 +113,21 @@ func TestRevocationEndsMedia(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := filepath.Join(t.TempDir(), "keys.json")
-	set := fmt.Sprintf(`{"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1", "x": %q}]}`, base64.RawURLEncoding.EncodeToString(public))
+	set := fmt.Sprintf(`{"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "k1", "x": %q}]}`,
+		base64.RawURLEncoding.EncodeToString(public))
 	if err := os.WriteFile(keys, []byte(set), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	const token = "for-this-test-and-no-other"
 	h := startHost(t, hostOptions{
-		token: token, args: []string{"--display", x.id(), "--grant-keys", keys, "--grant-audience", "host7"}, env: []string{"WAVRY_HOST_TOKEN=" + token},
+		token: token, args: []string{"--display", x.id(), "--grant-keys", keys, "--grant-audience", "host7"},
+		env: []string{"WAVRY_HOST_TOKEN=" + token},
 	})
 	as := func(id string) *audience {
 		guest := *h
 		guest.token = signed(t, key, map[string]any{
-			"aud": "host7", "sub": id, "jti": id, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "wavry": map[string]any{"role": "viewer"},
+			"aud": "host7", "sub": id, "jti": id, "iat": time.Now().Unix(),
+			"exp": time.Now().Add(time.Hour).Unix(), "wavry": map[string]any{"role": "viewer"},
 		})
 		a, _ := join(t, &guest)
 		a.waitMedia(t)
@@ -131,11 +136,13 @@ func TestRevocationEndsMedia(t *testing.T) {
 	ann, bob := as("ann"), as("bob")
 
 	revoked := time.Now()
-	if status, body, err := h.send(http.MethodPost, "/v1/revocations", `{"grant": "ann"}`); err != nil || status >= 300 {
+	if status, body, err := h.send(http.MethodPost, "/v1/revocations", `{"grant": "ann"}`); err != nil ||
+		status >= 300 {
 		t.Fatalf("POST revocations: status %d, %v: %s", status, err, body)
 	}
 	end, last := ann.over(t, h)
-	t.Logf("the last packet came %.2f s after the revocation, the session was gone after %.2f s", last.Sub(revoked).Seconds(), end.At.Sub(revoked).Seconds())
+	t.Logf("the last packet came %.2f s after the revocation, the session was gone after %.2f s",
+		last.Sub(revoked).Seconds(), end.At.Sub(revoked).Seconds())
 	if late := max(last.Sub(revoked), end.At.Sub(revoked)); late > 2*time.Second { // it is promised
 		t.Errorf("the viewer was served for %v after the revocation; want 2 s at most", late)
 	}
@@ -159,6 +166,7 @@ func signed(t testing.TB, key ed25519.PrivateKey, claims map[string]any) string 
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg": "EdDSA", "kid": "k1", "typ": "JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
+	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg": "EdDSA", "kid": "k1", "typ": "JWT"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(body)
 	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/coder/websocket/wsjson"
 )
 
-// firefoxPrefs are those that a page needs which is not looked at by anybody: candidates that can be reached from this machine, a
-// picture without a click, and no calls home.
+// firefoxPrefs are the settings for an unattended page: candidates that are reachable on this machine, video without a
+// click, and no calls home.
 const firefoxPrefs = `
 user_pref("media.peerconnection.ice.obfuscate_host_addresses", false);
 user_pref("media.peerconnection.ice.loopback", true);
@@ -38,7 +38,7 @@ user_pref("browser.startup.page", 0);
 user_pref("browser.startup.homepage_override.mstone", "ignore");
 `
 
-// firefox is a page of Firefox, driven by WebDriver BiDi, which Firefox speaks by itself.
+// firefox is a page of Firefox, driven by WebDriver BiDi, which Firefox supports without a driver program.
 type firefox struct {
 	conn *websocket.Conn
 	tab  string
@@ -57,7 +57,8 @@ func openFirefox(t testing.TB, url string) *browser {
 	if err := os.WriteFile(filepath.Join(profile, "user.js"), []byte(firefoxPrefs), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("firefox-esr", "--headless", "--no-remote", "--profile", profile, "--width", "1280", "--height", "800",
+	cmd := exec.Command("firefox-esr", "--headless", "--no-remote", "--profile", profile, "--width", "1280",
+		"--height", "800",
 		"--remote-debugging-port", "0", "about:blank")
 	cmd.Env = append(os.Environ(), "HOME="+home, "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DISABLE_AUTO_SAFE_MODE=1")
 	p := start(t, cmd)
@@ -99,13 +100,16 @@ func openFirefox(t testing.TB, url string) *browser {
 		t.Fatalf("Firefox has %d tabs: %v", len(tree.Contexts), err)
 	}
 	f.tab = tree.Contexts[0].Context
-	if err := f.call(ctx, "browsingContext.navigate", map[string]any{"context": f.tab, "url": url, "wait": "complete"}, nil); err != nil {
+	if err := f.call(ctx, "browsingContext.navigate", map[string]any{
+		"context": f.tab, "url": url,
+		"wait": "complete",
+	}, nil); err != nil {
 		t.Fatalf("open %s: %v", url, err)
 	}
 	return &browser{f}
 }
 
-// call makes one command and waits for its result. What comes in between are events, which nobody subscribed to.
+// call sends one command and waits for its result. It discards events in between: nothing subscribes to them.
 func (f *firefox) call(ctx context.Context, method string, params, result any) error {
 	f.last++
 	id := f.last
@@ -159,7 +163,7 @@ func (f *firefox) screenshot(ctx context.Context) ([]byte, error) {
 	return got.Data, err
 }
 
-// Debian's Firefox has no H.264, as its OpenH264 is a download.
+// Debian's Firefox has no H.264, since it downloads OpenH264.
 func TestDesktopInFirefox(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
@@ -211,7 +215,7 @@ func TestDesktopInFirefox(t *testing.T) {
 	b.waitFrames(t, 5, patience)
 }
 
-// Two browsers that take different codecs watch one display.
+// Two browsers with different codecs watch one display.
 func TestTwoBrowsersOfTwoCodecs(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)

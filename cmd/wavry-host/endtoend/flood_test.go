@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// flood is a daemon with an attacker and an honest client, each at an address of its own.
+// flood is a daemon with an attacker and an honest client, each at its own address.
 type flood struct {
 	t                *testing.T
 	h                *host
@@ -37,7 +37,7 @@ func newFlood(t *testing.T, args ...string) *flood {
 	return &flood{t, h, links[0], links[1]}
 }
 
-// dial connects from the attacker, with a small buffer for what it may receive.
+// dial connects from the attacker, with a small receive buffer.
 func (f *flood) dial() (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
@@ -48,7 +48,7 @@ func (f *flood) dial() (net.Conn, error) {
 	return c, err
 }
 
-// dialTLS connects from the attacker for a protocol.
+// dialTLS connects from the attacker and negotiates a protocol.
 func (f *flood) dialTLS(protocol string) (net.Conn, error) {
 	c, err := f.dial()
 	if err != nil {
@@ -66,8 +66,8 @@ func (f *flood) dialTLS(protocol string) (net.Conn, error) {
 	return secured, secured.SetDeadline(time.Time{})
 }
 
-// during runs an attack, and measures requests of the honest client meanwhile, each with a connection of its own. The
-// median of at least five is judged, since any one of them may meet a stall of the machine.
+// during runs an attack and measures requests of the honest client meanwhile, each on its own connection. The median of
+// at least five is judged, since a stall of the machine may delay any one.
 func (f *flood) during(attack func()) {
 	f.t.Helper()
 	done := make(chan struct{})
@@ -83,7 +83,10 @@ func (f *flood) during(attack func()) {
 		},
 	}
 	c := client{f.t, &host{
-		process: f.h.process, url: f.h.url, token: f.h.token, client: &http.Client{Transport: transport, Timeout: patience},
+		process: f.h.process, url: f.h.url, token: f.h.token, client: &http.Client{
+			Transport: transport,
+			Timeout:   patience,
+		},
 	}}
 	var took []time.Duration
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -126,14 +129,14 @@ func (f *flood) h2load(args ...string) (classes [6]int) {
 	return classes
 }
 
-// refused is the daemon's count of requests that were refused because there were too many.
+// refused returns the daemon's count of rate-limited requests.
 func (f *flood) refused() float64 {
 	return f.h.metric(f.t, `wavry_host_http_errors_total{code="too_many_requests"}`) +
 		f.h.metric(f.t, `wavry_host_http_errors_total{code="too_many_attempts"}`)
 }
 
-// Floods of requests are refused and counted, others are served meanwhile, and nothing is left. It runs alone, since
-// h2load takes all of the machine.
+// Floods of requests are refused and counted, other clients are served meanwhile, and nothing is left behind. The test
+// runs alone, since h2load uses the whole machine.
 func TestFloods(t *testing.T) {
 	need(t, "h2load")
 	f := newFlood(t)
@@ -176,7 +179,7 @@ func TestFloods(t *testing.T) {
 	f.h.waitEmpty(t)
 }
 
-// Connections that hold a place without a whole request are closed, others are served meanwhile, and nothing is left.
+// Connections without a complete request are closed, other clients are served meanwhile, and nothing is left behind.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	f := newFlood(t)
@@ -184,9 +187,9 @@ func TestSlowClients(t *testing.T) {
 	before := usage(t, f.h)
 	h1 := func() (net.Conn, error) { return f.dialTLS("http/1.1") }
 	h2 := func() (net.Conn, error) { return f.dialTLS("h2") }
-	// A handshake of 512 bytes begins.
+	// A TLS handshake record of 512 bytes begins.
 	hello := []byte{22, 3, 1, 2, 0, 1, 0, 1, 252, 3}
-	// After preface and settings a frame HEADERS of 100 bytes begins.
+	// After preface and settings, a HEADERS frame of 100 bytes begins.
 	frame := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 		0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 100, 1, 1, 0, 0, 0, 1, 0x82)
 	header := "Host: " + f.attacker.hostIP + "\r\nAuthorization: Bearer " + f.h.token + "\r\n"
@@ -219,7 +222,8 @@ func TestSlowClients(t *testing.T) {
 		held.Wait()
 		t.Logf("%d connections were held for %v at most", 4*each, time.Since(start))
 	})
-	// With HTTP/2 half a header looks like an idle connection. These are closed after a minute, or when places are short.
+	// In HTTP/2 a partial header looks like an idle connection, which is closed after a minute or when connections run
+	// short.
 	idle := func() float64 { return f.h.metric(t, `wavry_host_http_connections_cut_total{reason="idle"}`) }
 	if n := idle(); n > 0 {
 		t.Errorf("%v idle connections were cut; want none", n)
@@ -246,7 +250,7 @@ func TestSlowClients(t *testing.T) {
 	waitUsage(t, f.h, before)
 }
 
-// begun connects and sends the beginning of what a server waits for.
+// begun connects and sends the beginning of a request.
 func begun(dial func() (net.Conn, error), text []byte) (net.Conn, error) {
 	c, err := dial()
 	if err != nil {
@@ -264,14 +268,14 @@ func isTimeout(err error) bool {
 	return ok && n.Timeout()
 }
 
-// Clients that follow the events without reading are cut. Others receive all events meanwhile, and their number is
-// bounded.
+// Clients that subscribe to events without reading are disconnected. Other clients receive all events meanwhile, and
+// the number of subscribers is bounded.
 func TestSlowReadersOfEvents(t *testing.T) {
 	t.Parallel()
 	f := newFlood(t, "--max-requests-per-address", "100000", "--max-requests", "100000")
 	f.during(func() {})
 	before := usage(t, f.h)
-	// What the kernel takes for a connection is soon full.
+	// The kernel's buffer for a connection is soon full.
 	out, err := exec.CommandContext(t.Context(), "ip", "netns", "exec", f.attacker.host,
 		"sh", "-c", "echo 4096 16384 65536 >/proc/sys/net/ipv4/tcp_wmem").CombinedOutput()
 	if err != nil {
@@ -285,7 +289,7 @@ func TestSlowReadersOfEvents(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		// It takes the beginning of the answer, and no more.
+		// It reads the beginning of the response and then stops.
 		if _, err := io.ReadFull(c, make([]byte, len("HTTP/1.1 200"))); err != nil {
 			t.Fatal(err)
 		}
@@ -336,6 +340,7 @@ func TestSlowReadersOfEvents(t *testing.T) {
 		t.Errorf("a client that reads received %d events; want %d", events, 2*rounds)
 	}
 	_ = stream.Close()
-	// Only the daemon can end them. Their own side does not see it before the kernel's buffers are empty.
+	// Only the daemon can end these connections. The client's side does not notice before the kernel's buffers are
+	// empty.
 	waitUsage(t, f.h, before)
 }

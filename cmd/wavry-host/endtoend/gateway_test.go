@@ -14,8 +14,8 @@ import (
 	"wavryhost/session/gateway/gatewaytest"
 )
 
-// The daemon binds to a gateway, survives its restart with a viewer watching, and says all of it. That offers are answered over
-// a gateway and media flows is tested in session/gateway.
+// The daemon binds to a gateway, survives the gateway's restart with a viewer watching, and reports each step.
+// session/gateway tests that offers are answered over a gateway and that media flows.
 func TestGatewayLink(t *testing.T) {
 	t.Parallel()
 	g := gatewaytest.New(gatewaytest.Config{})
@@ -24,7 +24,8 @@ func TestGatewayLink(t *testing.T) {
 	defer server.Close()
 	g.Register("host7", "host-7@example.net", "a long password")
 	account := filepath.Join(t.TempDir(), "gateway.json")
-	if err := os.WriteFile(account, []byte(`{"email":"host-7@example.net","password":"a long password"}`), 0o600); err != nil {
+	if err := os.WriteFile(account, []byte(`{"email":"host-7@example.net","password":"a long password"}`),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	h := startHost(t, hostOptions{args: []string{

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 func buildAndRun(m *testing.M) int {
-	// What the children start is left to this process when they are killed, which can wait for it; see kill.
+	// Orphaned grandchildren become children of this process, which can then wait for them; see kill.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		fmt.Fprintln(os.Stderr, "become the reaper of orphans:", err)
 		return 1
@@ -42,7 +42,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	// A benchmark compares two builds by running with another binary in turn.
+	// A benchmark compares two builds by running with each binary in turn.
 	if hostBinary = os.Getenv("WAVRY_BINARY"); hostBinary != "" {
 		return m.Run()
 	}
@@ -56,11 +56,11 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// patience is how long anything may take that is waited for. What comes at once on a machine of its own takes long on one that others use, and to wait costs
-// nothing where it comes.
+// patience is the longest wait for any condition. It is generous, since a busy machine delays everything, and costs
+// nothing when the condition is met early.
 const patience = 90 * time.Second
 
-// output collects what a process prints. Nothing is read of it while reading is held.
+// output collects what a process prints. While reading is locked, nothing is read from the process.
 type output struct {
 	reading sync.Mutex
 
@@ -82,7 +82,7 @@ func (o *output) String() string {
 	return o.data.String()
 }
 
-// process is a child that ends with the test at the latest, with all it started.
+// process is a child that ends with the test at the latest, together with everything that it started.
 type process struct {
 	*exec.Cmd
 	out  *output
@@ -90,7 +90,7 @@ type process struct {
 	err  error // valid once done is closed
 }
 
-// start runs a command in a process group of its own. What it printed is logged when the test fails.
+// start runs a command in its own process group. Its output is logged when the test fails.
 func start(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{Cmd: cmd, out: new(output), done: make(chan struct{})}
@@ -98,7 +98,8 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 		cmd.Stdout = p.out
 	}
 	cmd.Stderr = p.out
-	// Should the tests themselves be killed, so is the process: by the kernel, when the thread that started it ends. Hence one waits here.
+	// If the tests themselves are killed, the kernel kills the process when the thread that started it ends. Hence this
+	// goroutine keeps its thread and waits here.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error, 1)
 	go func() {
@@ -123,7 +124,8 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 	return p
 }
 
-// kill ends the process and its group at once, and waits for all of them: who is still dying may still write to a folder that the test removes.
+// kill ends the process and its group at once and waits for all of them: a dying process may still write to a folder
+// that the test removes.
 func (p *process) kill() {
 	_ = syscall.Kill(-p.Process.Pid, syscall.SIGKILL)
 	<-p.done
@@ -134,7 +136,7 @@ func (p *process) kill() {
 	}
 }
 
-// stop asks the process to end, and fails the test when it does not in time.
+// stop asks the process to end, and fails the test when it does not end in time.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
 	_ = p.Process.Signal(syscall.SIGTERM)
@@ -152,8 +154,8 @@ func tail(s string, n int) string {
 	return "…" + s[len(s)-n:]
 }
 
-// eventually waits until check returns nil, looking ten times a second, and fails the test with its last error when the
-// time is over.
+// eventually calls check ten times a second until it returns nil. It fails the test with the last error after the given
+// time.
 func eventually(t testing.TB, limit time.Duration, what string, check func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -173,7 +175,8 @@ func eventually(t testing.TB, limit time.Duration, what string, check func() err
 	}
 }
 
-// need skips nothing: a missing program is a broken set-up, and says how to mend it.
+// need fails the test when a program is missing, and says how to install it. It never skips: a missing program is a
+// broken set-up.
 func need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, name := range programs {

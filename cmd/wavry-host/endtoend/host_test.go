@@ -29,15 +29,17 @@ type host struct {
 	client *http.Client
 }
 
-// hostOptions says how a daemon is run; the zero value listens on a free port of 127.0.0.1.
+// hostOptions says how to run a daemon. The zero value listens on a free port of 127.0.0.1.
 type hostOptions struct {
 	namespace string // network namespace, "" for the test's own
 	listen    string
 	token     string // the operator's, as the daemon is told it; "" leaves the daemon to make one
 	secure    bool
-	measured  bool // sessions are admitted and lowered by the machine's load, as without settings; else whatever else runs here changes nothing
-	args      []string
-	env       []string
+	// The machine's load limits admission and quality, as in production. Without it, other work on the machine changes
+	// nothing.
+	measured bool
+	args     []string
+	env      []string
 }
 
 func startHost(t testing.TB, o hostOptions) *host {
@@ -106,10 +108,10 @@ func startHost(t testing.TB, o hostOptions) *host {
 	return h
 }
 
-// page is the address of the viewer page, with a query and the operator's token.
+// page returns the address of the viewer page, with a query and the operator's token.
 func (h *host) page(query string) string { return h.url + "/" + query + "#token=" + h.token }
 
-// address is what the log says that the daemon listens on, "" while it says nothing.
+// address returns the listening address from the log, or "" before it is logged.
 func (h *host) address() string {
 	for line := range strings.Lines(h.out.String()) {
 		var record struct{ Msg, Addr string }
@@ -120,7 +122,7 @@ func (h *host) address() string {
 	return ""
 }
 
-// waitLog waits until the log has a text. What the API shows may be ahead of what came through the pipe.
+// waitLog waits until the log contains a text. The API may show a change before the log arrives through the pipe.
 func (h *host) waitLog(t testing.TB, text string) {
 	t.Helper()
 	eventually(t, patience, "the log has "+text, func() error {
@@ -131,10 +133,10 @@ func (h *host) waitLog(t testing.TB, text string) {
 	})
 }
 
-// request makes one call of the API without a body.
+// request makes one API call without a body.
 func (h *host) request(method, path string) (int, []byte, error) { return h.send(method, path, "") }
 
-// send makes one call of the API, with a body of JSON unless it is empty.
+// send makes one API call, with a JSON body unless it is empty.
 func (h *host) send(method, path, body string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -157,7 +159,7 @@ func (h *host) send(method, path, body string) (int, []byte, error) {
 	return response.StatusCode, data, err
 }
 
-// snapshot is what the tests read of a session.
+// snapshot has the fields of a session that the tests read.
 type snapshot struct {
 	ID              string  `json:"id"`
 	Display         string  `json:"display"`

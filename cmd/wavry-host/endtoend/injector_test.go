@@ -22,13 +22,13 @@ import (
 	"wavryhost/platform/input"
 )
 
-// keyWatch is an X client that is told of every key.
+// keyWatch is an X client that receives every key event.
 type keyWatch struct {
 	c    *xgb.Conn
 	keys chan time.Time // when a key went down or came up
 }
 
-// watchKeys makes a client whose window has the keyboard.
+// watchKeys makes a client whose window has the keyboard focus.
 func (x *xserver) watchKeys(b *testing.B) *keyWatch {
 	b.Helper()
 	c, err := dialX(x.name())
@@ -40,8 +40,10 @@ func (x *xserver) watchKeys(b *testing.B) *keyWatch {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := xproto.CreateWindowChecked(c, screen.RootDepth, window, screen.Root, 0, 0, 100, 100, 0, xproto.WindowClassInputOutput, screen.RootVisual,
-		xproto.CwEventMask, []uint32{xproto.EventMaskKeyPress | xproto.EventMaskKeyRelease | xproto.EventMaskExposure}).Check(); err != nil {
+	if err := xproto.CreateWindowChecked(c, screen.RootDepth, window, screen.Root, 0, 0, 100, 100, 0,
+		xproto.WindowClassInputOutput, screen.RootVisual,
+		xproto.CwEventMask,
+		[]uint32{xproto.EventMaskKeyPress | xproto.EventMaskKeyRelease | xproto.EventMaskExposure}).Check(); err != nil {
 		b.Fatal(err)
 	}
 	w := &keyWatch{c: c, keys: make(chan time.Time, 16)}
@@ -70,13 +72,14 @@ func (x *xserver) watchKeys(b *testing.B) *keyWatch {
 		b.Fatal(err)
 	}
 	<-shown
-	if err := xproto.SetInputFocusChecked(c, xproto.InputFocusNone, window, xproto.TimeCurrentTime).Check(); err != nil {
+	if err := xproto.SetInputFocusChecked(c, xproto.InputFocusNone, window,
+		xproto.TimeCurrentTime).Check(); err != nil {
 		b.Fatal(err)
 	}
 	return w
 }
 
-// measure has a key pressed and released in turn, fifty times a second, and reports how long each takes to be seen.
+// measure presses and releases a key fifty times a second, and reports how long each event takes to arrive.
 func (w *keyWatch) measure(b *testing.B, press func(down bool)) {
 	b.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
@@ -103,7 +106,7 @@ func (w *keyWatch) measure(b *testing.B, press func(down bool)) {
 	b.ReportMetric(took[len(took)*99/100].Seconds()*1e6, "p99-µs")
 }
 
-// BenchmarkInjector is from the call that the data channel's reader makes to an X client's sight of the key.
+// BenchmarkInjector measures from the data channel reader's call to the key event at an X client.
 func BenchmarkInjector(b *testing.B) {
 	x := startX(b, 0, 1280, 720)
 	w := x.watchKeys(b)
@@ -135,7 +138,7 @@ func (x *xserver) injectorOf(tb testing.TB, screen int) (_ *input.Injector, end 
 	}
 }
 
-// A server that stands still keeps nobody waiting, and has no key down once it goes on.
+// An X server that stops delays no other session, and has no key down after it resumes.
 func TestInputOfAServerThatHangs(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
@@ -187,8 +190,8 @@ func TestInputOfAServerWithoutXTEST(t *testing.T) {
 	})
 }
 
-// BenchmarkInput is from a peer's Send, through DTLS and SCTP on loopback and the daemon, to an X client's sight of the key: with a still
-// screen, and with one that is captured and encoded all the time.
+// BenchmarkInput measures from a peer's Send, through DTLS and SCTP on loopback and the daemon, to the key event at an
+// X client: with a still screen, and with a screen that is captured and encoded all the time.
 func BenchmarkInput(b *testing.B) {
 	for _, busy := range []bool{false, true} {
 		name := "still"
@@ -218,7 +221,7 @@ func BenchmarkInput(b *testing.B) {
 	}
 }
 
-// dialInput connects a viewer to the daemon who opens a channel for input.
+// dialInput connects a viewer that opens an input channel.
 func (h *host) dialInput(b *testing.B) *webrtc.DataChannel {
 	b.Helper()
 	var channel *webrtc.DataChannel
@@ -235,7 +238,7 @@ func (h *host) dialInput(b *testing.B) *webrtc.DataChannel {
 	return channel
 }
 
-// Input lands on the screen that its viewer sees, wherever the pointer was, and the cursor is drawn there.
+// Input arrives at the screen that its viewer sees, wherever the pointer was, and the cursor is drawn there.
 func TestInputOfTwoScreens(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480, "-screen", "1", "800x600x24")

@@ -24,14 +24,14 @@ import (
 	"github.com/jezek/xgb/xproto"
 )
 
-// Modifiers of keys, as Chromium's protocol has them.
+// Key modifiers in Chromium's protocol.
 const (
 	alt   = 1
 	ctrl  = 2
 	shift = 8
 )
 
-// pointer returns where the X server has the pointer, and which buttons are down.
+// pointer returns the pointer's position on the X server and the buttons that are down.
 func (x *xserver) pointer(t testing.TB) (px, py int, mask uint16) {
 	t.Helper()
 	c, err := dialX(x.name())
@@ -78,7 +78,7 @@ func (x *xserver) waitHeld(t testing.TB, what string, want ...int) {
 	})
 }
 
-// watchButtons shows a window in the right half of the screen and returns the buttons that are pressed there.
+// watchButtons opens a window in the right half of the screen and returns the buttons pressed there.
 func (x *xserver) watchButtons(t testing.TB) <-chan byte {
 	t.Helper()
 	c, err := dialX(x.name())
@@ -90,7 +90,8 @@ func (x *xserver) watchButtons(t testing.TB) <-chan byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := xproto.CreateWindowChecked(c, screen.RootDepth, window, screen.Root, 640, 0, 640, 720, 0, xproto.WindowClassInputOutput, screen.RootVisual,
+	if err := xproto.CreateWindowChecked(c, screen.RootDepth, window, screen.Root, 640, 0, 640, 720, 0,
+		xproto.WindowClassInputOutput, screen.RootVisual,
 		xproto.CwEventMask, []uint32{xproto.EventMaskButtonPress}).Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +115,7 @@ func (x *xserver) watchButtons(t testing.TB) <-chan byte {
 	return pressed
 }
 
-// reader starts a terminal over the left half of the screen whose shell writes the first line that is typed into a file.
+// reader starts a terminal over the left half of the screen. Its shell writes the first line that is typed into a file.
 func (x *xserver) reader(t testing.TB) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "typed")
@@ -125,21 +126,22 @@ func (x *xserver) reader(t testing.TB) (file string) {
 	return file
 }
 
-// spot returns where in the page a pixel of the display is.
+// spot returns the position in the page of a pixel of the display.
 func (b *browser) spot(t testing.TB, x, y int) (px, py float64) {
 	t.Helper()
 	var p struct{ X, Y float64 }
 	if err := b.eval(fmt.Sprintf(`(() => {
 		const v = document.querySelector("video"), r = v.getBoundingClientRect();
 		const s = Math.min(r.width / v.videoWidth, r.height / v.videoHeight);
-		return {X: r.left + (r.width - v.videoWidth * s) / 2 + (%d + .5) * s, Y: r.top + (r.height - v.videoHeight * s) / 2 + (%d + .5) * s};
+		return {X: r.left + (r.width - v.videoWidth * s) / 2 + (%d + .5) * s,
+			Y: r.top + (r.height - v.videoHeight * s) / 2 + (%d + .5) * s};
 	})()`, x, y), &p); err != nil {
 		t.Fatal(err)
 	}
 	return p.X, p.Y
 }
 
-// chromedp returns the context that chromedp drives Chromium by.
+// chromedp returns the context with which chromedp drives Chromium.
 func (b *browser) chromedp(t testing.TB) context.Context {
 	t.Helper()
 	page, ok := b.page.(chromium)
@@ -158,7 +160,7 @@ func (b *browser) do(t testing.TB, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// key presses or releases a key by its place on the board.
+// key presses or releases a key by its physical place.
 func (b *browser) key(t testing.TB, code string, down bool, modifiers int64) {
 	t.Helper()
 	kind := input.DispatchKeyEventTypeKeyUp
@@ -166,7 +168,10 @@ func (b *browser) key(t testing.TB, code string, down bool, modifiers int64) {
 		kind = input.DispatchKeyEventTypeKeyDown
 	}
 	b.do(t, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: kind, Code: code, Modifiers: modifiers})
+		_, err := cdp.Call(ctx, target, input.DispatchKeyEvent, input.DispatchKeyEventParams{
+			Type: kind,
+			Code: code, Modifiers: modifiers,
+		})
 		return err
 	}))
 }
@@ -184,7 +189,7 @@ func (b *browser) mouse(t testing.TB, kind input.DispatchMouseEventType, x, y fl
 	}))
 }
 
-// typeKeys types text key by key, as a person does, with Shift where it takes that.
+// typeKeys types text key by key as a person does, with Shift where needed.
 func (b *browser) typeKeys(t testing.TB, text string) {
 	t.Helper()
 	for _, r := range text {
@@ -210,7 +215,8 @@ func (b *browser) control(t testing.TB, x *xserver, at [2]int) {
 	t.Helper()
 	eventually(t, patience, "the page may control", func() error {
 		var ready bool
-		if err := b.eval(`window.wavry.control.ready && document.querySelector("video").videoWidth > 0`, &ready); err != nil || !ready {
+		if err := b.eval(`window.wavry.control.ready && document.querySelector("video").videoWidth > 0`,
+			&ready); err != nil || !ready {
 			return errors.Join(err, errNotYet)
 		}
 		return nil
@@ -235,7 +241,8 @@ func (x *xserver) waitPointer(t testing.TB, wantX, wantY int) {
 func (b *browser) text(t testing.TB, id string) string {
 	t.Helper()
 	var s string
-	if err := b.eval(fmt.Sprintf(`(() => { const e = document.getElementById(%q); return e.hidden ? "" : e.textContent; })()`, id), &s); err != nil {
+	script := fmt.Sprintf(`(() => { const e = document.getElementById(%q); return e.hidden ? "" : e.textContent; })()`, id)
+	if err := b.eval(script, &s); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -303,7 +310,8 @@ func TestControlInChromium(t *testing.T) {
 		return nil
 	})
 
-	// A notch of the wheel, each way, by events of a script: Chromium's protocol makes a notch on both axes of whatever it is given.
+	// One wheel notch in each direction, by script events: Chromium's protocol turns every wheel event into a notch on
+	// both axes.
 	buttons := x.watchButtons(t)
 	wheelX, wheelY := b.spot(t, 1000, 300)
 	b.mouse(t, chromedp.MouseMoved, wheelX, wheelY, 0)
@@ -313,7 +321,8 @@ func TestControlInChromium(t *testing.T) {
 		want   byte
 	}{{0, 120, 5}, {0, -120, 4}, {120, 0, 7}, {-120, 0, 6}} {
 		var taken bool
-		if err := b.eval(fmt.Sprintf(`!document.querySelector("video").dispatchEvent(new WheelEvent("wheel", {deltaX: %v, deltaY: %v, cancelable: true}))`,
+		if err := b.eval(fmt.Sprintf(`!document.querySelector("video").dispatchEvent(
+			new WheelEvent("wheel", {deltaX: %v, deltaY: %v, cancelable: true}))`,
 			turn.dx, turn.dy), &taken); err != nil || !taken {
 			t.Fatalf("the wheel is left to the browser: %v", err)
 		}
@@ -327,7 +336,7 @@ func TestControlInChromium(t *testing.T) {
 		}
 	}
 
-	// A page that loses the keyboard gives back what it holds, and control.
+	// A page that loses the keyboard focus releases held keys and control.
 	b.key(t, "KeyW", true, 0)
 	x.waitHeld(t, "W is down", 25)
 	var done bool
@@ -338,7 +347,7 @@ func TestControlInChromium(t *testing.T) {
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{400, 300})
 
-	// AltGr with Shift is for letters such as Ł, also where the browser tells of Ctrl and Alt with it, as on Windows.
+	// AltGr with Shift types letters such as Ł, also where the browser reports Ctrl and Alt with it, as on Windows.
 	for _, modifiers := range []int64{0, ctrl | alt} {
 		b.key(t, "AltRight", true, modifiers)
 		b.key(t, "ShiftLeft", true, modifiers|shift)
@@ -351,7 +360,7 @@ func TestControlInChromium(t *testing.T) {
 		b.waitControl(t, "you control")
 	}
 
-	// Ctrl, Alt and Shift give the keyboard back and leave nothing held; then S is the page's again.
+	// Ctrl+Alt+Shift releases the keyboard and leaves nothing held; then S is the page's shortcut again.
 	b.key(t, "ControlLeft", true, ctrl)
 	b.key(t, "AltLeft", true, ctrl|alt)
 	x.waitHeld(t, "Ctrl and Alt are down", 37, 64)
@@ -364,7 +373,10 @@ func TestControlInChromium(t *testing.T) {
 	}
 	x.waitHeld(t, "nothing is down")
 
-	for _, name := range []string{`wavry_host_control_changes_total{reason="taken"}`, `wavry_host_input_messages_total{kind="key"}`, "wavry_host_input_seconds_count"} {
+	for _, name := range []string{
+		`wavry_host_control_changes_total{reason="taken"}`,
+		`wavry_host_input_messages_total{kind="key"}`, "wavry_host_input_seconds_count",
+	} {
 		if h.metric(t, name) == 0 {
 			t.Errorf("metric %s is 0", name)
 		}
@@ -377,7 +389,7 @@ func TestControlInChromium(t *testing.T) {
 	}
 }
 
-// The keys of the page's table are those of a board with 105 keys, and no two are the same.
+// The page's key table has the keys of a 105-key keyboard, without duplicates.
 func TestKeysOfThePage(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic"}})
@@ -394,9 +406,11 @@ func TestKeysOfThePage(t *testing.T) {
 		seen[code] = name
 	}
 	board := []string{
-		"Escape", "PrintScreen", "ScrollLock", "Pause", "Backquote", "Minus", "Equal", "Backspace", "Tab", "BracketLeft", "BracketRight", "Enter",
+		"Escape", "PrintScreen", "ScrollLock", "Pause", "Backquote", "Minus", "Equal", "Backspace", "Tab",
+		"BracketLeft", "BracketRight", "Enter",
 		"CapsLock", "Semicolon", "Quote", "Backslash", "IntlBackslash", "Comma", "Period", "Slash", "Space",
-		"ShiftLeft", "ShiftRight", "ControlLeft", "ControlRight", "AltLeft", "AltRight", "MetaLeft", "MetaRight", "ContextMenu",
+		"ShiftLeft", "ShiftRight", "ControlLeft", "ControlRight", "AltLeft", "AltRight", "MetaLeft",
+		"MetaRight", "ContextMenu",
 		"Insert", "Home", "PageUp", "Delete", "End", "PageDown", "ArrowUp", "ArrowLeft", "ArrowDown", "ArrowRight",
 		"NumLock", "NumpadDivide", "NumpadMultiply", "NumpadSubtract", "NumpadAdd", "NumpadEnter", "NumpadDecimal",
 	}
@@ -417,26 +431,32 @@ func TestKeysOfThePage(t *testing.T) {
 			t.Errorf("there is no code for %s", name)
 		}
 	}
-	// What is known of Linux's codes.
-	for name, want := range map[string]int{"KeyA": 30, "Enter": 28, "NumpadEnter": 96, "ArrowUp": 103, "F12": 88, "IntlBackslash": 86, "MetaLeft": 125, "AudioVolumeUp": 115, "MediaPlayPause": 164} {
+	// The known Linux key codes.
+	for name, want := range map[string]int{
+		"KeyA": 30, "Enter": 28, "NumpadEnter": 96, "ArrowUp": 103,
+		"F12": 88, "IntlBackslash": 86, "MetaLeft": 125, "AudioVolumeUp": 115, "MediaPlayPause": 164,
+	} {
 		if codes[name] != want {
 			t.Errorf("%s is %d; want %d", name, codes[name], want)
 		}
 	}
-	// Letterboxed: the picture of 1280x720 in a box of 1000x1000 begins 218.75 below its top.
+	// Letterboxed: a picture of 1280x720 in a box of 1000x1000 begins 218.75 below its top.
 	var p struct{ X, Y float64 }
-	if err := b.eval(`import("./page/input.js").then((m) => m.place(510, 20 + 218.75 + 281.25, {left: 10, top: 20, width: 1000, height: 1000}, 1280, 720))`, &p); err != nil {
+	if err := b.eval(`import("./page/input.js").then((m) => m.place(
+		510, 20 + 218.75 + 281.25, {left: 10, top: 20, width: 1000, height: 1000}, 1280, 720))`, &p); err != nil {
 		t.Fatal(err)
 	}
 	if math.Abs(p.X-.5) > 1e-9 || math.Abs(p.Y-.5) > 1e-9 {
 		t.Errorf("the middle is at %v", p)
 	}
-	// Upstream's own vector, but for the time.
+	// The vector is upstream's own, except for the time.
 	var bytes []int
-	if err := b.eval(`import("./page/input.js").then((m) => Array.from(m.message("move", .5, .25)))`, &bytes); err != nil {
+	if err := b.eval(`import("./page/input.js").then((m) => Array.from(m.message("move", .5, .25)))`,
+		&bytes); err != nil {
 		t.Fatal(err)
 	}
-	if want := []int{0x12, 0x0a, 0x0d, 0, 0, 0, 0x3f, 0x15, 0, 0, 0x80, 0x3e}; len(bytes) < 12 || !slices.Equal(bytes[len(bytes)-12:], want) {
+	if want := []int{0x12, 0x0a, 0x0d, 0, 0, 0, 0x3f, 0x15, 0, 0, 0x80, 0x3e}; len(bytes) < 12 ||
+		!slices.Equal(bytes[len(bytes)-12:], want) {
 		t.Errorf("a move is %x; want it to end in %x", bytes, want)
 	}
 }
@@ -448,19 +468,23 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	line := func(name, role, token string) string {
 		return fmt.Sprintf("%s %s sha256:%x\n", name, role, sha256.Sum256([]byte(token)))
 	}
-	if err := os.WriteFile(tokens, []byte(line("vera", "viewer", viewer)+line("carl", "controller", controller)), 0o600); err != nil {
+	if err := os.WriteFile(tokens, []byte(line("vera", "viewer", viewer)+line("carl", "controller",
+		controller)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{
-		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{"--display", x.id(), "--tokens-file", tokens, "--control-idle", "1h"},
+		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{
+			"--display", x.id(),
+			"--tokens-file", tokens, "--control-idle", "1h",
+		},
 	})
 	b := openBrowser(t, "", h.url+"/#token="+controller)
 	b.control(t, x, [2]int{200, 200})
 	mine := h.session(t)
 
-	// Another session of the page's making: its channel, its keys.
+	// Another session in the page: its own channel, its own keys.
 	join := func(name, token string) string {
 		t.Helper()
 		var id string
@@ -470,8 +494,13 @@ func TestRolesDecideWhoControls(t *testing.T) {
 			window[%[1]q] = {pc, channel, closed: false};
 			channel.onclose = () => { window[%[1]q].closed = true; };
 			await pc.setLocalDescription(await pc.createOffer());
-			await new Promise((r) => { pc.onicegatheringstatechange = () => pc.iceGatheringState === "complete" && r(); if (pc.iceGatheringState === "complete") r(); });
-			const answer = await fetch("/whep/default", {method: "POST", headers: {Authorization: "Bearer %[2]s", "Content-Type": "application/sdp"}, body: pc.localDescription.sdp});
+			await new Promise((r) => {
+				pc.onicegatheringstatechange = () => pc.iceGatheringState === "complete" && r();
+				pc.onicegatheringstatechange();
+			});
+			const answer = await fetch("/whep/default", {method: "POST",
+				headers: {Authorization: "Bearer %[2]s", "Content-Type": "application/sdp"},
+					body: pc.localDescription.sdp});
 			await pc.setRemoteDescription({type: "answer", sdp: await answer.text()});
 			return answer.headers.get("Location").split("/").pop();
 		})()`, name, token), &id); err != nil {
@@ -492,7 +521,9 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	press := func(name string) {
 		t.Helper()
 		var ok bool
-		if err := b.eval(fmt.Sprintf(`import("./page/input.js").then((m) => (window[%q].channel.send(m.message("key", 46, true)), true))`, name), &ok); err != nil {
+		script := fmt.Sprintf(
+			`import("./page/input.js").then((m) => (window[%q].channel.send(m.message("key", 46, true)), true))`, name)
+		if err := b.eval(script, &ok); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -512,7 +543,8 @@ func TestRolesDecideWhoControls(t *testing.T) {
 
 	set := func(method, id string) {
 		t.Helper()
-		if status, body, err := h.request(method, "/v1/sessions/"+id+"/control"); err != nil || status != http.StatusOK {
+		if status, body, err := h.request(method, "/v1/sessions/"+id+"/control"); err != nil ||
+			status != http.StatusOK {
 			t.Fatalf("%s control: %d %s %v", method, status, body, err)
 		}
 	}
@@ -537,13 +569,14 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	b.waitControl(t, "control was withdrawn")
 	press("second")
 	x.waitHeld(t, "control was free", 54)
-	if status, body, err := h.request("PUT", "/v1/sessions/nobody/control"); err != nil || status != http.StatusNotFound {
+	if status, body, err := h.request("PUT", "/v1/sessions/nobody/control"); err != nil ||
+		status != http.StatusNotFound {
 		t.Errorf("control for a session that is not there: %d %s %v", status, body, err)
 	}
 }
 
-// A page that goes while a key is down leaves none: closed by its user, or with the whole browser killed, of which the host only hears
-// that it hears nothing.
+// A page that disappears while a key is down leaves no key down: its user closes it, or the whole browser is killed, in
+// which case the host only stops receiving.
 func TestKeysOfAPageThatGoes(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
@@ -554,7 +587,7 @@ func TestKeysOfAPageThatGoes(t *testing.T) {
 	b.control(t, x, [2]int{300, 200})
 	b.key(t, "KeyW", true, 0)
 	x.waitHeld(t, "W is down", 25)
-	// Nothing is released of who is there, though nothing moves on the screen.
+	// Keys of a viewer that is still there stay held, although nothing moves on the screen.
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
 	for range 20 {

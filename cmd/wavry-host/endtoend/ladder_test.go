@@ -24,7 +24,7 @@ import (
 	"wavryhost/capture/synthetic"
 )
 
-// tape keeps the packets that a viewer gets.
+// tape records a viewer's packets.
 type tape struct {
 	mu      sync.Mutex
 	packets []*rtp.Packet
@@ -36,7 +36,7 @@ func (k *tape) take(p *rtp.Packet) {
 	k.packets = append(k.packets, p)
 }
 
-// stream returns the H.264 in what came, and how many packets did not come. Those that were sent again are put in their place.
+// stream returns the received H.264, and the number of lost packets. Retransmitted packets are put into their places.
 func (k *tape) stream() (data []byte, lost int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -66,11 +66,11 @@ func (k *tape) stream() (data []byte, lost int) {
 	return data, lost
 }
 
-// What is shown are pictures that say which they are, that can be drawn again, and that want more bits than a slow path has.
+// The pictures carry their number, can be drawn again for comparison, and need more bits than a slow path has.
 var pattern = synthetic.Config{Width: 640, Height: 360, FPS: 30, Motion: synthetic.Full}
 
-// ssims decodes H.264 and returns for each picture, by its number, how alike it is to the pattern's own (luma, SSIM). The code strip and the clock below it are left
-// out: they show the time.
+// ssims decodes H.264 and returns the luma SSIM of each picture against the pattern, by picture number. The code strip
+// and the clock below it are left out, since they show the time.
 func ssims(t *testing.T, stream []byte) map[uint64]float64 {
 	t.Helper()
 	need(t, "ffmpeg")
@@ -91,7 +91,7 @@ func ssims(t *testing.T, stream []byte) map[uint64]float64 {
 		t.Fatal(err)
 	}
 	all := map[uint64]float64{}
-	// The pattern is drawn by the clock: in a bubble as fast as it can.
+	// The pattern is drawn by the clock; in a bubble it runs as fast as it can.
 	synctest.Test(t, func(t *testing.T) {
 		src, err := synthetic.New(pattern)
 		if err != nil {
@@ -168,7 +168,7 @@ func alike(a, b []byte, w, h int) float64 {
 	return sum / float64(squares)
 }
 
-// window is the mean over the pictures from one number to another, and how many came.
+// window returns the mean over a range of picture numbers, and the number of pictures received.
 func window(all map[uint64]float64, from, to uint64) (mean float64, n int) {
 	for k, v := range all {
 		if k >= from && k < to {
@@ -179,7 +179,7 @@ func window(all map[uint64]float64, from, to uint64) (mean float64, n int) {
 	return mean / float64(max(n, 1)), n
 }
 
-// encodes returns how many encodes of the only display that is watched there are.
+// encodes returns the number of encodings of the only display that is watched.
 func (h *host) encodes(t testing.TB) int {
 	t.Helper()
 	_, body, err := h.request(http.MethodGet, "/v1/displays")
@@ -202,12 +202,13 @@ func (h *host) encodes(t testing.TB) int {
 	return 0
 }
 
-// patternOver shows the pattern to viewers behind links, from its first picture on. The returned function ends it.
+// patternOver shows the pattern, from its first picture, to viewers behind links. The returned function ends it.
 func patternOver(t testing.TB, links []*link, args ...string) (h *host, stop func()) {
 	t.Helper()
 	x := startX(t, 0, pattern.Width, pattern.Height)
 	h = startExposed(t, links[0].host, links[0].hostIP, append([]string{
-		"--display", x.id(), "--cursor=false", "--fps", fmt.Sprint(pattern.FPS), "--start-bitrate", "2M", "--max-bitrate", "3M", "--min-bitrate", "100k",
+		"--display", x.id(), "--cursor=false", "--fps", fmt.Sprint(pattern.FPS), "--start-bitrate", "2M",
+		"--max-bitrate", "3M", "--min-bitrate", "100k",
 	}, args...)...)
 	finish := x.paint(t, pattern)
 	t.Cleanup(finish)
@@ -218,8 +219,8 @@ func patternOver(t testing.TB, links []*link, args ...string) (h *host, stop fun
 	}
 }
 
-// A slow viewer that joins a fast one changes what the fast one sees by less than 1 %: in the seconds in which it is found to be slow, and later. Each run is compared with one
-// without the slow viewer, picture by picture.
+// A slow viewer that joins changes a fast viewer's picture by less than 1 %, both in the seconds before the slow path
+// is recognized and later. Each run is compared with a run without the slow viewer, picture by picture.
 func TestSlowViewerLeavesTheFastOneItsPicture(t *testing.T) {
 	links := newLinks(t, 2)
 	links[1].limit(t, "300kbit")
@@ -231,10 +232,12 @@ func TestSlowViewerLeavesTheFastOneItsPicture(t *testing.T) {
 		}
 		slices.Sort(joining)
 		slices.Sort(later)
-		t.Logf("the SSIM of the fast viewer changes by %+.3f %% while a slow one joins, and by %+.3f %% later (medians of %d)", joining[rounds/2], later[rounds/2], rounds)
+		t.Logf("the SSIM of the fast viewer changes by %+.3f %% while a slow one joins, and by %+.3f %% later "+
+			"(medians of %d)", joining[rounds/2], later[rounds/2], rounds)
 		return
 	}
-	// Other work on the machine costs pictures of the one run or the other, and with them likeness. What the slow viewer does, it does each time.
+	// Other work on the machine costs pictures, and SSIM, in either run. An effect of the slow viewer shows in every
+	// run.
 	for try := 3; ; try-- {
 		err := beside(t, links).judge()
 		if err == nil {
@@ -247,7 +250,7 @@ func TestSlowViewerLeavesTheFastOneItsPicture(t *testing.T) {
 	}
 }
 
-// seen is what a fast viewer saw of the pattern, and a slow one beside it.
+// seen has the fast viewer's results, alone and while a slow viewer watches.
 type seen struct {
 	joining, later, slow float64 // mean SSIM
 	frames, encodes      int
@@ -255,7 +258,7 @@ type seen struct {
 	bits                 float64
 }
 
-// comparison is of a run beside a slow viewer with one without.
+// comparison compares a run with a slow viewer with a run without one.
 type comparison struct {
 	alone, beside  seen
 	joining, later float64 // the change of SSIM, in percent
@@ -268,19 +271,25 @@ func (c comparison) judge() error {
 			errs = append(errs, fmt.Errorf(form, values...))
 		}
 	}
-	check(c.alone.lost+c.beside.lost == 0, "the fast viewer missed %d packets alone, and %d beside a slow one", c.alone.lost, c.beside.lost)
+	check(c.alone.lost+c.beside.lost == 0, "the fast viewer missed %d packets alone, and %d beside a slow one",
+		c.alone.lost, c.beside.lost)
 	check(c.beside.encodes == 2, "%d encodes with a fast and a slow viewer; want 2", c.beside.encodes)
-	check(c.beside.frames >= c.alone.frames*80/100, "the fast viewer has %d frames beside a slow one, and %d alone", c.beside.frames, c.alone.frames)
+	check(c.beside.frames >= c.alone.frames*80/100,
+		"the fast viewer has %d frames beside a slow one, and %d alone", c.beside.frames, c.alone.frames)
 	check(c.alone.later >= 0.9 && c.beside.slow <= c.alone.later-0.02,
-		"SSIM %.5f of the fast viewer alone, %.5f of the slow one: want the pictures that were shown, and far fewer bits for the slow one", c.alone.later, c.beside.slow)
-	check(c.joining >= -1 && c.later >= -1, "the SSIM of the fast viewer changes by %+.3f %% while a slow one joins, and by %+.3f %% later; want 1 %% at most", c.joining, c.later)
+		"SSIM %.5f of the fast viewer alone, %.5f of the slow one: want the pictures that were shown, and far "+
+			"fewer bits for the slow one", c.alone.later, c.beside.slow)
+	check(c.joining >= -1 && c.later >= -1,
+		"the SSIM of the fast viewer changes by %+.3f %% while a slow one joins, and by %+.3f %% later; want 1 "+
+			"%% at most", c.joining, c.later)
 	return errors.Join(errs...)
 }
 
-// beside runs the pattern for a viewer behind the first link alone, and beside one behind the second.
+// beside runs the pattern for a viewer behind the first link: alone, and with a second viewer behind the second link.
 func beside(t *testing.T, links []*link) comparison {
 	t.Helper()
-	const joins, apart, ends = 3 * 30, 13 * 30, 18 * 30 // by the number of the picture: the slow one joins, is long on a rung of its own, the run ends
+	// By picture number: the slow viewer joins, has long had its own encoding, the run ends.
+	const joins, apart, ends = 3 * 30, 13 * 30, 18 * 30
 	run := func(slow bool) (r seen) {
 		h, stop := patternOver(t, links)
 		var fast, behind tape
@@ -316,12 +325,15 @@ func beside(t *testing.T, links []*link) comparison {
 	}
 	c := comparison{alone: run(false), beside: run(true)}
 	c.joining, c.later = 100*(c.beside.joining/c.alone.joining-1), 100*(c.beside.later/c.alone.later-1)
-	t.Logf("alone: SSIM %.5f, %d frames in %d s, %.0f kbit/s; beside a slow one: %.5f, %.5f while it joined, %d frames, %.0f kbit/s; the slow one's own %.5f",
-		c.alone.later, c.alone.frames, (ends-apart)/pattern.FPS, c.alone.bits/1e3, c.beside.later, c.beside.joining, c.beside.frames, c.beside.bits/1e3, c.beside.slow)
+	t.Logf("alone: SSIM %.5f, %d frames in %d s, %.0f kbit/s; beside a slow one: %.5f, %.5f while it joined, %d "+
+		"frames, %.0f kbit/s; the slow one's own %.5f",
+		c.alone.later, c.alone.frames, (ends-apart)/pattern.FPS, c.alone.bits/1e3, c.beside.later,
+		c.beside.joining, c.beside.frames, c.beside.bits/1e3, c.beside.slow)
 	return c
 }
 
-// Ten viewers behind links of three rates use three encodes, and each gets what its link lets through, or all there is.
+// Ten viewers behind links of three rates use three encodings. Each viewer gets what its link carries, or the highest
+// rate.
 func TestTenViewersOnThreeRates(t *testing.T) {
 	groups := []struct {
 		rate    string // of the link, "" for no limit
@@ -370,7 +382,7 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 				return fmt.Errorf("of the three rates: targets %v, achieved %v in all", last.target, last.achieved)
 			}
 		}
-		// What was achieved is of the last second, in which a session may have come from another encode.
+		// The achieved rate covers the last second, in which a session may have moved from another encoding.
 		if last.achieved[0]/groups[0].viewers < 3*last.achieved[2]/groups[2].viewers/2 {
 			return fmt.Errorf("of the three rates: achieved %v in all; want far more of the fastest", last.achieved)
 		}
@@ -380,6 +392,7 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 		return nil
 	})
 	for g, group := range groups {
-		t.Logf("%d viewers at %q: target %d, achieved %d bit/s each, encode %03b", group.viewers, group.rate, last.target[g]/group.viewers, last.achieved[g]/group.viewers, last.rungs[g])
+		t.Logf("%d viewers at %q: target %d, achieved %d bit/s each, encode %03b",
+			group.viewers, group.rate, last.target[g]/group.viewers, last.achieved[g]/group.viewers, last.rungs[g])
 	}
 }

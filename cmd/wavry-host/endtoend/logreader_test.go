@@ -9,10 +9,14 @@ import (
 	"testing"
 )
 
-// A reader of standard error that stops reading costs log lines. Viewers go on, others come in, and the daemon ends when it is told to.
+// When the reader of standard error stops reading, log lines are lost. Viewers are not disturbed, new viewers join, and
+// the daemon ends when asked to.
 func TestViewersGoOnWhileNobodyReadsTheLog(t *testing.T) {
 	t.Parallel()
-	h := startHost(t, hostOptions{args: []string{"--display", "synthetic", "--log-level", "debug", "--max-requests-per-address", "100000"}})
+	h := startHost(t, hostOptions{args: []string{
+		"--display", "synthetic", "--log-level", "debug",
+		"--max-requests-per-address", "100000",
+	}})
 	a, _ := join(t, h)
 	a.waitMedia(t)
 
@@ -38,14 +42,14 @@ func TestViewersGoOnWhileNobodyReadsTheLog(t *testing.T) {
 	h.out.reading.Unlock()
 	h.waitLog(t, "log lines lost")
 
-	// What reads it may be gone for good, as after a crash of a logger. Standard output is the same pipe.
+	// The reader may be gone, as after a crash of a logger. Standard output is the same pipe.
 	h.out.reading.Lock()
 	defer h.out.reading.Unlock()
 	a.watches(t)
 	h.stopped(t)
 }
 
-// stopped sends SIGTERM and waits for the process alone, not for who reads what it printed.
+// stopped sends SIGTERM and waits for the process alone, not for readers of its output.
 func (p *process) stopped(t *testing.T) {
 	t.Helper()
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// BenchmarkMemory prints what an encode and a session hold: a display of each size in motion, each with one viewer and then with ten more. What it finds is what admission reckons with
-// (memoryPerPixel and memoryPerSession), and what a session sends for each pixel.
+// BenchmarkMemory prints the memory of an encoding and of a session: a moving display of each size, with one viewer and
+// with ten more. Admission's memoryPerPixel and memoryPerSession come from it, and so does the number of bits that a
+// session sends for each pixel.
 func BenchmarkMemory(b *testing.B) {
 	const more, settle = 10, 12 * time.Second
 	sizes := [][2]int{{1280, 720}, {1920, 1080}, {1280, 720}}
@@ -18,7 +19,10 @@ func BenchmarkMemory(b *testing.B) {
 		x.moving(b)
 		screens = append(screens, x)
 	}
-	h := startHost(b, hostOptions{args: []string{"--display", screens[0].id(), "--fps", "30", "--max-encodes", "1", "--max-sessions", "100"}})
+	h := startHost(b, hostOptions{args: []string{
+		"--display", screens[0].id(), "--fps", "30", "--max-encodes",
+		"1", "--max-sessions", "100",
+	}})
 	for b.Loop() {
 		var all []*audience
 		for i, x := range screens {
@@ -37,8 +41,10 @@ func BenchmarkMemory(b *testing.B) {
 			rate := float64(a.bytes.Load()) * 8 / time.Since(began).Seconds()
 			eleven := resident(b, h)
 			pixels := float64(x.width * x.height)
-			b.Logf("%d. display, %dx%d: %.1f MB before, %.1f with a viewer (%.0f bytes a pixel), %.1f with %d more (%.2f MB each); %.2f Mbit/s each, %.4f bits for each of 30 pictures' pixels",
-				i+1, x.width, x.height, before, one, (one-before)*1e6/pixels, eleven, more, (eleven-one)/more, rate/1e6, rate/30/pixels)
+			b.Logf("%d. display, %dx%d: %.1f MB before, %.1f with a viewer (%.0f bytes a pixel), %.1f with %d "+
+				"more (%.2f MB each); %.2f Mbit/s each, %.4f bits for each of 30 pictures' pixels",
+				i+1, x.width, x.height, before, one, (one-before)*1e6/pixels, eleven, more, (eleven-one)/more,
+				rate/1e6, rate/30/pixels)
 		}
 		b.ReportMetric(0, "ns/op")
 		for _, a := range all {

@@ -8,15 +8,17 @@ import (
 	"testing"
 )
 
-// largest drops all packets of IP over so many bytes on their arrival at the viewer, without a word.
+// largest silently drops all IP packets over the given size on their arrival at the viewer.
 func (l *link) largest(t testing.TB, bytes int) {
 	t.Helper()
 	need(t, "nft")
 	ip(t, "netns", "exec", l.viewer, "nft", fmt.Sprintf(
-		"add table ip mtu; add chain ip mtu f { type filter hook input priority 0; }; add rule ip mtu f ip protocol udp ip length > %d drop", bytes))
+		"add table ip mtu; add chain ip mtu f { type filter hook input priority 0; }; add rule ip mtu f ip "+
+			"protocol udp ip length > %d drop", bytes))
 }
 
-// A path that drops packets over 1150 bytes and loses ICMP has a picture all the same, and the log says why packets are small.
+// On a path that drops packets over 1150 bytes and loses ICMP, the viewer gets a picture, and the log says why packets
+// are small.
 func TestPathOf1150BytesInABrowser(t *testing.T) {
 	l := newLink(t)
 	l.largest(t, 1150)

@@ -25,20 +25,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNamespaces tells a process of these tests that it is in namespaces of its own.
+// inNamespaces is set in processes of these tests that run in their own namespaces.
 const inNamespaces = "WAVRY_ENDTOEND_IN_NAMESPACES"
 
-// ownNamespaces starts the tests over in namespaces of users and mounts, where whoever runs them may make network namespaces without being root. It
-// returns in there, or with an error where the system lets users have no such namespaces.
+// ownNamespaces starts the tests again in user and mount namespaces, where a user may make network namespaces without
+// being root. It returns inside them, or with an error where the system forbids them.
 func ownNamespaces() error {
 	if os.Getenv(inNamespaces) != "" {
-		// ip keeps the names of namespaces in a folder in /run, which only root could make.
-		return os.NewSyscallError("mount /run", unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"))
+		// ip keeps namespace names in a folder in /run, which only root could make.
+		return os.NewSyscallError("mount /run", unix.Mount("tmpfs", "/run", "tmpfs",
+			unix.MS_NOSUID|unix.MS_NODEV, "mode=755"))
 	}
 	if namespacesAllowed() {
 		return nil
 	}
-	// The user stays who they are: xterm, for one, takes a user 0 for one who may give a terminal away.
+	// The user ID stays the same: xterm, for one, assumes that user 0 may give a terminal away.
 	command := []string{"unshare", "--user", "--map-current-user", "--keep-caps", "--mount"}
 	if out, err := exec.Command(command[0], append(command[1:], "true")...).CombinedOutput(); err != nil {
 		return fmt.Errorf("get a namespace of users: %w: %s", err, bytes.TrimSpace(out))
@@ -57,25 +58,27 @@ func ownNamespaces() error {
 			return err
 		}
 	}
-	return os.NewSyscallError("exec unshare", unix.Exec(unshare, append(append(command, self), os.Args[1:]...), os.Environ()))
+	return os.NewSyscallError("exec unshare", unix.Exec(unshare, append(append(command, self), os.Args[1:]...),
+		os.Environ()))
 }
 
-// namespacesAllowed tells whether this process may make network namespaces: as root, or in a namespace of users.
+// namespacesAllowed reports whether this process may make network namespaces: as root, or in a user namespace.
 func namespacesAllowed() bool {
 	var sets [2]unix.CapUserData
 	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &sets[0])
 	return err == nil && sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
-// needNamespaces fails the test where it could make none.
+// needNamespaces fails the test where network namespaces cannot be made.
 func needNamespaces(t testing.TB) {
 	t.Helper()
 	if !namespacesAllowed() {
-		t.Fatal("network namespaces need root, or a system that lets users have namespaces; run 'make test' as root or through sudo")
+		t.Fatal("network namespaces need root, or a system that lets users have namespaces; run 'make test' as " +
+			"root or through sudo")
 	}
 }
 
-// link is two network namespaces joined by a veth pair. libnice takes no notice of interfaces that are called so.
+// link is two network namespaces joined by a veth pair. libnice ignores interfaces with that name.
 type link struct {
 	host, viewer     string // namespaces
 	hostIP, viewerIP string
@@ -88,7 +91,7 @@ func newLink(t testing.TB) *link {
 	return newLinks(t, 1)[0]
 }
 
-// newLinks joins one host's namespace with those of so many viewers.
+// newLinks joins one host's namespace with n viewers' namespaces.
 func newLinks(t testing.TB, n int) []*link {
 	t.Helper()
 	need(t, "ip", "tc")
@@ -98,8 +101,9 @@ func newLinks(t testing.TB, n int) []*link {
 	namespace := func(name string) {
 		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
 		addNamespace(t, name)
-		// Addresses of IPv6 come later, and Chromium drops its connections when the network changes.
-		_ = exec.Command("ip", "netns", "exec", name, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
+		// IPv6 addresses appear later, and Chromium drops its connections when the network changes.
+		_ = exec.Command("ip", "netns", "exec", name, "sh", "-c",
+			"echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
 		ip(t, "-n", name, "link", "set", "lo", "up")
 	}
 	namespace(host)
@@ -107,7 +111,8 @@ func newLinks(t testing.TB, n int) []*link {
 	for k := range n {
 		l := &link{
 			host: host, viewer: fmt.Sprintf("%s-view%d", id, k),
-			hostIP: fmt.Sprintf("10.213.%d.1", 7+10*k), viewerIP: fmt.Sprintf("10.213.%d.2", 7+10*k), device: fmt.Sprintf("wire-h%d", k),
+			hostIP: fmt.Sprintf("10.213.%d.1", 7+10*k), viewerIP: fmt.Sprintf("10.213.%d.2", 7+10*k),
+			device: fmt.Sprintf("wire-h%d", k),
 		}
 		namespace(l.viewer)
 		ip(t, "-n", l.host, "link", "add", l.device, "type", "veth", "peer", "name", "wire-v", "netns", l.viewer)
@@ -120,7 +125,7 @@ func newLinks(t testing.TB, n int) []*link {
 	return all
 }
 
-// limit lets rate ("2mbit") through from the host to the viewer, with a queue of 100 ms; "" lifts the limit.
+// limit limits the path from host to viewer to rate ("2mbit"), with a queue of 100 ms; "" removes the limit.
 func (l *link) limit(t testing.TB, rate string) {
 	t.Helper()
 	if rate == "" {
@@ -131,19 +136,20 @@ func (l *link) limit(t testing.TB, rate string) {
 		"tbf", "rate", rate, "burst", "16kb", "latency", "100ms")
 }
 
-// startExposed starts a daemon that others reach, in a network namespace, over TLS and with a token.
+// startExposed starts a daemon in a network namespace that others reach over TLS with a token.
 func startExposed(t testing.TB, namespace, address string, args ...string) *host {
 	t.Helper()
 	const token = "for-this-test-and-no-other"
 	cert, key := certificate(t, address)
 	return startHost(t, hostOptions{
 		namespace: namespace, listen: address + ":8470", secure: true, token: token,
-		args: append([]string{"--tls-cert", cert, "--tls-key", key}, args...), env: []string{"WAVRY_HOST_TOKEN=" + token},
+		args: append([]string{"--tls-cert", cert, "--tls-key", key}, args...),
+		env:  []string{"WAVRY_HOST_TOKEN=" + token},
 	})
 }
 
-// addNamespace makes a network namespace. ip returns to the one it started in, which whoever is in a namespace of users may not do unless it is
-// theirs as well.
+// addNamespace makes a network namespace. ip returns to the namespace that it started in, which a process in a user
+// namespace may only do if it owns that one, too.
 func addNamespace(t testing.TB, name string) {
 	t.Helper()
 	if out, err := exec.Command("unshare", "--net", "ip", "netns", "add", name).CombinedOutput(); err != nil {
@@ -151,7 +157,7 @@ func addNamespace(t testing.TB, name string) {
 	}
 }
 
-// ip runs that command of iproute2.
+// ip runs the ip command of iproute2.
 func ip(t testing.TB, args ...string) {
 	t.Helper()
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
@@ -159,7 +165,7 @@ func ip(t testing.TB, args ...string) {
 	}
 }
 
-// within calls f on a thread that is in a network namespace. A socket stays in the namespace it was made in.
+// within calls f on a thread in a network namespace. A socket stays in the namespace in which it was made.
 func within[T any](namespace string, f func() (T, error)) (T, error) {
 	type made struct {
 		value T
@@ -187,7 +193,7 @@ func within[T any](namespace string, f func() (T, error)) (T, error) {
 	return m.value, m.err
 }
 
-// dialWithin connects from inside a network namespace. An address without a name is dialled by the very thread.
+// dialWithin connects from inside a network namespace. It takes numeric addresses only, which the same thread dials.
 func dialWithin(ctx context.Context, namespace, network, address string) (net.Conn, error) {
 	return within(namespace, func() (net.Conn, error) {
 		var d net.Dialer

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// The bitrate goes below what the link lets through, and rises again when the link does.
+// The bitrate falls below the link's rate, and rises when the link does.
 func TestBandwidthLimit(t *testing.T) {
 	l := newLink(t)
 	x := startX(t, 0, 1280, 720)
@@ -20,7 +20,8 @@ func TestBandwidthLimit(t *testing.T) {
 	x.noisy(t)
 	x.waitWindows(t, 3)
 
-	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--fps", "30", "--min-bitrate", "200k", "--start-bitrate", "3M", "--max-bitrate", "8M")
+	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--fps", "30", "--min-bitrate", "200k",
+		"--start-bitrate", "3M", "--max-bitrate", "8M")
 	b := openBrowser(t, l.viewer, h.page(""))
 	b.waitFrames(t, 30, patience)
 
@@ -32,14 +33,17 @@ func TestBandwidthLimit(t *testing.T) {
 	t.Logf("free: target %d, achieved %d bit/s, %s", free.TargetBitrate, free.AchievedBitrate, free.Quality)
 
 	l.limit(t, "1mbit")
-	eventually(t, patience, "target and achieved bitrate fall below the limit, and the quality with them", func() error {
-		if s := h.session(t); s.TargetBitrate > low || s.AchievedBitrate > low || s.Quality == "good" {
-			return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
-		}
-		return nil
-	})
+	eventually(t, patience, "target and achieved bitrate fall below the limit, and the quality with them",
+		func() error {
+			if s := h.session(t); s.TargetBitrate > low || s.AchievedBitrate > low || s.Quality == "good" {
+				return fmt.Errorf("target %d, achieved %d bit/s, %s by %s",
+					s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
+			}
+			return nil
+		})
 	limited := h.session(t)
-	t.Logf("limited to 1 Mbit/s: target %d, achieved %d bit/s, %s by %s", limited.TargetBitrate, limited.AchievedBitrate, limited.Quality, limited.Reason)
+	t.Logf("limited to 1 Mbit/s: target %d, achieved %d bit/s, %s by %s",
+		limited.TargetBitrate, limited.AchievedBitrate, limited.Quality, limited.Reason)
 	b.waitFrames(t, 30, patience) // it still moves
 	if screenshots != "" {
 		b.screenshot(t, filepath.Join(screenshots, "limited.png"))
@@ -50,10 +54,12 @@ func TestBandwidthLimit(t *testing.T) {
 		return bitratesOver(h.session(t), high)
 	})
 
-	// A state is left upward only after everything was better for a while. That pictures are late on a machine that is busy is not the link's fault.
+	// A quality state improves only after a while of better conditions. Late pictures on a busy machine are not the
+	// link's fault.
 	eventually(t, patience, "the quality is good again", func() error {
 		if s := h.session(t); s.Quality != "good" && s.Reason != "encoder_overload" {
-			return fmt.Errorf("%s by %s, target %d, achieved %d bit/s", s.Quality, s.Reason, s.TargetBitrate, s.AchievedBitrate)
+			return fmt.Errorf("%s by %s, target %d, achieved %d bit/s",
+				s.Quality, s.Reason, s.TargetBitrate, s.AchievedBitrate)
 		}
 		return nil
 	})
@@ -87,10 +93,10 @@ func TestBandwidthLimit(t *testing.T) {
 	})
 }
 
-// recordings is where the session's recording is kept, when it is named.
+// recordings is the folder for the session's recording; empty for none.
 var recordings = os.Getenv("WAVRY_RECORDINGS")
 
-// replayRecording takes the session's flight recording and has the daemon's own program replay it.
+// replayRecording fetches the session's recording and replays it with the daemon's own program.
 func replayRecording(t *testing.T, h *host, id string) {
 	t.Helper()
 	status, data, err := h.request("POST", "/v1/sessions/"+id+"/recording")
@@ -105,7 +111,8 @@ func replayRecording(t *testing.T, h *host, id string) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(hostBinary, "replay", file, "--svg", filepath.Join(dir, "bandwidth-limit.svg")).CombinedOutput()
+	out, err := exec.Command(hostBinary, "replay", file, "--svg", filepath.Join(dir,
+		"bandwidth-limit.svg")).CombinedOutput()
 	t.Logf("%d kB: %s", len(data)/1000, out)
 	if err != nil || !strings.Contains(string(out), "bit for bit") {
 		t.Errorf("the replay is not the same: %v", err)
@@ -114,7 +121,8 @@ func replayRecording(t *testing.T, h *host, id string) {
 
 func bitratesOver(s snapshot, limit int) error {
 	if s.TargetBitrate < limit || s.AchievedBitrate < limit*6/10 {
-		return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
+		return fmt.Errorf("target %d, achieved %d bit/s, %s by %s",
+			s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func npm(t *testing.T, name string, args ...string) *exec.Cmd {
 	return exec.CommandContext(t.Context(), "../../../scripts/npm", append([]string{name}, args...)...)
 }
 
-// document stores what the daemon serves as its OpenAPI document in a file.
+// document stores the daemon's OpenAPI document in a file.
 func (h *host) document(t *testing.T) string {
 	t.Helper()
 	status, document, err := h.request(http.MethodGet, "/v1/openapi.json")
@@ -63,7 +63,7 @@ type prism struct {
 	mu sync.Mutex
 }
 
-// operation is one of the document, and the statuses that it answered with.
+// operation is an operation of the document, with the status codes that it returned.
 type operation struct {
 	method, path string
 	pattern      *regexp.Regexp
@@ -72,14 +72,14 @@ type operation struct {
 	statuses     map[int]bool
 }
 
-// violation is something that prism finds.
+// violation is a finding of prism.
 type violation struct {
 	Location []any
 	Severity string
 	Message  string
 }
 
-// startPrism returns the proxy, and the daemon behind it.
+// startPrism returns the proxy and the daemon behind it.
 func startPrism(t *testing.T, h *host) (*prism, *host) {
 	t.Helper()
 	path := h.document(t)
@@ -101,8 +101,8 @@ func startPrism(t *testing.T, h *host) (*prism, *host) {
 	return p, through
 }
 
-// inOnePiece returns the address of a proxy that gives each answer a length. Prism's HTTP client (node-fetch 2) takes the
-// end of a chunked answer for a premature one when the connection is closed at an unlucky moment.
+// inOnePiece returns the address of a proxy that gives each answer a length. Prism's HTTP client (node-fetch 2)
+// sometimes takes the end of a chunked answer for a premature close.
 func inOnePiece(t *testing.T, address string) string {
 	t.Helper()
 	target, err := url.Parse(address)
@@ -192,13 +192,13 @@ func (p *prism) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// client calls an API and demands its statuses.
+// client calls an API and checks the status codes.
 type client struct {
 	t *testing.T
 	*host
 }
 
-// call makes a request with a body, of JSON unless header has another Content-Type. It returns the answer.
+// call makes a request with a body, which is JSON unless header has another Content-Type. It returns the answer.
 func (c client) call(want int, method, path, body string, header ...string) answer {
 	c.t.Helper()
 	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(body))
@@ -231,7 +231,7 @@ func (c client) call(want int, method, path, body string, header ...string) answ
 	return answer{status: response.StatusCode, Header: response.Header, body: string(text)}
 }
 
-// id is the id in an answer of JSON.
+// id returns the id in a JSON answer.
 func (c client) id(a answer) string {
 	c.t.Helper()
 	var v struct{ ID string }
@@ -241,9 +241,9 @@ func (c client) id(a answer) string {
 	return v.ID
 }
 
-// All operations of the document, by requests that succeed and requests that are refused. The stream of events is left
-// out: its schema is that of each event, as OpenAPI 3.1 has no other place for it, and prism waits for a stream's end.
-// session/api compares the events with the document.
+// All operations of the document, by requests that succeed and requests that are refused. The event stream is left out:
+// OpenAPI 3.1 can only give its schema as that of one event, and prism waits for a stream's end. session/api compares
+// the events with the document.
 func TestAPIKeepsToItsDocument(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 320, 240)
@@ -282,14 +282,15 @@ func TestAPIKeepsToItsDocument(t *testing.T) {
 	}
 }
 
-// readOnly asks for what is there to be read.
+// readOnly makes the requests that only read.
 func readOnly(c client) {
 	for _, path := range []string{"/", "/page/app.js", "/v1/openapi.json"} {
 		c.call(304, "GET", path, "", "If-None-Match", c.call(200, "GET", path, "").Get("ETag"))
 	}
 	c.call(404, "GET", "/page/nothing.js", "")
 	for _, path := range []string{
-		"/healthz", "/readyz", "/metrics", "/v1/host", "/v1/capacity", "/v1/displays", "/v1/sessions", "/v1/reservations",
+		"/healthz", "/readyz", "/metrics", "/v1/host", "/v1/capacity", "/v1/displays", "/v1/sessions",
+		"/v1/reservations",
 	} {
 		c.call(200, "GET", path, "")
 	}
@@ -298,7 +299,7 @@ func readOnly(c client) {
 	c.call(400, "GET", "/v1/events?after=never", "")
 }
 
-// sessions opens, changes and ends them.
+// sessions opens, changes and ends sessions.
 func sessions(c client) {
 	c.t.Helper()
 	a, _ := join(c.t, c.host)
@@ -355,7 +356,7 @@ func sessions(c client) {
 	c.call(422, "POST", "/whep/default", strings.ReplaceAll(text, "m=video ", "m=audio "), "Content-Type", sdp)
 }
 
-// reservations takes all places, and gives them back.
+// reservations reserves all places and releases them.
 func reservations(c client) {
 	c.t.Helper()
 	const body = `{"display": "default", "hold_seconds": 60, "max_bitrate": 5000000, "weight": 10, "region": "eu"}`
@@ -401,7 +402,7 @@ func operator(c client) {
 	c.call(400, "PUT", "/v1/state", `{"state": "asleep"}`)
 }
 
-// refusals makes the mistakes that each operation answers alike.
+// refusals makes the mistakes that every operation answers in the same way.
 func refusals(c client, p *prism) {
 	c.t.Helper()
 	for _, o := range p.operations {

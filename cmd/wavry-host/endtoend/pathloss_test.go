@@ -14,19 +14,20 @@ import (
 	"time"
 )
 
-// cut lets nothing through in either direction, as an unplugged cable does, until it is called with false.
+// cut blocks both directions, as an unplugged cable does, until it is called with false.
 func (l *link) cut(t testing.TB, on bool) {
 	t.Helper()
 	if on {
 		ip(t, "netns", "exec", l.host, "nft", fmt.Sprintf(
-			"add table ip cut; add chain ip cut i { type filter hook input priority 0; }; add chain ip cut o { type filter hook output priority 0; }; "+
+			"add table ip cut; add chain ip cut i { type filter hook input priority 0; }; add chain ip cut o { "+
+				"type filter hook output priority 0; }; "+
 				"add rule ip cut i iifname %s drop; add rule ip cut o oifname %[1]s drop", l.device))
 		return
 	}
 	ip(t, "netns", "exec", l.host, "nft", "delete table ip cut")
 }
 
-// event is one of a session's.
+// event is an event of a session.
 type event struct {
 	At                     time.Time
 	Kind, Reason, From, To string
@@ -46,7 +47,8 @@ func (h *host) timeline(t testing.TB, id string) []event {
 	return list.Events
 }
 
-// waitEvent waits until a session has an event of a kind, and returns the newest. Events come a moment after what they tell of shows elsewhere.
+// waitEvent waits until a session has an event of a kind, and returns the newest. An event may arrive a moment after
+// the change is visible elsewhere.
 func (h *host) waitEvent(t testing.TB, id, kind string) (newest event) {
 	t.Helper()
 	eventually(t, patience, "the session has an event "+kind, func() error {
@@ -64,7 +66,7 @@ func (h *host) waitEvent(t testing.TB, id, kind string) (newest event) {
 	return newest
 }
 
-// kinds returns the kinds of the events of a session that tell of its transport, in order.
+// kinds returns the kinds of a session's transport events, in order.
 func (h *host) kinds(t testing.TB, id string) []string {
 	t.Helper()
 	var kinds []string
@@ -81,7 +83,8 @@ func (h *host) kinds(t testing.TB, id string) []string {
 	return kinds
 }
 
-// lasts waits until the daemon, by its own clock, has counted its only session as connected for so many seconds more.
+// lasts waits until the daemon's clock has counted the given number of further seconds of connection in its only
+// session.
 func (h *host) lasts(t testing.TB, seconds float64) {
 	t.Helper()
 	const counted = "wavry_host_quality_state_seconds_total"
@@ -94,10 +97,10 @@ func (h *host) lasts(t testing.TB, seconds float64) {
 	})
 }
 
-// patient has a host wait long for a viewer who finds the way back, as one does who shares a busy machine.
+// patient makes a host wait long for a viewer to recover its path, as is needed on a busy machine.
 var patient = []string{"--disconnect-timeout", "1m"}
 
-// onLink is a host and a page that plays its stream, on a link that can break.
+// onLink is a host and a page that plays its stream over a link that can break.
 func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
 	t.Helper()
 	l := newLink(t)
@@ -111,7 +114,7 @@ func onLink(t *testing.T, args ...string) (*link, *host, *browser) {
 	return l, h, b
 }
 
-// stateOf returns the state of a session, "gone" when there is none of that id.
+// stateOf returns the state of a session, or "gone" when it is not listed.
 func (h *host) stateOf(id string) (string, error) {
 	list, err := h.sessions()
 	if err != nil {
@@ -136,12 +139,12 @@ func (h *host) waitState(t testing.TB, id, want string) {
 	})
 }
 
-// A link that is cut for a while takes the picture and gives it back: the same session, by ICE restart or by itself.
+// A link is cut for a while. The picture freezes and returns in the same session, with or without an ICE restart.
 func TestLinkIsCutForAWhile(t *testing.T) {
 	t.Parallel()
 	l, h, b := onLink(t, patient...)
 	first := h.session(t).ID
-	// A blip that is over before anybody notices changes nothing. A machine that is busy may make it as long as that.
+	// A cut that is too short to be noticed changes nothing. A busy machine may make it that long.
 	began := time.Now()
 	l.cut(t, true)
 	h.lasts(t, 2)
@@ -164,7 +167,8 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 	l.cut(t, false)
 	restored := time.Now()
 	h.waitState(t, first, "connected")
-	t.Logf("noticed after %v, back %v after the cut's end", noticed.Round(100*time.Millisecond), time.Since(restored).Round(100*time.Millisecond))
+	t.Logf("noticed after %v, back %v after the cut's end",
+		noticed.Round(100*time.Millisecond), time.Since(restored).Round(100*time.Millisecond))
 	b.waitFrames(t, 30, patience)
 	var state string
 	if err := b.eval("window.wavry.state", &state); err != nil || state != "live" {
@@ -173,16 +177,17 @@ func TestLinkIsCutForAWhile(t *testing.T) {
 	if got := h.session(t).ID; got != first {
 		t.Errorf("session %s; want %s, as before the cut", got, first)
 	}
-	// An ICE restart that is under way when the path comes back takes it away once more, for a moment.
+	// An ICE restart that is under way when the path returns interrupts it again for a moment.
 	want := regexp.MustCompile(`^( session_disconnected session_connected){1,2}$`)
-	if got := strings.TrimPrefix(strings.Join(h.kinds(t, first), " "), strings.Join(blip, " ")); !want.MatchString(got) {
+	if got := strings.TrimPrefix(strings.Join(h.kinds(t, first), " "), strings.Join(blip,
+		" ")); !want.MatchString(got) {
 		t.Errorf("events %s; want %s", got, want)
 	}
 	h.waitLog(t, `"session disconnected"`)
 	h.waitLog(t, `"session connected again"`)
 }
 
-// A viewer whose address changes, as from Wi-Fi to a cable, keeps its session.
+// A viewer whose address changes, as from Wi-Fi to cable, keeps its session.
 func TestViewerMovesToAnotherAddress(t *testing.T) {
 	t.Parallel()
 	l, h, b := onLink(t, patient...)
@@ -191,7 +196,7 @@ func TestViewerMovesToAnotherAddress(t *testing.T) {
 	ip(t, "-n", l.viewer, "addr", "add", "10.213.6.2/24", "dev", "veth-w")
 	ip(t, "-n", l.host, "addr", "add", "10.213.6.1/24", "dev", "veth-g")
 	ip(t, "-n", l.host, "link", "set", "veth-g", "up")
-	// The old link goes with its address, and a second later the new one comes up. The host is where it was.
+	// The old link disappears with its address, and a second later the new one is up. The host keeps its address.
 	ip(t, "-n", l.host, "addr", "add", l.hostIP+"/32", "dev", "veth-g")
 	ip(t, "-n", l.viewer, "link", "del", "wire-v")
 	h.lasts(t, 1)
@@ -199,14 +204,16 @@ func TestViewerMovesToAnotherAddress(t *testing.T) {
 	ip(t, "-n", l.viewer, "route", "add", l.hostIP+"/32", "via", "10.213.6.1")
 	began := time.Now()
 	b.waitFrames(t, 30, patience)
-	t.Logf("pictures again %v after the move, with %d ICE restarts", time.Since(began).Round(100*time.Millisecond), strings.Count(h.out.String(), `"ice restarted"`))
+	t.Logf("pictures again %v after the move, with %d ICE restarts",
+		time.Since(began).Round(100*time.Millisecond), strings.Count(h.out.String(), `"ice restarted"`))
 	if got := h.session(t).ID; got != first {
 		t.Errorf("session %s; want %s, as before the move", got, first)
 	}
 	h.waitState(t, first, "connected")
 }
 
-// Where the old path is lost for good, as when a firewall has forgotten it, an ICE restart finds another for the same session.
+// When the old path never returns, as when a firewall has forgotten it, an ICE restart finds another path for the same
+// session.
 func TestOnlyAnICERestartHelps(t *testing.T) {
 	t.Parallel()
 	l, h, b := onLink(t, patient...)
@@ -214,12 +221,15 @@ func TestOnlyAnICERestartHelps(t *testing.T) {
 	var port int
 	if err := b.eval(`(async () => {
 		const report = await window.wavry.pc.getStats();
-		for (const s of report.values()) if (s.type === "transport") return report.get(report.get(s.selectedCandidatePairId).localCandidateId).port;
+		for (const s of report.values()) {
+			if (s.type === "transport") return report.get(report.get(s.selectedCandidatePairId).localCandidateId).port;
+		}
 	})()`, &port); err != nil || port == 0 {
 		t.Fatalf("the viewer's port: %d, %v", port, err)
 	}
 	ip(t, "netns", "exec", l.host, "nft", fmt.Sprintf(
-		"add table ip old; add chain ip old i { type filter hook input priority 0; }; add chain ip old o { type filter hook output priority 0; }; "+
+		"add table ip old; add chain ip old i { type filter hook input priority 0; }; add chain ip old o { type "+
+			"filter hook output priority 0; }; "+
 			"add rule ip old i udp sport %d drop; add rule ip old o udp dport %[1]d drop", port))
 	began := time.Now()
 	h.waitLog(t, `"ice restarted"`)
@@ -231,7 +241,7 @@ func TestOnlyAnICERestartHelps(t *testing.T) {
 	}
 }
 
-// A cut that outlasts the window ends the session, and the page opens another one when the link is back.
+// A cut longer than the timeout ends the session, and the page opens a new session when the link is back.
 func TestLinkIsCutForTooLong(t *testing.T) {
 	t.Parallel()
 	l, h, b := onLink(t)
@@ -251,7 +261,7 @@ func TestLinkIsCutForTooLong(t *testing.T) {
 	if after > before+1 {
 		t.Errorf("%d frames were sent into the cut; want it frozen", after-before)
 	}
-	// What is left of the 10 s when it counts as lost are 4 to 5, and some more on a machine that is busy.
+	// Of the 10 s, 4 to 5 remain when the session counts as disconnected, and a little more on a busy machine.
 	end, lost := h.waitEvent(t, first, "session_ended"), h.waitEvent(t, first, "session_disconnected")
 	if kept := end.At.Sub(lost.At).Round(100 * time.Millisecond); kept < 4*time.Second || kept > 8*time.Second {
 		t.Errorf("the session was kept for %v; want 4 to 5 s", kept)

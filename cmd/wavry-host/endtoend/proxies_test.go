@@ -17,23 +17,23 @@ import (
 	"testing"
 )
 
-// proxyName is the name that viewers know the proxy by in the examples of the documents.
+// proxyName is the proxy's host name in the examples of the documents.
 const proxyName = "screens.example.net"
 
-// reverseProxy is one of the programs that may stand before the daemon.
+// reverseProxy is a proxy program in front of the daemon.
 type reverseProxy struct {
 	// example names the code block of its example in the documents.
 	name, example string
 	// prefix is the path of the daemon behind the proxy, such as /a/b.
 	prefix string
-	// config is around the example. Names in braces stand for what the test chooses.
+	// config surrounds the example. Names in braces stand for the test's values.
 	config  string
 	command []string
-	// protocol: the proxy passes on TCP, with the PROXY protocol.
+	// protocol is set when the proxy forwards TCP with the PROXY protocol.
 	protocol bool
 }
 
-// gzipped are the types that the proxies compress: all but streams of events.
+// gzipped lists the content types that the proxies compress: all except event streams.
 const gzipped = "application/json application/sdp application/trickle-ice-sdpfrag " +
 	"text/javascript text/css image/svg+xml"
 
@@ -146,14 +146,14 @@ func exampleOf(t *testing.T, language string) string {
 	return found[0][1]
 }
 
-// ownAddress returns an address that only this process uses, in 127.64.0.0/10. A proxy must know it before it listens.
+// ownAddress returns an address in 127.64.0.0/10 that only this process uses. A proxy must know it before it listens.
 func ownAddress(port int) (ip, address string) {
 	pid := os.Getpid()
 	ip = fmt.Sprintf("127.%d.%d.%d", 64+pid>>16&63, pid>>8&255, pid&255)
 	return ip, fmt.Sprintf("%s:%d", ip, port)
 }
 
-// start runs the proxy before a daemon, and returns what a client knows of it.
+// start runs the proxy in front of a daemon, and returns what a client needs.
 func (p reverseProxy) start(t *testing.T, h *host, cert, key string, port int) *viewpoint {
 	t.Helper()
 	need(t, p.command[0])
@@ -163,7 +163,8 @@ func (p reverseProxy) start(t *testing.T, h *host, cert, key string, port int) *
 		"/host7", p.prefix, "127.0.0.1:8470", h.url[strings.LastIndex(h.url, "/")+1:], " :443", " "+address,
 		"/etc/haproxy/screens.pem", cert, "send-proxy-v2", "send-proxy-v2 source "+trustedAddress,
 	).Replace(exampleOf(t, p.example))
-	fill := strings.NewReplacer("{dir}", dir, "{config}", filepath.Join(dir, "config"), "{address}", address, "{ip}", ip,
+	fill := strings.NewReplacer("{dir}", dir, "{config}", filepath.Join(dir, "config"), "{address}", address,
+		"{ip}", ip,
 		"{port}", fmt.Sprint(port), "{cert}", cert, "{key}", key, "{example}", example)
 	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(fill.Replace(p.config)), 0o644); err != nil {
 		t.Fatal(err)
@@ -199,7 +200,8 @@ func (p reverseProxy) start(t *testing.T, h *host, cert, key string, port int) *
 	return v
 }
 
-// trustedAddress is the source address of a proxy with the PROXY protocol. The test's own requests come from 127.0.0.1.
+// trustedAddress is the source address of a proxy with the PROXY protocol. The test's own requests come from
+// 127.0.0.1.
 const trustedAddress = "127.0.0.9"
 
 // viewpoint is the daemon as clients behind a proxy see it.
@@ -225,6 +227,9 @@ func (v *viewpoint) from(ip string, http2 bool) client {
 	}
 	v.t.Cleanup(transport.CloseIdleConnections)
 	return client{v.t, &host{
-		process: v.h.process, url: v.url, token: v.h.token, client: &http.Client{Transport: transport, Timeout: patience},
+		process: v.h.process, url: v.url, token: v.h.token, client: &http.Client{
+			Transport: transport,
+			Timeout:   patience,
+		},
 	}}
 }

@@ -19,20 +19,20 @@ import (
 	flight "wavryhost/adapt/record"
 )
 
-// The receivers that share no code with pion or Chromium, nor with one another: programs in testdata.
+// Receivers that share no code with pion, Chromium or each other: programs in testdata.
 const (
 	aiortc    = "testdata/aiortc_receiver.py"
 	gstreamer = "testdata/gstreamer_receiver.py"
 )
 
-// receiver is such a program, watching.
+// receiver is such a program while it watches.
 type receiver struct {
 	*process
 	input         io.Closer
 	columns, rows int
 }
 
-// received is what a receiver tells of what it got.
+// received has a receiver's report of what it received.
 type received struct {
 	Frames, Width, Height int
 	First                 float64 // seconds from the offer to the first picture
@@ -42,11 +42,14 @@ type received struct {
 	Deleted               int // the answer to the DELETE, at the end
 }
 
-// startReceiver has a program watch the default display of h, from inside a network namespace when one is named.
+// startReceiver starts a program that watches the default display of h, inside a network namespace when one is named.
 func startReceiver(t testing.TB, program, namespace string, h *host, args ...string) *receiver {
 	t.Helper()
 	const columns, rows = 16, 9
-	command := append([]string{"/usr/bin/python3", program, h.url + "/whep/default", fmt.Sprint(columns), fmt.Sprint(rows), h.token}, args...)
+	command := append([]string{
+		"/usr/bin/python3", program, h.url + "/whep/default", fmt.Sprint(columns),
+		fmt.Sprint(rows), h.token,
+	}, args...)
 	if namespace != "" {
 		command = append([]string{"ip", "netns", "exec", namespace}, command...)
 	}
@@ -59,7 +62,7 @@ func startReceiver(t testing.TB, program, namespace string, h *host, args ...str
 	return &receiver{process: start(t, cmd), input: input, columns: columns, rows: rows}
 }
 
-// report returns what the receiver told last.
+// report returns the receiver's last report.
 func (r *receiver) report(t testing.TB) (received, error) {
 	t.Helper()
 	var got received
@@ -98,7 +101,8 @@ func (r *receiver) waitFrames(t testing.TB, n int) {
 	})
 }
 
-// waitPicture waits until the receiver shows what the X server has. A terminal may scroll meanwhile, so they are compared coarsely.
+// waitPicture waits until the receiver shows the X server's picture. The comparison is coarse, since a terminal may
+// scroll meanwhile.
 func (r *receiver) waitPicture(t testing.TB, x *xserver) {
 	t.Helper()
 	eventually(t, patience, "the picture is the desktop's", func() error {
@@ -116,7 +120,7 @@ func (r *receiver) waitPicture(t testing.TB, x *xserver) {
 	})
 }
 
-// size returns a function that returns the size of the picture that was decoded last.
+// size returns a function that returns the size of the last decoded picture.
 func (r *receiver) size(t testing.TB) func() (width, height int, err error) {
 	t.Helper()
 	return func() (width, height int, err error) {
@@ -125,9 +129,9 @@ func (r *receiver) size(t testing.TB) func() (width, height int, err error) {
 	}
 }
 
-// waitSize waits until the viewer of the only session decodes pictures of the size that the session reports. This must be
-// the display's size, or one of the smaller sizes while the session reports a lower rung: where others use the processors,
-// the encoder of a screen in motion may be too slow for the whole size, and stepping down is right.
+// waitSize waits until the viewer of the only session decodes pictures of the size that the session reports. This must
+// be the display's size, or a smaller size while the session reports a lower step: on a busy machine the encoder may be
+// too slow for the full size of a moving screen, and stepping down is right.
 func (h *host) waitSize(t testing.TB, x *xserver, decoded func() (width, height int, err error)) {
 	t.Helper()
 	eventually(t, patience, "the decoded picture has the session's size", func() error {
@@ -137,7 +141,8 @@ func (h *host) waitSize(t testing.TB, x *xserver, decoded func() (width, height 
 		}
 		s := h.session(t)
 		whole := s.Width == x.width && s.Height == x.height
-		smaller := s.Rung > 0 && (s.Width*4 == x.width*3 && s.Height*4 == x.height*3 || s.Width*2 == x.width && s.Height*2 == x.height)
+		smaller := s.Rung > 0 && (s.Width*4 == x.width*3 && s.Height*4 == x.height*3 || s.Width*2 == x.width &&
+			s.Height*2 == x.height)
 		if width != s.Width || height != s.Height || !whole && !smaller {
 			return fmt.Errorf("%dx%d decoded; the session reports %dx%d on rung %d of a display of %dx%d",
 				width, height, s.Width, s.Height, s.Rung, x.width, x.height)
@@ -146,7 +151,7 @@ func (h *host) waitSize(t testing.TB, x *xserver, decoded func() (width, height 
 	})
 }
 
-// leave has the receiver give its session up, and returns what it told at its end.
+// leave makes the receiver end its session, and returns its last report.
 func (r *receiver) leave(t testing.TB) received {
 	t.Helper()
 	if err := r.input.Close(); err != nil {
@@ -179,7 +184,8 @@ func (h *host) waitEmpty(t testing.TB) {
 	})
 }
 
-// feedback returns how often the receiver of the only session reported, by the form of its reports, from the session's recording. Its replay has to be exact.
+// feedback returns the number of reports from the receiver of the only session, by kind, from the session's recording.
+// The recording must replay exactly.
 func (h *host) feedback(t testing.TB) map[adapt.FeedbackKind]int {
 	t.Helper()
 	status, data, err := h.request(http.MethodPost, "/v1/sessions/"+h.session(t).ID+"/recording")
@@ -206,7 +212,7 @@ func (h *host) feedback(t testing.TB) map[adapt.FeedbackKind]int {
 	return kinds
 }
 
-// sane tells what a session's snapshot says that cannot be, whatever the path.
+// sane returns an error for values in a session's snapshot that are impossible on any path.
 func (s snapshot) sane() error {
 	var errs []error
 	check := func(ok bool, what string, values ...any) {
@@ -218,7 +224,8 @@ func (s snapshot) sane() error {
 	check(s.TargetBitrate > 0, "target %d", s.TargetBitrate)
 	check(s.Loss >= 0 && s.Loss <= 1, "loss %v", s.Loss)
 	check(s.RTTSeconds >= 0 && s.RTTSeconds < 5, "round trip %v s", s.RTTSeconds)
-	check(s.Quality == "good" || s.Quality == "constrained" || s.Quality == "degraded" || s.Quality == "critical", "quality %q by %s", s.Quality, s.Reason)
+	check(s.Quality == "good" || s.Quality == "constrained" || s.Quality == "degraded" ||
+		s.Quality == "critical", "quality %q by %s", s.Quality, s.Reason)
 	for i, x := range s.Transitions {
 		check(x.From != x.To, "transition %+v", x)
 		check(i == 0 || s.Transitions[i-1].To == x.From, "transitions %+v", s.Transitions)

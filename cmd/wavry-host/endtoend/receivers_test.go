@@ -12,14 +12,14 @@ import (
 	"wavryhost/adapt"
 )
 
-// watched is a daemon in one namespace, its display, and a link to where its viewers are.
+// watched is a daemon in one namespace, its display, and a link to the viewers' namespace.
 type watched struct {
 	*link
 	*host
 	x *xserver
 }
 
-// watchOverLink starts a desktop that scrolls text and a daemon that shows it, over TLS and with a token.
+// watchOverLink starts a desktop that scrolls text and a daemon that serves it over TLS with a token.
 func watchOverLink(t testing.TB, args ...string) watched {
 	t.Helper()
 	l := newLink(t)
@@ -27,16 +27,20 @@ func watchOverLink(t testing.TB, args ...string) watched {
 	x.desktop(t)
 	x.moving(t)
 	x.waitWindows(t, 3)
-	h := startExposed(t, l.host, l.hostIP, append([]string{"--display", x.id(), "--cursor=false", "--fps", "30"}, args...)...)
+	h := startExposed(t, l.host, l.hostIP, append([]string{
+		"--display", x.id(), "--cursor=false", "--fps",
+		"30",
+	}, args...)...)
 	return watched{link: l, host: h, x: x}
 }
 
-// lose drops so many of 100 packets from the host to the viewer, on their arrival.
+// lose drops n of 100 packets from host to viewer on their arrival.
 func (l *link) lose(t testing.TB, percent int) {
 	t.Helper()
 	need(t, "nft")
 	ip(t, "netns", "exec", l.viewer, "nft", fmt.Sprintf(
-		"add table ip t; flush table ip t; add chain ip t f { type filter hook input priority 0; }; add rule ip t f ip protocol udp numgen random mod 100 < %d counter drop", percent))
+		"add table ip t; flush table ip t; add chain ip t f { type filter hook input priority 0; }; add rule ip "+
+			"t f ip protocol udp numgen random mod 100 < %d counter drop", percent))
 }
 
 var counterForm = regexp.MustCompile(`counter packets (\d+)`)
@@ -59,7 +63,7 @@ func (l *link) lost(t testing.TB) int {
 	return n
 }
 
-// GStreamer's stack is webrtcbin with libnice, which finds no way over the loopback interface: hence the namespaces.
+// GStreamer's stack is webrtcbin with libnice, which finds no path over the loopback interface: hence the namespaces.
 func TestDesktopInGStreamer(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -67,7 +71,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 		args []string
 		want adapt.FeedbackKind
 	}{
-		// Left alone it offers no feedback on packets, so that the controller has the receiver reports to go by.
+		// By default it offers no transport-wide feedback, so the controller works from receiver reports.
 		{"receiver reports", nil, adapt.RR},
 		{"transport feedback", []string{"twcc"}, adapt.TWCC},
 	} {
@@ -82,7 +86,8 @@ func TestDesktopInGStreamer(t *testing.T) {
 			watchLosses(t, w, r)
 			r.waitPicture(t, w.x)
 			after := w.session(t)
-			t.Logf("2 %% lost, %d packets: %d sent again, %d keyframes, %s by %s, target %d bit/s, loss %.3f", w.lost(t), after.Retransmissions-before.Retransmissions,
+			t.Logf("2 %% lost, %d packets: %d sent again, %d keyframes, %s by %s, target %d bit/s, loss %.3f",
+				w.lost(t), after.Retransmissions-before.Retransmissions,
 				after.KeyframesSent-before.KeyframesSent, after.Quality, after.Reason, after.TargetBitrate, after.Loss)
 			if after.Retransmissions == before.Retransmissions && after.KeyframesSent == before.KeyframesSent {
 				t.Error("no packet was sent again and no keyframe was made; want the one or the other")
@@ -100,7 +105,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 	}
 }
 
-// aiortc offers no feedback on packets, and sends receiver reports and REMB, which the host does not ask for.
+// aiortc offers no transport-wide feedback. It sends receiver reports and REMB, which the host does not ask for.
 func TestAiortcOnABadPath(t *testing.T) {
 	t.Parallel()
 	w := watchOverLink(t, "--start-bitrate", "3M")
@@ -114,7 +119,8 @@ func TestAiortcOnABadPath(t *testing.T) {
 	narrowed := time.Now()
 	eventually(t, patience, "what is sent fits the path", func() error {
 		if s := w.session(t); s.TargetBitrate > limit || s.AchievedBitrate > limit {
-			return fmt.Errorf("target %d, achieved %d bit/s, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
+			return fmt.Errorf("target %d, achieved %d bit/s, %s by %s",
+				s.TargetBitrate, s.AchievedBitrate, s.Quality, s.Reason)
 		}
 		return nil
 	})
@@ -122,7 +128,8 @@ func TestAiortcOnABadPath(t *testing.T) {
 	r.waitFrames(t, 30) // the keyframe comes that mends the picture, and reports from before are over
 	watchLosses(t, w, r)
 	s := w.session(t)
-	t.Logf("1 Mbit/s, 2 %% lost: target %d, achieved %d bit/s, %d sent again, %d keyframes, %s by %s", s.TargetBitrate, s.AchievedBitrate, s.Retransmissions, s.KeyframesSent, s.Quality, s.Reason)
+	t.Logf("1 Mbit/s, 2 %% lost: target %d, achieved %d bit/s, %d sent again, %d keyframes, %s by %s",
+		s.TargetBitrate, s.AchievedBitrate, s.Retransmissions, s.KeyframesSent, s.Quality, s.Reason)
 	if got := w.feedback(t); got[adapt.RR] == 0 || got[adapt.TWCC]+got[adapt.CCFB] != 0 {
 		t.Errorf("its reports by form: %v; want receiver reports alone", got)
 	}
@@ -134,7 +141,8 @@ func TestAiortcOnABadPath(t *testing.T) {
 	w.waitEmpty(t)
 }
 
-// A path that falls to a quarter is what reports of a second are slowest to tell of. How long the picture stands is logged for each run.
+// A fall of the path to a quarter takes longest to recognize with one report a second. The length of the freeze is
+// logged for each run.
 func TestAiortcWhenThePathNarrows(t *testing.T) {
 	w := watchOverLink(t, "--start-bitrate", "3M", "--max-bitrate", "6M")
 	noise := w.x.noisy(t)
@@ -146,7 +154,8 @@ func TestAiortcWhenThePathNarrows(t *testing.T) {
 	eventually(t, 60*time.Second, "the path is in use", func() error {
 		err := bitratesOver(w.session(t), wide)
 		if err != nil && len(w.reliefs()) > 0 {
-			t.Skipf("the host gives its viewers less for its own load, so that the path is not filled; run it where two cores are free: %v", err)
+			t.Skipf("the host gives its viewers less for its own load, so that the path is not filled; run it "+
+				"where two cores are free: %v", err)
 		}
 		return err
 	})
@@ -182,8 +191,11 @@ func TestAiortcWhenThePathNarrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("4 to 1 Mbit/s: under it after %.1f s, the picture stood %.2f s at most, %d pictures in %.0f s, %d sent again, %d keyframes, target %d, %s by %s",
-		fits, longest, got.Frames-from, time.Since(narrowed).Seconds(), s.Retransmissions-before.Retransmissions, s.KeyframesSent-before.KeyframesSent, s.TargetBitrate, s.Quality, s.Reason)
+	t.Logf("4 to 1 Mbit/s: under it after %.1f s, the picture stood %.2f s at most, %d pictures in %.0f s, %d "+
+		"sent again, %d keyframes, target %d, %s by %s",
+		fits, longest, got.Frames-from, time.Since(narrowed).Seconds(),
+		s.Retransmissions-before.Retransmissions, s.KeyframesSent-before.KeyframesSent, s.TargetBitrate,
+		s.Quality, s.Reason)
 	if longest > 5 { // most of it is a decoder in Python that waits for the processor
 		t.Errorf("the picture stood for %.2f s; want 5 s at most", longest)
 	}
@@ -192,7 +204,7 @@ func TestAiortcWhenThePathNarrows(t *testing.T) {
 	w.waitEmpty(t)
 }
 
-// watchLosses demands that pictures keep coming although packets are lost.
+// watchLosses checks that pictures keep arriving although packets are lost.
 func watchLosses(t *testing.T, w watched, r *receiver) {
 	t.Helper()
 	begun := time.Now()
@@ -213,8 +225,8 @@ func watchLosses(t *testing.T, w watched, r *receiver) {
 	})
 	rate := float64(last.Frames-first.Frames) / time.Since(begun).Seconds()
 	t.Logf("%.1f pictures a second, %.2f s between two at most", rate, worst)
-	// How many pictures a second there are is the machine's affair: a decoder in Python waits for the processor. A request for a keyframe waits for the report that it
-	// comes in, up to 6.2 s (RFC 3550, section 6.3.1; GStreamer).
+	// The number of pictures per second depends on the machine: a decoder in Python waits for the processor. A keyframe
+	// request waits for the report that carries it, up to 6.2 s (RFC 3550, section 6.3.1; GStreamer).
 	if worst > 10 {
 		t.Errorf("%.2f s between two pictures; want 6.2 s at most, and what a busy machine takes", worst)
 	}

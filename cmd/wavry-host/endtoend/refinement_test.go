@@ -35,7 +35,8 @@ func (x *xserver) square(tb testing.TB) *square {
 	if s.window, err = xproto.NewWindowId(c); err != nil {
 		tb.Fatal(err)
 	}
-	xproto.CreateWindow(c, screen.RootDepth, s.window, screen.Root, 0, 0, squareSide, squareSide, 0, xproto.WindowClassInputOutput, screen.RootVisual,
+	xproto.CreateWindow(c, screen.RootDepth, s.window, screen.Root, 0, 0, squareSide, squareSide, 0,
+		xproto.WindowClassInputOutput, screen.RootVisual,
 		xproto.CwBackPixel|xproto.CwOverrideRedirect, []uint32{screen.BlackPixel, 1})
 	if err := xproto.MapWindowChecked(c, s.window).Check(); err != nil {
 		tb.Fatal(err)
@@ -43,7 +44,7 @@ func (x *xserver) square(tb testing.TB) *square {
 	return s
 }
 
-// flip changes the square's colour, and returns when the server had done so.
+// flip changes the square's color, and returns the time at which the server had done so.
 func (s *square) flip(tb testing.TB) time.Time {
 	tb.Helper()
 	screen := xproto.Setup(s.c).DefaultScreen(s.c)
@@ -59,15 +60,15 @@ func (s *square) flip(tb testing.TB) time.Time {
 	return time.Now()
 }
 
-// A change during the refinement of a still page reaches a viewer about as soon as one when the page is sharp: it waits for no more than the
-// encoder's picture under way.
+// A change during the refinement of a still page reaches a viewer about as soon as a change of a sharp page: it waits
+// at most for the picture that the encoder is working on.
 func TestChangeDuringRefinementReachesAViewer(t *testing.T) {
 	const changes, apart = 10, 170 * time.Millisecond
 	size := image.Pt(1280, 720)
 	x := startX(t, 0, size.X, size.Y)
 	page := x.page(t)
 	s := x.square(t)
-	// At 500 kbit/s the page takes some seconds to get sharp, and a square that changes a few pictures.
+	// At 500 kbit/s the page takes some seconds to become sharp, and a changed square takes a few pictures.
 	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false", "--fixed-bitrate", "500k"}})
 	p, a := watchPage(t, h, webrtc.MimeTypeH264, loopback(t))
 	eventually(t, patience, "the page is being refined", func() error {
@@ -132,10 +133,13 @@ func TestChangeDuringRefinementReachesAViewer(t *testing.T) {
 	if len(before) < changes || len(after) < changes {
 		t.Fatalf("%d and %d of %d changes arrived", len(before), len(after), changes)
 	}
-	t.Logf("half of the changes arrive within %v (%v to %v) during the refinement, %v (%v to %v) after it; %v pictures refined, then %v",
-		before[changes/2], before[0], before[changes-1], after[changes/2], after[0], after[changes-1], refined, refinedLater-refined)
+	t.Logf("half of the changes arrive within %v (%v to %v) during the refinement, %v (%v to %v) after it; %v "+
+		"pictures refined, then %v",
+		before[changes/2], before[0], before[changes-1], after[changes/2], after[0], after[changes-1], refined,
+		refinedLater-refined)
 	if coarse > 40 || fine < 40 {
-		t.Errorf("the page has %.1f dB during the changes that are to be in its refinement, %.1f during the others", coarse, fine)
+		t.Errorf("the page has %.1f dB during the changes that are to be in its refinement, %.1f during the others",
+			coarse, fine)
 	}
 	if more := before[changes/2] - after[changes/2]; more > 17*time.Millisecond {
 		t.Errorf("a change is later by %v during the refinement; want a picture at most", more)

@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// relayed are a host and a viewer who reach each other's API, by a router in between, but no UDP: media has to go through a relay on the router.
+// relayed is a host and a viewer that reach each other's API through a router but cannot exchange UDP: media must go
+// through a relay on the router.
 type relayed struct {
 	host, viewer, router string // namespaces
 	hostIP, relayIP      string
@@ -39,7 +40,8 @@ func newRelayed(t testing.TB) *relayed {
 	})
 	for _, ns := range all {
 		addNamespace(t, ns)
-		_ = exec.Command("ip", "netns", "exec", ns, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
+		_ = exec.Command("ip", "netns", "exec", ns, "sh", "-c",
+			"echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6").Run()
 		ip(t, "-n", ns, "link", "set", "lo", "up")
 	}
 	for n, end := range map[int]string{8: r.host, 9: r.viewer} {
@@ -57,14 +59,16 @@ func newRelayed(t testing.TB) *relayed {
 	return r
 }
 
-// block lets no UDP from the host to the viewer or back, or lets it.
+// block blocks UDP between host and viewer in both directions, or unblocks it.
 func (r *relayed) block(t testing.TB, on bool) {
 	t.Helper()
 	if !on {
 		ip(t, "netns", "exec", r.router, "nft", "delete table ip t")
 		return
 	}
-	ip(t, "netns", "exec", r.router, "nft", "add table ip t; add chain ip t f { type filter hook forward priority 0; }; add rule ip t f ip protocol udp drop")
+	ip(t, "netns", "exec", r.router, "nft",
+		"add table ip t; add chain ip t f { type filter hook forward priority 0; }; add rule ip t f ip protocol "+
+			"udp drop")
 }
 
 // relay starts coturn on the router.
@@ -78,7 +82,8 @@ func (r *relayed) relayAt(t testing.TB, address, secret string) *process {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "turn.conf")
 	conf := []string{
-		"listening-ip=" + address, "relay-ip=" + address, "use-auth-secret", "static-auth-secret=" + secret, "realm=test", "no-tls", "no-dtls", "no-cli",
+		"listening-ip=" + address, "relay-ip=" + address, "use-auth-secret", "static-auth-secret=" + secret,
+		"realm=test", "no-tls", "no-dtls", "no-cli",
 		"userdb=" + filepath.Join(dir, "db"), "pidfile=" + filepath.Join(dir, "pid"), "log-file=stdout", "simple-log",
 	}
 	if err := os.WriteFile(file, []byte(strings.Join(conf, "\n")+"\n"), 0o600); err != nil {
@@ -95,8 +100,8 @@ func (r *relayed) relayAt(t testing.TB, address, secret string) *process {
 	return p
 }
 
-// A viewer whom no UDP reaches directly watches through coturn, with short-lived credentials; when the relay dies the session ends in time, and the page comes
-// back by itself when there is a relay again.
+// A viewer that no UDP reaches directly watches through coturn with short-lived credentials. When the relay dies, the
+// session ends in time, and the page reconnects without help when a relay is available again.
 func TestRelay(t *testing.T) {
 	t.Parallel()
 	r := newRelayed(t)
@@ -145,8 +150,8 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// Two relays, one of which dies: the session that was on it goes on by an ICE restart over the other, the next one is on the other at once, and the
-// daemon tells of it. A path that becomes direct or relayed while a session runs is counted as what it is.
+// Two relays, one of which dies: its session continues by an ICE restart over the other, the next session uses the
+// other at once, and the daemon reports it. A path that becomes direct or relayed during a session is counted as such.
 func TestOneOfTwoRelaysDies(t *testing.T) {
 	t.Parallel()
 	r := newRelayed(t)
@@ -157,9 +162,11 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	turn := r.relayAt(t, r.relayIP, secret)
 	r.relayAt(t, r.secondIP, secret)
 	r.block(t, false)
-	first, second := fmt.Sprintf("turn:%s:3478?transport=udp", r.relayIP), fmt.Sprintf("turn:%s:3478?transport=tcp", r.secondIP)
+	first, second := fmt.Sprintf("turn:%s:3478?transport=udp", r.relayIP),
+		fmt.Sprintf("turn:%s:3478?transport=tcp", r.secondIP)
 	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--ice-regions", "here",
-		"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], secret: %[2]s, region: here, priority: 2}, "+
+		"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], "+
+			"secret: %[2]s, region: here, priority: 2}, "+
 			"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second))
 	h.waitServer(t, first, "up")
 	h.waitServer(t, second, "up")
@@ -176,9 +183,11 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	if e := h.waitEvent(t, id, "path_changed"); e.From != "direct/udp" || !strings.HasPrefix(e.To, "relay/") {
 		t.Errorf("event %+v; want one from direct/udp to a relay", e)
 	}
-	// On a busy machine the browser may have begun on a relay, too.
-	if direct, relayed := h.metric(t, `wavry_host_session_paths_total{path="direct"`), h.metric(t, `wavry_host_session_paths_total{path="relay"`); direct < 1 || relayed < direct || relayed > direct+1 {
-		t.Errorf("%v direct paths and %v relayed ones were counted; want as many of each, or one more of the latter", direct, relayed)
+	// On a busy machine the browser may have started on a relay, too.
+	if direct, relayed := h.metric(t, `wavry_host_session_paths_total{path="direct"`), h.metric(t,
+		`wavry_host_session_paths_total{path="relay"`); direct < 1 || relayed < direct || relayed > direct+1 {
+		t.Errorf("%v direct paths and %v relayed ones were counted; want as many of each, or one more of the latter",
+			direct, relayed)
 	}
 
 	turn.kill()
@@ -201,7 +210,7 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	h.waitMetric(t, `wavry_host_events_total{kind="relay_up"}`, 1)
 }
 
-// waitPath waits until a session, which has to stay the only one, takes a path, by a protocol unless that is "".
+// waitPath waits until a session, which must remain the only one, uses a path, and a protocol unless that is "".
 func (h *host) waitPath(t testing.TB, id, path, protocol string) {
 	t.Helper()
 	eventually(t, patience, "the session's path is "+path, func() error {
@@ -212,7 +221,7 @@ func (h *host) waitPath(t testing.TB, id, path, protocol string) {
 	})
 }
 
-// waitServer waits until the daemon shows a STUN or TURN server in a state.
+// waitServer waits until the daemon reports a STUN or TURN server in a state.
 func (h *host) waitServer(t testing.TB, url, want string) {
 	t.Helper()
 	eventually(t, patience, url+" is "+want, func() error {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// reliefLine is what the daemon logs of a step of relief.
+// reliefLine matches the daemon's log line for a step of load shedding.
 type reliefLine struct {
 	Msg     string    `json:"msg"`
 	Time    time.Time `json:"time"`
@@ -22,7 +22,7 @@ type reliefLine struct {
 	To      string    `json:"to"`
 }
 
-// reliefs returns the steps of relief that h has logged.
+// reliefs returns the load-shedding steps that h has logged.
 func (h *host) reliefs() (steps []reliefLine) {
 	for line := range strings.Lines(h.out.String()) {
 		var l reliefLine
@@ -43,7 +43,7 @@ func (h *host) all(tb testing.TB) []snapshot {
 	return list
 }
 
-// used returns the part of the cores that is in use.
+// used returns the fraction of the cores in use.
 func (h *host) used(tb testing.TB) float64 {
 	tb.Helper()
 	status, body, err := h.request(http.MethodGet, "/v1/host")
@@ -62,7 +62,8 @@ func (h *host) used(tb testing.TB) float64 {
 	return state.Load.CoresUsed / state.Load.Cores
 }
 
-// watchRelief prints how the sessions are for so long, once in three seconds, and ends early when done says so.
+// watchRelief prints the state of the sessions every three seconds for the given time. It ends early when done returns
+// true.
 func (h *host) watchRelief(b *testing.B, title string, long time.Duration, done func() bool) {
 	b.Helper()
 	began, seen := time.Now(), len(h.reliefs())
@@ -83,8 +84,9 @@ func (h *host) watchRelief(b *testing.B, title string, long time.Duration, done 
 	}
 }
 
-// BenchmarkRelief saturates the machine for half a minute: two displays in motion, of different weight, and programs that take all the cores there are. It fails when another
-// display is lowered before the less important one, when anybody is dropped, and when nothing is lowered. What is lowered is raised again afterwards, as far as other programs leave room.
+// BenchmarkRelief saturates the machine for half a minute: two moving displays of different weight, and programs that
+// use all cores. It fails when the more important display is lowered first, when a session is ended, or when nothing is
+// lowered. Afterwards, quality rises again as far as other programs leave room.
 func BenchmarkRelief(b *testing.B) {
 	const hogs, long = 6, 40 * time.Second
 	need(b, "timeout")
@@ -93,7 +95,8 @@ func BenchmarkRelief(b *testing.B) {
 	side.moving(b)
 	h := startHost(b, hostOptions{measured: true, args: []string{
 		"--display", console.id(), "--fps", "60", "--max-encodes", "1", "--start-bitrate", "8M",
-		"--display-rules", fmt.Sprintf(`[{display: "%s", weight: 500}, {display: "%s", weight: 10}]`, console.id(), side.id()),
+		"--display-rules", fmt.Sprintf(`[{display: "%s", weight: 500}, {display: "%s", weight: 10}]`,
+			console.id(), side.id()),
 	}})
 	for b.Loop() {
 		first, _ := joinDisplay(b, h, console.id(), loopback(b), nil)
@@ -121,7 +124,8 @@ func BenchmarkRelief(b *testing.B) {
 		if len(lowered) == 0 {
 			b.Error("nobody was lowered")
 		}
-		if i := slices.IndexFunc(lowered, func(s reliefLine) bool { return s.Display == console.id() }); i >= 0 && i < 3 {
+		if i := slices.IndexFunc(lowered,
+			func(s reliefLine) bool { return s.Display == console.id() }); i >= 0 && i < 3 {
 			b.Errorf("step %d is for the important display", i+1)
 		}
 		if n := len(h.all(b)); n != 2 {

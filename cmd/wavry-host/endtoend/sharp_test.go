@@ -23,7 +23,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// pages tapes the pictures of a viewer and when each had come whole.
+// pages records a viewer's pictures and when each was complete.
 type pages struct {
 	codec string // of the MIME type
 	begun time.Time
@@ -40,7 +40,7 @@ func (p *pages) take(packet *rtp.Packet) {
 	p.at = append(p.at, time.Since(p.begun))
 }
 
-// watchPage joins a viewer of a codec.
+// watchPage joins a viewer with a codec.
 func watchPage(tb testing.TB, h *host, codec string, udp net.PacketConn) (*pages, *audience) {
 	tb.Helper()
 	p := &pages{codec: codec, begun: time.Now()}
@@ -62,7 +62,7 @@ func watchPage(tb testing.TB, h *host, codec string, udp net.PacketConn) (*pages
 	return p, a
 }
 
-// units returns the access units and when they had come.
+// units returns the access units and their arrival times.
 func (p *pages) units(tb testing.TB) (units [][]byte, at []time.Duration) {
 	tb.Helper()
 	p.mu.Lock()
@@ -89,7 +89,7 @@ func (p *pages) units(tb testing.TB) (units [][]byte, at []time.Duration) {
 	return units, at
 }
 
-// file writes access units for FFmpeg to decode: VP9 in IVF, H.264 as it is.
+// file writes access units for FFmpeg to decode: VP9 in IVF, H.264 as a byte stream.
 func (p *pages) file(units [][]byte, size image.Point) []byte {
 	if p.codec != webrtc.MimeTypeVP9 {
 		return bytes.Join(units, nil)
@@ -107,7 +107,7 @@ func (p *pages) file(units [][]byte, size image.Point) []byte {
 	return out
 }
 
-// sharpness is the luma PSNR of each picture that came against the page, and when it had come.
+// sharpness returns the luma PSNR of each received picture against the page, and its arrival time.
 func (p *pages) sharpness(tb testing.TB, page []byte, size image.Point) (db []float64, at []time.Duration) {
 	tb.Helper()
 	n := size.X * size.Y
@@ -122,7 +122,7 @@ func (p *pages) sharpness(tb testing.TB, page []byte, size image.Point) (db []fl
 	return db, at
 }
 
-// decode shows the luma of each picture that came, and returns when they had come.
+// decode calls f with the luma of each received picture, and returns their arrival times.
 func (p *pages) decode(tb testing.TB, size image.Point, show func(luma []byte)) []time.Duration {
 	tb.Helper()
 	units, at := p.units(tb)
@@ -164,14 +164,17 @@ func (p *pages) decode(tb testing.TB, size image.Point, show func(luma []byte)) 
 // page fills the screen with a terminal full of small text, waits until it stands still, and returns its luma.
 func (x *xserver) page(tb testing.TB) []byte {
 	tb.Helper()
-	x.program(tb, "xterm", "-geometry", fmt.Sprintf("%dx%d+0+0", x.width/6, x.height/13), "-fn", "fixed", "-b", "0", "-e", "sh", "-c",
+	x.program(tb, "xterm", "-geometry", fmt.Sprintf("%dx%d+0+0", x.width/6, x.height/13), "-fn", "fixed", "-b",
+		"0", "-e", "sh", "-c",
 		"cat ../../../docs/develop/adaptation.md ../../../LICENSE | tail -n 200; exec sleep 1000")
 	x.waitWindows(tb, 1)
 	var before []byte
 	eventually(tb, patience, "the page stands still", func() error {
 		time.Sleep(300 * time.Millisecond) // an X client says nothing when it has drawn
-		cmd := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-f", "x11grab", "-draw_mouse", "0",
-			"-video_size", fmt.Sprintf("%dx%d", x.width, x.height), "-i", x.name(), "-frames:v", "1", "-pix_fmt", "bgr0", "-f", "rawvideo", "-")
+		cmd := exec.Command("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-f", "x11grab",
+			"-draw_mouse", "0",
+			"-video_size", fmt.Sprintf("%dx%d", x.width, x.height), "-i", x.name(), "-frames:v", "1",
+			"-pix_fmt", "bgr0", "-f", "rawvideo", "-")
 		now, err := cmd.Output()
 		if err != nil {
 			return fmt.Errorf("grab the screen: %w", err)
@@ -187,7 +190,7 @@ func (x *xserver) page(tb testing.TB) []byte {
 	return page
 }
 
-// firstOver returns when a picture was first as sharp as so many dB.
+// firstOver returns the time of the first picture with at least the given PSNR in dB.
 func firstOver(db []float64, at []time.Duration, least float64) (time.Duration, bool) {
 	i := slices.IndexFunc(db, func(v float64) bool { return v >= least })
 	if i < 0 {
@@ -196,9 +199,9 @@ func firstOver(db []float64, at []time.Duration, least float64) (time.Duration, 
 	return at[i], true
 }
 
-// A viewer who joins a still page of text reads it at once, with the default settings on a free path; so does a second one beside the first, who is not left with
-// the newcomer's keyframe. The bounds are in pictures, of which there are 60 a second on a machine that has the time for them: a busy machine makes them more slowly.
-// BenchmarkStillPage has the times.
+// A viewer that joins a still page of text can read it at once, with the default settings on a free path. So can a
+// second viewer, and the first is not left with the newcomer's keyframe. The bounds are numbers of pictures, of which
+// there are 60 a second unless the machine is busy. BenchmarkStillPage has the times.
 func TestStillPageIsSharpAtOnce(t *testing.T) {
 	most := map[string]int{webrtc.MimeTypeH264: 60, webrtc.MimeTypeVP9: 90}
 	size := image.Pt(1280, 720)
@@ -218,9 +221,11 @@ func TestStillPageIsSharpAtOnce(t *testing.T) {
 			for i, p := range []*pages{first, second} {
 				db, at := p.sharpness(t, page, size)
 				n := slices.IndexFunc(db, func(v float64) bool { return v >= 40 }) + 1
-				t.Logf("viewer %d: first picture after %v with %.1f dB, 40 dB in picture %d of %d, %.1f dB at last", i+1, at[0], db[0], n, len(db), db[len(db)-1])
+				t.Logf("viewer %d: first picture after %v with %.1f dB, 40 dB in picture %d of %d, %.1f dB at last",
+					i+1, at[0], db[0], n, len(db), db[len(db)-1])
 				if n == 0 || n > most[codec] || db[len(db)-1] < 45 {
-					t.Errorf("viewer %d: 40 dB in picture %d, %.1f dB at last; want 40 dB within %d pictures, and 45", i+1, n, db[len(db)-1], most[codec])
+					t.Errorf("viewer %d: 40 dB in picture %d, %.1f dB at last; want 40 dB within %d pictures, and 45",
+						i+1, n, db[len(db)-1], most[codec])
 				}
 				if codec == webrtc.MimeTypeH264 && db[0] < 30 {
 					t.Errorf("viewer %d: the first picture has %.1f dB; want 30, since the path is local", i+1, db[0])
@@ -234,8 +239,8 @@ func TestStillPageIsSharpAtOnce(t *testing.T) {
 	}
 }
 
-// BenchmarkStillPage measures how soon a viewer who joins a still page of text can read it, with the default settings on loopback, and what the screen costs the
-// daemon while it stands still afterwards.
+// BenchmarkStillPage measures how soon a viewer that joins a still page of text can read it, with the default settings
+// on loopback, and what the still screen costs the daemon afterwards.
 func BenchmarkStillPage(b *testing.B) {
 	for _, size := range []image.Point{{1280, 720}, {1920, 1080}} {
 		x := startX(b, 0, size.X, size.Y)

@@ -26,7 +26,7 @@ import (
 	"time"
 )
 
-// sslscan returns what is wrong with the TLS of a server, by the judgment of sslscan.
+// sslscan returns sslscan's findings on a server's TLS.
 func sslscan(t *testing.T, address, name string) (faults []string) {
 	t.Helper()
 	need(t, "sslscan")
@@ -35,7 +35,7 @@ func sslscan(t *testing.T, address, name string) (faults []string) {
 	if err != nil {
 		t.Fatalf("sslscan: %v\n%s", err, out)
 	}
-	// What it prints for people may come before the document.
+	// Text for people may precede the document.
 	out = out[max(bytes.Index(out, []byte("<?xml")), 0):]
 	var document struct {
 		Test struct {
@@ -108,7 +108,7 @@ func sslscan(t *testing.T, address, name string) (faults []string) {
 	return faults
 }
 
-// authority writes a certificate of a name by an intermediate authority, its key, and the certificate of the root.
+// authority writes a certificate issued by an intermediate authority, its key, and the root certificate.
 func authority(t *testing.T, name string) (cert, key, root string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -161,7 +161,7 @@ func authority(t *testing.T, name string) (cert, key, root string) {
 	return write("cert.pem", "CERTIFICATE", chain[:2]...), write("key.pem", "PRIVATE KEY", private), root
 }
 
-// sslscan finds nothing wrong with the daemon's TLS, and OpenSSL verifies the chain for HTTP/2 and HTTP/1.1.
+// sslscan finds no fault in the daemon's TLS, and OpenSSL verifies the chain over HTTP/2 and HTTP/1.1.
 func TestTLSOfTheListener(t *testing.T) {
 	t.Parallel()
 	const name = "host7.example.net"
@@ -191,7 +191,7 @@ func TestTLSOfTheListener(t *testing.T) {
 	}
 }
 
-// A server of old protocols and ciphers is found out.
+// The check detects a server with old protocols and ciphers.
 func TestSSLScanFindsWeakTLS(t *testing.T) {
 	t.Parallel()
 	weak := httptest.NewUnstartedServer(http.NotFoundHandler())

@@ -16,12 +16,13 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// transcript starts a terminal whose program writes all that is typed into a file, letter by letter.
+// transcript starts a terminal whose program writes all typed text into a file, letter by letter.
 func (x *xserver) transcript(t testing.TB) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "transcript")
 	x.background(t, "#204060")
-	x.program(t, "xterm", "-geometry", "80x24+0+0", "-e", "sh", "-c", fmt.Sprintf("stty raw -echo; touch %[1]s; exec dd of=%[1]s bs=1 2>/dev/null", file))
+	x.program(t, "xterm", "-geometry", "80x24+0+0", "-e", "sh", "-c",
+		fmt.Sprintf("stty raw -echo; touch %[1]s; exec dd of=%[1]s bs=1 2>/dev/null", file))
 	x.waitWindows(t, 1)
 	eventually(t, patience, "the program reads", func() error {
 		_, err := os.Stat(file)
@@ -30,7 +31,7 @@ func (x *xserver) transcript(t testing.TB) (file string) {
 	return file
 }
 
-// typed waits until a transcript has so many letters, and for as long again as letters come.
+// typed waits until a transcript has n letters and no further letters arrive for a while.
 func typed(t testing.TB, file string, want []byte) {
 	t.Helper()
 	var got []byte
@@ -46,20 +47,22 @@ func typed(t testing.TB, file string, want []byte) {
 		for i < len(want) && got[i] == want[i] {
 			i++
 		}
-		t.Errorf("%d letters for %d; the first wrong one is number %d, in …%.40q", len(got), len(want), i, got[max(0, i-10):])
+		t.Errorf("%d letters for %d; the first wrong one is number %d, in …%.40q",
+			len(got), len(want), i, got[max(0, i-10):])
 	}
 }
 
-// alphabet are the codes of the letters a to j.
+// alphabet has the codes of the letters a to j.
 var alphabet = []int{30, 48, 46, 32, 18, 33, 34, 35, 23, 36}
 
-// paste has the page send n letters at once, as a program does that types what is pasted.
+// paste makes the page send n letters at once, as a program that types pasted text does.
 func (b *browser) paste(t testing.TB, n int) []byte {
 	t.Helper()
 	var done bool
 	if err := b.eval(fmt.Sprintf(`(() => {
 		const codes = [%s];
-		for (let i = 0; i < %d; i++) { const c = codes[i %% 10]; window.wavry.control.send("key", c, true); window.wavry.control.send("key", c, false); }
+		for (let i = 0; i < %d; i++) { const c = codes[i %% 10]; window.wavry.control.send("key", c,
+			true); window.wavry.control.send("key", c, false); }
 		return true;
 	})()`, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(alphabet)), ","), "[]"), n), &done); err != nil {
 		t.Fatal(err)
@@ -67,7 +70,8 @@ func (b *browser) paste(t testing.TB, n int) []byte {
 	return bytes.Repeat([]byte("abcdefghij"), n/10)
 }
 
-// A text that comes at once arrives whole and in order, also while the X server stands still: what the display does not take waits in the page.
+// Text that is sent at once arrives complete and in order, also while the X server is stopped: what the display cannot
+// take waits in the page.
 func TestPastedTextArrivesWhole(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
@@ -84,7 +88,8 @@ func TestPastedTextArrivesWhole(t *testing.T) {
 	start := time.Now()
 	want = append(want, b.paste(t, 10_000)...)
 	eventually(t, patience, "the page says that the display is slow", func() error {
-		if s := b.text(t, "control"); s != "you control; the display is slow" && s != "the display takes no input at present" {
+		if s := b.text(t, "control"); s != "you control; the display is slow" &&
+			s != "the display takes no input at present" {
 			return fmt.Errorf("it says %q", s)
 		}
 		return nil
@@ -100,12 +105,14 @@ func TestPastedTextArrivesWhole(t *testing.T) {
 	}
 	typed(t, file, want)
 	b.waitControl(t, "you control")
-	if n := h.metric(t, `wavry_host_input_lost_total{reason="overflow"}`) + h.metric(t, `wavry_host_input_lost_total{reason="unavailable"}`); n != 0 {
+	if n := h.metric(t, `wavry_host_input_lost_total{reason="overflow"}`) + h.metric(t,
+		`wavry_host_input_lost_total{reason="unavailable"}`); n != 0 {
 		t.Errorf("%v commands are counted as lost", n)
 	}
 }
 
-// A client that sends as fast as it can is slowed down; nothing of what it sends is lost, and the daemon keeps little of it.
+// A client that sends as fast as it can is slowed down. Nothing that it sends is lost, and the daemon buffers little of
+// it.
 func TestFastClientIsSlowedDown(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)
@@ -137,14 +144,14 @@ func TestFastClientIsSlowedDown(t *testing.T) {
 	}
 }
 
-// A key that is pressed while the path is cut types one letter, whatever the X server's repeat rate is; text that is typed over a path which is
-// cut again and again arrives as it was typed.
+// A key that is pressed while the path is cut types one letter, at any repeat rate of the X server. Text that is typed
+// over a path which is cut repeatedly arrives as typed.
 func TestShortPressIsOneLetterOnABrokenPath(t *testing.T) {
 	t.Parallel()
 	l := newLink(t)
 	need(t, "nft")
-	// It repeats keys later than others do, so that a busy machine types no letter more; session: TestCutReleasesBeforeTheDisplayRepeats has the
-	// usual delay.
+	// It repeats keys later than others do, so that a busy machine types no letter more; session:
+	// TestCutReleasesBeforeTheDisplayRepeats has the usual delay.
 	x := startX(t, 0, 640, 480, "-ardelay", "1500")
 	file := x.transcript(t)
 	h := startExposed(t, l.host, l.hostIP, append([]string{"--display", x.id()}, patient...)...)
@@ -156,7 +163,10 @@ func TestShortPressIsOneLetterOnABrokenPath(t *testing.T) {
 		<-timer.C
 	}
 	var want []byte
-	for _, cut := range []time.Duration{300 * time.Millisecond, 700 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second} {
+	for _, cut := range []time.Duration{
+		300 * time.Millisecond, 700 * time.Millisecond, time.Second,
+		2 * time.Second, 4 * time.Second,
+	} {
 		b.key(t, "KeyA", true, 0)
 		want = append(want, 'a')
 		typed(t, file, want)

@@ -18,7 +18,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// audience is a viewer of pion's that only receives, with the feedback that browsers send.
+// audience is a receiving pion viewer with the feedback that browsers send.
 type audience struct {
 	pc      *webrtc.PeerConnection
 	socket  *socket
@@ -28,13 +28,14 @@ type audience struct {
 	newest  atomic.Int64 // when a packet came, in Unix nanoseconds
 }
 
-// socket is all that a viewer sends and receives by. Without it nothing comes from the viewer any more, no farewell of DTLS either.
+// socket carries all packets that a viewer sends and receives. When it is closed, the viewer sends nothing more, not
+// even the DTLS close.
 type socket struct {
 	net.PacketConn
 	cut atomic.Bool
 }
 
-// ReadFrom tells an end where pion would complain about an error.
+// ReadFrom returns io.EOF where pion would log an error.
 func (s *socket) ReadFrom(p []byte) (int, net.Addr, error) {
 	n, from, err := s.PacketConn.ReadFrom(p)
 	if errors.Is(err, net.ErrClosed) {
@@ -50,7 +51,7 @@ func (s *socket) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// prepared returns a viewer on a socket who has not made an offer yet. What it gets is passed to take, unless that is nil.
+// prepared returns a viewer on a socket that has not made an offer yet. Received packets go to take, unless it is nil.
 func prepared(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) *audience {
 	tb.Helper()
 	media := &webrtc.MediaEngine{}
@@ -60,7 +61,7 @@ func prepared(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet)) *audien
 	return preparedWith(tb, udp, take, webrtc.WithMediaEngine(media))
 }
 
-// preparedWith is prepared with codecs and interceptors of one's own.
+// preparedWith is prepared with the given codecs and interceptors.
 func preparedWith(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet), how ...func(*webrtc.API)) *audience {
 	tb.Helper()
 	a := &audience{socket: &socket{PacketConn: udp}}
@@ -68,12 +69,14 @@ func preparedWith(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet), how
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	settings.SetICEUDPMux(webrtc.NewICEUDPMux(nil, a.socket))
-	pc, err := webrtc.NewAPI(append(how, webrtc.WithSettingEngine(settings))...).NewPeerConnection(webrtc.Configuration{})
+	pc, err := webrtc.NewAPI(append(how,
+		webrtc.WithSettingEngine(settings))...).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	a.pc = pc
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo,
+		webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
 		tb.Fatal(err)
 	}
 	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
@@ -94,7 +97,7 @@ func preparedWith(tb testing.TB, udp net.PacketConn, take func(*rtp.Packet), how
 	return a
 }
 
-// offer makes the viewer's offer, which is applied when it has candidates to look for.
+// offer makes the viewer's offer. The offer is also applied when candidates must be gathered.
 func (a *audience) offer(tb testing.TB) webrtc.SessionDescription {
 	tb.Helper()
 	offer, err := a.pc.CreateOffer(nil)
@@ -114,13 +117,13 @@ func loopback(tb testing.TB) net.PacketConn {
 	return udp
 }
 
-// join connects a viewer on this machine, and returns it with the time from its offer to the answer.
+// join connects a viewer on this machine, and returns it with the time from offer to answer.
 func join(tb testing.TB, h *host) (*audience, time.Duration) {
 	tb.Helper()
 	return joinDisplay(tb, h, "default", loopback(tb), nil)
 }
 
-// joinWith is join for a viewer who does something to the peer connection before it makes its offer.
+// joinWith is join for a viewer that prepares the peer connection before it makes its offer.
 func joinWith(tb testing.TB, h *host, before func(*webrtc.PeerConnection)) *audience {
 	tb.Helper()
 	a := prepared(tb, loopback(tb), nil)
@@ -134,8 +137,10 @@ func joinBy(tb testing.TB, h *host, udp net.PacketConn, take func(*rtp.Packet)) 
 	return joinDisplay(tb, h, "default", udp, take)
 }
 
-// joinDisplay connects a viewer of a display by a socket; take gets each packet, unless it is nil.
-func joinDisplay(tb testing.TB, h *host, display string, udp net.PacketConn, take func(*rtp.Packet)) (*audience, time.Duration) {
+// joinDisplay connects a viewer of a display on a socket; take receives each packet, unless it is nil.
+func joinDisplay(tb testing.TB, h *host, display string, udp net.PacketConn,
+	take func(*rtp.Packet),
+) (*audience, time.Duration) {
 	tb.Helper()
 	a := prepared(tb, udp, take)
 	return a, a.join(tb, h, display)
@@ -150,7 +155,8 @@ func (a *audience) join(tb testing.TB, h *host, display string) time.Duration {
 		tb.Fatal(err)
 	}
 	<-gathered
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/"+display, strings.NewReader(pc.LocalDescription().SDP))
+	request, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, h.url+"/whep/"+display,
+		strings.NewReader(pc.LocalDescription().SDP))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -174,7 +180,10 @@ func (a *audience) join(tb testing.TB, h *host, display string) time.Duration {
 		tb.Fatal(err)
 	}
 	a.path = at.Path
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{
+		Type: webrtc.SDPTypeAnswer,
+		SDP:  string(answer),
+	}); err != nil {
 		tb.Fatal(err)
 	}
 	return took
@@ -191,7 +200,7 @@ func (a *audience) leave(tb testing.TB, h *host) {
 	_ = a.socket.Close() // the mux has closed it
 }
 
-// kill makes the viewer vanish as a killed process does: nothing is said, and its port is closed.
+// kill makes the viewer vanish as a killed process does: no message, and a closed port.
 func (a *audience) kill(tb testing.TB) {
 	tb.Helper()
 	a.socket.cut.Store(true)
@@ -204,7 +213,7 @@ func (a *audience) kill(tb testing.TB) {
 // id is the session's.
 func (a *audience) id() string { return a.path[strings.LastIndex(a.path, "/")+1:] }
 
-// waitMedia waits until packets have come.
+// waitMedia waits until packets have arrived.
 func (a *audience) waitMedia(tb testing.TB) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)

@@ -18,13 +18,17 @@ import (
 	"time"
 )
 
-// BenchmarkViewers prints what another viewer of the same display costs: 1280x720 at 30 frames a second and some 4 Mbit/s, of a screen that never stands
-// still (libx264 leaves a fifth of its 5 Mbit/s on it). The viewers share the machine with the host; only the host's CPU counts.
+// BenchmarkViewers prints the cost of another viewer of the same display: 1280x720 at 30 frames a second and about 4
+// Mbit/s, of a screen that always moves (libx264 leaves a fifth of its 5 Mbit/s unused). Viewers and host share the
+// machine; only the host's CPU is counted.
 func BenchmarkViewers(b *testing.B) {
 	const most, long = 20, 8 * time.Second
 	x := startX(b, 0, 1280, 720)
 	x.noisy(b)
-	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "5M", "--max-sessions", "100"}})
+	h := startHost(b, hostOptions{measured: true, args: []string{
+		"--display", x.id(), "--fps", "30",
+		"--fixed-bitrate", "5M", "--max-sessions", "100",
+	}})
 	for b.Loop() {
 		var all []*audience
 		costs := map[int]float64{}
@@ -51,7 +55,8 @@ func BenchmarkViewers(b *testing.B) {
 				b.Fatal(err)
 			}
 			encodes := strings.Contains(string(body), `"encodes":1`)
-			b.Logf("%2d viewers: %5.1f %% of a core, %.2f to %.2f Mbit/s each, one encode: %v", n, costs[n], rates[0], rates[len(rates)-1], encodes)
+			b.Logf("%2d viewers: %5.1f %% of a core, %.2f to %.2f Mbit/s each, one encode: %v", n, costs[n],
+				rates[0], rates[len(rates)-1], encodes)
 		}
 		b.ReportMetric((costs[most]-costs[1])/(most-1), "%core/viewer")
 		b.ReportMetric(costs[1], "%core-first")
@@ -62,11 +67,15 @@ func BenchmarkViewers(b *testing.B) {
 	}
 }
 
-// BenchmarkCreate prints the time from an offer to its answer, on a host whose display is watched already and on one where it is opened.
+// BenchmarkCreate prints the time from an offer to its answer, for a watched display and for a
+// display that must be opened.
 func BenchmarkCreate(b *testing.B) {
 	x := startX(b, 0, 1280, 720)
 	x.desktop(b)
-	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--max-sessions", "1000", "--linger", "100ms"}})
+	h := startHost(b, hostOptions{measured: true, args: []string{
+		"--display", x.id(), "--max-sessions", "1000",
+		"--linger", "100ms",
+	}})
 	for _, watched := range []bool{true, false} {
 		b.Run(fmt.Sprintf("watched=%v", watched), func(b *testing.B) {
 			if watched {
@@ -89,14 +98,17 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// BenchmarkChurn prints what a thousand viewers who came and went have left behind, and a thousand who were killed.
+// BenchmarkChurn prints what remains after a thousand viewers joined and left, and after a thousand were killed.
 func BenchmarkChurn(b *testing.B) {
 	const cycles = 1000
 	for _, killed := range []bool{false, true} {
 		b.Run(fmt.Sprintf("killed=%v", killed), func(b *testing.B) {
 			x := startX(b, 0, 640, 480)
 			x.desktop(b)
-			h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--max-sessions", "1000", "--fixed-bitrate", "1M"}})
+			h := startHost(b, hostOptions{measured: true, args: []string{
+				"--display", x.id(), "--max-sessions",
+				"1000", "--fixed-bitrate", "1M",
+			}})
 			come := func(n int) (zombie time.Duration) {
 				if killed {
 					_, zombie = killViewers(b, h, n, false)
@@ -108,13 +120,16 @@ func BenchmarkChurn(b *testing.B) {
 				return 0
 			}
 			for b.Loop() {
-				come(cycles / 5) // what is made once and kept, as many at a time as later on, the collector's pace included
+				// A warm-up allocates what is made once and kept, with the same concurrency as later, and lets the
+				// garbage collector settle.
+				come(cycles / 5)
 				settle(b, h)
 				before, memory := usage(b, h), resident(b, h)
 				zombie := come(cycles)
 				settle(b, h)
 				after := usage(b, h)
-				b.Logf("%d cycles: %v, %.1f MB before, %v, %.1f MB after", cycles, before, memory, after, resident(b, h))
+				b.Logf("%d cycles: %v, %.1f MB before, %v, %.1f MB after", cycles, before, memory, after,
+					resident(b, h))
 				if killed {
 					b.Logf("no session was left %.1f s after its viewer", zombie.Seconds())
 					b.ReportMetric(zombie.Seconds(), "s-oldest-zombie")
@@ -127,7 +142,7 @@ func BenchmarkChurn(b *testing.B) {
 	}
 }
 
-// resident is the memory that the daemon holds, in MB.
+// resident returns the daemon's resident memory in MB.
 func resident(tb testing.TB, h *host) float64 {
 	tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Process.Pid))
@@ -147,27 +162,32 @@ func resident(tb testing.TB, h *host) float64 {
 	return 0
 }
 
-// BenchmarkFlood prints what a thousand requests a second of a client without a right token do to a stream.
+// BenchmarkFlood prints the effect on a stream of a client that makes a thousand requests a second with a wrong token.
 func BenchmarkFlood(b *testing.B) {
 	const rate, long = 1000, 10 * time.Second
 	x := startX(b, 0, 1280, 720)
 	x.noisy(b)
 	const token = "for-this-test-and-no-other"
 	h := startHost(b, hostOptions{
-		measured: true, token: token, args: []string{"--display", x.id(), "--fps", "30", "--fixed-bitrate", "4M"}, env: []string{"WAVRY_HOST_TOKEN=" + token},
+		measured: true, token: token, args: []string{
+			"--display", x.id(), "--fps", "30", "--fixed-bitrate",
+			"4M",
+		}, env: []string{"WAVRY_HOST_TOKEN=" + token},
 	})
 	viewer, _ := join(b, h)
 	defer viewer.leave(b, h)
 	<-time.After(3 * time.Second)
-	// watch returns the frames that were sent, the drops, and the share of a core, in a while.
+	// watch returns the frames sent, the drops, and the share of a core over a while.
 	watch := func() (frames, drops, core float64) {
-		before, dropped := h.metric(b, `wavry_host_frames_total{stage="sent"}`), h.metric(b, "wavry_host_frames_dropped_total")
+		before, dropped := h.metric(b, `wavry_host_frames_total{stage="sent"}`), h.metric(b,
+			"wavry_host_frames_dropped_total")
 		cpu, start := processor(b, h.Process.Pid), time.Now()
 		<-time.After(long)
-		return h.metric(b, `wavry_host_frames_total{stage="sent"}`) - before, h.metric(b, "wavry_host_frames_dropped_total") - dropped,
+		return h.metric(b, `wavry_host_frames_total{stage="sent"}`) - before, h.metric(b,
+				"wavry_host_frames_dropped_total") - dropped,
 			millis(processor(b, h.Process.Pid)-cpu) / time.Since(start).Seconds() / 10
 	}
-	// Another address than the viewer's: a network that asks too much is refused as a whole.
+	// The attacker has another address than the viewer: a network that asks too much is refused as a whole.
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	stranger := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 100}}
 	defer stranger.CloseIdleConnections()
@@ -187,7 +207,8 @@ func BenchmarkFlood(b *testing.B) {
 						return
 					case <-tick.C:
 					}
-					request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/whep/default", strings.NewReader("v=0"))
+					request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+"/whep/default",
+						strings.NewReader("v=0"))
 					if err != nil {
 						return
 					}
@@ -205,7 +226,8 @@ func BenchmarkFlood(b *testing.B) {
 		flooded, drops, core := watch()
 		stop()
 		all.Wait()
-		b.Logf("calm: %.0f frames, %.0f dropped, %.1f %% of a core; under %.0f refused requests a second: %.0f frames, %.0f dropped, %.1f %% of a core",
+		b.Logf("calm: %.0f frames, %.0f dropped, %.1f %% of a core; under %.0f refused requests a second: %.0f "+
+			"frames, %.0f dropped, %.1f %% of a core",
 			calm, calmDrops, calmCore, float64(refused.Load())/long.Seconds(), flooded, drops, core)
 		b.ReportMetric(flooded/calm, "frames-of-calm")
 		b.ReportMetric(core-calmCore, "%core-more")

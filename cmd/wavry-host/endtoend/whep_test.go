@@ -15,14 +15,15 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// pageOf is a client of WHEP in a page of another origin than the host's, as strict as the strictest that we know (mediamtx's, and what browsers ask of CORS).
+// pageOf is a WHEP client in a page of another origin than the host's, as strict as the strictest known one
+// (mediamtx's, and what browsers require by CORS).
 type pageOf struct {
 	t      *testing.T
 	h      *host
 	origin string
 }
 
-// preflight asks as a browser does before the page's own request, and demands that the answer allows it.
+// preflight makes the request that a browser makes before the page's own, and checks that the answer allows it.
 func (c pageOf) preflight(at, method string, headers ...string) {
 	c.t.Helper()
 	response := c.do(http.MethodOptions, at, "", map[string]string{
@@ -35,7 +36,8 @@ func (c pageOf) preflight(at, method string, headers ...string) {
 	if allowed != c.origin && allowed != "*" {
 		c.t.Errorf("OPTIONS %s allows the origin %q", at, allowed)
 	}
-	if methods := listed(response.Header, "Access-Control-Allow-Methods"); !slices.Contains(methods, strings.ToLower(method)) {
+	if methods := listed(response.Header, "Access-Control-Allow-Methods"); !slices.Contains(methods,
+		strings.ToLower(method)) {
 		c.t.Errorf("OPTIONS %s allows the methods %v; want %s by its name", at, methods, method)
 	}
 	for _, name := range headers {
@@ -45,7 +47,7 @@ func (c pageOf) preflight(at, method string, headers ...string) {
 	}
 }
 
-// listed are the items of a header, in lower case.
+// listed returns the items of a header in lower case.
 func listed(h http.Header, name string) []string {
 	var items []string
 	for item := range strings.SplitSeq(strings.Join(h.Values(name), ","), ",") {
@@ -54,7 +56,7 @@ func listed(h http.Header, name string) []string {
 	return items
 }
 
-// answer is one of HTTP.
+// answer is an HTTP answer.
 type answer struct {
 	status int
 	http.Header
@@ -86,7 +88,7 @@ func (c pageOf) do(method, at, body string, header map[string]string) answer {
 	return answer{status: response.StatusCode, Header: response.Header, body: string(text)}
 }
 
-// A client that takes nothing but exactly what the drafts say trickles its candidates, watches, and leaves.
+// A client that accepts only what the drafts specify trickles its candidates, watches, and leaves.
 func TestStrictClient(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)
@@ -96,9 +98,10 @@ func TestStrictClient(t *testing.T) {
 	const token, origin = "for-this-test-and-no-other", "https://app.example"
 	h := startHost(t, hostOptions{
 		token: token, env: []string{"WAVRY_HOST_TOKEN=" + token},
-		// Nothing answers there, which is none of the client's business: it is handed the address.
+		// Nothing answers at that address. The client does not check; it only receives it.
 		args: []string{
-			"--display", x.id(), "--allowed-origins", origin, "--ice-servers", "[{urls: ['stun:127.0.0.1:9']}]", "--gather-timeout", "100ms",
+			"--display", x.id(), "--allowed-origins", origin, "--ice-servers",
+			"[{urls: ['stun:127.0.0.1:9']}]", "--gather-timeout", "100ms",
 			"--media-network", "loopback",
 		}, // with ice_servers it would be any, and the viewer's 127.0.0.1 refused
 	})
@@ -143,17 +146,22 @@ func TestStrictClient(t *testing.T) {
 	if err := a.pc.SetLocalDescription(offer); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: response.body}); err != nil {
+	if err := a.pc.SetRemoteDescription(webrtc.SessionDescription{
+		Type: webrtc.SDPTypeAnswer,
+		SDP:  response.body,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	<-gathered
 	trickle := map[string]string{"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": etag}
-	if response := c.do(http.MethodPatch, at, fragmentOf(a.pc.LocalDescription().SDP), trickle); response.status != http.StatusNoContent || response.body != "" {
+	if response := c.do(http.MethodPatch, at, fragmentOf(a.pc.LocalDescription().SDP),
+		trickle); response.status != http.StatusNoContent || response.body != "" {
 		t.Errorf("PATCH: status %d; want exactly 204: %s", response.status, response.body)
 	}
 	a.waitMedia(t)
 	trickle["If-Match"] = `"another"`
-	if response := c.do(http.MethodPatch, at, fragmentOf(a.pc.LocalDescription().SDP), trickle); response.status != http.StatusPreconditionFailed {
+	if response := c.do(http.MethodPatch, at, fragmentOf(a.pc.LocalDescription().SDP),
+		trickle); response.status != http.StatusPreconditionFailed {
 		t.Errorf("PATCH with another ETag: status %d; want 412", response.status)
 	}
 	if response := c.do(http.MethodDelete, at, "", nil); response.status != http.StatusOK {
@@ -166,7 +174,7 @@ func TestStrictClient(t *testing.T) {
 	h.waitEmpty(t)
 }
 
-// fragmentOf makes what a client trickles (RFC 8840, section 9) of a description.
+// fragmentOf makes a trickle fragment (RFC 8840, section 9) from a description.
 func fragmentOf(sdp string) string {
 	var session, media []string
 	for line := range strings.Lines(sdp) {
@@ -178,7 +186,8 @@ func fragmentOf(sdp string) string {
 			media = append(media, line)
 		}
 	}
-	return fmt.Sprintf("%s\r\n%s\r\na=end-of-candidates\r\n", strings.Join(session, "\r\n"), strings.Join(media, "\r\n"))
+	return fmt.Sprintf("%s\r\n%s\r\na=end-of-candidates\r\n", strings.Join(session, "\r\n"),
+		strings.Join(media, "\r\n"))
 }
 
 // restarting returns a fragment with other ICE credentials, as for an ICE restart.

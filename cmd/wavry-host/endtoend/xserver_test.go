@@ -20,7 +20,7 @@ import (
 	"wavryhost/capture/synthetic"
 )
 
-// xserver is an Xvfb of the test's own.
+// xserver is the test's own Xvfb.
 type xserver struct {
 	*process
 	number        int
@@ -32,7 +32,7 @@ func (x *xserver) name() string { return fmt.Sprintf(":%d", x.number) }
 // id is the display's id in the daemon.
 func (x *xserver) id() string { return fmt.Sprintf("x11:%d", x.number) }
 
-// startX starts an X server of the size; number 0 lets it choose. extra are more arguments for it.
+// startX starts an X server of the given size; with number 0 it chooses a number. extra has further arguments.
 func startX(t testing.TB, number, width, height int, extra ...string) *xserver {
 	t.Helper()
 	need(t, "Xvfb", "xterm", "xsetroot", "xeyes")
@@ -84,11 +84,12 @@ func (x *xserver) program(t testing.TB, name string, args ...string) *process {
 	return start(t, cmd)
 }
 
-// desktop fills the screen with still, real programs: a coloured root and a terminal with a prompt.
+// desktop fills the screen with still, real programs: a colored root and a terminal with a prompt.
 func (x *xserver) desktop(t testing.TB) {
 	t.Helper()
 	x.background(t, "#204060")
-	x.program(t, "xterm", "-geometry", "80x24+60+60", "-bg", "#fdf6e3", "-fg", "#073642", "-cr", "#073642", "+bc", "-fa", "DejaVu Sans Mono",
+	x.program(t, "xterm", "-geometry", "80x24+60+60", "-bg", "#fdf6e3", "-fg", "#073642", "-cr", "#073642",
+		"+bc", "-fa", "DejaVu Sans Mono",
 		"-fs", "12", "-e", "sh", "-c", "PS1='$ ' exec sh -i")
 	x.program(t, "xterm", "-geometry", "40x8+800+480", "-bg", "black", "-fg", "green", "-e", "sh", "-c",
 		"echo this window is still; exec cat")
@@ -104,11 +105,12 @@ func (x *xserver) background(t testing.TB, colour string) {
 	}
 }
 
-// moving adds a terminal that scrolls text all the time.
+// moving adds a terminal that always scrolls text.
 func (x *xserver) moving(t testing.TB) {
 	t.Helper()
 	x.program(t, "xterm", "-geometry", "100x40+300+40", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
-		"i=0; while :; do i=$((i+1)); echo $i the quick brown fox jumps over the lazy dog $((i*7919)) $((i*104729)); sleep 0.02; done")
+		"i=0; while :; do i=$((i+1)); echo $i the quick brown fox jumps over the lazy dog $((i*7919)) "+
+			"$((i*104729)); sleep 0.02; done")
 }
 
 // noisy adds a terminal full of random letters, which an encoder cannot predict.
@@ -118,7 +120,8 @@ func (x *xserver) noisy(t testing.TB) *process {
 		"while :; do head -c 1500 /dev/urandom | base64 -w 150; sleep 0.03; done")
 }
 
-// paint shows the pictures of a synthetic display on the screen until the returned function is called. Each appears as a whole.
+// paint shows the pictures of a synthetic display on the screen until the returned function is called. Each picture
+// appears at once.
 func (x *xserver) paint(t testing.TB, cfg synthetic.Config) (stop func()) {
 	t.Helper()
 	c, err := dialX(x.name())
@@ -154,10 +157,12 @@ func (x *xserver) paint(t testing.TB, cfg synthetic.Config) (stop func()) {
 				}
 				for y := 0; y < h; y += rows {
 					n := min(rows, h-y)
-					xproto.PutImage(c, xproto.ImageFormatZPixmap, drawable, gc, uint16(w), uint16(n), 0, int16(y), 0, screen.RootDepth, f.Pix[y*f.Stride:(y+n)*f.Stride])
+					xproto.PutImage(c, xproto.ImageFormatZPixmap, drawable, gc, uint16(w), uint16(n), 0,
+						int16(y), 0, screen.RootDepth, f.Pix[y*f.Stride:(y+n)*f.Stride])
 				}
 				f.Release()
-				if err := xproto.CopyAreaChecked(c, drawable, window, gc, 0, 0, 0, 0, uint16(w), uint16(h)).Check(); err != nil {
+				if err := xproto.CopyAreaChecked(c, drawable, window, gc, 0, 0, 0, 0, uint16(w),
+					uint16(h)).Check(); err != nil {
 					return err
 				}
 			}
@@ -200,7 +205,7 @@ func (x *xserver) waitWindows(t testing.TB, n int) {
 	})
 }
 
-// luma returns the screen's brightness as the server itself has it, averaged into cells.
+// luma returns the screen's brightness as the server has it, averaged into cells.
 func (x *xserver) luma(t testing.TB, columns, rows int) []float64 {
 	t.Helper()
 	c, err := dialX(x.name())
@@ -209,7 +214,8 @@ func (x *xserver) luma(t testing.TB, columns, rows int) []float64 {
 	}
 	defer c.Close()
 	root := xproto.Setup(c).DefaultScreen(c).Root
-	img, err := xproto.GetImage(c, xproto.ImageFormatZPixmap, xproto.Drawable(root), 0, 0, uint16(x.width), uint16(x.height), ^uint32(0)).Reply()
+	img, err := xproto.GetImage(c, xproto.ImageFormatZPixmap, xproto.Drawable(root), 0, 0, uint16(x.width),
+		uint16(x.height), ^uint32(0)).Reply()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +234,8 @@ func (x *xserver) luma(t testing.TB, columns, rows int) []float64 {
 	return sums
 }
 
-// typeText presses the keys for text (lower case letters, digits, blanks and newlines) by XTEST, with the pointer put on at.
+// typeText presses the keys for text (lower case letters, digits, blanks and newlines) by XTEST, with the pointer put
+// on at.
 func (x *xserver) typeText(t testing.TB, at image.Point, text string) {
 	t.Helper()
 	c, err := dialX(x.name())
