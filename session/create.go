@@ -16,6 +16,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
+	"wavryhost/encode"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -143,18 +144,18 @@ func (m *Manager) display(ctx context.Context, id string) (Display, error) {
 }
 
 // largest returns the most that a viewer of display d may come to be sent, whose picture is of a given size at present: it may be moved to any other display.
-func (m *Manager) largest(ctx context.Context, d Display, size image.Point) largest {
+func (m *Manager) largest(ctx context.Context, d Display, size image.Point) encode.Stream {
 	cfg := m.cfg()
 	best := cfg.rule(d.ID).size(size)
-	most := largest{fps: cfg.fps(d.ID), bitrate: cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max}
+	most := encode.Stream{FPS: cfg.fps(d.ID), BitsPerSecond: cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max}
 	for _, d := range m.displays(ctx) {
 		p := cfg.rule(d.ID).size(image.Pt(d.Width, d.Height))
-		most.fps = max(most.fps, cfg.fps(d.ID))
+		most.FPS = max(most.FPS, cfg.fps(d.ID))
 		if p.X*p.Y > best.X*best.Y {
 			best = p
 		}
 	}
-	most.width, most.height = best.X, best.Y
+	most.Width, most.Height = best.X, best.Y
 	return most
 }
 

@@ -167,25 +167,26 @@ func notCodecChar(r rune) bool {
 }
 
 // limits returns what the decoder behind a format takes at most.
-func (f *format) limits() limits {
-	l := limits{fps: f.parameters.number("max-fr")}
+func (f *format) limits() encode.DecoderLimits {
+	l := encode.DecoderLimits{FPS: f.parameters.number("max-fr")}
 	if f.codec != encode.H264 {
-		l.macroblocks = f.parameters.number("max-fs")
+		l.Macroblocks = f.parameters.number("max-fs")
 		return l
 	}
-	// max-fs and max-mbps say more than the level (RFC 6184, section 8.1). The level itself holds where the offerer insists on it; browsers say 3.1 with
-	// level-asymmetry-allowed=1, and decode whatever comes.
+	// max-fs and max-mbps raise the limits of the level (RFC 6184, section 8.1). The level itself only counts without
+	// level-asymmetry-allowed: browsers offer level 3.1 with it, and decode all levels.
 	p, stated := parseProfileLevel(f.parameters["profile-level-id"])
 	if !stated || f.asymmetric() {
-		l.macroblocks, l.perSecond = f.parameters.number("max-fs"), f.parameters.number("max-mbps")
+		l.Macroblocks, l.MacroblocksPerSecond = f.parameters.number("max-fs"), f.parameters.number("max-mbps")
 		return l
 	}
-	at := levelNamed(p.level)
-	l.macroblocks = max(at.perFrame, f.parameters.number("max-fs"))
-	l.perSecond = max(at.perSecond, f.parameters.number("max-mbps"))
-	l.bitrate = 1000 * max(at.bitrate, f.parameters.number("max-br"))
-	if l.macroblocks == at.perFrame && l.perSecond == at.perSecond && l.bitrate == 1000*at.bitrate {
-		l.level = int(at.idc) // else the decoder takes more than its level
+	level := encode.LevelByIDC(p.level)
+	l.Macroblocks = max(level.Macroblocks, f.parameters.number("max-fs"))
+	l.MacroblocksPerSecond = max(level.MacroblocksPerSecond, f.parameters.number("max-mbps"))
+	l.BitsPerSecond = max(level.BitsPerSecond, 1000*f.parameters.number("max-br"))
+	same := l.Macroblocks == level.Macroblocks && l.MacroblocksPerSecond == level.MacroblocksPerSecond
+	if same && l.BitsPerSecond == level.BitsPerSecond {
+		l.Level = int(level.IDC) // otherwise the decoder takes more than its level
 	}
 	return l
 }
@@ -199,7 +200,7 @@ func (f *format) asymmetric() bool { return f.parameters["level-asymmetry-allowe
 
 // answer returns the fmtp of the answer: the profile is the offer's, of which constrained baseline is a part, and the level is that of the stream. It is
 // empty for a codec without.
-func (f *format) answer(most largest) string {
+func (f *format) answer(most encode.Stream) string {
 	if f.codec != encode.H264 {
 		return ""
 	}
@@ -207,11 +208,7 @@ func (f *format) answer(most largest) string {
 	if !stated {
 		p = profileLevel{profileBaseline, 0xe0, 0}
 	}
-	a := ask{bitrate: most.bitrate, fps: most.fps, scale: 1}
-	f.limits().bound(&a, most.width, most.height)
-	most.width, most.height = int(float64(most.width)*a.scale), int(float64(most.height)*a.scale)
-	most.fps, most.bitrate = a.fps, a.bitrate
-	p.level = levelOf(most).idc
+	p.level = encode.LevelOf(f.limits().Bound(most)).IDC
 	if !stated || f.asymmetric() {
 		p.level = max(p.level, 31) // less than this nobody asks of a decoder
 		return "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + p.String()

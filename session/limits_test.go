@@ -9,30 +9,6 @@ import (
 	"wavryhost/encode"
 )
 
-func TestLevelsOfStreams(t *testing.T) {
-	for _, c := range []struct {
-		stream largest
-		want   uint8
-	}{
-		{largest{640, 480, 30, 2_000_000}, 30},
-		{largest{1280, 720, 30, 10_000_000}, 31},
-		{largest{1280, 720, 60, 10_000_000}, 32},
-		{largest{1280, 720, 30, 20_000_000}, 32},
-		{largest{1920, 1080, 30, 20_000_000}, 40},
-		{largest{1920, 1080, 60, 20_000_000}, 42},
-		{largest{2560, 1440, 60, 20_000_000}, 51},
-		{largest{3840, 2160, 30, 20_000_000}, 51},
-		{largest{3840, 2160, 60, 20_000_000}, 52},
-		{largest{7680, 2160, 60, 20_000_000}, 60},
-		{largest{8192, 64, 30, 20_000_000}, 51}, // 512 macroblocks wide: the frame would fit into level 3.1
-		{largest{8192, 8192, 240, 20_000_000}, 62},
-	} {
-		if got := levelOf(c.stream).idc; got != c.want {
-			t.Errorf("%+v: level %d; want %d", c.stream, got, c.want)
-		}
-	}
-}
-
 func TestLimitsOfDecoders(t *testing.T) {
 	for _, c := range []struct {
 		codec, form   string
@@ -58,12 +34,12 @@ func TestLimitsOfDecoders(t *testing.T) {
 		f.parameters.read(c.form)
 		l := f.limits()
 		a := ask{bitrate: 20_000_000, fps: 60, scale: 1}
-		l.bound(&a, c.width, c.height)
+		a.bound(l, c.width, c.height)
 		w, h := int(float64(c.width)*a.scale), int(float64(c.height)*a.scale)
-		if (a.scale < 1) != c.scaled || !l.admits(w, h, a.fps) {
+		if (a.scale < 1) != c.scaled || !l.Admits(w, h, a.fps) {
 			t.Errorf("%s %s: %dx%d becomes %dx%d at %d pictures a second; want scaled %v, within %+v", c.codec, c.form, c.width, c.height, w, h, a.fps, c.scaled, l)
 		}
-		if a.scale < 1 && l.admits(w*51/50, h*51/50, a.fps) {
+		if a.scale < 1 && l.Admits(w*51/50, h*51/50, a.fps) {
 			t.Errorf("%s %s: %dx%d is smaller than it has to be", c.codec, c.form, w, h)
 		}
 		if !c.scaled && a.fps != c.fps {
@@ -73,14 +49,14 @@ func TestLimitsOfDecoders(t *testing.T) {
 }
 
 func TestAnsweredLevels(t *testing.T) {
-	full := largest{1920, 1080, 60, 20_000_000}
+	full := encode.Stream{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 20_000_000}
 	for _, c := range []struct {
 		form string
-		most largest
+		most encode.Stream
 		want string
 	}{
 		{"profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", full, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e02a"},
-		{"profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", largest{320, 240, 10, 1_000_000}, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"},
+		{"profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", encode.Stream{Width: 320, Height: 240, FPS: 10, BitsPerSecond: 1_000_000}, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"},
 		{"profile-level-id=640032;packetization-mode=1;level-asymmetry-allowed=1", full, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64002a"},
 		{"profile-level-id=42e01f;packetization-mode=1", full, "packetization-mode=1;profile-level-id=42e01f"},
 		{"profile-level-id=42E033;packetization-mode=1", full, "packetization-mode=1;profile-level-id=42e02a"},
@@ -170,7 +146,7 @@ func TestDecodersLimitsAreObeyed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if n := blocks(s.Width) * blocks(s.Height); n > c.macroblocks || n < c.macroblocks*2/3 {
+			if n := encode.Macroblocks(s.Width, s.Height); n > c.macroblocks || n < c.macroblocks*2/3 {
 				t.Errorf("%dx%d is sent, %d macroblocks; want %d at most, and not much less", s.Width, s.Height, n, c.macroblocks)
 			}
 			eventually(t, "the rate is looked at", func() bool { s, err = h.Session(r.id); return err != nil || s.FPS > 0 })

@@ -227,7 +227,7 @@ func (o *offer) format(codec string) *format {
 
 // ceiling is the highest bitrate that the viewer allows for its video in a codec, in bits per second; 0 for any.
 func (o *offer) ceiling(codec string) int {
-	allowed := lowest(lowest(o.bandwidth, o.sections[o.video].bandwidth), o.format(codec).limits().bitrate)
+	allowed := lowest(lowest(o.bandwidth, o.sections[o.video].bandwidth), o.format(codec).limits().BitsPerSecond)
 	if allowed == 0 {
 		return 0
 	}

@@ -404,7 +404,7 @@ func FuzzAnswer(f *testing.F) {
 		if err := own.UnmarshalString(fmt.Sprintf(canned, o.format(codec).payloadType, setup)); err != nil {
 			t.Fatal(err)
 		}
-		a, err := o.answered(&own, codec, o.format(codec).answer(largest{1920, 1080, 60, 20_000_000}))
+		a, err := o.answered(&own, codec, o.format(codec).answer(encode.Stream{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 20_000_000}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -164,24 +164,26 @@ func TestOpeningAnEncoderEndsWithItsContext(t *testing.T) {
 }
 
 // ofLevel is what a decoder of a level takes.
-func ofLevel(idc int) limits {
-	l := levelNamed(uint8(idc))
-	return limits{macroblocks: l.perFrame, perSecond: l.perSecond, bitrate: 1000 * l.bitrate, level: idc}
+func ofLevel(idc int) encode.DecoderLimits {
+	l := encode.LevelByIDC(uint8(idc))
+	return encode.DecoderLimits{
+		Macroblocks: l.Macroblocks, MacroblocksPerSecond: l.MacroblocksPerSecond, BitsPerSecond: l.BitsPerSecond, Level: idc,
+	}
 }
 
 // What a decoder takes holds for the rung that it is on.
 func TestRungKeepsToItsViewersDecoders(t *testing.T) {
 	for _, c := range []struct {
-		limits limits
+		limits encode.DecoderLimits
 		fps    int
 		most   int // macroblocks
 		level  int
 	}{
-		{limits{}, 60, 240 * 135, 52}, // what the stream has
+		{encode.DecoderLimits{}, 60, 240 * 135, 52}, // what the stream has
 		{ofLevel(31), 30, 3600, 31},
 		{ofLevel(30), 25, 1620, 30},
-		{limits{macroblocks: 12_288}, 60, 12_288, 51},
-		{limits{macroblocks: 396, fps: 15}, 15, 396, 20},
+		{encode.DecoderLimits{Macroblocks: 12_288}, 60, 12_288, 51},
+		{encode.DecoderLimits{Macroblocks: 396, FPS: 15}, 15, 396, 20},
 	} {
 		t.Run(fmt.Sprint(c.limits), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -190,7 +192,7 @@ func TestRungKeepsToItsViewersDecoders(t *testing.T) {
 				th.screen.resize(3840, 2160)
 				free, bound := newSpectator(), newSpectator()
 				bound.wish.limits = c.limits
-				bound.wish.fps = min(60, orMost(c.limits.fps))
+				bound.wish.fps = min(60, orMost(c.limits.FPS))
 				free.sit(th.rungs[0])
 				move(th.screen, time.Second)
 				bound.sit(th.rungs[0])
@@ -199,7 +201,7 @@ func TestRungKeepsToItsViewersDecoders(t *testing.T) {
 				move(th.screen, time.Second)
 				units := bound.pictures(before)
 				for _, au := range units {
-					if n := blocks(au.Width) * blocks(au.Height); n > c.most || n < c.most*85/100 {
+					if n := encode.Macroblocks(au.Width, au.Height); n > c.most || n < c.most*85/100 {
 						t.Fatalf("%dx%d are %d macroblocks; want about %d at most", au.Width, au.Height, n, c.most)
 					}
 					if ratio := float64(au.Width) / float64(au.Height); ratio < 1.74 || ratio > 1.82 {
@@ -214,7 +216,7 @@ func TestRungKeepsToItsViewersDecoders(t *testing.T) {
 				if last.Level != c.level {
 					t.Errorf("opened for level %d; want %d", last.Level, c.level)
 				}
-				if blocks(last.Width)*blocks(last.Height)*last.FPS > levelNamed(uint8(c.level)).perSecond {
+				if encode.Macroblocks(last.Width, last.Height)*last.FPS > encode.LevelByIDC(uint8(c.level)).MacroblocksPerSecond {
 					t.Errorf("opened for %d frames a second of %dx%d, which is above level %d", last.FPS, last.Width, last.Height, c.level)
 				}
 				th.close(t)

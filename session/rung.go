@@ -114,7 +114,7 @@ type rung struct {
 type target struct {
 	rate, fps int
 	scale     float64
-	limits    limits
+	limits    encode.DecoderLimits
 }
 
 // rungHooks are what a rung needs of its stage. They are called by the encode loop and do not block.
@@ -387,7 +387,7 @@ func (r *rung) targets(members []*member) target {
 	// What a decoder takes holds for whoever gets the pictures, whether its wishes count or not.
 	for _, m := range members {
 		if m.now.live || len(members) == 1 {
-			to.limits = to.limits.and(m.now.limits)
+			to.limits = to.limits.And(m.now.limits)
 		}
 	}
 	to.rate, to.fps = max(to.rate, 1000), max(to.fps, 1)

@@ -123,7 +123,7 @@ func (r *rung) size(to target, enc encode.Limits) image.Point {
 		p = scaled(p, f)
 		p = image.Pt(min(p.X, most.X&^1), min(p.Y, most.Y&^1))
 	}
-	if f := to.limits.scale(p.X, p.Y); f < 1 {
+	if f := to.limits.Scale(p.X, p.Y); f < 1 {
 		p = image.Pt(int(float64(p.X)*f)&^1, int(float64(p.Y)*f)&^1)
 	}
 	return image.Pt(max(p.X, minSide), max(p.Y, minSide))
@@ -132,7 +132,7 @@ func (r *rung) size(to target, enc encode.Limits) image.Point {
 // rateWithin returns the frame rate that the decoders take of the encoded size.
 func (r *rung) rateWithin(to target) int {
 	p := r.size(to, r.limits())
-	return to.limits.rate(p.X, p.Y, to.fps)
+	return to.limits.Rate(p.X, p.Y, to.fps)
 }
 
 // scaled returns a size at a fraction, in even numbers.
@@ -144,7 +144,7 @@ func scaled(p image.Point, f float64) image.Point {
 // fit reports whether the encoder in use does not suit what is wanted: because of the size, or of a level that it states.
 func (r *rung) fit(to target) bool {
 	p := r.size(to, r.limits())
-	most := to.limits.level
+	most := to.limits.Level
 	return p.X != r.width || p.Y != r.height || most > 0 && (r.level == 0 || r.level > most)
 }
 
@@ -163,11 +163,11 @@ func (r *rung) open(ctx context.Context, now time.Time, to target) error {
 		p := r.size(to, limits)
 		// Changes of a free encoder cost nothing: it is opened for the highest frame rate, which its stream's level states, and the first
 		// picture brings the real one.
-		params := encode.Params{Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.level}
+		params := encode.Params{Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.Level}
 		if factory.Profile().Price == encode.PriceFree {
-			params.FPS = to.limits.rate(p.X, p.Y, r.fpsLimit)
+			params.FPS = to.limits.Rate(p.X, p.Y, r.fpsLimit)
 			if params.Level == 0 && r.codec == encode.H264 { // else a keyframe that is larger than others would raise it
-				params.Level = int(levelOf(largest{p.X, p.Y, params.FPS, to.rate}).idc)
+				params.Level = int(encode.LevelOf(encode.Stream{Width: p.X, Height: p.Y, FPS: params.FPS, BitsPerSecond: to.rate}).IDC)
 			}
 		}
 		if err := errors.Join(params.Validate(), limits.Check(p.X, p.Y)); err != nil {

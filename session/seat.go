@@ -150,9 +150,9 @@ func (s *seat) moving() (leaving, arriving bool) {
 func (s *seat) ask(now time.Time) ask {
 	defer s.guard.Recover(partSession)
 	a := s.viewer.ask(now)
-	if s.limits != (limits{}) {
+	if s.limits != (encode.DecoderLimits{}) {
 		p := s.stage.picture()
-		s.limits.bound(&a, p.X, p.Y)
+		a.bound(s.limits, p.X, p.Y)
 	}
 	leaving, arriving := s.moving()
 	a.arriving, a.leaving = arriving, leaving && !arriving

@@ -48,7 +48,7 @@ type viewer struct {
 	expected expected
 	caps     caps
 	// limits are what the viewer's decoder takes, and most the host's own ceiling in bits per second.
-	limits limits
+	limits encode.DecoderLimits
 	most   int
 	// giveBack gives up the hold of a stage.
 	giveBack func(*openStage)

@@ -39,5 +39,15 @@ type ask struct {
 	bitrate, fps int
 	scale        float64
 	// limits are its decoder's.
-	limits limits
+	limits encode.DecoderLimits
+}
+
+// bound lowers a to the limits of the viewer's decoder, for a display's picture of a size in pixels.
+func (a *ask) bound(l encode.DecoderLimits, width, height int) {
+	a.scale = min(a.scale, l.Scale(width, height))
+	if l.FPS != 0 || l.MacroblocksPerSecond != 0 {
+		a.fps = l.Rate(int(float64(width)*a.scale), int(float64(height)*a.scale), a.fps)
+	}
+	a.bitrate = min(a.bitrate, orMost(l.BitsPerSecond))
+	a.limits = l
 }

@@ -1,0 +1,149 @@
+package encode
+
+import "math"
+
+// Stream is the largest video stream that a decoder must take: its picture size in pixels, frame rate and bitrate.
+type Stream struct {
+	Width, Height int
+	FPS           int
+	BitsPerSecond int
+}
+
+// Level holds the limits of an H.264 level (H.264, table A-1).
+type Level struct {
+	IDC                  uint8 // level_idc
+	MacroblocksPerSecond int
+	Macroblocks          int // per picture
+	BitsPerSecond        int
+}
+
+// levels lists the levels, lowest first. It leaves out level 1b.
+var levels = []Level{
+	{10, 1_485, 99, 64_000},
+	{11, 3_000, 396, 192_000},
+	{12, 6_000, 396, 384_000},
+	{13, 11_880, 396, 768_000},
+	{20, 11_880, 396, 2_000_000},
+	{21, 19_800, 792, 4_000_000},
+	{22, 20_250, 1_620, 4_000_000},
+	{30, 40_500, 1_620, 10_000_000},
+	{31, 108_000, 3_600, 14_000_000},
+	{32, 216_000, 5_120, 20_000_000},
+	{40, 245_760, 8_192, 20_000_000},
+	{41, 245_760, 8_192, 50_000_000},
+	{42, 522_240, 8_704, 50_000_000},
+	{50, 589_824, 22_080, 135_000_000},
+	{51, 983_040, 36_864, 240_000_000},
+	{52, 2_073_600, 36_864, 240_000_000},
+	{60, 4_177_920, 139_264, 240_000_000},
+	{61, 8_355_840, 139_264, 480_000_000},
+	{62, 16_711_680, 139_264, 800_000_000},
+}
+
+// LevelOf returns the lowest level that a stream fits, or the highest level if it fits none.
+func LevelOf(s Stream) Level {
+	for _, l := range levels {
+		limits := DecoderLimits{Macroblocks: l.Macroblocks, MacroblocksPerSecond: l.MacroblocksPerSecond}
+		if limits.Admits(s.Width, s.Height, s.FPS) && s.BitsPerSecond <= l.BitsPerSecond {
+			return l
+		}
+	}
+	return levels[len(levels)-1]
+}
+
+// LevelByIDC returns the level with a level_idc. For an unknown one it returns the next lower level.
+func LevelByIDC(idc uint8) Level {
+	at := levels[0]
+	for _, l := range levels {
+		if l.IDC <= idc {
+			at = l
+		}
+	}
+	return at
+}
+
+// DecoderLimits are the limits of a viewer's decoder. A zero field means no limit.
+type DecoderLimits struct {
+	Macroblocks          int // per picture
+	MacroblocksPerSecond int
+	FPS                  int
+	BitsPerSecond        int
+	// Level is the highest H.264 level_idc that the stream may state.
+	Level int
+}
+
+// And returns the limits of a stream for both decoders.
+func (l DecoderLimits) And(o DecoderLimits) DecoderLimits {
+	return DecoderLimits{
+		Macroblocks:          lowest(l.Macroblocks, o.Macroblocks),
+		MacroblocksPerSecond: lowest(l.MacroblocksPerSecond, o.MacroblocksPerSecond),
+		FPS:                  lowest(l.FPS, o.FPS),
+		BitsPerSecond:        lowest(l.BitsPerSecond, o.BitsPerSecond),
+		Level:                lowest(l.Level, o.Level),
+	}
+}
+
+// lowest returns the lower of two limits. 0 means no limit.
+func lowest(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// Macroblocks returns the number of macroblocks, 16x16 pixels each, of a picture.
+func Macroblocks(width, height int) int { return blocks(width) * blocks(height) }
+
+// blocks returns the number of macroblocks along a side of n pixels.
+func blocks(n int) int { return (n + 15) / 16 }
+
+// Admits reports whether the decoder takes pictures of a size at a frame rate.
+func (l DecoderLimits) Admits(width, height, fps int) bool {
+	n := Macroblocks(width, height)
+	if l.Macroblocks > 0 {
+		// The number of macroblocks bounds each side, too (H.264, annex A.3.1; RFC 9628, section 5).
+		side := int(math.Sqrt(float64(8 * l.Macroblocks)))
+		if n > l.Macroblocks || blocks(width) > side || blocks(height) > side {
+			return false
+		}
+	}
+	return (l.MacroblocksPerSecond == 0 || n*fps <= l.MacroblocksPerSecond) && (l.FPS == 0 || fps <= l.FPS)
+}
+
+// Scale returns the largest fraction of a picture size that the decoder takes.
+func (l DecoderLimits) Scale(width, height int) float64 {
+	if l.Macroblocks == 0 || l.Admits(width, height, 0) {
+		return 1
+	}
+	// Sides are rounded up to whole macroblocks, so the fraction has no closed form.
+	low, high := 0.0, 1.0
+	for range 20 {
+		f := (low + high) / 2
+		if l.Admits(int(math.Round(float64(width)*f)), int(math.Round(float64(height)*f)), 0) {
+			low = f
+		} else {
+			high = f
+		}
+	}
+	return low
+}
+
+// Rate returns the highest frame rate up to fps that the decoder takes for a picture size. It is at least 1.
+func (l DecoderLimits) Rate(width, height, fps int) int {
+	if l.MacroblocksPerSecond > 0 {
+		fps = min(fps, l.MacroblocksPerSecond/max(Macroblocks(width, height), 1))
+	}
+	if l.FPS > 0 {
+		fps = min(fps, l.FPS)
+	}
+	return max(fps, 1)
+}
+
+// Bound returns the largest stream up to s that the decoder takes.
+func (l DecoderLimits) Bound(s Stream) Stream {
+	f := l.Scale(s.Width, s.Height)
+	s.Width, s.Height = int(float64(s.Width)*f), int(float64(s.Height)*f)
+	s.FPS = l.Rate(s.Width, s.Height, s.FPS)
+	s.BitsPerSecond = lowest(s.BitsPerSecond, l.BitsPerSecond)
+	return s
+}
