@@ -81,6 +81,8 @@ var rooms = map[string][]string{
 		"session/guard",
 	},
 
+	"wavryhost/cmd/wavry-host/config": {"adapt", "encode", "session/api/custody", "session/relay"},
+
 	"wavryhost/session/gateway":             {"session", "session/guard"},
 	"wavryhost/session/gateway/gatewaytest": {},
 }
@@ -111,7 +113,7 @@ var drivers = map[string][]string{
 	"github.com/coder/websocket":     {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
 	"github.com/pires/go-proxyproto": {"wavryhost/session/api"},
 	"github.com/alecthomas/kong":     {"wavryhost/cmd/wavry-host"},
-	"go.yaml.in/yaml":                {"wavryhost/cmd/wavry-host"},
+	"go.yaml.in/yaml":                {"wavryhost/cmd/wavry-host/config"},
 	"github.com/coreos/go-systemd":   {"wavryhost/platform/service"},
 	"howett.net/plist":               {"wavryhost/platform/service"},
 	"github.com/prometheus/": {
@@ -137,7 +139,7 @@ var drivers = map[string][]string{
 	"log":                                 nil,
 	"wavryhost/capture/capturetest":       nil,
 	"wavryhost/encode/encodetest":         nil,
-	"wavryhost/cmd/wavry-host":            nil,
+	"wavryhost/cmd/wavry-host":            {"wavryhost/cmd/wavry-host"},
 	"github.com/pion/interceptor/pkg/gcc": {"wavryhost/adapt/simulate/rival"},
 }
 

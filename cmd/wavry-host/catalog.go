@@ -10,6 +10,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/capture/x11"
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/display"
 	"wavryhost/platform/input"
 	"wavryhost/session"
@@ -17,7 +18,7 @@ import (
 
 // catalog has the offered displays, and owns the virtual one.
 type catalog struct {
-	cfg     *Config
+	cfg     *config.Config
 	desktop *desktop
 	log     *slog.Logger
 	inputs  *input.Metrics
@@ -32,7 +33,7 @@ type catalog struct {
 // newCatalog searches for displays. It starts a virtual one when it is configured or no display exists. The caller must
 // Close the catalog after Run has returned.
 func newCatalog(
-	ctx context.Context, cfg *Config, d *desktop, inputs *input.Metrics, log *slog.Logger,
+	ctx context.Context, cfg *config.Config, d *desktop, inputs *input.Metrics, log *slog.Logger,
 ) (*catalog, error) {
 	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs}
 	d.displays.Look(ctx)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"wavryhost/cmd/wavry-host/config"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -114,42 +116,48 @@ type settingFlags struct {
 // are pointers, nil for flags that were not given.
 func newTable() any {
 	var fields []reflect.StructField
-	for _, section := range sections() {
-		for _, s := range section.settings {
+	for _, section := range config.Sections() {
+		for _, s := range section.Settings {
 			tag := fmt.Sprintf("name:%q group:%q placeholder:%q help:%s",
-				strings.TrimPrefix(s.flag(), "--"), section.title, strings.ToUpper(s.word), strconv.Quote(s.help()))
+				strings.TrimPrefix(s.Flag(), "--"), section.Title, strings.ToUpper(s.Type), strconv.Quote(s.Help()))
 			fields = append(fields, reflect.StructField{
-				Name: "F" + s.name, Type: reflect.TypeFor[*string](), Tag: reflect.StructTag(tag),
+				Name: "F" + s.Name, Type: reflect.TypeFor[*string](), Tag: reflect.StructTag(tag),
 			})
 		}
 	}
 	return reflect.New(reflect.StructOf(fields)).Interface()
 }
 
-// help is the line of a setting in the help.
-func (s setting) help() string {
-	if s.initial == "" {
-		return s.doc
-	}
-	return s.doc + " Default: " + s.initial + "."
-}
-
 // sources returns the sources of the configuration.
-func (f settingFlags) sources(a *app) sources {
+func (f settingFlags) sources(a *app) config.Sources {
 	given := make(map[string]string)
 	for _, table := range f.Table {
 		v := reflect.ValueOf(table).Elem()
-		for i, s := range settings() {
+		for i, s := range config.Settings() {
 			if p, ok := reflect.TypeAssert[*string](v.Field(i)); ok && p != nil {
-				given[s.name] = *p
+				given[s.Name] = *p
 			}
 		}
 	}
-	return sources{path: f.Config, fallback: defaultConfigPath, env: a.env, flags: given}
+	return config.Sources{Path: f.Config, Fallback: config.DefaultPath, Env: a.env, Flags: given, Check: conflicts}
 }
 
 // load reads the configuration.
-func (f settingFlags) load(a *app) (*loaded, error) { return load(f.sources(a)) }
+func (f settingFlags) load(a *app) (*loaded, error) {
+	l, err := config.Load(f.sources(a))
+	if err != nil {
+		return nil, err
+	}
+	return &loaded{Loaded: l}, nil
+}
+
+// loaded is a configuration that the daemon can use.
+type loaded struct {
+	*config.Loaded
+	// own is the daemon's own token, which is valid as long as no credential is configured. It is empty until
+	// ownTokens.provide.
+	own ownToken
+}
 
 // configCmd is "wavry-host config".
 type configCmd struct {
@@ -173,8 +181,8 @@ func (c *checkCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	from := "no file: defaults, variables and flags"
-	if l.path != "" {
-		from = l.path
+	if l.Path != "" {
+		from = l.Path
 	}
 	_, err = fmt.Fprintf(a.stdout, "The configuration is valid (%s).\n", from)
 	return err
@@ -191,11 +199,11 @@ func (c *printCmd) Run(a *app) error {
 		return err
 	}
 	l.warn(a.stderr)
-	return l.print(a.stdout)
+	return l.Print(a.stdout)
 }
 
 func (l *loaded) warn(w io.Writer) {
-	for _, text := range l.warnings {
+	for _, text := range l.Warnings {
 		say(w, "wavry-host: warning: %s\n", text)
 	}
 }

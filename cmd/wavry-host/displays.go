@@ -14,6 +14,7 @@ import (
 	"wavryhost/capture/screenshot"
 	"wavryhost/capture/synthetic"
 	"wavryhost/capture/x11"
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/child"
 	"wavryhost/platform/display"
 )
@@ -118,7 +119,7 @@ func (d *desktop) found() []candidate {
 }
 
 // made lists the displays that the daemon can make.
-func made(cfg *Config) []candidate {
+func made(cfg *config.Config) []candidate {
 	v := candidate{
 		ID: idVirtual, Name: "Virtual display", Backend: "x11", Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height,
 		State: display.Usable,
@@ -207,7 +208,7 @@ func choose(id string, all []candidate) []candidate {
 }
 
 // opener returns the function that captures a display.
-func opener(c candidate, cfg *Config, log *slog.Logger) func(context.Context) (capture.Source, error) {
+func opener(c candidate, cfg *config.Config, log *slog.Logger) func(context.Context) (capture.Source, error) {
 	return func(ctx context.Context) (capture.Source, error) {
 		kind, rest, _ := strings.Cut(c.ID, ":")
 		switch {
@@ -273,7 +274,7 @@ func (c *displaysCmd) Run(ctx context.Context, a *app) error {
 		case display.Unusable:
 		}
 		if d.Width > 0 {
-			dimensions = size{d.Width, d.Height}.String()
+			dimensions = config.Size{Width: d.Width, Height: d.Height}.String()
 		}
 		remarks := d.Name
 		if d.Default {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"wavryhost/capture"
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/display"
 )
 
@@ -80,7 +81,7 @@ func TestOfferedDisplays(t *testing.T) {
 		{ID: idSynthetic, State: display.Usable, Width: 640, Height: 480},
 	}
 	c := &catalog{
-		cfg:     &Config{},
+		cfg:     &config.Config{},
 		log:     slog.New(slog.DiscardHandler),
 		desktop: newDesktop(&app{}, "auto", slog.New(slog.DiscardHandler)),
 	}
@@ -108,7 +109,7 @@ func TestOfferedDisplays(t *testing.T) {
 }
 
 func TestOpener(t *testing.T) {
-	cfg := &Config{VirtualSize: size{320, 240}, FPS: 30}
+	cfg := &config.Config{VirtualSize: config.Size{Width: 320, Height: 240}, FPS: 30}
 	open := func(id string) (capture.Source, error) {
 		return opener(candidate{ID: id}, cfg, slog.New(slog.DiscardHandler))(t.Context())
 	}

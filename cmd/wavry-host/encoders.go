@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg"
 	"wavryhost/platform/child"
@@ -20,7 +21,7 @@ import (
 var proofParams = encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}
 
 // prove tries the encoders that the configuration allows, each in a process of its own.
-func prove(ctx context.Context, cfg *Config) ([]encode.Candidate, error) {
+func prove(ctx context.Context, cfg *config.Config) ([]encode.Candidate, error) {
 	program, err := child.Self()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -58,7 +59,7 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 
 // factories returns the factories of the usable candidates, best first. If none is usable, it returns all: opening one
 // reports what is missing, and the host reports that it is not ready.
-func factories(cfg *Config, candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
+func factories(cfg *config.Config, candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
 	var usable, all []encode.Factory
 	for _, c := range candidates {
 		f := ffmpeg.New(c.Profile, ffmpeg.Config{VAAPIDevice: cfg.VAAPIDevice}, log)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
 	"wavryhost/session/api"
 	"wavryhost/session/api/custody"
@@ -84,20 +85,11 @@ func (c *gatewayCounters) Offer(r gateway.Result) { c.offers.WithLabelValues(r.S
 
 func (c *gatewayCounters) Dropped(d gateway.Drop) { c.dropped.WithLabelValues(d.String()).Inc() }
 
-// dialectNames lists the dialects by name, the default first.
-func dialectNames() []string {
-	var names []string
-	for _, d := range gateway.Dialects() {
-		names = append(names, d.Traits().Name)
-	}
-	return names
-}
-
-// gateway passes the settings of the link on. It does not read the authorities of GatewayCA.
-func (c *Config) gateway() gateway.Config {
+// gatewayConfig passes the settings of the link on. It does not read the authorities of GatewayCA.
+func gatewayConfig(c *config.Config) gateway.Config {
 	return gateway.Config{
 		URL: c.GatewayURL, Insecure: c.GatewayInsecure, Origin: c.GatewayOrigin,
-		Dialect:   gateway.Dialects()[max(0, slices.Index(dialectNames(), c.GatewayDialect))],
+		Dialect:   gateway.Dialects()[max(0, slices.Index(config.GatewayDialects(), c.GatewayDialect))],
 		TokenFile: c.GatewayTokenFile, AccountFile: c.GatewayAccountFile, Username: c.GatewayUsername,
 		Allow: c.GatewayAllow, Role: gatewayRole(c.GatewayRole), Pins: c.GatewayPins,
 	}
@@ -113,17 +105,17 @@ func gatewayRole(name string) session.Role {
 
 // newLink returns the link to the gateway, or nil when none is configured.
 func newLink(
-	c *Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger,
+	c *config.Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger,
 ) (*gateway.Link, error) {
 	if c.GatewayURL == "" {
 		return nil, nil //nolint:nilnil // a configuration without a gateway is valid
 	}
-	cfg := c.gateway()
+	cfg := gatewayConfig(c)
 	cfg.ReadFile = privateReader(log)
 	if c.GatewayCA != "" {
-		data, err := readLimited(c.GatewayCA)
+		data, err := config.ReadFile(c.GatewayCA)
 		if err != nil {
-			return nil, fmt.Errorf("gateway_ca: %s: %s", c.GatewayCA, reason(err))
+			return nil, fmt.Errorf("gateway_ca: %s: %s", c.GatewayCA, config.Reason(err))
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(data) {
@@ -149,7 +141,7 @@ func newLink(
 // privateReader returns a function that reads a file of secrets. It refuses a file that others can access.
 func privateReader(log *slog.Logger) func(path string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
-		data, warning, err := custody.Read(path, maxConfig, custody.Secret)
+		data, warning, err := custody.Read(path, config.MaxSize, custody.Secret)
 		if err == nil && warning != "" {
 			log.Warn("file of credentials", "problem", warning)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
 	"wavryhost/session/api"
 	"wavryhost/session/gateway"
@@ -39,7 +40,7 @@ func TestSettingsOfTheGatewayAreChecked(t *testing.T) {
 			for _, e := range c.env {
 				env = append(env, "WAVRY_HOST_GATEWAY_"+e)
 			}
-			_, err := load(sources{env: env})
+			_, err := load(config.Sources{Env: env})
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v; want %q", err, c.want)
 			}
@@ -53,7 +54,7 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 	if err := os.WriteFile(ca, []byte("not PEM"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{
+	cfg := config.Config{
 		GatewayURL:       "wss://g.example/ws",
 		GatewayDialect:   "master",
 		GatewayTokenFile: filepath.Join(dir, "token"),
@@ -76,7 +77,7 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		!strings.Contains(err.Error(), "no certificate") {
 		t.Errorf("a CA file without a certificate gives %v", err)
 	}
-	if link, err := newLink(new(Config), nil, nil, reg, slog.New(slog.DiscardHandler)); link != nil || err != nil {
+	if link, err := newLink(new(config.Config), nil, nil, reg, slog.New(slog.DiscardHandler)); link != nil || err != nil {
 		t.Errorf("no gateway gives %v, %v", link, err)
 	}
 }

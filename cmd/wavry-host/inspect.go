@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session/api"
 	"wavryhost/session/api/grant"
 )
@@ -25,7 +26,7 @@ import (
 // earlier.
 const expiresSoon = 7 * 24 * time.Hour
 
-// inspect opens and reads every file that the daemon needs to start, and changes nothing. It returns a *configError
+// inspect opens and reads every file that the daemon needs to start, and changes nothing. It returns a *config.Error
 // with all that would prevent the start. It adds what works but is inadvisable to the warnings.
 func (l *loaded) inspect(env []string) error {
 	in := inspection{loaded: l}
@@ -34,11 +35,11 @@ func (l *loaded) inspect(env []string) error {
 	in.clients()
 	in.gateway()
 	in.writable("audit_log", l.AuditLog)
-	if l.takesGrants() {
-		in.writable("revocations_file", l.revocations(env))
+	if l.TakesGrants() {
+		in.writable("revocations_file", revocations(&l.Config, env))
 	}
 	if len(in.found) > 0 {
-		return &configError{in.found}
+		return &config.Error{Problems: in.found}
 	}
 	return nil
 }
@@ -46,17 +47,17 @@ func (l *loaded) inspect(env []string) error {
 // inspection collects problems.
 type inspection struct {
 	*loaded
-	found []problem
+	found []config.Problem
 }
 
 // add records a problem of a setting.
 func (in *inspection) add(name string, err error) {
-	in.found = append(in.found, in.blame(name, err.Error()))
+	in.found = append(in.found, in.Blame(name, err.Error()))
 }
 
 // warning records what is inadvisable.
 func (in *inspection) warning(name, format string, args ...any) {
-	in.warnings = append(in.warnings, fmt.Sprintf("%s: %s: %s", in.origin[name], name, fmt.Sprintf(format, args...)))
+	in.Warnings = append(in.Warnings, fmt.Sprintf("%s: %s: %s", in.Origin[name], name, fmt.Sprintf(format, args...)))
 }
 
 // certificate reads the server's certificate. It checks its dates and the names that clients use.
@@ -65,8 +66,8 @@ func (in *inspection) certificate() {
 		return
 	}
 	for name, path := range map[string]string{"tls_cert": in.TLSCert, "tls_key": in.TLSKey} {
-		if _, err := readLimited(path); err != nil {
-			in.add(name, fmt.Errorf("%s: %s", path, reason(err)))
+		if _, err := config.ReadFile(path); err != nil {
+			in.add(name, fmt.Errorf("%s: %s", path, config.Reason(err)))
 			return
 		}
 	}
@@ -99,10 +100,10 @@ func (in *inspection) certificate() {
 
 // grants reads the keys of grants, and the files of revoked and used grants.
 func (in *inspection) grants(env []string) {
-	if !in.takesGrants() {
+	if !in.TakesGrants() {
 		return
 	}
-	all := in.Config.grants(env)
+	all := grants(&in.Config, env)
 	for i := range all {
 		all[i].SpentFile = "" // the daemon compacts it when it reads it
 	}
@@ -121,7 +122,7 @@ func (in *inspection) clients() {
 		return // it needs the certificate, whose problem is recorded already
 	}
 	cfg := apiConfig(in.loaded)
-	if in.takesGrants() {
+	if in.TakesGrants() {
 		cfg.Grants = new(grant.Verifier) // any credential; no client is checked
 	}
 	if len(in.found) > 0 {
@@ -156,16 +157,16 @@ func (in *inspection) gateway() {
 		if path == "" {
 			continue
 		}
-		if _, why := in.secretIn(path); why != "" {
+		if _, why := in.SecretIn(path); why != "" {
 			in.add(name, errors.New(why))
 		}
 	}
 	if in.GatewayCA == "" {
 		return
 	}
-	data, err := readLimited(in.GatewayCA)
+	data, err := config.ReadFile(in.GatewayCA)
 	if err != nil {
-		in.add("gateway_ca", fmt.Errorf("%s: %s", in.GatewayCA, reason(err)))
+		in.add("gateway_ca", fmt.Errorf("%s: %s", in.GatewayCA, config.Reason(err)))
 	} else if !x509.NewCertPool().AppendCertsFromPEM(data) {
 		in.add("gateway_ca", fmt.Errorf("%s holds no certificate in PEM form", in.GatewayCA))
 	}
@@ -192,7 +193,7 @@ func (in *inspection) writable(name, path string) {
 		}
 	}
 	if err != nil {
-		in.add(name, fmt.Errorf("%s cannot be written: %s", path, reason(err)))
+		in.add(name, fmt.Errorf("%s cannot be written: %s", path, config.Reason(err)))
 	}
 }
 
@@ -217,7 +218,7 @@ func (l *loaded) ports(ctx context.Context) error {
 	}
 	tcp("listen", l.Listen)
 	media := ""
-	if l.mediaOnLoopback() {
+	if l.MediaOnLoopback() {
 		media = "127.0.0.1"
 	}
 	if l.MediaPort != 0 {
@@ -231,7 +232,7 @@ func (l *loaded) ports(ctx context.Context) error {
 		tcp("media_tcp_port", net.JoinHostPort(media, fmt.Sprint(l.MediaTCPPort)))
 	}
 	if len(in.found) > 0 {
-		return &configError{in.found}
+		return &config.Error{Problems: in.found}
 	}
 	return nil
 }

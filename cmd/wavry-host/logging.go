@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"os"
 
+	"wavryhost/cmd/wavry-host/config"
+
 	"golang.org/x/term"
 )
 
 // newLogger returns the configured log, its level, which can be changed later, and the queue before w, which the caller
 // must close.
-func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueue, error) {
+func newLogger(cfg *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueue, error) {
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
 		return nil, nil, nil, fmt.Errorf("log level: %w", err)
@@ -22,7 +24,7 @@ func newLogger(cfg *Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueu
 }
 
 // newHandler returns a handler for the configured form of the log.
-func newHandler(cfg *Config, w io.Writer, terminal bool, level slog.Leveler) slog.Handler {
+func newHandler(cfg *config.Config, w io.Writer, terminal bool, level slog.Leveler) slog.Handler {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: inSeconds}
 	if cfg.LogFormat == "text" || cfg.LogFormat == "auto" && terminal {
 		return slog.NewTextHandler(w, options)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/service"
 )
 
@@ -113,16 +114,16 @@ func command(ctx context.Context, args []string, a *app) error {
 
 func exitCode(err error) int {
 	var (
-		code   *coded
-		config *configError
-		parse  *kong.ParseError
+		code    *coded
+		refused *config.Error
+		parse   *kong.ParseError
 	)
 	switch {
 	case errors.As(err, &code):
 		return code.code
-	case errors.As(err, &config) && !config.usage():
+	case errors.As(err, &refused) && !refused.IsUsage():
 		return exitConfig
-	case errors.As(err, &config), errors.As(err, &parse):
+	case errors.As(err, &refused), errors.As(err, &parse):
 		return exitUsage
 	case errors.Is(err, service.ErrPermission):
 		return exitPermission

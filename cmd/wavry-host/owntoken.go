@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session/api"
 	"wavryhost/session/api/custody"
 	"wavryhost/session/api/durable"
@@ -23,14 +24,14 @@ type ownTokens struct {
 
 // ownToken is a token that the daemon made.
 type ownToken struct {
-	secret
+	config.Secret
 	path string // the file that keeps it; empty for this run only
 }
 
 // provide gives l the token that is valid as long as no credential is configured.
 func (o *ownTokens) provide(l *loaded) error {
 	if o.made == nil {
-		if l.guarded() {
+		if l.Guarded() {
 			return nil
 		}
 		made, err := o.make()
@@ -58,7 +59,7 @@ func (o *ownTokens) make() (ownToken, error) {
 	case errors.Is(err, errBadToken):
 		o.log.Warn("token replaced by a new one", "file", path, "err", err)
 	case !errors.Is(err, fs.ErrNotExist):
-		o.log.Warn("token is for this run only", "file", path, "err", reason(err),
+		o.log.Warn("token is for this run only", "file", path, "err", config.Reason(err),
 			"remedy", "make the file readable for the daemon, or set token or token_file")
 		return newOwnToken("")
 	}
@@ -78,7 +79,7 @@ func (o *ownTokens) make() (ownToken, error) {
 		}
 	}
 	if writing != nil {
-		o.log.Warn("token is for this run only", "file", path, "err", reason(writing),
+		o.log.Warn("token is for this run only", "file", path, "err", config.Reason(writing),
 			"remedy", "make the folder writable for the daemon, or set token or token_file")
 		made.path = ""
 		return made, nil
@@ -89,14 +90,14 @@ func (o *ownTokens) make() (ownToken, error) {
 
 func newOwnToken(path string) (ownToken, error) {
 	text, _, err := api.NewToken("operator", "operator")
-	return ownToken{secret(text), path}, err
+	return ownToken{config.Secret(text), path}, err
 }
 
 // errBadToken means that the file of the daemon's own token must not be used.
 var errBadToken = errors.New("not a token")
 
 // readOwnToken returns the token in a file that a daemon made.
-func readOwnToken(path string) (secret, error) {
+func readOwnToken(path string) (config.Secret, error) {
 	data, _, err := custody.Read(path, 4096, custody.Secret)
 	if errors.Is(err, custody.ErrExposed) {
 		return "", fmt.Errorf("%w of this user alone: %w", errBadToken, err)
@@ -104,8 +105,8 @@ func readOwnToken(path string) (secret, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := token().parse(strings.TrimSpace(string(data)))
-	if err != nil || text == "" {
+	text, ok := config.ParseToken(strings.TrimSpace(string(data)))
+	if !ok {
 		return "", fmt.Errorf("%w: the file does not hold 16 or more printable ASCII characters without spaces", errBadToken)
 	}
 	return text, nil

@@ -12,13 +12,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"wavryhost/cmd/wavry-host/config"
 )
 
 // provided returns the daemon's own token in an environment, and what the log said.
 func provided(t *testing.T, env ...string) (ownToken, string) {
 	t.Helper()
 	var log bytes.Buffer
-	l, err := load(sources{})
+	l, err := load(config.Sources{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +74,11 @@ func TestOwnTokenIsKept(t *testing.T) {
 func TestOwnTokenIsMadeOnce(t *testing.T) {
 	env := "STATE_DIRECTORY=" + t.TempDir()
 	var all sync.WaitGroup
-	tokens := make([]secret, 16)
+	tokens := make([]config.Secret, 16)
 	for i := range tokens {
 		all.Go(func() {
 			own, _ := provided(t, env)
-			tokens[i] = own.secret
+			tokens[i] = own.Secret
 		})
 	}
 	all.Wait()
@@ -158,12 +160,12 @@ func TestNoOwnTokenWithoutNeed(t *testing.T) {
 		{"grant_keys": "/k", "grant_audience": "a"},
 		{"tls_client_auth": "required", "tls_client_ca": "c", "tls_cert": "c", "tls_key": "k"},
 	} {
-		l, err := load(sources{flags: flags})
+		l, err := load(config.Sources{Flags: flags})
 		if err != nil {
 			t.Fatal(err)
 		}
 		own := &ownTokens{env: env, log: newTestLog(t)}
-		if err := own.provide(l); err != nil || l.own.secret != "" {
+		if err := own.provide(l); err != nil || l.own.Secret != "" {
 			t.Errorf("%v: a token was made, or %v", flags, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"wavryhost/adapt"
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/encode"
 	"wavryhost/platform/pressure"
 	"wavryhost/session"
@@ -45,7 +46,7 @@ func sessionConfig(
 	cfg.Version = thisBuild().Version
 	cfg.OnProbation = l.Probation > 0
 	cfg.UDPPortMin, cfg.UDPPortMax = l.UDPPorts.Min, l.UDPPorts.Max
-	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Interfaces, l.mediaOnLoopback(), l.NAT1To1
+	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Interfaces, l.MediaOnLoopback(), l.NAT1To1
 	// The table of settings has checked them.
 	for _, n := range l.MediaAddresses {
 		cfg.Addresses = append(cfg.Addresses, netip.MustParsePrefix(n).Masked())
@@ -135,7 +136,7 @@ func sessionLimits(l *loaded) session.Config {
 		ConnectTimeout:    l.ConnectTimeout,
 		DisconnectTimeout: l.DisconnectTimeout,
 		SilenceTimeout:    l.SilenceTimeout,
-		Input:             session.InputPolicy(max(0, slices.Index(inputPolicies(), l.Input))),
+		Input:             session.InputPolicy(max(0, slices.Index(config.InputPolicies(), l.Input))),
 		ControlIdle:       l.ControlIdle,
 		GatherTimeout:     l.GatherTimeout,
 		Linger:            l.Linger,
@@ -168,7 +169,7 @@ func apiConfig(l *loaded) api.Config {
 		Listen:                   l.Listen,
 		TLSCert:                  l.TLSCert,
 		TLSKey:                   l.TLSKey,
-		Token:                    l.token.Reveal(),
+		Token:                    l.SharedToken.Reveal(),
 		OwnToken:                 l.own.Reveal(),
 		AnonymousRole:            l.AnonymousRole,
 		TokensFile:               l.TokensFile,
@@ -176,7 +177,7 @@ func apiConfig(l *loaded) api.Config {
 		TLSClientCA:              l.TLSClientCA,
 		TLSClientRevoked:         l.TLSClientRevoked,
 		TLSClientRole:            l.TLSClientRole,
-		TLSClientRules:           l.TLSClientRules,
+		TLSClientRules:           clientRules(&l.Config),
 		AllowedHosts:             l.AllowedHosts,
 		AllowedOrigins:           l.AllowedOrigins,
 		MaxConnections:           l.MaxConnections,

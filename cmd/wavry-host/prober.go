@@ -4,12 +4,13 @@ import (
 	"context"
 	"log/slog"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
 )
 
 // prober tries the encoders again at run time, for example after a driver update.
 type prober struct {
-	cfg     *Config
+	cfg     *config.Config
 	manager *session.Manager
 	// look searches for missing drivers of graphics cards.
 	look func()

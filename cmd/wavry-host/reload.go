@@ -16,52 +16,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
 	"wavryhost/session/api"
 )
-
-// liveSettings are applied by a reload; the others require a restart.
-func liveSettings() []string {
-	return []string{
-		"token",
-		"token_file",
-		"anonymous_role",
-		"allowed_hosts",
-		"allowed_origins",
-		"trusted_proxies",
-		"max_requests",
-		"max_requests_per_address",
-		"max_attempts",
-		"fps",
-		"min_bitrate",
-		"start_bitrate",
-		"local_start_bitrate",
-		"max_bitrate",
-		"fixed_bitrate",
-		"prefer",
-		"max_sessions",
-		"max_sessions_per_owner",
-		"max_encodes",
-		"max_uplink",
-		"encoder_sessions",
-		"display_rules",
-		"probation_sessions",
-		"ice_servers",
-		"ice_regions",
-		"turn_lifetime",
-		"max_handshakes",
-		"connect_timeout",
-		"disconnect_timeout",
-		"silence_timeout",
-		"gather_timeout",
-		"linger",
-		"log_level",
-		"input",
-		"control_idle",
-		"gateway_allow",
-		"gateway_role",
-	}
-}
 
 // configurable is what a reloader informs about a new configuration.
 type configurable interface {
@@ -183,10 +141,10 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	r.results.WithLabelValues(session.ConfigApplied).Inc()
 	applied, restart := r.changes(r.current, next)
 	event := r.manager.Configured(session.ConfigApplied, nil)
-	for _, text := range next.warnings {
+	for _, text := range next.Warnings {
 		r.log.Warn("configuration", "problem", text)
 	}
-	r.log.Info("configuration read again", "event", event, "file", next.path, "applied", strings.Join(applied, " "),
+	r.log.Info("configuration read again", "event", event, "file", next.Path, "applied", strings.Join(applied, " "),
 		"needs_restart", strings.Join(restart, " "))
 	out := api.Reloaded{Applied: applied, NeedsRestart: restart}
 	before := r.current
@@ -263,16 +221,16 @@ func (r *reloader) apply(l *loaded) error {
 // changes returns the names of the settings that differ: the applied ones, and the ones that require a restart.
 func (r *reloader) changes(old, next *loaded) (applied, restart []string) {
 	applied, restart = []string{}, []string{}
-	live := liveSettings()
-	for _, s := range settings() {
-		same := reflect.DeepEqual(s.field(&old.Config).value(), s.field(&next.Config).value()) &&
-			(s.name != "token_file" || next.TokenFile == "" || old.token == next.token)
+	live := config.Live()
+	for _, s := range config.Settings() {
+		same := reflect.DeepEqual(s.Value(&old.Config), s.Value(&next.Config)) &&
+			(s.Name != "token_file" || next.TokenFile == "" || old.SharedToken == next.SharedToken)
 		switch {
 		case same:
-		case slices.Contains(live, s.name):
-			applied = append(applied, s.name)
+		case slices.Contains(live, s.Name):
+			applied = append(applied, s.Name)
 		default:
-			restart = append(restart, s.name)
+			restart = append(restart, s.Name)
 		}
 	}
 	return applied, restart

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
 	"wavryhost/session/api"
 )
@@ -69,7 +70,7 @@ type reloadRig struct {
 func newReloadRig(t *testing.T, text string) *reloadRig {
 	t.Helper()
 	rig := &reloadRig{manager: &noted{}, served: &served{}, path: write(t, "c.yaml", text), level: new(slog.LevelVar)}
-	read := func() (*loaded, error) { return load(sources{path: rig.path}) }
+	read := func() (*loaded, error) { return load(config.Sources{Path: rig.path}) }
 	l, err := read()
 	if err != nil {
 		t.Fatal(err)
@@ -219,8 +220,8 @@ func TestReloadConfirmsNothing(t *testing.T) {
 
 // Every setting that a reload applies is one, and a daemon obeys SIGHUP and the API.
 func TestLiveSettingsExist(t *testing.T) {
-	for _, name := range liveSettings() {
-		if _, ok := findSetting(name); !ok {
+	for _, name := range config.Live() {
+		if _, ok := config.Find(name); !ok {
 			t.Errorf("there is no setting %s", name)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"wavryhost/cmd/wavry-host/config"
 )
 
 // outcome is the result of a command line.
@@ -110,9 +112,9 @@ func TestHelpNamesEveryExitCodeAndSetting(t *testing.T) {
 		}
 	}
 	help = try(t, nil, "run", "--help").out
-	for _, s := range settings() {
-		if !strings.Contains(help, s.flag()+"=") {
-			t.Errorf("%s is not in the help", s.flag())
+	for _, s := range config.Settings() {
+		if !strings.Contains(help, s.Flag()+"=") {
+			t.Errorf("%s is not in the help", s.Flag())
 		}
 	}
 	if strings.Contains(help, "prove-encoder") {

@@ -47,11 +47,11 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer lines.Close(lastWords)
 	defer surviveReaders()()
-	for _, text := range l.warnings {
+	for _, text := range l.Warnings {
 		log.Warn("configuration", "problem", text)
 	}
 	b := thisBuild()
-	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.path)
+	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.Path)
 	ffmpeg.SetLogger(log) //nolint:contextcheck // FFmpeg's log belongs to no context
 	own := &ownTokens{env: a.env, log: log}
 	if err := own.provide(l); err != nil {
@@ -165,13 +165,13 @@ func newHost(
 	}
 	cfg := apiConfig(l)
 	cfg.ID, cfg.Name = identify(l.HostID, log)
-	if l.takesGrants() {
-		all := l.grants(a.env)
+	if l.TakesGrants() {
+		all := grants(&l.Config, a.env)
 		if h.grants, err = grant.New(log, all[0], all[1:]...); err != nil {
 			return nil, err
 		}
 		cfg.Grants = h.grants
-		if cfg.RevocationsFile = l.revocations(a.env); cfg.RevocationsFile == "" {
+		if cfg.RevocationsFile = revocations(&l.Config, a.env); cfg.RevocationsFile == "" {
 			log.Warn(
 				"revocations and uses of grants are forgotten at a restart; revocations_file keeps " +
 					"them",
@@ -314,8 +314,8 @@ func (h *host) healthy() bool {
 // terminal, and never in a log, which is kept and copied.
 func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 	return func(addr net.Addr) {
-		own := l.own.secret
-		if l.guarded() {
+		own := l.own.Secret
+		if l.Guarded() {
 			own = "" // not in force
 		}
 		if isTerminal(a.stdout) {

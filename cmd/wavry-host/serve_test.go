@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/encode"
 	"wavryhost/session"
 )
@@ -200,7 +201,7 @@ func TestPageURL(t *testing.T) {
 		// not this machine's own name
 		{&net.TCPAddr{IP: net.IPv6unspecified, Port: 443}, true, "https://desk.example.net:443/"},
 	} {
-		l := &loaded{}
+		l := &loaded{Loaded: new(config.Loaded)}
 		if tc.secure {
 			l.TLSCert, l.TLSKey = cert, key
 		}
@@ -226,7 +227,7 @@ func TestFactories(t *testing.T) {
 		{[]bool{true}, 1},
 		{[]bool{false, false}, 2}, // none works: opening one tells why
 	} {
-		if got := factories(&Config{}, candidates(tc.usable...), log); len(got) != tc.want {
+		if got := factories(&config.Config{}, candidates(tc.usable...), log); len(got) != tc.want {
 			t.Errorf("%v: %d factories; want %d", tc.usable, len(got), tc.want)
 		}
 	}
@@ -237,7 +238,7 @@ func TestFactories(t *testing.T) {
 }
 
 func TestSettingsReachThePartsTheyAreFor(t *testing.T) {
-	l, err := load(sources{path: write(t, "config.yaml", full)})
+	l, err := load(config.Sources{Path: write(t, "config.yaml", everything(t))})
 	if err != nil {
 		t.Fatal(err)
 	}

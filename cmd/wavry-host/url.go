@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"wavryhost/cmd/wavry-host/config"
 )
 
 // serviceTokenPath is the file of the system service's own token: the folder of StateDirectory= in the unit.
@@ -56,9 +58,9 @@ func (l listenAddr) String() string { return string(l) }
 // operatorToken returns the token that a running daemon with this configuration accepts from its operator. It is empty
 // if the configuration has other credentials only. service is the file of the system service, for users who may read
 // it.
-func (l *loaded) operatorToken(a *app, service string) (secret, error) {
-	if l.token != "" || l.guarded() {
-		return l.token, nil
+func (l *loaded) operatorToken(a *app, service string) (config.Secret, error) {
+	if l.SharedToken != "" || l.Guarded() {
+		return l.SharedToken, nil
 	}
 	var tried []string
 	for _, path := range []string{service, ownTokenPath(a.env)} {
@@ -72,14 +74,14 @@ func (l *loaded) operatorToken(a *app, service string) (secret, error) {
 		if errors.Is(err, fs.ErrPermission) {
 			err = fmt.Errorf("%w; run this as root or as the daemon's user", err)
 		}
-		tried = append(tried, path+": "+reason(err))
+		tried = append(tried, path+": "+config.Reason(err))
 	}
 	return "", fmt.Errorf("find the daemon's token (it is made at the first start): %s", strings.Join(tried, "; "))
 }
 
 // withToken returns the address of the page with a token for it. The token is in the fragment, which browsers do not
 // send.
-func withToken(page string, token secret) string {
+func withToken(page string, token config.Secret) string {
 	if token == "" {
 		return page
 	}

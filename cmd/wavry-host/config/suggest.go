@@ -1,4 +1,4 @@
-package main
+package config
 
 // suggest returns "; did you mean …?" if a known word is similar to the given one.
 func suggest(given string, known ...string) string {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -213,37 +213,37 @@ func formatBitrate(n int) string {
 	}
 }
 
-func pixels() kind[size] {
-	return kind[size]{
-		word: "size", tags: []string{tagText}, format: size.String,
-		parse: func(s string) (size, error) {
+func pixels() kind[Size] {
+	return kind[Size]{
+		word: "size", tags: []string{tagText}, format: Size.String,
+		parse: func(s string) (Size, error) {
 			w, h, ok := strings.Cut(s, "x")
 			width, err1 := strconv.Atoi(w)
 			height, err2 := strconv.Atoi(h)
 			side := func(n, least int) bool { return n >= least && n <= 8192 && n%2 == 0 }
 			// A smaller test pattern has no room for its time code.
 			if !ok || err1 != nil || err2 != nil || !side(width, 96) || !side(height, 108) {
-				return size{}, errNot
+				return Size{}, errNot
 			}
-			return size{width, height}, nil
+			return Size{width, height}, nil
 		},
 	}
 }
 
-func ports() kind[portRange] {
-	return kind[portRange]{
-		word: "range", tags: []string{tagText}, format: portRange.String,
-		parse: func(s string) (portRange, error) {
+func ports() kind[PortRange] {
+	return kind[PortRange]{
+		word: "range", tags: []string{tagText}, format: PortRange.String,
+		parse: func(s string) (PortRange, error) {
 			if s == "" {
-				return portRange{}, nil
+				return PortRange{}, nil
 			}
 			from, to, ok := strings.Cut(s, "-")
 			least, err1 := strconv.ParseUint(from, 10, 16)
 			most, err2 := strconv.ParseUint(to, 10, 16)
 			if !ok || err1 != nil || err2 != nil || least < 1024 || most < least {
-				return portRange{}, errNot
+				return PortRange{}, errNot
 			}
-			return portRange{uint16(least), uint16(most)}, nil
+			return PortRange{uint16(least), uint16(most)}, nil
 		},
 	}
 }
@@ -251,19 +251,25 @@ func ports() kind[portRange] {
 // minToken excludes tokens that can be guessed over the network in a lifetime.
 const minToken = 16
 
-func token() kind[secret] {
-	return kind[secret]{
-		word: "secret", tags: []string{tagText}, format: secret.String,
-		parse: func(s string) (secret, error) {
+func token() kind[Secret] {
+	return kind[Secret]{
+		word: "secret", tags: []string{tagText}, format: Secret.String,
+		parse: func(s string) (Secret, error) {
 			if s == "" {
 				return "", nil
 			}
 			if len(s) < minToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
 				return "", errNot
 			}
-			return secret(s), nil
+			return Secret(s), nil
 		},
 	}
+}
+
+// ParseToken returns the token that text is, and whether it is one.
+func ParseToken(text string) (t Secret, ok bool) {
+	t, err := token().parse(text)
+	return t, err == nil && t != ""
 }
 
 func isAddress(s string) bool { return net.ParseIP(s) != nil }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"slices"
@@ -7,81 +7,97 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
-	"wavryhost/session"
-	"wavryhost/session/api"
-	"wavryhost/session/api/grant"
 	"wavryhost/session/relay"
 )
 
-// setting is one setting of an operator. The table of settings drives reading, printing, help and documentation.
-type setting struct {
-	// name is the key in the file. Variable and flag follow from it.
-	name string
-	// initial is the default, as text.
-	initial string
-	// allowed describes the allowed values, to be read after "is not".
-	allowed string
-	// doc is a sentence or two for help and documentation.
-	doc string
-	// secret keeps the value out of messages.
-	secret bool
-	// word is the type's name for people.
-	word string
+// Setting is one setting of an operator. The table of settings drives reading, printing, help and documentation.
+type Setting struct {
+	// Name is the key in the file. Variable and flag follow from it.
+	Name string
+	// Default is the default, as text.
+	Default string
+	// Allowed describes the allowed values, to be read after "is not".
+	Allowed string
+	// Doc is a sentence or two for help and documentation.
+	Doc string
+	// Secret keeps the value out of messages.
+	Secret bool
+	// Type is the name of the type for people.
+	Type string
 	// field is where the value is stored.
 	field func(*Config) target
 }
 
-// The sections of the table, for help.
-type section struct {
-	title    string
-	settings []setting
+// Section is a part of the table of settings.
+type Section struct {
+	Title    string
+	Settings []Setting
 }
 
-func (s setting) env() string { return "WAVRY_HOST_" + strings.ToUpper(s.name) }
+// Env is the variable that sets it.
+func (s Setting) Env() string { return "WAVRY_HOST_" + strings.ToUpper(s.Name) }
 
-func (s setting) flag() string { return "--" + strings.ReplaceAll(s.name, "_", "-") }
+// Flag is the flag that sets it.
+func (s Setting) Flag() string { return "--" + strings.ReplaceAll(s.Name, "_", "-") }
+
+// Help is its line in the help.
+func (s Setting) Help() string {
+	if s.Default == "" {
+		return s.Doc
+	}
+	return s.Doc + " Default: " + s.Default + "."
+}
+
+// Value returns the current value, for comparison.
+func (s Setting) Value(c *Config) any { return s.field(c).value() }
 
 // one makes a setting of a single value.
-func one[T any](name, initial, allowed, doc string, k kind[T], field func(*Config) *T) setting {
-	return setting{
-		name: name, initial: initial, allowed: allowed, doc: doc, word: k.word,
+func one[T any](name, initial, allowed, doc string, k kind[T], field func(*Config) *T) Setting {
+	return Setting{
+		Name: name, Default: initial, Allowed: allowed, Doc: doc, Type: k.word,
 		field: func(c *Config) target { return scalar[T]{k, field(c)} },
 	}
 }
 
 // many makes a setting of a list of texts.
-func many(name, allowed, doc string, ok func(string) bool, field func(*Config) *[]string) setting {
-	return setting{
-		name: name, allowed: allowed, doc: doc, word: "list",
+func many(name, allowed, doc string, ok func(string) bool, field func(*Config) *[]string) Setting {
+	return Setting{
+		Name: name, Allowed: allowed, Doc: doc, Type: "list",
 		field: func(c *Config) target { return list{field(c), ok} },
 	}
 }
 
-func hidden(s setting) setting {
-	s.secret = true
+func hidden(s Setting) Setting {
+	s.Secret = true
 	return s
 }
 
-// roleNames are the roles of clients.
-func roleNames() []string {
-	var names []string
-	for _, r := range grant.Roles() {
-		names = append(names, string(r))
-	}
-	return names
-}
+// The roles of clients, the values of anonymous_role and tls_client_auth, and the other closed sets of words. Tests of
+// the program compare them with the packages that give them their meaning.
+const (
+	Auto = "auto" // the value of revocations_file that lets the service manager choose the place
 
-// inputPolicies are the policies for input.
-func inputPolicies() []string {
-	var names []string
-	for _, p := range session.InputPolicies() {
-		names = append(names, p.String())
-	}
-	return names
-}
+	AnonymousNone      = "none"
+	AnonymousViewer    = "viewer"
+	ClientAuthOff      = "off"
+	ClientAuthOptional = "optional"
+	ClientAuthRequired = "required"
+)
 
-// sections returns the table of settings.
-func sections() []section {
+// Roles are the roles of clients.
+func Roles() []string { return []string{"viewer", "controller", "operator", "metrics"} }
+
+// InputPolicies are the policies for input, the default first.
+func InputPolicies() []string { return []string{"controllers", "operators", "off"} }
+
+// ProxyHeaders are the ways in which proxies name their clients, the default first.
+func ProxyHeaders() []string { return []string{"x-forwarded-for", "forwarded", "proxy-protocol"} }
+
+// GatewayDialects are the dialects of gateways, the default first.
+func GatewayDialects() []string { return []string{"wavry", "master"} }
+
+// Sections returns the table of settings.
+func Sections() []Section {
 	encoders := []string{"auto"}
 	for _, p := range encode.Profiles() {
 		encoders = append(encoders, p.Name)
@@ -90,10 +106,10 @@ func sections() []section {
 		second = time.Second
 		minute = time.Minute
 	)
-	return []section{
+	return []Section{
 		{
 			"Access",
-			[]setting{
+			[]Setting{
 				one(
 					"listen", "127.0.0.1:8470", "host:port, such as 127.0.0.1:8470",
 					"Address of the viewer page, WHEP and the control API. An address that other machines reach requires TLS and a "+
@@ -108,7 +124,7 @@ func sections() []section {
 					"token", "", "text of 16 or more printable ASCII characters without spaces",
 					"The operator's bearer token. Without a configured credential the daemon makes one, which \"wavry-host url\" "+
 						"prints. Prefer token_file or the variable: other users see flags in the list of processes.",
-					token(), func(c *Config) *secret { return &c.Token },
+					token(), func(c *Config) *Secret { return &c.Token },
 				)),
 				one("token_file", "", "a path", "File with the token. Only its owner and group may have access.",
 					path(), func(c *Config) *string { return &c.TokenFile }),
@@ -119,10 +135,10 @@ func sections() []section {
 					path(), func(c *Config) *string { return &c.TokensFile },
 				),
 				one(
-					"anonymous_role", api.AnonymousNone, "none or viewer",
+					"anonymous_role", AnonymousNone, "none or viewer",
 					"Role of clients without a credential. viewer lets every user and program of this machine see the screen, and "+
 						"requires a listener on loopback.",
-					oneOf(api.AnonymousNone, api.AnonymousViewer), func(c *Config) *string { return &c.AnonymousRole },
+					oneOf(AnonymousNone, AnonymousViewer), func(c *Config) *string { return &c.AnonymousRole },
 				),
 				one("grant_keys", "", "a path or an https address", "JWK set with the keys of the issuer of grants.",
 					path(), func(c *Config) *string { return &c.GrantKeys }),
@@ -133,14 +149,14 @@ func sections() []section {
 					"issuer.",
 					text("name", true, isWord), func(c *Config) *string { return &c.GrantIssuer }),
 				one(
-					"grant_max_role", string(grant.Controller), "viewer, controller, operator or metrics",
-					"Highest role that grants may give.", oneOf(roleNames()...), func(c *Config) *string { return &c.GrantMaxRole },
+					"grant_max_role", "controller", "viewer, controller, operator or metrics",
+					"Highest role that grants may give.", oneOf(Roles()...), func(c *Config) *string { return &c.GrantMaxRole },
 				),
 				{
-					name:    "grant_issuers",
-					word:    "list",
-					allowed: "a list of issuers, each with issuer and keys, and perhaps audience, max_role and displays",
-					doc: "Several issuers of grants, instead of grant_keys. Each item has issuer (iss) and keys (a JWK set: a path " +
+					Name:    "grant_issuers",
+					Type:    "list",
+					Allowed: "a list of issuers, each with issuer and keys, and perhaps audience, max_role and displays",
+					Doc: "Several issuers of grants, instead of grant_keys. Each item has issuer (iss) and keys (a JWK set: a path " +
 						"or an https address). It may have audience and max_role, which override grant_audience and grant_max_role, " +
 						"and displays: IDs, or patterns such as x11:*, to which its grants are limited. Keys of one issuer are not " +
 						"valid for another. In a file; elsewhere in YAML's short form.",
@@ -148,11 +164,11 @@ func sections() []section {
 				},
 				one(
 					"tls_client_auth",
-					api.ClientAuthOff,
+					ClientAuthOff,
 					"off, optional or required",
 					"Whether client certificates are off, optional or required.",
 					oneOf(
-						api.ClientAuthOff, api.ClientAuthOptional, api.ClientAuthRequired,
+						ClientAuthOff, ClientAuthOptional, ClientAuthRequired,
 					),
 					func(c *Config) *string { return &c.TLSClientAuth },
 				),
@@ -168,21 +184,21 @@ func sections() []section {
 					path(), func(c *Config) *string { return &c.TLSClientRevoked },
 				),
 				one(
-					"tls_client_role", string(grant.Viewer), "viewer, controller, operator or metrics",
-					"Role of clients with a certificate.", oneOf(roleNames()...),
+					"tls_client_role", "viewer", "viewer, controller, operator or metrics",
+					"Role of clients with a certificate.", oneOf(Roles()...),
 					func(c *Config) *string { return &c.TLSClientRole },
 				),
 				{
-					name:    "tls_client_rules",
-					word:    "list",
-					allowed: "a list of rules, each with role, and with name or issuer",
-					doc: "Roles of single certificates, instead of tls_client_role. Each item has role, and name (its URI, else " +
+					Name:    "tls_client_rules",
+					Type:    "list",
+					Allowed: "a list of rules, each with role, and with name or issuer",
+					Doc: "Roles of single certificates, instead of tls_client_role. Each item has role, and name (its URI, else " +
 						"its common name) or issuer (the subject of the root authority); one * in them stands for any text. The first " +
 						"matching rule applies. In a file; elsewhere in YAML's short form.",
 					field: func(c *Config) target { return clientRules{&c.TLSClientRules} },
 				},
 				one(
-					"revocations_file", revocationsAuto, "auto, or a path",
+					"revocations_file", Auto, "auto, or a path",
 					"File that keeps revocations of grants across restarts. A second file, with .used at its end, keeps which "+
 						"grants for one session were used. auto is revocations.json in systemd's state folder (STATE_DIRECTORY), and "+
 						"none elsewhere; empty for none.",
@@ -200,10 +216,10 @@ func sections() []section {
 					isAddressOrNetwork, func(c *Config) *[]string { return &c.TrustedProxies },
 				),
 				one(
-					"proxy_header", api.ProxyHeaders()[0], strings.Join(api.ProxyHeaders(), ", "),
+					"proxy_header", ProxyHeaders()[0], strings.Join(ProxyHeaders(), ", "),
 					"How trusted proxies name their clients. They must set this header or add to it. With proxy-protocol (version "+
 						"1 or 2) each of their connections must begin with it.",
-					oneOf(api.ProxyHeaders()...), func(c *Config) *string { return &c.ProxyHeader },
+					oneOf(ProxyHeaders()...), func(c *Config) *string { return &c.ProxyHeader },
 				),
 				many(
 					"allowed_hosts", "a bare host name",
@@ -250,7 +266,7 @@ func sections() []section {
 		},
 		{
 			"Picture",
-			[]setting{
+			[]Setting{
 				one(
 					"display",
 					"auto",
@@ -263,7 +279,7 @@ func sections() []section {
 				),
 				one(
 					"virtual_size", "1280x720", "WIDTHxHEIGHT, both even, from 96x108 to 8192x8192",
-					"Size of the virtual display and of the test pattern.", pixels(), func(c *Config) *size { return &c.VirtualSize },
+					"Size of the virtual display and of the test pattern.", pixels(), func(c *Config) *Size { return &c.VirtualSize },
 				),
 				one("cursor", "true", "true or false", "Whether the picture contains the cursor.",
 					boolean(), func(c *Config) *bool { return &c.Cursor }),
@@ -311,7 +327,7 @@ func sections() []section {
 		},
 		{
 			"Sessions",
-			[]setting{
+			[]Setting{
 				one(
 					"host_id", "", "text without spaces",
 					"ID of this host for gateways and tools. Empty derives it from the machine's ID. Cloned machines need "+
@@ -319,19 +335,19 @@ func sections() []section {
 					text("name", true, isWord), func(c *Config) *string { return &c.HostID },
 				),
 				{
-					name: "display_rules",
-					word: "list",
-					allowed: "a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, " +
+					Name: "display_rules",
+					Type: "list",
+					Allowed: "a list of rules, each with display and one or more of hidden, max_viewers, max_bitrate, fps, " +
 						"max_size, weight",
-					doc: "Rules for single displays. Each item has display (an ID, or a pattern such as x11:*) and some of: hidden " +
+					Doc: "Rules for single displays. Each item has display (an ID, or a pattern such as x11:*) and some of: hidden " +
 						"(no viewer sees it), max_viewers (1 makes it a console), max_bitrate of each viewer, fps, max_size, and " +
 						"weight of viewers that request none. The first matching rule applies. In a file; elsewhere in YAML's short " +
 						"form.",
 					field: func(c *Config) target { return rules{&c.DisplayRules} },
 				},
-				one("input", session.InputControllers.String(), "one of "+strings.Join(inputPolicies(), ", "),
+				one("input", InputPolicies()[0], "one of "+strings.Join(InputPolicies(), ", "),
 					"Which roles may send mouse and keyboard input: controllers and operators, operators only, or none.",
-					oneOf(inputPolicies()...), func(c *Config) *string { return &c.Input }),
+					oneOf(InputPolicies()...), func(c *Config) *string { return &c.Input }),
 				one(
 					"control_idle", "15s", "a duration from 1s to 1h",
 					"Idle time after which another viewer may take control of the display.",
@@ -384,16 +400,15 @@ func sections() []section {
 					count(3), func(c *Config) *int { return &c.MaxEncodes },
 				),
 				{
-					name: "ice_servers",
-					word: "list",
-					allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and " +
+					Name: "ice_servers",
+					Type: "list",
+					Allowed: "a list of servers, each with urls (stun:, stuns:, turn: or turns:), and for turn username and " +
 						"credential, or secret (or credential_file, secret_file)",
-					doc: "STUN and TURN servers for this host and its viewers. In a file each item has urls, with username and " +
+					Doc: "STUN and TURN servers for this host and its viewers. In a file each item has urls, with username and " +
 						"credential, or with the secret that a TURN server shares with this host (credential_file and secret_file " +
 						"name files with them). region and priority choose between several servers. Elsewhere the same in YAML's " +
 						"short form, or URLs of STUN servers.",
-					secret: false,
-					field:  func(c *Config) target { return servers{&c.ICEServers} },
+					field: func(c *Config) target { return servers{&c.ICEServers} },
 				},
 				many(
 					"ice_regions", "a region's name, such as eu-west",
@@ -442,7 +457,7 @@ func sections() []section {
 				one(
 					"udp_ports", "", "FROM-TO, from 1024 to 65535, such as 50000-50100",
 					"UDP ports for media. Empty leaves the choice to the system.", ports(),
-					func(c *Config) *portRange { return &c.UDPPorts },
+					func(c *Config) *PortRange { return &c.UDPPorts },
 				),
 				many("interfaces", "an interface's name", "Network interfaces for media. Empty means all.",
 					isWord, func(c *Config) *[]string { return &c.Interfaces }),
@@ -486,7 +501,7 @@ func sections() []section {
 		},
 		{
 			"Gateway",
-			[]setting{
+			[]Setting{
 				one(
 					"gateway_url",
 					"",
@@ -496,9 +511,9 @@ func sections() []section {
 					text("address", true, isWord),
 					func(c *Config) *string { return &c.GatewayURL },
 				),
-				one("gateway_dialect", dialectNames()[0], "one of "+strings.Join(dialectNames(), ", "),
+				one("gateway_dialect", GatewayDialects()[0], "one of "+strings.Join(GatewayDialects(), ", "),
 					"Protocol dialect of the gateway.",
-					oneOf(dialectNames()...), func(c *Config) *string { return &c.GatewayDialect }),
+					oneOf(GatewayDialects()...), func(c *Config) *string { return &c.GatewayDialect }),
 				one(
 					"gateway_origin",
 					"",
@@ -529,11 +544,11 @@ func sections() []section {
 					isWord, func(c *Config) *[]string { return &c.GatewayAllow }),
 				one(
 					"gateway_role",
-					session.RoleViewer.String(),
+					"viewer",
 					"viewer or controller",
 					"Role of the gateway's users.",
 					oneOf(
-						session.RoleViewer.String(), session.RoleController.String(),
+						"viewer", "controller",
 					),
 					func(c *Config) *string { return &c.GatewayRole },
 				),
@@ -557,7 +572,7 @@ func sections() []section {
 		},
 		{
 			"Log",
-			[]setting{
+			[]Setting{
 				one(
 					"log_format", "auto", "auto, text or json",
 					"Format of the log on standard error. auto is text on a terminal and json elsewhere.", oneOf("auto", "text",
@@ -571,26 +586,71 @@ func sections() []section {
 	}
 }
 
-func settings() []setting {
-	var all []setting
-	for _, s := range sections() {
-		all = append(all, s.settings...)
+// Settings returns all settings.
+func Settings() []Setting {
+	var all []Setting
+	for _, s := range Sections() {
+		all = append(all, s.Settings...)
 	}
 	return all
 }
 
-func settingNames() []string {
+func names() []string {
 	var names []string
-	for _, s := range settings() {
-		names = append(names, s.name)
+	for _, s := range Settings() {
+		names = append(names, s.Name)
 	}
 	return names
 }
 
-func findSetting(name string) (setting, bool) {
-	all := settings()
-	if i := slices.IndexFunc(all, func(s setting) bool { return s.name == name }); i >= 0 {
+// Find returns the setting with a name.
+func Find(name string) (Setting, bool) {
+	all := Settings()
+	if i := slices.IndexFunc(all, func(s Setting) bool { return s.Name == name }); i >= 0 {
 		return all[i], true
 	}
-	return setting{}, false
+	return Setting{}, false
+}
+
+// Live are the settings that a reload applies; the others require a restart.
+func Live() []string {
+	return []string{
+		"token",
+		"token_file",
+		"anonymous_role",
+		"allowed_hosts",
+		"allowed_origins",
+		"trusted_proxies",
+		"max_requests",
+		"max_requests_per_address",
+		"max_attempts",
+		"fps",
+		"min_bitrate",
+		"start_bitrate",
+		"local_start_bitrate",
+		"max_bitrate",
+		"fixed_bitrate",
+		"prefer",
+		"max_sessions",
+		"max_sessions_per_owner",
+		"max_encodes",
+		"max_uplink",
+		"encoder_sessions",
+		"display_rules",
+		"probation_sessions",
+		"ice_servers",
+		"ice_regions",
+		"turn_lifetime",
+		"max_handshakes",
+		"connect_timeout",
+		"disconnect_timeout",
+		"silence_timeout",
+		"gather_timeout",
+		"linger",
+		"log_level",
+		"input",
+		"control_idle",
+		"gateway_allow",
+		"gateway_role",
+	}
 }

@@ -1,6 +1,7 @@
-package main
+package config
 
 import (
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,9 +16,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
-
-	"wavryhost/session/api"
-	"wavryhost/session/api/grant"
 )
 
 var update = flag.Bool("update", false, "rewrite generated documents and golden files")
@@ -33,14 +31,14 @@ func write(t *testing.T, name, content string) string {
 }
 
 func TestDefaults(t *testing.T) {
-	l, err := load(sources{})
+	l, err := Load(Sources{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Config{
 		Listen:                   "127.0.0.1:8470",
 		Display:                  "auto",
-		VirtualSize:              size{1280, 720},
+		VirtualSize:              Size{1280, 720},
 		Cursor:                   true,
 		Encoder:                  "auto",
 		FPS:                      60,
@@ -88,107 +86,19 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// codeOf is the exit code of a refused configuration.
+func codeOf(err error) int {
+	var refused *Error
+	if errors.As(err, &refused) && refused.IsUsage() {
+		return 64
+	}
+	return 78
+}
+
 // full sets everything.
-const full = `# a comment
-listen: "[::1]:9000"
-tls_cert: /etc/c.pem
-tls_key: /etc/k.pem
-token: 0123456789abcdef
-trusted_proxies: [10.0.0.0/8, "::1"]
-proxy_header: forwarded
-allowed_hosts: [screen.example.net]
-allowed_origins: ["https://example.net", "*"]
-display: x11:0
-virtual_size: 1920x1080
-cursor: false
-encoder: libx264
-vaapi_device: /dev/dri/renderD128
-fps: 30
-min_bitrate: 500k
-start_bitrate: 2500000
-max_bitrate: 4.5M
-fixed_bitrate: 3M
-prefer: latency
-input: operators
-control_idle: 1m
-max_sessions: 3
-max_sessions_per_owner: 2
-max_encodes: 2
-admission: limits
-max_uplink: 500M
-encoder_sessions: 8
-probation: 5m
-probation_sessions: 4
-ice_servers:
-  - urls: ["stun:stun.example.net"]
-  - urls: ["turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"]
-    username: ann
-    credential: fedcba9876543210
-    region: eu-west
-    priority: 10
-ice_regions: [eu-west, us-east]
-media_network: any
-udp_ports: 50000-50100
-interfaces: [eth0]
-nat_1to1: [203.0.113.7, "2001:db8::7"]
-connect_timeout: 5s
-disconnect_timeout: 1m
-silence_timeout: 20s
-gather_timeout: 500ms
-linger: 200ms
-shutdown_timeout: 3s
-gateway_url: wss://gateway.example.net/ws
-gateway_dialect: master
-gateway_origin: https://gateway.example.net
-gateway_token_file: /etc/gateway.token
-gateway_username: host7
-gateway_allow: [ann, bob]
-gateway_role: controller
-gateway_pins: ["0000000000000000000000000000000000000000000000000000000000000000"]
-gateway_ca: /etc/ca.pem
-gateway_insecure: true
-log_format: json
-log_level: debug
-host_id: rack-7
-tokens_file: /etc/tokens
-anonymous_role: none
-grant_keys: /etc/keys.json
-grant_audience: host7
-grant_issuer: https://gateway.example.net
-grant_max_role: viewer
-grant_issuers: []
-tls_client_auth: optional
-tls_client_ca: /etc/ca.pem
-tls_client_role: viewer
-tls_client_rules:
-  - {name: "spiffe://pool/*", role: operator}
-audit_log: /var/log/audit.jsonl
-revocations_file: /var/lib/revoked.json
-tls_client_revoked: /etc/ca.crl
-max_connections: 99
-max_connections_per_address: 9
-max_requests: 999
-max_requests_per_address: 98
-max_attempts: 7
-turn_lifetime: 1h
-media_port: 3478
-media_tcp_port: 443
-max_handshakes: 9
-media_addresses: ["192.0.2.0/24"]
-media_tcp_connections: 64
-media_mtu: 1000
-viewer_networks: ["198.51.100.0/24"]
-display_rules:
-  - display: x11:1
-    hidden: true
-  - display: "x11:*"
-    max_viewers: 1
-    max_bitrate: 4M
-    fps: 20
-    max_size: 1280x720
-    weight: 300
-local_start_bitrate: 4M
-`
+//
+//go:embed testdata/full.yaml
+var full string
 
 func fullConfig() Config {
 	return Config{
@@ -201,7 +111,7 @@ func fullConfig() Config {
 		AllowedHosts:        []string{"screen.example.net"},
 		AllowedOrigins:      []string{"https://example.net", "*"},
 		Display:             "x11:0",
-		VirtualSize:         size{1920, 1080},
+		VirtualSize:         Size{1920, 1080},
 		Encoder:             "libx264",
 		VAAPIDevice:         "/dev/dri/renderD128",
 		FPS:                 30,
@@ -221,7 +131,7 @@ func fullConfig() Config {
 		EncoderSessions:     8,
 		Probation:           5 * time.Minute,
 		ProbationSessions:   4,
-		ICEServers: []iceServer{
+		ICEServers: []ICEServer{
 			{URLs: []string{"stun:stun.example.net"}},
 			{
 				URLs:     []string{"turn:turn.example.net:3478?transport=udp", "turns:turn.example.net"},
@@ -230,7 +140,7 @@ func fullConfig() Config {
 		},
 		ICERegions:               []string{"eu-west", "us-east"},
 		MediaNetwork:             "any",
-		UDPPorts:                 portRange{50000, 50100},
+		UDPPorts:                 PortRange{50000, 50100},
 		Interfaces:               []string{"eth0"},
 		NAT1To1:                  []string{"203.0.113.7", "2001:db8::7"},
 		ConnectTimeout:           5 * time.Second,
@@ -261,7 +171,7 @@ func fullConfig() Config {
 		TLSClientAuth:            "optional",
 		TLSClientCA:              "/etc/ca.pem",
 		TLSClientRole:            "viewer",
-		TLSClientRules:           []api.ClientRule{{Name: "spiffe://pool/*", Role: "operator"}},
+		TLSClientRules:           []ClientRule{{Name: "spiffe://pool/*", Role: "operator"}},
 		AuditLog:                 "/var/log/audit.jsonl",
 		RevocationsFile:          "/var/lib/revoked.json",
 		TLSClientRevoked:         "/etc/ca.crl",
@@ -278,35 +188,35 @@ func fullConfig() Config {
 		MediaTCPConnections:      64,
 		MediaMTU:                 1000,
 		ViewerNetworks:           []string{"198.51.100.0/24"},
-		DisplayRules: []displayRule{
+		DisplayRules: []DisplayRule{
 			{Display: "x11:1", Hidden: true},
-			{Display: "x11:*", MaxViewers: 1, MaxBitrate: 4_000_000, FPS: 20, MaxSize: size{1280, 720}, Weight: 300},
+			{Display: "x11:*", MaxViewers: 1, MaxBitrate: 4_000_000, FPS: 20, MaxSize: Size{1280, 720}, Weight: 300},
 		},
 	}
 }
 
 func TestFileSetsEverything(t *testing.T) {
 	path := write(t, "config.yaml", full)
-	l, err := load(sources{path: path})
+	l, err := Load(Sources{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := fullConfig(); !reflect.DeepEqual(l.Config, want) {
 		t.Errorf("got %#v; want %#v", l.Config, want)
 	}
-	for i, s := range settings() {
-		if s.name == "token_file" {
+	for i, s := range Settings() {
+		if s.Name == "token_file" {
 			continue // it excludes token
 		}
-		if s.name == "gateway_account_file" {
+		if s.Name == "gateway_account_file" {
 			continue // it excludes gateway_token_file
 		}
-		if origin := l.origin[s.name]; !strings.HasPrefix(origin, path+":") {
-			t.Errorf("setting %d, %s, comes from %s", i, s.name, origin)
+		if origin := l.Origin[s.Name]; !strings.HasPrefix(origin, path+":") {
+			t.Errorf("setting %d, %s, comes from %s", i, s.Name, origin)
 		}
 	}
-	if l.origin["display"] != path+":10" {
-		t.Errorf("display comes from %s", l.origin["display"])
+	if l.Origin["display"] != path+":10" {
+		t.Errorf("display comes from %s", l.Origin["display"])
 	}
 }
 
@@ -402,8 +312,8 @@ func TestVariablesAndFlagsSetEverything(t *testing.T) {
 	for name, v := range values {
 		env = append(env, "WAVRY_HOST_"+strings.ToUpper(name)+"="+v)
 	}
-	for name, src := range map[string]sources{"variables": {env: env}, "flags": {flags: values}} {
-		l, err := load(src)
+	for name, src := range map[string]Sources{"variables": {Env: env}, "flags": {Flags: values}} {
+		l, err := Load(src)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -418,31 +328,31 @@ func TestPrecedence(t *testing.T) {
 	other := write(t, "other.yaml", "fps: 11\n")
 	for _, tc := range []struct {
 		name       string
-		src        sources
+		src        Sources
 		fps        int
 		fromOrigin string
 	}{
-		{"default", sources{}, 60, "default"},
-		{"file", sources{path: path}, 10, path + ":1"},
-		{"fallback", sources{fallback: path}, 10, path + ":1"},
-		{"fallback that is not there", sources{fallback: path + "x"}, 60, "default"},
-		{"variable names the file", sources{env: []string{"WAVRY_HOST_CONFIG=" + path}}, 10, path + ":1"},
-		{"flag names another file", sources{path: other, env: []string{"WAVRY_HOST_CONFIG=" + path}}, 11, other + ":1"},
-		{"variable", sources{path: path, env: []string{"WAVRY_HOST_FPS=20"}}, 20, "WAVRY_HOST_FPS"},
-		{"empty variable", sources{path: path, env: []string{"WAVRY_HOST_FPS="}}, 10, path + ":1"},
+		{"default", Sources{}, 60, "default"},
+		{"file", Sources{Path: path}, 10, path + ":1"},
+		{"fallback", Sources{Fallback: path}, 10, path + ":1"},
+		{"fallback that is not there", Sources{Fallback: path + "x"}, 60, "default"},
+		{"variable names the file", Sources{Env: []string{"WAVRY_HOST_CONFIG=" + path}}, 10, path + ":1"},
+		{"flag names another file", Sources{Path: other, Env: []string{"WAVRY_HOST_CONFIG=" + path}}, 11, other + ":1"},
+		{"variable", Sources{Path: path, Env: []string{"WAVRY_HOST_FPS=20"}}, 20, "WAVRY_HOST_FPS"},
+		{"empty variable", Sources{Path: path, Env: []string{"WAVRY_HOST_FPS="}}, 10, path + ":1"},
 		{
-			"flag", sources{path: path, env: []string{"WAVRY_HOST_FPS=20"}, flags: map[string]string{"fps": "30"}}, 30, "--fps",
+			"flag", Sources{Path: path, Env: []string{"WAVRY_HOST_FPS=20"}, Flags: map[string]string{"fps": "30"}}, 30, "--fps",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			l, err := load(tc.src)
+			l, err := Load(tc.src)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if l.FPS != tc.fps || l.origin["fps"] != tc.fromOrigin {
-				t.Errorf("fps %d from %s; want %d from %s", l.FPS, l.origin["fps"], tc.fps, tc.fromOrigin)
+			if l.FPS != tc.fps || l.Origin["fps"] != tc.fromOrigin {
+				t.Errorf("fps %d from %s; want %d from %s", l.FPS, l.Origin["fps"], tc.fps, tc.fromOrigin)
 			}
-			if tc.src.path == path && (l.Linger != time.Second || l.LogLevel != "warn") {
+			if tc.src.Path == path && (l.Linger != time.Second || l.LogLevel != "warn") {
 				t.Errorf("the rest of the file is lost: %+v", l.Config)
 			}
 		})
@@ -627,14 +537,14 @@ func TestFilesThatAreRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, "config.yaml", tc.content)
-			_, err := load(sources{path: path})
+			_, err := Load(Sources{Path: path})
 			if err == nil {
 				t.Fatal("taken")
 			}
 			if got := strings.ReplaceAll(err.Error(), path, "F"); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
-			if code := exitCode(err); code != exitConfig {
+			if code := codeOf(err); code != 78 {
 				t.Errorf("exit code %d", code)
 			}
 		})
@@ -643,7 +553,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 
 func TestFilesWithoutSettings(t *testing.T) {
 	for _, content := range []string{"", "\n", "# nothing but a comment\n", "---\n", "{}\n"} {
-		if _, err := load(sources{path: write(t, "config.yaml", content)}); err != nil {
+		if _, err := Load(Sources{Path: write(t, "config.yaml", content)}); err != nil {
 			t.Errorf("%q: %v", content, err)
 		}
 	}
@@ -651,49 +561,49 @@ func TestFilesWithoutSettings(t *testing.T) {
 
 func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 	for _, tc := range []struct {
-		src  sources
+		src  Sources
 		want string
 		code int
 	}{
 		{
-			sources{env: []string{"WAVRY_HOST_FSP=1"}},
+			Sources{Env: []string{"WAVRY_HOST_FSP=1"}},
 			`WAVRY_HOST_FSP: unknown variable; did you mean "WAVRY_HOST_FPS"?`,
-			exitConfig,
+			78,
 		},
-		{sources{env: []string{"WAVRY_HOST_FPS=x"}}, `WAVRY_HOST_FPS: "x" is not a whole number from 1 to 240`, exitConfig},
+		{Sources{Env: []string{"WAVRY_HOST_FPS=x"}}, `WAVRY_HOST_FPS: "x" is not a whole number from 1 to 240`, 78},
 		{
-			sources{env: []string{"WAVRY_HOST_TOKEN=hunter2"}},
-			"WAVRY_HOST_TOKEN: the value is not text of 16 or more printable ASCII characters without spaces", exitConfig,
+			Sources{Env: []string{"WAVRY_HOST_TOKEN=hunter2"}},
+			"WAVRY_HOST_TOKEN: the value is not text of 16 or more printable ASCII characters without spaces", 78,
 		},
-		{sources{flags: map[string]string{"fps": "500"}}, `--fps: "500" is not a whole number from 1 to 240`, exitUsage},
-		{sources{flags: map[string]string{"nat_1to1": "192.0.2.1,x"}}, `--nat-1to1[1]: "x" is not an IP address`, exitUsage},
-		{sources{flags: map[string]string{"interfaces": "a,,b"}}, `--interfaces: "a,,b" has an empty element`, exitUsage},
+		{Sources{Flags: map[string]string{"fps": "500"}}, `--fps: "500" is not a whole number from 1 to 240`, 64},
+		{Sources{Flags: map[string]string{"nat_1to1": "192.0.2.1,x"}}, `--nat-1to1[1]: "x" is not an IP address`, 64},
+		{Sources{Flags: map[string]string{"interfaces": "a,,b"}}, `--interfaces: "a,,b" has an empty element`, 64},
 		{
-			sources{flags: map[string]string{"ice_servers": "stun:a,turn:b"}},
-			`--ice-servers[1]: "turn:b" requires a username and a credential, or a secret`, exitUsage,
+			Sources{Flags: map[string]string{"ice_servers": "stun:a,turn:b"}},
+			`--ice-servers[1]: "turn:b" requires a username and a credential, or a secret`, 64,
 		},
-		{sources{flags: map[string]string{"ice_servers": "[{urls: ["}}, `--ice-servers: the value is not YAML`, exitUsage},
+		{Sources{Flags: map[string]string{"ice_servers": "[{urls: ["}}, `--ice-servers: the value is not YAML`, 64},
 		{
-			sources{flags: map[string]string{"ice_servers": "[{urls: [stun:a], credential: [s3cret]}]"}},
+			Sources{Flags: map[string]string{"ice_servers": "[{urls: [stun:a], credential: [s3cret]}]"}},
 			"--ice-servers[0].credential: the value is not a list of servers, each with urls (stun:, stuns:, turn: or " +
 				"turns:), and " +
-				"for turn username and credential, or secret (or credential_file, secret_file)", exitUsage,
+				"for turn username and credential, or secret (or credential_file, secret_file)", 64,
 		},
 		{
-			sources{flags: map[string]string{"fps": "0"}, env: []string{"WAVRY_HOST_LINGER=x"}},
+			Sources{Flags: map[string]string{"fps": "0"}, Env: []string{"WAVRY_HOST_LINGER=x"}},
 			"WAVRY_HOST_LINGER: \"x\" is not a duration from 100ms to 10m\n" +
-				"--fps: \"0\" is not a whole number from 1 to 240", exitConfig,
+				"--fps: \"0\" is not a whole number from 1 to 240", 78,
 		},
-		{sources{path: "/nonexistent/c.yaml"}, "/nonexistent/c.yaml: open: no such file or directory", exitConfig},
+		{Sources{Path: "/nonexistent/c.yaml"}, "/nonexistent/c.yaml: open: no such file or directory", 78},
 		{
-			sources{env: []string{"WAVRY_HOST_CONFIG=/nonexistent/c.yaml"}},
-			"/nonexistent/c.yaml: open: no such file or directory", exitConfig,
+			Sources{Env: []string{"WAVRY_HOST_CONFIG=/nonexistent/c.yaml"}},
+			"/nonexistent/c.yaml: open: no such file or directory", 78,
 		},
-		{sources{path: "/"}, "/: it is a folder", exitConfig},
+		{Sources{Path: "/"}, "/: it is a folder", 78},
 	} {
-		_, err := load(tc.src)
-		if err == nil || err.Error() != tc.want || exitCode(err) != tc.code {
-			t.Errorf("got %v (exit code %d); want %s (%d)", err, exitCode(err), tc.want, tc.code)
+		_, err := Load(tc.src)
+		if err == nil || err.Error() != tc.want || codeOf(err) != tc.code {
+			t.Errorf("got %v (exit code %d); want %s (%d)", err, codeOf(err), tc.want, tc.code)
 		}
 	}
 }
@@ -710,88 +620,88 @@ func TestSettingsThatConflict(t *testing.T) {
 		{
 			flags: map[string]string{"listen": "0.0.0.0:8470"},
 			want: `--listen: listen: "0.0.0.0:8470" can be reached from other machines, which requires tls_cert and tls_key, and ` + //nolint:lll // a raw string
-				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage, //nolint:lll // a raw string
+				`token or token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: 64, //nolint:lll // a raw string
 		},
 		{
 			flags: map[string]string{"listen": ":8470", "token": "0123456789abcdef"},
 			want: `--listen: listen: ":8470" can be reached from other machines, which requires tls_cert and tls_key; or listen on ` + //nolint:lll // a raw string
-				`127.0.0.1`, code: exitUsage,
+				`127.0.0.1`, code: 64,
 		},
 		{
 			flags: map[string]string{"listen": "screen.example.net:8470", "tls_cert": "c", "tls_key": "k"},
 			want: `--listen: listen: "screen.example.net:8470" can be reached from other machines, which requires token or ` +
-				`token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: exitUsage,
+				`token_file (or tokens_file, grant_keys, tls_client_auth: required); or listen on 127.0.0.1`, code: 64,
 		},
 		{
 			flags: map[string]string{"tls_key": "k"},
-			want:  "--tls-key: tls_cert: a certificate requires its key: set both or none", code: exitUsage,
+			want:  "--tls-key: tls_cert: a certificate requires its key: set both or none", code: 64,
 		},
 		{
 			flags: map[string]string{"token": "0123456789abcdef"}, env: "WAVRY_HOST_TOKEN_FILE=/t",
-			want: "--token: token: only one token is allowed: set one of the two", code: exitConfig,
+			want: "--token: token: only one token is allowed: set one of the two", code: 78,
 		},
 		{
-			flags: map[string]string{"allowed_origins": "*"}, code: exitUsage,
+			flags: map[string]string{"allowed_origins": "*"}, code: 64,
 			want: "--allowed-origins: allowed_origins: " + reachable,
 		},
 		{
-			flags: map[string]string{"allowed_hosts": "screen.example.net"}, code: exitUsage,
+			flags: map[string]string{"allowed_hosts": "screen.example.net"}, code: 64,
 			want: "--allowed-hosts: allowed_hosts: " + reachable,
 		},
-		{flags: map[string]string{"media_network": "any"}, code: exitUsage, want: "--media-network: media_network: " +
+		{flags: map[string]string{"media_network": "any"}, code: 64, want: "--media-network: media_network: " +
 			reachable},
 		{
-			env: "WAVRY_HOST_TRUSTED_PROXIES=127.0.0.1/32", code: exitConfig,
+			env: "WAVRY_HOST_TRUSTED_PROXIES=127.0.0.1/32", code: 78,
 			want: "WAVRY_HOST_TRUSTED_PROXIES: trusted_proxies: " + reachable,
 		},
-		{env: "WAVRY_HOST_INTERFACES=eth0", code: exitConfig, want: "WAVRY_HOST_INTERFACES: interfaces: " + reachable},
-		{env: "WAVRY_HOST_NAT_1TO1=203.0.113.7", code: exitConfig, want: "WAVRY_HOST_NAT_1TO1: nat_1to1: " + reachable},
+		{env: "WAVRY_HOST_INTERFACES=eth0", code: 78, want: "WAVRY_HOST_INTERFACES: interfaces: " + reachable},
+		{env: "WAVRY_HOST_NAT_1TO1=203.0.113.7", code: 78, want: "WAVRY_HOST_NAT_1TO1: nat_1to1: " + reachable},
 		{
-			env: "WAVRY_HOST_MEDIA_ADDRESSES=192.0.2.0/24", code: exitConfig,
+			env: "WAVRY_HOST_MEDIA_ADDRESSES=192.0.2.0/24", code: 78,
 			want: "WAVRY_HOST_MEDIA_ADDRESSES: media_addresses: " + reachable,
 		},
-		{env: "WAVRY_HOST_ICE_SERVERS=stun:a", code: exitConfig, want: "WAVRY_HOST_ICE_SERVERS: ice_servers: " + reachable},
+		{env: "WAVRY_HOST_ICE_SERVERS=stun:a", code: 78, want: "WAVRY_HOST_ICE_SERVERS: ice_servers: " + reachable},
 		{
 			// What the review followed to the letter.
-			flags: map[string]string{"allowed_hosts": "screen.example.net", "media_network": "any"}, code: exitUsage,
+			flags: map[string]string{"allowed_hosts": "screen.example.net", "media_network": "any"}, code: 64,
 			want: "--allowed-hosts: allowed_hosts: " + reachable + "\n--media-network: media_network: " + reachable,
 		},
 		{
 			flags: map[string]string{
 				"listen": "0.0.0.0:8470", "tls_cert": "c", "tls_key": "k", "token": "0123456789abcdef",
 				"anonymous_role": "viewer",
-			}, code: exitUsage,
+			}, code: 64,
 			want: `--anonymous-role: anonymous_role: "viewer" requires a listener on loopback: every client that reaches 0.0.0.0:8470 would see the screen`, //nolint:lll // a raw string
 		},
 		{
 			flags: map[string]string{
 				"allowed_hosts": "a", "token": "0123456789abcdef",
 				"anonymous_role": "viewer",
-			}, code: exitUsage,
+			}, code: 64,
 			want: "--allowed-hosts: allowed_hosts: it makes the host reachable from elsewhere, where clients need a " +
 				"credential: " +
 				"set anonymous_role to none",
 		},
 		{
-			flags: map[string]string{"max_bitrate": "100k"}, code: exitUsage,
+			flags: map[string]string{"max_bitrate": "100k"}, code: 64,
 			want: "--max-bitrate: min_bitrate: 150k is above max_bitrate, 100k",
 		},
 		{
-			flags: map[string]string{"start_bitrate": "21M"}, code: exitUsage,
+			flags: map[string]string{"start_bitrate": "21M"}, code: 64,
 			want: "--start-bitrate: start_bitrate: 21M is not between min_bitrate, 150k, and max_bitrate, 20M",
 		},
 		{
-			flags: map[string]string{"fixed_bitrate": "100k"}, code: exitUsage,
+			flags: map[string]string{"fixed_bitrate": "100k"}, code: 64,
 			want: "--fixed-bitrate: fixed_bitrate: 100k is not between min_bitrate, 150k, and max_bitrate, 20M",
 		},
 		{
 			flags: map[string]string{"media_network": "loopback"}, env: "WAVRY_HOST_NAT_1TO1=203.0.113.7",
-			want: `--media-network: media_network: "loopback" leaves no use for interfaces and nat_1to1`, code: exitConfig,
+			want: `--media-network: media_network: "loopback" leaves no use for interfaces and nat_1to1`, code: 78,
 		},
 	} {
-		_, err := load(sources{flags: tc.flags, env: []string{tc.env}})
-		if err == nil || err.Error() != tc.want || exitCode(err) != tc.code {
-			t.Errorf("got %v (exit code %d)\nwant %s (%d)", err, exitCode(err), tc.want, tc.code)
+		_, err := Load(Sources{Flags: tc.flags, Env: []string{tc.env}})
+		if err == nil || err.Error() != tc.want || codeOf(err) != tc.code {
+			t.Errorf("got %v (exit code %d)\nwant %s (%d)", err, codeOf(err), tc.want, tc.code)
 		}
 	}
 }
@@ -811,11 +721,11 @@ func TestMediaStaysWhereTheListenerIs(t *testing.T) {
 		{map[string]string{"ice_servers": "stun:a", "token": "0123456789abcdef"}, false},
 		{reachable, false},
 	} {
-		l, err := load(sources{flags: tc.flags})
+		l, err := Load(Sources{Flags: tc.flags})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := l.mediaOnLoopback(); got != tc.want {
+		if got := l.MediaOnLoopback(); got != tc.want {
 			t.Errorf("%v: media on loopback: %v; want %v", tc.flags, got, tc.want)
 		}
 	}
@@ -847,10 +757,10 @@ func TestTokenFile(t *testing.T) {
 			if err := os.Chmod(path, tc.mode); err != nil {
 				t.Fatal(err)
 			}
-			l, err := load(sources{flags: map[string]string{"token_file": path}})
+			l, err := Load(Sources{Flags: map[string]string{"token_file": path}})
 			switch {
 			case tc.want == "":
-				if err != nil || l.token.Reveal() != good {
+				if err != nil || l.SharedToken.Reveal() != good {
 					t.Errorf("got %v", err)
 				}
 			case err == nil || strings.ReplaceAll(err.Error(), path, "F") != tc.want:
@@ -873,12 +783,12 @@ func TestFileWithSecretsForEveryone(t *testing.T) {
 		if err := os.Chmod(path, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		l, err := load(sources{path: path})
+		l, err := Load(Sources{Path: path})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(l.warnings) != want {
-			t.Errorf("%q: warnings %q; want %d", content, l.warnings, want)
+		if len(l.Warnings) != want {
+			t.Errorf("%q: warnings %q; want %d", content, l.Warnings, want)
 		}
 	}
 }
@@ -893,15 +803,15 @@ func TestPrintedConfigurationReadsBack(t *testing.T) {
 	noSecrets = strings.Replace(noSecrets, "TOKEN", write(t, "token", "0123456789abcdef"), 1)
 	for name, content := range map[string]string{"defaults": "", "everything": noSecrets} {
 		t.Run(name, func(t *testing.T) {
-			first, err := load(sources{path: write(t, "config.yaml", content)})
+			first, err := Load(Sources{Path: write(t, "config.yaml", content)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			var b strings.Builder
-			if err := first.print(&b); err != nil {
+			if err := first.Print(&b); err != nil {
 				t.Fatal(err)
 			}
-			second, err := load(sources{path: write(t, "printed.yaml", b.String())})
+			second, err := Load(Sources{Path: write(t, "printed.yaml", b.String())})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, b.String())
 			}
@@ -922,17 +832,17 @@ func normalize(c *Config) {
 	} {
 		*l = append([]string{}, *l...)
 	}
-	c.ICEServers = append([]iceServer{}, c.ICEServers...)
+	c.ICEServers = append([]ICEServer{}, c.ICEServers...)
 }
 
 func TestPrintedConfigurationHidesSecrets(t *testing.T) {
 	path := write(t, "config.yaml", full)
-	l, err := load(sources{path: path, flags: map[string]string{"fps": "24"}, env: []string{"WAVRY_HOST_LINGER=3s"}})
+	l, err := Load(Sources{Path: path, Flags: map[string]string{"fps": "24"}, Env: []string{"WAVRY_HOST_LINGER=3s"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	if err := l.print(&b); err != nil {
+	if err := l.Print(&b); err != nil {
 		t.Fatal(err)
 	}
 	printed := b.String()
@@ -951,7 +861,7 @@ func TestPrintedConfigurationHidesSecrets(t *testing.T) {
 		}
 	}
 	// A mask must not pass for a secret that everybody knows.
-	if _, err := load(sources{path: write(t, "printed.yaml", printed)}); err == nil {
+	if _, err := Load(Sources{Path: write(t, "printed.yaml", printed)}); err == nil {
 		t.Error("masked secrets were taken for real ones")
 	}
 }
@@ -982,18 +892,18 @@ func FuzzConfigFile(f *testing.F) {
 	f.Add("fps: 30\n---\nfps: 31")
 	f.Fuzz(func(t *testing.T, content string) {
 		var c Config
-		found := decodeFile("f", []byte(content), func(s setting, n *yaml.Node, where string) []problem {
-			var bad []problem
+		found := decodeFile("f", []byte(content), func(s Setting, n *yaml.Node, where string) []Problem {
+			var bad []Problem
 			for _, tr := range s.field(&c).decode(n) {
 				if tr.at == nil {
-					t.Errorf("%s: a problem without a place", s.name)
+					t.Errorf("%s: a problem without a place", s.Name)
 				}
-				bad = append(bad, problem{where: where, text: s.refuse(tr)})
+				bad = append(bad, Problem{Where: where, Text: s.refuse(tr)})
 			}
 			return bad
 		})
 		for _, p := range found {
-			if !strings.HasPrefix(p.where, "f") || p.text == "" {
+			if !strings.HasPrefix(p.Where, "f") || p.Text == "" {
 				t.Errorf("problem %+v", p)
 			}
 		}
@@ -1001,31 +911,12 @@ func FuzzConfigFile(f *testing.F) {
 			return
 		}
 		// What was taken is printed so that it reads back, with nothing left to take for another value.
-		l := &loaded{Config: c, origin: map[string]string{}}
+		l := &Loaded{Config: c, Origin: map[string]string{}}
 		var b strings.Builder
-		if err := l.print(&b); err != nil {
+		if err := l.Print(&b); err != nil {
 			t.Fatal(err)
 		}
 	})
-}
-
-func TestRevocationsGoWhereStateGoes(t *testing.T) {
-	for _, c := range []struct{ setting, state, want string }{
-		{"auto", "", ""},
-		{"auto", "/var/lib/wavry-host", "/var/lib/wavry-host/revocations.json"},
-		{"auto", "/var/lib/a:/var/lib/b", "/var/lib/a/revocations.json"},
-		{"/srv/r.json", "/var/lib/a", "/srv/r.json"},
-		{"", "/var/lib/a", ""},
-	} {
-		l := Config{RevocationsFile: c.setting, GrantKeys: "/k"}
-		env := []string{"A=b", "STATE_DIRECTORY=" + c.state}
-		if got := l.revocations(env); got != c.want {
-			t.Errorf("%+v: got %q", c, got)
-		}
-		if got := l.grants(env)[0].SpentFile; got != strings.Replace(c.want, ".json", ".json.used", 1) {
-			t.Errorf("%+v: used grants are kept in %q", c, got)
-		}
-	}
 }
 
 func TestOptionalCertificatesAreNoLock(t *testing.T) {
@@ -1036,13 +927,13 @@ func TestOptionalCertificatesAreNoLock(t *testing.T) {
 		"tls_client_ca":   "a",
 		"tls_client_auth": "optional",
 	}
-	if _, err := load(sources{flags: flags}); err == nil || !strings.Contains(err.Error(), "tls_client_auth: required") {
+	if _, err := Load(Sources{Flags: flags}); err == nil || !strings.Contains(err.Error(), "tls_client_auth: required") {
 		t.Errorf("got %v", err)
 	}
 	for name, value := range map[string]string{"tls_client_auth": "required", "tokens_file": "t"} {
 		more := maps.Clone(flags)
 		more[name] = value
-		if _, err := load(sources{flags: more}); err != nil {
+		if _, err := Load(Sources{Flags: more}); err != nil {
 			t.Errorf("with %s %s: %v", name, value, err)
 		}
 	}
@@ -1056,16 +947,16 @@ func TestSecretsOfICEServersInFiles(t *testing.T) {
 			"  - {urls: ['turn:b'], username: ann, credential_file: %s}\n",
 		shared, credential,
 	)
-	l, err := load(sources{path: write(t, "config.yaml", text)})
+	l, err := Load(Sources{Path: write(t, "config.yaml", text)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := sessionLimits(l).ICEServers
+	got := l.ICEServers
 	if got[0].Secret != "shared-with-turn" || got[1].Credential != "ann-s-password" {
 		t.Error("the session does not have what the files hold")
 	}
 	var printed strings.Builder
-	if err := l.print(&printed); err != nil {
+	if err := l.Print(&printed); err != nil {
 		t.Fatal(err)
 	}
 	if out := printed.String(); strings.Contains(out, "shared-with-turn") || strings.Contains(out, "ann-s-password") ||
@@ -1089,8 +980,8 @@ func TestSecretsOfICEServersInFiles(t *testing.T) {
 		"two secrets":  {"[{urls: ['turn:a'], secret_file: /s, credential_file: /c}]", "omit them"},
 		"no user name": {"[{urls: ['turn:a'], credential_file: /c}]", "requires a username and a credential"},
 	} {
-		if _, err := load(
-			sources{path: write(t, "config.yaml", "token: 0123456789abcdef\nice_servers: "+c.servers)},
+		if _, err := Load(
+			Sources{Path: write(t, "config.yaml", "token: 0123456789abcdef\nice_servers: "+c.servers)},
 		); err == nil ||
 			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
@@ -1104,63 +995,9 @@ func TestMountedSecret(t *testing.T) {
 	if err := os.Chmod(path, 0o444); err != nil {
 		t.Fatal(err)
 	}
-	l, err := load(sources{flags: map[string]string{"token_file": path}})
-	if err != nil || l.token.Reveal() != "0123456789abcdef" || len(l.warnings) != 1 ||
-		!strings.Contains(l.warnings[0], "every user can read") {
-		t.Errorf("%v; warnings %q", err, l.warnings)
-	}
-}
-
-// Several issuers have keys of their own, and what they do not say is taken from the settings of one.
-func TestIssuersOfGrants(t *testing.T) {
-	text := "grant_audience: host7\ngrant_issuers:\n" +
-		"  - {issuer: https://a.example, keys: /etc/a.json, max_role: operator}\n" +
-		"  - {issuer: https://b.example, keys: https://b.example/jwks, audience: h7, displays: ['x11:*']}\n"
-	l, err := load(sources{path: write(t, "config.yaml", text)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []grant.Config{
-		{KeysFile: "/etc/a.json", Audience: "host7", Issuer: "https://a.example", MaxRole: grant.Operator},
-		{
-			KeysURL:  "https://b.example/jwks",
-			Audience: "h7",
-			Issuer:   "https://b.example",
-			MaxRole:  grant.Controller,
-			Displays: []string{"x11:*"},
-		},
-	}
-	if got := l.grants(nil); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v; want %+v", got, want)
-	}
-	var printed strings.Builder
-	if err := l.print(&printed); err != nil {
-		t.Fatal(err)
-	}
-	again, err := load(sources{path: write(t, "printed.yaml", printed.String())})
-	if err != nil || !reflect.DeepEqual(again.GrantIssuers, l.GrantIssuers) {
-		t.Errorf("read back: %v\n%s", err, &printed)
-	}
-	for name, c := range map[string]struct{ text, want string }{
-		"both forms": {"grant_keys: /k\n" + text, "set one of the two"},
-		"no keys":    {"grant_issuers: [{issuer: i}]", "has no issuer or no keys"},
-		"an unknown role": {
-			"grant_issuers: [{issuer: i, keys: /k, max_role: root}]",
-			"is not viewer, controller, operator or metrics",
-		},
-		"a name twice": {
-			"grant_audience: a\ngrant_issuers: [{issuer: i, keys: /k}, {issuer: i, keys: /l}]",
-			"has a name of its own",
-		},
-		"no audience": {"grant_issuers: [{issuer: i, keys: /k}]", "audience is empty"},
-		"operators limited": {"grant_audience: a\n" +
-			"grant_issuers: [{issuer: i, keys: /k, max_role: operator, displays: [a]}]", "do not limit operators"},
-	} {
-		if _, err := load(
-			sources{path: write(t, "config.yaml", c.text)},
-		); err == nil ||
-			!strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v; want %q", name, err, c.want)
-		}
+	l, err := Load(Sources{Flags: map[string]string{"token_file": path}})
+	if err != nil || l.SharedToken.Reveal() != "0123456789abcdef" || len(l.Warnings) != 1 ||
+		!strings.Contains(l.Warnings[0], "every user can read") {
+		t.Errorf("%v; warnings %q", err, l.Warnings)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import "go.yaml.in/yaml/v3"
 

@@ -1,15 +1,13 @@
-package main
+// Package config has the settings of the daemon. One table of settings makes the file, the environment, the flags, the
+// help and the documentation. Load reads and checks a configuration as a whole, and reports all its faults at once, each
+// with its place. The package knows no sessions: what only the users of a setting can check, they add by Sources.Check.
+package config
 
 import (
-	"cmp"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strings"
 	"time"
-
-	"wavryhost/session/api"
-	"wavryhost/session/api/grant"
 )
 
 // Config has what an operator may set; the table of settings describes it. It is valid once load has returned it.
@@ -17,7 +15,7 @@ type Config struct {
 	Listen           string
 	TLSCert          string
 	TLSKey           string
-	Token            secret
+	Token            Secret
 	TokenFile        string
 	TokensFile       string
 	AnonymousRole    string
@@ -25,11 +23,11 @@ type Config struct {
 	GrantAudience    string
 	GrantIssuer      string
 	GrantMaxRole     string
-	GrantIssuers     []grantIssuer
+	GrantIssuers     []GrantIssuer
 	TLSClientAuth    string
 	TLSClientCA      string
 	TLSClientRole    string
-	TLSClientRules   []api.ClientRule
+	TLSClientRules   []ClientRule
 	TLSClientRevoked string
 	RevocationsFile  string
 	AuditLog         string
@@ -45,7 +43,7 @@ type Config struct {
 	MaxAttempts              int
 
 	Display     string
-	VirtualSize size
+	VirtualSize Size
 	Cursor      bool
 
 	Encoder           string
@@ -58,7 +56,7 @@ type Config struct {
 	FixedBitrate      int // 0 for none
 	Prefer            string
 
-	DisplayRules        []displayRule
+	DisplayRules        []DisplayRule
 	Input               string
 	ControlIdle         time.Duration
 	MaxSessions         int
@@ -69,10 +67,10 @@ type Config struct {
 	EncoderSessions     int
 	Probation           time.Duration
 	ProbationSessions   int
-	ICEServers          []iceServer
+	ICEServers          []ICEServer
 	ICERegions          []string
 	MediaNetwork        string
-	UDPPorts            portRange
+	UDPPorts            PortRange
 	MediaPort           int
 	MediaTCPPort        int
 	MediaTCPConnections int
@@ -107,45 +105,45 @@ type Config struct {
 	LogLevel  string
 }
 
-// size is the size of a picture in pixels.
-type size struct{ Width, Height int }
+// Size is the size of a picture in pixels.
+type Size struct{ Width, Height int }
 
-func (s size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
+func (s Size) String() string { return fmt.Sprintf("%dx%d", s.Width, s.Height) }
 
-// portRange is an inclusive range of UDP ports. The zero value means any port.
-type portRange struct{ Min, Max uint16 }
+// PortRange is an inclusive range of UDP ports. The zero value means any port.
+type PortRange struct{ Min, Max uint16 }
 
-func (p portRange) String() string {
+func (p PortRange) String() string {
 	if p.Min == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%d-%d", p.Min, p.Max)
 }
 
-// iceServer is a STUN or TURN server.
-type iceServer struct {
+// ICEServer is a STUN or TURN server.
+type ICEServer struct {
 	URLs       []string
 	Username   string
-	Credential secret
-	Secret     secret
+	Credential Secret
+	Secret     Secret
 	// CredentialFile and SecretFile name files with them, if the configuration does not contain them.
 	CredentialFile, SecretFile string
 	Region                     string
 	Priority                   int
 }
 
-// conflict means that settings cannot work together.
-type conflict struct {
-	names []string // the settings to blame, the main one first
-	text  string
+// Conflict means that settings cannot work together.
+type Conflict struct {
+	Names []string // the settings to blame, the main one first
+	Text  string
 }
 
 // conflicts returns what cannot work although each setting alone is valid. With tokens the secret of TokenFile is
 // known.
-func (c *Config) conflicts() []conflict {
-	var found []conflict
-	add := func(text string, names ...string) { found = append(found, conflict{names, text}) }
-	if host, _, _ := net.SplitHostPort(c.Listen); c.AnonymousRole != api.AnonymousNone && !loopback(host) {
+func (c *Config) conflicts() []Conflict {
+	var found []Conflict
+	add := func(text string, names ...string) { found = append(found, Conflict{names, text}) }
+	if host, _, _ := net.SplitHostPort(c.Listen); c.AnonymousRole != AnonymousNone && !Loopback(host) {
 		add(
 			fmt.Sprintf(
 				"%q requires a listener on loopback: every client that reaches %s would see the screen", c.AnonymousRole, c.Listen,
@@ -160,13 +158,8 @@ func (c *Config) conflicts() []conflict {
 	if c.Token != "" && c.TokenFile != "" {
 		add("only one token is allowed: set one of the two", "token", "token_file")
 	}
-	if c.asksClients() && (c.TLSClientCA == "" || c.TLSCert == "") {
+	if c.AsksClients() && (c.TLSClientCA == "" || c.TLSCert == "") {
 		add("it requires tls_client_ca, tls_cert and tls_key", "tls_client_auth")
-	}
-	if c.takesGrants() {
-		if err := grant.Validate(c.grants(nil)); err != nil {
-			add(strings.TrimPrefix(err.Error(), "grant: "), "grant_keys", "grant_audience", "grant_issuers")
-		}
 	}
 	if c.GrantKeys != "" && len(c.GrantIssuers) > 0 {
 		add(
@@ -174,12 +167,12 @@ func (c *Config) conflicts() []conflict {
 			"grant_keys", "grant_issuers",
 		)
 	}
-	if host, _, _ := net.SplitHostPort(c.Listen); !loopback(host) {
+	if host, _, _ := net.SplitHostPort(c.Listen); !Loopback(host) {
 		var missing []string
 		if c.TLSCert == "" {
 			missing = append(missing, "tls_cert and tls_key")
 		}
-		if !c.locked() {
+		if !c.Locked() {
 			missing = append(missing, credentialSettings)
 		}
 		if len(missing) > 0 {
@@ -215,14 +208,6 @@ func (c *Config) conflicts() []conflict {
 	if c.MediaNetwork == mediaLoopback && (len(c.NAT1To1) > 0 || len(c.Interfaces) > 0) {
 		add(`"loopback" leaves no use for interfaces and nat_1to1`, "media_network", "interfaces", "nat_1to1")
 	}
-	if c.GatewayURL != "" {
-		if err := c.gateway().Validate(); err != nil {
-			add(
-				strings.TrimPrefix(err.Error(), "gateway: "), "gateway_url", "gateway_allow", "gateway_token_file",
-				"gateway_account_file",
-			)
-		}
-	}
 	return found
 }
 
@@ -243,16 +228,16 @@ func (c *Config) reached(add func(text string, names ...string)) {
 		by = append(by, "trusted_proxies")
 	}
 	// The gateway identifies its users, and they need media that leaves this machine.
-	if public := c.publicMedia(); public != "" && (c.GatewayURL == "" || c.AnonymousRole != api.AnonymousNone) {
+	if public := c.publicMedia(); public != "" && (c.GatewayURL == "" || c.AnonymousRole != AnonymousNone) {
 		by = append(by, public)
 	}
 	for _, name := range by {
-		if !c.locked() {
+		if !c.Locked() {
 			add(
 				"it makes the host reachable from elsewhere, which requires a credential in the configuration: "+credentialSettings,
 				name,
 			)
-		} else if c.AnonymousRole != api.AnonymousNone {
+		} else if c.AnonymousRole != AnonymousNone {
 			add(
 				"it makes the host reachable from elsewhere, where clients need a credential: set anonymous_role to "+
 					"none",
@@ -265,7 +250,7 @@ func (c *Config) reached(add func(text string, names ...string)) {
 // publicMedia returns the setting that lets media leave this machine. It is empty if none does.
 func (c *Config) publicMedia() string {
 	switch {
-	case c.mediaOnLoopback():
+	case c.MediaOnLoopback():
 		return ""
 	case c.MediaNetwork == mediaAny:
 		return "media_network"
@@ -280,70 +265,32 @@ func (c *Config) publicMedia() string {
 	}
 }
 
-// asksClients reports whether clients are asked for certificates.
-func (c *Config) asksClients() bool { return c.TLSClientAuth != api.ClientAuthOff }
+// AsksClients reports whether clients are asked for certificates.
+func (c *Config) AsksClients() bool { return c.TLSClientAuth != ClientAuthOff }
 
-// guarded reports whether a credential is configured.
-func (c *Config) guarded() bool {
-	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() || c.asksClients()
+// Guarded reports whether a credential is configured.
+func (c *Config) Guarded() bool {
+	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.TakesGrants() || c.AsksClients()
 }
 
-// locked reports whether a sufficient credential is configured. Optional client certificates are not sufficient; see
+// Locked reports whether a sufficient credential is configured. Optional client certificates are not sufficient; see
 // api.Config.
-func (c *Config) locked() bool {
-	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.takesGrants() ||
-		c.TLSClientAuth == api.ClientAuthRequired
+func (c *Config) Locked() bool {
+	return c.Token != "" || c.TokenFile != "" || c.TokensFile != "" || c.TakesGrants() ||
+		c.TLSClientAuth == ClientAuthRequired
 }
 
 // revocationsAuto is the value of revocations_file that lets the service manager choose the place.
 const revocationsAuto = "auto"
 
-// revocations is the file for revocations, or empty for none. env is the environment.
-func (c *Config) revocations(env []string) string {
-	if c.RevocationsFile != revocationsAuto {
-		return c.RevocationsFile
-	}
-	if dir := serviceState(env); dir != "" {
-		return filepath.Join(dir, "revocations.json")
-	}
-	return ""
-}
-
-// grantIssuer is one of several issuers of grants.
-type grantIssuer struct {
+// GrantIssuer is one of several issuers of grants.
+type GrantIssuer struct {
 	Issuer, Keys, Audience, MaxRole string
 	Displays                        []string
 }
 
-// takesGrants reports whether grants are accepted.
-func (c *Config) takesGrants() bool { return c.GrantKeys != "" || len(c.GrantIssuers) > 0 }
-
-// grants says how to check the grants of each issuer. Without keys there are none. Used grants are kept next to the
-// revocations.
-func (c *Config) grants(env []string) []grant.Config {
-	issuers := c.GrantIssuers
-	if c.GrantKeys != "" {
-		issuers = []grantIssuer{{Issuer: c.GrantIssuer, Keys: c.GrantKeys, MaxRole: c.GrantMaxRole}}
-	}
-	var all []grant.Config
-	for _, one := range issuers {
-		g := grant.Config{
-			KeysFile: one.Keys,
-			Audience: cmp.Or(one.Audience, c.GrantAudience),
-			Issuer:   one.Issuer,
-			MaxRole:  grant.Role(cmp.Or(one.MaxRole, c.GrantMaxRole)),
-			Displays: one.Displays,
-		}
-		if path := c.revocations(env); path != "" {
-			g.SpentFile = path + ".used"
-		}
-		if strings.Contains(one.Keys, "://") {
-			g.KeysFile, g.KeysURL = "", one.Keys
-		}
-		all = append(all, g)
-	}
-	return all
-}
+// TakesGrants reports whether grants are accepted.
+func (c *Config) TakesGrants() bool { return c.GrantKeys != "" || len(c.GrantIssuers) > 0 }
 
 // The values of media_network.
 const (
@@ -352,20 +299,20 @@ const (
 	mediaAny      = "any"
 )
 
-// mediaOnLoopback reports whether media stays on this machine. It does as long as only this machine can request it, and
+// MediaOnLoopback reports whether media stays on this machine. It does as long as only this machine can request it, and
 // no setting concerns other machines.
-func (c *Config) mediaOnLoopback() bool {
+func (c *Config) MediaOnLoopback() bool {
 	if c.MediaNetwork != mediaAuto {
 		return c.MediaNetwork == mediaLoopback
 	}
 	host, _, _ := net.SplitHostPort(c.Listen)
-	return loopback(host) && len(c.Interfaces) == 0 && len(c.NAT1To1) == 0 && len(c.MediaAddresses) == 0 &&
+	return Loopback(host) && len(c.Interfaces) == 0 && len(c.NAT1To1) == 0 && len(c.MediaAddresses) == 0 &&
 		len(c.ICEServers) == 0
 }
 
-// loopback reports whether only this machine can reach host. Names other than localhost are not looked up: they count
+// Loopback reports whether only this machine can reach host. Names other than localhost are not looked up: they count
 // as reachable.
-func loopback(host string) bool {
+func Loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}

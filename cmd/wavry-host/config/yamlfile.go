@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -15,14 +15,14 @@ import (
 
 // decodeFile reads settings from YAML. It passes each value and its place to take. It returns problems of the file, and
 // what take refuses.
-func decodeFile(name string, data []byte, take func(s setting, n *yaml.Node, where string) []problem) []problem {
+func decodeFile(name string, data []byte, take func(s Setting, n *yaml.Node, where string) []Problem) []Problem {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
 		return nil // an empty file sets nothing
 	case err != nil:
-		return []problem{{where: name + syntaxLine(err), text: syntax(err)}}
+		return []Problem{{Where: name + syntaxLine(err), Text: syntax(err)}}
 	}
 	at := func(n *yaml.Node) string { return name + ":" + strconv.Itoa(n.Line) }
 	var more yaml.Node
@@ -31,25 +31,25 @@ func decodeFile(name string, data []byte, take func(s setting, n *yaml.Node, whe
 		if err == nil {
 			where = at(&more)
 		}
-		return []problem{{where: where, text: "there is more than one document; one is allowed"}}
+		return []Problem{{Where: where, Text: "there is more than one document; one is allowed"}}
 	}
 	root := doc.Content[0]
 	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
 		return nil // nothing but comments
 	}
 	if root.Kind != yaml.MappingNode {
-		return []problem{{where: at(root), text: "found " + kindOf(root) + "; want lines of the form \"setting: value\""}}
+		return []Problem{{Where: at(root), Text: "found " + kindOf(root) + "; want lines of the form \"setting: value\""}}
 	}
-	var found []problem
+	var found []Problem
 	for _, e := range entries(root) {
 		if e.why != "" {
-			found = append(found, problem{where: at(e.key), text: "key " + show(e.key) + " " + e.why})
+			found = append(found, Problem{Where: at(e.key), Text: "key " + show(e.key) + " " + e.why})
 			continue
 		}
-		s, ok := findSetting(e.key.Value)
+		s, ok := Find(e.key.Value)
 		if !ok {
-			found = append(found, problem{
-				where: at(e.key), text: "unknown setting " + strconv.Quote(e.key.Value) + suggest(e.key.Value, settingNames()...),
+			found = append(found, Problem{
+				Where: at(e.key), Text: "unknown setting " + strconv.Quote(e.key.Value) + suggest(e.key.Value, names()...),
 			})
 			continue
 		}

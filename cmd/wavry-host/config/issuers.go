@@ -1,26 +1,24 @@
-package main
+package config
 
 import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-
-	"wavryhost/session/api"
 )
 
 // members returns the fields as they are named in a file.
-func (g *grantIssuer) members() []member {
+func (g *GrantIssuer) members() []member {
 	return []member{
 		{"issuer", scalar[string]{text("name", false, isWord), &g.Issuer}, "text without spaces", false},
 		{"keys", scalar[string]{path(), &g.Keys}, "a path or an https address", false},
 		{"audience", scalar[string]{text("name", true, isWord), &g.Audience}, "text without spaces", false},
-		{"max_role", scalar[string]{oneOf(roleNames()...), &g.MaxRole}, "viewer, controller, operator or metrics", false},
+		{"max_role", scalar[string]{oneOf(Roles()...), &g.MaxRole}, "viewer, controller, operator or metrics", false},
 		{"displays", list{&g.Displays, isPattern}, "a list of display IDs, or patterns such as x11:*", false},
 	}
 }
 
-func decodeIssuer(n *yaml.Node) (grantIssuer, []trouble) {
-	var g grantIssuer
+func decodeIssuer(n *yaml.Node) (GrantIssuer, []trouble) {
+	var g GrantIssuer
 	found := decodeFields(n, g.members())
 	if len(found) == 0 && (g.Issuer == "" || g.Keys == "") {
 		found = append(found, trouble{at: n, value: "the issuer", why: "has no issuer or no keys: set both"})
@@ -29,7 +27,7 @@ func decodeIssuer(n *yaml.Node) (grantIssuer, []trouble) {
 }
 
 // issuers is the list of issuers of grants.
-type issuers struct{ p *[]grantIssuer }
+type issuers struct{ p *[]GrantIssuer }
 
 var _ target = issuers{}
 
@@ -64,18 +62,21 @@ func (s issuers) encode() *yaml.Node {
 	return n
 }
 
+// ClientRule is the role of some client certificates.
+type ClientRule struct{ Name, Issuer, Role string }
+
 // ruleMembers returns the fields of a rule of client certificates.
-func ruleMembers(r *api.ClientRule) []member {
+func ruleMembers(r *ClientRule) []member {
 	isPattern := func(s string) bool { return isPrintable(s) && strings.Count(s, "*") < 2 }
 	return []member{
 		{"name", scalar[string]{text("name", true, isPattern), &r.Name}, "text with at most one *", false},
 		{"issuer", scalar[string]{text("name", true, isPattern), &r.Issuer}, "text with at most one *", false},
-		{"role", scalar[string]{oneOf(roleNames()...), &r.Role}, "viewer, controller, operator or metrics", false},
+		{"role", scalar[string]{oneOf(Roles()...), &r.Role}, "viewer, controller, operator or metrics", false},
 	}
 }
 
-func decodeClientRule(n *yaml.Node) (api.ClientRule, []trouble) {
-	var r api.ClientRule
+func decodeClientRule(n *yaml.Node) (ClientRule, []trouble) {
+	var r ClientRule
 	found := decodeFields(n, ruleMembers(&r))
 	if len(found) == 0 && (r.Role == "" || r.Name == "" && r.Issuer == "") {
 		found = append(found, trouble{at: n, value: "the rule", why: "has no role, or neither name nor issuer"})
@@ -84,7 +85,7 @@ func decodeClientRule(n *yaml.Node) (api.ClientRule, []trouble) {
 }
 
 // clientRules is the list of rules of client certificates.
-type clientRules struct{ p *[]api.ClientRule }
+type clientRules struct{ p *[]ClientRule }
 
 var _ target = clientRules{}
 

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"path/filepath"
@@ -7,19 +7,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// displayRule is a rule for the displays that it names, in addition to the host's settings. Zero fields change nothing.
-type displayRule struct {
+// DisplayRule is a rule for the displays that it names, in addition to the host's settings. Zero fields change nothing.
+type DisplayRule struct {
 	Display    string
 	Hidden     bool
 	MaxViewers int
 	MaxBitrate int
 	FPS        int
-	MaxSize    size
+	MaxSize    Size
 	Weight     int
 }
 
 // members returns the fields as they are named in a file.
-func (r *displayRule) members() []member {
+func (r *DisplayRule) members() []member {
 	return []member{
 		{
 			"display",
@@ -33,7 +33,7 @@ func (r *displayRule) members() []member {
 		{"fps", scalar[int]{count(240), &r.FPS}, "a whole number from 1 to 240", false},
 		{
 			"max_size",
-			scalar[size]{pixels(), &r.MaxSize},
+			scalar[Size]{pixels(), &r.MaxSize},
 			"WIDTHxHEIGHT of even numbers up to 8192x8192, at least 96x108, such as 1280x720",
 			false,
 		},
@@ -48,8 +48,8 @@ func isPattern(s string) bool {
 	return err == nil && s != "" && isWord(s) && !strings.ContainsAny(s, `/\`)
 }
 
-func decodeRule(n *yaml.Node) (displayRule, []trouble) {
-	var r displayRule
+func decodeRule(n *yaml.Node) (DisplayRule, []trouble) {
+	var r DisplayRule
 	found := decodeFields(n, r.members())
 	if len(found) == 0 {
 		if t := r.check(); t != nil {
@@ -61,8 +61,8 @@ func decodeRule(n *yaml.Node) (displayRule, []trouble) {
 }
 
 // check checks the rule as a whole.
-func (r displayRule) check() *trouble {
-	none := displayRule{Display: r.Display}
+func (r DisplayRule) check() *trouble {
+	none := DisplayRule{Display: r.Display}
 	switch {
 	case r.Display == "":
 		return &trouble{
@@ -74,14 +74,14 @@ func (r displayRule) check() *trouble {
 			value: "the rule",
 			why:   "of " + r.Display + " has no effect: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight",
 		}
-	case r.Hidden && r != displayRule{Display: r.Display, Hidden: true}:
+	case r.Hidden && r != DisplayRule{Display: r.Display, Hidden: true}:
 		return &trouble{value: "the rule", why: "hides " + r.Display + ", which makes the rest useless"}
 	}
 	return nil
 }
 
 // rules is the list of rules for displays.
-type rules struct{ p *[]displayRule }
+type rules struct{ p *[]DisplayRule }
 
 var _ target = rules{}
 
@@ -104,7 +104,7 @@ func (r rules) encode() *yaml.Node {
 		n.Style = yaml.FlowStyle
 	}
 	for _, one := range *r.p {
-		var unset displayRule
+		var unset DisplayRule
 		item, none := &yaml.Node{Kind: yaml.MappingNode}, unset.members()
 		for i, m := range one.members() {
 			if m.field.value() != none[i].field.value() {

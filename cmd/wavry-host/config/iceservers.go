@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strconv"
@@ -11,7 +11,7 @@ import (
 )
 
 // servers is the list of ICE servers.
-type servers struct{ p *[]iceServer }
+type servers struct{ p *[]ICEServer }
 
 // set reads URLs separated by commas, each a server without a credential, or the list as in a file.
 func (s servers) set(text string) *trouble {
@@ -20,9 +20,9 @@ func (s servers) set(text string) *trouble {
 		if t := (list{&urls, relay.IsURL}).set(text); t != nil {
 			return t
 		}
-		var all []iceServer
+		var all []ICEServer
 		for i, u := range urls {
-			one := iceServer{URLs: []string{u}}
+			one := ICEServer{URLs: []string{u}}
 			if t := one.check(); t != nil {
 				t.in = index(i)
 				return t
@@ -37,9 +37,9 @@ func (s servers) set(text string) *trouble {
 
 func (s servers) decode(n *yaml.Node) []trouble { return decodeItems(n, s.p, decodeServer) }
 
-func decodeServer(n *yaml.Node) (iceServer, []trouble) {
+func decodeServer(n *yaml.Node) (ICEServer, []trouble) {
 	var (
-		one            iceServer
+		one            ICEServer
 		hidden, shared string
 	)
 	found := decodeFields(n, []member{
@@ -67,7 +67,7 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 		},
 		{"priority", scalar[int]{number(1000), &one.Priority}, "a whole number from 0 to 1000", false},
 	})
-	one.Credential, one.Secret = secret(hidden), secret(shared)
+	one.Credential, one.Secret = Secret(hidden), Secret(shared)
 	if len(found) == 0 {
 		if t := one.check(); t != nil {
 			t.at = n
@@ -78,7 +78,7 @@ func decodeServer(n *yaml.Node) (iceServer, []trouble) {
 }
 
 // check checks the server as a whole.
-func (s iceServer) check() *trouble {
+func (s ICEServer) check() *trouble {
 	if len(s.URLs) == 0 {
 		return &trouble{value: "the server", why: "has no urls"}
 	}
