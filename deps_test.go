@@ -27,8 +27,15 @@ var rooms = map[string][]string{
 	"wavryhost/encode/encodetest": {"capture", "encode"},
 	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
 
-	"wavryhost/adapt":          {"adapt/path"},
+	"wavryhost/adapt": {
+		"adapt/encoder", "adapt/hold", "adapt/ladder", "adapt/path", "adapt/probe", "adapt/quality",
+	},
+	"wavryhost/adapt/encoder":  {"adapt/path"},
+	"wavryhost/adapt/hold":     {},
+	"wavryhost/adapt/ladder":   {"adapt/hold"},
 	"wavryhost/adapt/path":     {},
+	"wavryhost/adapt/probe":    {"adapt/path"},
+	"wavryhost/adapt/quality":  {"adapt/hold"},
 	"wavryhost/adapt/chart":    {"adapt"},
 	"wavryhost/adapt/pacing":   {},
 	"wavryhost/adapt/record":   {"adapt", "adapt/chart"},
@@ -227,9 +234,17 @@ func checkRoom(t *testing.T, p listed) {
 
 // pure says which packages do without goroutines, clocks and I/O, and all that they may import of the standard library.
 var pure = map[string][]string{
-	"wavryhost/adapt":        {"fmt", "math", "time", "wavryhost/adapt/path"},
-	"wavryhost/adapt/pacing": {"time"},
-	"wavryhost/adapt/path":   {"math", "slices", "time"},
+	"wavryhost/adapt": {
+		"fmt", "math", "time", "wavryhost/adapt/encoder", "wavryhost/adapt/hold", "wavryhost/adapt/ladder",
+		"wavryhost/adapt/path", "wavryhost/adapt/probe", "wavryhost/adapt/quality",
+	},
+	"wavryhost/adapt/encoder": {"math", "time", "wavryhost/adapt/path"},
+	"wavryhost/adapt/hold":    {"time"},
+	"wavryhost/adapt/ladder":  {"math", "time", "wavryhost/adapt/hold"},
+	"wavryhost/adapt/probe":   {"time", "wavryhost/adapt/path"},
+	"wavryhost/adapt/quality": {"fmt", "time", "wavryhost/adapt/hold"},
+	"wavryhost/adapt/pacing":  {"time"},
+	"wavryhost/adapt/path":    {"math", "slices", "time"},
 }
 
 func checkPure(t *testing.T, p listed) {

@@ -24,7 +24,10 @@ package adapt
 import (
 	"time"
 
+	"wavryhost/adapt/ladder"
 	"wavryhost/adapt/path"
+	"wavryhost/adapt/probe"
+	"wavryhost/adapt/quality"
 )
 
 type (
@@ -45,14 +48,55 @@ const (
 	Echo = path.Echo
 )
 
-// ContentClass is what kind of picture is being sent.
-type ContentClass uint8
+type (
+	// State is the quality of a viewer's stream, as operators see it.
+	State = quality.State
+	// Reason is why a quality state was entered.
+	Reason = quality.Reason
+	// Transition is one change of the quality state.
+	Transition = quality.Transition
+)
 
-// The content classes.
+// The quality states, best first; see package quality.
 const (
-	Mixed ContentClass = iota
-	Text
-	Motion
+	Good        = quality.Good
+	Constrained = quality.Constrained
+	Degraded    = quality.Degraded
+	Critical    = quality.Critical
+	Stalled     = quality.Stalled
+)
+
+// The reasons; see package quality.
+const (
+	ReasonStartup          = quality.ReasonStartup
+	ReasonQueueDelay       = quality.ReasonQueueDelay
+	ReasonLoss             = quality.ReasonLoss
+	ReasonPolicer          = quality.ReasonPolicer
+	ReasonNoFeedback       = quality.ReasonNoFeedback
+	ReasonProbeOK          = quality.ReasonProbeOK
+	ReasonCompetingTraffic = quality.ReasonCompetingTraffic
+	ReasonEncoderOverload  = quality.ReasonEncoderOverload
+	ReasonEncoderOvershoot = quality.ReasonEncoderOvershoot
+	ReasonUserLimit        = quality.ReasonUserLimit
+	ReasonPeerLimit        = quality.ReasonPeerLimit
+	ReasonRecovered        = quality.ReasonRecovered
+	ReasonHostSaturated    = quality.ReasonHostSaturated
+)
+
+// States lists all quality states, best first.
+func States() []State { return quality.States() }
+
+// Reasons lists all reasons.
+func Reasons() []Reason { return quality.Reasons() }
+
+// ContentClass is what kind of picture is being sent.
+type ContentClass = ladder.Class
+
+// The content classes; see package ladder.
+const (
+	Mixed  = ladder.Mixed
+	Text   = ladder.Text
+	Motion = ladder.Motion
 )
 
 // Source is what the encoder side knows of one frame.
@@ -101,13 +145,8 @@ const (
 	KeyframeOperator
 )
 
-// PadRequest asks for padding to be sent, to probe for bandwidth. A zero Bytes asks for none.
-type PadRequest struct {
-	ProbeID       int
-	Bytes         int
-	BitsPerSecond int
-	Until         time.Time
-}
+// PadRequest asks for padding to be sent, to probe for bandwidth.
+type PadRequest = probe.Request
 
 // Targets is what the controller wants of the encoder and the pacer from here on.
 type Targets struct {
@@ -130,20 +169,6 @@ type Targets struct {
 	// newest.
 	Seq        uint64
 	Transition Transition
-}
-
-// Transition is one change of the quality state, with the figures that decided it.
-type Transition struct {
-	Seq      uint64
-	At       time.Time
-	From, To State
-	Reason   Reason
-	// Dwell is how long From lasted.
-	Dwell time.Duration
-	// Target is the encoder's bitrate, Received what arrived lately, both in bits per second.
-	Target, Received int
-	RTT, QueueDelay  time.Duration
-	Loss             float64 // 0 to 1
 }
 
 // Estimate is what the controller believes of the path; for metrics and pages, not for decisions elsewhere.

@@ -1,18 +1,19 @@
 package adapt
 
-import "fmt"
+import (
+	"fmt"
+
+	"wavryhost/adapt/encoder"
+)
 
 // Price is what a bitrate change costs at the encoder in use.
-type Price uint8
+type Price = encoder.Price
 
-// The prices; see the encoder profiles.
+// The prices; see package encoder.
 const (
-	// PriceFree: in place, no keyframe.
-	PriceFree Price = iota
-	// PriceKeyframe: in place, with a keyframe at each change.
-	PriceKeyframe
-	// PriceReopen: the encoder is opened anew.
-	PriceReopen
+	PriceFree     = encoder.PriceFree
+	PriceKeyframe = encoder.PriceKeyframe
+	PriceReopen   = encoder.PriceReopen
 )
 
 // Aggressiveness is what an operator prefers where the network makes him choose.
@@ -32,7 +33,10 @@ const (
 func AggressivenessNames() []string { return []string{"balanced", "latency", "quality"} }
 
 func (a Aggressiveness) String() string {
-	return name(AggressivenessNames(), "aggressiveness", uint8(a))
+	if names := AggressivenessNames(); int(a) < len(names) {
+		return names[a]
+	}
+	return fmt.Sprintf("aggressiveness(%d)", uint8(a))
 }
 
 // Config is what an operator and the stage ask of a controller. Rates are in bits per second.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/adapt/encoder"
 	"wavryhost/adapt/path"
 )
 
@@ -601,45 +602,6 @@ func TestReasonFollowsTheLimit(t *testing.T) {
 	}
 }
 
-// Within a state the reason is what holds now, unless it takes turns, and that is no transition.
-func TestReasonChangesWithinAState(t *testing.T) {
-	var q quality
-	start := time.Unix(1_000_000, 0)
-	at := time.Duration(0)
-	during := func(long time.Duration, cause func(time.Duration) Reason) {
-		for end := at + long; at < end; at += tick {
-			q.step(start.Add(at), evidence{share: .8, cause: cause(at)}, func() Transition { return Transition{} })
-		}
-	}
-	always := func(r Reason) func(time.Duration) Reason { return func(time.Duration) Reason { return r } }
-	during(5*time.Second, always(ReasonLoss))
-	if q.state != Constrained || q.reason != ReasonLoss || q.seq != 1 {
-		t.Fatalf("%v by %v after %d transitions; want constrained by loss after one", q.state, q.reason, q.seq)
-	}
-	during(20*time.Second, func(at time.Duration) Reason {
-		if at/time.Second%2 == 0 {
-			return ReasonQueueDelay
-		}
-		return ReasonLoss
-	})
-	if q.reason != ReasonLoss {
-		t.Errorf("with reasons that take turns each second the state's is %v; want that it entered by", q.reason)
-	}
-	during(reasonFor+tick, always(ReasonQueueDelay))
-	if q.reason != ReasonQueueDelay {
-		t.Errorf("after %v of another reason the state's is %v", reasonFor, q.reason)
-	}
-	during(2*tick, always(ReasonPolicer))
-	if q.reason != ReasonPolicer {
-		t.Errorf("a policer that was found is not told: %v", q.reason)
-	}
-	during(reasonFor+tick, always(ReasonProbeOK))
-	if q.reason != ReasonQueueDelay || q.seq != 1 {
-		t.Errorf("a probe that worked makes the reason %v, after %d transitions; want the path's, after one",
-			q.reason, q.seq)
-	}
-}
-
 // The first picture and a keyframe now and then may take long; a still screen is not overloaded by them.
 func TestStillScreenIsNoOverload(t *testing.T) {
 	l, err := New(desktop)
@@ -949,9 +911,9 @@ func TestOversizedPictureIsSentAlone(t *testing.T) {
 		}
 		l.Tick(now)
 		before := l.Tick(now)
-		want := int(1_000_000 / 8 * frameDelayP.Seconds())
+		want := int(1_000_000 / 8 * 0.150)
 		if key {
-			want = int(1_000_000 / 8 * frameDelayI.Seconds())
+			want = int(1_000_000 / 8 * 0.250)
 		}
 		if before.MaxFrameBytes != want {
 			t.Fatalf("a keyframe is due: %v: at most %d bytes; want %d", key, before.MaxFrameBytes, want)
@@ -961,7 +923,7 @@ func TestOversizedPictureIsSentAlone(t *testing.T) {
 			t.Errorf("a picture as large as allowed (keyframe: %v) makes the next ones be left out", key)
 		}
 		l.OnSource(Source{At: now, FrameBytes: 1_000_000 / 8, Keyframe: key}) // a second of the path
-		if got := l.Tick(now); !got.Skip || got.PacingRate > int(pacingOver*1_000_000) {
+		if got := l.Tick(now); !got.Skip || got.PacingRate > int(encoder.PacingLarge*1_000_000) {
 			t.Errorf("beside a picture of a second (keyframe: %v) %d bit/s are paced, frames left out: %v",
 				key, got.PacingRate, got.Skip)
 		}
@@ -989,7 +951,7 @@ func TestOversizedPictureIsSentAlone(t *testing.T) {
 // A picture made for the target before a cut is no fault of the encoder.
 func TestPictureOfTheTargetBeforeIsNotTooLarge(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
-	for since, faulty := range map[time.Duration]bool{encoderFollows / 2: false, 2 * encoderFollows: true} {
+	for since, faulty := range map[time.Duration]bool{150 * time.Millisecond: false, 600 * time.Millisecond: true} {
 		l, err := New(desktop)
 		if err != nil {
 			t.Fatal(err)

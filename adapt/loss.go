@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"wavryhost/adapt/hold"
 	"wavryhost/adapt/path"
 )
 
@@ -83,14 +84,14 @@ type losses struct {
 
 	believed    float64 // the loss that is taken for the link's own
 	believedAt  time.Time
-	excessive   since     // loss beyond breakLoss
-	brokenUntil time.Time // nothing is believed until then
-	smoothUntil time.Time // frames leave more evenly until then
-	heldSince   time.Time // since when loss holds the rate
-	queuedAt    time.Time // when there was a queue last
-	overflowAt  time.Time // when missing packets showed an overflow last
-	policedAt   float64   // what arrived when a policer was found
-	policed     time.Time // until when it is known
+	excessive   hold.Timer // loss beyond breakLoss
+	brokenUntil time.Time  // nothing is believed until then
+	smoothUntil time.Time  // frames leave more evenly until then
+	heldSince   time.Time  // since when loss holds the rate
+	queuedAt    time.Time  // when there was a queue last
+	overflowAt  time.Time  // when missing packets showed an overflow last
+	policedAt   float64    // what arrived when a policer was found
+	policed     time.Time  // until when it is known
 }
 
 // lost reacts to loss without a queue and reports whether the rate must not rise. up is the rate to return to, where
@@ -216,12 +217,13 @@ func (l *law) guard(now time.Time, lately path.Count, received float64) {
 	r := &l.losses
 	loss, packets := lately.Loss(), lately.Packets
 	if received == 0 || packets < path.LossPackets {
-		r.excessive.on = false
+		r.excessive.Reset()
 		return
 	}
-	if r.excessive.held(now, loss > breakLoss+deviations(breakLoss, packets), breakAfter) {
+	if r.excessive.Held(now, loss > breakLoss+deviations(breakLoss, packets), breakAfter) {
 		l.limits[breaking] = proposal{breakShare * received, ReasonLoss, now}
-		r.excessive.on, l.limits[losing] = false, proposal{}
+		r.excessive.Reset()
+		l.limits[losing] = proposal{}
 		r.believed, r.trying, r.trials, r.judgeAt, r.brokenUntil = 0, false, 0, time.Time{}, now.Add(ownFor)
 		return
 	}

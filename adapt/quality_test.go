@@ -3,6 +3,8 @@ package adapt
 import (
 	"testing"
 	"time"
+
+	"wavryhost/adapt/ladder"
 )
 
 // limited ticks a controller whose screen stands still, which is good but for the host's limits.
@@ -110,7 +112,9 @@ func TestHostLimitAboveTheLadderIsNoReason(t *testing.T) {
 		}
 		start := time.Unix(1_000_000, 0)
 		l.law.reason = ReasonQueueDelay
-		l.move(start, 1)
+		for _, at := range []time.Duration{-3 * time.Second, 0} { // the path has no room for the whole
+			l.ladder.Climb(start.Add(at), &ladder.Room{Target: 1, Whole: 1e6, Most: 1e7, Moving: true, Used: true})
+		}
 		l.OnLimit(c.limit)
 		var got Targets
 		for at := time.Duration(0); at < 2*time.Second; at += tick {

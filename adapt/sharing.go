@@ -3,6 +3,7 @@ package adapt
 import (
 	"time"
 
+	"wavryhost/adapt/hold"
 	"wavryhost/adapt/path"
 )
 
@@ -35,7 +36,7 @@ type sharing struct {
 	on    bool
 	top   time.Duration // the longest queue lately
 	cutAt time.Time
-	quiet since // the queue is gone
+	quiet hold.Timer // the queue is gone
 }
 
 // accepted is the longest queue that is shared.
@@ -76,7 +77,7 @@ func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 	step := l.step(now, 3*p.Interval/2)
 	l.sampled = now
 	r.top = max(s.Queue, r.top-time.Duration(float64(r.top)*min(1, step/sharingMemory.Seconds())))
-	if s.Fresh && r.quiet.held(now, s.Queue < high/2, othersGone) {
+	if s.Fresh && r.quiet.Held(now, s.Queue < high/2, othersGone) {
 		l.sharing = sharing{}
 		l.capacity.at = time.Time{} // with the others gone, what is known of the path is out of date
 		l.reason = ReasonQueueDelay

@@ -1,6 +1,9 @@
-package adapt
+package quality
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // State is the quality of a viewer's stream, as operators see it.
 type State uint8
@@ -72,4 +75,18 @@ func name(names []string, what string, value uint8) string {
 		return names[value]
 	}
 	return fmt.Sprintf("%s(%d)", what, value)
+}
+
+// Transition is one change of the quality state, with the figures that decided it.
+type Transition struct {
+	Seq      uint64
+	At       time.Time
+	From, To State
+	Reason   Reason
+	// Dwell is how long From lasted.
+	Dwell time.Duration
+	// Target is the encoder's bitrate, Received what arrived lately, both in bits per second.
+	Target, Received int
+	RTT, QueueDelay  time.Duration
+	Loss             float64 // 0 to 1
 }

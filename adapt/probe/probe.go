@@ -1,4 +1,8 @@
-package adapt
+// Package probe sends padding, faster than the target, to see whether the path takes it: a quiet screen shows nothing
+// of the path.
+//
+// The package is pure: time comes in with each call.
+package probe
 
 import (
 	"time"
@@ -18,7 +22,7 @@ const (
 	probeSeldom  = 2 * time.Minute
 	// probeQueue is the longest queue, probeLoss the largest loss, that a probe may be added to.
 	probeQueue = 10 * time.Millisecond
-	probeLoss  = holdLoss
+	probeLoss  = 0.02
 	// probeWhole is the share of its rate that a probe must arrive at to have got through whole; probeShare and
 	// probeNarrow are what of the found rate is used.
 	probeWhole  = 0.9
@@ -32,16 +36,26 @@ const (
 	probePurse        = 300_000
 	// probeWait is how much longer than its round trip a probe is waited for.
 	probeWait = 300 * time.Millisecond
-	// probeRelative is the share of a probe's bytes that must be reported to judge it early.
+	// probeReported is the share of a probe's bytes that must be reported to judge it early.
 	probeReported = 0.9
+	// probeTop is how far above the highest rate a probe may go, and probeLate how long timers may take.
+	probeTop  = 1.1
+	probeLate = 50 * time.Millisecond
 )
 
-// prober sends padding, faster than the target, to see whether the path takes it: a quiet screen shows nothing of the
-// path.
-type prober struct {
+// Request asks for padding to be sent. A zero Bytes asks for none.
+type Request struct {
+	ProbeID       int
+	Bytes         int
+	BitsPerSecond int
+	Until         time.Time
+}
+
+// Prober decides when to probe, and judges what came of it.
+type Prober struct {
 	purse    float64 // bytes
 	id       int
-	request  PadRequest
+	request  Request
 	deadline time.Time // zero when no probe is under way
 	next     time.Time
 	every    time.Duration
@@ -53,9 +67,11 @@ type prober struct {
 	line               path.Line
 }
 
-func newProber() prober { return prober{purse: probePurse, every: probeEvery} }
+// New returns a prober that may probe at once.
+func New() Prober { return Prober{purse: probePurse, every: probeEvery} }
 
-func (b *prober) onSent(p *Packet) {
+// OnSent takes in a packet that left: padding is paid from the media's bytes.
+func (b *Prober) OnSent(p *path.Packet) {
 	if p.Padding {
 		b.purse -= float64(p.Size)
 	} else {
@@ -63,8 +79,8 @@ func (b *prober) onSent(p *Packet) {
 	}
 }
 
-// onPacket takes in the fate of a packet of the probe under way.
-func (b *prober) onPacket(p *Packet) {
+// OnPacket takes in the fate of a packet of the probe under way.
+func (b *Prober) OnPacket(p *path.Packet) {
 	if b.deadline.IsZero() || p.ProbeID != b.id || p.Size <= 0 {
 		return
 	}
@@ -81,7 +97,7 @@ func (b *prober) onPacket(p *Packet) {
 
 // judge returns what the probe found, in bits per second, and whether it got through whole; 0 when it is not over yet
 // or found nothing.
-func (b *prober) judge(now time.Time) (rate float64, over bool) {
+func (b *Prober) judge(now time.Time) (rate float64, over bool) {
 	if b.deadline.IsZero() {
 		return 0, false
 	}
@@ -102,12 +118,12 @@ func (b *prober) judge(now time.Time) (rate float64, over bool) {
 }
 
 // failed makes the next probe wait longer, worked soon again.
-func (b *prober) failed(now time.Time) {
+func (b *Prober) failed(now time.Time) {
 	b.next = now.Add(b.every)
 	b.every = min(time.Duration(probeBackoff*float64(b.every)), probeSeldom)
 }
 
-func (b *prober) worked(now time.Time) {
+func (b *Prober) worked(now time.Time) {
 	b.every, b.next = probeEvery, now.Add(probeEvery)
 	if b.chase {
 		b.next = now
@@ -115,12 +131,12 @@ func (b *prober) worked(now time.Time) {
 }
 
 // start asks for a probe.
-func (b *prober) start(now time.Time, target, most float64, rtt time.Duration) {
+func (b *Prober) start(now time.Time, v *View) {
 	factor := probeFactor
 	if !b.begun {
 		factor = probeFirst
 	}
-	rate := min(factor*target, most)
+	rate := min(factor*v.Target, v.Most*probeTop)
 	bytes := max(probeBytes, int(rate/8*probeTime.Seconds()))
 	if float64(bytes) > b.purse {
 		b.next = now.Add(time.Second)
@@ -129,33 +145,55 @@ func (b *prober) start(now time.Time, target, most float64, rtt time.Duration) {
 	b.id++
 	b.begun = true
 	long := time.Duration(float64(bytes) * 8 / rate * float64(time.Second))
-	b.request = PadRequest{ProbeID: b.id, Bytes: bytes, BitsPerSecond: int(rate), Until: now.Add(2*long + reaction)}
-	b.deadline = b.request.Until.Add(rtt + probeWait)
+	b.request = Request{ProbeID: b.id, Bytes: bytes, BitsPerSecond: int(rate), Until: now.Add(2*long + probeLate)}
+	b.deadline = b.request.Until.Add(v.RTT + probeWait)
 	b.bytes, b.first, b.lost, b.line = 0, 0, 0, path.Line{}
 }
 
-// probing begins and ends probes. top is the rate beyond which nothing is to be gained.
-func (l *Loop) probing(now time.Time, top float64) {
-	b, w := &l.prober, &l.law
-	if rate, over := b.judge(now); over {
-		if rate > probeGain*w.target && l.path.Queue <= probeQueue+sources[path.TWCC].high {
-			w.target = min(rate, float64(w.max))
-			w.reason = ReasonProbeOK
-			b.worked(now)
-		} else {
-			b.chase = false
-			b.failed(now)
-		}
-	}
-	p := &l.path
-	quiet := !w.networkLimited(now, p)
+// View is what decides at one moment whether to probe.
+type View struct {
+	// Target is the rate at present, and Most the highest, in bits per second.
+	Target, Most float64
+	RTT, Queue   time.Duration
+	Loss         float64 // 0 to 1
+	// Age is how long the newest report is ago.
+	Age time.Duration
+	// Quiet is set while the screen, not the path, is the limit: else the media itself tries the path.
+	Quiet bool
+	// Forbidden is set while padding would do harm, or nothing would be learned.
+	Forbidden bool
+	// High is a queue in which a probe found nothing.
+	High time.Duration
+}
+
+// Step brings the prober to now. It returns the rate that a probe found, in bits per second, or 0.
+func (b *Prober) Step(now time.Time, v *View) float64 {
+	rate, over := b.judge(now)
 	switch {
-	case !b.deadline.IsZero() || now.Before(b.next) || l.stalled || l.cfg.Fixed != 0 || !p.Complete() || p.RTT == 0:
-	case b.begun && !quiet && !b.chase: // the media itself tries the path
-	case l.closed(now) || now.Sub(p.LastFeedback) > probeWait+p.RTT: // nothing is known of the path at the moment
-	case w.target >= top/probeGain || p.Queue > probeQueue || p.Loss(now) > probeLoss || w.drain.on || w.sharing.on ||
-		now.Before(w.losses.policed) || !w.losses.judgeAt.IsZero():
+	case !over:
+		rate = 0
+	case rate > probeGain*v.Target && v.Queue <= probeQueue+v.High:
+		v.Target = min(rate, v.Most)
+		b.worked(now)
 	default:
-		b.start(now, w.target, top*1.1, p.RTT)
+		rate, b.chase = 0, false
+		b.failed(now)
 	}
+	switch {
+	case !b.deadline.IsZero() || now.Before(b.next) || v.Forbidden || v.RTT == 0:
+	case b.begun && !v.Quiet && !b.chase: // the media itself tries the path
+	case v.Age > probeWait+v.RTT: // nothing is known of the path at the moment
+	case v.Target >= v.Most/probeGain || v.Queue > probeQueue || v.Loss > probeLoss:
+	default:
+		b.start(now, v)
+	}
+	return rate
+}
+
+// Request returns what is to be sent now.
+func (b *Prober) Request(now time.Time) Request {
+	if b.deadline.IsZero() || !now.Before(b.request.Until) {
+		return Request{}
+	}
+	return b.request
 }
