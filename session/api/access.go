@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -95,14 +97,14 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	o.Owner, o.Guest = p.Owner, p.role != grant.Operator
 	var ok bool
 	if o.Display, ok = s.watches(p, o.Display); !ok {
-		return refuse(CodeForbidden, "the %s is not good for this display", p.Credential)
+		return problem.New(problem.Forbidden, "the %s is not good for this display", p.Credential)
 	}
 	g := p.grant
 	if g == nil {
 		return nil
 	}
 	if g.Session != "" && g.Session != o.Lease {
-		return refuse(CodeForbidden, "the grant is good for one reservation, which the request has to name")
+		return problem.New(problem.Forbidden, "the grant is good for one reservation, which the request has to name")
 	}
 	o.Grant, o.Expires, o.MaxSessions = g.ID, g.Expires, g.MaxSessions
 	if g.MaxBitrate > 0 && (o.MaxBitrate == 0 || g.MaxBitrate < o.MaxBitrate) {
@@ -193,14 +195,14 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 	}
 	err = s.key.add(time.Now(), issuer, in.Grant, in.Subject)
 	if errors.Is(err, errTooManyRevoked) {
-		return refuse(CodeTooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)
+		return problem.New(problem.TooManyRevocations, "%d revocations are remembered already; take the issuer's key out of the set", maxRevoked)
 	}
 	ended := s.mgr.Revoke(issuer, in.Grant, in.Subject)
 	if err != nil {
 		s.log.Error("revocation not written; it is forgotten when the daemon ends", "err", err)
-		return refuse(CodeInternal, "it is revoked, and %d sessions end, but only until the daemon ends: the file of revocations could not be written; the host's log has the cause", ended)
+		return problem.New(problem.Internal, "it is revoked, and %d sessions end, but only until the daemon ends: the file of revocations could not be written; the host's log has the cause", ended)
 	}
-	return writeJSON(w, http.StatusOK, revocation{Ended: ended})
+	return content.WriteJSON(w, http.StatusOK, revocation{Ended: ended})
 }
 
 // issuer returns whose grants a revocation is about that names one, or none.
@@ -211,9 +213,9 @@ func (s *Server) issuer(named string) (string, error) {
 	}
 	switch {
 	case named != "" && all != nil && !slices.Contains(all, named):
-		return "", refuse(CodeBadRequest, "this host takes no grants of the issuer %s", shorten(strconv.Quote(named)))
+		return "", problem.New(problem.BadRequest, "this host takes no grants of the issuer %s", problem.Shorten(strconv.Quote(named)))
 	case named == "" && len(all) > 1:
-		return "", refuse(CodeBadRequest, "this host takes grants of several issuers: name one (issuer)")
+		return "", problem.New(problem.BadRequest, "this host takes grants of several issuers: name one (issuer)")
 	case named == "" && len(all) == 1:
 		return all[0], nil
 	}

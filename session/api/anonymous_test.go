@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 )
 
 // A server without a configured credential admits its own token and nothing else, from this machine or any other.
@@ -25,7 +26,7 @@ func TestOwnToken(t *testing.T) {
 		for name, header := range map[string]map[string]string{"nothing": {}, "a wrong token": bearer("wrong-0123456789ab"), "an empty token": bearer("")} {
 			a.remote, a.header = "127.0.0.1:1", header
 			header["Content-Type"] = typeSDP
-			if got := refusal(t, a.do(s.Handler())); got != CodeUnauthorized {
+			if got := refusal(t, a.do(s.Handler())); got != problem.Unauthorized {
 				t.Errorf("%s %s with %s: %s", a.method, a.path, name, got)
 			}
 		}
@@ -63,7 +64,7 @@ func TestWithoutAnyToken(t *testing.T) {
 	}
 	apply()
 	for _, header := range []map[string]string{nil, bearer(""), bearer("-")} {
-		if got := refusal(t, ask{method: "GET", path: "/v1/host", header: header}.do(s.Handler())); got != CodeUnauthorized {
+		if got := refusal(t, ask{method: "GET", path: "/v1/host", header: header}.do(s.Handler())); got != problem.Unauthorized {
 			t.Errorf("%v: %s", header, got)
 		}
 	}
@@ -85,11 +86,11 @@ func TestAnonymousViewers(t *testing.T) {
 			t.Errorf("the session is of %+v as %v; want %+v as a viewer", o.Owner, o.Role, want)
 		}
 		for _, a := range []ask{{method: "GET", path: "/v1/host"}, {method: "PUT", path: "/v1/sessions/s1/control"}, {method: "POST", path: "/v1/reload"}, {method: "GET", path: "/metrics"}} {
-			if got := refusal(t, a.do(s.Handler())); got != CodeForbidden {
+			if got := refusal(t, a.do(s.Handler())); got != problem.Forbidden {
 				t.Errorf("%s %s: %s", a.method, a.path, got)
 			}
 		}
-		if got := refusal(t, ask{method: "GET", path: "/v1/host", header: bearer("wrong-0123456789ab")}.do(s.Handler())); got != CodeUnauthorized {
+		if got := refusal(t, ask{method: "GET", path: "/v1/host", header: bearer("wrong-0123456789ab")}.do(s.Handler())); got != problem.Unauthorized {
 			t.Errorf("a wrong token is taken for none: %s", got)
 		}
 		// An anonymous client is no regular: it showed nothing.
@@ -106,7 +107,7 @@ func TestAnonymousViewers(t *testing.T) {
 		if got := m.ends(); len(got) != 1 || got[0] != session.EndRevoked {
 			t.Errorf("ended %v; want one session, as revoked", got)
 		}
-		if got := refusal(t, open.do(s.Handler())); got != CodeUnauthorized {
+		if got := refusal(t, open.do(s.Handler())); got != problem.Unauthorized {
 			t.Errorf("afterwards: %s", got)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 )
 
 // How many lines have a request to themselves: so many at once, and then one in a time. What is beyond is summed up, so that nobody fills the disk: lines of 250 bytes
@@ -80,7 +81,7 @@ func (a *audit) record(l auditLine) (summed bool, err error) {
 	if l.Role != "" || l.Event != "" {
 		paid, each, burst = &a.known, knownEvery, knownBurst
 	}
-	if l.Code != string(CodeTooManyRequests) && early(l.Time, *paid, each, burst) == 0 {
+	if l.Code != string(problem.TooManyRequests) && early(l.Time, *paid, each, burst) == 0 {
 		*paid = later(l.Time, *paid, each)
 		return false, errors.Join(err, a.write(l))
 	}
@@ -158,7 +159,7 @@ type Note struct {
 func (s *Server) Note(n Note) {
 	summed, err := s.audit.record(auditLine{
 		Time: time.Now(), Event: n.Event, Credential: n.Owner.Credential, Issuer: n.Owner.Issuer, Who: n.Owner.Name, Role: n.Role,
-		Object: shorten(n.Object), Made: n.Made, Reason: shorten(n.Reason),
+		Object: problem.Shorten(n.Object), Made: n.Made, Reason: problem.Shorten(n.Reason),
 	})
 	s.audited(summed, err)
 }

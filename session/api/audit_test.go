@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -95,7 +96,7 @@ func TestAuditSumIsWrittenInTheEnd(t *testing.T) {
 	a := audit{w: &log}
 	now := time.Now()
 	for n := range 7 {
-		if summed, err := a.record(auditLine{Time: now.Add(time.Duration(n) * time.Millisecond), Status: http.StatusTooManyRequests, Code: string(CodeTooManyRequests)}); err != nil || !summed {
+		if summed, err := a.record(auditLine{Time: now.Add(time.Duration(n) * time.Millisecond), Status: http.StatusTooManyRequests, Code: string(problem.TooManyRequests)}); err != nil || !summed {
 			t.Fatal("a refused flood has lines of its own")
 		}
 	}

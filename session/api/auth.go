@@ -5,15 +5,14 @@ import (
 	"crypto/subtle"
 	"crypto/x509"
 	"errors"
-	"math"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 )
 
 const (
@@ -104,8 +103,8 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 	}
 	if header == "" {
 		k.count(methodNone, resultMissing)
-		return principal{}, refuse(CodeUnauthorized, "this server takes a bearer token").
-			with("WWW-Authenticate", `Bearer realm="wavry-host"`)
+		return principal{}, problem.New(problem.Unauthorized, "this server takes a bearer token").
+			With("WWW-Authenticate", `Bearer realm="wavry-host"`)
 	}
 	scheme, token, _ := strings.Cut(header, " ")
 	token = strings.TrimSpace(token)
@@ -154,7 +153,7 @@ func (k *keeper) recognize(r *http.Request) (principal, error) {
 	if !signed {
 		k.nets.wrong(time.Now(), clientOf(r))
 	}
-	return who, invalid(shorten(why))
+	return who, invalid(problem.Shorten(why))
 }
 
 // ownerOf returns who owns what is opened by a grant.
@@ -163,14 +162,14 @@ func ownerOf(g grant.Grant) session.Owner {
 }
 
 // block refuses a network that has used up its attempts.
-func (k *keeper) block(wait time.Duration) *problem {
+func (k *keeper) block(wait time.Duration) *problem.Error {
 	k.count(methodNone, resultBlocked)
-	return refuse(CodeTooManyAttempts, "too many wrong tokens from your network").with("Retry-After", seconds(wait))
+	return problem.New(problem.TooManyAttempts, "too many wrong tokens from your network").RetryAfter(wait)
 }
 
 // invalid refuses a credential that is no good, and says why.
-func invalid(why string) *problem {
-	return refuse(CodeUnauthorized, "%s", why).with("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
+func invalid(why string) *problem.Error {
+	return problem.New(problem.Unauthorized, "%s", why).With("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
 }
 
 // granted tells whether a verified grant is good here and now: resultOK, or what is wrong, with words for it.
@@ -229,9 +228,4 @@ func (k *keeper) certified(r *http.Request) (principal, bool) {
 		}
 	}
 	return principal{Owner: owner, role: role, chain: chain}, true
-}
-
-// seconds returns d for a Retry-After header: whole seconds, at least one.
-func seconds(d time.Duration) string {
-	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }

@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -19,21 +21,21 @@ import (
 // readJSON reads the body that the document has for a request into v, a pointer. Where the body is optional and missing, v is left as
 // it is.
 func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, optional bool) error {
-	b, err := readBody(w, r)
+	b, err := content.Read(w, r)
 	if err != nil {
 		return err
 	}
 	if optional && len(b) == 0 {
 		return nil
 	}
-	if err := contentType(r, typeJSON); err != nil {
+	if err := content.RequireType(r, content.JSON); err != nil {
 		switch r.Method {
 		case http.MethodPost:
-			return err.with("Accept-Post", typeJSON)
+			return err.With("Accept-Post", content.JSON)
 		case http.MethodPatch:
-			return err.with("Accept-Patch", typeJSON)
+			return err.With("Accept-Patch", content.JSON)
 		default:
-			return err.with("Accept", typeJSON) // RFC 9110 section 12.5.1
+			return err.With("Accept", content.JSON) // RFC 9110 section 12.5.1
 		}
 	}
 	if err := s.spec.decode(string(b), v); err != nil {
@@ -41,7 +43,7 @@ func (s *Server) readJSON(w http.ResponseWriter, r *http.Request, v any, optiona
 	}
 	// No schema can say it.
 	if err := grant.UniqueNames(b); err != nil {
-		return refuse(CodeBadJSON, "the body cannot be taken: %s", shorten(err.Error()))
+		return problem.New(problem.BadJSON, "the body cannot be taken: %s", problem.Shorten(err.Error()))
 	}
 	return nil
 }
@@ -57,7 +59,7 @@ func (sp *spec) decode(text string, v any) error {
 	// Once more, as it came: v no longer tells what was missing, null, or written in other letters, which encoding/json takes.
 	var value any
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		return refuse(CodeBadJSON, "the body is not JSON: %s", shorten(err.Error()))
+		return problem.New(problem.BadJSON, "the body is not JSON: %s", problem.Shorten(err.Error()))
 	}
 	s := sp.registry.Schema(reflect.TypeOf(v), true, "")
 	if err := sp.exact(s, "the body", value); err != nil {
@@ -66,7 +68,7 @@ func (sp *spec) decode(text string, v any) error {
 	var found huma.ValidateResult
 	if not := sp.follow(s).Not; not != nil {
 		if huma.Validate(sp.registry, not, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &found); len(found.Errors) == 0 {
-			return refuse(CodeBadJSON, "%s", not.Description)
+			return problem.New(problem.BadJSON, "%s", not.Description)
 		}
 		found.Reset()
 	}
@@ -77,7 +79,7 @@ func (sp *spec) decode(text string, v any) error {
 	if d, ok := errors.AsType[*huma.ErrorDetail](found.Errors[0]); ok {
 		return sp.misfit(s, d)
 	}
-	return refuse(CodeBadJSON, "%s", shorten(found.Errors[0].Error()))
+	return problem.New(problem.BadJSON, "%s", problem.Shorten(found.Errors[0].Error()))
 }
 
 // respell writes a JSON value as encoding/json does.
@@ -91,13 +93,13 @@ func respell(text string) (string, bool) {
 }
 
 // misfit says what d found, with the range where there is one.
-func (sp *spec) misfit(s *huma.Schema, d *huma.ErrorDetail) *problem {
+func (sp *spec) misfit(s *huma.Schema, d *huma.ErrorDetail) *problem.Error {
 	if s = sp.follow(s); s != nil {
 		if p := s.Properties[d.Location]; p != nil && p.Minimum != nil && p.Maximum != nil {
-			return refuse(CodeBadJSON, "%s is %s; it must be from %v to %v", d.Location, brief(d.Value), *p.Minimum, *p.Maximum)
+			return problem.New(problem.BadJSON, "%s is %s; it must be from %v to %v", d.Location, brief(d.Value), *p.Minimum, *p.Maximum)
 		}
 	}
-	return refuse(CodeBadJSON, "%s is %s: %s", d.Location, brief(d.Value), d.Message)
+	return problem.New(problem.BadJSON, "%s is %s: %s", d.Location, brief(d.Value), d.Message)
 }
 
 func brief(v any) string {
@@ -126,7 +128,7 @@ func (sp *spec) exact(s *huma.Schema, where string, v any) error {
 		if s.Nullable || s.Type == "" {
 			return nil
 		}
-		return refuse(CodeBadJSON, "%s is null", where)
+		return problem.New(problem.BadJSON, "%s is null", where)
 	case []any:
 		for _, item := range v {
 			if err := sp.exact(s.Items, "an item of "+where, item); err != nil {
@@ -136,13 +138,13 @@ func (sp *spec) exact(s *huma.Schema, where string, v any) error {
 	case map[string]any:
 		for _, name := range s.Required {
 			if _, ok := v[name]; !ok || v[name] == nil && !s.Properties[name].Nullable {
-				return refuse(CodeBadJSON, "%s is missing: %s", name, s.Properties[name].Description)
+				return problem.New(problem.BadJSON, "%s is missing: %s", name, s.Properties[name].Description)
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			p := s.Properties[name]
 			if p == nil && s.Properties != nil {
-				return refuse(CodeBadJSON, "there is no field %q", shorten(name))
+				return problem.New(problem.BadJSON, "there is no field %q", problem.Shorten(name))
 			}
 			if err := sp.exact(p, name, v[name]); err != nil {
 				return err
@@ -159,23 +161,23 @@ func decodeStrict(body string, v any) error {
 	err := d.Decode(v)
 	if err == nil {
 		if _, err := d.Token(); !errors.Is(err, io.EOF) {
-			return refuse(CodeBadJSON, "the body goes on after its JSON value")
+			return problem.New(problem.BadJSON, "the body goes on after its JSON value")
 		}
 		return nil
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
-			return refuse(CodeBadJSON, "the body is %s; it must be an object", article(wrong.Value))
+			return problem.New(problem.BadJSON, "the body is %s; it must be an object", article(wrong.Value))
 		}
-		return refuse(CodeBadJSON, "%s is %s; it must be %s", shorten(wrong.Field), article(wrong.Value), inJSON(wrong.Type))
+		return problem.New(problem.BadJSON, "%s is %s; it must be %s", problem.Shorten(wrong.Field), article(wrong.Value), inJSON(wrong.Type))
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return refuse(CodeBadJSON, "there is no field %s", shorten(name))
+		return problem.New(problem.BadJSON, "there is no field %s", problem.Shorten(name))
 	}
 	if errors.Is(err, io.EOF) {
-		return refuse(CodeBadJSON, "the body is empty; it must be a JSON object")
+		return problem.New(problem.BadJSON, "the body is empty; it must be a JSON object")
 	}
-	return refuse(CodeBadJSON, "the body is not JSON: %s", shorten(err.Error()))
+	return problem.New(problem.BadJSON, "the body is not JSON: %s", problem.Shorten(err.Error()))
 }
 
 // article puts one before what encoding/json calls a value: bool, number, number and its digits, string, array or object.

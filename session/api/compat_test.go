@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"wavryhost/session/api/content"
 )
 
 // releasedFile is the document of the last release. A release replaces it by docs/integrate/openapi.json, and nothing else does.
@@ -319,9 +321,9 @@ func TestBreaksAreFound(t *testing.T) {
 			r["200"], r["202"] = r["202"], nil
 		}, []string{"POST /v1/drain does not answer 202"}},
 		{"media type changed", func(d object) {
-			content := part(part(part(op(d, "/v1/host", "get"), "responses"), "200"), "content")
-			content["text/json"] = content[typeJSON]
-			delete(content, typeJSON)
+			bodies := part(part(part(op(d, "/v1/host", "get"), "responses"), "200"), "content")
+			bodies["text/json"] = bodies[content.JSON]
+			delete(bodies, content.JSON)
 		}, []string{"GET /v1/host 200: application/json is gone"}},
 		{"header removed", func(d object) {
 			delete(part(part(part(op(d, "/whep/{display}", "post"), "responses"), "201"), "headers"), "ETag")

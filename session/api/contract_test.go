@@ -15,6 +15,9 @@ import (
 	"sync"
 	"testing"
 
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -87,7 +90,7 @@ func (c *contract) operation(pattern string) (method, path string, ok bool) {
 
 // judge returns what is wrong with an answer.
 func (c *contract) judge(r *http.Request, status int, header http.Header, body []byte) error {
-	if status == statusClientGone {
+	if status == problem.ClientGone.Status() {
 		return nil // nobody reads it
 	}
 	method, path, known := c.operation(r.Pattern)
@@ -112,21 +115,21 @@ func (c *contract) judge(r *http.Request, status int, header http.Header, body [
 			}
 		}
 	}
-	content, _ := response["content"].(map[string]any)
+	bodies, _ := response["content"].(map[string]any)
 	media, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	switch {
-	case content == nil && (len(body) > 0 || header.Get("Content-Type") != ""):
+	case bodies == nil && (len(body) > 0 || header.Get("Content-Type") != ""):
 		return fmt.Errorf("there is a body of %q: %q", header.Get("Content-Type"), body)
-	case content == nil:
+	case bodies == nil:
 		return nil
-	case err != nil || content[media] == nil:
-		return fmt.Errorf("Content-Type is %q; it can be %v", header.Get("Content-Type"), slices.Sorted(maps.Keys(content)))
+	case err != nil || bodies[media] == nil:
+		return fmt.Errorf("Content-Type is %q; it can be %v", header.Get("Content-Type"), slices.Sorted(maps.Keys(bodies)))
 	case r.Method == http.MethodHead:
 		return nil
 	}
 	schema := pointer(append(responses, "content", media, "schema")...)
 	switch media {
-	case typeJSON:
+	case content.JSON:
 		return c.fitsJSON(schema, body)
 	case typeEvents:
 		for _, data := range eventData(string(body)) {
@@ -160,17 +163,17 @@ func (c *contract) fitsJSON(schema string, body []byte) error {
 }
 
 func (c *contract) judgeError(status int, header http.Header, body []byte, method, path string, known bool) error {
-	if got := header.Get("Content-Type"); got != typeJSON {
+	if got := header.Get("Content-Type"); got != content.JSON {
 		return fmt.Errorf("Content-Type of a %d is %q", status, got)
 	}
 	if err := c.fitsJSON("#/components/schemas/Error", body); err != nil {
 		return err
 	}
-	var told problemBody
+	var told problem.Body
 	if err := json.Unmarshal(body, &told); err != nil {
 		return err
 	}
-	if statuses()[told.Code] != status {
+	if told.Code.Status() != status {
 		return fmt.Errorf("code %s came with %d", told.Code, status)
 	}
 	for _, name := range headersOf(told.Code) {
@@ -180,8 +183,8 @@ func (c *contract) judgeError(status int, header http.Header, body []byte, metho
 	}
 	possible := []any{
 		// What is answered before a route is found, or where there is none.
-		string(CodeNotFound), string(CodeMethodNotAllowed), string(CodeForbiddenHost), string(CodeForbiddenOrigin), string(CodeTooManyRequests), string(CodeHeaderTooLarge),
-		string(CodeUnauthorized), string(CodeTooManyAttempts), // of OPTIONS
+		string(problem.NotFound), string(problem.MethodNotAllowed), string(problem.ForbiddenHost), string(problem.ForbiddenOrigin), string(problem.TooManyRequests), string(problem.HeaderTooLarge),
+		string(problem.Unauthorized), string(problem.TooManyAttempts), // of OPTIONS
 	}
 	if known {
 		possible, _ = c.at("paths", path, method, "responses", strconv.Itoa(status), extCodes).([]any)

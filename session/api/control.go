@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 )
 
 func (s *Server) host(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, http.StatusOK, s.describe(r))
+	return content.WriteJSON(w, http.StatusOK, s.describe(r))
 }
 
 // hostView is the host as clients see it.
@@ -63,7 +65,7 @@ type displayList struct {
 }
 
 func (s *Server) displays(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, displayList{orEmpty(s.mgr.Host().Displays)})
+	return content.WriteJSON(w, http.StatusOK, displayList{orEmpty(s.mgr.Host().Displays)})
 }
 
 // sessionList is the answer of GET /v1/sessions.
@@ -76,7 +78,7 @@ func (s *Server) sessions(w http.ResponseWriter, _ *http.Request) error {
 	for i := range all {
 		all[i].Transitions = orEmpty(all[i].Transitions)
 	}
-	return writeJSON(w, http.StatusOK, sessionList{all})
+	return content.WriteJSON(w, http.StatusOK, sessionList{all})
 }
 
 func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
@@ -88,7 +90,7 @@ func (s *Server) session(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	one.Transitions = orEmpty(one.Transitions)
-	return writeJSON(w, http.StatusOK, one)
+	return content.WriteJSON(w, http.StatusOK, one)
 }
 
 // ending is the body of DELETE /v1/sessions/{id}.
@@ -154,15 +156,15 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) error {
 	}
 	concern(w, fmt.Sprintf("%v, %v", o.Policy, o.Deadline))
 	s.mgr.Drain(o)
-	return writeJSON(w, http.StatusAccepted, s.describe(r))
+	return content.WriteJSON(w, http.StatusAccepted, s.describe(r))
 }
 
 func (s *Server) drainStatus(w http.ResponseWriter, _ *http.Request) error {
 	d, ok := s.mgr.Draining()
 	if !ok {
-		return refuse(CodeNotDraining, "the host does not drain")
+		return problem.New(problem.NotDraining, "the host does not drain")
 	}
-	return writeJSON(w, http.StatusOK, d)
+	return content.WriteJSON(w, http.StatusOK, d)
 }
 
 // standing is the body of PUT /v1/state.
@@ -179,12 +181,12 @@ func (s *Server) setState(w http.ResponseWriter, r *http.Request) error {
 	if err := s.mgr.SetState(in.State); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, s.describe(r))
+	return content.WriteJSON(w, http.StatusOK, s.describe(r))
 }
 
 func (s *Server) resume(w http.ResponseWriter, r *http.Request) error {
 	s.mgr.Resume()
-	return writeJSON(w, http.StatusOK, s.describe(r))
+	return content.WriteJSON(w, http.StatusOK, s.describe(r))
 }
 
 // orEmpty makes a list that encodes as [] where there is none.

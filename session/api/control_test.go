@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -56,7 +58,7 @@ func TestControlReads(t *testing.T) {
 	if list, ok := one["transitions"].([]any); one["id"] != "s1" || !ok || len(list) != 0 {
 		t.Errorf("session %v; want id s1 and an empty list of transitions", one)
 	}
-	if got := refusal(t, ask{method: "GET", path: "/v1/sessions/s2"}.do(h)); got != CodeUnknownSession {
+	if got := refusal(t, ask{method: "GET", path: "/v1/sessions/s2"}.do(h)); got != problem.UnknownSession {
 		t.Errorf("unknown session: %s", got)
 	}
 }
@@ -78,7 +80,7 @@ func TestOperatorEndsSession(t *testing.T) {
 	if resp.StatusCode != http.StatusNoContent || !slices.Equal(m.ended, []session.EndReason{session.EndOperator}) {
 		t.Errorf("got %d, ended %v; want 204, operator", resp.StatusCode, m.ended)
 	}
-	if got := refusal(t, ask{method: "DELETE", path: "/v1/sessions/s2"}.do(s.Handler())); got != CodeUnknownSession {
+	if got := refusal(t, ask{method: "DELETE", path: "/v1/sessions/s2"}.do(s.Handler())); got != problem.UnknownSession {
 		t.Errorf("unknown session: %s", got)
 	}
 }
@@ -128,7 +130,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("%s: %d %s; want 400 with %q", c.body, resp.StatusCode, body, c.want)
 		}
 	}
-	if got := refusal(t, ask{method: "POST", path: "/v1/drain", body: `{"deadline_seconds": 1}`}.do(s.Handler())); got != CodeUnsupportedMediaType {
+	if got := refusal(t, ask{method: "POST", path: "/v1/drain", body: `{"deadline_seconds": 1}`}.do(s.Handler())); got != problem.UnsupportedMediaType {
 		t.Errorf("no content type: %s", got)
 	}
 	if len(m.drained) != 1 {
@@ -152,11 +154,11 @@ func TestOperatorSaysWhy(t *testing.T) {
 		t.Errorf("noted %q; want %q", m.notes, want)
 	}
 	for _, body := range []string{`{"reason": "` + strings.Repeat("ü", 201) + `"}`, `{"reason": null}`, `{"Reason": "x"}`, `{"reason": 1}`, `null`} {
-		if got := refusal(t, end(body, typed)); got != CodeBadJSON {
+		if got := refusal(t, end(body, typed)); got != problem.BadJSON {
 			t.Errorf("%s: %s; want bad_json", body, got)
 		}
 	}
-	if got := refusal(t, end(`{"reason": "x"}`, nil)); got != CodeUnsupportedMediaType {
+	if got := refusal(t, end(`{"reason": "x"}`, nil)); got != problem.UnsupportedMediaType {
 		t.Errorf("a body of no type: %s", got)
 	}
 	if len(m.ended) != 4 {
@@ -170,7 +172,7 @@ func TestKeyframeIsAskedFor(t *testing.T) {
 	if resp := (ask{method: "POST", path: "/v1/sessions/s1/keyframe"}).do(s.Handler()); resp.StatusCode != http.StatusAccepted || resp.body != "" {
 		t.Errorf("got %d %q; want 202 and no body", resp.StatusCode, resp.body)
 	}
-	if got := refusal(t, ask{method: "POST", path: "/v1/sessions/s2/keyframe"}.do(s.Handler())); got != CodeUnknownSession {
+	if got := refusal(t, ask{method: "POST", path: "/v1/sessions/s2/keyframe"}.do(s.Handler())); got != problem.UnknownSession {
 		t.Errorf("unknown session: %s", got)
 	}
 	if !slices.Equal(m.keys, []string{"s1", "s2"}) {
@@ -192,7 +194,7 @@ func FuzzDecodeBody(f *testing.F) {
 	c := newContract(f, s.spec.document)
 	bodies := map[string]reflect.Type{}
 	for _, rt := range s.routes() {
-		if b := rt.about.body; b != nil && b.media == typeJSON {
+		if b := rt.about.body; b != nil && b.media == content.JSON {
 			t := reflect.TypeOf(b.value)
 			bodies[schemaName(t, "")] = t
 		}
@@ -204,7 +206,7 @@ func FuzzDecodeBody(f *testing.F) {
 			v := reflect.New(kind).Interface()
 			err := s.spec.decode(text, v)
 			if err != nil {
-				if p, ok := errors.AsType[*problem](err); !ok || p.code != CodeBadJSON || len(p.message) > 1000 || p.message == "" {
+				if p, ok := errors.AsType[*problem.Error](err); !ok || p.Code != problem.BadJSON || len(p.Message) > 1000 || p.Message == "" {
 					t.Fatalf("%q: %v", text, err)
 				}
 			}
@@ -358,7 +360,7 @@ func TestMetricsWithABrokenCollector(t *testing.T) {
 	alone := prometheus.NewRegistry()
 	alone.MustRegister(brokenCollector{})
 	s.gatherer = alone
-	if got := refusal(t, ask{method: "GET", path: "/metrics"}.do(s.Handler())); got != CodeInternal {
+	if got := refusal(t, ask{method: "GET", path: "/metrics"}.do(s.Handler())); got != problem.Internal {
 		t.Errorf("nothing gathered: %s", got)
 	}
 }

@@ -11,10 +11,11 @@ import (
 	"testing"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 )
 
-// page returns a page of docs/integrate.
-func page(t *testing.T, name string) string {
+// document returns a page of docs/integrate.
+func document(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile("../../docs/integrate/" + name)
 	if err != nil {
@@ -48,17 +49,17 @@ func TestDocsMatchTheCode(t *testing.T) {
 		want = append(want, fmt.Sprintf("%s %s %s %s", rt.method, path, access, strings.Join(statuses, ", ")))
 	}
 	var got []string
-	for _, m := range route.FindAllStringSubmatch(page(t, "api.md"), -1) {
+	for _, m := range route.FindAllStringSubmatch(document(t, "api.md"), -1) {
 		got = append(got, strings.Join(m[1:], " "))
 	}
 	compare(t, "routes", got, want)
 
 	want = nil
-	for c, status := range statuses() {
-		want = append(want, fmt.Sprintf("%s %d %s", c, status, meanings()[c]))
+	for _, c := range problem.Codes() {
+		want = append(want, fmt.Sprintf("%s %d %s", c, c.Status(), c.Meaning()))
 	}
 	got = nil
-	for _, m := range code.FindAllStringSubmatch(page(t, "errors.md"), -1) {
+	for _, m := range code.FindAllStringSubmatch(document(t, "errors.md"), -1) {
 		got = append(got, strings.Join(m[1:], " "))
 	}
 	compare(t, "error codes", got, want)
@@ -67,7 +68,7 @@ func TestDocsMatchTheCode(t *testing.T) {
 	for _, k := range session.EventKinds() {
 		want = append(want, k.String())
 	}
-	for _, m := range kind.FindAllStringSubmatch(page(t, "events.md"), -1) {
+	for _, m := range kind.FindAllStringSubmatch(document(t, "events.md"), -1) {
 		got = append(got, m[1])
 	}
 	compare(t, "kinds of events", got, want)
@@ -87,7 +88,7 @@ func compare(t *testing.T, what string, got, want []string) {
 func TestDocsExamplesExist(t *testing.T) {
 	var pages string
 	for _, name := range []string{"api.md", "whep.md", "events.md"} {
-		pages += page(t, name)
+		pages += document(t, name)
 	}
 	s, _ := newServer(t, Config{}, healthy())
 	examples := regexp.MustCompile(`(?m)^curl ((?:[^\n]|\\\n)*?)\$HOST(/[^ "\n]*)`).FindAllStringSubmatch(pages, -1)

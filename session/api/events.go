@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 )
 
 const typeEvents = "text/event-stream"
@@ -51,7 +53,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	if s.streams.Add(1) > maxStreams {
 		s.streams.Add(-1)
-		return refuse(CodeTooManyStreams, "%d clients follow the events, which is the limit", maxStreams).with("Retry-After", "5")
+		return problem.New(problem.TooManyStreams, "%d clients follow the events, which is the limit", maxStreams).With("Retry-After", "5")
 	}
 	defer s.streams.Add(-1)
 	boundBacklog(r.Context())
@@ -131,7 +133,7 @@ func (s *Server) eventsAfter(r *http.Request) (after uint64, given bool, err err
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, true, refuse(CodeBadRequest, "Last-Event-ID (or after) is %s; it must be the id of an event, a number", shorten(text))
+		return 0, true, problem.New(problem.BadRequest, "Last-Event-ID (or after) is %s; it must be the id of an event, a number", problem.Shorten(text))
 	}
 	return n, true, nil
 }
@@ -159,7 +161,7 @@ func (s *Server) timeline(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	complete := len(list) > 0 && list[0].Kind == session.EventCreated.String()
-	return writeJSON(w, http.StatusOK, timeline{orEmpty(list), complete})
+	return content.WriteJSON(w, http.StatusOK, timeline{orEmpty(list), complete})
 }
 
 // frames writes events as a stream has them, and returns the number of the last one.

@@ -18,6 +18,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+	"wavryhost/session/api/problem"
 	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -400,7 +401,7 @@ func (a ask) do(h http.Handler) reply {
 }
 
 // refusal reads an answer that is no success, which must have the one JSON shape, and returns its code.
-func refusal(t *testing.T, resp reply) Code {
+func refusal(t *testing.T, resp reply) problem.Code {
 	t.Helper()
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type of a %d is %q; want application/json", resp.StatusCode, got)
@@ -419,10 +420,10 @@ func refusal(t *testing.T, resp reply) Code {
 	if message == "" || code == "" {
 		t.Errorf("error %q lacks a message or a code", resp.body)
 	}
-	if want, known := statuses()[Code(code)]; !known || want != resp.StatusCode {
+	if want := problem.Code(code).Status(); want != resp.StatusCode {
 		t.Errorf("code %q came with status %d; want %d", code, resp.StatusCode, want)
 	}
-	return Code(code)
+	return problem.Code(code)
 }
 
 // read takes the whole of a response that came over a connection.

@@ -19,6 +19,9 @@ import (
 	"strings"
 	"testing"
 
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -190,13 +193,13 @@ func (a *asker) body(d *dice, o object, q *question) (media, body string) {
 		}
 		return "", ""
 	}
-	content := part(described, "content")
-	media = slices.Sorted(maps.Keys(content))[0]
+	bodies := part(described, "content")
+	media = slices.Sorted(maps.Keys(bodies))[0]
 	if described["required"] != true && d.draw(2) == 0 {
 		return "", ""
 	}
-	schema := part(part(content, media), "schema")
-	if media != typeJSON {
+	schema := part(part(bodies, media), "schema")
+	if media != content.JSON {
 		if d.rare() {
 			q.valid = false
 			return media, d.of("", "\xff\xfe", "v=", strings.Repeat("a=x\r\n", 20000), "\x00", string(d.rest))
@@ -349,7 +352,7 @@ func FuzzAPI(f *testing.F) {
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, r)
 		describe := func() string { return fmt.Sprintf("%.2000q got %d %v %.500q", q.text, w.Code, w.Header(), w.Body) }
-		if w.Code >= http.StatusInternalServerError || w.Code == statusClientGone && !streams {
+		if w.Code >= http.StatusInternalServerError || w.Code == problem.ClientGone.Status() && !streams {
 			t.Fatalf("the host is at fault: %s", describe())
 		}
 		if err := c.judge(r, w.Code, w.Header(), w.Body.Bytes()); err != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"wavryhost/session/api/problem"
+
 	"golang.org/x/net/idna"
 )
 
@@ -152,27 +154,27 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Access-Control-Expose-Headers", exposedHeaders)
 
 	if n := headerSize(r); n > maxHeaderBytes {
-		return refuse(CodeHeaderTooLarge, "the header has %d bytes; at most %d are taken", n, maxHeaderBytes)
+		return problem.New(problem.HeaderTooLarge, "the header has %d bytes; at most %d are taken", n, maxHeaderBytes)
 	}
 	if !g.host(r.Host) && !probes(r) {
-		return refuse(CodeForbiddenHost, "this server does not go by the name %q: add it to allowed_hosts, or have the proxy pass on the client's Host header",
-			shorten(r.Host))
+		return problem.New(problem.ForbiddenHost, "this server does not go by the name %q: add it to allowed_hosts, or have the proxy pass on the client's Host header",
+			problem.Shorten(r.Host))
 	}
 	origin := r.Header.Get("Origin")
 	ok, foreign := g.origin(origin, r.Host, r.TLS != nil)
 	if !ok && !public(r) {
-		return refuse(CodeForbiddenOrigin, "pages of %q may not use this server: add the host to allowed_hosts if the page is this server's own behind a proxy, "+
-			"else add the origin to allowed_origins", shorten(origin))
+		return problem.New(problem.ForbiddenOrigin, "pages of %q may not use this server: add the host to allowed_hosts if the page is this server's own behind a proxy, "+
+			"else add the origin to allowed_origins", problem.Shorten(origin))
 	}
 	if ok && foreign {
 		h.Set("Access-Control-Allow-Origin", origin)
 	}
 	if origin == "" && changes(r.Method) && crossSite(r) {
-		return refuse(CodeForbiddenOrigin, "a page of another site asks for a change, and its browser does not name the page's origin")
+		return problem.New(problem.ForbiddenOrigin, "a page of another site asks for a change, and its browser does not name the page's origin")
 	}
 	// The mux would redirect an unclean path, with a body in HTML.
 	if p := r.URL.Path; p != "*" && !tidy(p) {
-		return refuse(CodeNotFound, "there is nothing at %s", shorten(p))
+		return problem.New(problem.NotFound, "there is nothing at %s", problem.Shorten(p))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -34,17 +36,17 @@ type readiness struct {
 // healthz says that the daemon serves. Whether it can show a picture is readyz's matter: restarting would not bring a
 // display back.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, health{"ok"})
+	return content.WriteJSON(w, http.StatusOK, health{"ok"})
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
 	if why := notReady(s.mgr.Host()); len(why) > 0 {
-		p := refuse(CodeNotReady, "not ready: %s", strings.Join(why, ", ")).
-			with("Retry-After", seconds(s.mgr.RetryAfter()))
-		p.reasons = why
+		p := problem.New(problem.NotReady, "not ready: %s", strings.Join(why, ", ")).
+			RetryAfter(s.mgr.RetryAfter())
+		p.Reasons = why
 		return p
 	}
-	return writeJSON(w, http.StatusOK, readiness{"ready"})
+	return content.WriteJSON(w, http.StatusOK, readiness{"ready"})
 }
 
 // notReady returns why new viewers would not get a picture.

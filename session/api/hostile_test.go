@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -99,7 +101,7 @@ func TestTrickledBodyIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		if got := refusal(t, read(t, resp)); got != CodeSlowRequest {
+		if got := refusal(t, read(t, resp)); got != problem.SlowRequest {
 			t.Errorf("got %s", got)
 		}
 		if d := <-took; d < 10*time.Second || d > 12*time.Second {
@@ -147,7 +149,7 @@ func TestHugeHeaders(t *testing.T) {
 				defer resp.Body.Close()
 				got := read(t, resp)
 				if c.json {
-					if code := refusal(t, got); code != CodeHeaderTooLarge {
+					if code := refusal(t, got); code != problem.HeaderTooLarge {
 						t.Errorf("got %s", code)
 					}
 					return
@@ -180,7 +182,7 @@ func TestBodyThatIsNotAsAnnounced(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer resp.Body.Close()
-				if got := refusal(t, read(t, resp)); got != CodeBadRequest {
+				if got := refusal(t, read(t, resp)); got != problem.BadRequest {
 					t.Errorf("got %s; want bad_request", got)
 				}
 			})
@@ -211,7 +213,7 @@ func TestClientThatVanishesInItsBody(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Error(err)
 				}
-				for code, want := range map[Code]float64{CodeClientGone: 1, CodeInternal: 0, CodeBadRequest: 0} {
+				for code, want := range map[problem.Code]float64{problem.ClientGone: 1, problem.Internal: 0, problem.BadRequest: 0} {
 					if got := testutil.ToFloat64(s.metrics.errors.WithLabelValues(string(code))); got != want {
 						t.Errorf("%s is counted %v times; want %v", code, got, want)
 					}
@@ -243,8 +245,8 @@ func TestHostileBodies(t *testing.T) {
 		"a null byte":           "{\"deadline_seconds\": 1}\x00",
 		"unknown names":         `{"deadline_seconds": 1, "__proto__": {"policy": "end"}}`,
 	} {
-		header := map[string]string{"Content-Type": typeJSON}
-		if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: header, body: body}.do(s.Handler())); got != CodeBadJSON {
+		header := map[string]string{"Content-Type": content.JSON}
+		if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: header, body: body}.do(s.Handler())); got != problem.BadJSON {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -294,7 +296,7 @@ func TestHostileNames(t *testing.T) {
 		case "PATCH /whep/sessions/{id}":
 			header, body = "Content-Type: "+typeFragment+"\r\nIf-Match: *\r\n", "a=x"
 		case "PATCH /v1/sessions/{id}":
-			header, body = "Content-Type: "+typeJSON+"\r\n", `{"weight": 1}`
+			header, body = "Content-Type: "+content.JSON+"\r\n", `{"weight": 1}`
 		}
 		for _, name := range names {
 			path := rt.path[:at] + name + rt.path[strings.IndexByte(rt.path, '}')+1:]

@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 )
 
 // openings are the two requests that open a session.
 func openings(header map[string]string) map[string]ask {
-	whep, control := map[string]string{"Content-Type": typeSDP}, map[string]string{"Content-Type": typeJSON}
+	whep, control := map[string]string{"Content-Type": typeSDP}, map[string]string{"Content-Type": content.JSON}
 	for name, value := range header {
 		whep[name], control[name] = value, value
 	}
@@ -45,10 +47,10 @@ func TestGrantRevokedDuringCreation(t *testing.T) {
 			go func() { answer <- q.do(s.Handler()) }()
 			<-entered
 			header := bearer(token)
-			header["Content-Type"] = typeJSON
+			header["Content-Type"] = content.JSON
 			decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: what}.do(s.Handler()), http.StatusOK)
 			close(leave)
-			if got := refusal(t, <-answer); got != CodeUnauthorized {
+			if got := refusal(t, <-answer); got != problem.Unauthorized {
 				t.Errorf("%s, %s: %s", name, what, got)
 			}
 			if !slices.Equal(m.ended, []session.EndReason{session.EndRevoked}) {
@@ -71,14 +73,14 @@ func TestGrantThatExpiresDuringCreation(t *testing.T) {
 			}
 			s, _ := newServer(t, Config{Grants: v}, m)
 			time.Sleep(55 * time.Second)
-			if got := refusal(t, q.do(s.Handler())); got != CodeUnauthorized {
+			if got := refusal(t, q.do(s.Handler())); got != problem.Unauthorized {
 				t.Errorf("%s: %s", name, got)
 			}
 			if !slices.Equal(m.ended, []session.EndReason{session.EndExpired}) {
 				t.Errorf("%s: ended %v; want expired", name, m.ended)
 			}
 			// What clocks may differ by opens no session: it would end at once.
-			if got := refusal(t, q.do(s.Handler())); got != CodeUnauthorized || len(m.offers) != 1 {
+			if got := refusal(t, q.do(s.Handler())); got != problem.Unauthorized || len(m.offers) != 1 {
 				t.Errorf("%s after it expired: %s, %d offers", name, got, len(m.offers))
 			}
 		})
@@ -103,14 +105,14 @@ func TestGrantForOneSessionOutlivesItsClient(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
-	if w.Code != statusClientGone {
+	if w.Code != problem.ClientGone.Status() {
 		t.Errorf("gone: %d", w.Code)
 	}
 	m.create = nil
 	if r := q.do(s.Handler()); r.StatusCode != http.StatusCreated {
 		t.Errorf("again: %d %s", r.StatusCode, r.body)
 	}
-	if got := refusal(t, q.do(s.Handler())); got != CodeForbidden {
+	if got := refusal(t, q.do(s.Handler())); got != problem.Forbidden {
 		t.Errorf("replayed: %s", got)
 	}
 }
@@ -132,11 +134,11 @@ func TestGrantForOneSessionStaysUsed(t *testing.T) {
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
 	m.create = func(context.Context, session.Offer) (session.Answer, error) { return session.Answer{}, session.ErrFull }
-	if got := refusal(t, opens("j2").do(h)); got != CodeFull {
+	if got := refusal(t, opens("j2").do(h)); got != problem.Full {
 		t.Errorf("%s", got)
 	}
 	h = start(healthy())
-	if got := refusal(t, opens("j1").do(h)); got != CodeForbidden {
+	if got := refusal(t, opens("j1").do(h)); got != problem.Forbidden {
 		t.Errorf("after a restart: %s; want forbidden", got)
 	}
 	if r := opens("j2").do(h); r.StatusCode != http.StatusCreated {
@@ -159,7 +161,7 @@ func TestRevokedSubjectWhoseIssuerIsAhead(t *testing.T) {
 			t.Fatalf("before: %d", got)
 		}
 		header := bearer(token)
-		header["Content-Type"] = typeJSON
+		header["Content-Type"] = content.JSON
 		decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"subject": "ann"}`}.do(s.Handler()), http.StatusOK)
 		for name, issued := range map[string]time.Time{"ahead": at.Add(grant.Leeway), "ours": at, "behind": at.Add(-grant.Leeway)} {
 			if got := get(name, issued, day); got != http.StatusUnauthorized {
@@ -230,7 +232,7 @@ func TestSignedGrantsAreNoGuesses(t *testing.T) {
 		const scope = `{"role":"operator"}`
 		good, revoked := i.sign("j1", "ann", scope), i.sign("j2", "bob", scope)
 		header := bearer(token)
-		header["Content-Type"] = typeJSON
+		header["Content-Type"] = content.JSON
 		decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"grant": "j2"}`}.do(s.Handler()), http.StatusOK)
 		for name, signed := range map[string]string{
 			"expired":         i.signFor("j3", "ann", scope, now.Add(-2*time.Hour), now.Add(-time.Hour)),
@@ -242,7 +244,7 @@ func TestSignedGrantsAreNoGuesses(t *testing.T) {
 			"without a scope": i.signClaims(`{"aud":"host7"}`),
 		} {
 			for range 20 {
-				if got := refusal(t, try(signed)); got != CodeUnauthorized {
+				if got := refusal(t, try(signed)); got != problem.Unauthorized {
 					t.Fatalf("%s: %s", name, got)
 				}
 			}
@@ -252,12 +254,12 @@ func TestSignedGrantsAreNoGuesses(t *testing.T) {
 		}
 		forged := func(n int) string { return good[:len(good)-20] + strings.Repeat(string(rune('A'+n)), 20) }
 		for n := range 10 {
-			if got := refusal(t, try(forged(n))); got != CodeUnauthorized {
+			if got := refusal(t, try(forged(n))); got != problem.Unauthorized {
 				t.Fatalf("forged: %s", got)
 			}
 		}
 		for _, shown := range []string{forged(0), token, "x"} {
-			if got := refusal(t, try(shown)); got != CodeTooManyAttempts {
+			if got := refusal(t, try(shown)); got != problem.TooManyAttempts {
 				t.Errorf("after ten forged ones: %s", got)
 			}
 		}
@@ -265,7 +267,7 @@ func TestSignedGrantsAreNoGuesses(t *testing.T) {
 			t.Errorf("a good one beside forged ones: %d %s", r.StatusCode, r.body)
 		}
 		// A grant that is not good is told so, and a forged one nothing.
-		if got := refusal(t, try(revoked)); got != CodeUnauthorized {
+		if got := refusal(t, try(revoked)); got != problem.Unauthorized {
 			t.Errorf("a revoked one beside forged ones: %s", got)
 		}
 		// Checking signatures for a network that forges them is bounded.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 	"wavryhost/session/relay"
 )
 
@@ -114,7 +115,7 @@ func TestLinksOfARegion(t *testing.T) {
 			t.Errorf("the session's region is %q; want %q", got, region)
 		}
 	}
-	if got := refusal(t, ask{method: "POST", path: "/whep/default?region=a%20b", body: offer, header: sdp()}.do(s.Handler())); got != CodeBadRequest {
+	if got := refusal(t, ask{method: "POST", path: "/whep/default?region=a%20b", body: offer, header: sdp()}.do(s.Handler())); got != problem.BadRequest {
 		t.Errorf("a region that is none: %s", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 )
 
 // Metrics are what the API counts about itself. All label values are from closed sets.
@@ -88,7 +89,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.auth.WithLabelValues(methodNone, resultOK)
 	m.auth.WithLabelValues(methodNone, resultBlocked)
 	reg.MustRegister(m.requests, m.seconds, m.errors, m.panics)
-	for code := range statuses() {
+	for _, code := range problem.Codes() {
 		m.errors.WithLabelValues(string(code))
 	}
 	return m

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wavryhost/session/api/problem"
 )
 
 // usual are the limits where nothing is configured.
@@ -67,7 +69,7 @@ func TestFloodIsBounded(t *testing.T) {
 	for n := 0; n < 1000 && last.StatusCode != http.StatusTooManyRequests; n++ { // some are paid for meanwhile
 		last = ask{method: "GET", path: "/healthz"}.do(s.Handler())
 	}
-	if refusal(t, last) != CodeTooManyRequests || last.Header.Get("Retry-After") == "" {
+	if refusal(t, last) != problem.TooManyRequests || last.Header.Get("Retry-After") == "" {
 		t.Errorf("%s", last.body)
 	}
 }

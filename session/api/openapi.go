@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -19,9 +21,6 @@ import (
 // apiVersion is the version of the API, which is not the daemon's: the second number grows with what is added, the first when something
 // that clients may rely on goes. TestDocumentIsCompatible holds it to that.
 const apiVersion = "1.1.0"
-
-// typeJSON is the media type of most bodies.
-const typeJSON = "application/json"
 
 // extCodes lists, at an answer in the document, the error codes that come with its status.
 const extCodes = "x-error-codes"
@@ -44,7 +43,7 @@ type spec struct {
 // describe makes the document of routes. It fails on what only a mistake in the routes' table can cause.
 func describe(routes []route) (*spec, error) {
 	sp := &spec{registry: huma.NewMapRegistry(schemaPrefix, schemaName)}
-	if err := sp.define(reflect.TypeFor[problemBody]()); err != nil {
+	if err := sp.define(reflect.TypeFor[problem.Body]()); err != nil {
 		return nil, err
 	}
 	doc := &huma.OpenAPI{
@@ -93,7 +92,7 @@ func schemaName(t reflect.Type, hint string) string {
 	switch name := huma.DefaultSchemaNamer(t, hint); name {
 	case "Snapshot":
 		return "Session"
-	case "ProblemBody":
+	case "Body":
 		return "Error"
 	default:
 		for _, suffix := range []string{"Record", "Info", "View"} {
@@ -193,18 +192,18 @@ func (sp *spec) answer(op *huma.Operation, a answer) error {
 }
 
 // errors adds what goes wrong, by status.
-func (sp *spec) errors(op *huma.Operation, codes []Code) {
+func (sp *spec) errors(op *huma.Operation, codes []problem.Code) {
 	for _, c := range codes {
-		if c == CodeClientGone {
+		if c == problem.ClientGone {
 			continue // nobody reads it
 		}
-		status := strconv.Itoa(statuses()[c])
+		status := strconv.Itoa(c.Status())
 		r, always := op.Responses[status], headersOf(c)
 		if r == nil {
 			r = &huma.Response{
 				Headers:    headers(always),
-				Content:    map[string]*huma.MediaType{typeJSON: {Schema: &huma.Schema{Ref: schemaPrefix + "Error"}}},
-				Extensions: map[string]any{extCodes: []Code(nil)},
+				Content:    map[string]*huma.MediaType{content.JSON: {Schema: &huma.Schema{Ref: schemaPrefix + "Error"}}},
+				Extensions: map[string]any{extCodes: []problem.Code(nil)},
 			}
 			op.Responses[status] = r
 		}
@@ -221,18 +220,18 @@ func (sp *spec) errors(op *huma.Operation, codes []Code) {
 		if r.Description != "" {
 			r.Description += "\n"
 		}
-		r.Description += fmt.Sprintf("- `%s`: %s", c, meanings()[c])
-		r.Extensions[extCodes] = append(r.Extensions[extCodes].([]Code), c)
+		r.Description += fmt.Sprintf("- `%s`: %s", c, c.Meaning())
+		r.Extensions[extCodes] = append(r.Extensions[extCodes].([]problem.Code), c)
 	}
 }
 
 // headersOf names the headers that always come with an error.
-func headersOf(c Code) []string {
+func headersOf(c problem.Code) []string {
 	switch c {
-	case CodeUnauthorized:
+	case problem.Unauthorized:
 		return []string{"WWW-Authenticate"}
-	case CodeNoPicture, CodeFull, CodeDraining, CodeNotReady, CodeTooManyStreams, CodeTooManyAttempts, CodeTooManyRequests,
-		CodeTooManyGrants, CodeNoNetwork:
+	case problem.NoPicture, problem.Full, problem.Draining, problem.NotReady, problem.TooManyStreams, problem.TooManyAttempts, problem.TooManyRequests,
+		problem.TooManyGrants, problem.NoNetwork:
 		return []string{"Retry-After"}
 	default:
 		return nil
@@ -317,31 +316,15 @@ func (sp *spec) close(p *huma.Schema, set string) error {
 func sets() map[string][]string {
 	all := session.Sets()
 	all["UnreadyReason"] = []string{unreadyDraining, unreadyNoDisplay, unreadyDisplayLost, unreadyUnusable, unreadyNoEncoder}
-	for _, c := range codes() {
-		if c != CodeClientGone {
+	for _, c := range problem.Codes() {
+		if c != problem.ClientGone {
 			all["ErrorCode"] = append(all["ErrorCode"], string(c))
 		}
 	}
 	return all
 }
 
-// codes lists the error codes by status, then by name.
-func codes() []Code {
-	var list []Code
-	by := statuses()
-	for c := range by {
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b Code) int {
-		if by[a] != by[b] {
-			return by[a] - by[b]
-		}
-		return strings.Compare(string(a), string(b))
-	})
-	return list
-}
-
 // openapi serves the document.
 func (s *Server) openapi(w http.ResponseWriter, r *http.Request) error {
-	return s.document.serve(w, r)
+	return s.document.Serve(w, r)
 }

@@ -1,6 +1,11 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
+)
 
 // The tags that the document groups its operations by.
 const (
@@ -24,7 +29,7 @@ type operation struct {
 	// answers are the successes, the usual one first.
 	answers []answer
 	// codes are the errors beside those that follow from the rest: see Server.codes.
-	codes []Code
+	codes []problem.Code
 }
 
 // param is a parameter in the query or the header. value is a zero of its type, with the limits in schema's tags.
@@ -61,11 +66,11 @@ type binary struct{}
 
 // shows is an answer in JSON.
 func shows(status int, value any, text string) answer {
-	return answer{status: status, media: typeJSON, value: value, text: text}
+	return answer{status: status, media: content.JSON, value: value, text: text}
 }
 
 // takes is a request body in JSON.
-func takes(value any, text string) *body { return &body{media: typeJSON, value: value, text: text} }
+func takes(value any, text string) *body { return &body{media: content.JSON, value: value, text: text} }
 
 // done is an answer without a body.
 func done(status int, text string) answer { return answer{status: status, text: text} }
@@ -94,33 +99,33 @@ func headerTexts() map[string]string {
 
 // codes returns every error that a route can answer with, in the order of their meaning: those that it names, and those that follow
 // from what it is.
-func (rt route) codes() []Code {
-	has := map[Code]bool{
-		CodeForbiddenHost: true, CodeForbiddenOrigin: true, CodeTooManyRequests: true, CodeHeaderTooLarge: true, CodeInternal: true,
+func (rt route) codes() []problem.Code {
+	has := map[problem.Code]bool{
+		problem.ForbiddenHost: true, problem.ForbiddenOrigin: true, problem.TooManyRequests: true, problem.HeaderTooLarge: true, problem.Internal: true,
 	}
-	add := func(codes ...Code) {
+	add := func(codes ...problem.Code) {
 		for _, c := range codes {
 			has[c] = true
 		}
 	}
 	add(rt.about.codes...)
 	if !rt.open {
-		add(CodeUnauthorized, CodeTooManyAttempts, CodeForbidden)
+		add(problem.Unauthorized, problem.TooManyAttempts, problem.Forbidden)
 	}
 	if len(wildcards(rt.path)) > 0 {
-		add(CodeNotFound) // "." in place of an id
+		add(problem.NotFound) // "." in place of an id
 	}
 	if b := rt.about.body; b != nil {
-		add(CodeTooLarge, CodeSlowRequest, CodeUnsupportedMediaType, CodeBadRequest)
-		if b.media == typeJSON {
-			add(CodeBadJSON)
+		add(problem.TooLarge, problem.SlowRequest, problem.UnsupportedMediaType, problem.BadRequest)
+		if b.media == content.JSON {
+			add(problem.BadJSON)
 		}
 	}
 	if rt.method == http.MethodGet && len(rt.about.params) > 0 {
-		add(CodeBadRequest)
+		add(problem.BadRequest)
 	}
-	var list []Code
-	for _, c := range codes() {
+	var list []problem.Code
+	for _, c := range problem.Codes() {
 		if has[c] {
 			list = append(list, c)
 		}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"path"
 	"testing"
+
+	"wavryhost/session/api/content"
 )
 
 // A proxy may put everything below a path of its own and strip that from requests: what the page and the answers name is found all the same.
@@ -45,12 +47,12 @@ func TestPathPrefix(t *testing.T) {
 		{ask{method: "POST", path: "/host7/whep/default", body: offer, header: sdp()}, "/host7/whep/sessions"},
 		{
 			ask{
-				method: "POST", path: "/host7/v1/sessions", body: `{"sdp": "v=0"}`, header: map[string]string{"Content-Type": typeJSON},
+				method: "POST", path: "/host7/v1/sessions", body: `{"sdp": "v=0"}`, header: map[string]string{"Content-Type": content.JSON},
 			}, "/host7/whep/sessions",
 		},
 		{
 			ask{
-				method: "POST", path: "/host7/v1/reservations", body: `{}`, header: map[string]string{"Content-Type": typeJSON},
+				method: "POST", path: "/host7/v1/reservations", body: `{}`, header: map[string]string{"Content-Type": content.JSON},
 			}, "/host7/v1/reservations",
 		},
 	} {

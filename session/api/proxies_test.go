@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"wavryhost/session/api/problem"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -97,7 +99,7 @@ func TestLimitsFollowTheClientBehindAProxy(t *testing.T) {
 	for range 20 {
 		from("203.0.113.66", "wrong")
 	}
-	if got := refusal(t, from("203.0.113.66", token)); got != CodeTooManyAttempts {
+	if got := refusal(t, from("203.0.113.66", token)); got != problem.TooManyAttempts {
 		t.Errorf("the attacker gets %s", got)
 	}
 	if resp := from("203.0.113.7", token); resp.StatusCode != http.StatusCreated {
@@ -126,7 +128,7 @@ func TestUntrustedProxyOnThisMachine(t *testing.T) {
 	}
 	locked := false
 	for range 15 {
-		locked = refusal(t, through("wrong")) == CodeTooManyAttempts
+		locked = refusal(t, through("wrong")) == problem.TooManyAttempts
 	}
 	if !locked {
 		t.Error("guesses through the proxy are not limited")

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
 )
 
 // wrongCredentials returns credentials of each kind that is refused, and the file of tokens for them.
@@ -96,14 +97,14 @@ func TestRefusedRequestsLeaveNothingBehind(t *testing.T) {
 	kinds["fragment: stale tag"] = ask{method: "PATCH", path: own, header: with(token, typeFragment, "If-Match", `"x"`), body: good}
 	kinds["fragment: no tag"] = ask{method: "PATCH", path: own, header: with(token, typeFragment), body: good}
 	kinds["fragment: no session"] = ask{method: "PATCH", path: "/whep/sessions/none", header: with(token, typeFragment, "If-Match", "*"), body: good}
-	kinds["fragment: of another type"] = ask{method: "PATCH", path: own, header: with(token, typeJSON, "If-Match", "*"), body: good}
+	kinds["fragment: of another type"] = ask{method: "PATCH", path: own, header: with(token, content.JSON, "If-Match", "*"), body: good}
 	for route, body := range map[string]string{
 		"POST /v1/sessions": `{"sdp": "v=0"}`, "PATCH /v1/sessions/none": `{"weight": 0}`, "POST /v1/reservations": "{",
 		"POST /v1/revocations": "{}", "PUT /v1/state": "[]", "POST /v1/drain": `{"unknown": 1}`,
 		"DELETE /v1/sessions/none": "{}{}", "POST /v1/sessions/none/control": strings.Repeat("[", 30_000),
 	} {
 		method, path, _ := strings.Cut(route, " ")
-		kinds["body to "+route] = ask{method: method, path: path, header: with(token, typeJSON), body: body}
+		kinds["body to "+route] = ask{method: method, path: path, header: with(token, content.JSON), body: body}
 	}
 	kinds["name: no display"] = ask{method: "POST", path: "/whep/none", header: offer.header, body: r.offer}
 	kinds["name: no reservation"] = ask{method: "POST", path: "/whep/default?reservation=none", header: offer.header, body: r.offer}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 	"wavryhost/session/relay"
 )
 
@@ -54,7 +55,7 @@ func TestRelayCredentialsAreForViewers(t *testing.T) {
 			t.Errorf("%s, %s: links %v; want %v", c.who, c.path, got, c.want)
 		}
 	}
-	if got := refusal(t, ask{method: "OPTIONS", path: "/whep/default", header: bearer("wrong")}.do(s.Handler())); got != CodeUnauthorized {
+	if got := refusal(t, ask{method: "OPTIONS", path: "/whep/default", header: bearer("wrong")}.do(s.Handler())); got != problem.Unauthorized {
 		t.Errorf("a wrong token: %s", got)
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 )
 
 var (
@@ -35,12 +38,12 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, ErrBadConfiguration) {
 		// Of many lines the first says enough for a client; the host's log has them all.
 		text, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), ErrBadConfiguration.Error()+": "), "\n")
-		return refuse(CodeBadConfiguration, "%s", shorten(text))
+		return problem.New(problem.BadConfiguration, "%s", problem.Shorten(text))
 	}
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, done)
+	return content.WriteJSON(w, http.StatusOK, done)
 }
 
 func (s *Server) confirm(w http.ResponseWriter, _ *http.Request) error {

@@ -8,6 +8,8 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -52,7 +54,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 	for _, one := range s.mgr.ICEServers(in.Region, turnUser(who.Owner), who.expires()) {
 		out.ICEServers = append(out.ICEServers, iceServer{one.URLs, one.Username, one.Credential})
 	}
-	return writeJSON(w, http.StatusCreated, out)
+	return content.WriteJSON(w, http.StatusCreated, out)
 }
 
 // reservationList is the answer of GET /v1/reservations.
@@ -61,13 +63,13 @@ type reservationList struct {
 }
 
 func (s *Server) reservations(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.Leases())})
+	return content.WriteJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.Leases())})
 }
 
 func (s *Server) reservation(w http.ResponseWriter, r *http.Request) error {
 	for _, l := range s.mgr.Leases() {
 		if l.ID == r.PathValue("id") {
-			return writeJSON(w, http.StatusOK, l)
+			return content.WriteJSON(w, http.StatusOK, l)
 		}
 	}
 	return session.ErrUnknownLease
@@ -117,14 +119,14 @@ func (s *Server) createSession(w http.ResponseWriter, r *http.Request) error {
 	}
 	a, err := s.open(r, session.Offer{
 		Display: orDefault(in.Display), SDP: in.SDP, Lease: in.Reservation, Region: in.Region, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
-		RemoteAddr: r.RemoteAddr, UserAgent: shorten(r.UserAgent()), Role: in.role(),
+		RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: in.role(),
 	})
 	if err != nil {
 		return err
 	}
 	path := "/whep/sessions/" + a.ID
 	w.Header().Set("Location", ".."+path)
-	return writeJSON(w, http.StatusCreated, opened{ID: a.ID, SDP: a.SDP, ETag: a.ETag, Path: path})
+	return content.WriteJSON(w, http.StatusCreated, opened{ID: a.ID, SDP: a.SDP, ETag: a.ETag, Path: path})
 }
 
 // changing is the body of PATCH /v1/sessions/{id}.
@@ -144,7 +146,7 @@ func (s *Server) changeSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	one.Transitions = orEmpty(one.Transitions)
-	return writeJSON(w, http.StatusOK, one)
+	return content.WriteJSON(w, http.StatusOK, one)
 }
 
 func orDefault(display string) string {
@@ -191,9 +193,9 @@ func (s *Server) capacity(w http.ResponseWriter, r *http.Request) error {
 	if text := r.URL.Query().Get("profile"); text != "" {
 		p, err := session.ParseProfile(text)
 		if err != nil {
-			return refuse(CodeBadRequest, "profile %s is not WIDTHxHEIGHT@FPS, as 1280x720@30", shorten(strconv.Quote(text)))
+			return problem.New(problem.BadRequest, "profile %s is not WIDTHxHEIGHT@FPS, as 1280x720@30", problem.Shorten(strconv.Quote(text)))
 		}
 		profiles = []admission.Profile{p}
 	}
-	return writeJSON(w, http.StatusOK, capacities{Profiles: s.mgr.Capacity(profiles...), Load: s.mgr.Host().Load})
+	return content.WriteJSON(w, http.StatusOK, capacities{Profiles: s.mgr.Capacity(profiles...), Load: s.mgr.Host().Load})
 }

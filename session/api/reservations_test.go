@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 )
 
 func typed(more ...string) map[string]string {
@@ -38,7 +39,7 @@ func TestReservations(t *testing.T) {
 		t.Errorf("asked for %+v; want the default", m.asked[1])
 	}
 	full := ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h)
-	if refusal(t, full) != CodeFull || full.Header.Get("Retry-After") == "" || !strings.Contains(full.body, `"resource":"sessions"`) {
+	if refusal(t, full) != problem.Full || full.Header.Get("Retry-After") == "" || !strings.Contains(full.body, `"resource":"sessions"`) {
 		t.Errorf("full: %s, %v", full.body, full.Header)
 	}
 	if list := decode(t, ask{method: "GET", path: "/v1/reservations"}.do(h), http.StatusOK)["reservations"].([]any); len(list) != 2 {
@@ -53,13 +54,13 @@ func TestReservations(t *testing.T) {
 	for path, c := range map[string]struct {
 		body string
 		key  string
-		want Code
+		want problem.Code
 	}{
-		"unknown":  {`{"display": "no"}`, "", CodeUnknownDisplay},
-		"reused":   {`{}`, "used", CodeKeyReused},
-		"too long": {`{"hold_seconds": 121}`, "", CodeBadJSON},
-		"weight":   {`{"weight": 0}`, "", CodeBadJSON},
-		"field":    {`{"Display": "x11:0"}`, "", CodeBadJSON},
+		"unknown":  {`{"display": "no"}`, "", problem.UnknownDisplay},
+		"reused":   {`{}`, "used", problem.KeyReused},
+		"too long": {`{"hold_seconds": 121}`, "", problem.BadJSON},
+		"weight":   {`{"weight": 0}`, "", problem.BadJSON},
+		"field":    {`{"Display": "x11:0"}`, "", problem.BadJSON},
 	} {
 		got := refusal(t, ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", c.key), body: c.body}.do(h))
 		if got != c.want {
@@ -67,7 +68,7 @@ func TestReservations(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		if got := refusal(t, ask{method: method, path: "/v1/reservations/l1"}.do(h)); got != CodeUnknownReservation {
+		if got := refusal(t, ask{method: method, path: "/v1/reservations/l1"}.do(h)); got != problem.UnknownReservation {
 			t.Errorf("%s after the release: %s", method, got)
 		}
 	}
@@ -110,14 +111,14 @@ func TestSessionIsChanged(t *testing.T) {
 	if c := m.changes[1]; c != (session.Change{}) {
 		t.Errorf("%+v; want no change", c)
 	}
-	for body, want := range map[string]Code{
-		`{"display": "no"}`: CodeUnknownDisplay, `{"max_bitrate": 1}`: CodeBadChange, `{"weight": 1001}`: CodeBadJSON, `{"weight": null}`: CodeBadJSON,
+	for body, want := range map[string]problem.Code{
+		`{"display": "no"}`: problem.UnknownDisplay, `{"max_bitrate": 1}`: problem.BadChange, `{"weight": 1001}`: problem.BadJSON, `{"weight": null}`: problem.BadJSON,
 	} {
 		if got := refusal(t, change("s1", body)); got != want {
 			t.Errorf("%s: %s; want %s", body, got, want)
 		}
 	}
-	if got := refusal(t, change("s2", `{}`)); got != CodeUnknownSession {
+	if got := refusal(t, change("s2", `{}`)); got != problem.UnknownSession {
 		t.Errorf("unknown: %s", got)
 	}
 }
@@ -126,20 +127,20 @@ func TestStates(t *testing.T) {
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)
 	h := s.Handler()
-	if got := refusal(t, ask{method: "GET", path: "/v1/drain"}.do(h)); got != CodeNotDraining {
+	if got := refusal(t, ask{method: "GET", path: "/v1/drain"}.do(h)); got != problem.NotDraining {
 		t.Errorf("no drain: %s", got)
 	}
 	decode(t, ask{method: "POST", path: "/v1/drain", header: typed(), body: `{"deadline_seconds": 9, "policy": "move"}`}.do(h), http.StatusAccepted)
 	if d := decode(t, ask{method: "GET", path: "/v1/drain"}.do(h), http.StatusOK); d["policy"] != "wait" {
 		t.Errorf("%v", d)
 	}
-	if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: typed(), body: `{"deadline_seconds": 9, "policy": "run"}`}.do(h)); got != CodeBadJSON {
+	if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: typed(), body: `{"deadline_seconds": 9, "policy": "run"}`}.do(h)); got != problem.BadJSON {
 		t.Errorf("bad policy: %s", got)
 	}
 	if v := decode(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "probation"}`}.do(h), http.StatusOK); v["state"] != "probation" {
 		t.Errorf("%v", v)
 	}
-	if got := refusal(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "degraded"}`}.do(h)); got != CodeBadJSON {
+	if got := refusal(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "degraded"}`}.do(h)); got != problem.BadJSON {
 		t.Errorf("bad state: %s", got)
 	}
 }
@@ -178,7 +179,7 @@ func TestReload(t *testing.T) {
 	if r := post("/v1/encoders/probe", ""); r.StatusCode != http.StatusAccepted || probed != 1 {
 		t.Errorf("probe: %d, %d", r.StatusCode, probed)
 	}
-	if got := refusal(t, post("/v1/reload", `{"confirm_seconds": 4000}`)); got != CodeBadJSON {
+	if got := refusal(t, post("/v1/reload", `{"confirm_seconds": 4000}`)); got != problem.BadJSON {
 		t.Errorf("too long: %s", got)
 	}
 
@@ -186,10 +187,10 @@ func TestReload(t *testing.T) {
 		return Reloaded{}, fmt.Errorf("%w: a.yaml:3: fps: 1000 is too much\nb", ErrBadConfiguration)
 	}}, healthy())
 	h = s.Handler()
-	if r := post("/v1/reload", ""); refusal(t, r) != CodeBadConfiguration || !strings.Contains(r.body, `"a.yaml:3: fps: 1000 is too much"`) {
+	if r := post("/v1/reload", ""); refusal(t, r) != problem.BadConfiguration || !strings.Contains(r.body, `"a.yaml:3: fps: 1000 is too much"`) {
 		t.Errorf("refused: %s", r.body)
 	}
-	if got := refusal(t, post("/v1/reload/confirmation", "")); got != CodeNothingToConfirm {
+	if got := refusal(t, post("/v1/reload/confirmation", "")); got != problem.NothingToConfirm {
 		t.Errorf("nothing to confirm: %s", got)
 	}
 }
@@ -205,7 +206,7 @@ func TestCapacity(t *testing.T) {
 		t.Errorf("one profile: %v", one)
 	}
 	for _, bad := range []string{"%22", "1280x720", "0x0@0", "9999x9999@999", "1280x720@30%20"} {
-		if got := refusal(t, ask{method: "GET", path: "/v1/capacity?profile=" + bad}.do(h)); got != CodeBadRequest {
+		if got := refusal(t, ask{method: "GET", path: "/v1/capacity?profile=" + bad}.do(h)); got != problem.BadRequest {
 			t.Errorf("%s: %s", bad, got)
 		}
 	}

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -57,12 +59,12 @@ func TestRevocationsOutlastTheServer(t *testing.T) {
 	}
 	post := func(s *Server, body string) reply {
 		header := bearer(token)
-		header["Content-Type"] = typeJSON
+		header["Content-Type"] = content.JSON
 		return ask{method: "POST", path: "/v1/revocations", header: header, body: body}.do(s.Handler())
 	}
 	s, _ := newServer(t, cfg, healthy())
 	for _, nothing := range []string{`{}`, `{"grant": ""}`, `{"grant": "", "subject": ""}`} {
-		if got := refusal(t, post(s, nothing)); got != CodeBadJSON {
+		if got := refusal(t, post(s, nothing)); got != problem.BadJSON {
 			t.Errorf("%s: %s", nothing, got)
 		}
 	}
@@ -87,7 +89,7 @@ func TestRevocationsOutlastTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := post(s, `{"grant": "j3"}`)
-	if got := refusal(t, r); got != CodeInternal || !strings.Contains(r.body, "only until the daemon ends") {
+	if got := refusal(t, r); got != problem.Internal || !strings.Contains(r.body, "only until the daemon ends") {
 		t.Errorf("%s", r.body)
 	}
 	if got := status(s, "j3", "ann"); got != http.StatusUnauthorized {
@@ -152,11 +154,11 @@ func TestRevocationIsOfAnIssuer(t *testing.T) {
 	}
 	revoke := func(body string) reply {
 		header := bearer(token)
-		header["Content-Type"] = typeJSON
+		header["Content-Type"] = content.JSON
 		return ask{method: "POST", path: "/v1/revocations", header: header, body: body}.do(s.Handler())
 	}
 	for _, body := range []string{`{"grant": "1"}`, `{"subject": "ann"}`, `{"grant": "1", "issuer": "c"}`} {
-		if got := refusal(t, revoke(body)); got != CodeBadRequest {
+		if got := refusal(t, revoke(body)); got != problem.BadRequest {
 			t.Errorf("%s: %s", body, got)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
 )
 
 // route is one thing that can be asked for.
@@ -27,11 +29,11 @@ type route struct {
 // is all that a new route takes here. docs/integrate/api.md has a line for each.
 func (s *Server) routes() []route {
 	return []route{
-		{"GET", "/{$}", true, false, s.page, operation{
+		{"GET", "/{$}", true, false, s.page.Serve, operation{
 			id: "getPage", tag: tagPage, summary: "The viewer page",
 			answers: []answer{{status: 200, media: "text/html", text: "The page."}, unchanged()},
 		}},
-		{"GET", "/page/{file}", true, false, s.page, operation{
+		{"GET", "/page/{file}", true, false, s.page.Serve, operation{
 			id: "getPageFile", tag: tagPage, summary: "The page's own files",
 			answers: []answer{
 				{status: 200, media: "text/html", text: "The file."},
@@ -48,7 +50,7 @@ func (s *Server) routes() []route {
 		{"GET", "/readyz", true, false, s.readyz, operation{
 			id: "getReadiness", tag: tagHealth, summary: "Whether a new viewer would get a picture",
 			answers: []answer{shows(200, readiness{}, "It would.")},
-			codes:   []Code{CodeNotReady},
+			codes:   []problem.Code{problem.NotReady},
 		}},
 		{"GET", "/metrics", false, false, s.exposition, operation{
 			id: "getMetrics", tag: tagHealth, summary: "Metrics in Prometheus' text form",
@@ -69,9 +71,9 @@ func (s *Server) routes() []route {
 			answers: []answer{{
 				status: 201, media: typeSDP, text: "The host's answer.", header: []string{"Location", "ETag", "Accept-Patch"},
 			}},
-			codes: []Code{
-				CodeBadRequest, CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNotAcceptable, CodeNoPicture,
-				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeNoNetwork, CodeTimeout,
+			codes: []problem.Code{
+				problem.BadRequest, problem.BadSDP, problem.UnknownDisplay, problem.UnknownReservation, problem.BadReservation, problem.BadChange, problem.NotAcceptable, problem.NoPicture,
+				problem.UnacceptableOffer, problem.Full, problem.TooManyGrants, problem.Draining, problem.NoNetwork, problem.Timeout,
 			},
 		}},
 		{"PATCH", "/whep/sessions/{id}", false, false, s.whepPatch, operation{
@@ -85,12 +87,12 @@ func (s *Server) routes() []route {
 				done(204, "The candidates are taken."),
 				{status: 200, media: typeFragment, text: "ICE is restarted; the host's new credentials and candidates.", header: []string{"ETag"}},
 			},
-			codes: []Code{CodeBadSDP, CodeUnknownSession, CodeStaleETag, CodePreconditionRequired, CodeTimeout},
+			codes: []problem.Code{problem.BadSDP, problem.UnknownSession, problem.StaleETag, problem.PreconditionRequired, problem.Timeout},
 		}},
 		{"DELETE", "/whep/sessions/{id}", false, false, s.whepDelete, operation{
 			id: "leaveSession", tag: tagWHEP, summary: "End a session as its viewer",
 			answers: []answer{done(200, "The session is gone and everything it held is released.")},
-			codes:   []Code{CodeUnknownSession, CodeTimeout},
+			codes:   []problem.Code{problem.UnknownSession, problem.Timeout},
 		}},
 		{"GET", "/v1/openapi.json", true, false, s.openapi, operation{
 			id: "getDocument", tag: tagControl, summary: "This document",
@@ -118,18 +120,18 @@ func (s *Server) routes() []route {
 			detail: "What POST /whep/{display} does, for who speaks for viewers. The viewer trickles candidates and restarts ICE at `path`.",
 			body:   takes(opening{}, "What is to be watched, and the viewer's offer."),
 			answers: []answer{{
-				status: 201, media: typeJSON, value: opened{}, text: "The host's answer.", header: []string{"Location"},
+				status: 201, media: content.JSON, value: opened{}, text: "The host's answer.", header: []string{"Location"},
 			}},
-			codes: []Code{
-				CodeBadSDP, CodeUnknownDisplay, CodeUnknownReservation, CodeBadReservation, CodeBadChange, CodeNoPicture,
-				CodeUnacceptableOffer, CodeFull, CodeTooManyGrants, CodeDraining, CodeNoNetwork, CodeTimeout,
+			codes: []problem.Code{
+				problem.BadSDP, problem.UnknownDisplay, problem.UnknownReservation, problem.BadReservation, problem.BadChange, problem.NoPicture,
+				problem.UnacceptableOffer, problem.Full, problem.TooManyGrants, problem.Draining, problem.NoNetwork, problem.Timeout,
 			},
 		}},
 		{"PATCH", "/v1/sessions/{id}", false, false, s.changeSession, operation{
 			id: "changeSession", tag: tagControl, summary: "Change a session that runs: ceiling, weight, display",
 			body:    takes(changing{}, "What is to change; what is left out stays."),
 			answers: []answer{shows(200, session.Snapshot{}, "The session. Another display is shown from its first keyframe on.")},
-			codes:   []Code{CodeUnknownSession, CodeUnknownDisplay, CodeNoPicture, CodeBadChange, CodeFull, CodeTimeout},
+			codes:   []problem.Code{problem.UnknownSession, problem.UnknownDisplay, problem.NoPicture, problem.BadChange, problem.Full, problem.Timeout},
 		}},
 		{"POST", "/v1/reservations", false, false, s.reserve, operation{
 			id: "reserve", tag: tagControl, summary: "Keep a place for a session to come",
@@ -137,9 +139,9 @@ func (s *Server) routes() []route {
 			params: []param{{in: "header", name: "Idempotency-Key", value: "", text: "The same request again, within 10 minutes, yields the same reservation."}},
 			body:   takes(reserving{}, "What the place is for."),
 			answers: []answer{{
-				status: 201, media: typeJSON, value: reserved{}, text: "The reservation, and the ICE servers for its viewer.", header: []string{"Location"},
+				status: 201, media: content.JSON, value: reserved{}, text: "The reservation, and the ICE servers for its viewer.", header: []string{"Location"},
 			}},
-			codes: []Code{CodeUnknownDisplay, CodeBadReservation, CodeBadChange, CodeKeyReused, CodeFull, CodeDraining},
+			codes: []problem.Code{problem.UnknownDisplay, problem.BadReservation, problem.BadChange, problem.KeyReused, problem.Full, problem.Draining},
 		}},
 		{"GET", "/v1/reservations", false, false, s.reservations, operation{
 			id: "listReservations", tag: tagControl, summary: "The places that are kept, the one that expires next in front",
@@ -148,54 +150,54 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/reservations/{id}", false, false, s.reservation, operation{
 			id: "getReservation", tag: tagControl, summary: "One place that is kept",
 			answers: []answer{shows(200, session.Lease{}, "The reservation.")},
-			codes:   []Code{CodeUnknownReservation},
+			codes:   []problem.Code{problem.UnknownReservation},
 		}},
 		{"DELETE", "/v1/reservations/{id}", false, false, s.releaseReservation, operation{
 			id: "release", tag: tagControl, summary: "Give a place back",
 			answers: []answer{done(204, "The place is free.")},
-			codes:   []Code{CodeUnknownReservation},
+			codes:   []problem.Code{problem.UnknownReservation},
 		}},
 		{"GET", "/v1/sessions/{id}", false, false, s.session, operation{
 			id: "getSession", tag: tagControl, summary: "One session with its figures and its last 32 quality transitions",
 			answers: []answer{shows(200, session.Snapshot{}, "The session.")},
-			codes:   []Code{CodeUnknownSession},
+			codes:   []problem.Code{problem.UnknownSession},
 		}},
 		{"DELETE", "/v1/sessions/{id}", false, false, s.endSession, operation{
 			id: "endSession", tag: tagControl, summary: "End a session as the operator",
-			body:    &body{media: typeJSON, optional: true, value: ending{}, text: "What is to be said of it."},
+			body:    &body{media: content.JSON, optional: true, value: ending{}, text: "What is to be said of it."},
 			answers: []answer{done(204, "The session is gone and everything it held is released.")},
-			codes:   []Code{CodeUnknownSession, CodeTimeout},
+			codes:   []problem.Code{problem.UnknownSession, problem.Timeout},
 		}},
 		{"PUT", "/v1/sessions/{id}/control", false, false, s.giveControl, operation{
 			id: "giveControl", tag: tagControl, summary: "Give control of its display to a session",
 			detail:  "Whoever had it has it no more, and nothing of theirs stays pressed. It is free again when the session gives no input for the time of the setting control_idle.",
 			answers: []answer{shows(200, session.Snapshot{}, "The session.")},
-			codes:   []Code{CodeUnknownSession, CodeNoControl},
+			codes:   []problem.Code{problem.UnknownSession, problem.NoControl},
 		}},
 		{"DELETE", "/v1/sessions/{id}/control", false, false, s.withdrawControl, operation{
 			id: "withdrawControl", tag: tagControl, summary: "Withdraw control from a session, for good",
 			detail:  "What it holds is released. It gets control again by PUT alone.",
 			answers: []answer{shows(200, session.Snapshot{}, "The session.")},
-			codes:   []Code{CodeUnknownSession},
+			codes:   []problem.Code{problem.UnknownSession},
 		}},
 		{"POST", "/v1/sessions/{id}/keyframe", false, false, s.keyframe, operation{
 			id: "requestKeyframe", tag: tagControl, summary: "Ask for a keyframe",
 			detail:  "As if the viewer had asked (RTCP PLI): requests that come together make one keyframe, and it waits for its turn on a slow path.",
 			answers: []answer{done(202, "The keyframe is asked for.")},
-			codes:   []Code{CodeUnknownSession},
+			codes:   []problem.Code{problem.UnknownSession},
 		}},
 		{"POST", "/v1/sessions/{id}/recording", false, false, s.recording, operation{
 			id: "takeRecording", tag: tagControl, summary: "The session's flight recording, for `wavry-host replay`",
 			answers: []answer{{
 				status: 200, media: "application/octet-stream", value: binary{}, text: "The recording.", header: []string{"Content-Disposition"},
 			}},
-			codes: []Code{CodeUnknownSession},
+			codes: []problem.Code{problem.UnknownSession},
 		}},
 		{"GET", "/v1/sessions/{id}/timeline", false, false, s.timeline, operation{
 			id: "getTimeline", tag: tagEvents, summary: "What happened to a session, oldest first",
 			detail:  "Sessions that have ended are known as long as the newest 1024 events of the host reach back to them.",
 			answers: []answer{shows(200, timeline{}, "The events.")},
-			codes:   []Code{CodeUnknownSession},
+			codes:   []problem.Code{problem.UnknownSession},
 		}},
 		{"GET", "/v1/events", false, true, s.events, operation{
 			id: "followEvents", tag: tagEvents, summary: "What happens, as server-sent events",
@@ -209,14 +211,14 @@ func (s *Server) routes() []route {
 				status: 200, media: typeEvents, text: "The stream; the schema is that of each event's `data`.",
 				oneOf: []any{session.EventRecord{}, gap{}},
 			}},
-			codes: []Code{CodeTooManyStreams},
+			codes: []problem.Code{problem.TooManyStreams},
 		}},
 		{"POST", "/v1/revocations", false, false, s.revoke, operation{
 			id: "revoke", tag: tagControl, summary: "Revoke a grant, or all that somebody was granted",
 			detail:  "Grants are refused from now on, and their sessions end within two seconds. It is remembered as long as a grant can live, over a restart where `revocations_file` is set.",
 			body:    takes(revoking{}, "What to revoke."),
 			answers: []answer{shows(200, revocation{}, "It is revoked.")},
-			codes:   []Code{CodeBadRequest, CodeTooManyRevocations},
+			codes:   []problem.Code{problem.BadRequest, problem.TooManyRevocations},
 		}},
 		{"POST", "/v1/encoders/probe", false, false, s.probe, operation{
 			id: "probeEncoders", tag: tagControl, summary: "Try all encoders again",
@@ -226,14 +228,14 @@ func (s *Server) routes() []route {
 		{"POST", "/v1/reload", false, false, s.reload, operation{
 			id: "reload", tag: tagControl, summary: "Read the configuration again",
 			detail:  "It is checked whole; one that is refused changes nothing. What can change while the daemon runs is applied, for sessions to come.",
-			body:    &body{media: typeJSON, optional: true, value: reloading{}, text: "Whether the change is to be confirmed."},
+			body:    &body{media: content.JSON, optional: true, value: reloading{}, text: "Whether the change is to be confirmed."},
 			answers: []answer{shows(200, Reloaded{}, "What changed.")},
-			codes:   []Code{CodeBadConfiguration},
+			codes:   []problem.Code{problem.BadConfiguration},
 		}},
 		{"POST", "/v1/reload/confirmation", false, false, s.confirm, operation{
 			id: "confirmReload", tag: tagControl, summary: "Confirm a change of the configuration, which is taken back otherwise",
 			answers: []answer{done(204, "The change stays.")},
-			codes:   []Code{CodeNothingToConfirm},
+			codes:   []problem.Code{problem.NothingToConfirm},
 		}},
 		{"PUT", "/v1/state", false, false, s.setState, operation{
 			id: "setState", tag: tagControl, summary: "Put the host into a state",
@@ -243,7 +245,7 @@ func (s *Server) routes() []route {
 		{"GET", "/v1/drain", false, false, s.drainStatus, operation{
 			id: "getDrain", tag: tagControl, summary: "How far the drain has come",
 			answers: []answer{shows(200, session.DrainStatus{}, "The drain.")},
-			codes:   []Code{CodeNotDraining},
+			codes:   []problem.Code{problem.NotDraining},
 		}},
 		{"POST", "/v1/drain", false, false, s.drain, operation{
 			id: "drain", tag: tagControl, summary: "Refuse new sessions, and move or end the others",
@@ -276,12 +278,12 @@ func (s *Server) build() http.Handler {
 		methods = append(methods, http.MethodOptions)
 		mux.Handle("OPTIONS "+path, s.endpoint(route{open: true, handle: s.options(path, methods)}))
 		mux.Handle(path, s.endpoint(route{open: true, handle: func(_ http.ResponseWriter, r *http.Request) error {
-			return refuse(CodeMethodNotAllowed, "%s is not possible here", shorten(r.Method)).
-				with("Allow", strings.Join(methods, ", "))
+			return problem.New(problem.MethodNotAllowed, "%s is not possible here", problem.Shorten(r.Method)).
+				With("Allow", strings.Join(methods, ", "))
 		}}))
 	}
 	mux.Handle("/", s.endpoint(route{open: true, handle: func(_ http.ResponseWriter, r *http.Request) error {
-		return refuse(CodeNotFound, "there is nothing at %s", shorten(r.URL.Path))
+		return content.NotFound(r)
 	}}))
 	return s.proxied(s.observed(s.guarded(mux)))
 }
@@ -293,7 +295,7 @@ func (s *Server) endpoint(rt route) http.Handler {
 			p, err := s.key.admit(r)
 			note(w, p)
 			if err == nil && !rt.may(p.role) {
-				err = refuse(CodeForbidden, "a %s may not do this", p.role)
+				err = problem.New(problem.Forbidden, "a %s may not do this", p.role)
 			}
 			if err != nil {
 				s.fail(w, r, err)
@@ -307,7 +309,7 @@ func (s *Server) endpoint(rt route) http.Handler {
 			ctx, cancel = context.WithTimeout(ctx, s.cfg.RequestTimeout)
 			defer cancel()
 		}
-		r.Body = &boundedBody{ReadCloser: http.MaxBytesReader(w, r.Body, s.cfg.MaxBody), whole: r.Body}
+		content.Limit(w, r, s.cfg.MaxBody)
 		if err := rt.handle(w, r.WithContext(ctx)); err != nil {
 			s.fail(w, r, err)
 		}
@@ -358,7 +360,7 @@ func (s *Server) guarded(next http.Handler) http.Handler {
 		heard(r.Context())
 		err := s.live.Load().guard.check(w, r)
 		if wait := s.nets.request(time.Now(), clientOf(r)); err == nil && wait > 0 {
-			err = refuse(CodeTooManyRequests, "too many requests from your network, or in all").with("Retry-After", seconds(wait))
+			err = problem.New(problem.TooManyRequests, "too many requests from your network, or in all").RetryAfter(wait)
 		}
 		if err != nil {
 			s.fail(w, r, err)
@@ -389,7 +391,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "err", fmt.Sprint(v),
 			"stack", string(debug.Stack()))
 		if rec.status == 0 {
-			s.fail(rec, r, refuse(CodeInternal, "internal error; the host's log has the cause"))
+			s.fail(rec, r, internal())
 		}
 	}
 	s.metrics.observe(label(r.Pattern), r.Method, rec.status, took)
@@ -398,8 +400,8 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 	}
 	if changes(r.Method) {
 		summed, err := s.audit.record(auditLine{
-			Time: time.Now(), Credential: rec.who.Credential, Issuer: rec.who.Issuer, Request: rec.id, Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: shorten(r.Method), Route: label(r.Pattern),
-			Object: shorten(cmp.Or(rec.object, r.PathValue("id")+r.PathValue("display"))), Made: madeAt(r, rec.Header()), Status: rec.status, Code: string(rec.code),
+			Time: time.Now(), Credential: rec.who.Credential, Issuer: rec.who.Issuer, Request: rec.id, Who: rec.who.Name, Role: string(rec.who.role), Grant: rec.who.id(), Address: r.RemoteAddr, Method: problem.Shorten(r.Method), Route: label(r.Pattern),
+			Object: problem.Shorten(cmp.Or(rec.object, r.PathValue("id")+r.PathValue("display"))), Made: madeAt(r, rec.Header()), Status: rec.status, Code: string(rec.code),
 		})
 		s.audited(summed, err)
 	}
@@ -409,7 +411,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, v an
 		level = slog.LevelDebug
 	}
 	// The path alone: a query may hold what a client should not have put there.
-	s.log.Log(r.Context(), level, "request", "request_id", rec.id, "remote", r.RemoteAddr, "method", shorten(r.Method), "path", shorten(r.URL.Path),
+	s.log.Log(r.Context(), level, "request", "request_id", rec.id, "remote", r.RemoteAddr, "method", problem.Shorten(r.Method), "path", problem.Shorten(r.URL.Path),
 		"status", rec.status, "bytes", rec.bytes, "took_seconds", took.Seconds())
 }
 
@@ -447,9 +449,9 @@ type recorder struct {
 	id     string // of the request, for log and audit
 	status int
 	bytes  int
-	who    principal // once it is known
-	code   Code      // of the error that was answered
-	object string    // what it is about, where the path does not tell
+	who    principal    // once it is known
+	code   problem.Code // of the error that was answered
+	object string       // what it is about, where the path does not tell
 }
 
 // note keeps who asks, for the audit.

@@ -18,6 +18,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 
 	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus"
@@ -108,7 +109,7 @@ func (r *rush) ask(tb testing.TB, n int) told {
 	r.handler.ServeHTTP(w, request)
 	one := told{status: w.Code, retry: w.Header().Get("Retry-After"), took: time.Since(began)}
 	if w.Code != http.StatusCreated {
-		var body problemBody
+		var body problem.Body
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			tb.Errorf("%d: %s", w.Code, w.Body)
 		}

@@ -20,7 +20,9 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -125,7 +127,7 @@ func TestRoles(t *testing.T) {
 				t.Errorf("%s as %s: %d; allowed: %v", name, role, resp.StatusCode, may)
 			}
 		}
-		if got := refusal(t, ask{method: rt.method, path: path}.do(s.Handler())); got != CodeUnauthorized {
+		if got := refusal(t, ask{method: rt.method, path: path}.do(s.Handler())); got != problem.Unauthorized {
 			t.Errorf("%s without a token: %s", name, got)
 		}
 	}
@@ -200,28 +202,28 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	}
 	elsewhere := i.sign("j1b", "ann", `{"role":"viewer","displays":["x11:1"]}`)
 	for _, path := range []string{"/whep/default", "/whep/x11:0"} {
-		if got := refusal(t, open(elsewhere, path)); got != CodeForbidden {
+		if got := refusal(t, open(elsewhere, path)); got != problem.Forbidden {
 			t.Errorf("another display, %s: %s", path, got)
 		}
 	}
 	far := ask{method: "POST", path: "/whep/x11:0", header: bearer(ann), body: "v=0", remote: "203.0.113.1:1"}.do(h)
-	if got := refusal(t, far); got != CodeUnauthorized {
+	if got := refusal(t, far); got != problem.Unauthorized {
 		t.Errorf("another network: %s", got)
 	}
 	once := i.sign("j2", "bob", `{"role":"viewer","once":true}`)
 	m.create = func(context.Context, session.Offer) (session.Answer, error) { return session.Answer{}, session.ErrFull }
-	if got := refusal(t, open(once, "/whep/x11:0")); got != CodeFull {
+	if got := refusal(t, open(once, "/whep/x11:0")); got != problem.Full {
 		t.Errorf("full: %s", got)
 	}
 	m.create = nil
 	if r := open(once, "/whep/x11:0"); r.StatusCode != http.StatusCreated {
 		t.Errorf("a grant for one session was lost to a refusal: %s", r.body)
 	}
-	if got := refusal(t, open(once, "/whep/x11:0")); got != CodeForbidden {
+	if got := refusal(t, open(once, "/whep/x11:0")); got != problem.Forbidden {
 		t.Errorf("replayed: %s", got)
 	}
 	bound := i.sign("j3", "cy", `{"role":"viewer","session":"l1"}`)
-	if got := refusal(t, open(bound, "/whep/x11:0")); got != CodeForbidden {
+	if got := refusal(t, open(bound, "/whep/x11:0")); got != problem.Forbidden {
 		t.Errorf("without its reservation: %s", got)
 	}
 	if r := open(bound, "/whep/x11:0?reservation=l1"); r.StatusCode != http.StatusCreated {
@@ -241,7 +243,7 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 		}
 		q.header["Authorization"] = "Bearer " + bob
 		q.remote = "192.0.2.9:1"
-		if got := refusal(t, q.do(h)); got != CodeUnknownSession {
+		if got := refusal(t, q.do(h)); got != problem.UnknownSession {
 			t.Errorf("%s of another's session: %s", q.method, got)
 		}
 		q.header["Authorization"] = "Bearer " + ann
@@ -253,15 +255,15 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	op := i.sign("j5", "op", `{"role":"operator"}`)
 	post := func(body string) reply {
 		header := bearer(op)
-		header["Content-Type"] = typeJSON
+		header["Content-Type"] = content.JSON
 		return ask{method: "POST", path: "/v1/revocations", header: header, body: body}.do(h)
 	}
 	decode(t, post(`{"grant":"j1"}`), http.StatusOK)
-	if got := refusal(t, open(ann, "/whep/x11:0")); got != CodeUnauthorized {
+	if got := refusal(t, open(ann, "/whep/x11:0")); got != problem.Unauthorized {
 		t.Errorf("a revoked grant: %s", got)
 	}
 	decode(t, post(`{"subject":"bob"}`), http.StatusOK)
-	if got := refusal(t, open(bob, "/whep/x11:0")); got != CodeUnauthorized {
+	if got := refusal(t, open(bob, "/whep/x11:0")); got != problem.Unauthorized {
 		t.Errorf("a revoked subject: %s", got)
 	}
 	if !slices.Equal(m.revoked, []string{"j1/", "/bob"}) {
@@ -291,10 +293,10 @@ func TestAudit(t *testing.T) {
 		ask{method: method, path: path, header: header, body: body}.do(h)
 	}
 	send("POST", "/whep/x11:0", typeSDP, "v=0")
-	send("POST", "/v1/reservations", typeJSON, "{}")
-	send("POST", "/v1/revocations", typeJSON, `{"grant": "j1", "subject": "ann"}`)
-	send("PUT", "/v1/state", typeJSON, `{"state": "probation"}`)
-	send("POST", "/v1/drain", typeJSON, `{"deadline_seconds": 30, "policy": "end"}`)
+	send("POST", "/v1/reservations", content.JSON, "{}")
+	send("POST", "/v1/revocations", content.JSON, `{"grant": "j1", "subject": "ann"}`)
+	send("PUT", "/v1/state", content.JSON, `{"state": "probation"}`)
+	send("POST", "/v1/drain", content.JSON, `{"deadline_seconds": 30, "policy": "end"}`)
 	var got []string
 	for line := range strings.Lines(log.String()) {
 		var l auditLine
@@ -358,11 +360,11 @@ func TestSecretsStaySecret(t *testing.T) {
 			}
 			path := strings.NewReplacer("{id}", "s1", "{display}", "default", "{file}", "app.js", "{$}", "").Replace(rt.path)
 			for _, secret := range []string{token, signed, token + "x", signed + "x"} {
-				for _, kind := range []string{typeSDP, typeJSON, typeFragment, ""} {
+				for _, kind := range []string{typeSDP, content.JSON, typeFragment, ""} {
 					header := bearer(secret)
 					header["Content-Type"], header["If-Match"] = kind, "*"
 					body := "v=0\r\na=ice-pwd:" + password + "\r\n"
-					if kind == typeJSON {
+					if kind == content.JSON {
 						body = fmt.Sprintf(`{"sdp": "a=ice-pwd:%s", "reason": "r", "deadline_seconds": "%[1]s"}`, password)
 					}
 					answer := ask{method: rt.method, path: path + "?token=" + secret, header: header, body: body}.do(s.Handler())
@@ -380,7 +382,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		ask{method: "POST", path: "/v1/drain?token=" + token, header: bearer(signed + "x"), remote: "192.0.2.1:1"}.do(s.Handler())
 	}
 	header := bearer(token)
-	header["Content-Type"] = typeJSON
+	header["Content-Type"] = content.JSON
 	decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"grant": "j1", "subject": "ann"}`}.do(s.Handler()), http.StatusOK)
 	s.sweep(t.Context(), time.Now())
 	s.sumUp(time.Now(), true)

@@ -17,7 +17,9 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/page"
 	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,8 +65,8 @@ type Server struct {
 	log      *slog.Logger
 
 	spec     *spec
-	document *static
-	files    map[string]*static // of the page
+	document *content.Static
+	page     *page.Page
 	live     atomic.Pointer[live]
 	key      *keeper
 	cert     *certificate // nil without TLS
@@ -111,10 +113,10 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	if s.spec, err = describe(s.routes()); err != nil {
 		return nil, err
 	}
-	if s.document, err = newStatic(typeJSON, s.spec.document); err != nil {
+	if s.document, err = content.NewStatic(content.JSON, s.spec.document); err != nil {
 		return nil, err
 	}
-	if s.files, err = newPage(); err != nil {
+	if s.page, err = page.New(); err != nil {
 		return nil, err
 	}
 	s.handler = s.build()

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 	"wavryhost/session/api/watched"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -402,7 +403,7 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		if got := refusal(t, read(t, resp)); got != CodeSlowRequest {
+		if got := refusal(t, read(t, resp)); got != problem.SlowRequest {
 			t.Errorf("got %s", got)
 		}
 		if took := time.Since(start); took < 9*time.Second || took > 11*time.Second {
@@ -482,7 +483,7 @@ func TestRequestThatTheHostCannotFinish(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		if got := refusal(t, read(t, resp)); got != CodeTimeout || time.Since(start) != 15*time.Second {
+		if got := refusal(t, read(t, resp)); got != problem.Timeout || time.Since(start) != 15*time.Second {
 			t.Errorf("got %s after %v; want timeout after 15s", got, time.Since(start))
 		}
 	})

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wavryhost/session/api/content"
 )
 
 // sip reads one byte a second until the other side hangs up, and returns how long that took.
@@ -47,8 +49,8 @@ func TestSlowReadersAreDropped(t *testing.T) {
 			{"GET /v1/events?after=0", writeLimit},
 			{"POST /v1/sessions/s1/recording", 30 * time.Second},
 			{"GET /v1/sessions", 30 * time.Second},
-			{"GET /v1/openapi.json", openWrite},
-			{"GET /", openWrite},
+			{"GET /v1/openapi.json", content.StaticTimeout},
+			{"GET /", content.StaticTimeout},
 		} {
 			conn := ln.dial()
 			t.Cleanup(func() { _ = conn.Close() })

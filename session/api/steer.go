@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"wavryhost/session"
+	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
 )
 
@@ -36,7 +37,7 @@ func (s *Server) setControl(w http.ResponseWriter, r *http.Request, on bool) err
 		return err
 	}
 	one.Transitions = orEmpty(one.Transitions)
-	return writeJSON(w, http.StatusOK, one)
+	return content.WriteJSON(w, http.StatusOK, one)
 }
 
 // tellInput sets the header that tells whether the client's input would be taken.

@@ -7,6 +7,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 )
 
 func TestControlIsGivenAndWithdrawn(t *testing.T) {
@@ -18,11 +19,11 @@ func TestControlIsGivenAndWithdrawn(t *testing.T) {
 	if resp := (ask{method: "DELETE", path: "/v1/sessions/s1/control"}).do(s.Handler()); resp.StatusCode != http.StatusOK {
 		t.Errorf("DELETE: %d %s", resp.StatusCode, resp.body)
 	}
-	if got := refusal(t, ask{method: "PUT", path: "/v1/sessions/s2/control"}.do(s.Handler())); got != CodeUnknownSession {
+	if got := refusal(t, ask{method: "PUT", path: "/v1/sessions/s2/control"}.do(s.Handler())); got != problem.UnknownSession {
 		t.Errorf("PUT for a session that is not there: %s", got)
 	}
 	m.list[0].Role = "viewer"
-	if got := refusal(t, ask{method: "PUT", path: "/v1/sessions/s1/control"}.do(s.Handler())); got != CodeNoControl {
+	if got := refusal(t, ask{method: "PUT", path: "/v1/sessions/s1/control"}.do(s.Handler())); got != problem.NoControl {
 		t.Errorf("PUT for a viewer's session: %s", got)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wavryhost/session/api/problem"
 )
 
 // FuzzTokens reads files of tokens: what is wrong with one is an error, whatever it is, and what is read is whole.
@@ -123,12 +125,12 @@ func TestTokensLimitWhatTheyAllow(t *testing.T) {
 		}
 		for name, c := range map[string]struct {
 			path, remote string
-			want         Code
+			want         problem.Code
 			why          string
 		}{
-			"another display":   {"/whep/test", "192.0.2.9:1", CodeForbidden, "the token is not good for this display"},
-			"another network":   {"/whep/x11:0", "192.0.3.9:1", CodeUnauthorized, "the token is not good from your network"},
-			"no network at all": {"/whep/x11:0", "@", CodeUnauthorized, "the token is not good from your network"},
+			"another display":   {"/whep/test", "192.0.2.9:1", problem.Forbidden, "the token is not good for this display"},
+			"another network":   {"/whep/x11:0", "192.0.3.9:1", problem.Unauthorized, "the token is not good from your network"},
+			"no network at all": {"/whep/x11:0", "@", problem.Unauthorized, "the token is not good from your network"},
 		} {
 			if r := open(c.path, c.remote); refusal(t, r) != c.want || !strings.Contains(r.body, c.why) {
 				t.Errorf("%s: %s; want %s, %s", name, r.body, c.want, c.why)
@@ -137,7 +139,7 @@ func TestTokensLimitWhatTheyAllow(t *testing.T) {
 		log.Reset()
 		time.Sleep(time.Hour)
 		for range 20 { // it is no guess
-			if r := open("/whep/x11:0", "192.0.2.9:1"); refusal(t, r) != CodeUnauthorized || !strings.Contains(r.body, "the token has expired") {
+			if r := open("/whep/x11:0", "192.0.2.9:1"); refusal(t, r) != problem.Unauthorized || !strings.Contains(r.body, "the token has expired") {
 				t.Fatalf("after its end: %s", r.body)
 			}
 		}

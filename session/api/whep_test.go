@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/problem"
 	"wavryhost/session/relay"
 )
 
@@ -130,122 +131,122 @@ func TestWHEPRefusals(t *testing.T) {
 		name   string
 		ask    ask
 		create func(context.Context, session.Offer) (session.Answer, error)
-		code   Code
+		code   problem.Code
 		header map[string]string
 	}{
 		{
 			name: "malformed offer", ask: ask{method: "POST", path: "/whep/default", body: "x", header: sdp()},
-			create: failing(session.ErrBadOffer), code: CodeBadSDP,
+			create: failing(session.ErrBadOffer), code: problem.BadSDP,
 		},
-		{name: "empty body", ask: ask{method: "POST", path: "/whep/default", header: sdp()}, code: CodeBadSDP},
+		{name: "empty body", ask: ask{method: "POST", path: "/whep/default", header: sdp()}, code: problem.BadSDP},
 		{
 			name: "not text", ask: ask{method: "POST", path: "/whep/default", body: "v=\xff\xfe", header: sdp()},
-			code: CodeBadSDP,
+			code: problem.BadSDP,
 		},
 		{
 			name: "unknown display", ask: ask{method: "POST", path: "/whep/nope", body: offer, header: sdp()},
-			create: failing(session.ErrUnknownDisplay), code: CodeUnknownDisplay,
+			create: failing(session.ErrUnknownDisplay), code: problem.UnknownDisplay,
 		},
 		{
 			name: "no answer possible", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrUnacceptable), code: CodeUnacceptableOffer,
+			create: failing(session.ErrUnacceptable), code: problem.UnacceptableOffer,
 		},
 		{
 			name: "no picture", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrNoPicture), code: CodeNoPicture, header: map[string]string{"Retry-After": "3"},
+			create: failing(session.ErrNoPicture), code: problem.NoPicture, header: map[string]string{"Retry-After": "3"},
 		},
 		{
 			name: "full", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrFull), code: CodeFull, header: map[string]string{"Retry-After": "3"},
+			create: failing(session.ErrFull), code: problem.Full, header: map[string]string{"Retry-After": "3"},
 		},
 		{
 			name: "draining", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrDraining), code: CodeDraining, header: map[string]string{"Retry-After": "3"},
+			create: failing(session.ErrDraining), code: problem.Draining, header: map[string]string{"Retry-After": "3"},
 		},
 		{
 			name: "no network", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrNoNetwork), code: CodeNoNetwork, header: map[string]string{"Retry-After": "3"},
+			create: failing(session.ErrNoNetwork), code: problem.NoNetwork, header: map[string]string{"Retry-After": "3"},
 		},
 		{
 			name: "a grant's ceiling below the floor", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrBadChange), code: CodeBadChange,
+			create: failing(session.ErrBadChange), code: problem.BadChange,
 		},
 		{
 			name: "encoder fails", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(errors.New("secret detail")), code: CodeInternal,
+			create: failing(errors.New("secret detail")), code: problem.Internal,
 		},
 		{
 			name: "host too slow", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(context.DeadlineExceeded), code: CodeTimeout,
+			create: failing(context.DeadlineExceeded), code: problem.Timeout,
 		},
 		{
 			name: "client hung up", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(context.Canceled), code: CodeClientGone,
+			create: failing(context.Canceled), code: problem.ClientGone,
 		},
 		{
 			name: "wrong type", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Type", "text/plain")},
-			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
+			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
 		},
 		{
 			name: "compressed", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Encoding", "gzip")},
-			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Encoding": "identity"},
+			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Encoding": "identity"},
 		},
 		{
 			name: "wrong type of a new thing", ask: ask{method: "POST", path: "/v1/reservations", body: "{}", header: sdp()},
-			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/json"},
+			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Post": "application/json"},
 		},
 		{
 			name: "wrong type of a change", ask: ask{method: "PATCH", path: "/v1/sessions/s1", body: "{}", header: sdp()},
-			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/json"},
+			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/json"},
 		},
 		{
 			name: "wrong type of a state", ask: ask{method: "PUT", path: "/v1/state", body: "{}", header: sdp()},
-			code: CodeUnsupportedMediaType, header: map[string]string{"Accept": "application/json"},
+			code: problem.UnsupportedMediaType, header: map[string]string{"Accept": "application/json"},
 		},
 		{
 			name: "no type", ask: ask{method: "POST", path: "/whep/default", body: offer},
-			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
+			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
 		},
 		{
 			name: "answer not accepted", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Accept", "text/html")},
-			code: CodeNotAcceptable,
+			code: problem.NotAcceptable,
 		},
 		{
 			name: "oversized offer",
 			ask:  ask{method: "POST", path: "/whep/default", body: strings.Repeat("a", defaultMaxBody+1), header: sdp()},
-			code: CodeTooLarge,
+			code: problem.TooLarge,
 		},
 		{
 			name: "reading an endpoint", ask: ask{method: "GET", path: "/whep/default"},
-			code: CodeMethodNotAllowed, header: map[string]string{"Allow": "POST, OPTIONS"},
+			code: problem.MethodNotAllowed, header: map[string]string{"Allow": "POST, OPTIONS"},
 		},
 		{
 			name: "reading a session", ask: ask{method: "GET", path: "/whep/sessions/s1"},
-			code: CodeMethodNotAllowed, header: map[string]string{"Allow": "PATCH, DELETE, OPTIONS"},
+			code: problem.MethodNotAllowed, header: map[string]string{"Allow": "PATCH, DELETE, OPTIONS"},
 		},
 		{
 			name: "patch without If-Match", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: frag("")},
-			code: CodePreconditionRequired,
+			code: problem.PreconditionRequired,
 		},
 		{
 			name: "stale ETag", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: frag(`"e0"`)},
-			code: CodeStaleETag,
+			code: problem.StaleETag,
 		},
 		{
 			name: "malformed fragment", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "x", header: frag(`"e1"`)},
-			code: CodeBadSDP,
+			code: problem.BadSDP,
 		},
 		{
 			name: "patch of another type", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: sdp()},
-			code: CodeUnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/trickle-ice-sdpfrag"},
+			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/trickle-ice-sdpfrag"},
 		},
 		{
 			name: "patch of an unknown session", ask: ask{method: "PATCH", path: "/whep/sessions/s2", body: "a=x", header: frag(`"e1"`)},
-			code: CodeUnknownSession,
+			code: problem.UnknownSession,
 		},
 		{
 			name: "end of an unknown session", ask: ask{method: "DELETE", path: "/whep/sessions/s2"},
-			code: CodeUnknownSession,
+			code: problem.UnknownSession,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -292,28 +293,6 @@ func TestSessionOfVanishedClientEnds(t *testing.T) {
 	s.Handler().ServeHTTP(w, r)
 	if !slices.Equal(m.ended, []session.EndReason{session.EndViewerGone}) {
 		t.Errorf("ended %v; want viewer_gone", m.ended)
-	}
-}
-
-func TestAccepts(t *testing.T) {
-	for _, c := range []struct {
-		headers []string
-		want    bool
-	}{
-		{nil, true},
-		{[]string{"*/*"}, true},
-		{[]string{"application/*;q=0.5, text/html"}, true},
-		{[]string{"text/html", "application/sdp"}, true},
-		{[]string{"text/html, application/json"}, false},
-		{[]string{"application/sdp;q=0, */*"}, false},
-		{[]string{"*/*, application/sdp;q=0"}, false},
-		{[]string{"APPLICATION/SDP"}, true},
-		{[]string{"", " , "}, false},
-		{[]string{"///;;"}, false},
-	} {
-		if got := accepts(c.headers, "application/sdp"); got != c.want {
-			t.Errorf("Accept %q: %v; want %v", c.headers, got, c.want)
-		}
 	}
 }
 

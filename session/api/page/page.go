@@ -1,0 +1,63 @@
+// Package page serves the viewer page, whose files are beside this one. The page plays one display and shows what the
+// host and the browser know about the stream.
+package page
+
+import (
+	"embed"
+	"net/http"
+	"path"
+
+	"wavryhost/session/api/content"
+)
+
+//go:embed *.html *.css *.js *.svg
+var files embed.FS
+
+// policy lets the page load its own files and connect to its own server, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// Page is the viewer page with its files.
+type Page struct{ files map[string]*content.Static }
+
+// New returns the page.
+func New() (*Page, error) {
+	// Media types do not come from the system, whose settings could give a script another type.
+	kinds := map[string]string{
+		".html": "text/html; charset=utf-8",
+		".css":  "text/css; charset=utf-8",
+		".js":   "text/javascript; charset=utf-8",
+		".svg":  "image/svg+xml",
+	}
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	p := &Page{files: make(map[string]*content.Static)}
+	for _, e := range entries {
+		body, err := files.ReadFile(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if p.files[e.Name()], err = content.NewStatic(kinds[path.Ext(e.Name())], body); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Serve answers a request for the file that its path value "file" names, or for the page itself.
+func (p *Page) Serve(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("file")
+	if name == "" {
+		name = "index.html"
+	}
+	file := p.files[name]
+	if file == nil {
+		return content.NotFound(r)
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", policy)
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=(), fullscreen=(self)")
+	return file.Serve(w, r)
+}
