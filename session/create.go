@@ -229,7 +229,9 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	if err := v.begin(); err != nil {
 		return nil, "", err
 	}
-	v.link, err = wire.New(wire.Config{Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, StartRate: v.rate, Guard: v.guard})
+	v.link, err = wire.New(wire.Config{
+		Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, OnBroken: v.broken, StartRate: v.rate, Guard: v.guard,
+	})
 	if err != nil {
 		return nil, "", err
 	}

@@ -4,6 +4,7 @@ package session
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,4 +106,51 @@ func TestLossCostsWhatItLoses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A packet that never arrives, as where a receiver's retransmissions are lost too, costs the picture until a keyframe
+// comes. This viewer sends no request for one.
+func TestPacketBeyondRepairIsFollowedByAKeyframe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPath(t, 5_000_000, 10*time.Millisecond)
+		h := openHouse(t, func(c *Config) {
+			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate = false, 30, 1_000_000, 2_000_000
+		})
+		h.on(p.host)
+		var lose atomic.Bool
+		p.router.AddChunkFilter(func(c vnet.Chunk) bool {
+			b := c.UserData()
+			if len(b) < 12 || b[0]>>6 != 2 || b[1] >= 192 && b[1] < 224 {
+				return true
+			}
+			switch b[1] & 127 {
+			case 97: // retransmissions
+				return false
+			case 96:
+				return !lose.Swap(false)
+			}
+			return true
+		})
+		r := plainRemote(t, p.viewer, true)
+		r.watch(h)
+		still := h.busy()
+		time.Sleep(5 * time.Second)
+		before, err := h.Session(r.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lose.Store(true)
+		time.Sleep(time.Second)
+		after, err := h.Session(r.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := after.KeyframesSent - before.KeyframesSent; got != 1 {
+			t.Errorf("%d keyframes within a second after a packet was lost for good; want 1", got)
+		}
+		still()
+		r.close()
+		h.close(t)
+		p.close(t)
+	})
 }

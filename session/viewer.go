@@ -247,6 +247,13 @@ func (v *viewer) receive(packets []rtcp.Packet) {
 	}
 }
 
+// broken asks for a keyframe: the viewer lacks a packet that it will not get any more. Its own request may come seconds
+// later.
+func (v *viewer) broken() {
+	v.control(func(now time.Time) { v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery) })
+	v.nudge()
+}
+
 // resized makes known that packets are smaller from here on, since larger ones do not arrive.
 func (v *viewer) resized(size int) {
 	v.met.smallerPackets.Inc()

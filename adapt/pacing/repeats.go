@@ -60,6 +60,8 @@ type Repeats struct {
 	epoch  time.Time // when the first packet left
 	ring   []repeatable
 	newest uint16
+	key    uint16 // first packet of the newest keyframe
+	keyed  bool   // key is set, and no packet since is known to be beyond repair
 }
 
 // repeatable is one packet of media.
@@ -79,6 +81,22 @@ func (r *Repeats) Sent(number uint16, now time.Time) {
 	at := now.Sub(r.epoch)
 	r.ring[number%Kept] = repeatable{sent: at, again: at, number: number, known: true}
 	r.newest = number
+}
+
+// Keyframe notes that a packet is the first of a keyframe: nothing before it is needed any more.
+func (r *Repeats) Keyframe(number uint16) { r.key, r.keyed = number, true }
+
+// Broken reports whether a refusal means that the receiver cannot decode before the next keyframe: it lacks a packet of
+// the newest keyframe or of a later picture, and no retransmission comes or is under way. It says so once per keyframe.
+func (r *Repeats) Broken(number uint16, why Refusal, now time.Time, rtt time.Duration) bool {
+	if !r.keyed || why != RefusedOften && why != RefusedOld || int16(number-r.key) < 0 {
+		return false
+	}
+	if p := r.of(number); p != nil && p.times > 0 && now.Sub(r.epoch)-p.again < max(leastRepeat, rtt) {
+		return false
+	}
+	r.keyed = false
+	return true
 }
 
 // of returns what is known of a packet, or nil.

@@ -137,11 +137,18 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 		again := header.SSRC != info.SSRC || begun && int16(header.SequenceNumber-newest) <= 0 // serial number arithmetic
 		if !again {
 			newest, begun = header.SequenceNumber, true
+			key := l.label.key
 			l.mu.Unlock()
-			l.repeats.sent(header.SequenceNumber, time.Now())
+			l.repeats.sent(header.SequenceNumber, time.Now(), key)
 			return next.Write(header, payload, attributes)
 		}
-		defer l.mu.Unlock()
+		broken := false
+		defer func() {
+			l.mu.Unlock()
+			if broken && l.cfg.OnBroken != nil {
+				l.cfg.OnBroken()
+			}
+		}()
 		size := header.MarshalSize() + len(payload)
 		r := resend{attributes: attributes, next: next, original: header.SequenceNumber, onMedia: onMedia}
 		if header.SSRC != info.SSRC && len(payload) >= 2 {
@@ -149,6 +156,7 @@ func (g *gate) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RT
 		}
 		if why, refused := l.refuse(r.original, size, onMedia); refused {
 			l.stats.Refused[why]++
+			broken = l.repeats.broken(r.original, why, time.Now(), l.rtt)
 			return size, nil
 		}
 		clone := header.Clone() // the responder takes both back when this returns
@@ -195,7 +203,11 @@ func (l *Link) resendFirst() {
 	l.resends = slices.Delete(l.resends, 0, 1)
 	if why, refused := l.repeats.useless(r.original, r.onMedia); refused {
 		l.stats.Refused[why]++
+		broken := l.repeats.broken(r.original, why, time.Now(), l.rtt)
 		l.mu.Unlock()
+		if broken && l.cfg.OnBroken != nil {
+			l.cfg.OnBroken()
+		}
 		return
 	}
 	l.repeats.again(r.original, time.Now())

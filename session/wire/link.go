@@ -47,6 +47,9 @@ type Config struct {
 	MTU int
 	// OnSent is told of every packet that leaves, in their order, from the goroutine of Run.
 	OnSent func(adapt.Packet)
+	// OnBroken is called when the receiver lacks a packet that it will not get any more, and cannot decode before the next
+	// keyframe. It is called at most once for each keyframe, from a goroutine of pion.
+	OnBroken func()
 	// Guard catches panics where pion calls the link; nil lets them pass.
 	Guard *guard.Guard
 	// StartRate is the pacing rate to begin with, in bits per second. It defaults to 2 Mbit/s.
@@ -91,11 +94,13 @@ type batch struct {
 	packets []*rtp.Packet
 	bytes   int
 	at      time.Time // when it was handed over
+	key     bool      // it is a keyframe of which nothing has been sent
 }
 
 // label is what the pacer knows of a packet and its header does not tell.
 type label struct {
 	again, padding bool
+	key            bool // a keyframe begins with it
 	probing        bool // it counts towards the request for padding
 	probe          int
 }
@@ -222,7 +227,7 @@ func (l *Link) take(b batch, key bool) error {
 	if key {
 		l.drop() // nothing before a keyframe is needed any more
 	}
-	b.at = time.Now()
+	b.at, b.key = time.Now(), key
 	switch {
 	case len(l.current.packets) == 0:
 		l.current = b

@@ -113,6 +113,7 @@ func (l *Link) sendFirst() {
 		return
 	}
 	p, track := l.current.packets[0], l.track
+	l.label.key, l.current.key = l.current.key, false
 	l.current.packets = l.current.packets[1:]
 	l.current.bytes -= p.MarshalSize()
 	size := p.MarshalSize()

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,6 +200,65 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 				if s.Retransmissions != c.want || s.Refused[c.why] == 0 {
 					t.Errorf("asked 30 times, sent again %d times, requests refused %v; want %d, and some because of %v",
 						s.Retransmissions, s.Refused, c.want, c.why)
+				}
+			})
+		})
+	}
+}
+
+// A receiver that lacks a packet for good waits in vain for its picture. It may ask for a keyframe seconds later.
+func TestRefusedPacketBreaksThePicture(t *testing.T) {
+	const rtt = 100 * time.Millisecond
+	for _, c := range []struct {
+		name string
+		// key says that a keyframe follows the packet that is asked for.
+		key  bool
+		asks func(t *testing.T, r *rig, number uint16)
+		want int
+	}{
+		{"asked for too often", false, func(t *testing.T, r *rig, number uint16) {
+			for range pacing.MostRepeats + 6 {
+				r.nack(t, number)
+				time.Sleep(rtt)
+			}
+		}, 1},
+		{"the last retransmission is under way", false, func(t *testing.T, r *rig, number uint16) {
+			for i := range pacing.MostRepeats {
+				if i > 0 {
+					time.Sleep(rtt)
+				}
+				r.nack(t, number)
+			}
+			time.Sleep(rtt / 2)
+			r.nack(t, number)
+			synctest.Wait()
+		}, 0},
+		{"too old", false, func(t *testing.T, r *rig, number uint16) {
+			time.Sleep(pacing.RepeatAge + time.Second)
+			r.nack(t, number, number+1)
+			synctest.Wait()
+		}, 1},
+		{"a keyframe came since", true, func(t *testing.T, r *rig, number uint16) {
+			time.Sleep(pacing.RepeatAge + time.Second)
+			r.nack(t, number)
+			synctest.Wait()
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var broken atomic.Int64
+				r := newRig(t, Config{StartRate: 10_000_000, OnBroken: func() { broken.Add(1) }}, true)
+				r.run(t)
+				for _, key := range []bool{true, false, c.key, false} {
+					if _, err := r.link.track.WriteAccessUnit(unit(500, key, time.Now())); err != nil {
+						t.Fatal(err)
+					}
+					r.drain()
+				}
+				r.link.measured(rtt)
+				c.asks(t, r, r.packets()[1].header.SequenceNumber)
+				if got := int(broken.Load()); got != c.want {
+					t.Errorf("the picture was reported broken %d times; want %d", got, c.want)
 				}
 			})
 		})

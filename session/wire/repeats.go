@@ -13,11 +13,21 @@ type repeats struct {
 	of pacing.Repeats
 }
 
-// sent notes a packet of media as it leaves for the first time.
-func (r *repeats) sent(number uint16, now time.Time) {
+// sent notes a packet of media as it leaves for the first time. key says that a keyframe begins with it.
+func (r *repeats) sent(number uint16, now time.Time, key bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.of.Sent(number, now)
+	if key {
+		r.of.Keyframe(number)
+	}
+}
+
+// broken reports whether a refusal leaves the receiver without a picture; see pacing.Repeats.Broken.
+func (r *repeats) broken(number uint16, why pacing.Refusal, now time.Time, rtt time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of.Broken(number, why, now, rtt)
 }
 
 // refuse reports whether, and why, a request for a packet is not to be answered.
