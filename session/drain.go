@@ -2,9 +2,10 @@ package session
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
+
+	"wavryhost/session/enum"
 )
 
 // DrainPolicy is what a drain does with the sessions that there are.
@@ -20,21 +21,16 @@ const (
 	DrainEnd
 )
 
-// DrainPolicies lists all policies of a drain.
-func DrainPolicies() []DrainPolicy { return []DrainPolicy{DrainWait, DrainMove, DrainEnd} }
-
-func (p DrainPolicy) String() string {
-	switch p {
-	case DrainWait:
-		return "wait"
-	case DrainMove:
-		return "move"
-	case DrainEnd:
-		return "end"
-	default:
-		return fmt.Sprintf("drain(%d)", uint8(p))
-	}
+var drainPolicies = [...]string{
+	DrainWait: "wait",
+	DrainMove: "move",
+	DrainEnd:  "end",
 }
+
+// DrainPolicies lists all policies of a drain.
+func DrainPolicies() []DrainPolicy { return enum.All[DrainPolicy](drainPolicies[:]) }
+
+func (p DrainPolicy) String() string { return enum.Name(drainPolicies[:], p) }
 
 // moveTime is the time over which sessions are asked to move when a drain has no deadline.
 const moveTime = 30 * time.Second

@@ -1,8 +1,9 @@
 package session
 
 import (
-	"fmt"
 	"time"
+
+	"wavryhost/session/enum"
 )
 
 // EventKind is what happened. The set is closed.
@@ -72,83 +73,43 @@ const (
 	EventDefault
 )
 
-// EventKinds lists all kinds of events.
-func EventKinds() []EventKind {
-	return []EventKind{
-		EventCreated, EventConnected, EventDisconnected, EventEnded, EventQuality, EventDisplayLost, EventDisplayBack,
-		EventEncoderFallback, EventRung, EventChanged, EventMove, EventHandshakeFailed, EventReserved, EventReservationEnded, EventRefused,
-		EventEncoders, EventConfiguration, EventRelief, EventDrain, EventDrained, EventResume, EventState,
-		EventRelayDown, EventRelayUp, EventPath,
-		EventUndelivered, EventControl, EventInputRefused, EventDefault, EventPacketSize,
-	}
+var eventKinds = [...]string{
+	EventCreated:          "session_created",
+	EventConnected:        "session_connected",
+	EventDisconnected:     "session_disconnected",
+	EventEnded:            "session_ended",
+	EventQuality:          "quality_changed",
+	EventDisplayLost:      "display_lost",
+	EventDisplayBack:      "display_back",
+	EventEncoderFallback:  "encoder_fallback",
+	EventRung:             "rung_changed",
+	EventChanged:          "session_changed",
+	EventMove:             "session_move",
+	EventHandshakeFailed:  "handshake_failed",
+	EventReserved:         "reserved",
+	EventReservationEnded: "reservation_ended",
+	EventRefused:          "refused",
+	EventEncoders:         "encoders_tried",
+	EventConfiguration:    "configuration",
+	EventRelief:           "relief",
+	EventDrain:            "drain",
+	EventDrained:          "drained",
+	EventResume:           "resume",
+	EventState:            "host_state",
+	EventRelayDown:        "relay_down",
+	EventRelayUp:          "relay_up",
+	EventPath:             "path_changed",
+	EventUndelivered:      "session_undelivered",
+	EventControl:          "control_changed",
+	EventInputRefused:     "input_refused",
+	EventPacketSize:       "packet_size",
+	EventDefault:          "default_display",
 }
 
-func (k EventKind) String() string {
-	switch k {
-	case EventCreated:
-		return "session_created"
-	case EventConnected:
-		return "session_connected"
-	case EventDisconnected:
-		return "session_disconnected"
-	case EventEnded:
-		return "session_ended"
-	case EventQuality:
-		return "quality_changed"
-	case EventDisplayLost:
-		return "display_lost"
-	case EventDisplayBack:
-		return "display_back"
-	case EventEncoderFallback:
-		return "encoder_fallback"
-	case EventRung:
-		return "rung_changed"
-	case EventChanged:
-		return "session_changed"
-	case EventMove:
-		return "session_move"
-	case EventHandshakeFailed:
-		return "handshake_failed"
-	case EventReserved:
-		return "reserved"
-	case EventReservationEnded:
-		return "reservation_ended"
-	case EventRefused:
-		return "refused"
-	case EventEncoders:
-		return "encoders_tried"
-	case EventConfiguration:
-		return "configuration"
-	case EventRelief:
-		return "relief"
-	case EventDrain:
-		return "drain"
-	case EventDrained:
-		return "drained"
-	case EventResume:
-		return "resume"
-	case EventState:
-		return "host_state"
-	case EventRelayDown:
-		return "relay_down"
-	case EventRelayUp:
-		return "relay_up"
-	case EventPath:
-		return "path_changed"
-	case EventUndelivered:
-		return "session_undelivered"
-	case EventControl:
-		return "control_changed"
-	case EventInputRefused:
-		return "input_refused"
-	case EventPacketSize:
-		return "packet_size"
-	case EventDefault:
-		return "default_display"
-	default:
-		return fmt.Sprintf("event(%d)", uint8(k))
-	}
-}
+// EventKinds lists all kinds of events.
+func EventKinds() []EventKind { return enum.All[EventKind](eventKinds[:]) }
+
+func (k EventKind) String() string { return enum.Name(eventKinds[:], k) }
 
 // Event is one change of state. Its log record carries the same ID.
 type Event struct {

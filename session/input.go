@@ -2,13 +2,13 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 	"golang.org/x/time/rate"
 
+	"wavryhost/session/enum"
 	"wavryhost/session/rift"
 )
 
@@ -46,21 +46,16 @@ const (
 	RoleOperator
 )
 
-// Roles lists all roles.
-func Roles() []Role { return []Role{RoleViewer, RoleController, RoleOperator} }
-
-func (r Role) String() string {
-	switch r {
-	case RoleViewer:
-		return "viewer"
-	case RoleController:
-		return "controller"
-	case RoleOperator:
-		return "operator"
-	default:
-		return fmt.Sprintf("role(%d)", uint8(r))
-	}
+var roles = [...]string{
+	RoleViewer:     "viewer",
+	RoleController: "controller",
+	RoleOperator:   "operator",
 }
+
+// Roles lists all roles.
+func Roles() []Role { return enum.All[Role](roles[:]) }
+
+func (r Role) String() string { return enum.Name(roles[:], r) }
 
 // InputPolicy is whose input a host takes. The set is closed.
 type InputPolicy uint8
@@ -75,21 +70,16 @@ const (
 	InputOff
 )
 
-// InputPolicies lists all policies.
-func InputPolicies() []InputPolicy { return []InputPolicy{InputControllers, InputOperators, InputOff} }
-
-func (p InputPolicy) String() string {
-	switch p {
-	case InputControllers:
-		return "controllers"
-	case InputOperators:
-		return "operators"
-	case InputOff:
-		return "off"
-	default:
-		return fmt.Sprintf("policy(%d)", uint8(p))
-	}
+var inputPolicies = [...]string{
+	InputControllers: "controllers",
+	InputOperators:   "operators",
+	InputOff:         "off",
 }
+
+// InputPolicies lists all policies.
+func InputPolicies() []InputPolicy { return enum.All[InputPolicy](inputPolicies[:]) }
+
+func (p InputPolicy) String() string { return enum.Name(inputPolicies[:], p) }
 
 // lets tells whether a role's input is taken.
 func (p InputPolicy) lets(r Role) bool {

@@ -1,6 +1,6 @@
 package session
 
-import "fmt"
+import "wavryhost/session/enum"
 
 // The states of a session.
 const (
@@ -9,6 +9,8 @@ const (
 	stateDisconnected = "disconnected"
 )
 
+var sessionStates = []string{stateConnecting, stateConnected, stateDisconnected}
+
 // The states of a display.
 const (
 	stageIdle = "idle"
@@ -16,11 +18,15 @@ const (
 	stageLost = "lost"
 )
 
+var stageStates = []string{stageIdle, stageLive, stageLost}
+
 // How a display without viewers is that could not be captured at the last look.
 const (
 	DisplaySlow     = "slow"
 	DisplayUnusable = "unusable"
 )
+
+var displayFaults = []string{DisplaySlow, DisplayUnusable}
 
 // Why a display is lost: its source has ended, or it does not answer.
 const (
@@ -30,13 +36,15 @@ const (
 
 var lostReasons = []string{lostGone, lostHung}
 
-// The states of the host.
+// The states of the host. The first one that applies is shown.
 const (
-	hostActive    = "active"
 	hostDraining  = "draining"
 	hostDegraded  = "degraded"
 	hostProbation = "probation"
+	hostActive    = "active"
 )
+
+var hostStates = []string{hostDraining, hostDegraded, hostProbation, hostActive}
 
 // The paths of a session.
 const (
@@ -44,11 +52,15 @@ const (
 	pathRelay  = "relay"
 )
 
+var paths = []string{pathDirect, pathRelay}
+
 // What media goes over between this host and the viewer, or its own relay.
 const (
 	protocolUDP = "udp"
 	protocolTCP = "tcp"
 )
+
+var protocols = []string{protocolUDP, protocolTCP}
 
 // Why a reservation ended.
 const (
@@ -66,12 +78,16 @@ const (
 	troubleEncoder = "no_encoder"
 )
 
+var troubles = []string{troubleDisplay, troubleEncoder}
+
 // Whether a session gets a faster encode or a slower one than before, or that of another display.
 const (
 	rungFaster  = "faster"
 	rungSlower  = "slower"
 	rungDisplay = "display"
 )
+
+var rungMoves = []string{rungFaster, rungSlower, rungDisplay}
 
 // The stages that frames are counted at.
 const (
@@ -80,11 +96,32 @@ const (
 	frameSent     = "sent"
 )
 
+var frameStages = []string{frameCaptured, frameEncoded, frameSent}
+
 // The kinds of pictures that are encoded without a change.
 const (
 	stillRefine = "refine"
 	stillAlive  = "keep_alive"
 )
+
+var stillKinds = []string{stillRefine, stillAlive}
+
+// How the rates of all sessions are summed up.
+const (
+	rateSum = "sum"
+	rateMin = "min"
+)
+
+var rateSums = []string{rateSum, rateMin}
+
+// The sources of keyframe requests.
+const (
+	requestPLI      = "pli"
+	requestFIR      = "fir"
+	requestOperator = "operator"
+)
+
+var requestKinds = []string{requestPLI, requestFIR, requestOperator}
 
 // drop is where and why a frame is dropped.
 type drop struct{ stage, reason string }
@@ -161,28 +198,19 @@ const (
 	keyUnasked
 )
 
-var keyReasons = []keyReason{keyStart, keyJoin, keyRecovery, keyRequest, keyEncoder, keyUnasked}
-
-func (k keyReason) String() string {
-	switch k {
-	case keyNone:
-		return "none"
-	case keyStart:
-		return "start"
-	case keyJoin:
-		return "join"
-	case keyRecovery:
-		return "recovery"
-	case keyRequest:
-		return "request"
-	case keyEncoder:
-		return "new_encoder"
-	case keyUnasked:
-		return "unasked"
-	default:
-		return fmt.Sprintf("key(%d)", uint8(k))
-	}
+var keyReasonNames = [...]string{
+	keyNone:     "none",
+	keyStart:    "start",
+	keyJoin:     "join",
+	keyRecovery: "recovery",
+	keyRequest:  "request",
+	keyEncoder:  "new_encoder",
+	keyUnasked:  "unasked",
 }
+
+var keyReasons = enum.All[keyReason](keyReasonNames[:])[1:]
+
+func (k keyReason) String() string { return enum.Name(keyReasonNames[:], k) }
 
 // The reasons to replace an encoder. Full: the hardware does no more of its encodes at a time.
 const (

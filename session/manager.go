@@ -233,10 +233,10 @@ func (m *Manager) survey(took time.Duration) {
 		quality[t.Quality]++
 		n++
 	}
-	m.met.targetRate.WithLabelValues("sum").Set(float64(target) / 8)
-	m.met.targetRate.WithLabelValues("min").Set(float64(leastTarget) / 8)
-	m.met.achievedRate.WithLabelValues("sum").Set(float64(achieved) / 8)
-	m.met.achievedRate.WithLabelValues("min").Set(float64(leastAchieved) / 8)
+	m.met.targetRate.WithLabelValues(rateSum).Set(float64(target) / 8)
+	m.met.targetRate.WithLabelValues(rateMin).Set(float64(leastTarget) / 8)
+	m.met.achievedRate.WithLabelValues(rateSum).Set(float64(achieved) / 8)
+	m.met.achievedRate.WithLabelValues(rateMin).Set(float64(leastAchieved) / 8)
 	for _, s := range adapt.States() {
 		m.met.quality.WithLabelValues(s.String()).Set(float64(quality[s]))
 		m.met.qualitySeconds.WithLabelValues(s.String()).Add(took.Seconds() * float64(quality[s]))
@@ -406,7 +406,7 @@ func (m *Manager) RequestKeyframe(id string) error {
 	if err != nil {
 		return err
 	}
-	h.met.requests.WithLabelValues("operator").Inc()
+	h.met.requests.WithLabelValues(requestOperator).Inc()
 	h.need(time.Now(), adapt.KeyframeOperator)
 	h.nudge()
 	return nil

@@ -192,96 +192,69 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// zero makes every series of a closed set exist from the start, so that rates over them are right from the first event on.
+// zero makes every series of a closed set exist from the start, so that rates over them are right from the first event
+// on. The sets are the tables of names.
 func (m *Metrics) zero() {
-	for _, s := range []string{stateConnecting, stateConnected, stateDisconnected} {
-		m.sessions.WithLabelValues(s)
+	counters := []struct {
+		of    *prometheus.CounterVec
+		words []string
+	}{
+		{m.ended, words(EndReasons())},
+		{m.refused, refusedReasons},
+		{m.reliefs, words(admission.Levels())},
+		{m.leasesEnded, leaseEnds},
+		{m.rungMoves, rungMoves},
+		{m.handshakes, handshakeResults},
+		{m.iceFailures, iceCauses},
+		{m.pathSeconds, paths},
+		{m.frames, frameStages},
+		{m.keyframes, words(keyReasons)},
+		{m.pictures, stillKinds},
+		{m.qualitySeconds, words(adapt.States())},
+		{m.displaysLost, lostReasons},
+		{m.mediaCut, cutReasons},
+		{m.refusedRepeats, words(pacing.Refusals())},
+		{m.requests, requestKinds},
+		{m.inputDropped, inputDrops},
+		{m.channelsRefused, channelRefusals},
+		{m.controlChanges, controlReasons},
+		{m.undelivered, undeliveredReasons},
+		{m.panics, parts},
+		{m.events, words(EventKinds())},
 	}
-	for _, r := range EndReasons() {
-		m.ended.WithLabelValues(r.String())
+	for _, c := range counters {
+		for _, w := range c.words {
+			c.of.WithLabelValues(w)
+		}
 	}
-	for _, r := range refusedReasons {
-		m.refused.WithLabelValues(r)
+	gauges := []struct {
+		of    *prometheus.GaugeVec
+		words []string
+	}{
+		{m.sessions, sessionStates},
+		{m.path, paths},
+		{m.targetRate, rateSums},
+		{m.achievedRate, rateSums},
+		{m.quality, words(adapt.States())},
+		{m.stages, stageStates[1:]}, // an idle display is not open
 	}
-	for _, l := range admission.Levels() {
-		m.reliefs.WithLabelValues(l.String())
+	for _, g := range gauges {
+		for _, w := range g.words {
+			g.of.WithLabelValues(w)
+		}
 	}
-	for _, r := range leaseEnds {
-		m.leasesEnded.WithLabelValues(r)
-	}
-	for _, d := range []string{rungFaster, rungSlower, rungDisplay} {
-		m.rungMoves.WithLabelValues(d)
-	}
-	for _, r := range handshakeResults {
-		m.handshakes.WithLabelValues(r)
-	}
-	for _, c := range iceCauses {
-		m.iceFailures.WithLabelValues(c)
-	}
-	for _, p := range []string{pathDirect, pathRelay} {
-		m.path.WithLabelValues(p)
-		m.pathSeconds.WithLabelValues(p)
-		for _, over := range []string{protocolUDP, protocolTCP} {
+	for _, p := range paths {
+		for _, over := range protocols {
 			m.paths.WithLabelValues(p, over)
 		}
 	}
-	for _, s := range []string{frameCaptured, frameEncoded, frameSent} {
-		m.frames.WithLabelValues(s)
-	}
 	for _, d := range drops {
 		m.dropped.WithLabelValues(d.stage, d.reason)
-	}
-	for _, r := range keyReasons {
-		m.keyframes.WithLabelValues(r.String())
-	}
-	for _, k := range []string{stillRefine, stillAlive} {
-		m.pictures.WithLabelValues(k)
-	}
-	for _, of := range []string{"sum", "min"} {
-		m.targetRate.WithLabelValues(of)
-		m.achievedRate.WithLabelValues(of)
-	}
-	for _, s := range adapt.States() {
-		m.quality.WithLabelValues(s.String())
-		m.qualitySeconds.WithLabelValues(s.String())
-	}
-	for _, s := range []string{stageLive, stageLost} {
-		m.stages.WithLabelValues(s)
-	}
-	for _, r := range lostReasons {
-		m.displaysLost.WithLabelValues(r)
-	}
-	for _, r := range cutReasons {
-		m.mediaCut.WithLabelValues(r)
-	}
-	for _, r := range pacing.Refusals() {
-		m.refusedRepeats.WithLabelValues(r.String())
-	}
-	for _, k := range []string{"pli", "fir", "operator"} {
-		m.requests.WithLabelValues(k)
 	}
 	for _, k := range rift.Kinds() {
 		if k != rift.Gamepad { // no display takes them
 			m.input.WithLabelValues(k.String())
 		}
-	}
-	for _, r := range inputDrops {
-		m.inputDropped.WithLabelValues(r)
-	}
-	for _, r := range channelRefusals {
-		m.channelsRefused.WithLabelValues(r)
-	}
-	for _, r := range controlReasons {
-		m.controlChanges.WithLabelValues(r)
-	}
-	for _, r := range undeliveredReasons {
-		m.undelivered.WithLabelValues(r)
-	}
-	for _, p := range parts {
-		m.panics.WithLabelValues(p)
-	}
-	for _, k := range EventKinds() {
-		m.events.WithLabelValues(k.String())
 	}
 }
 

@@ -17,11 +17,11 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/capture"
+	"wavryhost/session/enum"
 	"wavryhost/session/relay"
 )
 
@@ -102,48 +102,27 @@ const (
 	EndReplaced
 )
 
-// EndReasons lists all reasons for an end.
-func EndReasons() []EndReason {
-	return []EndReason{
-		EndDeleted, EndOperator, EndICEFailed, EndConnectTimeout, EndViewerGone, EndHandshakeFailed, EndShutdown,
-		EndDrained, EndOverload, EndRevoked, EndExpired, EndError, EndMisbehaved, EndReplaced,
-	}
+var endReasons = [...]string{
+	EndDeleted:         "deleted",
+	EndOperator:        "operator",
+	EndICEFailed:       "ice_failed",
+	EndConnectTimeout:  "connect_timeout",
+	EndViewerGone:      "viewer_gone",
+	EndHandshakeFailed: "handshake_failed",
+	EndShutdown:        "shutdown",
+	EndDrained:         "drained",
+	EndOverload:        "overload",
+	EndRevoked:         "revoked",
+	EndExpired:         "expired",
+	EndError:           "error",
+	EndMisbehaved:      "misbehaved",
+	EndReplaced:        "replaced",
 }
 
-func (r EndReason) String() string {
-	switch r {
-	case EndDeleted:
-		return "deleted"
-	case EndOperator:
-		return "operator"
-	case EndICEFailed:
-		return "ice_failed"
-	case EndConnectTimeout:
-		return "connect_timeout"
-	case EndViewerGone:
-		return "viewer_gone"
-	case EndHandshakeFailed:
-		return "handshake_failed"
-	case EndShutdown:
-		return "shutdown"
-	case EndDrained:
-		return "drained"
-	case EndOverload:
-		return "overload"
-	case EndRevoked:
-		return "revoked"
-	case EndExpired:
-		return "expired"
-	case EndError:
-		return "error"
-	case EndMisbehaved:
-		return "misbehaved"
-	case EndReplaced:
-		return "replaced"
-	default:
-		return fmt.Sprintf("end(%d)", uint8(r))
-	}
-}
+// EndReasons lists all reasons for an end.
+func EndReasons() []EndReason { return enum.All[EndReason](endReasons[:]) }
+
+func (r EndReason) String() string { return enum.Name(endReasons[:], r) }
 
 // Offer is what a viewer comes with.
 type Offer struct {

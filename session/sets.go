@@ -13,19 +13,18 @@ import (
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
-		[]string{rungFaster, rungSlower, rungDisplay, troubleDisplay, troubleEncoder},
-		lostReasons, undeliveredReasons, leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
+		rungMoves, troubles, lostReasons, undeliveredReasons, leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
-		"SessionState":  {stateConnecting, stateConnected, stateDisconnected},
-		"DisplayState":  {stageIdle, stageLive, stageLost, DisplaySlow, DisplayUnusable},
-		"HostState":     HostStates(),
+		"SessionState":  sessionStates,
+		"DisplayState":  slices.Concat(stageStates, displayFaults),
+		"HostState":     hostStates,
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),
 		"Role":          words(Roles()),
-		"Path":          {pathDirect, pathRelay},
-		"Protocol":      {protocolUDP, protocolTCP},
+		"Path":          paths,
+		"Protocol":      protocols,
 		"Codec":         encode.Codecs(),
 		"Quality":       quality,
 		"QualityReason": reasons,

@@ -11,9 +11,6 @@ import (
 // ErrBadState means that a host cannot be put into that state.
 var ErrBadState = errors.New("session: no such state")
 
-// HostStates lists the states of the host, the one that counts first in front.
-func HostStates() []string { return []string{hostDraining, hostDegraded, hostProbation, hostActive} }
-
 // The defaults of a probation.
 const (
 	defaultProbation         = 10 * time.Minute
@@ -114,7 +111,7 @@ func (m *Manager) judge(now time.Time) {
 	}
 	from := s.state
 	s.state, s.reason, s.since = state, reason, now
-	for _, one := range HostStates() {
+	for _, one := range hostStates {
 		set := 0.0
 		if one == state {
 			set = 1

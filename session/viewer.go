@@ -225,11 +225,11 @@ func (v *viewer) receive(packets []rtcp.Packet) {
 			v.asked.note(now)
 		}
 		if report.PLI {
-			v.met.requests.WithLabelValues("pli").Inc()
+			v.met.requests.WithLabelValues(requestPLI).Inc()
 			v.controller.OnKeyframeRequest(now, adapt.KeyframePLI)
 		}
 		if report.FIR {
-			v.met.requests.WithLabelValues("fir").Inc()
+			v.met.requests.WithLabelValues(requestFIR).Inc()
 			v.controller.OnKeyframeRequest(now, adapt.KeyframeFIR)
 		}
 		if report.Smaller {

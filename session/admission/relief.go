@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"wavryhost/session/enum"
 )
 
 // Level is how far a display's sessions are lowered.
@@ -23,25 +25,18 @@ const (
 	Dropped
 )
 
-func (l Level) String() string {
-	switch l {
-	case Whole:
-		return "whole"
-	case HalfRate:
-		return "half_rate"
-	case Smaller:
-		return "smaller"
-	case Least:
-		return "least"
-	case Dropped:
-		return "dropped"
-	default:
-		return "level"
-	}
+func (l Level) String() string { return enum.Name(levels[:], l) }
+
+var levels = [...]string{
+	Whole:    "whole",
+	HalfRate: "half_rate",
+	Smaller:  "smaller",
+	Least:    "least",
+	Dropped:  "dropped",
 }
 
 // Levels lists all levels.
-func Levels() []Level { return []Level{Whole, HalfRate, Smaller, Least, Dropped} }
+func Levels() []Level { return enum.All[Level](levels[:]) }
 
 // Caps returns what is left of the frame rate and of the size, in each direction.
 func (l Level) Caps() (rate, size float64) {

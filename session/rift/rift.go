@@ -5,10 +5,11 @@
 package rift
 
 import (
-	"fmt"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"wavryhost/session/enum"
 )
 
 // Label is the data channel's.
@@ -36,25 +37,18 @@ const (
 	Gamepad
 )
 
-// Kinds lists all kinds of messages.
-func Kinds() []Kind { return []Kind{Move, Button, Key, Scroll, Gamepad} }
-
-func (k Kind) String() string {
-	switch k {
-	case Move:
-		return "move"
-	case Button:
-		return "button"
-	case Key:
-		return "key"
-	case Scroll:
-		return "scroll"
-	case Gamepad:
-		return "gamepad"
-	default:
-		return fmt.Sprintf("kind(%d)", uint8(k))
-	}
+var kinds = [...]string{
+	Move:    "move",
+	Button:  "button",
+	Key:     "key",
+	Scroll:  "scroll",
+	Gamepad: "gamepad",
 }
+
+// Kinds lists all kinds of messages.
+func Kinds() []Kind { return enum.All[Kind](kinds[:]) }
+
+func (k Kind) String() string { return enum.Name(kinds[:], k) }
 
 // Event is one message.
 type Event struct {
@@ -88,31 +82,20 @@ const (
 	FaultKey
 )
 
-// Faults lists all faults.
-func Faults() []Fault {
-	return []Fault{FaultMalformed, FaultTooLong, FaultUnknownField, FaultRange, FaultButton, FaultKey}
+var faults = [...]string{
+	FaultNone:         "none",
+	FaultMalformed:    "malformed",
+	FaultTooLong:      "too_long",
+	FaultUnknownField: "unknown_field",
+	FaultRange:        "out_of_range",
+	FaultButton:       "unknown_button",
+	FaultKey:          "unknown_key",
 }
 
-func (f Fault) String() string {
-	switch f {
-	case FaultNone:
-		return "none"
-	case FaultMalformed:
-		return "malformed"
-	case FaultTooLong:
-		return "too_long"
-	case FaultUnknownField:
-		return "unknown_field"
-	case FaultRange:
-		return "out_of_range"
-	case FaultButton:
-		return "unknown_button"
-	case FaultKey:
-		return "unknown_key"
-	default:
-		return fmt.Sprintf("fault(%d)", uint8(f))
-	}
-}
+// Faults lists all faults.
+func Faults() []Fault { return enum.All[Fault](faults[:])[1:] }
+
+func (f Fault) String() string { return enum.Name(faults[:], f) }
 
 // Decode reads a message. It keeps nothing of b. With a fault the Event is the zero one.
 func Decode(b []byte) (Event, Fault) {
