@@ -189,25 +189,21 @@ func (m *Manager) show(ctx context.Context, h *held, display string) (err error)
 	return nil
 }
 
-// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set, does not.
+// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set, does
+// not.
 func (m *Manager) depart(h *held, d Display, ceiling int) (undo func(failed bool), err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	expect, err := m.fits(d, ceiling, h.codec, h)
+	if m.sessions[h.id] == nil {
+		return nil, ErrUnknownSession
+	}
+	move, err := m.admission.Move(h.id, m.request(d, ceiling, h.codec), m.loads(time.Now(), h.codec))
 	if err != nil {
 		return nil, err
 	}
-	before, moved := h.expected, h.moved
-	h.expected, h.moved = expect, time.Now()
-	m.moving[d.ID]++
 	return func(failed bool) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.moving[d.ID]--; m.moving[d.ID] == 0 {
-			delete(m.moving, d.ID)
-		}
-		if failed { // it stays where it was, and takes what it took
-			h.expected, h.moved = before, moved
-		}
+		m.admission.Done(move, failed)
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/encode"
+	"wavryhost/session/admission"
 )
 
 // A session that is not connected has no rate of its own yet. It has to find a place on a display all of whose encodes are in use.
@@ -119,6 +121,7 @@ func TestMoveIsOneStep(t *testing.T) {
 // A change of display that fails leaves nothing behind: the session is reckoned with as before.
 func TestFailedChangeOfDisplayIsUndone(t *testing.T) {
 	h := openHouse(t, func(c *Config) {
+		c.Uplink, c.MaxSessions = 1_000_000_000, 1000
 		displays := c.Displays
 		c.Displays = func(ctx context.Context) []Display {
 			d := Display{ID: "dark", Width: 7680, Height: 4320, Open: func(context.Context) (capture.Source, error) { return nil, errTest }}
@@ -132,17 +135,15 @@ func TestFailedChangeOfDisplayIsUndone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Manager.mu.Lock()
-	one := h.sessions[a.ID]
-	expected, moved := one.expected, one.moved
-	h.Manager.mu.Unlock()
+	before := h.Capacity()
+	if before[0].LimitedBy != string(admission.Uplink) {
+		t.Fatalf("capacity is limited by %s; want the uplink, whose use shows the load that is assumed", before[0].LimitedBy)
+	}
 	if _, err := h.Change(t.Context(), a.ID, Change{Display: new("dark")}); !errors.Is(err, ErrNoPicture) {
 		t.Fatalf("got %v; want ErrNoPicture", err)
 	}
-	h.Manager.mu.Lock()
-	defer h.Manager.mu.Unlock()
-	if one.expected != expected || one.moved != moved {
-		t.Errorf("the session is reckoned with at %+v since %v; want %+v since %v", one.expected, one.moved, expected, moved)
+	if after := h.Capacity(); !slices.Equal(after, before) {
+		t.Errorf("capacity is %+v after a change that failed; want %+v as before", after, before)
 	}
 }
 

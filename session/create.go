@@ -47,7 +47,7 @@ func refusedBecause(err error) string {
 		return refusedNoPicture
 	case errors.Is(err, ErrNoNetwork):
 		return refusedNoNetwork
-	case errors.Is(err, ErrUnknownLease), errors.Is(err, ErrBadLease), errors.Is(err, ErrKeyReused):
+	case errors.Is(err, ErrUnknownReservation), errors.Is(err, ErrBadReservation), errors.Is(err, ErrKeyReused):
 		return refusedReservation
 	default:
 		return refusedError
@@ -56,7 +56,7 @@ func refusedBecause(err error) string {
 
 func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	m.mu.Lock()
-	refuse := m.drain != nil || m.stopped
+	refuse := m.closed()
 	m.mu.Unlock()
 	if refuse {
 		return Answer{}, ErrDraining
@@ -76,32 +76,27 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	}
 	entry := o
 	entry.MaxBitrate = lowest(o.MaxBitrate, asked.ceiling(codec))
-	t, err := m.enter(ctx, entry, display, codec)
+	t, err := m.admit(ctx, entry, display, codec)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer m.wg.Done()
-	if t.lease != nil && o.Region == "" {
-		o.Region = t.lease.Region
+	reserved, hasReservation := t.Reservation()
+	if hasReservation && o.Region == "" {
+		o.Region = reserved.Region
 	}
 	v, sdp, err := m.connect(ctx, display, o, asked, codec)
 	if err != nil {
-		t.put()
+		m.cancel(t)
 		return Answer{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.made(t)
-	v.expected = t.expected
+	m.admission.Use(t, v.id)
 	rule := m.cfg().rule(display.ID)
 	v.caps.ceiling, v.caps.weight, v.caps.display = o.MaxBitrate, cmp.Or(o.Weight, rule.Weight, defaultWeight), rule.MaxBitrate
-	if l := t.lease; l != nil {
-		l.Session = v.id
-		if l.MaxBitrate != 0 && (o.MaxBitrate == 0 || l.MaxBitrate < o.MaxBitrate) {
-			v.caps.ceiling = l.MaxBitrate
-		}
-		v.caps.weight = l.Weight
-		m.giveUp(l, leaseUsed)
+	if hasReservation {
+		v.caps.ceiling, v.caps.weight = lowest(o.MaxBitrate, reserved.MaxBitrate), reserved.Weight
 	}
 	h := &held{viewer: v, done: make(chan struct{})}
 	m.sessions[v.id] = h

@@ -77,14 +77,12 @@ func (m *Manager) Drain(o DrainOrder) DrainStatus {
 // beginDrain begins a drain. The caller holds mu.
 func (m *Manager) beginDrain(o DrainOrder) {
 	now := time.Now()
-	d := &drain{order: o, begun: now, atStart: len(m.sessions) + m.reserved, asked: make(map[string]bool)}
+	d := &drain{order: o, begun: now, atStart: m.present(), asked: make(map[string]bool)}
 	if o.Deadline > 0 {
 		d.deadline = now.Add(o.Deadline)
 	}
 	m.drain = d
-	for _, l := range m.leases.open {
-		m.giveUp(l, leaseDrained)
-	}
+	m.admission.Drain()
 	event := m.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
 	m.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart, "deadline_seconds", o.Deadline.Seconds())
 	m.judge(now)
@@ -101,11 +99,14 @@ func (m *Manager) Draining() (s DrainStatus, ok bool) {
 	return m.drained(m.drain), true
 }
 
+// present returns the number of sessions, those that are being created included. The caller holds mu.
+func (m *Manager) present() int { return len(m.sessions) + m.admission.Creating() }
+
 // drained returns d's status. The caller holds mu.
 func (m *Manager) drained(d *drain) DrainStatus {
 	return DrainStatus{
 		Policy: d.order.Policy.String(), Begun: d.begun, Deadline: d.deadline, Done: d.done,
-		AtStart: d.atStart, Left: len(m.sessions) + m.reserved, Asked: len(d.asked),
+		AtStart: d.atStart, Left: m.present(), Asked: len(d.asked),
 	}
 }
 
@@ -132,7 +133,7 @@ func (m *Manager) hurry() {
 
 // step does what the drain wants done by now. The caller holds the Manager's mu.
 func (d *drain) step(now time.Time, m *Manager) {
-	if len(m.sessions)+m.reserved == 0 {
+	if m.present() == 0 {
 		if d.done.IsZero() {
 			d.done = now
 			event := m.emit(Event{Kind: EventDrained})

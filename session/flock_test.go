@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wavryhost/session/admission"
 )
 
 // All viewers of a host whose network was cut come back in the same moment, and wait as the viewer page does when they are told to: the host takes so many at a
@@ -49,7 +51,7 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 			group.Go(func() {
 				for tries := 1; ; tries++ {
 					a, err := h.Create(t.Context(), offers[i])
-					if refusal, ok := errors.AsType[*RefusalError](err); ok && refusal.Resource == ResourceHandshakes {
+					if refusal, ok := errors.AsType[*RefusalError](err); ok && refusal.Resource == string(admission.Handshakes) {
 						// The header has whole seconds, and the page adds up to one.
 						told := refusal.RetryAfter.Truncate(time.Second) + time.Second
 						time.Sleep(told + rand.N(time.Second))
@@ -60,9 +62,7 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 						return
 					}
 					r.accept(a)
-					h.Manager.mu.Lock()
-					connecting := h.handshaking()
-					h.Manager.mu.Unlock()
+					connecting := h.connecting()
 					for {
 						s, err := h.Session(a.ID)
 						if err != nil {
@@ -100,4 +100,17 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 		h.close(t)
 		p.close(t)
 	})
+}
+
+// connecting returns how many sessions are connecting or being created.
+func (h *house) connecting() int {
+	h.Manager.mu.Lock()
+	defer h.Manager.mu.Unlock()
+	n := h.admission.Creating()
+	for _, s := range h.sessions {
+		if s.load().state == stateConnecting {
+			n++
+		}
+	}
+	return n
 }

@@ -62,16 +62,6 @@ const (
 
 var protocols = []string{protocolUDP, protocolTCP}
 
-// Why a reservation ended.
-const (
-	leaseUsed     = "used"
-	leaseExpired  = "expired"
-	leaseReleased = "released"
-	leaseDrained  = "drained"
-)
-
-var leaseEnds = []string{leaseUsed, leaseExpired, leaseReleased, leaseDrained}
-
 // Why a host is degraded.
 const (
 	troubleDisplay = "display_lost"

@@ -47,16 +47,14 @@ type Manager struct {
 
 	mu       sync.Mutex
 	sessions map[string]*held
-	reserved int    // sessions that are being created
 	drain    *drain // nil for none
-	leases   leases
-	creating map[uint64]creation // sessions that are being created, by number
-	moving   map[string]int      // sessions that are about to head for a display
-	takes    uint64
-	refusals refusals
-	standing standing
-	stopped  bool
-	wg       sync.WaitGroup // creations and releases under way; added to under mu while not stopped
+	// admission answers whether there is room; sessionLoads is the memory of its snapshots.
+	admission    *admission.Admitter
+	sessionLoads []admission.Session
+	refusals     refusals
+	standing     standing
+	stopped      bool
+	wg           sync.WaitGroup // creations and releases under way; added to under mu while not stopped
 
 	// exhausted: relief can lower nobody any more.
 	exhausted atomic.Bool
@@ -74,7 +72,6 @@ type Manager struct {
 // held is a session and what is to become of it. The Manager's mutex guards it.
 type held struct {
 	*viewer
-	moved  time.Time // when it was let go to another display, last
 	wanted bool      // it asked to be ended
 	why    EndReason // the reason
 	note   string    // what the operator who ended it said
@@ -95,8 +92,9 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
-		sessions: make(map[string]*held), leases: newLeases(), creating: make(map[uint64]creation), moving: make(map[string]int), refusals: make(refusals),
+		sessions: make(map[string]*held), refusals: make(refusals),
 	}
+	g.admission = admission.New(newID, g.reservationEnded)
 	if g.media, g.muxes, err = multiplex(&g.se, cfg, log, m); err != nil {
 		return nil, err
 	}
@@ -191,7 +189,7 @@ func (m *Manager) reap(now time.Time) {
 			m.beginEnd(h, EndExpired)
 		}
 	}
-	m.expire(now)
+	m.admission.Expire(now)
 	if m.drain != nil {
 		m.drain.step(now, m)
 	}
@@ -298,10 +296,16 @@ func (m *Manager) release(h *held, why EndReason) {
 	defer close(h.done)
 	if err := h.guard.Run(partRelease, func() { m.dissolve(h, why) }); err != nil {
 		m.mu.Lock()
-		delete(m.sessions, h.id)
+		m.forget(h)
 		m.mu.Unlock()
 		m.emit(Event{Kind: EventEnded, Session: h.id, Display: h.showing(), Reason: why.String(), Note: h.note, Err: err})
 	}
+}
+
+// forget drops a session that is gone. The caller holds mu.
+func (m *Manager) forget(h *held) {
+	delete(m.sessions, h.id)
+	m.admission.Forget(h.id)
 }
 
 func (m *Manager) dissolve(h *held, why EndReason) {
@@ -324,7 +328,7 @@ func (m *Manager) dissolve(h *held, why EndReason) {
 	}
 	m.met.ended.WithLabelValues(why.String()).Inc()
 	m.mu.Lock()
-	delete(m.sessions, h.id)
+	m.forget(h)
 	note := h.note
 	m.mu.Unlock()
 	s := h.snapshot()
@@ -537,8 +541,8 @@ func (m *Manager) Revoke(issuer, grant, subject string) int {
 func (m *Manager) RetryAfter() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.drain != nil || m.stopped {
-		return jitter(30 * time.Second) // another host will do sooner
+	if m.closed() {
+		return admission.Jitter(30 * time.Second) // another host will do sooner
 	}
-	return jitter(5 * time.Second)
+	return admission.Jitter(5 * time.Second)
 }

@@ -553,7 +553,7 @@ func TestCredentialsOfMediaStaySecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	events, _, _ := h.Events(0)
-	shown, err := json.Marshal([]any{h.Sessions(), events, h.Host(), h.Leases()})
+	shown, err := json.Marshal([]any{h.Sessions(), events, h.Host(), h.Reservations()})
 	if err != nil || len(events) == 0 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}

@@ -17,63 +17,63 @@ import (
 
 // Metrics are what the session package counts. There are no per-session labels: every label's set of values is closed.
 type Metrics struct {
-	sessions        *prometheus.GaugeVec
-	created         prometheus.Counter
-	ended           *prometheus.CounterVec
-	refused         *prometheus.CounterVec
-	handshakes      *prometheus.CounterVec
-	handshakeTime   prometheus.Histogram
-	iceFailures     *prometheus.CounterVec
-	path            *prometheus.GaugeVec
-	paths           *prometheus.CounterVec
-	pathSeconds     *prometheus.CounterVec
-	frames          *prometheus.CounterVec
-	dropped         *prometheus.CounterVec
-	oversize        prometheus.Counter
-	keyframes       *prometheus.CounterVec
-	pictures        *prometheus.CounterVec
-	capture         prometheus.Histogram
-	convert         prometheus.Histogram
-	encode          prometheus.Histogram
-	captureToSend   prometheus.Histogram
-	targetRate      *prometheus.GaugeVec
-	achievedRate    *prometheus.GaugeVec
-	rateRatio       prometheus.Histogram
-	rtt             prometheus.Histogram
-	loss            prometheus.Histogram
-	jitter          prometheus.Histogram
-	queueDelay      prometheus.Histogram
-	transitions     *prometheus.CounterVec
-	quality         *prometheus.GaugeVec
-	qualitySeconds  *prometheus.CounterVec
-	fallbacks       *prometheus.CounterVec
-	rungMoves       *prometheus.CounterVec
-	rungs           prometheus.Gauge
-	leases          prometheus.Gauge
-	reliefs         *prometheus.CounterVec
-	leasesEnded     *prometheus.CounterVec
-	hostState       *prometheus.GaugeVec
-	hungEncoders    prometheus.Gauge
-	hungCaptures    prometheus.Gauge
-	displaysLost    *prometheus.CounterVec
-	stages          *prometheus.GaugeVec
-	packets         prometheus.Counter
-	bytes           prometheus.Counter
-	retransmissions prometheus.Counter
-	refusedRepeats  *prometheus.CounterVec
-	unsent          prometheus.Counter
-	mediaCut        *prometheus.CounterVec
-	requests        *prometheus.CounterVec
-	events          *prometheus.CounterVec
-	panics          *prometheus.CounterVec
-	undelivered     *prometheus.CounterVec
-	smallerPackets  prometheus.Counter
-	relays          *relay.Metrics
-	input           *prometheus.CounterVec
-	inputDropped    *prometheus.CounterVec
-	channelsRefused *prometheus.CounterVec
-	controlChanges  *prometheus.CounterVec
-	controlled      prometheus.Gauge
+	sessions          *prometheus.GaugeVec
+	created           prometheus.Counter
+	ended             *prometheus.CounterVec
+	refused           *prometheus.CounterVec
+	handshakes        *prometheus.CounterVec
+	handshakeTime     prometheus.Histogram
+	iceFailures       *prometheus.CounterVec
+	path              *prometheus.GaugeVec
+	paths             *prometheus.CounterVec
+	pathSeconds       *prometheus.CounterVec
+	frames            *prometheus.CounterVec
+	dropped           *prometheus.CounterVec
+	oversize          prometheus.Counter
+	keyframes         *prometheus.CounterVec
+	pictures          *prometheus.CounterVec
+	capture           prometheus.Histogram
+	convert           prometheus.Histogram
+	encode            prometheus.Histogram
+	captureToSend     prometheus.Histogram
+	targetRate        *prometheus.GaugeVec
+	achievedRate      *prometheus.GaugeVec
+	rateRatio         prometheus.Histogram
+	rtt               prometheus.Histogram
+	loss              prometheus.Histogram
+	jitter            prometheus.Histogram
+	queueDelay        prometheus.Histogram
+	transitions       *prometheus.CounterVec
+	quality           *prometheus.GaugeVec
+	qualitySeconds    *prometheus.CounterVec
+	fallbacks         *prometheus.CounterVec
+	rungMoves         *prometheus.CounterVec
+	rungs             prometheus.Gauge
+	reservations      prometheus.Gauge
+	reliefs           *prometheus.CounterVec
+	reservationsEnded *prometheus.CounterVec
+	hostState         *prometheus.GaugeVec
+	hungEncoders      prometheus.Gauge
+	hungCaptures      prometheus.Gauge
+	displaysLost      *prometheus.CounterVec
+	stages            *prometheus.GaugeVec
+	packets           prometheus.Counter
+	bytes             prometheus.Counter
+	retransmissions   prometheus.Counter
+	refusedRepeats    *prometheus.CounterVec
+	unsent            prometheus.Counter
+	mediaCut          *prometheus.CounterVec
+	requests          *prometheus.CounterVec
+	events            *prometheus.CounterVec
+	panics            *prometheus.CounterVec
+	undelivered       *prometheus.CounterVec
+	smallerPackets    prometheus.Counter
+	relays            *relay.Metrics
+	input             *prometheus.CounterVec
+	inputDropped      *prometheus.CounterVec
+	channelsRefused   *prometheus.CounterVec
+	controlChanges    *prometheus.CounterVec
+	controlled        prometheus.Gauge
 }
 
 // NewMetrics returns metrics that are registered on reg.
@@ -154,11 +154,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state.", "state"),
-		hostState:   gauges("host_state", "1 for the state that the host is in, 0 for the others.", "state"),
-		reliefs:     counters("relief_steps_total", "Times that the sessions of a display were lowered because the host was saturated, or raised again, by the level they came to.", "to"),
-		leases:      gauge("reservations", "Places that are kept for sessions to come."),
-		leasesEnded: counters("reservations_ended_total", "Reservations ended, by why.", "reason"),
-		rungs:       gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
+		hostState:         gauges("host_state", "1 for the state that the host is in, 0 for the others.", "state"),
+		reliefs:           counters("relief_steps_total", "Times that the sessions of a display were lowered because the host was saturated, or raised again, by the level they came to.", "to"),
+		reservations:      gauge("reservations", "Places that are kept for sessions to come."),
+		reservationsEnded: counters("reservations_ended_total", "Reservations ended, by why.", "reason"),
+		rungs:             gauge("encodes", "Encodes that run. Viewers of a display share one where their paths give them about the same rate."),
 		rungMoves: counters("session_encode_changes_total",
 			"Moves of a session to another encode of its display, by whether that one runs faster or slower.", "direction"),
 		fallbacks: counters("encoder_fallbacks_total",
@@ -202,7 +202,7 @@ func (m *Metrics) zero() {
 		{m.ended, words(EndReasons())},
 		{m.refused, refusedReasons},
 		{m.reliefs, words(admission.Levels())},
-		{m.leasesEnded, leaseEnds},
+		{m.reservationsEnded, admission.Ends()},
 		{m.rungMoves, rungMoves},
 		{m.handshakes, handshakeResults},
 		{m.iceFailures, iceCauses},

@@ -15,6 +15,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/session/admission"
 )
 
 // freePort returns a port that nobody has. It is below those that systems hand out by themselves (from 32768 on under Linux, from 49152 on elsewhere), of which another
@@ -137,10 +139,10 @@ func TestHandshakesAreLimited(t *testing.T) {
 	offer := Offer{Display: "default", SDP: all[3].offer(false)}
 	_, err := h.Create(t.Context(), offer)
 	refusal, ok := errors.AsType[*RefusalError](err)
-	if !ok || refusal.Resource != ResourceHandshakes || refusal.RetryAfter < time.Second || refusal.RetryAfter > 3*time.Second {
+	if !ok || refusal.Resource != string(admission.Handshakes) || refusal.RetryAfter < time.Second || refusal.RetryAfter > 3*time.Second {
 		t.Fatalf("got %v; want a refusal for now", err)
 	}
-	if _, err := h.Reserve(t.Context(), Reservation{Display: "default"}); err != nil {
+	if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil {
 		t.Errorf("a place for later: %v", err)
 	}
 	all[0].accept(answers[0])

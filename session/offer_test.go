@@ -458,7 +458,7 @@ func TestRefusedOffersLeaveNothingBehind(t *testing.T) {
 		flood(1000, Offer{Display: "default", SDP: text})
 	}
 	flood(1000, Offer{Display: "nowhere", SDP: good})
-	flood(1000, Offer{Display: "default", SDP: good, Lease: "none"})
+	flood(1000, Offer{Display: "default", SDP: good, Reservation: "none"})
 	if n := len(h.Sessions()); n != 0 {
 		t.Errorf("%d sessions are left", n)
 	}

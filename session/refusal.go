@@ -3,23 +3,12 @@ package session
 import (
 	"errors"
 	"time"
+
+	"wavryhost/session/admission"
 )
 
-// RefusalError is why there is no room for a session. It is an ErrFull.
-type RefusalError struct {
-	// Resource is what is short, one of Resources.
-	Resource string `set:"Resource"`
-	// Fit is the largest usual profile that there is room for, as "1280x720@30"; empty for none.
-	Fit string
-	// RetryAfter is when there may be room again.
-	RetryAfter time.Duration
-	text       string
-}
-
-func (r *RefusalError) Error() string { return ErrFull.Error() + ": " + r.text }
-
-// Unwrap returns ErrFull.
-func (r *RefusalError) Unwrap() error { return ErrFull }
+// RefusalError says why there is no room for a session. It is an ErrFull.
+type RefusalError = admission.RefusalError
 
 // refusals lets one event of each reason through in a second: a flood of requests must not push all others out of the journal.
 type refusals map[string]time.Time
@@ -57,3 +46,6 @@ func known(m *Manager, display string) string {
 	}
 	return ""
 }
+
+// ResourceOwner is the limit on the sessions of one owner, as a RefusalError names it.
+const ResourceOwner = string(admission.PerOwner)

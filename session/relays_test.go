@@ -12,6 +12,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/session/admission"
 	"wavryhost/session/relay"
 )
 
@@ -95,11 +96,11 @@ func TestSessionsUseTheRelaysOfTheirRegion(t *testing.T) {
 	if near.gave.Load() != 1 || far.gave.Load() != 1 {
 		t.Errorf("near gave %d, far %d; want the one that was asked for", near.gave.Load(), far.gave.Load())
 	}
-	l, err := h.Reserve(t.Context(), Reservation{Display: "default", Region: "us"})
+	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Region: "us"})
 	if err != nil || l.Region != "us" {
 		t.Fatalf("%+v, %v", l, err)
 	}
-	watch(Offer{Lease: l.ID})
+	watch(Offer{Reservation: l.ID})
 	if far.gave.Load() != 2 {
 		t.Errorf("far gave %d; want the reservation's region", far.gave.Load())
 	}

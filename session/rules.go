@@ -3,11 +3,7 @@ package session
 import (
 	"fmt"
 	"image"
-	"math/rand/v2"
 	"path/filepath"
-	"time"
-
-	"wavryhost/session/admission"
 )
 
 // Rule is what an operator wants of displays beside what holds for all.
@@ -64,82 +60,3 @@ func (c *Config) rule(display string) Rule {
 
 // fps is the highest frame rate of a display.
 func (c *Config) fps(display string) int { return min(c.FPS, orMost(c.rule(display).FPS)) }
-
-// vacant returns an error when the rules leave no place at a display. The caller holds mu.
-func (m *Manager) vacant(d Display) error {
-	most := m.cfg().rule(d.ID).MaxViewers
-	if most == 0 {
-		return nil
-	}
-	patience := patienceFor(admission.Display)
-	n := m.moving[d.ID]
-	for _, l := range m.leases.open {
-		if l.Display == d.ID {
-			n++
-		}
-	}
-	for _, e := range m.creating {
-		if e.display == d.ID {
-			n++
-		}
-	}
-	for _, s := range m.sessions {
-		to := s.seats.heading.Load()
-		if s.showing() == d.ID || to != nil && to.stage.display.ID == d.ID {
-			n++
-			if s.neverConnected() {
-				patience = min(patience, max(0, connectGrace-time.Since(s.created)))
-			}
-		}
-	}
-	if n < most {
-		return nil
-	}
-	if patience <= connectGrace { // one gives way by then, and the more places there are, the more clients come again
-		patience += rand.N(time.Duration(min(most, 5)) * time.Second)
-	} else {
-		patience = jitter(patience)
-	}
-	return &RefusalError{
-		Resource: string(admission.Display), RetryAfter: patience,
-		text: fmt.Sprintf("%d at a time may watch %s, and %d do or are about to", most, d.ID, n),
-	}
-}
-
-// connectGrace is how long a session that has not connected keeps its place at a display that others want, too. On a path
-// that loses 20 % of the packets in both directions, 95 % of the sessions connect in less (TestJoinsOnABadPath).
-const connectGrace = 2 * time.Second
-
-// squatter returns the session that makes room at a full display. It never connected: it is the oldest of the same guest,
-// who has come again, or else the oldest whose grace is over. Operators open sessions for several viewers, and so have
-// the grace for their own, too. It is nil where there is room or no such session. The caller holds mu.
-func (m *Manager) squatter(o Offer, d Display, now time.Time) *held {
-	if m.vacant(d) == nil {
-		return nil
-	}
-	var own, others *held
-	for _, s := range m.sessions {
-		if s.ending || s.showing() != d.ID || !s.neverConnected() {
-			continue
-		}
-		switch {
-		case o.Guest && s.offer.Owner == o.Owner:
-			if own == nil || s.created.Before(own.created) {
-				own = s
-			}
-		case now.Sub(s.created) >= connectGrace && (others == nil || s.created.Before(others.created)):
-			others = s
-		}
-	}
-	if own != nil {
-		return own
-	}
-	return others
-}
-
-// neverConnected reports whether no transport of the session has ever been up.
-func (h *held) neverConnected() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.connected.IsZero()
-}

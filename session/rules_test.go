@@ -31,15 +31,15 @@ func TestConsoleHasOneViewer(t *testing.T) {
 	full := func(err error) {
 		t.Helper()
 		r, ok := errors.AsType[*RefusalError](err)
-		if !ok || r.Resource != string(admission.Display) || !strings.Contains(err.Error(), "1 at a time may watch other, and 1 do") || r.RetryAfter == 0 || r.Fit != "" {
+		if !ok || r.Resource != string(admission.DisplayViewers) || !strings.Contains(err.Error(), "1 at a time may watch other, and 1 do") || r.RetryAfter == 0 || r.Fit != "" {
 			t.Errorf("got %v", err)
 		}
 	}
-	lease, err := h.Reserve(t.Context(), Reservation{Display: "other", Hold: time.Minute})
+	lease, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "other", Hold: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.Reserve(t.Context(), Reservation{Display: "other"})
+	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "other"})
 	full(err)
 	first, second := newRemote(t), newRemote(t)
 	defer first.close()
@@ -47,7 +47,7 @@ func TestConsoleHasOneViewer(t *testing.T) {
 	offer := first.offer(false)
 	_, err = h.Create(t.Context(), Offer{Display: "other", SDP: offer})
 	full(err)
-	a, err := h.Create(t.Context(), Offer{Display: "other", SDP: offer, Lease: lease.ID})
+	a, err := h.Create(t.Context(), Offer{Display: "other", SDP: offer, Reservation: lease.ID})
 	if err != nil {
 		t.Fatalf("with the place that was reserved: %v", err)
 	}
@@ -67,7 +67,7 @@ func TestConsoleHasOneViewer(t *testing.T) {
 		t.Errorf("to a console that nobody is at: %v", err)
 	}
 	// From the moment of the change on, before anything of it is seen.
-	_, err = h.Reserve(t.Context(), Reservation{Display: "other"})
+	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "other"})
 	full(err)
 	for _, d := range h.Host().Displays {
 		if want := map[string]int{"other": 1}[d.ID]; d.Most != want {
@@ -82,10 +82,10 @@ func TestHiddenDisplay(t *testing.T) {
 	if d := h.Host().Displays; len(d) != 1 || d[0].ID != "other" {
 		t.Errorf("%+v", d)
 	}
-	if _, err := h.Reserve(t.Context(), Reservation{Display: "test"}); !errors.Is(err, ErrUnknownDisplay) {
+	if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "test"}); !errors.Is(err, ErrUnknownDisplay) {
 		t.Errorf("got %v; want ErrUnknownDisplay", err)
 	}
-	if l, err := h.Reserve(t.Context(), Reservation{Display: "default"}); err != nil || l.Display != "other" {
+	if l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil || l.Display != "other" {
 		t.Errorf("%+v, %v; want the other display as the default", l, err)
 	}
 	next := *h.cfg()
@@ -93,7 +93,7 @@ func TestHiddenDisplay(t *testing.T) {
 	if err := h.Reconfigure(next); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Reserve(t.Context(), Reservation{Display: "test"}); err != nil {
+	if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "test"}); err != nil {
 		t.Errorf("after a reload without the rule: %v", err)
 	}
 }

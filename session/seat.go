@@ -53,6 +53,14 @@ func (v *viewer) rung() *rung { return v.seat().on }
 // showing returns the id of the display that the viewer sees.
 func (v *viewer) showing() string { return v.seat().stage.display.ID }
 
+// heading returns the id of the display that the viewer is about to see, empty for none.
+func (v *viewer) heading() string {
+	if to := v.seats.heading.Load(); to != nil {
+		return to.stage.display.ID
+	}
+	return ""
+}
+
 // nudge makes the encode loops of the viewer's rungs look at it again.
 func (v *viewer) nudge() {
 	v.seats.mu.Lock()

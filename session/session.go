@@ -21,6 +21,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/capture"
+	"wavryhost/session/admission"
 	"wavryhost/session/enum"
 	"wavryhost/session/relay"
 )
@@ -41,7 +42,7 @@ var (
 	// ErrNoPicture: the display exists, but cannot be captured at the moment.
 	ErrNoPicture = errors.New("session: display has no picture")
 	// ErrFull: the host has no room for another session at the moment.
-	ErrFull = errors.New("session: host is full")
+	ErrFull = admission.ErrFull
 	// ErrDraining: the host takes no new sessions.
 	ErrDraining = errors.New("session: host is draining")
 	// ErrNoMatch: the client named no ETag for what is of another ICE session than the one that is on.
@@ -130,8 +131,8 @@ type Offer struct {
 	Display string
 	// SDP is the offer (RFC 8866), one receiving video section.
 	SDP string
-	// Lease is the id of the reservation whose place the viewer takes; empty for a place of its own.
-	Lease string
+	// Reservation is the ID of the reservation that the viewer uses, empty for none.
+	Reservation string
 	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something is short, 0 for the
 	// usual one; see Change.
 	MaxBitrate, Weight int
@@ -152,18 +153,12 @@ type Offer struct {
 }
 
 // Owner returns whom the session belongs to.
-func (s Snapshot) Owner() Owner { return Owner{s.Credential, s.Issuer, s.Subject} }
-
-// Owner is whom a session belongs to. A name says who somebody is among those who show the same kind of credential of the same issuer, and
-// nothing of who goes by it elsewhere: two owners are the same when all of it is.
-type Owner struct {
-	// Credential is what it showed; one of Credentials, or empty where the session was not opened through the API.
-	Credential string
-	// Issuer is who made a grant or a certificate, or the gateway whose user it is.
-	Issuer string
-	// Name is the client's network where it is anonymous.
-	Name string
+func (s Snapshot) Owner() Owner {
+	return Owner{Credential: s.Credential, Issuer: s.Issuer, Name: s.Subject}
 }
+
+// Owner identifies the owner of a session.
+type Owner = admission.Owner
 
 // The credentials that sessions are opened by.
 const (

@@ -6,6 +6,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/admission"
 	"wavryhost/session/relay"
 )
 
@@ -13,7 +14,7 @@ import (
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
-		rungMoves, troubles, lostReasons, undeliveredReasons, leaseEnds, refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
+		rungMoves, troubles, lostReasons, undeliveredReasons, admission.Ends(), refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
@@ -39,6 +40,15 @@ func Sets() map[string][]string {
 
 		"EventReason": slices.Compact(events),
 	}
+}
+
+// Resources lists what can be short.
+func Resources() []string {
+	var list []string
+	for _, r := range admission.Resources() {
+		list = append(list, string(r))
+	}
+	return list
 }
 
 func words[T fmt.Stringer](list []T) []string {

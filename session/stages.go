@@ -93,8 +93,8 @@ func (s *stages) hold(ctx context.Context, d Display, codec string) (*openStage,
 		st = s.start(d) //nolint:contextcheck // it outlives the request that it is opened for
 	}
 	if !st.admits(codec) {
-		return nil, &RefusalError{Resource: string(admission.Encoders), RetryAfter: jitter(patienceFor(admission.Encoders)), text: fmt.Sprintf(
-			"%s may be encoded %d times at once (max_encodes), which viewers of another codec than %s need", d.ID, st.limit, codec)}
+		return nil, admission.Refuse(admission.Encoders,
+			"%s may be encoded %d times at once (max_encodes), which viewers of another codec than %s need", d.ID, st.limit, codec)
 	}
 	st.users++
 	st.codecs[codec]++

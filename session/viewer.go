@@ -44,9 +44,7 @@ type viewer struct {
 	peer    *peer
 	link    *wire.Link
 	seats   seating
-	// expected is what the session is reckoned with before its load shows.
-	expected expected
-	caps     caps
+	caps    caps
 	// limits are what the viewer's decoder takes, and most the host's own ceiling in bits per second.
 	limits encode.DecoderLimits
 	most   int

@@ -123,7 +123,7 @@ func (v *viewer) snapshot() Snapshot {
 	defer v.mu.Unlock()
 	return Snapshot{
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
-		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Lease, Expires: v.offer.Expires,
+		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Reservation, Expires: v.offer.Expires,
 		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
 		Codec: v.codec, Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
@@ -134,4 +134,18 @@ func (v *viewer) snapshot() Snapshot {
 		FramesSent:  v.frames, FramesDropped: v.dropped, KeyframesSent: v.keys,
 		PacketsSent: stats.Packets, Retransmissions: stats.Retransmissions, BytesSent: stats.Bytes,
 	}
+}
+
+// load is what the owner of a session sees of its load.
+type load struct {
+	state     string
+	connected time.Time // the first time, zero before
+	sent      int       // bits per second
+	path      string    // that media takes
+}
+
+func (v *viewer) load() load {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return load{state: v.life.state, connected: v.connected, sent: v.achieved, path: v.way.path}
 }

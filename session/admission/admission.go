@@ -29,13 +29,19 @@ const (
 	// GPU is the time of the graphics card's encoder, and GPUMemory the card's memory.
 	GPU       Resource = "gpu"
 	GPUMemory Resource = "gpu_memory"
-	// Display is what the rules of a display leave room for.
-	Display Resource = "display"
+	// DisplayViewers is the limit on the sessions of a display.
+	DisplayViewers Resource = "display"
+	// Handshakes is the limit on sessions that are connecting: a host that comes back has all its viewers come at once.
+	Handshakes Resource = "handshakes"
+	// PerOwner is the limit on the sessions of one owner.
+	PerOwner Resource = "owner"
 )
 
 // Resources lists all resources.
 func Resources() []Resource {
-	return []Resource{Sessions, CPU, EncodeTime, Memory, Uplink, Encoders, GPU, GPUMemory, Display}
+	return []Resource{
+		Sessions, CPU, EncodeTime, Memory, Uplink, Encoders, GPU, GPUMemory, DisplayViewers, Handshakes, PerOwner,
+	}
 }
 
 // Profile is what a session is to look like.
@@ -47,6 +53,16 @@ type Profile struct {
 }
 
 func (p Profile) String() string { return fmt.Sprintf("%dx%d@%d", p.Width, p.Height, p.FPS) }
+
+// bitsPerPixel is the bitrate that is assumed for a picture of unknown content, as a moving desktop has it. A terminal that
+// scrolls takes 0.02 to 0.05 (BenchmarkMemory), one full of random letters 0.15 (BenchmarkViewers): text that moves all the
+// time, over a part of the screen, is between them.
+const bitsPerPixel = 0.08
+
+// NewProfile returns a profile with the bitrate of a moving desktop.
+func NewProfile(width, height, fps int) Profile {
+	return Profile{width, height, fps, int(bitsPerPixel * float64(width*height*fps))}
+}
 
 func (p Profile) pixelRate() float64 { return float64(p.Width) * float64(p.Height) * float64(p.FPS) }
 

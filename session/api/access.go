@@ -103,7 +103,7 @@ func (s *Server) limit(r *http.Request, o *session.Offer) error {
 	if g == nil {
 		return nil
 	}
-	if g.Session != "" && g.Session != o.Lease {
+	if g.Session != "" && g.Session != o.Reservation {
 		return problem.New(problem.Forbidden, "the grant is good for one reservation, which the request has to name")
 	}
 	o.Grant, o.Expires, o.MaxSessions = g.ID, g.Expires, g.MaxSessions

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
@@ -22,11 +23,11 @@ type hostView struct {
 	ID   string `json:"id,omitempty" doc:"Which host this is, for good: the setting host_id, or what follows from the machine's own id."`
 	Name string `json:"name,omitempty" doc:"What the machine calls itself."`
 	session.Host
-	Uptime   float64            `json:"uptime_seconds" doc:"How long the daemon runs, in seconds."`
-	Version  string             `json:"version" doc:"The daemon's version."`
-	Platform string             `json:"platform,omitempty" doc:"System and architecture, as linux/amd64."`
-	Capacity []session.Capacity `json:"capacity" doc:"How many more sessions there is room for at the usual profiles, as GET /v1/capacity tells."`
-	Gateway  *GatewayLink       `json:"gateway,omitempty" doc:"The link to a gateway, where there is one."`
+	Uptime   float64              `json:"uptime_seconds" doc:"How long the daemon runs, in seconds."`
+	Version  string               `json:"version" doc:"The daemon's version."`
+	Platform string               `json:"platform,omitempty" doc:"System and architecture, as linux/amd64."`
+	Capacity []admission.Capacity `json:"capacity" doc:"How many more sessions there is room for at the usual profiles, as GET /v1/capacity tells."`
+	Gateway  *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, where there is one."`
 }
 
 // GatewayLink is what GET /v1/host shows of the link to a gateway; docs/integrate/gateway.md says what its words mean.

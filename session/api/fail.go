@@ -32,8 +32,8 @@ var known = []struct {
 	{session.ErrStale, problem.StaleETag, false},
 	{session.ErrNoMatch, problem.PreconditionRequired, false},
 	{session.ErrNoControl, problem.NoControl, false},
-	{session.ErrUnknownLease, problem.UnknownReservation, false},
-	{session.ErrBadLease, problem.BadReservation, false},
+	{session.ErrUnknownReservation, problem.UnknownReservation, false},
+	{session.ErrBadReservation, problem.BadReservation, false},
 	{session.ErrBadChange, problem.BadChange, false},
 	{session.ErrKeyReused, problem.KeyReused, false},
 	{ErrNothingToConfirm, problem.NothingToConfirm, false},
@@ -52,7 +52,7 @@ func (s *Server) explain(err error) *problem.Error {
 		if !errors.Is(err, k.err) {
 			continue
 		}
-		p := problem.New(k.code, "%s", problem.Shorten(strings.TrimPrefix(err.Error(), "session: ")))
+		p := problem.New(k.code, "%s", problem.Shorten(withoutPackage(err.Error())))
 		if r, ok := errors.AsType[*session.RefusalError](err); ok {
 			p.Resource, p.Fit = r.Resource, r.Fit
 			return p.RetryAfter(r.RetryAfter)
@@ -96,4 +96,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	maps.Copy(w.Header(), p.Header)
 	// A struct of strings always encodes.
 	_ = content.WriteJSON(w, p.Code.Status(), p.Body())
+}
+
+// withoutPackage returns the text of an error without the name of the package that it comes from.
+func withoutPackage(text string) string {
+	for _, name := range []string{"session: ", "admission: "} {
+		if rest, ok := strings.CutPrefix(text, name); ok {
+			return rest
+		}
+	}
+	return text
 }

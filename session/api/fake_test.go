@@ -36,19 +36,19 @@ type fakeManager struct {
 	// servers are its STUN and TURN servers.
 	servers func(region, user string, last time.Time) []relay.Server
 
-	mu      sync.Mutex // guards all following fields
-	offers  []session.Offer
-	ended   []session.EndReason
-	notes   []string
-	keys    []string
-	drained []time.Duration
-	resumed int
-	revoked []string
-	leases  []session.Lease
-	asked   []session.Reservation
-	changes []session.Change
-	past    []session.EventRecord
-	more    chan struct{}
+	mu           sync.Mutex // guards all following fields
+	offers       []session.Offer
+	ended        []session.EndReason
+	notes        []string
+	keys         []string
+	drained      []time.Duration
+	resumed      int
+	revoked      []string
+	reservations []admission.Reservation
+	asked        []admission.ReservationRequest
+	changes      []session.Change
+	past         []session.EventRecord
+	more         chan struct{}
 }
 
 var _ manager = (*fakeManager)(nil)
@@ -206,32 +206,32 @@ func (m *fakeManager) SetState(state string) error {
 	return nil
 }
 
-func (m *fakeManager) Reserve(_ context.Context, r session.Reservation) (session.Lease, error) {
+func (m *fakeManager) Reserve(_ context.Context, r admission.ReservationRequest) (admission.Reservation, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.obliging:
-		return session.Lease{ID: "l1"}, nil
+		return admission.Reservation{ID: "l1"}, nil
 	case r.Display != "default" && r.Display != "x11:0":
-		return session.Lease{}, session.ErrUnknownDisplay
-	case len(m.leases) == 2:
-		return session.Lease{}, &session.RefusalError{Resource: "sessions", Fit: "640x360@30", RetryAfter: 7 * time.Second}
+		return admission.Reservation{}, session.ErrUnknownDisplay
+	case len(m.reservations) == 2:
+		return admission.Reservation{}, &session.RefusalError{Resource: "sessions", Fit: "640x360@30", RetryAfter: 7 * time.Second}
 	case r.Key == "used":
-		return session.Lease{}, session.ErrKeyReused
+		return admission.Reservation{}, session.ErrKeyReused
 	}
 	m.asked = append(m.asked, r)
-	l := session.Lease{ID: fmt.Sprintf("l%d", len(m.leases)+1), Display: "x11:0", MaxBitrate: r.MaxBitrate, Weight: 100}
-	m.leases = append(m.leases, l)
+	l := admission.Reservation{ID: fmt.Sprintf("l%d", len(m.reservations)+1), Display: "x11:0", MaxBitrate: r.MaxBitrate, Weight: 100}
+	m.reservations = append(m.reservations, l)
 	return l, nil
 }
 
-func (m *fakeManager) Capacity(profiles ...admission.Profile) []session.Capacity {
+func (m *fakeManager) Capacity(profiles ...admission.Profile) []admission.Capacity {
 	if len(profiles) == 0 {
 		profiles = admission.Profiles()
 	}
-	var list []session.Capacity
+	var list []admission.Capacity
 	for _, p := range profiles {
-		list = append(list, session.Capacity{Profile: p.String(), Width: p.Width, Height: p.Height, FPS: p.FPS, More: 3, LimitedBy: "cpu"})
+		list = append(list, admission.Capacity{Profile: p.String(), Width: p.Width, Height: p.Height, FPS: p.FPS, More: 3, LimitedBy: "cpu"})
 	}
 	return list
 }
@@ -243,12 +243,12 @@ func (m *fakeManager) Revoke(_, grant, subject string) int {
 	return len(m.revoked)
 }
 
-func (m *fakeManager) Leases() []session.Lease {
+func (m *fakeManager) Reservations() []admission.Reservation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := slices.Clone(m.leases)
+	list := slices.Clone(m.reservations)
 	if m.obliging {
-		list = append(list, session.Lease{ID: "s1", Display: "default"})
+		list = append(list, admission.Reservation{ID: "s1", Display: "default"})
 	}
 	return list
 }
@@ -256,14 +256,14 @@ func (m *fakeManager) Leases() []session.Lease {
 func (m *fakeManager) Release(id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := slices.IndexFunc(m.leases, func(l session.Lease) bool { return l.ID == id })
+	i := slices.IndexFunc(m.reservations, func(l admission.Reservation) bool { return l.ID == id })
 	switch {
 	case m.obliging && id == "s1":
 		return nil
 	case i < 0:
-		return session.ErrUnknownLease
+		return session.ErrUnknownReservation
 	}
-	m.leases = slices.Delete(m.leases, i, i+1)
+	m.reservations = slices.Delete(m.reservations, i, i+1)
 	return nil
 }
 

@@ -124,7 +124,7 @@ func TestRefusedRequestsLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	do(1)
-	held := func() string { return fmt.Sprint(len(r.Sessions()), len(r.Leases()), len(s.opened)) }
+	held := func() string { return fmt.Sprint(len(r.Sessions()), len(r.Reservations()), len(s.opened)) }
 	before, goroutines, files := held(), runtime.NumGoroutine(), len(openFiles(t))
 	do(each)
 	if after := held(); after != before {

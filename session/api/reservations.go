@@ -25,7 +25,7 @@ type reserving struct {
 
 // reserved is the answer of POST /v1/reservations.
 type reserved struct {
-	session.Lease
+	admission.Reservation
 	ICEServers []iceServer `json:"ice_servers" doc:"The STUN and TURN servers for the viewer to use, best first."`
 }
 
@@ -42,7 +42,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	who := principalOf(r.Context())
-	l, err := s.mgr.Reserve(r.Context(), session.Reservation{
+	l, err := s.mgr.Reserve(r.Context(), admission.ReservationRequest{
 		Display: orDefault(in.Display), Hold: time.Duration(in.HoldSeconds * float64(time.Second)),
 		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region, Key: r.Header.Get("Idempotency-Key"), Owner: fmt.Sprintf("%q %q %q", who.Credential, who.Issuer, who.Name),
 	})
@@ -50,7 +50,7 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "reservations/"+l.ID)
-	out := reserved{Lease: l, ICEServers: []iceServer{}}
+	out := reserved{Reservation: l, ICEServers: []iceServer{}}
 	for _, one := range s.mgr.ICEServers(in.Region, turnUser(who.Owner), who.expires()) {
 		out.ICEServers = append(out.ICEServers, iceServer{one.URLs, one.Username, one.Credential})
 	}
@@ -59,20 +59,20 @@ func (s *Server) reserve(w http.ResponseWriter, r *http.Request) error {
 
 // reservationList is the answer of GET /v1/reservations.
 type reservationList struct {
-	Reservations []session.Lease `json:"reservations" doc:"The one that expires next in front."`
+	Reservations []admission.Reservation `json:"reservations" doc:"The one that expires next in front."`
 }
 
 func (s *Server) reservations(w http.ResponseWriter, _ *http.Request) error {
-	return content.WriteJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.Leases())})
+	return content.WriteJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.Reservations())})
 }
 
 func (s *Server) reservation(w http.ResponseWriter, r *http.Request) error {
-	for _, l := range s.mgr.Leases() {
+	for _, l := range s.mgr.Reservations() {
 		if l.ID == r.PathValue("id") {
 			return content.WriteJSON(w, http.StatusOK, l)
 		}
 	}
-	return session.ErrUnknownLease
+	return session.ErrUnknownReservation
 }
 
 func (s *Server) releaseReservation(w http.ResponseWriter, r *http.Request) error {
@@ -118,7 +118,7 @@ func (s *Server) createSession(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a, err := s.open(r, session.Offer{
-		Display: orDefault(in.Display), SDP: in.SDP, Lease: in.Reservation, Region: in.Region, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
+		Display: orDefault(in.Display), SDP: in.SDP, Reservation: in.Reservation, Region: in.Region, MaxBitrate: in.MaxBitrate, Weight: in.Weight,
 		RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: in.role(),
 	})
 	if err != nil {
@@ -159,7 +159,7 @@ func orDefault(display string) string {
 // defaultDisplay is what stands for the first display that there is.
 const defaultDisplay = "default"
 
-// profileText is a size and frame rate in the query; see session.ParseProfile.
+// profileText is a size and frame rate in the query; see admission.ParseProfile.
 type profileText string
 
 // Schema describes it to the document.
@@ -184,14 +184,14 @@ func (regionName) Schema(huma.Registry) *huma.Schema {
 
 // capacities is the answer of GET /v1/capacity.
 type capacities struct {
-	Profiles []session.Capacity `json:"profiles" doc:"The largest first, or the one that was asked for."`
-	Load     *session.Load      `json:"load,omitempty" doc:"How busy the machine is, where that is known."`
+	Profiles []admission.Capacity `json:"profiles" doc:"The largest first, or the one that was asked for."`
+	Load     *session.Load        `json:"load,omitempty" doc:"How busy the machine is, where that is known."`
 }
 
 func (s *Server) capacity(w http.ResponseWriter, r *http.Request) error {
 	var profiles []admission.Profile
 	if text := r.URL.Query().Get("profile"); text != "" {
-		p, err := session.ParseProfile(text)
+		p, err := admission.ParseProfile(text)
 		if err != nil {
 			return problem.New(problem.BadRequest, "profile %s is not WIDTHxHEIGHT@FPS, as 1280x720@30", problem.Shorten(strconv.Quote(text)))
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 	"wavryhost/session/api/problem"
 )
 
@@ -30,12 +31,12 @@ func TestReservations(t *testing.T) {
 		body: `{"display": "x11:0", "hold_seconds": 2.5, "max_bitrate": 3000000, "weight": 50}`,
 	}.do(h)
 	l := decode(t, resp, http.StatusCreated)
-	want := session.Reservation{Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000, Weight: 50, Key: "k1", Owner: operator}
-	if !slices.Equal(m.asked, []session.Reservation{want}) || l["id"] != "l1" || resp.Header.Get("Location") != "reservations/l1" {
+	want := admission.ReservationRequest{Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000, Weight: 50, Key: "k1", Owner: operator}
+	if !slices.Equal(m.asked, []admission.ReservationRequest{want}) || l["id"] != "l1" || resp.Header.Get("Location") != "reservations/l1" {
 		t.Errorf("asked for %+v, got %v, %v", m.asked, l, resp.Header)
 	}
 	decode(t, ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h), http.StatusCreated)
-	if m.asked[1] != (session.Reservation{Display: "default", Owner: operator}) {
+	if m.asked[1] != (admission.ReservationRequest{Display: "default", Owner: operator}) {
 		t.Errorf("asked for %+v; want the default", m.asked[1])
 	}
 	full := ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h)
@@ -86,8 +87,8 @@ func TestSessionIsOpenedWithAReservation(t *testing.T) {
 	}
 	ask{method: "POST", path: "/whep/x11:0?reservation=l2", header: map[string]string{"Content-Type": typeSDP}, body: "v=0"}.do(h)
 	want := []session.Offer{
-		{Display: "x11:0", SDP: "v=0", Lease: "l1", MaxBitrate: 500_000, Weight: 7, RemoteAddr: "192.0.2.1:5", Owner: theOperator},
-		{Display: "x11:0", SDP: "v=0", Lease: "l2", Role: session.RoleOperator, RemoteAddr: "192.0.2.1:1234", Owner: theOperator},
+		{Display: "x11:0", SDP: "v=0", Reservation: "l1", MaxBitrate: 500_000, Weight: 7, RemoteAddr: "192.0.2.1:5", Owner: theOperator},
+		{Display: "x11:0", SDP: "v=0", Reservation: "l2", Role: session.RoleOperator, RemoteAddr: "192.0.2.1:1234", Owner: theOperator},
 	}
 	if !slices.Equal(m.offers, want) {
 		t.Errorf("offers %+v; want %+v", m.offers, want)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/problem"
 )
@@ -149,7 +150,7 @@ func (s *Server) routes() []route {
 		}},
 		{"GET", "/v1/reservations/{id}", false, false, s.reservation, operation{
 			id: "getReservation", tag: tagControl, summary: "One place that is kept",
-			answers: []answer{shows(200, session.Lease{}, "The reservation.")},
+			answers: []answer{shows(200, admission.Reservation{}, "The reservation.")},
 			codes:   []problem.Code{problem.UnknownReservation},
 		}},
 		{"DELETE", "/v1/reservations/{id}", false, false, s.releaseReservation, operation{

@@ -158,7 +158,7 @@ func TestRush(t *testing.T) {
 			}
 			// On a slow machine a session that never connected gives way, and so more than one client gets its place.
 			slow := name == "display" && time.Since(began) > 2*time.Second
-			if n := len(r.Sessions()) + len(r.Leases()); granted < room || granted > room && !slow || n != room {
+			if n := len(r.Sessions()) + len(r.Reservations()); granted < room || granted > room && !slow || n != room {
 				t.Errorf("%d were let in, and %d are there; want %d", granted, n, room)
 			}
 			most := 0

@@ -41,10 +41,10 @@ type manager interface {
 	Drain(o session.DrainOrder) session.DrainStatus
 	Draining() (session.DrainStatus, bool)
 	SetState(state string) error
-	Reserve(ctx context.Context, r session.Reservation) (session.Lease, error)
-	Leases() []session.Lease
+	Reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error)
+	Reservations() []admission.Reservation
 	Revoke(issuer, grant, subject string) int
-	Capacity(profiles ...admission.Profile) []session.Capacity
+	Capacity(profiles ...admission.Profile) []admission.Capacity
 	Release(id string) error
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
 	Resume()

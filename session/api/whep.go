@@ -39,7 +39,7 @@ func (s *Server) whepCreate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	a, err := s.open(r, session.Offer{
-		Display: r.PathValue("display"), SDP: offer, Lease: r.URL.Query().Get("reservation"), Region: region,
+		Display: r.PathValue("display"), SDP: offer, Reservation: r.URL.Query().Get("reservation"), Region: region,
 		RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: roleOf(principalOf(r.Context()).role),
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/encode"
+	"wavryhost/session/admission"
 )
 
 func TestReservationsAreExactAndExpire(t *testing.T) {
@@ -24,7 +24,7 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 200 {
 			wg.Go(func() {
-				_, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: 10 * time.Second})
+				_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: 10 * time.Second})
 				switch {
 				case err == nil:
 					got.Add(1)
@@ -39,35 +39,35 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		if got.Load() != 7 || full.Load() != 193 {
 			t.Errorf("%d places were given, %d refused; want 7 and 193", got.Load(), full.Load())
 		}
-		if n := testutil.ToFloat64(h.met.leases); n != 7 {
+		if n := testutil.ToFloat64(h.met.reservations); n != 7 {
 			t.Errorf("the gauge shows %v", n)
 		}
 		if n := h.events(EventRefused); n != 1 {
 			t.Errorf("%d events of refusals in no time; want 1", n)
 		}
-		one := h.Leases()[0]
+		one := h.Reservations()[0]
 		if err := h.Release(one.ID); err != nil {
 			t.Error(err)
 		}
-		if err := h.Release(one.ID); !errors.Is(err, ErrUnknownLease) {
-			t.Errorf("got %v; want ErrUnknownLease", err)
+		if err := h.Release(one.ID); !errors.Is(err, ErrUnknownReservation) {
+			t.Errorf("got %v; want ErrUnknownReservation", err)
 		}
-		if _, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute}); err != nil {
+		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute}); err != nil {
 			t.Errorf("the place that was given back: %v", err)
 		}
 		time.Sleep(10*time.Second + 2*janitorInterval)
-		if n := len(h.Leases()); n != 1 {
+		if n := len(h.Reservations()); n != 1 {
 			t.Errorf("%d places are kept after 10 s; want 1", n)
 		}
 		h.Drain(DrainOrder{})
-		if n := len(h.Leases()); n != 0 {
+		if n := len(h.Reservations()); n != 0 {
 			t.Errorf("%d places are kept by a host that drains", n)
 		}
-		if _, err := h.Reserve(t.Context(), Reservation{Display: "default"}); !errors.Is(err, ErrDraining) {
+		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrDraining) {
 			t.Errorf("got %v; want ErrDraining", err)
 		}
-		for why, want := range map[string]float64{leaseReleased: 1, leaseExpired: 6, leaseDrained: 1, leaseUsed: 0} {
-			if n := testutil.ToFloat64(h.met.leasesEnded.WithLabelValues(why)); n != want {
+		for why, want := range map[string]float64{admission.EndReleased: 1, admission.EndExpired: 6, admission.EndDrained: 1, admission.EndUsed: 0} {
+			if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(why)); n != want {
 				t.Errorf("%v reservations %s; want %v", n, why, want)
 			}
 		}
@@ -95,7 +95,7 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 func TestDrainDuringCreation(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
-	l, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,14 +105,14 @@ func TestDrainDuringCreation(t *testing.T) {
 		h.Drain(DrainOrder{})
 		return nil, errTest
 	}
-	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false), Lease: l.ID}); !errors.Is(err, errTest) {
+	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false), Reservation: l.ID}); !errors.Is(err, errTest) {
 		t.Errorf("got %v", err)
 	}
 	told := slices.ContainsFunc(h.journaled(t), func(e EventRecord) bool {
-		return e.Kind == EventReservationEnded.String() && e.Reservation == l.ID && e.Reason == leaseDrained
+		return e.Kind == EventReservationEnded.String() && e.Reservation == l.ID && e.Reason == admission.EndDrained
 	})
-	if n := testutil.ToFloat64(h.met.leasesEnded.WithLabelValues(leaseDrained)); !told || n != 1 || len(h.Leases()) != 0 {
-		t.Errorf("its end is told: %v, counted %v times, %d are left", told, n, len(h.Leases()))
+	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); !told || n != 1 || len(h.Reservations()) != 0 {
+		t.Errorf("its end is told: %v, counted %v times, %d are left", told, n, len(h.Reservations()))
 	}
 }
 
@@ -130,7 +130,7 @@ func TestReservationIsTaken(t *testing.T) {
 	h := openHouse(t, func(c *Config) { c.MaxSessions = 1 })
 	defer h.close(t)
 	h.alive(t)
-	l, err := h.Reserve(t.Context(), Reservation{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
 	if err != nil || l.Display != "test" {
 		t.Fatalf("%+v, %v", l, err)
 	}
@@ -139,9 +139,9 @@ func TestReservationIsTaken(t *testing.T) {
 	offer := r.offer(false)
 	for name, o := range map[string]Offer{
 		"no lease":      {Display: "default", SDP: offer},
-		"another lease": {Display: "default", SDP: offer, Lease: "another"},
-		"bad offer":     {Display: "default", SDP: "v=0", Lease: l.ID},
-		"bad ceiling":   {Display: "default", SDP: offer, Lease: l.ID, MaxBitrate: 5},
+		"another lease": {Display: "default", SDP: offer, Reservation: "another"},
+		"bad offer":     {Display: "default", SDP: "v=0", Reservation: l.ID},
+		"bad ceiling":   {Display: "default", SDP: offer, Reservation: l.ID, MaxBitrate: 5},
 	} {
 		if _, err := h.Create(t.Context(), o); err == nil {
 			t.Errorf("%s: a session", name)
@@ -152,11 +152,11 @@ func TestReservationIsTaken(t *testing.T) {
 	var answer Answer
 	for range 20 {
 		wg.Go(func() {
-			switch a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer, Lease: l.ID, MaxBitrate: 5_000_000}); {
+			switch a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer, Reservation: l.ID, MaxBitrate: 5_000_000}); {
 			case err == nil:
 				made.Add(1)
 				answer = a
-			case !errors.Is(err, ErrUnknownLease):
+			case !errors.Is(err, ErrUnknownReservation):
 				t.Error(err)
 			}
 		})
@@ -170,7 +170,7 @@ func TestReservationIsTaken(t *testing.T) {
 	if s, err := h.Session(answer.ID); err != nil || s.MaxBitrate != 2_000_000 || s.Weight != 40 {
 		t.Errorf("ceiling %d, weight %d, %v; want what was reserved", s.MaxBitrate, s.Weight, err)
 	}
-	again, err := h.Reserve(t.Context(), Reservation{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	again, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
 	if err != nil || again.ID != l.ID || again.Session != answer.ID {
 		t.Errorf("the same request again: %+v, %v; want the reservation with its session", again, err)
 	}
@@ -180,7 +180,7 @@ func TestIdempotencyKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := openHouse(t, func(c *Config) { c.MaxSessions = 10_000 })
 		defer h.close(t)
-		ask := Reservation{Display: "default", Key: "a", Owner: "gateway"}
+		ask := admission.ReservationRequest{Display: "default", Key: "a", Owner: "gateway"}
 		first, err := h.Reserve(t.Context(), ask)
 		if err != nil {
 			t.Fatal(err)
@@ -198,24 +198,15 @@ func TestIdempotencyKeys(t *testing.T) {
 		if l, err := h.Reserve(t.Context(), other); err != nil || l.ID == first.ID {
 			t.Errorf("the key of another: %+v, %v", l, err)
 		}
-		for i := range mostKeys + 100 {
-			time.Sleep(time.Millisecond)
-			if _, err := h.Reserve(t.Context(), Reservation{Display: "default", Key: fmt.Sprint(i), Owner: "flood", Hold: time.Minute}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if n := len(h.leases.keys); n > mostKeys {
-			t.Errorf("%d keys are remembered; limit %d", n, mostKeys)
-		}
-		for name, bad := range map[string]Reservation{
-			"too long": {Display: "default", Hold: longestLease + 1}, "negative": {Display: "default", Hold: -1},
-			"key": {Display: "default", Key: string(make([]byte, longestKey+1))},
+		for name, bad := range map[string]admission.ReservationRequest{
+			"too long": {Display: "default", Hold: 2*time.Minute + 1}, "negative": {Display: "default", Hold: -1},
+			"key": {Display: "default", Key: string(make([]byte, 129))},
 		} {
-			if _, err := h.Reserve(t.Context(), bad); !errors.Is(err, ErrBadLease) {
-				t.Errorf("%s: got %v; want ErrBadLease", name, err)
+			if _, err := h.Reserve(t.Context(), bad); !errors.Is(err, ErrBadReservation) {
+				t.Errorf("%s: got %v; want ErrBadReservation", name, err)
 			}
 		}
-		if _, err := h.Reserve(t.Context(), Reservation{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
+		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
 			t.Errorf("got %v; want ErrUnknownDisplay", err)
 		}
 	})
@@ -229,18 +220,18 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 	})
 	defer h.close(t)
 	for _, codec := range h.stages.order.codecs() {
-		l, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+		l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
-		place, _, err := h.take(Offer{Lease: l.ID}, h.screen.display(), codec, false)
+		place, _, err := h.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), codec, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Reserve(t.Context(), Reservation{Display: "default"}); !errors.Is(err, ErrFull) {
+		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
 			t.Errorf("a place beside a viewer of %s that connects to a console: %v; want ErrFull", codec, err)
 		}
-		place.put()
+		h.Manager.cancel(place)
 		h.wg.Done()
 		if err := h.Release(l.ID); err != nil {
 			t.Error(err)
@@ -252,21 +243,21 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
-	l, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, _, err := h.take(Offer{Lease: l.ID}, h.screen.display(), h.usual(), false)
+	place, _, err := h.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), h.usual(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Drain(DrainOrder{})
-	place.put()
+	h.Manager.cancel(place)
 	h.wg.Done()
-	if n := testutil.ToFloat64(h.met.leases); n != 0 {
+	if n := testutil.ToFloat64(h.met.reservations); n != 0 {
 		t.Errorf("the gauge shows %v places; want none", n)
 	}
-	if n := testutil.ToFloat64(h.met.leasesEnded.WithLabelValues(leaseDrained)); n != 1 || h.events(EventReservationEnded) != 1 {
+	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); n != 1 || h.events(EventReservationEnded) != 1 {
 		t.Errorf("%v reservations ended by the drain, %d events; want one", n, h.events(EventReservationEnded))
 	}
 }

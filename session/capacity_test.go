@@ -49,7 +49,7 @@ func TestLimitsAloneMeasureNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := openHouse(t, func(cfg *Config) { cfg.Load, cfg.EncoderInfo = c.load, measured(1) })
 			defer h.close(t)
-			_, err := h.Reserve(t.Context(), Reservation{Display: "default"})
+			_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
 			if c.fits != (err == nil) {
 				t.Errorf("got %v; want it admitted: %v", err, c.fits)
 			}
@@ -64,11 +64,11 @@ func TestRefusalSaysWhatIsShort(t *testing.T) {
 	b := &burden{l: Load{Cores: 4, CoresUsed: 3.3, MemoryFree: 8 << 30}}
 	h := openHouse(t, func(c *Config) { c.Load, c.EncoderInfo = b.read, measured(.02) })
 	defer h.close(t)
-	first, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+	first, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 	if err != nil {
 		t.Fatalf("the first: %v", err)
 	}
-	_, err = h.Reserve(t.Context(), Reservation{Display: "default"})
+	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
 	r, ok := errors.AsType[*RefusalError](err)
 	// 640x480 at 60 Hz take .37 cores, and 3.4 of 4 may be used.
 	if !ok || !errors.Is(err, ErrFull) || r.Resource != string(admission.CPU) || !strings.Contains(err.Error(), "3.67 of 4.00 cores") {
@@ -105,7 +105,7 @@ func TestPromisesCount(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
-			_, err := h.Reserve(t.Context(), Reservation{Display: "default", Hold: time.Minute})
+			_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 			switch {
 			case err == nil:
 				got.Add(1)
@@ -117,17 +117,6 @@ func TestPromisesCount(t *testing.T) {
 	wg.Wait()
 	if n := got.Load(); n != 8 { // 3.0 cores at .369 + .005
 		t.Errorf("%d places; want 8", n)
-	}
-}
-
-func TestParseProfile(t *testing.T) {
-	if p, err := ParseProfile("1280x720@30"); err != nil || p.String() != "1280x720@30" || p.BitsPerSecond < 1e6 {
-		t.Errorf("%+v, %v", p, err)
-	}
-	for _, bad := range []string{"", "1280x720", "1280x720@", "x@", "1280x720@30fps", "1280x720@30 ", "-1x720@30", "8x8@30", "9000x720@30", "1280x720@0", "1280x720@241"} {
-		if _, err := ParseProfile(bad); err == nil {
-			t.Errorf("%q was taken", bad)
-		}
 	}
 }
 
@@ -214,7 +203,7 @@ func BenchmarkRefusal(b *testing.B) {
 		load.mu.Lock()
 		load.l.Cores = 1000
 		load.mu.Unlock()
-		if _, err := h.Reserve(b.Context(), Reservation{Display: "default", Hold: 2 * time.Minute, Key: fmt.Sprint(i)}); err != nil {
+		if _, err := h.Reserve(b.Context(), admission.ReservationRequest{Display: "default", Hold: 2 * time.Minute, Key: fmt.Sprint(i)}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -223,7 +212,7 @@ func BenchmarkRefusal(b *testing.B) {
 	load.mu.Unlock()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := h.Reserve(b.Context(), Reservation{Display: "default"}); !errors.Is(err, ErrFull) {
+		if _, err := h.Reserve(b.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
 			b.Fatal(err)
 		}
 	}
@@ -271,7 +260,7 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	h := gpuHouse(t, b, 0, nil)
 	defer h.close(t)
 	for i := range 12 { // each takes 3.7 % of the encoder's time
-		if _, err := h.Reserve(t.Context(), Reservation{Display: fmt.Sprint("d", i), Hold: time.Minute}); err != nil {
+		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", i), Hold: time.Minute}); err != nil {
 			t.Fatalf("place %d: %v", i, err)
 		}
 	}
@@ -284,7 +273,7 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	b.mu.Lock()
 	b.l.GPUs[1].Encoder = .4
 	b.mu.Unlock()
-	_, err := h.Reserve(t.Context(), Reservation{Display: "d0"})
+	_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
 	r, ok := errors.AsType[*RefusalError](err)
 	if !ok || r.Resource != string(admission.GPU) || !strings.Contains(err.Error(), "84 %") || r.Fit != "640x360@30" || r.RetryAfter < 5*time.Second {
 		t.Errorf("got %v, %+v", err, r)
@@ -292,14 +281,14 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	b.mu.Lock()
 	b.l.GPUs[1].Encoder, b.l.GPUs[1].Used = 0, 8<<30-300<<20 // of which the twelve places take 7 MB each
 	b.mu.Unlock()
-	_, err = h.Reserve(t.Context(), Reservation{Display: "d0"})
+	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
 	if r, ok := errors.AsType[*RefusalError](err); !ok || r.Resource != string(admission.GPUMemory) || !strings.Contains(err.Error(), "215 MB of the graphics card's memory") || r.RetryAfter < 15*time.Second {
 		t.Errorf("got %v, %+v", err, r)
 	}
 	b.mu.Lock()
 	b.l.GPUs = nil // a driver that hangs is not known
 	b.mu.Unlock()
-	if _, err = h.Reserve(t.Context(), Reservation{Display: "d0"}); err != nil {
+	if _, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"}); err != nil {
 		t.Errorf("with a card that is not known: %v", err)
 	}
 }
@@ -338,7 +327,7 @@ func TestBeyondTheHardware(t *testing.T) {
 	var err error
 	n := 3
 	for ; n < 12 && err == nil; n++ {
-		_, err = h.Reserve(t.Context(), Reservation{Display: fmt.Sprint("d", n), Hold: time.Minute})
+		_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", n), Hold: time.Minute})
 	}
 	r, ok := errors.AsType[*RefusalError](err)
 	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "the hardware does 2 encodes at a time, and without it") {
@@ -363,7 +352,7 @@ func TestEncodesArePromised(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			d := fmt.Sprint("d", i%12)
-			_, err := h.Reserve(t.Context(), Reservation{Display: d, Hold: time.Minute})
+			_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: d, Hold: time.Minute})
 			mu.Lock()
 			defer mu.Unlock()
 			switch r, ok := errors.AsType[*RefusalError](err); {

@@ -1,0 +1,211 @@
+package admission
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+var (
+	// ErrUnknownReservation means that no reservation has that ID. It has expired, was used or was released.
+	ErrUnknownReservation = errors.New("admission: unknown reservation")
+	// ErrBadReservation means that a place cannot be reserved or used like that.
+	ErrBadReservation = errors.New("admission: reservation not possible")
+	// ErrKeyReused means that an idempotency key came before with another request.
+	ErrKeyReused = errors.New("admission: idempotency key was used for something else")
+)
+
+// How long a place is kept, and how long and for how many requests idempotency keys are remembered.
+const (
+	defaultHold, longestHold = 15 * time.Second, 2 * time.Minute
+	keepKeys                 = 10 * time.Minute
+	mostKeys                 = 4096
+	longestKey               = 128
+)
+
+// Why a reservation ended.
+const (
+	EndUsed     = "used"
+	EndExpired  = "expired"
+	EndReleased = "released"
+	EndDrained  = "drained"
+)
+
+var ends = [...]string{EndUsed, EndExpired, EndReleased, EndDrained}
+
+// Ends lists why reservations end.
+func Ends() []string { return ends[:] }
+
+// ReservationRequest asks to keep a place for a session to come.
+type ReservationRequest struct {
+	// Display is a display's ID, or "default" for the first one.
+	Display string
+	// Hold is how long the place is kept, 2 minutes at most. It defaults to 15 s.
+	Hold time.Duration
+	// MaxBitrate and Weight are those of the session to come. Zero ones are left to the host.
+	MaxBitrate, Weight int
+	// Region is where the STUN and TURN servers of the session are.
+	Region string
+	// Key makes the same request yield the same reservation again, for 10 minutes; empty for no such thing. Owner owns
+	// the key.
+	Key, Owner string
+}
+
+// Validate returns an error that names what cannot work.
+func (r ReservationRequest) Validate() error {
+	switch {
+	case r.Hold < 0 || r.Hold > longestHold:
+		return fmt.Errorf("%w: a place is kept for %v at most, not %v", ErrBadReservation, longestHold, r.Hold)
+	case len(r.Key) > longestKey:
+		return fmt.Errorf("%w: an idempotency key has %d bytes at most", ErrBadReservation, longestKey)
+	}
+	return nil
+}
+
+// Reservation is a place that is kept for a session to come.
+type Reservation struct {
+	ID         string    `json:"id" doc:"Names the reservation; the viewer's offer gives it."`
+	Display    string    `json:"display" doc:"Id of the display that the place is for."`
+	Created    time.Time `json:"created" doc:"When the place was reserved."`
+	Expires    time.Time `json:"expires" doc:"When the place is given to others, unless a session has it by then."`
+	MaxBitrate int       `json:"max_bitrate" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	Weight     int       `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
+	Region     string    `json:"region,omitempty" doc:"Region of the ICE servers to use, where one was asked for."`
+	Session    string    `json:"session,omitempty" doc:"Id of the session that took the place; absent before."`
+}
+
+// reservation is a Reservation with the load that is kept for it.
+type reservation struct {
+	Reservation
+
+	load reservedLoad
+}
+
+// keyed is the answer to a request with an idempotency key.
+type keyed struct {
+	at   time.Time
+	what ReservationRequest
+	id   string
+	last Reservation // as it was when it ended
+}
+
+// Reserve keeps a place for a session to come, which counts as a session until it ends. room is the request for that
+// session. fresh is false where an idempotency key yields an earlier reservation.
+func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (_ Reservation, fresh bool, err error) {
+	r.Hold = cmp.Or(r.Hold, defaultHold)
+	name := r.Owner + "\x00" + r.Key
+	if k := a.keys[name]; r.Key != "" && k != nil && s.Now.Sub(k.at) < keepKeys {
+		if k.what != r {
+			return Reservation{}, false, ErrKeyReused
+		}
+		if l := a.reservations[k.id]; l != nil {
+			return l.Reservation, false, nil
+		}
+		return k.last, false, nil
+	}
+	load, err := a.fits(room, s, nil)
+	if err != nil {
+		return Reservation{}, false, err
+	}
+	l := &reservation{Reservation{
+		ID: a.newID(), Display: r.Display, Created: s.Now, Expires: s.Now.Add(r.Hold),
+		MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, room.Weight), Region: r.Region,
+	}, load}
+	a.reservations[l.ID] = l
+	if r.Key != "" {
+		a.dropKeys(s.Now)
+		a.keys[name] = &keyed{at: s.Now, what: r, id: l.ID, last: l.Reservation}
+	}
+	return l.Reservation, true, nil
+}
+
+// dropKeys makes room for another key: first those that are too old anyway go, then the oldest.
+func (a *Admitter) dropKeys(now time.Time) {
+	oldest := ""
+	for name, k := range a.keys {
+		switch {
+		case now.Sub(k.at) >= keepKeys:
+			delete(a.keys, name)
+		case oldest == "" || k.at.Before(a.keys[oldest].at):
+			oldest = name
+		}
+	}
+	if len(a.keys) >= mostKeys {
+		delete(a.keys, oldest)
+	}
+}
+
+// usable returns the reservation that a request names.
+func (a *Admitter) usable(r Request, now time.Time) (*reservation, error) {
+	l := a.reservations[r.Reservation]
+	switch {
+	case l == nil || !now.Before(l.Expires):
+		return nil, ErrUnknownReservation
+	case l.Display != r.Display:
+		return nil, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadReservation, l.Display, r.Display)
+	}
+	return l, nil
+}
+
+// Reservation returns the one with an ID; ok is false for none.
+func (a *Admitter) Reservation(id string) (r Reservation, ok bool) {
+	l := a.reservations[id]
+	if l == nil {
+		return r, false
+	}
+	return l.Reservation, true
+}
+
+// Reservations returns the places that are kept, the one that expires next first.
+func (a *Admitter) Reservations() []Reservation {
+	list := []Reservation{}
+	for _, l := range a.reservations {
+		list = append(list, l.Reservation)
+	}
+	slices.SortFunc(list, func(a, b Reservation) int {
+		return cmp.Or(a.Expires.Compare(b.Expires), cmp.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+// Reserved returns the number of places that are kept.
+func (a *Admitter) Reserved() int { return len(a.reservations) }
+
+// Release ends a reservation that was not used.
+func (a *Admitter) Release(id string) error {
+	l := a.reservations[id]
+	if l == nil {
+		return ErrUnknownReservation
+	}
+	a.end(l, EndReleased)
+	return nil
+}
+
+// Expire ends the reservations that nobody used in time.
+func (a *Admitter) Expire(now time.Time) {
+	for _, l := range a.reservations {
+		if !now.Before(l.Expires) {
+			a.end(l, EndExpired)
+		}
+	}
+}
+
+// Drain ends all reservations.
+func (a *Admitter) Drain() {
+	for _, l := range a.reservations {
+		a.end(l, EndDrained)
+	}
+}
+
+// end ends a reservation.
+func (a *Admitter) end(l *reservation, why string) {
+	delete(a.reservations, l.ID)
+	for _, k := range a.keys {
+		if k.id == l.ID {
+			k.last = l.Reservation
+		}
+	}
+	a.ended(l.Reservation, why)
+}

@@ -1,0 +1,174 @@
+package session
+
+import (
+	"cmp"
+	"image"
+	"slices"
+	"strings"
+	"time"
+
+	"wavryhost/encode"
+	"wavryhost/session/admission"
+)
+
+// Load is how busy the machine is. Figures that are not known are 0.
+type Load struct {
+	Cores       float64 `json:"cores" doc:"Processor cores that the daemon may use; a number of them."`
+	CoresUsed   float64 `json:"cores_used" doc:"Cores in use over the last seconds, by whatever runs there; a number of them."`
+	CoresNow    float64 `json:"cores_now" doc:"Cores in use over the last half second, by whatever runs there; a number of them."`
+	MemoryFree  int64   `json:"memory_free_bytes" doc:"Memory that is to be had, in bytes."`
+	MemoryTotal int64   `json:"memory_total_bytes" doc:"Memory that there is, in bytes."`
+	CPUStall    float64 `json:"cpu_stalled" doc:"Part of the last ten seconds in which something waited for a processor, as a fraction of 1."`
+	MemoryStall float64 `json:"memory_stalled" doc:"Part of the last ten seconds in which something waited for memory, as a fraction of 1."`
+	GPUs        []GPU   `json:"gpus,omitempty" doc:"The graphics cards whose drivers tell how busy they are."`
+}
+
+// GPU is how busy a graphics card is. Figures that its driver does not tell are 0.
+type GPU struct {
+	ID       string  `json:"id" doc:"Names the card on this host: nvidia0, card0."`
+	Name     string  `json:"name" doc:"A name for people."`
+	API      string  `json:"api" doc:"What encodes on it, as names of encoders end: nvenc, vaapi; empty where it is another card that is used."`
+	Busy     float64 `json:"busy" doc:"Part of the last second in which it did anything, as a fraction of 1."`
+	Encoder  float64 `json:"encoder_busy" doc:"Part of the last second in which its encoder was at work, as a fraction of 1."`
+	Used     int64   `json:"memory_used_bytes" doc:"Its memory that is in use, in bytes."`
+	Total    int64   `json:"memory_total_bytes" doc:"Its memory, in bytes."`
+	Sessions int     `json:"encoder_sessions" doc:"Number of encodes that run on it, of whatever program."`
+}
+
+// request returns what a session of a display asks of admission. ceiling is its own, 0 for none.
+func (m *Manager) request(d Display, ceiling int, codec string) admission.Request {
+	cfg := m.cfg()
+	rule := cfg.rule(d.ID)
+	size := rule.size(image.Pt(d.Width, d.Height))
+	p := admission.NewProfile(size.X, size.Y, cfg.fps(d.ID))
+	p.BitsPerSecond = min(p.BitsPerSecond, orMost(cfg.MaxBitrate), orMost(ceiling), orMost(rule.MaxBitrate))
+	if cfg.FixedBitrate > 0 {
+		p.BitsPerSecond = cfg.FixedBitrate
+	}
+	return admission.Request{
+		Display: d.ID, Codec: codec, Viewers: rule.MaxViewers, Profile: p,
+		Weight: cmp.Or(rule.Weight, defaultWeight),
+	}
+}
+
+// loads returns what admission decides on: the load of the sessions, of the pipelines and of the machine. The encoders are
+// those of a codec. The caller holds mu.
+func (m *Manager) loads(now time.Time, codec string) admission.Snapshot {
+	cfg := m.cfg()
+	s := admission.Snapshot{
+		Now:      now,
+		Limits:   admission.Limits{Sessions: m.limit(), Handshakes: cfg.MaxHandshakes, PerOwner: cfg.MaxPerOwner},
+		Sessions: m.sessionLoads[:0],
+	}
+	for _, h := range m.sessions {
+		s.Sessions = append(s.Sessions, h.admissionLoad())
+	}
+	m.sessionLoads = s.Sessions
+	s.Host = admission.Host{Uplink: cfg.Uplink, Late: m.stages.late()}
+	encoders := m.stages.order.standings(now, codec)
+	if len(encoders) == 0 {
+		return s // a viewer that takes only that codec is refused before
+	}
+	best := encoders[0]
+	s.Displays = m.displayLoads(best.profile)
+	paces := m.stages.paces()
+	s.Host.Best, s.Host.EncodeLimit = m.encoder(best.profile, paces), best.most
+	for _, e := range encoders[1:] {
+		if e.most == 0 || e.uses < e.most {
+			spare := m.encoder(e.profile, paces)
+			s.Host.Spare = &spare
+			break
+		}
+	}
+	if cfg.Load != nil {
+		l := cfg.Load()
+		s.Host.Cores, s.Host.CoresUsed, s.Host.MemoryFree = l.Cores, l.CoresUsed, l.MemoryFree
+		s.Host.GPU = card(l.GPUs, best.profile, s.Host.Best.PerPixel, paces[best.profile.Name])
+	}
+	return s
+}
+
+// displayLoads returns the load of the displays that are captured. Encodes are those of an encoder.
+func (m *Manager) displayLoads(encoder encode.Profile) map[string]admission.Display {
+	encodes := m.stages.encodesOn(encoder)
+	all := make(map[string]admission.Display)
+	for _, st := range m.stages.live() {
+		id := st.display.ID
+		_, viewers := m.stages.find(id)
+		all[id] = admission.Display{
+			Viewers: viewers, Cost: st.cost(), Encodes: encodes[id], Shared: m.stages.serves(id, encoder.Codec),
+		}
+	}
+	return all
+}
+
+// admissionLoad returns what admission sees of the session.
+func (h *held) admissionLoad() admission.Session {
+	l := h.load()
+	return admission.Session{
+		ID: h.id, Display: h.showing(), Heading: h.heading(), Owner: h.offer.Owner, Guest: h.offer.Guest,
+		Created: h.created, Connected: l.connected, Connecting: l.state == stateConnecting, Ending: h.ending, Sent: l.sent,
+	}
+}
+
+// encoder returns what is known of an encoder: what its encodes show, else what its trial did.
+func (m *Manager) encoder(p encode.Profile, paces map[string]pace) admission.Encoder {
+	e := admission.Encoder{PerPixel: paces[p.Name].perPixel, OnCPU: !p.Hardware, Threads: p.Threads}
+	if m.cfg().Load == nil { // nothing that is measured counts
+		e.PerPixel = 0
+		return e
+	}
+	if info := m.cfg().EncoderInfo; e.PerPixel == 0 && info != nil {
+		for _, i := range info() {
+			if i.Usable && i.Name == p.Name {
+				e.PerPixel = i.PerMegapixel / 1e6
+			}
+		}
+	}
+	return e
+}
+
+// card returns what is known of the graphics card that an encoder encodes on, nil for nothing. perPixel is what a picture's pixel takes from the call to
+// the result, which is more than the engine works for it: where encodes run, what the engine does at the time is shared out among them.
+func card(gpus []GPU, p encode.Profile, perPixel float64, now pace) *admission.Card {
+	if !p.Hardware {
+		return nil
+	}
+	i := slices.IndexFunc(gpus, func(g GPU) bool { return g.API != "" && strings.HasSuffix(p.Name, "_"+g.API) })
+	if i < 0 {
+		return nil
+	}
+	g := gpus[i]
+	if now.pixelRate > 0 && g.Encoder > 0 {
+		perPixel = min(perPixel, g.Encoder/now.pixelRate)
+	}
+	return &admission.Card{Used: g.Encoder, PerPixel: perPixel, MemoryFree: max(0, g.Total-g.Used), MemoryTotal: g.Total}
+}
+
+// usual is the codec that is assumed for a session whose viewer is not known yet: most take the preferred one.
+func (m *Manager) usual() string {
+	if codecs := m.stages.order.codecs(); len(codecs) > 0 {
+		return codecs[0]
+	}
+	return encode.H264
+}
+
+// Capacity returns how many more sessions there is room for, at the usual profiles or at those of the given names.
+func (m *Manager) Capacity(profiles ...admission.Profile) []admission.Capacity {
+	if len(profiles) == 0 {
+		profiles = admission.Profiles()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	codec := m.usual()
+	list := m.admission.Capacity(codec, m.loads(time.Now(), codec), profiles)
+	if m.closed() {
+		for i := range list {
+			list[i].More, list[i].LimitedBy = 0, string(admission.Sessions)
+		}
+	}
+	return list
+}
+
+// closed reports whether the host takes no new sessions. The caller holds mu.
+func (m *Manager) closed() bool { return m.drain != nil || m.stopped }
