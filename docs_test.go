@@ -75,6 +75,46 @@ func TestDocumentsNameTestsThatThereAre(t *testing.T) {
 	}
 }
 
+// Git merges these files by union (.gitattributes), which can double lines: entries of the changelog, and rows whose
+// first cell names what was verified.
+func TestMergedListsHaveNoDoubledLines(t *testing.T) {
+	for _, path := range []string{"CHANGELOG.md", "docs/develop/verification.md"} {
+		if doubled := doubledItems(documents(t)[path]); len(doubled) > 0 {
+			t.Errorf("%s has these twice: %q; keep one of each", path, doubled)
+		}
+	}
+}
+
+// doubledItems returns the first lines of list items, and the first cells of rows, that a text contains twice.
+func doubledItems(text string) []string {
+	var doubled []string
+	seen := make(map[string]bool)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		head := i+1 < len(lines) && strings.HasPrefix(lines[i+1], "| ---")
+		item := line
+		if strings.HasPrefix(line, "| ") {
+			item, _, _ = strings.Cut(line, " | ")
+		}
+		if head || !strings.HasPrefix(item, "- ") && !strings.HasPrefix(item, "| ") || strings.HasPrefix(item, "| ---") {
+			continue
+		}
+		if seen[item] {
+			doubled = append(doubled, item)
+		}
+		seen[item] = true
+	}
+	return doubled
+}
+
+func TestDoubledItems(t *testing.T) {
+	table := "| key | test |\n| --- | --- |\n| A1 | x |\n"
+	text := table + table + "- one\n  more\n- two\n- one\n"
+	if got, want := doubledItems(text), []string{"| A1", "- one"}; !slices.Equal(got, want) {
+		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
 var (
 	link       = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	inlineCode = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
