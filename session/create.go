@@ -190,9 +190,10 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(), giveBack: func(st *openStage) { m.stages.release(st, codec) }, crowded: m.crowded, controls: m.controls, in: newInlet(), settle: m.settle,
+		changed: make(chan struct{}, 1), etag: newETag(), giveBack: func(st *openStage) { m.stages.release(st, codec) }, crowded: m.crowded, settle: m.settle,
 	}
 	v.guard = m.met.guard(v.log, v.crashed)
+	v.input = newInputChannel(id, o.Role, v, m.floor, v.log, v.guard)
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created
 	st, err := m.stages.acquire(ctx, d, codec)

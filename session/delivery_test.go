@@ -25,8 +25,8 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rig := newCounter()
 			defer rig.close()
-			v := rig.viewer("a", RoleViewer)
-			v.emit = rig.emit
+			v := &viewer{id: "a", log: rig.log, met: rig.met, emit: rig.emit}
+			v.life.state = stateConnected
 			st := newStage(Display{ID: "test"}, Config{}.withDefaults(), v.log, rig.met, newRoster(nil, func() int { return 0 }), v.emit)
 			st.become(stageLive)
 			v.sit(&openStage{stage: st}, st.rungs[0])

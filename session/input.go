@@ -2,11 +2,6 @@ package session
 
 import (
 	"context"
-	"sync/atomic"
-	"time"
-
-	"github.com/pion/webrtc/v4"
-	"golang.org/x/time/rate"
 
 	"wavryhost/session/enum"
 	"wavryhost/session/rift"
@@ -108,117 +103,23 @@ const (
 
 var inputDrops = append([]string{inputRate, inputLost, inputNoControl, inputNotAllowed, inputUnsupported}, words(rift.Faults())...)
 
-const (
-	// inputEvery and inputBurst bound how many messages of a session are taken: a mouse of 1000 Hz, every position of it, and as many keys. What
-	// comes faster waits, in the end at the viewer.
-	inputEvery = 500 * time.Microsecond
-	inputBurst = 200
-	// stateEvery and stateBurst bound how many messages are read of what is held; pages send one each 100 ms, and at each change.
-	stateEvery = 5 * time.Millisecond
-	stateBurst = 100
-	// maxChannels is how many data channels a session may have opened in its life: each costs memory until the session ends, and a page
-	// opens one.
-	maxChannels = 32
-	// sctpBuffer bounds what a viewer can make the host keep of messages that are not whole, or that nobody has read: the viewer has to wait then.
-	sctpBuffer = 128 << 10
-)
-
-// inlet is where a viewer's input comes in.
-type inlet struct {
-	limit, states *rate.Limiter
-	// busy: a message is being dealt with, or waits for its turn.
-	busy atomic.Bool
-	// The controls' mutex guards the rest.
-	channel   *webrtc.DataChannel // nil without one
-	count     uint64              // of messages on it
-	at        time.Time           // when the last one was dealt with
-	state     *webrtc.DataChannel // that says what is held, nil without one
-	confirms  bool                // it has said something
-	confirmed time.Time           // when it did last
-	muted     bool                // what it typed was given up, and what follows is left out
-	mutedAt   time.Time           // the last that was left out
-	channels  int                 // opened so far
-	told      bool                // that one was refused
-	barred    bool                // an operator has withdrawn control
-	over      bool                // the session ends
+// SetControl gives control of its display to a session, whoever had it, or withdraws it. The session then gets none until
+// it is given some.
+func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
+	m.mu.Lock()
+	h, err := m.find(id)
+	m.mu.Unlock()
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if err := m.floor.give(h.input, on); err != nil {
+		return Snapshot{}, err
+	}
+	return h.snapshot(), nil
 }
 
-func newInlet() *inlet {
-	return &inlet{limit: rate.NewLimiter(rate.Every(inputEvery), inputBurst), states: rate.NewLimiter(rate.Every(stateEvery), stateBurst)}
-}
-
-// offered takes a data channel of the viewer's, which is read until ctx ends, or closes it.
-func (v *viewer) offered(ctx context.Context, d *webrtc.DataChannel) {
-	defer v.guard.Recover(partInput)
-	if err := v.peer.verified(); err != nil {
-		_ = d.Close()
-		return
-	}
-	why, many := v.controls.accept(v, d)
-	if many {
-		v.log.Warn("session opens data channels without end", "channels", maxChannels)
-		v.want(EndMisbehaved)
-	}
-	if why != "" {
-		// An error means that it is closed already.
-		_ = d.Close()
-		return
-	}
-	d.OnClose(func() {
-		defer v.guard.Recover(partInput)
-		v.controls.hangUp(v, d)
-	})
-	d.OnMessage(func(m webrtc.DataChannelMessage) {
-		defer v.guard.Recover(partInput)
-		if d.Label() == rift.StateLabel {
-			v.holds(m.Data)
-		} else {
-			v.input(ctx, m.Data)
-		}
-	})
-}
-
-// holds takes a message that says what the viewer holds. It waits for nothing: the next one says as much.
-func (v *viewer) holds(b []byte) {
-	now := time.Now()
-	if !v.in.states.AllowN(now, 1) {
-		v.met.inputDropped.WithLabelValues(inputRate).Inc()
-		return
-	}
-	s, fault := rift.DecodeState(b)
-	if fault != rift.FaultNone {
-		v.met.inputDropped.WithLabelValues(fault.String()).Inc()
-		return
-	}
-	v.controls.confirm(v, s, now)
-}
-
-// input takes a message of the viewer's, once it is its turn and the display has room. It is called by the goroutine that reads the channel: as
-// long as it waits nothing else is read of that channel, SCTP's window closes, and the viewer waits. Nothing is thrown away but what is wrong,
-// and what is under way when ctx ends.
-func (v *viewer) input(ctx context.Context, b []byte) {
-	v.in.busy.Store(true)
-	defer v.in.busy.Store(false)
-	if v.in.limit.Wait(ctx) != nil {
-		return
-	}
-	e, fault := rift.Decode(b)
-	if fault != rift.FaultNone {
-		v.met.inputDropped.WithLabelValues(fault.String()).Inc()
-		v.controls.skip(v, time.Now())
-		return
-	}
-	if e.Kind == rift.Gamepad {
-		v.met.inputDropped.WithLabelValues(inputUnsupported).Inc()
-		v.controls.skip(v, time.Now())
-		return
-	}
-	if v.controls.room(ctx, v) != nil {
-		return
-	}
-	if why := v.controls.put(v, e, time.Now()); why != "" { //nolint:contextcheck // the display's input outlives the session that takes control first
-		v.met.inputDropped.WithLabelValues(why).Inc()
-		return
-	}
-	v.met.input.WithLabelValues(e.Kind.String()).Inc()
+// TakesInput reports whether a session of a display could control it.
+func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
+	d, err := m.display(ctx, display)
+	return err == nil && d.Input != nil && m.cfg().Input.lets(r)
 }

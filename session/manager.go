@@ -38,10 +38,10 @@ type Manager struct {
 	settle  time.Duration // settleWay
 	stages  *stages
 	relays  *relay.Watch
-	// controls is who controls which display.
-	controls *controls
-	guard    *guard.Guard
-	started  time.Time
+	// floor controls who gives input to which display.
+	floor   *floor
+	guard   *guard.Guard
+	started time.Time
 	// kick has room for one token: a session wants to end.
 	kick chan struct{}
 
@@ -100,7 +100,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.relays = newRelays(cfg, log, m, g.emit)
 	g.stages = newStages(g.conf, log, m, g.emit)
-	g.controls = newControls(g.conf, log, m, g.emit)
+	g.floor = newFloor(g.conf, log, m, g.emit)
 	g.journal.begin(g.started)
 	if cfg.OnProbation {
 		g.probate(g.started)
@@ -164,7 +164,7 @@ func (m *Manager) noteDefault(ctx context.Context) {
 // tend looks after the sessions once. took is the time since its last round that was a second after the one before.
 func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	m.reap(now)
-	m.controls.sweep(now)
+	m.floor.sweep(now)
 	m.stages.sweep(now)
 	if took < time.Second {
 		return
@@ -256,7 +256,7 @@ func (m *Manager) shutdown() error {
 	go func() { // unguarded: the daemon ends anyway
 		defer close(done)
 		m.wg.Wait()
-		m.controls.close()
+		m.floor.close()
 		m.stages.close()
 		m.stages.wait()
 		if err := closeAll(m.muxes); err != nil {
@@ -309,7 +309,7 @@ func (m *Manager) forget(h *held) {
 }
 
 func (m *Manager) dissolve(h *held, why EndReason) {
-	m.controls.leave(h.viewer)
+	m.floor.leave(h.input)
 	err := h.stop()
 	if p := h.crash.Load(); p != nil {
 		err = errors.Join(*p, err)
@@ -493,7 +493,7 @@ func (m *Manager) Host() Host {
 	h.ICEServers = m.relays.Status()
 	for _, d := range m.displays(context.Background()) {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: cmp.Or(d.State, stageIdle), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers}
-		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.controls.holder(d.ID)
+		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.floor.holder(d.ID)
 		if st, users := m.stages.find(d.ID); users > 0 {
 			view := st.see()
 			i.Viewers, i.Encodes, i.State, i.Reason = users, st.encodes(), view.state, view.reason

@@ -290,7 +290,7 @@ func TestPanicOfAnInjector(t *testing.T) {
 		b.arm("Run")
 		v := c.viewer("a", RoleController)
 		v.shows(Display{ID: "test", Input: func() Injector { return minedKeyboard{c.keys.open().(*keyboard), b} }})
-		if why := c.put(v, rift.Event{Kind: rift.Key, Code: 30, Pressed: true}, time.Now()); why != "" {
+		if why := c.deliver(v.inputChannel, rift.Event{Kind: rift.Key, Code: 30, Pressed: true}, time.Now()); why != "" {
 			t.Fatal(why)
 		}
 		eventually(t, "the panic is counted", func() bool { return testutil.ToFloat64(c.met.panics.WithLabelValues(partInput)) == 1 })

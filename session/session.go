@@ -7,7 +7,7 @@
 //	            ─▶ viewer.mu, caps.mu
 //	seating.mu  ─▶ viewer.ctl ─▶ viewer.mu
 //	            ─▶ rung.mu, stages.mu, caps.mu
-//	controls.mu ─▶ viewer.mu
+//	floor.mu    ─▶ viewer.mu
 //
 // The locks of the journal, the news, the log and an injector's queue come last: they may be taken with any other held, and none is taken
 // with them. Nothing is done with a lock held that waits for a network, a display, a driver or a log: log records are written by a goroutine of

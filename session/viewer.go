@@ -51,11 +51,10 @@ type viewer struct {
 	// giveBack gives up the hold of a stage.
 	giveBack func(*openStage)
 	// crowded tells whether pictures are late because of the host's load, which relief does something about.
-	crowded  func() bool
-	baseW    int // the width that the controller was told
-	controls *controls
-	in       *inlet
-	echoes   echoes
+	crowded func() bool
+	baseW   int // the width that the controller was told
+	input   *inputChannel
+	echoes  echoes
 
 	// doubt is told the servers that gave no relayed address.
 	doubt func([]relay.Server)
@@ -149,6 +148,31 @@ func (v *viewer) hint() {
 	default:
 	}
 }
+
+// offered takes a data channel of the viewer, which is read until ctx ends, or closes it.
+func (v *viewer) offered(ctx context.Context, d *webrtc.DataChannel) {
+	defer v.guard.Recover(partInput)
+	if err := v.peer.verified(); err != nil {
+		_ = d.Close()
+		return
+	}
+	if v.input.open(ctx, d) {
+		v.log.Warn("session opens data channels without end", "channels", maxChannels)
+		v.want(EndMisbehaved)
+	}
+}
+
+var _ participant = (*viewer)(nil)
+
+func (v *viewer) watching() Display { return v.seat().stage.display }
+
+func (v *viewer) away() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.life.state == stateDisconnected
+}
+
+func (v *viewer) lastHeard() time.Time { return v.heard.get() }
 
 // stop ends the viewer's goroutines and its peer connection, and waits for them.
 func (v *viewer) stop() error {

@@ -118,7 +118,7 @@ func (v *viewer) snapshot() Snapshot {
 	ceiling, weight := v.caps.ceiling, v.caps.weight
 	lowest, of := v.caps.lowest(v.most)
 	v.caps.mu.Unlock()
-	control := v.controls.see(v)
+	control := v.input.floor.view(v.input)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Snapshot{

@@ -15,7 +15,7 @@ import (
 // typist is somebody with a page that says what is held.
 type typist struct {
 	*counter
-	v    *viewer
+	v    *fakeViewer
 	sent uint64
 	held []uint32
 }
@@ -39,7 +39,7 @@ func sits(t *testing.T, run func(t *testing.T, p *typist)) {
 				case <-over:
 					return
 				}
-				p.v.heard.set(time.Now())
+				p.v.heard = time.Now()
 				c.sweep(time.Now())
 			}
 		}()
@@ -51,7 +51,7 @@ func sits(t *testing.T, run func(t *testing.T, p *typist)) {
 // press presses or releases a key; the message arrives.
 func (p *typist) press(code uint32, down bool) {
 	p.sends(code, down)
-	p.put(p.v, rift.Event{Kind: rift.Key, Code: code, Pressed: down}, time.Now())
+	p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Key, Code: code, Pressed: down}, time.Now())
 }
 
 // sends is press with a message that is lost, or late.
@@ -64,7 +64,9 @@ func (p *typist) sends(code uint32, down bool) {
 }
 
 // says says what is held; it arrives.
-func (p *typist) says() { p.confirm(p.v, rift.State{Count: p.sent, Keys: p.held}, time.Now()) }
+func (p *typist) says() {
+	p.confirm(p.v.inputChannel, rift.State{Count: p.sent, Keys: p.held}, time.Now())
+}
 
 // holds keeps saying it.
 func (p *typist) holds(d time.Duration) {
@@ -121,7 +123,7 @@ func TestModifierComesBack(t *testing.T) {
 		time.Sleep(time.Second)
 		same(t, "shift during a cut", p.keys.got(), "key 42 down", "release")
 		p.says()
-		p.put(p.v, rift.Event{Kind: rift.Move, X: .5}, time.Now())
+		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Move, X: .5}, time.Now())
 		p.sent++
 		same(t, "a position", p.keys.got(), "move 0.5 0")
 		p.press(30, true)
@@ -147,20 +149,20 @@ func TestKeyIsReleasedByWhatIsSaid(t *testing.T) {
 		before := rift.State{Count: p.sent - 1, Keys: []uint32{42}}
 		p.sends(30, false)
 		p.says()
-		p.confirm(p.v, before, time.Now()) // comes late
+		p.confirm(p.v.inputChannel, before, time.Now()) // comes late
 		same(t, "at once", p.keys.got(), "key 42 down", "key 30 down")
 		time.Sleep(stalledAfter)
-		p.v.in.busy.Store(true)
+		p.v.busy.Store(true)
 		p.says()
 		same(t, "while the host is behind", p.keys.got())
-		p.v.in.busy.Store(false)
-		p.confirm(p.v, before, time.Now())
+		p.v.busy.Store(false)
+		p.confirm(p.v.inputChannel, before, time.Now())
 		same(t, "by what is older than the press", p.keys.got())
 		p.sends(42, false)
 		p.says()
 		same(t, "once the message is late", p.keys.got(), "key 30 up")
-		p.put(p.v, rift.Event{Kind: rift.Key, Code: 30}, time.Now())
-		p.put(p.v, rift.Event{Kind: rift.Key, Code: 42}, time.Now())
+		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Key, Code: 30}, time.Now())
+		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Key, Code: 42}, time.Now())
 		same(t, "the messages, late", p.keys.got(), "key 30 up", "key 42 up")
 	})
 }
@@ -194,14 +196,14 @@ func TestTextWithAHoleEndsThere(t *testing.T) {
 			time.Sleep(lossPause / 10)
 		}
 		same(t, "after a loss", p.keys.got(), "release")
-		if s := p.see(p.v); !s.lost || !s.has {
+		if s := p.view(p.v.inputChannel); !s.lost || !s.has {
 			t.Errorf("the session shows %+v; want that input is lost", s)
 		}
 		time.Sleep(lossPause)
 		if why := p.key(p.v, 32, true); why != "" {
 			t.Errorf("a key after a pause: %q", why)
 		}
-		if s := p.see(p.v); s.lost {
+		if s := p.view(p.v.inputChannel); s.lost {
 			t.Error("input counts as lost still")
 		}
 	})
@@ -222,15 +224,15 @@ func TestDisplayWithoutRoomHoldsUpItsControllerAlone(t *testing.T) {
 		go func() {
 			defer close(ended)
 			for range 10 {
-				a.input(ctx, riftPress(30))
+				a.receive(ctx, riftPress(30))
 			}
-			a.input(ctx, riftPress(30))
+			a.receive(ctx, riftPress(30))
 		}()
 		synctest.Wait()
 		if n := testutil.ToFloat64(c.met.input.WithLabelValues("key")); n != 0 {
 			t.Errorf("%v keys are given to a display without room", n)
 		}
-		b.input(t.Context(), riftPress(30))
+		b.receive(t.Context(), riftPress(30))
 		if n := testutil.ToFloat64(c.met.inputDropped.WithLabelValues(inputNoControl)); n != 1 {
 			t.Error("another one waits")
 		}

@@ -130,9 +130,9 @@ func (k *keyboard) open() Injector {
 	return k
 }
 
-// counter is a desk with controls, and viewers without a connection.
+// counter is a floor with one display, and viewers without a connection.
 type counter struct {
-	*controls
+	*floor
 	keys   *keyboard
 	conf   *live
 	events []Event
@@ -140,29 +140,37 @@ type counter struct {
 
 func newCounter() *counter {
 	c := &counter{keys: &keyboard{}, conf: newLive(Config{}.withDefaults())}
-	c.controls = newControls(c.conf, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()), func(e Event) uint64 {
+	c.floor = newFloor(c.conf, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()), func(e Event) uint64 {
 		c.events = append(c.events, e)
 		return uint64(len(c.events))
 	})
 	return c
 }
 
-func (c *counter) viewer(id string, role Role) *viewer {
-	v := &viewer{id: id, log: slog.New(slog.DiscardHandler), met: c.met, controls: c.controls, in: newInlet(), offer: Offer{Role: role}}
-	v.want = func(EndReason) {}
-	v.life.state = stateConnected
-	v.heard.set(time.Now())
-	v.shows(Display{ID: "test", Input: c.keys.open})
+// fakeViewer is all that a floor sees of a viewer.
+type fakeViewer struct {
+	*inputChannel
+
+	sees  Display
+	lost  bool
+	heard time.Time
+}
+
+func (v *fakeViewer) watching() Display    { return v.sees }
+func (v *fakeViewer) away() bool           { return v.lost }
+func (v *fakeViewer) lastHeard() time.Time { return v.heard }
+
+// shows makes the viewer see a display.
+func (v *fakeViewer) shows(d Display) { v.sees = d }
+
+func (c *counter) viewer(id string, role Role) *fakeViewer {
+	v := &fakeViewer{sees: Display{ID: "test", Input: c.keys.open}, heard: time.Now()}
+	v.inputChannel = newInputChannel(id, role, v, c.floor, slog.New(slog.DiscardHandler), c.guard)
 	return v
 }
 
-// shows makes the viewer see a display.
-func (v *viewer) shows(d Display) {
-	v.seats.shown.Store(&seat{viewer: v, stage: &openStage{stage: &stage{display: d}}})
-}
-
-func (c *counter) key(v *viewer, code uint32, down bool) string {
-	return c.put(v, rift.Event{Kind: rift.Key, Code: code, Pressed: down}, time.Now())
+func (c *counter) key(v *fakeViewer, code uint32, down bool) string {
+	return c.deliver(v.inputChannel, rift.Event{Kind: rift.Key, Code: code, Pressed: down}, time.Now())
 }
 
 // changes returns the changes of control since the last time, as from, to and why.
@@ -201,13 +209,13 @@ func TestOneControlsAtATime(t *testing.T) {
 		}
 		same(t, "keys", c.keys.got(), "key 30 down")
 		same(t, "control", c.changes(), ">a taken")
-		if s := c.see(b); !s.may || s.has || !s.taken {
+		if s := c.view(b.inputChannel); !s.may || s.has || !s.taken {
 			t.Errorf("the second sees %+v", s)
 		}
 
 		// A key that is held is input, however long.
 		time.Sleep(time.Minute)
-		a.heard.set(time.Now())
+		a.heard = time.Now()
 		c.sweep(time.Now())
 		if why := c.key(b, 31, true); why != inputNoControl {
 			t.Errorf("a key while the first holds one: %q; want %q", why, inputNoControl)
@@ -246,7 +254,7 @@ func TestOperatorGivesAndWithdraws(t *testing.T) {
 		defer c.close()
 		a, b, w := c.viewer("a", RoleController), c.viewer("b", RoleController), c.viewer("w", RoleViewer)
 		c.key(a, 42, true)
-		if err := c.give(b, true); err != nil {
+		if err := c.give(b.inputChannel, true); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "keys when control is given to another", c.keys.got(), "key 42 down", "release")
@@ -254,7 +262,7 @@ func TestOperatorGivesAndWithdraws(t *testing.T) {
 			t.Errorf("a key of who had control: %q; want %q", why, inputNoControl)
 		}
 		c.key(b, 31, true)
-		if err := c.give(b, false); err != nil {
+		if err := c.give(b.inputChannel, false); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "keys when control is withdrawn", c.keys.got(), "key 31 down", "release")
@@ -262,18 +270,18 @@ func TestOperatorGivesAndWithdraws(t *testing.T) {
 			t.Errorf("a key after control was withdrawn: %q; want %q", why, inputNoControl)
 		}
 		same(t, "control", c.changes(), ">a taken", "a>b given", "b> withdrawn")
-		if err := c.give(b, true); err != nil {
+		if err := c.give(b.inputChannel, true); err != nil {
 			t.Fatal(err)
 		}
 		if why := c.key(b, 31, true); why != "" {
 			t.Errorf("a key after control was given back: %q", why)
 		}
-		if err := c.give(w, true); !errors.Is(err, ErrNoControl) {
+		if err := c.give(w.inputChannel, true); !errors.Is(err, ErrNoControl) {
 			t.Errorf("control for a viewer: %v; want %v", err, ErrNoControl)
 		}
 		w.shows(Display{ID: "deaf"})
 		a.shows(Display{ID: "deaf"})
-		if err := c.give(a, true); !errors.Is(err, ErrNoControl) {
+		if err := c.give(a.inputChannel, true); !errors.Is(err, ErrNoControl) {
 			t.Errorf("control of a display that takes none: %v; want %v", err, ErrNoControl)
 		}
 		if why := c.key(a, 30, true); why != inputUnsupported {
@@ -284,29 +292,29 @@ func TestOperatorGivesAndWithdraws(t *testing.T) {
 
 func TestKeysAreReleased(t *testing.T) {
 	for name, c := range map[string]struct {
-		happens func(c *counter, v *viewer)
+		happens func(c *counter, v *fakeViewer)
 		why     string // of the loss of control; empty when it is kept
 	}{
-		"the session ends":        {func(c *counter, v *viewer) { c.leave(v) }, controlEnded},
-		"the path is lost":        {func(c *counter, v *viewer) { v.life.state = stateDisconnected; c.sweep(time.Now()) }, controlDisconnected},
-		"it sees another display": {func(c *counter, v *viewer) { v.shows(Display{ID: "other"}); c.sweep(time.Now()) }, controlMoved},
-		"input is turned off": {func(c *counter, _ *viewer) {
+		"the session ends":        {func(c *counter, v *fakeViewer) { c.leave(v.inputChannel) }, controlEnded},
+		"the path is lost":        {func(c *counter, v *fakeViewer) { v.lost = true; c.sweep(time.Now()) }, controlDisconnected},
+		"it sees another display": {func(c *counter, v *fakeViewer) { v.shows(Display{ID: "other"}); c.sweep(time.Now()) }, controlMoved},
+		"input is turned off": {func(c *counter, _ *fakeViewer) {
 			c.conf.p.Store(&Config{Input: InputOff})
 			c.sweep(time.Now())
 		}, controlOff},
-		"input is for operators": {func(c *counter, _ *viewer) {
+		"input is for operators": {func(c *counter, _ *fakeViewer) {
 			c.conf.p.Store(&Config{Input: InputOperators})
 			c.sweep(time.Now())
 		}, controlOff},
-		"nothing is heard":   {func(c *counter, _ *viewer) { time.Sleep(heldSilence); c.sweep(time.Now()) }, ""},
-		"the channel closes": {func(c *counter, v *viewer) { c.hangUp(v, v.in.channel) }, controlClosed},
+		"nothing is heard":   {func(c *counter, _ *fakeViewer) { time.Sleep(heldSilence); c.sweep(time.Now()) }, ""},
+		"the channel closes": {func(c *counter, v *fakeViewer) { c.channelClosed(v.inputChannel, v.input) }, controlClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rig := newCounter()
 				defer rig.close()
 				v := rig.viewer("a", RoleController)
-				v.in.channel = &webrtc.DataChannel{}
+				v.input = &webrtc.DataChannel{}
 				rig.key(v, 17, true)
 				time.Sleep(time.Second)
 				rig.sweep(time.Now())
@@ -335,7 +343,7 @@ func TestEndReleasesForGood(t *testing.T) {
 		c := newCounter()
 		defer c.close()
 		v := c.viewer("a", RoleController)
-		c.leave(v)
+		c.leave(v.inputChannel)
 		if why := c.key(v, 30, true); why != inputNoControl {
 			t.Errorf("a key of a session that ends: %q; want %q", why, inputNoControl)
 		}
@@ -354,7 +362,7 @@ func TestInputIsBounded(t *testing.T) {
 		}
 		start := time.Now()
 		for range 3000 {
-			v.input(t.Context(), b)
+			v.receive(t.Context(), b)
 		}
 		if took, want := time.Since(start), (3000-inputBurst)*inputEvery; took < want || took > want+want/10 {
 			t.Errorf("3000 messages took %v; want %v", took, want)
@@ -362,17 +370,17 @@ func TestInputIsBounded(t *testing.T) {
 		if n := testutil.ToFloat64(c.met.input.WithLabelValues("move")); n != 3000 {
 			t.Errorf("%v of 3000 are given", n)
 		}
-		v.input(t.Context(), make([]byte, rift.MaxMessage+1))
-		v.input(t.Context(), []byte{1, 2, 3})
-		v.input(t.Context(), []byte{0x32, 0}) // a gamepad's
+		v.receive(t.Context(), make([]byte, rift.MaxMessage+1))
+		v.receive(t.Context(), []byte{1, 2, 3})
+		v.receive(t.Context(), []byte{0x32, 0}) // a gamepad's
 		over, cancel := context.WithCancel(t.Context())
 		cancel()
-		v.input(over, b) // the session ends
-		for range 2 * stateBurst {
-			v.holds(nil)
+		v.receive(over, b) // the session ends
+		for range 2 * reportBurst {
+			v.report(nil)
 		}
-		if n := testutil.ToFloat64(c.met.inputDropped.WithLabelValues(inputRate)); n != stateBurst {
-			t.Errorf("%v messages of what is held are left out; want %d", n, stateBurst)
+		if n := testutil.ToFloat64(c.met.inputDropped.WithLabelValues(inputRate)); n != reportBurst {
+			t.Errorf("%v messages of what is held are left out; want %d", n, reportBurst)
 		}
 		for _, why := range []string{rift.FaultTooLong.String(), rift.FaultMalformed.String(), inputUnsupported} {
 			if n := testutil.ToFloat64(c.met.inputDropped.WithLabelValues(why)); n != 1 {

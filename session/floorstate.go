@@ -1,0 +1,120 @@
+package session
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"wavryhost/session/rift"
+)
+
+// floorState is control of one display, from the first input on until its injector is closed. The floor's mutex guards it.
+type floorState struct {
+	display   string
+	holder    *inputChannel // nil when the display is free
+	lastInput time.Time     // of the holder, or when it got control; when the display became free
+	injector  Injector
+	cancel    context.CancelFunc
+
+	losses uint64 // what the injector counted at the last look
+
+	// down are the keys and buttons that the holder has pressed. lapsed are the modifiers among those that were released
+	// because nothing was heard: they are pressed again with the next key or button.
+	down   []rift.Event
+	lapsed []uint32
+}
+
+// modifiers are the codes of Control, Shift, Alt and Meta, left and right.
+var modifiers = []uint32{29, 97, 42, 54, 56, 100, 125, 126}
+
+// note records which keys and buttons are down.
+func (s *floorState) note(e rift.Event) {
+	if e.Kind != rift.Key && e.Kind != rift.Button {
+		return
+	}
+	s.down = slices.DeleteFunc(s.down, func(o rift.Event) bool { return o.Kind == e.Kind && o.Code == e.Code })
+	s.lapsed = slices.DeleteFunc(s.lapsed, func(code uint32) bool { return e.Kind == rift.Key && code == e.Code })
+	if e.Pressed {
+		s.down = append(s.down, e)
+	}
+}
+
+// releaseAll releases all that is held.
+func (s *floorState) releaseAll() {
+	s.injector.Release()
+	s.down, s.lapsed = nil, nil
+}
+
+// lapse releases all that is held because nothing is heard from the holder.
+func (s *floorState) lapse() {
+	var lapsed []uint32
+	for _, e := range s.down {
+		if e.Kind == rift.Key && slices.Contains(modifiers, e.Code) {
+			lapsed = append(lapsed, e.Code)
+		}
+	}
+	s.releaseAll()
+	s.lapsed = lapsed
+}
+
+// releaseAllBut releases the keys that are down and not in a report. Modifiers and buttons wait for their own messages:
+// input that is on its way may be meant to arrive before their release. Nothing is pressed: that would type a letter
+// twice.
+func (s *floorState) releaseAllBut(r rift.State) {
+	for _, e := range slices.Clone(s.down) {
+		if e.Kind == rift.Key && !slices.Contains(r.Keys, e.Code) && !slices.Contains(modifiers, e.Code) {
+			e.Pressed = false
+			s.note(e)
+			s.inject(e)
+		}
+	}
+}
+
+// restoreModifiers presses the modifiers again that lapsed, before e: it was sent while they were held, or it says that
+// they are not.
+func (s *floorState) restoreModifiers(e rift.Event) {
+	if e.Kind == rift.Move {
+		return
+	}
+	for _, code := range slices.Clone(s.lapsed) {
+		if e.Kind != rift.Key || e.Code != code {
+			m := rift.Event{Kind: rift.Key, Code: code, Pressed: true}
+			s.note(m)
+			s.inject(m)
+		}
+	}
+}
+
+// muted reports whether an event is dropped because the display has lost what came before it: the rest of a text does not
+// follow a hole. After a pause the display takes input again.
+func (s *floorState) muted(e rift.Event, now time.Time) bool {
+	h := s.holder
+	if n := s.injector.Losses(); n != s.losses {
+		s.losses = n
+		s.releaseAll()
+		h.lossMuted, h.mutedAt = true, now
+	}
+	if !h.lossMuted || e.Kind == rift.Move {
+		return false
+	}
+	h.lossMuted = now.Sub(h.mutedAt) < lossPause || h.mutedAt.Equal(now)
+	h.mutedAt = now
+	return h.lossMuted
+}
+
+// inject gives an event to the display, or returns why it is dropped.
+func (s *floorState) inject(e rift.Event) (dropped string) {
+	switch e.Kind {
+	case rift.Move:
+		s.injector.Move(e.X, e.Y)
+	case rift.Button:
+		s.injector.Button(e.Code, e.Pressed)
+	case rift.Key:
+		s.injector.Key(e.Code, e.Pressed)
+	case rift.Scroll:
+		s.injector.Scroll(e.X, e.Y)
+	default:
+		return inputUnsupported
+	}
+	return ""
+}
