@@ -21,7 +21,7 @@ var rooms = map[string][]string{
 	"wavryhost/capture/capturetest": {"capture"},
 	"wavryhost/capture/screenshot":  {"capture"},
 	"wavryhost/capture/synthetic":   {"capture"},
-	"wavryhost/capture/x11":         {"capture"},
+	"wavryhost/capture/x11":         {"capture", "platform/xproto"},
 
 	"wavryhost/encode":            {"capture", "platform/child"},
 	"wavryhost/encode/encodetest": {"capture", "encode"},
@@ -46,9 +46,12 @@ var rooms = map[string][]string{
 	"wavryhost/platform/child":    {},
 	"wavryhost/platform/display":  {"platform/child", "session/guard"},
 	"wavryhost/platform/identity": {},
-	"wavryhost/platform/input":    {},
+	"wavryhost/platform/input":    {"platform/xproto"},
 	"wavryhost/platform/pressure": {"session/guard"},
 	"wavryhost/platform/service":  {"platform/child"},
+	"wavryhost/platform/xproto":   {},
+
+	"wavryhost/platform/xproto/xprototest": {},
 
 	"wavryhost/session/wire":  {"adapt", "adapt/pacing", "encode", "session/guard"},
 	"wavryhost/session/guard": {},
@@ -109,7 +112,7 @@ var anything = []string{"wavryhost/cmd/wavry-host", "wavryhost/cmd/wavry-host/en
 var drivers = map[string][]string{
 	"github.com/asticode/go-astiav": {"wavryhost/encode/ffmpeg"},
 	"github.com/kbinani/screenshot": {"wavryhost/capture/screenshot"},
-	"github.com/jezek/xgb":          {"wavryhost/capture/x11", "wavryhost/platform/display"},
+	"github.com/jezek/xgb":          nil,
 	"github.com/pion/": {
 		"wavryhost/session",
 		"wavryhost/session/relay",
@@ -149,16 +152,17 @@ var drivers = map[string][]string{
 		"wavryhost/capture/x11",
 		"wavryhost/platform/pressure",
 	},
-	"github.com/chromedp/":                nil,
-	"github.com/danielgtaylor/huma":       {"wavryhost/session/api"},
-	"github.com/getkin/kin-openapi":       nil,
-	"github.com/santhosh-tekuri/":         nil,
-	"github.com/stretchr/testify":         nil,
-	"log":                                 nil,
-	"wavryhost/capture/capturetest":       nil,
-	"wavryhost/encode/encodetest":         nil,
-	"wavryhost/cmd/wavry-host":            {"wavryhost/cmd/wavry-host"},
-	"github.com/pion/interceptor/pkg/gcc": {"wavryhost/adapt/simulate/rival"},
+	"github.com/chromedp/":                 nil,
+	"github.com/danielgtaylor/huma":        {"wavryhost/session/api"},
+	"github.com/getkin/kin-openapi":        nil,
+	"github.com/santhosh-tekuri/":          nil,
+	"github.com/stretchr/testify":          nil,
+	"log":                                  nil,
+	"wavryhost/capture/capturetest":        nil,
+	"wavryhost/encode/encodetest":          nil,
+	"wavryhost/platform/xproto/xprototest": nil,
+	"wavryhost/cmd/wavry-host":             {"wavryhost/cmd/wavry-host"},
+	"github.com/pion/interceptor/pkg/gcc":  {"wavryhost/adapt/simulate/rival"},
 }
 
 type listed struct {

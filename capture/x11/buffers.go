@@ -10,7 +10,8 @@ import (
 // maxFrames is the number of frames that may be held at once.
 const maxFrames = 3
 
-// maxRects is the number of damaged rectangles that are read one by one. If there are more, their bounding box is read.
+// maxRects is the number of damaged rectangles that are read one by one. If there are more, their bounding box is
+// read.
 const maxRects = 16
 
 // buffers is memory for pictures of one size: three slots, and scratch memory for rectangles. All pages are touched at
@@ -33,8 +34,8 @@ type slot struct {
 	pix    []byte
 	offset int // in buffers.mem
 
-	// stale is where pix differs from the server's picture as of the latest frame: the changes since the slot was filled,
-	// and the cursor drawn into it.
+	// stale is where pix differs from the server's picture as of the latest frame: the changes since the slot was
+	// filled, and the cursor drawn into it.
 	stale []image.Rectangle
 
 	held    bool // guarded by Source.mu
@@ -122,8 +123,8 @@ type read struct {
 	scratch int // offset in mem, or -1 for whole rows
 }
 
-// readPlan adds to plan the reads that cover all rects inside bounds. It reads whole rows where this costs no more than
-// reading some parts twice.
+// readPlan adds to plan the reads that cover all rects inside bounds. It reads whole rows where this costs no more
+// than reading some parts twice.
 func (b *buffers) readPlan(plan []read, rects []image.Rectangle) []read {
 	var box image.Rectangle
 	for _, r := range rects {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"image"
 	"time"
+
+	"wavryhost/platform/xproto"
 )
 
 // Intervals for polling the pointer once it has been still for stillAfter. Raw motion events report movement by an
@@ -16,15 +18,16 @@ const (
 	unwatchedPoll = 100 * time.Millisecond
 )
 
-// Limits for frames that show only another shape of the cursor. A few may follow each other at once, as at the edges of
-// windows. Animated cursors change 15 to 60 times a second as long as they are shown. At these limits such a cursor
+// Limits for frames that show only another shape of the cursor. A few may follow each other at once, as at the edges
+// of windows. Animated cursors change 15 to 60 times a second as long as they are shown. At these limits such a cursor
 // costs less than 50 kbit/s on a still screen.
 const (
 	shapeBurst = 4
 	smallShape = 500 * time.Millisecond
 	largeShape = time.Second
 	largeArea  = 64 * 64 // pixels
-	// shapeRetry is the wait before a shape is requested again that the server refused because its client has just ended.
+	// shapeRetry is the wait before a shape is requested again that the server refused because its client has just
+	// ended.
 	shapeRetry = 250 * time.Millisecond
 )
 
@@ -179,14 +182,15 @@ func blend(dst, src []byte) {
 // watch requests raw motion events or cancels them. A fast mouse sends a thousand per second, of which only the first
 // matters.
 func (s *Source) watch(on bool) {
-	if !s.ext.input.present() || s.cursor.watching == on {
+	if !s.ext.input.Present() || s.cursor.watching == on {
 		return
 	}
 	var mask uint32
 	if on {
 		mask = 1 << xiRawMotion
 	}
-	s.conn.send(s.ext.input.major, xiSelectEvents, s.screen.root, pair(1, 0), pair(xiAllMasterDevices, 1), mask)
+	s.conn.Send(s.ext.input.Major, xiSelectEvents,
+		s.screen.Root, xproto.Pair(1, 0), xproto.Pair(xiAllMasterDevices, 1), mask)
 	s.cursor.watching = on
 }
 
@@ -195,11 +199,10 @@ func (s *Source) watch(on bool) {
 func (s *Source) look(ctx context.Context) error {
 	now := time.Now()
 	if !s.cursor.enabled {
-		_, err := s.conn.await(ctx, s.conn.send(opGetInputFocus, 0))
-		return err
+		return s.conn.Sync(ctx)
 	}
 	s.watch(now.Sub(s.cursor.moved) >= stillAfter)
-	b, err := s.conn.await(ctx, s.conn.send(opQueryPointer, 0, s.screen.root))
+	b, err := s.conn.Await(ctx, s.conn.Send(opQueryPointer, 0, s.screen.Root))
 	if err != nil {
 		return err
 	}
@@ -211,10 +214,10 @@ func (s *Source) look(ctx context.Context) error {
 // awaitShape reads the reply to GetCursorImage. If the server refuses because the shape's client has ended, the
 // previous shape stays.
 func (s *Source) awaitShape(ctx context.Context, seq uint16) error {
-	b, err := s.conn.await(ctx, seq)
-	var refused requestError
+	b, err := s.conn.Await(ctx, seq)
+	var refused xproto.RequestError
 	switch {
-	case errors.Is(err, errTooLong): // over 2000x2000 pixels: better no cursor than no picture
+	case errors.Is(err, xproto.ErrTooLong): // over 2000x2000 pixels: better no cursor than no picture
 		s.cursor.pix, s.cursor.reshaped = s.cursor.pix[:0], true
 	case errors.As(err, &refused):
 		s.cursor.again = time.Now().Add(shapeRetry)

@@ -1,11 +1,15 @@
 package x11
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 
 	"wavryhost/capture"
+	"wavryhost/platform/xproto"
 )
+
+var le = binary.LittleEndian
 
 // pixels is the pixel format of a server, and its conversion to the format of a capture.Frame. The zero value is the
 // format of a Frame.
@@ -22,47 +26,47 @@ type pixels struct {
 const maxChannel = 10
 
 // pixelsOf returns how to read the pictures of a screen, or why that is impossible.
-func (s setup) pixelsOf(sc screen) (pixels, error) {
-	for _, f := range s.formats {
-		if f.depth != sc.depth {
+func pixelsOf(s xproto.Setup, sc xproto.Screen) (pixels, error) {
+	for _, f := range s.Formats {
+		if f.Depth != sc.Depth {
 			continue
 		}
-		p, ok := newPixels(f, [3]uint32{sc.blue, sc.green, sc.red})
-		if s.lsbFirst && ok {
+		p, ok := newPixels(f, [3]uint32{sc.Blue, sc.Green, sc.Red})
+		if s.LSBFirst && ok {
 			return p, nil
 		}
 		order := "big"
-		if s.lsbFirst {
+		if s.LSBFirst {
 			order = "little"
 		}
 		return pixels{}, fmt.Errorf(
 			"%w: the display has depth %d with %d bits a pixel, masks %#x %#x %#x, %s-endian: only 16 or 32 bits "+
 				"a pixel with color masks, little-endian, are understood; start the server with depth 24",
 			capture.ErrUnsupported,
-			sc.depth,
-			f.bitsPerPixel,
-			sc.red,
-			sc.green,
-			sc.blue,
+			sc.Depth,
+			f.BitsPerPixel,
+			sc.Red,
+			sc.Green,
+			sc.Blue,
 			order,
 		)
 	}
-	return pixels{}, fmt.Errorf("%w: the server names no picture format for depth %d", capture.ErrUnsupported, sc.depth)
+	return pixels{}, fmt.Errorf("%w: the server names no picture format for depth %d", capture.ErrUnsupported, sc.Depth)
 }
 
-func newPixels(f format, masks [3]uint32) (pixels, bool) {
-	if (f.bitsPerPixel != 16 && f.bitsPerPixel != 32) || f.scanlinePad != 32 {
+func newPixels(f xproto.Format, masks [3]uint32) (pixels, bool) {
+	if (f.BitsPerPixel != 16 && f.BitsPerPixel != 32) || f.ScanlinePad != 32 {
 		return pixels{}, false
 	}
-	if f.bitsPerPixel == 32 && masks == [3]uint32{0xff, 0xff00, 0xff0000} {
+	if f.BitsPerPixel == 32 && masks == [3]uint32{0xff, 0xff00, 0xff0000} {
 		return pixels{}, true
 	}
-	p := pixels{size: int(f.bitsPerPixel) / 8}
+	p := pixels{size: int(f.BitsPerPixel) / 8}
 	var all uint32
 	for i, m := range masks {
 		shift := bits.TrailingZeros32(m)
 		width := bits.OnesCount32(m)
-		if m == 0 || m>>shift != 1<<width-1 || width > maxChannel || m&all != 0 || bits.Len32(m) > int(f.bitsPerPixel) {
+		if m == 0 || m>>shift != 1<<width-1 || width > maxChannel || m&all != 0 || bits.Len32(m) > int(f.BitsPerPixel) {
 			return pixels{}, false
 		}
 		all |= m
@@ -81,7 +85,7 @@ func (p *pixels) converts() bool { return p.size != 0 }
 // row returns the number of bytes that the server sends for n pixels of a row.
 func (p *pixels) row(n int) int {
 	if p.size == 2 {
-		return pad4(2 * n)
+		return xproto.Pad(2 * n)
 	}
 	return 4 * n
 }

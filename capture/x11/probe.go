@@ -8,17 +8,19 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"wavryhost/platform/xproto"
 )
 
 // Probe connects to the server of a display and describes its screens, in the order of their numbers. It takes no
 // longer than ctx and five seconds.
 func Probe(ctx context.Context, display string, authority []string) ([]Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, xproto.OpenTimeout)
 	defer cancel()
 	for {
 		list, err := probe(ctx, display, authority)
-		// A server that resets when its last client goes disconnects others. The last client may have been the previous
-		// probe.
+		// A server that resets when its last client goes disconnects others. The last client may have been the
+		// previous probe.
 		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) &&
 			!errors.Is(err, syscall.EPIPE) {
 			return list, err
@@ -34,15 +36,15 @@ func Probe(ctx context.Context, display string, authority []string) ([]Info, err
 }
 
 func probe(ctx context.Context, display string, authority []string) ([]Info, error) {
-	c, _, err := connect(ctx, display, authority)
+	c, err := dial(ctx, display, authority)
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
-	defer context.AfterFunc(ctx, c.wake)()
+	defer c.Close()
+	defer context.AfterFunc(ctx, c.Wake)()
 	var list []Info
-	for _, sc := range c.setup.screens {
-		info, err := c.info(ctx, sc)
+	for _, sc := range c.Setup.Screens {
+		info, err := describe(ctx, c, sc)
 		if err != nil {
 			return nil, fmt.Errorf("x11: probe display %s: %w", display, err)
 		}
@@ -51,29 +53,29 @@ func probe(ctx context.Context, display string, authority []string) ([]Info, err
 	return list, nil
 }
 
-func (c *conn) info(ctx context.Context, sc screen) (Info, error) {
-	info := Info{Depth: int(sc.depth), Vendor: c.setup.vendor, Release: c.setup.release}
+func describe(ctx context.Context, c *xproto.Conn, sc xproto.Screen) (Info, error) {
+	info := Info{Depth: int(sc.Depth), Vendor: c.Setup.Vendor, Release: c.Setup.Release}
 	var err error
-	if info.Width, info.Height, err = c.geometry(ctx, sc.root); err != nil {
+	if info.Width, info.Height, err = c.Geometry(ctx, sc.Root); err != nil {
 		return info, err
 	}
-	if info.Extensions, err = c.listExtensions(ctx); err != nil {
+	if info.Extensions, err = c.ListExtensions(ctx); err != nil {
 		return info, err
 	}
 	slices.Sort(info.Extensions)
-	ext, err := c.extensions(ctx)
+	ext, err := queryExtensions(ctx, c)
 	if err != nil {
 		return info, err
 	}
-	info.SharedMemory = ext.shm.present() && c.name.local()
-	info.Damage = ext.damage.present() && ext.fixes.present()
-	info.Cursor = ext.fixes.present()
-	info.Resize = ext.randr.present()
-	if _, err := c.setup.pixelsOf(sc); err != nil {
+	info.SharedMemory = ext.shm.Present() && c.Local()
+	info.Damage = ext.damage.Present() && ext.fixes.Present()
+	info.Cursor = ext.fixes.Present()
+	info.Resize = ext.randr.Present()
+	if _, err := pixelsOf(c.Setup, sc); err != nil {
 		info.Err = err
 		return info, nil //nolint:nilerr // this is the finding
 	}
-	if err := c.rootless(ctx, sc, ext.randr); errors.Is(err, errXwayland) {
+	if err := rootless(ctx, c, sc, ext.randr); errors.Is(err, errXwayland) {
 		info.Err = err
 	} else if err != nil {
 		return info, err

@@ -5,22 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"image"
+
+	"wavryhost/platform/xproto"
 )
 
 // Core requests and events (X Window System Protocol, appendix B).
 const (
 	opChangeWindowAttributes = 2
-	opGetGeometry            = 14
 	opQueryPointer           = 38
-	opGetInputFocus          = 43
 	opCreatePixmap           = 53
 	opFreePixmap             = 54
 	opCreateGC               = 55
 	opFreeGC                 = 60
 	opCopyArea               = 62
 	opGetImage               = 73
-	opQueryExtension         = 98
-	opListExtensions         = 99
 
 	eventGraphicsExposure = 13
 	eventNoExposure       = 14
@@ -32,13 +30,6 @@ const (
 	formatZPixmap = 2
 	allPlanes     = 0xffffffff
 )
-
-// extension is an extension of the server. The zero value means that the server lacks it.
-type extension struct {
-	major, firstEvent byte
-}
-
-func (e extension) present() bool { return e.major != 0 }
 
 // Requests of the extensions, by minor opcode.
 const (
@@ -68,55 +59,13 @@ const (
 	xiRawMotion        = 17
 )
 
-func (c *conn) queryExtension(ctx context.Context, name string) (extension, error) {
-	c.out = append(c.out, opQueryExtension, 0)
-	c.out = le.AppendUint16(c.out, uint16(2+pad4(len(name))/4))
-	c.out = le.AppendUint32(c.out, uint32(len(name)))
-	c.out = appendPadded(c.out, name)
-	c.seq++
-	b, err := c.await(ctx, c.seq)
-	if err != nil || b[8] == 0 {
-		return extension{}, err
-	}
-	return extension{major: b[9], firstEvent: b[10]}, nil
-}
-
 // version asks for an extension's version. Most extensions require this request first.
-func (c *conn) version(ctx context.Context, e extension, major, minor uint32) (uint32, error) {
-	b, err := c.await(ctx, c.send(e.major, queryVersion, major, minor))
+func version(ctx context.Context, c *xproto.Conn, e xproto.Extension, major, minor uint32) (uint32, error) {
+	b, err := c.Await(ctx, c.Send(e.Major, queryVersion, major, minor))
 	if err != nil {
 		return 0, err
 	}
 	return le.Uint32(b[8:]), nil
-}
-
-func (c *conn) listExtensions(ctx context.Context) ([]string, error) {
-	b, err := c.await(ctx, c.send(opListExtensions, 0))
-	if err != nil {
-		return nil, err
-	}
-	return parseNames(b[32:], int(b[1])), nil
-}
-
-func parseNames(b []byte, n int) []string {
-	var names []string
-	for range n {
-		if len(b) == 0 || len(b) < 1+int(b[0]) {
-			break
-		}
-		end := 1 + int(b[0])
-		names = append(names, string(b[1:end]))
-		b = b[end:]
-	}
-	return names
-}
-
-func (c *conn) geometry(ctx context.Context, window uint32) (width, height int, err error) {
-	b, err := c.await(ctx, c.send(opGetGeometry, 0, window))
-	if err != nil {
-		return 0, 0, err
-	}
-	return int(le.Uint16(b[16:])), int(le.Uint16(b[18:])), nil
 }
 
 // parsePointer reads the reply to QueryPointer. ok is false when the pointer is on another screen.
@@ -142,21 +91,18 @@ func parseRegion(rects []image.Rectangle, b []byte, bounds image.Rectangle) []im
 	return rects
 }
 
-// pair packs two 16-bit fields, signed or not.
-func pair(a, b int) uint32 { return uint32(uint16(a)) | uint32(uint16(b))<<16 }
-
 // extensions are the extensions that a Source uses.
 type extensions struct {
-	shm, damage, fixes, randr, input extension
+	shm, damage, fixes, randr, input xproto.Extension
 	// shmFD means that memory can be passed as an open file, across namespaces and users.
 	shmFD bool
 }
 
-func (c *conn) extensions(ctx context.Context) (extensions, error) {
+func queryExtensions(ctx context.Context, c *xproto.Conn) (extensions, error) {
 	var e extensions
 	for _, x := range []struct {
 		name         string
-		to           *extension
+		to           *xproto.Extension
 		major, minor uint32
 		least        uint32
 	}{
@@ -165,22 +111,22 @@ func (c *conn) extensions(ctx context.Context) (extensions, error) {
 		{"DAMAGE", &e.damage, 1, 1, 1},
 		{"RANDR", &e.randr, 1, 2, 1},
 	} {
-		ext, err := c.queryExtension(ctx, x.name)
+		ext, err := c.QueryExtension(ctx, x.name)
 		if err != nil {
 			return e, err
 		}
-		if !ext.present() {
+		if !ext.Present() {
 			continue
 		}
 		var got uint32
 		if x.to == &e.shm {
-			b, err := c.await(ctx, c.send(ext.major, queryVersion))
+			b, err := c.Await(ctx, c.Send(ext.Major, queryVersion))
 			if err != nil {
 				return e, err
 			}
 			got = uint32(le.Uint16(b[8:]))
 			e.shmFD = got > 1 || got == 1 && le.Uint16(b[10:]) >= 2
-		} else if got, err = c.version(ctx, ext, x.major, x.minor); err != nil {
+		} else if got, err = version(ctx, c, ext, x.major, x.minor); err != nil {
 			return e, err
 		}
 		if got >= x.least {
@@ -188,25 +134,25 @@ func (c *conn) extensions(ctx context.Context) (extensions, error) {
 		}
 	}
 	var err error
-	e.input, err = c.inputExtension(ctx)
+	e.input, err = inputExtension(ctx, c)
 	return e, err
 }
 
 // inputExtension asks for XInput 2.2. Its raw events come even while another client has grabbed the pointer.
-func (c *conn) inputExtension(ctx context.Context) (extension, error) {
-	ext, err := c.queryExtension(ctx, "XInputExtension")
-	if err != nil || !ext.present() {
-		return extension{}, err
+func inputExtension(ctx context.Context, c *xproto.Conn) (xproto.Extension, error) {
+	ext, err := c.QueryExtension(ctx, "XInputExtension")
+	if err != nil || !ext.Present() {
+		return xproto.Extension{}, err
 	}
-	b, err := c.await(ctx, c.send(ext.major, xiQueryVersion, pair(2, 2)))
-	var refused requestError
+	b, err := c.Await(ctx, c.Send(ext.Major, xiQueryVersion, xproto.Pair(2, 2)))
+	var refused xproto.RequestError
 	switch {
 	case errors.As(err, &refused): // XInput 1
-		return extension{}, nil
+		return xproto.Extension{}, nil
 	case err != nil:
-		return extension{}, fmt.Errorf("x11: ask for XInput's version: %w", err)
+		return xproto.Extension{}, fmt.Errorf("x11: ask for XInput's version: %w", err)
 	case le.Uint16(b[8:]) < 2:
-		return extension{}, nil
+		return xproto.Extension{}, nil
 	}
 	return ext, nil
 }

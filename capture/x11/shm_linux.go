@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
+
+	"wavryhost/platform/xproto"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,10 +15,10 @@ func checkSystem() error { return nil }
 
 // newSegment makes shared memory and has the server attach it. It prefers an open file, because System V memory
 // requires the same IPC namespace and user.
-func newSegment(ctx context.Context, c *conn, ext extensions, size int) (*segment, error) {
+func newSegment(ctx context.Context, c *xproto.Conn, ext extensions, size int) (*segment, error) {
 	if ext.shmFD {
 		s, err := newFile(ctx, c, ext.shm, size)
-		var loss lossError
+		var loss xproto.LostError
 		if err == nil || errors.As(err, &loss) || ctx.Err() != nil {
 			return s, err
 		}
@@ -26,7 +27,7 @@ func newSegment(ctx context.Context, c *conn, ext extensions, size int) (*segmen
 }
 
 // newFile makes memory with a file descriptor, which the server gets over the connection.
-func newFile(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
+func newFile(ctx context.Context, c *xproto.Conn, ext xproto.Extension, size int) (*segment, error) {
 	fd, err := unix.MemfdCreate("wavry-host-capture", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make a file in memory: %w", err)
@@ -39,10 +40,10 @@ func newFile(ctx context.Context, c *conn, ext extension, size int) (*segment, e
 	if err != nil {
 		return nil, fmt.Errorf("map shared memory: %w", err)
 	}
-	s := &segment{mem: mem, file: true, xid: c.id()}
-	seq, err := c.sendFile(fd, ext.major, shmAttachFD, s.xid, 0)
+	s := &segment{mem: mem, file: true, xid: c.NewID()}
+	seq, err := c.SendFile(fd, ext.Major, shmAttachFD, s.xid, 0)
 	if err == nil {
-		err = c.check(ctx, seq)
+		err = c.Check(ctx, seq)
 	}
 	if err != nil {
 		s.detach()
@@ -51,27 +52,9 @@ func newFile(ctx context.Context, c *conn, ext extension, size int) (*segment, e
 	return s, nil
 }
 
-// sendFile sends a request together with an open file, and returns its sequence number.
-func (c *conn) sendFile(fd int, op, data byte, words ...uint32) (uint16, error) {
-	nc, ok := c.nc.(*net.UnixConn)
-	if !ok {
-		return 0, errors.New("no Unix socket")
-	}
-	if err := c.flush(); err != nil {
-		return 0, err
-	}
-	seq := c.send(op, data, words...)
-	n, _, err := nc.WriteMsgUnix(c.out, unix.UnixRights(fd), nil)
-	if err != nil {
-		return 0, lossError{err}
-	}
-	c.out = c.out[:copy(c.out, c.out[n:])]
-	return seq, c.flush()
-}
-
 // newSystemV makes System V memory. It marks the memory for removal as soon as both sides have attached it. So it goes
 // with the last of them, however they end.
-func newSystemV(ctx context.Context, c *conn, ext extension, size int) (*segment, error) {
+func newSystemV(ctx context.Context, c *xproto.Conn, ext xproto.Extension, size int) (*segment, error) {
 	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, size, unix.IPC_CREAT|0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make %d bytes of shared memory: %w", size, err)
@@ -81,7 +64,7 @@ func newSystemV(ctx context.Context, c *conn, ext extension, size int) (*segment
 	if err != nil {
 		return nil, fmt.Errorf("attach shared memory: %w", err)
 	}
-	s := &segment{mem: mem, id: id, xid: c.id()}
+	s := &segment{mem: mem, id: id, xid: c.NewID()}
 	if err := s.share(ctx, c, ext); err != nil {
 		s.detach()
 		return nil, err
@@ -89,19 +72,19 @@ func newSystemV(ctx context.Context, c *conn, ext extension, size int) (*segment
 	return s, nil
 }
 
-func (s *segment) share(ctx context.Context, c *conn, ext extension) error {
+func (s *segment) share(ctx context.Context, c *xproto.Conn, ext xproto.Extension) error {
 	var desc unix.SysvShmDesc
 	if _, err := unix.SysvShmCtl(s.id, unix.IPC_STAT, &desc); err != nil {
 		return fmt.Errorf("inspect shared memory: %w", err)
 	}
 	// A server that runs as its user cannot attach memory of root, so root gives the segment to that user.
-	if uid, ok := peerUser(c.nc); ok && os.Geteuid() == 0 && uid != desc.Perm.Uid {
+	if uid, ok := c.User(); ok && os.Geteuid() == 0 && uid != desc.Perm.Uid {
 		desc.Perm.Uid = uid
 		if _, err := unix.SysvShmCtl(s.id, unix.IPC_SET, &desc); err != nil {
 			return fmt.Errorf("give shared memory to user %d: %w", uid, err)
 		}
 	}
-	if err := c.check(ctx, c.send(ext.major, shmAttach, s.xid, uint32(s.id), 0)); err != nil {
+	if err := c.Check(ctx, c.Send(ext.Major, shmAttach, s.xid, uint32(s.id), 0)); err != nil {
 		return fmt.Errorf("have the server attach shared memory: %w", err)
 	}
 	// In another IPC namespace the ID may name another segment. The server has then attached that one.
@@ -109,7 +92,7 @@ func (s *segment) share(ctx context.Context, c *conn, ext extension) error {
 		return fmt.Errorf("inspect shared memory: %w", err)
 	}
 	if desc.Nattch < 2 {
-		c.send(ext.major, shmDetach, s.xid)
+		c.Send(ext.Major, shmDetach, s.xid)
 		return errors.New("the server is in another IPC namespace")
 	}
 	return nil
@@ -124,23 +107,4 @@ func (s *segment) detach() {
 		_ = unix.SysvShmDetach(s.mem)
 	}
 	s.mem = nil
-}
-
-// peerUser returns the user of the server at the other end of a local socket.
-func peerUser(nc net.Conn) (uint32, bool) {
-	u, ok := nc.(*net.UnixConn)
-	if !ok {
-		return 0, false
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return 0, false
-	}
-	var cred *unix.Ucred
-	if cerr := raw.Control(func(fd uintptr) {
-		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); cerr != nil || err != nil {
-		return 0, false
-	}
-	return cred.Uid, true
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/platform/xproto"
 )
 
 // Source captures one screen of an X server.
@@ -20,9 +21,9 @@ import (
 type Source struct {
 	cfg    Config
 	log    *slog.Logger
-	screen screen
+	screen xproto.Screen
 	pixels pixels
-	conn   *conn
+	conn   *xproto.Conn
 	ext    extensions
 
 	next sync.Mutex // held by Next, and by Close to wait for Next
@@ -52,16 +53,16 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, xproto.OpenTimeout)
 	defer cancel()
-	c, sc, err := connect(ctx, cfg.Display, cfg.Authority)
+	c, err := dial(ctx, cfg.Display, cfg.Authority)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, log: log.With("display", cfg.Display), screen: sc, conn: c, refresh: true}
-	defer context.AfterFunc(ctx, c.wake)()
+	s := &Source{cfg: cfg, log: log.With("display", cfg.Display), screen: c.Screen, conn: c, refresh: true}
+	defer context.AfterFunc(ctx, c.Wake)()
 	if err := s.open(ctx); err != nil {
-		c.close()
+		c.Close()
 		if s.buffers != nil {
 			s.retire()
 		}
@@ -73,39 +74,51 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	return s, nil
 }
 
+// dial connects to a display where this package can capture one.
+func dial(ctx context.Context, display string, authority []string) (*xproto.Conn, error) {
+	if err := checkSystem(); err != nil {
+		return nil, err
+	}
+	c, err := xproto.Dial(ctx, display, authority)
+	if err != nil {
+		return nil, fmt.Errorf("x11: %w", err)
+	}
+	return c, nil
+}
+
 func (s *Source) open(ctx context.Context) error {
 	c := s.conn
 	var err error
-	if s.pixels, err = c.setup.pixelsOf(s.screen); err != nil {
+	if s.pixels, err = pixelsOf(c.Setup, s.screen); err != nil {
 		return err
 	}
-	if s.ext, err = c.extensions(ctx); err != nil {
+	if s.ext, err = queryExtensions(ctx, c); err != nil {
 		return err
 	}
-	if err := c.rootless(ctx, s.screen, s.ext.randr); err != nil {
+	if err := rootless(ctx, c, s.screen, s.ext.randr); err != nil {
 		return err
 	}
-	c.onEvent = s.event
+	c.OnEvent = s.event
 	// Events of the root window report a new size too, with and without RANDR.
-	c.send(opChangeWindowAttributes, 0, s.screen.root, attributeEventMask, maskStructureNotify)
-	if s.ext.randr.present() {
-		c.send(s.ext.randr.major, randrSelectInput, s.screen.root, pair(1, 0))
+	c.Send(opChangeWindowAttributes, 0, s.screen.Root, attributeEventMask, maskStructureNotify)
+	if s.ext.randr.Present() {
+		c.Send(s.ext.randr.Major, randrSelectInput, s.screen.Root, xproto.Pair(1, 0))
 	}
-	if s.ext.damage.present() && s.ext.fixes.present() {
-		s.damage, s.region = c.id(), c.id()
-		c.send(s.ext.fixes.major, fixesCreateRegion, s.region)
-		if err := c.check(
-			ctx, c.send(s.ext.damage.major, damageCreate, s.damage, s.screen.root, damageNonEmpty),
+	if s.ext.damage.Present() && s.ext.fixes.Present() {
+		s.damage, s.region = c.NewID(), c.NewID()
+		c.Send(s.ext.fixes.Major, fixesCreateRegion, s.region)
+		if err := c.Check(
+			ctx, c.Send(s.ext.damage.Major, damageCreate, s.damage, s.screen.Root, damageNonEmpty),
 		); err != nil {
 			return fmt.Errorf("watch for damage: %w", err)
 		}
 	} else {
 		s.log.Warn("capture is degraded: without DAMAGE and XFIXES the display is polled whole",
-			"damage", s.ext.damage.present(), "xfixes", s.ext.fixes.present())
+			"damage", s.ext.damage.Present(), "xfixes", s.ext.fixes.Present())
 	}
-	s.cursor = cursor{enabled: !s.cfg.NoCursor && s.ext.fixes.present(), interval: s.cfg.PointerInterval, stale: true}
+	s.cursor = cursor{enabled: !s.cfg.NoCursor && s.ext.fixes.Present(), interval: s.cfg.PointerInterval, stale: true}
 	if s.cursor.enabled {
-		c.send(s.ext.fixes.major, fixesSelectCursorInput, s.screen.root, 1)
+		c.Send(s.ext.fixes.Major, fixesSelectCursorInput, s.screen.Root, 1)
 	} else if !s.cfg.NoCursor {
 		s.log.Warn("capture is degraded: without XFIXES the picture has no cursor")
 	}
@@ -117,18 +130,18 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	s.next.Lock()
 	defer s.next.Unlock()
 	if ctx.Done() != nil {
-		defer context.AfterFunc(ctx, s.conn.wake)()
+		defer context.AfterFunc(ctx, s.conn.Wake)()
 	}
 	f, err := s.await(ctx)
-	var loss lossError
+	var loss xproto.LostError
 	switch {
 	case err == nil:
 		return f, nil
 	case s.isClosed():
 		return nil, capture.ErrClosed
 	case errors.As(err, &loss):
-		s.lost = fmt.Errorf("%w: X server of display %s: %w", capture.ErrLost, s.cfg.Display, loss.err)
-		s.conn.close()
+		s.lost = fmt.Errorf("%w: X server of display %s: %w", capture.ErrLost, s.cfg.Display, loss.Err)
+		s.conn.Close()
 		return nil, s.lost
 	}
 	return nil, err
@@ -139,7 +152,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 const heartbeat = 500 * time.Millisecond
 
 // Alive implements capture.Source.
-func (s *Source) Alive() time.Time { return s.conn.heard() }
+func (s *Source) Alive() time.Time { return s.conn.Heard() }
 
 // await waits for a change and for a free slot, then captures.
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
@@ -164,11 +177,11 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 		if due := s.cursor.due(); room && s.cursor.enabled && due.Before(deadline) {
 			deadline = due
 		}
-		err := s.conn.wait(deadline)
+		err := s.conn.Wait(deadline)
 		switch {
-		case errors.Is(err, errTimeout):
+		case errors.Is(err, xproto.ErrTimeout):
 			err = s.look(ctx)
-		case errors.Is(err, errWoken):
+		case errors.Is(err, xproto.ErrWoken):
 			err = nil
 		}
 		if err != nil {
@@ -196,18 +209,18 @@ func (s *Source) cursorChanged() bool {
 
 // event records an event of the server. It runs during a wait, so it must not send requests or wait.
 func (s *Source) event(b []byte) {
-	switch kind := b[0] & 0x7f; {
-	case kind == kindGeneric:
-		if s.ext.input.present() && b[1] == s.ext.input.major && le.Uint16(b[8:]) == xiRawMotion {
+	switch kind := xproto.Kind(b); {
+	case kind == xproto.KindGeneric:
+		if s.ext.input.Present() && b[1] == s.ext.input.Major && le.Uint16(b[8:]) == xiRawMotion {
 			s.cursor.moved, s.cursor.looked = time.Now(), time.Time{}
 		}
 	case kind == eventConfigureNotify:
-		s.resized = s.resized || le.Uint32(b[8:]) == s.screen.root
-	case s.ext.randr.present() && kind == s.ext.randr.firstEvent:
+		s.resized = s.resized || le.Uint32(b[8:]) == s.screen.Root
+	case s.ext.randr.Present() && kind == s.ext.randr.FirstEvent:
 		s.resized = true
-	case s.damage != 0 && kind == s.ext.damage.firstEvent:
+	case s.damage != 0 && kind == s.ext.damage.FirstEvent:
 		s.dirty = true
-	case s.cursor.enabled && kind == s.ext.fixes.firstEvent+1:
+	case s.cursor.enabled && kind == s.ext.fixes.FirstEvent+1:
 		s.cursor.stale = true
 	}
 }
@@ -225,7 +238,7 @@ func (s *Source) capture(ctx context.Context) (*capture.Frame, error) {
 			}
 		}
 		f, err := s.grab(ctx, start)
-		switch _, refused := errors.AsType[requestError](err); {
+		switch _, refused := errors.AsType[xproto.RequestError](err); {
 		case err == nil:
 			return f, nil
 		case !refused:
@@ -295,21 +308,21 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 	if s.damage != 0 && (s.dirty || whole) {
 		// Later damage is reported again.
 		s.dirty = false
-		c.send(s.ext.damage.major, damageSubtract, s.damage, 0, s.region)
+		c.Send(s.ext.damage.Major, damageSubtract, s.damage, 0, s.region)
 		if !whole {
-			region = c.send(s.ext.fixes.major, fixesFetchRegion, s.region)
+			region = c.Send(s.ext.fixes.Major, fixesFetchRegion, s.region)
 		}
 	}
 	fetchShape := s.cursor.enabled && s.cursor.stale
 	if fetchShape {
 		s.cursor.fetch(time.Now())
-		shape = c.send(s.ext.fixes.major, fixesGetCursorImage)
+		shape = c.Send(s.ext.fixes.Major, fixesGetCursorImage)
 	}
 	if s.cursor.enabled {
-		pointer = c.send(opQueryPointer, 0, s.screen.root)
+		pointer = c.Send(opQueryPointer, 0, s.screen.Root)
 	}
 	if s.damage != 0 && !whole && region != 0 {
-		b, err := c.await(ctx, region)
+		b, err := c.Await(ctx, region)
 		if err != nil {
 			return err
 		}
@@ -321,7 +334,7 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 		}
 	}
 	if s.cursor.enabled {
-		b, err := c.await(ctx, pointer)
+		b, err := c.Await(ctx, pointer)
 		if err != nil {
 			return err
 		}
@@ -359,14 +372,14 @@ func (s *Source) release(b *buffers, slot *slot) {
 		b.free()
 	}
 	if waiting {
-		s.conn.wake()
+		s.conn.Wake()
 	}
 }
 
 // reshape gives the source buffers of the display's size, if it lacks them.
 func (s *Source) reshape(ctx context.Context) error {
 	s.resized = false
-	width, height, err := s.conn.geometry(ctx, s.screen.root)
+	width, height, err := s.conn.Geometry(ctx, s.screen.Root)
 	if err != nil {
 		return err
 	}
@@ -398,7 +411,7 @@ func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, e
 			b.shm = seg
 			return b, nil
 		}
-		var loss lossError
+		var loss xproto.LostError
 		if errors.As(err, &loss) || ctx.Err() != nil {
 			return nil, err
 		}
@@ -410,9 +423,9 @@ func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, e
 
 func (s *Source) shared(ctx context.Context, size int) (*segment, error) {
 	switch {
-	case !s.conn.name.local():
+	case !s.conn.Local():
 		return nil, errors.New("the server may be on another machine")
-	case !s.ext.shm.present():
+	case !s.ext.shm.Present():
 		return nil, errors.New("the server has no MIT-SHM extension")
 	}
 	return newSegment(ctx, s.conn, s.ext, size)
@@ -423,7 +436,7 @@ func (s *Source) retire() {
 	b := s.buffers
 	if b.shm != nil {
 		// The server detaches after all earlier requests. On a dead connection it has detached already.
-		s.conn.send(s.ext.shm.major, shmDetach, b.shm.xid)
+		s.conn.Send(s.ext.shm.Major, shmDetach, b.shm.xid)
 	}
 	s.mu.Lock()
 	b.retired = true
@@ -439,7 +452,7 @@ func (s *Source) Refresh() {
 	s.mu.Lock()
 	s.refresh = true
 	s.mu.Unlock()
-	s.conn.wake()
+	s.conn.Wake()
 }
 
 // Close implements capture.Source.
@@ -448,7 +461,7 @@ func (s *Source) Close() error {
 	again := s.closed
 	s.closed = true
 	s.mu.Unlock()
-	s.conn.close()
+	s.conn.Close()
 	s.next.Lock()
 	defer s.next.Unlock()
 	if !again && s.buffers != nil {

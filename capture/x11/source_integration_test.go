@@ -23,6 +23,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/capture/capturetest"
+	ours "wavryhost/platform/xproto"
 )
 
 func TestContract(t *testing.T) {
@@ -328,8 +329,8 @@ func TestProgramsDrawing(t *testing.T) {
 	p := paint(t, srv.display)
 	s := open(t, Config{Display: srv.display, NoCursor: true})
 	f := frame(t, s)
-	// A newer xterm draws one flood as one frame. It tells where the cursor is when it has taken in all that came before
-	// the question; what is printed then is the end.
+	// A newer xterm draws one flood as one frame. It tells where the cursor is when it has taken in all that came
+	// before the question; what is printed then is the end.
 	drawn := filepath.Join(t.TempDir(), "drawn")
 	xterm := exec.CommandContext(
 		t.Context(), "xterm", "-display", srv.display, "-geometry", "80x24+0+0", "-e", "bash", "-c",
@@ -444,7 +445,7 @@ func TestAuthority(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, key string) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, authority(familyWild, "", "", key), 0o600); err != nil {
+		if err := ours.WriteAuthority(path, []byte(key)); err != nil {
 			t.Fatal(err)
 		}
 		return path

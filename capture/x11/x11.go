@@ -1,10 +1,8 @@
 // Package x11 captures a display of an X server.
 //
-// It speaks the X protocol itself, over its own connection. A client library with process-wide tables of event types
-// cannot serve two servers that number their extensions differently, and it allocates for each request. The package
-// uses few extensions: MIT-SHM to have pictures copied into shared memory, DAMAGE to learn what changed, XFIXES for the
-// cursor, RANDR for the size, and XInput to learn that the pointer moves. All of them are optional. A Source without
-// some of them costs more, and says so in the log.
+// It uses few extensions: MIT-SHM to have pictures copied into shared memory, DAMAGE to learn what changed, XFIXES for
+// the cursor, RANDR for the size, and XInput to learn that the pointer moves. All of them are optional. A Source
+// without some of them costs more, and says so in the log.
 package x11
 
 import (
@@ -16,7 +14,8 @@ import (
 
 // Config configures a Source.
 type Config struct {
-	// Display is the name of the display: ":0", ":0.1", "host:0" or the path of the server's socket. It defaults to ":0".
+	// Display is the name of the display: ":0", ":0.1", "host:0" or the path of the server's socket. It defaults to
+	// ":0".
 	Display string
 	// Authority has the paths of X authority files ($XAUTHORITY, mostly ~/.Xauthority), in the order of the attempts.
 	// Without an existing file the connection is tried without authorization. The environment is never read.
@@ -50,8 +49,8 @@ type Info struct {
 	Release       uint32   // the vendor's number
 	Extensions    []string // sorted
 
-	// The features that a Source will use. Without SharedMemory a picture costs about ten times the CPU. Without Damage
-	// the display is polled. Without Cursor the picture has none.
+	// The features that a Source will use. Without SharedMemory a picture costs about ten times the CPU. Without
+	// Damage the display is polled. Without Cursor the picture has none.
 	SharedMemory, Damage, Cursor, Resize bool
 }
 

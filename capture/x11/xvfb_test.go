@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	ours "wavryhost/platform/xproto"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
@@ -120,7 +121,7 @@ func emptyAuthority(tb testing.TB) string {
 	tb.Helper()
 	// One entry with an empty cookie for no display: xgb needs a readable file.
 	path := filepath.Join(tb.TempDir(), "authority")
-	if err := os.WriteFile(path, authority(familyWild, "", "", strings.Repeat("x", 16)), 0o600); err != nil {
+	if err := ours.WriteAuthority(path, make([]byte, 16)); err != nil {
 		tb.Fatal(err)
 	}
 	return path

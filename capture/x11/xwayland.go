@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/platform/xproto"
 )
 
 // errXwayland is the error of an X server inside a Wayland session. It has the windows of programs, but the compositor
@@ -20,21 +21,21 @@ var errXwayland = fmt.Errorf(
 // rootless returns errXwayland for a server whose windows a Wayland compositor shows one by one. Such a server
 // identifies itself by an extension (since version 23.1) or by its outputs. So does a server with a window of its own,
 // which can be captured. The difference: a rootless server cannot copy its root window.
-func (c *conn) rootless(ctx context.Context, sc screen, randr extension) error {
-	xwayland, err := c.queryExtension(ctx, "XWAYLAND")
+func rootless(ctx context.Context, c *xproto.Conn, sc xproto.Screen, randr xproto.Extension) error {
+	xwayland, err := c.QueryExtension(ctx, "XWAYLAND")
 	if err != nil {
 		return err
 	}
-	suspect := xwayland.present()
-	if !suspect && randr.present() {
-		if suspect, err = c.hasOutput(ctx, sc.root, randr, "XWAYLAND"); err != nil {
+	suspect := xwayland.Present()
+	if !suspect && randr.Present() {
+		if suspect, err = hasOutput(ctx, c, sc.Root, randr, "XWAYLAND"); err != nil {
 			return err
 		}
 	}
 	if !suspect {
 		return nil
 	}
-	shown, err := c.hasPicture(ctx, sc)
+	shown, err := hasPicture(ctx, c, sc)
 	if err == nil && !shown {
 		err = errXwayland
 	}
@@ -42,9 +43,9 @@ func (c *conn) rootless(ctx context.Context, sc screen, randr extension) error {
 }
 
 // hasOutput reports whether the name of an output has that prefix.
-func (c *conn) hasOutput(ctx context.Context, root uint32, randr extension, prefix string) (bool, error) {
-	b, err := c.await(ctx, c.send(randr.major, randrGetScreenResourcesCurrent, root))
-	var refused requestError
+func hasOutput(ctx context.Context, c *xproto.Conn, root uint32, randr xproto.Extension, prefix string) (bool, error) {
+	b, err := c.Await(ctx, c.Send(randr.Major, randrGetScreenResourcesCurrent, root))
+	var refused xproto.RequestError
 	if errors.As(err, &refused) { // RandR 1.2
 		return false, nil
 	}
@@ -60,12 +61,15 @@ func (c *conn) hasOutput(ctx context.Context, root uint32, randr extension, pref
 		ids[i] = le.Uint32(b[32+4*(crtcs+i):])
 	}
 	for _, id := range ids {
-		b, err := c.await(ctx, c.send(randr.major, randrGetOutputInfo, id, stamp))
+		b, err := c.Await(ctx, c.Send(randr.Major, randrGetOutputInfo, id, stamp))
 		switch {
 		case errors.As(err, &refused):
 			continue // it has just gone
 		case err != nil:
 			return false, err
+		}
+		if len(b) < 36 {
+			continue
 		}
 		// CRTCs, modes and clones come before the name.
 		n, at := int(le.Uint16(b[34:])), 36+4*(int(le.Uint16(b[26:]))+int(le.Uint16(b[28:]))+int(le.Uint16(b[32:])))
@@ -78,32 +82,33 @@ func (c *conn) hasOutput(ctx context.Context, root uint32, randr extension, pref
 
 // hasPicture reports whether a pixel of the root window can be copied. The server answers with an event of one of two
 // kinds.
-func (c *conn) hasPicture(ctx context.Context, sc screen) (bool, error) {
+func hasPicture(ctx context.Context, c *xproto.Conn, sc xproto.Screen) (bool, error) {
 	const (
 		includeInferiors            = 1
 		gcSubwindowMode, gcExposure = 1 << 15, 1 << 16
 	)
 	var got byte
-	before := c.onEvent
-	defer func() { c.onEvent = before }()
-	c.onEvent = func(b []byte) {
-		if kind := b[0] & 0x7f; kind == eventGraphicsExposure || kind == eventNoExposure {
+	before := c.OnEvent
+	defer func() { c.OnEvent = before }()
+	c.OnEvent = func(b []byte) {
+		if kind := xproto.Kind(b); kind == eventGraphicsExposure || kind == eventNoExposure {
 			got = kind
 		}
 	}
-	pixmap, gc := c.id(), c.id()
-	c.send(opCreatePixmap, sc.depth, pixmap, sc.root, pair(1, 1))
-	c.send(opCreateGC, 0, gc, pixmap, gcSubwindowMode|gcExposure, includeInferiors, 1)
-	err := c.check(ctx, c.send(opCopyArea, 0, sc.root, pixmap, gc, pair(0, 0), pair(0, 0), pair(1, 1)))
-	c.send(opFreeGC, 0, gc)
-	c.send(opFreePixmap, 0, pixmap)
+	pixmap, gc := c.NewID(), c.NewID()
+	c.Send(opCreatePixmap, sc.Depth, pixmap, sc.Root, xproto.Pair(1, 1))
+	c.Send(opCreateGC, 0, gc, pixmap, gcSubwindowMode|gcExposure, includeInferiors, 1)
+	at, size := xproto.Pair(0, 0), xproto.Pair(1, 1)
+	err := c.Check(ctx, c.Send(opCopyArea, 0, sc.Root, pixmap, gc, at, at, size))
+	c.Send(opFreeGC, 0, gc)
+	c.Send(opFreePixmap, 0, pixmap)
 	if err != nil {
 		return false, err
 	}
 	for limit := time.Now().Add(time.Second); got == 0; {
-		if err := c.wait(limit); errors.Is(err, errTimeout) || ctx.Err() != nil {
+		if err := c.Wait(limit); errors.Is(err, xproto.ErrTimeout) || ctx.Err() != nil {
 			break
-		} else if err != nil && !errors.Is(err, errWoken) {
+		} else if err != nil && !errors.Is(err, xproto.ErrWoken) {
 			return false, err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
 
@@ -13,6 +12,7 @@ import (
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/display"
 	"wavryhost/platform/input"
+	"wavryhost/platform/xproto"
 	"wavryhost/session"
 )
 
@@ -209,13 +209,11 @@ func (c *catalog) input(d candidate) func() session.Injector {
 	if d.Backend != "x11" || d.offLimits() {
 		return nil
 	}
-	dial := func(ctx context.Context) (net.Conn, input.Screen, error) {
-		address, authority := d.address, d.authority
+	dial := func(ctx context.Context) (*xproto.Conn, error) {
 		if d.ID == idVirtual {
-			address, authority = c.virtual.Address(), []string{c.virtual.Authority()}
+			return xproto.Dial(ctx, c.virtual.Address(), []string{c.virtual.Authority()})
 		}
-		nc, s, err := x11.Dial(ctx, address, authority)
-		return nc, input.Screen(s), err
+		return xproto.Dial(ctx, d.address, d.authority)
 	}
 	return func() session.Injector { return input.New(input.Config{Display: d.ID, Dial: dial}, c.log, c.inputs) }
 }

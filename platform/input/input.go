@@ -1,9 +1,5 @@
 // Package input delivers the input of viewers to displays: the pointer's position, buttons, the wheel, and keys by
 // their Linux code.
-//
-// It implements the few requests of the X protocol's XTEST extension itself. The available client library, xgb with its
-// package xtest, is unsuitable. It keeps process-wide tables of extensions, on which two connections race; it has its
-// own rules for the authority file; and it has no deadline for a server that hangs.
 package input
 
 import (
@@ -11,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
 	"time"
+
+	"wavryhost/platform/xproto"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -23,22 +20,14 @@ var errNoXTEST = errors.New(
 	"input: the X server has no XTEST extension: start the server with it; until then this display can only be watched",
 )
 
-// Screen is a screen of an X server.
-type Screen struct {
-	Root          uint32
-	Width, Height int
-	// Several means that the server has more screens, which share one pointer.
-	Several bool
-}
-
 // Config configures an Injector.
 type Config struct {
 	// Display is the display's ID, for the log.
 	Display string
-	// Dial connects to the X server and greets it. The Injector then owns the connection.
-	Dial func(ctx context.Context) (net.Conn, Screen, error)
-	// Timeout is the time after which a server without an answer is given up, with all waiting input. It defaults to 10 s:
-	// servers pause for seconds while a driver or a disk does, and then continue.
+	// Dial connects to the X server. The Injector then owns the connection.
+	Dial func(ctx context.Context) (*xproto.Conn, error)
+	// Timeout is the time after which a server without an answer is given up, with all waiting input. It defaults to
+	// 10 s: servers pause for seconds while a driver or a disk does, and then continue.
 	Timeout time.Duration
 	// Retry is the pause before the Injector connects again. It defaults to 1 s.
 	Retry time.Duration
@@ -83,21 +72,21 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 func (m *Metrics) lose(n int, why string) { m.lost.WithLabelValues(why).Add(float64(n)) }
 
-// Injector delivers input to one display. Its methods, except Wait, do not wait for the display. They put commands into
-// a bounded queue, which Run works off. Positions of the pointer replace each other in the queue. The methods may be
-// called concurrently.
+// Injector delivers input to one display. Its methods, except Wait, do not wait for the display. They put commands
+// into a bounded queue, which Run works off. Positions of the pointer replace each other in the queue. The methods may
+// be called concurrently.
 type Injector struct {
 	cfg Config
 	log *slog.Logger
 	met *Metrics
 
 	queue queue
-	ready chan struct{} // holds one token: the queue is not empty
 
 	held held // what the server has pressed; only Run uses it
 
-	mu  sync.Mutex
-	err error // why no input reaches the display
+	mu   sync.Mutex
+	err  error        // why no input reaches the display
+	conn *xproto.Conn // Run waits for its events, or for Wake
 }
 
 // slowAfter is the time after which a display without an answer counts as not accepting input.
@@ -113,14 +102,14 @@ func New(cfg Config, log *slog.Logger, m *Metrics) *Injector {
 	if cfg.Retry == 0 {
 		cfg.Retry = time.Second
 	}
-	return &Injector{cfg: cfg, log: log, met: m, ready: make(chan struct{}, 1), queue: newQueue()}
+	return &Injector{cfg: cfg, log: log, met: m, queue: newQueue()}
 }
 
 // Move moves the pointer to fractions of the display's width and height, from 0 to 1.
 func (j *Injector) Move(x, y float64) { j.put(command{kind: move, x: x, y: y}) }
 
-// Button presses or releases a button: 1 is left, 2 the middle, 3 right, 8 back and 9 forward. A command without effect
-// is ignored.
+// Button presses or releases a button: 1 is left, 2 the middle, 3 right, 8 back and 9 forward. A command without
+// effect is ignored.
 func (j *Injector) Button(n uint32, pressed bool) {
 	if n < 1 || n > 9 || n >= wheelUp && n <= wheelRight {
 		j.met.lose(1, lostUnsupported)
@@ -129,8 +118,8 @@ func (j *Injector) Button(n uint32, pressed bool) {
 	j.put(command{kind: button, code: byte(n), pressed: pressed})
 }
 
-// Key presses or releases a key, by its Linux code (input-event-codes.h). A command without effect is ignored: displays
-// repeat held keys.
+// Key presses or releases a key, by its Linux code (input-event-codes.h). A command without effect is ignored:
+// displays repeat held keys.
 func (j *Injector) Key(code uint32, pressed bool) {
 	if code < 1 || code > maxKey {
 		j.met.lose(1, lostUnsupported)
@@ -181,9 +170,11 @@ func (j *Injector) put(c command) {
 	if lost > 0 {
 		j.met.lose(lost, why)
 	}
-	select {
-	case j.ready <- struct{}{}:
-	default:
+	j.mu.Lock()
+	conn := j.conn
+	j.mu.Unlock()
+	if conn != nil {
+		conn.Wake()
 	}
 }
 
@@ -215,10 +206,10 @@ func (j *Injector) last(ctx context.Context, held *held) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(j.cfg.Timeout, endTimeout))
 	defer cancel()
-	s, err := j.connect(ctx)
+	s, end, err := j.connect(ctx)
 	if err == nil {
-		defer s.close()
-		err = j.releaseAll(s, held)
+		defer end()
+		err = j.releaseAll(ctx, s, held)
 	}
 	if err != nil {
 		j.log.Warn("keys may stay pressed", "display", j.cfg.Display, "held", len(held.list), "err", err)
@@ -247,40 +238,67 @@ func (j *Injector) set(err error) {
 	}
 }
 
-func (j *Injector) connect(ctx context.Context) (*server, error) {
-	nc, screen, err := j.cfg.Dial(ctx)
+// endTimeout bounds the wait for the server's answer once the Injector ends.
+const endTimeout = 2 * time.Second
+
+// connect opens the display. The caller must call the returned function to close it. When ctx ends, a wait for events
+// ends, and after endTimeout the connection.
+func (j *Injector) connect(ctx context.Context) (_ *server, end func(), err error) {
+	conn, err := j.cfg.Dial(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("input: %w", err)
 	}
-	s, err := newServer(nc, screen, j.cfg.Timeout, ctx.Done())
+	conn.ReplyLimit = j.cfg.Timeout
+	limit := time.AfterFunc(j.cfg.Timeout, conn.Close)
+	limit.Stop()
+	stop := context.AfterFunc(ctx, func() {
+		conn.Wake()
+		limit.Reset(endTimeout)
+	})
+	end = func() {
+		stop()
+		limit.Stop()
+		j.wakeable(nil)
+		conn.Close()
+	}
+	j.wakeable(conn)
+	s, err := newServer(ctx, conn)
 	if err != nil {
-		return nil, fmt.Errorf("open display %s for input: %w", j.cfg.Display, err)
+		end()
+		return nil, nil, fmt.Errorf("input: open display %s: %w", j.cfg.Display, err)
 	}
-	return s, nil
+	return s, end, nil
+}
+
+// wakeable sets the connection that new commands wake.
+func (j *Injector) wakeable(conn *xproto.Conn) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.conn = conn
 }
 
 // serve works off the queue until ctx ends or the server is lost. held is what the server has pressed.
 func (j *Injector) serve(ctx context.Context, held *held) error {
-	s, err := j.connect(ctx)
+	s, end, err := j.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	if err := j.releaseAll(s, held); err != nil {
+	defer end()
+	begun := context.WithoutCancel(ctx) // what was begun is finished
+	if err := j.releaseAll(begun, s, held); err != nil {
 		return err
 	}
 	j.set(nil)
 	j.queue.start()
 	for {
-		select {
-		case <-ctx.Done():
-			return j.releaseAll(s, held)
-		case <-s.dead:
-			return errClosed
-		case <-j.ready:
+		if ctx.Err() != nil {
+			return j.releaseAll(begun, s, held)
 		}
 		batch := j.queue.take()
 		if len(batch) == 0 {
+			if err := s.conn.Wait(time.Time{}); err != nil && !errors.Is(err, xproto.ErrWoken) {
+				return fmt.Errorf("input: the X server is lost: %w", err)
+			}
 			continue
 		}
 		told := make(chan struct{})
@@ -288,7 +306,7 @@ func (j *Injector) serve(ctx context.Context, held *held) error {
 			defer close(told)
 			j.set(errSlow)
 		})
-		err := j.do(s, held, batch)
+		err := j.do(begun, s, held, batch)
 		if !slow.Stop() {
 			<-told
 			if err == nil {
@@ -306,20 +324,17 @@ func (j *Injector) serve(ctx context.Context, held *held) error {
 	}
 }
 
-// do has the server execute the queued requests.
-func (j *Injector) do(s *server, held *held, batch []command) error {
-	if err := s.current(); err != nil {
-		return err
-	}
+// do has the server execute the commands.
+func (j *Injector) do(ctx context.Context, s *server, held *held, batch []command) error {
 	before := held.list
 	for _, c := range batch {
 		j.apply(s, held, c)
 	}
-	err := s.flush()
-	if err != nil {
+	if err := s.conn.Sync(ctx); err != nil {
 		held.doubt(before, batch)
+		return fmt.Errorf("input: the X server is lost: %w", err)
 	}
-	return err
+	return nil
 }
 
 // apply queues the requests of one command.
@@ -332,21 +347,21 @@ func (j *Injector) apply(s *server, held *held, c command) {
 		s.turn(c.y, wheelUp, wheelDown)
 	case release:
 		for _, h := range held.drop() {
-			s.fake(h.kind, h.code, false)
+			s.press(h.kind, h.code, false)
 			j.met.released.Inc()
 		}
 	default:
 		held.note(c)
-		s.fake(c.kind, c.code, c.pressed)
+		s.press(c.kind, c.code, c.pressed)
 	}
 }
 
 // releaseAll releases what is held.
-func (j *Injector) releaseAll(s *server, held *held) error {
+func (j *Injector) releaseAll(ctx context.Context, s *server, held *held) error {
 	if len(held.list) == 0 {
 		return nil
 	}
-	return j.do(s, held, []command{{kind: release}})
+	return j.do(ctx, s, held, []command{{kind: release}})
 }
 
 // held has the pressed keys and buttons of a display, in order. Its list is never changed in place.

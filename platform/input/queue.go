@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// queueLength is the number of commands that may wait. A working display takes them within a millisecond. Callers with
-	// more input wait for room.
+	// queueLength is the number of commands that may wait. A working display takes them within a millisecond. Callers
+	// with more input wait for room.
 	queueLength = 256
 	// maxNotches bounds the waiting turns of the wheel.
 	maxNotches = 100
@@ -36,9 +36,10 @@ type command struct {
 	at      time.Time
 }
 
-// queue holds the commands that the display must still execute. A position replaces a position at the end, and turns of
-// the wheel add up there. Buttons and keys keep their order and are never left out. Callers wait for room. If one does
-// not, and there is no room, all waiting commands are dropped and everything is released, so that no key can stay down.
+// queue holds the commands that the display must still execute. A position replaces a position at the end, and turns
+// of the wheel add up there. Buttons and keys keep their order and are never left out. Callers wait for room. If one
+// does not, and there is no room, all waiting commands are dropped and everything is released, so that no key can stay
+// down.
 type queue struct {
 	mu     sync.Mutex
 	list   []command

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 
 	"wavryhost/capture/x11"
 	"wavryhost/platform/input"
+	ours "wavryhost/platform/xproto"
 )
 
 // keyWatch is an X client that receives every key event.
@@ -123,9 +123,8 @@ func (x *xserver) injector(tb testing.TB) (_ *input.Injector, end func()) {
 
 func (x *xserver) injectorOf(tb testing.TB, screen int) (_ *input.Injector, end func()) {
 	tb.Helper()
-	j := input.New(input.Config{Display: x.id(), Dial: func(ctx context.Context) (net.Conn, input.Screen, error) {
-		nc, s, err := x11.Dial(ctx, fmt.Sprintf("%s.%d", x.name(), screen), nil)
-		return nc, input.Screen(s), err
+	j := input.New(input.Config{Display: x.id(), Dial: func(ctx context.Context) (*ours.Conn, error) {
+		return ours.Dial(ctx, fmt.Sprintf("%s.%d", x.name(), screen), nil)
 	}}, slog.New(slog.DiscardHandler), input.NewMetrics(prometheus.NewRegistry()))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -1,4 +1,4 @@
-package x11
+package xproto
 
 import (
 	"encoding/binary"
@@ -119,4 +119,15 @@ func readCookie(path string, d displayName, remote net.Addr) (string, error) {
 		return "", errors.New("authority file " + path + " has no cookie for display " + d.full)
 	}
 	return c, nil
+}
+
+// WriteAuthority writes an authority file with one cookie for any host and display. A server reads only the cookie,
+// and clients find it whatever number the server chooses.
+func WriteAuthority(path string, cookie []byte) error {
+	b := binary.BigEndian.AppendUint16(nil, familyWild)
+	for _, field := range []string{"", "", cookieName, string(cookie)} {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(field)))
+		b = append(b, field...)
+	}
+	return os.WriteFile(path, b, 0o600)
 }

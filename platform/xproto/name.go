@@ -1,4 +1,4 @@
-package x11
+package xproto
 
 import (
 	"context"
@@ -25,21 +25,15 @@ type displayName struct {
 // end of a tunnel.
 func (d displayName) local() bool { return d.network == "unix" }
 
-func parseDisplay(name string) (displayName, error) {
+func parseName(name string) (displayName, error) {
 	bad := func(why string) (displayName, error) {
 		return displayName{}, fmt.Errorf(
-			"x11: display name %q %s: it looks like :0, :0.1, host:0 or /path/to/socket", name, why,
+			"display name %q %s: it looks like :0, :0.1, host:0, /path/to/socket or @/abstract", name, why,
 		)
 	}
 	d := displayName{full: name, network: "unix"}
-	if strings.HasPrefix(name, "/") {
-		d.address = name
-		// launchd names its socket /path/org.xquartz:0, including the number.
-		if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-			if n, err := strconv.ParseUint(name[i+1:], 10, 16); err == nil {
-				d.number = int(n)
-			}
-		}
+	if strings.HasPrefix(name, "/") || strings.HasPrefix(name, "@") { // Go's form of an abstract name
+		d.address, d.number = name, numberOf(name)
 		return d, nil
 	}
 	colon := strings.LastIndexByte(name, ':')
@@ -75,6 +69,22 @@ func parseDisplay(name string) (displayName, error) {
 	return d, nil
 }
 
+// numberOf returns the number in the path of a socket, or 0. Servers listen at /tmp/.X11-unix/X0, launchd at
+// /path/org.xquartz:0.
+func numberOf(path string) int {
+	base := path[strings.LastIndexByte(path, '/')+1:]
+	digits, ok := strings.CutPrefix(base, "X")
+	if i := strings.LastIndexByte(base, ':'); i >= 0 {
+		digits, ok = base[i+1:], true
+	}
+	if n, err := strconv.ParseUint(digits, 10, 16); ok && err == nil {
+		return int(n)
+	}
+	return 0
+}
+
+// dial connects. It does not try the abstract name of a socket whose path is missing: any user may take that name, and
+// would get the cookie.
 func (d displayName) dial(ctx context.Context) (net.Conn, error) {
 	var dialer net.Dialer
 	nc, err := dialer.DialContext(ctx, d.network, d.address)
@@ -83,14 +93,14 @@ func (d displayName) dial(ctx context.Context) (net.Conn, error) {
 		return nc, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return nil, fmt.Errorf(
-			"x11: no X server is listening for display %s at %s: start it, or name the display that runs: %w", d.full, d.address,
+			"no X server is listening for display %s at %s: start it, or name the display that runs: %w", d.full, d.address,
 			err,
 		)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf(
-			"x11: display %s: %s may not be opened by this user: run as the display's owner or as root: %w", d.full, d.address,
+			"display %s: %s may not be opened by this user: run as the display's owner or as root: %w", d.full, d.address,
 			err,
 		)
 	}
-	return nil, fmt.Errorf("x11: connect to display %s at %s: %w", d.full, d.address, err)
+	return nil, fmt.Errorf("connect to display %s at %s: %w", d.full, d.address, err)
 }

@@ -1,4 +1,4 @@
-package x11
+package xproto
 
 import (
 	"encoding/binary"
@@ -43,7 +43,7 @@ func TestCookieIsTheOneThatFitsBest(t *testing.T) {
 		"loopback is the local host": {"localhost:4", "127.0.0.1", "four"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := parseDisplay(tt.display)
+			d, err := parseName(tt.display)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,4 +68,21 @@ func FuzzParseAuthority(f *testing.F) {
 			t.Errorf("got %d bytes of entries from %d, error %v", n, len(b), err)
 		}
 	})
+}
+
+func TestWrittenAuthorityIsRead(t *testing.T) {
+	path := t.TempDir() + "/authority"
+	if err := WriteAuthority(path, []byte("0123456789abcdef")); err != nil {
+		t.Fatal(err)
+	}
+	for _, display := range []string{":0", ":7.1", "host:3", "/run/x.sock"} {
+		d, err := parseName(display)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := readCookie(path, d, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)})
+		if err != nil || got != "0123456789abcdef" {
+			t.Errorf("%s: got %q, %v; want the cookie", display, got, err)
+		}
+	}
 }
