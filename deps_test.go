@@ -64,10 +64,19 @@ var rooms = map[string][]string{
 		"session/admission",
 		"session/enum",
 		"session/guard",
+		"session/peer",
 		"session/relay",
 		"session/rift",
 		"session/wire",
 	},
+	"wavryhost/session/peer": {
+		"encode",
+		"session/guard",
+		"session/relay",
+		"session/wire",
+	},
+	"wavryhost/session/peer/peertest": {},
+
 	"wavryhost/session/enum":      {},
 	"wavryhost/session/rift":      {"session/enum"},
 	"wavryhost/session/admission": {"session/enum"},
@@ -75,6 +84,7 @@ var rooms = map[string][]string{
 	"wavryhost/session/api": {
 		"session",
 		"session/admission",
+		"session/peer",
 		"session/relay",
 		"session/api/custody",
 		"session/api/durable",
@@ -101,7 +111,7 @@ var rooms = map[string][]string{
 
 	"wavryhost/cmd/wavry-host/config": {"adapt", "encode", "session/api/custody", "session/relay"},
 
-	"wavryhost/session/gateway":             {"session", "session/guard"},
+	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer"},
 	"wavryhost/session/gateway/gatewaytest": {},
 }
 
@@ -115,6 +125,8 @@ var drivers = map[string][]string{
 	"github.com/jezek/xgb":          nil,
 	"github.com/pion/": {
 		"wavryhost/session",
+		"wavryhost/session/peer",
+		"wavryhost/session/peer/peertest",
 		"wavryhost/session/relay",
 		"wavryhost/session/wire",
 		"wavryhost/adapt/simulate/rival",
@@ -161,6 +173,7 @@ var drivers = map[string][]string{
 	"wavryhost/capture/capturetest":        nil,
 	"wavryhost/encode/encodetest":          nil,
 	"wavryhost/platform/xproto/xprototest": nil,
+	"wavryhost/session/peer/peertest":      nil,
 	"wavryhost/cmd/wavry-host":             {"wavryhost/cmd/wavry-host"},
 	"github.com/pion/interceptor/pkg/gcc":  {"wavryhost/adapt/simulate/rival"},
 }

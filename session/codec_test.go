@@ -15,6 +15,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 	"wavryhost/session/admission"
+	"wavryhost/session/peer"
 )
 
 // encoderOf returns a fake encoder of a codec; change, where there is one, has the last word.
@@ -24,27 +25,6 @@ func encoderOf(codec string, change func(*encodetest.Config)) *encodetest.Fake {
 		change(&cfg)
 	}
 	return encodetest.New(cfg)
-}
-
-// newRemoteOf returns a viewer that takes one video codec.
-func newRemoteOf(t testing.TB, mime, format string) *remote {
-	t.Helper()
-	media := &webrtc.MediaEngine{}
-	for kind, c := range map[webrtc.RTPCodecType]webrtc.RTPCodecParameters{
-		webrtc.RTPCodecTypeVideo: {
-			RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: mime, ClockRate: 90_000, SDPFmtpLine: format,
-				RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}},
-			},
-			PayloadType: 121,
-		},
-		webrtc.RTPCodecTypeAudio: {RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48_000, Channels: 2}, PayloadType: 109},
-	} {
-		if err := media.RegisterCodec(c, kind); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(localSettings())))
 }
 
 func TestViewersOfTwoCodecsWatchOneDisplay(t *testing.T) {
@@ -68,9 +48,7 @@ func TestViewersOfTwoCodecsWatchOneDisplay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.mu.Lock()
-		mime, wrong := r.track.Codec().MimeType, r.wrong
-		r.mu.Unlock()
+		mime, wrong := r.Track().Codec().MimeType, r.Malformed()
 		if s.Codec != want.codec || s.Encoder != want.encoder || mime != want.mime {
 			t.Errorf("the session shows %s by %q, the viewer gets %s; want %+v", s.Codec, s.Encoder, mime, want)
 		}
@@ -123,7 +101,7 @@ func TestRefusalSaysWhichCodecsThereAre(t *testing.T) {
 			r := newRemoteOf(t, c.mime, c.format)
 			defer r.close()
 			_, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false)})
-			if !errors.Is(err, ErrUnacceptable) {
+			if !errors.Is(err, peer.ErrUnacceptable) {
 				t.Fatalf("got %v; want ErrUnacceptable", err)
 			}
 			for _, w := range c.words {
@@ -135,23 +113,6 @@ func TestRefusalSaysWhichCodecsThereAre(t *testing.T) {
 				t.Errorf("%d sessions", n)
 			}
 		})
-	}
-}
-
-func TestNamesOfCodecsAreNotRepeatedUnread(t *testing.T) {
-	r := newRemoteOf(t, webrtc.MimeTypeVP8, "")
-	defer r.close()
-	good := r.offer(false)
-	for name, want := range map[string]string{
-		"vp8": "VP8", "AV1": "AV1", "rtx": "", "red": "", "flexfec-03": "", "<script>": "", "A\x1b[31m": "", strings.Repeat("A", 17): "",
-	} {
-		o, err := parseOffer(strings.ReplaceAll(good, "VP8/90000", name+"/90000"), []string{"VP8", "AV1"})
-		switch {
-		case want == "" && (!errors.Is(err, ErrUnacceptable) || !strings.Contains(err.Error(), "takes no codec")):
-			t.Errorf("%q: got %v; want a refusal that repeats no name", name, err)
-		case want != "" && (err != nil || !slices.Equal(o.codecs, []string{want})):
-			t.Errorf("%q: got %+v, %v; want %q", name, o, err, want)
-		}
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
+	"wavryhost/session/rift"
 )
 
 // Config is what an operator and the drivers give to a Manager.
@@ -219,16 +221,12 @@ func (c Config) adaptation(width, height int, price adapt.Price, running int) ad
 	return a
 }
 
-// whyNoAddress says which settings leave this host without an address for media.
-func (c *Config) whyNoAddress() string {
-	switch {
-	case c.Loopback:
-		return "media stays on the loopback address (media_network), and this machine has none"
-	case len(c.Interfaces) > 0:
-		return fmt.Sprintf("none of the interfaces %v (interfaces) has an address that may be used", c.Interfaces)
-	case len(c.Addresses) > 0:
-		return fmt.Sprintf("this machine has no address in %v (media_addresses)", c.Addresses)
-	default:
-		return "no network interface is up and has an address"
+// network returns the configuration of the peers' network.
+func (c *Config) network() peer.Config {
+	return peer.Config{
+		MediaPort: c.MediaPort, UDPPortMin: c.UDPPortMin, UDPPortMax: c.UDPPortMax,
+		MediaTCPPort: c.MediaTCPPort, MediaTCPConnections: c.MediaTCPConnections,
+		Interfaces: c.Interfaces, Addresses: c.Addresses, ViewerNetworks: c.ViewerNetworks,
+		Loopback: c.Loopback, NAT1To1: c.NAT1To1, MaxMessage: rift.MaxMessage,
 	}
 }

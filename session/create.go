@@ -6,17 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/pion/ice/v4"
-	"github.com/pion/stun/v4"
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -37,15 +33,15 @@ func refusedBecause(err error) string {
 		return refusedFull
 	case errors.Is(err, ErrDraining):
 		return refusedDraining
-	case errors.Is(err, ErrBadOffer), errors.Is(err, ErrBadChange): // a ceiling or weight out of its range
+	case errors.Is(err, peer.ErrBadOffer), errors.Is(err, ErrBadChange): // a ceiling or weight out of its range
 		return refusedMalformed
-	case errors.Is(err, ErrUnacceptable):
+	case errors.Is(err, peer.ErrUnacceptable):
 		return refusedUnacceptable
 	case errors.Is(err, ErrUnknownDisplay):
 		return refusedUnknownDisplay
 	case errors.Is(err, ErrNoPicture):
 		return refusedNoPicture
-	case errors.Is(err, ErrNoNetwork):
+	case errors.Is(err, peer.ErrNoNetwork):
 		return refusedNoNetwork
 	case errors.Is(err, ErrUnknownReservation), errors.Is(err, ErrBadReservation), errors.Is(err, ErrKeyReused):
 		return refusedReservation
@@ -66,16 +62,16 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 		return Answer{}, err
 	}
 	has := m.stages.order.codecs()
-	asked, err := parseOffer(o.SDP, has)
+	asked, err := peer.ParseOffer(o.SDP, has)
 	if err != nil {
 		return Answer{}, err
 	}
-	codec := m.choose(asked.codecs, has, display)
+	codec := m.choose(asked.Codecs(), has, display)
 	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
 	entry := o
-	entry.MaxBitrate = lowest(o.MaxBitrate, asked.ceiling(codec))
+	entry.MaxBitrate = lowest(o.MaxBitrate, asked.MaxBitrate(codec))
 	t, err := m.admit(ctx, entry, display, codec)
 	if err != nil {
 		return Answer{}, err
@@ -104,13 +100,13 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	m.met.created.Inc()
 	m.met.sessions.WithLabelValues(stateConnecting).Inc()
 	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: display.ID})
-	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "format", v.peer.form, "ceiling", v.caps.offer, "remote", o.RemoteAddr, "agent", o.UserAgent)
+	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "format", v.peer.Format(), "ceiling", v.caps.offer, "remote", o.RemoteAddr, "agent", o.UserAgent)
 	v.start() //nolint:contextcheck // the request is over long before the session
 	v.join()
 	if m.stopped {
 		m.beginEnd(h, EndShutdown)
 	}
-	return Answer{ID: v.id, SDP: sdp, ETag: v.etag}, nil
+	return Answer{ID: v.id, SDP: sdp, ETag: v.peer.ETag()}, nil
 }
 
 // displays returns those that may be watched, the default first. One that has viewers is among them whether or not it is found at the moment.
@@ -154,6 +150,14 @@ func (m *Manager) largest(ctx context.Context, d Display, size image.Point) enco
 	return most
 }
 
+// lowest returns the lower of two limits. 0 means no limit.
+func lowest(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
 // within returns an adaptation that stays below a ceiling, 0 for none.
 func within(a adapt.Config, ceiling int) adapt.Config {
 	if ceiling == 0 {
@@ -177,20 +181,13 @@ func (m *Manager) choose(takes, has []string, d Display) string {
 	return common[0] // which will be refused in words
 }
 
-// listed returns names for people to read.
-func listed(names []string) string {
-	if len(names) == 0 {
-		return "no codec"
-	}
-	return strings.Join(names, ", ")
-}
-
 // connect makes all that a session holds and answers the offer.
-func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer, codec string) (_ *viewer, sdp string, err error) {
+func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, codec string) (_ *viewer, sdp string, err error) {
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), etag: newETag(), giveBack: func(st *openStage) { m.stages.release(st, codec) }, crowded: m.crowded, settle: m.settle,
+		changed: make(chan struct{}, 1), giveBack: func(st *openStage) { m.stages.release(st, codec) },
+		crowded: m.crowded, settle: m.settle,
 	}
 	v.guard = m.met.guard(v.log, v.crashed)
 	v.input = newInputChannel(id, o.Role, v, m.floor, v.log, v.guard)
@@ -205,10 +202,10 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 			m.stages.release(st, codec)
 		}
 	}()
-	ceiling := asked.ceiling(codec)
+	ceiling := asked.MaxBitrate(codec)
 	v.most = m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max
-	v.limits, v.caps.offer = asked.format(codec).limits(), ceiling
-	v.recovery.deaf = asked.format(codec).deaf()
+	v.limits, v.caps.offer = asked.Format(codec).Limits(), ceiling
+	v.recovery.deaf = !asked.Format(codec).CanRequest()
 	on := st.seatFor(codec, min(m.cfg().start(), orMost(ceiling)))
 	v.sit(st, on)
 	picture, running := st.picture(), on.see()
@@ -231,33 +228,19 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *offer,
 	if err != nil {
 		return nil, "", err
 	}
-	se := m.se
-	se.LoggerFactory = pionLog{v.log}
-	nominated := new(nomination)
-	se.SetICEBindingRequestHandler(func(msg *stun.Message, local, remote ice.Candidate, pair *ice.CandidatePair) bool {
-		defer v.guard.Recover(partTransport)
-		return nominated.follow(msg, local, remote, pair)
-	})
-	network, err := m.network(m.cfg().GatherTimeout)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrNoNetwork, err)
-	}
-	se.SetNet(network)
-	if v.echoes.wanted = !asked.reportsPackets(codec); v.echoes.wanted {
-		askEach(&se, *m.cfg(), echoEvery)
-	}
-	v.peer, err = newPeer(v.link, *m.cfg(), se, id, asked, codec, func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) })
+	cfg := m.cfg()
+	v.peer, err = m.network.NewPeer(peer.Params{
+		ID: id, Offer: asked, Codec: codec, Largest: m.largest(ctx, d, picture),
+		GatherTimeout: cfg.GatherTimeout, FailAfter: cfg.ConnectTimeout + cfg.DisconnectTimeout + time.Minute,
+		Relays: func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) },
+		Log:    v.log, Guard: v.guard,
+	}, v.link)
 	if err != nil {
 		return nil, "", err
 	}
-	v.peer.prefixes = func() ([]netip.Prefix, error) { return localPrefixes(network) }
-	v.peer.form = asked.format(codec).answer(m.largest(ctx, d, picture))
-	sdp, err = v.peer.answer(ctx)
+	sdp, err = v.peer.Answer(ctx)
 	if err != nil {
-		if errors.Is(err, ErrNoNetwork) {
-			err = fmt.Errorf("%w: %s", ErrNoNetwork, cmp.Or(m.media.why(), m.cfg().whyNoAddress()))
-		}
-		return nil, "", errors.Join(err, v.peer.pc.GracefulClose())
+		return nil, "", errors.Join(err, v.peer.Close())
 	}
 	v.doubt = m.relays.Doubt
 	v.checkRelays()

@@ -393,7 +393,7 @@ func TestInputIsBounded(t *testing.T) {
 // dial opens a data channel beside the pictures, before the offer is made.
 func (r *remote) dial(label string) *webrtc.DataChannel {
 	r.t.Helper()
-	d, err := r.pc.CreateDataChannel(label, nil)
+	d, err := r.PC.CreateDataChannel(label, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

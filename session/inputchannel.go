@@ -24,8 +24,6 @@ const (
 	// maxChannels is how many data channels a session may open in its life: each costs memory until the session ends, and
 	// a page opens one or two.
 	maxChannels = 32
-	// sctpBuffer bounds the memory of messages that are incomplete or not read: the viewer has to wait then.
-	sctpBuffer = 128 << 10
 )
 
 // inputChannel is where the input of one viewer arrives.

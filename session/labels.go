@@ -1,6 +1,9 @@
 package session
 
-import "wavryhost/session/enum"
+import (
+	"wavryhost/session/enum"
+	"wavryhost/session/peer"
+)
 
 // The states of a session.
 const (
@@ -45,22 +48,6 @@ const (
 )
 
 var hostStates = []string{hostDraining, hostDegraded, hostProbation, hostActive}
-
-// The paths of a session.
-const (
-	pathDirect = "direct"
-	pathRelay  = "relay"
-)
-
-var paths = []string{pathDirect, pathRelay}
-
-// What media goes over between this host and the viewer, or its own relay.
-const (
-	protocolUDP = "udp"
-	protocolTCP = "tcp"
-)
-
-var protocols = []string{protocolUDP, protocolTCP}
 
 // Why a host is degraded.
 const (
@@ -216,21 +203,20 @@ var fallbackReasons = []string{fallbackOpen, fallbackFull, fallbackSize, fallbac
 
 // The parts in which a panic is caught; see package guard.
 const (
-	partSession   = "session"   // the loop that watches a session
-	partFeedback  = "feedback"  // what reads a viewer's reports
-	partPacer     = "pacer"     // what sends a viewer's packets
-	partTransport = "transport" // a callback of pion
-	partInput     = "input"     // a viewer's messages, or what gives them to the display
-	partCapture   = "capture"   // the loop that captures a display
-	partEncode    = "encode"    // the loop that encodes a display
-	partEncoder   = "encoder"   // a call of an encoder
-	partRelease   = "release"   // the end of a session
-	partJanitor   = "janitor"   // what looks after all sessions
-	partRelay     = "relay"     // the probes of STUN and TURN servers
-	partGateway   = "gateway"   // the link to a gateway
+	partSession  = "session"  // the loop that watches a session
+	partFeedback = "feedback" // what reads a viewer's reports
+	partPacer    = "pacer"    // what sends a viewer's packets
+	partInput    = "input"    // a viewer's messages, or what gives them to the display
+	partCapture  = "capture"  // the loop that captures a display
+	partEncode   = "encode"   // the loop that encodes a display
+	partEncoder  = "encoder"  // a call of an encoder
+	partRelease  = "release"  // the end of a session
+	partJanitor  = "janitor"  // what looks after all sessions
+	partRelay    = "relay"    // the probes of STUN and TURN servers
+	partGateway  = "gateway"  // the link to a gateway
 )
 
 var parts = []string{
-	partSession, partFeedback, partPacer, partTransport, partInput, partCapture, partEncode, partEncoder, partRelease, partJanitor,
+	partSession, partFeedback, partPacer, peer.PartTransport, partInput, partCapture, partEncode, partEncoder, partRelease, partJanitor,
 	partRelay, partGateway,
 }

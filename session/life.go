@@ -3,7 +3,7 @@ package session
 import (
 	"time"
 
-	"github.com/pion/webrtc/v4"
+	"wavryhost/session/peer"
 )
 
 // life is the state machine of a session's transport. Every state has a deadline.
@@ -13,7 +13,7 @@ import (
 //	    └──────────────┴───────────────┴──▶ end
 //
 // A viewer that vanishes without a word (killed, out of power, its network gone) is told from one whose path is away for a moment by
-// nothing but time. It is disconnected when ICE has heard nothing for iceSilence; media to it stops then, and its place is kept until nothing was heard for the whole of the disconnect timeout. So no session outlives its
+// nothing but time. It is disconnected when ICE has heard nothing for a while; media to it stops then, and its place is kept until nothing was heard for the whole of the disconnect timeout. So no session outlives its
 // viewer by more than that, and an outage that is shorter costs a keyframe. After a longer one the viewer opens another session, as the
 // viewer page does by itself.
 type life struct {
@@ -26,19 +26,9 @@ type life struct {
 	judged  bool      // the handshake has a result
 }
 
-// iceSilence is how long ICE hears nothing from a viewer, whom it asks each iceAsks, until it counts as disconnected. It looks as often as
-// it asks, so that the viewer may have been silent for both.
-const (
-	iceSilence = 5 * time.Second
-	iceAsks    = time.Second
-)
-
-// facts is what pion tells of a session's transport at one moment. Its callbacks come in no particular order, so they are taken
-// as hints to look.
+// facts is the state of a session's transport at one moment.
 type facts struct {
-	conn webrtc.PeerConnectionState
-	ice  webrtc.ICEConnectionState
-	dtls webrtc.DTLSTransportState
+	peer.State
 	// heard is when RTCP came last.
 	heard time.Time
 	// frozen: nothing is sent, so nothing can be expected back.
@@ -64,24 +54,20 @@ func newLife(cfg Config, now time.Time) life {
 }
 
 func (l *life) step(now time.Time, f facts) verdict {
-	if f.ice == webrtc.ICEConnectionStateConnected || f.ice == webrtc.ICEConnectionStateCompleted {
-		l.reached = true
-	}
-	gone := f.conn == webrtc.PeerConnectionStateClosed || f.dtls == webrtc.DTLSTransportStateClosed
+	l.reached = l.reached || f.Reached
 	if l.state == stateConnecting {
-		v := l.connecting(now, f, gone)
+		v := l.connecting(now, f)
 		if l.judged {
 			v.handshake = ""
 		}
 		l.judged = l.judged || v.handshake != ""
 		return v
 	}
-	if gone || f.dtls == webrtc.DTLSTransportStateFailed {
+	if f.Closed || f.HandshakeFailed {
 		return verdict{end: true, why: EndViewerGone}
 	}
-	up := f.conn == webrtc.PeerConnectionStateConnected
 	switch {
-	case l.state == stateConnected && !up:
+	case l.state == stateConnected && !f.Connected:
 		l.enter(stateDisconnected, now)
 		return verdict{changed: true}
 	case l.state == stateConnected:
@@ -94,7 +80,7 @@ func (l *life) step(now time.Time, f facts) verdict {
 		if now.Sub(l.quiet) >= l.silence {
 			return verdict{end: true, why: EndViewerGone}
 		}
-	case up:
+	case f.Connected:
 		l.enter(stateConnected, now)
 		return verdict{changed: true}
 	case now.Sub(l.since) >= l.grace():
@@ -111,18 +97,18 @@ func (l *life) renew(now time.Time) {
 }
 
 // grace is how long a session stays disconnected at most: what is left of the timeout when that is noticed.
-func (l *life) grace() time.Duration { return max(0, l.disconnect-iceSilence-iceAsks) }
+func (l *life) grace() time.Duration { return max(0, l.disconnect-peer.DetectionTime) }
 
-func (l *life) connecting(now time.Time, f facts, gone bool) verdict {
+func (l *life) connecting(now time.Time, f facts) verdict {
 	switch {
-	case f.conn == webrtc.PeerConnectionStateConnected:
+	case f.Connected:
 		l.enter(stateConnected, now)
 		return verdict{changed: true, handshake: handshakeOK}
-	case gone && !l.reached:
+	case f.Closed && !l.reached:
 		return verdict{end: true, why: EndViewerGone, handshake: handshakeAborted}
-	case gone, f.dtls == webrtc.DTLSTransportStateFailed: // either side gave the handshake up
+	case f.Closed, f.HandshakeFailed: // either side gave the handshake up
 		return verdict{end: true, why: EndHandshakeFailed, handshake: handshakeDTLSFailed}
-	case f.conn == webrtc.PeerConnectionStateFailed:
+	case f.Failed:
 		return verdict{end: true, why: EndICEFailed, handshake: handshakeICEFailed}
 	case now.Sub(l.since) < l.connect:
 		return verdict{}

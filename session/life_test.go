@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/webrtc/v4"
+	"wavryhost/session/peer"
 )
 
 func TestEveryStateOfTheTransportHasADeadline(t *testing.T) {
@@ -12,25 +12,13 @@ func TestEveryStateOfTheTransportHasADeadline(t *testing.T) {
 	start := time.Now()
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
 	var (
-		checking = facts{conn: webrtc.PeerConnectionStateConnecting, ice: webrtc.ICEConnectionStateChecking}
-		reached  = facts{
-			conn: webrtc.PeerConnectionStateConnecting, ice: webrtc.ICEConnectionStateConnected,
-			dtls: webrtc.DTLSTransportStateConnecting,
-		}
-		up = facts{
-			conn: webrtc.PeerConnectionStateConnected, ice: webrtc.ICEConnectionStateConnected,
-			dtls: webrtc.DTLSTransportStateConnected,
-		}
-		down = facts{
-			conn: webrtc.PeerConnectionStateDisconnected, ice: webrtc.ICEConnectionStateDisconnected,
-			dtls: webrtc.DTLSTransportStateConnected,
-		}
-		iceFailed = facts{conn: webrtc.PeerConnectionStateFailed, ice: webrtc.ICEConnectionStateFailed}
-		badDTLS   = facts{
-			conn: webrtc.PeerConnectionStateFailed, ice: webrtc.ICEConnectionStateConnected,
-			dtls: webrtc.DTLSTransportStateFailed,
-		}
-		closed = facts{conn: webrtc.PeerConnectionStateClosed, dtls: webrtc.DTLSTransportStateClosed}
+		checking  = facts{}
+		reached   = facts{State: peer.State{Reached: true}}
+		up        = facts{State: peer.State{Reached: true, Connected: true}}
+		down      = facts{}
+		iceFailed = facts{State: peer.State{Failed: true}}
+		badDTLS   = facts{State: peer.State{Reached: true, Failed: true, HandshakeFailed: true}}
+		closed    = facts{State: peer.State{Closed: true}}
 	)
 	heard := func(f facts, s float64) facts { f.heard = at(s); return f }
 	frozen := func(f facts) facts { f.frozen = true; return f }

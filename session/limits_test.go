@@ -7,102 +7,16 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/encode"
+	"wavryhost/session/peer/peertest"
 )
-
-func TestLimitsOfDecoders(t *testing.T) {
-	for _, c := range []struct {
-		codec, form   string
-		width, height int
-		fps           int // what is left of 60
-		scaled        bool
-	}{
-		{encode.VP9, "", 3840, 2160, 60, false},
-		{encode.VP9, "max-fs=12288;max-fr=60", 2560, 1600, 60, true},
-		{encode.VP9, "max-fs=12288", 1920, 1080, 60, false},
-		{encode.VP9, "max-fs=junk;max-fr=0", 1920, 1080, 60, false},
-		{encode.VP9, "max-fr=15", 1920, 1080, 15, false},
-		{encode.H264, "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", 3840, 2160, 60, false},
-		{encode.H264, "profile-level-id=42e01f;packetization-mode=1", 1280, 720, 30, false},
-		{encode.H264, "profile-level-id=42e01f;packetization-mode=1", 1920, 1080, 30, true},
-		{encode.H264, "profile-level-id=42e033;packetization-mode=1", 5120, 1440, 34, false},
-		{encode.H264, "profile-level-id=42e033;packetization-mode=1", 7680, 2160, 30, true},
-		{encode.H264, "profile-level-id=42e01f;packetization-mode=1;max-fs=8160;max-mbps=489600", 1920, 1080, 60, false},
-		{encode.H264, "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1;max-fs=3600", 1920, 1080, 60, true},
-		{encode.H264, "", 1920, 1080, 60, false},
-	} {
-		f := format{codec: c.codec, parameters: make(parameters)}
-		f.parameters.read(c.form)
-		l := f.limits()
-		a := ask{bitrate: 20_000_000, fps: 60, scale: 1}
-		a.bound(l, c.width, c.height)
-		w, h := int(float64(c.width)*a.scale), int(float64(c.height)*a.scale)
-		if (a.scale < 1) != c.scaled || !l.Admits(w, h, a.fps) {
-			t.Errorf("%s %s: %dx%d becomes %dx%d at %d pictures a second; want scaled %v, within %+v", c.codec, c.form, c.width, c.height, w, h, a.fps, c.scaled, l)
-		}
-		if a.scale < 1 && l.Admits(w*51/50, h*51/50, a.fps) {
-			t.Errorf("%s %s: %dx%d is smaller than it has to be", c.codec, c.form, w, h)
-		}
-		if !c.scaled && a.fps != c.fps {
-			t.Errorf("%s %s: %d pictures a second; want %d", c.codec, c.form, a.fps, c.fps)
-		}
-	}
-}
-
-func TestAnsweredLevels(t *testing.T) {
-	full := encode.Stream{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 20_000_000}
-	for _, c := range []struct {
-		form string
-		most encode.Stream
-		want string
-	}{
-		{"profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", full, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e02a"},
-		{"profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", encode.Stream{Width: 320, Height: 240, FPS: 10, BitsPerSecond: 1_000_000}, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"},
-		{"profile-level-id=640032;packetization-mode=1;level-asymmetry-allowed=1", full, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64002a"},
-		{"profile-level-id=42e01f;packetization-mode=1", full, "packetization-mode=1;profile-level-id=42e01f"},
-		{"profile-level-id=42E033;packetization-mode=1", full, "packetization-mode=1;profile-level-id=42e02a"},
-		{"", full, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e02a"},
-	} {
-		f := format{codec: encode.H264, parameters: make(parameters)}
-		f.parameters.read(c.form)
-		if got := f.answer(c.most); got != c.want {
-			t.Errorf("%s for %+v: %s; want %s", c.form, c.most, got, c.want)
-		}
-	}
-}
-
-func TestBandwidthOfOffers(t *testing.T) {
-	for _, c := range []struct {
-		session, video string
-		want           int
-	}{
-		{"", "", 0},
-		{"", "b=AS:500\n", 460_000},
-		{"", "b=TIAS:500000\n", 500_000},
-		{"b=CT:300\n", "b=AS:500\n", 276_000},
-		{"b=AS:500\n", "b=TIAS:400000\n", 400_000},
-		{"", "b=AS:500\nb=TIAS:400000\n", 400_000},
-		{"", "b=AS:0\nb=AS:x\nb=RS:1\nb=X-y:7\nb=AS:-5\nb=AS:99999999999999999999\n", 0},
-		{"", "b=AS:1\n", leastCeiling},
-	} {
-		r := viewerOf(t, 96, usualForm, nil, "video")
-		o, err := parseOffer(swap(`^t=0 0`, strings.TrimSpace(c.session+"t=0 0"), `^(a=setup.*)\n`, c.video+"$1\n")(r.offer(false)), []string{encode.H264})
-		r.close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := o.ceiling(encode.H264); got != c.want {
-			t.Errorf("%q and %q: %d; want %d", c.session, c.video, got, c.want)
-		}
-	}
-}
 
 func TestOffersBandwidthIsObeyed(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
 	h.alive(t)
-	r := viewerOf(t, 96, usualForm, []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}}, "video")
+	r := &remote{Viewer: peertest.NewOf(t, peertest.Codec{Feedback: peertest.NACKs()}, "video"), t: t}
 	defer r.close()
-	r.comeWith(h, swap(`^(a=setup.*)\n`, "b=AS:500\n$1\n")(r.offer(false)))
+	r.comeWith(h, strings.Replace(r.offer(false), "a=setup:", "b=AS:500\r\na=setup:", 1))
 	see := func() {
 		t.Helper()
 		s, err := h.Session(r.id)

@@ -13,12 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/transport/v5"
-	"github.com/pion/webrtc/v4"
-
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
 	"wavryhost/session/guard"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 )
 
@@ -31,11 +29,8 @@ type Manager struct {
 	conf    *live
 	log     *slog.Logger
 	met     *Metrics
-	se      webrtc.SettingEngine
-	muxes   []io.Closer
-	media   *mediaPort
-	network func(limit time.Duration) (transport.Net, error)
-	settle  time.Duration // settleWay
+	network *peer.Network
+	settle  time.Duration // settleRoute
 	stages  *stages
 	relays  *relay.Watch
 	// floor controls who gives input to which display.
@@ -86,19 +81,18 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	se, err := settings(cfg, log)
+	ports := cfg.network()
+	ports.OnCut = func(reason string) { m.mediaCut.WithLabelValues(reason).Inc() }
+	network, err := peer.NewNetwork(ports, log)
 	if err != nil {
 		return nil, err
 	}
 	g := &Manager{
-		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), se: se, started: time.Now(), kick: make(chan struct{}, 1), network: newNetwork, settle: settleWay,
-		sessions: make(map[string]*held), refusals: make(refusals),
+		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), network: network, started: time.Now(),
+		kick: make(chan struct{}, 1), settle: settleRoute, sessions: make(map[string]*held), refusals: make(refusals),
 	}
 	g.admission = admission.New(newID, g.reservationEnded)
-	if g.media, g.muxes, err = multiplex(&g.se, cfg, log, m); err != nil {
-		return nil, err
-	}
-	g.relays = newRelays(cfg, log, m, g.emit)
+	g.relays = newRelays(cfg, ports, log, m, g.emit)
 	g.stages = newStages(g.conf, log, m, g.emit)
 	g.floor = newFloor(g.conf, log, m, g.emit)
 	g.journal.begin(g.started)
@@ -212,7 +206,7 @@ func (m *Manager) survey(took time.Duration) {
 		t := h.targets
 		h.ctl.Unlock()
 		h.mu.Lock()
-		state, sent, path := h.life.state, h.achieved, h.way.path
+		state, sent, path := h.life.state, h.achieved, h.route.Path
 		h.mu.Unlock()
 		if state != stateConnected {
 			continue
@@ -259,7 +253,7 @@ func (m *Manager) shutdown() error {
 		m.floor.close()
 		m.stages.close()
 		m.stages.wait()
-		if err := closeAll(m.muxes); err != nil {
+		if err := m.network.Close(); err != nil {
 			m.log.Warn("media ports not closed cleanly", "err", err)
 		}
 	}()
@@ -316,7 +310,7 @@ func (m *Manager) dissolve(h *held, why EndReason) {
 	}
 	h.vacate()
 	now := time.Now()
-	h.setWay(way{})
+	h.setRoute(peer.Route{})
 	h.flush(now, 0)
 	h.mu.Lock()
 	h.over = true // an encode loop may still be about to tell of it
@@ -394,7 +388,7 @@ func (m *Manager) Patch(ctx context.Context, id, ifMatch, text string) (Patched,
 	if err != nil {
 		return Patched{}, err
 	}
-	f, err := parseFragment(text)
+	f, err := peer.ParseFragment(text)
 	if err != nil {
 		return Patched{}, err
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/capture"
+	"wavryhost/session/peer"
+	"wavryhost/session/peer/peertest"
 )
 
 func TestViewerConnectsAndPicturesArrive(t *testing.T) {
@@ -34,7 +36,7 @@ func TestViewerConnectsAndPicturesArrive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.State != stateConnected || s.Path != pathDirect || s.Width != 640 || s.Height != 480 || s.Encoder != "fake" || s.Frozen {
+	if s.State != stateConnected || s.Path != peer.PathDirect || s.Width != 640 || s.Height != 480 || s.Encoder != "fake" || s.Frozen {
 		t.Errorf("snapshot %+v", s)
 	}
 	if s.KeyframesSent < 1 || s.BytesSent == 0 || s.TargetBitrate == 0 || s.Connected.IsZero() {
@@ -53,7 +55,7 @@ func TestViewerConnectsAndPicturesArrive(t *testing.T) {
 		{"created", testutil.ToFloat64(h.met.created)},
 		{"connected", testutil.ToFloat64(h.met.sessions.WithLabelValues(stateConnected))},
 		{"handshakes", testutil.ToFloat64(h.met.handshakes.WithLabelValues(handshakeOK))},
-		{"direct paths", testutil.ToFloat64(h.met.path.WithLabelValues(pathDirect))},
+		{"direct paths", testutil.ToFloat64(h.met.path.WithLabelValues(peer.PathDirect))},
 	} {
 		if want.got != 1 {
 			t.Errorf("%s: %v; want 1", want.name, want.got)
@@ -142,19 +144,19 @@ func TestCandidatesMayTrickle(t *testing.T) {
 		t.Errorf("the answer has no candidates:\n%s", a.SDP)
 	}
 	r.accept(a)
-	f := fragment{media: "video 9 UDP/TLS/RTP/SAVPF 0", mid: "0", candidates: r.cands, end: true}
-	p, err := h.Patch(t.Context(), a.ID, a.ETag, f.String())
+	f := peertest.Trickle(r.Candidates()...)
+	p, err := h.Patch(t.Context(), a.ID, a.ETag, f)
 	if err != nil || p.SDP != "" || p.ETag != a.ETag {
 		t.Errorf("patched %+v, %v; want the same tag and no description", p, err)
 	}
 	r.playing(t, 5)
-	if _, err := h.Patch(t.Context(), a.ID, `"other"`, f.String()); !errors.Is(err, ErrStale) {
+	if _, err := h.Patch(t.Context(), a.ID, `"other"`, f); !errors.Is(err, peer.ErrStale) {
 		t.Errorf("wrong tag: got %v; want ErrStale", err)
 	}
-	if _, err := h.Patch(t.Context(), "nobody", "*", f.String()); !errors.Is(err, ErrUnknownSession) {
+	if _, err := h.Patch(t.Context(), "nobody", "*", f); !errors.Is(err, ErrUnknownSession) {
 		t.Errorf("wrong id: got %v; want ErrUnknownSession", err)
 	}
-	if _, err := h.Patch(t.Context(), a.ID, "*", "a=candidate:nonsense\r\n"); !errors.Is(err, ErrBadOffer) {
+	if _, err := h.Patch(t.Context(), a.ID, "*", "a=candidate:nonsense\r\n"); !errors.Is(err, peer.ErrBadOffer) {
 		t.Errorf("malformed: got %v; want ErrBadOffer", err)
 	}
 }
@@ -168,10 +170,10 @@ func TestICERestartGoesOnWithNewCredentials(t *testing.T) {
 	r.watch(h)
 	r.playing(t, 5)
 	f := r.restart(h)
-	eventually(t, "the new path", func() bool { return r.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected })
+	eventually(t, "the new path", func() bool { return r.PC.ICEConnectionState() == webrtc.ICEConnectionStateConnected })
 	r.playing(t, 20)
-	f.ufrag = "another"
-	if _, err := h.Patch(t.Context(), r.id, r.etag, f.String()); !errors.Is(err, ErrStale) {
+	f = strings.Replace(f, "a=ice-ufrag:", "a=ice-ufrag:another", 1)
+	if _, err := h.Patch(t.Context(), r.id, r.etag, f); !errors.Is(err, peer.ErrStale) {
 		t.Errorf("old tag: got %v; want ErrStale", err)
 	}
 	if s, err := h.Session(r.id); err != nil || s.State != stateConnected {
@@ -416,20 +418,20 @@ func TestOffersThatCannotBeAnswered(t *testing.T) {
 		name, sdp string
 		want      error
 	}{
-		{"empty", "", ErrBadOffer},
-		{"not a description", "hello", ErrBadOffer},
-		{"html", "<html><body>offer</body></html>", ErrBadOffer},
-		{"binary", "v=0\x00\xff", ErrBadOffer},
-		{"too long", good + strings.Repeat("a=x\r\n", maxOffer/5), ErrBadOffer},
-		{"no sections", head, ErrBadOffer},
-		{"no ufrag", cut("a=ice-ufrag"), ErrBadOffer},
-		{"no password", cut("a=ice-pwd"), ErrBadOffer},
-		{"no fingerprint", cut("a=fingerprint"), ErrBadOffer},
-		{"no H.264", strings.ReplaceAll(good, "H264/90000", "H265/90000"), ErrUnacceptable},
-		{"sendonly", strings.ReplaceAll(good, "a=recvonly", "a=sendonly"), ErrUnacceptable},
-		{"inactive", strings.ReplaceAll(good, "a=recvonly", "a=inactive"), ErrUnacceptable},
-		{"audio only", head + "m=audio" + audio, ErrUnacceptable},
-		{"data only", strings.ReplaceAll(good, "m=video", "m=application"), ErrUnacceptable},
+		{"empty", "", peer.ErrBadOffer},
+		{"not a description", "hello", peer.ErrBadOffer},
+		{"html", "<html><body>offer</body></html>", peer.ErrBadOffer},
+		{"binary", "v=0\x00\xff", peer.ErrBadOffer},
+		{"too long", good + strings.Repeat("a=x\r\n", 256<<10/5), peer.ErrBadOffer},
+		{"no sections", head, peer.ErrBadOffer},
+		{"no ufrag", cut("a=ice-ufrag"), peer.ErrBadOffer},
+		{"no password", cut("a=ice-pwd"), peer.ErrBadOffer},
+		{"no fingerprint", cut("a=fingerprint"), peer.ErrBadOffer},
+		{"no H.264", strings.ReplaceAll(good, "H264/90000", "H265/90000"), peer.ErrUnacceptable},
+		{"sendonly", strings.ReplaceAll(good, "a=recvonly", "a=sendonly"), peer.ErrUnacceptable},
+		{"inactive", strings.ReplaceAll(good, "a=recvonly", "a=inactive"), peer.ErrUnacceptable},
+		{"audio only", head + "m=audio" + audio, peer.ErrUnacceptable},
+		{"data only", strings.ReplaceAll(good, "m=video", "m=application"), peer.ErrUnacceptable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: c.sdp}); !errors.Is(err, c.want) {

@@ -9,6 +9,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/guard"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
 
@@ -205,14 +206,14 @@ func (m *Metrics) zero() {
 		{m.reservationsEnded, admission.Ends()},
 		{m.rungMoves, rungMoves},
 		{m.handshakes, handshakeResults},
-		{m.iceFailures, iceCauses},
-		{m.pathSeconds, paths},
+		{m.iceFailures, peer.Causes()},
+		{m.pathSeconds, peer.Paths()},
 		{m.frames, frameStages},
 		{m.keyframes, words(keyReasons)},
 		{m.pictures, stillKinds},
 		{m.qualitySeconds, words(adapt.States())},
 		{m.displaysLost, lostReasons},
-		{m.mediaCut, cutReasons},
+		{m.mediaCut, peer.CutReasons()},
 		{m.refusedRepeats, words(pacing.Refusals())},
 		{m.requests, requestKinds},
 		{m.inputDropped, inputDrops},
@@ -232,7 +233,7 @@ func (m *Metrics) zero() {
 		words []string
 	}{
 		{m.sessions, sessionStates},
-		{m.path, paths},
+		{m.path, peer.Paths()},
 		{m.targetRate, rateSums},
 		{m.achievedRate, rateSums},
 		{m.quality, words(adapt.States())},
@@ -243,8 +244,8 @@ func (m *Metrics) zero() {
 			g.of.WithLabelValues(w)
 		}
 	}
-	for _, p := range paths {
-		for _, over := range protocols {
+	for _, p := range peer.Paths() {
+		for _, over := range peer.Protocols() {
 			m.paths.WithLabelValues(p, over)
 		}
 	}

@@ -1,25 +1,26 @@
 package session
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/capture"
 	"wavryhost/encode"
+	"wavryhost/session/peer/peertest"
 )
 
 func TestReportedLossMakesAKeyframe(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
 	h.alive(t)
-	r := viewerOf(t, 96, usualForm, nil, "video")
+	r := &remote{Viewer: peertest.NewOf(t, peertest.Codec{}, "video"), t: t}
 	defer r.close()
-	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: swap(`^a=rtcp-fb.*\n`, "")(r.offer(false))})
+	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: regexp.MustCompile(`a=rtcp-fb.*\r\n`).ReplaceAllString(r.offer(false), "")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,12 +30,10 @@ func TestReportedLossMakesAKeyframe(t *testing.T) {
 	r.accept(a)
 	r.playing(t, 10)
 	_, before := r.got()
-	r.mu.Lock()
-	ssrc := uint32(r.track.SSRC())
-	r.mu.Unlock()
+	ssrc := uint32(r.Track().SSRC())
 	report := &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, FractionLost: 25, TotalLost: 3}}}
 	eventually(t, "a keyframe", func() bool {
-		if err := r.pc.WriteRTCP([]rtcp.Packet{report}); err != nil {
+		if err := r.PC.WriteRTCP([]rtcp.Packet{report}); err != nil {
 			t.Fatal(err)
 		}
 		_, keys := r.got()
@@ -62,7 +61,7 @@ func TestPicturesWithoutPacketsAreTold(t *testing.T) {
 	h := openHouse(t, func(c *Config) { c.Encoders[0] = hollow{c.Encoders[0]} })
 	defer h.close(t)
 	h.alive(t)
-	r := viewerOf(t, 96, usualForm, []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}}, "video")
+	r := &remote{Viewer: peertest.NewOf(t, peertest.Codec{Feedback: peertest.NACKs()}, "video"), t: t}
 	defer r.close()
 	r.watch(h)
 	eventually(t, "the event", func() bool { return h.events(EventUndelivered) == 1 })

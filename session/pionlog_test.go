@@ -16,7 +16,7 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 	defer r.close()
 	var passwords []string
 	note := func() {
-		for _, m := range regexp.MustCompile(`ice-pwd:(\S+)`).FindAllStringSubmatch(r.pc.LocalDescription().SDP+r.pc.RemoteDescription().SDP, -1) {
+		for _, m := range regexp.MustCompile(`ice-pwd:(\S+)`).FindAllStringSubmatch(r.PC.LocalDescription().SDP+r.PC.RemoteDescription().SDP, -1) {
 			passwords = append(passwords, m[1])
 		}
 	}
@@ -35,19 +35,6 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 	for _, p := range passwords {
 		if strings.Contains(log.String(), p) {
 			t.Errorf("password %s is in the log", p)
-		}
-	}
-}
-
-func TestSecretsInTextsOfPion(t *testing.T) {
-	for text, want := range map[string]string{
-		`isControlling? false, remoteUfrag: "U59Q", remotePwd: "zV/gR+X5\"2"`: `isControlling? false, remoteUfrag: "U59Q", remotePwd: (hidden)`,
-		`relay with password=abc, realm=b`:                                    `relay with password=(hidden), realm=b`,
-		`Credential: x y`:                                                     `Credential: (hidden) y`,
-		`no remote password was given`:                                        `no remote password was given`,
-	} {
-		if got := conceal(text); got != want {
-			t.Errorf("got %s; want %s", got, want)
 		}
 	}
 }

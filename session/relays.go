@@ -3,18 +3,16 @@ package session
 import (
 	"errors"
 	"log/slog"
-	"net"
-	"net/netip"
-	"slices"
 	"time"
 
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 )
 
 // newRelays returns the watch over cfg's STUN and TURN servers.
-func newRelays(cfg Config, log *slog.Logger, m *Metrics, emit func(Event) uint64) *relay.Watch {
+func newRelays(cfg Config, network peer.Config, log *slog.Logger, m *Metrics, emit func(Event) uint64) *relay.Watch {
 	w := relay.New(relay.Config{
-		Sources: cfg.sources(), Logs: pionLog{log}, Guard: m.guard(log, nil),
+		Sources: network.Sources(), Logs: peer.NewLoggerFactory(log), Guard: m.guard(log, nil),
 		Tell: func(s relay.ServerStatus) uint64 {
 			e := Event{Kind: EventRelayUp, Server: s.URL}
 			if s.State == string(relay.StateDown) {
@@ -25,37 +23,6 @@ func newRelays(cfg Config, log *slog.Logger, m *Metrics, emit func(Event) uint64
 	}, m.relays, log)
 	w.Set(cfg.ICEServers, cfg.ICERegions)
 	return w
-}
-
-// sources returns what lists the addresses that media may use, so that probes go the same way; nil where all may.
-func (c Config) sources() func() []netip.Addr {
-	keep := c.keeps()
-	if keep == nil && len(c.Interfaces) == 0 {
-		return nil
-	}
-	return func() []netip.Addr {
-		var list []netip.Addr
-		interfaces, err := net.Interfaces()
-		if err != nil {
-			return nil
-		}
-		for _, i := range interfaces {
-			if i.Flags&net.FlagUp == 0 || len(c.Interfaces) > 0 && !c.Loopback && !slices.Contains(c.Interfaces, i.Name) {
-				continue
-			}
-			addrs, err := i.Addrs()
-			if err != nil {
-				continue // it went away
-			}
-			for _, a := range addrs {
-				p, err := netip.ParsePrefix(a.String())
-				if err == nil && !p.Addr().IsLinkLocalUnicast() && (keep == nil || keep(p.Addr().AsSlice())) {
-					list = append(list, p.Addr())
-				}
-			}
-		}
-		return list
-	}
 }
 
 // ICEServers returns the STUN and TURN servers that a user is to use at the moment, best first: those that work, of a region where one is asked
@@ -71,16 +38,14 @@ func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server
 
 // checkRelays makes known that the viewer's relays gave no address: a viewer that needs one cannot connect.
 func (v *viewer) checkRelays() {
-	v.peer.mu.Lock()
-	barren := v.peer.barren
-	v.peer.mu.Unlock()
-	if !barren {
+	servers := v.peer.FailedRelays()
+	if servers == nil {
 		return
 	}
-	v.doubt(v.peer.asked)
+	v.doubt(servers)
 	var urls []string
-	for _, s := range v.peer.asked {
+	for _, s := range servers {
 		urls = append(urls, s.URLs...)
 	}
-	v.log.Warn("no relay gave an address", "servers", urls, "gather_seconds", v.peer.gather.Seconds())
+	v.log.Warn("no relay gave an address", "servers", urls)
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/peer"
+	"wavryhost/session/peer/peertest"
 	"wavryhost/session/relay"
 )
 
@@ -155,15 +157,11 @@ func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	h.settle = deadline // however long it takes until the viewer tells
 	defer h.close(t)
 	h.alive(t)
-	media := &webrtc.MediaEngine{}
-	if err := media.RegisterDefaultCodecs(); err != nil {
-		t.Fatal(err)
-	}
 	s := srv.as("").For("viewer", time.Now(), time.Time{})
-	r := remoteWith(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(localSettings())), webrtc.Configuration{
+	r := &remote{t: t, Viewer: peertest.NewWith(t, peertest.API(t, peertest.Settings()), webrtc.Configuration{
 		ICEServers:         []webrtc.ICEServer{{URLs: s.URLs, Username: s.Username, Credential: s.Credential}},
 		ICETransportPolicy: webrtc.ICETransportPolicyRelay,
-	})
+	}, "video", "audio")}
 	defer r.close()
 	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(true)})
 	if err != nil {
@@ -171,33 +169,31 @@ func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	}
 	r.accept(a)
 	r.playing(t, 3)
-	r.mu.Lock()
-	f := fragment{candidates: append([]string{}, r.cands...)}
-	r.mu.Unlock()
-	if len(f.candidates) != 1 || !isRelayed(f.candidates[0]) {
-		t.Fatalf("the viewer's candidates are %q; want one, at the relay", f.candidates)
+	candidates := r.Candidates()
+	if len(candidates) != 1 || !strings.Contains(candidates[0], "typ relay") {
+		t.Fatalf("the viewer's candidates are %q; want one, at the relay", candidates)
 	}
-	if _, err := h.Patch(t.Context(), r.id, r.etag, f.String()); err != nil {
+	if _, err := h.Patch(t.Context(), r.id, r.etag, peertest.Trickle(candidates...)); err != nil {
 		t.Fatal(err)
 	}
 	counted := func(path string) float64 {
-		return testutil.ToFloat64(h.met.paths.WithLabelValues(path, protocolUDP))
+		return testutil.ToFloat64(h.met.paths.WithLabelValues(path, peer.ProtocolUDP))
 	}
-	eventually(t, "the path is known", func() bool { return counted(pathRelay)+counted(pathDirect) > 0 })
+	eventually(t, "the path is known", func() bool { return counted(peer.PathRelay)+counted(peer.PathDirect) > 0 })
 	one, err := h.Session(r.id)
-	if err != nil || one.Path != pathRelay || one.Protocol != protocolUDP {
+	if err != nil || one.Path != peer.PathRelay || one.Protocol != peer.ProtocolUDP {
 		t.Errorf("path %q over %q, %v; want relay over udp", one.Path, one.Protocol, err)
 	}
-	if counted(pathRelay) != 1 || counted(pathDirect) != 0 || h.events(EventPath) != 0 {
-		t.Errorf("counted %v relayed, %v direct, and %d changes", counted(pathRelay), counted(pathDirect), h.events(EventPath))
+	if counted(peer.PathRelay) != 1 || counted(peer.PathDirect) != 0 || h.events(EventPath) != 0 {
+		t.Errorf("counted %v relayed, %v direct, and %d changes", counted(peer.PathRelay), counted(peer.PathDirect), h.events(EventPath))
 	}
 
-	for path, want := range map[string]float64{pathRelay: 1, pathDirect: 0} {
+	for path, want := range map[string]float64{peer.PathRelay: 1, peer.PathDirect: 0} {
 		if got := testutil.ToFloat64(h.met.path.WithLabelValues(path)); got != want {
 			t.Errorf("%v sessions are on path %s; want %v", got, path, want)
 		}
 	}
-	eventually(t, "time on the path is counted", func() bool { return testutil.ToFloat64(h.met.pathSeconds.WithLabelValues(pathRelay)) > 0 })
+	eventually(t, "time on the path is counted", func() bool { return testutil.ToFloat64(h.met.pathSeconds.WithLabelValues(peer.PathRelay)) > 0 })
 }
 
 // heldUp is too long for a session that no relay holds up, also on a machine whose processors others have. One that holds it up does so for two minutes.

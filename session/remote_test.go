@@ -2,44 +2,26 @@ package session
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/pion/ice/v4"
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp/codecs"
-	"github.com/pion/sdp/v3"
+	"github.com/pion/transport/v5"
 	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
+	"wavryhost/session/peer"
+	"wavryhost/session/peer/peertest"
 )
 
-// deadline is how long anything on the loopback interface may take. It is there for what never comes: under the race detector, on a machine whose processors others
-// have, a connection takes seconds to come about.
-const deadline = time.Minute
+const deadline = peertest.Deadline
 
-// eventually waits until ok, and fails the test when that takes too long.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	end := time.NewTimer(deadline)
-	defer end.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-end.C:
-			t.Fatalf("%s: not within %v", what, deadline)
-		case <-tick.C:
-		}
-	}
+	peertest.Eventually(t, what, ok)
 }
 
 // house is a running Manager over a fake display and a fake encoder.
@@ -84,6 +66,20 @@ func openHouseWith(t testing.TB, log slog.Handler, change func(*Config)) *house 
 	h.cancel = cancel
 	go func() { h.done <- m.Run(ctx) }()
 	return h
+}
+
+// useNet makes new sessions use another network than this machine's.
+func (h *house) useNet(open func(time.Duration) (transport.Net, error)) {
+	if err := h.network.Close(); err != nil {
+		panic(err)
+	}
+	cfg := h.cfg().network()
+	cfg.Net = open
+	network, err := peer.NewNetwork(cfg, h.log)
+	if err != nil {
+		panic(err)
+	}
+	h.network = network
 }
 
 // close stops the Manager and checks that nothing is left.
@@ -155,193 +151,39 @@ func (h *house) alive(t *testing.T) {
 	t.Cleanup(func() { close(stop); <-done })
 }
 
-// remote is a viewer: a peer connection of pion's own making, which shares no code with ours above pion.
+// remote is a viewer of a Manager's session.
 type remote struct {
-	t     testing.TB
-	pc    *webrtc.PeerConnection
-	id    string
-	etag  string
-	state chan webrtc.PeerConnectionState
-
-	mu     sync.Mutex
-	frames int
-	keys   int
-	sizes  []int
-	media  int   // bytes of payload
-	wrong  error // the first picture that is none
-	track  *webrtc.TrackRemote
-	cands  []string
-	wg     sync.WaitGroup
-}
-
-func localSettings() webrtc.SettingEngine {
-	se := webrtc.SettingEngine{}
-	se.SetIncludeLoopbackCandidate(true)
-	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-	se.SetIPFilter(func(ip net.IP) bool { return ip.Equal(net.IPv4(127, 0, 0, 1)) })
-	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	return se
+	*peertest.Viewer
+	t        testing.TB
+	id, etag string
 }
 
 func newRemote(t testing.TB) *remote {
 	t.Helper()
-	media := &webrtc.MediaEngine{}
-	if err := media.RegisterDefaultCodecs(); err != nil {
-		t.Fatal(err)
-	}
-	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(localSettings())))
+	return &remote{Viewer: peertest.New(t), t: t}
+}
+
+// newRemoteOf returns a viewer with one video codec that requests packets and keyframes.
+func newRemoteOf(t testing.TB, mime, format string) *remote {
+	t.Helper()
+	codec := peertest.Codec{Mime: mime, PayloadType: 121, Form: format, Feedback: peertest.NACKs()}
+	return &remote{Viewer: peertest.NewOf(t, codec, "video", "audio"), t: t}
 }
 
 func remoteOf(t testing.TB, api *webrtc.API) *remote {
 	t.Helper()
-	return remoteWith(t, api, webrtc.Configuration{})
+	return &remote{Viewer: peertest.NewWith(t, api, webrtc.Configuration{}, "video", "audio"), t: t}
 }
 
-func remoteWith(t testing.TB, api *webrtc.API, c webrtc.Configuration) *remote {
-	t.Helper()
-	return remoteOfKinds(t, api, c, "video", "audio")
-}
-
-// remoteOfKinds returns a viewer whose offers have sections of these kinds: video, audio or data.
-func remoteOfKinds(t testing.TB, api *webrtc.API, c webrtc.Configuration, kinds ...string) *remote {
-	t.Helper()
-	pc, err := api.NewPeerConnection(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &remote{t: t, pc: pc, state: make(chan webrtc.PeerConnectionState, 16)}
-	for _, kind := range kinds {
-		if kind == "data" {
-			if _, err := pc.CreateDataChannel("input", nil); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		if _, err := pc.AddTransceiverFromKind(webrtc.NewRTPCodecType(kind), webrtc.RTPTransceiverInit{
-			Direction: webrtc.RTPTransceiverDirectionRecvonly,
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
-		if c == nil {
-			return
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.cands = append(r.cands, strings.TrimPrefix(c.ToJSON().Candidate, "candidate:"))
-	})
-	pc.OnTrack(func(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-		r.mu.Lock()
-		r.track = track
-		r.mu.Unlock()
-		r.wg.Go(func() { r.read(track) })
-		r.wg.Go(func() {
-			for {
-				if _, _, err := receiver.ReadRTCP(); err != nil {
-					return
-				}
-			}
-		})
-	})
-	return r
-}
-
-// read counts whole pictures.
-func (r *remote) read(track *webrtc.TrackRemote) {
-	size, key := 0, false
-	for {
-		p, _, err := track.ReadRTP()
-		if err != nil {
-			return
-		}
-		if len(p.Payload) == 0 {
-			continue
-		}
-		r.mu.Lock()
-		r.media += len(p.Payload)
-		r.mu.Unlock()
-		n, begins, err := part(track.Codec().MimeType, p.Payload)
-		size += n
-		key = key || begins
-		if err != nil {
-			r.mu.Lock()
-			r.wrong = errors.Join(r.wrong, err)
-			r.mu.Unlock()
-		}
-		if !p.Marker {
-			continue
-		}
-		r.mu.Lock()
-		r.frames++
-		r.sizes = append(r.sizes, size)
-		if key {
-			r.keys++
-		}
-		r.mu.Unlock()
-		size, key = 0, false
-	}
-}
-
-// part returns how much of a picture a payload has, and whether it shows that the picture is a keyframe.
-func part(mime string, payload []byte) (size int, key bool, err error) {
-	if mime == webrtc.MimeTypeVP9 {
-		var d codecs.VP9Packet
-		unit, err := d.Unmarshal(payload)
-		if err == nil && d.B && (unit[0]&0xf0 != 0x80 || (unit[0]&4 == 0) == d.P) {
-			err = fmt.Errorf("a frame that begins with %02x, P %v", unit[0], d.P)
-		}
-		return len(unit), d.B && !d.P, err
-	}
-	var d codecs.H264Packet
-	unit, err := d.Unmarshal(payload)
-	// A parameter set, alone (7), in an aggregate (24), or an IDR slice (5), whole or the first fragment of it (28).
-	switch kind := payload[0] & 0x1f; kind {
-	case 5, 7, 24:
-		key = true
-	case 28:
-		key = len(payload) > 1 && payload[1]&0x1f == 5
-	}
-	return len(unit), key, err
-}
-
-// bytes is how much media has arrived.
-func (r *remote) bytes() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.media
-}
-
-func (r *remote) got() (frames, keys int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.frames, r.keys
-}
-
-// offer returns an offer, with candidates unless it is to trickle.
 func (r *remote) offer(trickle bool) string {
 	r.t.Helper()
-	o, err := r.pc.CreateOffer(nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	gathered := webrtc.GatheringCompletePromise(r.pc)
-	if err := r.pc.SetLocalDescription(o); err != nil {
-		r.t.Fatal(err)
-	}
-	<-gathered
-	if trickle {
-		return o.SDP
-	}
-	return r.pc.LocalDescription().SDP
+	return r.Offer(trickle)
 }
 
 func (r *remote) accept(a Answer) {
 	r.t.Helper()
 	r.id, r.etag = a.ID, a.ETag
-	if err := r.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: a.SDP}); err != nil {
-		r.t.Fatalf("answer refused: %v\n%s", err, a.SDP)
-	}
+	r.Accept(a.SDP)
 }
 
 // watch connects to the default display.
@@ -360,146 +202,30 @@ func (r *remote) comeWith(h *house, offer string) {
 	r.accept(a)
 }
 
-// restart restarts ICE, and returns the fragment that asked for it.
-func (r *remote) restart(h *house) fragment {
+// restart restarts ICE and returns the fragment of the request.
+func (r *remote) restart(h *house) string {
 	r.t.Helper()
-	must := func(err error) {
-		r.t.Helper()
+	return r.Restart(func(fragment string) string {
+		p, err := h.Patch(r.t.Context(), r.id, "*", fragment)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-	}
-	r.mu.Lock()
-	r.cands = nil
-	r.mu.Unlock()
-	o, err := r.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
-	must(err)
-	gathered := webrtc.GatheringCompletePromise(r.pc)
-	must(r.pc.SetLocalDescription(o))
-	<-gathered
-	var d sdp.SessionDescription
-	must(d.UnmarshalString(r.pc.LocalDescription().SDP))
-	f := fragmentOf(&d)
-	if len(f.candidates) == 0 {
-		r.t.Fatal("the test's own fragment has no candidates")
-	}
-	p, err := h.Patch(r.t.Context(), r.id, "*", f.String())
-	must(err)
-	if p.ETag == r.etag || p.ETag == "" {
-		r.t.Errorf("entity tag %s after the restart; want a new one", p.ETag)
-	}
-	own, err := parseFragment(p.SDP)
-	if err != nil || own.ufrag == "" || own.pwd == "" || len(own.candidates) == 0 || !own.end {
-		r.t.Fatalf("fragment %+v, %v; want new credentials and candidates", own, err)
-	}
-	old, err := parseAnswer(r.pc.CurrentRemoteDescription().SDP)
-	must(err)
-	if was := fragmentOf(old).ufrag; was == own.ufrag {
-		r.t.Errorf("user fragment %q is the old one", was)
-	}
-	next, err := own.restarted(old)
-	must(err)
-	text, err := next.Marshal()
-	must(err)
-	must(r.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(text)}))
-	return f
+		if p.ETag == r.etag || p.ETag == "" {
+			r.t.Errorf("entity tag %s after the restart; want a new one", p.ETag)
+		}
+		return p.SDP
+	})
 }
 
-func (r *remote) playing(t *testing.T, n int) {
+func (r *remote) playing(t testing.TB, n int) {
 	t.Helper()
-	before, _ := r.got()
-	eventually(t, "pictures arrive", func() bool { f, _ := r.got(); return f >= before+n })
+	r.Playing(t, n)
 }
 
-func (r *remote) pli() error {
-	r.mu.Lock()
-	track := r.track
-	r.mu.Unlock()
-	if track == nil {
-		return errors.New("no track")
-	}
-	return r.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(track.SSRC())}})
-}
+func (r *remote) got() (frames, keys int) { return r.Received() }
 
-func (r *remote) close() {
-	if err := r.pc.GracefulClose(); err != nil {
-		r.t.Error(err)
-	}
-	r.wg.Wait()
-}
+func (r *remote) bytes() int { return r.Bytes() }
 
-func parseAnswer(text string) (*sdp.SessionDescription, error) {
-	var d sdp.SessionDescription
-	return &d, d.UnmarshalString(text)
-}
+func (r *remote) pli() error { return r.PLI() }
 
-// fragmentOf returns the ICE part of a whole description.
-func fragmentOf(d *sdp.SessionDescription) fragment {
-	var f fragment
-	f.ufrag, _ = d.Attribute("ice-ufrag")
-	f.pwd, _ = d.Attribute("ice-pwd")
-	for _, m := range d.MediaDescriptions {
-		if m.MediaName.Port.Value == 0 {
-			continue
-		}
-		f.media = m.MediaName.String()
-		for _, a := range m.Attributes {
-			switch a.Key {
-			case "ice-ufrag":
-				f.ufrag = a.Value
-			case "ice-pwd":
-				f.pwd = a.Value
-			case "mid":
-				f.mid = a.Value
-			case "candidate":
-				f.candidates = append(f.candidates, a.Value)
-			case "end-of-candidates":
-				f.end = true
-			}
-		}
-		break
-	}
-	return f
-}
-
-// restarted returns d, which is not changed, with f's credentials and candidates in place of its own.
-func (f fragment) restarted(d *sdp.SessionDescription) (*sdp.SessionDescription, error) {
-	text, err := d.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("marshal session description: %w", err)
-	}
-	var next sdp.SessionDescription
-	if err := next.Unmarshal(text); err != nil {
-		return nil, fmt.Errorf("copy session description: %w", err)
-	}
-	next.Origin.SessionVersion++
-	next.Attributes = f.replace(next.Attributes)
-	added := false
-	for _, m := range next.MediaDescriptions {
-		m.Attributes = f.replace(m.Attributes)
-		if added || m.MediaName.Port.Value == 0 {
-			continue
-		}
-		added = true
-		for _, c := range f.candidates {
-			m.Attributes = append(m.Attributes, sdp.NewAttribute("candidate", c))
-		}
-	}
-	return &next, nil
-}
-
-func (f fragment) replace(old []sdp.Attribute) []sdp.Attribute {
-	var list []sdp.Attribute
-	for _, a := range old {
-		switch a.Key {
-		case "candidate", "end-of-candidates":
-			continue
-		case "ice-ufrag":
-			a.Value = f.ufrag
-		case "ice-pwd":
-			a.Value = f.pwd
-		}
-		list = append(list, a)
-	}
-	return list
-}
+func (r *remote) close() { r.Close() }

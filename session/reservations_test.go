@@ -101,10 +101,10 @@ func TestDrainDuringCreation(t *testing.T) {
 	}
 	r := newRemote(t)
 	defer r.close()
-	h.network = func(time.Duration) (transport.Net, error) {
+	h.useNet(func(time.Duration) (transport.Net, error) {
 		h.Drain(DrainOrder{})
 		return nil, errTest
-	}
+	})
 	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false), Reservation: l.ID}); !errors.Is(err, errTest) {
 		t.Errorf("got %v", err)
 	}

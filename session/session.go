@@ -32,23 +32,12 @@ var (
 	ErrUnknownDisplay = errors.New("session: unknown display")
 	// ErrUnknownSession: no session has that id, or it has ended.
 	ErrUnknownSession = errors.New("session: unknown session")
-	// ErrBadOffer: what came is not a session description, or not a fragment of one.
-	ErrBadOffer = errors.New("session: malformed session description")
-	// ErrUnacceptable: the description is well formed, but nothing can be sent to such a peer (no codec that
-	// this host has, not receiving video, not an offer).
-	ErrUnacceptable = errors.New("session: offer cannot be answered")
-	// ErrNoNetwork: this host has no address for media that a viewer could connect to.
-	ErrNoNetwork = errors.New("session: no network for media")
 	// ErrNoPicture: the display exists, but cannot be captured at the moment.
 	ErrNoPicture = errors.New("session: display has no picture")
 	// ErrFull: the host has no room for another session at the moment.
 	ErrFull = admission.ErrFull
 	// ErrDraining: the host takes no new sessions.
 	ErrDraining = errors.New("session: host is draining")
-	// ErrNoMatch: the client named no ETag for what is of another ICE session than the one that is on.
-	ErrNoMatch = errors.New(`session: If-Match is missing: the ETag for trickle ICE, "*" for an ICE restart`)
-	// ErrStale: the ETag named by the client is not the session's.
-	ErrStale = errors.New("session: stale entity tag")
 )
 
 // Display is one picture that can be watched.

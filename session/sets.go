@@ -7,6 +7,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 )
 
@@ -24,8 +25,8 @@ func Sets() map[string][]string {
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),
 		"Role":          words(Roles()),
-		"Path":          paths,
-		"Protocol":      protocols,
+		"Path":          peer.Paths(),
+		"Protocol":      peer.Protocols(),
 		"Codec":         encode.Codecs(),
 		"Quality":       quality,
 		"QualityReason": reasons,

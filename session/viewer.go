@@ -17,6 +17,7 @@ import (
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -26,8 +27,6 @@ const (
 	tickInterval = 25 * time.Millisecond
 	// keptTransitions is how many transitions a Snapshot shows.
 	keptTransitions = 32
-	// rtcpSize is the largest compound RTCP packet that is read.
-	rtcpSize = 1500
 )
 
 // viewer is one session: a peer connection, its pacer, and its adaptation. Three goroutines belong to it: one reads feedback,
@@ -41,7 +40,7 @@ type viewer struct {
 	log     *slog.Logger
 	met     *Metrics
 	emit    func(Event) uint64
-	peer    *peer
+	peer    *peer.Peer
 	link    *wire.Link
 	seats   seating
 	caps    caps
@@ -54,11 +53,10 @@ type viewer struct {
 	crowded func() bool
 	baseW   int // the width that the controller was told
 	input   *inputChannel
-	echoes  echoes
 
 	// doubt is told the servers that gave no relayed address.
 	doubt func([]relay.Server)
-	// settle is how long the path may be another than it seems.
+	// settle is the time after which the route counts although the viewer has not sent its address.
 	settle time.Duration
 	// want is told once why the session should end.
 	want func(why EndReason)
@@ -70,12 +68,6 @@ type viewer struct {
 	crash   atomic.Pointer[error] // the panic that ends the session
 	live    atomic.Bool
 	heard   instant // of the last RTCP
-
-	// signal is held while a description or a candidate is applied.
-	signal sync.Mutex
-	etag   string // guarded by signal, as the next
-	// restarted is the last ICE restart.
-	restarted restarted
 
 	// ctl is held during calls of the controller; nothing else is called meanwhile that could wait for it.
 	ctl        sync.Mutex
@@ -116,9 +108,8 @@ func (v *viewer) start() {
 	// The request that the session was made by is over long before the session.
 	ctx, cancel := context.WithCancel(context.Background())
 	v.cancel = cancel
-	v.peer.pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { v.hint() })
-	v.peer.pc.OnICEConnectionStateChange(func(webrtc.ICEConnectionState) { v.hint() })
-	v.peer.pc.OnDataChannel(func(d *webrtc.DataChannel) { v.offered(ctx, d) })
+	v.peer.OnChange(v.hint)
+	v.peer.OnDataChannel(func(d *webrtc.DataChannel) { v.offered(ctx, d) })
 	v.launch(partPacer, func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
 	v.launch(partFeedback, v.listen)
 	v.launch(partSession, func() { v.run(ctx) })
@@ -152,10 +143,6 @@ func (v *viewer) hint() {
 // offered takes a data channel of the viewer, which is read until ctx ends, or closes it.
 func (v *viewer) offered(ctx context.Context, d *webrtc.DataChannel) {
 	defer v.guard.Recover(partInput)
-	if err := v.peer.verified(); err != nil {
-		_ = d.Close()
-		return
-	}
 	if v.input.open(ctx, d) {
 		v.log.Warn("session opens data channels without end", "channels", maxChannels)
 		v.want(EndMisbehaved)
@@ -179,7 +166,7 @@ func (v *viewer) stop() error {
 	v.live.Store(false)
 	v.leave()
 	v.cancel()
-	err := v.peer.pc.GracefulClose()
+	err := v.peer.Close()
 	v.wg.Wait()
 	return err
 }
@@ -215,16 +202,10 @@ func (v *viewer) run(ctx context.Context) {
 
 // listen reads RTCP until the peer connection is closed.
 func (v *viewer) listen() {
-	buffer := make([]byte, rtcpSize)
 	for {
-		n, _, err := v.peer.sender.Read(buffer)
+		packets, err := v.peer.ReadRTCP()
 		if err != nil {
 			return
-		}
-		packets, err := rtcp.Unmarshal(buffer[:n])
-		if err != nil {
-			v.log.Debug("rtcp not understood", "err", err)
-			continue
 		}
 		v.heard.set(time.Now())
 		v.receive(packets)
@@ -388,7 +369,7 @@ func (v *viewer) need(_ time.Time, why adapt.KeyframeReason) {
 }
 
 func (v *viewer) take(au encode.AccessUnit, what shown) error {
-	w, err := v.peer.track.WriteAccessUnit(au)
+	w, err := v.peer.Track().WriteAccessUnit(au)
 	if err != nil {
 		v.miss()
 		return err
@@ -440,9 +421,7 @@ func (v *viewer) applied(a adapt.Applied) {
 
 // watch steps the state machine of the transport.
 func (v *viewer) watch(now time.Time) {
-	f := v.peer.facts()
-	f.frozen = v.frozen()
-	f.heard = v.heard.get()
+	f := facts{State: v.peer.State(), heard: v.heard.get(), frozen: v.frozen()}
 	v.mu.Lock()
 	from, since := v.life.state, v.life.since
 	d := v.life.step(now, f)
@@ -459,7 +438,7 @@ func (v *viewer) watch(now time.Time) {
 			attrs := []any{"result", d.handshake, "after_seconds", now.Sub(v.created).Seconds()}
 			if d.handshake == handshakeICETimeout || d.handshake == handshakeICEFailed {
 				var cause string
-				cause, e.Err = v.peer.whyNoPath()
+				cause, e.Err = v.peer.WhyNoPath()
 				v.met.iceFailures.WithLabelValues(cause).Inc()
 				attrs = append(attrs, "cause", cause, "err", e.Err)
 			}
@@ -485,23 +464,23 @@ func (v *viewer) watch(now time.Time) {
 func (v *viewer) moved(from, to string, after time.Duration) {
 	if to == stateDisconnected {
 		v.live.Store(false)
-		v.setWay(way{})
+		v.setRoute(peer.Route{})
 		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.showing()})
 		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.grace().Seconds())
 		v.nudge()
 		return
 	}
-	w := v.noteWay(time.Now())
+	r := v.noteRoute(time.Now())
 	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.showing()})
 	if from == stateConnecting {
 		v.met.handshakeTime.Observe(after.Seconds())
 		if err := v.beginLocal(); err != nil {
 			v.log.Error("bitrate of a local path not taken", "err", err)
 		}
-		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", w.path, "protocol", w.protocol,
+		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol,
 			"start_bitrate", v.adaptation.config.WithDefaults().Start)
 	} else {
-		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", w.path, "protocol", w.protocol)
+		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol)
 	}
 	v.live.Store(true)
 	v.nudge()
@@ -524,44 +503,46 @@ func (v *viewer) arrived(old, now *seat) {
 	v.log.Info("rung changed", "event", event, "reason", why, "display", now.stage.display.ID, "from", from.index, "to", to.index, "from_bitrate", before, "to_bitrate", after)
 }
 
-// settleWay is viewer.settle: candidates that the viewer trickles come after its first packets.
-const settleWay = 2 * time.Second
+// settleRoute is the default of viewer.settle. Trickled candidates arrive after the viewer's first packets.
+const settleRoute = 2 * time.Second
 
-// noteWay looks how media goes, and makes it known when that is another way than before.
-func (v *viewer) noteWay(now time.Time) way {
-	w := v.peer.way()
-	v.setWay(w)
-	guessed := w.guessed
-	w.guessed = false
+// noteRoute reads the route of media and announces a new one.
+func (v *viewer) noteRoute(now time.Time) peer.Route {
+	r := v.peer.Route()
+	v.setRoute(r)
+	guessed := r.Guessed
+	r.Guessed = false
 	v.mu.Lock()
-	from := v.told
-	fresh := w.path != "" && w != from && (!guessed || now.Sub(v.life.since) >= v.settle)
+	from := v.announced
+	fresh := r.Path != "" && r != from && (!guessed || now.Sub(v.life.since) >= v.settle)
 	if fresh {
-		v.told = w
+		v.announced = r
 	}
 	v.mu.Unlock()
 	if !fresh {
-		return w
+		return r
 	}
-	v.met.paths.WithLabelValues(w.path, w.protocol).Inc()
-	if from.path != "" {
+	v.met.paths.WithLabelValues(r.Path, r.Protocol).Inc()
+	if from.Path != "" {
 		v.link.RestorePacketSize()
-		event := v.emit(Event{Kind: EventPath, Session: v.id, Display: v.showing(), From: from.String(), To: w.String()})
-		v.log.Info("path changed", "event", event, "from", from.String(), "to", w.String())
+		event := v.emit(Event{
+			Kind: EventPath, Session: v.id, Display: v.showing(), From: from.String(), To: r.String(),
+		})
+		v.log.Info("path changed", "event", event, "from", from.String(), "to", r.String())
 	}
-	return w
+	return r
 }
 
-func (v *viewer) setWay(w way) {
+func (v *viewer) setRoute(r peer.Route) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.way.path != "" {
-		v.met.path.WithLabelValues(v.way.path).Dec()
+	if v.route.Path != "" {
+		v.met.path.WithLabelValues(v.route.Path).Dec()
 	}
-	if w.path != "" {
-		v.met.path.WithLabelValues(w.path).Inc()
+	if r.Path != "" {
+		v.met.path.WithLabelValues(r.Path).Inc()
 	}
-	v.way = w
+	v.route = r
 }
 
 // judged tells whether the handshake has a result.
@@ -577,48 +558,17 @@ func (v *viewer) frozen() bool {
 	return s.stage.see().state != stageLive || s.on.see().stuck
 }
 
-// patch takes a fragment: candidates of the ICE session that is on, or the credentials of a new one.
-func (v *viewer) patch(ctx context.Context, ifMatch string, f fragment) (Patched, error) {
-	v.signal.Lock()
-	defer v.signal.Unlock()
-	current := f.ufrag == v.peer.remote.ufrag
-	if last := &v.restarted; current && last.own.ufrag != "" && ifMatch != "" && matches(ifMatch, last.match) {
-		// The answer to a restart was lost with the connection that it was to come by.
-		return last.answer, v.peer.trickle(f)
+// patch applies a fragment: candidates of the current ICE session, or the credentials of a new one.
+func (v *viewer) patch(ctx context.Context, ifMatch string, f peer.Fragment) (Patched, error) {
+	p, err := v.peer.Patch(ctx, ifMatch, f)
+	if errors.Is(err, peer.ErrClosed) {
+		return Patched{}, ErrUnknownSession
 	}
-	switch {
-	case ifMatch == "" && !current:
-		return Patched{}, ErrNoMatch
-	case ifMatch != "" && !matches(ifMatch, v.etag):
-		return Patched{}, ErrStale
+	if p.Restarted {
+		v.checkRelays()
+		v.mu.Lock()
+		v.life.renew(time.Now())
+		v.mu.Unlock()
 	}
-	if f.ufrag == "" || current {
-		if len(f.candidates) == 0 && !f.end && f.unusable != nil {
-			return Patched{}, f.unusable
-		}
-		return Patched{ETag: v.etag}, v.peer.trickle(f)
-	}
-	// Whoever asks may be gone before there is an answer, as clients are that change networks. The restart goes on all the same; the time to gather bounds it.
-	own, err := v.peer.restart(context.WithoutCancel(ctx), f)
-	if err != nil {
-		if errors.Is(err, webrtc.ErrConnectionClosed) {
-			err = ErrUnknownSession
-		}
-		return Patched{}, err
-	}
-	v.restarted.match, v.etag = v.etag, newETag()
-	v.restarted.own, v.restarted.answer = own, Patched{SDP: own.String(), ETag: v.etag}
-	v.checkRelays()
-	v.mu.Lock()
-	v.life.renew(time.Now())
-	v.mu.Unlock()
-	v.log.Info("ice restarted", "candidates", len(f.candidates))
-	return v.restarted.answer, nil
-}
-
-// restarted is the last ICE restart, which a client whose request was cut off makes once more.
-type restarted struct {
-	match  string // the entity tag before
-	own    fragment
-	answer Patched
+	return Patched{SDP: p.SDP, ETag: p.ETag}, err
 }

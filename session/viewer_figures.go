@@ -6,6 +6,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
 	"wavryhost/adapt/record"
+	"wavryhost/session/peer"
 	"wavryhost/session/wire"
 )
 
@@ -13,8 +14,8 @@ import (
 type figures struct {
 	life        life
 	connected   time.Time
-	way         way // as it is
-	told        way // as it was told last
+	route       peer.Route
+	announced   peer.Route // in the last event
 	transitions []TransitionRecord
 	undelivered string // why the viewer shows nothing, empty where it does
 	over        bool   // its end is told, and nothing after that
@@ -47,7 +48,7 @@ func (v *viewer) measure(now time.Time) {
 		return
 	}
 	v.deliver(now)
-	v.noteWay(now) // ICE may select a better pair later
+	v.noteRoute(now) // ICE may select a better pair later
 	e := v.estimate()
 	if e.RTT > 0 {
 		v.met.rtt.Observe(e.RTT.Seconds())
@@ -125,7 +126,7 @@ func (v *viewer) snapshot() Snapshot {
 		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Reservation, Expires: v.offer.Expires,
 		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
-		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.way.path, Protocol: v.way.protocol,
+		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,
 		Codec: v.codec, Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
 		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen, Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
@@ -147,5 +148,5 @@ type load struct {
 func (v *viewer) load() load {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return load{state: v.life.state, connected: v.connected, sent: v.achieved, path: v.way.path}
+	return load{state: v.life.state, connected: v.connected, sent: v.achieved, path: v.route.Path}
 }

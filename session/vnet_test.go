@@ -6,7 +6,6 @@
 package session
 
 import (
-	"net"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,9 +92,7 @@ func limit(bottleneck *vnet.TBFQueue, bits int) {
 
 // on makes a Manager use a network within the process.
 func (h *house) on(n *vnet.Net) {
-	h.network = func(time.Duration) (transport.Net, error) { return n, nil }
-	h.se.SetIPFilter(func(net.IP) bool { return true })
-	h.se.SetICEUDPMux(nil)
+	h.useNet(func(time.Duration) (transport.Net, error) { return n, nil })
 }
 
 // close stops the network once nobody sends any more. The router goes first: a filter that is closed under it would block it.

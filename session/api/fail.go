@@ -11,6 +11,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/peer"
 )
 
 // known lists the errors of the session manager that are the client's business. again reports whether the same request
@@ -22,15 +23,15 @@ var known = []struct {
 }{
 	{session.ErrUnknownDisplay, problem.UnknownDisplay, false},
 	{session.ErrUnknownSession, problem.UnknownSession, false},
-	{session.ErrBadOffer, problem.BadSDP, false},
-	{session.ErrUnacceptable, problem.UnacceptableOffer, false},
+	{peer.ErrBadOffer, problem.BadSDP, false},
+	{peer.ErrUnacceptable, problem.UnacceptableOffer, false},
 	{session.ErrNoPicture, problem.NoPicture, true},
 	{session.ErrFull, problem.Full, true},
-	{session.ErrTooOften, problem.TooManyRequests, true},
+	{peer.ErrTooOften, problem.TooManyRequests, true},
 	{session.ErrDraining, problem.Draining, true},
-	{session.ErrNoNetwork, problem.NoNetwork, true},
-	{session.ErrStale, problem.StaleETag, false},
-	{session.ErrNoMatch, problem.PreconditionRequired, false},
+	{peer.ErrNoNetwork, problem.NoNetwork, true},
+	{peer.ErrStale, problem.StaleETag, false},
+	{peer.ErrNoMatch, problem.PreconditionRequired, false},
 	{session.ErrNoControl, problem.NoControl, false},
 	{session.ErrUnknownReservation, problem.UnknownReservation, false},
 	{session.ErrBadReservation, problem.BadReservation, false},
@@ -100,7 +101,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // withoutPackage returns the text of an error without the name of the package that it comes from.
 func withoutPackage(text string) string {
-	for _, name := range []string{"session: ", "admission: "} {
+	for _, name := range []string{"session: ", "admission: ", "peer: "} {
 		if rest, ok := strings.CutPrefix(text, name); ok {
 			return rest
 		}

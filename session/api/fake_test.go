@@ -19,6 +19,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/admission"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -308,13 +309,13 @@ func healthy() *fakeManager {
 			case id != "s1":
 				return session.Patched{}, session.ErrUnknownSession
 			case ifMatch == "":
-				return session.Patched{}, session.ErrNoMatch
+				return session.Patched{}, peer.ErrNoMatch
 			case ifMatch == "*":
 				return session.Patched{SDP: "a=ice-ufrag:new\r\n", ETag: `"e2"`}, nil
 			case ifMatch != `"e1"`:
-				return session.Patched{}, session.ErrStale
+				return session.Patched{}, peer.ErrStale
 			case !strings.HasPrefix(fragment, "a="):
-				return session.Patched{}, session.ErrBadOffer
+				return session.Patched{}, peer.ErrBadOffer
 			}
 			return session.Patched{ETag: ifMatch}, nil
 		},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/peer"
 
 	"github.com/chromedp/chromedp"
 )
@@ -193,7 +194,7 @@ func (s *sender) change(id, ifMatch, fragment string) (session.Patched, error) {
 		return session.Patched{SDP: answer, ETag: `"second"`}, err
 	}
 	if ifMatch != `"first"` && ifMatch != `"second"` {
-		return session.Patched{}, session.ErrStale
+		return session.Patched{}, peer.ErrStale
 	}
 	s.trickled = append(s.trickled, fragment)
 	_, err := s.call("trickle", id, fragment)
@@ -369,7 +370,7 @@ func TestViewerIsRefused(t *testing.T) {
 	host.refuseWith(nil)
 	page.until(t, `window.wavry.state === "live"`)
 
-	host.refuseWith(fmt.Errorf("%w: no H.264", session.ErrUnacceptable))
+	host.refuseWith(fmt.Errorf("%w: no H.264", peer.ErrUnacceptable))
 	_ = page.text(t, `(window.wavry.reconnect(), 1)`)
 	page.until(t, `window.wavry.state === "refused" && document.getElementById("retry").textContent === "Try again"`)
 	if got := page.text(t, `document.getElementById("card").innerText`); !strings.Contains(got, "cannot show the stream") {

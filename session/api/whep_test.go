@@ -13,6 +13,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 )
 
@@ -136,7 +137,7 @@ func TestWHEPRefusals(t *testing.T) {
 	}{
 		{
 			name: "malformed offer", ask: ask{method: "POST", path: "/whep/default", body: "x", header: sdp()},
-			create: failing(session.ErrBadOffer), code: problem.BadSDP,
+			create: failing(peer.ErrBadOffer), code: problem.BadSDP,
 		},
 		{name: "empty body", ask: ask{method: "POST", path: "/whep/default", header: sdp()}, code: problem.BadSDP},
 		{
@@ -149,7 +150,7 @@ func TestWHEPRefusals(t *testing.T) {
 		},
 		{
 			name: "no answer possible", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrUnacceptable), code: problem.UnacceptableOffer,
+			create: failing(peer.ErrUnacceptable), code: problem.UnacceptableOffer,
 		},
 		{
 			name: "no picture", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
@@ -165,7 +166,7 @@ func TestWHEPRefusals(t *testing.T) {
 		},
 		{
 			name: "no network", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrNoNetwork), code: problem.NoNetwork, header: map[string]string{"Retry-After": "3"},
+			create: failing(peer.ErrNoNetwork), code: problem.NoNetwork, header: map[string]string{"Retry-After": "3"},
 		},
 		{
 			name: "a grant's ceiling below the floor", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},

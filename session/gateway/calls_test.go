@@ -14,6 +14,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/gateway/gatewaytest"
+	"wavryhost/session/peer"
 )
 
 // desk is the part of a link that deals with callers, by itself.
@@ -99,8 +100,8 @@ func TestRefusedOffersAreCountedByReason(t *testing.T) {
 	}{
 		{session.ErrFull, ResultFull},
 		{session.ErrDraining, ResultDraining},
-		{fmt.Errorf("%w: no ice-ufrag", session.ErrBadOffer), ResultMalformed},
-		{session.ErrUnacceptable, ResultUnacceptable},
+		{fmt.Errorf("%w: no ice-ufrag", peer.ErrBadOffer), ResultMalformed},
+		{peer.ErrUnacceptable, ResultUnacceptable},
 		{session.ErrUnknownDisplay, ResultNoPicture},
 		{session.ErrNoPicture, ResultNoPicture},
 		{errors.New("out of luck"), ResultError},
@@ -148,7 +149,7 @@ func TestABadCandidateHarmsNothing(t *testing.T) {
 		d := openDesk(t, nil)
 		defer d.end()
 		d.offer("alice")
-		d.mgr.set(func(m *fakeManager) { m.patchErr = session.ErrBadOffer })
+		d.mgr.set(func(m *fakeManager) { m.patchErr = peer.ErrBadOffer })
 		d.candidate("alice", "bad")
 		d.mgr.set(func(m *fakeManager) { m.patchErr = nil })
 		for range 2 * maxCandidates {

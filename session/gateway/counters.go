@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"wavryhost/session"
+	"wavryhost/session/peer"
 )
 
 // Counters are told what the link does. They are called by several goroutines at a time and must not block.
@@ -108,9 +109,9 @@ func resultOf(err error) Result {
 		return ResultFull
 	case errors.Is(err, session.ErrDraining):
 		return ResultDraining
-	case errors.Is(err, session.ErrBadOffer):
+	case errors.Is(err, peer.ErrBadOffer):
 		return ResultMalformed
-	case errors.Is(err, session.ErrUnacceptable):
+	case errors.Is(err, peer.ErrUnacceptable):
 		return ResultUnacceptable
 	case errors.Is(err, session.ErrNoPicture), errors.Is(err, session.ErrUnknownDisplay):
 		return ResultNoPicture

@@ -1,8 +1,0 @@
-package session
-
-import "syscall"
-
-// noBroadcast makes the system refuse packets to broadcast addresses of all networks that this host is in, which Go allows.
-func noBroadcast(fd uintptr) error {
-	return syscall.SetsockoptInt(syscall.Handle(fd), syscall.SOL_SOCKET, syscall.SO_BROADCAST, 0)
-}
