@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
 
 	"wavryhost/platform/child":    {},
-	"wavryhost/platform/display":  {"platform/child", "session/guard"},
+	"wavryhost/platform/display":  {"platform/child", "platform/xproto", "session/guard"},
 	"wavryhost/platform/identity": {},
 	"wavryhost/platform/input":    {"platform/xproto"},
 	"wavryhost/platform/pressure": {"session/guard"},

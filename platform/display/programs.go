@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"wavryhost/platform/child"
-	"wavryhost/session/guard"
 )
 
 // defaultPrograms make a picture that moves a little on its own.
@@ -30,8 +29,7 @@ const (
 	firstRestart, longestRestart = time.Second, 30 * time.Second
 )
 
-// populate shows something on the display until ctx ends: the installed programs, and behind them our own picture,
-// which moves when there is no program.
+// populate keeps the installed programs running on the display until ctx ends.
 func (v *Virtual) populate(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -44,16 +42,10 @@ func (v *Virtual) populate(ctx context.Context) {
 		alone = false
 		wg.Go(func() { v.keep(ctx, args) }) // unguarded: it starts a program and waits
 	}
-	guarded := guard.New(v.log, nil, nil)
-	wg.Go(func() {
-		var err error
-		if p := guarded.Run("paint", func() { err = v.paint(ctx, alone) }); p != nil {
-			err = p
-		}
-		if err != nil && ctx.Err() == nil {
-			v.log.Warn("nothing is painted on the virtual display", "display", v.Address(), "err", err)
-		}
-	})
+	if alone && len(v.cfg.Programs) > 0 {
+		v.log.Warn("virtual display is empty: none of its programs is installed; install xterm, or start programs on it",
+			"display", v.Address(), "authority", v.Authority())
+	}
 }
 
 // keep runs a program again and again until ctx ends.

@@ -3,6 +3,7 @@ package display
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"wavryhost/platform/child"
+	"wavryhost/platform/xproto"
 )
 
 // ErrNoServer means that Xvfb is missing, so no virtual display can be made.
@@ -34,6 +36,8 @@ const (
 	serverMemory = 4 << 30
 	// virtualPrefix begins the folder names of virtual displays.
 	virtualPrefix = "wavry-host-display-"
+	// cookieSize is the size of the secret that a client must present, in bytes.
+	cookieSize = 16
 	// defaultSocketDir is the directory of X servers' sockets.
 	defaultSocketDir = "/tmp/.X11-unix"
 )
@@ -46,7 +50,7 @@ type VirtualConfig struct {
 	DPI int
 	// Programs are started on the display if they are installed, each as a program and its arguments. They are restarted
 	// when they end. The default is a terminal, a clock and a pair of eyes, so that something moves. If none is installed,
-	// our own clock and moving figure are shown.
+	// the display stays empty.
 	Programs [][]string
 }
 
@@ -56,7 +60,6 @@ type Virtual struct {
 	cfg       VirtualConfig
 	log       *slog.Logger
 	dir       string
-	cookie    []byte
 	number    int
 	server    *child.Process
 	output    *lineLogger // of the server
@@ -84,7 +87,7 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Vi
 	if child.Find("Xvfb") != nil {
 		return nil, ErrNoServer
 	}
-	v := &Virtual{cfg: cfg, log: log, cookie: newCookie(), number: -1}
+	v := &Virtual{cfg: cfg, log: log, number: -1}
 	if err := v.start(ctx); err != nil {
 		_ = v.Close() // its output is not needed
 		return nil, err
@@ -98,8 +101,10 @@ func (v *Virtual) start(ctx context.Context) (err error) {
 			"display: make a directory for the virtual display: %w: make %s writable, or set TMPDIR", err, os.TempDir(),
 		)
 	}
-	if err := writeAuthority(v.Authority(), v.cookie); err != nil {
-		return err
+	cookie := make([]byte, cookieSize)
+	_, _ = rand.Read(cookie) // never fails, by its contract
+	if err := xproto.WriteAuthority(v.Authority(), cookie); err != nil {
+		return fmt.Errorf("display: write the authority file: %w", err)
 	}
 	makeSocketDir(defaultSocketDir, v.log)
 	return v.startServer(ctx)

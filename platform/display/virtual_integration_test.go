@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"wavryhost/platform/xproto"
 )
 
 // on runs a program on a display.
@@ -117,7 +119,12 @@ func TestVirtualIsPrivate(t *testing.T) {
 	if _, err := on(t.Context(), v.Address(), "/dev/null", "xdpyinfo"); err == nil {
 		t.Error("a client without the cookie is let in")
 	}
-	if _, err := dialX(t.Context(), fmt.Sprintf("%s/X%d", defaultSocketDir, v.number), newCookie()); err == nil {
+	other := filepath.Join(t.TempDir(), "authority")
+	if err := xproto.WriteAuthority(other, make([]byte, cookieSize)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := xproto.Dial(t.Context(), v.Address(), []string{other}); err == nil {
+		c.Close()
 		t.Error("a client with another cookie is let in")
 	}
 	for path, want := range map[string]os.FileMode{v.dir: 0o700 | os.ModeDir, v.Authority(): 0o600} {
@@ -170,24 +177,47 @@ func TestVirtualSurvivesItsServer(t *testing.T) {
 	}
 }
 
-// Without programs there is a picture all the same, and it moves.
-func TestVirtualMovesWithoutPrograms(t *testing.T) {
-	v, end := start(t, VirtualConfig{Width: 640, Height: 480, Programs: [][]string{{"no-such-program"}}})
-	defer end()
-	picture := func() []byte {
-		out, err := on(t.Context(), v.Address(), v.Authority(), "xwd", "-root", "-silent")
-		if err != nil {
-			t.Fatal(err)
+// A display whose programs are not installed runs, and says how to fill it.
+func TestVirtualWithoutPrograms(t *testing.T) {
+	var lines strings.Builder
+	logged := make(chan struct{})
+	log := slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
+		if bytes.Contains(b, []byte("is empty")) {
+			lines.Write(b)
+			close(logged)
 		}
-		return out
+		return len(b), nil
+	}), nil))
+	cfg := VirtualConfig{Width: 64, Height: 48, Programs: [][]string{{"no-such-program"}}}
+	v, err := StartVirtual(t.Context(), cfg, log)
+	if err != nil {
+		t.Fatal(err)
 	}
-	figured := func(p []byte) bool {
-		return bytes.Contains(p, []byte{figure.B, figure.G, figure.R, 0, figure.B, figure.G, figure.R})
+	defer v.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- v.Run(ctx) }()
+	<-logged
+	if !strings.Contains(lines.String(), "install xterm") || !strings.Contains(lines.String(), v.Address()) {
+		t.Errorf("the log says %s", lines.String())
 	}
-	var first []byte
-	until(t, "a figure on the display", func() bool { first = picture(); return figured(first) })
-	until(t, "another picture", func() bool { p := picture(); return figured(p) && !bytes.Equal(p, first) })
+	c, err := xproto.Dial(t.Context(), v.Address(), []string{v.Authority()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Screen.Width != 64 || c.Screen.Height != 48 {
+		t.Errorf("the screen is %+v", c.Screen)
+	}
+	c.Close()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v; want its context's error", err)
+	}
 }
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // A program that ends well at once was meant to; what it sees of the daemon's environment holds no secret.
 func TestProgramsOfVirtual(t *testing.T) {
