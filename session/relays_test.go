@@ -122,7 +122,7 @@ func TestRelayThatGivesNothingIsNoticed(t *testing.T) {
 	defer one.close()
 	one.watch(h)
 	one.playing(t, 3)
-	want := "# HELP wavry_host_sessions_without_relay_total Sessions, and ICE restarts, that had TURN servers and got no relayed address of any.\n" +
+	want := "# HELP wavry_host_sessions_without_relay_total Sessions and ICE restarts that had TURN servers and got no relayed address.\n" +
 		"# TYPE wavry_host_sessions_without_relay_total counter\nwavry_host_sessions_without_relay_total 1\n"
 	if err := testutil.GatherAndCompare(h.reg, strings.NewReader(want), "wavry_host_sessions_without_relay_total"); err != nil {
 		t.Error(err)

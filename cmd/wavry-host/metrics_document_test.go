@@ -120,7 +120,7 @@ func metricsOfTheCode(t *testing.T) []described {
 
 func metricTable(list []described) string {
 	var b strings.Builder
-	b.WriteString("| name | type | labels | what it tells |\n| --- | --- | --- | --- |\n")
+	b.WriteString("| name | type | labels | meaning |\n| --- | --- | --- | --- |\n")
 	for _, d := range list {
 		var labels []string
 		for _, l := range d.labels {

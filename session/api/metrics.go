@@ -50,7 +50,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m.auth = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "wavry_host_api_authentications_total",
-		Help: "Requests by what they showed for who they are, and how that ended.",
+		Help: "Requests, by kind of credential and result of its check.",
 	}, []string{"method", "result"})
 	m.auditErrors = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "wavry_host_audit_errors_total",
@@ -58,14 +58,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	})
 	m.cut = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "wavry_host_http_connections_cut_total",
-		Help: "HTTP connections that were closed for want of room, by why it was them.",
+		Help: "HTTP connections that were closed to make room, by reason.",
 	}, []string{"reason"})
 	for _, reason := range []string{cutAddress, cutFull, cutIdle, cutSilent} {
 		m.cut.WithLabelValues(reason)
 	}
 	m.auditSummed = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "wavry_host_audit_summed_total",
-		Help: "Requests that have no line of their own in the audit log, because there were too many.",
+		Help: "Requests without a line of their own in the audit log, because there were too many.",
 	})
 	m.certificateEnd = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "wavry_host_api_certificate_expiry_timestamp_seconds",

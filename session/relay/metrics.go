@@ -16,16 +16,16 @@ const probeOK = "ok"
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "wavry_host_ice_server_up", Help: "1 for a STUN or TURN server that works, 0 for one that is down; absent before that is known.",
+			Name: "wavry_host_ice_server_up", Help: "1 if a STUN or TURN server works, 0 if it is down. Absent before the first result.",
 		}, []string{"server", "region"}),
 		rtt: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "wavry_host_ice_server_rtt_seconds", Help: "Round-trip time to a STUN or TURN server, by the newest probe that succeeded.",
+			Name: "wavry_host_ice_server_rtt_seconds", Help: "Round-trip time to a STUN or TURN server, from the newest successful probe.",
 		}, []string{"server", "region"}),
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "wavry_host_ice_server_probes_total", Help: "Probes of STUN and TURN servers, by result: ok, or what they failed by.",
+			Name: "wavry_host_ice_server_probes_total", Help: "Probes of STUN and TURN servers, by result: ok, or the reason of the failure.",
 		}, []string{"server", "region", "result"}),
 		unhelpful: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wavry_host_sessions_without_relay_total", Help: "Sessions, and ICE restarts, that had TURN servers and got no relayed address of any.",
+			Name: "wavry_host_sessions_without_relay_total", Help: "Sessions and ICE restarts that had TURN servers and got no relayed address.",
 		}),
 	}
 	reg.MustRegister(m.up, m.rtt, m.probes, m.unhelpful)
