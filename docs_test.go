@@ -222,6 +222,70 @@ func TestBrokenLinks(t *testing.T) {
 	}
 }
 
+var (
+	quotedLogs = regexp.MustCompile(`(?s)\bLog: (.*?)(?:\.\s|\n\n)`)
+	quotes     = regexp.MustCompile("`([^`]*)`")
+)
+
+// The log messages that runbooks quote are in the code, so that an operator finds them.
+func TestRunbooksQuoteLogMessages(t *testing.T) {
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		code.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for path, text := range documents(t) {
+		if !strings.HasPrefix(path, "docs/operate/runbooks/") {
+			continue
+		}
+		for _, m := range quotedLogs.FindAllStringSubmatch(text, -1) {
+			for _, q := range quotes.FindAllStringSubmatch(m[1], -1) {
+				message := strings.Join(strings.Fields(q[1]), " ")
+				if !strings.Contains(message, " ") {
+					continue // an attribute
+				}
+				if found++; !strings.Contains(code.String(), `"`+message) {
+					t.Errorf("%s quotes the log message %q, which the code does not have", path, message)
+				}
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("found %d log messages in the runbooks; want one of most", found)
+	}
+}
+
+var commands = regexp.MustCompile("(?s)```.*?```|`[^`\n]*`")
+
+// Requests in documents work as they are printed: those to the API have a credential.
+func TestExamplesOfRequestsHaveACredential(t *testing.T) {
+	open := regexp.MustCompile(`/(?:healthz|readyz|v1/openapi\.json)\b`)
+	api, found := regexp.MustCompile(`\$HOST/|127\.0\.0\.1:8470/`), 0
+	for path, text := range documents(t) {
+		for _, block := range commands.FindAllString(text, -1) {
+			for line := range strings.SplitSeq(strings.ReplaceAll(block, "\\\n", " "), "\n") {
+				if !strings.Contains(line, "curl ") || !api.MatchString(line) || open.MatchString(line) {
+					continue
+				}
+				if found++; !strings.Contains(line, `-H "$AUTH"`) {
+					t.Errorf("%s: %s has no -H \"$AUTH\"", path, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d requests in the documents; want more", found)
+	}
+}
+
 // The README fits on two screens, and leads to each folder of documents and to the page with all settings.
 func TestReadmeIsShort(t *testing.T) {
 	text := documents(t)["README.md"]
