@@ -111,6 +111,8 @@ var rooms = map[string][]string{
 
 	"wavryhost/cmd/wavry-host/config": {"adapt", "encode", "session/api/custody", "session/relay"},
 
+	"wavryhost/deploy/monitoring": {},
+
 	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer"},
 	"wavryhost/session/gateway/gatewaytest": {},
 }
@@ -146,7 +148,9 @@ var drivers = map[string][]string{
 	"github.com/coder/websocket":     {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
 	"github.com/pires/go-proxyproto": {"wavryhost/session/api"},
 	"github.com/alecthomas/kong":     {"wavryhost/cmd/wavry-host"},
-	"go.yaml.in/yaml":                {"wavryhost/cmd/wavry-host/config"},
+	"go.yaml.in/yaml":                {"wavryhost/cmd/wavry-host/config", "wavryhost/deploy/monitoring"},
+	"github.com/grafana/":            {"wavryhost/deploy/monitoring"},
+	"wavryhost/deploy/monitoring":    nil,
 	"github.com/coreos/go-systemd":   {"wavryhost/platform/service"},
 	"howett.net/plist":               {"wavryhost/platform/service"},
 	"github.com/prometheus/": {

@@ -35,6 +35,8 @@ require (
 	howett.net/plist v1.0.1
 )
 
+require github.com/grafana/grafana-foundation-sdk/go v0.0.18 // indirect
+
 require (
 	github.com/asticode/go-astikit v0.42.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -165,7 +165,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 }
 
-// The runbooks and the alert rules name only metrics and alerts that exist.
+// The runbooks name only metrics that exist. deploy/monitoring checks the alerts.
 func TestRunbooksNameWhatExists(t *testing.T) {
 	known := make(map[string]bool)
 	for _, d := range metricsOfTheCode(t) {
@@ -176,11 +176,7 @@ func TestRunbooksNameWhatExists(t *testing.T) {
 			}
 		}
 	}
-	rules, err := os.ReadFile("../../deploy/prometheus/alerts.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts := map[string]string{"alerts.yml": string(rules)}
+	texts := make(map[string]string)
 	if err := filepath.WalkDir("../../docs/operate/runbooks", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -199,14 +195,7 @@ func TestRunbooksNameWhatExists(t *testing.T) {
 			}
 		}
 	}
-	alerts := regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1)
-	books := regexp.MustCompile(`(?m)^ +runbook: docs/operate/runbooks/(\S+)$`).FindAllStringSubmatch(string(rules), -1)
-	if len(alerts) == 0 || len(alerts) != len(books) {
-		t.Fatalf("%d alerts have %d runbooks; want one each", len(alerts), len(books))
-	}
-	for i, a := range alerts {
-		if !strings.Contains(texts[books[i][1]], a[1]) {
-			t.Errorf("alert %s: docs/operate/runbooks/%s does not speak of it", a[1], books[i][1])
-		}
+	if len(texts) < 10 {
+		t.Errorf("docs/operate/runbooks has %d pages; want at least 10", len(texts))
 	}
 }

@@ -44,8 +44,3 @@ func TestPromtoolTakesTheMetrics(t *testing.T) {
 	})
 	a.leave(t, h)
 }
-
-func TestPromtoolTakesTheAlerts(t *testing.T) {
-	t.Parallel()
-	promtool(t, nil, "check", "rules", "--lint-fatal", "../../../deploy/prometheus/alerts.yml")
-}

@@ -1,0 +1,429 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/grafana/grafana-foundation-sdk/go/common"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+	"github.com/grafana/grafana-foundation-sdk/go/stat"
+	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
+)
+
+// Dashboard is a page of panels for one question.
+type Dashboard struct {
+	// Name is the file in deploy/grafana and the UID, after "wavry-".
+	Name, Title, Description string
+	// Variables are the labels that a viewer of the page can choose.
+	Variables []Variable
+	Rows      []Row
+}
+
+// Variable is a label with the values that a metric has of it.
+type Variable struct {
+	Label, Metric string
+}
+
+// Row is a group of panels.
+type Row struct {
+	Title  string
+	Panels []Panel
+}
+
+// Panel shows one or several queries.
+type Panel struct {
+	Title, Description string
+	// Unit is Grafana's name of the unit: s, percentunit, bps, short.
+	Unit string
+	// Single says that only the newest value is shown, as a number.
+	Single  bool
+	Queries []Query
+}
+
+// Query is an expression in PromQL with a template for the legend.
+type Query struct{ Expr, Legend string }
+
+// The filters by the dashboards' variables. Values of variables are regular expressions; "All" is ".*".
+const (
+	inPool = `pool=~"$pool",region=~"$region"`
+	onHost = `instance=~"$instance"`
+)
+
+var (
+	pool     = Variable{Label: "pool", Metric: "wavry_host_build_info"}
+	region   = Variable{Label: "region", Metric: "wavry_host_build_info"}
+	instance = Variable{Label: "instance", Metric: "wavry_host_build_info"}
+)
+
+// quantiles returns queries for quantiles of a histogram of the chosen hosts.
+func quantiles(metric string, of ...float64) []Query {
+	var list []Query
+	for _, q := range of {
+		list = append(list, Query{
+			fmt.Sprintf("histogram_quantile(%g, sum by (le) (rate(%s_bucket{%s}[$__rate_interval])))", q,
+				metric, onHost),
+			fmt.Sprintf("p%g", 100*q),
+		})
+	}
+	return list
+}
+
+// rates returns a query of a counter's rate by a label.
+func rates(metric, filter, label string) []Query {
+	return []Query{{
+		fmt.Sprintf("sum by (%s) (rate(%s{%s}[$__rate_interval]))", label, metric, filter), "{{" + label + "}}",
+	}}
+}
+
+// sums returns a query of a gauge's sum by a label.
+func sums(metric, filter, label string) []Query {
+	return []Query{{fmt.Sprintf("sum by (%s) (%s{%s})", label, metric, filter), "{{" + label + "}}"}}
+}
+
+// orZero makes queries of a metric that has no series before its first event return 0 instead of nothing.
+func orZero(list []Query) []Query {
+	for i := range list {
+		list[i].Expr += " or vector(0)"
+	}
+	return list
+}
+
+// one returns a query with a fixed legend.
+func one(expr, legend string) []Query { return []Query{{expr, legend}} }
+
+// Dashboards returns all dashboards.
+func Dashboards() []Dashboard {
+	return []Dashboard{fleet(), host(), session(), release()}
+}
+
+func fleet() Dashboard {
+	var objectives []Panel
+	for _, o := range Objectives() {
+		objectives = append(objectives, Panel{
+			Title: o.Title, Unit: "percentunit",
+			Description: fmt.Sprintf("Share of bad %s. The objective allows %.3g %% over 30 days.", o.Unit,
+				100*(1-o.Target)),
+			Queries: []Query{
+				{o.ratio("1h") + "{" + inPool + "}", "{{pool}} {{region}}, 1 h"},
+				{o.ratio("1d") + "{" + inPool + "}", "{{pool}} {{region}}, 1 day"},
+			},
+		})
+	}
+	return Dashboard{
+		Name: "fleet", Title: "Wavry: fleet", Variables: []Variable{pool, region},
+		Description: "Do the pools keep their objectives, and where do they not?",
+		Rows: []Row{
+			{Title: "Now", Panels: []Panel{
+				{
+					Title: "Hosts that answer", Unit: "short", Single: true,
+					Queries: one(`sum(up{job="`+Job+`",`+inPool+`})`, "hosts"),
+				},
+				{
+					Title: "Sessions", Unit: "short", Single: true,
+					Queries: one(`sum(wavry_host_sessions{`+inPool+`})`, "sessions"),
+				},
+				{
+					Title: "Critical or stalled", Unit: "short", Single: true,
+					Queries: one(`sum(wavry_host_quality_sessions{state=~"critical|stalled",`+inPool+`})`, "sessions"),
+				},
+				{
+					Title: "Hosts by state", Unit: "short", Single: true,
+					Queries: sums("wavry_host_host_state", inPool, "state"),
+				},
+			}},
+			{Title: "Objectives", Panels: objectives},
+			{Title: "Use", Panels: []Panel{
+				{Title: "Sessions by state", Unit: "short", Queries: sums("wavry_host_sessions", inPool, "state")},
+				{Title: "Sessions by quality", Unit: "short", Queries: sums("wavry_host_quality_sessions",
+					inPool, "state")},
+				{Title: "Refused offers", Unit: "ops", Queries: rates("wavry_host_sessions_refused_total",
+					inPool, "reason")},
+				{Title: "Ends of sessions", Unit: "ops", Queries: rates("wavry_host_sessions_ended_total",
+					inPool, "reason")},
+				{
+					Title: "Cores in use", Unit: "percentunit",
+					Queries: one("sum by (pool, region) (wavry_host_pressure_cores_used{"+inPool+"}) / "+
+						"sum by (pool, region) (wavry_host_pressure_cores{"+inPool+"})", "{{pool}} {{region}}"),
+				},
+				{
+					Title: "Time on relays", Unit: "percentunit",
+					Queries: one("pool:wavry_host_relay_share:ratio_rate30m{"+inPool+"}", "{{pool}} {{region}}"),
+				},
+			}},
+			{Title: "Hosts that stand out", Panels: []Panel{
+				{
+					Title: "Failed handshakes in an hour", Unit: "short",
+					Queries: one("topk(10, sum by (instance) "+
+						"(increase("+failures[:len(failures)-1]+","+inPool+"}[1h])))", "{{instance}}"),
+				},
+				{
+					Title: "Critical or stalled sessions", Unit: "short",
+					Queries: one(`topk(10, sum by (instance) (wavry_host_quality_sessions{state=~"critical|stalled",`+inPool+`}))`,
+						"{{instance}}"),
+				},
+				{
+					Title: "Replaced encoders in a day", Unit: "short",
+					Queries: orZero(one("topk(10, sum by (instance) "+
+						"(increase(wavry_host_encoder_fallbacks_total{"+inPool+"}[1d])))",
+						"{{instance}}")),
+				},
+				{Title: "Panics in a day", Unit: "short", Queries: one(
+					"topk(10, sum by (instance) (increase(wavry_host_panics_total{"+inPool+"}[1d])))", "{{instance}}")},
+			}},
+		},
+	}
+}
+
+func host() Dashboard {
+	return Dashboard{
+		Name: "host", Title: "Wavry: host", Variables: []Variable{instance},
+		Description: "What does this host do, and what limits it?",
+		Rows: []Row{
+			{Title: "State", Panels: []Panel{
+				{
+					Title: "State", Unit: "short",
+					Queries: one(`sum by (state) (wavry_host_host_state{`+onHost+`}) > 0`, "{{state}}"),
+				},
+				{Title: "Sessions", Unit: "short", Queries: sums("wavry_host_sessions", onHost, "state")},
+				{Title: "Displays", Unit: "short", Queries: sums("wavry_host_displays", onHost, "state")},
+				{Title: "Events", Unit: "ops", Queries: rates("wavry_host_events_total", onHost, "kind")},
+			}},
+			{Title: "Set-up", Panels: []Panel{
+				{Title: "Handshakes", Unit: "ops", Queries: rates("wavry_host_handshakes_total", onHost, "result")},
+				{
+					Title: "Time to connect", Unit: "s",
+					Queries: quantiles("wavry_host_handshake_seconds", .5, .95, .99),
+				},
+				{Title: "Refused offers", Unit: "ops", Queries: rates("wavry_host_sessions_refused_total",
+					onHost, "reason")},
+				{Title: "ICE failures", Unit: "ops", Queries: rates("wavry_host_ice_failures_total", onHost, "cause")},
+			}},
+			{Title: "Pictures", Panels: []Panel{
+				{Title: "Frames", Unit: "ops", Queries: rates("wavry_host_frames_total", onHost, "stage")},
+				{Title: "Dropped frames", Unit: "ops", Queries: rates("wavry_host_frames_dropped_total",
+					onHost, "reason")},
+				{
+					Title: "Capture to pacer", Unit: "s",
+					Queries: quantiles("wavry_host_capture_to_send_seconds", .5, .95, .99),
+				},
+				{Title: "Encode time", Unit: "s", Queries: quantiles("wavry_host_encode_seconds", .5,
+					.95, .99)},
+				{
+					Title: "Replaced encoders", Unit: "ops",
+					Queries: orZero(rates("wavry_host_encoder_fallbacks_total", onHost, "reason")),
+				},
+				{Title: "Keyframes", Unit: "ops", Queries: rates("wavry_host_keyframes_total", onHost, "reason")},
+			}},
+			{Title: "Machine", Panels: []Panel{
+				{Title: "Cores", Unit: "short", Queries: []Query{
+					{"wavry_host_pressure_cores_used{" + onHost + "}", "used"},
+					{"wavry_host_pressure_cores{" + onHost + "}", "usable"},
+				}},
+				{Title: "Memory", Unit: "bytes", Queries: []Query{
+					{"wavry_host_pressure_memory_free_bytes{" + onHost + "}", "free"},
+					{"wavry_host_pressure_memory_total_bytes{" + onHost + "}", "total"},
+				}},
+				{Title: "Load shedding", Unit: "ops", Queries: rates("wavry_host_relief_steps_total", onHost, "to")},
+				{
+					Title: "Sent", Unit: "Bps",
+					Queries: one("rate(wavry_host_sent_bytes_total{"+onHost+"}[$__rate_interval])", "sent"),
+				},
+			}},
+			{Title: "API", Panels: []Panel{
+				{Title: "Requests", Unit: "ops", Queries: rates("wavry_host_http_requests_total", onHost, "code")},
+				{Title: "Errors", Unit: "ops", Queries: rates("wavry_host_http_errors_total", onHost, "code")},
+				{
+					Title: "Authentications", Unit: "ops",
+					Queries: rates("wavry_host_api_authentications_total", onHost, "result"),
+				},
+				{
+					Title: "Certificate expires in", Unit: "s", Single: true,
+					Queries: one("wavry_host_api_certificate_expiry_timestamp_seconds{"+onHost+"} - time()", "left"),
+				},
+			}},
+		},
+	}
+}
+
+func session() Dashboard {
+	return Dashboard{
+		Name: "sessions", Title: "Wavry: sessions", Variables: []Variable{pool, region, instance},
+		Description: "How do sessions go, and why? No series names a session: the log and the API have single ones.",
+		Rows: []Row{
+			{Title: "Quality", Panels: []Panel{
+				{Title: "Sessions by quality", Unit: "short", Queries: sums("wavry_host_quality_sessions",
+					onHost, "state")},
+				{
+					Title: "Time by quality", Unit: "percentunit",
+					Queries: one("sum by (state) "+
+						"(rate(wavry_host_quality_state_seconds_total{"+onHost+"}[$__rate_interval])) / "+
+						"ignoring (state) group_left () (sum(rate(wavry_host_quality_state_seconds_total{"+onHost+
+						"}[$__rate_interval])) > 0)", "{{state}}"),
+				},
+				{
+					Title: "Transitions by reason", Unit: "ops",
+					Queries: orZero(rates("wavry_host_quality_transitions_total", onHost, "reason")),
+				},
+				{
+					Title: "Sessions that show nothing", Unit: "ops",
+					Queries: rates("wavry_host_sessions_undelivered_total", onHost, "reason"),
+				},
+			}},
+			{Title: "Path", Panels: []Panel{
+				{Title: "Round trip", Unit: "s", Queries: quantiles("wavry_host_rtt_seconds", .5, .95)},
+				{Title: "Loss", Unit: "percentunit", Queries: quantiles("wavry_host_loss_ratio", .5, .95)},
+				{Title: "Jitter", Unit: "s", Queries: quantiles("wavry_host_jitter_seconds", .5, .95)},
+				{Title: "Queue delay", Unit: "s", Queries: quantiles("wavry_host_queue_delay_seconds",
+					.5, .95)},
+				{Title: "Sessions by path", Unit: "short", Queries: sums("wavry_host_session_path", onHost, "path")},
+				{
+					Title: "Retransmissions", Unit: "percentunit",
+					Queries: one("sum(rate(wavry_host_retransmissions_total{"+onHost+"}[$__rate_interval])) / "+
+						"(sum(rate(wavry_host_packets_sent_total{"+onHost+"}[$__rate_interval])) > 0)", "of packets"),
+				},
+			}},
+			{Title: "Adaptation", Panels: []Panel{
+				{Title: "Target rate", Unit: "Bps", Queries: sums("wavry_host_target_rate_bytes_per_second",
+					onHost, "of")},
+				{
+					Title: "Achieved rate", Unit: "Bps",
+					Queries: sums("wavry_host_achieved_rate_bytes_per_second", onHost, "of"),
+				},
+				{
+					Title: "Bits against the order", Unit: "short",
+					Queries: quantiles("wavry_host_encoder_rate_ratio", .5, .95),
+				},
+				{Title: "Keyframe requests", Unit: "ops", Queries: rates("wavry_host_keyframe_requests_total",
+					onHost, "kind")},
+			}},
+		},
+	}
+}
+
+// byVersion returns a quotient of rates by the version of the hosts.
+func byVersion(bad, all string) []Query {
+	join := " * on (instance) group_left (version) wavry_host_build_info"
+	return one(fmt.Sprintf("sum by (version) (rate(%s[30m])%s) / (sum by (version) (rate(%s[30m])%s) > 0)",
+		bad, join, all, join),
+		"{{version}}")
+}
+
+func release() Dashboard {
+	return Dashboard{
+		Name: "releases", Title: "Wavry: releases", Variables: []Variable{pool, region},
+		Description: "Is the new version as good as the old one? Compare a canary with the rest of its pool.",
+		Rows: []Row{
+			{Title: "Hosts", Panels: []Panel{
+				{
+					Title: "Hosts by version", Unit: "short",
+					Queries: one("count by (version) (wavry_host_build_info{"+inPool+"})", "{{version}}"),
+				},
+				{
+					Title: "Sessions by version", Unit: "short",
+					Queries: one("sum by (version) (wavry_host_sessions{"+inPool+
+						"} * on (instance) group_left (version) wavry_host_build_info)", "{{version}}"),
+				},
+			}},
+			{Title: "Canary against baseline", Panels: []Panel{
+				{Title: "Failed handshakes", Unit: "percentunit", Queries: byVersion(
+					failures[:len(failures)-1]+","+inPool+"}",
+					`wavry_host_handshakes_total{result!="aborted",`+inPool+"}")},
+				{Title: "Critical or stalled time", Unit: "percentunit", Queries: byVersion(
+					`wavry_host_quality_state_seconds_total{state=~"critical|stalled",`+inPool+"}",
+					"wavry_host_quality_state_seconds_total{"+inPool+"}")},
+				{Title: "Frames in time", Unit: "percentunit", Queries: byVersion(
+					`wavry_host_capture_to_send_seconds_bucket{le="0.0333",`+inPool+"}",
+					"wavry_host_capture_to_send_seconds_count{"+inPool+"}")},
+				{Title: "Cores per session", Unit: "short", Queries: one(
+					"sum by (version) (rate(process_cpu_seconds_total{job=\""+Job+"\","+inPool+"}[30m]) * on "+
+						"(instance) "+
+						"group_left (version) wavry_host_build_info) / (sum by (version) (wavry_host_sessions{"+inPool+
+						"} * on (instance) group_left (version) wavry_host_build_info) > 0)", "{{version}}")},
+				{
+					Title: "Panics", Unit: "short",
+					Queries: one("sum by (version) (increase(wavry_host_panics_total{"+inPool+
+						"}[1d]) * on (instance) group_left (version) wavry_host_build_info)", "{{version}}"),
+				},
+				{Title: "Replaced encoders", Unit: "short", Queries: orZero(one(
+					"sum by (version) (increase(wavry_host_encoder_fallbacks_total{"+inPool+
+						"}[1d]) * on (instance) group_left (version) wavry_host_build_info)", "{{version}}"))},
+			}},
+		},
+	}
+}
+
+// The size of panels on Grafana's grid of 24 columns.
+const (
+	panelWidth, panelHeight = 8, 7
+	numberWidth             = 6
+	numberHeight            = 4
+)
+
+// JSON returns the dashboard in the form that Grafana imports.
+func (d Dashboard) JSON() ([]byte, error) {
+	source := common.DataSourceRef{Type: new("prometheus"), Uid: new("$datasource")}
+	//nolint:staticcheck // every Grafana imports this schema; version 2 needs Grafana 12
+	b := dashboard.NewDashboardBuilder(d.Title).Uid("wavry-"+d.Name).Description(d.Description).
+		Tags([]string{"wavry"}).Refresh("1m").Time("now-6h", "now").Timezone("browser").Readonly().
+		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus"))
+	for _, v := range d.Variables {
+		b.WithVariable(dashboard.NewQueryVariableBuilder(v.Label).Label(v.Label).Datasource(source).
+			Query(dashboard.StringOrMap{String: new(fmt.Sprintf("label_values(%s, %s)", v.Metric, v.Label))}).
+			Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortAlphabeticalAsc).
+			Multi(true).IncludeAll(true).AllValue(".*").
+			Current(dashboard.VariableOption{
+				Text:  dashboard.StringOrArrayOfString{String: new("All")},
+				Value: dashboard.StringOrArrayOfString{String: new("$__all")},
+			}))
+	}
+	for _, a := range annotations {
+		b.Annotation(dashboard.NewAnnotationQueryBuilder().Name(a.name).Datasource(source).Enable(true).
+			IconColor(a.color).Expr(a.expr).TitleFormat(a.name).TextFormat(a.text).TagKeys("instance"))
+	}
+	for _, r := range d.Rows {
+		b.WithRow(dashboard.NewRowBuilder(r.Title))
+		for _, p := range r.Panels {
+			if p.Single {
+				s := stat.NewPanelBuilder().Title(p.Title).Description(p.Description).Unit(p.Unit).Datasource(source).
+					Span(numberWidth).Height(numberHeight)
+				for _, q := range p.Queries {
+					s.WithTarget(q.target().Instant())
+				}
+				b.WithPanel(s)
+				continue
+			}
+			t := timeseries.NewPanelBuilder().Title(p.Title).Description(p.Description).Unit(p.Unit).Datasource(source).
+				Span(panelWidth).Height(panelHeight).Min(0)
+			for _, q := range p.Queries {
+				t.WithTarget(q.target())
+			}
+			b.WithPanel(t)
+		}
+	}
+	built, err := b.Build()
+	if err != nil {
+		return nil, fmt.Errorf("dashboard %s: %w", d.Name, err)
+	}
+	text, err := json.MarshalIndent(built, "", " ")
+	if err != nil {
+		return nil, fmt.Errorf("dashboard %s: %w", d.Name, err)
+	}
+	return append(text, '\n'), nil
+}
+
+func (q Query) target() *prometheus.DataqueryBuilder {
+	return prometheus.NewDataqueryBuilder().Expr(q.Expr).LegendFormat(q.Legend)
+}
+
+// annotations mark changes on all dashboards.
+var annotations = []struct{ name, expr, text, color string }{
+	{
+		"Version", "wavry_host_build_info unless on (instance, version) wavry_host_build_info offset 5m",
+		"{{instance}} runs {{version}}", "blue",
+	},
+	{
+		"Configuration", `increase(wavry_host_config_reloads_total{result=~"applied|rolled_back"}[1m]) > 0`,
+		"{{instance}}: {{result}}", "orange",
+	},
+}
