@@ -100,7 +100,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	m.met.created.Inc()
 	m.met.sessions.WithLabelValues(stateConnecting).Inc()
 	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: display.ID})
-	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "format", v.peer.Format(), "ceiling", v.caps.offer, "remote", o.RemoteAddr, "agent", o.UserAgent)
+	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "format", v.peer.Fmtp(), "ceiling", v.caps.offer, "remote", o.RemoteAddr, "agent", o.UserAgent)
 	v.start() //nolint:contextcheck // the request is over long before the session
 	v.join()
 	if m.stopped {

@@ -117,7 +117,7 @@ func (c *Config) addressFilter() func(net.IP) bool {
 	case c.Loopback:
 		return func(ip net.IP) bool {
 			a, ok := netip.AddrFromSlice(ip)
-			return ok && (a.Unmap() == loopback4 || a == loopback6) && a.Unmap() == c.loopback()
+			return ok && (a.Unmap() == loopback4 || a == loopback6 && c.loopback() == loopback6)
 		}
 	case len(c.Addresses) == 0:
 		return nil
@@ -131,33 +131,16 @@ func (c *Config) addressFilter() func(net.IP) bool {
 // Sources returns a function that lists the local addresses for media, or nil if all addresses are used. Probes of
 // STUN and TURN servers use them, so that they take the way of media.
 func (c *Config) Sources() func() []netip.Addr {
-	filter := c.addressFilter()
-	if filter == nil && len(c.Interfaces) == 0 {
+	if !c.Loopback && len(c.Addresses) == 0 && len(c.Interfaces) == 0 {
 		return nil
 	}
 	return func() []netip.Addr {
-		interfaces, err := net.Interfaces()
+		nics, err := systemNICs()
 		if err != nil {
 			return nil
 		}
-		var list []netip.Addr
-		for _, i := range interfaces {
-			excluded := len(c.Interfaces) > 0 && !c.Loopback && !slices.Contains(c.Interfaces, i.Name)
-			if i.Flags&net.FlagUp == 0 || excluded {
-				continue
-			}
-			addresses, err := i.Addrs()
-			if err != nil {
-				continue // the interface is gone
-			}
-			for _, a := range addresses {
-				p, err := netip.ParsePrefix(a.String())
-				if err == nil && !p.Addr().IsLinkLocalUnicast() && (filter == nil || filter(p.Addr().AsSlice())) {
-					list = append(list, p.Addr())
-				}
-			}
-		}
-		return list
+		use, _ := c.mediaAddresses(nics)
+		return use
 	}
 }
 

@@ -147,8 +147,8 @@ func (p *Peer) Close() error { return p.pc.GracefulClose() }
 // Track returns the track that the peer sends.
 func (p *Peer) Track() *wire.Track { return p.track }
 
-// Format returns the fmtp line of the answer, or an empty string.
-func (p *Peer) Format() string { return p.fmtp }
+// Fmtp returns the fmtp line of the answer, or an empty string.
+func (p *Peer) Fmtp() string { return p.fmtp }
 
 // ETag returns the entity tag of the ICE session, with quotes (RFC 9725, section 4.3).
 func (p *Peer) ETag() string {

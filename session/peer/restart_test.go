@@ -114,6 +114,34 @@ func TestICERestartWithAudioFirst(t *testing.T) {
 	v.Playing(t, 5)
 }
 
+func TestRouteSurvivesARestart(t *testing.T) {
+	v := peertest.New(t)
+	defer v.Close()
+	c := openHost(t, nil).connect(t, v)
+	v.Playing(t, 1)
+	direct := func() bool {
+		r := c.Route()
+		return c.Local() && r.Path == PathDirect && r.Protocol == ProtocolUDP
+	}
+	peertest.Eventually(t, "a direct path", direct)
+	c.restart(t, v)
+	peertest.Eventually(t, "a direct path again", direct)
+}
+
+func TestClosedPeerCannotRestart(t *testing.T) {
+	c, _, err := openHost(t, nil).answer(peertest.ChromiumOffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.close()
+	if _, err := c.Patch(t.Context(), "*", fragmentFor("restarted")); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v; want ErrClosed", err)
+	}
+	if s := c.State(); !s.Closed || s.Connected {
+		t.Errorf("state %+v; want closed", s)
+	}
+}
+
 func TestNoAnswerWithoutAnAddress(t *testing.T) {
 	for _, c := range []struct {
 		name   string
