@@ -65,6 +65,7 @@ var rooms = map[string][]string{
 		"session/enum",
 		"session/guard",
 		"session/peer",
+		"session/pipeline",
 		"session/relay",
 		"session/rift",
 		"session/wire",
@@ -77,6 +78,13 @@ var rooms = map[string][]string{
 	},
 	"wavryhost/session/peer/peertest": {},
 
+	"wavryhost/session/pipeline": {
+		"adapt",
+		"capture",
+		"encode",
+		"session/enum",
+		"session/guard",
+	},
 	"wavryhost/session/enum":      {},
 	"wavryhost/session/rift":      {"session/enum"},
 	"wavryhost/session/admission": {"session/enum"},
@@ -155,6 +163,7 @@ var drivers = map[string][]string{
 	"howett.net/plist":               {"wavryhost/platform/service"},
 	"github.com/prometheus/": {
 		"wavryhost/session",
+		"wavryhost/session/pipeline",
 		"wavryhost/session/relay",
 		"wavryhost/session/api",
 		"wavryhost/platform/input",

@@ -21,6 +21,12 @@ var (
 	ErrClosed = errors.New("encode: encoder closed")
 )
 
+// MinSide and MaxSide bound the sides of an encoded picture, in pixels.
+const (
+	MinSide = 16
+	MaxSide = 8192
+)
+
 // Params are the parameters for opening an encoder.
 type Params struct {
 	// Width and Height are the size of the encoded picture in pixels, even, at least 16. Frames of another size are
@@ -39,10 +45,10 @@ type Params struct {
 // Validate returns an error that names the first field that cannot work.
 func (p Params) Validate() error {
 	switch {
-	case p.Width < 16 || p.Width%2 != 0 || p.Width > 8192:
-		return fmt.Errorf("encode: width %d is not an even number from 16 to 8192", p.Width)
-	case p.Height < 16 || p.Height%2 != 0 || p.Height > 8192:
-		return fmt.Errorf("encode: height %d is not an even number from 16 to 8192", p.Height)
+	case p.Width < MinSide || p.Width%2 != 0 || p.Width > MaxSide:
+		return fmt.Errorf("encode: width %d is not an even number from %d to %d", p.Width, MinSide, MaxSide)
+	case p.Height < MinSide || p.Height%2 != 0 || p.Height > MaxSide:
+		return fmt.Errorf("encode: height %d is not an even number from %d to %d", p.Height, MinSide, MaxSide)
 	case p.FPS < 1 || p.FPS > 240:
 		return fmt.Errorf("encode: frame rate %d is not from 1 to 240", p.FPS)
 	case p.BitsPerSecond < 1000:

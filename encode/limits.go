@@ -5,9 +5,6 @@ import (
 	"image"
 )
 
-// largestSide is the largest side of a picture that is requested of any encoder.
-const largestSide = 8192
-
 // Limits are the supported picture sizes of an encoder, in pixels. A zero field means the limit of Params.
 type Limits struct {
 	MinWidth, MinHeight int
@@ -16,7 +13,7 @@ type Limits struct {
 
 // Most returns the largest size.
 func (l Limits) Most() image.Point {
-	most := image.Pt(largestSide, largestSide)
+	most := image.Pt(MaxSide, MaxSide)
 	if l.MaxWidth > 0 {
 		most.X = min(most.X, l.MaxWidth)
 	}

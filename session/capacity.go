@@ -9,6 +9,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/pipeline"
 )
 
 // Load is how busy the machine is. Figures that are not known are 0.
@@ -64,18 +65,20 @@ func (m *Manager) loads(now time.Time, codec string) admission.Snapshot {
 		s.Sessions = append(s.Sessions, h.admissionLoad())
 	}
 	m.sessionLoads = s.Sessions
-	s.Host = admission.Host{Uplink: cfg.Uplink, Late: m.stages.late()}
-	encoders := m.stages.order.standings(now, codec)
-	if len(encoders) == 0 {
+	load := m.pool.Load(now, codec)
+	s.Host = admission.Host{Uplink: cfg.Uplink, Late: load.Late}
+	if len(load.Encoders) == 0 {
 		return s // a viewer that takes only that codec is refused before
 	}
-	best := encoders[0]
-	s.Displays = m.displayLoads(best.profile)
-	paces := m.stages.paces()
-	s.Host.Best, s.Host.EncodeLimit = m.encoder(best.profile, paces), best.most
-	for _, e := range encoders[1:] {
-		if e.most == 0 || e.uses < e.most {
-			spare := m.encoder(e.profile, paces)
+	best := load.Encoders[0]
+	s.Displays = make(map[string]admission.Display)
+	for id, d := range load.Displays {
+		s.Displays[id] = admission.Display{Viewers: d.Users, Cost: d.Cores, Encodes: d.Encodings, Shared: d.Shared}
+	}
+	s.Host.Best, s.Host.EncodeLimit = m.encoder(best.Profile, load), best.Limit
+	for _, e := range load.Encoders[1:] {
+		if e.Limit == 0 || e.Uses < e.Limit {
+			spare := m.encoder(e.Profile, load)
 			s.Host.Spare = &spare
 			break
 		}
@@ -83,23 +86,9 @@ func (m *Manager) loads(now time.Time, codec string) admission.Snapshot {
 	if cfg.Load != nil {
 		l := cfg.Load()
 		s.Host.Cores, s.Host.CoresUsed, s.Host.MemoryFree = l.Cores, l.CoresUsed, l.MemoryFree
-		s.Host.GPU = card(l.GPUs, best.profile, s.Host.Best.PerPixel, paces[best.profile.Name])
+		s.Host.GPU = card(l.GPUs, best.Profile, s.Host.Best.PerPixel, load.Paces[best.Profile.Name])
 	}
 	return s
-}
-
-// displayLoads returns the load of the displays that are captured. Encodes are those of an encoder.
-func (m *Manager) displayLoads(encoder encode.Profile) map[string]admission.Display {
-	encodes := m.stages.encodesOn(encoder)
-	all := make(map[string]admission.Display)
-	for _, st := range m.stages.live() {
-		id := st.display.ID
-		_, viewers := m.stages.find(id)
-		all[id] = admission.Display{
-			Viewers: viewers, Cost: st.cost(), Encodes: encodes[id], Shared: m.stages.serves(id, encoder.Codec),
-		}
-	}
-	return all
 }
 
 // admissionLoad returns what admission sees of the session.
@@ -112,8 +101,8 @@ func (h *held) admissionLoad() admission.Session {
 }
 
 // encoder returns what is known of an encoder: what its encodes show, else what its trial did.
-func (m *Manager) encoder(p encode.Profile, paces map[string]pace) admission.Encoder {
-	e := admission.Encoder{PerPixel: paces[p.Name].perPixel, OnCPU: !p.Hardware, Threads: p.Threads}
+func (m *Manager) encoder(p encode.Profile, load pipeline.Load) admission.Encoder {
+	e := admission.Encoder{PerPixel: load.Paces[p.Name].PerPixel, OnCPU: !p.Hardware, Threads: p.Threads}
 	if m.cfg().Load == nil { // nothing that is measured counts
 		e.PerPixel = 0
 		return e
@@ -130,7 +119,7 @@ func (m *Manager) encoder(p encode.Profile, paces map[string]pace) admission.Enc
 
 // card returns what is known of the graphics card that an encoder encodes on, nil for nothing. perPixel is what a picture's pixel takes from the call to
 // the result, which is more than the engine works for it: where encodes run, what the engine does at the time is shared out among them.
-func card(gpus []GPU, p encode.Profile, perPixel float64, now pace) *admission.Card {
+func card(gpus []GPU, p encode.Profile, perPixel float64, now pipeline.Pace) *admission.Card {
 	if !p.Hardware {
 		return nil
 	}
@@ -139,15 +128,15 @@ func card(gpus []GPU, p encode.Profile, perPixel float64, now pace) *admission.C
 		return nil
 	}
 	g := gpus[i]
-	if now.pixelRate > 0 && g.Encoder > 0 {
-		perPixel = min(perPixel, g.Encoder/now.pixelRate)
+	if now.PixelRate > 0 && g.Encoder > 0 {
+		perPixel = min(perPixel, g.Encoder/now.PixelRate)
 	}
 	return &admission.Card{Used: g.Encoder, PerPixel: perPixel, MemoryFree: max(0, g.Total-g.Used), MemoryTotal: g.Total}
 }
 
 // usual is the codec that is assumed for a session whose viewer is not known yet: most take the preferred one.
 func (m *Manager) usual() string {
-	if codecs := m.stages.order.codecs(); len(codecs) > 0 {
+	if codecs := m.pool.Codecs(); len(codecs) > 0 {
 		return codecs[0]
 	}
 	return encode.H264

@@ -125,6 +125,8 @@ func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
 	other := newScreen(640, 480)
 	h := openHouse(t, func(c *Config) {
 		c.Load, c.FPS = b.read, 20
+		// Pictures that take most of their time, on cores that are all in use.
+		c.Encoders = []encode.Factory{encodetest.New(encodetest.Config{Took: 45 * time.Millisecond})}
 		displays := c.Displays
 		c.Displays = func(ctx context.Context) []Display {
 			d := other.display()
@@ -145,14 +147,6 @@ func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
 	side.accept(a)
 	main.playing(t, 3)
 	side.playing(t, 1)
-	// Pictures that take most of their time, on cores that are all in use.
-	for _, st := range h.stages.live() {
-		for _, r := range st.rungs {
-			r.mu.Lock()
-			r.view.took = 45 * time.Millisecond
-			r.mu.Unlock()
-		}
-	}
 	b.set(2)
 	eventually(t, "the less important display is lowered", func() bool { return h.events(EventRelief) > 0 })
 	// The first of them alone: while the cores stay in use, a further step follows each three seconds.
@@ -165,7 +159,7 @@ func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
 		m.mu.Lock()
 		v := m.sessions[id]
 		m.mu.Unlock()
-		return v.seats.here.ask(time.Now()).fps
+		return v.feed().Demand(time.Now()).FPS
 	}
 	eventually(t, "the cap", func() bool { return fps(a.ID) == 10 })
 	if n := fps(main.id); n != 20 {
@@ -393,6 +387,8 @@ func TestControllersLeaveTheHostsLoadToRelief(t *testing.T) {
 	var longest atomic.Int64
 	h := openHouse(t, func(c *Config) {
 		c.Load, c.FPS = b.read, 20
+		// Pictures that take most of their time, on cores that are all in use.
+		c.Encoders = []encode.Factory{encodetest.New(encodetest.Config{Took: 45 * time.Millisecond})}
 		c.Encoders = []encode.Factory{encodetest.New(encodetest.Config{Took: 45 * time.Millisecond})}
 		c.NewController = func(a adapt.Config) (adapt.Controller, error) {
 			loop, err := adapt.New(a)

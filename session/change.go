@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/encode"
+	"wavryhost/session/pipeline"
 )
 
 // ErrBadChange means that a session cannot be changed like that.
@@ -43,13 +45,13 @@ type caps struct {
 }
 
 // bound applies the caps to what a viewer asks for.
-func (c *caps) bound(a *ask) {
+func (c *caps) bound(d *pipeline.Demand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a.bitrate = min(a.bitrate, orMost(c.ceiling), orMost(c.display), orMost(c.share), orMost(c.offer))
-	a.fps = min(a.fps, orMost(c.fps))
+	d.BitsPerSecond = min(d.BitsPerSecond, orMost(c.ceiling), orMost(c.display), orMost(c.share), orMost(c.offer))
+	d.FPS = min(d.FPS, orMost(c.fps))
 	if c.scale > 0 {
-		a.scale = min(a.scale, c.scale)
+		d.Scale = min(d.Scale, c.scale)
 	}
 }
 
@@ -153,7 +155,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 
 // checkChange checks a ceiling and a weight.
 func (m *Manager) checkChange(c Change) error {
-	least := m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Min
+	least := m.cfg().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Min
 	if c.MaxBitrate != nil && *c.MaxBitrate != 0 && *c.MaxBitrate < least {
 		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *c.MaxBitrate, least)
 	}
@@ -177,13 +179,13 @@ func (m *Manager) show(ctx context.Context, h *held, display string) (err error)
 		return err
 	}
 	defer func() { undo(err != nil) }()
-	st, err := m.stages.acquire(ctx, d, h.codec)
+	start := cmp.Or(h.feed().on.Rate(), m.cfg().start()) // its own encoding has no rate before it is connected
+	next, err := m.acquire(ctx, d, h.codec, start)
 	if err != nil {
 		return err
 	}
-	start := cmp.Or(h.rung().watchedRate(), m.cfg().start()) // its own rung has no rate before it is connected
-	if !h.moveTo(st, st.seatFor(h.codec, start), true) {
-		m.stages.release(st, h.codec)
+	if !h.moveTo(next) {
+		next.release()
 		return fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
 	}
 	return nil

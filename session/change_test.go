@@ -3,19 +3,17 @@ package session
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"runtime"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/adapt"
 	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/pipeline"
 )
 
 // A session that is not connected has no rate of its own yet. It has to find a place on a display all of whose encodes are in use.
@@ -26,25 +24,18 @@ func TestUnconnectedSessionMovesToADisplayWithoutAFreeRung(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := h.stages.acquire(t.Context(), other, encode.H264)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.stages.release(st, encode.H264)
-	rungs := st.rungsOf(encode.H264)
-	for _, r := range rungs {
-		w := newSpectator()
-		w.sit(r)
-		defer r.leave(w)
-	}
-	eventually(t, "all encodes of the display run", func() bool {
-		for _, r := range rungs {
-			if r.watchedRate() == 0 {
-				return false
-			}
+	// Rates that are far apart keep the viewers on encodings of their own.
+	for i := range pipeline.MaxEncodings {
+		f, err := h.acquire(t.Context(), other, encode.H264, 1_000_000<<(2*i))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return true
-	})
+		defer f.release()
+		w := &watching{bits: 1_000_000 << (2 * i)}
+		f.on.Subscribe(w)
+		defer f.on.Unsubscribe(w)
+		eventually(t, "the encoding runs", func() bool { return f.on.Rate() == w.bits })
+	}
 
 	r := newRemote(t)
 	defer r.close()
@@ -58,65 +49,31 @@ func TestUnconnectedSessionMovesToADisplayWithoutAFreeRung(t *testing.T) {
 	h.Manager.mu.Lock()
 	v := h.sessions[a.ID].viewer
 	h.Manager.mu.Unlock()
-	if next := v.seats.heading.Load(); next == nil || next.on == nil || next.stage != st {
-		t.Errorf("the session is on its way to %+v; want a rung of the other display", next)
+	if next := v.sub.heading.Load(); next == nil || next.on == nil || next.display.ID != "other" {
+		t.Errorf("the session is on its way to %+v; want an encoding of the other display", next)
 	}
 	v.nudge()
 	v.giveUp(time.Now().Add(moveTimeout))
-	if v.moveTo(st, nil, true) {
-		t.Error("a move to no rung was begun")
+	if v.moveTo(&feed{display: other}) {
+		t.Error("a move to no encoding was begun")
 	}
 	if s, err := h.Session(a.ID); err != nil || s.Display != "test" {
 		t.Errorf("session of %q, %v; want its first display", s.Display, err)
 	}
 }
 
-func TestSeatForAlwaysFindsARung(t *testing.T) {
-	st := newStage(Display{ID: "test"}, Config{}.withDefaults(), slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()), newRoster(nil, func() int { return 0 }), nil)
-	for _, occupied := range []int{0, 1, maxRungs} {
-		for i, r := range st.rungsOf(encode.H264) {
-			r.occupied.Store(i < occupied)
-			r.active.Store(i < occupied)
-			r.view.rate = 1000 << (5 * i)
-		}
-		for _, start := range []int{-1, 0, 1, 1_000_000, 1 << 62} {
-			if st.seatFor(encode.H264, start) == nil {
-				t.Errorf("%d rungs in use, a start at %d: no rung", occupied, start)
-			}
-		}
-	}
+// watching is a subscriber of a bitrate.
+type watching struct{ bits int }
+
+func (w *watching) Demand(time.Time) pipeline.Demand {
+	return pipeline.Demand{Live: true, Ready: true, Keyframe: true, BitsPerSecond: w.bits, FPS: 10, Scale: 1}
 }
 
-// A session that ends finds every rung that it is on: leave sees a move from the moment on in which the rung knows of it, never before.
-// Otherwise the rung would keep a viewer that left, and encode for it.
-func TestMoveIsOneStep(t *testing.T) {
-	st := &openStage{stage: newStage(Display{ID: "test"}, Config{}.withDefaults(), slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()),
-		newRoster(nil, func() int { return 0 }), nil)}
-	rungs := st.rungsOf(encode.H264)
-	v := &viewer{}
-	v.sit(st, rungs[0])
-	v.join()
-	rungs[1].mu.Lock() // so that the move stops in its middle
-	var moved sync.WaitGroup
-	moved.Go(func() { v.moveTo(st, rungs[1], false) })
-	eventually(t, "the move begins", func() bool { return v.seats.heading.Load() != nil })
-	for range 10_000 {
-		if v.seats.mu.TryLock() {
-			v.seats.mu.Unlock()
-			t.Error("the session can leave in the middle of a move")
-			break
-		}
-		runtime.Gosched()
-	}
-	rungs[1].mu.Unlock()
-	moved.Wait()
-	v.leave()
-	for _, r := range rungs {
-		if len(r.members) > 0 || r.occupied.Load() {
-			t.Errorf("a session that left is on rung %d", r.index)
-		}
-	}
-}
+func (*watching) RequestKeyframe(time.Time, adapt.KeyframeReason)   {}
+func (*watching) Deliver(encode.AccessUnit, pipeline.Picture) error { return nil }
+func (*watching) Missed()                                           {}
+func (*watching) Reassign(*pipeline.Encoding)                       {}
+func (*watching) Applied(adapt.Applied)                             {}
 
 // A change of display that fails leaves nothing behind: the session is reckoned with as before.
 func TestFailedChangeOfDisplayIsUndone(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/peer"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
 )
@@ -123,7 +124,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	number(&c.MaxSessions, 16)
-	number(&c.MaxRungs, maxRungs)
+	number(&c.MaxRungs, pipeline.MaxEncodings)
 	number(&c.MaxHandshakes, 32)
 	number(&c.MediaTCPConnections, 128)
 	number(&c.MaxPerOwner, 3)
@@ -162,8 +163,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("session: %d handshakes at a time are not one or more", c.MaxHandshakes)
 	case c.ProbationSessions < 1:
 		return fmt.Errorf("session: %d sessions of a probation are not one or more", c.ProbationSessions)
-	case c.MaxRungs < 1 || c.MaxRungs > maxRungs:
-		return fmt.Errorf("session: %d encodes of a display are not from 1 to %d", c.MaxRungs, maxRungs)
+	case c.MaxRungs < 1 || c.MaxRungs > pipeline.MaxEncodings:
+		return fmt.Errorf("session: %d encodes of a display are not from 1 to %d", c.MaxRungs, pipeline.MaxEncodings)
 	case c.MTU < 576 || c.MTU > 1500:
 		return fmt.Errorf("session: packet size %d is not from 576 to 1500", c.MTU)
 	case c.UDPPortMax < c.UDPPortMin || (c.UDPPortMin == 0) != (c.UDPPortMax == 0):
@@ -203,7 +204,7 @@ func (c Config) start() int {
 	if c.FixedBitrate > 0 {
 		return c.FixedBitrate
 	}
-	return c.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Start
+	return c.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Start
 }
 
 // adaptation returns the controller's configuration for a viewer of a picture of the given size. A viewer that joins a

@@ -61,7 +61,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	has := m.stages.order.codecs()
+	has := m.pool.Codecs()
 	asked, err := peer.ParseOffer(o.SDP, has)
 	if err != nil {
 		return Answer{}, err
@@ -113,7 +113,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 func (m *Manager) displays(ctx context.Context) []Display {
 	cfg := m.cfg()
 	list := slices.Clone(cfg.Displays(ctx))
-	for _, d := range m.stages.watched() {
+	for _, d := range m.watched.list() {
 		if !slices.ContainsFunc(list, func(one Display) bool { return one.ID == d.ID }) {
 			list = append(list, d)
 		}
@@ -138,7 +138,7 @@ func (m *Manager) display(ctx context.Context, id string) (Display, error) {
 func (m *Manager) largest(ctx context.Context, d Display, size image.Point) encode.Stream {
 	cfg := m.cfg()
 	best := cfg.rule(d.ID).size(size)
-	most := encode.Stream{FPS: cfg.fps(d.ID), BitsPerSecond: cfg.adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max}
+	most := encode.Stream{FPS: cfg.fps(d.ID), BitsPerSecond: cfg.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max}
 	for _, d := range m.displays(ctx) {
 		p := cfg.rule(d.ID).size(image.Pt(d.Width, d.Height))
 		most.FPS = max(most.FPS, cfg.fps(d.ID))
@@ -174,7 +174,7 @@ func within(a adapt.Config, ceiling int) adapt.Config {
 func (m *Manager) choose(takes, has []string, d Display) string {
 	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
 	for _, codec := range common {
-		if m.stages.admits(d.ID, codec) {
+		if m.pool.Admits(d.ID, codec) {
 			return codec
 		}
 	}
@@ -186,37 +186,36 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	id := newID()
 	v := &viewer{
 		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
-		changed: make(chan struct{}, 1), giveBack: func(st *openStage) { m.stages.release(st, codec) },
+		changed: make(chan struct{}, 1),
 		crowded: m.crowded, settle: m.settle,
 	}
 	v.guard = m.met.guard(v.log, v.crashed)
 	v.input = newInputChannel(id, o.Role, v, m.floor, v.log, v.guard)
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created
-	st, err := m.stages.acquire(ctx, d, codec)
+	ceiling := asked.MaxBitrate(codec)
+	f, err := m.acquire(ctx, d, codec, min(m.cfg().start(), orMost(ceiling)))
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() {
 		if err != nil {
-			m.stages.release(st, codec)
+			f.release()
 		}
 	}()
-	ceiling := asked.MaxBitrate(codec)
-	v.most = m.cfg().adaptation(minSide, minSide, adapt.PriceFree, 0).WithDefaults().Max
+	v.most = m.cfg().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max
 	v.limits, v.caps.offer = asked.Format(codec).Limits(), ceiling
 	v.recovery.deaf = !asked.Format(codec).CanRequest()
-	on := st.seatFor(codec, min(m.cfg().start(), orMost(ceiling)))
-	v.sit(st, on)
-	picture, running := st.picture(), on.see()
-	v.baseW = max(picture.X, minSide)
-	price := adapt.Price(running.price)
-	if p, ok := m.stages.order.best(v.created, codec); ok && running.encoder == "" {
+	v.begins(f)
+	picture, running := f.source.Size(), f.on.Status()
+	v.baseW = max(picture.X, encode.MinSide)
+	price := adapt.Price(running.Price)
+	if p, ok := m.pool.Best(v.created, codec); ok && running.Encoder == "" {
 		price = adapt.Price(p.Price)
 	}
 	v.adaptation = adaptation{
-		config: within(m.cfg().adaptation(picture.X, picture.Y, price, on.watchedRate()), ceiling), make: m.cfg().NewController,
-		about: record.About{Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.encoder},
+		config: within(m.cfg().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling), make: m.cfg().NewController,
+		about: record.About{Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
 		limit: m.cfg().RecordingLimit, local: m.localStart(),
 	}
 	if err := v.begin(); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
+	"wavryhost/session/pipeline"
 )
 
 func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
@@ -38,7 +39,7 @@ func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- m.Run(ctx) }()
 		time.Sleep(5 * time.Second)
-		st, err := m.stages.acquire(t.Context(), one, encode.H264)
+		f, err := m.acquire(t.Context(), one, encode.H264, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,10 +54,10 @@ func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
 		}
 		// A display with viewers is listed though it is not found any more.
 		list := m.Host().Displays
-		if len(list) != 2 || list[0].ID != "x11:0" || list[1].ID != "virtual" || list[1].State != stageLive || list[1].Viewers != 1 {
+		if len(list) != 2 || list[0].ID != "x11:0" || list[1].ID != "virtual" || list[1].State != pipeline.Live.String() || list[1].Viewers != 1 {
 			t.Errorf("got displays %+v; want the new default and the one that is watched", list)
 		}
-		m.stages.release(st, encode.H264)
+		f.release()
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

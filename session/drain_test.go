@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/session/pipeline"
 )
 
 // crowd is a house with viewers in virtual time.
@@ -138,12 +140,12 @@ func TestProbation(t *testing.T) {
 			t.Errorf("host %s, limit %d, %q; want a probation", h.State, h.Limit, h.StateReason)
 		}
 		time.Sleep(30 * time.Second)
-		c.screen.lose(errTest) // it fails, and begins anew
+		c.screen.Lose(errTest) // it fails, and begins anew
 		time.Sleep(5 * time.Second)
-		if h := c.Host(); h.State != hostDegraded || h.StateReason != troubleDisplay {
+		if h := c.Host(); h.State != hostDegraded || h.StateReason != pipeline.DisplayLost.String() {
 			t.Errorf("host %s, %q while the display is lost", h.State, h.StateReason)
 		}
-		c.screen.lose(nil)
+		c.screen.Lose(nil)
 		time.Sleep(50 * time.Second)
 		if h := c.Host(); h.State != hostProbation {
 			t.Errorf("host %s; the time did not begin anew with the failure", h.State)
@@ -229,7 +231,7 @@ func TestChange(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		frames, _ := b.got()
-		other.touch(image.Rect(0, 0, 20, 20))
+		other.Touch(image.Rect(0, 0, 20, 20))
 		time.Sleep(time.Second)
 		if n, _ := b.got(); n == frames {
 			t.Error("no picture of the other display arrives")
@@ -241,10 +243,10 @@ func TestChange(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Second)
-		if st, users := c.stages.find("test"); st != nil {
-			t.Errorf("the display that nobody sees is open, with %d users", users)
+		if c.pool.Open("test") {
+			t.Error("the display that nobody sees is open")
 		}
-		if st, users := c.stages.find("other"); st == nil || users != 2 {
+		if _, users := c.pool.Status("other"); users != 2 {
 			t.Errorf("%d users of the other display; want 2", users)
 		}
 
@@ -277,7 +279,7 @@ func TestChange(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		if n := other.now().leaked(); n != 0 || !other.now().closed {
+		if n := other.Source().Leaked(); n != 0 || !other.Source().Closed() {
 			t.Errorf("%d frames of the other display are not released", n)
 		}
 	})

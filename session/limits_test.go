@@ -49,7 +49,7 @@ func TestDecodersLimitsAreObeyed(t *testing.T) {
 		{"H.264, level 1.1", webrtc.MimeTypeH264, "packetization-mode=1;profile-level-id=42e00b", 396, 60},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := openHouse(t, func(cfg *Config) { cfg.Encoders = append(cfg.Encoders, encoderOf(encode.VP9, nil)) })
+			h := openHouse(t, func(cfg *Config) { cfg.Encoders = append(cfg.Encoders, encoderOf(encode.VP9)) })
 			defer h.close(t)
 			h.alive(t)
 			r := newRemoteOf(t, c.mime, c.format)

@@ -17,6 +17,7 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/guard"
 	"wavryhost/session/peer"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 )
 
@@ -31,7 +32,9 @@ type Manager struct {
 	met     *Metrics
 	network *peer.Network
 	settle  time.Duration // settleRoute
-	stages  *stages
+	// pool holds the open displays and the encoders, watched the displays in use.
+	pool    *pipeline.Pool
+	watched watched
 	relays  *relay.Watch
 	// floor controls who gives input to which display.
 	floor   *floor
@@ -93,7 +96,10 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.admission = admission.New(newID, g.reservationEnded)
 	g.relays = newRelays(cfg, ports, log, m, g.emit)
-	g.stages = newStages(g.conf, log, m, g.emit)
+	g.pool = pipeline.NewPool(func() pipeline.Config { return g.cfg().poolConfig() }, cfg.Encoders, pipeline.Deps{
+		Log: log, Metrics: m.pipeline, Observer: displayEvents{g.emit},
+		Guard: func(log *slog.Logger) *guard.Guard { return m.guard(log, nil) },
+	})
 	g.floor = newFloor(g.conf, log, m, g.emit)
 	g.journal.begin(g.started)
 	if cfg.OnProbation {
@@ -159,7 +165,7 @@ func (m *Manager) noteDefault(ctx context.Context) {
 func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	m.reap(now)
 	m.floor.sweep(now)
-	m.stages.sweep(now)
+	m.pool.Sweep(now)
 	if took < time.Second {
 		return
 	}
@@ -239,7 +245,7 @@ func (m *Manager) survey(took time.Duration) {
 func (m *Manager) shutdown() error {
 	m.mu.Lock()
 	m.stopped = true
-	m.stages.refuse()
+	m.pool.Refuse()
 	for _, h := range m.sessions {
 		if !h.ending {
 			m.beginEnd(h, EndShutdown)
@@ -251,8 +257,8 @@ func (m *Manager) shutdown() error {
 		defer close(done)
 		m.wg.Wait()
 		m.floor.close()
-		m.stages.close()
-		m.stages.wait()
+		m.pool.Close()
+		m.pool.Wait()
 		if err := m.network.Close(); err != nil {
 			m.log.Warn("media ports not closed cleanly", "err", err)
 		}
@@ -267,7 +273,7 @@ func (m *Manager) shutdown() error {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		return fmt.Errorf("session: after %v, %d sessions are not released and %d displays are not closed: a driver does not return",
-			m.cfg().ShutdownTimeout, len(m.sessions), m.stages.running.Load())
+			m.cfg().ShutdownTimeout, len(m.sessions), m.pool.Running())
 	}
 }
 
@@ -405,7 +411,7 @@ func (m *Manager) RequestKeyframe(id string) error {
 		return err
 	}
 	h.met.requests.WithLabelValues(requestOperator).Inc()
-	h.need(time.Now(), adapt.KeyframeOperator)
+	h.requestKeyframe(adapt.KeyframeOperator)
 	h.nudge()
 	return nil
 }
@@ -486,13 +492,12 @@ func (m *Manager) Host() Host {
 	}
 	h.ICEServers = m.relays.Status()
 	for _, d := range m.displays(context.Background()) {
-		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: cmp.Or(d.State, stageIdle), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers}
+		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers}
 		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.floor.holder(d.ID)
-		if st, users := m.stages.find(d.ID); users > 0 {
-			view := st.see()
-			i.Viewers, i.Encodes, i.State, i.Reason = users, st.encodes(), view.state, view.reason
-			if view.width > 0 {
-				i.Width, i.Height = view.width, view.height
+		if st, users := m.pool.Status(d.ID); users > 0 {
+			i.Viewers, i.Encodes, i.State, i.Reason = users, st.Encodings, st.State.String(), st.Reason
+			if st.Width > 0 {
+				i.Width, i.Height = st.Width, st.Height
 			}
 		}
 		h.Displays = append(h.Displays, i)
@@ -500,15 +505,15 @@ func (m *Manager) Host() Host {
 	if m.cfg().EncoderInfo != nil {
 		now := time.Now()
 		best := make(map[string]bool) // by name
-		for _, codec := range m.stages.order.codecs() {
-			p, _ := m.stages.order.best(now, codec)
+		for _, codec := range m.pool.Codecs() {
+			p, _ := m.pool.Best(now, codec)
 			best[p.Name] = true
 		}
-		standings := m.stages.order.standings(now, anyCodec)
+		status := m.pool.Encoders(now)
 		for _, e := range m.cfg().EncoderInfo() {
 			e.InUse = e.Usable && best[e.Name]
-			if i := slices.IndexFunc(standings, func(s encoderStanding) bool { return s.profile.Name == e.Name }); i >= 0 {
-				e.Sessions, e.SessionLimit, e.LimitLearnt = standings[i].uses, standings[i].most, standings[i].learnt
+			if i := slices.IndexFunc(status, func(s pipeline.EncoderStatus) bool { return s.Profile.Name == e.Name }); i >= 0 {
+				e.Sessions, e.SessionLimit, e.LimitLearnt = status[i].Uses, status[i].Limit, status[i].Learnt
 			}
 			h.Encoders = append(h.Encoders, e)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,9 +18,14 @@ import (
 	"github.com/pion/webrtc/v4"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"wavryhost/capture"
+	"wavryhost/encode"
+	"wavryhost/encode/encodetest"
 	"wavryhost/session/peer"
 	"wavryhost/session/peer/peertest"
+	"wavryhost/session/pipeline"
 )
 
 func TestViewerConnectsAndPicturesArrive(t *testing.T) {
@@ -45,7 +51,7 @@ func TestViewerConnectsAndPicturesArrive(t *testing.T) {
 	if n := len(h.Sessions()); n != 1 {
 		t.Errorf("%d sessions; want 1", n)
 	}
-	if i := h.Host(); i.State != hostActive || i.Sessions != 1 || i.Displays[0].State != stageLive || i.Displays[0].Viewers != 1 {
+	if i := h.Host(); i.State != hostActive || i.Sessions != 1 || i.Displays[0].State != pipeline.Live.String() || i.Displays[0].Viewers != 1 {
 		t.Errorf("host %+v", i)
 	}
 	for _, want := range []struct {
@@ -85,7 +91,7 @@ func TestPictureLossIsAnsweredByAKeyframe(t *testing.T) {
 		t.Errorf("counted %v requests; want 1", n)
 	}
 	eventually(t, "the count", func() bool {
-		return testutil.ToFloat64(h.met.keyframes.WithLabelValues(keyRequest.String())) == 1
+		return seriesOf(t, h.reg, "wavry_host_keyframes_total", "reason=request") == 1
 	})
 }
 
@@ -195,8 +201,8 @@ func TestEndReleasesEverything(t *testing.T) {
 			t.Errorf("second end: got %v; want ErrUnknownSession", err)
 		}
 		r.close()
-		eventually(t, "the stage is closed", func() bool { s, _ := h.stages.find("test"); return s == nil })
-		h.stages.wait()
+		eventually(t, "the stage is closed", func() bool { return !h.pool.Open("test") })
+		h.pool.Wait()
 	}
 	cycle()
 	settled := runtime.NumGoroutine()
@@ -216,7 +222,7 @@ func TestEndReleasesEverything(t *testing.T) {
 	h.close(t)
 }
 
-func TestTwoViewersShareAStage(t *testing.T) {
+func TestTwoViewersShareAPipeline(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
 	h.alive(t)
@@ -228,8 +234,8 @@ func TestTwoViewersShareAStage(t *testing.T) {
 	b.watch(h)
 	b.playing(t, 10)
 	// The second begins on an encode of its own, unless the first is still slow, until its path is known.
-	if s := h.enc.Stats(); s.Opened > 2 || h.screen.opened() != 1 {
-		t.Errorf("%d encoders, %d captures; want 2 at most, and 1", s.Opened, h.screen.opened())
+	if s := h.enc.Stats(); s.Opened > 2 || h.screen.Opened() != 1 {
+		t.Errorf("%d encoders, %d captures; want 2 at most, and 1", s.Opened, h.screen.Opened())
 	}
 	if err := h.End(t.Context(), b.id, EndOperator); err != nil {
 		t.Error(err)
@@ -442,10 +448,8 @@ func TestOffersThatCannotBeAnswered(t *testing.T) {
 	if _, err := h.Create(t.Context(), Offer{Display: "nowhere", SDP: good}); !errors.Is(err, ErrUnknownDisplay) {
 		t.Errorf("got %v; want ErrUnknownDisplay", err)
 	}
-	h.screen.lose(nil)
-	h.screen.mu.Lock()
-	h.screen.openErr = errTest
-	h.screen.mu.Unlock()
+	h.screen.Lose(nil)
+	h.screen.Refuse(errTest)
 	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: good}); !errors.Is(err, ErrNoPicture) {
 		t.Errorf("got %v; want ErrNoPicture", err)
 	}
@@ -465,14 +469,14 @@ func TestLostDisplayFreezesTheSession(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 3)
-	h.screen.lose(errTest)
+	h.screen.Lose(errTest)
 	eventually(t, "the session is frozen", func() bool { s, err := h.Session(r.id); return err == nil && s.Frozen })
 	eventually(t, "host and display say so", func() bool {
 		i := h.Host()
-		return i.State == hostDegraded && i.Displays[0].State == stageLost
+		return i.State == hostDegraded && i.Displays[0].State == pipeline.Lost.String()
 	})
 	_, keys := r.got()
-	h.screen.lose(nil)
+	h.screen.Lose(nil)
 	// Pictures from before the loss may still arrive; they say nothing.
 	eventually(t, "a keyframe arrives after the display came back", func() bool { _, k := r.got(); return k != keys })
 	eventually(t, "the session goes on", func() bool {
@@ -609,5 +613,46 @@ func TestEndWhileADisplayOpens(t *testing.T) {
 		if err := <-refused; !errors.Is(err, ErrDraining) {
 			t.Errorf("the viewer was told %v; want that the host takes none", err)
 		}
+	})
+}
+
+// closing is a source whose Close does not return before release is closed.
+type closing struct {
+	capture.Source
+	release chan struct{}
+}
+
+func (c closing) Close() error {
+	<-c.release
+	return c.Source.Close()
+}
+
+// What hangs at the end is named: it is no session.
+func TestShutdownSaysWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		screen := newScreen(640, 480)
+		d := screen.display()
+		d.Open = func(ctx context.Context) (capture.Source, error) {
+			s, err := screen.Open(ctx)
+			return closing{s, release}, err
+		}
+		m, err := NewManager(Config{
+			Displays:        func(context.Context) []Display { return []Display{d} },
+			Encoders:        []encode.Factory{encodetest.New(encodetest.Config{})},
+			ShutdownTimeout: time.Second,
+		}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.acquire(t.Context(), d, encode.H264, 1_000_000); err != nil {
+			t.Fatal(err)
+		}
+		want := "0 sessions are not released and 1 displays are not closed"
+		if err := m.shutdown(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v; want the display that is left", err)
+		}
+		close(release)
+		synctest.Wait()
 	})
 }

@@ -2,14 +2,14 @@ package session
 
 import (
 	"log/slog"
-	"time"
+	"slices"
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
-	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/guard"
 	"wavryhost/session/peer"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
 
@@ -18,6 +18,7 @@ import (
 
 // Metrics are what the session package counts. There are no per-session labels: every label's set of values is closed.
 type Metrics struct {
+	pipeline          *pipeline.Metrics
 	sessions          *prometheus.GaugeVec
 	created           prometheus.Counter
 	ended             *prometheus.CounterVec
@@ -28,18 +29,9 @@ type Metrics struct {
 	path              *prometheus.GaugeVec
 	paths             *prometheus.CounterVec
 	pathSeconds       *prometheus.CounterVec
-	frames            *prometheus.CounterVec
-	dropped           *prometheus.CounterVec
 	oversize          prometheus.Counter
-	keyframes         *prometheus.CounterVec
-	pictures          *prometheus.CounterVec
-	capture           prometheus.Histogram
-	convert           prometheus.Histogram
-	encode            prometheus.Histogram
-	captureToSend     prometheus.Histogram
 	targetRate        *prometheus.GaugeVec
 	achievedRate      *prometheus.GaugeVec
-	rateRatio         prometheus.Histogram
 	rtt               prometheus.Histogram
 	loss              prometheus.Histogram
 	jitter            prometheus.Histogram
@@ -47,17 +39,11 @@ type Metrics struct {
 	transitions       *prometheus.CounterVec
 	quality           *prometheus.GaugeVec
 	qualitySeconds    *prometheus.CounterVec
-	fallbacks         *prometheus.CounterVec
 	rungMoves         *prometheus.CounterVec
-	rungs             prometheus.Gauge
 	reservations      prometheus.Gauge
 	reliefs           *prometheus.CounterVec
 	reservationsEnded *prometheus.CounterVec
 	hostState         *prometheus.GaugeVec
-	hungEncoders      prometheus.Gauge
-	hungCaptures      prometheus.Gauge
-	displaysLost      *prometheus.CounterVec
-	stages            *prometheus.GaugeVec
 	packets           prometheus.Counter
 	bytes             prometheus.Counter
 	retransmissions   prometheus.Counter
@@ -105,10 +91,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(h)
 		return h
 	}
-	// A frame at 60 Hz lasts 16.7 ms; most steps take a small part of it.
-	steps := []float64{.00025, .0005, .001, .002, .003, .005, .0075, .01, .0167, .025, .0333, .05, .1, .25, 1}
-
 	m := &Metrics{
+		pipeline: pipeline.NewMetrics(reg),
 		sessions: gauges("sessions", "Sessions by state.", "state"),
 		created:  counter("sessions_created_total", "Sessions created."),
 		ended:    counters("sessions_ended_total", "Sessions ended, by reason.", "reason"),
@@ -124,25 +108,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		paths: counters("session_paths_total",
 			"Paths of sessions, counted at the connection and at each change, by path and protocol.", "path", "protocol"),
 		pathSeconds: counters("session_path_seconds_total", "Time that connected sessions spent on each path.", "path"),
-		frames: counters("frames_total",
-			"Frames by stage. Captured and encoded frames count once, sent frames once for each viewer.", "stage"),
-		dropped: counters("frames_dropped_total", "Dropped frames, by stage and reason.", "stage", "reason"),
 		oversize: counter("frames_oversize_total",
 			"Sent pictures that were larger than a viewer's controller allowed."),
-		keyframes: counters("keyframes_total", "Encoded keyframes, by the first reason.", "reason"),
-		pictures: counters("still_pictures_total",
-			"Unchanged pictures that were encoded again, by purpose: refinement, or keeping the path alive.", "kind"),
-		capture:       histogram("capture_seconds", "Time to capture a frame, without the wait for a change.", steps...),
-		convert:       histogram("convert_seconds", "Time to convert and scale a frame.", steps...),
-		encode:        histogram("encode_seconds", "Time to encode a picture.", steps...),
-		captureToSend: histogram("capture_to_send_seconds", "Time from the capture of a frame until the pacer has it.", steps...),
 		targetRate: gauges("target_rate_bytes_per_second",
 			"Target bitrate of the connected sessions, in bytes: the sum and the lowest.", "of"),
 		achievedRate: gauges("achieved_rate_bytes_per_second",
 			"Bitrate sent to the connected sessions over the last second, in bytes: the sum and the lowest.", "of"),
-		rateRatio: histogram("encoder_rate_ratio",
-			"Encoded bits of a second divided by the requested bits, for seconds without a still screen.",
-			.25, .5, .75, .9, 1, 1.1, 1.25, 1.5, 2, 3, 5),
 		rtt: histogram("rtt_seconds", "Round-trip time, sampled once a second for each connected session.",
 			.001, .0025, .005, .01, .02, .035, .05, .075, .1, .15, .2, .3, .5, 1, 2),
 		loss: histogram("loss_ratio", "Fraction of packets lost, sampled once a second for each connected session.",
@@ -160,15 +131,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reliefs:           counters("relief_steps_total", "Load shedding: times that the sessions of a display were lowered or raised again, by the new level.", "to"),
 		reservations:      gauge("reservations", "Reservations currently held."),
 		reservationsEnded: counters("reservations_ended_total", "Ended reservations, by reason.", "reason"),
-		rungs:             gauge("encodes", "Running encodes. Viewers of a display with about the same rate share one."),
 		rungMoves: counters("session_encode_changes_total",
 			"Moves of a session to another encode: a faster or slower one, or another display's.", "direction"),
-		fallbacks: counters("encoder_fallbacks_total",
-			"Encoders replaced while in use, by codec, encoder, successor and reason.", "codec", "from", "to", "reason"),
-		hungEncoders:    gauge("encoders_hung", "Encoders that were abandoned because a call did not return, and has not returned since."),
-		hungCaptures:    gauge("captures_hung", "Calls of capture drivers that were abandoned and have not returned."),
-		displaysLost:    counters("displays_lost_total", "Times that a display with viewers was lost, by reason: it is gone, or it hangs.", "reason"),
-		stages:          gauges("displays", "Open displays, by state.", "state"),
 		packets:         counter("packets_sent_total", "Sent RTP packets, including retransmissions and padding."),
 		bytes:           counter("sent_bytes_total", "Bytes of sent RTP packets, including retransmissions and padding."),
 		retransmissions: counter("retransmissions_total", "Retransmitted RTP packets."),
@@ -210,11 +174,7 @@ func (m *Metrics) zero() {
 		{m.handshakes, handshakeResults},
 		{m.iceFailures, peer.Causes()},
 		{m.pathSeconds, peer.Paths()},
-		{m.frames, frameStages},
-		{m.keyframes, words(keyReasons)},
-		{m.pictures, stillKinds},
 		{m.qualitySeconds, words(adapt.States())},
-		{m.displaysLost, lostReasons},
 		{m.mediaCut, peer.CutReasons()},
 		{m.refusedRepeats, words(pacing.Refusals())},
 		{m.requests, requestKinds},
@@ -222,7 +182,7 @@ func (m *Metrics) zero() {
 		{m.channelsRefused, channelRefusals},
 		{m.controlChanges, controlReasons},
 		{m.undelivered, undeliveredReasons},
-		{m.panics, parts},
+		{m.panics, slices.Concat(parts, pipeline.Parts())},
 		{m.events, words(EventKinds())},
 	}
 	for _, c := range counters {
@@ -239,7 +199,6 @@ func (m *Metrics) zero() {
 		{m.targetRate, rateSums},
 		{m.achievedRate, rateSums},
 		{m.quality, words(adapt.States())},
-		{m.stages, stageStates[1:]}, // an idle display is not open
 	}
 	for _, g := range gauges {
 		for _, w := range g.words {
@@ -251,9 +210,6 @@ func (m *Metrics) zero() {
 			m.paths.WithLabelValues(p, over)
 		}
 	}
-	for _, d := range drops {
-		m.dropped.WithLabelValues(d.stage, d.reason)
-	}
 	for _, k := range rift.Kinds() {
 		if k != rift.Gamepad { // no display takes them
 			m.input.WithLabelValues(k.String())
@@ -264,25 +220,4 @@ func (m *Metrics) zero() {
 // guard returns a Guard that counts here.
 func (m *Metrics) guard(log *slog.Logger, failed func(error)) *guard.Guard {
 	return guard.New(log, func(part string) { m.panics.WithLabelValues(part).Inc() }, failed)
-}
-
-func (m *Metrics) drop(d drop) { m.dropped.WithLabelValues(d.stage, d.reason).Inc() }
-
-// encoded counts a picture; still is why it was encoded without a change, or empty.
-func (m *Metrics) encoded(au encode.AccessUnit, still string) {
-	m.frames.WithLabelValues(frameEncoded).Inc()
-	if still != "" {
-		m.pictures.WithLabelValues(still).Inc()
-	} else {
-		m.convert.Observe(au.Convert.Seconds())
-	}
-	m.encode.Observe(au.Encode.Seconds())
-}
-
-// sent counts a picture that one viewer gets.
-func (m *Metrics) sent(au encode.AccessUnit, changed bool, now time.Time) {
-	m.frames.WithLabelValues(frameSent).Inc()
-	if changed {
-		m.captureToSend.Observe(now.Sub(au.Time).Seconds())
-	}
 }

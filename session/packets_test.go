@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/capture"
 	"wavryhost/encode"
@@ -71,7 +70,7 @@ func TestPicturesWithoutPacketsAreTold(t *testing.T) {
 			t.Errorf("event %+v", e)
 		}
 	}
-	if n := testutil.ToFloat64(h.met.dropped.WithLabelValues(dropNoPackets.stage, dropNoPackets.reason)); n < 1 {
+	if n := seriesOf(t, h.reg, "wavry_host_frames_dropped_total", "stage=send", "reason=no_packets"); n < 1 {
 		t.Errorf("counted %v pictures; want one at least", n)
 	}
 }

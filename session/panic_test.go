@@ -15,6 +15,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/rift"
 )
 
@@ -181,9 +182,9 @@ func TestPanicStopsADisplayForAMoment(t *testing.T) {
 		part, reason string
 		kind         EventKind
 	}{
-		"Next":    {partCapture, lostGone, EventDisplayLost},
-		"Encode":  {partEncoder, fallbackPanic, EventEncoderFallback},
-		"Profile": {partEncode, fallbackPanic, EventEncoderFallback},
+		"Next":    {"capture", pipeline.LostGone.String(), EventDisplayLost},
+		"Encode":  {"encoder", pipeline.FallbackPanic.String(), EventEncoderFallback},
+		"Profile": {"encode", pipeline.FallbackPanic.String(), EventEncoderFallback},
 	} {
 		t.Run(place, func(t *testing.T) {
 			b := &bomb{}

@@ -79,7 +79,7 @@ func (m *Manager) Configured(outcome string, err error) uint64 {
 // SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodes that run go on with what they have, and whatever
 // was held against an encoder is forgotten. info returns all candidates, for the control API.
 func (m *Manager) SetEncoders(factories []encode.Factory, info func() []EncoderInfo) {
-	m.stages.order.replace(factories)
+	m.pool.SetEncoders(factories)
 	_ = m.conf.change(func(next *Config) error { // nothing of it can be wrong
 		next.EncoderInfo = info
 		return nil

@@ -67,7 +67,7 @@ func TestEncodersAreTriedAnew(t *testing.T) {
 	if err := h.End(t.Context(), a.id, EndOperator); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the stage is closed", func() bool { s, _ := h.stages.find("test"); return s == nil })
+	eventually(t, "the stage is closed", func() bool { return !h.pool.Open("test") })
 	b := newRemote(t)
 	defer b.close()
 	b.watch(h)

@@ -41,7 +41,7 @@ func (m *Manager) refused(err error, display string) {
 
 // known returns the display's id where there is such a display: what a client asked for is not repeated.
 func known(m *Manager, display string) string {
-	if st, _ := m.stages.find(display); st != nil {
+	if m.pool.Open(display) {
 		return display
 	}
 	return ""

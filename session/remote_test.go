@@ -100,13 +100,11 @@ func (h *house) empty(t testing.TB) {
 	if s := h.enc.Stats(); s.Opened != s.Closed {
 		t.Errorf("%d encoders opened, %d closed", s.Opened, s.Closed)
 	}
-	if source := h.screen.now(); source != nil {
-		if n := source.leaked(); n != 0 {
+	if source := h.screen.Source(); source != nil {
+		if n := source.Leaked(); n != 0 {
 			t.Errorf("%d frames are not released", n)
 		}
-		source.mu.Lock()
-		defer source.mu.Unlock()
-		if !source.closed {
+		if !source.Closed() {
 			t.Error("the source is not closed")
 		}
 	}
@@ -140,8 +138,8 @@ func (h *house) alive(t *testing.T) {
 		for {
 			select {
 			case <-tick.C:
-				if s := h.screen.now(); s != nil {
-					h.screen.touch(spot)
+				if s := h.screen.Source(); s != nil {
+					h.screen.Touch(spot)
 				}
 			case <-stop:
 				return

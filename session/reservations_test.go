@@ -215,11 +215,11 @@ func TestIdempotencyKeys(t *testing.T) {
 // Who comes with a reservation has a place at the display while it connects, whatever codec it takes.
 func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 	h := openHouse(t, func(c *Config) {
-		c.Encoders = append(c.Encoders, encoderOf(encode.VP9, nil))
+		c.Encoders = append(c.Encoders, encoderOf(encode.VP9))
 		c.Rules = []Rule{{Display: "test", MaxViewers: 1}}
 	})
 	defer h.close(t)
-	for _, codec := range h.stages.order.codecs() {
+	for _, codec := range h.pool.Codecs() {
 		l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 		if err != nil {
 			t.Fatal(err)

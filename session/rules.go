@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"image"
 	"path/filepath"
+
+	"wavryhost/encode"
+	"wavryhost/session/pipeline"
 )
 
 // Rule is what an operator wants of displays beside what holds for all.
@@ -31,8 +34,8 @@ func (r Rule) validate() error {
 		return fmt.Errorf("session: a limit of display %s is negative", r.Display)
 	case r.FPS < 0 || r.FPS > 240:
 		return fmt.Errorf("session: frame rate %d of display %s is not from 1 to 240", r.FPS, r.Display)
-	case (r.MaxWidth == 0) != (r.MaxHeight == 0), r.MaxWidth != 0 && (r.MaxWidth < minSide || r.MaxHeight < minSide):
-		return fmt.Errorf("session: size %dx%d of display %s is not %dx%[4]d or more", r.MaxWidth, r.MaxHeight, r.Display, minSide)
+	case (r.MaxWidth == 0) != (r.MaxHeight == 0), r.MaxWidth != 0 && (r.MaxWidth < encode.MinSide || r.MaxHeight < encode.MinSide):
+		return fmt.Errorf("session: size %dx%d of display %s is not %dx%[4]d or more", r.MaxWidth, r.MaxHeight, r.Display, encode.MinSide)
 	case r.Weight < 0 || r.Weight > maxWeight:
 		return fmt.Errorf("session: weight %d of display %s is not from %d to %d", r.Weight, r.Display, minWeight, maxWeight)
 	}
@@ -41,11 +44,7 @@ func (r Rule) validate() error {
 
 // size bounds a picture's size, whose shape stays.
 func (r Rule) size(p image.Point) image.Point {
-	if r.MaxWidth == 0 || p.X <= r.MaxWidth && p.Y <= r.MaxHeight {
-		return p
-	}
-	f := min(float64(r.MaxWidth)/float64(p.X), float64(r.MaxHeight)/float64(p.Y))
-	return image.Pt(int(float64(p.X)*f), int(float64(p.Y)*f))
+	return pipeline.DisplayLimits{MaxWidth: r.MaxWidth, MaxHeight: r.MaxHeight}.Size(p)
 }
 
 // rule returns what holds for a display.

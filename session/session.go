@@ -1,17 +1,20 @@
-// Package session streams displays to viewers: a stage captures and encodes one display while it has viewers, a viewer is
-// one peer connection with its adaptation, and the Manager owns their lives, admission and drain.
+// Package session streams displays to viewers. A viewer is one peer connection with its adaptation, and the Manager owns
+// the lives of the sessions, admission and drain. Package pipeline captures and encodes the displays.
 //
 // Locks are taken in this order, each before those to its right, and none of the first column with another of it held:
 //
-//	Manager.mu  ─▶ stages.mu ─▶ rung.mu
-//	            ─▶ viewer.mu, caps.mu
-//	seating.mu  ─▶ viewer.ctl ─▶ viewer.mu
-//	            ─▶ rung.mu, stages.mu, caps.mu
-//	floor.mu    ─▶ viewer.mu
+//	Manager.mu      ─▶ viewer.mu, caps.mu
+//	                ─▶ the locks of pipeline
+//	subscription.mu ─▶ viewer.ctl ─▶ viewer.mu
+//	                ─▶ caps.mu, watched.mu
+//	                ─▶ the locks of pipeline
+//	floor.mu        ─▶ viewer.mu
 //
-// The locks of the journal, the news, the log and an injector's queue come last: they may be taken with any other held, and none is taken
-// with them. Nothing is done with a lock held that waits for a network, a display, a driver or a log: log records are written by a goroutine of
-// their own, events go into memory, and injectors are made before the lock is taken. Code that may panic unlocks by a deferred call.
+// The package documentation of pipeline has the order of its own locks. It holds none of them when it calls a viewer. The
+// locks of the journal, the news, the log and an injector's queue come last: they may be taken with any other held, and
+// none is taken with them. Nothing is done with a lock held that waits for a network, a display, a driver or a log: a
+// goroutine of its own writes log records, events go into memory, and injectors are made before the lock is taken. Code
+// that may panic unlocks by a deferred call.
 package session
 
 import (
@@ -23,6 +26,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/session/admission"
 	"wavryhost/session/enum"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 )
 
@@ -33,7 +37,7 @@ var (
 	// ErrUnknownSession: no session has that id, or it has ended.
 	ErrUnknownSession = errors.New("session: unknown session")
 	// ErrNoPicture: the display exists, but cannot be captured at the moment.
-	ErrNoPicture = errors.New("session: display has no picture")
+	ErrNoPicture = pipeline.ErrNoPicture
 	// ErrFull: the host has no room for another session at the moment.
 	ErrFull = admission.ErrFull
 	// ErrDraining: the host takes no new sessions.

@@ -8,19 +8,20 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/peer"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 )
 
 // Sets returns the closed sets of words in what the control API shows, by the names that the fields' `set` tags have.
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
-	events := slices.Concat(words(EndReasons()), reasons, fallbackReasons, words(DrainPolicies()),
-		rungMoves, troubles, lostReasons, undeliveredReasons, admission.Ends(), refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
+	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
+		rungMoves, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons, admission.Ends(), refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
 		"SessionState":  sessionStates,
-		"DisplayState":  slices.Concat(stageStates, displayFaults),
+		"DisplayState":  slices.Concat(words(pipeline.States()), displayFaults),
 		"HostState":     hostStates,
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),

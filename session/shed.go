@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/pipeline"
 )
 
 // relieve lowers sessions while the host is saturated and pictures are late for it, and raises them again. The janitor calls it once a second.
@@ -18,10 +19,11 @@ func (m *Manager) relieve(now time.Time, list []*held) {
 		return
 	}
 	used := load.CoresUsed / load.Cores
-	if !m.stages.late() {
+	streams := m.pool.Load(now, pipeline.AnyCodec)
+	if !streams.Late {
 		used = min(used, notLate) // what keeps the cores busy does the streams no harm
 	}
-	units := m.units(list)
+	units := m.units(list, streams)
 	step, ok := m.relief.Next(now, used, units)
 	if ok {
 		m.met.reliefs.WithLabelValues(step.To.String()).Inc()
@@ -63,14 +65,13 @@ func (m *Manager) crowded() bool {
 const notLate = 0.9
 
 // units returns what can be lowered: the displays with viewers.
-func (m *Manager) units(list []*held) []admission.Unit {
+func (m *Manager) units(list []*held, load pipeline.Load) []admission.Unit {
 	var units []admission.Unit
 	for _, h := range list {
-		seat := h.seat()
-		id := seat.stage.display.ID
+		id := h.showing()
 		i := slices.IndexFunc(units, func(u admission.Unit) bool { return u.ID == id })
 		if i < 0 {
-			units = append(units, admission.Unit{ID: id, Cost: seat.stage.cost()})
+			units = append(units, admission.Unit{ID: id, Cost: load.Displays[id].Cores})
 			i = len(units) - 1
 		}
 		units[i].Weight = max(units[i].Weight, h.weight())

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"wavryhost/session/pipeline"
 )
 
 // ErrBadState means that a host cannot be put into that state.
@@ -76,7 +78,7 @@ func (m *Manager) limit() int {
 func failure(e Event) bool {
 	switch e.Kind {
 	case EventEncoderFallback, EventDisplayLost:
-		return e.Reason != fallbackFull && e.Reason != fallbackSize // what is full works
+		return e.Reason != pipeline.FallbackFull.String() && e.Reason != pipeline.FallbackSize.String() // what is full works
 	case EventEnded:
 		return slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason)
 	default:
@@ -96,7 +98,7 @@ func (m *Manager) judge(now time.Time) {
 		s.probation = false
 	}
 	state, reason := hostActive, ""
-	trouble := m.stages.trouble()
+	trouble := m.pool.Health().String()
 	switch {
 	case m.drain != nil || m.stopped:
 		state = hostDraining

@@ -1,6 +1,9 @@
 package session
 
-import "wavryhost/session/admission"
+import (
+	"wavryhost/encode"
+	"wavryhost/session/admission"
+)
 
 // share divides the uplink between the sessions. The janitor calls it once a second.
 func (m *Manager) share(list []*held) {
@@ -11,7 +14,7 @@ func (m *Manager) share(list []*held) {
 		}
 		return
 	}
-	floor := cfg.adaptation(minSide, minSide, 0, 0).WithDefaults().Min
+	floor := cfg.adaptation(encode.MinSide, encode.MinSide, 0, 0).WithDefaults().Min
 	m.claims = m.claims[:0]
 	for _, h := range list {
 		h.ctl.Lock()

@@ -18,6 +18,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/guard"
 	"wavryhost/session/peer"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -42,13 +43,11 @@ type viewer struct {
 	emit    func(Event) uint64
 	peer    *peer.Peer
 	link    *wire.Link
-	seats   seating
+	sub     subscription
 	caps    caps
 	// limits are what the viewer's decoder takes, and most the host's own ceiling in bits per second.
 	limits encode.DecoderLimits
 	most   int
-	// giveBack gives up the hold of a stage.
-	giveBack func(*openStage)
 	// crowded tells whether pictures are late because of the host's load, which relief does something about.
 	crowded func() bool
 	baseW   int // the width that the controller was told
@@ -151,7 +150,7 @@ func (v *viewer) offered(ctx context.Context, d *webrtc.DataChannel) {
 
 var _ participant = (*viewer)(nil)
 
-func (v *viewer) watching() Display { return v.seat().stage.display }
+func (v *viewer) watching() Display { return v.feed().display }
 
 func (v *viewer) away() bool {
 	v.mu.Lock()
@@ -337,25 +336,26 @@ func (v *viewer) wantsKey() bool {
 	return v.key
 }
 
-func (v *viewer) ask(time.Time) ask {
+// demand returns what the viewer needs and can accept, without the limits of its decoder.
+func (v *viewer) demand(time.Time) pipeline.Demand {
 	if !v.live.Load() {
 		v.ctl.Lock()
-		a := ask{bitrate: v.targets.EncoderBitrate, fps: v.targets.FPS, scale: 1}
+		d := pipeline.Demand{BitsPerSecond: v.targets.EncoderBitrate, FPS: v.targets.FPS, Scale: 1}
 		v.ctl.Unlock()
-		v.caps.bound(&a)
-		return a
+		v.caps.bound(&d)
+		return d
 	}
 	t := v.tick()
-	a := ask{
-		live: true, stalled: t.Quality == adapt.Stalled, key: v.wantsKey(),
-		bitrate: t.EncoderBitrate, fps: t.FPS, scale: 1,
+	d := pipeline.Demand{
+		Live: true, Stalled: t.Quality == adapt.Stalled, Keyframe: v.wantsKey(),
+		BitsPerSecond: t.EncoderBitrate, FPS: t.FPS, Scale: 1,
 	}
 	if t.Width > 0 {
-		a.scale = min(1, float64(t.Width)/float64(v.baseW))
+		d.Scale = min(1, float64(t.Width)/float64(v.baseW))
 	}
-	a.ready = !t.Skip && v.room(t)
-	v.caps.bound(&a)
-	return a
+	d.Ready = !t.Skip && v.room(t)
+	v.caps.bound(&d)
+	return d
 }
 
 // room tells whether the pacer can take a picture.
@@ -364,18 +364,19 @@ func (v *viewer) room(t adapt.Targets) bool {
 	return pacing.Room(q.Packets, q.Bytes, int(v.backlog.Load()), t.PacingRate, t.FPS)
 }
 
-func (v *viewer) need(_ time.Time, why adapt.KeyframeReason) {
+func (v *viewer) requestKeyframe(why adapt.KeyframeReason) {
 	v.control(func(now time.Time) { v.controller.OnKeyframeRequest(now, why) })
 }
 
-func (v *viewer) take(au encode.AccessUnit, what shown) error {
+// send hands a picture to the pacer.
+func (v *viewer) send(au encode.AccessUnit, p pipeline.Picture) error {
 	w, err := v.peer.Track().WriteAccessUnit(au)
 	if err != nil {
-		v.miss()
+		v.missed()
 		return err
 	}
 	if w.Packets == 0 {
-		v.met.dropped.WithLabelValues(dropNoPackets.stage, dropNoPackets.reason).Inc()
+		v.met.pipeline.Drop(pipeline.DropNoPackets)
 	}
 	v.backlog.Store(int64(w.Packets))
 	v.control(func(now time.Time) {
@@ -387,14 +388,14 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 			v.met.oversize.Inc()
 		}
 		took := au.Encode
-		if most := time.Duration(lateShare * float64(time.Second) / float64(max(v.targets.FPS, 1))); took > most && v.crowded() {
+		if most := pipeline.LateAfter(v.targets.FPS); took > most && v.crowded() {
 			took = most // it is not the encoder that is slow
 		}
-		if what.dirty == 0 {
+		if p.Dirty == 0 {
 			took = 0 // a still picture is refined for as long as the time is left over, and says nothing of motion
 		}
 		v.controller.OnSource(adapt.Source{
-			At: now, FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: what.dirty, Class: what.class,
+			At: now, FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: p.Dirty, Class: p.Class,
 		})
 	})
 	v.mu.Lock()
@@ -406,7 +407,7 @@ func (v *viewer) take(au encode.AccessUnit, what shown) error {
 	return nil
 }
 
-func (v *viewer) miss() {
+func (v *viewer) missed() {
 	v.mu.Lock()
 	v.dropped++
 	v.mu.Unlock()
@@ -486,21 +487,21 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 	v.nudge()
 }
 
-// arrived makes known that the viewer gets its pictures from another rung now. The caller holds seats.mu.
-func (v *viewer) arrived(old, now *seat) {
+// arrived makes known that the viewer gets its pictures from another rung now. The caller holds the subscription's mu.
+func (v *viewer) arrived(old, now *feed) {
 	from, to := old.on, now.on
-	before, after := from.see().rate, to.see().rate
+	before, after := from.Status().BitsPerSecond, to.Status().BitsPerSecond
 	why := rungFaster
 	switch {
-	case old.stage != now.stage:
+	case old.source != now.source:
 		why = rungDisplay
-		v.caps.set(func(c *caps) { c.display = now.stage.rule.MaxBitrate })
+		v.caps.set(func(c *caps) { c.display = now.ceiling })
 	case after < before:
 		why = rungSlower
 	}
 	v.met.rungMoves.WithLabelValues(why).Inc()
-	event := v.emit(Event{Kind: EventRung, Session: v.id, Display: now.stage.display.ID, Reason: why, From: from.name(), To: to.name()})
-	v.log.Info("rung changed", "event", event, "reason", why, "display", now.stage.display.ID, "from", from.index, "to", to.index, "from_bitrate", before, "to_bitrate", after)
+	event := v.emit(Event{Kind: EventRung, Session: v.id, Display: now.display.ID, Reason: why, From: from.Name(), To: to.Name()})
+	v.log.Info("rung changed", "event", event, "reason", why, "display", now.display.ID, "from", from.Index(), "to", to.Index(), "from_bitrate", before, "to_bitrate", after)
 }
 
 // settleRoute is the default of viewer.settle. Trickled candidates arrive after the viewer's first packets.
@@ -554,8 +555,8 @@ func (v *viewer) judged() bool {
 
 // frozen tells whether the picture stands because of this host.
 func (v *viewer) frozen() bool {
-	s := v.seat()
-	return s.stage.see().state != stageLive || s.on.see().stuck
+	f := v.feed()
+	return f.source.Status().State != pipeline.Live || f.on.Status().Stuck
 }
 
 // patch applies a fragment: candidates of the current ICE session, or the credentials of a new one.

@@ -109,9 +109,9 @@ func (v *viewer) recording() *record.Recording {
 
 // snapshot shows the viewer.
 func (v *viewer) snapshot() Snapshot {
-	here := v.seat()
+	here := v.feed()
 	on := here.on
-	stats, view, frozen, e := v.link.Stats(), on.see(), v.frozen(), v.estimate()
+	stats, view, frozen, e := v.link.Stats(), on.Status(), v.frozen(), v.estimate()
 	v.ctl.Lock()
 	t := v.targets
 	v.ctl.Unlock()
@@ -123,11 +123,11 @@ func (v *viewer) snapshot() Snapshot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Snapshot{
-		ID: v.id, Display: here.stage.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
+		ID: v.id, Display: here.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Reservation, Expires: v.offer.Expires,
 		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,
-		Codec: v.codec, Encoder: view.encoder, Rung: on.index, Width: view.width, Height: view.height, FPS: v.fps,
+		Codec: v.codec, Encoder: view.Encoder, Rung: on.Index(), Width: view.Width, Height: view.Height, FPS: v.fps,
 		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen, Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
 		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,

@@ -310,8 +310,8 @@ func (h *house) busy() (still func()) {
 		for {
 			select {
 			case <-tick.C:
-				if h.screen.now() != nil {
-					h.screen.touch(spot)
+				if h.screen.Source() != nil {
+					h.screen.Touch(spot)
 				}
 			case <-stop:
 				return

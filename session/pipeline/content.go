@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"wavryhost/adapt"
@@ -6,20 +6,15 @@ import (
 )
 
 const (
-	// spans is how many stretches of a frame are looked at, and spanLength their length in pixels: 1024 pixels, some microseconds.
+	// spans is how many stretches of a frame are looked at, and spanLength their length in pixels: 1024 pixels, some
+	// microseconds.
 	spans, spanLength = 64, 16
 	// smallChange is the part of the picture below which a change says nothing about what kind of picture it is.
 	smallChange = 0.02
-	// photoFlat and textFlat bound the part of neighbouring pixels that are equal: windows and text are mostly flat, photographs and
-	// films hardly anywhere.
+	// photoFlat and textFlat bound the part of neighbouring pixels that are equal: windows and text are mostly flat,
+	// photographs and films hardly anywhere.
 	photoFlat, textFlat = 0.35, 0.6
 )
-
-// shown is what the members of a rung are told of a picture beside its access unit.
-type shown struct {
-	dirty float64 // changed part, 0 to 1; 0 when it was encoded again without a change
-	class adapt.ContentClass
-}
 
 // content follows what kind of picture a display shows.
 type content struct {
@@ -28,7 +23,7 @@ type content struct {
 }
 
 // see looks at a frame of which a part is changed. A nil frame changes nothing.
-func (c *content) see(f *capture.Frame, changed float64) shown {
+func (c *content) see(f *capture.Frame, changed float64) Picture {
 	if f != nil && changed >= smallChange {
 		if flat, ok := flatness(f); ok && c.begun {
 			c.flat += (flat - c.flat) / 8
@@ -36,19 +31,19 @@ func (c *content) see(f *capture.Frame, changed float64) shown {
 			c.flat, c.begun = flat, true
 		}
 	}
-	s := shown{dirty: changed, class: adapt.Mixed}
+	s := Picture{Dirty: changed, Class: adapt.Mixed}
 	switch {
 	case !c.begun:
 	case c.flat < photoFlat:
-		s.class = adapt.Motion
+		s.Class = adapt.Motion
 	case c.flat > textFlat:
-		s.class = adapt.Text
+		s.Class = adapt.Text
 	}
 	return s
 }
 
-// flatness returns the part of neighbouring pixels of the damage that are equal, by samples spread over it. It fails where no damaged
-// rectangle is wide enough for one.
+// flatness returns the part of neighbouring pixels of the damage that are equal, by samples spread over it. It fails
+// where no damaged rectangle is wide enough for one.
 func flatness(f *capture.Frame) (float64, bool) {
 	area := 0
 	for _, r := range f.Damage {

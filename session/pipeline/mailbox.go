@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"image"
@@ -7,8 +7,8 @@ import (
 	"wavryhost/capture"
 )
 
-// mailbox holds the one frame that waits between a capture loop and a rung's encode loop. The newest frame wins; what the
-// frame it replaces would have repainted is added to its damage, so that no change is lost with a dropped frame.
+// mailbox holds the one frame that waits between a capture loop and a rung's encode loop. The newest frame wins; what
+// the frame it replaces would have repainted is added to its damage, so that no change is lost with a dropped frame.
 type mailbox struct {
 	// full has room for one token; it tells the encode loop that there is something to look at.
 	full chan struct{}
@@ -54,8 +54,8 @@ func (b *mailbox) waiting() bool {
 	return b.frame != nil
 }
 
-// withDamageOf returns f with old's damage added. Other rungs may hold f too and have dropped other frames, so the result is a
-// frame of its own over the same pixels, which holds f until it is released.
+// withDamageOf returns f with old's damage added. Other encodings may hold f too and have dropped other frames, so the
+// result is a frame of its own over the same pixels, which holds f until it is released.
 func withDamageOf(f, old *capture.Frame) *capture.Frame {
 	g := capture.NewFrame(func(*capture.Frame) { f.Release() })
 	g.Pix, g.Stride, g.Width, g.Height = f.Pix, f.Stride, f.Width, f.Height

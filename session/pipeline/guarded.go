@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The watchdog's limits. A hardware encoder takes up to a second to open on a busy machine. No picture takes as long as encodeTimeout, and one
-// that stands for as long must count as frozen within 2 s.
+// The watchdog's limits. A hardware encoder takes up to a second to open on a busy machine. No picture takes as long
+// as encodeTimeout, and one that stands for as long must count as frozen within 2 s.
 const (
 	openTimeout   = 5 * time.Second
 	encodeTimeout = 1800 * time.Millisecond
@@ -26,9 +26,9 @@ const (
 // errHung means that an encoder did not return from a call in time.
 var errHung = errors.New("session: encoder hangs")
 
-// worker is one encoder and the goroutine that makes all calls on it, so that a call that never returns costs that goroutine and
-// not the rung's. The rung hands it one job at a time.
-type worker struct {
+// worker is one encoder and the goroutine that makes all calls on it, so that a call that never returns costs that
+// goroutine and not the rung's. The rung hands it one job at a time.
+type guardedEncoder struct {
 	profile encode.Profile
 	opened  chan error  // capacity 1
 	jobs    chan job    // capacity 1: the rung waits for each result
@@ -56,9 +56,11 @@ type result struct {
 	err error
 }
 
-// startWorker opens an encoder. It returns once that is done, with errHung when it takes too long, or when ctx ends.
-func startWorker(ctx context.Context, factory encode.Factory, params encode.Params, log *slog.Logger, hung prometheus.Gauge, g *guard.Guard) (*worker, error) {
-	w := &worker{
+// openGuarded opens an encoder. It returns once that is done, with errHung when it takes too long, or when ctx ends.
+func openGuarded(ctx context.Context, factory encode.Factory, params encode.Params, log *slog.Logger,
+	hung prometheus.Gauge, g *guard.Guard,
+) (*guardedEncoder, error) {
+	w := &guardedEncoder{
 		profile: factory.Profile(),
 		opened:  make(chan error, 1), jobs: make(chan job, 1), results: make(chan result, 1), done: make(chan struct{}),
 		hung: hung, log: log, guard: g,
@@ -82,40 +84,40 @@ func startWorker(ctx context.Context, factory encode.Factory, params encode.Para
 	}
 }
 
-func (w *worker) run(factory encode.Factory, params encode.Params) {
-	defer w.exit()
-	enc, err := w.open(factory, params)
-	w.opened <- err
+func (g *guardedEncoder) run(factory encode.Factory, params encode.Params) {
+	defer g.exit()
+	enc, err := g.open(factory, params)
+	g.opened <- err
 	if err != nil {
 		return
 	}
-	for j := range w.jobs {
-		w.results <- w.do(enc, j)
+	for j := range g.jobs {
+		g.results <- g.do(enc, j)
 	}
-	err = w.guard.Run(partEncoder, func() {
+	err = g.guard.Run(partEncoder, func() {
 		if err := enc.Close(); err != nil {
-			w.log.Warn("encoder not closed cleanly", "encoder", w.profile.Name, "err", err)
+			g.log.Warn("encoder not closed cleanly", "encoder", g.profile.Name, "err", err)
 		}
 	})
 	if err != nil {
-		w.log.Warn("encoder not closed", "encoder", w.profile.Name, "err", err)
+		g.log.Warn("encoder not closed", "encoder", g.profile.Name, "err", err)
 	}
 }
 
-func (w *worker) open(factory encode.Factory, params encode.Params) (enc encode.Encoder, err error) {
-	defer w.guard.Catch(partEncoder, &err)
+func (g *guardedEncoder) open(factory encode.Factory, params encode.Params) (enc encode.Encoder, err error) {
+	defer g.guard.Catch(partEncoder, &err)
 	return factory.Open(params)
 }
 
 // do encodes one picture. After a panic its frame may not be released.
-func (w *worker) do(enc encode.Encoder, j job) (r result) {
-	defer w.guard.Catch(partEncoder, &r.err)
+func (g *guardedEncoder) do(enc encode.Encoder, j job) (r result) {
+	defer g.guard.Catch(partEncoder, &r.err)
 	if j.rate > 0 {
 		if err := enc.SetRate(j.rate, j.fps); err != nil {
 			if j.frame != nil {
 				j.frame.Release()
 			}
-			return result{err: fmt.Errorf("set rate %d of %s: %w", j.rate, w.profile.Name, err)}
+			return result{err: fmt.Errorf("set rate %d of %s: %w", j.rate, g.profile.Name, err)}
 		}
 	}
 	if j.key && j.larger > 1 {
@@ -123,48 +125,49 @@ func (w *worker) do(enc encode.Encoder, j job) (r result) {
 	}
 	au, err := enc.Encode(j.frame, j.at, j.key)
 	if err != nil {
-		err = fmt.Errorf("encode with %s: %w", w.profile.Name, err)
+		err = fmt.Errorf("encode with %s: %w", g.profile.Name, err)
 	}
 	return result{au: au, err: err}
 }
 
-func (w *worker) exit() {
-	w.mu.Lock()
-	w.exited = true
-	if w.counted {
-		w.hung.Dec()
+func (g *guardedEncoder) exit() {
+	g.mu.Lock()
+	g.exited = true
+	if g.counted {
+		g.hung.Dec()
 	}
-	w.mu.Unlock()
-	close(w.done)
+	g.mu.Unlock()
+	close(g.done)
 }
 
 // encode hands j over, its frame included, and waits for the picture. After an error the worker may only be stopped.
-func (w *worker) encode(j job) (encode.AccessUnit, error) {
+func (g *guardedEncoder) encode(j job) (encode.AccessUnit, error) {
 	timeout := time.NewTimer(encodeTimeout)
 	defer timeout.Stop()
-	w.jobs <- j
+	g.jobs <- j
 	select {
-	case r := <-w.results:
+	case r := <-g.results:
 		return r.au, r.err
 	case <-timeout.C:
-		return encode.AccessUnit{}, fmt.Errorf("encode with %s: %w", w.profile.Name, errHung)
+		return encode.AccessUnit{}, fmt.Errorf("encode with %s: %w", g.profile.Name, errHung)
 	}
 }
 
-// stop closes the encoder and waits for that at most so long. What hangs longer is abandoned, and counted until it returns.
-func (w *worker) stop(patience time.Duration) {
-	close(w.jobs)
+// stop closes the encoder and waits for that at most so long. What hangs longer is abandoned, and counted until it
+// returns.
+func (g *guardedEncoder) stop(patience time.Duration) {
+	close(g.jobs)
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
-	case <-w.done:
+	case <-g.done:
 		return
 	case <-timeout.C:
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.exited {
-		w.counted = true
-		w.hung.Inc()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.exited {
+		g.counted = true
+		g.hung.Inc()
 	}
 }

@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"slices"
@@ -15,9 +15,9 @@ func coarse(int) float64 { return 40 }
 
 func TestChangeDuringRefinementIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{}, encodetest.New(encodetest.Config{QP: coarse}))
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(time.Second)
 		for phase := range 40 {
 			time.Sleep(200*time.Millisecond + time.Duration(phase)*500*time.Microsecond)
@@ -25,7 +25,7 @@ func TestChangeDuringRefinementIsNotDelayed(t *testing.T) {
 			if last := v.sentAt(before - 1); time.Since(last) > 20*time.Millisecond {
 				t.Fatalf("nothing was refined for %v; want a refinement under way", time.Since(last))
 			}
-			th.screen.touch(spot)
+			th.screen.Touch(spot)
 			synctest.Wait()
 			if n, _ := v.got(); n != before+1 || v.dirtyAt(before) == 0 {
 				t.Errorf("a change %v after the last repetition is not encoded at once", time.Since(v.sentAt(before-1)))
@@ -38,14 +38,14 @@ func TestChangeDuringRefinementIsNotDelayed(t *testing.T) {
 func TestContentOf24FramesIsNotRefinedInBetween(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{QP: coarse})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		th.rungs[0].join(v)
-		th.screen.touch(spot)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
+		th.screen.Touch(spot)
 		time.Sleep(50 * time.Millisecond)
 		before := enc.Stats().Repeats
 		for range 48 {
-			th.screen.touch(spot)
+			th.screen.Touch(spot)
 			time.Sleep(time.Second / 24)
 		}
 		if n := enc.Stats().Repeats - before; n > 0 {
@@ -70,9 +70,9 @@ func TestRefinementEnds(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				enc := encodetest.New(encodetest.Config{QP: test.qp})
-				th := openTheater(t, Config{}, enc)
-				v := newSpectator()
-				th.rungs[0].join(v)
+				th := openRig(t, 60, enc)
+				v := newFakeViewer()
+				th.encodings[0].Subscribe(v)
 				time.Sleep(test.most)
 				before := enc.Stats().Pictures
 				time.Sleep(10 * time.Second)
@@ -90,12 +90,12 @@ func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 		t.Run(codec, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Codec: codec}})
-				th := openTheater(t, Config{}, enc)
-				a, b := newSpectator(), newSpectator()
-				on := th.rungsOf(codec)[0]
-				on.join(a)
+				th := openRig(t, 60, enc)
+				a, b := newFakeViewer(), newFakeViewer()
+				on := th.encodingsOf(codec)[0]
+				on.Subscribe(a)
 				time.Sleep(5 * time.Second)
-				on.join(b)
+				on.Subscribe(b)
 				time.Sleep(time.Second / 3)
 				units := b.pictures(0)
 				i := slices.IndexFunc(units, func(au encode.AccessUnit) bool { return au.QP <= sharpQP(codec) })
@@ -112,23 +112,24 @@ func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 // A viewer without room holds no more up than others see.
 func TestViewerWithoutRoomDelaysTheRefinementOfOthersBriefly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{}, encodetest.New(encodetest.Config{QP: coarse}))
-		quick, slow := newSpectator(), newSpectator()
-		th.rungs[0].join(quick)
-		th.rungs[0].join(slow)
+		th := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
+		quick, slow := newFakeViewer(), newFakeViewer()
+		th.encodings[0].Subscribe(quick)
+		th.encodings[0].Subscribe(slow)
 		time.Sleep(time.Second)
-		slow.set(func(a *ask) { a.ready = false })
+		slow.set(func(a *Demand) { a.Ready = false })
 		before, _ := quick.got()
 		time.Sleep(time.Second)
 		if n, _ := quick.got(); n-before < 20 {
-			t.Errorf("%d pictures in a second beside a viewer without room; want them to go on after %v", n-before, stillPatience)
+			t.Errorf("%d pictures in a second beside a viewer without room; want them to go on after %v",
+				n-before, stillPatience)
 		}
 		th.close(t)
 	})
 }
 
 // firstShares returns how many pictures' bits a viewer's first picture has.
-func firstShares(v *spectator, share int) float64 {
+func firstShares(v *fakeViewer, share int) float64 {
 	return 8 * float64(len(v.pictures(0)[0].Data)) / float64(share)
 }
 
@@ -137,32 +138,32 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		price encode.Price
-		join  func(*theater, *spectator)
+		join  func(*rig, *fakeViewer)
 		want  float64
 	}{
-		{"of an empty display", encode.PriceFree, func(*theater, *spectator) {}, 6},
-		{"of an encoder whose changes have a price", encode.PriceKeyframe, func(*theater, *spectator) {}, 1},
-		{"beside others who see a still picture", encode.PriceFree, func(th *theater, _ *spectator) {
-			th.rungs[0].join(newSpectator())
+		{"of an empty display", encode.PriceFree, func(*rig, *fakeViewer) {}, 6},
+		{"of an encoder whose changes have a price", encode.PriceKeyframe, func(*rig, *fakeViewer) {}, 1},
+		{"beside others who see a still picture", encode.PriceFree, func(th *rig, _ *fakeViewer) {
+			th.encodings[0].Subscribe(newFakeViewer())
 			time.Sleep(5 * time.Second)
 		}, 6},
-		{"beside others who see motion", encode.PriceFree, func(th *theater, _ *spectator) {
-			th.rungs[0].join(newSpectator())
+		{"beside others who see motion", encode.PriceFree, func(th *rig, _ *fakeViewer) {
+			th.encodings[0].Subscribe(newFakeViewer())
 			move(th.screen, time.Second)
 		}, 1},
-		{"at a low frame rate", encode.PriceFree, func(_ *theater, v *spectator) {
-			v.set(func(a *ask) { a.fps = 6 })
+		{"at a low frame rate", encode.PriceFree, func(_ *rig, v *fakeViewer) {
+			v.set(func(a *Demand) { a.FPS = 6 })
 		}, 10}, // the share of a picture is as large
-		{"at a high rate", encode.PriceFree, func(_ *theater, v *spectator) {
-			v.set(func(a *ask) { a.bitrate = 8_000_000 })
+		{"at a high rate", encode.PriceFree, func(_ *rig, v *fakeViewer) {
+			v.set(func(a *Demand) { a.BitsPerSecond = 8_000_000 })
 		}, 8}, // two of its own: a bit for each of 640x480 pixels is 2.3
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := openTheater(t, Config{}, encodetest.New(encodetest.Config{Profile: encode.Profile{Price: c.price}}))
-				v := newSpectator()
+				th := openRig(t, 60, encodetest.New(encodetest.Config{Profile: encode.Profile{Price: c.price}}))
+				v := newFakeViewer()
 				c.join(th, v)
-				th.rungs[0].join(v)
+				th.encodings[0].Subscribe(v)
 				time.Sleep(400 * time.Millisecond)
 				if got := firstShares(v, share); got < c.want*0.95 || got > c.want*1.05 {
 					t.Errorf("the first picture has %.2f shares; want %.1f", got, c.want)
@@ -179,14 +180,14 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 // A keyframe that a viewer asks for is no larger than other pictures: it has just lost packets.
 func TestKeyframeOnRequestIsNotEnlarged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{}, encodetest.New(encodetest.Config{}))
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, encodetest.New(encodetest.Config{}))
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(5 * time.Second)
-		v.set(func(a *ask) { a.key = true })
-		th.rungs[0].nudge()
+		v.set(func(a *Demand) { a.Keyframe = true })
+		th.encodings[0].Nudge()
 		time.Sleep(100 * time.Millisecond)
-		v.set(func(a *ask) { a.key = false })
+		v.set(func(a *Demand) { a.Keyframe = false })
 		units := v.pictures(1)
 		i := slices.IndexFunc(units, func(au encode.AccessUnit) bool { return au.Key })
 		if i < 0 || len(units[i].Data)*8 > 2_000_000/60*11/10 {

@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"image"
@@ -16,15 +16,18 @@ const (
 )
 
 const (
-	// relearn is how long a limit that was learnt is believed while nothing ends: other programs, and drivers, change what there is room for.
+	// relearn is how long a limit that was learnt is believed while nothing ends: other programs, and drivers, change
+	// what there is room for.
 	relearn = 5 * time.Minute
-	// busyFor is how long an encoder is left alone whose device has no room though no encode of ours is on it: other programs use it.
+	// busyFor is how long an encoder is left alone whose device has no room though no encode of ours is on it: other
+	// programs use it.
 	busyFor = time.Minute
 )
 
-// roster is the order in which the encoders of each codec are tried. One that failed in use goes to the end for a while, for all displays. One of which the hardware does
-// no more stays good: others are used until one of its encodes ends.
-type roster struct {
+// roster is the order in which the encoders of each codec are tried. One that failed in use goes to the end for a
+// while, for all displays. One of which the hardware does no more stays good: others are used until one of its encodes
+// ends.
+type encoderPool struct {
 	limit func() int // how many encodes hardware does at a time, as configured; 0 for any number
 
 	mu      sync.Mutex
@@ -47,8 +50,8 @@ type entry struct {
 	gone bool
 }
 
-func newRoster(factories []encode.Factory, limit func() int) *roster {
-	r := &roster{limit: limit}
+func newEncoderPool(factories []encode.Factory, limit func() int) *encoderPool {
+	r := &encoderPool{limit: limit}
 	for _, f := range factories {
 		r.entries = append(r.entries, entry{factory: f, limits: f.Profile().Limits})
 	}
@@ -56,7 +59,7 @@ func newRoster(factories []encode.Factory, limit func() int) *roster {
 }
 
 // order returns all factories of a codec, the one to try first in front.
-func (r *roster) order(now time.Time, codec string) []encode.Factory {
+func (r *encoderPool) order(now time.Time, codec string) []encode.Factory {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var good, full, banned []encode.Factory
@@ -75,13 +78,13 @@ func (r *roster) order(now time.Time, codec string) []encode.Factory {
 }
 
 // full reports whether there is no room for another encoder of e. The caller holds mu.
-func (r *roster) full(e entry, now time.Time) bool {
+func (r *encoderPool) full(e entry, now time.Time) bool {
 	most, _ := r.most(e, now)
 	return most > 0 && e.uses >= most || now.Before(e.busyUntil)
 }
 
 // better returns the first encoder that is preferred to f, is not banned, and has room.
-func (r *roster) better(now time.Time, f encode.Factory) (encode.Factory, bool) {
+func (r *encoderPool) better(now time.Time, f encode.Factory) (encode.Factory, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	used := f.Profile()
@@ -97,7 +100,7 @@ func (r *roster) better(now time.Time, f encode.Factory) (encode.Factory, bool) 
 }
 
 // limits returns the sizes that f takes, as far as that is known.
-func (r *roster) limits(f encode.Factory) encode.Limits {
+func (r *encoderPool) limits(f encode.Factory) encode.Limits {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.find(f); e != nil {
@@ -107,7 +110,7 @@ func (r *roster) limits(f encode.Factory) encode.Limits {
 }
 
 // most returns how many encoders of e may be open, 0 for any number, and whether that was learnt. The caller holds mu.
-func (r *roster) most(e entry, now time.Time) (n int, learnt bool) {
+func (r *encoderPool) most(e entry, now time.Time) (n int, learnt bool) {
 	if e.learnt > 0 && now.Sub(e.learntAt) < relearn {
 		n, learnt = e.learnt, true
 	}
@@ -117,33 +120,34 @@ func (r *roster) most(e entry, now time.Time) (n int, learnt bool) {
 	return n, learnt
 }
 
-// encoderStanding is how an encoder is doing.
-type encoderStanding struct {
-	profile encode.Profile
-	uses    int
-	// most is how many of it may be open, 0 for any number, and learnt whether the hardware said so.
-	most   int
-	learnt bool
+// EncoderStatus is how an encoder is doing.
+type EncoderStatus struct {
+	Profile encode.Profile
+	// Uses is the number of its open encodes.
+	Uses int
+	// Limit is the maximum number of open encodes, or 0 for no limit. Learnt reports whether the hardware set it.
+	Limit  int
+	Learnt bool
 }
 
-// anyCodec stands for all of them.
-const anyCodec = ""
+// AnyCodec stands for all codecs.
+const AnyCodec = ""
 
-// standings returns the encoders of a codec that are not banned, the preferred one in front, whether there is room for another or not. With all
-// banned it returns all.
-func (r *roster) standings(now time.Time, codec string) []encoderStanding {
+// standings returns the encoders of a codec that are not banned, the preferred one in front, whether there is room for
+// another or not. With all banned it returns all.
+func (r *encoderPool) status(now time.Time, codec string) []EncoderStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var list, banned []encoderStanding
+	var list, banned []EncoderStatus
 	for _, e := range r.entries {
 		if e.gone {
 			continue
 		}
-		s := encoderStanding{profile: e.factory.Profile(), uses: e.uses}
-		if codec != anyCodec && s.profile.Codec != codec {
+		s := EncoderStatus{Profile: e.factory.Profile(), Uses: e.uses}
+		if codec != AnyCodec && s.Profile.Codec != codec {
 			continue
 		}
-		s.most, s.learnt = r.most(e, now)
+		s.Limit, s.Learnt = r.most(e, now)
 		if now.Before(e.until) {
 			banned = append(banned, s)
 		} else {
@@ -157,7 +161,7 @@ func (r *roster) standings(now time.Time, codec string) []encoderStanding {
 }
 
 // best returns the encoder of a codec that is tried first; false when there is none.
-func (r *roster) best(now time.Time, codec string) (encode.Profile, bool) {
+func (r *encoderPool) best(now time.Time, codec string) (encode.Profile, bool) {
 	if order := r.order(now, codec); len(order) > 0 {
 		return order[0].Profile(), true
 	}
@@ -165,7 +169,7 @@ func (r *roster) best(now time.Time, codec string) (encode.Profile, bool) {
 }
 
 // codecs returns the codecs that there are encoders for, the preferred first.
-func (r *roster) codecs() (list []string) {
+func (r *encoderPool) codecs() (list []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, codec := range encode.Codecs() {
@@ -176,8 +180,9 @@ func (r *roster) codecs() (list []string) {
 	return list
 }
 
-// replace changes the encoders to choose from. Those that are open stay counted, whether they are among the new ones or not.
-func (r *roster) replace(factories []encode.Factory) {
+// replace changes the encoders to choose from. Those that are open stay counted, whether they are among the new ones
+// or not.
+func (r *encoderPool) replace(factories []encode.Factory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var next []entry
@@ -198,7 +203,7 @@ func (r *roster) replace(factories []encode.Factory) {
 }
 
 // use notes that encoders of f were opened or closed.
-func (r *roster) use(f encode.Factory, more int) {
+func (r *encoderPool) use(f encode.Factory, more int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.find(f); e != nil {
@@ -207,10 +212,10 @@ func (r *roster) use(f encode.Factory, more int) {
 	r.entries = slices.DeleteFunc(r.entries, func(e entry) bool { return e.gone && e.uses == 0 })
 }
 
-// busy notes that the device of f has no room for another encode. Those of it that are open are then its limit, until one of them can be
-// opened beside them after all; with none of ours open others use it. It returns the limit, 0 for none. The caller has noted that it does not
-// use f.
-func (r *roster) busy(f encode.Factory, now time.Time) (limit int) {
+// busy notes that the device of f has no room for another encode. Those of it that are open are then its limit, until
+// one of them can be opened beside them after all; with none of ours open others use it. It returns the limit, 0 for
+// none. The caller has noted that it does not use f.
+func (r *encoderPool) busy(f encode.Factory, now time.Time) (limit int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.find(f)
@@ -231,9 +236,9 @@ const (
 	surelyShort = 4096
 )
 
-// refusedSize notes that f takes no picture of a size, so that its limits are narrower than was known. It fails where a size is refused that
-// every encoder takes.
-func (r *roster) refusedSize(f encode.Factory, size image.Point) (understood bool) {
+// refusedSize notes that f takes no picture of a size, so that its limits are narrower than was known. It fails where
+// a size is refused that every encoder takes.
+func (r *encoderPool) refusedSize(f encode.Factory, size image.Point) (understood bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.find(f)
@@ -258,7 +263,7 @@ func (r *roster) refusedSize(f encode.Factory, size image.Point) (understood boo
 }
 
 // opened notes that f was opened, which shows a limit to be too low that said there was no room.
-func (r *roster) opened(f encode.Factory) {
+func (r *encoderPool) opened(f encode.Factory) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.find(f); e != nil {
@@ -270,7 +275,7 @@ func (r *roster) opened(f encode.Factory) {
 }
 
 // find returns the entry of f. The caller holds mu.
-func (r *roster) find(f encode.Factory) *entry {
+func (r *encoderPool) find(f encode.Factory) *entry {
 	name := f.Profile().Name
 	for i := range r.entries {
 		if r.entries[i].factory.Profile().Name == name {
@@ -281,7 +286,7 @@ func (r *roster) find(f encode.Factory) *entry {
 }
 
 // failed notes that f erred or hung.
-func (r *roster) failed(f encode.Factory, now time.Time) {
+func (r *encoderPool) failed(f encode.Factory, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.find(f); e != nil {

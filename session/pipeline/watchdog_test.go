@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/capture"
+	"wavryhost/capture/capturetest"
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 )
@@ -20,37 +21,37 @@ func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
 	for name, moving := range map[string]bool{"still": false, "moving": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := openTheater(t, Config{})
-				v := newSpectator()
-				th.rungs[0].join(v)
+				th := openRig(t, 60)
+				v := newFakeViewer()
+				th.encodings[0].Subscribe(v)
 				time.Sleep(5 * time.Second)
-				goOn := th.screen.hang()
+				goOn := th.screen.Hang()
 				if moving {
-					th.screen.touch(spot)
+					th.screen.Touch(spot)
 				}
 				time.Sleep(2 * time.Second)
-				if s := th.see(); s.state != stageLost || s.reason == "" {
-					t.Errorf("state %q, reason %q after 2 s; want lost and why", s.state, s.reason)
+				if s := th.Status(); s.State != Lost || s.Reason == "" {
+					t.Errorf("state %q, reason %q after 2 s; want lost and why", s.State, s.Reason)
 				}
 				time.Sleep(20 * time.Second)
-				if got, want := th.kinds(), []EventKind{EventDisplayLost}; !slices.Equal(got, want) {
+				if got, want := th.kinds(), []kind{displayLost}; !slices.Equal(got, want) {
 					t.Errorf("events %v; want %v", got, want)
 				}
-				if e := th.events[0]; e.Reason != lostHung || e.Err == nil {
-					t.Errorf("event with reason %q, error %v; want %q and an error", e.Reason, e.Err, lostHung)
+				if e := th.all()[0]; e.lost != LostHung || e.err == nil {
+					t.Errorf("event with reason %q, error %v; want %q and an error", e.lost, e.err, LostHung)
 				}
-				if n := testutil.ToFloat64(th.met.displaysLost.WithLabelValues(lostHung)); n != 1 {
+				if n := testutil.ToFloat64(th.met.displaysLost.WithLabelValues(LostHung.String())); n != 1 {
 					t.Errorf("counted %v displays that hang; want 1", n)
 				}
 				goOn()
 				time.Sleep(time.Second)
-				if s := th.see(); s.state != stageLive || s.reason != "" {
-					t.Errorf("state %q, reason %q 1 s after; want live", s.state, s.reason)
+				if s := th.Status(); s.State != Live || s.Reason != "" {
+					t.Errorf("state %q, reason %q 1 s after; want live", s.State, s.Reason)
 				}
-				if got, want := th.kinds(), []EventKind{EventDisplayLost, EventDisplayBack}; !slices.Equal(got, want) {
+				if got, want := th.kinds(), []kind{displayLost, displayBack}; !slices.Equal(got, want) {
 					t.Errorf("events %v; want %v", got, want)
 				}
-				if n := th.screen.opened(); n != 1 {
+				if n := th.screen.Opened(); n != 1 {
 					t.Errorf("opened %d times; want 1", n)
 				}
 				th.close(t)
@@ -61,81 +62,80 @@ func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
 
 func TestStillDisplayIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{})
-		th.rungs[0].join(newSpectator())
+		th := openRig(t, 60)
+		th.encodings[0].Subscribe(newFakeViewer())
 		time.Sleep(time.Minute)
-		if got := th.kinds(); len(got) != 0 || th.see().state != stageLive {
-			t.Errorf("events %v, state %q; want none and live", got, th.see().state)
+		if got := th.kinds(); len(got) != 0 || th.Status().State != Live {
+			t.Errorf("events %v, state %q; want none and live", got, th.Status().State)
 		}
 		th.close(t)
 	})
 }
 
-// openStages returns stages of a display of its own.
-func openStages(t *testing.T) (*stages, *screen, *theater) {
+// openPool returns a Pool with a fake encoder, a screen, and the Pool's metrics.
+func openPool(t *testing.T) (*Pool, *capturetest.Screen, *Metrics) {
 	t.Helper()
-	cfg := Config{Encoders: []encode.Factory{encodetest.New(encodetest.Config{})}}.withDefaults()
-	th := openTheater(t, cfg)
-	th.close(t)
-	return newStages(newLive(cfg), th.log, th.met, th.emit), newScreen(64, 64), th
+	deps, _, _ := testDeps()
+	encoders := []encode.Factory{encodetest.New(encodetest.Config{})}
+	return NewPool(func() Config { return testConfig(60) }, encoders, deps), capturetest.NewScreen(64, 64), deps.Metrics
 }
 
 func TestDriverThatHangsIsLeftBehindOnceAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, screen, th := openStages(t)
-		s, err := st.acquire(t.Context(), screen.display(), encode.H264)
+		st, screen, met := openPool(t)
+		s, err := st.Acquire(t.Context(), display(screen), encode.H264)
 		if err != nil {
 			t.Fatal(err)
 		}
-		goOn := screen.hang()
-		s.rungs[0].join(newSpectator()) // its refresh makes the capture loop ask the display
+		goOn := screen.Hang()
+		s.encodings[0].Subscribe(newFakeViewer()) // its refresh makes the capture loop ask the display
 		time.Sleep(3 * time.Second)
-		st.release(s, encode.H264)
-		st.sweep(time.Now().Add(time.Minute))
+		st.Release(s, encode.H264)
+		st.Sweep(time.Now().Add(time.Minute))
 		began := time.Now()
-		st.wait()
+		st.Wait()
 		if took := time.Since(began); took > driverPatience {
 			t.Errorf("its end took %v; want %v at most", took, driverPatience)
 		}
-		hung := func() float64 { return testutil.ToFloat64(th.met.hungCaptures) }
+		hung := func() float64 { return testutil.ToFloat64(met.hungCaptures) }
 		if n := hung(); n != 1 {
 			t.Errorf("%v calls count as hung; want 1", n)
 		}
 		for range 3 {
 			began := time.Now()
-			if _, err := st.acquire(t.Context(), screen.display(), encode.H264); !errors.Is(err, ErrNoPicture) {
+			if _, err := st.Acquire(t.Context(), display(screen), encode.H264); !errors.Is(err, ErrNoPicture) {
 				t.Errorf("got %v; want ErrNoPicture", err)
 			}
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("the refusal took %v", took)
 			}
 		}
-		if n := screen.opened(); n != 1 || hung() != 1 {
+		if n := screen.Opened(); n != 1 || hung() != 1 {
 			t.Errorf("opened %d times, %v calls hang; want 1 and 1", n, hung())
 		}
-		other := newScreen(64, 64)
-		d := other.display()
+		other := capturetest.NewScreen(64, 64)
+		d := display(other)
 		d.ID = "other"
-		o, err := st.acquire(t.Context(), d, encode.H264)
+		o, err := st.Acquire(t.Context(), d, encode.H264)
 		if err != nil {
 			t.Fatalf("another display: %v", err)
 		}
-		st.release(o, encode.H264)
+		st.Release(o, encode.H264)
 		goOn()
 		synctest.Wait()
 		if n := hung(); n != 0 {
 			t.Errorf("%v calls count as hung after it returned; want 0", n)
 		}
-		if s, err = st.acquire(t.Context(), screen.display(), encode.H264); err != nil {
+		if s, err = st.Acquire(t.Context(), display(screen), encode.H264); err != nil {
 			t.Fatalf("after it returned: %v", err)
 		}
-		st.release(s, encode.H264)
-		st.close()
-		st.wait()
+		st.Release(s, encode.H264)
+		st.Close()
+		st.Wait()
 		synctest.Wait()
-		for _, one := range [...]interface{ now() *screenSource }{screen, other} {
-			if !one.now().closed || one.now().leaked() != 0 {
-				t.Errorf("closed %v, %d frames are not released", one.now().closed, one.now().leaked())
+		for _, one := range []*capturetest.Screen{screen, other} {
+			if !one.Source().Closed() || one.Source().Leaked() != 0 {
+				t.Errorf("closed %v, %d frames are not released", one.Source().Closed(), one.Source().Leaked())
 			}
 		}
 	})
@@ -143,45 +143,45 @@ func TestDriverThatHangsIsLeftBehindOnceAndCounted(t *testing.T) {
 
 func TestOpenThatHangsIsRefusedInTimeAndItsSourceClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, screen, th := openStages(t)
-		goOn := screen.hang()
+		st, screen, met := openPool(t)
+		goOn := screen.Hang()
 		began := time.Now()
-		if _, err := st.acquire(t.Context(), screen.display(), encode.H264); !errors.Is(err, ErrNoPicture) {
+		if _, err := st.Acquire(t.Context(), display(screen), encode.H264); !errors.Is(err, ErrNoPicture) {
 			t.Errorf("got %v; want ErrNoPicture", err)
 		}
 		if took := time.Since(began); took > openLimit {
 			t.Errorf("the refusal took %v; want %v at most", took, openLimit)
 		}
-		st.wait()
-		if n := testutil.ToFloat64(th.met.hungCaptures); n != 1 {
+		st.Wait()
+		if n := testutil.ToFloat64(met.hungCaptures); n != 1 {
 			t.Errorf("%v calls count as hung; want 1", n)
 		}
 		goOn()
 		synctest.Wait()
-		if n := testutil.ToFloat64(th.met.hungCaptures); n != 0 || !screen.now().closed {
-			t.Errorf("%v calls count as hung, source closed: %v; want 0 and true", n, screen.now().closed)
+		if n := testutil.ToFloat64(met.hungCaptures); n != 0 || !screen.Source().Closed() {
+			t.Errorf("%v calls count as hung, source closed: %v; want 0 and true", n, screen.Source().Closed())
 		}
 	})
 }
 
 func TestDisplayThatFlapsDoesNotFillTheJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{})
-		th.rungs[0].join(newSpectator())
+		th := openRig(t, 60)
+		th.encodings[0].Subscribe(newFakeViewer())
 		time.Sleep(5 * time.Second)
-		before := th.screen.opened()
+		before := th.screen.Opened()
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
-			th.screen.now().fail(capture.ErrLost) // after one frame
+			th.screen.Source().Fail(capture.ErrLost) // after one frame
 			time.Sleep(50 * time.Millisecond)
 		}
-		if n := th.screen.opened() - before; n > 40 {
+		if n := th.screen.Opened() - before; n > 40 {
 			t.Errorf("opened %d times in a minute; want a backoff up to 2 s", n)
 		}
 		if n := len(th.kinds()); n > 4 {
 			t.Errorf("%d events in a minute; want 4 at most", n)
 		}
 		time.Sleep(5 * time.Second)
-		if s := th.see().state; s != stageLive {
+		if s := th.Status().State; s != Live {
 			t.Errorf("state %q once it has lived for 2 s; want live", s)
 		}
 		th.close(t)
@@ -202,9 +202,9 @@ func (s slowClose) Close() error {
 
 func TestDisplayIsNotOpenedTwiceAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		st, screen, _ := openStages(t)
+		st, screen, _ := openPool(t)
 		open, peak := 0, 0
-		d := screen.display()
+		d := display(screen)
 		d.Open = func(ctx context.Context) (capture.Source, error) {
 			source, err := screen.Open(ctx)
 			open++
@@ -212,15 +212,15 @@ func TestDisplayIsNotOpenedTwiceAtATime(t *testing.T) {
 			return slowClose{source, &open}, err
 		}
 		for range 3 {
-			s, err := st.acquire(t.Context(), d, encode.H264)
+			s, err := st.Acquire(t.Context(), d, encode.H264)
 			if err != nil {
 				t.Fatal(err)
 			}
-			st.release(s, encode.H264)
-			st.sweep(time.Now().Add(time.Minute))
+			st.Release(s, encode.H264)
+			st.Sweep(time.Now().Add(time.Minute))
 		}
-		st.close()
-		st.wait()
+		st.Close()
+		st.Wait()
 		if peak != 1 {
 			t.Errorf("the display was open %d times at once; want 1", peak)
 		}
@@ -228,36 +228,37 @@ func TestDisplayIsNotOpenedTwiceAtATime(t *testing.T) {
 	})
 }
 
-// An encoder that returns nothing freezes the picture within 2 s and for as long as it does, where there is no other, and an event says so.
+// An encoder that returns nothing freezes the picture within 2 s and for as long as it does, where there is no other,
+// and an event says so.
 func TestEncoderThatReturnsNothingFreezesThePicture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hangs atomic.Bool
 		release := make(chan struct{})
-		th := openTheater(t, Config{}, encodetest.New(encodetest.Config{OnEncode: func(int) error {
+		th := openRig(t, 60, encodetest.New(encodetest.Config{OnEncode: func(int) error {
 			if hangs.Load() {
 				<-release
 			}
 			return nil
 		}}))
-		v := newSpectator()
-		th.rungs[0].join(v)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		move(th.screen, time.Second)
 		hangs.Store(true)
-		th.screen.touch(spot)
+		th.screen.Touch(spot)
 		time.Sleep(2 * time.Second)
 		for range 20 {
-			if !th.rungs[0].see().stuck {
+			if !th.encodings[0].Status().Stuck {
 				t.Fatal("the picture does not count as frozen")
 			}
 			time.Sleep(time.Second)
 		}
-		if kinds := th.kinds(); !slices.Contains(kinds, EventEncoderFallback) {
+		if kinds := th.kinds(); !slices.Contains(kinds, encoderReplaced) {
 			t.Errorf("events %v; want one of the encoder", kinds)
 		}
 		hangs.Store(false)
 		close(release)
 		time.Sleep(2 * encoderRetryMax)
-		if th.rungs[0].see().stuck {
+		if th.encodings[0].Status().Stuck {
 			t.Error("the picture counts as frozen though the encoder works again")
 		}
 		th.close(t)

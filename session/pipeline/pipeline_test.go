@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"errors"
@@ -18,20 +18,10 @@ import (
 	"wavryhost/encode/encodetest"
 )
 
-var spot = image.Rect(10, 10, 20, 20)
-
-// move changes the screen at 200 Hz for d.
-func move(s *screen, d time.Duration) {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		s.touch(spot)
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
 func TestStagePreparesWithoutViewersAndThenCapturesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
+		th := openRig(t, 60, enc)
 		move(th.screen, time.Second)
 		if n := th.count(frameCaptured); n != 1 {
 			t.Errorf("captured %d frames with no viewer; want 1", n)
@@ -39,8 +29,8 @@ func TestStagePreparesWithoutViewersAndThenCapturesNothing(t *testing.T) {
 		if s := enc.Stats(); s.Pictures != 0 {
 			t.Errorf("encoded %d pictures with no viewer; want 0", s.Pictures)
 		}
-		v := newSpectator()
-		th.rungs[0].join(v)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		synctest.Wait()
 		if n, keys := v.got(); n != 1 || keys != 1 {
 			t.Errorf("got %d pictures, %d keyframes at once; want 1 and 1", n, keys)
@@ -52,16 +42,16 @@ func TestStagePreparesWithoutViewersAndThenCapturesNothing(t *testing.T) {
 func TestViewerWhoIsConnectingGetsNothingButTheEncoderIsReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		v.wish.live = false
-		th.rungs[0].join(v)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		v.demand.Live = false
+		th.encodings[0].Subscribe(v)
 		time.Sleep(time.Second)
 		if s := enc.Stats(); s.Opened != 1 || s.Pictures != 0 {
 			t.Errorf("opened %d encoders, encoded %d pictures; want 1 and 0", s.Opened, s.Pictures)
 		}
-		v.set(func(a *ask) { a.live = true })
-		th.rungs[0].nudge()
+		v.set(func(a *Demand) { a.Live = true })
+		th.encodings[0].Nudge()
 		synctest.Wait()
 		if n, keys := v.got(); n != 1 || keys != 1 {
 			t.Errorf("got %d pictures, %d keyframes; want 1 and 1", n, keys)
@@ -76,15 +66,16 @@ func TestViewerWhoIsConnectingGetsNothingButTheEncoderIsReady(t *testing.T) {
 func TestStillScreenIsRefinedAndThenKeptAliveAtOneHertz(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(600 * time.Millisecond)
 		// The fake's quantizer begins at 26 and falls by 2 each time.
 		const repeats = 7
 		refined := enc.Stats()
 		if refined.Pictures != 1+repeats || refined.Repeats != repeats {
-			t.Errorf("%d pictures, %d of them repeats, in 0.6 s; want %d and %d", refined.Pictures, refined.Repeats, 1+repeats, repeats)
+			t.Errorf("%d pictures, %d of them repeats, in 0.6 s; want %d and %d",
+				refined.Pictures, refined.Repeats, 1+repeats, repeats)
 		}
 		if took := v.sentAt(repeats).Sub(v.sentAt(0)); took > (repeats+1)*time.Second/60 {
 			t.Errorf("%d repeats took %v; want one in each frame time", repeats, took)
@@ -96,7 +87,7 @@ func TestStillScreenIsRefinedAndThenKeptAliveAtOneHertz(t *testing.T) {
 		if n := th.count(frameCaptured); n > 2 {
 			t.Errorf("captured %d frames of a still screen; want at most 2", n)
 		}
-		if n := testutil.ToFloat64(th.met.pictures.WithLabelValues(stillAlive)); n < 9 {
+		if n := testutil.ToFloat64(th.met.pictures.WithLabelValues(repeatAlive.String())); n < 9 {
 			t.Errorf("counted %v keep-alives; want 9 or 10", n)
 		}
 		units := v.pictures(0)
@@ -111,14 +102,14 @@ func TestStillScreenIsRefinedAndThenKeptAliveAtOneHertz(t *testing.T) {
 
 func TestChangeIsCapturedAtOnceAndThenAtTheFrameRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{FPS: 50})
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 50)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(5*time.Second + 3*time.Millisecond)
-		before := len(th.screen.now().times())
+		before := len(th.screen.Source().Times())
 		start := time.Now()
 		move(th.screen, time.Second)
-		times := th.screen.now().times()[before:]
+		times := th.screen.Source().Times()[before:]
 		if d := times[0].Sub(start); d != 0 {
 			t.Errorf("the first change was captured after %v; want at once", d)
 		}
@@ -140,11 +131,11 @@ func TestChangeIsCapturedAtOnceAndThenAtTheFrameRate(t *testing.T) {
 func TestFrameRateFollowsTheLeastOfTheViewers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		a, b := newSpectator(), newSpectator()
-		b.wish.fps, b.wish.bitrate = 10, 500_000
-		th.rungs[0].join(a)
-		th.rungs[0].join(b)
+		th := openRig(t, 60, enc)
+		a, b := newFakeViewer(), newFakeViewer()
+		b.demand.FPS, b.demand.BitsPerSecond = 10, 500_000
+		th.encodings[0].Subscribe(a)
+		th.encodings[0].Subscribe(b)
 		time.Sleep(time.Second)
 		before, _ := a.got()
 		move(th.screen, time.Second)
@@ -158,7 +149,7 @@ func TestFrameRateFollowsTheLeastOfTheViewers(t *testing.T) {
 		if got := a.last(); got.BitsPerSecond != 500_000 || got.FPS != 10 {
 			t.Errorf("the viewer was told %+v; want what was applied", got)
 		}
-		th.rungs[0].leave(b)
+		th.encodings[0].Unsubscribe(b)
 		time.Sleep(100 * time.Millisecond)
 		move(th.screen, time.Second)
 		rates = enc.Stats().Rates
@@ -177,20 +168,21 @@ func TestEncoderThatIsBehindDropsFramesAndKeepsTheirDamage(t *testing.T) {
 			}
 			return nil
 		}})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(2 * time.Second)
 		captured, got := th.count(frameCaptured), len(v.pictures(0))
 		// Ten changes in ten places while the encoder works on the first.
 		for i := range 10 {
-			th.screen.touch(image.Rect(i*64, 0, i*64+64, 48))
+			th.screen.Touch(image.Rect(i*64, 0, i*64+64, 48))
 			time.Sleep(17 * time.Millisecond)
 		}
 		time.Sleep(400 * time.Millisecond)
 		captured = th.count(frameCaptured) - captured
-		if th.dropped(dropBusy) == 0 || th.dropped(dropCongested) != 0 {
-			t.Errorf("dropped %d busy, %d congested; want some and none", th.dropped(dropBusy), th.dropped(dropCongested))
+		if th.dropped(DropBusy) == 0 || th.dropped(DropCongested) != 0 {
+			t.Errorf("dropped %d busy, %d congested; want some and none",
+				th.dropped(DropBusy), th.dropped(DropCongested))
 		}
 		v.mu.Lock()
 		sum, frames := 0.0, 0
@@ -201,8 +193,9 @@ func TestEncoderThatIsBehindDropsFramesAndKeepsTheirDamage(t *testing.T) {
 			}
 		}
 		v.mu.Unlock()
-		if frames+th.dropped(dropBusy) != captured {
-			t.Errorf("%d captured, %d encoded, %d dropped: some are not counted", captured, frames, th.dropped(dropBusy))
+		if frames+th.dropped(DropBusy) != captured {
+			t.Errorf("%d captured, %d encoded, %d dropped: some are not counted",
+				captured, frames, th.dropped(DropBusy))
 		}
 		if want := 10 * 64 * 48 / 640.0 / 480.0; sum < want*.999 || sum > want*1.001 {
 			t.Errorf("damage of %.3f of the picture reached the encoder; want %.3f", sum, want)
@@ -213,20 +206,20 @@ func TestEncoderThatIsBehindDropsFramesAndKeepsTheirDamage(t *testing.T) {
 
 func TestOneViewerWithoutRoomHoldsTheNewestFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{})
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(2 * time.Second)
 		before, keys := v.got()
-		v.set(func(a *ask) { a.ready = false })
+		v.set(func(a *Demand) { a.Ready = false })
 		move(th.screen, 2*time.Second)
 		if n, _ := v.got(); n > before {
 			t.Errorf("%d pictures were encoded for a viewer without room", n-before)
 		}
-		if n := th.dropped(dropCongested); n < 5 || n > 40 {
+		if n := th.dropped(DropCongested); n < 5 || n > 40 {
 			t.Errorf("dropped %d congested frames in 2 s; want about 10 a second", n)
 		}
-		v.set(func(a *ask) { a.ready = true })
+		v.set(func(a *Demand) { a.Ready = true })
 		time.Sleep(congestedPoll + time.Millisecond)
 		n, k := v.got()
 		if n == before {
@@ -235,7 +228,8 @@ func TestOneViewerWithoutRoomHoldsTheNewestFrame(t *testing.T) {
 		if k != keys {
 			t.Error("a keyframe was made though no picture was missed")
 		}
-		if age := v.sentAt(before).Sub(v.pictures(before)[0].Time); age > slowCapture+congestedPoll+10*time.Millisecond {
+		age := v.sentAt(before).Sub(v.pictures(before)[0].Time)
+		if age > slowCapture+congestedPoll+10*time.Millisecond {
 			t.Errorf("the frame that waited is %v old; want a fresh one", age)
 		}
 		th.close(t)
@@ -245,19 +239,20 @@ func TestOneViewerWithoutRoomHoldsTheNewestFrame(t *testing.T) {
 func TestSlowViewerDegradesItselfOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		quick, slow := newSpectator(), newSpectator()
-		slow.wish.bitrate = 300_000
-		th.rungs[0].join(quick)
-		th.rungs[0].join(slow)
+		th := openRig(t, 60, enc)
+		quick, slow := newFakeViewer(), newFakeViewer()
+		slow.demand.BitsPerSecond = 300_000
+		th.encodings[0].Subscribe(quick)
+		th.encodings[0].Subscribe(slow)
 		time.Sleep(2 * time.Second)
-		slow.set(func(a *ask) { a.ready = false })
+		slow.set(func(a *Demand) { a.Ready = false })
 		before, keys := quick.got()
 		n0, _ := slow.got()
 		move(th.screen, 4*time.Second)
 		n, k := quick.got()
 		if n-before < 225 {
-			t.Errorf("the quick viewer got %d pictures in 4 s; want 60 a second but for the wait of %v", n-before, patience)
+			t.Errorf("the quick viewer got %d pictures in 4 s; want 60 a second but for the wait of %v",
+				n-before, patience)
 		}
 		if k != keys {
 			t.Errorf("the quick viewer got %d keyframes; want none", k-keys)
@@ -265,15 +260,16 @@ func TestSlowViewerDegradesItselfOnly(t *testing.T) {
 		if n1, _ := slow.got(); n1 != n0 {
 			t.Errorf("the slow viewer got %d pictures without having room", n1-n0)
 		}
-		if missed := slow.misses(); th.dropped(dropSlowViewer) != 1 || missed < 200 {
-			t.Errorf("counted %d misses of the slow viewer, %d drops; want all and the first", missed, th.dropped(dropSlowViewer))
+		if missed := slow.misses(); th.dropped(DropSlowViewer) != 1 || missed < 200 {
+			t.Errorf("counted %d misses of the slow viewer, %d drops; want all and the first",
+				missed, th.dropped(DropSlowViewer))
 		}
 		rates := enc.Stats().Rates
 		if got := rates[len(rates)-1].BitsPerSecond; got != 2_000_000 {
 			t.Errorf("rate %d while the slow viewer is left out; want the quick one's", got)
 		}
 
-		slow.set(func(a *ask) { a.ready = true })
+		slow.set(func(a *Demand) { a.Ready = true })
 		move(th.screen, time.Second)
 		n1, _ := slow.got()
 		if n1 == n0 || !slow.pictures(n0)[0].Key {
@@ -291,19 +287,19 @@ func TestSlowViewerDegradesItselfOnly(t *testing.T) {
 
 func TestViewerThatKeepsFallingBehindCostsFewKeyframes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{})
-		quick, flapping := newSpectator(), newSpectator()
-		th.rungs[0].join(quick)
-		th.rungs[0].join(flapping)
+		th := openRig(t, 60)
+		quick, flapping := newFakeViewer(), newFakeViewer()
+		th.encodings[0].Subscribe(quick)
+		th.encodings[0].Subscribe(flapping)
 		time.Sleep(time.Second)
 		_, keys := quick.got()
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			for range 30 {
-				flapping.set(func(a *ask) { a.ready = false })
+				flapping.set(func(a *Demand) { a.Ready = false })
 				time.Sleep(500 * time.Millisecond)
-				flapping.set(func(a *ask) { a.ready = true })
+				flapping.set(func(a *Demand) { a.Ready = true })
 				time.Sleep(500 * time.Millisecond)
 			}
 		}()
@@ -321,13 +317,13 @@ func TestViewerThatKeepsFallingBehindCostsFewKeyframes(t *testing.T) {
 func TestTwoViewersShareOneCaptureAndOneEncode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		a, b := newSpectator(), newSpectator()
-		th.rungs[0].join(a)
+		th := openRig(t, 60, enc)
+		a, b := newFakeViewer(), newFakeViewer()
+		th.encodings[0].Subscribe(a)
 		time.Sleep(time.Second)
 		move(th.screen, time.Second)
 		before, keys := a.got()
-		th.rungs[0].join(b)
+		th.encodings[0].Subscribe(b)
 		move(th.screen, time.Second)
 		n, k := a.got()
 		if n-before < 58 {
@@ -340,11 +336,11 @@ func TestTwoViewersShareOneCaptureAndOneEncode(t *testing.T) {
 		if nb, _ := b.got(); nb < 58 {
 			t.Errorf("the second viewer got %d pictures in a second", nb)
 		}
-		if s := enc.Stats(); s.Opened != 1 || th.screen.opened() != 1 || s.Pictures != n {
+		if s := enc.Stats(); s.Opened != 1 || th.screen.Opened() != 1 || s.Pictures != n {
 			t.Errorf("%d encoders, %d captures, %d pictures encoded; want 1, 1 and the first viewer's %d",
-				s.Opened, th.screen.opened(), s.Pictures, n)
+				s.Opened, th.screen.Opened(), s.Pictures, n)
 		}
-		th.rungs[0].leave(b)
+		th.encodings[0].Unsubscribe(b)
 		before = n
 		move(th.screen, time.Second)
 		if n, k2 := a.got(); n-before < 58 || k2 != k {
@@ -356,17 +352,17 @@ func TestTwoViewersShareOneCaptureAndOneEncode(t *testing.T) {
 
 func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{})
-		a, b := newSpectator(), newSpectator()
-		th.rungs[0].join(a)
-		th.rungs[0].join(b)
+		th := openRig(t, 60)
+		a, b := newFakeViewer(), newFakeViewer()
+		th.encodings[0].Subscribe(a)
+		th.encodings[0].Subscribe(b)
 		time.Sleep(2 * time.Second)
 		_, before := a.got()
 		for range 10 {
-			a.set(func(a *ask) { a.key = true })
-			b.set(func(a *ask) { a.key = true })
-			th.rungs[0].nudge()
-			th.screen.touch(spot)
+			a.set(func(a *Demand) { a.Keyframe = true })
+			b.set(func(a *Demand) { a.Keyframe = true })
+			th.encodings[0].Nudge()
+			th.screen.Touch(spot)
 			time.Sleep(20 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
@@ -379,14 +375,14 @@ func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 
 func TestKeyframeIsMadeOfAStillPicture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{})
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(5*time.Second + 300*time.Millisecond)
 		captured := th.count(frameCaptured)
 		_, keys := v.got()
-		v.set(func(a *ask) { a.key = true })
-		th.rungs[0].nudge()
+		v.set(func(a *Demand) { a.Keyframe = true })
+		th.encodings[0].Nudge()
 		synctest.Wait()
 		if _, k := v.got(); k != keys+1 {
 			t.Errorf("%d keyframes at once; want 1", k-keys)
@@ -401,23 +397,22 @@ func TestKeyframeIsMadeOfAStillPicture(t *testing.T) {
 func TestLostDisplayComesBackWithAKeyframe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(time.Second)
-		th.screen.lose(capture.ErrLost)
+		th.screen.Lose(capture.ErrLost)
 		time.Sleep(10 * time.Second)
-		if s := th.see().state; s != stageLost {
+		if s := th.Status().State; s != Lost {
 			t.Errorf("state %q; want lost", s)
 		}
 		// 0.1 + 0.2 + 0.4 + 0.8 + 1.6 s, then every 2 s.
-		if n := th.screen.opened(); n < 8 || n > 11 {
+		if n := th.screen.Opened(); n < 8 || n > 11 {
 			t.Errorf("tried to open it %d times in 10 s; want a backoff up to 2 s", n)
 		}
 		before, keys := v.got()
-		th.screen.mu.Lock()
-		th.screen.openErr, th.screen.width, th.screen.height = nil, 800, 600
-		th.screen.mu.Unlock()
+		th.screen.SetSize(800, 600)
+		th.screen.Refuse(nil)
 		time.Sleep(2 * time.Second)
 		n, k := v.got()
 		if n == before || k != keys+1 {
@@ -430,10 +425,10 @@ func TestLostDisplayComesBackWithAKeyframe(t *testing.T) {
 		if s := enc.Stats(); s.Opened != 2 || s.Closed != 1 {
 			t.Errorf("opened %d encoders and closed %d; want 2 and 1", s.Opened, s.Closed)
 		}
-		if got, want := th.kinds(), []EventKind{EventDisplayLost, EventDisplayBack}; !slices.Equal(got, want) {
+		if got, want := th.kinds(), []kind{displayLost, displayBack}; !slices.Equal(got, want) {
 			t.Errorf("events %v; want %v", got, want)
 		}
-		if n := testutil.ToFloat64(th.met.displaysLost.WithLabelValues(lostGone)); n != 1 {
+		if n := testutil.ToFloat64(th.met.displaysLost.WithLabelValues(LostGone.String())); n != 1 {
 			t.Errorf("counted %v lost displays; want 1", n)
 		}
 		th.close(t)
@@ -442,32 +437,29 @@ func TestLostDisplayComesBackWithAKeyframe(t *testing.T) {
 
 func TestDisplayThatCannotBeOpenedHasNoPicture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := Config{Encoders: []encode.Factory{encodetest.New(encodetest.Config{})}}.withDefaults()
-		th := openTheater(t, cfg)
-		th.close(t)
-		st := newStages(newLive(cfg), th.log, th.met, th.emit)
-		broken := newScreen(64, 64)
-		broken.openErr = errTest
-		if _, err := st.acquire(t.Context(), broken.display(), encode.H264); !errors.Is(err, ErrNoPicture) || !errors.Is(err, errTest) {
+		st, broken, _ := openPool(t)
+		broken.Refuse(errTest)
+		if _, err := st.Acquire(t.Context(), display(broken), encode.H264); !errors.Is(err, ErrNoPicture) ||
+			!errors.Is(err, errTest) {
 			t.Errorf("got %v; want ErrNoPicture because of the display", err)
 		}
-		st.wait()
-		if s, _ := st.find("test"); s != nil {
+		st.Wait()
+		if st.Open("test") {
 			t.Error("the stage is kept")
 		}
-		broken.openErr = nil
-		s, err := st.acquire(t.Context(), broken.display(), encode.H264)
+		broken.Refuse(nil)
+		s, err := st.Acquire(t.Context(), display(broken), encode.H264)
 		if err != nil {
 			t.Fatal(err)
 		}
-		st.release(s, encode.H264)
-		st.sweep(time.Now())
-		if s, _ := st.find("test"); s == nil {
+		st.Release(s, encode.H264)
+		st.Sweep(time.Now())
+		if !st.Open("test") {
 			t.Error("the stage did not linger")
 		}
-		st.sweep(time.Now().Add(cfg.Linger))
-		st.wait()
-		if !broken.now().closed {
+		st.Sweep(time.Now().Add(testConfig(60).Linger))
+		st.Wait()
+		if !broken.Source().Closed() {
 			t.Error("the source is not closed")
 		}
 	})
@@ -476,18 +468,18 @@ func TestDisplayThatCannotBeOpenedHasNoPicture(t *testing.T) {
 func TestSizeChangeReopensTheEncoder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(time.Second)
 		before, _ := v.got()
-		th.screen.resize(1281, 721)
+		th.screen.Resize(1281, 721)
 		time.Sleep(50 * time.Millisecond)
 		if au := v.pictures(before)[0]; !au.Key || au.Width != 1282 || au.Height != 722 {
 			t.Errorf("key %v, %dx%d; want a keyframe of 1282x722", au.Key, au.Width, au.Height)
 		}
-		v.set(func(a *ask) { a.scale = .5 })
-		th.screen.touch(spot)
+		v.set(func(a *Demand) { a.Scale = .5 })
+		th.screen.Touch(spot)
 		time.Sleep(50 * time.Millisecond)
 		if units := v.pictures(0); units[len(units)-1].Width != 640 || units[len(units)-1].Height != 360 {
 			t.Errorf("%dx%d; want half the size", units[len(units)-1].Width, units[len(units)-1].Height)
@@ -502,7 +494,8 @@ func TestSizeChangeReopensTheEncoder(t *testing.T) {
 	})
 }
 
-// The viewers' controllers hold back what is dear from the first picture of a dear encoder on, not from its first change of rate.
+// The viewers' controllers hold back what is dear from the first picture of a dear encoder on, not from its first
+// change of rate.
 func TestPriceOfAFallbackIsToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "bad"}, OnEncode: func(n int) error {
@@ -512,16 +505,17 @@ func TestPriceOfAFallbackIsToldAtOnce(t *testing.T) {
 			return nil
 		}})
 		dear := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "dear", Price: encode.PriceReopen}})
-		th := openTheater(t, Config{}, bad, dear)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, bad, dear)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(100 * time.Millisecond)
 		if got := v.last().Price; got != adapt.PriceFree {
 			t.Errorf("the first encoder's price is told as %d; want %d", got, adapt.PriceFree)
 		}
 		move(th.screen, time.Second)
-		if got := v.last(); got.Price != adapt.PriceReopen || got.BitsPerSecond != v.ask(time.Now()).bitrate || got.Width == 0 {
-			t.Errorf("after the fallback to a dear encoder the viewer was told %+v; want its price, its rate and its size", got)
+		if got := v.last(); got.Price != adapt.PriceReopen ||
+			got.BitsPerSecond != v.Demand(time.Now()).BitsPerSecond || got.Width == 0 {
+			t.Errorf("after the fallback the viewer was told %+v; want the price, its rate and its size", got)
 		}
 		th.close(t)
 	})
@@ -536,22 +530,23 @@ func TestFailingEncoderIsReplaced(t *testing.T) {
 			return nil
 		}})
 		good := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "good"}})
-		th := openTheater(t, Config{}, bad, good)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, bad, good)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(100 * time.Millisecond)
 		before, keys := v.got()
 		move(th.screen, time.Second)
 		if n, k := v.got(); n-before < 55 || k-keys != 1 {
 			t.Errorf("%d pictures, %d keyframes in the second of the fallback; want 57 or more and 1", n-before, k-keys)
 		}
-		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.H264, "bad", "good", fallbackErr)); n != 1 {
+		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.H264, "bad", "good",
+			FallbackError.String())); n != 1 {
 			t.Errorf("counted %v fallbacks; want 1", n)
 		}
-		if got := th.rungs[0].see().encoder; got != "good" {
+		if got := th.encodings[0].Status().Encoder; got != "good" {
 			t.Errorf("encoder %q in use; want good", got)
 		}
-		if got := th.kinds(); !slices.Equal(got, []EventKind{EventEncoderFallback}) {
+		if got := th.kinds(); !slices.Equal(got, []kind{encoderReplaced}) {
 			t.Errorf("events %v; want one fallback", got)
 		}
 		if s := bad.Stats(); s.Closed != s.Opened {
@@ -571,10 +566,10 @@ func TestHangingEncoderIsAbandonedAndCounted(t *testing.T) {
 			return nil
 		}})
 		good := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "good"}})
-		th := openTheater(t, Config{}, bad, good)
-		v := newSpectator()
-		th.rungs[0].join(v)
-		first := th.screen.now()
+		th := openRig(t, 60, bad, good)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
+		first := th.screen.Source()
 		move(th.screen, time.Second)
 		if n := testutil.ToFloat64(th.met.hungEncoders); n != 0 {
 			t.Fatalf("%v encoders count as hung before the time", n)
@@ -583,7 +578,8 @@ func TestHangingEncoderIsAbandonedAndCounted(t *testing.T) {
 		if n := testutil.ToFloat64(th.met.hungEncoders); n != 1 {
 			t.Errorf("%v encoders count as hung; want 1", n)
 		}
-		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.H264, "bad", "good", fallbackHang)); n != 1 {
+		if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.H264, "bad", "good",
+			FallbackHang.String())); n != 1 {
 			t.Errorf("counted %v fallbacks; want 1", n)
 		}
 		before, _ := v.got()
@@ -591,10 +587,10 @@ func TestHangingEncoderIsAbandonedAndCounted(t *testing.T) {
 		if n, _ := v.got(); n-before < 55 {
 			t.Errorf("%d pictures in a second after the fallback", n-before)
 		}
-		if th.screen.now() == first {
+		if th.screen.Source() == first {
 			t.Error("the source whose frame the encoder holds was not replaced")
 		}
-		if slices.Contains(th.kinds(), EventDisplayLost) {
+		if slices.Contains(th.kinds(), displayLost) {
 			t.Error("the display counts as lost")
 		}
 		close(release)
@@ -602,7 +598,7 @@ func TestHangingEncoderIsAbandonedAndCounted(t *testing.T) {
 		if n := testutil.ToFloat64(th.met.hungEncoders); n != 0 {
 			t.Errorf("%v encoders count as hung after it returned; want 0", n)
 		}
-		if n := first.leaked(); n != 0 {
+		if n := first.Leaked(); n != 0 {
 			t.Errorf("%d frames of the first source are not released", n)
 		}
 		th.close(t)
@@ -619,11 +615,11 @@ func TestWithoutAnEncoderThatWorksThePictureStandsAndIsTriedAgain(t *testing.T) 
 			}
 			return nil
 		}})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		move(th.screen, 200*time.Millisecond)
-		if !th.rungs[0].see().stuck {
+		if !th.encodings[0].Status().Stuck {
 			t.Error("the rung does not say that it is stuck")
 		}
 		move(th.screen, 20*time.Second)
@@ -633,30 +629,32 @@ func TestWithoutAnEncoderThatWorksThePictureStandsAndIsTriedAgain(t *testing.T) 
 		broken.Store(false)
 		before, _ := v.got()
 		move(th.screen, 12*time.Second)
-		if n, _ := v.got(); n == before || th.rungs[0].see().stuck {
+		if n, _ := v.got(); n == before || th.encodings[0].Status().Stuck {
 			t.Errorf("%d pictures after an encoder works again; want some", n-before)
 		}
 		th.close(t)
 	})
 }
 
-// The rates of two viewers, of which each rises every two seconds as the price allows, make a least that rises every second.
+// The rates of two viewers, of which each rises every two seconds as the price allows, make a least that rises every
+// second.
 func TestLeastOfSeveralIsHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "dear", Price: encode.PriceKeyframe}})
-		th := openTheater(t, Config{}, enc)
-		viewers := [2]*spectator{newSpectator(), newSpectator()}
+		th := openRig(t, 60, enc)
+		viewers := [2]*fakeViewer{newFakeViewer(), newFakeViewer()}
 		rate := 500_000
 		for i, v := range viewers {
-			v.set(func(w *ask) { w.bitrate = rate + i*rate/7 })
-			th.rungs[0].join(v)
+			v.set(func(w *Demand) { w.BitsPerSecond = rate + i*rate/7 })
+			th.encodings[0].Subscribe(v)
 		}
 		move(th.screen, 3*time.Second)
 		before := len(enc.Stats().Rates)
 		const steps = 12
 		for i := range steps {
 			rate += rate / 7
-			viewers[i%2].set(func(w *ask) { w.bitrate = rate + rate/7 }) // above the other's, which is the least from here on
+			// Above the other's, which is the least from here on.
+			viewers[i%2].set(func(w *Demand) { w.BitsPerSecond = rate + rate/7 })
 			move(th.screen, time.Second)
 		}
 		if n := len(enc.Stats().Rates) - before; n < steps/3 || n > steps/2 {
@@ -669,16 +667,16 @@ func TestLeastOfSeveralIsHeldBack(t *testing.T) {
 func TestDearRateChangesAreHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "dear", Price: encode.PriceKeyframe}})
-		th := openTheater(t, Config{}, enc)
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		move(th.screen, 3*time.Second)
 		before := len(enc.Stats().Rates)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			for i := range 100 {
-				v.set(func(a *ask) { a.bitrate = 2_000_000 + i%2*1_000_000 })
+				v.set(func(a *Demand) { a.BitsPerSecond = 2_000_000 + i%2*1_000_000 })
 				time.Sleep(50 * time.Millisecond)
 			}
 		}()
@@ -693,14 +691,14 @@ func TestDearRateChangesAreHeldBack(t *testing.T) {
 
 func TestPictureThatCannotBeHandedOverIsFollowedByAKeyframe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openTheater(t, Config{})
-		v := newSpectator()
-		th.rungs[0].join(v)
+		th := openRig(t, 60)
+		v := newFakeViewer()
+		th.encodings[0].Subscribe(v)
 		time.Sleep(time.Second)
 		v.mu.Lock()
 		v.fail = errTest
 		v.mu.Unlock()
-		th.screen.touch(spot)
+		th.screen.Touch(spot)
 		time.Sleep(50 * time.Millisecond)
 		v.mu.Lock()
 		v.fail = nil
@@ -710,8 +708,8 @@ func TestPictureThatCannotBeHandedOverIsFollowedByAKeyframe(t *testing.T) {
 		if units := v.pictures(n); len(units) == 0 || !units[0].Key {
 			t.Error("the picture after the one that failed is no keyframe")
 		}
-		if th.dropped(dropFailed) != 1 {
-			t.Errorf("counted %d; want 1", th.dropped(dropFailed))
+		if th.dropped(DropFailed) != 1 {
+			t.Errorf("counted %d; want 1", th.dropped(DropFailed))
 		}
 		th.close(t)
 	})
@@ -723,16 +721,16 @@ func TestFrameRateAloneReachesAnEncoderWithAPrice(t *testing.T) {
 		t.Run(price.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Price: price}})
-				th := openTheater(t, Config{}, enc)
-				v := newSpectator()
-				v.wish.bitrate, v.wish.fps = 1_000_000, 10
-				th.rungs[0].join(v)
+				th := openRig(t, 60, enc)
+				v := newFakeViewer()
+				v.demand.BitsPerSecond, v.demand.FPS = 1_000_000, 10
+				th.encodings[0].Subscribe(v)
 				time.Sleep(time.Second)
 				if p := enc.Stats().Params[0]; price != encode.PriceFree && p.FPS != 10 {
 					t.Errorf("opened for %d frames a second; want the 10 that there are", p.FPS)
 				}
 				for _, fps := range []int{10, 60, 20, 5} {
-					v.set(func(a *ask) { a.fps = fps })
+					v.set(func(a *Demand) { a.FPS = fps })
 					move(th.screen, dearRaise+time.Second)
 					before, _ := v.got()
 					move(th.screen, time.Second)
@@ -740,7 +738,8 @@ func TestFrameRateAloneReachesAnEncoderWithAPrice(t *testing.T) {
 					share := 1_000_000 / 8 / fps
 					for _, au := range units {
 						if n := len(au.Data); n < share*9/10 || n > share*11/10 {
-							t.Fatalf("a picture of %d frames a second takes %d bytes; want its share of the rate, %d", fps, n, share)
+							t.Fatalf("a picture of %d frames a second takes %d bytes; want its share of the rate, %d",
+								fps, n, share)
 						}
 					}
 					if got := v.last(); got.FPS != fps || got.BitsPerSecond < 900_000 || got.BitsPerSecond > 1_100_000 {

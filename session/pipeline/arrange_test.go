@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"math/rand/v2"
@@ -41,7 +41,7 @@ func TestBestArrangement(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			places := rates(c.rungs, c.wishes...)
-			got := best(places, c.limit).rungs
+			got := best(places, c.limit).encodings
 			// The names of the rungs that nobody stays on do not matter.
 			for i := range got {
 				for j := range got {
@@ -70,21 +70,21 @@ func TestBestArrangementIsNeverWorseThanTheOneAtHand(t *testing.T) {
 	for range 20_000 {
 		places := make([]place, 1+r.IntN(12))
 		for i := range places {
-			places[i] = place{rung: r.IntN(maxRungs), wish: 100_000 << r.IntN(7) * (10 + r.IntN(5)) / 10}
+			places[i] = place{rung: r.IntN(MaxEncodings), wish: 100_000 << r.IntN(7) * (10 + r.IntN(5)) / 10}
 		}
-		limit := 1 + r.IntN(maxRungs)
+		limit := 1 + r.IntN(MaxEncodings)
 		found := best(places, limit)
 		if n := found.used(); n > limit {
 			t.Fatalf("%d rungs for %+v; limit %d", n, places, limit)
 		}
 		for i := range places {
-			places[i].rung = found.rungs[i]
+			places[i].rung = found.encodings[i]
 		}
 		if at := here(places); at.cost > found.cost+1e-9 || at.cost < found.cost-1e-9 {
 			t.Fatalf("cost %v of %+v; told %v", at.cost, places, found.cost)
 		}
-		if again := best(places, limit); !slices.Equal(again.rungs, found.rungs) {
-			t.Fatalf("the best of the best is another: %v, then %v", found.rungs, again.rungs)
+		if again := best(places, limit); !slices.Equal(again.encodings, found.encodings) {
+			t.Fatalf("the best of the best is another: %v, then %v", found.encodings, again.encodings)
 		}
 	}
 }
@@ -111,7 +111,10 @@ func TestArrangerWaits(t *testing.T) {
 			now = now.Add(100 * time.Millisecond)
 		}
 	}
-	want := []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute, time.Minute}
+	want := []time.Duration{
+		5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute,
+		time.Minute,
+	}
 	if !slices.Equal(waits, want) {
 		t.Errorf("waited %v to meet again; want %v", waits, want)
 	}
@@ -124,27 +127,30 @@ func TestArrangerWaits(t *testing.T) {
 func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
-		th := openTheater(t, Config{}, enc)
-		wishes := []int{8_000_000, 8_000_000, 1_000_000, 3_000_000, 8_000_000, 3_000_000, 1_000_000, 8_000_000, 1_000_000, 3_000_000}
-		var all []*spectator
+		th := openRig(t, 60, enc)
+		wishes := []int{
+			8_000_000, 8_000_000, 1_000_000, 3_000_000, 8_000_000, 3_000_000, 1_000_000, 8_000_000,
+			1_000_000, 3_000_000,
+		}
+		var all []*fakeViewer
 		for range wishes {
-			v := newSpectator()
-			v.sit(th.rungs[0])
+			v := newFakeViewer()
+			v.subscribe(th.encodings[0])
 			all = append(all, v)
 		}
 		th.live(time.Second)
-		if n := th.encodes(); n != 1 {
+		if n := th.active(); n != 1 {
 			t.Errorf("%d encodes for ten equal viewers; want 1", n)
 		}
 		for i, v := range all {
-			v.set(func(a *ask) { a.bitrate = wishes[i] })
+			v.set(func(a *Demand) { a.BitsPerSecond = wishes[i] })
 		}
 		th.live(2 * time.Second)
-		if n := th.encodes(); n != 3 {
+		if n := th.active(); n != 3 {
 			t.Errorf("%d encodes; want 3", n)
 		}
 		for i, v := range all {
-			if got := v.rung().see().rate; got != wishes[i] {
+			if got := v.encoding().Status().BitsPerSecond; got != wishes[i] {
 				t.Errorf("viewer %d of %d bit/s is on a rung of %d", i, wishes[i], got)
 			}
 			if v.moves > 1 {
@@ -152,17 +158,17 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 			}
 			v.decodable(t)
 		}
-		if th.screen.opened() != 1 {
-			t.Errorf("%d captures; want 1", th.screen.opened())
+		if th.screen.Opened() != 1 {
+			t.Errorf("%d captures; want 1", th.screen.Opened())
 		}
 		for i, v := range all {
 			if wishes[i] < 8_000_000 {
-				v.rung().leave(v)
+				v.encoding().Unsubscribe(v)
 			}
 		}
 		th.live(emptyLinger + time.Second)
-		if s := enc.Stats(); s.Opened-s.Closed != 1 || th.encodes() != 1 {
-			t.Errorf("%d encoders are open, %d encode; want 1 and 1", s.Opened-s.Closed, th.encodes())
+		if s := enc.Stats(); s.Opened-s.Closed != 1 || th.active() != 1 {
+			t.Errorf("%d encoders are open, %d encode; want 1 and 1", s.Opened-s.Closed, th.active())
 		}
 		th.close(t)
 	})
@@ -172,13 +178,13 @@ func BenchmarkArrange(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	places := make([]place, 100)
 	for i := range places {
-		places[i] = place{rung: r.IntN(maxRungs), wish: 100_000 + r.IntN(10_000_000), settled: true}
+		places[i] = place{rung: r.IntN(MaxEncodings), wish: 100_000 + r.IntN(10_000_000), settled: true}
 	}
 	var a arranger
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		a.decide(now, places, maxRungs)
+		a.decide(now, places, MaxEncodings)
 	}
 }
 
@@ -186,32 +192,32 @@ func BenchmarkArrange(b *testing.B) {
 func TestHardwareWithRoomForOneEncode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "one", Hardware: true}, Limit: 1})
-		th := openTheater(t, Config{}, one, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
-		a, b := newSpectator(), newSpectator()
-		b.wish.bitrate = 200_000
-		a.sit(th.rungs[0])
-		b.sit(th.rungs[1])
+		th := openRig(t, 60, one, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
+		a, b := newFakeViewer(), newFakeViewer()
+		b.demand.BitsPerSecond = 200_000
+		a.subscribe(th.encodings[0])
+		b.subscribe(th.encodings[1])
 		move(th.screen, time.Second)
-		if first, second := th.rungs[0].see().encoder, th.rungs[1].see().encoder; first == second {
+		if first, second := th.encodings[0].Status().Encoder, th.encodings[1].Status().Encoder; first == second {
 			t.Errorf("both encodes are by %q", first)
 		}
-		roster := th.rungs[0].roster
-		if got := roster.standings(time.Now(), encode.H264)[0]; got.profile.Name != "one" || got.most != 1 || !got.learnt {
+		roster := th.encodings[0].encoders
+		if got := roster.status(time.Now(), encode.H264)[0]; got.Profile.Name != "one" || got.Limit != 1 ||
+			!got.Learnt {
 			t.Errorf("%+v is what is known; want one, and that there is room for one", got)
 		}
 		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
 			t.Errorf("the third encode would be by %q; want next", got)
 		}
-		th.mu.Lock()
-		if e := th.events[len(th.events)-1]; e.Kind != EventEncoderFallback || e.Reason != fallbackFull || e.From != "one" || e.To != "next" {
-			t.Errorf("the event is %+v", e)
+		all := th.all()
+		if f := all[len(all)-1].fallback; f.Reason != FallbackFull || f.From != "one" || f.To != "next" {
+			t.Errorf("the last event is %+v", all[len(all)-1])
 		}
-		th.mu.Unlock()
-		a.rung().leave(a)
-		b.rung().leave(b)
+		a.encoding().Unsubscribe(a)
+		b.encoding().Unsubscribe(b)
 		time.Sleep(2 * emptyLinger)
-		if got := roster.standings(time.Now(), encode.H264)[0]; got.uses != 0 {
-			t.Errorf("%d encoders count as open though nobody is on a rung", got.uses)
+		if got := roster.status(time.Now(), encode.H264)[0]; got.Uses != 0 {
+			t.Errorf("%d encoders count as open though nobody is on a rung", got.Uses)
 		}
 		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "one" {
 			t.Errorf("the next encode would be by %q; want the one that has room again", got)
@@ -239,44 +245,50 @@ func (f stallingFactory) Open(p encode.Params) (encode.Encoder, error) {
 func TestHardwareThatHangsIsNotFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		card := stallingFactory{
-			encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "card", Hardware: true}}), new(atomic.Int64), make(chan struct{}),
+			encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "card", Hardware: true}}),
+			new(atomic.Int64), make(chan struct{}),
 		}
-		th := openTheater(t, Config{}, card, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
-		a, b := newSpectator(), newSpectator()
-		a.sit(th.rungs[0])
+		th := openRig(t, 60, card, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
+		a, b := newFakeViewer(), newFakeViewer()
+		a.subscribe(th.encodings[0])
 		move(th.screen, time.Second)
-		b.wish.bitrate = 200_000
-		b.sit(th.rungs[1])
+		b.demand.BitsPerSecond = 200_000
+		b.subscribe(th.encodings[1])
 		move(th.screen, openTimeout+time.Second)
-		if first, second := th.rungs[0].see().encoder, th.rungs[1].see().encoder; first != "card" || second != "next" {
+		if first, second := th.encodings[0].Status().Encoder,
+			th.encodings[1].Status().Encoder; first != "card" || second != "next" {
 			t.Errorf("the encodes are by %q and %q; want card and next", first, second)
 		}
-		roster := th.rungs[0].roster
-		for _, s := range roster.standings(time.Now(), encode.H264) {
-			if s.learnt {
+		roster := th.encodings[0].encoders
+		for _, s := range roster.status(time.Now(), encode.H264) {
+			if s.Learnt {
 				t.Errorf("%+v: a limit was learnt of a call that hangs", s)
 			}
 		}
 		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
 			t.Errorf("the next encode would be by %q; want the one that answers", got)
 		}
-		th.mu.Lock()
-		if e := th.events[len(th.events)-1]; e.Kind != EventEncoderFallback || e.Reason != fallbackHang || e.From != "card" {
-			t.Errorf("the event is %+v", e)
+		all := th.all()
+		if f := all[len(all)-1].fallback; f.Reason != FallbackHang || f.From != "card" {
+			t.Errorf("the last event is %+v", all[len(all)-1])
 		}
-		th.mu.Unlock()
 		close(card.release)
 		th.close(t)
 	})
 }
 
-// A controller's event names the display with the controller's lock held, while the encode loop hands a picture over with the seats' lock held and wants the controller's.
-func TestWhatIsShownIsKnownWithoutALock(t *testing.T) {
-	v := &viewer{}
-	v.sit(&openStage{stage: &stage{display: Display{ID: "d"}}}, nil)
-	v.seats.mu.Lock()
-	defer v.seats.mu.Unlock()
-	if !v.seats.mu.TryLock() && v.showing() != "d" { // it hangs where showing takes the lock
-		t.Error("another display")
+func TestSeatForAlwaysFindsARung(t *testing.T) {
+	st := newTestPipeline()
+	for _, occupied := range []int{0, 1, MaxEncodings} {
+		for i, r := range st.encodingsOf(encode.H264) {
+			r.occupied.Store(i < occupied)
+			r.active.Store(i < occupied)
+			r.view.BitsPerSecond = 1000 << (5 * i)
+		}
+		for _, start := range []int{-1, 0, 1, 1_000_000, 1 << 62} {
+			if st.Pick(encode.H264, start) == nil {
+				t.Errorf("%d rungs in use, a start at %d: no rung", occupied, start)
+			}
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"cmp"
@@ -8,25 +8,26 @@ import (
 	"time"
 )
 
-// maxRungs is the most encodes of one display.
-const maxRungs = 3
-
-// How viewers are spread over the rungs. Rates are compared by the logarithm to base 2 of their ratio: 1 is twice as much.
+// How viewers are spread over the encodings. Rates are compared by the logarithm to base 2 of their ratio: 1 is twice
+// as much.
 const (
-	// alike is how far apart the rates of a rung's viewers may be for free: controllers on equal paths differ by a seventh.
+	// alike is how far apart the rates of a rung's viewers may be for free: controllers on equal paths differ by a
+	// seventh.
 	alike = 0.2
-	// rungCost is what one more encode has to gain, and arrangeGain by how much another arrangement has to be better than the one
-	// at hand. Together with alike, viewers part when one could have 1.26 times what another can, and meet again under 1.2 times. A
-	// controller that its rung holds back goes to 1.33 times what it gets before it waits for a probe, so that it is seen.
+	// rungCost is what one more encode has to gain, and arrangeGain by how much another arrangement has to be better
+	// than the one at hand. Together with alike, viewers part when one could have 1.26 times what another can, and
+	// meet again under 1.2 times. A controller that its rung holds back goes to 1.33 times what it gets before it
+	// waits for a probe, so that it is seen.
 	rungCost    = 0.1
 	arrangeGain = 0.03
-	// partAfter is how long viewers have to be apart before they part: longer than the dip in which a controller empties a queue.
-	// Meeting costs everybody who moves a keyframe, and gains an encode: that has time, and twice as long each time they part again
-	// within meetAgain.
+	// partAfter is how long viewers have to be apart before they part: longer than the dip in which a controller
+	// empties a queue. Meeting costs everybody who moves a keyframe, and gains an encode: that has time, and twice as
+	// long each time they part again within meetAgain.
 	partAfter           = 300 * time.Millisecond
 	meetAfter, meetMost = 5 * time.Second, time.Minute
 	meetAgain           = time.Minute
-	// coreShare is the part of the machine's cores that software encodes of one display may take by the measured time of a picture.
+	// coreShare is the part of the machine's cores that software encodes of one display may take by the measured time
+	// of a picture.
 	coreShare = 0.75
 )
 
@@ -41,16 +42,16 @@ type place struct {
 
 // arrangement is who is where: for each place its rung.
 type arrangement struct {
-	rungs []int
-	cost  float64
+	encodings []int
+	cost      float64
 }
 
 // here returns the arrangement at hand.
 func here(places []place) arrangement {
-	a := arrangement{rungs: make([]int, len(places))}
-	var least, most [maxRungs]int
+	a := arrangement{encodings: make([]int, len(places))}
+	var least, most [MaxEncodings]int
 	for i, p := range places {
-		a.rungs[i] = p.rung
+		a.encodings[i] = p.rung
 		if least[p.rung] == 0 || p.wish < least[p.rung] {
 			least[p.rung] = p.wish
 		}
@@ -69,8 +70,9 @@ func spread(least, most int) float64 {
 	return max(0, math.Log2(float64(most)/float64(least))-alike)
 }
 
-// best returns the arrangement on limit rungs at most that costs least: neighbours by rate share a rung, and those who are the
-// furthest apart part. Among the rungs that are alike for it, it leaves as many viewers as possible where they are.
+// best returns the arrangement on limit encodings at most that costs least: neighbours by rate share a rung, and those
+// who are the furthest apart part. Among the encodings that are alike for it, it leaves as many viewers as possible
+// where they are.
 func best(places []place, limit int) arrangement {
 	order := make([]int, len(places))
 	for i := range order {
@@ -102,7 +104,7 @@ func best(places []place, limit int) arrangement {
 			from = to
 		}
 		if parts == 1 || cost < found.cost {
-			found = arrangement{rungs: settle(places, groups, parts), cost: cost}
+			found = arrangement{encodings: settle(places, groups, parts), cost: cost}
 		}
 	}
 	return found
@@ -110,21 +112,21 @@ func best(places []place, limit int) arrangement {
 
 // settle gives each group of places a rung, so that as few places as possible change theirs.
 func settle(places []place, groups []int, parts int) []int {
-	var stay [maxRungs][maxRungs]int // of a group on a rung
+	var stay [MaxEncodings][MaxEncodings]int // of a group on a rung
 	for i, p := range places {
 		stay[groups[i]][p.rung]++
 	}
-	var chosen [maxRungs]int
+	var chosen [MaxEncodings]int
 	most := -1
-	var try func(g int, taken uint, kept int, with [maxRungs]int)
-	try = func(g int, taken uint, kept int, with [maxRungs]int) {
+	var try func(g int, taken uint, kept int, with [MaxEncodings]int)
+	try = func(g int, taken uint, kept int, with [MaxEncodings]int) {
 		if g == parts {
 			if kept > most {
 				most, chosen = kept, with
 			}
 			return
 		}
-		for r := range maxRungs {
+		for r := range MaxEncodings {
 			if taken&(1<<r) == 0 {
 				with[g] = r
 				try(g+1, taken|1<<r, kept+stay[g][r], with)
@@ -132,30 +134,30 @@ func settle(places []place, groups []int, parts int) []int {
 		}
 	}
 	try(0, 0, 0, chosen)
-	rungs := make([]int, len(places))
+	encodings := make([]int, len(places))
 	for i := range places {
-		rungs[i] = chosen[groups[i]]
+		encodings[i] = chosen[groups[i]]
 	}
-	return rungs
+	return encodings
 }
 
-// used counts the rungs with anybody on them.
+// used counts the encodings with anybody on them.
 func (a arrangement) used() int {
 	var set uint
-	for _, r := range a.rungs {
+	for _, r := range a.encodings {
 		set |= 1 << r
 	}
 	return bits.OnesCount(set)
 }
 
-// arranger decides when viewers change rungs. The janitor owns it.
+// arranger decides when viewers change encodings. The janitor owns it.
 type arranger struct {
 	since time.Time // another arrangement is better since then; zero when none is
 	meet  time.Duration
 	met   time.Time // when viewers met last
 }
 
-// decide returns the rungs that places should be on, nil to leave them. No more than limit rungs may be used.
+// decide returns the encodings that places should be on, nil to leave them. No more than limit encodings may be used.
 func (a *arranger) decide(now time.Time, places []place, limit int) []int {
 	if len(places) == 0 {
 		a.since = time.Time{}
@@ -188,5 +190,5 @@ func (a *arranger) decide(now time.Time, places []place, limit int) []int {
 			a.meet = meetAfter
 		}
 	}
-	return better.rungs
+	return better.encodings
 }

@@ -1,4 +1,4 @@
-package session
+package pipeline
 
 import (
 	"image"
@@ -56,15 +56,15 @@ func TestContentIsTold(t *testing.T) {
 		"no damage":  {painted(film), adapt.Mixed},
 	} {
 		var k content
-		if got := k.see(c.frame, dirty(c.frame)); got.class != c.want {
-			t.Errorf("%s: class %d, %.2f of it flat; want %d", name, got.class, k.flat, c.want)
+		if got := k.see(c.frame, dirty(c.frame)); got.Class != c.want {
+			t.Errorf("%s: class %d, %.2f of it flat; want %d", name, got.Class, k.flat, c.want)
 		}
 	}
 	var k content
 	for range 30 {
 		k.see(painted(glyphs, whole), 1)
 	}
-	if k.see(painted(film, whole), 1); k.see(nil, 0).class != adapt.Text {
+	if k.see(painted(film, whole), 1); k.see(nil, 0).Class != adapt.Text {
 		t.Error("a single picture changed the class")
 	}
 }

@@ -1,0 +1,112 @@
+package pipeline
+
+import (
+	"slices"
+	"time"
+)
+
+// lateShare is the share of a frame time in encoding from which on pictures are late.
+const lateShare = 0.7
+
+// LateAfter returns the time in encoding from which on pictures of a frame rate are late.
+func LateAfter(fps int) time.Duration {
+	return time.Duration(lateShare * float64(time.Second) / float64(max(fps, 1)))
+}
+
+// Load is the load of a Pool at one time, and what it means for another user of a codec.
+type Load struct {
+	// Late reports whether the pictures of an encoding take nearly all of their frame time.
+	Late bool
+	// Encoders are the encoders of the codec that are not banned, the preferred one first.
+	Encoders []EncoderStatus
+	// Paces holds what the encodings show of each encoder, by its name.
+	Paces map[string]Pace
+	// Displays are the open displays, by ID.
+	Displays map[string]DisplayLoad
+}
+
+// Pace is what the encodings of one encoder show of it.
+type Pace struct {
+	// PerPixel is the time to convert and encode a pixel in the slowest of them, in seconds.
+	PerPixel float64
+	// PixelRate is the number of pixels that all of them encode in a second.
+	PixelRate float64
+}
+
+// DisplayLoad is the load of one display.
+type DisplayLoad struct {
+	// Users is the number of its users, connected or not.
+	Users int
+	// Cores is the load of its encodings, in cores of the machine or, in hardware, of an encoder.
+	Cores float64
+	// Encodings is the number of its encodings by the preferred encoder of the codec. It is 1 if users of the codec
+	// have not connected yet: they will have one.
+	Encodings int
+	// Shared reports whether it has users of the codec, with whom another user would share an encoding.
+	Shared bool
+}
+
+// Load returns the load of the pool. The codec may be AnyCodec.
+func (s *Pool) Load(now time.Time, codec string) Load {
+	l := Load{
+		Encoders: s.encoders.status(now, codec),
+		Paces:    make(map[string]Pace), Displays: make(map[string]DisplayLoad),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range s.open {
+		l.Displays[id] = l.add(p, codec)
+	}
+	return l
+}
+
+// add adds a pipeline to the load, and returns its own. The caller holds the Pool's mutex.
+func (l *Load) add(p *Pipeline, codec string) DisplayLoad {
+	d := DisplayLoad{Users: p.use.users, Shared: p.use.codecs[codec] > 0}
+	begun := false
+	for _, e := range p.encodings {
+		st := e.Status()
+		if st.Encoder != "" && e.codec == codec {
+			begun = true
+			if len(l.Encoders) > 0 && st.Encoder == l.Encoders[0].Profile.Name {
+				d.Encodings++
+			}
+		}
+		if !e.active.Load() {
+			continue
+		}
+		d.Cores += st.cores()
+		l.Late = l.Late || st.late()
+		if pixels := float64(st.Width * st.Height); st.took > 0 && pixels > 0 {
+			pace := l.Paces[st.Encoder]
+			pace.PerPixel = max(pace.PerPixel, st.took.Seconds()/pixels)
+			pace.PixelRate += pixels * float64(st.fps)
+			l.Paces[st.Encoder] = pace
+		}
+	}
+	if !begun && d.Shared {
+		d.Encodings = 1
+	}
+	return d
+}
+
+// cores returns the load of the encoding, in cores of the machine or, in hardware, of its encoder.
+func (v EncodingStatus) cores() float64 { return v.took.Seconds() * float64(v.fps*max(v.threads, 1)) }
+
+// late reports whether pictures take nearly all of their frame time.
+func (v EncodingStatus) late() bool { return v.took.Seconds()*float64(v.fps) > lateShare }
+
+// stuck reports whether all encoders of an encoding with subscribers failed.
+func (p *Pipeline) stuck() bool {
+	return slices.ContainsFunc(p.encodings, func(e *Encoding) bool { return e.occupied.Load() && e.Status().Stuck })
+}
+
+// active returns the number of encodings with a connected subscriber.
+func (p *Pipeline) active() (n int) {
+	for _, e := range p.encodings {
+		if e.active.Load() {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,300 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wavryhost/encode"
+)
+
+var (
+	// ErrClosed is returned by Acquire once the Pool is closed.
+	ErrClosed = errors.New("pipeline: no display is opened anymore")
+	// ErrNoPicture means that a display cannot be captured at the moment.
+	ErrNoPicture = errors.New("session: display has no picture")
+)
+
+// LimitError means that all encodings of a display are in use by other codecs.
+type LimitError struct {
+	Display, Codec string
+	// Limit is the maximum number of encodings of the display.
+	Limit int
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%s may be encoded %d times at once (max_encodes), which viewers of another codec than %s need",
+		e.Display, e.Limit, e.Codec)
+}
+
+// Pool holds the pipelines of the displays that are open, one for each display, and the encoders that they use. Its
+// methods may be called from several goroutines.
+type Pool struct {
+	cfg      func() Config
+	deps     Deps
+	encoders *encoderPool
+
+	ending chan struct{} // closed when closed is set: nobody waits for a display any longer
+	wg     sync.WaitGroup
+	// running is the number of pipelines that have not ended.
+	running atomic.Int64
+
+	mu   sync.Mutex
+	open map[string]*Pipeline
+	// leaving holds the pipelines that are being closed. A display is not opened again before.
+	leaving map[string]*Pipeline
+	closed  bool
+}
+
+// usage is the use of a Pipeline. The Pool's mutex guards it. A Pipeline without users lingers until Sweep.
+type usage struct {
+	users  int
+	codecs map[string]int // users by codec, without zeros
+	empty  time.Time      // when the last user left
+}
+
+// NewPool returns a Pool without pipelines. The encoders are those to choose from, best first.
+func NewPool(cfg func() Config, encoders []encode.Factory, deps Deps) *Pool {
+	return &Pool{
+		cfg: cfg, deps: deps,
+		encoders: newEncoderPool(encoders, func() int { return cfg().HardwareEncodings }),
+		ending:   make(chan struct{}), open: make(map[string]*Pipeline), leaving: make(map[string]*Pipeline),
+	}
+}
+
+// Acquire returns the pipeline of a display for one user of a codec. It waits for the first picture. The caller must
+// Release it. The error wraps ErrClosed, ErrNoPicture or the context's error, or is a *LimitError.
+func (s *Pool) Acquire(ctx context.Context, d Display, codec string) (*Pipeline, error) {
+	p, err := s.hold(ctx, d, codec)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-p.opened:
+		err = p.openErr
+	case <-s.ending:
+		err = ErrClosed
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err == nil && p.Status().State == Lost {
+		err = ErrNoPicture
+	}
+	if err != nil {
+		s.Release(p, codec)
+		return nil, err
+	}
+	return p, nil
+}
+
+// hold returns the pipeline of a display, open or not yet, with one more user.
+func (s *Pool) hold(ctx context.Context, d Display, codec string) (*Pipeline, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.leaving[d.ID] != nil {
+		last := s.leaving[d.ID]
+		s.mu.Unlock()
+		err := s.left(ctx, last)
+		s.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	if s.closed {
+		return nil, ErrClosed
+	}
+	p := s.open[d.ID]
+	if p == nil {
+		p = s.start(d) //nolint:contextcheck // it outlives the request that opens it
+	}
+	if !p.admits(codec) {
+		return nil, &LimitError{Display: d.ID, Codec: codec, Limit: p.limit}
+	}
+	p.use.users++
+	p.use.codecs[codec]++
+	return p, nil
+}
+
+// start opens a pipeline. It outlives the request that opens it.
+func (s *Pool) start(d Display) *Pipeline {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := newPipeline(d, s.cfg(), s.deps, s.encoders)
+	p.cancel = cancel
+	s.open[d.ID] = p
+	s.running.Add(1)
+	s.wg.Go(func() { // unguarded: the loops of the pipeline are guarded
+		defer s.running.Add(-1)
+		defer cancel()
+		p.run(ctx)
+		s.mu.Lock()
+		s.retire(p)
+		s.mu.Unlock()
+		// A call of its driver that hangs outlives the pool.
+		go func() { // unguarded: it waits and forgets
+			<-p.freed
+			s.forget(p)
+		}()
+	})
+	return p
+}
+
+// retire ends a pipeline and makes the next Acquire open the display again. The caller holds mu.
+func (s *Pool) retire(p *Pipeline) {
+	p.cancel()
+	if s.open[p.display.ID] == p {
+		delete(s.open, p.display.ID)
+		s.leaving[p.display.ID] = p
+	}
+}
+
+// forget removes a pipeline of which nothing is left.
+func (s *Pool) forget(p *Pipeline) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leaving[p.display.ID] == p {
+		delete(s.leaving, p.display.ID)
+	}
+}
+
+// leaveTime is how long a user waits for the end of the display's previous pipeline. It outlasts driverPatience.
+const leaveTime = 3 * time.Second
+
+// left waits until nothing is left of a pipeline. A driver or a graphics card that does one thing at a time would
+// refuse the next one.
+func (s *Pool) left(ctx context.Context, p *Pipeline) error {
+	limit := time.NewTimer(leaveTime)
+	defer limit.Stop()
+	select {
+	case <-p.freed:
+		s.forget(p)
+		return nil
+	case <-s.ending:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-limit.C:
+		return fmt.Errorf("%w: %s: what captured it before hangs", ErrNoPicture, p.display.ID)
+	}
+}
+
+// admits reports whether the display may have users of a codec: each codec takes at least one encoding. The caller
+// holds the Pool's mutex.
+func (p *Pipeline) admits(codec string) bool {
+	return p.use.codecs[codec] > 0 || len(p.use.codecs) < p.limit
+}
+
+// Admits reports whether a display may have users of a codec.
+func (s *Pool) Admits(display, codec string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.open[display]
+	return p == nil || p.admits(codec)
+}
+
+// Release ends the use of a pipeline by one user of a codec.
+func (s *Pool) Release(p *Pipeline, codec string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.use.users--
+	if p.use.codecs[codec]--; p.use.codecs[codec] == 0 {
+		delete(p.use.codecs, codec)
+	}
+	if p.use.users == 0 {
+		p.use.empty = time.Now()
+	}
+}
+
+// Sweep closes the pipelines that have lingered without users, and moves the subscribers of the others to the
+// encodings that suit them. It is to be called several times a second, by one goroutine.
+func (s *Pool) Sweep(now time.Time) {
+	var open []*Pipeline
+	s.mu.Lock()
+	for _, p := range s.open {
+		if p.use.users == 0 && now.Sub(p.use.empty) >= s.cfg().Linger {
+			s.retire(p)
+			continue
+		}
+		open = append(open, p)
+	}
+	s.mu.Unlock()
+	for _, p := range open {
+		p.arrange(now)
+	}
+}
+
+// Status returns the status of a display and the number of its users. A display that is not open is Idle.
+func (s *Pool) Status(display string) (st Status, users int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.open[display]; p != nil {
+		return p.Status(), p.use.users
+	}
+	return Status{}, 0
+}
+
+// Open reports whether a display is open.
+func (s *Pool) Open(display string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open[display] != nil
+}
+
+// Health returns the condition of the displays with users.
+func (s *Pool) Health() Health {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	worst := Healthy
+	for _, p := range s.open {
+		switch {
+		case p.use.users == 0:
+		case p.Status().State == Lost:
+			return DisplayLost
+		case p.stuck():
+			worst = NoEncoder
+		}
+	}
+	return worst
+}
+
+// SetEncoders replaces the encoders to choose from, best first. Open encoders stay in use and count as before.
+func (s *Pool) SetEncoders(encoders []encode.Factory) { s.encoders.replace(encoders) }
+
+// Codecs returns the codecs that have an encoder, the preferred one first.
+func (s *Pool) Codecs() []string { return s.encoders.codecs() }
+
+// Best returns the encoder of a codec that is tried first. It reports false if there is none.
+func (s *Pool) Best(now time.Time, codec string) (encode.Profile, bool) {
+	return s.encoders.best(now, codec)
+}
+
+// Encoders returns the status of all encoders that are not banned, the preferred one first.
+func (s *Pool) Encoders(now time.Time) []EncoderStatus { return s.encoders.status(now, AnyCodec) }
+
+// Refuse makes Acquire fail with ErrClosed, for those who wait in it too.
+func (s *Pool) Refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		close(s.ending)
+	}
+}
+
+// Close ends all pipelines. Wait waits for their end.
+func (s *Pool) Close() {
+	s.Refuse()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.open {
+		s.retire(p)
+	}
+}
+
+// Wait waits until all pipelines have ended. A call of a capture driver that hangs may outlive them.
+func (s *Pool) Wait() { s.wg.Wait() }
+
+// Running returns the number of pipelines that have not ended.
+func (s *Pool) Running() int { return int(s.running.Load()) }

@@ -1,0 +1,252 @@
+package session
+
+import (
+	"errors"
+	"image"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"wavryhost/adapt"
+	"wavryhost/encode"
+	"wavryhost/session/guard"
+	"wavryhost/session/pipeline"
+)
+
+// moveTimeout is how long a viewer waits for the first keyframe of the encoding that it moves to. After that it stays
+// where it is.
+const moveTimeout = 3 * time.Second
+
+// encoding is what a viewer uses of a *pipeline.Encoding.
+type encoding interface {
+	Subscribe(s pipeline.Subscriber)
+	Unsubscribe(s pipeline.Subscriber)
+	Nudge()
+	Status() pipeline.EncodingStatus
+	Rate() int
+	Index() int
+	Name() string
+}
+
+// source is what a viewer uses of a *pipeline.Pipeline.
+type source interface {
+	Status() pipeline.Status
+	Size() image.Point
+}
+
+// feed is one viewer at one encoding of a display.
+type feed struct {
+	viewer  *viewer
+	display Display
+	source  source
+	on      encoding
+	// ceiling is the bitrate limit of the display, or 0 for none.
+	ceiling int
+	// release ends the use of the display. It is nil if another feed of the viewer has to end it. The subscription's
+	// mu guards it.
+	release func()
+}
+
+var _ pipeline.Subscriber = (*feed)(nil)
+
+// subscription is where a viewer gets its pictures from. A viewer that moves has two feeds until the pending one gives
+// it a keyframe. Up to then it gets the pictures of the current one, and from then on those of the other.
+type subscription struct {
+	// mu is held while a picture is handed over, so that no picture of the old encoding comes after the first one of
+	// the new encoding. The viewer's ctl is taken with it held, and never the other way round.
+	mu      sync.Mutex
+	current *feed
+	pending *feed // nil unless it moves
+	since   time.Time
+	left    bool
+
+	// shown and heading are current and pending again, to be read with any lock held: events of a controller name the
+	// display.
+	shown, heading atomic.Pointer[feed]
+}
+
+// feed returns where the viewer gets its pictures from. It takes no lock.
+func (v *viewer) feed() *feed { return v.sub.shown.Load() }
+
+// showing returns the ID of the display that the viewer sees. It takes no lock.
+func (v *viewer) showing() string { return v.feed().display.ID }
+
+// heading returns the ID of the display that the viewer moves to, or "" for none. It takes no lock.
+func (v *viewer) heading() string {
+	if to := v.sub.heading.Load(); to != nil {
+		return to.display.ID
+	}
+	return ""
+}
+
+// nudge makes the encode loops of the viewer's encodings ask it again.
+func (v *viewer) nudge() {
+	v.sub.mu.Lock()
+	defer v.sub.mu.Unlock()
+	v.sub.current.on.Nudge()
+	if v.sub.pending != nil {
+		v.sub.pending.on.Nudge()
+	}
+}
+
+// begins gives the viewer its first feed. The encoding does not know it before join.
+func (v *viewer) begins(f *feed) {
+	f.viewer = v
+	v.sub.current = f
+	v.sub.shown.Store(f)
+}
+
+// join subscribes the viewer to its encoding.
+func (v *viewer) join() { v.sub.current.on.Subscribe(v.sub.current) }
+
+// leave unsubscribes the viewer. It keeps the use of its displays; see vacate. No move begins after it.
+func (v *viewer) leave() {
+	v.sub.mu.Lock()
+	v.sub.left = true
+	current, pending := v.sub.current, v.sub.pending
+	v.sub.mu.Unlock()
+	current.on.Unsubscribe(current)
+	if pending != nil {
+		pending.on.Unsubscribe(pending)
+	}
+}
+
+// vacate ends the use of the displays of a viewer that left.
+func (v *viewer) vacate() {
+	v.sub.mu.Lock()
+	defer v.sub.mu.Unlock()
+	for _, f := range []*feed{v.sub.current, v.sub.pending} {
+		if f != nil && f.release != nil {
+			f.release()
+			f.release = nil
+		}
+	}
+}
+
+// moveTo begins a move to another feed. It reports whether it did: a viewer makes one move at a time. A feed without a
+// release is one of the viewer's display.
+func (v *viewer) moveTo(next *feed) bool {
+	if next.on == nil {
+		return false
+	}
+	v.sub.mu.Lock()
+	defer v.sub.mu.Unlock()
+	current := v.sub.current
+	if v.sub.left || v.sub.pending != nil || next.on == current.on ||
+		next.release == nil && next.source != current.source {
+		return false
+	}
+	next.viewer = v
+	v.sub.pending, v.sub.since = next, time.Now()
+	v.sub.heading.Store(next)
+	next.on.Subscribe(next) // with mu held: a viewer that leaves next finds it subscribed
+	current.on.Nudge()
+	return true
+}
+
+// giveUp ends a move that takes too long.
+func (v *viewer) giveUp(now time.Time) {
+	v.sub.mu.Lock()
+	next := v.sub.pending
+	if next == nil || v.sub.left || now.Sub(v.sub.since) < moveTimeout {
+		v.sub.mu.Unlock()
+		return
+	}
+	v.sub.pending = nil
+	v.sub.heading.Store(nil)
+	release := next.release
+	next.release = nil
+	v.sub.mu.Unlock()
+	next.on.Unsubscribe(next)
+	if release != nil {
+		release()
+	}
+}
+
+// moving reports whether the viewer moves away from this feed, and whether it moves to it.
+func (f *feed) moving() (leaving, arriving bool) {
+	sub := &f.viewer.sub
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	return sub.current == f && sub.pending != nil, sub.current != f
+}
+
+// The encode loop calls the methods that follow for all viewers of its encoding. A panic of one viewer's part must not
+// stop the others.
+
+// Demand implements pipeline.Subscriber.
+func (f *feed) Demand(now time.Time) pipeline.Demand {
+	v := f.viewer
+	defer v.guard.Recover(partSession)
+	d := v.demand(now)
+	if v.limits != (encode.DecoderLimits{}) {
+		size := f.source.Size()
+		d.Bound(v.limits, size.X, size.Y)
+	}
+	d.Leaving, d.Arriving = f.moving()
+	if d.Leaving {
+		d.Keyframe = false // the first picture of the new encoding is one
+	}
+	return d
+}
+
+// RequestKeyframe implements pipeline.Subscriber.
+func (f *feed) RequestKeyframe(_ time.Time, why adapt.KeyframeReason) {
+	defer f.viewer.guard.Recover(partSession)
+	f.viewer.requestKeyframe(why)
+}
+
+// Deliver implements pipeline.Subscriber.
+func (f *feed) Deliver(au encode.AccessUnit, p pipeline.Picture) (err error) {
+	v := f.viewer
+	defer func() {
+		if _, panicked := errors.AsType[*guard.PanicError](err); panicked {
+			v.crashed(err)
+		}
+	}()
+	defer v.guard.Catch(partSession, &err)
+	v.sub.mu.Lock()
+	defer v.sub.mu.Unlock()
+	switch {
+	case v.sub.left:
+		return pipeline.ErrMoved
+	case f == v.sub.pending && au.Key:
+		v.arrive(f)
+	case f != v.sub.current:
+		return pipeline.ErrMoved
+	}
+	return v.send(au, p)
+}
+
+// arrive makes the pending feed the current one. The caller holds the subscription's mu.
+func (v *viewer) arrive(f *feed) {
+	old := v.sub.current
+	v.sub.current, v.sub.pending = f, nil
+	v.sub.shown.Store(f)
+	v.sub.heading.Store(nil)
+	old.on.Unsubscribe(old)
+	switch {
+	case f.release == nil:
+		f.release = old.release
+	case old.release != nil:
+		old.release()
+	}
+	old.release = nil
+	v.arrived(old, f)
+}
+
+// Missed implements pipeline.Subscriber.
+func (f *feed) Missed() { f.viewer.missed() }
+
+// Reassign implements pipeline.Subscriber.
+func (f *feed) Reassign(to *pipeline.Encoding) {
+	f.viewer.moveTo(&feed{display: f.display, source: f.source, on: to, ceiling: f.ceiling})
+}
+
+// Applied implements pipeline.Subscriber.
+func (f *feed) Applied(a adapt.Applied) {
+	defer f.viewer.guard.Recover(partSession)
+	if leaving, arriving := f.moving(); !leaving && !arriving {
+		f.viewer.applied(a)
+	}
+}
