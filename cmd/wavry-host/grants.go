@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"wavryhost/cmd/wavry-host/config"
-	"wavryhost/session/api"
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/grant"
 )
 
@@ -72,10 +72,10 @@ func grants(c *config.Config, env []string) []grant.Config {
 }
 
 // clientRules returns the rules for client certificates.
-func clientRules(c *config.Config) []api.ClientRule {
-	var all []api.ClientRule
+func clientRules(c *config.Config) []auth.ClientRule {
+	var all []auth.ClientRule
 	for _, r := range c.TLSClientRules {
-		all = append(all, api.ClientRule(r))
+		all = append(all, auth.ClientRule(r))
 	}
 	return all
 }

@@ -9,6 +9,8 @@ import (
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/api/auth"
+	"wavryhost/session/api/edge"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/gateway"
 )
@@ -71,7 +73,7 @@ func TestIssuersOfGrants(t *testing.T) {
 		},
 		"a name twice": {
 			"grant_audience: a\ngrant_issuers: [{issuer: i, keys: /k}, {issuer: i, keys: /l}]",
-			"has a name of its own",
+			"must have its own name",
 		},
 		"no audience": {"grant_issuers: [{issuer: i, keys: /k}]", "audience is empty"},
 		"operators limited": {"grant_audience: a\n" +
@@ -102,13 +104,13 @@ func TestWordsOfTheTableAreThoseOfThePackages(t *testing.T) {
 		"roles":            {config.Roles(), roles},
 		"input policies":   {config.InputPolicies(), policies},
 		"gateway dialects": {config.GatewayDialects(), dialects},
-		"proxy headers":    {config.ProxyHeaders(), api.ProxyHeaders()},
+		"proxy headers":    {config.ProxyHeaders(), edge.ProxyHeaders()},
 		"roles of strangers": {
 			[]string{config.AnonymousNone, config.AnonymousViewer}, []string{api.AnonymousNone, api.AnonymousViewer},
 		},
 		"client certificates": {
 			[]string{config.ClientAuthOff, config.ClientAuthOptional, config.ClientAuthRequired},
-			[]string{api.ClientAuthOff, api.ClientAuthOptional, api.ClientAuthRequired},
+			[]string{auth.ClientAuthOff, auth.ClientAuthOptional, auth.ClientAuthRequired},
 		},
 	} {
 		if !slices.Equal(c.table, c.packages) {

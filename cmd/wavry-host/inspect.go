@@ -19,6 +19,7 @@ import (
 
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session/api"
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/grant"
 )
 
@@ -118,7 +119,7 @@ func (in *inspection) grants(env []string) {
 
 // clients reads the files of tokens, of authorities and of revoked certificates, as the API does.
 func (in *inspection) clients() {
-	if len(in.found) > 0 && in.TLSClientAuth != api.ClientAuthOff {
+	if len(in.found) > 0 && in.TLSClientAuth != auth.ClientAuthOff {
 		return // it needs the certificate, whose problem is recorded already
 	}
 	cfg := apiConfig(in.loaded)

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"wavryhost/cmd/wavry-host/config"
-	"wavryhost/session/api"
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/custody"
 	"wavryhost/session/api/durable"
 )
@@ -89,7 +89,7 @@ func (o *ownTokens) make() (ownToken, error) {
 }
 
 func newOwnToken(path string) (ownToken, error) {
-	text, _, err := api.NewToken("operator", "operator")
+	text, _, err := auth.NewToken("operator", "operator")
 	return ownToken{config.Secret(text), path}, err
 }
 

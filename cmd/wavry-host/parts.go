@@ -14,6 +14,7 @@ import (
 	"wavryhost/platform/pressure"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/api/edge"
 	"wavryhost/session/relay"
 )
 
@@ -182,7 +183,7 @@ func apiConfig(l *loaded) api.Config {
 		AllowedOrigins:           l.AllowedOrigins,
 		MaxConnections:           l.MaxConnections,
 		MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
-		Limits: api.Limits{
+		Limits: edge.Limits{
 			PerAddress: l.MaxRequestsPerAddress,
 			InAll:      l.MaxRequests,
 			Attempts:   l.MaxAttempts,

@@ -1,6 +1,6 @@
 package main
 
-import "wavryhost/session/api"
+import "wavryhost/session/api/auth"
 
 // tokenCmd is "wavry-host token".
 type tokenCmd struct {
@@ -12,7 +12,7 @@ type tokenCmd struct {
 
 // Run is called by kong.
 func (c *tokenCmd) Run(a *app) error {
-	token, line, err := api.NewToken(c.Name, c.Role, c.Limits...)
+	token, line, err := auth.NewToken(c.Name, c.Role, c.Limits...)
 	if err != nil {
 		return &coded{exitUsage, err}
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A client that somebody else's generator makes of the served document compiles, and gets what it expects from a live server.
+// A client that another project's generator makes from the served document compiles, and works with a live server.
 func TestGeneratedClient(t *testing.T) {
 	m := healthy()
 	m.happen("session_created")
@@ -26,7 +26,8 @@ func TestGeneratedClient(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "wavry"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // on a new machine, the generator is fetched and built
+	// On a new machine, the generator is downloaded and built.
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	command := func(name string, args ...string) string {
 		t.Helper()
@@ -60,8 +61,10 @@ func TestGeneratedClient(t *testing.T) {
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !slices.Equal(m.drained, []time.Duration{1500 * time.Millisecond}) || m.resumed != 1 || !slices.Equal(m.keys, []string{"s1"}) ||
+	if !slices.Equal(m.drained, []time.Duration{1500 * time.Millisecond}) || m.resumed != 1 ||
+		!slices.Equal(m.keys, []string{"s1"}) ||
 		!slices.Equal(m.notes, []string{"the generated client is done"}) {
-		t.Errorf("the host was asked: drain %v, resume %d times, keyframes %v, ends noted %q", m.drained, m.resumed, m.keys, m.notes)
+		t.Errorf("the host was asked: drain %v, resume %d times, keyframes %v, ends noted %q",
+			m.drained, m.resumed, m.keys, m.notes)
 	}
 }

@@ -19,9 +19,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wavryhost/session/api/auth"
 )
 
-// authority makes certificates.
+// authority issues certificates.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -35,7 +37,8 @@ func newAuthority(t *testing.T) *authority {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA:                  true,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -49,7 +52,7 @@ func newAuthority(t *testing.T) *authority {
 	return &authority{cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 }
 
-// client makes a certificate of that number.
+// client issues a certificate with that serial number.
 func (a *authority) client(t *testing.T, name string, number int64) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -70,9 +73,13 @@ func (a *authority) client(t *testing.T, name string, number int64) tls.Certific
 // revoke makes a list of revoked certificates.
 func (a *authority) revoke(t *testing.T, numbers ...int64) []byte {
 	t.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(-time.Minute)}
+	list := &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour),
+		NextUpdate: time.Now().Add(-time.Minute),
+	}
 	for _, n := range numbers {
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now()})
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: big.NewInt(n), RevocationTime: time.Now()})
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
 	if err != nil {
@@ -81,14 +88,14 @@ func (a *authority) revoke(t *testing.T, numbers ...int64) []byte {
 	return der
 }
 
-// certified is a server that asks for certificates.
+// certified is a server that requests client certificates.
 type certified struct {
 	*Server
 	addr        string
 	ca, revoked string
 }
 
-// newCertified returns one that runs.
+// newCertified starts a certified server.
 func newCertified(t *testing.T, how string, ours *authority) *certified {
 	t.Helper()
 	c, cfg := certify(t, how, ours)
@@ -96,7 +103,7 @@ func newCertified(t *testing.T, how string, ours *authority) *certified {
 	return c
 }
 
-// certify writes the files of one, and returns its configuration.
+// certify writes the files of a certified server, and returns its configuration.
 func certify(t *testing.T, how string, ours *authority) (*certified, Config) {
 	t.Helper()
 	dir := t.TempDir()
@@ -106,11 +113,12 @@ func certify(t *testing.T, how string, ours *authority) (*certified, Config) {
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	writePair(t, cert, key, "host.example")
 	return c, Config{
-		Token: token, TLSCert: cert, TLSKey: key, TLSClientCA: c.ca, TLSClientRevoked: c.revoked, TLSClientAuth: how, TLSClientRole: "metrics",
+		Token: token, TLSCert: cert, TLSKey: key, TLSClientCA: c.ca, TLSClientRevoked: c.revoked,
+		TLSClientAuth: how, TLSClientRole: "metrics",
 	}
 }
 
-// write replaces a file, which is then looked at.
+// write replaces a file, and makes the server read it.
 func (c *certified) write(t *testing.T, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -119,9 +127,7 @@ func (c *certified) write(t *testing.T, path string, content []byte) {
 	if c.Server == nil {
 		return
 	}
-	c.cert.clients.mu.Lock()
-	defer c.cert.clients.mu.Unlock()
-	c.cert.clients.files.Again()
+	c.auth.Reread()
 }
 
 // client connects with certificates.
@@ -134,7 +140,7 @@ func client(t *testing.T, certs ...tls.Certificate) *http.Client {
 	return c
 }
 
-// ask returns the status of an answer; 0 where there is none.
+// ask returns the status of the answer; 0 without an answer.
 func (c *certified) ask(t *testing.T, by *http.Client, path, token string, more ...string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+c.addr+path, http.NoBody)
@@ -158,7 +164,7 @@ func (c *certified) ask(t *testing.T, by *http.Client, path, token string, more 
 
 func TestClientCertificates(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
-	for _, how := range []string{ClientAuthOptional, ClientAuthRequired} {
+	for _, how := range []string{auth.ClientAuthOptional, auth.ClientAuthRequired} {
 		c := newCertified(t, how, ours)
 		mine := client(t, ours.client(t, "gateway", 2))
 		if got := c.ask(t, mine, "/v1/host", ""); got != http.StatusOK {
@@ -170,11 +176,12 @@ func TestClientCertificates(t *testing.T) {
 		if got := c.ask(t, mine, "/v1/sessions", token); got != http.StatusOK {
 			t.Errorf("%s: a token goes before the certificate: %d", how, got)
 		}
-		if got := c.ask(t, client(t, theirs.client(t, "gateway", 2)), "/v1/host", ""); got != 0 && got != http.StatusUnauthorized {
+		if got := c.ask(t, client(t, theirs.client(t, "gateway", 2)), "/v1/host", ""); got != 0 &&
+			got != http.StatusUnauthorized {
 			t.Errorf("%s: with another authority's certificate: %d", how, got)
 		}
 		want := http.StatusUnauthorized
-		if how == ClientAuthRequired {
+		if how == auth.ClientAuthRequired {
 			want = 0
 		}
 		if got := c.ask(t, client(t), "/v1/host", ""); got != want {
@@ -183,10 +190,10 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-// What becomes of a certificate and its authority counts for connections that there are, too, and for those that resume one.
+// Expiry and revocation of a certificate, and removal of its authority, also affect open and resumed connections.
 func TestClientCertificatesFollowTheirFiles(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
-	c := newCertified(t, ClientAuthRequired, ours)
+	c := newCertified(t, auth.ClientAuthRequired, ours)
 	first, second := client(t, ours.client(t, "first", 2)), client(t, ours.client(t, "second", 3))
 	stranger := client(t, theirs.client(t, "stranger", 2))
 	check := func(when string, want ...int) {
@@ -202,7 +209,10 @@ func TestClientCertificatesFollowTheirFiles(t *testing.T) {
 	check("with one revoked", 401, 200, 0)
 	first.CloseIdleConnections()
 	check("with one revoked, anew", 0, 200, 0)
-	for _, broken := range [][]byte{nil, []byte("nothing"), theirs.revoke(t), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: []byte("x")})} {
+	for _, broken := range [][]byte{
+		nil, []byte("nothing"), theirs.revoke(t),
+		pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: []byte("x")}),
+	} {
 		c.write(t, c.revoked, broken)
 		check(fmt.Sprintf("with a broken list %.20q", broken), 0, 200, 0)
 	}
@@ -210,7 +220,10 @@ func TestClientCertificatesFollowTheirFiles(t *testing.T) {
 	check("with it taken back", 200, 200, 0)
 	c.write(t, c.ca, slices.Concat(ours.pem, theirs.pem))
 	check("with another authority", 200, 200, 200)
-	for _, broken := range [][]byte{nil, []byte("nothing"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), make([]byte, maxAuthorities+1)} {
+	for _, broken := range [][]byte{nil, []byte("nothing"), pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE",
+		Bytes: []byte("x"),
+	}), make([]byte, 4<<20+1)} {
 		c.write(t, c.ca, broken)
 		check(fmt.Sprintf("with a broken file %.20q", broken), 200, 200, 200)
 	}
@@ -221,10 +234,11 @@ func TestClientCertificatesFollowTheirFiles(t *testing.T) {
 	check("without the first authority, anew", 0, 401, 200)
 }
 
-// A browser shows its certificate to whichever page asks. A page that is let in because all are does not act for its owner.
+// A browser shows its certificate to any page's requests. A page that is allowed because all origins are must not act
+// with it.
 func TestPagesDoNotBorrowCertificates(t *testing.T) {
 	ours := newAuthority(t)
-	c := newCertified(t, ClientAuthOptional, ours)
+	c := newCertified(t, auth.ClientAuthOptional, ours)
 	apply, err := c.Prepare(Config{Token: token, AllowedOrigins: []string{"*", "https://ours.example"}})
 	if err != nil {
 		t.Fatal(err)
@@ -257,28 +271,32 @@ func TestClientCertificateSettings(t *testing.T) {
 	}
 	for _, c := range []Config{
 		{TLSClientAuth: "maybe"},
-		{TLSClientAuth: ClientAuthRequired},
-		{TLSClientAuth: ClientAuthRequired, TLSCert: "a", TLSKey: "b"},
-		{TLSClientAuth: ClientAuthRequired, TLSCert: "a", TLSKey: "b", TLSClientCA: ca, TLSClientRole: "root"},
+		{TLSClientAuth: auth.ClientAuthRequired},
+		{TLSClientAuth: auth.ClientAuthRequired, TLSCert: "a", TLSKey: "b"},
+		{TLSClientAuth: auth.ClientAuthRequired, TLSCert: "a", TLSKey: "b", TLSClientCA: ca, TLSClientRole: "root"},
 	} {
 		if err := c.Validate(); err == nil {
 			t.Errorf("%+v is taken", c)
 		}
 	}
-	public := Config{Listen: "0.0.0.0:1", TLSCert: "a", TLSKey: "b", TLSClientCA: ca, TLSClientAuth: ClientAuthOptional}
+	public := Config{
+		Listen: "0.0.0.0:1", TLSCert: "a", TLSKey: "b", TLSClientCA: ca,
+		TLSClientAuth: auth.ClientAuthOptional,
+	}
 	if err := public.Validate(); err == nil || !strings.Contains(err.Error(), "required client certificates") {
 		t.Errorf("a public address whose only way in is optional: %v", err)
 	}
-	public.TLSClientAuth = ClientAuthRequired
+	public.TLSClientAuth = auth.ClientAuthRequired
 	if err := public.Validate(); err != nil {
 		t.Errorf("a public address with required certificates: %v", err)
 	}
-	public.TLSClientAuth, public.Token = ClientAuthOptional, token
+	public.TLSClientAuth, public.Token = auth.ClientAuthOptional, token
 	if err := public.Validate(); err != nil {
 		t.Errorf("a public address with a token and optional certificates: %v", err)
 	}
 	for _, files := range [][2]string{{bad, ""}, {ca, bad}, {ca + "x", ""}, {ca, ca + "x"}} {
-		if _, err := newClients(files[0], files[1], ClientAuthRequired, slog.New(slog.DiscardHandler)); err == nil {
+		cfg := auth.Config{ClientAuth: auth.ClientAuthRequired, ClientCA: files[0], ClientRevoked: files[1]}
+		if _, err := auth.New(cfg, auth.Environment{}, nil, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("%v are taken", files)
 		}
 	}

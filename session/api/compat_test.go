@@ -13,17 +13,17 @@ import (
 	"wavryhost/session/api/content"
 )
 
-// releasedFile is the document of the last release. A release replaces it by docs/integrate/openapi.json, and nothing else does.
+// releasedFile is the document of the last release. Only a release replaces it, by docs/integrate/openapi.json.
 const releasedFile = "testdata/openapi-released.json"
 
-// What the last release promised holds.
+// The API keeps the promises of the last release.
 func TestDocumentIsCompatible(t *testing.T) {
 	released, err := os.ReadFile(releasedFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, _ := newServer(t, Config{}, healthy())
-	for _, text := range breaks(parse(t, released), parse(t, s.spec.document)) {
+	for _, text := range breaks(parse(t, released), parse(t, s.spec.Document())) {
 		t.Errorf("clients of the last release (%s) may break: %s", releasedFile, text)
 	}
 }
@@ -41,8 +41,8 @@ type object = map[string]any
 
 func part(o object, key string) object { v, _ := o[key].(object); return v }
 
-// breaks tells what clients of the document before can no longer rely on in the one after. To add is no break: paths, answers' fields, words
-// of sets, errors, optional parameters and optional fields of requests.
+// breaks returns what clients of the document before cannot rely on in the document after. Additions are not breaks:
+// paths, fields of answers, words of sets, errors, optional parameters and optional fields of requests.
 func breaks(before, after object) []string {
 	c := &comparison{before: before, after: after, seen: map[string]bool{}}
 	c.version()
@@ -63,7 +63,7 @@ func breaks(before, after object) []string {
 		}
 	}
 	for name, v := range each(part(part(before, "components"), "schemas")) {
-		// Sets that grew smaller, such as the error codes, whoever refers to them.
+		// Words are missing from a set, such as the error codes, wherever it is used.
 		now, ok := part(part(after, "components"), "schemas")[name].(object)
 		if old := v.(object); ok && old["enum"] != nil {
 			c.enum("schema "+name, old, now)
@@ -73,7 +73,7 @@ func breaks(before, after object) []string {
 	return slices.Compact(c.list)
 }
 
-// each goes over o in order.
+// each iterates over o in order.
 func each(o object) func(func(string, any) bool) {
 	return func(yield func(string, any) bool) {
 		for _, k := range slices.Sorted(maps.Keys(o)) {
@@ -105,7 +105,7 @@ func (c *comparison) version() {
 	}
 }
 
-// secured reports whether an operation requires a credential: an empty list says that it does not, as a missing one does.
+// secured reports whether an operation requires a credential. An empty list, or none, requires no credential.
 func secured(o object) bool {
 	list, _ := o["security"].([]any)
 	return len(list) > 0
@@ -113,7 +113,8 @@ func secured(o object) bool {
 
 func (c *comparison) operation(where string, before, after object) {
 	if before["operationId"] != after["operationId"] {
-		c.found("%s: operationId %v became %v, which renames generated methods", where, before["operationId"], after["operationId"])
+		c.found("%s: operationId %v became %v, which renames generated methods", where, before["operationId"],
+			after["operationId"])
 	}
 	if !secured(before) && secured(after) {
 		c.found("%s needs a token", where)
@@ -198,7 +199,7 @@ func (c *comparison) request(where string, before, after object) {
 	}
 }
 
-// resolve returns what a schema refers to, and how the reference is called.
+// resolve returns the schema behind a reference, and its name.
 func resolve(doc, schema object) (object, string) {
 	ref, _ := schema["$ref"].(string)
 	name, ok := strings.CutPrefix(ref, schemaPrefix)
@@ -257,7 +258,7 @@ func (c *comparison) enum(where string, before, after object) {
 	}
 }
 
-// limits finds what a request may no longer hold.
+// limits finds values that a request may no longer have.
 func (c *comparison) limits(where string, before, after object) {
 	for key, lower := range map[string]bool{
 		"minimum": true, "minLength": true, "minItems": true, "maximum": false, "maxLength": false, "maxItems": false,
@@ -297,11 +298,14 @@ func (c *comparison) properties(where string, before, after object, request bool
 	}
 }
 
-// The comparison finds each kind of break, by name, and takes what only adds.
+// The comparison finds each kind of break by name, and accepts additions.
 func TestBreaksAreFound(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	schema := func(doc object, name string) object { return part(part(part(doc, "components"), "schemas"), name) }
-	property := func(doc object, name, field string) object { return part(part(schema(doc, name), "properties"), field) }
+	property := func(doc object, name, field string) object {
+		return part(part(schema(doc, name),
+			"properties"), field)
+	}
 	op := func(doc object, path, method string) object { return part(part(part(doc, "paths"), path), method) }
 	without := func(list any, word string) []any {
 		return slices.DeleteFunc(slices.Clone(list.([]any)), func(v any) bool { return v == word })
@@ -313,9 +317,18 @@ func TestBreaksAreFound(t *testing.T) {
 	}{
 		{"nothing", func(object) {}, nil},
 		{"path removed", func(d object) { delete(part(d, "paths"), "/v1/host") }, []string{"path /v1/host is gone"}},
-		{"method removed", func(d object) { delete(part(part(d, "paths"), "/v1/drain"), "delete") }, []string{"DELETE /v1/drain is gone"}},
-		{"operation renamed", func(d object) { op(d, "/v1/host", "get")["operationId"] = "x" }, []string{"operationId getHost became x"}},
-		{"token needed", func(d object) { op(d, "/healthz", "get")["security"] = []any{object{"token": []any{}}} }, []string{"GET /healthz needs a token"}},
+		{
+			"method removed", func(d object) { delete(part(part(d, "paths"), "/v1/drain"), "delete") },
+			[]string{"DELETE /v1/drain is gone"},
+		},
+		{
+			"operation renamed", func(d object) { op(d, "/v1/host", "get")["operationId"] = "x" },
+			[]string{"operationId getHost became x"},
+		},
+		{"token needed", func(d object) {
+			op(d, "/healthz",
+				"get")["security"] = []any{object{"token": []any{}}}
+		}, []string{"GET /healthz needs a token"}},
 		{"status changed", func(d object) {
 			r := part(op(d, "/v1/drain", "post"), "responses")
 			r["200"], r["202"] = r["202"], nil
@@ -328,13 +341,25 @@ func TestBreaksAreFound(t *testing.T) {
 		{"header removed", func(d object) {
 			delete(part(part(part(op(d, "/whep/{display}", "post"), "responses"), "201"), "headers"), "ETag")
 		}, []string{"POST /whep/{display} 201: header ETag is gone"}},
-		{"field removed", func(d object) { delete(part(schema(d, "Session"), "properties"), "loss") }, []string{"(Session): field loss is gone"}},
+		{
+			"field removed", func(d object) { delete(part(schema(d, "Session"), "properties"), "loss") },
+			[]string{"(Session): field loss is gone"},
+		},
 		{"field may be missing", func(d object) {
 			schema(d, "Session")["required"] = without(schema(d, "Session")["required"], "loss")
 		}, []string{"(Session): field loss may be missing"}},
-		{"type changed", func(d object) { property(d, "Session", "loss")["type"] = "string" }, []string{"loss: type number became string"}},
-		{"type widened", func(d object) { property(d, "Session", "loss")["type"] = []any{"number", "null"} }, []string{"loss: type number became"}},
-		{"format changed", func(d object) { property(d, "Session", "created")["format"] = "date" }, []string{"created: format date-time became date"}},
+		{
+			"type changed", func(d object) { property(d, "Session", "loss")["type"] = "string" },
+			[]string{"loss: type number became string"},
+		},
+		{
+			"type widened", func(d object) { property(d, "Session", "loss")["type"] = []any{"number", "null"} },
+			[]string{"loss: type number became"},
+		},
+		{
+			"format changed", func(d object) { property(d, "Session", "created")["format"] = "date" },
+			[]string{"created: format date-time became date"},
+		},
 		{"list's items changed", func(d object) {
 			property(d, "SessionList", "sessions")["items"] = object{"type": "string"}
 		}, []string{"sessions[] (Session): field achieved_bitrate is gone"}},
@@ -344,8 +369,14 @@ func TestBreaksAreFound(t *testing.T) {
 		{"error code removed", func(d object) {
 			schema(d, "ErrorCode")["enum"] = without(schema(d, "ErrorCode")["enum"], "full")
 		}, []string{"schema ErrorCode: the word full is gone"}},
-		{"request's field became required", func(d object) { schema(d, "Ending")["required"] = []any{"reason"} }, []string{"reason became required"}},
-		{"request's field removed", func(d object) { delete(part(schema(d, "Ending"), "properties"), "reason") }, []string{"field reason is gone"}},
+		{"request's field became required", func(d object) {
+			schema(d,
+				"Ending")["required"] = []any{"reason"}
+		}, []string{"reason became required"}},
+		{"request's field removed", func(d object) {
+			delete(part(schema(d, "Ending"), "properties"),
+				"reason")
+		}, []string{"field reason is gone"}},
 		{"request's new field required", func(d object) {
 			part(schema(d, "Ending"), "properties")["x"] = object{"type": "string"}
 			schema(d, "Ending")["required"] = []any{"x"}
@@ -359,9 +390,18 @@ func TestBreaksAreFound(t *testing.T) {
 		{"body's type changed", func(d object) {
 			part(op(d, "/whep/{display}", "post"), "requestBody")["content"] = object{"text/plain": object{}}
 		}, []string{"POST /whep/{display} takes no application/sdp"}},
-		{"limit lowered", func(d object) { property(d, "Draining", "deadline_seconds")["maximum"] = 60.0 }, []string{"maximum 86400 became 60"}},
-		{"limit raised", func(d object) { property(d, "Draining", "deadline_seconds")["minimum"] = 1.0 }, []string{"minimum 0 became 1"}},
-		{"shorter text", func(d object) { property(d, "Ending", "reason")["maxLength"] = 10.0 }, []string{"maxLength 200 became 10"}},
+		{
+			"limit lowered", func(d object) { property(d, "Draining", "deadline_seconds")["maximum"] = 60.0 },
+			[]string{"maximum 86400 became 60"},
+		},
+		{
+			"limit raised", func(d object) { property(d, "Draining", "deadline_seconds")["minimum"] = 1.0 },
+			[]string{"minimum 0 became 1"},
+		},
+		{
+			"shorter text", func(d object) { property(d, "Ending", "reason")["maxLength"] = 10.0 },
+			[]string{"maxLength 200 became 10"},
+		},
 		{"parameter removed", func(d object) {
 			o := op(d, "/v1/events", "get")
 			o["parameters"] = o["parameters"].([]any)[1:]
@@ -373,16 +413,26 @@ func TestBreaksAreFound(t *testing.T) {
 			op(d, "/v1/host", "get")["parameters"] = []any{object{"in": "query", "name": "x", "required": true}}
 		}, []string{"parameter query x is new and required"}},
 		{"alternative removed", func(d object) {
-			part(part(part(part(part(op(d, "/v1/events", "get"), "responses"), "200"), "content"), typeEvents), "schema")["oneOf"] = []any{
+			part(part(part(part(part(op(d, "/v1/events", "get"), "responses"), "200"), "content"), typeEvents),
+				"schema")["oneOf"] = []any{
 				object{"$ref": schemaPrefix + "Event"},
 			}
 		}, []string{"alternative 1 is gone"}},
 		{"major version", func(d object) { part(d, "info")["version"] = "2.0.0" }, []string{"version 1.x became 2.x"}},
 
 		{"path added", func(d object) { part(d, "paths")["/v1/new"] = object{"get": object{}} }, nil},
-		{"answer's field added", func(d object) { part(schema(d, "Session"), "properties")["x"] = object{"type": "string"} }, nil},
-		{"word added", func(d object) { schema(d, "Quality")["enum"] = append(schema(d, "Quality")["enum"].([]any), "x") }, nil},
-		{"optional field of a request added", func(d object) { part(schema(d, "Ending"), "properties")["x"] = object{"type": "string"} }, nil},
+		{"answer's field added", func(d object) {
+			part(schema(d, "Session"),
+				"properties")["x"] = object{"type": "string"}
+		}, nil},
+		{"word added", func(d object) {
+			schema(d, "Quality")["enum"] = append(schema(d,
+				"Quality")["enum"].([]any), "x")
+		}, nil},
+		{"optional field of a request added", func(d object) {
+			part(schema(d, "Ending"),
+				"properties")["x"] = object{"type": "string"}
+		}, nil},
 		{"field of a request became optional", func(d object) { delete(schema(d, "Draining"), "required") }, nil},
 		{"limit widened", func(d object) { property(d, "Draining", "deadline_seconds")["maximum"] = 1e6 }, nil},
 		{"description changed", func(d object) { property(d, "Session", "loss")["description"] = "x" }, nil},
@@ -392,9 +442,9 @@ func TestBreaksAreFound(t *testing.T) {
 		{"minor version", func(d object) { part(d, "info")["version"] = "1.1.0" }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			doc := parse(t, s.spec.document)
+			doc := parse(t, s.spec.Document())
 			c.change(doc)
-			got := breaks(parse(t, s.spec.document), doc)
+			got := breaks(parse(t, s.spec.Document()), doc)
 			for _, want := range c.want {
 				if !slices.ContainsFunc(got, func(text string) bool { return strings.Contains(text, want) }) {
 					t.Errorf("found %q; want %q among it", got, want)

@@ -16,15 +16,20 @@ import (
 	"testing"
 
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-const documentURL = "https://wavry-host.example/v1/openapi.json"
+const (
+	documentURL  = "https://wavry-host.example/v1/openapi.json"
+	schemaPrefix = "#/components/schemas/"
+	extCodes     = "x-error-codes"
+)
 
-// contract compares answers with an OpenAPI document. The schemas are those of JSON Schema 2020-12, read by an implementation that knows
-// nothing of how they were made.
+// contract compares answers with an OpenAPI document. The schemas are JSON Schema 2020-12. An independent
+// implementation reads them.
 type contract struct {
 	doc map[string]any
 
@@ -39,7 +44,10 @@ func newContract(tb testing.TB, document []byte) *contract {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := &contract{doc: doc.(map[string]any), compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}}
+	c := &contract{
+		doc: doc.(map[string]any), compiler: jsonschema.NewCompiler(),
+		schemas: map[string]*jsonschema.Schema{},
+	}
 	c.compiler.DefaultDraft(jsonschema.Draft2020)
 	c.compiler.AssertFormat()
 	if err := c.compiler.AddResource(documentURL, doc); err != nil {
@@ -48,7 +56,7 @@ func newContract(tb testing.TB, document []byte) *contract {
 	return c
 }
 
-// at walks the document; it returns nil where there is nothing.
+// at returns a part of the document; nil if it does not exist.
 func (c *contract) at(keys ...string) any {
 	var v any = c.doc
 	for _, k := range keys {
@@ -58,7 +66,7 @@ func (c *contract) at(keys ...string) any {
 	return v
 }
 
-// pointer writes a JSON pointer as the fragment of an address.
+// pointer returns a JSON pointer as a URL fragment.
 func pointer(keys ...string) string {
 	for i, k := range keys {
 		keys[i] = strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "$", "%24").Replace(k)
@@ -66,7 +74,7 @@ func pointer(keys ...string) string {
 	return "#/" + strings.Join(keys, "/")
 }
 
-// fits tells whether v is what the schema at a place in the document describes.
+// fits checks that v conforms to the schema at a place in the document.
 func (c *contract) fits(where string, v any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +89,7 @@ func (c *contract) fits(where string, v any) error {
 	return s.Validate(v)
 }
 
-// operation finds what the document says of the mux's pattern "METHOD /path".
+// operation finds the operation of the mux's pattern "METHOD /path".
 func (c *contract) operation(pattern string) (method, path string, ok bool) {
 	method, path, ok = strings.Cut(pattern, " ")
 	method, path = strings.ToLower(method), strings.TrimSuffix(path, "{$}")
@@ -123,7 +131,8 @@ func (c *contract) judge(r *http.Request, status int, header http.Header, body [
 	case bodies == nil:
 		return nil
 	case err != nil || bodies[media] == nil:
-		return fmt.Errorf("Content-Type is %q; it can be %v", header.Get("Content-Type"), slices.Sorted(maps.Keys(bodies)))
+		return fmt.Errorf("Content-Type is %q; it can be %v",
+			header.Get("Content-Type"), slices.Sorted(maps.Keys(bodies)))
 	case r.Method == http.MethodHead:
 		return nil
 	}
@@ -176,14 +185,15 @@ func (c *contract) judgeError(status int, header http.Header, body []byte, metho
 	if told.Code.Status() != status {
 		return fmt.Errorf("code %s came with %d", told.Code, status)
 	}
-	for _, name := range headersOf(told.Code) {
+	for _, name := range openapi.HeadersOf(told.Code) {
 		if header.Get(name) == "" {
 			return fmt.Errorf("header %s is missing from a %s", name, told.Code)
 		}
 	}
 	possible := []any{
-		// What is answered before a route is found, or where there is none.
-		string(problem.NotFound), string(problem.MethodNotAllowed), string(problem.ForbiddenHost), string(problem.ForbiddenOrigin), string(problem.TooManyRequests), string(problem.HeaderTooLarge),
+		// Answers before a route is found, or without a route.
+		string(problem.NotFound), string(problem.MethodNotAllowed), string(problem.ForbiddenHost),
+		string(problem.ForbiddenOrigin), string(problem.TooManyRequests), string(problem.HeaderTooLarge),
 		string(problem.Unauthorized), string(problem.TooManyAttempts), // of OPTIONS
 	}
 	if known {
@@ -195,7 +205,7 @@ func (c *contract) judgeError(status int, header http.Header, body []byte, metho
 	return nil
 }
 
-// witness keeps an answer to judge it.
+// witness keeps an answer for judge.
 type witness struct {
 	http.ResponseWriter
 	status int
@@ -220,7 +230,7 @@ func (w *witness) Write(p []byte) (int, error) {
 
 func (w *witness) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// watch compares every answer of h with the document. tb learns of it at its end: some answers end later than their test.
+// watch compares every answer of h with the document. It reports to tb, because some answers end after their subtest.
 func (c *contract) watch(tb testing.TB, h http.Handler) http.Handler {
 	tb.Helper()
 	var mu sync.Mutex
@@ -251,7 +261,8 @@ func (c *contract) watch(tb testing.TB, h http.Handler) http.Handler {
 		if err := c.judge(r, w.status, w.header, body); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
-			bad = append(bad, fmt.Sprintf("%s %s: the answer is not what the document says: %v\n%.500s", r.Method, r.URL.Path, err, w.body.String()))
+			bad = append(bad, fmt.Sprintf("%s %s: the answer is not what the document says: %v\n%.500s",
+				r.Method, r.URL.Path, err, w.body.String()))
 		}
 	})
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,8 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/edge"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +43,8 @@ func TestControlReads(t *testing.T) {
 	if host["version"] != "1.2.3" || host["state"] != "active" || len(host["displays"].([]any)) != 1 {
 		t.Errorf("host %v", host)
 	}
-	if host["id"] != "h7" || host["name"] != "rack-7" || host["platform"] != "linux/amd64" || host["uptime_seconds"].(float64) < 0 {
+	if host["id"] != "h7" || host["name"] != "rack-7" || host["platform"] != "linux/amd64" ||
+		host["uptime_seconds"].(float64) < 0 {
 		t.Errorf("the host says of itself %v", host)
 	}
 	if of := host["capacity"].([]any)[0].(map[string]any); of["profile"] == "" || of["limited_by"] == "" {
@@ -80,7 +84,10 @@ func TestOperatorEndsSession(t *testing.T) {
 	if resp.StatusCode != http.StatusNoContent || !slices.Equal(m.ended, []session.EndReason{session.EndOperator}) {
 		t.Errorf("got %d, ended %v; want 204, operator", resp.StatusCode, m.ended)
 	}
-	if got := refusal(t, ask{method: "DELETE", path: "/v1/sessions/s2"}.do(s.Handler())); got != problem.UnknownSession {
+	if got := refusal(t, ask{
+		method: "DELETE",
+		path:   "/v1/sessions/s2",
+	}.do(s.Handler())); got != problem.UnknownSession {
 		t.Errorf("unknown session: %s", got)
 	}
 }
@@ -89,7 +96,8 @@ func TestRecordingIsHandedOut(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	h := s.Handler()
 	got := ask{method: "POST", path: "/v1/sessions/s1/recording"}.do(h)
-	if got.StatusCode != http.StatusOK || got.body != "a recording of s1" || got.Header.Get("Content-Type") != "application/octet-stream" ||
+	if got.StatusCode != http.StatusOK || got.body != "a recording of s1" ||
+		got.Header.Get("Content-Type") != "application/octet-stream" ||
 		got.Header.Get("Content-Disposition") != "attachment; filename=s1.wavryrec" {
 		t.Errorf("got %d %v %q", got.StatusCode, got.Header, got.body)
 	}
@@ -120,17 +128,21 @@ func TestDrain(t *testing.T) {
 		{`{"deadline_seconds": null}`, "deadline_seconds is missing"},
 		{`[]`, "the body is an array; it must be an object"},
 		{`true`, "the body is true or false; it must be an object"},
-		{`{"deadline_seconds": 1} {}`, "goes on"},
+		{`{"deadline_seconds": 1} {}`, "continues"},
 		{`{"deadline_seconds"`, "not JSON"},
 		{`x`, "not JSON"},
 		{``, "empty"},
 	} {
 		resp := ask{method: "POST", path: "/v1/drain", body: c.body, header: typed}.do(s.Handler())
-		if body := resp.body; resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, strings.ReplaceAll(c.want, `"`, `\"`)) {
+		if body := resp.body; resp.StatusCode != http.StatusBadRequest || !strings.Contains(body,
+			strings.ReplaceAll(c.want, `"`, `\"`)) {
 			t.Errorf("%s: %d %s; want 400 with %q", c.body, resp.StatusCode, body, c.want)
 		}
 	}
-	if got := refusal(t, ask{method: "POST", path: "/v1/drain", body: `{"deadline_seconds": 1}`}.do(s.Handler())); got != problem.UnsupportedMediaType {
+	if got := refusal(t, ask{
+		method: "POST", path: "/v1/drain",
+		body: `{"deadline_seconds": 1}`,
+	}.do(s.Handler())); got != problem.UnsupportedMediaType {
 		t.Errorf("no content type: %s", got)
 	}
 	if len(m.drained) != 1 {
@@ -145,7 +157,10 @@ func TestOperatorSaysWhy(t *testing.T) {
 	end := func(body string, header map[string]string) reply {
 		return ask{method: "DELETE", path: "/v1/sessions/s1", body: body, header: header}.do(s.Handler())
 	}
-	for _, body := range []string{`{"reason": "moved to another desk"}`, `{}`, `{"reason": "` + strings.Repeat("ü", 200) + `"}`, ``} {
+	for _, body := range []string{
+		`{"reason": "moved to another desk"}`, `{}`,
+		`{"reason": "` + strings.Repeat("ü", 200) + `"}`, ``,
+	} {
 		if resp := end(body, typed); resp.StatusCode != http.StatusNoContent {
 			t.Errorf("%s: %d %s; want 204", body, resp.StatusCode, resp.body)
 		}
@@ -153,7 +168,10 @@ func TestOperatorSaysWhy(t *testing.T) {
 	if want := []string{"moved to another desk", "", strings.Repeat("ü", 200), ""}; !slices.Equal(m.notes, want) {
 		t.Errorf("noted %q; want %q", m.notes, want)
 	}
-	for _, body := range []string{`{"reason": "` + strings.Repeat("ü", 201) + `"}`, `{"reason": null}`, `{"Reason": "x"}`, `{"reason": 1}`, `null`} {
+	for _, body := range []string{
+		`{"reason": "` + strings.Repeat("ü", 201) + `"}`, `{"reason": null}`,
+		`{"Reason": "x"}`, `{"reason": 1}`, `null`,
+	} {
 		if got := refusal(t, end(body, typed)); got != problem.BadJSON {
 			t.Errorf("%s: %s; want bad_json", body, got)
 		}
@@ -169,10 +187,16 @@ func TestOperatorSaysWhy(t *testing.T) {
 func TestKeyframeIsAskedFor(t *testing.T) {
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)
-	if resp := (ask{method: "POST", path: "/v1/sessions/s1/keyframe"}).do(s.Handler()); resp.StatusCode != http.StatusAccepted || resp.body != "" {
+	if resp := (ask{
+		method: "POST",
+		path:   "/v1/sessions/s1/keyframe",
+	}).do(s.Handler()); resp.StatusCode != http.StatusAccepted || resp.body != "" {
 		t.Errorf("got %d %q; want 202 and no body", resp.StatusCode, resp.body)
 	}
-	if got := refusal(t, ask{method: "POST", path: "/v1/sessions/s2/keyframe"}.do(s.Handler())); got != problem.UnknownSession {
+	if got := refusal(t, ask{
+		method: "POST",
+		path:   "/v1/sessions/s2/keyframe",
+	}.do(s.Handler())); got != problem.UnknownSession {
 		t.Errorf("unknown session: %s", got)
 	}
 	if !slices.Equal(m.keys, []string{"s1", "s2"}) {
@@ -180,23 +204,27 @@ func TestKeyframeIsAskedFor(t *testing.T) {
 	}
 }
 
-// What is taken and what is refused is what the document's schemas say, for every body.
+// Every body is accepted or refused as the document's schemas say.
 func FuzzDecodeBody(f *testing.F) {
 	for _, seed := range []string{
-		`{"deadline_seconds": 30}`, `{"deadline_seconds": 0.25}`, `{"Deadline_Seconds": 1}`, `{"deadline_seconds": -0}`, `{"x":1}`,
-		`{"deadline_seconds": "x", "deadline_seconds": 2}`, `{"deadline_seconds": 1.0e2}`, `{"deadline_seconds": 86400}`, `{"deadline_seconds": 86400.001}`, `{"deadline_seconds": 1, "deadline_seconds": 2}`, `null`, `1`, `[[[[`, ``,
-		"\xff", `{"reason": "x"}`, `{"reason": null}`, `{"reason": ""}`, `{"deadline_seconds": 1e999}`, `{"deadline_seconds": 1, "Deadline_seconds": 1}`,
+		`{"deadline_seconds": 30}`, `{"deadline_seconds": 0.25}`, `{"Deadline_Seconds": 1}`,
+		`{"deadline_seconds": -0}`, `{"x":1}`,
+		`{"deadline_seconds": "x", "deadline_seconds": 2}`, `{"deadline_seconds": 1.0e2}`,
+		`{"deadline_seconds": 86400}`, `{"deadline_seconds": 86400.001}`,
+		`{"deadline_seconds": 1, "deadline_seconds": 2}`, `null`, `1`, `[[[[`, ``,
+		"\xff", `{"reason": "x"}`, `{"reason": null}`, `{"reason": ""}`, `{"deadline_seconds": 1e999}`,
+		`{"deadline_seconds": 1, "Deadline_seconds": 1}`,
 		strings.Repeat(`{"reason":`, 9999), strings.Repeat(`[`, 20000),
 	} {
 		f.Add(seed)
 	}
 	s, _ := newServer(f, Config{}, healthy())
-	c := newContract(f, s.spec.document)
+	c := newContract(f, s.spec.Document())
 	bodies := map[string]reflect.Type{}
-	for _, rt := range s.routes() {
-		if b := rt.about.body; b != nil && b.media == content.JSON {
-			t := reflect.TypeOf(b.value)
-			bodies[schemaName(t, "")] = t
+	for _, rt := range s.routes(nil) {
+		if b := rt.Body; b != nil && b.Media == content.JSON {
+			t := reflect.TypeOf(b.Value)
+			bodies[openapi.SchemaName(t, "")] = t
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -204,9 +232,10 @@ func FuzzDecodeBody(f *testing.F) {
 		isJSON := json.Unmarshal([]byte(text), &value) == nil
 		for name, kind := range bodies {
 			v := reflect.New(kind).Interface()
-			err := s.spec.decode(text, v)
+			err := s.spec.Decode(text, v)
 			if err != nil {
-				if p, ok := errors.AsType[*problem.Error](err); !ok || p.Code != problem.BadJSON || len(p.Message) > 1000 || p.Message == "" {
+				if p, ok := errors.AsType[*problem.Error](err); !ok || p.Code != problem.BadJSON ||
+					len(p.Message) > 1000 || p.Message == "" {
 					t.Fatalf("%q: %v", text, err)
 				}
 			}
@@ -220,7 +249,7 @@ func FuzzDecodeBody(f *testing.F) {
 	})
 }
 
-// What types of bodies the API may come to have: integers in any spelling, lists, objects in objects, null where it means something.
+// Types that bodies may have in the future: integers in any notation, lists, nested objects, nullable fields.
 func TestBodiesAreTakenAsTheirSchemasSay(t *testing.T) {
 	type inner struct {
 		Name string `json:"name" enum:"a,b" doc:"x"`
@@ -230,26 +259,30 @@ func TestBodiesAreTakenAsTheirSchemasSay(t *testing.T) {
 		Weight *int    `json:"weight,omitempty" nullable:"true" minimum:"1" maximum:"9" doc:"x"`
 		Words  []inner `json:"words,omitempty" maxItems:"2" doc:"x"`
 	}
-	sp, err := describe([]route{{"POST", "/x", true, false, nil, operation{
-		id: "x", summary: "x", body: takes(wide{}, "x"), answers: []answer{done(204, "x")},
-	}}})
+	sp, err := describe([]route{open("POST", "/x", nil, openapi.Operation{
+		ID: "x", Summary: "x", Body: openapi.Reads(wide{}, "x"), Answers: []openapi.Answer{openapi.Empty(204, "x")},
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newContract(t, sp.document)
+	c := newContract(t, sp.Document())
 	taken := 0
 	for _, text := range []string{
-		`{}`, `{"rate": 100}`, `{"rate": 1.0e2}`, `{"rate": 100.0}`, `{"rate": 100.5}`, `{"rate": 0}`, `{"rate": 1e9}`, `{"rate": 1e99}`, `{"rate": null}`,
-		`{"weight": null}`, `{"weight": 3}`, `{"weight": 10}`, `{"words": []}`, `{"words": null}`, `{"words": [{"name": "a"}]}`, `{"words": [{"name": "c"}]}`,
-		`{"words": [{}]}`, `{"words": [null]}`, `{"words": [{"name": "a", "x": 1}]}`, `{"words": [{"Name": "a"}]}`, `{"words": [{"name": null}]}`,
-		`{"words": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}`, `{"words": {"name": "a"}}`, `[]`, `{"rate": "1", "rate": 1}`,
+		`{}`, `{"rate": 100}`, `{"rate": 1.0e2}`, `{"rate": 100.0}`, `{"rate": 100.5}`, `{"rate": 0}`,
+		`{"rate": 1e9}`, `{"rate": 1e99}`, `{"rate": null}`,
+		`{"weight": null}`, `{"weight": 3}`, `{"weight": 10}`, `{"words": []}`, `{"words": null}`,
+		`{"words": [{"name": "a"}]}`, `{"words": [{"name": "c"}]}`,
+		`{"words": [{}]}`, `{"words": [null]}`, `{"words": [{"name": "a", "x": 1}]}`,
+		`{"words": [{"Name": "a"}]}`, `{"words": [{"name": null}]}`,
+		`{"words": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}`, `{"words": {"name": "a"}}`, `[]`,
+		`{"rate": "1", "rate": 1}`,
 	} {
 		var v wide
 		var value any
 		if err := json.Unmarshal([]byte(text), &value); err != nil {
 			t.Fatal(err)
 		}
-		err, fits := sp.decode(text, &v), c.fits("#/components/schemas/Wide", value)
+		err, fits := sp.Decode(text, &v), c.fits("#/components/schemas/Wide", value)
 		if (err == nil) != (fits == nil) {
 			t.Errorf("%s: %v; the schema says %v", text, err, fits)
 		}
@@ -272,25 +305,44 @@ func TestHealth(t *testing.T) {
 		{"degraded still serves", func(h *session.Host) { h.State = "degraded" }, nil},
 		{"draining", func(h *session.Host) { h.State = "draining" }, []any{"draining"}},
 		{"no display", func(h *session.Host) { h.Displays = nil }, []any{"no_display"}},
-		{"lost display", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}} }, []any{"display_lost"}},
+		{
+			"lost display", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}} },
+			[]any{"display_lost"},
+		},
 		{
 			"one of two displays lost",
 			func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}, {State: "idle"}} }, nil,
 		},
-		{"unusable default", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "unusable"}, {State: "idle"}} }, []any{"display_unusable"}},
-		{"default that does not answer", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "slow"}, {State: "idle"}} }, []any{"display_unusable"}},
-		{"unusable display beside the default", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "idle"}, {State: "unusable"}} }, nil},
+		{"unusable default", func(h *session.Host) {
+			h.Displays = []session.DisplayInfo{
+				{State: "unusable"},
+				{State: "idle"},
+			}
+		}, []any{"display_unusable"}},
+		{"default that does not answer", func(h *session.Host) {
+			h.Displays = []session.DisplayInfo{{
+				State: "slow",
+			}, {State: "idle"}}
+		}, []any{"display_unusable"}},
+		{"unusable display beside the default", func(h *session.Host) {
+			h.Displays = []session.DisplayInfo{{
+				State: "idle",
+			}, {State: "unusable"}}
+		}, nil},
 		{
 			"no usable encoder",
 			func(h *session.Host) { h.Encoders = []session.EncoderInfo{{Name: "h264_nvenc"}} },
 			[]any{"no_encoder"},
 		},
-		{"nothing at all", func(h *session.Host) { *h = session.Host{State: "draining"} }, []any{"draining", "no_display", "no_encoder"}},
+		{"nothing at all", func(h *session.Host) { *h = session.Host{State: "draining"} }, []any{
+			"draining",
+			"no_display", "no_encoder",
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := healthy()
 			c.change(&m.state)
-			// Both are asked by machines that have no token.
+			// Monitoring asks both, without a token.
 			s, _ := newServer(t, Config{Token: token}, m)
 			decode(t, ask{method: "GET", path: "/healthz"}.do(s.Handler()), http.StatusOK)
 			resp := ask{method: "GET", path: "/readyz"}.do(s.Handler())
@@ -336,7 +388,8 @@ wavry_host_http_requests_total{code="4xx",method="other",route="other"} 1
 
 	resp := ask{method: "GET", path: "/metrics"}.do(h)
 	body := resp.body
-	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain; version=0.0.4") ||
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"),
+		"text/plain; version=0.0.4") ||
 		!strings.Contains(body, `wavry_host_http_errors_total{code="forbidden_host"} 1`) {
 		t.Errorf("/metrics: %d %s\n%s", resp.StatusCode, resp.Header.Get("Content-Type"), body)
 	}
@@ -359,8 +412,15 @@ func TestMetricsWithABrokenCollector(t *testing.T) {
 	}
 	alone := prometheus.NewRegistry()
 	alone.MustRegister(brokenCollector{})
-	s.gatherer = alone
-	if got := refusal(t, ask{method: "GET", path: "/metrics"}.do(s.Handler())); got != problem.Internal {
+	s, err := New(Config{Token: token}, healthy(), alone, NewMetrics(prometheus.NewRegistry()),
+		slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := refusal(t, ask{
+		method: "GET", path: "/metrics",
+		header: bearer(token),
+	}.do(s.Handler())); got != problem.Internal {
 		t.Errorf("nothing gathered: %s", got)
 	}
 }
@@ -381,8 +441,9 @@ func TestPrepareChangesWhatCanChange(t *testing.T) {
 		return ask{method: "GET", path: "/v1/host", host: host, header: header}.do(h).StatusCode
 	}
 	next := Config{
-		Listen: "127.0.0.1:1", Token: token + "-new", AllowedHosts: []string{"screen.example"}, AllowedOrigins: []string{"https://page.example"},
-		Limits: Limits{PerAddress: 50},
+		Listen: "127.0.0.1:1", Token: token + "-new", AllowedHosts: []string{"screen.example"},
+		AllowedOrigins: []string{"https://page.example"},
+		Limits:         edge.Limits{PerAddress: 50},
 	}
 	apply, err := s.Prepare(next)
 	if err != nil {
@@ -398,11 +459,14 @@ func TestPrepareChangesWhatCanChange(t *testing.T) {
 	if get(token+"-new", "screen.example", "https://page.example") != http.StatusOK {
 		t.Error("the new host and origin are refused")
 	}
-	if got := s.nets.limits().PerAddress; got != 50 {
+	if got := s.live.Load().limits.PerAddress; got != 50 {
 		t.Errorf("%d requests of an address are allowed; want 50", got)
 	}
-	// What a public address takes is not given up, whatever else the new configuration says of the address.
-	for _, bad := range []Config{{Listen: "127.0.0.1:1"}, {Token: "short"}, {Token: token, AllowedHosts: []string{"a/b"}}, {Token: token, Limits: Limits{InAll: -1}}} {
+	// A public address keeps requiring TLS and a credential, whatever else the new configuration says.
+	for _, bad := range []Config{{Listen: "127.0.0.1:1"}, {Token: "short"}, {
+		Token:        token,
+		AllowedHosts: []string{"a/b"},
+	}, {Token: token, Limits: edge.Limits{InAll: -1}}} {
 		if _, err := s.Prepare(bad); err == nil {
 			t.Errorf("%+v is taken", bad)
 		}
@@ -411,11 +475,15 @@ func TestPrepareChangesWhatCanChange(t *testing.T) {
 
 func TestFiguresTellNoAddresses(t *testing.T) {
 	file, of := tokens(t)
-	link := GatewayLink{Gateway: "gateway.example:443", Dialect: "wavry", Username: "host7", State: "bound", Route: "proven", Since: time.Now()}
+	link := GatewayLink{
+		Gateway: "gateway.example:443", Dialect: "wavry", Username: "host7", State: "bound",
+		Route: "proven", Since: time.Now(),
+	}
 	s, _ := newServer(t, Config{TokensFile: file, Gateway: func() GatewayLink { return link }}, healthy())
 	for role, want := range map[string]bool{"operator": true, "metrics": false} {
 		r := ask{method: "GET", path: "/v1/host", header: bearer(of[role])}.do(s.Handler())
-		if got := strings.Contains(r.body, "gateway.example") || strings.Contains(r.body, "host7"); got != want || r.StatusCode != http.StatusOK {
+		if got := strings.Contains(r.body, "gateway.example") || strings.Contains(r.body,
+			"host7"); got != want || r.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", role, r.StatusCode, r.body)
 		}
 	}

@@ -34,19 +34,19 @@ func TestDocsMatchTheCode(t *testing.T) {
 	)
 
 	var want []string
-	for _, rt := range s.routes() {
+	for _, rt := range s.routes(nil) {
 		access := "token"
-		if rt.open {
+		if rt.Open {
 			access = "open"
 		}
 		var statuses []string
-		for _, a := range rt.about.answers {
-			if text := strconv.Itoa(a.status); !slices.Contains(statuses, text) {
+		for _, a := range rt.Answers {
+			if text := strconv.Itoa(a.Status); !slices.Contains(statuses, text) {
 				statuses = append(statuses, text)
 			}
 		}
-		path := strings.TrimSuffix(rt.path, "{$}")
-		want = append(want, fmt.Sprintf("%s %s %s %s", rt.method, path, access, strings.Join(statuses, ", ")))
+		path := strings.TrimSuffix(rt.Path, "{$}")
+		want = append(want, fmt.Sprintf("%s %s %s %s", rt.Method, path, access, strings.Join(statuses, ", ")))
 	}
 	var got []string
 	for _, m := range route.FindAllStringSubmatch(document(t, "api.md"), -1) {

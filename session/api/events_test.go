@@ -92,9 +92,9 @@ func TestEventsAreStreamed(t *testing.T) {
 		restarted := follow(t, by, url, "4711")
 		restarted.expect(t, "event: gap", `data: {"after":4711,"next":1}`, "id: 1")
 
-		// The daemon stops: what happens meanwhile is still told, and the streams end.
+		// When the daemon stops, the streams still send what happens, and then end.
 		cancel()
-		time.Sleep(lastWords - time.Millisecond)
+		time.Sleep(farewell - time.Millisecond)
 		m.happen("session_ended")
 		fresh.expect(t, "id: 4", "event: session_ended", "data: ")
 		if err := <-ended; err != nil {
@@ -137,14 +137,20 @@ func TestFollowersAreLimited(t *testing.T) {
 func TestBadEventIDIsRefused(t *testing.T) {
 	s, _ := newServer(t, Config{Token: "0123456789abcdef"}, healthy())
 	h := s.Handler()
-	head := ask{method: "HEAD", path: "/v1/events", header: map[string]string{"Authorization": "Bearer 0123456789abcdef"}}.do(h)
+	head := ask{
+		method: "HEAD", path: "/v1/events",
+		header: map[string]string{"Authorization": "Bearer 0123456789abcdef"},
+	}.do(h)
 	if head.StatusCode != http.StatusOK || head.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("HEAD gets %d, %v", head.StatusCode, head.Header)
 	}
 	if got := (ask{method: "GET", path: "/v1/events"}).do(h); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without the token: %d", got.StatusCode)
 	}
-	decode(t, ask{method: "GET", path: "/v1/events?after=-1", header: map[string]string{"Authorization": "Bearer 0123456789abcdef"}}.do(h), http.StatusBadRequest)
+	decode(t, ask{
+		method: "GET", path: "/v1/events?after=-1",
+		header: map[string]string{"Authorization": "Bearer 0123456789abcdef"},
+	}.do(h), http.StatusBadRequest)
 }
 
 func TestTimeline(t *testing.T) {
@@ -157,12 +163,14 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("a session without events: %v", got)
 	}
 	m.happen("session_created")
-	m.past = append(m.past, session.EventRecord{ID: 2, Kind: "session_created", Session: "s0"}, session.EventRecord{ID: 3, Kind: "drain"})
+	m.past = append(m.past, session.EventRecord{ID: 2, Kind: "session_created", Session: "s0"},
+		session.EventRecord{ID: 3, Kind: "drain"})
 	m.happen("session_ended")
 	m.past[3].Note = "enough"
 	got := get("s1", http.StatusOK)
 	list := got["events"].([]any)
-	if len(list) != 2 || got["complete"] != true || list[0].(map[string]any)["id"] != 1.0 || list[1].(map[string]any)["note"] != "enough" {
+	if len(list) != 2 || got["complete"] != true || list[0].(map[string]any)["id"] != 1.0 ||
+		list[1].(map[string]any)["note"] != "enough" {
 		t.Errorf("got %v; want the first and the fourth event, and that they are all", got)
 	}
 	if got := get("s0", http.StatusOK); len(got["events"].([]any)) != 1 {
@@ -175,8 +183,7 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
-// Browsers and most clients speak HTTP/2 where there is TLS, and there deadlines work otherwise: one that passes ends the stream, whether something is being written or
-// not.
+// Browsers and most clients use HTTP/2 over TLS, where a deadline ends the stream even if nothing is being written.
 func TestEventsOverHTTP2(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -193,7 +200,8 @@ func TestEventsOverHTTP2(t *testing.T) {
 			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // it is the test's own
 			ForceAttemptHTTP2: true,
 		}
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost/v1/events", http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost/v1/events",
+			http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}

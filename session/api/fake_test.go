@@ -25,14 +25,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// fakeManager answers as it is told and notes what it was asked.
+// fakeManager answers as configured and notes the calls.
 type fakeManager struct {
 	create func(ctx context.Context, o session.Offer) (session.Answer, error)
 	patch  func(id, ifMatch, fragment string) (session.Patched, error)
 	end    func(id string, why session.EndReason) error
 	list   []session.Snapshot
 	state  session.Host
-	// obliging makes it do all that is asked.
+	// obliging makes every request succeed.
 	obliging bool
 	// servers are its STUN and TURN servers.
 	servers func(region, user string, last time.Time) []relay.Server
@@ -159,7 +159,7 @@ func (m *fakeManager) End(_ context.Context, id string, why session.EndReason) e
 	return err
 }
 
-// ends returns why sessions were ended so far.
+// ends returns the reasons of the sessions that were ended.
 func (m *fakeManager) ends() []session.EndReason {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -216,12 +216,17 @@ func (m *fakeManager) Reserve(_ context.Context, r admission.ReservationRequest)
 	case r.Display != "default" && r.Display != "x11:0":
 		return admission.Reservation{}, session.ErrUnknownDisplay
 	case len(m.reservations) == 2:
-		return admission.Reservation{}, &session.RefusalError{Resource: "sessions", Fit: "640x360@30", RetryAfter: 7 * time.Second}
+		return admission.Reservation{}, &session.RefusalError{
+			Resource: "sessions", Fit: "640x360@30",
+			RetryAfter: 7 * time.Second,
+		}
 	case r.Key == "used":
 		return admission.Reservation{}, session.ErrKeyReused
 	}
 	m.asked = append(m.asked, r)
-	l := admission.Reservation{ID: fmt.Sprintf("l%d", len(m.reservations)+1), Display: "x11:0", MaxBitrate: r.MaxBitrate, Weight: 100}
+	l := admission.Reservation{
+		ID: fmt.Sprintf("l%d", len(m.reservations)+1), Display: "x11:0", MaxBitrate: r.MaxBitrate, Weight: 100,
+	}
 	m.reservations = append(m.reservations, l)
 	return l, nil
 }
@@ -232,7 +237,10 @@ func (m *fakeManager) Capacity(profiles ...admission.Profile) []admission.Capaci
 	}
 	var list []admission.Capacity
 	for _, p := range profiles {
-		list = append(list, admission.Capacity{Profile: p.String(), Width: p.Width, Height: p.Height, FPS: p.FPS, More: 3, LimitedBy: "cpu"})
+		list = append(list, admission.Capacity{
+			Profile: p.String(), Width: p.Width, Height: p.Height, FPS: p.FPS,
+			More: 3, LimitedBy: "cpu",
+		})
 	}
 	return list
 }
@@ -301,7 +309,7 @@ func (m *fakeManager) ICEServers(region, user string, last time.Time) []relay.Se
 
 func (m *fakeManager) RetryAfter() time.Duration { return 2500 * time.Millisecond }
 
-// healthy is a host that can take viewers, with one session.
+// healthy is a host that accepts viewers, with one session.
 func healthy() *fakeManager {
 	return &fakeManager{
 		patch: func(id, ifMatch, fragment string) (session.Patched, error) {
@@ -319,10 +327,16 @@ func healthy() *fakeManager {
 			}
 			return session.Patched{ETag: ifMatch}, nil
 		},
-		list: []session.Snapshot{{ID: "s1", Display: "x11:0", State: "connected", Codec: "H264", Role: "controller", Quality: "good", Reason: "startup", CeilingOf: "host"}},
+		list: []session.Snapshot{{
+			ID: "s1", Display: "x11:0", State: "connected", Codec: "H264",
+			Role: "controller", Quality: "good", Reason: "startup", CeilingOf: "host",
+		}},
 		state: session.Host{
-			State:    "active",
-			Displays: []session.DisplayInfo{{ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280, Height: 720, State: "idle"}},
+			State: "active",
+			Displays: []session.DisplayInfo{{
+				ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280,
+				Height: 720, State: "idle",
+			}},
 			Encoders: []session.EncoderInfo{{Name: "libx264", Codec: "H264", Price: "free", Usable: true, InUse: true}},
 		},
 	}
@@ -331,8 +345,8 @@ func healthy() *fakeManager {
 // theOperator owns what is opened by the operator's token.
 var theOperator = session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}
 
-// newServer returns a Server for m and the registry that it counts on. Whatever it answers is compared with the document. Without a configured credential its clients
-// are the operator, but for those that show something else.
+// newServer returns a Server for m and its metrics registry. Every answer is compared with the document. Without a
+// configured credential, requests without Authorization are the operator's.
 func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Registry) {
 	tb.Helper()
 	reg := prometheus.NewRegistry()
@@ -344,7 +358,7 @@ func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Regis
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.handler = newContract(tb, s.spec.document).watch(tb, s.handler)
+	s.handler = newContract(tb, s.spec.Document()).watch(tb, s.handler)
 	if inner := s.handler; open {
 		s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if len(r.Header.Values("Authorization")) == 0 {
@@ -356,7 +370,7 @@ func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Regis
 	return s, reg
 }
 
-// ask is a request as a test states it.
+// ask is a request of a test.
 type ask struct {
 	method, path, body string
 	header             map[string]string
@@ -366,14 +380,14 @@ type ask struct {
 	secure             bool // by TLS
 }
 
-// reply is what a test looks at of a response.
+// reply is a response, as tests look at it.
 type reply struct {
 	StatusCode int
 	Header     http.Header
 	body       string
 }
 
-// do answers a by h.
+// do sends a to h.
 func (a ask) do(h http.Handler) reply {
 	var body io.Reader
 	if a.body != "" {
@@ -401,7 +415,7 @@ func (a ask) do(h http.Handler) reply {
 	return reply{w.Code, w.Header(), w.Body.String()}
 }
 
-// refusal reads an answer that is no success, which must have the one JSON shape, and returns its code.
+// refusal reads an error answer, which must have the common JSON shape, and returns its code.
 func refusal(t *testing.T, resp reply) problem.Code {
 	t.Helper()
 	if got := resp.Header.Get("Content-Type"); got != "application/json" {
@@ -427,7 +441,7 @@ func refusal(t *testing.T, resp reply) problem.Code {
 	return problem.Code(code)
 }
 
-// read takes the whole of a response that came over a connection.
+// read reads a response that came over a connection.
 func read(t *testing.T, resp *http.Response) reply {
 	t.Helper()
 	b, err := io.ReadAll(resp.Body)
@@ -437,7 +451,7 @@ func read(t *testing.T, resp *http.Response) reply {
 	return reply{resp.StatusCode, resp.Header, string(b)}
 }
 
-// obliging is a healthy host that does all that is asked.
+// obliging is a healthy host where every request succeeds.
 func obliging() *fakeManager {
 	m := healthy()
 	m.obliging = true

@@ -20,12 +20,15 @@ import (
 	"testing"
 
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/edge"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// dice draws from the fuzzer's bytes. When they are used up it always draws 0, which is the choice that the document describes.
+// dice draws choices from the fuzzer's bytes. Without bytes it draws 0, the choice that conforms to the document.
 type dice struct{ rest []byte }
 
 func (d *dice) draw(n int) int {
@@ -40,19 +43,19 @@ func (d *dice) draw(n int) int {
 // of draws one of list.
 func (d *dice) of(list ...string) string { return list[d.draw(len(list))] }
 
-// rare is true for one in four bytes, and where there is none it is false.
+// rare reports true for one byte in four, and false without bytes.
 func (d *dice) rare() bool { return d.draw(4) == 3 }
 
-// question is a request made from the document.
+// question is a request made by the document.
 type question struct {
 	text  string // as it goes over the wire
 	valid bool   // all is as the document has it
-	// judged is the schema of the body where all but the body is as the document has it; value is the body.
+	// judged is the schema of the body, if only the body may differ from the document. value is the body.
 	judged string
 	value  any
 }
 
-// asker makes questions of every operation of a document.
+// asker makes requests for every operation of a document.
 type asker struct {
 	c   *contract
 	ops [][2]string // path, method
@@ -68,11 +71,13 @@ func newAsker(c *contract) *asker {
 	return a
 }
 
-// wrongIDs are ids that no session and no display has, and that trick careless readers of paths.
+// wrongIDs are IDs that no session or display has, and that may confuse path handling.
 func wrongIDs() []string {
 	return []string{
-		"s2", "..", ".", "%2e%2e", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..%5c..", "%00", "s1%00", "%ff%fe", "a%2Fb", "%25", "%252e", "s1;x=1", "~root",
-		"%0d%0aX-Bad:%20y", "%F0%9F%92%A9", "{id}", "*", "s1%20", "'%22--", strings.Repeat("a", 3000), strings.Repeat("%2e%2e%2f", 300), "", "s1/", "/s1", "s1/../s1",
+		"s2", "..", ".", "%2e%2e", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "..%5c..", "%00", "s1%00", "%ff%fe",
+		"a%2Fb", "%25", "%252e", "s1;x=1", "~root",
+		"%0d%0aX-Bad:%20y", "%F0%9F%92%A9", "{id}", "*", "s1%20", "'%22--", strings.Repeat("a", 3000),
+		strings.Repeat("%2e%2e%2f", 300), "", "s1/", "/s1", "s1/../s1",
 	}
 }
 
@@ -83,9 +88,9 @@ func (a *asker) ask(d *dice) question {
 	q := question{valid: true}
 	spoil := func() { q.valid = false }
 
-	// What the fake manager knows; a new name in a path goes in here.
+	// IDs that the fake manager has. A new wildcard needs an entry here.
 	right := map[string]string{"id": "s1", "display": "default", "file": "app.js"}
-	for _, name := range wildcards(path) {
+	for _, name := range openapi.Wildcards(path) {
 		value := right[name]
 		if d.rare() {
 			spoil()
@@ -96,12 +101,14 @@ func (a *asker) ask(d *dice) question {
 	verb := strings.ToUpper(method)
 	if d.rare() {
 		spoil()
-		verb = d.of("HEAD", "OPTIONS", "PUT", "POST", "GET", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW", "get", strings.Repeat("M", 400))
+		verb = d.of("HEAD", "OPTIONS", "PUT", "POST", "GET", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW",
+			"get", strings.Repeat("M", 400))
 	}
 	path += a.query(d, o)
 	if d.rare() {
 		spoil()
-		path += d.of("?", "?after=0", "?after=-1", "?after=x&after=1", "?"+strings.Repeat("a=b&", 1000), "?%", "?a;b", "/", "//", "/..", "%2f", "#x", "?after=%00")
+		path += d.of("?", "?after=0", "?after=-1", "?after=x&after=1", "?"+strings.Repeat("a=b&", 1000), "?%",
+			"?a;b", "/", "//", "/..", "%2f", "#x", "?after=%00")
 	}
 	header := a.header(d, o, spoil)
 	otherwise := q.valid
@@ -110,7 +117,8 @@ func (a *asker) ask(d *dice) question {
 		if d.rare() {
 			spoil()
 			otherwise = false
-			media = d.of("text/plain", "application/json; charset=utf-8", "APPLICATION/JSON", "application/jso", "", ";;;", "application/sdp\r\nContent-Type: application/json",
+			media = d.of("text/plain", "application/json; charset=utf-8", "APPLICATION/JSON",
+				"application/jso", "", ";;;", "application/sdp\r\nContent-Type: application/json",
 				"multipart/form-data; boundary=x", strings.Repeat("a", 9000)+"/b")
 		}
 		header = append(header, "Content-Type: "+media)
@@ -122,13 +130,14 @@ func (a *asker) ask(d *dice) question {
 	if d.rare() {
 		spoil()
 		q.judged = ""
-		length = d.of("Content-Length: 99999", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 3", "Content-Length: 1", "Content-Length: -1", "X: y")
+		length = d.of("Content-Length: 99999", "Transfer-Encoding: chunked",
+			"Transfer-Encoding: chunked\r\nContent-Length: 3", "Content-Length: 1", "Content-Length: -1", "X: y")
 	}
 	q.text = verb + " " + path + " HTTP/1.1\r\n" + strings.Join(append(header, length), "\r\n") + "\r\n\r\n" + body
 	return q
 }
 
-// query makes what the document has for the query.
+// query makes the query.
 func (a *asker) query(d *dice, o object) string {
 	values := url.Values{}
 	parameters, _ := o["parameters"].([]any)
@@ -143,16 +152,18 @@ func (a *asker) query(d *dice, o object) string {
 	return "?" + values.Encode()
 }
 
-// header makes the header but for the body's part.
+// header makes the header, except the part that depends on the body.
 func (a *asker) header(d *dice, o object, spoil func()) []string {
 	list := []string{"Host: localhost", "Authorization: Bearer " + token}
 	if d.rare() {
 		spoil()
-		list[0] = d.of("Host: evil.example", "Host: localhost:99999", "Host:", "Host: [::1", "Host: 127.0.0.1@evil.example", "Host: localhost\r\nHost: evil.example")
+		list[0] = d.of("Host: evil.example", "Host: localhost:99999", "Host:", "Host: [::1",
+			"Host: 127.0.0.1@evil.example", "Host: localhost\r\nHost: evil.example")
 	}
 	if d.rare() {
 		spoil()
-		list[1] = d.of("X: y", "Authorization: Bearer wrong", "Authorization: Basic eDp5", "Authorization: Bearer", "Authorization: "+strings.Repeat("Bearer ", 500),
+		list[1] = d.of("X: y", "Authorization: Bearer wrong", "Authorization: Basic eDp5",
+			"Authorization: Bearer", "Authorization: "+strings.Repeat("Bearer ", 500),
 			"Authorization: Bearer "+token+"\r\nAuthorization: Bearer wrong", "Authorization: Bearer \xff\xfe")
 	}
 	parameters, _ := o["parameters"].([]any)
@@ -165,25 +176,29 @@ func (a *asker) header(d *dice, o object, spoil func()) []string {
 		if !special {
 			value = fmt.Sprint(a.value(d, part(p, "schema")))
 		}
-		// Only a fragment with the right ice-ufrag needs no If-Match, which no schema can say.
+		// Only a fragment with the right ice-ufrag may omit If-Match, which no schema can express.
 		switch required := p["required"] == true || p["name"] == "If-Match"; {
 		case d.rare():
 			spoil()
-			list = append(list, fmt.Sprintf("%s: %s", p["name"], d.of(`"e0"`, "", "-1", "1e3", "99999999999999999999", `*, *`, `W/"e1"`, "\x01", strings.Repeat("9", 2000))))
+			list = append(list, fmt.Sprintf("%s: %s", p["name"], d.of(`"e0"`, "", "-1", "1e3",
+				"99999999999999999999", `*, *`, `W/"e1"`, "\x01", strings.Repeat("9", 2000))))
 		case required || d.draw(2) == 1:
 			list = append(list, fmt.Sprintf("%s: %s", p["name"], value))
 		}
 	}
 	if d.rare() {
 		spoil()
-		list = append(list, d.of("Origin: https://evil.example", "Origin: null", "Origin: http://localhost", "X-Long: "+strings.Repeat("x", 17<<10), "Accept: text/html",
-			"Accept: application/sdp;q=0", "Accept: */*;q=x", "Expect: 100-continue", "Connection: upgrade\r\nUpgrade: websocket", "Cookie: "+strings.Repeat("a=b; ", 900),
-			"Range: bytes=0-0", "X-HTTP-Method-Override: DELETE", "X-Forwarded-For: 127.0.0.1", strings.TrimSuffix(strings.Repeat("A: b\r\n", 1500), "\r\n")))
+		list = append(list, d.of("Origin: https://evil.example", "Origin: null", "Origin: http://localhost",
+			"X-Long: "+strings.Repeat("x", 17<<10), "Accept: text/html",
+			"Accept: application/sdp;q=0", "Accept: */*;q=x", "Expect: 100-continue",
+			"Connection: upgrade\r\nUpgrade: websocket", "Cookie: "+strings.Repeat("a=b; ", 900),
+			"Range: bytes=0-0", "X-HTTP-Method-Override: DELETE", "X-Forwarded-For: 127.0.0.1",
+			strings.TrimSuffix(strings.Repeat("A: b\r\n", 1500), "\r\n")))
 	}
 	return list
 }
 
-// body makes a body and tells its media type. Both are empty for none.
+// body makes a body and its media type. Both are empty for none.
 func (a *asker) body(d *dice, o object, q *question) (media, body string) {
 	described := part(o, "requestBody")
 	if described == nil {
@@ -204,7 +219,7 @@ func (a *asker) body(d *dice, o object, q *question) (media, body string) {
 			q.valid = false
 			return media, d.of("", "\xff\xfe", "v=", strings.Repeat("a=x\r\n", 20000), "\x00", string(d.rest))
 		}
-		return media, map[string]string{typeSDP: offer, typeFragment: "a=candidate:1\r\n"}[media]
+		return media, map[string]string{whep.TypeSDP: offer, whep.TypeFragment: "a=candidate:1\r\n"}[media]
 	}
 	text, err := json.Marshal(a.value(d, schema))
 	if err != nil {
@@ -222,7 +237,7 @@ func (a *asker) body(d *dice, o object, q *question) (media, body string) {
 	return media, body
 }
 
-// spoiled makes another JSON of one, or none.
+// spoiled changes a JSON text, which may become invalid.
 func (a *asker) spoiled(d *dice, body string) string {
 	var o object
 	_ = json.Unmarshal([]byte(body), &o) // it is an object
@@ -233,16 +248,21 @@ func (a *asker) spoiled(d *dice, body string) string {
 	}
 	quoted := `{"` + name + `": `
 	return d.of(
-		quoted+"null}", quoted+`"1"}`, quoted+"1}", quoted+"-1}", quoted+"[]}", quoted+"{}}", quoted+"true}", quoted+"1e999}", quoted+"1e308}", quoted+"-0}", quoted+"1e-999}",
-		strings.ToUpper(body), strings.TrimSuffix(body, "}"), body+body, body+"x", "[]", "null", "1", `"x"`, "", " ", "{}", "\ufeff"+body,
-		strings.TrimSuffix(body, "}")+`, "force": true}`, strings.TrimSuffix(body, "}")+`, "`+name+`": 2}`, strings.TrimSuffix(body, "}")+`, "__proto__": {}}`,
-		strings.Repeat("[", 60000), strings.Repeat(`{"`+name+`":`, 3000), quoted+strings.Repeat("[", 9999)+strings.Repeat("]", 9999)+"}",
-		quoted+`"`+strings.Repeat("x", 60000)+`"}`, quoted+`"`+strings.Repeat("x", 70000)+`"}`, quoted+`"\ud800"}`, quoted+"\"\xff\"}", quoted+strings.Repeat("9", 5000)+"}",
+		quoted+"null}", quoted+`"1"}`, quoted+"1}", quoted+"-1}", quoted+"[]}", quoted+"{}}", quoted+"true}",
+		quoted+"1e999}", quoted+"1e308}", quoted+"-0}", quoted+"1e-999}",
+		strings.ToUpper(body), strings.TrimSuffix(body, "}"), body+body, body+"x", "[]", "null", "1", `"x"`,
+		"", " ", "{}", "\ufeff"+body,
+		strings.TrimSuffix(body, "}")+`, "force": true}`, strings.TrimSuffix(body, "}")+`, "`+name+`": 2}`,
+		strings.TrimSuffix(body, "}")+`, "__proto__": {}}`,
+		strings.Repeat("[", 60000), strings.Repeat(`{"`+name+`":`, 3000), quoted+strings.Repeat("[",
+			9999)+strings.Repeat("]", 9999)+"}",
+		quoted+`"`+strings.Repeat("x", 60000)+`"}`, quoted+`"`+strings.Repeat("x", 70000)+`"}`,
+		quoted+`"\ud800"}`, quoted+"\"\xff\"}", quoted+strings.Repeat("9", 5000)+"}",
 		string(d.rest), quoted+string(d.rest)+"}",
 	)
 }
 
-// value makes what a schema describes.
+// value makes a value that conforms to a schema.
 func (a *asker) value(d *dice, schema object) any {
 	schema, _ = resolve(a.c.doc, schema)
 	if list, ok := schema["enum"].([]any); ok {
@@ -282,7 +302,10 @@ func (a *asker) value(d *dice, schema object) any {
 		if v, ok := number(schema["maximum"]); ok {
 			most = v
 		}
-		return json.Number(strconv.FormatFloat([]float64{least, most, math.Trunc((least + most) / 2)}[d.draw(3)], 'f', -1, 64))
+		return json.Number(strconv.FormatFloat([]float64{
+			least, most,
+			math.Trunc((least + most) / 2),
+		}[d.draw(3)], 'f', -1, 64))
 	case "boolean":
 		return d.draw(2) == 1
 	default:
@@ -307,17 +330,25 @@ func number(v any) (float64, bool) {
 	return f, err == nil
 }
 
-// FuzzAPI asks every operation of the document: what it describes gets a success, and whatever else gets an answer that the document has,
-// without the host's fault in it and without a panic.
+// replaceable is a manager that a test can replace by a fresh one.
+type replaceable struct{ *fakeManager }
+
+// FuzzAPI sends requests to every operation of the document. A conforming request succeeds. Any other gets an answer
+// that the document lists, without an internal error or a panic.
 //
 //fuzz:5000x
 func FuzzAPI(f *testing.F) {
 	reg := prometheus.NewRegistry()
-	s, err := New(reloadable(Config{Token: token}), obliging(), reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
+	m := &replaceable{obliging()}
+	cfg := reloadable(Config{Token: token, Limits: edge.Limits{
+		PerAddress: 1_000_000, InAll: 1_000_000,
+		Attempts: 1_000_000,
+	}})
+	s, err := New(cfg, m, reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.Fatal(err)
 	}
-	c := newContract(f, s.spec.document)
+	c := newContract(f, s.spec.Document())
 	a := newAsker(c)
 	for i := range a.ops {
 		f.Add([]byte{byte(i)})
@@ -331,8 +362,7 @@ func FuzzAPI(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s.mgr, s.nets = obliging(), newNetworks(usual)
-		s.key.nets = s.nets
+		m.fakeManager = obliging()
 		q := a.ask(&dice{data})
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text)))
 		if err != nil {
@@ -344,7 +374,7 @@ func FuzzAPI(f *testing.F) {
 		r.RemoteAddr = "192.0.2.1:1234"
 		streams := r.URL.Path == "/v1/events"
 		if streams {
-			// The client is gone when it has what there is.
+			// The client goes after it has read what is there.
 			ctx, cancel := context.WithCancel(r.Context())
 			cancel()
 			r = r.WithContext(ctx)
@@ -365,7 +395,8 @@ func FuzzAPI(f *testing.F) {
 			t.Fatalf("the document's schema decides otherwise: %s", describe())
 		}
 		for _, secret := range []string{token, "goroutine ", "runtime error", ".go:", "/root/"} {
-			if bytes.Contains(w.Body.Bytes(), []byte(secret)) && !strings.HasPrefix(r.URL.Path, "/page/") && !strings.Contains(r.URL.Path+r.Header.Get("Content-Type"), secret) {
+			if bytes.Contains(w.Body.Bytes(), []byte(secret)) && !strings.HasPrefix(r.URL.Path, "/page/") &&
+				!strings.Contains(r.URL.Path+r.Header.Get("Content-Type"), secret) {
 				t.Fatalf("it leaks %q: %s", secret, describe())
 			}
 		}
@@ -377,16 +408,17 @@ func FuzzAPI(f *testing.F) {
 	})
 }
 
-// The asker makes what its name says: of each operation a request that is taken, and many that are not.
+// The asker makes, for each operation, a request that succeeds and many that do not.
 func TestAskerCoversTheDocument(t *testing.T) {
 	s, _ := newServer(t, reloadable(Config{Token: token}), obliging())
-	a := newAsker(newContract(t, s.spec.document))
-	if len(a.ops) != len(s.routes()) {
-		t.Errorf("%d operations; want one for each of %d routes", len(a.ops), len(s.routes()))
+	a := newAsker(newContract(t, s.spec.Document()))
+	if len(a.ops) != len(s.routes(nil)) {
+		t.Errorf("%d operations; want one for each of %d routes", len(a.ops), len(s.routes(nil)))
 	}
 	for i, op := range a.ops {
 		q := a.ask(&dice{[]byte{byte(i)}})
-		if r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text))); err != nil || !q.valid || !strings.EqualFold(r.Method, op[1]) {
+		if r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(q.text))); err != nil || !q.valid ||
+			!strings.EqualFold(r.Method, op[1]) {
 			t.Errorf("%v: %v, %+v", op, err, q)
 		}
 	}
@@ -409,6 +441,7 @@ func TestAskerCoversTheDocument(t *testing.T) {
 		}
 	}
 	if readable < 1000 || wrong < 1000 || judged < 10 {
-		t.Errorf("of 2000 questions net/http takes %d, %d are wrong, and %d have a body to judge", readable, wrong, judged)
+		t.Errorf("of 2000 questions net/http takes %d, %d are wrong, and %d have a body to judge",
+			readable, wrong, judged)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/edge"
 	"wavryhost/session/api/problem"
 	"wavryhost/session/relay"
 
@@ -73,7 +74,7 @@ func TestHostHeader(t *testing.T) {
 	}
 }
 
-// Health checks name an address, a service or nothing, and get their answer.
+// Health checks may name an address, a service or no host, and get their answer.
 func TestProbesNeedNoHost(t *testing.T) {
 	s, _ := newServer(t, Config{Token: token}, healthy())
 	srv := httptest.NewServer(s.Handler())
@@ -97,7 +98,8 @@ func TestProbesNeedNoHost(t *testing.T) {
 			t.Error(err)
 		}
 		answer, err := io.ReadAll(conn)
-		if status := strings.Fields(string(answer) + " -"); err != nil || len(status) < 2 || status[1] != "200" && status[1] != "204" {
+		if status := strings.Fields(string(answer) + " -"); err != nil || len(status) < 2 ||
+			status[1] != "200" && status[1] != "204" {
 			t.Errorf("%q: got %v\n%s", request, err, answer)
 		}
 		conn.Close()
@@ -113,7 +115,7 @@ func TestProbesNeedNoHost(t *testing.T) {
 	}
 }
 
-// A proxy that passes on its own Host header, as nginx does by itself, serves the page under a configured name.
+// A proxy that sends its own Host header, which is the default of nginx, serves the page under a configured name.
 func TestOwnPageBehindAProxyThatHidesTheHost(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
@@ -137,20 +139,28 @@ func TestOwnPageBehindAProxyThatHidesTheHost(t *testing.T) {
 		{plain, false, "127.0.0.1:8470", "http://evil@127.0.0.1:8470", false},
 		{Config{Token: token, TLSCert: cert, TLSKey: key}, true, "127.0.0.1:8470", "https://desk.example.net", true},
 		{Config{Token: token, TLSCert: cert, TLSKey: key}, true, "127.0.0.1:8470", "https://127.0.0.1:8470", true},
-		{Config{Token: token, TLSCert: cert, TLSKey: key}, true, "127.0.0.1:8470", "http://127.0.0.1:8470", false}, // what an attacker on the path serves
+		// The page of an attacker on the path.
+		{Config{Token: token, TLSCert: cert, TLSKey: key}, true, "127.0.0.1:8470", "http://127.0.0.1:8470", false},
 	} {
 		s, _ := newServer(t, c.cfg, healthy())
-		a := ask{method: "GET", path: "/v1/host", host: c.host, header: map[string]string{"Origin": c.origin, "Authorization": "Bearer " + token}, secure: c.secure}
+		a := ask{method: "GET", path: "/v1/host", host: c.host, header: map[string]string{
+			"Origin":        c.origin,
+			"Authorization": "Bearer " + token,
+		}, secure: c.secure}
 		resp := a.do(s.Handler())
 		if c.want != (resp.StatusCode == http.StatusOK) || resp.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("Host %s, Origin %s: %d, %v", c.host, c.origin, resp.StatusCode, resp.Header)
 		}
 		if !c.want {
-			if got := refusal(t, resp); got != problem.ForbiddenOrigin || !strings.Contains(resp.body, "allowed_hosts") {
+			if got := refusal(t, resp); got != problem.ForbiddenOrigin || !strings.Contains(resp.body,
+				"allowed_hosts") {
 				t.Errorf("Origin %s: %s %s", c.origin, got, resp.body)
 			}
-			// The page itself comes, and shows that answer.
-			if resp := (ask{method: "GET", path: "/page/app.js", host: c.host, header: map[string]string{"Origin": c.origin}, secure: c.secure}).do(s.Handler()); resp.StatusCode != http.StatusOK {
+			// The page itself is served, and shows that error.
+			if resp := (ask{
+				method: "GET", path: "/page/app.js", host: c.host,
+				header: map[string]string{"Origin": c.origin}, secure: c.secure,
+			}).do(s.Handler()); resp.StatusCode != http.StatusOK {
 				t.Errorf("the page's script for Origin %s: %d", c.origin, resp.StatusCode)
 			}
 		}
@@ -189,7 +199,8 @@ func TestOrigin(t *testing.T) {
 		} {
 			resp := a.do(s.Handler())
 			if c.cors != "" && !strings.Contains(resp.Header.Get("Access-Control-Expose-Headers"), "Retry-After") {
-				t.Errorf("%s %s from %q: %d, exposed %q", a.method, a.path, c.origin, resp.StatusCode, resp.Header.Get("Access-Control-Expose-Headers"))
+				t.Errorf("%s %s from %q: %d, exposed %q",
+					a.method, a.path, c.origin, resp.StatusCode, resp.Header.Get("Access-Control-Expose-Headers"))
 			}
 			if c.want != (resp.StatusCode < 300) || resp.Header.Get("Access-Control-Allow-Origin") != c.cors {
 				t.Errorf("%s %s from %q: %d, allowed %q; want %v, %q", a.method, a.path, c.origin, resp.StatusCode,
@@ -227,7 +238,10 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("credentials of TURN servers were given without a token: %q", got)
 	}
 	with := func(token string) reply {
-		return ask{method: "OPTIONS", path: "/whep/default", header: map[string]string{"Authorization": "Bearer " + token}}.do(s.Handler())
+		return ask{
+			method: "OPTIONS", path: "/whep/default",
+			header: map[string]string{"Authorization": "Bearer " + token},
+		}.do(s.Handler())
 	}
 	if got := with(token).Header["Link"]; len(got) != 3 {
 		t.Errorf("with the token: %q; want 3 links", got)
@@ -240,28 +254,35 @@ func TestPreflight(t *testing.T) {
 func TestEveryRouteButTheOpenOnesTakesTheToken(t *testing.T) {
 	s, _ := newServer(t, Config{Token: token}, healthy())
 	close(s.stopping) // the stream of events ends soon
-	for _, rt := range s.routes() {
-		path := strings.NewReplacer("{$}", "", "{file}", "app.js", "{id}", "s1", "{display}", "default").Replace(rt.path)
-		resp := ask{method: rt.method, path: path}.do(s.Handler())
-		if rt.open != (resp.StatusCode != http.StatusUnauthorized) {
-			t.Errorf("%s %s without a token: %d; open is %v", rt.method, path, resp.StatusCode, rt.open)
+	for _, rt := range s.routes(nil) {
+		path := strings.NewReplacer("{$}", "", "{file}", "app.js", "{id}", "s1", "{display}",
+			"default").Replace(rt.Path)
+		resp := ask{method: rt.Method, path: path}.do(s.Handler())
+		if rt.Open != (resp.StatusCode != http.StatusUnauthorized) {
+			t.Errorf("%s %s without a token: %d; open is %v", rt.Method, path, resp.StatusCode, rt.Open)
 		}
-		if rt.open {
+		if rt.Open {
 			continue
 		}
 		if got := resp.Header.Get("WWW-Authenticate"); !strings.HasPrefix(got, "Bearer ") {
-			t.Errorf("%s %s: WWW-Authenticate %q", rt.method, path, got)
+			t.Errorf("%s %s: WWW-Authenticate %q", rt.Method, path, got)
 		}
 		if got := refusal(t, resp); got != problem.Unauthorized {
-			t.Errorf("%s %s: %s", rt.method, path, got)
+			t.Errorf("%s %s: %s", rt.Method, path, got)
 		}
-		resp = ask{method: rt.method, path: path, header: map[string]string{"Authorization": "bearer  " + token}}.do(s.Handler())
+		resp = ask{
+			method: rt.Method, path: path,
+			header: map[string]string{"Authorization": "bearer  " + token},
+		}.do(s.Handler())
 		if resp.StatusCode == http.StatusUnauthorized {
-			t.Errorf("%s %s with the token: 401", rt.method, path)
+			t.Errorf("%s %s with the token: 401", rt.Method, path)
 		}
 	}
 	for _, wrong := range []string{"Bearer", "Bearer " + token + "x", "Bearer " + token[1:], "Basic " + token, token} {
-		resp := ask{method: "GET", path: "/v1/host?token=" + token, header: map[string]string{"Authorization": wrong}}.do(s.Handler())
+		resp := ask{
+			method: "GET", path: "/v1/host?token=" + token,
+			header: map[string]string{"Authorization": wrong},
+		}.do(s.Handler())
 		if resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("Authorization %q: %d; want 401", wrong, resp.StatusCode)
 		}
@@ -273,7 +294,8 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 		s, _ := newServer(t, Config{Token: token}, healthy())
 		try := func(token, remote string) reply {
 			return ask{
-				method: "GET", path: "/v1/host", remote: remote, header: map[string]string{"Authorization": "Bearer " + token},
+				method: "GET", path: "/v1/host", remote: remote,
+				header: map[string]string{"Authorization": "Bearer " + token},
 			}.do(s.Handler())
 		}
 		const here = "192.0.2.1:1"
@@ -295,16 +317,18 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 			{"[2001:db8::1]:1", "[2001:db8::ffff:2]:1"},
 			{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1"},
 		} {
-			if networkOf(same[0]) != networkOf(same[1]) {
+			if edge.Network(same[0]) != edge.Network(same[1]) {
 				t.Errorf("%s and %s count as different networks", same[0], same[1])
 			}
 		}
-		if networkOf("[2001:db8::1]:1") == networkOf("[2001:db8:0:1::1]:1") || networkOf("192.0.2.1:1") == networkOf("192.0.2.2:1") {
+		if edge.Network("[2001:db8::1]:1") == edge.Network("[2001:db8:0:1::1]:1") ||
+			edge.Network("192.0.2.1:1") == edge.Network("192.0.2.2:1") {
 			t.Error("different networks count as one")
 		}
-		time.Sleep(wrongEvery)
+		const pause = 2 * time.Second
+		time.Sleep(pause)
 		if resp := try(token, here); resp.StatusCode != http.StatusOK {
-			t.Errorf("%v later: %d; want 200", wrongEvery, resp.StatusCode)
+			t.Errorf("%v later: %d; want 200", pause, resp.StatusCode)
 		}
 		time.Sleep(time.Hour)
 		for range 10 {
@@ -352,7 +376,8 @@ func TestUnknownRoutes(t *testing.T) {
 
 func TestOversizedHeader(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
-	resp := ask{method: "GET", path: "/v1/host", header: map[string]string{"X-Long": strings.Repeat("x", maxHeaderBytes)}}.do(s.Handler())
+	resp := ask{method: "GET", path: "/v1/host", header: map[string]string{"X-Long": strings.Repeat("x",
+		edge.MaxHeaderBytes)}}.do(s.Handler())
 	if got := refusal(t, resp); got != problem.HeaderTooLarge {
 		t.Errorf("got %s", got)
 	}
@@ -378,7 +403,10 @@ func TestPanicIsOneAnswerAndOneRecord(t *testing.T) {
 	if got := testutil.ToFloat64(metrics.panics); got != 1 {
 		t.Errorf("counted %v panics; want 1", got)
 	}
-	if resp := (ask{method: "GET", path: "/v1/host", header: bearer(token)}).do(s.Handler()); resp.StatusCode != http.StatusOK {
+	if resp := (ask{
+		method: "GET", path: "/v1/host",
+		header: bearer(token),
+	}).do(s.Handler()); resp.StatusCode != http.StatusOK {
 		t.Errorf("the next request: %d; want 200", resp.StatusCode)
 	}
 }
@@ -390,7 +418,8 @@ func TestLogHasWritesAndNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask{method: "POST", path: "/whep/default?token=" + token, body: offer, header: sdp("Authorization", "Bearer "+token)}.do(s.Handler())
+	ask{method: "POST", path: "/whep/default?token=" + token, body: offer, header: sdp("Authorization",
+		"Bearer "+token)}.do(s.Handler())
 	if got := log.String(); strings.Contains(got, token) || strings.Contains(got, "v=0") ||
 		!strings.Contains(got, "method=POST path=/whep/default status=201") {
 		t.Errorf("log of a write:\n%s", got)
@@ -410,7 +439,8 @@ func TestLogLinesAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask{
-		method: "DELETE", path: "/v1/sessions/" + strings.Repeat("x", 16_000), header: map[string]string{"Authorization": "Bearer " + token},
+		method: "DELETE", path: "/v1/sessions/" + strings.Repeat("x", 16_000),
+		header: map[string]string{"Authorization": "Bearer " + token},
 	}.do(s.Handler())
 	if n := log.Len(); n == 0 || n > 1000 {
 		t.Errorf("a request is logged by %d bytes; want at most 1000", n)
@@ -456,13 +486,15 @@ func TestPage(t *testing.T) {
 		if !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: policy %q", path, policy)
 		}
-		for _, bad := range []string{"http://", "https://", "src=\"//", "@import", " style=\"", " onclick", "eval(", "innerHTML"} {
+		for _, bad := range []string{
+			"http://", "https://", "src=\"//", "@import", " style=\"", " onclick",
+			"eval(", "innerHTML",
+		} {
 			if strings.Contains(strings.ReplaceAll(body, "http://www.w3.org/2000/svg", ""), bad) {
 				t.Errorf("%s holds %q, which the policy or the promise of no external request forbids", path, bad)
 			}
 		}
-		// Every file that the page names is there, and is named so that a proxy may have put all of it below a path of its
-		// own.
+		// Every file that the page names exists. Its path is relative, because a proxy may have added a prefix.
 		for _, part := range pageNames.FindAllStringSubmatch(body, -1) {
 			if _, err := os.Stat(filepath.Join("page", part[1])); err != nil {
 				t.Errorf("%s names %s: %v", path, part[1], err)
@@ -472,18 +504,24 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s holds %s, which is not found below a path prefix", path, bad)
 		}
 	}
-	if got := (ask{method: "GET", path: "/"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+	if got := (ask{
+		method: "GET",
+		path:   "/",
+	}).do(s.Handler()).Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
 		t.Errorf("Content-Type of the page %q", got)
 	}
-	if got := (ask{method: "GET", path: "/page/app.js"}).do(s.Handler()).Header.Get("Content-Type"); got != "text/javascript; charset=utf-8" {
+	if got := (ask{
+		method: "GET",
+		path:   "/page/app.js",
+	}).do(s.Handler()).Header.Get("Content-Type"); got != "text/javascript; charset=utf-8" {
 		t.Errorf("Content-Type of the script %q; a module of another type is not run", got)
 	}
 }
 
 var (
-	// pageNames finds the files that the page and its modules name.
+	// pageNames matches the files that the page and its modules name.
 	pageNames = regexp.MustCompile(`"(?:page|\.)/([\w.]+)"`)
-	// rooted finds paths of the server's root in markup and scripts.
+	// rooted matches absolute paths in markup and scripts.
 	rooted = regexp.MustCompile("[\"'`]/(?:\\?|page/|whep/|v1/)[^\"'`]*")
 )
 
@@ -499,37 +537,40 @@ func TestSeveralAuthorizationsAreNone(t *testing.T) {
 	}
 }
 
-// A page of another site changes nothing, also where its browser sends no Origin; reading is for the token to decide.
+// A page of another site cannot change anything, even if its browser sends no Origin. Reading requires the token.
 func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 	const allowed = "https://console.example"
 	s, _ := newServer(t, Config{Token: token, AllowedOrigins: []string{allowed}}, obliging())
-	for _, rt := range s.routes() {
+	for _, rt := range s.routes(nil) {
 		if rt.lasting {
 			continue
 		}
-		path := strings.NewReplacer("{id}", "s1", "{display}", "default", "{file}", "app.js", "{$}", "").Replace(rt.path)
+		path := strings.NewReplacer("{id}", "s1", "{display}", "default", "{file}", "app.js", "{$}",
+			"").Replace(rt.Path)
 		for _, c := range []struct {
 			site, origin string
 			refused      bool
 		}{
-			{"cross-site", "", changes(rt.method)},
-			{"same-site", "", changes(rt.method)},
+			{"cross-site", "", edge.Changes(rt.Method)},
+			{"same-site", "", edge.Changes(rt.Method)},
 			{"same-origin", "", false},
 			{"none", "", false},
 			{"", "", false},
 			{"cross-site", allowed, false},
 			{"same-origin", "http://127.0.0.1:8470", false},
-			{"cross-site", "null", changes(rt.method) || !rt.open},
-			{"cross-site", "https://evil.example", changes(rt.method) || !rt.open},
+			{"cross-site", "null", edge.Changes(rt.Method) || !rt.Open},
+			{"cross-site", "https://evil.example", edge.Changes(rt.Method) || !rt.Open},
 		} {
 			header := bearer(token)
 			header["Sec-Fetch-Site"], header["Sec-Fetch-Mode"] = c.site, "no-cors"
 			if c.origin != "" {
 				header["Origin"] = c.origin
 			}
-			r := ask{method: rt.method, path: path, header: header}.do(s.Handler())
-			if got := r.StatusCode == http.StatusForbidden && refusal(t, r) == problem.ForbiddenOrigin; got != c.refused {
-				t.Errorf("%s %s from %q by %q: %d %.100s; want refused: %v", rt.method, rt.path, c.origin, c.site, r.StatusCode, r.body, c.refused)
+			r := ask{method: rt.Method, path: path, header: header}.do(s.Handler())
+			if got := r.StatusCode == http.StatusForbidden && refusal(t,
+				r) == problem.ForbiddenOrigin; got != c.refused {
+				t.Errorf("%s %s from %q by %q: %d %.100s; want refused: %v",
+					rt.Method, rt.Path, c.origin, c.site, r.StatusCode, r.body, c.refused)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// The reasons not to be ready.
+// The reasons why a host is not ready.
 const (
 	unreadyDraining    = "draining"
 	unreadyNoDisplay   = "no_display"
@@ -22,6 +23,13 @@ const (
 	unreadyUnusable    = "display_unusable"
 	unreadyNoEncoder   = "no_encoder"
 )
+
+// monitoring answers the requests of monitoring.
+type monitoring struct {
+	mgr      hostManager
+	gatherer prometheus.Gatherer
+	log      *slog.Logger
+}
 
 // health is the answer of GET /healthz.
 type health struct {
@@ -33,23 +41,22 @@ type readiness struct {
 	Status string `json:"status" enum:"ready" doc:"A new viewer would get a picture."`
 }
 
-// healthz says that the daemon serves. Whether it can show a picture is readyz's matter: restarting would not bring a
-// display back.
-func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) error {
+// healthz says that the daemon serves. It does not say whether there is a picture: a restart would not bring a display
+// back.
+func (m monitoring) healthz(w http.ResponseWriter, _ *http.Request) error {
 	return content.WriteJSON(w, http.StatusOK, health{"ok"})
 }
 
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
-	if why := notReady(s.mgr.Host()); len(why) > 0 {
-		p := problem.New(problem.NotReady, "not ready: %s", strings.Join(why, ", ")).
-			RetryAfter(s.mgr.RetryAfter())
+func (m monitoring) readyz(w http.ResponseWriter, _ *http.Request) error {
+	if why := notReady(m.mgr.Host()); len(why) > 0 {
+		p := problem.New(problem.NotReady, "not ready: %s", strings.Join(why, ", ")).RetryAfter(m.mgr.RetryAfter())
 		p.Reasons = why
 		return p
 	}
 	return content.WriteJSON(w, http.StatusOK, readiness{"ready"})
 }
 
-// notReady returns why new viewers would not get a picture.
+// notReady returns why a new viewer would not get a picture.
 func notReady(h session.Host) []string {
 	var why []string
 	if h.State == "draining" {
@@ -61,7 +68,7 @@ func notReady(h session.Host) []string {
 	case !slices.ContainsFunc(h.Displays, func(d session.DisplayInfo) bool { return d.State != "lost" }):
 		why = append(why, unreadyDisplayLost)
 	case h.Displays[0].State == session.DisplaySlow, h.Displays[0].State == session.DisplayUnusable:
-		// It is what viewers get who ask for none.
+		// A viewer that names no display gets this one.
 		why = append(why, unreadyUnusable)
 	}
 	if !slices.ContainsFunc(h.Encoders, func(e session.EncoderInfo) bool { return e.Usable }) {
@@ -70,14 +77,14 @@ func notReady(h session.Host) []string {
 	return why
 }
 
-// exposition serves the metrics in Prometheus' form. What could be gathered is served even when some could not.
-func (s *Server) exposition(w http.ResponseWriter, r *http.Request) error {
-	families, err := s.gatherer.Gather()
+// metrics serves the metrics in the formats of Prometheus. If some of them cannot be gathered, it serves the others.
+func (m monitoring) metrics(w http.ResponseWriter, r *http.Request) error {
+	families, err := m.gatherer.Gather()
 	if err != nil {
 		if len(families) == 0 {
 			return fmt.Errorf("gather metrics: %w", err)
 		}
-		s.log.Warn("metrics are incomplete", "err", err)
+		m.log.Warn("metrics are incomplete", "err", err)
 	}
 	promhttp.HandlerFor(prometheus.GathererFunc(always(families)), promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	return nil

@@ -14,13 +14,15 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/edge"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-// trickle writes text, a byte a second, until the other side has enough, and tells how long that took.
+// trickle writes text, one byte per second, until the other side closes. It returns the duration.
 func trickle(conn io.Writer, text string) time.Duration {
 	start := time.Now()
 	for i := range len(text) {
@@ -32,7 +34,7 @@ func trickle(conn io.Writer, text string) time.Duration {
 	return time.Since(start)
 }
 
-// A client that reads the answer after it has sent all of its body, as nginx does, is told that the body is too large.
+// A client that sends its whole body before it reads the answer, as nginx does, learns that the body is too large.
 func TestLargeBodyIsReadBeforeItIsRefused(t *testing.T) {
 	for name, size := range map[string]int{"just too large": defaultMaxBody + 1, "a megabyte": 1 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +59,7 @@ func TestLargeBodyIsReadBeforeItIsRefused(t *testing.T) {
 	}
 }
 
-// A client that always sends a little is cut off as one that sends nothing, and takes no time from others.
+// A client that sends a byte now and then is cut off like a silent one, and does not delay others.
 func TestSlowLoris(t *testing.T) {
 	bubble(t, healthy(), func(ln *pipes) {
 		const many = 200
@@ -66,7 +68,10 @@ func TestSlowLoris(t *testing.T) {
 			conn := ln.dial()
 			defer conn.Close()
 			go func() { _, _ = io.Copy(io.Discard, conn) }()
-			go func() { took <- trickle(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n"+strings.Repeat("X: y\r\n", 100)) }()
+			go func() {
+				took <- trickle(conn,
+					"GET / HTTP/1.1\r\nHost: localhost\r\n"+strings.Repeat("X: y\r\n", 100))
+			}()
 		}
 		time.Sleep(3500 * time.Millisecond)
 		conn := ln.dial()
@@ -93,7 +98,8 @@ func TestTrickledBodyIsCutOff(t *testing.T) {
 	bubble(t, healthy(), func(ln *pipes) {
 		conn := ln.dial()
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+		_, _ = io.WriteString(conn,
+			"POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
 		took := make(chan time.Duration, 1)
 		go func() { took <- trickle(conn, strings.Repeat(" ", 1000)) }()
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -110,7 +116,7 @@ func TestTrickledBodyIsCutOff(t *testing.T) {
 	})
 }
 
-// A client that does not read its answer does not hold the connection for longer than an answer may take.
+// A client that does not read its answer occupies the connection at most for the write timeout.
 func TestClientThatDoesNotReadIsCutOff(t *testing.T) {
 	bubble(t, healthy(), func(ln *pipes) {
 		conn := ln.dial()
@@ -140,7 +146,8 @@ func TestHugeHeaders(t *testing.T) {
 				conn := ln.dial()
 				defer conn.Close()
 				go func() {
-					_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"+c.header+"\r\n") // it is cut off where it is too long
+					// The text is shortened.
+					_, _ = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"+c.header+"\r\n")
 				}()
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {
@@ -162,7 +169,7 @@ func TestHugeHeaders(t *testing.T) {
 	}
 }
 
-// What the header announces and the body is not is the client's fault.
+// If the body is not what the header announces, that is the client's fault.
 func TestBodyThatIsNotAsAnnounced(t *testing.T) {
 	for name, rest := range map[string]string{
 		"chunks that are none":  "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n",
@@ -175,7 +182,8 @@ func TestBodyThatIsNotAsAnnounced(t *testing.T) {
 				conn := ln.dial()
 				defer conn.Close()
 				go func() {
-					_, _ = io.WriteString(conn, "POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest) // it may be cut off
+					_, _ = io.WriteString(conn,
+						"POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest) // it may be cut off
 				}()
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {
@@ -190,7 +198,7 @@ func TestBodyThatIsNotAsAnnounced(t *testing.T) {
 	}
 }
 
-// A client that hangs up in the middle of its body is no fault of the daemon's, over which somebody would be woken.
+// A client that hangs up in the middle of its body is not an error of the daemon.
 func TestClientThatVanishesInItsBody(t *testing.T) {
 	for name, rest := range map[string]string{
 		"a body with a length": "Content-Length: 100\r\n\r\n{",
@@ -205,7 +213,8 @@ func TestClientThatVanishesInItsBody(t *testing.T) {
 				done := make(chan error, 1)
 				go func() { done <- s.serve(ctx, ln) }()
 				conn := ln.dial()
-				_, _ = io.WriteString(conn, "POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest)
+				_, _ = io.WriteString(conn,
+					"POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest)
 				synctest.Wait() // for the rest
 				_ = conn.Close()
 				synctest.Wait()
@@ -213,7 +222,10 @@ func TestClientThatVanishesInItsBody(t *testing.T) {
 				if err := <-done; err != nil {
 					t.Error(err)
 				}
-				for code, want := range map[problem.Code]float64{problem.ClientGone: 1, problem.Internal: 0, problem.BadRequest: 0} {
+				for code, want := range map[problem.Code]float64{
+					problem.ClientGone: 1, problem.Internal: 0,
+					problem.BadRequest: 0,
+				} {
 					if got := testutil.ToFloat64(s.metrics.errors.WithLabelValues(string(code))); got != want {
 						t.Errorf("%s is counted %v times; want %v", code, got, want)
 					}
@@ -246,7 +258,10 @@ func TestHostileBodies(t *testing.T) {
 		"unknown names":         `{"deadline_seconds": 1, "__proto__": {"policy": "end"}}`,
 	} {
 		header := map[string]string{"Content-Type": content.JSON}
-		if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: header, body: body}.do(s.Handler())); got != problem.BadJSON {
+		if got := refusal(t, ask{
+			method: "POST", path: "/v1/drain", header: header,
+			body: body,
+		}.do(s.Handler())); got != problem.BadJSON {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -255,7 +270,7 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// panics returns how many requests panicked.
+// panics returns the number of requests that panicked.
 func panics(t *testing.T, reg *prometheus.Registry) float64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -271,36 +286,40 @@ func panics(t *testing.T, reg *prometheus.Registry) float64 {
 	return 0
 }
 
-// No name of a thing leads anywhere but to that thing.
+// An ID in a path leads to the object with that ID, and nowhere else.
 func TestHostileNames(t *testing.T) {
 	m := healthy()
 	m.create = func(_ context.Context, o session.Offer) (session.Answer, error) {
 		return session.Answer{}, fmt.Errorf("%w: %.80q", session.ErrUnknownDisplay, o.Display)
 	}
-	s, reg := newServer(t, Config{Limits: Limits{PerAddress: 10_000}}, m)
+	s, reg := newServer(t, Config{Limits: edge.Limits{PerAddress: 10_000}}, m)
 	names := []string{
-		"..", ".", "%2e%2e", "%2e", "..%2f..%2f..%2fetc%2fpasswd", "%2f", "s1%2f", "%2fs1", "a%2fb", "..%5c", "%00", "s1%00", "s1%00.json", "s1%20", "%20s1", "S1", "s1;x=1",
-		"s1%0d%0aX-Injected:%20y", "%0a", "%c3%28", "%ff%fe", "s%E2%80%AE1", "%EF%BC%8F", "\u017f1", "*", "-1", "0", "null", "undefined", "%25", "%2525", "{id}", "$", "~",
-		"<script>", "%3Cscript%3E", "%22", "'", "`", "%7f", strings.Repeat("x", 8000), strings.Repeat("%2e", 2000), strings.Repeat("../", 1000),
+		"..", ".", "%2e%2e", "%2e", "..%2f..%2f..%2fetc%2fpasswd", "%2f", "s1%2f", "%2fs1", "a%2fb", "..%5c",
+		"%00", "s1%00", "s1%00.json", "s1%20", "%20s1", "S1", "s1;x=1",
+		"s1%0d%0aX-Injected:%20y", "%0a", "%c3%28", "%ff%fe", "s%E2%80%AE1", "%EF%BC%8F", "\u017f1", "*", "-1",
+		"0", "null", "undefined", "%25", "%2525", "{id}", "$", "~",
+		"<script>", "%3Cscript%3E", "%22", "'", "`", "%7f", strings.Repeat("x", 8000), strings.Repeat("%2e",
+			2000), strings.Repeat("../", 1000),
 	}
 	asked := 0
-	for _, rt := range s.routes() {
-		at := strings.IndexByte(rt.path, '{')
-		if at < 0 || strings.Contains(rt.path, "{$}") {
+	for _, rt := range s.routes(nil) {
+		at := strings.IndexByte(rt.Path, '{')
+		if at < 0 || strings.Contains(rt.Path, "{$}") {
 			continue
 		}
 		header, body := "", ""
-		switch rt.method + " " + rt.path {
+		switch rt.Method + " " + rt.Path {
 		case "POST /whep/{display}":
-			header, body = "Content-Type: "+typeSDP+"\r\n", "v=0"
+			header, body = "Content-Type: "+whep.TypeSDP+"\r\n", "v=0"
 		case "PATCH /whep/sessions/{id}":
-			header, body = "Content-Type: "+typeFragment+"\r\nIf-Match: *\r\n", "a=x"
+			header, body = "Content-Type: "+whep.TypeFragment+"\r\nIf-Match: *\r\n", "a=x"
 		case "PATCH /v1/sessions/{id}":
 			header, body = "Content-Type: "+content.JSON+"\r\n", `{"weight": 1}`
 		}
 		for _, name := range names {
-			path := rt.path[:at] + name + rt.path[strings.IndexByte(rt.path, '}')+1:]
-			text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s", rt.method, path, header, len(body), body)
+			path := rt.Path[:at] + name + rt.Path[strings.IndexByte(rt.Path, '}')+1:]
+			text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s",
+				rt.Method, path, header, len(body), body)
 			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
 			if err != nil {
 				continue // net/http itself refuses such a one
@@ -311,12 +330,13 @@ func TestHostileNames(t *testing.T) {
 			s.Handler().ServeHTTP(w, r)
 			got := reply{w.Code, w.Header(), w.Body.String()}
 			if w.Code < 400 || w.Code >= 500 {
-				t.Errorf("%s %.100s: %d", rt.method, path, w.Code)
+				t.Errorf("%s %.100s: %d", rt.Method, path, w.Code)
 				continue
 			}
 			refusal(t, got)
-			if w.Header().Get("X-Injected") != "" || len(got.body) > 1000 || strings.ContainsAny(strings.TrimSuffix(got.body, "\n"), "\x00\r\n<") {
-				t.Errorf("%s %.100s: %v %q", rt.method, path, w.Header(), got.body)
+			if w.Header().Get("X-Injected") != "" || len(got.body) > 1000 ||
+				strings.ContainsAny(strings.TrimSuffix(got.body, "\n"), "\x00\r\n<") {
+				t.Errorf("%s %.100s: %v %q", rt.Method, path, w.Header(), got.body)
 			}
 		}
 	}
@@ -328,7 +348,7 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// Of many who show a grant for one session at once, one gets it.
+// Of many simultaneous requests with the same single-session grant, one succeeds.
 func TestGrantForOneSessionIsUsedOnce(t *testing.T) {
 	i, v := newIssuer(t)
 	m := healthy()

@@ -12,6 +12,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -21,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite docs/integrate/openapi.json")
 
 const documentFile = "../../docs/integrate/openapi.json"
 
-// docs/integrate/openapi.json is what the daemon serves, to everybody, byte by byte.
+// docs/integrate/openapi.json is the served document, byte by byte.
 func TestDocumentIsServed(t *testing.T) {
 	s, _ := newServer(t, Config{Token: token}, healthy())
 	resp := ask{method: "GET", path: "/v1/openapi.json"}.do(s.Handler())
@@ -29,7 +30,8 @@ func TestDocumentIsServed(t *testing.T) {
 		t.Fatalf("got %d %v", resp.StatusCode, resp.Header)
 	}
 	if *update {
-		if err := os.WriteFile(documentFile, []byte(resp.body), 0o644); err != nil { //nolint:gosec // a document for everybody
+		// Everybody may read the document.
+		if err := os.WriteFile(documentFile, []byte(resp.body), 0o644); err != nil { //nolint:gosec // everybody may read it
 			t.Fatal(err)
 		}
 	}
@@ -42,29 +44,29 @@ func TestDocumentIsServed(t *testing.T) {
 	}
 	for range 5 {
 		again, _ := newServer(t, Config{}, healthy())
-		if !bytes.Equal(again.spec.document, s.spec.document) {
+		if !bytes.Equal(again.spec.Document(), s.spec.Document()) {
 			t.Fatal("the document differs from one server to the next")
 		}
 	}
 }
 
-// Somebody else's reader takes the document.
+// An independent reader accepts the document.
 func TestDocumentIsValid(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
-	doc, err := openapi3.NewLoader().LoadFromData(s.spec.document)
+	doc, err := openapi3.NewLoader().LoadFromData(s.spec.Document())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := doc.Validate(t.Context(), openapi3.EnableSchemaFormatValidation()); err != nil {
 		t.Error(err)
 	}
-	// And it would not take everything.
+	// The reader refuses a wrong document.
 	for _, broken := range []struct{ from, to string }{
 		{`"operationId": "getHost"`, `"operationId": "getHealth"`},
 		{`"$ref": "#/components/schemas/Error"`, `"$ref": "#/components/schemas/Nothing"`},
 		{`"in": "path"`, `"in": "somewhere"`},
 	} {
-		text := strings.Replace(string(s.spec.document), broken.from, broken.to, 1)
+		text := strings.Replace(string(s.spec.Document()), broken.from, broken.to, 1)
 		doc, err := openapi3.NewLoader().LoadFromData([]byte(text))
 		if err == nil {
 			err = doc.Validate(t.Context())
@@ -74,19 +76,20 @@ func TestDocumentIsValid(t *testing.T) {
 		}
 	}
 	// The schemas compile as JSON Schema 2020-12.
-	c := newContract(t, s.spec.document)
+	c := newContract(t, s.spec.Document())
 	for name := range c.at("components", "schemas").(map[string]any) {
-		if err := c.fits(pointer("components", "schemas", name), func() {}); err == nil || strings.Contains(err.Error(), "compil") {
+		if err := c.fits(pointer("components", "schemas", name), func() {}); err == nil ||
+			strings.Contains(err.Error(), "compil") {
 			t.Errorf("schema %s: %v", name, err)
 		}
 	}
 }
 
-// Every figure says what it is measured in, every field what it is, and no object takes or shows what is not listed.
+// Every figure has a unit, every field a description, and no object accepts unlisted fields.
 func TestDocumentSaysUnits(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	unit := regexp.MustCompile(`in (bit/s|seconds|bytes|pixels|frames per second)\b|fraction of 1|[Nn]umber of`)
-	c := newContract(t, s.spec.document)
+	c := newContract(t, s.spec.Document())
 	figures := 0
 	for name, v := range c.at("components", "schemas").(map[string]any) {
 		schema := v.(map[string]any)
@@ -113,10 +116,10 @@ func TestDocumentSaysUnits(t *testing.T) {
 	}
 }
 
-// The document has the code's lists.
+// The document has the code's closed sets.
 func TestDocumentHasClosedSets(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
-	c := newContract(t, s.spec.document)
+	c := newContract(t, s.spec.Document())
 	for name, words := range sets() {
 		var got []string
 		list, _ := c.at("components", "schemas", name, "enum").([]any)
@@ -134,12 +137,12 @@ func TestDocumentHasClosedSets(t *testing.T) {
 	}
 }
 
-// Each error code is listed by an operation, but for that of methods which are no operations.
+// An operation lists each error code, except the code for wrong methods.
 func TestEachErrorCodeIsOfAnOperation(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	listed := map[problem.Code]bool{problem.ClientGone: true, problem.MethodNotAllowed: true}
-	for _, rt := range s.routes() {
-		for _, c := range rt.codes() {
+	for _, rt := range s.routes(nil) {
+		for _, c := range rt.AllCodes() {
 			listed[c] = true
 		}
 	}
@@ -150,15 +153,19 @@ func TestEachErrorCodeIsOfAnOperation(t *testing.T) {
 	}
 }
 
-// What only a mistake in the table can cause is found when the server is made.
+// Mistakes in the table of routes are errors when the server is made.
 func TestWrongRoutesAreFound(t *testing.T) {
 	type lost struct {
 		Where string `json:"where" set:"Nowhere"`
 	}
 	for want, rt := range map[string]route{
-		"lacks":            {"GET", "/v1/x", true, false, nil, operation{}},
-		"{x}":              {"GET", "/v1/{x}", true, false, nil, operation{id: "x", summary: "x", answers: []answer{done(204, "")}}},
-		`no set "Nowhere"`: {"GET", "/v1/x", true, false, nil, operation{id: "x", summary: "x", answers: []answer{shows(200, lost{}, "")}}},
+		"lacks": open("GET", "/v1/x", nil, openapi.Operation{}),
+		"{x}": open("GET", "/v1/{x}", nil, openapi.Operation{
+			ID: "x", Summary: "x", Answers: []openapi.Answer{openapi.Empty(204, "")},
+		}),
+		`no set "Nowhere"`: open("GET", "/v1/x", nil, openapi.Operation{
+			ID: "x", Summary: "x", Answers: []openapi.Answer{openapi.JSON(200, lost{}, "")},
+		}),
 	} {
 		if _, err := describe([]route{rt}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v; want an error with %q", err, want)

@@ -9,7 +9,7 @@ import (
 	"wavryhost/session/api/content"
 )
 
-// A proxy may put everything below a path of its own and strip that from requests: what the page and the answers name is found all the same.
+// A proxy may add a prefix to all paths and strip it from requests: the paths in page and answers still work.
 func TestPathPrefix(t *testing.T) {
 	s, _ := newServer(t, Config{}, obliging())
 	h := http.StripPrefix("/host7", s.Handler())
@@ -47,12 +47,14 @@ func TestPathPrefix(t *testing.T) {
 		{ask{method: "POST", path: "/host7/whep/default", body: offer, header: sdp()}, "/host7/whep/sessions"},
 		{
 			ask{
-				method: "POST", path: "/host7/v1/sessions", body: `{"sdp": "v=0"}`, header: map[string]string{"Content-Type": content.JSON},
+				method: "POST", path: "/host7/v1/sessions", body: `{"sdp": "v=0"}`,
+				header: map[string]string{"Content-Type": content.JSON},
 			}, "/host7/whep/sessions",
 		},
 		{
 			ask{
-				method: "POST", path: "/host7/v1/reservations", body: `{}`, header: map[string]string{"Content-Type": content.JSON},
+				method: "POST", path: "/host7/v1/reservations", body: `{}`,
+				header: map[string]string{"Content-Type": content.JSON},
 			}, "/host7/v1/reservations",
 		},
 	} {
@@ -63,7 +65,8 @@ func TestPathPrefix(t *testing.T) {
 		}
 		at, err := base.Parse(resp.Header.Get("Location"))
 		if err != nil || resp.StatusCode != http.StatusCreated || path.Dir(at.Path) != made.want {
-			t.Errorf("%s: %d, Location %q, %v; want it in %s", made.request.path, resp.StatusCode, resp.Header.Get("Location"), err, made.want)
+			t.Errorf("%s: %d, Location %q, %v; want it in %s",
+				made.request.path, resp.StatusCode, resp.Header.Get("Location"), err, made.want)
 		}
 	}
 }

@@ -9,10 +9,11 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 	"wavryhost/session/relay"
 )
 
-// What a relay takes is handed to who may open a session there, and to nobody else.
+// Only a client that may open a session on the display gets the credentials of relays.
 func TestRelayCredentialsAreForViewers(t *testing.T) {
 	file, of := tokens(t)
 	i, v := newIssuer(t)
@@ -55,12 +56,15 @@ func TestRelayCredentialsAreForViewers(t *testing.T) {
 			t.Errorf("%s, %s: links %v; want %v", c.who, c.path, got, c.want)
 		}
 	}
-	if got := refusal(t, ask{method: "OPTIONS", path: "/whep/default", header: bearer("wrong")}.do(s.Handler())); got != problem.Unauthorized {
+	if got := refusal(t, ask{
+		method: "OPTIONS", path: "/whep/default",
+		header: bearer("wrong"),
+	}.do(s.Handler())); got != problem.Unauthorized {
 		t.Errorf("a wrong token: %s", got)
 	}
 }
 
-// A relay's credentials are not good for longer than the grant that they were handed out for.
+// The credentials of a relay do not outlive the grant of the client.
 func TestRelayCredentialsEndWithTheGrant(t *testing.T) {
 	i, v := newIssuer(t)
 	m := healthy()
@@ -73,7 +77,7 @@ func TestRelayCredentialsEndWithTheGrant(t *testing.T) {
 	granted := i.signFor("j1", "ann", `{"role":"viewer"}`, time.Now(), expires)
 	until := func(shown, method string) time.Time {
 		header := bearer(shown)
-		header["Content-Type"] = typeSDP
+		header["Content-Type"] = whep.TypeSDP
 		r := ask{method: method, path: "/whep/default", header: header, body: "v=0"}.do(s.Handler())
 		_, name, _ := strings.Cut(strings.Join(r.Header["Link"], ""), `username="`)
 		seconds, _, _ := strings.Cut(name, ":")

@@ -11,6 +11,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/admission"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 )
 
 func typed(more ...string) map[string]string {
@@ -31,8 +32,12 @@ func TestReservations(t *testing.T) {
 		body: `{"display": "x11:0", "hold_seconds": 2.5, "max_bitrate": 3000000, "weight": 50}`,
 	}.do(h)
 	l := decode(t, resp, http.StatusCreated)
-	want := admission.ReservationRequest{Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000, Weight: 50, Key: "k1", Owner: operator}
-	if !slices.Equal(m.asked, []admission.ReservationRequest{want}) || l["id"] != "l1" || resp.Header.Get("Location") != "reservations/l1" {
+	want := admission.ReservationRequest{
+		Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000,
+		Weight: 50, Key: "k1", Owner: operator,
+	}
+	if !slices.Equal(m.asked, []admission.ReservationRequest{want}) || l["id"] != "l1" ||
+		resp.Header.Get("Location") != "reservations/l1" {
 		t.Errorf("asked for %+v, got %v, %v", m.asked, l, resp.Header)
 	}
 	decode(t, ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h), http.StatusCreated)
@@ -40,10 +45,12 @@ func TestReservations(t *testing.T) {
 		t.Errorf("asked for %+v; want the default", m.asked[1])
 	}
 	full := ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h)
-	if refusal(t, full) != problem.Full || full.Header.Get("Retry-After") == "" || !strings.Contains(full.body, `"resource":"sessions"`) {
+	if refusal(t, full) != problem.Full || full.Header.Get("Retry-After") == "" || !strings.Contains(full.body,
+		`"resource":"sessions"`) {
 		t.Errorf("full: %s, %v", full.body, full.Header)
 	}
-	if list := decode(t, ask{method: "GET", path: "/v1/reservations"}.do(h), http.StatusOK)["reservations"].([]any); len(list) != 2 {
+	if list := decode(t, ask{method: "GET", path: "/v1/reservations"}.do(h),
+		http.StatusOK)["reservations"].([]any); len(list) != 2 {
 		t.Errorf("list %v", list)
 	}
 	if one := decode(t, ask{method: "GET", path: "/v1/reservations/l1"}.do(h), http.StatusOK); one["id"] != "l1" {
@@ -63,13 +70,17 @@ func TestReservations(t *testing.T) {
 		"weight":   {`{"weight": 0}`, "", problem.BadJSON},
 		"field":    {`{"Display": "x11:0"}`, "", problem.BadJSON},
 	} {
-		got := refusal(t, ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", c.key), body: c.body}.do(h))
+		got := refusal(t, ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key",
+			c.key), body: c.body}.do(h))
 		if got != c.want {
 			t.Errorf("%s: %s; want %s", path, got, c.want)
 		}
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		if got := refusal(t, ask{method: method, path: "/v1/reservations/l1"}.do(h)); got != problem.UnknownReservation {
+		if got := refusal(t, ask{
+			method: method,
+			path:   "/v1/reservations/l1",
+		}.do(h)); got != problem.UnknownReservation {
 			t.Errorf("%s after the release: %s", method, got)
 		}
 	}
@@ -82,13 +93,23 @@ func TestSessionIsOpenedWithAReservation(t *testing.T) {
 	body := `{"reservation": "l1", "display": "x11:0", "sdp": "v=0", "max_bitrate": 500000, "weight": 7}`
 	resp := ask{method: "POST", path: "/v1/sessions", header: typed(), body: body, remote: "192.0.2.1:5"}.do(h)
 	a := decode(t, resp, http.StatusCreated)
-	if a["id"] != "s1" || a["path"] != "/whep/sessions/s1" || a["etag"] != `"e1"` || resp.Header.Get("Location") != "../whep/sessions/s1" {
+	if a["id"] != "s1" || a["path"] != "/whep/sessions/s1" || a["etag"] != `"e1"` ||
+		resp.Header.Get("Location") != "../whep/sessions/s1" {
 		t.Errorf("%v, %v", a, resp.Header)
 	}
-	ask{method: "POST", path: "/whep/x11:0?reservation=l2", header: map[string]string{"Content-Type": typeSDP}, body: "v=0"}.do(h)
+	ask{
+		method: "POST", path: "/whep/x11:0?reservation=l2",
+		header: map[string]string{"Content-Type": whep.TypeSDP}, body: "v=0",
+	}.do(h)
 	want := []session.Offer{
-		{Display: "x11:0", SDP: "v=0", Reservation: "l1", MaxBitrate: 500_000, Weight: 7, RemoteAddr: "192.0.2.1:5", Owner: theOperator},
-		{Display: "x11:0", SDP: "v=0", Reservation: "l2", Role: session.RoleOperator, RemoteAddr: "192.0.2.1:1234", Owner: theOperator},
+		{
+			Display: "x11:0", SDP: "v=0", Reservation: "l1", MaxBitrate: 500_000, Weight: 7, RemoteAddr: "192.0.2.1:5",
+			Owner: theOperator,
+		},
+		{
+			Display: "x11:0", SDP: "v=0", Reservation: "l2", Role: session.RoleOperator, RemoteAddr: "192.0.2.1:1234",
+			Owner: theOperator,
+		},
 	}
 	if !slices.Equal(m.offers, want) {
 		t.Errorf("offers %+v; want %+v", m.offers, want)
@@ -102,7 +123,8 @@ func TestSessionIsChanged(t *testing.T) {
 	change := func(id, body string) reply {
 		return ask{method: "PATCH", path: "/v1/sessions/" + id, header: typed(), body: body}.do(h)
 	}
-	if one := decode(t, change("s1", `{"max_bitrate": 0, "weight": 5, "display": "x11:0"}`), http.StatusOK); one["id"] != "s1" {
+	if one := decode(t, change("s1", `{"max_bitrate": 0, "weight": 5, "display": "x11:0"}`),
+		http.StatusOK); one["id"] != "s1" {
 		t.Errorf("%v", one)
 	}
 	if c := m.changes[0]; *c.MaxBitrate != 0 || *c.Weight != 5 || *c.Display != "x11:0" {
@@ -113,7 +135,8 @@ func TestSessionIsChanged(t *testing.T) {
 		t.Errorf("%+v; want no change", c)
 	}
 	for body, want := range map[string]problem.Code{
-		`{"display": "no"}`: problem.UnknownDisplay, `{"max_bitrate": 1}`: problem.BadChange, `{"weight": 1001}`: problem.BadJSON, `{"weight": null}`: problem.BadJSON,
+		`{"display": "no"}`: problem.UnknownDisplay, `{"max_bitrate": 1}`: problem.BadChange,
+		`{"weight": 1001}`: problem.BadJSON, `{"weight": null}`: problem.BadJSON,
 	} {
 		if got := refusal(t, change("s1", body)); got != want {
 			t.Errorf("%s: %s; want %s", body, got, want)
@@ -131,22 +154,34 @@ func TestStates(t *testing.T) {
 	if got := refusal(t, ask{method: "GET", path: "/v1/drain"}.do(h)); got != problem.NotDraining {
 		t.Errorf("no drain: %s", got)
 	}
-	decode(t, ask{method: "POST", path: "/v1/drain", header: typed(), body: `{"deadline_seconds": 9, "policy": "move"}`}.do(h), http.StatusAccepted)
+	decode(t, ask{
+		method: "POST", path: "/v1/drain", header: typed(),
+		body: `{"deadline_seconds": 9, "policy": "move"}`,
+	}.do(h), http.StatusAccepted)
 	if d := decode(t, ask{method: "GET", path: "/v1/drain"}.do(h), http.StatusOK); d["policy"] != "wait" {
 		t.Errorf("%v", d)
 	}
-	if got := refusal(t, ask{method: "POST", path: "/v1/drain", header: typed(), body: `{"deadline_seconds": 9, "policy": "run"}`}.do(h)); got != problem.BadJSON {
+	if got := refusal(t, ask{
+		method: "POST", path: "/v1/drain", header: typed(),
+		body: `{"deadline_seconds": 9, "policy": "run"}`,
+	}.do(h)); got != problem.BadJSON {
 		t.Errorf("bad policy: %s", got)
 	}
-	if v := decode(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "probation"}`}.do(h), http.StatusOK); v["state"] != "probation" {
+	if v := decode(t, ask{
+		method: "PUT", path: "/v1/state", header: typed(),
+		body: `{"state": "probation"}`,
+	}.do(h), http.StatusOK); v["state"] != "probation" {
 		t.Errorf("%v", v)
 	}
-	if got := refusal(t, ask{method: "PUT", path: "/v1/state", header: typed(), body: `{"state": "degraded"}`}.do(h)); got != problem.BadJSON {
+	if got := refusal(t, ask{
+		method: "PUT", path: "/v1/state", header: typed(),
+		body: `{"state": "degraded"}`,
+	}.do(h)); got != problem.BadJSON {
 		t.Errorf("bad state: %s", got)
 	}
 }
 
-// reloadable is cfg of a daemon that obeys.
+// reloadable is cfg with reload functions that succeed.
 func reloadable(cfg Config) Config {
 	cfg.Reload = func(confirm time.Duration) (Reloaded, error) {
 		r := Reloaded{Applied: []string{"fps"}, NeedsRestart: []string{}}
@@ -168,7 +203,8 @@ func TestReload(t *testing.T) {
 	post := func(path, body string) reply {
 		return ask{method: "POST", path: path, header: typed(), body: body}.do(h)
 	}
-	if v := decode(t, post("/v1/reload", `{"confirm_seconds": 30}`), http.StatusOK); v["confirm_by"] == nil || len(v["applied"].([]any)) != 1 {
+	if v := decode(t, post("/v1/reload", `{"confirm_seconds": 30}`), http.StatusOK); v["confirm_by"] == nil ||
+		len(v["applied"].([]any)) != 1 {
 		t.Errorf("%v", v)
 	}
 	if v := decode(t, post("/v1/reload", ""), http.StatusOK); v["confirm_by"] != nil {
@@ -188,7 +224,8 @@ func TestReload(t *testing.T) {
 		return Reloaded{}, fmt.Errorf("%w: a.yaml:3: fps: 1000 is too much\nb", ErrBadConfiguration)
 	}}, healthy())
 	h = s.Handler()
-	if r := post("/v1/reload", ""); refusal(t, r) != problem.BadConfiguration || !strings.Contains(r.body, `"a.yaml:3: fps: 1000 is too much"`) {
+	if r := post("/v1/reload", ""); refusal(t, r) != problem.BadConfiguration || !strings.Contains(r.body,
+		`"a.yaml:3: fps: 1000 is too much"`) {
 		t.Errorf("refused: %s", r.body)
 	}
 	if got := refusal(t, post("/v1/reload/confirmation", "")); got != problem.NothingToConfirm {
@@ -199,10 +236,12 @@ func TestReload(t *testing.T) {
 func TestCapacity(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	h := s.Handler()
-	if all := decode(t, ask{method: "GET", path: "/v1/capacity"}.do(h), http.StatusOK)["profiles"].([]any); len(all) < 5 {
+	if all := decode(t, ask{method: "GET", path: "/v1/capacity"}.do(h),
+		http.StatusOK)["profiles"].([]any); len(all) < 5 {
 		t.Errorf("only %d profiles", len(all))
 	}
-	one := decode(t, ask{method: "GET", path: "/v1/capacity?profile=1280x720@30"}.do(h), http.StatusOK)["profiles"].([]any)
+	one := decode(t, ask{method: "GET", path: "/v1/capacity?profile=1280x720@30"}.do(h),
+		http.StatusOK)["profiles"].([]any)
 	if len(one) != 1 || one[0].(map[string]any)["more"] != 3.0 {
 		t.Errorf("one profile: %v", one)
 	}
@@ -213,15 +252,19 @@ func TestCapacity(t *testing.T) {
 	}
 }
 
-// Two gateways that count from 1 do not get each other's places.
+// Two gateways that use the same idempotency key do not get each other's reservations.
 func TestKeysOfOthersAreOthers(t *testing.T) {
 	i, v := newIssuer(t)
 	file, of := tokens(t)
 	owners := make(map[string]int)
-	for _, show := range []string{token, of["operator"], i.sign("j1", "operator", `{"role":"operator"}`), i.sign("j2", "ann", `{"role":"operator"}`), i.sign("j3", "ann", `{"role":"operator"}`)} {
+	for _, show := range []string{
+		token, of["operator"], i.sign("j1", "operator", `{"role":"operator"}`),
+		i.sign("j2", "ann", `{"role":"operator"}`), i.sign("j3", "ann", `{"role":"operator"}`),
+	} {
 		m := healthy()
 		s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, m)
-		r := ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", "1", "Authorization", "Bearer "+show), body: `{}`}.do(s.Handler())
+		r := ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", "1",
+			"Authorization", "Bearer "+show), body: `{}`}.do(s.Handler())
 		decode(t, r, http.StatusCreated)
 		owners[m.asked[0].Owner]++
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,50 +11,23 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-const day = 24 * time.Hour
-
-func TestRevocationsAreBounded(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "revocations.json")
-	now := time.Now()
-	l, err := newRevoked(path, time.Minute, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for n := range maxRevoked - 1 {
-		l.list.Grants.add("i", fmt.Sprintf("%05d%s", n, strings.Repeat("\x01", 123)), now) // characters that JSON spells longest
-	}
-	if err := l.add(now, "i", "99999"+strings.Repeat("\x01", 123), ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.add(now, "i", "x", ""); !errors.Is(err, errTooManyRevoked) {
-		t.Errorf("there is no bound: %v", err)
-	}
-	if err := l.add(now, "i", "00000"+strings.Repeat("\x01", 123), ""); err != nil {
-		t.Errorf("what is remembered already: %v", err)
-	}
-	again, err := newRevoked(path, time.Minute, now)
-	if err != nil || again.list.Grants.size() != maxRevoked {
-		t.Fatalf("the largest file is not read: %v", err)
-	}
-	if err := again.add(now.Add(time.Hour), "i", "x", ""); err != nil || again.list.Grants.size() != 1 {
-		t.Errorf("%d are remembered after all have expired, %v", again.list.Grants.size(), err)
-	}
-}
-
-// A grant and a subject that were revoked stay so when the daemon starts again, and nobody but its owner reads who they are.
+// A revoked grant and a revoked subject stay revoked after a restart, and only the owner can read the file.
 func TestRevocationsOutlastTheServer(t *testing.T) {
 	i, v := newIssuer(t)
 	path := filepath.Join(t.TempDir(), "revocations.json")
 	cfg := Config{Token: token, Grants: v, RevocationsFile: path}
 	status := func(s *Server, id, subject string) int {
-		return ask{method: "GET", path: "/v1/host", header: bearer(i.sign(id, subject, `{"role":"operator"}`))}.do(s.Handler()).StatusCode
+		return ask{method: "GET", path: "/v1/host", header: bearer(i.sign(id, subject,
+			`{"role":"operator"}`))}.do(s.Handler()).StatusCode
 	}
 	post := func(s *Server, body string) reply {
 		header := bearer(token)
@@ -77,14 +49,15 @@ func TestRevocationsOutlastTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ = newServer(t, cfg, healthy())
-	if a, b, c := status(s, "j1", "ann"), status(s, "j2", "bob"), status(s, "j3", "ann"); a != 401 || b != 401 || c != 200 {
+	if a, b, c := status(s, "j1", "ann"), status(s, "j2", "bob"), status(s, "j3", "ann"); a != 401 ||
+		b != 401 || c != 200 {
 		t.Errorf("after a restart: the grant %d, the subject's %d, another %d", a, b, c)
 	}
 	if left, _ := filepath.Glob(path + ".new-*"); len(left) != 0 {
 		t.Errorf("%v is left", left)
 	}
 
-	// Where it cannot be written, it is revoked all the same, and said that it will not last.
+	// If the file cannot be written, the revocation still applies, and the answer says that it will not last.
 	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +74,17 @@ func TestBrokenRevocationsKeepTheServerFromStarting(t *testing.T) {
 	_, v := newIssuer(t)
 	path := filepath.Join(t.TempDir(), "revocations.json")
 	for _, text := range []string{
-		"", "null", "{}", "[]", "x", `{"version":2}`, `{"version":1,"grants":{},"subjects":{}}`, `{"version":3,"grants":{},"subjects":{}}`, `{"version":2,"grants":{"i":{"a":"yesterday"}},"subjects":{}}`,
-		`{"version":2,"grants":{},"subjects":{},"more":1}`, `{"version":2,"grants":{},"subjects":{}}{}`, `{"version":2,"grants":{`, strings.Repeat(" ", maxRevokedFile+1),
+		"", "null", "{}", "[]", "x", `{"version":2}`, `{"version":1,"grants":{},"subjects":{}}`,
+		`{"version":3,"grants":{},"subjects":{}}`, `{"version":2,"grants":{"i":{"a":"yesterday"}},"subjects":{}}`,
+		`{"version":2,"grants":{},"subjects":{},"more":1}`, `{"version":2,"grants":{},"subjects":{}}{}`,
+		`{"version":2,"grants":{`, strings.Repeat(" ", auth.MaxRevocations*1024+1),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		reg := prometheus.NewRegistry()
-		_, err := New(Config{Token: token, Grants: v, RevocationsFile: path}, healthy(), reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
+		_, err := New(Config{Token: token, Grants: v, RevocationsFile: path}, healthy(), reg, NewMetrics(reg),
+			slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove it") {
 			t.Errorf("%.40q: %v", text, err)
 		}
@@ -118,38 +94,26 @@ func TestBrokenRevocationsKeepTheServerFromStarting(t *testing.T) {
 	}
 }
 
-// A clock that was put back makes nothing good again.
-func TestRevocationsOfTheFutureCount(t *testing.T) {
-	now := time.Now()
-	l, err := newRevoked("", day, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.add(now.Add(48*time.Hour), "i", "j1", ""); err != nil {
-		t.Fatal(err)
-	}
-	l.forget(now)
-	if !l.has(grant.Grant{Issuer: "i", ID: "j1"}) {
-		t.Error("it was forgotten")
-	}
-}
-
-// What one issuer calls a grant says nothing of another's: a revocation is about one of them, which it names where there are several.
+// A revocation is about the grants of one issuer, which it must name if there are several.
 func TestRevocationIsOfAnIssuer(t *testing.T) {
 	i, _ := newIssuer(t)
 	keys := filepath.Join(t.TempDir(), "keys.json")
 	if err := os.WriteFile(keys, i.set(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{KeysFile: keys, Audience: "host7", Issuer: "a"}, grant.Config{KeysFile: keys, Audience: "host7", Issuer: "b"})
+	v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{
+		KeysFile: keys, Audience: "host7",
+		Issuer: "a",
+	}, grant.Config{KeysFile: keys, Audience: "host7", Issuer: "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, _ := newServer(t, Config{Token: token, Grants: v}, healthy())
 	now := time.Now().Unix()
 	open := func(issuer string) int {
-		header := bearer(i.signClaims(fmt.Sprintf(`{"iss":%q,"aud":"host7","sub":"ann","jti":"1","iat":%d,"exp":%d,"wavry":{"role":"viewer"}}`, issuer, now, now+60)))
-		header["Content-Type"] = typeSDP
+		claims := `{"iss":%q,"aud":"host7","sub":"ann","jti":"1","iat":%d,"exp":%d,"wavry":{"role":"viewer"}}`
+		header := bearer(i.signClaims(fmt.Sprintf(claims, issuer, now, now+60)))
+		header["Content-Type"] = whep.TypeSDP
 		return ask{method: "POST", path: "/whep/default", header: header, body: "v=0"}.do(s.Handler()).StatusCode
 	}
 	revoke := func(body string) reply {

@@ -24,7 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// rush is the API before a real Manager, which many clients ask at once.
+// rush is the API with a real Manager and many simultaneous clients.
 type rush struct {
 	*session.Manager
 	handler http.Handler
@@ -43,7 +43,8 @@ func openRush(tb testing.TB, change func(*session.Config)) *rush {
 				},
 			}}
 		},
-		Encoders: []encode.Factory{encodetest.New(encodetest.Config{})}, Loopback: true, MaxSessions: 1000, MaxHandshakes: 1000, ConnectTimeout: time.Minute,
+		Encoders: []encode.Factory{encodetest.New(encodetest.Config{})}, Loopback: true, MaxSessions: 1000,
+		MaxHandshakes: 1000, ConnectTimeout: time.Minute,
 	}
 	change(&cfg)
 	m, err := session.NewManager(cfg, log, session.NewMetrics(reg))
@@ -68,7 +69,8 @@ func openRush(tb testing.TB, change func(*session.Config)) *rush {
 		tb.Fatal(err)
 	}
 	defer pc.Close()
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo,
+		webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
 		tb.Fatal(err)
 	}
 	offer, err := pc.CreateOffer(nil)
@@ -78,7 +80,7 @@ func openRush(tb testing.TB, change func(*session.Config)) *rush {
 	return &rush{Manager: m, handler: s.Handler(), offer: offer.SDP}
 }
 
-// told is what a client was told.
+// told is the answer to a client.
 type told struct {
 	status   int
 	retry    string
@@ -86,10 +88,11 @@ type told struct {
 	took     time.Duration
 }
 
-// ask makes the n-th client's request: an offer of its own, or a reservation.
+// ask makes the request of the n-th client: an offer of its own, or a reservation.
 func (r *rush) ask(tb testing.TB, n int) told {
 	tb.Helper()
-	request := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/v1/reservations", strings.NewReader(`{"display":"synthetic","hold_seconds":60}`))
+	request := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/v1/reservations",
+		strings.NewReader(`{"display":"synthetic","hold_seconds":60}`))
 	request.Header.Set("Content-Type", "application/json")
 	if n%2 == 0 {
 		var b strings.Builder
@@ -99,7 +102,8 @@ func (r *rush) ask(tb testing.TB, n int) told {
 			}
 			b.WriteString(line)
 		}
-		request = httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/whep/synthetic", strings.NewReader(b.String()))
+		request = httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/whep/synthetic",
+			strings.NewReader(b.String()))
 		request.Header.Set("Content-Type", "application/sdp")
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
@@ -118,7 +122,7 @@ func (r *rush) ask(tb testing.TB, n int) told {
 	return one
 }
 
-// all makes the requests of so many clients at once.
+// all makes the requests of that many clients at once.
 func (r *rush) all(tb testing.TB, clients int) []told {
 	tb.Helper()
 	answers, begin := make([]told, clients), make(chan struct{})
@@ -134,7 +138,7 @@ func (r *rush) all(tb testing.TB, clients int) []told {
 	return answers
 }
 
-// Two hundred offers and reservations at once get exactly the places that there are, whatever limits them.
+// Two hundred simultaneous offers and reservations get exactly the available capacity, whatever limits it.
 func TestRush(t *testing.T) {
 	const clients, room = 200, 12
 	for name, change := range map[string]func(*session.Config){
@@ -156,7 +160,7 @@ func TestRush(t *testing.T) {
 					after[a.retry]++
 				}
 			}
-			// On a slow machine a session that never connected gives way, and so more than one client gets its place.
+			// On a slow machine a session that never connected makes room, so more than one client gets its place.
 			slow := name == "display" && time.Since(began) > 2*time.Second
 			if n := len(r.Sessions()) + len(r.Reservations()); granted < room || granted > room && !slow || n != room {
 				t.Errorf("%d were let in, and %d are there; want %d", granted, n, room)
@@ -172,7 +176,7 @@ func TestRush(t *testing.T) {
 	}
 }
 
-// BenchmarkRefusals tells how long 200 that are refused at once wait for it.
+// BenchmarkRefusals measures how long 200 simultaneous refusals take.
 func BenchmarkRefusals(b *testing.B) {
 	r := openRush(b, func(c *session.Config) { c.MaxSessions = 12 })
 	r.all(b, 200)

@@ -20,9 +20,13 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/audit"
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/edge"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,7 +36,7 @@ import (
 // issuer signs grants.
 type issuer struct{ key ed25519.PrivateKey }
 
-// newIssuer returns an issuer and who checks its grants.
+// newIssuer returns an issuer and the verifier of its grants.
 func newIssuer(tb testing.TB) (*issuer, *grant.Verifier) {
 	tb.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -43,32 +47,36 @@ func newIssuer(tb testing.TB) (*issuer, *grant.Verifier) {
 	return i, i.verifier(tb, "")
 }
 
-// verifier checks its grants, and keeps those that were used in a file.
+// verifier returns a verifier of the issuer's grants. The file spent keeps the used ones.
 func (i *issuer) verifier(tb testing.TB, spent string) *grant.Verifier {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "keys.json")
 	if err := os.WriteFile(file, i.set(), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{KeysFile: file, Audience: "host7", SpentFile: spent, Issuer: "i", MaxRole: grant.Operator})
+	v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{
+		KeysFile: file, Audience: "host7",
+		SpentFile: spent, Issuer: "i", MaxRole: grant.Operator,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return v
 }
 
-// set is its JWK set.
+// set returns its JWK set.
 func (i *issuer) set() []byte {
-	return fmt.Appendf(nil, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, base64.RawURLEncoding.EncodeToString(i.key.Public().(ed25519.PublicKey)))
+	return fmt.Appendf(nil, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`,
+		base64.RawURLEncoding.EncodeToString(i.key.Public().(ed25519.PublicKey)))
 }
 
-// sign makes a grant of an hour.
+// sign makes a grant for an hour.
 func (i *issuer) sign(id, subject, scope string) string {
 	now := time.Now()
 	return i.signFor(id, subject, scope, now, now.Add(time.Hour))
 }
 
-// signFor makes a grant that is good from issued to expires.
+// signFor makes a grant that is valid from issued to expires.
 func (i *issuer) signFor(id, subject, scope string, issued, expires time.Time) string {
 	return i.signClaims(fmt.Sprintf(`{"iss":"i","aud":"host7","sub":%q,"jti":%q,"iat":%d,"exp":%d,"wavry":%s}`,
 		subject, id, issued.Unix(), expires.Unix(), scope))
@@ -90,7 +98,7 @@ func tokens(t *testing.T) (path string, of map[string]string) {
 	of = make(map[string]string)
 	lines := "# tokens\n\n"
 	for _, role := range grant.Roles() {
-		token, line, err := NewToken("my-"+string(role), string(role))
+		token, line, err := auth.NewToken("my-"+string(role), string(role))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,24 +118,27 @@ func TestRoles(t *testing.T) {
 	m.list[0].Credential, m.list[0].Subject = session.CredentialToken, "my-viewer"
 	s, _ := newServer(t, reloadable(Config{TokensFile: file}), m)
 	allowed := map[string][]string{
-		"viewer":  {"POST /whep/{display}", "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}"},
+		"viewer": {
+			"POST /whep/{display}", "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}",
+			"GET /v1/sessions/{id}",
+		},
 		"metrics": {"GET /metrics", "GET /v1/host", "GET /v1/displays", "GET /v1/capacity"},
 	}
 	allowed["controller"] = allowed["viewer"]
-	for _, rt := range s.routes() {
-		if rt.open || rt.lasting {
+	for _, rt := range s.routes(nil) {
+		if rt.Open || rt.lasting {
 			continue
 		}
-		path := strings.NewReplacer("{id}", "s1", "{display}", "default").Replace(rt.path)
-		name := rt.method + " " + rt.path
+		path := strings.NewReplacer("{id}", "s1", "{display}", "default").Replace(rt.Path)
+		name := rt.Method + " " + rt.Path
 		for role, token := range of {
-			resp := ask{method: rt.method, path: path, header: bearer(token)}.do(s.Handler())
+			resp := ask{method: rt.Method, path: path, header: bearer(token)}.do(s.Handler())
 			may := role == "operator" || slices.Contains(allowed[role], name)
 			if got := resp.StatusCode != http.StatusForbidden; got != may {
 				t.Errorf("%s as %s: %d; allowed: %v", name, role, resp.StatusCode, may)
 			}
 		}
-		if got := refusal(t, ask{method: rt.method, path: path}.do(s.Handler())); got != problem.Unauthorized {
+		if got := refusal(t, ask{method: rt.Method, path: path}.do(s.Handler())); got != problem.Unauthorized {
 			t.Errorf("%s without a token: %s", name, got)
 		}
 	}
@@ -137,15 +148,16 @@ func TestTokensFollowTheirFile(t *testing.T) {
 	file, of := tokens(t)
 	s, reg := newServer(t, Config{TokensFile: file}, healthy())
 	get := func(token string) int {
-		s.key.file.mu.Lock()
-		s.key.file.files.Again()
-		s.key.file.mu.Unlock()
+		s.auth.Reread()
 		return ask{method: "GET", path: "/v1/host", header: bearer(token)}.do(s.Handler()).StatusCode
 	}
 	if get(of["operator"]) != http.StatusOK || get("wrong-wrong-wrong-wrong") != http.StatusUnauthorized {
 		t.Error("tokens of the file are not what counts")
 	}
-	for _, broken := range []string{"a operator", "a root sha256:00", "a operator sha256:zz", "a operator md5:" + strings.Repeat("0", 64), strings.Repeat("x", maxTokens+1)} {
+	for _, broken := range []string{
+		"a operator", "a root sha256:00", "a operator sha256:zz",
+		"a operator md5:" + strings.Repeat("0", 64), strings.Repeat("x", 256<<10+1),
+	} {
 		if err := os.WriteFile(file, []byte(broken), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +165,7 @@ func TestTokensFollowTheirFile(t *testing.T) {
 			t.Errorf("a broken file took the tokens away: %.40q", broken)
 		}
 	}
-	token, line, err := NewToken("new", "operator")
+	token, line, err := auth.NewToken("new", "operator")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,14 +180,15 @@ func TestTokensFollowTheirFile(t *testing.T) {
 		t.Errorf("%d counts of authentications, %v", n, err)
 	}
 	for _, bad := range []string{"", "a b", "#a", "a\n"} {
-		if _, _, err := NewToken(bad, "viewer"); err == nil {
+		if _, _, err := auth.NewToken(bad, "viewer"); err == nil {
 			t.Errorf("name %q was taken", bad)
 		}
 	}
-	if _, _, err := NewToken("a", "root"); err == nil {
+	if _, _, err := auth.NewToken("a", "root"); err == nil {
 		t.Error("an unknown role was taken")
 	}
-	if _, err := New(Config{TokensFile: file + "none"}, healthy(), nil, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := New(Config{TokensFile: file + "none"}, healthy(), nil, nil,
+		slog.New(slog.DiscardHandler)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
@@ -187,14 +200,16 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 	h := s.Handler()
 	open := func(token, path string) reply {
 		header := bearer(token)
-		header["Content-Type"] = typeSDP
+		header["Content-Type"] = whep.TypeSDP
 		return ask{method: "POST", path: path, header: header, body: "v=0", remote: "192.0.2.9:1"}.do(h)
 	}
-	ann := i.sign("j1", "ann", `{"role":"viewer","displays":["x11:0"],"networks":["192.0.2.0/24"],"max_bitrate":3000000,"max_sessions":2}`)
+	ann := i.sign("j1", "ann",
+		`{"role":"viewer","displays":["x11:0"],"networks":["192.0.2.0/24"],"max_bitrate":3000000,"max_sessions":2}`)
 	if r := open(ann, "/whep/x11:0"); r.StatusCode != http.StatusCreated {
 		t.Fatalf("%d %s", r.StatusCode, r.body)
 	}
-	if o := m.offers[0]; o.Owner.Name != "ann" || !o.Guest || o.MaxSessions != 2 || o.Grant != "j1" || o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
+	if o := m.offers[0]; o.Owner.Name != "ann" || !o.Guest || o.MaxSessions != 2 || o.Grant != "j1" ||
+		o.MaxBitrate != 3_000_000 || time.Until(o.Expires) < 50*time.Minute {
 		t.Errorf("offer %+v", o)
 	}
 	if r := open(ann, "/whep/default"); r.StatusCode != http.StatusCreated || m.offers[1].Display != "x11:0" {
@@ -230,13 +245,16 @@ func TestGrantsLimitWhatTheyAllow(t *testing.T) {
 		t.Errorf("with its reservation: %s", r.body)
 	}
 
-	// Sessions of others are as if they were not there.
+	// A viewer cannot see that sessions of others exist.
 	m.list[0].Credential, m.list[0].Issuer, m.list[0].Subject = session.CredentialGrant, "i", "ann"
 	bob := i.sign("j4", "bob", `{"role":"viewer"}`)
 	for _, q := range []ask{
 		{method: "DELETE", path: "/whep/sessions/s1"},
 		{method: "GET", path: "/v1/sessions/s1"},
-		{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: map[string]string{"If-Match": "*", "Content-Type": typeFragment}},
+		{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: map[string]string{
+			"If-Match":     "*",
+			"Content-Type": whep.TypeFragment,
+		}},
 	} {
 		if q.header == nil {
 			q.header = map[string]string{}
@@ -292,18 +310,19 @@ func TestAudit(t *testing.T) {
 		header["Content-Type"] = kind
 		ask{method: method, path: path, header: header, body: body}.do(h)
 	}
-	send("POST", "/whep/x11:0", typeSDP, "v=0")
+	send("POST", "/whep/x11:0", whep.TypeSDP, "v=0")
 	send("POST", "/v1/reservations", content.JSON, "{}")
 	send("POST", "/v1/revocations", content.JSON, `{"grant": "j1", "subject": "ann"}`)
 	send("PUT", "/v1/state", content.JSON, `{"state": "probation"}`)
 	send("POST", "/v1/drain", content.JSON, `{"deadline_seconds": 30, "policy": "end"}`)
 	var got []string
 	for line := range strings.Lines(log.String()) {
-		var l auditLine
+		var l audit.Line
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
-		got = append(got, fmt.Sprintf("%s %s %s %s %s %s %d %s", l.Who, l.Role, l.Grant, l.Method, l.Route, l.Object, l.Status, l.Code+l.Made))
+		got = append(got, fmt.Sprintf("%s %s %s %s %s %s %d %s", l.Who, l.Role, l.Grant, l.Method, l.Route,
+			l.Object, l.Status, l.Code+l.Made))
 	}
 	want := []string{
 		"token operator  DELETE /v1/sessions/{id} s1 204 ",
@@ -329,9 +348,10 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestSecretsStaySecret plants secrets wherever a client or an operator brings some, and looks for them in all that comes out.
+// TestSecretsStaySecret plants secrets in every input of clients and operators, and looks for them in every output.
 func TestSecretsStaySecret(t *testing.T) {
-	const token, credential, password = "planted-token-0123456789", "planted-turn-credential", "planted+ice+password+0123456789"
+	const token, credential, password = "planted-token-0123456789", "planted-turn-credential",
+		"planted+ice+password+0123456789"
 	const shared = "planted-turn-secret"
 	i, v := newIssuer(t)
 	signed := i.sign("j1", "ann", `{"role":"viewer"}`)
@@ -340,12 +360,14 @@ func TestSecretsStaySecret(t *testing.T) {
 	m := obliging()
 	m.servers = func(string, string, time.Time) []relay.Server {
 		return []relay.Server{
-			{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential}, {URLs: []string{"turn:s.example"}, Secret: shared, Lifetime: time.Hour},
+			{URLs: []string{"turn:t.example"}, Username: "u", Credential: credential},
+			{URLs: []string{"turn:s.example"}, Secret: shared, Lifetime: time.Hour},
 		}
 	}
 	revocations := filepath.Join(t.TempDir(), "revocations.json")
 	s, err := New(reloadable(Config{
-		Token: token, Grants: v, Audit: &trail, RevocationsFile: revocations, Limits: Limits{PerAddress: 10_000, Attempts: 1000},
+		Token: token, Grants: v, Audit: &trail, RevocationsFile: revocations,
+		Limits: edge.Limits{PerAddress: 10_000, Attempts: 1000},
 	}), m, reg, NewMetrics(reg), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		t.Fatal(err)
@@ -354,38 +376,48 @@ func TestSecretsStaySecret(t *testing.T) {
 	for _, m.create = range []func(context.Context, session.Offer) (session.Answer, error){
 		nil, func(context.Context, session.Offer) (session.Answer, error) { return session.Answer{}, fail },
 	} {
-		for _, rt := range s.routes() {
+		for _, rt := range s.routes(nil) {
 			if rt.lasting {
 				continue
 			}
-			path := strings.NewReplacer("{id}", "s1", "{display}", "default", "{file}", "app.js", "{$}", "").Replace(rt.path)
+			path := strings.NewReplacer("{id}", "s1", "{display}", "default", "{file}", "app.js", "{$}",
+				"").Replace(rt.Path)
 			for _, secret := range []string{token, signed, token + "x", signed + "x"} {
-				for _, kind := range []string{typeSDP, content.JSON, typeFragment, ""} {
+				for _, kind := range []string{whep.TypeSDP, content.JSON, whep.TypeFragment, ""} {
 					header := bearer(secret)
 					header["Content-Type"], header["If-Match"] = kind, "*"
 					body := "v=0\r\na=ice-pwd:" + password + "\r\n"
 					if kind == content.JSON {
 						body = fmt.Sprintf(`{"sdp": "a=ice-pwd:%s", "reason": "r", "deadline_seconds": "%[1]s"}`, password)
 					}
-					answer := ask{method: rt.method, path: path + "?token=" + secret, header: header, body: body}.do(s.Handler())
+					answer := ask{
+						method: rt.Method, path: path + "?token=" + secret, header: header,
+						body: body,
+					}.do(s.Handler())
 					for _, planted := range []string{token, signed, shared, password} {
 						if strings.Contains(answer.body, planted) {
-							t.Errorf("%s %s answers with a secret: %s", rt.method, rt.path, answer.body)
+							t.Errorf("%s %s answers with a secret: %s", rt.Method, rt.Path, answer.body)
 						}
 					}
 				}
 			}
 		}
 	}
-	// What strangers try, beyond what has lines of its own, and a revocation.
-	for range 2 * strangerBurst {
-		ask{method: "POST", path: "/v1/drain?token=" + token, header: bearer(signed + "x"), remote: "192.0.2.1:1"}.do(s.Handler())
+	// Requests of unknown clients, more than get lines of their own, and a revocation.
+	for range 200 {
+		ask{
+			method: "POST", path: "/v1/drain?token=" + token, header: bearer(signed + "x"),
+			remote: "192.0.2.1:1",
+		}.do(s.Handler())
 	}
 	header := bearer(token)
 	header["Content-Type"] = content.JSON
-	decode(t, ask{method: "POST", path: "/v1/revocations", header: header, body: `{"grant": "j1", "subject": "ann"}`}.do(s.Handler()), http.StatusOK)
-	s.sweep(t.Context(), time.Now())
-	s.sumUp(time.Now(), true)
+	decode(t, ask{
+		method: "POST", path: "/v1/revocations", header: header,
+		body: `{"grant": "j1", "subject": "ann"}`,
+	}.do(s.Handler()), http.StatusOK)
+	s.access.Sweep(t.Context(), time.Now())
+	s.flushAudit(time.Now(), true)
 	if !strings.Contains(trail.String(), `"count":`) {
 		t.Error("nothing was summed up")
 	}
@@ -402,13 +434,17 @@ func TestSecretsStaySecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	for where, text := range map[string]string{
-		"the log": log.String(), "the audit log": trail.String(), "the metrics": fmt.Sprint(families), "the events": string(events),
+		"the log": log.String(), "the audit log": trail.String(), "the metrics": fmt.Sprint(families),
+		"the events":              string(events),
 		"the file of revocations": string(kept),
 	} {
 		if text == "" {
 			t.Errorf("%s is empty", where)
 		}
-		for _, planted := range []string{token, signed, credential, shared, password, base64.StdEncoding.EncodeToString([]byte(token))} {
+		for _, planted := range []string{
+			token, signed, credential, shared, password,
+			base64.StdEncoding.EncodeToString([]byte(token)),
+		} {
 			if strings.Contains(text, planted) {
 				t.Errorf("%s holds a secret", where)
 			}

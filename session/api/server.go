@@ -1,13 +1,13 @@
-// Package api is the daemon's HTTP side: WHEP (draft-ietf-wish-whep on the ground of RFC 9725), the control API, the
-// metrics endpoint, the health endpoints and the viewer page. Every answer that is no success has one JSON shape,
-// {"error": "…", "code": "…"}; docs/integrate/api.md lists routes and codes.
+// Package api is the HTTP control API of the daemon. It joins the parts of the HTTP side into one server: WHEP, the
+// control API with its OpenAPI document, events, metrics, health and the viewer page. Every answer that is not a
+// success has one JSON shape, {"error": "…", "code": "…"}. docs/integrate/api.md lists routes,
+// docs/integrate/errors.md codes.
 package api
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,140 +16,112 @@ import (
 	"time"
 
 	"wavryhost/session"
-	"wavryhost/session/admission"
+	"wavryhost/session/api/access"
+	"wavryhost/session/api/audit"
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
-	"wavryhost/session/api/grant"
+	"wavryhost/session/api/edge"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/page"
-	"wavryhost/session/relay"
+	"wavryhost/session/api/whep"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-// manager is what the API asks of session.Manager.
-type manager interface {
-	Create(ctx context.Context, o session.Offer) (session.Answer, error)
-	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
-	End(ctx context.Context, id string, why session.EndReason) error
-	EndNoted(ctx context.Context, id string, why session.EndReason, note string) error
-	RequestKeyframe(id string) error
-	Session(id string) (session.Snapshot, error)
-	Sessions() []session.Snapshot
-	WriteRecording(id string, w io.Writer) error
-	Events(after uint64) (list []session.EventRecord, lost bool, more <-chan struct{})
-	LastEvent() uint64
-	Host() session.Host
-	Drain(o session.DrainOrder) session.DrainStatus
-	Draining() (session.DrainStatus, bool)
-	SetState(state string) error
-	Reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error)
-	Reservations() []admission.Reservation
-	Revoke(issuer, grant, subject string) int
-	Capacity(profiles ...admission.Profile) []admission.Capacity
-	Release(id string) error
-	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
-	Resume()
-	SetControl(id string, on bool) (session.Snapshot, error)
-	TakesInput(ctx context.Context, display string, r session.Role) bool
-	RetryAfter() time.Duration
-	ICEServers(region, user string, last time.Time) []relay.Server
-}
 
 var _ manager = (*session.Manager)(nil)
 
 // Server answers HTTP requests for one manager.
 type Server struct {
-	cfg      Config
-	mgr      manager
-	gatherer prometheus.Gatherer
-	metrics  *Metrics
-	log      *slog.Logger
+	cfg     Config
+	mgr     manager
+	metrics *Metrics
+	log     *slog.Logger
 
-	spec     *spec
-	document *content.Static
-	page     *page.Page
+	// live is what can change while the server runs.
 	live     atomic.Pointer[live]
-	key      *keeper
-	cert     *certificate // nil without TLS
-	nets     *networks
-	audit    audit
+	limiter  *edge.Limiter
+	cert     *edge.Certificate // nil without TLS
+	auth     *auth.Authenticator
+	access   *access.Access
+	audit    *audit.Log
+	whep     *whep.Handler
+	page     *page.Page
+	spec     *openapi.Spec
+	document *content.Static
 	handler  http.Handler
 	addr     atomic.Pointer[net.Addr]
 
-	mu     sync.Mutex
-	opened map[string]principal // by whom each session was, until it has ended
-	swept  map[string]principal // those that are being ended for their credentials, until the audit log has it
+	noted uint64 // the newest event that the audit log has; the goroutine of watch owns it
 
-	noted uint64 // the newest event that the audit log was told of; the goroutine of watch owns it
-
-	hidden   sync.Once     // a proxy that hides its clients was told of
-	streams  atomic.Int32  // clients that follow the events
+	hidden   sync.Once     // logs once that a proxy hides its clients
+	streams  atomic.Int32  // number of event streams
 	stopping chan struct{} // closed when Run begins to end
 }
 
-// New returns a Server that does not listen yet. The certificate is read, so that a broken one is found early.
+// live is the part of a Config that can change while the server runs.
+type live struct {
+	policy  *edge.Policy
+	proxies edge.Proxies
+	limits  edge.Limits
+	auth    auth.Settings
+}
+
+// New returns a Server that does not listen yet. It reads all files, so that an invalid one is an error here.
 func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log *slog.Logger) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, gatherer: gatherer, metrics: m, log: log, opened: make(map[string]principal), swept: make(map[string]principal), stopping: make(chan struct{})}
-	if err := s.keep(); err != nil {
+	s := &Server{cfg: cfg, mgr: mgr, metrics: m, log: log, audit: audit.New(cfg.Audit), stopping: make(chan struct{})}
+	s.limiter = edge.NewLimiter(func() edge.Limits { return s.live.Load().limits })
+	var err error
+	s.auth, err = auth.New(cfg.auth(), auth.Environment{
+		Settings: func() auth.Settings { return s.live.Load().auth },
+		Ambient:  func(r *http.Request) bool { return s.live.Load().policy.Ambient(r) },
+		Count:    func(method, result string) { m.auth.WithLabelValues(method, result).Inc() },
+	}, s.limiter, log)
+	if err != nil {
 		return nil, err
 	}
 	if cfg.TLSCert != "" {
-		var err error
-		if s.cert, err = newCertificate(cfg.TLSCert, cfg.TLSKey, log, m); err != nil {
+		expires := func(end time.Time) { m.certificateEnd.Set(float64(end.Unix())) }
+		if s.cert, err = edge.NewCertificate(cfg.TLSCert, cfg.TLSKey, log, expires); err != nil {
 			return nil, err
 		}
-		if cfg.asksClients() {
-			if s.cert.clients, err = newClients(cfg.TLSClientCA, cfg.TLSClientRevoked, cfg.TLSClientAuth, log); err != nil {
-				return nil, err
-			}
-			s.key.clients = s.cert.clients
-		}
 	}
-	s.live.Store(newLive(cfg, s.cert))
-	var err error
-	if s.spec, err = describe(s.routes()); err != nil {
-		return nil, err
-	}
-	if s.document, err = content.NewStatic(content.JSON, s.spec.document); err != nil {
-		return nil, err
-	}
+	s.live.Store(cfg.live(s.cert))
+	s.access = access.New(mgr, s.auth, cfg.Grants, s.audit.On(), log)
+	s.whep = whep.New(mgr, s.access)
 	if s.page, err = page.New(); err != nil {
 		return nil, err
 	}
-	s.handler = s.build()
+	routes := s.routes(gatherer)
+	if s.spec, err = describe(routes); err != nil {
+		return nil, err
+	}
+	if s.document, err = content.NewStatic(content.JSON, s.spec.Document()); err != nil {
+		return nil, err
+	}
+	s.handler = s.build(routes)
 	return s, nil
 }
 
-// keep makes what checks who asks.
-func (s *Server) keep() error {
+// Prepare checks a new configuration. It returns the function that applies what can change while the server runs: the
+// operator's token, the anonymous role, the hosts and origins, and the limits on requests. Everything else stays as it
+// is, and the changes must be consistent with it.
+func (s *Server) Prepare(next Config) (apply func(), err error) {
 	c := s.cfg
-	s.audit.w = c.Audit
-	s.nets = newNetworks(func() Limits { return s.live.Load().limits })
-	s.key = &keeper{
-		live: s.live.Load, grants: c.Grants, nets: s.nets, count: func(method, result string) { s.metrics.auth.WithLabelValues(method, result).Inc() },
+	c.Token, c.OwnToken, c.AnonymousRole = next.Token, next.OwnToken, next.AnonymousRole
+	c.AllowedHosts, c.AllowedOrigins = next.AllowedHosts, next.AllowedOrigins
+	c.TrustedProxies, c.Limits = next.TrustedProxies, next.Limits
+	if err := c.Validate(); err != nil {
+		return nil, err
 	}
-	if c.asksClients() {
-		s.key.certRole, s.key.certRules = grant.Role(c.TLSClientRole), c.TLSClientRules
-	}
-	path, lifetime := "", time.Duration(0)
-	if c.Grants != nil {
-		path, lifetime = c.RevocationsFile, c.Grants.Outlived()
-	}
-	var err error
-	if s.key.revoked, err = newRevoked(path, lifetime, time.Now()); err != nil {
-		return fmt.Errorf("api: revocations: %w", err)
-	}
-	if c.TokensFile == "" {
-		return nil
-	}
-	s.key.file, err = newTokenFile(c.TokensFile, s.log)
-	return err
+	l := c.withDefaults().live(s.cert)
+	return func() { s.live.Store(l) }, nil
 }
 
-// Handler returns what answers the requests, for tests and for serving by other means than Run.
+// Handler returns the handler of all requests, for tests and for serving by other means than Run.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Addr returns the address that Run listens on; nil before it does.
@@ -160,8 +132,8 @@ func (s *Server) Addr() net.Addr {
 	return nil
 }
 
-// Run listens and serves until ctx ends; then it waits for the requests under way, at most Config.ShutdownTimeout, and
-// returns nil. An error means that it could not listen or go on accepting.
+// Run listens and serves until ctx ends. Then it waits for the requests in progress, at most Config.ShutdownTimeout,
+// and returns nil. An error means that it could not listen, or not accept any more.
 func (s *Server) Run(ctx context.Context) error {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
@@ -169,51 +141,50 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
 	}
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || !s.cfg.locked()) {
-		// Validate trusts the name localhost; the resolver of this machine has the last word.
+		// Validate relies on the name localhost. The resolver of this machine may give it another address.
 		_ = ln.Close()
-		return fmt.Errorf("listen on %s: it is %s, which other machines can reach: that takes TLS and a token",
+		return fmt.Errorf("listen on %s: it is %s, which other machines can reach; that requires TLS and a token",
 			s.cfg.Listen, tcp)
 	}
 	return s.serve(ctx, ln)
 }
 
-// serve owns ln.
+// serve serves on ln, and closes it.
 func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	addr := ln.Addr()
-	ln = newGate(ln, s.cfg.MaxConnections, s.cfg.MaxConnectionsPerAddress, s.nets, func(a net.Addr) bool { return s.live.Load().proxies.trustsPeer(a) }, func(reason string) { s.metrics.cut.WithLabelValues(reason).Inc() })
-	ln = s.unwrapped(ln)
+	ln = s.limited(ln)
 	srv := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
 		ReadTimeout:       s.cfg.ReadTimeout,
 		WriteTimeout:      s.cfg.WriteTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
-		MaxHeaderBytes:    4 * maxHeaderBytes,
-		ConnState:         track,
-		ConnContext:       withGated,
-		// What net/http has to say is about single clients: broken handshakes and the like.
+		MaxHeaderBytes:    4 * edge.MaxHeaderBytes,
+		ConnState:         edge.Track,
+		ConnContext:       edge.WithConn,
+		// Errors of net/http are about single clients, such as failed handshakes.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		// Requests under way outlive ctx for the time of the shutdown.
+		// Requests in progress outlive ctx during the shutdown.
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	done := make(chan error, 1) // one result, never blocks
 	go func() {                 // unguarded: net/http recovers from panics of handlers
 		if s.cert != nil {
-			srv.TLSConfig = s.cert.config()
+			srv.TLSConfig = s.cert.Config(s.auth.ClientTLS())
 			done <- srv.ServeTLS(ln, "", "")
 			return
 		}
 		done <- srv.Serve(ln)
 	}()
-	swept := make(chan struct{})
+	watched := make(chan struct{})
 	go func() { // unguarded: watch guards each round
-		defer close(swept)
+		defer close(watched)
 		s.watch(ctx)
 	}()
 	defer func() {
-		<-swept
+		<-watched
 		s.noteEvents()
-		s.sumUp(time.Now(), true)
+		s.flushAudit(time.Now(), true)
 	}()
 	s.addr.Store(&addr)
 	s.log.Info("api listening", "addr", addr.String(), "tls", s.cert != nil)
@@ -239,4 +210,17 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("serve on %s: %w", addr, err)
 	}
 	return nil
+}
+
+// limited returns a listener with the limits on connections that accepts from ln.
+func (s *Server) limited(ln net.Listener) net.Listener {
+	proxy := func(a net.Addr) bool { return s.live.Load().proxies.TrustsPeer(a) }
+	ln = edge.NewListener(ln, edge.ListenerConfig{
+		MaxConnections: s.cfg.MaxConnections, MaxPerNetwork: s.cfg.MaxConnectionsPerAddress,
+		Known: s.limiter.Known, Proxy: proxy, Cut: func(reason string) { s.metrics.cut.WithLabelValues(reason).Inc() },
+	})
+	if s.cfg.ProxyHeader != edge.ProxyProtocol {
+		return ln
+	}
+	return edge.ProxyListener(ln, s.cfg.ReadHeaderTimeout, proxy)
 }

@@ -63,14 +63,14 @@ func writePair(t *testing.T, certFile, keyFile, name string) {
 	}
 }
 
-// run serves m until the test ends and returns the address.
+// run serves m until the test ends. It returns the address.
 func run(t *testing.T, cfg Config, m manager) (addr string, stop func() error) {
 	t.Helper()
 	_, addr, stop = start(t, cfg, m)
 	return addr, stop
 }
 
-// start is run, with what serves.
+// start is run, and also returns the Server.
 func start(t *testing.T, cfg Config, m manager) (s *Server, addr string, stop func() error) {
 	t.Helper()
 	ready := make(chan net.Addr, 1)
@@ -164,7 +164,8 @@ func TestTLSFollowsItsFiles(t *testing.T) {
 	if got := name(); got != "first.example" {
 		t.Fatalf("serves %s", got)
 	}
-	old := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}} //nolint:gosec // as above
+	// A client with an older version of TLS.
+	old := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}} //nolint:gosec // ours
 	if conn, err := old.DialContext(t.Context(), "tcp", addr); err == nil {
 		conn.Close()
 		t.Error("TLS 1.2 is taken")
@@ -175,7 +176,10 @@ func TestTLSFollowsItsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots.AppendCertsFromPEM(b)
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true}}
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		RootCAs:    roots,
+		MinVersion: tls.VersionTLS13,
+	}, ForceAttemptHTTP2: true}}
 	defer c.CloseIdleConnections()
 	if status, proto := get(t, c, "https://"+addr+"/healthz"); status != http.StatusOK || proto != 2 {
 		t.Errorf("verified request: %d over HTTP/%d; want 200 over HTTP/2", status, proto)
@@ -199,30 +203,30 @@ func TestBrokenCertificateKeepsTheOldOne(t *testing.T) {
 		if err := os.WriteFile(cert, []byte("half a certi"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		settle(func() { s.cert.get() })
-		if !s.cert.names("first.example") {
+		settle(func() { s.cert.Current() })
+		if !s.cert.Valid("first.example") {
 			t.Error("a broken file took the certificate away")
 		}
 		if err := os.Remove(key); err != nil {
 			t.Fatal(err)
 		}
-		settle(func() { s.cert.get() })
-		if !s.cert.names("first.example") {
+		settle(func() { s.cert.Current() })
+		if !s.cert.Valid("first.example") {
 			t.Error("a missing file took the certificate away")
 		}
 		writePair(t, cert, key, "second.example")
-		if s.cert.names("second.example") {
+		if s.cert.Valid("second.example") {
 			t.Errorf("the files are looked at more than once in %v", watched.Every)
 		}
-		settle(func() { s.cert.get() })
-		if !s.cert.names("second.example") {
+		settle(func() { s.cert.Current() })
+		if !s.cert.Valid("second.example") {
 			t.Error("the repaired files are not taken")
 		}
 	})
 }
 
-// A renewal as certbot makes it, step by step and with each thing that goes wrong: the old pair stays until a whole
-// new one is there, the log names the file, and the metric has the end of what is in use.
+// A renewal as certbot makes it, step by step, with everything that can go wrong: the old pair stays in use until a
+// complete new one exists, the log names the file, and the metric has the end of the certificate in use.
 func TestRenewalOfTheCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -233,7 +237,7 @@ func TestRenewalOfTheCertificate(t *testing.T) {
 		}
 		at := func(parts ...string) string { return filepath.Join(append([]string{dir}, parts...)...) }
 		live := at("live")
-		// link replaces the folder of the pair in use at once.
+		// link switches to another folder of the pair, atomically.
 		link := func(to string) {
 			err := os.Symlink(to, live+".next")
 			if err == nil {
@@ -247,19 +251,20 @@ func TestRenewalOfTheCertificate(t *testing.T) {
 		link("1")
 		var log bytes.Buffer
 		reg := prometheus.NewRegistry()
-		s, err := New(Config{Token: token, TLSCert: at("live", "c.pem"), TLSKey: at("live", "k.pem")}, healthy(), reg, NewMetrics(reg),
+		s, err := New(Config{Token: token, TLSCert: at("live", "c.pem"), TLSKey: at("live", "k.pem")},
+			healthy(), reg, NewMetrics(reg),
 			slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		first := s.cert.get().Leaf.NotAfter
+		first := s.cert.Current().Leaf.NotAfter
 		holds := func(what, name string, end time.Time, said string) {
 			t.Helper()
-			settle(func() { s.cert.get() })
-			if !s.cert.names(name) {
-				t.Errorf("%s: the certificate is for %v; want %s", what, s.cert.get().Leaf.DNSNames, name)
+			settle(func() { s.cert.Current() })
+			if !s.cert.Valid(name) {
+				t.Errorf("%s: the certificate is for %v; want %s", what, s.cert.Current().Leaf.DNSNames, name)
 			}
-			// The steps before took some seconds.
+			// The previous steps took some seconds.
 			if got := testutil.ToFloat64(s.metrics.certificateEnd) - float64(end.Unix()); got < 0 || got > 30 {
 				t.Errorf("%s: the metric says that it ends %v s after %v", what, got, end)
 			}
@@ -294,7 +299,7 @@ func TestRenewalOfTheCertificate(t *testing.T) {
 		third := second.Add(10 * time.Minute)
 		holds("the mode is put right", "third.example", third, "reloaded")
 
-		// The authority's certificate in front of the server's own.
+		// The authority's certificate comes before the server's own.
 		own, err := os.ReadFile(at("3", "c.pem"))
 		if err != nil {
 			t.Fatal(err)
@@ -308,13 +313,13 @@ func TestRenewalOfTheCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 		holds("the chain is in order", "third.example", third, "reloaded")
-		if n := len(s.cert.get().Certificate); n != 2 {
+		if n := len(s.cert.Current().Certificate); n != 2 {
 			t.Errorf("the chain has %d certificates", n)
 		}
 	})
 }
 
-// settle lets the times of a bubble go by in which files that were written are looked at twice.
+// settle waits until files that were written have been looked at twice.
 func settle(look func()) {
 	time.Sleep(watched.Every)
 	look()
@@ -336,7 +341,7 @@ func TestNewRefusesABrokenCertificate(t *testing.T) {
 	}
 }
 
-// pipes is a listener whose connections are pipes, which follow a bubble's clock.
+// pipes is a listener whose connections are pipes, which use the bubble's clock.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -362,10 +367,14 @@ func (p *pipes) dial() net.Conn {
 	return ours
 }
 
-// client is one whose connections are pipes to the listener.
+// client is an HTTP client whose connections are pipes to the listener.
 func (p *pipes) client(t *testing.T) *http.Client {
 	t.Helper()
-	c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial(), nil }}}
+	c := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn,
+		error,
+	) {
+		return p.dial(), nil
+	}}}
 	t.Cleanup(c.CloseIdleConnections)
 	return c
 }
@@ -397,7 +406,8 @@ func TestSlowBodyIsCutOff(t *testing.T) {
 		conn := ln.dial()
 		defer conn.Close()
 		start := time.Now()
-		_, _ = io.WriteString(conn, "POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 10\r\n\r\nv=")
+		_, _ = io.WriteString(conn,
+			"POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 10\r\n\r\nv=")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -441,7 +451,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	})
 }
 
-// The read deadline of net/http runs on while a handler works; a session may take longer to open.
+// The read deadline of net/http continues while a handler works. Opening a session may take longer.
 func TestSlowHostIsNotMistakenForAVanishedClient(t *testing.T) {
 	m := healthy()
 	m.create = func(ctx context.Context, _ session.Offer) (session.Answer, error) {
@@ -455,7 +465,8 @@ func TestSlowHostIsNotMistakenForAVanishedClient(t *testing.T) {
 	bubble(t, m, func(ln *pipes) {
 		conn := ln.dial()
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 2\r\n\r\nv=")
+		_, _ = io.WriteString(conn,
+			"POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 2\r\n\r\nv=")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -477,7 +488,8 @@ func TestRequestThatTheHostCannotFinish(t *testing.T) {
 		conn := ln.dial()
 		defer conn.Close()
 		start := time.Now()
-		_, _ = io.WriteString(conn, "POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 2\r\n\r\nv=")
+		_, _ = io.WriteString(conn,
+			"POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 2\r\n\r\nv=")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -506,7 +518,8 @@ func TestShutdownIsBounded(t *testing.T) {
 		go func() { done <- s.serve(ctx, ln) }()
 		conn := ln.dial()
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 2\r\n\r\nv=")
+		_, _ = io.WriteString(conn,
+			"POST /whep/default HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 2\r\n\r\nv=")
 		<-entered
 		start := time.Now()
 		cancel()
@@ -515,67 +528,6 @@ func TestShutdownIsBounded(t *testing.T) {
 		}
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("shutdown took %v; want the 5s that it may", took)
-		}
-	})
-}
-
-func TestConnectionsAreLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		inner := newPipes()
-		ln := newGate(inner, 2, 1, newNetworks(nil), func(net.Addr) bool { return false }, func(string) {})
-		defer ln.Close()
-		accept := func() net.Conn {
-			ours := make(chan net.Conn, 1)
-			go func() { ours <- inner.dial() }()
-			c, err := ln.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			mine := <-ours
-			t.Cleanup(func() { _ = mine.Close() })
-			go func() { _, _ = io.WriteString(mine, "x") }()
-			return c
-		}
-		type result struct {
-			n     int
-			err   error
-			after time.Duration
-		}
-		reads := func(c net.Conn) <-chan result {
-			got := make(chan result, 1)
-			began := time.Now()
-			go func() {
-				n, err := c.Read(make([]byte, 1))
-				got <- result{n, err, time.Since(began)}
-			}()
-			synctest.Wait()
-			return got
-		}
-		first, other, second, third := accept(), accept(), accept(), accept()
-		if got := <-reads(first); got.n != 1 {
-			t.Errorf("the first: %+v", got)
-		}
-		waits := reads(second)
-		if len(waits) != 0 {
-			t.Error("a connection beyond the limit is read")
-		}
-		first.Close()
-		first.Close() // gives its place back once only
-		if got := <-waits; got.n != 1 {
-			t.Errorf("one that waited has the place of the first: %+v", got)
-		}
-		if got := <-reads(third); !errors.Is(got.err, os.ErrDeadlineExceeded) || got.after != patience {
-			t.Errorf("a connection without a place: %+v; want the end of its patience", got)
-		}
-		waits = reads(third)
-		third.Close()
-		if got := <-waits; !errors.Is(got.err, net.ErrClosed) {
-			t.Errorf("a connection that was closed meanwhile: %+v", got)
-		}
-		second.Close()
-		other.Close()
-		if len(ln.open) != 0 || len(ln.of) != 0 || len(ln.queue) != 0 {
-			t.Errorf("%d are open and %d wait after the end", len(ln.open), len(ln.queue))
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"wavryhost/session/api/content"
 )
 
-// sip reads one byte a second until the other side hangs up, and returns how long that took.
+// sip reads one byte per second until the other side closes, and returns the duration.
 func sip(conn net.Conn) time.Duration {
 	start := time.Now()
 	for b := make([]byte, 1); ; time.Sleep(time.Second) {
@@ -26,8 +26,7 @@ func sip(conn net.Conn) time.Duration {
 	}
 }
 
-// Clients that read a byte a second are dropped, each kind within its bound, and meanwhile hold up no client that
-// reads.
+// Clients that read one byte per second are dropped, each kind within its limit, and do not delay clients that read.
 func TestSlowReadersAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &recorded{fakeManager: healthy()}
@@ -45,8 +44,8 @@ func TestSlowReadersAreDropped(t *testing.T) {
 			request string
 			most    time.Duration
 		}{
-			{"GET /v1/events", writeLimit},
-			{"GET /v1/events?after=0", writeLimit},
+			{"GET /v1/events", writeTimeout},
+			{"GET /v1/events?after=0", writeTimeout},
 			{"POST /v1/sessions/s1/recording", 30 * time.Second},
 			{"GET /v1/sessions", 30 * time.Second},
 			{"GET /v1/openapi.json", content.StaticTimeout},
@@ -88,7 +87,7 @@ func TestSlowReadersAreDropped(t *testing.T) {
 	})
 }
 
-// recorded has a large recording.
+// recorded is a manager with a large recording.
 type recorded struct{ *fakeManager }
 
 func (m *recorded) WriteRecording(_ string, w io.Writer) error {
@@ -96,12 +95,13 @@ func (m *recorded) WriteRecording(_ string, w io.Writer) error {
 	return err
 }
 
-// A client that reads what a slow line carries gets all of it, however long that takes altogether.
+// A client that reads at the speed of a slow line gets the whole recording, however long it takes.
 func TestHonestReaderOfARecordingGetsAllOfIt(t *testing.T) {
 	bubble(t, &recorded{fakeManager: healthy()}, func(ln *pipes) {
 		conn := ln.dial()
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "POST /v1/sessions/s1/recording HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+		_, _ = io.WriteString(conn,
+			"POST /v1/sessions/s1/recording HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +122,7 @@ func TestHonestReaderOfARecordingGetsAllOfIt(t *testing.T) {
 	})
 }
 
-// Requests that stop halfway, of each kind, are cut off, and others are served beside them.
+// Requests that stop halfway, of each kind, are cut off, and do not delay others.
 func TestHalfOpenRequestsAreCutOff(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -138,8 +138,12 @@ func TestHalfOpenRequestsAreCutOff(t *testing.T) {
 			go func() { done <- s.serve(ctx, ln) }()
 			const each = 30
 			took := make(chan string, 4*each)
-			post := "POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
-			for what, text := range map[string]string{"nothing": "", "a byte": "\x16", "half a header": "GET / HTTP/1.1\r\nHo", "half a body": post} {
+			post := "POST /v1/drain HTTP/1.1\r\nHost: localhost\r\n" +
+				"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+			for what, text := range map[string]string{
+				"nothing": "", "a byte": "\x16",
+				"half a header": "GET / HTTP/1.1\r\nHo", "half a body": post,
+			} {
 				for range each {
 					conn, encrypted := ln.dial(), secure && len(text) > 1
 					defer conn.Close()
@@ -159,7 +163,8 @@ func TestHalfOpenRequestsAreCutOff(t *testing.T) {
 			url := "http://localhost/healthz"
 			if secure {
 				url = "https://localhost/healthz"
-				client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec,forcetypeassert // our own
+				own := &tls.Config{InsecureSkipVerify: true}             //nolint:gosec // the test's own server
+				client.Transport.(*http.Transport).TLSClientConfig = own //nolint:forcetypeassert // set above
 			}
 			at := time.Now()
 			resp, err := client.Get(url) //nolint:noctx // in a bubble
@@ -172,7 +177,8 @@ func TestHalfOpenRequestsAreCutOff(t *testing.T) {
 			}
 			client.CloseIdleConnections()
 			for range 4 * each {
-				if got := <-took; got != "nothing 5s" && got != "a byte 5s" && got != "half a header 5s" && got != "half a body 10s" {
+				if got := <-took; got != "nothing 5s" && got != "a byte 5s" && got != "half a header 5s" &&
+					got != "half a body 10s" {
 					t.Errorf("TLS %v: cut off after %s; want 5s for a header and 10s for a body", secure, got)
 				}
 			}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What anybody gets is small on the wire, and nothing for who has it.
+// Public answers are small on the wire, and empty for a client that has them.
 func TestOpenAnswersAreCompressedAndCached(t *testing.T) {
 	s, _ := newServer(t, Config{Token: token}, healthy())
 	for _, path := range []string{"/", "/page/app.js", "/page/style.css", "/v1/openapi.json"} {
@@ -18,7 +18,8 @@ func TestOpenAnswersAreCompressedAndCached(t *testing.T) {
 		}
 		plain := get("Accept-Encoding", "identity")
 		tag := plain.Header.Get("ETag")
-		if plain.StatusCode != http.StatusOK || plain.Header.Get("Content-Encoding") != "" || tag == "" || plain.Header.Get("Cache-Control") != "no-cache" {
+		if plain.StatusCode != http.StatusOK || plain.Header.Get("Content-Encoding") != "" || tag == "" ||
+			plain.Header.Get("Cache-Control") != "no-cache" {
 			t.Fatalf("%s: %d, %v", path, plain.StatusCode, plain.Header)
 		}
 		for _, accept := range []string{"gzip", "br, GZIP;q=0.5", "deflate, gzip"} {
@@ -28,7 +29,8 @@ func TestOpenAnswersAreCompressedAndCached(t *testing.T) {
 				t.Fatalf("%s: %v", path, err)
 			}
 			body, err := io.ReadAll(z)
-			if err != nil || string(body) != plain.body || packed.Header.Get("Content-Encoding") != "gzip" || !strings.Contains(packed.Header.Get("Vary"), "Accept-Encoding") {
+			if err != nil || string(body) != plain.body || packed.Header.Get("Content-Encoding") != "gzip" ||
+				!strings.Contains(packed.Header.Get("Vary"), "Accept-Encoding") {
 				t.Errorf("%s: %v, %v", path, err, packed.Header)
 			}
 			if most := 40 << 10; len(packed.body) > most {
@@ -38,7 +40,10 @@ func TestOpenAnswersAreCompressedAndCached(t *testing.T) {
 		if refused := get("Accept-Encoding", "gzip;q=0"); refused.Header.Get("Content-Encoding") != "" {
 			t.Errorf("%s: gzip;q=0 gets %v", path, refused.Header)
 		}
-		for _, known := range []string{tag, strings.TrimPrefix(tag, "W/"), `"other", ` + tag, strings.TrimSuffix(tag, `"`) + `-gzip"`} {
+		for _, known := range []string{
+			tag, strings.TrimPrefix(tag, "W/"), `"other", ` + tag,
+			strings.TrimSuffix(tag, `"`) + `-gzip"`,
+		} {
 			if again := get("If-None-Match", known); again.StatusCode != http.StatusNotModified || again.body != "" {
 				t.Errorf("%s with If-None-Match %s: %d and %d bytes", path, known, again.StatusCode, len(again.body))
 			}

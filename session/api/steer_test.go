@@ -8,6 +8,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 )
 
 func TestControlIsGivenAndWithdrawn(t *testing.T) {
@@ -16,39 +17,52 @@ func TestControlIsGivenAndWithdrawn(t *testing.T) {
 	if resp := (ask{method: "PUT", path: "/v1/sessions/s1/control"}).do(s.Handler()); resp.StatusCode != http.StatusOK {
 		t.Errorf("PUT: %d %s", resp.StatusCode, resp.body)
 	}
-	if resp := (ask{method: "DELETE", path: "/v1/sessions/s1/control"}).do(s.Handler()); resp.StatusCode != http.StatusOK {
+	if resp := (ask{
+		method: "DELETE",
+		path:   "/v1/sessions/s1/control",
+	}).do(s.Handler()); resp.StatusCode != http.StatusOK {
 		t.Errorf("DELETE: %d %s", resp.StatusCode, resp.body)
 	}
-	if got := refusal(t, ask{method: "PUT", path: "/v1/sessions/s2/control"}.do(s.Handler())); got != problem.UnknownSession {
+	if got := refusal(t, ask{
+		method: "PUT",
+		path:   "/v1/sessions/s2/control",
+	}.do(s.Handler())); got != problem.UnknownSession {
 		t.Errorf("PUT for a session that is not there: %s", got)
 	}
 	m.list[0].Role = "viewer"
-	if got := refusal(t, ask{method: "PUT", path: "/v1/sessions/s1/control"}.do(s.Handler())); got != problem.NoControl {
+	if got := refusal(t, ask{
+		method: "PUT",
+		path:   "/v1/sessions/s1/control",
+	}.do(s.Handler())); got != problem.NoControl {
 		t.Errorf("PUT for a viewer's session: %s", got)
 	}
 }
 
 func TestRolesMayControl(t *testing.T) {
 	for role, want := range map[grant.Role]session.Role{
-		grant.Viewer: session.RoleViewer, grant.Controller: session.RoleController, grant.Operator: session.RoleOperator, grant.Metrics: session.RoleViewer,
+		grant.Viewer: session.RoleViewer, grant.Controller: session.RoleController,
+		grant.Operator: session.RoleOperator, grant.Metrics: session.RoleViewer,
 	} {
-		if got := roleOf(role); got != want {
+		if got := whep.RoleOf(role); got != want {
 			t.Errorf("%s is a %s; want %s", role, got, want)
 		}
 		for _, path := range []string{"PUT /v1/sessions/{id}/control", "DELETE /v1/sessions/{id}/control"} {
 			var rt route
 			for i, c := range path {
 				if c == ' ' {
-					rt.method, rt.path = path[:i], path[i+1:]
+					rt.Method, rt.Path = path[:i], path[i+1:]
 				}
 			}
-			if rt.may(role) != (role == grant.Operator) {
-				t.Errorf("%s by a %s: %v", path, role, rt.may(role))
+			if rt.allows(role) != (role == grant.Operator) {
+				t.Errorf("%s by a %s: %v", path, role, rt.allows(role))
 			}
 		}
 	}
-	// Who speaks for a viewer does not lend a role.
-	for name, want := range map[string]session.Role{"": session.RoleViewer, "viewer": session.RoleViewer, "controller": session.RoleController, "operator": session.RoleOperator} {
+	// A client that acts for a viewer does not give the viewer its own role.
+	for name, want := range map[string]session.Role{
+		"": session.RoleViewer, "viewer": session.RoleViewer,
+		"controller": session.RoleController, "operator": session.RoleOperator,
+	} {
 		if got := (opening{Role: name}).role(); got != want {
 			t.Errorf("role %q makes a %s; want %s", name, got, want)
 		}
@@ -57,19 +71,19 @@ func TestRolesMayControl(t *testing.T) {
 
 func TestOptionsTellWhetherInputIsTaken(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
-	if got := (ask{method: "OPTIONS", path: "/whep/x11:0"}).do(s.Handler()).Header.Get(headerInput); got != "taken" {
-		t.Errorf("%s: %q; want taken", headerInput, got)
+	if got := (ask{method: "OPTIONS", path: "/whep/x11:0"}).do(s.Handler()).Header.Get("Wavry-Input"); got != "taken" {
+		t.Errorf("%s: %q; want taken", "Wavry-Input", got)
 	}
-	if got := (ask{method: "OPTIONS", path: "/whep/synthetic"}).do(s.Handler()).Header.Get(headerInput); got != "" {
-		t.Errorf("%s of a display that takes none: %q", headerInput, got)
+	if got := (ask{method: "OPTIONS", path: "/whep/synthetic"}).do(s.Handler()).Header.Get("Wavry-Input"); got != "" {
+		t.Errorf("%s of a display that takes none: %q", "Wavry-Input", got)
 	}
 	guarded, _ := newServer(t, Config{Token: "0123456789abcdef"}, healthy())
-	if got := (ask{method: "OPTIONS", path: "/whep/x11:0"}).do(guarded.Handler()).Header.Get(headerInput); got != "" {
-		t.Errorf("%s for who shows no token: %q", headerInput, got)
+	if got := (ask{method: "OPTIONS", path: "/whep/x11:0"}).do(guarded.Handler()).Header.Get("Wavry-Input"); got != "" {
+		t.Errorf("%s for who shows no token: %q", "Wavry-Input", got)
 	}
 }
 
-// Who lost control to another finds that in the session's timeline.
+// The timeline of a session shows that it lost control to another.
 func TestTimelineTellsOfLostControl(t *testing.T) {
 	m := healthy()
 	m.past = []session.EventRecord{

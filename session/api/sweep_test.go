@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/whep"
 )
 
-// What sessions were opened by is taken away in each way that there is, and they end within two seconds; those of others go on.
+// Sessions end within two seconds after their credential, whatever ends the credential. Other sessions continue.
 func TestSessionsEndWithTheirCredentials(t *testing.T) {
 	remove := func(t *testing.T, s *Server, line string) {
 		text, err := os.ReadFile(s.cfg.TokensFile)
@@ -35,7 +37,7 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// limit gives the viewer's token a limit instead of the one that it has.
+	// limit replaces the limit of the viewer's token.
 	limit := func(t *testing.T, s *Server, text string) {
 		file, err := os.ReadFile(s.cfg.TokensFile)
 		if err != nil {
@@ -57,12 +59,17 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 		want session.EndReason // zero for none
 		by   string
 	}{
-		"a token":       {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) { remove(t, s, "my-viewer") }},
+		"a token": {by: "viewer", want: session.EndRevoked, take: func(t *testing.T,
+			s *Server,
+		) {
+			remove(t, s, "my-viewer")
+		}},
 		"another token": {by: "viewer", take: func(t *testing.T, s *Server) { remove(t, s, "my-controller") }},
 		"a token's role": {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) {
 			text, err := os.ReadFile(s.cfg.TokensFile)
 			if err == nil {
-				err = os.WriteFile(s.cfg.TokensFile, []byte(strings.Replace(string(text), "my-viewer viewer", "my-viewer metrics", 1)), 0o600)
+				err = os.WriteFile(s.cfg.TokensFile, []byte(strings.Replace(string(text), "my-viewer viewer",
+					"my-viewer metrics", 1)), 0o600)
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -76,10 +83,24 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			limit(t, s, "until="+time.Now().Add(time.Hour).Format(time.RFC3339))
 		}},
-		"a token's displays":         {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) { limit(t, s, "displays=test") }},
-		"other displays of a token":  {by: "viewer", take: func(t *testing.T, s *Server) { limit(t, s, "displays=x11:*") }},
-		"a token's networks":         {by: "viewer", want: session.EndRevoked, take: func(t *testing.T, s *Server) { limit(t, s, "networks=203.0.113.0/24") }},
-		"other networks for a token": {by: "viewer", take: func(t *testing.T, s *Server) { limit(t, s, "networks=192.0.2.0/24,127.0.0.0/8,::1/128") }},
+		"a token's displays": {by: "viewer", want: session.EndRevoked, take: func(t *testing.T,
+			s *Server,
+		) {
+			limit(t, s, "displays=test")
+		}},
+		"other displays of a token": {by: "viewer", take: func(t *testing.T, s *Server) {
+			limit(t, s,
+				"displays=x11:*")
+		}},
+		"a token's networks": {by: "viewer", want: session.EndRevoked, take: func(t *testing.T,
+			s *Server,
+		) {
+			limit(t, s, "networks=203.0.113.0/24")
+		}},
+		"other networks for a token": {by: "viewer", take: func(t *testing.T, s *Server) {
+			limit(t, s,
+				"networks=192.0.2.0/24,127.0.0.0/8,::1/128")
+		}},
 		"the file": {by: "viewer", take: func(t *testing.T, s *Server) {
 			if err := os.WriteFile(s.cfg.TokensFile, []byte("broken"), 0o600); err != nil {
 				t.Fatal(err)
@@ -100,13 +121,25 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 			apply()
 		}},
 		"an issuer's key": {by: "granted", want: session.EndRevoked, take: func(t *testing.T, s *Server) {
-			if err := os.WriteFile(filepath.Join(filepath.Dir(s.cfg.TokensFile), "keys.json"), []byte(`{"keys":[]}`), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(s.cfg.TokensFile), "keys.json"),
+				[]byte(`{"keys":[]}`), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		"a grant":        {by: "granted", want: session.EndRevoked, take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "i", "j1", "") }},
-		"another grant":  {by: "granted", take: func(_ *testing.T, s *Server) { _ = s.key.add(time.Now(), "i", "j2", "") }},
-		"a grant's time": {by: "granted", want: session.EndExpired, take: func(*testing.T, *Server) { time.Sleep(time.Hour) }},
+		"a grant": {by: "granted", want: session.EndRevoked, take: func(_ *testing.T,
+			s *Server,
+		) {
+			_ = s.auth.Revoke(time.Now(), "i", "j1", "")
+		}},
+		"another grant": {by: "granted", take: func(_ *testing.T, s *Server) {
+			_ = s.auth.Revoke(time.Now(),
+				"i", "j2", "")
+		}},
+		"a grant's time": {by: "granted", want: session.EndExpired, take: func(*testing.T,
+			*Server,
+		) {
+			time.Sleep(time.Hour)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -116,7 +149,8 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(dir, "keys.json"), i.set(), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{KeysFile: filepath.Join(dir, "keys.json"), Audience: "host7", Issuer: "i", MaxRole: grant.Operator})
+				v, err := grant.New(slog.New(slog.DiscardHandler), grant.Config{KeysFile: filepath.Join(dir,
+					"keys.json"), Audience: "host7", Issuer: "i", MaxRole: grant.Operator})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -156,42 +190,62 @@ func TestSessionsEndWithTheirCredentials(t *testing.T) {
 
 func TestSessionsEndWithTheirCertificate(t *testing.T) {
 	ours := newAuthority(t)
-	c, cfg := certify(t, ClientAuthRequired, ours)
-	c.Server, _ = newServer(t, cfg, healthy()) // one that runs would sweep by itself, too
+	c, cfg := certify(t, auth.ClientAuthRequired, ours)
+	cfg.TLSClientRole = "viewer"
+	c.Server, _ = newServer(t, cfg, healthy()) // it does not run, because Run would sweep, too
 	leaf, err := x509.ParseCertificate(ours.client(t, "gateway", 2).Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.mu.Lock()
-	c.opened["s1"] = principal{Owner: session.Owner{Credential: session.CredentialCertificate, Name: "gateway"}, chain: []*x509.Certificate{leaf, ours.cert}}
-	c.mu.Unlock()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://127.0.0.1:8470/whep/default",
+		strings.NewReader("v=0"))
+	r.Header.Set("Content-Type", whep.TypeSDP)
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{leaf, ours.cert}}
+	w := httptest.NewRecorder()
+	if c.Handler().ServeHTTP(w, r); w.Code != http.StatusCreated {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
 	m := c.mgr.(*fakeManager)
-	c.sweep(t.Context(), time.Now())
+	c.access.Sweep(t.Context(), time.Now())
 	if got := m.ends(); len(got) != 0 {
 		t.Errorf("ended %v before the certificate was revoked", got)
 	}
 	c.write(t, c.revoked, ours.revoke(t, 2))
-	c.sweep(t.Context(), time.Now())
+	c.access.Sweep(t.Context(), time.Now())
 	if got := m.ends(); !slices.Equal(got, []session.EndReason{session.EndRevoked}) {
 		t.Errorf("ended %v; want revoked", got)
 	}
 }
 
-// Sessions that have ended are forgotten, those that go on are not.
+// Sessions that have ended are forgotten; others are not.
 func TestEndedSessionsAreForgotten(t *testing.T) {
-	s, _ := newServer(t, Config{Token: token}, healthy())
-	s.opened["s1"], s.opened["gone"] = principal{}, principal{}
-	s.prune()
-	if _, ok := s.opened["s1"]; !ok || len(s.opened) != 1 {
-		t.Errorf("opened %v", s.opened)
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	for _, id := range []string{"s1", "gone"} {
+		m.create = func(context.Context, session.Offer) (session.Answer, error) {
+			return session.Answer{ID: id, ETag: `"e"`}, nil
+		}
+		if r := (ask{
+			method: "POST", path: "/whep/default", body: "v=0",
+			header: sdp(),
+		}).do(s.Handler()); r.StatusCode != http.StatusCreated {
+			t.Fatalf("%d %s", r.StatusCode, r.body)
+		}
+	}
+	if n := s.access.Len(); n != 2 {
+		t.Errorf("%d sessions are registered; want 2", n)
+	}
+	s.access.Prune()
+	if _, ok := s.access.PrincipalOf("s1"); !ok || s.access.Len() != 1 {
+		t.Errorf("%d sessions are registered, s1 among them: %v", s.access.Len(), ok)
 	}
 }
 
-// Who follows the events sees no more of them than his credential lasts.
+// A client that follows the events gets none after its credential has lapsed.
 func TestEventsEndWithTheirCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i, v := newIssuer(t)
-		shown, line, err := NewToken("op", "operator", "until="+time.Now().Add(time.Hour).Format(time.RFC3339))
+		shown, line, err := auth.NewToken("op", "operator", "until="+time.Now().Add(time.Hour).Format(time.RFC3339))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +255,7 @@ func TestEventsEndWithTheirCredential(t *testing.T) {
 		}
 		s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, healthy())
 		for name, take := range map[string]func(){
-			"j1": func() { _ = s.key.add(time.Now(), "i", "j1", "") },
+			"j1": func() { _ = s.auth.Revoke(time.Now(), "i", "j1", "") },
 			"j2": func() { time.Sleep(time.Minute) },
 			"":   func() { time.Sleep(time.Hour) }, // the token of the file
 		} {

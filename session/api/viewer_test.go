@@ -20,7 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// tab is a page of the test's browser.
+// tab is a page in the test's browser.
 type tab struct {
 	ctx context.Context //nolint:containedctx // chromedp's handle of a tab is a context
 }
@@ -29,12 +29,14 @@ type tab struct {
 func openBrowser(t *testing.T) tab {
 	t.Helper()
 	flags := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.Flag("headless", "new"), // the profile's folder is chromedp's, which waits for all that writes to it
+		// chromedp owns the profile's folder, and waits for all writers of it.
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.Flag("headless", "new"),
 		chromedp.Flag("disable-features", "WebRtcHideLocalIpsWithMdns"), chromedp.Flag("window-size", "1440,900"),
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 	}
 	for _, name := range []string{
-		"no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update", "disable-sync", "disable-quic",
+		"no-sandbox", "disable-gpu", "disable-background-networking", "disable-component-update",
+		"disable-sync", "disable-quic",
 		"no-first-run", "mute-audio", "disable-dev-shm-usage", "disable-background-timer-throttling",
 		"disable-renderer-backgrounding", "disable-backgrounding-occluded-windows",
 	} {
@@ -61,7 +63,7 @@ func (b tab) open(t *testing.T, url string) tab {
 	return tab{ctx}
 }
 
-// eval runs an expression, waits for its promise, and reads the result into v.
+// eval evaluates an expression, waits for its promise, and reads the result into v.
 func (b tab) eval(script string, v any) error {
 	ctx, cancel := context.WithTimeout(b.ctx, 120*time.Second)
 	defer cancel()
@@ -82,7 +84,8 @@ func (b tab) until(t *testing.T, condition string) {
 			try { if (%s) return "yes"; } catch (e) { /* not yet */ }
 		}
 		const w = window.wavry, pc = w && w.pc;
-		return [document.body.dataset.state, document.body.innerText, pc && pc.connectionState, pc && pc.iceConnectionState,
+		return [document.body.dataset.state, document.body.innerText, pc && pc.connectionState, pc &&
+			pc.iceConnectionState,
 			JSON.stringify(w && w.session), JSON.stringify(w && w.stats)].join("\n");
 	})()`, condition), &last)
 	if err != nil || last != "yes" {
@@ -99,7 +102,7 @@ func (b tab) text(t *testing.T, script string) string {
 	return s
 }
 
-// shoot keeps a picture of the page where WAVRY_SCREENSHOTS names a folder.
+// shoot saves a screenshot if WAVRY_SCREENSHOTS names a folder.
 func (b tab) shoot(t *testing.T, name string) {
 	t.Helper()
 	dir := os.Getenv("WAVRY_SCREENSHOTS")
@@ -128,7 +131,7 @@ type sender struct {
 	refuse   error
 }
 
-// newSender starts a browser of its own for the sending page: a canvas in a hidden tab has no frames.
+// newSender starts a browser of its own for the sending page, because a canvas in a hidden tab has no frames.
 func newSender(t *testing.T) *sender {
 	t.Helper()
 	browser := openBrowser(t)
@@ -141,7 +144,10 @@ func newSender(t *testing.T) *sender {
 	if err := browser.eval("(async () => {"+string(script)+"})()", &ignored); err != nil {
 		t.Fatal(err)
 	}
-	s.state.Displays = append(s.state.Displays, session.DisplayInfo{ID: "synthetic", Name: "test card", Width: 1920, Height: 1080, State: "idle"})
+	s.state.Displays = append(s.state.Displays, session.DisplayInfo{
+		ID: "synthetic", Name: "test card",
+		Width: 1920, Height: 1080, State: "idle",
+	})
 	s.list = nil
 	s.create, s.patch, s.end = s.open, s.change, s.hangUp
 	return s
@@ -172,14 +178,27 @@ func (s *sender) open(_ context.Context, o session.Offer) (session.Answer, error
 	defer s.fakeManager.mu.Unlock()
 	s.list = []session.Snapshot{{
 		CeilingOf: "host",
-		ID:        id, Display: "x11:0", State: "connected", Role: "operator", Path: "direct", Codec: "H264", Encoder: "libx264", Width: 1280, Height: 720, FPS: 60,
+		ID:        id, Display: "x11:0", State: "connected", Role: "operator", Path: "direct", Codec: "H264",
+		Encoder: "libx264", Width: 1280, Height: 720, FPS: 60,
 		TargetBitrate: 6_000_000, AchievedBitrate: 5_400_000, RTTSeconds: .0123, QueueSeconds: .0021, Loss: .004,
 		Quality: "constrained", Reason: "queue_delay", FramesSent: 5210, KeyframesSent: 2, FramesDropped: 14,
 		Transitions: []session.TransitionRecord{
-			{Seq: 1, At: now.Add(-95 * time.Second), From: "good", To: "degraded", Reason: "loss", DwellSeconds: 12.2, Target: 1_200_000},
-			{Seq: 2, At: now.Add(-52 * time.Second), From: "degraded", To: "constrained", Reason: "probe_ok", DwellSeconds: 43},
-			{Seq: 3, At: now.Add(-30 * time.Second), From: "constrained", To: "good", Reason: "recovered", DwellSeconds: 22},
-			{Seq: 4, At: now.Add(-8 * time.Second), From: "good", To: "constrained", Reason: "queue_delay", DwellSeconds: 22},
+			{
+				Seq: 1, At: now.Add(-95 * time.Second), From: "good", To: "degraded", Reason: "loss",
+				DwellSeconds: 12.2, Target: 1_200_000,
+			},
+			{
+				Seq: 2, At: now.Add(-52 * time.Second), From: "degraded", To: "constrained", Reason: "probe_ok",
+				DwellSeconds: 43,
+			},
+			{
+				Seq: 3, At: now.Add(-30 * time.Second), From: "constrained", To: "good", Reason: "recovered",
+				DwellSeconds: 22,
+			},
+			{
+				Seq: 4, At: now.Add(-8 * time.Second), From: "good", To: "constrained", Reason: "queue_delay",
+				DwellSeconds: 22,
+			},
 		},
 	}}
 	return session.Answer{ID: id, SDP: sdp, ETag: `"first"`}, nil
@@ -210,7 +229,7 @@ func (s *sender) hangUp(id string, _ session.EndReason) error {
 	return err
 }
 
-// edit changes what the host says of its sessions.
+// edit changes what the host says about its sessions.
 func (s *sender) edit(f func(list *[]session.Snapshot)) {
 	s.fakeManager.mu.Lock()
 	defer s.fakeManager.mu.Unlock()
@@ -231,15 +250,17 @@ const moreFrames = `(async () => {
 	return false;
 })()`
 
-// history fills the graph with what two minutes of a changing network look like.
+// history fills the graph with two minutes of a changing network.
 const history = `(() => {
 	const list = window.wavry.samples, now = Date.now();
 	list.length = 0;
 	for (let s = 118; s > 1; s -= 0.75) {
 		const bad = s < 95 && s > 52, dip = s < 8;
 		const target = bad ? 1.2 : dip ? 6 : s <= 52 ? Math.min(8, 1.2 + (52 - s) * 0.35) : 8;
-		list.push({at: now - s * 1000, target, achieved: target * (0.86 + 0.1 * Math.sin(s * 2)), received: target * (0.82 + 0.1 * Math.sin(s * 2 + 1)),
-			rtt: (bad ? 48 : 12) + 5 * Math.sin(s * 3), queue: bad ? 22 + 9 * Math.sin(s) : 2, loss: bad ? 3 + 2 * Math.sin(s * 1.7) : 0.1,
+		list.push({at: now - s * 1000, target, achieved: target * (0.86 + 0.1 * Math.sin(s * 2)),
+			received: target * (0.82 + 0.1 * Math.sin(s * 2 + 1)),
+			rtt: (bad ? 48 : 12) + 5 * Math.sin(s * 3), queue: bad ? 22 + 9 * Math.sin(s) : 2,
+				loss: bad ? 3 + 2 * Math.sin(s * 1.7) : 0.1,
 			quality: s > 95 ? "good" : s > 52 ? "degraded" : s > 30 ? "constrained" : s > 8 ? "good" : "constrained"});
 	}
 	return true;
@@ -262,7 +283,8 @@ func TestViewerPlaysAndRecovers(t *testing.T) {
 	host.mu.Lock()
 	all := strings.Join(host.trickled, "")
 	host.mu.Unlock()
-	if !strings.Contains(all, "a=candidate:") || !strings.Contains(all, "a=ice-ufrag:") || !strings.Contains(all, "a=mid:0") {
+	if !strings.Contains(all, "a=candidate:") || !strings.Contains(all, "a=ice-ufrag:") ||
+		!strings.Contains(all, "a=mid:0") {
 		t.Errorf("candidates were not trickled: %q", all)
 	}
 	page.shoot(t, "live")
@@ -272,12 +294,15 @@ func TestViewerPlaysAndRecovers(t *testing.T) {
 	_ = page.text(t, history)
 	page.until(t, `document.getElementById("figures").innerText.includes("6.00 Mbit/s")`)
 	figures := page.text(t, `document.getElementById("overlay").innerText`)
-	for _, want := range []string{"constrained (queue delay)", "1280 × 720", "5.40 Mbit/s", "12 ms", "0.4 %", "libx264", "direct path", "good → constrained"} {
+	for _, want := range []string{
+		"constrained (queue delay)", "1280 × 720", "5.40 Mbit/s", "12 ms", "0.4 %",
+		"libx264", "direct path", "good → constrained",
+	} {
 		if !strings.Contains(figures, want) {
 			t.Errorf("the statistics lack %q:\n%s", want, figures)
 		}
 	}
-	// The quality band has the colours of its states.
+	// The quality band has the colors of its states.
 	page.until(t, `(() => {
 		const c = document.getElementById("graph"), d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
 		const seen = new Set();
@@ -290,7 +315,8 @@ func TestViewerPlaysAndRecovers(t *testing.T) {
 	host.edit(func(l *[]session.Snapshot) { (*l)[0].Idle = true })
 	page.until(t, `!document.getElementById("idle").hidden`)
 	host.edit(func(l *[]session.Snapshot) { (*l)[0].Idle, (*l)[0].Frozen = false, true })
-	page.until(t, `window.wavry.state === "frozen" && document.getElementById("banner").innerText.includes("display is lost")`)
+	page.until(t, `window.wavry.state === "frozen" &&
+		document.getElementById("banner").innerText.includes("display is lost")`)
 	page.shoot(t, "frozen")
 	host.edit(func(l *[]session.Snapshot) { (*l)[0].Frozen = false })
 	page.until(t, `window.wavry.state === "live" && document.getElementById("banner").hidden`)
@@ -341,7 +367,7 @@ func TestViewerPlaysAndRecovers(t *testing.T) {
 	})
 }
 
-// untilHost waits for something on the host's side, paced by the browser.
+// untilHost waits for a condition on the host's side. The browser sets the pace.
 func (b tab) untilHost(t *testing.T, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(90 * time.Second); !ok(); {
@@ -373,7 +399,8 @@ func TestViewerIsRefused(t *testing.T) {
 	host.refuseWith(fmt.Errorf("%w: no H.264", peer.ErrUnacceptable))
 	_ = page.text(t, `(window.wavry.reconnect(), 1)`)
 	page.until(t, `window.wavry.state === "refused" && document.getElementById("retry").textContent === "Try again"`)
-	if got := page.text(t, `document.getElementById("card").innerText`); !strings.Contains(got, "cannot show the stream") {
+	if got := page.text(t, `document.getElementById("card").innerText`); !strings.Contains(got,
+		"cannot show the stream") {
 		t.Errorf("card %q", got)
 	}
 }
@@ -399,7 +426,8 @@ func TestViewerAsksForTheToken(t *testing.T) {
 
 	linked := browser.open(t, "http://"+addr+"/?display=x11%3A0#token=odd+but/allowed=%26%25%23")
 	linked.until(t, `window.wavry.state === "live"`)
-	if got := linked.text(t, `location.href`); strings.Contains(got, "token") || !strings.Contains(got, "display=x11%3A0") {
+	if got := linked.text(t, `location.href`); strings.Contains(got, "token") || !strings.Contains(got,
+		"display=x11%3A0") {
 		t.Errorf("the address is %s; the token must be gone and the display stay", got)
 	}
 }
@@ -412,22 +440,26 @@ func TestViewerObeysItsPolicy(t *testing.T) {
 	var mu sync.Mutex
 	var bad []string
 	if err := chromedp.Listen(page.ctx, func(ev any) {
-		// Exceptions, violations of the policy and console errors all come as events whose names say so.
+		// Exceptions, policy violations and console errors arrive as events with such names.
 		name := fmt.Sprintf("%T", ev)
 		text, _ := json.Marshal(ev) // for reading only
 		mu.Lock()
 		defer mu.Unlock()
-		if strings.Contains(name, "ExceptionThrown") || strings.Contains(name, "EntryAdded") && strings.Contains(string(text), `"level":"error"`) {
+		if strings.Contains(name, "ExceptionThrown") || strings.Contains(name, "EntryAdded") &&
+			strings.Contains(string(text), `"level":"error"`) {
 			bad = append(bad, name+string(text))
 		}
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := chromedp.Do(page.ctx, chromedp.Navigate("http://"+addr+"/")); err != nil && !errors.Is(err, context.Canceled) {
+	if err := chromedp.Do(page.ctx, chromedp.Navigate("http://"+addr+"/")); err != nil && !errors.Is(err,
+		context.Canceled) {
 		t.Fatal(err)
 	}
 	page.until(t, `window.wavry.state === "live"`)
-	if got := page.text(t, `performance.getEntriesByType("resource").filter((e) => !e.name.startsWith(location.origin)).map((e) => e.name).join(" ")`); got != "" {
+	if got := page.text(t,
+		`performance.getEntriesByType("resource").map((e) => e.name)
+			.filter((name) => !name.startsWith(location.origin)).join(" ")`); got != "" {
 		t.Errorf("requests to other origins: %s", got)
 	}
 	mu.Lock()

@@ -21,7 +21,10 @@ const offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 
 var turn = []relay.Server{
 	{URLs: []string{"stun:stun.example.net"}},
-	{URLs: []string{"turn:turn.example.net?transport=udp", "turns:turn.example.net"}, Username: "u", Credential: `p"\w`},
+	{
+		URLs: []string{"turn:turn.example.net?transport=udp", "turns:turn.example.net"}, Username: "u",
+		Credential: `p"\w`,
+	},
 }
 
 func sdp(more ...string) map[string]string {
@@ -60,7 +63,8 @@ func TestWHEPSession(t *testing.T) {
 	}
 	wantLinks := []string{
 		`<stun:stun.example.net>; rel="ice-server"`,
-		`<turn:turn.example.net?transport=udp>; rel="ice-server"; username="u"; credential="p\"\\w"; credential-type="password"`,
+		`<turn:turn.example.net?transport=udp>; rel="ice-server"; username="u"; credential="p\"\\w"; ` +
+			`credential-type="password"`,
 		`<turns:turn.example.net>; rel="ice-server"; username="u"; credential="p\"\\w"; credential-type="password"`,
 	}
 	if got := resp.Header["Link"]; !slices.Equal(got, wantLinks) {
@@ -96,7 +100,10 @@ func TestWHEPSession(t *testing.T) {
 	if got := resp.body; got != "v=0\r\n" {
 		t.Errorf("answer %q", got)
 	}
-	want := session.Offer{Display: "x11:0", SDP: offer, RemoteAddr: "192.0.2.1:1234", UserAgent: "test/1", Role: session.RoleOperator, Owner: theOperator}
+	want := session.Offer{
+		Display: "x11:0", SDP: offer, RemoteAddr: "192.0.2.1:1234", UserAgent: "test/1",
+		Role: session.RoleOperator, Owner: theOperator,
+	}
 	if m.offers[0] != want {
 		t.Errorf("manager got %+v; want %+v", m.offers[0], want)
 	}
@@ -154,7 +161,8 @@ func TestWHEPRefusals(t *testing.T) {
 		},
 		{
 			name: "no picture", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(session.ErrNoPicture), code: problem.NoPicture, header: map[string]string{"Retry-After": "3"},
+			create: failing(session.ErrNoPicture), code: problem.NoPicture,
+			header: map[string]string{"Retry-After": "3"},
 		},
 		{
 			name: "full", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
@@ -166,10 +174,14 @@ func TestWHEPRefusals(t *testing.T) {
 		},
 		{
 			name: "no network", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
-			create: failing(peer.ErrNoNetwork), code: problem.NoNetwork, header: map[string]string{"Retry-After": "3"},
+			create: failing(peer.ErrNoNetwork), code: problem.NoNetwork,
+			header: map[string]string{"Retry-After": "3"},
 		},
 		{
-			name: "a grant's ceiling below the floor", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp()},
+			name: "a grant's ceiling below the floor", ask: ask{
+				method: "POST", path: "/whep/default",
+				body: offer, header: sdp(),
+			},
 			create: failing(session.ErrBadChange), code: problem.BadChange,
 		},
 		{
@@ -185,19 +197,31 @@ func TestWHEPRefusals(t *testing.T) {
 			create: failing(context.Canceled), code: problem.ClientGone,
 		},
 		{
-			name: "wrong type", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Type", "text/plain")},
+			name: "wrong type", ask: ask{
+				method: "POST", path: "/whep/default", body: offer,
+				header: sdp("Content-Type", "text/plain"),
+			},
 			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
 		},
 		{
-			name: "compressed", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Content-Encoding", "gzip")},
+			name: "compressed", ask: ask{
+				method: "POST", path: "/whep/default", body: offer,
+				header: sdp("Content-Encoding", "gzip"),
+			},
 			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Encoding": "identity"},
 		},
 		{
-			name: "wrong type of a new thing", ask: ask{method: "POST", path: "/v1/reservations", body: "{}", header: sdp()},
+			name: "wrong type of a new thing", ask: ask{
+				method: "POST", path: "/v1/reservations", body: "{}",
+				header: sdp(),
+			},
 			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Post": "application/json"},
 		},
 		{
-			name: "wrong type of a change", ask: ask{method: "PATCH", path: "/v1/sessions/s1", body: "{}", header: sdp()},
+			name: "wrong type of a change", ask: ask{
+				method: "PATCH", path: "/v1/sessions/s1", body: "{}",
+				header: sdp(),
+			},
 			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/json"},
 		},
 		{
@@ -209,12 +233,18 @@ func TestWHEPRefusals(t *testing.T) {
 			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Post": "application/sdp"},
 		},
 		{
-			name: "answer not accepted", ask: ask{method: "POST", path: "/whep/default", body: offer, header: sdp("Accept", "text/html")},
+			name: "answer not accepted", ask: ask{
+				method: "POST", path: "/whep/default", body: offer,
+				header: sdp("Accept", "text/html"),
+			},
 			code: problem.NotAcceptable,
 		},
 		{
 			name: "oversized offer",
-			ask:  ask{method: "POST", path: "/whep/default", body: strings.Repeat("a", defaultMaxBody+1), header: sdp()},
+			ask: ask{
+				method: "POST", path: "/whep/default", body: strings.Repeat("a", defaultMaxBody+1),
+				header: sdp(),
+			},
 			code: problem.TooLarge,
 		},
 		{
@@ -226,7 +256,10 @@ func TestWHEPRefusals(t *testing.T) {
 			code: problem.MethodNotAllowed, header: map[string]string{"Allow": "PATCH, DELETE, OPTIONS"},
 		},
 		{
-			name: "patch without If-Match", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: frag("")},
+			name: "patch without If-Match", ask: ask{
+				method: "PATCH", path: "/whep/sessions/s1", body: "a=x",
+				header: frag(""),
+			},
 			code: problem.PreconditionRequired,
 		},
 		{
@@ -234,15 +267,25 @@ func TestWHEPRefusals(t *testing.T) {
 			code: problem.StaleETag,
 		},
 		{
-			name: "malformed fragment", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "x", header: frag(`"e1"`)},
+			name: "malformed fragment", ask: ask{
+				method: "PATCH", path: "/whep/sessions/s1", body: "x",
+				header: frag(`"e1"`),
+			},
 			code: problem.BadSDP,
 		},
 		{
-			name: "patch of another type", ask: ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=x", header: sdp()},
-			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/trickle-ice-sdpfrag"},
+			name: "patch of another type", ask: ask{
+				method: "PATCH", path: "/whep/sessions/s1", body: "a=x",
+				header: sdp(),
+			},
+			code:   problem.UnsupportedMediaType,
+			header: map[string]string{"Accept-Patch": "application/trickle-ice-sdpfrag"},
 		},
 		{
-			name: "patch of an unknown session", ask: ask{method: "PATCH", path: "/whep/sessions/s2", body: "a=x", header: frag(`"e1"`)},
+			name: "patch of an unknown session", ask: ask{
+				method: "PATCH", path: "/whep/sessions/s2",
+				body: "a=x", header: frag(`"e1"`),
+			},
 			code: problem.UnknownSession,
 		},
 		{
@@ -297,7 +340,7 @@ func TestSessionOfVanishedClientEnds(t *testing.T) {
 	}
 }
 
-// Proxies that compress change tags, and clients repeat what they saw.
+// Compressing proxies change tags, and clients repeat what they got.
 func TestTagsSurviveCompressingProxies(t *testing.T) {
 	for sent, want := range map[string]string{
 		`"e1"`:             `"e1"`,
@@ -317,7 +360,10 @@ func TestTagsSurviveCompressingProxies(t *testing.T) {
 			return session.Patched{}, nil
 		}
 		s, _ := newServer(t, Config{}, m)
-		resp := ask{method: "PATCH", path: "/whep/sessions/s1", body: "a=candidate:1\r\n", header: frag(sent)}.do(s.Handler())
+		resp := ask{
+			method: "PATCH", path: "/whep/sessions/s1", body: "a=candidate:1\r\n",
+			header: frag(sent),
+		}.do(s.Handler())
 		if resp.StatusCode != http.StatusNoContent || got != want {
 			t.Errorf("If-Match %s: %d, the manager got %s; want %s", sent, resp.StatusCode, got, want)
 		}

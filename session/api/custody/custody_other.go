@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// Modes do not say who has access here.
+// The mode does not say who has access on this system.
 func owned(fs.FileInfo) owner { return ours }
 
 func readOnly(*os.File) bool { return true }

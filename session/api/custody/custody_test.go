@@ -27,7 +27,10 @@ func TestJudge(t *testing.T) {
 		{"a secret of Kubernetes", Secret, 0o644, ours, true, "every user can read F", ""},
 		{"a secret of Kubernetes for a group", Secret, 0o440, ours, true, "", ""},
 		{"a secret that all write, mounted", Secret, 0o666, ours, true, "every user can read F", ""},
-		{"a secret that the group writes", Secret, 0o660, ours, false, "", "others than its owner can write F (mode 0660): chmod go-w F"},
+		{
+			"a secret that the group writes", Secret, 0o660, ours, false, "",
+			"other users can write F (mode 0660): chmod go-w F",
+		},
 		{"a secret of another user", Secret, 0o600, another, false, "", "belongs to another user"},
 		{"a secret of another user, mounted", Secret, 0o600, another, true, "", ""},
 		{"a secret of outside", Secret, 0o600, unknown, false, "does not know", ""},
@@ -39,7 +42,8 @@ func TestJudge(t *testing.T) {
 		{"a list on a read-only mount", Decisive, 0o666, another, true, "", ""},
 	} {
 		warning, err := judge("F", c.kind, facts{c.mode, c.owner, func() bool { return c.readOnly }})
-		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused) || !errors.Is(err, ErrExposed)) {
+		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(),
+			c.refused) || !errors.Is(err, ErrExposed)) {
 			t.Errorf("%s: %v; want it refused with %q", c.what, err, c.refused)
 		}
 		if c.warns == "" && warning != "" || !strings.Contains(warning, c.warns) {

@@ -13,7 +13,8 @@ func readOnly(f *os.File) bool {
 	if err != nil {
 		return false
 	}
-	if controlErr := raw.Control(func(fd uintptr) { err = unix.Fstatfs(int(fd), &s) }); controlErr != nil || err != nil {
+	if controlErr := raw.Control(func(fd uintptr) { err = unix.Fstatfs(int(fd), &s) }); controlErr != nil ||
+		err != nil {
 		return false
 	}
 	return s.Flags&unix.ST_RDONLY != 0

@@ -4,5 +4,5 @@ package custody
 
 import "os"
 
-// readOnly knows nothing here: the mode has to do.
+// readOnly always returns false on this system: only the mode counts.
 func readOnly(*os.File) bool { return false }

@@ -1,4 +1,4 @@
-// Package durable writes files so that a crash leaves either what was there or what was to be.
+// Package durable writes files so that a crash leaves either the old content or the new one.
 package durable
 
 import (
@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// newSuffix is in the names of files that are to replace the old one.
+// newSuffix is in the names of files that will replace the old one.
 const newSuffix = ".new-"
 
-// Replace replaces the file at path, which only its owner can read then, and returns when text is on the disk.
+// Replace replaces the file at path, and returns when text is on the disk. Only the owner can read the new file.
 func Replace(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newSuffix) // readable for its owner alone
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newSuffix) // only its owner can read it
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func Replace(path string, text []byte) (err error) {
 	return nil
 }
 
-// syncFolder has the name of the file at path outlast a crash, where folders can be synchronized.
+// syncFolder makes the name of the file at path survive a crash, if the system can synchronize folders.
 func syncFolder(path string) {
 	if d, err := os.Open(filepath.Dir(path)); err == nil {
 		_ = d.Sync()
@@ -44,8 +44,8 @@ func syncFolder(path string) {
 	}
 }
 
-// Create makes the file at path, which only its owner can read, and returns when text is on the disk. It never shows a part of text, and
-// leaves a file alone that is there: the error is fs.ErrExist then.
+// Create creates the file at path, and returns when text is on the disk. Only the owner can read it. Readers never see
+// a part of text. If the file exists, Create leaves it alone and returns fs.ErrExist.
 func Create(path string, text []byte) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
@@ -62,7 +62,8 @@ func Create(path string, text []byte) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	// A link, unlike a new name, replaces nothing. Where there are none, the moment since the look above is left to chance.
+	// A link, unlike a rename, replaces nothing. On systems without links, another process may create the file between
+	// the check above and the rename.
 	if err = os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		err = os.Rename(f.Name(), path)
 	}
@@ -72,7 +73,8 @@ func Create(path string, text []byte) (err error) {
 	return err
 }
 
-// Append appends text to the file at path, which must be there, and returns when it is on the disk. After an error there may be a part of it.
+// Append appends text to the file at path, which must exist, and returns when it is on the disk. After an error the
+// file may contain a part of text.
 func Append(path string, text []byte) error {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -85,7 +87,7 @@ func Append(path string, text []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// Tidy removes what a crash left of replacing the file at path.
+// Tidy removes the files that a crash left while it replaced the file at path.
 func Tidy(path string) {
 	left, err := filepath.Glob(path + newSuffix + "*")
 	if err != nil {

@@ -16,19 +16,20 @@ import (
 )
 
 const (
-	// maxName bounds jti and sub, in bytes: they are kept, logged and audited. maxIssuer bounds iss, which is an address as a rule.
+	// maxName bounds jti and sub, in bytes: they are kept, logged and audited. maxIssuer bounds iss, which is usually a
+	// URL.
 	maxName   = 128
 	maxIssuer = 256
-	// maxBitrate is the highest that a grant may name, in bits per second.
+	// maxBitrate is the highest bitrate that a grant may name, in bits per second.
 	maxBitrate = 1_000_000_000
-	// maxSessions is how many sessions a grant may allow its subject.
+	// maxSessions is the largest number of sessions that a grant may allow its subject.
 	maxSessions = 10_000
-	// endOfTime is later than any date that means something, in seconds since 1970, and far from overflow.
+	// endOfTime is later than any useful date, in seconds since 1970, and far from overflow.
 	endOfTime = 1 << 36
 )
 
-// scope is the claim "wavry". It is an object of its own so that it can be read strictly: a limit whose name is misspelt would
-// else be no limit.
+// scope is the claim "wavry". It is an object of its own so that it can be read strictly: a misspelt limit must not be
+// ignored.
 type scope struct {
 	Role       string   `json:"role"`
 	Displays   []string `json:"displays"`
@@ -40,7 +41,7 @@ type scope struct {
 	Once        bool `json:"once"`
 }
 
-// read makes a Grant of verified claims. payload is what they were decoded from.
+// read makes a Grant of verified claims. payload is the text that they were decoded from.
 func read(payload string, claims jwt.MapClaims, lifetime time.Duration) (Grant, error) {
 	if err := unique(payload); err != nil {
 		return Grant{}, err
@@ -70,7 +71,7 @@ func read(payload string, claims jwt.MapClaims, lifetime time.Duration) (Grant, 
 		}
 	}
 	if lives := g.Expires.Sub(g.Issued); lives <= 0 || lives > lifetime {
-		return Grant{}, wrong(Malformed, "it lives from iat to exp for %v; at most %v is taken", lives, lifetime)
+		return Grant{}, wrong(Malformed, "it lives from iat to exp for %v; the limit is %v", lives, lifetime)
 	}
 	return g, g.limit(claims["wavry"])
 }
@@ -83,7 +84,7 @@ func name(claims jwt.MapClaims, claim string, most int) (string, error) {
 	}
 	for _, r := range s {
 		if !unicode.IsGraphic(r) || unicode.IsSpace(r) || r == utf8.RuneError {
-			return "", wrong(Malformed, "%s holds a blank or a character that is not printed", claim)
+			return "", wrong(Malformed, "%s contains a blank or a character that is not printable", claim)
 		}
 	}
 	return s, nil
@@ -103,13 +104,13 @@ func (g *Grant) limit(claim any) error {
 	if _, ok := claim.(map[string]any); !ok {
 		return wrong(Malformed, "the claim wavry is not an object")
 	}
-	for field, value := range claim.(map[string]any) { //nolint:forcetypeassert // asked right above
+	for field, value := range claim.(map[string]any) { //nolint:forcetypeassert // checked right above
 		switch field {
 		case "role", "displays", "session", "networks", "max_bitrate", "max_sessions", "once":
 			if value == nil {
 				return wrong(Malformed, "wavry.%s is null; leave it out", field)
 			}
-		default: // the decoder below would take another case for the same name
+		default: // the decoder below ignores case
 			return wrong(Malformed, "wavry.%.40q is unknown", field)
 		}
 	}
@@ -125,10 +126,11 @@ func (g *Grant) limit(claim any) error {
 		return wrong(Malformed, "wavry.%v", err)
 	}
 	if len(s.Session) > maxName {
-		return wrong(Malformed, "wavry.session is longer than any session's id")
+		return wrong(Malformed, "wavry.session is longer than the ID of any session")
 	}
-	if _, named := claim.(map[string]any)["session"]; named && s.Session == "" { //nolint:forcetypeassert // asked at the top
-		return wrong(Malformed, "wavry.session is empty, and so would bind to nothing; leave it out")
+	// Checked at the top.
+	if _, named := claim.(map[string]any)["session"]; named && s.Session == "" { //nolint:forcetypeassert // as above
+		return wrong(Malformed, "wavry.session is empty, which limits nothing; leave it out")
 	}
 	if g.Scope, err = ParseScope(s.Displays, s.Networks); err != nil {
 		return wrong(Malformed, "wavry.%v", err)
@@ -144,14 +146,16 @@ func (g *Grant) limit(claim any) error {
 			return wrong(Malformed, "wavry.max_sessions is not from 1 to %d", maxSessions)
 		}
 	}
-	// An operator changes sessions and reserves places as well, where these would hold him back from nothing.
-	if limits := g.Once || g.Displays != nil || g.Session != "" || s.MaxBitrate != nil || s.MaxSessions != nil; limits && g.Role != Viewer && g.Role != Controller {
-		return wrong(Malformed, "wavry.displays, session, max_bitrate, max_sessions and once limit a viewer or a controller, and no %s", g.Role)
+	// An operator also changes sessions and reserves capacity, where these would limit nothing.
+	if limits := g.Once || g.Displays != nil || g.Session != "" || s.MaxBitrate != nil ||
+		s.MaxSessions != nil; limits && g.Role != Viewer && g.Role != Controller {
+		return wrong(Malformed,
+			"wavry.displays, session, max_bitrate, max_sessions and once limit viewers and controllers, not the role %s", g.Role)
 	}
 	return nil
 }
 
-// unique refuses a part of a token in which a name stands twice.
+// unique refuses a part of a token in which a name appears twice.
 func unique(part string) error {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(part)
 	if err != nil {
@@ -163,8 +167,8 @@ func unique(part string) error {
 	return nil
 }
 
-// UniqueNames refuses JSON in which a name stands twice in one object: readers differ in which one counts (RFC 8725 section 2.6), and so one in front may have
-// checked another than we take.
+// UniqueNames refuses JSON in which a name appears twice in one object. Readers differ in which one counts (RFC 8725
+// section 2.6), so a proxy in front may have checked another one than this daemon uses.
 func UniqueNames(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	type level struct {

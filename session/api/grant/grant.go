@@ -1,5 +1,6 @@
-// Package grant checks signed grants: short-lived JSON Web Tokens (RFC 7519) in which somebody whom the operator trusts says who
-// may do what on this host. Only EdDSA with Ed25519 (RFC 8037) and ES256 (RFC 7518) are taken, with keys from a JWK set (RFC 7517).
+// Package grant verifies signed grants: short-lived JSON Web Tokens (RFC 7519) in which a trusted issuer says what a
+// client may do on this host. It accepts EdDSA with Ed25519 (RFC 8037) and ES256 (RFC 7518), with keys from a JWK set
+// (RFC 7517).
 package grant
 
 import (
@@ -8,16 +9,16 @@ import (
 	"time"
 )
 
-// Role is what a client may be.
+// Role says what a client may do.
 type Role string
 
 // The roles.
 const (
-	// Viewer watches displays, and ends what it opened.
+	// A Viewer watches displays, and ends the sessions that it opened.
 	Viewer Role = "viewer"
-	// Controller is a viewer that may also send input, where the host takes any.
+	// A Controller is a viewer that may also send input, if the host accepts any.
 	Controller Role = "controller"
-	// Operator may do everything.
+	// An Operator may do everything.
 	Operator Role = "operator"
 	// Metrics reads figures and changes nothing.
 	Metrics Role = "metrics"
@@ -26,7 +27,7 @@ const (
 // Roles lists all roles.
 func Roles() []Role { return []Role{Viewer, Controller, Operator, Metrics} }
 
-// ParseRole returns the role of that name.
+// ParseRole returns the role with that name.
 func ParseRole(name string) (Role, error) {
 	if r := Role(name); slices.Contains(Roles(), r) {
 		return r, nil
@@ -36,33 +37,33 @@ func ParseRole(name string) (Role, error) {
 
 // Grant is what a verified token allows.
 type Grant struct {
-	// ID is the token's jti, unique for the issuer.
+	// ID is the token's jti, unique per issuer.
 	ID string
-	// Issuer is who says so (iss); it may be empty.
+	// Issuer is the token's iss; it may be empty.
 	Issuer string
-	// Subject is who it was made out for.
+	// Subject is the token's sub: the client that the grant is for.
 	Subject string
 	Role    Role
 	Scope
-	// Session, when set, is the one session that it is good for.
+	// Session, if set, is the only session that the grant allows.
 	Session string
-	// MaxBitrate bounds the video's rate, in bits per second. 0 leaves it to the host.
+	// MaxBitrate bounds the video's bitrate, in bits per second. 0 means the host's limit.
 	MaxBitrate int
-	// MaxSessions is how many sessions its subject may have at a time. 0 leaves it to the host.
+	// MaxSessions bounds the simultaneous sessions of the subject. 0 means the host's limit.
 	MaxSessions int
-	// Once says that it opens one session and no second one.
+	// Once reports whether the grant opens only one session.
 	Once bool
-	// Issued and Expires bound it.
+	// Issued and Expires are the token's iat and exp.
 	Issued, Expires time.Time
 
-	// kid and key are what it is signed with, by whose issuer, and within the patterns of displays that this may name.
+	// kid and key identify the signing key, and by is its issuer, whose limits apply to the grant.
 	kid    string
 	key    key
 	by     *source
 	within []string
 }
 
-// Watches reports whether the grant is good for that display, and its issuer may let anybody watch it.
+// Watches reports whether both the grant and its issuer allow a display.
 func (g Grant) Watches(display string) bool {
 	return g.Scope.Watches(display) && (g.within == nil || anyMatch(g.within, display))
 }
@@ -72,30 +73,30 @@ func (r Role) within(most Role) bool {
 	return r == most || most == Operator || most == Controller && r == Viewer
 }
 
-// Fault is what is wrong with a token. The set is closed: it labels a metric.
+// Fault is the reason to refuse a token. The set is closed: it labels a metric.
 type Fault string
 
 // The faults.
 const (
-	// Malformed: it is no such token, or one of its parts is not what it must be.
+	// Malformed means that it is not a token, or that a part of it is not valid.
 	Malformed Fault = "malformed"
-	// Algorithm: it is signed by an algorithm that is not taken, such as none or HS256.
+	// Algorithm means that it is signed by an algorithm that is not accepted, such as none or HS256.
 	Algorithm Fault = "algorithm"
-	// UnknownKey: no key of the set has its kid.
+	// UnknownKey means that no key of the set has its kid.
 	UnknownKey Fault = "unknown_key"
-	// Signature: it was not signed with that key, or was changed since.
+	// Signature means that this key has not signed it, or that it was changed since.
 	Signature Fault = "signature"
-	// Expired: its time is over.
+	// Expired means that its exp has passed.
 	Expired Fault = "expired"
-	// Early: its time has not come.
+	// Early means that its nbf or iat is in the future.
 	Early Fault = "not_yet_valid"
-	// Audience: it is made out for another host, or comes from another issuer.
+	// Audience means that it is for another host, or from another issuer.
 	Audience Fault = "audience"
-	// Exceeding: it allows more than its issuer may.
+	// Exceeding means that it allows more than its issuer may.
 	Exceeding Fault = "exceeding"
-	// Busy: it is for one session, and no more can be remembered of those that were used.
+	// Busy means that it is a single-session grant, and that the host cannot keep more used ones.
 	Busy Fault = "busy"
-	// Replayed: it was good for one session, which it has opened.
+	// Replayed means that it is a single-session grant that has opened its session.
 	Replayed Fault = "replayed"
 )
 
@@ -104,20 +105,20 @@ func Faults() []Fault {
 	return []Fault{Malformed, Algorithm, UnknownKey, Signature, Expired, Early, Audience, Exceeding, Busy, Replayed}
 }
 
-// Error is a token that is refused.
+// Error is the error for a refused token.
 type Error struct {
 	Fault Fault
-	// Signed says that the signature is right: a key of the set made it, and whoever shows it has not guessed it.
+	// Signed reports whether the signature is valid: the client has not guessed the token.
 	Signed bool
 	text   string
 }
 
 var _ error = (*Error)(nil)
 
-// Error says what is wrong, without a word of the token but the names in it.
+// Error says what is wrong. Of the token it contains names only.
 func (e *Error) Error() string { return "grant: " + e.text }
 
-// signed returns e with what is known of the signature.
+// signed returns e with Signed set.
 func (e *Error) signed(right bool) *Error { return &Error{Fault: e.Fault, Signed: right, text: e.text} }
 
 func wrong(f Fault, format string, args ...any) *Error {

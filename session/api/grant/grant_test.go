@@ -102,7 +102,10 @@ func newVerifier(tb testing.TB, i *issuer) *Verifier {
 	if err := os.WriteFile(file, []byte(i.set()), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	v, err := New(slog.New(slog.DiscardHandler), Config{KeysFile: file, Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator})
+	v, err := New(slog.New(slog.DiscardHandler), Config{
+		KeysFile: file, Audience: "host7",
+		Issuer: "https://issuer.example", MaxRole: Operator,
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -121,7 +124,8 @@ func TestGrantIsReadWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if g.ID != "j1" || g.Subject != "ann" || g.Role != Controller || g.Session != "s1" || g.MaxBitrate != 4e6 || g.MaxSessions != 5 || !g.Once ||
+		if g.ID != "j1" || g.Subject != "ann" || g.Role != Controller || g.Session != "s1" ||
+			g.MaxBitrate != 4e6 || g.MaxSessions != 5 || !g.Once ||
 			g.Expires.Sub(g.Issued) != time.Hour {
 			t.Errorf("%s: %+v", header, g)
 		}
@@ -155,7 +159,10 @@ func TestWrongTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	hmac := func(secret []byte, kid string) string {
-		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "ann", "aud": "host7", "exp": time.Now().Unix() + 60})
+		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+			"sub": "ann", "aud": "host7",
+			"exp": time.Now().Unix() + 60,
+		})
 		token.Header["kid"] = kid
 		s, err := token.SignedString(secret)
 		if err != nil {
@@ -211,19 +218,26 @@ func TestWrongTokens(t *testing.T) {
 		{"another's ES256", stranger.sign(`{"alg":"ES256","kid":"ec"}`, claims(nil)), Signature},
 		{"no signature", parts[0] + "." + parts[1] + ".", Signature},
 		{"short signature", parts[0] + "." + parts[1] + "." + parts[2][:40], Signature},
-		{"changed claims", parts[0] + "." + b64([]byte(claims(map[string]any{"sub": "bob"}))) + "." + parts[2], Signature},
+		{
+			"changed claims", parts[0] + "." + b64([]byte(claims(map[string]any{"sub": "bob"}))) + "." + parts[2],
+			Signature,
+		},
 
 		{"expired", at("exp", -time.Minute), Expired},
 		{"no expiry", body(map[string]any{"exp": nil}), Malformed},
 		{"expiry as text", body(map[string]any{"exp": "tomorrow"}), Malformed},
-		{"expiry beyond time", i.sign(edHeader, strings.Replace(raw, `"exp":`, `"exp":1e300,"was":`, 1)), Expired}, // it overflows
+		// It overflows.
+		{"expiry beyond time", i.sign(edHeader, strings.Replace(raw, `"exp":`, `"exp":1e300,"was":`, 1)), Expired},
 		{"nbf beyond time", i.sign(edHeader, strings.Replace(raw, `"exp":`, `"nbf":1e300,"exp":`, 1)), Malformed},
 		{"negative expiry", body(map[string]any{"exp": -1}), Expired},
 		{"lives too long", at("exp", 25*time.Hour), Malformed},
 		{"not yet valid", at("nbf", time.Minute), Early},
 		{"issued in the future", at("iat", time.Minute), Early},
 		{"not issued", body(map[string]any{"iat": nil}), Malformed},
-		{"expires before it is issued", body(map[string]any{"iat": time.Now().Unix(), "exp": time.Now().Unix() - 5}), Malformed},
+		{"expires before it is issued", body(map[string]any{
+			"iat": time.Now().Unix(),
+			"exp": time.Now().Unix() - 5,
+		}), Malformed},
 
 		{"wrong audience", body(map[string]any{"aud": "host8"}), Audience},
 		{"audience in another case", body(map[string]any{"aud": "HOST7"}), Audience},
@@ -237,8 +251,10 @@ func TestWrongTokens(t *testing.T) {
 		{"no id", body(map[string]any{"jti": ""}), Malformed},
 
 		{"claim twice", i.sign(edHeader, strings.Replace(raw, `"sub":"ann"`, `"sub":"ann","sub":"bob"`, 1)), Malformed},
-		{"claim twice, escaped", i.sign(edHeader, strings.Replace(raw, `"sub":"ann"`, `"sub":"ann","s\u0075b":"bob"`, 1)), Malformed},
-		{"role twice", i.sign(edHeader, strings.Replace(raw, `"role":"viewer"`, `"role":"viewer","role":"operator"`, 1)), Malformed},
+		{"claim twice, escaped", i.sign(edHeader, strings.Replace(raw, `"sub":"ann"`,
+			`"sub":"ann","s\u0075b":"bob"`, 1)), Malformed},
+		{"role twice", i.sign(edHeader, strings.Replace(raw, `"role":"viewer"`,
+			`"role":"viewer","role":"operator"`, 1)), Malformed},
 		{"role in two cases", body(wavry(`{"role":"viewer","ROLE":"operator"}`)), Malformed},
 		{"an id that turns what stands behind it around", body(map[string]any{"jti": "j1\u202e"}), Malformed},
 		{"a subject with a blank of another kind", body(map[string]any{"sub": "ann\u2003b"}), Malformed},
@@ -275,7 +291,7 @@ func TestWrongTokens(t *testing.T) {
 		if wrong.Fault != c.want {
 			t.Errorf("%s: %s (%v); want %s", c.name, wrong.Fault, wrong, c.want)
 		}
-		// Whoever has no key makes none of these, and only these, by trying.
+		// Without a key nobody can make tokens with these faults, by trying.
 		if forged := []Fault{Algorithm, UnknownKey, Signature}; wrong.Signed && slices.Contains(forged, wrong.Fault) {
 			t.Errorf("%s: counts as signed", c.name)
 		}
@@ -291,7 +307,8 @@ func TestClocksMayBeOffByTheLeeway(t *testing.T) {
 		v := newVerifier(t, i)
 		now := time.Now()
 		token := i.sign(edHeader, claims(map[string]any{
-			"iat": now.Add(29 * time.Second).Unix(), "nbf": now.Add(29 * time.Second).Unix(), "exp": now.Add(time.Minute).Unix(),
+			"iat": now.Add(29 * time.Second).Unix(), "nbf": now.Add(29 * time.Second).Unix(),
+			"exp": now.Add(time.Minute).Unix(),
 		}))
 		if _, err := v.Verify(token); err != nil {
 			t.Errorf("29 s early: %v", err)
@@ -380,8 +397,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// FuzzGrant holds that nothing panics, and that what is taken is within its bounds. The fuzzed payload is signed, so that what comes
-// after the signature is reached.
+// FuzzGrant holds that nothing panics, and that what is taken is within its bounds. The fuzzed payload is signed, so
+// that what comes after the signature is reached.
 //
 //fuzz:5000x
 func FuzzGrant(f *testing.F) {
@@ -399,8 +416,10 @@ func FuzzGrant(f *testing.F) {
 				}
 				continue
 			}
-			if _, err := ParseRole(string(g.Role)); err != nil || g.ID == "" || g.Subject == "" || len(g.Subject) > maxName ||
-				g.Expires.Before(time.Now().Add(-Leeway-time.Second)) || g.Expires.Sub(g.Issued) > 24*time.Hour || g.MaxBitrate < 0 {
+			if _, err := ParseRole(string(g.Role)); err != nil || g.ID == "" || g.Subject == "" ||
+				len(g.Subject) > maxName ||
+				g.Expires.Before(time.Now().Add(-Leeway-time.Second)) ||
+				g.Expires.Sub(g.Issued) > 24*time.Hour || g.MaxBitrate < 0 {
 				t.Fatalf("taken: %+v", g)
 			}
 		}
@@ -425,7 +444,10 @@ func TestClocksMayDiffer(t *testing.T) {
 			{"theirs is behind", -90, -90, -29, ""},
 			{"theirs is too far behind", -90, -90, -30, Expired},
 		} {
-			_, err := v.Verify(i.sign(edHeader, claims(map[string]any{"nbf": now + c.nbf, "iat": now + c.iat, "exp": now + c.exp})))
+			_, err := v.Verify(i.sign(edHeader, claims(map[string]any{
+				"nbf": now + c.nbf, "iat": now + c.iat,
+				"exp": now + c.exp,
+			})))
 			got := Fault("")
 			if e, ok := errors.AsType[*Error](err); ok {
 				got = e.Fault

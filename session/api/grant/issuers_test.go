@@ -73,7 +73,10 @@ func TestIssuers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for display, want := range map[string][2]bool{"x11:0": {false, true}, "x11:1": {true, true}, "virtual": {false, false}} {
+	for display, want := range map[string][2]bool{
+		"x11:0": {false, true}, "x11:1": {true, true},
+		"virtual": {false, false},
+	} {
 		if got := [2]bool{g.Watches(display), all.Watches(display)}; got != want {
 			t.Errorf("%s: %v; want %v", display, got, want)
 		}
@@ -94,16 +97,20 @@ func TestIssuerWithoutAName(t *testing.T) {
 	if g, err := v.Verify(i.sign(edHeader, claims(map[string]any{"iss": nil}))); err != nil || g.Issuer != "" {
 		t.Errorf("%+v, %v", g, err)
 	}
-	if _, err := v.Verify(i.sign(edHeader, claims(nil))); err == nil || !strings.Contains(err.Error(), "set grant_issuer") {
+	if _, err := v.Verify(i.sign(edHeader, claims(nil))); err == nil || !strings.Contains(err.Error(),
+		"set grant_issuer") {
 		t.Errorf("a name that nothing confirms: %v", err)
 	}
 }
 
 func TestIssuersThatAreRefused(t *testing.T) {
 	for name, c := range map[string][]Config{
-		"two without a name":       {{KeysFile: "k", Audience: "a"}, {KeysFile: "k", Audience: "a"}},
-		"one without a name":       {{KeysFile: "k", Audience: "a", Issuer: "i"}, {KeysFile: "k", Audience: "a"}},
-		"two of a name":            {{KeysFile: "k", Audience: "a", Issuer: "i"}, {KeysFile: "k", Audience: "a", Issuer: "i"}},
+		"two without a name": {{KeysFile: "k", Audience: "a"}, {KeysFile: "k", Audience: "a"}},
+		"one without a name": {{KeysFile: "k", Audience: "a", Issuer: "i"}, {KeysFile: "k", Audience: "a"}},
+		"two of a name": {{KeysFile: "k", Audience: "a", Issuer: "i"}, {
+			KeysFile: "k",
+			Audience: "a", Issuer: "i",
+		}},
 		"an unknown role":          {{KeysFile: "k", Audience: "a", MaxRole: "root"}},
 		"displays of operators":    {{KeysFile: "k", Audience: "a", MaxRole: Operator, Displays: []string{"x11:*"}}},
 		"a broken pattern":         {{KeysFile: "k", Audience: "a", Displays: []string{"["}}},

@@ -23,20 +23,20 @@ const (
 	maxKeys = 64
 )
 
-// key is a public key and the one algorithm that it is for.
+// key is a public key and its only algorithm.
 type key struct {
 	alg    string
 	public crypto.PublicKey
 }
 
-// same tells whether two keys are one.
+// same reports whether two keys are equal.
 func (k key) same(other key) bool {
 	own, ok := k.public.(interface{ Equal(x crypto.PublicKey) bool }) // both kinds have it
 	return ok && k.alg == other.alg && own.Equal(other.public)
 }
 
-// parseSet reads a JWK set (RFC 7517 section 5) and returns its keys by kid. Keys of other kinds and for other uses are left out, as
-// section 5 asks; what is wrong with one of ours is an error.
+// parseSet reads a JWK set (RFC 7517 section 5) and returns its keys by kid. It ignores keys of other kinds and for
+// other uses, as section 5 requires. An invalid key of an accepted kind is an error.
 func parseSet(text []byte) (map[string]key, error) {
 	var set struct {
 		Keys []struct {
@@ -54,13 +54,13 @@ func parseSet(text []byte) (map[string]key, error) {
 		return nil, fmt.Errorf("the JWK set has more than %d bytes", maxSet)
 	}
 	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errors.New("it is not a JWK set, which is JSON")
+		return nil, errors.New("it is not a JWK set in JSON")
 	}
 	if set.Keys == nil {
 		return nil, errors.New(`it is not a JWK set: it has no "keys"`)
 	}
 	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("the JWK set has %d keys; at most %d are taken", len(set.Keys), maxKeys)
+		return nil, fmt.Errorf("the JWK set has %d keys; the limit is %d", len(set.Keys), maxKeys)
 	}
 	keys := make(map[string]key)
 	for i, k := range set.Keys {
@@ -70,7 +70,7 @@ func parseSet(text []byte) (map[string]key, error) {
 		)
 		switch {
 		case k.D != "":
-			return nil, fmt.Errorf("key %d is a private one: publish the public part, and make a new key", i)
+			return nil, fmt.Errorf("key %d is private: make a new key, and publish its public part only", i)
 		case k.Use != "" && k.Use != "sig":
 			continue
 		case k.Kty == "OKP" && k.Crv == "Ed25519":
@@ -86,9 +86,10 @@ func parseSet(text []byte) (map[string]key, error) {
 		case err != nil:
 			return nil, fmt.Errorf("key %d: %w", i, err)
 		case k.Kid == "":
-			return nil, fmt.Errorf("key %d has no kid, by which grants choose it", i)
-		case k.Alg != "" && k.Alg != one.alg && (k.Alg != "Ed25519" || one.alg != algEdDSA): // RFC 9864 has another name for it
-			return nil, fmt.Errorf("key %d is of a kind for %s, and says %.20q", i, one.alg, k.Alg)
+			return nil, fmt.Errorf("key %d has no kid, which grants need to select it", i)
+		// RFC 9864 has another name for this algorithm.
+		case k.Alg != "" && k.Alg != one.alg && (k.Alg != "Ed25519" || one.alg != algEdDSA):
+			return nil, fmt.Errorf("key %d is a key for %s, but names the algorithm %.20q", i, one.alg, k.Alg)
 		}
 		if _, twice := keys[k.Kid]; twice {
 			return nil, fmt.Errorf("two keys are called %.80q", k.Kid)
@@ -112,7 +113,7 @@ func nist(x, y string) (crypto.PublicKey, error) {
 	if err1 != nil || err2 != nil || len(bx) != 32 || len(by) != 32 {
 		return nil, errors.New("x and y are not those of a P-256 key")
 	}
-	// It refuses points that are not on the curve.
+	// NewKey refuses points that are not on the curve.
 	k, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, bx...), by...))
 	if err != nil {
 		return nil, errors.New("x and y are no point of P-256")

@@ -18,28 +18,29 @@ import (
 )
 
 const (
-	// refreshEvery is how often the address is asked while it answers. A key that is taken out of the set stops to work after that.
+	// refreshEvery is how often the keys are fetched while the address answers. A key that is removed from the set
+	// stops working after that.
 	refreshEvery = 10 * time.Minute
-	// retryFirst and retryMost bound the wait after the address did not answer; it doubles.
+	// retryFirst and retryMost bound the wait after a failed fetch; it doubles.
 	retryFirst, retryMost = 5 * time.Second, 5 * time.Minute
-	// unknownEvery is how often a token with an unknown key may have the address asked: anybody can make one up.
+	// unknownEvery bounds how often tokens with an unknown key cause a fetch, because anybody can send such tokens.
 	unknownEvery = time.Minute
 	fetchTimeout = 10 * time.Second
 )
 
-// keys are the keys that grants may be signed with.
+// keys are the keys that may sign grants.
 type keys struct {
 	cfg Config
 	log *slog.Logger
-	// fetch gets the set from its address.
+	// fetch fetches the set from its address.
 	fetch func(ctx context.Context) ([]byte, error)
-	// nudge has room for one token: the address should be asked before its time.
+	// nudge has room for one request to fetch the set early.
 	nudge chan struct{}
 
 	mu      sync.Mutex // guards all following fields
 	set     map[string]key
 	files   watched.Files
-	fetched time.Time // when the address last answered
+	fetched time.Time // time of the last answer
 	nudged  time.Time
 }
 
@@ -56,7 +57,7 @@ func newKeys(cfg Config, log *slog.Logger) (*keys, error) {
 	return k, nil
 }
 
-// find returns the key of that name. It never waits for the network.
+// find returns the key with that kid. It never waits for the network.
 func (k *keys) find(kid string) (key, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -68,7 +69,8 @@ func (k *keys) find(kid string) (key, bool) {
 	}
 	if k.set != nil && now.Sub(k.fetched) > k.cfg.MaxStale {
 		k.set = nil
-		k.log.Error("keys of grants are too old: grants are refused until their address answers", "age", now.Sub(k.fetched))
+		k.log.Error("keys of grants are too old: grants are refused until their address answers", "age",
+			now.Sub(k.fetched))
 	}
 	one, ok := k.set[kid]
 	if !ok && now.Sub(k.nudged) >= unknownEvery {
@@ -81,7 +83,7 @@ func (k *keys) find(kid string) (key, bool) {
 	return one, ok
 }
 
-// hold tells whether one is the key of that name, as far as that is known.
+// hold reports whether a key is still the one with that kid, as far as that is known.
 func (k *keys) hold(kid string, one key) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -95,7 +97,7 @@ func (k *keys) hold(kid string, one key) bool {
 	return ok && now.same(one)
 }
 
-// reread takes the file's content when it has changed. A broken file leaves the old keys in use.
+// reread reads the file if it has changed. An invalid file leaves the old keys in use.
 func (k *keys) reread(now time.Time) {
 	if !k.files.Changed(now) {
 		return
@@ -107,7 +109,7 @@ func (k *keys) reread(now time.Time) {
 	k.log.Info("keys of grants reloaded", "file", k.cfg.KeysFile, "keys", len(k.set))
 }
 
-// load takes in the file's keys, or none of them.
+// load reads the file, or changes nothing.
 func (k *keys) load() error {
 	text, warning, err := custody.Read(k.cfg.KeysFile, maxSet, custody.Decisive)
 	if err != nil {
@@ -124,7 +126,7 @@ func (k *keys) load() error {
 	return nil
 }
 
-// run asks the address until ctx ends.
+// run fetches the set regularly until ctx ends.
 func (k *keys) run(ctx context.Context) {
 	if k.cfg.KeysURL == "" {
 		<-ctx.Done()
@@ -158,7 +160,7 @@ func (k *keys) run(ctx context.Context) {
 	}
 }
 
-// scatter keeps many hosts from asking at the same time.
+// scatter randomizes the interval, so that many hosts do not fetch at the same time.
 func scatter(d time.Duration) time.Duration {
 	return time.Duration((0.9 + 0.2*rand.Float64()) * float64(d))
 }
@@ -183,7 +185,7 @@ func (k *keys) refresh(ctx context.Context) error {
 	return nil
 }
 
-// get fetches the set over https. The address may hold a secret and is in no error.
+// get fetches the set over https. The address may contain a secret, so no error contains it.
 func (k *keys) get(ctx context.Context) ([]byte, error) {
 	client := &http.Client{
 		Transport: &http.Transport{
@@ -195,7 +197,7 @@ func (k *keys) get(ctx context.Context) ([]byte, error) {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.cfg.KeysURL, nil)
 	if err != nil {
-		return nil, errors.New("fetch keys: the address is not one")
+		return nil, errors.New("fetch keys: the address is not valid")
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := client.Do(req)
@@ -204,7 +206,7 @@ func (k *keys) get(ctx context.Context) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch keys from %s: it answers %d", req.URL.Host, resp.StatusCode)
+		return nil, fmt.Errorf("fetch keys from %s: status %d", req.URL.Host, resp.StatusCode)
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxSet+1))
 	if err != nil {

@@ -29,15 +29,15 @@ func TestParseSet(t *testing.T) {
 	}
 	off := b64(make([]byte, 32))
 	for _, c := range []struct{ text, want string }{
-		{"", "is JSON"},
-		{"[]", "is JSON"},
+		{"", "in JSON"},
+		{"[]", "in JSON"},
 		{"{}", `has no "keys"`},
 		{strings.Repeat(" ", maxSet) + good, "more than"},
-		{`{"keys":[` + strings.Repeat("{},", maxKeys) + "{}]}", "at most"},
+		{`{"keys":[` + strings.Repeat("{},", maxKeys) + "{}]}", "the limit is"},
 		{strings.Replace(good, `"use":"sig"`, `"d":"AA"`, 1), "private"},
 		{strings.Replace(good, `"kid":"ed",`, "", 1), "has no kid"},
 		{strings.Replace(good, `"kid":"ec"`, `"kid":"ed"`, 1), "two keys"},
-		{strings.Replace(good, `"alg":"EdDSA"`, `"alg":"HS256"`, 1), "says"},
+		{strings.Replace(good, `"alg":"EdDSA"`, `"alg":"HS256"`, 1), "names the algorithm"},
 		{`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"AA"}]}`, "not an Ed25519 key"},
 		{`{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"AA","y":"AA"}]}`, "not those of a P-256 key"},
 		{`{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"` + off + `","y":"` + off + `"}]}`, "no point of P-256"},
@@ -81,7 +81,10 @@ func TestKeysFollowTheirFile(t *testing.T) {
 // remote returns a Verifier whose address answers as answer says, and counts.
 func remote(t *testing.T, answer func(n int) (string, error)) (v *Verifier, asked *atomic.Int32) {
 	t.Helper()
-	v, err := New(slog.New(slog.DiscardHandler), Config{KeysURL: "https://keys.example/jwks", Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator})
+	v, err := New(slog.New(slog.DiscardHandler), Config{
+		KeysURL:  "https://keys.example/jwks",
+		Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,12 +163,16 @@ func TestFetch(t *testing.T) {
 	i := newIssuer(t)
 	var answer func(http.ResponseWriter)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // a broken handshake is wanted below
+	// A broken handshake is wanted below.
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	defer server.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	v, err := New(slog.New(slog.DiscardHandler), Config{KeysURL: server.URL + "/secret-path", Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator, Roots: roots})
+	v, err := New(slog.New(slog.DiscardHandler), Config{
+		KeysURL:  server.URL + "/secret-path",
+		Audience: "host7", Issuer: "https://issuer.example", MaxRole: Operator, Roots: roots,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,11 +187,12 @@ func TestFetch(t *testing.T) {
 			w.Header().Set("Location", "http://evil.example")
 			w.WriteHeader(http.StatusFound)
 		}, "it redirects"},
-		{"error", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, "answers 500"},
+		{"error", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, "status 500"},
 	} {
 		answer = c.answer
 		err := v.issuers[0].keys.refresh(t.Context())
-		if (c.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret-path")) {
+		if (c.want == "") != (err == nil) || err != nil && (!strings.Contains(err.Error(), c.want) ||
+			strings.Contains(err.Error(), "secret-path")) {
 			t.Errorf("%s: %v; want %q", c.name, err, c.want)
 		}
 	}

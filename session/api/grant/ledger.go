@@ -16,39 +16,39 @@ import (
 )
 
 const (
-	// maxSpent bounds the grants for one session that are remembered. When it is reached no further one is taken.
+	// maxSpent bounds the used single-session grants that are kept. At the limit no further one is accepted.
 	maxSpent = 10_000
-	// maxAppended is how many lines are appended to the file before it is written anew, without those that have expired.
+	// maxAppended is how many lines are appended before the file is rewritten without the expired ones.
 	maxAppended = 1000
-	// maxLine bounds a line of the file, in bytes: names take six times their size where JSON escapes them.
+	// maxLine bounds a line of the file, in bytes. JSON may escape a name to six times its size.
 	maxLine = 6*(maxIssuer+maxName) + 256
-	// ledgerVersion is in the file's first line.
+	// ledgerVersion is in the first line of the file.
 	ledgerVersion = 1
 )
 
-// ledger remembers the grants for one session that were used: in memory, and in a file for the time after a restart. The file has a line for each, and is appended to: sessions
-// wait for it.
+// ledger keeps the single-session grants that were used: in memory, and in a file for the time after a restart. The
+// file has a line for each. Lines are appended, because opening a session waits for the disk.
 type ledger struct {
 	path string // empty for no file
 
 	// disk is held while the file is written, and taken before mu.
 	disk sync.Mutex
-	room int // lines that may be appended before the file is written anew; guarded by disk
+	room int // lines that may be appended before the file is rewritten; guarded by disk
 
 	mu   sync.Mutex // guards used
 	used map[spent]use
 }
 
-// spent is a grant that was used up. Issuers give ids without asking each other.
+// spent identifies a used grant. Different issuers may use the same ID.
 type spent struct{ issuer, id string }
 
-// use is what is known of a grant that was used up.
+// use is what is kept of a used grant.
 type use struct {
-	until time.Time // when it may be forgotten
-	kept  bool      // its session came about, and the file has it or is to have it
+	until time.Time // until when it is kept
+	kept  bool      // its session was opened, and the file has it or will have it
 }
 
-// entry is a line of the file; the first one has the version alone.
+// entry is a line of the file. The first line only has the version.
 type entry struct {
 	Version int       `json:"version,omitempty"`
 	Issuer  string    `json:"iss,omitempty"`
@@ -56,7 +56,7 @@ type entry struct {
 	Until   time.Time `json:"until,omitzero"`
 }
 
-// newLedger reads the file, which need not be there yet, and writes it without what has expired.
+// newLedger reads the file, which need not exist yet, and rewrites it without the expired grants.
 func newLedger(path string, now time.Time) (*ledger, error) {
 	l := &ledger{path: path, used: make(map[spent]use)}
 	if path == "" {
@@ -64,16 +64,16 @@ func newLedger(path string, now time.Time) (*ledger, error) {
 	}
 	durable.Tidy(path)
 	if err := l.read(now); err != nil {
-		return nil, fmt.Errorf("%s: %w; restore the file, or, to have the grants good again that were used for their one session, remove it", path, err)
+		return nil, fmt.Errorf("%s: %w; restore the file, or remove it to accept used single-session grants again", path, err)
 	}
-	// That it can be written is found out here, not when the first grant is used.
+	// If the file cannot be written, the operator learns it here, not at the first use of a grant.
 	if err := l.write(); err != nil {
 		return nil, fmt.Errorf("write used grants: %w", err)
 	}
 	return l, nil
 }
 
-// read takes in the file. What the last line lacks of its end was being written when the daemon crashed, and its session never came about.
+// read reads the file. An incomplete last line was being written when the daemon crashed; its session was never opened.
 func (l *ledger) read(now time.Time) error {
 	f, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,7 +87,7 @@ func (l *ledger) read(now time.Time) error {
 	for n := 1; ; n++ {
 		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, io.EOF) && n > 1 {
-			return nil // the end, or half a line
+			return nil // the end, or an incomplete line
 		}
 		var e entry
 		if err == nil {
@@ -99,9 +99,10 @@ func (l *ledger) read(now time.Time) error {
 		}
 		switch {
 		case err == nil && n == 1 && e.Version != 0 && e.Version != ledgerVersion:
-			return fmt.Errorf("it is a list of used grants of version %d; this daemon reads version %d", e.Version, ledgerVersion)
+			return fmt.Errorf("it is a list of used grants of version %d; this daemon reads version %d",
+				e.Version, ledgerVersion)
 		case err != nil, (n == 1) != (e == entry{Version: ledgerVersion}), n > 1 && (e.ID == "" || e.Until.IsZero()):
-			return fmt.Errorf("line %d is none of a list of used grants", n)
+			return fmt.Errorf("line %d is not an entry of a list of used grants", n)
 		case n > 1 && now.Before(e.Until):
 			l.used[spent{e.Issuer, e.ID}] = use{e.Until, true}
 		}
@@ -111,25 +112,26 @@ func (l *ledger) read(now time.Time) error {
 	}
 }
 
-// take uses a grant up, in memory. It returns an *Error when it was.
+// take marks a grant as used, in memory. If it was used before, it returns an *Error.
 func (l *ledger) take(g Grant, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.used[spent{g.Issuer, g.ID}]; ok {
-		return wrong(Replayed, "it was good for one session, and has been used")
+		return wrong(Replayed, "it is for a single session, and was used before")
 	}
 	if len(l.used) >= maxSpent {
 		l.forget(now)
 	}
 	if len(l.used) >= maxSpent {
-		// Forgetting one that is still good would let it be used again.
-		return wrong(Busy, "%d grants for one session are remembered as used, and no more can be until some of them expire", maxSpent)
+		// Without its entry, a grant that is still valid could be used again.
+		return wrong(Busy,
+			"the host already keeps %d used single-session grants, and no more until some of them expire", maxSpent)
 	}
 	l.used[spent{g.Issuer, g.ID}] = use{until: g.Expires.Add(Leeway)}
 	return nil
 }
 
-// forget gives up what is good no more. The caller holds mu.
+// forget removes the entries of grants that have expired. The caller holds mu.
 func (l *ledger) forget(now time.Time) {
 	for id, u := range l.used {
 		if now.After(u.until) {
@@ -138,14 +140,14 @@ func (l *ledger) forget(now time.Time) {
 	}
 }
 
-// giveBack makes a grant good again that was taken and not kept.
+// giveBack makes a grant usable again that was taken and not kept.
 func (l *ledger) giveBack(g Grant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.used, spent{g.Issuer, g.ID})
 }
 
-// keep has a grant that was taken outlast the daemon. After an error it is kept until the daemon ends, and written with the next one.
+// keep writes a used grant to the file. After an error it stays in memory, and is written with the next one.
 func (l *ledger) keep(g Grant) error {
 	id := spent{g.Issuer, g.ID}
 	l.disk.Lock()
@@ -163,13 +165,13 @@ func (l *ledger) keep(g Grant) error {
 		if err == nil && durable.Append(l.path, append(text, '\n')) == nil {
 			return nil
 		}
-		// It is not there any more, or ends with half a line.
+		// The file does not exist any more, or ends with an incomplete line.
 	}
 	l.room = 0
 	return l.write()
 }
 
-// write writes the file anew. The caller holds disk, or has l for itself.
+// write rewrites the file. The caller holds disk, or is the only user of l.
 func (l *ledger) write() error {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)

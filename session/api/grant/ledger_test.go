@@ -14,7 +14,8 @@ import (
 // once returns a grant for one session, with names that JSON spells longest.
 func once(n int) Grant {
 	return Grant{
-		ID: fmt.Sprintf("%05d", n) + strings.Repeat("<", maxName-5), Issuer: strings.Repeat(">", maxIssuer), Once: true, Expires: time.Now().Add(time.Minute),
+		ID: fmt.Sprintf("%05d", n) + strings.Repeat("<", maxName-5), Issuer: strings.Repeat(">", maxIssuer),
+		Once: true, Expires: time.Now().Add(time.Minute),
 	}
 }
 
@@ -145,13 +146,16 @@ func TestBrokenFileOfUsedGrants(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "used")
 	const head, line = `{"version":1}` + "\n", `{"iss":"a","jti":"b","until":"2099-01-01T00:00:00Z"}` + "\n"
 	for _, text := range []string{
-		"", "\n", "x\n", "null\n", line, head + head, head + "x\n" + line, head + `{"jti":"b"}` + "\n" + line, `{"version":2}` + "\n", head + `{"iss":"a","jti":"b","until":"x"}` + "\n",
-		head + `{"iss":"a","jti":"b","until":"2099-01-01T00:00:00Z","more":1}` + "\n", head + strings.Repeat(" ", maxLine+1) + "\n", head + "\x00\x00\n", head + line[:len(line)-1] + line,
+		"", "\n", "x\n", "null\n", line, head + head, head + "x\n" + line, head + `{"jti":"b"}` + "\n" + line,
+		`{"version":2}` + "\n", head + `{"iss":"a","jti":"b","until":"x"}` + "\n",
+		head + `{"iss":"a","jti":"b","until":"2099-01-01T00:00:00Z","more":1}` + "\n",
+		head + strings.Repeat(" ", maxLine+1) + "\n", head + "\x00\x00\n", head + line[:len(line)-1] + line,
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := newLedger(path, time.Now()); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "remove it") {
+		if _, err := newLedger(path, time.Now()); err == nil || !strings.Contains(err.Error(), path) ||
+			!strings.Contains(err.Error(), "remove it") {
 			t.Errorf("%.40q: %v", text, err)
 		}
 		if now, err := os.ReadFile(path); err != nil || string(now) != text {

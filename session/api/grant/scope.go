@@ -7,18 +7,18 @@ import (
 	"slices"
 )
 
-// maxList bounds displays and networks.
+// maxList bounds the lists of displays and networks.
 const maxList = 32
 
-// Scope is what a credential is good for. The zero value has no limit.
+// Scope limits where a credential is valid. The zero value has no limit.
 type Scope struct {
-	// Displays are ids, or patterns of ids as x11:*, of those that may be watched. Nil means all.
+	// Displays are IDs of the displays that may be watched, or patterns of IDs such as x11:*. Nil means all.
 	Displays []string
-	// Networks are where it may come from. Nil means anywhere.
+	// Networks are the networks that it may be used from. Nil means all.
 	Networks []netip.Prefix
 }
 
-// ParseScope makes a Scope of texts. A nil list is no limit, and one with no entries lets nothing pass.
+// ParseScope makes a Scope from texts. A nil list is no limit. An empty list allows nothing.
 func ParseScope(displays, networks []string) (Scope, error) {
 	if len(displays) > maxList || len(networks) > maxList {
 		return Scope{}, fmt.Errorf("there are more than %d displays or networks", maxList)
@@ -26,14 +26,14 @@ func ParseScope(displays, networks []string) (Scope, error) {
 	s := Scope{Displays: displays}
 	for _, d := range displays {
 		if _, err := path.Match(d, ""); err != nil {
-			return Scope{}, fmt.Errorf("displays: %.60q is not a pattern of ids", d)
+			return Scope{}, fmt.Errorf("displays: %.60q is not a pattern of IDs", d)
 		}
 		if d == "*" {
 			s.Displays = nil
 		}
 	}
 	if networks != nil {
-		s.Networks = []netip.Prefix{} // an empty list is no network, not every one
+		s.Networks = []netip.Prefix{} // an empty list allows no network
 	}
 	for _, text := range networks {
 		p, err := netip.ParsePrefix(text)
@@ -51,12 +51,12 @@ func (s Scope) From(addr netip.Addr) bool {
 	return s.Networks == nil || slices.ContainsFunc(s.Networks, func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
-// Watches reports whether the credential is good for that display.
+// Watches reports whether the credential allows that display.
 func (s Scope) Watches(display string) bool {
 	return s.Displays == nil || anyMatch(s.Displays, display)
 }
 
-// anyMatch reports whether one of the patterns fits a display. Patterns that cannot be read were refused.
+// anyMatch reports whether one of the patterns matches a display. All patterns are valid.
 func anyMatch(patterns []string, display string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		ok, _ := path.Match(p, display)

@@ -17,32 +17,33 @@ import (
 )
 
 const (
-	// maxToken bounds a token, in bytes. One with everything in it takes a fifth of that.
+	// maxToken bounds a token, in bytes. A token with all claims has a fifth of that.
 	maxToken = 4096
-	// Leeway is how far the issuer's clock may be off.
+	// Leeway is the accepted difference between the clocks of issuer and host.
 	Leeway = 30 * time.Second
 )
 
-// Config is what a Verifier needs to know.
+// Config configures the verification of one issuer's grants.
 type Config struct {
-	// KeysFile and KeysURL are where the JWK set is; one of the two. The file is read again when it changes; the address, https, is
-	// asked again every ten minutes.
+	// KeysFile and KeysURL are the source of the JWK set; one of the two. The file is read again when it changes. The
+	// address, https, is fetched every ten minutes.
 	KeysFile, KeysURL string
-	// SpentFile is where the grants for one session that were used are kept for the time after a restart; empty for nowhere.
+	// SpentFile keeps the used single-session grants over a restart; empty for none.
 	SpentFile string
-	// Audience is this host's name, which must be in aud.
+	// Audience is the name of this host, which aud must contain.
 	Audience string
-	// Issuer must be iss. Where it is empty, grants must have none: the keys are those of one issuer, whose name nothing confirms.
+	// Issuer must be iss. If it is empty, grants must have no iss: all keys belong to one issuer, whose name nothing
+	// confirms.
 	Issuer string
-	// MaxRole is the most that grants may allow. It defaults to Controller.
+	// MaxRole is the highest role that grants may give. It defaults to Controller.
 	MaxRole Role
-	// Displays are patterns of the displays that grants are good for at most, as x11:*. Nil means all.
+	// Displays are patterns of the displays that grants may allow, such as x11:*. Nil means all.
 	Displays []string
-	// MaxLifetime is how much later than iat exp may be. It defaults to 24 h.
+	// MaxLifetime bounds the time from iat to exp. It defaults to 24 h.
 	MaxLifetime time.Duration
-	// MaxStale is how long keys are used that KeysURL did not confirm. It defaults to 24 h.
+	// MaxStale is how long keys are used without a successful fetch. It defaults to 24 h.
 	MaxStale time.Duration
-	// Roots are who vouches for KeysURL's certificate. Nil means the system's.
+	// Roots verify the certificate of KeysURL. Nil means the system's.
 	Roots *x509.CertPool
 }
 
@@ -59,13 +60,13 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate tells what is wrong with c.
+// Validate returns what is wrong with c.
 func (c Config) Validate() error {
 	switch {
 	case (c.KeysFile == "") == (c.KeysURL == ""):
 		return errors.New("grant: the keys come from a file or from an address, one of the two")
 	case c.Audience == "":
-		return errors.New("grant: the audience is empty; it takes the name that grants call this host by")
+		return errors.New("grant: the audience is empty; set it to the name that grants use for this host")
 	case c.MaxLifetime < 0:
 		return fmt.Errorf("grant: lifetime %v is not positive", c.MaxLifetime)
 	case c.MaxStale < 0:
@@ -78,7 +79,7 @@ func (c Config) Validate() error {
 	}
 	for _, p := range c.Displays {
 		if _, err := path.Match(p, ""); err != nil || p == "" {
-			return fmt.Errorf("grant: %q is no pattern of displays", p)
+			return fmt.Errorf("grant: %q is not a pattern of displays", p)
 		}
 	}
 	if c.KeysURL != "" {
@@ -89,22 +90,23 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Verifier checks tokens. Its methods may be called from several goroutines.
+// Verifier verifies tokens. Its methods may be called from several goroutines.
 type Verifier struct {
 	issuers []*source
 	spent   *ledger
 	log     *slog.Logger
 }
 
-// source is an issuer whose grants are taken.
+// source is an issuer whose grants are accepted.
 type source struct {
 	cfg    Config
 	keys   *keys
 	parser *jwt.Parser
 }
 
-// New returns a Verifier of the grants of one or more issuers. Each has keys of its own, which do not count for another's grants. A file of keys is read, so that a broken
-// one is found early; an address is asked by Run. Used grants are kept in the SpentFile of the first.
+// New returns a Verifier of the grants of one or more issuers. The keys of one issuer do not verify another's grants. A
+// file of keys is read here, so that an invalid one is an error early; an address is fetched by Run. Used grants are
+// kept in the SpentFile of the first issuer.
 func New(log *slog.Logger, first Config, more ...Config) (*Verifier, error) {
 	v := &Verifier{log: log}
 	all := append([]Config{first}, more...)
@@ -125,14 +127,15 @@ func New(log *slog.Logger, first Config, more ...Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Validate tells what is wrong with issuers that a Verifier is to have together.
+// Validate returns what is wrong with issuers that one Verifier uses together.
 func Validate(all []Config) error {
 	for i, cfg := range all {
 		if err := cfg.Validate(); err != nil {
 			return err
 		}
-		if len(all) > 1 && (cfg.Issuer == "" || slices.ContainsFunc(all[:i], func(c Config) bool { return c.Issuer == cfg.Issuer })) {
-			return fmt.Errorf("grant: issuer %q: of several each has a name of its own", cfg.Issuer)
+		if len(all) > 1 && (cfg.Issuer == "" || slices.ContainsFunc(all[:i],
+			func(c Config) bool { return c.Issuer == cfg.Issuer })) {
+			return fmt.Errorf("grant: issuer %q: each of several issuers must have its own name", cfg.Issuer)
 		}
 	}
 	return nil
@@ -172,8 +175,8 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return nil
 }
 
-// Outlived is how long it takes until no grant is good that could be when the time began, by whatever clock it was issued: one that is
-// Leeway ahead issues it for that much later, and its end is not seen at once.
+// Outlived is how long it takes until every grant that exists has expired, by whatever clock it was issued: an issuer
+// whose clock is ahead by Leeway issues grants that much later, and their end is not noticed at once.
 func (v *Verifier) Outlived() time.Duration {
 	var longest time.Duration
 	for _, one := range v.issuers {
@@ -182,15 +185,15 @@ func (v *Verifier) Outlived() time.Duration {
 	return longest + 2*Leeway
 }
 
-// Verify returns what a token in compact form (RFC 7515 section 7.1) grants, or an *Error. Whether it comes from where it may, and
-// whether it was revoked, is the caller's to ask.
+// Verify returns what a token in compact form (RFC 7515 section 7.1) grants, or an *Error. The caller checks where the
+// token comes from, and whether it was revoked.
 func (v *Verifier) Verify(compact string) (Grant, error) {
 	if len(compact) > maxToken {
-		return Grant{}, wrong(Malformed, "the token has %d bytes; at most %d are taken", len(compact), maxToken)
+		return Grant{}, wrong(Malformed, "the token has %d bytes; the limit is %d", len(compact), maxToken)
 	}
 	one := v.issuers[0]
 	if len(v.issuers) > 1 {
-		// The token says whose keys to look at; those decide whether it speaks the truth.
+		// The token says which issuer's keys to use. The signature decides whether that is true.
 		var said jwt.MapClaims
 		if _, _, err := jwt.NewParser().ParseUnverified(compact, &said); err != nil {
 			return Grant{}, wrong(Malformed, "it is not a JSON web token in compact form")
@@ -205,7 +208,7 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 	return one.verify(compact)
 }
 
-// verify checks a token that is said to be the issuer's.
+// verify verifies a token that names this issuer.
 func (v *source) verify(compact string) (Grant, error) {
 	claims := jwt.MapClaims{}
 	var (
@@ -217,10 +220,10 @@ func (v *source) verify(compact string) (Grant, error) {
 		return used.public, err
 	})
 	if err != nil {
-		// The parser looks at the claims when the signature is right.
+		// The parser checks the claims only after the signature.
 		return Grant{}, translate(err).signed(errors.Is(err, jwt.ErrTokenInvalidClaims))
 	}
-	// The signature is right from here on: what is wrong is the issuer's mistake.
+	// The signature is valid from here on: an error is the issuer's mistake.
 	_, rest, _ := strings.Cut(compact, ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	g, err := read(payload, claims, v.cfg.MaxLifetime)
@@ -232,19 +235,21 @@ func (v *source) verify(compact string) (Grant, error) {
 	}
 	switch {
 	case v.cfg.Issuer == "" && g.Issuer != "":
-		return Grant{}, wrong(Audience, "it names an issuer (iss), and none is configured: set grant_issuer").signed(true)
+		return Grant{}, wrong(Audience,
+			"it names an issuer (iss), but none is configured: set grant_issuer").signed(true)
 	case !g.Role.within(v.cfg.MaxRole):
-		return Grant{}, wrong(Exceeding, "its issuer may not grant the role %s, but %s at most", g.Role, v.cfg.MaxRole).signed(true)
+		return Grant{}, wrong(Exceeding, "its issuer may not grant the role %s, but %s at most", g.Role,
+			v.cfg.MaxRole).signed(true)
 	}
 	g.kid, g.key, g.by, g.within = kid, used, v, v.cfg.Displays
 	return g, nil
 }
 
-// Stands tells whether the key that a grant is signed with still is in the set. Where no set is known, because its address did not answer for too long, none was
-// taken out.
+// Stands reports whether the key that signed a grant is still in the set. If no set is known because its address has
+// not answered for too long, the key counts as present.
 func (v *Verifier) Stands(g Grant) bool { return g.by.keys.hold(g.kid, g.key) }
 
-// key finds the key of a token that is not trusted yet.
+// key returns the key of a token that is not verified yet.
 func (v *source) key(t *jwt.Token) (kid string, k key, err error) {
 	header, _, _ := strings.Cut(t.Raw, ".")
 	if err := unique(header); err != nil {
@@ -254,9 +259,9 @@ func (v *source) key(t *jwt.Token) (kid string, k key, err error) {
 		switch name {
 		case "alg", "kid", "typ":
 		default:
-			// Among them crit, which must be understood (RFC 7515 section 4.1.11), and jku, jwk and x5u, by which a token would bring its
-			// own key.
-			return "", key{}, wrong(Malformed, "its header has %.40q, which is not taken", name)
+			// Such fields are crit, which the host would have to support (RFC 7515 section 4.1.11), and jku, jwk and
+			// x5u, with which a token would bring its own key.
+			return "", key{}, wrong(Malformed, "its header has %.40q, which is not accepted", name)
 		}
 	}
 	if typ, ok := t.Header["typ"]; ok {
@@ -272,14 +277,14 @@ func (v *source) key(t *jwt.Token) (kid string, k key, err error) {
 	if !ok {
 		return "", key{}, wrong(UnknownKey, "no key is called %.80q", kid)
 	}
-	// The key says what it is for, not the token.
+	// The key decides its algorithm, not the token.
 	if k.alg != t.Method.Alg() {
 		return "", key{}, wrong(Algorithm, "key %.80q is for %s; the token says %s", kid, k.alg, t.Method.Alg())
 	}
 	return kid, k, nil
 }
 
-// translate says in our words what the parser found.
+// translate words the parser's errors.
 func translate(err error) *Error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
@@ -295,7 +300,7 @@ func translate(err error) *Error {
 		{jwt.ErrTokenExpired, Expired, "it has expired"},
 		{jwt.ErrTokenNotValidYet, Early, "it is not valid yet"},
 		{jwt.ErrTokenUsedBeforeIssued, Early, "it was issued in the future"},
-		{jwt.ErrTokenInvalidAudience, Audience, "it is made out for another host (aud)"},
+		{jwt.ErrTokenInvalidAudience, Audience, "it is for another host (aud)"},
 		{jwt.ErrTokenInvalidIssuer, Audience, "it comes from another issuer (iss)"},
 	} {
 		if errors.Is(err, known.err) {
@@ -303,16 +308,16 @@ func translate(err error) *Error {
 		}
 	}
 	if errors.Is(err, jwt.ErrTokenSignatureInvalid) {
-		// The parser uses one error for both.
+		// The parser uses the same error for both.
 		if strings.Contains(err.Error(), "signing method") {
 			return wrong(Algorithm, "its algorithm is neither EdDSA nor ES256")
 		}
 		return wrong(Signature, "its signature is not right")
 	}
-	return wrong(Malformed, "its claims are not what they must be")
+	return wrong(Malformed, "its claims are not valid")
 }
 
-// Spend uses up a grant for one session; for others it does nothing. The second time it returns an *Error.
+// Spend marks a single-session grant as used; for others it does nothing. The second time it returns an *Error.
 func (v *Verifier) Spend(g Grant) error {
 	if !g.Once {
 		return nil
@@ -320,19 +325,20 @@ func (v *Verifier) Spend(g Grant) error {
 	return v.spent.take(g, time.Now())
 }
 
-// Return makes a spent grant good again: the session did not come about.
+// Return makes a used grant usable again: its session was not opened.
 func (v *Verifier) Return(g Grant) {
 	if g.Once {
 		v.spent.giveBack(g)
 	}
 }
 
-// Keep has a spent grant stay so over a restart: its session came about. It waits for the disk. Where that fails, a restart makes the grant good again; the log tells.
+// Keep keeps a used grant over a restart: its session was opened. It waits for the disk. If writing fails, the log says
+// so, and a restart makes the grant usable again.
 func (v *Verifier) Keep(g Grant) {
 	if !g.Once {
 		return
 	}
 	if err := v.spent.keep(g); err != nil {
-		v.log.Error("used grant not written; it is good again when the daemon ends", "grant", g.ID, "err", err)
+		v.log.Error("used grant not written; it is usable again when the daemon ends", "grant", g.ID, "err", err)
 	}
 }

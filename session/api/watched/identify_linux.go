@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// identify tells the file behind a name from others, and when the system last changed it.
+// identify returns an identity of the file behind a name, which includes when the system last changed it.
 func identify(info fs.FileInfo) string {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

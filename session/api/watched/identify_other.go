@@ -4,5 +4,5 @@ package watched
 
 import "io/fs"
 
-// identify knows nothing here: the content is compared each Reread.
+// identify returns nothing on this system: the content is compared once per Reread.
 func identify(fs.FileInfo) string { return "" }

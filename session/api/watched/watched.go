@@ -1,4 +1,4 @@
-// Package watched tells when files have changed that a running daemon takes its credentials from.
+// Package watched notices changes of files from which a running daemon takes its credentials.
 package watched
 
 import (
@@ -10,35 +10,37 @@ import (
 )
 
 const (
-	// Every is how often files are looked at: at most once in a second of requests.
+	// Every is the shortest time between two looks at the files.
 	Every = time.Second
-	// Settle is how long files must have been left alone before what is in them counts: somebody may be writing them, and the first half of a list of tokens is a
-	// good list of fewer.
+	// Settle is how long files must be unchanged before their content counts. Somebody may be writing them: the first
+	// half of a list of tokens is a valid list of fewer tokens.
 	Settle = Every / 4
-	// Reread is how often the content of a file is compared that looks as it was. Some are replaced by one of the same time and size, and not every file system tells more.
+	// Reread is how often the content of an apparently unchanged file is compared. A file may be replaced by one with
+	// the same time and size, and not every file system has more to distinguish them.
 	Reread = time.Minute
-	// most bounds what is compared of a file. Lists of revoked certificates have some megabytes.
+	// most bounds what is compared of a file. Lists of revoked certificates have several megabytes.
 	most = 256 << 20
 )
 
-// Files are files that are read again when they have changed. The zero value has none, and never changes.
-// Who uses it keeps calls apart.
+// Files are files that are read again after a change. The zero value has none, and never changes. A Files is not safe
+// for concurrent use.
 type Files struct {
 	files []file
-	next  time.Time // when they are looked at again
+	next  time.Time // time of the next look
 }
 
-// file is a file as it was taken, and as it was when last looked at.
+// file is a file with its state when it was last used, and when it was last looked at.
 type file struct {
 	path        string
 	taken, seen state
-	read        time.Time // when its content was last read
+	read        time.Time // time of the last look at its content
 }
 
-// state tells one state of a file from another. The zero value is that of a file that cannot be looked at.
+// state identifies the state of a file. The zero value is that of a file that cannot be read.
 type state struct {
 	stat
-	// content is the hash of what is in the file. It alone says whether one state is another: whoever writes a file may set its time.
+	// content is the hash of the file's content. Only the content distinguishes two states, because the writer of a
+	// file may set its time.
 	content [sha256.Size]byte
 }
 
@@ -46,11 +48,12 @@ type state struct {
 type stat struct {
 	time time.Time
 	size int64
-	// id is the file behind the name, and when it was last changed by the system's clock; empty where that is not known.
+	// id is the identity of the file behind the name, with the time of its last change by the system's clock. It is
+	// empty if it is not known.
 	id string
 }
 
-// New follows files from the state that they are in, which is to be read after it. Empty paths are left out.
+// New follows files from their current state on. The caller reads the files after the call. Empty paths are ignored.
 func New(paths ...string) Files {
 	var f Files
 	for _, p := range paths {
@@ -64,8 +67,9 @@ func New(paths ...string) Files {
 	return f
 }
 
-// Changed tells whether the files are in another state than at New or when it last said so, and have been left alone since: each state is told once, so that a
-// broken one is logged once. It looks at them at most once in Every, a second time after Settle when they have just been written.
+// Changed reports whether the files have a different state than at New, or when it last returned true, and are
+// unchanged since. It reports each state once, so an invalid file is logged once. It looks at the files at most once
+// per Every, and a second time after Settle if they have just been written.
 func (f *Files) Changed(now time.Time) bool {
 	if now.Before(f.next) {
 		return false
@@ -80,7 +84,8 @@ func (f *Files) Changed(now time.Time) bool {
 			continue
 		}
 		changed = true
-		// By the file's own time a single look is enough, unless one of the clocks is wrong. Of a file that is not there only a second look tells.
+		// By the file's own time a single look is enough, unless one of the clocks is wrong. A missing file needs a
+		// second look.
 		if age := now.Sub(one.seen.time); one.seen != before && (one.seen == state{} || age < Settle) {
 			settled = false
 		}
@@ -98,7 +103,7 @@ func (f *Files) Changed(now time.Time) bool {
 	return true
 }
 
-// Again has the next Changed say so, whatever state the files are in.
+// Again makes the next Changed return true, whatever the state of the files is.
 func (f *Files) Again() {
 	f.next = time.Time{}
 	for i := range f.files {
@@ -109,7 +114,8 @@ func (f *Files) Again() {
 	}
 }
 
-// look takes in the state of the file. Its content is read when it looks otherwise than before, and each Reread; always with the zero time.
+// look reads the state of the file. It reads the content if the file looks changed, and once per Reread. With the zero
+// time it always does.
 func (f *file) look(now time.Time) {
 	info, err := os.Stat(f.path)
 	if err != nil {
@@ -129,11 +135,11 @@ func (f *file) look(now time.Time) {
 		f.seen = state{}
 		return
 	}
-	// Readers refuse files that others can change: one whose mode is put right is read again.
+	// Readers refuse files that other users can change. A file whose mode was corrected is read again.
 	f.seen.content = sha256.Sum256(fmt.Append(f.seen.content[:], info.Mode()))
 }
 
-// hash returns the hash of what is in a file.
+// hash returns the hash of the file's content.
 func hash(path string) (sum [sha256.Size]byte, err error) {
 	in, err := os.Open(path)
 	if err != nil {

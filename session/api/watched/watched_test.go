@@ -46,7 +46,10 @@ func TestChanged(t *testing.T) {
 		{what: "as it was", at: 5850 * ms, do: func() { write(a, "4", 4200*ms) }},
 		{what: "from a clock that is ahead", at: 7 * time.Second, do: func() { write(b, "2", time.Hour) }},
 		{what: "the same at a second look", at: 7250 * ms, want: true},
-		{what: "an older file in its place", at: 9 * time.Second, do: func() { write(b, "3", -2*time.Hour) }, want: true},
+		{
+			what: "an older file in its place", at: 9 * time.Second, do: func() { write(b, "3", -2*time.Hour) },
+			want: true,
+		},
 		{what: "taken away", at: 10 * time.Second, do: func() { _ = os.Remove(b) }},
 		{what: "gone for good", at: 10250 * ms, want: true},
 		{what: "told once that it is gone", at: 12 * time.Second},
@@ -71,7 +74,8 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// A file that is replaced by one of the same size and time, as package managers and file trees of images make them, is seen by what else the system knows of it.
+// A file that is replaced by one of the same size and time, as package managers and file trees of images make them, is
+// seen by what else the system knows of it.
 func TestChangedOfEqualSizeAndTime(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Unix(1, 0)

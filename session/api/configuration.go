@@ -1,0 +1,67 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
+)
+
+var (
+	// ErrBadConfiguration means that the configuration is not valid. Nothing of it was applied.
+	ErrBadConfiguration = errors.New("configuration refused")
+	// ErrNothingToConfirm means that no change waits for confirmation.
+	ErrNothingToConfirm = errors.New("no configuration change waits for confirmation")
+)
+
+// Reloaded is the result of a configuration change.
+type Reloaded struct {
+	Applied      []string  `json:"applied" doc:"The changed settings that are applied."`
+	NeedsRestart []string  `json:"needs_restart" doc:"The changed settings that require a restart of the daemon."`
+	ConfirmBy    time.Time `json:"confirm_by,omitzero" doc:"When the change is reverted unless it is confirmed."`
+}
+
+// reloading is the body of POST /v1/reload.
+type reloading struct {
+	ConfirmSeconds float64 `json:"confirm_seconds,omitempty" minimum:"0" maximum:"3600" doc:"Revert the change after this time, in seconds, unless it is confirmed; 0 means never."`
+}
+
+// configuration answers requests about the daemon's configuration and its encoders.
+type configuration struct {
+	cfg  Config
+	read reader
+}
+
+func (c configuration) reload(w http.ResponseWriter, r *http.Request) error {
+	var in reloading
+	if err := c.read(w, r, &in, true); err != nil {
+		return err
+	}
+	done, err := c.cfg.Reload(time.Duration(in.ConfirmSeconds * float64(time.Second)))
+	if errors.Is(err, ErrBadConfiguration) {
+		// The first line is enough for a client. The host's log has all lines.
+		text, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), ErrBadConfiguration.Error()+": "), "\n")
+		return problem.New(problem.BadConfiguration, "%s", problem.Shorten(text))
+	}
+	if err != nil {
+		return err
+	}
+	return content.WriteJSON(w, http.StatusOK, done)
+}
+
+func (c configuration) confirm(w http.ResponseWriter, _ *http.Request) error {
+	if err := c.cfg.Confirm(); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (c configuration) probe(w http.ResponseWriter, _ *http.Request) error {
+	c.cfg.Probe()
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"wavryhost/session"
+	"wavryhost/session/admission"
+	"wavryhost/session/api/auth"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// reader reads the JSON body of a request into v, a pointer; see openapi.Spec.Read.
+type reader func(w http.ResponseWriter, r *http.Request, v any, optional bool) error
+
+// host answers requests about the host.
+type host struct {
+	mgr  hostManager
+	cfg  Config
+	read reader
+}
+
+// hostView is the host as clients see it.
+type hostView struct {
+	ID   string `json:"id,omitempty" doc:"Permanent ID of the host: the setting host_id, or derived from the machine ID."`
+	Name string `json:"name,omitempty" doc:"Name of the machine."`
+	session.Host
+	Uptime   float64              `json:"uptime_seconds" doc:"Time since the daemon started, in seconds."`
+	Version  string               `json:"version" doc:"The daemon's version."`
+	Platform string               `json:"platform,omitempty" doc:"System and architecture, as linux/amd64."`
+	Capacity []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
+	Gateway  *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
+}
+
+// GatewayLink is what GET /v1/host shows of the link to a gateway; docs/integrate/gateway.md explains its values.
+type GatewayLink struct {
+	Gateway  string    `json:"gateway" doc:"Host and port of the gateway."`
+	Dialect  string    `json:"dialect" doc:"Protocol of the gateway."`
+	Username string    `json:"username,omitempty" doc:"Name of this host for viewers, once it is known."`
+	State    string    `json:"state" enum:"disconnected,logging_in,connecting,binding,bound,blocked" doc:"State of the link."`
+	Since    time.Time `json:"since" doc:"When the link entered that state."`
+	Class    string    `json:"class,omitempty" doc:"Class of the current error, or of the last one."`
+	Reason   string    `json:"reason,omitempty" doc:"That error, for people."`
+	Failures int       `json:"failures" doc:"Number of attempts since the link was last steadily bound."`
+	NextTry  time.Time `json:"next_try,omitzero" doc:"Time of the next attempt, while the link waits for one."`
+	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the own account came back."`
+}
+
+// describe returns the host as its reader may see it: only operators see addresses and accounts.
+func (h host) describe(r *http.Request) hostView {
+	info := h.mgr.Host()
+	info.Displays = orEmpty(info.Displays)
+	info.Encoders = orEmpty(info.Encoders)
+	v := hostView{
+		ID: h.cfg.ID, Name: h.cfg.Name, Host: info, Uptime: time.Since(info.Started).Seconds(), Version: h.cfg.Version,
+		Platform: h.cfg.Platform, Capacity: orEmpty(h.mgr.Capacity()),
+	}
+	if h.cfg.Gateway != nil && auth.PrincipalOf(r.Context()).Role == grant.Operator {
+		link := h.cfg.Gateway()
+		v.Gateway = &link
+	}
+	return v
+}
+
+func (h host) get(w http.ResponseWriter, r *http.Request) error {
+	return content.WriteJSON(w, http.StatusOK, h.describe(r))
+}
+
+// displayList is the answer of GET /v1/displays.
+type displayList struct {
+	Displays []session.DisplayInfo `json:"displays" doc:"The first is the default."`
+}
+
+func (h host) displays(w http.ResponseWriter, _ *http.Request) error {
+	return content.WriteJSON(w, http.StatusOK, displayList{orEmpty(h.mgr.Host().Displays)})
+}
+
+// profileText is a size and frame rate in the query; see admission.ParseProfile.
+type profileText string
+
+// Schema describes it in the document.
+func (profileText) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{
+		Type: huma.TypeString, Pattern: `^[1-9][0-9]{1,3}x[1-9][0-9]{1,3}@[1-9][0-9]{0,2}$`,
+		Examples:    []any{"1280x720@30", "1920x1080@60"},
+		Description: "Width and height from 16 to 8192 pixels, and 1 to 240 frames per second.",
+	}
+	s.PrecomputeMessages()
+	return s
+}
+
+// capacities is the answer of GET /v1/capacity.
+type capacities struct {
+	Profiles []admission.Capacity `json:"profiles" doc:"The largest first, or the one in the query."`
+	Load     *session.Load        `json:"load,omitempty" doc:"Load of the machine, if it is known."`
+}
+
+func (h host) capacity(w http.ResponseWriter, r *http.Request) error {
+	var profiles []admission.Profile
+	if text := r.URL.Query().Get("profile"); text != "" {
+		p, err := admission.ParseProfile(text)
+		if err != nil {
+			return problem.New(problem.BadRequest, "profile %s is not WIDTHxHEIGHT@FPS, as 1280x720@30",
+				problem.Shorten(strconv.Quote(text)))
+		}
+		profiles = []admission.Profile{p}
+	}
+	answer := capacities{Profiles: h.mgr.Capacity(profiles...), Load: h.mgr.Host().Load}
+	return content.WriteJSON(w, http.StatusOK, answer)
+}
+
+// draining is the body of POST /v1/drain. A day is longer than anybody watches a desktop without a break, and far from
+// an overflow.
+type draining struct {
+	DeadlineSeconds float64 `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may continue, in seconds. 0 means without limit; with the policy end it means that they end at once."`
+	Policy          string  `json:"policy,omitempty" set:"DrainPolicy" doc:"What happens to the sessions before the deadline. wait, the default, does nothing. move asks for each to be moved, by an event session_move. end ends them one by one."`
+}
+
+func (d draining) deadline() time.Duration {
+	return time.Duration(d.DeadlineSeconds * float64(time.Second))
+}
+
+func (h host) drain(w http.ResponseWriter, r *http.Request) error {
+	var in draining
+	if err := h.read(w, r, &in, false); err != nil {
+		return err
+	}
+	o := session.DrainOrder{Deadline: in.deadline()}
+	for _, p := range session.DrainPolicies() {
+		if p.String() == in.Policy {
+			o.Policy = p
+		}
+	}
+	noteObject(w, fmt.Sprintf("%v, %v", o.Policy, o.Deadline))
+	h.mgr.Drain(o)
+	return content.WriteJSON(w, http.StatusAccepted, h.describe(r))
+}
+
+func (h host) drainStatus(w http.ResponseWriter, _ *http.Request) error {
+	d, ok := h.mgr.Draining()
+	if !ok {
+		return problem.New(problem.NotDraining, "the host is not draining")
+	}
+	return content.WriteJSON(w, http.StatusOK, d)
+}
+
+func (h host) resume(w http.ResponseWriter, r *http.Request) error {
+	h.mgr.Resume()
+	return content.WriteJSON(w, http.StatusOK, h.describe(r))
+}
+
+// standing is the body of PUT /v1/state. Its name is that of the schema.
+type standing struct {
+	State string `json:"state" enum:"active,draining,probation" doc:"active ends a drain and a probation. draining refuses new sessions. probation admits few sessions, until they have gone well for a while."`
+}
+
+func (h host) setState(w http.ResponseWriter, r *http.Request) error {
+	var in standing
+	if err := h.read(w, r, &in, false); err != nil {
+		return err
+	}
+	noteObject(w, in.State)
+	if err := h.mgr.SetState(in.State); err != nil {
+		return err
+	}
+	return content.WriteJSON(w, http.StatusOK, h.describe(r))
+}
+
+// orEmpty makes a list that encodes as [] instead of null.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

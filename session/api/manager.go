@@ -1,0 +1,64 @@
+package api
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"wavryhost/session"
+	"wavryhost/session/admission"
+	"wavryhost/session/relay"
+)
+
+// manager is what the API uses of session.Manager, by resource. Each handler gets only the interface of its resource.
+type manager interface {
+	hostManager
+	sessionManager
+	reservationManager
+	eventManager
+
+	// WHEP opens and restarts sessions; see package whep.
+	Create(ctx context.Context, o session.Offer) (session.Answer, error)
+	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
+	End(ctx context.Context, id string, why session.EndReason) error
+	TakesInput(ctx context.Context, display string, r session.Role) bool
+
+	Revoke(issuer, grant, subject string) int
+}
+
+// hostManager is the host: its displays, capacity and state.
+type hostManager interface {
+	Host() session.Host
+	Capacity(profiles ...admission.Profile) []admission.Capacity
+	SetState(state string) error
+	Drain(o session.DrainOrder) session.DrainStatus
+	Draining() (session.DrainStatus, bool)
+	Resume()
+	RetryAfter() time.Duration
+}
+
+// sessionManager is the sessions that exist.
+type sessionManager interface {
+	Sessions() []session.Snapshot
+	Session(id string) (session.Snapshot, error)
+	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
+	EndNoted(ctx context.Context, id string, why session.EndReason, note string) error
+	RequestKeyframe(id string) error
+	WriteRecording(id string, w io.Writer) error
+	SetControl(id string, on bool) (session.Snapshot, error)
+}
+
+// reservationManager is the reservations.
+type reservationManager interface {
+	Reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error)
+	Reservations() []admission.Reservation
+	Release(id string) error
+	ICEServers(region, user string, last time.Time) []relay.Server
+}
+
+// eventManager is the journal of events.
+type eventManager interface {
+	Events(after uint64) (list []session.EventRecord, lost bool, more <-chan struct{})
+	LastEvent() uint64
+	Session(id string) (session.Snapshot, error)
+}

@@ -1,0 +1,142 @@
+package openapi
+
+import (
+	"net/http"
+
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
+)
+
+// The tags that group the operations of the document.
+const (
+	TagControl = "control"
+	TagEvents  = "events"
+	TagWHEP    = "whep"
+	TagHealth  = "health"
+	TagPage    = "page"
+)
+
+// Route is an operation at its method and path.
+type Route struct {
+	Method, Path string
+	Open         bool // requires no credential
+	Operation
+}
+
+// Operation is what the document says of a route, beside method, path and access.
+type Operation struct {
+	// ID is the name of the method in generated clients. It is unique.
+	ID, Tag string
+	// Summary is one line. Detail adds what the summary leaves out.
+	Summary, Detail string
+	// Params are the parameters in query and header. pathParams has the others.
+	Params []Param
+	// Body is nil if the route reads no body.
+	Body *Body
+	// Answers are the successes, the usual one first.
+	Answers []Answer
+	// Codes are the errors that do not follow from the rest; see Route.AllCodes.
+	Codes []problem.Code
+}
+
+// Param is a parameter in the query or the header. Value is a zero of its type, whose tags have the limits.
+type Param struct {
+	In, Name string
+	Value    any
+	Text     string
+}
+
+// Body is the body of a request.
+type Body struct {
+	Media    string
+	Optional bool
+	// Value is a zero of the type that a JSON body is decoded to; nil for text.
+	Value any
+	Text  string
+}
+
+// Answer is a success. Answers with the same status differ in media type.
+type Answer struct {
+	Status int
+	// Media is the media type of the body; empty without a body.
+	Media string
+	// Value is a zero of the type of a JSON body, nil for text, and Binary{} for anything else. If a body may have
+	// several types, OneOf lists them.
+	Value  any
+	OneOf  []any
+	Text   string
+	Header []string // names of headers that every such answer has; see headerTexts
+}
+
+// Binary marks a body that is neither text nor JSON.
+type Binary struct{}
+
+// JSON returns an answer in JSON.
+func JSON(status int, value any, text string) Answer {
+	return Answer{Status: status, Media: content.JSON, Value: value, Text: text}
+}
+
+// Empty returns an answer without a body.
+func Empty(status int, text string) Answer { return Answer{Status: status, Text: text} }
+
+// Reads returns a request body in JSON.
+func Reads(value any, text string) *Body { return &Body{Media: content.JSON, Value: value, Text: text} }
+
+// pathParams describes the Wildcards of paths.
+func pathParams() map[string]string {
+	return map[string]string{
+		"display": "ID of a display; `default` is the first.",
+		"id":      "ID of a session, or of a reservation.",
+		"file":    "Name of a file of the page.",
+	}
+}
+
+// headerTexts describes the headers of answers.
+func headerTexts() map[string]string {
+	return map[string]string{
+		"Location": "Where the new resource is, relative to the path of the request (RFC 9110 section 10.2.2). " +
+			"For a session: the resource for PATCH and DELETE.",
+		"ETag":                "Identifies the ICE session; PATCH accepts it as If-Match.",
+		"Accept-Patch":        "The media type that PATCH accepts.",
+		"Content-Disposition": "Name for a file.",
+		"Retry-After":         "When to try again, in seconds.",
+		"WWW-Authenticate":    "The server requires a bearer token.",
+		"Allow":               "The methods of the path.",
+	}
+}
+
+// AllCodes returns every error code that a route can answer with, by status: its Codes, and the codes that follow from
+// its properties.
+func (rt Route) AllCodes() []problem.Code {
+	has := map[problem.Code]bool{}
+	add := func(codes ...problem.Code) {
+		for _, c := range codes {
+			has[c] = true
+		}
+	}
+	add(problem.ForbiddenHost, problem.ForbiddenOrigin, problem.TooManyRequests, problem.HeaderTooLarge,
+		problem.Internal)
+	add(rt.Codes...)
+	if !rt.Open {
+		add(problem.Unauthorized, problem.TooManyAttempts, problem.Forbidden)
+	}
+	if len(Wildcards(rt.Path)) > 0 {
+		add(problem.NotFound) // "." instead of an ID
+	}
+	if b := rt.Body; b != nil {
+		add(problem.TooLarge, problem.SlowRequest, problem.UnsupportedMediaType, problem.BadRequest)
+		if b.Media == content.JSON {
+			add(problem.BadJSON)
+		}
+	}
+	if rt.Method == http.MethodGet && len(rt.Params) > 0 {
+		add(problem.BadRequest)
+	}
+	var list []problem.Code
+	for _, c := range problem.Codes() {
+		if has[c] {
+			list = append(list, c)
+		}
+	}
+	return list
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"wavryhost/session"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/openapi"
+	"wavryhost/session/api/problem"
+)
+
+func hostRoutes(h host) []route {
+	return []route{
+		authed("GET", "/v1/host", h.get, openapi.Operation{
+			ID: "getHost", Tag: openapi.TagControl, Summary: "The host: state, limits, displays, encoders, version",
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
+		}),
+		authed("GET", "/v1/capacity", h.capacity, openapi.Operation{
+			ID: "getCapacity", Tag: openapi.TagControl,
+			Summary: "Capacity for further sessions, and what limits it",
+			Params: []openapi.Param{{
+				In: "query", Name: "profile", Value: profileText(""),
+				Text: "A size and frame rate, as 1280x720@30. Default: the usual profiles.",
+			}},
+			Answers: []openapi.Answer{openapi.JSON(200, capacities{}, "The current capacity.")},
+		}),
+		authed("GET", "/v1/displays", h.displays, openapi.Operation{
+			ID: "listDisplays", Tag: openapi.TagControl, Summary: "The displays that can be watched",
+			Answers: []openapi.Answer{openapi.JSON(200, displayList{}, "The displays.")},
+		}),
+		authed("PUT", "/v1/state", h.setState, openapi.Operation{
+			ID: "setState", Tag: openapi.TagControl, Summary: "Change the state of the host",
+			Body:    openapi.Reads(standing{}, "The state."),
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
+		}),
+		authed("GET", "/v1/drain", h.drainStatus, openapi.Operation{
+			ID: "getDrain", Tag: openapi.TagControl, Summary: "Progress of the drain",
+			Answers: []openapi.Answer{openapi.JSON(200, session.DrainStatus{}, "The drain.")},
+			Codes:   []problem.Code{problem.NotDraining},
+		}),
+		authed("POST", "/v1/drain", h.drain, openapi.Operation{
+			ID: "drain", Tag: openapi.TagControl, Summary: "Refuse new sessions, and move or end the others",
+			Detail:  "Another request during a drain replaces its policy and deadline. Reservations are released.",
+			Body:    openapi.Reads(draining{}, "What happens to the sessions, and their deadline."),
+			Answers: []openapi.Answer{openapi.JSON(202, hostView{}, "The host.")},
+		}),
+		authed("DELETE", "/v1/drain", h.resume, openapi.Operation{
+			ID: "resume", Tag: openapi.TagControl, Summary: "Accept new sessions again",
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
+		}),
+	}
+}
+
+func eventRoutes(e events) []route {
+	stream := authed("GET", "/v1/events", e.stream, openapi.Operation{
+		ID: "followEvents", Tag: openapi.TagEvents, Summary: "Events, as server-sent events",
+		Detail: "The stream ends when the client goes or the daemon stops. Without Last-Event-ID and after it begins with " +
+			"the next event. An event `gap` comes first if requested events are lost.",
+		Params: []openapi.Param{
+			{In: "query", Name: "after", Value: uint64(0), Text: "Number of the last event that the client has."},
+			{
+				In: "header", Name: "Last-Event-ID", Value: uint64(0),
+				Text: "The same, as browsers send it; takes precedence over `after`.",
+			},
+		},
+		Answers: []openapi.Answer{{
+			Status: 200, Media: typeEvents, Text: "The stream; the schema is that of each event's `data`.",
+			OneOf: []any{session.EventRecord{}, gap{}},
+		}},
+		Codes: []problem.Code{problem.TooManyStreams},
+	})
+	stream.lasting = true
+	return []route{
+		stream,
+		authed("GET", "/v1/sessions/{id}/timeline", e.timeline, openapi.Operation{
+			ID: "getTimeline", Tag: openapi.TagEvents, Summary: "The events of a session, oldest first",
+			Detail:  "The host keeps its newest 1024 events. A session that has ended is known as long as one of them is its.",
+			Answers: []openapi.Answer{openapi.JSON(200, timeline{}, "The events.")},
+			Codes:   []problem.Code{problem.UnknownSession},
+		}),
+	}
+}
+
+func configurationRoutes(c configuration, rev revocations) []route {
+	return []route{
+		authed("POST", "/v1/revocations", rev.create, openapi.Operation{
+			ID: "revoke", Tag: openapi.TagControl, Summary: "Revoke a grant, or all grants of a subject",
+			Detail: "The grants are refused from now on, and their sessions end within two seconds. The revocation is kept " +
+				"as long as such a grant can live, over a restart if `revocations_file` is set.",
+			Body:    openapi.Reads(revoking{}, "What to revoke."),
+			Answers: []openapi.Answer{openapi.JSON(200, revocation{}, "It is revoked.")},
+			Codes:   []problem.Code{problem.BadRequest, problem.TooManyRevocations},
+		}),
+		authed("POST", "/v1/encoders/probe", c.probe, openapi.Operation{
+			ID: "probeEncoders", Tag: openapi.TagControl, Summary: "Try all encoders again",
+			Detail: "For example after a driver update. The event encoders_tried says that it is done; GET /v1/host has the " +
+				"results. Active encodes continue.",
+			Answers: []openapi.Answer{openapi.Empty(202, "They will be tried.")},
+		}),
+		authed("POST", "/v1/reload", c.reload, openapi.Operation{
+			ID: "reload", Tag: openapi.TagControl, Summary: "Read the configuration again",
+			Detail: "The whole configuration is checked; if it is refused, nothing changes. What can change while the daemon " +
+				"runs is applied to future sessions.",
+			Body: &openapi.Body{
+				Media: content.JSON, Optional: true, Value: reloading{}, Text: "Whether the change must be confirmed.",
+			},
+			Answers: []openapi.Answer{openapi.JSON(200, Reloaded{}, "What changed.")},
+			Codes:   []problem.Code{problem.BadConfiguration},
+		}),
+		authed("POST", "/v1/reload/confirmation", c.confirm, openapi.Operation{
+			ID: "confirmReload", Tag: openapi.TagControl,
+			Summary: "Confirm a configuration change, which is reverted otherwise",
+			Answers: []openapi.Answer{openapi.Empty(204, "The change stays.")},
+			Codes:   []problem.Code{problem.NothingToConfirm},
+		}),
+	}
+}

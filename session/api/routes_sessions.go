@@ -1,0 +1,183 @@
+package api
+
+import (
+	"wavryhost/session"
+	"wavryhost/session/admission"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/openapi"
+	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
+)
+
+func (s *Server) whepRoutes() []route {
+	return []route{
+		authed("POST", "/whep/{display}", s.whep.Create, openapi.Operation{
+			ID: "openSession", Tag: openapi.TagWHEP, Summary: "Open a session: a viewer's offer for the host's answer",
+			Detail: "The session shows the User-Agent. OPTIONS on this path returns the ICE servers in Link headers. " +
+				"With `Wavry-Input: taken` the session accepts a data channel `input`. OPTIONS accepts `region`, too.",
+			Params: []openapi.Param{
+				{In: "query", Name: "reservation", Value: "", Text: "ID of the reservation that the viewer uses."},
+				{
+					In: "query", Name: "region", Value: regionName(""),
+					Text: "Region of the ICE servers. Default: the host's choice.",
+				},
+			},
+			Body: &openapi.Body{
+				Media: whep.TypeSDP,
+				Text:  "An offer (RFC 8866) that receives one video in one of the host's codecs, such as H.264 or VP9.",
+			},
+			Answers: []openapi.Answer{{
+				Status: 201, Media: whep.TypeSDP, Text: "The host's answer.",
+				Header: []string{"Location", "ETag", "Accept-Patch"},
+			}},
+			Codes: append(openCodes(), problem.BadRequest, problem.NotAcceptable),
+		}),
+		authed("PATCH", "/whep/sessions/{id}", s.whep.Patch, openapi.Operation{
+			ID: "patchSession", Tag: openapi.TagWHEP, Summary: "Trickle candidates, or restart ICE",
+			Params: []openapi.Param{{
+				In: "header", Name: "If-Match", Value: "",
+				Text: "The session's ETag for trickle ICE, `*` for an ICE restart. " +
+					"Candidates with the `ice-ufrag` of the current ICE session need none.",
+			}},
+			Body: &openapi.Body{
+				Media: whep.TypeFragment, Text: "A fragment (RFC 8840): candidates, or new ICE credentials.",
+			},
+			Answers: []openapi.Answer{
+				openapi.Empty(204, "The candidates are accepted."),
+				{
+					Status: 200, Media: whep.TypeFragment, Header: []string{"ETag"},
+					Text: "ICE is restarted; the host's new credentials and candidates.",
+				},
+			},
+			Codes: []problem.Code{
+				problem.BadSDP, problem.UnknownSession, problem.StaleETag, problem.PreconditionRequired,
+				problem.Timeout,
+			},
+		}),
+		authed("DELETE", "/whep/sessions/{id}", s.whep.Delete, openapi.Operation{
+			ID: "leaveSession", Tag: openapi.TagWHEP, Summary: "End a session as its viewer",
+			Answers: []openapi.Answer{openapi.Empty(200, "The session has ended and has released everything.")},
+			Codes:   []problem.Code{problem.UnknownSession, problem.Timeout},
+		}),
+	}
+}
+
+// openCodes are the errors of opening a session.
+func openCodes() []problem.Code {
+	return []problem.Code{
+		problem.BadSDP, problem.UnknownDisplay, problem.UnknownReservation, problem.BadReservation, problem.BadChange,
+		problem.NoPicture, problem.UnacceptableOffer, problem.Full, problem.TooManyGrants, problem.Draining,
+		problem.NoNetwork, problem.Timeout,
+	}
+}
+
+func sessionRoutes(s sessions) []route {
+	return []route{
+		authed("GET", "/v1/sessions", s.list, openapi.Operation{
+			ID: "listSessions", Tag: openapi.TagControl, Summary: "All sessions, oldest first",
+			Answers: []openapi.Answer{openapi.JSON(200, sessionList{}, "The sessions.")},
+		}),
+		authed("POST", "/v1/sessions", s.create, openapi.Operation{
+			ID: "createSession", Tag: openapi.TagControl,
+			Summary: "Open a session for a viewer: its offer for the host's answer",
+			Detail: "The same as POST /whep/{display}, for a client that acts for viewers. " +
+				"The viewer trickles candidates and restarts ICE at `path`.",
+			Body: openapi.Reads(opening{}, "The display to watch, and the viewer's offer."),
+			Answers: []openapi.Answer{{
+				Status: 201, Media: content.JSON, Value: opened{}, Text: "The host's answer.",
+				Header: []string{"Location"},
+			}},
+			Codes: openCodes(),
+		}),
+		authed("GET", "/v1/sessions/{id}", s.get, openapi.Operation{
+			ID: "getSession", Tag: openapi.TagControl,
+			Summary: "One session with its figures and its last 32 quality transitions",
+			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session.")},
+			Codes:   []problem.Code{problem.UnknownSession},
+		}),
+		authed("PATCH", "/v1/sessions/{id}", s.change, openapi.Operation{
+			ID: "changeSession", Tag: openapi.TagControl, Summary: "Change a session: ceiling, weight, display",
+			Body: openapi.Reads(changing{}, "The values to change. Omitted ones stay."),
+			Answers: []openapi.Answer{
+				openapi.JSON(200, session.Snapshot{},
+					"The session. Another display is shown from its first keyframe on."),
+			},
+			Codes: []problem.Code{
+				problem.UnknownSession, problem.UnknownDisplay, problem.NoPicture, problem.BadChange, problem.Full,
+				problem.Timeout,
+			},
+		}),
+		authed("DELETE", "/v1/sessions/{id}", s.end, openapi.Operation{
+			ID: "endSession", Tag: openapi.TagControl, Summary: "End a session as the operator",
+			Body:    &openapi.Body{Media: content.JSON, Optional: true, Value: ending{}, Text: "The reason."},
+			Answers: []openapi.Answer{openapi.Empty(204, "The session has ended and has released everything.")},
+			Codes:   []problem.Code{problem.UnknownSession, problem.Timeout},
+		}),
+		authed("PUT", "/v1/sessions/{id}/control", s.giveControl, openapi.Operation{
+			ID: "giveControl", Tag: openapi.TagControl, Summary: "Give a session control of its display",
+			Detail: "The session that had control loses it, and its pressed keys and buttons are released. " +
+				"Control is free again when the session sends no input for the time of the setting control_idle.",
+			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session.")},
+			Codes:   []problem.Code{problem.UnknownSession, problem.NoControl},
+		}),
+		authed("DELETE", "/v1/sessions/{id}/control", s.withdrawControl, openapi.Operation{
+			ID: "withdrawControl", Tag: openapi.TagControl, Summary: "Withdraw control from a session permanently",
+			Detail:  "Its pressed keys and buttons are released. Only PUT gives it control again.",
+			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session.")},
+			Codes:   []problem.Code{problem.UnknownSession},
+		}),
+		authed("POST", "/v1/sessions/{id}/keyframe", s.keyframe, openapi.Operation{
+			ID: "requestKeyframe", Tag: openapi.TagControl, Summary: "Request a keyframe",
+			Detail: "The same as a request of the viewer (RTCP PLI). Requests at the same time cause one keyframe. " +
+				"On a slow path the keyframe waits for its turn.",
+			Answers: []openapi.Answer{openapi.Empty(202, "The keyframe is requested.")},
+			Codes:   []problem.Code{problem.UnknownSession},
+		}),
+		authed("POST", "/v1/sessions/{id}/recording", s.recording, openapi.Operation{
+			ID: "takeRecording", Tag: openapi.TagControl,
+			Summary: "The session's flight recording, for `wavry-host replay`",
+			Answers: []openapi.Answer{{
+				Status: 200, Media: "application/octet-stream", Value: openapi.Binary{}, Text: "The recording.",
+				Header: []string{"Content-Disposition"},
+			}},
+			Codes: []problem.Code{problem.UnknownSession},
+		}),
+	}
+}
+
+func reservationRoutes(s reservations) []route {
+	return []route{
+		authed("POST", "/v1/reservations", s.create, openapi.Operation{
+			ID: "reserve", Tag: openapi.TagControl, Summary: "Reserve capacity for a future session",
+			Detail: "The viewer uses it by POST /whep/{display}?reservation=ID. " +
+				"It counts as a session until it is used, released or expired.",
+			Params: []openapi.Param{{
+				In: "header", Name: "Idempotency-Key", Value: "",
+				Text: "The same request with the same key within 10 minutes returns the same reservation.",
+			}},
+			Body: openapi.Reads(reserving{}, "The session that the reservation is for."),
+			Answers: []openapi.Answer{{
+				Status: 201, Media: content.JSON, Value: reserved{}, Header: []string{"Location"},
+				Text: "The reservation, and the ICE servers for its viewer.",
+			}},
+			Codes: []problem.Code{
+				problem.UnknownDisplay, problem.BadReservation, problem.BadChange, problem.KeyReused, problem.Full,
+				problem.Draining,
+			},
+		}),
+		authed("GET", "/v1/reservations", s.list, openapi.Operation{
+			ID: "listReservations", Tag: openapi.TagControl, Summary: "The reservations, sorted by expiry",
+			Answers: []openapi.Answer{openapi.JSON(200, reservationList{}, "The reservations.")},
+		}),
+		authed("GET", "/v1/reservations/{id}", s.get, openapi.Operation{
+			ID: "getReservation", Tag: openapi.TagControl, Summary: "One reservation",
+			Answers: []openapi.Answer{openapi.JSON(200, admission.Reservation{}, "The reservation.")},
+			Codes:   []problem.Code{problem.UnknownReservation},
+		}),
+		authed("DELETE", "/v1/reservations/{id}", s.release, openapi.Operation{
+			ID: "release", Tag: openapi.TagControl, Summary: "Release a reservation",
+			Answers: []openapi.Answer{openapi.Empty(204, "The reservation is released.")},
+			Codes:   []problem.Code{problem.UnknownReservation},
+		}),
+	}
+}

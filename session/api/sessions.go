@@ -1,0 +1,179 @@
+package api
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+
+	"wavryhost/session"
+	"wavryhost/session/api/access"
+	"wavryhost/session/api/content"
+	"wavryhost/session/api/problem"
+)
+
+// opener opens sessions and knows who may see them; see access.Access.
+type opener interface {
+	Open(r *http.Request, o session.Offer) (session.Answer, error)
+	Owns(r *http.Request, id string) error
+}
+
+// sessions answers the control API's requests about sessions.
+type sessions struct {
+	mgr    sessionManager
+	access opener
+	read   reader
+}
+
+// sessionList is the answer of GET /v1/sessions.
+type sessionList struct {
+	Sessions []session.Snapshot `json:"sessions" doc:"Oldest first."`
+}
+
+func (s sessions) list(w http.ResponseWriter, _ *http.Request) error {
+	all := orEmpty(s.mgr.Sessions())
+	for i := range all {
+		all[i].Transitions = orEmpty(all[i].Transitions)
+	}
+	return content.WriteJSON(w, http.StatusOK, sessionList{all})
+}
+
+// show answers with a session.
+func show(w http.ResponseWriter, one session.Snapshot, err error) error {
+	if err != nil {
+		return err
+	}
+	one.Transitions = orEmpty(one.Transitions)
+	return content.WriteJSON(w, http.StatusOK, one)
+}
+
+func (s sessions) get(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	if err := s.access.Owns(r, id); err != nil {
+		return err
+	}
+	one, err := s.mgr.Session(id)
+	return show(w, one, err)
+}
+
+// opening is the body of POST /v1/sessions.
+type opening struct {
+	Display     string `json:"display,omitempty" maxLength:"200" doc:"ID of a display. Default: the first display."`
+	Reservation string `json:"reservation,omitempty" maxLength:"200" doc:"ID of the reservation that the session uses."`
+	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866). It receives one video in one of the host's codecs, such as H.264 or VP9."`
+	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
+	Region      string `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: that of the reservation, else the host's choice."`
+	Role        string `json:"role,omitempty" set:"Role" doc:"What the viewer may do. Default: viewer."`
+}
+
+// role is what the viewer may do. The client is an operator, but the viewer for which it acts is not.
+func (o opening) role() session.Role {
+	for _, r := range session.Roles() {
+		if r.String() == o.Role {
+			return r
+		}
+	}
+	return session.RoleViewer
+}
+
+// opened is the answer of POST /v1/sessions.
+type opened struct {
+	ID   string `json:"id" doc:"ID of the session."`
+	SDP  string `json:"sdp" doc:"The host's answer, with its candidates."`
+	ETag string `json:"etag" doc:"Identifies the ICE session; PATCH accepts it as If-Match, quotes included."`
+	Path string `json:"path" doc:"Path for the viewer's PATCH and DELETE."`
+}
+
+func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
+	var in opening
+	if err := s.read(w, r, &in, false); err != nil {
+		return err
+	}
+	a, err := s.access.Open(r, session.Offer{
+		Display: orDefault(in.Display), SDP: in.SDP, Reservation: in.Reservation, Region: in.Region,
+		MaxBitrate: in.MaxBitrate,
+		Weight:     in.Weight, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: in.role(),
+	})
+	if err != nil {
+		return err
+	}
+	path := "/whep/sessions/" + a.ID
+	w.Header().Set("Location", ".."+path)
+	return content.WriteJSON(w, http.StatusCreated, opened{ID: a.ID, SDP: a.SDP, ETag: a.ETag, Path: path})
+}
+
+// orDefault returns the ID of a display, or what stands for the first one.
+func orDefault(display string) string {
+	if display == "" {
+		return access.DefaultDisplay
+	}
+	return display
+}
+
+// changing is the body of PATCH /v1/sessions/{id}.
+type changing struct {
+	MaxBitrate *int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	Weight     *int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000."`
+	Display    *string `json:"display,omitempty" maxLength:"200" doc:"ID of the display to show from now on."`
+}
+
+func (s sessions) change(w http.ResponseWriter, r *http.Request) error {
+	var in changing
+	if err := s.read(w, r, &in, false); err != nil {
+		return err
+	}
+	c := session.Change{MaxBitrate: in.MaxBitrate, Weight: in.Weight, Display: in.Display}
+	one, err := s.mgr.Change(r.Context(), r.PathValue("id"), c)
+	return show(w, one, err)
+}
+
+// ending is the body of DELETE /v1/sessions/{id}.
+type ending struct {
+	Reason string `json:"reason,omitempty" maxLength:"200" doc:"Why, in words for people. The event session_ended and its log record have it as note."`
+}
+
+func (s sessions) end(w http.ResponseWriter, r *http.Request) error {
+	var in ending
+	if err := s.read(w, r, &in, true); err != nil {
+		return err
+	}
+	if err := s.mgr.EndNoted(r.Context(), r.PathValue("id"), session.EndOperator, in.Reason); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s sessions) giveControl(w http.ResponseWriter, r *http.Request) error {
+	one, err := s.mgr.SetControl(r.PathValue("id"), true)
+	return show(w, one, err)
+}
+
+func (s sessions) withdrawControl(w http.ResponseWriter, r *http.Request) error {
+	one, err := s.mgr.SetControl(r.PathValue("id"), false)
+	return show(w, one, err)
+}
+
+func (s sessions) keyframe(w http.ResponseWriter, r *http.Request) error {
+	if err := s.mgr.RequestKeyframe(r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// recording answers with the flight recording. It is complete before the answer begins, so an error can still be
+// reported.
+func (s sessions) recording(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	var b bytes.Buffer
+	if err := s.mgr.WriteRecording(id, &b); err != nil {
+		return err
+	}
+	name := mime.FormatMediaType("attachment", map[string]string{"filename": id + ".wavryrec"})
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", name)
+	w.WriteHeader(http.StatusOK)
+	writeParts(w, b.Bytes())
+	return nil
+}
