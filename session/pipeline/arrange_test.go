@@ -12,22 +12,22 @@ import (
 	"wavryhost/encode/encodetest"
 )
 
-// rates returns settled places with the wishes on the rungs.
-func rates(rungs []int, wishes ...int) []place {
+// rates returns settled places with these available rates (in kbit/s) at encodings.
+func rates(encodings []int, available ...int) []place {
 	var places []place
-	for i, w := range wishes {
-		places = append(places, place{rung: rungs[i], wish: w * 1000, settled: true})
+	for i, w := range available {
+		places = append(places, place{encoding: encodings[i], available: w * 1000, settled: true})
 	}
 	return places
 }
 
 func TestBestArrangement(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		rungs  []int
-		wishes []int
-		limit  int
-		want   []int
+		name      string
+		encodings []int
+		available []int
+		limit     int
+		want      []int
 	}{
 		{"one viewer stays", []int{2}, []int{5000}, 3, []int{2}},
 		{"equal paths share", []int{0, 1, 2}, []int{5000, 5200, 5400}, 3, []int{0, 0, 0}},
@@ -37,12 +37,12 @@ func TestBestArrangement(t *testing.T) {
 		{"three rates", []int{0, 0, 0, 0, 0}, []int{1000, 9000, 3000, 1000, 9000}, 3, []int{0, 1, 2, 0, 1}},
 		{"of four rates the nearest share", []int{0, 0, 0, 0}, []int{1000, 9000, 3000, 2500}, 3, []int{1, 2, 0, 0}},
 		{"the limit", []int{0, 0, 0}, []int{1000, 9000, 2500}, 2, []int{0, 1, 0}},
-		{"one rung", []int{0, 0, 0}, []int{1000, 9000, 3000}, 1, []int{0, 0, 0}},
+		{"one encoding", []int{0, 0, 0}, []int{1000, 9000, 3000}, 1, []int{0, 0, 0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			places := rates(c.rungs, c.wishes...)
+			places := rates(c.encodings, c.available...)
 			got := best(places, c.limit).encodings
-			// The names of the rungs that nobody stays on do not matter.
+			// The numbers of encodings that nobody stays on do not matter.
 			for i := range got {
 				for j := range got {
 					if (got[i] == got[j]) != (c.want[i] == c.want[j]) {
@@ -52,7 +52,7 @@ func TestBestArrangement(t *testing.T) {
 			}
 			stay := func(to []int) (n int) {
 				for i := range to {
-					if to[i] == c.rungs[i] {
+					if to[i] == c.encodings[i] {
 						n++
 					}
 				}
@@ -70,17 +70,17 @@ func TestBestArrangementIsNeverWorseThanTheOneAtHand(t *testing.T) {
 	for range 20_000 {
 		places := make([]place, 1+r.IntN(12))
 		for i := range places {
-			places[i] = place{rung: r.IntN(MaxEncodings), wish: 100_000 << r.IntN(7) * (10 + r.IntN(5)) / 10}
+			places[i] = place{encoding: r.IntN(MaxEncodings), available: 100_000 << r.IntN(7) * (10 + r.IntN(5)) / 10}
 		}
 		limit := 1 + r.IntN(MaxEncodings)
 		found := best(places, limit)
 		if n := found.used(); n > limit {
-			t.Fatalf("%d rungs for %+v; limit %d", n, places, limit)
+			t.Fatalf("%d encodings for %+v; limit %d", n, places, limit)
 		}
 		for i := range places {
-			places[i].rung = found.encodings[i]
+			places[i].encoding = found.encodings[i]
 		}
-		if at := here(places); at.cost > found.cost+1e-9 || at.cost < found.cost-1e-9 {
+		if at := current(places); at.cost > found.cost+1e-9 || at.cost < found.cost-1e-9 {
 			t.Fatalf("cost %v of %+v; told %v", at.cost, places, found.cost)
 		}
 		if again := best(places, limit); !slices.Equal(again.encodings, found.encodings) {
@@ -119,21 +119,21 @@ func TestArrangerWaits(t *testing.T) {
 		t.Errorf("waited %v to meet again; want %v", waits, want)
 	}
 	if a.decide(now, rates([]int{0, 1, 2}, 500, 5000, 50_000), 1) == nil {
-		t.Error("more rungs than may be are used for a while")
+		t.Error("more encodings than permitted are used for a while")
 	}
 }
 
-// TestTenViewersOnThreePathsUseThreeEncodes is a stage of its own: who is on which rung, and what it runs at.
+// TestTenViewersOnThreePathsUseThreeEncodes checks which viewer gets which encoding, and its rate.
 func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
 		th := openRig(t, 60, enc)
-		wishes := []int{
+		available := []int{
 			8_000_000, 8_000_000, 1_000_000, 3_000_000, 8_000_000, 3_000_000, 1_000_000, 8_000_000,
 			1_000_000, 3_000_000,
 		}
 		var all []*fakeViewer
-		for range wishes {
+		for range available {
 			v := newFakeViewer()
 			v.subscribe(th.encodings[0])
 			all = append(all, v)
@@ -143,15 +143,15 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 			t.Errorf("%d encodes for ten equal viewers; want 1", n)
 		}
 		for i, v := range all {
-			v.set(func(a *Demand) { a.BitsPerSecond = wishes[i] })
+			v.set(func(a *Demand) { a.BitsPerSecond = available[i] })
 		}
 		th.live(2 * time.Second)
 		if n := th.active(); n != 3 {
 			t.Errorf("%d encodes; want 3", n)
 		}
 		for i, v := range all {
-			if got := v.encoding().Status().BitsPerSecond; got != wishes[i] {
-				t.Errorf("viewer %d of %d bit/s is on a rung of %d", i, wishes[i], got)
+			if got := v.encoding().Status().BitsPerSecond; got != available[i] {
+				t.Errorf("viewer %d of %d bit/s is on an encoding of %d", i, available[i], got)
 			}
 			if v.moves > 1 {
 				t.Errorf("viewer %d moved %d times", i, v.moves)
@@ -162,7 +162,7 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 			t.Errorf("%d captures; want 1", th.screen.Opened())
 		}
 		for i, v := range all {
-			if wishes[i] < 8_000_000 {
+			if available[i] < 8_000_000 {
 				v.encoding().Unsubscribe(v)
 			}
 		}
@@ -178,7 +178,7 @@ func BenchmarkArrange(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	places := make([]place, 100)
 	for i := range places {
-		places[i] = place{rung: r.IntN(MaxEncodings), wish: 100_000 + r.IntN(10_000_000), settled: true}
+		places[i] = place{encoding: r.IntN(MaxEncodings), available: 100_000 + r.IntN(10_000_000), settled: true}
 	}
 	var a arranger
 	now := time.Now()
@@ -188,7 +188,7 @@ func BenchmarkArrange(b *testing.B) {
 	}
 }
 
-// TestHardwareWithRoomForOneEncode gives the second encode to the next encoder, and goes on to use the first.
+// TestHardwareWithRoomForOneEncode gives the second encode to the next encoder, and continues to use the first.
 func TestHardwareWithRoomForOneEncode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "one", Hardware: true}, Limit: 1})
@@ -201,12 +201,12 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 		if first, second := th.encodings[0].Status().Encoder, th.encodings[1].Status().Encoder; first == second {
 			t.Errorf("both encodes are by %q", first)
 		}
-		roster := th.encodings[0].encoders
-		if got := roster.status(time.Now(), encode.H264)[0]; got.Profile.Name != "one" || got.Limit != 1 ||
+		encoders := th.encodings[0].encoders
+		if got := encoders.status(time.Now(), encode.H264)[0]; got.Profile.Name != "one" || got.Limit != 1 ||
 			!got.Learnt {
 			t.Errorf("%+v is what is known; want one, and that there is room for one", got)
 		}
-		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
+		if got := encoders.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
 			t.Errorf("the third encode would be by %q; want next", got)
 		}
 		all := th.all()
@@ -216,10 +216,10 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 		a.encoding().Unsubscribe(a)
 		b.encoding().Unsubscribe(b)
 		time.Sleep(2 * emptyLinger)
-		if got := roster.status(time.Now(), encode.H264)[0]; got.Uses != 0 {
-			t.Errorf("%d encoders count as open though nobody is on a rung", got.Uses)
+		if got := encoders.status(time.Now(), encode.H264)[0]; got.Uses != 0 {
+			t.Errorf("%d encoders count as open though no encoding has a subscriber", got.Uses)
 		}
-		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "one" {
+		if got := encoders.order(time.Now(), encode.H264)[0].Profile().Name; got != "one" {
 			t.Errorf("the next encode would be by %q; want the one that has room again", got)
 		}
 		th.close(t)
@@ -241,7 +241,7 @@ func (f stallingFactory) Open(p encode.Params) (encode.Encoder, error) {
 	return nil, encode.ErrNoEncoder
 }
 
-// TestHardwareThatHangsIsNotFull does not take a driver that does not return for one that has no room.
+// TestHardwareThatHangsIsNotFull tells a driver that hangs from one without room.
 func TestHardwareThatHangsIsNotFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		card := stallingFactory{
@@ -259,13 +259,13 @@ func TestHardwareThatHangsIsNotFull(t *testing.T) {
 			th.encodings[1].Status().Encoder; first != "card" || second != "next" {
 			t.Errorf("the encodes are by %q and %q; want card and next", first, second)
 		}
-		roster := th.encodings[0].encoders
-		for _, s := range roster.status(time.Now(), encode.H264) {
+		encoders := th.encodings[0].encoders
+		for _, s := range encoders.status(time.Now(), encode.H264) {
 			if s.Learnt {
 				t.Errorf("%+v: a limit was learnt of a call that hangs", s)
 			}
 		}
-		if got := roster.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
+		if got := encoders.order(time.Now(), encode.H264)[0].Profile().Name; got != "next" {
 			t.Errorf("the next encode would be by %q; want the one that answers", got)
 		}
 		all := th.all()
@@ -277,17 +277,17 @@ func TestHardwareThatHangsIsNotFull(t *testing.T) {
 	})
 }
 
-func TestSeatForAlwaysFindsARung(t *testing.T) {
+func TestPickAlwaysFindsAnEncoding(t *testing.T) {
 	st := newTestPipeline()
 	for _, occupied := range []int{0, 1, MaxEncodings} {
 		for i, r := range st.encodingsOf(encode.H264) {
-			r.occupied.Store(i < occupied)
-			r.active.Store(i < occupied)
-			r.view.BitsPerSecond = 1000 << (5 * i)
+			r.forCapture.occupied.Store(i < occupied)
+			r.forCapture.active.Store(i < occupied)
+			r.status.BitsPerSecond = 1000 << (5 * i)
 		}
 		for _, start := range []int{-1, 0, 1, 1_000_000, 1 << 62} {
 			if st.Pick(encode.H264, start) == nil {
-				t.Errorf("%d rungs in use, a start at %d: no rung", occupied, start)
+				t.Errorf("%d encodings in use, a start at %d: no encoding", occupied, start)
 			}
 		}
 	}

@@ -17,9 +17,9 @@ func TestAViewerOfAnotherCodecMakesTheOthersMeet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		th := openRig(t, 60, encoderOf(encode.H264, nil), encoderOf(encode.VP9, nil))
 		var all []*fakeViewer
-		for i, wish := range []int{500_000, 2_000_000, 8_000_000} {
+		for i, bits := range []int{500_000, 2_000_000, 8_000_000} {
 			v := newFakeViewer()
-			v.demand.BitsPerSecond = wish
+			v.demand.BitsPerSecond = bits
 			v.subscribe(th.encodings[i])
 			all = append(all, v)
 		}
@@ -46,10 +46,10 @@ func TestAViewerOfAnotherCodecMakesTheOthersMeet(t *testing.T) {
 		}
 		for _, v := range all {
 			if v.encoding().codec != encode.H264 {
-				t.Errorf("a viewer came to a rung of %s", v.encoding().codec)
+				t.Errorf("a viewer came to an encoding of %s", v.encoding().codec)
 			}
 		}
-		// When it has left, its rung is free for them again.
+		// When it has left, its encoding is free for them again.
 		late.encoding().Unsubscribe(late)
 		th.live(2 * time.Second)
 		if n := th.active(); n != 3 || all[0].encoding() == all[1].encoding() ||
@@ -105,13 +105,13 @@ func TestACodecWithoutEncodersStandsAndHarmsNobody(t *testing.T) {
 		th := openRig(t, 60, encoderOf(encode.H264, nil))
 		a, b := newFakeViewer(), newFakeViewer()
 		a.subscribe(th.Pick(encode.H264, 2_000_000))
-		b.subscribe(th.Pick(encode.VP9, 2_000_000)) // the encoders were tried anew, and those of VP9 failed
+		b.subscribe(th.Pick(encode.VP9, 2_000_000)) // the encoders were proved again, and all VP9 encoders failed
 		move(th.screen, time.Second)
 		if n, _ := a.got(); n < 50 {
 			t.Errorf("the viewer of H264 got %d pictures in a second", n)
 		}
 		if n, _ := b.got(); n != 0 || !b.encoding().Status().Stuck {
-			t.Errorf("the viewer of VP9 got %d pictures; want its rung stuck", n)
+			t.Errorf("the viewer of VP9 got %d pictures; want its encoding stuck", n)
 		}
 		th.close(t)
 	})
@@ -139,7 +139,7 @@ func TestTheRateOfADearEncoderIsHeldBackForItsOwnViewersOnly(t *testing.T) {
 	})
 }
 
-func TestRosterKeepsCodecsApart(t *testing.T) {
+func TestEncoderPoolKeepsCodecsApart(t *testing.T) {
 	r := newEncoderPool([]encode.Factory{encoderOf(encode.VP9, nil), encoderOf(encode.H264, nil)}, unlimited)
 	if got := r.codecs(); !slices.Equal(got, []string{encode.H264, encode.VP9}) {
 		t.Errorf("got %v; want the preferred codec first", got)

@@ -6,23 +6,23 @@ import (
 )
 
 const (
-	// spans is how many stretches of a frame are looked at, and spanLength their length in pixels: 1024 pixels, some
-	// microseconds.
+	// spans is the number of spans of a frame that are sampled, and spanLength their length in pixels. 1024 pixels
+	// take some microseconds.
 	spans, spanLength = 64, 16
-	// smallChange is the part of the picture below which a change says nothing about what kind of picture it is.
+	// smallChange is the part of the picture below which a change does not show the kind of content.
 	smallChange = 0.02
-	// photoFlat and textFlat bound the part of neighbouring pixels that are equal: windows and text are mostly flat,
+	// photoFlat and textFlat bound the part of neighboring pixels that are equal. Windows and text are mostly flat,
 	// photographs and films hardly anywhere.
 	photoFlat, textFlat = 0.35, 0.6
 )
 
-// content follows what kind of picture a display shows.
+// content tracks the kind of content that a display shows.
 type content struct {
-	flat  float64 // EWMA of the part of neighbouring pixels that are equal
+	flat  float64 // EWMA of the part of neighboring pixels that are equal
 	begun bool
 }
 
-// see looks at a frame of which a part is changed. A nil frame changes nothing.
+// see samples a frame of which a part has changed. A nil frame changes nothing.
 func (c *content) see(f *capture.Frame, changed float64) Picture {
 	if f != nil && changed >= smallChange {
 		if flat, ok := flatness(f); ok && c.begun {
@@ -42,8 +42,8 @@ func (c *content) see(f *capture.Frame, changed float64) Picture {
 	return s
 }
 
-// flatness returns the part of neighbouring pixels of the damage that are equal, by samples spread over it. It fails
-// where no damaged rectangle is wide enough for one.
+// flatness returns the part of neighboring pixels of the damage that are equal, by samples spread over it. It reports
+// false if no damaged rectangle is wide enough for a sample.
 func flatness(f *capture.Frame) (float64, bool) {
 	area := 0
 	for _, r := range f.Damage {
@@ -58,7 +58,7 @@ func flatness(f *capture.Frame) (float64, bool) {
 		}
 		n := max(1, spans*r.Dx()*r.Dy()/area)
 		for i := range n {
-			// The golden ratio spreads the columns over whatever the rows are.
+			// The golden ratio spreads the columns, whatever the rows are.
 			y := r.Min.Y + (2*i+1)*r.Dy()/(2*n)
 			x := r.Min.X + i*618034%1000000*(r.Dx()-spanLength+1)/1000000
 			line := f.Pix[y*f.Stride+4*x:]

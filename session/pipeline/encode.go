@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"image"
 	"time"
 
 	"wavryhost/adapt"
@@ -13,168 +14,156 @@ import (
 // complainEvery is how often complaints of an encoder are logged.
 const complainEvery = 10 * time.Second
 
-// shoot encodes f, or with a nil f the picture before once more, and hands it to the members. It tells whether the
-// encoder has a picture after that.
-func (e *Encoding) shoot(
-	ctx context.Context, members []*subscription, f *capture.Frame, now time.Time, key keyReason,
-	again repetition, to target,
+// encodeNext encodes f, or the previous picture again if f is nil, and delivers it. It reports whether the encoder has
+// a picture after that.
+func (l *encodeLoop) encodeNext(
+	ctx context.Context, subs []*subscription, f *capture.Frame, now time.Time, key keyReason, again repetition, to target,
 ) bool {
-	what := e.content.see(f, dirty(f))
+	p := l.content.see(f, dirty(f))
 	if f != nil {
-		e.src.width, e.src.height = f.Width, f.Height
-		if e.fit(to) {
-			e.close(closeTimeout)
+		l.source = image.Pt(f.Width, f.Height)
+		if !l.fits(to) {
+			l.close(closeTimeout)
 		}
-		e.better(now, to)
+		l.better(now, to)
 	}
-	opened := e.worker == nil
-	if opened {
+	if l.encoder == nil {
 		if f == nil {
 			return false
 		}
-		if err := e.open(ctx, now, to); err != nil {
+		if err := l.open(ctx, now, to); err != nil {
 			f.Release()
-			e.met.Drop(DropNoEncoder)
-			e.stuck(now, err)
+			l.met.Drop(DropNoEncoder)
+			l.stuck(now, err)
 			return false
 		}
-		key = max(key, e.force)
+		key = max(key, l.force)
 	}
 	j := job{frame: f, at: now, key: key != keyNone}
 	if j.key {
-		j.larger = e.enlarge(members, now, to)
+		j.larger = l.enlarge(subs, now, to)
 	}
-	newRate := e.reprice(now, to.rate, to.fps)
+	newRate := l.reprice(now, to.rate, to.fps)
 	if newRate {
 		j.rate, j.fps = to.rate, to.fps
 	}
-	e.last = now
+	l.last = now
 	if f != nil {
-		e.lastFrame = now
+		l.lastFrame = now
 	}
-	au, err := e.worker.encode(j)
+	au, err := l.encoder.encode(j)
 	if err != nil {
-		e.fallback(err, f != nil)
+		l.fallback(err, f != nil)
 		return false
 	}
-	e.works()
-	e.met.encoded(au, again)
-	if au.Complaint != "" && now.Sub(e.complainedAt) >= complainEvery {
-		e.complainedAt = now
-		e.log.Warn("encoder made a picture and complains", "encoder", e.worker.profile.Name, "complaint", au.Complaint)
+	l.encoded(now, au, key, again)
+	if newRate {
+		l.setRate(now, to.rate, to.fps)
+	}
+	l.announce(subs, au, to.fps)
+	l.deliver(subs, au, p)
+	l.account(now, au, f != nil)
+	return true
+}
+
+// encoded notes that the encoder made a picture. An encoder that was only opened may fail like the previous one.
+func (l *encodeLoop) encoded(now time.Time, au encode.AccessUnit, key keyReason, again repetition) {
+	l.setStatus(func(s *EncodingStatus) { s.Stuck = false })
+	l.met.encoded(au, again)
+	if au.Complaint != "" && now.Sub(l.complainedAt) >= complainEvery {
+		l.complainedAt = now
+		l.log.Warn("encoder reported an error but made a picture", "encoder", l.encoder.profile.Name,
+			"complaint", au.Complaint)
 	}
 	if au.Key {
 		if key == keyNone {
 			key = keyUnasked
 		}
-		e.met.keyframes.WithLabelValues(key.String()).Inc()
-		e.lastKey, e.force = now, keyNone
+		l.met.keyframes.WithLabelValues(key.String()).Inc()
+		l.lastKey, l.force = now, keyNone
 	}
-	if newRate {
-		e.setRate(now, to.rate, to.fps)
-	}
-	e.apply(members, au, to.fps)
-	e.deliver(members, au, what)
-	e.account(now, au, f != nil)
-	return true
 }
 
-// deliver hands au to those who can build on it.
-func (e *Encoding) deliver(members []*subscription, au encode.AccessUnit, what Picture) {
+// deliver hands au to the subscribers that can decode it.
+func (l *encodeLoop) deliver(subs []*subscription, au encode.AccessUnit, p Picture) {
 	now := time.Now()
-	for _, m := range members {
+	for _, s := range subs {
 		switch {
-		case !m.now.Live:
-			m.lost(now)
-			// A path that is lost is not the viewer's slowness: it may come back as soon as it can.
-			m.resumeAt, m.penalty = time.Time{}, 0
-		case !m.now.Ready:
-			if m.synced {
-				e.met.Drop(DropSlowViewer)
+		case !s.now.Live:
+			s.lost(now)
+			// A lost path does not mean a slow viewer: it may come back as soon as it can.
+			s.resumeAt, s.penalty = time.Time{}, 0
+		case !s.now.Ready:
+			if s.synced {
+				l.met.Drop(DropSlowViewer)
 			} else {
-				e.met.Drop(DropNoReference)
+				l.met.Drop(DropNoReference)
 			}
-			m.Missed()
-			m.lost(now)
-		case !m.synced && (!au.Key || now.Before(m.resumeAt)):
-			e.met.Drop(DropNoReference)
-			m.Missed()
+			s.Missed()
+			s.lost(now)
+		case !s.synced && (!au.Key || now.Before(s.resumeAt)):
+			l.met.Drop(DropNoReference)
+			s.Missed()
 		default:
-			switch err := m.Deliver(au, what); {
-			case errors.Is(err, ErrMoved): // it left in between
-				m.synced = false
-				continue
-			case err != nil:
-				e.met.Drop(DropFailed)
-				m.lost(now)
-				continue
-			}
-			if au.Key {
-				e.welcome(m, now)
-			}
-			e.met.sent(au, what.Dirty > 0, now)
+			l.deliverTo(s, au, p, now)
 		}
 	}
 }
 
-// apply tells the members what the encoder runs at, when that has changed. Another encoder may have another price,
-// which they have to know before they change the rate.
-func (e *Encoding) apply(members []*subscription, au encode.AccessUnit, fps int) {
-	now := adapt.Applied{
-		BitsPerSecond: e.rate * fps / e.rateFPS, FPS: fps, Width: au.Width, Height: au.Height,
-		Price: adapt.Price(e.worker.profile.Price),
-	}
-	if now == e.told {
+// deliverTo hands au to one subscriber.
+func (l *encodeLoop) deliverTo(s *subscription, au encode.AccessUnit, p Picture, now time.Time) {
+	switch err := s.Deliver(au, p); {
+	case errors.Is(err, ErrMoved): // since it was asked for its demand
+		s.synced = false
+		return
+	case err != nil:
+		l.met.Drop(DropFailed)
+		s.lost(now)
 		return
 	}
-	e.told = now
-	now.At = time.Now()
-	e.mu.Lock()
-	e.view.BitsPerSecond = now.BitsPerSecond
-	e.mu.Unlock()
-	for _, m := range members {
-		m.Applied(now)
-	}
-}
-
-// welcome notes that m got a keyframe, and tells a newcomer what the encoder runs at.
-func (e *Encoding) welcome(m *subscription, now time.Time) {
-	if !m.synced && m.since.IsZero() {
-		a := e.told
-		a.At = now
-		m.Applied(a)
-	}
-	m.joined(now)
-}
-
-// account keeps the refinement of still pictures and the achieved rate.
-func (e *Encoding) account(now time.Time, au encode.AccessUnit, frame bool) {
-	if frame {
-		e.learn(au.Convert + au.Encode)
-	}
-	e.refinement.took(now, au, e.codec, frame, time.Second/time.Duration(max(e.told.FPS, 1)))
-	s := &e.second
-	if now.Sub(s.since) >= time.Second {
-		// Only a second that was full of frames says how well the encoder keeps its rate.
-		if s.frames*2 > s.fps && now.Sub(s.since) < 2*time.Second && s.asked > 0 {
-			e.met.rateRatio.Observe(float64(s.bits) / float64(s.asked))
+	if au.Key {
+		if !s.synced && s.since.IsZero() { // a newcomer
+			a := l.applied
+			a.At = now
+			s.Applied(a)
 		}
-		*s = rateWindow{since: now, fps: e.told.FPS}
+		s.joined(now)
 	}
-	s.bits += 8 * len(au.Data)
-	s.asked += e.share()
-	if frame {
-		s.frames++
+	l.met.sent(au, p.Dirty > 0, now)
+}
+
+// announce tells the subscribers what the encoder runs at, if that has changed. Another encoder may have another
+// price, which they must know before they change the rate.
+func (l *encodeLoop) announce(subs []*subscription, au encode.AccessUnit, fps int) {
+	now := adapt.Applied{
+		BitsPerSecond: l.rate * fps / l.rateFPS, FPS: fps, Width: au.Width, Height: au.Height,
+		Price: adapt.Price(l.encoder.profile.Price),
+	}
+	if now == l.applied {
+		return
+	}
+	l.applied = now
+	now.At = time.Now()
+	l.setStatus(func(s *EncodingStatus) { s.BitsPerSecond = now.BitsPerSecond })
+	for _, s := range subs {
+		s.Applied(now)
 	}
 }
 
-// learn takes in what a picture took.
-func (e *Encoding) learn(took time.Duration) {
-	const share = 16
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.view.took == 0 {
-		e.view.took = took
+// account updates the measured time, the refinement of still pictures and the measured rate.
+func (l *encodeLoop) account(now time.Time, au encode.AccessUnit, changed bool) {
+	if changed {
+		l.setStatus(func(s *EncodingStatus) { s.measured(au.Convert + au.Encode) })
 	}
-	e.view.took += (took - e.view.took) / share
+	l.refinement.took(now, au, l.codec, changed, time.Second/time.Duration(max(l.applied.FPS, 1)))
+	l.measureRate(now, 8*len(au.Data), changed)
+}
+
+// measured takes in the time of a picture.
+func (s *EncodingStatus) measured(took time.Duration) {
+	const weight = 16
+	if s.took == 0 {
+		s.took = took
+	}
+	s.took += (took - s.took) / weight
 }

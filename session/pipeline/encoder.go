@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"math"
 	"time"
 
 	"wavryhost/adapt"
@@ -13,325 +12,197 @@ import (
 	"wavryhost/session/guard"
 )
 
-// The wait when no encoder works: the first time, and at most.
+// Backoff when all encoders fail: initial and maximum.
 const (
 	encoderRetry    = time.Second
 	encoderRetryMax = 10 * time.Second
 )
 
-// How changes of a picture's share of the rate are held back where they have a price: nothing under a tenth, no raise
-// within two seconds of the change before, and no cut within half a second.
-const (
-	dearStep  = 0.1
-	dearRaise = 2 * time.Second
-	dearCut   = 500 * time.Millisecond
-)
-
-// share is what the encoder was told to give each picture, in bits. It is all that an encoder takes of a rate and a
-// frame rate: its buffer has one share, and it deals the rate out by the picture.
-func (e *Encoding) share() int { return e.rate / max(e.rateFPS, 1) }
-
-// reprice reports whether the encoder should be told of another rate. Each controller holds its own targets back by
-// the price, but the least of several changes whenever any of them does, and with each who joins or leaves, and a step
-// in the frame rate changes what each picture may take though the rate stays. For one viewer its bounds are the wider
-// ones, so that it lets through what the controller asks for.
-func (e *Encoding) reprice(now time.Time, rate, fps int) bool {
-	if rate == e.rate && fps == e.rateFPS {
-		return false
-	}
-	// The first picture of an encoder is a keyframe anyway.
-	if e.worker.profile.Price == encode.PriceFree || !e.picture {
-		return true
-	}
-	since := now.Sub(e.rateAt)
-	switch change := float64(rate/fps-e.share()) / float64(max(e.share(), 1)); {
-	case change > dearStep:
-		return since >= dearRaise
-	case change < -dearStep:
-		return since >= dearCut
-	default:
-		return false
-	}
-}
-
-// What the first picture of a viewer may have: as many bits as the path carries in firstShare, but no more than
-// firstBits for each pixel, with which a page of small text has 42 dB and more (docs/develop/benchmarks.md). It leaves
-// faster than at that rate, so that it is whole after 77 ms where one share of a picture takes 13; a viewer who joins
-// has waited longer for the connection, and cannot read what one share shows.
-const (
-	firstShare = 100 * time.Millisecond
-	firstBits  = 1
-)
-
-// enlarge returns how many pictures' bits the keyframe that is due may have: more than one where it is the first
-// picture that somebody sees, and holds up no motion that others see.
-func (e *Encoding) enlarge(members []*subscription, now time.Time, to target) int {
-	newcomer := false
-	for _, m := range members {
-		switch {
-		case !m.now.Live || !m.now.Ready:
-		case m.synced && now.Sub(e.lastFrame) < quietAfter:
-			return 1
-		case !m.synced && !m.fellOff && !m.now.Arriving:
-			newcomer = true
-		}
-	}
-	if !newcomer {
-		return 1
-	}
-	bits := min(to.rate*int(firstShare/time.Millisecond)/1000, firstBits*e.width*e.height)
-	return max(bits*to.fps/to.rate, 1)
-}
-
-func (e *Encoding) setRate(now time.Time, rate, fps int) {
-	e.rate, e.rateFPS, e.rateAt = rate, fps, now
-	e.mu.Lock()
-	e.view.BitsPerSecond = rate
-	e.mu.Unlock()
-}
-
-// limits returns the sizes that the encoder in use takes, or the one that would be opened.
-func (e *Encoding) encoderLimits() encode.Limits {
-	if e.worker != nil {
-		return e.encoders.limits(e.factory)
-	}
-	if order := e.encoders.order(time.Now(), e.codec); len(order) > 0 {
-		return e.encoders.limits(order[0])
-	}
-	return encode.Limits{}
-}
-
-// size returns the encoded size. At the display's own size an odd last column or row is kept, and repeated once, since
-// encoders take even sizes only: to scale the picture by one pixel would blur all of it.
-func (e *Encoding) size(to target, enc encode.Limits) image.Point {
-	own := image.Pt(e.src.width, e.src.height)
-	p := e.limits.Size(own)
-	if to.scale < 1 {
-		p = scaled(p, to.scale)
-	}
-	if p == own {
-		p = image.Pt(max((p.X+1)&^1, encode.MinSide), max((p.Y+1)&^1, encode.MinSide))
-	} else {
-		p = scaled(p, 1)
-	}
-	most := enc.Most()
-	if f := min(float64(most.X)/float64(p.X), float64(most.Y)/float64(p.Y)); f < 1 {
-		p = scaled(p, f)
-		p = image.Pt(min(p.X, most.X&^1), min(p.Y, most.Y&^1))
-	}
-	if f := to.limits.Scale(p.X, p.Y); f < 1 {
-		p = image.Pt(int(float64(p.X)*f)&^1, int(float64(p.Y)*f)&^1)
-	}
-	return image.Pt(max(p.X, encode.MinSide), max(p.Y, encode.MinSide))
-}
-
-// rateWithin returns the frame rate that the decoders take of the encoded size.
-func (e *Encoding) rateWithin(to target) int {
-	p := e.size(to, e.encoderLimits())
-	return to.limits.Rate(p.X, p.Y, to.fps)
-}
-
-// scaled returns a size at a fraction, in even numbers.
-func scaled(p image.Point, f float64) image.Point {
-	side := func(n int) int { return max(int(math.Round(float64(n)*f))&^1, encode.MinSide) }
-	return image.Pt(side(p.X), side(p.Y))
-}
-
-// fit reports whether the encoder in use does not suit what is wanted: because of the size, or of a level that it
-// states.
-func (e *Encoding) fit(to target) bool {
-	p := e.size(to, e.encoderLimits())
-	most := to.limits.Level
-	return p.X != e.width || p.Y != e.height || most > 0 && (e.level == 0 || e.level > most)
-}
-
-// open opens the best encoder that can be opened, at the largest size that it takes.
-func (e *Encoding) open(ctx context.Context, now time.Time, to target) error {
-	var errs []error
-	order := e.encoders.order(now, e.codec)
+// open opens the first encoder that can be opened, at the largest size that it supports.
+func (l *encodeLoop) open(ctx context.Context, now time.Time, to target) error {
+	order := l.encoders.order(now, l.codec)
 	if len(order) == 0 {
-		return fmt.Errorf("session: no encoder of %s is left", e.codec)
+		return fmt.Errorf("pipeline: no encoder of %s is left", l.codec)
 	}
+	var errs []error
 	for i, factory := range order {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		limits := e.encoders.limits(factory)
-		p := e.size(to, limits)
-		// Changes of a free encoder cost nothing: it is opened for the highest frame rate, which its stream's level
-		// states, and the first picture brings the real one.
-		params := encode.Params{Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.Level}
-		if factory.Profile().Price == encode.PriceFree {
-			params.FPS = to.limits.Rate(p.X, p.Y, e.limits.FPS)
-			// Else a keyframe that is larger than others would raise it.
-			if params.Level == 0 && e.codec == encode.H264 {
-				params.Level = int(encode.LevelOf(encode.Stream{
-					Width: p.X, Height: p.Y, FPS: params.FPS,
-					BitsPerSecond: to.rate,
-				}).IDC)
-			}
+		name, limits := factory.Profile().Name, l.encoders.limits(factory)
+		params := l.params(factory, limits, to)
+		if err := errors.Join(params.Validate(), limits.Check(params.Width, params.Height)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue // as expected
 		}
-		if err := errors.Join(params.Validate(), limits.Check(p.X, p.Y)); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", factory.Profile().Name, err))
-			continue // as was to be expected
+		l.encoders.use(factory, 1)
+		encoder, err := openGuarded(ctx, factory, params, l.log, l.met.hungEncoders, l.guard)
+		if err == nil {
+			l.opened(now, encoder, factory, params, to)
+			return nil
 		}
-		e.encoders.use(factory, 1)
-		w, err := openGuarded(ctx, factory, params, e.log, e.met.hungEncoders, e.guard)
-		if err != nil {
-			e.encoders.use(factory, -1)
-			if ctx.Err() != nil {
-				return err
-			}
-			errs = append(errs, err)
-			e.replaced(order, i, e.refused(factory, p, err), err)
-			continue
+		l.encoders.use(factory, -1)
+		if ctx.Err() != nil {
+			return err
 		}
-		e.encoders.opened(factory)
-		e.worker, e.factory, e.openedAt = w, factory, now
-		e.width, e.height, e.level = p.X, p.Y, params.Level
-		e.betterAt = now.Add(lookForBetter)
-		e.picture = false
-		e.force = max(e.force, keyStart)
-		e.setRate(now, to.rate, params.FPS)
-		e.told = adapt.Applied{}
-		e.mu.Lock()
-		e.view.Encoder, e.view.Price = w.profile.Name, w.profile.Price
-		e.view.hardware, e.view.took, e.view.fps, e.view.threads = w.profile.Hardware, 0, to.fps, w.profile.Threads
-		e.view.Width, e.view.Height = e.width, e.height
-		e.mu.Unlock()
-		e.log.Info("encoder opened", "encoder", w.profile.Name, "width", e.width, "height", e.height,
-			"bitrate", to.rate, "fps", to.fps)
-		return nil
+		errs = append(errs, err)
+		reason := l.refused(factory, image.Pt(params.Width, params.Height), err)
+		next := ""
+		if i+1 < len(order) {
+			next = order[i+1].Profile().Name
+		}
+		l.hooks.fallback(Fallback{Codec: l.codec, From: name, To: next, Reason: reason, Err: err})
 	}
 	return errors.Join(errs...)
 }
 
-// lookForBetter is how often a rung looks whether an encoder that is preferred to its own may be used again.
-const lookForBetter = time.Second
-
-// better gives up the encoder in use for one that is preferred, once that is not banned any more and has room. The
-// caller has a frame, which becomes a keyframe of the other; should it fail again, it is banned for longer.
-func (e *Encoding) better(now time.Time, to target) {
-	if e.worker == nil || now.Before(e.betterAt) {
-		return
+// params returns the parameters to open an encoder with. Rate changes of a free encoder cost nothing: it is opened for
+// the highest frame rate, so that its stream states the level of that, and the first picture brings the real one.
+func (l *encodeLoop) params(factory encode.Factory, limits encode.Limits, to target) encode.Params {
+	p := l.sizeFor(to, limits)
+	params := encode.Params{Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.Level}
+	if factory.Profile().Price != encode.PriceFree {
+		return params
 	}
-	e.betterAt = now.Add(lookForBetter)
-	next, ok := e.encoders.better(now, e.factory)
-	if !ok {
-		return
+	params.FPS = to.limits.Rate(p.X, p.Y, l.limits.FPS)
+	if params.Level == 0 && l.codec == encode.H264 { // without it, a keyframe that is larger than others would raise it
+		stream := encode.Stream{Width: p.X, Height: p.Y, FPS: params.FPS, BitsPerSecond: to.rate}
+		params.Level = int(encode.LevelOf(stream).IDC)
 	}
-	limits := e.encoders.limits(next)
-	if p := e.size(to, limits); limits.Check(p.X, p.Y) != nil {
-		return
-	}
-	e.log.Info("encoder is usable again", "encoder", next.Profile().Name, "instead_of", e.factory.Profile().Name)
-	e.close(closeTimeout)
-	e.force = max(e.force, keyEncoder)
+	return params
 }
 
-// refused notes that an encoder could not be opened, and returns why. An encoder that takes no such size, or has no
-// room for another, is as good as before for others.
-func (e *Encoding) refused(f encode.Factory, size image.Point, err error) (reason FallbackReason) {
+// opened notes the encoder that was opened.
+func (l *encodeLoop) opened(
+	now time.Time, encoder *guardedEncoder, factory encode.Factory, params encode.Params, to target,
+) {
+	l.encoders.opened(factory)
+	l.encoder, l.factory, l.openedAt = encoder, factory, now
+	l.size, l.level = image.Pt(params.Width, params.Height), params.Level
+	l.betterAt = now.Add(lookForBetter)
+	l.hasPicture = false
+	l.force = max(l.force, keyStart)
+	l.setRate(now, to.rate, params.FPS)
+	l.applied = adapt.Applied{}
+	profile := encoder.profile
+	l.setStatus(func(s *EncodingStatus) {
+		s.Encoder, s.Price = profile.Name, profile.Price
+		s.Width, s.Height = params.Width, params.Height
+		s.hardware, s.took, s.fps, s.threads = profile.Hardware, 0, to.fps, profile.Threads
+	})
+	l.log.Info("encoder opened", "encoder", profile.Name, "width", params.Width, "height", params.Height,
+		"bitrate", to.rate, "fps", to.fps)
+}
+
+// refused notes that an encoder could not be opened, and returns why. An encoder that does not support the size, or
+// has no room for another encode, is as good as before for others.
+func (l *encodeLoop) refused(f encode.Factory, size image.Point, err error) FallbackReason {
 	now := time.Now()
 	switch {
-	case errors.Is(err, encode.ErrSize) && e.encoders.refusedSize(f, size):
+	case errors.Is(err, encode.ErrSize) && l.encoders.refusedSize(f, size):
 		return FallbackSize
 	case errors.Is(err, encode.ErrBusy):
-		if limit := e.encoders.busy(f, now); limit > 0 {
-			e.log.Info("encoder has no room for another", "encoder", f.Profile().Name, "limit", limit)
+		if limit := l.encoders.busy(f, now); limit > 0 {
+			l.log.Info("encoder has no room for another encode", "encoder", f.Profile().Name, "limit", limit)
 		}
 		return FallbackFull
 	case errors.Is(err, errHung):
-		e.encoders.failed(f, now)
+		l.encoders.failed(f, now)
 		return FallbackHang
 	default:
-		e.encoders.failed(f, now)
+		l.encoders.failed(f, now)
 		return FallbackOpen
 	}
 }
 
-// close closes the encoder, if one is open, and waits for that at most so long.
-func (e *Encoding) close(wait time.Duration) {
-	if e.worker == nil {
+// lookForBetter is how often an encoding checks whether an encoder that is preferred to its own is usable again.
+const lookForBetter = time.Second
+
+// better closes the open encoder if a preferred one is usable again. The caller has a frame, which becomes a keyframe
+// of the other one. If that fails again, it is banned for longer.
+func (l *encodeLoop) better(now time.Time, to target) {
+	if l.encoder == nil || now.Before(l.betterAt) {
 		return
 	}
-	e.worker.stop(wait)
-	e.worker = nil
-	e.encoders.use(e.factory, -1)
-}
-
-// replaced tells that the i-th encoder of order gives way to the next.
-func (e *Encoding) replaced(order []encode.Factory, i int, reason FallbackReason, err error) {
-	to := ""
-	if i+1 < len(order) {
-		to = order[i+1].Profile().Name
+	l.betterAt = now.Add(lookForBetter)
+	next, ok := l.encoders.better(now, l.factory)
+	if !ok {
+		return
 	}
-	e.hooks.fallback(Fallback{Codec: e.codec, From: order[i].Profile().Name, To: to, Reason: reason, Err: err})
+	limits := l.encoders.limits(next)
+	if p := l.sizeFor(to, limits); limits.Check(p.X, p.Y) != nil {
+		return
+	}
+	l.log.Info("encoder is usable again", "encoder", next.Profile().Name, "instead_of", l.factory.Profile().Name)
+	l.close(closeTimeout)
+	l.force = max(l.force, keyEncoder)
 }
 
-// fallback gives up the encoder in use. The next picture opens the next one.
-func (e *Encoding) fallback(err error, held bool) {
-	reason, wait := FallbackError, closeTimeout
+// close closes the encoder, if one is open, and waits for that.
+func (l *encodeLoop) close(timeout time.Duration) {
+	if l.encoder == nil {
+		return
+	}
+	l.encoder.stop(timeout)
+	l.encoder = nil
+	l.encoders.use(l.factory, -1)
+}
+
+// fallback replaces the encoder after an error. The next picture opens the next one. held reports whether the encoder
+// has a frame.
+func (l *encodeLoop) fallback(err error, held bool) {
+	reason, timeout := FallbackError, closeTimeout
 	hung := errors.Is(err, errHung)
 	_, panicked := errors.AsType[*guard.PanicError](err)
 	switch {
 	case hung:
-		reason, wait = FallbackHang, 0
+		reason, timeout = FallbackHang, 0
 	case panicked:
 		reason = FallbackPanic
 	}
-	e.close(wait)
-	e.encoders.failed(e.factory, time.Now())
-	to := ""
-	if p, ok := e.encoders.best(time.Now(), e.codec); ok && p.Name != e.factory.Profile().Name {
+	l.close(timeout)
+	l.encoders.failed(l.factory, time.Now())
+	from, to := l.factory.Profile().Name, ""
+	if p, ok := l.encoders.best(time.Now(), l.codec); ok && p.Name != from {
 		to = p.Name
 	}
-	e.hooks.fallback(Fallback{Codec: e.codec, From: e.factory.Profile().Name, To: to, Reason: reason, Err: err})
-	e.force = keyEncoder
-	e.refreshed = true
-	if (hung || panicked) && held { // nobody knows whether the frame will be released
-		e.hooks.rebuild()
+	l.hooks.fallback(Fallback{Codec: l.codec, From: from, To: to, Reason: reason, Err: err})
+	l.force = keyEncoder
+	l.refreshing = true
+	if (hung || panicked) && held { // the frame may never be released
+		l.hooks.rebuild()
 	} else {
-		e.hooks.refresh()
+		l.hooks.refresh()
 	}
 	if to == "" {
-		e.stuck(time.Now(), err) // an encoder that hangs has taken its time
+		l.stuck(time.Now(), err) // a call that hung took its time
 	}
 }
 
-// crashed goes on after a panic of the encode loop: with another encoder and another source, as nobody knows what
-// became of the frame.
-func (e *Encoding) crashed(now time.Time, err error) {
+// crashed continues after a panic of the encode loop, with another encoder and another source: the frame may never be
+// released.
+func (l *encodeLoop) crashed(now time.Time, err error) {
 	from := ""
-	if e.worker != nil {
-		from = e.factory.Profile().Name
+	if l.encoder != nil {
+		from = l.factory.Profile().Name
 	}
-	e.close(closeTimeout)
-	e.picture = false
-	e.hooks.fallback(Fallback{Codec: e.codec, From: from, Reason: FallbackPanic, Err: err})
-	e.hooks.rebuild()
-	e.stuck(now, err)
-	e.restUntil = e.retryAt
+	l.close(closeTimeout)
+	l.hasPicture = false
+	l.hooks.fallback(Fallback{Codec: l.codec, From: from, Reason: FallbackPanic, Err: err})
+	l.hooks.rebuild()
+	l.stuck(now, err)
+	l.restUntil = l.retryAt
 }
 
-// works notes that an encoder has made a picture. One that was opened may hang or err like the one before.
-func (e *Encoding) works() {
-	e.mu.Lock()
-	e.view.Stuck = false
-	e.mu.Unlock()
-}
-
-// stuck waits with what is there until an encoder may work again. The viewers stay, frozen.
-func (e *Encoding) stuck(now time.Time, err error) {
-	e.mu.Lock()
-	e.view.Stuck = true
-	e.mu.Unlock()
-	if now.Sub(e.openedAt) > encoderRetryMax {
-		e.retry = encoderRetry // the one before worked for a while
+// stuck waits until an encoder may work again. The subscribers stay, with a frozen picture.
+func (l *encodeLoop) stuck(now time.Time, err error) {
+	l.setStatus(func(s *EncodingStatus) { s.Stuck = true })
+	if now.Sub(l.openedAt) > encoderRetryMax {
+		l.retry = encoderRetry // the previous encoder worked for a while
 	}
-	e.log.Error("no encoder works; the picture stands", "retry", e.retry, "err", err)
-	e.retryAt = now.Add(e.retry)
-	e.retry = min(2*e.retry, encoderRetryMax)
-	e.force = keyEncoder
-	e.refreshed = false
+	l.log.Error("all encoders failed; video is frozen", "retry", l.retry, "err", err)
+	l.retryAt = now.Add(l.retry)
+	l.retry = min(2*l.retry, encoderRetryMax)
+	l.force = keyEncoder
+	l.refreshing = false
 }

@@ -9,66 +9,68 @@ import (
 	"wavryhost/encode"
 )
 
-// How long an encoder that erred or hung is passed over: the first time, and at most. It doubles with each failure.
+// How long an encoder that failed or hung is banned: initially and at most. The time doubles with each failure.
 const (
 	firstBan = 30 * time.Second
 	longBan  = 10 * time.Minute
 )
 
 const (
-	// relearn is how long a limit that was learnt is believed while nothing ends: other programs, and drivers, change
-	// what there is room for.
+	// relearn is how long a learnt limit holds while no encode ends. Other programs and drivers change what there is
+	// room for.
 	relearn = 5 * time.Minute
-	// busyFor is how long an encoder is left alone whose device has no room though no encode of ours is on it: other
-	// programs use it.
+	// busyFor is how long an encoder is not used whose device has no room although none of our encodes runs on it:
+	// other programs use it.
 	busyFor = time.Minute
 )
 
-// roster is the order in which the encoders of each codec are tried. One that failed in use goes to the end for a
-// while, for all displays. One of which the hardware does no more stays good: others are used until one of its encodes
-// ends.
+// encoderPool holds the encoders of each codec in the order in which they are tried. An encoder that failed in use
+// goes to the end for a while, for all displays. An encoder whose device is full is not at fault: others are used
+// until one of its encodes ends.
 type encoderPool struct {
-	limit func() int // how many encodes hardware does at a time, as configured; 0 for any number
+	limit func() int // maximum number of concurrent hardware encodes, or 0 for no limit
 
 	mu      sync.Mutex
 	entries []entry
 }
 
+// entry is the state of an encoder.
 type entry struct {
 	factory  encode.Factory
 	failures int
-	uses     int // encoders of it that are open, or being opened
-	until    time.Time
-	// learnt is how many were open when no more could be opened, 0 while that has not happened; and when it was.
+	uses     int       // encoders of it that are open or being opened
+	until    time.Time // end of the ban
+	// learnt is how many were open when no more could be opened, or 0 while that has not happened.
 	learnt   int
 	learntAt time.Time
-	// busyUntil is set while others use the device.
+	// busyUntil is set while other programs use the device.
 	busyUntil time.Time
-	// limits are the sizes that it takes, as far as that is known.
+	// limits are the sizes that it supports, as far as that is known.
 	limits encode.Limits
-	// gone: it is not to choose from any more, and kept for as long as encoders of it are open.
+	// gone reports whether it is no longer one of the encoders to choose from. It stays as long as encodes of it are
+	// open.
 	gone bool
 }
 
 func newEncoderPool(factories []encode.Factory, limit func() int) *encoderPool {
-	r := &encoderPool{limit: limit}
+	p := &encoderPool{limit: limit}
 	for _, f := range factories {
-		r.entries = append(r.entries, entry{factory: f, limits: f.Profile().Limits})
+		p.entries = append(p.entries, entry{factory: f, limits: f.Profile().Limits})
 	}
-	return r
+	return p
 }
 
-// order returns all factories of a codec, the one to try first in front.
-func (r *encoderPool) order(now time.Time, codec string) []encode.Factory {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// order returns all factories of a codec, in the order in which to try them.
+func (p *encoderPool) order(now time.Time, codec string) []encode.Factory {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var good, full, banned []encode.Factory
-	for _, e := range r.entries {
+	for _, e := range p.entries {
 		switch {
 		case e.gone || e.factory.Profile().Codec != codec:
 		case now.Before(e.until):
 			banned = append(banned, e.factory)
-		case r.full(e, now):
+		case p.full(e, now):
 			full = append(full, e.factory)
 		default:
 			good = append(good, e.factory)
@@ -78,49 +80,50 @@ func (r *encoderPool) order(now time.Time, codec string) []encode.Factory {
 }
 
 // full reports whether there is no room for another encoder of e. The caller holds mu.
-func (r *encoderPool) full(e entry, now time.Time) bool {
-	most, _ := r.most(e, now)
+func (p *encoderPool) full(e entry, now time.Time) bool {
+	most, _ := p.most(e, now)
 	return most > 0 && e.uses >= most || now.Before(e.busyUntil)
 }
 
 // better returns the first encoder that is preferred to f, is not banned, and has room.
-func (r *encoderPool) better(now time.Time, f encode.Factory) (encode.Factory, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (p *encoderPool) better(now time.Time, f encode.Factory) (encode.Factory, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	used := f.Profile()
-	for _, e := range r.entries {
-		switch p := e.factory.Profile(); {
-		case p.Name == used.Name:
+	for _, e := range p.entries {
+		switch next := e.factory.Profile(); {
+		case next.Name == used.Name:
 			return nil, false
-		case !e.gone && p.Codec == used.Codec && !now.Before(e.until) && !r.full(e, now):
+		case !e.gone && next.Codec == used.Codec && !now.Before(e.until) && !p.full(e, now):
 			return e.factory, true
 		}
 	}
 	return nil, false
 }
 
-// limits returns the sizes that f takes, as far as that is known.
-func (r *encoderPool) limits(f encode.Factory) encode.Limits {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.find(f); e != nil {
+// limits returns the sizes that f supports, as far as that is known.
+func (p *encoderPool) limits(f encode.Factory) encode.Limits {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.find(f); e != nil {
 		return e.limits
 	}
 	return f.Profile().Limits
 }
 
-// most returns how many encoders of e may be open, 0 for any number, and whether that was learnt. The caller holds mu.
-func (r *encoderPool) most(e entry, now time.Time) (n int, learnt bool) {
+// most returns how many encoders of e may be open, or 0 for no limit, and whether that was learnt. The caller holds
+// mu.
+func (p *encoderPool) most(e entry, now time.Time) (n int, learnt bool) {
 	if e.learnt > 0 && now.Sub(e.learntAt) < relearn {
 		n, learnt = e.learnt, true
 	}
-	if set := r.limit(); set > 0 && e.factory.Profile().Hardware && (n == 0 || set < n) {
+	if set := p.limit(); set > 0 && e.factory.Profile().Hardware && (n == 0 || set < n) {
 		n, learnt = set, false
 	}
 	return n, learnt
 }
 
-// EncoderStatus is how an encoder is doing.
+// EncoderStatus is the status of an encoder.
 type EncoderStatus struct {
 	Profile encode.Profile
 	// Uses is the number of its open encodes.
@@ -133,13 +136,13 @@ type EncoderStatus struct {
 // AnyCodec stands for all codecs.
 const AnyCodec = ""
 
-// standings returns the encoders of a codec that are not banned, the preferred one in front, whether there is room for
-// another or not. With all banned it returns all.
-func (r *encoderPool) status(now time.Time, codec string) []EncoderStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// status returns the encoders of a codec that are not banned, the preferred one first, with or without room. If all
+// are banned, it returns all.
+func (p *encoderPool) status(now time.Time, codec string) []EncoderStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var list, banned []EncoderStatus
-	for _, e := range r.entries {
+	for _, e := range p.entries {
 		if e.gone {
 			continue
 		}
@@ -147,7 +150,7 @@ func (r *encoderPool) status(now time.Time, codec string) []EncoderStatus {
 		if codec != AnyCodec && s.Profile.Codec != codec {
 			continue
 		}
-		s.Limit, s.Learnt = r.most(e, now)
+		s.Limit, s.Learnt = p.most(e, now)
 		if now.Before(e.until) {
 			banned = append(banned, s)
 		} else {
@@ -160,65 +163,64 @@ func (r *encoderPool) status(now time.Time, codec string) []EncoderStatus {
 	return list
 }
 
-// best returns the encoder of a codec that is tried first; false when there is none.
-func (r *encoderPool) best(now time.Time, codec string) (encode.Profile, bool) {
-	if order := r.order(now, codec); len(order) > 0 {
+// best returns the encoder of a codec that is tried first. It reports false if there is none.
+func (p *encoderPool) best(now time.Time, codec string) (encode.Profile, bool) {
+	if order := p.order(now, codec); len(order) > 0 {
 		return order[0].Profile(), true
 	}
 	return encode.Profile{}, false
 }
 
-// codecs returns the codecs that there are encoders for, the preferred first.
-func (r *encoderPool) codecs() (list []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// codecs returns the codecs that have an encoder, the preferred one first.
+func (p *encoderPool) codecs() (list []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, codec := range encode.Codecs() {
-		if slices.ContainsFunc(r.entries, func(e entry) bool { return !e.gone && e.factory.Profile().Codec == codec }) {
+		if slices.ContainsFunc(p.entries, func(e entry) bool { return !e.gone && e.factory.Profile().Codec == codec }) {
 			list = append(list, codec)
 		}
 	}
 	return list
 }
 
-// replace changes the encoders to choose from. Those that are open stay counted, whether they are among the new ones
-// or not.
-func (r *encoderPool) replace(factories []encode.Factory) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// replace replaces the encoders to choose from. Open encodes of old and new ones stay counted.
+func (p *encoderPool) replace(factories []encode.Factory) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var next []entry
 	for _, f := range factories {
 		e := entry{factory: f, limits: f.Profile().Limits}
-		if old := r.find(f); old != nil {
+		if old := p.find(f); old != nil {
 			e.uses, old.uses = old.uses, 0
 		}
 		next = append(next, e)
 	}
-	for _, e := range r.entries {
+	for _, e := range p.entries {
 		if e.uses > 0 {
 			e.gone = true
 			next = append(next, e)
 		}
 	}
-	r.entries = next
+	p.entries = next
 }
 
 // use notes that encoders of f were opened or closed.
-func (r *encoderPool) use(f encode.Factory, more int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.find(f); e != nil {
+func (p *encoderPool) use(f encode.Factory, more int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.find(f); e != nil {
 		e.uses += more
 	}
-	r.entries = slices.DeleteFunc(r.entries, func(e entry) bool { return e.gone && e.uses == 0 })
+	p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return e.gone && e.uses == 0 })
 }
 
-// busy notes that the device of f has no room for another encode. Those of it that are open are then its limit, until
-// one of them can be opened beside them after all; with none of ours open others use it. It returns the limit, 0 for
-// none. The caller has noted that it does not use f.
-func (r *encoderPool) busy(f encode.Factory, now time.Time) (limit int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.find(f)
+// busy notes that the device of f has no room for another encode. The number of open encodes of f is then its limit,
+// until another one can be opened after all. If none is open, other programs use the device. It returns the limit, or
+// 0 for none. The caller has noted that it does not use f.
+func (p *encoderPool) busy(f encode.Factory, now time.Time) (limit int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.find(f)
 	switch {
 	case e == nil:
 		return 0
@@ -230,18 +232,18 @@ func (r *encoderPool) busy(f encode.Factory, now time.Time) (limit int) {
 	return e.uses
 }
 
-// Sides between these are ones that every encoder takes: a refusal is about a shorter one, or a longer.
+// Every encoder supports sides between these. A refusal is about a shorter side or a longer one.
 const (
 	surelyLong  = 256
 	surelyShort = 4096
 )
 
-// refusedSize notes that f takes no picture of a size, so that its limits are narrower than was known. It fails where
-// a size is refused that every encoder takes.
-func (r *encoderPool) refusedSize(f encode.Factory, size image.Point) (understood bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.find(f)
+// refusedSize notes that f does not support a size, so that its limits are narrower than was known. It reports false
+// for a size that every encoder supports.
+func (p *encoderPool) refusedSize(f encode.Factory, size image.Point) (understood bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.find(f)
 	if e == nil {
 		return false
 	}
@@ -262,11 +264,11 @@ func (r *encoderPool) refusedSize(f encode.Factory, size image.Point) (understoo
 	return understood
 }
 
-// opened notes that f was opened, which shows a limit to be too low that said there was no room.
-func (r *encoderPool) opened(f encode.Factory) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.find(f); e != nil {
+// opened notes that f was opened. If there was no room by a learnt limit, that limit is too low.
+func (p *encoderPool) opened(f encode.Factory) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.find(f); e != nil {
 		e.busyUntil = time.Time{}
 		if e.uses > e.learnt {
 			e.learnt = 0
@@ -275,21 +277,21 @@ func (r *encoderPool) opened(f encode.Factory) {
 }
 
 // find returns the entry of f. The caller holds mu.
-func (r *encoderPool) find(f encode.Factory) *entry {
+func (p *encoderPool) find(f encode.Factory) *entry {
 	name := f.Profile().Name
-	for i := range r.entries {
-		if r.entries[i].factory.Profile().Name == name {
-			return &r.entries[i]
+	for i := range p.entries {
+		if p.entries[i].factory.Profile().Name == name {
+			return &p.entries[i]
 		}
 	}
 	return nil
 }
 
-// failed notes that f erred or hung.
-func (r *encoderPool) failed(f encode.Factory, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.find(f); e != nil {
+// failed notes that f failed or hung.
+func (p *encoderPool) failed(f encode.Factory, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.find(f); e != nil {
 		e.until = now.Add(min(firstBan<<min(e.failures, 8), longBan))
 		e.failures++
 	}

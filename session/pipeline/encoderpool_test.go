@@ -19,7 +19,7 @@ import (
 	"wavryhost/encode/encodetest"
 )
 
-// Other programs take the last place: the encoder is left alone for a while, and is not at fault.
+// Other programs use the device: the encoder is not tried for a while, and is not at fault.
 func TestDeviceThatOthersUseIsNotBanned(t *testing.T) {
 	gpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "gpu", Hardware: true}})
 	cpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "cpu"}})
@@ -66,7 +66,7 @@ func TestReplacedEncodersKeepTheirUses(t *testing.T) {
 	}
 }
 
-// A picture that is too large for the hardware is scaled to what it takes, one that is too small goes to another
+// A picture that is too large for the hardware is scaled to what it takes, a picture that is too small goes to another
 // encoder, and neither is held against the hardware.
 func TestSizesThatAnEncoderRefuses(t *testing.T) {
 	known := encode.Limits{MinWidth: 146, MinHeight: 50, MaxWidth: 4096, MaxHeight: 4096}
@@ -108,7 +108,7 @@ func TestSizesThatAnEncoderRefuses(t *testing.T) {
 				if n := len(th.kinds()); n != c.fallbacks {
 					t.Errorf("%d events %v; want %d", n, th.kinds(), c.fallbacks)
 				}
-				// The hardware goes on for pictures that it takes.
+				// The hardware is used again for pictures that it supports.
 				if s := th.encodings[0].encoders.status(time.Now(), AnyCodec); len(s) != 2 ||
 					s[0].Profile.Name != "gpu" || s[0].Learnt {
 					t.Errorf("%+v; want the hardware in good standing", s)
@@ -127,7 +127,7 @@ func TestSizesThatAnEncoderRefuses(t *testing.T) {
 
 // After a ban the hardware is used again, from a keyframe on; while it keeps failing it costs a keyframe less and less
 // often.
-func TestRungGoesBackToHardware(t *testing.T) {
+func TestEncodingReturnsToHardware(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := true
 		gpu := encodetest.New(encodetest.Config{
@@ -210,8 +210,8 @@ func ofLevel(idc int) encode.DecoderLimits {
 	}
 }
 
-// What a decoder takes holds for the rung that it is on.
-func TestRungKeepsToItsViewersDecoders(t *testing.T) {
+// The limits of a decoder hold for its encoding.
+func TestEncodingKeepsToItsViewersDecoders(t *testing.T) {
 	for _, c := range []struct {
 		limits encode.DecoderLimits
 		fps    int
@@ -280,9 +280,8 @@ func TestOddSizesAreNotScaled(t *testing.T) {
 		{image.Pt(9, 9), 1, image.Pt(16, 16)},
 		{image.Pt(8191, 4095), 1, image.Pt(8192, 4096)},
 	} {
-		r := &Encoding{}
-		r.src.width, r.src.height = c.screen.X, c.screen.Y
-		if got := r.size(target{scale: c.scale}, encode.Limits{}); got != c.want {
+		l := &encodeLoop{Encoding: &Encoding{}, source: c.screen}
+		if got := l.sizeFor(target{scale: c.scale}, encode.Limits{}); got != c.want {
 			t.Errorf("%v at %v is encoded as %v; want %v", c.screen, c.scale, got, c.want)
 		}
 	}

@@ -225,7 +225,7 @@ type happening struct {
 	fallback Fallback
 }
 
-// observer is an Observer that keeps what it is told.
+// observer is an Observer that records its calls.
 type observer struct {
 	mu     sync.Mutex
 	events []happening

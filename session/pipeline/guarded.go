@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The watchdog's limits. A hardware encoder takes up to a second to open on a busy machine. No picture takes as long
-// as encodeTimeout, and one that stands for as long must count as frozen within 2 s.
+// Limits of the watchdog. A hardware encoder takes up to a second to open on a busy machine. No picture takes
+// encodeTimeout, and a picture that stands for that long must count as frozen within 2 s.
 const (
 	openTimeout   = 5 * time.Second
 	encodeTimeout = 1800 * time.Millisecond
@@ -24,15 +24,15 @@ const (
 )
 
 // errHung means that an encoder did not return from a call in time.
-var errHung = errors.New("session: encoder hangs")
+var errHung = errors.New("pipeline: encoder hangs")
 
-// worker is one encoder and the goroutine that makes all calls on it, so that a call that never returns costs that
-// goroutine and not the rung's. The rung hands it one job at a time.
+// guardedEncoder is an encoder and the goroutine that makes all calls on it, so that a call that never returns costs
+// that goroutine and not the encode loop. The encode loop hands over one job at a time.
 type guardedEncoder struct {
 	profile encode.Profile
 	opened  chan error  // capacity 1
-	jobs    chan job    // capacity 1: the rung waits for each result
-	results chan result // capacity 1: an abandoned worker can always leave its last one
+	jobs    chan job    // capacity 1: the encode loop waits for each result
+	results chan result // capacity 1: an abandoned goroutine can always leave its last one
 	done    chan struct{}
 	hung    prometheus.Gauge
 	log     *slog.Logger
@@ -42,13 +42,13 @@ type guardedEncoder struct {
 	exited, counted bool
 }
 
-// job is one picture to encode. A zero rate leaves the encoder's as it is.
+// job is one picture to encode. With a zero rate, the encoder keeps its own.
 type job struct {
 	frame     *capture.Frame
 	at        time.Time
 	key       bool
 	rate, fps int
-	larger    int // how many pictures' bits a keyframe may have, where it is more than one
+	larger    int // number of shares that a keyframe may use, if more than one
 }
 
 type result struct {
@@ -140,7 +140,7 @@ func (g *guardedEncoder) exit() {
 	close(g.done)
 }
 
-// encode hands j over, its frame included, and waits for the picture. After an error the worker may only be stopped.
+// encode hands j over, its frame included, and waits for the picture. After an error the encoder can only be stopped.
 func (g *guardedEncoder) encode(j job) (encode.AccessUnit, error) {
 	timeout := time.NewTimer(encodeTimeout)
 	defer timeout.Stop()

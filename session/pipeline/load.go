@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"slices"
 	"time"
 )
 
@@ -72,7 +71,7 @@ func (l *Load) add(p *Pipeline, codec string) DisplayLoad {
 				d.Encodings++
 			}
 		}
-		if !e.active.Load() {
+		if !e.forCapture.active.Load() {
 			continue
 		}
 		d.Cores += st.cores()
@@ -91,22 +90,7 @@ func (l *Load) add(p *Pipeline, codec string) DisplayLoad {
 }
 
 // cores returns the load of the encoding, in cores of the machine or, in hardware, of its encoder.
-func (v EncodingStatus) cores() float64 { return v.took.Seconds() * float64(v.fps*max(v.threads, 1)) }
+func (s EncodingStatus) cores() float64 { return s.took.Seconds() * float64(s.fps*max(s.threads, 1)) }
 
 // late reports whether pictures take nearly all of their frame time.
-func (v EncodingStatus) late() bool { return v.took.Seconds()*float64(v.fps) > lateShare }
-
-// stuck reports whether all encoders of an encoding with subscribers failed.
-func (p *Pipeline) stuck() bool {
-	return slices.ContainsFunc(p.encodings, func(e *Encoding) bool { return e.occupied.Load() && e.Status().Stuck })
-}
-
-// active returns the number of encodings with a connected subscriber.
-func (p *Pipeline) active() (n int) {
-	for _, e := range p.encodings {
-		if e.active.Load() {
-			n++
-		}
-	}
-	return n
-}
+func (s EncodingStatus) late() bool { return s.took.Seconds()*float64(s.fps) > lateShare }

@@ -7,10 +7,10 @@ import (
 	"wavryhost/capture"
 )
 
-// mailbox holds the one frame that waits between a capture loop and a rung's encode loop. The newest frame wins; what
-// the frame it replaces would have repainted is added to its damage, so that no change is lost with a dropped frame.
+// mailbox holds the one frame that waits between a capture loop and an encode loop. The newest frame wins. The damage
+// of a frame that it replaces is added to its own, so that no change is lost with a dropped frame.
 type mailbox struct {
-	// full has room for one token; it tells the encode loop that there is something to look at.
+	// full has room for one token; it wakes the encode loop.
 	full chan struct{}
 
 	mu    sync.Mutex
@@ -19,7 +19,7 @@ type mailbox struct {
 
 func newMailbox() *mailbox { return &mailbox{full: make(chan struct{}, 1)} }
 
-// put hands f over and tells whether a frame that waited was dropped for it. It never blocks.
+// put hands over f, and reports whether a frame that waited was dropped for it. It never blocks.
 func (b *mailbox) put(f *capture.Frame) (dropped bool) {
 	b.mu.Lock()
 	old := b.frame
@@ -47,15 +47,15 @@ func (b *mailbox) take() *capture.Frame {
 	return f
 }
 
-// waiting tells whether a frame waits.
+// waiting reports whether a frame waits.
 func (b *mailbox) waiting() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.frame != nil
 }
 
-// withDamageOf returns f with old's damage added. Other encodings may hold f too and have dropped other frames, so the
-// result is a frame of its own over the same pixels, which holds f until it is released.
+// withDamageOf returns f with old's damage added. Other encodings may hold f, too, and have dropped other frames. So
+// the result is another frame with the same pixels, which holds f until it is released.
 func withDamageOf(f, old *capture.Frame) *capture.Frame {
 	g := capture.NewFrame(func(*capture.Frame) { f.Release() })
 	g.Pix, g.Stride, g.Width, g.Height = f.Pix, f.Stride, f.Width, f.Height
@@ -68,7 +68,7 @@ func withDamageOf(f, old *capture.Frame) *capture.Frame {
 	return g
 }
 
-// dirty returns the damaged fraction of f, 0 to 1; where rectangles overlap it errs upward.
+// dirty returns the damaged fraction of f, 0 to 1; overlapping rectangles count twice.
 func dirty(f *capture.Frame) float64 {
 	if f == nil || f.Width == 0 || f.Height == 0 {
 		return 0

@@ -273,7 +273,7 @@ func (s *Pool) Best(now time.Time, codec string) (encode.Profile, bool) {
 // Encoders returns the status of all encoders that are not banned, the preferred one first.
 func (s *Pool) Encoders(now time.Time) []EncoderStatus { return s.encoders.status(now, AnyCodec) }
 
-// Refuse makes Acquire fail with ErrClosed, for those who wait in it too.
+// Refuse makes Acquire fail with ErrClosed, including calls that wait in it.
 func (s *Pool) Refuse() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

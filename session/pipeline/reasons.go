@@ -135,7 +135,7 @@ const (
 	keyRecovery
 	keyRequest
 	keyEncoder
-	// keyUnasked: the encoder made one by itself, which is the cost of a rate change with some encoders.
+	// keyUnasked: the encoder made one on its own, which is the cost of a rate change with some encoders.
 	keyUnasked
 )
 

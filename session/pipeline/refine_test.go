@@ -15,9 +15,9 @@ func coarse(int) float64 { return 40 }
 
 func TestChangeDuringRefinementIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
+		r := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
 		v := newFakeViewer()
-		th.encodings[0].Subscribe(v)
+		r.encodings[0].Subscribe(v)
 		time.Sleep(time.Second)
 		for phase := range 40 {
 			time.Sleep(200*time.Millisecond + time.Duration(phase)*500*time.Microsecond)
@@ -25,33 +25,33 @@ func TestChangeDuringRefinementIsNotDelayed(t *testing.T) {
 			if last := v.sentAt(before - 1); time.Since(last) > 20*time.Millisecond {
 				t.Fatalf("nothing was refined for %v; want a refinement under way", time.Since(last))
 			}
-			th.screen.Touch(spot)
+			r.screen.Touch(spot)
 			synctest.Wait()
 			if n, _ := v.got(); n != before+1 || v.dirtyAt(before) == 0 {
 				t.Errorf("a change %v after the last repetition is not encoded at once", time.Since(v.sentAt(before-1)))
 			}
 		}
-		th.close(t)
+		r.close(t)
 	})
 }
 
 func TestContentOf24FramesIsNotRefinedInBetween(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{QP: coarse})
-		th := openRig(t, 60, enc)
+		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		th.encodings[0].Subscribe(v)
-		th.screen.Touch(spot)
+		r.encodings[0].Subscribe(v)
+		r.screen.Touch(spot)
 		time.Sleep(50 * time.Millisecond)
 		before := enc.Stats().Repeats
 		for range 48 {
-			th.screen.Touch(spot)
+			r.screen.Touch(spot)
 			time.Sleep(time.Second / 24)
 		}
 		if n := enc.Stats().Repeats - before; n > 0 {
 			t.Errorf("%d repetitions between the frames of two seconds of film; want none", n)
 		}
-		th.close(t)
+		r.close(t)
 	})
 }
 
@@ -70,16 +70,16 @@ func TestRefinementEnds(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				enc := encodetest.New(encodetest.Config{QP: test.qp})
-				th := openRig(t, 60, enc)
+				r := openRig(t, 60, enc)
 				v := newFakeViewer()
-				th.encodings[0].Subscribe(v)
+				r.encodings[0].Subscribe(v)
 				time.Sleep(test.most)
 				before := enc.Stats().Pictures
 				time.Sleep(10 * time.Second)
 				if n := enc.Stats().Pictures - before; n < 9 || n > 11 {
 					t.Errorf("%d pictures in 10 s after %v; want a keep-alive each second", n, test.most)
 				}
-				th.close(t)
+				r.close(t)
 			})
 		})
 	}
@@ -90,9 +90,9 @@ func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 		t.Run(codec, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Codec: codec}})
-				th := openRig(t, 60, enc)
+				r := openRig(t, 60, enc)
 				a, b := newFakeViewer(), newFakeViewer()
-				on := th.encodingsOf(codec)[0]
+				on := r.encodingsOf(codec)[0]
 				on.Subscribe(a)
 				time.Sleep(5 * time.Second)
 				on.Subscribe(b)
@@ -103,7 +103,7 @@ func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 					t.Errorf("the newcomer got %d pictures, and none that is sharp", len(units))
 				}
 				b.decodable(t)
-				th.close(t)
+				r.close(t)
 			})
 		})
 	}
@@ -112,10 +112,10 @@ func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 // A viewer without room holds no more up than others see.
 func TestViewerWithoutRoomDelaysTheRefinementOfOthersBriefly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
+		r := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
 		quick, slow := newFakeViewer(), newFakeViewer()
-		th.encodings[0].Subscribe(quick)
-		th.encodings[0].Subscribe(slow)
+		r.encodings[0].Subscribe(quick)
+		r.encodings[0].Subscribe(slow)
 		time.Sleep(time.Second)
 		slow.set(func(a *Demand) { a.Ready = false })
 		before, _ := quick.got()
@@ -124,7 +124,7 @@ func TestViewerWithoutRoomDelaysTheRefinementOfOthersBriefly(t *testing.T) {
 			t.Errorf("%d pictures in a second beside a viewer without room; want them to go on after %v",
 				n-before, stillPatience)
 		}
-		th.close(t)
+		r.close(t)
 	})
 }
 
@@ -143,13 +143,13 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 	}{
 		{"of an empty display", encode.PriceFree, func(*rig, *fakeViewer) {}, 6},
 		{"of an encoder whose changes have a price", encode.PriceKeyframe, func(*rig, *fakeViewer) {}, 1},
-		{"beside others who see a still picture", encode.PriceFree, func(th *rig, _ *fakeViewer) {
-			th.encodings[0].Subscribe(newFakeViewer())
+		{"beside others who see a still picture", encode.PriceFree, func(r *rig, _ *fakeViewer) {
+			r.encodings[0].Subscribe(newFakeViewer())
 			time.Sleep(5 * time.Second)
 		}, 6},
-		{"beside others who see motion", encode.PriceFree, func(th *rig, _ *fakeViewer) {
-			th.encodings[0].Subscribe(newFakeViewer())
-			move(th.screen, time.Second)
+		{"beside others who see motion", encode.PriceFree, func(r *rig, _ *fakeViewer) {
+			r.encodings[0].Subscribe(newFakeViewer())
+			move(r.screen, time.Second)
 		}, 1},
 		{"at a low frame rate", encode.PriceFree, func(_ *rig, v *fakeViewer) {
 			v.set(func(a *Demand) { a.FPS = 6 })
@@ -160,10 +160,10 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := openRig(t, 60, encodetest.New(encodetest.Config{Profile: encode.Profile{Price: c.price}}))
+				r := openRig(t, 60, encodetest.New(encodetest.Config{Profile: encode.Profile{Price: c.price}}))
 				v := newFakeViewer()
-				c.join(th, v)
-				th.encodings[0].Subscribe(v)
+				c.join(r, v)
+				r.encodings[0].Subscribe(v)
 				time.Sleep(400 * time.Millisecond)
 				if got := firstShares(v, share); got < c.want*0.95 || got > c.want*1.05 {
 					t.Errorf("the first picture has %.2f shares; want %.1f", got, c.want)
@@ -171,7 +171,7 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 				if au := v.pictures(0)[1]; au.Key || len(au.Data)*8 > 10*share {
 					t.Errorf("the second picture has %d bytes, keyframe %v", len(au.Data), au.Key)
 				}
-				th.close(t)
+				r.close(t)
 			})
 		})
 	}
@@ -180,12 +180,12 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 // A keyframe that a viewer asks for is no larger than other pictures: it has just lost packets.
 func TestKeyframeOnRequestIsNotEnlarged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openRig(t, 60, encodetest.New(encodetest.Config{}))
+		r := openRig(t, 60, encodetest.New(encodetest.Config{}))
 		v := newFakeViewer()
-		th.encodings[0].Subscribe(v)
+		r.encodings[0].Subscribe(v)
 		time.Sleep(5 * time.Second)
 		v.set(func(a *Demand) { a.Keyframe = true })
-		th.encodings[0].Nudge()
+		r.encodings[0].Nudge()
 		time.Sleep(100 * time.Millisecond)
 		v.set(func(a *Demand) { a.Keyframe = false })
 		units := v.pictures(1)
@@ -193,6 +193,6 @@ func TestKeyframeOnRequestIsNotEnlarged(t *testing.T) {
 		if i < 0 || len(units[i].Data)*8 > 2_000_000/60*11/10 {
 			t.Errorf("keyframe on request at %d of %d, want one of a picture's share", i, len(units))
 		}
-		th.close(t)
+		r.close(t)
 	})
 }

@@ -36,7 +36,7 @@ type Demand struct {
 	Ready bool
 	// Stalled reports whether nothing is heard from the viewer, so that nobody waits for it.
 	Stalled bool
-	// Keyframe reports whether its controller wants a keyframe.
+	// Keyframe reports whether its controller requests a keyframe.
 	Keyframe bool
 	// Leaving reports whether it moves to another encoding, so that nobody waits for it here. Arriving reports whether
 	// it moves to this one.

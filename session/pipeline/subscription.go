@@ -26,14 +26,14 @@ const needRepeat = 500 * time.Millisecond
 type subscription struct {
 	Subscriber
 
-	now       Demand // of this round
-	synced    bool
-	fellOff   bool // it waits because it missed a picture, not because it is new
-	since     time.Time
-	resumeAt  time.Time
-	penalty   time.Duration
-	askedAt   time.Time
-	countsFor bool // its targets count in this round
+	now      Demand // of this round
+	synced   bool
+	fellOff  bool // it waits because it missed a picture, not because it is new
+	since    time.Time
+	resumeAt time.Time
+	penalty  time.Duration
+	askedAt  time.Time
+	counts   bool // its targets count in this round
 
 	// available is the bitrate that it could have, or 0 while that is not known or it moves away. settled is unset
 	// while it moves to this encoding. The goroutine that calls Pool.Sweep reads both.

@@ -3,23 +3,23 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"image"
 	"time"
 )
 
-// What a capture driver may take. A picture must count as frozen within two seconds of its display's last sign of
-// life, and a display that is only slow must not: sources ask theirs twice a second.
+// Limits of a capture driver. A picture must count as frozen within two seconds of the display's last sign of life,
+// and a display that is only slow must not: sources ask theirs twice a second.
 const (
 	hungAfter     = 1600 * time.Millisecond
 	watchInterval = 200 * time.Millisecond
-	// openLimit is how long the first picture of a display may take. Drivers that know why theirs is late give up
-	// before.
+	// openLimit is the limit for the first picture of a display. Drivers that know why theirs is late give up earlier.
 	openLimit = 6 * time.Second
-	// driverPatience is how long the end of a stage waits for a call that hangs.
+	// driverPatience is how long the end of a pipeline waits for a call that hangs.
 	driverPatience = 2 * time.Second
 )
 
-// watch sees to it that no call of the capture driver is waited for without a limit, and keeps the display's state. It
-// returns after ctx, and reports whether the capture loop has ended.
+// watch keeps the display's state, and abandons calls of the capture driver that do not return. It returns after ctx,
+// and reports whether the capture loop has ended.
 func (p *Pipeline) watch(ctx context.Context, end context.CancelFunc, captured <-chan struct{}) bool {
 	limit := time.AfterFunc(openLimit, func() {
 		select {
@@ -48,7 +48,7 @@ func (p *Pipeline) watch(ctx context.Context, end context.CancelFunc, captured <
 		case <-tick.C:
 		}
 		now := time.Now()
-		// A process that was itself stopped or starved has heard nothing from anybody.
+		// A process that was stopped or starved itself has heard nothing from any display.
 		if now.Sub(last) < 2*watchInterval {
 			p.check(now)
 		}
@@ -87,4 +87,81 @@ func (p *Pipeline) call(begins bool) {
 	if begins {
 		p.calling = time.Now()
 	}
+}
+
+// arrive notes the display's size, and with its first frame that the display is live.
+func (p *Pipeline) arrive(size image.Point) {
+	p.mu.Lock()
+	if p.state == Idle {
+		p.enter(Live)
+	}
+	same := p.size == size
+	p.size = size
+	select {
+	case <-p.opened:
+	default:
+		close(p.opened)
+	}
+	p.mu.Unlock()
+	if !same {
+		p.log.Info("display size", "width", size.X, "height", size.Y)
+	}
+}
+
+// settle notes that a lost display gives pictures again, and counts as back from a time on.
+func (p *Pipeline) settle(at time.Time) {
+	p.mu.Lock()
+	p.back = at
+	p.mu.Unlock()
+	if !time.Now().Before(at) {
+		p.recover()
+	}
+}
+
+// recover notes that a lost display is back.
+func (p *Pipeline) recover() {
+	p.mu.Lock()
+	back := p.state == Lost && p.enter(Live)
+	p.mu.Unlock()
+	if back {
+		event := p.observer.DisplayBack(p.display.ID)
+		p.log.Info("display back", "event", event)
+	}
+}
+
+// lose notes that the display went away or hangs. Its subscribers stay, with the last picture.
+func (p *Pipeline) lose(why LostReason, err error) {
+	p.mu.Lock()
+	fresh := p.enter(Lost)
+	p.hung, p.reason, p.back = why == LostHung, err.Error(), time.Time{}
+	p.mu.Unlock()
+	if !fresh {
+		return
+	}
+	p.met.displaysLost.WithLabelValues(why.String()).Inc()
+	event := p.observer.DisplayLost(p.display.ID, why, err)
+	p.log.Warn("display lost; its viewers see the last picture", "event", event, "reason", why.String(), "err", err)
+}
+
+// become sets the state.
+func (p *Pipeline) become(state State) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.enter(state)
+}
+
+// enter sets the state, and reports whether it changed. The caller holds mu.
+func (p *Pipeline) enter(state State) bool {
+	if p.state == state {
+		return false
+	}
+	if p.state != Idle {
+		p.met.displays.WithLabelValues(p.state.String()).Dec()
+	}
+	if state != Idle {
+		p.met.displays.WithLabelValues(state.String()).Inc()
+	}
+	p.state = state
+	p.hung, p.reason, p.back = false, "", time.Time{}
+	return true
 }

@@ -21,40 +21,40 @@ func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
 	for name, moving := range map[string]bool{"still": false, "moving": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				th := openRig(t, 60)
+				r := openRig(t, 60)
 				v := newFakeViewer()
-				th.encodings[0].Subscribe(v)
+				r.encodings[0].Subscribe(v)
 				time.Sleep(5 * time.Second)
-				goOn := th.screen.Hang()
+				goOn := r.screen.Hang()
 				if moving {
-					th.screen.Touch(spot)
+					r.screen.Touch(spot)
 				}
 				time.Sleep(2 * time.Second)
-				if s := th.Status(); s.State != Lost || s.Reason == "" {
+				if s := r.Status(); s.State != Lost || s.Reason == "" {
 					t.Errorf("state %q, reason %q after 2 s; want lost and why", s.State, s.Reason)
 				}
 				time.Sleep(20 * time.Second)
-				if got, want := th.kinds(), []kind{displayLost}; !slices.Equal(got, want) {
+				if got, want := r.kinds(), []kind{displayLost}; !slices.Equal(got, want) {
 					t.Errorf("events %v; want %v", got, want)
 				}
-				if e := th.all()[0]; e.lost != LostHung || e.err == nil {
+				if e := r.all()[0]; e.lost != LostHung || e.err == nil {
 					t.Errorf("event with reason %q, error %v; want %q and an error", e.lost, e.err, LostHung)
 				}
-				if n := testutil.ToFloat64(th.met.displaysLost.WithLabelValues(LostHung.String())); n != 1 {
+				if n := testutil.ToFloat64(r.met.displaysLost.WithLabelValues(LostHung.String())); n != 1 {
 					t.Errorf("counted %v displays that hang; want 1", n)
 				}
 				goOn()
 				time.Sleep(time.Second)
-				if s := th.Status(); s.State != Live || s.Reason != "" {
+				if s := r.Status(); s.State != Live || s.Reason != "" {
 					t.Errorf("state %q, reason %q 1 s after; want live", s.State, s.Reason)
 				}
-				if got, want := th.kinds(), []kind{displayLost, displayBack}; !slices.Equal(got, want) {
+				if got, want := r.kinds(), []kind{displayLost, displayBack}; !slices.Equal(got, want) {
 					t.Errorf("events %v; want %v", got, want)
 				}
-				if n := th.screen.Opened(); n != 1 {
+				if n := r.screen.Opened(); n != 1 {
 					t.Errorf("opened %d times; want 1", n)
 				}
-				th.close(t)
+				r.close(t)
 			})
 		})
 	}
@@ -62,13 +62,13 @@ func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
 
 func TestStillDisplayIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openRig(t, 60)
-		th.encodings[0].Subscribe(newFakeViewer())
+		r := openRig(t, 60)
+		r.encodings[0].Subscribe(newFakeViewer())
 		time.Sleep(time.Minute)
-		if got := th.kinds(); len(got) != 0 || th.Status().State != Live {
-			t.Errorf("events %v, state %q; want none and live", got, th.Status().State)
+		if got := r.kinds(); len(got) != 0 || r.Status().State != Live {
+			t.Errorf("events %v, state %q; want none and live", got, r.Status().State)
 		}
-		th.close(t)
+		r.close(t)
 	})
 }
 
@@ -166,25 +166,25 @@ func TestOpenThatHangsIsRefusedInTimeAndItsSourceClosed(t *testing.T) {
 
 func TestDisplayThatFlapsDoesNotFillTheJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := openRig(t, 60)
-		th.encodings[0].Subscribe(newFakeViewer())
+		r := openRig(t, 60)
+		r.encodings[0].Subscribe(newFakeViewer())
 		time.Sleep(5 * time.Second)
-		before := th.screen.Opened()
+		before := r.screen.Opened()
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
-			th.screen.Source().Fail(capture.ErrLost) // after one frame
+			r.screen.Source().Fail(capture.ErrLost) // after one frame
 			time.Sleep(50 * time.Millisecond)
 		}
-		if n := th.screen.Opened() - before; n > 40 {
+		if n := r.screen.Opened() - before; n > 40 {
 			t.Errorf("opened %d times in a minute; want a backoff up to 2 s", n)
 		}
-		if n := len(th.kinds()); n > 4 {
+		if n := len(r.kinds()); n > 4 {
 			t.Errorf("%d events in a minute; want 4 at most", n)
 		}
 		time.Sleep(5 * time.Second)
-		if s := th.Status().State; s != Live {
+		if s := r.Status().State; s != Live {
 			t.Errorf("state %q once it has lived for 2 s; want live", s)
 		}
-		th.close(t)
+		r.close(t)
 	})
 }
 
@@ -234,33 +234,33 @@ func TestEncoderThatReturnsNothingFreezesThePicture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hangs atomic.Bool
 		release := make(chan struct{})
-		th := openRig(t, 60, encodetest.New(encodetest.Config{OnEncode: func(int) error {
+		r := openRig(t, 60, encodetest.New(encodetest.Config{OnEncode: func(int) error {
 			if hangs.Load() {
 				<-release
 			}
 			return nil
 		}}))
 		v := newFakeViewer()
-		th.encodings[0].Subscribe(v)
-		move(th.screen, time.Second)
+		r.encodings[0].Subscribe(v)
+		move(r.screen, time.Second)
 		hangs.Store(true)
-		th.screen.Touch(spot)
+		r.screen.Touch(spot)
 		time.Sleep(2 * time.Second)
 		for range 20 {
-			if !th.encodings[0].Status().Stuck {
+			if !r.encodings[0].Status().Stuck {
 				t.Fatal("the picture does not count as frozen")
 			}
 			time.Sleep(time.Second)
 		}
-		if kinds := th.kinds(); !slices.Contains(kinds, encoderReplaced) {
+		if kinds := r.kinds(); !slices.Contains(kinds, encoderReplaced) {
 			t.Errorf("events %v; want one of the encoder", kinds)
 		}
 		hangs.Store(false)
 		close(release)
 		time.Sleep(2 * encoderRetryMax)
-		if th.encodings[0].Status().Stuck {
+		if r.encodings[0].Status().Stuck {
 			t.Error("the picture counts as frozen though the encoder works again")
 		}
-		th.close(t)
+		r.close(t)
 	})
 }

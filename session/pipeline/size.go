@@ -1,0 +1,55 @@
+package pipeline
+
+import (
+	"image"
+	"math"
+	"time"
+
+	"wavryhost/encode"
+)
+
+// encoderLimits returns the sizes that the open encoder supports, or the one that would be opened.
+func (l *encodeLoop) encoderLimits() encode.Limits {
+	if l.encoder != nil {
+		return l.encoders.limits(l.factory)
+	}
+	if order := l.encoders.order(time.Now(), l.codec); len(order) > 0 {
+		return l.encoders.limits(order[0])
+	}
+	return encode.Limits{}
+}
+
+// sizeFor returns the encoded size. At the display's own size an odd last column or row is kept and repeated once,
+// because encoders accept even sizes only: to scale the picture by one pixel would blur all of it.
+func (l *encodeLoop) sizeFor(to target, encoder encode.Limits) image.Point {
+	p := l.limits.Size(l.source)
+	if to.scale < 1 {
+		p = scaled(p, to.scale)
+	}
+	if p == l.source {
+		p = image.Pt(max((p.X+1)&^1, encode.MinSide), max((p.Y+1)&^1, encode.MinSide))
+	} else {
+		p = scaled(p, 1)
+	}
+	most := encoder.Most()
+	if f := min(float64(most.X)/float64(p.X), float64(most.Y)/float64(p.Y)); f < 1 {
+		p = scaled(p, f)
+		p = image.Pt(min(p.X, most.X&^1), min(p.Y, most.Y&^1))
+	}
+	if f := to.limits.Scale(p.X, p.Y); f < 1 {
+		p = image.Pt(int(float64(p.X)*f)&^1, int(float64(p.Y)*f)&^1)
+	}
+	return image.Pt(max(p.X, encode.MinSide), max(p.Y, encode.MinSide))
+}
+
+// scaled returns a fraction of a size, in even numbers.
+func scaled(p image.Point, f float64) image.Point {
+	side := func(n int) int { return max(int(math.Round(float64(n)*f))&^1, encode.MinSide) }
+	return image.Pt(side(p.X), side(p.Y))
+}
+
+// fits reports whether the open encoder has the right size and states no level that a decoder does not support.
+func (l *encodeLoop) fits(to target) bool {
+	limit := to.limits.Level
+	return l.sizeFor(to, l.encoderLimits()) == l.size && (limit == 0 || l.level != 0 && l.level <= limit)
+}
