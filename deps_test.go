@@ -164,7 +164,6 @@ var drivers = map[string][]string{
 	"github.com/kbinani/screenshot": {"wavryhost/capture/screenshot"},
 	"github.com/jezek/xgb":          nil,
 	"github.com/pion/": {
-		"wavryhost/session",
 		"wavryhost/session/peer",
 		"wavryhost/session/peer/peertest",
 		"wavryhost/session/relay",

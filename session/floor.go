@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pion/webrtc/v4"
-
 	"wavryhost/session/guard"
+	"wavryhost/session/peer"
 	"wavryhost/session/rift"
 )
 
@@ -90,7 +89,7 @@ func newFloor(conf *live, log *slog.Logger, m *Metrics, emit func(Event) uint64)
 func (f *floor) policy() InputPolicy { return f.conf.get().Input }
 
 // accept registers a data channel of c, or returns why it is to be closed. many reports that there have been too many.
-func (f *floor) accept(c *inputChannel, d *webrtc.DataChannel) (why string, many bool) {
+func (f *floor) accept(c *inputChannel, d *peer.Channel) (why string, many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c.opened++
@@ -124,7 +123,7 @@ func (f *floor) accept(c *inputChannel, d *webrtc.DataChannel) (why string, many
 }
 
 // channelClosed notes that a data channel of c is closed.
-func (f *floor) channelClosed(c *inputChannel, d *webrtc.DataChannel) {
+func (f *floor) channelClosed(c *inputChannel, d *peer.Channel) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch d {

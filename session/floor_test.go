@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/session/peer"
 	"wavryhost/session/rift"
 )
 
@@ -314,7 +315,7 @@ func TestKeysAreReleased(t *testing.T) {
 				rig := newCounter()
 				defer rig.close()
 				v := rig.viewer("a", RoleController)
-				v.input = &webrtc.DataChannel{}
+				v.input = &peer.Channel{}
 				rig.key(v, 17, true)
 				time.Sleep(time.Second)
 				rig.sweep(time.Now())

@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/webrtc/v4"
 	"golang.org/x/time/rate"
 
 	"wavryhost/session/guard"
+	"wavryhost/session/peer"
 	"wavryhost/session/rift"
 )
 
@@ -40,18 +40,18 @@ type inputChannel struct {
 	busy atomic.Bool
 
 	// The floor's mutex guards the rest.
-	input       *webrtc.DataChannel // nil without one
-	messages    uint64              // on it
-	lastMessage time.Time           // when it was handled
-	reports     *webrtc.DataChannel // carries reports of what is held, nil without one
-	confirms    bool                // a report has arrived
-	confirmed   time.Time           // when the last one did
-	lossMuted   bool                // the display has lost some input, and what follows is dropped until there is a pause
-	mutedAt     time.Time           // when something was dropped last
-	opened      int                 // data channels so far
-	refusalTold bool                // the event of a refused data channel was emitted
-	barred      bool                // an operator has withdrawn control
-	over        bool                // the session ends
+	input       *peer.Channel // nil without one
+	messages    uint64        // on it
+	lastMessage time.Time     // when it was handled
+	reports     *peer.Channel // carries reports of what is held, nil without one
+	confirms    bool          // a report has arrived
+	confirmed   time.Time     // when the last one did
+	lossMuted   bool          // the display has lost some input, and what follows is dropped until there is a pause
+	mutedAt     time.Time     // when something was dropped last
+	opened      int           // data channels so far
+	refusalTold bool          // the event of a refused data channel was emitted
+	barred      bool          // an operator has withdrawn control
+	over        bool          // the session ends
 }
 
 func newInputChannel(
@@ -66,7 +66,7 @@ func newInputChannel(
 
 // open takes a data channel of the viewer, which is read until ctx ends, or closes it. It reports whether there have been
 // too many.
-func (c *inputChannel) open(ctx context.Context, d *webrtc.DataChannel) (many bool) {
+func (c *inputChannel) open(ctx context.Context, d *peer.Channel) (many bool) {
 	why, many := c.floor.accept(c, d)
 	if why != "" {
 		// An error means that it is closed already.
@@ -77,12 +77,12 @@ func (c *inputChannel) open(ctx context.Context, d *webrtc.DataChannel) (many bo
 		defer c.guard.Recover(partInput)
 		c.floor.channelClosed(c, d)
 	})
-	d.OnMessage(func(m webrtc.DataChannelMessage) {
+	d.OnMessage(func(message []byte) {
 		defer c.guard.Recover(partInput)
 		if d.Label() == rift.StateLabel {
-			c.report(m.Data)
+			c.report(message)
 		} else {
-			c.receive(ctx, m.Data)
+			c.receive(ctx, message)
 		}
 	})
 	return many

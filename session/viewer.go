@@ -9,9 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
-
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
 	"wavryhost/adapt/record"
@@ -108,7 +105,7 @@ func (v *viewer) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	v.cancel = cancel
 	v.peer.OnChange(v.hint)
-	v.peer.OnDataChannel(func(d *webrtc.DataChannel) { v.offered(ctx, d) })
+	v.peer.OnDataChannel(func(c *peer.Channel) { v.offered(ctx, c) })
 	v.launch(partPacer, func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
 	v.launch(partFeedback, v.listen)
 	v.launch(partSession, func() { v.run(ctx) })
@@ -140,9 +137,9 @@ func (v *viewer) hint() {
 }
 
 // offered takes a data channel of the viewer, which is read until ctx ends, or closes it.
-func (v *viewer) offered(ctx context.Context, d *webrtc.DataChannel) {
+func (v *viewer) offered(ctx context.Context, c *peer.Channel) {
 	defer v.guard.Recover(partInput)
-	if v.input.open(ctx, d) {
+	if v.input.open(ctx, c) {
 		v.log.Warn("session opens data channels without end", "channels", maxChannels)
 		v.want(EndMisbehaved)
 	}
@@ -202,17 +199,16 @@ func (v *viewer) run(ctx context.Context) {
 // listen reads RTCP until the peer connection is closed.
 func (v *viewer) listen() {
 	for {
-		packets, err := v.peer.ReadRTCP()
+		report, err := v.peer.Receive()
 		if err != nil {
 			return
 		}
 		v.heard.set(time.Now())
-		v.receive(packets)
+		v.receive(report)
 	}
 }
 
-func (v *viewer) receive(packets []rtcp.Packet) {
-	report := v.link.Receive(time.Now(), packets)
+func (v *viewer) receive(report wire.Report) {
 	lost := false
 	v.control(func(now time.Time) {
 		for _, f := range report.Feedback {

@@ -60,7 +60,7 @@ type Params struct {
 	Guard *guard.Guard
 }
 
-// Peer is the peer connection of one viewer. One goroutine calls Route, RoundTrip and Local, and one calls ReadRTCP.
+// Peer is the peer connection of one viewer. One goroutine calls Route, RoundTrip and Local, and one calls Receive.
 // The other methods may be called by any goroutine.
 type Peer struct {
 	params  Params
@@ -70,6 +70,7 @@ type Peer struct {
 	fmtp    string
 	pc      *webrtc.PeerConnection
 	sender  *webrtc.RTPSender
+	link    *wire.Link
 	track   *wire.Track
 	theirs  *candidates
 	// certified: the viewer's certificate has one of its fingerprints.
@@ -93,7 +94,7 @@ type Peer struct {
 // NewPeer returns a peer that answers an offer and sends through link. The caller must close it.
 func (n *Network) NewPeer(params Params, link *wire.Link) (*Peer, error) {
 	p := &Peer{
-		params: params, network: n, format: params.Offer.Format(params.Codec), etag: newETag(),
+		params: params, network: n, link: link, format: params.Offer.Format(params.Codec), etag: newETag(),
 		theirs: newCandidates(n.cfg.reaches), servers: params.Relays(),
 	}
 	p.fmtp = p.format.fmtp(params.Largest)
@@ -164,14 +165,14 @@ func (p *Peer) OnChange(f func()) {
 }
 
 // OnDataChannel makes f called for each data channel of the viewer, once the certificate is verified.
-func (p *Peer) OnDataChannel(f func(*webrtc.DataChannel)) {
+func (p *Peer) OnDataChannel(f func(*Channel)) {
 	p.pc.OnDataChannel(func(d *webrtc.DataChannel) {
 		defer p.params.Guard.Recover(PartTransport)
 		if p.verified() != nil {
 			_ = d.Close()
 			return
 		}
-		f(d)
+		f(&Channel{d})
 	})
 }
 
@@ -283,17 +284,17 @@ func (p *Peer) FailedRelays() []relay.Server {
 	return p.servers
 }
 
-// ReadRTCP waits for RTCP and returns its packets. It fails once the peer is closed.
-func (p *Peer) ReadRTCP() ([]rtcp.Packet, error) {
+// Receive waits for RTCP and returns what it reports. It fails once the peer is closed.
+func (p *Peer) Receive() (wire.Report, error) {
 	buffer := make([]byte, rtcpSize)
 	for {
 		n, _, err := p.sender.Read(buffer)
 		if err != nil {
-			return nil, err
+			return wire.Report{}, err
 		}
 		packets, err := rtcp.Unmarshal(buffer[:n])
 		if err == nil {
-			return packets, nil
+			return p.link.Receive(time.Now(), packets), nil
 		}
 		p.params.Log.Debug("malformed RTCP", "err", err)
 	}

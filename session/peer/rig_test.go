@@ -80,11 +80,9 @@ func (h *host) answer(offer string) (*connection, string, error) {
 	c.wg.Go(func() { _ = link.Run(ctx) })
 	c.wg.Go(func() {
 		for {
-			packets, err := p.ReadRTCP()
-			if err != nil {
+			if _, err := p.Receive(); err != nil {
 				return
 			}
-			link.Receive(time.Now(), packets)
 		}
 	})
 	c.wg.Go(func() { c.send(ctx, link) })
