@@ -33,7 +33,7 @@ type GPU struct {
 	Encoder  float64 `json:"encoder_busy" doc:"Part of the last second in which its encoder was at work, as a fraction of 1."`
 	Used     int64   `json:"memory_used_bytes" doc:"Its memory that is in use, in bytes."`
 	Total    int64   `json:"memory_total_bytes" doc:"Its memory, in bytes."`
-	Sessions int     `json:"encoder_sessions" doc:"Number of encodes that run on it, of whatever program."`
+	Sessions int     `json:"encoder_sessions" doc:"Number of encodings that run on it, of all programs."`
 }
 
 // request returns what a session of a display asks of admission. ceiling is its own, 0 for none.

@@ -324,7 +324,7 @@ func TestBeyondTheHardware(t *testing.T) {
 		_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", n), Hold: time.Minute})
 	}
 	r, ok := errors.AsType[*RefusalError](err)
-	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "the hardware does 2 encodes at a time, and without it") {
+	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "the hardware runs 2 encodings at most, and without it") {
 		t.Errorf("place %d: %v", n, err)
 	}
 	if n < 5 {

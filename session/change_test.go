@@ -16,8 +16,8 @@ import (
 	"wavryhost/session/pipeline"
 )
 
-// A session that is not connected has no rate of its own yet. It has to find a place on a display all of whose encodes are in use.
-func TestUnconnectedSessionMovesToADisplayWithoutAFreeRung(t *testing.T) {
+// A session that is not connected has no rate of its own yet. It has to find a place on a display all of whose encodings are in use.
+func TestUnconnectedSessionMovesToADisplayWithoutAFreeEncoding(t *testing.T) {
 	h := openHouse(t, twoDisplays())
 	defer h.close(t)
 	other, err := h.display(t.Context(), "other")

@@ -50,8 +50,8 @@ func TestViewersOfTwoCodecsWatchOneDisplay(t *testing.T) {
 			t.Errorf("%s: no keyframe among %d pictures", want.codec, frames)
 		}
 	}
-	if d := h.Host().Displays[0]; d.Viewers != 2 || d.Encodes != 2 {
-		t.Errorf("%d viewers, %d encodes; want 2 and 2", d.Viewers, d.Encodes)
+	if d := h.Host().Displays[0]; d.Viewers != 2 || d.Encodings != 2 {
+		t.Errorf("%d viewers, %d encodes; want 2 and 2", d.Viewers, d.Encodings)
 	}
 
 	// What one of them asks for is not encoded for the other.
@@ -108,7 +108,7 @@ func TestRefusalSaysWhichCodecsThereAre(t *testing.T) {
 }
 
 func TestOneEncodeIsOfOneCodec(t *testing.T) {
-	h := openHouse(t, func(c *Config) { c.Encoders, c.MaxRungs = append(c.Encoders, encoderOf(encode.VP9)), 1 })
+	h := openHouse(t, func(c *Config) { c.Encoders, c.MaxEncodings = append(c.Encoders, encoderOf(encode.VP9)), 1 })
 	defer h.close(t)
 	h.alive(t)
 	one := newRemoteOf(t, webrtc.MimeTypeVP9, "profile-id=0")
@@ -129,7 +129,7 @@ func TestOneEncodeIsOfOneCodec(t *testing.T) {
 	offer := other.offer(false)
 	_, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer})
 	r, ok := errors.AsType[*RefusalError](err)
-	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "max_encodes") {
+	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "max_encodings") {
 		t.Errorf("got %v; want a refusal for want of encodes", err)
 	}
 	for _, id := range []string{one.id, both.id} {

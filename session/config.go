@@ -35,8 +35,8 @@ type Config struct {
 
 	// MaxSessions is how many sessions there may be at a time. It defaults to 16.
 	MaxSessions int
-	// MaxRungs is how many encodes of one display there may be at a time, from 1 to 3. It defaults to 3.
-	MaxRungs int
+	// MaxEncodings is the maximum number of concurrent encodings of one display, from 1 to 3. It defaults to 3.
+	MaxEncodings int
 	// OnProbation makes the host begin with a probation: it takes ProbationSessions sessions at most, 2 by default, until it has served a viewer
 	// and nothing failed for the time of Probation, which defaults to 10 minutes.
 	OnProbation       bool
@@ -46,7 +46,7 @@ type Config struct {
 	Load func() Load
 	// Uplink is what the host may send, in bits per second, 0 for no limit: sessions share it by weight.
 	Uplink int
-	// EncodeLimit is how many encodes the hardware does at a time, 0 for any number.
+	// EncodeLimit is the maximum number of concurrent encodings on hardware, or 0 for no limit.
 	EncodeLimit int
 	// Rules are what holds for single displays.
 	Rules []Rule
@@ -124,7 +124,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	number(&c.MaxSessions, 16)
-	number(&c.MaxRungs, pipeline.MaxEncodings)
+	number(&c.MaxEncodings, pipeline.MaxEncodings)
 	number(&c.MaxHandshakes, 32)
 	number(&c.MediaTCPConnections, 128)
 	number(&c.MaxPerOwner, 3)
@@ -163,8 +163,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("session: %d handshakes at a time are not one or more", c.MaxHandshakes)
 	case c.ProbationSessions < 1:
 		return fmt.Errorf("session: %d sessions of a probation are not one or more", c.ProbationSessions)
-	case c.MaxRungs < 1 || c.MaxRungs > pipeline.MaxEncodings:
-		return fmt.Errorf("session: %d encodes of a display are not from 1 to %d", c.MaxRungs, pipeline.MaxEncodings)
+	case c.MaxEncodings < 1 || c.MaxEncodings > pipeline.MaxEncodings:
+		return fmt.Errorf("session: %d encodings of a display are not from 1 to %d", c.MaxEncodings, pipeline.MaxEncodings)
 	case c.MTU < 576 || c.MTU > 1500:
 		return fmt.Errorf("session: packet size %d is not from 576 to 1500", c.MTU)
 	case c.UDPPortMax < c.UDPPortMin || (c.UDPPortMin == 0) != (c.UDPPortMax == 0):
@@ -208,7 +208,7 @@ func (c Config) start() int {
 }
 
 // adaptation returns the controller's configuration for a viewer of a picture of the given size. A viewer that joins a
-// running rung starts at its rate, so that the newcomer's own ramp does not take the picture down for the others.
+// running encoding starts at its rate, so that the newcomer's own ramp does not take the picture down for the others.
 func (c Config) adaptation(width, height int, price adapt.Price, running int) adapt.Config {
 	a := adapt.Config{
 		Min: c.MinBitrate, Max: c.MaxBitrate, Start: c.StartBitrate,

@@ -86,7 +86,7 @@ func refusedByPool(err error) error {
 // poolConfig returns the settings of the pool.
 func (c *Config) poolConfig() pipeline.Config {
 	return pipeline.Config{
-		Encodings: c.MaxRungs, HardwareEncodings: c.EncodeLimit, Linger: c.Linger,
+		Encodings: c.MaxEncodings, HardwareEncodings: c.EncodeLimit, Linger: c.Linger,
 		Limits: func(display string) pipeline.DisplayLimits {
 			r := c.rule(display)
 			return pipeline.DisplayLimits{FPS: c.fps(display), MaxWidth: r.MaxWidth, MaxHeight: r.MaxHeight}

@@ -270,7 +270,7 @@ func TestChange(t *testing.T) {
 		if _, err := c.Change(t.Context(), "none", Change{}); !errors.Is(err, ErrUnknownSession) {
 			t.Errorf("got %v; want ErrUnknownSession", err)
 		}
-		if n := testutil.ToFloat64(c.met.rungMoves.WithLabelValues(rungDisplay)); n != 2 {
+		if n := testutil.ToFloat64(c.met.encodingMoves.WithLabelValues(encodingDisplay)); n != 2 {
 			t.Errorf("counted %v moves to another display; want 2", n)
 		}
 		for _, s := range c.Sessions() {

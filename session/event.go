@@ -27,8 +27,8 @@ const (
 	EventDisplayBack
 	// EventEncoderFallback: an encoder erred or hung and is replaced.
 	EventEncoderFallback
-	// EventRung: a session gets another encode of its display.
-	EventRung
+	// EventEncoding: a session moved to another encoding.
+	EventEncoding
 	// EventChanged: a session's ceiling, weight or display was changed from outside.
 	EventChanged
 	// EventMove: a session should be moved to another host, because this one drains.
@@ -82,7 +82,7 @@ var eventKinds = [...]string{
 	EventDisplayLost:      "display_lost",
 	EventDisplayBack:      "display_back",
 	EventEncoderFallback:  "encoder_fallback",
-	EventRung:             "rung_changed",
+	EventEncoding:         "encoding_changed",
 	EventChanged:          "session_changed",
 	EventMove:             "session_move",
 	EventHandshakeFailed:  "handshake_failed",
@@ -122,11 +122,11 @@ type Event struct {
 	// Session, Display and Reservation are what it is about, empty where that has no meaning.
 	Session, Display, Reservation string
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
-	// other rung is faster or slower, whether a display has gone or hangs, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
+	// other encoding is faster or slower, whether a display has gone or hangs, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
 	Reason string
 	// Note is what the operator said who ended the session; see EndNoted.
 	Note string
-	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the rungs of EventRung, the states of
+	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of EventEncoding, the states of
 	// EventState, the paths of EventPath, the displays of EventDefault, the size in bytes
 	// (To) of EventPacketSize, or the ids of the sessions of EventControl.
 	From, To string

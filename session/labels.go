@@ -31,14 +31,14 @@ const (
 
 var hostStates = []string{hostDraining, hostDegraded, hostProbation, hostActive}
 
-// Whether a session gets a faster encode or a slower one than before, or that of another display.
+// The encoding that a session moves to: a faster or slower one, or one of another display.
 const (
-	rungFaster  = "faster"
-	rungSlower  = "slower"
-	rungDisplay = "display"
+	encodingFaster  = "faster"
+	encodingSlower  = "slower"
+	encodingDisplay = "display"
 )
 
-var rungMoves = []string{rungFaster, rungSlower, rungDisplay}
+var encodingMoves = []string{encodingFaster, encodingSlower, encodingDisplay}
 
 // How the rates of all sessions are summed up.
 const (

@@ -495,7 +495,7 @@ func (m *Manager) Host() Host {
 		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers}
 		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.floor.holder(d.ID)
 		if st, users := m.pool.Status(d.ID); users > 0 {
-			i.Viewers, i.Encodes, i.State, i.Reason = users, st.Encodings, st.State.String(), st.Reason
+			i.Viewers, i.Encodings, i.State, i.Reason = users, st.Encodings, st.State.String(), st.Reason
 			if st.Width > 0 {
 				i.Width, i.Height = st.Width, st.Height
 			}

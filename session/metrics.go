@@ -39,7 +39,7 @@ type Metrics struct {
 	transitions       *prometheus.CounterVec
 	quality           *prometheus.GaugeVec
 	qualitySeconds    *prometheus.CounterVec
-	rungMoves         *prometheus.CounterVec
+	encodingMoves     *prometheus.CounterVec
 	reservations      prometheus.Gauge
 	reliefs           *prometheus.CounterVec
 	reservationsEnded *prometheus.CounterVec
@@ -131,8 +131,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reliefs:           counters("relief_steps_total", "Load shedding: times that the sessions of a display were lowered or raised again, by the new level.", "to"),
 		reservations:      gauge("reservations", "Reservations currently held."),
 		reservationsEnded: counters("reservations_ended_total", "Ended reservations, by reason.", "reason"),
-		rungMoves: counters("session_encode_changes_total",
-			"Moves of a session to another encode: a faster or slower one, or another display's.", "direction"),
+		encodingMoves: counters("session_encoding_changes_total",
+			"Moves of a session to another encoding: a faster or slower one, or one of another display.", "direction"),
 		packets:         counter("packets_sent_total", "Sent RTP packets, including retransmissions and padding."),
 		bytes:           counter("sent_bytes_total", "Bytes of sent RTP packets, including retransmissions and padding."),
 		retransmissions: counter("retransmissions_total", "Retransmitted RTP packets."),
@@ -170,7 +170,7 @@ func (m *Metrics) zero() {
 		{m.refused, refusedReasons},
 		{m.reliefs, words(admission.Levels())},
 		{m.reservationsEnded, admission.Ends()},
-		{m.rungMoves, rungMoves},
+		{m.encodingMoves, encodingMoves},
 		{m.handshakes, handshakeResults},
 		{m.iceFailures, peer.Causes()},
 		{m.pathSeconds, peer.Paths()},

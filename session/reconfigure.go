@@ -36,12 +36,12 @@ func (l *live) change(edit func(*Config) error) error {
 
 func (m *Manager) cfg() *Config { return m.conf.get() }
 
-// Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodes and probation, whose input is taken, frame rate, bitrates and
+// Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodings and probation, whose input is taken, frame rate, bitrates and
 // preference, rules of displays, ICE servers, and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
-// frame rate and number of encodes. The rest of c is ignored. When it is not valid, nothing changes.
+// frame rate and number of encodings. The rest of c is ignored. When it is not valid, nothing changes.
 func (m *Manager) Reconfigure(c Config) error {
 	err := m.conf.change(func(next *Config) error {
-		next.MaxSessions, next.MaxRungs, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxRungs, c.ProbationSessions, c.Probation
+		next.MaxSessions, next.MaxEncodings, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxEncodings, c.ProbationSessions, c.Probation
 		next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
 		next.LocalStartBitrate = c.LocalStartBitrate
 		next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
@@ -76,7 +76,7 @@ func (m *Manager) Configured(outcome string, err error) uint64 {
 	return m.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
 }
 
-// SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodes that run go on with what they have, and whatever
+// SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodings that run go on with what they have, and whatever
 // was held against an encoder is forgotten. info returns all candidates, for the control API.
 func (m *Manager) SetEncoders(factories []encode.Factory, info func() []EncoderInfo) {
 	m.pool.SetEncoders(factories)

@@ -209,12 +209,12 @@ type Snapshot struct {
 	Controlled bool `json:"controlled" doc:"Somebody controls the display."`
 	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present; the host's log says why."`
 
-	Codec   string  `json:"codec" set:"Codec" doc:"What the pictures are encoded in, by its RTP name: the first of the host's that the viewer takes."`
-	Encoder string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
-	Rung    int     `json:"rung" doc:"Which of the display's encodes in that codec the session gets; a number of 1 to 3."`
-	Width   int     `json:"width" doc:"Width of the encoded picture, in pixels."`
-	Height  int     `json:"height" doc:"Height of the encoded picture, in pixels."`
-	FPS     float64 `json:"fps" doc:"Pictures sent in the last second, in frames per second."`
+	Codec    string  `json:"codec" set:"Codec" doc:"What the pictures are encoded in, by its RTP name: the first of the host's that the viewer takes."`
+	Encoder  string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
+	Encoding int     `json:"encoding" doc:"Which of the display's encodings in that codec the session gets; a number of 1 to 3."`
+	Width    int     `json:"width" doc:"Width of the encoded picture, in pixels."`
+	Height   int     `json:"height" doc:"Height of the encoded picture, in pixels."`
+	FPS      float64 `json:"fps" doc:"Pictures sent in the last second, in frames per second."`
 
 	MaxBitrate int    `json:"max_bitrate" doc:"The session's own ceiling, in bit/s; 0 for that of the host."`
 	Ceiling    int    `json:"ceiling" doc:"The lowest of the ceilings that hold, in bit/s."`
@@ -287,18 +287,18 @@ type Host struct {
 
 // DisplayInfo is what the control API shows of a display.
 type DisplayInfo struct {
-	ID      string `json:"id" doc:"What clients ask for, unique on the host."`
-	Name    string `json:"name" doc:"A name for people."`
-	Backend string `json:"backend" doc:"Name of what captures it: x11, screenshot, synthetic."`
-	Width   int    `json:"width" doc:"Width at the last look, in pixels."`
-	Height  int    `json:"height" doc:"Height at the last look, in pixels."`
-	Viewers int    `json:"viewers" doc:"Number of its sessions."`
-	Encodes int    `json:"encodes" doc:"Number of its encodes: viewers on equal paths share one."`
-	Most    int    `json:"max_viewers,omitempty" doc:"Number of sessions that may watch it at a time, by its rules; absent for any number."`
-	State   string `json:"state" set:"DisplayState" doc:"With viewers live or lost; without them idle, slow (its server does not answer) or unusable."`
-	Reason  string `json:"reason,omitempty" doc:"Why it is lost, slow or unusable, for people."`
-	Input   bool   `json:"input" doc:"It takes mouse and keyboard."`
-	Control string `json:"controller,omitempty" doc:"Id of the session that controls it."`
+	ID        string `json:"id" doc:"What clients ask for, unique on the host."`
+	Name      string `json:"name" doc:"A name for people."`
+	Backend   string `json:"backend" doc:"Name of what captures it: x11, screenshot, synthetic."`
+	Width     int    `json:"width" doc:"Width at the last look, in pixels."`
+	Height    int    `json:"height" doc:"Height at the last look, in pixels."`
+	Viewers   int    `json:"viewers" doc:"Number of its sessions."`
+	Encodings int    `json:"encodings" doc:"Number of its encodings: viewers on equal paths share one."`
+	Most      int    `json:"max_viewers,omitempty" doc:"Number of sessions that may watch it at a time, by its rules; absent for any number."`
+	State     string `json:"state" set:"DisplayState" doc:"With viewers live or lost; without them idle, slow (its server does not answer) or unusable."`
+	Reason    string `json:"reason,omitempty" doc:"Why it is lost, slow or unusable, for people."`
+	Input     bool   `json:"input" doc:"It takes mouse and keyboard."`
+	Control   string `json:"controller,omitempty" doc:"Id of the session that controls it."`
 }
 
 // EncoderInfo is what the control API shows of an encoder candidate.
@@ -311,7 +311,7 @@ type EncoderInfo struct {
 	Why          string  `json:"why,omitempty" doc:"What is missing where it is not usable."`
 	InUse        bool    `json:"in_use" doc:"New streams of its codec begin with this one."`
 	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"What a million pixels took to encode when it was tried, in seconds."`
-	Sessions     int     `json:"sessions,omitempty" doc:"Number of encodes that are open on it."`
-	SessionLimit int     `json:"session_limit,omitempty" doc:"Number of encodes that it does at a time; absent where no limit is known."`
+	Sessions     int     `json:"sessions,omitempty" doc:"Number of its open encodings."`
+	SessionLimit int     `json:"session_limit,omitempty" doc:"Maximum number of concurrent encodings; absent if no limit is known."`
 	LimitLearnt  bool    `json:"session_limit_learnt,omitempty" doc:"The limit is not configured: the hardware refused to do more."`
 }

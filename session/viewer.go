@@ -483,21 +483,21 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 	v.nudge()
 }
 
-// arrived makes known that the viewer gets its pictures from another rung now. The caller holds the subscription's mu.
+// arrived reports that the viewer gets its pictures from another encoding. The caller holds the subscription's mu.
 func (v *viewer) arrived(old, now *feed) {
 	from, to := old.on, now.on
 	before, after := from.Status().BitsPerSecond, to.Status().BitsPerSecond
-	why := rungFaster
+	why := encodingFaster
 	switch {
 	case old.source != now.source:
-		why = rungDisplay
+		why = encodingDisplay
 		v.caps.set(func(c *caps) { c.display = now.ceiling })
 	case after < before:
-		why = rungSlower
+		why = encodingSlower
 	}
-	v.met.rungMoves.WithLabelValues(why).Inc()
-	event := v.emit(Event{Kind: EventRung, Session: v.id, Display: now.display.ID, Reason: why, From: from.Name(), To: to.Name()})
-	v.log.Info("rung changed", "event", event, "reason", why, "display", now.display.ID, "from", from.Index(), "to", to.Index(), "from_bitrate", before, "to_bitrate", after)
+	v.met.encodingMoves.WithLabelValues(why).Inc()
+	event := v.emit(Event{Kind: EventEncoding, Session: v.id, Display: now.display.ID, Reason: why, From: from.Name(), To: to.Name()})
+	v.log.Info("encoding changed", "event", event, "reason", why, "display", now.display.ID, "from", from.Index(), "to", to.Index(), "from_bitrate", before, "to_bitrate", after)
 }
 
 // settleRoute is the default of viewer.settle. Trickled candidates arrive after the viewer's first packets.

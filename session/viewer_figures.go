@@ -127,7 +127,7 @@ func (v *viewer) snapshot() Snapshot {
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Reservation, Expires: v.offer.Expires,
 		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,
-		Codec: v.codec, Encoder: view.Encoder, Rung: on.Index(), Width: view.Width, Height: view.Height, FPS: v.fps,
+		Codec: v.codec, Encoder: view.Encoder, Encoding: on.Index(), Width: view.Width, Height: view.Height, FPS: v.fps,
 		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen, Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
 		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
 		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,

@@ -134,7 +134,7 @@ func vnetRemote(t *testing.T, viewer *vnet.Net, set ...func(*webrtc.SettingEngin
 	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
 }
 
-// TestWholeStackFollowsThePath has a manager, a stage, a rung and a viewer, pion's ICE, DTLS, SRTP and RTCP, and pion's receiver, in
+// TestWholeStackFollowsThePath has a manager, a pipeline, an encoding and a viewer, pion's ICE, DTLS, SRTP and RTCP, and pion's receiver, in
 // virtual time: 1 Mbit/s, then 300 kbit/s, then 1 Mbit/s again.
 func TestWholeStackFollowsThePath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -349,20 +349,20 @@ func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 			}
 			return s
 		}
-		encodes := func() int { return h.Host().Displays[0].Encodes }
-		if a, b := see(quick), see(slow); encodes() != 1 || a.Rung != b.Rung {
-			t.Errorf("%d encodes for two viewers of equal paths, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
+		encodes := func() int { return h.Host().Displays[0].Encodings }
+		if a, b := see(quick), see(slow); encodes() != 1 || a.Encoding != b.Encoding {
+			t.Errorf("%d encodings for two viewers of equal paths, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
 		}
 		before := see(quick)
-		moved := h.events(EventRung)
+		moved := h.events(EventEncoding)
 		limit(bottleneck, low)
 		time.Sleep(10 * time.Second)
 		a, b := see(quick), see(slow)
-		if encodes() != 2 || a.Rung == b.Rung {
-			t.Fatalf("%d encodes, rungs %d and %d at %d and %d bit/s; want one each", encodes(), a.Rung, b.Rung, a.TargetBitrate, b.TargetBitrate)
+		if encodes() != 2 || a.Encoding == b.Encoding {
+			t.Fatalf("%d encodings, numbers %d and %d at %d and %d bit/s; want one each", encodes(), a.Encoding, b.Encoding, a.TargetBitrate, b.TargetBitrate)
 		}
-		if h.events(EventRung) != moved+1 {
-			t.Errorf("%d changes of encode; want 1", h.events(EventRung)-moved)
+		if h.events(EventEncoding) != moved+1 {
+			t.Errorf("%d changes of encoding; want 1", h.events(EventEncoding)-moved)
 		}
 		if rate := float64(a.BytesSent-before.BytesSent) * 8 / 10; rate < .85*float64(before.AchievedBitrate) {
 			t.Errorf("the quick viewer got %.0f bit/s while the other's path narrowed; had %d", rate, before.AchievedBitrate)
@@ -375,8 +375,8 @@ func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 		}
 		limit(bottleneck, high)
 		time.Sleep(40 * time.Second)
-		if a, b := see(quick), see(slow); encodes() != 1 || a.Rung != b.Rung {
-			t.Errorf("%d encodes after the paths were equal again, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
+		if a, b := see(quick), see(slow); encodes() != 1 || a.Encoding != b.Encoding {
+			t.Errorf("%d encodings after the paths were equal again, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
 		}
 		still()
 		quick.close()

@@ -122,7 +122,7 @@ func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
 		MaxSessions:       l.MaxSessions,
 		MaxPerOwner:       l.MaxSessionsPerOwner,
-		MaxRungs:          l.MaxEncodes,
+		MaxEncodings:      l.MaxEncodings,
 		Uplink:            l.MaxUplink,
 		EncodeLimit:       l.EncoderSessions,
 		Probation:         l.Probation,

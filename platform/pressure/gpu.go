@@ -89,7 +89,7 @@ func newGPUs(reg prometheus.Registerer, log *slog.Logger, list []driver) *GPUs {
 		),
 		used:     gauge("memory_used_bytes", "Used memory of the graphics card."),
 		total:    gauge("memory_total_bytes", "Memory of the graphics card."),
-		sessions: gauge("encoder_sessions", "Encodes that run on the graphics card, of all programs."),
+		sessions: gauge("encoder_sessions", "Encodings that run on the graphics card, of all programs."),
 	}
 }
 

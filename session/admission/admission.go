@@ -24,7 +24,7 @@ const (
 	Memory Resource = "memory"
 	// Uplink is the configured uplink.
 	Uplink Resource = "uplink"
-	// Encoders is how many encodes the hardware does at a time.
+	// Encoders is the number of concurrent encodings on hardware.
 	Encoders Resource = "encoder_sessions"
 	// GPU is the time of the graphics card's encoder, and GPUMemory the card's memory.
 	GPU       Resource = "gpu"
@@ -262,7 +262,7 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 			limit(EncodeTime, 0, "a picture of %v would take %.1f ms to encode; its time is %.1f ms", p, took*1e3, 1e3/float64(fps))
 		}
 		if h.EncodeLimit > 0 && !spare {
-			limit(Encoders, float64(h.EncodeLimit-h.Encodes), "the hardware does %d encodes at a time", h.EncodeLimit)
+			limit(Encoders, float64(h.EncodeLimit-h.Encodes), "the hardware runs %d encodings at most", h.EncodeLimit)
 		}
 		if h.GPU != nil && !spare {
 			h.GPU.room(limit, h.cardCost(p, shared), p)
@@ -288,7 +288,7 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 	}
 	if n < 1 && spare && !shared && (short == CPU || short == EncodeTime) {
 		// On the hardware it would have fitted, or been refused for something else.
-		short, why = Encoders, fmt.Sprintf("the hardware does %d encodes at a time, and without it %s", h.EncodeLimit, why)
+		short, why = Encoders, fmt.Sprintf("the hardware runs %d encodings at most, and without it %s", h.EncodeLimit, why)
 	}
 	return n, short, why
 }

@@ -101,7 +101,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // withoutPackage returns the text of an error without the name of the package that it comes from.
 func withoutPackage(text string) string {
-	for _, name := range []string{"session: ", "admission: ", "peer: "} {
+	for _, name := range []string{"session: ", "admission: ", "peer: ", "pipeline: "} {
 		if rest, ok := strings.CutPrefix(text, name); ok {
 			return rest
 		}

@@ -17,7 +17,8 @@ const complainEvery = 10 * time.Second
 // encodeNext encodes f, or the previous picture again if f is nil, and delivers it. It reports whether the encoder has
 // a picture after that.
 func (l *encodeLoop) encodeNext(
-	ctx context.Context, subs []*subscription, f *capture.Frame, now time.Time, key keyReason, again repetition, to target,
+	ctx context.Context, subs []*subscription, f *capture.Frame, now time.Time, key keyReason, again repetition,
+	to target,
 ) bool {
 	p := l.content.see(f, dirty(f))
 	if f != nil {

@@ -95,7 +95,7 @@ func (l *encodeLoop) opened(
 }
 
 // refused notes that an encoder could not be opened, and returns why. An encoder that does not support the size, or
-// has no room for another encode, is as good as before for others.
+// has no room for another encoding, is as good as before for others.
 func (l *encodeLoop) refused(f encode.Factory, size image.Point, err error) FallbackReason {
 	now := time.Now()
 	switch {
@@ -103,7 +103,7 @@ func (l *encodeLoop) refused(f encode.Factory, size image.Point, err error) Fall
 		return FallbackSize
 	case errors.Is(err, encode.ErrBusy):
 		if limit := l.encoders.busy(f, now); limit > 0 {
-			l.log.Info("encoder has no room for another encode", "encoder", f.Profile().Name, "limit", limit)
+			l.log.Info("encoder has no room for another encoding", "encoder", f.Profile().Name, "limit", limit)
 		}
 		return FallbackFull
 	case errors.Is(err, errHung):

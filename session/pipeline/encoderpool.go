@@ -16,19 +16,19 @@ const (
 )
 
 const (
-	// relearn is how long a learnt limit holds while no encode ends. Other programs and drivers change what there is
+	// relearn is how long a learnt limit holds while no encoding ends. Other programs and drivers change what there is
 	// room for.
 	relearn = 5 * time.Minute
-	// busyFor is how long an encoder is not used whose device has no room although none of our encodes runs on it:
+	// busyFor is how long an encoder is not used whose device has no room although none of our encodings runs on it:
 	// other programs use it.
 	busyFor = time.Minute
 )
 
 // encoderPool holds the encoders of each codec in the order in which they are tried. An encoder that failed in use
 // goes to the end for a while, for all displays. An encoder whose device is full is not at fault: others are used
-// until one of its encodes ends.
+// until one of its encodings ends.
 type encoderPool struct {
-	limit func() int // maximum number of concurrent hardware encodes, or 0 for no limit
+	limit func() int // maximum number of concurrent hardware encodings, or 0 for no limit
 
 	mu      sync.Mutex
 	entries []entry
@@ -126,9 +126,9 @@ func (p *encoderPool) most(e entry, now time.Time) (n int, learnt bool) {
 // EncoderStatus is the status of an encoder.
 type EncoderStatus struct {
 	Profile encode.Profile
-	// Uses is the number of its open encodes.
+	// Uses is the number of its open encodings.
 	Uses int
-	// Limit is the maximum number of open encodes, or 0 for no limit. Learnt reports whether the hardware set it.
+	// Limit is the maximum number of open encodings, or 0 for no limit. Learnt reports whether the hardware set it.
 	Limit  int
 	Learnt bool
 }
@@ -183,7 +183,7 @@ func (p *encoderPool) codecs() (list []string) {
 	return list
 }
 
-// replace replaces the encoders to choose from. Open encodes of old and new ones stay counted.
+// replace replaces the encoders to choose from. Open encodings of old and new ones stay counted.
 func (p *encoderPool) replace(factories []encode.Factory) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,9 +214,9 @@ func (p *encoderPool) use(f encode.Factory, more int) {
 	p.entries = slices.DeleteFunc(p.entries, func(e entry) bool { return e.gone && e.uses == 0 })
 }
 
-// busy notes that the device of f has no room for another encode. The number of open encodes of f is then its limit,
-// until another one can be opened after all. If none is open, other programs use the device. It returns the limit, or
-// 0 for none. The caller has noted that it does not use f.
+// busy notes that the device of f has no room for another encoding. The number of open encodings of f is then its
+// limit, until another one can be opened after all. If none is open, other programs use the device. It returns the
+// limit, or 0 for none. The caller has noted that it does not use f.
 func (p *encoderPool) busy(f encode.Factory, now time.Time) (limit int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -63,7 +63,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		rateRatio: histogram("encoder_rate_ratio",
 			"Encoded bits of a second divided by the requested bits, for seconds without a still screen.",
 			.25, .5, .75, .9, 1, 1.1, 1.25, 1.5, 2, 3, 5),
-		encodings: gauge("encodes", "Running encodes. Viewers of a display with about the same rate share one."),
+		encodings: gauge("encodings", "Running encodings. Viewers of a display with about the same rate share one."),
 		fallbacks: counters("encoder_fallbacks_total",
 			"Encoders replaced while in use, by codec, encoder, successor and reason.", "codec", "from", "to",
 			"reason"),

@@ -15,7 +15,7 @@ var (
 	// ErrClosed is returned by Acquire once the Pool is closed.
 	ErrClosed = errors.New("pipeline: no display is opened anymore")
 	// ErrNoPicture means that a display cannot be captured at the moment.
-	ErrNoPicture = errors.New("session: display has no picture")
+	ErrNoPicture = errors.New("pipeline: display has no picture")
 )
 
 // LimitError means that all encodings of a display are in use by other codecs.
@@ -26,7 +26,7 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%s may be encoded %d times at once (max_encodes), which viewers of another codec than %s need",
+	return fmt.Sprintf("%s has %d encodings at most (max_encodings), and viewers of other codecs than %s use them",
 		e.Display, e.Limit, e.Codec)
 }
 

@@ -66,7 +66,7 @@ type FallbackReason uint8
 const (
 	// FallbackOpen: it could not be opened.
 	FallbackOpen FallbackReason = iota
-	// FallbackFull: its device runs its maximum number of encodes.
+	// FallbackFull: its device runs its maximum number of encodings.
 	FallbackFull
 	// FallbackSize: it does not support the size.
 	FallbackSize

@@ -61,7 +61,7 @@ type Config struct {
 	ControlIdle         time.Duration
 	MaxSessions         int
 	MaxSessionsPerOwner int
-	MaxEncodes          int
+	MaxEncodings        int
 	Admission           string
 	MaxUplink           int
 	EncoderSessions     int

@@ -389,15 +389,15 @@ func Sections() []Section {
 				),
 				one(
 					"encoder_sessions", "0", "a whole number from 0 to 1000",
-					"Maximum number of concurrent encodes of the graphics card, if its driver has a limit. 0 for no "+
+					"Maximum number of concurrent encodings on the graphics card, if its driver has a limit. 0 for no "+
 						"limit.", number(1000),
 					func(c *Config) *int { return &c.EncoderSessions },
 				),
 				one(
-					"max_encodes", "3", "1, 2 or 3",
-					"Maximum number of concurrent encodes of one display. Viewers with different networks get separate encodes, so "+
+					"max_encodings", "3", "1, 2 or 3",
+					"Maximum number of concurrent encodings of one display. Viewers with different networks get separate ones, so "+
 						"that slow viewers do not hold back others.",
-					count(3), func(c *Config) *int { return &c.MaxEncodes },
+					count(3), func(c *Config) *int { return &c.MaxEncodings },
 				),
 				{
 					Name: "ice_servers",
@@ -633,7 +633,7 @@ func Live() []string {
 		"prefer",
 		"max_sessions",
 		"max_sessions_per_owner",
-		"max_encodes",
+		"max_encodings",
 		"max_uplink",
 		"encoder_sessions",
 		"display_rules",

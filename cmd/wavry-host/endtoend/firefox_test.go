@@ -236,8 +236,8 @@ func TestTwoBrowsersOfTwoCodecs(t *testing.T) {
 	if len(list) != 2 || codecs["H264"] != 1 || codecs["VP9"] != 1 {
 		t.Errorf("the sessions are of %v; want one of H264 and one of VP9", codecs)
 	}
-	if n := h.metric(t, "wavry_host_encodes "); n != 2 {
-		t.Errorf("%v encodes; want 2", n)
+	if n := h.metric(t, "wavry_host_encodings "); n != 2 {
+		t.Errorf("%v encodings; want 2", n)
 	}
 	x.moving(t)
 	for _, b := range pages {

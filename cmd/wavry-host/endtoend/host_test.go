@@ -169,7 +169,7 @@ type snapshot struct {
 	Codec           string  `json:"codec"`
 	Encoder         string  `json:"encoder"`
 	Frozen          bool    `json:"frozen"`
-	Rung            int     `json:"rung"`
+	Encoding        int     `json:"encoding"`
 	FPS             float64 `json:"fps"`
 	Width           int     `json:"width"`
 	Height          int     `json:"height"`

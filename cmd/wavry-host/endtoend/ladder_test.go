@@ -179,8 +179,8 @@ func window(all map[uint64]float64, from, to uint64) (mean float64, n int) {
 	return mean / float64(max(n, 1)), n
 }
 
-// encodes returns the number of encodings of the only display that is watched.
-func (h *host) encodes(t testing.TB) int {
+// encodings returns the number of encodings of the only display that is watched.
+func (h *host) encodings(t testing.TB) int {
 	t.Helper()
 	_, body, err := h.request(http.MethodGet, "/v1/displays")
 	if err != nil {
@@ -188,7 +188,7 @@ func (h *host) encodes(t testing.TB) int {
 	}
 	var list struct {
 		Displays []struct {
-			Viewers, Encodes int
+			Viewers, Encodings int
 		}
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
@@ -196,7 +196,7 @@ func (h *host) encodes(t testing.TB) int {
 	}
 	for _, d := range list.Displays {
 		if d.Viewers > 0 {
-			return d.Encodes
+			return d.Encodings
 		}
 	}
 	return 0
@@ -253,7 +253,7 @@ func TestSlowViewerLeavesTheFastOneItsPicture(t *testing.T) {
 // seen has the fast viewer's results, alone and while a slow viewer watches.
 type seen struct {
 	joining, later, slow float64 // mean SSIM
-	frames, encodes      int
+	frames, encodings    int
 	lost                 int // packets
 	bits                 float64
 }
@@ -273,7 +273,7 @@ func (c comparison) judge() error {
 	}
 	check(c.alone.lost+c.beside.lost == 0, "the fast viewer missed %d packets alone, and %d beside a slow one",
 		c.alone.lost, c.beside.lost)
-	check(c.beside.encodes == 2, "%d encodes with a fast and a slow viewer; want 2", c.beside.encodes)
+	check(c.beside.encodings == 2, "%d encodings with a fast and a slow viewer; want 2", c.beside.encodings)
 	check(c.beside.frames >= c.alone.frames*80/100,
 		"the fast viewer has %d frames beside a slow one, and %d alone", c.beside.frames, c.alone.frames)
 	check(c.alone.later >= 0.9 && c.beside.slow <= c.alone.later-0.02,
@@ -305,7 +305,7 @@ func beside(t *testing.T, links []*link) comparison {
 			defer s.kill(t)
 		}
 		reach(apart)
-		r.encodes = h.encodes(t)
+		r.encodings = h.encodings(t)
 		a.bytes.Store(0)
 		since := time.Now()
 		reach(ends)
@@ -355,7 +355,7 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 			k++
 		}
 	}
-	type sums struct{ target, achieved, rungs [3]int }
+	type sums struct{ target, achieved, encodings [3]int }
 	var last sums
 	eventually(t, patience, "each rate has an encode", func() error {
 		list, err := h.sessions()
@@ -369,14 +369,14 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 			if on[g] == nil {
 				on[g] = map[int]bool{}
 			}
-			on[g][s.Rung] = true
+			on[g][s.Encoding] = true
 			last.target[g] += s.TargetBitrate
 			last.achieved[g] += s.AchievedBitrate
-			last.rungs[g] |= 1 << s.Rung
+			last.encodings[g] |= 1 << s.Encoding
 		}
 		for g := range groups {
-			if len(on[g]) != 1 || last.rungs[g] == last.rungs[(g+1)%3] {
-				return fmt.Errorf("rungs of the three rates: %v", on)
+			if len(on[g]) != 1 || last.encodings[g] == last.encodings[(g+1)%3] {
+				return fmt.Errorf("encodings of the three rates: %v", on)
 			}
 			if most := groups[g].most * groups[g].viewers; last.target[g] > most || last.achieved[g] > most*11/10 {
 				return fmt.Errorf("of the three rates: targets %v, achieved %v in all", last.target, last.achieved)
@@ -386,13 +386,13 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 		if last.achieved[0]/groups[0].viewers < 3*last.achieved[2]/groups[2].viewers/2 {
 			return fmt.Errorf("of the three rates: achieved %v in all; want far more of the fastest", last.achieved)
 		}
-		if n := h.encodes(t); n != len(groups) {
-			return fmt.Errorf("%d encodes; want %d", n, len(groups))
+		if n := h.encodings(t); n != len(groups) {
+			return fmt.Errorf("%d encodings; want %d", n, len(groups))
 		}
 		return nil
 	})
 	for g, group := range groups {
 		t.Logf("%d viewers at %q: target %d, achieved %d bit/s each, encode %03b",
-			group.viewers, group.rate, last.target[g]/group.viewers, last.achieved[g]/group.viewers, last.rungs[g])
+			group.viewers, group.rate, last.target[g]/group.viewers, last.achieved[g]/group.viewers, last.encodings[g])
 	}
 }

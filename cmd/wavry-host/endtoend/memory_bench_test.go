@@ -20,7 +20,7 @@ func BenchmarkMemory(b *testing.B) {
 		screens = append(screens, x)
 	}
 	h := startHost(b, hostOptions{args: []string{
-		"--display", screens[0].id(), "--fps", "30", "--max-encodes",
+		"--display", screens[0].id(), "--fps", "30", "--max-encodings",
 		"1", "--max-sessions", "100",
 	}})
 	for b.Loop() {

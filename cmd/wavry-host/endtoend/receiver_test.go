@@ -141,11 +141,11 @@ func (h *host) waitSize(t testing.TB, x *xserver, decoded func() (width, height 
 		}
 		s := h.session(t)
 		whole := s.Width == x.width && s.Height == x.height
-		smaller := s.Rung > 0 && (s.Width*4 == x.width*3 && s.Height*4 == x.height*3 || s.Width*2 == x.width &&
+		smaller := s.Encoding > 0 && (s.Width*4 == x.width*3 && s.Height*4 == x.height*3 || s.Width*2 == x.width &&
 			s.Height*2 == x.height)
 		if width != s.Width || height != s.Height || !whole && !smaller {
-			return fmt.Errorf("%dx%d decoded; the session reports %dx%d on rung %d of a display of %dx%d",
-				width, height, s.Width, s.Height, s.Rung, x.width, x.height)
+			return fmt.Errorf("%dx%d decoded; the session reports %dx%d with encoding %d of a display of %dx%d",
+				width, height, s.Width, s.Height, s.Encoding, x.width, x.height)
 		}
 		return nil
 	})

@@ -54,7 +54,7 @@ func BenchmarkViewers(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			encodes := strings.Contains(string(body), `"encodes":1`)
+			encodes := strings.Contains(string(body), `"encodings":1`)
 			b.Logf("%2d viewers: %5.1f %% of a core, %.2f to %.2f Mbit/s each, one encode: %v", n, costs[n],
 				rates[0], rates[len(rates)-1], encodes)
 		}
