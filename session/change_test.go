@@ -81,7 +81,7 @@ func TestFailedChangeOfDisplayIsUndone(t *testing.T) {
 		c.Uplink, c.MaxSessions = 1_000_000_000, 1000
 		displays := c.Displays
 		c.Displays = func(ctx context.Context) []Display {
-			d := Display{ID: "dark", Width: 7680, Height: 4320, Open: func(context.Context) (capture.Source, error) { return nil, errTest }}
+			d := Display{ID: "dark", Width: 7680, Height: 4320, Open: func(context.Context, capture.Demand) (capture.Source, error) { return nil, errTest }}
 			return append(displays(ctx), d)
 		}
 	})

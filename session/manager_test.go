@@ -590,7 +590,7 @@ func TestEndWhileADisplayOpens(t *testing.T) {
 		asked := make(chan struct{})
 		h := openHouse(t, func(c *Config) {
 			c.Displays = func(context.Context) []Display {
-				return []Display{{ID: "slow", Width: 640, Height: 480, Open: func(ctx context.Context) (capture.Source, error) {
+				return []Display{{ID: "slow", Width: 640, Height: 480, Open: func(ctx context.Context, _ capture.Demand) (capture.Source, error) {
 					close(asked)
 					<-ctx.Done()
 					return nil, ctx.Err()
@@ -633,8 +633,8 @@ func TestShutdownSaysWhatIsLeft(t *testing.T) {
 		release := make(chan struct{})
 		screen := newScreen(640, 480)
 		d := screen.display()
-		d.Open = func(ctx context.Context) (capture.Source, error) {
-			s, err := screen.Open(ctx)
+		d.Open = func(ctx context.Context, demand capture.Demand) (capture.Source, error) {
+			s, err := screen.Open(ctx, demand)
 			return closing{s, release}, err
 		}
 		m, err := NewManager(Config{

@@ -194,8 +194,8 @@ func TestPanicStopsADisplayForAMoment(t *testing.T) {
 				c.Displays = func(ctx context.Context) []Display {
 					list := displays(ctx)
 					open := list[0].Open
-					list[0].Open = func(ctx context.Context) (capture.Source, error) {
-						s, err := open(ctx)
+					list[0].Open = func(ctx context.Context, demand capture.Demand) (capture.Source, error) {
+						s, err := open(ctx, demand)
 						return minedSource{s, b}, err
 					}
 					return list

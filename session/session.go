@@ -18,7 +18,6 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -57,7 +56,7 @@ type Display struct {
 	// State is empty for a display that can be captured as far as is known, else DisplaySlow or DisplayUnusable, and Reason says why.
 	State, Reason string
 	// Open begins to capture it.
-	Open func(ctx context.Context) (capture.Source, error)
+	Open capture.Opener
 	// Input makes what gives it input; nil where it takes none.
 	Input func() Injector
 }

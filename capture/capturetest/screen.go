@@ -56,7 +56,10 @@ func (s *Screen) answer() {
 }
 
 // Open returns a source of the screen.
-func (s *Screen) Open(context.Context) (capture.Source, error) {
+func (s *Screen) Open(_ context.Context, d capture.Demand) (capture.Source, error) {
+	if err := d.MemoryOnly(); err != nil {
+		return nil, err
+	}
 	s.answer()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +227,8 @@ func (s *ScreenSource) frame() *capture.Frame {
 	}
 	s.touched = nil
 	f.Pix, f.Stride, f.Width, f.Height = bytes.Clone(s.pix), 4*w, w, h
-	f.Damage, f.Time, f.Seq, f.Took = s.damage, time.Now(), s.seq, time.Millisecond
+	f.Damage, f.Exact = s.damage, true
+	f.Time, f.Seq, f.Took = time.Now(), s.seq, time.Millisecond
 	s.damage = nil
 	s.captured = append(s.captured, f.Time)
 	return f
@@ -238,6 +242,11 @@ func (s *ScreenSource) Alive() time.Time {
 		return s.screen.heard
 	}
 	return time.Now()
+}
+
+// Traits implements capture.Source. The picture has no pointer.
+func (s *ScreenSource) Traits() capture.Traits {
+	return capture.Traits{Slots: cap(s.slots), Damage: true, Cursor: capture.CursorHidden}
 }
 
 // Refresh implements capture.Source.

@@ -8,7 +8,6 @@
 package screenshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +57,8 @@ type Config struct {
 	Index int
 	// Interval is the time between two pictures. It defaults to 100 ms.
 	Interval time.Duration
+	// Demand is what the frames are for.
+	Demand capture.Demand
 	// grab takes a picture of a display; tests replace it.
 	grab func(index int) (*image.RGBA, error)
 }
@@ -97,7 +98,11 @@ func New(cfg Config) (*Source, error) {
 		cfg.Interval = defaultInterval
 	}
 	if cfg.Interval < 0 || cfg.Index < 0 {
-		return nil, fmt.Errorf("screenshot: interval %v or display %d is negative", cfg.Interval, cfg.Index)
+		err := fmt.Errorf("screenshot: interval %v or display %d is negative", cfg.Interval, cfg.Index)
+		return nil, capture.WithReason(err, capture.ErrUnsupported)
+	}
+	if err := cfg.Demand.MemoryOnly(); err != nil {
+		return nil, err
 	}
 	if cfg.grab == nil {
 		cfg.grab = grabDisplay
@@ -118,7 +123,7 @@ func New(cfg Config) (*Source, error) {
 	case <-limit.C:
 		return nil, fmt.Errorf(
 			"screenshot: open display %d: %w: no picture within %v; does the display server hang?", cfg.Index,
-			capture.ErrUnsupported, openLimit,
+			capture.ErrSilent, openLimit,
 		)
 	}
 	s := &Source{cfg: cfg, free: make(chan []byte, slots), refreshed: make(chan struct{}, 1), closed: make(chan struct{})}
@@ -147,6 +152,11 @@ func (s *Source) Refresh() {
 	case s.refreshed <- struct{}{}:
 	default:
 	}
+}
+
+// Traits implements capture.Source. The library leaves the pointer out.
+func (s *Source) Traits() capture.Traits {
+	return capture.Traits{Slots: slots, Damage: true, Cursor: capture.CursorHidden}
 }
 
 // Alive implements capture.Source. Only the library can hang.
@@ -220,8 +230,8 @@ func (s *Source) look(ctx context.Context, pix []byte) (*capture.Frame, error) {
 }
 
 // grab takes a picture. The library cannot be interrupted and waits forever on a server that hangs, so it runs in a
-// goroutine of its own. If Next must return, it leaves this goroutine behind. At most one exists: the next call of Next
-// waits for it.
+// goroutine of its own. If Next must return, it leaves this goroutine behind. At most one exists: the next call of
+// Next waits for it.
 func (s *Source) grab(ctx context.Context) (picture, error) {
 	for {
 		late := s.under != nil // its picture may be older than this call
@@ -266,14 +276,9 @@ func (s *Source) frame(img *image.RGBA, pix []byte, whole bool, began time.Time)
 	for y := range height {
 		convertRow(pix[y*stride:(y+1)*stride], img.Pix[y*img.Stride:])
 	}
-	var damage []image.Rectangle
-	for top := 0; top < height; top += bandRows {
-		bottom := min(top+bandRows, height)
-		band := pix[top*stride : bottom*stride]
-		if !bytes.Equal(band, s.previous[top*stride:bottom*stride]) {
-			copy(s.previous[top*stride:], band)
-			damage = addBand(damage, image.Rect(0, top, width, bottom))
-		}
+	damage := capture.Diff(s.previous, pix, stride, height, bandRows)
+	for _, band := range damage {
+		copy(s.previous[band.Min.Y*stride:], pix[band.Min.Y*stride:band.Max.Y*stride])
 	}
 	if whole {
 		damage = []image.Rectangle{image.Rect(0, 0, width, height)}
@@ -283,18 +288,9 @@ func (s *Source) frame(img *image.RGBA, pix []byte, whole bool, began time.Time)
 	}
 	s.seq++
 	f := capture.NewFrame(func(f *capture.Frame) { s.free <- f.Pix })
-	f.Pix, f.Stride, f.Width, f.Height, f.Damage = pix, stride, width, height, capture.MergeDamage(nil, damage)
+	f.Pix, f.Stride, f.Width, f.Height, f.Damage, f.Exact = pix, stride, width, height, damage, true
 	f.Time, f.Seq, f.Took = began, s.seq, time.Since(began)
 	return f
-}
-
-// addBand joins a band with the band right above it.
-func addBand(damage []image.Rectangle, band image.Rectangle) []image.Rectangle {
-	if n := len(damage); n > 0 && damage[n-1].Max.Y == band.Min.Y {
-		damage[n-1].Max.Y = band.Max.Y
-		return damage
-	}
-	return append(damage, band)
 }
 
 // convertRow writes R, G, B, A as B, G, R, X.

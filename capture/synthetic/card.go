@@ -53,7 +53,8 @@ type layout [parts]image.Rectangle
 
 func newCard(cfg Config) *card {
 	w, h := cfg.Width, cfg.Height
-	// at returns a rectangle from the left margin to a number of hundredths of the width, between rows of the code's grid.
+	// at returns a rectangle from the left margin to a number of hundredths of the width, between rows of the code's
+	// grid.
 	at := func(x, y0, y1 int) image.Rectangle {
 		return image.Rect(w/20, y0*h/CodeGrid, x*w/100, y1*h/CodeGrid)
 	}

@@ -14,8 +14,8 @@
 //
 //	x from (c+1/4)*W/32 to (c+3/4)*W/32,  y from (r+1/4)*H/36 to (r+3/4)*H/36
 //
-// In each row the columns 0 and 31 are white, and the columns 1 and 30 are black. They are the reference: the threshold
-// is halfway between the mean of the white and the mean of the black reference cells. If these are less than
+// In each row the columns 0 and 31 are white, and the columns 1 and 30 are black. They are the reference: the
+// threshold is halfway between the mean of the white and the mean of the black reference cells. If these are less than
 // CodeContrast = 48 of 255 levels apart, the picture carries no code.
 //
 // The columns 2 to 29 of the four rows, read left to right and top to bottom, are 112 bits. A white cell is 1. Each

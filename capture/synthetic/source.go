@@ -2,6 +2,7 @@ package synthetic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"slices"
@@ -46,6 +47,8 @@ type Config struct {
 	FPS int
 	// Motion is the kind of movement. It defaults to Card.
 	Motion Motion
+	// Demand is what the frames are for.
+	Demand capture.Demand
 }
 
 func (c Config) withDefaults() Config {
@@ -106,8 +109,8 @@ type slot struct {
 
 // New returns a source of synthetic frames. Next draws them, in the caller's goroutine.
 func New(cfg Config) (*Source, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
+	if err := errors.Join(cfg.Validate(), cfg.Demand.MemoryOnly()); err != nil {
+		return nil, capture.WithReason(err, capture.ErrUnsupported)
 	}
 	cfg = cfg.withDefaults()
 	s := &Source{
@@ -235,6 +238,7 @@ func (s *Source) draw(b *slot, whole bool) *capture.Frame {
 	}
 	s.seq++
 	s.last, s.shown = n, shown
+	f.Exact = true
 	f.Time, f.Seq, f.Took = now, s.seq, time.Since(now)
 	return f
 }
@@ -245,6 +249,11 @@ func (s *Source) Refresh() {
 	case s.refresh <- struct{}{}:
 	default:
 	}
+}
+
+// Traits implements capture.Source. The picture has no pointer.
+func (s *Source) Traits() capture.Traits {
+	return capture.Traits{Slots: slots, Damage: true, Cursor: capture.CursorHidden}
 }
 
 // Alive implements capture.Source. Nothing here can hang.

@@ -26,8 +26,8 @@ func open(t testing.TB, cfg Config) *Source {
 func TestContract(t *testing.T) {
 	for _, motion := range Motions() {
 		t.Run(string(motion), func(t *testing.T) {
-			capturetest.Run(t, func(t *testing.T) capture.Source {
-				return open(t, Config{Width: 320, Height: 180, Motion: motion})
+			capturetest.Run(t, func(_ context.Context, d capture.Demand) (capture.Source, error) {
+				return New(Config{Width: 320, Height: 180, Motion: motion, Demand: d})
 			}, capturetest.Options{})
 		})
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"wavryhost/capture"
@@ -51,10 +53,37 @@ type Source struct {
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
+		return nil, capture.WithReason(err, capture.ErrUnsupported)
+	}
+	limited, cancel := context.WithTimeout(ctx, xproto.OpenTimeout)
+	defer cancel()
+	s, err := newSource(limited, cfg, log)
+	switch {
+	case err == nil:
+		return s, nil
+	case ctx.Err() != nil:
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, xproto.OpenTimeout)
-	defer cancel()
+	return nil, capture.WithReason(err, reason(err))
+}
+
+// reason returns why a display could not be opened.
+func reason(err error) error {
+	_, refused := errors.AsType[xproto.RefusedError](err)
+	_, silent := errors.AsType[xproto.SilentError](err)
+	_, lost := errors.AsType[xproto.LostError](err)
+	switch {
+	case refused, errors.Is(err, fs.ErrPermission):
+		return capture.ErrDenied
+	case silent, errors.Is(err, context.DeadlineExceeded):
+		return capture.ErrSilent
+	case lost, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, xproto.ErrName):
+		return capture.ErrNotFound
+	}
+	return capture.ErrUnsupported
+}
+
+func newSource(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	c, err := dial(ctx, cfg.Display, cfg.Authority)
 	if err != nil {
 		return nil, err
@@ -116,10 +145,11 @@ func (s *Source) open(ctx context.Context) error {
 		s.log.Warn("capture is degraded: without DAMAGE and XFIXES the display is polled whole",
 			"damage", s.ext.damage.Present(), "xfixes", s.ext.fixes.Present())
 	}
-	s.cursor = cursor{enabled: !s.cfg.NoCursor && s.ext.fixes.Present(), interval: s.cfg.PointerInterval, stale: true}
+	embedded := s.cfg.Demand.Cursor == capture.CursorEmbedded
+	s.cursor = cursor{enabled: embedded && s.ext.fixes.Present(), interval: s.cfg.PointerInterval, stale: true}
 	if s.cursor.enabled {
 		c.Send(s.ext.fixes.Major, fixesSelectCursorInput, s.screen.Root, 1)
-	} else if !s.cfg.NoCursor {
+	} else if embedded {
 		s.log.Warn("capture is degraded: without XFIXES the picture has no cursor")
 	}
 	return s.reshape(ctx)
@@ -143,8 +173,10 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 		s.lost = fmt.Errorf("%w: X server of display %s: %w", capture.ErrLost, s.cfg.Display, loss.Err)
 		s.conn.Close()
 		return nil, s.lost
+	case ctx.Err() != nil:
+		return nil, err
 	}
-	return nil, err
+	return nil, capture.WithReason(err, capture.ErrLost)
 }
 
 // heartbeat is the interval for asking the server when no other request is sent. It shows that the server still
@@ -153,6 +185,15 @@ const heartbeat = 500 * time.Millisecond
 
 // Alive implements capture.Source.
 func (s *Source) Alive() time.Time { return s.conn.Heard() }
+
+// Traits implements capture.Source.
+func (s *Source) Traits() capture.Traits {
+	t := capture.Traits{Slots: maxFrames, Damage: s.damage != 0}
+	if !s.cursor.enabled {
+		t.Cursor = capture.CursorHidden
+	}
+	return t
+}
 
 // await waits for a change and for a free slot, then captures.
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
@@ -355,7 +396,8 @@ func (s *Source) frame(slot *slot, damage []image.Rectangle, at, start time.Time
 	f := capture.NewFrame(slot.release)
 	f.Pix, f.Stride = slot.pix, s.buffers.stride
 	f.Width, f.Height = s.buffers.width, s.buffers.height
-	f.Damage, f.Time, f.Seq, f.Took = damage, at, s.seq, time.Since(start)
+	f.Damage, f.Exact = damage, s.damage != 0
+	f.Time, f.Seq, f.Took = at, s.seq, time.Since(start)
 	return f
 }
 

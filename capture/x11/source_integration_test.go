@@ -33,7 +33,7 @@ func TestContract(t *testing.T) {
 		polls bool
 	}{
 		"shared memory":   {},
-		"without cursor":  {cfg: Config{NoCursor: true}},
+		"without cursor":  {cfg: Config{Demand: withoutCursor}},
 		"without MIT-SHM": {args: []string{"-extension", "MIT-SHM"}},
 		"without DAMAGE":  {args: []string{"-extension", "DAMAGE"}, polls: true},
 	} {
@@ -43,16 +43,19 @@ func TestContract(t *testing.T) {
 			cfg := tt.cfg
 			cfg.Display = srv.display
 			n := 0
-			capturetest.Run(t, func(t *testing.T) capture.Source {
-				t.Helper()
-				s, err := New(context.Background(), cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
-				if err != nil {
-					t.Fatal(err)
+			capturetest.Run(t, func(ctx context.Context, d capture.Demand) (capture.Source, error) {
+				if cfg.Demand.Cursor != capture.CursorEmbedded {
+					d.Cursor = cfg.Demand.Cursor
 				}
-				return s
+				cfg := cfg
+				cfg.Demand = d
+				s, err := New(ctx, cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
+				if err == nil && s.Traits().Damage == tt.polls {
+					t.Errorf("got %+v; want damage: %v", s.Traits(), !tt.polls)
+				}
+				return s, err
 			}, capturetest.Options{
-				PollsOnly: tt.polls,
-				Change: func(*testing.T) {
+				Change: func() {
 					n++
 					p.fill(uint32(n)*0x10305, 20*(n%10), 10, 33, 17+n%50)
 					p.sync()
@@ -70,7 +73,7 @@ func TestFramesEqualTheServersPicture(t *testing.T) {
 			const width, height = 640, 480
 			srv := xvfb(t, "640x480x24", args...)
 			p := paint(t, srv.display)
-			s := open(t, Config{Display: srv.display, NoCursor: true})
+			s := open(t, Config{Display: srv.display, Demand: withoutCursor})
 			var held []*capture.Frame
 			// What a consumer has that takes over damaged rectangles only.
 			copied := make([]byte, width*height*4)
@@ -151,9 +154,9 @@ func TestDegradedTransportIsLoggedOnce(t *testing.T) {
 // A server that stands still answers nothing, and is alive again at once when it continues. A still server
 // is alive.
 func TestServerThatHangsIsNotAlive(t *testing.T) {
-	for _, noCursor := range []bool{false, true} {
+	for _, demand := range []capture.Demand{{}, withoutCursor} {
 		srv := xvfb(t, "320x240x24")
-		s := open(t, Config{Display: srv.display, NoCursor: noCursor})
+		s := open(t, Config{Display: srv.display, Demand: demand})
 		frame(t, s).Release()
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -327,7 +330,7 @@ func TestStillScreenBringsNoFrames(t *testing.T) {
 func TestProgramsDrawing(t *testing.T) {
 	srv := xvfb(t, "640x480x24")
 	p := paint(t, srv.display)
-	s := open(t, Config{Display: srv.display, NoCursor: true})
+	s := open(t, Config{Display: srv.display, Demand: withoutCursor})
 	f := frame(t, s)
 	// A newer xterm draws one flood as one frame. It tells where the cursor is when it has taken in all that came
 	// before the question; what is printed then is the end.
@@ -359,7 +362,7 @@ func TestProgramsDrawing(t *testing.T) {
 func TestResize(t *testing.T) {
 	srv := xvfb(t, "1280x960x24")
 	p := paint(t, srv.display)
-	s := open(t, Config{Display: srv.display, NoCursor: true})
+	s := open(t, Config{Display: srv.display, Demand: withoutCursor})
 	old := await(t, s, frame(t, s), p.shows)
 	pix := append([]byte(nil), old.Pix...)
 	for _, size := range []string{"800x600", "640x480", "1280x960"} {
@@ -406,7 +409,7 @@ func xrandr(t *testing.T, srv *server, args ...string) {
 func TestServerDies(t *testing.T) {
 	for _, blocked := range []bool{true, false} {
 		srv := xvfb(t, "320x240x24")
-		s := open(t, Config{Display: srv.display, NoCursor: true})
+		s := open(t, Config{Display: srv.display, Demand: withoutCursor})
 		f := frame(t, s)
 		done := make(chan error, 1)
 		if !blocked {
@@ -543,7 +546,7 @@ func TestFormatsOfPixels(t *testing.T) {
 				args = append(args, "-extension", "MIT-SHM")
 			}
 			srv := xvfb(t, "321x200x"+depth, args...)
-			s := open(t, Config{Display: srv.display, NoCursor: true})
+			s := open(t, Config{Display: srv.display, Demand: withoutCursor})
 			c, err := xgb.NewConnDisplay(srv.display)
 			if err != nil {
 				t.Fatal(err)

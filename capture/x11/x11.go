@@ -20,8 +20,8 @@ type Config struct {
 	// Authority has the paths of X authority files ($XAUTHORITY, mostly ~/.Xauthority), in the order of the attempts.
 	// Without an existing file the connection is tried without authorization. The environment is never read.
 	Authority []string
-	// NoCursor leaves the cursor out of the picture.
-	NoCursor bool
+	// Demand is what the frames are for.
+	Demand capture.Demand
 	// PointerInterval is the interval for polling the pointer's position while it moves. It defaults to 16 ms.
 	PointerInterval time.Duration
 }
@@ -36,7 +36,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.PointerInterval < time.Millisecond || c.PointerInterval > time.Second {
 		return c, fmt.Errorf("x11: pointer interval %v is not between 1ms and 1s", c.PointerInterval)
 	}
-	return c, nil
+	return c, c.Demand.MemoryOnly()
 }
 
 // Info describes a screen of a server.

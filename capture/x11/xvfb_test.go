@@ -27,6 +27,9 @@ import (
 // patience is how long anything may take.
 const patience = 90 * time.Second
 
+// withoutCursor leaves the cursor out of the picture.
+var withoutCursor = capture.Demand{Cursor: capture.CursorHidden}
+
 // server is an X server of a test's own.
 type server struct {
 	display string

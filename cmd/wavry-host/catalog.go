@@ -186,17 +186,20 @@ func (c *catalog) offered(all []candidate) []session.Display {
 }
 
 // opener returns the function that captures a display. A display that cannot be opened is probed again for the reason.
-func (c *catalog) opener(one candidate) func(context.Context) (capture.Source, error) {
+func (c *catalog) opener(one candidate) capture.Opener {
 	open := opener(one, c.cfg, c.log)
 	if one.ID == idVirtual {
-		open = func(ctx context.Context) (capture.Source, error) {
+		open = func(ctx context.Context, d capture.Demand) (capture.Source, error) {
 			return opened(x11.New(ctx, x11.Config{
-				Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}, NoCursor: !c.cfg.Cursor,
+				Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}, Demand: d,
 			}, c.log))
 		}
 	}
-	return func(ctx context.Context) (capture.Source, error) {
-		source, err := open(ctx)
+	return func(ctx context.Context, d capture.Demand) (capture.Source, error) {
+		if !c.cfg.Cursor {
+			d.Cursor = capture.CursorHidden
+		}
+		source, err := open(ctx, d)
 		if err != nil {
 			c.desktop.displays.Again(one.address)
 		}

@@ -208,26 +208,26 @@ func choose(id string, all []candidate) []candidate {
 }
 
 // opener returns the function that captures a display.
-func opener(c candidate, cfg *config.Config, log *slog.Logger) func(context.Context) (capture.Source, error) {
-	return func(ctx context.Context) (capture.Source, error) {
+func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
+	return func(ctx context.Context, d capture.Demand) (capture.Source, error) {
 		kind, rest, _ := strings.Cut(c.ID, ":")
 		switch {
 		case c.offLimits():
 			return nil, fmt.Errorf("display %s: %s", c.ID, c.Why)
 		case kind == idSynthetic:
 			return opened(synthetic.New(synthetic.Config{
-				Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height, FPS: cfg.FPS,
+				Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height, FPS: cfg.FPS, Demand: d,
 			}))
 		case strings.HasPrefix(kind, "x11"): // the name of the host may follow
 			return opened(x11.New(ctx, x11.Config{
-				Display: strings.TrimPrefix(c.ID, "x11"), Authority: c.authority, NoCursor: !cfg.Cursor,
+				Display: strings.TrimPrefix(c.ID, "x11"), Authority: c.authority, Demand: d,
 			}, log))
 		case kind == "screenshot":
 			index, err := strconv.Atoi(rest)
 			if err != nil {
 				return nil, fmt.Errorf("display %s: %q is not a number", c.ID, rest)
 			}
-			return opened(screenshot.New(screenshot.Config{Index: index}))
+			return opened(screenshot.New(screenshot.Config{Index: index, Demand: d}))
 		default:
 			return nil, fmt.Errorf("display %s: %w", c.ID, capture.ErrUnsupported)
 		}

@@ -101,7 +101,7 @@ func TestOfferedDisplays(t *testing.T) {
 		t.Errorf("got %+v", last)
 	}
 	if _, err := list[3].Open(
-		t.Context(),
+		t.Context(), capture.Demand{},
 	); err == nil || !strings.Contains(err.Error(), "another machine's") ||
 		list[3].Input != nil {
 		t.Errorf("a display of another machine opens with %v, and takes input: %v", err, list[3].Input != nil)
@@ -111,7 +111,7 @@ func TestOfferedDisplays(t *testing.T) {
 func TestOpener(t *testing.T) {
 	cfg := &config.Config{VirtualSize: config.Size{Width: 320, Height: 240}, FPS: 30}
 	open := func(id string) (capture.Source, error) {
-		return opener(candidate{ID: id}, cfg, slog.New(slog.DiscardHandler))(t.Context())
+		return opener(candidate{ID: id}, cfg, slog.New(slog.DiscardHandler))(t.Context(), capture.Demand{})
 	}
 	s, err := open(idSynthetic)
 	if err != nil {

@@ -60,12 +60,16 @@ func (c *converter) empty() bool { return c.lastWidth == 0 }
 
 // convert updates the picture to the content of f.
 func (c *converter) convert(f *capture.Frame) error {
+	pix, stride, err := f.Map()
+	if err != nil {
+		return fmt.Errorf("convert: %w", err)
+	}
 	switch {
 	case f.Width < 2 || f.Height < 2:
 		return fmt.Errorf("convert: frame of %dx%d is too small", f.Width, f.Height)
-	case f.Stride < 4*f.Width || len(f.Pix) < f.Stride*(f.Height-1)+4*f.Width:
+	case stride < 4*f.Width || len(pix) < stride*(f.Height-1)+4*f.Width:
 		return fmt.Errorf("convert: frame of %dx%d has a stride of %d and %d bytes of pixels",
-			f.Width, f.Height, f.Stride, len(f.Pix))
+			f.Width, f.Height, stride, len(pix))
 	}
 	// A 4:2:0 picture has even sides. If a frame's side is odd, the picture's is one more.
 	evenWidth, evenHeight := (f.Width+1)&^1, (f.Height+1)&^1
@@ -81,9 +85,9 @@ func (c *converter) convert(f *capture.Frame) error {
 		return nil
 	}
 
-	pix, stride, width, height := f.Pix, f.Stride, f.Width, f.Height
+	width, height := f.Width, f.Height
 	if evenWidth != c.width || evenHeight != c.height {
-		if err := c.scale(f); err != nil {
+		if err := c.scale(pix, stride, f.Width, f.Height); err != nil {
 			c.lastWidth, c.lastHeight = 0, 0 // the picture may be torn
 			return err
 		}
@@ -109,15 +113,15 @@ func (c *converter) convert(f *capture.Frame) error {
 // by the scale. The filters reach over one row on either side, and rounding over another.
 const scaleMargin = 2
 
-// scale scales the bands of f to the size of the picture. The result has the corresponding bands.
-func (c *converter) scale(f *capture.Frame) error {
+// scale scales the bands of a frame to the size of the picture. The result has the corresponding bands.
+func (c *converter) scale(pix []byte, stride, width, height int) error {
 	if c.scaled == nil {
 		c.scaled = make([]byte, 4*c.width*c.height)
 	}
-	n, margin := 0, scaleMargin*(1+c.height/f.Height)
+	n, margin := 0, scaleMargin*(1+c.height/height)
 	for _, b := range c.bands {
-		top := max(0, b.top*c.height/f.Height-margin) &^ 1
-		bottom := min(c.height, ((b.bottom*c.height+f.Height-1)/f.Height+margin+1)&^1)
+		top := max(0, b.top*c.height/height-margin) &^ 1
+		bottom := min(c.height, ((b.bottom*c.height+height-1)/height+margin+1)&^1)
 		if n > 0 && top <= c.bands[n-1].bottom {
 			c.bands[n-1].bottom = max(c.bands[n-1].bottom, bottom)
 			continue
@@ -127,10 +131,10 @@ func (c *converter) scale(f *capture.Frame) error {
 	}
 	c.bands = c.bands[:n]
 	for _, b := range c.bands {
-		code := C.wavry_scale((*C.uint8_t)(&f.Pix[0]), C.int(f.Stride), C.int(f.Width), C.int(f.Height),
+		code := C.wavry_scale((*C.uint8_t)(&pix[0]), C.int(stride), C.int(width), C.int(height),
 			(*C.uint8_t)(&c.scaled[0]), C.int(4*c.width), C.int(c.width), C.int(c.height), C.int(b.top), C.int(b.bottom))
 		if code < 0 {
-			return fmt.Errorf("scale %dx%d to %dx%d: %w", f.Width, f.Height, c.width, c.height, avError(code))
+			return fmt.Errorf("scale %dx%d to %dx%d: %w", width, height, c.width, c.height, avError(code))
 		}
 	}
 	return nil

@@ -11,6 +11,9 @@ var (
 	ErrWoken   = errors.New("xproto: woken")
 )
 
+// ErrName means that a display has no valid name.
+var ErrName = errors.New("it looks like :0, :0.1, host:0, /path/to/socket or @/abstract")
+
 // ErrTooLong means that a reply is too long to keep.
 var ErrTooLong = errors.New("xproto: a reply is too long")
 

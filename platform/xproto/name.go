@@ -27,9 +27,7 @@ func (d displayName) local() bool { return d.network == "unix" }
 
 func parseName(name string) (displayName, error) {
 	bad := func(why string) (displayName, error) {
-		return displayName{}, fmt.Errorf(
-			"display name %q %s: it looks like :0, :0.1, host:0, /path/to/socket or @/abstract", name, why,
-		)
+		return displayName{}, fmt.Errorf("display name %q %s: %w", name, why, ErrName)
 	}
 	d := displayName{full: name, network: "unix"}
 	if strings.HasPrefix(name, "/") || strings.HasPrefix(name, "@") { // Go's form of an abstract name

@@ -38,7 +38,7 @@ func openRush(tb testing.TB, change func(*session.Config)) *rush {
 		Displays: func(context.Context) []session.Display {
 			return []session.Display{{
 				ID: "synthetic", Name: "test card", Backend: "synthetic", Width: 320, Height: 240,
-				Open: func(context.Context) (capture.Source, error) {
+				Open: func(context.Context, capture.Demand) (capture.Source, error) {
 					return synthetic.New(synthetic.Config{Width: 320, Height: 240})
 				},
 			}}

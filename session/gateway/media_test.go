@@ -30,7 +30,7 @@ func openManager(t *testing.T) *session.Manager {
 	t.Helper()
 	display := session.Display{
 		ID: "synthetic", Backend: "synthetic", Width: 320, Height: 240,
-		Open: func(context.Context) (capture.Source, error) {
+		Open: func(context.Context, capture.Demand) (capture.Source, error) {
 			return synthetic.New(synthetic.Config{Width: 320, Height: 240, FPS: 30})
 		},
 	}

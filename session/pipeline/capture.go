@@ -85,7 +85,7 @@ func (p *Pipeline) captureOnce(ctx context.Context, first bool, dwell time.Durat
 	began := time.Now()
 	p.call(true)
 	defer p.call(false)
-	source, err := p.display.Open(ctx)
+	source, err := p.display.Open(ctx, capture.Demand{FPS: p.limits.FPS})
 	if err != nil {
 		return 0, fmt.Errorf("open display: %w", err)
 	}

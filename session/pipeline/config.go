@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"context"
 	"image"
 	"log/slog"
 	"time"
@@ -48,7 +47,7 @@ type Display struct {
 	// ID is unique on the host.
 	ID string
 	// Open opens it for capture.
-	Open func(ctx context.Context) (capture.Source, error)
+	Open capture.Opener
 }
 
 // Deps are what a Pool reports to.

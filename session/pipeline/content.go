@@ -24,7 +24,8 @@ type content struct {
 
 // see samples a frame of which a part has changed. A nil frame changes nothing.
 func (c *content) see(f *capture.Frame, changed float64) Picture {
-	if f != nil && changed >= smallChange {
+	// The class is not worth a copy of a surface to main memory.
+	if f != nil && f.Surface == nil && changed >= smallChange {
 		if flat, ok := flatness(f); ok && c.begun {
 			c.flat += (flat - c.flat) / 8
 		} else if ok {

@@ -54,18 +54,15 @@ func (b *mailbox) waiting() bool {
 	return b.frame != nil
 }
 
-// withDamageOf returns f with old's damage added. Other encodings may hold f, too, and have dropped other frames. So
-// the result is another frame with the same pixels, which holds f until it is released.
+// withDamageOf returns f with old's damage added, and takes over the caller's hold of f. Other encodings may hold f too
+// and have dropped other frames, so the result is a frame of its own over the same pixels.
 func withDamageOf(f, old *capture.Frame) *capture.Frame {
-	g := capture.NewFrame(func(*capture.Frame) { f.Release() })
-	g.Pix, g.Stride, g.Width, g.Height = f.Pix, f.Stride, f.Width, f.Height
-	g.Time, g.Seq, g.Took = f.Time, f.Seq, f.Took
+	defer f.Release()
 	if old.Width != f.Width || old.Height != f.Height {
-		g.Damage = []image.Rectangle{f.Bounds()}
-		return g
+		return f.WithDamage([]image.Rectangle{f.Bounds()}, f.Exact)
 	}
-	g.Damage = capture.MergeDamage(append([]image.Rectangle(nil), old.Damage...), f.Damage)
-	return g
+	damage := capture.MergeDamage(append([]image.Rectangle(nil), old.Damage...), f.Damage)
+	return f.WithDamage(damage, f.Exact && old.Exact)
 }
 
 // dirty returns the damaged fraction of f, 0 to 1; overlapping rectangles count twice.

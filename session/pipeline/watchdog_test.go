@@ -205,8 +205,8 @@ func TestDisplayIsNotOpenedTwiceAtATime(t *testing.T) {
 		st, screen, _ := openPool(t)
 		open, peak := 0, 0
 		d := display(screen)
-		d.Open = func(ctx context.Context) (capture.Source, error) {
-			source, err := screen.Open(ctx)
+		d.Open = func(ctx context.Context, demand capture.Demand) (capture.Source, error) {
+			source, err := screen.Open(ctx, demand)
 			open++
 			peak = max(peak, open)
 			return slowClose{source, &open}, err

@@ -1,0 +1,8 @@
+//go:build race
+
+package capturetest
+
+import "runtime"
+
+// See bubbles_test.go at the root.
+var _ = runtime.GOMAXPROCS(1)
