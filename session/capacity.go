@@ -42,7 +42,9 @@ func (m *Manager) request(d Display, ceiling int, codec string) admission.Reques
 	rule := cfg.rule(d.ID)
 	size := rule.size(image.Pt(d.Width, d.Height))
 	p := admission.NewProfile(size.X, size.Y, cfg.fps(d.ID))
-	p.BitsPerSecond = min(p.BitsPerSecond, orMost(cfg.MaxBitrate), orMost(ceiling), orMost(rule.MaxBitrate))
+	for _, limit := range []int{cfg.MaxBitrate, ceiling, rule.MaxBitrate} {
+		p.BitsPerSecond = min(p.BitsPerSecond, unlimitedIfZero(limit))
+	}
 	if cfg.FixedBitrate > 0 {
 		p.BitsPerSecond = cfg.FixedBitrate
 	}

@@ -48,8 +48,10 @@ type caps struct {
 func (c *caps) bound(d *pipeline.Demand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d.BitsPerSecond = min(d.BitsPerSecond, orMost(c.ceiling), orMost(c.display), orMost(c.share), orMost(c.offer))
-	d.FPS = min(d.FPS, orMost(c.fps))
+	for _, limit := range []int{c.ceiling, c.display, c.share, c.offer} {
+		d.BitsPerSecond = min(d.BitsPerSecond, unlimitedIfZero(limit))
+	}
+	d.FPS = min(d.FPS, unlimitedIfZero(c.fps))
 	if c.scale > 0 {
 		d.Scale = min(d.Scale, c.scale)
 	}
@@ -80,8 +82,8 @@ func (c *caps) lowest(host int) (ceiling int, of string) {
 	return ceiling, of
 }
 
-// orMost returns n, or where that holds nothing down the largest int.
-func orMost(n int) int {
+// unlimitedIfZero returns n, or the largest int if n is 0, which means no limit.
+func unlimitedIfZero(n int) int {
 	if n == 0 {
 		return math.MaxInt
 	}

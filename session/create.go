@@ -86,6 +86,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 		m.cancel(t)
 		return Answer{}, err
 	}
+	etag := v.peer.ETag()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.admission.Use(t, v.id)
@@ -106,7 +107,7 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if m.stopped {
 		m.beginEnd(h, EndShutdown)
 	}
-	return Answer{ID: v.id, SDP: sdp, ETag: v.peer.ETag()}, nil
+	return Answer{ID: v.id, SDP: sdp, ETag: etag}, nil
 }
 
 // displays returns those that may be watched, the default first. One that has viewers is among them whether or not it is found at the moment.
@@ -194,7 +195,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	v.life = newLife(*m.cfg(), v.created)
 	v.sample.at = v.created
 	ceiling := asked.MaxBitrate(codec)
-	f, err := m.acquire(ctx, d, codec, min(m.cfg().start(), orMost(ceiling)))
+	f, err := m.acquire(ctx, d, codec, min(m.cfg().start(), unlimitedIfZero(ceiling)))
 	if err != nil {
 		return nil, "", err
 	}

@@ -86,7 +86,7 @@ func (m *Manager) beginDrain(o DrainOrder) {
 	event := m.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
 	m.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart, "deadline_seconds", o.Deadline.Seconds())
 	m.judge(now)
-	m.hurry()
+	m.wakeJanitor()
 }
 
 // Draining tells how far the drain has come; ok is false when there is none.
@@ -120,11 +120,11 @@ func (m *Manager) Resume() {
 	m.drain = nil
 	m.log.Info("drain ended", "event", m.emit(Event{Kind: EventResume}))
 	m.judge(time.Now())
-	m.hurry()
+	m.wakeJanitor()
 }
 
-// hurry makes the janitor look at once.
-func (m *Manager) hurry() {
+// wakeJanitor makes the janitor work at once.
+func (m *Manager) wakeJanitor() {
 	select {
 	case m.kick <- struct{}{}:
 	default:

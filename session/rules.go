@@ -58,4 +58,4 @@ func (c *Config) rule(display string) Rule {
 }
 
 // fps is the highest frame rate of a display.
-func (c *Config) fps(display string) int { return min(c.FPS, orMost(c.rule(display).FPS)) }
+func (c *Config) fps(display string) int { return min(c.FPS, unlimitedIfZero(c.rule(display).FPS)) }

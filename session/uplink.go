@@ -24,7 +24,7 @@ func (m *Manager) share(list []*held) {
 		sent := h.achieved
 		h.mu.Unlock()
 		h.caps.mu.Lock()
-		demand := min(t.EncoderBitrate, orMost(h.caps.ceiling), orMost(h.caps.display))
+		demand := min(t.EncoderBitrate, unlimitedIfZero(h.caps.ceiling), unlimitedIfZero(h.caps.display))
 		h.caps.mu.Unlock()
 		if t.Idle { // it leaves what it does not use to others, but for what a burst needs until the next round
 			demand = min(demand, 2*sent+8*floor)
