@@ -54,7 +54,7 @@ func (v *viewer) beginLocal() error {
 		limit.At = v.clock()
 		v.controller.OnLimit(limit)
 	}
-	v.link.SetRate(v.rate)
+	v.sender.SetRate(v.rate)
 	return nil
 }
 

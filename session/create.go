@@ -222,7 +222,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	if err := v.begin(); err != nil {
 		return nil, "", err
 	}
-	v.link, err = wire.New(wire.Config{
+	v.sender, err = wire.New(wire.Config{
 		Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, OnBroken: v.broken, StartRate: v.rate, Guard: v.guard,
 	})
 	if err != nil {
@@ -234,7 +234,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 		GatherTimeout: cfg.GatherTimeout, FailAfter: cfg.ConnectTimeout + cfg.DisconnectTimeout + time.Minute,
 		Relays: func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) },
 		Log:    v.log, Guard: v.guard,
-	}, v.link)
+	}, v.sender)
 	if err != nil {
 		return nil, "", err
 	}

@@ -39,7 +39,7 @@ type viewer struct {
 	met     *Metrics
 	emit    func(Event) uint64
 	peer    *peer.Peer
-	link    *wire.Link
+	sender  *wire.Sender
 	sub     subscription
 	caps    caps
 	// limits are what the viewer's decoder takes, and most the host's own ceiling in bits per second.
@@ -106,7 +106,7 @@ func (v *viewer) start() {
 	v.cancel = cancel
 	v.peer.OnChange(v.hint)
 	v.peer.OnDataChannel(func(c *peer.Channel) { v.offered(ctx, c) })
-	v.launch(partPacer, func() { _ = v.link.Run(ctx) }) // it only ever returns ctx's error
+	v.launch(partPacer, func() { _ = v.sender.Run(ctx) }) // it only ever returns ctx's error
 	v.launch(partFeedback, v.listen)
 	v.launch(partSession, func() { v.run(ctx) })
 }
@@ -235,7 +235,7 @@ func (v *viewer) receive(report wire.Report) {
 		}
 	})
 	if report.Smaller {
-		v.resized(v.link.PacketSize())
+		v.resized(v.sender.PacketSize())
 	}
 	if report.PLI || report.FIR || lost || report.Smaller {
 		v.nudge()
@@ -294,10 +294,10 @@ func (v *viewer) tick() adapt.Targets {
 	v.key = v.key || t.ForceIDR
 	if t.PacingRate > 0 && t.PacingRate != v.rate {
 		v.rate = t.PacingRate
-		v.link.SetRate(t.PacingRate)
+		v.sender.SetRate(t.PacingRate)
 	}
 	if t.Pad.Bytes > 0 && t.Pad != v.pad {
-		v.link.SendPadding(t.Pad)
+		v.sender.SendPadding(t.Pad)
 	}
 	v.pad = t.Pad
 	if t.Seq != v.seq {
@@ -356,7 +356,7 @@ func (v *viewer) demand(time.Time) pipeline.Demand {
 
 // room tells whether the pacer can take a picture.
 func (v *viewer) room(t adapt.Targets) bool {
-	q := v.link.Queue()
+	q := v.sender.Queue()
 	return pacing.Room(q.Packets, q.Bytes, int(v.backlog.Load()), t.PacingRate, t.FPS)
 }
 
@@ -521,7 +521,7 @@ func (v *viewer) noteRoute(now time.Time) peer.Route {
 	}
 	v.met.paths.WithLabelValues(r.Path, r.Protocol).Inc()
 	if from.Path != "" {
-		v.link.RestorePacketSize()
+		v.sender.RestorePacketSize()
 		event := v.emit(Event{
 			Kind: EventPath, Session: v.id, Display: v.showing(), From: from.String(), To: r.String(),
 		})

@@ -60,7 +60,7 @@ func (v *viewer) measure(now time.Time) {
 
 // flush adds what was sent since the last time to the metrics.
 func (v *viewer) flush(now time.Time, took time.Duration) {
-	stats := v.link.Stats()
+	stats := v.sender.Stats()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	before := v.sample
@@ -78,7 +78,7 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 		v.met.refusedRepeats.WithLabelValues(r.String()).Add(float64(stats.Refused[r] - before.stats.Refused[r]))
 	}
 	// A picture of which all packets wait for the pacer would be in the queue.
-	waiting := v.link.Queue().Packets > 0
+	waiting := v.sender.Queue().Packets > 0
 	switch {
 	case !v.live.Load() || stats.Packets != before.stats.Packets || waiting:
 		v.mute = ""
@@ -111,7 +111,7 @@ func (v *viewer) recording() *record.Recording {
 func (v *viewer) snapshot() Snapshot {
 	here := v.feed()
 	on := here.on
-	stats, view, frozen, e := v.link.Stats(), on.Status(), v.frozen(), v.estimate()
+	stats, view, frozen, e := v.sender.Stats(), on.Status(), v.frozen(), v.estimate()
 	v.ctl.Lock()
 	t := v.targets
 	v.ctl.Unlock()

@@ -69,8 +69,8 @@ type Peer struct {
 	format  *Format
 	fmtp    string
 	pc      *webrtc.PeerConnection
-	sender  *webrtc.RTPSender
-	link    *wire.Link
+	rtp     *webrtc.RTPSender
+	sender  *wire.Sender
 	track   *wire.Track
 	theirs  *candidates
 	// certified: the viewer's certificate has one of its fingerprints.
@@ -91,10 +91,10 @@ type Peer struct {
 	relaysFailed bool   // servers include relays, and none gave an address
 }
 
-// NewPeer returns a peer that answers an offer and sends through link. The caller must close it.
-func (n *Network) NewPeer(params Params, link *wire.Link) (*Peer, error) {
+// NewPeer returns a peer that answers an offer and sends through sender. The caller must close it.
+func (n *Network) NewPeer(params Params, sender *wire.Sender) (*Peer, error) {
 	p := &Peer{
-		params: params, network: n, link: link, format: params.Offer.Format(params.Codec), etag: newETag(),
+		params: params, network: n, sender: sender, format: params.Offer.Format(params.Codec), etag: newETag(),
 		theirs: newCandidates(n.cfg.reaches), servers: params.Relays(),
 	}
 	p.fmtp = p.format.fmtp(params.Largest)
@@ -118,11 +118,11 @@ func (n *Network) NewPeer(params Params, link *wire.Link) (*Peer, error) {
 		defer params.Guard.Recover(PartTransport)
 		return nominated.follow(m, local, remote, pair)
 	})
-	api, err := link.NewAPI(se)
+	api, err := sender.NewAPI(se)
 	if err != nil {
 		return nil, err
 	}
-	if p.track, err = link.NewTrack("screen", params.ID); err != nil {
+	if p.track, err = sender.NewTrack("screen", params.ID); err != nil {
 		return nil, err
 	}
 	if p.pc, err = api.NewPeerConnection(configuration(p.servers)); err != nil {
@@ -185,11 +185,11 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 	if err := p.apply(); err != nil {
 		return "", err
 	}
-	sender, err := p.pc.AddTrack(p.track.Local())
+	rtp, err := p.pc.AddTrack(p.track.Local())
 	if err != nil {
 		return "", refusal(err)
 	}
-	p.sender = sender
+	p.rtp = rtp
 	own, err := p.respond(ctx)
 	if errors.Is(err, ErrNoNetwork) {
 		return "", fmt.Errorf("%w: %s", err, p.network.whyNoAddress())
@@ -288,13 +288,13 @@ func (p *Peer) FailedRelays() []relay.Server {
 func (p *Peer) Receive() (wire.Report, error) {
 	buffer := make([]byte, rtcpSize)
 	for {
-		n, _, err := p.sender.Read(buffer)
+		n, _, err := p.rtp.Read(buffer)
 		if err != nil {
 			return wire.Report{}, err
 		}
 		packets, err := rtcp.Unmarshal(buffer[:n])
 		if err == nil {
-			return p.link.Receive(time.Now(), packets), nil
+			return p.sender.Receive(time.Now(), packets), nil
 		}
 		p.params.Log.Debug("malformed RTCP", "err", err)
 	}
@@ -324,7 +324,7 @@ func (p *Peer) State() State {
 		Failed:    conn == webrtc.PeerConnectionStateFailed,
 		Closed:    conn == webrtc.PeerConnectionStateClosed,
 	}
-	t := p.sender.Transport()
+	t := p.rtp.Transport()
 	if t == nil {
 		return s
 	}
@@ -344,7 +344,7 @@ func (p *Peer) verified() error {
 	if len(fingerprints) < 2 || p.certified.Load() {
 		return nil
 	}
-	t := p.sender.Transport()
+	t := p.rtp.Transport()
 	if t == nil {
 		return errFingerprint
 	}

@@ -55,7 +55,7 @@ func (h *host) answer(offer string) (*connection, string, error) {
 		return nil, "", err
 	}
 	log := slog.New(slog.DiscardHandler)
-	link, err := wire.New(wire.Config{Log: log, Codec: encode.H264, StartRate: 5_000_000})
+	sender, err := wire.New(wire.Config{Log: log, Codec: encode.H264, StartRate: 5_000_000})
 	if err != nil {
 		return nil, "", err
 	}
@@ -64,7 +64,7 @@ func (h *host) answer(offer string) (*connection, string, error) {
 		Largest:       encode.Stream{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 20_000_000},
 		GatherTimeout: time.Second, FailAfter: 2 * peertest.Deadline,
 		Relays: func() []relay.Server { return nil }, Log: log,
-	}, link)
+	}, sender)
 	if err != nil {
 		return nil, "", err
 	}
@@ -77,7 +77,7 @@ func (h *host) answer(offer string) (*connection, string, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &connection{Peer: p, t: h.t, cancel: cancel}
-	c.wg.Go(func() { _ = link.Run(ctx) })
+	c.wg.Go(func() { _ = sender.Run(ctx) })
 	c.wg.Go(func() {
 		for {
 			if _, err := p.Receive(); err != nil {
@@ -85,12 +85,12 @@ func (h *host) answer(offer string) (*connection, string, error) {
 			}
 		}
 	})
-	c.wg.Go(func() { c.send(ctx, link) })
+	c.wg.Go(func() { c.send(ctx, sender) })
 	return c, text, nil
 }
 
 // send sends a picture every 10 ms, each tenth as a keyframe.
-func (c *connection) send(ctx context.Context, link *wire.Link) {
+func (c *connection) send(ctx context.Context, sender *wire.Sender) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for n := 0; ; {
@@ -99,7 +99,7 @@ func (c *connection) send(ctx context.Context, link *wire.Link) {
 			return
 		case <-tick.C:
 		}
-		if !c.State().Connected || link.Queue().Packets > 0 {
+		if !c.State().Connected || sender.Queue().Packets > 0 {
 			continue
 		}
 		nal := byte(1)

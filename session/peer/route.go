@@ -47,7 +47,7 @@ func (r Route) String() string { return r.Path + "/" + r.Protocol }
 
 // selectedPair returns the selected candidate pair, or nil.
 func (p *Peer) selectedPair() *webrtc.ICECandidatePair {
-	t := p.sender.Transport()
+	t := p.rtp.Transport()
 	if t == nil {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (r *relayProtocol) of(pc *webrtc.PeerConnection, c webrtc.ICECandidate) str
 // RoundTrip returns the newest round trip of ICE on the path of media, if there is a new one since the last call and
 // the viewer does not report on single packets.
 func (p *Peer) RoundTrip() (rtt time.Duration, ok bool) {
-	t := p.sender.Transport()
+	t := p.rtp.Transport()
 	if p.format.ReportsPackets() || t == nil {
 		return 0, false
 	}

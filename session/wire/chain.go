@@ -12,30 +12,33 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// NewAPI returns pion's API for peer connections that send through the link: its codec with retransmission, the header
-// extensions and the chain of interceptors. se is the caller's for everything about ICE; its BufferFactory is the link's.
-func (l *Link) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
+// NewAPI returns pion's API for peer connections that send through the sender: its codec with retransmission, the
+// header extensions and the chain of interceptors. se is the caller's for everything about ICE; its BufferFactory is
+// the sender's.
+func (s *Sender) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
 	media := &webrtc.MediaEngine{}
-	if err := register(media, l.cfg.Codec); err != nil {
+	if err := register(media, s.cfg.Codec); err != nil {
 		return nil, err
 	}
 	for _, uri := range Extensions() {
-		if err := media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo); err != nil {
+		if err := media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri},
+			webrtc.RTPCodecTypeVideo); err != nil {
 			return nil, fmt.Errorf("wire: register header extension: %w", err)
 		}
 	}
 
-	registry, err := l.chain()
+	registry, err := s.chain()
 	if err != nil {
 		return nil, err
 	}
-	useInboxes(l, &se.BufferFactory)
-	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)), nil
+	useInboxes(s, &se.BufferFactory)
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry),
+		webrtc.WithSettingEngine(se)), nil
 }
 
-// chain returns the interceptors that every packet passes. The first is the one nearest to the network: pion's chain wraps
-// the writer of each interceptor into that of the next.
-func (l *Link) chain() (*interceptor.Registry, error) {
+// chain returns the interceptors that every packet passes. The first is the one nearest to the network: pion's chain
+// wraps the writer of each interceptor into that of the next.
+func (s *Sender) chain() (*interceptor.Registry, error) {
 	numbers, err := twcc.NewHeaderExtensionInterceptor()
 	if err != nil {
 		return nil, fmt.Errorf("wire: make transport-wide numbers: %w", err)
@@ -50,9 +53,9 @@ func (l *Link) chain() (*interceptor.Registry, error) {
 	}
 	registry := &interceptor.Registry{}
 	registry.Add(factory(func() interceptor.Interceptor { return &reportClock{} }))
-	registry.Add(factory(func() interceptor.Interceptor { return &recorder{link: l} }))
+	registry.Add(factory(func() interceptor.Interceptor { return &recorder{sender: s} }))
 	registry.Add(numbers)
-	registry.Add(factory(func() interceptor.Interceptor { return &gate{link: l} }))
+	registry.Add(factory(func() interceptor.Interceptor { return &rtxQueue{sender: s} }))
 	registry.Add(responder)
 	registry.Add(reports)
 	return registry, nil

@@ -10,12 +10,14 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// parameters returns what is offered of a codec, the preferred form first; none for one that cannot be packetized.
+// parameters returns the offered forms of a codec, the preferred one first, or none for an unknown codec.
 func parameters(codec string) []webrtc.RTPCodecParameters {
 	switch codec {
 	case encode.H264:
-		// The stream is constrained baseline. Which payload type of an offer it goes by, the session chooses: every decoder of a higher profile takes it.
-		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")}
+		// The stream is constrained baseline. Which payload type of an offer it goes by, the session chooses: every
+		// decoder of a higher profile takes it.
+		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeH264,
+			"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")}
 	case encode.VP9:
 		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeVP9, "profile-id=0")}
 	default:
@@ -23,7 +25,7 @@ func parameters(codec string) []webrtc.RTPCodecParameters {
 	}
 }
 
-// Parameters returns the fmtp parameters by which a link knows a codec; empty for one that cannot be packetized.
+// Parameters returns the fmtp parameters of a codec, or an empty string for an unknown codec.
 func Parameters(codec string) string {
 	if list := parameters(codec); len(list) > 0 {
 		return list[0].SDPFmtpLine
@@ -31,14 +33,18 @@ func Parameters(codec string) string {
 	return ""
 }
 
-// Extensions returns the header extensions that a link makes use of.
+// Extensions returns the header extensions that a sender makes use of.
 func Extensions() []string { return []string{TransportCC, uriAbsCaptureTime, uriPlayoutDelay} }
 
 func video(mime, format string) webrtc.RTPCodecParameters {
 	return webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
 		MimeType: mime, ClockRate: clockRate, SDPFmtpLine: format,
 		RTCPFeedback: []webrtc.RTCPFeedback{
-			{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"}, {Type: "ack", Parameter: "ccfb"},
+			{Type: "nack"},
+			{Type: "nack", Parameter: "pli"},
+			{Type: "ccm", Parameter: "fir"},
+			{Type: "transport-cc"},
+			{Type: "ack", Parameter: "ccfb"},
 		},
 	}}
 }
@@ -67,8 +73,8 @@ func register(media *webrtc.MediaEngine, codec string) error {
 // payloader returns what cuts access units of a codec into payloads.
 func payloader(codec string) rtp.Payloader {
 	if codec == encode.VP9 {
-		// RFC 9628 without layers: browsers then order pictures by their numbers, and take each but a keyframe to build on
-		// the one before it. Keyframes say their size.
+		// RFC 9628 without layers: browsers then order pictures by their numbers, and take each but a keyframe to
+		// build on the one before it. Keyframes say their size.
 		return &codecs.VP9Payloader{}
 	}
 	return &codecs.H264Payloader{} // RFC 6184, packetization mode 1

@@ -30,9 +30,12 @@ func TestVP9GoesThroughWhole(t *testing.T) {
 		r := newRig(t, Config{Codec: encode.VP9, StartRate: 10_000_000}, true)
 		r.run(t)
 		last := -1
-		for n, unit := range []encode.AccessUnit{vp9(5000, true, time.Now()), vp9(3000, false, time.Now()), vp9(20, false, time.Now())} {
+		for n, unit := range []encode.AccessUnit{
+			vp9(5000, true, time.Now()), vp9(3000, false, time.Now()),
+			vp9(20, false, time.Now()),
+		} {
 			before := len(r.packets())
-			if _, err := r.link.track.WriteAccessUnit(unit); err != nil {
+			if _, err := r.sender.track.WriteAccessUnit(unit); err != nil {
 				t.Fatal(err)
 			}
 			r.drain()
@@ -52,10 +55,12 @@ func TestVP9GoesThroughWhole(t *testing.T) {
 				if d.B != (i == 0) || d.E != end || p.header.Marker != end || d.P == unit.Key || d.F || d.L {
 					t.Errorf("picture %d, packet %d: descriptor %+v, marker %v", n, i, d, p.header.Marker)
 				}
-				if d.V != (unit.Key && i == 0) || d.V && (!slices.Equal(d.Width, []uint16{640}) || !slices.Equal(d.Height, []uint16{480})) {
+				if d.V != (unit.Key && i == 0) || d.V && (!slices.Equal(d.Width, []uint16{640}) ||
+					!slices.Equal(d.Height, []uint16{480})) {
 					t.Errorf("picture %d, packet %d: sizes %v x %v; want that of a keyframe", n, i, d.Width, d.Height)
 				}
-				if p.header.GetExtension(idPlayoutDelay) == nil || end != (p.header.GetExtension(idCaptureTime) != nil) {
+				if p.header.GetExtension(idPlayoutDelay) == nil ||
+					end != (p.header.GetExtension(idCaptureTime) != nil) {
 					t.Errorf("picture %d, packet %d: extensions %v", n, i, p.header.Extensions)
 				}
 				if i > 0 && int(d.PictureID) != last || i == 0 && last >= 0 && int(d.PictureID) != (last+1)&0x7fff {

@@ -52,32 +52,32 @@ func (s *streams) known(ssrc uint32) *history {
 	return s.list[ssrc]
 }
 
-// speaks tells whether reports of a form count: those of the first form that came. A receiver that sent both would report each packet
-// twice, by two clocks. The caller holds receiving.
-func (l *Link) speaks(form adapt.FeedbackKind) bool {
-	if l.form == adapt.RR {
-		l.form = form
+// speaks reports whether feedback of a form counts. Only the first form that arrives does: a receiver that sends both
+// reports each packet twice, by two clocks. The caller holds receiving.
+func (s *Sender) speaks(form adapt.FeedbackKind) bool {
+	if s.form == adapt.RR {
+		s.form = form
 	}
-	return l.form == form
+	return s.form == form
 }
 
-// congestionFeedback translates a congestion control feedback report (RFC 8888, section 3.1). Arrivals are to 1/1024 s. The
-// reports of such a receiver may overlap: what is not news is left out.
-func (l *Link) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adapt.Feedback, bool) {
-	l.receiving.Lock()
-	defer l.receiving.Unlock()
+// congestionFeedback translates a congestion control feedback report (RFC 8888, section 3.1). Arrivals are to 1/1024
+// s. The reports of such a receiver may overlap: what is not news is left out.
+func (s *Sender) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adapt.Feedback, bool) {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
 	f := adapt.Feedback{At: now, Kind: adapt.CCFB}
-	if !l.speaks(adapt.CCFB) {
+	if !s.speaks(adapt.CCFB) {
 		return f, false
 	}
 	// Seconds and their fraction apart: the clock times a second would overflow in 3 months.
-	ticks := l.clock.unwrap(p.ReportTimestamp, 32)
+	ticks := s.clock.unwrap(p.ReportTimestamp, 32)
 	reported := arrivalEpoch.Add(time.Duration(ticks>>16)*time.Second + time.Duration(ticks&0xffff)*time.Second>>16)
 	var twice, never uint64
 	var newest time.Time
 	left := maxReported
 	for _, b := range p.ReportBlocks {
-		h := l.streams.known(b.MediaSSRC)
+		h := s.streams.known(b.MediaSSRC)
 		if h == nil {
 			never += uint64(len(b.MetricBlocks))
 			continue
@@ -111,10 +111,11 @@ func (l *Link) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adap
 		}
 		left -= min(len(b.MetricBlocks), left)
 	}
-	l.count(twice, never)
+	s.count(twice, never)
 	if !newest.IsZero() {
-		l.measured(f.RTT)
+		s.measured(f.RTT)
 	}
-	slices.SortFunc(f.Packets, func(a, b adapt.Packet) int { return cmp.Compare(a.ID, b.ID) }) // they came stream by stream
+	// They came stream by stream.
+	slices.SortFunc(f.Packets, func(a, b adapt.Packet) int { return cmp.Compare(a.ID, b.ID) })
 	return f, len(f.Packets) > 0
 }

@@ -10,7 +10,8 @@ import (
 // historySize is how many packets are remembered, a power of two: at 20 Mbit/s in packets of 1200 bytes, 4 seconds.
 const historySize = 1 << 13
 
-// history remembers what was sent until it is reported, by sequence number: a transport-wide one, or that of one stream.
+// history remembers what was sent until it is reported, by sequence number: a transport-wide one, or that of one
+// stream.
 type history struct {
 	mu     sync.Mutex
 	epoch  time.Time // that of the first packet
@@ -47,8 +48,8 @@ const (
 type content struct {
 	media  bool
 	number uint16
-	// copied: it is sent again on the media's stream. A receiver that has got the original discards the copy unseen (RFC 3711,
-	// section 3.3.2), so that its loss tells nothing.
+	// copied: it is sent again on the media's stream. A receiver that has got the original discards the copy unseen
+	// (RFC 3711, section 3.3.2), so that its loss tells nothing.
 	copied bool
 }
 
@@ -71,8 +72,10 @@ const (
 	reportedReceived
 )
 
-// add remembers a packet. numbered tells whether sequence means anything.
-func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, what label, carries content) adapt.Packet {
+// add remembers a packet. numbered: sequence is valid.
+func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, what label,
+	carries content,
+) adapt.Packet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.id++
@@ -90,7 +93,7 @@ func (h *history) put(sequence uint16, p adapt.Packet, carries content) {
 	h.keep(sequence, p, carries)
 }
 
-// keep is put for those who hold mu.
+// keep is put. The caller holds mu.
 func (h *history) keep(sequence uint16, p adapt.Packet, carries content) {
 	if h.ring == nil {
 		h.ring, h.epoch = make([]sentPacket, historySize), p.Sent
@@ -112,8 +115,8 @@ func (h *history) keep(sequence uint16, p adapt.Packet, carries content) {
 	}
 }
 
-// again notes that a packet left once more with its number: when it is reported to have arrived after it was lost, nobody knows
-// which of the two did.
+// again notes that a packet left once more with its number: when it is reported to have arrived after it was lost,
+// nobody knows which of the two did.
 func (h *history) again(sequence uint16) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -178,8 +181,8 @@ const (
 	silent // it says nothing of the path
 )
 
-// report notes that a packet arrived, or was lost when arrived is zero, and returns it when that is news. A packet once
-// reported lost may be reported received later: it was only reordered.
+// report notes that a packet arrived, or was lost when arrived is zero, and returns it when that is news. A packet
+// once reported lost may be reported received later: it was only reordered.
 func (h *history) report(sequence int64, arrived time.Time) (adapt.Packet, outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

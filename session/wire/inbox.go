@@ -17,25 +17,25 @@ const (
 	rtcpPackets = 2
 )
 
-// useInboxes makes pion put what it receives for a stream into our buffers. pion sorts reports by the stream that they are
-// about, and hands out only those about a stream of media. Transport-wide feedback is about all streams, and names the one
-// whose packet came last: after a retransmission or a probe that is the retransmission stream, and pion keeps the feedback
-// for nobody. K is pion's type for what a buffer holds.
-func useInboxes[K ~int](l *Link, factory *func(kind K, ssrc uint32) io.ReadWriteCloser) {
+// useInboxes makes pion put what it receives for a stream into our buffers. pion sorts reports by the stream that they
+// are about, and hands out only those about a stream of media. Transport-wide feedback is about all streams, and names
+// the one whose packet came last: after a retransmission or a probe that is the retransmission stream, and pion keeps
+// the feedback for nobody. K is pion's type for what a buffer holds.
+func useInboxes[K ~int](s *Sender, factory *func(kind K, ssrc uint32) io.ReadWriteCloser) {
 	*factory = func(kind K, ssrc uint32) io.ReadWriteCloser {
-		in := &inbox{link: l, ended: make(chan struct{})}
-		if kind == rtcpPackets && l.ownMedia(ssrc) {
+		in := &inbox{sender: s, ended: make(chan struct{})}
+		if kind == rtcpPackets && s.ownMedia(ssrc) {
 			in.packets = make(chan []byte, inboxSize)
-			l.reports.Store(in)
+			s.reports.Store(in)
 		}
 		return in
 	}
 }
 
-func (l *Link) ownMedia(ssrc uint32) bool {
-	l.mu.Lock()
-	track := l.track
-	l.mu.Unlock()
+func (s *Sender) ownMedia(ssrc uint32) bool {
+	s.mu.Lock()
+	track := s.track
+	s.mu.Unlock()
 	if track == nil {
 		return false
 	}
@@ -44,9 +44,10 @@ func (l *Link) ownMedia(ssrc uint32) bool {
 	return track.ssrc == webrtc.SSRC(ssrc)
 }
 
-// inbox keeps the reports about our media. That of any other stream passes on transport-wide feedback and keeps nothing.
+// inbox keeps the reports about our media. That of any other stream passes on transport-wide feedback and keeps
+// nothing.
 type inbox struct {
-	link    *Link
+	sender  *Sender
 	packets chan []byte // nil for other streams
 	dropped atomic.Uint64
 	once    sync.Once
@@ -55,13 +56,13 @@ type inbox struct {
 
 // Write takes one RTCP packet. It never blocks.
 func (in *inbox) Write(b []byte) (int, error) {
-	defer in.link.cfg.Guard.Recover(part)
+	defer in.sender.cfg.Guard.Recover(part)
 	to := in
 	if in.packets == nil {
-		if !in.link.transportWide(b) {
+		if !in.sender.transportWide(b) {
 			return len(b), nil
 		}
-		if to = in.link.reports.Load(); to == nil {
+		if to = in.sender.reports.Load(); to == nil {
 			return len(b), nil
 		}
 	}
@@ -74,9 +75,9 @@ func (in *inbox) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// transportWide tells whether an RTCP packet is feedback on packets that the inbox of our media does not get by itself: it is
-// transport-wide, or about other streams of ours alone.
-func (l *Link) transportWide(b []byte) bool {
+// transportWide reports whether pion does not give an RTCP packet to the inbox of our media: it is transport-wide
+// feedback, or about our other streams only.
+func (s *Sender) transportWide(b []byte) bool {
 	var h rtcp.Header
 	if h.Unmarshal(b) != nil || h.Type != rtcp.TypeTransportSpecificFeedback {
 		return false
@@ -85,7 +86,7 @@ func (l *Link) transportWide(b []byte) bool {
 		return h.Count == rtcp.FormatTCC
 	}
 	var report rtcp.CCFeedbackReport
-	return report.Unmarshal(b) == nil && !slices.ContainsFunc(report.DestinationSSRC(), l.ownMedia)
+	return report.Unmarshal(b) == nil && !slices.ContainsFunc(report.DestinationSSRC(), s.ownMedia)
 }
 
 // Read waits for a packet. It returns io.EOF after Close.

@@ -21,11 +21,14 @@ func marshal(t *testing.T, p rtcp.Packet) []byte {
 func TestTransportFeedbackAboutAnotherStreamIsRead(t *testing.T) {
 	r := newRig(t, Config{}, true)
 	var factory func(kind int, ssrc uint32) io.ReadWriteCloser
-	useInboxes(r.link, &factory)
+	useInboxes(r.sender, &factory)
 	media, repair, incoming := factory(rtcpPackets, mediaSSRC), factory(rtcpPackets, repairSSRC), factory(1, mediaSSRC)
 
 	wide := feedback(0, 0, 1)
-	wide.Header = rtcp.Header{Type: rtcp.TypeTransportSpecificFeedback, Count: rtcp.FormatTCC, Length: uint16(wide.MarshalSize()/4 - 1)}
+	wide.Header = rtcp.Header{
+		Type: rtcp.TypeTransportSpecificFeedback, Count: rtcp.FormatTCC,
+		Length: uint16(wide.MarshalSize()/4 - 1),
+	}
 	loss := marshal(t, &rtcp.PictureLossIndication{MediaSSRC: repairSSRC})
 	for _, b := range [][]byte{loss, {1}, nil, marshal(t, wide)} {
 		if n, err := repair.Write(b); n != len(b) || err != nil {
@@ -45,7 +48,7 @@ func TestTransportFeedbackAboutAnotherStreamIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := r.link.Stats().ReportsDropped; got != 3 {
+	if got := r.sender.Stats().ReportsDropped; got != 3 {
 		t.Errorf("%d reports dropped; want 3", got)
 	}
 	if _, err := media.Read(b[:4]); !errors.Is(err, io.ErrShortBuffer) {
@@ -54,8 +57,8 @@ func TestTransportFeedbackAboutAnotherStreamIsRead(t *testing.T) {
 }
 
 func TestInboxEndsItsReader(t *testing.T) {
-	l := newLink(t, Config{})
-	in := &inbox{link: l, ended: make(chan struct{})}
+	s := newSender(t, Config{})
+	in := &inbox{sender: s, ended: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() {
 		_, err := in.Read(make([]byte, 100))

@@ -18,8 +18,9 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// lossy drops every fiftieth packet that arrives, of media and of what is sent again, below the receiver's NACK generator. It
-// counts what it lets through of the retransmission stream, and what of that has a transport-wide number.
+// lossy drops every fiftieth packet that arrives, of media and of what is sent again, below the receiver's NACK
+// generator. It counts what it lets through of the retransmission stream, and what of that has a transport-wide
+// number.
 type lossy struct {
 	interceptor.NoOp
 	again, numbered atomic.Int32
@@ -47,7 +48,7 @@ func (l *lossy) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.
 	})
 }
 
-// reported notes what became of the packets of a link, by their ID.
+// reported records the reports on packets, by their ID.
 type reported struct {
 	mu       sync.Mutex
 	lost     map[uint64]bool
@@ -86,33 +87,42 @@ func (r *reported) count() (all, lost, disorder int) {
 
 // Retransmissions have to pass the pacer and arrive: pion's own pacers know no retransmission stream and lose them.
 func TestLostPacketsAreSentAgain(t *testing.T) {
-	t.Run("transport-wide feedback", func(t *testing.T) { lostPacketsAreSentAgain(t, adapt.TWCC, webrtc.ConfigureTWCCSender) })
-	t.Run("feedback by RFC 8888", func(t *testing.T) { lostPacketsAreSentAgain(t, adapt.CCFB, webrtc.ConfigureCongestionControlFeedback) })
+	t.Run("transport-wide feedback", func(t *testing.T) {
+		lostPacketsAreSentAgain(t, adapt.TWCC,
+			webrtc.ConfigureTWCCSender)
+	})
+	t.Run("feedback by RFC 8888", func(t *testing.T) {
+		lostPacketsAreSentAgain(t, adapt.CCFB,
+			webrtc.ConfigureCongestionControlFeedback)
+	})
 }
 
 // lostPacketsAreSentAgain has a receiver that reports in a form.
-func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure func(*webrtc.MediaEngine, *interceptor.Registry) error) {
+func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure func(*webrtc.MediaEngine,
+	*interceptor.Registry) error,
+) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l := newLink(t, Config{StartRate: 20_000_000})
+	sender := newSender(t, Config{StartRate: 20_000_000})
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
-	api, err := l.NewAPI(settings)
+	api, err := sender.NewAPI(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, err := api.NewPeerConnection(webrtc.Configuration{})
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer sender.Close()
+	defer pc.Close()
 
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
-	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(10*time.Millisecond), nack.GeneratorMaxNacksPerPacket(20))
+	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(10*time.Millisecond),
+		nack.GeneratorMaxNacksPerPacket(20))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +133,8 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 	if err := configure(media, registry); err != nil {
 		t.Fatal(err)
 	}
-	receiver, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)).
+	receiver, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry),
+		webrtc.WithSettingEngine(settings)).
 		NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
@@ -140,21 +151,22 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 			numbers <- p.SequenceNumber
 		}
 	})
-	if _, err := receiver.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+	if _, err := receiver.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo,
+		webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
 		t.Fatal(err)
 	}
-	rtpSender, err := sender.AddTrack(l.track.Local())
+	rtpSender, err := pc.AddTrack(sender.track.Local())
 	if err != nil {
 		t.Fatal(err)
 	}
 	connected := make(chan struct{})
 	once := sync.OnceFunc(func() { close(connected) }) // on a machine that stands still for seconds it comes back
-	sender.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateConnected {
 			once()
 		}
 	})
-	negotiate(t, receiver, sender)
+	negotiate(t, receiver, pc)
 	told := reported{lost: map[uint64]bool{}}
 	go func() { // pion handles NACKs while somebody reads
 		for {
@@ -162,11 +174,11 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 			if err != nil {
 				return
 			}
-			told.add(l.Receive(time.Now(), packets).Feedback, form)
+			told.add(sender.Receive(time.Now(), packets).Feedback, form)
 		}
 	}()
 	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
+	go func() { done <- sender.Run(ctx) }()
 	select {
 	case <-connected:
 	case <-ctx.Done():
@@ -179,8 +191,9 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 	defer ticker.Stop()
 	for written := 0; written < frames; {
 		<-ticker.C
-		// A keyframe would take the place of one that waits, whose packets then never come; another frame is refused, and comes again.
-		w, err := l.track.WriteAccessUnit(unit(perFrame*1000, false, time.Now()))
+		// A keyframe would replace a waiting frame, whose packets would then never arrive. Another frame is refused, and
+		// the loop repeats it.
+		w, err := sender.track.WriteAccessUnit(unit(perFrame*1000, false, time.Now()))
 		switch {
 		case err == nil:
 			written++
@@ -196,10 +209,10 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 		case n := <-numbers:
 			seen[n] = true
 		case <-ctx.Done():
-			t.Fatalf("%d of %d packets arrived; sent again: %d", len(seen), sent, l.Stats().Retransmissions)
+			t.Fatalf("%d of %d packets arrived; sent again: %d", len(seen), sent, sender.Stats().Retransmissions)
 		}
 	}
-	counts := l.Stats()
+	counts := sender.Stats()
 	if counts.Refused[pacing.RefusedFull]+counts.Refused[pacing.RefusedShare] != 0 {
 		t.Errorf("counts are %+v; want no retransmission refused for its room", counts)
 	}
@@ -215,14 +228,16 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 		all, lost, disorder := told.count()
 		if uint64(all)+2*perFrame >= counts.Packets {
 			if uint64(lost) > counts.Retransmissions+perFrame || lost == 0 || disorder != 0 {
-				t.Errorf("%d packets reported lost, %d out of order; %d were sent again", lost, disorder, counts.Retransmissions)
+				t.Errorf("%d packets reported lost, %d out of order; %d were sent again",
+					lost, disorder, counts.Retransmissions)
 			}
 			break
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatalf("%d of %d packets were reported; %+v, %d lost %d", all, counts.Packets, l.Stats(), lost, loss.again.Load())
+			t.Fatalf("%d of %d packets were reported; %+v, %d lost %d",
+				all, counts.Packets, sender.Stats(), lost, loss.again.Load())
 		}
 	}
 	cancel()

@@ -17,24 +17,24 @@ const (
 	maxPadRequest = 250_000
 )
 
-// SendPadding asks for a probe: until request.Bytes have left or its time is over, everything goes out at the request's rate
-// when that is above the pacing rate, counts towards it and has its ProbeID, and when no media waits, packets without media
-// fill the rest. Another request replaces it. Before the first media nothing is sent.
-func (l *Link) SendPadding(request adapt.PadRequest) {
+// SendPadding asks for a probe: until request.Bytes have left or its time is over, everything goes out at the
+// request's rate when that is above the pacing rate, counts towards it and has its ProbeID, and when no media waits,
+// packets without media fill the rest. Another request replaces it. Before the first media nothing is sent.
+func (s *Sender) SendPadding(request adapt.PadRequest) {
 	request.Bytes = min(request.Bytes, maxPadRequest)
-	l.mu.Lock()
-	l.padding = request
-	l.mu.Unlock()
-	l.notify()
+	s.mu.Lock()
+	s.padding = request
+	s.mu.Unlock()
+	s.notify()
 }
 
-// Run sends what is handed over, at the pacing rate, until ctx ends. Afterwards everything that is handed over is refused
-// with io.ErrClosedPipe.
-func (l *Link) Run(ctx context.Context) error {
+// Run sends what is handed over, at the pacing rate, until ctx ends. Afterwards everything that is handed over is
+// refused with io.ErrClosedPipe.
+func (s *Sender) Run(ctx context.Context) error {
 	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.closed, l.current, l.waiting, l.resends = true, batch{}, batch{}, nil
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closed, s.current, s.waiting, s.resends = true, batch{}, batch{}, nil
 	}()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -42,10 +42,10 @@ func (l *Link) Run(ctx context.Context) error {
 	probing, probe := false, 0
 	for ctx.Err() == nil {
 		now := time.Now()
-		who, rate, what := l.next(now)
+		who, rate, what := s.next(now)
 		if who == pacing.None {
 			select {
-			case <-l.wake:
+			case <-s.wake:
 			case <-ctx.Done():
 			}
 			continue
@@ -58,93 +58,93 @@ func (l *Link) Run(ctx context.Context) error {
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
-			case <-l.wake: // the rate changed, or a retransmission goes first
+			case <-s.wake: // the rate changed, or a retransmission goes first
 			case <-ctx.Done():
 			}
 			continue
 		}
-		b.Spend(l.send(who, what))
+		b.Spend(s.send(who, what))
 	}
 	return ctx.Err()
 }
 
 // next tells whose turn it is, at which rate, and what is to be noted of the packet.
-func (l *Link) next(now time.Time) (who pacing.Turn, rate int, what label) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	rate = l.rate
-	if l.padding.Bytes > 0 && now.Before(l.padding.Until) && l.track != nil && l.track.begun() {
-		rate = max(rate, l.padding.BitsPerSecond)
-		what.probing, what.probe = true, l.padding.ProbeID
+func (s *Sender) next(now time.Time) (who pacing.Turn, rate int, what label) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rate = s.rate
+	if s.padding.Bytes > 0 && now.Before(s.padding.Until) && s.track != nil && s.track.begun() {
+		rate = max(rate, s.padding.BitsPerSecond)
+		what.probing, what.probe = true, s.padding.ProbeID
 	}
-	who = l.shares.Turn(len(l.resends) > 0, len(l.current.packets) > 0, what.probing)
+	who = s.shares.Turn(len(s.resends) > 0, len(s.current.packets) > 0, what.probing)
 	what.again, what.padding = who == pacing.Retransmission, who == pacing.Padding
 	return who, rate, what
 }
 
 // send sends one packet and returns how many bytes reached the transport.
-func (l *Link) send(who pacing.Turn, what label) int {
-	l.mu.Lock()
-	l.label = what
-	before := l.stats.Bytes
-	l.mu.Unlock()
+func (s *Sender) send(who pacing.Turn, what label) int {
+	s.mu.Lock()
+	s.label = what
+	before := s.stats.Bytes
+	s.mu.Unlock()
 	switch who {
 	case pacing.Retransmission:
-		l.resendFirst()
+		s.resendFirst()
 	case pacing.Media:
-		l.sendFirst()
+		s.sendFirst()
 	case pacing.Padding:
-		l.pad()
+		s.pad()
 	case pacing.None:
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bytes := int(l.stats.Bytes - before)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bytes := int(s.stats.Bytes - before)
 	if bytes == 0 && who == pacing.Padding {
-		l.padding = adapt.PadRequest{} // the transport takes nothing; to try again at once would be a busy loop
+		s.padding = adapt.PadRequest{} // the transport takes nothing; to try again at once would be a busy loop
 	}
 	return bytes
 }
 
-func (l *Link) sendFirst() {
-	l.mu.Lock()
-	if len(l.current.packets) == 0 {
-		l.mu.Unlock()
+func (s *Sender) sendFirst() {
+	s.mu.Lock()
+	if len(s.current.packets) == 0 {
+		s.mu.Unlock()
 		return
 	}
-	p, track := l.current.packets[0], l.track
-	l.label.key, l.current.key = l.current.key, false
-	l.current.packets = l.current.packets[1:]
-	l.current.bytes -= p.MarshalSize()
+	p, track := s.current.packets[0], s.track
+	s.label.key, s.current.key = s.current.key, false
+	s.current.packets = s.current.packets[1:]
+	s.current.bytes -= p.MarshalSize()
 	size := p.MarshalSize()
-	l.shares.Sent(size, l.rate)
-	if len(l.current.packets) == 0 {
-		l.current, l.waiting = l.waiting, batch{}
+	s.shares.Sent(size, s.rate)
+	if len(s.current.packets) == 0 {
+		s.current, s.waiting = s.waiting, batch{}
 	}
-	l.mu.Unlock()
+	s.mu.Unlock()
 	track.write(p)
 }
 
-// pad sends a packet of padding: on the retransmission stream where there is one, as that leaves the numbers of the media
-// alone, else between two frames of the media.
-func (l *Link) pad() {
-	l.mu.Lock()
-	n, track := byte(min(l.padding.Bytes, maxPadding)), l.track
+// pad sends a packet of padding: on the retransmission stream where there is one, as that leaves the numbers of the
+// media alone, else between two frames of the media.
+func (s *Sender) pad() {
+	s.mu.Lock()
+	n, track := byte(min(s.padding.Bytes, maxPadding)), s.track
 	header := rtp.Header{
 		Version: 2, Padding: true, PaddingSize: n,
-		SSRC: l.repair.ssrc, PayloadType: l.repair.payloadType, SequenceNumber: l.repair.sequence,
+		SSRC: s.repair.ssrc, PayloadType: s.repair.payloadType, SequenceNumber: s.repair.sequence,
 	}
-	next := l.repair.next
+	next := s.repair.next
 	if next != nil {
-		l.repair.sequence++
+		s.repair.sequence++
 	}
-	l.mu.Unlock()
+	s.mu.Unlock()
 	if next == nil {
 		track.writePadding(n)
 		return
 	}
 	header.Timestamp = track.newest()
 	if _, err := next.Write(&header, nil, nil); err != nil {
-		l.cfg.Log.Debug("padding not sent", "err", err)
+		s.cfg.Log.Debug("padding not sent", "err", err)
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"wavryhost/adapt/pacing"
 )
 
-// run starts the link's pacer for the rest of the test.
+// run starts the sender's pacer for the rest of the test.
 func (r *rig) run(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = r.link.Run(ctx)
+		_ = r.sender.Run(ctx)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -31,7 +31,7 @@ func (r *rig) run(t testing.TB) {
 
 // drain waits until nothing is queued.
 func (r *rig) drain() {
-	for r.link.Queue().Packets > 0 {
+	for r.sender.Queue().Packets > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	synctest.Wait()
@@ -39,7 +39,7 @@ func (r *rig) drain() {
 
 func (r *rig) write(t testing.TB, bytes int, key bool) Written {
 	t.Helper()
-	w, err := r.link.track.WriteAccessUnit(unit(bytes, key, time.Now()))
+	w, err := r.sender.track.WriteAccessUnit(unit(bytes, key, time.Now()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,8 @@ func TestPacerHoldsItsRate(t *testing.T) {
 					sum += all[j].size
 					window := all[j].at.Sub(all[i].at) + pacing.Burst
 					if most := float64(rate)/8*window.Seconds() + 2*defaultMTU; float64(sum) > most {
-						t.Fatalf("%d bytes leave within %v at %d bit/s; want at most %.0f", sum, all[j].at.Sub(all[i].at), rate, most)
+						t.Fatalf("%d bytes leave within %v at %d bit/s; want at most %.0f",
+							sum, all[j].at.Sub(all[i].at), rate, most)
 					}
 				}
 			}
@@ -110,7 +111,7 @@ func TestPacerStartsAtOnceAndFollowsItsRate(t *testing.T) {
 		if len(r.packets()) == 0 {
 			t.Error("nothing leaves at once")
 		}
-		r.link.SetRate(1_000_000_000)
+		r.sender.SetRate(1_000_000_000)
 		began := time.Now()
 		r.drain()
 		if took := time.Since(began); took > 10*time.Millisecond {
@@ -126,7 +127,7 @@ func TestDroppedFrameLeavesNoGap(t *testing.T) {
 		r.write(t, 20_000, true)
 		synctest.Wait()
 		r.write(t, 20_000, false)
-		if packets, bytes := r.link.Drop(); packets == 0 || bytes < 20_000 {
+		if packets, bytes := r.sender.Drop(); packets == 0 || bytes < 20_000 {
 			t.Fatalf("Drop took %d packets with %d bytes; want the frame that waits", packets, bytes)
 		}
 		r.write(t, 20_000, false)
@@ -146,7 +147,7 @@ func TestDroppedFrameLeavesNoGap(t *testing.T) {
 				markers++
 			}
 		}
-		if s := r.link.Stats(); s.Dropped != 2 || markers != 2 {
+		if s := r.sender.Stats(); s.Dropped != 2 || markers != 2 {
 			t.Errorf("%d frames left, counts are %+v; want 2 frames, and 2 dropped", markers, s)
 		}
 	})
@@ -157,7 +158,7 @@ func TestNothingIsTakenAfterRun(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000}, true)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- r.link.Run(ctx) }()
+		go func() { done <- r.sender.Run(ctx) }()
 		r.write(t, 50_000, true)
 		synctest.Wait()
 		first := r.packets()[0].header.SequenceNumber
@@ -165,15 +166,15 @@ func TestNothingIsTakenAfterRun(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Run ended with %v", err)
 		}
-		if q := r.link.Queue(); q.Packets != 0 || q.Bytes != 0 {
+		if q := r.sender.Queue(); q.Packets != 0 || q.Bytes != 0 {
 			t.Errorf("%+v is queued after the end", q)
 		}
-		if _, err := r.link.track.WriteAccessUnit(unit(100, true, time.Now())); !errors.Is(err, io.ErrClosedPipe) {
+		if _, err := r.sender.track.WriteAccessUnit(unit(100, true, time.Now())); !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("an access unit after the end: %v; want io.ErrClosedPipe", err)
 		}
 		r.nack(t, first)
 		synctest.Wait()
-		if s := r.link.Stats(); s.Refused[pacing.RefusedFull] != 1 || s.Retransmissions != 0 {
+		if s := r.sender.Stats(); s.Refused[pacing.RefusedFull] != 1 || s.Retransmissions != 0 {
 			t.Errorf("counts after a NACK are %+v; want the retransmission dropped", s)
 		}
 	})
@@ -187,10 +188,14 @@ func TestPacketsTheTransportDoesNotTakeWereNotSent(t *testing.T) {
 		r.run(t)
 		w := r.write(t, 20_000, true)
 		r.drain()
-		r.link.SendPadding(adapt.PadRequest{ProbeID: 1, Bytes: 5000, BitsPerSecond: 1_000_000, Until: time.Now().Add(time.Second)})
+		r.sender.SendPadding(adapt.PadRequest{
+			ProbeID: 1, Bytes: 5000, BitsPerSecond: 1_000_000,
+			Until: time.Now().Add(time.Second),
+		})
 		synctest.Wait()
-		if s := r.link.Stats(); s.Packets != 0 || int(s.Unsent) != w.Packets+1 || len(told.all()) != 0 {
-			t.Errorf("counts are %+v and OnSent was told %+v; want %d packets and one of padding unsent", s, told.all(), w.Packets)
+		if s := r.sender.Stats(); s.Packets != 0 || int(s.Unsent) != w.Packets+1 || len(told.all()) != 0 {
+			t.Errorf("counts are %+v and OnSent was told %+v; want %d packets and one of padding unsent",
+				s, told.all(), w.Packets)
 		}
 		r.mu.Lock()
 		r.deaf = false
@@ -211,14 +216,17 @@ func TestProbe(t *testing.T) {
 				r := newRig(t, Config{StartRate: 500_000, OnSent: told.add}, repair)
 				r.run(t)
 				ask := func(id int) {
-					r.link.SendPadding(adapt.PadRequest{ProbeID: id, Bytes: 20_000, BitsPerSecond: 4_000_000, Until: time.Now().Add(time.Second)})
+					r.sender.SendPadding(adapt.PadRequest{
+						ProbeID: id, Bytes: 20_000, BitsPerSecond: 4_000_000,
+						Until: time.Now().Add(time.Second),
+					})
 				}
 				ask(1)
 				synctest.Wait()
 				if len(r.packets()) != 0 {
 					t.Fatal("padding goes out before any media")
 				}
-				r.link.SendPadding(adapt.PadRequest{})
+				r.sender.SendPadding(adapt.PadRequest{})
 				r.write(t, 500, true)
 				r.drain()
 				time.Sleep(time.Second)
@@ -239,7 +247,8 @@ func TestProbe(t *testing.T) {
 					}
 				}
 				if bytes < 20_000 || bytes > 20_000+defaultMTU || media == 0 {
-					t.Errorf("the probe has %d bytes and %d packets of media; want 20000 bytes and the frame among them", bytes, media)
+					t.Errorf("the probe has %d bytes and %d packets of media; want 20000 bytes and the frame among them",
+						bytes, media)
 				}
 				took := probe[len(probe)-1].Sent.Sub(probe[0].Sent)
 				if took < 36*time.Millisecond || took > 42*time.Millisecond {
@@ -269,7 +278,10 @@ func TestPaddingKeepsOutOfFrames(t *testing.T) {
 		r.drain()
 		r.write(t, 20_000, false)
 		synctest.Wait()
-		r.link.SendPadding(adapt.PadRequest{ProbeID: 1, Bytes: 40_000, BitsPerSecond: 2_000_000, Until: time.Now().Add(time.Second)})
+		r.sender.SendPadding(adapt.PadRequest{
+			ProbeID: 1, Bytes: 40_000, BitsPerSecond: 2_000_000,
+			Until: time.Now().Add(time.Second),
+		})
 		r.drain()
 		time.Sleep(time.Second)
 		seen := false

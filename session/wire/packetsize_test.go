@@ -45,7 +45,11 @@ func TestPathsThatDropLargePackets(t *testing.T) {
 		{"all over 900", func(size int, _ time.Duration) bool { return size > 900 }, 800, 800},
 		{"all over 600", func(size int, _ time.Duration) bool { return size > 600 }, 576, 576},
 		{"half of all", func(int, time.Duration) bool { return random.IntN(2) == 0 }, 1200, 1200},
-		{"nine of ten, as with a queue that is full", func(int, time.Duration) bool { return random.IntN(10) > 0 }, 1200, 1200},
+		{"nine of ten, as with a queue that is full", func(int,
+			time.Duration,
+		) bool {
+			return random.IntN(10) > 0
+		}, 1200, 1200},
 		{"all over 1100, and a third of the others", func(size int, _ time.Duration) bool {
 			return size > 1100 || random.IntN(3) == 0
 		}, 1000, 1000},
@@ -57,7 +61,8 @@ func TestPathsThatDropLargePackets(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			sizes := sized(70, c.lose)
 			if sizes[0] != c.first || sizes[len(sizes)-1] != c.last {
-				t.Errorf("size %d after a second, %d at last; want %d and %d", sizes[0], sizes[len(sizes)-1], c.first, c.last)
+				t.Errorf("size %d after a second, %d at last; want %d and %d",
+					sizes[0], sizes[len(sizes)-1], c.first, c.last)
 			}
 		})
 	}

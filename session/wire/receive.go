@@ -50,51 +50,51 @@ func (c *wrapping) unwrap(reference uint32, bits uint) int64 {
 var arrivalEpoch = time.Unix(1<<30, 0)
 
 // Receive translates what the peer reports. Packets that make no sense are counted, never an error.
-func (l *Link) Receive(now time.Time, packets []rtcp.Packet) Report {
+func (s *Sender) Receive(now time.Time, packets []rtcp.Packet) Report {
 	var r Report
 	for _, p := range packets {
 		switch p := p.(type) {
 		case *rtcp.TransportLayerCC:
-			if f, ok := l.transportFeedback(now, p); ok {
+			if f, ok := s.transportFeedback(now, p); ok {
 				r.Feedback = append(r.Feedback, f)
 			}
 		case *rtcp.CCFeedbackReport:
-			if f, ok := l.congestionFeedback(now, p); ok {
+			if f, ok := s.congestionFeedback(now, p); ok {
 				r.Feedback = append(r.Feedback, f)
 			}
 		case *rtcp.ReceiverReport:
-			r.Feedback = append(r.Feedback, l.receiverReports(now, p.Reports)...)
+			r.Feedback = append(r.Feedback, s.receiverReports(now, p.Reports)...)
 		case *rtcp.SenderReport:
-			r.Feedback = append(r.Feedback, l.receiverReports(now, p.Reports)...)
+			r.Feedback = append(r.Feedback, s.receiverReports(now, p.Reports)...)
 		case *rtcp.PictureLossIndication:
 			r.PLI = true
 		case *rtcp.FullIntraRequest:
-			r.FIR = r.FIR || l.intraRequested(p)
+			r.FIR = r.FIR || s.intraRequested(p)
 		case *rtcp.TransportLayerNack:
 			for _, n := range p.Nacks {
 				r.NACKs += len(n.PacketList())
 			}
-			if f, ok := l.missing(now, p); ok {
+			if f, ok := s.missing(now, p); ok {
 				r.Feedback = append(r.Feedback, f)
 			}
 		case *rtcp.Goodbye:
 			r.Bye = true
 		}
 	}
-	l.receiving.Lock()
-	defer l.receiving.Unlock()
-	l.resize(&r)
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	s.resize(&r)
 	return r
 }
 
-// intraRequested tells whether a full intra request is a new one: a request is repeated with its number until it is answered
-// (RFC 5104, section 4.3.1.1).
-func (l *Link) intraRequested(p *rtcp.FullIntraRequest) bool {
-	l.receiving.Lock()
-	defer l.receiving.Unlock()
+// intraRequested reports whether a full intra request is new. A request is repeated with its number until it is
+// answered (RFC 5104, section 4.3.1.1).
+func (s *Sender) intraRequested(p *rtcp.FullIntraRequest) bool {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
 	fresh := false
 	for _, e := range p.FIR {
-		fresh = l.intra.step(e.SequenceNumber) > 0 || fresh
+		fresh = s.intra.step(e.SequenceNumber) > 0 || fresh
 	}
 	return fresh
 }
@@ -105,8 +105,8 @@ type serial struct {
 	any    bool
 }
 
-// step returns how far n is ahead of the newest number so far: 1 for the next and for the first, 0 for a repeated one, and
-// below for an older one.
+// step returns how far n is ahead of the newest number so far: 1 for the next and for the first, 0 for a repeated one,
+// and below for an older one.
 func (s *serial) step(n uint8) int {
 	d := 1
 	if s.any {
@@ -118,26 +118,27 @@ func (s *serial) step(n uint8) int {
 	return d
 }
 
-// transportFeedback translates transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1).
-func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt.Feedback, bool) {
-	l.receiving.Lock()
-	defer l.receiving.Unlock()
-	sequence, ok := l.history.base(p.BaseSequenceNumber)
-	if !ok || !l.speaks(adapt.TWCC) {
-		l.count(0, uint64(p.PacketStatusCount))
+// transportFeedback translates transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01, section
+// 3.1).
+func (s *Sender) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt.Feedback, bool) {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	sequence, ok := s.history.base(p.BaseSequenceNumber)
+	if !ok || !s.speaks(adapt.TWCC) {
+		s.count(0, uint64(p.PacketStatusCount))
 		return adapt.Feedback{}, false
 	}
-	switch d := l.messages.step(p.FbPktCount); {
+	switch d := s.messages.step(p.FbPktCount); {
 	case d <= 0:
-		l.mu.Lock()
-		l.stats.FeedbackLate++
-		l.mu.Unlock()
+		s.mu.Lock()
+		s.stats.FeedbackLate++
+		s.mu.Unlock()
 	case d > 1:
-		l.mu.Lock()
-		l.stats.FeedbackLost += uint64(d - 1)
-		l.mu.Unlock()
+		s.mu.Lock()
+		s.stats.FeedbackLost += uint64(d - 1)
+		s.mu.Unlock()
 	}
-	arrived := arrivalEpoch.Add(time.Duration(l.clock.unwrap(p.ReferenceTime, 24)) * 64 * time.Millisecond)
+	arrived := arrivalEpoch.Add(time.Duration(s.clock.unwrap(p.ReferenceTime, 24)) * 64 * time.Millisecond)
 	f := adapt.Feedback{At: now, Kind: adapt.TWCC}
 	deltas := p.RecvDeltas
 	left := min(int(p.PacketStatusCount), maxReported)
@@ -157,7 +158,7 @@ func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt
 			deltas = deltas[1:]
 			at = arrived
 		}
-		switch packet, what := l.history.report(sequence, at); what {
+		switch packet, what := s.history.report(sequence, at); what {
 		case fresh:
 			f.Packets = append(f.Packets, packet)
 			if !packet.Lost && packet.Sent.After(newest) {
@@ -177,10 +178,10 @@ func (l *Link) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (adapt
 			break
 		}
 	}
-	l.count(twice, never)
+	s.count(twice, never)
 	if !newest.IsZero() {
 		f.RTT = now.Sub(newest)
-		l.measured(f.RTT)
+		s.measured(f.RTT)
 	}
 	return f, len(f.Packets) > 0
 }
@@ -205,18 +206,18 @@ func eachSymbol(chunk rtcp.PacketStatusChunk, one func(symbol uint16) bool) bool
 }
 
 // measured notes the newest round trip. It counts for what is sent again only.
-func (l *Link) measured(rtt time.Duration) {
-	l.mu.Lock()
-	l.rtt = min(rtt, time.Second)
-	l.mu.Unlock()
+func (s *Sender) measured(rtt time.Duration) {
+	s.mu.Lock()
+	s.rtt = min(rtt, time.Second)
+	s.mu.Unlock()
 }
 
-func (l *Link) count(twice, never uint64) {
+func (s *Sender) count(twice, never uint64) {
 	if twice == 0 && never == 0 {
 		return
 	}
-	l.mu.Lock()
-	l.stats.ReportedTwice += twice
-	l.stats.NeverSent += never
-	l.mu.Unlock()
+	s.mu.Lock()
+	s.stats.ReportedTwice += twice
+	s.stats.NeverSent += never
+	s.mu.Unlock()
 }

@@ -15,7 +15,7 @@ func TestRetransmissionsPassThePacer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 1_000_000}, true)
 		r.run(t)
-		if _, err := r.link.track.WriteAccessUnit(unit(20_000, true, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(20_000, true, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()
@@ -23,7 +23,7 @@ func TestRetransmissionsPassThePacer(t *testing.T) {
 		asked := []uint16{media[2].header.SequenceNumber, media[3].header.SequenceNumber}
 
 		// A frame is on its way; what is asked for again goes first.
-		if _, err := r.link.track.WriteAccessUnit(unit(20_000, false, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(20_000, false, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -36,7 +36,8 @@ func TestRetransmissionsPassThePacer(t *testing.T) {
 			if p.header.SSRC != repairSSRC || p.header.PayloadType != repairType {
 				t.Fatalf("packet %d after the NACK is %v; want a retransmission ahead of the frame", i, p.header)
 			}
-			if got := binary.BigEndian.Uint16(p.payload); got != number || string(p.payload[2:]) != string(media[2+i].payload) {
+			if got := binary.BigEndian.Uint16(p.payload); got != number ||
+				string(p.payload[2:]) != string(media[2+i].payload) {
 				t.Errorf("retransmission %d is of packet %d; want %d and the same payload", i, got, number)
 			}
 		}
@@ -46,14 +47,17 @@ func TestRetransmissionsPassThePacer(t *testing.T) {
 				t.Fatalf("packet %d on the wire has the transport-wide number %d", i, got)
 			}
 		}
-		if s := r.link.Stats(); s.Retransmissions != 2 || int(s.Packets) != len(all) || s.RetransmittedBytes != uint64(after[0].size+after[1].size) {
-			t.Errorf("counts are %+v; want 2 retransmissions of %d bytes among %d packets", s, after[0].size+after[1].size, len(all))
+		if s := r.sender.Stats(); s.Retransmissions != 2 || int(s.Packets) != len(all) ||
+			s.RetransmittedBytes != uint64(after[0].size+after[1].size) {
+			t.Errorf("counts are %+v; want 2 retransmissions of %d bytes among %d packets",
+				s, after[0].size+after[1].size, len(all))
 		}
 	})
 }
 
-// The retransmission stream is an RTP stream of its own: numbers that repeat are replays to SRTP, and numbers that jump by
-// more than half their range make sender and receiver disagree on its rollover counter (RFC 3711, section 3.3.1).
+// The retransmission stream is an RTP stream of its own: numbers that repeat are replays to SRTP, and numbers that
+// jump by more than half their range make sender and receiver disagree on its rollover counter (RFC 3711, section
+// 3.3.1).
 func TestRetransmissionStreamHasNumbersInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, true)
@@ -68,7 +72,7 @@ func TestRetransmissionStreamHasNumbersInARow(t *testing.T) {
 		}
 		write := func(n int) {
 			t.Helper()
-			if _, err := r.link.track.WriteAccessUnit(unit(n, true, time.Now())); err != nil {
+			if _, err := r.sender.track.WriteAccessUnit(unit(n, true, time.Now())); err != nil {
 				t.Fatal(err)
 			}
 			r.drain()
@@ -82,7 +86,8 @@ func TestRetransmissionStreamHasNumbersInARow(t *testing.T) {
 		all := r.packets()
 		second := all[len(all)-1]
 		if len(all) != 3 || second.header.SequenceNumber != first.header.SequenceNumber+1 {
-			t.Errorf("sent again twice with the numbers %d and %d; want them in a row", first.header.SequenceNumber, second.header.SequenceNumber)
+			t.Errorf("sent again twice with the numbers %d and %d; want them in a row",
+				first.header.SequenceNumber, second.header.SequenceNumber)
 		}
 		for range 40 { // a long time without loss
 			write(1_000_000)
@@ -98,7 +103,7 @@ func TestRetransmissionWithoutAStreamOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 10_000_000}, false)
 		r.run(t)
-		if _, err := r.link.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()
@@ -107,39 +112,42 @@ func TestRetransmissionWithoutAStreamOfItsOwn(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		all := r.packets()
 		last := all[len(all)-1]
-		if len(all) != len(media)+1 || last.header.SequenceNumber != media[1].header.SequenceNumber || last.header.SSRC != mediaSSRC {
-			t.Errorf("%d packets, the last %v; want packet %d once more", len(all), last.header, media[1].header.SequenceNumber)
+		if len(all) != len(media)+1 || last.header.SequenceNumber != media[1].header.SequenceNumber ||
+			last.header.SSRC != mediaSSRC {
+			t.Errorf("%d packets, the last %v; want packet %d once more",
+				len(all), last.header, media[1].header.SequenceNumber)
 		}
 	})
 }
 
-// Receivers ask again and again until a packet is there. Copies behind the one that is on its way would fill the path.
+// Receivers ask again and again until a packet is there. More copies behind the first would fill the path.
 func TestPacketsAreSentAgainOnceARoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, true)
 		r.run(t)
-		if _, err := r.link.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()
 		number := r.packets()[1].header.SequenceNumber
-		r.link.measured(300 * time.Millisecond)
+		r.sender.measured(300 * time.Millisecond)
 		for range 6 { // each 100 ms, as pion's receiver does
 			r.nack(t, number)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if s := r.link.Stats(); s.Retransmissions != 2 || s.Refused[pacing.RefusedSoon] != 4 {
-			t.Errorf("asked six times in two round trips, sent again %d times, %d requests left out; want 2 and 4", s.Retransmissions, s.Refused[pacing.RefusedSoon])
+		if s := r.sender.Stats(); s.Retransmissions != 2 || s.Refused[pacing.RefusedSoon] != 4 {
+			t.Errorf("asked six times in two round trips, sent again %d times, %d requests left out; want 2 and 4",
+				s.Retransmissions, s.Refused[pacing.RefusedSoon])
 		}
 	})
 }
 
-// However much is asked for again, the picture goes on.
+// However many packets are requested again, new pictures are sent.
 func TestRetransmissionsShareWithMedia(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 1_000_000}, true)
 		r.run(t)
-		if _, err := r.link.track.WriteAccessUnit(unit(100_000, true, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(100_000, true, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()
@@ -147,20 +155,21 @@ func TestRetransmissionsShareWithMedia(t *testing.T) {
 		for _, p := range r.packets() {
 			all = append(all, p.header.SequenceNumber)
 		}
-		before := r.link.Stats()
-		if _, err := r.link.track.WriteAccessUnit(unit(30_000, false, time.Now())); err != nil {
+		before := r.sender.Stats()
+		if _, err := r.sender.track.WriteAccessUnit(unit(30_000, false, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.nack(t, all...)
 		time.Sleep(400 * time.Millisecond) // 50 kB
-		s := r.link.Stats()
+		s := r.sender.Stats()
 		again := s.RetransmittedBytes - before.RetransmittedBytes
 		media := s.Bytes - before.Bytes - again
 		if media < 15_000 || again < 25_000 {
-			t.Errorf("of 50 kB %d bytes were media, %d were sent again; want the first 15 kB for the past, then half for each", media, again)
+			t.Errorf("of 50 kB %d bytes were media, %d were sent again; want the first 15 kB for the past, then half for each",
+				media, again)
 		}
 		time.Sleep(time.Second)
-		if s := r.link.Stats(); s.Retransmissions != uint64(len(all)) {
+		if s := r.sender.Stats(); s.Retransmissions != uint64(len(all)) {
 			t.Errorf("%d of %d packets were sent again in the end", s.Retransmissions, len(all))
 		}
 	})
@@ -171,14 +180,17 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		repair bool
-		after  int // packets of media that follow the one that is asked for
+		after  int // packets of media after the requested one
 		want   uint64
 		why    pacing.Refusal
 	}{
 		{"on their own stream", true, 0, pacing.MostRepeats, pacing.RefusedOften},
 		{"on their own stream, far behind", true, 200, pacing.MostRepeats, pacing.RefusedOften},
 		{"on the media's", false, 0, pacing.MostRepeats, pacing.RefusedOften},
-		{"on the media's, at the end of the replay window", false, pacing.ReplayWindow - 1, pacing.MostRepeats, pacing.RefusedOften},
+		{
+			"on the media's, at the end of the replay window", false, pacing.ReplayWindow - 1, pacing.MostRepeats,
+			pacing.RefusedOften,
+		},
 		{"on the media's, behind the replay window", false, pacing.ReplayWindow, 0, pacing.RefusedOld},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -186,7 +198,7 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 				r := newRig(t, Config{StartRate: 100_000_000}, c.repair)
 				r.run(t)
 				for range 1 + c.after {
-					if _, err := r.link.track.WriteAccessUnit(unit(500, true, time.Now())); err != nil {
+					if _, err := r.sender.track.WriteAccessUnit(unit(500, true, time.Now())); err != nil {
 						t.Fatal(err)
 					}
 					r.drain()
@@ -196,9 +208,9 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 					r.nack(t, first)
 					time.Sleep(50 * time.Millisecond)
 				}
-				s := r.link.Stats()
+				s := r.sender.Stats()
 				if s.Retransmissions != c.want || s.Refused[c.why] == 0 {
-					t.Errorf("asked 30 times, sent again %d times, requests refused %v; want %d, and some because of %v",
+					t.Errorf("asked 30 times, sent again %d times, refused %v; want %d, and some because of %v",
 						s.Retransmissions, s.Refused, c.want, c.why)
 				}
 			})
@@ -206,7 +218,7 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 	}
 }
 
-// A receiver that lacks a packet for good waits in vain for its picture. It may ask for a keyframe seconds later.
+// A receiver that never gets a packet cannot decode its picture. It may request a keyframe seconds later.
 func TestRefusedPacketBreaksThePicture(t *testing.T) {
 	const rtt = 100 * time.Millisecond
 	for _, c := range []struct {
@@ -250,12 +262,12 @@ func TestRefusedPacketBreaksThePicture(t *testing.T) {
 				r := newRig(t, Config{StartRate: 10_000_000, OnBroken: func() { broken.Add(1) }}, true)
 				r.run(t)
 				for _, key := range []bool{true, false, c.key, false} {
-					if _, err := r.link.track.WriteAccessUnit(unit(500, key, time.Now())); err != nil {
+					if _, err := r.sender.track.WriteAccessUnit(unit(500, key, time.Now())); err != nil {
 						t.Fatal(err)
 					}
 					r.drain()
 				}
-				r.link.measured(rtt)
+				r.sender.measured(rtt)
 				c.asks(t, r, r.packets()[1].header.SequenceNumber)
 				if got := int(broken.Load()); got != c.want {
 					t.Errorf("the picture was reported broken %d times; want %d", got, c.want)
@@ -269,7 +281,7 @@ func TestOldPacketsAreNotRetransmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 10_000_000}, true)
 		r.run(t)
-		if _, err := r.link.track.WriteAccessUnit(unit(500, true, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(500, true, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()
@@ -277,25 +289,28 @@ func TestOldPacketsAreNotRetransmitted(t *testing.T) {
 		time.Sleep(pacing.RepeatAge + time.Millisecond)
 		r.nack(t, number)
 		synctest.Wait()
-		if s := r.link.Stats(); s.Retransmissions != 0 || s.Refused[pacing.RefusedOld] != 1 {
-			t.Errorf("a packet of %v is sent again %d times, refused %v", pacing.RepeatAge, s.Retransmissions, s.Refused)
+		if s := r.sender.Stats(); s.Retransmissions != 0 || s.Refused[pacing.RefusedOld] != 1 {
+			t.Errorf("a packet of %v is sent again %d times, refused %v",
+				pacing.RepeatAge, s.Retransmissions, s.Refused)
 		}
-		r.link.measured(400 * time.Millisecond)
+		r.sender.measured(400 * time.Millisecond)
 		time.Sleep(10 * time.Millisecond) // the responder counts the first request as answered
 		r.nack(t, number)
 		synctest.Wait()
-		if s := r.link.Stats(); s.Retransmissions != 1 {
-			t.Errorf("on a path with a round trip of 400 ms a packet of %v is sent again %d times; want 1", pacing.RepeatAge, s.Retransmissions)
+		if s := r.sender.Stats(); s.Retransmissions != 1 {
+			t.Errorf("on a path with a round trip of 400 ms a packet of %v is sent again %d times; want 1",
+				pacing.RepeatAge, s.Retransmissions)
 		}
 	})
 }
 
-// pion's receivers do not see what came on the retransmission stream, and ask on. Their transport feedback says that it came.
+// pion's receivers do not see what came on the retransmission stream, and ask on. Their transport feedback says that
+// it came.
 func TestWhatArrivedIsNotRetransmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, true)
 		r.run(t)
-		if _, err := r.link.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()
@@ -306,14 +321,15 @@ func TestWhatArrivedIsNotRetransmitted(t *testing.T) {
 		all := r.packets()
 		again := all[len(all)-1]
 		// The repetition has come, and the late one, too.
-		receive(r.link, time.Now(), feedback(again.number(t), 1, 1))
-		receive(r.link, time.Now(), feedback(media[2].number(t), 1, 1))
+		receive(r.sender, time.Now(), feedback(again.number(t), 1, 1))
+		receive(r.sender, time.Now(), feedback(media[2].number(t), 1, 1))
 		for range 10 {
 			r.nack(t, lost, late)
 			time.Sleep(50 * time.Millisecond)
 		}
-		if s := r.link.Stats(); s.Retransmissions != 1 || s.Refused[pacing.RefusedArrived] != 20 {
-			t.Errorf("what has arrived was sent again %d times, refused %v; want once, before it arrived", s.Retransmissions, s.Refused)
+		if s := r.sender.Stats(); s.Retransmissions != 1 || s.Refused[pacing.RefusedArrived] != 20 {
+			t.Errorf("what has arrived was sent again %d times, refused %v; want once, before it arrived",
+				s.Retransmissions, s.Refused)
 		}
 	})
 }
@@ -323,7 +339,7 @@ func TestCopiesThatTheReceiverDiscardsAreNoLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, false)
 		r.run(t)
-		if _, err := r.link.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
+		if _, err := r.sender.track.WriteAccessUnit(unit(5_000, true, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		r.drain()
@@ -345,7 +361,7 @@ func TestCopiesThatTheReceiverDiscardsAreNoLoss(t *testing.T) {
 			}
 			arrivals = append(arrivals, arrived)
 		}
-		got := receive(r.link, time.Now(), feedback(all[0].number(t), 1, arrivals...))
+		got := receive(r.sender, time.Now(), feedback(all[0].number(t), 1, arrivals...))
 		var lost []uint64
 		for _, p := range got {
 			if p.Lost {
@@ -353,7 +369,8 @@ func TestCopiesThatTheReceiverDiscardsAreNoLoss(t *testing.T) {
 			}
 		}
 		if len(got) != n+1 || len(lost) != 1 || lost[0] != uint64(n) {
-			t.Errorf("of %d packets and their copies %d are reported, %v as lost; want %d, and the last original as lost", n, len(got), lost, n+1)
+			t.Errorf("of %d packets and their copies %d are reported, %v as lost; want %d, and the last original as lost",
+				n, len(got), lost, n+1)
 		}
 	})
 }
@@ -367,7 +384,7 @@ func TestRetransmissionsHaveAShare(t *testing.T) {
 		var media uint64
 		for time.Now().Before(stop) { // 1 Mbit/s of media, each packet of which is asked for each 50 ms
 			before := len(r.packets())
-			w, err := r.link.track.WriteAccessUnit(unit(6_250, false, time.Now()))
+			w, err := r.sender.track.WriteAccessUnit(unit(6_250, false, time.Now()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -381,7 +398,7 @@ func TestRetransmissionsHaveAShare(t *testing.T) {
 			}
 			r.nack(t, numbers...)
 		}
-		s := r.link.Stats()
+		s := r.sender.Stats()
 		most := media + media/50 + pacing.LeastAllowance // transport-wide numbers are added at the exit
 		if s.RetransmittedBytes > most || s.RetransmittedBytes < media/2 || s.Refused[pacing.RefusedShare] == 0 {
 			t.Errorf("%d bytes of media and %d sent again, refused %v; want no more than %d",

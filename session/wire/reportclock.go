@@ -9,13 +9,15 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// keptReports is how many sender reports are remembered: a receiver names the newest that it has got, and one is sent a second.
+// keptReports is how many sender reports are remembered: a receiver names the newest that it has got, and one is sent
+// a second.
 const keptReports = 16
 
-// reportClock makes round trips from receiver reports independent of steps of the wall clock. A report names the sender report that
-// it answers by that one's NTP time; from there to here the wall clock may have been set. The time of each sender report is kept
-// by the monotonic clock, and what comes in is rewritten so that its round trip by the wall clock of now is the true one: for
-// this package, and for pion's NACK responder, which holds packets back for a round trip.
+// reportClock makes round trips from receiver reports independent of steps of the wall clock. A report names the
+// sender report that it answers by that one's NTP time; from there to here the wall clock may have been set. The time
+// of each sender report is kept by the monotonic clock, and what comes in is rewritten so that its round trip by the
+// wall clock of now is the true one: for this package, and for pion's NACK responder, which holds packets back for a
+// round trip.
 type reportClock struct {
 	interceptor.NoOp
 
@@ -72,9 +74,9 @@ func (c *reportClock) since(stamp uint32, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// rewrite goes through the report blocks of a compound packet (RFC 3550, sections 6.4.1 and 6.4.2). The time of the last sender
-// report becomes what the wall clock of now says of the true age of that report; it becomes 0, unknown, where that report
-// was never sent, or is younger than the receiver claims to hold it.
+// rewrite goes through the report blocks of a compound packet (RFC 3550, sections 6.4.1 and 6.4.2). The time of the
+// last sender report becomes what the wall clock of now says of the true age of that report; it becomes 0, unknown,
+// where that report was never sent, or is younger than the receiver claims to hold it.
 func (c *reportClock) rewrite(b []byte, now time.Time) {
 	const header, senderInfo, block = 8, 20, 24
 	for len(b) >= 4 {

@@ -7,8 +7,8 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// The wall clock is set between a sender report and the receiver report that answers it. The round trip is 20 ms by the monotonic
-// clock, whatever the wall clock does.
+// The wall clock is set between a sender report and the receiver report that answers it. The round trip is 20 ms by
+// the monotonic clock, whatever the wall clock does.
 func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 	const rtt, held = 20 * time.Millisecond, 100 * time.Millisecond
 	for _, c := range []struct {
@@ -23,15 +23,22 @@ func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 		{"an hour ahead", time.Hour},
 		{"a day back", -24 * time.Hour},
 	} {
-		l := newLink(t, Config{})
-		l.track.ssrc = 7
+		s := newSender(t, Config{})
+		s.track.ssrc = 7
 		var clock reportClock
 		now := time.Now()
-		before := uint32(ntp64(now.Add(-c.step)) >> 16) // what the wall clock said before the step, and what the report has
+		// What the wall clock said before the step, and what the report has.
+		before := uint32(ntp64(now.Add(-c.step)) >> 16)
 		clock.note(before, now.Add(-rtt-held))
 		for _, p := range []rtcp.Packet{
-			&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 9}, {SSRC: 7, LastSenderReport: before, Delay: uint32(held.Seconds() * 65536)}}},
-			&rtcp.SenderReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSenderReport: before, Delay: uint32(held.Seconds() * 65536)}}},
+			&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 9}, {
+				SSRC: 7, LastSenderReport: before,
+				Delay: uint32(held.Seconds() * 65536),
+			}}},
+			&rtcp.SenderReport{Reports: []rtcp.ReceptionReport{{
+				SSRC: 7, LastSenderReport: before,
+				Delay: uint32(held.Seconds() * 65536),
+			}}},
 		} {
 			data, err := rtcp.Marshal([]rtcp.Packet{p, &rtcp.PictureLossIndication{MediaSSRC: 7}})
 			if err != nil {
@@ -42,7 +49,7 @@ func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := l.Receive(now, packets).Feedback
+			f := s.Receive(now, packets).Feedback
 			if got := f[0].RTT; got < rtt-time.Millisecond || got > rtt+time.Millisecond {
 				t.Errorf("%s, %T: round trip %v; want %v", c.name, p, got, rtt)
 			}
@@ -62,11 +69,14 @@ func TestRoundTripsThatCannotBe(t *testing.T) {
 		{"held longer than it exists", sent, 2 * 65536},
 		{"held for ever", sent, 1<<32 - 1},
 	} {
-		l := newLink(t, Config{})
-		l.track.ssrc = 7
+		s := newSender(t, Config{})
+		s.track.ssrc = 7
 		var clock reportClock
 		clock.note(sent, now.Add(-time.Second))
-		data, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSenderReport: c.stamp, Delay: c.held}}}).Marshal()
+		data, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
+			SSRC: 7, LastSenderReport: c.stamp,
+			Delay: c.held,
+		}}}).Marshal()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +85,7 @@ func TestRoundTripsThatCannotBe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := l.Receive(now, packets).Feedback; f[0].RTT != 0 {
+		if f := s.Receive(now, packets).Feedback; f[0].RTT != 0 {
 			t.Errorf("%s: round trip %v; want none", c.name, f[0].RTT)
 		}
 	}
@@ -83,7 +93,10 @@ func TestRoundTripsThatCannotBe(t *testing.T) {
 
 // FuzzReportClock gives whatever comes to rewrite: it changes the time of the last sender report, and nothing else.
 func FuzzReportClock(f *testing.F) {
-	data, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSenderReport: 5, Delay: 1}}}).Marshal()
+	data, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
+		SSRC: 7, LastSenderReport: 5,
+		Delay: 1,
+	}}}).Marshal()
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -13,27 +13,27 @@ import (
 const mostAsked = 256
 
 // media returns our media's stream, and what was sent on it where the peer reports on no single packets, else nil.
-func (l *Link) media() (ssrc webrtc.SSRC, sent *history) {
-	l.mu.Lock()
-	track := l.track
-	l.mu.Unlock()
+func (s *Sender) media() (ssrc webrtc.SSRC, sent *history) {
+	s.mu.Lock()
+	track := s.track
+	s.mu.Unlock()
 	if track == nil {
 		return 0, nil
 	}
 	track.mu.Lock()
 	ssrc = track.ssrc
 	track.mu.Unlock()
-	return ssrc, l.streams.known(uint32(ssrc))
+	return ssrc, s.streams.known(uint32(ssrc))
 }
 
 // receiverReports translates the report blocks about our media (RFC 3550, section 6.4.1).
-func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []adapt.Feedback {
-	ssrc, sent := l.media()
+func (s *Sender) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []adapt.Feedback {
+	ssrc, sent := s.media()
 	if ssrc == 0 {
 		return nil
 	}
-	l.receiving.Lock()
-	defer l.receiving.Unlock()
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
 	var list []adapt.Feedback
 	for _, b := range blocks {
 		if webrtc.SSRC(b.SSRC) != ssrc {
@@ -49,16 +49,16 @@ func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []a
 			if rtt < 1<<31 {
 				f.RTT = time.Duration(rtt) * time.Second / 65536
 				if f.RTT > 0 {
-					l.measured(f.RTT)
+					s.measured(f.RTT)
 				}
 			}
 		}
-		if sent != nil && l.form == adapt.RR {
-			// The cycles in the upper 16 bits are left alone: some receivers send none.
+		if sent != nil && s.form == adapt.RR {
+			// The cycles in the upper 16 bits are ignored: some receivers send none.
 			newest, _ := sent.base(uint16(b.LastSequenceNumber))
 			if p, ok := sent.find(newest); ok {
 				f.Packets = append(f.Packets, p)
-				l.newest = max(l.newest, newest)
+				s.newest = max(s.newest, newest)
 				if next, ok := sent.find(newest + 1); ok {
 					next.Lost = true
 					f.Packets = append(f.Packets, next)
@@ -70,16 +70,17 @@ func (l *Link) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []a
 	return list
 }
 
-// missing translates a request for packets again (RFC 4585, section 6.2.1): what was sent since the newest packet that is known to have
-// arrived, up to the one after the last of those asked for. A request that tells of none later is a repeated one.
-func (l *Link) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedback, bool) {
-	ssrc, sent := l.media()
+// missing translates a request for packets again (RFC 4585, section 6.2.1): what was sent since the newest packet that
+// is known to have arrived, up to the one after the last of those asked for. A request that tells of none later is a
+// repeated one.
+func (s *Sender) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedback, bool) {
+	ssrc, sent := s.media()
 	if sent == nil || webrtc.SSRC(p.MediaSSRC) != ssrc {
 		return adapt.Feedback{}, false
 	}
-	l.receiving.Lock()
-	defer l.receiving.Unlock()
-	if l.form != adapt.RR {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	if s.form != adapt.RR {
 		return adapt.Feedback{}, false // reports on packets tell more
 	}
 	numbers := map[int64]bool{}
@@ -91,16 +92,16 @@ func (l *Link) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedbac
 			last = max(last, number)
 		}
 	}
-	if _, ok := sent.find(last + 1); !ok || last < l.newest {
+	if _, ok := sent.find(last + 1); !ok || last < s.newest {
 		return adapt.Feedback{}, false
 	}
 	f := adapt.Feedback{At: now, Kind: adapt.NACK}
-	for n := max(l.newest+1, last+2-mostAsked); n <= last+1; n++ {
+	for n := max(s.newest+1, last+2-mostAsked); n <= last+1; n++ {
 		if one, ok := sent.find(n); ok {
 			one.Lost = numbers[n]
 			f.Packets = append(f.Packets, one)
 		}
 	}
-	l.newest = last + 1
+	s.newest = last + 1
 	return f, len(f.Packets) > 1
 }

@@ -38,11 +38,11 @@ func (p onWire) number(t testing.TB) uint16 {
 	return e.TransportSequence
 }
 
-// rig is a link with its track bound to the whole chain of interceptors, and a network that notes what comes out.
+// rig is a sender with its track bound to the whole chain of interceptors, and a network that notes what comes out.
 type rig struct {
-	link *Link
-	rtcp interceptor.RTCPReader
-	in   []byte // what rtcp reads next
+	sender *Sender
+	rtcp   interceptor.RTCPReader
+	in     []byte // what rtcp reads next
 
 	mu   sync.Mutex
 	deaf bool // the network takes nothing, as before the keys are there
@@ -50,11 +50,11 @@ type rig struct {
 	sent []onWire
 }
 
-// newRig binds a link. Without repair the peer has no retransmission stream.
+// newRig binds a sender. Without repair the peer has no retransmission stream.
 func newRig(t testing.TB, cfg Config, repair bool) *rig {
 	t.Helper()
-	r := &rig{link: newLink(t, cfg)}
-	registry, err := r.link.chain()
+	r := &rig{sender: newSender(t, cfg)}
+	registry, err := r.sender.chain()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,9 @@ func newRig(t testing.TB, cfg Config, repair bool) *rig {
 		SSRC: mediaSSRC, PayloadType: mediaType, ClockRate: clockRate,
 		RTCPFeedback: []interceptor.RTCPFeedback{{Type: "nack"}},
 		RTPHeaderExtensions: []interceptor.RTPHeaderExtension{
-			{URI: TransportCC, ID: idTransportCC}, {URI: uriAbsCaptureTime, ID: idCaptureTime}, {URI: uriPlayoutDelay, ID: idPlayoutDelay},
+			{URI: TransportCC, ID: idTransportCC},
+			{URI: uriAbsCaptureTime, ID: idCaptureTime},
+			{URI: uriPlayoutDelay, ID: idPlayoutDelay},
 		},
 	}
 	if repair {
@@ -81,7 +83,7 @@ func newRig(t testing.TB, cfg Config, repair bool) *rig {
 			}
 			return copy(b, r.in), a, nil
 		}))
-	if _, err := r.link.track.Bind(binding{codec: r.link.cfg.Codec, info: info, writer: writer}); err != nil {
+	if _, err := r.sender.track.Bind(binding{codec: r.sender.cfg.Codec, info: info, writer: writer}); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -97,7 +99,10 @@ func (r *rig) network(header *rtp.Header, payload []byte, _ interceptor.Attribut
 	if r.mute {
 		return size, nil
 	}
-	r.sent = append(r.sent, onWire{header: header.Clone(), payload: append([]byte(nil), payload...), size: size, at: time.Now()})
+	r.sent = append(r.sent, onWire{
+		header: header.Clone(), payload: append([]byte(nil), payload...),
+		size: size, at: time.Now(),
+	})
 	return size, nil
 }
 
@@ -111,7 +116,10 @@ func (r *rig) packets() []onWire {
 // nack asks for packets of media again.
 func (r *rig) nack(t testing.TB, numbers ...uint16) {
 	t.Helper()
-	data, err := (&rtcp.TransportLayerNack{MediaSSRC: mediaSSRC, Nacks: rtcp.NackPairsFromSequenceNumbers(numbers)}).Marshal()
+	data, err := (&rtcp.TransportLayerNack{
+		MediaSSRC: mediaSSRC,
+		Nacks:     rtcp.NackPairsFromSequenceNumbers(numbers),
+	}).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}

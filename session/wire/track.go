@@ -21,8 +21,8 @@ const (
 	uriAbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 	uriPlayoutDelay   = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 
-	// extensionBytes is what the header extensions take of a packet: 4 for their own header, 2+1 for the transport-wide
-	// number, 3+1 for playout delay and 8+1 for the capture time, rounded up to whole words.
+	// extensionBytes is what the header extensions take of a packet: 4 for their own header, 2+1 for the
+	// transport-wide number, 3+1 for playout delay and 8+1 for the capture time, rounded up to whole words.
 	extensionBytes = 20
 	headerBytes    = 12
 	// maxPayload is what pion's NACK responder can keep of a packet: 1460 bytes, two of them for the original number.
@@ -32,7 +32,7 @@ const (
 // Track carries one stream of access units.
 type Track struct {
 	*webrtc.TrackLocalStaticRTP
-	link    *Link
+	sender  *Sender
 	payload rtp.Payloader
 
 	// base relates capture time to RTP time: the first access unit has a random time stamp (RFC 3550, section 5.1).
@@ -49,12 +49,12 @@ type Track struct {
 	ssrc         webrtc.SSRC
 }
 
-// Written is what became of an access unit.
+// Written is the result of WriteAccessUnit.
 type Written struct{ Packets, Bytes int }
 
-// NewTrack makes the link's track; a link has one.
-func (l *Link) NewTrack(id, streamID string) (*Track, error) {
-	local, err := webrtc.NewTrackLocalStaticRTP(parameters(l.cfg.Codec)[0].RTPCodecCapability, id, streamID)
+// NewTrack makes the sender's track; a sender has one.
+func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
+	local, err := webrtc.NewTrackLocalStaticRTP(parameters(s.cfg.Codec)[0].RTPCodecCapability, id, streamID)
 	if err != nil {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
@@ -63,15 +63,15 @@ func (l *Link) NewTrack(id, streamID string) (*Track, error) {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
 	t := &Track{
-		TrackLocalStaticRTP: local, link: l, payload: payloader(l.cfg.Codec),
+		TrackLocalStaticRTP: local, sender: s, payload: payloader(s.cfg.Codec),
 		offset: binary.BigEndian.Uint32(seed[:]), sequence: binary.BigEndian.Uint16(seed[4:]),
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.track != nil {
-		return nil, fmt.Errorf("wire: the link has a track already")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.track != nil {
+		return nil, fmt.Errorf("wire: the sender has a track already")
 	}
-	l.track, l.repair.sequence = t, binary.BigEndian.Uint16(seed[6:])
+	s.track, s.repair.sequence = t, binary.BigEndian.Uint16(seed[6:])
 	return t, nil
 }
 
@@ -94,16 +94,16 @@ func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 	return t.TrackLocalStaticRTP.Bind(c)
 }
 
-// WriteAccessUnit packetizes au, which has the link's codec, and hands it to the pacer. The RTP time is the capture time
-// at 90 kHz by the monotonic clock. It returns ErrFull when another access unit is waiting already and au is no keyframe; the
-// stream then has to go on with a keyframe. One goroutine at a time calls it.
+// WriteAccessUnit packetizes au, which has the sender's codec, and hands it to the pacer. The RTP time is the capture
+// time at 90 kHz by the monotonic clock. It returns ErrFull when another access unit is waiting already and au is no
+// keyframe; the stream must then continue with a keyframe. One goroutine at a time calls it.
 func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	stamp := t.stamp(au.Time)
 	t.mu.Lock()
 	captureTime, playoutDelay := t.captureTime, t.playoutDelay
 	t.mu.Unlock()
 
-	size := min(t.link.PacketSize()-headerBytes-extensionBytes, maxPayload)
+	size := min(t.sender.PacketSize()-headerBytes-extensionBytes, maxPayload)
 	chunks := t.payload.Payload(uint16(size), au.Data)
 	packets := make([]*rtp.Packet, len(chunks))
 	var w Written
@@ -127,11 +127,11 @@ func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	if len(packets) == 0 {
 		return Written{}, nil
 	}
-	return w, t.link.take(batch{packets: packets, bytes: w.Bytes}, au.Key)
+	return w, t.sender.take(batch{packets: packets, bytes: w.Bytes}, au.Key)
 }
 
-// stamp returns the RTP time of a capture time. Both times have readings of the monotonic clock, so that a step of the wall
-// clock does not show. No two access units have the same RTP time, or the receiver would take them for one frame.
+// stamp returns the RTP time of a capture time. Both times have readings of the monotonic clock, so that a step of the
+// wall clock does not show. No two access units have the same RTP time, or the receiver would take them for one frame.
 func (t *Track) stamp(at time.Time) uint32 {
 	if t.base.IsZero() {
 		t.base, t.ticks = at, -1
@@ -162,23 +162,26 @@ func (t *Track) write(p *rtp.Packet) {
 	t.last, t.any = p.Timestamp, true
 	t.mu.Unlock()
 	if err := t.WriteRTP(p); err != nil {
-		t.link.cfg.Log.Debug("packet not sent", "err", err)
+		t.sender.cfg.Log.Debug("packet not sent", "err", err)
 	}
 }
 
-// writePadding sends one packet of n bytes of padding. It has the time stamp of the frame before it, as a receiver expects
-// of padding between frames.
+// writePadding sends one packet of n bytes of padding. It has the time stamp of the frame before it, as a receiver
+// expects of padding between frames.
 func (t *Track) writePadding(n byte) {
 	t.mu.Lock()
-	p := &rtp.Packet{Header: rtp.Header{Version: 2, Padding: true, PaddingSize: n, SequenceNumber: t.sequence, Timestamp: t.last}}
+	p := &rtp.Packet{Header: rtp.Header{
+		Version: 2, Padding: true, PaddingSize: n, SequenceNumber: t.sequence,
+		Timestamp: t.last,
+	}}
 	t.sequence++
 	t.mu.Unlock()
 	if err := t.WriteRTP(p); err != nil {
-		t.link.cfg.Log.Debug("padding not sent", "err", err)
+		t.sender.cfg.Log.Debug("padding not sent", "err", err)
 	}
 }
 
-// begun tells whether media was sent.
+// begun reports whether media was sent.
 func (t *Track) begun() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

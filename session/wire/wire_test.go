@@ -17,16 +17,16 @@ import (
 	"github.com/pion/rtp"
 )
 
-func newLink(t testing.TB, cfg Config) *Link {
+func newSender(t testing.TB, cfg Config) *Sender {
 	t.Helper()
-	l, err := New(cfg)
+	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.NewTrack("video", "test"); err != nil {
+	if _, err := s.NewTrack("video", "test"); err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return s
 }
 
 // unit is an access unit of one slice with n bytes.
@@ -43,37 +43,38 @@ func unit(n int, key bool, at time.Time) encode.AccessUnit {
 }
 
 func TestOneAccessUnitWaits(t *testing.T) {
-	l := newLink(t, Config{})
+	sender := newSender(t, Config{})
 	now := time.Now()
 	for i, want := range []error{nil, nil, ErrFull} {
-		if _, err := l.track.WriteAccessUnit(unit(3000, false, now)); !errors.Is(err, want) {
+		if _, err := sender.track.WriteAccessUnit(unit(3000, false, now)); !errors.Is(err, want) {
 			t.Errorf("access unit %d: %v; want %v", i, err, want)
 		}
 	}
-	if _, err := l.track.WriteAccessUnit(unit(9000, true, now)); err != nil {
+	if _, err := sender.track.WriteAccessUnit(unit(9000, true, now)); err != nil {
 		t.Errorf("a keyframe does not replace what waits: %v", err)
 	}
-	before := l.Queue()
-	packets, bytes := l.Drop()
-	if after := l.Queue(); packets == 0 || after.Packets != before.Packets-packets || after.Bytes != before.Bytes-bytes || after.Packets == 0 {
+	before := sender.Queue()
+	packets, bytes := sender.Drop()
+	if after := sender.Queue(); packets == 0 || after.Packets != before.Packets-packets ||
+		after.Bytes != before.Bytes-bytes || after.Packets == 0 {
 		t.Errorf("Drop took %d packets of %+v and left %+v; want the begun access unit kept", packets, before, after)
 	}
-	if s := l.Stats(); s.DroppedFull != 1 || s.Dropped != 2 {
+	if s := sender.Stats(); s.DroppedFull != 1 || s.Dropped != 2 {
 		t.Errorf("counts are %+v; want 1 refused and 2 dropped", s)
 	}
 }
 
 func TestTimeStampIsCaptureTime(t *testing.T) {
-	l := newLink(t, Config{})
+	s := newSender(t, Config{})
 	base := time.Now()
 	var stamps []uint32
 	for _, d := range []time.Duration{0, 16 * time.Millisecond, 500 * time.Millisecond} {
-		l.current, l.waiting = batch{}, batch{}
-		if _, err := l.track.WriteAccessUnit(unit(100, true, base.Add(d))); err != nil {
+		s.current, s.waiting = batch{}, batch{}
+		if _, err := s.track.WriteAccessUnit(unit(100, true, base.Add(d))); err != nil {
 			t.Fatal(err)
 		}
-		stamps = append(stamps, l.current.packets[0].Timestamp)
-		if last := l.current.packets[len(l.current.packets)-1]; !last.Marker {
+		stamps = append(stamps, s.current.packets[0].Timestamp)
+		if last := s.current.packets[len(s.current.packets)-1]; !last.Marker {
 			t.Error("the last packet has no marker")
 		}
 	}
@@ -84,7 +85,7 @@ func TestTimeStampIsCaptureTime(t *testing.T) {
 
 // A step of the wall clock, as by a time server, moves no RTP time.
 func TestTimeStampIgnoresClockSteps(t *testing.T) {
-	l := newLink(t, Config{})
+	s := newSender(t, Config{})
 	stepped := func(at time.Time, seconds int64) time.Time {
 		// A time with a monotonic reading keeps its wall seconds in the 33 bits above 30 bits of nanoseconds.
 		word := (*uint64)(unsafe.Pointer(&at))
@@ -95,26 +96,27 @@ func TestTimeStampIgnoresClockSteps(t *testing.T) {
 	if d := stepped(base, 3600).Round(0).Sub(base.Round(0)); d != time.Hour {
 		t.Fatalf("the test moves the wall clock by %v; want 1h", d)
 	}
-	first := l.track.stamp(base)
+	first := s.track.stamp(base)
 	for i, step := range []int64{0, 3600, -86400} {
 		d := time.Duration(i+1) * 100 * time.Millisecond
-		if got, want := l.track.stamp(stepped(base.Add(d), step))-first, uint32(d.Milliseconds()*90); got != want {
+		if got, want := s.track.stamp(stepped(base.Add(d), step))-first, uint32(d.Milliseconds()*90); got != want {
 			t.Errorf("%v after the first, the wall clock stepped by %d s: %d ticks; want %d", d, step, got, want)
 		}
 	}
 }
 
 func TestTimeStampsDiffer(t *testing.T) {
-	l := newLink(t, Config{})
+	s := newSender(t, Config{})
 	now := time.Now()
-	first := l.track.stamp(now)
+	first := s.track.stamp(now)
 	for i, at := range []time.Time{now, now.Add(-time.Second), now.Add(time.Microsecond)} {
-		if got := l.track.stamp(at) - first; got != uint32(i+1) {
+		if got := s.track.stamp(at) - first; got != uint32(i+1) {
 			t.Errorf("time stamp %d is %d ticks after the first; want %d", i+1, got, i+1)
 		}
 	}
 	// 30 years, beyond what 64 bits of nanoseconds times 90000 hold.
-	if got, want := l.track.stamp(now.Add(30*365*24*time.Hour))-first, uint32(30*365*24*3600*90000&(1<<32-1)); got != want {
+	if got, want := s.track.stamp(now.Add(30*365*24*time.Hour))-first,
+		uint32(30*365*24*3600*90000&(1<<32-1)); got != want {
 		t.Errorf("after 30 years %d ticks; want %d", got, want)
 	}
 }
@@ -140,20 +142,26 @@ func TestLargestPacketSizeGoesThrough(t *testing.T) {
 
 // feedback builds a transport-wide report; 0 is lost, else the delta in units of 250 µs plus one.
 func feedback(base uint16, reference uint32, deltas ...int) *rtcp.TransportLayerCC {
-	p := &rtcp.TransportLayerCC{BaseSequenceNumber: base, PacketStatusCount: uint16(len(deltas)), ReferenceTime: reference}
+	p := &rtcp.TransportLayerCC{
+		BaseSequenceNumber: base, PacketStatusCount: uint16(len(deltas)),
+		ReferenceTime: reference,
+	}
 	for _, d := range deltas {
 		symbol := rtcp.TypeTCCPacketNotReceived
 		if d > 0 {
 			symbol = rtcp.TypeTCCPacketReceivedSmallDelta
-			p.RecvDeltas = append(p.RecvDeltas, &rtcp.RecvDelta{Type: symbol, Delta: int64(d-1) * rtcp.TypeTCCDeltaScaleFactor})
+			p.RecvDeltas = append(p.RecvDeltas, &rtcp.RecvDelta{
+				Type:  symbol,
+				Delta: int64(d-1) * rtcp.TypeTCCDeltaScaleFactor,
+			})
 		}
 		p.PacketChunks = append(p.PacketChunks, &rtcp.RunLengthChunk{PacketStatusSymbol: symbol, RunLength: 1})
 	}
 	return p
 }
 
-func receive(l *Link, now time.Time, p rtcp.Packet) []adapt.Packet {
-	r := l.Receive(now, []rtcp.Packet{p})
+func receive(s *Sender, now time.Time, p rtcp.Packet) []adapt.Packet {
+	r := s.Receive(now, []rtcp.Packet{p})
 	if len(r.Feedback) == 0 {
 		return nil
 	}
@@ -161,17 +169,19 @@ func receive(l *Link, now time.Time, p rtcp.Packet) []adapt.Packet {
 }
 
 func TestTransportFeedback(t *testing.T) {
-	l := newLink(t, Config{})
+	sender := newSender(t, Config{})
 	now := time.Now()
 	for i := range 10 {
-		l.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
+		sender.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{},
+			content{})
 	}
 	// Across the wrap of the sequence number, and of the reference time.
-	first := receive(l, now.Add(50*time.Millisecond), feedback(65530, 1<<24-1, 1, 5, 0, 9))
-	if len(first) != 4 || !first[2].Lost || first[0].Size != 1000 || first[3].Arrived.Sub(first[0].Arrived) != 3*time.Millisecond {
+	first := receive(sender, now.Add(50*time.Millisecond), feedback(65530, 1<<24-1, 1, 5, 0, 9))
+	if len(first) != 4 || !first[2].Lost || first[0].Size != 1000 ||
+		first[3].Arrived.Sub(first[0].Arrived) != 3*time.Millisecond {
 		t.Fatalf("the first report is %+v", first)
 	}
-	second := receive(l, now.Add(60*time.Millisecond), feedback(65534, 0, 1, 1, 1))
+	second := receive(sender, now.Add(60*time.Millisecond), feedback(65534, 0, 1, 1, 1))
 	if len(second) != 3 || second[0].ID != 5 || second[2].ID != 7 {
 		t.Fatalf("the second report is %+v; want packets 5 to 7", second)
 	}
@@ -179,21 +189,21 @@ func TestTransportFeedback(t *testing.T) {
 		t.Errorf("the reference time moved by %v over its wrap; want 64ms", d)
 	}
 	// The packet reported lost was only late.
-	if late := receive(l, now, feedback(65532, 1, 1)); len(late) != 1 || late[0].Lost || late[0].ID != 3 {
+	if late := receive(sender, now, feedback(65532, 1, 1)); len(late) != 1 || late[0].Lost || late[0].ID != 3 {
 		t.Errorf("the late packet is %+v; want packet 3 received", late)
 	}
-	if again := receive(l, now, feedback(65532, 1, 1)); again != nil {
+	if again := receive(sender, now, feedback(65532, 1, 1)); again != nil {
 		t.Errorf("a repeated report is %+v; want nothing", again)
 	}
-	if never := receive(l, now, feedback(1000, 2, 1, 1)); never != nil {
+	if never := receive(sender, now, feedback(1000, 2, 1, 1)); never != nil {
 		t.Errorf("packets that were never sent are %+v; want nothing", never)
 	}
-	if s := l.Stats(); s.ReportedTwice != 1 || s.NeverSent != 2 {
+	if s := sender.Stats(); s.ReportedTwice != 1 || s.NeverSent != 2 {
 		t.Errorf("counts are %+v; want 1 repeated, 2 never sent", s)
 	}
 }
 
-// ccfb returns a report on packets of one stream: -1 for one that did not arrive, else the age of the arrival in 1/1024 s.
+// ccfb returns a report on packets of one stream: -1 for a lost packet, else the age of its arrival in 1/1024 s.
 func ccfb(reported uint32, ssrc uint32, begin uint16, ages ...int) *rtcp.CCFeedbackReport {
 	b := rtcp.CCFeedbackReportBlock{MediaSSRC: ssrc, BeginSequence: begin}
 	for _, age := range ages {
@@ -207,18 +217,20 @@ func ccfb(reported uint32, ssrc uint32, begin uint16, ages ...int) *rtcp.CCFeedb
 }
 
 func TestCongestionFeedback(t *testing.T) {
-	l := newLink(t, Config{})
+	sender := newSender(t, Config{})
 	now := time.Now()
 	for i := range 8 {
-		p := l.history.add(0, false, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
-		l.streams.of(mediaSSRC+uint32(i%2)).put(uint16(65534+i/2), p, content{}) // across the wrap
+		p := sender.history.add(0, false, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
+		sender.streams.of(mediaSSRC+uint32(i%2)).put(uint16(65534+i/2), p, content{}) // across the wrap
 	}
-	r := l.Receive(now.Add(100*time.Millisecond), []rtcp.Packet{ccfb(1<<32-65536/2, mediaSSRC, 65534, 1024/4, -1, 0)})
+	r := sender.Receive(now.Add(100*time.Millisecond), []rtcp.Packet{ccfb(1<<32-65536/2, mediaSSRC, 65534,
+		1024/4, -1, 0)})
 	if len(r.Feedback) != 1 || r.Feedback[0].Kind != adapt.CCFB || len(r.Feedback[0].Packets) != 3 {
 		t.Fatalf("the report is %+v", r)
 	}
 	f := r.Feedback[0]
-	if p := f.Packets; p[0].ID != 1 || p[1].ID != 3 || p[2].ID != 5 || !p[1].Lost || p[2].Size != 1004 || p[0].ECN != 3 ||
+	if p := f.Packets; p[0].ID != 1 || p[1].ID != 3 || p[2].ID != 5 || !p[1].Lost || p[2].Size != 1004 ||
+		p[0].ECN != 3 ||
 		p[2].Arrived.Sub(p[0].Arrived) != 250*time.Millisecond || !p[1].Arrived.IsZero() {
 		t.Errorf("the packets are %+v", p)
 	}
@@ -226,61 +238,69 @@ func TestCongestionFeedback(t *testing.T) {
 		t.Errorf("round trip %v; want 96ms, from the newest packet on", f.RTT)
 	}
 	// The clock wraps, a block overlaps the one before, the packet reported lost was late, and another has no time.
-	second := receive(l, now.Add(time.Second), ccfb(65536/2, mediaSSRC, 65534, 1024, 512, 0, arrivedNobodyAt))
-	if len(second) != 1 || second[0].ID != 3 || second[0].Lost || second[0].Arrived.Sub(f.Packets[2].Arrived) != 500*time.Millisecond {
+	second := receive(sender, now.Add(time.Second), ccfb(65536/2, mediaSSRC, 65534, 1024, 512, 0, arrivedNobodyAt))
+	if len(second) != 1 || second[0].ID != 3 || second[0].Lost ||
+		second[0].Arrived.Sub(f.Packets[2].Arrived) != 500*time.Millisecond {
 		t.Errorf("the second report is %+v", second)
 	}
-	if none := receive(l, now, ccfb(65536, 0xbad, 0, 1, 2, 3)); none != nil {
+	if none := receive(sender, now, ccfb(65536, 0xbad, 0, 1, 2, 3)); none != nil {
 		t.Errorf("packets of nobody's stream are %+v", none)
 	}
-	if s := l.Stats(); s.ReportedTwice != 2 || s.NeverSent != 3 {
+	if s := sender.Stats(); s.ReportedTwice != 2 || s.NeverSent != 3 {
 		t.Errorf("counts are %+v; want 2 repeated, 3 never sent", s)
 	}
 	// Streams come one after the other in a report, packets in the order they were sent.
 	both := ccfb(65536*2, mediaSSRC, 1, 0)
 	both.ReportBlocks = append(both.ReportBlocks, ccfb(0, mediaSSRC+1, 65534, 0, 0).ReportBlocks...)
-	if p := receive(l, now, both); len(p) != 3 || p[0].ID != 2 || p[1].ID != 4 || p[2].ID != 7 {
+	if p := receive(sender, now, both); len(p) != 3 || p[0].ID != 2 || p[1].ID != 4 || p[2].ID != 7 {
 		t.Errorf("packets of two streams are %+v; want 2, 4 and 7", p)
 	}
 }
 
 // Of two forms of feedback one counts: each has a clock of its own.
 func TestFormsOfFeedbackDoNotMix(t *testing.T) {
-	l := newLink(t, Config{})
+	s := newSender(t, Config{})
 	now := time.Now()
 	for i := range 4 {
-		l.streams.of(mediaSSRC).put(uint16(i), l.history.add(uint16(i), true, 1000, now, label{}, content{}), content{})
+		s.streams.of(mediaSSRC).put(uint16(i), s.history.add(uint16(i), true, 1000, now, label{}, content{}), content{})
 	}
-	if p := receive(l, now, ccfb(1, mediaSSRC, 0, 0)); len(p) != 1 {
+	if p := receive(s, now, ccfb(1, mediaSSRC, 0, 0)); len(p) != 1 {
 		t.Errorf("got %+v", p)
 	}
-	if p := receive(l, now, feedback(1, 0, 1, 1)); p != nil {
+	if p := receive(s, now, feedback(1, 0, 1, 1)); p != nil {
 		t.Errorf("after a report by RFC 8888 a transport-wide one gives %+v", p)
 	}
 }
 
-// Receiver reports and requests for packets again tell which packet of media was the newest to arrive, where nothing better does.
+// Receiver reports and NACKs name the newest packet of media that has arrived, if there is no better feedback.
 func TestReportsNamePackets(t *testing.T) {
-	l := newLink(t, Config{})
-	l.track.ssrc = mediaSSRC
+	s := newSender(t, Config{})
+	s.track.ssrc = mediaSSRC
 	begun := time.Now()
 	for i := range 12 {
 		at := begun.Add(time.Duration(i) * 10 * time.Millisecond)
-		l.streams.of(mediaSSRC).put(uint16(65530+i), l.history.add(0, false, 1000+i, at, label{}, content{}), content{}) // across the wrap
+		// Across the wrap.
+		s.streams.of(mediaSSRC).put(uint16(65530+i), s.history.add(0, false, 1000+i, at, label{}, content{}), content{})
 	}
 	now := begun.Add(time.Second)
 	report := func(highest uint32) []adapt.Packet {
 		// Some receivers send no cycles.
-		r := l.Receive(now, []rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: mediaSSRC, LastSequenceNumber: highest}}}})
+		r := s.Receive(now, []rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
+			SSRC: mediaSSRC, LastSequenceNumber: highest,
+		}}}})
 		if len(r.Feedback) != 1 || r.Feedback[0].Kind != adapt.RR {
 			t.Fatalf("the report is %+v", r)
 		}
 		return r.Feedback[0].Packets
 	}
 	missing := func(ssrc uint32, numbers ...uint16) []adapt.Packet {
-		return receive(l, now, &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(numbers)})
+		return receive(s, now, &rtcp.TransportLayerNack{
+			MediaSSRC: ssrc,
+			Nacks:     rtcp.NackPairsFromSequenceNumbers(numbers),
+		})
 	}
-	if p := report(65532); len(p) != 2 || p[0].ID != 3 || p[0].Lost || p[0].Size != 1002 || !p[0].Sent.Equal(begun.Add(20*time.Millisecond)) || p[1].ID != 4 || !p[1].Lost {
+	if p := report(65532); len(p) != 2 || p[0].ID != 3 || p[0].Lost || p[0].Size != 1002 ||
+		!p[0].Sent.Equal(begun.Add(20*time.Millisecond)) || p[1].ID != 4 || !p[1].Lost {
 		t.Errorf("65532 as the newest is %+v; want packet 3, and 4 as the next", p)
 	}
 	p := missing(mediaSSRC, 65534, 65535, 1)
@@ -309,11 +329,11 @@ func TestReportsNamePackets(t *testing.T) {
 }
 
 func TestReceiverReport(t *testing.T) {
-	l := newLink(t, Config{})
-	l.track.ssrc = 7
+	s := newSender(t, Config{})
+	s.track.ssrc = 7
 	now := time.Now()
 	sent := uint32(ntp64(now.Add(-120*time.Millisecond)) >> 16)
-	r := l.Receive(now, []rtcp.Packet{
+	r := s.Receive(now, []rtcp.Packet{
 		&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{
 			{SSRC: 7, FractionLost: 64, Jitter: 900, LastSenderReport: sent, Delay: 65536 / 10},
 			{SSRC: 8, FractionLost: 255},
@@ -330,27 +350,27 @@ func TestReceiverReport(t *testing.T) {
 }
 
 func TestFullIntraRequestIsToldOnce(t *testing.T) {
-	l := newLink(t, Config{})
+	s := newSender(t, Config{})
 	for i, c := range []struct {
 		number uint8
 		want   bool
 	}{{254, true}, {254, false}, {255, true}, {0, true}, {255, false}, {0, false}} {
 		p := &rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: 7, SequenceNumber: c.number}}}
-		if got := l.Receive(time.Now(), []rtcp.Packet{p}).FIR; got != c.want {
+		if got := s.Receive(time.Now(), []rtcp.Packet{p}).FIR; got != c.want {
 			t.Errorf("request %d, number %d: FIR is %t; want %t", i, c.number, got, c.want)
 		}
 	}
 }
 
 func TestMissingFeedbackIsCounted(t *testing.T) {
-	l := newLink(t, Config{})
-	l.history.add(0, true, 100, time.Now(), label{}, content{})
+	sender := newSender(t, Config{})
+	sender.history.add(0, true, 100, time.Now(), label{}, content{})
 	for _, count := range []uint8{254, 255, 2, 1, 2} {
 		p := feedback(0, 0, 1)
 		p.FbPktCount = count
-		l.Receive(time.Now(), []rtcp.Packet{p})
+		sender.Receive(time.Now(), []rtcp.Packet{p})
 	}
-	if s := l.Stats(); s.FeedbackLost != 2 || s.FeedbackLate != 2 {
+	if s := sender.Stats(); s.FeedbackLost != 2 || s.FeedbackLate != 2 {
 		t.Errorf("%d messages lost and %d late; want 2 and 2", s.FeedbackLost, s.FeedbackLate)
 	}
 }
@@ -367,19 +387,22 @@ func TestHostileFeedback(t *testing.T) {
 		},
 		"received without a delta": {
 			PacketStatusCount: 3,
-			PacketChunks:      []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 3}},
+			PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{
+				PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 3,
+			}},
 		},
 		"a chunk that is none": {PacketStatusCount: 3, PacketChunks: []rtcp.PacketStatusChunk{nil}},
 		"a symbol list of another size": {
-			PacketStatusCount: 3, PacketChunks: []rtcp.PacketStatusChunk{&rtcp.StatusVectorChunk{SymbolList: make([]uint16, 40)}},
+			PacketStatusCount: 3,
+			PacketChunks:      []rtcp.PacketStatusChunk{&rtcp.StatusVectorChunk{SymbolList: make([]uint16, 40)}},
 		},
 	} {
-		l := newLink(t, Config{})
+		s := newSender(t, Config{})
 		for i := range 20 {
-			l.history.add(uint16(i), true, 100, time.Now(), label{}, content{})
+			s.history.add(uint16(i), true, 100, time.Now(), label{}, content{})
 		}
 		last := uint64(0)
-		for _, got := range receive(l, time.Now(), p) {
+		for _, got := range receive(s, time.Now(), p) {
 			if got.ID <= last || got.ID > 20 {
 				t.Errorf("%s: packet %d after %d", name, got.ID, last)
 			}
@@ -390,7 +413,8 @@ func TestHostileFeedback(t *testing.T) {
 
 func FuzzReceive(f *testing.F) {
 	for _, p := range []rtcp.Packet{
-		feedback(65530, 5, 1, 0, 3), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7}}}, &rtcp.PictureLossIndication{},
+		feedback(65530, 5, 1, 0, 3), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7}}},
+		&rtcp.PictureLossIndication{},
 		ccfb(77, mediaSSRC, 65530, 5, -1, arrivedLongAgo, arrivedNobodyAt),
 	} {
 		if data, err := p.Marshal(); err == nil {
@@ -402,12 +426,13 @@ func FuzzReceive(f *testing.F) {
 		if err != nil {
 			return
 		}
-		l := newLink(t, Config{})
+		s := newSender(t, Config{})
 		now := time.Now()
 		for i := range 40 {
-			l.streams.of(mediaSSRC).put(uint16(65520+i), l.history.add(uint16(65520+i), true, 1200, now, label{}, content{}), content{})
+			s.streams.of(mediaSSRC).put(uint16(65520+i), s.history.add(uint16(65520+i), true, 1200, now,
+				label{}, content{}), content{})
 		}
-		for _, feedback := range l.Receive(now, packets).Feedback {
+		for _, feedback := range s.Receive(now, packets).Feedback {
 			for _, p := range feedback.Packets {
 				if p.ID == 0 || p.ID > 40 {
 					t.Fatalf("packet %+v was never sent", p)
@@ -418,28 +443,29 @@ func FuzzReceive(f *testing.F) {
 }
 
 func BenchmarkWriteAccessUnit(b *testing.B) {
-	l := newLink(b, Config{})
+	s := newSender(b, Config{})
 	au := unit(20_000, false, time.Now())
 	b.ReportAllocs()
 	for b.Loop() {
-		l.current, l.waiting = batch{}, batch{}
-		if _, err := l.track.WriteAccessUnit(au); err != nil {
+		s.current, s.waiting = batch{}, batch{}
+		if _, err := s.track.WriteAccessUnit(au); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// The NACK responder sends packets again in goroutines of its own: a panic on their way ends the session, not the daemon.
+// The NACK responder sends packets again in goroutines of its own: a panic on their way ends the session, not the
+// daemon.
 func TestPanicOnTheWayOfARepairIsCaught(t *testing.T) {
 	var told error
-	l := newLink(t, Config{Guard: guard.New(slog.New(slog.DiscardHandler), nil, func(err error) { told = err })})
-	w := (&gate{link: l}).BindLocalStream(&interceptor.StreamInfo{SSRC: mediaSSRC}, interceptor.RTPWriterFunc(
+	s := newSender(t, Config{Guard: guard.New(slog.New(slog.DiscardHandler), nil, func(err error) { told = err })})
+	w := (&rtxQueue{sender: s}).BindLocalStream(&interceptor.StreamInfo{SSRC: mediaSSRC}, interceptor.RTPWriterFunc(
 		func(*rtp.Header, []byte, interceptor.Attributes) (int, error) { panic("planted") }))
 	if n, _ := w.Write(&rtp.Header{SSRC: mediaSSRC}, nil, nil); n != 0 || told == nil {
 		t.Errorf("%d bytes were written, and %v was told", n, told)
 	}
 	told = nil
-	in := &inbox{link: l, packets: make(chan []byte)}
+	in := &inbox{sender: s, packets: make(chan []byte)}
 	close(in.packets) // to write there panics
 	if _, err := in.Write([]byte{0x81, 206, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}); err != nil || told == nil {
 		t.Errorf("got %v, and %v was told", err, told)

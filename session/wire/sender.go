@@ -3,12 +3,12 @@
 //
 // A packet goes through these layers, and a retransmission joins in the middle:
 //
-//	access unit ─▶ Track (one waiting at most) ─▶ pacer ─▶ pion: sender reports ─▶ NACK responder ─▶ gate ─▶ transport-wide
-//	               sequence number ─▶ recorder ─▶ network
+//	access unit ─▶ Track (at most one waits) ─▶ pacer ─▶ pion: sender reports ─▶ NACK responder ─▶ RTX queue
+//	            ─▶ transport-wide sequence number ─▶ recorder ─▶ network
 //
-// Media is paced before pion sees it, so that an access unit which has to be dropped leaves no gap in the sequence numbers.
-// Retransmissions begin inside pion, in its NACK responder; the gate below it takes them out of the chain and hands them to
-// the same pacer, which lets them through first. The recorder sees every packet as it leaves, whatever its origin.
+// Media is paced before pion sees it, so that a dropped access unit leaves no gap in the sequence numbers. pion's NACK
+// responder makes the retransmissions. The RTX queue below it takes them out of the chain and gives them to the same
+// pacer, which sends them first. The recorder sees every packet that leaves.
 package wire
 
 import (
@@ -28,17 +28,17 @@ import (
 	"github.com/pion/rtp"
 )
 
-// ErrFull means that an access unit came while another one was waiting already. It was not taken; the stream goes on at the
-// next keyframe.
+// ErrFull means that an access unit came while another one was waiting already. It was refused; the stream continues
+// with the next keyframe.
 var ErrFull = errors.New("wire: an access unit is waiting already")
 
 // defaultMTU leaves room for SRTP, UDP and IPv6 headers and a tunnel on paths of 1280 bytes, the least IPv6 has.
 const defaultMTU = 1200
 
-// part names the link to its Guard.
+// part names the sender to its Guard.
 const part = "transport"
 
-// Config of a Link.
+// Config of a Sender.
 type Config struct {
 	Log *slog.Logger
 	// Codec is the access units', one of encode.Codecs. It defaults to H264.
@@ -47,17 +47,17 @@ type Config struct {
 	MTU int
 	// OnSent is told of every packet that leaves, in their order, from the goroutine of Run.
 	OnSent func(adapt.Packet)
-	// OnBroken is called when the receiver lacks a packet that it will not get any more, and cannot decode before the next
-	// keyframe. It is called at most once for each keyframe, from a goroutine of pion.
+	// OnBroken is called when the receiver lacks a packet that it will not get any more, and cannot decode before the
+	// next keyframe. It is called at most once for each keyframe, from a goroutine of pion.
 	OnBroken func()
-	// Guard catches panics where pion calls the link; nil lets them pass.
+	// Guard catches panics where pion calls the sender; nil lets them pass.
 	Guard *guard.Guard
 	// StartRate is the pacing rate to begin with, in bits per second. It defaults to 2 Mbit/s.
 	StartRate int
 }
 
-// Link is one viewer's RTP side. All methods may be called from any goroutine.
-type Link struct {
+// Sender is one viewer's RTP side. All methods may be called from any goroutine.
+type Sender struct {
 	cfg        Config
 	history    history
 	reports    atomic.Pointer[inbox] // of our media
@@ -89,7 +89,7 @@ type Link struct {
 	stats   Stats
 }
 
-// batch is an access unit in packets, those that are sent already cut off.
+// batch is an access unit in packets, without the packets that have left.
 type batch struct {
 	packets []*rtp.Packet
 	bytes   int
@@ -112,26 +112,27 @@ type Queue struct {
 	Oldest time.Duration
 }
 
-// Stats counts what a link did.
+// Stats counts what a sender did.
 type Stats struct {
-	Packets, Bytes           uint64 // all that left, headers included
-	Retransmissions          uint64
-	RetransmittedBytes       uint64
-	PaddingPackets           uint64
-	PaddingBytes             uint64
-	Unsent                   uint64         // packets that the transport did not take: it is not ready yet, or gone
-	AccessUnits              uint64         // handed over
-	DroppedFull              uint64         // access units refused because one was waiting
-	Dropped                  uint64         // access units taken back by Drop
-	Refused                  pacing.Refused // requests for retransmissions
-	ReportedTwice, NeverSent uint64         // packets in transport feedback that were reported before, or that we never sent
-	FeedbackLost             uint64         // messages of transport feedback missing between those that came
-	FeedbackLate             uint64         // messages of transport feedback that came after a later one, or twice
-	ReportsDropped           uint64         // reports that nobody read in time
+	Packets, Bytes     uint64 // all that left, headers included
+	Retransmissions    uint64
+	RetransmittedBytes uint64
+	PaddingPackets     uint64
+	PaddingBytes       uint64
+	Unsent             uint64         // packets that the transport did not take: it is not ready yet, or gone
+	AccessUnits        uint64         // handed over
+	DroppedFull        uint64         // access units refused because one was waiting
+	Dropped            uint64         // access units taken back by Drop
+	Refused            pacing.Refused // requests for retransmissions
+	// Packets in transport feedback that were reported before, or that we never sent.
+	ReportedTwice, NeverSent uint64
+	FeedbackLost             uint64 // lost messages of transport feedback
+	FeedbackLate             uint64 // messages of transport feedback that came after a later one, or twice
+	ReportsDropped           uint64 // reports that nobody read in time
 }
 
-// New returns a link that sends nothing before Run.
-func New(cfg Config) (*Link, error) {
+// New returns a sender that sends nothing before Run.
+func New(cfg Config) (*Sender, error) {
 	if cfg.MTU == 0 {
 		cfg.MTU = defaultMTU
 	}
@@ -152,91 +153,91 @@ func New(cfg Config) (*Link, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Link{
+	s := &Sender{
 		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, shares: pacing.NewShares(),
 	}
-	l.sizes.begin(cfg.MTU)
-	l.packetSize.Store(int64(cfg.MTU))
-	l.history.repeats, l.streams.repeats = &l.repeats, &l.repeats
-	return l, nil
+	s.sizes.begin(cfg.MTU)
+	s.packetSize.Store(int64(cfg.MTU))
+	s.history.repeats, s.streams.repeats = &s.repeats, &s.repeats
+	return s, nil
 }
 
 // SetRate sets the pacing rate in bits per second, from the next packet on.
-func (l *Link) SetRate(bitsPerSecond int) {
-	l.mu.Lock()
-	l.rate = max(bitsPerSecond, 1000)
-	l.mu.Unlock()
-	l.notify()
+func (s *Sender) SetRate(bitsPerSecond int) {
+	s.mu.Lock()
+	s.rate = max(bitsPerSecond, 1000)
+	s.mu.Unlock()
+	s.notify()
 }
 
-// Queue tells what waits to be sent.
-func (l *Link) Queue() Queue {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	q := Queue{Packets: len(l.current.packets) + len(l.waiting.packets), Bytes: l.current.bytes + l.waiting.bytes}
-	if len(l.current.packets) > 0 {
-		q.Oldest = time.Since(l.current.at)
+// Queue returns what waits to be sent.
+func (s *Sender) Queue() Queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := Queue{Packets: len(s.current.packets) + len(s.waiting.packets), Bytes: s.current.bytes + s.waiting.bytes}
+	if len(s.current.packets) > 0 {
+		q.Oldest = time.Since(s.current.at)
 	}
 	return q
 }
 
-// Drop takes back the access unit that waits and has not begun to be sent, and tells how much that was. What follows cannot
-// be decoded before the next keyframe.
-func (l *Link) Drop() (packets, bytes int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.drop()
+// Drop drops the waiting access unit of which nothing has been sent, and returns its size. The stream cannot be
+// decoded before the next keyframe.
+func (s *Sender) Drop() (packets, bytes int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drop()
 }
 
-func (l *Link) drop() (packets, bytes int) {
-	if len(l.waiting.packets) == 0 {
+func (s *Sender) drop() (packets, bytes int) {
+	if len(s.waiting.packets) == 0 {
 		return 0, 0
 	}
-	packets, bytes = len(l.waiting.packets), l.waiting.bytes
-	l.waiting = batch{}
-	l.stats.Dropped++
+	packets, bytes = len(s.waiting.packets), s.waiting.bytes
+	s.waiting = batch{}
+	s.stats.Dropped++
 	return packets, bytes
 }
 
 // Stats returns the counts so far.
-func (l *Link) Stats() Stats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.stats
-	if in := l.reports.Load(); in != nil {
-		s.ReportsDropped = in.dropped.Load()
+func (s *Sender) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.stats
+	if in := s.reports.Load(); in != nil {
+		stats.ReportsDropped = in.dropped.Load()
 	}
-	return s
+	return stats
 }
 
-func (l *Link) notify() {
+func (s *Sender) notify() {
 	select {
-	case l.wake <- struct{}{}:
+	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
 // take hands an access unit to the pacer.
-func (l *Link) take(b batch, key bool) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+func (s *Sender) take(b batch, key bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
 		return io.ErrClosedPipe
 	}
-	l.stats.AccessUnits++
+	s.stats.AccessUnits++
 	if key {
-		l.drop() // nothing before a keyframe is needed any more
+		s.drop() // nothing before a keyframe is needed any more
 	}
 	b.at, b.key = time.Now(), key
 	switch {
-	case len(l.current.packets) == 0:
-		l.current = b
-	case len(l.waiting.packets) == 0:
-		l.waiting = b
+	case len(s.current.packets) == 0:
+		s.current = b
+	case len(s.waiting.packets) == 0:
+		s.waiting = b
 	default:
-		l.stats.DroppedFull++
+		s.stats.DroppedFull++
 		return ErrFull
 	}
-	l.notify()
+	s.notify()
 	return nil
 }
