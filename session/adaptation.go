@@ -57,14 +57,3 @@ func (v *viewer) beginLocal() error {
 	v.sender.SetRate(v.rate)
 	return nil
 }
-
-// localStart returns what another session may begin with on a local path: an even part of the uplink at most, until the shares are made anew.
-func (m *Manager) localStart() int {
-	cfg := m.cfg()
-	if cfg.Uplink == 0 {
-		return cfg.LocalStartBitrate
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return min(cfg.LocalStartBitrate, cfg.Uplink/(len(m.sessions)+1))
-}

@@ -34,7 +34,7 @@ func TestLocalStartBitrate(t *testing.T) {
 			r.accept(a)
 			r.playing(t, 3)
 			h.mu.Lock()
-			v := h.sessions[r.id].viewer
+			v := h.registry.sessions[r.id].viewer
 			h.mu.Unlock()
 			v.ctl.Lock()
 			got := v.adaptation.config.WithDefaults().Start

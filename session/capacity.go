@@ -36,9 +36,15 @@ type GPU struct {
 	Sessions int     `json:"encoder_sessions" doc:"Number of encodings that run on it, of all programs."`
 }
 
+// capacity measures what the machine and the pipelines have left.
+type capacity struct {
+	conf *live
+	pool *pipeline.Pool
+}
+
 // request returns what a session of a display asks of admission. ceiling is its own, 0 for none.
-func (m *Manager) request(d Display, ceiling int, codec string) admission.Request {
-	cfg := m.cfg()
+func (c *capacity) request(d Display, ceiling int, codec string) admission.Request {
+	cfg := c.conf.get()
 	rule := cfg.rule(d.ID)
 	size := rule.size(image.Pt(d.Width, d.Height))
 	p := admission.NewProfile(size.X, size.Y, cfg.fps(d.ID))
@@ -54,21 +60,16 @@ func (m *Manager) request(d Display, ceiling int, codec string) admission.Reques
 	}
 }
 
-// loads returns what admission decides on: the load of the sessions, of the pipelines and of the machine. The encoders are
-// those of a codec. The caller holds mu.
-func (m *Manager) loads(now time.Time, codec string) admission.Snapshot {
-	cfg := m.cfg()
+// measure returns the load of the machine and of the pipelines. The encoders are those of a codec. Sessions are left to
+// the caller.
+func (c *capacity) measure(now time.Time, codec string) admission.Snapshot {
+	cfg := c.conf.get()
+	load := c.pool.Load(now, codec)
 	s := admission.Snapshot{
-		Now:      now,
-		Limits:   admission.Limits{Sessions: m.limit(), Handshakes: cfg.MaxHandshakes, PerOwner: cfg.MaxPerOwner},
-		Sessions: m.sessionLoads[:0],
+		Now:    now,
+		Limits: admission.Limits{Sessions: cfg.MaxSessions, Handshakes: cfg.MaxHandshakes, PerOwner: cfg.MaxPerOwner},
+		Host:   admission.Host{Uplink: cfg.Uplink, Late: load.Late},
 	}
-	for _, h := range m.sessions {
-		s.Sessions = append(s.Sessions, h.admissionLoad())
-	}
-	m.sessionLoads = s.Sessions
-	load := m.pool.Load(now, codec)
-	s.Host = admission.Host{Uplink: cfg.Uplink, Late: load.Late}
 	if len(load.Encoders) == 0 {
 		return s // a viewer that takes only that codec is refused before
 	}
@@ -77,10 +78,10 @@ func (m *Manager) loads(now time.Time, codec string) admission.Snapshot {
 	for id, d := range load.Displays {
 		s.Displays[id] = admission.Display{Viewers: d.Users, Cost: d.Cores, Encodes: d.Encodings, Shared: d.Shared}
 	}
-	s.Host.Best, s.Host.EncodeLimit = m.encoder(best.Profile, load), best.Limit
+	s.Host.Best, s.Host.EncodeLimit = c.encoder(best.Profile, load), best.Limit
 	for _, e := range load.Encoders[1:] {
 		if e.Limit == 0 || e.Uses < e.Limit {
-			spare := m.encoder(e.Profile, load)
+			spare := c.encoder(e.Profile, load)
 			s.Host.Spare = &spare
 			break
 		}
@@ -93,23 +94,14 @@ func (m *Manager) loads(now time.Time, codec string) admission.Snapshot {
 	return s
 }
 
-// admissionLoad returns what admission sees of the session.
-func (h *held) admissionLoad() admission.Session {
-	l := h.load()
-	return admission.Session{
-		ID: h.id, Display: h.showing(), Heading: h.heading(), Owner: h.offer.Owner, Guest: h.offer.Guest,
-		Created: h.created, Connected: l.connected, Connecting: l.state == stateConnecting, Ending: h.ending, Sent: l.sent,
-	}
-}
-
 // encoder returns what is known of an encoder: what its encodes show, else what its trial did.
-func (m *Manager) encoder(p encode.Profile, load pipeline.Load) admission.Encoder {
+func (c *capacity) encoder(p encode.Profile, load pipeline.Load) admission.Encoder {
 	e := admission.Encoder{PerPixel: load.Paces[p.Name].PerPixel, OnCPU: !p.Hardware, Threads: p.Threads}
-	if m.cfg().Load == nil { // nothing that is measured counts
+	if c.conf.get().Load == nil { // nothing that is measured counts
 		e.PerPixel = 0
 		return e
 	}
-	if info := m.cfg().EncoderInfo; e.PerPixel == 0 && info != nil {
+	if info := c.conf.get().EncoderInfo; e.PerPixel == 0 && info != nil {
 		for _, i := range info() {
 			if i.Usable && i.Name == p.Name {
 				e.PerPixel = i.PerMegapixel / 1e6
@@ -136,30 +128,10 @@ func card(gpus []GPU, p encode.Profile, perPixel float64, now pipeline.Pace) *ad
 	return &admission.Card{Used: g.Encoder, PerPixel: perPixel, MemoryFree: max(0, g.Total-g.Used), MemoryTotal: g.Total}
 }
 
-// usual is the codec that is assumed for a session whose viewer is not known yet: most take the preferred one.
-func (m *Manager) usual() string {
-	if codecs := m.pool.Codecs(); len(codecs) > 0 {
+// usualCodec returns the codec that is assumed for a session whose viewer is not known yet: most take the preferred one.
+func (c *capacity) usualCodec() string {
+	if codecs := c.pool.Codecs(); len(codecs) > 0 {
 		return codecs[0]
 	}
 	return encode.H264
 }
-
-// Capacity returns how many more sessions there is room for, at the usual profiles or at those of the given names.
-func (m *Manager) Capacity(profiles ...admission.Profile) []admission.Capacity {
-	if len(profiles) == 0 {
-		profiles = admission.Profiles()
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	codec := m.usual()
-	list := m.admission.Capacity(codec, m.loads(time.Now(), codec), profiles)
-	if m.closed() {
-		for i := range list {
-			list[i].More, list[i].LimitedBy = 0, string(admission.Sessions)
-		}
-	}
-	return list
-}
-
-// closed reports whether the host takes no new sessions. The caller holds mu.
-func (m *Manager) closed() bool { return m.drain != nil || m.stopped }

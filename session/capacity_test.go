@@ -49,7 +49,7 @@ func TestLimitsAloneMeasureNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := openHouse(t, func(cfg *Config) { cfg.Load, cfg.EncoderInfo = c.load, measured(1) })
 			defer h.close(t)
-			_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
+			_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
 			if c.fits != (err == nil) {
 				t.Errorf("got %v; want it admitted: %v", err, c.fits)
 			}
@@ -64,11 +64,11 @@ func TestRefusalSaysWhatIsShort(t *testing.T) {
 	b := &burden{l: Load{Cores: 4, CoresUsed: 3.3, MemoryFree: 8 << 30}}
 	h := openHouse(t, func(c *Config) { c.Load, c.EncoderInfo = b.read, measured(.02) })
 	defer h.close(t)
-	first, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+	first, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 	if err != nil {
 		t.Fatalf("the first: %v", err)
 	}
-	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
+	_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
 	r, ok := errors.AsType[*RefusalError](err)
 	// 640x480 at 60 Hz take .37 cores, and 3.4 of 4 may be used.
 	if !ok || !errors.Is(err, ErrFull) || r.Resource != string(admission.CPU) || !strings.Contains(err.Error(), "3.67 of 4.00 cores") {
@@ -78,10 +78,10 @@ func TestRefusalSaysWhatIsShort(t *testing.T) {
 		t.Errorf("fit %q, retry after %v", r.Fit, r.RetryAfter)
 	}
 	b.set(1)
-	if err := h.Release(first.ID); err != nil {
+	if err := h.reservations.Release(first.ID); err != nil {
 		t.Error(err)
 	}
-	for _, c := range h.Capacity() {
+	for _, c := range h.reservations.Capacity() {
 		want := map[string]int{"3840x2160@60": 0, "1920x1080@60": 0, "1280x720@60": 0, "1280x720@30": 4, "640x360@30": 16}
 		if n, ok := want[c.Profile]; ok && c.More != n {
 			t.Errorf("%d more at %s, limited by %s; want %d", c.More, c.Profile, c.LimitedBy, n)
@@ -90,8 +90,8 @@ func TestRefusalSaysWhatIsShort(t *testing.T) {
 	if h.Host().Load == nil || h.Host().Load.CoresUsed != 1 {
 		t.Error("the host does not show the load")
 	}
-	h.Drain(DrainOrder{})
-	if c := h.Capacity()[6]; c.More != 0 {
+	h.host.Drain(DrainOrder{})
+	if c := h.reservations.Capacity()[6]; c.More != 0 {
 		t.Errorf("a host that drains has room for %d", c.More)
 	}
 }
@@ -105,7 +105,7 @@ func TestPromisesCount(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
-			_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+			_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 			switch {
 			case err == nil:
 				got.Add(1)
@@ -120,7 +120,7 @@ func TestPromisesCount(t *testing.T) {
 	}
 }
 
-func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
+func TestLoadSheddingLowersTheLessImportantDisplay(t *testing.T) {
 	b := &burden{l: Load{Cores: 2, CoresUsed: .5}}
 	other := newScreen(640, 480)
 	h := openHouse(t, func(c *Config) {
@@ -148,17 +148,17 @@ func TestReliefLowersTheLessImportantDisplay(t *testing.T) {
 	main.playing(t, 3)
 	side.playing(t, 1)
 	b.set(2)
-	eventually(t, "the less important display is lowered", func() bool { return h.events(EventRelief) > 0 })
+	eventually(t, "the less important display is lowered", func() bool { return h.events(EventShed) > 0 })
 	// The first of them alone: while the cores stay in use, a further step follows each three seconds.
 	all := h.told()
-	if e := all[slices.IndexFunc(all, func(e EventRecord) bool { return e.Kind == EventRelief.String() })]; e.Display != "other" || e.To != admission.HalfRate.String() {
+	if e := all[slices.IndexFunc(all, func(e EventRecord) bool { return e.Kind == EventShed.String() })]; e.Display != "other" || e.To != admission.HalfRate.String() {
 		t.Errorf("%+v", e)
 	}
 	fps := func(id string) int {
 		m := h.Manager
-		m.mu.Lock()
-		v := m.sessions[id]
-		m.mu.Unlock()
+		m.registry.mu.Lock()
+		v := m.registry.sessions[id]
+		m.registry.mu.Unlock()
 		return v.feed().Demand(time.Now()).FPS
 	}
 	eventually(t, "the cap", func() bool { return fps(a.ID) == 10 })
@@ -197,7 +197,7 @@ func BenchmarkRefusal(b *testing.B) {
 		load.mu.Lock()
 		load.l.Cores = 1000
 		load.mu.Unlock()
-		if _, err := h.Reserve(b.Context(), admission.ReservationRequest{Display: "default", Hold: 2 * time.Minute, Key: fmt.Sprint(i)}); err != nil {
+		if _, err := h.reservations.Reserve(b.Context(), admission.ReservationRequest{Display: "default", Hold: 2 * time.Minute, Key: fmt.Sprint(i)}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -206,7 +206,7 @@ func BenchmarkRefusal(b *testing.B) {
 	load.mu.Unlock()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := h.Reserve(b.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
+		if _, err := h.reservations.Reserve(b.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
 			b.Fatal(err)
 		}
 	}
@@ -254,11 +254,11 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	h := gpuHouse(t, b, 0, nil)
 	defer h.close(t)
 	for i := range 12 { // each takes 3.7 % of the encoder's time
-		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", i), Hold: time.Minute}); err != nil {
+		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", i), Hold: time.Minute}); err != nil {
 			t.Fatalf("place %d: %v", i, err)
 		}
 	}
-	for _, c := range h.Capacity() {
+	for _, c := range h.reservations.Capacity() {
 		want, ok := map[string]int{"1920x1080@60": 0, "1280x720@30": 2, "640x360@30": 9}[c.Profile]
 		if ok && (c.LimitedBy != string(admission.GPU) || c.More != want) {
 			t.Errorf("%+v; want %d", c, want)
@@ -267,7 +267,7 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	b.mu.Lock()
 	b.l.GPUs[1].Encoder = .4
 	b.mu.Unlock()
-	_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
+	_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
 	r, ok := errors.AsType[*RefusalError](err)
 	if !ok || r.Resource != string(admission.GPU) || !strings.Contains(err.Error(), "84 %") || r.Fit != "640x360@30" || r.RetryAfter < 5*time.Second {
 		t.Errorf("got %v, %+v", err, r)
@@ -275,14 +275,14 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	b.mu.Lock()
 	b.l.GPUs[1].Encoder, b.l.GPUs[1].Used = 0, 8<<30-300<<20 // of which the twelve places take 7 MB each
 	b.mu.Unlock()
-	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
+	_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
 	if r, ok := errors.AsType[*RefusalError](err); !ok || r.Resource != string(admission.GPUMemory) || !strings.Contains(err.Error(), "215 MB of the graphics card's memory") || r.RetryAfter < 15*time.Second {
 		t.Errorf("got %v, %+v", err, r)
 	}
 	b.mu.Lock()
 	b.l.GPUs = nil // a driver that hangs is not known
 	b.mu.Unlock()
-	if _, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"}); err != nil {
+	if _, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"}); err != nil {
 		t.Errorf("with a card that is not known: %v", err)
 	}
 }
@@ -321,7 +321,7 @@ func TestBeyondTheHardware(t *testing.T) {
 	var err error
 	n := 3
 	for ; n < 12 && err == nil; n++ {
-		_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", n), Hold: time.Minute})
+		_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", n), Hold: time.Minute})
 	}
 	r, ok := errors.AsType[*RefusalError](err)
 	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "the hardware runs 2 encodings at most, and without it") {
@@ -330,7 +330,7 @@ func TestBeyondTheHardware(t *testing.T) {
 	if n < 5 {
 		t.Errorf("refused at %d, though there are cores for three encodes", n)
 	}
-	if c := h.Capacity()[5]; c.Profile != "1280x720@30" || c.LimitedBy != string(admission.Encoders) || c.More != 0 {
+	if c := h.reservations.Capacity()[5]; c.Profile != "1280x720@30" || c.LimitedBy != string(admission.Encoders) || c.More != 0 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -346,7 +346,7 @@ func TestEncodesArePromised(t *testing.T) {
 	for i := range 200 {
 		wg.Go(func() {
 			d := fmt.Sprint("d", i%12)
-			_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: d, Hold: time.Minute})
+			_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: d, Hold: time.Minute})
 			mu.Lock()
 			defer mu.Unlock()
 			switch r, ok := errors.AsType[*RefusalError](err); {
@@ -382,7 +382,7 @@ func (k timekeeper) OnSource(s adapt.Source) {
 }
 
 // While the host is saturated the controllers do not take the encoder for slow: relief lowers the least important, where they would all step down.
-func TestControllersLeaveTheHostsLoadToRelief(t *testing.T) {
+func TestControllersLeaveTheHostsLoadToShedding(t *testing.T) {
 	b := &burden{l: Load{Cores: 2, CoresUsed: .5, CoresNow: 2}}
 	var longest atomic.Int64
 	h := openHouse(t, func(c *Config) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"sync"
-	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
@@ -40,8 +39,8 @@ type caps struct {
 	display int     // bits per second, by the rules of the display
 	share   int     // bits per second, of the host's uplink
 	offer   int     // bits per second, by the viewer's offer
-	fps     int     // pictures per second, by relief
-	scale   float64 // of the display's size, by relief
+	fps     int     // pictures per second, by load shedding
+	scale   float64 // of the display's size, by load shedding
 }
 
 // bound applies the caps to what a viewer asks for.
@@ -82,7 +81,7 @@ func (c *caps) lowest(host int) (ceiling int, of string) {
 	return ceiling, of
 }
 
-// unlimitedIfZero returns n, or the largest int if n is 0, which means no limit.
+// unlimitedIfZero returns n, or the largest int for 0.
 func unlimitedIfZero(n int) int {
 	if n == 0 {
 		return math.MaxInt
@@ -96,9 +95,9 @@ func (c *caps) set(change func(*caps)) {
 	change(c)
 }
 
-// lower holds the viewer down to so many pictures a second and such a size for the host's load, or with 0 no longer. Its controller is told: it
-// would call good what little is left.
-func (v *viewer) lower(fps int, scale float64) {
+// setHostLimit limits the viewer to so many pictures a second and such a size for the host's load; 0 ends that. Its
+// controller is told, as it would call good what little is left.
+func (v *viewer) setHostLimit(fps int, scale float64) {
 	same := false
 	v.caps.set(func(c *caps) {
 		same = c.fps == fps && c.scale == scale
@@ -113,6 +112,30 @@ func (v *viewer) lower(fps int, scale float64) {
 	v.controller.OnLimit(adapt.Limit{At: v.clock(), FPS: fps, Scale: scale})
 }
 
+// setUplinkShare limits the viewer to a share of the host's uplink, in bits per second; 0 ends that.
+func (v *viewer) setUplinkShare(share int) { v.caps.set(func(c *caps) { c.share = share }) }
+
+// uplinkDemand returns what the viewer can use of the uplink, in bits per second. floor is the least that sessions get.
+func (v *viewer) uplinkDemand(floor int) int {
+	v.ctl.Lock()
+	t := v.targets
+	v.ctl.Unlock()
+	v.caps.mu.Lock()
+	demand := min(t.EncoderBitrate, unlimitedIfZero(v.caps.ceiling), unlimitedIfZero(v.caps.display))
+	v.caps.mu.Unlock()
+	if t.Idle { // it leaves what it does not use to others, but for what a burst needs until the next round
+		demand = min(demand, 2*v.load().sent+8*floor)
+	}
+	return demand
+}
+
+// ceiling returns the viewer's own ceiling in bits per second, 0 for none.
+func (v *viewer) ceiling() int {
+	v.caps.mu.Lock()
+	defer v.caps.mu.Unlock()
+	return v.caps.ceiling
+}
+
 func (v *viewer) weight() int {
 	v.caps.mu.Lock()
 	defer v.caps.mu.Unlock()
@@ -122,13 +145,11 @@ func (v *viewer) weight() int {
 // Change changes a session that runs. It is checked whole before anything of it is done. Another display is shown from its first keyframe on; until then the
 // old one is.
 func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, error) {
-	m.mu.Lock()
-	h, err := m.find(id)
-	m.mu.Unlock()
+	h, err := m.registry.find(id)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if err := m.checkChange(c); err != nil {
+	if err := m.cfg().checkChange(c); err != nil {
 		return Snapshot{}, err
 	}
 	if c.Display != nil {
@@ -146,7 +167,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 	})
 	h.nudge()
 	one := h.snapshot()
-	event := m.emit(Event{Kind: EventChanged, Session: h.id, Display: one.Display})
+	event := m.journal.emit(Event{Kind: EventChanged, Session: h.id, Display: one.Display})
 	attrs := []any{"event", event, "max_bitrate", one.MaxBitrate, "weight", one.Weight}
 	if c.Display != nil {
 		attrs = append(attrs, "display", *c.Display)
@@ -156,27 +177,24 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 }
 
 // checkChange checks a ceiling and a weight.
-func (m *Manager) checkChange(c Change) error {
-	least := m.cfg().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Min
-	if c.MaxBitrate != nil && *c.MaxBitrate != 0 && *c.MaxBitrate < least {
-		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *c.MaxBitrate, least)
+func (c *Config) checkChange(change Change) error {
+	least := c.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Min
+	if change.MaxBitrate != nil && *change.MaxBitrate != 0 && *change.MaxBitrate < least {
+		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *change.MaxBitrate, least)
 	}
-	if c.Weight != nil && (*c.Weight < minWeight || *c.Weight > maxWeight) {
-		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *c.Weight, minWeight, maxWeight)
+	if change.Weight != nil && (*change.Weight < minWeight || *change.Weight > maxWeight) {
+		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *change.Weight, minWeight, maxWeight)
 	}
 	return nil
 }
 
 // show begins to move a session to another display.
-func (m *Manager) show(ctx context.Context, h *held, display string) (err error) {
-	d, err := m.display(ctx, display)
+func (m *Manager) show(ctx context.Context, h *session, display string) (err error) {
+	d, err := m.catalog.find(ctx, display)
 	if err != nil || d.ID == h.showing() {
 		return err
 	}
-	h.caps.mu.Lock()
-	ceiling := h.caps.ceiling
-	h.caps.mu.Unlock()
-	undo, err := m.depart(h, d, ceiling)
+	undo, err := m.registry.depart(h, d, h.ceiling())
 	if err != nil {
 		return err
 	}
@@ -191,23 +209,4 @@ func (m *Manager) show(ctx context.Context, h *held, display string) (err error)
 		return fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
 	}
 	return nil
-}
-
-// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set, does
-// not.
-func (m *Manager) depart(h *held, d Display, ceiling int) (undo func(failed bool), err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.sessions[h.id] == nil {
-		return nil, ErrUnknownSession
-	}
-	move, err := m.admission.Move(h.id, m.request(d, ceiling, h.codec), m.loads(time.Now(), h.codec))
-	if err != nil {
-		return nil, err
-	}
-	return func(failed bool) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.admission.Done(move, failed)
-	}, nil
 }

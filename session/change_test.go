@@ -20,7 +20,7 @@ import (
 func TestUnconnectedSessionMovesToADisplayWithoutAFreeEncoding(t *testing.T) {
 	h := openHouse(t, twoDisplays())
 	defer h.close(t)
-	other, err := h.display(t.Context(), "other")
+	other, err := h.catalog.find(t.Context(), "other")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +46,9 @@ func TestUnconnectedSessionMovesToADisplayWithoutAFreeEncoding(t *testing.T) {
 	if _, err := h.Change(t.Context(), a.ID, Change{Display: new("other")}); err != nil {
 		t.Fatal(err)
 	}
-	h.Manager.mu.Lock()
-	v := h.sessions[a.ID].viewer
-	h.Manager.mu.Unlock()
+	h.registry.mu.Lock()
+	v := h.registry.sessions[a.ID].viewer
+	h.registry.mu.Unlock()
 	if next := v.sub.heading.Load(); next == nil || next.on == nil || next.display.ID != "other" {
 		t.Errorf("the session is on its way to %+v; want an encoding of the other display", next)
 	}
@@ -92,14 +92,14 @@ func TestFailedChangeOfDisplayIsUndone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := h.Capacity()
+	before := h.reservations.Capacity()
 	if before[0].LimitedBy != string(admission.Uplink) {
 		t.Fatalf("capacity is limited by %s; want the uplink, whose use shows the load that is assumed", before[0].LimitedBy)
 	}
 	if _, err := h.Change(t.Context(), a.ID, Change{Display: new("dark")}); !errors.Is(err, ErrNoPicture) {
 		t.Fatalf("got %v; want ErrNoPicture", err)
 	}
-	if after := h.Capacity(); !slices.Equal(after, before) {
+	if after := h.reservations.Capacity(); !slices.Equal(after, before) {
 		t.Errorf("capacity is %+v after a change that failed; want %+v as before", after, before)
 	}
 }

@@ -33,17 +33,17 @@ func TestNothingIsToldOfASessionAfterItsEnd(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 3)
-	h.Manager.mu.Lock()
-	v := h.sessions[r.id].viewer
-	h.Manager.mu.Unlock()
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+	h.registry.mu.Lock()
+	v := h.registry.sessions[r.id].viewer
+	h.registry.mu.Unlock()
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
-	before := h.LastEvent()
+	before := h.journal.LastEvent()
 	v.ctl.Lock()
 	v.transition(v.targets.Transition)
 	v.ctl.Unlock()
-	if n := h.LastEvent(); n != before {
+	if n := h.journal.LastEvent(); n != before {
 		t.Errorf("%d events after the end", n-before)
 	}
 }

@@ -65,11 +65,11 @@ func TestViewersOfTwoCodecsWatchOneDisplay(t *testing.T) {
 	if n := h.enc.Stats().Keys; n != h264Keys {
 		t.Errorf("%d keyframes of H264 for requests by the other", n-h264Keys)
 	}
-	if err := h.End(t.Context(), both.id, EndDeleted); err != nil {
+	if err := h.End(t.Context(), both.id, EndDeleted, ""); err != nil {
 		t.Fatal(err)
 	}
 	one.playing(t, 3)
-	if err := h.End(t.Context(), one.id, EndDeleted); err != nil {
+	if err := h.End(t.Context(), one.id, EndDeleted, ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the encoders are closed", func() bool { s := vp9.Stats(); return s.Opened == 1 && s.Closed == 1 })
@@ -133,7 +133,7 @@ func TestOneEncodeIsOfOneCodec(t *testing.T) {
 		t.Errorf("got %v; want a refusal for want of encodes", err)
 	}
 	for _, id := range []string{one.id, both.id} {
-		if err := h.End(t.Context(), id, EndDeleted); err != nil {
+		if err := h.End(t.Context(), id, EndDeleted, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"image"
 	"slices"
 	"time"
 
@@ -21,43 +19,20 @@ import (
 func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
 	a, err := m.create(ctx, o)
 	if err != nil {
-		m.refused(err, o.Display)
+		m.refusals.tell(err, o.Display)
 		m.log.Debug("offer refused", "remote", o.RemoteAddr, "err", err)
 	}
 	return a, err
 }
 
-func refusedBecause(err error) string {
-	switch {
-	case errors.Is(err, ErrFull):
-		return refusedFull
-	case errors.Is(err, ErrDraining):
-		return refusedDraining
-	case errors.Is(err, peer.ErrBadOffer), errors.Is(err, ErrBadChange): // a ceiling or weight out of its range
-		return refusedMalformed
-	case errors.Is(err, peer.ErrUnacceptable):
-		return refusedUnacceptable
-	case errors.Is(err, ErrUnknownDisplay):
-		return refusedUnknownDisplay
-	case errors.Is(err, ErrNoPicture):
-		return refusedNoPicture
-	case errors.Is(err, peer.ErrNoNetwork):
-		return refusedNoNetwork
-	case errors.Is(err, ErrUnknownReservation), errors.Is(err, ErrBadReservation), errors.Is(err, ErrKeyReused):
-		return refusedReservation
-	default:
-		return refusedError
-	}
-}
-
 func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
-	m.mu.Lock()
-	refuse := m.closed()
-	m.mu.Unlock()
+	m.registry.mu.Lock()
+	refuse := m.host.closed()
+	m.registry.mu.Unlock()
 	if refuse {
 		return Answer{}, ErrDraining
 	}
-	display, err := m.display(ctx, o.Display)
+	display, err := m.catalog.find(ctx, o.Display)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -67,88 +42,34 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 		return Answer{}, err
 	}
 	codec := m.choose(asked.Codecs(), has, display)
-	if err := m.checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
+	if err := m.cfg().checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
 	entry := o
 	entry.MaxBitrate = lowest(o.MaxBitrate, asked.MaxBitrate(codec))
-	t, err := m.admit(ctx, entry, display, codec)
+	t, err := m.registry.admit(ctx, entry, display, codec)
 	if err != nil {
 		return Answer{}, err
 	}
-	defer m.wg.Done()
+	defer m.registry.wg.Done()
 	reserved, hasReservation := t.Reservation()
 	if hasReservation && o.Region == "" {
 		o.Region = reserved.Region
 	}
 	v, sdp, err := m.connect(ctx, display, o, asked, codec)
 	if err != nil {
-		m.cancel(t)
+		m.registry.cancel(t)
 		return Answer{}, err
 	}
-	etag := v.peer.ETag()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.admission.Use(t, v.id)
 	rule := m.cfg().rule(display.ID)
-	v.caps.ceiling, v.caps.weight, v.caps.display = o.MaxBitrate, cmp.Or(o.Weight, rule.Weight, defaultWeight), rule.MaxBitrate
+	v.caps.ceiling, v.caps.display = o.MaxBitrate, rule.MaxBitrate
+	v.caps.weight = cmp.Or(o.Weight, rule.Weight, defaultWeight)
 	if hasReservation {
 		v.caps.ceiling, v.caps.weight = lowest(o.MaxBitrate, reserved.MaxBitrate), reserved.Weight
 	}
-	h := &held{viewer: v, done: make(chan struct{})}
-	m.sessions[v.id] = h
-	v.want = func(why EndReason) { m.wants(h, why) }
-	m.met.created.Inc()
-	m.met.sessions.WithLabelValues(stateConnecting).Inc()
-	event := m.emit(Event{Kind: EventCreated, Session: v.id, Display: display.ID})
-	v.log.Info("session created", "event", event, "display", display.ID, "codec", codec, "format", v.peer.Fmtp(), "ceiling", v.caps.offer, "remote", o.RemoteAddr, "agent", o.UserAgent)
-	v.start() //nolint:contextcheck // the request is over long before the session
-	v.join()
-	if m.stopped {
-		m.beginEnd(h, EndShutdown)
-	}
+	etag := v.peer.ETag()
+	m.registry.add(v, t) //nolint:contextcheck // the request is over long before the session
 	return Answer{ID: v.id, SDP: sdp, ETag: etag}, nil
-}
-
-// displays returns those that may be watched, the default first. One that has viewers is among them whether or not it is found at the moment.
-func (m *Manager) displays(ctx context.Context) []Display {
-	cfg := m.cfg()
-	list := slices.Clone(cfg.Displays(ctx))
-	for _, d := range m.watched.list() {
-		if !slices.ContainsFunc(list, func(one Display) bool { return one.ID == d.ID }) {
-			list = append(list, d)
-		}
-	}
-	return slices.DeleteFunc(list, func(d Display) bool { return cfg.rule(d.ID).Hidden })
-}
-
-func (m *Manager) display(ctx context.Context, id string) (Display, error) {
-	displays := m.displays(ctx)
-	if id == "default" && len(displays) > 0 {
-		return displays[0], nil
-	}
-	for _, d := range displays {
-		if d.ID == id {
-			return d, nil
-		}
-	}
-	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
-}
-
-// largest returns the most that a viewer of display d may come to be sent, whose picture is of a given size at present: it may be moved to any other display.
-func (m *Manager) largest(ctx context.Context, d Display, size image.Point) encode.Stream {
-	cfg := m.cfg()
-	best := cfg.rule(d.ID).size(size)
-	most := encode.Stream{FPS: cfg.fps(d.ID), BitsPerSecond: cfg.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max}
-	for _, d := range m.displays(ctx) {
-		p := cfg.rule(d.ID).size(image.Pt(d.Width, d.Height))
-		most.FPS = max(most.FPS, cfg.fps(d.ID))
-		if p.X*p.Y > best.X*best.Y {
-			best = p
-		}
-	}
-	most.Width, most.Height = best.X, best.Y
-	return most
 }
 
 // lowest returns the lower of two limits. 0 means no limit.
@@ -186,9 +107,9 @@ func (m *Manager) choose(takes, has []string, d Display) string {
 func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, codec string) (_ *viewer, sdp string, err error) {
 	id := newID()
 	v := &viewer{
-		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.emit,
+		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.journal.emit,
 		changed: make(chan struct{}, 1),
-		crowded: m.crowded, settle: m.settle,
+		crowded: m.shedder.crowded, settle: m.settle,
 	}
 	v.guard = m.met.guard(v.log, v.crashed)
 	v.input = newInputChannel(id, o.Role, v, m.floor, v.log, v.guard)
@@ -217,7 +138,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	v.adaptation = adaptation{
 		config: within(m.cfg().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling), make: m.cfg().NewController,
 		about: record.About{Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
-		limit: m.cfg().RecordingLimit, local: m.localStart(),
+		limit: m.cfg().RecordingLimit, local: m.registry.localStart(),
 	}
 	if err := v.begin(); err != nil {
 		return nil, "", err
@@ -230,7 +151,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	}
 	cfg := m.cfg()
 	v.peer, err = m.network.NewPeer(peer.Params{
-		ID: id, Offer: asked, Codec: codec, Largest: m.largest(ctx, d, picture),
+		ID: id, Offer: asked, Codec: codec, Largest: m.catalog.largest(ctx, d, picture),
 		GatherTimeout: cfg.GatherTimeout, FailAfter: cfg.ConnectTimeout + cfg.DisconnectTimeout + time.Minute,
 		Relays: func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) },
 		Log:    v.log, Guard: v.guard,

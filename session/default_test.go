@@ -47,7 +47,7 @@ func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
 		displays = []Display{two}
 		mu.Unlock()
 		time.Sleep(5 * time.Second)
-		got, _, _ := m.Events(0)
+		got, _, _ := m.journal.Events(0)
 		got = slices.DeleteFunc(got, func(e EventRecord) bool { return e.Kind != EventDefault.String() })
 		if len(got) != 1 || got[0].From != "virtual" || got[0].To != "x11:0" {
 			t.Errorf("got events %+v; want one, from virtual to x11:0", got)

@@ -67,9 +67,9 @@ func TestKeyframeRequestsAreNoted(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 3)
-	h.Manager.mu.Lock()
-	v := h.sessions[r.id].viewer
-	h.Manager.mu.Unlock()
+	h.registry.mu.Lock()
+	v := h.registry.sessions[r.id].viewer
+	h.registry.mu.Unlock()
 	if err := r.pli(); err != nil {
 		t.Fatal(err)
 	}

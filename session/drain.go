@@ -1,8 +1,6 @@
 package session
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"wavryhost/session/enum"
@@ -55,7 +53,7 @@ type DrainStatus struct {
 	Asked   int       `json:"sessions_asked_to_move" doc:"Number of sessions for which a move was asked for by an event."`
 }
 
-// drain is a drain under way. The Manager's mutex guards it.
+// drain is a drain under way. The mutex of HostState guards it.
 type drain struct {
 	order    DrainOrder
 	begun    time.Time
@@ -67,89 +65,95 @@ type drain struct {
 }
 
 // Drain makes the host take no new sessions at once. A drain during a drain replaces its order.
-func (m *Manager) Drain(o DrainOrder) DrainStatus {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.beginDrain(o)
-	return m.drained(m.drain)
+func (h *HostState) Drain(o DrainOrder) DrainStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	h.beginDrain(now, o)
+	h.update(now)
+	return h.drainStatus()
 }
 
 // beginDrain begins a drain. The caller holds mu.
-func (m *Manager) beginDrain(o DrainOrder) {
-	now := time.Now()
-	d := &drain{order: o, begun: now, atStart: m.present(), asked: make(map[string]bool)}
+func (h *HostState) beginDrain(now time.Time, o DrainOrder) {
+	d := &drain{order: o, begun: now, atStart: h.owner.present(), asked: make(map[string]bool)}
 	if o.Deadline > 0 {
 		d.deadline = now.Add(o.Deadline)
 	}
-	m.drain = d
-	m.admission.Drain()
-	event := m.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
-	m.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart, "deadline_seconds", o.Deadline.Seconds())
-	m.judge(now)
-	m.wakeJanitor()
+	h.drain = d
+	h.owner.endReservations()
+	event := h.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
+	h.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart,
+		"deadline_seconds", o.Deadline.Seconds())
+	h.owner.wakeJanitor()
 }
 
-// Draining tells how far the drain has come; ok is false when there is none.
-func (m *Manager) Draining() (s DrainStatus, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.drain == nil {
+// Draining returns how far the drain has come; ok is false when there is none.
+func (h *HostState) Draining() (s DrainStatus, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.drain == nil {
 		return s, false
 	}
-	return m.drained(m.drain), true
+	return h.drainStatus(), true
 }
 
-// present returns the number of sessions, those that are being created included. The caller holds mu.
-func (m *Manager) present() int { return len(m.sessions) + m.admission.Creating() }
-
-// drained returns d's status. The caller holds mu.
-func (m *Manager) drained(d *drain) DrainStatus {
+// drainStatus returns the status of the drain that there is. The caller holds mu.
+func (h *HostState) drainStatus() DrainStatus {
+	d := h.drain
 	return DrainStatus{
 		Policy: d.order.Policy.String(), Begun: d.begun, Deadline: d.deadline, Done: d.done,
-		AtStart: d.atStart, Left: m.present(), Asked: len(d.asked),
+		AtStart: d.atStart, Left: h.owner.present(), Asked: len(d.asked),
 	}
 }
 
 // Resume ends a drain: the host takes sessions again.
-func (m *Manager) Resume() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.drain == nil {
-		return
-	}
-	m.drain = nil
-	m.log.Info("drain ended", "event", m.emit(Event{Kind: EventResume}))
-	m.judge(time.Now())
-	m.wakeJanitor()
-}
-
-// wakeJanitor makes the janitor work at once.
-func (m *Manager) wakeJanitor() {
-	select {
-	case m.kick <- struct{}{}:
-	default:
+func (h *HostState) Resume() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.endDrain() {
+		h.update(time.Now())
 	}
 }
 
-// step does what the drain wants done by now. The caller holds the Manager's mu.
-func (d *drain) step(now time.Time, m *Manager) {
-	if m.present() == 0 {
+// endDrain ends a drain, and reports whether there was one. The caller holds mu.
+func (h *HostState) endDrain() bool {
+	if h.drain == nil {
+		return false
+	}
+	h.drain = nil
+	h.log.Info("drain ended", "event", h.emit(Event{Kind: EventResume}))
+	h.owner.wakeJanitor()
+	return true
+}
+
+// tend does what the drain requires by now, and updates the state. The caller holds mu.
+func (h *HostState) tend(now time.Time) {
+	if h.drain != nil {
+		h.drain.step(now, h)
+	}
+	h.update(now)
+}
+
+// step does what the drain requires by now. The caller holds mu.
+func (d *drain) step(now time.Time, h *HostState) {
+	if h.owner.present() == 0 {
 		if d.done.IsZero() {
 			d.done = now
-			event := m.emit(Event{Kind: EventDrained})
-			m.log.Info("drained", "event", event, "sessions", d.atStart, "took_seconds", now.Sub(d.begun).Seconds())
+			event := h.emit(Event{Kind: EventDrained})
+			h.log.Info("drained", "event", event, "sessions", d.atStart, "took_seconds", now.Sub(d.begun).Seconds())
 		}
 		return
 	}
-	left := d.line(m.sessions)
+	left := h.owner.inOrder()
 	switch {
 	case !d.deadline.IsZero() && !now.Before(d.deadline), d.order.Policy == DrainEnd && d.deadline.IsZero():
-		for _, h := range left {
-			m.beginEnd(h, EndDrained)
+		for _, s := range left {
+			h.owner.beginEnd(s, EndDrained)
 		}
 	case d.order.Policy == DrainEnd:
 		for due := d.due(now, d.order.Deadline); d.ended < due && len(left) > 0; left = left[1:] {
-			m.beginEnd(left[0], EndDrained)
+			h.owner.beginEnd(left[0], EndDrained)
 			d.ended++
 		}
 	case d.order.Policy == DrainMove:
@@ -158,13 +162,13 @@ func (d *drain) step(now time.Time, m *Manager) {
 			over = d.order.Deadline / 2
 		}
 		due := d.due(now, over)
-		for _, h := range left {
-			if len(d.asked) >= due || d.asked[h.id] {
+		for _, s := range left {
+			if len(d.asked) >= due || d.asked[s.id] {
 				continue
 			}
-			d.asked[h.id] = true
-			event := m.emit(Event{Kind: EventMove, Session: h.id, Display: h.showing()})
-			h.log.Info("session should move to another host", "event", event)
+			d.asked[s.id] = true
+			event := h.emit(Event{Kind: EventMove, Session: s.id, Display: s.showing()})
+			s.log.Info("session should move to another host", "event", event)
 		}
 	}
 }
@@ -176,19 +180,4 @@ func (d *drain) due(now time.Time, within time.Duration) int {
 		return d.atStart
 	}
 	return min(d.atStart, 1+int(float64(d.atStart)*now.Sub(d.begun).Seconds()/within.Seconds()))
-}
-
-// line returns the sessions that are not ending in the order in which they have to go: the least important first, and among equals the
-// oldest.
-func (d *drain) line(sessions map[string]*held) []*held {
-	var line []*held
-	for _, h := range sessions {
-		if !h.ending {
-			line = append(line, h)
-		}
-	}
-	slices.SortFunc(line, func(a, b *held) int {
-		return cmp.Or(cmp.Compare(a.weight(), b.weight()), a.created.Compare(b.created), cmp.Compare(a.id, b.id))
-	})
-	return line
 }

@@ -95,7 +95,7 @@ func TestDrainPolicies(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now()
-				s := crowd.Drain(DrainOrder{Policy: c.policy, Deadline: c.deadline})
+				s := crowd.host.Drain(DrainOrder{Policy: c.policy, Deadline: c.deadline})
 				if s.AtStart != 4 || s.Left != 4 || s.Policy != c.policy.String() {
 					t.Errorf("status %+v", s)
 				}
@@ -111,15 +111,15 @@ func TestDrainPolicies(t *testing.T) {
 				if first = append(first, ended...); c.policy != DrainWait && c.deadline > 0 && first[0] != last {
 					t.Error("the least important session was not the first")
 				}
-				s, ok := crowd.Draining()
+				s, ok := crowd.host.Draining()
 				if !ok || s.Left != 4-len(c.ends) || s.Asked != len(c.asked) || s.Done.IsZero() == (len(c.ends) == 4) {
 					t.Errorf("status %+v", s)
 				}
 				if done := crowd.events(EventDrained); done != len(c.ends)/4 {
 					t.Errorf("%d events of the end of the drain", done)
 				}
-				crowd.Resume()
-				if _, ok := crowd.Draining(); ok || crowd.Host().State != hostActive {
+				crowd.host.Resume()
+				if _, ok := crowd.host.Draining(); ok || crowd.Host().State != hostActive {
 					t.Errorf("still draining: %s", crowd.Host().State)
 				}
 			})
@@ -150,7 +150,7 @@ func TestProbation(t *testing.T) {
 		if h := c.Host(); h.State != hostProbation {
 			t.Errorf("host %s; the time did not begin anew with the failure", h.State)
 		}
-		if err := c.End(t.Context(), c.remotes[1].id, EndOperator); err != nil {
+		if err := c.End(t.Context(), c.remotes[1].id, EndOperator, ""); err != nil {
 			t.Fatal(err)
 		}
 		viewer, _ := c.path.tail(t, "192.0.2.99", 10_000_000, 5*time.Millisecond)
@@ -168,7 +168,7 @@ func TestSetState(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
 	for _, s := range []string{hostProbation, hostDraining, hostProbation, hostActive, hostDraining, hostActive} {
-		if err := h.SetState(s); err != nil {
+		if err := h.host.SetState(s); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
 		if got := h.Host().State; got != s {
@@ -178,18 +178,18 @@ func TestSetState(t *testing.T) {
 			t.Errorf("the metric of %s is %v", s, n)
 		}
 	}
-	want := h.Drain(DrainOrder{Policy: DrainMove, Deadline: time.Hour})
-	if err := h.SetState(hostDraining); err != nil {
+	want := h.host.Drain(DrainOrder{Policy: DrainMove, Deadline: time.Hour})
+	if err := h.host.SetState(hostDraining); err != nil {
 		t.Error(err)
 	}
-	if got, _ := h.Draining(); got != want {
+	if got, _ := h.host.Draining(); got != want {
 		t.Errorf("a drain that there is became %+v; want it left alone, %+v", got, want)
 	}
-	if err := h.SetState(hostActive); err != nil {
+	if err := h.host.SetState(hostActive); err != nil {
 		t.Error(err)
 	}
 	for _, s := range []string{hostDegraded, "", "Active"} {
-		if err := h.SetState(s); !errors.Is(err, ErrBadState) {
+		if err := h.host.SetState(s); !errors.Is(err, ErrBadState) {
 			t.Errorf("%q: got %v; want ErrBadState", s, err)
 		}
 	}
@@ -274,7 +274,7 @@ func TestChange(t *testing.T) {
 			t.Errorf("counted %v moves to another display; want 2", n)
 		}
 		for _, s := range c.Sessions() {
-			if err := c.End(t.Context(), s.ID, EndOperator); err != nil {
+			if err := c.End(t.Context(), s.ID, EndOperator, ""); err != nil {
 				t.Error(err)
 			}
 		}
@@ -321,7 +321,7 @@ func TestUplinkIsSharedByWeight(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		for _, h := range c.list() {
+		for _, h := range c.registry.list() {
 			h.caps.set(func(now *caps) {
 				if now.share != 0 {
 					t.Errorf("session %s is held to %d bit/s by an uplink that has no limit any more", h.id, now.share)

@@ -45,8 +45,8 @@ const (
 	EventEncoders
 	// EventConfiguration: the configuration was changed, or a change was refused, taken back or confirmed.
 	EventConfiguration
-	// EventRelief: the sessions of a display were lowered because the host is saturated, or raised again.
-	EventRelief
+	// EventShed: the sessions of a display were lowered because the host is saturated, or raised again.
+	EventShed
 	// EventDrain: the host takes no new sessions.
 	EventDrain
 	// EventDrained: the last session of a host that drains is gone.
@@ -91,7 +91,7 @@ var eventKinds = [...]string{
 	EventRefused:          "refused",
 	EventEncoders:         "encoders_tried",
 	EventConfiguration:    "configuration",
-	EventRelief:           "relief",
+	EventShed:             "load_shedding",
 	EventDrain:            "drain",
 	EventDrained:          "drained",
 	EventResume:           "resume",
@@ -124,7 +124,7 @@ type Event struct {
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
 	// other encoding is faster or slower, whether a display has gone or hangs, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
 	Reason string
-	// Note is what the operator said who ended the session; see EndNoted.
+	// Note is what the operator who ended the session said.
 	Note string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of EventEncoding, the states of
 	// EventState, the paths of EventPath, the displays of EventDefault, the size in bytes

@@ -104,10 +104,10 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 
 // connecting returns how many sessions are connecting or being created.
 func (h *house) connecting() int {
-	h.Manager.mu.Lock()
-	defer h.Manager.mu.Unlock()
-	n := h.admission.Creating()
-	for _, s := range h.sessions {
+	h.registry.mu.Lock()
+	defer h.registry.mu.Unlock()
+	n := h.registry.admission.Creating()
+	for _, s := range h.registry.sessions {
 		if s.load().state == stateConnecting {
 			n++
 		}

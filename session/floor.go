@@ -173,12 +173,6 @@ func (f *floor) wait(ctx context.Context, c *inputChannel) error {
 	return injector.Wait(ctx)
 }
 
-// spareInjector is an injector that was made for a display in case that it has none. It does nothing before it runs.
-type spareInjector struct {
-	display  string
-	injector Injector
-}
-
 // deliver gives an event of c to the display that its viewer watches, or returns why it is dropped. The first viewer that
 // gives input to a free display gets control.
 func (f *floor) deliver(c *inputChannel, e rift.Event, now time.Time) (dropped string) {
@@ -251,42 +245,6 @@ func (f *floor) confirm(c *inputChannel, r rift.State, now time.Time) {
 	}
 }
 
-// state returns the state of a display, with an injector that runs: the spare one where it has none. The caller holds mu,
-// and the floor is not closed.
-func (f *floor) state(display Display, spare spareInjector) *floorState {
-	if s := f.states[display.ID]; s != nil {
-		return s
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &floorState{
-		display: display.ID, injector: spare.injector, losses: spare.injector.Losses(), cancel: cancel,
-	}
-	f.states[display.ID] = s
-	f.wg.Go(func() { f.run(ctx, display.ID, spare.injector) }) // unguarded: run guards the injector
-	return s
-}
-
-// run runs an injector until ctx ends; after a panic again, after a while.
-func (f *floor) run(ctx context.Context, display string, injector Injector) {
-	for {
-		err := f.guard.Run(partInput, func() {
-			if err := injector.Run(ctx); err != nil {
-				f.log.Warn("input ended", "display", display, "err", err)
-			}
-		})
-		if err == nil {
-			return
-		}
-		again := time.NewTimer(time.Second)
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			again.Stop()
-			return
-		}
-	}
-}
-
 // assign gives control of a display to a session, or to none. Nothing that its holder pressed stays held. The caller holds
 // mu.
 func (f *floor) assign(s *floorState, to *inputChannel, why string, now time.Time) {
@@ -354,18 +312,6 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// close ends all control, and waits until nothing is held any more.
-func (f *floor) close() {
-	f.mu.Lock()
-	f.closed = true
-	for display, s := range f.states {
-		s.cancel()
-		delete(f.states, display)
-	}
-	f.mu.Unlock()
-	f.wg.Wait()
 }
 
 // give gives control to a session, or withdraws it.

@@ -472,7 +472,7 @@ func TestInputByDataChannel(t *testing.T) {
 		t.Errorf("the session shows %+v, the display %+v", s, h.Host().Displays[0])
 	}
 	r.playing(t, 1) // pictures come as before
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "the end", keys.got(), "release")
@@ -589,10 +589,10 @@ func TestNothingTypedIsTold(t *testing.T) {
 	if err := h.WriteRecording(r.id, &told); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
-	list, _, _ := h.Events(0)
+	list, _, _ := h.journal.Events(0)
 	fmt.Fprintf(&told, "%+v %+v %s", s, list, log.String())
 	families, err := h.reg.Gather()
 	if err != nil {

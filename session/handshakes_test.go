@@ -32,7 +32,7 @@ func TestHandshakesAreLimited(t *testing.T) {
 	if !ok || refusal.Resource != string(admission.Handshakes) || refusal.RetryAfter < time.Second || refusal.RetryAfter > 3*time.Second {
 		t.Fatalf("got %v; want a refusal for now", err)
 	}
-	if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil {
+	if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil {
 		t.Errorf("a place for later: %v", err)
 	}
 	all[0].accept(answers[0])

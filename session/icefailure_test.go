@@ -29,9 +29,7 @@ func TestViewerOfNamesAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h.Manager.mu.Lock()
-	one, err := h.find(a.ID)
-	h.Manager.mu.Unlock()
+	one, err := h.registry.find(a.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +37,7 @@ func TestViewerOfNamesAlone(t *testing.T) {
 	one.life.connect = 0 // the time to connect is over, however long all that took
 	one.mu.Unlock()
 	eventually(t, "the viewer is given up", func() bool { return h.events(EventHandshakeFailed) == 1 })
-	list, _, _ := h.Events(0)
+	list, _, _ := h.journal.Events(0)
 	for _, e := range list {
 		if e.Kind == EventHandshakeFailed.String() && !strings.Contains(e.Error, "has only mDNS candidates and no relay") {
 			t.Errorf("event %+v", e)

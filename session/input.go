@@ -106,9 +106,7 @@ var inputDrops = append([]string{inputRate, inputLost, inputNoControl, inputNotA
 // SetControl gives control of its display to a session, whoever had it, or withdraws it. The session then gets none until
 // it is given some.
 func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
-	m.mu.Lock()
-	h, err := m.find(id)
-	m.mu.Unlock()
+	h, err := m.registry.find(id)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -120,6 +118,6 @@ func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
 
 // TakesInput reports whether a session of a display could control it.
 func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
-	d, err := m.display(ctx, display)
+	d, err := m.catalog.find(ctx, display)
 	return err == nil && d.Input != nil && m.cfg().Input.lets(r)
 }

@@ -42,7 +42,7 @@ func TestJoinsOnABadPath(t *testing.T) {
 			if frames, _ := r.got(); frames > 0 {
 				took = append(took, time.Since(begun))
 			}
-			_ = h.End(t.Context(), r.id, EndOperator) // it may have ended
+			_ = h.End(t.Context(), r.id, EndOperator, "") // it may have ended
 			r.close()
 		}
 		slices.Sort(took)

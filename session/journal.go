@@ -38,27 +38,36 @@ func (e Event) Record() EventRecord {
 	return r
 }
 
-// journal keeps the newest events.
-type journal struct {
+// Journal numbers the events and keeps the newest ones.
+type Journal struct {
+	met  *Metrics
+	news *news
+
 	mu   sync.Mutex
 	ring [keptEvents]EventRecord
-	// first and next are the ids of the first event and of the next one, less one.
+	// first and next are the IDs of the first event and of the next one, less one.
 	first, next uint64
 	more        chan struct{} // closed at the next event
 }
 
-// begin makes the events of this run of the daemon begin at a number that no run that began before has come to, unless it had more than an event in each millisecond or the
-// clock was put back. So a client that comes back after a restart is told that it lost something, however many events there have been since. The numbers stay
-// far below those that JavaScript cannot tell apart.
-func (j *journal) begin(now time.Time) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.first = uint64(max(0, now.UnixMilli()))
+// newJournal returns a journal whose events begin at a number that no earlier run of the daemon has reached, unless that
+// had more than one event in each millisecond or the clock was set back. A client that returns after a restart is so told
+// that it lost events, however many there have been since. The numbers stay far below those that JavaScript confuses.
+func newJournal(now time.Time, m *Metrics, n *news) *Journal {
+	j := &Journal{met: m, news: n, first: uint64(max(0, now.UnixMilli()))}
 	j.next = j.first
+	return j
+}
+
+// emit makes an event known and returns its ID, which belongs into its log record. It may be called with any lock held.
+func (j *Journal) emit(e Event) uint64 {
+	j.met.events.WithLabelValues(e.Kind.String()).Inc()
+	j.news.put(e)
+	return j.add(e)
 }
 
 // add gives an event its number and keeps it.
-func (j *journal) add(e Event) uint64 {
+func (j *Journal) add(e Event) uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.next++
@@ -71,13 +80,13 @@ func (j *journal) add(e Event) uint64 {
 	return e.ID
 }
 
-// Events returns the events after the one of that number, oldest first, as far as they are kept, and a channel that is closed when
-// there are more. lost tells that events in between are gone: they were too many, or the number is of an earlier run of the daemon. After 0 all are meant that are kept.
-func (m *Manager) Events(after uint64) (list []EventRecord, lost bool, more <-chan struct{}) {
-	j := &m.journal
+// Events returns the events after a number, oldest first, as far as they are kept, and a channel that is closed when there
+// are more. After 0 it returns all that are kept. lost reports that events in between are gone: they were too many, or the
+// number is of an earlier run of the daemon.
+func (j *Journal) Events(after uint64) (list []EventRecord, lost bool, more <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if after > j.next { // by a clock that was put back since
+	if after > j.next { // by a clock that was set back since
 		after, lost = j.first, true
 	}
 	if after == 0 {
@@ -99,9 +108,9 @@ func (m *Manager) Events(after uint64) (list []EventRecord, lost bool, more <-ch
 	return list, lost, j.more
 }
 
-// LastEvent returns the number of the newest event; before the first, that after which it comes.
-func (m *Manager) LastEvent() uint64 {
-	m.journal.mu.Lock()
-	defer m.journal.mu.Unlock()
-	return m.journal.next
+// LastEvent returns the number of the newest event; before the first one, the number that it follows.
+func (j *Journal) LastEvent() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.next
 }

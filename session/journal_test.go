@@ -7,53 +7,52 @@ import (
 )
 
 func TestEventsAreKeptAndOutrun(t *testing.T) {
-	m := &Manager{}
+	j := &Journal{}
 	add := func(n int) {
 		for range n {
-			m.journal.add(Event{Kind: EventEnded, Err: errors.New("why")})
+			j.add(Event{Kind: EventEnded, Err: errors.New("why")})
 		}
 	}
-	if list, lost, more := m.Events(0); len(list) != 0 || lost || more == nil {
+	if list, lost, more := j.Events(0); len(list) != 0 || lost || more == nil {
 		t.Errorf("before the first: %v, %v", list, lost)
 	}
-	_, _, more := m.Events(0)
+	_, _, more := j.Events(0)
 	add(3)
 	select {
 	case <-more:
 	default:
 		t.Error("nobody is told that there are more")
 	}
-	list, lost, _ := m.Events(1)
+	list, lost, _ := j.Events(1)
 	if len(list) != 2 || lost || list[0].ID != 2 || list[1].ID != 3 || list[0].Error != "why" || time.Since(list[0].At) > time.Minute {
 		t.Errorf("after the first: %+v, %v", list, lost)
 	}
-	if list, lost, _ = m.Events(3); len(list) != 0 || lost {
+	if list, lost, _ = j.Events(3); len(list) != 0 || lost {
 		t.Errorf("after the last: %+v, %v", list, lost)
 	}
-	if list, lost, _ = m.Events(77); len(list) != 3 || !lost {
+	if list, lost, _ = j.Events(77); len(list) != 3 || !lost {
 		t.Errorf("after one of an earlier run: %d events, %v; want all 3, and the gap told", len(list), lost)
 	}
 	add(keptEvents)
-	if list, lost, _ = m.Events(2); len(list) != keptEvents || !lost || list[0].ID != 4 {
+	if list, lost, _ = j.Events(2); len(list) != keptEvents || !lost || list[0].ID != 4 {
 		t.Errorf("outrun: %d events from %d on, %v; want %d from 4 on, and the gap told", len(list), list[0].ID, lost, keptEvents)
 	}
-	if list, lost, _ = m.Events(3); len(list) != keptEvents || lost {
+	if list, lost, _ = j.Events(3); len(list) != keptEvents || lost {
 		t.Errorf("nearly outrun: %d events, %v; want %d and no gap", len(list), lost, keptEvents)
 	}
-	if m.LastEvent() != keptEvents+3 {
-		t.Errorf("the last event is %d", m.LastEvent())
+	if j.LastEvent() != keptEvents+3 {
+		t.Errorf("the last event is %d", j.LastEvent())
 	}
 }
 
 func TestEventsOfAnEarlierRunAreMissed(t *testing.T) {
 	begun := time.Now()
-	run := func(begin time.Time, events int) *Manager {
-		m := &Manager{}
-		m.journal.begin(begin)
+	run := func(begin time.Time, events int) *Journal {
+		j := newJournal(begin, nil, nil)
 		for range events {
-			m.journal.add(Event{Kind: EventEnded})
+			j.add(Event{Kind: EventEnded})
 		}
-		return m
+		return j
 	}
 	last := run(begun, 5).LastEvent()
 	for _, c := range []struct {
@@ -68,15 +67,15 @@ func TestEventsOfAnEarlierRunAreMissed(t *testing.T) {
 		{"a clock put back", begun.Add(-time.Hour), 9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := run(c.begin, c.events)
-			list, lost, _ := m.Events(last)
+			j := run(c.begin, c.events)
+			list, lost, _ := j.Events(last)
 			if !lost || len(list) != min(c.events, keptEvents) {
 				t.Errorf("after event %d of an earlier run: %d events, lost %v; want all %d, and the gap told", last, len(list), lost, c.events)
 			}
-			if list, lost, _ = m.Events(0); lost != (c.events > keptEvents) || len(list) != min(c.events, keptEvents) {
+			if list, lost, _ = j.Events(0); lost != (c.events > keptEvents) || len(list) != min(c.events, keptEvents) {
 				t.Errorf("from the beginning: %d events, lost %v", len(list), lost)
 			}
-			if list, lost, _ = m.Events(m.LastEvent()); lost || len(list) != 0 {
+			if list, lost, _ = j.Events(j.LastEvent()); lost || len(list) != 0 {
 				t.Errorf("after the last one: %d events, lost %v", len(list), lost)
 			}
 		})

@@ -123,15 +123,15 @@ func TestWhatTheOperatorSaysIsInTheEvent(t *testing.T) {
 	r := newRemote(t)
 	defer r.close()
 	r.watch(h)
-	if err := h.EndNoted(t.Context(), r.id, EndOperator, "the desk is needed"); err != nil {
+	if err := h.End(t.Context(), r.id, EndOperator, "the desk is needed"); err != nil {
 		t.Fatal(err)
 	}
-	list, _, _ := h.Events(0)
+	list, _, _ := h.journal.Events(0)
 	last := list[len(list)-1]
 	if last.Kind != EventEnded.String() || last.Session != r.id || last.Reason != "operator" || last.Note != "the desk is needed" {
 		t.Errorf("the last event is %+v", last)
 	}
-	if err := h.EndNoted(t.Context(), r.id, EndOperator, "again"); !errors.Is(err, ErrUnknownSession) {
+	if err := h.End(t.Context(), r.id, EndOperator, "again"); !errors.Is(err, ErrUnknownSession) {
 		t.Errorf("a second end: %v; want ErrUnknownSession", err)
 	}
 }
@@ -194,10 +194,10 @@ func TestEndReleasesEverything(t *testing.T) {
 		r := newRemote(t)
 		r.watch(h)
 		r.playing(t, 3)
-		if err := h.End(t.Context(), r.id, EndDeleted); err != nil {
+		if err := h.End(t.Context(), r.id, EndDeleted, ""); err != nil {
 			t.Error(err)
 		}
-		if err := h.End(t.Context(), r.id, EndDeleted); !errors.Is(err, ErrUnknownSession) {
+		if err := h.End(t.Context(), r.id, EndDeleted, ""); !errors.Is(err, ErrUnknownSession) {
 			t.Errorf("second end: got %v; want ErrUnknownSession", err)
 		}
 		r.close()
@@ -237,7 +237,7 @@ func TestTwoViewersShareAPipeline(t *testing.T) {
 	if s := h.enc.Stats(); s.Opened > 2 || h.screen.Opened() != 1 {
 		t.Errorf("%d encoders, %d captures; want 2 at most, and 1", s.Opened, h.screen.Opened())
 	}
-	if err := h.End(t.Context(), b.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), b.id, EndOperator, ""); err != nil {
 		t.Error(err)
 	}
 	a.playing(t, 10)
@@ -350,7 +350,7 @@ func TestDrainRefusesAtOnceAndEndsTheRestAtItsDeadline(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 3)
-	h.Drain(DrainOrder{})
+	h.host.Drain(DrainOrder{})
 	late := newRemote(t)
 	defer late.close()
 	offer := late.offer(false)
@@ -363,16 +363,16 @@ func TestDrainRefusesAtOnceAndEndsTheRestAtItsDeadline(t *testing.T) {
 	if h.RetryAfter() <= 0 {
 		t.Error("no time to come again")
 	}
-	h.Resume()
+	h.host.Resume()
 	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer})
 	if err != nil {
 		t.Fatalf("after the drain: %v", err)
 	}
-	if err := h.End(t.Context(), a.ID, EndOperator); err != nil {
+	if err := h.End(t.Context(), a.ID, EndOperator, ""); err != nil {
 		t.Error(err)
 	}
 	r.playing(t, 3)
-	h.Drain(DrainOrder{Deadline: 50 * time.Millisecond})
+	h.host.Drain(DrainOrder{Deadline: 50 * time.Millisecond})
 	eventually(t, "the drain", func() bool {
 		return testutil.ToFloat64(h.met.ended.WithLabelValues(EndDrained.String())) == 1
 	})
@@ -558,8 +558,8 @@ func TestCredentialsOfMediaStaySecret(t *testing.T) {
 	if err := h.WriteRecording(a.ID, &recording); err != nil {
 		t.Fatal(err)
 	}
-	events, _, _ := h.Events(0)
-	shown, err := json.Marshal([]any{h.Sessions(), events, h.Host(), h.Reservations()})
+	events, _, _ := h.journal.Events(0)
+	shown, err := json.Marshal([]any{h.Sessions(), events, h.Host(), h.reservations.List()})
 	if err != nil || len(events) == 0 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}

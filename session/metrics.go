@@ -41,7 +41,7 @@ type Metrics struct {
 	qualitySeconds    *prometheus.CounterVec
 	encodingMoves     *prometheus.CounterVec
 	reservations      prometheus.Gauge
-	reliefs           *prometheus.CounterVec
+	shed              *prometheus.CounterVec
 	reservationsEnded *prometheus.CounterVec
 	hostState         *prometheus.GaugeVec
 	packets           prometheus.Counter
@@ -128,7 +128,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state.", "state"),
 		hostState:         gauges("host_state", "1 for the current state of the host, 0 for the others.", "state"),
-		reliefs:           counters("relief_steps_total", "Load shedding: times that the sessions of a display were lowered or raised again, by the new level.", "to"),
+		shed:              counters("load_shedding_steps_total", "Load shedding: times that the sessions of a display were lowered or raised again, by the new level.", "to"),
 		reservations:      gauge("reservations", "Reservations currently held."),
 		reservationsEnded: counters("reservations_ended_total", "Ended reservations, by reason.", "reason"),
 		encodingMoves: counters("session_encoding_changes_total",
@@ -168,7 +168,7 @@ func (m *Metrics) zero() {
 	}{
 		{m.ended, words(EndReasons())},
 		{m.refused, refusedReasons},
-		{m.reliefs, words(admission.Levels())},
+		{m.shed, words(admission.Levels())},
 		{m.reservationsEnded, admission.Ends()},
 		{m.encodingMoves, encodingMoves},
 		{m.handshakes, handshakeResults},

@@ -29,7 +29,7 @@ func TestRefusedOffersLeaveNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.End(t.Context(), a.ID, EndDeleted); err != nil {
+	if err := h.End(t.Context(), a.ID, EndDeleted, ""); err != nil {
 		t.Fatal(err)
 	}
 	flood := func(n int, o Offer) {

@@ -51,9 +51,9 @@ func (c *doorway) open(t *testing.T, o Offer) (string, error) {
 // connect makes a session one that has connected.
 func (c *doorway) connect(t *testing.T, id string) {
 	t.Helper()
-	c.Manager.mu.Lock()
-	defer c.Manager.mu.Unlock()
-	h := c.sessions[id]
+	c.registry.mu.Lock()
+	defer c.registry.mu.Unlock()
+	h := c.registry.sessions[id]
 	if h == nil {
 		t.Fatalf("session %s is gone", id)
 	}
@@ -189,9 +189,9 @@ func TestHandshakesAreShared(t *testing.T) {
 
 // age sets back the time at which a session was created.
 func (c *doorway) age(id string, by time.Duration) {
-	c.Manager.mu.Lock()
-	defer c.Manager.mu.Unlock()
-	c.sessions[id].created = c.sessions[id].created.Add(-by)
+	c.registry.mu.Lock()
+	defer c.registry.mu.Unlock()
+	c.registry.sessions[id].created = c.registry.sessions[id].created.Add(-by)
 }
 
 // A display for one viewer is not held by offers that never connect: the owner's own next offer replaces one, and anybody

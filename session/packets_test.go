@@ -64,7 +64,7 @@ func TestPicturesWithoutPacketsAreTold(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	eventually(t, "the event", func() bool { return h.events(EventUndelivered) == 1 })
-	list, _, _ := h.Events(0)
+	list, _, _ := h.journal.Events(0)
 	for _, e := range list {
 		if e.Kind == EventUndelivered.String() && (e.Reason != undeliveredUnpacked || e.Session != r.id) {
 			t.Errorf("event %+v", e)

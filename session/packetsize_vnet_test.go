@@ -28,7 +28,7 @@ func TestPathOf1150Bytes(t *testing.T) {
 		if frames, _ := r.got(); frames-before < 30 {
 			t.Errorf("%d pictures in two seconds; want them to arrive", frames-before)
 		}
-		events, _, _ := h.Events(0)
+		events, _, _ := h.journal.Events(0)
 		sized := 0
 		for _, e := range events {
 			if e.Kind == EventPacketSize.String() {

@@ -78,10 +78,10 @@ func TestPanicEndsOneSession(t *testing.T) {
 			}
 		},
 		"OnLimit": func(h *house, r *remote) {
-			h.Manager.mu.Lock()
-			v := h.sessions[r.id].viewer
-			h.Manager.mu.Unlock()
-			v.lower(1, .5)
+			h.registry.mu.Lock()
+			v := h.registry.sessions[r.id].viewer
+			h.registry.mu.Unlock()
+			v.setHostLimit(1, .5)
 		},
 	} {
 		t.Run(place, func(t *testing.T) {
@@ -317,7 +317,7 @@ func TestJanitorOutlivesAPanic(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 1)
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil && !errors.Is(err, ErrUnknownSession) {
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil && !errors.Is(err, ErrUnknownSession) {
 		t.Error(err)
 	}
 }

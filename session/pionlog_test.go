@@ -26,7 +26,7 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 	_ = r.restart(h)
 	note()
 	r.playing(t, 3)
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	if len(passwords) < 4 || !strings.Contains(log.String(), "Started agent") {

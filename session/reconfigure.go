@@ -73,7 +73,7 @@ var configOutcomes = []string{ConfigApplied, ConfigRefused, ConfigRolledBack, Co
 
 // Configured makes known what became of a change of the configuration, and returns the event's id. err says why it was refused.
 func (m *Manager) Configured(outcome string, err error) uint64 {
-	return m.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
+	return m.journal.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
 }
 
 // SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodings that run go on with what they have, and whatever
@@ -85,5 +85,5 @@ func (m *Manager) SetEncoders(factories []encode.Factory, info func() []EncoderI
 		return nil
 	})
 	best := factories[0].Profile().Name
-	m.log.Info("encoders tried anew", "event", m.emit(Event{Kind: EventEncoders, To: best}), "best", best)
+	m.log.Info("encoders tried anew", "event", m.journal.emit(Event{Kind: EventEncoders, To: best}), "best", best)
 }

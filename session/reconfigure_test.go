@@ -64,7 +64,7 @@ func TestEncodersAreTriedAnew(t *testing.T) {
 	if n := better.Stats().Opened; n != 0 {
 		t.Error("an encode that runs well was taken from its encoder")
 	}
-	if err := h.End(t.Context(), a.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), a.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the stage is closed", func() bool { return !h.pool.Open("test") })

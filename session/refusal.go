@@ -2,46 +2,83 @@ package session
 
 import (
 	"errors"
+	"log/slog"
+	"sync"
 	"time"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/peer"
 )
 
 // RefusalError says why there is no room for a session. It is an ErrFull.
 type RefusalError = admission.RefusalError
 
-// refusals lets one event of each reason through in a second: a flood of requests must not push all others out of the journal.
-type refusals map[string]time.Time
-
-func (r refusals) tell(now time.Time, reason string) bool {
-	if now.Sub(r[reason]) < time.Second {
-		return false
+// refusedBecause returns the reason of the closed set for an error.
+func refusedBecause(err error) string {
+	switch {
+	case errors.Is(err, ErrFull):
+		return refusedFull
+	case errors.Is(err, ErrDraining):
+		return refusedDraining
+	case errors.Is(err, peer.ErrBadOffer), errors.Is(err, ErrBadChange): // a ceiling or weight out of its range
+		return refusedMalformed
+	case errors.Is(err, peer.ErrUnacceptable):
+		return refusedUnacceptable
+	case errors.Is(err, ErrUnknownDisplay):
+		return refusedUnknownDisplay
+	case errors.Is(err, ErrNoPicture):
+		return refusedNoPicture
+	case errors.Is(err, peer.ErrNoNetwork):
+		return refusedNoNetwork
+	case errors.Is(err, ErrUnknownReservation), errors.Is(err, ErrBadReservation), errors.Is(err, ErrKeyReused):
+		return refusedReservation
+	default:
+		return refusedError
 	}
-	r[reason] = now
-	return true
 }
 
-// refused makes known that a session, or a place for one, was refused.
-func (m *Manager) refused(err error, display string) {
+// refusals makes refused offers known. It lets one event of each reason through in a second: a flood of requests must not
+// push all others out of the journal.
+type refusals struct {
+	log  *slog.Logger
+	met  *Metrics
+	emit func(Event) uint64
+	// open reports whether a display is captured.
+	open func(display string) bool
+
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// tell makes known that a session, or a place for one, was refused.
+func (r *refusals) tell(err error, display string) {
 	reason := refusedBecause(err)
-	m.met.refused.WithLabelValues(reason).Inc()
-	m.mu.Lock()
-	tell := m.refusals.tell(time.Now(), reason)
-	m.mu.Unlock()
-	if !tell {
+	r.met.refused.WithLabelValues(reason).Inc()
+	if !r.due(time.Now(), reason) {
 		return
 	}
 	detail := reason
-	if r, ok := errors.AsType[*RefusalError](err); ok {
-		detail = r.Resource
+	if one, ok := errors.AsType[*RefusalError](err); ok {
+		detail = one.Resource
 	}
-	event := m.emit(Event{Kind: EventRefused, Display: known(m, display), Reason: reason, Err: err})
-	m.log.Info("session refused", "event", event, "reason", detail, "err", err)
+	event := r.emit(Event{Kind: EventRefused, Display: r.known(display), Reason: reason, Err: err})
+	r.log.Info("session refused", "event", event, "reason", detail, "err", err)
 }
 
-// known returns the display's id where there is such a display: what a client asked for is not repeated.
-func known(m *Manager, display string) string {
-	if m.pool.Open(display) {
+// due reports whether an event of a reason may be emitted.
+func (r *refusals) due(now time.Time, reason string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.last[reason]) < time.Second {
+		return false
+	}
+	r.last[reason] = now
+	return true
+}
+
+// known returns the display's ID where there is such a display: what a client sent is not repeated.
+func (r *refusals) known(display string) string {
+	if r.open(display) {
 		return display
 	}
 	return ""

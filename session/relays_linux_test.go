@@ -54,7 +54,7 @@ func TestRelayInABlackHoleHoldsNobody(t *testing.T) {
 	r.watch(h)
 	r.playing(t, 3)
 	began := time.Now()
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > heldUp {

@@ -98,7 +98,7 @@ func TestSessionsUseTheRelaysOfTheirRegion(t *testing.T) {
 	if near.gave.Load() != 1 || far.gave.Load() != 1 {
 		t.Errorf("near gave %d, far %d; want the one that was asked for", near.gave.Load(), far.gave.Load())
 	}
-	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Region: "us"})
+	l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Region: "us"})
 	if err != nil || l.Region != "us" {
 		t.Fatalf("%+v, %v", l, err)
 	}
@@ -136,7 +136,7 @@ func TestRelayThatGivesNothingIsNoticed(t *testing.T) {
 		t.Errorf("%+v; want refused", s)
 	}
 	seen := false
-	list, _, _ := h.Events(0)
+	list, _, _ := h.journal.Events(0)
 	for _, e := range list {
 		if e.Kind == "relay_down" {
 			seen = true
@@ -229,7 +229,7 @@ func TestMuteRelayHoldsNobody(t *testing.T) {
 	}
 	r.playing(t, 3)
 	began = time.Now()
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > heldUp {

@@ -112,7 +112,7 @@ func (h *house) empty(t testing.TB) {
 
 // told returns the events so far.
 func (h *house) told() []EventRecord {
-	list, _, _ := h.Events(0)
+	list, _, _ := h.journal.Events(0)
 	return list
 }
 

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"time"
 
 	"wavryhost/session/admission"
 )
@@ -14,65 +13,91 @@ var (
 	ErrKeyReused          = admission.ErrKeyReused
 )
 
+// Reservations are the places that are kept for sessions to come, and the room that is left.
+type Reservations struct {
+	registry *registry
+	catalog  *catalog
+	refused  func(err error, display string)
+}
+
 // Reserve keeps a place for a session, which the viewer takes by naming it in its Offer. Reservations count as sessions.
-func (m *Manager) Reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error) {
-	l, err := m.reserve(ctx, r)
+func (r *Reservations) Reserve(ctx context.Context, q admission.ReservationRequest) (admission.Reservation, error) {
+	l, err := r.reserve(ctx, q)
 	if err != nil {
-		m.refused(err, r.Display)
+		r.refused(err, q.Display)
 	}
 	return l, err
 }
 
-func (m *Manager) reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error) {
-	if err := r.Validate(); err != nil {
+func (r *Reservations) reserve(ctx context.Context, q admission.ReservationRequest) (admission.Reservation, error) {
+	if err := q.Validate(); err != nil {
 		return admission.Reservation{}, err
 	}
-	if err := m.checkChange(Change{MaxBitrate: &r.MaxBitrate, Weight: orNil(r.Weight)}); err != nil {
+	if err := r.catalog.conf.get().checkChange(Change{MaxBitrate: &q.MaxBitrate, Weight: orNil(q.Weight)}); err != nil {
 		return admission.Reservation{}, err
 	}
-	d, err := m.display(ctx, r.Display)
+	d, err := r.catalog.find(ctx, q.Display)
 	if err != nil {
 		return admission.Reservation{}, err
 	}
-	r.Display = d.ID
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed() {
+	q.Display = d.ID
+	g := r.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.host.closed() {
 		return admission.Reservation{}, ErrDraining
 	}
-	codec := m.usual()
-	l, fresh, err := m.admission.Reserve(r, m.request(d, r.MaxBitrate, codec), m.loads(time.Now(), codec))
+	codec := g.capacity.usualCodec()
+	l, fresh, err := g.admission.Reserve(q, g.capacity.request(d, q.MaxBitrate, codec), g.snapshot(codec))
 	if err != nil || !fresh {
 		return l, err
 	}
-	m.met.reservations.Set(float64(m.admission.Reserved()))
-	event := m.emit(Event{Kind: EventReserved, Display: l.Display, Reservation: l.ID})
-	m.log.Info("place reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
+	g.met.reservations.Set(float64(g.admission.Reserved()))
+	event := g.emit(Event{Kind: EventReserved, Display: l.Display, Reservation: l.ID})
+	g.log.Info("place reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
 	return l, nil
 }
 
 // reservationEnded makes the end of a reservation known. The caller holds mu.
-func (m *Manager) reservationEnded(l admission.Reservation, why string) {
-	m.met.reservations.Set(float64(m.admission.Reserved()))
-	m.met.reservationsEnded.WithLabelValues(why).Inc()
-	event := m.emit(Event{
+func (r *registry) reservationEnded(l admission.Reservation, why string) {
+	r.met.reservations.Set(float64(r.admission.Reserved()))
+	r.met.reservationsEnded.WithLabelValues(why).Inc()
+	event := r.emit(Event{
 		Kind: EventReservationEnded, Session: l.Session, Display: l.Display, Reservation: l.ID, Reason: why,
 	})
-	m.log.Info("reservation ended", "event", event, "reason", why, "display", l.Display)
+	r.log.Info("reservation ended", "event", event, "reason", why, "display", l.Display)
 }
 
-// Reservations returns those that are not used yet, the one that expires next first.
-func (m *Manager) Reservations() []admission.Reservation {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.admission.Reservations()
+// List returns the reservations that are not used yet, the one that expires next first.
+func (r *Reservations) List() []admission.Reservation {
+	r.registry.mu.Lock()
+	defer r.registry.mu.Unlock()
+	return r.registry.admission.Reservations()
 }
 
 // Release ends a reservation that was not used.
-func (m *Manager) Release(id string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.admission.Release(id)
+func (r *Reservations) Release(id string) error {
+	r.registry.mu.Lock()
+	defer r.registry.mu.Unlock()
+	return r.registry.admission.Release(id)
+}
+
+// Capacity returns how many more sessions there is room for, at the usual profiles or at those that are given.
+func (r *Reservations) Capacity(profiles ...admission.Profile) []admission.Capacity {
+	if len(profiles) == 0 {
+		profiles = admission.Profiles()
+	}
+	g := r.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	codec := g.capacity.usualCodec()
+	list := g.admission.Capacity(codec, g.snapshot(codec), profiles)
+	if g.host.closed() {
+		for i := range list {
+			list[i].More, list[i].LimitedBy = 0, string(admission.Sessions)
+		}
+	}
+	return list
 }
 
 func orNil(n int) *int {
@@ -80,59 +105,4 @@ func orNil(n int) *int {
 		return nil
 	}
 	return &n
-}
-
-// admit returns a ticket for a session that is to be created, and adds to wg. A session that has to make room is ended
-// first.
-func (m *Manager) admit(ctx context.Context, o Offer, d Display, codec string) (*admission.Ticket, error) {
-	const tries = 3 // each ends a session; others may be faster to take its place
-	for try := 1; ; try++ {
-		t, replace, err := m.tryAdmit(o, d, codec, try < tries)
-		if replace == nil {
-			return t, err
-		}
-		select {
-		case <-replace.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// tryAdmit is admit, except that it returns a session that has to make room and that it began to end.
-func (m *Manager) tryAdmit(
-	o Offer, d Display, codec string, mayReplace bool,
-) (t *admission.Ticket, replace *held, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed() {
-		return nil, nil, ErrDraining
-	}
-	ceiling := o.MaxBitrate
-	if l, ok := m.admission.Reservation(o.Reservation); ok && l.MaxBitrate != 0 {
-		ceiling = l.MaxBitrate
-	}
-	r := m.request(d, ceiling, codec)
-	r.Reservation, r.Owner, r.Guest, r.MaxSessions = o.Reservation, o.Owner, o.Guest, o.MaxSessions
-	t, id, err := m.admission.Admit(r, m.loads(time.Now(), codec), mayReplace)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case id != "":
-		replace = m.sessions[id]
-		if !replace.ending {
-			m.beginEnd(replace, EndReplaced)
-		}
-		return nil, replace, nil
-	default:
-		m.wg.Add(1)
-		return t, nil, nil
-	}
-}
-
-// cancel gives back a ticket whose session was not created.
-func (m *Manager) cancel(t *admission.Ticket) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.admission.Cancel(t, m.drain != nil)
 }

@@ -24,7 +24,7 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 200 {
 			wg.Go(func() {
-				_, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: 10 * time.Second})
+				_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: 10 * time.Second})
 				switch {
 				case err == nil:
 					got.Add(1)
@@ -45,25 +45,25 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		if n := h.events(EventRefused); n != 1 {
 			t.Errorf("%d events of refusals in no time; want 1", n)
 		}
-		one := h.Reservations()[0]
-		if err := h.Release(one.ID); err != nil {
+		one := h.reservations.List()[0]
+		if err := h.reservations.Release(one.ID); err != nil {
 			t.Error(err)
 		}
-		if err := h.Release(one.ID); !errors.Is(err, ErrUnknownReservation) {
+		if err := h.reservations.Release(one.ID); !errors.Is(err, ErrUnknownReservation) {
 			t.Errorf("got %v; want ErrUnknownReservation", err)
 		}
-		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute}); err != nil {
+		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute}); err != nil {
 			t.Errorf("the place that was given back: %v", err)
 		}
 		time.Sleep(10*time.Second + 2*janitorInterval)
-		if n := len(h.Reservations()); n != 1 {
+		if n := len(h.reservations.List()); n != 1 {
 			t.Errorf("%d places are kept after 10 s; want 1", n)
 		}
-		h.Drain(DrainOrder{})
-		if n := len(h.Reservations()); n != 0 {
+		h.host.Drain(DrainOrder{})
+		if n := len(h.reservations.List()); n != 0 {
 			t.Errorf("%d places are kept by a host that drains", n)
 		}
-		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrDraining) {
+		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrDraining) {
 			t.Errorf("got %v; want ErrDraining", err)
 		}
 		for why, want := range map[string]float64{admission.EndReleased: 1, admission.EndExpired: 6, admission.EndDrained: 1, admission.EndUsed: 0} {
@@ -95,14 +95,14 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 func TestDrainDuringCreation(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
-	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+	l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRemote(t)
 	defer r.close()
 	h.useNet(func(time.Duration) (transport.Net, error) {
-		h.Drain(DrainOrder{})
+		h.host.Drain(DrainOrder{})
 		return nil, errTest
 	})
 	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false), Reservation: l.ID}); !errors.Is(err, errTest) {
@@ -111,15 +111,15 @@ func TestDrainDuringCreation(t *testing.T) {
 	told := slices.ContainsFunc(h.journaled(t), func(e EventRecord) bool {
 		return e.Kind == EventReservationEnded.String() && e.Reservation == l.ID && e.Reason == admission.EndDrained
 	})
-	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); !told || n != 1 || len(h.Reservations()) != 0 {
-		t.Errorf("its end is told: %v, counted %v times, %d are left", told, n, len(h.Reservations()))
+	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); !told || n != 1 || len(h.reservations.List()) != 0 {
+		t.Errorf("its end is told: %v, counted %v times, %d are left", told, n, len(h.reservations.List()))
 	}
 }
 
 // journaled returns the events that are kept.
 func (h *house) journaled(t *testing.T) []EventRecord {
 	t.Helper()
-	list, lost, _ := h.Events(0)
+	list, lost, _ := h.journal.Events(0)
 	if lost {
 		t.Fatal("events are lost")
 	}
@@ -130,7 +130,7 @@ func TestReservationIsTaken(t *testing.T) {
 	h := openHouse(t, func(c *Config) { c.MaxSessions = 1 })
 	defer h.close(t)
 	h.alive(t)
-	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
 	if err != nil || l.Display != "test" {
 		t.Fatalf("%+v, %v", l, err)
 	}
@@ -170,7 +170,7 @@ func TestReservationIsTaken(t *testing.T) {
 	if s, err := h.Session(answer.ID); err != nil || s.MaxBitrate != 2_000_000 || s.Weight != 40 {
 		t.Errorf("ceiling %d, weight %d, %v; want what was reserved", s.MaxBitrate, s.Weight, err)
 	}
-	again, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	again, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
 	if err != nil || again.ID != l.ID || again.Session != answer.ID {
 		t.Errorf("the same request again: %+v, %v; want the reservation with its session", again, err)
 	}
@@ -181,32 +181,32 @@ func TestIdempotencyKeys(t *testing.T) {
 		h := openHouse(t, func(c *Config) { c.MaxSessions = 10_000 })
 		defer h.close(t)
 		ask := admission.ReservationRequest{Display: "default", Key: "a", Owner: "gateway"}
-		first, err := h.Reserve(t.Context(), ask)
+		first, err := h.reservations.Reserve(t.Context(), ask)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l, err := h.Reserve(t.Context(), ask); err != nil || l.ID != first.ID {
+		if l, err := h.reservations.Reserve(t.Context(), ask); err != nil || l.ID != first.ID {
 			t.Errorf("again: %+v, %v; want the same", l, err)
 		}
 		other := ask
 		other.Weight = 7
-		if _, err := h.Reserve(t.Context(), other); !errors.Is(err, ErrKeyReused) {
+		if _, err := h.reservations.Reserve(t.Context(), other); !errors.Is(err, ErrKeyReused) {
 			t.Errorf("got %v; want ErrKeyReused", err)
 		}
 		other = ask
 		other.Owner = "another"
-		if l, err := h.Reserve(t.Context(), other); err != nil || l.ID == first.ID {
+		if l, err := h.reservations.Reserve(t.Context(), other); err != nil || l.ID == first.ID {
 			t.Errorf("the key of another: %+v, %v", l, err)
 		}
 		for name, bad := range map[string]admission.ReservationRequest{
 			"too long": {Display: "default", Hold: 2*time.Minute + 1}, "negative": {Display: "default", Hold: -1},
 			"key": {Display: "default", Key: string(make([]byte, 129))},
 		} {
-			if _, err := h.Reserve(t.Context(), bad); !errors.Is(err, ErrBadReservation) {
+			if _, err := h.reservations.Reserve(t.Context(), bad); !errors.Is(err, ErrBadReservation) {
 				t.Errorf("%s: got %v; want ErrBadReservation", name, err)
 			}
 		}
-		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
+		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
 			t.Errorf("got %v; want ErrUnknownDisplay", err)
 		}
 	})
@@ -220,20 +220,20 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 	})
 	defer h.close(t)
 	for _, codec := range h.pool.Codecs() {
-		l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+		l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
-		place, _, err := h.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), codec, false)
+		place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), codec, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
+		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
 			t.Errorf("a place beside a viewer of %s that connects to a console: %v; want ErrFull", codec, err)
 		}
-		h.Manager.cancel(place)
-		h.wg.Done()
-		if err := h.Release(l.ID); err != nil {
+		h.registry.cancel(place)
+		h.registry.wg.Done()
+		if err := h.reservations.Release(l.ID); err != nil {
 			t.Error(err)
 		}
 	}
@@ -243,17 +243,17 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
-	l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+	l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, _, err := h.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), h.usual(), false)
+	place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), h.registry.capacity.usualCodec(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Drain(DrainOrder{})
-	h.Manager.cancel(place)
-	h.wg.Done()
+	h.host.Drain(DrainOrder{})
+	h.registry.cancel(place)
+	h.registry.wg.Done()
 	if n := testutil.ToFloat64(h.met.reservations); n != 0 {
 		t.Errorf("the gauge shows %v places; want none", n)
 	}

@@ -35,11 +35,11 @@ func TestConsoleHasOneViewer(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	lease, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "other", Hold: time.Minute})
+	lease, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "other", Hold: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "other"})
+	_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "other"})
 	full(err)
 	first, second := newRemote(t), newRemote(t)
 	defer first.close()
@@ -60,14 +60,14 @@ func TestConsoleHasOneViewer(t *testing.T) {
 	}
 	_, err = h.Change(t.Context(), second.id, Change{Display: new("other")})
 	full(err)
-	if err := h.End(t.Context(), a.ID, EndOperator); err != nil {
+	if err := h.End(t.Context(), a.ID, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Change(t.Context(), second.id, Change{Display: new("other")}); err != nil {
 		t.Errorf("to a console that nobody is at: %v", err)
 	}
 	// From the moment of the change on, before anything of it is seen.
-	_, err = h.Reserve(t.Context(), admission.ReservationRequest{Display: "other"})
+	_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "other"})
 	full(err)
 	for _, d := range h.Host().Displays {
 		if want := map[string]int{"other": 1}[d.ID]; d.Most != want {
@@ -82,10 +82,10 @@ func TestHiddenDisplay(t *testing.T) {
 	if d := h.Host().Displays; len(d) != 1 || d[0].ID != "other" {
 		t.Errorf("%+v", d)
 	}
-	if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "test"}); !errors.Is(err, ErrUnknownDisplay) {
+	if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "test"}); !errors.Is(err, ErrUnknownDisplay) {
 		t.Errorf("got %v; want ErrUnknownDisplay", err)
 	}
-	if l, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil || l.Display != "other" {
+	if l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil || l.Display != "other" {
 		t.Errorf("%+v, %v; want the other display as the default", l, err)
 	}
 	next := *h.cfg()
@@ -93,7 +93,7 @@ func TestHiddenDisplay(t *testing.T) {
 	if err := h.Reconfigure(next); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Reserve(t.Context(), admission.ReservationRequest{Display: "test"}); err != nil {
+	if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "test"}); err != nil {
 		t.Errorf("after a reload without the rule: %v", err)
 	}
 }
@@ -145,7 +145,7 @@ func TestMoveIsAdmitted(t *testing.T) {
 	if _, err := h.Change(t.Context(), moves.id, Change{Display: new("other")}); err != nil {
 		t.Errorf("with room: %v", err)
 	}
-	if err := h.End(t.Context(), moves.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), moves.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	// Whoever is alone can go where he likes: the encode that he leaves makes room.

@@ -47,20 +47,20 @@ func TestWhatIsShownIsOfTheSets(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 5)
-	h.Drain(DrainOrder{Deadline: time.Minute})
-	h.Resume()
+	h.host.Drain(DrainOrder{Deadline: time.Minute})
+	h.host.Resume()
 	s, err := h.Session(r.id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.End(t.Context(), r.id, EndOperator); err != nil {
+	if err := h.End(t.Context(), r.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
 	shown := []any{s, h.Host()}
 	for _, d := range h.Host().Displays {
 		shown = append(shown, d)
 	}
-	list, _, _ := h.Events(0)
+	list, _, _ := h.journal.Events(0)
 	for _, e := range list {
 		shown = append(shown, e)
 	}

@@ -5,41 +5,37 @@ import (
 	"wavryhost/session/admission"
 )
 
-// share divides the uplink between the sessions. The janitor calls it once a second.
-func (m *Manager) share(list []*held) {
-	cfg := m.cfg()
+// usableUplink is the part of the uplink that media may take; retransmissions, probes and audio have the rest.
+const usableUplink = 0.9
+
+// uplink divides the host's uplink between the sessions. It belongs to the janitor.
+type uplink struct {
+	conf *live
+	// The memory of the last round.
+	claims []admission.Claim
+	shares []int
+}
+
+// share divides the uplink anew. The janitor calls it once a second.
+func (u *uplink) share(list []*session) {
+	cfg := u.conf.get()
 	if cfg.Uplink == 0 { // there may have been a limit before a reload
-		for _, h := range list {
-			h.caps.set(func(c *caps) { c.share = 0 })
+		for _, s := range list {
+			s.setUplinkShare(0)
 		}
 		return
 	}
 	floor := cfg.adaptation(encode.MinSide, encode.MinSide, 0, 0).WithDefaults().Min
-	m.claims = m.claims[:0]
-	for _, h := range list {
-		h.ctl.Lock()
-		t := h.targets
-		h.ctl.Unlock()
-		h.mu.Lock()
-		sent := h.achieved
-		h.mu.Unlock()
-		h.caps.mu.Lock()
-		demand := min(t.EncoderBitrate, unlimitedIfZero(h.caps.ceiling), unlimitedIfZero(h.caps.display))
-		h.caps.mu.Unlock()
-		if t.Idle { // it leaves what it does not use to others, but for what a burst needs until the next round
-			demand = min(demand, 2*sent+8*floor)
-		}
-		m.claims = append(m.claims, admission.Claim{Weight: h.weight(), Floor: floor, Demand: demand})
+	u.claims = u.claims[:0]
+	for _, s := range list {
+		u.claims = append(u.claims, admission.Claim{Weight: s.weight(), Floor: floor, Demand: s.uplinkDemand(floor)})
 	}
-	m.shares = admission.Share(int(usableUplink*float64(cfg.Uplink)), m.claims, m.shares[:0])
-	for i, h := range list {
+	u.shares = admission.Share(int(usableUplink*float64(cfg.Uplink)), u.claims, u.shares[:0])
+	for i, s := range list {
 		share := 0
-		if m.shares[i] < m.claims[i].Demand {
-			share = m.shares[i]
+		if u.shares[i] < u.claims[i].Demand {
+			share = u.shares[i]
 		}
-		h.caps.set(func(c *caps) { c.share = share })
+		s.setUplinkShare(share)
 	}
 }
-
-// usableUplink is the part of the uplink that media may take; repairs, probes and audio have the rest.
-const usableUplink = 0.9

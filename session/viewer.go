@@ -45,7 +45,7 @@ type viewer struct {
 	// limits are what the viewer's decoder takes, and most the host's own ceiling in bits per second.
 	limits encode.DecoderLimits
 	most   int
-	// crowded tells whether pictures are late because of the host's load, which relief does something about.
+	// crowded reports whether pictures are late because of the host's load while load shedding can do something about it.
 	crowded func() bool
 	baseW   int // the width that the controller was told
 	input   *inputChannel
@@ -540,13 +540,6 @@ func (v *viewer) setRoute(r peer.Route) {
 		v.met.path.WithLabelValues(r.Path).Inc()
 	}
 	v.route = r
-}
-
-// judged tells whether the handshake has a result.
-func (v *viewer) judged() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.life.judged
 }
 
 // frozen tells whether the picture stands because of this host.

@@ -145,8 +145,31 @@ type load struct {
 	path      string    // that media takes
 }
 
+// load returns it.
 func (v *viewer) load() load {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return load{state: v.life.state, connected: v.connected, sent: v.achieved, path: v.route.Path}
+}
+
+// target returns what the encoder is asked for.
+func (v *viewer) target() adapt.Targets {
+	v.ctl.Lock()
+	defer v.ctl.Unlock()
+	return v.targets
+}
+
+// close adds the last figures of a viewer that left to the metrics, and returns the time of its first connection. No event
+// is emitted for it after that.
+func (v *viewer) close(now time.Time) (connected time.Time) {
+	v.setRoute(peer.Route{})
+	v.flush(now, 0)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.over = true // an encode loop may still be about to emit one
+	v.met.sessions.WithLabelValues(v.life.state).Dec()
+	if v.life.state == stateConnecting && !v.life.judged {
+		v.met.handshakes.WithLabelValues(handshakeAborted).Inc()
+	}
+	return v.connected
 }

@@ -129,7 +129,7 @@ func (in *inspection) clients() {
 	if len(in.found) > 0 {
 		return
 	}
-	_, err := api.New(cfg, nil, nil, api.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	_, err := api.New(cfg, api.Parts{}, nil, api.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 	if err == nil {
 		return
 	}

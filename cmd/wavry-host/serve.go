@@ -196,7 +196,7 @@ func newHost(
 	h.reloads.look = h.gpus.Look
 	h.prober = newProber(l, h.manager, h.gpus.Look, log)
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
-	h.api, err = api.New(cfg, h.manager, registry, api.NewMetrics(registry), log)
+	h.api, err = api.New(cfg, api.PartsOf(h.manager), registry, api.NewMetrics(registry), log)
 	h.reloads.api = h.api
 	return h, err
 }

@@ -167,7 +167,7 @@ var hostAlerts = []Alert{
 	},
 	{
 		Name:     "WavryHostLowersSessions",
-		Expr:     "sum by (instance, " + by + `) (increase(wavry_host_relief_steps_total{to!="whole"}[30m])) >= 3`,
+		Expr:     "sum by (instance, " + by + `) (increase(wavry_host_load_shedding_steps_total{to!="whole"}[30m])) >= 3`,
 		Severity: SomeUsers, Scope: Host, Runbook: "full",
 		Summary: "{{ $labels.instance }} lowers the quality of sessions because its processors are busy.",
 	},

@@ -224,7 +224,7 @@ func host() Dashboard {
 					{"wavry_host_pressure_memory_free_bytes{" + onHost + "}", "free"},
 					{"wavry_host_pressure_memory_total_bytes{" + onHost + "}", "total"},
 				}},
-				{Title: "Load shedding", Unit: "ops", Queries: rates("wavry_host_relief_steps_total", onHost, "to")},
+				{Title: "Load shedding", Unit: "ops", Queries: rates("wavry_host_load_shedding_steps_total", onHost, "to")},
 				{
 					Title: "Sent", Unit: "Bps",
 					Queries: one("rate(wavry_host_sent_bytes_total{"+onHost+"}[$__rate_interval])", "sent"),

@@ -189,8 +189,8 @@ var ruleCases = []ruleCase{
 		quiet: []string{`wavry_host_sessions_refused_total{reason="malformed",…} 0+1x200`},
 	},
 	{
-		alert: "WavryHostLowersSessions", fire: []string{`wavry_host_relief_steps_total{to="smaller",…} 0+1x200`},
-		quiet: []string{`wavry_host_relief_steps_total{to="whole",…} 0+1x200`},
+		alert: "WavryHostLowersSessions", fire: []string{`wavry_host_load_shedding_steps_total{to="smaller",…} 0+1x200`},
+		quiet: []string{`wavry_host_load_shedding_steps_total{to="whole",…} 0+1x200`},
 	},
 	{
 		alert: "WavryHostConfigRefused", fire: []string{`wavry_host_config_last_reload_successful{…} 0x200`},

@@ -1,7 +1,8 @@
-// Package admission decides what a host has room for. It is pure: figures and times come in with each call, and nothing is started.
+// Package admission decides what a host has room for. It is pure: figures and times come in with each call, and nothing is
+// started.
 //
-// Admission says whether one more session fits, and if not, which resource is short and what would fit; Share divides an uplink; Relief
-// says whom to lower when the host saturates in spite of all.
+// Admitter answers whether there is room for a session; Host is the arithmetic that it uses. Share divides an uplink between
+// sessions, and Shedder says which to lower when the host saturates in spite of all.
 package admission
 
 import (

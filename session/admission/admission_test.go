@@ -206,7 +206,7 @@ func BenchmarkDecide(b *testing.B) {
 }
 
 // play runs r for a while, a second at a time, and returns the steps. load is told how far all are lowered.
-func play(r *Relief, now *time.Time, d time.Duration, units []Unit, load func() float64) (steps []Step) {
+func play(r *Shedder, now *time.Time, d time.Duration, units []Unit, load func() float64) (steps []Step) {
 	for end := now.Add(d); now.Before(end); *now = now.Add(time.Second) {
 		if s, ok := r.Next(*now, load(), units); ok {
 			steps = append(steps, s)
@@ -215,8 +215,8 @@ func play(r *Relief, now *time.Time, d time.Duration, units []Unit, load func() 
 	return steps
 }
 
-func TestReliefLowersTheLeastImportantFirst(t *testing.T) {
-	var r Relief
+func TestSheddingLowersTheLeastImportantFirst(t *testing.T) {
+	var r Shedder
 	now := time.Unix(0, 0)
 	units := []Unit{{"a", 100, 1}, {"b", 10, 1}, {"c", 100, 2}}
 	saturated := func() float64 { return 1 }
@@ -255,8 +255,8 @@ func TestReliefLowersTheLeastImportantFirst(t *testing.T) {
 }
 
 // A display that saturates the host whole, and leaves it half idle when it is lowered, must not go up and down all the time.
-func TestReliefDoesNotOscillate(t *testing.T) {
-	var r Relief
+func TestSheddingDoesNotOscillate(t *testing.T) {
+	var r Shedder
 	now := time.Unix(0, 0)
 	steps := play(&r, &now, 10*time.Minute, []Unit{{"a", 100, 1}}, func() float64 {
 		if r.Level("a") == Whole {

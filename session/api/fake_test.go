@@ -141,15 +141,11 @@ func (m *fakeManager) RequestKeyframe(id string) error {
 	return err
 }
 
-func (m *fakeManager) EndNoted(ctx context.Context, id string, why session.EndReason, note string) error {
+func (m *fakeManager) End(_ context.Context, id string, why session.EndReason, note string) error {
 	m.mu.Lock()
-	m.notes = append(m.notes, note)
-	m.mu.Unlock()
-	return m.End(ctx, id, why)
-}
-
-func (m *fakeManager) End(_ context.Context, id string, why session.EndReason) error {
-	m.mu.Lock()
+	if why == session.EndOperator {
+		m.notes = append(m.notes, note)
+	}
 	m.ended = append(m.ended, why)
 	m.mu.Unlock()
 	if m.end != nil {
@@ -252,7 +248,7 @@ func (m *fakeManager) Revoke(_, grant, subject string) int {
 	return len(m.revoked)
 }
 
-func (m *fakeManager) Reservations() []admission.Reservation {
+func (m *fakeManager) List() []admission.Reservation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	list := slices.Clone(m.reservations)

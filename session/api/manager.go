@@ -20,7 +20,7 @@ type manager interface {
 	// WHEP opens and restarts sessions; see package whep.
 	Create(ctx context.Context, o session.Offer) (session.Answer, error)
 	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
-	End(ctx context.Context, id string, why session.EndReason) error
+	End(ctx context.Context, id string, why session.EndReason, note string) error
 	TakesInput(ctx context.Context, display string, r session.Role) bool
 
 	Revoke(issuer, grant, subject string) int
@@ -41,8 +41,8 @@ type hostManager interface {
 type sessionManager interface {
 	Sessions() []session.Snapshot
 	Session(id string) (session.Snapshot, error)
+	End(ctx context.Context, id string, why session.EndReason, note string) error
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
-	EndNoted(ctx context.Context, id string, why session.EndReason, note string) error
 	RequestKeyframe(id string) error
 	WriteRecording(id string, w io.Writer) error
 	SetControl(id string, on bool) (session.Snapshot, error)
@@ -51,7 +51,7 @@ type sessionManager interface {
 // reservationManager is the reservations.
 type reservationManager interface {
 	Reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error)
-	Reservations() []admission.Reservation
+	List() []admission.Reservation
 	Release(id string) error
 	ICEServers(region, user string, last time.Time) []relay.Server
 }
@@ -61,4 +61,19 @@ type eventManager interface {
 	Events(after uint64) (list []session.EventRecord, lost bool, more <-chan struct{})
 	LastEvent() uint64
 	Session(id string) (session.Snapshot, error)
+}
+
+// Parts joins the parts of a session.Manager that the API serves.
+type Parts struct {
+	*session.Manager
+	*session.HostState
+	*session.Journal
+	*session.Reservations
+}
+
+var _ manager = Parts{}
+
+// PartsOf returns those of a Manager.
+func PartsOf(m *session.Manager) Parts {
+	return Parts{Manager: m, HostState: m.HostState(), Journal: m.Journal(), Reservations: m.Reservations()}
 }

@@ -65,7 +65,7 @@ func TestRefusedRequestsLeaveNothingBehind(t *testing.T) {
 	s, err := New(Config{
 		Token: token, TokensFile: file, Grants: v, Audit: io.Discard,
 		Limits: edge.Limits{PerAddress: 1_000_000, InAll: 1_000_000, Attempts: 1_000_000},
-	}, r.Manager, reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
+	}, PartsOf(r.Manager), reg, NewMetrics(reg), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestRefusedRequestsLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	do(1)
-	held := func() string { return fmt.Sprint(len(r.Sessions()), len(r.Reservations()), s.access.Len()) }
+	held := func() string { return fmt.Sprint(len(r.Sessions()), len(r.Reservations().List()), s.access.Len()) }
 	before, goroutines, files := held(), runtime.NumGoroutine(), len(openFiles(t))
 	do(each)
 	if after := held(); after != before {

@@ -82,11 +82,11 @@ type reservationList struct {
 }
 
 func (s reservations) list(w http.ResponseWriter, _ *http.Request) error {
-	return content.WriteJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.Reservations())})
+	return content.WriteJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.List())})
 }
 
 func (s reservations) get(w http.ResponseWriter, r *http.Request) error {
-	for _, l := range s.mgr.Reservations() {
+	for _, l := range s.mgr.List() {
 		if l.ID == r.PathValue("id") {
 			return content.WriteJSON(w, http.StatusOK, l)
 		}

@@ -51,7 +51,7 @@ func openRush(tb testing.TB, change func(*session.Config)) *rush {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s, err := New(Config{Listen: "127.0.0.1:0", Token: token}, m, reg, NewMetrics(reg), log)
+	s, err := New(Config{Listen: "127.0.0.1:0", Token: token}, PartsOf(m), reg, NewMetrics(reg), log)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestRush(t *testing.T) {
 			}
 			// On a slow machine a session that never connected makes room, so more than one client gets its place.
 			slow := name == "display" && time.Since(began) > 2*time.Second
-			if n := len(r.Sessions()) + len(r.Reservations()); granted < room || granted > room && !slow || n != room {
+			if n := len(r.Sessions()) + len(r.Reservations().List()); granted < room || granted > room && !slow || n != room {
 				t.Errorf("%d were let in, and %d are there; want %d", granted, n, room)
 			}
 			most := 0

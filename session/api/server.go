@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"wavryhost/session"
 	"wavryhost/session/api/access"
 	"wavryhost/session/api/audit"
 	"wavryhost/session/api/auth"
@@ -27,8 +26,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-var _ manager = (*session.Manager)(nil)
 
 // Server answers HTTP requests for one manager.
 type Server struct {

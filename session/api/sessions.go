@@ -137,7 +137,7 @@ func (s sessions) end(w http.ResponseWriter, r *http.Request) error {
 	if err := s.read(w, r, &in, true); err != nil {
 		return err
 	}
-	if err := s.mgr.EndNoted(r.Context(), r.PathValue("id"), session.EndOperator, in.Reason); err != nil {
+	if err := s.mgr.End(r.Context(), r.PathValue("id"), session.EndOperator, in.Reason); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

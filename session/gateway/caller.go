@@ -132,7 +132,7 @@ func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
 	}
 	if !c.out.put(Message{Kind: KindAnswer, Peer: m.Peer, SDP: a.SDP}) {
 		// Nobody gets the answer, so nobody could ever connect.
-		return ResultUndelivered, a.ID, c.mgr.End(ctx, a.ID, session.EndViewerGone)
+		return ResultUndelivered, a.ID, c.mgr.End(ctx, a.ID, session.EndViewerGone, "")
 	}
 	c.sessions = append(c.sessions, call{id: a.ID, role: p.role})
 	c.age()
@@ -159,7 +159,7 @@ func (c *caller) sweep(ctx context.Context) {
 		if allowed && one.role == p.role {
 			return false
 		}
-		if err := c.mgr.End(ctx, one.id, session.EndRevoked); err == nil {
+		if err := c.mgr.End(ctx, one.id, session.EndRevoked, ""); err == nil {
 			c.log.Info("session of a user who may not watch any more, or not like that, ended", "user", c.key, "session", one.id)
 		}
 		return true

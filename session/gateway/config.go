@@ -127,7 +127,7 @@ func loopback(host string) bool {
 type manager interface {
 	Create(ctx context.Context, o session.Offer) (session.Answer, error)
 	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
-	End(ctx context.Context, id string, why session.EndReason) error
+	End(ctx context.Context, id string, why session.EndReason, note string) error
 	Session(id string) (session.Snapshot, error)
 }
 

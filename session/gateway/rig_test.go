@@ -148,7 +148,7 @@ func (m *fakeManager) Patch(_ context.Context, id, _, fragment string) (session.
 	return session.Patched{}, nil
 }
 
-func (m *fakeManager) End(_ context.Context, id string, _ session.EndReason) error {
+func (m *fakeManager) End(_ context.Context, id string, _ session.EndReason, _ string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.ended = append(m.ended, id)

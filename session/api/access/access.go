@@ -21,7 +21,7 @@ const DefaultDisplay = "default"
 // manager is what access uses of session.Manager.
 type manager interface {
 	Create(ctx context.Context, o session.Offer) (session.Answer, error)
-	End(ctx context.Context, id string, why session.EndReason) error
+	End(ctx context.Context, id string, why session.EndReason, note string) error
 	Session(id string) (session.Snapshot, error)
 	Host() session.Host
 }

@@ -89,7 +89,7 @@ func (a *Access) unspent(err error) *problem.Error {
 
 // abandon ends a session whose client does not get the answer.
 func (a *Access) abandon(r *http.Request, id string, why session.EndReason) {
-	if err := a.mgr.End(context.WithoutCancel(r.Context()), id, why); err != nil {
+	if err := a.mgr.End(context.WithoutCancel(r.Context()), id, why, ""); err != nil {
 		a.log.Debug("abandoned session not ended", "session", id, "err", err)
 	}
 }

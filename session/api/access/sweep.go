@@ -19,7 +19,7 @@ func (a *Access) Sweep(ctx context.Context, now time.Time) {
 		if lapsed == nil {
 			continue
 		}
-		err := a.mgr.End(ctx, id, why)
+		err := a.mgr.End(ctx, id, why, "")
 		if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, session.ErrUnknownSession) {
 			a.log.Warn("session whose credential is no longer valid not ended", "session", id, "err", err)
 			continue // at the next sweep

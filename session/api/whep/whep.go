@@ -31,7 +31,7 @@ const headerInput = "Wavry-Input"
 // manager is what WHEP uses of session.Manager.
 type manager interface {
 	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)
-	End(ctx context.Context, id string, why session.EndReason) error
+	End(ctx context.Context, id string, why session.EndReason, note string) error
 	TakesInput(ctx context.Context, display string, r session.Role) bool
 	ICEServers(region, user string, last time.Time) []relay.Server
 }
@@ -140,7 +140,7 @@ func (h *Handler) Delete(w http.ResponseWriter, r *http.Request) error {
 	if err := h.access.Owns(r, id); err != nil {
 		return err
 	}
-	if err := h.mgr.End(r.Context(), id, session.EndDeleted); err != nil {
+	if err := h.mgr.End(r.Context(), id, session.EndDeleted, ""); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

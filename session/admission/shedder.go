@@ -73,15 +73,16 @@ type Unit struct {
 	Cost float64
 }
 
-// Step is one change that Relief wants.
+// Step is one change of a level.
 type Step struct {
 	ID       string
 	From, To Level
 }
 
-// Relief decides whom to lower when the host saturates: the least important first, and among equals the dearest, as far as it goes before the next. They are raised again in the
-// reverse order. The zero value is ready to use.
-type Relief struct {
+// Shedder decides which units to lower while the host is saturated: the least important first, and the most expensive among
+// equals, each as far as it goes before the next. They are raised again in the reverse order. The zero value is ready to
+// use.
+type Shedder struct {
 	levels         map[string]Level
 	order          []string // those that are lowered, the first one first
 	busy, roomy    time.Time
@@ -90,32 +91,32 @@ type Relief struct {
 }
 
 // Level returns how far a unit is lowered.
-func (r *Relief) Level(id string) Level { return r.levels[id] }
+func (s *Shedder) Level(id string) Level { return s.levels[id] }
 
 // Next returns the step to take now, if any. load is the part of the cores that is in use, from 0 to 1. A step that is returned counts as taken.
-func (r *Relief) Next(now time.Time, load float64, units []Unit) (Step, bool) {
-	r.forget(units)
+func (s *Shedder) Next(now time.Time, load float64, units []Unit) (Step, bool) {
+	s.forget(units)
 	switch {
 	case load >= lowerAt:
-		r.roomy = time.Time{}
-		if r.busy.IsZero() {
-			r.busy = now
+		s.roomy = time.Time{}
+		if s.busy.IsZero() {
+			s.busy = now
 		}
-		return r.lower(now, units)
+		return s.lower(now, units)
 	case load <= raiseAt:
-		r.busy = time.Time{}
-		if r.roomy.IsZero() {
-			r.roomy = now
+		s.busy = time.Time{}
+		if s.roomy.IsZero() {
+			s.roomy = now
 		}
-		return r.raise(now)
+		return s.raise(now)
 	default:
-		r.busy, r.roomy = time.Time{}, time.Time{}
+		s.busy, s.roomy = time.Time{}, time.Time{}
 		return Step{}, false
 	}
 }
 
-func (r *Relief) lower(now time.Time, units []Unit) (Step, bool) {
-	if now.Sub(r.busy) < lowerAfter || now.Sub(r.stepAt) < lowerAfter && !r.stepAt.IsZero() {
+func (s *Shedder) lower(now time.Time, units []Unit) (Step, bool) {
+	if now.Sub(s.busy) < lowerAfter || now.Sub(s.stepAt) < lowerAfter && !s.stepAt.IsZero() {
 		return Step{}, false
 	}
 	line := slices.Clone(units)
@@ -123,59 +124,59 @@ func (r *Relief) lower(now time.Time, units []Unit) (Step, bool) {
 		return cmp.Or(cmp.Compare(a.Weight, b.Weight), cmp.Compare(b.Cost, a.Cost), cmp.Compare(a.ID, b.ID))
 	})
 	for _, u := range line {
-		if r.levels[u.ID] < Least {
-			if !r.raised.IsZero() && now.Sub(r.raised) < 3*lowerAfter {
-				r.wait = min(2*max(r.wait, raiseAfter), raiseMost)
+		if s.levels[u.ID] < Least {
+			if !s.raised.IsZero() && now.Sub(s.raised) < 3*lowerAfter {
+				s.wait = min(2*max(s.wait, raiseAfter), raiseMost)
 			}
-			return r.take(now, u.ID, r.levels[u.ID]+1), true
+			return s.take(now, u.ID, s.levels[u.ID]+1), true
 		}
 	}
-	line = slices.DeleteFunc(line, func(u Unit) bool { return r.levels[u.ID] == Dropped }) // they are going
-	if len(line) < 2 || now.Sub(r.stepAt) < dropAfter {
+	line = slices.DeleteFunc(line, func(u Unit) bool { return s.levels[u.ID] == Dropped }) // they are going
+	if len(line) < 2 || now.Sub(s.stepAt) < dropAfter {
 		return Step{}, false // the last display is never dropped: nobody would be helped
 	}
-	return r.take(now, line[0].ID, Dropped), true
+	return s.take(now, line[0].ID, Dropped), true
 }
 
-func (r *Relief) raise(now time.Time) (Step, bool) {
-	if len(r.order) == 0 || now.Sub(r.roomy) < max(r.wait, raiseAfter) || now.Sub(r.stepAt) < max(r.wait, raiseAfter) {
+func (s *Shedder) raise(now time.Time) (Step, bool) {
+	if len(s.order) == 0 || now.Sub(s.roomy) < max(s.wait, raiseAfter) || now.Sub(s.stepAt) < max(s.wait, raiseAfter) {
 		return Step{}, false
 	}
-	id := r.order[len(r.order)-1]
-	r.raised = now
-	return r.take(now, id, r.levels[id]-1), true
+	id := s.order[len(s.order)-1]
+	s.raised = now
+	return s.take(now, id, s.levels[id]-1), true
 }
 
-func (r *Relief) take(now time.Time, id string, to Level) Step {
-	s := Step{ID: id, From: r.levels[id], To: to}
-	if r.levels == nil {
-		r.levels = make(map[string]Level)
+func (s *Shedder) take(now time.Time, id string, to Level) Step {
+	step := Step{ID: id, From: s.levels[id], To: to}
+	if s.levels == nil {
+		s.levels = make(map[string]Level)
 	}
-	r.levels[id], r.stepAt = to, now
-	if s.From == Whole {
-		r.order = append(r.order, id)
+	s.levels[id], s.stepAt = to, now
+	if step.From == Whole {
+		s.order = append(s.order, id)
 	}
 	switch to {
 	case Whole:
-		delete(r.levels, id)
-		r.leave(id)
+		delete(s.levels, id)
+		s.leave(id)
 	case Dropped: // it stays so until its sessions are gone
-		r.leave(id)
+		s.leave(id)
 	case HalfRate, Smaller, Least:
 	}
-	return s
+	return step
 }
 
-func (r *Relief) leave(id string) {
-	r.order = slices.DeleteFunc(r.order, func(o string) bool { return o == id })
+func (s *Shedder) leave(id string) {
+	s.order = slices.DeleteFunc(s.order, func(o string) bool { return o == id })
 }
 
 // forget drops what is known of units that are gone.
-func (r *Relief) forget(units []Unit) {
-	for id := range r.levels {
+func (s *Shedder) forget(units []Unit) {
+	for id := range s.levels {
 		if !slices.ContainsFunc(units, func(u Unit) bool { return u.ID == id }) {
-			delete(r.levels, id)
-			r.leave(id)
+			delete(s.levels, id)
+			s.leave(id)
 		}
 	}
 }

@@ -1,0 +1,179 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"wavryhost/session/pipeline"
+)
+
+// ErrBadState means that a host cannot be put into that state.
+var ErrBadState = errors.New("session: no such state")
+
+// The defaults of a probation.
+const (
+	defaultProbation         = 10 * time.Minute
+	defaultProbationSessions = 2
+)
+
+// HostState is the state of the host: whether it takes sessions, and how well it serves them.
+//
+//	probation ──quiet for its time, a viewer connected──▶ active ◀──▶ degraded
+//	    any ◀──────────────────────────────────────────▶ draining
+type HostState struct {
+	conf *live
+	log  *slog.Logger
+	met  *Metrics
+	emit func(Event) uint64
+	// trouble returns why the host is degraded, empty when it is not.
+	trouble func() string
+	owner   drainable
+	news    *news
+
+	// mu is the registry's: a session is admitted, or a drain begins. It guards the rest.
+	mu            *sync.Mutex
+	state, reason string
+	since         time.Time
+	probation     bool
+	// quiet is the time of the last failure during the probation, or its beginning. served: a viewer connected since then.
+	quiet   time.Time
+	served  bool
+	drain   *drain // nil for none
+	stopped bool   // the daemon ends
+}
+
+// drainable is the owner of sessions, as a drain sees it. The methods are called with the mutex held.
+type drainable interface {
+	// present returns the number of sessions, those that are being created included.
+	present() int
+	// inOrder returns the sessions that are not ending, in the order in which they have to go.
+	inOrder() []*session
+	// beginEnd begins to end a session.
+	beginEnd(s *session, why EndReason)
+	// endReservations ends all reservations.
+	endReservations()
+	// wakeJanitor makes the janitor look at the sessions at once.
+	wakeJanitor()
+}
+
+// SetState puts the host into a state: "active" ends a drain and a probation, "draining" begins a drain without a deadline
+// unless there is one, "probation" begins a probation. "degraded" is observed, not set.
+func (h *HostState) SetState(state string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	switch state {
+	case hostActive:
+		h.probation = false
+		h.endDrain()
+	case hostDraining:
+		if h.drain == nil { // an earlier one may have a deadline
+			h.beginDrain(now, DrainOrder{})
+		}
+	case hostProbation:
+		h.endDrain()
+		h.beginProbation(now)
+	default:
+		return fmt.Errorf("%w: %.40q; it can be set to %s, %s or %s", ErrBadState, state, hostActive, hostDraining, hostProbation)
+	}
+	h.update(now)
+	return nil
+}
+
+// beginProbation begins a probation. The caller holds mu.
+func (h *HostState) beginProbation(now time.Time) { h.probation, h.quiet, h.served = true, now, false }
+
+// closed reports whether the host takes no new sessions. The caller holds mu.
+func (h *HostState) closed() bool { return h.drain != nil || h.stopped }
+
+// limit returns how many sessions there may be. The caller holds mu.
+func (h *HostState) limit() int {
+	cfg := h.conf.get()
+	if h.probation {
+		return min(cfg.MaxSessions, cfg.ProbationSessions)
+	}
+	return cfg.MaxSessions
+}
+
+// failure reports whether an event says that the host did not serve a viewer as it should.
+func failure(e Event) bool {
+	switch e.Kind {
+	case EventEncoderFallback, EventDisplayLost:
+		return e.Reason != pipeline.FallbackFull.String() && e.Reason != pipeline.FallbackSize.String() // what is full works
+	case EventEnded:
+		return slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason)
+	default:
+		return false
+	}
+}
+
+// update derives the state, and emits an event when it has changed. The caller holds mu.
+func (h *HostState) update(now time.Time) {
+	served, failed := h.news.take()
+	if failed {
+		h.quiet, h.served = now, false
+	}
+	h.served = h.served || served
+	probation := h.conf.get().Probation
+	if h.probation && h.served && now.Sub(h.quiet) >= probation {
+		h.probation = false
+	}
+	state, reason := hostActive, ""
+	trouble := h.trouble()
+	switch {
+	case h.closed():
+		state = hostDraining
+	case trouble != "":
+		state, reason = hostDegraded, trouble
+	case h.probation:
+		state, reason = hostProbation, "until a viewer was served and nothing failed for "+probation.String()
+	}
+	if state == h.state {
+		h.reason = reason
+		return
+	}
+	from := h.state
+	h.state, h.reason, h.since = state, reason, now
+	for _, one := range hostStates {
+		set := 0.0
+		if one == state {
+			set = 1
+		}
+		h.met.hostState.WithLabelValues(one).Set(set)
+	}
+	if from == "" {
+		return
+	}
+	event := h.emit(Event{Kind: EventState, From: from, To: state, Reason: trouble})
+	h.log.Info("host state changed", "event", event, "from", from, "to", state, "reason", reason)
+}
+
+// news sums up the events that the state of the host depends on and has not seen yet: none is ever left out. Events are
+// emitted with other locks held, so they cannot take the registry's.
+type news struct {
+	mu             sync.Mutex
+	served, failed bool // since the last look; served: after the last failure
+}
+
+func (n *news) put(e Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case e.Kind == EventConnected:
+		n.served = true
+	case failure(e):
+		n.served, n.failed = false, true
+	}
+}
+
+func (n *news) take() (served, failed bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	served, failed = n.served, n.failed
+	n.served, n.failed = false, false
+	return served, failed
+}

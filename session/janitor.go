@@ -1,0 +1,119 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"wavryhost/adapt"
+)
+
+// janitorInterval is how often the janitor looks at the sessions when nothing calls for it.
+const janitorInterval = 100 * time.Millisecond
+
+// Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything they
+// held, for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
+func (m *Manager) Run(ctx context.Context) error {
+	var probes sync.WaitGroup
+	probes.Go(func() {
+		_ = m.guard.Run(partRelay, func() { _ = m.relays.Run(ctx) }) // it only ever returns nil
+	})
+	defer probes.Wait()
+	ticker := time.NewTicker(janitorInterval)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return m.shutdown()
+		case <-m.registry.wake:
+		case <-ticker.C:
+		}
+		now := time.Now()
+		took := now.Sub(last)
+		if took >= time.Second {
+			last = now
+		}
+		_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
+	}
+}
+
+// tend looks after the sessions once. took is the time since its last round that was a second after the one before.
+func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
+	m.registry.reap(now)
+	m.floor.sweep(now)
+	m.pool.Sweep(now)
+	if took < time.Second {
+		return
+	}
+	list := m.registry.list()
+	m.met.survey(list, took)
+	m.catalog.noteDefault(ctx)
+	m.shedder.shed(now, list, func(s *session) { m.registry.want(s, EndOverload) })
+	m.uplink.share(list)
+}
+
+// shutdown ends everything.
+func (m *Manager) shutdown() error {
+	m.pool.Refuse()
+	m.registry.stop()
+	done := make(chan struct{})
+	go func() { // unguarded: the daemon ends anyway
+		defer close(done)
+		m.registry.wg.Wait()
+		m.floor.close()
+		m.pool.Close()
+		m.pool.Wait()
+		if err := m.network.Close(); err != nil {
+			m.log.Warn("media ports not closed cleanly", "err", err)
+		}
+	}()
+	timeout := time.NewTimer(m.cfg().ShutdownTimeout)
+	defer timeout.Stop()
+	select {
+	case <-done:
+		m.met.survey(nil, 0)
+		return nil
+	case <-timeout.C:
+		m.registry.mu.Lock()
+		defer m.registry.mu.Unlock()
+		return fmt.Errorf(
+			"session: after %v, %d sessions are not released and %d displays are not closed: a driver does not return",
+			m.cfg().ShutdownTimeout, len(m.registry.sessions), m.pool.Running())
+	}
+}
+
+// survey sets the gauges that sum up the sessions, and adds up how long they are in their quality states.
+func (m *Metrics) survey(list []*session, took time.Duration) {
+	var target, achieved, leastTarget, leastAchieved int
+	quality := make(map[adapt.State]int)
+	n := 0
+	for _, h := range list {
+		t, l := h.target(), h.load()
+		if l.state != stateConnected {
+			continue
+		}
+		if l.path != "" {
+			m.pathSeconds.WithLabelValues(l.path).Add(took.Seconds())
+		}
+		target += t.EncoderBitrate
+		achieved += l.sent
+		if n == 0 || t.EncoderBitrate < leastTarget {
+			leastTarget = t.EncoderBitrate
+		}
+		if n == 0 || l.sent < leastAchieved {
+			leastAchieved = l.sent
+		}
+		quality[t.Quality]++
+		n++
+	}
+	m.targetRate.WithLabelValues(rateSum).Set(float64(target) / 8)
+	m.targetRate.WithLabelValues(rateMin).Set(float64(leastTarget) / 8)
+	m.achievedRate.WithLabelValues(rateSum).Set(float64(achieved) / 8)
+	m.achievedRate.WithLabelValues(rateMin).Set(float64(leastAchieved) / 8)
+	for _, s := range adapt.States() {
+		m.quality.WithLabelValues(s.String()).Set(float64(quality[s]))
+		m.qualitySeconds.WithLabelValues(s.String()).Add(took.Seconds() * float64(quality[s]))
+	}
+}

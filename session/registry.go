@@ -1,0 +1,354 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"wavryhost/session/admission"
+)
+
+// registry owns the sessions: it admits, keeps and ends them.
+type registry struct {
+	log      *slog.Logger
+	met      *Metrics
+	emit     func(Event) uint64
+	floor    *floor
+	host     *HostState
+	capacity *capacity
+	// wake has room for one token: a session is to end.
+	wake chan struct{}
+
+	mu       sync.Mutex
+	sessions map[string]*session
+	// admission answers whether there is room; loads is the memory of its snapshots.
+	admission *admission.Admitter
+	loads     []admission.Session
+	wg        sync.WaitGroup // creations and releases under way; added to under mu while not stopped
+}
+
+// session is one session and its end. The registry's mutex guards the fields.
+type session struct {
+	*viewer
+	wanted bool      // it asked to be ended
+	why    EndReason // the reason
+	note   string    // the words of the operator who ended it
+	ending bool
+	done   chan struct{} // closed when everything is released
+}
+
+func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, f *floor, c *capacity) *registry {
+	r := &registry{
+		log: log, met: m, emit: emit, floor: f, capacity: c, wake: make(chan struct{}, 1),
+		sessions: make(map[string]*session),
+	}
+	r.admission = admission.New(newID, r.reservationEnded)
+	return r
+}
+
+var _ drainable = (*registry)(nil)
+
+func (r *registry) present() int { return len(r.sessions) + r.admission.Creating() }
+
+// inOrder returns the least important sessions first, and the oldest first among equals.
+func (r *registry) inOrder() []*session {
+	list := r.notEnding()
+	slices.SortFunc(list, func(a, b *session) int {
+		return cmp.Or(cmp.Compare(a.weight(), b.weight()), a.created.Compare(b.created), cmp.Compare(a.id, b.id))
+	})
+	return list
+}
+
+func (r *registry) endReservations() { r.admission.Drain() }
+
+func (r *registry) wakeJanitor() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// notEnding returns the sessions that are not ending. The caller holds mu.
+func (r *registry) notEnding() []*session {
+	var list []*session
+	for _, s := range r.sessions {
+		if !s.ending {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// list returns the sessions that are not ending, oldest first.
+func (r *registry) list() []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.notEnding()
+	slices.SortFunc(list, func(a, b *session) int {
+		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.id, b.id))
+	})
+	return list
+}
+
+// find returns a session that is not ending.
+func (r *registry) find(id string) (*session, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lookUp(id)
+}
+
+// lookUp is find for a caller that holds mu.
+func (r *registry) lookUp(id string) (*session, error) {
+	s := r.sessions[id]
+	if s == nil || s.ending {
+		return nil, ErrUnknownSession
+	}
+	return s, nil
+}
+
+// snapshot returns what admission decides on: the load of the sessions, of the pipelines and of the machine. The encoders
+// are those of a codec. The caller holds mu.
+func (r *registry) snapshot(codec string) admission.Snapshot {
+	now := time.Now()
+	s := r.capacity.measure(now, codec)
+	s.Limits.Sessions = r.host.limit()
+	s.Sessions = r.loads[:0]
+	for _, one := range r.sessions {
+		l := one.load()
+		s.Sessions = append(s.Sessions, admission.Session{
+			ID: one.id, Display: one.showing(), Heading: one.heading(), Owner: one.offer.Owner, Guest: one.offer.Guest,
+			Created: one.created, Connected: l.connected, Connecting: l.state == stateConnecting, Ending: one.ending,
+			Sent: l.sent,
+		})
+	}
+	r.loads = s.Sessions
+	return s
+}
+
+// localStart returns the bitrate that another session may begin with on a local path: at most an even part of the uplink,
+// until the shares are made anew.
+func (r *registry) localStart() int {
+	cfg := r.capacity.conf.get()
+	if cfg.Uplink == 0 {
+		return cfg.LocalStartBitrate
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return min(cfg.LocalStartBitrate, cfg.Uplink/(len(r.sessions)+1))
+}
+
+// admit returns a ticket for a session that is to be created, and adds to wg. A session that has to make room is ended
+// first.
+func (r *registry) admit(ctx context.Context, o Offer, d Display, codec string) (*admission.Ticket, error) {
+	const tries = 3 // each ends a session; others may be faster to take its place
+	for try := 1; ; try++ {
+		t, replace, err := r.tryAdmit(o, d, codec, try < tries)
+		if replace == nil {
+			return t, err
+		}
+		select {
+		case <-replace.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tryAdmit is admit, except that it returns a session that has to make room and that it began to end.
+func (r *registry) tryAdmit(
+	o Offer, d Display, codec string, mayReplace bool,
+) (t *admission.Ticket, replace *session, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.host.closed() {
+		return nil, nil, ErrDraining
+	}
+	ceiling := o.MaxBitrate
+	if l, ok := r.admission.Reservation(o.Reservation); ok && l.MaxBitrate != 0 {
+		ceiling = l.MaxBitrate
+	}
+	q := r.capacity.request(d, ceiling, codec)
+	q.Reservation, q.Owner, q.Guest, q.MaxSessions = o.Reservation, o.Owner, o.Guest, o.MaxSessions
+	t, id, err := r.admission.Admit(q, r.snapshot(codec), mayReplace)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case id != "":
+		replace = r.sessions[id]
+		if !replace.ending {
+			r.beginEnd(replace, EndReplaced)
+		}
+		return nil, replace, nil
+	default:
+		r.wg.Add(1)
+		return t, nil, nil
+	}
+}
+
+// add begins a session that a ticket was for.
+func (r *registry) add(v *viewer, t *admission.Ticket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.admission.Use(t, v.id)
+	s := &session{viewer: v, done: make(chan struct{})}
+	r.sessions[v.id] = s
+	v.want = func(why EndReason) { r.want(s, why) }
+	r.met.created.Inc()
+	r.met.sessions.WithLabelValues(stateConnecting).Inc()
+	display := v.showing()
+	event := r.emit(Event{Kind: EventCreated, Session: v.id, Display: display})
+	v.log.Info("session created", "event", event, "display", display, "codec", v.codec, "format", v.peer.Fmtp(),
+		"ceiling", v.caps.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
+	v.start()
+	v.join()
+	if r.host.stopped {
+		r.beginEnd(s, EndShutdown)
+	}
+}
+
+// cancel gives back a ticket whose session was not created.
+func (r *registry) cancel(t *admission.Ticket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.admission.Cancel(t, r.host.drain != nil)
+}
+
+// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set, does
+// not.
+func (r *registry) depart(s *session, d Display, ceiling int) (undo func(failed bool), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions[s.id] == nil {
+		return nil, ErrUnknownSession
+	}
+	move, err := r.admission.Move(s.id, r.capacity.request(d, ceiling, s.codec), r.snapshot(s.codec))
+	if err != nil {
+		return nil, err
+	}
+	return func(failed bool) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.admission.Done(move, failed)
+	}, nil
+}
+
+// reap begins to end the sessions that are to end, and does what a drain requires.
+func (r *registry) reap(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sessions {
+		switch {
+		case s.ending:
+		case s.wanted:
+			r.beginEnd(s, s.why)
+		case !s.offer.Expires.IsZero() && !now.Before(s.offer.Expires):
+			r.beginEnd(s, EndExpired)
+		}
+	}
+	r.admission.Expire(now)
+	r.host.tend(now)
+}
+
+// want notes that a session is to end.
+func (r *registry) want(s *session, why EndReason) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.wanted || s.ending {
+		return
+	}
+	s.wanted, s.why = true, why
+	r.wakeJanitor()
+}
+
+// end ends a session. When it returns nil, all that the session held is released. When ctx ends before, that goes on
+// without the caller.
+func (r *registry) end(ctx context.Context, id string, why EndReason, note string) error {
+	r.mu.Lock()
+	s, err := r.lookUp(id)
+	if err == nil {
+		s.note = note
+		r.beginEnd(s, why)
+	}
+	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// beginEnd ends a session in a goroutine of its own. The caller holds mu.
+func (r *registry) beginEnd(s *session, why EndReason) {
+	s.ending = true
+	r.wg.Go(func() { r.release(s, why) }) // unguarded: release guards all but its bookkeeping
+}
+
+// stop begins to end all sessions, and admits no more.
+func (r *registry) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.host.stopped = true
+	for _, s := range r.notEnding() {
+		r.beginEnd(s, EndShutdown)
+	}
+}
+
+// release gives back everything that a session holds. After a panic in it the session is gone all the same.
+func (r *registry) release(s *session, why EndReason) {
+	defer close(s.done)
+	if err := s.guard.Run(partRelease, func() { r.dissolve(s, why) }); err != nil {
+		note := r.forget(s)
+		r.emit(Event{
+			Kind: EventEnded, Session: s.id, Display: s.showing(), Reason: why.String(), Note: note, Err: err,
+		})
+	}
+}
+
+// forget drops a session that is gone, and returns the words of the operator who ended it.
+func (r *registry) forget(s *session) (note string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sessions, s.id)
+	r.admission.Forget(s.id)
+	return s.note
+}
+
+func (r *registry) dissolve(s *session, why EndReason) {
+	r.floor.leave(s.input)
+	err := s.stop()
+	if p := s.crash.Load(); p != nil {
+		err = errors.Join(*p, err)
+	}
+	s.vacate()
+	now := time.Now()
+	connected := s.close(now)
+	r.met.ended.WithLabelValues(why.String()).Inc()
+	note := r.forget(s)
+	one := s.snapshot()
+	event := r.emit(Event{
+		Kind: EventEnded, Session: s.id, Display: one.Display, Reason: why.String(), Note: note, Err: err,
+	})
+	attrs := []any{
+		"event", event, "reason", why.String(), "duration", now.Sub(s.created), "frames", one.FramesSent,
+		"frames_dropped", one.FramesDropped, "keyframes", one.KeyframesSent, "packets", one.PacketsSent,
+		"bytes", one.BytesSent, "retransmissions", one.Retransmissions,
+	}
+	if note != "" {
+		attrs = append(attrs, "note", note)
+	}
+	if !connected.IsZero() {
+		attrs = append(attrs, "connected", now.Sub(connected))
+	}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	s.log.Info("session ended", attrs...)
+}
