@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 )
 
@@ -33,7 +33,7 @@ type Change struct {
 
 // caps are what holds a session down beside its controller. The zero value of a field holds nothing down.
 type caps struct {
-	mu      sync.Mutex
+	mu      lockorder.Mutex[limitsLock]
 	weight  int
 	ceiling int     // bits per second, by the control API or a grant
 	display int     // bits per second, by the rules of the display

@@ -5,15 +5,15 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 )
 
 // watched holds the displays that are in use. They stay listed when they are no longer found.
 type watched struct {
-	mu  sync.Mutex
+	mu  lockorder.Mutex[watchedLock]
 	use map[string]*displayUse
 }
 

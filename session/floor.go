@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wavryhost/session/guard"
+	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
 	"wavryhost/session/rift"
 )
@@ -73,7 +74,7 @@ type floor struct {
 	// guard catches panics of injectors.
 	guard *guard.Guard
 
-	mu     sync.Mutex
+	mu     lockorder.Mutex[floorLock]
 	states map[string]*floorState // by display
 	closed bool
 	wg     sync.WaitGroup // injectors; added to under mu while not closed

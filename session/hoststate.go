@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
+	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 )
 
@@ -35,7 +35,7 @@ type HostState struct {
 	news    *news
 
 	// mu is the registry's: a session is admitted, or a drain begins. It guards the rest.
-	mu            *sync.Mutex
+	mu            *lockorder.Mutex[registryLock]
 	state, reason string
 	since         time.Time
 	probation     bool
@@ -155,7 +155,7 @@ func (h *HostState) update(now time.Time) {
 // news sums up the events that the state of the host depends on and has not seen yet: none is ever left out. Events are
 // emitted with other locks held, so they cannot take the registry's.
 type news struct {
-	mu             sync.Mutex
+	mu             lockorder.Mutex[newsLock]
 	served, failed bool // since the last look; served: after the last failure
 }
 

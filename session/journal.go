@@ -1,8 +1,9 @@
 package session
 
 import (
-	"sync"
 	"time"
+
+	"wavryhost/session/lockorder"
 )
 
 // keptEvents is how many events can be read again, newest last: hours of a quiet host, minutes of one whose links all flicker.
@@ -43,7 +44,7 @@ type Journal struct {
 	met  *Metrics
 	news *news
 
-	mu   sync.Mutex
+	mu   lockorder.Mutex[journalLock]
 	ring [keptEvents]EventRecord
 	// first and next are the IDs of the first event and of the next one, less one.
 	first, next uint64

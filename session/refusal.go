@@ -3,10 +3,10 @@ package session
 import (
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
 )
 
@@ -46,7 +46,7 @@ type refusals struct {
 	// open reports whether a display is captured.
 	open func(display string) bool
 
-	mu   sync.Mutex
+	mu   lockorder.Mutex[refusalsLock]
 	last map[string]time.Time
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/lockorder"
 )
 
 // registry owns the sessions: it admits, keeps and ends them.
@@ -23,7 +24,7 @@ type registry struct {
 	// wake has room for one token: a session is to end.
 	wake chan struct{}
 
-	mu       sync.Mutex
+	mu       lockorder.Mutex[registryLock]
 	sessions map[string]*session
 	// admission answers whether there is room; loads is the memory of its snapshots.
 	admission *admission.Admitter

@@ -1,21 +1,3 @@
-// Package session streams displays to viewers. A viewer is one peer connection with its adaptation, and the Manager owns
-// the lives of the sessions, admission and drain. Package pipeline captures and encodes the displays.
-//
-// Locks are taken in this order, each before those to its right, and none of the first column with another of it held:
-//
-//	Manager.mu      ─▶ viewer.mu, caps.mu
-//	                ─▶ the locks of pipeline
-//	subscription.mu ─▶ viewer.ctl ─▶ viewer.mu
-//	                ─▶ caps.mu, watched.mu
-//	                ─▶ the locks of pipeline
-//	floor.mu        ─▶ viewer.mu
-//
-// The package documentation of pipeline has the order of its own locks. It holds none of them when it calls a viewer.
-// Package peer has its own order, too: a call of a peer may wait for the network, so none of these locks is held then.
-// The locks of the journal, the news, the log and an injector's queue come last: they may be taken with any other held,
-// and none is taken with them. Nothing is done with a lock held that waits for a network, a display, a driver or a log:
-// a goroutine of its own writes log records, events go into memory, and injectors are made before the lock is taken.
-// Code that may panic unlocks by a deferred call.
 package session
 
 import (

@@ -3,13 +3,13 @@ package session
 import (
 	"errors"
 	"image"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
+	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 )
 
@@ -54,7 +54,7 @@ var _ pipeline.Subscriber = (*feed)(nil)
 type subscription struct {
 	// mu is held while a picture is handed over, so that no picture of the old encoding comes after the first one of
 	// the new encoding. The viewer's ctl is taken with it held, and never the other way round.
-	mu      sync.Mutex
+	mu      lockorder.Mutex[subscriptionLock]
 	current *feed
 	pending *feed // nil unless it moves
 	since   time.Time

@@ -14,6 +14,7 @@ import (
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
+	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
@@ -66,7 +67,7 @@ type viewer struct {
 	heard   instant // of the last RTCP
 
 	// ctl is held during calls of the controller; nothing else is called meanwhile that could wait for it.
-	ctl        sync.Mutex
+	ctl        lockorder.Mutex[controllerLock]
 	adaptation adaptation // what controller was made of
 	controller adapt.Controller
 	recorder   *record.Recorder // the controller again, nil where it is not one that can be recorded
@@ -82,7 +83,7 @@ type viewer struct {
 	// backlog is the number of packets of the newest picture.
 	backlog atomic.Int64
 
-	mu sync.Mutex // guards the rest
+	mu lockorder.Mutex[viewerLock] // guards the rest
 	figures
 }
 

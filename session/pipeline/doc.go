@@ -15,11 +15,10 @@
 //
 // # Locks
 //
-// Locks are taken in this order, and none of one kind with another of that kind held:
+// A lock may be taken while those to its left are held, and while no other is, least of all another of its own kind.
+// The tests fail when one is taken in another order (see session/lockorder):
 //
-//	Pool.mu ─▶ Pipeline.mu
-//	        ─▶ Encoding.mu
-//	        ─▶ encoderPool.mu
+//	poolLock ─▶ pipelineLock, encodingLock, encoderPoolLock
 //
 // The mutexes of a mailbox and of a guarded encoder are taken with no other one held. The encode loop calls a
 // Subscriber, and a Pipeline its Observer, with no lock held, so that both may take locks of their own and may call

@@ -3,10 +3,10 @@ package pipeline
 import (
 	"image"
 	"slices"
-	"sync"
 	"time"
 
 	"wavryhost/encode"
+	"wavryhost/session/lockorder"
 )
 
 // How long an encoder that failed or hung is banned: initially and at most. The time doubles with each failure.
@@ -30,7 +30,7 @@ const (
 type encoderPool struct {
 	limit func() int // maximum number of concurrent hardware encodings, or 0 for no limit
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[encoderPoolLock]
 	entries []entry
 }
 

@@ -4,12 +4,12 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"wavryhost/encode"
 	"wavryhost/session/guard"
+	"wavryhost/session/lockorder"
 )
 
 // Encoding is one encode of a display. Its subscribers all use its codec and get the same access units.
@@ -50,7 +50,7 @@ type Encoding struct {
 		cut atomic.Bool
 	}
 
-	mu            sync.Mutex
+	mu            lockorder.Mutex[encodingLock]
 	subscriptions []*subscription
 	status        EncodingStatus
 }

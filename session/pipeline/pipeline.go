@@ -11,6 +11,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
+	"wavryhost/session/lockorder"
 )
 
 // Pipeline is the capture of one display and its encodings.
@@ -44,7 +45,7 @@ type Pipeline struct {
 	cancel context.CancelFunc
 	use    usage
 
-	mu      sync.Mutex
+	mu      lockorder.Mutex[pipelineLock]
 	source  capture.Source
 	rebuild context.CancelCauseFunc
 	state   State

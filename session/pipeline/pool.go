@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wavryhost/encode"
+	"wavryhost/session/lockorder"
 )
 
 var (
@@ -42,7 +43,7 @@ type Pool struct {
 	// running is the number of pipelines that have not ended.
 	running atomic.Int64
 
-	mu   sync.Mutex
+	mu   lockorder.Mutex[poolLock]
 	open map[string]*Pipeline
 	// leaving holds the pipelines that are being closed. A display is not opened again before.
 	leaving map[string]*Pipeline

@@ -1,0 +1,15 @@
+package session
+
+// The kinds of locks whose order the package documentation gives.
+type (
+	registryLock     struct{} // registry.mu
+	floorLock        struct{} // floor.mu
+	subscriptionLock struct{} // subscription.mu
+	controllerLock   struct{} // viewer.ctl
+	limitsLock       struct{} // limits.mu
+	viewerLock       struct{} // viewer.mu
+	watchedLock      struct{} // watched.mu
+	refusalsLock     struct{} // refusals.mu
+	journalLock      struct{} // Journal.mu
+	newsLock         struct{} // news.mu
+)
