@@ -35,10 +35,10 @@ func (v *viewer) begin() error {
 
 // beginLocal begins again with a higher bitrate when the path is local, as far as settings and grants allow. Nothing has been sent yet.
 func (v *viewer) beginLocal() error {
-	v.caps.mu.Lock()
-	most, _ := v.caps.lowest(v.most)
-	limit := adapt.Limit{FPS: v.caps.fps, Scale: v.caps.scale}
-	v.caps.mu.Unlock()
+	v.limits.mu.Lock()
+	most, _ := v.limits.lowest(v.most)
+	limit := adapt.Limit{FPS: v.limits.fps, Scale: v.limits.scale}
+	v.limits.mu.Unlock()
 	c := v.adaptation.config.WithDefaults()
 	start := min(v.adaptation.local, most, c.Max)
 	if c.Fixed != 0 || start <= c.Start || !v.peer.Local() {

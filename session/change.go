@@ -31,8 +31,8 @@ type Change struct {
 	Display *string
 }
 
-// caps are what holds a session down beside its controller. The zero value of a field holds nothing down.
-type caps struct {
+// limits are what holds a session down beside its controller. The zero value of a field holds nothing down.
+type limits struct {
 	mu      lockorder.Mutex[limitsLock]
 	weight  int
 	ceiling int     // bits per second, by the control API or a grant
@@ -43,8 +43,8 @@ type caps struct {
 	scale   float64 // of the display's size, by load shedding
 }
 
-// bound applies the caps to what a viewer asks for.
-func (c *caps) bound(d *pipeline.Demand) {
+// bound applies the limits to what a viewer asks for.
+func (c *limits) bound(d *pipeline.Demand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, limit := range []int{c.ceiling, c.display, c.share, c.offer} {
@@ -68,7 +68,7 @@ const (
 var ceilingOwners = []string{ceilingHost, ceilingSession, ceilingDisplay, ceilingUplink, ceilingOffer}
 
 // lowest returns the ceiling that counts, where the host's own is given, and whose it is.
-func (c *caps) lowest(host int) (ceiling int, of string) {
+func (c *limits) lowest(host int) (ceiling int, of string) {
 	ceiling, of = host, ceilingHost
 	for _, one := range []struct {
 		bits int
@@ -89,7 +89,7 @@ func unlimitedIfZero(n int) int {
 	return n
 }
 
-func (c *caps) set(change func(*caps)) {
+func (c *limits) set(change func(*limits)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(c)
@@ -99,7 +99,7 @@ func (c *caps) set(change func(*caps)) {
 // controller is told, as it would call good what little is left.
 func (v *viewer) setHostLimit(fps int, scale float64) {
 	same := false
-	v.caps.set(func(c *caps) {
+	v.limits.set(func(c *limits) {
 		same = c.fps == fps && c.scale == scale
 		c.fps, c.scale = fps, scale
 	})
@@ -113,16 +113,16 @@ func (v *viewer) setHostLimit(fps int, scale float64) {
 }
 
 // setUplinkShare limits the viewer to a share of the host's uplink, in bits per second; 0 ends that.
-func (v *viewer) setUplinkShare(share int) { v.caps.set(func(c *caps) { c.share = share }) }
+func (v *viewer) setUplinkShare(share int) { v.limits.set(func(c *limits) { c.share = share }) }
 
 // uplinkDemand returns what the viewer can use of the uplink, in bits per second. floor is the least that sessions get.
 func (v *viewer) uplinkDemand(floor int) int {
 	v.ctl.Lock()
 	t := v.targets
 	v.ctl.Unlock()
-	v.caps.mu.Lock()
-	demand := min(t.EncoderBitrate, unlimitedIfZero(v.caps.ceiling), unlimitedIfZero(v.caps.display))
-	v.caps.mu.Unlock()
+	v.limits.mu.Lock()
+	demand := min(t.EncoderBitrate, unlimitedIfZero(v.limits.ceiling), unlimitedIfZero(v.limits.display))
+	v.limits.mu.Unlock()
 	if t.Idle { // it leaves what it does not use to others, but for what a burst needs until the next round
 		demand = min(demand, 2*v.load().sent+8*floor)
 	}
@@ -131,15 +131,15 @@ func (v *viewer) uplinkDemand(floor int) int {
 
 // ceiling returns the viewer's own ceiling in bits per second, 0 for none.
 func (v *viewer) ceiling() int {
-	v.caps.mu.Lock()
-	defer v.caps.mu.Unlock()
-	return v.caps.ceiling
+	v.limits.mu.Lock()
+	defer v.limits.mu.Unlock()
+	return v.limits.ceiling
 }
 
 func (v *viewer) weight() int {
-	v.caps.mu.Lock()
-	defer v.caps.mu.Unlock()
-	return v.caps.weight
+	v.limits.mu.Lock()
+	defer v.limits.mu.Unlock()
+	return v.limits.weight
 }
 
 // Change changes a session that runs. It is checked whole before anything of it is done. Another display is shown from its first keyframe on; until then the
@@ -157,7 +157,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 			return Snapshot{}, err
 		}
 	}
-	h.caps.set(func(now *caps) {
+	h.limits.set(func(now *limits) {
 		if c.MaxBitrate != nil {
 			now.ceiling = *c.MaxBitrate
 		}
@@ -165,7 +165,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 			now.weight = *c.Weight
 		}
 	})
-	h.nudge()
+	h.sub.nudge()
 	one := h.snapshot()
 	event := m.journal.emit(Event{Kind: EventChanged, Session: h.id, Display: one.Display})
 	attrs := []any{"event", event, "max_bitrate", one.MaxBitrate, "weight", one.Weight}
@@ -191,7 +191,7 @@ func (c *Config) checkChange(change Change) error {
 // show begins to move a session to another display.
 func (m *Manager) show(ctx context.Context, h *session, display string) (err error) {
 	d, err := m.catalog.find(ctx, display)
-	if err != nil || d.ID == h.showing() {
+	if err != nil || d.ID == h.sub.display() {
 		return err
 	}
 	undo, err := m.registry.depart(h, d, h.ceiling())
@@ -199,12 +199,12 @@ func (m *Manager) show(ctx context.Context, h *session, display string) (err err
 		return err
 	}
 	defer func() { undo(err != nil) }()
-	start := cmp.Or(h.feed().on.Rate(), m.cfg().start()) // its own encoding has no rate before it is connected
+	start := cmp.Or(h.sub.feed().on.Rate(), m.cfg().start()) // its own encoding has no rate before it is connected
 	next, err := m.acquire(ctx, d, h.codec, start)
 	if err != nil {
 		return err
 	}
-	if !h.moveTo(next) {
+	if !h.sub.moveTo(next) {
 		next.release()
 		return fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
 	}

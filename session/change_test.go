@@ -52,9 +52,9 @@ func TestUnconnectedSessionMovesToADisplayWithoutAFreeEncoding(t *testing.T) {
 	if next := v.sub.heading.Load(); next == nil || next.on == nil || next.display.ID != "other" {
 		t.Errorf("the session is on its way to %+v; want an encoding of the other display", next)
 	}
-	v.nudge()
-	v.giveUp(time.Now().Add(moveTimeout))
-	if v.moveTo(&feed{display: other}) {
+	v.sub.nudge()
+	v.sub.giveUp(time.Now().Add(moveTimeout))
+	if v.sub.moveTo(&feed{display: other}) {
 		t.Error("a move to no encoding was begun")
 	}
 	if s, err := h.Session(a.ID); err != nil || s.Display != "test" {

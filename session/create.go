@@ -62,10 +62,10 @@ func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
 		return Answer{}, err
 	}
 	rule := m.cfg().rule(display.ID)
-	v.caps.ceiling, v.caps.display = o.MaxBitrate, rule.MaxBitrate
-	v.caps.weight = cmp.Or(o.Weight, rule.Weight, defaultWeight)
+	v.limits.ceiling, v.limits.display = o.MaxBitrate, rule.MaxBitrate
+	v.limits.weight = cmp.Or(o.Weight, rule.Weight, defaultWeight)
 	if hasReservation {
-		v.caps.ceiling, v.caps.weight = lowest(o.MaxBitrate, reserved.MaxBitrate), reserved.Weight
+		v.limits.ceiling, v.limits.weight = lowest(o.MaxBitrate, reserved.MaxBitrate), reserved.Weight
 	}
 	etag := v.peer.ETag()
 	m.registry.add(v, t) //nolint:contextcheck // the request is over long before the session
@@ -126,9 +126,9 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 		}
 	}()
 	v.most = m.cfg().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max
-	v.limits, v.caps.offer = asked.Format(codec).Limits(), ceiling
+	v.decoder, v.limits.offer = asked.Format(codec).Limits(), ceiling
 	v.recovery.deaf = !asked.Format(codec).CanRequest()
-	v.begins(f)
+	v.sub.begin(v, f)
 	picture, running := f.source.Size(), f.on.Status()
 	v.baseW = max(picture.X, encode.MinSide)
 	price := adapt.Price(running.Price)

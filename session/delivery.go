@@ -76,6 +76,6 @@ func (v *viewer) deliver(now time.Time) {
 		return
 	}
 	v.met.undelivered.WithLabelValues(reason).Inc()
-	event := v.emit(Event{Kind: EventUndelivered, Session: v.id, Display: v.showing(), Reason: reason})
+	event := v.emit(Event{Kind: EventUndelivered, Session: v.id, Display: v.sub.display(), Reason: reason})
 	v.log.Warn("session is connected and shows nothing", "event", event, "reason", reason)
 }

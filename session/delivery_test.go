@@ -18,7 +18,7 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 		"it has just connected":         {func(v *viewer) { v.keys, v.life.since = 0, now.Add(-deliverWithin+time.Second) }, ""},
 		"no picture was sent":           {func(v *viewer) { v.keys = 0 }, undeliveredNoPicture},
 		"the path is lost":              {func(v *viewer) { v.keys, v.life.state = 0, stateDisconnected }, ""},
-		"the display is lost":           {func(v *viewer) { v.keys = 0; v.feed().source.(*fakeSource).state = pipeline.Lost }, ""},
+		"the display is lost":           {func(v *viewer) { v.keys = 0; v.sub.feed().source.(*fakeSource).state = pipeline.Lost }, ""},
 		"nothing is heard":              {func(v *viewer) { v.heard.set(now.Add(-time.Hour)) }, undeliveredNoFeedback},
 		"it asks again and again":       {func(v *viewer) { ask5(v, now, time.Second) }, undeliveredRequests},
 		"it asks now and then":          {func(v *viewer) { ask5(v, now, 3*time.Second) }, ""},
@@ -29,7 +29,7 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 			defer rig.close()
 			v := &viewer{id: "a", log: rig.log, met: rig.met, emit: rig.emit}
 			v.life.state = stateConnected
-			v.begins(&feed{source: &fakeSource{state: pipeline.Live}, on: &fakeEncoding{index: 1}})
+			v.sub.begin(v, &feed{source: &fakeSource{state: pipeline.Live}, on: &fakeEncoding{index: 1}})
 			v.keys, v.life.since = 1, now.Add(-time.Minute)
 			v.heard.set(now)
 			c.change(v)

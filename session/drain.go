@@ -167,7 +167,7 @@ func (d *drain) step(now time.Time, h *HostState) {
 				continue
 			}
 			d.asked[s.id] = true
-			event := h.emit(Event{Kind: EventMove, Session: s.id, Display: s.showing()})
+			event := h.emit(Event{Kind: EventMove, Session: s.id, Display: s.sub.display()})
 			s.log.Info("session should move to another host", "event", event)
 		}
 	}

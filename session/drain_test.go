@@ -322,7 +322,7 @@ func TestUplinkIsSharedByWeight(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		for _, h := range c.registry.list() {
-			h.caps.set(func(now *caps) {
+			h.limits.set(func(now *limits) {
 				if now.share != 0 {
 					t.Errorf("session %s is held to %d bit/s by an uplink that has no limit any more", h.id, now.share)
 				}

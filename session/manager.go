@@ -134,7 +134,7 @@ func (m *Manager) RequestKeyframe(id string) error {
 	}
 	m.met.requests.WithLabelValues(requestOperator).Inc()
 	s.requestKeyframe(adapt.KeyframeOperator)
-	s.nudge()
+	s.sub.nudge()
 	return nil
 }
 

@@ -121,7 +121,7 @@ func (r *registry) snapshot(codec string) admission.Snapshot {
 	for _, one := range r.sessions {
 		l := one.load()
 		s.Sessions = append(s.Sessions, admission.Session{
-			ID: one.id, Display: one.showing(), Heading: one.heading(), Owner: one.offer.Owner, Guest: one.offer.Guest,
+			ID: one.id, Display: one.sub.display(), Heading: one.sub.pendingDisplay(), Owner: one.offer.Owner, Guest: one.offer.Guest,
 			Created: one.created, Connected: l.connected, Connecting: l.state == stateConnecting, Ending: one.ending,
 			Sent: l.sent,
 		})
@@ -200,12 +200,12 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 	v.want = func(why EndReason) { r.want(s, why) }
 	r.met.created.Inc()
 	r.met.sessions.WithLabelValues(stateConnecting).Inc()
-	display := v.showing()
+	display := v.sub.display()
 	event := r.emit(Event{Kind: EventCreated, Session: v.id, Display: display})
 	v.log.Info("session created", "event", event, "display", display, "codec", v.codec, "format", v.peer.Fmtp(),
-		"ceiling", v.caps.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
+		"ceiling", v.limits.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
 	v.start()
-	v.join()
+	v.sub.join()
 	if r.host.stopped {
 		r.beginEnd(s, EndShutdown)
 	}
@@ -308,7 +308,7 @@ func (r *registry) release(s *session, why EndReason) {
 	if err := s.guard.Run(partRelease, func() { r.dissolve(s, why) }); err != nil {
 		note := r.forget(s)
 		r.emit(Event{
-			Kind: EventEnded, Session: s.id, Display: s.showing(), Reason: why.String(), Note: note, Err: err,
+			Kind: EventEnded, Session: s.id, Display: s.sub.display(), Reason: why.String(), Note: note, Err: err,
 		})
 	}
 }
@@ -328,7 +328,7 @@ func (r *registry) dissolve(s *session, why EndReason) {
 	if p := s.crash.Load(); p != nil {
 		err = errors.Join(*p, err)
 	}
-	s.vacate()
+	s.sub.vacate()
 	now := time.Now()
 	connected := s.close(now)
 	r.met.ended.WithLabelValues(why.String()).Inc()

@@ -51,7 +51,7 @@ func (s *shedder) shed(now time.Time, list []*session, drop func(*session)) {
 	lowerable := func(u admission.Unit) bool { return s.levels.Level(u.ID) < admission.Least }
 	s.exhausted.Store(!slices.ContainsFunc(units, lowerable))
 	for _, one := range list {
-		display := one.showing()
+		display := one.sub.display()
 		level := s.levels.Level(display)
 		if rate, size := level.Caps(); level == admission.Whole {
 			one.setHostLimit(0, 0)
@@ -86,7 +86,7 @@ const notLate = 0.9
 func units(list []*session, load pipeline.Load) []admission.Unit {
 	var units []admission.Unit
 	for _, one := range list {
-		id := one.showing()
+		id := one.sub.display()
 		i := slices.IndexFunc(units, func(u admission.Unit) bool { return u.ID == id })
 		if i < 0 {
 			units = append(units, admission.Unit{ID: id, Cost: load.Displays[id].Cores})

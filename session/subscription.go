@@ -52,6 +52,8 @@ var _ pipeline.Subscriber = (*feed)(nil)
 // subscription is where a viewer gets its pictures from. A viewer that moves has two feeds until the pending one gives
 // it a keyframe. Up to then it gets the pictures of the current one, and from then on those of the other.
 type subscription struct {
+	viewer *viewer
+
 	// mu is held while a picture is handed over, so that no picture of the old encoding comes after the first one of
 	// the new encoding. The viewer's ctl is taken with it held, and never the other way round.
 	mu      lockorder.Mutex[subscriptionLock]
@@ -66,45 +68,45 @@ type subscription struct {
 }
 
 // feed returns where the viewer gets its pictures from. It takes no lock.
-func (v *viewer) feed() *feed { return v.sub.shown.Load() }
+func (s *subscription) feed() *feed { return s.shown.Load() }
 
-// showing returns the ID of the display that the viewer sees. It takes no lock.
-func (v *viewer) showing() string { return v.feed().display.ID }
+// display returns the ID of the display that the viewer sees. It takes no lock.
+func (s *subscription) display() string { return s.feed().display.ID }
 
-// heading returns the ID of the display that the viewer moves to, or "" for none. It takes no lock.
-func (v *viewer) heading() string {
-	if to := v.sub.heading.Load(); to != nil {
+// pendingDisplay returns the ID of the display that the viewer moves to, or "" for none. It takes no lock.
+func (s *subscription) pendingDisplay() string {
+	if to := s.heading.Load(); to != nil {
 		return to.display.ID
 	}
 	return ""
 }
 
 // nudge makes the encode loops of the viewer's encodings ask it again.
-func (v *viewer) nudge() {
-	v.sub.mu.Lock()
-	defer v.sub.mu.Unlock()
-	v.sub.current.on.Nudge()
-	if v.sub.pending != nil {
-		v.sub.pending.on.Nudge()
+func (s *subscription) nudge() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current.on.Nudge()
+	if s.pending != nil {
+		s.pending.on.Nudge()
 	}
 }
 
-// begins gives the viewer its first feed. The encoding does not know it before join.
-func (v *viewer) begins(f *feed) {
-	f.viewer = v
-	v.sub.current = f
-	v.sub.shown.Store(f)
+// begin gives the viewer its first feed. The encoding does not know it before join.
+func (s *subscription) begin(v *viewer, f *feed) {
+	s.viewer, f.viewer = v, v
+	s.current = f
+	s.shown.Store(f)
 }
 
 // join subscribes the viewer to its encoding.
-func (v *viewer) join() { v.sub.current.on.Subscribe(v.sub.current) }
+func (s *subscription) join() { s.current.on.Subscribe(s.current) }
 
 // leave unsubscribes the viewer. It keeps the use of its displays; see vacate. No move begins after it.
-func (v *viewer) leave() {
-	v.sub.mu.Lock()
-	v.sub.left = true
-	current, pending := v.sub.current, v.sub.pending
-	v.sub.mu.Unlock()
+func (s *subscription) leave() {
+	s.mu.Lock()
+	s.left = true
+	current, pending := s.current, s.pending
+	s.mu.Unlock()
 	current.on.Unsubscribe(current)
 	if pending != nil {
 		pending.on.Unsubscribe(pending)
@@ -112,10 +114,10 @@ func (v *viewer) leave() {
 }
 
 // vacate ends the use of the displays of a viewer that left.
-func (v *viewer) vacate() {
-	v.sub.mu.Lock()
-	defer v.sub.mu.Unlock()
-	for _, f := range []*feed{v.sub.current, v.sub.pending} {
+func (s *subscription) vacate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range []*feed{s.current, s.pending} {
 		if f != nil && f.release != nil {
 			f.release()
 			f.release = nil
@@ -125,38 +127,38 @@ func (v *viewer) vacate() {
 
 // moveTo begins a move to another feed. It reports whether it did: a viewer makes one move at a time. A feed without a
 // release is one of the viewer's display.
-func (v *viewer) moveTo(next *feed) bool {
+func (s *subscription) moveTo(next *feed) bool {
 	if next.on == nil {
 		return false
 	}
-	v.sub.mu.Lock()
-	defer v.sub.mu.Unlock()
-	current := v.sub.current
-	if v.sub.left || v.sub.pending != nil || next.on == current.on ||
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	current := s.current
+	if s.left || s.pending != nil || next.on == current.on ||
 		next.release == nil && next.source != current.source {
 		return false
 	}
-	next.viewer = v
-	v.sub.pending, v.sub.since = next, time.Now()
-	v.sub.heading.Store(next)
+	next.viewer = s.viewer
+	s.pending, s.since = next, time.Now()
+	s.heading.Store(next)
 	next.on.Subscribe(next) // with mu held: a viewer that leaves next finds it subscribed
 	current.on.Nudge()
 	return true
 }
 
 // giveUp ends a move that takes too long.
-func (v *viewer) giveUp(now time.Time) {
-	v.sub.mu.Lock()
-	next := v.sub.pending
-	if next == nil || v.sub.left || now.Sub(v.sub.since) < moveTimeout {
-		v.sub.mu.Unlock()
+func (s *subscription) giveUp(now time.Time) {
+	s.mu.Lock()
+	next := s.pending
+	if next == nil || s.left || now.Sub(s.since) < moveTimeout {
+		s.mu.Unlock()
 		return
 	}
-	v.sub.pending = nil
-	v.sub.heading.Store(nil)
+	s.pending = nil
+	s.heading.Store(nil)
 	release := next.release
 	next.release = nil
-	v.sub.mu.Unlock()
+	s.mu.Unlock()
 	next.on.Unsubscribe(next)
 	if release != nil {
 		release()
@@ -179,9 +181,9 @@ func (f *feed) Demand(now time.Time) pipeline.Demand {
 	v := f.viewer
 	defer v.guard.Recover(partSession)
 	d := v.demand(now)
-	if v.limits != (encode.DecoderLimits{}) {
+	if v.decoder != (encode.DecoderLimits{}) {
 		size := f.source.Size()
-		d.Bound(v.limits, size.X, size.Y)
+		d.Bound(v.decoder, size.X, size.Y)
 	}
 	d.Leaving, d.Arriving = f.moving()
 	if d.Leaving {
@@ -211,7 +213,7 @@ func (f *feed) Deliver(au encode.AccessUnit, p pipeline.Picture) (err error) {
 	case v.sub.left:
 		return pipeline.ErrMoved
 	case f == v.sub.pending && au.Key:
-		v.arrive(f)
+		v.sub.arrive(f)
 	case f != v.sub.current:
 		return pipeline.ErrMoved
 	}
@@ -219,11 +221,11 @@ func (f *feed) Deliver(au encode.AccessUnit, p pipeline.Picture) (err error) {
 }
 
 // arrive makes the pending feed the current one. The caller holds the subscription's mu.
-func (v *viewer) arrive(f *feed) {
-	old := v.sub.current
-	v.sub.current, v.sub.pending = f, nil
-	v.sub.shown.Store(f)
-	v.sub.heading.Store(nil)
+func (s *subscription) arrive(f *feed) {
+	old := s.current
+	s.current, s.pending = f, nil
+	s.shown.Store(f)
+	s.heading.Store(nil)
 	old.on.Unsubscribe(old)
 	switch {
 	case f.release == nil:
@@ -232,7 +234,7 @@ func (v *viewer) arrive(f *feed) {
 		old.release()
 	}
 	old.release = nil
-	v.arrived(old, f)
+	s.viewer.arrived(old, f)
 }
 
 // Missed implements pipeline.Subscriber.
@@ -240,7 +242,7 @@ func (f *feed) Missed() { f.viewer.missed() }
 
 // Reassign implements pipeline.Subscriber.
 func (f *feed) Reassign(to *pipeline.Encoding) {
-	f.viewer.moveTo(&feed{display: f.display, source: f.source, on: to, ceiling: f.ceiling})
+	f.viewer.sub.moveTo(&feed{display: f.display, source: f.source, on: to, ceiling: f.ceiling})
 }
 
 // Applied implements pipeline.Subscriber.

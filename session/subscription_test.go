@@ -55,10 +55,10 @@ func (s *fakeSource) Size() image.Point { return image.Pt(640, 480) }
 // with the subscription's lock held and waits for the controller's.
 func TestWhatIsShownIsKnownWithoutALock(t *testing.T) {
 	v := &viewer{}
-	v.begins(&feed{display: Display{ID: "d"}})
+	v.sub.begin(v, &feed{display: Display{ID: "d"}})
 	v.sub.mu.Lock()
 	defer v.sub.mu.Unlock()
-	if !v.sub.mu.TryLock() && v.showing() != "d" { // it hangs if showing takes the lock
+	if !v.sub.mu.TryLock() && v.sub.display() != "d" { // it hangs if showing takes the lock
 		t.Error("another display")
 	}
 }
@@ -69,11 +69,11 @@ func TestMoveIsOneStep(t *testing.T) {
 	here, there := &fakeEncoding{index: 1}, &fakeEncoding{index: 2}
 	s := &fakeSource{state: pipeline.Live}
 	v := &viewer{}
-	v.begins(&feed{source: s, on: here})
-	v.join()
+	v.sub.begin(v, &feed{source: s, on: here})
+	v.sub.join()
 	there.mu.Lock() // so that the move stops in its middle
 	var moved sync.WaitGroup
-	moved.Go(func() { v.moveTo(&feed{source: s, on: there}) })
+	moved.Go(func() { v.sub.moveTo(&feed{source: s, on: there}) })
 	eventually(t, "the move begins", func() bool { return v.sub.heading.Load() != nil })
 	for range 10_000 {
 		if v.sub.mu.TryLock() {
@@ -85,7 +85,7 @@ func TestMoveIsOneStep(t *testing.T) {
 	}
 	there.mu.Unlock()
 	moved.Wait()
-	v.leave()
+	v.sub.leave()
 	for _, e := range []*fakeEncoding{here, there} {
 		if len(e.subscribers) > 0 {
 			t.Errorf("a session that left is on encoding %d", e.index)
@@ -98,10 +98,10 @@ func TestEveryFeedIsReleasedOnce(t *testing.T) {
 	for name, end := range map[string]func(v *viewer, next *feed){
 		"it arrives": func(v *viewer, next *feed) {
 			v.sub.mu.Lock()
-			v.arrive(next)
+			v.sub.arrive(next)
 			v.sub.mu.Unlock()
 		},
-		"it is given up": func(v *viewer, _ *feed) { v.giveUp(time.Now().Add(moveTimeout)) },
+		"it is given up": func(v *viewer, _ *feed) { v.sub.giveUp(time.Now().Add(moveTimeout)) },
 		"the end":        func(*viewer, *feed) {},
 	} {
 		for other, ends := range map[string]int{"to another display": 2, "on the same display": 1} {
@@ -111,19 +111,19 @@ func TestEveryFeedIsReleasedOnce(t *testing.T) {
 				defer rig.close()
 				v := &viewer{id: "a", log: rig.log, met: rig.met, emit: rig.emit}
 				s := &fakeSource{state: pipeline.Live}
-				v.begins(&feed{source: s, on: &fakeEncoding{index: 1}, release: func() { released[0]++ }})
-				v.join()
+				v.sub.begin(v, &feed{source: s, on: &fakeEncoding{index: 1}, release: func() { released[0]++ }})
+				v.sub.join()
 				next := &feed{source: s, on: &fakeEncoding{index: 2}}
 				if ends == 2 {
 					next.source, next.release = &fakeSource{state: pipeline.Live}, func() { released[1]++ }
 				}
-				if !v.moveTo(next) || v.moveTo(&feed{source: s, on: &fakeEncoding{index: 3}}) {
+				if !v.sub.moveTo(next) || v.sub.moveTo(&feed{source: s, on: &fakeEncoding{index: 3}}) {
 					t.Error("want one move at a time")
 				}
 				end(v, next)
-				v.leave()
-				v.vacate()
-				v.vacate()
+				v.sub.leave()
+				v.sub.vacate()
+				v.sub.vacate()
 				if released[0] != 1 || released[1] != ends-1 {
 					t.Errorf("released %d times; want once each of %d", released, ends)
 				}

@@ -42,10 +42,10 @@ type viewer struct {
 	peer    *peer.Peer
 	sender  *wire.Sender
 	sub     subscription
-	caps    caps
-	// limits are what the viewer's decoder takes, and most the host's own ceiling in bits per second.
-	limits encode.DecoderLimits
-	most   int
+	limits  limits
+	// decoder is what the viewer's decoder takes, and most the host's own ceiling in bits per second.
+	decoder encode.DecoderLimits
+	most    int
 	// crowded reports whether pictures are late because of the host's load while load shedding can do something about it.
 	crowded func() bool
 	baseW   int // the width that the controller was told
@@ -148,7 +148,7 @@ func (v *viewer) offered(ctx context.Context, c *peer.Channel) {
 
 var _ participant = (*viewer)(nil)
 
-func (v *viewer) watching() Display { return v.feed().display }
+func (v *viewer) watching() Display { return v.sub.feed().display }
 
 func (v *viewer) away() bool {
 	v.mu.Lock()
@@ -161,7 +161,7 @@ func (v *viewer) lastHeard() time.Time { return v.heard.get() }
 // stop ends the viewer's goroutines and its peer connection, and waits for them.
 func (v *viewer) stop() error {
 	v.live.Store(false)
-	v.leave()
+	v.sub.leave()
 	v.cancel()
 	err := v.peer.Close()
 	v.wg.Wait()
@@ -189,10 +189,10 @@ func (v *viewer) run(ctx context.Context) {
 			before := v.wantsKey()
 			v.tick()
 			if !before && v.wantsKey() {
-				v.nudge()
+				v.sub.nudge()
 			}
 		}
-		v.giveUp(time.Now())
+		v.sub.giveUp(time.Now())
 		v.measure(time.Now())
 	}
 }
@@ -239,7 +239,7 @@ func (v *viewer) receive(report wire.Report) {
 		v.resized(v.sender.PacketSize())
 	}
 	if report.PLI || report.FIR || lost || report.Smaller {
-		v.nudge()
+		v.sub.nudge()
 	}
 	if report.Bye {
 		v.want(EndViewerGone)
@@ -250,13 +250,13 @@ func (v *viewer) receive(report wire.Report) {
 // later.
 func (v *viewer) broken() {
 	v.control(func(now time.Time) { v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery) })
-	v.nudge()
+	v.sub.nudge()
 }
 
 // resized makes known that packets are smaller from here on, since larger ones do not arrive.
 func (v *viewer) resized(size int) {
 	v.met.smallerPackets.Inc()
-	event := v.emit(Event{Kind: EventPacketSize, Session: v.id, Display: v.showing(), To: strconv.Itoa(size)})
+	event := v.emit(Event{Kind: EventPacketSize, Session: v.id, Display: v.sub.display(), To: strconv.Itoa(size)})
 	v.log.Warn("large packets do not arrive, as on a path with a small MTU; smaller ones are sent (media_mtu)", "event", event, "size", size)
 }
 
@@ -321,7 +321,7 @@ func (v *viewer) transition(t adapt.Transition) {
 		v.transitions = append([]TransitionRecord(nil), v.transitions[n:]...)
 	}
 	v.met.transitions.WithLabelValues(r.From, r.To, r.Reason).Inc()
-	event := v.emit(Event{Kind: EventQuality, Session: v.id, Display: v.showing(), Reason: r.Reason, Transition: &r})
+	event := v.emit(Event{Kind: EventQuality, Session: v.id, Display: v.sub.display(), Reason: r.Reason, Transition: &r})
 	v.log.Info("quality changed", "event", event, "seq", r.Seq, "from", r.From, "to", r.To, "reason", r.Reason,
 		"dwell_seconds", r.DwellSeconds, "target_bitrate", r.Target, "received_bitrate", r.Received,
 		"rtt_seconds", r.RTTSeconds, "queue_delay_seconds", r.QueueSeconds, "loss", r.Loss)
@@ -339,7 +339,7 @@ func (v *viewer) demand(time.Time) pipeline.Demand {
 		v.ctl.Lock()
 		d := pipeline.Demand{BitsPerSecond: v.targets.EncoderBitrate, FPS: v.targets.FPS, Scale: 1}
 		v.ctl.Unlock()
-		v.caps.bound(&d)
+		v.limits.bound(&d)
 		return d
 	}
 	t := v.tick()
@@ -351,7 +351,7 @@ func (v *viewer) demand(time.Time) pipeline.Demand {
 		d.Scale = min(1, float64(t.Width)/float64(v.baseW))
 	}
 	d.Ready = !t.Skip && v.room(t)
-	v.caps.bound(&d)
+	v.limits.bound(&d)
 	return d
 }
 
@@ -432,7 +432,7 @@ func (v *viewer) watch(now time.Time) {
 	if d.handshake != "" {
 		v.met.handshakes.WithLabelValues(d.handshake).Inc()
 		if d.handshake != handshakeOK {
-			e := Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.showing(), Reason: d.handshake}
+			e := Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.sub.display(), Reason: d.handshake}
 			attrs := []any{"result", d.handshake, "after_seconds", now.Sub(v.created).Seconds()}
 			if d.handshake == handshakeICETimeout || d.handshake == handshakeICEFailed {
 				var cause string
@@ -463,13 +463,13 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 	if to == stateDisconnected {
 		v.live.Store(false)
 		v.setRoute(peer.Route{})
-		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.showing()})
+		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.sub.display()})
 		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.grace().Seconds())
-		v.nudge()
+		v.sub.nudge()
 		return
 	}
 	r := v.noteRoute(time.Now())
-	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.showing()})
+	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.sub.display()})
 	if from == stateConnecting {
 		v.met.handshakeTime.Observe(after.Seconds())
 		if err := v.beginLocal(); err != nil {
@@ -481,7 +481,7 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol)
 	}
 	v.live.Store(true)
-	v.nudge()
+	v.sub.nudge()
 }
 
 // arrived reports that the viewer gets its pictures from another encoding. The caller holds the subscription's mu.
@@ -492,7 +492,7 @@ func (v *viewer) arrived(old, now *feed) {
 	switch {
 	case old.source != now.source:
 		why = encodingDisplay
-		v.caps.set(func(c *caps) { c.display = now.ceiling })
+		v.limits.set(func(c *limits) { c.display = now.ceiling })
 	case after < before:
 		why = encodingSlower
 	}
@@ -524,7 +524,7 @@ func (v *viewer) noteRoute(now time.Time) peer.Route {
 	if from.Path != "" {
 		v.sender.RestorePacketSize()
 		event := v.emit(Event{
-			Kind: EventPath, Session: v.id, Display: v.showing(), From: from.String(), To: r.String(),
+			Kind: EventPath, Session: v.id, Display: v.sub.display(), From: from.String(), To: r.String(),
 		})
 		v.log.Info("path changed", "event", event, "from", from.String(), "to", r.String())
 	}
@@ -545,7 +545,7 @@ func (v *viewer) setRoute(r peer.Route) {
 
 // frozen tells whether the picture stands because of this host.
 func (v *viewer) frozen() bool {
-	f := v.feed()
+	f := v.sub.feed()
 	return f.source.Status().State != pipeline.Live || f.on.Status().Stuck
 }
 

@@ -109,16 +109,16 @@ func (v *viewer) recording() *record.Recording {
 
 // snapshot shows the viewer.
 func (v *viewer) snapshot() Snapshot {
-	here := v.feed()
+	here := v.sub.feed()
 	on := here.on
 	stats, view, frozen, e := v.sender.Stats(), on.Status(), v.frozen(), v.estimate()
 	v.ctl.Lock()
 	t := v.targets
 	v.ctl.Unlock()
-	v.caps.mu.Lock()
-	ceiling, weight := v.caps.ceiling, v.caps.weight
-	lowest, of := v.caps.lowest(v.most)
-	v.caps.mu.Unlock()
+	v.limits.mu.Lock()
+	ceiling, weight := v.limits.ceiling, v.limits.weight
+	lowest, of := v.limits.lowest(v.most)
+	v.limits.mu.Unlock()
 	control := v.input.floor.view(v.input)
 	v.mu.Lock()
 	defer v.mu.Unlock()
