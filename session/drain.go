@@ -43,14 +43,14 @@ type DrainOrder struct {
 
 // DrainStatus is how far a drain has come.
 type DrainStatus struct {
-	Policy   string    `json:"policy" set:"DrainPolicy" doc:"What becomes of the sessions: wait leaves them alone until the deadline, move asks for them to be moved by an event each, end ends them one after the other."`
+	Policy   string    `json:"policy" set:"DrainPolicy" doc:"wait leaves sessions running until the deadline; move requests by one event each that they be moved; end ends them one after the other."`
 	Begun    time.Time `json:"begun" doc:"When the drain began."`
-	Deadline time.Time `json:"deadline,omitzero" doc:"When the sessions that are left are ended; absent for never."`
+	Deadline time.Time `json:"deadline,omitzero" doc:"When the remaining sessions end; absent for never."`
 	// Done is when the last session was gone.
-	Done    time.Time `json:"done,omitzero" doc:"When the last session was gone; absent before."`
+	Done    time.Time `json:"done,omitzero" doc:"When the last session ended; absent before."`
 	AtStart int       `json:"sessions_at_start" doc:"Number of sessions when the drain began."`
-	Left    int       `json:"sessions_left" doc:"Number of sessions that are left."`
-	Asked   int       `json:"sessions_asked_to_move" doc:"Number of sessions for which a move was asked for by an event."`
+	Left    int       `json:"sessions_left" doc:"Number of remaining sessions."`
+	Asked   int       `json:"sessions_asked_to_move" doc:"Number of sessions for which an event has requested a move."`
 }
 
 // drain is a drain under way. The mutex of HostState guards it.

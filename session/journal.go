@@ -11,20 +11,20 @@ const keptEvents = 1024
 
 // EventRecord is an Event as clients get it.
 type EventRecord struct {
-	ID      uint64    `json:"id" doc:"Number of the event: one more than that of the event before, and more than that of any event before a restart of the daemon; its log record has it too."`
+	ID      uint64    `json:"id" doc:"Number of the event, one higher than the previous one. After a restart of the daemon numbers are higher than all before. The log record has the same number."`
 	At      time.Time `json:"at" doc:"When it happened."`
-	Kind    string    `json:"kind" set:"EventKind" doc:"What happened."`
-	Session string    `json:"session,omitempty" doc:"Id of the session that it is about."`
-	Display string    `json:"display,omitempty" doc:"Id of the display that it is about."`
+	Kind    string    `json:"kind" set:"EventKind" doc:"Kind of the event."`
+	Session string    `json:"session,omitempty" doc:"ID of the session."`
+	Display string    `json:"display,omitempty" doc:"ID of the display."`
 	// Reservation is not told in the log: whoever knows one may come in its place.
-	Reservation string            `json:"reservation,omitempty" doc:"Id of the reservation that it is about."`
-	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server that it is about."`
-	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Why: of an end, of a change of quality, of an encoder's fall."`
-	Note        string            `json:"note,omitempty" doc:"What the operator who ended the session said."`
-	From        string            `json:"from,omitempty" doc:"Name of the encoder that fell, or id of the session that had control."`
-	To          string            `json:"to,omitempty" doc:"Name of the encoder that takes over, or id of the session that has control; missing when there is none."`
-	Error       string            `json:"error,omitempty" doc:"What went wrong, for people."`
-	Transition  *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures that decided it."`
+	Reservation string            `json:"reservation,omitempty" doc:"ID of the reservation."`
+	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server."`
+	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Reason of an end, of a change of quality, or of an encoder's replacement."`
+	Note        string            `json:"note,omitempty" doc:"Text of the operator who ended the session."`
+	From        string            `json:"from,omitempty" doc:"Name of the replaced encoder, or ID of the session that had control."`
+	To          string            `json:"to,omitempty" doc:"Name of the new encoder, or ID of the session that has control; missing if there is none."`
+	Error       string            `json:"error,omitempty" doc:"The error, for people."`
+	Transition  *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures behind it."`
 }
 
 // Record returns the event as clients get it.

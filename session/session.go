@@ -170,75 +170,75 @@ type Patched struct {
 // Snapshot is what the control API shows of one session. Here and in the types below `doc` describes a field in the API's document,
 // and `set` names the closed set (see Sets) that its words are of.
 type Snapshot struct {
-	ID          string    `json:"id" doc:"Names the session; it cannot be guessed."`
-	Display     string    `json:"display" doc:"Id of the display that is shown."`
-	State       string    `json:"state" set:"SessionState" doc:"How far the transport is."`
-	Created     time.Time `json:"created" doc:"When the session was opened."`
-	Connected   time.Time `json:"connected,omitzero" doc:"When media could flow for the first time."`
-	Remote      string    `json:"remote,omitempty" doc:"Address that the offer came from."`
-	UserAgent   string    `json:"user_agent,omitempty" doc:"User-Agent that the offer came with, shortened."`
-	Subject     string    `json:"subject,omitempty" doc:"Whom the session belongs to: the name of who opened it."`
-	Credential  string    `json:"credential,omitempty" set:"Credential" doc:"What who opened it showed; names are those of one kind of credential and one issuer."`
-	Issuer      string    `json:"issuer,omitempty" doc:"Who made that grant or certificate."`
-	Role        string    `json:"role" set:"Role" doc:"What its viewer may do."`
-	Reservation string    `json:"reservation,omitempty" doc:"Id of the reservation whose place it took."`
-	Expires     time.Time `json:"expires,omitzero" doc:"When the grant that opened it ends it."`
-	Path        string    `json:"path,omitempty" set:"Path" doc:"Whether media takes a relay; missing before a candidate pair is selected."`
-	Protocol    string    `json:"protocol,omitempty" set:"Protocol" doc:"What media goes over, between the host and the viewer or the host's own relay."`
+	ID          string    `json:"id" doc:"ID of the session; it cannot be guessed."`
+	Display     string    `json:"display" doc:"ID of the display that is shown."`
+	State       string    `json:"state" set:"SessionState" doc:"State of the connection."`
+	Created     time.Time `json:"created" doc:"When the session was created."`
+	Connected   time.Time `json:"connected,omitzero" doc:"When the session connected for the first time."`
+	Remote      string    `json:"remote,omitempty" doc:"Address from which the offer came."`
+	UserAgent   string    `json:"user_agent,omitempty" doc:"User-Agent of the offer, shortened."`
+	Subject     string    `json:"subject,omitempty" doc:"Owner: name of the client that opened the session."`
+	Credential  string    `json:"credential,omitempty" set:"Credential" doc:"Kind of credential that opened the session. Subjects are names within one kind and one issuer."`
+	Issuer      string    `json:"issuer,omitempty" doc:"Issuer of the grant or certificate."`
+	Role        string    `json:"role" set:"Role" doc:"Role of the viewer."`
+	Reservation string    `json:"reservation,omitempty" doc:"ID of the used reservation."`
+	Expires     time.Time `json:"expires,omitzero" doc:"When the session's grant expires and ends it."`
+	Path        string    `json:"path,omitempty" set:"Path" doc:"Path of the media: direct or relay; missing before ICE has selected a candidate pair."`
+	Protocol    string    `json:"protocol,omitempty" set:"Protocol" doc:"Protocol of the media between the host and the viewer, or the host's own relay."`
 
-	MayControl bool `json:"may_control" doc:"Its input is taken while nobody else controls the display."`
-	Control    bool `json:"control" doc:"It controls the display."`
-	Controlled bool `json:"controlled" doc:"Somebody controls the display."`
-	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present; the host's log says why."`
+	MayControl bool `json:"may_control" doc:"The session's input is accepted while no other session controls the display."`
+	Control    bool `json:"control" doc:"The session controls the display."`
+	Controlled bool `json:"controlled" doc:"A session controls the display."`
+	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present. The log says why."`
 
-	Codec    string  `json:"codec" set:"Codec" doc:"What the pictures are encoded in, by its RTP name: the first of the host's that the viewer takes."`
+	Codec    string  `json:"codec" set:"Codec" doc:"Codec, by its RTP name: the first of the host's codecs that the viewer decodes."`
 	Encoder  string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
 	Encoding int     `json:"encoding" doc:"Which of the display's encodings in that codec the session gets; a number of 1 to 3."`
 	Width    int     `json:"width" doc:"Width of the encoded picture, in pixels."`
 	Height   int     `json:"height" doc:"Height of the encoded picture, in pixels."`
-	FPS      float64 `json:"fps" doc:"Pictures sent in the last second, in frames per second."`
+	FPS      float64 `json:"fps" doc:"Frame rate sent in the last second, in frames per second."`
 
-	MaxBitrate int    `json:"max_bitrate" doc:"The session's own ceiling, in bit/s; 0 for that of the host."`
-	Ceiling    int    `json:"ceiling" doc:"The lowest of the ceilings that hold, in bit/s."`
-	CeilingOf  string `json:"ceiling_of" set:"Ceiling" doc:"Whose ceiling that is: the host's, the session's own, the display's, a share of the uplink, or the offer's (b= and the level)."`
-	Weight     int    `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
+	MaxBitrate int    `json:"max_bitrate" doc:"The session's own maximum bitrate, in bit/s; 0 for the host's maximum."`
+	Ceiling    int    `json:"ceiling" doc:"The ceiling of the bitrate in force, in bit/s."`
+	CeilingOf  string `json:"ceiling_of" set:"Ceiling" doc:"Origin of the ceiling: the host, the session, the display, a share of the uplink, or the offer (b= and the level)."`
+	Weight     int    `json:"weight" doc:"The session's share of a scarce resource; a number of 1 to 1000."`
 
-	Frozen           bool    `json:"frozen" doc:"The display is lost or hangs, or no encoder works; the last picture stands."`
-	Undelivered      string  `json:"undelivered,omitempty" set:"UndeliveredReason" doc:"Why the session shows nothing though it is connected: no picture was sent, no packet of the pictures leaves, nothing is heard of the viewer, or it asks for keyframes again and again; absent while all is well."`
-	TargetBitrate    int     `json:"target_bitrate" doc:"What the encoder is told to make, in bit/s."`
-	AchievedBitrate  int     `json:"achieved_bitrate" doc:"What was sent in the last second, in bit/s."`
-	EstimatedReceive int     `json:"received_bitrate" doc:"What reached the viewer lately, in bit/s."`
+	Frozen           bool    `json:"frozen" doc:"The display is lost or hangs, or no encoder works; the viewer sees the last picture."`
+	Undelivered      string  `json:"undelivered,omitempty" set:"UndeliveredReason" doc:"Why the session is connected and shows nothing: no picture was sent, no packet of the pictures leaves, the viewer is silent, or it requests keyframes repeatedly. Absent otherwise."`
+	TargetBitrate    int     `json:"target_bitrate" doc:"Target bitrate of the encoder, in bit/s."`
+	AchievedBitrate  int     `json:"achieved_bitrate" doc:"Bitrate sent in the last second, in bit/s."`
+	EstimatedReceive int     `json:"received_bitrate" doc:"Bitrate that recently reached the viewer, in bit/s."`
 	RTTSeconds       float64 `json:"rtt_seconds" doc:"Round-trip time, in seconds."`
-	JitterSeconds    float64 `json:"jitter_seconds" doc:"Variation of the packets' travel time, in seconds."`
+	JitterSeconds    float64 `json:"jitter_seconds" doc:"Interarrival jitter, in seconds."`
 	QueueSeconds     float64 `json:"queue_delay_seconds" doc:"Standing queue on the path, in seconds."`
-	Loss             float64 `json:"loss" doc:"Lost packets, as a fraction of 1."`
+	Loss             float64 `json:"loss" doc:"Share of lost packets, as a fraction of 1."`
 
 	Quality     string             `json:"quality" set:"Quality" doc:"Quality state, best first: good, constrained, degraded, critical, stalled."`
-	Reason      string             `json:"reason" set:"QualityReason" doc:"Why that state was entered."`
-	Idle        bool               `json:"idle" doc:"The screen gives less than the network would take."`
+	Reason      string             `json:"reason" set:"QualityReason" doc:"Reason of the state."`
+	Idle        bool               `json:"idle" doc:"The screen needs less than the network would carry."`
 	Transitions []TransitionRecord `json:"transitions" doc:"The newest 32 changes of quality, oldest first."`
 
-	FramesSent      uint64 `json:"frames_sent" doc:"Number of pictures sent."`
-	FramesDropped   uint64 `json:"frames_dropped" doc:"Number of encoded pictures that this viewer was not sent."`
-	KeyframesSent   uint64 `json:"keyframes_sent" doc:"Number of keyframes among the pictures sent."`
-	PacketsSent     uint64 `json:"packets_sent" doc:"Number of packets sent."`
-	Retransmissions uint64 `json:"retransmissions" doc:"Number of packets sent again."`
-	BytesSent       uint64 `json:"bytes_sent" doc:"Payload and padding sent, in bytes."`
+	FramesSent      uint64 `json:"frames_sent" doc:"Number of sent pictures."`
+	FramesDropped   uint64 `json:"frames_dropped" doc:"Number of encoded pictures that were not sent to this viewer."`
+	KeyframesSent   uint64 `json:"keyframes_sent" doc:"Number of keyframes among the sent pictures."`
+	PacketsSent     uint64 `json:"packets_sent" doc:"Number of sent packets."`
+	Retransmissions uint64 `json:"retransmissions" doc:"Number of retransmitted packets."`
+	BytesSent       uint64 `json:"bytes_sent" doc:"Sent payload and padding, in bytes."`
 }
 
 // TransitionRecord is a quality transition as the control API and the log show it.
 type TransitionRecord struct {
 	Seq          uint64    `json:"seq" doc:"Number of the change within its session, counted from 1."`
 	At           time.Time `json:"at" doc:"When it happened."`
-	From         string    `json:"from" set:"Quality" doc:"State before."`
-	To           string    `json:"to" set:"Quality" doc:"State since."`
+	From         string    `json:"from" set:"Quality" doc:"Previous state."`
+	To           string    `json:"to" set:"Quality" doc:"New state."`
 	Reason       string    `json:"reason" set:"QualityReason" doc:"Why."`
-	DwellSeconds float64   `json:"dwell_seconds" doc:"How long the state before lasted, in seconds."`
-	Target       int       `json:"target_bitrate" doc:"What the encoder was told to make, in bit/s."`
-	Received     int       `json:"received_bitrate" doc:"What reached the viewer, in bit/s."`
+	DwellSeconds float64   `json:"dwell_seconds" doc:"Duration of the previous state, in seconds."`
+	Target       int       `json:"target_bitrate" doc:"Target bitrate of the encoder, in bit/s."`
+	Received     int       `json:"received_bitrate" doc:"Bitrate that reached the viewer, in bit/s."`
 	RTTSeconds   float64   `json:"rtt_seconds" doc:"Round-trip time, in seconds."`
 	QueueSeconds float64   `json:"queue_delay_seconds" doc:"Standing queue on the path, in seconds."`
-	Loss         float64   `json:"loss" doc:"Lost packets, as a fraction of 1."`
+	Loss         float64   `json:"loss" doc:"Share of lost packets, as a fraction of 1."`
 }
 
 // RecordOf returns t for people and machines to read.
@@ -252,48 +252,48 @@ func RecordOf(t adapt.Transition) TransitionRecord {
 
 // Host is what the control API shows of the machine.
 type Host struct {
-	State         string        `json:"state" set:"HostState" doc:"Whether the host takes sessions, is in trouble with a display, is on probation, or drains."`
-	StateReason   string        `json:"state_reason,omitempty" doc:"Why the host is in that state, where that does not go without saying."`
-	StateSince    time.Time     `json:"state_since" doc:"Since when the host is in that state."`
+	State         string        `json:"state" set:"HostState" doc:"State of the host: active, degraded, probation or draining."`
+	StateReason   string        `json:"state_reason,omitempty" doc:"Reason of the state, if there is one."`
+	StateSince    time.Time     `json:"state_since" doc:"When the state was entered."`
 	Started       time.Time     `json:"started" doc:"When the daemon started."`
 	Sessions      int           `json:"sessions" doc:"Number of sessions."`
-	Limit         int           `json:"session_limit" doc:"Number of sessions that are taken at most."`
-	Displays      []DisplayInfo `json:"displays" doc:"The displays that can be watched; the first is the default."`
-	Encoders      []EncoderInfo `json:"encoders" doc:"The encoders that were looked for, best first."`
-	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When a drain ends the sessions that are left."`
-	Load          *Load         `json:"load,omitempty" doc:"How busy the machine is, where that is known."`
-	Drain         *DrainStatus  `json:"drain,omitempty" doc:"How far the drain has come, where there is one."`
+	Limit         int           `json:"session_limit" doc:"Maximum number of sessions."`
+	Displays      []DisplayInfo `json:"displays" doc:"The displays, the default first."`
+	Encoders      []EncoderInfo `json:"encoders" doc:"The encoders that were tried, best first."`
+	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When the drain ends the remaining sessions."`
+	Load          *Load         `json:"load,omitempty" doc:"Load of the machine, where it is known."`
+	Drain         *DrainStatus  `json:"drain,omitempty" doc:"Progress of the drain, if there is one."`
 	// ICEServers has one entry for each URL.
-	ICEServers []relay.ServerStatus `json:"ice_servers,omitempty" doc:"The STUN and TURN servers, where there are any, and how they are."`
+	ICEServers []relay.ServerStatus `json:"ice_servers,omitempty" doc:"The configured STUN and TURN servers and their states."`
 }
 
 // DisplayInfo is what the control API shows of a display.
 type DisplayInfo struct {
-	ID        string `json:"id" doc:"What clients ask for, unique on the host."`
-	Name      string `json:"name" doc:"A name for people."`
-	Backend   string `json:"backend" doc:"Name of what captures it: x11, screenshot, synthetic."`
-	Width     int    `json:"width" doc:"Width at the last look, in pixels."`
-	Height    int    `json:"height" doc:"Height at the last look, in pixels."`
+	ID        string `json:"id" doc:"ID that clients use, unique on the host."`
+	Name      string `json:"name" doc:"Name for people."`
+	Backend   string `json:"backend" doc:"Capture backend: x11, screenshot or synthetic."`
+	Width     int    `json:"width" doc:"Last known width, in pixels."`
+	Height    int    `json:"height" doc:"Last known height, in pixels."`
 	Viewers   int    `json:"viewers" doc:"Number of its sessions."`
 	Encodings int    `json:"encodings" doc:"Number of its encodings: viewers on equal paths share one."`
-	Most      int    `json:"max_viewers,omitempty" doc:"Number of sessions that may watch it at a time, by its rules; absent for any number."`
-	State     string `json:"state" set:"DisplayState" doc:"With viewers live or lost; without them idle, slow (its server does not answer) or unusable."`
-	Reason    string `json:"reason,omitempty" doc:"Why it is lost, slow or unusable, for people."`
-	Input     bool   `json:"input" doc:"It takes mouse and keyboard."`
-	Control   string `json:"controller,omitempty" doc:"Id of the session that controls it."`
+	Most      int    `json:"max_viewers,omitempty" doc:"Maximum number of concurrent sessions, by the display's rules; absent without a limit."`
+	State     string `json:"state" set:"DisplayState" doc:"live or lost with viewers; idle, slow (its server does not answer) or unusable without viewers."`
+	Reason    string `json:"reason,omitempty" doc:"Why the display is lost, slow or unusable, for people."`
+	Input     bool   `json:"input" doc:"The display accepts mouse and keyboard input."`
+	Control   string `json:"controller,omitempty" doc:"ID of the session that controls it."`
 }
 
 // EncoderInfo is what the control API shows of an encoder candidate.
 type EncoderInfo struct {
-	Name         string  `json:"name" doc:"FFmpeg's name for it."`
-	Codec        string  `json:"codec" doc:"What it makes, by its RTP name: H264 or VP9."`
-	Hardware     bool    `json:"hardware" doc:"It runs on a graphics card."`
-	Price        string  `json:"price" set:"EncoderPrice" doc:"What a change of bitrate costs: nothing, a keyframe, or opening it anew."`
-	Usable       bool    `json:"usable" doc:"It encoded real pictures on this machine."`
-	Why          string  `json:"why,omitempty" doc:"What is missing where it is not usable."`
-	InUse        bool    `json:"in_use" doc:"New streams of its codec begin with this one."`
-	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"What a million pixels took to encode when it was tried, in seconds."`
+	Name         string  `json:"name" doc:"Name of the encoder in FFmpeg."`
+	Codec        string  `json:"codec" doc:"Codec, by its RTP name: H264 or VP9."`
+	Hardware     bool    `json:"hardware" doc:"The encoder runs on a graphics card."`
+	Price        string  `json:"price" set:"EncoderPrice" doc:"Price of a bitrate change: nothing, a keyframe, or reopening the encoder."`
+	Usable       bool    `json:"usable" doc:"The encoder encoded real pictures on this machine."`
+	Why          string  `json:"why,omitempty" doc:"Why the encoder is not usable."`
+	InUse        bool    `json:"in_use" doc:"New streams of this codec start with this encoder."`
+	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"Time to encode a million pixels in the trial, in seconds."`
 	Sessions     int     `json:"sessions,omitempty" doc:"Number of its open encodings."`
 	SessionLimit int     `json:"session_limit,omitempty" doc:"Maximum number of concurrent encodings; absent if no limit is known."`
-	LimitLearnt  bool    `json:"session_limit_learnt,omitempty" doc:"The limit is not configured: the hardware refused to do more."`
+	LimitLearnt  bool    `json:"session_limit_learnt,omitempty" doc:"The limit was learned: the hardware refused another encode."`
 }

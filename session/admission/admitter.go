@@ -325,11 +325,11 @@ func (a *Admitter) Capacity(codec string, s Snapshot, profiles []Profile) []Capa
 
 // Capacity is the number of sessions at a profile that a host has room for.
 type Capacity struct {
-	Profile   string `json:"profile" doc:"Size and frame rate, as 1280x720@30."`
+	Profile   string `json:"profile" doc:"Size and frame rate, such as 1280x720@30."`
 	Width     int    `json:"width" doc:"Width, in pixels."`
 	Height    int    `json:"height" doc:"Height, in pixels."`
-	FPS       int    `json:"fps" doc:"Pictures, in frames per second."`
+	FPS       int    `json:"fps" doc:"Frame rate, in frames per second."`
 	Bitrate   int    `json:"bitrate" doc:"Assumed bitrate of a session, in bit/s."`
-	More      int    `json:"more" doc:"Number of further sessions, each on a display of its own."`
-	LimitedBy string `json:"limited_by" set:"Resource" doc:"The resource that is short first."`
+	More      int    `json:"more" doc:"Number of further sessions that fit, each on a display of its own."`
+	LimitedBy string `json:"limited_by" set:"Resource" doc:"The resource that runs out first."`
 }

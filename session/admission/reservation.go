@@ -66,14 +66,14 @@ func (r ReservationRequest) Validate() error {
 
 // Reservation is a place that is kept for a session to come.
 type Reservation struct {
-	ID         string    `json:"id" doc:"Names the reservation; the viewer's offer gives it."`
-	Display    string    `json:"display" doc:"Id of the display that the place is for."`
-	Created    time.Time `json:"created" doc:"When the place was reserved."`
-	Expires    time.Time `json:"expires" doc:"When the place is given to others, unless a session has it by then."`
-	MaxBitrate int       `json:"max_bitrate" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
-	Weight     int       `json:"weight" doc:"The session's share where something is short; a number of 1 to 1000."`
-	Region     string    `json:"region,omitempty" doc:"Region of the ICE servers to use, where one was asked for."`
-	Session    string    `json:"session,omitempty" doc:"Id of the session that took the place; absent before."`
+	ID         string    `json:"id" doc:"ID of the reservation, for the viewer's offer."`
+	Display    string    `json:"display" doc:"ID of the reserved display."`
+	Created    time.Time `json:"created" doc:"When the reservation was made."`
+	Expires    time.Time `json:"expires" doc:"When the reservation expires, unless a session uses it."`
+	MaxBitrate int       `json:"max_bitrate" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
+	Weight     int       `json:"weight" doc:"The session's share of a scarce resource; a number of 1 to 1000."`
+	Region     string    `json:"region,omitempty" doc:"Requested region of the ICE servers."`
+	Session    string    `json:"session,omitempty" doc:"ID of the session that used the reservation; absent before."`
 }
 
 // reservation is a Reservation with the load that is kept for it.

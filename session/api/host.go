@@ -33,7 +33,7 @@ type hostView struct {
 	session.Host
 	Uptime   float64              `json:"uptime_seconds" doc:"Time since the daemon started, in seconds."`
 	Version  string               `json:"version" doc:"The daemon's version."`
-	Platform string               `json:"platform,omitempty" doc:"System and architecture, as linux/amd64."`
+	Platform string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
 	Capacity []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
 	Gateway  *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
 }
@@ -46,10 +46,10 @@ type GatewayLink struct {
 	State    string    `json:"state" enum:"disconnected,logging_in,connecting,binding,bound,blocked" doc:"State of the link."`
 	Since    time.Time `json:"since" doc:"When the link entered that state."`
 	Class    string    `json:"class,omitempty" doc:"Class of the current error, or of the last one."`
-	Reason   string    `json:"reason,omitempty" doc:"That error, for people."`
-	Failures int       `json:"failures" doc:"Number of attempts since the link was last steadily bound."`
+	Reason   string    `json:"reason,omitempty" doc:"The error, for people."`
+	Failures int       `json:"failures" doc:"Number of attempts since the link was last stable."`
 	NextTry  time.Time `json:"next_try,omitzero" doc:"Time of the next attempt, while the link waits for one."`
-	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the own account came back."`
+	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the host's own account came back."`
 }
 
 // describe returns the host as its reader may see it: only operators see addresses and accounts.
@@ -74,7 +74,7 @@ func (h host) get(w http.ResponseWriter, r *http.Request) error {
 
 // displayList is the answer of GET /v1/displays.
 type displayList struct {
-	Displays []session.DisplayInfo `json:"displays" doc:"The first is the default."`
+	Displays []session.DisplayInfo `json:"displays" doc:"The default display is first."`
 }
 
 func (h host) displays(w http.ResponseWriter, _ *http.Request) error {

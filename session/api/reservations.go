@@ -23,7 +23,7 @@ type reservations struct {
 type reserving struct {
 	Display     string  `json:"display,omitempty" maxLength:"200" doc:"ID of a display. Default: the first display."`
 	HoldSeconds float64 `json:"hold_seconds,omitempty" minimum:"1" maximum:"120" doc:"How long the reservation is held, in seconds. Default: 15."`
-	MaxBitrate  int     `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	MaxBitrate  int     `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
 	Weight      int     `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
 	Region      string  `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: the host's choice."`
 }

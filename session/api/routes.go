@@ -125,11 +125,11 @@ func (s *Server) publicRoutes(m monitoring) []route {
 		}),
 		open("GET", "/healthz", m.healthz, openapi.Operation{
 			ID: "getHealth", Tag: openapi.TagHealth, Summary: "Whether the daemon serves",
-			Answers: []openapi.Answer{openapi.JSON(200, health{}, "It serves.")},
+			Answers: []openapi.Answer{openapi.JSON(200, health{}, "The daemon serves.")},
 		}),
 		open("GET", "/readyz", m.readyz, openapi.Operation{
 			ID: "getReadiness", Tag: openapi.TagHealth, Summary: "Whether a new viewer would get a picture",
-			Answers: []openapi.Answer{openapi.JSON(200, readiness{}, "It would.")},
+			Answers: []openapi.Answer{openapi.JSON(200, readiness{}, "It would get one.")},
 			Codes:   []problem.Code{problem.NotReady},
 		}),
 		authed("GET", "/metrics", m.metrics, openapi.Operation{

@@ -86,14 +86,14 @@ func configurationRoutes(c configuration, rev revocations) []route {
 			Detail: "The grants are refused from now on, and their sessions end within two seconds. The revocation is kept " +
 				"as long as such a grant can live, over a restart if `revocations_file` is set.",
 			Body:    openapi.Reads(revoking{}, "What to revoke."),
-			Answers: []openapi.Answer{openapi.JSON(200, revocation{}, "It is revoked.")},
+			Answers: []openapi.Answer{openapi.JSON(200, revocation{}, "The grants are revoked.")},
 			Codes:   []problem.Code{problem.BadRequest, problem.TooManyRevocations},
 		}),
 		authed("POST", "/v1/encoders/probe", c.probe, openapi.Operation{
 			ID: "probeEncoders", Tag: openapi.TagControl, Summary: "Try all encoders again",
 			Detail: "For example after a driver update. The event encoders_tried says that it is done; GET /v1/host has the " +
 				"results. Active encodes continue.",
-			Answers: []openapi.Answer{openapi.Empty(202, "They will be tried.")},
+			Answers: []openapi.Answer{openapi.Empty(202, "The trial has been requested.")},
 		}),
 		authed("POST", "/v1/reload", c.reload, openapi.Operation{
 			ID: "reload", Tag: openapi.TagControl, Summary: "Read the configuration again",
@@ -102,13 +102,13 @@ func configurationRoutes(c configuration, rev revocations) []route {
 			Body: &openapi.Body{
 				Media: content.JSON, Optional: true, Value: reloading{}, Text: "Whether the change must be confirmed.",
 			},
-			Answers: []openapi.Answer{openapi.JSON(200, Reloaded{}, "What changed.")},
+			Answers: []openapi.Answer{openapi.JSON(200, Reloaded{}, "The changed settings.")},
 			Codes:   []problem.Code{problem.BadConfiguration},
 		}),
 		authed("POST", "/v1/reload/confirmation", c.confirm, openapi.Operation{
 			ID: "confirmReload", Tag: openapi.TagControl,
 			Summary: "Confirm a configuration change, which is reverted otherwise",
-			Answers: []openapi.Answer{openapi.Empty(204, "The change stays.")},
+			Answers: []openapi.Answer{openapi.Empty(204, "The change is permanent.")},
 			Codes:   []problem.Code{problem.NothingToConfirm},
 		}),
 	}

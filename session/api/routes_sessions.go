@@ -12,7 +12,7 @@ import (
 func (s *Server) whepRoutes() []route {
 	return []route{
 		authed("POST", "/whep/{display}", s.whep.Create, openapi.Operation{
-			ID: "openSession", Tag: openapi.TagWHEP, Summary: "Open a session: a viewer's offer for the host's answer",
+			ID: "openSession", Tag: openapi.TagWHEP, Summary: "Open a session",
 			Detail: "The session shows the User-Agent. OPTIONS on this path returns the ICE servers in Link headers. " +
 				"With `Wavry-Input: taken` the session accepts a data channel `input`. OPTIONS accepts `region`, too.",
 			Params: []openapi.Param{
@@ -46,7 +46,7 @@ func (s *Server) whepRoutes() []route {
 				openapi.Empty(204, "The candidates are accepted."),
 				{
 					Status: 200, Media: whep.TypeFragment, Header: []string{"ETag"},
-					Text: "ICE is restarted; the host's new credentials and candidates.",
+					Text: "ICE is restarted. The body has the host's new credentials and candidates.",
 				},
 			},
 			Codes: []problem.Code{
@@ -79,7 +79,7 @@ func sessionRoutes(s sessions) []route {
 		}),
 		authed("POST", "/v1/sessions", s.create, openapi.Operation{
 			ID: "createSession", Tag: openapi.TagControl,
-			Summary: "Open a session for a viewer: its offer for the host's answer",
+			Summary: "Open a session for a viewer",
 			Detail: "The same as POST /whep/{display}, for a client that acts for viewers. " +
 				"The viewer trickles candidates and restarts ICE at `path`.",
 			Body: openapi.Reads(opening{}, "The display to watch, and the viewer's offer."),
@@ -100,7 +100,7 @@ func sessionRoutes(s sessions) []route {
 			Body: openapi.Reads(changing{}, "The values to change. Omitted ones stay."),
 			Answers: []openapi.Answer{
 				openapi.JSON(200, session.Snapshot{},
-					"The session. Another display is shown from its first keyframe on."),
+					"The session. A new display is shown from its first keyframe on."),
 			},
 			Codes: []problem.Code{
 				problem.UnknownSession, problem.UnknownDisplay, problem.NoPicture, problem.BadChange, problem.Full,

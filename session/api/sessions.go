@@ -60,7 +60,7 @@ type opening struct {
 	Display     string `json:"display,omitempty" maxLength:"200" doc:"ID of a display. Default: the first display."`
 	Reservation string `json:"reservation,omitempty" maxLength:"200" doc:"ID of the reservation that the session uses."`
 	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866). It receives one video in one of the host's codecs, such as H.264 or VP9."`
-	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
 	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
 	Region      string `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: that of the reservation, else the host's choice."`
 	Role        string `json:"role,omitempty" set:"Role" doc:"What the viewer may do. Default: viewer."`
@@ -112,7 +112,7 @@ func orDefault(display string) string {
 
 // changing is the body of PATCH /v1/sessions/{id}.
 type changing struct {
-	MaxBitrate *int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's ceiling, in bit/s; 0 for that of the host."`
+	MaxBitrate *int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
 	Weight     *int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000."`
 	Display    *string `json:"display,omitempty" maxLength:"200" doc:"ID of the display to show from now on."`
 }

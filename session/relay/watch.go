@@ -41,16 +41,16 @@ type Config struct {
 
 // ServerStatus is what is known of one URL of a server. `doc` and `set` are as in package session.
 type ServerStatus struct {
-	URL       string    `json:"url" doc:"Where the server is asked."`
-	Region    string    `json:"region,omitempty" doc:"Region of the server, where it has one."`
-	Priority  int       `json:"priority" doc:"Place in its region, the lowest going first; a number of 0 to 1000."`
+	URL       string    `json:"url" doc:"URL of the server."`
+	Region    string    `json:"region,omitempty" doc:"Region of the server, if it has one."`
+	Priority  int       `json:"priority" doc:"Priority in the region; a number of 0 to 1000, the lowest goes first."`
 	State     string    `json:"state" set:"ICEServerState" doc:"Whether it works: unknown before the first probes, up, or down."`
-	Since     time.Time `json:"since" doc:"Since when it is in that state."`
-	Checked   time.Time `json:"checked,omitzero" doc:"When it was probed last."`
-	Reason    string    `json:"reason,omitempty" set:"ICEServerReason" doc:"What the newest probe failed by; missing when it did not."`
-	Error     string    `json:"error,omitempty" doc:"The same in words."`
-	RTT       float64   `json:"rtt_seconds" doc:"Round-trip time of the newest probe that succeeded, in seconds."`
-	Unhelpful uint64    `json:"sessions_without_relay" doc:"Number of sessions that asked for a relayed address in vain, of this server and of all others that they used."`
+	Since     time.Time `json:"since" doc:"When the state was entered."`
+	Checked   time.Time `json:"checked,omitzero" doc:"Time of the last probe."`
+	Reason    string    `json:"reason,omitempty" set:"ICEServerReason" doc:"Why the last probe failed; missing if it succeeded."`
+	Error     string    `json:"error,omitempty" doc:"The error, for people."`
+	RTT       float64   `json:"rtt_seconds" doc:"Round-trip time of the last successful probe, in seconds."`
+	Unhelpful uint64    `json:"sessions_without_relay" doc:"Number of sessions that got no relayed address from this server or from any other that they used."`
 }
 
 // target is one URL of a server. Watch's mutex guards what is not constant.

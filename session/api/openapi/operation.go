@@ -98,7 +98,7 @@ func headerTexts() map[string]string {
 			"For a session: the resource for PATCH and DELETE.",
 		"ETag":                "Identifies the ICE session; PATCH accepts it as If-Match.",
 		"Accept-Patch":        "The media type that PATCH accepts.",
-		"Content-Disposition": "Name for a file.",
+		"Content-Disposition": "Suggested name of the file.",
 		"Retry-After":         "When to try again, in seconds.",
 		"WWW-Authenticate":    "The server requires a bearer token.",
 		"Allow":               "The methods of the path.",

@@ -46,11 +46,11 @@ func (e *Error) Body() Body { return Body{e.Message, e.Code, e.Reasons, e.Resour
 
 // Body is the body of every answer that is not a success.
 type Body struct {
-	Error    string   `json:"error" doc:"What is wrong, for people."`
-	Code     Code     `json:"code" set:"ErrorCode" doc:"What is wrong, for programs."`
+	Error    string   `json:"error" doc:"The error, for people."`
+	Code     Code     `json:"code" set:"ErrorCode" doc:"The error, for programs."`
 	Reasons  []string `json:"reasons,omitempty" set:"UnreadyReason" doc:"With not_ready: why the host is not ready."`
 	Resource string   `json:"resource,omitempty" set:"Resource" doc:"With full: the resource that is exhausted."`
-	Fit      string   `json:"fit,omitempty" doc:"With full: the largest usual profile that fits, as 1280x720@30."`
+	Fit      string   `json:"fit,omitempty" doc:"With full: the largest usual profile that fits, such as 1280x720@30."`
 }
 
 // Shorten bounds a text that may quote what a client sent.
