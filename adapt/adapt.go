@@ -182,7 +182,7 @@ type Estimate struct {
 
 // Controller is one viewer's adaptation. One goroutine at a time makes all calls on it, with times that never go back.
 type Controller interface {
-	// OnSent tells of a packet that left the pacer, retransmissions and padding included.
+	// OnSent reports a packet that left the pacer, including retransmissions and padding.
 	OnSent(Packet)
 	OnFeedback(Feedback)
 	OnSource(Source)

@@ -53,7 +53,7 @@ func provingProcess(behaviour string) int {
 		select {}
 	case "hangs":
 		fmt.Fprintln(os.Stderr, "waiting for the driver")
-		<-time.After(time.Minute) // far beyond the deadline, yet no process is left for ever
+		<-time.After(time.Minute) // far beyond the deadline, but finite
 	}
 	return 0
 }

@@ -71,7 +71,7 @@ func TestKeyframesAreAfforded(t *testing.T) {
 	}
 }
 
-// A picture that takes a second is sent alone. One that was made for the target before a cut is not the encoder's
+// A picture that takes a second is sent alone. A picture made for the target before a cut is not the encoder's
 // fault.
 func TestOversized(t *testing.T) {
 	now := time.Unix(1000, 0)

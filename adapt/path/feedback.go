@@ -1,8 +1,8 @@
 // Package path turns a receiver's reports into what a sender knows of the network path: the round trip, the standing
 // queue, the delivered rate and the loss.
 //
-// Receivers report in several forms: transport-wide feedback and RFC 8888 tell of each packet, receiver reports (RFC
-// 3550) of a second of packets, NACKs of the missing ones, and an echo is a round trip measured apart from the media.
+// Receivers report in several forms. Transport-wide feedback and RFC 8888 report each packet, receiver reports (RFC
+// 3550) a second of packets, and NACKs the missing ones. An echo is a round trip measured apart from the media.
 // Path makes each of them one Sample, so that the control law need not know the form.
 //
 // The package is pure: time comes in with each call.
@@ -98,7 +98,7 @@ type Sample struct {
 	Count  Count
 }
 
-// Complete reports whether the sample's source tells of every packet.
+// Complete reports whether the sample's source covers every packet.
 func (k Kind) Complete() bool { return k <= CCFB }
 
 // Count sums packets.

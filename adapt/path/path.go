@@ -29,7 +29,7 @@ const (
 	PacketBits = 1200 * 8
 )
 
-// Path is what the reports of one receiver tell of the way to it. All durations count by the sender's clock, except
+// Path is the network path to one receiver, as its reports show it. All durations count by the sender's clock, except
 // where they are differences of the receiver's. Its zero value is ready for use.
 type Path struct {
 	// RTT is the smoothed round trip and Jitter the newest interarrival jitter; 0 when unknown.
@@ -116,7 +116,7 @@ func (p *Path) onRTT(at time.Time, rtt time.Duration) {
 	p.minRTT.add(at, rtt)
 }
 
-// Complete reports whether the receiver's reports tell of every packet.
+// Complete reports whether the receiver's reports cover every packet.
 func (p *Path) Complete() bool { return !p.transport.reported.Empty() }
 
 // MinRTT is the smallest round trip lately, 0 when unknown.

@@ -31,7 +31,7 @@ const (
 	gapSpan           = 60 * time.Millisecond
 
 	gapQueued, gapSure = 0.2, 0.4
-	// echoMost is how far apart two echoes may be to tell of one queue.
+	// echoMost is the longest time between two echoes that belong to one queue.
 	echoMost = 2 * time.Second
 	// The first silence after which the rate falls, and the one after which the viewer counts as gone, for receivers
 	// that send reports alone: patience times the mean time between reports, since one may be lost.
@@ -50,7 +50,7 @@ const (
 // carries while there is a queue.
 type reports struct {
 	at           time.Time     // when the newest receiver report came
-	acked, bytes int64         // up to the newest packet it told of, and sent until it came
+	acked, bytes int64         // up to the newest packet that it covers, and sent until it arrived
 	received     float64       // bits per second since the one before; 0 when unknown
 	queue        time.Duration // by the newest receiver report
 	seen         time.Duration // the queue by the newest report or echo, at seenAt

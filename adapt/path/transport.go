@@ -138,7 +138,7 @@ func (p *Path) onTransport(f *Feedback, by Sending) (Sample, bool) {
 		return Sample{}, false
 	}
 	t.reported.Add(f.At, *c)
-	if v.bytes > 0 && at-newest > t.newestSent { // else the report is late, and tells of a queue that was
+	if v.bytes > 0 && at-newest > t.newestSent { // else the report is late, and shows a past queue
 		s.Fresh = true
 		t.newestSent = at - newest
 		t.arrivals.report(v)

@@ -51,7 +51,7 @@ type Request struct {
 	Until         time.Time
 }
 
-// Prober decides when to probe, and judges what came of it.
+// Prober decides when to probe, and judges the results.
 type Prober struct {
 	purse    float64 // bytes
 	id       int

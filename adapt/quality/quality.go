@@ -183,7 +183,7 @@ func (m *Machine) Step(now time.Time, e Evidence) bool {
 
 // explain keeps the reason of a state that lasts to what holds now.
 func (m *Machine) explain(now time.Time, why Reason) {
-	if why == m.Reason || m.State == Good { // what is good has no limit to tell of
+	if why == m.Reason || m.State == Good { // a good state has no limit
 		m.doubt.Reset()
 		return
 	}

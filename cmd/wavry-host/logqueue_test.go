@@ -60,7 +60,7 @@ func TestLogQueueDropsWhatIsNotRead(t *testing.T) {
 	})
 }
 
-// Lines that are missing at the very end are told of, too.
+// Lines that are missing at the very end are reported too.
 func TestLogQueueTellsAtTheEndWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &gatedWriter{pass: make(chan struct{}, 3)}

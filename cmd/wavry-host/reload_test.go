@@ -237,7 +237,7 @@ func (p *policed) Prepare(allow []string, role session.Role) (apply func(), err 
 	return func() { p.now = fmt.Sprint(allow, role) }, nil
 }
 
-// Users of the gateway are let go without a restart, and nothing is applied when the list cannot be.
+// Users of the gateway are removed without a restart, and nothing is applied if the list cannot be.
 func TestReloadChangesWhoMayWatchByTheGateway(t *testing.T) {
 	const gateway = "gateway_url: wss://gateway.example/ws\ngateway_token_file: /t\n"
 	r, link := newReloadRig(t, gateway+"gateway_allow: [ann, bob]"), &policed{}

@@ -75,7 +75,7 @@ func (h *house) connect(id string) {
 
 func (h *house) has(id string) bool { return h.find(id) >= 0 }
 
-// shortOf checks that a request is refused for want of a resource.
+// shortOf checks that a request is refused because a resource is short.
 func shortOf(t *testing.T, err error, want Resource) {
 	t.Helper()
 	r, ok := errors.AsType[*RefusalError](err)
@@ -448,7 +448,7 @@ func TestKeysAreRemembered(t *testing.T) {
 	}
 }
 
-// A refusal says what is short in words, what would fit, and when to come again.
+// A refusal says in words what is short, what would fit, and when to retry.
 func TestRefusalIsWorded(t *testing.T) {
 	h := newHouse(Limits{Sessions: 9, Handshakes: 9, PerOwner: 9})
 	h.Host.Cores, h.Host.CoresUsed = 4, 3.3

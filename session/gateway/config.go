@@ -23,7 +23,7 @@ type Config struct {
 	Insecure bool
 	// Dialect is how the gateway talks. It defaults to Wavry.
 	Dialect Dialect
-	// Origin is the Origin header of the handshake; the gateway refuses those that it was not told of. Empty sends none.
+	// Origin is the Origin header of the handshake; the gateway refuses origins that it does not know. Empty sends none.
 	Origin string
 	// TokenFile holds a token. AccountFile holds an account that is traded for tokens: a JSON object of email and password. There
 	// must be one of the two.
@@ -45,7 +45,8 @@ type Config struct {
 	Display string
 	// MaxCallers is how many users are dealt with at a time. It defaults to 64.
 	MaxCallers int
-	// Opened is told of each offer that reached the session manager: whose it was, as what, and the session, or why there is none. It may be nil.
+	// Opened is called for each offer that reached the session manager, with its user, role, and the session or the
+	// error. It may be nil.
 	Opened func(owner session.Owner, role session.Role, id string, err error)
 	// Guard catches panics: in what a caller sends, which costs that message, or in the connection, which is made anew.
 	// Without it they are only logged.

@@ -14,12 +14,12 @@ type Counters interface {
 	State(s State)
 	// Failure is told why an attempt failed or a connection ended.
 	Failure(c Class)
-	// Received and Sent are told of each message.
+	// Received and Sent are called for each message.
 	Received(k Kind)
 	Sent(k Kind)
 	// Offer is told what became of an offer.
 	Offer(r Result)
-	// Dropped is told of each message that was not used, and why.
+	// Dropped is called for each unused message, with the reason.
 	Dropped(d Drop)
 }
 

@@ -52,7 +52,7 @@ type socket struct {
 }
 
 // client returns an HTTP client for the gateway. It follows no redirects, which could take secrets elsewhere. The caller
-// closes its idle connections. opened is told of the connection underneath; it may be nil.
+// closes its idle connections. opened is called with the underlying connection; it may be nil.
 func (l *Link) client(opened func(net.Conn)) *http.Client {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)

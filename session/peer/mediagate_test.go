@@ -120,7 +120,7 @@ func TestMediaGate(t *testing.T) {
 	})
 }
 
-// A viewer that reads nothing does not hold a writer up for ever.
+// A viewer that reads nothing blocks a writer for a limited time only.
 func TestWritesToAViewerThatDoesNotReadEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		come := make(arrivals, 1)

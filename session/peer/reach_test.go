@@ -62,7 +62,7 @@ func TestAddressesThatMediaIsSentTo(t *testing.T) {
 	}
 }
 
-// What a viewer tells of addresses that are not sent to is left out, and said when there is no path.
+// Candidates with addresses that nothing is sent to are ignored, and named when there is no path.
 func TestRefusedAddressesAreTold(t *testing.T) {
 	all := anywhere()
 	if got := all.admit([]string{hostAt("127.0.0.1"), hostAt("169.254.169.254"), hostAt("fe80::1")}); len(got) != 0 {

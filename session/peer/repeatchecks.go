@@ -8,7 +8,7 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// The first repeatedChecks ICE checks to an address are sent again after each of repeatAfter. Firefox sends its check
+// The first repeatedChecks ICE checks to an address are repeated after each of repeatAfter. Firefox sends its check
 // only once after it has received one of ours, and gives up after 5 s if the response is lost. Without repetitions one
 // of ten joins failed at 20 % loss in each direction.
 const (

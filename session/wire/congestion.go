@@ -17,14 +17,14 @@ const (
 	arrivedNobodyAt = 0x1fff // the receiver does not know
 )
 
-// maxStreams is how many streams of ours may be remembered: media, and what is sent again.
+// maxStreams is how many streams of ours may be remembered: media and retransmissions.
 const maxStreams = 4
 
 // streams are the histories of our streams, by SSRC.
 type streams struct {
 	mu   sync.Mutex
 	list map[uint32]*history
-	// repeats is told of what arrived.
+	// repeats is called for packets that arrived.
 	repeats *repeats
 }
 

@@ -19,7 +19,7 @@ type history struct {
 	newest int64 // unwrapped sequence number of the newest packet
 	any    bool
 	id     uint64
-	// repeats is told of the packets of media that arrived; it may be nil.
+	// repeats is called for packets of media that arrived; it may be nil.
 	repeats *repeats
 }
 
@@ -48,7 +48,7 @@ const (
 type content struct {
 	media  bool
 	number uint16
-	// copied: it is sent again on the media's stream. A receiver that has got the original discards the copy unseen
+	// copied: it is retransmitted on the media's stream. A receiver that has got the original discards the copy unseen
 	// (RFC 3711, section 3.3.2), so that its loss tells nothing.
 	copied bool
 }

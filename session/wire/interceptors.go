@@ -106,8 +106,8 @@ type resend struct {
 	onMedia    bool   // it is sent on that stream
 }
 
-// repairStream is where packets are sent again (RFC 4588). Its numbers are given here, as packets leave: pion's
-// responder gives one to every packet that it stores, so that a packet sent again twice would be a replay to the
+// repairStream is the stream of retransmissions (RFC 4588). Its numbers are given here, as packets leave: pion's
+// responder gives one to every packet that it stores, so that a packet retransmitted twice would be a replay to the
 // receiver's SRTP, and a long time without loss a jump that makes both ends disagree on its rollover counter.
 type repairStream struct {
 	ssrc        uint32
@@ -137,7 +137,7 @@ func (g *rtxQueue) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		attributes interceptor.Attributes,
 	) (int, error) {
 		defer s.cfg.Guard.Recover(part) // the NACK responder has goroutines of its own
-		// Media comes in order from the pacer alone; the rest is sent again: on its own stream, or on the media's
+		// Media comes in order from the pacer alone; the rest are retransmissions: on its own stream, or on the media's
 		// where the peer has no retransmission stream.
 		s.mu.Lock()
 		// Serial number arithmetic.

@@ -18,7 +18,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// lossy drops every fiftieth packet that arrives, of media and of what is sent again, below the receiver's NACK
+// lossy drops every fiftieth packet that arrives, of media and of retransmissions, below the receiver's NACK
 // generator. It counts what it lets through of the retransmission stream, and what of that has a transport-wide
 // number.
 type lossy struct {
@@ -223,7 +223,7 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 	if again := loss.again.Load(); again == 0 || want != loss.numbered.Load() {
 		t.Errorf("%d packets came again, %d of them numbered; want some, and %d", again, loss.numbered.Load(), want)
 	}
-	// Every packet that left is reported, but for the last ones: what is sent again counts like any other.
+	// Every packet that left is reported, but for the last ones: retransmissions count like any other.
 	for {
 		all, lost, disorder := told.count()
 		if uint64(all)+2*perFrame >= counts.Packets {

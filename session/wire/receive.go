@@ -186,7 +186,7 @@ func (s *Sender) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (ada
 	return f, len(f.Packets) > 0
 }
 
-// eachSymbol calls one for every packet that chunk tells of, until it returns false.
+// eachSymbol calls one for every packet that chunk covers, until it returns false.
 func eachSymbol(chunk rtcp.PacketStatusChunk, one func(symbol uint16) bool) bool {
 	switch c := chunk.(type) {
 	case *rtcp.RunLengthChunk:
@@ -205,7 +205,7 @@ func eachSymbol(chunk rtcp.PacketStatusChunk, one func(symbol uint16) bool) bool
 	return true
 }
 
-// measured notes the newest round trip. It counts for what is sent again only.
+// measured notes the newest round trip. It counts for retransmissions only.
 func (s *Sender) measured(rtt time.Duration) {
 	s.mu.Lock()
 	s.rtt = min(rtt, time.Second)

@@ -10,7 +10,7 @@ import (
 	"wavryhost/adapt/pacing"
 )
 
-// A packet that is sent again passes the pacer and the recorder: it is counted and has a transport-wide number.
+// A retransmission passes the pacer and the recorder: it is counted and has a transport-wide number.
 func TestRetransmissionsPassThePacer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 1_000_000}, true)

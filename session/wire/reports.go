@@ -9,7 +9,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// mostAsked bounds the packets that one request for packets again is told of: a second at 3 Mbit/s.
+// mostAsked bounds the packets of one request for retransmission: a second at 3 Mbit/s.
 const mostAsked = 256
 
 // media returns our media's stream, and what was sent on it where the peer reports on no single packets, else nil.

@@ -45,7 +45,7 @@ type Config struct {
 	Codec string
 	// MTU is the largest RTP packet in bytes, header included. It defaults to 1200.
 	MTU int
-	// OnSent is told of every packet that leaves, in their order, from the goroutine of Run.
+	// OnSent is called for every packet that leaves, in their order, from the goroutine of Run.
 	OnSent func(adapt.Packet)
 	// OnBroken is called when the receiver lacks a packet that it will not get any more, and cannot decode before the
 	// next keyframe. It is called at most once for each keyframe, from a goroutine of pion.
