@@ -4,5 +4,5 @@ package xproto
 
 import "runtime"
 
-// See bubbles_test.go at the root.
+// See packages_test.go at the root.
 var _ = runtime.GOMAXPROCS(1)

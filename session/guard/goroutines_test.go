@@ -1,4 +1,4 @@
-package wavryhost_test
+package guard_test
 
 import (
 	"go/ast"
@@ -19,7 +19,7 @@ var caught = regexp.MustCompile(`[gG]uard(ed)?\.(Run|Catch|Recover)\(|\.safely\(
 func TestGoroutinesAreGuarded(t *testing.T) {
 	seen := 0
 	for _, root := range []string{"session", "capture", "encode", "platform"} {
-		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join("../..", root), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") ||
 				strings.HasSuffix(filepath.Dir(path), "test") || strings.Contains(path, "testdata") {
 				return err

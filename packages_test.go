@@ -1,4 +1,4 @@
-// Package wavryhost_test checks the tree as a whole: imports, documents, and rules that all packages share.
+// Package wavryhost_test checks what holds for every package: imports, names, comments, and how it tests in bubbles.
 package wavryhost_test
 
 import (
@@ -15,7 +15,8 @@ import (
 
 // rooms says which packages of ours each package may import. A new package goes in here, or the test fails.
 var rooms = map[string][]string{
-	"wavryhost": {},
+	"wavryhost":      {},
+	"wavryhost/docs": {},
 
 	"wavryhost/capture":             {},
 	"wavryhost/capture/capturetest": {"capture"},
@@ -301,7 +302,7 @@ func checkRoom(t *testing.T, p listed) {
 	}
 	allowed, ok := rooms[p.ImportPath]
 	if !ok {
-		t.Errorf("%s is in no room: add it to the table in deps_test.go, with what it may import", p.ImportPath)
+		t.Errorf("%s is in no room: add it to the table in packages_test.go, with what it may import", p.ImportPath)
 		return
 	}
 	for _, path := range p.Imports {
@@ -354,5 +355,26 @@ func TestPackageNames(t *testing.T) {
 		if slices.Contains([]string{"util", "utils", "common", "types", "helpers", "models", "misc"}, name) {
 			t.Errorf("%s: a package is named for what it gives", p.ImportPath)
 		}
+	}
+}
+
+// All timers of a synctest bubble share one context of the race detector. When two threads run two of them at the same
+// moment, the detector can crash the test program (golang/go#78156; runtime/time.go, unlockAndRun, of Go 1.26.8):
+// "ThreadSanitizer: CHECK failed", or SIGSEGV. With one processor only one such thread exists. The detector finds as
+// much with one, because it judges by the order of events and not by coincidence.
+func TestBubblesHaveOneProcessorUnderTheRaceDetector(t *testing.T) {
+	const guard = "bubbles_race_test.go"
+	found := 0
+	for _, p := range list(t, []string{"CGO_ENABLED=1"}, "-race", "./...") {
+		if !slices.Contains(slices.Concat(p.TestImports, p.XTestImports), "testing/synctest") {
+			continue
+		}
+		found++
+		if !slices.Contains(slices.Concat(p.TestGoFiles, p.XTestGoFiles), guard) {
+			t.Errorf("%s tests in bubbles, and has no %s; copy that of another package", p.ImportPath, guard)
+		}
+	}
+	if found == 0 {
+		t.Error("no package tests in bubbles, so this looks at nothing")
 	}
 }
