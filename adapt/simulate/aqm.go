@@ -54,8 +54,8 @@ func (q *lane) pop() *packet {
 	return p
 }
 
-// above tells whether the packet that was taken makes one to drop: packets have waited longer than the target for an
-// interval.
+// above reports whether another packet must be dropped after a packet was taken: packets have waited longer than the
+// target for an interval.
 func (q *lane) above(p *packet, now time.Duration) bool {
 	if p == nil || now-p.queuedAt < codelTarget || q.bytes <= quantum {
 		q.firstAbove = 0
@@ -85,7 +85,7 @@ func (q *lane) codel(now time.Duration, drop func(*packet)) *packet {
 		p = q.pop()
 		q.above(p, now)
 		q.dropping = true
-		// Where it was dropping a short while ago it goes on at the rate that it had.
+		// Where it was dropping a short while ago it continues at the rate that it had.
 		delta := q.count - q.lastCount
 		q.count = 1
 		if delta > 1 && now-q.dropNext < 16*codelInterval {
@@ -188,7 +188,14 @@ type pie struct {
 // update is called each pieEvery with the queue's delay (RFC 8033, section 4.2).
 func (e *pie) update(delay time.Duration) {
 	p := pieAlpha*(delay-pieTarget).Seconds() + pieBeta*(delay-e.delay).Seconds()
-	for _, s := range []struct{ under, share float64 }{{.000001, 2048}, {.00001, 512}, {.0001, 128}, {.001, 32}, {.01, 8}, {.1, 2}} {
+	for _, s := range []struct{ under, share float64 }{
+		{.000001, 2048},
+		{.00001, 512},
+		{.0001, 128},
+		{.001, 32},
+		{.01, 8},
+		{.1, 2},
+	} {
 		if e.probability < s.under {
 			p /= s.share
 			break

@@ -134,7 +134,7 @@ func (b *bbr) advance(t *tcp, round bool) {
 	}
 }
 
-// probeBW begins with any phase but the one that drains.
+// probeBW begins with any phase except the draining one.
 func (b *bbr) probeBW(t *tcp) {
 	b.state, b.cycleAt = bbrProbeBW, t.w.now
 	if b.cycle = t.w.random.IntN(len(bbrCycle) - 1); b.cycle > 0 {

@@ -150,7 +150,10 @@ func brokenControllers() []struct {
 		{"leaves its bounds, and pads all the time", breaking(func(b *broken) {
 			b.says = func(now time.Time, t *adapt.Targets) {
 				hold(t, b.cfg.Max+1)
-				t.Pad = adapt.PadRequest{ProbeID: int(now.UnixMilli() / 100), Bytes: 20_000, BitsPerSecond: b.cfg.Max, Until: now.Add(time.Second)}
+				t.Pad = adapt.PadRequest{
+					ProbeID: int(now.UnixMilli() / 100), Bytes: 20_000, BitsPerSecond: b.cfg.Max,
+					Until: now.Add(time.Second),
+				}
 			}
 		})},
 	}

@@ -14,7 +14,8 @@ func burstLoss() Case {
 		Name: "burst-loss", About: "2 % lost in bursts of ten packets, on 2 Mbit/s", Length: 60 * sec,
 		Links: links, Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)},
 		Gates: []Gate{
-			least("use", .8, func(r *Result) float64 { return r.Use(0, 0, 20*sec, 59*sec) / .98 }), queue("q95 ms", .95, 80, 10*sec, 60*sec),
+			least("use", .8, func(r *Result) float64 { return r.Use(0, 0, 20*sec, 59*sec) / .98 }),
+			queue("q95 ms", .95, 80, 10*sec, 60*sec),
 		},
 	}
 }
@@ -38,7 +39,8 @@ func sluggish() Case {
 	return c
 }
 
-// workday is half an hour of somebody at work: typing, now and then a page, pauses. What probing costs shows in the long run.
+// workday is half an hour of somebody at work: typing, now and then a page, pauses. What probing costs shows in the
+// long run.
 func workday() Case {
 	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 1800*sec)
 	f.Screen = func(at time.Duration) float64 {
@@ -134,27 +136,33 @@ func randomLoss(rate, bound float64) Case {
 	links := oneWay(Constant(2e6), rfcQueue, 50*time.Millisecond, rfcJitter)
 	links[0].Loss = rate
 	return Case{
-		Name: fmt.Sprintf("loss-%g", rate*100), About: fmt.Sprintf("%g %% lost at random, on 2 Mbit/s", rate*100), Length: 60 * sec,
-		Links: links, Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)},
+		Name: fmt.Sprintf("loss-%g", rate*100), About: fmt.Sprintf("%g %% lost at random, on 2 Mbit/s", rate*100),
+		Length: 60 * sec,
+		Links:  links, Flows: []Flow{flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)},
 		Gates: []Gate{least("use", bound, func(r *Result) float64 { return r.Use(0, 0, 20*sec, 59*sec) / (1 - rate) })},
 	}
 }
 
-// brokenLink loses more than any link that is of use: the circuit opens whatever the loss does not depend on (RFC 8083).
+// brokenLink loses more than any link that is of use: the circuit opens whatever the loss does not depend on
+// (RFC 8083).
 func brokenLink() Case {
 	c := randomLoss(.35, 0)
-	c.Gates = []Gate{each(most("kbit/s", 600, func(r *Result) float64 { return r.Flows[0].SentRate(20*sec, 59*sec) / 1000 }))}
+	c.Gates = []Gate{each(most("kbit/s", 600, func(r *Result) float64 {
+		return r.Flows[0].SentRate(20*sec, 59*sec) / 1000
+	}))}
 	return c
 }
 
-// lossyScreen loses at random about what the states depend on, on a link that carries all that the screen needs: no more than chance changes.
+// lossyScreen loses at random about what the states depend on, on a link that carries all that the screen needs: no
+// more than chance changes.
 func lossyScreen(rate float64) Case {
 	links := oneWay(Constant(20e6), rfcQueue, 20*time.Millisecond, 0)
 	links[0].Loss = rate
 	one := flow(desktop(1_000_000, 20_000_000, 30), 0, 60*sec)
 	one.Screen = func(time.Duration) float64 { return 2e6 }
 	return Case{
-		Name: fmt.Sprintf("lossy-screen-%g", rate*100), About: fmt.Sprintf("%g %% lost at random, 2 Mbit/s needed of 20", rate*100), Length: 60 * sec,
+		Name:  fmt.Sprintf("lossy-screen-%g", rate*100),
+		About: fmt.Sprintf("%g %% lost at random, 2 Mbit/s needed of 20", rate*100), Length: 60 * sec,
 		Links: links, Flows: []Flow{one},
 		Gates: []Gate{
 			most("transitions/min", 6, func(r *Result) float64 { return float64(len(r.Flows[0].Transitions)) }),
@@ -214,10 +222,12 @@ func scenes() Case {
 	f := flow(desktop(300_000, 20_000_000, 30), 0, 60*sec)
 	f.SceneEvery, f.SceneSize = 3*sec, 20
 	return Case{
-		Name: "scenes", About: "2 Mbit/s, a picture of 20 times the size each 3 s, larger than the encoder was allowed", Length: 60 * sec,
-		Links: oneWay(Constant(2e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},
+		Name: "scenes", About: "2 Mbit/s, a picture of 20 times the size each 3 s, larger than the encoder was allowed",
+		Length: 60 * sec,
+		Links:  oneWay(Constant(2e6), rfcQueue, 25*time.Millisecond, rfcJitter), Flows: []Flow{f},
 		Gates: []Gate{
-			queue("q95 ms", .95, 50, 5*sec, 60*sec), queue("q99 ms", .99, 80, 5*sec, 60*sec), loss(0, 60*sec), use(.75, 0, 0, 5*sec, 60*sec),
+			queue("q95 ms", .95, 50, 5*sec, 60*sec), queue("q99 ms", .99, 80, 5*sec, 60*sec), loss(0, 60*sec),
+			use(.75, 0, 0, 5*sec, 60*sec),
 		},
 	}
 }
@@ -233,7 +243,8 @@ func resting(at time.Duration) float64 {
 func halved() Case {
 	c := Case{
 		Name: "halved", About: "6, 3, 6 Mbit/s for 20 s each", Length: 60 * sec,
-		Links: oneWay(Capacity{{0, 6e6}, {20*sec + 130*time.Millisecond, 3e6}, {40 * sec, 6e6}}, rfcQueue, 25*time.Millisecond, rfcJitter),
+		Links: oneWay(Capacity{{0, 6e6}, {20*sec + 130*time.Millisecond, 3e6}, {40 * sec, 6e6}}, rfcQueue,
+			25*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)},
 	}
 	c.Gates = halvedGates()
@@ -284,8 +295,9 @@ func halvedGates() []Gate {
 	}
 }
 
-// halvedAnytime has a capacity that is halved at a moment which differs by seed, from the first half second on, for 20 s. With a screen
-// that rests and moves in turn the moment also is one at which little is sent, the path is probed, or the screen begins to move.
+// halvedAnytime has a capacity that is halved at a moment which differs by seed, from the first half second on, for
+// 20 s. With a screen that rests and moves in turn the moment also is one at which little is sent, the path is probed,
+// or the screen begins to move.
 func halvedAnytime(name, about string, screen func(time.Duration) float64) Case {
 	f := flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)
 	f.Screen = screen
@@ -306,7 +318,8 @@ func halvedAnytime(name, about string, screen func(time.Duration) float64) Case 
 func tenth() Case {
 	c := Case{
 		Name: "tenth", About: "8, 0.8, 8 Mbit/s for 20 s each, with a queue of 50 ms", Length: 60 * sec,
-		Links: oneWay(Capacity{{0, 8e6}, {20 * sec, .8e6}, {40 * sec, 8e6}}, 50*time.Millisecond, 5*time.Millisecond, rfcJitter),
+		Links: oneWay(Capacity{{0, 8e6}, {20 * sec, .8e6}, {40 * sec, 8e6}}, 50*time.Millisecond, 5*time.Millisecond,
+			rfcJitter),
 		Flows: []Flow{flow(desktop(1_000_000, 20_000_000, 60), 0, 60*sec)},
 	}
 	for _, g := range halvedGates() {
@@ -371,7 +384,9 @@ func stillWide() Case {
 	c.Links = oneWay(Constant(30e6), rfcQueue, 25*time.Millisecond, rfcJitter)
 	c.Flows[0].Config.Max = 40_000_000
 	c.Gates = slices.DeleteFunc(c.Gates, func(g Gate) bool { return g.Name == "lowered" })
-	c.Gates[0] = least("1st second's use", .8, func(r *Result) float64 { return r.Flows[0].SentRate(300*sec, 301*sec) / 30e6 })
+	c.Gates[0] = least("1st second's use", .8, func(r *Result) float64 {
+		return r.Flows[0].SentRate(300*sec, 301*sec) / 30e6
+	})
 	return c
 }
 
@@ -384,13 +399,14 @@ func halvedWide() Case {
 	return c
 }
 
-// oscillations are around what the states depend on, of 1.4 Mbit/s that 720p at 30 frames a second asks for: below it a stream is
-// constrained, below 0.6 of it frames are given up, and below 0.3 it is critical.
+// oscillations are around what the states depend on, of 1.4 Mbit/s that 720p at 30 frames a second asks for: below it
+// a stream is constrained, below 0.6 of it frames are given up, and below 0.3 it is critical.
 func oscillations() []Case {
 	cases := []Case{oscillating("oscillating", sec, 3e6, 1e6)}
 	for _, period := range []time.Duration{3333 * time.Millisecond, sec, 333 * time.Millisecond} {
 		for _, around := range []struct{ high, low float64 }{{1.8e6, 1.1e6}, {1e6, .65e6}, {.55e6, .3e6}} {
-			cases = append(cases, oscillating(fmt.Sprintf("osc-%.1f-%g", 1/period.Seconds(), around.high/1e6), period, around.high, around.low))
+			cases = append(cases, oscillating(fmt.Sprintf("osc-%.1f-%g", 1/period.Seconds(), around.high/1e6), period,
+				around.high, around.low))
 		}
 	}
 	return cases
@@ -402,7 +418,8 @@ func oscillating(name string, period time.Duration, high, low float64) Case {
 		c = append(c, Step{at, high}, Step{at + period/2, low})
 	}
 	return Case{
-		Name: name, About: fmt.Sprintf("%g and %g Mbit/s in turn, each for %v", high/1e6, low/1e6, (period / 2).Round(time.Millisecond)), Length: 120 * sec,
+		Name: name, About: fmt.Sprintf("%g and %g Mbit/s in turn, each for %v", high/1e6, low/1e6,
+			(period / 2).Round(time.Millisecond)), Length: 120 * sec,
 		Links: oneWay(c, rfcQueue, 25*time.Millisecond, rfcJitter),
 		Flows: []Flow{flow(desktop(min(1_000_000, int(low)), 20_000_000, 30), 0, 120*sec)},
 		Gates: []Gate{
@@ -416,7 +433,8 @@ func oscillating(name string, period time.Duration, high, low float64) Case {
 func lateComer(name string, capacity float64, delay time.Duration, before int) Case {
 	const joins, end = 30 * sec, 60 * sec
 	c := Case{
-		Name: name, About: fmt.Sprintf("a flow comes 30 s after %d that have %g Mbit/s, one-way delay %v", before, capacity/1e6, delay), Length: end,
+		Name: name, About: fmt.Sprintf("a flow comes 30 s after %d that have %g Mbit/s, one-way delay %v", before,
+			capacity/1e6, delay), Length: end,
 		Links: oneWay(Constant(capacity), rfcQueue, delay, rfcJitter),
 	}
 	for range before {
@@ -429,7 +447,9 @@ func lateComer(name string, capacity float64, delay time.Duration, before int) C
 		highest = 1.5
 	}
 	c.Gates = []Gate{
-		least("share after 10 s", .75, func(r *Result) float64 { return r.Flows[before].Rate(joins+10*sec, joins+15*sec) / fair }),
+		least("share after 10 s", .75, func(r *Result) float64 {
+			return r.Flows[before].Rate(joins+10*sec, joins+15*sec) / fair
+		}),
 		most("of fair share", highest, func(r *Result) float64 { return r.Flows[before].Rate(joins+10*sec, end) / fair }),
 		worstQueue(80, joins, end), worstLoss(0, joins, end), total(.85, joins, end),
 	}
@@ -482,7 +502,9 @@ func hostile() Case {
 
 // frequent reports come more often than frames: most see packets from within a frame alone, behind others of it.
 func frequent() Case {
-	return quick("frequent", "a report each 25 ms, and a frame each 33", func(c *Case) { c.Flows[0].Feedback.Every = 25 * time.Millisecond })
+	return quick("frequent", "a report each 25 ms, and a frame each 33", func(c *Case) {
+		c.Flows[0].Feedback.Every = 25 * time.Millisecond
+	})
 }
 
 func lte(seed uint64) Case {
@@ -492,7 +514,8 @@ func lte(seed uint64) Case {
 	f := flow(desktop(1_000_000, 12_000_000, 60), 0, 120*sec)
 	f.Lag = 33 * time.Millisecond
 	return Case{
-		Name: fmt.Sprintf("cellular-%d", seed), About: "our model of a moving phone, 4 Mbit/s in the mean, 450 kB of queue", Length: 120 * sec,
+		Name:  fmt.Sprintf("cellular-%d", seed),
+		About: "our model of a moving phone, 4 Mbit/s in the mean, 450 kB of queue", Length: 120 * sec,
 		Links: links, Flows: []Flow{f},
 		Gates: []Gate{
 			use(.55, 0, 0, 5*sec, 120*sec),

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// pathCases are paths that a flow has to itself: Wi-Fi, loss without congestion, queues in bytes, and what browsers
+// pathCases are paths with a single flow: Wi-Fi, loss without congestion, queues in bytes, and what browsers
 // vary in their reports.
 func pathCases() []Case {
 	ms := time.Millisecond
@@ -14,12 +14,15 @@ func pathCases() []Case {
 		fallInBytes(30_000, 1.5, 3), fallInBytes(250_000, 1.5, 3), fallInBytes(2_000_000, 1.5, 3),
 		roomy(wifi("stall-90", "30 Mbit/s, nothing for 90 ms of each second", Link{Capacity: stalls(30e6, sec, 90*ms)})),
 		roomy(wifi("stall-250", "30 Mbit/s, nothing for 250 ms of each 4 s", Link{Capacity: stalls(30e6, 4*sec, 250*ms)})),
-		wifi("stall-90-12", "12 Mbit/s in bunches, nothing for 90 ms of each second", Link{Capacity: stalls(12e6, sec, 90*ms), Bunch: bunches}),
+		wifi("stall-90-12", "12 Mbit/s in bunches, nothing for 90 ms of each second",
+			Link{Capacity: stalls(12e6, sec, 90*ms), Bunch: bunches}),
 		roomy(wifi("bunch-30", "30 Mbit/s in bunches each 5 to 10 ms", Link{Capacity: Constant(30e6), Bunch: bunches})),
 		wifi("bunch-6", "6 Mbit/s in bunches each 5 to 10 ms", Link{Capacity: Constant(6e6), Bunch: bunches}),
 		roomy(wifi("jitter-10", "30 Mbit/s with 10 ms of jitter, in order", Link{Capacity: Constant(30e6), Jitter: 10 * ms})),
-		varying(wifi("spikes", "25 Mbit/s, a tenth for 60 to 140 ms each 0.4 to 1.6 s", Link{Capacity: Constant(25e6)}), spikes),
-		roomy(varying(wifi("wifi-rates", "6 to 58 Mbit/s in bunches, another rate each 0.3 to 3 s, stalls", Link{Capacity: Constant(25e6), Bunch: bunches}), wifiRates)),
+		varying(wifi("spikes", "25 Mbit/s, a tenth for 60 to 140 ms each 0.4 to 1.6 s", Link{Capacity: Constant(25e6)}),
+			spikes),
+		roomy(varying(wifi("wifi-rates", "6 to 58 Mbit/s in bunches, another rate each 0.3 to 3 s, stalls",
+			Link{Capacity: Constant(25e6), Bunch: bunches}), wifiRates)),
 	}
 	for _, lost := range []float64{.01, .02, .05, .1} {
 		cases = append(cases, lossy(lost))
@@ -78,8 +81,8 @@ func spikes(seed uint64) Capacity {
 	return c
 }
 
-// wifiRates goes to a rate of the table of 802.11n beside the one before, less what the protocol takes, each 0.3 to 3
-// s, and stalls for 20 to 120 ms in between now and then.
+// wifiRates changes to the next higher or lower rate of 802.11n, less the protocol's share, each 0.3 to 3 s. Now and
+// then it stalls for 20 to 120 ms.
 func wifiRates(seed uint64) Capacity {
 	random := newRandom(seed ^ 0x80211)
 	rates := []float64{6.5e6, 13e6, 19.5e6, 26e6, 39e6, 52e6, 58.5e6}
@@ -108,8 +111,9 @@ func lossy(lost float64) Case {
 	}
 	used := func(r *Result) float64 { return r.Use(0, 0, 20*sec, 90*sec) }
 	return Case{
-		Name: fmt.Sprintf("random-%g", lost*100), About: fmt.Sprintf("%g %% lost at random, on 10 Mbit/s", lost*100), Length: 90 * sec,
-		Links: links, Flows: several(1, 90*sec),
+		Name: fmt.Sprintf("random-%g", lost*100), About: fmt.Sprintf("%g %% lost at random, on 10 Mbit/s", lost*100),
+		Length: 90 * sec,
+		Links:  links, Flows: several(1, 90*sec),
 		Gates: []Gate{least("use", share, used), each(least("use", worst, used)), queue("q95 ms", .95, 60, 20*sec, 90*sec)},
 	}
 }
@@ -155,8 +159,10 @@ func reportsBursts() Case {
 	}
 	links := oneWay(Constant(2e6), 400*time.Millisecond, 20*time.Millisecond, 2*time.Millisecond)
 	return Case{
-		Name: "reports-bursts", About: "receiver reports, 10 s of quiet and 5 s of motion in turn, on 2 Mbit/s with 100 kB", Length: 120 * sec,
-		Links: links, Flows: []Flow{f},
+		Name:   "reports-bursts",
+		About:  "receiver reports, 10 s of quiet and 5 s of motion in turn, on 2 Mbit/s with 100 kB",
+		Length: 120 * sec,
+		Links:  links, Flows: []Flow{f},
 		Gates: []Gate{
 			most("loss in bursts", .03, func(r *Result) float64 {
 				return meanOver(r, 10*sec, 15*sec, 5*sec, func(from, to time.Duration) float64 { return r.Flows[0].Loss(from, to) })

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// sharedCases are paths shared by flows of ours and TCP. A house with several viewers and a download on one access link
-// is the normal case, and one run in ten that fails is too many: most gates are for every seed.
+// sharedCases are paths shared by flows of ours and TCP. A house with several viewers and a download on one access
+// link is the normal case, and one run in ten that fails is too many: most gates are for every seed.
 func sharedCases() []Case {
 	var cases []Case
 	daily := func(c Case) { cases = append(cases, c) }
@@ -111,7 +111,8 @@ func policed(rate float64, burst time.Duration, n int, tcp bool) Case {
 	case n == 1:
 		c.Gates = append(c.Gates, least("use", .85, func(r *Result) float64 { return all(r, 45*sec, 90*sec) / rate }))
 	default:
-		c.Gates = append(c.Gates, each(least("total use", .8, func(r *Result) float64 { return all(r, 45*sec, 90*sec) / rate })))
+		c.Gates = append(c.Gates,
+			each(least("total use", .8, func(r *Result) float64 { return all(r, 45*sec, 90*sec) / rate })))
 	}
 	return c
 }
@@ -119,9 +120,11 @@ func policed(rate float64, burst time.Duration, n int, tcp bool) Case {
 // shallow is a queue of 15 ms that n of our flows share.
 func shallow(n int) Case {
 	return Case{
-		Name: fmt.Sprintf("shallow-%d", n), About: fmt.Sprintf("a queue of 15 kB on 8 Mbit/s, flows of ours: %d", n), Length: 90 * sec,
-		Links: oneWay(Constant(8e6), 15*time.Millisecond, 20*time.Millisecond, 2*time.Millisecond), Flows: several(n, 90*sec),
-		Gates: []Gate{each(worstLoss(.1, 45*sec, 90*sec)), worstLoss(.04, 45*sec, 90*sec), each(total(.8, 45*sec, 90*sec))},
+		Name: fmt.Sprintf("shallow-%d", n), About: fmt.Sprintf("a queue of 15 kB on 8 Mbit/s, flows of ours: %d", n),
+		Length: 90 * sec,
+		Links:  oneWay(Constant(8e6), 15*time.Millisecond, 20*time.Millisecond, 2*time.Millisecond),
+		Flows:  several(n, 90*sec),
+		Gates:  []Gate{each(worstLoss(.1, 45*sec, 90*sec)), worstLoss(.04, 45*sec, 90*sec), each(total(.8, 45*sec, 90*sec))},
 	}
 }
 
@@ -151,8 +154,9 @@ func besideTCP(rate, products float64, control Control) Case {
 	links := oneWay(Constant(rate), rfcQueue, 20*time.Millisecond, 2*time.Millisecond)
 	links[0].QueueBytes = int(products * rate / 8 * .04)
 	return Case{
-		Name:   fmt.Sprintf("beside-%s-%g-%g", []string{"cubic", "newreno", "bbr"}[control], rate/1e6, products),
-		About:  fmt.Sprintf("one flow of TCP beside a desktop on %g Mbit/s with a queue of %g bandwidth-delay products", rate/1e6, products),
+		Name: fmt.Sprintf("beside-%s-%g-%g", []string{"cubic", "newreno", "bbr"}[control], rate/1e6, products),
+		About: fmt.Sprintf("one flow of TCP beside a desktop on %g Mbit/s with a queue of %g bandwidth-delay products",
+			rate/1e6, products),
 		Length: 120 * sec, Links: links, Flows: several(1, 120*sec),
 		TCP: []TCP{{Control: control, Start: 30 * sec, Stop: 120 * sec, Forward: []int{0}, Back: []int{1}}},
 		Gates: []Gate{
@@ -190,7 +194,8 @@ func managedTCP(aqm AQM) Case {
 // severalManaged is an AQM that n of our flows share.
 func severalManaged(aqm AQM, n int) Case {
 	c := tail(n)
-	c.Name, c.About = fmt.Sprintf("%s-%d", aqm.name(), n), fmt.Sprintf("8 Mbit/s under %s, flows of ours: %d", aqm.name(), n)
+	c.Name, c.About = fmt.Sprintf("%s-%d", aqm.name(), n),
+		fmt.Sprintf("8 Mbit/s under %s, flows of ours: %d", aqm.name(), n)
 	c.Links[0].AQM, c.Links[0].QueueBytes = aqm, 2_000_000
 	return c
 }
@@ -198,7 +203,8 @@ func severalManaged(aqm AQM, n int) Case {
 // severalWifi is a path of Wi-Fi that n of our flows share.
 func severalWifi(n int) Case {
 	c := varying(wifi("wifi-rates", "", Link{Capacity: Constant(25e6), Bunch: bunches}), wifiRates)
-	c.Name, c.About = fmt.Sprintf("wifi-rates-%d", n), fmt.Sprintf("the rates and stalls of wifi-rates, flows of ours: %d", n)
+	c.Name, c.About = fmt.Sprintf("wifi-rates-%d", n),
+		fmt.Sprintf("the rates and stalls of wifi-rates, flows of ours: %d", n)
 	c.Flows = several(n, 90*sec)
 	c.Gates = []Gate{jain(.9, 45*sec, 90*sec), worstLoss(.02, 45*sec, 90*sec), worstQueue(150, 45*sec, 90*sec)}
 	return c
@@ -206,7 +212,8 @@ func severalWifi(n int) Case {
 
 // fallInBytes is a fall to a quarter and back with a queue of bytes.
 func fallInBytes(bytes int, drained, worst float64) Case {
-	links := oneWay(Capacity{{0, 8e6}, {30 * sec, 2e6}, {60 * sec, 8e6}}, rfcQueue, 20*time.Millisecond, 2*time.Millisecond)
+	links := oneWay(Capacity{{0, 8e6}, {30 * sec, 2e6}, {60 * sec, 8e6}}, rfcQueue, 20*time.Millisecond,
+		2*time.Millisecond)
 	links[0].QueueBytes = bytes
 	drains := func(r *Result) float64 { return r.Flows[0].Drained(30*sec, 60*sec) }
 	return Case{
@@ -214,7 +221,8 @@ func fallInBytes(bytes int, drained, worst float64) Case {
 		About: fmt.Sprintf("8, 2, 8 Mbit/s for 30 s each, a queue of %d kB", bytes/1000), Length: 90 * sec,
 		Links: links, Flows: several(1, 90*sec),
 		Gates: []Gate{
-			use(.85, 0, 0, 5*sec, 90*sec), most("s to drain", drained, drains), each(most("s to drain", worst, drains)), loss(.01, 90*sec),
+			use(.85, 0, 0, 5*sec, 90*sec), most("s to drain", drained, drains), each(most("s to drain", worst, drains)),
+			loss(.01, 90*sec),
 			most("s to 85 %", 6, func(r *Result) float64 { return r.Flows[0].Reach(.85*8e6, 60*sec, 90*sec) }),
 		},
 	}

@@ -11,8 +11,8 @@ import (
 
 var flowColors = []string{chart.Blue, chart.Red, chart.Green, chart.Pink, chart.Orange}
 
-// DrawSVG draws a run: the capacity of the first link, each flow's target and what it sent, the queue that its packets met, and
-// the first flow's quality states.
+// DrawSVG draws a run: the capacity of the first link, each flow's target and what it sent, the queue that its packets
+// met, and the first flow's quality states.
 func (r *Result) DrawSVG(w io.Writer) error {
 	n := int(r.Case.Length / chart.Grain)
 	capacity := chart.NewLine("capacity", chart.Gray, n)

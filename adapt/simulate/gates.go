@@ -47,7 +47,7 @@ func most(name string, bound float64, value func(*Result) float64) Gate {
 	return Gate{Name: name, Least: math.NaN(), Most: bound, Value: value}
 }
 
-// Verdict is what became of a gate.
+// Verdict is the result of a gate.
 type Verdict struct {
 	Gate
 	Median, Worst float64

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What falls short is a gate, and gates are told apart by their names.
+// Shortfalls name gates, so that the names of gates must differ.
 func TestGatesHaveNames(t *testing.T) {
 	left := maps.Clone(shortfalls)
 	for _, c := range Cases() {

@@ -81,8 +81,8 @@ type Link struct {
 	QueueBytes int
 	AQM        AQM
 	Delay      time.Duration // of propagation
-	// Jitter is the standard deviation of the delay added to a packet, normal, positive, cut at three of them, and without
-	// reordering (RFC 8868, section 4.2.1).
+	// Jitter is the standard deviation of the delay added to a packet, normal, positive, cut at three of them, and
+	// without reordering (RFC 8868, section 4.2.1).
 	Jitter time.Duration
 	// Bunch, when not 0, lets packets out together, at random from the first to the second time apart, as the
 	// aggregation of Wi-Fi does.
@@ -154,7 +154,8 @@ func (l *link) carry(p *packet) {
 	p.queuedAt = l.w.now
 	full := l.queued > 0 && l.queued+p.size > l.room
 	switch {
-	case l.Police > 0 && !l.conforms(p.size), l.lost(), full && l.AQM != FQCoDel, l.AQM == PIE && l.pie.drops(l.queued, l.w.random.Float64()):
+	case l.Police > 0 && !l.conforms(p.size), l.lost(), full && l.AQM != FQCoDel,
+		l.AQM == PIE && l.pie.drops(l.queued, l.w.random.Float64()):
 		l.drop(p)
 		return
 	}
@@ -218,7 +219,8 @@ func (l *link) propagate(p *packet) {
 	left := now
 	if l.Bunch[1] > 0 {
 		for l.released < now {
-			l.released = max(l.released, now-l.Bunch[1]) + l.Bunch[0] + time.Duration(l.w.random.Float64()*float64(l.Bunch[1]-l.Bunch[0]))
+			least := max(l.released, now-l.Bunch[1]) + l.Bunch[0]
+			l.released = least + time.Duration(l.w.random.Float64()*float64(l.Bunch[1]-l.Bunch[0]))
 		}
 		left = l.released
 		p.queue += left - now
@@ -255,7 +257,8 @@ func (l *link) lost() bool {
 	if l.Burst <= 1 {
 		return l.w.random.Float64() < l.Loss
 	}
-	// Of two states the bad one loses all: it is left with 1/Burst, and entered so often that Loss is lost in the mean.
+	// Of two states the bad one loses all: it is left with 1/Burst, and entered so often that Loss is lost in the
+	// mean.
 	leaveBad := 1 / l.Burst
 	enterBad := leaveBad * l.Loss / (1 - l.Loss)
 	if l.bad {

@@ -34,7 +34,8 @@ func listen(t *testing.T, f Feedback, change func(*Link), seed uint64) (*listene
 	change(&links[0])
 	one := flow(desktop(1_000_000, 1_000_000, 30), 0, 30*sec)
 	one.Feedback = f
-	r, err := Run(Case{Name: "listen", Length: 31 * sec, Links: links, Flows: []Flow{one}}, seed, func(adapt.Config) (adapt.Controller, error) { return l, nil })
+	r, err := Run(Case{Name: "listen", Length: 31 * sec, Links: links, Flows: []Flow{one}}, seed,
+		func(adapt.Config) (adapt.Controller, error) { return l, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +85,8 @@ func TestReceiversReportAsBrowsersDo(t *testing.T) {
 		t.Error("a receiver with transport feedback alone sends receiver reports")
 	}
 	l, _ = listen(t, Feedback{Reports: ReceiverReports, Echo: 250 * time.Millisecond}, func(k *Link) { k.Loss = .05 }, 1)
-	if len(l.of(adapt.TWCC)) != 0 || len(l.of(adapt.RR)) == 0 || len(l.of(adapt.NACK)) == 0 || len(l.of(adapt.Echo)) < 100 {
+	if len(l.of(adapt.TWCC)) != 0 || len(l.of(adapt.RR)) == 0 || len(l.of(adapt.NACK)) == 0 ||
+		len(l.of(adapt.Echo)) < 100 {
 		t.Error("a receiver with receiver reports alone sends no NACKs, no echoes, or transport feedback")
 	}
 }

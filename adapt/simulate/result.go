@@ -33,7 +33,8 @@ type PacketRecord struct {
 	Spare                bool // a retransmission of what had arrived
 }
 
-// FrameRecord is one frame. Done is when its last packet arrived, Shown when it and all that it refers to had; 0 for never.
+// FrameRecord is one frame. Done is when its last packet arrived, Shown when it and all that it refers to had; 0 for
+// never.
 type FrameRecord struct {
 	Captured, Done, Shown time.Duration
 	Bytes                 int
@@ -120,8 +121,8 @@ func (f *FlowResult) Padding() float64 {
 	return float64(padding) / float64(max(1, all))
 }
 
-// FrameDelay returns the p-th percentile of the milliseconds from a frame's capture to its last packet's arrival, those of
-// propagation taken off.
+// FrameDelay returns the p-th percentile of the milliseconds from a frame's capture to its last packet's arrival,
+// without the propagation delay.
 func (f *FlowResult) FrameDelay(p float64, from, to, propagation time.Duration) float64 {
 	var delays []float64
 	for _, r := range f.Frames {
@@ -207,8 +208,8 @@ func (f *FlowResult) Drained(from, to time.Duration) float64 {
 	return (last - from).Seconds()
 }
 
-// Use returns the share of what the flow could have had in [from, to) that arrived as media: the capacity of a link, as far as
-// the encoder's highest rate.
+// Use returns the share of what the flow could have had in [from, to) that arrived as media: the capacity of a link,
+// as far as the encoder's highest rate.
 func (r *Result) Use(flow, link int, from, to time.Duration) float64 {
 	most := float64(r.Case.Flows[flow].Config.WithDefaults().Max)
 	could := r.Case.Links[link].Capacity.Bits(from, to, most)

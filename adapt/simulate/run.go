@@ -21,7 +21,8 @@ type Case struct {
 	Gates  []Gate
 	// Nightly cases are left out of make test.
 	Nightly bool
-	// Vary, when set, makes what is played with a seed out of the case: what must hold at any moment has to be tried at many.
+	// Vary, when set, makes what is played with a seed out of the case: what must hold at any moment is tried at
+	// many.
 	Vary func(c Case, seed uint64) Case
 }
 
@@ -42,8 +43,8 @@ func Run(c Case, seed uint64, controller New) (*Result, error) {
 	return play(c, seed, controller, false)
 }
 
-// RunInStep plays a case as fast as time passes, for controllers that read the machine's clock. In a bubble of testing/synctest
-// that takes no longer than Run.
+// RunInStep plays a case as fast as time passes, for controllers that read the machine's clock. In a bubble of
+// testing/synctest that takes no longer than Run.
 func RunInStep(c Case, seed uint64, controller New) (*Result, error) {
 	return play(c, seed, controller, true)
 }

@@ -2,7 +2,7 @@
 
 package simulate
 
-// seeds is how many runs of each case are made; enforced tells whether their figures have to reach the gates.
+// seeds is how many runs of each case are made; enforced reports whether their figures must reach the gates.
 const (
 	seeds    = 5
 	enforced = true

@@ -69,7 +69,8 @@ func (c *collector) fire(_ int, p *packet) {
 
 func TestQueueDelaysAndDrops(t *testing.T) {
 	// 10 packets of 1250 bytes at once on 1 Mbit/s: 10 ms each, and room for 50 ms.
-	at, queues := carry(Link{Capacity: Constant(1e6), Queue: 50 * time.Millisecond, Delay: 20 * time.Millisecond}, 10, 1250, 0)
+	at, queues := carry(Link{Capacity: Constant(1e6), Queue: 50 * time.Millisecond, Delay: 20 * time.Millisecond}, 10,
+		1250, 0)
 	if len(at) != 5 {
 		t.Fatalf("%d packets arrive; want the 5 that the queue holds", len(at))
 	}
@@ -82,7 +83,8 @@ func TestQueueDelaysAndDrops(t *testing.T) {
 
 func TestPolicerDropsWhatExceedsIt(t *testing.T) {
 	// 2 Mbit/s offered to 1 Mbit/s with a bucket of 10 packets, for 10 s.
-	at, _ := carry(Link{Capacity: Constant(1e9), Queue: time.Second, Police: 1e6, PoliceBurst: 12_500}, 2000, 1250, 5*time.Millisecond)
+	at, _ := carry(Link{Capacity: Constant(1e9), Queue: time.Second, Police: 1e6, PoliceBurst: 12_500}, 2000, 1250,
+		5*time.Millisecond)
 	if len(at) < 1000 || len(at) > 1015 {
 		t.Errorf("%d of 2000 packets pass; want 1000 to 1015", len(at))
 	}
@@ -90,7 +92,8 @@ func TestPolicerDropsWhatExceedsIt(t *testing.T) {
 
 func TestLossIsAsAsked(t *testing.T) {
 	for _, burst := range []float64{0, 10} {
-		at, _ := carry(Link{Capacity: Constant(1e9), Queue: time.Second, Loss: 0.1, Burst: burst}, 50_000, 1000, time.Millisecond)
+		at, _ := carry(Link{Capacity: Constant(1e9), Queue: time.Second, Loss: 0.1, Burst: burst}, 50_000, 1000,
+			time.Millisecond)
 		if lost := 1 - float64(len(at))/50_000; math.Abs(lost-0.1) > 0.015 {
 			t.Errorf("with bursts of %g, %.3f are lost; want 0.1", burst, lost)
 		}
@@ -132,7 +135,10 @@ func TestMahimahiTrace(t *testing.T) {
 			t.Fatalf("capacity is %v; want %v", c, want)
 		}
 	}
-	for text, where := range map[string]string{"": "no delivery", "5\nx\n": "line 2", "5\n4\n": "line 2", "-1\n": "line 1", "99999999\n": "line 1"} {
+	for text, where := range map[string]string{
+		"": "no delivery", "5\nx\n": "line 2", "5\n4\n": "line 2",
+		"-1\n": "line 1", "99999999\n": "line 1",
+	} {
 		if _, err := ReadMahimahi(strings.NewReader(text), time.Second); err == nil || !strings.Contains(err.Error(), where) {
 			t.Errorf("%q gives %v; want an error that names %s", text, err, where)
 		}

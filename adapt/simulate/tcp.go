@@ -32,8 +32,8 @@ const (
 type TCP struct {
 	Start, Stop time.Duration
 	Control     Control
-	// Bytes, when not 0, makes a short flow: this many on average (30 to 50 KB as RFC 8868 has it when Bytes is 40000),
-	// then idle for Idle on average, exponentially distributed, and again.
+	// Bytes, when not 0, makes a short flow: this many on average (30 to 50 KB as RFC 8868 has it when Bytes is
+	// 40000), then idle for Idle on average, exponentially distributed, and again.
 	Bytes   int
 	Idle    time.Duration
 	Forward []int // links, by index
@@ -204,7 +204,10 @@ func (t *tcp) transmit(i int, again bool) {
 	s := &t.segments[i]
 	*s = sentSegment{sent: t.w.now, delivered: t.delivered, deliveredAt: t.deliveredAt, flying: true, again: again}
 	t.flying++
-	t.w.send(&packet{size: segment, flow: t.flow, route: t.forward, to: t, what: tcpData, number: t.una + int64(i), sent: t.w.now})
+	t.w.send(&packet{
+		size: segment, flow: t.flow, route: t.forward, to: t, what: tcpData, number: t.una + int64(i),
+		sent: t.w.now,
+	})
 	t.arm()
 }
 

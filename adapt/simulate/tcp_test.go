@@ -56,7 +56,8 @@ func TestTCPFillsALink(t *testing.T) {
 		least    float64
 	}{
 		// NewReno halves its window and needs a queue of one bandwidth-delay product, CUBIC of 3/7 for its 0.7.
-		"NewReno": {NewReno, 1.1, .95}, "CUBIC": {Cubic, .6, .95}, "CUBIC, deep": {Cubic, 4, .98}, "BBR": {BBR, 1, .9}, "BBR, deep": {BBR, 4, .9},
+		"NewReno": {NewReno, 1.1, .95}, "CUBIC": {Cubic, .6, .95}, "CUBIC, deep": {Cubic, 4, .98}, "BBR": {BBR, 1, .9},
+		"BBR, deep": {BBR, 4, .9},
 	} {
 		r, _ := watch(t, beside(10e6, c.products, 60*sec, c.control), nil)
 		if use := r.TCPRate(0, 20*sec, 60*sec) / 10e6; use < c.least || use > 1.001 {
@@ -115,7 +116,8 @@ func TestCubicFollowsItsFunction(t *testing.T) {
 		// The last hundredth takes ∛(0.01 W / C).
 		k, near := math.Cbrt((x.plateau-x.to)/.4), math.Cbrt(.01*x.plateau/.4)
 		if got := x.back.Seconds(); math.Abs(got-(k-near)) > .4 {
-			t.Errorf("after a cut from %.0f to %.0f, %.0f are back after %.2f s; want about %.2f s", x.from, x.to, x.plateau, got, k-near)
+			t.Errorf("after a cut from %.0f to %.0f, %.0f are back after %.2f s; want about %.2f s", x.from, x.to, x.plateau,
+				got, k-near)
 		}
 	}
 	if measured < 2 {
@@ -123,7 +125,8 @@ func TestCubicFollowsItsFunction(t *testing.T) {
 	}
 }
 
-// BBR sends at 1.25 and 0.75 of the bandwidth for a round trip in eight, and each 10 s keeps four segments in flight for 200 ms.
+// BBR sends at 1.25 and 0.75 of the bandwidth for a round trip in eight, and each 10 s keeps four segments in flight
+// for 200 ms.
 func TestBBRCyclesAndProbes(t *testing.T) {
 	gains := map[float64]int{}
 	var least []time.Duration // times with at most four in flight
@@ -148,7 +151,8 @@ func TestBBRCyclesAndProbes(t *testing.T) {
 		queue = append(queue, float64(one.flying)/b.product())
 	})
 	all := gains[1.25] + gains[.75] + gains[1]
-	if up, down := float64(gains[1.25])/float64(all), float64(gains[.75])/float64(all); up < .08 || up > .25 || down < .04 || down > .2 {
+	if up, down := float64(gains[1.25])/float64(all), float64(gains[.75])/float64(all); up < .08 || up > .25 ||
+		down < .04 || down > .2 {
 		t.Errorf("BBR spends %.2f of its time at 1.25 and %.2f at 0.75; want about an eighth", up, down)
 	}
 	if n := len(least); n < 5 || n > 7 {
@@ -168,7 +172,8 @@ func TestBBRCyclesAndProbes(t *testing.T) {
 	}
 }
 
-// Random loss ends CUBIC and leaves BBR as it is (Cardwell et al., ACM Queue 14(5), 2016, figure 8: CUBIC under a tenth at 1 %).
+// Random loss ends CUBIC and leaves BBR as it is (Cardwell et al., ACM Queue 14(5), 2016, figure 8: CUBIC under a
+// tenth at 1 %).
 func TestRandomLossAndTCP(t *testing.T) {
 	for control, bounds := range map[Control][2]float64{Cubic: {0, .35}, BBR: {.8, 1}} {
 		c := beside(100e6, 1, 60*sec, control)
@@ -180,7 +185,8 @@ func TestRandomLossAndTCP(t *testing.T) {
 	}
 }
 
-// BBR takes more than its share in short queues and less in deep ones (Hock, Bless, Zitterbart, ICNP 2017; Ware et al., IMC 2019).
+// BBR takes more than its share in short queues and less in deep ones (Hock, Bless, Zitterbart, ICNP 2017; Ware et
+// al., IMC 2019).
 func TestBBRBesideCubic(t *testing.T) {
 	share := func(products float64) float64 {
 		r, _ := watch(t, beside(10e6, products, 180*sec, BBR, Cubic), nil)
@@ -188,7 +194,8 @@ func TestBBRBesideCubic(t *testing.T) {
 	}
 	short, deep := share(.5), share(16)
 	if short < .6 || deep > .5 || deep < .05 {
-		t.Errorf("beside CUBIC BBR has %.2f in half a product and %.2f in 16; want more than its share, and less", short, deep)
+		t.Errorf("beside CUBIC BBR has %.2f in half a product and %.2f in 16; want more than its share, and less", short,
+			deep)
 	}
 }
 
@@ -203,7 +210,8 @@ func TestAcknowledgmentsAreDelayed(t *testing.T) {
 	}
 }
 
-// A download behind an AQM: CoDel holds the queue at about its target, PIE at its own, fq_codel shares evenly whatever the round trips.
+// A download behind an AQM: CoDel holds the queue at about its target, PIE at its own, fq_codel shares evenly whatever
+// the round trips.
 func TestQueueManagement(t *testing.T) {
 	wait := func(aqm AQM) (float64, float64) {
 		c := beside(10e6, 20, 60*sec, Cubic)
@@ -219,7 +227,8 @@ func TestQueueManagement(t *testing.T) {
 	}{"drop-tail": {DropTail, 300, 800}, "CoDel": {CoDel, 1, 12}, "PIE": {PIE, 5, 25}, "fq_codel": {FQCoDel, 0, 3}} {
 		median, use := wait(x.aqm)
 		if median < x.least || median > x.most || use < .85 {
-			t.Errorf("%s: packets wait %.1f ms and CUBIC uses %.2f; want %g to %g ms, and 0.85", name, median, use, x.least, x.most)
+			t.Errorf("%s: packets wait %.1f ms and CUBIC uses %.2f; want %g to %g ms, and 0.85", name, median, use, x.least,
+				x.most)
 		}
 	}
 	c := beside(10e6, 20, 60*sec, Cubic, Cubic)
@@ -228,6 +237,7 @@ func TestQueueManagement(t *testing.T) {
 	c.TCP[1].Forward = []int{0, 2}
 	r, _ := watch(t, c, nil)
 	if a, b := r.TCPRate(0, 20*sec, 60*sec), r.TCPRate(1, 20*sec, 60*sec); a/b > 1.25 || b/a > 1.25 {
-		t.Errorf("behind fq_codel flows with 40 and 100 ms of round trip have %.1f and %.1f Mbit/s; want the same", a/1e6, b/1e6)
+		t.Errorf("behind fq_codel flows with 40 and 100 ms of round trip have %.1f and %.1f Mbit/s; want the same", a/1e6,
+			b/1e6)
 	}
 }

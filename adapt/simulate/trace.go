@@ -17,8 +17,8 @@ const (
 	traceMost = time.Hour
 )
 
-// ReadMahimahi reads a trace of Mahimahi's: on each line a time in milliseconds, not falling, at which 1500 bytes can be
-// delivered. The trace repeats from its last time on, up to length. Deliveries are evened out over 5 ms.
+// ReadMahimahi reads a trace of Mahimahi's: on each line a time in milliseconds, not falling, at which 1500 bytes can
+// be delivered. The trace repeats from its last time on, up to length. Deliveries are evened out over 5 ms.
 func ReadMahimahi(r io.Reader, length time.Duration) (Capacity, error) {
 	const bitsEach = 1500 * 8
 	var counts []int
@@ -64,9 +64,9 @@ func ReadMahimahi(r io.Reader, length time.Duration) (Capacity, error) {
 	return c, nil
 }
 
-// Cellular returns a capacity as a moving phone sees it: its logarithm wanders around the mean (an Ornstein-Uhlenbeck process
-// with a time constant of 2 s and the deviation given, in natural logarithms), and now and then it fades to a tenth for 100 to
-// 500 ms. It is our own model, by seed.
+// Cellular returns a capacity as a moving phone sees it: its logarithm wanders around the mean (an Ornstein-Uhlenbeck
+// process with a time constant of 2 s and the deviation given, in natural logarithms), and now and then it fades to a
+// tenth for 100 to 500 ms. It is our own model, by seed.
 func Cellular(seed uint64, mean, deviation float64, fadesPerMinute float64, length time.Duration) Capacity {
 	const (
 		grain = 50 * time.Millisecond

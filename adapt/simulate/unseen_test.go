@@ -13,13 +13,15 @@ import (
 	"time"
 )
 
-var unseenToo = flag.Bool("unseen", false, "play what the controller was not made with: other links, and seeds 1001 to 1024")
+var unseenToo = flag.Bool("unseen", false,
+	"play what the controller was not made with: other links, and seeds 1001 to 1024")
 
 // unseenSeeds begin at unseenFirst; no case is judged by them.
 const unseenFirst, unseenSeeds = 1001, 24
 
-// TestUnseen prints how the controller does on links that are no cases and were not looked at while its constants were chosen:
-// go test -run TestUnseen -v ./adapt/simulate -unseen. It fails for none of them; one that has to be mended becomes a case.
+// TestUnseen prints how the controller does on links that are no cases and were not looked at while its constants were
+// chosen: go test -run TestUnseen -v ./adapt/simulate -unseen. It fails for none of them. A link that needs a
+// better law becomes a case.
 func TestUnseen(t *testing.T) {
 	cases := unseen()
 	n := unseenSeeds
@@ -79,12 +81,14 @@ func unseen() []Case {
 	for _, rate := range []float64{.5e6, 1.5e6, 6e6, 12e6} {
 		for _, owd := range []time.Duration{5 * ms, 80 * ms, 200 * ms} {
 			for _, deep := range []time.Duration{100 * ms, 500 * ms} {
-				single(fmt.Sprintf("one-%g-%d-%d", rate/1e6, owd.Milliseconds(), deep.Milliseconds()), oneWay(Constant(rate), deep, owd, rfcJitter), plain(), steady...)
+				single(fmt.Sprintf("one-%g-%d-%d", rate/1e6, owd.Milliseconds(), deep.Milliseconds()),
+					oneWay(Constant(rate), deep, owd, rfcJitter), plain(), steady...)
 			}
 		}
 	}
 	for _, jitter := range []time.Duration{0, 15 * ms} {
-		single(fmt.Sprintf("jitter-%d", jitter.Milliseconds()), oneWay(Constant(4e6), rfcQueue, 40*ms, jitter), plain(), steady...)
+		single(fmt.Sprintf("jitter-%d", jitter.Milliseconds()), oneWay(Constant(4e6), rfcQueue, 40*ms, jitter), plain(),
+			steady...)
 	}
 	var saw, walk Capacity
 	for at := time.Duration(0); at < 60*sec; at += 200 * ms {
@@ -104,8 +108,10 @@ func unseen() []Case {
 		return []Link{{Capacity: Constant(3e6), Queue: rfcQueue, Delay: 10 * ms, Jitter: rfcJitter}, b}
 	}
 	single("back-slow", back(Link{Capacity: Constant(64_000), Queue: rfcQueue, Delay: 10 * ms}), plain(), steady...)
-	single("back-far", back(Link{Capacity: Constant(10e6), Queue: rfcQueue, Delay: 200 * ms, Jitter: 20 * ms}), plain(), steady...)
-	single("back-lossy", back(Link{Capacity: Constant(10e6), Queue: rfcQueue, Delay: 10 * ms, Loss: .1}), plain(), steady...)
+	single("back-far", back(Link{Capacity: Constant(10e6), Queue: rfcQueue, Delay: 200 * ms, Jitter: 20 * ms}), plain(),
+		steady...)
+	single("back-lossy", back(Link{Capacity: Constant(10e6), Queue: rfcQueue, Delay: 10 * ms, Loss: .1}), plain(),
+		steady...)
 	slow := plain()
 	slow.Feedback.Every = 250 * ms
 	single("reports-250", oneWay(Constant(3e6), rfcQueue, 30*ms, rfcJitter), slow, steady...)
@@ -121,7 +127,8 @@ func unseen() []Case {
 	for _, l := range []float64{.02, .15} {
 		links := oneWay(Constant(4e6), rfcQueue, 40*ms, rfcJitter)
 		links[0].Loss = l
-		single(fmt.Sprintf("lossy-%g", l*100), links, plain(), least("use", .7, func(r *Result) float64 { return r.Use(0, 0, 20*sec, 59*sec) / (1 - l) }))
+		single(fmt.Sprintf("lossy-%g", l*100), links, plain(),
+			least("use", .7, func(r *Result) float64 { return r.Use(0, 0, 20*sec, 59*sec) / (1 - l) }))
 	}
 	for _, p := range []struct {
 		rate  float64
@@ -133,7 +140,8 @@ func unseen() []Case {
 			least("use", .7, func(r *Result) float64 { return r.Flows[0].Rate(10*sec, 60*sec) / p.rate }))
 	}
 	for _, long := range []time.Duration{sec, 8 * sec} {
-		single(fmt.Sprintf("outage-%d", int(long.Seconds())), oneWay(Capacity{{0, 4e6}, {20 * sec, 0}, {20*sec + long, 4e6}}, rfcQueue, 30*ms, rfcJitter), plain(),
+		single(fmt.Sprintf("outage-%d", int(long.Seconds())),
+			oneWay(Capacity{{0, 4e6}, {20 * sec, 0}, {20*sec + long, 4e6}}, rfcQueue, 30*ms, rfcJitter), plain(),
 			most("s to 90 %", 3, func(r *Result) float64 {
 				before := r.Flows[0].SentRate(15*sec, 20*sec)
 				for at := 20*sec + long; at < 59*sec; at += 100 * ms {
@@ -162,17 +170,26 @@ func unseen() []Case {
 		owd  time.Duration
 	}{{2, 1.5e6, 80 * ms}, {3, 6e6, 20 * ms}, {4, 6e6, 80 * ms}, {5, 12e6, 40 * ms}, {6, 6e6, 40 * ms}} {
 		c := Case{
-			Name: fmt.Sprintf("flows-%d-%g", s.n, s.rate/1e6), Length: 120 * sec, Links: oneWay(Constant(s.rate), rfcQueue, s.owd, rfcJitter),
-			Gates: []Gate{jain(.9, 70*sec, 120*sec), spread(2, 70*sec, 120*sec), worstQueue(60, 70*sec, 120*sec), worstLoss(0.001, 70*sec, 120*sec), total(.9, 70*sec, 120*sec)},
+			Name: fmt.Sprintf("flows-%d-%g", s.n, s.rate/1e6), Length: 120 * sec,
+			Links: oneWay(Constant(s.rate), rfcQueue, s.owd, rfcJitter),
+			Gates: []Gate{
+				jain(.9, 70*sec, 120*sec), spread(2, 70*sec, 120*sec), worstQueue(60, 70*sec, 120*sec),
+				worstLoss(0.001, 70*sec, 120*sec), total(.9, 70*sec, 120*sec),
+			},
 		}
 		for i := range s.n {
 			c.Flows = append(c.Flows, flow(desktop(500_000, 20_000_000, 30), time.Duration(i)*7*sec, 120*sec))
 		}
 		all = append(all, c)
 	}
-	all = append(all, lateComer("late-1.5", 1.5e6, 80*ms, 1), lateComer("late-6-2", 6e6, 5*ms, 2), lateComer("late-12", 12e6, 40*ms, 1))
+	all = append(all, lateComer("late-1.5", 1.5e6, 80*ms, 1), lateComer("late-6-2", 6e6, 5*ms, 2),
+		lateComer("late-12", 12e6, 40*ms, 1))
 	mixed := Case{
-		Name: "mixed-rtt", Length: 120 * sec, Links: []Link{{Capacity: Constant(6e6), Queue: 500 * ms, Jitter: rfcJitter}, {Capacity: Constant(100e6), Queue: rfcQueue}},
+		Name: "mixed-rtt", Length: 120 * sec,
+		Links: []Link{
+			{Capacity: Constant(6e6), Queue: 500 * ms, Jitter: rfcJitter},
+			{Capacity: Constant(100e6), Queue: rfcQueue},
+		},
 		Gates: []Gate{spread(2, 70*sec, 120*sec), worstQueue(60, 70*sec, 120*sec), total(.9, 70*sec, 120*sec)},
 	}
 	for i, d := range []int{5, 60, 200} {
@@ -203,15 +220,20 @@ func unseen() []Case {
 		n    int
 	}{{6e6, 300 * ms, 1}, {3e6, 100 * ms, 1}, {3e6, 300 * ms, 2}} {
 		c := Case{
-			Name: fmt.Sprintf("tcp-%g-%d-%d", s.rate/1e6, s.deep.Milliseconds(), s.n), Length: 120 * sec, Links: oneWay(Constant(s.rate), s.deep, 30*ms, rfcJitter),
+			Name: fmt.Sprintf("tcp-%g-%d-%d", s.rate/1e6, s.deep.Milliseconds(), s.n), Length: 120 * sec,
+			Links: oneWay(Constant(s.rate), s.deep, 30*ms, rfcJitter),
 			Flows: []Flow{flow(desktop(500_000, 20_000_000, 30), 5*sec, 120*sec)},
 		}
 		for range s.n {
 			c.TCP = append(c.TCP, TCP{Stop: 120 * sec, Forward: []int{0}, Back: []int{1}})
 		}
 		c.Gates = []Gate{
-			least("of fair share", .4, func(r *Result) float64 { return r.Flows[0].Rate(40*sec, 120*sec) * float64(s.n+1) / s.rate }),
-			least("TCP of its share", .4, func(r *Result) float64 { return r.TCPRate(0, 40*sec, 120*sec) * float64(s.n+1) / s.rate }),
+			least("of fair share", .4, func(r *Result) float64 {
+				return r.Flows[0].Rate(40*sec, 120*sec) * float64(s.n+1) / s.rate
+			}),
+			least("TCP of its share", .4, func(r *Result) float64 {
+				return r.TCPRate(0, 40*sec, 120*sec) * float64(s.n+1) / s.rate
+			}),
 		}
 		all = append(all, c)
 	}

@@ -7,8 +7,8 @@ import (
 	"wavryhost/adapt"
 )
 
-// The constants of draft-ietf-rmcat-gcc-02, sections 5.2 to 6, with the gains of the threshold and the filter of libwebrtc's
-// documentation: a line through the newest 20 delays instead of the Kalman filter.
+// The constants of draft-ietf-rmcat-gcc-02, sections 5.2 to 6, with the gains of the threshold and the filter of
+// libwebrtc's documentation: a line through the newest 20 delays instead of the Kalman filter.
 const (
 	gccGroup      = 5 * time.Millisecond
 	gccPoints     = 20
@@ -34,9 +34,9 @@ const (
 	gccIdle       = 0.65
 )
 
-// googCC is a stand-in for the congestion control of libwebrtc as it is described in draft-ietf-rmcat-gcc-02: arrival filter, adaptive
-// threshold, rate control, loss control, and probes at the start and while little is sent. It has neither the newer estimator of
-// loss nor a congestion window.
+// googCC is a stand-in for the congestion control of libwebrtc as it is described in draft-ietf-rmcat-gcc-02: arrival
+// filter, adaptive threshold, rate control, loss control, and probes at the start and while little is sent. It has
+// neither the newer estimator of loss nor a congestion window.
 type googCC struct {
 	plain
 	byDelay, byLoss float64
@@ -151,7 +151,8 @@ func (g *googCC) arrived(p *adapt.Packet) {
 	case p.Sent.Before(c.first):
 		return // reordered
 	case p.Sent.Sub(c.first) <= gccGroup,
-		p.Arrived.Sub(c.arrived) <= gccGroup && p.Arrived.Sub(c.arrived) < p.Sent.Sub(c.last) && p.Arrived.Sub(c.arrived) >= 0:
+		p.Arrived.Sub(c.arrived) <= gccGroup && p.Arrived.Sub(c.arrived) < p.Sent.Sub(c.last) &&
+			p.Arrived.Sub(c.arrived) >= 0:
 		c.last = p.Sent
 		if p.Arrived.After(c.arrived) {
 			c.arrived = p.Arrived
@@ -339,7 +340,8 @@ func (g *googCC) Tick(now time.Time) adapt.Targets {
 		}
 		g.probes++
 		g.probe = adapt.PadRequest{
-			ProbeID: g.probes, BitsPerSecond: int(times), Bytes: max(int(times/8*gccProbeFor.Seconds()), 6000), Until: now.Add(200 * time.Millisecond),
+			ProbeID: g.probes, BitsPerSecond: int(times), Bytes: max(int(times/8*gccProbeFor.Seconds()), 6000),
+			Until: now.Add(200 * time.Millisecond),
 		}
 		g.probeCount, g.probeBytes, g.probeJudged = 0, 0, false
 		g.probeAt = now.Add(gccProbeEach)

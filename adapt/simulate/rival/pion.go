@@ -1,10 +1,11 @@
 // Package rival plays the simulator's cases with other controllers: the estimator of pion
-// (github.com/pion/interceptor/pkg/gcc), and stand-ins for GoogCC and SCReAM version 2 after their public descriptions.
+// (github.com/pion/interceptor/pkg/gcc), and stand-ins for GoogCC and SCReAM version 2 after their public
+// descriptions.
 //
 // Pion's estimator reads the machine's clock, so its simulations keep step with it: in real time, or in a test within
 // testing/synctest, where time passes as fast as it is computed. It gets feedback in the form of transport-wide
-// congestion control packets, as pion's own receiver makes them. All rivals get what adapt gets: the same links, source,
-// encoder, pacer and reports.
+// congestion control packets, as pion's own receiver makes them. All rivals get what adapt gets: the same links,
+// source, encoder, pacer and reports.
 package rival
 
 import (
@@ -30,7 +31,7 @@ const (
 	uri        = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 )
 
-// Pion makes controllers out of pion's estimator. Close ends those that were made.
+// Pion makes controllers out of pion's estimator. Close ends all of them.
 type Pion struct {
 	mu   sync.Mutex
 	made []*estimator
@@ -49,7 +50,9 @@ func (p *Pion) New(cfg adapt.Config) (adapt.Controller, error) {
 	e := &estimator{cfg: cfg, bwe: bwe, recorder: twcc.NewRecorder(ssrc)}
 	e.sent = bwe.AddStream(&interceptor.StreamInfo{
 		SSRC: ssrc, RTPHeaderExtensions: []interceptor.RTPHeaderExtension{{URI: uri, ID: extension}},
-	}, interceptor.RTPWriterFunc(func(_ *rtp.Header, payload []byte, _ interceptor.Attributes) (int, error) { return len(payload), nil }))
+	}, interceptor.RTPWriterFunc(func(_ *rtp.Header, payload []byte, _ interceptor.Attributes) (int, error) {
+		return len(payload), nil
+	}))
 	p.mu.Lock()
 	p.made = append(p.made, e)
 	p.mu.Unlock()
@@ -136,7 +139,8 @@ func (e *estimator) Tick(time.Time) adapt.Targets {
 	key := e.key
 	e.key = false
 	return adapt.Targets{
-		EncoderBitrate: min(max(int(mediaShare*float64(rate)), e.cfg.Min), e.cfg.Max), PacingRate: int(pacing * float64(rate)), FPS: e.cfg.FPS,
+		EncoderBitrate: min(max(int(mediaShare*float64(rate)), e.cfg.Min), e.cfg.Max),
+		PacingRate:     int(pacing * float64(rate)), FPS: e.cfg.FPS,
 		ForceIDR: key,
 	}
 }

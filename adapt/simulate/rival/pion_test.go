@@ -47,7 +47,8 @@ func find(t *testing.T, name string) simulate.Case {
 	return cases[i]
 }
 
-// The reason for an estimator of our own: after quiet minutes pion's sends many times what the link holds, in most runs.
+// The reason for an estimator of our own: after quiet minutes pion's sends many times what the link holds, in most
+// runs.
 func TestQuietScreensAreTheRivalsUndoing(t *testing.T) {
 	c := find(t, "still")
 	lost, own := 0.0, 0.0
@@ -68,8 +69,8 @@ func TestQuietScreensAreTheRivalsUndoing(t *testing.T) {
 	}
 }
 
-// On phones that move half as much again arrives as by pion's estimator, in the mean over both: a single run of its own differs by a
-// tenth with the same seed.
+// On phones that move half as much again arrives as by pion's estimator, in the mean over both: a single run of its
+// own differs by a tenth with the same seed.
 func TestPhonesGetMore(t *testing.T) {
 	const runs = 3
 	own, their := 0.0, 0.0

@@ -28,8 +28,8 @@ const (
 	screamHistory    = 200
 )
 
-// scream is a stand-in for SCReAM version 2 without ECN: a window that grows with what is acknowledged and shrinks with loss and with
-// the delay of the queue, and a rate that follows it.
+// scream is a stand-in for SCReAM version 2 without ECN: a window that grows with what is acknowledged and shrinks
+// with loss and with the delay of the queue, and a rate that follows it.
 type scream struct {
 	plain
 	window, inflection float64 // bytes
@@ -257,7 +257,8 @@ func (s *scream) increase(now time.Time, newly, scale float64) {
 	more := newly * s.ratio() * min(1, s.srtt.Seconds()/screamVirtualRTT.Seconds())
 	more *= max(.25, scale) * max(screamLeastScale, s.steady())
 	more *= 1 + screamMultiply*s.window/screamPacket*since*scale
-	if next := s.window + more; next <= screamPacket+max(s.most, s.mostBefore)*screamHeadroom && s.rate < float64(s.cfg.Max) {
+	if next := s.window + more; next <= screamPacket+max(s.most, s.mostBefore)*screamHeadroom &&
+		s.rate < float64(s.cfg.Max) {
 		s.window = next
 	}
 }

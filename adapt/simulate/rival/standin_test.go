@@ -19,9 +19,11 @@ func standIn(t *testing.T, name string, controller simulate.New) *simulate.Resul
 	return r
 }
 
-// told gives a controller reports each 100 ms of a stream of a rate in bits per second, behind a queue that grows by so much a
-// second, and returns the targets after each.
-func told(t *testing.T, controller simulate.New, cfg adapt.Config, rate float64, grows time.Duration, loses int, reports int) (targets []int) {
+// told gives a controller reports each 100 ms of a stream of a rate in bits per second, behind a queue that grows by
+// so much a second, and returns the targets after each.
+func told(t *testing.T, controller simulate.New, cfg adapt.Config, rate float64, grows time.Duration, loses int,
+	reports int,
+) (targets []int) {
 	t.Helper()
 	c, err := controller(cfg)
 	if err != nil {
@@ -32,7 +34,10 @@ func told(t *testing.T, controller simulate.New, cfg adapt.Config, rate float64,
 	begun := time.Unix(1000, 0)
 	at, id := begun, uint64(0)
 	for i := range reports {
-		f := adapt.Feedback{At: begun.Add(time.Duration(i+1)*100*time.Millisecond + 40*time.Millisecond), Kind: adapt.TWCC, RTT: 50 * time.Millisecond}
+		f := adapt.Feedback{
+			At: begun.Add(time.Duration(i+1)*100*time.Millisecond + 40*time.Millisecond), Kind: adapt.TWCC,
+			RTT: 50 * time.Millisecond,
+		}
 		for ; at.Before(f.At.Add(-40 * time.Millisecond)); at = at.Add(every) {
 			id++
 			p := adapt.Packet{ID: id, Size: size, Sent: at}
@@ -48,8 +53,8 @@ func told(t *testing.T, controller simulate.New, cfg adapt.Config, rate float64,
 	return targets
 }
 
-// The stand-in for GoogCC follows draft-ietf-rmcat-gcc-02: it grows by 8 % a second at most and to 1.5 of what arrives (section
-// 5.5), falls to 0.85 of that when the queue grows, holds at 2 to 10 % of loss and falls above (section 6).
+// The stand-in for GoogCC follows draft-ietf-rmcat-gcc-02: it grows by 8 % a second at most and to 1.5 of what arrives
+// (section 5.5), falls to 0.85 of that when the queue grows, holds at 2 to 10 % of loss and falls above (section 6).
 func TestGoogCCFollowsItsDraft(t *testing.T) {
 	cfg := adapt.Config{Min: 100_000, Max: 20_000_000, Start: 1_000_000}
 	up := told(t, NewGoogCC, cfg, 2e6, 0, 0, 41)
@@ -76,19 +81,22 @@ func TestGoogCCFollowsItsDraft(t *testing.T) {
 	}
 }
 
-// The adaptive threshold is there so that loss-based flows do not starve it (section 5.4), and it bears 5 % of loss, not 10.
+// The adaptive threshold is there so that loss-based flows do not starve it (section 5.4), and it bears 5 % of loss,
+// not 10.
 func TestGoogCCBesideTCPAndLoss(t *testing.T) {
 	r := standIn(t, "download", NewGoogCC)
 	if share := r.Flows[0].Rate(50*time.Second, 120*time.Second) / 5e6; share < .2 || share > 1.5 {
 		t.Errorf("beside CUBIC GoogCC has %.2f of its share; want no starvation", share)
 	}
 	bears, falls := standIn(t, "random-5", NewGoogCC), standIn(t, "random-10", NewGoogCC)
-	if a, b := bears.Use(0, 0, 20*time.Second, 90*time.Second), falls.Use(0, 0, 20*time.Second, 90*time.Second); a < .7 || b > .3 {
+	if a, b := bears.Use(0, 0, 20*time.Second, 90*time.Second),
+		falls.Use(0, 0, 20*time.Second, 90*time.Second); a < .7 || b > .3 {
 		t.Errorf("GoogCC uses %.2f at 5 %% of loss and %.2f at 10 %%; want it to hold at one and to fall at the other", a, b)
 	}
 }
 
-// The stand-in for SCReAM follows its draft: a loss event leaves 0.7 of the window, and the queue that it aims at is 60 ms.
+// The stand-in for SCReAM follows its draft: a loss event leaves 0.7 of the window, and the queue that it aims at is
+// 60 ms.
 func TestSCReAMFollowsItsDraft(t *testing.T) {
 	c, err := NewSCReAM(adapt.Config{Min: 100_000, Max: 20_000_000, Start: 4_000_000})
 	if err != nil {
