@@ -49,6 +49,10 @@ nightly: ## play all cases of the simulator with 15 new seeds, and print the see
 	@scripts/setup test
 	$(GO) run ./cmd/wavry-host simulate nightly --seeds 15 --from random
 
+.PHONY: sweep
+sweep: ## change each constant of the control law by 30 %, and write docs/develop/constants.md (an hour)
+	$(GO) run ./adapt/simulate/sweep
+
 .PHONY: bench
 bench: ## run the benchmarks of docs/develop/benchmarks.md
 	@scripts/setup test

@@ -29,20 +29,22 @@ var rooms = map[string][]string{
 	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
 
 	"wavryhost/adapt": {
-		"adapt/encoder", "adapt/hold", "adapt/ladder", "adapt/path", "adapt/probe", "adapt/quality",
+		"adapt/encoder", "adapt/hold", "adapt/ladder", "adapt/path", "adapt/probe", "adapt/quality", "adapt/tuning",
 	},
-	"wavryhost/adapt/encoder":  {"adapt/path"},
+	"wavryhost/adapt/encoder":  {"adapt/path", "adapt/tuning"},
 	"wavryhost/adapt/hold":     {},
-	"wavryhost/adapt/ladder":   {"adapt/hold"},
-	"wavryhost/adapt/path":     {},
-	"wavryhost/adapt/probe":    {"adapt/path"},
-	"wavryhost/adapt/quality":  {"adapt/hold"},
+	"wavryhost/adapt/ladder":   {"adapt/hold", "adapt/tuning"},
+	"wavryhost/adapt/path":     {"adapt/tuning"},
+	"wavryhost/adapt/probe":    {"adapt/path", "adapt/tuning"},
+	"wavryhost/adapt/quality":  {"adapt/hold", "adapt/tuning"},
+	"wavryhost/adapt/tuning":   {},
 	"wavryhost/adapt/chart":    {"adapt"},
 	"wavryhost/adapt/pacing":   {},
 	"wavryhost/adapt/record":   {"adapt", "adapt/chart"},
 	"wavryhost/adapt/simulate": {"adapt", "adapt/chart", "adapt/pacing"},
 
 	"wavryhost/adapt/simulate/rival": {"adapt", "adapt/simulate"},
+	"wavryhost/adapt/simulate/sweep": {"adapt/simulate"},
 
 	"wavryhost/platform/child":    {},
 	"wavryhost/platform/display":  {"platform/child", "platform/xproto", "session/guard"},
@@ -175,7 +177,8 @@ var drivers = map[string][]string{
 		"wavryhost/session/wire",
 		"wavryhost/adapt/simulate/rival",
 	},
-	"os/exec": {"wavryhost/platform/child"},
+	// The sweep is a tool for developers, which runs the go command.
+	"os/exec": {"wavryhost/platform/child", "wavryhost/adapt/simulate/sweep"},
 	"net/http": {
 		"wavryhost/session/api",
 		"wavryhost/session/api/access",
@@ -316,15 +319,16 @@ func checkRoom(t *testing.T, p listed) {
 var pure = map[string][]string{
 	"wavryhost/adapt": {
 		"fmt", "math", "time", "wavryhost/adapt/encoder", "wavryhost/adapt/hold", "wavryhost/adapt/ladder",
-		"wavryhost/adapt/path", "wavryhost/adapt/probe", "wavryhost/adapt/quality",
+		"wavryhost/adapt/path", "wavryhost/adapt/probe", "wavryhost/adapt/quality", "wavryhost/adapt/tuning",
 	},
-	"wavryhost/adapt/encoder": {"math", "time", "wavryhost/adapt/path"},
+	"wavryhost/adapt/encoder": {"math", "time", "wavryhost/adapt/path", "wavryhost/adapt/tuning"},
 	"wavryhost/adapt/hold":    {"time"},
-	"wavryhost/adapt/ladder":  {"math", "time", "wavryhost/adapt/hold"},
-	"wavryhost/adapt/probe":   {"time", "wavryhost/adapt/path"},
-	"wavryhost/adapt/quality": {"fmt", "time", "wavryhost/adapt/hold"},
+	"wavryhost/adapt/ladder":  {"math", "time", "wavryhost/adapt/hold", "wavryhost/adapt/tuning"},
+	"wavryhost/adapt/probe":   {"time", "wavryhost/adapt/path", "wavryhost/adapt/tuning"},
+	"wavryhost/adapt/quality": {"fmt", "time", "wavryhost/adapt/hold", "wavryhost/adapt/tuning"},
+	"wavryhost/adapt/tuning":  {"time"},
 	"wavryhost/adapt/pacing":  {"time"},
-	"wavryhost/adapt/path":    {"math", "slices", "time"},
+	"wavryhost/adapt/path":    {"math", "slices", "time", "wavryhost/adapt/tuning"},
 }
 
 func checkPure(t *testing.T, p listed) {

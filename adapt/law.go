@@ -5,70 +5,24 @@ import (
 	"time"
 
 	"wavryhost/adapt/path"
+	"wavryhost/adapt/tuning"
 )
 
-const (
-	// lowPackets and highPackets are the least thresholds in packets, for links so slow that a packet takes longer.
-	lowPackets, highPackets = 1.25, 2.5
-	// tightFrom is the rate from which both thresholds shrink, as its fourth root: at 16 times as much they are half.
-	// A large flow has more packets in each report, so that the smallest delay of a report says more, and of flows
-	// that share a path the largest is the first to give way.
-	tightFrom = 1_000_000
-	// steep is the growth of the queue, in seconds per second, at which a queue above the low threshold is evidence.
-	steep = 0.06
-	// soaring is a growth that no second report is waited for with: over three reports jitter does not look like it,
-	// and where the capacity falls to a third each report of waiting is a report of losses.
-	soaring = 0.1
-	// sudden is how many times the high threshold the end of a report must have met for a cut at once: a frame, which
-	// leaves in half its time, makes less at 30 a second.
-	sudden = 3
-	// suddenShare is the share of the target that arrives at most where the path has become slower at once.
-	suddenShare = 0.5
-	// pauseFor is how long after a pause a queue may still be what waited.
-	pauseFor = 150 * time.Millisecond
-	// pauseRate is how much faster than the target what waited during a pause arrives.
-	pauseRate = 1.1
-	// reaction is what the viewer and the encoder take on top of a round trip until a cut can show.
-	reaction = 50 * time.Millisecond
-	// A cut goes below what arrives by cutShare, and further the longer the queue is, so that it empties: all of what
-	// arrives would be given up for a queue of emptyQueue, but never more than half.
-	cutShare   = 0.95
-	emptyQueue = 500 * time.Millisecond
-	// After a drain the rate returns to returnShare of the capacity, or to cutShare of what arrives.
-	returnShare = 0.92
-	// drainMost is the longest time that a cut lasts without another report.
-	drainMost = 3 * time.Second
-	// used is the share of the target that must really be sent for the network, not the screen, to be the limit.
-	used = 0.75
-	// lag is the share of what is sent that must arrive for a queue to be other traffic's.
-	lag = 0.9
-	// oversizeFor is how long a picture that is larger than was asked for is the likeliest reason of a queue: a second
-	// of compare, and the drain after it.
-	oversizeFor = time.Second
-	// gatedFor is how long after frames were held back it is not the screen that sends little.
-	gatedFor = time.Second
-	// returnAfterOutage is what of its rate a path gets back when it is heard again; after a short silence it is
-	// mostly the same path, and gets what a cut would have left it.
-	returnAfterOutage, returnAfterSilence = 0.6, cutShare
-)
-
-// sources are the thresholds of each form of feedback: the queues that let the rate rise and make it
-// fall, and the evidence that a fall takes: so many samples in a row, for so long, with such a growth. A drain ends
+// sources say what each form of feedback is worth: whether a sample is one round trip, which has the jitter of both
+// ways, and the evidence that a fall takes: so many samples in a row, for so long, with such a growth. A drain ends
 // after so many samples with a short queue.
 var sources = [path.Echo + 1]struct {
-	low, high time.Duration
-	samples   int
-	lasting   time.Duration
-	growth    float64
-	settled   int
+	coarse  bool
+	samples int
+	lasting time.Duration
+	growth  float64
+	settled int
 }{
-	// The jitter of an idle Wi-Fi stays below the first; a person notices the second on top of the rest of the way.
-	path.TWCC: {12 * time.Millisecond, 25 * time.Millisecond, 2, 140 * time.Millisecond, math.Inf(-1), 2},
-	path.CCFB: {12 * time.Millisecond, 25 * time.Millisecond, 2, 140 * time.Millisecond, math.Inf(-1), 2},
-	// A round trip is one sample, and has the jitter of both ways.
-	path.RR:   {20 * time.Millisecond, 40 * time.Millisecond, 1, 0, math.Inf(-1), 1},
-	path.NACK: {20 * time.Millisecond, 40 * time.Millisecond, 1, 0, math.Inf(-1), 1},
-	path.Echo: {20 * time.Millisecond, 40 * time.Millisecond, 2, 0, steep, 1},
+	path.TWCC: {false, tuning.EvidenceSamples, tuning.EvidenceFor, math.Inf(-1), tuning.EvidenceSamples},
+	path.CCFB: {false, tuning.EvidenceSamples, tuning.EvidenceFor, math.Inf(-1), tuning.EvidenceSamples},
+	path.RR:   {true, 1, 0, math.Inf(-1), 1},
+	path.NACK: {true, 1, 0, math.Inf(-1), 1},
+	path.Echo: {true, tuning.EvidenceSamples, 0, tuning.SteepGrowth, 1},
 }
 
 // proposal is what one part of the law allows: a rate in bits per second, for a reason, until a time.
@@ -203,22 +157,23 @@ func (l *law) step(now time.Time, most time.Duration) float64 {
 
 // thresholds returns the queues that let the rate rise and make it fall.
 func (l *law) thresholds(kind path.Kind) (low, high time.Duration) {
-	packet := path.PacketBits / l.target * float64(time.Second)
-	low, high = sources[kind].low, sources[kind].high
-	if kind.Complete() {
-		switch l.prefer {
-		case Latency:
-			high = high * 4 / 5
-		case Quality:
-			high = high * 8 / 5
-		case Balanced:
-		}
-		if l.target > tightFrom {
-			tight := math.Sqrt(math.Sqrt(tightFrom / l.target))
-			low, high = time.Duration(float64(low)*tight), time.Duration(float64(high)*tight)
-		}
+	rate := l.target
+	if l.drain.on { // else what others leave at the worst moment would make their queue a short one
+		rate = max(rate, l.drain.from)
 	}
-	return max(low, time.Duration(lowPackets*packet)), max(high, time.Duration(highPackets*packet))
+	packet := path.PacketBits / rate * float64(time.Second)
+	queue := float64(tuning.HighQueue)
+	switch {
+	case sources[kind].coarse || l.prefer == Quality:
+		queue *= tuning.CoarseFactor
+	case l.prefer == Latency:
+		queue *= tuning.LatencyFactor
+	}
+	if kind.Complete() && l.target > tuning.TightFrom {
+		queue *= math.Sqrt(math.Sqrt(tuning.TightFrom / l.target))
+	}
+	high = time.Duration(max(queue, tuning.HighPackets*packet))
+	return high / 2, high
 }
 
 // watchQueue collects the evidence for and against a queue.
@@ -230,7 +185,7 @@ func (l *law) watchQueue(s *path.Sample, low, high time.Duration) {
 	if q > high {
 		l.losses.queuedAt = s.At
 	}
-	if q > high || q > low && s.Growth > steep {
+	if q > high || q > low && s.Growth > tuning.SteepGrowth {
 		if l.over == 0 {
 			l.overSince = l.sampled
 		}
@@ -247,14 +202,14 @@ func (l *law) watchQueue(s *path.Sample, low, high time.Duration) {
 	if !d.on {
 		return
 	}
-	if q < sources[path.TWCC].high {
+	if q < low {
 		d.shortAt = s.At
 	}
 	d.mark = max(d.mark, q)
-	if !d.fell && l.target <= max(sharingFell*d.from, float64(l.min)/sharingFell) {
+	if !d.fell && l.target <= max(tuning.DeepShare*d.from, float64(l.min)/tuning.DeepShare) {
 		d.fell, d.mark, d.markAt = true, q, s.At
 	}
-	if q < time.Duration(drainStep*float64(d.mark)) {
+	if q < time.Duration(tuning.DrainStep*float64(d.mark)) {
 		d.mark, d.markAt = q, s.At
 	}
 	d.fastest = max(d.fastest, s.Newest)
@@ -267,9 +222,9 @@ func (l *law) drained(s *path.Sample, p *path.Path) float64 {
 		return 0
 	}
 	settled := l.under >= sources[s.Kind].settled
-	paused := s.Paused > 0 && d.since.After(s.At.Add(-s.Paused-p.RTT-pauseFor))
+	paused := s.Paused > 0 && d.since.After(s.At.Add(-s.Paused-p.RTT-tuning.EvidenceFor))
 	switch {
-	case paused || settled && d.sudden && d.fastest >= pauseRate*d.from:
+	case paused || settled && d.sudden && d.fastest >= tuning.FasterFactor*d.from:
 		l.endDrain()
 		l.capacity = d.capacity // the queue was what waited while the path paused
 		return d.from
@@ -289,7 +244,7 @@ func (l *law) endDrain() {
 
 // emptied returns the rate that the path can take after a drain. received is what arrives, 0 when unknown.
 func (l *law) emptied(received float64) float64 {
-	return min(max(returnShare*l.capacity.rate, cutShare*received), l.drain.from)
+	return min(max(tuning.ReturnShare*l.capacity.rate, tuning.MarginShare*received), l.drain.from)
 }
 
 // overused reports whether the evidence for a queue of one's own suffices for a cut.
@@ -305,16 +260,17 @@ func (l *law) overused(s *path.Sample, high time.Duration) bool {
 	case !s.Kind.Complete():
 		return false
 	}
-	return l.over == 1 && s.Growth > soaring || s.Queue > 2*high || s.Tail > sudden*high
+	soars := l.over == 1 && s.Growth > tuning.SoaringGrowth
+	return soars || s.Queue > 2*high || s.Tail > time.Duration(tuning.SuddenTail*float64(high))
 }
 
 // overuse proposes a rate below what arrives.
 func (l *law) overuse(s *path.Sample, p *path.Path) {
 	now, received := s.At, s.Arrived
-	if now.Sub(l.pausedAt) < p.RTT+pauseFor && max(s.Queue, s.Tail) < l.paused+sources[s.Kind].low {
+	if now.Sub(l.pausedAt) < p.RTT+tuning.EvidenceFor && max(s.Queue, s.Tail) < l.paused+tuning.HighQueue/2 {
 		return // it is what waited while the path paused
 	}
-	if !l.networkLimited(now, p) && received >= lag*s.Sent {
+	if !l.networkLimited(now, p) && received >= tuning.WholeShare*s.Sent {
 		return // all of the little that is sent arrives: it says nothing of the capacity, and the queue is not ours
 	}
 	before := l.capacity
@@ -327,15 +283,15 @@ func (l *law) overuse(s *path.Sample, p *path.Path) {
 			l.capacity.at = time.Time{} // it counts for the return alone
 		}
 	}
-	if s.Newest > 0 && s.Growth > soaring {
+	if s.Newest > 0 && s.Growth > tuning.SoaringGrowth {
 		received = min(received, s.Newest) // what arrived before a sudden fall says nothing of now
 	}
-	if s.Kind.Complete() && now.Sub(l.cutAt) < p.RTT+reaction {
+	if s.Kind.Complete() && now.Sub(l.cutAt) < p.RTT+tuning.Reaction {
 		return // it cannot show yet
 	}
 	if d := &l.drain; !d.on {
 		*d = drain{on: true, from: l.target, since: now, mark: s.Queue, markAt: now, capacity: before}
-		d.sudden = s.Newest > 0 && s.Newest < suddenShare*l.target
+		d.sudden = s.Newest > 0 && s.Newest < tuning.HalfShare*l.target
 	}
 	if received == 0 {
 		received = l.target
@@ -344,16 +300,16 @@ func (l *law) overuse(s *path.Sample, p *path.Path) {
 	if !s.Kind.Complete() { // what is on its way beyond what the path holds without a queue waits in one
 		waits = max(waits, time.Duration(float64(p.Inflight())*8/received*float64(time.Second))-p.MinRTT())
 	}
-	next := cutShare * received * (1 - min(0.5, waits.Seconds()/emptyQueue.Seconds()))
+	next := tuning.MarginShare * received * (1 - min(0.5, waits.Seconds()/tuning.EmptyQueue.Seconds()))
 	if !s.Kind.Complete() {
 		empties := waits.Seconds() / (1 - next/received)
-		l.drain.emptyAt = now.Add(time.Duration(min(empties, drainMost.Seconds()) * float64(time.Second)))
+		l.drain.emptyAt = now.Add(time.Duration(min(empties, tuning.Patience.Seconds()) * float64(time.Second)))
 	}
 	why := ReasonQueueDelay
 	switch {
 	case s.Kind == path.NACK:
 		why, l.losses.overflowAt = ReasonLoss, now
-	case !l.oversizeAt.IsZero() && now.Sub(l.oversizeAt) < oversizeFor:
+	case !l.oversizeAt.IsZero() && now.Sub(l.oversizeAt) < tuning.RecentFor:
 		why = ReasonEncoderOvershoot
 	}
 	l.limits[queueing] = proposal{rate: min(next, l.target), reason: why, until: now.Add(time.Hour)}
@@ -375,7 +331,7 @@ func (l *law) plan(now time.Time, p *path.Path) {
 		return
 	}
 	at := l.drain.emptyAt
-	if !l.drain.on || at.IsZero() || now.Before(at) || p.Stands(now, high) && now.Sub(l.drain.since) < drainMost {
+	if !l.drain.on || at.IsZero() || now.Before(at) || p.Stands(now, high) && now.Sub(l.drain.since) < tuning.Patience {
 		return
 	}
 	p.Queue = 0 // as far as is known; the drain ends with a sample that says so
@@ -386,7 +342,7 @@ func (l *law) plan(now time.Time, p *path.Path) {
 // networkLimited reports whether about as much is sent as the network was believed to take. A quiet screen says
 // nothing about the network, so that the target then stays as it is.
 func (l *law) networkLimited(now time.Time, p *path.Path) bool {
-	return l.starved || now.Sub(l.gatedAt) < gatedFor || p.SentRate(now) >= used*l.target
+	return l.starved || now.Sub(l.gatedAt) < tuning.RecentFor || p.SentRate(now) >= tuning.UsedShare*l.target
 }
 
 // onSilence halves the target for as long as the viewer does not answer.
@@ -394,7 +350,7 @@ func (l *law) onSilence(now time.Time) {
 	if l.preStall == 0 {
 		l.preStall = l.target
 	}
-	if now.Sub(l.halvedAt) >= silenceStep {
+	if now.Sub(l.halvedAt) >= tuning.SilenceAfter {
 		l.halvedAt = now
 		l.limits[silent] = proposal{rate: l.target / 2, reason: l.reason, until: now}
 		l.decide(now, 0)
@@ -403,9 +359,9 @@ func (l *law) onSilence(now time.Time) {
 
 // onHeardAgain gives part of the rate back when the viewer answers again.
 func (l *law) onHeardAgain(now time.Time, stalled bool) {
-	share := returnAfterSilence
+	share := tuning.MarginShare
 	if stalled {
-		share = returnAfterOutage
+		share = tuning.DeepShare
 	}
 	back := share * l.preStall
 	l.preStall = 0

@@ -9,35 +9,11 @@ import (
 	"wavryhost/adapt/path"
 	"wavryhost/adapt/probe"
 	"wavryhost/adapt/quality"
+	"wavryhost/adapt/tuning"
 )
 
-const (
-	// silenceAfter is how long a viewer with transport feedback may say nothing, the round trip not counted, while
-	// packets are on their way. path.Patience has the times of receivers that send reports alone.
-	silenceAfter = 500 * time.Millisecond
-	silenceStep  = 500 * time.Millisecond
-	stalledAfter = 5 * time.Second
-	heardAgain   = 2           // reports until an outage counts as over
-	idleAfter    = time.Second // without a frame that is a picture of motion
-	pacingFactor = 2.0         // a frame leaves in half its time, so that it arrives before the next
-	// A keyframe is so large that a burst of it is a queue; on a path that is nearly full it arrives no later when it
-	// leaves more slowly.
-	pacingKey, pacingKeyFor = 1.3, 400 * time.Millisecond
-	pacingDrain             = 1.3 // while a queue empties, bursts would only lengthen it
-	// Where packets are lost without a queue, bursts may be what a policer drops.
-	pacingSmooth = 1.5
-	// What jitter and a late report add to the round trip and a report.
-	gateDelay   = 55 * time.Millisecond
-	gateReports = 2.5         // of the time between receiver reports: one may be late, or lost
-	gateUnknown = time.Second // between receiver reports, before two of them came
-	gatePackets = 3 * 1200
-	gateSilence = 300 * time.Millisecond // with packets on their way: the path is gone, or full
-	trickle     = 24_000                 // while the gate is closed: a full packet each 400 ms
-	// Between frames that try whether it may open: a short outage is over at once then.
-	gateOpens    = 200 * time.Millisecond
-	bitsPerPixel = 0.05   // what H.264 of a moving desktop needs to look like it
-	smallestRate = 10_000 // of the pacer, where it is divided by
-)
+// smallestRate is the least rate of the pacer, where it is divided by.
+const smallestRate = 10_000
 
 // Loop is the Controller: the pieces above it put together.
 type Loop struct {
@@ -51,7 +27,7 @@ type Loop struct {
 
 	pacing       float64 // the pacer's rate as asked for
 	stalled      bool
-	heard        uint64      // reports since the stall
+	heard        int         // reports since the stall
 	limit        ladder.Rung // what the host leaves; 0 where it takes nothing away
 	baseW, baseH int         // the picture's size as the targets count it: the size that the controller was made for
 	lastMotion   time.Time
@@ -75,7 +51,7 @@ func New(cfg Config) (*Loop, error) {
 	if cfg.Fixed != 0 {
 		l.law.target, l.law.reason = float64(cfg.Fixed), ReasonUserLimit
 	}
-	l.encoder, l.pacing = encoder.New(l.law.target, l.bounds()), pacingFactor*l.law.target
+	l.encoder, l.pacing = encoder.New(l.law.target, l.bounds()), tuning.Pacing*l.law.target
 	return l, nil
 }
 
@@ -122,7 +98,7 @@ func (l *Loop) OnFeedback(f Feedback) {
 	}
 	if l.stalled {
 		l.heard++
-		if l.heard >= heardAgain {
+		if l.heard >= tuning.HeardAgain {
 			l.stalled = false
 		}
 	}
@@ -192,7 +168,7 @@ func (l *Loop) Tick(now time.Time) Targets {
 	l.probe(now)
 	room := l.room(now)
 	l.ladder.Climb(now, &room)
-	idle := now.Sub(l.lastMotion) >= idleAfter || !l.law.networkLimited(now, &l.path)
+	idle := now.Sub(l.lastMotion) >= tuning.RecentFor || !l.law.networkLimited(now, &l.path)
 	l.judge(now, &room, idle)
 	l.encoder.Follow(now, l.law.target, l.cfg.Price, l.bounds())
 	t := Targets{
@@ -209,14 +185,14 @@ func (l *Loop) Tick(now time.Time) Targets {
 	t.ForceIDR = l.encoder.Keyframe(now, l.law.target, l.path.RTT)
 	t.MaxFrameBytes = l.encoder.MostBytes(l.law.target)
 	if left := l.encoder.Sending(now); left > 0 {
-		t.PacingRate = min(t.PacingRate, int(l.law.target*encoder.PacingLarge))
+		t.PacingRate = min(t.PacingRate, int(l.law.target*tuning.PacingLarge))
 		t.Skip = left > time.Second/time.Duration(t.FPS)
 	}
 	if l.closed(now) {
 		l.law.gatedAt = now
-		t.PacingRate = min(t.PacingRate, trickle)
+		t.PacingRate = min(t.PacingRate, tuning.Trickle)
 		// Now and then a frame goes all the same: without one no report would ever come to open the gate again.
-		t.Skip = t.Skip || now.Sub(l.path.LastSent) < gateOpens
+		t.Skip = t.Skip || now.Sub(l.path.LastSent) < tuning.GateOpens
 	}
 	l.pacing = float64(t.PacingRate)
 	return t
@@ -227,9 +203,9 @@ func (l *Loop) room(now time.Time) ladder.Room {
 	sent := l.path.SentRate(now)
 	return ladder.Room{
 		Target: l.law.target, Sent: sent, Most: float64(l.cfg.Max),
-		Whole:  bitsPerPixel * float64(l.cfg.Width*l.cfg.Height),
-		Frames: l.encoder.Frames(now), Moving: now.Sub(l.lastMotion) < idleAfter,
-		Used: sent >= used*l.law.target, Queued: l.path.Queue >= sources[path.TWCC].high,
+		Whole:  tuning.BitsPerPixel * float64(l.cfg.Width*l.cfg.Height),
+		Frames: l.encoder.Frames(now), Moving: now.Sub(l.lastMotion) < tuning.RecentFor,
+		Used: sent >= tuning.UsedShare*l.law.target, Queued: l.path.Queue >= tuning.HighQueue,
 	}
 }
 
@@ -251,14 +227,14 @@ func (l *Loop) judge(now time.Time, room *ladder.Room, idle bool) {
 
 // pacingRate is how fast frames leave, where nothing stands in their way.
 func (l *Loop) pacingRate(now time.Time) int {
-	factor := pacingFactor
+	factor := tuning.Pacing
 	switch {
-	case l.path.Queue > sources[path.TWCC].high || l.law.drain.on || l.law.sharing.on:
-		factor = pacingDrain
+	case l.path.Queue > tuning.HighQueue || l.law.drain.on || l.law.sharing.on:
+		factor = tuning.PacingCareful
 	case now.Before(l.law.losses.smoothUntil):
-		factor = pacingSmooth
-	case now.Sub(l.encoder.KeyframeAt) < pacingKeyFor && !l.encoder.KeyframeAt.IsZero():
-		factor = pacingKey
+		factor = tuning.PacingSmooth
+	case now.Sub(l.encoder.KeyframeAt) < tuning.PacingKeyFor && !l.encoder.KeyframeAt.IsZero():
+		factor = tuning.PacingCareful
 	}
 	return int(l.law.target * factor)
 }
@@ -268,7 +244,7 @@ func (l *Loop) probe(now time.Time) {
 	w, p := &l.law, &l.path
 	v := probe.View{
 		Target: w.target, Most: float64(l.cfg.Max), RTT: p.RTT, Queue: p.Queue, Loss: p.Loss(now),
-		Age: now.Sub(p.LastFeedback), Quiet: !w.networkLimited(now, p), High: sources[path.TWCC].high,
+		Age: now.Sub(p.LastFeedback), Quiet: !w.networkLimited(now, p), High: tuning.HighQueue,
 		Forbidden: l.stalled || l.cfg.Fixed != 0 || !p.Complete() || w.drain.on || w.sharing.on ||
 			now.Before(w.losses.policed) || !w.losses.judgeAt.IsZero() || l.closed(now),
 	}
@@ -280,7 +256,7 @@ func (l *Loop) probe(now time.Time) {
 // watch notices that the viewer does not answer.
 func (l *Loop) watch(now time.Time) {
 	silence := l.path.Silence(now)
-	limit, most := l.path.Patience(silenceAfter, stalledAfter)
+	limit, most := l.path.Patience(tuning.SilenceAfter, tuning.StalledAfter)
 	if silence < limit {
 		return
 	}
@@ -300,12 +276,13 @@ func (l *Loop) closed(now time.Time) bool {
 	interval := l.path.Interval
 	if !l.path.Complete() {
 		if interval == 0 {
-			interval = gateUnknown
+			interval = tuning.RecentFor
 		}
-		interval = time.Duration(gateReports * float64(interval))
+		interval = time.Duration(tuning.GateReports * float64(interval))
 	}
-	allowed := l.law.target/8*(l.path.MinRTT()+interval+gateDelay+l.law.goal()).Seconds() + gatePackets
-	mute := l.path.Complete() && inflight > gatePackets && l.path.Silence(now) > gateSilence+l.path.MinRTT()
+	free := float64(tuning.GatePackets * path.PacketBits / 8)
+	allowed := l.law.target/8*(l.path.MinRTT()+interval+tuning.GateDelay+l.law.goal()).Seconds() + free
+	mute := l.path.Complete() && inflight > free && l.path.Silence(now) > tuning.GateSilence+l.path.MinRTT()
 	return inflight > allowed || mute
 }
 

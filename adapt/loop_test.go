@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"wavryhost/adapt/encoder"
 	"wavryhost/adapt/path"
+	"wavryhost/adapt/tuning"
 )
 
 // network is a bottleneck with a tail-drop queue, simulated packet by packet, and a receiver that reports.
@@ -242,20 +242,20 @@ func TestLossAtTheFloorIsJudgedOnEnough(t *testing.T) {
 	var p path.Path
 	l := law{min: 150_000, max: 1e7, target: 150_000, sampled: start}
 	s := &l.losses
-	s.before, s.at, s.rate, s.cutAt, s.judgeAt = 400_000, .1, 120_000, start, start.Add(judgeAfter)
-	s.after = path.Count{Packets: path.LossPackets / 2}
-	l.judge(start.Add(judgeAfter+time.Millisecond), &p, 0)
+	s.before, s.at, s.rate, s.cutAt, s.judgeAt = 400_000, .1, 120_000, start, start.Add(tuning.JudgeAfter)
+	s.after = path.Count{Packets: tuning.LossPackets / 2}
+	l.judge(start.Add(tuning.JudgeAfter+time.Millisecond), &p, 0)
 	if s.judgeAt.IsZero() || l.target != 150_000 {
 		t.Errorf("judged on %d packets: target %.0f", s.after.Packets, l.target)
 	}
-	s.after = path.Count{Packets: path.LossPackets, Lost: path.LossPackets / 5}
-	l.decide(start.Add(judgeAfter+time.Second), l.judge(start.Add(judgeAfter+time.Second), &p, 0))
+	s.after = path.Count{Packets: tuning.LossPackets, Lost: tuning.LossPackets / 5}
+	l.decide(start.Add(tuning.JudgeAfter+time.Second), l.judge(start.Add(tuning.JudgeAfter+time.Second), &p, 0))
 	if !s.judgeAt.IsZero() || l.target != 400_000 || s.believed < .1 {
 		t.Errorf("as much is lost after the cut as before: target %.0f, tolerated %.2f; want 400000, more than 0.1",
 			l.target, s.believed)
 	}
-	s.judgeAt, s.after = start.Add(judgeAfter), path.Count{}
-	if l.judge(start.Add(judgeAfter+judgeMost), &p, 0); !s.judgeAt.IsZero() {
+	s.judgeAt, s.after = start.Add(tuning.JudgeAfter), path.Count{}
+	if l.judge(start.Add(tuning.JudgeAfter+tuning.Patience), &p, 0); !s.judgeAt.IsZero() {
 		t.Error("without packets the judgment never comes, and the rate is held")
 	}
 }
@@ -276,7 +276,7 @@ func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
 		now = s.judgeAt.Add(time.Millisecond)
 		l.decide(now, l.judge(now, &p, .08))
 		if s.believed > 0 {
-			if cuts < ownTrials || was > trialDeep*2e6/(1-trialMost) {
+			if cuts < tuning.Trials || was > tuning.DeepShare*2e6/(1-tuning.TrialMost) {
 				t.Errorf("believed after %d cuts, at %.0f of 2000000", cuts, was)
 			}
 			break
@@ -285,12 +285,12 @@ func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
 			t.Fatal("loss that no cut cures is never believed")
 		}
 	}
-	if l.target != 2e6 || s.believed > ownMost {
+	if l.target != 2e6 || s.believed > tuning.HeavyLoss {
 		t.Errorf("target %.0f, tolerated %.2f; want the 2000000 from before, at most %.2f",
-			l.target, s.believed, ownMost)
+			l.target, s.believed, tuning.HeavyLoss)
 	}
 	s.judgeAt = time.Time{}
-	if l.fade(now.Add(ownFor+time.Second), .08); s.believed != 0 {
+	if l.fade(now.Add(tuning.BelievedFor+time.Second), .08); s.believed != 0 {
 		t.Error("what is believed never expires")
 	}
 }
@@ -299,7 +299,7 @@ func TestLossIsTheLinksOwnOnlyAfterSeveralCuts(t *testing.T) {
 func TestHeavyLossOpensTheCircuit(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	l := law{min: 150_000, max: 1e7, target: 8e6, sampled: now}
-	l.losses.believed, l.losses.believedAt = ownMost, now
+	l.losses.believed, l.losses.believedAt = tuning.HeavyLoss, now
 	for range 30 {
 		l.guard(now, path.Count{Packets: 400, Lost: 160}, 2e6)
 		l.decide(now, 0)
@@ -808,7 +808,7 @@ func TestSlowDrainIsNoRival(t *testing.T) {
 			now := start.Add(at)
 			var p path.Path
 			l.onSample(&path.Sample{At: now, Fresh: true, Queue: c.queue(at)}, &p)
-			if l.sharing.on && at < 2*time.Second+sharingAfter {
+			if l.sharing.on && at < 2*time.Second+tuning.SharingAfter {
 				t.Fatalf("%s: shared after %v, %v after the rate fell", c.name, at, at-2*time.Second)
 			}
 		}
@@ -827,16 +827,16 @@ func TestBurstIsNoPolicer(t *testing.T) {
 		swift, policer bool
 	}{
 		{1, 100, true, false},
-		{policedEvents, 100, true, true},
-		{policedEvents, path.LossPackets, true, false},
-		{policedEvents, 100, false, false},
+		{tuning.PolicedEvents, 100, true, true},
+		{tuning.PolicedEvents, tuning.LossPackets, true, false},
+		{tuning.PolicedEvents, 100, false, false},
 	} {
 		l := law{min: 150_000, max: 1e7, target: 300_000, sampled: start}
 		s := &l.losses
 		s.before, s.at, s.rate, s.cutAt, s.judgeAt, s.events = 400_000, .1, 350_000, start,
-			start.Add(judgeAfter), c.events
+			start.Add(tuning.JudgeAfter), c.events
 		s.queuedAt, s.after, s.swift = start.Add(-time.Minute), path.Count{Packets: c.after}, c.swift
-		now := start.Add(judgeAfter)
+		now := start.Add(tuning.JudgeAfter)
 		l.judge(now, &path.Path{}, 0)
 		if got := now.Before(s.policed); got != c.policer {
 			t.Errorf("loss in %d runs, none of %d packets after the cut, frames swift %v: a policer: %v; want %v",
@@ -872,9 +872,9 @@ func TestHalfCuredLossIsCutForAgain(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
 	l := law{min: 150_000, max: 1e7, target: 2e6, sampled: start}
 	s := &l.losses
-	s.before, s.at, s.cutAt, s.judgeAt = 4e6, .5, start, start.Add(judgeAfter)
+	s.before, s.at, s.cutAt, s.judgeAt = 4e6, .5, start, start.Add(tuning.JudgeAfter)
 	s.after = path.Count{Packets: 1000, Lost: 100}
-	l.decide(start.Add(judgeAfter), l.judge(start.Add(judgeAfter), &path.Path{}, .1))
+	l.decide(start.Add(tuning.JudgeAfter), l.judge(start.Add(tuning.JudgeAfter), &path.Path{}, .1))
 	if l.target >= 2e6 || s.trials != 0 || s.believed != 0 || s.judgeAt.IsZero() {
 		t.Errorf("50 %% became 10 %%: target %.0f, %d cuts outlasted, tolerated %.2f; want under 2000000, none, nothing",
 			l.target, s.trials, s.believed)
@@ -890,8 +890,8 @@ func TestLargeFlowsKeepShorterQueues(t *testing.T) {
 				rate, low[i], high[i], low[i-1], high[i-1])
 		}
 	}
-	if 2*high[2] != sources[TWCC].high {
-		t.Errorf("at 16 Mbit/s the rate falls at %v; want half of %v", high[2], sources[TWCC].high)
+	if 2*high[2] != tuning.HighQueue {
+		t.Errorf("at 16 Mbit/s the rate falls at %v; want half of %v", high[2], tuning.HighQueue)
 	}
 }
 
@@ -923,7 +923,7 @@ func TestOversizedPictureIsSentAlone(t *testing.T) {
 			t.Errorf("a picture as large as allowed (keyframe: %v) makes the next ones be left out", key)
 		}
 		l.OnSource(Source{At: now, FrameBytes: 1_000_000 / 8, Keyframe: key}) // a second of the path
-		if got := l.Tick(now); !got.Skip || got.PacingRate > int(encoder.PacingLarge*1_000_000) {
+		if got := l.Tick(now); !got.Skip || got.PacingRate > int(tuning.PacingLarge*1_000_000) {
 			t.Errorf("beside a picture of a second (keyframe: %v) %d bit/s are paced, frames left out: %v",
 				key, got.PacingRate, got.Skip)
 		}
@@ -971,8 +971,8 @@ func TestPictureOfTheTargetBeforeIsNotTooLarge(t *testing.T) {
 func TestQueueOfAnOversizedPictureIsTheEncoders(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	for after, want := range map[time.Duration]Reason{
-		oversizeFor / 2: ReasonEncoderOvershoot,
-		2 * oversizeFor: ReasonQueueDelay,
+		tuning.RecentFor / 2: ReasonEncoderOvershoot,
+		2 * tuning.RecentFor: ReasonQueueDelay,
 	} {
 		l := law{min: 150_000, max: 1e7, target: 2e6, starved: true, oversizeAt: now.Add(-after)}
 		var p path.Path

@@ -6,67 +6,7 @@ import (
 
 	"wavryhost/adapt/hold"
 	"wavryhost/adapt/path"
-)
-
-const (
-	// holdLoss stops the rate from rising; GoogCC's threshold, below which radio links lose on their own.
-	holdLoss = 0.02
-	// cutLoss makes it fall. The cut is an experiment, so that it may come earlier than GoogCC's at 10 %.
-	cutLoss = 0.06
-	// judgeAfter, and a round trip, is how long the cut is given to show in the loss.
-	judgeAfter  = 1500 * time.Millisecond
-	judgeJitter = 500 * time.Millisecond
-	// judgeMost is how much longer it is given where fewer than path.LossPackets are sent: 20 take 1.6 s at 150
-	// kbit/s.
-	judgeMost = 3 * time.Second
-	// cured is the share of the loss that must have gone for sending less to have helped where some is left: after
-	// heavy loss, or at a policer, a second cut then tells more. Lesser loss of 20 packets is half of what it was by
-	// chance alone.
-	cured = 0.5
-	// lossLeast is how many lost packets make loss: fewer are strays.
-	lossLeast = 3
-	// Loss of the link itself raises the threshold to ownFactor times it plus ownMargin, at most ownMost. The
-	// threshold fades by ownFades once the loss is gone, and expires after ownFor: then the link must prove its loss
-	// again.
-	ownFactor, ownMargin, ownMost = 1.5, 0.02, 0.15
-	ownFades                      = 10 * time.Second
-	ownFor                        = 60 * time.Second
-	// Congestion is the default explanation. The loss is the link's own only where the loss outlasts ownTrials cuts,
-	// each by trialLeast to trialMost of the rate, and the rate has come down to trialDeep of what it was: flows that
-	// share a bottleneck all cut, and cure it together.
-	ownTrials             = 3
-	trialLeast, trialMost = 0.15, 0.35
-	trialDeep             = 0.6
-	// Loss that exceeds the believed loss by excessLoss bounds the target by what arrives, and excessRate on top of
-	// it.
-	excessLoss, excessRate = 0.12, 1.1
-	// smoothFor is how long frames leave more evenly after loss without a queue.
-	smoothFor = 60 * time.Second
-	// chanceDeviations is how many standard deviations of a sample are chance.
-	chanceDeviations = 2
-	// breakLoss over breakAfter opens the circuit (RFC 8083) whatever is believed: the rate falls to breakShare of
-	// what arrives, and nothing is believed for ownFor.
-	breakLoss, breakAfter, breakShare = 0.20, 2 * time.Second, 0.8
-	// heldLong is how long loss below cutLoss may hold the rate before it is tried what loses.
-	heldLong = 3 * time.Second
-	// A policer drops what is above its rate without a queue that would warn: policedLoss is what shows it,
-	// policedShare how far below it the rate then stays, policedRest for how long, and policedFor how long it is
-	// remembered.
-	policedLoss = 0.02
-	// It loses all the time that too much is sent, so in policedEvents runs of lost packets at least: a single burst
-	// is a radio's. And that nothing is lost after the cut must be no chance: policedMissing packets would have been.
-	policedEvents, policedMissing = 4, 4
-	// Below policedHolds of its rate a policer loses nothing. Where packets are lost all the same, it was none.
-	policedHolds = 0.8
-	queuelessFor = 2 * time.Second
-	policedShare = 0.9
-	policedRest  = 3 * time.Second
-	policedFor   = 60 * time.Second
-	policedRise  = 0.005 // per second
-	// Bits per second, each second: the same for all, so that flows that share a policer come together.
-	policedStep = 50_000
-	// heavyLoss is acted upon as soon as a cut could have shown.
-	heavyLoss = 0.15
+	"wavryhost/adapt/tuning"
 )
 
 // losses judges loss.
@@ -105,52 +45,52 @@ func (l *law) lost(s *path.Sample, p *path.Path, up *float64) bool {
 		return false
 	}
 	lately, just := p.Lately(now), p.JustNow(now)
-	loss, rest := apart(lately, path.LossPackets), p.RTT+path.LossWindow
-	if recent := apart(just, path.LossPackets/2); recent > heavyLoss {
-		loss, rest = max(loss, recent), p.RTT+2*reaction+p.Interval
+	loss, rest := apart(lately, tuning.LossPackets), p.RTT+tuning.LossWindow
+	if recent := apart(just, tuning.LossPackets/2); recent > tuning.HeavyLoss {
+		loss, rest = max(loss, recent), p.RTT+2*tuning.Reaction+p.Interval
 	}
 	l.fade(now, loss)
 	*up = l.judge(now, p, loss)
-	if s.From.After(r.cutAt.Add(2 * reaction)) {
+	if s.From.After(r.cutAt.Add(2 * tuning.Reaction)) {
 		r.after.Add(s.Count)
 	} else if !r.judgeAt.IsZero() { // what was lost before the cut is still being reported
 		r.at, r.events = max(r.at, loss), max(r.events, lately.Events)
 	}
 	own := r.tolerated(lately.Packets)
-	hold := loss > max(holdLoss, own)
+	hold := loss > max(tuning.HoldLoss, own)
 	if hold && r.queueless(now) {
-		r.smoothUntil = now.Add(smoothFor)
+		r.smoothUntil = now.Add(tuning.BelievedFor)
 	}
 	if !hold {
 		r.heldSince = now
 	}
-	limit := max(cutLoss, own)
-	if now.Sub(r.heldSince) > heldLong {
-		limit = max(holdLoss, own) // it is time to know
+	limit := max(tuning.CutLoss, own)
+	if now.Sub(r.heldSince) > tuning.Patience {
+		limit = max(tuning.HoldLoss, own) // it is time to know
 	}
 	policed := now.Before(r.policed)
-	if policed && s.Arrived > 0 && s.Arrived < policedHolds*r.policedAt && loss > holdLoss {
+	if policed && s.Arrived > 0 && s.Arrived < tuning.BreakShare*r.policedAt && loss > tuning.HoldLoss {
 		// No policer loses anything that far below its rate.
 		policed, r.policed, l.limits[resting] = false, time.Time{}, proposal{}
 	}
 	if policed && r.queueless(now) {
-		limit = policedLoss
+		limit = tuning.HoldLoss
 	}
 	// At the floor no further cut can help, and would postpone the judgment forever.
-	again := loss > heavyLoss+deviations(heavyLoss, lately.Packets) && r.believed == 0 && r.trials == 0 &&
+	again := loss > tuning.HeavyLoss+deviations(tuning.HeavyLoss, lately.Packets) && r.believed == 0 && r.trials == 0 &&
 		!r.renewing && l.target > float64(l.min)
-	if loss > limit && lately.Lost-lately.Runs >= lossLeast && now.Sub(r.cutAt) > rest &&
+	if loss > limit && lately.Lost-lately.Runs >= tuning.LeastLost && now.Sub(r.cutAt) > rest &&
 		(r.judgeAt.IsZero() || again) {
 		if !r.trying {
 			r.trying, r.before, r.at = true, l.target, loss
 			r.events, r.swift = lately.Events, framesSwift(now, p, s.Arrived)
 		}
-		next := (1 - min(loss, 0.5)) * cutShare * min(l.target, max(s.Sent, float64(l.min)))
+		next := (1 - min(loss, 0.5)) * tuning.MarginShare * min(l.target, max(s.Sent, float64(l.min)))
 		why := ReasonLoss
 		if policed { // what is retransmitted counts too
-			next, why = policedShare*s.Arrived*min(1, l.target/max(s.Sent, 1)), ReasonPolicer
-			r.policed = now.Add(policedFor)
-			l.limits[resting] = proposal{min(next, l.target), why, now.Add(policedRest)}
+			next, why = tuning.YieldShare*s.Arrived*min(1, l.target/max(s.Sent, 1)), ReasonPolicer
+			r.policed = now.Add(tuning.BelievedFor)
+			l.limits[resting] = proposal{min(next, l.target), why, now.Add(tuning.Patience)}
 		}
 		l.cutForLoss(now, p, next, s.Arrived, why)
 		return true
@@ -177,17 +117,17 @@ func apart(c path.Count, least int) float64 {
 // link's own. It returns the rate from before the cuts then, else 0.
 func (l *law) outlast(now time.Time, p *path.Path, left float64) float64 {
 	r := &l.losses
-	if left+deviations(left, r.after.Packets) > (1-cured)*r.at { // it did not help
+	if left+deviations(left, r.after.Packets) > (1-tuning.HalfShare)*r.at { // it did not help
 		r.trials++
 	}
-	deep := r.renewing || l.target <= trialDeep*r.before
-	if l.target > float64(l.min) && (r.trials < ownTrials || !deep) || now.Before(r.brokenUntil) {
-		next := l.target * (1 - trialLeast - (trialMost-trialLeast)*l.chance())
+	deep := r.renewing || l.target <= tuning.DeepShare*r.before
+	if l.target > float64(l.min) && (r.trials < tuning.Trials || !deep) || now.Before(r.brokenUntil) {
+		next := l.target * (1 - tuning.TrialLeast - (tuning.TrialMost-tuning.TrialLeast)*l.chance())
 		l.cutForLoss(now, p, next, r.rate, ReasonLoss)
 		return 0
 	}
 	// Sending less did not help: the loss is the link's own, and not a policer's.
-	r.believed = min(ownFactor*max(left, min(r.at, 2*left))+ownMargin, ownMost)
+	r.believed = min(tuning.OwnFactor*max(left, min(r.at, 2*left))+tuning.HoldLoss, tuning.HeavyLoss)
 	r.believedAt, r.trying, r.trials, r.renewing = now, false, 0, false
 	r.policed, l.limits[resting] = time.Time{}, proposal{}
 	return r.before
@@ -201,7 +141,8 @@ func (l *law) cutForLoss(now time.Time, p *path.Path, next, received float64, wh
 	}
 	r.rate, r.after = received, path.Count{}
 	r.cutAt, r.heldSince = now, now
-	r.judgeAt = now.Add(p.RTT + max(judgeAfter, reaction+p.Interval) + time.Duration(l.chance()*float64(judgeJitter)))
+	jitter := time.Duration(l.chance() * float64(tuning.JudgeAfter) / 3)
+	r.judgeAt = now.Add(p.RTT + max(tuning.JudgeAfter, tuning.Reaction+p.Interval) + jitter)
 	l.limits[losing] = proposal{min(next, l.target), why, r.judgeAt.Add(time.Hour)}
 }
 
@@ -216,19 +157,19 @@ func (l *law) chance() float64 {
 func (l *law) guard(now time.Time, lately path.Count, received float64) {
 	r := &l.losses
 	loss, packets := lately.Loss(), lately.Packets
-	if received == 0 || packets < path.LossPackets {
+	if received == 0 || packets < tuning.LossPackets {
 		r.excessive.Reset()
 		return
 	}
-	if r.excessive.Held(now, loss > breakLoss+deviations(breakLoss, packets), breakAfter) {
-		l.limits[breaking] = proposal{breakShare * received, ReasonLoss, now}
+	if r.excessive.Held(now, loss > tuning.BreakLoss+deviations(tuning.BreakLoss, packets), tuning.Lately) {
+		l.limits[breaking] = proposal{tuning.BreakShare * received, ReasonLoss, now}
 		r.excessive.Reset()
 		l.limits[losing] = proposal{}
-		r.believed, r.trying, r.trials, r.judgeAt, r.brokenUntil = 0, false, 0, time.Time{}, now.Add(ownFor)
+		r.believed, r.trying, r.trials, r.judgeAt, r.brokenUntil = 0, false, 0, time.Time{}, now.Add(tuning.BelievedFor)
 		return
 	}
-	if loss > r.tolerated(packets)+excessLoss {
-		l.limits[breaking] = proposal{excessRate * received / (1 - r.believed), ReasonLoss, now}
+	if loss > r.tolerated(packets)+tuning.ExcessLoss {
+		l.limits[breaking] = proposal{tuning.FasterFactor * received / (1 - r.believed), ReasonLoss, now}
 	}
 }
 
@@ -240,17 +181,17 @@ func (r *losses) tolerated(packets int) float64 {
 
 // deviations is what chance adds to a share of so many packets.
 func deviations(share float64, packets int) float64 {
-	return chanceDeviations * math.Sqrt(share*(1-share)/float64(max(packets, 1)))
+	return tuning.Deviations * math.Sqrt(share*(1-share)/float64(max(packets, 1)))
 }
 
 // queueless reports whether no queue stood for a while before a moment.
-func (r *losses) queueless(at time.Time) bool { return at.Sub(r.queuedAt) > queuelessFor }
+func (r *losses) queueless(at time.Time) bool { return at.Sub(r.queuedAt) > tuning.Lately }
 
 // framesSwift reports whether frames arrive faster than all that arrives. A policer lets through what it does as fast
 // as it was sent; what arrives more slowly waits in a queue, if one so short that it overflows before it stands.
 func framesSwift(now time.Time, p *path.Path, received float64) bool {
 	_, came, ok := p.Trains(now)
-	return ok && came >= roomy*received
+	return ok && came >= tuning.RoomyFactor*received
 }
 
 // fade forgets what is believed: soon where the loss is gone, else after ownFor. A single cut then suffices to prove
@@ -258,15 +199,15 @@ func framesSwift(now time.Time, p *path.Path, received float64) bool {
 func (l *law) fade(now time.Time, loss float64) {
 	r := &l.losses
 	if r.believed > 0 && loss < r.believed/3 {
-		r.believed *= 1 - min(1, max(0, now.Sub(l.sampled).Seconds())/ownFades.Seconds())
-		if r.believed < holdLoss {
+		r.believed *= 1 - min(1, max(0, now.Sub(l.sampled).Seconds())/tuning.OwnFades.Seconds())
+		if r.believed < tuning.HoldLoss {
 			r.believed = 0
 		}
 	}
-	if r.believed > 0 && now.Sub(r.believedAt) > ownFor {
-		r.believed, r.renewing, r.trials = 0, true, ownTrials-1
+	if r.believed > 0 && now.Sub(r.believedAt) > tuning.BelievedFor {
+		r.believed, r.renewing, r.trials = 0, true, tuning.Trials-1
 	}
-	if r.renewing && !r.trying && loss < holdLoss {
+	if r.renewing && !r.trying && loss < tuning.HoldLoss {
 		r.renewing, r.trials = false, 0
 	}
 }
@@ -275,30 +216,30 @@ func (l *law) fade(now time.Time, loss float64) {
 func (l *law) judge(now time.Time, p *path.Path, loss float64) float64 {
 	r := &l.losses
 	if r.judgeAt.IsZero() || now.Before(r.judgeAt) ||
-		r.after.Packets < path.LossPackets && now.Before(r.judgeAt.Add(judgeMost)) {
+		r.after.Packets < tuning.LossPackets && now.Before(r.judgeAt.Add(tuning.Patience)) {
 		return 0
 	}
 	r.judgeAt, l.limits[losing] = time.Time{}, proposal{}
 	left := loss
-	if r.after.Packets >= path.LossPackets {
+	if r.after.Packets >= tuning.LossPackets {
 		left = r.after.Apart()
 	}
-	if left > min(holdLoss, (1-cured)*r.at) {
+	if left > min(tuning.HoldLoss, (1-tuning.HalfShare)*r.at) {
 		return l.outlast(now, p, left)
 	}
 	r.trying, r.trials, r.renewing = false, 0, false
 	if r.rate > 0 && l.capacity.at.Before(r.cutAt) { // else a queue has told more since
 		l.capacity.learn(now, r.rate)
 	}
-	if !r.queueless(r.cutAt) || !r.queuedAt.Before(r.cutAt) || r.events < policedEvents || !r.swift ||
-		float64(r.after.Packets)*r.at < policedMissing {
+	if !r.queueless(r.cutAt) || !r.queuedAt.Before(r.cutAt) || r.events < tuning.PolicedEvents || !r.swift ||
+		float64(r.after.Packets)*r.at < float64(tuning.PolicedEvents) {
 		return 0
 	}
 	if !now.Before(r.policed) {
 		r.policedAt = r.rate
 	}
-	back := min(policedShare*r.rate, r.before)
-	r.policed, l.reason = now.Add(policedFor), ReasonPolicer
-	l.limits[resting] = proposal{max(l.target, back), ReasonPolicer, now.Add(policedRest)}
+	back := min(tuning.YieldShare*r.rate, r.before)
+	r.policed, l.reason = now.Add(tuning.BelievedFor), ReasonPolicer
+	l.limits[resting] = proposal{max(l.target, back), ReasonPolicer, now.Add(tuning.Patience)}
 	return back
 }

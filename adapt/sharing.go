@@ -5,30 +5,7 @@ import (
 
 	"wavryhost/adapt/hold"
 	"wavryhost/adapt/path"
-)
-
-const (
-	// sharingAfter is how long a queue must stand after the rate fell to sharingFell of what it was, for others to
-	// fill it. Before that it is one's own as well as theirs.
-	sharingAfter = 2500 * time.Millisecond
-	sharingFell  = 0.6
-	// othersGone is how long the queue must be gone for the others to have gone: TCP leaves a trough after each loss.
-	othersGone = 1500 * time.Millisecond
-	// sharingLoss is the loss at which a shared queue is given way to: a second has a single overflow in it, of few
-	// packets.
-	sharingLoss = 0.004
-	// drainStep is how much shorter a queue must have become to count as emptying. Where other flows have most of a
-	// link, a cut of our own empties the queue slowly.
-	drainStep = 0.7
-	// The queue accepted is sharingQueue times the longest of the last sharingMemory, at most a cap by preference:
-	// beyond it a remote desktop is not usable, whatever its rate.
-	sharingQueue  = 1.25
-	sharingMemory = 2 * time.Second
-	// sharingRise is the least rise per second, sharingCut what is left after a loss, and sharingYield after a queue
-	// beyond what is accepted.
-	sharingRise  = 0.05
-	sharingCut   = 0.85
-	sharingYield = 0.9
+	"wavryhost/adapt/tuning"
 )
 
 // sharing is the state in which others hold the queue: TCP, which yields to loss alone.
@@ -53,7 +30,7 @@ func (l *law) accepted() time.Duration {
 
 func (l *law) sharingFound(now time.Time) bool {
 	d := &l.drain
-	return d.fell && now.Sub(d.markAt) > sharingAfter && now.Sub(d.shortAt) > sharingAfter
+	return d.fell && now.Sub(d.markAt) > tuning.SharingAfter && now.Sub(d.shortAt) > tuning.SharingAfter
 }
 
 func (l *law) beginSharing(now time.Time, queue time.Duration) {
@@ -68,7 +45,7 @@ func (l *law) goal() time.Duration {
 	if !l.sharing.on {
 		return 0
 	}
-	return min(time.Duration(sharingQueue*float64(l.sharing.top)), l.accepted())
+	return min(time.Duration(tuning.RoomyFactor*float64(l.sharing.top)), l.accepted())
 }
 
 // share shares a queue that others fill, as TCP does: by additive increase and a cut at loss.
@@ -76,8 +53,8 @@ func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 	r, now := &l.sharing, s.At
 	step := l.step(now, 3*p.Interval/2)
 	l.sampled = now
-	r.top = max(s.Queue, r.top-time.Duration(float64(r.top)*min(1, step/sharingMemory.Seconds())))
-	if s.Fresh && r.quiet.Held(now, s.Queue < high/2, othersGone) {
+	r.top = max(s.Queue, r.top-time.Duration(float64(r.top)*min(1, step/tuning.Lately.Seconds())))
+	if s.Fresh && r.quiet.Held(now, s.Queue < high/2, tuning.JudgeAfter) {
 		l.sharing = sharing{}
 		l.capacity.at = time.Time{} // with the others gone, what is known of the path is out of date
 		l.reason = ReasonQueueDelay
@@ -89,16 +66,16 @@ func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 	}
 	switch {
 	case s.Queue > l.goal():
-		if now.Sub(r.cutAt) > p.RTT+reaction {
-			next, r.cutAt = sharingYield*l.target, now
+		if now.Sub(r.cutAt) > p.RTT+tuning.Reaction {
+			next, r.cutAt = tuning.YieldShare*l.target, now
 		}
-	case c.Packets >= path.LossPackets && c.Loss() > max(sharingLoss, l.losses.believed):
-		if now.Sub(r.cutAt) > p.RTT+path.LossWindow {
-			next, r.cutAt = sharingCut*l.target, now
+	case c.Packets >= tuning.LossPackets && c.Loss() > max(tuning.SharingLoss, l.losses.believed):
+		if now.Sub(r.cutAt) > p.RTT+tuning.LossWindow {
+			next, r.cutAt = tuning.NearFrom*l.target, now
 		}
 	case l.networkLimited(now, p) && s.Kind != path.NACK:
-		round := max(p.RTT+reaction, p.Interval).Seconds()
-		next += max(path.PacketBits/round/round, sharingRise*l.target) * step
+		round := max(p.RTT+tuning.Reaction, p.Interval).Seconds()
+		next += max(path.PacketBits/round/round, tuning.SharingRise*l.target) * step
 	}
 	if next < l.target {
 		l.limits[queueing] = proposal{rate: next, reason: ReasonCompetingTraffic, until: now}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/adapt/path"
+	"wavryhost/adapt/tuning"
 )
 
 // Price is what a bitrate change costs at the encoder in use.
@@ -24,34 +25,8 @@ const (
 )
 
 const (
-	// mediaShare is what is left of the target for media: 50 bytes of overhead on 1150 bytes.
-	mediaShare = 0.955
-	// A picture as coarse as starvedQP needs more bits; a still one is refined far below it.
-	starvedQP, starvedFor = 35.0, 500 * time.Millisecond
-	// What the encoder makes is compared with what it is asked for over overshootWindow, and what it is asked for is
-	// lowered where it makes overshootFrom times as much.
-	overshootFrom, overshootWindow = 1.05, time.Second
 	// largest bounds the size of a picture that is believed, in bytes.
 	largest = 1 << 24
-	// PacingLarge is how many times the target a picture is sent at that is larger than was asked for.
-	PacingLarge = 1.1
-	// largeMost is how long such a picture is sent alone at most.
-	largeMost = 2 * time.Second
-	// What one picture, and a keyframe, may take at the target's rate.
-	frameDelay, keyframeDelay = 150 * time.Millisecond, 250 * time.Millisecond
-	// The slowest encoders take follows to follow a target.
-	follows = 300 * time.Millisecond
-	// Keyframes are keyframeEvery apart at least, and take half of the time at most, or requests for keyframes beget
-	// each other. A viewer without a picture waits no longer than keyframeWait, whatever one costs.
-	keyframeEvery, keyframeWait = 500 * time.Millisecond, 3 * time.Second
-	// keyframeAnswer is what the viewer takes on top of a round trip until a keyframe shows in its requests.
-	keyframeAnswer = 100 * time.Millisecond
-	// The least changes of the bitrate that are worth their price, and the least time between two of them where they
-	// have one.
-	freeStep, keyframeStep, reopenStep = 0.01, 0.12, 0.20
-	changeEvery                        = 2 * time.Second
-	// emergency is how far below what the encoder does a target is that waits for no interval.
-	emergency = 0.7
 )
 
 // Bounds are what an operator allows, in bits per second. Fixed, when not 0, is the bitrate whatever the target is.
@@ -81,7 +56,7 @@ type Encoder struct {
 
 // New returns an encoder that is begun with a target.
 func New(target float64, b Bounds) Encoder {
-	e := Encoder{Bitrate: int(mediaShare * target), overshoot: 1}
+	e := Encoder{Bitrate: int(tuning.MediaShare * target), overshoot: 1}
 	if b.Fixed != 0 {
 		e.Bitrate = b.Fixed
 	}
@@ -122,7 +97,7 @@ func (e *Encoder) compare(f *Frame) {
 		return
 	}
 	over = min(over, 2*f.Every)
-	keep := max(0, 1-over.Seconds()/overshootWindow.Seconds())
+	keep := max(0, 1-over.Seconds()/tuning.OvershootWindow.Seconds())
 	e.made = e.made*keep + float64(min(f.Bytes, largest))*8
 	e.asked = e.asked*keep + float64(e.Bitrate)*over.Seconds()
 	if e.asked > float64(e.Bitrate)/4 { // a quarter of a second of frames
@@ -138,9 +113,9 @@ func (e *Encoder) Oversized(f *Frame, target float64, cutAt time.Time) (large, f
 	if float64(f.Bytes) <= mostBytes(target, f.Keyframe) {
 		return false, false
 	}
-	sending := time.Duration(float64(min(f.Bytes, largest)*8) / (PacingLarge * target) * float64(time.Second))
-	e.largeUntil = f.At.Add(min(sending, largeMost))
-	return true, f.At.Sub(cutAt) > follows
+	sending := time.Duration(float64(min(f.Bytes, largest)*8) / (tuning.PacingLarge * target) * float64(time.Second))
+	e.largeUntil = f.At.Add(min(sending, tuning.LargeMost))
+	return true, f.At.Sub(cutAt) > tuning.EncoderFollows
 }
 
 // Sending returns for how long a picture larger than was asked for is still being sent.
@@ -151,14 +126,14 @@ func (e *Encoder) MostBytes(target float64) int { return int(mostBytes(target, e
 
 func mostBytes(target float64, key bool) float64 {
 	if key {
-		return target / 8 * keyframeDelay.Seconds()
+		return target / 8 * tuning.KeyframeDelay.Seconds()
 	}
-	return target / 8 * frameDelay.Seconds()
+	return target / 8 * tuning.FrameDelay.Seconds()
 }
 
 // Starved reports whether the encoder shows that it could use more than it has.
 func (e *Encoder) Starved(now time.Time) bool {
-	return e.qp >= starvedQP && now.Sub(e.lastFrame) < starvedFor
+	return e.qp >= tuning.StarvedQP && now.Sub(e.lastFrame) < tuning.StarvedFor
 }
 
 // Frames returns how many pictures were made in the last second.
@@ -173,7 +148,8 @@ func (e *Encoder) Request() { e.pending = true }
 // Keyframe reports whether a keyframe is to be made now: no more often than it can be afforded.
 func (e *Encoder) Keyframe(now time.Time, target float64, rtt time.Duration) bool {
 	sending := time.Duration(float64(e.keyframeBytes*8) / target * float64(time.Second))
-	if !e.pending || now.Sub(e.KeyframeAt) < max(keyframeEvery, rtt+keyframeAnswer, min(2*sending, keyframeWait)) {
+	wait := max(tuning.KeyframeEvery, rtt+2*tuning.Reaction, min(2*sending, tuning.KeyframeWait))
+	if !e.pending || now.Sub(e.KeyframeAt) < wait {
 		return false
 	}
 	e.pending, e.due, e.KeyframeAt = false, true, now
@@ -182,26 +158,26 @@ func (e *Encoder) Keyframe(now time.Time, target float64, rtt time.Duration) boo
 
 // Follow moves the encoder's bitrate towards the target as often as its changes are worth what they cost.
 func (e *Encoder) Follow(now time.Time, target float64, price Price, b Bounds) {
-	wanted := mediaShare * target
-	if e.overshoot > overshootFrom {
+	wanted := tuning.MediaShare * target
+	if e.overshoot > tuning.OvershootFrom {
 		wanted /= e.overshoot
 	}
 	wanted = min(max(wanted, float64(b.Min)), float64(b.Max))
 	if b.Fixed != 0 {
 		wanted = float64(b.Fixed)
 	}
-	step, interval := freeStep, time.Duration(0)
+	step, interval := tuning.FreeStep, time.Duration(0)
 	switch price {
 	case PriceKeyframe:
-		step, interval = keyframeStep, changeEvery
+		step, interval = tuning.KeyframeStep, tuning.ChangeEvery
 	case PriceReopen:
-		step, interval = reopenStep, changeEvery
+		step, interval = tuning.ReopenStep, tuning.ChangeEvery
 	case PriceFree:
 	}
 	change := math.Abs(wanted-float64(e.Bitrate)) / float64(e.Bitrate)
 	// What an encoder took may be out of this viewer's bounds, if by less than a step; what it is asked for never is.
 	within := e.Bitrate >= b.Min && e.Bitrate <= b.Max
-	if within && (change < step || now.Sub(e.changedAt) < interval && wanted > emergency*float64(e.Bitrate)) {
+	if within && (change < step || now.Sub(e.changedAt) < interval && wanted > tuning.EmergencyShare*float64(e.Bitrate)) {
 		return
 	}
 	e.Bitrate, e.changedAt = int(wanted), now

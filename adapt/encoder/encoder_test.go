@@ -3,6 +3,8 @@ package encoder
 import (
 	"testing"
 	"time"
+
+	"wavryhost/adapt/tuning"
 )
 
 var bounds = Bounds{Min: 200_000, Max: 8_000_000}
@@ -19,10 +21,10 @@ func TestFollowIsAsOftenAsItsPrice(t *testing.T) {
 		{PriceFree, 1_020_000, 0, true},
 		{PriceKeyframe, 1_100_000, time.Hour, false},
 		{PriceKeyframe, 1_150_000, 0, false},
-		{PriceKeyframe, 1_150_000, changeEvery, true},
+		{PriceKeyframe, 1_150_000, tuning.ChangeEvery, true},
 		{PriceKeyframe, 600_000, 0, true},
 		{PriceReopen, 1_150_000, time.Hour, false},
-		{PriceReopen, 1_250_000, changeEvery, true},
+		{PriceReopen, 1_250_000, tuning.ChangeEvery, true},
 	} {
 		start := time.Unix(1000, 0)
 		e := New(1_000_000, bounds)
@@ -56,7 +58,7 @@ func TestKeyframesAreAfforded(t *testing.T) {
 	for _, c := range []struct {
 		bytes int
 		least time.Duration
-	}{{1000, keyframeEvery}, {125_000, 2 * time.Second}, {1_250_000, keyframeWait}} {
+	}{{1000, tuning.KeyframeEvery}, {125_000, 2 * time.Second}, {1_250_000, tuning.KeyframeWait}} {
 		now := time.Unix(1000, 0)
 		e := New(1_000_000, bounds)
 		e.Request()
@@ -71,8 +73,7 @@ func TestKeyframesAreAfforded(t *testing.T) {
 	}
 }
 
-// A picture that takes a second is sent alone. A picture made for the target before a cut is not the encoder's
-// fault.
+// A picture that takes a second is sent alone. A picture for the target before a cut is not the encoder's fault.
 func TestOversized(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for _, c := range []struct {
@@ -82,7 +83,7 @@ func TestOversized(t *testing.T) {
 	}{
 		{18_000, time.Hour, false, false},
 		{19_000, time.Hour, true, true},
-		{19_000, follows, true, false},
+		{19_000, tuning.EncoderFollows, true, false},
 	} {
 		e := New(1_000_000, bounds)
 		large, fault := e.Oversized(&Frame{At: now, Bytes: c.bytes}, 1_000_000, now.Add(-c.cut))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wavryhost/adapt/hold"
+	"wavryhost/adapt/tuning"
 )
 
 // Class is what kind of picture is being sent.
@@ -22,23 +23,8 @@ const (
 )
 
 const (
-	// The stream steps down where the target stays under stepDownShare of what the picture needs for stepDownFor, and
-	// up where it stays above stepUpShare of what theRungabove needs for stepUpFor. A step up that is taken back
-	// within failedStep doubles that time, up to maxStepUpFor.
-	stepDownShare, stepDownFor = 0.6, 2 * time.Second
-	stepUpShare, stepUpFor     = 1.3, 5 * time.Second
-	failedStep, maxStepUpFor   = 5 * time.Second, time.Minute
-	// An encoder that takes overloadShare of the frame time for overloadFor is overloaded, if it really encodes one
-	// in overloadFrames of the frames asked for: a single large picture on a still screen is no overload.
-	overloadShare, overloadFor = 0.8, time.Second
-	overloadFrames             = 4
 	// encodeGain is the weight of a new frame in the mean encode time.
 	encodeGain = 8
-	// classHeld is how long another kind of content must be on the screen before the ladder is another one: a page
-	// with a picture in it, scrolled by, is no video.
-	classHeld = 3 * time.Second
-	// sizeDwell is the least time between changes of the size: each costs a keyframe, and is seen.
-	sizeDwell = 10 * time.Second
 	// mostRungs is how many rungs a ladder may have.
 	mostRungs = 8
 )
@@ -85,7 +71,7 @@ type Ladder struct {
 
 // New returns the ladder of a stream that was asked for with so many frames a second.
 func New(fps int) Ladder {
-	l := Ladder{top: fps, stepUpDwell: stepUpFor}
+	l := Ladder{top: fps, stepUpDwell: tuning.StepUpFor}
 	l.build()
 	return l
 }
@@ -114,7 +100,7 @@ func (l *Ladder) up() Rung   { return l.rungs[max(l.at-1, 0)] }
 
 // may reports whether a step to r is not too soon after another change of the size.
 func (l *Ladder) may(now time.Time, r Rung) bool {
-	return r.Scale == l.Now().Scale || l.sized.IsZero() || now.Sub(l.sized) >= sizeDwell
+	return r.Scale == l.Now().Scale || l.sized.IsZero() || now.Sub(l.sized) >= tuning.SizeDwell
 }
 
 // move goes by so many rungs down, or up where negative.
@@ -140,7 +126,7 @@ func (l *Ladder) Watch(now time.Time, class Class) {
 		l.seen = class
 		l.other.Reset()
 	}
-	if !l.other.Held(now, class != l.class, classHeld) {
+	if !l.other.Held(now, class != l.class, tuning.ClassHeld) {
 		return
 	}
 	before := *l
@@ -202,17 +188,17 @@ func (v *Room) Need(r Rung) float64 { return min(v.Whole*r.Pixels(), v.Most) }
 // Climb moves on the ladder.
 func (l *Ladder) Climb(now time.Time, v *Room) {
 	at := l.Now()
-	busy := v.Frames >= max(2, at.FPS/overloadFrames)
-	overload := l.overload.Held(now, busy && l.encodeShare > overloadShare, overloadFor)
+	busy := v.Frames >= max(2, at.FPS/tuning.OverloadFrames)
+	overload := l.overload.Held(now, busy && l.encodeShare > tuning.OverloadShare, tuning.OverloadFor)
 	// A screen that uses less than the network gives has no use for fewer frames, whatever its size would need in
 	// motion; nor has a still screen that is being refined, which takes all that there is.
-	poor := l.stepDown.Held(now, v.Moving && v.Used && v.Target < stepDownShare*v.Need(at), stepDownFor)
+	poor := l.stepDown.Held(now, v.Moving && v.Used && v.Target < tuning.StepDownShare*v.Need(at), tuning.StepDownFor)
 	if (overload || poor) && !l.Lowest() {
 		if !l.may(now, l.down()) {
 			return
 		}
-		if now.Sub(l.steppedUpAt) < failedStep && !l.steppedUpAt.IsZero() {
-			l.stepUpDwell = min(2*l.stepUpDwell, maxStepUpFor)
+		if now.Sub(l.steppedUpAt) < tuning.StepUpFor && !l.steppedUpAt.IsZero() {
+			l.stepUpDwell = min(2*l.stepUpDwell, tuning.StepUpMost)
 		}
 		l.move(now, 1)
 		l.overloaded = overload
@@ -224,8 +210,8 @@ func (l *Ladder) Climb(now time.Time, v *Room) {
 	}
 	up := l.up()
 	more := up.Pixels() / at.Pixels()
-	enough := min(stepUpShare*v.Need(up), stepUpShare*v.Sent*more, v.Most)
-	network, encoder := v.Target >= enough, l.encodeShare*more < overloadShare
+	enough := min(tuning.StepUpShare*v.Need(up), tuning.StepUpShare*v.Sent*more, v.Most)
+	network, encoder := v.Target >= enough, l.encodeShare*more < tuning.OverloadShare
 	if network != encoder {
 		l.overloaded = network // the one of them that has no room for theRungabove is why the stream is on this one
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wavryhost/adapt/tuning"
 )
 
 func (l *Ladder) String() string {
@@ -57,12 +59,12 @@ func TestSizeChangesSeldom(t *testing.T) {
 		t.Error("the first change of the size has to wait")
 	}
 	l.move(now, 1) // 30×.75
-	if l.may(now.Add(sizeDwell-1), l.down()) || l.may(now.Add(sizeDwell-1), l.up()) ||
-		!l.may(now.Add(sizeDwell), l.down()) {
+	if l.may(now.Add(tuning.SizeDwell-1), l.down()) || l.may(now.Add(tuning.SizeDwell-1), l.up()) ||
+		!l.may(now.Add(tuning.SizeDwell), l.down()) {
 		t.Error("a second one does not wait, or waits too long")
 	}
-	l.move(now.Add(sizeDwell), 1) // 30×.5
-	if !l.may(now.Add(sizeDwell), l.down()) {
+	l.move(now.Add(tuning.SizeDwell), 1) // 30×.5
+	if !l.may(now.Add(tuning.SizeDwell), l.down()) {
 		t.Error("a step of the frame rate waits for the size")
 	}
 }
@@ -74,17 +76,17 @@ func TestAnotherContentIsAnotherLadder(t *testing.T) {
 	l.build()
 	l.move(now, 3) // 15×1
 	l.Watch(now, Motion)
-	l.Watch(now.Add(classHeld-1), Motion)
+	l.Watch(now.Add(tuning.ClassHeld-1), Motion)
 	if l.class != Text {
 		t.Error("content changed at once")
 	}
-	l.Watch(now.Add(classHeld-1), Text)
-	l.Watch(now.Add(classHeld), Motion)
-	l.Watch(now.Add(2*classHeld-1), Motion)
+	l.Watch(now.Add(tuning.ClassHeld-1), Text)
+	l.Watch(now.Add(tuning.ClassHeld), Motion)
+	l.Watch(now.Add(2*tuning.ClassHeld-1), Motion)
 	if l.class != Text {
 		t.Error("the time of the content before counts")
 	}
-	l.Watch(now.Add(2*classHeld), Motion)
+	l.Watch(now.Add(2*tuning.ClassHeld), Motion)
 	if l.class != Motion || l.Now() != (Rung{30, .5}) {
 		t.Errorf("class %d at %+v; want motion at 30×0.5, which is the most that takes no more than 15×1",
 			l.class, l.Now())

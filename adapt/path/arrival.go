@@ -1,28 +1,18 @@
 package path
 
-import "time"
+import (
+	"time"
+
+	"wavryhost/adapt/tuning"
+)
 
 const (
-	// deliverySpan is how far back the delivered rate looks, by the receiver's clock: several frames at any rate that
-	// moves, and short enough that a link which halves shows in it within half a second.
-	deliverySpan = 400 * time.Millisecond
-	// newestSpan and newestPackets are the least that a single report is a rate by: with less, jitter of 5 ms is most
-	// of it.
-	newestSpan, newestPackets = 40 * time.Millisecond, 4
 	// digests is how many reports of 25 ms and more deliverySpan and the slope need.
 	digests = 32
-	// A train is a run of packets sent faster than the target, as the pacer sends a frame. trainGap is how much longer
-	// than the pacer's own a gap inside a train may be, trainSlack what timers add to it.
-	trainGap, trainSlack = 1.6, 2 * time.Millisecond
-	// trainPackets is the shortest train that says anything; trainSlot times trainSlots is how long trains count: the
-	// mean over half a second of them evens out jitter of a few milliseconds, which a single one drowns in.
-	trainPackets = 3
-	trainSlot    = 100 * time.Millisecond
-	trainSlots   = 6
-	// trainEvidence is the least time, sent, that a judgement is made on.
-	trainEvidence = 20 * time.Millisecond
-	// trainFastest is how much faster than they left trains arrive at most: behind what they wait for, and by jitter.
-	trainFastest = 4
+	// trainSlot times trainSlots is how long trains count: the mean over half a second of them evens out jitter of a
+	// few milliseconds, which a single one drowns in.
+	trainSlot  = 100 * time.Millisecond
+	trainSlots = 6
 )
 
 // arrivals follows what arrives, by the receiver's clock: how fast, and how much faster it could. Its times are
@@ -104,7 +94,7 @@ func (a *arrivals) rate() float64 {
 		return 0
 	}
 	newest := &a.ring[(a.next+digests-1)%digests]
-	horizon, from := newest.to-deliverySpan, newest.from
+	horizon, from := newest.to-tuning.DeliverySpan, newest.from
 	bytes, first := 0, 0
 	for i := range a.kept {
 		v := &a.ring[(a.next+2*digests-1-i)%digests]
@@ -117,7 +107,7 @@ func (a *arrivals) rate() float64 {
 		}
 	}
 	span := newest.to - from
-	if span < deliverySpan/20 {
+	if span < tuning.DeliverySpan/20 {
 		return 0
 	}
 	return float64(bytes-first) * 8 / span.Seconds()
@@ -127,7 +117,7 @@ func (a *arrivals) rate() float64 {
 func (a *arrivals) newest() float64 {
 	v := &a.ring[(a.next+digests-1)%digests]
 	span := v.to - v.from
-	if span < newestSpan || v.packets < newestPackets {
+	if span < tuning.NewestSpan || v.packets < tuning.NewestPackets {
 		return 0
 	}
 	return float64(v.bytes-v.firstBytes) * 8 / span.Seconds()
@@ -138,7 +128,8 @@ func (a *arrivals) packet(size int, sent, arrived time.Duration, pacing float64)
 	r := &a.run
 	gap := sent - r.lastSent
 	usual := time.Duration(float64(size) * 8 / pacing * float64(time.Second))
-	if r.packets > 0 && gap >= 0 && gap <= time.Duration(trainGap*float64(usual))+trainSlack && arrived >= r.last {
+	longest := time.Duration(tuning.TrainGap*float64(usual)) + tuning.TrainSlack
+	if r.packets > 0 && gap >= 0 && gap <= longest && arrived >= r.last {
 		r.packets++
 		r.bytes += size
 		r.lastSent, r.last = sent, arrived
@@ -152,7 +143,7 @@ func (a *arrivals) packet(size int, sent, arrived time.Duration, pacing float64)
 func (a *arrivals) endTrain() {
 	r := &a.run
 	sent, received := r.lastSent-r.firstSent, r.last-r.first
-	if r.packets < trainPackets || sent < trainSlack || received < 0 || received > time.Minute {
+	if r.packets < tuning.TrainPackets || sent < tuning.TrainSlack || received < 0 || received > time.Minute {
 		return
 	}
 	slot := (a.unix + int64(r.lastSent)) / int64(trainSlot)
@@ -181,9 +172,9 @@ func (a *arrivals) trains(now time.Duration) (sent, received float64, ok bool) {
 			sum.received += s.received
 		}
 	}
-	if sum.over < trainEvidence || sum.squares <= 0 || sum.sent <= 0 {
+	if sum.over < tuning.TrainEvidence || sum.squares <= 0 || sum.sent <= 0 {
 		return 0, 0, false
 	}
 	// Jitter alone makes them arrive much faster than they left.
-	return 8 * sum.squares / sum.sent, 8 * sum.squares / max(sum.received, sum.sent/trainFastest), true
+	return 8 * sum.squares / sum.sent, 8 * sum.squares / max(sum.received, sum.sent/tuning.TrainFastest), true
 }

@@ -1,19 +1,14 @@
 package path
 
-import "time"
+import (
+	"time"
+
+	"wavryhost/adapt/tuning"
+)
 
 const (
 	// rateWindow is the longest time that rates look back.
 	rateWindow = time.Second
-	// sentWindow is how far back the sent rate looks: a few frames at any rate, and soon aware that a screen became
-	// still.
-	sentWindow = 500 * time.Millisecond
-	// LossWindow is how far back loss looks: several reports, and a dozen packets at 150 kbit/s. A change shows in all
-	// of the loss after this time. lossNowWindow is how far back very large loss looks.
-	LossWindow, lossNowWindow = 800 * time.Millisecond, 300 * time.Millisecond
-	// LossPackets is the fewest packets that loss is computed on. With fewer, one lost packet looks like a broken
-	// link.
-	LossPackets = 20
 	// baseWindow is how many seconds the smallest delay is remembered; a route change or clock skew shows after this
 	// long.
 	baseWindow = 30
@@ -21,10 +16,6 @@ const (
 	idRing = 4096
 	// lostRing is how many lost packets are remembered, in case they were only late.
 	lostRing = 512
-	// oldest is the age of the oldest packet that a report is believed about.
-	oldest = time.Minute
-	// rttGain is RFC 6298's.
-	rttGain = 8
 	// PacketBits is one full packet.
 	PacketBits = 1200 * 8
 )
@@ -112,7 +103,7 @@ func (p *Path) onRTT(at time.Time, rtt time.Duration) {
 	if p.RTT == 0 {
 		p.RTT = rtt
 	}
-	p.RTT += (rtt - p.RTT) / rttGain
+	p.RTT += (rtt - p.RTT) / time.Duration(tuning.RTTGain)
 	p.minRTT.add(at, rtt)
 }
 
@@ -127,7 +118,7 @@ func (p *Path) Lately(now time.Time) Count {
 	if !p.Complete() {
 		return p.reports.lately()
 	}
-	c, _ := p.transport.reported.Sum(now, LossWindow)
+	c, _ := p.transport.reported.Sum(now, tuning.LossWindow)
 	return c
 }
 
@@ -136,7 +127,7 @@ func (p *Path) JustNow(now time.Time) Count {
 	if !p.Complete() {
 		return p.reports.recent[0]
 	}
-	c, _ := p.transport.reported.Sum(now, lossNowWindow)
+	c, _ := p.transport.reported.Sum(now, tuning.LossNowWindow)
 	return c
 }
 
@@ -146,7 +137,7 @@ func (p *Path) Excuse() { p.reports.recent[0].Lost = 0 }
 // Loss returns the fraction lost lately; 0 when too few packets were reported to tell.
 func (p *Path) Loss(now time.Time) float64 {
 	c := p.Lately(now)
-	if c.Packets < LossPackets {
+	if c.Packets < tuning.LossPackets {
 		return 0
 	}
 	return c.Loss()
@@ -173,7 +164,7 @@ func (p *Path) Received() float64 {
 }
 
 // SentRate is the sent rate in bits per second, 0 when unknown.
-func (p *Path) SentRate(now time.Time) float64 { return p.sent.Rate(now, sentWindow) }
+func (p *Path) SentRate(now time.Time) float64 { return p.sent.Rate(now, tuning.SentWindow) }
 
 // Inflight is the number of bytes that left and that no report covered.
 func (p *Path) Inflight() int64 {
@@ -204,7 +195,8 @@ func (p *Path) SeenAfter() time.Duration {
 // believable reports whether a report can be about a packet.
 func (p *Path) believable(packet *Packet, at time.Time) bool {
 	ago := at.Sub(packet.Sent)
-	return packet.ID > 0 && packet.ID <= p.sentID && packet.Size > 0 && packet.Size <= 1<<16 && ago >= 0 && ago <= oldest
+	return packet.ID > 0 && packet.ID <= p.sentID && packet.Size > 0 && packet.Size <= 1<<16 && ago >= 0 &&
+		ago <= tuning.Oldest
 }
 
 // acknowledge notes that every packet up to id arrived or is lost. It returns the bytes sent up to there, 0 when

@@ -3,6 +3,8 @@ package path
 import (
 	"testing"
 	"time"
+
+	"wavryhost/adapt/tuning"
 )
 
 // Browsers send receiver reports beside transport feedback. They say nothing of the path that the feedback does not
@@ -69,13 +71,13 @@ func TestClockThatWasSetLeavesNoQueue(t *testing.T) {
 	for range 10 {
 		report(base, 2*time.Millisecond)
 	}
-	for range stepReports {
+	for range tuning.StepReports {
 		report(base+2*time.Second, 15*time.Millisecond)
 	}
 	if p.Queue < 10*time.Millisecond {
 		t.Fatalf("the queue is %v; this test is about an apparent queue of 15 ms", p.Queue)
 	}
-	for i := range stepSettles {
+	for i := range tuning.StepSettles {
 		report(base+2*time.Second, time.Duration(1+i%5)*3*time.Millisecond)
 	}
 	if p.Queue > 3*time.Millisecond {

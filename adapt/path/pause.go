@@ -1,15 +1,9 @@
 package path
 
-import "time"
+import (
+	"time"
 
-const (
-	// pauseLeast is the shortest gap between packets that counts as a pause of the path.
-	pauseLeast = 15 * time.Millisecond
-	// On slow links it is as many packets.
-	pauseUsual = 2
-	// After a pause the packets that waited arrive faster than the stream is sent: pausePackets of them, at pauseRate
-	// times the stream's rate at least.
-	pausePackets, pauseRate = 4, 1.1
+	"wavryhost/adapt/tuning"
 )
 
 // pause finds times in which the path delivers nothing, and then all that waited at the rate of the line, as Wi-Fi
@@ -31,7 +25,7 @@ func (p *pause) packet(size int, sent, arrived time.Duration, rate float64) bool
 	switch {
 	case !in:
 		return false
-	case apart >= max(pauseLeast, time.Duration(pauseUsual*float64(size*8)/rate*float64(time.Second))):
+	case apart >= max(tuning.PauseLeast, time.Duration(tuning.PauseUsual*float64(size*8)/rate*float64(time.Second))):
 		p.gap, p.from, p.packets, p.bytes = apart, arrived, 0, 0
 		return false
 	case p.gap == 0:
@@ -40,10 +34,10 @@ func (p *pause) packet(size int, sent, arrived time.Duration, rate float64) bool
 	p.packets++
 	p.bytes += size
 	over := arrived - p.from
-	if p.packets < pausePackets {
+	if p.packets < tuning.PausePackets {
 		return false
 	}
-	proved := float64(p.bytes)*8 >= pauseRate*rate*over.Seconds()
+	proved := float64(p.bytes)*8 >= tuning.FasterFactor*rate*over.Seconds()
 	if !proved && over < p.gap {
 		return false
 	}

@@ -3,42 +3,13 @@ package path
 import (
 	"math"
 	"time"
+
+	"wavryhost/adapt/tuning"
 )
 
 const (
-	// reportSpan is the least time between two receiver reports that a rate is taken over: a late one and the next may
-	// come together.
-	reportSpan = 200 * time.Millisecond
 	// recentReports is how many receiver reports loss looks back at.
 	recentReports = 3
-	// longestInterval is the most between two receiver reports: each 5 s, at random from a half to one and a half of
-	// it, over 1.218 (RFC 3550, sections 6.2 and 6.3.1), as GStreamer sends them.
-	longestInterval = 6200 * time.Millisecond
-	// sureShare is the share of what arrived that the capacity may have been at least, for the first report of a queue
-	// to tell the capacity.
-	sureShare = 0.8
-	// wasQueue is a queue beyond the jitter of a round trip: in the report before, it makes what arrived since the
-	// capacity.
-	wasQueue = 40 * time.Millisecond
-	// lateSlack is how much sooner than it could have emptied a queue may be gone that was none, but a report that
-	// came late.
-	lateSlack = 50 * time.Millisecond
-	// gapApart is the most between two requests for retransmission about one event, and gapMost how long an event is
-	// looked at. It is an overflow when gapLost packets of gapSpan of sending are missing, and more than gapQueued of
-	// all behind a queue, or gapSure without one: each run of them counts as two, since a radio loses in bursts.
-	gapApart, gapMost = 300 * time.Millisecond, 600 * time.Millisecond
-	gapLost           = 6
-	gapSpan           = 60 * time.Millisecond
-
-	gapQueued, gapSure = 0.2, 0.4
-	// echoMost is the longest time between two echoes that belong to one queue.
-	echoMost = 2 * time.Second
-	// The first silence after which the rate falls, and the one after which the viewer counts as gone, for receivers
-	// that send reports alone: patience times the mean time between reports, since one may be lost.
-	patience           = 3
-	patienceLeast      = 2 * time.Second
-	silenceMost        = 6500 * time.Millisecond
-	goneLater, goneMax = 3 * time.Second, 8 * time.Second
 )
 
 // reports follows receivers that report on no single packets: once a second, or more seldom, how many were lost, the
@@ -90,10 +61,10 @@ func (p *Path) Patience(falls, gone time.Duration) (time.Duration, time.Duration
 	case p.Complete():
 		return falls + p.RTT, gone
 	case p.Interval == 0:
-		return silenceMost, goneMax
+		return tuning.SilentMost, tuning.GoneMost
 	}
-	falls = min(max(patience*p.Interval, patienceLeast)+p.RTT, silenceMost)
-	return falls, min(falls+goneLater, goneMax)
+	falls = min(max(time.Duration(tuning.SilentReports)*p.Interval, tuning.SilentLeast)+p.RTT, tuning.SilentMost)
+	return falls, min(falls+tuning.Patience, tuning.GoneMost)
 }
 
 // onReceiverReport takes in a receiver report of a receiver that sends no transport feedback.
@@ -102,9 +73,9 @@ func (p *Path) onReceiverReport(f *Feedback, by Sending) Sample {
 	span := f.At.Sub(r.at)
 	s := Sample{Span: span, From: r.at.Add(-p.RTT)}
 	if !r.at.IsZero() {
-		p.Interval += (min(span, longestInterval) - p.Interval) / 4
+		p.Interval += (min(span, tuning.LongestInterval) - p.Interval) / 4
 		if p.Interval < span/2 { // the first
-			p.Interval = min(span, longestInterval)
+			p.Interval = min(span, tuning.LongestInterval)
 		}
 	}
 	before := r.queue
@@ -114,7 +85,7 @@ func (p *Path) onReceiverReport(f *Feedback, by Sending) Sample {
 	s.Paused = r.pause(f.At, s.Queue)
 	r.queue, p.Queue, p.Tail = s.Queue, s.Queue, 0
 	r.received = 0
-	if !r.at.IsZero() && span < reportSpan {
+	if !r.at.IsZero() && span < tuning.ReportSpan {
 		return s // the next is about this time, too
 	}
 	loss := 0.0
@@ -125,7 +96,7 @@ func (p *Path) onReceiverReport(f *Feedback, by Sending) Sample {
 	arrived := sent
 	if !r.at.IsZero() && r.acked > 0 && p.ackedBytes >= r.acked {
 		arrived = p.ackedBytes - r.acked
-		r.received = min(float64(arrived)*(1-loss)*8/span.Seconds(), mostFaster*max(p.SentRate(f.At), by.Rate))
+		r.received = min(float64(arrived)*(1-loss)*8/span.Seconds(), tuning.MostFaster*max(p.SentRate(f.At), by.Rate))
 	}
 	if !r.at.IsZero() {
 		packets := float64(arrived) / (PacketBits / 8)
@@ -134,7 +105,7 @@ func (p *Path) onReceiverReport(f *Feedback, by Sending) Sample {
 		copy(r.recent[1:], r.recent[:])
 		r.recent[0] = s.Count
 	}
-	s.Sent = float64(sent) * 8 / max(span, reportSpan).Seconds()
+	s.Sent = float64(sent) * 8 / max(span, tuning.ReportSpan).Seconds()
 	s.Arrived, s.Sure = capacity(r.received, s.Sent, s.Queue, before, span)
 	r.at, r.acked, r.bytes = f.At, p.ackedBytes, p.sentBytes
 	return s
@@ -143,7 +114,7 @@ func (p *Path) onReceiverReport(f *Feedback, by Sending) Sample {
 // pause takes in a queue, and returns the time since the one before where that was none, but a pause or a report that
 // came late: a queue empties by a second each second at most.
 func (r *reports) pause(at time.Time, queue time.Duration) (paused time.Duration) {
-	if since := at.Sub(r.seenAt); queue < r.seen-since-lateSlack {
+	if since := at.Sub(r.seenAt); queue < r.seen-since-tuning.Reaction {
 		paused = since
 	}
 	r.seen, r.seenAt = queue, at
@@ -154,26 +125,26 @@ func (r *reports) pause(at time.Time, queue time.Duration) (paused time.Duration
 // remembered.
 func capacity(arrived, sent float64, queue, before, span time.Duration) (rate float64, sure bool) {
 	grew := (queue - before).Seconds()
-	if arrived == 0 || before >= wasQueue || grew <= 0 || grew >= span.Seconds() {
+	if arrived == 0 || before >= tuning.WasQueue || grew <= 0 || grew >= span.Seconds() {
 		return arrived, arrived > 0
 	}
 	// The queue came in between. At the soonest right after the report before, and then what arrived since is what the
 	// path carries; at the latest so that it carries nothing since. In the middle of the two:
 	middle := sent * (span.Seconds() - grew) / (span.Seconds() + grew)
-	return min(arrived, middle), middle > sureShare*arrived
+	return min(arrived, middle), middle > tuning.SureShare*arrived
 }
 
 // reportedQueue is the standing queue by a report: the round trip over its smallest, within what the newest packets
 // allow. It is not ok where a later report came before.
 func (p *Path) reportedQueue(f *Feedback) (queue time.Duration, ok bool) {
-	least, most := time.Duration(0), oldest
+	least, most := time.Duration(0), tuning.Oldest
 	for i := range f.Packets {
 		packet := &f.Packets[i]
 		switch {
 		case !p.believable(packet, f.At):
 		case !packet.Lost && packet.ID < p.ackedID:
 			return 0, false
-		case packet.Lost && packet.Sent.Before(p.reports.echo.sent.Add(-lateSlack)):
+		case packet.Lost && packet.Sent.Before(p.reports.echo.sent.Add(-tuning.Reaction)):
 			return 0, false // an echo that was sent after it is back
 		case packet.Lost:
 			least = f.At.Sub(packet.Sent)
@@ -184,7 +155,7 @@ func (p *Path) reportedQueue(f *Feedback) (queue time.Duration, ok bool) {
 		}
 	}
 	rtt := f.RTT
-	if rtt <= 0 || rtt > oldest {
+	if rtt <= 0 || rtt > tuning.Oldest {
 		rtt = least
 	}
 	if rtt = min(max(rtt, least), most); rtt == 0 {
@@ -204,7 +175,7 @@ func (p *Path) onMissing(f *Feedback) (Sample, bool) {
 		return Sample{}, false
 	}
 	g := &p.reports.gap
-	if f.At.Sub(g.at) > gapApart || f.At.Sub(g.from) > gapMost {
+	if f.At.Sub(g.at) > tuning.GapApart || f.At.Sub(g.from) > tuning.GapMost {
 		*g = gap{}
 	}
 	for i := range f.Packets {
@@ -224,17 +195,17 @@ func (p *Path) onMissing(f *Feedback) (Sample, bool) {
 		g.Bytes += g.after.Bytes + packet.Size
 		g.after, g.to = Count{}, packet.Sent
 		g.Lost++
-		if g.run++; g.run > runCounts {
+		if g.run++; g.run > tuning.RunCounts {
 			g.Runs++
 		}
 	}
 	g.at = f.At
 	from, over := g.from, g.to.Sub(g.from)
-	queue, share := max(0, f.At.Sub(newest.Sent)-p.minRTT.get()), gapSure
-	if queue >= wasQueue {
-		share = gapQueued
+	queue, share := max(0, f.At.Sub(newest.Sent)-p.minRTT.get()), tuning.GapSure
+	if queue >= tuning.WasQueue {
+		share = tuning.GapQueued
 	}
-	if over < gapSpan || g.Lost-g.Runs < gapLost || g.Apart() < share {
+	if over < tuning.GapSpan || g.Lost-g.Runs < tuning.GapLost || g.Apart() < share {
 		return Sample{}, false
 	}
 	sent, c := float64(g.Bytes)*8/over.Seconds(), g.Count
@@ -248,14 +219,14 @@ func (p *Path) onMissing(f *Feedback) (Sample, bool) {
 // onEcho takes in a round trip apart from the media. The growth of the queue while the media was sent shows what the
 // path carries.
 func (p *Path) onEcho(f *Feedback) (Sample, bool) {
-	if f.RTT <= 0 || f.RTT > oldest {
+	if f.RTT <= 0 || f.RTT > tuning.Oldest {
 		return Sample{}, false
 	}
 	p.onRTT(f.At, f.RTT)
 	e := &p.reports.echo
 	s := Sample{Fresh: true, Queue: max(0, f.RTT-p.minRTT.get()), Sent: p.SentRate(f.At)}
 	sent := f.At.Add(-f.RTT)
-	if d := sent.Sub(e.sent); d > 0 && d < echoMost {
+	if d := sent.Sub(e.sent); d > 0 && d < tuning.EchoMost {
 		s.Span, s.From = d, e.sent
 		s.Growth = float64(s.Queue-e.queue) / float64(d)
 		if e.every == 0 {
@@ -280,7 +251,7 @@ func (p *Path) Overdue(now time.Time, high time.Duration) (Sample, bool) {
 		return Sample{}, false
 	}
 	away := now.Sub(e.sent) - e.every - p.minRTT.get()
-	if away >= echoMost {
+	if away >= tuning.EchoMost {
 		return Sample{}, false
 	}
 	sent, growth := p.SentRate(now), away.Seconds()/e.every.Seconds()

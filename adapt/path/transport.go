@@ -4,29 +4,17 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"wavryhost/adapt/tuning"
 )
 
 const (
-	// runCounts is what an uninterrupted run of lost packets counts for, see Count.Apart.
-	runCounts = 2
-	// stepSlack is by how much one-way delay may rise above what the round trip allows before the receiver's clock is
-	// taken to have been set, and stepReports for how many reports.
-	stepSlack   = 30 * time.Millisecond
-	stepReports = 3
-	// stepSettles is for how many reports after that the delay may not exceed what the round trip allows at all: a
-	// round trip includes the wait for the report, and the least of two seconds includes little of it.
-	stepSettles = 20
 	// centuries is more than any clock is off by, and leaves room to add.
-	centuries = time.Duration(1 << 61)
-	// slopeOver is the least time that the queue's growth is taken over: in less, jitter looks like growth.
-	// queueReports is how many reports are kept for it: as many of 25 ms as make up slopeOver.
-	slopeOver    = 150 * time.Millisecond
+	centuries    = time.Duration(1 << 61)
 	queueReports = 8
 	// tailPackets is how many packets the end of a report is judged by: more than a single spike, and less than a
 	// frame.
 	tailPackets = 6
-	// mostFaster bounds the delivered rate by the sent one: the path cannot deliver faster for long.
-	mostFaster = 2
 )
 
 // transport follows reports on single packets.
@@ -79,7 +67,7 @@ func (p *Path) onTransport(f *Feedback, by Sending) (Sample, bool) {
 		p.Interval += (min(span, 2*time.Second) - p.Interval) / 8
 	}
 	if t.epoch.IsZero() {
-		t.epoch = f.At.Add(-2 * oldest) // nothing that is looked at was sent before
+		t.epoch = f.At.Add(-2 * tuning.Oldest) // nothing that is looked at was sent before
 		t.arrivals.unix = t.epoch.UnixNano()
 	}
 	var (
@@ -146,12 +134,12 @@ func (p *Path) onTransport(f *Feedback, by Sending) (Sample, bool) {
 		p.onDelay(f.At, smallest, max(0, newest-p.minRTT.get()), by.Frame)
 		p.Tail = 0
 		if delay, ok := tail.least(); ok {
-			p.Tail = min(delay-t.base.get(), max(0, newest-p.minRTT.get())+stepSlack)
+			p.Tail = min(delay-t.base.get(), max(0, newest-p.minRTT.get())+tuning.StepSlack)
 		}
 	}
 	s.Queue, s.Tail, s.Growth = p.Queue, p.Tail, t.slope()
 	s.Sent = p.SentRate(f.At)
-	s.Arrived, s.Newest, s.Sure = min(t.arrivals.rate(), mostFaster*max(s.Sent, by.Rate)), t.arrivals.newest(), true
+	s.Arrived, s.Newest, s.Sure = min(t.arrivals.rate(), tuning.MostFaster*max(s.Sent, by.Rate)), t.arrivals.newest(), true
 	return s, true
 }
 
@@ -167,7 +155,7 @@ func (t *transport) count(packet *Packet, c *Count) bool {
 			t.run = 1
 			c.Events++
 		}
-		if t.lastLost = packet.ID; t.run > runCounts {
+		if t.lastLost = packet.ID; t.run > tuning.RunCounts {
 			c.Runs++
 		}
 		*lost = packet.ID
@@ -189,16 +177,16 @@ func (p *Path) onDelay(at time.Time, smallest, most, frame time.Duration) {
 	t := &p.transport
 	t.base.add(at, smallest)
 	d := smallest - t.base.get()
-	slack := stepSlack
+	slack := tuning.StepSlack
 	if t.settles > 0 {
 		t.settles--
 		slack = 0
 	}
 	if d <= most+slack {
 		t.steps = 0
-	} else if t.steps++; t.steps >= stepReports || slack == 0 {
+	} else if t.steps++; t.steps >= tuning.StepReports || slack == 0 {
 		if slack != 0 {
-			t.settles = stepSettles
+			t.settles = tuning.StepSettles
 		}
 		t.base.reset(at, smallest-most)
 		t.steps = 0
@@ -210,7 +198,7 @@ func (p *Path) onDelay(at time.Time, smallest, most, frame time.Duration) {
 	for i := queueReports - 2; i >= 0 && t.queues[i].at.Add(frame).After(at); i-- {
 		least = min(least, t.queues[i].smallest)
 	}
-	p.Queue = max(0, min(least-t.base.get(), most+stepSlack))
+	p.Queue = max(0, min(least-t.base.get(), most+tuning.StepSlack))
 	newest.d = p.Queue
 }
 
@@ -218,11 +206,11 @@ func (p *Path) onDelay(at time.Time, smallest, most, frame time.Duration) {
 func (t *transport) slope() float64 {
 	last := t.queues[queueReports-1]
 	first := last
-	for i := queueReports - 2; i >= 0 && last.at.Sub(first.at) < slopeOver; i-- {
+	for i := queueReports - 2; i >= 0 && last.at.Sub(first.at) < tuning.SlopeOver; i-- {
 		first = t.queues[i]
 	}
 	over := last.at.Sub(first.at)
-	if first.at.IsZero() || over < slopeOver || over > 2*time.Second {
+	if first.at.IsZero() || over < tuning.SlopeOver || over > 2*time.Second {
 		return 0
 	}
 	return float64(last.d-first.d) / float64(over)

@@ -8,39 +8,7 @@ import (
 	"time"
 
 	"wavryhost/adapt/path"
-)
-
-const (
-	// probeFactor is how much more than the target a probe tries; the first one, at the start, tries more.
-	probeFactor, probeFirst = 2.0, 3.0
-	// A probe lasts probeTime at least and has probeBytes at least: less would drown in jitter.
-	probeTime, probeBytes = 25 * time.Millisecond, 6 * 1200
-	// probeEvery is the time between probes of a quiet screen, probeBackoff how much longer it gets after each one
-	// that found nothing, up to probeSeldom.
-	probeEvery   = 5 * time.Second
-	probeBackoff = 1.5
-	probeSeldom  = 2 * time.Minute
-	// probeQueue is the longest queue, probeLoss the largest loss, that a probe may be added to.
-	probeQueue = 10 * time.Millisecond
-	probeLoss  = 0.02
-	// probeWhole is the share of its rate that a probe must arrive at to have got through whole; probeShare and
-	// probeNarrow are what of the found rate is used.
-	probeWhole  = 0.9
-	probeShare  = 0.95
-	probeNarrow = 0.9
-	// probeGain is the least that a probe must find to have been worth it.
-	probeGain = 1.05
-	// Padding costs: probeShareOfMedia of the media's bytes, and probePurse in the beginning, which is what a path of
-	// 20 Mbit/s takes to be found. The purse never holds more.
-	probeShareOfMedia = 0.015
-	probePurse        = 300_000
-	// probeWait is how much longer than its round trip a probe is waited for.
-	probeWait = 300 * time.Millisecond
-	// probeReported is the share of a probe's bytes that must be reported to judge it early.
-	probeReported = 0.9
-	// probeTop is how far above the highest rate a probe may go, and probeLate how long timers may take.
-	probeTop  = 1.1
-	probeLate = 50 * time.Millisecond
+	"wavryhost/adapt/tuning"
 )
 
 // Request asks for padding to be sent. A zero Bytes asks for none.
@@ -68,14 +36,14 @@ type Prober struct {
 }
 
 // New returns a prober that may probe at once.
-func New() Prober { return Prober{purse: probePurse, every: probeEvery} }
+func New() Prober { return Prober{purse: tuning.ProbePurse, every: tuning.ProbeEvery} }
 
 // OnSent takes in a packet that left: padding is paid from the media's bytes.
 func (b *Prober) OnSent(p *path.Packet) {
 	if p.Padding {
 		b.purse -= float64(p.Size)
 	} else {
-		b.purse = min(b.purse+probeShareOfMedia*float64(p.Size), probePurse)
+		b.purse = min(b.purse+tuning.ProbeShare*float64(p.Size), tuning.ProbePurse)
 	}
 }
 
@@ -101,7 +69,7 @@ func (b *Prober) judge(now time.Time) (rate float64, over bool) {
 	if b.deadline.IsZero() {
 		return 0, false
 	}
-	if float64(b.bytes+b.lost) < probeReported*float64(b.request.Bytes) && now.Before(b.deadline) {
+	if float64(b.bytes+b.lost) < tuning.WholeShare*float64(b.request.Bytes) && now.Before(b.deadline) {
 		return 0, false
 	}
 	b.deadline, b.chase = time.Time{}, false
@@ -110,21 +78,21 @@ func (b *Prober) judge(now time.Time) (rate float64, over bool) {
 		return 0, true
 	}
 	left, came := 8*squares/sent, 8*squares/got
-	if came >= probeWhole*left {
+	if came >= tuning.WholeShare*left {
 		b.chase = true
-		return probeShare * min(left, came), true
+		return tuning.MarginShare * min(left, came), true
 	}
-	return probeNarrow * came, true
+	return tuning.YieldShare * came, true
 }
 
 // failed makes the next probe wait longer, worked soon again.
 func (b *Prober) failed(now time.Time) {
 	b.next = now.Add(b.every)
-	b.every = min(time.Duration(probeBackoff*float64(b.every)), probeSeldom)
+	b.every = min(time.Duration(tuning.ProbeBackoff*float64(b.every)), tuning.ProbeSeldom)
 }
 
 func (b *Prober) worked(now time.Time) {
-	b.every, b.next = probeEvery, now.Add(probeEvery)
+	b.every, b.next = tuning.ProbeEvery, now.Add(tuning.ProbeEvery)
 	if b.chase {
 		b.next = now
 	}
@@ -132,12 +100,12 @@ func (b *Prober) worked(now time.Time) {
 
 // start asks for a probe.
 func (b *Prober) start(now time.Time, v *View) {
-	factor := probeFactor
+	factor := tuning.ProbeFactor
 	if !b.begun {
-		factor = probeFirst
+		factor = tuning.ProbeFirst
 	}
-	rate := min(factor*v.Target, v.Most*probeTop)
-	bytes := max(probeBytes, int(rate/8*probeTime.Seconds()))
+	rate := min(factor*v.Target, v.Most*tuning.FasterFactor)
+	bytes := max(tuning.ProbeBytes, int(rate/8*tuning.ProbeTime.Seconds()))
 	if float64(bytes) > b.purse {
 		b.next = now.Add(time.Second)
 		return
@@ -145,8 +113,8 @@ func (b *Prober) start(now time.Time, v *View) {
 	b.id++
 	b.begun = true
 	long := time.Duration(float64(bytes) * 8 / rate * float64(time.Second))
-	b.request = Request{ProbeID: b.id, Bytes: bytes, BitsPerSecond: int(rate), Until: now.Add(2*long + probeLate)}
-	b.deadline = b.request.Until.Add(v.RTT + probeWait)
+	b.request = Request{ProbeID: b.id, Bytes: bytes, BitsPerSecond: int(rate), Until: now.Add(2*long + tuning.Reaction)}
+	b.deadline = b.request.Until.Add(v.RTT + tuning.ProbeWait)
 	b.bytes, b.first, b.lost, b.line = 0, 0, 0, path.Line{}
 }
 
@@ -172,7 +140,7 @@ func (b *Prober) Step(now time.Time, v *View) float64 {
 	switch {
 	case !over:
 		rate = 0
-	case rate > probeGain*v.Target && v.Queue <= probeQueue+v.High:
+	case rate > tuning.ProbeGain*v.Target && v.Queue <= tuning.ProbeQueue+v.High:
 		v.Target = min(rate, v.Most)
 		b.worked(now)
 	default:
@@ -182,8 +150,8 @@ func (b *Prober) Step(now time.Time, v *View) float64 {
 	switch {
 	case !b.deadline.IsZero() || now.Before(b.next) || v.Forbidden || v.RTT == 0:
 	case b.begun && !v.Quiet && !b.chase: // the media itself tries the path
-	case v.Age > probeWait+v.RTT: // nothing is known of the path at the moment
-	case v.Target >= v.Most/probeGain || v.Queue > probeQueue || v.Loss > probeLoss:
+	case v.Age > tuning.ProbeWait+v.RTT: // nothing is known of the path at the moment
+	case v.Target >= v.Most/tuning.ProbeGain || v.Queue > tuning.ProbeQueue || v.Loss > tuning.HoldLoss:
 	default:
 		b.start(now, v)
 	}

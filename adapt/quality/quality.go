@@ -8,32 +8,7 @@ import (
 	"time"
 
 	"wavryhost/adapt/hold"
-)
-
-const (
-	// changeEvery is the least time between two changes for the worse; what flickers faster says nothing to an
-	// operator.
-	changeEvery = time.Second
-	// The evidence times and thresholds of the states for the worse.
-	constrainedDelay, constrainedDelayFor = 50 * time.Millisecond, 500 * time.Millisecond
-	constrainedLoss, constrainedLossFor   = 0.02, time.Second
-	degradedLoss, degradedLossFor         = 0.10, 2 * time.Second
-	criticalLoss, criticalLossFor         = 0.20, 2 * time.Second
-	criticalDelay, criticalDelayFor       = 250 * time.Millisecond, time.Second
-	criticalShare                         = 0.3
-	// lossStays is the share of its threshold that loss must fall under for a state to be left that was entered by
-	// it: what 20 to 200 packets of less than a second lose by chance is half as much and half as much again.
-	lossStays = 0.5
-	// constrainedShareFor keeps one tick under the need from being a state.
-	constrainedShareFor = 500 * time.Millisecond
-	// reasonFor is how long another reason must hold to take the place of the state's: what takes turns by the second
-	// is told as what it began with. As long as the states' own dwell.
-	reasonFor = 3 * time.Second
-	// startup is how long a low bitrate is the start's and nobody's fault.
-	startup = 10 * time.Second
-	// hostStays is how long a state lasts at least that the host's load made. A host may lower a stream again as soon
-	// as it has raised it: two changes each 20 s are six a minute.
-	hostStays = 20 * time.Second
+	"wavryhost/adapt/tuning"
 )
 
 // upwardDwell is how long everything must have been better before a state is left upward.
@@ -90,16 +65,16 @@ type Machine struct {
 
 // next returns the state and its reason by the evidence alone.
 func (m *Machine) next(now time.Time, e *Evidence) (State, Reason) {
-	share := m.share.Held(now, e.Share < 1, constrainedShareFor)
-	delay := m.delay.Held(now, e.Queue >= constrainedDelay, constrainedDelayFor)
-	loss2 := m.loss2.Held(now, e.Loss >= m.lossOf(Constrained, constrainedLoss), constrainedLossFor)
-	loss10 := m.loss10.Held(now, e.Loss >= m.lossOf(Degraded, degradedLoss), degradedLossFor)
-	loss20 := m.loss20.Held(now, e.Loss >= m.lossOf(Critical, criticalLoss), criticalLossFor)
-	delay250 := m.delay250.Held(now, e.Queue >= criticalDelay, criticalDelayFor)
+	share := m.share.Held(now, e.Share < 1, tuning.ConstrainedDelayFor)
+	delay := m.delay.Held(now, e.Queue >= tuning.ConstrainedDelay, tuning.ConstrainedDelayFor)
+	loss2 := m.loss2.Held(now, e.Loss >= m.lossOf(Constrained, tuning.HoldLoss), tuning.ConstrainedLossFor)
+	loss10 := m.loss10.Held(now, e.Loss >= m.lossOf(Degraded, tuning.DegradedLoss), tuning.DegradedLossFor)
+	loss20 := m.loss20.Held(now, e.Loss >= m.lossOf(Critical, tuning.BreakLoss), tuning.DegradedLossFor)
+	delay250 := m.delay250.Held(now, e.Queue >= tuning.CriticalDelay, tuning.CriticalDelayFor)
 	cause := e.Cause
 	if cause == ReasonStartup || cause == ReasonProbeOK { // nothing was cut since: the path's rate is still being found
 		cause = ReasonStartup
-		if now.Sub(m.began) >= startup {
+		if now.Sub(m.began) >= tuning.StartupFor {
 			cause = ReasonQueueDelay
 		}
 	}
@@ -114,7 +89,7 @@ func (m *Machine) next(now time.Time, e *Evidence) (State, Reason) {
 		return Critical, ReasonLoss
 	case delay250:
 		return Critical, waiting
-	case e.Floor && e.Share < criticalShare:
+	case e.Floor && e.Share < tuning.CriticalShare:
 		return Critical, cause
 	case loss10:
 		return Degraded, ReasonLoss
@@ -138,7 +113,7 @@ func (m *Machine) next(now time.Time, e *Evidence) (State, Reason) {
 // lossOf returns the loss that makes a state, given the loss that enters it.
 func (m *Machine) lossOf(s State, enters float64) float64 {
 	if m.State >= s && m.State != Stalled && m.Reason == ReasonLoss {
-		return lossStays * enters
+		return tuning.LossStays * enters
 	}
 	return enters
 }
@@ -160,13 +135,13 @@ func (m *Machine) Step(now time.Time, e Evidence) bool {
 		return false
 	case to > m.State:
 		m.better.Reset()
-		if now.Sub(m.last) < changeEvery && m.Seq > 0 {
+		if now.Sub(m.last) < tuning.StateEvery && m.Seq > 0 {
 			return false
 		}
 	default:
 		// The dwell counts while the evidence is better than the state, whatever better state it speaks for.
 		if !m.better.Held(now, true, upwardDwell(m.State)) || m.Reason == ReasonHostSaturated &&
-			now.Sub(m.last) < hostStays {
+			now.Sub(m.last) < tuning.HostStays {
 			return false
 		}
 		why = ReasonRecovered
@@ -192,7 +167,7 @@ func (m *Machine) explain(now time.Time, why Reason) {
 		m.doubt.Reset()
 	}
 	found := why == ReasonCompetingTraffic || why == ReasonPolicer // these have looked long enough
-	if m.doubt.Held(now, true, reasonFor) || found {
+	if m.doubt.Held(now, true, tuning.UpDwell) || found {
 		m.Reason = why
 		m.doubt.Reset()
 	}

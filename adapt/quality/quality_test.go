@@ -3,6 +3,8 @@ package quality
 import (
 	"testing"
 	"time"
+
+	"wavryhost/adapt/tuning"
 )
 
 // tick is how often the machine is asked.
@@ -32,15 +34,15 @@ func TestReasonChangesWithinAState(t *testing.T) {
 	if m.Reason != ReasonLoss {
 		t.Errorf("with reasons that take turns each second the state's is %v; want that it entered by", m.Reason)
 	}
-	during(reasonFor+tick, always(ReasonQueueDelay))
+	during(tuning.UpDwell+tick, always(ReasonQueueDelay))
 	if m.Reason != ReasonQueueDelay {
-		t.Errorf("after %v of another reason the state's is %v", reasonFor, m.Reason)
+		t.Errorf("after %v of another reason the state's is %v", tuning.UpDwell, m.Reason)
 	}
 	during(2*tick, always(ReasonPolicer))
 	if m.Reason != ReasonPolicer {
 		t.Errorf("a policer that was found is not told: %v", m.Reason)
 	}
-	during(reasonFor+tick, always(ReasonProbeOK))
+	during(tuning.UpDwell+tick, always(ReasonProbeOK))
 	if m.Reason != ReasonQueueDelay || m.Seq != 1 {
 		t.Errorf("a probe that worked makes the reason %v, after %d transitions; want the path's, after one",
 			m.Reason, m.Seq)

@@ -47,8 +47,8 @@ func audio(from, to time.Duration) CBR {
 	return CBR{Start: from, Stop: to, BitsPerSecond: audioRate, Size: audioSize, Forward: []int{0}}
 }
 
-// withAudio gives each flow its sound, on the same way and for the same time: the cases of RFC 8867 have as many sources of audio
-// as of video.
+// withAudio gives each flow its sound, on the same way and for the same time: the cases of RFC 8867 have as many
+// sources of audio as of video.
 func withAudio(c Case) Case {
 	for _, f := range c.Flows {
 		begun := f.Start
@@ -127,12 +127,13 @@ func spread(bound float64, from, to time.Duration) Gate {
 	})
 }
 
-// Cases returns all cases, those of RFC 8867 first.
+// Cases returns all cases, RFC 8867 first.
 func Cases() []Case {
 	cases := []Case{
 		variable(50*time.Millisecond, "5.1", use(0.88, 0, 0, 0, 99*sec), 60, 130, 0.0025, 6),
 		variable(100*time.Millisecond, "5.1-100", use(0.85, 0, 0, 0, 99*sec), 60, 130, 0.003, 8),
-		withAudio(twoFlows()), withAudio(feedbackCongested()), withAudio(sameAlgorithm()), withAudio(roundTrips()),
+		transients(), withAudio(twoFlows()), withAudio(feedbackCongested()), withAudio(sameAlgorithm()),
+		withAudio(roundTrips()),
 		withAudio(longTCP(300 * time.Millisecond)), withAudio(longTCP(1000 * time.Millisecond)), withAudio(shortTCP()),
 		withAudio(pauseResume()), withAudio(bottlenecks()),
 		step(), idle(), wide(), deepQueue(),
@@ -152,8 +153,10 @@ func Cases() []Case {
 		halvedAnytime("halved-anytime", "6 Mbit/s, halved for 20 s at a moment from 0.5 to 20.5 s", nil),
 		halvedAnytime("halved-resting", "the same with a screen that rests for 1.5 s and moves for 2.5 s in turn", resting),
 		tenth(), still(),
-		lateComer("late", 3e6, 25*time.Millisecond, 1), lateComer("late-2", 2e6, 10*time.Millisecond, 1), lateComer("late-5", 5e6, 100*time.Millisecond, 1),
-		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)), reordered(), skewed("skewed", "slow", -100), skewed("skewed-fast", "fast", 100),
+		lateComer("late", 3e6, 25*time.Millisecond, 1), lateComer("late-2", 2e6, 10*time.Millisecond, 1),
+		lateComer("late-5", 5e6, 100*time.Millisecond, 1),
+		lateComer("late-8", 8e6, 25*time.Millisecond, 1), withAudio(lateComer("late-8-3", 8e6, 50*time.Millisecond, 3)),
+		reordered(), skewed("skewed", "slow", -100), skewed("skewed-fast", "fast", 100),
 		stepped("clock-step", 2*sec), stepped("clock-back", -2*sec), hostile(),
 		frequent(), lte(1), lte(2), burstLoss(), deepest(), sluggish(), background(), workday())
 	return today(cases)

@@ -8,11 +8,21 @@ import (
 	"wavryhost/adapt"
 )
 
+// transients is 5.1 with an encoder that bursts at each large change of its bitrate (RFC 8593).
+func transients() Case {
+	c := variable(50*time.Millisecond, "5.1-transients", use(.85, 0, 0, 0, 99*sec), 80, 200, .005, 6)
+	c.About += ", RFC 8593's encoder"
+	c.Flows[0].Transients = true
+	return c
+}
+
 func variable(owd time.Duration, name string, use Gate, q95, q99, lost, reach float64) Case {
 	f := rfcFlow(0, 99*sec)
 	return Case{
-		Name: name, About: fmt.Sprintf("RFC 8867 5.1: capacity 1, 2.5, 0.6, 1 Mbit/s; one-way delay %v", owd), Length: 100 * sec,
-		Links: oneWay(Scaled(1e6, Step{0, 1}, Step{40 * sec, 2.5}, Step{60 * sec, 0.6}, Step{80 * sec, 1}), rfcQueue, owd, rfcJitter),
+		Name: name, About: fmt.Sprintf("RFC 8867 5.1: capacity 1, 2.5, 0.6, 1 Mbit/s; one-way delay %v", owd),
+		Length: 100 * sec,
+		Links: oneWay(Scaled(1e6, Step{0, 1}, Step{40 * sec, 2.5}, Step{60 * sec, 0.6}, Step{80 * sec, 1}), rfcQueue, owd,
+			rfcJitter),
 		Flows: []Flow{f}, CBR: []CBR{audio(0, 99*sec)},
 		Gates: []Gate{
 			use, queue("q95 ms", .95, q95, 0, 99*sec), queue("q99 ms", .99, q99, 0, 99*sec), loss(lost, 99*sec),
@@ -24,7 +34,8 @@ func variable(owd time.Duration, name string, use Gate, q95, q99, lost, reach fl
 func twoFlows() Case {
 	return Case{
 		Name: "5.2", About: "RFC 8867 5.2: two flows, capacity 4, 2, 3.5, 1, 2 Mbit/s", Length: 125 * sec,
-		Links: oneWay(Scaled(2e6, Step{0, 2}, Step{25 * sec, 1}, Step{50 * sec, 1.75}, Step{75 * sec, .5}, Step{100 * sec, 1}),
+		Links: oneWay(Scaled(2e6, Step{0, 2}, Step{25 * sec, 1}, Step{50 * sec, 1.75}, Step{75 * sec, .5},
+			Step{100 * sec, 1}),
 			rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 124*sec), rfcFlow(0, 124*sec)},
 		Gates: []Gate{
@@ -37,7 +48,8 @@ func twoFlows() Case {
 func feedbackCongested() Case {
 	back := rfcFlow(0, 99*sec)
 	back.Forward, back.Back = []int{1}, []int{0}
-	links := oneWay(Scaled(1e6, Step{0, 2}, Step{20 * sec, 1}, Step{40 * sec, .5}, Step{60 * sec, 2}), rfcQueue, 50*time.Millisecond, rfcJitter)
+	links := oneWay(Scaled(1e6, Step{0, 2}, Step{20 * sec, 1}, Step{40 * sec, .5}, Step{60 * sec, 2}), rfcQueue,
+		50*time.Millisecond, rfcJitter)
 	links[1] = links[0]
 	links[1].Capacity = Scaled(1e6, Step{0, 2}, Step{35 * sec, .8}, Step{70 * sec, 2})
 	wayBack := use(.88, 1, 1, 0, 99*sec)
@@ -58,7 +70,8 @@ func sameAlgorithm() Case {
 		Links: oneWay(Constant(3.5e6), rfcQueue, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(0, 119*sec), rfcFlow(20*sec, 119*sec), rfcFlow(40*sec, 119*sec)},
 		Gates: []Gate{
-			total(.93, 80*sec, 119*sec), worstQueue(60, 80*sec, 119*sec), worstLoss(0, 80*sec, 119*sec), jain(.95, 80*sec, 119*sec),
+			total(.93, 80*sec, 119*sec), worstQueue(60, 80*sec, 119*sec), worstLoss(0, 80*sec, 119*sec),
+			jain(.95, 80*sec, 119*sec),
 			least("newest's share", .6, func(r *Result) float64 { return r.Flows[2].Rate(80*sec, 119*sec) * 3 / 3.5e6 }),
 		},
 	}
@@ -67,7 +80,10 @@ func sameAlgorithm() Case {
 func roundTrips() Case {
 	c := Case{
 		Name: "5.5", About: "RFC 8867 5.5: five flows on 4 Mbit/s, one-way delays 10 to 150 ms", Length: 300 * sec,
-		Links: []Link{{Capacity: Constant(4e6), Queue: rfcQueue, Jitter: rfcJitter}, {Capacity: Constant(100e6), Queue: rfcQueue}},
+		Links: []Link{
+			{Capacity: Constant(4e6), Queue: rfcQueue, Jitter: rfcJitter},
+			{Capacity: Constant(100e6), Queue: rfcQueue},
+		},
 		Gates: []Gate{worstQueue(60, 180*sec, 299*sec), spread(2, 180*sec, 299*sec)},
 	}
 	for i, d := range []int{10, 25, 50, 100, 150} {
@@ -81,7 +97,8 @@ func roundTrips() Case {
 
 func longTCP(deep time.Duration) Case {
 	c := Case{
-		Name: fmt.Sprintf("5.6-%d", deep.Milliseconds()), About: fmt.Sprintf("RFC 8867 5.6: a long TCP flow in a queue of %v on 2 Mbit/s", deep),
+		Name:   fmt.Sprintf("5.6-%d", deep.Milliseconds()),
+		About:  fmt.Sprintf("RFC 8867 5.6: a long TCP flow in a queue of %v on 2 Mbit/s", deep),
 		Length: 120 * sec, Links: oneWay(Constant(2e6), deep, 50*time.Millisecond, rfcJitter),
 		Flows: []Flow{rfcFlow(5*sec, 119*sec)},
 		TCP:   []TCP{{Start: 0, Stop: 119 * sec, Forward: []int{0}, Back: []int{1}}},
@@ -163,12 +180,14 @@ func bottlenecks() Case {
 	return c
 }
 
-// background is RFC 8867's other way to make 5.1: the link is 4 Mbit/s all the time, and UDP takes what shall be missing.
+// background is RFC 8867's other way to make 5.1: the link is 4 Mbit/s all the time, and UDP takes what shall be
+// missing.
 func background() Case {
 	free := Scaled(1e6, Step{0, 1}, Step{40 * sec, 2.5}, Step{60 * sec, .6}, Step{80 * sec, 1})
 	c := Case{
-		Name: "5.1-udp", About: "RFC 8867 5.1 as 4 Mbit/s with background UDP: 1, 2.5, 0.6, 1 Mbit/s are left", Length: 100 * sec,
-		Links: oneWay(Constant(4e6), rfcQueue, 50*time.Millisecond, rfcJitter), Flows: []Flow{rfcFlow(0, 99*sec)},
+		Name: "5.1-udp", About: "RFC 8867 5.1 as 4 Mbit/s with background UDP: 1, 2.5, 0.6, 1 Mbit/s are left",
+		Length: 100 * sec,
+		Links:  oneWay(Constant(4e6), rfcQueue, 50*time.Millisecond, rfcJitter), Flows: []Flow{rfcFlow(0, 99*sec)},
 		CBR: []CBR{audio(0, 99*sec)},
 		Gates: []Gate{
 			least("use", .8, func(r *Result) float64 { return r.Flows[0].Rate(0, 99*sec) * 99 / free.Bits(0, 99*sec, 1.5e6) }),
@@ -180,7 +199,10 @@ func background() Case {
 		if i+1 < len(free) {
 			end = free[i+1].At
 		}
-		c.CBR = append(c.CBR, CBR{Start: s.At, Stop: end, BitsPerSecond: 4e6 - s.BitsPerSecond, Size: 1200, Forward: []int{0}})
+		c.CBR = append(c.CBR, CBR{
+			Start: s.At, Stop: end, BitsPerSecond: 4e6 - s.BitsPerSecond, Size: 1200,
+			Forward: []int{0},
+		})
 	}
 	return c
 }

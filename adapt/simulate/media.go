@@ -9,7 +9,8 @@ import (
 	"wavryhost/adapt/pacing"
 )
 
-// Flow is one media session: a screen, an encoder, a pacer and a controller at one end, a receiver that reports at the other.
+// Flow is one media session: a screen, an encoder, a pacer and a controller at one end, a receiver that reports at the
+// other.
 type Flow struct {
 	Start, Stop time.Duration
 	// Pauses are times without a frame, in pairs of from and to.
@@ -17,13 +18,16 @@ type Flow struct {
 	Config  adapt.Config
 	Forward []int // links, by index
 	Back    []int
-	// Screen tells what the screen's content could use, in bits per second: nil and +Inf for all there is.
+	// Screen is what the screen's content could use, in bits per second: nil and +Inf for all there is.
 	Screen func(at time.Duration) float64
 	// Content is the kind of it.
 	Content adapt.ContentClass
 	// Noise is the scale of the deviation of frame sizes, which has a Laplace distribution (RFC 8593, section 5.3).
 	// Default: 0.15, that RFC's. Below 0 frames have the size asked for.
 	Noise float64
+	// Transients makes the encoder follow a bitrate as RFC 8593 has it: after a change by more than a half it makes a
+	// burst and smaller frames after it (section 5.2), and the time between frames varies as their size does (5.3).
+	Transients bool
 	// Lag is how long the encoder takes to follow a new bitrate; 0 is from the next frame on.
 	Lag time.Duration
 	// Overshoot is how much larger than asked for the encoder's frames are: 1.2 is a fifth. 0 means not at all.
@@ -32,8 +36,8 @@ type Flow struct {
 	// encoder keeps to the largest frame that the controller allows.
 	KeyEvery time.Duration
 	KeySize  float64
-	// SceneEvery makes a picture of another scene now and then, SceneSize times larger than others. Encoders do not foresee it, and
-	// exceed the largest frame allowed.
+	// SceneEvery makes a picture of another scene now and then, SceneSize times larger than others. Encoders do not
+	// foresee it, and exceed the largest frame allowed.
 	SceneEvery time.Duration
 	SceneSize  float64
 	Feedback   Feedback
@@ -54,11 +58,11 @@ const (
 // Feedback is how a receiver reports.
 type Feedback struct {
 	Reports Reports
-	// Every is the time between reports of transport-wide feedback. It defaults to 50 ms for every other flow and seed and 100 ms
-	// for the rest: libwebrtc begins at 100 ms and goes to 50 ms where that takes under 5 % of the rate.
+	// Every is the time between reports of transport-wide feedback. It defaults to 50 ms for every other flow and seed
+	// and 100 ms for the rest: libwebrtc begins at 100 ms and goes to 50 ms where that takes under 5 % of the rate.
 	Every time.Duration
-	// ReportEvery is the mean time between receiver reports, which come at random from a half to one and a half of it apart
-	// (RFC 3550, section 6.3.1). Default: 1 s.
+	// ReportEvery is the mean time between receiver reports, which come at random from a half to one and a half of it
+	// apart (RFC 3550, section 6.3.1). Default: 1 s.
 	ReportEvery time.Duration
 	// Echo is the time between round trips measured apart from the media, 0 for none.
 	Echo time.Duration
@@ -120,6 +124,7 @@ type media struct {
 	seq       uint64
 	rate      float64 // the encoder's
 	rateNext  []rateChange
+	transient transient
 	frameAt   time.Duration // when the newest frame was due
 	frameWait bool          // a frame waits for the pacer
 	keyDue    bool
@@ -151,7 +156,7 @@ type rateChange struct {
 	rate float64
 }
 
-// sentPacket is what became of a packet.
+// sentPacket is the fate of a packet.
 type sentPacket struct {
 	sent, arrived time.Duration
 	size          int
@@ -195,7 +200,10 @@ func (m *media) fire(what int, p *packet) {
 		m.controller.OnKeyframeRequest(m.w.clock(), adapt.KeyframePLI)
 	case mediaSenderReport:
 		if m.w.now < m.Stop {
-			m.w.send(&packet{size: senderReportSize, flow: m.flow, sent: m.w.now, route: m.forward, to: m, what: mediaSenderReportArrives})
+			m.w.send(&packet{
+				size: senderReportSize, flow: m.flow, sent: m.w.now, route: m.forward, to: m,
+				what: mediaSenderReportArrives,
+			})
 			m.w.after(senderReport, m, mediaSenderReport, nil)
 		}
 	case mediaEcho:
@@ -278,7 +286,57 @@ func (m *media) frame() {
 		return
 	}
 	m.encode(want, interval)
+	if m.Transients {
+		interval = time.Duration(float64(interval) * m.noise())
+	}
 	m.w.after(max(retryFrame, m.frameAt+interval-m.w.now), m, mediaFrame, nil)
+}
+
+// noise returns a factor with the deviation of RFC 8593, section 5.3.
+func (m *media) noise() float64 {
+	scale := m.Noise
+	if scale == 0 {
+		scale = frameNoise
+	}
+	if scale < 0 {
+		return 1
+	}
+	u := m.w.random.Float64() - 0.5
+	return max(leastFrame, 1-scale*math.Copysign(math.Log(1-2*math.Abs(u)), u))
+}
+
+// transient is the time in which an encoder settles after a large change of its bitrate.
+type transient struct {
+	rate float64 // before
+	left int     // frames
+}
+
+const (
+	// transientChange is the change that unsettles the encoder, and transientFrames how many frames it takes to settle
+	// (RFC 8593, section 6, K_d). The first of them has transientBurst bytes at most (K_B), as a keyframe has.
+	transientChange = 0.5
+	transientFrames = 8
+	transientBurst  = 13_500
+	// transientLeast is the least part of the mean that the other frames have.
+	transientLeast = 0.2
+)
+
+// frame returns the size of the next frame, in bytes, where the mean is size.
+func (t *transient) frame(rate, size float64) float64 {
+	if t.rate > 0 && math.Abs(rate-t.rate) > transientChange*t.rate {
+		t.left = transientFrames
+	}
+	if t.left == 0 || t.rate == 0 {
+		t.rate = rate
+		return size
+	}
+	t.left--
+	t.rate = rate
+	burst := max(transientBurst, size)
+	if t.left == transientFrames-1 {
+		return burst
+	}
+	return max(transientLeast*size, (transientFrames*size-burst)/(transientFrames-1))
 }
 
 func (m *media) encode(want float64, interval time.Duration) {
@@ -287,13 +345,11 @@ func (m *media) encode(want float64, interval time.Duration) {
 	if m.Overshoot > 0 {
 		size *= m.Overshoot
 	}
-	noise := m.Noise
-	if noise == 0 {
-		noise = frameNoise
+	if m.Transients {
+		size = m.transient.frame(m.rate, size)
 	}
-	if noise > 0 {
-		u := m.w.random.Float64() - 0.5
-		size *= max(leastFrame, 1-noise*math.Copysign(math.Log(1-2*math.Abs(u)), u))
+	if m.Noise >= 0 {
+		size *= m.noise()
 	}
 	key := m.keyDue || len(m.result.Frames) == 0
 	if key {
@@ -324,7 +380,8 @@ func (m *media) encode(want float64, interval time.Duration) {
 		dirty = 0
 	}
 	m.controller.OnSource(adapt.Source{
-		At: m.w.clock(), FrameBytes: bytes, Keyframe: key, QP: min(qp, 51), EncodeTime: 3 * time.Millisecond, Dirty: dirty, Class: m.Content,
+		At: m.w.clock(), FrameBytes: bytes, Keyframe: key, QP: min(qp, 51), EncodeTime: 3 * time.Millisecond, Dirty: dirty,
+		Class: m.Content,
 	})
 	packets := (bytes + fullMedia - 1) / fullMedia
 	m.newestN = packets
