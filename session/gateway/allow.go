@@ -11,19 +11,19 @@ import (
 // anyone on the list allows everybody.
 const anyone = "*"
 
-// allowList says who may offer. The gateway itself lets every account of it call every other.
+// allowList lists the users who may send offers. The gateway itself lets every account call every other.
 type allowList struct {
 	all   bool
 	names map[string]struct{}
 }
 
-// policy is who may offer, and as what.
+// policy says who may send offers, and with which role.
 type policy struct {
 	allow allowList
 	role  session.Role
 }
 
-// newAllowList returns a list of user names, or of "*" for everybody.
+// newAllowList returns a list of user names. "*" allows everybody.
 func newAllowList(names []string) (allowList, error) {
 	a := allowList{names: make(map[string]struct{}, len(names))}
 	for _, n := range names {
@@ -42,7 +42,7 @@ func newAllowList(names []string) (allowList, error) {
 	return a, nil
 }
 
-// allows tells whether name may offer. Names differ in more than their case.
+// allows reports whether the user name may send offers. It ignores case.
 func (a allowList) allows(name string) bool {
 	_, ok := a.names[strings.ToLower(name)]
 	return ok || a.all

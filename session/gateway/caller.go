@@ -11,34 +11,35 @@ import (
 )
 
 const (
-	// callerIdle is how often a caller that hears nothing looks whether it is still of use.
+	// callerIdle is how often an idle caller checks whether it has a session left.
 	callerIdle = 15 * time.Second
-	// createTimeout bounds the answer to an offer. The other side waits about as long.
+	// createTimeout bounds the creation of an answer. The other side waits about as long.
 	createTimeout = 10 * time.Second
-	// maxCandidates is how many candidates there may be for one session, and before it. A browser with many interfaces has a few
+	// maxCandidates bounds the candidates of one session, and the early ones. A browser with many interfaces has a few
 	// dozen.
 	maxCandidates = 64
-	// earlyFor is how long candidates are kept that come before their offer. The gateway's HTTP bridge may reorder them.
+	// earlyFor is how long candidates are kept that come before their offer. The gateway's HTTP bridge may reorder
+	// messages.
 	earlyFor = 10 * time.Second
-	// offerEvery and offerBurst bound how often one user may offer.
+	// offerEvery and offerBurst bound the rate of one user's offers.
 	offerEvery = 3 * time.Second
 	offerBurst = 5
 )
 
-// caller is one user. Its goroutine owns all but in.
+// caller handles one user's messages. Its goroutine owns all fields except in.
 type caller struct {
 	*calls
 	key string // the name in lower case
 	in  chan Message
-	// changed has a token when the policy is another.
+	// changed has a token when the policy has changed.
 	changed chan struct{}
 	offers  *rate.Limiter
-	// sessions are the user's, oldest first, those that have ended perhaps included.
+	// sessions are the user's sessions, oldest first. Some may have ended.
 	sessions []call
 	early    []early
 }
 
-// call is a session of a caller, and how many candidates the caller has given for it.
+// call is a session of a caller, with the number of candidates that the caller has sent for it.
 type call struct {
 	id         string
 	role       session.Role
@@ -51,7 +52,7 @@ type early struct {
 	at    time.Time
 }
 
-// run works the user's messages off, one at a time.
+// run handles the user's messages one at a time.
 func (c *caller) run(ctx context.Context) {
 	idle := time.NewTimer(callerIdle)
 	defer idle.Stop()
@@ -60,7 +61,7 @@ func (c *caller) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-c.in:
-			_ = c.cfg.Guard.Run(part, func() { c.handle(ctx, m) }) // it is logged; the next message may be a good one
+			_ = c.cfg.Guard.Run(part, func() { c.handle(ctx, m) }) // a panic is logged; the next message may succeed
 			idle.Reset(callerIdle)
 		case <-c.changed:
 			_ = c.cfg.Guard.Run(part, func() { c.sweep(ctx) })
@@ -73,7 +74,7 @@ func (c *caller) run(ctx context.Context) {
 	}
 }
 
-// busy tells whether a session of the user is left.
+// busy reports whether the user has a session.
 func (c *caller) busy() bool {
 	return slices.ContainsFunc(c.sessions, func(one call) bool {
 		_, err := c.mgr.Session(one.id)
@@ -81,7 +82,7 @@ func (c *caller) busy() bool {
 	})
 }
 
-// leave removes the caller unless a message has come meanwhile.
+// leave removes the caller, unless another message has come.
 func (c *caller) leave() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,21 +103,21 @@ func (c *caller) handle(ctx context.Context, m Message) {
 	switch {
 	case result == ResultAnswered:
 		c.log.Info("offer answered", "user", m.Peer, "session", id)
-	case err != nil: // the manager has logged it, so this says who it was
+	case err != nil: // the manager has logged the error; this adds the user
 		c.log.Info("offer refused", "user", m.Peer, "result", result.String(), "err", err)
 	case c.refuse.Allow():
 		c.log.Warn("offer refused", "user", m.Peer, "result", result.String())
 	}
 }
 
-// offer creates a session and sends its answer. Sessions that run are left alone, whoever says that he is their user: an old one
-// of a page that is gone ends by itself.
+// offer creates a session and sends its answer. It leaves the user's other sessions alone: the session of a page that
+// is gone ends without a request.
 func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
 	if !c.offers.Allow() {
 		return ResultRate, "", nil
 	}
 	p := c.policy.Load()
-	if !p.allow.allows(c.key) { // it was when the message came
+	if !p.allow.allows(c.key) { // the list may have changed since the message came
 		return ResultNotAllowed, "", nil
 	}
 	c.prune()
@@ -124,14 +125,15 @@ func (c *caller) offer(ctx context.Context, m Message) (Result, string, error) {
 	inner, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
 	a, err := c.mgr.Create(inner, session.Offer{
-		Display: c.cfg.Display, SDP: m.SDP, RemoteAddr: "gateway:" + m.Peer, UserAgent: "gateway", Role: p.role, Owner: owner, Guest: true,
+		Display: c.cfg.Display, SDP: m.SDP, RemoteAddr: "gateway:" + m.Peer, UserAgent: "gateway",
+		Role: p.role, Owner: owner, Guest: true,
 	})
 	c.cfg.Opened(owner, p.role, a.ID, err)
 	if err != nil {
 		return resultOf(err), "", err
 	}
 	if !c.out.put(Message{Kind: KindAnswer, Peer: m.Peer, SDP: a.SDP}) {
-		// Nobody gets the answer, so nobody could ever connect.
+		// Nobody gets the answer, so nobody could connect.
 		return ResultUndelivered, a.ID, c.mgr.End(ctx, a.ID, session.EndViewerGone, "")
 	}
 	c.sessions = append(c.sessions, call{id: a.ID, role: p.role})
@@ -160,18 +162,19 @@ func (c *caller) sweep(ctx context.Context) {
 			return false
 		}
 		if err := c.mgr.End(ctx, one.id, session.EndRevoked, ""); err == nil {
-			c.log.Info("session of a user who may not watch any more, or not like that, ended", "user", c.key, "session", one.id)
+			c.log.Info("session of a user who may not watch any more, or not like that, ended", "user", c.key,
+				"session", one.id)
 		}
 		return true
 	})
 }
 
-// age drops the early candidates that came too long ago.
+// age drops candidates that have waited too long.
 func (c *caller) age() {
 	c.early = slices.DeleteFunc(c.early, func(e early) bool { return time.Since(e.at) >= earlyFor })
 }
 
-// candidate adds a candidate to the user's newest session, or keeps it for the next.
+// candidate adds a candidate to the user's newest session, or keeps it for the next one.
 func (c *caller) candidate(ctx context.Context, text string) {
 	value, err := parseCandidate(text)
 	if err != nil {
@@ -191,7 +194,7 @@ func (c *caller) candidate(ctx context.Context, text string) {
 	c.early = append(c.early, early{value, time.Now()})
 }
 
-// add adds a candidate to the newest session. A bad one does the session no harm.
+// add adds a candidate to the newest session. An invalid one does not affect the session.
 func (c *caller) add(ctx context.Context, value string) {
 	newest := &c.sessions[len(c.sessions)-1]
 	if newest.candidates++; newest.candidates > maxCandidates {

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// mailboxSize is how many messages of one user may wait. A browser sends an offer and a dozen candidates.
+	// mailboxSize bounds the waiting messages of one user. A browser sends an offer and a dozen candidates.
 	mailboxSize = 64
-	// refusalEvery bounds the log records of users who are not allowed, or offer too often.
+	// refusalEvery bounds the log records of users who are not allowed or exceed a rate.
 	refusalEvery = 10 * time.Second
 )
 
-// calls deals with what users send. Each user who is allowed has a goroutine, from the first message until no session is left, so
-// that a slow answer to one delays no other; their number is bounded.
+// calls handles the users' messages. Each allowed user has a goroutine, from the first message until no session is
+// left, so a slow answer to one user does not delay others. The number of users is bounded.
 type calls struct {
 	cfg    Config
-	host   string // of the gateway
+	host   string // the gateway's
 	policy atomic.Pointer[policy]
 	mgr    manager
 	out    *outbox
@@ -31,7 +31,7 @@ type calls struct {
 
 	wg sync.WaitGroup // the callers
 
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex // guards all following fields
 	callers map[string]*caller
 }
 
@@ -44,7 +44,7 @@ func newCalls(cfg Config, host string, allow allowList, mgr manager, out *outbox
 	return c
 }
 
-// change puts a policy into force, and has the callers end the sessions that it does not allow.
+// change sets the policy, and makes the callers end the sessions that it does not allow.
 func (c *calls) change(p policy) {
 	c.policy.Store(&p)
 	c.mu.Lock()
@@ -52,15 +52,15 @@ func (c *calls) change(p policy) {
 	for _, one := range c.callers {
 		select {
 		case one.changed <- struct{}{}:
-		default: // it will look anyway
+		default: // it has a token already
 		}
 	}
 }
 
-// deliver hands m to its user's goroutine, which ends with ctx. It does not block.
+// deliver passes m to its user's goroutine, which ends with ctx. It does not block.
 func (c *calls) deliver(ctx context.Context, m Message) {
 	if m.Kind != KindOffer && m.Kind != KindCandidate {
-		c.cfg.Counters.Dropped(DropUnexpected) // a host makes no offers, so there is nothing to answer
+		c.cfg.Counters.Dropped(DropUnexpected) // a host sends no offers, so it expects no answer
 		return
 	}
 	if !c.policy.Load().allow.allows(m.Peer) {
@@ -88,7 +88,7 @@ func (c *calls) deliver(ctx context.Context, m Message) {
 	}
 }
 
-// caller returns the user's entry, made when there is room for it. The caller holds mu.
+// caller returns the user's entry. If there is capacity, it creates a missing one. The caller holds mu.
 func (c *calls) caller(ctx context.Context, key string) *caller {
 	one := c.callers[key]
 	if one != nil || len(c.callers) >= c.cfg.MaxCallers {

@@ -17,7 +17,7 @@ import (
 	"wavryhost/session/peer"
 )
 
-// desk is the part of a link that deals with callers, by itself.
+// desk is the part of a link that handles callers, alone.
 type desk struct {
 	*calls
 	mgr    *fakeManager
@@ -162,14 +162,15 @@ func TestABadCandidateHarmsNothing(t *testing.T) {
 	})
 }
 
-// What a user may have is the session manager's to say, which is told whose an offer is.
+// The session manager decides what a user may have, and gets the owner of each offer.
 func TestOffersHaveAnOwner(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var opened []string
 		d := openDesk(t, func(c *Config) {
 			c.Role = session.RoleController
 			c.Opened = func(o session.Owner, r session.Role, id string, err error) {
-				opened = append(opened, fmt.Sprint(o.Credential, " ", o.Issuer, " ", o.Name, " ", r, " ", id, " ", err != nil))
+				opened = append(opened, fmt.Sprint(o.Credential, " ", o.Issuer, " ", o.Name, " ", r, " ", id,
+					" ", err != nil))
 			}
 		})
 		defer d.end()
@@ -189,7 +190,8 @@ func TestOffersHaveAnOwner(t *testing.T) {
 			t.Errorf("counted %v", d.counts.counts)
 		}
 		told := []string{
-			"gateway gateway.example alice controller s1 false", "gateway gateway.example alice controller  true", "gateway gateway.example alice controller  true",
+			"gateway gateway.example alice controller s1 false",
+			"gateway gateway.example alice controller  true", "gateway gateway.example alice controller  true",
 		}
 		if !slices.Equal(opened, told) {
 			t.Errorf("told %q; want %q", opened, told)
@@ -197,7 +199,7 @@ func TestOffersHaveAnOwner(t *testing.T) {
 	})
 }
 
-// Who is taken off the list, or may do something else, loses what he has.
+// A user who is removed from the list, or gets another role, loses the sessions.
 func TestPolicyChanges(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := openDesk(t, func(c *Config) { c.Allow = []string{"alice", "bob", "cid"} })
@@ -232,13 +234,16 @@ func TestPolicyChanges(t *testing.T) {
 		}
 		apply()
 		synctest.Wait()
-		if _, _, ended := d.mgr.got(); !slices.Equal(slices.Sorted(slices.Values(ended)), []string{"s1", "s2", "s3", "s4"}) {
+		if _, _, ended := d.mgr.got(); !slices.Equal(slices.Sorted(slices.Values(ended)), []string{
+			"s1", "s2",
+			"s3", "s4",
+		}) {
 			t.Errorf("ended %v; want all who were viewers", ended)
 		}
 	})
 }
 
-// A list that changes while a session is created does not miss it.
+// A list that changes while a session is created applies to that session.
 func TestPolicyChangesDuringAnOffer(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := openDesk(t, func(c *Config) { c.Allow = []string{"alice"} })
@@ -342,7 +347,7 @@ func TestASessionWhoseAnswerIsLostIsEnded(t *testing.T) {
 	})
 }
 
-// An answer that is ready while the link is down goes over the next connection.
+// An answer that is ready while the link is down uses the next connection.
 func TestAnAnswerSurvivesAShortOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := open(t, gatewaytest.Config{}, nil)
@@ -379,10 +384,12 @@ func TestALyingGatewayIsOutlasted(t *testing.T) {
 				`{"type":"Answer","payload":{"target_username":"alice","sdp":"v=0"}}`,
 				`{"type":"Bound"}`, `{"type":"Bye"}`, `[]`, `null`, `{`, "", `{"type":"Offer"}`, `{"type":7}`,
 				`{"type":"Offer","payload":{"target_username":"alice","sdp":"` + strings.Repeat("x", 40<<10) + `"}}`,
-				`{"type":"Candidate","payload":{"target_username":"alice","candidate":"` + strings.Repeat("x", 5000) + `"}}`,
+				`{"type":"Candidate","payload":{"target_username":"alice","candidate":"` + strings.Repeat("x",
+					5000) + `"}}`,
 				`{"type":"Candidate","payload":{"target_username":"host","candidate":"forged"}}`,
 				`{"type":"Error","payload":{"message":"Invalid OFFER payload"}}`,
-				`{"type":"RELAY_CREDENTIALS","payload":{"token":"` + gatewaytest.RelayToken + `","addr":"127.0.0.1:3478","session_id":"x"}}`,
+				`{"type":"RELAY_CREDENTIALS","payload":{"token":"` + gatewaytest.RelayToken +
+					`","addr":"127.0.0.1:3478","session_id":"x"}}`,
 			} {
 				if !r.Send("host", frame) {
 					time.Sleep(100 * time.Millisecond)
@@ -396,7 +403,8 @@ func TestALyingGatewayIsOutlasted(t *testing.T) {
 		if n := runtime.NumGoroutine() - before; n > 2 {
 			t.Errorf("%d goroutines more than before", n)
 		}
-		if r.counts.of("dropped binary") == 0 || r.counts.of("received relay") == 0 || r.counts.of("dropped malformed") == 0 {
+		if r.counts.of("dropped binary") == 0 || r.counts.of("received relay") == 0 ||
+			r.counts.of("dropped malformed") == 0 {
 			t.Errorf("counted %v", r.counts.counts)
 		}
 		if offers, _, ended := r.mgr.got(); len(offers) != 1 || len(ended) != 0 {
@@ -407,7 +415,8 @@ func TestALyingGatewayIsOutlasted(t *testing.T) {
 	})
 }
 
-// A gateway that repeats secrets in its errors gets none of them into the log; rig.close looks for the password.
+// A gateway that repeats secrets in its errors gets none of them into the log; rig.close searches the log for the
+// password.
 func TestSecretsAreHidden(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := open(t, gatewaytest.Config{}, nil)
@@ -415,16 +424,18 @@ func TestSecretsAreHidden(t *testing.T) {
 		r.Send("host", `{"type":"Error","payload":{"message":"you sent `+token+`"}}`)
 		synctest.Wait()
 		r.close()
-		if len(token) != 64 || strings.Contains(r.logged.String(), token) || !strings.Contains(r.logged.String(), hiddenText) {
+		if len(token) != 64 || strings.Contains(r.logged.String(), token) ||
+			!strings.Contains(r.logged.String(), hiddenText) {
 			t.Errorf("the log has the token, or no trace of the error:\n%s", r.logged.String())
 		}
-		if err := refusedLogin(401, []byte(`{"error":"no such password: `+password+`"}`), password); strings.Contains(err.Error(), password) {
+		if err := refusedLogin(401, []byte(`{"error":"no such password: `+password+`"}`),
+			password); strings.Contains(err.Error(), password) {
 			t.Error(err)
 		}
 	})
 }
 
-// Candidates may come by the gateway's HTTP bridge, which says whether the host is there.
+// Candidates may come by the gateway's HTTP bridge, which says whether the host is connected.
 func TestTheBridgeReachesTheHost(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := open(t, gatewaytest.Config{}, nil)

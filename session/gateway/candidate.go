@@ -8,17 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// candidateInit is an RTCIceCandidateInit, as browsers make it of a candidate by JSON.stringify.
+// candidateInit is an RTCIceCandidateInit, as JSON.stringify writes it in browsers.
 type candidateInit struct {
 	Candidate string  `json:"candidate"`
 	Mid       *string `json:"sdpMid,omitempty"`
 }
 
-// parseCandidate reads a candidate in either of the forms that Wavry's clients send: RTCIceCandidateInit in JSON, or the bare
-// line. It returns the attribute's value, empty for the end of candidates.
+// parseCandidate reads a candidate in either form that Wavry's clients send: RTCIceCandidateInit in JSON, or the bare
+// line. It returns the attribute's value, which is empty for the end of candidates.
 func parseCandidate(text string) (string, error) {
 	line := strings.TrimSpace(text)
-	if line == "null" { // what JSON.stringify makes of the last event's candidate
+	if line == "null" { // JSON.stringify of the last event's candidate
 		return "", nil
 	}
 	if strings.HasPrefix(line, "{") {
@@ -50,7 +50,7 @@ func fragmentOf(value string) string {
 	return "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=candidate:" + value + "\r\n"
 }
 
-// probeOf returns a candidate that a host sends to itself. To anybody else it is an end of candidates.
+// probeOf returns a candidate that a host sends to itself. Any other receiver reads it as an end of candidates.
 func probeOf(nonce string) (string, error) {
 	b, err := json.Marshal(candidateInit{Mid: &nonce})
 	return string(b), err

@@ -5,24 +5,24 @@ import (
 	"fmt"
 )
 
-// Class is why the link does not work. The set is closed: it labels a metric.
+// Class is the kind of error that keeps the link down. The set is closed: it labels a metric.
 type Class uint8
 
 // The classes of errors.
 const (
-	// ClassNone: nothing is wrong.
+	// ClassNone: no error.
 	ClassNone Class = iota
 	// ClassNetwork: the gateway cannot be reached, or the connection broke.
 	ClassNetwork
-	// ClassTimeout: the gateway is there and does not answer.
+	// ClassTimeout: the gateway accepts connections, but does not answer.
 	ClassTimeout
-	// ClassServer: the gateway says that it has a fault of its own.
+	// ClassServer: the gateway reports an internal error.
 	ClassServer
-	// ClassUnrouted: the connection stands, but what is sent to this host's account does not arrive.
+	// ClassUnrouted: the connection works, but messages to this host's account do not arrive.
 	ClassUnrouted
 	// ClassRate: too many attempts from this address.
 	ClassRate
-	// ClassCapacity: the gateway, or this address's share of it, has no room for a connection.
+	// ClassCapacity: the gateway accepts no further connection, in total or from this address.
 	ClassCapacity
 	// ClassToken: the token has expired or was revoked.
 	ClassToken
@@ -30,13 +30,13 @@ const (
 	ClassCredentials
 	// ClassSuspended: the account is banned.
 	ClassSuspended
-	// ClassReplaced: somebody else has bound to the account.
+	// ClassReplaced: another client has bound to the account.
 	ClassReplaced
 	// ClassOrigin: the gateway does not allow the Origin.
 	ClassOrigin
-	// ClassTLS: the gateway's certificate is not trusted, or is not one of the pinned.
+	// ClassTLS: the gateway's certificate is not trusted, or does not match a pin.
 	ClassTLS
-	// ClassProtocol: what answers is no such gateway, or one of another version or dialect.
+	// ClassProtocol: the server is not such a gateway, or uses another version or dialect.
 	ClassProtocol
 )
 
@@ -83,8 +83,8 @@ func (c Class) String() string {
 	}
 }
 
-// fatal tells whether trying again soon can only do harm: somebody has to change something first. Wavry's gateway locks an
-// account, and all logins of its address, after five failures.
+// fatal reports whether a quick retry can only do harm, because an operator must change something first. Wavry's
+// gateway locks an account, and all logins from its address, after five failures.
 func (c Class) fatal() bool {
 	switch c {
 	case ClassCredentials, ClassSuspended, ClassReplaced, ClassOrigin, ClassTLS, ClassProtocol:
@@ -94,7 +94,7 @@ func (c Class) fatal() bool {
 	}
 }
 
-// secrets tells whether other credentials would help.
+// secrets reports whether other credentials would help.
 func (c Class) secrets() bool {
 	return c == ClassCredentials || c == ClassToken || c == ClassSuspended
 }
@@ -109,12 +109,12 @@ func (f *failure) Error() string { return f.err.Error() }
 
 func (f *failure) Unwrap() error { return f.err }
 
-// failed returns an error of a class.
+// failed returns an error of that class.
 func failed(c Class, format string, args ...any) error {
 	return &failure{c, fmt.Errorf(format, args...)}
 }
 
-// classOf returns the class of err; errors without one come from the network.
+// classOf returns the class of err. An error without a class comes from the network.
 func classOf(err error) Class {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.class

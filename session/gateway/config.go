@@ -15,43 +15,45 @@ import (
 	"wavryhost/session/guard"
 )
 
-// Config is what an operator gives to a Link.
+// Config configures a Link.
 type Config struct {
-	// URL is the gateway's WebSocket, as wss://gateway.example.net/ws. The login is beside it, at auth/login.
+	// URL is the gateway's WebSocket, such as wss://gateway.example.net/ws. The login has the same base, with
+	// auth/login.
 	URL string
-	// Insecure allows ws:// to other machines, which shows the token to everybody on the way. It is for development.
+	// Insecure allows ws:// to other machines, which exposes the token on the network. It is for development.
 	Insecure bool
-	// Dialect is how the gateway talks. It defaults to Wavry.
+	// Dialect is the gateway's protocol. It defaults to Wavry.
 	Dialect Dialect
-	// Origin is the Origin header of the handshake; the gateway refuses origins that it does not know. Empty sends none.
+	// Origin is the Origin header of the handshake. The gateway only accepts configured ones. Empty sends none.
 	Origin string
-	// TokenFile holds a token. AccountFile holds an account that is traded for tokens: a JSON object of email and password. There
-	// must be one of the two.
+	// TokenFile contains a token. AccountFile contains an account that is exchanged for tokens: a JSON object of email
+	// and password. One of the two is required.
 	TokenFile, AccountFile string
-	// ReadFile reads these files, and should refuse those that everybody can read. It defaults to os.ReadFile.
+	// ReadFile reads these files, and should refuse files that every user can read. It defaults to os.ReadFile.
 	ReadFile func(path string) ([]byte, error)
-	// Username is what the gateway calls this host. It is needed for the self-test where neither login nor token tell it.
+	// Username is the name of this host's account. It is required for the self-test if neither login nor token contain
+	// it.
 	Username string
-	// Allow lists who may offer: user names, or "*" for every account of the gateway. See Link.Prepare.
+	// Allow lists the users who may send offers: user names, or "*" for every account of the gateway. See Link.Prepare.
 	Allow []string
-	// Role is what they may do; it defaults to that of a viewer. See Link.Prepare.
+	// Role is the role of these users; it defaults to viewer. See Link.Prepare.
 	Role session.Role
-	// Pins are SHA-256 fingerprints of certificates in hexadecimal digits, with or without colons. When there are any, the
-	// gateway has to present one of them, beside being trusted.
+	// Pins are SHA-256 fingerprints of certificates in hexadecimal digits, with or without colons. If there are any,
+	// the gateway must present one of them, and its chain must be trusted.
 	Pins []string
-	// RootCAs are the authorities that the gateway's certificate may come from. They default to the system's.
+	// RootCAs verify the gateway's certificate. They default to the system's.
 	RootCAs *x509.CertPool
 	// Display is the display that callers get. It defaults to "default".
 	Display string
-	// MaxCallers is how many users are dealt with at a time. It defaults to 64.
+	// MaxCallers bounds the users that are handled at the same time. It defaults to 64.
 	MaxCallers int
-	// Opened is called for each offer that reached the session manager, with its user, role, and the session or the
+	// Opened is called for each offer that reached the session manager, with its user, the role, and the session or the
 	// error. It may be nil.
 	Opened func(owner session.Owner, role session.Role, id string, err error)
-	// Guard catches panics: in what a caller sends, which costs that message, or in the connection, which is made anew.
-	// Without it they are only logged.
+	// Guard catches panics. A panic over a caller's message costs that message, any other the connection, which is made
+	// again. Without a Guard they are only logged.
 	Guard *guard.Guard
-	// Counters are told what happens. They may be nil.
+	// Counters counts what happens. It may be nil.
 	Counters Counters
 }
 
@@ -77,14 +79,16 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate returns an error that names the first field that cannot work. Defaults are taken into account.
+// Validate returns an error that names the first invalid field. Zero fields count as their defaults.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	u, err := url.Parse(c.URL)
 	traits := c.Dialect.Traits()
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" || (u.Scheme != "ws" && u.Scheme != "wss"):
-		return errors.New("gateway: the URL is not of the form wss://host/ws") // it is not shown: it may have a password
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.RawQuery != "" ||
+		(u.Scheme != "ws" && u.Scheme != "wss"):
+		// It is not shown: it may have a password.
+		return errors.New("gateway: the URL is not of the form wss://host/ws")
 	case u.Scheme == "ws" && !c.Insecure && !loopback(u.Hostname()):
 		return fmt.Errorf("gateway: ws:// would show the token to everybody between here and %s: use wss://", u.Host)
 	case (c.TokenFile == "") == (c.AccountFile == ""):
@@ -105,7 +109,7 @@ func (c Config) Validate() error {
 	return err
 }
 
-// parsePins returns the fingerprints.
+// parsePins parses the fingerprints.
 func parsePins(pins []string) (map[[32]byte]struct{}, error) {
 	set := make(map[[32]byte]struct{}, len(pins))
 	for _, p := range pins {
@@ -118,13 +122,13 @@ func parsePins(pins []string) (map[[32]byte]struct{}, error) {
 	return set, nil
 }
 
-// loopback tells whether host is this machine. Names other than localhost are not looked up.
+// loopback reports whether host is this machine. Names other than localhost are not looked up.
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// manager is what the link asks of the session manager.
+// manager is what the link uses of the session manager.
 type manager interface {
 	Create(ctx context.Context, o session.Offer) (session.Answer, error)
 	Patch(ctx context.Context, id, ifMatch, fragment string) (session.Patched, error)

@@ -33,7 +33,8 @@ func TestConfigsThatCannotWorkAreRefused(t *testing.T) {
 	} {
 		c := good
 		change(&c)
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "secret") {
 			t.Errorf("got %v; want an error that says %q", err, want)
 		}
 	}
@@ -75,7 +76,8 @@ func TestWaitsGrowAndSpread(t *testing.T) {
 			b := backoff{failures: n}
 			wait, blocked := b.after(ClassNetwork)
 			if blocked || wait < leastWait || wait > leastWait+limit {
-				t.Fatalf("failure %d: waits %v, blocked %v; want %v to %v", n, wait, blocked, leastWait, leastWait+limit)
+				t.Fatalf("failure %d: waits %v, blocked %v; want %v to %v",
+					n, wait, blocked, leastWait, leastWait+limit)
 			}
 			least, most = min(least, wait), max(most, wait)
 		}

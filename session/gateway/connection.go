@@ -9,32 +9,33 @@ import (
 )
 
 const (
-	// boundTimeout is how long the gateway may take to acknowledge a Bind.
+	// boundTimeout bounds the wait for the acknowledgment of a Bind.
 	boundTimeout = 20 * time.Second
-	// pingInterval finds out that a gateway is gone which never says so: Wavry's never pings by itself.
+	// pingInterval is how often a ping checks that the gateway still answers. Wavry's gateway never pings.
 	pingInterval = 25 * time.Second
 	pingTimeout  = 10 * time.Second
-	// probeInterval is how often a message goes to the own account. Wavry's gateway forgets where an account is when an older
-	// connection of it ends, which may come at any time.
+	// probeInterval is how often a message is sent to the own account. Wavry's gateway forgets the route of an account
+	// when an older connection of it ends, which may happen at any time.
 	probeInterval = time.Minute
 	probeTimeout  = 10 * time.Second
-	// probesInVain is how many probes have to fail before the first success to conclude that this gateway returns none.
+	// probesInVain is how many probes must fail, before the first success, to conclude that this gateway does not
+	// return messages to their sender.
 	probesInVain = 3
 )
 
-// probes is what is known of the gateway's ways with messages to oneself.
+// probes is what is known of the gateway's handling of messages to oneself.
 type probes struct {
-	seen   bool // one came back once
-	failed int  // in a row
+	seen   bool // a probe has come back
+	failed int  // failed probes in a row
 }
 
-// connection is one bound WebSocket. Three goroutines belong to it: one reads, one writes what the outbox has, and one sees that
-// the gateway is there.
+// connection is one bound WebSocket. It has three goroutines: one reads, one writes the outbox, and one checks that the
+// gateway answers.
 type connection struct {
 	*Link
 	*socket
 	grant grant
-	// echo has room for one probe that came back.
+	// echo has room for one returned probe.
 	echo chan string
 }
 
@@ -91,7 +92,7 @@ func (c *connection) decode(frame []byte, text bool) (Message, bool) {
 	return m, true
 }
 
-// complaint returns an error when m is one that ends the connection.
+// complaint returns an error if m ends the connection.
 func (c *connection) complaint(m Message) error {
 	if m.Kind != KindError {
 		return nil
@@ -104,13 +105,13 @@ func (c *connection) complaint(m Message) error {
 	return nil
 }
 
-// serve runs the connection until it ends, and closes it. It returns the gravest of the reasons.
+// serve runs the connection until it ends, and closes it. It returns the most severe of the errors.
 func (c *connection) serve(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ends := make(chan error, 3) // one of each
 	var wg sync.WaitGroup
-	read := make(chan struct{}) // closed when all that the gateway sent was read, and the connection is over
+	read := make(chan struct{}) // closed when everything was read and the connection has ended
 	wg.Go(func() {
 		defer close(read)
 		ends <- c.cfg.safely(func() error { return c.receive(ctx) })
@@ -128,7 +129,7 @@ func (c *connection) serve(ctx context.Context) error {
 	c.close()
 	wg.Wait()
 	for range len(ends) {
-		// A writer may find the connection broken before the reader has read why.
+		// A writer may notice the end of the connection before the reader has read the reason.
 		if other := <-ends; classOf(err) == ClassNetwork && classOf(other) != ClassNetwork {
 			err = other
 		}
@@ -136,7 +137,8 @@ func (c *connection) serve(ctx context.Context) error {
 	return err
 }
 
-// await gives the reader time to come to the end where a writer found the connection broken: before it may be why, and to close it would lose that.
+// await gives the reader time to reach the end after a writer found the connection broken. The unread messages may
+// contain the reason, and closing would lose them.
 func (c *connection) await(ctx context.Context, read <-chan struct{}, err error) {
 	if classOf(err) != ClassNetwork {
 		return
@@ -150,7 +152,7 @@ func (c *connection) await(ctx context.Context, read <-chan struct{}, err error)
 	}
 }
 
-// receive reads until the connection is closed. It does not end with ctx alone, which would break the connection.
+// receive reads until the connection is closed. It does not end with ctx, which would break the connection.
 func (c *connection) receive(ctx context.Context) error {
 	for {
 		frame, text, err := c.read(context.WithoutCancel(ctx))
@@ -174,7 +176,7 @@ func (c *connection) receive(ctx context.Context) error {
 	}
 }
 
-// returned hands a message of this host's own to the probe that may wait for it. The newest counts.
+// returned passes a message of this host to the probe that may wait for it. The newest one counts.
 func (c *connection) returned(m Message) {
 	if m.Kind != KindCandidate {
 		return
@@ -183,10 +185,10 @@ func (c *connection) returned(m Message) {
 	case <-c.echo:
 	default:
 	}
-	c.echo <- m.Candidate // nobody else sends, so there is room
+	c.echo <- m.Candidate // this is the only sender, so there is room
 }
 
-// send writes what the outbox has until ctx ends.
+// send writes the outbox until ctx ends.
 func (c *connection) send(ctx context.Context) error {
 	for {
 		m, err := c.out.next(ctx)
@@ -206,7 +208,7 @@ func (c *connection) send(ctx context.Context) error {
 	}
 }
 
-// guard sees that the gateway is there and that messages arrive.
+// guard checks that the gateway answers and that messages arrive.
 func (c *connection) guard(ctx context.Context) error {
 	if err := c.probe(ctx); err != nil {
 		return err
@@ -257,7 +259,7 @@ func (c *connection) probe(ctx context.Context) error {
 			return ctx.Err()
 		case got := <-c.echo:
 			if got != text {
-				continue // of an earlier connection
+				continue // from an earlier connection
 			}
 			p.seen, p.failed = true, 0
 			c.route(routeProven)
@@ -268,14 +270,16 @@ func (c *connection) probe(ctx context.Context) error {
 	}
 }
 
-// unanswered tells what follows from a probe that has not come back.
+// unanswered returns the consequence of a probe that has not come back.
 func (c *connection) unanswered() error {
 	p := &c.probes
 	p.failed++
 	c.route(routeUnproven)
 	if !p.seen && p.failed >= probesInVain {
-		c.log.Warn("gateway returns no messages to oneself: whether offers arrive is not known", "username", c.grant.name)
+		c.log.Warn("gateway returns no messages to oneself: whether offers arrive is not known", "username",
+			c.grant.name)
 		return nil
 	}
-	return failed(ClassUnrouted, "a message to the own account, %s, has not come back within %v", c.grant.name, probeTimeout)
+	return failed(ClassUnrouted, "a message to the own account, %s, has not come back within %v", c.grant.name,
+		probeTimeout)
 }

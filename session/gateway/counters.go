@@ -8,22 +8,22 @@ import (
 	"wavryhost/session/peer"
 )
 
-// Counters are told what the link does. They are called by several goroutines at a time and must not block.
+// Counters counts what the link does. Several goroutines call it at the same time, and it must not block.
 type Counters interface {
-	// State is told each state that the link enters.
+	// State is called for each state that the link enters.
 	State(s State)
-	// Failure is told why an attempt failed or a connection ended.
+	// Failure is called for each failed attempt and each ended connection.
 	Failure(c Class)
 	// Received and Sent are called for each message.
 	Received(k Kind)
 	Sent(k Kind)
-	// Offer is told what became of an offer.
+	// Offer is called with the result of each offer.
 	Offer(r Result)
-	// Dropped is called for each unused message, with the reason.
+	// Dropped is called for each message that was not used.
 	Dropped(d Drop)
 }
 
-// uncounted is for links that nobody counts.
+// uncounted counts nothing.
 type uncounted struct{}
 
 var _ Counters = uncounted{}
@@ -35,30 +35,30 @@ func (uncounted) Sent(Kind)     {}
 func (uncounted) Offer(Result)  {}
 func (uncounted) Dropped(Drop)  {}
 
-// Result is what became of an offer. The set is closed: it labels a metric.
+// Result is the result of an offer. The set is closed: it labels a metric.
 type Result uint8
 
 // The results of offers.
 const (
-	// ResultAnswered: a session was created and its answer is on its way.
+	// ResultAnswered: a session was created, and its answer was queued.
 	ResultAnswered Result = iota
 	// ResultNotAllowed: the user is not on the list.
 	ResultNotAllowed
-	// ResultRate: the user offers too often.
+	// ResultRate: the user sends offers too often.
 	ResultRate
-	// ResultTooMany: the user has as many running sessions as one may have.
+	// ResultTooMany: the user has the maximum number of sessions.
 	ResultTooMany
-	// ResultFull and ResultDraining: the host takes no session.
+	// ResultFull and ResultDraining: the host accepts no session.
 	ResultFull
 	ResultDraining
-	// ResultMalformed and ResultUnacceptable: the description is not one, or nothing can be sent to who made it.
+	// ResultMalformed and ResultUnacceptable: the offer is not a session description, or cannot be answered.
 	ResultMalformed
 	ResultUnacceptable
 	// ResultNoPicture: there is no display, or it has no picture.
 	ResultNoPicture
-	// ResultUndelivered: the answer could not be handed on; the session was ended.
+	// ResultUndelivered: the answer could not be queued; the session was ended.
 	ResultUndelivered
-	// ResultError: something else is wrong; the log has it.
+	// ResultError: another error, which the log has.
 	ResultError
 )
 
@@ -99,7 +99,7 @@ func (r Result) String() string {
 	}
 }
 
-// resultOf returns what became of an offer that the session manager refused.
+// resultOf returns the result of an offer that the session manager refused.
 func resultOf(err error) Result {
 	switch {
 	case errors.Is(err, session.ErrFull):
@@ -120,26 +120,26 @@ func resultOf(err error) Result {
 	}
 }
 
-// Drop is why a message was not used. The set is closed: it labels a metric.
+// Drop is the reason for dropping a message. The set is closed: it labels a metric.
 type Drop uint8
 
 // The reasons to drop a message.
 const (
-	// DropMalformed: it cannot be read, or says what cannot be.
+	// DropMalformed: it cannot be parsed, or has invalid content.
 	DropMalformed Drop = iota
-	// DropBinary: it is a binary frame, which carries Wavry's own input protocol.
+	// DropBinary: it is a binary frame, which Wavry's own input protocol uses.
 	DropBinary
 	// DropNotAllowed: it is a candidate of a user who is not on the list.
 	DropNotAllowed
-	// DropUnexpected: a host has no use for it, or there is no session that it could belong to.
+	// DropUnexpected: a host does not expect it, or its session does not exist.
 	DropUnexpected
-	// DropCallers: as many users call as are taken at a time.
+	// DropCallers: the maximum number of users is reached.
 	DropCallers
-	// DropBusy: its user sends faster than the host works.
+	// DropBusy: its user sends faster than the host handles messages.
 	DropBusy
-	// DropOutbox: as many messages wait to be sent as may wait.
+	// DropOutbox: the outbox is full.
 	DropOutbox
-	// DropStale: it waited for a connection until it was of no use.
+	// DropStale: it has waited too long for a connection.
 	DropStale
 )
 

@@ -15,28 +15,28 @@ import (
 const (
 	// loginTimeout bounds a login as a whole.
 	loginTimeout = 20 * time.Second
-	// maxReply is the largest answer to a login that is read, in bytes.
+	// maxReply bounds the reply to a login, in bytes.
 	maxReply = 64 << 10
 	// renewBefore is how long before its end a token is replaced, at the next connection.
 	renewBefore = 5 * time.Minute
-	// hiddenText stands for a secret that a gateway's text repeats.
+	// hiddenText replaces a secret in a gateway's text.
 	hiddenText = "(hidden)"
 )
 
-// grant is a token and the name that it binds to, which is empty when it is not known.
+// grant is a token with the name of its account, which is empty if it is not known.
 type grant struct {
 	token, name string
-	expires     time.Time // zero when it is not known
+	expires     time.Time // zero if it is not known
 }
 
-// credentials gets tokens. Run's goroutine owns it.
+// credentials provides tokens. Run's goroutine owns it.
 type credentials struct {
 	cfg    Config
 	client func() *http.Client
-	login  string // the URL of the login
+	login  string // URL of the login
 
 	held grant
-	// digest is the file's, when it was last used.
+	// digest is the digest of the file when it was last used.
 	digest [sha256.Size]byte
 }
 
@@ -47,7 +47,7 @@ func (c *credentials) path() string {
 	return c.cfg.TokenFile
 }
 
-// read reads the file. A change of it makes a held token void.
+// read reads the file. A changed file invalidates the current token.
 func (c *credentials) read() ([]byte, error) {
 	data, err := c.cfg.ReadFile(c.path())
 	if err != nil {
@@ -59,16 +59,16 @@ func (c *credentials) read() ([]byte, error) {
 	return data, nil
 }
 
-// changed tells whether the file is another than when it was last used.
+// changed reports whether the file has changed since it was last used.
 func (c *credentials) changed() bool {
 	data, err := c.cfg.ReadFile(c.path())
 	return err == nil && sha256.Sum256(data) != c.digest
 }
 
-// drop forgets a token that was rejected.
+// drop forgets a rejected token.
 func (c *credentials) drop() { c.held = grant{} }
 
-// get returns a token: the file's, the held one, or that of a new login.
+// get returns a token: that in the file, the current one, or that of a new login.
 func (c *credentials) get(ctx context.Context) (grant, error) {
 	data, err := c.read()
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *credentials) fromFile(data []byte) (grant, error) {
 	return g, nil
 }
 
-// account is what an account file holds.
+// account is the content of an account file.
 type account struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
@@ -107,8 +107,9 @@ func (c *credentials) fromAccount(ctx context.Context, data []byte) (grant, erro
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&a); err != nil || a.Email == "" || a.Password == "" {
-		// The decoder's error is not told: it may quote the file.
-		return grant{}, failed(ClassCredentials, `what %s holds is not of the form {"email":"…","password":"…"}`, c.cfg.AccountFile)
+		// The decoder's error is not shown, because it may quote the file.
+		return grant{}, failed(ClassCredentials,
+			`what %s holds is not of the form {"email":"…","password":"…"}`, c.cfg.AccountFile)
 	}
 	body, err := json.Marshal(a)
 	if err != nil {
@@ -141,7 +142,7 @@ func (c *credentials) fromAccount(ctx context.Context, data []byte) (grant, erro
 	return c.granted(reply)
 }
 
-// granted reads the reply to a login.
+// granted parses the reply to a login.
 func (c *credentials) granted(reply []byte) (grant, error) {
 	var in struct {
 		Token    string `json:"token"`
@@ -155,7 +156,8 @@ func (c *credentials) granted(reply []byte) (grant, error) {
 		return grant{}, failed(ClassProtocol, "log in: the reply is not that of a gateway")
 	}
 	if in.TOTP {
-		return grant{}, failed(ClassCredentials, "log in: the account asks for a second factor, which a host does not have")
+		return grant{}, failed(ClassCredentials,
+			"log in: the account asks for a second factor, which a host does not have")
 	}
 	if !c.cfg.Dialect.Traits().CheckToken(in.Token) || in.Username != "" && !isName(in.Username) {
 		return grant{}, failed(ClassProtocol, "log in: the reply has no token")
@@ -170,7 +172,7 @@ func (c *credentials) granted(reply []byte) (grant, error) {
 	return g, nil
 }
 
-// refusedLogin returns what a reply other than 200 means.
+// refusedLogin returns the error for a reply other than 200.
 func refusedLogin(status int, reply []byte, password string) error {
 	var in struct {
 		Error string `json:"error"`

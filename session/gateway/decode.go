@@ -12,7 +12,7 @@ import (
 // maxText is how much of a gateway's error text is kept, in bytes.
 const maxText = 200
 
-// body is what any message may hold.
+// body has the fields of all messages.
 type body struct {
 	Target    string          `json:"target_username"`
 	SDP       string          `json:"sdp"`
@@ -21,13 +21,13 @@ type body struct {
 	Token     string          `json:"token"`
 }
 
-// decode reads a frame of either form that Wavry's programs send: the fields inside "payload", or beside "type". Its own web
-// client mixes them.
+// decode parses a frame in either form that Wavry's programs send: with the fields inside "payload", or beside "type".
+// Wavry's own web client mixes both.
 func decode(frame []byte) (Message, error) {
 	if len(frame) > maxFrame {
 		return Message{}, fmt.Errorf("%w: %d bytes are over %d", ErrMalformed, len(frame), maxFrame)
 	}
-	if !utf8.Valid(frame) { // RFC 6455, section 5.6; encoding/json would replace some of it and pass the rest on
+	if !utf8.Valid(frame) { // RFC 6455, section 5.6; encoding/json would replace invalid bytes
 		return Message{}, fmt.Errorf("%w: not text in UTF-8", ErrMalformed)
 	}
 	var e struct {
@@ -40,7 +40,7 @@ func decode(frame []byte) (Message, error) {
 	m := Message{Kind: kindOf(e.Type)}
 	switch m.Kind {
 	case KindOther, KindBound, KindRelay:
-		return m, nil // nothing in them is used; a relay's has a secret
+		return m, nil // its fields are not used, and may contain a secret
 	default:
 	}
 	data := []byte(e.Payload)
@@ -75,7 +75,7 @@ func kindOf(name string) Kind {
 	}
 }
 
-// fill takes from b what a message of m's kind has.
+// fill sets the fields of m's kind from b.
 func (m *Message) fill(b body) error {
 	switch m.Kind {
 	case KindBind:
@@ -104,7 +104,7 @@ func (m *Message) fill(b body) error {
 	return nil
 }
 
-// candidateText returns the candidate of a message: text, or the object that the text should have been.
+// candidateText returns the candidate of a message, which is a text or, from some clients, an object.
 func candidateText(raw json.RawMessage) (string, error) {
 	raw = bytes.TrimSpace(raw)
 	text := string(raw)
@@ -121,7 +121,8 @@ func candidateText(raw json.RawMessage) (string, error) {
 	return text, nil
 }
 
-// isName tells whether s can be a user name. Wavry's have 3 to 32 of these characters; the master makes its own.
+// isName reports whether s can be a user name. Wavry's names have 3 to 32 of these characters; the master makes its
+// own.
 func isName(s string) bool {
 	if s == "" || len(s) > 64 {
 		return false
@@ -136,7 +137,7 @@ func isName(s string) bool {
 	return true
 }
 
-// tidy makes a gateway's text fit for a log and a status: short, on one line.
+// tidy prepares a gateway's text for a log and a status: short, on one line.
 func tidy(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -153,7 +154,7 @@ func tidy(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// checkSize returns an error when m is larger than a gateway takes.
+// checkSize returns an error if m is larger than a gateway accepts.
 func checkSize(m Message) error {
 	switch {
 	case len(m.SDP) > maxSDP:
@@ -164,7 +165,7 @@ func checkSize(m Message) error {
 	return nil
 }
 
-// marshal returns v as a frame.
+// marshal encodes v as a frame.
 func marshal(v any) ([]byte, error) {
 	frame, err := json.Marshal(v)
 	if err != nil {

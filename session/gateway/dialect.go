@@ -5,27 +5,27 @@ import (
 	"fmt"
 )
 
-// The limits of Wavry's gateway, in bytes. They are kept in both directions and with all dialects: a longer frame makes the
-// gateway drop the connection.
+// The limits of Wavry's gateway, in bytes. They apply in both directions and to all dialects: the gateway drops the
+// connection after a longer frame.
 const (
 	maxFrame     = 64 << 10
 	maxSDP       = 32 << 10
 	maxCandidate = 4 << 10
 )
 
-// ErrMalformed is what Decode returns for a frame that is not one of the gateway's.
+// ErrMalformed means that a frame is not a valid message of the gateway.
 var ErrMalformed = errors.New("gateway: malformed message")
 
-// Kind is what a message is about. The set is closed.
+// Kind is the kind of a message. The set is closed.
 type Kind uint8
 
 // The kinds of messages.
 const (
 	// KindOther: a message between other kinds of clients.
 	KindOther Kind = iota
-	// KindBind takes an account's messages to this connection. It has a Token.
+	// KindBind directs an account's messages to this connection. It has a Token.
 	KindBind
-	// KindBound says that it is done.
+	// KindBound acknowledges a Bind.
 	KindBound
 	// KindOffer has a Peer and an SDP.
 	KindOffer
@@ -67,42 +67,42 @@ func (k Kind) String() string {
 	}
 }
 
-// Message is what goes over the link, whatever the dialect. Fields that the kind does not name are empty.
+// Message is a message of the link in any dialect. Fields that the kind does not name are empty.
 type Message struct {
 	Kind Kind
-	// Peer is the user name of the other side: whom it is for when sent, whom it is from when received.
+	// Peer is the user name of the other side: the receiver of a sent message, or the sender of a received one.
 	Peer string
 	SDP  string
-	// Candidate is the text that the peers agreed on: an RTCIceCandidateInit in JSON, or the bare line.
+	// Candidate is the candidate: an RTCIceCandidateInit in JSON, or the bare line.
 	Candidate string
 	Token     string
 	Text      string
 }
 
-// Dialect is how a kind of gateway talks. Its methods hold no state and may be called from several goroutines.
+// Dialect is the protocol of a kind of gateway. Its methods have no state and may be called from several goroutines.
 type Dialect interface {
-	// Traits tells how such a gateway behaves.
+	// Traits describes the behavior of such a gateway.
 	Traits() Traits
-	// Encode returns m as one text frame. The error says what about m cannot be sent.
+	// Encode returns m as one text frame. The error says why m cannot be sent.
 	Encode(m Message) ([]byte, error)
-	// Decode reads a text frame, which may come from an enemy. Its errors wrap ErrMalformed. Frames of unknown types are of
-	// KindOther.
+	// Decode parses a text frame, which may come from an attacker. Its errors wrap ErrMalformed. Frames of unknown
+	// types have KindOther.
 	Decode(frame []byte) (Message, error)
-	// Classify tells what follows from the text of a KindError: ClassNone when the connection stays.
+	// Classify returns the class of a KindError by its text: ClassNone if the connection continues.
 	Classify(text string) Class
 }
 
-// Traits are the ways in which gateways differ, other than in their messages.
+// Traits are the differences between gateways, other than in their messages.
 type Traits struct {
 	// Name is the dialect's name in the configuration.
 	Name string
-	// Acknowledges: a Bind is answered by a Bound.
+	// Acknowledges reports whether the gateway answers a Bind with a Bound.
 	Acknowledges bool
-	// Login: there is a POST auth/login beside the WebSocket.
+	// Login reports whether the gateway has a POST auth/login.
 	Login bool
-	// NameOf returns the user name that a token binds to. It is nil where the token does not tell.
+	// NameOf returns the user name of a token. It is nil if the token does not contain it.
 	NameOf func(token string) string
-	// CheckToken tells whether a token has the form that the gateway wants.
+	// CheckToken checks the form of a token.
 	CheckToken func(token string) bool
 }
 

@@ -15,11 +15,27 @@ func TestDialectsWriteWhatUpstreamReads(t *testing.T) {
 		want string
 	}{
 		{Wavry{}, Message{Kind: KindBind, Token: "t"}, `{"type":"Bind","payload":{"token":"t"}}`},
-		{Wavry{}, Message{Kind: KindAnswer, Peer: "Alice", SDP: "v=0\r\n"}, `{"type":"Answer","payload":{"sdp":"v=0\r\n","target_username":"alice"}}`},
-		{Wavry{}, Message{Kind: KindCandidate, Peer: "bob", Candidate: "{}"}, `{"type":"Candidate","payload":{"candidate":"{}","target_username":"bob"}}`},
+		{
+			Wavry{},
+			Message{Kind: KindAnswer, Peer: "Alice", SDP: "v=0\r\n"},
+			`{"type":"Answer","payload":{"sdp":"v=0\r\n","target_username":"alice"}}`,
+		},
+		{
+			Wavry{},
+			Message{Kind: KindCandidate, Peer: "bob", Candidate: "{}"},
+			`{"type":"Candidate","payload":{"candidate":"{}","target_username":"bob"}}`,
+		},
 		{Master{}, Message{Kind: KindBind, Token: "t"}, `{"token":"t","type":"BIND"}`},
-		{Master{}, Message{Kind: KindOffer, Peer: "user_A", SDP: "v=0"}, `{"sdp":"v=0","target_username":"user_A","type":"OFFER"}`},
-		{Master{}, Message{Kind: KindCandidate, Peer: "bob", Candidate: "c"}, `{"candidate":"c","target_username":"bob","type":"CANDIDATE"}`},
+		{
+			Master{},
+			Message{Kind: KindOffer, Peer: "user_A", SDP: "v=0"},
+			`{"sdp":"v=0","target_username":"user_A","type":"OFFER"}`,
+		},
+		{
+			Master{},
+			Message{Kind: KindCandidate, Peer: "bob", Candidate: "c"},
+			`{"candidate":"c","target_username":"bob","type":"CANDIDATE"}`,
+		},
 	} {
 		if got, err := c.d.Encode(c.m); err != nil || string(got) != c.want {
 			t.Errorf("%s: got %s, %v; want %s", c.d.Traits().Name, got, err, c.want)
@@ -45,16 +61,31 @@ func TestDialectsReadBothForms(t *testing.T) {
 		frame string
 		want  Message
 	}{
-		{`{"type":"Offer","payload":{"target_username":"alice","sdp":"v=0","more":[1]}}`, Message{Kind: KindOffer, Peer: "alice", SDP: "v=0"}},
-		{`{"type":"OFFER","target_username":"alice","sdp":"v=0","public_addr":null}`, Message{Kind: KindOffer, Peer: "alice", SDP: "v=0"}},
-		{`{"type":"CANDIDATE","target_username":"a","candidate":"x"}`, Message{Kind: KindCandidate, Peer: "a", Candidate: "x"}},
-		{`{"type":"Candidate","payload":{"target_username":"a","candidate":{"candidate":"x"}}}`, Message{Kind: KindCandidate, Peer: "a", Candidate: `{"candidate":"x"}`}},
+		{
+			`{"type":"Offer","payload":{"target_username":"alice","sdp":"v=0","more":[1]}}`,
+			Message{Kind: KindOffer, Peer: "alice", SDP: "v=0"},
+		},
+		{`{"type":"OFFER","target_username":"alice","sdp":"v=0","public_addr":null}`, Message{
+			Kind: KindOffer,
+			Peer: "alice", SDP: "v=0",
+		}},
+		{`{"type":"CANDIDATE","target_username":"a","candidate":"x"}`, Message{
+			Kind: KindCandidate, Peer: "a",
+			Candidate: "x",
+		}},
+		{
+			`{"type":"Candidate","payload":{"target_username":"a","candidate":{"candidate":"x"}}}`,
+			Message{Kind: KindCandidate, Peer: "a", Candidate: `{"candidate":"x"}`},
+		},
 		{`{"type":"Bound"}`, Message{Kind: KindBound}},
 		{`{"type":"Bound","payload":null}`, Message{Kind: KindBound}},
 		{`{"type":"Error","payload":{"message":"Invalid\nToken"}}`, Message{Kind: KindError, Text: "Invalid Token"}},
 		{`{"type":"ERROR","code":null,"message":"no"}`, Message{Kind: KindError, Text: "no"}},
 		{`{"type":"OFFER_RIFT","payload":{"target_username":"a","hello_base64":"eA=="}}`, Message{Kind: KindOther}},
-		{`{"type":"RELAY_CREDENTIALS","payload":{"token":"secret","addr":"x","session_id":"y"}}`, Message{Kind: KindRelay}},
+		{
+			`{"type":"RELAY_CREDENTIALS","payload":{"token":"secret","addr":"x","session_id":"y"}}`,
+			Message{Kind: KindRelay},
+		},
 	} {
 		for _, d := range Dialects() {
 			if got, err := d.Decode([]byte(c.frame)); err != nil || got != c.want {
@@ -86,7 +117,8 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 func TestErrorsOfTheGatewayHaveClasses(t *testing.T) {
 	for text, want := range map[string]Class{
 		"Invalid Token": ClassToken, "Invalid token format": ClassToken, "Bind rate limit exceeded": ClassRate,
-		"Rate limit exceeded": ClassRate, "Session replaced by a newer connection": ClassReplaced, "Invalid JSON": ClassProtocol,
+		"Rate limit exceeded": ClassRate, "Session replaced by a newer connection": ClassReplaced,
+		"Invalid JSON":  ClassProtocol,
 		"Already bound": ClassProtocol, "Bind timeout": ClassTimeout, "Token lookup failed": ClassServer,
 		"Invalid OFFER payload": ClassNone, "Invalid target username": ClassNone, "": ClassNone,
 	} {
@@ -95,7 +127,8 @@ func TestErrorsOfTheGatewayHaveClasses(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]Class{
-		"Invalid JSON": ClassProtocol, "user is banned": ClassSuspended, "Too many requests": ClassRate, "offline": ClassNone,
+		"Invalid JSON": ClassProtocol, "user is banned": ClassSuspended, "Too many requests": ClassRate,
+		"offline":                                ClassNone,
 		"Session replaced by a newer connection": ClassReplaced, "unsupported version": ClassProtocol,
 	} {
 		if got := (Master{}).Classify(text); got != want {
@@ -115,7 +148,10 @@ func TestCandidatesComeInTwoForms(t *testing.T) {
 			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"{", "x", `{"candidate":7}`, `{"candidate":"candidate:1\r\na=ice-ufrag:evil"}`, "candidate:1\na=x"} {
+	for _, text := range []string{
+		"{", "x", `{"candidate":7}`,
+		`{"candidate":"candidate:1\r\na=ice-ufrag:evil"}`, "candidate:1\na=x",
+	} {
 		if got, err := parseCandidate(text); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%q: got %q, %v; want ErrMalformed", text, got, err)
 		}
@@ -124,8 +160,10 @@ func TestCandidatesComeInTwoForms(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, frame := range []string{
-		`{"type":"Offer","payload":{"target_username":"alice","sdp":"v=0"}}`, `{"type":"OFFER","target_username":"alice","sdp":"v=0"}`,
-		`{"type":"Candidate","payload":{"target_username":"a","candidate":"{\"candidate\":\"candidate:1\"}"}}`, `{"type":"Bound"}`,
+		`{"type":"Offer","payload":{"target_username":"alice","sdp":"v=0"}}`,
+		`{"type":"OFFER","target_username":"alice","sdp":"v=0"}`,
+		`{"type":"Candidate","payload":{"target_username":"a","candidate":"{\"candidate\":\"candidate:1\"}"}}`,
+		`{"type":"Bound"}`,
 		`{"type":"Error","payload":{"message":"Invalid Token"}}`, `{"type":"Bind","payload":{"token":"t"}}`, `[[[[`,
 	} {
 		f.Add([]byte(frame))
@@ -139,7 +177,8 @@ func FuzzDecode(f *testing.F) {
 				}
 				continue
 			}
-			if len(m.SDP) > maxSDP || len(m.Candidate) > maxCandidate || len(m.Text) > maxText || !utf8.ValidString(m.Text) {
+			if len(m.SDP) > maxSDP || len(m.Candidate) > maxCandidate || len(m.Text) > maxText ||
+				!utf8.ValidString(m.Text) {
 				t.Fatalf("over the limits: %+v", m)
 			}
 			if c := d.Classify(m.Text); strings.Contains(c.String(), "(") {
@@ -170,7 +209,8 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzCandidate(f *testing.F) {
 	for _, text := range []string{
-		"candidate:1 1 udp 1 192.0.2.1 5 typ host", `{"candidate":"candidate:1 1 udp 1 x.local 5 typ host","sdpMid":"0"}`, "null", "{}",
+		"candidate:1 1 udp 1 192.0.2.1 5 typ host",
+		`{"candidate":"candidate:1 1 udp 1 x.local 5 typ host","sdpMid":"0"}`, "null", "{}",
 		"a=candidate:x\r\n", `{"candidate":"candidate:1\r\na=ice-ufrag:evil"}`,
 	} {
 		f.Add(text)

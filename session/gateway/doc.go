@@ -1,6 +1,6 @@
-// Package gateway is the outbound link to a signaling gateway, for hosts that viewers cannot reach by HTTP: behind a NAT, or in a
-// pool that is only known to its gateway. A Link logs in, opens a WebSocket, binds to its account, and answers the offers that
-// arrive. It hands them to the same session manager as the HTTP API does.
+// Package gateway is the outbound link to a signaling gateway, for hosts that viewers cannot reach by HTTP: behind a
+// NAT, or in a pool that is only known to its gateway. A Link logs in, opens a WebSocket, binds to its account, and
+// answers the offers that arrive. It hands them to the same session manager as the HTTP API does.
 //
 //	           ┌──────────── wait, back off ◀──────────┐
 //	           ▼                                       │ lost
@@ -8,9 +8,9 @@
 //	                    │             │            │
 //	                    └─────────────┴────────────┴─▶ blocked (an operator is needed; tried again seldom)
 //
-// What a gateway does never touches a running session. The link only creates sessions and adds candidates to them; it ends one only
-// when that session's answer could not be handed on. Media flows beside the gateway. Every queue is bounded, every wait on the
-// network has a deadline, and what arrives is read no faster than a fixed rate.
+// The gateway cannot affect a running session. The link only creates sessions and adds candidates to them. It ends a
+// session only if that session's answer could not be sent. Media does not pass the gateway. Every queue is bounded,
+// every wait on the network has a deadline, and messages are read no faster than a fixed rate.
 //
-// A Dialect is how one kind of gateway talks; another kind is another file with a Dialect in it.
+// A Dialect is the protocol of one kind of gateway. Another kind needs another file with a Dialect.
 package gateway

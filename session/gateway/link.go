@@ -14,7 +14,7 @@ import (
 	"wavryhost/session/guard"
 )
 
-// fileInterval is how often a blocked link looks whether its credentials have changed.
+// fileInterval is how often a blocked link checks whether its credentials have changed.
 const fileInterval = 15 * time.Second
 
 // Link keeps a host bound to its gateway. Its methods may be called from several goroutines.
@@ -27,15 +27,15 @@ type Link struct {
 	out   *outbox
 	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// These belong to Run's goroutine, and to the guard of its connection meanwhile.
+	// Run's goroutine owns these; the guard of the connection uses them meanwhile.
 	wait   backoff
 	probes probes
 
-	mu     sync.Mutex // guards the rest
+	mu     sync.Mutex // guards all following fields
 	status Status
 }
 
-// New returns a Link that hands offers to mgr.
+// New returns a Link that passes offers to mgr.
 func New(cfg Config, mgr manager, log *slog.Logger) (*Link, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,7 +50,8 @@ func New(cfg Config, mgr manager, log *slog.Logger) (*Link, error) {
 	}
 	l := &Link{cfg: cfg, log: log.With("gateway", u.Host), dial: (&net.Dialer{}).DialContext}
 	l.status = Status{
-		Gateway: u.Host, Dialect: cfg.Dialect.Traits().Name, State: StateDisconnected.String(), Since: time.Now(), Route: routeUnknown,
+		Gateway: u.Host, Dialect: cfg.Dialect.Traits().Name, State: StateDisconnected.String(),
+		Since: time.Now(), Route: routeUnknown,
 	}
 	if l.pins, err = parsePins(cfg.Pins); err != nil {
 		return nil, err
@@ -66,8 +67,8 @@ func New(cfg Config, mgr manager, log *slog.Logger) (*Link, error) {
 	return l, nil
 }
 
-// Prepare checks another list of who may offer, and returns what puts it into force, and what they may do. Sessions of users who are not on it, or were opened as something
-// else, end with reason revoked.
+// Prepare checks a new list of users who may send offers, and their role. It returns the function that applies both.
+// Sessions of users who are not on the list, or have another role, end with reason revoked.
 func (l *Link) Prepare(allow []string, role session.Role) (apply func(), err error) {
 	list, err := newAllowList(allow)
 	if err != nil {
@@ -76,7 +77,7 @@ func (l *Link) Prepare(allow []string, role session.Role) (apply func(), err err
 	return func() { l.calls.change(policy{list, role}) }, nil
 }
 
-// loginURL returns where the gateway at u takes logins.
+// loginURL returns the URL for logins at the gateway u.
 func loginURL(u *url.URL) string {
 	login := *u
 	login.Scheme = "http" + strings.TrimPrefix(u.Scheme, "ws")
@@ -85,18 +86,18 @@ func loginURL(u *url.URL) string {
 	return login.String()
 }
 
-// part names the link where a panic is caught.
+// part names the link in reports of panics.
 const part = "gateway"
 
-// safely runs a part of the link. A panic in it is an error of the connection.
+// safely runs a part of the link. A panic becomes an error of the connection.
 func (c *Config) safely(f func() error) (err error) {
 	if p := c.Guard.Run(part, func() { err = f() }); p != nil {
-		return failed(ClassNetwork, "%v", p) // it is tried again soon
+		return failed(ClassNetwork, "%v", p) // there is another attempt soon
 	}
 	return err
 }
 
-// Status shows how the link is.
+// Status returns the state of the link.
 func (l *Link) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,7 +110,7 @@ func (l *Link) Status() Status {
 
 // Run keeps the link up until ctx ends, closes it then, and returns nil. No failure of the gateway ends Run.
 func (l *Link) Run(ctx context.Context) error {
-	// Callers outlive connections: answers that are under way when one ends go over the next.
+	// Callers outlive connections: answers that are ready after the end of one use the next.
 	defer l.calls.wg.Wait()
 	for ctx.Err() == nil {
 		err := l.cfg.safely(func() error { return l.attempt(ctx) })
@@ -122,7 +123,7 @@ func (l *Link) Run(ctx context.Context) error {
 	return nil
 }
 
-// enter notes a new state, and what else change makes of the status.
+// enter sets a new state, and applies change to the status.
 func (l *Link) enter(state State, change func(*Status)) {
 	l.mu.Lock()
 	l.status.State, l.status.Since = state.String(), time.Now()
@@ -133,14 +134,14 @@ func (l *Link) enter(state State, change func(*Status)) {
 	l.cfg.Counters.State(state)
 }
 
-// route notes what is known of the way to this host's account.
+// route sets what is known of the route to this host's account.
 func (l *Link) route(route string) {
 	l.mu.Lock()
 	l.status.Route = route
 	l.mu.Unlock()
 }
 
-// pause notes why the link is down and waits before the next attempt.
+// pause notes why the link is down, and waits for the next attempt.
 func (l *Link) pause(ctx context.Context, err error) {
 	class := classOf(err)
 	l.cfg.Counters.Failure(class)

@@ -30,7 +30,8 @@ func TestLinkBindsAndAnswersOffers(t *testing.T) {
 		if !slices.Equal(r.counts.states, want) {
 			t.Errorf("states %v; want %v", r.counts.states, want)
 		}
-		if s := r.link.Status(); s.Username != "host" || s.Route != routeProven || s.Gateway != "127.0.0.1:3000" || s.Dialect != "wavry" {
+		if s := r.link.Status(); s.Username != "host" || s.Route != routeProven ||
+			s.Gateway != "127.0.0.1:3000" || s.Dialect != "wavry" {
 			t.Errorf("status %+v", s)
 		}
 		alice := r.join("alice")
@@ -41,19 +42,25 @@ func TestLinkBindsAndAnswersOffers(t *testing.T) {
 		alice.raw(`{"type":"REQUEST_RELAY","payload":{"target_username":"host"}}`)
 		bare := "candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host"
 		alice.send(Wavry{}, Message{Kind: KindCandidate, Peer: "host", Candidate: bare})
-		alice.send(Wavry{}, Message{Kind: KindCandidate, Peer: "host", Candidate: `{"candidate":"` + bare + `","sdpMid":"0","sdpMLineIndex":0}`})
+		alice.send(Wavry{}, Message{
+			Kind: KindCandidate, Peer: "host",
+			Candidate: `{"candidate":"` + bare + `","sdpMid":"0","sdpMLineIndex":0}`,
+		})
 		alice.send(Wavry{}, Message{Kind: KindCandidate, Peer: "host", Candidate: "nonsense"})
 		alice.send(Wavry{}, Message{Kind: KindCandidate, Peer: "host", Candidate: `{"candidate":""}`})
 		synctest.Wait()
 		offers, patches, ended := r.mgr.got()
-		if len(offers) != 1 || offers[0].Display != "default" || offers[0].SDP != "offer 1" || offers[0].RemoteAddr != "gateway:alice" {
+		if len(offers) != 1 || offers[0].Display != "default" || offers[0].SDP != "offer 1" ||
+			offers[0].RemoteAddr != "gateway:alice" {
 			t.Errorf("offers %+v", offers)
 		}
 		line := "a=" + bare + "\r\n"
-		if len(patches) != 3 || !strings.HasSuffix(patches[0], line) || patches[0] != patches[1] || !strings.HasSuffix(patches[2], "a=end-of-candidates\r\n") {
+		if len(patches) != 3 || !strings.HasSuffix(patches[0], line) || patches[0] != patches[1] ||
+			!strings.HasSuffix(patches[2], "a=end-of-candidates\r\n") {
 			t.Errorf("patches %q; want two candidates and their end", patches)
 		}
-		if len(ended) != 0 || r.counts.of("offer answered") != 1 || r.counts.of("dropped malformed") != 1 || r.counts.of("received relay") != 1 {
+		if len(ended) != 0 || r.counts.of("offer answered") != 1 || r.counts.of("dropped malformed") != 1 ||
+			r.counts.of("received relay") != 1 {
 			t.Errorf("ended %v, counted %v", ended, r.counts.counts)
 		}
 	})
@@ -71,26 +78,60 @@ func TestRefusalsOfTheGatewayAreClassified(t *testing.T) {
 		class  Class
 		after  time.Duration
 	}{
-		"origin":         {gatewaytest.Config{Origins: []string{"tauri://localhost"}}, nil, StateBlocked, ClassOrigin, 0},
-		"no room":        {gatewaytest.Config{PerIP: -1}, nil, StateDisconnected, ClassCapacity, 0},
-		"down":           {gatewaytest.Config{}, func(r *rig, _ *Config) { r.Fault(func(f *gatewaytest.Faults) { f.Down = true }) }, StateDisconnected, ClassServer, 0},
-		"bind rate":      {gatewaytest.Config{Binds: -1}, token, StateDisconnected, ClassRate, 0},
-		"wrong password": {gatewaytest.Config{}, func(r *rig, _ *Config) { r.files.write("account", accountFile("wrong")) }, StateBlocked, ClassCredentials, 0},
-		"no account":     {gatewaytest.Config{}, func(_ *rig, c *Config) { c.AccountFile = "none" }, StateBlocked, ClassCredentials, 0},
-		"bad account":    {gatewaytest.Config{}, func(r *rig, _ *Config) { r.files.write("account", "email: x") }, StateBlocked, ClassCredentials, 0},
+		"origin": {
+			gatewaytest.Config{Origins: []string{"tauri://localhost"}},
+			nil, StateBlocked,
+			ClassOrigin, 0,
+		},
+		"no room": {gatewaytest.Config{PerIP: -1}, nil, StateDisconnected, ClassCapacity, 0},
+		"down": {gatewaytest.Config{}, func(r *rig,
+			_ *Config,
+		) {
+			r.Fault(func(f *gatewaytest.Faults) { f.Down = true })
+		}, StateDisconnected, ClassServer, 0},
+		"bind rate": {gatewaytest.Config{Binds: -1}, token, StateDisconnected, ClassRate, 0},
+		"wrong password": {gatewaytest.Config{}, func(r *rig, _ *Config) {
+			r.files.write("account",
+				accountFile("wrong"))
+		}, StateBlocked, ClassCredentials, 0},
+		"no account": {
+			gatewaytest.Config{},
+			func(_ *rig, c *Config) { c.AccountFile = "none" },
+			StateBlocked, ClassCredentials, 0,
+		},
+		"bad account": {gatewaytest.Config{}, func(r *rig, _ *Config) {
+			r.files.write("account",
+				"email: x")
+		}, StateBlocked, ClassCredentials, 0},
 		"bad token": {gatewaytest.Config{}, func(r *rig, c *Config) {
 			token(r, c)
 			r.files.write("token", "1234")
 		}, StateBlocked, ClassCredentials, 0},
-		"suspended":     {gatewaytest.Config{}, func(r *rig, _ *Config) { r.Ban(email) }, StateBlocked, ClassSuspended, 0},
-		"second factor": {gatewaytest.Config{}, func(r *rig, _ *Config) { r.AskTOTP(email) }, StateBlocked, ClassCredentials, 0},
+		"suspended": {
+			gatewaytest.Config{},
+			func(r *rig, _ *Config) { r.Ban(email) }, StateBlocked,
+			ClassSuspended, 0,
+		},
+		"second factor": {
+			gatewaytest.Config{},
+			func(r *rig, _ *Config) { r.AskTOTP(email) }, StateBlocked,
+			ClassCredentials, 0,
+		},
 		"other dialect": {gatewaytest.Config{}, func(r *rig, c *Config) {
 			token(r, c)
 			c.Dialect = Master{}
 		}, StateBlocked, ClassProtocol, 0},
 		"gateway is the master": {gatewaytest.Config{Master: true}, token, StateBlocked, ClassProtocol, 0},
-		"no gateway":            {gatewaytest.Config{}, func(r *rig, c *Config) { token(r, c); c.URL += "/elsewhere" }, StateBlocked, ClassProtocol, 0},
-		"no login here":         {gatewaytest.Config{}, func(_ *rig, c *Config) { c.URL = "ws://127.0.0.1/x/ws" }, StateBlocked, ClassProtocol, 0},
+		"no gateway": {gatewaytest.Config{}, func(r *rig, c *Config) {
+			token(r,
+				c)
+			c.URL += "/elsewhere"
+		}, StateBlocked, ClassProtocol, 0},
+		"no login here": {gatewaytest.Config{}, func(_ *rig,
+			c *Config,
+		) {
+			c.URL = "ws://127.0.0.1/x/ws"
+		}, StateBlocked, ClassProtocol, 0},
 		"bind timeout": {gatewaytest.Config{}, func(r *rig, _ *Config) {
 			r.Fault(func(f *gatewaytest.Faults) { f.NoBound = true })
 		}, StateDisconnected, ClassTimeout, boundTimeout},
@@ -105,9 +146,11 @@ func TestRefusalsOfTheGatewayAreClassified(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				r := open(t, c.setup, c.change)
 				defer r.close()
-				r.within(c.after+closeTimeout+time.Second, "failure", func() bool { return r.link.Status().Class != "" })
+				r.within(c.after+closeTimeout+time.Second, "failure",
+					func() bool { return r.link.Status().Class != "" })
 				s := r.link.Status()
-				if s.State != c.state.String() || s.Class != c.class.String() || s.Reason == "" || r.counts.of("failure "+c.class.String()) != 1 {
+				if s.State != c.state.String() || s.Class != c.class.String() || s.Reason == "" ||
+					r.counts.of("failure "+c.class.String()) != 1 {
 					t.Fatalf("link is %+v; want %v, class %v", s, c.state, c.class)
 				}
 				wait := time.Until(s.NextTry)
@@ -230,7 +273,8 @@ func TestAHalfOpenConnectionIsFoundOut(t *testing.T) {
 		r := open(t, gatewaytest.Config{}, nil)
 		defer r.close()
 		r.HalfOpen("host")
-		r.within(pingInterval+pingTimeout+time.Second, "failure", func() bool { return r.counts.of("failure timeout") == 1 })
+		r.within(pingInterval+pingTimeout+time.Second, "failure",
+			func() bool { return r.counts.of("failure timeout") == 1 })
 		r.within(firstWait+closeTimeout+time.Second, "bound", r.bound)
 	})
 }
@@ -248,7 +292,8 @@ func TestALostRouteIsFoundOut(t *testing.T) {
 			t.Fatal("the fake has not deleted the route")
 		}
 		r.state(StateBound, "timeout") // it cannot know yet
-		r.within(probeInterval+probeTimeout+time.Second, "failure", func() bool { return r.counts.of("failure unrouted") == 1 })
+		r.within(probeInterval+probeTimeout+time.Second, "failure",
+			func() bool { return r.counts.of("failure unrouted") == 1 })
 		r.within(2*firstWait+closeTimeout, "bound", func() bool { return r.bound() && r.Routed("host") })
 		if s := r.link.Status(); s.Route != routeProven {
 			t.Errorf("route %s; want proven", s.Route)
@@ -260,7 +305,8 @@ func TestAGatewayThatReturnsNothingIsBoundNevertheless(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := open(t, gatewaytest.Config{KeepsOwn: true}, nil)
 		defer r.close()
-		r.within(2*time.Minute, "the third probe", func() bool { return r.counts.of("failure unrouted") == probesInVain-1 && r.bound() })
+		r.within(2*time.Minute, "the third probe",
+			func() bool { return r.counts.of("failure unrouted") == probesInVain-1 && r.bound() })
 		time.Sleep(time.Hour)
 		r.state(StateBound, "unrouted")
 		if s := r.link.Status(); s.Route != routeUnproven || r.counts.of("failure unrouted") != probesInVain-1 {
@@ -298,7 +344,8 @@ func TestAFlappingGatewayIsLeftInPeace(t *testing.T) {
 					n++
 				}
 			}
-			// Waits are random. More than eight binds happen in one of 2,700 such hours, more than ten in none of millions.
+			// Waits are random. More than eight binds happen in one of 2,700 such hours, more than ten in none of
+			// millions.
 			if n > 10 {
 				t.Fatalf("%d binds in a minute; the gateway takes ten from an address", n)
 			}
@@ -308,7 +355,10 @@ func TestAFlappingGatewayIsLeftInPeace(t *testing.T) {
 			t.Errorf("%d binds in an hour", n)
 		}
 		r.Fault(func(f *gatewaytest.Faults) { f.EndAfterBound = false })
-		r.within(longestWait+time.Second, "bound", func() bool { return r.bound() && r.link.Status().Route == routeProven })
+		r.within(longestWait+time.Second, "bound", func() bool {
+			return r.bound() &&
+				r.link.Status().Route == routeProven
+		})
 	})
 }
 
@@ -367,11 +417,15 @@ func TestTheMastersDialect(t *testing.T) {
 	})
 }
 
-// A pool behind one address gets ten binds a minute together, and comes back by itself.
+// A pool behind one address gets ten binds a minute together, and comes back without help.
 func TestAPoolComesBackAfterARestart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		const hosts = 30
-		r := open(t, gatewaytest.Config{PerIP: hosts + 1}, func(r *rig, _ *Config) { r.Fault(func(f *gatewaytest.Faults) { f.Down = true }) })
+		r := open(t, gatewaytest.Config{PerIP: hosts + 1}, func(r *rig,
+			_ *Config,
+		) {
+			r.Fault(func(f *gatewaytest.Faults) { f.Down = true })
+		})
 		defer r.close()
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -382,7 +436,8 @@ func TestAPoolComesBackAfterARestart(t *testing.T) {
 			name := fmt.Sprintf("host%d", i)
 			r.files.write(name, r.Token(name))
 			link, err := New(Config{
-				URL: "ws://127.0.0.1:3000/ws", TokenFile: name, Username: name, ReadFile: r.files.read, Allow: []string{"*"},
+				URL: "ws://127.0.0.1:3000/ws", TokenFile: name, Username: name, ReadFile: r.files.read,
+				Allow: []string{"*"},
 			}, r.mgr, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
@@ -401,7 +456,8 @@ func TestAPoolComesBackAfterARestart(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		r.Restart()
 		again := r.within(time.Hour, "all bound again", all)
-		t.Logf("%d hosts behind one address were bound after %v, and after a restart of the gateway after %v", hosts, first, again)
+		t.Logf("%d hosts behind one address were bound after %v, and after a restart of the gateway after %v",
+			hosts, first, again)
 	})
 }
 

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// Master is the dialect of Wavry's master and of its native clients: {"type":"OFFER",…}, with the fields beside the type. It does
-// not acknowledge a Bind, and checks no token.
+// Master is the dialect of Wavry's master and of its native clients: {"type":"OFFER",…}, with type and fields in one
+// object. The master does not acknowledge a Bind, and does not check tokens.
 type Master struct{}
 
 var _ Dialect = Master{}
 
-// Traits tells how Wavry's master behaves.
+// Traits describes the behavior of Wavry's master.
 func (Master) Traits() Traits {
 	return Traits{Name: "master", NameOf: masterName, CheckToken: func(s string) bool { return s != "" }}
 }
 
-// masterName is the name that the master gives to the bearer of a token.
+// masterName is the name that the master gives to the owner of a token.
 func masterName(token string) string {
 	name := "user_" + token[:min(8, len(token))]
 	if !isName(name) {
@@ -25,7 +25,7 @@ func masterName(token string) string {
 	return name
 }
 
-// Encode returns m with its fields beside the type.
+// Encode returns m with type and fields in one object.
 func (Master) Encode(m Message) ([]byte, error) {
 	if err := checkSize(m); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (Master) Encode(m Message) ([]byte, error) {
 	return marshal(fields)
 }
 
-// Decode reads a frame.
+// Decode parses a frame.
 func (Master) Decode(frame []byte) (Message, error) { return decode(frame) }
 
 // Classify looks for words, because the master's texts are not a closed set.

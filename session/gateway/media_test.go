@@ -72,7 +72,8 @@ func newReceiver(t *testing.T) *receiver {
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
 	}
-	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(se)).NewPeerConnection(webrtc.Configuration{})
+	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media),
+		webrtc.WithSettingEngine(se)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +100,8 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// connect sets a session up through the gateway: the offer without candidates, the answer, and then the candidates, in the form
-// of browsers and in that of native clients by turns.
+// connect sets a session up through the gateway: the offer without candidates, the answer, and then the candidates, in
+// the form of browsers and in that of native clients by turns.
 func (r *receiver) connect(t *testing.T, v *viewer, d Dialect, host string) {
 	t.Helper()
 	var candidates []string
@@ -185,7 +186,8 @@ func TestASessionThroughTheGateway(t *testing.T) {
 	}
 }
 
-// The same session goes on, packet by packet, while its gateway restarts, stalls, is down, lies, and ends every connection.
+// The session continues, packet by packet, while its gateway restarts, stalls, is down, lies, and ends every
+// connection.
 func TestAFailingGatewayLeavesARunningSessionAlone(t *testing.T) {
 	g := gatewaytest.New(gatewaytest.Config{ForgetsRoutes: true, Binds: 1000})
 	g.Register("host", email, password)
@@ -208,7 +210,8 @@ func TestAFailingGatewayLeavesARunningSessionAlone(t *testing.T) {
 		t.Helper()
 		r.playing(t, 20)
 		s := m.Sessions()
-		if len(s) != 1 || s[0].ID != id || s[0].State != "connected" || r.pc.ConnectionState() != webrtc.PeerConnectionStateConnected {
+		if len(s) != 1 || s[0].ID != id || s[0].State != "connected" ||
+			r.pc.ConnectionState() != webrtc.PeerConnectionStateConnected {
 			t.Fatalf("%s: sessions %+v", what, s)
 		}
 	}
@@ -216,13 +219,17 @@ func TestAFailingGatewayLeavesARunningSessionAlone(t *testing.T) {
 		`{"type":"Offer","payload":{"target_username":"alice","sdp":"v=0\r\n"}}`,
 		`{"type":"Candidate","payload":{"target_username":"alice","candidate":"candidate:1 1 udp 1 192.0.2.1 9 typ host"}}`,
 		`{"type":"Candidate","payload":{"target_username":"alice","candidate":"nonsense"}}`,
-		`{"type":"Answer","payload":{"target_username":"alice","sdp":"v=0\r\n"}}`, `{"type":"Bye","payload":{"target_username":"alice"}}`,
+		`{"type":"Answer","payload":{"target_username":"alice","sdp":"v=0\r\n"}}`,
+		`{"type":"Bye","payload":{"target_username":"alice"}}`,
 	} {
 		if !g.Send("host", frame) {
 			t.Fatal("the host is not routed")
 		}
 	}
-	soon(t, "the lies", func() bool { return counts.of("offer malformed") == 1 && counts.of("dropped unexpected") == 1 })
+	soon(t, "the lies", func() bool {
+		return counts.of("offer malformed") == 1 &&
+			counts.of("dropped unexpected") == 1
+	})
 	unharmed("lies")
 
 	g.Restart()

@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	// outboxSize is how many messages may wait to be sent.
+	// outboxSize bounds the messages that wait to be sent.
 	outboxSize = 64
-	// staleAfter is how long a message is of use: the other side gives up then.
+	// staleAfter is how long a message is useful: the other side gives up then.
 	staleAfter = 10 * time.Second
 )
 
-// outbox holds what is to be sent, from one connection to the next. It never blocks who puts something in.
+// outbox has the messages to send, across connections. Adding a message never blocks.
 type outbox struct {
 	count Counters
-	kick  chan struct{} // has room for one token: there is something
+	kick  chan struct{} // has a token when there is a message
 
-	mu   sync.Mutex // guards the rest
+	mu   sync.Mutex // guards all following fields
 	list []outgoing
 }
 
@@ -31,7 +31,7 @@ func newOutbox(count Counters) *outbox {
 	return &outbox{count: count, kick: make(chan struct{}, 1)}
 }
 
-// put adds a message, and tells whether there was room.
+// put adds a message, and reports whether there was room.
 func (o *outbox) put(m Message) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -48,7 +48,7 @@ func (o *outbox) put(m Message) bool {
 	return true
 }
 
-// age drops what has waited too long. The caller holds mu.
+// age drops messages that have waited too long. The caller holds mu.
 func (o *outbox) age() {
 	for len(o.list) > 0 && time.Since(o.list[0].at) >= staleAfter {
 		o.list = o.list[1:]
@@ -69,7 +69,7 @@ func (o *outbox) take() (Message, bool) {
 	return m, true
 }
 
-// next waits for a message that is still of use. One goroutine may call it at a time.
+// next waits for a message that is still useful. One goroutine at a time may call it.
 func (o *outbox) next(ctx context.Context) (Message, error) {
 	for {
 		if ctx.Err() != nil {

@@ -214,7 +214,8 @@ func accountFile(password string) string {
 	return fmt.Sprintf(`{"email":%q,"password":%q}`, email, password)
 }
 
-// rig is a link with a gateway that it reaches through a network of its own. It is for use within a bubble of synctest.
+// rig is a link with a gateway that it reaches through a network of its own. It is for use within a bubble of
+// synctest.
 type rig struct {
 	*gatewaytest.Gateway
 	t      *testing.T
@@ -234,11 +235,15 @@ type rig struct {
 func open(t *testing.T, setup gatewaytest.Config, change func(*rig, *Config)) *rig {
 	t.Helper()
 	r := &rig{
-		Gateway: gatewaytest.New(setup), t: t, net: newNetwork(), mgr: &fakeManager{}, counts: &tally{}, done: make(chan error, 1),
+		Gateway: gatewaytest.New(setup), t: t, net: newNetwork(), mgr: &fakeManager{}, counts: &tally{},
+		done:   make(chan error, 1),
 		served: make(chan struct{}), files: files{data: map[string]string{"account": accountFile(password)}},
 	}
 	r.Register("host", email, password)
-	r.server = &http.Server{Handler: r.Gateway, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	r.server = &http.Server{
+		Handler: r.Gateway, ReadHeaderTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
+	}
 	go func() {
 		defer close(r.served)
 		_ = r.server.Serve(r.net) // it always ends with an error
@@ -272,7 +277,8 @@ func (r *rig) stop() {
 	}
 }
 
-// close ends the link and the gateway, and looks for secrets in the log. What is left running fails the test by synctest.
+// close ends the link and the gateway, and looks for secrets in the log. What is left running fails the test by
+// synctest.
 func (r *rig) close() {
 	r.t.Helper()
 	r.stop()
@@ -400,7 +406,8 @@ func (r *rig) post(path string, v any) int {
 		r.t.Fatal(err)
 	}
 	transport := &http.Transport{DialContext: r.net.dial, DisableKeepAlives: true}
-	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://127.0.0.1:3000"+path, bytes.NewReader(b))
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://127.0.0.1:3000"+path,
+		bytes.NewReader(b))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 	"wavryhost/session/gateway/gatewaytest"
 )
 
-// patience is for what never comes: under the race detector, on a machine whose processors others have, a session takes seconds to come about, and a link may wait
-// for 16 s before that.
+// patience is for what never comes: under the race detector, on a machine whose processors others have, a session
+// takes seconds to come about, and a link may wait for 16 s before that.
 const patience = time.Minute
 
 // soon waits on the real clock until ok, for tests over sockets.
@@ -85,8 +85,9 @@ func TestTheGatewaysCertificateIsChecked(t *testing.T) {
 				url = strings.Replace(url, "127.0.0.1", c.host, 1)
 			}
 			link := run(t, Config{
-				URL: url, AccountFile: "account", ReadFile: (&files{data: map[string]string{"account": accountFile(password)}}).read,
-				Allow: []string{"alice"}, RootCAs: c.roots, Pins: c.pins,
+				URL: url, AccountFile: "account",
+				ReadFile: (&files{data: map[string]string{"account": accountFile(password)}}).read,
+				Allow:    []string{"alice"}, RootCAs: c.roots, Pins: c.pins,
 			}, &fakeManager{})
 			if c.class == ClassNone {
 				soon(t, "bound", func() bool { return link.Status().State == StateBound.String() })

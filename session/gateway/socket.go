@@ -17,25 +17,25 @@ import (
 const (
 	// dialTimeout bounds the connection and, again, the TLS handshake.
 	dialTimeout = 10 * time.Second
-	// upgradeTimeout bounds the handshake as a whole. It is long: a handshake that is given up costs this address one of its
-	// places at Wavry's gateway for as long as the gateway runs.
+	// upgradeTimeout bounds the whole handshake. It is long: an aborted handshake occupies one of this address's places
+	// at Wavry's gateway as long as the gateway runs.
 	upgradeTimeout = time.Minute
-	// writeTimeout is how long the gateway may take no data.
+	// writeTimeout is how long the gateway may accept no data.
 	writeTimeout = 10 * time.Second
-	// closeTimeout is how long the end of a connection may take in good form.
+	// closeTimeout bounds the closing handshake.
 	closeTimeout = 2 * time.Second
-	// maxHeader is the largest header of a reply, in bytes.
+	// maxHeader bounds the header of a reply, in bytes.
 	maxHeader = 32 << 10
 )
 
-// Wavry's gateway drops a connection that sends more than 600 frames in a minute, pings and pongs included. This rate with this
-// burst is 540 in any minute.
+// Wavry's gateway drops a connection that sends more than 600 frames in a minute, including pings and pongs. This rate
+// and burst make 540 in any minute.
 const (
 	sendRate  = 8
 	sendBurst = 60
 )
 
-// The rate at which messages are read. What is beyond it waits with the gateway, by TCP's flow control.
+// The rate at which messages are read. Further messages wait at the gateway, by TCP flow control.
 const (
 	readRate  = 50
 	readBurst = 500
@@ -47,12 +47,12 @@ var errPin = errors.New("none of the presented certificates is pinned")
 type socket struct {
 	ws  *websocket.Conn
 	raw net.Conn
-	// budget bounds what is sent, and intake what is read.
+	// budget bounds the sent frames, intake the received ones.
 	budget, intake *rate.Limiter
 }
 
-// client returns an HTTP client for the gateway. It follows no redirects, which could take secrets elsewhere. The caller
-// closes its idle connections. opened is called with the underlying connection; it may be nil.
+// client returns an HTTP client for the gateway. It follows no redirects, which could send secrets elsewhere. The
+// caller closes its idle connections. opened, which may be nil, gets the underlying connection.
 func (l *Link) client(opened func(net.Conn)) *http.Client {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
@@ -66,13 +66,16 @@ func (l *Link) client(opened func(net.Conn)) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext: dial, TLSHandshakeTimeout: dialTimeout, MaxResponseHeaderBytes: maxHeader,
-			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: l.cfg.RootCAs, VerifyConnection: l.verify},
+			TLSClientConfig: &tls.Config{
+				MinVersion: tls.VersionTLS12, RootCAs: l.cfg.RootCAs,
+				VerifyConnection: l.verify,
+			},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// verify looks for a pinned certificate, after the chain was verified.
+// verify requires a pinned certificate, after the chain was verified.
 func (l *Link) verify(state tls.ConnectionState) error {
 	if len(l.pins) == 0 {
 		return nil
@@ -96,10 +99,13 @@ func (l *Link) open(ctx context.Context) (*socket, error) {
 	}
 	client := l.client(func(c net.Conn) { s.raw = c })
 	defer client.CloseIdleConnections()                                         // that of a refusal
-	ws, response, err := websocket.Dial(ctx, l.cfg.URL, &websocket.DialOptions{ //nolint:bodyclose // the library closes it
+	ws, response, err := websocket.Dial(ctx, l.cfg.URL, &websocket.DialOptions{ //nolint:bodyclose // the library does
 		HTTPClient: client, HTTPHeader: header,
-		// A ping costs one of the frames that may be read, and its pong one of those that may be sent.
-		OnPingReceived: func(ctx context.Context, _ []byte) bool { return s.intake.Wait(ctx) == nil && s.budget.Allow() },
+		// A ping costs one of the received frames, and its pong one of the sent ones.
+		OnPingReceived: func(ctx context.Context, _ []byte) bool {
+			return s.intake.Wait(ctx) == nil &&
+				s.budget.Allow()
+		},
 	})
 	if err != nil {
 		if response != nil {
@@ -112,13 +118,14 @@ func (l *Link) open(ctx context.Context) (*socket, error) {
 	return s, nil
 }
 
-// refusedUpgrade returns what a reply other than 101 means.
+// refusedUpgrade returns the error for a reply other than 101.
 func refusedUpgrade(status int, err error) error {
 	switch {
 	case status == http.StatusForbidden:
 		return failed(ClassOrigin, "connect: the gateway does not allow this Origin (status 403)")
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return failed(ClassCapacity, "connect: the gateway has no room for a connection from this address (%s)", statusText(status))
+		return failed(ClassCapacity,
+			"connect: the gateway has no room for a connection from this address (%s)", statusText(status))
 	case status >= 500 && status != http.StatusNotImplemented:
 		return failed(ClassServer, "connect: %s", statusText(status))
 	case status == http.StatusSwitchingProtocols:
@@ -133,7 +140,7 @@ func dialClass(err error) Class {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return ClassTLS
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok { // something answers, but not in TLS
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok { // a server answers, but not in TLS
 		return ClassTLS
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok || errors.Is(err, errPin) {
@@ -145,7 +152,7 @@ func dialClass(err error) Class {
 	return ClassNetwork
 }
 
-// write sends a text frame within the budget.
+// write sends a text frame within the rate limit.
 func (s *socket) write(ctx context.Context, frame []byte) error {
 	if err := s.budget.Wait(ctx); err != nil {
 		return err
@@ -163,8 +170,8 @@ func (s *socket) write(ctx context.Context, frame []byte) error {
 	}
 }
 
-// read returns the next frame; text is false for a binary one. It ends when the socket is closed, or with ctx, which breaks the
-// connection.
+// read returns the next frame; text is false for a binary one. It ends when the socket is closed, or with ctx, which
+// breaks the connection.
 func (s *socket) read(ctx context.Context) (frame []byte, text bool, err error) {
 	if err := s.intake.Wait(ctx); err != nil {
 		return nil, false, err
@@ -180,7 +187,7 @@ func (s *socket) read(ctx context.Context) (frame []byte, text bool, err error) 
 	}
 }
 
-// ping tells whether the gateway is there. Somebody has to read meanwhile.
+// ping checks that the gateway answers. Another goroutine must read meanwhile.
 func (s *socket) ping(ctx context.Context, within time.Duration) error {
 	if err := s.budget.Wait(ctx); err != nil {
 		return err
@@ -198,8 +205,8 @@ func (s *socket) ping(ctx context.Context, within time.Duration) error {
 	}
 }
 
-// close ends the connection in good form, and without it when the gateway takes too long. It is over when close returns, so that
-// the next one cannot overtake it.
+// close ends the connection with a closing handshake, or without it if the gateway takes too long. The connection has
+// ended when close returns, so the next one cannot overtake it.
 func (s *socket) close() {
 	cut := time.AfterFunc(closeTimeout, func() { s.raw.Close() })
 	defer cut.Stop()

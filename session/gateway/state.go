@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// State is how far the link has come. The set is closed: it labels a metric.
+// State is the state of the link. The set is closed: it labels a metric.
 type State uint8
 
 // The states of a link.
 const (
 	// StateDisconnected: it waits for its next attempt.
 	StateDisconnected State = iota
-	// StateLoggingIn: it reads its credentials and trades an account for a token.
+	// StateLoggingIn: it reads its credentials, or exchanges an account for a token.
 	StateLoggingIn
 	// StateConnecting: it opens the WebSocket.
 	StateConnecting
@@ -20,7 +20,8 @@ const (
 	StateBinding
 	// StateBound: offers can arrive.
 	StateBound
-	// StateBlocked: an operator is needed. It tries again seldom, and when a file of credentials changes that was to blame.
+	// StateBlocked: an operator must act. The link rarely tries again, and at once when the file of refused credentials
+	// changes.
 	StateBlocked
 )
 
@@ -48,30 +49,30 @@ func (s State) String() string {
 	}
 }
 
-// What is known of the way of a message to this host's account.
+// What is known of the route of a message to this host's account.
 const (
-	routeUnknown  = "unknown"  // not bound, or the user name is not known, so nothing can be sent to it
-	routeUnproven = "unproven" // a message to the own account has not come back
+	routeUnknown  = "unknown"  // not bound, or the user name is not known
+	routeUnproven = "unproven" // no message to the own account has come back
 	routeProven   = "proven"
 )
 
-// Status is what the control API shows of the link.
+// Status is the link as the control API shows it.
 type Status struct {
-	// Gateway is the host and port that is called, and Dialect the name of the dialect.
+	// Gateway is the host and port of the gateway, and Dialect the name of its dialect.
 	Gateway string `json:"gateway"`
 	Dialect string `json:"dialect"`
-	// Username is what viewers call this host, when it is known.
+	// Username is the name of this host's account, once it is known.
 	Username string    `json:"username,omitempty"`
 	State    string    `json:"state"`
 	Since    time.Time `json:"since"`
-	// Class and Reason say why the link is not bound, or why it was not the last time.
+	// Class and Reason describe the current error, or the last one.
 	Class  string `json:"class,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Failures counts the attempts since the link was last steadily bound.
 	Failures int `json:"failures"`
-	// NextTry is when a link that waits tries again.
+	// NextTry is the time of the next attempt, while the link waits for one.
 	NextTry time.Time `json:"next_try,omitzero"`
-	// Route is "proven" when a message to the own account came back, "unproven" when none did, and "unknown" where that cannot be
-	// found out.
+	// Route is "proven" after a message to the own account came back, "unproven" if none did, and "unknown" if that
+	// cannot be tested.
 	Route string `json:"route"`
 }

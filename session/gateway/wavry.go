@@ -10,18 +10,18 @@ type Wavry struct{}
 
 var _ Dialect = Wavry{}
 
-// Traits tells how Wavry's gateway behaves.
+// Traits describes the behavior of Wavry's gateway.
 func (Wavry) Traits() Traits {
 	return Traits{Name: "wavry", Acknowledges: true, Login: true, CheckToken: isWavryToken}
 }
 
-// isWavryToken tells whether s is 32 bytes in hexadecimal digits.
+// isWavryToken reports whether s is 32 bytes in hexadecimal digits.
 func isWavryToken(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
 }
 
-// Encode returns m with its fields in a payload. Names of users go in lower case, as the gateway keeps them: it does not convert
-// the addressee's.
+// Encode returns m with its fields in a payload. User names are in lower case, as the gateway stores them: it does not
+// convert the receiver's name.
 func (Wavry) Encode(m Message) ([]byte, error) {
 	if err := checkSize(m); err != nil {
 		return nil, err
@@ -49,10 +49,10 @@ func (Wavry) Encode(m Message) ([]byte, error) {
 	}{name, payload})
 }
 
-// Decode reads a frame.
+// Decode parses a frame.
 func (Wavry) Decode(frame []byte) (Message, error) { return decode(frame) }
 
-// Classify knows the gateway's texts. All but the last group of them end the connection.
+// Classify knows the gateway's texts. All except the last group end the connection.
 func (Wavry) Classify(text string) Class {
 	switch text {
 	case "Invalid Token", "Invalid token format":
@@ -68,7 +68,7 @@ func (Wavry) Classify(text string) Class {
 		return ClassTimeout
 	case "Token lookup failed":
 		return ClassServer
-	default: // "Invalid OFFER payload", "Invalid target username" and the like: one message was in vain
+	default: // "Invalid OFFER payload", "Invalid target username" and the like: one message had no effect
 		return ClassNone
 	}
 }

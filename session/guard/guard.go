@@ -1,9 +1,9 @@
-// Package guard keeps a panic in one part of the daemon from ending all of it. Every goroutine that belongs to a session or a display, and every
-// callback in which foreign code calls a session, runs under a Guard: a panic there is logged with its stack, counted, and becomes an error of
-// that session or display.
+// Package guard keeps a panic in one part of the daemon from ending all of it. Every goroutine of a session or a
+// display runs under a Guard, and so does every callback from foreign code into a session. A panic there is logged with
+// its stack, counted, and becomes an error of that session or display.
 //
-// A panic leaves locks behind that are not unlocked by a deferred call. Code that can panic while it holds one (calls of controllers, encoders,
-// sources, injectors and hooks) unlocks it by defer, therefore.
+// A panic leaves locks behind that are not unlocked by a deferred call. Code that can panic while it holds one (calls
+// of controllers, encoders, sources, injectors and hooks) unlocks it by defer, therefore.
 package guard
 
 import (
@@ -12,11 +12,11 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is a panic that was caught.
+// PanicError is a caught panic.
 type PanicError struct {
-	// Part names where it was caught.
+	// Part names the part in which it was caught.
 	Part string
-	// Value is what the panic was called with.
+	// Value is the argument of panic.
 	Value any
 }
 
@@ -29,19 +29,19 @@ type Guard struct {
 	failed func(error)
 }
 
-// New returns a Guard. count is called for each panic, and failed after that with a *PanicError; either may be nil.
+// New returns a Guard. It calls count for each panic, and then failed with a *PanicError; either may be nil.
 func New(log *slog.Logger, count func(part string), failed func(error)) *Guard {
 	return &Guard{log: log, count: count, failed: failed}
 }
 
-// Run calls f and returns a *PanicError when that panics. Nobody else is told.
+// Run calls f and returns a *PanicError if f panics. It does not call failed.
 func (g *Guard) Run(part string, f func()) (err error) {
 	defer g.Catch(part, &err)
 	f()
 	return nil
 }
 
-// Catch is to be deferred: it sets err when the function panics.
+// Catch must be deferred: it sets err if the function panics.
 func (g *Guard) Catch(part string, err *error) {
 	if g == nil {
 		return
@@ -51,7 +51,7 @@ func (g *Guard) Catch(part string, err *error) {
 	}
 }
 
-// Recover is to be deferred where no error can be returned: whoever made the Guard is told.
+// Recover must be deferred where no error can be returned: it calls failed.
 func (g *Guard) Recover(part string) {
 	if g == nil {
 		return

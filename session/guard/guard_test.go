@@ -11,7 +11,8 @@ import (
 
 func rig() (g *Guard, log *bytes.Buffer, counted *[]string, failed *[]error) {
 	log, counted, failed = &bytes.Buffer{}, &[]string{}, &[]error{}
-	g = New(slog.New(slog.NewTextHandler(log, nil)), func(part string) { *counted = append(*counted, part) }, func(err error) { *failed = append(*failed, err) })
+	g = New(slog.New(slog.NewTextHandler(log, nil)), func(part string) { *counted = append(*counted, part) },
+		func(err error) { *failed = append(*failed, err) })
 	return g, log, counted, failed
 }
 
@@ -21,7 +22,8 @@ func TestPanicBecomesAnError(t *testing.T) {
 	g, log, counted, failed := rig()
 	err := g.Run("pacer", breaks)
 	p, ok := errors.AsType[*PanicError](err)
-	if !ok || p.Part != "pacer" || p.Value != "the barometer fell" || err.Error() != "panic in pacer: the barometer fell" {
+	if !ok || p.Part != "pacer" || p.Value != "the barometer fell" ||
+		err.Error() != "panic in pacer: the barometer fell" {
 		t.Errorf("got %v", err)
 	}
 	if !slices.Equal(*counted, []string{"pacer"}) || len(*failed) != 0 {

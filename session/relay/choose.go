@@ -6,22 +6,22 @@ import (
 )
 
 const (
-	// perRegion is how many servers of a kind a session uses: one that works, and one more for when it does not any longer. Each costs
-	// a browser sockets and time.
+	// perRegion is how many servers of a kind a session uses: one, and a second in case the first fails. Each costs a
+	// browser sockets and time.
 	perRegion = 2
-	// inTrouble is how many it uses when all seem to be down.
+	// inTrouble is how many a session uses when all seem to be down.
 	inTrouble = 5
 )
 
-// judged is a server and the URLs of it that are not down.
+// judged is a server with its URLs that are not down.
 type judged struct {
 	Server
 	alive []string
 }
 
-// choose returns the servers to use, best first: up to two TURN servers and up to two that are for STUN alone, each from the first region of
-// prefer where one is alive; then come the servers of no region, then other regions. Without preference all regions are one. Where all servers of a
-// kind are down nothing is known to be better than another, so health counts for nothing then.
+// choose returns the servers to use, best first: up to two TURN servers and up to two STUN-only servers, each from the
+// first region of prefer with a live server. Then come servers without a region, then other regions. Without preference
+// all regions are one. If all servers of a kind are down, health does not count.
 func choose(all []judged, prefer []string) []Server {
 	var out []Server
 	for _, turn := range []bool{true, false} {
@@ -36,7 +36,7 @@ func choose(all []judged, prefer []string) []Server {
 	return out
 }
 
-// Any tells whether one of servers is a TURN server.
+// Any reports whether one of servers is a TURN server.
 func Any(servers []Server) bool { return slices.ContainsFunc(servers, Server.relays) }
 
 func chooseKind(all []judged, prefer []string) []Server {
@@ -52,7 +52,7 @@ func chooseKind(all []judged, prefer []string) []Server {
 			ranks[j.Region] = at
 		case j.Region == "":
 			ranks[""] = len(prefer)
-		default: // regions that nobody asked for go in the order in which the list begins them
+		default: // other regions, in the order of the list
 			ranks[j.Region] = len(prefer) + 1 + i
 		}
 	}

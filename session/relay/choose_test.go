@@ -7,7 +7,7 @@ import (
 )
 
 func TestChoose(t *testing.T) {
-	// A server is "region/name", with a priority behind a colon; one that is down begins with a "!".
+	// A server is "region/name", with a priority behind a colon. A "!" marks a server that is down.
 	server := func(text string) judged {
 		down := strings.HasPrefix(text, "!")
 		region, name, _ := strings.Cut(strings.TrimPrefix(text, "!"), "/")
@@ -28,10 +28,10 @@ func TestChoose(t *testing.T) {
 		{"the order of the list", "/a /b /c", "", "a b"},
 		{"a lower priority goes first", "/a:2 /b:1 /c:1", "", "b:1 c:1"},
 		{"without preference regions count for nothing", "eu/a us/b", "", "a b"},
-		{"one that is down is left out", "!/a /b /c", "", "b c"},
+		{"one which is down is left out", "!/a /b /c", "", "b c"},
 		{"the preferred region alone", "us/a eu/b eu/c eu/d", "eu us", "b c"},
 		{"the next region when it is down", "us/a !eu/b !eu/c us/d", "eu us", "a d"},
-		{"one that works is enough", "us/a !eu/b eu/c us/d", "eu us", "c"},
+		{"one which works is enough", "us/a !eu/b eu/c us/d", "eu us", "c"},
 		{"no region goes before other regions", "us/a /b as/c", "eu", "b"},
 		{"other regions at last, one of them", "us/a as/b us/c", "eu", "a c"},
 		{"all are down", "!us/a !eu/b !us/c", "eu", "b a c"},

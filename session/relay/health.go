@@ -2,10 +2,10 @@ package relay
 
 import "time"
 
-// State is whether a server works. The set is closed.
+// State says whether a server works. The set is closed.
 type State string
 
-// The states. One that is unknown is used like one that is up.
+// The states. A session uses servers in state unknown like working ones.
 const (
 	StateUnknown State = "unknown"
 	StateUp      State = "up"
@@ -15,8 +15,9 @@ const (
 // States lists all states.
 func States() []string { return []string{string(StateUnknown), string(StateUp), string(StateDown)} }
 
-// How often a server is probed. One lost packet is not an outage, so a server falls at the third failure in a row, and one that
-// flaps rises at the second success; in between it is probed soon, so that an outage shows after three timeouts and two short pauses.
+// How often a server is probed. One lost packet is not an outage, so a server counts as down after the third failure in
+// a row, and as up after the second success. Between them the probes are frequent: an outage shows after three timeouts
+// and two short pauses.
 const (
 	fallAfter, riseAfter = 3, 2
 	whileUp              = 30 * time.Second
@@ -33,14 +34,14 @@ const (
 type health struct {
 	state    State
 	since    time.Time // when the state was entered
-	checked  time.Time // when the newest probe ended
-	contrary int       // probes in a row that speak against the state
-	reason   Reason    // what the newest probe failed by, empty when it did not
-	text     string    // the same for people
+	checked  time.Time // end of the newest probe
+	contrary int       // probes in a row that contradict the state
+	reason   Reason    // why the newest probe failed; empty if it succeeded
+	text     string    // the same, for people
 	rtt      time.Duration
 }
 
-// step takes the result of a probe, and tells whether the state changed.
+// step adds the result of a probe, and reports whether the state changed.
 func (h *health) step(now time.Time, rtt time.Duration, reason Reason, text string) bool {
 	h.checked, h.reason, h.text = now, reason, text
 	ok := reason == ""
@@ -66,7 +67,7 @@ func (h *health) step(now time.Time, rtt time.Duration, reason Reason, text stri
 	return true
 }
 
-// pause is how long after a probe the next one is due.
+// pause returns the time until the next probe.
 func (h *health) pause() time.Duration {
 	switch {
 	case h.contrary > 0:

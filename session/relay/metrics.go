@@ -2,7 +2,7 @@ package relay
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics are what a Watch counts. Their label server is a URL of the configuration, so that there are no more than those.
+// Metrics are the metrics of a Watch. The label server is a configured URL, so the number of values is bounded.
 type Metrics struct {
 	up, rtt   *prometheus.GaugeVec
 	probes    *prometheus.CounterVec
@@ -12,27 +12,31 @@ type Metrics struct {
 // probeOK labels a probe that succeeded.
 const probeOK = "ok"
 
-// NewMetrics returns metrics that are registered on reg.
+// NewMetrics registers the metrics on reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "wavry_host_ice_server_up", Help: "1 if a STUN or TURN server works, 0 if it is down. Absent before the first result.",
+			Name: "wavry_host_ice_server_up",
+			Help: "1 if a STUN or TURN server works, 0 if it is down. Absent before the first result.",
 		}, []string{"server", "region"}),
 		rtt: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "wavry_host_ice_server_rtt_seconds", Help: "Round-trip time to a STUN or TURN server, from the newest successful probe.",
+			Name: "wavry_host_ice_server_rtt_seconds",
+			Help: "Round-trip time to a STUN or TURN server, from the newest successful probe.",
 		}, []string{"server", "region"}),
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "wavry_host_ice_server_probes_total", Help: "Probes of STUN and TURN servers, by result: ok, or the reason of the failure.",
+			Name: "wavry_host_ice_server_probes_total",
+			Help: "Probes of STUN and TURN servers, by result: ok, or the reason of the failure.",
 		}, []string{"server", "region", "result"}),
 		unhelpful: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wavry_host_sessions_without_relay_total", Help: "Sessions and ICE restarts that had TURN servers and got no relayed address.",
+			Name: "wavry_host_sessions_without_relay_total",
+			Help: "Sessions and ICE restarts that had TURN servers and got no relayed address.",
 		}),
 	}
 	reg.MustRegister(m.up, m.rtt, m.probes, m.unhelpful)
 	return m
 }
 
-// state shows a server's state. The caller holds the Watch's mutex, here and below.
+// state sets a server's state. The caller holds the Watch's mutex, here and below.
 func (m *Metrics) state(t *target) {
 	switch t.health.state {
 	case StateUp:
@@ -57,7 +61,7 @@ func (m *Metrics) probed(t *target) {
 	m.probes.WithLabelValues(t.url, t.of.Region, result).Inc()
 }
 
-// forget takes a server out that is not in the configuration any longer.
+// forget removes a server that is no longer configured.
 func (m *Metrics) forget(t *target) {
 	of := prometheus.Labels{"server": t.url, "region": t.of.Region}
 	m.up.DeletePartialMatch(of)

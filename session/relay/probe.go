@@ -17,17 +17,17 @@ import (
 	"wavryhost/session/guard"
 )
 
-// prober asks servers over the network. Each probe has one socket, which is closed when it returns.
+// prober probes servers over the network. Each probe has its own socket, which is closed when the probe returns.
 type prober struct {
-	// sources returns the addresses to ask from; nil leaves it to the system.
+	// sources returns the local addresses to use; nil leaves the choice to the system.
 	sources func() []netip.Addr
 	logs    logging.LoggerFactory
-	// roots are who may vouch for certificates; nil are the system's.
+	// roots verify certificates; nil means the system's.
 	roots *x509.CertPool
 	guard *guard.Guard
 }
 
-// feed gives what arrives to a client, until one of the two fails.
+// feed passes received data to a client, until one of the two fails.
 func feed(to *turn.Client, from net.PacketConn) error {
 	for buffer := make([]byte, 2048); ; {
 		n, sender, err := from.ReadFrom(buffer)
@@ -40,7 +40,8 @@ func feed(to *turn.Client, from net.PacketConn) error {
 	}
 }
 
-// probe asks the server at a: for an address, or with credentials for a relayed one, which is given back at once. It returns the round-trip time.
+// probe sends a request to the server at a: for an address, or with credentials for a relayed address, which is
+// released at once. It returns the round-trip time.
 func (p prober) probe(ctx context.Context, a address, username, credential string) (rtt time.Duration, err error) {
 	conn, err := p.dial(ctx, a)
 	if err != nil {
@@ -52,12 +53,13 @@ func (p prober) probe(ctx context.Context, a address, username, credential strin
 		packets = turn.NewSTUNConn(conn)
 	}
 	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: at, TURNServerAddr: at, Username: username, Password: credential, Conn: packets, LoggerFactory: p.logs,
+		STUNServerAddr: at, TURNServerAddr: at, Username: username, Password: credential, Conn: packets,
+		LoggerFactory: p.logs,
 	})
 	if err != nil {
 		return 0, fmt.Errorf("ask %s: %w", at, joined(err, conn.Close()))
 	}
-	// The client waits for answers longer than a probe does, and does not notice that its socket is closed.
+	// The client waits longer for answers than a probe, and does not notice that its socket is closed.
 	ctx, cancel := context.WithCancelCause(ctx)
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -70,11 +72,11 @@ func (p prober) probe(ctx context.Context, a address, username, credential strin
 	stop := context.AfterFunc(ctx, client.Close)
 	defer func() {
 		if cause := context.Cause(ctx); err != nil && cause != nil {
-			err = cause // the client's own error is only that it was closed
+			err = cause // the client itself only knows that it was closed
 		}
 		stop()
 		client.Close()
-		_ = conn.Close() // it ends the reading
+		_ = conn.Close() // ends the reader
 		reading.Wait()
 		cancel(nil)
 	}()
@@ -88,8 +90,8 @@ func (p prober) probe(ctx context.Context, a address, username, credential strin
 		return 0, err
 	}
 	took := time.Since(began)
-	// Closing it sends a Refresh with a lifetime of 0 (RFC 8656, section 7.1), whose answer changes nothing.
-	return took / 2, relayed.Close() // a server says no first, to give a nonce
+	// Close sends a Refresh with a lifetime of 0 (RFC 8656, section 7.1), whose answer does not matter.
+	return took / 2, relayed.Close() // two round trips: the first answer is a refusal with a nonce
 }
 
 // dial connects to the server.
@@ -105,7 +107,8 @@ func (p prober) dial(ctx context.Context, a address) (net.Conn, error) {
 		}
 		return secure, nil
 	}
-	secure, err := dtls.ClientWithOptions(&datagrams{Conn: conn}, conn.RemoteAddr(), dtls.WithServerName(a.host), dtls.WithRootCAs(p.roots), dtls.WithLoggerFactory(p.logs))
+	secure, err := dtls.ClientWithOptions(&datagrams{Conn: conn}, conn.RemoteAddr(),
+		dtls.WithServerName(a.host), dtls.WithRootCAs(p.roots), dtls.WithLoggerFactory(p.logs))
 	if err == nil {
 		err = secure.HandshakeContext(ctx)
 	}
@@ -115,7 +118,7 @@ func (p prober) dial(ctx context.Context, a address) (net.Conn, error) {
 	return secure, nil
 }
 
-// encryption returns err as one of the encryption, unless time was up.
+// encryption marks err as a TLS error, unless the time was up.
 func encryption(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -143,10 +146,10 @@ func (p prober) connect(ctx context.Context, network, at string) (net.Conn, erro
 	return nil, err
 }
 
-// joined returns err; a second one, of cleaning up after it, tells nothing more.
+// joined returns err. The error of the cleanup after it adds nothing.
 func joined(err, _ error) error { return err }
 
-// datagrams is a connected socket that takes the one address it is connected to.
+// datagrams is a connected socket. It accepts only the address that it is connected to.
 type datagrams struct{ net.Conn }
 
 var _ net.PacketConn = (*datagrams)(nil)

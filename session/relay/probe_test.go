@@ -53,10 +53,14 @@ func startRelay(t *testing.T, secret string) *relayServer {
 	logs := silent()
 	here := &turn.RelayAddressGeneratorStatic{RelayAddress: net.IPv4(127, 0, 0, 1), Address: "127.0.0.1"}
 	server, err := turn.NewServer(turn.ServerConfig{
-		Realm: "test", LoggerFactory: logs, AuthHandler: turn.LongTermTURNRESTAuthHandler(secret, logs.NewLogger("auth")),
+		Realm: "test", LoggerFactory: logs, AuthHandler: turn.LongTermTURNRESTAuthHandler(secret,
+			logs.NewLogger("auth")),
 		QuotaHandler:      func(string, string, net.Addr) bool { return !r.full.Load() },
 		PacketConnConfigs: []turn.PacketConnConfig{{PacketConn: packets, RelayAddressGenerator: here}},
-		ListenerConfigs:   []turn.ListenerConfig{{Listener: stream, RelayAddressGenerator: here}, {Listener: secure, RelayAddressGenerator: here}},
+		ListenerConfigs: []turn.ListenerConfig{
+			{Listener: stream, RelayAddressGenerator: here},
+			{Listener: secure, RelayAddressGenerator: here},
+		},
 		EventHandler: turn.EventHandler{
 			OnAllocationCreated: func(_, _ net.Addr, _, _, _ string, _ net.Addr, _ int) { r.held.Add(1) },
 			OnAllocationDeleted: func(_, _ net.Addr, _, _, _ string) { r.held.Add(-1) },
@@ -143,7 +147,8 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	r.full.Store(true)
-	if _, got, text := ask(t, p, "turn:"+r.udp, "north", 10*time.Second); got != ReasonRefused || !strings.Contains(text, "486") {
+	if _, got, text := ask(t, p, "turn:"+r.udp, "north", 10*time.Second); got != ReasonRefused ||
+		!strings.Contains(text, "486") {
 		t.Errorf("with a quota used up: %q, %s", got, text)
 	}
 	for deadline := time.Now().Add(10 * time.Second); r.held.Load() != 0; {
@@ -193,7 +198,10 @@ func newCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)

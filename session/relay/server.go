@@ -1,9 +1,10 @@
-// Package relay knows the STUN and TURN servers of a host: which of them work, by asking them now and then, and which of those a session is to use.
+// Package relay knows the STUN and TURN servers of a host: it probes which of them work, and chooses the servers of a
+// session.
 package relay
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // TURN servers check this one
+	"crypto/sha1" //nolint:gosec // TURN servers use it
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -16,22 +17,23 @@ import (
 	"unicode/utf8"
 )
 
-// Server is a STUN or TURN server, or several that are one to their users.
+// Server is a STUN or TURN server, or several with the same credentials.
 type Server struct {
 	// URLs begin with stun:, stuns:, turn: or turns: (RFC 7064, RFC 7065).
 	URLs []string
 	// Username and Credential are for TURN; both or none.
 	Username, Credential string
-	// Secret, where it is set, is shared with the server and makes credentials for each user, good for Lifetime, in place of these.
+	// Secret, if set, is shared with the server. It makes credentials for each user, valid for Lifetime, instead of
+	// Username and Credential.
 	Secret   string
 	Lifetime time.Duration
-	// Region is where the server stands, empty for nowhere in particular.
+	// Region is the region of the server; empty for none.
 	Region string
-	// Priority orders the servers of a region: a lower one goes first. Equal ones go in the order of their list.
+	// Priority sorts the servers of a region: the lowest goes first. Equal ones keep the order of the list.
 	Priority int
 }
 
-// Credentials returns what a TURN server takes for a user until a time, given the secret that it shares with us
+// Credentials returns the credentials of a user at a TURN server until a time, from the shared secret
 // (draft-uberti-behave-turn-rest-00, section 2.2).
 func Credentials(secret, user string, until time.Time) (username, credential string) {
 	username = strconv.FormatInt(until.Unix(), 10) + ":" + user
@@ -40,8 +42,8 @@ func Credentials(secret, user string, until time.Time) (username, credential str
 	return username, base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// For returns s as a user gets it: without the secret, with the credentials that it makes, which are good for no longer than last unless that is
-// zero.
+// For returns s for a user: without the secret, and with credentials made from it. They are valid no longer than last,
+// unless last is zero.
 func (s Server) For(user string, now, last time.Time) Server {
 	if s.Secret != "" {
 		until := now.Add(s.Lifetime)
@@ -54,12 +56,12 @@ func (s Server) For(user string, now, last time.Time) Server {
 	return s
 }
 
-// relays tells whether s is asked for more than addresses.
+// relays reports whether s is used as a TURN server.
 func (s Server) relays() bool { return slices.ContainsFunc(s.URLs, isTURN) }
 
 func isTURN(u string) bool { return strings.HasPrefix(u, "turn") }
 
-// Validate returns an error that names what cannot work. It never holds a credential.
+// Validate returns an error that names what is invalid. It never contains a credential.
 func (s Server) Validate() error {
 	if len(s.URLs) == 0 {
 		return fmt.Errorf("relay: ICE server of user %q has no URL", s.Username)
@@ -76,37 +78,38 @@ func (s Server) Validate() error {
 		return fmt.Errorf("relay: user name or credential of ICE server %q holds a control character", s.URLs[0])
 	}
 	if s.Region != "" && !IsRegion(s.Region) {
-		return fmt.Errorf("relay: region %.40q of ICE server %q is not up to 32 letters, digits, dots, dashes and underscores", s.Region, s.URLs[0])
+		return fmt.Errorf("relay: region %.40q of ICE server %q is not up to 32 letters, digits, dots, dashes and "+
+			"underscores", s.Region, s.URLs[0])
 	}
 	return nil
 }
 
-// quotable tells whether a header's quoted string can hold s.
+// quotable reports whether s can be in a quoted string of a header.
 func quotable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// IsRegion tells whether s can be a region's name.
+// IsRegion reports whether s can be the name of a region.
 func IsRegion(s string) bool {
 	return s != "" && len(s) <= 32 && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_", r)
 	})
 }
 
-// IsURL tells whether u is the URL of a STUN or TURN server.
+// IsURL reports whether u is the URL of a STUN or TURN server.
 func IsURL(u string) bool {
 	_, err := parse(u)
 	return err == nil
 }
 
-// address is a server's URL, taken apart.
+// address is the parsed URL of a server.
 type address struct {
 	turn, secure bool
 	host, port   string
 	tcp          bool
 }
 
-// parse reads a STUN or TURN URL that fits a Link header.
+// parse parses a STUN or TURN URL that fits into a Link header.
 func parse(u string) (address, error) {
 	scheme, rest, _ := strings.Cut(u, ":")
 	a := address{port: "3478"}
@@ -137,7 +140,7 @@ func parse(u string) (address, error) {
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		// Without a port an address of IPv6 is in brackets, too (RFC 7064, section 3.1).
+		// An IPv6 address is in brackets without a port, too (RFC 7064, section 3.1).
 		host, port = strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]"), a.port
 	}
 	if host == "" {
@@ -147,7 +150,7 @@ func parse(u string) (address, error) {
 	return a, nil
 }
 
-// protocol is what goes between this host and the server.
+// protocol is the transport protocol between this host and the server.
 func (a address) protocol() string {
 	if a.tcp {
 		return "tcp"

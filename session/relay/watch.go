@@ -16,30 +16,31 @@ import (
 )
 
 const (
-	// defaultTimeout is how long a probe may take: three of STUN's retransmissions.
+	// defaultTimeout bounds a probe: three retransmissions of STUN.
 	defaultTimeout = 3 * time.Second
-	// atOnce is how many probes, and so sockets, there are at a time.
+	// atOnce bounds the simultaneous probes, and so the sockets.
 	atOnce = 4
-	// spread is the part of a pause that is left to chance, so that hosts do not ask a server in step.
+	// spread is the random part of a pause, so that hosts do not probe a server at the same time.
 	spread = 0.2
 )
 
-// part names probes where a panic is caught.
+// part names probes in reports of panics.
 const part = "relay"
 
-// Config is what a Watch needs to know.
+// Config configures a Watch.
 type Config struct {
-	// Sources returns the local addresses to probe from. It may be nil, for whichever the system takes.
+	// Sources returns the local addresses to probe from. If it is nil, the system chooses.
 	Sources func() []netip.Addr
-	// Logs is where pion's words go.
+	// Logs receives pion's log.
 	Logs logging.LoggerFactory
 	// Guard catches panics of probes, which parse what servers send. It may be nil.
 	Guard *guard.Guard
-	// Tell is called for each change between up and down, also by several goroutines at a time, and returns the number of the event that it made. It may be nil.
+	// Tell is called for each change between up and down, also by several goroutines at the same time. It returns the
+	// number of the event that it made. It may be nil.
 	Tell func(ServerStatus) (event uint64)
 }
 
-// ServerStatus is what is known of one URL of a server. `doc` and `set` are as in package session.
+// ServerStatus is the status of one URL of a server. `doc` and `set` are as in package session.
 type ServerStatus struct {
 	URL       string    `json:"url" doc:"URL of the server."`
 	Region    string    `json:"region,omitempty" doc:"Region of the server, if it has one."`
@@ -53,7 +54,7 @@ type ServerStatus struct {
 	Unhelpful uint64    `json:"sessions_without_relay" doc:"Number of sessions that got no relayed address from this server or from any other that they used."`
 }
 
-// target is one URL of a server. Watch's mutex guards what is not constant.
+// target is one URL of a server. Watch's mutex guards the variable fields.
 type target struct {
 	url    string
 	at     address
@@ -69,8 +70,9 @@ type target struct {
 func (t *target) status() ServerStatus {
 	h := t.health
 	return ServerStatus{
-		URL: t.url, Region: t.of.Region, Priority: t.of.Priority, State: string(h.state), Since: h.since, Checked: h.checked,
-		Reason: string(h.reason), Error: h.text, RTT: h.rtt.Seconds(), Unhelpful: t.unhelpful,
+		URL: t.url, Region: t.of.Region, Priority: t.of.Priority, State: string(h.state), Since: h.since,
+		Checked: h.checked,
+		Reason:  string(h.reason), Error: h.text, RTT: h.rtt.Seconds(), Unhelpful: t.unhelpful,
 	}
 }
 
@@ -80,23 +82,27 @@ type Watch struct {
 	log   *slog.Logger
 	met   *Metrics
 	probe func(ctx context.Context, a address, username, credential string) (time.Duration, error)
-	// changed has room for one token: what is due has changed.
+	// changed has a token when the schedule has changed.
 	changed chan struct{}
 
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex // guards all following fields
 	servers []Server
 	prefer  []string
 	targets []*target
 }
 
-// New returns a Watch of no servers.
+// New returns a Watch without servers.
 func New(cfg Config, m *Metrics, log *slog.Logger) *Watch {
 	return &Watch{
-		cfg: cfg, log: log, met: m, probe: prober{sources: cfg.Sources, logs: cfg.Logs, guard: cfg.Guard}.probe, changed: make(chan struct{}, 1),
+		cfg: cfg, log: log, met: m, probe: prober{
+			sources: cfg.Sources, logs: cfg.Logs,
+			guard: cfg.Guard,
+		}.probe, changed: make(chan struct{}, 1),
 	}
 }
 
-// Set replaces the servers, which are valid, and the regions to prefer, best first. What is known of servers that stay is kept.
+// Set replaces the servers, which are valid, and the preferred regions, best first. It keeps the state of servers that
+// stay.
 func (w *Watch) Set(servers []Server, prefer []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -110,7 +116,10 @@ func (w *Watch) Set(servers []Server, prefer []string) {
 				continue // Validate refuses it
 			}
 			t := &target{url: u, at: at, server: i, of: s, due: now, health: health{state: StateUnknown, since: now}}
-			if k := slices.IndexFunc(old, func(o *target) bool { return o.url == u && reflect.DeepEqual(o.of, s) }); k >= 0 {
+			if k := slices.IndexFunc(old, func(o *target) bool {
+				return o.url == u && reflect.DeepEqual(o.of,
+					s)
+			}); k >= 0 {
 				t = old[k]
 				t.server = i
 				old = slices.Delete(slices.Clone(old), k, k+1)
@@ -134,7 +143,8 @@ func (w *Watch) hint() {
 	}
 }
 
-// Choose returns the servers that a session is to use, best first, those of region before those that are preferred anyway; region may be empty.
+// Choose returns the servers for a session, best first: servers of region, which may be empty, before servers of the
+// preferred regions.
 func (w *Watch) Choose(region string) []Server {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -154,7 +164,7 @@ func (w *Watch) Choose(region string) []Server {
 	return choose(all, prefer)
 }
 
-// Status shows all servers, one for each URL, in the order of the configuration.
+// Status returns all servers, one entry for each URL, in the order of the configuration.
 func (w *Watch) Status() []ServerStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -165,7 +175,7 @@ func (w *Watch) Status() []ServerStatus {
 	return list
 }
 
-// Doubt notes that a session got no relayed address of any of servers, and has them probed soon.
+// Doubt notes that a session got no relayed address from servers, and schedules probes of them.
 func (w *Watch) Doubt(servers []Server) {
 	w.met.unhelpful.Inc()
 	w.mu.Lock()
@@ -176,7 +186,7 @@ func (w *Watch) Doubt(servers []Server) {
 			continue
 		}
 		t.unhelpful++
-		// However many sessions complain, a server is asked no more often than in doubt anyway.
+		// The number of complaining sessions does not increase the rate of the probes.
 		if soon := t.health.checked.Add(whileDoubtful); soon.Before(t.due) {
 			t.due = later(now, soon)
 		}
@@ -191,7 +201,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Run probes the servers until ctx ends, and has then waited for all probes. It returns nil.
+// Run probes the servers until ctx ends, and then waits for all probes. It returns nil.
 func (w *Watch) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -209,7 +219,7 @@ func (w *Watch) Run(ctx context.Context) error {
 			select {
 			case slots <- struct{}{}:
 			default:
-				return false // one that ends hints
+				return false // the end of a probe wakes this loop
 			}
 			group.Go(func() { // unguarded: the probe in it is guarded
 				defer w.hint()
@@ -222,7 +232,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 }
 
-// start begins to ask those that are due, the one that waits longest first, and returns how long it is until the next one is.
+// start starts the probes that are due, the longest overdue first, and returns the time until the next one.
 func (w *Watch) start(now time.Time, begin func(*target) bool) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -246,7 +256,7 @@ func (w *Watch) start(now time.Time, begin func(*target) bool) time.Duration {
 	return next
 }
 
-// ask probes one server and takes note.
+// ask probes one server and notes the result.
 func (w *Watch) ask(ctx context.Context, t *target) {
 	within, cancel := context.WithTimeout(ctx, defaultTimeout)
 	defer cancel()
@@ -268,12 +278,12 @@ func (w *Watch) ask(ctx context.Context, t *target) {
 	t.asking = false
 	if ctx.Err() != nil || !slices.Contains(w.targets, t) {
 		w.mu.Unlock()
-		return // it stops, or the server is not in the configuration any longer
+		return // Run ends, or the server is no longer configured
 	}
 	before := t.health.state
 	changed := t.health.step(now, rtt, reason, text)
 	pause := t.health.pause()
-	t.due = now.Add(time.Duration(float64(pause) * (1 - spread + 2*spread*rand.Float64()))) //nolint:gosec // chance, not secrecy
+	t.due = now.Add(time.Duration(float64(pause) * (1 - spread + 2*spread*rand.Float64()))) //nolint:gosec // not a secret
 	w.met.probed(t)
 	status := t.status()
 	w.mu.Unlock()
@@ -282,7 +292,7 @@ func (w *Watch) ask(ctx context.Context, t *target) {
 	}
 }
 
-// tell makes a change known. That a server is up at first is nothing to wake anybody for.
+// tell reports a change. The first state of a working server is not worth an event.
 func (w *Watch) tell(before State, s ServerStatus) {
 	attrs := []any{"server", s.URL, "region", s.Region, "rtt_seconds", s.RTT}
 	if before == StateUnknown && s.State == string(StateUp) {

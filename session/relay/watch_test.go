@@ -148,8 +148,10 @@ func TestServerFallsAndRises(t *testing.T) {
 		if got := urls(w.Choose("")); got != "b" {
 			t.Errorf("sessions use %s; want b", got)
 		}
-		want := "# HELP wavry_host_ice_server_up 1 if a STUN or TURN server works, 0 if it is down. Absent before the first result.\n# TYPE wavry_host_ice_server_up gauge\n" +
-			"wavry_host_ice_server_up{region=\"\",server=\"turn:a\"} 0\nwavry_host_ice_server_up{region=\"\",server=\"turn:b\"} 1\n"
+		want := "# HELP wavry_host_ice_server_up 1 if a STUN or TURN server works, 0 if it is down. " +
+			"Absent before the first result.\n# TYPE wavry_host_ice_server_up gauge\n" +
+			"wavry_host_ice_server_up{region=\"\",server=\"turn:a\"} 0\n" +
+			"wavry_host_ice_server_up{region=\"\",server=\"turn:b\"} 1\n"
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "wavry_host_ice_server_up"); err != nil {
 			t.Error(err)
 		}

@@ -1,7 +1,7 @@
-// Package rift reads what viewers send on the data channel "input", one protobuf message rift.InputMessage each, as Wavry's hosts read them,
-// and on the channel "held", one State each. A message of a known kind may have fields that are not known: newer clients say more than older
-// hosts read. Anything else that is not understood is refused, and what is wrong is told by one word of a closed set that says nothing of what
-// was in the message.
+// Package rift decodes the input messages of viewers: on the data channel "input" one protobuf message
+// rift.InputMessage each, in the format of Wavry's hosts, and on the channel "held" one State each. Unknown fields in a
+// message of a known kind are ignored, because newer clients send more than older hosts read. Anything else that is not
+// understood is refused with one word of a closed set, which discloses nothing of the message.
 package rift
 
 import (
@@ -12,20 +12,21 @@ import (
 	"wavryhost/session/enum"
 )
 
-// Label is the data channel's.
+// Label is the label of the data channel.
 const Label = "input"
 
-// MaxMessage is the longest message that is read, in bytes. A key takes 16; what one pad can tell at a time has room ten times over.
+// MaxMessage is the longest accepted message, in bytes. A key takes 16; the state of a gamepad takes a tenth of the
+// limit.
 const MaxMessage = 1024
 
 const (
 	// maxKey is KEY_MAX of Linux (input-event-codes.h).
 	maxKey = 0x2ff
-	// maxNotches is the most that a wheel may be turned by one message.
+	// maxNotches is the largest turn of the wheel in one message.
 	maxNotches = 100
 )
 
-// Kind is what a message is about.
+// Kind is the kind of a message.
 type Kind uint8
 
 // The kinds of messages.
@@ -53,12 +54,12 @@ func (k Kind) String() string { return enum.Name(kinds[:], k) }
 // Event is one message.
 type Event struct {
 	Kind Kind
-	// X and Y are the pointer's position in fractions of the picture, from 0 to 1, or how many notches the wheel is turned: to the right, and away
-	// from the user.
+	// X and Y are the pointer's position in fractions of the picture, from 0 to 1. For Scroll they are the notches that
+	// the wheel is turned to the right, and away from the user.
 	X, Y float64
-	// Code is the number of a button (1 left, 2 middle, 3 right, 8 back, 9 forward) or Linux's code of a key.
+	// Code is the number of a button (1 left, 2 middle, 3 right, 8 back, 9 forward), or the Linux code of a key.
 	Code uint32
-	// Pressed tells whether it goes down.
+	// Pressed reports whether the key or button goes down.
 	Pressed bool
 }
 
@@ -67,15 +68,15 @@ type Fault uint8
 
 // The faults.
 const (
-	// FaultNone: nothing.
+	// FaultNone: no fault.
 	FaultNone Fault = iota
-	// FaultMalformed: it is no message of this kind: cut off, a field of the wrong type or twice, no event.
+	// FaultMalformed: it is not a message: it is cut off, has no event, or has a field of the wrong type or twice.
 	FaultMalformed
 	// FaultTooLong: it is longer than MaxMessage.
 	FaultTooLong
-	// FaultUnknownField: its event is of a kind that is not known.
+	// FaultUnknownField: its event has an unknown kind.
 	FaultUnknownField
-	// FaultRange: a number is none, or out of its range.
+	// FaultRange: a number is not a number, or out of range.
 	FaultRange
 	// FaultButton and FaultKey: there is no such button or key.
 	FaultButton
@@ -97,7 +98,7 @@ func Faults() []Fault { return enum.All[Fault](faults[:])[1:] }
 
 func (f Fault) String() string { return enum.Name(faults[:], f) }
 
-// Decode reads a message. It keeps nothing of b. With a fault the Event is the zero one.
+// Decode decodes a message. It keeps nothing of b. With a fault the Event is zero.
 func Decode(b []byte) (Event, Fault) {
 	if len(b) > MaxMessage {
 		return Event{}, FaultTooLong
@@ -146,7 +147,7 @@ func Decode(b []byte) (Event, Fault) {
 	}
 }
 
-// The fields of InputMessage. Those between fieldMove and fieldGamepad are the kinds, in order.
+// The fields of InputMessage. Those from fieldMove to fieldGamepad are the kinds, in order.
 const (
 	fieldTime    = 1
 	fieldMove    = 2
@@ -159,7 +160,8 @@ func decodeEvent(k Kind, b []byte) (Event, Fault) {
 	switch k {
 	case Move:
 		e.X, e.Y, fault = pair(b)
-		if fault == FaultNone && !(e.X >= 0 && e.X <= 1 && e.Y >= 0 && e.Y <= 1) { // so written, it is false for what is no number
+		// The condition is negated so that it is false for NaN.
+		if fault == FaultNone && !(e.X >= 0 && e.X <= 1 && e.Y >= 0 && e.Y <= 1) {
 			fault = FaultRange
 		}
 	case Scroll:
@@ -177,7 +179,7 @@ func decodeEvent(k Kind, b []byte) (Event, Fault) {
 		if fault == FaultNone && (e.Code < 1 || e.Code > maxKey) {
 			fault = FaultKey
 		}
-	case Gamepad: // no display takes it
+	case Gamepad: // no display accepts it
 	}
 	if fault != FaultNone {
 		return Event{}, fault
@@ -185,16 +187,17 @@ func decodeEvent(k Kind, b []byte) (Event, Fault) {
 	return e, FaultNone
 }
 
-// pair reads {1: float, 2: float}. A field that is missing is 0.
+// pair decodes {1: float, 2: float}. A missing field is 0.
 func pair(b []byte) (x, y float64, fault Fault) {
 	var f fields
 	if fault := f.read(b, protowire.Fixed32Type, protowire.Fixed32Type); fault != FaultNone {
 		return 0, 0, fault
 	}
-	return float64(math.Float32frombits(uint32(f[0].number))), float64(math.Float32frombits(uint32(f[1].number))), FaultNone
+	return float64(math.Float32frombits(uint32(f[0].number))),
+		float64(math.Float32frombits(uint32(f[1].number))), FaultNone
 }
 
-// press reads {1: uint32, 2: bool}.
+// press decodes {1: uint32, 2: bool}.
 func press(b []byte) (code uint32, pressed bool, fault Fault) {
 	var f fields
 	if fault := f.read(b, protowire.VarintType, protowire.VarintType); fault != FaultNone {
@@ -212,7 +215,7 @@ type fields [2]struct {
 	seen   bool
 }
 
-// read reads a message whose fields 1 and 2 are of the given types.
+// read decodes a message whose fields 1 and 2 have the given types.
 func (f *fields) read(b []byte, types ...protowire.Type) Fault {
 	for len(b) > 0 {
 		number, wire, n := protowire.ConsumeTag(b)
@@ -227,7 +230,7 @@ func (f *fields) read(b []byte, types ...protowire.Type) Fault {
 			b = b[n:]
 			continue
 		}
-		one := &f[number-1] // numbers begin with 1, which ConsumeTag checks
+		one := &f[number-1] // ConsumeTag checks that numbers begin with 1
 		if one.seen || wire != types[number-1] {
 			return FaultMalformed
 		}

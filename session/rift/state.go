@@ -4,22 +4,22 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// StateLabel is the label of the data channel on which a client says what is held. The channel loses messages and does not keep their order, so
-// that a path which is cut for a moment does not hold up what is said after it.
+// StateLabel is the label of the data channel on which a client reports what is held. The channel is unreliable and
+// unordered, so a short outage does not delay later messages.
 const StateLabel = "held"
 
-// maxHeld is how many keys a State may name. Nobody has so many fingers.
+// maxHeld bounds the keys of a State. Nobody has so many fingers.
 const maxHeld = 64
 
-// State is what a client holds down.
+// State is the keys and buttons that a client holds down.
 type State struct {
-	// Count is how many messages the client had sent on the channel "input" when this was so.
+	// Count is the number of messages that the client had sent on the channel "input" before.
 	Count uint64
-	// Keys are numbered as in Event. Of buttons a client says by the message alone that they are still held.
+	// Keys are key codes as in Event. The message itself says that the buttons are still held.
 	Keys []uint32
 }
 
-// DecodeState reads {1: uint64, 2: repeated uint32}, the list packed or not. It keeps nothing of b.
+// DecodeState decodes {1: uint64, 2: repeated uint32}, the list packed or not. It keeps nothing of b.
 func DecodeState(b []byte) (State, Fault) {
 	if len(b) > MaxMessage {
 		return State{}, FaultTooLong
@@ -53,7 +53,7 @@ func DecodeState(b []byte) (State, Fault) {
 	return s, FaultNone
 }
 
-// held reads one number, or a packed list of them, and returns how long it is; less than 0 where it is none.
+// held decodes one number, or a packed list of numbers, and returns its length; negative if it is malformed.
 func held(list *[]uint32, wire protowire.Type, b []byte) (n int, fault Fault) {
 	var packed []byte
 	switch wire {

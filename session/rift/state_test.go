@@ -59,7 +59,8 @@ func FuzzDecodeState(f *testing.F) {
 		if len(again) > MaxMessage {
 			return
 		}
-		if got, fault := DecodeState(again); fault != FaultNone || got.Count != s.Count || !slices.Equal(got.Keys, s.Keys) {
+		if got, fault := DecodeState(again); fault != FaultNone || got.Count != s.Count ||
+			!slices.Equal(got.Keys, s.Keys) {
 			t.Errorf("got %+v, %v; want %+v again", got, fault, s)
 		}
 	})

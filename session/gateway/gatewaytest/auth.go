@@ -62,13 +62,14 @@ func (g *Gateway) grant(w http.ResponseWriter, a *account, now time.Time) {
 			"created_at": stamp(now),
 		},
 		"session": map[string]any{
-			"token": t, "user_id": id, "expires_at": stamp(now.Add(tokenLife)), "ip_address": "", "created_at": stamp(now),
+			"token": t, "user_id": id, "expires_at": stamp(now.Add(tokenLife)), "ip_address": "",
+			"created_at": stamp(now),
 		},
 		"token": t, "user_id": id, "email": a.email, "username": a.username, "totp_required": false,
 	})
 }
 
-// owner returns who a token belongs to, empty when it is void. The caller holds mu.
+// owner returns the user of a token; empty if the token is void. The caller holds mu.
 func (g *Gateway) owner(text string) string {
 	if t := g.tokens[text]; t != nil && time.Now().Before(t.expires) {
 		return t.username
@@ -76,7 +77,7 @@ func (g *Gateway) owner(text string) string {
 	return ""
 }
 
-// bridge takes signaling messages by HTTP and says whether they were relayed.
+// bridge accepts signaling messages by HTTP and says whether they were relayed.
 func (g *Gateway) bridge(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Token     string `json:"session_token"`

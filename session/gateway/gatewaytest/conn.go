@@ -17,7 +17,7 @@ type conn struct {
 	g  *Gateway
 	ws *websocket.Conn
 	ip string
-	// out holds what is to be sent. What does not fit is dropped without a word.
+	// out has the frames to send. If it is full, frames are silently dropped.
 	out chan outgoing
 
 	username string // guarded by g.mu, as is the rest
@@ -29,7 +29,7 @@ type conn struct {
 type outgoing struct {
 	frame  string
 	binary bool
-	// last: the connection ends after it, without a Close frame.
+	// last reports whether the connection ends after it, without a Close frame.
 	last bool
 }
 
@@ -89,7 +89,7 @@ func (g *Gateway) socket(w http.ResponseWriter, r *http.Request) {
 	c.gone()
 }
 
-// gone forgets the connection, and with the fault the route of whoever has its name.
+// gone removes the connection, and with the fault ForgetsRoutes also the route of its user.
 func (c *conn) gone() {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
@@ -113,7 +113,7 @@ func (c *conn) put(o outgoing) bool {
 	}
 }
 
-// still waits as long as the connection is stalled, and tells whether it goes on.
+// still waits while the connection is stalled, and reports whether the connection continues.
 func (c *conn) still(ctx context.Context) bool {
 	for {
 		c.g.mu.Lock()
@@ -130,7 +130,7 @@ func (c *conn) still(ctx context.Context) bool {
 	}
 }
 
-// frame counts a frame and tells whether it was within the limit.
+// frame counts a frame and reports whether it was within the limit.
 func (c *conn) frame() bool {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()

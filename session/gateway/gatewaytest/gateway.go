@@ -25,21 +25,22 @@ const (
 	tokenLife    = 24 * time.Hour
 )
 
-// Config is how the gateway is set up.
+// Config configures a Gateway.
 type Config struct {
-	// Origins are allowed. Empty allows all, and none.
+	// Origins are the allowed origins. Empty allows all, and requests without one.
 	Origins []string
-	// Master makes it talk as Wavry's master does.
+	// Master selects the protocol of Wavry's master.
 	Master bool
-	// PerIP is how many connections one address may have. It defaults to 16.
+	// PerIP bounds the connections of one address. It defaults to 16.
 	PerIP int
-	// Binds is how often one address may bind in a minute. It defaults to 10.
+	// Binds bounds the binds of one address per minute. It defaults to 10.
 	Binds int
-	// Frames is how many frames one connection may send in a minute, pings and pongs included. It defaults to 600.
+	// Frames bounds the frames of one connection per minute, including pings and pongs. It defaults to 600.
 	Frames int
-	// ForgetsRoutes: when an older connection of a user ends, the route to the newer one is deleted, as in Wavry's gateway.
+	// ForgetsRoutes: the end of an older connection of a user deletes the route to the newer one, as in Wavry's
+	// gateway.
 	ForgetsRoutes bool
-	// KeepsOwn: what users send to themselves does not arrive.
+	// KeepsOwn: messages of users to themselves do not arrive.
 	KeepsOwn bool
 }
 
@@ -60,32 +61,32 @@ type Gateway struct {
 	changed  chan struct{} // closed, and replaced, when a fault comes or goes
 }
 
-// Faults are what is wrong with the gateway at a time.
+// Faults are the current faults of the gateway.
 type Faults struct {
 	// Down refuses every request with status 503.
 	Down bool
-	// Stalled: connections are accepted, and nothing is read from or written to them.
+	// Stalled: connections are accepted, but not read or written.
 	Stalled bool
-	// BoundDelay is how long Bound takes.
+	// BoundDelay is the delay of Bound.
 	BoundDelay time.Duration
-	// NoBound: a Bind is accepted and not acknowledged.
+	// NoBound: a Bind is accepted, but not acknowledged.
 	NoBound bool
 	// EndAfterBound ends each connection as soon as it is bound.
 	EndAfterBound bool
-	// Reply, when it is set, is what each Bind is answered with.
+	// Reply, if set, is the answer to each Bind.
 	Reply string
 }
 
-// Seen is what has happened so far.
+// Seen is what the gateway has seen so far.
 type Seen struct {
 	Logins, Upgrades, Bound, Pings int
-	// Refused counts the upgrades that were refused.
+	// Refused counts the refused upgrades.
 	Refused int
-	// Frames are the frames that connections sent, oldest first.
+	// Frames are the frames of all connections, oldest first.
 	Frames []string
 	// BindTimes are the times of successful binds.
 	BindTimes []time.Time
-	// WorstMinute is the most frames that one connection has sent in a window.
+	// WorstMinute is the largest number of frames of one connection in a minute.
 	WorstMinute int
 }
 
@@ -136,21 +137,21 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mux.ServeHTTP(w, r)
 }
 
-// Register makes an account.
+// Register creates an account.
 func (g *Gateway) Register(username, email, password string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.accounts[email] = &account{email: email, password: password, username: strings.ToLower(username)}
 }
 
-// Ban suspends an account. Its connections stay, as do its tokens: only logins are refused.
+// Ban suspends an account. Its connections and tokens stay valid: only logins are refused.
 func (g *Gateway) Ban(email string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.accounts[email].banned = true
 }
 
-// AskTOTP makes logins of an account take a second factor.
+// AskTOTP makes logins of an account require a second factor.
 func (g *Gateway) AskTOTP(email string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,7 +173,7 @@ func (g *Gateway) token(username string) string {
 	return text
 }
 
-// Expire makes all tokens of a user void. Connections that are bound stay.
+// Expire invalidates all tokens of a user. Bound connections stay.
 func (g *Gateway) Expire(username string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -183,7 +184,7 @@ func (g *Gateway) Expire(username string) {
 	}
 }
 
-// Fault changes what is wrong with the gateway.
+// Fault changes the faults of the gateway.
 func (g *Gateway) Fault(change func(*Faults)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -191,13 +192,13 @@ func (g *Gateway) Fault(change func(*Faults)) {
 	g.tell()
 }
 
-// tell wakes the connections that wait for a fault to go. The caller holds mu.
+// tell wakes the connections that wait for the end of a fault. The caller holds mu.
 func (g *Gateway) tell() {
 	close(g.changed)
 	g.changed = make(chan struct{})
 }
 
-// Seen returns what has happened so far.
+// Seen returns what the gateway has seen so far.
 func (g *Gateway) Seen() Seen {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -206,14 +207,14 @@ func (g *Gateway) Seen() Seen {
 	return s
 }
 
-// Routed tells whether messages to a user arrive somewhere.
+// Routed reports whether messages to a user arrive at a connection.
 func (g *Gateway) Routed(username string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.routes[username] != nil
 }
 
-// Open tells how many connections there are.
+// Open returns the number of connections.
 func (g *Gateway) Open() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -234,7 +235,7 @@ func (g *Gateway) Restart() {
 	}
 }
 
-// Send sends a text frame, whatever it holds, to a user's connection. It tells whether there is one with room.
+// Send sends any text frame to a user's connection. It reports whether there is one with room.
 func (g *Gateway) Send(username, frame string) bool { return g.put(username, outgoing{frame: frame}) }
 
 // SendBinary sends a binary frame.
@@ -249,7 +250,7 @@ func (g *Gateway) put(username string, o outgoing) bool {
 	return c != nil && c.put(o)
 }
 
-// HalfOpen makes a user's connection a dead one that neither side has noticed.
+// HalfOpen kills a user's connection so that neither side notices.
 func (g *Gateway) HalfOpen(username string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -258,7 +259,7 @@ func (g *Gateway) HalfOpen(username string) {
 	}
 }
 
-// Notice makes the gateway notice the dead connections, as TCP does after minutes. They end.
+// Notice ends the dead connections, as TCP does after minutes.
 func (g *Gateway) Notice() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

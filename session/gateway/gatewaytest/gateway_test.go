@@ -18,7 +18,8 @@ type client struct {
 
 func dial(t *testing.T, url, origin string) (*client, int) {
 	t.Helper()
-	ws, response, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/ws", //nolint:bodyclose // the library closes it
+	address := "ws" + strings.TrimPrefix(url, "http") + "/ws"
+	ws, response, err := websocket.Dial(t.Context(), address, //nolint:bodyclose // the library closes it
 		&websocket.DialOptions{HTTPHeader: http.Header{"Origin": {origin}}})
 	if err != nil {
 		if response == nil {
@@ -71,14 +72,26 @@ func TestFramesAreAnsweredAsTheGatewayAnswersThem(t *testing.T) {
 		{"no token", true, bindFrame("x"), []string{complaint("Invalid token format"), "EOF"}},
 		{"bound already", false, bindFrame("x"), []string{complaint("Already bound"), "EOF"}},
 		{"no JSON", false, "{", []string{complaint("Invalid JSON"), "EOF"}},
-		{"other dialect", false, `{"type":"OFFER","target_username":"bob","sdp":"x"}`, []string{complaint("Invalid JSON"), "EOF"}},
-		{"lacks a field", false, `{"type":"Offer","payload":{"target_username":"bob"}}`, []string{complaint("Invalid JSON"), "EOF"}},
-		{"large description", false, offer("bob", strings.Repeat("x", maxSDP+1)), []string{complaint("Invalid OFFER payload"), complaint("Invalid target username")}},
+		{
+			"other dialect", false, `{"type":"OFFER","target_username":"bob","sdp":"x"}`,
+			[]string{complaint("Invalid JSON"), "EOF"},
+		},
+		{
+			"lacks a field", false, `{"type":"Offer","payload":{"target_username":"bob"}}`,
+			[]string{complaint("Invalid JSON"), "EOF"},
+		},
+		{
+			"large description", false, offer("bob", strings.Repeat("x", maxSDP+1)),
+			[]string{complaint("Invalid OFFER payload"), complaint("Invalid target username")},
+		},
 		{"absent user", false, offer("nobody", "x"), []string{complaint("Invalid target username")}},
 		{"own user", false, offer("alice", "x"), []string{offer("alice", "x")}},
-		{"relay", false, encode("REQUEST_RELAY", map[string]string{"target_username": "alice"}), []string{encode("RELAY_CREDENTIALS", map[string]string{
-			"token": RelayToken, "addr": "127.0.0.1:3478", "session_id": "3b0f3b6e-3a3c-4d7c-9a55-6d7f5f0f2b11",
-		})}},
+		{
+			"relay", false, encode("REQUEST_RELAY", map[string]string{"target_username": "alice"}),
+			[]string{encode("RELAY_CREDENTIALS", map[string]string{
+				"token": RelayToken, "addr": "127.0.0.1:3478", "session_id": "3b0f3b6e-3a3c-4d7c-9a55-6d7f5f0f2b11",
+			})},
+		},
 		{"too large", false, strings.Repeat("x", maxFrame+1), []string{"EOF"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

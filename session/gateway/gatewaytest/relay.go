@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// fields are what a message may hold.
+// fields are the fields of all messages.
 type fields struct {
 	Target    *string `json:"target_username"`
 	SDP       *string `json:"sdp"`
@@ -16,7 +16,7 @@ type fields struct {
 	Token     *string `json:"token"`
 }
 
-// take deals with a text frame. The caller holds g.mu.
+// take handles a text frame. The caller holds g.mu.
 func (c *conn) take(data []byte) {
 	var e struct {
 		Type    string          `json:"type"`
@@ -48,7 +48,7 @@ func (c *conn) take(data []byte) {
 	}
 }
 
-// name returns the type of a message as the gateway calls it, empty for none of its own.
+// name returns the gateway's name of a message type; empty for an unknown one.
 func (g *Gateway) name(kind string) string {
 	names := []string{"Bind", "Offer", "Answer", "Candidate", "OFFER_RIFT", "ANSWER_RIFT", "REQUEST_RELAY"}
 	for _, n := range names {
@@ -59,7 +59,7 @@ func (g *Gateway) name(kind string) string {
 	return ""
 }
 
-// complete tells whether f has what a message of a kind must have.
+// complete reports whether f has the required fields of a kind.
 func complete(kind string, f fields) bool {
 	switch kind {
 	case "Bind":
@@ -79,7 +79,7 @@ func complete(kind string, f fields) bool {
 	}
 }
 
-// bind takes a user's messages to this connection. The caller holds g.mu.
+// bind directs a user's messages to this connection. The caller holds g.mu.
 func (c *conn) bind(text string) {
 	g, now := c.g, time.Now()
 	var recent []time.Time
@@ -132,7 +132,7 @@ func (c *conn) bind(text string) {
 	})
 }
 
-// relay hands a message on, with the sender in place of the addressee. The caller holds g.mu.
+// relay passes a message on, with the sender instead of the receiver. The caller holds g.mu.
 func (c *conn) relay(kind string, f fields) {
 	payload := map[string]string{"target_username": c.username}
 	limit := 0
@@ -158,7 +158,7 @@ func (c *conn) relay(kind string, f fields) {
 	}
 	to := c.g.routes[*f.Target]
 	if to == nil || to.username == c.username && c.g.cfg.KeepsOwn {
-		return // without a word
+		return // silently
 	}
 	if !c.g.cfg.Master {
 		to.put(outgoing{frame: encode(kind, payload)})
@@ -172,7 +172,7 @@ func (c *conn) relay(kind string, f fields) {
 	to.put(outgoing{frame: string(b)})
 }
 
-// RelayToken is the secret in the relay credentials that the gateway hands out.
+// RelayToken is the secret in the gateway's relay credentials.
 const RelayToken = "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2"
 
 // lease gives relay credentials to both sides. The caller holds g.mu.
