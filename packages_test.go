@@ -56,7 +56,7 @@ var rooms = map[string][]string{
 
 	"wavryhost/platform/xproto/xprototest": {},
 
-	"wavryhost/session/wire":  {"adapt", "adapt/pacing", "encode", "session/guard"},
+	"wavryhost/session/wire":  {"adapt", "adapt/pacing", "encode", "session/enum", "session/guard"},
 	"wavryhost/session/guard": {},
 	"wavryhost/session": {
 		"adapt",

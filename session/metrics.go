@@ -12,6 +12,7 @@ import (
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
+	"wavryhost/session/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -48,6 +49,7 @@ type Metrics struct {
 	bytes             prometheus.Counter
 	retransmissions   prometheus.Counter
 	refusedRepeats    *prometheus.CounterVec
+	feedbackFaults    *prometheus.CounterVec
 	unsent            prometheus.Counter
 	mediaCut          *prometheus.CounterVec
 	requests          *prometheus.CounterVec
@@ -142,6 +144,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		mediaCut: counters("media_connections_cut_total",
 			"TCP media connections that were closed, by reason: too many from one address, all places in use, or silent "+
 				"when another needed the place.", "reason"),
+		feedbackFaults: counters("feedback_faults_total",
+			"Faults of the viewers' feedback, by kind: a message is lost, late or unread, or reports a packet twice or an "+
+				"unknown packet.", "kind"),
 		unsent:          counter("packets_unsent_total", "RTP packets that the transport of a connected session did not accept."),
 		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
 		events:          counters("events_total", "Events, by kind.", "kind"),
@@ -177,6 +182,7 @@ func (m *Metrics) zero() {
 		{m.qualitySeconds, words(adapt.States())},
 		{m.mediaCut, peer.CutReasons()},
 		{m.refusedRepeats, words(pacing.Refusals())},
+		{m.feedbackFaults, words(wire.FeedbackFaults())},
 		{m.requests, requestKinds},
 		{m.inputDropped, inputDrops},
 		{m.channelsRefused, channelRefusals},

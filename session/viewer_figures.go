@@ -7,6 +7,7 @@ import (
 	"wavryhost/adapt/pacing"
 	"wavryhost/adapt/record"
 	"wavryhost/session/peer"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/wire"
 )
 
@@ -74,6 +75,12 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 	v.met.bytes.Add(float64(bytes))
 	v.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
 	v.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
+	for range stats.Superseded - before.stats.Superseded {
+		v.met.pipeline.Drop(pipeline.DropSuperseded)
+	}
+	for _, f := range wire.FeedbackFaults() {
+		v.met.feedbackFaults.WithLabelValues(f.String()).Add(float64(stats.Feedback[f] - before.stats.Feedback[f]))
+	}
 	for _, r := range pacing.Refusals() {
 		v.met.refusedRepeats.WithLabelValues(r.String()).Add(float64(stats.Refused[r] - before.stats.Refused[r]))
 	}

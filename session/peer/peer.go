@@ -185,7 +185,7 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 	if err := p.apply(); err != nil {
 		return "", err
 	}
-	rtp, err := p.pc.AddTrack(p.track.Local())
+	rtp, err := p.pc.AddTrack(p.track)
 	if err != nil {
 		return "", refusal(err)
 	}

@@ -111,6 +111,8 @@ const (
 	DropFailed
 	// DropNoPackets: nothing of the picture fits into packets.
 	DropNoPackets
+	// DropSuperseded: a keyframe replaced the picture before the pacer began to send it.
+	DropSuperseded
 )
 
 var drops = [...]struct{ stage, reason string }{
@@ -123,6 +125,7 @@ var drops = [...]struct{ stage, reason string }{
 	DropNoReference: {"send", "awaiting_keyframe"},
 	DropFailed:      {"send", "error"},
 	DropNoPackets:   {"send", "no_packets"},
+	DropSuperseded:  {"send", "superseded"},
 }
 
 // keyReason is why a keyframe is encoded, the strongest reason last.

@@ -12,9 +12,9 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// NewAPI returns pion's API for peer connections that send through the sender: its codec with retransmission, the
-// header extensions and the chain of interceptors. se is the caller's for everything about ICE; its BufferFactory is
-// the sender's.
+// NewAPI returns pion's API for peer connections that use the sender: its codec with retransmission, the header
+// extensions and the chain of interceptors. The caller sets everything about ICE in se; the sender sets its
+// BufferFactory.
 func (s *Sender) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
 	media := &webrtc.MediaEngine{}
 	if err := register(media, s.cfg.Codec); err != nil {
@@ -36,8 +36,8 @@ func (s *Sender) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
 		webrtc.WithSettingEngine(se)), nil
 }
 
-// chain returns the interceptors that every packet passes. The first is the one nearest to the network: pion's chain
-// wraps the writer of each interceptor into that of the next.
+// chain returns the interceptors that every packet passes. The first is nearest to the network: pion's chain wraps the
+// writer of each interceptor into that of the next.
 func (s *Sender) chain() (*interceptor.Registry, error) {
 	numbers, err := twcc.NewHeaderExtensionInterceptor()
 	if err != nil {

@@ -10,12 +10,13 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// parameters returns the offered forms of a codec, the preferred one first, or none for an unknown codec.
+// parameters returns the formats of a codec, the preferred one first. It returns none if the codec cannot be
+// packetized.
 func parameters(codec string) []webrtc.RTPCodecParameters {
 	switch codec {
 	case encode.H264:
-		// The stream is constrained baseline. Which payload type of an offer it goes by, the session chooses: every
-		// decoder of a higher profile takes it.
+		// The stream is constrained baseline. The peer selects the payload type of the offer: decoders of a higher
+		// profile accept the stream.
 		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeH264,
 			"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")}
 	case encode.VP9:
@@ -25,7 +26,7 @@ func parameters(codec string) []webrtc.RTPCodecParameters {
 	}
 }
 
-// Parameters returns the fmtp parameters of a codec, or an empty string for an unknown codec.
+// Parameters returns the fmtp parameters of a codec; empty if the codec cannot be packetized.
 func Parameters(codec string) string {
 	if list := parameters(codec); len(list) > 0 {
 		return list[0].SDPFmtpLine
@@ -33,7 +34,7 @@ func Parameters(codec string) string {
 	return ""
 }
 
-// Extensions returns the header extensions that a sender makes use of.
+// Extensions returns the header extensions that a sender uses.
 func Extensions() []string { return []string{TransportCC, uriAbsCaptureTime, uriPlayoutDelay} }
 
 func video(mime, format string) webrtc.RTPCodecParameters {
@@ -49,7 +50,7 @@ func video(mime, format string) webrtc.RTPCodecParameters {
 	}}
 }
 
-// register makes a codec known to pion, each form of it with a stream of retransmissions.
+// register registers a codec with pion, each format with a retransmission stream.
 func register(media *webrtc.MediaEngine, codec string) error {
 	payloadType := webrtc.PayloadType(102)
 	for _, form := range parameters(codec) {
@@ -70,11 +71,11 @@ func register(media *webrtc.MediaEngine, codec string) error {
 	return nil
 }
 
-// payloader returns what cuts access units of a codec into payloads.
+// payloader returns the packetizer of a codec.
 func payloader(codec string) rtp.Payloader {
 	if codec == encode.VP9 {
-		// RFC 9628 without layers: browsers then order pictures by their numbers, and take each but a keyframe to
-		// build on the one before it. Keyframes say their size.
+		// RFC 9628 without layers: browsers sort pictures by their numbers, and every picture except a keyframe refers
+		// to the previous one. Keyframes contain their size.
 		return &codecs.VP9Payloader{}
 	}
 	return &codecs.H264Payloader{} // RFC 6184, packetization mode 1

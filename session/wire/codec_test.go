@@ -13,7 +13,7 @@ import (
 	"github.com/pion/rtp/codecs"
 )
 
-// vp9 is a frame of 640x480 with n bytes after its header.
+// vp9 returns a frame of 640x480 with n bytes after its header.
 func vp9(n int, key bool, at time.Time) encode.AccessUnit {
 	data := []byte{0x86} // frame marker, profile 0, an inter frame that is shown
 	if key {

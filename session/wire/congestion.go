@@ -11,24 +11,24 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// The two offsets that are no times (RFC 8888, section 3.1).
+// The two offsets that are not times (RFC 8888, section 3.1).
 const (
-	arrivedLongAgo  = 0x1ffe // more than 8 s before the report
-	arrivedNobodyAt = 0x1fff // the receiver does not know
+	arrivedLongAgo = 0x1ffe // more than 8 s before the report
+	arrivedUnknown = 0x1fff // the receiver does not know
 )
 
-// maxStreams is how many streams of ours may be remembered: media and retransmissions.
+// maxStreams bounds the streams that are remembered: media and retransmission.
 const maxStreams = 4
 
-// streams are the histories of our streams, by SSRC.
+// streams are the histories of the sent streams, by SSRC.
 type streams struct {
 	mu   sync.Mutex
 	list map[uint32]*history
-	// repeats is called for packets that arrived.
+	// repeats learns which packets arrived.
 	repeats *repeats
 }
 
-// of returns a stream's history, made when there is none. It never returns nil.
+// of returns a stream's history, and creates it if necessary. It never returns nil.
 func (s *streams) of(ssrc uint32) *history {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,25 +52,25 @@ func (s *streams) known(ssrc uint32) *history {
 	return s.list[ssrc]
 }
 
-// speaks reports whether feedback of a form counts. Only the first form that arrives does: a receiver that sends both
-// reports each packet twice, by two clocks. The caller holds receiving.
-func (s *Sender) speaks(form adapt.FeedbackKind) bool {
+// accepts reports whether reports of a form count: only the first form that came does. A receiver that sent two forms
+// would report each packet twice, by two clocks. The caller holds receiving.
+func (s *Sender) accepts(form adapt.FeedbackKind) bool {
 	if s.form == adapt.RR {
 		s.form = form
 	}
 	return s.form == form
 }
 
-// congestionFeedback translates a congestion control feedback report (RFC 8888, section 3.1). Arrivals are to 1/1024
-// s. The reports of such a receiver may overlap: what is not news is left out.
+// congestionFeedback translates a congestion control feedback report (RFC 8888, section 3.1). Arrival times have a
+// resolution of 1/1024 s. Reports may overlap: repetitions are left out.
 func (s *Sender) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adapt.Feedback, bool) {
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
 	f := adapt.Feedback{At: now, Kind: adapt.CCFB}
-	if !s.speaks(adapt.CCFB) {
+	if !s.accepts(adapt.CCFB) {
 		return f, false
 	}
-	// Seconds and their fraction apart: the clock times a second would overflow in 3 months.
+	// Seconds and fraction are converted separately: the clock times a second would overflow in 3 months.
 	ticks := s.clock.unwrap(p.ReportTimestamp, 32)
 	reported := arrivalEpoch.Add(time.Duration(ticks>>16)*time.Second + time.Duration(ticks&0xffff)*time.Second>>16)
 	var twice, never uint64
@@ -89,7 +89,7 @@ func (s *Sender) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (ad
 			if m.Received {
 				at = reported.Add(-since)
 			}
-			if m.Received && m.ArrivalTimeOffset == arrivedNobodyAt {
+			if m.Received && m.ArrivalTimeOffset == arrivedUnknown {
 				sequence++
 				continue
 			}
@@ -115,7 +115,7 @@ func (s *Sender) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (ad
 	if !newest.IsZero() {
 		s.measured(f.RTT)
 	}
-	// They came stream by stream.
+	// The report lists them by stream.
 	slices.SortFunc(f.Packets, func(a, b adapt.Packet) int { return cmp.Compare(a.ID, b.ID) })
 	return f, len(f.Packets) > 0
 }

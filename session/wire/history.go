@@ -7,10 +7,11 @@ import (
 	"wavryhost/adapt"
 )
 
-// historySize is how many packets are remembered, a power of two: at 20 Mbit/s in packets of 1200 bytes, 4 seconds.
+// historySize is how many packets are remembered, a power of two. At 20 Mbit/s in packets of 1200 bytes it is 4
+// seconds.
 const historySize = 1 << 13
 
-// history remembers what was sent until it is reported, by sequence number: a transport-wide one, or that of one
+// history remembers sent packets until they are reported, by sequence number: a transport-wide one, or that of one
 // stream.
 type history struct {
 	mu     sync.Mutex
@@ -19,18 +20,18 @@ type history struct {
 	newest int64 // unwrapped sequence number of the newest packet
 	any    bool
 	id     uint64
-	// repeats is called for packets of media that arrived; it may be nil.
+	// repeats learns which packets of media arrived; it may be nil.
 	repeats *repeats
 }
 
-// sentPacket holds what an adapt.Packet says in half the memory; there are thousands for every viewer.
+// sentPacket holds an adapt.Packet in half the memory; every viewer has thousands of them.
 type sentPacket struct {
-	id       uint64 // 0 when there is none
+	id       uint64 // 0 for none
 	sent     time.Duration
-	sequence uint32 // low bits of the unwrapped number: they come again after 5 days at 10,000 packets a second
+	sequence uint32 // low bits of the unwrapped number; they repeat after 5 days at 10,000 packets per second
 	probe    int32
 	size     uint16
-	number   uint16 // of the packet of media that it is or repeats
+	number   uint16 // of the packet of media that it contains
 	flags    packetFlags
 	state    packetState
 }
@@ -39,17 +40,17 @@ type packetFlags uint8
 
 const (
 	isPadding packetFlags = 1 << iota
-	isMedia               // number means something
-	isCopy                // it left as a copy of another, with that one's number: that it is lost tells nothing
-	wasCopied             // such a copy of it left: that it arrived after it was lost tells nothing
+	isMedia               // number is valid
+	isCopy                // a copy with the number of the original: its loss says nothing
+	wasCopied             // such a copy of it was sent: an arrival after a loss says nothing
 )
 
-// content is which packet of media a packet is or repeats.
+// content says which packet of media a packet contains.
 type content struct {
 	media  bool
 	number uint16
-	// copied: it is retransmitted on the media's stream. A receiver that has got the original discards the copy unseen
-	// (RFC 3711, section 3.3.2), so that its loss tells nothing.
+	// copied reports whether it is sent again on the media's stream. A receiver that has the original discards the copy
+	// unseen (RFC 3711, section 3.3.2), so the loss of the copy says nothing.
 	copied bool
 }
 
@@ -72,7 +73,7 @@ const (
 	reportedReceived
 )
 
-// add remembers a packet. numbered: sequence is valid.
+// add remembers a packet. numbered reports whether sequence is valid.
 func (h *history) add(sequence uint16, numbered bool, size int, sent time.Time, what label,
 	carries content,
 ) adapt.Packet {
@@ -93,14 +94,14 @@ func (h *history) put(sequence uint16, p adapt.Packet, carries content) {
 	h.keep(sequence, p, carries)
 }
 
-// keep is put. The caller holds mu.
+// keep is put without the lock. The caller holds mu.
 func (h *history) keep(sequence uint16, p adapt.Packet, carries content) {
 	if h.ring == nil {
 		h.ring, h.epoch = make([]sentPacket, historySize), p.Sent
 	}
 	s := int64(sequence)
 	if h.any {
-		s = h.newest + int64(int16(sequence-uint16(h.newest))) // the low 16 bits are what is compared
+		s = h.newest + int64(int16(sequence-uint16(h.newest))) // compares the low 16 bits
 	}
 	if !h.any || s > h.newest {
 		h.newest, h.any = s, true
@@ -115,8 +116,8 @@ func (h *history) keep(sequence uint16, p adapt.Packet, carries content) {
 	}
 }
 
-// again notes that a packet left once more with its number: when it is reported to have arrived after it was lost,
-// nobody knows which of the two did.
+// again notes that a packet was sent again with its number. If it is then reported lost and later received, it is
+// unknown which of the two arrived.
 func (h *history) again(sequence uint16) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,7 +126,7 @@ func (h *history) again(sequence uint16) {
 	}
 }
 
-// at returns a packet that was sent, or nil. The caller holds mu.
+// at returns a sent packet, or nil. The caller holds mu.
 func (h *history) at(sequence int64) *sentPacket {
 	if sequence < 0 || h.ring == nil {
 		return nil
@@ -137,7 +138,7 @@ func (h *history) at(sequence int64) *sentPacket {
 	return s
 }
 
-// withdraw forgets the packet added last, which did not leave after all.
+// withdraw forgets the last added packet, which was not sent after all.
 func (h *history) withdraw(sequence uint16, id uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -153,14 +154,14 @@ func (h *history) withdraw(sequence uint16, id uint64) {
 	}
 }
 
-// base unwraps a sequence number of a report, which is at most one wrap behind the newest packet sent.
+// base unwraps the sequence number of a report, which is at most one wrap behind the newest sent packet.
 func (h *history) base(sequence uint16) (int64, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.newest + int64(int16(sequence-uint16(h.newest))), h.any
 }
 
-// find returns a packet that was sent.
+// find returns a sent packet.
 func (h *history) find(sequence int64) (adapt.Packet, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -178,11 +179,11 @@ const (
 	fresh outcome = iota
 	repeated
 	unknown
-	silent // it says nothing of the path
+	silent // says nothing about the path
 )
 
-// report notes that a packet arrived, or was lost when arrived is zero, and returns it when that is news. A packet
-// once reported lost may be reported received later: it was only reordered.
+// report notes that a packet arrived, or was lost if arrived is zero. It returns the packet if that is new. A packet
+// that was reported lost may be reported received later: it was only reordered.
 func (h *history) report(sequence int64, arrived time.Time) (adapt.Packet, outcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// inboxSize is how many reports may wait for their reader; what comes beyond is lost, as on the network.
+	// inboxSize is how many reports may wait for their reader. Further ones are lost, as on the network.
 	inboxSize = 256
-	// rtcpPackets is packetio.RTCPBufferPacket, by which pion asks for the buffer of a stream's reports.
+	// rtcpPackets is packetio.RTCPBufferPacket, with which pion requests the buffer for a stream's reports.
 	rtcpPackets = 2
 )
 
 // useInboxes makes pion put what it receives for a stream into our buffers. pion sorts reports by the stream that they
-// are about, and hands out only those about a stream of media. Transport-wide feedback is about all streams, and names
-// the one whose packet came last: after a retransmission or a probe that is the retransmission stream, and pion keeps
-// the feedback for nobody. K is pion's type for what a buffer holds.
+// are about, and only delivers reports about a stream of media. Transport-wide feedback is about all streams, and names
+// the stream whose packet came last. After a retransmission or a probe that is the retransmission stream, and pion
+// would discard the feedback. K is pion's type for the content of a buffer.
 func useInboxes[K ~int](s *Sender, factory *func(kind K, ssrc uint32) io.ReadWriteCloser) {
 	*factory = func(kind K, ssrc uint32) io.ReadWriteCloser {
 		in := &inbox{sender: s, ended: make(chan struct{})}
@@ -44,7 +44,7 @@ func (s *Sender) ownMedia(ssrc uint32) bool {
 	return track.ssrc == webrtc.SSRC(ssrc)
 }
 
-// inbox keeps the reports about our media. That of any other stream passes on transport-wide feedback and keeps
+// inbox keeps the reports about our media. The inbox of any other stream passes on transport-wide feedback and keeps
 // nothing.
 type inbox struct {
 	sender  *Sender
@@ -54,7 +54,7 @@ type inbox struct {
 	ended   chan struct{}
 }
 
-// Write takes one RTCP packet. It never blocks.
+// Write accepts one RTCP packet. It never blocks.
 func (in *inbox) Write(b []byte) (int, error) {
 	defer in.sender.cfg.Guard.Recover(part)
 	to := in
@@ -75,8 +75,8 @@ func (in *inbox) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// transportWide reports whether pion does not give an RTCP packet to the inbox of our media: it is transport-wide
-// feedback, or about our other streams only.
+// transportWide reports whether an RTCP packet is feedback that the inbox of our media does not get otherwise: it is
+// transport-wide, or only about our other streams.
 func (s *Sender) transportWide(b []byte) bool {
 	var h rtcp.Header
 	if h.Unmarshal(b) != nil || h.Type != rtcp.TypeTransportSpecificFeedback {
@@ -102,7 +102,7 @@ func (in *inbox) Read(b []byte) (int, error) {
 	}
 }
 
-// Close ends the inbox and what waits in Read.
+// Close ends the inbox and a blocked Read.
 func (in *inbox) Close() error {
 	in.once.Do(func() { close(in.ended) })
 	return nil

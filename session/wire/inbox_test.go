@@ -48,7 +48,7 @@ func TestTransportFeedbackAboutAnotherStreamIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := r.sender.Stats().ReportsDropped; got != 3 {
+	if got := r.sender.Stats().Feedback[FeedbackUnread]; got != 3 {
 		t.Errorf("%d reports dropped; want 3", got)
 	}
 	if _, err := media.Read(b[:4]); !errors.Is(err, io.ErrShortBuffer) {
@@ -57,8 +57,8 @@ func TestTransportFeedbackAboutAnotherStreamIsRead(t *testing.T) {
 }
 
 func TestInboxEndsItsReader(t *testing.T) {
-	s := newSender(t, Config{})
-	in := &inbox{sender: s, ended: make(chan struct{})}
+	l := newSender(t, Config{})
+	in := &inbox{sender: l, ended: make(chan struct{})}
 	done := make(chan error, 1)
 	go func() {
 		_, err := in.Read(make([]byte, 100))

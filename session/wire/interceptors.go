@@ -11,7 +11,7 @@ import (
 	"github.com/pion/rtp"
 )
 
-// recorder notes every packet that leaves.
+// recorder notes every packet that is sent.
 type recorder struct {
 	interceptor.NoOp
 	sender *Sender
@@ -21,11 +21,11 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 	var id uint8
 	if i := slices.IndexFunc(info.RTPHeaderExtensions,
 		func(e interceptor.RTPHeaderExtension) bool { return e.URI == TransportCC }); i >= 0 {
-		id = uint8(info.RTPHeaderExtensions[i].ID) // ids have one byte
+		id = uint8(info.RTPHeaderExtensions[i].ID) // IDs have one byte
 	}
 	s := r.sender
 	byStream := slices.Contains(info.RTCPFeedback, interceptor.RTCPFeedback{Type: "ack", Parameter: "ccfb"})
-	// Receiver reports and requests for packets again name packets of media by their numbers, too.
+	// Receiver reports and NACKs, too, refer to packets of media by their numbers.
 	byReports := !byStream && !slices.Contains(info.RTCPFeedback, interceptor.RTCPFeedback{Type: "transport-cc"})
 	return interceptor.RTPWriterFunc(func(header *rtp.Header, payload []byte,
 		attributes interceptor.Attributes,
@@ -37,10 +37,9 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		what := s.label
 		s.mu.Unlock()
 		carries := carried(info, header, payload, what)
-		// It is noted before it leaves, as the report may be faster than this goroutine.
+		// It is noted before it is sent, because the report may be faster than this goroutine.
 		p := s.history.add(number.TransportSequence, numbered, size, time.Now(), what, carries)
-		// A packet that is sent again on the media's stream has the number of the one before it, whose place it must
-		// not take.
+		// A retransmission on the media's stream has the number of the original, whose place it must not take.
 		kept := (byStream || byReports && header.SSRC == info.SSRC) && !carries.copied
 		if kept {
 			s.streams.of(header.SSRC).put(header.SequenceNumber, p, carries)
@@ -48,7 +47,7 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 			s.streams.of(header.SSRC).again(header.SequenceNumber)
 		}
 		n, err := next.Write(header, payload, attributes)
-		if n == 0 || err != nil { // pion takes packets without a word before the keys are there
+		if n == 0 || err != nil { // pion silently discards packets before the keys exist
 			s.history.withdraw(number.TransportSequence, p.ID)
 			if kept {
 				s.streams.of(header.SSRC).withdraw(header.SequenceNumber, p.ID)
@@ -71,7 +70,7 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 	})
 }
 
-// carried returns the packet of media that a packet is, or repeats.
+// carried returns the packet of media that a packet contains.
 func carried(info *interceptor.StreamInfo, header *rtp.Header, payload []byte, what label) content {
 	switch {
 	case header.SSRC == info.SSRC:
@@ -86,17 +85,13 @@ func carried(info *interceptor.StreamInfo, header *rtp.Header, payload []byte, w
 func (s *Stats) sent(size int, what label) {
 	s.Packets++
 	s.Bytes += uint64(size)
-	switch {
-	case what.again:
+	if what.again {
 		s.Retransmissions++
 		s.RetransmittedBytes += uint64(size)
-	case what.padding:
-		s.PaddingPackets++
-		s.PaddingBytes += uint64(size)
 	}
 }
 
-// resend is a packet that the NACK responder wants out again.
+// resend is a retransmission of the NACK responder.
 type resend struct {
 	header     *rtp.Header
 	payload    []byte
@@ -106,29 +101,29 @@ type resend struct {
 	onMedia    bool   // it is sent on that stream
 }
 
-// repairStream is the stream of retransmissions (RFC 4588). Its numbers are given here, as packets leave: pion's
-// responder gives one to every packet that it stores, so that a packet retransmitted twice would be a replay to the
-// receiver's SRTP, and a long time without loss a jump that makes both ends disagree on its rollover counter.
-type repairStream struct {
+// rtxStream is the retransmission stream (RFC 4588). Its sequence numbers are assigned when packets are sent. pion's
+// responder assigns one to every packet that it stores: a packet sent again twice would be a replay to the receiver's
+// SRTP, and a long time without loss a jump after which both ends disagree on the rollover counter.
+type rtxStream struct {
 	ssrc        uint32
 	payloadType uint8
 	sequence    uint16                // of the next packet
 	next        interceptor.RTPWriter // nil when the peer has no such stream
 }
 
-// rtxQueue queues the retransmissions of the NACK responder above it and passes all other packets on. They come from
-// pion's goroutines and would bypass the pacer. pion's own pacers lose them, since they know no retransmission stream.
+// rtxQueue passes the pacer's own packets, and queues the retransmissions of the NACK responder above it: they come
+// from pion's goroutines and must wait for their turn. Without the queue they would bypass the pacer. pion's own pacers
+// would lose them, because those do not know a retransmission stream.
 type rtxQueue struct {
 	interceptor.NoOp
 	sender *Sender
 }
 
-func (g *rtxQueue) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
-	s := g.sender
+func (q *rtxQueue) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
+	s := q.sender
 	if info.SSRCRetransmission != 0 && info.PayloadTypeRetransmission != 0 {
 		s.mu.Lock()
-		s.repair.ssrc, s.repair.payloadType, s.repair.next = info.SSRCRetransmission,
-			info.PayloadTypeRetransmission, next
+		s.rtx.ssrc, s.rtx.payloadType, s.rtx.next = info.SSRCRetransmission, info.PayloadTypeRetransmission, next
 		s.mu.Unlock()
 	}
 	onMedia := info.SSRCRetransmission == 0 || info.PayloadTypeRetransmission == 0
@@ -136,9 +131,9 @@ func (g *rtxQueue) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 	return interceptor.RTPWriterFunc(func(header *rtp.Header, payload []byte,
 		attributes interceptor.Attributes,
 	) (int, error) {
-		defer s.cfg.Guard.Recover(part) // the NACK responder has goroutines of its own
-		// Media comes in order from the pacer alone; the rest are retransmissions: on its own stream, or on the media's
-		// where the peer has no retransmission stream.
+		defer s.cfg.Guard.Recover(part) // the NACK responder has its own goroutines
+		// Media comes in order and from the pacer only. Everything else is a retransmission: on its own stream, or on
+		// the media's if the peer has no retransmission stream.
 		s.mu.Lock()
 		// Serial number arithmetic.
 		again := header.SSRC != info.SSRC || begun && int16(header.SequenceNumber-newest) <= 0
@@ -166,7 +161,7 @@ func (g *rtxQueue) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 			broken = s.repeats.broken(r.original, why, time.Now(), s.rtt)
 			return size, nil
 		}
-		clone := header.Clone() // the responder takes both back when this returns
+		clone := header.Clone() // the responder reuses both when this returns
 		r.header, r.payload = &clone, slices.Clone(payload)
 		s.resends = append(s.resends, r)
 		s.notify()
@@ -174,16 +169,16 @@ func (g *rtxQueue) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 	})
 }
 
-// refuse reports whether, and why, a request for a packet is not to be answered with so many bytes; otherwise they
-// count. The caller holds mu.
+// refuse reports whether, and why, a request for a packet with so many bytes is not answered. An answered request
+// counts. The caller holds mu.
 func (s *Sender) refuse(number uint16, size int, onMedia bool) (pacing.Refusal, bool) {
 	if slices.ContainsFunc(s.resends, func(w resend) bool { return w.original == number }) {
-		return pacing.RefusedSoon, true // it is on its way
+		return pacing.RefusedSoon, true // it already waits
 	}
 	if why, refused := s.repeats.refuse(number, time.Now(), s.rtt, onMedia); refused {
 		return why, true
 	}
-	if size > s.PacketSize()+extensionBytes { // of before smaller packets were sent: the path lets none of them through
+	if size > s.PacketSize()+extensionBytes { // from before the packet size was reduced: the path drops it
 		return pacing.RefusedOld, true
 	}
 	if s.closed {
@@ -193,11 +188,11 @@ func (s *Sender) refuse(number uint16, size int, onMedia bool) (pacing.Refusal, 
 	return why, !taken
 }
 
-// UnbindLocalStream is called by pion when the stream ends.
-func (g *rtxQueue) UnbindLocalStream(*interceptor.StreamInfo) {
-	g.sender.mu.Lock()
-	defer g.sender.mu.Unlock()
-	g.sender.repair.next, g.sender.resends = nil, nil
+// pion calls UnbindLocalStream when the stream ends.
+func (q *rtxQueue) UnbindLocalStream(*interceptor.StreamInfo) {
+	q.sender.mu.Lock()
+	defer q.sender.mu.Unlock()
+	q.sender.rtx.next, q.sender.resends = nil, nil
 }
 
 func (s *Sender) resendFirst() {
@@ -219,9 +214,9 @@ func (s *Sender) resendFirst() {
 	}
 	s.repeats.again(r.original, time.Now())
 	s.shares.Retransmitted(r.header.MarshalSize() + len(r.payload))
-	if r.header.SSRC == s.repair.ssrc && s.repair.next != nil {
-		r.header.SequenceNumber = s.repair.sequence
-		s.repair.sequence++
+	if r.header.SSRC == s.rtx.ssrc && s.rtx.next != nil {
+		r.header.SequenceNumber = s.rtx.sequence
+		s.rtx.sequence++
 	}
 	s.mu.Unlock()
 	if _, err := r.next.Write(r.header, r.payload, r.attributes); err != nil {

@@ -18,9 +18,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// lossy drops every fiftieth packet that arrives, of media and of retransmissions, below the receiver's NACK
-// generator. It counts what it lets through of the retransmission stream, and what of that has a transport-wide
-// number.
+// lossy drops every fiftieth packet that arrives, of media and retransmissions, before the receiver's NACK generator.
+// It counts the retransmissions that it passes, and how many of these have a transport-wide number.
 type lossy struct {
 	interceptor.NoOp
 	again, numbered atomic.Int32
@@ -48,7 +47,7 @@ func (l *lossy) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.
 	})
 }
 
-// reported records the reports on packets, by their ID.
+// reported notes what is reported of the packets of a sender, by their ID.
 type reported struct {
 	mu       sync.Mutex
 	lost     map[uint64]bool
@@ -73,7 +72,7 @@ func (r *reported) add(feedback []adapt.Feedback, form adapt.FeedbackKind) {
 	}
 }
 
-// count returns how many packets were reported, and how many of them as lost.
+// count returns the number of reported packets, and of those reported lost.
 func (r *reported) count() (all, lost, disorder int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +84,7 @@ func (r *reported) count() (all, lost, disorder int) {
 	return len(r.lost), lost, r.disorder
 }
 
-// Retransmissions have to pass the pacer and arrive: pion's own pacers know no retransmission stream and lose them.
+// Retransmissions must pass the pacer and arrive: pion's own pacers do not know a retransmission stream and lose them.
 func TestLostPacketsAreSentAgain(t *testing.T) {
 	t.Run("transport-wide feedback", func(t *testing.T) {
 		lostPacketsAreSentAgain(t, adapt.TWCC,
@@ -97,25 +96,25 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	})
 }
 
-// lostPacketsAreSentAgain has a receiver that reports in a form.
+// lostPacketsAreSentAgain uses a receiver with one form of reports.
 func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure func(*webrtc.MediaEngine,
 	*interceptor.Registry) error,
 ) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	sender := newSender(t, Config{StartRate: 20_000_000})
+	l := newSender(t, Config{StartRate: 20_000_000})
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
-	api, err := sender.NewAPI(settings)
+	api, err := l.NewAPI(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	sender, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pc.Close()
+	defer sender.Close()
 
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
@@ -155,18 +154,18 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 		webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
 		t.Fatal(err)
 	}
-	rtpSender, err := pc.AddTrack(sender.track.Local())
+	rtpSender, err := sender.AddTrack(l.track)
 	if err != nil {
 		t.Fatal(err)
 	}
 	connected := make(chan struct{})
 	once := sync.OnceFunc(func() { close(connected) }) // on a machine that stands still for seconds it comes back
-	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+	sender.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateConnected {
 			once()
 		}
 	})
-	negotiate(t, receiver, pc)
+	negotiate(t, receiver, sender)
 	told := reported{lost: map[uint64]bool{}}
 	go func() { // pion handles NACKs while somebody reads
 		for {
@@ -174,11 +173,11 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 			if err != nil {
 				return
 			}
-			told.add(sender.Receive(time.Now(), packets).Feedback, form)
+			told.add(l.Receive(time.Now(), packets).Feedback, form)
 		}
 	}()
 	done := make(chan error, 1)
-	go func() { done <- sender.Run(ctx) }()
+	go func() { done <- l.Run(ctx) }()
 	select {
 	case <-connected:
 	case <-ctx.Done():
@@ -191,9 +190,9 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 	defer ticker.Stop()
 	for written := 0; written < frames; {
 		<-ticker.C
-		// A keyframe would replace a waiting frame, whose packets would then never arrive. Another frame is refused, and
-		// the loop repeats it.
-		w, err := sender.track.WriteAccessUnit(unit(perFrame*1000, false, time.Now()))
+		// A keyframe would replace a waiting frame, whose packets then never come. Another frame is refused, and
+		// written again.
+		w, err := l.track.WriteAccessUnit(unit(perFrame*1000, false, time.Now()))
 		switch {
 		case err == nil:
 			written++
@@ -203,16 +202,16 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 		}
 	}
 	seen := map[uint16]bool{}
-	// The last packets may be lost with nothing after them that shows the gap.
+	// The last packets may be lost without a later packet that shows the gap.
 	for len(seen) < sent-perFrame {
 		select {
 		case n := <-numbers:
 			seen[n] = true
 		case <-ctx.Done():
-			t.Fatalf("%d of %d packets arrived; sent again: %d", len(seen), sent, sender.Stats().Retransmissions)
+			t.Fatalf("%d of %d packets arrived; sent again: %d", len(seen), sent, l.Stats().Retransmissions)
 		}
 	}
-	counts := sender.Stats()
+	counts := l.Stats()
 	if counts.Refused[pacing.RefusedFull]+counts.Refused[pacing.RefusedShare] != 0 {
 		t.Errorf("counts are %+v; want no retransmission refused for its room", counts)
 	}
@@ -223,7 +222,7 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 	if again := loss.again.Load(); again == 0 || want != loss.numbered.Load() {
 		t.Errorf("%d packets came again, %d of them numbered; want some, and %d", again, loss.numbered.Load(), want)
 	}
-	// Every packet that left is reported, but for the last ones: retransmissions count like any other.
+	// Every sent packet is reported, except the last ones. Retransmissions count like others.
 	for {
 		all, lost, disorder := told.count()
 		if uint64(all)+2*perFrame >= counts.Packets {
@@ -237,7 +236,7 @@ func lostPacketsAreSentAgain(t *testing.T, form adapt.FeedbackKind, configure fu
 		case <-ticker.C:
 		case <-ctx.Done():
 			t.Fatalf("%d of %d packets were reported; %+v, %d lost %d",
-				all, counts.Packets, sender.Stats(), lost, loss.again.Load())
+				all, counts.Packets, l.Stats(), lost, loss.again.Load())
 		}
 	}
 	cancel()

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// maxPadding is the most padding that one RTP packet can carry (RFC 3550, section 5.1: one byte says how much).
+	// maxPadding is the most padding that one RTP packet can have (RFC 3550, section 5.1: one byte has its length).
 	maxPadding = 255
 	// maxPadRequest bounds one request for padding: 20 ms at 100 Mbit/s.
 	maxPadRequest = 250_000
 )
 
-// SendPadding asks for a probe: until request.Bytes have left or its time is over, everything goes out at the
-// request's rate when that is above the pacing rate, counts towards it and has its ProbeID, and when no media waits,
-// packets without media fill the rest. Another request replaces it. Before the first media nothing is sent.
+// SendPadding requests a probe. Until request.Bytes are sent or its time is over, everything is sent at the request's
+// rate if that is above the pacing rate, counts towards the request and has its ProbeID. If no media waits, packets
+// without media fill the rest. Another request replaces it. Nothing is sent before the first media.
 func (s *Sender) SendPadding(request adapt.PadRequest) {
 	request.Bytes = min(request.Bytes, maxPadRequest)
 	s.mu.Lock()
@@ -28,8 +28,8 @@ func (s *Sender) SendPadding(request adapt.PadRequest) {
 	s.notify()
 }
 
-// Run sends what is handed over, at the pacing rate, until ctx ends. Afterwards everything that is handed over is
-// refused with io.ErrClosedPipe.
+// Run sends what is enqueued, at the pacing rate, until ctx ends. Afterwards every access unit is refused with
+// io.ErrClosedPipe.
 func (s *Sender) Run(ctx context.Context) error {
 	defer func() {
 		s.mu.Lock()
@@ -68,7 +68,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// next tells whose turn it is, at which rate, and what is to be noted of the packet.
+// next returns whose turn it is, at which rate, and the label of the packet.
 func (s *Sender) next(now time.Time) (who pacing.Turn, rate int, what label) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func (s *Sender) next(now time.Time) (who pacing.Turn, rate int, what label) {
 	return who, rate, what
 }
 
-// send sends one packet and returns how many bytes reached the transport.
+// send sends one packet and returns how many bytes the transport accepted.
 func (s *Sender) send(who pacing.Turn, what label) int {
 	s.mu.Lock()
 	s.label = what
@@ -101,7 +101,7 @@ func (s *Sender) send(who pacing.Turn, what label) int {
 	defer s.mu.Unlock()
 	bytes := int(s.stats.Bytes - before)
 	if bytes == 0 && who == pacing.Padding {
-		s.padding = adapt.PadRequest{} // the transport takes nothing; to try again at once would be a busy loop
+		s.padding = adapt.PadRequest{} // the transport accepts nothing; trying again at once would be a busy loop
 	}
 	return bytes
 }
@@ -125,18 +125,18 @@ func (s *Sender) sendFirst() {
 	track.write(p)
 }
 
-// pad sends a packet of padding: on the retransmission stream where there is one, as that leaves the numbers of the
-// media alone, else between two frames of the media.
+// pad sends a packet of padding: on the retransmission stream if there is one, which leaves the numbers of the media
+// alone, else between two frames of the media.
 func (s *Sender) pad() {
 	s.mu.Lock()
 	n, track := byte(min(s.padding.Bytes, maxPadding)), s.track
 	header := rtp.Header{
 		Version: 2, Padding: true, PaddingSize: n,
-		SSRC: s.repair.ssrc, PayloadType: s.repair.payloadType, SequenceNumber: s.repair.sequence,
+		SSRC: s.rtx.ssrc, PayloadType: s.rtx.payloadType, SequenceNumber: s.rtx.sequence,
 	}
-	next := s.repair.next
+	next := s.rtx.next
 	if next != nil {
-		s.repair.sequence++
+		s.rtx.sequence++
 	}
 	s.mu.Unlock()
 	if next == nil {

@@ -6,12 +6,13 @@ import (
 	"wavryhost/adapt"
 )
 
-// smallerSizes are the packet sizes that are tried, one after the other, where larger packets do not arrive. 1000
-// bytes pass a path of 1150 bytes with SRTP, UDP and IPv6 around them, and every IPv4 path carries 576.
+// smallerSizes are the packet sizes to try, one after the other, if larger packets do not arrive. 1000 bytes pass a
+// path of 1150 bytes with SRTP, UDP and IPv6 headers. 576 is the minimum of IPv4.
 var smallerSizes = []int{1000, 800, 576}
 
-// A path drops large packets if so many of the largest are lost in a row, over so long, while so many small packets
-// arrive and few of them are lost. Random loss of 20 % looks like this once in ten million times.
+// These constants distinguish a path that drops large packets from random loss: so many of the largest are lost in a
+// row, over so long, while so many small ones arrive and few of them are lost. 20 % random loss looks like it once in
+// ten million times.
 const (
 	largeLost    = 10
 	largeLostFor = 250 * time.Millisecond
@@ -19,16 +20,16 @@ const (
 )
 
 // packetSize finds out whether packets of the largest size arrive, with media as its probes (RFC 8899, section 4.3).
-// Where no message of ICMP comes back, that they never do is all that shows.
+// Without ICMP messages, their loss is the only sign.
 type packetSize struct {
 	size int // of the largest packets
-	// Since one of the largest arrived:
+	// Since the last of the largest packets arrived:
 	lost               int       // how many of them were lost
 	since              time.Time // when the first of these was reported
 	arrived, lostSmall int       // how many others arrived and were lost
 }
 
-// smaller returns the next size to try, 0 where there is none.
+// smaller returns the next size to try; 0 for none.
 func (s *packetSize) smaller() int {
 	for _, size := range smallerSizes {
 		if size < s.size {
@@ -38,7 +39,7 @@ func (s *packetSize) smaller() int {
 	return 0
 }
 
-// report takes a report on packets. It reports whether it has reduced the size of packets.
+// report reads feedback. It reports whether packets must be smaller from now on, and then reduces the size.
 func (s *packetSize) report(f adapt.Feedback) bool {
 	next := s.smaller()
 	if next == 0 || f.Kind == adapt.RR || f.Kind == adapt.Echo {
@@ -46,7 +47,7 @@ func (s *packetSize) report(f adapt.Feedback) bool {
 	}
 	for i := range f.Packets {
 		switch p := &f.Packets[i]; {
-		case p.Size > s.size: // of before
+		case p.Size > s.size: // from before the reduction
 		case p.Size > next && !p.Lost:
 			s.begin(s.size)
 		case p.Size > next:
@@ -66,13 +67,13 @@ func (s *packetSize) report(f adapt.Feedback) bool {
 	return true
 }
 
-// begin forgets what was counted.
+// begin clears the counts.
 func (s *packetSize) begin(size int) { *s = packetSize{size: size} }
 
-// PacketSize returns the size of the largest packets that are sent at present, in bytes.
+// PacketSize returns the current size of the largest packets, in bytes.
 func (s *Sender) PacketSize() int { return int(s.packetSize.Load()) }
 
-// RestorePacketSize tries packets of the configured size again: the path is another.
+// RestorePacketSize tries packets of the configured size again, because the path has changed.
 func (s *Sender) RestorePacketSize() {
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
@@ -80,7 +81,7 @@ func (s *Sender) RestorePacketSize() {
 	s.packetSize.Store(int64(s.cfg.MTU))
 }
 
-// resize takes in what a report says of the packets' sizes. The caller holds receiving.
+// resize reduces the packet size if a report requires it. The caller holds receiving.
 func (s *Sender) resize(r *Report) {
 	for _, f := range r.Feedback {
 		if s.sizes.report(f) {
@@ -91,7 +92,7 @@ func (s *Sender) resize(r *Report) {
 	if !r.Smaller {
 		return
 	}
-	// What has the old size does not arrive, however often it is sent.
+	// Packets of the old size do not arrive, however often they are sent.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resends = nil

@@ -8,7 +8,7 @@ import (
 	"wavryhost/adapt"
 )
 
-// sized plays frames of 4.1 kB over a path, with feedback each 50 ms, and returns the size after each second.
+// sized sends frames of 4.1 kB over a path, with feedback every 50 ms, and returns the size after each second.
 func sized(seconds int, lose func(size int, at time.Duration) bool) (sizes []int) {
 	s := packetSize{}
 	s.begin(1200)

@@ -8,23 +8,21 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// Report is what a compound RTCP packet said.
+// Report is the content of a compound RTCP packet.
 type Report struct {
 	Feedback []adapt.Feedback
-	// PLI and FIR ask for a keyframe (RFC 4585, section 6.3.1; RFC 5104, section 4.3.1).
+	// PLI and FIR report whether the viewer requests a keyframe (RFC 4585, section 6.3.1; RFC 5104, section 4.3.1).
 	PLI, FIR bool
-	// NACKs counts the packets asked for again.
-	NACKs int
-	// Smaller is set when packets of the largest size do not arrive, so that smaller ones are sent from here on.
+	// Smaller reports whether packets of the largest size do not arrive, so that smaller ones are sent from now on.
 	Smaller bool
-	// Bye is set when the peer ended its stream.
+	// Bye reports whether the peer has ended its stream.
 	Bye bool
 }
 
-// maxReported bounds the packets of one transport feedback that are looked at. The message could claim 65535.
+// maxReported bounds the packets that are read from one feedback message, which could claim 65535.
 const maxReported = 8192
 
-// wrapping unwraps a receiver's clock of so many bits.
+// wrapping unwraps a receiver's clock with that many bits.
 type wrapping struct {
 	newest int64
 	any    bool
@@ -46,10 +44,10 @@ func (c *wrapping) unwrap(reference uint32, bits uint) int64 {
 	return r
 }
 
-// arrivalEpoch is where the receiver's clock begins, for us: any moment but the zero time, far from negative times.
+// arrivalEpoch is the begin of the receiver's clock for us: any time that is neither zero nor near negative times.
 var arrivalEpoch = time.Unix(1<<30, 0)
 
-// Receive translates what the peer reports. Packets that make no sense are counted, never an error.
+// Receive translates what the peer reports. Invalid packets are counted, and never an error.
 func (s *Sender) Receive(now time.Time, packets []rtcp.Packet) Report {
 	var r Report
 	for _, p := range packets {
@@ -71,9 +69,6 @@ func (s *Sender) Receive(now time.Time, packets []rtcp.Packet) Report {
 		case *rtcp.FullIntraRequest:
 			r.FIR = r.FIR || s.intraRequested(p)
 		case *rtcp.TransportLayerNack:
-			for _, n := range p.Nacks {
-				r.NACKs += len(n.PacketList())
-			}
 			if f, ok := s.missing(now, p); ok {
 				r.Feedback = append(r.Feedback, f)
 			}
@@ -87,7 +82,7 @@ func (s *Sender) Receive(now time.Time, packets []rtcp.Packet) Report {
 	return r
 }
 
-// intraRequested reports whether a full intra request is new. A request is repeated with its number until it is
+// intraRequested reports whether a full intra request is new: a request is repeated with its number until it is
 // answered (RFC 5104, section 4.3.1.1).
 func (s *Sender) intraRequested(p *rtcp.FullIntraRequest) bool {
 	s.receiving.Lock()
@@ -99,14 +94,14 @@ func (s *Sender) intraRequested(p *rtcp.FullIntraRequest) bool {
 	return fresh
 }
 
-// serial follows a number of 8 bits that counts up and wraps.
+// serial follows an 8-bit number that counts up and wraps.
 type serial struct {
 	newest uint8
 	any    bool
 }
 
-// step returns how far n is ahead of the newest number so far: 1 for the next and for the first, 0 for a repeated one,
-// and below for an older one.
+// step returns how far n is ahead of the newest number: 1 for the next and for the first, 0 for a repetition, negative
+// for an older one.
 func (s *serial) step(n uint8) int {
 	d := 1
 	if s.any {
@@ -124,18 +119,18 @@ func (s *Sender) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (ada
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
 	sequence, ok := s.history.base(p.BaseSequenceNumber)
-	if !ok || !s.speaks(adapt.TWCC) {
+	if !ok || !s.accepts(adapt.TWCC) {
 		s.count(0, uint64(p.PacketStatusCount))
 		return adapt.Feedback{}, false
 	}
 	switch d := s.messages.step(p.FbPktCount); {
 	case d <= 0:
 		s.mu.Lock()
-		s.stats.FeedbackLate++
+		s.stats.Feedback[FeedbackLate]++
 		s.mu.Unlock()
 	case d > 1:
 		s.mu.Lock()
-		s.stats.FeedbackLost += uint64(d - 1)
+		s.stats.Feedback[FeedbackLost] += uint64(d - 1)
 		s.mu.Unlock()
 	}
 	arrived := arrivalEpoch.Add(time.Duration(s.clock.unwrap(p.ReferenceTime, 24)) * 64 * time.Millisecond)
@@ -186,7 +181,7 @@ func (s *Sender) transportFeedback(now time.Time, p *rtcp.TransportLayerCC) (ada
 	return f, len(f.Packets) > 0
 }
 
-// eachSymbol calls one for every packet that chunk covers, until it returns false.
+// eachSymbol calls one for every packet in chunk, until it returns false.
 func eachSymbol(chunk rtcp.PacketStatusChunk, one func(symbol uint16) bool) bool {
 	switch c := chunk.(type) {
 	case *rtcp.RunLengthChunk:
@@ -205,7 +200,7 @@ func eachSymbol(chunk rtcp.PacketStatusChunk, one func(symbol uint16) bool) bool
 	return true
 }
 
-// measured notes the newest round trip. It counts for retransmissions only.
+// measured notes the newest round trip. Only retransmissions use it.
 func (s *Sender) measured(rtt time.Duration) {
 	s.mu.Lock()
 	s.rtt = min(rtt, time.Second)
@@ -217,7 +212,7 @@ func (s *Sender) count(twice, never uint64) {
 		return
 	}
 	s.mu.Lock()
-	s.stats.ReportedTwice += twice
-	s.stats.NeverSent += never
+	s.stats.Feedback[FeedbackRepeated] += twice
+	s.stats.Feedback[FeedbackUnknown] += never
 	s.mu.Unlock()
 }

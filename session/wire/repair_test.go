@@ -22,7 +22,7 @@ func TestRetransmissionsPassThePacer(t *testing.T) {
 		media := r.packets()
 		asked := []uint16{media[2].header.SequenceNumber, media[3].header.SequenceNumber}
 
-		// A frame is on its way; what is asked for again goes first.
+		// A frame is being sent; retransmissions go first.
 		if _, err := r.sender.track.WriteAccessUnit(unit(20_000, false, time.Now())); err != nil {
 			t.Fatal(err)
 		}
@@ -55,9 +55,8 @@ func TestRetransmissionsPassThePacer(t *testing.T) {
 	})
 }
 
-// The retransmission stream is an RTP stream of its own: numbers that repeat are replays to SRTP, and numbers that
-// jump by more than half their range make sender and receiver disagree on its rollover counter (RFC 3711, section
-// 3.3.1).
+// The retransmission stream is an RTP stream of its own. Repeated numbers are replays to SRTP. Numbers that jump by
+// more than half their range make sender and receiver disagree on the rollover counter (RFC 3711, section 3.3.1).
 func TestRetransmissionStreamHasNumbersInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, true)
@@ -120,7 +119,7 @@ func TestRetransmissionWithoutAStreamOfItsOwn(t *testing.T) {
 	})
 }
 
-// Receivers ask again and again until a packet is there. More copies behind the first would fill the path.
+// Receivers repeat a NACK until the packet arrives. Further copies behind the first would fill the path.
 func TestPacketsAreSentAgainOnceARoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, true)
@@ -142,7 +141,7 @@ func TestPacketsAreSentAgainOnceARoundTrip(t *testing.T) {
 	})
 }
 
-// However many packets are requested again, new pictures are sent.
+// The picture continues however many packets are requested.
 func TestRetransmissionsShareWithMedia(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 1_000_000}, true)
@@ -175,7 +174,7 @@ func TestRetransmissionsShareWithMedia(t *testing.T) {
 	})
 }
 
-// A receiver that asks without end gets a packet a few times, and none that it can no longer use.
+// A receiver that repeats its NACK gets a packet a few times, and none that it can no longer use.
 func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -210,7 +209,7 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 				}
 				s := r.sender.Stats()
 				if s.Retransmissions != c.want || s.Refused[c.why] == 0 {
-					t.Errorf("asked 30 times, sent again %d times, refused %v; want %d, and some because of %v",
+					t.Errorf("asked 30 times, sent again %d times, requests refused %v; want %d, and some because of %v",
 						s.Retransmissions, s.Refused, c.want, c.why)
 				}
 			})
@@ -218,12 +217,12 @@ func TestRetransmissionsOfAPacketAreBounded(t *testing.T) {
 	}
 }
 
-// A receiver that never gets a packet cannot decode its picture. It may request a keyframe seconds later.
+// A receiver that permanently lacks a packet cannot decode. It may request a keyframe only seconds later.
 func TestRefusedPacketBreaksThePicture(t *testing.T) {
 	const rtt = 100 * time.Millisecond
 	for _, c := range []struct {
 		name string
-		// key says that a keyframe follows the packet that is asked for.
+		// key reports whether a keyframe follows the requested packet.
 		key  bool
 		asks func(t *testing.T, r *rig, number uint16)
 		want int
@@ -304,8 +303,8 @@ func TestOldPacketsAreNotRetransmitted(t *testing.T) {
 	})
 }
 
-// pion's receivers do not see what came on the retransmission stream, and ask on. Their transport feedback says that
-// it came.
+// pion's receivers do not see packets on the retransmission stream, and repeat their NACK. Their transport feedback
+// reports these packets.
 func TestWhatArrivedIsNotRetransmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, true)
@@ -320,7 +319,7 @@ func TestWhatArrivedIsNotRetransmitted(t *testing.T) {
 		time.Sleep(30 * time.Millisecond)
 		all := r.packets()
 		again := all[len(all)-1]
-		// The repetition has come, and the late one, too.
+		// The retransmission and the late original have arrived.
 		receive(r.sender, time.Now(), feedback(again.number(t), 1, 1))
 		receive(r.sender, time.Now(), feedback(media[2].number(t), 1, 1))
 		for range 10 {
@@ -334,7 +333,7 @@ func TestWhatArrivedIsNotRetransmitted(t *testing.T) {
 	})
 }
 
-// A receiver's SRTP discards a second copy of a packet before its transport feedback sees it. That is no loss.
+// A receiver's SRTP discards a second copy of a packet before its transport feedback counts it. That is not a loss.
 func TestCopiesThatTheReceiverDiscardsAreNoLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 100_000_000}, false)
@@ -352,7 +351,7 @@ func TestCopiesThatTheReceiverDiscardsAreNoLoss(t *testing.T) {
 		if len(all) != 2*n {
 			t.Fatalf("%d packets of %d were sent again", len(all)-n, n)
 		}
-		// The last copy alone arrives, with the original of none of the others missing.
+		// Only the last copy arrives, and all other originals do.
 		arrivals := make([]int, 0, len(all))
 		for i := range all {
 			arrived := 0
@@ -375,7 +374,7 @@ func TestCopiesThatTheReceiverDiscardsAreNoLoss(t *testing.T) {
 	})
 }
 
-// Whatever a receiver asks for, it gets no more than half of what is sent.
+// Retransmissions get at most half of what is sent, whatever a receiver requests.
 func TestRetransmissionsHaveAShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Config{StartRate: 20_000_000}, true)

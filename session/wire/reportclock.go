@@ -9,15 +9,14 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// keptReports is how many sender reports are remembered: a receiver names the newest that it has got, and one is sent
-// a second.
+// keptReports is how many sender reports are remembered. A receiver refers to the newest that it has, and one is sent
+// per second.
 const keptReports = 16
 
-// reportClock makes round trips from receiver reports independent of steps of the wall clock. A report names the
-// sender report that it answers by that one's NTP time; from there to here the wall clock may have been set. The time
-// of each sender report is kept by the monotonic clock, and what comes in is rewritten so that its round trip by the
-// wall clock of now is the true one: for this package, and for pion's NACK responder, which holds packets back for a
-// round trip.
+// reportClock makes round trips from receiver reports independent of steps of the wall clock. A report refers to a
+// sender report by its NTP time, and the wall clock may have been set since. reportClock keeps the time of each sender
+// report by the monotonic clock. It rewrites incoming reports so that their round trip by the current wall clock is the
+// true one. Both this package and pion's NACK responder, which delays packets by a round trip, use it.
 type reportClock struct {
 	interceptor.NoOp
 
@@ -26,25 +25,25 @@ type reportClock struct {
 	n    int
 }
 
-// sentReport is the middle of a sender report's NTP time, by which receivers name it, and when it left.
+// sentReport is the middle of a sender report's NTP time, which receivers use to refer to it, and when it was sent.
 type sentReport struct {
 	stamp uint32
 	at    time.Time
 }
 
-// BindRTCPWriter notes the sender reports that leave.
+// BindRTCPWriter notes the sent sender reports.
 func (c *reportClock) BindRTCPWriter(next interceptor.RTCPWriter) interceptor.RTCPWriter {
 	return interceptor.RTCPWriterFunc(func(packets []rtcp.Packet, a interceptor.Attributes) (int, error) {
 		for _, p := range packets {
 			if r, ok := p.(*rtcp.SenderReport); ok {
-				c.note(uint32(r.NTPTime>>16), time.Now()) // the middle 32 bits are wanted
+				c.note(uint32(r.NTPTime>>16), time.Now()) // the middle 32 bits
 			}
 		}
 		return next.Write(packets, a)
 	})
 }
 
-// BindRTCPReader rewrites what comes in.
+// BindRTCPReader rewrites received reports.
 func (c *reportClock) BindRTCPReader(next interceptor.RTCPReader) interceptor.RTCPReader {
 	return interceptor.RTCPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
 		n, a, err := next.Read(b, a)
@@ -62,7 +61,7 @@ func (c *reportClock) note(stamp uint32, at time.Time) {
 	c.n++
 }
 
-// since returns how long ago a sender report left, by the monotonic clock.
+// since returns how long ago a sender report was sent, by the monotonic clock.
 func (c *reportClock) since(stamp uint32, now time.Time) (time.Duration, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,9 +73,9 @@ func (c *reportClock) since(stamp uint32, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
-// rewrite goes through the report blocks of a compound packet (RFC 3550, sections 6.4.1 and 6.4.2). The time of the
-// last sender report becomes what the wall clock of now says of the true age of that report; it becomes 0, unknown,
-// where that report was never sent, or is younger than the receiver claims to hold it.
+// rewrite changes the report blocks of a compound packet (RFC 3550, sections 6.4.1 and 6.4.2). The time of the last
+// sender report becomes the current wall clock minus the true age of that report. It becomes 0, unknown, if that report
+// was never sent, or is younger than the receiver claims to hold it.
 func (c *reportClock) rewrite(b []byte, now time.Time) {
 	const header, senderInfo, block = 8, 20, 24
 	for len(b) >= 4 {

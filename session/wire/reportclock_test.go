@@ -7,8 +7,8 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// The wall clock is set between a sender report and the receiver report that answers it. The round trip is 20 ms by
-// the monotonic clock, whatever the wall clock does.
+// The wall clock is set between a sender report and the receiver report that answers it. The round trip stays 20 ms, by
+// the monotonic clock.
 func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 	const rtt, held = 20 * time.Millisecond, 100 * time.Millisecond
 	for _, c := range []struct {
@@ -23,11 +23,11 @@ func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 		{"an hour ahead", time.Hour},
 		{"a day back", -24 * time.Hour},
 	} {
-		s := newSender(t, Config{})
-		s.track.ssrc = 7
+		l := newSender(t, Config{})
+		l.track.ssrc = 7
 		var clock reportClock
 		now := time.Now()
-		// What the wall clock said before the step, and what the report has.
+		// The time by the wall clock before the step, as in the report.
 		before := uint32(ntp64(now.Add(-c.step)) >> 16)
 		clock.note(before, now.Add(-rtt-held))
 		for _, p := range []rtcp.Packet{
@@ -49,7 +49,7 @@ func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := s.Receive(now, packets).Feedback
+			f := l.Receive(now, packets).Feedback
 			if got := f[0].RTT; got < rtt-time.Millisecond || got > rtt+time.Millisecond {
 				t.Errorf("%s, %T: round trip %v; want %v", c.name, p, got, rtt)
 			}
@@ -57,7 +57,7 @@ func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 	}
 }
 
-// Reports that answer nothing, or that claim to have held a report longer than it exists, tell no round trip.
+// Reports that answer nothing, or that claim to have held a report longer than it exists, give no round trip.
 func TestRoundTripsThatCannotBe(t *testing.T) {
 	now := time.Now()
 	sent := uint32(ntp64(now.Add(-time.Second)) >> 16)
@@ -69,8 +69,8 @@ func TestRoundTripsThatCannotBe(t *testing.T) {
 		{"held longer than it exists", sent, 2 * 65536},
 		{"held for ever", sent, 1<<32 - 1},
 	} {
-		s := newSender(t, Config{})
-		s.track.ssrc = 7
+		l := newSender(t, Config{})
+		l.track.ssrc = 7
 		var clock reportClock
 		clock.note(sent, now.Add(-time.Second))
 		data, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
@@ -85,13 +85,13 @@ func TestRoundTripsThatCannotBe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := s.Receive(now, packets).Feedback; f[0].RTT != 0 {
+		if f := l.Receive(now, packets).Feedback; f[0].RTT != 0 {
 			t.Errorf("%s: round trip %v; want none", c.name, f[0].RTT)
 		}
 	}
 }
 
-// FuzzReportClock gives whatever comes to rewrite: it changes the time of the last sender report, and nothing else.
+// FuzzReportClock passes arbitrary bytes to rewrite: only the time of the last sender report may change.
 func FuzzReportClock(f *testing.F) {
 	data, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
 		SSRC: 7, LastSenderReport: 5,

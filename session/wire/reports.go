@@ -9,10 +9,11 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// mostAsked bounds the packets of one request for retransmission: a second at 3 Mbit/s.
-const mostAsked = 256
+// maxNACKed bounds the packets that one NACK is translated to: one second at 3 Mbit/s.
+const maxNACKed = 256
 
-// media returns our media's stream, and what was sent on it where the peer reports on no single packets, else nil.
+// media returns the SSRC of our media. If the peer's reports do not list packets, it also returns the packets that were
+// sent, else nil.
 func (s *Sender) media() (ssrc webrtc.SSRC, sent *history) {
 	s.mu.Lock()
 	track := s.track
@@ -45,7 +46,7 @@ func (s *Sender) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) [
 		}
 		if b.LastSenderReport != 0 {
 			// All three are in 1/65536 s; the middle 32 bits of NTP time wrap every 18 hours.
-			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay // the middle 32 bits are wanted
+			rtt := uint32(ntp64(now)>>16) - b.LastSenderReport - b.Delay // the middle 32 bits
 			if rtt < 1<<31 {
 				f.RTT = time.Duration(rtt) * time.Second / 65536
 				if f.RTT > 0 {
@@ -54,7 +55,7 @@ func (s *Sender) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) [
 			}
 		}
 		if sent != nil && s.form == adapt.RR {
-			// The cycles in the upper 16 bits are ignored: some receivers send none.
+			// The cycles in the upper 16 bits are not used: some receivers send none.
 			newest, _ := sent.base(uint16(b.LastSequenceNumber))
 			if p, ok := sent.find(newest); ok {
 				f.Packets = append(f.Packets, p)
@@ -70,9 +71,9 @@ func (s *Sender) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) [
 	return list
 }
 
-// missing translates a request for packets again (RFC 4585, section 6.2.1): what was sent since the newest packet that
-// is known to have arrived, up to the one after the last of those asked for. A request that tells of none later is a
-// repeated one.
+// missing translates a NACK (RFC 4585, section 6.2.1). The feedback has the packets that were sent since the newest
+// packet known to have arrived, up to the one after the last requested packet. A request without a later packet is a
+// repetition.
 func (s *Sender) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedback, bool) {
 	ssrc, sent := s.media()
 	if sent == nil || webrtc.SSRC(p.MediaSSRC) != ssrc {
@@ -81,7 +82,7 @@ func (s *Sender) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedb
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
 	if s.form != adapt.RR {
-		return adapt.Feedback{}, false // reports on packets tell more
+		return adapt.Feedback{}, false // other reports have more information
 	}
 	numbers := map[int64]bool{}
 	last := int64(-1)
@@ -96,7 +97,7 @@ func (s *Sender) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedb
 		return adapt.Feedback{}, false
 	}
 	f := adapt.Feedback{At: now, Kind: adapt.NACK}
-	for n := max(s.newest+1, last+2-mostAsked); n <= last+1; n++ {
+	for n := max(s.newest+1, last+2-maxNACKed); n <= last+1; n++ {
 		if one, ok := sent.find(n); ok {
 			one.Lost = numbers[n]
 			f.Packets = append(f.Packets, one)

@@ -20,7 +20,7 @@ const (
 	idPlayoutDelay        = 5
 )
 
-// onWire is a packet as it left for the network.
+// onWire is a packet as it was sent to the network.
 type onWire struct {
 	header  rtp.Header
 	payload []byte
@@ -38,7 +38,7 @@ func (p onWire) number(t testing.TB) uint16 {
 	return e.TransportSequence
 }
 
-// rig is a sender with its track bound to the whole chain of interceptors, and a network that notes what comes out.
+// rig is a sender with its track bound to the whole chain of interceptors, and a network that notes the packets.
 type rig struct {
 	sender *Sender
 	rtcp   interceptor.RTCPReader
@@ -106,14 +106,14 @@ func (r *rig) network(header *rtp.Header, payload []byte, _ interceptor.Attribut
 	return size, nil
 }
 
-// packets returns what left so far.
+// packets returns the packets sent so far.
 func (r *rig) packets() []onWire {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]onWire(nil), r.sent...)
 }
 
-// nack asks for packets of media again.
+// nack requests packets of media.
 func (r *rig) nack(t testing.TB, numbers ...uint16) {
 	t.Helper()
 	data, err := (&rtcp.TransportLayerNack{
@@ -129,7 +129,7 @@ func (r *rig) nack(t testing.TB, numbers ...uint16) {
 	}
 }
 
-// binding is what pion tells a track when the stream is negotiated.
+// binding is what pion passes to a track when the stream is negotiated.
 type binding struct {
 	webrtc.TrackLocalContext
 	codec  string

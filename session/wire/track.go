@@ -14,18 +14,19 @@ import (
 )
 
 const (
-	clockRate = 90_000 // of every video codec: RFC 6184, section 8.2.1, and RFC 9628, section 4.1
+	clockRate = 90_000 // clock rate of every video codec: RFC 6184, section 8.2.1, and RFC 9628, section 4.1
 
 	// TransportCC is the name of transport-wide sequence numbers.
 	TransportCC       = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 	uriAbsCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 	uriPlayoutDelay   = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 
-	// extensionBytes is what the header extensions take of a packet: 4 for their own header, 2+1 for the
+	// extensionBytes is the size of the header extensions in a packet: 4 for their own header, 2+1 for the
 	// transport-wide number, 3+1 for playout delay and 8+1 for the capture time, rounded up to whole words.
 	extensionBytes = 20
 	headerBytes    = 12
-	// maxPayload is what pion's NACK responder can keep of a packet: 1460 bytes, two of them for the original number.
+	// maxPayload is the largest payload that pion's NACK responder can keep: 1460 bytes, two of them for the original
+	// number.
 	maxPayload = 1458
 )
 
@@ -42,17 +43,17 @@ type Track struct {
 
 	mu           sync.Mutex
 	last         uint32 // RTP time of the newest packet sent
-	any          bool   // whether one was
+	any          bool   // reports whether media was sent
 	sequence     uint16
-	captureTime  uint8 // ids of the header extensions, 0 where the peer does not want one
+	captureTime  uint8 // IDs of the header extensions; 0 if the peer does not use one
 	playoutDelay uint8
 	ssrc         webrtc.SSRC
 }
 
-// Written is the result of WriteAccessUnit.
+// Written is the size of an access unit in packets.
 type Written struct{ Packets, Bytes int }
 
-// NewTrack makes the sender's track; a sender has one.
+// NewTrack returns the sender's track. A sender has one.
 func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
 	local, err := webrtc.NewTrackLocalStaticRTP(parameters(s.cfg.Codec)[0].RTPCodecCapability, id, streamID)
 	if err != nil {
@@ -69,23 +70,20 @@ func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.track != nil {
-		return nil, fmt.Errorf("wire: the sender has a track already")
+		return nil, fmt.Errorf("wire: the sender already has a track")
 	}
-	s.track, s.repair.sequence = t, binary.BigEndian.Uint16(seed[6:])
+	s.track, s.rtx.sequence = t, binary.BigEndian.Uint16(seed[6:])
 	return t, nil
 }
 
-// Local returns the track as pion wants it.
-func (t *Track) Local() webrtc.TrackLocal { return t }
-
-// Bind is called by pion when the stream is negotiated.
+// Bind sets up the track. pion calls it when the stream is negotiated.
 func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	t.mu.Lock()
 	t.ssrc = c.SSRC()
 	for _, e := range c.HeaderExtensions() {
 		switch e.URI {
 		case uriAbsCaptureTime:
-			t.captureTime = uint8(e.ID) // pion gives ids of one byte
+			t.captureTime = uint8(e.ID) // pion's IDs have one byte
 		case uriPlayoutDelay:
 			t.playoutDelay = uint8(e.ID)
 		}
@@ -95,7 +93,7 @@ func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 }
 
 // WriteAccessUnit packetizes au, which has the sender's codec, and hands it to the pacer. The RTP time is the capture
-// time at 90 kHz by the monotonic clock. It returns ErrFull when another access unit is waiting already and au is no
+// time at 90 kHz by the monotonic clock. It returns ErrFull if another access unit already waits and au is not a
 // keyframe; the stream must then continue with a keyframe. One goroutine at a time calls it.
 func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	stamp := t.stamp(au.Time)
@@ -127,11 +125,11 @@ func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	if len(packets) == 0 {
 		return Written{}, nil
 	}
-	return w, t.sender.take(batch{packets: packets, bytes: w.Bytes}, au.Key)
+	return w, t.sender.enqueue(batch{packets: packets, bytes: w.Bytes}, au.Key)
 }
 
-// stamp returns the RTP time of a capture time. Both times have readings of the monotonic clock, so that a step of the
-// wall clock does not show. No two access units have the same RTP time, or the receiver would take them for one frame.
+// stamp returns the RTP time of a capture time. Both are by the monotonic clock, so a step of the wall clock has no
+// effect. No two access units have the same RTP time: the receiver would take them for one frame.
 func (t *Track) stamp(at time.Time) uint32 {
 	if t.base.IsZero() {
 		t.base, t.ticks = at, -1
@@ -142,7 +140,7 @@ func (t *Track) stamp(at time.Time) uint32 {
 	return t.offset + uint32(t.ticks) // RTP time wraps
 }
 
-// ntp returns a wall clock time as the 64 bits of NTP, 32 of them behind the point (RFC 5905, section 6).
+// ntp returns a wall clock time in 64 bits of NTP, 32 of them fractional (RFC 5905, section 6).
 func ntp(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, ntp64(t))
 }
@@ -154,7 +152,8 @@ func ntp64(t time.Time) uint64 {
 	return seconds<<32 | rest<<32/1e9
 }
 
-// write sends one packet of media through pion. Sequence numbers are given here, where nothing is dropped any more.
+// write sends one packet of media through pion. Sequence numbers are assigned here, because nothing is dropped after
+// this.
 func (t *Track) write(p *rtp.Packet) {
 	t.mu.Lock()
 	p.SequenceNumber = t.sequence
@@ -166,8 +165,8 @@ func (t *Track) write(p *rtp.Packet) {
 	}
 }
 
-// writePadding sends one packet of n bytes of padding. It has the time stamp of the frame before it, as a receiver
-// expects of padding between frames.
+// writePadding sends one packet of n bytes of padding. It has the time stamp of the previous frame, as receivers expect
+// between frames.
 func (t *Track) writePadding(n byte) {
 	t.mu.Lock()
 	p := &rtp.Packet{Header: rtp.Header{
@@ -188,7 +187,7 @@ func (t *Track) begun() bool {
 	return t.any
 }
 
-// newest returns the RTP time of the newest packet sent.
+// newest returns the RTP time of the newest sent packet.
 func (t *Track) newest() uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -19,17 +19,17 @@ import (
 
 func newSender(t testing.TB, cfg Config) *Sender {
 	t.Helper()
-	s, err := New(cfg)
+	l, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.NewTrack("video", "test"); err != nil {
+	if _, err := l.NewTrack("video", "test"); err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return l
 }
 
-// unit is an access unit of one slice with n bytes.
+// unit returns an access unit of one slice with n bytes.
 func unit(n int, key bool, at time.Time) encode.AccessUnit {
 	nal := byte(1)
 	if key {
@@ -43,38 +43,35 @@ func unit(n int, key bool, at time.Time) encode.AccessUnit {
 }
 
 func TestOneAccessUnitWaits(t *testing.T) {
-	sender := newSender(t, Config{})
+	l := newSender(t, Config{})
 	now := time.Now()
 	for i, want := range []error{nil, nil, ErrFull} {
-		if _, err := sender.track.WriteAccessUnit(unit(3000, false, now)); !errors.Is(err, want) {
+		if _, err := l.track.WriteAccessUnit(unit(3000, false, now)); !errors.Is(err, want) {
 			t.Errorf("access unit %d: %v; want %v", i, err, want)
 		}
 	}
-	if _, err := sender.track.WriteAccessUnit(unit(9000, true, now)); err != nil {
+	if _, err := l.track.WriteAccessUnit(unit(9000, true, now)); err != nil {
 		t.Errorf("a keyframe does not replace what waits: %v", err)
 	}
-	before := sender.Queue()
-	packets, bytes := sender.Drop()
-	if after := sender.Queue(); packets == 0 || after.Packets != before.Packets-packets ||
-		after.Bytes != before.Bytes-bytes || after.Packets == 0 {
-		t.Errorf("Drop took %d packets of %+v and left %+v; want the begun access unit kept", packets, before, after)
+	if s := l.Stats(); s.Superseded != 1 {
+		t.Errorf("%d access units were superseded; want 1", s.Superseded)
 	}
-	if s := sender.Stats(); s.DroppedFull != 1 || s.Dropped != 2 {
-		t.Errorf("counts are %+v; want 1 refused and 2 dropped", s)
+	if q := l.Queue(); q.Bytes < 3000+9000 || q.Bytes > 3000+9000+2000 {
+		t.Errorf("%+v waits; want the first access unit and the keyframe", q)
 	}
 }
 
 func TestTimeStampIsCaptureTime(t *testing.T) {
-	s := newSender(t, Config{})
+	l := newSender(t, Config{})
 	base := time.Now()
 	var stamps []uint32
 	for _, d := range []time.Duration{0, 16 * time.Millisecond, 500 * time.Millisecond} {
-		s.current, s.waiting = batch{}, batch{}
-		if _, err := s.track.WriteAccessUnit(unit(100, true, base.Add(d))); err != nil {
+		l.current, l.waiting = batch{}, batch{}
+		if _, err := l.track.WriteAccessUnit(unit(100, true, base.Add(d))); err != nil {
 			t.Fatal(err)
 		}
-		stamps = append(stamps, s.current.packets[0].Timestamp)
-		if last := s.current.packets[len(s.current.packets)-1]; !last.Marker {
+		stamps = append(stamps, l.current.packets[0].Timestamp)
+		if last := l.current.packets[len(l.current.packets)-1]; !last.Marker {
 			t.Error("the last packet has no marker")
 		}
 	}
@@ -83,11 +80,11 @@ func TestTimeStampIsCaptureTime(t *testing.T) {
 	}
 }
 
-// A step of the wall clock, as by a time server, moves no RTP time.
+// A step of the wall clock does not change RTP time.
 func TestTimeStampIgnoresClockSteps(t *testing.T) {
-	s := newSender(t, Config{})
+	l := newSender(t, Config{})
 	stepped := func(at time.Time, seconds int64) time.Time {
-		// A time with a monotonic reading keeps its wall seconds in the 33 bits above 30 bits of nanoseconds.
+		// A time with a monotonic reading has its wall seconds in the 33 bits above 30 bits of nanoseconds.
 		word := (*uint64)(unsafe.Pointer(&at))
 		*word += uint64(seconds << 30)
 		return at
@@ -96,26 +93,26 @@ func TestTimeStampIgnoresClockSteps(t *testing.T) {
 	if d := stepped(base, 3600).Round(0).Sub(base.Round(0)); d != time.Hour {
 		t.Fatalf("the test moves the wall clock by %v; want 1h", d)
 	}
-	first := s.track.stamp(base)
+	first := l.track.stamp(base)
 	for i, step := range []int64{0, 3600, -86400} {
 		d := time.Duration(i+1) * 100 * time.Millisecond
-		if got, want := s.track.stamp(stepped(base.Add(d), step))-first, uint32(d.Milliseconds()*90); got != want {
+		if got, want := l.track.stamp(stepped(base.Add(d), step))-first, uint32(d.Milliseconds()*90); got != want {
 			t.Errorf("%v after the first, the wall clock stepped by %d s: %d ticks; want %d", d, step, got, want)
 		}
 	}
 }
 
 func TestTimeStampsDiffer(t *testing.T) {
-	s := newSender(t, Config{})
+	l := newSender(t, Config{})
 	now := time.Now()
-	first := s.track.stamp(now)
+	first := l.track.stamp(now)
 	for i, at := range []time.Time{now, now.Add(-time.Second), now.Add(time.Microsecond)} {
-		if got := s.track.stamp(at) - first; got != uint32(i+1) {
+		if got := l.track.stamp(at) - first; got != uint32(i+1) {
 			t.Errorf("time stamp %d is %d ticks after the first; want %d", i+1, got, i+1)
 		}
 	}
-	// 30 years, beyond what 64 bits of nanoseconds times 90000 hold.
-	if got, want := s.track.stamp(now.Add(30*365*24*time.Hour))-first,
+	// 30 years, beyond the range of nanoseconds times 90000 in 64 bits.
+	if got, want := l.track.stamp(now.Add(30*365*24*time.Hour))-first,
 		uint32(30*365*24*3600*90000&(1<<32-1)); got != want {
 		t.Errorf("after 30 years %d ticks; want %d", got, want)
 	}
@@ -140,7 +137,7 @@ func TestLargestPacketSizeGoesThrough(t *testing.T) {
 	})
 }
 
-// feedback builds a transport-wide report; 0 is lost, else the delta in units of 250 µs plus one.
+// feedback builds a transport-wide report: 0 means lost, else the delta in units of 250 µs plus one.
 func feedback(base uint16, reference uint32, deltas ...int) *rtcp.TransportLayerCC {
 	p := &rtcp.TransportLayerCC{
 		BaseSequenceNumber: base, PacketStatusCount: uint16(len(deltas)),
@@ -160,8 +157,8 @@ func feedback(base uint16, reference uint32, deltas ...int) *rtcp.TransportLayer
 	return p
 }
 
-func receive(s *Sender, now time.Time, p rtcp.Packet) []adapt.Packet {
-	r := s.Receive(now, []rtcp.Packet{p})
+func receive(l *Sender, now time.Time, p rtcp.Packet) []adapt.Packet {
+	r := l.Receive(now, []rtcp.Packet{p})
 	if len(r.Feedback) == 0 {
 		return nil
 	}
@@ -169,41 +166,40 @@ func receive(s *Sender, now time.Time, p rtcp.Packet) []adapt.Packet {
 }
 
 func TestTransportFeedback(t *testing.T) {
-	sender := newSender(t, Config{})
+	l := newSender(t, Config{})
 	now := time.Now()
 	for i := range 10 {
-		sender.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{},
-			content{})
+		l.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
 	}
 	// Across the wrap of the sequence number, and of the reference time.
-	first := receive(sender, now.Add(50*time.Millisecond), feedback(65530, 1<<24-1, 1, 5, 0, 9))
+	first := receive(l, now.Add(50*time.Millisecond), feedback(65530, 1<<24-1, 1, 5, 0, 9))
 	if len(first) != 4 || !first[2].Lost || first[0].Size != 1000 ||
 		first[3].Arrived.Sub(first[0].Arrived) != 3*time.Millisecond {
 		t.Fatalf("the first report is %+v", first)
 	}
-	second := receive(sender, now.Add(60*time.Millisecond), feedback(65534, 0, 1, 1, 1))
+	second := receive(l, now.Add(60*time.Millisecond), feedback(65534, 0, 1, 1, 1))
 	if len(second) != 3 || second[0].ID != 5 || second[2].ID != 7 {
 		t.Fatalf("the second report is %+v; want packets 5 to 7", second)
 	}
 	if d := second[0].Arrived.Sub(first[0].Arrived); d != 64*time.Millisecond {
 		t.Errorf("the reference time moved by %v over its wrap; want 64ms", d)
 	}
-	// The packet reported lost was only late.
-	if late := receive(sender, now, feedback(65532, 1, 1)); len(late) != 1 || late[0].Lost || late[0].ID != 3 {
+	// The packet that was reported lost was only late.
+	if late := receive(l, now, feedback(65532, 1, 1)); len(late) != 1 || late[0].Lost || late[0].ID != 3 {
 		t.Errorf("the late packet is %+v; want packet 3 received", late)
 	}
-	if again := receive(sender, now, feedback(65532, 1, 1)); again != nil {
+	if again := receive(l, now, feedback(65532, 1, 1)); again != nil {
 		t.Errorf("a repeated report is %+v; want nothing", again)
 	}
-	if never := receive(sender, now, feedback(1000, 2, 1, 1)); never != nil {
+	if never := receive(l, now, feedback(1000, 2, 1, 1)); never != nil {
 		t.Errorf("packets that were never sent are %+v; want nothing", never)
 	}
-	if s := sender.Stats(); s.ReportedTwice != 1 || s.NeverSent != 2 {
+	if s := l.Stats(); s.Feedback[FeedbackRepeated] != 1 || s.Feedback[FeedbackUnknown] != 2 {
 		t.Errorf("counts are %+v; want 1 repeated, 2 never sent", s)
 	}
 }
 
-// ccfb returns a report on packets of one stream: -1 for a lost packet, else the age of its arrival in 1/1024 s.
+// ccfb returns a report on packets of one stream: -1 for a lost packet, else the age of the arrival in 1/1024 s.
 func ccfb(reported uint32, ssrc uint32, begin uint16, ages ...int) *rtcp.CCFeedbackReport {
 	b := rtcp.CCFeedbackReportBlock{MediaSSRC: ssrc, BeginSequence: begin}
 	for _, age := range ages {
@@ -217,14 +213,13 @@ func ccfb(reported uint32, ssrc uint32, begin uint16, ages ...int) *rtcp.CCFeedb
 }
 
 func TestCongestionFeedback(t *testing.T) {
-	sender := newSender(t, Config{})
+	l := newSender(t, Config{})
 	now := time.Now()
 	for i := range 8 {
-		p := sender.history.add(0, false, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
-		sender.streams.of(mediaSSRC+uint32(i%2)).put(uint16(65534+i/2), p, content{}) // across the wrap
+		p := l.history.add(0, false, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
+		l.streams.of(mediaSSRC+uint32(i%2)).put(uint16(65534+i/2), p, content{}) // across the wrap
 	}
-	r := sender.Receive(now.Add(100*time.Millisecond), []rtcp.Packet{ccfb(1<<32-65536/2, mediaSSRC, 65534,
-		1024/4, -1, 0)})
+	r := l.Receive(now.Add(100*time.Millisecond), []rtcp.Packet{ccfb(1<<32-65536/2, mediaSSRC, 65534, 1024/4, -1, 0)})
 	if len(r.Feedback) != 1 || r.Feedback[0].Kind != adapt.CCFB || len(r.Feedback[0].Packets) != 3 {
 		t.Fatalf("the report is %+v", r)
 	}
@@ -237,55 +232,56 @@ func TestCongestionFeedback(t *testing.T) {
 	if f.RTT != 96*time.Millisecond {
 		t.Errorf("round trip %v; want 96ms, from the newest packet on", f.RTT)
 	}
-	// The clock wraps, a block overlaps the one before, the packet reported lost was late, and another has no time.
-	second := receive(sender, now.Add(time.Second), ccfb(65536/2, mediaSSRC, 65534, 1024, 512, 0, arrivedNobodyAt))
+	// The clock wraps, a block overlaps the previous one, a packet that was reported lost was late, and another has no
+	// time.
+	second := receive(l, now.Add(time.Second), ccfb(65536/2, mediaSSRC, 65534, 1024, 512, 0, arrivedUnknown))
 	if len(second) != 1 || second[0].ID != 3 || second[0].Lost ||
 		second[0].Arrived.Sub(f.Packets[2].Arrived) != 500*time.Millisecond {
 		t.Errorf("the second report is %+v", second)
 	}
-	if none := receive(sender, now, ccfb(65536, 0xbad, 0, 1, 2, 3)); none != nil {
+	if none := receive(l, now, ccfb(65536, 0xbad, 0, 1, 2, 3)); none != nil {
 		t.Errorf("packets of nobody's stream are %+v", none)
 	}
-	if s := sender.Stats(); s.ReportedTwice != 2 || s.NeverSent != 3 {
+	if s := l.Stats(); s.Feedback[FeedbackRepeated] != 2 || s.Feedback[FeedbackUnknown] != 3 {
 		t.Errorf("counts are %+v; want 2 repeated, 3 never sent", s)
 	}
-	// Streams come one after the other in a report, packets in the order they were sent.
+	// A report lists one stream after the other. The feedback has the packets in the order they were sent.
 	both := ccfb(65536*2, mediaSSRC, 1, 0)
 	both.ReportBlocks = append(both.ReportBlocks, ccfb(0, mediaSSRC+1, 65534, 0, 0).ReportBlocks...)
-	if p := receive(sender, now, both); len(p) != 3 || p[0].ID != 2 || p[1].ID != 4 || p[2].ID != 7 {
+	if p := receive(l, now, both); len(p) != 3 || p[0].ID != 2 || p[1].ID != 4 || p[2].ID != 7 {
 		t.Errorf("packets of two streams are %+v; want 2, 4 and 7", p)
 	}
 }
 
-// Of two forms of feedback one counts: each has a clock of its own.
+// Only one form of feedback counts, because each has its own clock.
 func TestFormsOfFeedbackDoNotMix(t *testing.T) {
-	s := newSender(t, Config{})
+	l := newSender(t, Config{})
 	now := time.Now()
 	for i := range 4 {
-		s.streams.of(mediaSSRC).put(uint16(i), s.history.add(uint16(i), true, 1000, now, label{}, content{}), content{})
+		l.streams.of(mediaSSRC).put(uint16(i), l.history.add(uint16(i), true, 1000, now, label{}, content{}), content{})
 	}
-	if p := receive(s, now, ccfb(1, mediaSSRC, 0, 0)); len(p) != 1 {
+	if p := receive(l, now, ccfb(1, mediaSSRC, 0, 0)); len(p) != 1 {
 		t.Errorf("got %+v", p)
 	}
-	if p := receive(s, now, feedback(1, 0, 1, 1)); p != nil {
+	if p := receive(l, now, feedback(1, 0, 1, 1)); p != nil {
 		t.Errorf("after a report by RFC 8888 a transport-wide one gives %+v", p)
 	}
 }
 
-// Receiver reports and NACKs name the newest packet of media that has arrived, if there is no better feedback.
+// Receiver reports and NACKs show the newest packet of media that arrived, if there are no better reports.
 func TestReportsNamePackets(t *testing.T) {
-	s := newSender(t, Config{})
-	s.track.ssrc = mediaSSRC
+	l := newSender(t, Config{})
+	l.track.ssrc = mediaSSRC
 	begun := time.Now()
 	for i := range 12 {
 		at := begun.Add(time.Duration(i) * 10 * time.Millisecond)
 		// Across the wrap.
-		s.streams.of(mediaSSRC).put(uint16(65530+i), s.history.add(0, false, 1000+i, at, label{}, content{}), content{})
+		l.streams.of(mediaSSRC).put(uint16(65530+i), l.history.add(0, false, 1000+i, at, label{}, content{}), content{})
 	}
 	now := begun.Add(time.Second)
 	report := func(highest uint32) []adapt.Packet {
-		// Some receivers send no cycles.
-		r := s.Receive(now, []rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
+		// Some receivers do not send cycles.
+		r := l.Receive(now, []rtcp.Packet{&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
 			SSRC: mediaSSRC, LastSequenceNumber: highest,
 		}}}})
 		if len(r.Feedback) != 1 || r.Feedback[0].Kind != adapt.RR {
@@ -294,7 +290,7 @@ func TestReportsNamePackets(t *testing.T) {
 		return r.Feedback[0].Packets
 	}
 	missing := func(ssrc uint32, numbers ...uint16) []adapt.Packet {
-		return receive(s, now, &rtcp.TransportLayerNack{
+		return receive(l, now, &rtcp.TransportLayerNack{
 			MediaSSRC: ssrc,
 			Nacks:     rtcp.NackPairsFromSequenceNumbers(numbers),
 		})
@@ -329,18 +325,18 @@ func TestReportsNamePackets(t *testing.T) {
 }
 
 func TestReceiverReport(t *testing.T) {
-	s := newSender(t, Config{})
-	s.track.ssrc = 7
+	l := newSender(t, Config{})
+	l.track.ssrc = 7
 	now := time.Now()
 	sent := uint32(ntp64(now.Add(-120*time.Millisecond)) >> 16)
-	r := s.Receive(now, []rtcp.Packet{
+	r := l.Receive(now, []rtcp.Packet{
 		&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{
 			{SSRC: 7, FractionLost: 64, Jitter: 900, LastSenderReport: sent, Delay: 65536 / 10},
 			{SSRC: 8, FractionLost: 255},
 		}},
 		&rtcp.PictureLossIndication{}, &rtcp.TransportLayerNack{Nacks: []rtcp.NackPair{{PacketID: 5, LostPackets: 3}}},
 	})
-	if len(r.Feedback) != 1 || !r.PLI || r.FIR || r.NACKs != 3 {
+	if len(r.Feedback) != 1 || !r.PLI || r.FIR {
 		t.Fatalf("report is %+v", r)
 	}
 	f := r.Feedback[0]
@@ -350,32 +346,32 @@ func TestReceiverReport(t *testing.T) {
 }
 
 func TestFullIntraRequestIsToldOnce(t *testing.T) {
-	s := newSender(t, Config{})
+	l := newSender(t, Config{})
 	for i, c := range []struct {
 		number uint8
 		want   bool
 	}{{254, true}, {254, false}, {255, true}, {0, true}, {255, false}, {0, false}} {
 		p := &rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: 7, SequenceNumber: c.number}}}
-		if got := s.Receive(time.Now(), []rtcp.Packet{p}).FIR; got != c.want {
+		if got := l.Receive(time.Now(), []rtcp.Packet{p}).FIR; got != c.want {
 			t.Errorf("request %d, number %d: FIR is %t; want %t", i, c.number, got, c.want)
 		}
 	}
 }
 
 func TestMissingFeedbackIsCounted(t *testing.T) {
-	sender := newSender(t, Config{})
-	sender.history.add(0, true, 100, time.Now(), label{}, content{})
+	l := newSender(t, Config{})
+	l.history.add(0, true, 100, time.Now(), label{}, content{})
 	for _, count := range []uint8{254, 255, 2, 1, 2} {
 		p := feedback(0, 0, 1)
 		p.FbPktCount = count
-		sender.Receive(time.Now(), []rtcp.Packet{p})
+		l.Receive(time.Now(), []rtcp.Packet{p})
 	}
-	if s := sender.Stats(); s.FeedbackLost != 2 || s.FeedbackLate != 2 {
-		t.Errorf("%d messages lost and %d late; want 2 and 2", s.FeedbackLost, s.FeedbackLate)
+	if s := l.Stats(); s.Feedback[FeedbackLost] != 2 || s.Feedback[FeedbackLate] != 2 {
+		t.Errorf("%d messages lost and %d late; want 2 and 2", s.Feedback[FeedbackLost], s.Feedback[FeedbackLate])
 	}
 }
 
-// Whatever a report claims, the packets it is translated to are ours, in the order they were sent.
+// The packets of a translated report are always ours, in the order they were sent.
 func TestHostileFeedback(t *testing.T) {
 	for name, p := range map[string]*rtcp.TransportLayerCC{
 		"a run without end": {
@@ -397,12 +393,12 @@ func TestHostileFeedback(t *testing.T) {
 			PacketChunks:      []rtcp.PacketStatusChunk{&rtcp.StatusVectorChunk{SymbolList: make([]uint16, 40)}},
 		},
 	} {
-		s := newSender(t, Config{})
+		l := newSender(t, Config{})
 		for i := range 20 {
-			s.history.add(uint16(i), true, 100, time.Now(), label{}, content{})
+			l.history.add(uint16(i), true, 100, time.Now(), label{}, content{})
 		}
 		last := uint64(0)
-		for _, got := range receive(s, time.Now(), p) {
+		for _, got := range receive(l, time.Now(), p) {
 			if got.ID <= last || got.ID > 20 {
 				t.Errorf("%s: packet %d after %d", name, got.ID, last)
 			}
@@ -415,7 +411,7 @@ func FuzzReceive(f *testing.F) {
 	for _, p := range []rtcp.Packet{
 		feedback(65530, 5, 1, 0, 3), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7}}},
 		&rtcp.PictureLossIndication{},
-		ccfb(77, mediaSSRC, 65530, 5, -1, arrivedLongAgo, arrivedNobodyAt),
+		ccfb(77, mediaSSRC, 65530, 5, -1, arrivedLongAgo, arrivedUnknown),
 	} {
 		if data, err := p.Marshal(); err == nil {
 			f.Add(data)
@@ -426,13 +422,13 @@ func FuzzReceive(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := newSender(t, Config{})
+		l := newSender(t, Config{})
 		now := time.Now()
 		for i := range 40 {
-			s.streams.of(mediaSSRC).put(uint16(65520+i), s.history.add(uint16(65520+i), true, 1200, now,
+			l.streams.of(mediaSSRC).put(uint16(65520+i), l.history.add(uint16(65520+i), true, 1200, now,
 				label{}, content{}), content{})
 		}
-		for _, feedback := range s.Receive(now, packets).Feedback {
+		for _, feedback := range l.Receive(now, packets).Feedback {
 			for _, p := range feedback.Packets {
 				if p.ID == 0 || p.ID > 40 {
 					t.Fatalf("packet %+v was never sent", p)
@@ -443,29 +439,28 @@ func FuzzReceive(f *testing.F) {
 }
 
 func BenchmarkWriteAccessUnit(b *testing.B) {
-	s := newSender(b, Config{})
+	l := newSender(b, Config{})
 	au := unit(20_000, false, time.Now())
 	b.ReportAllocs()
 	for b.Loop() {
-		s.current, s.waiting = batch{}, batch{}
-		if _, err := s.track.WriteAccessUnit(au); err != nil {
+		l.current, l.waiting = batch{}, batch{}
+		if _, err := l.track.WriteAccessUnit(au); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// The NACK responder sends packets again in goroutines of its own: a panic on their way ends the session, not the
-// daemon.
+// The NACK responder has its own goroutines. A panic there ends the session, not the daemon.
 func TestPanicOnTheWayOfARepairIsCaught(t *testing.T) {
 	var told error
-	s := newSender(t, Config{Guard: guard.New(slog.New(slog.DiscardHandler), nil, func(err error) { told = err })})
-	w := (&rtxQueue{sender: s}).BindLocalStream(&interceptor.StreamInfo{SSRC: mediaSSRC}, interceptor.RTPWriterFunc(
+	l := newSender(t, Config{Guard: guard.New(slog.New(slog.DiscardHandler), nil, func(err error) { told = err })})
+	w := (&rtxQueue{sender: l}).BindLocalStream(&interceptor.StreamInfo{SSRC: mediaSSRC}, interceptor.RTPWriterFunc(
 		func(*rtp.Header, []byte, interceptor.Attributes) (int, error) { panic("planted") }))
 	if n, _ := w.Write(&rtp.Header{SSRC: mediaSSRC}, nil, nil); n != 0 || told == nil {
 		t.Errorf("%d bytes were written, and %v was told", n, told)
 	}
 	told = nil
-	in := &inbox{sender: s, packets: make(chan []byte)}
+	in := &inbox{sender: l, packets: make(chan []byte)}
 	close(in.packets) // to write there panics
 	if _, err := in.Write([]byte{0x81, 206, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0}); err != nil || told == nil {
 		t.Errorf("got %v, and %v was told", err, told)
