@@ -1,0 +1,143 @@
+package docs_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// plainWords are the words of the vocabulary that need no entry in the glossary: plain English, and abbreviations of
+// the field.
+const plainWords = `
+aborted acceptable achieved active address addresses after agent algorithm alive allowed anonymous answer answered
+api applied arrived asked at attempts audience audit authentications awaiting back bad begun binary bind binding
+bitrate blocked bound build busy button by bytes callers capture captured captures cause certificate change changed
+changes channel channels checked class closed code codec competing complete config configuration confirm confirmed
+congested connect connected connecting connections constrained controlled controller convert cores cpu created
+critical cut data deadline default degraded delay deleted direct direction disabled disconnected dns done down
+drained draining dropped dtls dwell encode encoded end ended error errors etag events exceeding expired expires
+expiry failed failures fallback fallbacks faster faults field fir fit forbidden found fps free from frozen full
+given gone good goversion gpu gpus h half hang hardware header height hold http hung ice id idle in info input
+internal io janitor jitter join json keep key kind label large last late learnt least left limit limited lines live
+load log logging long loss lost malformed many max may mdns media megapixel memory messages method min misbehaved
+missing more move moved name needs network new next no none not note nothing now of off offer offers often ok old
+only open operator origin other out outbox overload overshoot oversize own packet packetized packets panic panics
+part peer per platform pli policy precondition pressure price priority protocol proven queue range rate ratio ready
+reason reasons received recovered recovery reductions refine refused release released reload reloads remote reopen
+repeated replaced replayed request requests required reserved restart result resume reused revision revoked rolled
+rtt saturated scroll sdp second seconds send sent seq server servers share shutdown signature silent since size slow
+slower smaller soon stale stalled start started startup state status steps still streams subject success successful
+sum summed superseded suspended taken tcp time timeout timestamp tls to token too total traffic transport tried try
+type udp unacceptable unasked unauthorized unchanged undelivered unexpected unknown unproven unreachable unread
+unrouted unsent unsupported unusable up uptime url urls usable use used user username valid version vp wait whole
+why width withdrawn without wrong yet
+`
+
+// replacedWords are words that the vocabulary must not contain, with the term to use.
+var replacedWords = map[string]string{
+	"caps": "limits", "desk": "floor", "headroom": "capacity", "hurry": "wake", "lease": "reservation",
+	"relief": "load shedding",
+	"roster": "encoder pool", "rung": "encoding", "seat": "subscription", "standing": "host state",
+	"told": "announced", "way": "route", "wish": "demand",
+}
+
+var word = regexp.MustCompile(`[a-z]+`)
+
+// vocabulary returns the words in the names of the API's fields and values, and of the metrics with their labels and
+// values, with one of the names for each.
+func vocabulary(t *testing.T) map[string]string {
+	t.Helper()
+	words := make(map[string]string)
+	add := func(name string) {
+		for _, w := range word.FindAllString(strings.ToLower(name), -1) {
+			words[w] = name
+		}
+	}
+	document, err := os.ReadFile("docs/integrate/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(part any)
+	walk = func(part any) {
+		switch part := part.(type) {
+		case map[string]any:
+			properties, _ := part["properties"].(map[string]any)
+			for name := range properties {
+				add(name)
+			}
+			values, _ := part["enum"].([]any)
+			for _, v := range values {
+				add(fmt.Sprint(v))
+			}
+			for _, v := range part {
+				walk(v)
+			}
+		case []any:
+			for _, v := range part {
+				walk(v)
+			}
+		}
+	}
+	var whole any
+	if err := json.Unmarshal(document, &whole); err != nil {
+		t.Fatal(err)
+	}
+	walk(whole)
+	metrics, err := os.ReadFile("docs/operate/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(metrics)) {
+		cells := strings.Split(line, " | ")
+		if name, ok := strings.CutPrefix(cells[0], "| `wavry_host_"); ok {
+			add(name)
+			add(cells[2])
+		}
+	}
+	return words
+}
+
+// Each word of the API and the metrics is in the glossary or in the list of plain words, and none is a synonym of a
+// term.
+func TestVocabularyIsInTheGlossary(t *testing.T) {
+	text, err := os.ReadFile("docs/develop/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, glossary, _ := strings.Cut(string(text), "## Glossary")
+	terms := make(map[string]bool)
+	for _, row := range regexp.MustCompile(`(?m)^\| ([^|]+) \| `).FindAllStringSubmatch(glossary, -1) {
+		for _, w := range word.FindAllString(row[1], -1) {
+			terms[w] = true
+		}
+	}
+	words, plain := vocabulary(t), strings.Fields(plainWords)
+	if len(terms) < 40 || len(words) < 200 {
+		t.Fatalf("%d terms and %d words; the documents are not understood", len(terms), len(words))
+	}
+	for w, name := range words {
+		singular := strings.TrimSuffix(w, "s")
+		switch {
+		case replacedWords[w] != "":
+			t.Errorf("%s: say %q instead of %q", name, replacedWords[w], w)
+		case terms[w] || terms[singular] || terms[strings.TrimSuffix(singular, "ie")+"y"]:
+		case !slices.Contains(plain, w):
+			t.Errorf("%s: %q is not in the glossary of docs/develop/architecture.md; add the term there, or the word to "+
+				"plainWords if it is plain English", name, w)
+		}
+	}
+	for _, w := range plain {
+		if words[w] == "" {
+			t.Errorf("%q is in plainWords, but not in the vocabulary", w)
+		}
+	}
+	for w := range replacedWords {
+		if terms[w] {
+			t.Errorf("the glossary has %q; the term is %q", w, replacedWords[w])
+		}
+	}
+}
