@@ -61,21 +61,37 @@ func (p Params) Validate() error {
 	return nil
 }
 
+// Order says how to encode a picture.
+type Order struct {
+	// Time is the capture time of the previous picture, which is encoded again. With a frame it is ignored.
+	Time time.Time
+	// Key requests a keyframe.
+	Key bool
+	// Shares is the number of pictures whose bits a keyframe may use, if more than one. All later pictures have their
+	// own share again. Encoders whose rate changes have a price ignore it.
+	Shares int
+	// After is the Seq of the newest picture that every viewer has, or 0 for any. The encoder may then refer to no
+	// later one, so that a loss needs no keyframe. Encoders that cannot choose what they refer to ignore it.
+	After uint64
+}
+
+// Rate is a target of the rate control.
+type Rate struct {
+	BitsPerSecond int
+	FPS           int // pictures per second, which share the bits
+}
+
 // Encoder turns frames into access units. One goroutine makes all calls.
 type Encoder interface {
-	// Encode encodes f as the next picture, as a keyframe if key is set. It releases f once its pixels are converted, and
-	// in any case before it returns. If f has the size of the previous frame, only f.Damage is converted; the first frame,
-	// and each frame of a new size, is converted as a whole. A nil f encodes the previous picture again, which refines it.
-	// Then at must be its capture time; with a frame, at is ignored.
+	// Encode encodes f as the next picture, as the order says. It releases f once its pixels are converted, and in any
+	// case before it returns. If f has the size of the previous frame, only f.Damage is converted; the first frame,
+	// and each frame of a new size, is converted as a whole. A nil f encodes the previous picture again, which refines
+	// it.
 	//
 	// Every call returns one access unit: encoders here have no delay. After an error the encoder can only be closed.
-	Encode(f *capture.Frame, at time.Time, key bool) (AccessUnit, error)
-	// SetRate requests another bitrate, in bits per second, from the next picture on, and a rate control buffer for fps
-	// pictures per second. Profile().Price says what this costs.
-	SetRate(bitsPerSecond, fps int) error
-	// Enlarge lets the next keyframe use the bits of that many pictures. All later pictures have their own share again.
-	// Encoders whose rate changes have a price do nothing.
-	Enlarge(pictures int)
+	Encode(f *capture.Frame, o Order) (AccessUnit, error)
+	// SetRate requests another rate from the next picture on. Profile().Price says what this costs.
+	SetRate(Rate) error
 	// Profile describes the encoder.
 	Profile() Profile
 	// Close frees the encoder. A second Close does nothing.
@@ -84,8 +100,8 @@ type Encoder interface {
 
 // AccessUnit is one encoded picture.
 type AccessUnit struct {
-	// Data is the picture in the form of its codec. H.264: NAL units in Annex B form, with parameter sets if Key is set.
-	// VP9: one visible frame. It is never written to again, so it may be kept and shared.
+	// Data is the picture in the form of its codec. H.264: NAL units in Annex B form, with parameter sets if Key is
+	// set. VP9: one visible frame. It is never written to again, so it may be kept and shared.
 	Data []byte
 	Key  bool
 	// Time is the capture time of the frame.
@@ -130,7 +146,7 @@ func (p Price) String() string {
 // Factory opens encoders of one profile.
 type Factory interface {
 	Profile() Profile
-	// Open returns an encoder. The error wraps ErrNoEncoder when this system has no such encoder, ErrBusy when the device
-	// runs its maximum number of encodes, and ErrSize when it does not support the size.
+	// Open returns an encoder. The error wraps ErrNoEncoder when this system has no such encoder, ErrBusy when the
+	// device runs its maximum number of encodes, and ErrSize when it does not support the size.
 	Open(Params) (Encoder, error)
 }

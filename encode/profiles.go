@@ -1,15 +1,18 @@
 package encode
 
+import "image"
+
 // The longest keyframe interval that each encoder supports. Keyframes are made on request only: a periodic keyframe is
 // the largest frame and comes when it is not needed.
 const (
 	// x264's own X264_KEYINT_MAX_INFINITE. FFmpeg's default of -1 leaves x264's default of 250 frames in force.
 	gopX264 = "1073741824"
-	// libavcodec passes the number as NVENC's gopLength, an unsigned 32-bit value, and accepts only positive ones. It is
-	// over a year at 60 frames per second.
+	// libavcodec passes the number as NVENC's gopLength, an unsigned 32-bit value, and accepts only positive ones. It
+	// is over a year at 60 frames per second.
 	gopNVENC = "2147483647"
-	// For VAAPI, libavcodec decides on the picture types itself, and passes the same number to the driver as intra_period.
-	// Its low 16 bits are set and its double fits 32 bits, so that a driver with narrower fields still sees a long period.
+	// For VAAPI, libavcodec decides on the picture types itself, and passes the same number to the driver as
+	// intra_period. Its low 16 bits are set and its double fits 32 bits, so that a driver with narrower fields still
+	// sees a long period.
 	gopVAAPI = "1073741823"
 	// libvpx accepts an unsigned number and computes with a signed one.
 	gopVPX = "2147483647"
@@ -37,8 +40,8 @@ func x264() Profile {
 		Name:  "libx264",
 		Codec: H264,
 		Price: PriceFree,
-		// A second sliced thread gains nothing at ultrafast (4.5 ms per frame at 1080p60 with one, 4.2 to 4.5 with two) and
-		// costs prediction across the slice border.
+		// A second sliced thread gains nothing at ultrafast (4.5 ms per frame at 1080p60 with one, 4.2 to 4.5 with
+		// two) and costs prediction across the slice border.
 		Threads:     1,
 		PixelFormat: "yuv420p",
 		Options: map[string]string{
@@ -78,15 +81,15 @@ func x264() Profile {
 }
 
 // vpx is for viewers without H.264. Of the codecs that all of them decode, VP8 costs half as much, but does not keep
-// its rate. libvpx finds no motion as fast as scrolling text, which took five times the rate at the coarsest quantizer.
-// It does not encode a picture twice, so a page that appeared at once took 30 shares of a frame. VP9 takes 0.8 times
-// the rate for the former, and three shares for the latter (1280x720, 60 frames per second, 6 Mbit/s).
+// its rate. libvpx finds no motion as fast as scrolling text, which took five times the rate at the coarsest
+// quantizer. It does not encode a picture twice, so a page that appeared at once took 30 shares of a frame. VP9 takes
+// 0.8 times the rate for the former, and three shares for the latter (1280x720, 60 frames per second, 6 Mbit/s).
 func vpx() Profile {
 	return Profile{
 		Name:  "libvpx-vp9",
 		Codec: VP9,
-		// libavcodec passes the rate to libvpx when it opens the codec, and later changes only the largest quantizer. Time
-		// does change the rate, see RateByTime.
+		// libavcodec passes the rate to libvpx when it opens the codec, and later changes only the largest quantizer.
+		// Time does change the rate, see RateByTime.
 		Price:      PriceFree,
 		RateByTime: true,
 		// The two tile columns are encoded in parallel.
@@ -134,8 +137,9 @@ func nvenc() Profile {
 		Hardware: true,
 		// libavcodec's reconfigure sets forceIDR with every rate change.
 		Price: PriceKeyframe,
-		// NVENC's limits for H.264 by NVIDIA's support matrix. If a card has narrower ones, its first refusal shows that.
-		Limits:      Limits{MinWidth: 146, MinHeight: 50, MaxWidth: 4096, MaxHeight: 4096},
+		// NVENC's limits for H.264 by NVIDIA's support matrix. If a card has narrower ones, its first refusal shows
+		// that.
+		Limits:      Limits{Min: image.Pt(146, 50), Max: image.Pt(4096, 4096)},
 		PixelFormat: "nv12",
 		Options: map[string]string{
 			"preset":       "p1",
@@ -172,7 +176,7 @@ func vaapi() Profile {
 		// libavcodec builds the rate parameters when it opens the codec and cannot change them.
 		Price: PriceReopen,
 		// The common limits of Intel's and AMD's drivers for H.264.
-		Limits:      Limits{MinWidth: 128, MinHeight: 128, MaxWidth: 4096, MaxHeight: 4096},
+		Limits:      Limits{Min: image.Pt(128, 128), Max: image.Pt(4096, 4096)},
 		PixelFormat: "vaapi",
 		Device:      "vaapi",
 		Options: map[string]string{

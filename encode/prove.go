@@ -54,8 +54,8 @@ func Best(candidates []Candidate, codec string) (Candidate, bool) {
 
 // ProverConfig configures a Prover.
 type ProverConfig struct {
-	// Command returns the command line of a program that tries the encoder of a profile. The program writes the Proof to
-	// its standard output as JSON, and exits with 0.
+	// Command returns the command line of a program that tries the encoder of a profile. The program writes the Proof
+	// to its standard output as JSON, and exits with 0.
 	Command func(profile string) []string
 	// Deadline bounds one program. It defaults to 10 seconds.
 	Deadline time.Duration

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pion/rtcp"
 
@@ -50,8 +49,8 @@ func (f hollow) Open(p encode.Params) (encode.Encoder, error) {
 
 type hollowEncoder struct{ encode.Encoder }
 
-func (e hollowEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
-	au, err := e.Encoder.Encode(f, at, key)
+func (e hollowEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, error) {
+	au, err := e.Encoder.Encode(f, o)
 	au.Data = []byte{0, 0, 0, 1, 9, 0x10} // a delimiter, which RTP has no use for
 	return au, err
 }

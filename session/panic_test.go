@@ -171,9 +171,9 @@ type minedEncoder struct {
 	*bomb
 }
 
-func (m minedEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+func (m minedEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, error) {
 	m.once("Encode")
-	return m.Encoder.Encode(f, at, key)
+	return m.Encoder.Encode(f, o)
 }
 
 // A panic in what captures or encodes a display stops its pictures for a moment; its viewers stay, and events say why.

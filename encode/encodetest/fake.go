@@ -17,27 +17,24 @@ type Config struct {
 	Profile encode.Profile
 	// OpenErr is what Open returns, if set.
 	OpenErr error
-	// Limit is the number of encoders that may be open at a time, as with hardware; 0 is no limit. Beyond it Open returns
-	// ErrLimit.
+	// Limit is the number of encoders that may be open at a time, as with hardware; 0 is no limit. Beyond it Open
+	// returns ErrLimit.
 	Limit int
 	// Sizes are the supported sizes, regardless of the profile. For others Open returns encode.ErrSize.
 	Sizes encode.Limits
-	// OnEncode, if set, is called first in each Encode, with the number of the call from 1 on. It may block or delay like
-	// a driver that hangs. Its error is Encode's. It runs on the caller's goroutine.
+	// OnEncode, if set, is called first in each Encode, with the number of the call from 1 on. It may block or delay
+	// like a driver that hangs. Its error is Encode's. It runs on the caller's goroutine.
 	OnEncode func(n int) error
 	// Took is the reported duration of each picture, or 0 for the real one. Decisions based on it do not depend on the
 	// load of the machine.
 	Took time.Duration
-	// QP returns the quantizer of a picture that is encoded for the n-th time since its last change or keyframe, from 0.
-	// By default it starts at 26 and falls by 2 each time, to 2.
+	// QP returns the quantizer of a picture that is encoded for the n-th time since its last change or keyframe, from
+	// 0. By default it starts at 26 and falls by 2 each time, to 2.
 	QP func(n int) float64
 }
 
 // ErrLimit is the error of a fake at its limit, in the words of FFmpeg's NVENC.
 var ErrLimit = fmt.Errorf("OpenEncodeSessionEx failed: incompatible client key (21): %w", encode.ErrBusy)
-
-// Rate has the arguments of SetRate.
-type Rate struct{ BitsPerSecond, FPS int }
 
 // Stats counts the calls of a fake's encoders.
 type Stats struct {
@@ -45,7 +42,7 @@ type Stats struct {
 	Pictures       int // access units made
 	Keys           int // of them keyframes
 	Repeats        int // of them made without a frame
-	Rates          []Rate
+	Rates          []encode.Rate
 	Params         []encode.Params // one for each Open
 }
 
@@ -78,7 +75,7 @@ func (f *Fake) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.stats
-	s.Rates = append([]Rate(nil), s.Rates...)
+	s.Rates = append([]encode.Rate(nil), s.Rates...)
 	s.Params = append([]encode.Params(nil), s.Params...)
 	return s
 }
@@ -124,21 +121,20 @@ type fakeEncoder struct {
 	seq    uint64
 	again  int // repetitions of the picture since its last change or keyframe
 	rekey  bool
-	larger int // the bits of how many pictures the next keyframe has
 	begun  bool
 	failed error
 }
 
 func (e *fakeEncoder) Profile() encode.Profile { return e.fake.cfg.Profile }
 
-func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+func (e *fakeEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, error) {
 	if f != nil {
 		defer f.Release()
 	}
 	if e.failed != nil {
 		return encode.AccessUnit{}, e.failed
 	}
-	began := time.Now()
+	began, at := time.Now(), o.Time
 	e.calls++
 	if e.fake.cfg.OnEncode != nil {
 		if err := e.fake.cfg.OnEncode(e.calls); err != nil {
@@ -153,12 +149,11 @@ func (e *fakeEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.A
 		e.failed = errors.New("fake: no picture to encode again")
 		return encode.AccessUnit{}, e.failed
 	}
-	key = key || e.rekey
+	key := o.Key || e.rekey
 	e.rekey = false
 	share := e.params.BitsPerSecond / e.params.FPS
-	if key && e.larger > 1 {
-		share *= e.larger
-		e.larger = 1
+	if key && e.fake.cfg.Profile.Price == encode.PriceFree {
+		share *= max(1, o.Shares)
 	}
 	e.again++
 	if f != nil || key {
@@ -191,24 +186,18 @@ func (e *fakeEncoder) qp() float64 {
 	return float64(max(26-2*e.again, 2))
 }
 
-func (e *fakeEncoder) Enlarge(pictures int) {
-	if e.fake.cfg.Profile.Price == encode.PriceFree {
-		e.larger = pictures
-	}
-}
-
-func (e *fakeEncoder) SetRate(bitsPerSecond, fps int) error {
+func (e *fakeEncoder) SetRate(r encode.Rate) error {
 	if e.failed != nil {
 		return e.failed
 	}
 	p := e.params
-	p.BitsPerSecond, p.FPS = bitsPerSecond, fps
+	p.BitsPerSecond, p.FPS = r.BitsPerSecond, r.FPS
 	if err := p.Validate(); err != nil {
 		return err
 	}
 	e.rekey = e.rekey || p != e.params && e.fake.cfg.Profile.Price != encode.PriceFree
 	e.params = p
-	e.fake.count(func(s *Stats) { s.Rates = append(s.Rates, Rate{bitsPerSecond, fps}) })
+	e.fake.count(func(s *Stats) { s.Rates = append(s.Rates, r) })
 	return nil
 }
 

@@ -37,6 +37,7 @@ var checks = []check{
 	{"rate follows its target both ways", checkRate},
 	{"frame rate shares out the bitrate", checkFrameRate},
 	{"a keyframe is enlarged once", checkEnlarge},
+	{"a picture that every viewer has saves a keyframe", checkAfter},
 	{"nil frame encodes the picture again", checkRepeat},
 	{"frames of any size are encoded at the size asked for", checkSizes},
 	{"frames are released", checkRelease},
@@ -99,9 +100,12 @@ func (f *film) frame(width, height int) *capture.Frame {
 
 func (f *film) at(n uint64) time.Time { return f.start.Add(time.Duration(n) * time.Second / fps) }
 
-// next encodes the next frame and makes the checks that apply to every access unit.
-func (f *film) next(key bool) (encode.AccessUnit, error) {
-	unit, err := f.enc.Encode(f.frame(width, height), time.Time{}, key)
+// next encodes the next frame, as a keyframe if key is set.
+func (f *film) next(key bool) (encode.AccessUnit, error) { return f.encode(encode.Order{Key: key}) }
+
+// encode encodes the next frame and makes the checks that apply to every access unit.
+func (f *film) encode(o encode.Order) (encode.AccessUnit, error) {
+	unit, err := f.enc.Encode(f.frame(width, height), o)
 	if err != nil {
 		return unit, fmt.Errorf("frame %d: %w", f.n, err)
 	}
@@ -217,7 +221,7 @@ func checkRate(f encode.Factory) error {
 			return err
 		}
 		for _, r := range []int{rate / 2, 2 * rate, rate} {
-			if err := film.enc.SetRate(r, fps); err != nil {
+			if err := film.enc.SetRate(encode.Rate{BitsPerSecond: r, FPS: fps}); err != nil {
 				return fmt.Errorf("set rate: %w", err)
 			}
 			unit, err := film.next(false)
@@ -235,7 +239,7 @@ func checkRate(f encode.Factory) error {
 			}
 		}
 		// A request for the current rate changes nothing, whatever a change costs.
-		if err := film.enc.SetRate(rate, fps); err != nil {
+		if err := film.enc.SetRate(encode.Rate{BitsPerSecond: rate, FPS: fps}); err != nil {
 			return fmt.Errorf("set the same rate: %w", err)
 		}
 		if _, keys, err := film.many(1); err != nil || keys != 0 {
@@ -248,7 +252,7 @@ func checkRate(f encode.Factory) error {
 func checkFrameRate(f encode.Factory) error {
 	return with(f, params(), func(film *film) error {
 		for _, n := range []int{fps / 2, fps} {
-			if err := film.enc.SetRate(rate, n); err != nil {
+			if err := film.enc.SetRate(encode.Rate{BitsPerSecond: rate, FPS: n}); err != nil {
 				return fmt.Errorf("set rate: %w", err)
 			}
 			if err := holds(film, rate, n); err != nil {
@@ -272,13 +276,13 @@ func checkEnlarge(f encode.Factory) error {
 		if _, _, err := film.many(fps); err != nil {
 			return err
 		}
-		film.enc.Enlarge(larger)
 		// Only keyframes are meant.
-		between, _, err := film.many(1)
+		other, err := film.encode(encode.Order{Shares: larger})
 		if err != nil {
 			return err
 		}
-		key, err := film.next(true)
+		between := 8 * len(other.Data)
+		key, err := film.encode(encode.Order{Key: true, Shares: larger})
 		if err != nil {
 			return err
 		}
@@ -308,9 +312,27 @@ func checkEnlarge(f encode.Factory) error {
 	})
 }
 
+func checkAfter(f encode.Factory) error {
+	return with(f, params(), func(film *film) error {
+		if _, _, err := film.many(4); err != nil {
+			return err
+		}
+		for range 4 {
+			unit, err := film.encode(encode.Order{After: film.n - 2})
+			if err != nil {
+				return err
+			}
+			if unit.Key {
+				return errors.New("a picture after one that every viewer has is a keyframe; want none")
+			}
+		}
+		return nil
+	})
+}
+
 func checkRepeat(f encode.Factory) error {
 	err := with(f, params(), func(film *film) error {
-		if _, err := film.enc.Encode(nil, film.start, false); err == nil {
+		if _, err := film.enc.Encode(nil, encode.Order{Time: film.start}); err == nil {
 			return errors.New("nil frame before the first is encoded; want an error")
 		}
 		return nil
@@ -324,7 +346,7 @@ func checkRepeat(f encode.Factory) error {
 		}
 		for n := range 3 {
 			at := film.at(film.n).Add(time.Duration(n+1) * 10 * time.Millisecond)
-			unit, err := film.enc.Encode(nil, at, n == 2)
+			unit, err := film.enc.Encode(nil, encode.Order{Time: at, Key: n == 2})
 			if err != nil {
 				return fmt.Errorf("repeat %d: %w", n, err)
 			}
@@ -348,7 +370,7 @@ func checkSizes(f encode.Factory) error {
 			{width + 1, height + 1},
 			{width, height},
 		} {
-			unit, err := film.enc.Encode(film.frame(size[0], size[1]), time.Time{}, false)
+			unit, err := film.enc.Encode(film.frame(size[0], size[1]), encode.Order{})
 			if err != nil {
 				return fmt.Errorf("frame of %dx%d: %w", size[0], size[1], err)
 			}
@@ -413,7 +435,7 @@ func checkClosed(f encode.Factory) error {
 		if _, err := film.next(false); !errors.Is(err, encode.ErrClosed) {
 			return fmt.Errorf("encode after close: %w; want ErrClosed", err)
 		}
-		if err := film.enc.SetRate(rate/2, fps); !errors.Is(err, encode.ErrClosed) {
+		if err := film.enc.SetRate(encode.Rate{BitsPerSecond: rate / 2, FPS: fps}); !errors.Is(err, encode.ErrClosed) {
 			return fmt.Errorf("set rate after close: %w; want ErrClosed", err)
 		}
 		return nil
@@ -435,8 +457,8 @@ func checkParams(f encode.Factory) error {
 		}
 	}
 	return with(f, params(), func(film *film) error {
-		for _, r := range []Rate{{0, fps}, {rate, 0}, {rate, -1}} {
-			if err := film.enc.SetRate(r.BitsPerSecond, r.FPS); err == nil {
+		for _, r := range []encode.Rate{{FPS: fps}, {BitsPerSecond: rate}, {BitsPerSecond: rate, FPS: -1}} {
+			if err := film.enc.SetRate(r); err == nil {
 				return fmt.Errorf("took a rate of %+v", r)
 			}
 		}

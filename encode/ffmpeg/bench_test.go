@@ -145,7 +145,7 @@ func BenchmarkEncodeScrollingText(b *testing.B) {
 					f.Width, f.Height, f.Stride = size.X, size.Y, page.Stride
 					f.Pix, f.Damage = page.Pix[16*(n%period)*f.Stride:], append(f.Damage, f.Bounds())
 					f.Time, f.Seq = start.Add(time.Duration(n)*time.Second/60), uint64(n+1)
-					unit, err := e.Encode(f, time.Time{}, false)
+					unit, err := e.Encode(f, encode.Order{})
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -55,7 +55,7 @@ type encoder struct {
 	why       []byte // FFmpeg's log of the last encode, as C text
 
 	rekey  bool // the next picture must be a keyframe
-	larger int  // the bits of how many pictures the next keyframe may have, if more than one
+	larger int  // number of pictures whose bits the current keyframe may use, if more than one
 	start  time.Time
 	pts    int64
 	seq    uint64
@@ -149,14 +149,14 @@ func (e *encoder) applyRate() {
 
 func (e *encoder) Profile() encode.Profile { return e.profile }
 
-func (e *encoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, error) {
 	if e.failed != nil {
 		if f != nil {
 			f.Release()
 		}
 		return encode.AccessUnit{}, e.failed
 	}
-	began := time.Now()
+	began, at := time.Now(), o.Time
 	if f != nil {
 		at, e.seq = f.Time, f.Seq
 		err := e.converter.convert(f)
@@ -169,9 +169,9 @@ func (e *encoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.Acces
 		return encode.AccessUnit{}, e.fail(errors.New("no picture to encode again"))
 	}
 	converted := time.Now()
-	key = key || e.rekey
+	key := o.Key || e.rekey
 	encodeOne := e.encode
-	if key && e.larger > 1 {
+	if e.larger = e.shares(o); key && e.larger > 1 {
 		encodeOne = e.encodeLarger
 	}
 	data, isKey, qp, err := encodeOne(at, key)
@@ -261,12 +261,12 @@ func (e *encoder) fail(err error) error {
 	return e.failed
 }
 
-func (e *encoder) SetRate(bitsPerSecond, fps int) error {
+func (e *encoder) SetRate(r encode.Rate) error {
 	if e.failed != nil {
 		return e.failed
 	}
 	p := e.params
-	p.BitsPerSecond, p.FPS = bitsPerSecond, fps
+	p.BitsPerSecond, p.FPS = r.BitsPerSecond, r.FPS
 	if err := p.Validate(); err != nil {
 		return err
 	}
@@ -296,11 +296,12 @@ func (e *encoder) deal() {
 	e.applyRate()
 }
 
-// Enlarge implements encode.Encoder.
-func (e *encoder) Enlarge(pictures int) {
-	if e.profile.Price == encode.PriceFree {
-		e.larger = min(pictures, int(maxRate/int64(e.params.BitsPerSecond)))
+// shares returns how many pictures' bits a keyframe may use.
+func (e *encoder) shares(o encode.Order) int {
+	if e.profile.Price != encode.PriceFree {
+		return 1
 	}
+	return min(o.Shares, int(maxRate/int64(e.params.BitsPerSecond)))
 }
 
 func (e *encoder) Close() error {

@@ -73,7 +73,7 @@ func noise(t *testing.T, f encode.Factory, rates ...int) (used []float64) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	start, n := time.Now(), 0
 	for _, rate := range rates {
-		if err := e.SetRate(rate, fps); err != nil {
+		if err := e.SetRate(encode.Rate{BitsPerSecond: rate, FPS: fps}); err != nil {
 			t.Fatal(err)
 		}
 		bits := 0
@@ -84,7 +84,7 @@ func noise(t *testing.T, f encode.Factory, rates ...int) (used []float64) {
 			}
 			n++
 			f.Time, f.Seq = start.Add(time.Duration(n)*time.Second/fps), uint64(n)
-			unit, err := e.Encode(f, time.Time{}, false)
+			unit, err := e.Encode(f, encode.Order{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +137,7 @@ func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
 		f.Width, f.Height, f.Stride, f.Pix = width, height, book.Stride, book.Pix[page*height*book.Stride:][:height*book.Stride] //nolint:lll // one expression
 		f.Damage, f.Time, f.Seq = append(f.Damage, f.Bounds()), start.Add(time.Duration(n)*time.Second/fps), uint64(n+1)
 		pix := f.Pix
-		unit, err := e.Encode(f, time.Time{}, false)
+		unit, err := e.Encode(f, encode.Order{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func first(t *testing.T, f encode.Factory, codec string) (*decoder, encode.Acces
 	e := open(t, f, encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6})
 	frame := newFrame(640, 360)
 	frame.Time = time.Now()
-	unit, err := e.Encode(frame, time.Time{}, false)
+	unit, err := e.Encode(frame, encode.Order{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,10 +204,10 @@ func TestX264OpensAndChangesItsRateWithoutComplaint(t *testing.T) {
 	f := newFrame(1280, 720)
 	f.Time = time.Now()
 	for n, rate := range []int{4e6, 2e6, 3e5, 8e6, 1000} {
-		if err := e.SetRate(rate, 60); err != nil {
+		if err := e.SetRate(encode.Rate{BitsPerSecond: rate, FPS: 60}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.Encode(f.Retain(), time.Time{}, n == 2); err != nil {
+		if _, err := e.Encode(f.Retain(), encode.Order{Key: n == 2}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -259,7 +259,7 @@ func TestX264SharpensAStillPicture(t *testing.T) {
 			given.Release()
 			given = nil
 		}
-		unit, err := e.Encode(given, f.Time.Add(time.Duration(n)*time.Second/30), false)
+		unit, err := e.Encode(given, encode.Order{Time: f.Time.Add(time.Duration(n) * time.Second / 30)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +314,7 @@ func TestDamageOnlyEncodingShowsEveryChange(t *testing.T) {
 				}
 			}
 		}
-		unit, err := e.Encode(f.Retain(), time.Time{}, false)
+		unit, err := e.Encode(f.Retain(), encode.Order{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -418,7 +418,8 @@ func TestProve(t *testing.T) {
 			if proof.Usable != (test.why == "") || !strings.Contains(proof.Why, test.why) {
 				t.Fatalf("got %+v; want reason %q", proof, test.why)
 			}
-			// What a million pixels take is not measured on a machine that is too busy for it: TestMeasure has the time.
+			// What a million pixels take is not measured on a machine that is too busy for it: TestMeasure has the
+			// time.
 			if proof.Usable &&
 				(proof.PSNR < 30 || proof.FirstFrame <= 0 || proof.MeanEncode <= 0 ||
 					proof.Profile != test.factory.Profile().Name) {
@@ -458,7 +459,7 @@ func (s spoiled) Open(p encode.Params) (encode.Encoder, error) {
 	return spoiledEncoder{e, s}, err
 }
 
-func (s spoiledEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode.AccessUnit, error) {
+func (s spoiledEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, error) {
 	if s.how.in != nil {
 		other := capture.NewFrame(nil)
 		other.Pix, other.Stride, other.Width, other.Height = bytes.Clone(f.Pix), f.Stride, f.Width, f.Height
@@ -467,7 +468,7 @@ func (s spoiledEncoder) Encode(f *capture.Frame, at time.Time, key bool) (encode
 		f.Release()
 		f = other
 	}
-	unit, err := s.Encoder.Encode(f, at, key)
+	unit, err := s.Encoder.Encode(f, o)
 	if s.how.out != nil && err == nil {
 		unit.Data = s.how.out(unit.Data)
 	}
@@ -484,10 +485,10 @@ func TestOpeningAndClosingLeaksNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := range 2 {
-			if _, err := e.Encode(f.Retain(), time.Time{}, false); err != nil {
+			if _, err := e.Encode(f.Retain(), encode.Order{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := e.SetRate(2e6+n, 30); err != nil {
+			if err := e.SetRate(encode.Rate{BitsPerSecond: 2e6 + n, FPS: 30}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -528,7 +529,7 @@ func TestX264StatesTheLevelAskedFor(t *testing.T) {
 		e := open(t, x264(t, nil), encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, Level: level})
 		f := text(640, 360)
 		f.Time = time.Now()
-		unit, err := e.Encode(f, time.Time{}, false)
+		unit, err := e.Encode(f, encode.Order{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,7 +58,7 @@ func measure(
 		frame.Damage = append(frame.Damage, frame.Bounds())
 		frame.Time, frame.Seq = began.Add(time.Duration(n)*time.Second/measureFPS), uint64(n+1)
 		before, known := processorTime()
-		unit, err := enc.Encode(frame, time.Time{}, false)
+		unit, err := enc.Encode(frame, encode.Order{})
 		if err != nil {
 			return 0, fmt.Errorf("measure: frame %d: %w", n, err)
 		}

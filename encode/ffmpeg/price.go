@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// priceCut is the divisor of the rate, and priceObeyed the largest share of the earlier bits that pictures after the
-	// cut may use: an encoder that ignores the cut uses all of them.
+	// priceCut is the divisor of the rate, and priceObeyed the largest share of the earlier bits that pictures after
+	// the cut may use: an encoder that ignores the cut uses all of them.
 	priceCut, priceObeyed = 0.25, 0.6
-	// priceSettle is the number of pictures that do not count, priceFrames the number that do, before and after the cut.
+	// priceSettle is the number of pictures that do not count, priceFrames the number that do, before and after the
+	// cut.
 	priceSettle, priceFrames = 6, 12
 )
 
@@ -49,7 +50,7 @@ func price(ctx context.Context, f encode.Factory, p encode.Params) (found encode
 			n++
 			frame.Damage = append(frame.Damage, frame.Bounds())
 			frame.Time, frame.Seq = began.Add(time.Duration(n)*time.Second/time.Duration(p.FPS)), n
-			unit, err := enc.Encode(frame, time.Time{}, false)
+			unit, err := enc.Encode(frame, encode.Order{})
 			if err != nil {
 				return 0, false, fmt.Errorf("price: picture %d: %w", n, err)
 			}
@@ -64,7 +65,8 @@ func price(ctx context.Context, f encode.Factory, p encode.Params) (found encode
 	if err != nil {
 		return 0, err
 	}
-	if err := enc.SetRate(max(int(priceCut*float64(p.BitsPerSecond)), 1000), p.FPS); err != nil {
+	cut := max(int(priceCut*float64(p.BitsPerSecond)), 1000)
+	if err := enc.SetRate(encode.Rate{BitsPerSecond: cut, FPS: p.FPS}); err != nil {
 		return 0, fmt.Errorf("price: change the rate: %w", err)
 	}
 	_, key, err := noise(priceSettle)

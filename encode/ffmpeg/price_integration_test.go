@@ -5,7 +5,6 @@ package ffmpeg
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
@@ -21,7 +20,7 @@ func (f deafFactory) Open(p encode.Params) (encode.Encoder, error) {
 	return deafEncoder{e}, err
 }
 
-func (deafEncoder) SetRate(int, int) error { return nil }
+func (deafEncoder) SetRate(encode.Rate) error { return nil }
 
 // What a change costs is what is seen of it, whatever the profile says.
 func TestPriceIsFoundByTrying(t *testing.T) {
@@ -70,7 +69,7 @@ func TestComplaintsOfASuccessfulEncodeAreReturned(t *testing.T) {
 	if got := e.complaint(); got != "failed to reconfigure nvenc" {
 		t.Errorf("got %q; want the line", got)
 	}
-	unit, err := e.Encode(text(64, 64), time.Time{}, false)
+	unit, err := e.Encode(text(64, 64), encode.Order{})
 	if err != nil || strings.TrimSpace(unit.Complaint) != "" {
 		t.Errorf("a good picture comes with %q, %v", unit.Complaint, err)
 	}

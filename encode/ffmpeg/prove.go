@@ -19,8 +19,8 @@ const (
 	proveFrames = 16 // enough for drivers that fail only once their frame pool has gone around
 	proveKey    = 8  // the frame that is requested as a keyframe
 	proveRate   = 12 // the frame before which the rate is halved
-	// provePSNR is the least PSNR of each picture, in dB. The test picture reaches over 30 at a tenth of a bit per pixel.
-	// A wrong color matrix, swapped planes or a shifted picture give under 20.
+	// provePSNR is the least PSNR of each picture, in dB. The test picture reaches over 30 at a tenth of a bit per
+	// pixel. A wrong color matrix, swapped planes or a shifted picture give under 20.
 	provePSNR = 24
 )
 
@@ -36,7 +36,8 @@ func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof 
 	if found, err := price(ctx, f, p); err == nil {
 		proof.Price = &found
 	}
-	// A working encoder is used, measured or not. The tried one is closed, because hardware may have room for only one.
+	// A working encoder is used, measured or not. The tried one is closed, because hardware may have room for only
+	// one.
 	if perMegapixel, err := measure(ctx, f, p.Threads, measureLong); err == nil {
 		proof.PerMegapixel = perMegapixel
 	}
@@ -63,7 +64,7 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 			return fmt.Errorf("stopped at frame %d: %w", n, context.Cause(ctx))
 		}
 		if n == proveRate {
-			if err := enc.SetRate(p.BitsPerSecond/2, p.FPS); err != nil {
+			if err := enc.SetRate(encode.Rate{BitsPerSecond: p.BitsPerSecond / 2, FPS: p.FPS}); err != nil {
 				return fmt.Errorf("change the rate: %w", err)
 			}
 		}
@@ -73,7 +74,7 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 		frame.Damage = append(frame.Damage, frame.Bounds())
 		frame.Time, frame.Seq = began.Add(time.Duration(n)*time.Second/time.Duration(p.FPS)), uint64(n+1)
 
-		unit, err := enc.Encode(frame, time.Time{}, n == proveKey)
+		unit, err := enc.Encode(frame, encode.Order{Key: n == proveKey})
 		if err != nil {
 			return fmt.Errorf("frame %d: %w", n, err)
 		}

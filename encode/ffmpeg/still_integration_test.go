@@ -74,7 +74,7 @@ func refined(
 		if n == 0 {
 			given = page.Retain()
 		}
-		unit, err := e.Encode(given, page.Time.Add(time.Duration(n)*time.Second/60), false)
+		unit, err := e.Encode(given, encode.Order{Time: page.Time.Add(time.Duration(n) * time.Second / 60)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,8 +103,8 @@ func TestStillPageGetsSharp(t *testing.T) {
 		qp      float64 // session's bounds
 		most    map[int]int
 	}{
-		// In pictures of 1/60 s: 1.0 s at 720 rows, 1.3 s at 1080, and for VP9, whose rate control is slower, what 1 Mbit/s
-		// allows it.
+		// In pictures of 1/60 s: 1.0 s at 720 rows, 1.3 s at 1080, and for VP9, whose rate control is slower, what 1
+		// Mbit/s allows it.
 		{x264(t, nil), 14, map[int]int{720: 60, 1080: 78}},
 		{vpx(t, nil), 12, map[int]int{720: 90, 1080: 120}},
 	} {

@@ -40,13 +40,13 @@ func (l *encodeLoop) encodeNext(
 		}
 		key = max(key, l.force)
 	}
-	j := job{frame: f, at: now, key: key != keyNone}
-	if j.key {
-		j.larger = l.enlarge(subs, now, to)
+	j := job{frame: f, order: encode.Order{Time: now, Key: key != keyNone}}
+	if j.order.Key {
+		j.order.Shares = l.enlarge(subs, now, to)
 	}
 	newRate := l.reprice(now, to.rate, to.fps)
 	if newRate {
-		j.rate, j.fps = to.rate, to.fps
+		j.rate = encode.Rate{BitsPerSecond: to.rate, FPS: to.fps}
 	}
 	l.last = now
 	if f != nil {

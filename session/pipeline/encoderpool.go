@@ -249,17 +249,17 @@ func (p *encoderPool) refusedSize(f encode.Factory, size image.Point) (understoo
 	}
 	l := &e.limits
 	if size.X < surelyLong {
-		l.MinWidth, understood = max(l.MinWidth, size.X+2), true
+		l.Min.X, understood = max(l.Min.X, size.X+2), true
 	}
 	if size.Y < surelyLong {
-		l.MinHeight, understood = max(l.MinHeight, size.Y+2), true
+		l.Min.Y, understood = max(l.Min.Y, size.Y+2), true
 	}
 	most := l.Most()
 	if size.X > surelyShort {
-		l.MaxWidth, understood = min(most.X, max(surelyShort, size.X-2)), true
+		l.Max.X, understood = min(most.X, max(surelyShort, size.X-2)), true
 	}
 	if size.Y > surelyShort {
-		l.MaxHeight, understood = min(most.Y, max(surelyShort, size.Y-2)), true
+		l.Max.Y, understood = min(most.Y, max(surelyShort, size.Y-2)), true
 	}
 	return understood
 }

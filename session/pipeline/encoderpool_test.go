@@ -69,7 +69,7 @@ func TestReplacedEncodersKeepTheirUses(t *testing.T) {
 // A picture that is too large for the hardware is scaled to what it takes, a picture that is too small goes to another
 // encoder, and neither is held against the hardware.
 func TestSizesThatAnEncoderRefuses(t *testing.T) {
-	known := encode.Limits{MinWidth: 146, MinHeight: 50, MaxWidth: 4096, MaxHeight: 4096}
+	known := encode.Limits{Min: image.Pt(146, 50), Max: image.Pt(4096, 4096)}
 	for _, c := range []struct {
 		name       string
 		profile    encode.Limits // what the profile says

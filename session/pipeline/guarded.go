@@ -44,11 +44,9 @@ type guardedEncoder struct {
 
 // job is one picture to encode. With a zero rate, the encoder keeps its own.
 type job struct {
-	frame     *capture.Frame
-	at        time.Time
-	key       bool
-	rate, fps int
-	larger    int // number of shares that a keyframe may use, if more than one
+	frame *capture.Frame
+	order encode.Order
+	rate  encode.Rate
 }
 
 type result struct {
@@ -112,18 +110,15 @@ func (g *guardedEncoder) open(factory encode.Factory, params encode.Params) (enc
 // do encodes one picture. After a panic its frame may not be released.
 func (g *guardedEncoder) do(enc encode.Encoder, j job) (r result) {
 	defer g.guard.Catch(partEncoder, &r.err)
-	if j.rate > 0 {
-		if err := enc.SetRate(j.rate, j.fps); err != nil {
+	if j.rate != (encode.Rate{}) {
+		if err := enc.SetRate(j.rate); err != nil {
 			if j.frame != nil {
 				j.frame.Release()
 			}
-			return result{err: fmt.Errorf("set rate %d of %s: %w", j.rate, g.profile.Name, err)}
+			return result{err: fmt.Errorf("set rate %d of %s: %w", j.rate.BitsPerSecond, g.profile.Name, err)}
 		}
 	}
-	if j.key && j.larger > 1 {
-		enc.Enlarge(j.larger)
-	}
-	au, err := enc.Encode(j.frame, j.at, j.key)
+	au, err := enc.Encode(j.frame, j.order)
 	if err != nil {
 		err = fmt.Errorf("encode with %s: %w", g.profile.Name, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 )
 
@@ -26,7 +27,7 @@ func TestFrameRateFollowsTheLeastOfTheViewers(t *testing.T) {
 			t.Errorf("got %d pictures in a second; want 10", n-before)
 		}
 		rates := enc.Stats().Rates
-		if got, want := rates[len(rates)-1], (encodetest.Rate{BitsPerSecond: 500_000, FPS: 10}); got != want {
+		if got, want := rates[len(rates)-1], (encode.Rate{BitsPerSecond: 500_000, FPS: 10}); got != want {
 			t.Errorf("encoder was told %+v; want %+v", got, want)
 		}
 		if got := a.last(); got.BitsPerSecond != 500_000 || got.FPS != 10 {
@@ -36,7 +37,7 @@ func TestFrameRateFollowsTheLeastOfTheViewers(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		move(r.screen, time.Second)
 		rates = enc.Stats().Rates
-		if got, want := rates[len(rates)-1], (encodetest.Rate{BitsPerSecond: 2_000_000, FPS: 60}); got != want {
+		if got, want := rates[len(rates)-1], (encode.Rate{BitsPerSecond: 2_000_000, FPS: 60}); got != want {
 			t.Errorf("after the slow one left the encoder was told %+v; want %+v", got, want)
 		}
 		r.close(t)

@@ -225,7 +225,7 @@ func pipeline(tb testing.TB, x *xserver, bits int, whole bool) cost {
 			tb.Fatal(err)
 		}
 		after := own(tb)
-		unit, err := enc.Encode(f, time.Time{}, false)
+		unit, err := enc.Encode(f, encode.Order{})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -435,7 +435,7 @@ func encodeRecorded(tb testing.TB, raw, file string, width, height, bits int) {
 		if _, err := io.ReadFull(in, f.Pix); err != nil {
 			tb.Fatal(err)
 		}
-		unit, err := enc.Encode(f, time.Time{}, n == 0)
+		unit, err := enc.Encode(f, encode.Order{Key: n == 0})
 		if err != nil {
 			tb.Fatal(err)
 		}
