@@ -34,9 +34,23 @@ type Profile struct {
 	RateByTime bool
 	// Limits are the supported sizes. The proof may find narrower ones.
 	Limits Limits
-	// Options are the codec's private and generic options, by FFmpeg's names. Params and the converter determine picture
-	// size, rates, threads and colors. A test checks each option against FFmpeg's own tables.
-	Options map[string]string
-	// Reasons says why each option has its value.
-	Reasons map[string]string
+	// Options are the codec's private and generic options. Params and the converter determine picture size, rates, threads
+	// and colors. A test checks each option against FFmpeg's own tables.
+	Options []Option
+}
+
+// Option is an option of an FFmpeg codec.
+type Option struct {
+	Name, Value string // by FFmpeg's tables
+	Why         string // it has this value
+}
+
+// Option returns the value of an option, or "" if it is not set.
+func (p Profile) Option(name string) string {
+	for _, o := range p.Options {
+		if o.Name == name {
+			return o.Value
+		}
+	}
+	return ""
 }

@@ -44,38 +44,32 @@ func x264() Profile {
 		// two) and costs prediction across the slice border.
 		Threads:     1,
 		PixelFormat: "yuv420p",
-		Options: map[string]string{
-			"preset":       "ultrafast",
-			"tune":         "zerolatency",
-			"profile":      "baseline",
-			"x264-params":  "me=umh:merange=64",
-			"g":            gopX264,
-			"bf":           "0",
-			"sc_threshold": "0",
-			"rc-lookahead": "0",
-			"forced-idr":   "1",
-			"qdiff":        "20",
-			"nal-hrd":      "none",
-			"thread_type":  "slice",
-		},
-		Reasons: map[string]string{
-			"preset":       "the cheapest: 4.5 ms a frame at 1080p30 against 9.5 for veryfast",
-			"tune":         "no frame is held back: no lookahead, no frame threads, rate control frame by frame",
-			"profile":      "constrained baseline is what every browser must decode (RFC 7742); ultrafast uses no more than it",
-			"x264-params":  "the wider motion search finds scrolled text: +9.4 dB at two thirds of the bits for +0.8 ms",
-			"g":            "keyframes on request only",
-			"bf":           "a B-frame waits for the picture after it",
-			"sc_threshold": "a scene cut is no reason for a keyframe: nobody asked for one",
-			"rc-lookahead": "looking ahead means holding frames back",
-			"forced-idr":   "a requested keyframe must be one that a new viewer can start at",
-			"qdiff": "with x264's 4 and a one-frame buffer, rows that one picture could not afford stay coarse in those after " +
-				"it, and are taken for sharp: a still page of dense text at 4 Mbit/s 720p60 stays at 24 dB, with 10 at 33, and " +
-				"reaches 40 " +
-				"in 1.1 s with 20; a terminal at 1 Mbit/s 1080p60 has 40 dB after 1.0 s instead of 1.4. More gains nothing. " +
-				"Where the " +
-				"rate is far too low for text that scrolls it loses up to 2 dB",
-			"nal-hrd":     "HRD signaling would pad to the bitrate and fix it in the parameter sets",
-			"thread_type": "frame threads hold one frame back for each thread; slices do not",
+		Options: []Option{
+			{"preset", "ultrafast", "the cheapest: 4.5 ms a frame at 1080p30 against 9.5 for veryfast"},
+			{"tune", "zerolatency", "no frame is held back: no lookahead, no frame threads, rate control frame by frame"},
+			{
+				"profile", "baseline",
+				"constrained baseline is what every browser must decode (RFC 7742); ultrafast uses no more than it",
+			},
+			{
+				"x264-params", "me=umh:merange=64",
+				"the wider motion search finds scrolled text: +9.4 dB at two thirds of the bits for +0.8 ms",
+			},
+			{"g", gopX264, "keyframes on request only"},
+			{"bf", "0", "a B-frame waits for the picture after it"},
+			{"sc_threshold", "0", "a scene cut is no reason for a keyframe: nobody asked for one"},
+			{"rc-lookahead", "0", "looking ahead means holding frames back"},
+			{"forced-idr", "1", "a requested keyframe must be one that a new viewer can start at"},
+			{
+				"qdiff", "20",
+				"with x264's 4 and a one-frame buffer, rows that one picture could not afford stay coarse in those " +
+					"after it, and are taken for sharp: a still page of dense text at 4 Mbit/s 720p60 stays at 24 dB, " +
+					"with 10 at 33, and reaches 40 in 1.1 s with 20; a terminal at 1 Mbit/s 1080p60 has 40 dB after 1.0 s " +
+					"instead of 1.4. More gains nothing. Where the rate is far too low for text that scrolls it loses up " +
+					"to 2 dB",
+			},
+			{"nal-hrd", "none", "HRD signaling would pad to the bitrate and fix it in the parameter sets"},
+			{"thread_type", "slice", "frame threads hold one frame back for each thread; slices do not"},
 		},
 	}
 }
@@ -96,36 +90,31 @@ func vpx() Profile {
 		Threads:     2,
 		PixelFormat: "yuv420p",
 		MinRate:     true,
-		Options: map[string]string{
-			"deadline":       "realtime",
-			"cpu-used":       "8",
-			"tune-content":   "screen",
-			"aq-mode":        "cyclic",
-			"tile-columns":   "1",
-			"row-mt":         "1",
-			"lag-in-frames":  "0",
-			"auto-alt-ref":   "0",
-			"max-intra-rate": "100",
-			"profile":        "0",
-			"g":              gopVPX,
-			"bf":             "0",
-		},
-		Reasons: map[string]string{
-			"deadline": "without it libvpx takes all the time that good quality needs",
-			"cpu-used": "the cheapest that libavcodec takes",
-			"tune-content": "it finds a change of the whole picture and encodes it again within the rate: " +
-				"a page of text that comes at once takes three shares of a frame instead of 37",
-			"aq-mode": "without it pictures of scrolling text take up to 4.3 times their share of the rate, with it 2.4 " +
-				"times",
-			"tile-columns":  "a picture in two columns takes two threads",
-			"row-mt":        "the threads help each other out within a column",
-			"lag-in-frames": "looking ahead means holding frames back",
-			"auto-alt-ref":  "a hidden reference is an access unit without a picture",
-			"max-intra-rate": "a keyframe has the share of any picture, as with the one-frame buffer of the others; libvpx " +
-				"would give the first one half of its buffer of four seconds",
-			"profile": "what every receiver of VP9 must decode",
-			"g":       "keyframes on request only",
-			"bf":      "VP9 has none",
+		Options: []Option{
+			{"deadline", "realtime", "without it libvpx takes all the time that good quality needs"},
+			{"cpu-used", "8", "the cheapest that libavcodec takes"},
+			{
+				"tune-content", "screen",
+				"it finds a change of the whole picture and encodes it again within the rate: a page of text that " +
+					"comes at once takes three shares of a frame instead of 37",
+			},
+			{
+				"aq-mode", "cyclic",
+				"without it pictures of scrolling text take up to 4.3 times their share of the rate, with it 2.4 " +
+					"times",
+			},
+			{"tile-columns", "1", "a picture in two columns takes two threads"},
+			{"row-mt", "1", "the threads help each other out within a column"},
+			{"lag-in-frames", "0", "looking ahead means holding frames back"},
+			{"auto-alt-ref", "0", "a hidden reference is an access unit without a picture"},
+			{
+				"max-intra-rate", "100",
+				"a keyframe has the share of any picture, as with the one-frame buffer of the others; libvpx would " +
+					"give the first one half of its buffer of four seconds",
+			},
+			{"profile", "0", "what every receiver of VP9 must decode"},
+			{"g", gopVPX, "keyframes on request only"},
+			{"bf", "0", "VP9 has none"},
 		},
 	}
 }
@@ -141,29 +130,17 @@ func nvenc() Profile {
 		// that.
 		Limits:      Limits{Min: image.Pt(146, 50), Max: image.Pt(4096, 4096)},
 		PixelFormat: "nv12",
-		Options: map[string]string{
-			"preset":       "p1",
-			"tune":         "ull",
-			"profile":      "baseline",
-			"rc":           "cbr",
-			"zerolatency":  "1",
-			"delay":        "0",
-			"rc-lookahead": "0",
-			"g":            gopNVENC,
-			"bf":           "0",
-			"forced-idr":   "1",
-		},
-		Reasons: map[string]string{
-			"preset":       "the fastest preset",
-			"tune":         "ultra low latency: strict rate control frame by frame, which the one-frame buffer relies on",
-			"profile":      "what every browser must decode (RFC 7742)",
-			"rc":           "with a one-frame buffer it keeps keyframes near the size of others (35 KB against 245 KB)",
-			"zerolatency":  "no reordering delay",
-			"delay":        "the default hands frames out only when all surfaces are in flight",
-			"rc-lookahead": "looking ahead means holding frames back",
-			"g":            "keyframes on request only",
-			"bf":           "a B-frame waits for the picture after it",
-			"forced-idr":   "a forced picture would else be a plain I-frame, at which a new viewer cannot start",
+		Options: []Option{
+			{"preset", "p1", "the fastest preset"},
+			{"tune", "ull", "ultra low latency: strict rate control frame by frame, which the one-frame buffer relies on"},
+			{"profile", "baseline", "what every browser must decode (RFC 7742)"},
+			{"rc", "cbr", "with a one-frame buffer it keeps keyframes near the size of others (35 KB against 245 KB)"},
+			{"zerolatency", "1", "no reordering delay"},
+			{"delay", "0", "the default hands frames out only when all surfaces are in flight"},
+			{"rc-lookahead", "0", "looking ahead means holding frames back"},
+			{"g", gopNVENC, "keyframes on request only"},
+			{"bf", "0", "a B-frame waits for the picture after it"},
+			{"forced-idr", "1", "a forced picture would else be a plain I-frame, at which a new viewer cannot start"},
 		},
 	}
 }
@@ -179,21 +156,13 @@ func vaapi() Profile {
 		Limits:      Limits{Min: image.Pt(128, 128), Max: image.Pt(4096, 4096)},
 		PixelFormat: "vaapi",
 		Device:      "vaapi",
-		Options: map[string]string{
-			"profile":     "constrained_baseline",
-			"rc_mode":     "CBR",
-			"low_power":   "0",
-			"async_depth": "1",
-			"g":           gopVAAPI,
-			"bf":          "0",
-		},
-		Reasons: map[string]string{
-			"profile":     "what every browser must decode (RFC 7742)",
-			"rc_mode":     "the only mode with a buffer that bounds each frame on every driver",
-			"low_power":   "the low-power entry point lacks rate control on many systems unless extra firmware is loaded",
-			"async_depth": "the default of 2 returns each frame one call late",
-			"g":           "keyframes on request only",
-			"bf":          "a B-frame waits for the picture after it; libavcodec's default here is 2",
+		Options: []Option{
+			{"profile", "constrained_baseline", "what every browser must decode (RFC 7742)"},
+			{"rc_mode", "CBR", "the only mode with a buffer that bounds each frame on every driver"},
+			{"low_power", "0", "the low-power entry point lacks rate control on many systems unless extra firmware is loaded"},
+			{"async_depth", "1", "the default of 2 returns each frame one call late"},
+			{"g", gopVAAPI, "keyframes on request only"},
+			{"bf", "0", "a B-frame waits for the picture after it; libavcodec's default here is 2"},
 		},
 	}
 }
@@ -206,23 +175,14 @@ func videoToolbox() Profile {
 		// libavcodec sets the rate properties only when it makes the session.
 		Price:       PriceReopen,
 		PixelFormat: "nv12",
-		Options: map[string]string{
-			"profile":    "constrained_baseline",
-			"realtime":   "1",
-			"prio_speed": "1",
-			"allow_sw":   "0",
-			"flags":      "+low_delay",
-			"g":          gopVideoToolbox,
-			"bf":         "0",
-		},
-		Reasons: map[string]string{
-			"profile":    "what every browser must decode (RFC 7742)",
-			"realtime":   "without it the system may finish frames late to save power",
-			"prio_speed": "speed before quality, where the device knows the property",
-			"allow_sw":   "libx264 is the better software encoder",
-			"flags":      "libavcodec turns low_delay into the system's low-latency rate control",
-			"g":          "keyframes on request only",
-			"bf":         "a B-frame waits for the picture after it",
+		Options: []Option{
+			{"profile", "constrained_baseline", "what every browser must decode (RFC 7742)"},
+			{"realtime", "1", "without it the system may finish frames late to save power"},
+			{"prio_speed", "1", "speed before quality, where the device knows the property"},
+			{"allow_sw", "0", "libx264 is the better software encoder"},
+			{"flags", "+low_delay", "libavcodec turns low_delay into the system's low-latency rate control"},
+			{"g", gopVideoToolbox, "keyframes on request only"},
+			{"bf", "0", "a B-frame waits for the picture after it"},
 		},
 	}
 }

@@ -8,19 +8,16 @@ import (
 
 func TestEveryOptionHasItsReason(t *testing.T) {
 	for _, p := range encode.Profiles() {
-		for name := range p.Options {
-			if p.Reasons[name] == "" {
-				t.Errorf("%s: option %s has no reason", p.Name, name)
+		set := make(map[string]bool)
+		for _, o := range p.Options {
+			if o.Why == "" || o.Value == "" || set[o.Name] {
+				t.Errorf("%s: option %+v has no reason or value, or is set twice", p.Name, o)
 			}
-		}
-		for name := range p.Reasons {
-			if _, ok := p.Options[name]; !ok {
-				t.Errorf("%s: reason for %s, which is no option", p.Name, name)
-			}
+			set[o.Name] = true
 		}
 		// Without these no encoder keeps the promise of one access unit a call and keyframes on request.
 		for _, name := range []string{"g", "bf", "profile"} {
-			if p.Options[name] == "" {
+			if p.Option(name) == "" {
 				t.Errorf("%s: option %s is not set", p.Name, name)
 			}
 		}
@@ -41,10 +38,10 @@ func TestProfilesAreHardwareFirstAndFreshEachTime(t *testing.T) {
 		if p.Name != want[i] || p.Codec != codec || p.Hardware != (i < 3) {
 			t.Errorf("profile %d is %s (%s, hardware %v); want %s", i, p.Name, p.Codec, p.Hardware, want[i])
 		}
-		p.Options["preset"] = "changed"
+		p.Options[0].Value = "changed"
 	}
-	if p, ok := encode.FindProfile("libx264"); !ok || p.Options["preset"] != "ultrafast" {
-		t.Errorf("got preset %q; want what no caller has changed", p.Options["preset"])
+	if p, ok := encode.FindProfile("libx264"); !ok || p.Option("preset") != "ultrafast" {
+		t.Errorf("got preset %q; want what no caller has changed", p.Option("preset"))
 	}
 	if _, ok := encode.FindProfile("h261"); ok {
 		t.Error("found a profile that does not exist")

@@ -7,6 +7,7 @@ import (
 	"image"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func BenchmarkEncodeScrollingText(b *testing.B) {
 			b.Run(fmt.Sprintf("%dp/%s", size.Y, c.name), func(b *testing.B) {
 				page := text(size.X, size.Y+16*period)
 				p, _ := encode.FindProfile(c.encoder)
-				delete(p.Options, c.without)
+				p.Options = slices.DeleteFunc(p.Options, func(o encode.Option) bool { return o.Name == c.without })
 				e, err := New(p, Config{}, slog.New(slog.DiscardHandler)).
 					Open(encode.Params{Width: size.X, Height: size.Y, FPS: 60, BitsPerSecond: 6e6})
 				if err != nil {

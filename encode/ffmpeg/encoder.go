@@ -12,8 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,8 +98,8 @@ func (e *encoder) open() (err error) {
 	if err := setOption(c, "chroma_sample_location", "center"); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(e.profile.Options)) {
-		if err := setOption(c, name, e.profile.Options[name]); err != nil {
+	for _, o := range e.profile.Options {
+		if err := setOption(c, o.Name, o.Value); err != nil {
 			return err
 		}
 	}

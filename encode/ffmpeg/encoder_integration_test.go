@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,14 @@ func TestX264FromNV12KeepsTheContract(t *testing.T) {
 	encodetest.Run(t, x264(t, func(p *encode.Profile) { p.PixelFormat = "nv12" }))
 }
 
+// setOf gives an option of a profile another value. It removes the option if the value is empty.
+func setOf(p *encode.Profile, name, value string) {
+	p.Options = slices.DeleteFunc(p.Options, func(o encode.Option) bool { return o.Name == name })
+	if value != "" {
+		p.Options = append(p.Options, encode.Option{Name: name, Value: value})
+	}
+}
+
 func TestX264OpensAndChangesItsRateWithoutComplaint(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&text, nil))
@@ -215,7 +224,7 @@ func TestX264OpensAndChangesItsRateWithoutComplaint(t *testing.T) {
 		t.Errorf("FFmpeg complained:\n%s", text.String())
 	}
 	// The same way finds a mistake in the parameters that only x264 itself parses.
-	p.Options["x264-params"] = "me=umh:merrange=64"
+	setOf(&p, "x264-params", "me=umh:merrange=64")
 	open(t, New(p, Config{}, log), encode.Params{Width: 64, Height: 64, FPS: 30, BitsPerSecond: 1e6})
 	if !strings.Contains(text.String(), "merrange") {
 		t.Errorf("a misspelled parameter went unnoticed; log %q", text.String())
@@ -349,12 +358,12 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("unknown codec: %v", err)
 	}
 	odd := p
-	odd.Options = map[string]string{"no_such_option": "1"}
+	odd.Options = []encode.Option{{Name: "no_such_option", Value: "1"}}
 	if _, err := New(odd, Config{}, log).Open(params); err == nil || !strings.Contains(err.Error(), "no_such_option=1") {
 		t.Errorf("unknown option: %v", err)
 	}
 	bad := p
-	bad.Options = map[string]string{"preset": "sluggish"}
+	bad.Options = []encode.Option{{Name: "preset", Value: "sluggish"}}
 	if _, err := New(
 		bad, Config{}, log,
 	).Open(
@@ -396,9 +405,8 @@ func TestProve(t *testing.T) {
 		{"does not decode", spoiled{x264(t, nil), nil, func(b []byte) []byte { return b[:len(b)/2] }}, "does not decode"},
 		{"is a fake", encodetest.New(encodetest.Config{}), "does not decode"},
 		{"holds frames back", x264(t, func(p *encode.Profile) {
-			delete(p.Options, "tune")
-			delete(p.Options,
-				"rc-lookahead")
+			setOf(p, "tune", "")
+			setOf(p, "rc-lookahead", "")
 		}), "holds frames back"},
 		{
 			"fails", encodetest.New(encodetest.Config{OnEncode: func(int) error { return errors.New("driver down") }}),
@@ -409,7 +417,7 @@ func TestProve(t *testing.T) {
 			"no device",
 		},
 		{
-			"makes periodic keyframes", x264(t, func(p *encode.Profile) { p.Options["g"] = "5" }),
+			"makes periodic keyframes", x264(t, func(p *encode.Profile) { setOf(p, "g", "5") }),
 			"frame 5 is a keyframe without a request",
 		},
 	} {

@@ -28,7 +28,8 @@ func TestOptionsAreFFmpegs(t *testing.T) {
 					t.Skipf("skipped until FFmpeg is built with %s, whose options are not recorded in testdata", p.Name)
 				}
 			}
-			for name, value := range p.Options {
+			for _, o := range p.Options {
+				name, value := o.Name, o.Value
 				if option, ok := recorded[name]; ok {
 					if !option.takes(value) {
 						t.Errorf("%s does not take %q: %+v", name, value, option)
