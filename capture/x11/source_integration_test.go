@@ -274,14 +274,14 @@ func drawn(f *capture.Frame, x, y, n int) bool {
 	return false
 }
 
-// setCursor gives the root window a cursor from a client of its own, which then ends.
-func setCursor(t *testing.T, display string, glyph uint16) {
+// setCursor gives the root window a cursor from a client of its own, which lives until end.
+func setCursor(t *testing.T, display string, glyph uint16) (end func()) {
 	t.Helper()
 	c, err := xgb.NewConnDisplay(display)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(c.Close)
 	font, err := xproto.NewFontId(c)
 	if err != nil {
 		t.Fatal(err)
@@ -298,16 +298,23 @@ func setCursor(t *testing.T, display string, glyph uint16) {
 	).Check(); err != nil {
 		t.Fatal(err)
 	}
+	return c.Close
 }
 
 // The cursor stays when the client that made it ends, of which the server refuses the image for a while.
 func TestCursorOfAClientThatEnded(t *testing.T) {
 	srv := xvfb(t, "200x200x24")
-	setCursor(t, srv.display, 68)
+	end := setCursor(t, srv.display, 68)
 	s := open(t, Config{Display: srv.display})
-	f := frame(t, s)
+	f := await(t, s, frame(t, s), func(f *capture.Frame) error {
+		if !drawn(f, 100, 100, 12) {
+			return errors.New("no cursor is drawn")
+		}
+		return nil
+	})
+	end()
 	for i := range 8 {
-		setCursor(t, srv.display, uint16(2*(20+i)))
+		setCursor(t, srv.display, uint16(2*(20+i)))()
 		f = settle(t, s, f, 700*time.Millisecond)
 		if !drawn(f, 100, 100, 12) {
 			t.Errorf("change %d: no cursor is drawn", i)
