@@ -36,9 +36,9 @@ func TestLocalStartBitrate(t *testing.T) {
 			h.mu.Lock()
 			v := h.registry.sessions[r.id].viewer
 			h.mu.Unlock()
-			v.ctl.Lock()
-			got := v.adaptation.config.WithDefaults().Start
-			v.ctl.Unlock()
+			v.adaptation.mu.Lock()
+			got := v.adaptation.recipe.config.WithDefaults().Start
+			v.adaptation.mu.Unlock()
 			if got != c.want {
 				t.Errorf("begins with %d bits per second; want %d", got, c.want)
 			}

@@ -107,9 +107,7 @@ func (v *viewer) setHostLimit(fps int, scale float64) {
 		return
 	}
 	defer v.guard.Recover(partSession)
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	v.controller.OnLimit(adapt.Limit{At: v.clock(), FPS: fps, Scale: scale})
+	v.adaptation.limit(adapt.Limit{FPS: fps, Scale: scale})
 }
 
 // setUplinkShare limits the viewer to a share of the host's uplink, in bits per second; 0 ends that.
@@ -117,9 +115,7 @@ func (v *viewer) setUplinkShare(share int) { v.limits.set(func(c *limits) { c.sh
 
 // uplinkDemand returns what the viewer can use of the uplink, in bits per second. floor is the least that sessions get.
 func (v *viewer) uplinkDemand(floor int) int {
-	v.ctl.Lock()
-	t := v.targets
-	v.ctl.Unlock()
+	t := v.adaptation.target()
 	v.limits.mu.Lock()
 	demand := min(t.EncoderBitrate, unlimitedIfZero(v.limits.ceiling), unlimitedIfZero(v.limits.display))
 	v.limits.mu.Unlock()

@@ -40,9 +40,9 @@ func TestNothingIsToldOfASessionAfterItsEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := h.journal.LastEvent()
-	v.ctl.Lock()
-	v.transition(v.targets.Transition)
-	v.ctl.Unlock()
+	v.adaptation.mu.Lock()
+	v.transition(v.adaptation.targets.Transition)
+	v.adaptation.mu.Unlock()
 	if n := h.journal.LastEvent(); n != before {
 		t.Errorf("%d events after the end", n-before)
 	}

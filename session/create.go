@@ -127,7 +127,7 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	}()
 	v.most = m.cfg().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max
 	v.decoder, v.limits.offer = asked.Format(codec).Limits(), ceiling
-	v.recovery.deaf = !asked.Format(codec).CanRequest()
+	v.adaptation.recovery.deaf = !asked.Format(codec).CanRequest()
 	v.sub.begin(v, f)
 	picture, running := f.source.Size(), f.on.Status()
 	v.baseW = max(picture.X, encode.MinSide)
@@ -135,20 +135,23 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	if p, ok := m.pool.Best(v.created, codec); ok && running.Encoder == "" {
 		price = adapt.Price(p.Price)
 	}
-	v.adaptation = adaptation{
+	v.adaptation.guard, v.adaptation.met = v.guard, m.met
+	v.adaptation.live, v.adaptation.changed = &v.live, v.transition
+	v.adaptation.recipe = recipe{
 		config: within(m.cfg().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling), make: m.cfg().NewController,
 		about: record.About{Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
-		limit: m.cfg().RecordingLimit, local: m.registry.localStart(),
+		limit: m.cfg().RecordingLimit, local: m.registry.localStart(), created: v.created,
 	}
-	if err := v.begin(); err != nil {
+	if err := v.adaptation.begin(); err != nil {
 		return nil, "", err
 	}
 	v.sender, err = wire.New(wire.Config{
-		Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.sent, OnBroken: v.broken, StartRate: v.rate, Guard: v.guard,
+		Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.adaptation.sent, OnBroken: v.broken, StartRate: v.adaptation.rate, Guard: v.guard,
 	})
 	if err != nil {
 		return nil, "", err
 	}
+	v.adaptation.sender = v.sender
 	cfg := m.cfg()
 	v.peer, err = m.network.NewPeer(peer.Params{
 		ID: id, Offer: asked, Codec: codec, Largest: m.catalog.largest(ctx, d, picture),

@@ -54,7 +54,7 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 // ask5 notes five keyframe requests, the last of them at a time.
 func ask5(v *viewer, last time.Time, every time.Duration) {
 	for i := range manyRequests {
-		v.asked.note(last.Add(-time.Duration(manyRequests-1-i) * every))
+		v.adaptation.asked.note(last.Add(-time.Duration(manyRequests-1-i) * every))
 	}
 }
 
@@ -74,8 +74,8 @@ func TestKeyframeRequestsAreNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the request is noted", func() bool {
-		v.ctl.Lock()
-		defer v.ctl.Unlock()
-		return !v.asked.at[0].IsZero()
+		v.adaptation.mu.Lock()
+		defer v.adaptation.mu.Unlock()
+		return !v.adaptation.asked.at[0].IsZero()
 	})
 }

@@ -90,7 +90,7 @@ func (m *Metrics) survey(list []*session, took time.Duration) {
 	quality := make(map[adapt.State]int)
 	n := 0
 	for _, h := range list {
-		t, l := h.target(), h.load()
+		t, l := h.adaptation.target(), h.load()
 		if l.state != stateConnected {
 			continue
 		}

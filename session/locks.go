@@ -5,7 +5,7 @@ type (
 	registryLock     struct{} // registry.mu
 	floorLock        struct{} // floor.mu
 	subscriptionLock struct{} // subscription.mu
-	controllerLock   struct{} // viewer.ctl
+	controllerLock   struct{} // adaptation.mu
 	limitsLock       struct{} // limits.mu
 	viewerLock       struct{} // viewer.mu
 	watchedLock      struct{} // watched.mu

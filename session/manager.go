@@ -133,7 +133,7 @@ func (m *Manager) RequestKeyframe(id string) error {
 		return err
 	}
 	m.met.requests.WithLabelValues(requestOperator).Inc()
-	s.requestKeyframe(adapt.KeyframeOperator)
+	s.adaptation.requestKeyframe(adapt.KeyframeOperator)
 	s.sub.nudge()
 	return nil
 }
@@ -166,7 +166,7 @@ func (m *Manager) WriteRecording(id string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := s.recording()
+	r := s.adaptation.recording()
 	if r == nil {
 		return errNoRecorder
 	}

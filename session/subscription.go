@@ -180,7 +180,7 @@ func (f *feed) moving() (leaving, arriving bool) {
 func (f *feed) Demand(now time.Time) pipeline.Demand {
 	v := f.viewer
 	defer v.guard.Recover(partSession)
-	d := v.demand(now)
+	d := v.demand()
 	if v.decoder != (encode.DecoderLimits{}) {
 		size := f.source.Size()
 		d.Bound(v.decoder, size.X, size.Y)
@@ -195,7 +195,7 @@ func (f *feed) Demand(now time.Time) pipeline.Demand {
 // RequestKeyframe implements pipeline.Subscriber.
 func (f *feed) RequestKeyframe(_ time.Time, why adapt.KeyframeReason) {
 	defer f.viewer.guard.Recover(partSession)
-	f.viewer.requestKeyframe(why)
+	f.viewer.adaptation.requestKeyframe(why)
 }
 
 // Deliver implements pipeline.Subscriber.
@@ -249,6 +249,6 @@ func (f *feed) Reassign(to *pipeline.Encoding) {
 func (f *feed) Applied(a adapt.Applied) {
 	defer f.viewer.guard.Recover(partSession)
 	if leaving, arriving := f.moving(); !leaving && !arriving {
-		f.viewer.applied(a)
+		f.viewer.adaptation.applied(a)
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
-	"wavryhost/adapt/record"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
 	"wavryhost/session/lockorder"
@@ -66,19 +65,7 @@ type viewer struct {
 	live    atomic.Bool
 	heard   instant // of the last RTCP
 
-	// ctl is held during calls of the controller; nothing else is called meanwhile that could wait for it.
-	ctl        lockorder.Mutex[controllerLock]
-	adaptation adaptation // what controller was made of
-	controller adapt.Controller
-	recorder   *record.Recorder // the controller again, nil where it is not one that can be recorded
-	targets    adapt.Targets
-	ticked     time.Time
-	seq        uint64
-	key        bool // a keyframe is wanted and has not been sent
-	asked      requests
-	pad        adapt.PadRequest
-	rate       int // what the pacer was told
-	recovery   recovery
+	adaptation adaptation
 
 	// backlog is the number of packets of the newest picture.
 	backlog atomic.Int64
@@ -184,11 +171,14 @@ func (v *viewer) run(ctx context.Context) {
 			return
 		}
 		v.watch(time.Now())
-		v.echo()
 		if v.live.Load() {
-			before := v.wantsKey()
-			v.tick()
-			if !before && v.wantsKey() {
+			if rtt, ok := v.peer.RoundTrip(); ok {
+				v.adaptation.echo(rtt)
+			}
+		}
+		if v.live.Load() {
+			before := v.adaptation.wantsKey()
+			if _, key := v.adaptation.tick(); key && !before {
 				v.sub.nudge()
 			}
 		}
@@ -209,32 +199,9 @@ func (v *viewer) listen() {
 	}
 }
 
+// receive handles feedback of the viewer.
 func (v *viewer) receive(report wire.Report) {
-	lost := false
-	v.control(func(now time.Time) {
-		for _, f := range report.Feedback {
-			f.At = now
-			v.controller.OnFeedback(f)
-			if v.recovery.reported(f) {
-				lost = true
-				v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
-			}
-		}
-		if report.PLI || report.FIR {
-			v.asked.note(now)
-		}
-		if report.PLI {
-			v.met.requests.WithLabelValues(requestPLI).Inc()
-			v.controller.OnKeyframeRequest(now, adapt.KeyframePLI)
-		}
-		if report.FIR {
-			v.met.requests.WithLabelValues(requestFIR).Inc()
-			v.controller.OnKeyframeRequest(now, adapt.KeyframeFIR)
-		}
-		if report.Smaller {
-			v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
-		}
-	})
+	lost := v.adaptation.receive(report)
 	if report.Smaller {
 		v.resized(v.sender.PacketSize())
 	}
@@ -249,7 +216,7 @@ func (v *viewer) receive(report wire.Report) {
 // broken asks for a keyframe: the viewer lacks a packet that it will not get any more. Its own request may come seconds
 // later.
 func (v *viewer) broken() {
-	v.control(func(now time.Time) { v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery) })
+	v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
 	v.sub.nudge()
 }
 
@@ -260,55 +227,8 @@ func (v *viewer) resized(size int) {
 	v.log.Warn("large packets do not arrive, as on a path with a small MTU; smaller ones are sent (media_mtu)", "event", event, "size", size)
 }
 
-// clock returns the time for a call of the controller, whose times never go back. The caller holds ctl.
-func (v *viewer) clock() time.Time {
-	if now := time.Now(); now.After(v.ticked) {
-		v.ticked = now
-	}
-	return v.ticked
-}
-
-// control calls f with ctl held, and the time for calls of the controller.
-func (v *viewer) control(f func(now time.Time)) {
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	f(v.clock())
-}
-
-// sent is called for each packet that leaves.
-func (v *viewer) sent(p adapt.Packet) {
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	v.controller.OnSent(p)
-}
-
-// tick asks the controller for its targets and passes on what concerns the pacer.
-func (v *viewer) tick() adapt.Targets {
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	now := v.clock()
-	if v.live.Load() && v.recovery.due(now) {
-		v.controller.OnKeyframeRequest(now, adapt.KeyframeRecovery)
-	}
-	t := v.controller.Tick(now)
-	v.targets = t
-	v.key = v.key || t.ForceIDR
-	if t.PacingRate > 0 && t.PacingRate != v.rate {
-		v.rate = t.PacingRate
-		v.sender.SetRate(t.PacingRate)
-	}
-	if t.Pad.Bytes > 0 && t.Pad != v.pad {
-		v.sender.SendPadding(t.Pad)
-	}
-	v.pad = t.Pad
-	if t.Seq != v.seq {
-		v.seq = t.Seq
-		v.transition(t.Transition)
-	}
-	return t
-}
-
-// transition makes a change of quality known. The caller holds ctl, which keeps them in order.
+// transition makes a change of quality known. The adaptation calls it with its mutex held, which keeps them
+// in order.
 func (v *viewer) transition(t adapt.Transition) {
 	r := RecordOf(t)
 	v.mu.Lock()
@@ -327,42 +247,27 @@ func (v *viewer) transition(t adapt.Transition) {
 		"rtt_seconds", r.RTTSeconds, "queue_delay_seconds", r.QueueSeconds, "loss", r.Loss)
 }
 
-func (v *viewer) wantsKey() bool {
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	return v.key
-}
-
 // demand returns what the viewer needs and can accept, without the limits of its decoder.
-func (v *viewer) demand(time.Time) pipeline.Demand {
+func (v *viewer) demand() pipeline.Demand {
 	if !v.live.Load() {
-		v.ctl.Lock()
-		d := pipeline.Demand{BitsPerSecond: v.targets.EncoderBitrate, FPS: v.targets.FPS, Scale: 1}
-		v.ctl.Unlock()
+		t := v.adaptation.target()
+		d := pipeline.Demand{BitsPerSecond: t.EncoderBitrate, FPS: t.FPS, Scale: 1}
 		v.limits.bound(&d)
 		return d
 	}
-	t := v.tick()
+	t, key := v.adaptation.tick()
 	d := pipeline.Demand{
-		Live: true, Stalled: t.Quality == adapt.Stalled, Keyframe: v.wantsKey(),
+		Live: true, Stalled: t.Quality == adapt.Stalled, Keyframe: key,
 		BitsPerSecond: t.EncoderBitrate, FPS: t.FPS, Scale: 1,
 	}
 	if t.Width > 0 {
 		d.Scale = min(1, float64(t.Width)/float64(v.baseW))
 	}
-	d.Ready = !t.Skip && v.room(t)
+	q := v.sender.Queue()
+	room := pacing.Room(q.Packets, q.Bytes, int(v.backlog.Load()), t.PacingRate, t.FPS)
+	d.Ready = !t.Skip && room
 	v.limits.bound(&d)
 	return d
-}
-
-// room tells whether the pacer can take a picture.
-func (v *viewer) room(t adapt.Targets) bool {
-	q := v.sender.Queue()
-	return pacing.Room(q.Packets, q.Bytes, int(v.backlog.Load()), t.PacingRate, t.FPS)
-}
-
-func (v *viewer) requestKeyframe(why adapt.KeyframeReason) {
-	v.control(func(now time.Time) { v.controller.OnKeyframeRequest(now, why) })
 }
 
 // send hands a picture to the pacer.
@@ -376,24 +281,15 @@ func (v *viewer) send(au encode.AccessUnit, p pipeline.Picture) error {
 		v.met.pipeline.Drop(pipeline.DropNoPackets)
 	}
 	v.backlog.Store(int64(w.Packets))
-	v.control(func(now time.Time) {
-		if au.Key {
-			v.key = false
-			v.recovery.sent(now)
-		}
-		if limit := v.targets.MaxFrameBytes; limit > 0 && w.Bytes > limit {
-			v.met.oversize.Inc()
-		}
-		took := au.Encode
-		if most := pipeline.LateAfter(v.targets.FPS); took > most && v.crowded() {
-			took = most // it is not the encoder that is slow
-		}
-		if p.Dirty == 0 {
-			took = 0 // a still picture is refined for as long as the time is left over, and says nothing of motion
-		}
-		v.controller.OnSource(adapt.Source{
-			At: now, FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: p.Dirty, Class: p.Class,
-		})
+	took := au.Encode
+	if most := pipeline.LateAfter(v.adaptation.target().FPS); took > most && v.crowded() {
+		took = most // it is not the encoder that is slow
+	}
+	if p.Dirty == 0 {
+		took = 0 // a still picture is refined for as long as the time is left over, and says nothing of motion
+	}
+	v.adaptation.delivered(adapt.Source{
+		FrameBytes: w.Bytes, Keyframe: au.Key, QP: au.QP, EncodeTime: took, Dirty: p.Dirty, Class: p.Class,
 	})
 	v.mu.Lock()
 	v.frames++
@@ -408,13 +304,6 @@ func (v *viewer) missed() {
 	v.mu.Lock()
 	v.dropped++
 	v.mu.Unlock()
-}
-
-func (v *viewer) applied(a adapt.Applied) {
-	v.control(func(now time.Time) {
-		a.At = now
-		v.controller.OnApplied(a)
-	})
 }
 
 // watch steps the state machine of the transport.
@@ -476,7 +365,7 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 			v.log.Error("bitrate of a local path not taken", "err", err)
 		}
 		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol,
-			"start_bitrate", v.adaptation.config.WithDefaults().Start)
+			"start_bitrate", v.adaptation.recipe.config.WithDefaults().Start)
 	} else {
 		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol)
 	}
@@ -562,4 +451,19 @@ func (v *viewer) patch(ctx context.Context, ifMatch string, f peer.Fragment) (Pa
 		v.mu.Unlock()
 	}
 	return Patched{SDP: p.SDP, ETag: p.ETag}, err
+}
+
+// beginLocal begins again with a higher bitrate when the path is local, as far as settings and grants allow. Nothing has
+// been sent yet.
+func (v *viewer) beginLocal() error {
+	v.limits.mu.Lock()
+	most, _ := v.limits.lowest(v.most)
+	limit := adapt.Limit{FPS: v.limits.fps, Scale: v.limits.scale}
+	v.limits.mu.Unlock()
+	c := v.adaptation.recipe.config.WithDefaults()
+	start := min(v.adaptation.recipe.local, most, c.Max)
+	if c.Fixed != 0 || start <= c.Start || !v.peer.Local() {
+		return nil
+	}
+	return v.adaptation.beginAgain(start, limit)
 }

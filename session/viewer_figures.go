@@ -3,9 +3,7 @@ package session
 import (
 	"time"
 
-	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
-	"wavryhost/adapt/record"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/wire"
@@ -50,7 +48,7 @@ func (v *viewer) measure(now time.Time) {
 	}
 	v.deliver(now)
 	v.noteRoute(now) // ICE may select a better pair later
-	e := v.estimate()
+	e := v.adaptation.estimate()
 	if e.RTT > 0 {
 		v.met.rtt.Observe(e.RTT.Seconds())
 	}
@@ -97,31 +95,12 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 	}
 }
 
-func (v *viewer) estimate() (e adapt.Estimate) {
-	defer v.guard.Recover(partSession)
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	return v.controller.Estimate(v.clock())
-}
-
-// recording returns what the flight recorder has, or nil.
-func (v *viewer) recording() *record.Recording {
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	if v.recorder == nil {
-		return nil
-	}
-	return v.recorder.Recording()
-}
-
 // snapshot shows the viewer.
 func (v *viewer) snapshot() Snapshot {
 	here := v.sub.feed()
 	on := here.on
-	stats, view, frozen, e := v.sender.Stats(), on.Status(), v.frozen(), v.estimate()
-	v.ctl.Lock()
-	t := v.targets
-	v.ctl.Unlock()
+	stats, view, frozen, e := v.sender.Stats(), on.Status(), v.frozen(), v.adaptation.estimate()
+	t := v.adaptation.target()
 	v.limits.mu.Lock()
 	ceiling, weight := v.limits.ceiling, v.limits.weight
 	lowest, of := v.limits.lowest(v.most)
@@ -157,13 +136,6 @@ func (v *viewer) load() load {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return load{state: v.life.state, connected: v.connected, sent: v.achieved, path: v.route.Path}
-}
-
-// target returns what the encoder is asked for.
-func (v *viewer) target() adapt.Targets {
-	v.ctl.Lock()
-	defer v.ctl.Unlock()
-	return v.targets
 }
 
 // close adds the last figures of a viewer that left to the metrics, and returns the time of its first connection. No event
