@@ -110,32 +110,21 @@ func (v *viewer) setHostLimit(fps int, scale float64) {
 	v.adaptation.limit(adapt.Limit{FPS: fps, Scale: scale})
 }
 
-// setUplinkShare limits the viewer to a share of the host's uplink, in bits per second; 0 ends that.
-func (v *viewer) setUplinkShare(share int) { v.limits.set(func(c *limits) { c.share = share }) }
+// setShare limits the session to a share of the host's uplink, in bits per second; 0 ends that.
+func (c *limits) setShare(share int) { c.set(func(c *limits) { c.share = share }) }
 
-// uplinkDemand returns what the viewer can use of the uplink, in bits per second. floor is the least that sessions get.
-func (v *viewer) uplinkDemand(floor int) int {
-	t := v.adaptation.target()
-	v.limits.mu.Lock()
-	demand := min(t.EncoderBitrate, unlimitedIfZero(v.limits.ceiling), unlimitedIfZero(v.limits.display))
-	v.limits.mu.Unlock()
-	if t.Idle { // it leaves what it does not use to others, but for what a burst needs until the next round
-		demand = min(demand, 2*v.load().sent+8*floor)
-	}
-	return demand
+// ownCeiling returns the session's own ceiling in bits per second, 0 for none.
+func (c *limits) ownCeiling() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ceiling
 }
 
-// ceiling returns the viewer's own ceiling in bits per second, 0 for none.
-func (v *viewer) ceiling() int {
-	v.limits.mu.Lock()
-	defer v.limits.mu.Unlock()
-	return v.limits.ceiling
-}
-
-func (v *viewer) weight() int {
-	v.limits.mu.Lock()
-	defer v.limits.mu.Unlock()
-	return v.limits.weight
+// sessionWeight returns the session's weight.
+func (c *limits) sessionWeight() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.weight
 }
 
 // Change changes a session that runs. It is checked whole before anything of it is done. Another display is shown from its first keyframe on; until then the
@@ -149,7 +138,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 		return Snapshot{}, err
 	}
 	if c.Display != nil {
-		if err := m.show(ctx, h, *c.Display); err != nil {
+		if err := m.opener.show(ctx, h, *c.Display); err != nil {
 			return Snapshot{}, err
 		}
 	}
@@ -185,18 +174,18 @@ func (c *Config) checkChange(change Change) error {
 }
 
 // show begins to move a session to another display.
-func (m *Manager) show(ctx context.Context, h *session, display string) (err error) {
-	d, err := m.catalog.find(ctx, display)
+func (p *opener) show(ctx context.Context, h *session, display string) (err error) {
+	d, err := p.catalog.find(ctx, display)
 	if err != nil || d.ID == h.sub.display() {
 		return err
 	}
-	undo, err := m.registry.depart(h, d, h.ceiling())
+	undo, err := p.registry.depart(h, d, h.limits.ownCeiling())
 	if err != nil {
 		return err
 	}
 	defer func() { undo(err != nil) }()
-	start := cmp.Or(h.sub.feed().on.Rate(), m.cfg().start()) // its own encoding has no rate before it is connected
-	next, err := m.acquire(ctx, d, h.codec, start)
+	start := cmp.Or(h.sub.feed().on.Rate(), p.conf.get().start()) // its own encoding has no rate before it is connected
+	next, err := p.acquire(ctx, d, h.codec, start)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -11,13 +12,34 @@ import (
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
 	"wavryhost/session/peer"
+	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
 
+// opener opens sessions: it admits an offer, makes all that the session holds, and answers.
+type opener struct {
+	conf     *live
+	log      *slog.Logger
+	met      *Metrics
+	emit     func(Event) uint64
+	host     *HostState
+	registry *registry
+	catalog  *catalog
+	floor    *floor
+	pool     *pipeline.Pool
+	watched  *watched
+	relays   *relay.Watch
+	network  *peer.Network
+	// crowded reports whether pictures are late because of the host's load while load shedding can do something about it.
+	crowded func() bool
+	// settle is the time after which the route of media counts although the viewer has not sent its address.
+	settle time.Duration
+}
+
 // Create admits a viewer and answers its offer. The answer has all candidates of this host.
 func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
-	a, err := m.create(ctx, o)
+	a, err := m.opener.create(ctx, o)
 	if err != nil {
 		m.refusals.tell(err, o.Display)
 		m.log.Debug("offer refused", "remote", o.RemoteAddr, "err", err)
@@ -25,50 +47,50 @@ func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
 	return a, err
 }
 
-func (m *Manager) create(ctx context.Context, o Offer) (_ Answer, err error) {
-	m.registry.mu.Lock()
-	refuse := m.host.closed()
-	m.registry.mu.Unlock()
+func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
+	p.registry.mu.Lock()
+	refuse := p.host.closed()
+	p.registry.mu.Unlock()
 	if refuse {
 		return Answer{}, ErrDraining
 	}
-	display, err := m.catalog.find(ctx, o.Display)
+	display, err := p.catalog.find(ctx, o.Display)
 	if err != nil {
 		return Answer{}, err
 	}
-	has := m.pool.Codecs()
+	has := p.pool.Codecs()
 	asked, err := peer.ParseOffer(o.SDP, has)
 	if err != nil {
 		return Answer{}, err
 	}
-	codec := m.choose(asked.Codecs(), has, display)
-	if err := m.cfg().checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
+	codec := p.choose(asked.Codecs(), has, display)
+	if err := p.conf.get().checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
 	entry := o
 	entry.MaxBitrate = lowest(o.MaxBitrate, asked.MaxBitrate(codec))
-	t, err := m.registry.admit(ctx, entry, display, codec)
+	t, err := p.registry.admit(ctx, entry, display, codec)
 	if err != nil {
 		return Answer{}, err
 	}
-	defer m.registry.wg.Done()
+	defer p.registry.wg.Done()
 	reserved, hasReservation := t.Reservation()
 	if hasReservation && o.Region == "" {
 		o.Region = reserved.Region
 	}
-	v, sdp, err := m.connect(ctx, display, o, asked, codec)
+	v, sdp, err := p.connect(ctx, display, o, asked, codec)
 	if err != nil {
-		m.registry.cancel(t)
+		p.registry.cancel(t)
 		return Answer{}, err
 	}
-	rule := m.cfg().rule(display.ID)
+	rule := p.conf.get().rule(display.ID)
 	v.limits.ceiling, v.limits.display = o.MaxBitrate, rule.MaxBitrate
 	v.limits.weight = cmp.Or(o.Weight, rule.Weight, defaultWeight)
 	if hasReservation {
 		v.limits.ceiling, v.limits.weight = lowest(o.MaxBitrate, reserved.MaxBitrate), reserved.Weight
 	}
 	etag := v.peer.ETag()
-	m.registry.add(v, t) //nolint:contextcheck // the request is over long before the session
+	p.registry.add(v, t) //nolint:contextcheck // the request is over long before the session
 	return Answer{ID: v.id, SDP: sdp, ETag: etag}, nil
 }
 
@@ -93,10 +115,10 @@ func within(a adapt.Config, ceiling int) adapt.Config {
 
 // choose returns the codec for a viewer that takes one of the host's at least: the first of the host's, unless its display may have no more encodes and one of
 // another codec runs.
-func (m *Manager) choose(takes, has []string, d Display) string {
+func (p *opener) choose(takes, has []string, d Display) string {
 	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
 	for _, codec := range common {
-		if m.pool.Admits(d.ID, codec) {
+		if p.pool.Admits(d.ID, codec) {
 			return codec
 		}
 	}
@@ -104,19 +126,19 @@ func (m *Manager) choose(takes, has []string, d Display) string {
 }
 
 // connect makes all that a session holds and answers the offer.
-func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, codec string) (_ *viewer, sdp string, err error) {
+func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, codec string) (_ *viewer, sdp string, err error) {
 	id := newID()
 	v := &viewer{
-		id: id, offer: o, codec: codec, created: time.Now(), log: m.log.With("session", id), met: m.met, emit: m.journal.emit,
-		changed: make(chan struct{}, 1),
-		crowded: m.shedder.crowded, settle: m.settle,
+		owner: owner{emit: p.emit, crowded: p.crowded, doubt: p.relays.Doubt},
+		id:    id, offer: o, codec: codec, created: time.Now(), log: p.log.With("session", id),
+		figures: figures{met: p.met}, changed: newSignal(), settle: p.settle,
 	}
-	v.guard = m.met.guard(v.log, v.crashed)
-	v.input = newInputChannel(id, o.Role, v, m.floor, v.log, v.guard)
-	v.life = newLife(*m.cfg(), v.created)
+	v.guard = p.met.guard(v.log, v.crashed)
+	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)
+	v.life = newLife(*p.conf.get(), v.created)
 	v.sample.at = v.created
 	ceiling := asked.MaxBitrate(codec)
-	f, err := m.acquire(ctx, d, codec, min(m.cfg().start(), unlimitedIfZero(ceiling)))
+	f, err := p.acquire(ctx, d, codec, min(p.conf.get().start(), unlimitedIfZero(ceiling)))
 	if err != nil {
 		return nil, "", err
 	}
@@ -125,38 +147,42 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 			f.release()
 		}
 	}()
-	v.most = m.cfg().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max
+	v.most = p.conf.get().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max
 	v.decoder, v.limits.offer = asked.Format(codec).Limits(), ceiling
 	v.adaptation.recovery.deaf = !asked.Format(codec).CanRequest()
 	v.sub.begin(v, f)
 	picture, running := f.source.Size(), f.on.Status()
 	v.baseW = max(picture.X, encode.MinSide)
 	price := adapt.Price(running.Price)
-	if p, ok := m.pool.Best(v.created, codec); ok && running.Encoder == "" {
+	if p, ok := p.pool.Best(v.created, codec); ok && running.Encoder == "" {
 		price = adapt.Price(p.Price)
 	}
-	v.adaptation.guard, v.adaptation.met = v.guard, m.met
+	v.adaptation.guard, v.adaptation.met = v.guard, p.met
 	v.adaptation.live, v.adaptation.changed = &v.live, v.transition
 	v.adaptation.recipe = recipe{
-		config: within(m.cfg().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling), make: m.cfg().NewController,
-		about: record.About{Version: m.cfg().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
-		limit: m.cfg().RecordingLimit, local: m.registry.localStart(), created: v.created,
+		config: within(p.conf.get().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling), make: p.conf.get().NewController,
+		about: record.About{Version: p.conf.get().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
+		limit: p.conf.get().RecordingLimit, local: p.registry.localStart(), created: v.created,
 	}
 	if err := v.adaptation.begin(); err != nil {
 		return nil, "", err
 	}
 	v.sender, err = wire.New(wire.Config{
-		Log: v.log, Codec: codec, MTU: m.cfg().MTU, OnSent: v.adaptation.sent, OnBroken: v.broken, StartRate: v.adaptation.rate, Guard: v.guard,
+		Log: v.log, Codec: codec, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
+			// The viewer lacks a packet that it will not get any more. Its own request may come seconds later.
+			v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
+			v.sub.nudge()
+		}, StartRate: v.adaptation.rate, Guard: v.guard,
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	v.adaptation.sender = v.sender
-	cfg := m.cfg()
-	v.peer, err = m.network.NewPeer(peer.Params{
-		ID: id, Offer: asked, Codec: codec, Largest: m.catalog.largest(ctx, d, picture),
+	cfg := p.conf.get()
+	v.peer, err = p.network.NewPeer(peer.Params{
+		ID: id, Offer: asked, Codec: codec, Largest: p.catalog.largest(ctx, d, picture),
 		GatherTimeout: cfg.GatherTimeout, FailAfter: cfg.ConnectTimeout + cfg.DisconnectTimeout + time.Minute,
-		Relays: func() []relay.Server { return m.ICEServers(o.Region, id, o.Expires) },
+		Relays: func() []relay.Server { return iceServers(p.relays, o.Region, id, o.Expires) },
 		Log:    v.log, Guard: v.guard,
 	}, v.sender)
 	if err != nil {
@@ -166,7 +192,6 @@ func (m *Manager) connect(ctx context.Context, d Display, o Offer, asked *peer.O
 	if err != nil {
 		return nil, "", errors.Join(err, v.peer.Close())
 	}
-	v.doubt = m.relays.Doubt
 	v.checkRelays()
 	return v, sdp, nil
 }

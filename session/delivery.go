@@ -52,7 +52,7 @@ func (r *requests) many(now time.Time) bool {
 // deliver looks once a second whether pictures reach the viewer, and makes it known when they begin not to.
 func (v *viewer) deliver(now time.Time) {
 	many := v.adaptation.manyRequests(now)
-	frozen, heard := v.frozen(), v.heard.get()
+	frozen, heard := v.sub.feed().frozen(), v.heard.get()
 	v.mu.Lock()
 	reason := ""
 	switch {

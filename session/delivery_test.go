@@ -27,7 +27,7 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rig := newCounter()
 			defer rig.close()
-			v := &viewer{id: "a", log: rig.log, met: rig.met, emit: rig.emit}
+			v := &viewer{id: "a", log: rig.log, figures: figures{met: rig.met}, owner: owner{emit: rig.emit}}
 			v.life.state = stateConnected
 			v.sub.begin(v, &feed{source: &fakeSource{state: pipeline.Live}, on: &fakeEncoding{index: 1}})
 			v.keys, v.life.since = 1, now.Add(-time.Minute)

@@ -56,18 +56,18 @@ func (w *watched) list() (list []Display) {
 }
 
 // acquire returns a feed of a display for a viewer of a codec, at the encoding that suits a bitrate to start at.
-func (m *Manager) acquire(ctx context.Context, d Display, codec string, start int) (*feed, error) {
-	m.watched.add(d)
-	p, err := m.pool.Acquire(ctx, pipeline.Display{ID: d.ID, Open: d.Open}, codec)
+func (p *opener) acquire(ctx context.Context, d Display, codec string, start int) (*feed, error) {
+	p.watched.add(d)
+	source, err := p.pool.Acquire(ctx, pipeline.Display{ID: d.ID, Open: d.Open}, codec)
 	if err != nil {
-		m.watched.remove(d.ID)
+		p.watched.remove(d.ID)
 		return nil, refusedByPool(err)
 	}
 	return &feed{
-		display: d, source: p, on: p.Pick(codec, start), ceiling: m.cfg().rule(d.ID).MaxBitrate,
+		display: d, source: source, on: source.Pick(codec, start), ceiling: p.conf.get().rule(d.ID).MaxBitrate,
 		release: func() {
-			m.watched.remove(d.ID)
-			m.pool.Release(p, codec)
+			p.watched.remove(d.ID)
+			p.pool.Release(source, codec)
 		},
 	}, nil
 }

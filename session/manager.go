@@ -27,6 +27,7 @@ type Manager struct {
 	guard   *guard.Guard
 	started time.Time
 
+	opener       *opener
 	registry     *registry
 	host         *HostState
 	reservations *Reservations
@@ -42,8 +43,6 @@ type Manager struct {
 	watched watched
 	relays  *relay.Watch
 	floor   *floor
-
-	settle time.Duration // settleRoute
 }
 
 // NewManager returns a Manager without sessions. Writing to log must not block: records are written by goroutines that send
@@ -62,7 +61,6 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	events := &news{}
 	g := &Manager{
 		conf: newLive(cfg), log: log, met: m, guard: m.guard(log, nil), started: time.Now(), network: network,
-		settle: settleRoute,
 	}
 	g.journal = newJournal(g.started, m, events)
 	emit := g.journal.emit
@@ -86,6 +84,11 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		mu: &g.registry.mu,
 	}
 	g.registry.host = g.host
+	g.opener = &opener{
+		conf: g.conf, log: log, met: m, emit: emit, host: g.host, registry: g.registry, catalog: g.catalog,
+		floor: g.floor, pool: g.pool, watched: &g.watched, relays: g.relays, network: network,
+		crowded: g.shedder.crowded, settle: settleRoute,
+	}
 	if cfg.OnProbation {
 		g.host.beginProbation(g.started)
 	}

@@ -22,7 +22,7 @@ type registry struct {
 	host     *HostState
 	capacity *capacity
 	// wake has room for one token: a session is to end.
-	wake chan struct{}
+	wake signal
 
 	mu       lockorder.Mutex[registryLock]
 	sessions map[string]*session
@@ -44,7 +44,7 @@ type session struct {
 
 func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, f *floor, c *capacity) *registry {
 	r := &registry{
-		log: log, met: m, emit: emit, floor: f, capacity: c, wake: make(chan struct{}, 1),
+		log: log, met: m, emit: emit, floor: f, capacity: c, wake: newSignal(),
 		sessions: make(map[string]*session),
 	}
 	r.admission = admission.New(newID, r.reservationEnded)
@@ -59,19 +59,14 @@ func (r *registry) present() int { return len(r.sessions) + r.admission.Creating
 func (r *registry) inOrder() []*session {
 	list := r.notEnding()
 	slices.SortFunc(list, func(a, b *session) int {
-		return cmp.Or(cmp.Compare(a.weight(), b.weight()), a.created.Compare(b.created), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.limits.sessionWeight(), b.limits.sessionWeight()), a.created.Compare(b.created), cmp.Compare(a.id, b.id))
 	})
 	return list
 }
 
 func (r *registry) endReservations() { r.admission.Drain() }
 
-func (r *registry) wakeJanitor() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
+func (r *registry) wakeJanitor() { r.wake.raise() }
 
 // notEnding returns the sessions that are not ending. The caller holds mu.
 func (r *registry) notEnding() []*session {

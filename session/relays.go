@@ -28,7 +28,12 @@ func newRelays(cfg Config, network peer.Config, log *slog.Logger, m *Metrics, em
 // ICEServers returns the STUN and TURN servers that a user is to use at the moment, best first: those that work, of a region where one is asked
 // for, with credentials of the user's own where they are short-lived. Those are good for no longer than last, unless that is zero.
 func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server {
-	list := m.relays.Choose(region)
+	return iceServers(m.relays, region, user, last)
+}
+
+// iceServers returns the servers that a user is to use; see Manager.ICEServers.
+func iceServers(w *relay.Watch, region, user string, last time.Time) []relay.Server {
+	list := w.Choose(region)
 	now := time.Now()
 	for i, s := range list {
 		list[i] = s.For(user, now, last)

@@ -154,7 +154,7 @@ func TestRelayThatGivesNothingIsNoticed(t *testing.T) {
 func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	srv := startTURN(t)
 	h := openHouse(t, nil)
-	h.settle = deadline // however long it takes until the viewer tells
+	h.opener.settle = deadline // however long it takes until the viewer tells
 	defer h.close(t)
 	h.alive(t)
 	s := srv.as("").For("viewer", time.Now(), time.Time{})

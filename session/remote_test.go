@@ -79,7 +79,7 @@ func (h *house) useNet(open func(time.Duration) (transport.Net, error)) {
 	if err != nil {
 		panic(err)
 	}
-	h.network = network
+	h.network, h.opener.network = network, network
 }
 
 // close stops the Manager and checks that nothing is left.

@@ -92,7 +92,7 @@ func units(list []*session, load pipeline.Load) []admission.Unit {
 			units = append(units, admission.Unit{ID: id, Cost: load.Displays[id].Cores})
 			i = len(units) - 1
 		}
-		units[i].Weight = max(units[i].Weight, one.weight())
+		units[i].Weight = max(units[i].Weight, one.limits.sessionWeight())
 	}
 	return units
 }

@@ -177,7 +177,7 @@ func (f *feed) moving() (leaving, arriving bool) {
 // stop the others.
 
 // Demand implements pipeline.Subscriber.
-func (f *feed) Demand(now time.Time) pipeline.Demand {
+func (f *feed) Demand(time.Time) pipeline.Demand {
 	v := f.viewer
 	defer v.guard.Recover(partSession)
 	d := v.demand()
@@ -251,4 +251,9 @@ func (f *feed) Applied(a adapt.Applied) {
 	if leaving, arriving := f.moving(); !leaving && !arriving {
 		f.viewer.adaptation.applied(a)
 	}
+}
+
+// frozen tells whether the picture stands because of this host.
+func (f *feed) frozen() bool {
+	return f.source.Status().State != pipeline.Live || f.on.Status().Stuck
 }

@@ -109,7 +109,7 @@ func TestEveryFeedIsReleasedOnce(t *testing.T) {
 				released := make([]int, 2)
 				rig := newCounter()
 				defer rig.close()
-				v := &viewer{id: "a", log: rig.log, met: rig.met, emit: rig.emit}
+				v := &viewer{id: "a", log: rig.log, figures: figures{met: rig.met}, owner: owner{emit: rig.emit}}
 				s := &fakeSource{state: pipeline.Live}
 				v.sub.begin(v, &feed{source: s, on: &fakeEncoding{index: 1}, release: func() { released[0]++ }})
 				v.sub.join()

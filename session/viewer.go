@@ -13,7 +13,6 @@ import (
 	"wavryhost/adapt/pacing"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
-	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
@@ -27,54 +26,72 @@ const (
 	keptTransitions = 32
 )
 
-// viewer is one session: a peer connection, its pacer, and its adaptation. Three goroutines belong to it: one reads feedback,
-// one paces, and one ticks the controller and watches the transport. A panic in any of them, in a callback of pion or in a call by an encode loop
-// ends the session, and nothing else.
+// owner is what a viewer needs of the owner of its session.
+type owner struct {
+	// emit makes an event known, and returns its ID. It may be called with any lock held.
+	emit func(Event) uint64
+	// want is told once why the session should end.
+	want func(why EndReason)
+	// crowded reports whether pictures are late because of the host's load while load shedding can do something about
+	// it.
+	crowded func() bool
+	// doubt is told the servers that gave no relayed address.
+	doubt func([]relay.Server)
+}
+
+// signal has room for one token: something has changed since the last look.
+type signal chan struct{}
+
+func newSignal() signal { return make(signal, 1) }
+
+// raise puts the token in. It never waits.
+func (s signal) raise() {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
+}
+
+// viewer is one session: a peer connection, its pacer, and its adaptation. Three goroutines belong to it: one reads
+// feedback, one paces, and one ticks the controller and watches the transport. A panic in any of them, in a callback
+// of pion or in a call by an encode loop ends the session, and nothing else.
 type viewer struct {
+	owner
+
+	// What it is. This does not change.
 	id      string
 	offer   Offer
 	codec   string
 	created time.Time
 	log     *slog.Logger
-	met     *Metrics
-	emit    func(Event) uint64
-	peer    *peer.Peer
-	sender  *wire.Sender
-	sub     subscription
-	limits  limits
-	// decoder is what the viewer's decoder takes, and most the host's own ceiling in bits per second.
-	decoder encode.DecoderLimits
-	most    int
-	// crowded reports whether pictures are late because of the host's load while load shedding can do something about it.
-	crowded func() bool
-	baseW   int // the width that the controller was told
-	input   *inputChannel
-
-	// doubt is told the servers that gave no relayed address.
-	doubt func([]relay.Server)
+	guard   *guard.Guard
+	decoder encode.DecoderLimits // of the viewer
+	most    int                  // the host's own ceiling, in bits per second
+	baseW   int                  // the width that the controller was told
 	// settle is the time after which the route counts although the viewer has not sent its address.
 	settle time.Duration
-	// want is told once why the session should end.
-	want func(why EndReason)
-	// changed has room for one token: the transport's state may have changed.
-	changed chan struct{}
+
+	// Its parts. Each guards itself.
+	peer       *peer.Peer
+	sender     *wire.Sender
+	input      *inputChannel
+	sub        subscription
+	limits     limits
+	adaptation adaptation
+	figures
+
+	// Its goroutines.
+	changed signal // the transport's state may have changed
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
-	guard   *guard.Guard
 	crash   atomic.Pointer[error] // the panic that ends the session
-	live    atomic.Bool
-	heard   instant // of the last RTCP
-
-	adaptation adaptation
-
-	// backlog is the number of packets of the newest picture.
-	backlog atomic.Int64
-
-	mu lockorder.Mutex[viewerLock] // guards the rest
-	figures
+	live    atomic.Bool           // media can flow
+	heard   instant               // of the last RTCP
+	backlog atomic.Int64          // packets of the newest picture
 }
 
-// instant is a time that one goroutine sets and others read. It keeps the reading of the monotonic clock: a step of the wall clock is no silence.
+// instant is a time that one goroutine sets and others read. It keeps the reading of the monotonic clock: a step of
+// the wall clock is no silence.
 type instant struct{ at atomic.Pointer[time.Time] }
 
 func (i *instant) set(at time.Time) { i.at.Store(&at) }
@@ -92,7 +109,7 @@ func (v *viewer) start() {
 	// The request that the session was made by is over long before the session.
 	ctx, cancel := context.WithCancel(context.Background())
 	v.cancel = cancel
-	v.peer.OnChange(v.hint)
+	v.peer.OnChange(v.changed.raise)
 	v.peer.OnDataChannel(func(c *peer.Channel) { v.offered(ctx, c) })
 	v.launch(partPacer, func() { _ = v.sender.Run(ctx) }) // it only ever returns ctx's error
 	v.launch(partFeedback, v.listen)
@@ -109,19 +126,12 @@ func (v *viewer) launch(part string, f func()) {
 	})
 }
 
-// crashed notes a panic of which the session ends. It may be called before the session is started, and with any lock held.
+// crashed notes a panic of which the session ends. It may be called before the session is started, and with any lock
+// held.
 func (v *viewer) crashed(err error) {
 	v.crash.CompareAndSwap(nil, &err)
 	v.live.Store(false)
-	v.hint()
-}
-
-// hint makes the viewer's goroutine look at the transport at once.
-func (v *viewer) hint() {
-	select {
-	case v.changed <- struct{}{}:
-	default:
-	}
+	v.changed.raise()
 }
 
 // offered takes a data channel of the viewer, which is read until ctx ends, or closes it.
@@ -132,18 +142,6 @@ func (v *viewer) offered(ctx context.Context, c *peer.Channel) {
 		v.want(EndMisbehaved)
 	}
 }
-
-var _ participant = (*viewer)(nil)
-
-func (v *viewer) watching() Display { return v.sub.feed().display }
-
-func (v *viewer) away() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.life.state == stateDisconnected
-}
-
-func (v *viewer) lastHeard() time.Time { return v.heard.get() }
 
 // stop ends the viewer's goroutines and its peer connection, and waits for them.
 func (v *viewer) stop() error {
@@ -211,13 +209,6 @@ func (v *viewer) receive(report wire.Report) {
 	if report.Bye {
 		v.want(EndViewerGone)
 	}
-}
-
-// broken asks for a keyframe: the viewer lacks a packet that it will not get any more. Its own request may come seconds
-// later.
-func (v *viewer) broken() {
-	v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
-	v.sub.nudge()
 }
 
 // resized makes known that packets are smaller from here on, since larger ones do not arrive.
@@ -300,144 +291,6 @@ func (v *viewer) send(au encode.AccessUnit, p pipeline.Picture) error {
 	return nil
 }
 
-func (v *viewer) missed() {
-	v.mu.Lock()
-	v.dropped++
-	v.mu.Unlock()
-}
-
-// watch steps the state machine of the transport.
-func (v *viewer) watch(now time.Time) {
-	f := facts{State: v.peer.State(), heard: v.heard.get(), frozen: v.frozen()}
-	v.mu.Lock()
-	from, since := v.life.state, v.life.since
-	d := v.life.step(now, f)
-	to := v.life.state
-	if d.changed && to == stateConnected && v.connected.IsZero() {
-		v.connected = now
-	}
-	v.mu.Unlock()
-
-	if d.handshake != "" {
-		v.met.handshakes.WithLabelValues(d.handshake).Inc()
-		if d.handshake != handshakeOK {
-			e := Event{Kind: EventHandshakeFailed, Session: v.id, Display: v.sub.display(), Reason: d.handshake}
-			attrs := []any{"result", d.handshake, "after_seconds", now.Sub(v.created).Seconds()}
-			if d.handshake == handshakeICETimeout || d.handshake == handshakeICEFailed {
-				var cause string
-				cause, e.Err = v.peer.WhyNoPath()
-				v.met.iceFailures.WithLabelValues(cause).Inc()
-				attrs = append(attrs, "cause", cause, "err", e.Err)
-			}
-			if d.handshake == handshakeDTLSTimeout {
-				e.Err = errNoHandshake
-				attrs = append(attrs, "err", e.Err)
-			}
-			v.log.Warn("handshake failed", append(attrs, "event", v.emit(e))...)
-		}
-	}
-	if d.changed {
-		v.met.sessions.WithLabelValues(from).Dec()
-		v.met.sessions.WithLabelValues(to).Inc()
-		v.moved(from, to, now.Sub(since))
-	}
-	if d.end {
-		v.live.Store(false)
-		v.want(d.why)
-	}
-}
-
-// moved makes a change of the transport's state known.
-func (v *viewer) moved(from, to string, after time.Duration) {
-	if to == stateDisconnected {
-		v.live.Store(false)
-		v.setRoute(peer.Route{})
-		event := v.emit(Event{Kind: EventDisconnected, Session: v.id, Display: v.sub.display()})
-		v.log.Warn("session disconnected", "event", event, "deadline_seconds", v.life.grace().Seconds())
-		v.sub.nudge()
-		return
-	}
-	r := v.noteRoute(time.Now())
-	event := v.emit(Event{Kind: EventConnected, Session: v.id, Display: v.sub.display()})
-	if from == stateConnecting {
-		v.met.handshakeTime.Observe(after.Seconds())
-		if err := v.beginLocal(); err != nil {
-			v.log.Error("bitrate of a local path not taken", "err", err)
-		}
-		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol,
-			"start_bitrate", v.adaptation.recipe.config.WithDefaults().Start)
-	} else {
-		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol)
-	}
-	v.live.Store(true)
-	v.sub.nudge()
-}
-
-// arrived reports that the viewer gets its pictures from another encoding. The caller holds the subscription's mu.
-func (v *viewer) arrived(old, now *feed) {
-	from, to := old.on, now.on
-	before, after := from.Status().BitsPerSecond, to.Status().BitsPerSecond
-	why := encodingFaster
-	switch {
-	case old.source != now.source:
-		why = encodingDisplay
-		v.limits.set(func(c *limits) { c.display = now.ceiling })
-	case after < before:
-		why = encodingSlower
-	}
-	v.met.encodingMoves.WithLabelValues(why).Inc()
-	event := v.emit(Event{Kind: EventEncoding, Session: v.id, Display: now.display.ID, Reason: why, From: from.Name(), To: to.Name()})
-	v.log.Info("encoding changed", "event", event, "reason", why, "display", now.display.ID, "from", from.Index(), "to", to.Index(), "from_bitrate", before, "to_bitrate", after)
-}
-
-// settleRoute is the default of viewer.settle. Trickled candidates arrive after the viewer's first packets.
-const settleRoute = 2 * time.Second
-
-// noteRoute reads the route of media and announces a new one.
-func (v *viewer) noteRoute(now time.Time) peer.Route {
-	r := v.peer.Route()
-	v.setRoute(r)
-	guessed := r.Guessed
-	r.Guessed = false
-	v.mu.Lock()
-	from := v.announced
-	fresh := r.Path != "" && r != from && (!guessed || now.Sub(v.life.since) >= v.settle)
-	if fresh {
-		v.announced = r
-	}
-	v.mu.Unlock()
-	if !fresh {
-		return r
-	}
-	v.met.paths.WithLabelValues(r.Path, r.Protocol).Inc()
-	if from.Path != "" {
-		v.sender.RestorePacketSize()
-		event := v.emit(Event{
-			Kind: EventPath, Session: v.id, Display: v.sub.display(), From: from.String(), To: r.String(),
-		})
-		v.log.Info("path changed", "event", event, "from", from.String(), "to", r.String())
-	}
-	return r
-}
-
-func (v *viewer) setRoute(r peer.Route) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.route.Path != "" {
-		v.met.path.WithLabelValues(v.route.Path).Dec()
-	}
-	if r.Path != "" {
-		v.met.path.WithLabelValues(r.Path).Inc()
-	}
-	v.route = r
-}
-
-// frozen tells whether the picture stands because of this host.
-func (v *viewer) frozen() bool {
-	f := v.sub.feed()
-	return f.source.Status().State != pipeline.Live || f.on.Status().Stuck
-}
-
 // patch applies a fragment: candidates of the current ICE session, or the credentials of a new one.
 func (v *viewer) patch(ctx context.Context, ifMatch string, f peer.Fragment) (Patched, error) {
 	p, err := v.peer.Patch(ctx, ifMatch, f)
@@ -453,17 +306,11 @@ func (v *viewer) patch(ctx context.Context, ifMatch string, f peer.Fragment) (Pa
 	return Patched{SDP: p.SDP, ETag: p.ETag}, err
 }
 
-// beginLocal begins again with a higher bitrate when the path is local, as far as settings and grants allow. Nothing has
-// been sent yet.
-func (v *viewer) beginLocal() error {
-	v.limits.mu.Lock()
-	most, _ := v.limits.lowest(v.most)
-	limit := adapt.Limit{FPS: v.limits.fps, Scale: v.limits.scale}
-	v.limits.mu.Unlock()
-	c := v.adaptation.recipe.config.WithDefaults()
-	start := min(v.adaptation.recipe.local, most, c.Max)
-	if c.Fixed != 0 || start <= c.Start || !v.peer.Local() {
-		return nil
-	}
-	return v.adaptation.beginAgain(start, limit)
-}
+// presence is a viewer as the floor sees it.
+type presence struct{ *viewer }
+
+var _ participant = presence{}
+
+func (p presence) watching() Display { return p.sub.feed().display }
+
+func (p presence) lastHeard() time.Time { return p.heard.get() }

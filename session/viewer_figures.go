@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"wavryhost/adapt/pacing"
+	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/wire"
@@ -11,6 +12,9 @@ import (
 
 // figures are what is shown of a viewer.
 type figures struct {
+	met *Metrics
+
+	mu          lockorder.Mutex[viewerLock] // guards the rest
 	life        life
 	connected   time.Time
 	route       peer.Route
@@ -99,7 +103,7 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 func (v *viewer) snapshot() Snapshot {
 	here := v.sub.feed()
 	on := here.on
-	stats, view, frozen, e := v.sender.Stats(), on.Status(), v.frozen(), v.adaptation.estimate()
+	stats, view, frozen, e := v.sender.Stats(), on.Status(), here.frozen(), v.adaptation.estimate()
 	t := v.adaptation.target()
 	v.limits.mu.Lock()
 	ceiling, weight := v.limits.ceiling, v.limits.weight
@@ -132,10 +136,10 @@ type load struct {
 }
 
 // load returns it.
-func (v *viewer) load() load {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return load{state: v.life.state, connected: v.connected, sent: v.achieved, path: v.route.Path}
+func (f *figures) load() load {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return load{state: f.life.state, connected: f.connected, sent: f.achieved, path: f.route.Path}
 }
 
 // close adds the last figures of a viewer that left to the metrics, and returns the time of its first connection. No event
@@ -151,4 +155,31 @@ func (v *viewer) close(now time.Time) (connected time.Time) {
 		v.met.handshakes.WithLabelValues(handshakeAborted).Inc()
 	}
 	return v.connected
+}
+
+// away reports whether the path is lost.
+func (f *figures) away() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.life.state == stateDisconnected
+}
+
+// missed counts a picture that went to other viewers only.
+func (f *figures) missed() {
+	f.mu.Lock()
+	f.dropped++
+	f.mu.Unlock()
+}
+
+// setRoute notes the route of media.
+func (f *figures) setRoute(r peer.Route) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.route.Path != "" {
+		f.met.path.WithLabelValues(f.route.Path).Dec()
+	}
+	if r.Path != "" {
+		f.met.path.WithLabelValues(r.Path).Inc()
+	}
+	f.route = r
 }
