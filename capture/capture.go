@@ -103,7 +103,7 @@ type Traits struct {
 	// Volatile reports whether the display may write into a frame's pixels before its release, after about a frame
 	// time.
 	Volatile bool
-	// Damage reports whether the Source can tell what changed. Without it, Next returns a frame at each call, and the
+	// Damage reports whether the Source knows what changed. Without it, Next returns a frame at each call, and the
 	// caller paces its calls.
 	Damage bool
 	// Cursor is where the pointer goes.

@@ -69,7 +69,7 @@ func (f *Frame) WithDamage(damage []image.Rectangle, exact bool) *Frame {
 // Bounds returns the rectangle of the whole picture.
 func (f *Frame) Bounds() image.Rectangle { return image.Rect(0, 0, f.Width, f.Height) }
 
-// Map returns the pixels in main memory, in the form of Pix. It copies a surface once, whoever asks. The pixels are
+// Map returns the pixels in main memory, in the form of Pix. It copies a surface once for all callers. The pixels are
 // valid until the frame is released.
 func (f *Frame) Map() (pix []byte, stride int, err error) {
 	if f.Surface == nil {

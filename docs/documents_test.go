@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestMain changes to the root of the tree, so that paths are those that people write.
+// TestMain changes to the root of the tree, so that paths are as people write them.
 func TestMain(m *testing.M) {
 	if err := os.Chdir(".."); err != nil {
 		panic(err)

@@ -42,7 +42,7 @@ type TCP struct {
 
 // congestion is what a congestion control decides.
 type congestion interface {
-	// acked tells of an acknowledgment.
+	// acked handles an acknowledgment.
 	acked(t *tcp, a ack)
 	// lost is a loss in a round without one before it; expired a timeout.
 	lost(t *tcp)
@@ -170,7 +170,7 @@ func (t *tcp) begin() {
 
 // pump sends what the window allows: what was lost first.
 func (t *tcp) pump() {
-	again := 0 // nothing before it is to be sent again
+	again := 0 // nothing before it needs retransmission
 	for t.w.now < t.Stop && !t.pacing && float64(t.flying) < t.control.window() {
 		for again < len(t.segments) && !t.segments[again].lost {
 			again++

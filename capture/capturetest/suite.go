@@ -121,7 +121,7 @@ func (r *rig) shot() (*capture.Frame, error) {
 	return f, r.valid(f)
 }
 
-// valid returns what is wrong with a frame by itself.
+// valid returns what is wrong with a single frame.
 func (r *rig) valid(f *capture.Frame) error {
 	if f.Width <= 0 || f.Height <= 0 {
 		return fmt.Errorf("got a frame of %dx%d", f.Width, f.Height)

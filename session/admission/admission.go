@@ -67,7 +67,7 @@ func NewProfile(width, height, fps int) Profile {
 
 func (p Profile) pixelRate() float64 { return float64(p.Width) * float64(p.Height) * float64(p.FPS) }
 
-// Profiles lists the usual profiles, the largest first. Their bitrates are those of a moving desktop.
+// Profiles lists the usual profiles, the largest first. Their bitrates fit a moving desktop.
 func Profiles() []Profile {
 	return []Profile{
 		{3840, 2160, 60, 25e6},
@@ -88,7 +88,7 @@ const (
 	fullEncode = 0.8
 	// fullGPU is the part of the time that the graphics card's encoder may be at work: above it pictures wait for each other.
 	fullGPU = 0.87
-	// leastFPS is the frame rate that an encoder has to keep up with for a session to be of use: the controller lowers the rate of one that
+	// leastFPS is the frame rate that an encoder must reach for a session to be usable: the controller lowers the rate of an encoder that
 	// does not keep up with more.
 	leastFPS = 10
 	// saturated is the part of the cores in use from which on another viewer of an encode is too much, if pictures are late.
@@ -101,7 +101,7 @@ const (
 	// conversion; a peer connection with its flight recorder. BenchmarkMemory of cmd/wavry-host/endtoend finds 31 bytes a pixel at 1280x720 and 43 at 1920x1080,
 	// and up to 70 with the heap that waits for collection; 3.4 to 5.7 MB a session within 12 s, to which the recorder adds up to 2.7 MB.
 	memoryPerPixel, memoryPerSession = 64, 8 << 20
-	// viewerPerBit is what a viewer costs beside the encode, in cores for each bit/s: BenchmarkViewers finds 1.06 % of a core at 4.05 Mbit/s, which is
+	// viewerPerBit is what a viewer costs in addition to the encode, in cores for each bit/s: BenchmarkViewers finds 1.06 % of a core at 4.05 Mbit/s, which is
 	// 0.0026e-6 (docs/develop/benchmarks.md). A third more is for machines that are busier than that one was.
 	viewerPerBit = 0.0035e-6
 	// feedPerPixel is what it takes to capture a pixel and to convert it for an encoder in hardware, in seconds of a core: 0.77 ms for a picture of 1920x1080
@@ -124,9 +124,9 @@ type Host struct {
 	MemoryFree int64
 	// Uplink and UplinkUsed are in bits per second; an Uplink of 0 is not limited.
 	Uplink, UplinkUsed int
-	// Encodes are those that run on the best encoder, EncodeLimit how many it does at a time, 0 for any number.
+	// Encodes is the number that runs on the best encoder, EncodeLimit the number that it can run, 0 for any number.
 	Encodes, EncodeLimit int
-	// Best is the encoder that is used first, and Spare the one that takes what is beyond EncodeLimit, nil for none.
+	// Best is the encoder that is used first, and Spare the encoder for what exceeds EncodeLimit, nil for none.
 	Best  Encoder
 	Spare *Encoder
 	// GPU is the card that Best encodes on, nil where it is not known or there is none.
@@ -165,7 +165,7 @@ type Verdict struct {
 	OK  bool
 }
 
-// encoder returns the one that the next encode gets, and whether that is the spare one.
+// encoder returns the encoder of the next encode, and whether that is the spare one.
 func (h Host) encoder() (e Encoder, spare bool) {
 	if h.full() && h.Spare != nil {
 		return *h.Spare, true
@@ -173,13 +173,13 @@ func (h Host) encoder() (e Encoder, spare bool) {
 	return h.Best, false
 }
 
-// onSpare tells whether the next encode is the spare encoder's.
+// onSpare reports whether the next encode is the spare encoder's.
 func (h Host) onSpare() bool {
 	_, spare := h.encoder()
 	return spare
 }
 
-// full tells whether the best encoder does as many encodes as it can.
+// full reports whether the best encoder does as many encodes as it can.
 func (h Host) full() bool { return h.EncodeLimit > 0 && h.Encodes >= h.EncodeLimit }
 
 // Cost returns what a session at p takes, in cores. A session that is shared finds its encode running already.
@@ -203,7 +203,7 @@ func (h Host) cardCost(p Profile, shared bool) float64 {
 	return min(h.GPU.PerPixel*p.pixelRate(), fullEncode)
 }
 
-// Need is what a session is reckoned with until what it takes shows in what is measured.
+// Need is the assumed load of a session, until its real load shows in the measurements.
 type Need struct {
 	// Cores, Bits a second, and Memory in bytes.
 	Cores  float64
@@ -245,8 +245,8 @@ func (h Host) Promise(n Need, times int) Host {
 	return h
 }
 
-// room returns how many sessions at p fit, what limits them, and words for the case that none does. fps is the frame rate that the encoder has to keep up with.
-// Those that fit all go to the encoder that the next one gets.
+// room returns how many sessions at p fit, what limits them, and words for the case that none does. fps is the frame rate that the encoder must reach.
+// All sessions that fit go to the encoder of the next one.
 func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, why string) {
 	n = math.Inf(1)
 	limit := func(r Resource, left float64, format string, args ...any) {
@@ -308,7 +308,7 @@ func (c Card) room(limit func(Resource, float64, string, ...any), cost float64, 
 	}
 }
 
-// Decide tells whether a session at p fits. Where it does not, the verdict says what would, on a display that nobody watches. The first session of a host is
+// Decide reports whether a session at p fits. Where it does not, the verdict says what would, on a display that nobody watches. The first session of a host is
 // refused for nothing but what cannot be: a host without sessions that refuses them helps nobody, however busy its other programs are.
 func (h Host) Decide(p Profile, shared bool) Verdict {
 	if h.Sessions == 0 {

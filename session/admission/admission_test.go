@@ -120,7 +120,7 @@ func TestCapacityIsWhatIsAdmitted(t *testing.T) {
 			full = full.with(p, 1)
 		}
 		// An encoder that is too slow for the whole frame rate takes a session at a lower one, and where there is a spare one, one more than fit
-		// brings that into play. The limits are real numbers: one that is met exactly may be on either side.
+		// brings that into play. The limits are real numbers: an exact hit may be on either side.
 		if v := full.with(p, 1).Decide(p, false); v.Fits && by != EncodeTime && (h.Spare == nil || by != Encoders && by != GPU && by != GPUMemory) {
 			t.Fatalf("capacity %d by %s of %+v at %v: two more fit", n, by, h, p)
 		}

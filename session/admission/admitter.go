@@ -48,9 +48,9 @@ type Snapshot struct {
 	// Host is what was measured. The Admitter fills in Sessions, Promised, UplinkUsed and Encodes, and takes
 	// SessionLimit from Limits.
 	Host Host
-	// Sessions are all sessions, those that are ending included.
+	// Sessions are all sessions, including sessions that are ending.
 	Sessions []Session
-	// Displays are those that are captured, by ID.
+	// Displays are the captured displays, by ID.
 	Displays map[string]Display
 }
 
@@ -64,7 +64,7 @@ type Limits struct {
 // Session is what admission sees of a session.
 type Session struct {
 	ID string
-	// Display is the one that it shows, and Heading the one that it is about to show; empty for none.
+	// Display is the shown display, and Heading the next one to show; empty for none.
 	Display, Heading string
 	Owner            Owner
 	// Guest marks sessions that no operator opened.
@@ -148,7 +148,7 @@ func (t *Ticket) Reservation() (r Reservation, ok bool) {
 func (a *Admitter) Creating() int { return len(a.tickets) }
 
 // Admit returns a ticket for a session, or the error that says what is short. If mayReplace is set, it may return the ID
-// of a session instead: one that never connected and has to end before the request is made again.
+// of a session instead: a session that never connected and must end before the request is repeated.
 func (a *Admitter) Admit(r Request, s Snapshot, mayReplace bool) (t *Ticket, replace string, err error) {
 	if replace, err = a.checkOwner(r, s, mayReplace); err != nil || replace != "" {
 		return nil, replace, err

@@ -38,7 +38,7 @@ func (h *house) request(display, owner string, guest bool) Request {
 	}
 }
 
-// open creates a session as the owner of sessions does: a session that has to make room is gone at once.
+// open creates a session as the owner of sessions does: a session that must make room is gone at once.
 func (h *house) open(r Request, id string) error {
 	for try := 1; ; try++ {
 		t, replace, err := h.Admit(r, h.Snapshot, try < 3)
@@ -67,7 +67,7 @@ func (h *house) close(id string) {
 	h.Forget(id)
 }
 
-// connect makes a session one that has connected.
+// connect marks a session as connected.
 func (h *house) connect(id string) {
 	s := &h.Sessions[h.find(id)]
 	s.Connected, s.Connecting = h.Now, false

@@ -10,7 +10,7 @@ const keptFrom = 3
 // holdings are the sessions of one owner.
 type holdings struct {
 	all, connecting int
-	// waiting is the oldest one that never connected; nil for none.
+	// waiting is the oldest session that never connected; nil for none.
 	waiting *Session
 	guest   bool
 }
@@ -44,7 +44,7 @@ func (a *Admitter) holdings(s Snapshot) map[Owner]*holdings {
 	return all
 }
 
-// checkOwner checks what the owner of a request may have beside the others. It returns the session that has to make room,
+// checkOwner checks what the owner of a request may have in addition. It returns the session that must make room,
 // or why there is no room. The total of all owners is for fits to check.
 func (a *Admitter) checkOwner(r Request, s Snapshot, mayReplace bool) (replace string, err error) {
 	reserved := r.Reservation != "" // an operator gave the place
@@ -87,7 +87,7 @@ func (a *Admitter) checkOwner(r Request, s Snapshot, mayReplace bool) (replace s
 }
 
 // victim returns the session that makes room for another owner's: of the guest with the most sessions, the oldest that
-// never connected. Guests take places only from those that have more than they will have.
+// never connected. Guests take places only from owners that have more than they will have.
 func victim(all map[Owner]*holdings, o Owner, guest bool, own int) *Session {
 	var most *holdings
 	for owner, h := range all {

@@ -44,7 +44,7 @@ type ReservationRequest struct {
 	Display string
 	// Hold is how long the place is kept, 2 minutes at most. It defaults to 15 s.
 	Hold time.Duration
-	// MaxBitrate and Weight are those of the session to come. Zero ones are left to the host.
+	// MaxBitrate and Weight are for the future session. The host chooses zero ones.
 	MaxBitrate, Weight int
 	// Region is where the STUN and TURN servers of the session are.
 	Region string
@@ -121,7 +121,7 @@ func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (_ Re
 	return l.Reservation, true, nil
 }
 
-// dropKeys makes room for another key: first those that are too old anyway go, then the oldest.
+// dropKeys makes room for another key: first expired keys go, then the oldest.
 func (a *Admitter) dropKeys(now time.Time) {
 	oldest := ""
 	for name, k := range a.keys {
@@ -158,7 +158,7 @@ func (a *Admitter) Reservation(id string) (r Reservation, ok bool) {
 	return l.Reservation, true
 }
 
-// Reservations returns the places that are kept, the one that expires next first.
+// Reservations returns all reservations, the next to expire first.
 func (a *Admitter) Reservations() []Reservation {
 	list := []Reservation{}
 	for _, l := range a.reservations {

@@ -56,11 +56,11 @@ func (l Level) Caps() (rate, size float64) {
 const (
 	// lowerAt and raiseAt are parts of the cores in use.
 	lowerAt, raiseAt = 0.97, 0.7
-	// lowerAfter is how long the host has to be saturated before a step, longer than a program takes to start. What a step gave shows within that time.
+	// lowerAfter is how long the host must be saturated before a step, longer than a program takes to start. What a step gave shows within that time.
 	lowerAfter = 3 * time.Second
-	// raiseAfter is how long there has to be room before a step is taken back; it doubles, up to raiseMost, when that saturated the host again.
+	// raiseAfter is how long there must be room before a step is taken back; it doubles, up to raiseMost, when that saturated the host again.
 	raiseAfter, raiseMost = 10 * time.Second, 2 * time.Minute
-	// dropAfter is how long the host has to be saturated though all are lowered, before the least important are ended.
+	// dropAfter is how long the host must be saturated though all are lowered, before the least important are ended.
 	dropAfter = 30 * time.Second
 )
 
@@ -84,7 +84,7 @@ type Step struct {
 // use.
 type Shedder struct {
 	levels         map[string]Level
-	order          []string // those that are lowered, the first one first
+	order          []string // lowered displays, the first one first
 	busy, roomy    time.Time
 	wait           time.Duration // before a step is taken back
 	raised, stepAt time.Time

@@ -73,7 +73,7 @@ type Parts struct {
 
 var _ manager = Parts{}
 
-// PartsOf returns those of a Manager.
+// PartsOf returns the parts of a Manager.
 func PartsOf(m *session.Manager) Parts {
 	return Parts{Manager: m, HostState: m.HostState(), Journal: m.Journal(), Reservations: m.Reservations()}
 }

@@ -1,6 +1,6 @@
 // Package lockorder has mutexes whose order can be checked. In the daemon a Mutex is a sync.Mutex. In tests, Watch
-// makes each one record which others its goroutine holds when it is locked, and Order tells which of these pairs are
-// not allowed.
+// makes each one record which others its goroutine holds when it is locked, and Order returns the pairs that are not
+// allowed.
 //
 // The order is text: the package that owns the locks writes it into its documentation, and its tests parse it from
 // there.
@@ -154,15 +154,15 @@ type Order struct {
 	after map[string]map[string]bool
 }
 
-// all stands for all locks but those that come after it.
+// all stands for all locks except the locks that come after it.
 const all = "*"
 
-// arrow separates a lock from those that may be taken while it is held.
+// arrow separates a lock from the locks that may be taken while it is held.
 const arrow = "─▶"
 
 // ParseOrder reads the lines of a text that have arrows. "a ─▶ b, c ─▶ d" says that b and c may be taken while a is
-// held, and d while any of these is. A line that begins with an arrow goes on with the first lock of the line before.
-// The lock * stands for all but those that come after it.
+// held, and d while any of these is. A line that begins with an arrow continues with the first lock of the line before.
+// The lock * stands for all locks except the locks that come after it.
 func ParseOrder(text string) (Order, error) {
 	o := Order{after: make(map[string]map[string]bool)}
 	first := ""
@@ -251,7 +251,7 @@ func (o Order) Names() []string {
 	return names
 }
 
-// Violations returns those of the pairs that the order does not allow.
+// Violations returns the pairs that the order does not allow.
 func (o Order) Violations(pairs map[Pair]string) []Pair {
 	var bad []Pair
 	for p := range pairs {

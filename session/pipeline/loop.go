@@ -243,7 +243,7 @@ func (l *encodeLoop) park(ctx context.Context, subs []*subscription, now time.Ti
 	return time.Time{}
 }
 
-// targets returns what the encoding should do for its subscribers: the lowest demand of those that count. A subscriber
+// targets returns what the encoding should do for its subscribers: the lowest demand that counts. A subscriber
 // that is stalled or fell behind does not count as long as others do.
 func (l *encodeLoop) targets(subs []*subscription) target {
 	counted := false

@@ -8,7 +8,7 @@ import (
 	"wavryhost/encode"
 )
 
-// encoderLimits returns the sizes that the open encoder supports, or the one that would be opened.
+// encoderLimits returns the sizes that the open encoder supports, or else the encoder that would be opened.
 func (l *encodeLoop) encoderLimits() encode.Limits {
 	if l.encoder != nil {
 		return l.encoders.limits(l.factory)

@@ -116,7 +116,7 @@ func (s *scream) OnFeedback(f adapt.Feedback) {
 	s.adjust()
 }
 
-// forget takes out what no report told of.
+// forget removes packets that no report covered.
 func (s *scream) forget(now time.Time) {
 	for id, p := range s.flying {
 		if now.Sub(p.Sent) > time.Second+s.srtt {
