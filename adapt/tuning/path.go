@@ -53,7 +53,7 @@ const (
 	MostFaster = 2.0 // factor; as Pacing
 )
 
-// Reports that do not tell of single packets.
+// Reports without single packets.
 const (
 	// ReportSpan is the least time between two receiver reports that a rate is taken over: a late one and the next may
 	// come together.

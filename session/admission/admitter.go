@@ -56,7 +56,7 @@ type Snapshot struct {
 
 // Limits are the configured limits of a host.
 type Limits struct {
-	// Sessions is the number of sessions, Handshakes the number of those that are connecting, and PerOwner the number of
+	// Sessions is the number of sessions, Handshakes the number that are connecting, and PerOwner the number of
 	// a guest's sessions.
 	Sessions, Handshakes, PerOwner int
 }

@@ -48,10 +48,10 @@ const heading = `# Constants
 You want to change a constant of the controller, and to know what it may break. The constants, with what each of them
 means, are in "adapt/tuning"; there are %d. "make sweep" generates this page.
 
-Each constant was changed by 30 %% in both directions: a share above one half by 30 %% of its distance from 1, a small
-whole number by 1. The cases of the simulator were played with each change. The table has how many of their figures then
-leave the range of eight seeds with the constants as they are, by a quarter of that range and 2 %%. The last column has
-the cases that leave it furthest. Of all %d figures %d leave it by chance alone.
+Each constant was changed by 30 %% in both directions. A share above one half was changed by 30 %% of its distance from
+1, and a small whole number by 1. The cases of the simulator were played with each change. The table counts the figures
+that then leave their range by more than a quarter of it and 2 %%. The range is that of eight seeds without a change.
+The last column has the cases that leave it furthest. Of all %d figures %d leave it by chance alone.
 
 A constant with no more than that is not pinned by a case. It is a definition, it belongs to what the simulator does not
 have, or its value is not critical. Rows without figures were not played yet.
