@@ -49,7 +49,7 @@ const (
 type content struct {
 	media  bool
 	number uint16
-	// copied reports whether it is sent again on the media's stream. A receiver that has the original discards the copy
+	// copied reports whether it is retransmitted on the media's stream. A receiver that has the original discards the copy
 	// unseen (RFC 3711, section 3.3.2), so the loss of the copy says nothing.
 	copied bool
 }
@@ -116,7 +116,7 @@ func (h *history) keep(sequence uint16, p adapt.Packet, carries content) {
 	}
 }
 
-// again notes that a packet was sent again with its number. If it is then reported lost and later received, it is
+// again notes that a packet was retransmitted with its number. If it is then reported lost and later received, it is
 // unknown which of the two arrived.
 func (h *history) again(sequence uint16) {
 	h.mu.Lock()

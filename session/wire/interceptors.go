@@ -102,8 +102,8 @@ type resend struct {
 }
 
 // rtxStream is the retransmission stream (RFC 4588). Its sequence numbers are assigned when packets are sent. pion's
-// responder assigns one to every packet that it stores: a packet sent again twice would be a replay to the receiver's
-// SRTP, and a long time without loss a jump after which both ends disagree on the rollover counter.
+// responder assigns one to every packet that it stores: a packet retransmitted twice would be a replay to the
+// receiver's SRTP, and a long time without loss a jump after which both ends disagree on the rollover counter.
 type rtxStream struct {
 	ssrc        uint32
 	payloadType uint8
