@@ -242,9 +242,13 @@ func (l *Loop) pacingRate(now time.Time) int {
 // probe begins and ends probes.
 func (l *Loop) probe(now time.Time) {
 	w, p := &l.law, &l.path
+	quiet := !w.networkLimited(now, p)
+	if !l.prober.Due(now, quiet) {
+		return
+	}
 	v := probe.View{
 		Target: w.target, Most: float64(l.cfg.Max), RTT: p.RTT, Queue: p.Queue, Loss: p.Loss(now),
-		Age: now.Sub(p.LastFeedback), Quiet: !w.networkLimited(now, p), High: tuning.HighQueue,
+		Age: now.Sub(p.LastFeedback), Quiet: quiet, High: tuning.HighQueue,
 		Forbidden: l.stalled || l.cfg.Fixed != 0 || !p.Complete() || w.drain.on || w.sharing.on ||
 			now.Before(w.losses.policed) || !w.losses.judgeAt.IsZero() || l.closed(now),
 	}

@@ -134,6 +134,12 @@ type View struct {
 	High time.Duration
 }
 
+// Due reports whether a probe is under way, or another one may begin. Where the screen is not quiet the media itself
+// tries the path.
+func (b *Prober) Due(now time.Time, quiet bool) bool {
+	return !b.deadline.IsZero() || !now.Before(b.next) && (quiet || !b.begun || b.chase)
+}
+
 // Step brings the prober to now. It returns the rate that a probe found, in bits per second, or 0.
 func (b *Prober) Step(now time.Time, v *View) float64 {
 	rate, over := b.judge(now)
@@ -149,7 +155,7 @@ func (b *Prober) Step(now time.Time, v *View) float64 {
 	}
 	switch {
 	case !b.deadline.IsZero() || now.Before(b.next) || v.Forbidden || v.RTT == 0:
-	case b.begun && !v.Quiet && !b.chase: // the media itself tries the path
+	case b.begun && !v.Quiet && !b.chase:
 	case v.Age > tuning.ProbeWait+v.RTT: // nothing is known of the path at the moment
 	case v.Target >= v.Most/tuning.ProbeGain || v.Queue > tuning.ProbeQueue || v.Loss > tuning.HoldLoss:
 	default:

@@ -16,8 +16,9 @@ type row struct {
 
 // document is docs/develop/constants.md.
 type document struct {
-	chance, figures int
-	rows            map[string]row
+	cases   string
+	figures int
+	rows    map[string]row
 }
 
 // readDocument reads the rows of a document that was written before; none where there is no document.
@@ -49,18 +50,20 @@ You want to change a constant of the controller, and to know what it may break. 
 means, are in "adapt/tuning"; there are %d. "make sweep" generates this page.
 
 Each constant was changed by 30 %% in both directions. A share above one half was changed by 30 %% of its distance from
-1, and a small whole number by 1. The cases of the simulator were played with each change. The table counts the figures
-that then leave their range by more than a quarter of it and 2 %%. The range is that of eight seeds without a change.
-The last column has the cases that leave it furthest. Of all %d figures %d leave it by chance alone.
+1, and a small whole number by 1. The table counts the figures that then leave their range by more than a quarter of it
+and 2 %%. The range is that of several seeds without a change. The last column has the cases that leave it furthest.
+These cases were played, with %d figures:
 
-A constant with no more than that is not pinned by a case. It is a definition, it belongs to what the simulator does not
-have, or its value is not critical. Rows without figures were not played yet.
+> %s
+
+A constant without such figures is not pinned by these cases. It is a definition, it belongs to what the simulator does
+not have, or its value is not critical. Rows without figures were not played yet.
 `
 
 // write writes the document.
 func (d *document) write(name string, t *table) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, strings.ReplaceAll(heading, `"`, "`"), len(t.constants), d.figures, d.chance)
+	fmt.Fprintf(&b, strings.ReplaceAll(heading, `"`, "`"), len(t.constants), d.figures, d.cases)
 	group := ""
 	for i := range t.constants {
 		c := &t.constants[i]
