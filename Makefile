@@ -53,6 +53,10 @@ nightly: ## play all cases of the simulator with 15 new seeds, and print the see
 sweep: ## change each constant of the control law by 30 %, and write docs/develop/constants.md (an hour)
 	$(GO) run ./adapt/simulate/sweep
 
+.PHONY: tables
+tables: ## write the figures of the control law into docs/develop/adaptation.md, once it has changed
+	$(GO) test -count=1 -timeout 1h -run 'TestWriteOurColumn|TestUnseen' ./adapt/simulate -tables -unseen
+
 .PHONY: bench
 bench: ## run the benchmarks of docs/develop/benchmarks.md
 	@scripts/setup test
