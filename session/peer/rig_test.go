@@ -18,7 +18,10 @@ import (
 // host makes peers on the loopback interface.
 type host struct {
 	*Network
-	t testing.TB
+	t      testing.TB
+	relays []relay.Server
+	// prepare, if not nil, is called before the answer is made.
+	prepare func(*Peer)
 }
 
 // openHost opens a network that closes with the test.
@@ -37,7 +40,7 @@ func openHost(t testing.TB, change func(*Config)) *host {
 			t.Error(err)
 		}
 	})
-	return &host{n, t}
+	return &host{Network: n, t: t}
 }
 
 // connection is a peer that sends pictures once it is connected.
@@ -63,10 +66,13 @@ func (h *host) answer(offer string) (*connection, string, error) {
 		ID: "test", Offer: o, Codec: encode.H264,
 		Largest:       encode.Stream{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 20_000_000},
 		GatherTimeout: time.Second, FailAfter: 2 * peertest.Deadline,
-		Relays: func() []relay.Server { return nil }, Log: log,
+		Relays: func() []relay.Server { return h.relays }, Log: log,
 	}, sender)
 	if err != nil {
 		return nil, "", err
+	}
+	if h.prepare != nil {
+		h.prepare(p)
 	}
 	text, err := p.Answer(context.Background())
 	if err != nil {
