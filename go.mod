@@ -35,7 +35,7 @@ require (
 	howett.net/plist v1.0.1
 )
 
-require github.com/grafana/grafana-foundation-sdk/go v0.0.18 // indirect
+require github.com/grafana/grafana-foundation-sdk/go v0.0.18
 
 require (
 	github.com/asticode/go-astikit v0.42.0 // indirect
