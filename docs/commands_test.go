@@ -38,8 +38,8 @@ var (
 	folders    = regexp.MustCompile(`\./[\w./-]*`)
 )
 
-// A test with a package in front of its name is in that package, and so are the tests that follow behind commas. On the page of
-// what was verified, tests without a package are end-to-end tests or at the root.
+// A test with a package in front of its name is in that package, and so are the tests that follow behind commas. On
+// the page of what was verified, tests without a package are end-to-end tests or at the root.
 func TestTestsAreInTheNamedPackage(t *testing.T) {
 	in := make(map[string][]string) // the folders of a test
 	for folder, names := range functions(t) {

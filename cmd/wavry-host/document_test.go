@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestDocumentsAreCurrent compares the generated parts of documents with the list of exit codes. A part stands between "<!-- NAME -->" and "<!-- /NAME -->".
+// TestDocumentsAreCurrent compares the generated parts of documents with the list of exit codes. A part stands between
+// "<!-- NAME -->" and "<!-- /NAME -->".
 func TestDocumentsAreCurrent(t *testing.T) {
 	for path, parts := range map[string]map[string]func() string{
 		"../../docs/operate/configuration.md": {"exit codes": exitTable},

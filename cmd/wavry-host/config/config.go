@@ -1,6 +1,7 @@
 // Package config has the settings of the daemon. One table of settings makes the file, the environment, the flags, the
-// help and the documentation. Load reads and checks a configuration as a whole, and reports all its faults at once, each
-// with its place. The package knows no sessions: what only the users of a setting can check, they add by Sources.Check.
+// help and the documentation. Load reads and checks a configuration as a whole, and reports all its faults at once,
+// each with its place. The package knows no sessions: what only the users of a setting can check, they add by
+// Sources.Check.
 package config
 
 import (
@@ -214,8 +215,8 @@ func (c *Config) conflicts() []Conflict {
 // credentialSettings are the settings that each configure a sufficient credential.
 const credentialSettings = "token or token_file (or tokens_file, grant_keys, tls_client_auth: required)"
 
-// reached adds what is wrong with a loopback listener that others can reach: through a proxy, a page, or its media. The
-// token that the daemon makes is only for this machine.
+// reached adds what is wrong with a loopback listener that others can reach: through a proxy, a page, or its media.
+// The token that the daemon makes is only for this machine.
 func (c *Config) reached(add func(text string, names ...string)) {
 	var by []string
 	if len(c.AllowedHosts) > 0 {
@@ -299,8 +300,8 @@ const (
 	mediaAny      = "any"
 )
 
-// MediaOnLoopback reports whether media stays on this machine. It does as long as only this machine can request it, and
-// no setting concerns other machines.
+// MediaOnLoopback reports whether media stays on this machine. It does as long as only this machine can request it,
+// and no setting concerns other machines.
 func (c *Config) MediaOnLoopback() bool {
 	if c.MediaNetwork != mediaAuto {
 		return c.MediaNetwork == mediaLoopback

@@ -201,7 +201,10 @@ func serverAlone(tb testing.TB, x *xserver) float64 {
 func pipeline(tb testing.TB, x *xserver, bits int, whole bool) cost {
 	tb.Helper()
 	log := slog.New(slog.DiscardHandler)
-	src, err := x11.New(context.Background(), x11.Config{Display: x.name(), Demand: capture.Demand{Cursor: capture.CursorHidden}}, log)
+	src, err := x11.New(context.Background(), x11.Config{
+		Display: x.name(),
+		Demand:  capture.Demand{Cursor: capture.CursorHidden},
+	}, log)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -383,7 +386,10 @@ func benchQuality(b *testing.B, x *xserver, bits int) {
 // record writes pictures of the moving desktop as they are captured, at most 60 a second.
 func record(tb testing.TB, x *xserver, file string) {
 	tb.Helper()
-	src, err := x11.New(context.Background(), x11.Config{Display: x.name(), Demand: capture.Demand{Cursor: capture.CursorHidden}},
+	src, err := x11.New(context.Background(), x11.Config{
+		Display: x.name(),
+		Demand:  capture.Demand{Cursor: capture.CursorHidden},
+	},
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)

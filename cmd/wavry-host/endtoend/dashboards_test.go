@@ -104,7 +104,8 @@ func TestDashboardsHaveData(t *testing.T) {
 	}
 	has("the alert that always fires", `ALERTS{alertname="`+monitoring.DeadMan+`",alertstate="firing"}`)
 	// A host that works, with a viewer whose path works, fires nothing else.
-	if series, err := p.query(`ALERTS{alertstate="firing",alertname!="` + monitoring.DeadMan + `"}`); err != nil || series != 0 {
+	others := `ALERTS{alertstate="firing",alertname!="` + monitoring.DeadMan + `"}`
+	if series, err := p.query(others); err != nil || series != 0 {
 		t.Errorf("%d other alerts fire, %v", series, err)
 	}
 	a.leave(t, h)
