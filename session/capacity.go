@@ -74,7 +74,7 @@ func (c *capacity) measure(now time.Time, codec string) admission.Snapshot {
 		return s // a viewer that takes only that codec is refused before
 	}
 	best := load.Encoders[0]
-	s.Displays = make(map[string]admission.Display)
+	s.Displays = make(map[string]admission.Display, len(load.Displays))
 	for id, d := range load.Displays {
 		s.Displays[id] = admission.Display{Viewers: d.Users, Cost: d.Cores, Encodes: d.Encodings, Shared: d.Shared}
 	}

@@ -47,12 +47,12 @@ type DisplayLoad struct {
 
 // Load returns the load of the pool. The codec may be AnyCodec.
 func (s *Pool) Load(now time.Time, codec string) Load {
-	l := Load{
-		Encoders: s.encoders.status(now, codec),
-		Paces:    make(map[string]Pace), Displays: make(map[string]DisplayLoad),
-	}
+	l := Load{Encoders: s.encoders.status(now, codec)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.open) > 0 {
+		l.Paces, l.Displays = make(map[string]Pace), make(map[string]DisplayLoad)
+	}
 	for id, p := range s.open {
 		l.Displays[id] = l.add(p, codec)
 	}

@@ -120,7 +120,7 @@ func (l *encodeLoop) turn(ctx context.Context, now time.Time) (next time.Time) {
 //	the encoder has no picture     encode a keyframe    ask for a refresh       ask for a refresh
 //	all are ready                  encode               encode it as keyframe   encode again when due
 //
-// due has the columns, admit the rows from the keyframe on.
+// due has the columns, admit the rows from the keyframe on. TestWhenAPictureIsEncoded has the cells.
 func (l *encodeLoop) step(ctx context.Context, now time.Time) time.Time {
 	subs := l.poll(now)
 	if !slices.ContainsFunc(subs, func(s *subscription) bool { return s.now.Live }) {
