@@ -129,7 +129,7 @@ func TestOneEncodeIsOfOneCodec(t *testing.T) {
 	offer := other.offer(false)
 	_, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer})
 	r, ok := errors.AsType[*RefusalError](err)
-	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "max_encodings") {
+	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "displays.max_encodings") {
 		t.Errorf("got %v; want a refusal for want of encodes", err)
 	}
 	for _, id := range []string{one.id, both.id} {

@@ -143,11 +143,12 @@ const (
 	CredentialCertificate   = "certificate"
 	CredentialAnonymous     = "anonymous"
 	CredentialGateway       = "gateway"
+	CredentialLocal         = "local" // a user of this machine, known by the kernel
 )
 
 // Credentials lists them.
 func Credentials() []string {
-	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate, CredentialAnonymous, CredentialGateway}
+	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate, CredentialAnonymous, CredentialGateway, CredentialLocal}
 }
 
 // Answer is what the viewer gets.

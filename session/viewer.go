@@ -215,7 +215,7 @@ func (v *viewer) receive(report wire.Report) {
 func (v *viewer) resized(size int) {
 	v.met.smallerPackets.Inc()
 	event := v.emit(Event{Kind: EventPacketSize, Session: v.id, Display: v.sub.display(), To: strconv.Itoa(size)})
-	v.log.Warn("large packets do not arrive, as on a path with a small MTU; smaller ones are sent (media_mtu)", "event", event, "size", size)
+	v.log.Warn("large packets do not arrive, as on a path with a small MTU; smaller ones are sent (media.mtu)", "event", event, "size", size)
 }
 
 // transition makes a change of quality known. The adaptation calls it with its mutex held, which keeps them

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"wavryhost/capture"
 	"wavryhost/capture/x11"
@@ -19,6 +20,7 @@ import (
 // catalog has the offered displays, and owns the virtual one.
 type catalog struct {
 	cfg     *config.Config
+	cursor  atomic.Bool // whether pictures contain the cursor
 	desktop *desktop
 	log     *slog.Logger
 	inputs  *input.Metrics
@@ -36,9 +38,10 @@ func newCatalog(
 	ctx context.Context, cfg *config.Config, d *desktop, inputs *input.Metrics, log *slog.Logger,
 ) (*catalog, error) {
 	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs}
+	c.reconfigure(cfg)
 	d.displays.Look(ctx)
 	all := append(d.found(), made(cfg)...)
-	if id, why := pick(cfg.Display, "", all); id == idVirtual {
+	if id, why := pick(cfg.Displays.Default, "", all); id == idVirtual {
 		log.Info("virtual display is started", "why", why)
 		if err := c.start(ctx); err != nil {
 			return nil, err
@@ -48,15 +51,18 @@ func newCatalog(
 	return c, nil
 }
 
+// reconfigure applies what can change at run time.
+func (c *catalog) reconfigure(cfg *config.Config) { c.cursor.Store(cfg.Displays.Cursor) }
+
 // start starts the virtual display. If it was not configured by name, the test pattern replaces it on failure.
 func (c *catalog) start(ctx context.Context) error {
 	v, err := display.StartVirtual(ctx, display.VirtualConfig{
-		Width: c.cfg.VirtualSize.Width, Height: c.cfg.VirtualSize.Height,
+		Width: c.cfg.Displays.VirtualSize.Width, Height: c.cfg.Displays.VirtualSize.Height,
 	}, c.log)
 	switch {
 	case err == nil:
 		c.virtual = v
-	case c.cfg.Display == idVirtual || ctx.Err() != nil:
+	case c.cfg.Displays.Default == idVirtual || ctx.Err() != nil:
 		return fmt.Errorf("start the virtual display: %w", err)
 	default:
 		c.log.Warn("no virtual display; the test pattern replaces it", "err", err)
@@ -106,7 +112,7 @@ func (c *catalog) scan() {
 			all = append(all, one)
 		}
 	}
-	id, why := pick(c.cfg.Display, c.first, all)
+	id, why := pick(c.cfg.Displays.Default, c.first, all)
 	all = choose(id, all)
 	from := c.first
 	c.known, c.first = all, id
@@ -196,7 +202,7 @@ func (c *catalog) opener(one candidate) capture.Opener {
 		}
 	}
 	return func(ctx context.Context, d capture.Demand) (capture.Source, error) {
-		if !c.cfg.Cursor {
+		if !c.cursor.Load() {
 			d.Cursor = capture.CursorHidden
 		}
 		source, err := open(ctx, d)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -35,17 +33,24 @@ func (a *app) variable(name string) string {
 type cli struct {
 	Help helpFlag `short:"h" help:"Show this help."`
 
-	Run          runCmd      `cmd:"" help:"Stream this machine's displays (the default)."`
-	Config       configCmd   `cmd:"" help:"Check or show the configuration."`
-	Displays     displaysCmd `cmd:"" help:"List the displays that can be captured, and why others cannot."`
-	Encoders     encodersCmd `cmd:"" help:"Try the encoders, and say why some cannot be used."`
-	Simulate     simulateCmd `cmd:"" help:"Run the rate control over simulated networks, and judge it."`
-	Replay       replayCmd   `cmd:"" help:"Run the flight recording of a session through the rate control again."`
-	Service      serviceCmd  `cmd:"" help:"Install, remove or inspect the service of this system."`
-	Token        tokenCmd    `cmd:"" help:"Make a token for the file of tokens (tokens_file)."`
-	URL          urlCmd      `cmd:"" name:"url" help:"Print the address of the viewer page, with the operator's token."`
-	Version      versionCmd  `cmd:"" help:"Show the version."`
-	ProveEncoder proveCmd    `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
+	Run          runCmd          `cmd:"" help:"Stream this machine's displays (the default)."`
+	Config       configCmd       `cmd:"" help:"Check, show, describe or migrate the configuration."`
+	Status       statusOfHostCmd `cmd:"" help:"Show the state of the running daemon."`
+	Sessions     sessionsCmd     `cmd:"" help:"List the sessions of the running daemon."`
+	Drain        drainCmd        `cmd:"" help:"Refuse new sessions, and move or end the others."`
+	Cordon       cordonCmd       `cmd:"" help:"Refuse new sessions, and leave the others alone."`
+	Uncordon     uncordonCmd     `cmd:"" help:"Accept new sessions again."`
+	Events       eventsCmd       `cmd:"" help:"Follow the events of the running daemon."`
+	Displays     displaysCmd     `cmd:"" help:"List the displays that can be captured, and why others cannot."`
+	Encoders     encodersCmd     `cmd:"" help:"Try the encoders, and say why some cannot be used."`
+	Simulate     simulateCmd     `cmd:"" help:"Run the rate control over simulated networks, and judge it."`
+	Replay       replayCmd       `cmd:"" help:"Run the flight recording of a session through the rate control again."`
+	Service      serviceCmd      `cmd:"" help:"Install, remove or inspect the service of this system."`
+	Token        tokenCmd        `cmd:"" help:"Make a token for the file of tokens (auth.tokens_file)."`
+	URL          urlCmd          `cmd:"" name:"url" help:"Print the address of the viewer page, with the operator's token."`
+	Completion   completionCmd   `cmd:"" help:"Print the completion script of a shell."`
+	Version      versionCmd      `cmd:"" help:"Show the version."`
+	ProveEncoder proveCmd        `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
 }
 
 // withCommand returns args with "run" inserted where no command is named.
@@ -79,7 +84,8 @@ func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 		kong.Name("wavry-host"),
 		kong.Description(
 			"Captures this machine's displays and streams them to browsers over WebRTC. Settings come from a file, "+
-				"then from variables (WAVRY_HOST_FPS=30), then from flags (--fps=30); later ones override earlier ones.",
+				"then from variables (WAVRY_HOST_DISPLAYS__FPS=30), then from flags (--fps=30); later ones override earlier "+
+				"ones. The commonest settings have flags; \"config schema\" has them all.",
 		),
 		kong.NoDefaultHelp(),
 		kong.Writers(a.stdout, a.stderr),
@@ -107,39 +113,49 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 
 // settingFlags are the flags of commands that read the configuration.
 type settingFlags struct {
-	Config string `placeholder:"FILE" help:"Configuration file. Default: /etc/wavry-host/config.yaml, if it exists."`
-	// Table holds a structure with one field per setting, made by newTable.
+	Config string `placeholder:"FILE" help:"Configuration file. Default: /etc/wavry-host/config.yaml, if it exists. Files in conf.d beside it override it."` //nolint:lll // a struct tag is one line
+	// Table holds a structure with one field per setting that has a flag, made by newTable.
 	Table kong.Plugins `embed:""`
 }
 
-// newTable returns a pointer to a structure with one flag per setting: kong reads its grammar from structures. Fields
-// are pointers, nil for flags that were not given.
+// flagged lists the settings that have flags.
+func flagged() []config.Setting {
+	return slices.DeleteFunc(config.Settings(), func(s config.Setting) bool { return s.Flag() == "" })
+}
+
+// newTable returns a pointer to a structure with one field per flag: kong reads its grammar from structures. Fields are
+// pointers, nil for flags that were not given.
 func newTable() any {
 	var fields []reflect.StructField
-	for _, section := range config.Sections() {
-		for _, s := range section.Settings {
-			tag := fmt.Sprintf("name:%q group:%q placeholder:%q help:%s",
-				strings.TrimPrefix(s.Flag(), "--"), section.Title, strings.ToUpper(s.Type), strconv.Quote(s.Help()))
-			fields = append(fields, reflect.StructField{
-				Name: "F" + s.Name, Type: reflect.TypeFor[*string](), Tag: reflect.StructTag(tag),
-			})
-		}
+	for i, s := range flagged() {
+		tag := fmt.Sprintf("name:%q placeholder:%q help:%s", strings.TrimPrefix(s.Flag(), "--"), strings.ToUpper(s.Type),
+			strconv.Quote(s.Help()+" Sets "+s.Name+"."))
+		fields = append(fields, reflect.StructField{
+			Name: "F" + strconv.Itoa(i), Type: reflect.TypeFor[*string](), Tag: reflect.StructTag(tag),
+		})
 	}
 	return reflect.New(reflect.StructOf(fields)).Interface()
 }
 
 // sources returns the sources of the configuration.
 func (f settingFlags) sources(a *app) config.Sources {
+	return config.Sources{
+		Path: f.Config, Fallback: config.DefaultPath, Env: a.env, Flags: f.values(), Check: conflicts,
+	}
+}
+
+// values returns the values of the given flags, by setting.
+func (f settingFlags) values() map[string]string {
 	given := make(map[string]string)
 	for _, table := range f.Table {
 		v := reflect.ValueOf(table).Elem()
-		for i, s := range config.Settings() {
+		for i, s := range flagged() {
 			if p, ok := reflect.TypeAssert[*string](v.Field(i)); ok && p != nil {
 				given[s.Name] = *p
 			}
 		}
 	}
-	return config.Sources{Path: f.Config, Fallback: config.DefaultPath, Env: a.env, Flags: given, Check: conflicts}
+	return given
 }
 
 // load reads the configuration.
@@ -157,53 +173,4 @@ type loaded struct {
 	// own is the daemon's own token, which is valid as long as no credential is configured. It is empty until
 	// ownTokens.provide.
 	own ownToken
-}
-
-// configCmd is "wavry-host config".
-type configCmd struct {
-	Check checkCmd `cmd:"" help:"Check the configuration and the files and ports that it names."`
-	Print printCmd `cmd:"" help:"Show the configuration as a file, with the origin of each value and without secrets."`
-}
-
-type checkCmd struct {
-	Settings settingFlags `embed:""`
-}
-
-// Run is called by kong.
-func (c *checkCmd) Run(ctx context.Context, a *app) error {
-	l, err := c.Settings.load(a)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(l.inspect(a.env), l.ports(ctx))
-	l.warn(a.stderr)
-	if err != nil {
-		return err
-	}
-	from := "no file: defaults, variables and flags"
-	if l.Path != "" {
-		from = l.Path
-	}
-	_, err = fmt.Fprintf(a.stdout, "The configuration is valid (%s).\n", from)
-	return err
-}
-
-type printCmd struct {
-	Settings settingFlags `embed:""`
-}
-
-// Run is called by kong.
-func (c *printCmd) Run(a *app) error {
-	l, err := c.Settings.load(a)
-	if err != nil {
-		return err
-	}
-	l.warn(a.stderr)
-	return l.Print(a.stdout)
-}
-
-func (l *loaded) warn(w io.Writer) {
-	for _, text := range l.Warnings {
-		say(w, "wavry-host: warning: %s\n", text)
-	}
 }

@@ -121,7 +121,7 @@ func (d *desktop) found() []candidate {
 // made lists the displays that the daemon can make.
 func made(cfg *config.Config) []candidate {
 	v := candidate{
-		ID: idVirtual, Name: "Virtual display", Backend: "x11", Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height,
+		ID: idVirtual, Name: "Virtual display", Backend: "x11", Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
 		State: display.Usable,
 	}
 	if child.Find("Xvfb") != nil {
@@ -133,8 +133,8 @@ func made(cfg *config.Config) []candidate {
 			ID:      idSynthetic,
 			Name:    "Test pattern",
 			Backend: "synthetic",
-			Width:   cfg.VirtualSize.Width,
-			Height:  cfg.VirtualSize.Height,
+			Width:   cfg.Displays.VirtualSize.Width,
+			Height:  cfg.Displays.VirtualSize.Height,
 			State:   display.Usable,
 		},
 	}
@@ -216,7 +216,7 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 			return nil, fmt.Errorf("display %s: %s", c.ID, c.Why)
 		case kind == idSynthetic:
 			return opened(synthetic.New(synthetic.Config{
-				Width: cfg.VirtualSize.Width, Height: cfg.VirtualSize.Height, FPS: cfg.FPS, Demand: d,
+				Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height, FPS: cfg.Displays.FPS, Demand: d,
 			}))
 		case strings.HasPrefix(kind, "x11"): // the name of the host may follow
 			return opened(x11.New(ctx, x11.Config{
@@ -244,21 +244,37 @@ func opened[S capture.Source](s S, err error) (capture.Source, error) {
 
 type displaysCmd struct {
 	JSON     bool         `name:"json" help:"Print JSON."`
+	Running  runningFlags `embed:""`
 	Settings settingFlags `embed:""`
+}
+
+// list returns the displays, from the running daemon or from a look at this machine.
+func (c *displaysCmd) list(ctx context.Context, a *app) ([]candidate, error) {
+	daemon, err := c.Running.daemon(a, c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	if daemon != nil {
+		return daemon.displays(ctx)
+	}
+	l, err := c.Settings.load(a)
+	if err != nil {
+		return nil, err
+	}
+	l.warn(a.stderr)
+	d := newDesktop(a, l.Displays.Default, slog.New(slog.DiscardHandler))
+	d.displays.Look(ctx)
+	all := append(d.found(), made(&l.Config)...)
+	id, _ := pick(l.Displays.Default, "", all)
+	return choose(id, all), nil
 }
 
 // Run is called by kong.
 func (c *displaysCmd) Run(ctx context.Context, a *app) error {
-	l, err := c.Settings.load(a)
+	all, err := c.list(ctx, a)
 	if err != nil {
 		return err
 	}
-	l.warn(a.stderr)
-	d := newDesktop(a, l.Display, slog.New(slog.DiscardHandler))
-	d.displays.Look(ctx)
-	all := append(d.found(), made(&l.Config)...)
-	id, _ := pick(l.Display, "", all)
-	all = choose(id, all)
 	if c.JSON {
 		return writeJSON(a.stdout, all)
 	}

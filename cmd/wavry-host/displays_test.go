@@ -109,7 +109,7 @@ func TestOfferedDisplays(t *testing.T) {
 }
 
 func TestOpener(t *testing.T) {
-	cfg := &config.Config{VirtualSize: config.Size{Width: 320, Height: 240}, FPS: 30}
+	cfg := &config.Config{Displays: config.Displays{VirtualSize: config.Size{Width: 320, Height: 240}, FPS: 30}}
 	open := func(id string) (capture.Source, error) {
 		return opener(candidate{ID: id}, cfg, slog.New(slog.DiscardHandler))(t.Context(), capture.Demand{})
 	}

@@ -27,13 +27,13 @@ func prove(ctx context.Context, cfg *config.Config) ([]encode.Candidate, error) 
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	profiles := encode.Profiles()
-	if cfg.Encoder != "auto" {
-		profiles = slices.DeleteFunc(profiles, func(p encode.Profile) bool { return p.Name != cfg.Encoder })
+	if cfg.Encoding.Encoder != "auto" {
+		profiles = slices.DeleteFunc(profiles, func(p encode.Profile) bool { return p.Name != cfg.Encoding.Encoder })
 	}
 	prover := encode.NewProver(encode.ProverConfig{Command: func(profile string) []string {
 		argv := []string{program, "prove-encoder", profile}
-		if cfg.VAAPIDevice != "" {
-			argv = append(argv, "--vaapi-device", cfg.VAAPIDevice)
+		if cfg.Encoding.VAAPIDevice != "" {
+			argv = append(argv, "--vaapi-device", cfg.Encoding.VAAPIDevice)
 		}
 		return argv
 	}})
@@ -62,7 +62,7 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 func factories(cfg *config.Config, candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
 	var usable, all []encode.Factory
 	for _, c := range candidates {
-		f := ffmpeg.New(c.Profile, ffmpeg.Config{VAAPIDevice: cfg.VAAPIDevice}, log)
+		f := ffmpeg.New(c.Profile, ffmpeg.Config{VAAPIDevice: cfg.Encoding.VAAPIDevice}, log)
 		all = append(all, f)
 		if c.Proof.Usable {
 			usable = append(usable, f)
@@ -105,6 +105,7 @@ func plain(c encode.Candidate) string {
 
 type encodersCmd struct {
 	JSON     bool         `name:"json" help:"Print JSON."`
+	Running  runningFlags `embed:""`
 	Settings settingFlags `embed:""`
 }
 
@@ -116,37 +117,60 @@ type encoderReport struct {
 	PSNR              float64 `json:"psnr_db,omitempty"`
 }
 
-// Run is called by kong.
-func (c *encodersCmd) Run(ctx context.Context, a *app) error {
+// list returns the encoders, from the running daemon or from a trial. Only a trial measures them.
+func (c *encodersCmd) list(ctx context.Context, a *app) ([]encoderReport, error) {
+	daemon, err := c.Running.daemon(a, c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	if daemon != nil {
+		infos, err := daemon.encoders(ctx)
+		all := []encoderReport{}
+		for _, info := range infos {
+			all = append(all, encoderReport{EncoderInfo: info})
+		}
+		return all, err
+	}
 	l, err := c.Settings.load(a)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	l.warn(a.stderr)
 	candidates, err := prove(ctx, &l.Config)
 	if err != nil {
+		return nil, err
+	}
+	all := []encoderReport{}
+	for i, info := range encoderInfo(candidates) {
+		proof := candidates[i].Proof
+		all = append(all, encoderReport{info, proof.FirstFrame.Seconds(), proof.MeanEncode.Seconds(), proof.PSNR})
+	}
+	return all, nil
+}
+
+// Run is called by kong.
+func (c *encodersCmd) Run(ctx context.Context, a *app) error {
+	all, err := c.list(ctx, a)
+	if err != nil {
 		return err
 	}
-	infos := encoderInfo(candidates)
 	if c.JSON {
-		reports := make([]encoderReport, len(infos))
-		for i, info := range infos {
-			proof := candidates[i].Proof
-			reports[i] = encoderReport{info, proof.FirstFrame.Seconds(), proof.MeanEncode.Seconds(), proof.PSNR}
-		}
-		return writeJSON(a.stdout, reports)
+		return writeJSON(a.stdout, all)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	say(w, "ENCODER\tCODEC\tUSABLE\tRATE CHANGE\tPER FRAME\tREMARKS\n")
-	for i, info := range infos {
-		usable, perFrame, remarks := "no", "", info.Why
-		if info.Usable {
-			usable, perFrame = "yes", candidates[i].Proof.MeanEncode.Round(10*time.Microsecond).String()
+	for _, e := range all {
+		usable, perFrame, remarks := "no", "", e.Why
+		if e.Usable {
+			usable = "yes"
 		}
-		if info.InUse {
+		if e.MeanEncodeSeconds > 0 && e.Usable {
+			perFrame = time.Duration(e.MeanEncodeSeconds * float64(time.Second)).Round(10 * time.Microsecond).String()
+		}
+		if e.InUse {
 			remarks = "the one in use"
 		}
-		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", info.Name, info.Codec, usable, info.Price, perFrame, remarks)
+		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Codec, usable, e.Price, perFrame, remarks)
 	}
 	return w.Flush()
 }

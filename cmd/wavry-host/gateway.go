@@ -88,10 +88,10 @@ func (c *gatewayCounters) Dropped(d gateway.Drop) { c.dropped.WithLabelValues(d.
 // gatewayConfig passes the settings of the link on. It does not read the authorities of GatewayCA.
 func gatewayConfig(c *config.Config) gateway.Config {
 	return gateway.Config{
-		URL: c.GatewayURL, Insecure: c.GatewayInsecure, Origin: c.GatewayOrigin,
-		Dialect:   gateway.Dialects()[max(0, slices.Index(config.GatewayDialects(), c.GatewayDialect))],
-		TokenFile: c.GatewayTokenFile, AccountFile: c.GatewayAccountFile, Username: c.GatewayUsername,
-		Allow: c.GatewayAllow, Role: gatewayRole(c.GatewayRole), Pins: c.GatewayPins,
+		URL: c.Gateway.URL, Insecure: c.Gateway.Insecure, Origin: c.Gateway.Origin,
+		Dialect:   gateway.Dialects()[max(0, slices.Index(config.GatewayDialects(), c.Gateway.Dialect))],
+		TokenFile: c.Gateway.TokenFile, AccountFile: c.Gateway.AccountFile, Username: c.Gateway.User,
+		Allow: c.Gateway.Allow, Role: gatewayRole(c.Gateway.Role), Pins: c.Gateway.Pins,
 	}
 }
 
@@ -107,19 +107,19 @@ func gatewayRole(name string) session.Role {
 func newLink(
 	c *config.Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger,
 ) (*gateway.Link, error) {
-	if c.GatewayURL == "" {
+	if c.Gateway.URL == "" {
 		return nil, nil //nolint:nilnil // a configuration without a gateway is valid
 	}
 	cfg := gatewayConfig(c)
 	cfg.ReadFile = privateReader(log)
-	if c.GatewayCA != "" {
-		data, err := config.ReadFile(c.GatewayCA)
+	if c.Gateway.CAFile != "" {
+		data, err := config.ReadFile(c.Gateway.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("gateway_ca: %s: %s", c.GatewayCA, config.Reason(err))
+			return nil, fmt.Errorf("gateway.ca_file: %s: %s", c.Gateway.CAFile, config.Reason(err))
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(data) {
-			return nil, fmt.Errorf("gateway_ca: %s holds no certificate in PEM form", c.GatewayCA)
+			return nil, fmt.Errorf("gateway.ca_file: %s holds no certificate in PEM form", c.Gateway.CAFile)
 		}
 	}
 	cfg.Counters, cfg.Guard = newGatewayCounters(reg), mgr.Guard()
@@ -132,8 +132,8 @@ func newLink(
 		}
 		note(n)
 	}
-	if c.GatewayInsecure {
-		log.Warn("gateway_insecure is set: the token may go over the network in clear text")
+	if c.Gateway.Insecure {
+		log.Warn("gateway.insecure is set: the token may go over the network in clear text")
 	}
 	return gateway.New(cfg, mgr, log)
 }

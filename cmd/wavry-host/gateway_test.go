@@ -31,14 +31,14 @@ func TestSettingsOfTheGatewayAreChecked(t *testing.T) {
 		{"nobody may watch", []string{"URL=wss://g.example/ws", "TOKEN_FILE=/a"}, "nobody could watch"},
 		{"in clear text", []string{"URL=ws://g.example/ws", "TOKEN_FILE=/a", "ALLOW=ann"}, "use wss://"},
 		{"in clear text, allowed", []string{"URL=ws://g.example/ws", "TOKEN_FILE=/a", "ALLOW=ann", "INSECURE=true"}, ""},
-		{"no such dialect", []string{"DIALECT=klingon"}, "is not one of wavry, master"},
+		{"no such dialect", []string{"DIALECT=klingon"}, "is not wavry or master"},
 		{"bad pin", []string{"URL=wss://g.example/ws", "TOKEN_FILE=/a", "ALLOW=ann", "PINS=abc"}, "64 hexadecimal digits"},
 		{"any origin", []string{"ORIGIN=*"}, "is not scheme://host"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var env []string
 			for _, e := range c.env {
-				env = append(env, "WAVRY_HOST_GATEWAY_"+e)
+				env = append(env, "WAVRY_HOST_GATEWAY__"+e)
 			}
 			_, err := load(config.Sources{Env: env})
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -54,12 +54,12 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 	if err := os.WriteFile(ca, []byte("not PEM"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cfg := config.Config{
-		GatewayURL:       "wss://g.example/ws",
-		GatewayDialect:   "master",
-		GatewayTokenFile: filepath.Join(dir, "token"),
-		GatewayAllow:     []string{"ann"},
-	}
+	cfg := config.Config{Gateway: config.Gateway{
+		URL:       "wss://g.example/ws",
+		Dialect:   "master",
+		TokenFile: filepath.Join(dir, "token"),
+		Allow:     []string{"ann"},
+	}}
 	reg := prometheus.NewRegistry()
 	link, err := newLink(&cfg, new(session.Manager), nil, reg, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -71,7 +71,7 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 	if n, err := testutil.GatherAndCount(reg, "wavry_host_gateway_state"); err != nil || n != len(gateway.States()) {
 		t.Errorf("%d states are exported, %v; want %d", n, err, len(gateway.States()))
 	}
-	cfg.GatewayCA = ca
+	cfg.Gateway.CAFile = ca
 	quiet := slog.New(slog.DiscardHandler)
 	if _, err := newLink(&cfg, new(session.Manager), nil, prometheus.NewRegistry(), quiet); err == nil ||
 		!strings.Contains(err.Error(), "no certificate") {

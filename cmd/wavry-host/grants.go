@@ -18,15 +18,15 @@ func conflicts(c *config.Config) []config.Conflict {
 		if err := grant.Validate(grants(c, nil)); err != nil {
 			found = append(found, config.Conflict{
 				Text:  strings.TrimPrefix(err.Error(), "grant: "),
-				Names: []string{"grant_keys", "grant_audience", "grant_issuers"},
+				Names: []string{"auth.grants"},
 			})
 		}
 	}
-	if c.GatewayURL != "" {
+	if c.Gateway.URL != "" {
 		if err := gatewayConfig(c).Validate(); err != nil {
 			found = append(found, config.Conflict{
 				Text:  strings.TrimPrefix(err.Error(), "gateway: "),
-				Names: []string{"gateway_url", "gateway_allow", "gateway_token_file", "gateway_account_file"},
+				Names: []string{"gateway.url", "gateway.allow", "gateway.token_file", "gateway.account_file"},
 			})
 		}
 	}
@@ -35,8 +35,8 @@ func conflicts(c *config.Config) []config.Conflict {
 
 // revocations returns the file for revocations, or empty for none. env is the environment.
 func revocations(c *config.Config, env []string) string {
-	if c.RevocationsFile != config.Auto {
-		return c.RevocationsFile
+	if c.Auth.RevocationsFile != config.Auto {
+		return c.Auth.RevocationsFile
 	}
 	if dir := serviceState(env); dir != "" {
 		return filepath.Join(dir, "revocations.json")
@@ -47,17 +47,13 @@ func revocations(c *config.Config, env []string) string {
 // grants says how to check the grants of each issuer. Without keys there are none. Used grants are kept next to the
 // revocations.
 func grants(c *config.Config, env []string) []grant.Config {
-	issuers := c.GrantIssuers
-	if c.GrantKeys != "" {
-		issuers = []config.GrantIssuer{{Issuer: c.GrantIssuer, Keys: c.GrantKeys, MaxRole: c.GrantMaxRole}}
-	}
 	var all []grant.Config
-	for _, one := range issuers {
+	for _, one := range c.Auth.Grants {
 		g := grant.Config{
 			KeysFile: one.Keys,
-			Audience: cmp.Or(one.Audience, c.GrantAudience),
+			Audience: one.Audience,
 			Issuer:   one.Issuer,
-			MaxRole:  grant.Role(cmp.Or(one.MaxRole, c.GrantMaxRole)),
+			MaxRole:  cmp.Or(grant.Role(one.MaxRole), grant.Controller),
 			Displays: one.Displays,
 		}
 		if path := revocations(c, env); path != "" {
@@ -74,8 +70,20 @@ func grants(c *config.Config, env []string) []grant.Config {
 // clientRules returns the rules for client certificates.
 func clientRules(c *config.Config) []auth.ClientRule {
 	var all []auth.ClientRule
-	for _, r := range c.TLSClientRules {
+	for _, r := range c.Auth.Certificates.Rules {
 		all = append(all, auth.ClientRule(r))
 	}
 	return all
+}
+
+// clientAuth returns whether the API requests client certificates. The table of settings has checked the mode.
+func clientAuth(mode string) string {
+	switch mode {
+	case config.CertificatesOptional:
+		return auth.ClientAuthOptional
+	case config.CertificatesRequired:
+		return auth.ClientAuthRequired
+	default:
+		return auth.ClientAuthOff
+	}
 }

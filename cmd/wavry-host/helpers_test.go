@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"wavryhost/cmd/wavry-host/config"
@@ -19,6 +21,34 @@ func write(t *testing.T, name, content string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// nested turns lines such as "displays.fps: 30" into a file with sections.
+func nested(text string) string {
+	var b strings.Builder
+	var open []string
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	slices.SortStableFunc(lines, func(a, c string) int { return strings.Compare(section(a), section(c)) })
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		keys := strings.Split(name, ".")
+		for i, key := range keys[:len(keys)-1] {
+			if i < len(open) && open[i] == key {
+				continue
+			}
+			open = append(open[:min(i, len(open))], key)
+			b.WriteString(strings.Repeat("  ", i) + key + ":\n")
+		}
+		open = open[:len(keys)-1]
+		b.WriteString(strings.Repeat("  ", len(keys)-1) + keys[len(keys)-1] + ": " + value + "\n")
+	}
+	return b.String()
+}
+
+// section returns the section of a setting.
+func section(line string) string {
+	name, _, _ := strings.Cut(line, ": ")
+	return name[:max(0, strings.LastIndex(name, "."))]
 }
 
 // load reads a configuration as the commands do.

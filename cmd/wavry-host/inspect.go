@@ -19,7 +19,6 @@ import (
 
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session/api"
-	"wavryhost/session/api/auth"
 	"wavryhost/session/api/grant"
 )
 
@@ -35,9 +34,9 @@ func (l *loaded) inspect(env []string) error {
 	in.grants(env)
 	in.clients()
 	in.gateway()
-	in.writable("audit_log", l.AuditLog)
+	in.writable("api.audit_file", l.API.AuditFile)
 	if l.TakesGrants() {
-		in.writable("revocations_file", revocations(&l.Config, env))
+		in.writable("auth.revocations_file", revocations(&l.Config, env))
 	}
 	if len(in.found) > 0 {
 		return &config.Error{Problems: in.found}
@@ -63,37 +62,37 @@ func (in *inspection) warning(name, format string, args ...any) {
 
 // certificate reads the server's certificate. It checks its dates and the names that clients use.
 func (in *inspection) certificate() {
-	if in.TLSCert == "" {
+	if in.API.TLS.CertFile == "" {
 		return
 	}
-	for name, path := range map[string]string{"tls_cert": in.TLSCert, "tls_key": in.TLSKey} {
+	for name, path := range map[string]string{"api.tls.cert_file": in.API.TLS.CertFile, "api.tls.key_file": in.API.TLS.KeyFile} {
 		if _, err := config.ReadFile(path); err != nil {
 			in.add(name, fmt.Errorf("%s: %s", path, config.Reason(err)))
 			return
 		}
 	}
-	pair, err := tls.LoadX509KeyPair(in.TLSCert, in.TLSKey)
+	pair, err := tls.LoadX509KeyPair(in.API.TLS.CertFile, in.API.TLS.KeyFile)
 	if err != nil {
-		in.add("tls_cert", fmt.Errorf("%s with key %s: %w", in.TLSCert, in.TLSKey, err))
+		in.add("api.tls.cert_file", fmt.Errorf("%s with key %s: %w", in.API.TLS.CertFile, in.API.TLS.KeyFile, err))
 		return
 	}
 	now := time.Now()
 	switch end := pair.Leaf.NotAfter; {
 	case end.Before(now):
-		in.warning("tls_cert", "%s has expired: browsers refuse it since %s", in.TLSCert, end.Format(time.DateTime))
+		in.warning("api.tls.cert_file", "%s has expired: browsers refuse it since %s", in.API.TLS.CertFile, end.Format(time.DateTime))
 	case pair.Leaf.NotBefore.After(now):
 		in.warning(
-			"tls_cert", "%s is not valid before %s: check the clock", in.TLSCert, pair.Leaf.NotBefore.Format(time.DateTime),
+			"api.tls.cert_file", "%s is not valid before %s: check the clock", in.API.TLS.CertFile, pair.Leaf.NotBefore.Format(time.DateTime),
 		)
 	case end.Before(now.Add(expiresSoon)):
-		in.warning("tls_cert", "%s expires at %s", in.TLSCert, end.Format(time.DateTime))
+		in.warning("api.tls.cert_file", "%s expires at %s", in.API.TLS.CertFile, end.Format(time.DateTime))
 	}
-	for _, host := range in.AllowedHosts {
-		if pair.Leaf.VerifyHostname(host) != nil && len(in.TrustedProxies) == 0 {
+	for _, host := range in.API.Hosts {
+		if pair.Leaf.VerifyHostname(host) != nil && len(in.API.TrustedProxies) == 0 {
 			in.warning(
-				"allowed_hosts",
+				"api.hosts",
 				"%s is not among the names of the certificate %s: browsers refuse it under that name, unless a proxy has another",
-				host, in.TLSCert,
+				host, in.API.TLS.CertFile,
 			)
 		}
 	}
@@ -108,18 +107,14 @@ func (in *inspection) grants(env []string) {
 	for i := range all {
 		all[i].SpentFile = "" // the daemon compacts it when it reads it
 	}
-	name := "grant_keys"
-	if in.GrantKeys == "" {
-		name = "grant_issuers"
-	}
 	if _, err := grant.New(slog.New(slog.DiscardHandler), all[0], all[1:]...); err != nil {
-		in.add(name, errors.New(strings.TrimPrefix(err.Error(), "grant: ")))
+		in.add("auth.grants", errors.New(strings.TrimPrefix(err.Error(), "grant: ")))
 	}
 }
 
 // clients reads the files of tokens, of authorities and of revoked certificates, as the API does.
 func (in *inspection) clients() {
-	if len(in.found) > 0 && in.TLSClientAuth != auth.ClientAuthOff {
+	if len(in.found) > 0 && in.AsksClients() {
 		return // it needs the certificate, whose problem is recorded already
 	}
 	cfg := apiConfig(in.loaded)
@@ -135,25 +130,25 @@ func (in *inspection) clients() {
 	}
 	text := strings.TrimPrefix(err.Error(), "api: ")
 	for name, path := range map[string]string{
-		"tokens_file": in.TokensFile, "tls_client_ca": in.TLSClientCA,
-		"tls_client_revoked": in.TLSClientRevoked,
+		"auth.tokens_file": in.Auth.TokensFile, "auth.certificates.ca_file": in.Auth.Certificates.CAFile,
+		"auth.certificates.crl_file": in.Auth.Certificates.CRLFile,
 	} {
 		if path != "" && strings.Contains(text, path) {
 			in.add(name, errors.New(text))
 			return
 		}
 	}
-	in.add("listen", errors.New(text))
+	in.add("api.listen", errors.New(text))
 }
 
 // gateway reads the files for the gateway.
 func (in *inspection) gateway() {
-	if in.GatewayURL == "" {
+	if in.Gateway.URL == "" {
 		return
 	}
 	for name, path := range map[string]string{
-		"gateway_token_file":   in.GatewayTokenFile,
-		"gateway_account_file": in.GatewayAccountFile,
+		"gateway.token_file":   in.Gateway.TokenFile,
+		"gateway.account_file": in.Gateway.AccountFile,
 	} {
 		if path == "" {
 			continue
@@ -162,14 +157,14 @@ func (in *inspection) gateway() {
 			in.add(name, errors.New(why))
 		}
 	}
-	if in.GatewayCA == "" {
+	if in.Gateway.CAFile == "" {
 		return
 	}
-	data, err := config.ReadFile(in.GatewayCA)
+	data, err := config.ReadFile(in.Gateway.CAFile)
 	if err != nil {
-		in.add("gateway_ca", fmt.Errorf("%s: %s", in.GatewayCA, config.Reason(err)))
+		in.add("gateway.ca_file", fmt.Errorf("%s: %s", in.Gateway.CAFile, config.Reason(err)))
 	} else if !x509.NewCertPool().AppendCertsFromPEM(data) {
-		in.add("gateway_ca", fmt.Errorf("%s holds no certificate in PEM form", in.GatewayCA))
+		in.add("gateway.ca_file", fmt.Errorf("%s holds no certificate in PEM form", in.Gateway.CAFile))
 	}
 }
 
@@ -217,20 +212,20 @@ func (l *loaded) ports(ctx context.Context) error {
 	tcp := func(name, address string) {
 		try(name, "tcp", address, func() (interface{ Close() error }, error) { return lc.Listen(ctx, "tcp", address) })
 	}
-	tcp("listen", l.Listen)
+	tcp("api.listen", l.API.Listen)
 	media := ""
 	if l.MediaOnLoopback() {
 		media = "127.0.0.1"
 	}
-	if l.MediaPort != 0 {
-		address := net.JoinHostPort(media, fmt.Sprint(l.MediaPort))
+	if l.Media.UDP.Port != 0 {
+		address := net.JoinHostPort(media, fmt.Sprint(l.Media.UDP.Port))
 		try(
-			"media_port", "udp", address,
+			"media.udp.port", "udp", address,
 			func() (interface{ Close() error }, error) { return lc.ListenPacket(ctx, "udp", address) },
 		)
 	}
-	if l.MediaTCPPort != 0 {
-		tcp("media_tcp_port", net.JoinHostPort(media, fmt.Sprint(l.MediaTCPPort)))
+	if l.Media.TCP.Port != 0 {
+		tcp("media.tcp.port", net.JoinHostPort(media, fmt.Sprint(l.Media.TCP.Port)))
 	}
 	if len(in.found) > 0 {
 		return &config.Error{Problems: in.found}

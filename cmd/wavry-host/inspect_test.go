@@ -57,30 +57,30 @@ func TestConfigurationThatCannotStart(t *testing.T) {
 		file string
 		want string
 	}{
-		{"no certificate", "tls_cert: " + gone + "\ntls_key: " + key, "tls_cert: " + gone +
-			": open: no such file or directory"},
-		{"no key", "tls_cert: " + cert + "\ntls_key: " + gone, "tls_key: " + gone + ": open: no such file or directory"},
-		{"key of another certificate", "tls_cert: " + cert + "\ntls_key: " + other, "private key does not match"},
-		{"broken certificate", "tls_cert: " + broken + "\ntls_key: " + key, "tls_cert: " + broken},
-		{"no file of tokens", "tokens_file: " + gone, "tokens_file: "},
-		{"broken tokens", "tokens_file: " + broken, "tokens_file: "},
-		{"no keys of grants", "grant_keys: " + gone + "\ngrant_audience: host7", "grant_keys: "},
-		{"broken keys of grants", "grant_keys: " + broken + "\ngrant_audience: host7", "grant_keys: "},
-		{"no authorities", "tls_cert: " + cert + "\ntls_key: " + key + "\ntls_client_auth: required\ntls_client_ca: " +
-			gone, "tls_client_ca: "},
-		{"audit log in no folder", "audit_log: " + gone + "/audit.jsonl", "audit_log: " + gone +
+		{"no certificate", "api.tls.cert_file: " + gone + "\napi.tls.key_file: " + key, "api.tls.cert_file: " + gone +
+			": stat: no such file or directory"},
+		{"no key", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + gone, "api.tls.key_file: " + gone + ": stat: no such file or directory"},
+		{"key of another certificate", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + other, "private key does not match"},
+		{"broken certificate", "api.tls.cert_file: " + broken + "\napi.tls.key_file: " + key, "api.tls.cert_file: " + broken},
+		{"no file of tokens", "auth.tokens_file: " + gone, "auth.tokens_file: "},
+		{"broken tokens", "auth.tokens_file: " + broken, "auth.tokens_file: "},
+		{"no keys of grants", "auth.grants: [{keys: " + gone + ", audience: host7}]", "auth.grants: "},
+		{"broken keys of grants", "auth.grants: [{keys: " + broken + ", audience: host7}]", "auth.grants: "},
+		{"no authorities", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + key + "\nauth.certificates.mode: required\nauth.certificates.ca_file: " +
+			gone, "auth.certificates.ca_file: "},
+		{"audit log in no folder", "api.audit_file: " + gone + "/audit.jsonl", "api.audit_file: " + gone +
 			"/audit.jsonl cannot be written"},
-		{"audit log is a folder", "audit_log: " + folder, "audit_log: " + folder + " cannot be written: it is a folder"},
-		{"revocations in no folder", "token: 0123456789abcdef\nrevocations_file: " + gone +
-			"/r.json\ngrant_audience: host7\ngrant_keys: https://gw.example/jwks", "revocations_file: "},
+		{"audit log is a folder", "api.audit_file: " + folder, "api.audit_file: " + folder + " cannot be written: it is a folder"},
+		{"revocations in no folder", "auth.token: 0123456789abcdef\nauth.revocations_file: " + gone +
+			"/r.json\nauth.grants: [{audience: host7, keys: 'https://gw.example/jwks'}]", "auth.revocations_file: "},
 		{
-			"no token for the gateway", "gateway_url: wss://gw.example/ws\ngateway_allow: [ann]\ngateway_token_file: " + gone,
-			"gateway_token_file: ",
+			"no token for the gateway", "gateway.url: wss://gw.example/ws\ngateway.allow: [ann]\ngateway.token_file: " + gone,
+			"gateway.token_file: ",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := write(t, "c.yaml", c.file+"\n")
-			for _, command := range [][]string{{"config", "check"}, {"run", "--display=synthetic"}} {
+			path := write(t, "c.yaml", nested(c.file))
+			for _, command := range [][]string{{"config", "check", "--deep"}, {"run", "--display=synthetic"}} {
 				got := try(t, nil, append(command, "--config", path, "--listen=127.0.0.1:0")...)
 				if got.code != exitConfig || !strings.Contains(got.errout, c.want) || !strings.Contains(got.errout, path+":") ||
 					strings.Contains(got.out, "is right") {
@@ -111,70 +111,20 @@ func TestConfigurationThatShouldNotStay(t *testing.T) {
 		{[]string{"--listen=127.0.0.1:0", "--tls-cert=" + old, "--tls-key=" + oldKey}, "has expired"},
 		{
 			[]string{
-				"--listen=127.0.0.1:0", "--tls-cert=" + soon, "--tls-key=" + soonKey, "--token=0123456789abcdef",
-				"--allowed-hosts=other.example.net",
+				"--listen=127.0.0.1:0", "--tls-cert=" + soon, "--tls-key=" + soonKey,
+				"--config=" + write(t, "c.yaml", "auth: {token: 0123456789abcdef}\napi: {hosts: [other.example.net]}"),
 			},
 			"other.example.net is not among the names of the certificate",
 		},
 		{[]string{"--listen=" + taken.Addr().String()}, "is in use"},
-		{[]string{"--listen=127.0.0.1:0", "--audit-log=" + audit}, ""},
+		{[]string{"--listen=127.0.0.1:0", "--config=" + write(t, "c.yaml", "api: {audit_file: "+audit+"}")}, ""},
 	} {
-		got := try(t, nil, append([]string{"config", "check"}, c.args...)...)
+		got := try(t, nil, append([]string{"config", "check", "--deep"}, c.args...)...)
 		if got.code != 0 || !strings.Contains(got.errout, c.want) || c.want == "" && got.errout != "" {
 			t.Errorf("%v: got %+v; want a warning of %q", c.args, got, c.want)
 		}
 	}
 	if _, err := os.Stat(audit); err == nil {
 		t.Error("the check made the audit log, as another user than the daemon's perhaps")
-	}
-}
-
-// Kubernetes sets variables for every service, and one may be called wavry-host.
-func TestInjectedVariablesAreNotSettings(t *testing.T) {
-	env := []string{
-		"WAVRY_HOST_SERVICE_HOST=10.96.0.7",
-		"WAVRY_HOST_SERVICE_PORT=8470",
-		"WAVRY_HOST_SERVICE_PORT_HTTP=8470",
-		"WAVRY_HOST_PORT=tcp://10.96.0.7:8470",
-		"WAVRY_HOST_PORT_8470_TCP=tcp://10.96.0.7:8470",
-		"WAVRY_HOST_PORT_8470_TCP_PROTO=tcp",
-		"WAVRY_HOST_PORT_8470_TCP_PORT=8470",
-		"WAVRY_HOST_PORT_8470_TCP_ADDR=10.96.0.7",
-		"WAVRY_HOST_METRICS_SERVICE_HOST=10.96.0.8",
-		"WAVRY_HOST_METRICS_PORT=tcp://10.96.0.8:9000",
-		"WAVRY_HOST_MEDIA_PORT=udp://10.96.0.9:3478", // of a service wavry-host-media: not the setting
-		"WAVRY_HOST_FPS=30",
-	}
-	got := try(t, env, "config", "print")
-	if got.code != 0 || !strings.Contains(got.out, "fps: 30 # WAVRY_HOST_FPS") ||
-		!strings.Contains(got.out, "media_port: 0 # default") ||
-		got.errout != "" {
-		t.Errorf("got %+v", got)
-	}
-	for _, bad := range []string{
-		"WAVRY_HOST_FSP=30", "WAVRY_HOST_MEDIA_PORTS=1-2", "WAVRY_HOST_SERVICE=x",
-		"WAVRY_HOST_MEDIA_PORT=x",
-	} {
-		if got := try(t, []string{bad}, "config", "check"); got.code != exitConfig {
-			t.Errorf("%s: got %+v", bad, got)
-		}
-	}
-}
-
-// Ansible and others write YAML 1.1, where off is a boolean.
-func TestOffOfYAML11(t *testing.T) {
-	for text, want := range map[string]string{
-		"input: false": `input: "off"`, "input: off": `input: "off"`, "input: no": `input: "off"`, "tls_client_auth: false": `tls_client_auth: "off"`, //nolint:lll // a raw string
-		"anonymous_role: false": "anonymous_role: none", "cursor: false": "cursor: false",
-	} {
-		got := try(t, nil, "config", "print", "--config", write(t, "c.yaml", text+"\n"))
-		if got.code != 0 || !strings.Contains(got.out, want) {
-			t.Errorf("%s: got %+v; want %s", text, got, want)
-		}
-	}
-	for _, text := range []string{"input: true", "prefer: false", "log_level: off"} {
-		if got := try(t, nil, "config", "check", "--config", write(t, "c.yaml", text+"\n")); got.code != exitConfig {
-			t.Errorf("%s is taken", text)
-		}
 	}
 }

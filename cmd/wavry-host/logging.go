@@ -15,7 +15,7 @@ import (
 // must close.
 func newLogger(cfg *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *logQueue, error) {
 	level := new(slog.LevelVar)
-	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
 		return nil, nil, nil, fmt.Errorf("log level: %w", err)
 	}
 	terminal := isTerminal(w)
@@ -26,7 +26,7 @@ func newLogger(cfg *config.Config, w io.Writer) (*slog.Logger, *slog.LevelVar, *
 // newHandler returns a handler for the configured form of the log.
 func newHandler(cfg *config.Config, w io.Writer, terminal bool, level slog.Leveler) slog.Handler {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: inSeconds}
-	if cfg.LogFormat == "text" || cfg.LogFormat == "auto" && terminal {
+	if cfg.Log.Format == "text" || cfg.Log.Format == "auto" && terminal {
 		return slog.NewTextHandler(w, options)
 	}
 	return slog.NewJSONHandler(w, options)

@@ -122,8 +122,9 @@ func TestLogQueueOutlivesItsReader(t *testing.T) {
 // TestDaemonServesAndEndsWhileNobodyReadsItsLog stops reading its standard error, fills what lies between, and has it
 // work on and end.
 func TestDaemonServesAndEndsWhileNobodyReadsItsLog(t *testing.T) {
-	d := start(t, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent",
-		"--log-level=debug", "--max-requests-per-address=100000", "--max-requests=100000")
+	env := append(daemonEnv(), "WAVRY_HOST_API__LIMITS__REQUESTS_PER_ADDRESS=100000/s",
+		"WAVRY_HOST_API__LIMITS__REQUESTS=100000/s")
+	d := startIn(t, env, io.Discard, "--display=synthetic", "--encoder=h264_vaapi", "--log-level=debug")
 	d.hold()
 	path := "/v1/sessions/" + strings.Repeat("x", 200)
 	for n := 0; ; n++ {

@@ -35,6 +35,7 @@ const (
 	exitStopped     = 3
 	exitAbsent      = 4
 	exitUsage       = service.ExitUsage  // EX_USAGE
+	exitUnreachable = 68                 // EX_NOHOST of sysexits.h
 	exitUnavailable = 69                 // EX_UNAVAILABLE of sysexits.h
 	exitPermission  = 77                 // EX_NOPERM
 	exitConfig      = service.ExitConfig // EX_CONFIG
@@ -55,6 +56,7 @@ func exits() []exit {
 		{exitStopped, "service status: installed, not running"},
 		{exitAbsent, "service status: not installed"},
 		{exitUsage, "unknown command or flag, or a flag's value is refused"},
+		{exitUnreachable, "no daemon answers"},
 		{exitUnavailable, "service: no service manager runs here; install printed the description instead"},
 		{exitPermission, "service: not permitted"},
 		{exitConfig, "the configuration is refused"},

@@ -49,7 +49,7 @@ func (o *ownTokens) make() (ownToken, error) {
 	path := ownTokenPath(o.env)
 	if path == "" {
 		o.log.Warn("token is for this run only", "err", "none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set",
-			"remedy", "set token or token_file")
+			"remedy", "set auth.token_file")
 		return newOwnToken("")
 	}
 	kept, err := readOwnToken(path)
@@ -60,7 +60,7 @@ func (o *ownTokens) make() (ownToken, error) {
 		o.log.Warn("token replaced by a new one", "file", path, "err", err)
 	case !errors.Is(err, fs.ErrNotExist):
 		o.log.Warn("token is for this run only", "file", path, "err", config.Reason(err),
-			"remedy", "make the file readable for the daemon, or set token or token_file")
+			"remedy", "make the file readable for the daemon, or set auth.token_file")
 		return newOwnToken("")
 	}
 	made, newErr := newOwnToken(path)
@@ -80,7 +80,7 @@ func (o *ownTokens) make() (ownToken, error) {
 	}
 	if writing != nil {
 		o.log.Warn("token is for this run only", "file", path, "err", config.Reason(writing),
-			"remedy", "make the folder writable for the daemon, or set token or token_file")
+			"remedy", "make the folder writable for the daemon, or set auth.token_file")
 		made.path = ""
 		return made, nil
 	}

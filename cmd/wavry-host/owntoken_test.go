@@ -155,10 +155,10 @@ func TestNoOwnTokenWithoutNeed(t *testing.T) {
 	dir := t.TempDir()
 	env := []string{"STATE_DIRECTORY=" + dir}
 	for _, flags := range []map[string]string{
-		{"token": "0123456789abcdef"},
-		{"tokens_file": "/t"},
-		{"grant_keys": "/k", "grant_audience": "a"},
-		{"tls_client_auth": "required", "tls_client_ca": "c", "tls_cert": "c", "tls_key": "k"},
+		{"auth.token": "0123456789abcdef"},
+		{"auth.tokens_file": "/t"},
+		{"auth.grants": "[{keys: /k, audience: a}]"},
+		{"auth.certificates.mode": "required", "auth.certificates.ca_file": "c", "api.tls.cert_file": "c", "api.tls.key_file": "k"},
 	} {
 		l, err := load(config.Sources{Flags: flags})
 		if err != nil {
@@ -194,7 +194,7 @@ func TestURL(t *testing.T) {
 			"http://[::1]:9000/#token=own%2B0123456789abcdef\n", "",
 		}},
 		{
-			[]string{state, "WAVRY_HOST_TOKEN=0123456789abcdef"},
+			[]string{state, "WAVRY_HOST_AUTH__TOKEN=0123456789abcdef"},
 			nil,
 			outcome{0, "http://127.0.0.1:8470/#token=0123456789abcdef\n", ""},
 		},
@@ -203,7 +203,7 @@ func TestURL(t *testing.T) {
 			[]string{"--token-file", write(t, "token", "file-0123456789abcdef")},
 			outcome{0, "http://127.0.0.1:8470/#token=file-0123456789abcdef\n", ""},
 		},
-		{[]string{state}, []string{"--tokens-file", "/t"}, outcome{0, "http://127.0.0.1:8470/\n", "no operator's token"}},
+		{[]string{state, "WAVRY_HOST_AUTH__TOKENS_FILE=/t"}, nil, outcome{0, "http://127.0.0.1:8470/\n", "no operator's token"}},
 		{[]string{state}, []string{"--listen", "127.0.0.1:0"}, outcome{exitUsage, "", "port 0"}},
 		{[]string{"STATE_DIRECTORY=" + t.TempDir()}, nil, outcome{exitFailure, "", "it is made at the first start"}},
 	} {
@@ -238,10 +238,11 @@ func (b *lockedBuffer) String() string {
 func TestOwnTokenStaysSecret(t *testing.T) {
 	dir := t.TempDir()
 	trail := filepath.Join(dir, "audit.jsonl")
-	env := []string{"STATE_DIRECTORY=" + dir}
+	env := []string{
+		"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent", "WAVRY_HOST_API__AUDIT_FILE=" + trail,
+	}
 	var printed lockedBuffer
-	d := startIn(t, env, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent",
-		"--log-level=debug", "--audit-log="+trail)
+	d := startIn(t, env, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--log-level=debug")
 	text, err := os.ReadFile(filepath.Join(dir, "token"))
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +290,7 @@ func TestOwnTokenStaysSecret(t *testing.T) {
 	said["the audit log"] = string(audit)
 	for _, args := range [][]string{{"config", "print"}, {"config", "check"}, {"displays"}, {"version"}} {
 		var out, errs strings.Builder
-		run(t.Context(), args, append(env, "WAVRY_HOST_DISPLAY=synthetic"), &out, &errs)
+		run(t.Context(), args, append(env, "WAVRY_HOST_DISPLAYS__DEFAULT=synthetic"), &out, &errs)
 		said[strings.Join(args, " ")] = out.String() + errs.String()
 	}
 	for where, text := range said {
@@ -304,8 +305,8 @@ func TestDaemonWithoutConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	var printed lockedBuffer
 	d := startIn(
-		t, []string{"STATE_DIRECTORY=" + dir}, &printed, "--display=synthetic", "--encoder=h264_vaapi",
-		"--vaapi-device=/nonexistent", "--log-level=debug",
+		t, []string{"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent"}, &printed, "--display=synthetic", "--encoder=h264_vaapi",
+		"--log-level=debug",
 	)
 	for _, path := range []string{"/v1/host", "/v1/sessions", "/metrics"} {
 		if status, body := d.get(t, path); status != http.StatusUnauthorized {

@@ -45,23 +45,23 @@ func sessionConfig(
 	cfg.Encoders = factories(&l.Config, candidates, log)
 	cfg.EncoderInfo = encoderInfos(candidates)
 	cfg.Version = thisBuild().Version
-	cfg.OnProbation = l.Probation > 0
-	cfg.UDPPortMin, cfg.UDPPortMax = l.UDPPorts.Min, l.UDPPorts.Max
-	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Interfaces, l.MediaOnLoopback(), l.NAT1To1
+	cfg.OnProbation = l.Host.Probation.Time > 0
+	cfg.UDPPortMin, cfg.UDPPortMax = l.Media.UDP.Range.Min, l.Media.UDP.Range.Max
+	cfg.Interfaces, cfg.Loopback, cfg.NAT1To1 = l.Media.Interfaces, l.MediaOnLoopback(), l.Media.PublicAddresses
 	// The table of settings has checked them.
-	for _, n := range l.MediaAddresses {
+	for _, n := range l.Media.LocalNetworks {
 		cfg.Addresses = append(cfg.Addresses, netip.MustParsePrefix(n).Masked())
 	}
-	for _, n := range l.ViewerNetworks {
+	for _, n := range l.Media.ViewerNetworks {
 		cfg.ViewerNetworks = append(cfg.ViewerNetworks, netip.MustParsePrefix(n).Masked())
 	}
 	cfg.MediaPort, cfg.MediaTCPPort, cfg.MediaTCPConnections = uint16(
-		l.MediaPort,
+		l.Media.UDP.Port,
 	), uint16(
-		l.MediaTCPPort,
-	), l.MediaTCPConnections
-	cfg.MTU = l.MediaMTU
-	cfg.ShutdownTimeout = l.ShutdownTimeout
+		l.Media.TCP.Port,
+	), l.Media.TCP.MaxConnections
+	cfg.MTU = l.Media.MTU
+	cfg.ShutdownTimeout = l.Timeouts.Shutdown
 	return cfg
 }
 
@@ -71,9 +71,9 @@ func encoderInfos(candidates []encode.Candidate) func() []session.EncoderInfo {
 	return func() []session.EncoderInfo { return slices.Clone(infos) }
 }
 
-// loadOf returns a function that reports the load of the machine, or nil if the load is unknown. vaapi is the VAAPI
-// device for encoding, or empty for FFmpeg's choice.
-func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() session.Load {
+// loadOf returns a function that reports the load of the machine, or nil if the load is unknown. vaapi returns the
+// VAAPI device for encoding, or nothing for FFmpeg's choice.
+func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi func() string) func() session.Load {
 	if s.Read().Cores == 0 {
 		return nil
 	}
@@ -87,7 +87,7 @@ func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi string) func() sessi
 			MemoryTotal: r.MemoryTotal,
 			CPUStall:    r.CPUStall,
 			MemoryStall: r.MemoryStall,
-			GPUs:        cards(gpus.Read(), vaapi),
+			GPUs:        cards(gpus.Read(), vaapi()),
 		}
 	}
 }
@@ -120,80 +120,80 @@ func cards(all []pressure.GPU, vaapi string) []session.GPU {
 // sessionLimits returns the settings of sessions that can change at run time; see session.Manager.Reconfigure.
 func sessionLimits(l *loaded) session.Config {
 	cfg := session.Config{
-		MaxSessions:       l.MaxSessions,
-		MaxPerOwner:       l.MaxSessionsPerOwner,
-		MaxEncodings:      l.MaxEncodings,
-		Uplink:            l.MaxUplink,
-		EncodeLimit:       l.EncoderSessions,
-		Probation:         l.Probation,
-		ProbationSessions: l.ProbationSessions,
-		FPS:               l.FPS,
-		MinBitrate:        l.MinBitrate,
-		MaxBitrate:        l.MaxBitrate,
-		StartBitrate:      l.StartBitrate,
-		LocalStartBitrate: l.LocalStartBitrate,
-		FixedBitrate:      l.FixedBitrate,
-		Prefer:            preference(l.Prefer),
-		ConnectTimeout:    l.ConnectTimeout,
-		DisconnectTimeout: l.DisconnectTimeout,
-		SilenceTimeout:    l.SilenceTimeout,
-		Input:             session.InputPolicy(max(0, slices.Index(config.InputPolicies(), l.Input))),
-		ControlIdle:       l.ControlIdle,
-		GatherTimeout:     l.GatherTimeout,
-		Linger:            l.Linger,
-		MaxHandshakes:     l.MaxHandshakes,
+		MaxSessions:       l.Sessions.Max,
+		MaxPerOwner:       l.Sessions.MaxPerOwner,
+		MaxEncodings:      l.Displays.MaxEncodings,
+		Uplink:            l.Sessions.MaxUplink,
+		EncodeLimit:       l.Encoding.MaxGPUSessions,
+		Probation:         l.Host.Probation.Time,
+		ProbationSessions: l.Host.Probation.Sessions,
+		FPS:               l.Displays.FPS,
+		MinBitrate:        l.Displays.Bitrate.Min,
+		MaxBitrate:        l.Displays.Bitrate.Max,
+		StartBitrate:      l.Displays.Bitrate.Start,
+		LocalStartBitrate: l.Displays.Bitrate.LocalStart,
+		FixedBitrate:      l.Displays.Bitrate.Fixed,
+		Prefer:            preference(l.Encoding.Prefer),
+		ConnectTimeout:    l.Timeouts.Connect,
+		DisconnectTimeout: l.Timeouts.Disconnect,
+		SilenceTimeout:    l.Timeouts.Silence,
+		Input:             session.InputPolicy(max(0, slices.Index(config.InputPolicies(), l.Input.From))),
+		ControlIdle:       l.Input.Idle,
+		GatherTimeout:     l.Timeouts.Gather,
+		Linger:            l.Timeouts.Linger,
+		MaxHandshakes:     l.Sessions.MaxHandshakes,
 	}
-	for _, r := range l.DisplayRules {
+	for _, r := range l.Displays.Rules {
 		cfg.Rules = append(cfg.Rules, session.Rule{
 			Display: r.Display, Hidden: r.Hidden, MaxViewers: r.MaxViewers, MaxBitrate: r.MaxBitrate, FPS: r.FPS,
 			MaxWidth: r.MaxSize.Width, MaxHeight: r.MaxSize.Height, Weight: r.Weight,
 		})
 	}
-	for _, s := range l.ICEServers {
+	for _, s := range l.ICE.Servers {
 		cfg.ICEServers = append(cfg.ICEServers, relay.Server{
 			URLs:       s.URLs,
 			Username:   s.Username,
 			Credential: s.Credential.Reveal(),
 			Secret:     s.Secret.Reveal(),
-			Lifetime:   l.TURNLifetime,
+			Lifetime:   l.ICE.CredentialLifetime,
 			Region:     s.Region,
 			Priority:   s.Priority,
 		})
 	}
-	cfg.ICERegions = l.ICERegions
+	cfg.ICERegions = l.ICE.Regions
 	return cfg
 }
 
 // apiConfig returns the settings of the API.
 func apiConfig(l *loaded) api.Config {
 	cfg := api.Config{
-		Listen:                   l.Listen,
-		TLSCert:                  l.TLSCert,
-		TLSKey:                   l.TLSKey,
+		Listen:                   l.API.Listen,
+		TLSCert:                  l.API.TLS.CertFile,
+		TLSKey:                   l.API.TLS.KeyFile,
 		Token:                    l.SharedToken.Reveal(),
 		OwnToken:                 l.own.Reveal(),
-		AnonymousRole:            l.AnonymousRole,
-		TokensFile:               l.TokensFile,
-		TLSClientAuth:            l.TLSClientAuth,
-		TLSClientCA:              l.TLSClientCA,
-		TLSClientRevoked:         l.TLSClientRevoked,
-		TLSClientRole:            l.TLSClientRole,
+		AnonymousRole:            l.Auth.Anonymous,
+		TokensFile:               l.Auth.TokensFile,
+		TLSClientAuth:            clientAuth(l.Auth.Certificates.Mode),
+		TLSClientCA:              l.Auth.Certificates.CAFile,
+		TLSClientRevoked:         l.Auth.Certificates.CRLFile,
+		TLSClientRole:            l.Auth.Certificates.Role,
 		TLSClientRules:           clientRules(&l.Config),
-		AllowedHosts:             l.AllowedHosts,
-		AllowedOrigins:           l.AllowedOrigins,
-		MaxConnections:           l.MaxConnections,
-		MaxConnectionsPerAddress: l.MaxConnectionsPerAddress,
+		AllowedHosts:             l.API.Hosts,
+		AllowedOrigins:           l.API.Origins,
+		MaxConnections:           l.API.Limits.Connections,
+		MaxConnectionsPerAddress: l.API.Limits.ConnectionsPerAddress,
 		Limits: edge.Limits{
-			PerAddress: l.MaxRequestsPerAddress,
-			InAll:      l.MaxRequests,
-			Attempts:   l.MaxAttempts,
+			PerAddress: l.API.Limits.RequestsPerAddress,
+			InAll:      l.API.Limits.Requests,
+			Attempts:   l.API.Limits.WrongCredentials,
 		},
 		Version:         thisBuild().Version,
 		Platform:        thisBuild().Platform,
-		ShutdownTimeout: l.ShutdownTimeout,
-		ProxyHeader:     l.ProxyHeader,
+		ShutdownTimeout: l.Timeouts.Shutdown,
+		ProxyHeader:     l.API.ProxyHeader,
 	}
-	for _, s := range l.TrustedProxies { // the table of settings has checked them
+	for _, s := range l.API.TrustedProxies { // the table of settings has checked them
 		n, err := netip.ParsePrefix(s)
 		if addr, bad := netip.ParseAddr(s); err != nil && bad == nil {
 			n = netip.PrefixFrom(addr, addr.BitLen())

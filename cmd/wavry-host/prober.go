@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
@@ -10,7 +11,8 @@ import (
 
 // prober tries the encoders again at run time, for example after a driver update.
 type prober struct {
-	cfg     *config.Config
+	cfg atomic.Pointer[config.Config]
+	// manager is set once it is made, which requires the load of the encoders' devices.
 	manager *session.Manager
 	// look searches for missing drivers of graphics cards.
 	look func()
@@ -19,9 +21,22 @@ type prober struct {
 	asked chan struct{}
 }
 
-func newProber(l *loaded, m *session.Manager, look func(), log *slog.Logger) *prober {
-	return &prober{cfg: &l.Config, manager: m, look: look, log: log, asked: make(chan struct{}, 1)}
+func newProber(l *loaded, look func(), log *slog.Logger) *prober {
+	p := &prober{look: look, log: log, asked: make(chan struct{}, 1)}
+	p.cfg.Store(&l.Config)
+	return p
 }
+
+// reconfigure sets the configuration of later trials. It requests one if the encoders are others.
+func (p *prober) reconfigure(c *config.Config) {
+	old := p.cfg.Swap(c)
+	if old.Encoding.Encoder != c.Encoding.Encoder || old.Encoding.VAAPIDevice != c.Encoding.VAAPIDevice {
+		p.ask()
+	}
+}
+
+// vaapi returns the configured VAAPI device, or nothing.
+func (p *prober) vaapi() string { return p.cfg.Load().Encoding.VAAPIDevice }
 
 // ask requests a trial of the encoders, and returns at once.
 func (p *prober) ask() {
@@ -40,7 +55,8 @@ func (p *prober) run(ctx context.Context) error {
 			return nil
 		case <-p.asked:
 		}
-		candidates, err := prove(ctx, p.cfg)
+		cfg := p.cfg.Load()
+		candidates, err := prove(ctx, cfg)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was asked to stop; it did not fail
 		}
@@ -49,6 +65,6 @@ func (p *prober) run(ctx context.Context) error {
 			continue
 		}
 		tellEncoders(candidates, p.log)
-		p.manager.SetEncoders(factories(p.cfg, candidates, p.log), encoderInfos(candidates))
+		p.manager.SetEncoders(factories(cfg, candidates, p.log), encoderInfos(candidates))
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,8 +44,11 @@ type reloader struct {
 	// api is set once it is made, which requires the reloader.
 	api preparable
 	// link is the link to the gateway, nil without one.
-	link    allowing
-	level   *slog.LevelVar
+	link  allowing
+	level *slog.LevelVar
+	// trail is the audit log. others apply what cannot fail.
+	trail   *trail
+	others  []func(*config.Config)
 	log     *slog.Logger
 	results *prometheus.CounterVec
 	good    prometheus.Gauge
@@ -68,7 +70,7 @@ func newReloader(
 	log *slog.Logger,
 ) *reloader {
 	r := &reloader{
-		read: read, manager: m, level: level, log: log, current: current,
+		read: read, manager: m, level: level, trail: new(trail), log: log, current: current,
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wavry_host_config_reloads_total",
 			Help: "Attempts to change the configuration of the running daemon, by result.",
@@ -144,7 +146,7 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	for _, text := range next.Warnings {
 		r.log.Warn("configuration", "problem", text)
 	}
-	r.log.Info("configuration read again", "event", event, "file", next.Path, "applied", strings.Join(applied, " "),
+	r.log.Info("configuration read again", "event", event, "files", strings.Join(next.Files, " "), "applied", strings.Join(applied, " "),
 		"needs_restart", strings.Join(restart, " "))
 	out := api.Reloaded{Applied: applied, NeedsRestart: restart}
 	before := r.current
@@ -196,7 +198,7 @@ func (r *reloader) confirm() error {
 // apply applies l completely, or not at all. The caller holds mu.
 func (r *reloader) apply(l *loaded) error {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(l.LogLevel)); err != nil {
+	if err := level.UnmarshalText([]byte(l.Log.Level)); err != nil {
 		return fmt.Errorf("log level: %w", err)
 	}
 	serve, err := r.api.Prepare(apiConfig(l))
@@ -204,16 +206,25 @@ func (r *reloader) apply(l *loaded) error {
 		return errors.New(strings.TrimPrefix(err.Error(), "api: "))
 	}
 	allow := func() {}
-	if r.link != nil && l.GatewayURL != "" {
-		if allow, err = r.link.Prepare(l.GatewayAllow, gatewayRole(l.GatewayRole)); err != nil {
+	if r.link != nil && l.Gateway.URL != "" {
+		if allow, err = r.link.Prepare(l.Gateway.Allow, gatewayRole(l.Gateway.Role)); err != nil {
 			return errors.New(strings.TrimPrefix(err.Error(), "gateway: "))
 		}
 	}
+	audit, drop, err := r.trail.prepare(l.API.AuditFile)
+	if err != nil {
+		return err
+	}
 	if err := r.manager.Reconfigure(sessionLimits(l)); err != nil {
+		drop()
 		return errors.New(strings.TrimPrefix(err.Error(), "session: "))
 	}
 	serve()
 	allow()
+	audit()
+	for _, apply := range r.others {
+		apply(&l.Config)
+	}
 	r.level.Set(level)
 	return nil
 }
@@ -221,13 +232,12 @@ func (r *reloader) apply(l *loaded) error {
 // changes returns the names of the settings that differ: the applied ones, and the ones that require a restart.
 func (r *reloader) changes(old, next *loaded) (applied, restart []string) {
 	applied, restart = []string{}, []string{}
-	live := config.Live()
 	for _, s := range config.Settings() {
 		same := reflect.DeepEqual(s.Value(&old.Config), s.Value(&next.Config)) &&
-			(s.Name != "token_file" || next.TokenFile == "" || old.SharedToken == next.SharedToken)
+			(s.Name != "auth.token_file" || next.Auth.TokenFile == "" || old.SharedToken == next.SharedToken)
 		switch {
 		case same:
-		case slices.Contains(live, s.Name):
+		case s.Live:
 			applied = append(applied, s.Name)
 		default:
 			restart = append(restart, s.Name)

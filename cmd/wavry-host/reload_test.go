@@ -69,7 +69,7 @@ type reloadRig struct {
 
 func newReloadRig(t *testing.T, text string) *reloadRig {
 	t.Helper()
-	rig := &reloadRig{manager: &noted{}, served: &served{}, path: write(t, "c.yaml", text), level: new(slog.LevelVar)}
+	rig := &reloadRig{manager: &noted{}, served: &served{}, path: write(t, "c.yaml", nested(text)), level: new(slog.LevelVar)}
 	read := func() (*loaded, error) { return load(config.Sources{Path: rig.path}) }
 	l, err := read()
 	if err != nil {
@@ -82,22 +82,22 @@ func newReloadRig(t *testing.T, text string) *reloadRig {
 
 func (r *reloadRig) write(t *testing.T, text string) {
 	t.Helper()
-	if err := os.WriteFile(r.path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(r.path, []byte(nested(text)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestReloadAppliesWhatCanChange(t *testing.T) {
-	r := newReloadRig(t, "max_sessions: 3")
+	r := newReloadRig(t, "sessions.max: 3")
 	looks := 0
 	r.look = func() { looks++ }
-	r.write(t, "max_sessions: 5\nlog_level: debug\nlisten: 127.0.0.1:9999\ntoken: 0123456789abcdef")
+	r.write(t, "sessions.max: 5\nlog.level: debug\napi.listen: 127.0.0.1:9999\nauth.token: 0123456789abcdef")
 	got, err := r.reload(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got.Applied, []string{"token", "max_sessions", "log_level"}) ||
-		!slices.Equal(got.NeedsRestart, []string{"listen"}) {
+	if !slices.Equal(got.Applied, []string{"auth.token", "sessions.max", "log.level"}) ||
+		!slices.Equal(got.NeedsRestart, []string{"api.listen"}) {
 		t.Errorf("%+v", got)
 	}
 	if !slices.Equal(r.manager.limits, []int{5}) || r.level.Level() != slog.LevelDebug {
@@ -118,9 +118,9 @@ func TestReloadAppliesWhatCanChange(t *testing.T) {
 }
 
 func TestBadFileChangesNothing(t *testing.T) {
-	r := newReloadRig(t, "max_sessions: 3")
-	for _, text := range []string{"max_sessions: 0", "max_session: 4", "\t", "listen: 0.0.0.0:80"} {
-		r.write(t, text+"\nlog_level: debug")
+	r := newReloadRig(t, "sessions.max: 3")
+	for _, text := range []string{"sessions.max: 0", "sessions.maxx: 4", "displays.fps: [", "api.listen: 0.0.0.0:80"} {
+		r.write(t, text+"\nlog.level: debug")
 		if _, err := r.reload(0); !errors.Is(err, api.ErrBadConfiguration) {
 			t.Errorf("%q: got %v; want ErrBadConfiguration", text, err)
 		}
@@ -129,7 +129,7 @@ func TestBadFileChangesNothing(t *testing.T) {
 		t.Error("the metric says that all is well")
 	}
 	r.manager.refuse = errors.New("session: no")
-	r.write(t, "max_sessions: 4\nlog_level: debug")
+	r.write(t, "sessions.max: 4\nlog.level: debug")
 	if _, err := r.reload(0); !errors.Is(err, api.ErrBadConfiguration) {
 		t.Errorf("refused by the manager: %v", err)
 	}
@@ -152,14 +152,14 @@ func TestBadFileChangesNothing(t *testing.T) {
 
 func TestChangeThatNobodyConfirmsIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newReloadRig(t, "max_sessions: 3")
-		r.write(t, "max_sessions: 5")
+		r := newReloadRig(t, "sessions.max: 3")
+		r.write(t, "sessions.max: 5")
 		got, err := r.reload(10 * time.Second)
 		if err != nil || time.Until(got.ConfirmBy) != 10*time.Second {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		time.Sleep(5 * time.Second)
-		r.write(t, "max_sessions: 6")
+		r.write(t, "sessions.max: 6")
 		if _, err := r.reload(10 * time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -195,14 +195,14 @@ func TestChangeThatNobodyConfirmsIsTakenBack(t *testing.T) {
 // A reload by somebody else confirms nothing.
 func TestReloadConfirmsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newReloadRig(t, "max_sessions: 4")
-		r.write(t, "max_sessions: 5")
+		r := newReloadRig(t, "sessions.max: 4")
+		r.write(t, "sessions.max: 5")
 		first, err := r.reload(10 * time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
-		for _, text := range []string{"max_sessions: 5", "max_sessions: 6"} {
+		for _, text := range []string{"sessions.max: 5", "sessions.max: 6"} {
 			r.write(t, text)
 			if got, err := r.reload(0); err != nil || !got.ConfirmBy.Equal(first.ConfirmBy) {
 				t.Errorf("%s: to be confirmed by %v, %v; want %v as before", text, got.ConfirmBy, err, first.ConfirmBy)
@@ -218,15 +218,6 @@ func TestReloadConfirmsNothing(t *testing.T) {
 	})
 }
 
-// Every setting that a reload applies is one, and a daemon obeys SIGHUP and the API.
-func TestLiveSettingsExist(t *testing.T) {
-	for _, name := range config.Live() {
-		if _, ok := config.Find(name); !ok {
-			t.Errorf("there is no setting %s", name)
-		}
-	}
-}
-
 // policed is a link to a gateway that notes who may watch.
 type policed struct{ now string }
 
@@ -239,16 +230,16 @@ func (p *policed) Prepare(allow []string, role session.Role) (apply func(), err 
 
 // Users of the gateway are removed without a restart, and nothing is applied if the list cannot be.
 func TestReloadChangesWhoMayWatchByTheGateway(t *testing.T) {
-	const gateway = "gateway_url: wss://gateway.example/ws\ngateway_token_file: /t\n"
-	r, link := newReloadRig(t, gateway+"gateway_allow: [ann, bob]"), &policed{}
+	const gateway = "gateway.url: wss://gateway.example/ws\ngateway.token_file: /t\n"
+	r, link := newReloadRig(t, gateway+"gateway.allow: [ann, bob]"), &policed{}
 	r.link = link
-	r.write(t, gateway+"gateway_allow: [ann]\ngateway_role: controller")
+	r.write(t, gateway+"gateway.allow: [ann]\ngateway.role: controller")
 	got, err := r.reload(0)
-	if err != nil || !slices.Equal(got.Applied, []string{"gateway_allow", "gateway_role"}) ||
+	if err != nil || !slices.Equal(got.Applied, []string{"gateway.allow", "gateway.role"}) ||
 		link.now != "[ann] controller" {
 		t.Errorf("%+v, %v; the link has %q", got, err, link.now)
 	}
-	r.write(t, gateway+"gateway_allow: [refused]\nmax_sessions: 5")
+	r.write(t, gateway+"gateway.allow: [refused]\nsessions.max: 5")
 	if _, err := r.reload(
 		0,
 	); !errors.Is(err, api.ErrBadConfiguration) || link.now != "[ann] controller" ||

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-
-	"wavryhost/cmd/wavry-host/config"
 )
 
 // outcome is the result of a command line.
@@ -24,7 +22,7 @@ func try(t *testing.T, env []string, args ...string) outcome {
 }
 
 func TestExitCodes(t *testing.T) {
-	bad := write(t, "bad.yaml", "fps: 0\n")
+	bad := write(t, "bad.yaml", "displays: {fps: 0}\n")
 	image := t.TempDir()
 	for _, tc := range []struct {
 		name string
@@ -42,7 +40,7 @@ func TestExitCodes(t *testing.T) {
 		{"unknown command", nil, []string{"stream"}, exitUsage, "", "unexpected argument stream"},
 		{"unknown flag", nil, []string{"run", "--fsp=3"}, exitUsage, "", `did you mean "--fps"?`},
 		{"unknown flag without a command", nil, []string{"--fsp=3"}, exitUsage, "", `did you mean "--fps"?`},
-		{"command that lacks its own", nil, []string{"config"}, exitUsage, "", `expected one of "check", "print"`},
+		{"command that lacks its own", nil, []string{"config"}, exitUsage, "", `expected one of "check", "print", "schema", "migrate"`},
 		{
 			"refused flag", nil,
 			[]string{"run", "--fps=0"},
@@ -55,14 +53,14 @@ func TestExitCodes(t *testing.T) {
 			exitUsage, "",
 			`wavry-host: --fps: "0" is not a whole number`,
 		},
-		{"refused file", nil, []string{"run", "--config", bad}, exitConfig, "", bad + ":1: fps: 0 (a number) is not"},
-		{"refused file, checked", nil, []string{"config", "check", "--config", bad}, exitConfig, "", bad + ":1: fps"},
+		{"refused file", nil, []string{"run", "--config", bad}, exitConfig, "", bad + ":1: displays.fps: 0 (a number) is not"},
+		{"refused file, checked", nil, []string{"config", "check", "--config", bad}, exitConfig, "", bad + ":1: displays.fps"},
 		{
 			"refused variable",
-			[]string{"WAVRY_HOST_FPS=0"},
+			[]string{"WAVRY_HOST_DISPLAYS__FPS=0"},
 			[]string{"config", "print"},
 			exitConfig, "",
-			`WAVRY_HOST_FPS: "0" is not`,
+			`WAVRY_HOST_DISPLAYS__FPS: "0" is not`,
 		},
 		{"missing file", nil, []string{"run", "--config", bad + "x"}, exitConfig, "", "no such file"},
 		{
@@ -112,7 +110,7 @@ func TestHelpNamesEveryExitCodeAndSetting(t *testing.T) {
 		}
 	}
 	help = try(t, nil, "run", "--help").out
-	for _, s := range config.Settings() {
+	for _, s := range flagged() {
 		if !strings.Contains(help, s.Flag()+"=") {
 			t.Errorf("%s is not in the help", s.Flag())
 		}
@@ -141,13 +139,15 @@ func TestServiceStatusForMachines(t *testing.T) {
 	}
 }
 
-func TestSecretsInFlagsAreNotRepeated(t *testing.T) {
-	for _, args := range [][]string{
-		{"run", "--token=hunter2"},
-		{"config", "print", "--token=hunter2-hunter2-hunter2"},
-		{"run", "--ice-servers=[{urls: [turn:a], username: u, credential: [hunter2]}]"},
+func TestSecretsInVariablesAreNotRepeated(t *testing.T) {
+	for _, c := range []struct{ variable, command string }{
+		{"AUTH__TOKEN=hunter2", "run"},
+		{"AUTH__TOKEN=hunter2-hunter2-hunter2", "config print"},
+		{"AUTH__TOKEN=hunter2-hunter2-hunter2", "config print --json"},
+		{"ICE__SERVERS=[{urls: [turn:a], username: u, credential: [hunter2]}]", "run"},
 	} {
-		if got := try(t, nil, args...); strings.Contains(got.out+got.errout, "hunter2") {
+		args := strings.Fields(c.command)
+		if got := try(t, []string{"WAVRY_HOST_" + c.variable}, args...); strings.Contains(got.out+got.errout, "hunter2") {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}

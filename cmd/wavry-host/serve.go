@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg"
 	"wavryhost/platform/identity"
@@ -51,7 +52,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		log.Warn("configuration", "problem", text)
 	}
 	b := thisBuild()
-	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", l.Path)
+	log.Info("starting", "version", b.Version, "revision", b.Revision, "go", b.Go, "config", strings.Join(l.Files, " "))
 	ffmpeg.SetLogger(log) //nolint:contextcheck // FFmpeg's log belongs to no context
 	own := &ownTokens{env: a.env, log: log}
 	if err := own.provide(l); err != nil {
@@ -89,10 +90,11 @@ type host struct {
 	manager  *session.Manager
 	api      *api.Server
 	link     *gateway.Link // nil without a gateway
+	local    *localAPI
 	reloads  *reloader
 	prober   *prober
 	grants   *grant.Verifier // nil without grants
-	trail    *trail          // nil without an audit log
+	trail    *trail
 	pressure *pressure.Sampler
 	gpus     *pressure.GPUs
 	// limit bounds the end of all parts.
@@ -119,7 +121,7 @@ func newHost(
 	lines *logQueue,
 ) (_ *host, err error) {
 	h := &host{
-		log: log, notify: service.NewNotifier(log), limit: l.ShutdownTimeout + settling, ready: make(chan net.Addr, 1),
+		log: log, notify: service.NewNotifier(log), limit: l.Timeouts.Shutdown + settling, ready: make(chan net.Addr, 1),
 		greet: greeter(l, a, log),
 	}
 	registry := newRegistry()
@@ -134,7 +136,7 @@ func newHost(
 		return err
 	})
 	group.Go(func() (err error) {
-		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a, l.Display, log), input.NewMetrics(registry), log)
+		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a, l.Displays.Default, log), input.NewMetrics(registry), log)
 		return err
 	})
 	err = group.Wait()
@@ -150,8 +152,9 @@ func newHost(
 
 	h.pressure = pressure.New(registry, log)
 	h.gpus = pressure.NewGPUs(registry, log)
-	load := loadOf(h.pressure, h.gpus, l.VAAPIDevice)
-	if l.Admission == "limits" {
+	h.prober = newProber(l, h.gpus.Look, log)
+	load := loadOf(h.pressure, h.gpus, h.prober.vaapi)
+	if l.Sessions.Admission == config.AdmissionLimits {
 		load = nil
 	}
 	h.manager, err = session.NewManager(
@@ -164,7 +167,7 @@ func newHost(
 		return nil, err
 	}
 	cfg := apiConfig(l)
-	cfg.ID, cfg.Name = identify(l.HostID, log)
+	cfg.ID, cfg.Name = identify(l.Host.ID, log)
 	if l.TakesGrants() {
 		all := grants(&l.Config, a.env)
 		if h.grants, err = grant.New(log, all[0], all[1:]...); err != nil {
@@ -173,17 +176,15 @@ func newHost(
 		cfg.Grants = h.grants
 		if cfg.RevocationsFile = revocations(&l.Config, a.env); cfg.RevocationsFile == "" {
 			log.Warn(
-				"revocations and uses of grants are forgotten at a restart; revocations_file keeps " +
+				"revocations and uses of grants are forgotten at a restart; auth.revocations_file keeps " +
 					"them",
 			)
 		}
 	}
-	if l.AuditLog != "" {
-		if h.trail, err = newTrail(l.AuditLog); err != nil {
-			return nil, err
-		}
-		cfg.Audit = h.trail
+	if h.trail, err = newTrail(l.API.AuditFile); err != nil {
+		return nil, err
 	}
+	cfg.Audit = h.trail
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
@@ -193,11 +194,15 @@ func newHost(
 		h.reloads.link = h.link
 	}
 	h.reloads.terminal = isTerminal(a.stderr)
+	h.prober.manager = h.manager
+	h.reloads.trail, h.reloads.others = h.trail, []func(*config.Config){h.prober.reconfigure, h.displays.reconfigure}
 	h.reloads.look = h.gpus.Look
-	h.prober = newProber(l, h.manager, h.gpus.Look, log)
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, api.PartsOf(h.manager), registry, api.NewMetrics(registry), log)
 	h.reloads.api = h.api
+	if err == nil {
+		h.local = &localAPI{path: socketPath(l.API.Socket, a.env), handler: h.api.Handler(), log: log}
+	}
 	return h, err
 }
 
@@ -210,7 +215,7 @@ func identify(set string, log *slog.Logger) (id, name string) {
 	id = set
 	if id == "" {
 		if id, err = identity.Machine(); err != nil {
-			log.Warn("host has no ID: set host_id", "err", err)
+			log.Warn("host has no ID: set host.id", "err", err)
 		}
 	}
 	log.Info("host identified", "id", id, "name", name)
@@ -252,6 +257,7 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.displays.Run(inner) })
 	group.Go(func() error { return h.manager.Run(inner) })
 	group.Go(func() error { return h.api.Run(inner) })
+	group.Go(func() error { return h.local.run(inner) })
 	group.Go(func() error { return h.reloads.run(inner) })
 	group.Go(func() error { return h.pressure.Run(inner) })
 	group.Go(func() error { return h.gpus.Run(inner) })
@@ -331,12 +337,12 @@ func greeter(l *loaded, a *app, log *slog.Logger) func(net.Addr) {
 // one.
 func (l *loaded) reachedBy() string {
 	var names []string
-	if pair, err := tls.LoadX509KeyPair(l.TLSCert, l.TLSKey); err == nil {
+	if pair, err := tls.LoadX509KeyPair(l.API.TLS.CertFile, l.API.TLS.KeyFile); err == nil {
 		own, err := os.Hostname()
 		if err == nil && pair.Leaf.VerifyHostname(own) == nil {
 			return own
 		}
-		names = append(names, l.AllowedHosts...)
+		names = append(names, l.API.Hosts...)
 		for _, n := range pair.Leaf.DNSNames {
 			names = append(names, strings.Replace(n, "*", own, 1))
 		}
@@ -355,7 +361,7 @@ func (l *loaded) reachedBy() string {
 // pageURL is the address of the viewer page, for a listener on addr.
 func (l *loaded) pageURL(addr net.Addr) string {
 	scheme, host := "http", addr.String()
-	if l.TLSCert != "" {
+	if l.API.TLS.CertFile != "" {
 		scheme = "https"
 	}
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {

@@ -45,10 +45,15 @@ func (d *daemon) hold() { d.reading.Lock() }
 // daemonToken is the operator's token of the daemons that start makes.
 const daemonToken = "0123456789abcdef"
 
+// daemonEnv is the environment of the daemons that start makes. No display adapter of this machine is used.
+func daemonEnv() []string {
+	return []string{"WAVRY_HOST_AUTH__TOKEN=" + daemonToken, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent"}
+}
+
 // start runs the daemon on a port of the system's choice, with daemonToken, and waits until it listens.
 func start(t *testing.T, args ...string) *daemon {
 	t.Helper()
-	return startIn(t, []string{"WAVRY_HOST_TOKEN=" + daemonToken}, io.Discard, args...)
+	return startIn(t, daemonEnv(), io.Discard, args...)
 }
 
 // startIn is start in an environment, without a token of its own. The log goes to copied, too.
@@ -131,7 +136,7 @@ func (d *daemon) end(t *testing.T) {
 
 // TestHostWithoutEncoderServes: it can be asked what is missing.
 func TestHostWithoutEncoderServes(t *testing.T) {
-	d := start(t, "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent")
+	d := start(t, "--display=synthetic", "--encoder=h264_vaapi")
 	if status, body := d.get(t, "/healthz"); status != http.StatusOK {
 		t.Errorf("healthz: %d %s", status, body)
 	}
@@ -171,7 +176,7 @@ func TestAddressInUseIsAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	got := try(t, nil, "run", "--display=synthetic", "--encoder=h264_vaapi", "--vaapi-device=/nonexistent",
+	got := try(t, daemonEnv(), "run", "--display=synthetic", "--encoder=h264_vaapi",
 		"--listen="+l.Addr().String())
 	if got.code != exitFailure || !strings.Contains(got.errout, "wavry-host: listen on "+l.Addr().String()) {
 		t.Errorf("got %+v", got)
@@ -203,7 +208,7 @@ func TestPageURL(t *testing.T) {
 	} {
 		l := &loaded{Loaded: new(config.Loaded)}
 		if tc.secure {
-			l.TLSCert, l.TLSKey = cert, key
+			l.API.TLS.CertFile, l.API.TLS.KeyFile = cert, key
 		}
 		if got := l.pageURL(tc.addr); got != tc.want {
 			t.Errorf("got %s; want %s", got, tc.want)

@@ -16,6 +16,6 @@ func (c *tokenCmd) Run(a *app) error {
 	if err != nil {
 		return &coded{exitUsage, err}
 	}
-	say(a.stdout, "token: %s\nline for tokens_file: %s\n", token, line)
+	say(a.stdout, "token: %s\nline for auth.tokens_file: %s\n", token, line)
 	return nil
 }

@@ -5,22 +5,27 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 )
 
 // trail is the file of the audit log. A file that was moved away is opened anew, at most a second later.
 type trail struct {
-	path string
+	mu   sync.Mutex // guards all following fields
+	path string     // empty for no audit log
 	file *os.File
 	next time.Time // when to check it again
 	half bool      // it ends with an incomplete line
 }
 
-// newTrail opens the file, and makes it readable for its owner only.
+// newTrail opens the file, and makes it readable for its owner only. Without a path nothing is written.
 func newTrail(path string) (*trail, error) {
 	t := &trail{path: path}
+	if path == "" {
+		return t, nil
+	}
 	if err := t.open(); err != nil {
-		return nil, fmt.Errorf("audit_log: %w", err)
+		return nil, fmt.Errorf("api.audit_file: %w", err)
 	}
 	return t, nil
 }
@@ -54,8 +59,43 @@ func half(f *os.File) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// Write appends a line. One goroutine at a time calls it.
+// prepare opens another file, which apply puts in the place of the present one. The caller must call one of apply and
+// drop.
+func (t *trail) prepare(path string) (apply, drop func(), err error) {
+	t.mu.Lock()
+	same := path == t.path
+	t.mu.Unlock()
+	if same {
+		return func() {}, func() {}, nil
+	}
+	next, err := newTrail(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	apply = func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		old := t.file
+		t.path, t.file, t.next, t.half = next.path, next.file, next.next, next.half
+		if old != nil {
+			_ = old.Close() // all of it was written at once
+		}
+	}
+	drop = func() {
+		if next.file != nil {
+			_ = next.file.Close() // nothing was written
+		}
+	}
+	return apply, drop, nil
+}
+
+// Write appends a line.
 func (t *trail) Write(line []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.path == "" {
+		return len(line), nil
+	}
 	if now := time.Now(); !now.Before(t.next) {
 		t.next = now.Add(time.Second)
 		there, err := os.Stat(t.path)

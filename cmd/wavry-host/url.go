@@ -25,25 +25,25 @@ func (c *urlCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(l.Listen)
+	host, port, err := net.SplitHostPort(l.API.Listen)
 	if err != nil {
 		return err
 	}
 	if port == "0" {
-		return &coded{exitUsage, errors.New(`listen has port 0, so only the daemon's log has the port: see "api listening"`)}
+		return &coded{exitUsage, errors.New(`api.listen has port 0, so only the daemon's log has the port: see "api listening"`)}
 	}
 	token, err := l.operatorToken(a, serviceTokenPath)
 	if err != nil {
 		return err
 	}
 	addr := net.Addr(listenAddr(net.JoinHostPort(host, port)))
-	if tcp, err := net.ResolveTCPAddr("tcp", l.Listen); err == nil && tcp.IP.IsUnspecified() {
+	if tcp, err := net.ResolveTCPAddr("tcp", l.API.Listen); err == nil && tcp.IP.IsUnspecified() {
 		addr = tcp
 	}
 	say(a.stdout, "%s\n", withToken(l.pageURL(addr), token))
 	if token == "" {
 		say(
-			a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of tokens_file or a grant\n",
+			a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of auth.tokens_file or a grant\n",
 		)
 	}
 	return nil

@@ -90,7 +90,7 @@ func within(t *testing.T) context.Context {
 }
 
 func TestChildGetsNothingOfTheDaemon(t *testing.T) {
-	t.Setenv("WAVRY_HOST_TOKEN", "s3cret-s3cret-s3cret")
+	t.Setenv("WAVRY_HOST_AUTH__TOKEN", "s3cret-s3cret-s3cret")
 	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")
 	t.Setenv("LIBVA_DRIVER_NAME", "iHD")
 	open, err := os.Create(filepath.Join(t.TempDir(), "private"))

@@ -221,7 +221,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // A program that ends well at once was meant to; what it sees of the daemon's environment holds no secret.
 func TestProgramsOfVirtual(t *testing.T) {
-	t.Setenv("WAVRY_HOST_TOKEN", "s3cret")
+	t.Setenv("WAVRY_HOST_AUTH__TOKEN", "s3cret")
 	out := filepath.Join(t.TempDir(), "environment")
 	v, end := start(t, VirtualConfig{Programs: [][]string{{"sh", "-c", "env >>" + out + "; echo end >>" + out}}})
 	until(t, "run", func() bool { b, _ := os.ReadFile(out); return bytes.Contains(b, []byte("end\n")) })

@@ -25,7 +25,7 @@ func Unit(s Spec) (string, error) {
 	for _, a := range s.args() {
 		words = append(words, quoteUnit(a))
 	}
-	check := slices.Concat(words[:1], []string{"config", "check"}, words[2:]) // the same settings
+	check := slices.Concat(words[:1], []string{"config", "check", "--deep"}, words[2:]) // the same settings
 	var b strings.Builder
 	err = tmpl.Execute(&b, struct {
 		Spec

@@ -67,7 +67,7 @@ func TestHostHeader(t *testing.T) {
 			t.Errorf("listening on %q, Host %q: %d; want it let in: %v", c.cfg.Listen, c.host, resp.StatusCode, c.want)
 		}
 		if !c.want {
-			if got := refusal(t, resp); got != problem.ForbiddenHost || !strings.Contains(resp.body, "allowed_hosts") {
+			if got := refusal(t, resp); got != problem.ForbiddenHost || !strings.Contains(resp.body, "api.hosts") {
 				t.Errorf("Host %q: %s %s", c.host, got, resp.body)
 			}
 		}
@@ -153,7 +153,7 @@ func TestOwnPageBehindAProxyThatHidesTheHost(t *testing.T) {
 		}
 		if !c.want {
 			if got := refusal(t, resp); got != problem.ForbiddenOrigin || !strings.Contains(resp.body,
-				"allowed_hosts") {
+				"api.hosts") {
 				t.Errorf("Origin %s: %s %s", c.origin, got, resp.body)
 			}
 			// The page itself is served, and shows that error.

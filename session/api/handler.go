@@ -125,7 +125,7 @@ func (s *Server) proxied(next http.Handler) http.Handler {
 			s.hidden.Do(func() {
 				s.log.Warn("requests come through a proxy that is not trusted, or does not name its clients; "+
 					"all these clients share the limits of one",
-					"proxy", proxy, "remedy", "set trusted_proxies and proxy_header, and let the proxy set that header")
+					"proxy", proxy, "remedy", "set api.trusted_proxies and api.proxy_header, and let the proxy set that header")
 			})
 		}
 		next.ServeHTTP(w, r)

@@ -113,7 +113,7 @@ func TestUntrustedProxyOnThisMachine(t *testing.T) {
 	if !limited {
 		t.Error("clients of the proxy are exempt from the limit on all requests")
 	}
-	if n := strings.Count(log.String(), "trusted_proxies"); n != 1 {
+	if n := strings.Count(log.String(), "api.trusted_proxies"); n != 1 {
 		t.Errorf("the setting is named %d times:\n%s", n, log.String())
 	}
 }

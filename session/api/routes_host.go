@@ -84,7 +84,7 @@ func configurationRoutes(c configuration, rev revocations) []route {
 		authed("POST", "/v1/revocations", rev.create, openapi.Operation{
 			ID: "revoke", Tag: openapi.TagControl, Summary: "Revoke a grant, or all grants of a subject",
 			Detail: "The grants are refused from now on, and their sessions end within two seconds. The revocation is kept " +
-				"as long as such a grant can live, over a restart if `revocations_file` is set.",
+				"as long as such a grant can live, over a restart if `auth.revocations_file` is set.",
 			Body:    openapi.Reads(revoking{}, "What to revoke."),
 			Answers: []openapi.Answer{openapi.JSON(200, revocation{}, "The grants are revoked.")},
 			Codes:   []problem.Code{problem.BadRequest, problem.TooManyRevocations},

@@ -116,7 +116,7 @@ func sessionRoutes(s sessions) []route {
 		authed("PUT", "/v1/sessions/{id}/control", s.giveControl, openapi.Operation{
 			ID: "giveControl", Tag: openapi.TagControl, Summary: "Give a session control of its display",
 			Detail: "The session that had control loses it, and its pressed keys and buttons are released. " +
-				"Control is free again when the session sends no input for the time of the setting control_idle.",
+				"Control is free again when the session sends no input for the time of the setting input.idle.",
 			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session.")},
 			Codes:   []problem.Code{problem.UnknownSession, problem.NoControl},
 		}),

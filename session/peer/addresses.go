@@ -8,7 +8,8 @@ import (
 )
 
 // maxAddresses bounds the local addresses for media. Each is a socket, and a candidate that both ends check with each
-// of the viewer's. A machine with more is a router or runs containers; interfaces and media_addresses choose there.
+// of the viewer's. A machine with more is a router or runs containers; media.interfaces and media.local_networks
+// choose there.
 const maxAddresses = 24
 
 // nic is a network interface.
@@ -148,11 +149,11 @@ func (c *Config) Sources() func() []netip.Addr {
 func (c *Config) whyNoAddress() string {
 	switch {
 	case c.Loopback:
-		return "media stays on the loopback address (media_network), and this machine has none"
+		return "media stays on the loopback address (media.network), and this machine has none"
 	case len(c.Interfaces) > 0:
-		return fmt.Sprintf("none of the interfaces %v (interfaces) has an address that may be used", c.Interfaces)
+		return fmt.Sprintf("none of the interfaces %v (media.interfaces) has an address that may be used", c.Interfaces)
 	case len(c.Addresses) > 0:
-		return fmt.Sprintf("this machine has no address in %v (media_addresses)", c.Addresses)
+		return fmt.Sprintf("this machine has no address in %v (media.local_networks)", c.Addresses)
 	default:
 		return "no network interface is up and has an address"
 	}

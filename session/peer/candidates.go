@@ -168,7 +168,7 @@ func whyNoPath(viewer, host counts, relaysFailed bool) (cause string, err error)
 			errors.New("this host has no candidates: none of its addresses may be used, and no relay gave one")
 	case viewer.total() == 0 && viewer.refused > 0:
 		return CauseRefused,
-			fmt.Errorf("this host sends to none of the viewer's %d addresses: see viewer_networks", viewer.refused)
+			fmt.Errorf("this host sends to none of the viewer's %d addresses: see media.viewer_networks", viewer.refused)
 	case viewer.total() == 0:
 		return CauseNoCandidates, errors.New("the viewer sent no candidates, and no packet of it arrived")
 	case viewer.names == viewer.total() && host.relays == host.total():

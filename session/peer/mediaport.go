@@ -100,7 +100,7 @@ func (p *mediaPort) update(now time.Time) error {
 	p.read = now
 	current, left := p.cfg.mediaAddresses(nics)
 	if left > 0 && left != p.left {
-		p.log.Warn("too many addresses for media; choose with interfaces or media_addresses",
+		p.log.Warn("too many addresses for media; choose with media.interfaces or media.local_networks",
 			"used", len(current), "left", left)
 	}
 	p.left = left

@@ -69,7 +69,7 @@ func TestRefusedAddressesAreTold(t *testing.T) {
 		t.Fatalf("taken are %q; want none", got)
 	}
 	cause, err := whyNoPath(all.count(), counts{others: 1}, false)
-	if cause != CauseRefused || !strings.Contains(err.Error(), "viewer_networks") {
+	if cause != CauseRefused || !strings.Contains(err.Error(), "media.viewer_networks") {
 		t.Errorf("the cause is %s, %v; want that all are refused, and by what", cause, err)
 	}
 }

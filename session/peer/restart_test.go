@@ -148,10 +148,10 @@ func TestNoAnswerWithoutAnAddress(t *testing.T) {
 		change func(*Config)
 		words  string
 	}{
-		{"interfaces", func(c *Config) { c.Loopback, c.Interfaces = false, []string{"none0"} }, "interfaces"},
+		{"interfaces", func(c *Config) { c.Loopback, c.Interfaces = false, []string{"none0"} }, "media.interfaces"},
 		{
 			"addresses", func(c *Config) { c.Loopback, c.Addresses = false, mustPrefixes("203.0.113.0/24") },
-			"media_addresses",
+			"media.local_networks",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestWhyThereIsNoAddress(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{Loopback: true}, "media_network"},
+		{Config{Loopback: true}, "media.network"},
 		{Config{Interfaces: []string{"eth9"}}, "[eth9]"},
 		{Config{Addresses: mustPrefixes("203.0.113.0/24")}, "203.0.113.0/24"},
 		{Config{}, "no network interface"},

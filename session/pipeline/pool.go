@@ -27,7 +27,8 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%s has %d encodings at most (max_encodings), and viewers of other codecs than %s use them",
+	return fmt.Sprintf(
+		"%s has %d encodings at most (displays.max_encodings), and viewers of other codecs than %s use them",
 		e.Display, e.Limit, e.Codec)
 }
 

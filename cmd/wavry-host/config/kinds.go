@@ -2,28 +2,34 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
-
-	"go.yaml.in/yaml/v3"
 )
 
-// errNot is the error of a parser for values that the table of settings does not allow.
+// errNot is the error of a parser for values that its kind does not allow.
 var errNot = errors.New("not allowed")
 
-// kind is a type of settings: how their values are read and written.
+// kind is a type of settings: how their values are read, written and described.
 type kind[T any] struct {
-	word   string   // its name for people
-	tags   []string // the YAML types it is written as
-	parse  func(text string) (T, error)
-	format func(T) string
+	word string // its name for people
+	// allowed describes the allowed values, to be read after "is not".
+	allowed string
+	tags    []string // the YAML types it is written as
+	literal string   // a word that it may be instead, whatever its types
+	parse   func(text string) (T, error)
+	format  func(T) string
+	// schema is its JSON Schema.
+	schema map[string]any
 }
 
 const (
@@ -32,14 +38,12 @@ const (
 	tagBool = "!!bool"
 )
 
-// text is text that ok accepts. If none is set, empty text is allowed too.
-func text(word string, none bool, ok func(string) bool) kind[string] {
+// text is text that ok accepts. It is never empty.
+func text(word, allowed string, ok func(string) bool) kind[string] {
 	return kind[string]{
-		word: word, tags: []string{tagText}, format: func(s string) string { return s },
+		word: word, allowed: allowed, tags: []string{tagText}, format: func(s string) string { return s },
+		schema: map[string]any{"type": "string", "minLength": 1},
 		parse: func(s string) (string, error) {
-			if s == "" && none {
-				return "", nil
-			}
 			if s == "" || !ok(s) {
 				return "", errNot
 			}
@@ -48,80 +52,85 @@ func text(word string, none bool, ok func(string) bool) kind[string] {
 	}
 }
 
-func hostPort() kind[string] {
-	return text("address", false, func(s string) bool {
-		_, port, err := net.SplitHostPort(s)
-		if err != nil || strings.ContainsFunc(s, unicode.IsSpace) {
-			return false
+// or is k with a word for the zero value of its type.
+func or[T comparable](word string, k kind[T]) kind[T] {
+	var zero T
+	parse, format := k.parse, k.format
+	k.allowed += ", or " + word
+	k.schema = map[string]any{"anyOf": []any{map[string]any{"const": word}, k.schema}}
+	k.literal = word
+	k.parse = func(s string) (T, error) {
+		if s == word || word == None && isFalse(s) {
+			return zero, nil
 		}
-		_, err = strconv.ParseUint(port, 10, 16)
-		return err == nil
-	})
+		v, err := parse(s)
+		if err == nil && v == zero { // only the word means it
+			err = errNot
+		}
+		return v, err
+	}
+	k.format = func(v T) string {
+		if v == zero {
+			return word
+		}
+		return format(v)
+	}
+	return k
 }
 
-func path() kind[string] {
-	return text("path", true, func(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) })
-}
-
-// displayID is an ID of a display. X displays have the name that DISPLAY has, including host and screen.
-var displayID = regexp.MustCompile(
-	`^(auto|virtual|synthetic|x11[A-Za-z0-9.-]*:[0-9]{1,5}(\.[0-9]{1,2})?|screenshot:[0-9]{1,2})$`,
-)
-
-func isDisplay(s string) bool { return displayID.MatchString(s) }
-
-func isWord(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
-}
-
-// isNetwork reports whether s is a network, such as 192.0.2.0/24.
-func isNetwork(s string) bool {
-	_, err := netip.ParsePrefix(s)
-	return err == nil
-}
-
-// isAddressOrNetwork reports whether s names one machine or a network of them.
-func isAddressOrNetwork(s string) bool { return isAddress(s) || isNetwork(s) }
-
+// oneOf is one of some words.
 func oneOf(values ...string) kind[string] {
-	k := text("word", false, func(s string) bool { return slices.Contains(values, s) })
-	at := slices.IndexFunc(values, func(v string) bool { return v == "off" || v == "none" })
-	if at < 0 {
+	allowed := values[len(values)-1]
+	if len(values) > 1 {
+		allowed = strings.Join(values[:len(values)-1], ", ") + " or " + allowed
+	}
+	k := text("word", allowed, func(s string) bool { return slices.Contains(values, s) })
+	k.schema = map[string]any{"enum": values}
+	if !slices.Contains(values, None) {
 		return k
 	}
-	// Tools for YAML 1.1, such as Ansible, turn off into a boolean.
 	k.tags = append(k.tags, tagBool)
 	plain := k.parse
 	k.parse = func(s string) (string, error) {
-		if slices.Contains([]string{"off", "no", "false"}, strings.ToLower(s)) {
-			s = values[at]
+		if isFalse(s) {
+			s = None
 		}
 		return plain(s)
 	}
 	return k
 }
 
+// isFalse reports whether s is a false boolean of YAML 1.1, which tools such as Ansible write. They turn a bare off
+// into one.
+func isFalse(s string) bool {
+	return slices.Contains([]string{"false", "off", "no"}, strings.ToLower(s))
+}
+
+// isTrue reports whether s is a true boolean of YAML 1.1.
+func isTrue(s string) bool { return slices.Contains([]string{"true", "on", "yes"}, strings.ToLower(s)) }
+
 func boolean() kind[bool] {
 	return kind[bool]{
-		word: "boolean", tags: []string{tagBool}, format: strconv.FormatBool,
+		word: "boolean", allowed: "true or false", tags: []string{tagBool, tagText}, format: strconv.FormatBool,
+		schema: map[string]any{"type": "boolean"},
 		parse: func(s string) (bool, error) {
-			switch s {
-			case "true":
-				return true, nil
-			case "false":
-				return false, nil
+			if !isTrue(s) && !isFalse(s) {
+				return false, errNot
 			}
-			return false, errNot
+			return isTrue(s), nil
 		},
 	}
 }
 
-func count(most int) kind[int] {
+// number is a whole number.
+func number(least, most int) kind[int] {
 	return kind[int]{
-		word: "number", tags: []string{tagInt}, format: strconv.Itoa,
+		word: "number", allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
+		tags: []string{tagInt}, format: strconv.Itoa,
+		schema: map[string]any{"type": "integer", "minimum": least, "maximum": most},
 		parse: func(s string) (int, error) {
 			n, err := strconv.Atoi(s)
-			if err != nil || n < 1 || n > most {
+			if err != nil || n < least || n > most {
 				return 0, errNot
 			}
 			return n, nil
@@ -129,22 +138,29 @@ func count(most int) kind[int] {
 	}
 }
 
-// number is a whole number that may be 0.
-func number(most int) kind[int] {
-	k := count(most)
-	parse := k.parse
+// perSecond is a rate of requests.
+func perSecond(least, most int) kind[int] {
+	k := number(least, most)
+	plain := k.parse
+	k.word, k.allowed = "rate", fmt.Sprintf("a rate from %d/s to %d/s", least, most)
+	k.tags = []string{tagText}
+	k.schema = map[string]any{"type": "string", "pattern": `^[0-9]+/s$`}
+	k.format = func(n int) string { return strconv.Itoa(n) + "/s" }
 	k.parse = func(s string) (int, error) {
-		if s == "0" {
-			return 0, nil
+		digits, ok := strings.CutSuffix(s, "/s")
+		if !ok {
+			return 0, errNot
 		}
-		return parse(s)
+		return plain(digits)
 	}
 	return k
 }
 
 func duration(least, most time.Duration) kind[time.Duration] {
 	return kind[time.Duration]{
-		word: "duration", tags: []string{tagText}, format: formatDuration,
+		word: "duration", allowed: "a duration from " + formatDuration(least) + " to " + formatDuration(most),
+		tags: []string{tagText}, format: formatDuration,
+		schema: map[string]any{"type": "string", "pattern": `^\+?([0-9.]+(ns|us|µs|μs|ms|s|m|h))+$`},
 		parse: func(s string) (time.Duration, error) {
 			d, err := time.ParseDuration(s)
 			if err != nil || d < least || d > most {
@@ -167,55 +183,56 @@ func formatDuration(d time.Duration) string {
 	return s
 }
 
-// highestBitrate is the upper limit of all settings, in bits per second.
-const highestBitrate = 1000e6
+const (
+	lowestBitrate  = 10e3
+	highestBitrate = 1e9   // of a viewer
+	highestUplink  = 100e9 // of a host with 100 Gbit/s
+)
 
-// bitrate is a number of bits per second with an optional k or M.
-func bitrate(least int) kind[int] { return bitrateUpTo(least, highestBitrate) }
-
-// highestUplink is the uplink of a host with 100 Gbit/s.
-const highestUplink = 100_000e6
-
-// uplink is the maximum bitrate that a host sends; 0 is no limit.
-func uplink() kind[int] { return bitrateUpTo(0, highestUplink) }
-
-func bitrateUpTo(least int, highest float64) kind[int] {
+// bitrate is a number of bits per second with an optional k, M or G.
+func bitrate(least, most int) kind[int] {
 	return kind[int]{
-		word: "bitrate", tags: []string{tagInt, tagText}, format: formatBitrate,
+		word:    "bitrate",
+		allowed: fmt.Sprintf("a bitrate from %s to %s, such as 500k or 4M", formatBitrate(least), formatBitrate(most)),
+		tags:    []string{tagInt, tagText}, format: formatBitrate,
+		schema: map[string]any{
+			"type": []string{"integer", "string"}, "pattern": `^[0-9.]+[kMG]?$`, "minimum": least, "maximum": most,
+		},
 		parse: func(s string) (int, error) {
 			digits, unit := s, 1.0
-			switch {
-			case strings.HasSuffix(s, "k"):
-				digits, unit = s[:len(s)-1], 1e3
-			case strings.HasSuffix(s, "M"):
-				digits, unit = s[:len(s)-1], 1e6
+			for suffix, factor := range map[string]float64{"k": 1e3, "M": 1e6, "G": 1e9} {
+				if number, ok := strings.CutSuffix(s, suffix); ok {
+					digits, unit = number, factor
+				}
 			}
 			if strings.Trim(digits, "0123456789.") != "" { // no exponents, signs or infinities
 				return 0, errNot
 			}
 			n, err := strconv.ParseFloat(digits, 64)
-			if err != nil || n*unit < float64(least) || n*unit > highest {
+			if n = math.Round(n * unit); err != nil || n < float64(least) || n > float64(most) {
 				return 0, errNot
 			}
-			return int(n*unit + 0.5), nil
+			return int(n), nil
 		},
 	}
 }
 
 func formatBitrate(n int) string {
-	switch {
-	case n >= 1e6 && n%1e5 == 0:
-		return strconv.FormatFloat(float64(n)/1e6, 'f', -1, 64) + "M"
-	case n >= 1e3 && n%100 == 0:
-		return strconv.FormatFloat(float64(n)/1e3, 'f', -1, 64) + "k"
-	default:
-		return strconv.Itoa(n)
+	for _, u := range []struct {
+		suffix string
+		factor int
+	}{{"G", 1e9}, {"M", 1e6}, {"k", 1e3}} {
+		if n >= u.factor && n%(u.factor/10) == 0 {
+			return strconv.FormatFloat(float64(n)/float64(u.factor), 'f', -1, 64) + u.suffix
+		}
 	}
+	return strconv.Itoa(n)
 }
 
 func pixels() kind[Size] {
 	return kind[Size]{
-		word: "size", tags: []string{tagText}, format: Size.String,
+		word: "size", allowed: "WIDTHxHEIGHT, both even, from 96x108 to 8192x8192", tags: []string{tagText},
+		format: Size.String, schema: map[string]any{"type": "string", "pattern": `^\+?[0-9]+x\+?[0-9]+$`},
 		parse: func(s string) (Size, error) {
 			w, h, ok := strings.Cut(s, "x")
 			width, err1 := strconv.Atoi(w)
@@ -232,11 +249,9 @@ func pixels() kind[Size] {
 
 func ports() kind[PortRange] {
 	return kind[PortRange]{
-		word: "range", tags: []string{tagText}, format: PortRange.String,
+		word: "range", allowed: "FROM-TO, from 1024 to 65535, such as 50000-50100", tags: []string{tagText},
+		format: PortRange.String, schema: map[string]any{"type": "string", "pattern": `^[0-9]+-[0-9]+$`},
 		parse: func(s string) (PortRange, error) {
-			if s == "" {
-				return PortRange{}, nil
-			}
 			from, to, ok := strings.Cut(s, "-")
 			least, err1 := strconv.ParseUint(from, 10, 16)
 			most, err2 := strconv.ParseUint(to, 10, 16)
@@ -252,16 +267,18 @@ func ports() kind[PortRange] {
 const minToken = 16
 
 func token() kind[Secret] {
+	return secretText("text of 16 or more printable ASCII characters without spaces", func(s string) bool {
+		return len(s) >= minToken && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	})
+}
+
+func secretText(allowed string, ok func(string) bool) kind[Secret] {
+	k := text("secret", allowed, func(s string) bool { return s != mask && ok(s) })
 	return kind[Secret]{
-		word: "secret", tags: []string{tagText}, format: Secret.String,
+		word: k.word, allowed: allowed, tags: k.tags, format: Secret.String, schema: k.schema,
 		parse: func(s string) (Secret, error) {
-			if s == "" {
-				return "", nil
-			}
-			if len(s) < minToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
-				return "", errNot
-			}
-			return Secret(s), nil
+			s, err := k.parse(s)
+			return Secret(s), err
 		},
 	}
 }
@@ -269,153 +286,67 @@ func token() kind[Secret] {
 // ParseToken returns the token that text is, and whether it is one.
 func ParseToken(text string) (t Secret, ok bool) {
 	t, err := token().parse(text)
-	return t, err == nil && t != ""
+	return t, err == nil
 }
+
+func hostPort() kind[string] {
+	return text("address", "host:port, such as 127.0.0.1:8470", func(s string) bool {
+		_, port, err := net.SplitHostPort(s)
+		if err != nil || strings.ContainsFunc(s, unicode.IsSpace) {
+			return false
+		}
+		_, err = strconv.ParseUint(port, 10, 16)
+		return err == nil
+	})
+}
+
+func path() kind[string] {
+	return text("path", "a path", func(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) })
+}
+
+func word(allowed string) kind[string] { return text("name", allowed, isWord) }
+
+func role() kind[string] { return oneOf(Roles()...) }
+
+// displayID is an ID of a display. X displays have the name that DISPLAY has, including host and screen.
+var displayID = regexp.MustCompile(
+	`^(auto|virtual|synthetic|x11[A-Za-z0-9.-]*:[0-9]{1,5}(\.[0-9]{1,2})?|screenshot:[0-9]{1,2})$`,
+)
+
+func isDisplay(s string) bool { return displayID.MatchString(s) }
+
+// isPattern reports whether s can name displays: an ID, or a pattern in which * stands for any text and ? for one
+// character.
+func isPattern(s string) bool {
+	_, err := filepath.Match(s, "")
+	return err == nil && s != "" && isWord(s) && !strings.ContainsAny(s, `/\`)
+}
+
+// isCertificatePattern reports whether s can name certificates: text with at most one *.
+func isCertificatePattern(s string) bool { return isPrintable(s) && strings.Count(s, "*") < 2 }
+
+func isWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
 
 func isAddress(s string) bool { return net.ParseIP(s) != nil }
 
-func isOrigin(s string) bool {
-	if s == "*" {
-		return true
-	}
+// isNetwork reports whether s is a network, such as 192.0.2.0/24.
+func isNetwork(s string) bool {
+	_, err := netip.ParsePrefix(s)
+	return err == nil
+}
+
+// isAddressOrNetwork reports whether s names one machine or a network of them.
+func isAddressOrNetwork(s string) bool { return isAddress(s) || isNetwork(s) }
+
+func isOrigin(s string) bool { return s == "*" || isOwnOrigin(s) }
+
+func isOwnOrigin(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.Scheme+"://"+u.Host == s
 }
 
 func isHost(s string) bool { return isWord(s) && !strings.ContainsAny(s, "/:*") }
-
-// target is where the value of a setting is stored.
-type target interface {
-	// set reads the value from text, as in flags and the environment.
-	set(text string) *trouble
-	// decode reads it from a file.
-	decode(n *yaml.Node) []trouble
-	// encode returns it as in a file, with secrets masked.
-	encode() *yaml.Node
-	// value is the current value, for comparison.
-	value() any
-}
-
-// trouble is a refused value.
-type trouble struct {
-	at    *yaml.Node // where in the file, nil elsewhere
-	in    string     // where in the value, as "[1].urls[0]"
-	value string     // the value
-	why   string     // if empty: it is not among the allowed values
-}
-
-var (
-	_ target = scalar[string]{}
-	_ target = list{}
-	_ target = servers{}
-)
-
-// scalar is a single value.
-type scalar[T any] struct {
-	kind[T]
-	p *T
-}
-
-func (s scalar[T]) set(text string) *trouble {
-	v, err := s.parse(text)
-	if err != nil {
-		return &trouble{value: strconv.Quote(text)}
-	}
-	*s.p = v
-	return nil
-}
-
-func (s scalar[T]) decode(n *yaml.Node) []trouble {
-	if t := checkScalar(n, s.tags...); t != nil {
-		return []trouble{*t}
-	}
-	if t := s.set(n.Value); t != nil {
-		t.at, t.value = n, show(n)
-		return []trouble{*t}
-	}
-	return nil
-}
-
-func (s scalar[T]) value() any { return *s.p }
-
-func (s scalar[T]) encode() *yaml.Node {
-	text, tag := s.format(*s.p), s.tags[0]
-	if tag == tagInt && strings.Trim(text, "0123456789") != "" {
-		tag = tagText // a bitrate with a unit
-	}
-	return textNode(text, tag)
-}
-
-// list is a list of texts.
-type list struct {
-	p  *[]string
-	ok func(string) bool
-}
-
-func (l list) set(text string) *trouble {
-	var values []string
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			if strings.TrimSpace(text) == "" {
-				break
-			}
-			return &trouble{value: strconv.Quote(text), why: "has an empty element"}
-		}
-		if !l.ok(part) {
-			return &trouble{in: index(len(values)), value: strconv.Quote(part)}
-		}
-		values = append(values, part)
-	}
-	*l.p = values
-	return nil
-}
-
-func (l list) decode(n *yaml.Node) []trouble {
-	if n.Kind != yaml.SequenceNode {
-		return []trouble{{at: n, value: show(n)}}
-	}
-	var (
-		values []string
-		found  []trouble
-	)
-	for i, e := range n.Content {
-		if t := checkScalar(e, tagText); t != nil {
-			t.in = index(i)
-			found = append(found, *t)
-			continue
-		}
-		if !l.ok(e.Value) {
-			found = append(found, trouble{at: e, in: index(i), value: show(e)})
-			continue
-		}
-		values = append(values, e.Value)
-	}
-	*l.p = values
-	return found
-}
-
-func (l list) value() any { return *l.p }
-
-func (l list) encode() *yaml.Node {
-	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-	for _, v := range *l.p {
-		n.Content = append(n.Content, textNode(v, tagText))
-	}
-	return n
-}
-
-func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
-
-// between is a whole number with lower and upper bounds.
-func between(least, most int) kind[int] {
-	k := count(most)
-	parse := k.parse
-	k.parse = func(s string) (int, error) {
-		n, err := parse(s)
-		if err == nil && n < least {
-			err = errNot
-		}
-		return n, err
-	}
-	return k
-}

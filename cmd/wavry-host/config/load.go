@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,10 +41,10 @@ type Loaded struct {
 	Config
 	// Origin has the origin of each setting's value.
 	Origin map[string]string
-	// SharedToken is the token that clients must show, from token or token_file.
+	// SharedToken is the token that clients must show, from auth.token or auth.token_file.
 	SharedToken Secret
-	// Path is the file that was read, empty for none.
-	Path string
+	// Files are the files that were read, in their order.
+	Files []string
 	// Warnings lists what works but is inadvisable.
 	Warnings []string
 }
@@ -77,16 +78,16 @@ const originDefault = "default"
 
 // Load reads the configuration. The error is a *Error.
 func Load(src Sources) (*Loaded, error) {
-	l := &Loaded{Origin: make(map[string]string)}
-	for _, s := range Settings() {
-		if t := s.field(&l.Config).set(s.Default); t != nil {
+	l, t := &Loaded{Origin: make(map[string]string)}, newTable()
+	for _, s := range t.settings {
+		if refused := s.field(&l.Config).set(s.Default); refused != nil {
 			return nil, fmt.Errorf("setting %s: its default %q is refused", s.Name, s.Default)
 		}
 		l.Origin[s.Name] = originDefault
 	}
-	found := l.readFile(src)
-	found = append(found, l.readEnv(src.Env)...)
-	found = append(found, l.readFlags(src.Flags)...)
+	found := l.readFiles(t, src)
+	found = append(found, l.readEnv(t, src.Env)...)
+	found = append(found, l.readFlags(t, src.Flags)...)
 	if len(found) == 0 {
 		found = l.settle(src.Check)
 	}
@@ -96,10 +97,14 @@ func Load(src Sources) (*Loaded, error) {
 	return l, nil
 }
 
-// variable is the environment variable that names the file.
-const variable = "WAVRY_HOST_CONFIG"
+// prefix begins the names of all environment variables. variable names the file.
+const (
+	prefix   = "WAVRY_HOST_"
+	variable = prefix + "CONFIG"
+)
 
-func (l *Loaded) readFile(src Sources) []Problem {
+// readFiles reads the file and its drop-ins, which override it in the order of their names.
+func (l *Loaded) readFiles(t *table, src Sources) []Problem {
 	path, must := src.Fallback, false
 	for _, e := range src.Env {
 		if value, ok := strings.CutPrefix(e, variable+"="); ok && value != "" {
@@ -112,6 +117,46 @@ func (l *Loaded) readFile(src Sources) []Problem {
 	if path == "" {
 		return nil
 	}
+	found := l.readFile(t, path, must)
+	more, warnings, err := dropIns(path)
+	if err != nil {
+		return append(found, *err)
+	}
+	l.Warnings = append(l.Warnings, warnings...)
+	for _, file := range more {
+		found = append(found, l.readFile(t, file, true)...)
+	}
+	return found
+}
+
+// DropInFolder is the folder beside the file with files that override it.
+const DropInFolder = "conf.d"
+
+// dropIns lists the files in the folder of drop-ins for the file at path.
+func dropIns(path string) (files, warnings []string, problem *Problem) {
+	folder := filepath.Join(filepath.Dir(path), DropInFolder)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, nil
+		}
+		return nil, nil, &Problem{Where: folder, Text: Reason(err)}
+	}
+	for _, e := range entries { // in the order of their names
+		name := filepath.Join(folder, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."): // of editors, and of volumes of Kubernetes
+		case strings.HasSuffix(name, ".yaml"):
+			files = append(files, name)
+		case strings.HasSuffix(name, ".yml"):
+			warnings = append(warnings, name+" is ignored: its name does not end in .yaml")
+		}
+	}
+	return files, warnings, nil
+}
+
+// readFile reads one file. It may be missing unless it must be there.
+func (l *Loaded) readFile(t *table, path string, must bool) []Problem {
 	data, err := ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !must:
@@ -119,9 +164,9 @@ func (l *Loaded) readFile(src Sources) []Problem {
 	case err != nil:
 		return []Problem{{Where: path, Text: Reason(err)}}
 	}
-	l.Path = path
+	l.Files = append(l.Files, path)
 	inline := false
-	found := decodeFile(path, data, func(s Setting, n *yaml.Node, where string) []Problem {
+	found := t.decodeFile(path, data, func(s Setting, n *yaml.Node, where string) []Problem {
 		l.Origin[s.Name] = where
 		var bad []Problem
 		for _, t := range s.field(&l.Config).decode(n) {
@@ -130,76 +175,68 @@ func (l *Loaded) readFile(src Sources) []Problem {
 		inline = inline || s.Secret
 		return bad
 	})
-	for _, one := range l.ICEServers {
+	for _, one := range l.ICE.Servers {
 		inline = inline || one.Credential != "" || one.Secret != ""
 	}
+	l.checkCustody(path, inline)
+	return found
+}
+
+// checkCustody warns if others can read or write a file. The file decides who gets in, and may contain secrets. It is
+// used all the same: otherwise nothing would run that could report this.
+func (l *Loaded) checkCustody(path string, secrets bool) {
 	kind := custody.Decisive
-	if inline {
+	if secrets {
 		kind = custody.Secret
 	}
-	// The file decides who gets in, and may contain secrets. It is used all the same: otherwise nothing would run that
-	// could report this.
 	switch warning, err := custodyOf(path, kind); {
-	case err != nil && inline:
+	case err != nil && secrets:
 		l.Warnings = append(l.Warnings, "the configuration holds secrets, and "+err.Error())
 	case err != nil:
 		l.Warnings = append(l.Warnings, "the configuration is exposed: "+err.Error())
 	case warning != "":
 		l.Warnings = append(l.Warnings, warning)
 	}
-	return found
 }
 
-func (l *Loaded) readEnv(env []string) []Problem {
-	var found []Problem
-	known := map[string]Setting{variable: {}}
-	names := []string{variable}
-	for _, s := range Settings() {
-		known[s.Env()] = s
-		names = append(names, s.Env())
-	}
+func (l *Loaded) readEnv(t *table, env []string) []Problem {
+	var (
+		found   []Problem
+		foreign []string
+	)
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, "WAVRY_HOST_") {
-			continue
-		}
-		s, ok := known[name]
+		s, known := t.byEnv[name]
 		switch {
-		case !ok && injected(name, value), ok && strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://"):
-			continue
-		case !ok:
-			found = append(found, Problem{Where: name, Text: "unknown variable" + suggest(name, names...)})
-			continue
-		case s.Name == "", value == "": // an empty variable is an unset one
-			continue
+		case !strings.HasPrefix(name, prefix) || name == variable:
+		case !known && injected.MatchString(name) && !strings.Contains(name, "__"):
+			foreign = append(foreign, name)
+		case !known:
+			found = append(found, Problem{Where: name, Text: "unknown variable" + t.suggestEnv(name)})
+		case value == "": // an empty variable is an unset one
+		default:
+			if t := s.field(&l.Config).set(value); t != nil {
+				found = append(found, Problem{Where: name + t.in, Text: s.refuse(*t)})
+			}
+			l.Origin[s.Name] = name
 		}
-		if t := s.field(&l.Config).set(value); t != nil {
-			found = append(found, Problem{Where: name + t.in, Text: s.refuse(*t)})
-		}
-		l.Origin[s.Name] = name
+	}
+	if len(foreign) > 0 {
+		slices.Sort(foreign)
+		l.Warnings = append(l.Warnings, fmt.Sprintf("variables that Kubernetes sets for services are ignored: %s",
+			strings.Join(foreign, " ")))
 	}
 	return found
 }
 
-// injectedNames matches the variables that Kubernetes and Docker links set in every container for a service with the
-// name wavry-host, beyond its prefix.
-var injectedNames = regexp.MustCompile(
-	`^WAVRY_HOST_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`, //nolint:lll // a raw string
-)
+// injected matches the variables that Kubernetes and Docker links set in every container for a service with the name
+// wavry-host, or with a name that begins so.
+var injected = regexp.MustCompile(`^WAVRY_HOST_(?:[A-Z0-9_]+_)?` +
+	`(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`)
 
-// injected reports whether a variable comes from such a tool, and was not set for this program.
-func injected(name, value string) bool {
-	return injectedNames.MatchString(name) &&
-		(!strings.HasSuffix(name, "_PORT") || strings.Contains(value, "://") || strings.Contains(name, "_SERVICE_PORT") ||
-			digits.MatchString(value))
-}
-
-// digits is a bare port.
-var digits = regexp.MustCompile(`^[0-9]+$`)
-
-func (l *Loaded) readFlags(flags map[string]string) []Problem {
+func (l *Loaded) readFlags(t *table, flags map[string]string) []Problem {
 	var found []Problem
-	for _, s := range Settings() {
+	for _, s := range t.settings {
 		value, ok := flags[s.Name]
 		if !ok {
 			continue
@@ -233,19 +270,18 @@ func (l *Loaded) settle(check func(*Config) []Conflict) []Problem {
 	if len(found) > 0 {
 		return found
 	}
-	if l.SharedToken = l.Token; l.TokenFile != "" {
-		text, why := l.SecretIn(l.TokenFile)
-		var err error
-		if l.SharedToken, err = token().parse(text); why == "" && (err != nil || l.SharedToken == "") {
-			tokens, _ := Find("token")
-			why = "what " + l.TokenFile + " holds is not " + tokens.Allowed
+	if l.SharedToken = l.Auth.Token; l.Auth.TokenFile != "" {
+		text, why := l.SecretIn(l.Auth.TokenFile)
+		var ok bool
+		if l.SharedToken, ok = ParseToken(text); why == "" && !ok {
+			why = "what " + l.Auth.TokenFile + " holds is not " + token().allowed
 		}
 		if why != "" {
-			found = append(found, l.Blame("token_file", why))
+			found = append(found, l.Blame("auth.token_file", why))
 		}
 	}
-	for i := range l.ICEServers {
-		one := &l.ICEServers[i]
+	for i := range l.ICE.Servers {
+		one := &l.ICE.Servers[i]
 		for path, into := range map[string]*Secret{one.SecretFile: &one.Secret, one.CredentialFile: &one.Credential} {
 			if path == "" {
 				continue
@@ -255,7 +291,7 @@ func (l *Loaded) settle(check func(*Config) []Conflict) []Problem {
 				why = "what " + path + " holds is not one line of text"
 			}
 			if why != "" {
-				found = append(found, l.Blame("ice_servers", why))
+				found = append(found, l.Blame("ice.servers", why))
 			}
 			*into = Secret(text)
 		}
@@ -294,32 +330,30 @@ func custodyOf(path string, kind custody.Kind) (warning string, err error) {
 	return custody.Check(f, path, kind)
 }
 
-// refuse makes a problem with a value of s.
+// refuse describes a refused value of s.
 func (s Setting) refuse(t trouble) string {
-	value, why := t.value, t.why
-	if s.Secret {
-		value = "the value"
+	if s.Secret && t.value != "there" {
+		t.value = "the value"
 	}
-	if why == "" {
-		why = "is not " + s.Allowed
-	}
-	return value + " " + why
+	return t.value + " " + t.why
 }
 
 // ReadFile reads a file of at most MaxSize bytes.
 func ReadFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errors.New("it is a folder")
+	case !info.Mode().IsRegular(): // a pipe would block, and be empty at the next reload
+		return nil, errors.New("it is not a regular file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, errors.New("it is a folder")
-	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err == nil && int64(len(data)) > MaxSize {
 		err = fmt.Errorf("it is larger than %d bytes", MaxSize)

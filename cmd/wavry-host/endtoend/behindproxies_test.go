@@ -30,13 +30,13 @@ func TestReverseProxies(t *testing.T) {
 			t.Parallel()
 			cert, key := certificate(t, proxyName)
 			const token = "for-this-test-and-no-other"
-			o := hostOptions{token: token, env: []string{"WAVRY_HOST_TOKEN=" + token}, args: []string{
-				"--display", "synthetic", "--virtual-size", "320x240", "--allowed-hosts", proxyName,
-				"--trusted-proxies", "127.0.0.1", "--media-network", "loopback",
+			o := hostOptions{token: token, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token}, args: []string{
+				"--display", "synthetic", "--virtual-size", "320x240", "api.hosts=" + proxyName,
+				"api.trusted_proxies=127.0.0.1", "media.network=loopback",
 			}}
 			if p.protocol {
 				o.secure = true
-				o.args = append(o.args, "--trusted-proxies", trustedAddress, "--proxy-header", "proxy-protocol",
+				o.args = append(o.args, "api.trusted_proxies="+trustedAddress, "api.proxy_header=proxy-protocol",
 					"--tls-cert", cert, "--tls-key", key)
 			}
 			h := startHost(t, o)

@@ -319,7 +319,7 @@ func rivalFor(tb testing.TB, x *xserver, limit time.Duration, output ...string) 
 // benchIdleDesktop compares the whole daemon and one watching browser with FFmpeg.
 func benchIdleDesktop(b *testing.B, x *xserver, bits int) {
 	b.Helper()
-	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "--cursor=false"}})
+	h := startHost(b, hostOptions{measured: true, args: []string{"--display", x.id(), "displays.cursor=false"}})
 	browser := openBrowser(b, "", h.page(""))
 	browser.waitFrames(b, 1, 20*time.Second)
 	eventually(b, 30*time.Second, "the picture is sharp and the stream at rest", func() error {

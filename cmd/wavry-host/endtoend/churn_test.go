@@ -146,7 +146,7 @@ func TestKilledViewers(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--max-sessions", "1000"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "sessions.max=1000"}})
 	for _, c := range []struct {
 		name  string
 		early bool

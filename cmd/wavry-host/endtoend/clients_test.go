@@ -28,8 +28,8 @@ func startForPage(t *testing.T, page string) *host {
 	t.Helper()
 	const token = "for-this-test-and-no-other"
 	return startHost(t, hostOptions{
-		token: token, env: []string{"WAVRY_HOST_TOKEN=" + token},
-		args: []string{"--display", "synthetic", "--allowed-origins", page},
+		token: token, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token},
+		args: []string{"--display", "synthetic", "api.origins=" + page},
 	})
 }
 

@@ -68,7 +68,7 @@ func TestCredentialsTakenAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, line, ok := strings.Cut(strings.TrimPrefix(string(made), "token: "), "\nline for tokens_file: ")
+	token, line, ok := strings.Cut(strings.TrimPrefix(string(made), "token: "), "\nline for auth.tokens_file: ")
 	if !ok {
 		t.Fatalf("wavry-host token printed %q", made)
 	}
@@ -83,11 +83,11 @@ func TestCredentialsTakenAway(t *testing.T) {
 	grant += "." + part(string(ed25519.Sign(private, []byte(grant))))
 
 	options := hostOptions{
-		token: "operator-0123456789", env: []string{"WAVRY_HOST_TOKEN=operator-0123456789", "STATE_DIRECTORY=" + dir},
+		token: "operator-0123456789", env: []string{"WAVRY_HOST_AUTH__TOKEN=operator-0123456789", "STATE_DIRECTORY=" + dir},
 		args: []string{
-			"--display", "synthetic", "--tokens-file", write("tokens", line), "--grant-audience", "host7",
-			"--grant-keys", write("keys.json",
-				fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, part(string(public)))),
+			"--display", "synthetic", "auth.tokens_file=" + write("tokens", line),
+			"auth.grants=[{audience: host7, keys: " + write("keys.json",
+				fmt.Sprintf(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":%q}]}`, part(string(public)))) + "}]",
 		},
 	}
 	h := startHost(t, options)

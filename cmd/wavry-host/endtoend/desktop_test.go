@@ -23,7 +23,7 @@ func TestDesktopInChromium(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false"}})
 	b := openBrowser(t, "", h.page(""))
 
 	b.waitFrames(t, 1, patience)
@@ -94,7 +94,7 @@ func TestDesktopInAiortc(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false"}})
 	x.moving(t)
 	x.waitWindows(t, 3)
 
@@ -113,7 +113,7 @@ func TestXServerRestarts(t *testing.T) {
 	// A server that chooses its own number takes the lowest free one, which is this server's number while it is down.
 	x := startX(t, 1000+rand.IntN(50_000), 1280, 720)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false"}})
 	b := openBrowser(t, "", h.page(""))
 	b.waitPicture(t, x)
 	before := h.session(t)
@@ -144,7 +144,7 @@ func TestXServerThatHangsFreezesThePicture(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 1000+rand.IntN(50_000), 320, 240)
 	y := startX(t, 1000+rand.IntN(50_000), 320, 240)
-	h := startHost(t, hostOptions{args: []string{"--display", y.id(), "--cursor=false"}})
+	h := startHost(t, hostOptions{args: []string{"--display", y.id(), "displays.cursor=false"}})
 	b := openBrowser(t, "", h.page("?display="+x.id()))
 	b.waitFrames(t, 1, patience)
 	if s := h.session(t); s.Frozen {

@@ -120,8 +120,8 @@ func TestRevocationEndsMedia(t *testing.T) {
 	}
 	const token = "for-this-test-and-no-other"
 	h := startHost(t, hostOptions{
-		token: token, args: []string{"--display", x.id(), "--grant-keys", keys, "--grant-audience", "host7"},
-		env: []string{"WAVRY_HOST_TOKEN=" + token},
+		token: token, args: []string{"--display", x.id(), "auth.grants=[{keys: " + keys + ", audience: host7}]"},
+		env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token},
 	})
 	as := func(id string) *audience {
 		guest := *h

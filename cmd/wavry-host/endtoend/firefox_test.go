@@ -168,7 +168,7 @@ func TestDesktopInFirefox(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false"}})
 	b := openFirefox(t, h.page(""))
 
 	b.waitFrames(t, 1, patience)
@@ -220,7 +220,7 @@ func TestTwoBrowsersOfTwoCodecs(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 640, 480)
 	x.desktop(t)
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false"}})
 	pages := []*browser{openBrowser(t, "", h.page("")), openFirefox(t, h.page(""))}
 	for _, b := range pages {
 		b.waitPicture(t, x)

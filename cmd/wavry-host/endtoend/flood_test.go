@@ -272,7 +272,7 @@ func isTimeout(err error) bool {
 // the number of subscribers is bounded.
 func TestSlowReadersOfEvents(t *testing.T) {
 	t.Parallel()
-	f := newFlood(t, "--max-requests-per-address", "100000", "--max-requests", "100000")
+	f := newFlood(t, "api.limits.requests_per_address=100000/s", "api.limits.requests=100000/s")
 	f.during(func() {})
 	before := usage(t, f.h)
 	// The kernel's buffer for a connection is soon full.

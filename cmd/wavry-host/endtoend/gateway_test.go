@@ -30,8 +30,8 @@ func TestGatewayLink(t *testing.T) {
 	}
 	h := startHost(t, hostOptions{args: []string{
 		"--display", "synthetic", "--virtual-size", "640x360", "--fps", "30",
-		"--gateway-url", "ws" + strings.TrimPrefix(server.URL, "http") + "/ws",
-		"--gateway-account-file", account, "--gateway-allow", "ann",
+		"gateway.url=ws" + strings.TrimPrefix(server.URL, "http") + "/ws",
+		"gateway.account_file=" + account, "gateway.allow=ann",
 	}})
 	bound := func() error {
 		_, body, err := h.request("GET", "/v1/host")

@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,8 +40,24 @@ type hostOptions struct {
 	// The machine's load limits admission and quality, as in production. Without it, other work on the machine changes
 	// nothing.
 	measured bool
-	args     []string
+	args     []string // flags with their values, and settings such as "displays.cursor=false"
 	env      []string
+}
+
+// setting matches a setting and its value. Only the commonest settings have flags; the others become variables.
+var setting = regexp.MustCompile(`^[a-z_]+(?:\.[a-z_]+)+=`)
+
+// settingsApart returns flags as they are, and settings as variables.
+func settingsApart(args []string) (flags, variables []string) {
+	for _, arg := range args {
+		if !setting.MatchString(arg) {
+			flags = append(flags, arg)
+			continue
+		}
+		name, value, _ := strings.Cut(arg, "=")
+		variables = append(variables, "WAVRY_HOST_"+strings.ToUpper(strings.ReplaceAll(name, ".", "__"))+"="+value)
+	}
+	return flags, variables
 }
 
 func startHost(t testing.TB, o hostOptions) *host {
@@ -47,15 +65,16 @@ func startHost(t testing.TB, o hostOptions) *host {
 	if o.listen == "" {
 		o.listen = "127.0.0.1:0"
 	}
-	args := append([]string{hostBinary, "run", "--listen", o.listen, "--log-format", "json"}, o.args...)
+	flags, variables := settingsApart(o.args)
+	args := append([]string{hostBinary, "run", "--listen", o.listen, "--log-format", "json"}, flags...)
 	if !o.measured {
-		args = append(args, "--admission", "limits")
+		variables = append(variables, "WAVRY_HOST_SESSIONS__ADMISSION=limits")
 	}
 	if o.namespace != "" {
 		args = append([]string{"ip", "netns", "exec", o.namespace}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), o.env...)
+	cmd.Env = slices.Concat(os.Environ(), variables, o.env)
 	state := ""
 	if o.token == "" {
 		state = t.TempDir()

@@ -475,9 +475,9 @@ func TestRolesDecideWhoControls(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
 	h := startHost(t, hostOptions{
-		token: operator, env: []string{"WAVRY_HOST_TOKEN=" + operator}, args: []string{
+		token: operator, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + operator}, args: []string{
 			"--display", x.id(),
-			"--tokens-file", tokens, "--control-idle", "1h",
+			"auth.tokens_file=" + tokens, "input.idle=1h",
 		},
 	})
 	b := openBrowser(t, "", h.url+"/#token="+controller)

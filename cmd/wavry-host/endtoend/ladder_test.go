@@ -207,8 +207,8 @@ func patternOver(t testing.TB, links []*link, args ...string) (h *host, stop fun
 	t.Helper()
 	x := startX(t, 0, pattern.Width, pattern.Height)
 	h = startExposed(t, links[0].host, links[0].hostIP, append([]string{
-		"--display", x.id(), "--cursor=false", "--fps", fmt.Sprint(pattern.FPS), "--start-bitrate", "2M",
-		"--max-bitrate", "3M", "--min-bitrate", "100k",
+		"--display", x.id(), "displays.cursor=false", "--fps", fmt.Sprint(pattern.FPS), "displays.bitrate.start=2M",
+		"--max-bitrate", "3M", "displays.bitrate.min=100k",
 	}, args...)...)
 	finish := x.paint(t, pattern)
 	t.Cleanup(finish)
@@ -341,7 +341,7 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 		most    int // bit/s
 	}{{"", 4, 3_000_000}, {"800kbit", 3, 800_000}, {"300kbit", 3, 300_000}}
 	links := newLinks(t, 10)
-	h, _ := patternOver(t, links, "--max-sessions", "20")
+	h, _ := patternOver(t, links, "sessions.max=20")
 	of := map[string]int{} // the group of a session
 	k := 0
 	for g, group := range groups {

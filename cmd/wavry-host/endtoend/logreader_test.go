@@ -15,7 +15,7 @@ func TestViewersGoOnWhileNobodyReadsTheLog(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, hostOptions{args: []string{
 		"--display", "synthetic", "--log-level", "debug",
-		"--max-requests-per-address", "100000",
+		"api.limits.requests_per_address=100000/s",
 	}})
 	a, _ := join(t, h)
 	a.waitMedia(t)

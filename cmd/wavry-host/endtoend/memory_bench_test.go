@@ -20,8 +20,7 @@ func BenchmarkMemory(b *testing.B) {
 		screens = append(screens, x)
 	}
 	h := startHost(b, hostOptions{args: []string{
-		"--display", screens[0].id(), "--fps", "30", "--max-encodings",
-		"1", "--max-sessions", "100",
+		"--display", screens[0].id(), "--fps", "30", "displays.max_encodings=1", "sessions.max=100",
 	}})
 	for b.Loop() {
 		var all []*audience

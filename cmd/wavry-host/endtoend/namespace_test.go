@@ -144,7 +144,7 @@ func startExposed(t testing.TB, namespace, address string, args ...string) *host
 	return startHost(t, hostOptions{
 		namespace: namespace, listen: address + ":8470", secure: true, token: token,
 		args: append([]string{"--tls-cert", cert, "--tls-key", key}, args...),
-		env:  []string{"WAVRY_HOST_TOKEN=" + token},
+		env:  []string{"WAVRY_HOST_AUTH__TOKEN=" + token},
 	})
 }
 

@@ -20,8 +20,8 @@ func TestBandwidthLimit(t *testing.T) {
 	x.noisy(t)
 	x.waitWindows(t, 3)
 
-	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--fps", "30", "--min-bitrate", "200k",
-		"--start-bitrate", "3M", "--max-bitrate", "8M")
+	h := startExposed(t, l.host, l.hostIP, "--display", x.id(), "--fps", "30", "displays.bitrate.min=200k",
+		"displays.bitrate.start=3M", "--max-bitrate", "8M")
 	b := openBrowser(t, l.viewer, h.page(""))
 	b.waitFrames(t, 30, patience)
 

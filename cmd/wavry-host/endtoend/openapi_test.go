@@ -254,19 +254,19 @@ func TestAPIKeepsToItsDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("fps: 20\n")
-	h := startHost(t, hostOptions{args: []string{"--config", config, "--display", x.id(), "--max-sessions", "3"}})
+	write("displays: {fps: 20}\n")
+	h := startHost(t, hostOptions{args: []string{"--config", config, "--display", x.id(), "sessions.max=3"}})
 	p, through := startPrism(t, h)
 	c := client{t, through}
 
 	readOnly(c)
 	sessions(c)
 	reservations(c)
-	write("fps: 25\n")
+	write("displays: {fps: 25}\n")
 	c.call(200, "POST", "/v1/reload", `{"confirm_seconds": 600}`)
 	c.call(204, "POST", "/v1/reload/confirmation", "")
 	c.call(404, "POST", "/v1/reload/confirmation", "")
-	write("fps: many\n")
+	write("displays: {fps: many}\n")
 	c.call(422, "POST", "/v1/reload", "")
 	c.call(400, "POST", "/v1/reload", `{"confirm_seconds": -1}`)
 	operator(c)

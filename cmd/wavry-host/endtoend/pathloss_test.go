@@ -98,7 +98,7 @@ func (h *host) lasts(t testing.TB, seconds float64) {
 }
 
 // patient makes a host wait long for a viewer to recover its path, as is needed on a busy machine.
-var patient = []string{"--disconnect-timeout", "1m"}
+var patient = []string{"timeouts.disconnect=1m"}
 
 // onLink is a host and a page that plays its stream over a link that can break.
 func onLink(t *testing.T, args ...string) (*link, *host, *browser) {

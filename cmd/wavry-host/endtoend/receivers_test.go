@@ -28,7 +28,7 @@ func watchOverLink(t testing.TB, args ...string) watched {
 	x.moving(t)
 	x.waitWindows(t, 3)
 	h := startExposed(t, l.host, l.hostIP, append([]string{
-		"--display", x.id(), "--cursor=false", "--fps",
+		"--display", x.id(), "displays.cursor=false", "--fps",
 		"30",
 	}, args...)...)
 	return watched{link: l, host: h, x: x}
@@ -108,7 +108,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 // aiortc offers no transport-wide feedback. It sends receiver reports and REMB, which the host does not ask for.
 func TestAiortcOnABadPath(t *testing.T) {
 	t.Parallel()
-	w := watchOverLink(t, "--start-bitrate", "3M")
+	w := watchOverLink(t, "displays.bitrate.start=3M")
 	noise := w.x.noisy(t) // or the path would be wide enough
 	w.x.waitWindows(t, 4)
 	r := startReceiver(t, aiortc, w.viewer, w.host)
@@ -144,7 +144,7 @@ func TestAiortcOnABadPath(t *testing.T) {
 // A fall of the path to a quarter takes longest to recognize with one report a second. The length of the freeze is
 // logged for each run.
 func TestAiortcWhenThePathNarrows(t *testing.T) {
-	w := watchOverLink(t, "--start-bitrate", "3M", "--max-bitrate", "6M")
+	w := watchOverLink(t, "displays.bitrate.start=3M", "--max-bitrate", "6M")
 	noise := w.x.noisy(t)
 	w.x.waitWindows(t, 4)
 	w.limit(t, "4mbit")

@@ -110,8 +110,8 @@ func TestRelay(t *testing.T) {
 	x.noisy(t)
 	const secret = "shared-with-coturn"
 	turn := r.relay(t, secret)
-	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--disconnect-timeout", "5s", "--max-bitrate", "3M",
-		"--ice-servers", fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret))
+	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "timeouts.disconnect=5s", "--max-bitrate", "3M",
+		"ice.servers="+fmt.Sprintf("[{urls: ['turn:%s:3478?transport=udp'], secret: %s}]", r.relayIP, secret))
 	b := openBrowser(t, r.viewer, h.page(""))
 	b.waitFrames(t, 30, patience)
 	h.waitMetric(t, `wavry_host_session_path{path="relay"}`, 1)
@@ -164,8 +164,8 @@ func TestOneOfTwoRelaysDies(t *testing.T) {
 	r.block(t, false)
 	first, second := fmt.Sprintf("turn:%s:3478?transport=udp", r.relayIP),
 		fmt.Sprintf("turn:%s:3478?transport=tcp", r.secondIP)
-	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "--ice-regions", "here",
-		"--ice-servers", fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], "+
+	h := startExposed(t, r.host, r.hostIP, "--display", x.id(), "--max-bitrate", "3M", "ice.regions=here",
+		"ice.servers="+fmt.Sprintf("[{urls: ['%s'], secret: %s, region: here, priority: 1}, {urls: ['%s'], "+
 			"secret: %[2]s, region: here, priority: 2}, "+
 			"{urls: ['turn:192.0.2.1'], secret: %[2]s, region: far}]", first, secret, second))
 	h.waitServer(t, first, "up")

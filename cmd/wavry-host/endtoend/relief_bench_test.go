@@ -94,8 +94,8 @@ func BenchmarkRelief(b *testing.B) {
 	console.moving(b)
 	side.moving(b)
 	h := startHost(b, hostOptions{measured: true, args: []string{
-		"--display", console.id(), "--fps", "60", "--max-encodings", "1", "--start-bitrate", "8M",
-		"--display-rules", fmt.Sprintf(`[{display: "%s", weight: 500}, {display: "%s", weight: 10}]`,
+		"--display", console.id(), "--fps", "60", "displays.max_encodings=1", "displays.bitrate.start=8M",
+		"displays.rules=" + fmt.Sprintf(`[{display: "%s", weight: 500}, {display: "%s", weight: 10}]`,
 			console.id(), side.id()),
 	}})
 	for b.Loop() {

@@ -209,7 +209,7 @@ func TestStillPageIsSharpAtOnce(t *testing.T) {
 	page := x.page(t)
 	for _, codec := range []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9} {
 		t.Run(filepath.Base(codec), func(t *testing.T) {
-			h := startHost(t, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+			h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false"}})
 			first, a := watchPage(t, h, codec, loopback(t))
 			h.waitMetric(t, `wavry_host_still_pictures_total{kind="keep_alive"}`, 1) // it is sharp
 			joins := time.Since(first.begun)
@@ -248,7 +248,7 @@ func BenchmarkStillPage(b *testing.B) {
 		for _, codec := range []string{webrtc.MimeTypeH264, webrtc.MimeTypeVP9} {
 			b.Run(fmt.Sprintf("%dp/%s", size.Y, filepath.Base(codec)), func(b *testing.B) {
 				for range b.N {
-					h := startHost(b, hostOptions{args: []string{"--display", x.id(), "--cursor=false"}})
+					h := startHost(b, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false"}})
 					p, a := watchPage(b, h, codec, loopback(b))
 					h.waitMetric(b, `wavry_host_still_pictures_total{kind="keep_alive"}`, 1)
 					const still = 10 * time.Second

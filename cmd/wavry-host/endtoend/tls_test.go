@@ -168,7 +168,7 @@ func TestTLSOfTheListener(t *testing.T) {
 	cert, key, root := authority(t, name)
 	const token = "for-this-test-and-no-other"
 	h := startHost(t, hostOptions{
-		token: token, env: []string{"WAVRY_HOST_TOKEN=" + token}, secure: true,
+		token: token, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token}, secure: true,
 		args: []string{"--display", "synthetic", "--tls-cert", cert, "--tls-key", key},
 	})
 	address := strings.TrimPrefix(h.url, "https://")

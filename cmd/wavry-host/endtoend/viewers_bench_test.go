@@ -27,7 +27,7 @@ func BenchmarkViewers(b *testing.B) {
 	x.noisy(b)
 	h := startHost(b, hostOptions{measured: true, args: []string{
 		"--display", x.id(), "--fps", "30",
-		"--fixed-bitrate", "5M", "--max-sessions", "100",
+		"displays.bitrate.fixed=5M", "sessions.max=100",
 	}})
 	for b.Loop() {
 		var all []*audience
@@ -73,8 +73,8 @@ func BenchmarkCreate(b *testing.B) {
 	x := startX(b, 0, 1280, 720)
 	x.desktop(b)
 	h := startHost(b, hostOptions{measured: true, args: []string{
-		"--display", x.id(), "--max-sessions", "1000",
-		"--linger", "100ms",
+		"--display", x.id(), "sessions.max=1000",
+		"timeouts.linger=100ms",
 	}})
 	for _, watched := range []bool{true, false} {
 		b.Run(fmt.Sprintf("watched=%v", watched), func(b *testing.B) {
@@ -106,8 +106,7 @@ func BenchmarkChurn(b *testing.B) {
 			x := startX(b, 0, 640, 480)
 			x.desktop(b)
 			h := startHost(b, hostOptions{measured: true, args: []string{
-				"--display", x.id(), "--max-sessions",
-				"1000", "--fixed-bitrate", "1M",
+				"--display", x.id(), "sessions.max=1000", "displays.bitrate.fixed=1M",
 			}})
 			come := func(n int) (zombie time.Duration) {
 				if killed {
@@ -170,9 +169,8 @@ func BenchmarkFlood(b *testing.B) {
 	const token = "for-this-test-and-no-other"
 	h := startHost(b, hostOptions{
 		measured: true, token: token, args: []string{
-			"--display", x.id(), "--fps", "30", "--fixed-bitrate",
-			"4M",
-		}, env: []string{"WAVRY_HOST_TOKEN=" + token},
+			"--display", x.id(), "--fps", "30", "displays.bitrate.fixed=4M",
+		}, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token},
 	})
 	viewer, _ := join(b, h)
 	defer viewer.leave(b, h)

@@ -97,12 +97,11 @@ func TestStrictClient(t *testing.T) {
 	x.waitWindows(t, 3)
 	const token, origin = "for-this-test-and-no-other", "https://app.example"
 	h := startHost(t, hostOptions{
-		token: token, env: []string{"WAVRY_HOST_TOKEN=" + token},
+		token: token, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token},
 		// Nothing answers at that address. The client does not check; it only receives it.
 		args: []string{
-			"--display", x.id(), "--allowed-origins", origin, "--ice-servers",
-			"[{urls: ['stun:127.0.0.1:9']}]", "--gather-timeout", "100ms",
-			"--media-network", "loopback",
+			"--display", x.id(), "api.origins=" + origin, "ice.servers=[{urls: ['stun:127.0.0.1:9']}]", "timeouts.gather=100ms",
+			"media.network=loopback",
 		}, // with ice_servers it would be any, and the viewer's 127.0.0.1 refused
 	})
 	c := pageOf{t: t, h: h, origin: origin}

@@ -79,6 +79,7 @@ const (
 	methodToken = session.CredentialToken
 	methodGrant = session.CredentialGrant
 	methodCert  = session.CredentialCertificate
+	methodLocal = session.CredentialLocal
 	methodNone  = "none"
 
 	resultOK      = "ok"
@@ -101,6 +102,7 @@ func Results() [][2]string {
 		{methodCert, resultOK},
 		{methodCert, resultRevoked},
 		{methodCert, string(grant.Expired)},
+		{methodLocal, resultOK},
 		{methodNone, resultMissing},
 		{methodNone, resultOK},
 		{methodNone, resultBlocked},
@@ -169,6 +171,10 @@ func (a *Authenticator) Authenticate(r *http.Request) (Principal, error) {
 }
 
 func (a *Authenticator) authenticate(r *http.Request) (Principal, error) {
+	if p := PrincipalOf(r.Context()); p.Credential == session.CredentialLocal {
+		a.env.Count(methodLocal, resultOK)
+		return p, nil // the listener of the connection has it from the kernel
+	}
 	if len(r.Header.Values("Authorization")) > 1 {
 		// A proxy in front may check another one than this server does.
 		return Principal{}, invalid("there is more than one Authorization header")

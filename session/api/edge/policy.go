@@ -121,15 +121,15 @@ func (p *Policy) Check(w http.ResponseWriter, r *http.Request) error {
 		return problem.New(problem.HeaderTooLarge, "the header has %d bytes; the limit is %d", n, MaxHeaderBytes)
 	}
 	if !p.host(r.Host) && !isProbe(r) {
-		return problem.New(problem.ForbiddenHost, "%q is not a name of this server: add it to allowed_hosts, "+
+		return problem.New(problem.ForbiddenHost, "%q is not a name of this server: add it to api.hosts, "+
 			"or let the proxy pass on the client's Host header", problem.Shorten(r.Host))
 	}
 	from := r.Header.Get("Origin")
 	ok, foreign := p.origin(from, r.Host, r.TLS != nil)
 	if !ok && !isPublic(r) {
 		return problem.New(problem.ForbiddenOrigin,
-			"pages of %q may not use this server: add the host to allowed_hosts "+
-				"if the page is this server's own behind a proxy, else add the origin to allowed_origins",
+			"pages of %q may not use this server: add the host to api.hosts "+
+				"if the page is this server's own behind a proxy, else add the origin to api.origins",
 			problem.Shorten(from))
 	}
 	if ok && foreign {

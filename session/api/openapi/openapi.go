@@ -92,7 +92,7 @@ func (sp *Spec) outline() *huma.OpenAPI {
 			Schemas: sp.registry,
 			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {
 				Type: "http", Scheme: "bearer", Description: "A token of the daemon, or a grant. " +
-					"A daemon on loopback may be configured to admit viewers without a credential (anonymous_role).",
+					"A daemon on loopback may be configured to admit viewers without a credential (auth.anonymous).",
 			}},
 		},
 	}

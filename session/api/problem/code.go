@@ -138,8 +138,8 @@ func table() map[Code]entry {
 		TooManyAttempts: {http.StatusTooManyRequests, "too many wrong tokens from this network; with `Retry-After`"},
 		TooManyRequests: {
 			http.StatusTooManyRequests,
-			"more than 200 requests per second from one network, or 2000 in total (`max_requests_per_address`, " +
-				"`max_requests`); with `Retry-After`",
+			"more than 200 requests per second from one network, or 2000 in total (`api.limits.requests_per_address`, " +
+				"`api.limits.requests`); with `Retry-After`",
 		},
 		HeaderTooLarge: {http.StatusRequestHeaderFieldsTooLarge, "the request's header exceeds 16 KiB"},
 		ClientGone:     {statusClientGone, "only in log and metrics: the client has gone and does not read the answer"},
