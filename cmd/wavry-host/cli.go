@@ -47,7 +47,7 @@ type cli struct {
 	Replay       replayCmd       `cmd:"" help:"Run the flight recording of a session through the rate control again."`
 	Service      serviceCmd      `cmd:"" help:"Install, remove or inspect the service of this system."`
 	Token        tokenCmd        `cmd:"" help:"Make a token for the file of tokens (auth.tokens_file)."`
-	URL          urlCmd          `cmd:"" name:"url" help:"Print the address of the viewer page, with the operator's token."`
+	URL          urlCmd          `cmd:"" name:"url" help:"Print the viewer's address with the operator's token."`
 	Completion   completionCmd   `cmd:"" help:"Print the completion script of a shell."`
 	Version      versionCmd      `cmd:"" help:"Show the version."`
 	ProveEncoder proveCmd        `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
@@ -84,7 +84,8 @@ func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 		kong.Name("wavry-host"),
 		kong.Description(
 			"Captures this machine's displays and streams them to browsers over WebRTC. Settings come from a file, "+
-				"then from variables (WAVRY_HOST_DISPLAYS__FPS=30), then from flags (--fps=30); later ones override earlier "+
+				"then from variables (WAVRY_HOST_DISPLAYS__FPS=30), then from flags (--fps=30); later ones "+
+				"override earlier "+
 				"ones. The commonest settings have flags; \"config schema\" has them all.",
 		),
 		kong.NoDefaultHelp(),
@@ -123,12 +124,13 @@ func flagged() []config.Setting {
 	return slices.DeleteFunc(config.Settings(), func(s config.Setting) bool { return s.Flag() == "" })
 }
 
-// newTable returns a pointer to a structure with one field per flag: kong reads its grammar from structures. Fields are
-// pointers, nil for flags that were not given.
+// newTable returns a pointer to a structure with one field per flag: kong reads its grammar from structures. Fields
+// are pointers, nil for flags that were not given.
 func newTable() any {
 	var fields []reflect.StructField
 	for i, s := range flagged() {
-		tag := fmt.Sprintf("name:%q placeholder:%q help:%s", strings.TrimPrefix(s.Flag(), "--"), strings.ToUpper(s.Type),
+		tag := fmt.Sprintf("name:%q placeholder:%q "+
+			"help:%s", strings.TrimPrefix(s.Flag(), "--"), strings.ToUpper(s.Type),
 			strconv.Quote(s.Help()+" Sets "+s.Name+"."))
 		fields = append(fields, reflect.StructField{
 			Name: "F" + strconv.Itoa(i), Type: reflect.TypeFor[*string](), Tag: reflect.StructTag(tag),

@@ -20,7 +20,7 @@ import (
 
 // clientFlags say which daemon a command asks, and how it prints.
 type clientFlags struct {
-	Socket    string `placeholder:"PATH" help:"Socket of the daemon. Default: that of your own daemon, else that of the service."`
+	Socket    string `placeholder:"PATH" help:"Socket of the daemon. Default: your own daemon's, else the service's."`
 	URL       string `name:"url" placeholder:"URL" help:"Address of another daemon, such as https://host7.example.net:8470, instead of a socket."` //nolint:lll // a struct tag is one line
 	TokenFile string `placeholder:"FILE" help:"File with the operator's token for --url."`
 	JSON      bool   `name:"json" help:"Print JSON, as the API has it."`
@@ -62,7 +62,10 @@ func (f clientFlags) connect(a *app) (*client, error) {
 			continue
 		}
 		_ = c.Close()
-		dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", path) }
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx,
+				"unix", path)
+		}
 		return &client{
 			http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://localhost", where: path,
 		}, nil

@@ -146,7 +146,8 @@ func TestCommandsWithoutADaemon(t *testing.T) {
 func TestCommandsWithAURL(t *testing.T) {
 	d, _ := startOnSocket(t)
 	good, wrong := write(t, "good", daemonToken), write(t, "wrong", "wrong-wrong-wrong-wrong")
-	if got := try(t, nil, "status", "--url", d.url, "--token-file", good); got.code != 0 || !strings.Contains(got.out, "active") {
+	if got := try(t, nil, "status", "--url", d.url, "--token-file", good); got.code != 0 ||
+		!strings.Contains(got.out, "active") {
 		t.Errorf("got %+v", got)
 	}
 	got := try(t, nil, "status", "--url", d.url, "--token-file", wrong)

@@ -88,7 +88,8 @@ func path(n *kong.Node) string {
 	return path(n.Parent) + " " + n.Name
 }
 
-// TestCommandLineContract compares the command line with the recorded one. What was added is recorded by make generate.
+// TestCommandLineContract compares the command line with the recorded one. What was added is recorded by make
+// generate.
 func TestCommandLineContract(t *testing.T) {
 	now := contractNow(t)
 	var recorded contract
@@ -161,8 +162,12 @@ func contractBreaks(before, now contract) []string {
 
 func TestCommandLineContractBreaks(t *testing.T) {
 	for want, change := range map[string]func(*contract){
-		`the command "url" is gone`:                                     func(c *contract) { delete(c.Commands, "url") },
-		"version has no flag --json any more":                           func(c *contract) { delete(c.Commands["version"].Flags, "--json") },
+		`the command "url" is gone`: func(c *contract) {
+			delete(c.Commands,
+				"url")
+		},
+		"version has no flag --json any " +
+			"more": func(c *contract) { delete(c.Commands["version"].Flags, "--json") },
 		`the exit code 78 means "", not "the configuration is refused"`: func(c *contract) { delete(c.ExitCodes, "78") },
 		"service print --init does not accept launchd any more": func(c *contract) {
 			f := c.Commands["service print"].Flags["--init"]

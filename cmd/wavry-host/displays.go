@@ -121,7 +121,8 @@ func (d *desktop) found() []candidate {
 // made lists the displays that the daemon can make.
 func made(cfg *config.Config) []candidate {
 	v := candidate{
-		ID: idVirtual, Name: "Virtual display", Backend: "x11", Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
+		ID: idVirtual, Name: "Virtual " +
+			"display", Backend: "x11", Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
 		State: display.Usable,
 	}
 	if child.Find("Xvfb") != nil {
@@ -216,7 +217,8 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 			return nil, fmt.Errorf("display %s: %s", c.ID, c.Why)
 		case kind == idSynthetic:
 			return opened(synthetic.New(synthetic.Config{
-				Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height, FPS: cfg.Displays.FPS, Demand: d,
+				Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
+				FPS: cfg.Displays.FPS, Demand: d,
 			}))
 		case strings.HasPrefix(kind, "x11"): // the name of the host may follow
 			return opened(x11.New(ctx, x11.Config{

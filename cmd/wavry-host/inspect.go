@@ -65,7 +65,10 @@ func (in *inspection) certificate() {
 	if in.API.TLS.CertFile == "" {
 		return
 	}
-	for name, path := range map[string]string{"api.tls.cert_file": in.API.TLS.CertFile, "api.tls.key_file": in.API.TLS.KeyFile} {
+	for name, path := range map[string]string{
+		"api.tls.cert_file": in.API.TLS.CertFile,
+		"api.tls.key_file":  in.API.TLS.KeyFile,
+	} {
 		if _, err := config.ReadFile(path); err != nil {
 			in.add(name, fmt.Errorf("%s: %s", path, config.Reason(err)))
 			return
@@ -79,10 +82,12 @@ func (in *inspection) certificate() {
 	now := time.Now()
 	switch end := pair.Leaf.NotAfter; {
 	case end.Before(now):
-		in.warning("api.tls.cert_file", "%s has expired: browsers refuse it since %s", in.API.TLS.CertFile, end.Format(time.DateTime))
+		in.warning("api.tls.cert_file", "%s has expired: browsers refuse it since "+
+			"%s", in.API.TLS.CertFile, end.Format(time.DateTime))
 	case pair.Leaf.NotBefore.After(now):
 		in.warning(
-			"api.tls.cert_file", "%s is not valid before %s: check the clock", in.API.TLS.CertFile, pair.Leaf.NotBefore.Format(time.DateTime),
+			"api.tls.cert_file", "%s is not valid before %s: check the "+
+				"clock", in.API.TLS.CertFile, pair.Leaf.NotBefore.Format(time.DateTime),
 		)
 	case end.Before(now.Add(expiresSoon)):
 		in.warning("api.tls.cert_file", "%s expires at %s", in.API.TLS.CertFile, end.Format(time.DateTime))
@@ -91,7 +96,8 @@ func (in *inspection) certificate() {
 		if pair.Leaf.VerifyHostname(host) != nil && len(in.API.TrustedProxies) == 0 {
 			in.warning(
 				"api.hosts",
-				"%s is not among the names of the certificate %s: browsers refuse it under that name, unless a proxy has another",
+				"%s is not among the names of the certificate %s: browsers refuse it under that name, unless a "+
+					"proxy has another",
 				host, in.API.TLS.CertFile,
 			)
 		}

@@ -59,22 +59,28 @@ func TestConfigurationThatCannotStart(t *testing.T) {
 	}{
 		{"no certificate", "api.tls.cert_file: " + gone + "\napi.tls.key_file: " + key, "api.tls.cert_file: " + gone +
 			": stat: no such file or directory"},
-		{"no key", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + gone, "api.tls.key_file: " + gone + ": stat: no such file or directory"},
-		{"key of another certificate", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + other, "private key does not match"},
-		{"broken certificate", "api.tls.cert_file: " + broken + "\napi.tls.key_file: " + key, "api.tls.cert_file: " + broken},
+		{"no key", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + gone, "api.tls.key_file: " +
+			"" + gone + ": stat: no such file or directory"},
+		{"key of another certificate", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + other, "private " +
+			"key does not match"},
+		{"broken certificate", "api.tls.cert_file: " + broken + "\napi.tls.key_file: " +
+			"" + key, "api.tls.cert_file: " + broken},
 		{"no file of tokens", "auth.tokens_file: " + gone, "auth.tokens_file: "},
 		{"broken tokens", "auth.tokens_file: " + broken, "auth.tokens_file: "},
 		{"no keys of grants", "auth.grants: [{keys: " + gone + ", audience: host7}]", "auth.grants: "},
 		{"broken keys of grants", "auth.grants: [{keys: " + broken + ", audience: host7}]", "auth.grants: "},
-		{"no authorities", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " + key + "\nauth.certificates.mode: required\nauth.certificates.ca_file: " +
+		{"no authorities", "api.tls.cert_file: " + cert + "\napi.tls.key_file: " +
+			"" + key + "\nauth.certificates.mode: required\nauth.certificates.ca_file: " +
 			gone, "auth.certificates.ca_file: "},
 		{"audit log in no folder", "api.audit_file: " + gone + "/audit.jsonl", "api.audit_file: " + gone +
 			"/audit.jsonl cannot be written"},
-		{"audit log is a folder", "api.audit_file: " + folder, "api.audit_file: " + folder + " cannot be written: it is a folder"},
+		{"audit log is a folder", "api.audit_file: " + folder, "api.audit_file: " + folder + " cannot be " +
+			"written: it is a folder"},
 		{"revocations in no folder", "auth.token: 0123456789abcdef\nauth.revocations_file: " + gone +
 			"/r.json\nauth.grants: [{audience: host7, keys: 'https://gw.example/jwks'}]", "auth.revocations_file: "},
 		{
-			"no token for the gateway", "gateway.url: wss://gw.example/ws\ngateway.allow: [ann]\ngateway.token_file: " + gone,
+			"no token for the gateway", "gateway.url: wss://gw.example/ws\ngateway.allow: " +
+				"[ann]\ngateway.token_file: " + gone,
 			"gateway.token_file: ",
 		},
 	} {
@@ -82,7 +88,8 @@ func TestConfigurationThatCannotStart(t *testing.T) {
 			path := write(t, "c.yaml", nested(c.file))
 			for _, command := range [][]string{{"config", "check", "--deep"}, {"run", "--display=synthetic"}} {
 				got := try(t, nil, append(command, "--config", path, "--listen=127.0.0.1:0")...)
-				if got.code != exitConfig || !strings.Contains(got.errout, c.want) || !strings.Contains(got.errout, path+":") ||
+				if got.code != exitConfig || !strings.Contains(got.errout, c.want) ||
+					!strings.Contains(got.errout, path+":") ||
 					strings.Contains(got.out, "is right") {
 					t.Errorf("%v: got %+v; want %q", command, got, c.want)
 				}

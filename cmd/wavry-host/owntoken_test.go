@@ -37,7 +37,10 @@ func provided(t *testing.T, env ...string) (ownToken, string) {
 func TestOwnTokenIsKept(t *testing.T) {
 	for name, env := range map[string]func(dir string) (path string, env []string){
 		"of systemd": func(dir string) (string, []string) {
-			return filepath.Join(dir, "a", "token"), []string{"STATE_DIRECTORY=" + dir + "/a:" + dir + "/b", "HOME=/nonexistent"}
+			return filepath.Join(dir, "a", "token"), []string{
+				"STATE_DIRECTORY=" + dir + "/a:" + dir + "/b",
+				"HOME=/nonexistent",
+			}
 		},
 		"of XDG": func(dir string) (string, []string) {
 			return filepath.Join(dir, "wavry-host", "token"), []string{"XDG_STATE_HOME=" + dir, "HOME=/nonexistent"}
@@ -158,7 +161,10 @@ func TestNoOwnTokenWithoutNeed(t *testing.T) {
 		{"auth.token": "0123456789abcdef"},
 		{"auth.tokens_file": "/t"},
 		{"auth.grants": "[{keys: /k, audience: a}]"},
-		{"auth.certificates.mode": "required", "auth.certificates.ca_file": "c", "api.tls.cert_file": "c", "api.tls.key_file": "k"},
+		{
+			"auth.certificates.mode": "required", "auth.certificates.ca_file": "c", "api.tls.cert_file": "c",
+			"api.tls.key_file": "k",
+		},
 	} {
 		l, err := load(config.Sources{Flags: flags})
 		if err != nil {
@@ -203,7 +209,8 @@ func TestURL(t *testing.T) {
 			[]string{"--token-file", write(t, "token", "file-0123456789abcdef")},
 			outcome{0, "http://127.0.0.1:8470/#token=file-0123456789abcdef\n", ""},
 		},
-		{[]string{state, "WAVRY_HOST_AUTH__TOKENS_FILE=/t"}, nil, outcome{0, "http://127.0.0.1:8470/\n", "no operator's token"}},
+		{[]string{state, "WAVRY_HOST_AUTH__TOKENS_FILE=/t"}, nil, outcome{0, "http://127.0.0.1:8470/\n", "no " +
+			"operator's token"}},
 		{[]string{state}, []string{"--listen", "127.0.0.1:0"}, outcome{exitUsage, "", "port 0"}},
 		{[]string{"STATE_DIRECTORY=" + t.TempDir()}, nil, outcome{exitFailure, "", "it is made at the first start"}},
 	} {
@@ -233,13 +240,14 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
-// The token that the daemon makes is in nothing that comes out of it but the file of it: log, audit log, configuration,
-// answers, events and metrics, however it is shown.
+// The token that the daemon makes is in nothing that comes out of it but the file of it: log, audit log,
+// configuration, answers, events and metrics, however it is shown.
 func TestOwnTokenStaysSecret(t *testing.T) {
 	dir := t.TempDir()
 	trail := filepath.Join(dir, "audit.jsonl")
 	env := []string{
-		"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent", "WAVRY_HOST_API__AUDIT_FILE=" + trail,
+		"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent",
+		"WAVRY_HOST_API__AUDIT_FILE=" + trail,
 	}
 	var printed lockedBuffer
 	d := startIn(t, env, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--log-level=debug")
@@ -305,7 +313,8 @@ func TestDaemonWithoutConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	var printed lockedBuffer
 	d := startIn(
-		t, []string{"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent"}, &printed, "--display=synthetic", "--encoder=h264_vaapi",
+		t, []string{"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent"}, &printed,
+		"--display=synthetic", "--encoder=h264_vaapi",
 		"--log-level=debug",
 	)
 	for _, path := range []string{"/v1/host", "/v1/sessions", "/metrics"} {

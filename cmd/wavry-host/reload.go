@@ -146,7 +146,8 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	for _, text := range next.Warnings {
 		r.log.Warn("configuration", "problem", text)
 	}
-	r.log.Info("configuration read again", "event", event, "files", strings.Join(next.Files, " "), "applied", strings.Join(applied, " "),
+	r.log.Info("configuration read again", "event", event, "files", strings.Join(next.Files, " "+
+		""), "applied", strings.Join(applied, " "),
 		"needs_restart", strings.Join(restart, " "))
 	out := api.Reloaded{Applied: applied, NeedsRestart: restart}
 	before := r.current

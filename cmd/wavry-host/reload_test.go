@@ -69,7 +69,10 @@ type reloadRig struct {
 
 func newReloadRig(t *testing.T, text string) *reloadRig {
 	t.Helper()
-	rig := &reloadRig{manager: &noted{}, served: &served{}, path: write(t, "c.yaml", nested(text)), level: new(slog.LevelVar)}
+	rig := &reloadRig{
+		manager: &noted{}, served: &served{}, path: write(t, "c.yaml", nested(text)),
+		level: new(slog.LevelVar),
+	}
 	read := func() (*loaded, error) { return load(config.Sources{Path: rig.path}) }
 	l, err := read()
 	if err != nil {

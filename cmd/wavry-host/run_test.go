@@ -40,7 +40,12 @@ func TestExitCodes(t *testing.T) {
 		{"unknown command", nil, []string{"stream"}, exitUsage, "", "unexpected argument stream"},
 		{"unknown flag", nil, []string{"run", "--fsp=3"}, exitUsage, "", `did you mean "--fps"?`},
 		{"unknown flag without a command", nil, []string{"--fsp=3"}, exitUsage, "", `did you mean "--fps"?`},
-		{"command that lacks its own", nil, []string{"config"}, exitUsage, "", `expected one of "check", "print", "schema", "migrate"`},
+		{
+			"command that lacks its own", nil,
+			[]string{"config"},
+			exitUsage, "",
+			`expected one of "check", "print", "schema", "migrate"`,
+		},
 		{
 			"refused flag", nil,
 			[]string{"run", "--fps=0"},
@@ -53,8 +58,10 @@ func TestExitCodes(t *testing.T) {
 			exitUsage, "",
 			`wavry-host: --fps: "0" is not a whole number`,
 		},
-		{"refused file", nil, []string{"run", "--config", bad}, exitConfig, "", bad + ":1: displays.fps: 0 (a number) is not"},
-		{"refused file, checked", nil, []string{"config", "check", "--config", bad}, exitConfig, "", bad + ":1: displays.fps"},
+		{"refused file", nil, []string{"run", "--config", bad}, exitConfig, "", bad + ":1: displays.fps: 0 (a " +
+			"number) is not"},
+		{"refused file, checked", nil, []string{"config", "check", "--config", bad}, exitConfig, "", bad + ":1: " +
+			"displays.fps"},
 		{
 			"refused variable",
 			[]string{"WAVRY_HOST_DISPLAYS__FPS=0"},
@@ -88,7 +95,8 @@ func TestExitCodes(t *testing.T) {
 			`--init must be one of`,
 		},
 		{"unit", nil, []string{"service", "print", "--init=systemd", "--binary=/x"}, 0, "ExecStart=/x run\n", ""},
-		{"property list", nil, []string{"service", "print", "--init=launchd", "--binary=/x"}, 0, "<string>/x</string>", ""},
+		{"property " +
+			"list", nil, []string{"service", "print", "--init=launchd", "--binary=/x"}, 0, "<string>/x</string>", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := try(t, tc.env, tc.args...)
@@ -134,7 +142,8 @@ func TestServiceStatusForMachines(t *testing.T) {
 		Path      string
 		Installed bool
 	}
-	if err := json.Unmarshal([]byte(got.out), &st); err != nil || st.Path == "" || st.Installed || got.code != exitAbsent {
+	if err := json.Unmarshal([]byte(got.out), &st); err != nil || st.Path == "" || st.Installed ||
+		got.code != exitAbsent {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -147,7 +156,8 @@ func TestSecretsInVariablesAreNotRepeated(t *testing.T) {
 		{"ICE__SERVERS=[{urls: [turn:a], username: u, credential: [hunter2]}]", "run"},
 	} {
 		args := strings.Fields(c.command)
-		if got := try(t, []string{"WAVRY_HOST_" + c.variable}, args...); strings.Contains(got.out+got.errout, "hunter2") {
+		if got := try(t, []string{"WAVRY_HOST_" + c.variable}, args...); strings.Contains(got.out+got.errout,
+			"hunter2") {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}

@@ -11,20 +11,21 @@ import (
 // runningFlags say whether a command asks the running daemon or looks at this machine itself.
 type runningFlags struct {
 	Probe  bool   `help:"Look at this machine, and do not ask the running daemon. So do flags that set something."`
-	Socket string `placeholder:"PATH" help:"Socket of the daemon. Default: that of your own daemon, else that of the service."`
+	Socket string `placeholder:"PATH" help:"Socket of the daemon. Default: your own daemon's, else the service's."`
 }
 
 // daemon returns a client of the running daemon; nil if the command is to look itself.
 func (f runningFlags) daemon(a *app, s settingFlags) (*client, error) {
 	if f.Probe || s.given() {
 		if f.Socket != "" {
-			return nil, &coded{exitUsage, errors.New("--socket asks the running daemon, whose settings flags do not change")}
+			return nil, &coded{exitUsage, errors.New("--socket asks the running daemon, whose settings flags do " +
+				"not change")}
 		}
 		return nil, nil //nolint:nilnil // the command looks itself
 	}
 	c, err := clientFlags{Socket: f.Socket}.connect(a)
 	if err != nil && f.Socket == "" {
-		return nil, nil //nolint:nilnil,nilerr // no daemon runs
+		return nil, nil //nolint:nilnil // no daemon runs
 	}
 	return c, err
 }

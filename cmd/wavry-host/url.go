@@ -30,7 +30,10 @@ func (c *urlCmd) Run(a *app) error {
 		return err
 	}
 	if port == "0" {
-		return &coded{exitUsage, errors.New(`api.listen has port 0, so only the daemon's log has the port: see "api listening"`)}
+		return &coded{
+			exitUsage,
+			errors.New(`api.listen has port 0, so only the daemon's log has the port: see "api listening"`),
+		}
 	}
 	token, err := l.operatorToken(a, serviceTokenPath)
 	if err != nil {
@@ -43,7 +46,8 @@ func (c *urlCmd) Run(a *app) error {
 	say(a.stdout, "%s\n", withToken(l.pageURL(addr), token))
 	if token == "" {
 		say(
-			a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of auth.tokens_file or a grant\n",
+			a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of "+
+				"auth.tokens_file or a grant\n",
 		)
 	}
 	return nil

@@ -164,7 +164,10 @@ func fullConfig() Config {
 			},
 		},
 		Auth: Auth{
-			Grants:     []GrantIssuer{{Issuer: "https://gateway.example.net", Keys: "/etc/keys.json", Audience: "host7", MaxRole: "viewer"}},
+			Grants: []GrantIssuer{{
+				Issuer: "https://gateway.example.net", Keys: "/etc/keys.json",
+				Audience: "host7", MaxRole: "viewer",
+			}},
 			Token:      "0123456789abcdef",
 			TokensFile: "/etc/tokens",
 			Anonymous:  "none",
@@ -191,7 +194,10 @@ func fullConfig() Config {
 			MaxEncodings: 2,
 			Rules: []DisplayRule{
 				{Display: "x11:1", Hidden: true},
-				{Display: "x11:*", MaxViewers: 1, MaxBitrate: 4_000_000, FPS: 20, MaxSize: Size{1280, 720}, Weight: 300},
+				{
+					Display: "x11:*", MaxViewers: 1, MaxBitrate: 4_000_000, FPS: 20, MaxSize: Size{1280, 720},
+					Weight: 300,
+				},
 			},
 		},
 		Encoding: Encoding{

@@ -224,16 +224,30 @@ func TestContractBreaks(t *testing.T) {
 		change  func(*contractLine)
 		want    string
 	}{
-		"default":  {"displays.fps", func(l *contractLine) { l.Default = "30" }, `displays.fps has the default "30", not "60"`},
-		"flag":     {"displays.fps", func(l *contractLine) { l.Flag = "" }, "displays.fps has no flag --fps any more"},
-		"reload":   {"displays.fps", func(l *contractLine) { l.Reload = false }, "displays.fps is not applied by a reload any more"},
-		"secret":   {"auth.token", func(l *contractLine) { l.Secret = false }, "auth.token is not a secret any more"},
-		"maximum":  {"displays.fps", func(l *contractLine) { l.Schema["maximum"] = 120.0 }, "displays.fps has the maximum 120, not 240"},
-		"minimum":  {"displays.fps", func(l *contractLine) { l.Schema["minimum"] = 10.0 }, "displays.fps has the minimum 10, not 1"},
-		"type":     {"displays.fps", func(l *contractLine) { l.Schema["type"] = "string" }, "displays.fps is no integer any more"},
-		"word":     {"log.level", func(l *contractLine) { l.Schema["enum"] = []any{"info", "warn", "error"} }, "log.level does not accept debug any more"},
-		"pattern":  {"timeouts.linger", func(l *contractLine) { l.Schema["pattern"] = "^[0-9]+s$" }, "timeouts.linger must match ^[0-9]+s$"},
-		"variable": {"media.mtu", func(l *contractLine) { l.Variable = "X" }, "media.mtu is set by the variable X, not WAVRY_HOST_MEDIA__MTU"},
+		"default": {
+			"displays.fps", func(l *contractLine) { l.Default = "30" },
+			`displays.fps has the default "30", not "60"`,
+		},
+		"flag": {"displays.fps", func(l *contractLine) { l.Flag = "" }, "displays.fps has no flag --fps any more"},
+		"reload": {"displays.fps", func(l *contractLine) { l.Reload = false }, "displays.fps is not applied by " +
+			"a reload any more"},
+		"secret": {"auth.token", func(l *contractLine) { l.Secret = false }, "auth.token is not a secret any more"},
+		"maximum": {"displays.fps", func(l *contractLine) { l.Schema["maximum"] = 120.0 }, "displays.fps has " +
+			"the maximum 120, not 240"},
+		"minimum": {"displays.fps", func(l *contractLine) { l.Schema["minimum"] = 10.0 }, "displays.fps has the " +
+			"minimum 10, not 1"},
+		"type": {"displays.fps", func(l *contractLine) { l.Schema["type"] = "string" }, "displays.fps is no " +
+			"integer any more"},
+		"word": {
+			"log.level", func(l *contractLine) { l.Schema["enum"] = []any{"info", "warn", "error"} },
+			"log.level does not accept debug any more",
+		},
+		"pattern": {
+			"timeouts.linger", func(l *contractLine) { l.Schema["pattern"] = "^[0-9]+s$" },
+			"timeouts.linger must match ^[0-9]+s$",
+		},
+		"variable": {"media.mtu", func(l *contractLine) { l.Variable = "X" }, "media.mtu is set by the variable " +
+			"X, not WAVRY_HOST_MEDIA__MTU"},
 		"none": {
 			"media.tcp.port", func(l *contractLine) {
 				l.Schema = map[string]any{"type": "integer", "minimum": 1.0, "maximum": 65535.0}
@@ -246,7 +260,10 @@ func TestContractBreaks(t *testing.T) {
 			}, "displays.rules has elements whose value has no field weight any more",
 		},
 		"wider": {"displays.fps", func(l *contractLine) { l.Schema["maximum"] = 1000.0 }, ""},
-		"more":  {"log.level", func(l *contractLine) { l.Schema["enum"] = append(l.Schema["enum"].([]any), "trace") }, ""},
+		"more": {"log.level", func(l *contractLine) {
+			l.Schema["enum"] = append(l.Schema["enum"].([]any),
+				"trace")
+		}, ""},
 		"as well": {"displays.fps", func(l *contractLine) {
 			l.Schema = map[string]any{"anyOf": []any{map[string]any{"const": "auto"}, l.Schema}}
 		}, ""},

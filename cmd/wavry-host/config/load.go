@@ -170,7 +170,8 @@ func (l *Loaded) readFile(t *table, path string, must bool) []Problem {
 		l.Origin[s.Name] = where
 		var bad []Problem
 		for _, t := range s.field(&l.Config).decode(n) {
-			bad = append(bad, Problem{Where: fmt.Sprintf("%s:%d", path, t.at.Line), Text: s.Name + t.in + ": " + s.refuse(t)})
+			bad = append(bad, Problem{Where: fmt.Sprintf("%s:%d", path, t.at.Line), Text: s.Name + t.in + ": " +
+				"" + s.refuse(t)})
 		}
 		inline = inline || s.Secret
 		return bad
@@ -232,7 +233,8 @@ func (l *Loaded) readEnv(t *table, env []string) []Problem {
 // injected matches the variables that Kubernetes and Docker links set in every container for a service with the name
 // wavry-host, or with a name that begins so.
 var injected = regexp.MustCompile(`^WAVRY_HOST_(?:[A-Z0-9_]+_)?` +
-	`(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|NAME|ENV_[A-Z0-9_]+)$`)
+	`(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?|` +
+	`NAME|ENV_[A-Z0-9_]+)$`)
 
 func (l *Loaded) readFlags(t *table, flags map[string]string) []Problem {
 	var found []Problem

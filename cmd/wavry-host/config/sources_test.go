@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -21,7 +20,10 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 			Sources{Env: []string{"WAVRY_HOST_DISPLAYS__FSP=1"}},
 			`WAVRY_HOST_DISPLAYS__FSP: unknown variable; did you mean "WAVRY_HOST_DISPLAYS__FPS"?`, 78,
 		},
-		{Sources{Env: []string{"WAVRY_HOST_FPS=1"}}, `WAVRY_HOST_FPS: unknown variable: it is WAVRY_HOST_DISPLAYS__FPS now`, 78},
+		{
+			Sources{Env: []string{"WAVRY_HOST_FPS=1"}},
+			`WAVRY_HOST_FPS: unknown variable: it is WAVRY_HOST_DISPLAYS__FPS now`, 78,
+		},
 		{
 			Sources{Env: []string{"WAVRY_HOST_GRANT_KEYS=/k"}},
 			`WAVRY_HOST_GRANT_KEYS: unknown variable: it is part of auth.grants now`, 78,
@@ -32,7 +34,8 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 		},
 		{
 			Sources{Env: []string{"WAVRY_HOST_AUTH__TOKEN=hunter2"}},
-			"WAVRY_HOST_AUTH__TOKEN: the value is not text of 16 or more printable ASCII characters without spaces, or none",
+			"WAVRY_HOST_AUTH__TOKEN: the value is not text of 16 or more printable ASCII characters without " +
+				"spaces, or none",
 			78,
 		},
 		{Sources{Flags: flag("displays.fps", "500")}, `--fps: "500" is not a whole number from 1 to 240`, 64},
@@ -48,7 +51,8 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 			Sources{Env: []string{"WAVRY_HOST_ICE__SERVERS=stun:a,turn:b"}},
 			"WAVRY_HOST_ICE__SERVERS[1]: the server requires a username and a credential, or a secret, for turn:b", 78,
 		},
-		{Sources{Env: []string{"WAVRY_HOST_ICE__SERVERS=[{urls: ["}}, "WAVRY_HOST_ICE__SERVERS: the value is not YAML", 78},
+		{Sources{Env: []string{"WAVRY_HOST_ICE__SERVERS=[{urls: ["}}, "WAVRY_HOST_ICE__SERVERS: the value is not " +
+			"YAML", 78},
 		{
 			Sources{Env: []string{"WAVRY_HOST_ICE__SERVERS=[{urls: [stun:a], credential: [s3cret]}]"}},
 			"WAVRY_HOST_ICE__SERVERS[0].credential: the value is not printable text", 78,
@@ -58,7 +62,8 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 			"WAVRY_HOST_TIMEOUTS__LINGER: \"x\" is not a duration from 100ms to 10m\n" +
 				"--fps: \"0\" is not a whole number from 1 to 240", 78,
 		},
-		{Sources{Flags: flag("api.listen", "0.0.0.0:1")}, "--listen: api.listen: \"0.0.0.0:1\" can be reached from other " +
+		{Sources{Flags: flag("api.listen", "0.0.0.0:1")}, "--listen: api.listen: \"0.0.0.0:1\" can be reached " +
+			"from other " +
 			"machines, which requires api.tls.cert_file and api.tls.key_file, and " + credentialSettings +
 			"; or listen on 127.0.0.1", 64},
 		{
@@ -80,33 +85,6 @@ func TestVariablesAndFlagsThatAreRefused(t *testing.T) {
 	}
 }
 
-// A pipe would block a reload, and be empty at the next one.
-func TestFilesThatCannotBeRead(t *testing.T) {
-	folder := t.TempDir()
-	pipe, unreadable, large := filepath.Join(folder, "pipe"), filepath.Join(folder, "unreadable"), filepath.Join(folder, "large")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(unreadable, nil, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(large, make([]byte, MaxSize+1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]string{
-		pipe:       "it is not a regular file",
-		large:      "it is larger than 1048576 bytes",
-		unreadable: "open: permission denied",
-	} {
-		if path == unreadable && os.Geteuid() == 0 {
-			continue // root may read everything
-		}
-		if _, err := Load(Sources{Path: path}); err == nil || err.Error() != path+": "+want {
-			t.Errorf("got %v; want %s", err, want)
-		}
-	}
-}
-
 func TestDropInsOverrideInOrder(t *testing.T) {
 	folder := t.TempDir()
 	put := func(name, content string) string {
@@ -119,9 +97,11 @@ func TestDropInsOverrideInOrder(t *testing.T) {
 		}
 		return path
 	}
-	main := put("config.yaml", "displays: {fps: 10, cursor: false}\nmedia: {interfaces: [a, b]}\nauth: {token: 0123456789abcdef}\n")
+	main := put("config.yaml", "displays: {fps: 10, cursor: false}\nmedia: {interfaces: [a, b]}\nauth: {token: "+
+		"0123456789abcdef}\n")
 	role := put("conf.d/10-role.yaml", "displays:\n  fps: 20\n  bitrate: {max: 8M}\n")
-	host := put("conf.d/20-host.yaml", "displays: {fps: 30}\nmedia: {interfaces: [c]}\nauth: {token: 0123456789abcdef}\n")
+	host := put("conf.d/20-host.yaml", "displays: {fps: 30}\nmedia: {interfaces: [c]}\nauth: {token: "+
+		"0123456789abcdef}\n")
 	put("conf.d/.hidden.yaml", "nonsense: 1\n")
 	put("conf.d/README", "nonsense: 1\n")
 	ignored := put("conf.d/30.yml", "nonsense: 1\n")
@@ -130,7 +110,8 @@ func TestDropInsOverrideInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(l.Displays.FPS, l.Displays.Cursor, l.Displays.Bitrate.Max, l.Media.Interfaces) != "30 false 8000000 [c]" {
+	if fmt.Sprint(l.Displays.FPS, l.Displays.Cursor, l.Displays.Bitrate.Max, l.Media.Interfaces) != "30 false "+
+		"8000000 [c]" {
 		t.Errorf("got %+v", l.Config)
 	}
 	for name, want := range map[string]string{
@@ -191,7 +172,10 @@ func TestInjectedVariablesAreNotSettings(t *testing.T) {
 		!strings.Contains(l.Warnings[0], "WAVRY_HOST_MEDIA_PORT") {
 		t.Errorf("got %v, %+v", err, l)
 	}
-	for _, bad := range []string{"WAVRY_HOST_FSP=30", "WAVRY_HOST_MEDIA_PORTS=1-2", "WAVRY_HOST_SERVICE=x", "WAVRY_HOST_MEDIA__PORT=1"} {
+	for _, bad := range []string{
+		"WAVRY_HOST_FSP=30", "WAVRY_HOST_MEDIA_PORTS=1-2", "WAVRY_HOST_SERVICE=x",
+		"WAVRY_HOST_MEDIA__PORT=1",
+	} {
 		if _, err := Load(Sources{Env: []string{bad}}); err == nil {
 			t.Errorf("%s is accepted", bad)
 		}
@@ -222,7 +206,8 @@ func TestBooleansOfYAML11(t *testing.T) {
 			t.Errorf("%s: got %v; want %s", text, s.Value(&l.Config), want)
 		}
 	}
-	for _, text := range []string{"input: {from: true}", "encoding: {prefer: false}", "log: {level: off}", "media: {udp: {port: off}}"} {
+	for _, text := range []string{"input: {from: true}", "encoding: {prefer: false}", "log: {level: " +
+		"off}", "media: {udp: {port: off}}"} {
 		if _, err := Load(Sources{Path: write(t, "c.yaml", text+"\n")}); err == nil {
 			t.Errorf("%s is accepted", text)
 		}

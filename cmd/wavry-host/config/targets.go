@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -276,9 +277,7 @@ func (s items[T]) shape() map[string]any {
 	fields := map[string]any{}
 	for _, m := range s.members(&item) {
 		field := map[string]any{}
-		for k, v := range m.field.shape() {
-			field[k] = v
-		}
+		maps.Copy(field, m.field.shape())
 		if m.doc != "" {
 			field["description"] = m.doc
 		}

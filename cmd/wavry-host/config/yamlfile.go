@@ -13,9 +13,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decodeFile reads settings from YAML. It passes each value and its place to take. It returns problems of the file, and
-// what take refuses.
-func (t *table) decodeFile(name string, data []byte, take func(s Setting, n *yaml.Node, where string) []Problem) []Problem {
+// decodeFile reads settings from YAML. It passes each value and its place to take. It returns problems of the file,
+// and what take refuses.
+func (t *table) decodeFile(name string, data []byte, take func(s Setting, n *yaml.Node,
+	where string) []Problem,
+) []Problem {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
@@ -39,7 +41,8 @@ func (t *table) decodeFile(name string, data []byte, take func(s Setting, n *yam
 	}
 	if root.Kind != yaml.MappingNode {
 		return []Problem{{
-			Where: f.at(root), Text: "found " + kindOf(root) + "; want sections with lines of the form \"setting: value\"",
+			Where: f.at(root), Text: "found " + kindOf(root) + "; want sections with lines of the form " +
+				"\"setting: value\"",
 		}}
 	}
 	if n := f.countFormer(root); n > 2 && 2*n > len(root.Content)/2 {
@@ -78,7 +81,8 @@ func (f file) section(path string, n *yaml.Node) []Problem {
 		add := func(text string) { found = append(found, Problem{Where: f.at(e.key), Text: text}) }
 		switch {
 		case e.why != "":
-			add(strings.TrimSuffix(path, ".") + strings.Repeat(": ", min(len(path), 1)) + "key " + show(e.key) + " " + e.why)
+			add(strings.TrimSuffix(path, ".") + strings.Repeat(": ", min(len(path), 1)) + "key " +
+				"" + show(e.key) + " " + e.why)
 		case strings.Contains(e.key.Value, "."):
 			add(f.unknown(path, e.key.Value))
 		case known:
@@ -114,7 +118,8 @@ func (f file) unknown(path, key string) string {
 }
 
 func (f file) wasFormer(key string) string {
-	return fmt.Sprintf("unknown setting %q: it is %s now; \"wavry-host config migrate %s\" prints the file with sections",
+	return fmt.Sprintf("unknown setting %q: it is %s now; \"wavry-host config migrate %s\" prints the file with "+
+		"sections",
 		key, f.former[key], f.name)
 }
 

@@ -69,7 +69,9 @@ func TestChangeDuringRefinementReachesAViewer(t *testing.T) {
 	page := x.page(t)
 	s := x.square(t)
 	// At 500 kbit/s the page takes some seconds to become sharp, and a changed square takes a few pictures.
-	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.cursor=false", "displays.bitrate.fixed=500k"}})
+	h := startHost(t, hostOptions{
+		args: []string{"--display", x.id(), "displays.cursor=false", "displays.bitrate.fixed=500k"},
+	})
 	p, a := watchPage(t, h, webrtc.MimeTypeH264, loopback(t))
 	eventually(t, patience, "the page is being refined", func() error {
 		if h.metric(t, `wavry_host_still_pictures_total{kind="refine"}`) < 5 {

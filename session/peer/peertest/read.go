@@ -10,7 +10,7 @@ import (
 
 // read counts the complete pictures of a track.
 func (v *Viewer) read(track *webrtc.TrackRemote) {
-	size, key := 0, false
+	key := false
 	for {
 		p, _, err := track.ReadRTP()
 		if err != nil {
@@ -22,8 +22,7 @@ func (v *Viewer) read(track *webrtc.TrackRemote) {
 		v.mu.Lock()
 		v.bytes += len(p.Payload)
 		v.mu.Unlock()
-		n, begins, err := part(track.Codec().MimeType, p.Payload)
-		size += n
+		begins, err := part(track.Codec().MimeType, p.Payload)
 		key = key || begins
 		if err != nil {
 			v.mu.Lock()
@@ -35,27 +34,26 @@ func (v *Viewer) read(track *webrtc.TrackRemote) {
 		}
 		v.mu.Lock()
 		v.frames++
-		v.sizes = append(v.sizes, size)
 		if key {
 			v.keys++
 		}
 		v.mu.Unlock()
-		size, key = 0, false
+		key = false
 	}
 }
 
-// part returns the size of a payload's part of a picture, and reports whether the part shows a keyframe.
-func part(mime string, payload []byte) (size int, key bool, err error) {
+// part reports whether a payload shows a keyframe, and returns an error if the payload is malformed.
+func part(mime string, payload []byte) (key bool, err error) {
 	if mime == webrtc.MimeTypeVP9 {
 		var d codecs.VP9Packet
 		unit, err := d.Unmarshal(payload)
 		if err == nil && d.B && (unit[0]&0xf0 != 0x80 || (unit[0]&4 == 0) == d.P) {
 			err = fmt.Errorf("a frame that begins with %02x, P %v", unit[0], d.P)
 		}
-		return len(unit), d.B && !d.P, err
+		return d.B && !d.P, err
 	}
 	var d codecs.H264Packet
-	unit, err := d.Unmarshal(payload)
+	_, err = d.Unmarshal(payload)
 	// A keyframe has parameter sets (7), alone or in an aggregate (24), and an IDR slice (5), whole or in fragments
 	// (28).
 	switch kind := payload[0] & 0x1f; kind {
@@ -64,5 +62,5 @@ func part(mime string, payload []byte) (size int, key bool, err error) {
 	case 28:
 		key = len(payload) > 1 && payload[1]&0x1f == 5
 	}
-	return len(unit), key, err
+	return key, err
 }

@@ -52,7 +52,6 @@ type Viewer struct {
 	mu         sync.Mutex
 	frames     int
 	keys       int
-	sizes      []int // of the frames, in bytes
 	bytes      int   // of payload
 	malformed  error // the malformed pictures
 	track      *webrtc.TrackRemote
@@ -261,13 +260,6 @@ func (v *Viewer) Bytes() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.bytes
-}
-
-// Sizes returns the sizes of all pictures, in bytes.
-func (v *Viewer) Sizes() []int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return append([]int(nil), v.sizes...)
 }
 
 // Malformed returns an error if there was a malformed picture.
