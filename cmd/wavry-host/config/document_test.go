@@ -40,7 +40,7 @@ func TestDocumentsAreCurrent(t *testing.T) {
 	}
 }
 
-// settingsInFull has a table for each section. The last column but one tells which settings a reload applies.
+// settingsInFull has a table for each section. The last column but one shows the settings that a reload applies.
 func settingsInFull() string {
 	var b strings.Builder
 	for _, section := range Sections() {

@@ -129,7 +129,7 @@ func (l *Loaded) readFiles(t *table, src Sources) []Problem {
 	return found
 }
 
-// DropInFolder is the folder beside the file with files that override it.
+// DropInFolder is a folder next to the configuration file. Its files override that file.
 const DropInFolder = "conf.d"
 
 // dropIns lists the files in the folder of drop-ins for the file at path.

@@ -189,7 +189,7 @@ func gatewayTable() []Setting {
 			func(c *Config) *[]string { return &g(c).Pins },
 			"Pinned certificates: the gateway must present one of them, and it must be trusted.").was("gateway_pins"),
 		one("gateway.ca_file", Auto, or(Auto, path()), func(c *Config) *string { return &g(c).CAFile },
-			"PEM file of the authorities for the gateway's certificate. auto uses those of the system.").was("gateway_ca"),
+			"PEM file of the authorities for the gateway's certificate. auto uses the system's authorities.").was("gateway_ca"),
 		one("gateway.insecure", "false", boolean(), func(c *Config) *bool { return &g(c).Insecure },
 			"Allow ws:// to another machine. It exposes the token on the network. For development.").was("gateway_insecure"),
 	}
