@@ -23,8 +23,8 @@ type recipe struct {
 	created time.Time // of the session
 }
 
-// adaptation is the controller of one viewer and what it decided last. The controller is called by the goroutines that read
-// feedback, send packets and encode.
+// adaptation is the controller of one viewer and what it decided last. The controller is called by the goroutines that
+// read feedback, send packets and encode.
 type adaptation struct {
 	guard *guard.Guard
 	met   *Metrics
@@ -39,7 +39,7 @@ type adaptation struct {
 	mu         lockorder.Mutex[controllerLock]
 	recipe     recipe
 	controller adapt.Controller
-	recorder   *record.Recorder // the controller again, nil where it is not one that can be recorded
+	recorder   *record.Recorder // the controller again; nil if it cannot be recorded
 	targets    adapt.Targets
 	ticked     time.Time
 	seq        uint64
@@ -174,7 +174,8 @@ func (a *adaptation) delivered(s adapt.Source) {
 	})
 }
 
-// tick asks the controller for its targets, passes on what concerns the pacer, and reports whether a keyframe is wanted.
+// tick asks the controller for its targets, passes on what concerns the pacer, and reports whether a keyframe is
+// wanted.
 func (a *adaptation) tick() (t adapt.Targets, key bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -60,8 +60,8 @@ func (c *capacity) request(d Display, ceiling int, codec string) admission.Reque
 	}
 }
 
-// measure returns the load of the machine and of the pipelines. The encoders are those of a codec. Sessions are left to
-// the caller.
+// measure returns the load of the machine and of the pipelines, with the encoders of one codec. The caller adds the
+// sessions.
 func (c *capacity) measure(now time.Time, codec string) admission.Snapshot {
 	cfg := c.conf.get()
 	load := c.pool.Load(now, codec)
@@ -111,8 +111,9 @@ func (c *capacity) encoder(p encode.Profile, load pipeline.Load) admission.Encod
 	return e
 }
 
-// card returns what is known of the graphics card that an encoder encodes on, nil for nothing. perPixel is what a picture's pixel takes from the call to
-// the result, which is more than the engine works for it: where encodes run, what the engine does at the time is shared out among them.
+// card returns what is known of the graphics card that an encoder encodes on, nil for nothing. perPixel is what a
+// picture's pixel takes from the call to the result, which is more than the engine works for it: where encodes run,
+// what the engine does at the time is shared out among them.
 func card(gpus []GPU, p encode.Profile, perPixel float64, now pipeline.Pace) *admission.Card {
 	if !p.Hardware {
 		return nil
@@ -125,10 +126,14 @@ func card(gpus []GPU, p encode.Profile, perPixel float64, now pipeline.Pace) *ad
 	if now.PixelRate > 0 && g.Encoder > 0 {
 		perPixel = min(perPixel, g.Encoder/now.PixelRate)
 	}
-	return &admission.Card{Used: g.Encoder, PerPixel: perPixel, MemoryFree: max(0, g.Total-g.Used), MemoryTotal: g.Total}
+	return &admission.Card{
+		Used: g.Encoder, PerPixel: perPixel, MemoryFree: max(0, g.Total-g.Used),
+		MemoryTotal: g.Total,
+	}
 }
 
-// usualCodec returns the codec that is assumed for a session whose viewer is not known yet: most take the preferred one.
+// usualCodec returns the codec that is assumed for a session whose viewer is not known yet: most take the preferred
+// one.
 func (c *capacity) usualCodec() string {
 	if codecs := c.pool.Codecs(); len(codecs) > 0 {
 		return codecs[0]

@@ -53,7 +53,8 @@ func TestLimitsAloneMeasureNothing(t *testing.T) {
 			if c.fits != (err == nil) {
 				t.Errorf("got %v; want it admitted: %v", err, c.fits)
 			}
-			if r, ok := errors.AsType[*RefusalError](err); !c.fits && (!ok || r.Resource != string(admission.EncodeTime)) {
+			if r, ok := errors.AsType[*RefusalError](err); !c.fits && (!ok ||
+				r.Resource != string(admission.EncodeTime)) {
 				t.Errorf("got %v; want it refused for %s", err, admission.EncodeTime)
 			}
 		})
@@ -64,14 +65,18 @@ func TestRefusalSaysWhatIsShort(t *testing.T) {
 	b := &burden{l: Load{Cores: 4, CoresUsed: 3.3, MemoryFree: 8 << 30}}
 	h := openHouse(t, func(c *Config) { c.Load, c.EncoderInfo = b.read, measured(.02) })
 	defer h.close(t)
-	first, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+	first, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+		Display: "default",
+		Hold:    time.Minute,
+	})
 	if err != nil {
 		t.Fatalf("the first: %v", err)
 	}
 	_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
 	r, ok := errors.AsType[*RefusalError](err)
 	// 640x480 at 60 Hz take .37 cores, and 3.4 of 4 may be used.
-	if !ok || !errors.Is(err, ErrFull) || r.Resource != string(admission.CPU) || !strings.Contains(err.Error(), "3.67 of 4.00 cores") {
+	if !ok || !errors.Is(err, ErrFull) || r.Resource != string(admission.CPU) || !strings.Contains(err.Error(),
+		"3.67 of 4.00 cores") {
 		t.Fatalf("got %v", err)
 	}
 	if r.Fit != "" || r.RetryAfter < 5*time.Second || r.RetryAfter > 15*time.Second {
@@ -82,7 +87,10 @@ func TestRefusalSaysWhatIsShort(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range h.reservations.Capacity() {
-		want := map[string]int{"3840x2160@60": 0, "1920x1080@60": 0, "1280x720@60": 0, "1280x720@30": 4, "640x360@30": 16}
+		want := map[string]int{
+			"3840x2160@60": 0, "1920x1080@60": 0, "1280x720@60": 0, "1280x720@30": 4,
+			"640x360@30": 16,
+		}
 		if n, ok := want[c.Profile]; ok && c.More != n {
 			t.Errorf("%d more at %s, limited by %s; want %d", c.More, c.Profile, c.LimitedBy, n)
 		}
@@ -105,7 +113,10 @@ func TestPromisesCount(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
-			_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+			_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+				Display: "default",
+				Hold:    time.Minute,
+			})
 			switch {
 			case err == nil:
 				got.Add(1)
@@ -151,7 +162,9 @@ func TestLoadSheddingLowersTheLessImportantDisplay(t *testing.T) {
 	eventually(t, "the less important display is lowered", func() bool { return h.events(EventShed) > 0 })
 	// The first of them alone: while the cores stay in use, a further step follows each three seconds.
 	all := h.told()
-	if e := all[slices.IndexFunc(all, func(e EventRecord) bool { return e.Kind == EventShed.String() })]; e.Display != "other" || e.To != admission.HalfRate.String() {
+	if e := all[slices.IndexFunc(all,
+		func(e EventRecord) bool { return e.Kind == EventShed.String() })]; e.Display != "other" ||
+		e.To != admission.HalfRate.String() {
 		t.Errorf("%+v", e)
 	}
 	fps := func(id string) int {
@@ -197,7 +210,10 @@ func BenchmarkRefusal(b *testing.B) {
 		load.mu.Lock()
 		load.l.Cores = 1000
 		load.mu.Unlock()
-		if _, err := h.reservations.Reserve(b.Context(), admission.ReservationRequest{Display: "default", Hold: 2 * time.Minute, Key: fmt.Sprint(i)}); err != nil {
+		if _, err := h.reservations.Reserve(b.Context(), admission.ReservationRequest{
+			Display: "default",
+			Hold:    2 * time.Minute, Key: fmt.Sprint(i),
+		}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -206,7 +222,8 @@ func BenchmarkRefusal(b *testing.B) {
 	load.mu.Unlock()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := h.reservations.Reserve(b.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
+		if _, err := h.reservations.Reserve(b.Context(),
+			admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
 			b.Fatal(err)
 		}
 	}
@@ -225,7 +242,10 @@ func bench(of map[string]float64) func() []EncoderInfo {
 // gpuHouse is a host with a graphics card that has room for so many encodes, and many displays.
 func gpuHouse(t *testing.T, b *burden, room int, change func(*Config)) *house {
 	// As long as .002 and .02 s for a million pixels are.
-	gpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "fake_nvenc", Hardware: true}, Limit: room, Took: 600 * time.Microsecond})
+	gpu := encodetest.New(encodetest.Config{
+		Profile: encode.Profile{Name: "fake_nvenc", Hardware: true},
+		Limit:   room, Took: 600 * time.Microsecond,
+	})
 	cpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "fake"}, Took: 6 * time.Millisecond})
 	var screens []*screen
 	for range 12 {
@@ -254,7 +274,8 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	h := gpuHouse(t, b, 0, nil)
 	defer h.close(t)
 	for i := range 12 { // each takes 3.7 % of the encoder's time
-		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", i), Hold: time.Minute}); err != nil {
+		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d",
+			i), Hold: time.Minute}); err != nil {
 			t.Fatalf("place %d: %v", i, err)
 		}
 	}
@@ -269,14 +290,16 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	b.mu.Unlock()
 	_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
 	r, ok := errors.AsType[*RefusalError](err)
-	if !ok || r.Resource != string(admission.GPU) || !strings.Contains(err.Error(), "84 %") || r.Fit != "640x360@30" || r.RetryAfter < 5*time.Second {
+	if !ok || r.Resource != string(admission.GPU) || !strings.Contains(err.Error(), "84 "+
+		"%") || r.Fit != "640x360@30" || r.RetryAfter < 5*time.Second {
 		t.Errorf("got %v, %+v", err, r)
 	}
 	b.mu.Lock()
 	b.l.GPUs[1].Encoder, b.l.GPUs[1].Used = 0, 8<<30-300<<20 // of which the twelve places take 7 MB each
 	b.mu.Unlock()
 	_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "d0"})
-	if r, ok := errors.AsType[*RefusalError](err); !ok || r.Resource != string(admission.GPUMemory) || !strings.Contains(err.Error(), "215 MB of the graphics card's memory") || r.RetryAfter < 15*time.Second {
+	if r, ok := errors.AsType[*RefusalError](err); !ok || r.Resource != string(admission.GPUMemory) ||
+		!strings.Contains(err.Error(), "215 MB of the graphics card's memory") || r.RetryAfter < 15*time.Second {
 		t.Errorf("got %v, %+v", err, r)
 	}
 	b.mu.Lock()
@@ -287,9 +310,11 @@ func TestGraphicsCardIsShort(t *testing.T) {
 	}
 }
 
-// What the hardware has no room for is encoded in software while there are cores for it, and refused after that; the limit is shown.
+// What the hardware has no room for is encoded in software while there are cores for it, and refused after that; the
+// limit is shown.
 func TestBeyondTheHardware(t *testing.T) {
-	b := &burden{l: Load{Cores: 4, CoresUsed: 2, MemoryFree: 8 << 30}} // 1.4 cores are left, .37 for an encode in software
+	// 1.4 cores are left, .37 for an encode in software.
+	b := &burden{l: Load{Cores: 4, CoresUsed: 2, MemoryFree: 8 << 30}}
 	h := gpuHouse(t, b, 2, nil)
 	defer h.close(t)
 	watch := func(display string) *remote {
@@ -314,23 +339,29 @@ func TestBeyondTheHardware(t *testing.T) {
 		t.Errorf("sessions by encoder: %v; want two on hardware and one beside it", on)
 	}
 	for _, e := range h.Host().Encoders {
-		if want := e.Name == "fake_nvenc"; e.LimitLearnt != want || want && (e.SessionLimit != 2 || e.Sessions != 2 || e.InUse) {
+		if want := e.Name == "fake_nvenc"; e.LimitLearnt != want || want && (e.SessionLimit != 2 ||
+			e.Sessions != 2 || e.InUse) {
 			t.Errorf("%+v", e)
 		}
 	}
 	var err error
 	n := 3
 	for ; n < 12 && err == nil; n++ {
-		_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: fmt.Sprint("d", n), Hold: time.Minute})
+		_, err = h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+			Display: fmt.Sprint("d", n),
+			Hold:    time.Minute,
+		})
 	}
 	r, ok := errors.AsType[*RefusalError](err)
-	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "the hardware runs 2 encodings at most, and without it") {
+	if !ok || r.Resource != string(admission.Encoders) || !strings.Contains(err.Error(), "the hardware runs 2 "+
+		"encodings at most, and without it") {
 		t.Errorf("place %d: %v", n, err)
 	}
 	if n < 5 {
 		t.Errorf("refused at %d, though there are cores for three encodes", n)
 	}
-	if c := h.reservations.Capacity()[5]; c.Profile != "1280x720@30" || c.LimitedBy != string(admission.Encoders) || c.More != 0 {
+	if c := h.reservations.Capacity()[5]; c.Profile != "1280x720@30" ||
+		c.LimitedBy != string(admission.Encoders) || c.More != 0 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -363,7 +394,7 @@ func TestEncodesArePromised(t *testing.T) {
 	}
 }
 
-// timekeeper is a controller that notes how long it is told that pictures took. It keeps the frame rate, whatever becomes of the path.
+// timekeeper is a controller that records the reported times of pictures. It keeps the frame rate on any path.
 type timekeeper struct {
 	adapt.Controller
 	fps     int
@@ -381,7 +412,8 @@ func (k timekeeper) OnSource(s adapt.Source) {
 	k.Controller.OnSource(s)
 }
 
-// While the host is saturated the controllers do not take the encoder for slow: relief lowers the least important, where they would all step down.
+// While the host is saturated the controllers do not take the encoder for slow: relief lowers the least important,
+// where they would all step down.
 func TestControllersLeaveTheHostsLoadToShedding(t *testing.T) {
 	b := &burden{l: Load{Cores: 2, CoresUsed: .5, CoresNow: 2}}
 	var longest atomic.Int64
@@ -407,5 +439,6 @@ func TestControllersLeaveTheHostsLoadToShedding(t *testing.T) {
 	b.mu.Lock()
 	b.l.CoresNow = 1
 	b.mu.Unlock()
-	eventually(t, "the encoder is slow by itself", func() bool { return time.Duration(longest.Load()) >= 45*time.Millisecond })
+	eventually(t, "the encoder is slow by "+
+		"itself", func() bool { return time.Duration(longest.Load()) >= 45*time.Millisecond })
 }

@@ -21,8 +21,8 @@ type catalog struct {
 	first string // the default display at the last look; it belongs to the janitor
 }
 
-// list returns the displays that may be watched, the default first. One that has viewers is among them whether or not it is
-// found at the moment.
+// list returns the displays that may be watched, the default first. It includes displays with viewers even while a look
+// does not find them.
 func (c *catalog) list(ctx context.Context) []Display {
 	cfg := c.conf.get()
 	list := slices.Clone(cfg.Displays(ctx))
@@ -48,12 +48,13 @@ func (c *catalog) find(ctx context.Context, id string) (Display, error) {
 	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
 }
 
-// largest returns the largest picture that a viewer of display d may be sent, whose picture has a given size at present: it
-// may be moved to any other display.
+// largest returns the largest picture that a viewer of display d may be sent, whose picture has a given size at
+// present: it may be moved to any other display.
 func (c *catalog) largest(ctx context.Context, d Display, size image.Point) encode.Stream {
 	cfg := c.conf.get()
 	best := cfg.rule(d.ID).size(size)
-	most := encode.Stream{FPS: cfg.fps(d.ID), BitsPerSecond: cfg.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max}
+	most := encode.Stream{FPS: cfg.fps(d.ID), BitsPerSecond: cfg.adaptation(encode.MinSide, encode.MinSide,
+		adapt.PriceFree, 0).WithDefaults().Max}
 	for _, d := range c.list(ctx) {
 		p := cfg.rule(d.ID).size(image.Pt(d.Width, d.Height))
 		most.FPS = max(most.FPS, cfg.fps(d.ID))
@@ -65,8 +66,8 @@ func (c *catalog) largest(ctx context.Context, d Display, size image.Point) enco
 	return most
 }
 
-// noteDefault makes it known when another display has become the default. Sessions stay where they are. The janitor calls
-// it.
+// noteDefault makes it known when another display has become the default. Sessions stay where they are. The janitor
+// calls it.
 func (c *catalog) noteDefault(ctx context.Context) {
 	displays := c.list(ctx)
 	if len(displays) == 0 || displays[0].ID == c.first {

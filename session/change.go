@@ -16,7 +16,8 @@ import (
 // ErrBadChange means that a session cannot be changed like that.
 var ErrBadChange = errors.New("session: change not possible")
 
-// The weights of sessions: who has twice the weight gets twice the uplink where that is short, and who has the least is lowered first.
+// The weights of sessions: who has twice the weight gets twice the uplink where that is short, and who has the least
+// is lowered first.
 const (
 	minWeight, defaultWeight, maxWeight = 1, 100, 1000
 )
@@ -127,8 +128,8 @@ func (c *limits) sessionWeight() int {
 	return c.weight
 }
 
-// Change changes a session that runs. It is checked whole before anything of it is done. Another display is shown from its first keyframe on; until then the
-// old one is.
+// Change changes a session that runs. It is checked whole before anything of it is done. Another display is shown from
+// its first keyframe on; until then the old one is.
 func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, error) {
 	h, err := m.registry.find(id)
 	if err != nil {
@@ -165,7 +166,8 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 func (c *Config) checkChange(change Change) error {
 	least := c.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Min
 	if change.MaxBitrate != nil && *change.MaxBitrate != 0 && *change.MaxBitrate < least {
-		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per second", ErrBadChange, *change.MaxBitrate, least)
+		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per "+
+			"second", ErrBadChange, *change.MaxBitrate, least)
 	}
 	if change.Weight != nil && (*change.Weight < minWeight || *change.Weight > maxWeight) {
 		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *change.Weight, minWeight, maxWeight)

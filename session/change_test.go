@@ -16,7 +16,8 @@ import (
 	"wavryhost/session/pipeline"
 )
 
-// A session that is not connected has no rate of its own yet. It has to find a place on a display all of whose encodings are in use.
+// A session that is not connected has no rate of its own yet. It must find a place on a display whose encodings are all
+// in use.
 func TestUnconnectedSessionMovesToADisplayWithoutAFreeEncoding(t *testing.T) {
 	h := openHouse(t, twoDisplays())
 	defer h.close(t)
@@ -75,13 +76,17 @@ func (*watching) Missed()                                           {}
 func (*watching) Reassign(*pipeline.Encoding)                       {}
 func (*watching) Applied(adapt.Applied)                             {}
 
-// A change of display that fails leaves nothing behind: the session is reckoned with as before.
+// A change of display that fails leaves nothing behind. The session's load counts as before.
 func TestFailedChangeOfDisplayIsUndone(t *testing.T) {
 	h := openHouse(t, func(c *Config) {
 		c.Uplink, c.MaxSessions = 1_000_000_000, 1000
 		displays := c.Displays
 		c.Displays = func(ctx context.Context) []Display {
-			d := Display{ID: "dark", Width: 7680, Height: 4320, Open: func(context.Context, capture.Demand) (capture.Source, error) { return nil, errTest }}
+			d := Display{ID: "dark", Width: 7680, Height: 4320, Open: func(context.Context,
+				capture.Demand,
+			) (capture.Source, error) {
+				return nil, errTest
+			}}
 			return append(displays(ctx), d)
 		}
 	})
@@ -94,7 +99,8 @@ func TestFailedChangeOfDisplayIsUndone(t *testing.T) {
 	}
 	before := h.reservations.Capacity()
 	if before[0].LimitedBy != string(admission.Uplink) {
-		t.Fatalf("capacity is limited by %s; want the uplink, whose use shows the load that is assumed", before[0].LimitedBy)
+		t.Fatalf("capacity is limited by %s; want the uplink, whose use shows the load that is "+
+			"assumed", before[0].LimitedBy)
 	}
 	if _, err := h.Change(t.Context(), a.ID, Change{Display: new("dark")}); !errors.Is(err, ErrNoPicture) {
 		t.Fatalf("got %v; want ErrNoPicture", err)
@@ -109,7 +115,10 @@ func TestBadCeilingOfAnOfferIsNoReservation(t *testing.T) {
 	defer h.close(t)
 	r := newRemote(t)
 	defer r.close()
-	if _, err := h.Create(t.Context(), Offer{Display: "test", SDP: r.offer(false), MaxBitrate: 1}); !errors.Is(err, ErrBadChange) {
+	if _, err := h.Create(t.Context(), Offer{
+		Display: "test", SDP: r.offer(false),
+		MaxBitrate: 1,
+	}); !errors.Is(err, ErrBadChange) {
 		t.Fatalf("got %v; want ErrBadChange", err)
 	}
 	for reason, want := range map[string]float64{refusedReservation: 0, refusedMalformed: 1} {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The wall clock may be put forward or back by hours: how long nothing was heard of a viewer is counted by the monotonic one.
+// The wall clock may be put forward or back by hours: how long nothing was heard of a viewer is counted by the
+// monotonic one.
 func TestStepOfTheWallClockIsNoSilence(t *testing.T) {
 	var i instant
 	i.set(time.Now())

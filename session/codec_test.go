@@ -82,9 +82,20 @@ func TestRefusalSaysWhichCodecsThereAre(t *testing.T) {
 		encoders     []encode.Factory
 		words        []string
 	}{
-		{"of one codec", webrtc.MimeTypeVP8, "", []encode.Factory{encoderOf(encode.H264)}, []string{"takes VP8,", "encodes H264"}},
-		{"of two", webrtc.MimeTypeVP8, "", []encode.Factory{encoderOf(encode.VP9), encoderOf(encode.H264)}, []string{"takes VP8,", "encodes H264, VP9"}},
-		{"ten bits", webrtc.MimeTypeVP9, "profile-id=2", []encode.Factory{encoderOf(encode.VP9)}, []string{"takes no codec,", "encodes VP9"}},
+		{"of one codec", webrtc.MimeTypeVP8, "", []encode.Factory{encoderOf(encode.H264)}, []string{"takes " +
+			"VP8,", "encodes H264"}},
+		{
+			"of " +
+				"two", webrtc.MimeTypeVP8, "",
+			[]encode.Factory{encoderOf(encode.VP9), encoderOf(encode.H264)},
+			[]string{"takes VP8,", "encodes H264, VP9"},
+		},
+		{
+			"ten " +
+				"bits", webrtc.MimeTypeVP9, "profile-id=2",
+			[]encode.Factory{encoderOf(encode.VP9)},
+			[]string{"takes no codec,", "encodes VP9"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := openHouse(t, func(cfg *Config) { cfg.Encoders = c.encoders })
@@ -116,7 +127,7 @@ func TestOneEncodeIsOfOneCodec(t *testing.T) {
 	one.watch(h)
 	one.playing(t, 1)
 
-	// Who takes several codecs gets the one that is encoded.
+	// A viewer that decodes several codecs gets the codec that is encoded already.
 	both := newRemote(t)
 	defer both.close()
 	both.watch(h)

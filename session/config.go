@@ -18,10 +18,10 @@ import (
 
 // Config is what an operator and the drivers give to a Manager.
 type Config struct {
-	// Displays returns the displays of the machine, the first being the default. It is called for each request and must be
-	// quick.
+	// Displays returns the displays of the machine, the first being the default. It is called for each request and
+	// must be quick.
 	Displays func(ctx context.Context) []Display
-	// Encoders open encoders, best first. At least one is needed; a viewer gets those of its codec.
+	// Encoders open encoders, best first. At least one is needed. A viewer gets an encoder of its codec.
 	Encoders []encode.Factory
 	// EncoderInfo returns all encoder candidates, the unusable ones too, for the control API. It may be nil.
 	EncoderInfo func() []EncoderInfo
@@ -30,19 +30,21 @@ type Config struct {
 
 	// Version is the program's, for recordings.
 	Version string
-	// RecordingLimit is how many bytes of events the flight recorder of each session keeps. It defaults to record.DefaultLimit.
+	// RecordingLimit is how many bytes of events the flight recorder of each session keeps. It defaults to
+	// record.DefaultLimit.
 	RecordingLimit int
 
 	// MaxSessions is how many sessions there may be at a time. It defaults to 16.
 	MaxSessions int
 	// MaxEncodings is the maximum number of concurrent encodings of one display, from 1 to 3. It defaults to 3.
 	MaxEncodings int
-	// OnProbation makes the host begin with a probation: it takes ProbationSessions sessions at most, 2 by default, until it has served a viewer
-	// and nothing failed for the time of Probation, which defaults to 10 minutes.
+	// OnProbation makes the host begin with a probation: it takes ProbationSessions sessions at most, 2 by default,
+	// until it has served a viewer and nothing failed for the time of Probation, which defaults to 10 minutes.
 	OnProbation       bool
 	Probation         time.Duration
 	ProbationSessions int
-	// Load returns how busy the machine is; nil where that is not known. It is called for each request and must be quick.
+	// Load returns how busy the machine is; nil where that is not known. It is called for each request and must be
+	// quick.
 	Load func() Load
 	// Uplink is what the host may send, in bits per second, 0 for no limit: sessions share it by weight.
 	Uplink int
@@ -52,10 +54,10 @@ type Config struct {
 	Rules []Rule
 	// FPS is the highest frame rate. It defaults to 60.
 	FPS int
-	// MinBitrate, MaxBitrate and StartBitrate are those of each viewer, in bits per second; zero ones are left to adapt.
+	// MinBitrate, MaxBitrate and StartBitrate apply to each viewer, in bits per second. For 0, adapt decides.
 	MinBitrate, MaxBitrate, StartBitrate int
-	// LocalStartBitrate is what a viewer begins with whose path ends on this machine or on a network that it is part of, where that is more
-	// than StartBitrate and within MaxBitrate. 0 makes no difference.
+	// LocalStartBitrate is what a viewer begins with whose path ends on this machine or on a network that it is part
+	// of, where that is more than StartBitrate and within MaxBitrate. 0 makes no difference.
 	LocalStartBitrate int
 	// FixedBitrate, when not 0, is the bitrate of every viewer whatever its network does.
 	FixedBitrate int
@@ -64,17 +66,19 @@ type Config struct {
 
 	// Input is whose input is taken. It defaults to that of controllers and operators.
 	Input InputPolicy
-	// ControlIdle is how long whoever controls a display may give no input before somebody else can. It defaults to 15 s: long enough to read
-	// what came of the last key, short enough that a colleague waits rather than asks.
+	// ControlIdle is the time without input after which another session may take control of a display. The default of
+	// 15 s is long enough to read the effect of the last key, and short enough that a colleague waits rather than asks.
 	ControlIdle time.Duration
 
-	// ICEServers are the STUN and TURN servers of this host and its viewers; ICERegions are the regions whose servers go first, best first.
+	// ICEServers are the STUN and TURN servers of this host and its viewers; ICERegions are the regions whose servers
+	// go first, best first.
 	ICEServers []relay.Server
 	ICERegions []string
-	// MediaPort, when not 0, is the one UDP port of all sessions, MediaTCPPort the one TCP port that viewers behind firewalls come in by (RFC 6544).
+	// MediaPort, when not 0, is the one UDP port of all sessions, MediaTCPPort the one TCP port that viewers behind
+	// firewalls come in by (RFC 6544).
 	MediaPort, MediaTCPPort uint16
-	// MaxPerOwner is how many sessions one owner may have that is no operator. It defaults to 3: the running one, and those of a page that was just reloaded, which end
-	// when their silence is noticed.
+	// MaxPerOwner is the maximum number of sessions of an owner that is not an operator. It defaults to 3: the running
+	// session, and sessions of a page that was reloaded, which end when their silence is noticed.
 	MaxPerOwner int
 	// MediaTCPConnections is how many connections MediaTCPPort takes at a time. It defaults to 128.
 	MediaTCPConnections int
@@ -86,29 +90,32 @@ type Config struct {
 	Interfaces []string
 	// Addresses are the networks, as 192.0.2.0/24, whose local addresses are used for media. Empty means all.
 	Addresses []netip.Prefix
-	// ViewerNetworks are the networks that viewers, and their relays, may be in. Empty means all. Addresses that are nobody's
-	// (loopback unless Loopback is set, link-local, multicast, unspecified, reserved) are refused in any case.
+	// ViewerNetworks are the networks that viewers, and their relays, may be in. Empty means all. Addresses that are
+	// nobody's (loopback unless Loopback is set, link-local, multicast, unspecified, reserved) are refused in any
+	// case.
 	ViewerNetworks []netip.Prefix
 	// Loopback keeps all media traffic on the loopback address: 127.0.0.1, or ::1 on a host without it.
 	Loopback bool
-	// NAT1To1 lists the public addresses of a one-to-one NAT in front of this host; they are announced in place of the
-	// local ones.
+	// NAT1To1 lists the public addresses of a one-to-one NAT in front of this host. They replace the local addresses in
+	// answers.
 	NAT1To1 []string
 	// MTU is the largest RTP packet in bytes. It defaults to 1200.
 	MTU int
 
 	// ConnectTimeout is how long a viewer may take to connect. It defaults to 10 s.
 	ConnectTimeout time.Duration
-	// DisconnectTimeout is how long a session waits for a viewer of whom nothing is heard, or for an ICE restart. Noticing takes 5 to
-	// 6 s of it. It defaults to 10 s.
+	// DisconnectTimeout is how long a session waits for a silent viewer, or for an ICE restart. Detection takes 5 to 6
+	// s of it. It defaults to 10 s.
 	DisconnectTimeout time.Duration
-	// SilenceTimeout is how long a connected viewer that is being sent to may go without any RTCP. It defaults to 30 s.
+	// SilenceTimeout is how long a connected viewer that is being sent to may go without any RTCP. It defaults to 30
+	// s.
 	SilenceTimeout time.Duration
 	// ShutdownTimeout bounds the end of all sessions when Run's context ends. It defaults to 5 s.
 	ShutdownTimeout time.Duration
 	// GatherTimeout bounds the wait for candidates of ICEServers before an answer is given. It defaults to 1 s.
 	GatherTimeout time.Duration
-	// Linger is how long a display stays open after its last viewer left, so that a reload is quick. It defaults to 2 s.
+	// Linger is how long a display stays open after its last viewer left, so that a reload is quick. It defaults to 2
+	// s.
 	Linger time.Duration
 }
 
@@ -164,7 +171,8 @@ func (c Config) Validate() error {
 	case c.ProbationSessions < 1:
 		return fmt.Errorf("session: %d sessions of a probation are not one or more", c.ProbationSessions)
 	case c.MaxEncodings < 1 || c.MaxEncodings > pipeline.MaxEncodings:
-		return fmt.Errorf("session: %d encodings of a display are not from 1 to %d", c.MaxEncodings, pipeline.MaxEncodings)
+		return fmt.Errorf("session: %d encodings of a display are not from 1 to "+
+			"%d", c.MaxEncodings, pipeline.MaxEncodings)
 	case c.MTU < 576 || c.MTU > 1500:
 		return fmt.Errorf("session: packet size %d is not from 576 to 1500", c.MTU)
 	case c.UDPPortMax < c.UDPPortMin || (c.UDPPortMin == 0) != (c.UDPPortMax == 0):
@@ -187,7 +195,8 @@ func (c Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"connect": c.ConnectTimeout, "disconnect": c.DisconnectTimeout, "silence": c.SilenceTimeout,
-		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger, "probation": c.Probation, "control": c.ControlIdle,
+		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger, "probation": c.Probation,
+		"control": c.ControlIdle,
 	} {
 		if d < 0 {
 			return fmt.Errorf("session: %s timeout %v is negative", name, d)

@@ -50,7 +50,10 @@ func TestConfigNamesTheFieldThatCannotWork(t *testing.T) {
 
 func TestAViewerThatJoinsStartsAtTheRateOfTheOthers(t *testing.T) {
 	c := Config{StartBitrate: 1_000_000, MaxBitrate: 8_000_000}.withDefaults()
-	for _, r := range []struct{ running, want int }{{0, 1_000_000}, {500_000, 1_000_000}, {5_000_000, 5_000_000}, {9_000_000, 1_000_000}} {
+	for _, r := range []struct{ running, want int }{{0, 1_000_000}, {500_000, 1_000_000}, {
+		5_000_000,
+		5_000_000,
+	}, {9_000_000, 1_000_000}} {
 		if got := c.adaptation(640, 480, adapt.PriceFree, r.running).WithDefaults().Start; got != r.want {
 			t.Errorf("with %d running it starts at %d; want %d", r.running, got, r.want)
 		}

@@ -31,7 +31,8 @@ type opener struct {
 	watched  *watched
 	relays   *relay.Watch
 	network  *peer.Network
-	// crowded reports whether pictures are late because of the host's load while load shedding can do something about it.
+	// crowded reports whether pictures are late because of the host's load while load shedding can do something about
+	// it.
 	crowded func() bool
 	// settle is the time after which the route of media counts although the viewer has not sent its address.
 	settle time.Duration
@@ -113,8 +114,8 @@ func within(a adapt.Config, ceiling int) adapt.Config {
 	return a
 }
 
-// choose returns the codec for a viewer that takes one of the host's at least: the first of the host's, unless its display may have no more encodes and one of
-// another codec runs.
+// choose returns the codec for a viewer that takes one of the host's at least: the first of the host's, unless its
+// display may have no more encodes and one of another codec runs.
 func (p *opener) choose(takes, has []string, d Display) string {
 	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
 	for _, codec := range common {
@@ -126,7 +127,9 @@ func (p *opener) choose(takes, has []string, d Display) string {
 }
 
 // connect makes all that a session holds and answers the offer.
-func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, codec string) (_ *viewer, sdp string, err error) {
+func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, codec string) (_ *viewer,
+	sdp string, err error,
+) {
 	id := newID()
 	v := &viewer{
 		owner: owner{emit: p.emit, crowded: p.crowded, doubt: p.relays.Doubt},
@@ -160,9 +163,10 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.adaptation.guard, v.adaptation.met = v.guard, p.met
 	v.adaptation.live, v.adaptation.changed = &v.live, v.transition
 	v.adaptation.recipe = recipe{
-		config: within(p.conf.get().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling), make: p.conf.get().NewController,
-		about: record.About{Version: p.conf.get().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
-		limit: p.conf.get().RecordingLimit, local: p.registry.localStart(), created: v.created,
+		config: within(p.conf.get().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling),
+		make:   p.conf.get().NewController,
+		about:  record.About{Version: p.conf.get().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
+		limit:  p.conf.get().RecordingLimit, local: p.registry.localStart(), created: v.created,
 	}
 	if err := v.adaptation.begin(); err != nil {
 		return nil, "", err

@@ -54,7 +54,8 @@ func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
 		}
 		// A display with viewers is listed though it is not found any more.
 		list := m.Host().Displays
-		if len(list) != 2 || list[0].ID != "x11:0" || list[1].ID != "virtual" || list[1].State != pipeline.Live.String() || list[1].Viewers != 1 {
+		if len(list) != 2 || list[0].ID != "x11:0" || list[1].ID != "virtual" ||
+			list[1].State != pipeline.Live.String() || list[1].Viewers != 1 {
 			t.Errorf("got displays %+v; want the new default and the one that is watched", list)
 		}
 		f.release()

@@ -9,8 +9,8 @@ import (
 const (
 	// undeliveredNoPicture: no picture was sent.
 	undeliveredNoPicture = "no_picture"
-	// undeliveredUnpacked: pictures are made, and nothing of them can be put into packets; undeliveredUnsent: the transport
-	// takes none of the packets.
+	// undeliveredUnpacked: pictures are made, and nothing of them can be put into packets; undeliveredUnsent: the
+	// transport takes none of the packets.
 	undeliveredUnpacked = "not_packetized"
 	undeliveredUnsent   = "not_sent"
 	// undeliveredNoFeedback: nothing was heard of the viewer since it connected.
@@ -19,17 +19,22 @@ const (
 	undeliveredRequests = "keyframe_requests"
 )
 
-var undeliveredReasons = []string{undeliveredNoPicture, undeliveredUnpacked, undeliveredUnsent, undeliveredNoFeedback, undeliveredRequests}
+var undeliveredReasons = []string{
+	undeliveredNoPicture, undeliveredUnpacked, undeliveredUnsent,
+	undeliveredNoFeedback, undeliveredRequests,
+}
 
 const (
 	// deliverWithin is how long after the connection the first picture may take to be there.
 	deliverWithin = 5 * time.Second
-	// manyRequests within requestsWithin are more than a path makes that carries a picture: pages ask once a second at most while they have none.
+	// manyRequests within requestsWithin are more than a path makes that carries a picture: pages ask once a second at
+	// most while they have none.
 	manyRequests, requestsWithin = 5, 10 * time.Second
 )
 
-// errNoHandshake is what speaks for a handshake that is not over in time: checks of ICE are small packets.
-var errNoHandshake = errors.New("ICE found a path that DTLS does not pass: it drops large packets (a small MTU, and no ICMP), or a firewall " +
+// errNoHandshake explains a handshake timeout: checks of ICE are small packets, and packets of DTLS are large.
+var errNoHandshake = errors.New("ICE found a path that DTLS does not pass: it drops large packets (a small MTU, " +
+	"and no ICMP), or a firewall " +
 	"drops DTLS")
 
 // requests are the newest keyframe requests of a viewer.
@@ -43,7 +48,7 @@ func (r *requests) note(now time.Time) {
 	r.next = (r.next + 1) % manyRequests
 }
 
-// many tells whether as many came lately.
+// many reports whether as many came lately.
 func (r *requests) many(now time.Time) bool {
 	oldest := r.at[r.next]
 	return !oldest.IsZero() && now.Sub(oldest) < requestsWithin

@@ -14,11 +14,13 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 		change func(v *viewer)
 		want   string
 	}{
-		"all is well":                   {func(*viewer) {}, ""},
-		"it has just connected":         {func(v *viewer) { v.keys, v.life.since = 0, now.Add(-deliverWithin+time.Second) }, ""},
-		"no picture was sent":           {func(v *viewer) { v.keys = 0 }, undeliveredNoPicture},
-		"the path is lost":              {func(v *viewer) { v.keys, v.life.state = 0, stateDisconnected }, ""},
-		"the display is lost":           {func(v *viewer) { v.keys = 0; v.sub.feed().source.(*fakeSource).state = pipeline.Lost }, ""},
+		"all is well": {func(*viewer) {}, ""},
+		"it has just " +
+			"connected": {func(v *viewer) { v.keys, v.life.since = 0, now.Add(-deliverWithin+time.Second) }, ""},
+		"no picture was sent": {func(v *viewer) { v.keys = 0 }, undeliveredNoPicture},
+		"the path is lost":    {func(v *viewer) { v.keys, v.life.state = 0, stateDisconnected }, ""},
+		"the display is " +
+			"lost": {func(v *viewer) { v.keys = 0; v.sub.feed().source.(*fakeSource).state = pipeline.Lost }, ""},
 		"nothing is heard":              {func(v *viewer) { v.heard.set(now.Add(-time.Hour)) }, undeliveredNoFeedback},
 		"it asks again and again":       {func(v *viewer) { ask5(v, now, time.Second) }, undeliveredRequests},
 		"it asks now and then":          {func(v *viewer) { ask5(v, now, 3*time.Second) }, ""},

@@ -72,7 +72,7 @@ func (p *opener) acquire(ctx context.Context, d Display, codec string, start int
 	}, nil
 }
 
-// refusedByPool returns the error of Pool.Acquire as those who call the Manager know it.
+// refusedByPool returns the Manager's error for an error of Pool.Acquire.
 func refusedByPool(err error) error {
 	if errors.Is(err, pipeline.ErrClosed) {
 		return ErrDraining

@@ -6,14 +6,15 @@ import (
 	"wavryhost/session/enum"
 )
 
-// DrainPolicy is what a drain does with the sessions that there are.
+// DrainPolicy is what a drain does with existing sessions.
 type DrainPolicy uint8
 
 // The policies of a drain.
 const (
 	// DrainWait leaves them alone until the deadline.
 	DrainWait DrainPolicy = iota
-	// DrainMove asks for them to be moved to other hosts, one after the other in the first half of the time, by an event each.
+	// DrainMove asks for them to be moved to other hosts, one after the other in the first half of the time, by an
+	// event each.
 	DrainMove
 	// DrainEnd ends them one after the other, spread over the time, the first at once.
 	DrainEnd
@@ -36,8 +37,8 @@ const moveTime = 30 * time.Second
 // DrainOrder is what is asked of a drain.
 type DrainOrder struct {
 	Policy DrainPolicy
-	// Deadline is how long sessions may go on; what is left then is ended, whatever the policy. Zero leaves them alone with DrainWait
-	// and DrainMove, and ends them at once with DrainEnd.
+	// Deadline is how long sessions may go on; what is left then is ended, whatever the policy. Zero leaves them alone
+	// with DrainWait and DrainMove, and ends them at once with DrainEnd.
 	Deadline time.Duration
 }
 
@@ -98,7 +99,7 @@ func (h *HostState) Draining() (s DrainStatus, ok bool) {
 	return h.drainStatus(), true
 }
 
-// drainStatus returns the status of the drain that there is. The caller holds mu.
+// drainStatus returns the status of the current drain. The caller holds mu.
 func (h *HostState) drainStatus() DrainStatus {
 	d := h.drain
 	return DrainStatus{
@@ -173,8 +174,8 @@ func (d *drain) step(now time.Time, h *HostState) {
 	}
 }
 
-// due returns how many of the sessions should have had their turn by now, when all are to have it within a time. The first has it
-// at once.
+// due returns how many of the sessions should have had their turn by now, when all are to have it within a time. The
+// first has it at once.
 func (d *drain) due(now time.Time, within time.Duration) int {
 	if within <= 0 {
 		return d.atStart

@@ -1,7 +1,8 @@
 //go:build !race
 
-// Timers of a synctest bubble share one context of the race detector, whichever threads run them (runtime/time.go, unlockAndRun, of Go
-// 1.26.8), and it crashes when two do at once, as with the many timers of vnet. These tests run without it.
+// Timers of a synctest bubble share one context of the race detector, whichever threads run them (runtime/time.go,
+// unlockAndRun, of Go 1.26.8), and it crashes when two do at once, as with the many timers of vnet. These tests run
+// without it.
 
 package session
 
@@ -80,7 +81,10 @@ func TestDrainPolicies(t *testing.T) {
 		asked, ends []time.Duration
 	}{
 		{DrainWait, 8 * second, nil, []time.Duration{8 * second, 8 * second, 8 * second, 8 * second}},
-		{DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{8 * second, 8 * second, 8 * second, 8 * second}},
+		{DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{
+			8 * second,
+			8 * second, 8 * second, 8 * second,
+		}},
 		{DrainEnd, 8 * second, nil, []time.Duration{0, 2 * second, 4 * second, 6 * second}},
 		{DrainEnd, 0, nil, []time.Duration{0, 0, 0, 0}},
 		{DrainWait, 0, nil, nil},
@@ -133,7 +137,8 @@ func TestProbation(t *testing.T) {
 		defer c.leave(t)
 		late := newRemote(t)
 		defer late.close()
-		if _, err := c.Create(t.Context(), Offer{Display: "default", SDP: late.offer(false)}); !errors.Is(err, ErrFull) {
+		if _, err := c.Create(t.Context(), Offer{Display: "default", SDP: late.offer(false)}); !errors.Is(err,
+			ErrFull) {
 			t.Errorf("a third session: got %v; want ErrFull", err)
 		}
 		if h := c.Host(); h.State != hostProbation || h.Limit != 2 || h.StateReason == "" {
@@ -159,7 +164,8 @@ func TestProbation(t *testing.T) {
 		r.watch(c.house)
 		time.Sleep(30 * time.Second)
 		if h := c.Host(); h.State != hostActive || h.Limit != 16 {
-			t.Errorf("host %s, limit %d; want active, as a viewer was served and nothing failed for a minute", h.State, h.Limit)
+			t.Errorf("host %s, limit %d; want active, as a viewer was served and nothing failed for a "+
+				"minute", h.State, h.Limit)
 		}
 	})
 }
@@ -261,7 +267,8 @@ func TestChange(t *testing.T) {
 				t.Errorf("%+v: got %v; want ErrBadChange", bad, err)
 			}
 		}
-		if _, err := c.Change(t.Context(), a.id, Change{Display: new("none"), Weight: new(5)}); !errors.Is(err, ErrUnknownDisplay) {
+		if _, err := c.Change(t.Context(), a.id, Change{Display: new("none"), Weight: new(5)}); !errors.Is(err,
+			ErrUnknownDisplay) {
 			t.Errorf("got %v; want ErrUnknownDisplay", err)
 		}
 		if s, _ := c.Session(a.id); s.Weight != 7 || s.MaxBitrate != 300_000 {

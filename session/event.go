@@ -39,7 +39,7 @@ const (
 	EventReserved
 	// EventReservationEnded: it was used, given back, or has expired.
 	EventReservationEnded
-	// EventRefused: there was no session, or place for one, to be had. There is one event a second for each reason at most.
+	// EventRefused: a session or a reservation was refused. There is at most one event a second for each reason.
 	EventRefused
 	// EventEncoders: the encoders were tried anew.
 	EventEncoders
@@ -121,13 +121,14 @@ type Event struct {
 	Server string
 	// Session, Display and Reservation are what it is about, empty where that has no meaning.
 	Session, Display, Reservation string
-	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced, whether the
-	// other encoding is faster or slower, whether a display has gone or hangs, why control changed hands or a data channel was refused, a DrainPolicy, or why the host is degraded.
+	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced,
+	// whether the other encoding is faster or slower, whether a display has gone or hangs, why control changed hands
+	// or a data channel was refused, a DrainPolicy, or why the host is degraded.
 	Reason string
 	// Note is what the operator who ended the session said.
 	Note string
-	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of EventEncoding, the states of
-	// EventState, the paths of EventPath, the displays of EventDefault, the size in bytes
+	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of
+	// EventEncoding, the states of EventState, the paths of EventPath, the displays of EventDefault, the size in bytes
 	// (To) of EventPacketSize, or the ids of the sessions of EventControl.
 	From, To string
 	// Err is what went wrong, where something did.

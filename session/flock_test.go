@@ -17,8 +17,8 @@ import (
 	"wavryhost/session/admission"
 )
 
-// All viewers of a host whose network was cut come back in the same moment, and wait as the viewer page does when they are told to: the host takes so many at a
-// time, and all are in within seconds.
+// All viewers of a host whose network was cut come back in the same moment, and wait as the viewer page does when they
+// are told to: the host takes so many at a time, and all are in within seconds.
 func TestEverybodyComesBackAtOnce(t *testing.T) {
 	const viewers, atOnce = 100, 8
 	synctest.Test(t, func(t *testing.T) {
@@ -51,7 +51,8 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 			group.Go(func() {
 				for tries := 1; ; tries++ {
 					a, err := h.Create(t.Context(), offers[i])
-					if refusal, ok := errors.AsType[*RefusalError](err); ok && refusal.Resource == string(admission.Handshakes) {
+					if refusal, ok := errors.AsType[*RefusalError](err); ok &&
+						refusal.Resource == string(admission.Handshakes) {
 						// The header has whole seconds, and the page adds up to one.
 						told := refusal.RetryAfter.Truncate(time.Second) + time.Second
 						time.Sleep(told + rand.N(time.Second))
@@ -90,7 +91,8 @@ func TestEverybodyComesBackAtOnce(t *testing.T) {
 		for _, a := range in {
 			tries = max(tries, a.tries)
 		}
-		t.Logf("half are in after %v, all after %v, with %d tries at most", in[viewers/2].took, in[viewers-1].took, tries)
+		t.Logf("half are in after %v, all after %v, with %d tries at "+
+			"most", in[viewers/2].took, in[viewers-1].took, tries)
 		if last := in[viewers-1].took; last > 30*time.Second {
 			t.Errorf("the last is in after %v; want 30 s at most", last)
 		}

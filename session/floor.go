@@ -14,8 +14,8 @@ import (
 	"wavryhost/session/rift"
 )
 
-// ErrNoControl means that a session cannot control its display: its role or the host's settings forbid it, or the display
-// takes no input.
+// ErrNoControl means that a session cannot control its display: its role or the host's settings forbid it, or the
+// display takes no input.
 var ErrNoControl = errors.New("session: control is not possible")
 
 // Why control of a display changed. The set is closed.
@@ -37,14 +37,15 @@ var controlReasons = []string{
 }
 
 const (
-	// heldSilence is how long nothing may be heard from a viewer that holds a key and does not report so. A browser sends
-	// RTCP several times a second while pictures arrive, and once a second at least.
+	// heldSilence is how long nothing may be heard from a viewer that holds a key and does not report so. A browser
+	// sends RTCP several times a second while pictures arrive, and once a second at least.
 	heldSilence = 3 * time.Second
-	// confirmSilence is how long a viewer that reports what it holds may be silent. Pages report each 100 ms, and X servers
-	// repeat a key from 660 ms on: what is released within 400 ms, the janitor's round included, has typed one letter.
+	// confirmSilence is how long a viewer that reports what it holds may be silent. Pages report each 100 ms, and X
+	// servers repeat a key from 660 ms on: what is released within 400 ms, the janitor's round included, has typed one
+	// letter.
 	confirmSilence = 300 * time.Millisecond
-	// stalledAfter is the silence on the channel of input after which a report counts although messages are missing before
-	// it: one of them was lost and takes its time to be retransmitted.
+	// stalledAfter is the silence on the channel of input after which a report counts although messages are missing
+	// before it: one of them was lost and takes its time to be retransmitted.
 	stalledAfter = 150 * time.Millisecond
 	// lossPause is the pause in typing after which a display takes input again that has lost some: of a text, all that
 	// follows a hole is dropped.
@@ -53,19 +54,20 @@ const (
 	injectorLinger = 30 * time.Second
 )
 
-// participant is a viewer as floor control sees it. Its methods are called with the floor's mutex held and must not wait.
+// participant is a viewer as floor control sees it. Its methods are called with the floor's mutex held and must not
+// wait.
 type participant interface {
 	// watching returns the display that the viewer sees.
 	watching() Display
-	// away reports whether the path to the viewer is lost. pion finds that out after five seconds without a sign of life;
-	// after that time nothing stays held.
+	// away reports whether the path to the viewer is lost. pion finds that out after five seconds without a sign of
+	// life; after that time nothing stays held.
 	away() bool
 	// lastHeard returns the time of the last RTCP packet from the viewer.
 	lastHeard() time.Time
 }
 
-// floor controls who gives input to which display: one session at a time (floor control, RFC 8855). The mutex is held for
-// each message of input, and nothing is done with it that waits.
+// floor controls who gives input to which display: one session at a time (floor control, RFC 8855). The mutex is held
+// for each message of input, and nothing is done with it that waits.
 type floor struct {
 	conf *live
 	log  *slog.Logger
@@ -174,8 +176,8 @@ func (f *floor) wait(ctx context.Context, c *inputChannel) error {
 	return injector.Wait(ctx)
 }
 
-// deliver gives an event of c to the display that its viewer watches, or returns why it is dropped. The first viewer that
-// gives input to a free display gets control.
+// deliver gives an event of c to the display that its viewer watches, or returns why it is dropped. The first viewer
+// that gives input to a free display gets control.
 func (f *floor) deliver(c *inputChannel, e rift.Event, now time.Time) (dropped string) {
 	f.count(c, now)
 	var spare spareInjector
@@ -188,7 +190,7 @@ func (f *floor) deliver(c *inputChannel, e rift.Event, now time.Time) (dropped s
 	}
 }
 
-// tryDeliver is deliver with an injector at hand. It returns the display that lacks one.
+// tryDeliver is deliver with a spare injector. It returns the display that needs one.
 func (f *floor) tryDeliver(
 	c *inputChannel, e rift.Event, now time.Time, spare spareInjector,
 ) (dropped string, missing *Display) {
@@ -225,8 +227,8 @@ func (f *floor) tryDeliver(
 	return s.inject(e), nil
 }
 
-// idle reports whether the holder has given no input for so long that another may take control. A key that is held down is
-// input.
+// idle reports whether the holder has given no input for so long that another may take control. A key that is held
+// down is input.
 func (f *floor) idle(s *floorState, now time.Time) bool {
 	return now.Sub(s.lastInput) >= f.conf.get().ControlIdle && !s.injector.Holding()
 }
@@ -246,8 +248,8 @@ func (f *floor) confirm(c *inputChannel, r rift.State, now time.Time) {
 	}
 }
 
-// assign gives control of a display to a session, or to none. Nothing that its holder pressed stays held. The caller holds
-// mu.
+// assign gives control of a display to a session, or to none. Nothing that its holder pressed stays held. The caller
+// holds mu.
 func (f *floor) assign(s *floorState, to *inputChannel, why string, now time.Time) {
 	from := s.holder
 	if from == to {
@@ -273,12 +275,13 @@ func (f *floor) assign(s *floorState, to *inputChannel, why string, now time.Tim
 		}
 	}
 	f.met.controlled.Set(float64(n))
-	about.log.Info("control changed", "event", f.emit(e), "display", s.display, "reason", why, "from", e.From, "to", e.To,
+	about.log.Info("control "+
+		"changed", "event", f.emit(e), "display", s.display, "reason", why, "from", e.From, "to", e.To,
 		"role", about.role.String())
 }
 
-// sweep takes control from viewers that may not have it any more, releases the keys of viewers that are silent, and closes
-// injectors that are not used.
+// sweep takes control from viewers that may not have it any more, releases the keys of viewers that are silent, and
+// closes injectors that are not used.
 func (f *floor) sweep(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -334,7 +337,7 @@ func (f *floor) give(c *inputChannel, on bool) error {
 	}
 }
 
-// tryGive gives control to a session, with an injector at hand. It returns the display that lacks one.
+// tryGive gives control to a session, with a spare injector. It returns the display that needs one.
 func (f *floor) tryGive(c *inputChannel, spare spareInjector) (missing *Display, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -364,8 +367,8 @@ func (f *floor) tryGive(c *inputChannel, spare spareInjector) (missing *Display,
 
 // floorView is what one session shows of control of its display.
 type floorView struct {
-	// may: the session may take control. has: it has control. taken: some session has. lost: its input does not reach the
-	// display.
+	// may: the session may take control. has: it has control. taken: some session has. lost: its input does not reach
+	// the display.
 	may, has, taken, lost bool
 }
 

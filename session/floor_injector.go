@@ -11,8 +11,8 @@ type spareInjector struct {
 	injector Injector
 }
 
-// state returns the state of a display, with an injector that runs: the spare one where it has none. The caller holds mu,
-// and the floor is not closed.
+// state returns the state of a display, with an injector that runs: the spare one where it has none. The caller holds
+// mu, and the floor is not closed.
 func (f *floor) state(display Display, spare spareInjector) *floorState {
 	if s := f.states[display.ID]; s != nil {
 		return s

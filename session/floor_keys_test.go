@@ -130,7 +130,8 @@ func TestModifierComesBack(t *testing.T) {
 		p.press(30, false)
 		p.press(42, false)
 		p.press(31, true)
-		same(t, "letters afterwards", p.keys.got(), "key 42 down", "key 30 down", "key 30 up", "key 42 up", "key 31 down")
+		same(t, "letters afterwards", p.keys.got(), "key 42 down", "key 30 down", "key 30 up", "key 42 up", "key "+
+			"31 down")
 		p.press(31, false)
 		p.press(29, true)
 		time.Sleep(time.Second)
@@ -141,7 +142,7 @@ func TestModifierComesBack(t *testing.T) {
 	})
 }
 
-// The message that a key came up is lost, and sent again late; what is said beside it is not.
+// The message of a key's release is lost and arrives late. The messages of held keys arrive.
 func TestKeyIsReleasedByWhatIsSaid(t *testing.T) {
 	sits(t, func(t *testing.T, p *typist) {
 		p.press(42, true)
@@ -209,7 +210,7 @@ func TestTextWithAHoleEndsThere(t *testing.T) {
 	})
 }
 
-// Whoever gives more than the display takes waits, and nobody else does.
+// A sender that sends more than the display takes waits, and no other sender does.
 func TestDisplayWithoutRoomHoldsUpItsControllerAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounter()

@@ -141,10 +141,11 @@ type counter struct {
 
 func newCounter() *counter {
 	c := &counter{keys: &keyboard{}, conf: newLive(Config{}.withDefaults())}
-	c.floor = newFloor(c.conf, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()), func(e Event) uint64 {
-		c.events = append(c.events, e)
-		return uint64(len(c.events))
-	})
+	c.floor = newFloor(c.conf, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()),
+		func(e Event) uint64 {
+			c.events = append(c.events, e)
+			return uint64(len(c.events))
+		})
 	return c
 }
 
@@ -296,9 +297,14 @@ func TestKeysAreReleased(t *testing.T) {
 		happens func(c *counter, v *fakeViewer)
 		why     string // of the loss of control; empty when it is kept
 	}{
-		"the session ends":        {func(c *counter, v *fakeViewer) { c.leave(v.inputChannel) }, controlEnded},
-		"the path is lost":        {func(c *counter, v *fakeViewer) { v.lost = true; c.sweep(time.Now()) }, controlDisconnected},
-		"it sees another display": {func(c *counter, v *fakeViewer) { v.shows(Display{ID: "other"}); c.sweep(time.Now()) }, controlMoved},
+		"the session ends": {func(c *counter, v *fakeViewer) { c.leave(v.inputChannel) }, controlEnded},
+		"the path is " +
+			"lost": {func(c *counter, v *fakeViewer) { v.lost = true; c.sweep(time.Now()) }, controlDisconnected},
+		"it sees another " +
+			"display": {
+			func(c *counter, v *fakeViewer) { v.shows(Display{ID: "other"}); c.sweep(time.Now()) },
+			controlMoved,
+		},
 		"input is turned off": {func(c *counter, _ *fakeViewer) {
 			c.conf.p.Store(&Config{Input: InputOff})
 			c.sweep(time.Now())
@@ -307,8 +313,9 @@ func TestKeysAreReleased(t *testing.T) {
 			c.conf.p.Store(&Config{Input: InputOperators})
 			c.sweep(time.Now())
 		}, controlOff},
-		"nothing is heard":   {func(c *counter, _ *fakeViewer) { time.Sleep(heldSilence); c.sweep(time.Now()) }, ""},
-		"the channel closes": {func(c *counter, v *fakeViewer) { c.channelClosed(v.inputChannel, v.input) }, controlClosed},
+		"nothing is heard": {func(c *counter, _ *fakeViewer) { time.Sleep(heldSilence); c.sweep(time.Now()) }, ""},
+		"the channel " +
+			"closes": {func(c *counter, v *fakeViewer) { c.channelClosed(v.inputChannel, v.input) }, controlClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -391,7 +398,7 @@ func TestInputIsBounded(t *testing.T) {
 	})
 }
 
-// dial opens a data channel beside the pictures, before the offer is made.
+// dial opens a data channel before the offer is made.
 func (r *remote) dial(label string) *webrtc.DataChannel {
 	r.t.Helper()
 	d, err := r.PC.CreateDataChannel(label, nil)
@@ -415,7 +422,10 @@ func (r *remote) control(h *house) *webrtc.DataChannel {
 // steer connects as somebody of a role.
 func (r *remote) steer(h *house, role Role) {
 	r.t.Helper()
-	a, err := h.Create(context.Background(), Offer{Display: "default", SDP: r.offer(false), Role: role, RemoteAddr: "test"})
+	a, err := h.Create(context.Background(), Offer{
+		Display: "default", SDP: r.offer(false), Role: role,
+		RemoteAddr: "test",
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -452,7 +462,10 @@ func TestInputByDataChannel(t *testing.T) {
 	r := newRemote(t)
 	defer r.close()
 	d := r.control(h)
-	for _, text := range []string{"0801120a0d0000003f150000803e", "08011a0408011001", "08012204081e1001", "2a05150000c0bf"} {
+	for _, text := range []string{
+		"0801120a0d0000003f150000803e", "08011a0408011001", "08012204081e1001",
+		"2a05150000c0bf",
+	} {
 		b, err := hex.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
@@ -604,7 +617,10 @@ func TestNothingTypedIsTold(t *testing.T) {
 	if !strings.Contains(log.String(), "control changed") || !strings.Contains(told.String(), "taken") {
 		t.Error("the log does not tell of control, so this shows nothing")
 	}
-	for _, secret := range []string{fmt.Sprint(int64(plantedTime)), fmt.Sprint(int64(far)), "hunter2", hex.EncodeToString([]byte("hunter2")), "key 713", "Code:713"} {
+	for _, secret := range []string{
+		fmt.Sprint(int64(plantedTime)), fmt.Sprint(int64(far)), "hunter2",
+		hex.EncodeToString([]byte("hunter2")), "key 713", "Code:713",
+	} {
 		if strings.Contains(told.String(), secret) {
 			t.Errorf("%q is told", secret)
 		}

@@ -8,7 +8,8 @@ import (
 	"wavryhost/session/rift"
 )
 
-// floorState is control of one display, from the first input on until its injector is closed. The floor's mutex guards it.
+// floorState is control of one display, from the first input on until its injector is closed. The floor's mutex guards
+// it.
 type floorState struct {
 	display   string
 	holder    *inputChannel // nil when the display is free
@@ -18,8 +19,8 @@ type floorState struct {
 
 	losses uint64 // what the injector counted at the last look
 
-	// down are the keys and buttons that the holder has pressed. lapsed are the modifiers among those that were released
-	// because nothing was heard: they are pressed again with the next key or button.
+	// down are the keys and buttons that the holder has pressed. lapsed are the modifiers that were released because of
+	// silence. They are pressed again with the next key or button.
 	down   []rift.Event
 	lapsed []uint32
 }
@@ -57,9 +58,9 @@ func (s *floorState) lapse() {
 	s.lapsed = lapsed
 }
 
-// releaseAllBut releases the keys that are down and not in a report. Modifiers and buttons wait for their own messages:
-// input that is on its way may be meant to arrive before their release. Nothing is pressed: that would type a letter
-// twice.
+// releaseAllBut releases the keys that are down and not in a report. Modifiers and buttons wait for their own
+// messages: input that is on its way may be meant to arrive before their release. Nothing is pressed: that would type
+// a letter twice.
 func (s *floorState) releaseAllBut(r rift.State) {
 	for _, e := range slices.Clone(s.down) {
 		if e.Kind == rift.Key && !slices.Contains(r.Keys, e.Code) && !slices.Contains(modifiers, e.Code) {
@@ -70,8 +71,8 @@ func (s *floorState) releaseAllBut(r rift.State) {
 	}
 }
 
-// restoreModifiers presses the modifiers again that lapsed, before e: it was sent while they were held, or it says that
-// they are not.
+// restoreModifiers presses the modifiers again that lapsed, before e: it was sent while they were held, or it says
+// that they are not.
 func (s *floorState) restoreModifiers(e rift.Event) {
 	if e.Kind == rift.Move {
 		return
@@ -85,8 +86,8 @@ func (s *floorState) restoreModifiers(e rift.Event) {
 	}
 }
 
-// muted reports whether an event is dropped because the display has lost what came before it: the rest of a text does not
-// follow a hole. After a pause the display takes input again.
+// muted reports whether an event is dropped because the display has lost what came before it: the rest of a text does
+// not follow a hole. After a pause the display takes input again.
 func (s *floorState) muted(e rift.Event, now time.Time) bool {
 	h := s.holder
 	if n := s.injector.Losses(); n != s.losses {

@@ -29,7 +29,8 @@ func TestHandshakesAreLimited(t *testing.T) {
 	offer := Offer{Display: "default", SDP: all[3].offer(false)}
 	_, err := h.Create(t.Context(), offer)
 	refusal, ok := errors.AsType[*RefusalError](err)
-	if !ok || refusal.Resource != string(admission.Handshakes) || refusal.RetryAfter < time.Second || refusal.RetryAfter > 3*time.Second {
+	if !ok || refusal.Resource != string(admission.Handshakes) || refusal.RetryAfter < time.Second ||
+		refusal.RetryAfter > 3*time.Second {
 		t.Fatalf("got %v; want a refusal for now", err)
 	}
 	if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil {

@@ -39,7 +39,8 @@ type HostState struct {
 	state, reason string
 	since         time.Time
 	probation     bool
-	// quiet is the time of the last failure during the probation, or its beginning. served: a viewer connected since then.
+	// quiet is the time of the last failure during the probation, or its beginning. served: a viewer connected since
+	// then.
 	quiet   time.Time
 	served  bool
 	drain   *drain // nil for none
@@ -48,7 +49,7 @@ type HostState struct {
 
 // drainable is the owner of sessions, as a drain sees it. The methods are called with the mutex held.
 type drainable interface {
-	// present returns the number of sessions, those that are being created included.
+	// present returns the number of sessions, including sessions that are being created.
 	present() int
 	// inOrder returns the sessions that are not ending, in the order in which they have to go.
 	inOrder() []*session
@@ -60,8 +61,8 @@ type drainable interface {
 	wakeJanitor()
 }
 
-// SetState puts the host into a state: "active" ends a drain and a probation, "draining" begins a drain without a deadline
-// unless there is one, "probation" begins a probation. "degraded" is observed, not set.
+// SetState puts the host into a state: "active" ends a drain and a probation, "draining" begins a drain without a
+// deadline unless there is one, "probation" begins a probation. "degraded" is observed, not set.
 func (h *HostState) SetState(state string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,7 +79,8 @@ func (h *HostState) SetState(state string) error {
 		h.endDrain()
 		h.beginProbation(now)
 	default:
-		return fmt.Errorf("%w: %.40q; it can be set to %s, %s or %s", ErrBadState, state, hostActive, hostDraining, hostProbation)
+		return fmt.Errorf("%w: %.40q; it can be set to %s, %s or "+
+			"%s", ErrBadState, state, hostActive, hostDraining, hostProbation)
 	}
 	h.update(now)
 	return nil
@@ -103,9 +105,13 @@ func (h *HostState) limit() int {
 func failure(e Event) bool {
 	switch e.Kind {
 	case EventEncoderFallback, EventDisplayLost:
-		return e.Reason != pipeline.FallbackFull.String() && e.Reason != pipeline.FallbackSize.String() // what is full works
+		// What is full works.
+		return e.Reason != pipeline.FallbackFull.String() && e.Reason != pipeline.FallbackSize.String()
 	case EventEnded:
-		return slices.Contains([]string{EndHandshakeFailed.String(), EndConnectTimeout.String(), EndICEFailed.String(), EndError.String()}, e.Reason)
+		return slices.Contains([]string{
+			EndHandshakeFailed.String(), EndConnectTimeout.String(),
+			EndICEFailed.String(), EndError.String(),
+		}, e.Reason)
 	default:
 		return false
 	}
@@ -152,8 +158,8 @@ func (h *HostState) update(now time.Time) {
 	h.log.Info("host state changed", "event", event, "from", from, "to", state, "reason", reason)
 }
 
-// news sums up the events that the state of the host depends on and has not seen yet: none is ever left out. Events are
-// emitted with other locks held, so they cannot take the registry's.
+// news sums up the events that the state of the host depends on and has not seen yet: none is ever left out. Events
+// are emitted with other locks held, so they cannot take the registry's.
 type news struct {
 	mu             lockorder.Mutex[newsLock]
 	served, failed bool // since the last look; served: after the last failure

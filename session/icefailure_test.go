@@ -11,7 +11,8 @@ import (
 	"wavryhost/session/peer/peertest"
 )
 
-// A viewer sends only mDNS names that nobody resolves, in many requests. The event of its failure says what is missing.
+// A viewer sends only mDNS names that nobody resolves, in many requests. The event of its failure says what is
+// missing.
 func TestViewerOfNamesAlone(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
@@ -39,7 +40,8 @@ func TestViewerOfNamesAlone(t *testing.T) {
 	eventually(t, "the viewer is given up", func() bool { return h.events(EventHandshakeFailed) == 1 })
 	list, _, _ := h.journal.Events(0)
 	for _, e := range list {
-		if e.Kind == EventHandshakeFailed.String() && !strings.Contains(e.Error, "has only mDNS candidates and no relay") {
+		if e.Kind == EventHandshakeFailed.String() && !strings.Contains(e.Error, "has only mDNS candidates and "+
+			"no relay") {
 			t.Errorf("event %+v", e)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"wavryhost/session/rift"
 )
 
-// Injector gives a display what somebody does with mouse and keyboard. But for Run and Wait its methods must not wait for the display, and may
-// be called by several goroutines. Numbers are those of rift.Event.
+// Injector passes mouse and keyboard input to a display. All methods except Run and Wait return without waiting for the
+// display, and may be called by several goroutines. Numbers are the numbers of rift.Event.
 type Injector interface {
 	// Wait waits until there is room for what is given next, or ctx ends, whose error it returns then.
 	Wait(ctx context.Context) error
@@ -20,7 +20,7 @@ type Injector interface {
 	Scroll(dx, dy float64)
 	// Release releases everything that is held, after what came before.
 	Release()
-	// Holding tells whether anything is held.
+	// Holding reports whether anything is held.
 	Holding() bool
 	// Err tells why input does not reach the display; nil when it does.
 	Err() error
@@ -76,7 +76,7 @@ func InputPolicies() []InputPolicy { return enum.All[InputPolicy](inputPolicies[
 
 func (p InputPolicy) String() string { return enum.Name(inputPolicies[:], p) }
 
-// lets tells whether a role's input is taken.
+// lets reports whether a role's input is accepted.
 func (p InputPolicy) lets(r Role) bool {
 	return p == InputControllers && r == RoleController || p != InputOff && r == RoleOperator
 }
@@ -101,10 +101,11 @@ const (
 	inputUnsupported = "unsupported"
 )
 
-var inputDrops = append([]string{inputRate, inputLost, inputNoControl, inputNotAllowed, inputUnsupported}, words(rift.Faults())...)
+var inputDrops = append([]string{inputRate, inputLost, inputNoControl, inputNotAllowed, inputUnsupported},
+	words(rift.Faults())...)
 
-// SetControl gives control of its display to a session, whoever had it, or withdraws it. The session then gets none until
-// it is given some.
+// SetControl gives control of its display to a session, and takes it from any other session; or withdraws it. After a
+// withdrawal the session gets no control until it is given some.
 func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
 	h, err := m.registry.find(id)
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// inputEvery and inputBurst bound the messages of a session that are taken: a mouse of 1000 Hz, every position of it,
-	// and as many keys. What comes faster waits, in the end at the viewer.
+	// inputEvery and inputBurst bound the messages of a session that are taken: a mouse of 1000 Hz, every position of
+	// it, and as many keys. What comes faster waits, in the end at the viewer.
 	inputEvery = 500 * time.Microsecond
 	inputBurst = 200
 	// reportEvery and reportBurst bound the reports of what is held; pages send one each 100 ms, and at each change.
 	reportEvery = 5 * time.Millisecond
 	reportBurst = 100
-	// maxChannels is how many data channels a session may open in its life: each costs memory until the session ends, and
-	// a page opens one or two.
+	// maxChannels is how many data channels a session may open in its life: each costs memory until the session ends,
+	// and a page opens one or two.
 	maxChannels = 32
 )
 
@@ -64,8 +64,8 @@ func newInputChannel(
 	}
 }
 
-// open takes a data channel of the viewer, which is read until ctx ends, or closes it. It reports whether there have been
-// too many.
+// open takes a data channel of the viewer, which is read until ctx ends, or closes it. It reports whether there have
+// been too many.
 func (c *inputChannel) open(ctx context.Context, d *peer.Channel) (many bool) {
 	why, many := c.floor.accept(c, d)
 	if why != "" {
@@ -103,9 +103,9 @@ func (c *inputChannel) report(b []byte) {
 	c.floor.confirm(c, s, now)
 }
 
-// receive handles a message of input, once it is its turn and the display has room. The goroutine that reads the channel
-// calls it: while it waits nothing else is read from that channel, SCTP's window closes, and the viewer waits. It drops
-// nothing but what is wrong, and what is under way when ctx ends.
+// receive handles a message of input, once it is its turn and the display has room. The goroutine that reads the
+// channel calls it: while it waits nothing else is read from that channel, SCTP's window closes, and the viewer waits.
+// It drops nothing but what is wrong, and what is under way when ctx ends.
 func (c *inputChannel) receive(ctx context.Context, b []byte) {
 	c.busy.Store(true)
 	defer c.busy.Store(false)

@@ -12,8 +12,8 @@ import (
 // janitorInterval is how often the janitor looks at the sessions when nothing calls for it.
 const janitorInterval = 100 * time.Millisecond
 
-// Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything they
-// held, for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
+// Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything
+// they held, for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
 func (m *Manager) Run(ctx context.Context) error {
 	var probes sync.WaitGroup
 	probes.Go(func() {

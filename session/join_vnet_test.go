@@ -14,7 +14,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// TestJoinsOnABadPath has viewers join over a path that loses every fifth packet in both directions, one after the other.
+// TestJoinsOnABadPath has viewers join over a path that loses every fifth packet in both directions, one after the
+// other.
 func TestJoinsOnABadPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const joins, lost = 60, .2
@@ -33,7 +34,9 @@ func TestJoinsOnABadPath(t *testing.T) {
 		still := h.busy()
 		var took []time.Duration
 		for range joins {
-			r := vnetRemote(t, p.viewer, func(se *webrtc.SettingEngine) { se.SetDTLSRetransmissionInterval(50 * time.Millisecond) }) // as browsers do
+			r := vnetRemote(t, p.viewer,
+				// As browsers do.
+				func(se *webrtc.SettingEngine) { se.SetDTLSRetransmissionInterval(50 * time.Millisecond) })
 			begun := time.Now()
 			r.watch(h)
 			for frames := 0; frames == 0 && time.Since(begun) < 10*time.Second; frames, _ = r.got() {
@@ -50,7 +53,8 @@ func TestJoinsOnABadPath(t *testing.T) {
 			t.Fatalf("%d of %d joins had a picture", len(took), joins)
 		}
 		median, p95 := took[len(took)/2], took[len(took)*95/100]
-		t.Logf("%d of %d joins; picture after %v, 95 %% within %v, all within %v", len(took), joins, median, p95, took[len(took)-1])
+		t.Logf("%d of %d joins; picture after %v, 95 %% within %v, all within "+
+			"%v", len(took), joins, median, p95, took[len(took)-1])
 		if median > time.Second || p95 > 2*time.Second {
 			t.Errorf("half have a picture after %v, 95 %% after %v; want 1 s and 2 s", median, p95)
 		}

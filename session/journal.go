@@ -6,7 +6,8 @@ import (
 	"wavryhost/session/lockorder"
 )
 
-// keptEvents is how many events can be read again, newest last: hours of a quiet host, minutes of one whose links all flicker.
+// keptEvents is how many events can be read again, newest last: hours of a quiet host, minutes of one whose links all
+// flicker.
 const keptEvents = 1024
 
 // EventRecord is an Event as clients get it.
@@ -16,7 +17,7 @@ type EventRecord struct {
 	Kind    string    `json:"kind" set:"EventKind" doc:"Kind of the event."`
 	Session string    `json:"session,omitempty" doc:"ID of the session."`
 	Display string    `json:"display,omitempty" doc:"ID of the display."`
-	// Reservation is not told in the log: whoever knows one may come in its place.
+	// Reservation is not in the log, since its ID is a credential for its place.
 	Reservation string            `json:"reservation,omitempty" doc:"ID of the reservation."`
 	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server."`
 	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Reason of an end, of a change of quality, or of an encoder's replacement."`
@@ -30,7 +31,8 @@ type EventRecord struct {
 // Record returns the event as clients get it.
 func (e Event) Record() EventRecord {
 	r := EventRecord{
-		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason, Note: e.Note,
+		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason,
+		Note: e.Note,
 		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server, Reservation: e.Reservation,
 	}
 	if e.Err != nil {
@@ -51,16 +53,17 @@ type Journal struct {
 	more        chan struct{} // closed at the next event
 }
 
-// newJournal returns a journal whose events begin at a number that no earlier run of the daemon has reached, unless that
-// had more than one event in each millisecond or the clock was set back. A client that returns after a restart is so told
-// that it lost events, however many there have been since. The numbers stay far below those that JavaScript confuses.
+// newJournal returns a journal. Its events begin at a number that no earlier run of the daemon has reached, unless that
+// run had more than one event in each millisecond or the clock was set back. A client that returns after a restart
+// thereby learns that it lost events. The numbers stay far below the limit of integers in JavaScript.
 func newJournal(now time.Time, m *Metrics, n *news) *Journal {
 	j := &Journal{met: m, news: n, first: uint64(max(0, now.UnixMilli()))}
 	j.next = j.first
 	return j
 }
 
-// emit makes an event known and returns its ID, which belongs into its log record. It may be called with any lock held.
+// emit makes an event known and returns its ID, which belongs into its log record. It may be called with any lock
+// held.
 func (j *Journal) emit(e Event) uint64 {
 	j.met.events.WithLabelValues(e.Kind.String()).Inc()
 	j.news.put(e)
@@ -81,9 +84,9 @@ func (j *Journal) add(e Event) uint64 {
 	return e.ID
 }
 
-// Events returns the events after a number, oldest first, as far as they are kept, and a channel that is closed when there
-// are more. After 0 it returns all that are kept. lost reports that events in between are gone: they were too many, or the
-// number is of an earlier run of the daemon.
+// Events returns the events after a number, oldest first, as far as they are kept, and a channel that is closed when
+// there are more. After 0 it returns all that are kept. lost reports that events in between are gone: they were too
+// many, or the number is of an earlier run of the daemon.
 func (j *Journal) Events(after uint64) (list []EventRecord, lost bool, more <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -24,7 +24,8 @@ func TestEventsAreKeptAndOutrun(t *testing.T) {
 		t.Error("nobody is told that there are more")
 	}
 	list, lost, _ := j.Events(1)
-	if len(list) != 2 || lost || list[0].ID != 2 || list[1].ID != 3 || list[0].Error != "why" || time.Since(list[0].At) > time.Minute {
+	if len(list) != 2 || lost || list[0].ID != 2 || list[1].ID != 3 || list[0].Error != "why" ||
+		time.Since(list[0].At) > time.Minute {
 		t.Errorf("after the first: %+v, %v", list, lost)
 	}
 	if list, lost, _ = j.Events(3); len(list) != 0 || lost {
@@ -35,7 +36,8 @@ func TestEventsAreKeptAndOutrun(t *testing.T) {
 	}
 	add(keptEvents)
 	if list, lost, _ = j.Events(2); len(list) != keptEvents || !lost || list[0].ID != 4 {
-		t.Errorf("outrun: %d events from %d on, %v; want %d from 4 on, and the gap told", len(list), list[0].ID, lost, keptEvents)
+		t.Errorf("outrun: %d events from %d on, %v; want %d from 4 on, and the gap "+
+			"told", len(list), list[0].ID, lost, keptEvents)
 	}
 	if list, lost, _ = j.Events(3); len(list) != keptEvents || lost {
 		t.Errorf("nearly outrun: %d events, %v; want %d and no gap", len(list), lost, keptEvents)
@@ -70,7 +72,8 @@ func TestEventsOfAnEarlierRunAreMissed(t *testing.T) {
 			j := run(c.begin, c.events)
 			list, lost, _ := j.Events(last)
 			if !lost || len(list) != min(c.events, keptEvents) {
-				t.Errorf("after event %d of an earlier run: %d events, lost %v; want all %d, and the gap told", last, len(list), lost, c.events)
+				t.Errorf("after event %d of an earlier run: %d events, lost %v; want all %d, and the gap "+
+					"told", last, len(list), lost, c.events)
 			}
 			if list, lost, _ = j.Events(0); lost != (c.events > keptEvents) || len(list) != min(c.events, keptEvents) {
 				t.Errorf("from the beginning: %d events, lost %v", len(list), lost)

@@ -21,7 +21,7 @@ const (
 
 var displayFaults = []string{DisplaySlow, DisplayUnusable}
 
-// The states of the host. The first one that applies is shown.
+// The states of the host. The first state that applies is shown.
 const (
 	hostDraining  = "draining"
 	hostDegraded  = "degraded"
@@ -71,7 +71,8 @@ const (
 )
 
 var refusedReasons = []string{
-	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay, refusedNoPicture, refusedNoNetwork,
+	refusedFull, refusedDraining, refusedMalformed, refusedUnacceptable, refusedUnknownDisplay,
+	refusedNoPicture, refusedNoNetwork,
 	refusedReservation, refusedError,
 }
 

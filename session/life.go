@@ -12,10 +12,10 @@ import (
 //	    │              │               │
 //	    └──────────────┴───────────────┴──▶ end
 //
-// A viewer that vanishes without a word (killed, out of power, its network gone) is told from one whose path is away for a moment by
-// nothing but time. It is disconnected when ICE has heard nothing for a while; media to it stops then, and its place is kept until nothing was heard for the whole of the disconnect timeout. So no session outlives its
-// viewer by more than that, and an outage that is shorter costs a keyframe. After a longer one the viewer opens another session, as the
-// viewer page does by itself.
+// A vanished viewer and a short outage look alike; only a timeout tells them apart. A session is disconnected when ICE
+// has heard nothing for a while. Media stops then, and the session is kept until nothing was heard for the whole
+// disconnect timeout. No session outlives its viewer by more than that. A shorter outage costs a keyframe. After a
+// longer one the viewer opens another session, as the viewer page does.
 type life struct {
 	connect, disconnect, silence time.Duration // the deadlines
 

@@ -40,7 +40,11 @@ func TestEveryStateOfTheTransportHasADeadline(t *testing.T) {
 		}},
 		{"reached, no handshake", []step{
 			{5, reached, verdict{}, stateConnecting},
-			{10, checking, verdict{end: true, why: EndConnectTimeout, handshake: handshakeDTLSTimeout}, stateConnecting},
+			{
+				10, checking,
+				verdict{end: true, why: EndConnectTimeout, handshake: handshakeDTLSTimeout},
+				stateConnecting,
+			},
 		}},
 		{"no pair works", []step{
 			{3, iceFailed, verdict{end: true, why: EndICEFailed, handshake: handshakeICEFailed}, stateConnecting},
@@ -55,7 +59,8 @@ func TestEveryStateOfTheTransportHasADeadline(t *testing.T) {
 			{2, reached, verdict{}, stateConnecting},
 			{3, closed, verdict{end: true, why: EndHandshakeFailed, handshake: handshakeDTLSFailed}, stateConnecting},
 		}},
-		{"closed by the viewer", []step{connected, {2, closed, verdict{end: true, why: EndViewerGone}, stateConnected}}},
+		{"closed by the " +
+			"viewer", []step{connected, {2, closed, verdict{end: true, why: EndViewerGone}, stateConnected}}},
 		// ICE notices after 6 s at most, so that these began at 2 s, or earlier.
 		{"path lost for good", []step{
 			connected,

@@ -31,10 +31,12 @@ func TestOffersBandwidthIsObeyed(t *testing.T) {
 	r.playing(t, 30)
 	see()
 	wide, own := 5_000_000, 200_000
-	if s, err := h.Change(t.Context(), r.id, Change{MaxBitrate: &wide}); err != nil || s.Ceiling != 460_000 || s.CeilingOf != ceilingOffer {
+	if s, err := h.Change(t.Context(), r.id, Change{MaxBitrate: &wide}); err != nil || s.Ceiling != 460_000 ||
+		s.CeilingOf != ceilingOffer {
 		t.Errorf("with a wider ceiling: %d of %s, %v", s.Ceiling, s.CeilingOf, err)
 	}
-	if s, err := h.Change(t.Context(), r.id, Change{MaxBitrate: &own}); err != nil || s.Ceiling != own || s.CeilingOf != ceilingSession {
+	if s, err := h.Change(t.Context(), r.id, Change{MaxBitrate: &own}); err != nil || s.Ceiling != own ||
+		s.CeilingOf != ceilingSession {
 		t.Errorf("with a lower ceiling: %d of %s, %v", s.Ceiling, s.CeilingOf, err)
 	}
 }
@@ -61,9 +63,11 @@ func TestDecodersLimitsAreObeyed(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := encode.Macroblocks(s.Width, s.Height); n > c.macroblocks || n < c.macroblocks*2/3 {
-				t.Errorf("%dx%d is sent, %d macroblocks; want %d at most, and not much less", s.Width, s.Height, n, c.macroblocks)
+				t.Errorf("%dx%d is sent, %d macroblocks; want %d at most, and not much "+
+					"less", s.Width, s.Height, n, c.macroblocks)
 			}
-			eventually(t, "the rate is looked at", func() bool { s, err = h.Session(r.id); return err != nil || s.FPS > 0 })
+			eventually(t, "the rate is looked "+
+				"at", func() bool { s, err = h.Session(r.id); return err != nil || s.FPS > 0 })
 			if s.FPS > float64(c.fps)+1 {
 				t.Errorf("%.1f pictures a second; want %d at most", s.FPS, c.fps)
 			}

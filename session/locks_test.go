@@ -57,7 +57,7 @@ func TestWrongOrderOfLocksFails(t *testing.T) {
 	}
 }
 
-// The locks of the documentation are those of the code.
+// The documentation names the locks of the code.
 func TestDocumentedLocksExist(t *testing.T) {
 	order, err := lockordertest.Documented(documents...)
 	if err != nil {

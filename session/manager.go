@@ -17,9 +17,9 @@ import (
 	"wavryhost/session/relay"
 )
 
-// Manager opens sessions and gives access to them and to the parts that own something: the registry owns the sessions, the
-// floor the control of displays, HostState the state of the host. Its methods may be called from several goroutines. Run
-// must be running for sessions to be ended by their deadlines.
+// Manager opens sessions and gives access to them and to the parts that own something: the registry owns the sessions,
+// the floor the control of displays, HostState the state of the host. Its methods may be called from several
+// goroutines. Run must be running for sessions to be ended by their deadlines.
 type Manager struct {
 	conf    *live
 	log     *slog.Logger
@@ -45,8 +45,8 @@ type Manager struct {
 	floor   *floor
 }
 
-// NewManager returns a Manager without sessions. Writing to log must not block: records are written by goroutines that send
-// pictures, and with locks held.
+// NewManager returns a Manager without sessions. Writing to log must not block: records are written by goroutines that
+// send pictures, and with locks held.
 func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -80,7 +80,8 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g.registry = newRegistry(log, m, emit, g.floor, &capacity{g.conf, g.pool})
 	g.reservations = &Reservations{registry: g.registry, catalog: g.catalog, refused: g.refusals.tell}
 	g.host = &HostState{
-		conf: g.conf, log: log, met: m, emit: emit, trouble: func() string { return g.pool.Health().String() }, owner: g.registry, news: events,
+		conf: g.conf, log: log, met: m, emit: emit, trouble: func() string { return g.pool.Health().String() },
+		owner: g.registry, news: events,
 		mu: &g.registry.mu,
 	}
 	g.registry.host = g.host
@@ -105,17 +106,17 @@ func (m *Manager) Reservations() *Reservations { return m.reservations }
 // Journal returns the events.
 func (m *Manager) Journal() *Journal { return m.journal }
 
-// Guard catches panics of parts that work for sessions, and counts them with those of sessions.
+// Guard catches and counts panics in parts that work for sessions.
 func (m *Manager) Guard() *guard.Guard { return m.guard }
 
-// End ends a session. note is what an operator says to it, for the log and the event. When it returns nil, all that the
-// session held is released. When ctx ends before, that goes on without the caller.
+// End ends a session. note is an operator's text for the log and the event. When it returns nil, everything that the
+// session held is released. When ctx ends first, the release continues without the caller.
 func (m *Manager) End(ctx context.Context, id string, why EndReason, note string) error {
 	return m.registry.end(ctx, id, why, note)
 }
 
-// Patch takes a trickle-ice-sdpfrag (RFC 8840) for a session: candidates, or the credentials of an ICE restart. ifMatch is
-// the session's entity tag, "*", or empty for no condition.
+// Patch takes a trickle-ice-sdpfrag (RFC 8840) for a session: candidates, or the credentials of an ICE restart.
+// ifMatch is the session's entity tag, "*", or empty for no condition.
 func (m *Manager) Patch(ctx context.Context, id, ifMatch, text string) (Patched, error) {
 	s, err := m.registry.find(id)
 	if err != nil {
@@ -128,8 +129,8 @@ func (m *Manager) Patch(ctx context.Context, id, ifMatch, text string) (Patched,
 	return s.patch(ctx, ifMatch, f)
 }
 
-// RequestKeyframe asks a session's controller for a keyframe, as its viewer could. The controller decides when, and makes
-// one of requests that come together.
+// RequestKeyframe asks a session's controller for a keyframe, as its viewer could. The controller decides when, and
+// makes one of requests that come together.
 func (m *Manager) RequestKeyframe(id string) error {
 	s, err := m.registry.find(id)
 	if err != nil {
@@ -162,8 +163,8 @@ func (m *Manager) Sessions() []Snapshot {
 // errNoRecorder is for controllers that were handed in and are not adapt's.
 var errNoRecorder = errors.New("session: this controller is not recorded")
 
-// WriteRecording writes the flight recording of a session: the last minutes of what its controller was told and decided.
-// Package adapt/record reads it.
+// WriteRecording writes the flight recording of a session: the last minutes of what its controller was told and
+// decided. Package adapt/record reads it.
 func (m *Manager) WriteRecording(id string, w io.Writer) error {
 	s, err := m.registry.find(id)
 	if err != nil {
@@ -193,7 +194,10 @@ func (m *Manager) Host() Host {
 	}
 	h.ICEServers = m.relays.Status()
 	for _, d := range m.catalog.list(context.Background()) {
-		i := DisplayInfo{ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers}
+		i := DisplayInfo{
+			ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height,
+			State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers,
+		}
 		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.floor.holder(d.ID)
 		if st, users := m.pool.Status(d.ID); users > 0 {
 			i.Viewers, i.Encodings, i.State, i.Reason = users, st.Encodings, st.State.String(), st.Reason
@@ -213,7 +217,8 @@ func (m *Manager) Host() Host {
 		status := m.pool.Encoders(now)
 		for _, e := range m.cfg().EncoderInfo() {
 			e.InUse = e.Usable && best[e.Name]
-			if i := slices.IndexFunc(status, func(s pipeline.EncoderStatus) bool { return s.Profile.Name == e.Name }); i >= 0 {
+			if i := slices.IndexFunc(status,
+				func(s pipeline.EncoderStatus) bool { return s.Profile.Name == e.Name }); i >= 0 {
 				e.Sessions, e.SessionLimit, e.LimitLearnt = status[i].Uses, status[i].Limit, status[i].Learnt
 			}
 			h.Encoders = append(h.Encoders, e)
@@ -222,8 +227,8 @@ func (m *Manager) Host() Host {
 	return h
 }
 
-// Revoke ends the sessions that were opened by a grant of an issuer, or by any of its grants for a subject, and returns how
-// many.
+// Revoke ends the sessions that were opened by a grant of an issuer, or by any of its grants for a subject, and
+// returns how many.
 func (m *Manager) Revoke(issuer, grant, subject string) int {
 	n := 0
 	for _, h := range m.registry.list() {
@@ -238,8 +243,8 @@ func (m *Manager) Revoke(issuer, grant, subject string) int {
 	return n
 }
 
-// RetryAfter returns when a client that was refused should come again: each one at another time, so that they do not come
-// together.
+// RetryAfter returns when a client that was refused should come again: each one at another time, so that they do not
+// come together.
 func (m *Manager) RetryAfter() time.Duration {
 	m.registry.mu.Lock()
 	defer m.registry.mu.Unlock()

@@ -37,12 +37,14 @@ func TestViewerConnectsAndPicturesArrive(t *testing.T) {
 	r.watch(h)
 	r.playing(t, 30)
 	// A picture is counted once it is handed on, and may have arrived by then.
-	eventually(t, "the pictures are counted", func() bool { s, err := h.Session(r.id); return err != nil || s.FramesSent >= 30 })
+	eventually(t, "the pictures are "+
+		"counted", func() bool { s, err := h.Session(r.id); return err != nil || s.FramesSent >= 30 })
 	s, err := h.Session(r.id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.State != stateConnected || s.Path != peer.PathDirect || s.Width != 640 || s.Height != 480 || s.Encoder != "fake" || s.Frozen {
+	if s.State != stateConnected || s.Path != peer.PathDirect || s.Width != 640 || s.Height != 480 ||
+		s.Encoder != "fake" || s.Frozen {
 		t.Errorf("snapshot %+v", s)
 	}
 	if s.KeyframesSent < 1 || s.BytesSent == 0 || s.TargetBitrate == 0 || s.Connected.IsZero() {
@@ -51,7 +53,8 @@ func TestViewerConnectsAndPicturesArrive(t *testing.T) {
 	if n := len(h.Sessions()); n != 1 {
 		t.Errorf("%d sessions; want 1", n)
 	}
-	if i := h.Host(); i.State != hostActive || i.Sessions != 1 || i.Displays[0].State != pipeline.Live.String() || i.Displays[0].Viewers != 1 {
+	if i := h.Host(); i.State != hostActive || i.Sessions != 1 ||
+		i.Displays[0].State != pipeline.Live.String() || i.Displays[0].Viewers != 1 {
 		t.Errorf("host %+v", i)
 	}
 	for _, want := range []struct {
@@ -128,7 +131,8 @@ func TestWhatTheOperatorSaysIsInTheEvent(t *testing.T) {
 	}
 	list, _, _ := h.journal.Events(0)
 	last := list[len(list)-1]
-	if last.Kind != EventEnded.String() || last.Session != r.id || last.Reason != "operator" || last.Note != "the desk is needed" {
+	if last.Kind != EventEnded.String() || last.Session != r.id || last.Reason != "operator" ||
+		last.Note != "the desk is needed" {
 		t.Errorf("the last event is %+v", last)
 	}
 	if err := h.End(t.Context(), r.id, EndOperator, "again"); !errors.Is(err, ErrUnknownSession) {
@@ -176,7 +180,8 @@ func TestICERestartGoesOnWithNewCredentials(t *testing.T) {
 	r.watch(h)
 	r.playing(t, 5)
 	f := r.restart(h)
-	eventually(t, "the new path", func() bool { return r.PC.ICEConnectionState() == webrtc.ICEConnectionStateConnected })
+	eventually(t, "the new "+
+		"path", func() bool { return r.PC.ICEConnectionState() == webrtc.ICEConnectionStateConnected })
 	r.playing(t, 20)
 	f = strings.Replace(f, "a=ice-ufrag:", "a=ice-ufrag:another", 1)
 	if _, err := h.Patch(t.Context(), r.id, r.etag, f); !errors.Is(err, peer.ErrStale) {
@@ -288,7 +293,8 @@ func TestAWrongFingerprintFailsTheHandshake(t *testing.T) {
 		return sdp[i : i+strings.Index(sdp[i:], "\r\n")]
 	}
 	offer, foreign := r.offer(false), other.offer(false)
-	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: strings.ReplaceAll(offer, fingerprint(offer), fingerprint(foreign))})
+	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: strings.ReplaceAll(offer,
+		fingerprint(offer), fingerprint(foreign))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -493,7 +499,10 @@ func TestRevokedSessionsEndAtOnceAndExpiredOnesInTime(t *testing.T) {
 	var all []*remote
 	by := func(name string) Owner { return Owner{Credential: CredentialGrant, Issuer: "i", Name: name} }
 	for _, o := range []Offer{
-		{Owner: by("ann"), Grant: "g1"}, {Owner: by("ann"), Grant: "g2"}, {Owner: Owner{Credential: CredentialToken, Name: "ann"}}, {Owner: by("cy"), Expires: time.Now().Add(time.Second)},
+		{Owner: by("ann"), Grant: "g1"},
+		{Owner: by("ann"), Grant: "g2"},
+		{Owner: Owner{Credential: CredentialToken, Name: "ann"}},
+		{Owner: by("cy"), Expires: time.Now().Add(time.Second)},
 	} {
 		r := newRemote(t)
 		defer r.close()
@@ -540,7 +549,8 @@ func TestViewersOfAFixedRateShareAnEncodeFromTheStart(t *testing.T) {
 	}
 }
 
-// What a viewer's connection is secured by is in nothing that the manager shows or keeps: not in a snapshot, an event or a recording.
+// What a viewer's connection is secured by is in nothing that the manager shows or keeps: not in a snapshot, an event
+// or a recording.
 func TestCredentialsOfMediaStaySecret(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
@@ -548,7 +558,10 @@ func TestCredentialsOfMediaStaySecret(t *testing.T) {
 	r := newRemote(t)
 	defer r.close()
 	offer := r.offer(false)
-	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer, Owner: Owner{Credential: CredentialGrant, Name: "ann"}, Grant: "g1"})
+	a, err := h.Create(t.Context(), Offer{
+		Display: "default", SDP: offer,
+		Owner: Owner{Credential: CredentialGrant, Name: "ann"}, Grant: "g1",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -581,7 +594,7 @@ func TestCredentialsOfMediaStaySecret(t *testing.T) {
 	}
 }
 
-// A display that does not open holds up the viewer who waits for it, and not the end of the host.
+// A display that does not open delays the viewer that waits for it, but not the end of the host.
 func TestEndWhileADisplayOpens(t *testing.T) {
 	r := newRemote(t)
 	defer r.close()
@@ -590,7 +603,9 @@ func TestEndWhileADisplayOpens(t *testing.T) {
 		asked := make(chan struct{})
 		h := openHouse(t, func(c *Config) {
 			c.Displays = func(context.Context) []Display {
-				return []Display{{ID: "slow", Width: 640, Height: 480, Open: func(ctx context.Context, _ capture.Demand) (capture.Source, error) {
+				return []Display{{ID: "slow", Width: 640, Height: 480, Open: func(ctx context.Context,
+					_ capture.Demand,
+				) (capture.Source, error) {
 					close(asked)
 					<-ctx.Done()
 					return nil, ctx.Err()

@@ -108,7 +108,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 				"an address, refused addresses, or no working pair.", "cause"),
 		path: gauges("session_path", "Connected sessions by the path that ICE selected.", "path"),
 		paths: counters("session_paths_total",
-			"Paths of sessions, counted at the connection and at each change, by path and protocol.", "path", "protocol"),
+			"Paths of sessions, counted at the connection and at each change, by path and "+
+				"protocol.", "path", "protocol"),
 		pathSeconds: counters("session_path_seconds_total", "Time that connected sessions spent on each path.", "path"),
 		oversize: counter("frames_oversize_total",
 			"Sent pictures that were larger than a viewer's controller allowed."),
@@ -129,36 +130,46 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state.", "state"),
-		hostState:         gauges("host_state", "1 for the current state of the host, 0 for the others.", "state"),
-		shed:              counters("load_shedding_steps_total", "Load shedding: times that the sessions of a display were lowered or raised again, by the new level.", "to"),
+		hostState: gauges("host_state", "1 for the current state of the host, 0 for the others.", "state"),
+		shed: counters("load_shedding_steps_total", "Load shedding: times that the sessions of a "+
+			"display were lowered or raised again, by the new level.", "to"),
 		reservations:      gauge("reservations", "Reservations currently held."),
 		reservationsEnded: counters("reservations_ended_total", "Ended reservations, by reason.", "reason"),
 		encodingMoves: counters("session_encoding_changes_total",
 			"Moves of a session to another encoding: a faster or slower one, or one of another display.", "direction"),
-		packets:         counter("packets_sent_total", "Sent RTP packets, including retransmissions and padding."),
-		bytes:           counter("sent_bytes_total", "Bytes of sent RTP packets, including retransmissions and padding."),
+		packets: counter("packets_sent_total", "Sent RTP packets, including retransmissions and padding."),
+		bytes: counter("sent_bytes_total", "Bytes of sent RTP packets, including retransmissions and "+
+			"padding."),
 		retransmissions: counter("retransmissions_total", "Retransmitted RTP packets."),
 		refusedRepeats: counters("retransmissions_refused_total",
 			"Requests for retransmission that were refused, by reason: the packet was retransmitted less than a round "+
-				"trip ago or often enough, has arrived, is too old for the receiver, or the share of the rate is used up.", "reason"),
+				"trip ago or often enough, has arrived, is too old for the receiver, or the share of the rate is "+
+				"used up.", "reason"),
 		mediaCut: counters("media_connections_cut_total",
-			"TCP media connections that were closed, by reason: too many from one address, all places in use, or silent "+
+			"TCP media connections that were closed, by reason: too many from one address, all places in use, or "+
+				"silent "+
 				"when another needed the place.", "reason"),
 		feedbackFaults: counters("feedback_faults_total",
-			"Faults of the viewers' feedback, by kind: a message is lost, late or unread, or reports a packet twice or an "+
+			"Faults of the viewers' feedback, by kind: a message is lost, late or unread, or reports a packet "+
+				"twice or an "+
 				"unknown packet.", "kind"),
-		unsent:          counter("packets_unsent_total", "RTP packets that the transport of a connected session did not accept."),
-		requests:        counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
-		events:          counters("events_total", "Events, by kind.", "kind"),
-		smallerPackets:  counter("packet_size_reductions_total", "Times that a session was switched to smaller packets because large ones did not arrive."),
-		undelivered:     counters("sessions_undelivered_total", "Times that a connected session began to show nothing, by likely reason.", "reason"),
-		panics:          counters("panics_total", "Caught panics. Each ends one session, or stops one display for a moment; the log has the stack.", "part"),
+		unsent: counter("packets_unsent_total", "RTP packets that the transport of a connected session "+
+			"did not accept."),
+		requests: counters("keyframe_requests_total", "Keyframe requests by viewers and operators.", "kind"),
+		events:   counters("events_total", "Events, by kind.", "kind"),
+		smallerPackets: counter("packet_size_reductions_total", "Times that a session was switched to smaller "+
+			"packets because large ones did not arrive."),
+		undelivered: counters("sessions_undelivered_total", "Times that a connected session began to show "+
+			"nothing, by likely reason.", "reason"),
+		panics: counters("panics_total", "Caught panics. Each ends one session, or stops one display "+
+			"for a moment; the log has the stack.", "part"),
 		relays:          relay.NewMetrics(reg),
 		input:           counters("input_messages_total", "Input messages passed to displays, by kind.", "kind"),
 		inputDropped:    counters("input_dropped_total", "Dropped input messages, by reason.", "reason"),
 		channelsRefused: counters("data_channels_refused_total", "Refused data channels, by reason.", "reason"),
-		controlChanges:  counters("control_changes_total", "Times that control of a display went to another session or to none, by reason.", "reason"),
-		controlled:      gauge("controlled_displays", "Displays that a session controls."),
+		controlChanges: counters("control_changes_total", "Times that control of a display went to another "+
+			"session or to none, by reason.", "reason"),
+		controlled: gauge("controlled_displays", "Displays that a session controls."),
 	}
 	m.zero()
 	return m

@@ -51,7 +51,8 @@ func TestRefusedOffersLeaveNothingBehind(t *testing.T) {
 	if n := len(h.Sessions()); n != 0 {
 		t.Errorf("%d sessions are left", n)
 	}
-	eventually(t, "no goroutine and no file is left", func() bool { return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files })
+	eventually(t, "no goroutine and no file is "+
+		"left", func() bool { return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files })
 }
 
 func openFiles(t *testing.T) int {
@@ -77,5 +78,6 @@ func TestOffersWithoutAnAddressLeaveNothingBehind(t *testing.T) {
 	refuse(10)
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	refuse(1000)
-	eventually(t, "no goroutine and no file is left", func() bool { return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files })
+	eventually(t, "no goroutine and no file is "+
+		"left", func() bool { return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files })
 }

@@ -48,7 +48,7 @@ func (c *doorway) open(t *testing.T, o Offer) (string, error) {
 	return a.ID, err
 }
 
-// connect makes a session one that has connected.
+// connect marks a session as connected.
 func (c *doorway) connect(t *testing.T, id string) {
 	t.Helper()
 	c.registry.mu.Lock()
@@ -194,8 +194,8 @@ func (c *doorway) age(id string, by time.Duration) {
 	c.registry.sessions[id].created = c.registry.sessions[id].created.Add(-by)
 }
 
-// A display for one viewer is not held by offers that never connect: the owner's own next offer replaces one, and anybody
-// else's does after a grace, which the refusal names.
+// A display for one viewer is not held by offers that never connect: the owner's own next offer replaces one, and
+// anybody else's does after a grace, which the refusal names.
 func TestConsoleIsNotHeldByAnOfferThatNeverConnects(t *testing.T) {
 	c := openDoorway(t, func(c *Config) { c.Rules = []Rule{{Display: "*", MaxViewers: 1}} })
 	id, err := c.guest(t, "ann")

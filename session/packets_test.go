@@ -18,7 +18,10 @@ func TestReportedLossMakesAKeyframe(t *testing.T) {
 	h.alive(t)
 	r := &remote{Viewer: peertest.NewOf(t, peertest.Codec{}, "video"), t: t}
 	defer r.close()
-	a, err := h.Create(t.Context(), Offer{Display: "default", SDP: regexp.MustCompile(`a=rtcp-fb.*\r\n`).ReplaceAllString(r.offer(false), "")})
+	a, err := h.Create(t.Context(), Offer{
+		Display: "default",
+		SDP:     regexp.MustCompile(`a=rtcp-fb.*\r\n`).ReplaceAllString(r.offer(false), ""),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

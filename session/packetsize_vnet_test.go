@@ -16,7 +16,8 @@ func TestPathOf1150Bytes(t *testing.T) {
 		p := newPath(t, 5_000_000, 20*time.Millisecond)
 		p.router.AddChunkFilter(func(c vnet.Chunk) bool { return len(c.UserData())+28 <= 1150 })
 		h := openHouse(t, func(c *Config) {
-			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate, c.ConnectTimeout = false, 30, 1_000_000, 4_000_000, 10*time.Second
+			c.Loopback, c.FPS, c.StartBitrate, c.MaxBitrate, c.ConnectTimeout = false, 30, 1_000_000,
+				4_000_000, 10*time.Second
 		})
 		h.on(p.host)
 		still := h.busy()

@@ -63,8 +63,8 @@ func (m mined) OnKeyframeRequest(now time.Time, why adapt.KeyframeReason) {
 	m.Controller.OnKeyframeRequest(now, why)
 }
 
-// A panic in what is one session's own ends that session, with an event, a stack in the log and a count, and nothing else: whatever goroutine
-// it happens in.
+// A panic in what is one session's own ends that session, with an event, a stack in the log and a count, and nothing
+// else: whatever goroutine it happens in.
 func TestPanicEndsOneSession(t *testing.T) {
 	for place, provoke := range map[string]func(h *house, r *remote){
 		"OnSent":     func(*house, *remote) {},
@@ -111,7 +111,8 @@ func TestPanicEndsOneSession(t *testing.T) {
 			provoke(h, r)
 			eventually(t, "the session ends", func() bool { return h.events(EventEnded) == 1 })
 			for _, e := range h.told() {
-				if e.Kind == EventEnded.String() && (e.Session != r.id || e.Reason != EndError.String() || !strings.Contains(e.Error, "planted in "+place)) {
+				if e.Kind == EventEnded.String() && (e.Session != r.id || e.Reason != EndError.String() ||
+					!strings.Contains(e.Error, "planted in "+place)) {
 					t.Errorf("the end is told as %+v", e)
 				}
 			}
@@ -212,10 +213,12 @@ func TestPanicStopsADisplayForAMoment(t *testing.T) {
 				b.arm("Encode")
 				eventually(t, "the encoder fails", func() bool { return b.armed.CompareAndSwap(nil, new("Profile")) })
 			}
-			eventually(t, "the panic is counted", func() bool { return testutil.ToFloat64(h.met.panics.WithLabelValues(want.part)) == 1 })
+			eventually(t, "the panic is "+
+				"counted", func() bool { return testutil.ToFloat64(h.met.panics.WithLabelValues(want.part)) == 1 })
 			eventually(t, "it is told", func() bool {
 				for _, e := range h.told() {
-					if e.Kind == want.kind.String() && e.Reason == want.reason && strings.Contains(e.Error, "planted in "+place) {
+					if e.Kind == want.kind.String() && e.Reason == want.reason && strings.Contains(e.Error,
+						"planted in "+place) {
 						return true
 					}
 				}
@@ -234,7 +237,10 @@ func TestPanicOfAnEncoderThatOpensIsARefusal(t *testing.T) {
 	b := &bomb{}
 	b.arm("Open")
 	h := openHouse(t, func(c *Config) {
-		c.Encoders = []encode.Factory{minedFactory{encodetest.New(encodetest.Config{}), b}, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "other"}})}
+		c.Encoders = []encode.Factory{
+			minedFactory{encodetest.New(encodetest.Config{}), b},
+			encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "other"}}),
+		}
 	})
 	defer h.close(t)
 	h.alive(t)
@@ -291,10 +297,12 @@ func TestPanicOfAnInjector(t *testing.T) {
 		b.arm("Run")
 		v := c.viewer("a", RoleController)
 		v.shows(Display{ID: "test", Input: func() Injector { return minedKeyboard{c.keys.open().(*keyboard), b} }})
-		if why := c.deliver(v.inputChannel, rift.Event{Kind: rift.Key, Code: 30, Pressed: true}, time.Now()); why != "" {
+		if why := c.deliver(v.inputChannel, rift.Event{Kind: rift.Key, Code: 30, Pressed: true},
+			time.Now()); why != "" {
 			t.Fatal(why)
 		}
-		eventually(t, "the panic is counted", func() bool { return testutil.ToFloat64(c.met.panics.WithLabelValues(partInput)) == 1 })
+		eventually(t, "the panic is "+
+			"counted", func() bool { return testutil.ToFloat64(c.met.panics.WithLabelValues(partInput)) == 1 })
 	})
 }
 
@@ -311,7 +319,8 @@ func TestJanitorOutlivesAPanic(t *testing.T) {
 	})
 	defer h.close(t)
 	left.Store(1)
-	eventually(t, "the panic is counted", func() bool { return testutil.ToFloat64(h.met.panics.WithLabelValues(partJanitor)) == 1 })
+	eventually(t, "the panic is "+
+		"counted", func() bool { return testutil.ToFloat64(h.met.panics.WithLabelValues(partJanitor)) == 1 })
 	h.alive(t)
 	r := newRemote(t)
 	defer r.close()

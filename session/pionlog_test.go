@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What keeps others out of a session's path is in no log, whatever its level: neither the viewer's password nor the host's.
+// What keeps others out of a session's path is in no log, whatever its level: neither the viewer's password nor the
+// host's.
 func TestPasswordsAreNotLogged(t *testing.T) {
 	var log safeBuffer
 	h := openHouseWith(t, slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), nil)
@@ -16,7 +17,8 @@ func TestPasswordsAreNotLogged(t *testing.T) {
 	defer r.close()
 	var passwords []string
 	note := func() {
-		for _, m := range regexp.MustCompile(`ice-pwd:(\S+)`).FindAllStringSubmatch(r.PC.LocalDescription().SDP+r.PC.RemoteDescription().SDP, -1) {
+		both := r.PC.LocalDescription().SDP + r.PC.RemoteDescription().SDP
+		for _, m := range regexp.MustCompile(`ice-pwd:(\S+)`).FindAllStringSubmatch(both, -1) {
 			passwords = append(passwords, m[1])
 		}
 	}

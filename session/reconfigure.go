@@ -22,7 +22,8 @@ func newLive(c Config) *live {
 // get returns the Config. It is not to be changed.
 func (l *live) get() *Config { return l.p.Load() }
 
-// change replaces the Config by a copy that edit has changed, unless that returns an error. Of changes that come together none undoes another.
+// change replaces the Config by a copy that edit has changed, unless that returns an error. Of changes that come
+// together none undoes another.
 func (l *live) change(edit func(*Config) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,17 +37,22 @@ func (l *live) change(edit func(*Config) error) error {
 
 func (m *Manager) cfg() *Config { return m.conf.get() }
 
-// Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodings and probation, whose input is taken, frame rate, bitrates and
-// preference, rules of displays, ICE servers, and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
-// frame rate and number of encodings. The rest of c is ignored. When it is not valid, nothing changes.
+// Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodings and probation, whose
+// input is taken, frame rate, bitrates and preference, rules of displays, ICE servers, and the timeouts of sessions.
+// Sessions that there are keep what they began with; displays that are open keep their frame rate and number of
+// encodings. The rest of c is ignored. When it is not valid, nothing changes.
 func (m *Manager) Reconfigure(c Config) error {
 	err := m.conf.change(func(next *Config) error {
-		next.MaxSessions, next.MaxEncodings, next.ProbationSessions, next.Probation = c.MaxSessions, c.MaxEncodings, c.ProbationSessions, c.Probation
-		next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate, c.MaxBitrate
+		next.MaxSessions, next.MaxEncodings, next.ProbationSessions, next.Probation = c.MaxSessions,
+			c.MaxEncodings, c.ProbationSessions, c.Probation
+		next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate,
+			c.MaxBitrate
 		next.LocalStartBitrate = c.LocalStartBitrate
 		next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
-		next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer, c.ICEServers, c.ICERegions
-		next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout, c.DisconnectTimeout, c.SilenceTimeout
+		next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer,
+			c.ICEServers, c.ICERegions
+		next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout,
+			c.DisconnectTimeout, c.SilenceTimeout
 		next.MaxHandshakes, next.MaxPerOwner = c.MaxHandshakes, c.MaxPerOwner
 		next.Input, next.ControlIdle = c.Input, c.ControlIdle
 		next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
@@ -71,13 +77,15 @@ const (
 
 var configOutcomes = []string{ConfigApplied, ConfigRefused, ConfigRolledBack, ConfigConfirmed}
 
-// Configured makes known what became of a change of the configuration, and returns the event's id. err says why it was refused.
+// Configured records the outcome of a change of the configuration, and returns the event's ID. err says why the change
+// was refused.
 func (m *Manager) Configured(outcome string, err error) uint64 {
 	return m.journal.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
 }
 
-// SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodings that run go on with what they have, and whatever
-// was held against an encoder is forgotten. info returns all candidates, for the control API.
+// SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodings that run go on with
+// what they have, and whatever was held against an encoder is forgotten. info returns all candidates, for the control
+// API.
 func (m *Manager) SetEncoders(factories []encode.Factory, info func() []EncoderInfo) {
 	m.pool.SetEncoders(factories)
 	_ = m.conf.change(func(next *Config) error { // nothing of it can be wrong

@@ -56,7 +56,12 @@ func TestEncodersAreTriedAnew(t *testing.T) {
 	a.watch(h)
 	a.playing(t, 3)
 	better := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "better"}})
-	h.SetEncoders([]encode.Factory{better, h.enc}, func() []EncoderInfo { return []EncoderInfo{{Name: "better", Usable: true}} })
+	h.SetEncoders([]encode.Factory{better, h.enc}, func() []EncoderInfo {
+		return []EncoderInfo{{
+			Name:   "better",
+			Usable: true,
+		}}
+	})
 	if e := h.Host().Encoders; len(e) != 1 || !e[0].InUse {
 		t.Errorf("encoders %+v", e)
 	}
@@ -100,7 +105,8 @@ func TestReloadBesideAProbe(t *testing.T) {
 		})
 		both.Wait()
 		if c := h.cfg(); c.MaxSessions != want || c.EncoderInfo()[0].Name != name {
-			t.Fatalf("round %d: %d sessions at most, encoder %s; want %d and %s", i, c.MaxSessions, c.EncoderInfo()[0].Name, want, name)
+			t.Fatalf("round %d: %d sessions at most, encoder %s; want %d and "+
+				"%s", i, c.MaxSessions, c.EncoderInfo()[0].Name, want, name)
 		}
 	}
 }

@@ -6,12 +6,12 @@ import (
 	"wavryhost/adapt"
 )
 
-// recoverWithin is how long a viewer that can ask for nothing may be without a report that all has arrived, before it gets a keyframe. With
-// the keyframe's own way it has a whole picture again 5 s after a loss.
+// recoverWithin is the longest time without a report of complete arrival before such a viewer gets a keyframe. With the
+// travel time of the keyframe, the picture is whole 5 s after a loss.
 const recoverWithin = 4 * time.Second
 
-// recovery decides when a viewer needs a keyframe that has negotiated neither NACK nor PLI or FIR, and so cannot say what it misses. Its
-// receiver reports tell of losses; where they are seldom, time does. The viewer's ctl guards it.
+// recovery decides when a viewer that negotiated neither NACK nor PLI or FIR needs a keyframe. Such a viewer cannot say
+// what it misses. Its receiver reports show losses; where reports are rare, time decides. The viewer's ctl guards it.
 type recovery struct {
 	// deaf: the viewer can ask neither for packets nor for keyframes.
 	deaf bool
@@ -19,7 +19,7 @@ type recovery struct {
 	whole time.Time
 }
 
-// reported takes a report, and reports whether it tells of a loss.
+// reported takes a report, and reports whether it shows a loss.
 func (r *recovery) reported(f adapt.Feedback) (lost bool) {
 	if !r.deaf || f.Kind != adapt.RR {
 		return false

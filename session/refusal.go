@@ -37,8 +37,8 @@ func refusedBecause(err error) string {
 	}
 }
 
-// refusals makes refused offers known. It lets one event of each reason through in a second: a flood of requests must not
-// push all others out of the journal.
+// refusals makes refused offers known. It lets one event of each reason through in a second: a flood of requests must
+// not push all others out of the journal.
 type refusals struct {
 	log  *slog.Logger
 	met  *Metrics

@@ -59,7 +59,8 @@ func (r *registry) present() int { return len(r.sessions) + r.admission.Creating
 func (r *registry) inOrder() []*session {
 	list := r.notEnding()
 	slices.SortFunc(list, func(a, b *session) int {
-		return cmp.Or(cmp.Compare(a.limits.sessionWeight(), b.limits.sessionWeight()), a.created.Compare(b.created), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.limits.sessionWeight(), b.limits.sessionWeight()),
+			a.created.Compare(b.created), cmp.Compare(a.id, b.id))
 	})
 	return list
 }
@@ -106,8 +107,8 @@ func (r *registry) lookUp(id string) (*session, error) {
 	return s, nil
 }
 
-// snapshot returns what admission decides on: the load of the sessions, of the pipelines and of the machine. The encoders
-// are those of a codec. The caller holds mu.
+// snapshot returns the basis of admission: the load of the sessions, of the pipelines and of the machine, with the
+// encoders of one codec. The caller holds mu.
 func (r *registry) snapshot(codec string) admission.Snapshot {
 	now := time.Now()
 	s := r.capacity.measure(now, codec)
@@ -116,7 +117,8 @@ func (r *registry) snapshot(codec string) admission.Snapshot {
 	for _, one := range r.sessions {
 		l := one.load()
 		s.Sessions = append(s.Sessions, admission.Session{
-			ID: one.id, Display: one.sub.display(), Heading: one.sub.pendingDisplay(), Owner: one.offer.Owner, Guest: one.offer.Guest,
+			ID: one.id, Display: one.sub.display(), Heading: one.sub.pendingDisplay(), Owner: one.offer.Owner,
+			Guest:   one.offer.Guest,
 			Created: one.created, Connected: l.connected, Connecting: l.state == stateConnecting, Ending: one.ending,
 			Sent: l.sent,
 		})
@@ -125,8 +127,8 @@ func (r *registry) snapshot(codec string) admission.Snapshot {
 	return s
 }
 
-// localStart returns the bitrate that another session may begin with on a local path: at most an even part of the uplink,
-// until the shares are made anew.
+// localStart returns the bitrate that another session may begin with on a local path: at most an even part of the
+// uplink, until the shares are made anew.
 func (r *registry) localStart() int {
 	cfg := r.capacity.conf.get()
 	if cfg.Uplink == 0 {
@@ -137,8 +139,8 @@ func (r *registry) localStart() int {
 	return min(cfg.LocalStartBitrate, cfg.Uplink/(len(r.sessions)+1))
 }
 
-// admit returns a ticket for a session that is to be created, and adds to wg. A session that has to make room is ended
-// first.
+// admit returns a ticket for a session that is to be created, and adds to wg. It first ends a session that must make
+// room.
 func (r *registry) admit(ctx context.Context, o Offer, d Display, codec string) (*admission.Ticket, error) {
 	const tries = 3 // each ends a session; others may be faster to take its place
 	for try := 1; ; try++ {
@@ -154,7 +156,7 @@ func (r *registry) admit(ctx context.Context, o Offer, d Display, codec string) 
 	}
 }
 
-// tryAdmit is admit, except that it returns a session that has to make room and that it began to end.
+// tryAdmit is admit, except that it begins to end the session that must make room, and returns that session.
 func (r *registry) tryAdmit(
 	o Offer, d Display, codec string, mayReplace bool,
 ) (t *admission.Ticket, replace *session, err error) {
@@ -213,8 +215,8 @@ func (r *registry) cancel(t *admission.Ticket) {
 	r.admission.Cancel(t, r.host.drain != nil)
 }
 
-// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set, does
-// not.
+// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set,
+// does not.
 func (r *registry) depart(s *session, d Display, ceiling int) (undo func(failed bool), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -260,8 +262,8 @@ func (r *registry) want(s *session, why EndReason) {
 	r.wakeJanitor()
 }
 
-// end ends a session. When it returns nil, all that the session held is released. When ctx ends before, that goes on
-// without the caller.
+// end ends a session. When it returns nil, everything that the session held is released. When ctx ends first, the
+// release continues without the caller.
 func (r *registry) end(ctx context.Context, id string, why EndReason, note string) error {
 	r.mu.Lock()
 	s, err := r.lookUp(id)

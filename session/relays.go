@@ -25,8 +25,9 @@ func newRelays(cfg Config, network peer.Config, log *slog.Logger, m *Metrics, em
 	return w
 }
 
-// ICEServers returns the STUN and TURN servers that a user is to use at the moment, best first: those that work, of a region where one is asked
-// for, with credentials of the user's own where they are short-lived. Those are good for no longer than last, unless that is zero.
+// ICEServers returns the STUN and TURN servers for a user, best first. It returns working servers, of the given region
+// unless that is empty. Short-lived credentials are the user's own, and are valid no longer than last, unless that is
+// zero.
 func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server {
 	return iceServers(m.relays, region, user, last)
 }

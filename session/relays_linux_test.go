@@ -10,7 +10,8 @@ import (
 	"wavryhost/session/relay"
 )
 
-// blackHole returns an address whose connections never come about: nobody accepts, and the kernel drops what it has no room for.
+// blackHole returns an address whose connections never come about: nobody accepts, and the kernel drops what it has no
+// room for.
 func blackHole(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -45,7 +46,10 @@ func TestRelayInABlackHoleHoldsNobody(t *testing.T) {
 	at := blackHole(t)
 	h := openHouse(t, func(c *Config) {
 		c.GatherTimeout = 200 * time.Millisecond
-		c.ICEServers = []relay.Server{{URLs: []string{"turn:" + at + "?transport=tcp", "turns:" + at}, Secret: "north", Lifetime: time.Hour}}
+		c.ICEServers = []relay.Server{{
+			URLs:   []string{"turn:" + at + "?transport=tcp", "turns:" + at},
+			Secret: "north", Lifetime: time.Hour,
+		}}
 	})
 	defer h.close(t)
 	h.alive(t)

@@ -35,11 +35,15 @@ func startTURN(t *testing.T) *turnServer {
 	logs.DefaultLogLevel = logging.LogLevelDisabled
 	r := &turnServer{url: "turn:" + conn.LocalAddr().String()}
 	server, err := turn.NewServer(turn.ServerConfig{
-		Realm: "test", LoggerFactory: logs, AuthHandler: turn.LongTermTURNRESTAuthHandler("north", logs.NewLogger("auth")),
+		Realm: "test", LoggerFactory: logs, AuthHandler: turn.LongTermTURNRESTAuthHandler("north",
+			logs.NewLogger("auth")),
 		QuotaHandler: func(string, string, net.Addr) bool { return !r.full.Load() },
 		PacketConnConfigs: []turn.PacketConnConfig{{
-			PacketConn:            conn,
-			RelayAddressGenerator: &turn.RelayAddressGeneratorStatic{RelayAddress: net.IPv4(127, 0, 0, 1), Address: "127.0.0.1"},
+			PacketConn: conn,
+			RelayAddressGenerator: &turn.RelayAddressGeneratorStatic{
+				RelayAddress: net.IPv4(127, 0, 0, 1),
+				Address:      "127.0.0.1",
+			},
 		}},
 		EventHandler: turn.EventHandler{
 			OnAllocationCreated: func(_, _ net.Addr, _, username, _ string, _ net.Addr, _ int) {
@@ -106,7 +110,8 @@ func TestSessionsUseTheRelaysOfTheirRegion(t *testing.T) {
 	if far.gave.Load() != 2 {
 		t.Errorf("far gave %d; want the reservation's region", far.gave.Load())
 	}
-	if user := h.ICEServers("us", "viewer", time.Time{})[0]; user.Secret != "" || !strings.HasSuffix(user.Username, ":viewer") {
+	if user := h.ICEServers("us", "viewer", time.Time{})[0]; user.Secret != "" ||
+		!strings.HasSuffix(user.Username, ":viewer") {
 		t.Errorf("viewers get %+v", user)
 	}
 }
@@ -122,9 +127,11 @@ func TestRelayThatGivesNothingIsNoticed(t *testing.T) {
 	defer one.close()
 	one.watch(h)
 	one.playing(t, 3)
-	want := "# HELP wavry_host_sessions_without_relay_total Sessions and ICE restarts that had TURN servers and got no relayed address.\n" +
+	want := "# HELP wavry_host_sessions_without_relay_total Sessions and ICE restarts that had TURN servers and " +
+		"got no relayed address.\n" +
 		"# TYPE wavry_host_sessions_without_relay_total counter\nwavry_host_sessions_without_relay_total 1\n"
-	if err := testutil.GatherAndCompare(h.reg, strings.NewReader(want), "wavry_host_sessions_without_relay_total"); err != nil {
+	if err := testutil.GatherAndCompare(h.reg, strings.NewReader(want),
+		"wavry_host_sessions_without_relay_total"); err != nil {
 		t.Error(err)
 	}
 	if s := h.Host().ICEServers[0]; s.Unhelpful != 1 {
@@ -150,7 +157,8 @@ func TestRelayThatGivesNothingIsNoticed(t *testing.T) {
 	}
 }
 
-// A viewer that is behind a relay of its own, and tells so only after its packets have come, is relayed from the start.
+// A viewer that is behind a relay of its own, and tells so only after its packets have come, is relayed from the
+// start.
 func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 	srv := startTURN(t)
 	h := openHouse(t, nil)
@@ -185,7 +193,8 @@ func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 		t.Errorf("path %q over %q, %v; want relay over udp", one.Path, one.Protocol, err)
 	}
 	if counted(peer.PathRelay) != 1 || counted(peer.PathDirect) != 0 || h.events(EventPath) != 0 {
-		t.Errorf("counted %v relayed, %v direct, and %d changes", counted(peer.PathRelay), counted(peer.PathDirect), h.events(EventPath))
+		t.Errorf("counted %v relayed, %v direct, and %d "+
+			"changes", counted(peer.PathRelay), counted(peer.PathDirect), h.events(EventPath))
 	}
 
 	for path, want := range map[string]float64{peer.PathRelay: 1, peer.PathDirect: 0} {
@@ -193,10 +202,12 @@ func TestRelayThatTheViewerTellsOfLater(t *testing.T) {
 			t.Errorf("%v sessions are on path %s; want %v", got, path, want)
 		}
 	}
-	eventually(t, "time on the path is counted", func() bool { return testutil.ToFloat64(h.met.pathSeconds.WithLabelValues(peer.PathRelay)) > 0 })
+	eventually(t, "time on the path is "+
+		"counted", func() bool { return testutil.ToFloat64(h.met.pathSeconds.WithLabelValues(peer.PathRelay)) > 0 })
 }
 
-// heldUp is too long for a session that no relay holds up, also on a machine whose processors others have. One that holds it up does so for two minutes.
+// heldUp is longer than any session takes that no relay delays, even on a busy machine. A relay that delays a session
+// does so for two minutes.
 const heldUp = 30 * time.Second
 
 // A relay that does not answer costs a session the wait for it once, and holds nothing of it back when it ends.
@@ -214,7 +225,10 @@ func TestMuteRelayHoldsNobody(t *testing.T) {
 	h := openHouse(t, func(c *Config) {
 		c.GatherTimeout = 200 * time.Millisecond
 		c.ICEServers = []relay.Server{{
-			URLs:   []string{"turn:" + udp.LocalAddr().String(), "turn:" + tcp.Addr().String() + "?transport=tcp", "turns:" + tcp.Addr().String()},
+			URLs: []string{
+				"turn:" + udp.LocalAddr().String(),
+				"turn:" + tcp.Addr().String() + "?transport=tcp", "turns:" + tcp.Addr().String(),
+			},
 			Secret: "north", Lifetime: time.Hour,
 		}}
 	})

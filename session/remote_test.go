@@ -45,7 +45,8 @@ func openHouse(t testing.TB, change func(*Config)) *house {
 func openHouseWith(t testing.TB, log slog.Handler, change func(*Config)) *house {
 	t.Helper()
 	h := &house{
-		screen: newScreen(640, 480), enc: encodetest.New(encodetest.Config{Took: 100 * time.Microsecond}), reg: prometheus.NewRegistry(),
+		screen: newScreen(640, 480), enc: encodetest.New(encodetest.Config{Took: 100 * time.Microsecond}),
+		reg:  prometheus.NewRegistry(),
 		done: make(chan error, 1),
 	}
 	cfg := Config{
@@ -193,7 +194,10 @@ func (r *remote) watch(h *house) {
 // comeWith connects to the default display with an offer.
 func (r *remote) comeWith(h *house, offer string) {
 	r.t.Helper()
-	a, err := h.Create(context.Background(), Offer{Display: "default", SDP: offer, RemoteAddr: "test", UserAgent: "pion"})
+	a, err := h.Create(context.Background(), Offer{
+		Display: "default", SDP: offer, RemoteAddr: "test",
+		UserAgent: "pion",
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}

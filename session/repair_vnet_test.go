@@ -23,7 +23,8 @@ func (p *path) loseMedia(t *testing.T, every int) {
 	p.router.AddChunkFilter(func(c vnet.Chunk) bool {
 		b := c.UserData()
 		from, ok := c.SourceAddr().(*net.UDPAddr)
-		if !ok || !from.IP.Equal(net.IPv4(192, 0, 2, 1)) || len(b) < 12 || b[0]>>6 != 2 || b[1] >= 192 && b[1] < 224 { // RFC 5761
+		// RFC 5761.
+		if !ok || !from.IP.Equal(net.IPv4(192, 0, 2, 1)) || len(b) < 12 || b[0]>>6 != 2 || b[1] >= 192 && b[1] < 224 {
 			return true
 		}
 		seen++
@@ -31,26 +32,37 @@ func (p *path) loseMedia(t *testing.T, every int) {
 	})
 }
 
-// plainRemote is a viewer with pion's own receiver: its NACK generator asks each 100 ms, for what came on the retransmission stream, too.
+// plainRemote is a viewer with pion's own receiver: its NACK generator asks each 100 ms, for what came on the
+// retransmission stream, too.
 func plainRemote(t *testing.T, viewer *vnet.Net, rtx bool) *remote {
 	t.Helper()
 	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
 	codecs := []webrtc.RTPCodecParameters{{
 		RTPCodecCapability: webrtc.RTPCodecCapability{
 			MimeType: webrtc.MimeTypeH264, ClockRate: 90_000,
-			SDPFmtpLine:  "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
-			RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "transport-cc"}},
+			SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+			RTCPFeedback: []webrtc.RTCPFeedback{
+				{Type: "nack"},
+				{Type: "nack", Parameter: "pli"},
+				{Type: "transport-cc"},
+			},
 		},
 		PayloadType: 96,
 	}}
 	if rtx {
 		codecs = append(codecs, webrtc.RTPCodecParameters{
-			RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90_000, SDPFmtpLine: "apt=96"},
-			PayloadType:        97,
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: webrtc.MimeTypeRTX, ClockRate: 90_000,
+				SDPFmtpLine: "apt=96",
+			},
+			PayloadType: 97,
 		})
 	}
 	opus := webrtc.RTPCodecParameters{
-		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48_000, Channels: 2}, PayloadType: 111,
+		RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeOpus, ClockRate: 48_000,
+			Channels: 2,
+		}, PayloadType: 111,
 	}
 	if err := media.RegisterCodec(opus, webrtc.RTPCodecTypeAudio); err != nil {
 		t.Fatal(err)
@@ -66,10 +78,12 @@ func plainRemote(t *testing.T, viewer *vnet.Net, rtx bool) *remote {
 	se := webrtc.SettingEngine{}
 	se.SetNet(viewer)
 	se.SetICEMulticastDNSMode(1)
-	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
+	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry),
+		webrtc.WithSettingEngine(se)))
 }
 
-// TestLossCostsWhatItLoses has 2 % of the media lost on a path of 3 Mbit/s, for receivers with and without a stream of retransmissions.
+// TestLossCostsWhatItLoses has 2 % of the media lost on a path of 3 Mbit/s, for receivers with and without a stream of
+// retransmissions.
 func TestLossCostsWhatItLoses(t *testing.T) {
 	for name, rtx := range map[string]bool{"with RTX": true, "without RTX": false} {
 		t.Run(name, func(t *testing.T) {

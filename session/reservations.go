@@ -6,7 +6,7 @@ import (
 	"wavryhost/session/admission"
 )
 
-// The errors and values of reservations are those of admission.
+// The errors and values of reservations, from package admission.
 var (
 	ErrUnknownReservation = admission.ErrUnknownReservation
 	ErrBadReservation     = admission.ErrBadReservation
@@ -20,7 +20,8 @@ type Reservations struct {
 	refused  func(err error, display string)
 }
 
-// Reserve keeps a place for a session, which the viewer takes by naming it in its Offer. Reservations count as sessions.
+// Reserve keeps a place for a session, which the viewer takes by naming it in its Offer. Reservations count as
+// sessions.
 func (r *Reservations) Reserve(ctx context.Context, q admission.ReservationRequest) (admission.Reservation, error) {
 	l, err := r.reserve(ctx, q)
 	if err != nil {
@@ -54,7 +55,8 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 	}
 	g.met.reservations.Set(float64(g.admission.Reserved()))
 	event := g.emit(Event{Kind: EventReserved, Display: l.Display, Reservation: l.ID})
-	g.log.Info("place reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
+	g.log.Info("place "+
+		"reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
 	return l, nil
 }
 
@@ -68,7 +70,7 @@ func (r *registry) reservationEnded(l admission.Reservation, why string) {
 	r.log.Info("reservation ended", "event", event, "reason", why, "display", l.Display)
 }
 
-// List returns the reservations that are not used yet, the one that expires next first.
+// List returns the unused reservations, in the order of their expiry.
 func (r *Reservations) List() []admission.Reservation {
 	r.registry.mu.Lock()
 	defer r.registry.mu.Unlock()
@@ -82,7 +84,7 @@ func (r *Reservations) Release(id string) error {
 	return r.registry.admission.Release(id)
 }
 
-// Capacity returns how many more sessions there is room for, at the usual profiles or at those that are given.
+// Capacity returns the number of further sessions that fit, for the given profiles or for the usual ones.
 func (r *Reservations) Capacity(profiles ...admission.Profile) []admission.Capacity {
 	if len(profiles) == 0 {
 		profiles = admission.Profiles()

@@ -24,7 +24,10 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 200 {
 			wg.Go(func() {
-				_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: 10 * time.Second})
+				_, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+					Display: "default",
+					Hold:    10 * time.Second,
+				})
 				switch {
 				case err == nil:
 					got.Add(1)
@@ -52,7 +55,10 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		if err := h.reservations.Release(one.ID); !errors.Is(err, ErrUnknownReservation) {
 			t.Errorf("got %v; want ErrUnknownReservation", err)
 		}
-		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute}); err != nil {
+		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+			Display: "default",
+			Hold:    time.Minute,
+		}); err != nil {
 			t.Errorf("the place that was given back: %v", err)
 		}
 		time.Sleep(10*time.Second + 2*janitorInterval)
@@ -63,10 +69,14 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		if n := len(h.reservations.List()); n != 0 {
 			t.Errorf("%d places are kept by a host that drains", n)
 		}
-		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrDraining) {
+		if _, err := h.reservations.Reserve(t.Context(),
+			admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrDraining) {
 			t.Errorf("got %v; want ErrDraining", err)
 		}
-		for why, want := range map[string]float64{admission.EndReleased: 1, admission.EndExpired: 6, admission.EndDrained: 1, admission.EndUsed: 0} {
+		for why, want := range map[string]float64{
+			admission.EndReleased: 1, admission.EndExpired: 6,
+			admission.EndDrained: 1, admission.EndUsed: 0,
+		} {
 			if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(why)); n != want {
 				t.Errorf("%v reservations %s; want %v", n, why, want)
 			}
@@ -105,13 +115,17 @@ func TestDrainDuringCreation(t *testing.T) {
 		h.host.Drain(DrainOrder{})
 		return nil, errTest
 	})
-	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: r.offer(false), Reservation: l.ID}); !errors.Is(err, errTest) {
+	if _, err := h.Create(t.Context(), Offer{
+		Display: "default", SDP: r.offer(false),
+		Reservation: l.ID,
+	}); !errors.Is(err, errTest) {
 		t.Errorf("got %v", err)
 	}
 	told := slices.ContainsFunc(h.journaled(t), func(e EventRecord) bool {
 		return e.Kind == EventReservationEnded.String() && e.Reservation == l.ID && e.Reason == admission.EndDrained
 	})
-	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); !told || n != 1 || len(h.reservations.List()) != 0 {
+	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); !told ||
+		n != 1 || len(h.reservations.List()) != 0 {
 		t.Errorf("its end is told: %v, counted %v times, %d are left", told, n, len(h.reservations.List()))
 	}
 }
@@ -130,7 +144,10 @@ func TestReservationIsTaken(t *testing.T) {
 	h := openHouse(t, func(c *Config) { c.MaxSessions = 1 })
 	defer h.close(t)
 	h.alive(t)
-	l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+		Display:    "default",
+		MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o",
+	})
 	if err != nil || l.Display != "test" {
 		t.Fatalf("%+v, %v", l, err)
 	}
@@ -152,7 +169,10 @@ func TestReservationIsTaken(t *testing.T) {
 	var answer Answer
 	for range 20 {
 		wg.Go(func() {
-			switch a, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer, Reservation: l.ID, MaxBitrate: 5_000_000}); {
+			switch a, err := h.Create(t.Context(), Offer{
+				Display: "default", SDP: offer, Reservation: l.ID,
+				MaxBitrate: 5_000_000,
+			}); {
 			case err == nil:
 				made.Add(1)
 				answer = a
@@ -170,7 +190,10 @@ func TestReservationIsTaken(t *testing.T) {
 	if s, err := h.Session(answer.ID); err != nil || s.MaxBitrate != 2_000_000 || s.Weight != 40 {
 		t.Errorf("ceiling %d, weight %d, %v; want what was reserved", s.MaxBitrate, s.Weight, err)
 	}
-	again, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o"})
+	again, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+		Display:    "default",
+		MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o",
+	})
 	if err != nil || again.ID != l.ID || again.Session != answer.ID {
 		t.Errorf("the same request again: %+v, %v; want the reservation with its session", again, err)
 	}
@@ -206,7 +229,8 @@ func TestIdempotencyKeys(t *testing.T) {
 				t.Errorf("%s: got %v; want ErrBadReservation", name, err)
 			}
 		}
-		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
+		if _, err := h.reservations.Reserve(t.Context(),
+			admission.ReservationRequest{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
 			t.Errorf("got %v; want ErrUnknownDisplay", err)
 		}
 	})
@@ -220,7 +244,10 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 	})
 	defer h.close(t)
 	for _, codec := range h.pool.Codecs() {
-		l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default", Hold: time.Minute})
+		l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
+			Display: "default",
+			Hold:    time.Minute,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +255,8 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
+		if _, err := h.reservations.Reserve(t.Context(),
+			admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
 			t.Errorf("a place beside a viewer of %s that connects to a console: %v; want ErrFull", codec, err)
 		}
 		h.registry.cancel(place)
@@ -239,7 +267,8 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 	}
 }
 
-// A place that a viewer had taken and gave back is not kept by a host that drains meanwhile, and that is told as for the others.
+// A viewer takes a reserved place and gives it back. A host that drains meanwhile does not keep the place, and reports
+// its end like that of other reservations.
 func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
@@ -247,7 +276,8 @@ func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), h.registry.capacity.usualCodec(), false)
+	place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(),
+		h.registry.capacity.usualCodec(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +287,8 @@ func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	if n := testutil.ToFloat64(h.met.reservations); n != 0 {
 		t.Errorf("the gauge shows %v places; want none", n)
 	}
-	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); n != 1 || h.events(EventReservationEnded) != 1 {
+	if n := testutil.ToFloat64(h.met.reservationsEnded.WithLabelValues(admission.EndDrained)); n != 1 ||
+		h.events(EventReservationEnded) != 1 {
 		t.Errorf("%v reservations ended by the drain, %d events; want one", n, h.events(EventReservationEnded))
 	}
 }

@@ -11,14 +11,15 @@ import (
 
 // Rule is what an operator wants of displays beside what holds for all.
 type Rule struct {
-	// Display is the id of a display, or a pattern of ids: * stands for anything, ? for one character. The first rule that fits a display counts for it.
+	// Display is the id of a display, or a pattern of ids: * stands for anything, ? for one character. The first rule
+	// that fits a display counts for it.
 	Display string
 	// Hidden displays are neither listed nor shown to anybody.
 	Hidden bool
 	// MaxViewers is how many sessions may watch at a time, 0 for any number. With 1 the display is like a console.
 	MaxViewers int
-	// MaxBitrate is the ceiling of each session, in bits per second, FPS the highest frame rate, and MaxWidth and MaxHeight the largest picture; zero
-	// ones are left to the host.
+	// MaxBitrate is the ceiling of each session, in bits per second, FPS the highest frame rate, and MaxWidth and
+	// MaxHeight the largest picture; zero ones are left to the host.
 	MaxBitrate, FPS     int
 	MaxWidth, MaxHeight int
 	// Weight is that of sessions that ask for none, 0 for the usual one.
@@ -34,10 +35,13 @@ func (r Rule) validate() error {
 		return fmt.Errorf("session: a limit of display %s is negative", r.Display)
 	case r.FPS < 0 || r.FPS > 240:
 		return fmt.Errorf("session: frame rate %d of display %s is not from 1 to 240", r.FPS, r.Display)
-	case (r.MaxWidth == 0) != (r.MaxHeight == 0), r.MaxWidth != 0 && (r.MaxWidth < encode.MinSide || r.MaxHeight < encode.MinSide):
-		return fmt.Errorf("session: size %dx%d of display %s is not %dx%[4]d or more", r.MaxWidth, r.MaxHeight, r.Display, encode.MinSide)
+	case (r.MaxWidth == 0) != (r.MaxHeight == 0), r.MaxWidth != 0 && (r.MaxWidth < encode.MinSide ||
+		r.MaxHeight < encode.MinSide):
+		return fmt.Errorf("session: size %dx%d of display %s is not %dx%[4]d or "+
+			"more", r.MaxWidth, r.MaxHeight, r.Display, encode.MinSide)
 	case r.Weight < 0 || r.Weight > maxWeight:
-		return fmt.Errorf("session: weight %d of display %s is not from %d to %d", r.Weight, r.Display, minWeight, maxWeight)
+		return fmt.Errorf("session: weight %d of display %s is not from %d to "+
+			"%d", r.Weight, r.Display, minWeight, maxWeight)
 	}
 	return nil
 }

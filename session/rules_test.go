@@ -31,7 +31,8 @@ func TestConsoleHasOneViewer(t *testing.T) {
 	full := func(err error) {
 		t.Helper()
 		r, ok := errors.AsType[*RefusalError](err)
-		if !ok || r.Resource != string(admission.DisplayViewers) || !strings.Contains(err.Error(), "1 at a time may watch other, and 1 do") || r.RetryAfter == 0 || r.Fit != "" {
+		if !ok || r.Resource != string(admission.DisplayViewers) || !strings.Contains(err.Error(), "1 at a time "+
+			"may watch other, and 1 do") || r.RetryAfter == 0 || r.Fit != "" {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -82,10 +83,12 @@ func TestHiddenDisplay(t *testing.T) {
 	if d := h.Host().Displays; len(d) != 1 || d[0].ID != "other" {
 		t.Errorf("%+v", d)
 	}
-	if _, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "test"}); !errors.Is(err, ErrUnknownDisplay) {
+	if _, err := h.reservations.Reserve(t.Context(),
+		admission.ReservationRequest{Display: "test"}); !errors.Is(err, ErrUnknownDisplay) {
 		t.Errorf("got %v; want ErrUnknownDisplay", err)
 	}
-	if l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"}); err != nil || l.Display != "other" {
+	if l, err := h.reservations.Reserve(t.Context(),
+		admission.ReservationRequest{Display: "default"}); err != nil || l.Display != "other" {
 		t.Errorf("%+v, %v; want the other display as the default", l, err)
 	}
 	next := *h.cfg()
@@ -99,25 +102,42 @@ func TestHiddenDisplay(t *testing.T) {
 }
 
 func TestRules(t *testing.T) {
-	c := Config{FPS: 60, Rules: []Rule{{Display: "x11:0", FPS: 30}, {Display: "x11:*", FPS: 20}, {Display: "a[b]", FPS: 90}, {Display: "a[b]c", FPS: 7}}}
+	c := Config{FPS: 60, Rules: []Rule{
+		{Display: "x11:0", FPS: 30},
+		{Display: "x11:*", FPS: 20},
+		{Display: "a[b]", FPS: 90},
+		{Display: "a[b]c", FPS: 7},
+	}}
 	for id, want := range map[string]int{"x11:0": 30, "x11:12": 20, "synthetic": 60, "ab": 60, "a[b]c": 7} {
 		if got := c.fps(id); got != want {
 			t.Errorf("%s has %d; want %d", id, got, want)
 		}
 	}
-	for in, want := range map[image.Point]image.Point{{1920, 1080}: {1280, 720}, {640, 480}: {640, 480}, {1080, 1920}: {405, 720}, {1280, 720}: {1280, 720}} {
+	for in, want := range map[image.Point]image.Point{{1920, 1080}: {1280, 720}, {640, 480}: {640, 480}, {
+		1080,
+		1920,
+	}: {405, 720}, {1280, 720}: {1280, 720}} {
 		if got := (Rule{MaxWidth: 1280, MaxHeight: 720}).size(in); got != want {
 			t.Errorf("%v becomes %v; want %v", in, got, want)
 		}
 	}
-	for _, bad := range []Rule{{}, {Display: "["}, {Display: "a", FPS: 241}, {Display: "a", MaxWidth: 100}, {Display: "a", MaxWidth: 8, MaxHeight: 8}, {Display: "a", Weight: 1001}, {Display: "a", MaxViewers: -1}} {
+	for _, bad := range []Rule{
+		{},
+		{Display: "["},
+		{Display: "a", FPS: 241},
+		{Display: "a", MaxWidth: 100},
+		{Display: "a", MaxWidth: 8, MaxHeight: 8},
+		{Display: "a", Weight: 1001},
+		{Display: "a", MaxViewers: -1},
+	} {
 		if bad.validate() == nil {
 			t.Errorf("%+v is valid", bad)
 		}
 	}
 }
 
-// A session that moves to a display that nobody watches needs an encode there: it is admitted as a new one is, but for what it has already.
+// A session that moves to a display that nobody watches needs an encode there: it is admitted as a new one is, but for
+// what it has already.
 func TestMoveIsAdmitted(t *testing.T) {
 	b := &burden{l: Load{Cores: 4, CoresUsed: 1, MemoryFree: 8 << 30}}
 	h := openHouse(t, func(c *Config) {
@@ -148,7 +168,7 @@ func TestMoveIsAdmitted(t *testing.T) {
 	if err := h.End(t.Context(), moves.id, EndOperator, ""); err != nil {
 		t.Fatal(err)
 	}
-	// Whoever is alone can go where he likes: the encode that he leaves makes room.
+	// A viewer alone on a display can move freely: its old encoding makes room.
 	b.set(3.95)
 	if _, err := h.Change(t.Context(), stays.id, Change{Display: new("other")}); err != nil {
 		t.Errorf("the only session: %v", err)

@@ -36,7 +36,8 @@ type Display struct {
 	Backend string
 	// Width and Height are the size at the last look, in pixels.
 	Width, Height int
-	// State is empty for a display that can be captured as far as is known, else DisplaySlow or DisplayUnusable, and Reason says why.
+	// State is empty for a display that can be captured as far as is known, else DisplaySlow or DisplayUnusable, and
+	// Reason says why.
 	State, Reason string
 	// Open begins to capture it.
 	Open capture.Opener
@@ -72,7 +73,7 @@ const (
 	EndExpired
 	// EndError: the host could not go on; the log says why.
 	EndError
-	// EndMisbehaved: its viewer did what no viewer has to; the log says what.
+	// EndMisbehaved: its viewer violated the protocol. The log has the details.
 	EndMisbehaved
 	// EndReplaced: it never connected, and its place was needed for another offer.
 	EndReplaced
@@ -108,19 +109,22 @@ type Offer struct {
 	SDP string
 	// Reservation is the ID of the reservation that the viewer uses, empty for none.
 	Reservation string
-	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something is short, 0 for the
-	// usual one; see Change.
+	// MaxBitrate is the session's ceiling in bits per second, 0 for the host's, and Weight its share where something
+	// is short, 0 for the usual one; see Change.
 	MaxBitrate, Weight int
 	// Role is what its viewer may do.
 	Role Role
-	// Region is where the STUN and TURN servers to use stand, empty for the host's preference. One without servers counts for nothing.
+	// Region is where the STUN and TURN servers to use stand, empty for the host's preference. One without servers
+	// counts for nothing.
 	Region string
-	// Owner is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that ends it; all may be empty.
+	// Owner is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that
+	// ends it; all may be empty.
 	Owner   Owner
 	Grant   string
 	Expires time.Time
-	// Guest marks offers that do not come from an operator: the limit on the sessions of one owner holds for them, and the place that is kept for operators is not theirs.
-	// MaxSessions is that limit, where the credential has its own; 0 for Config.MaxPerOwner.
+	// Guest marks offers that do not come from an operator: the limit on the sessions of one owner holds for them, and
+	// the place that is kept for operators is not theirs. MaxSessions is that limit, where the credential has its own;
+	// 0 for Config.MaxPerOwner.
 	Guest       bool
 	MaxSessions int
 	// RemoteAddr and UserAgent are for the log.
@@ -148,7 +152,10 @@ const (
 
 // Credentials lists them.
 func Credentials() []string {
-	return []string{CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate, CredentialAnonymous, CredentialGateway, CredentialLocal}
+	return []string{
+		CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate,
+		CredentialAnonymous, CredentialGateway, CredentialLocal,
+	}
 }
 
 // Answer is what the viewer gets.
@@ -162,14 +169,15 @@ type Answer struct {
 
 // Patched is the answer to a trickle or a restart of ICE.
 type Patched struct {
-	// SDP is the fragment (RFC 8840) with the host's new credentials and candidates after a restart; empty after a trickle.
+	// SDP is the fragment (RFC 8840) with the host's new credentials and candidates after a restart; empty after a
+	// trickle.
 	SDP string
 	// ETag is the new one after a restart, else the old one.
 	ETag string
 }
 
-// Snapshot is what the control API shows of one session. Here and in the types below `doc` describes a field in the API's document,
-// and `set` names the closed set (see Sets) that its words are of.
+// Snapshot is what the control API shows of one session. Here and in the types below `doc` describes a field in the
+// API's document, and `set` names the closed set (see Sets) that its words are of.
 type Snapshot struct {
 	ID          string    `json:"id" doc:"ID of the session; it cannot be guessed."`
 	Display     string    `json:"display" doc:"ID of the display that is shown."`

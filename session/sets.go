@@ -16,7 +16,9 @@ import (
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
-		encodingMoves, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons, admission.Ends(), refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes, Resources(), relay.Reasons())
+		encodingMoves, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons,
+		admission.Ends(), refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes,
+		Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),

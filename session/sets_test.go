@@ -10,10 +10,21 @@ import (
 	"wavryhost/session/relay"
 )
 
-// Every field that names a set names one that there is, and every set is named by a field.
+// Every field that names a set names an existing set, and every set is named by a field.
 func TestSetsAreThoseOfTheFields(t *testing.T) {
 	sets, used := Sets(), map[string]bool{}
-	for _, shown := range []any{Snapshot{}, TransitionRecord{}, Host{}, DisplayInfo{}, EncoderInfo{}, EventRecord{}, DrainStatus{}, RefusalError{}, admission.Capacity{}, relay.ServerStatus{}} {
+	for _, shown := range []any{
+		Snapshot{},
+		TransitionRecord{},
+		Host{},
+		DisplayInfo{},
+		EncoderInfo{},
+		EventRecord{},
+		DrainStatus{},
+		RefusalError{},
+		admission.Capacity{},
+		relay.ServerStatus{},
+	} {
 		kind := reflect.TypeOf(shown)
 		for _, f := range reflect.VisibleFields(kind) {
 			name, ok := f.Tag.Lookup("set")

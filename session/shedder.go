@@ -10,8 +10,8 @@ import (
 	"wavryhost/session/pipeline"
 )
 
-// shedder sheds load: it lowers the sessions of the least important displays while the host is saturated, and raises them
-// again. It belongs to the janitor, except for crowded.
+// shedder sheds load: it lowers the sessions of the least important displays while the host is saturated, and raises
+// them again. It belongs to the janitor, except for crowded.
 type shedder struct {
 	conf *live
 	log  *slog.Logger
@@ -67,9 +67,9 @@ func (s *shedder) shed(now time.Time, list []*session, drop func(*session)) {
 // crowdedAt is the part of the cores in use from which on pictures are late because other programs have the cores.
 const crowdedAt = 0.95
 
-// crowded reports whether pictures are late because of the host's load while there is still something to shed. Shedding
-// lowers the least important first; the controllers, which do not know of each other, would lower all. They have their
-// turn when nothing is left to shed.
+// crowded reports whether pictures are late because of the host's load while there is still something to shed.
+// Shedding lowers the least important first; the controllers, which do not know of each other, would lower all. They
+// have their turn when nothing is left to shed.
 func (s *shedder) crowded() bool {
 	load := s.conf.get().Load
 	if load == nil || s.exhausted.Load() {

@@ -42,15 +42,15 @@ type feed struct {
 	on      encoding
 	// ceiling is the bitrate limit of the display, or 0 for none.
 	ceiling int
-	// release ends the use of the display. It is nil if another feed of the viewer has to end it. The subscription's
-	// mu guards it.
+	// release ends the use of the display. It is nil if another feed of the viewer must end it. The subscription's mu
+	// guards it.
 	release func()
 }
 
 var _ pipeline.Subscriber = (*feed)(nil)
 
-// subscription is where a viewer gets its pictures from. A viewer that moves has two feeds until the pending one gives
-// it a keyframe. Up to then it gets the pictures of the current one, and from then on those of the other.
+// subscription has the source of a viewer's pictures. A viewer that moves has two feeds until the pending feed gives it
+// a keyframe. Before the keyframe its pictures come from the current feed, and after it from the pending one.
 type subscription struct {
 	viewer *viewer
 
@@ -253,7 +253,7 @@ func (f *feed) Applied(a adapt.Applied) {
 	}
 }
 
-// frozen tells whether the picture stands because of this host.
+// frozen reports whether the picture stands still because of this host.
 func (f *feed) frozen() bool {
 	return f.source.Status().State != pipeline.Live || f.on.Status().Stuck
 }

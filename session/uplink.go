@@ -28,7 +28,10 @@ func (u *uplink) share(list []*session) {
 	floor := cfg.adaptation(encode.MinSide, encode.MinSide, 0, 0).WithDefaults().Min
 	u.claims = u.claims[:0]
 	for _, s := range list {
-		u.claims = append(u.claims, admission.Claim{Weight: s.limits.sessionWeight(), Floor: floor, Demand: uplinkDemand(s, floor)})
+		u.claims = append(u.claims, admission.Claim{
+			Weight: s.limits.sessionWeight(), Floor: floor,
+			Demand: uplinkDemand(s, floor),
+		})
 	}
 	u.shares = admission.Share(int(usableUplink*float64(cfg.Uplink)), u.claims, u.shares[:0])
 	for i, s := range list {

@@ -215,7 +215,8 @@ func (v *viewer) receive(report wire.Report) {
 func (v *viewer) resized(size int) {
 	v.met.smallerPackets.Inc()
 	event := v.emit(Event{Kind: EventPacketSize, Session: v.id, Display: v.sub.display(), To: strconv.Itoa(size)})
-	v.log.Warn("large packets do not arrive, as on a path with a small MTU; smaller ones are sent (media.mtu)", "event", event, "size", size)
+	v.log.Warn("large packets do not arrive, as on a path with a small MTU; smaller ones are sent "+
+		"(media.mtu)", "event", event, "size", size)
 }
 
 // transition makes a change of quality known. The adaptation calls it with its mutex held, which keeps them
@@ -232,7 +233,10 @@ func (v *viewer) transition(t adapt.Transition) {
 		v.transitions = append([]TransitionRecord(nil), v.transitions[n:]...)
 	}
 	v.met.transitions.WithLabelValues(r.From, r.To, r.Reason).Inc()
-	event := v.emit(Event{Kind: EventQuality, Session: v.id, Display: v.sub.display(), Reason: r.Reason, Transition: &r})
+	event := v.emit(Event{
+		Kind: EventQuality, Session: v.id, Display: v.sub.display(), Reason: r.Reason,
+		Transition: &r,
+	})
 	v.log.Info("quality changed", "event", event, "seq", r.Seq, "from", r.From, "to", r.To, "reason", r.Reason,
 		"dwell_seconds", r.DwellSeconds, "target_bitrate", r.Target, "received_bitrate", r.Received,
 		"rtt_seconds", r.RTTSeconds, "queue_delay_seconds", r.QueueSeconds, "loss", r.Loss)

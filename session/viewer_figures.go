@@ -28,7 +28,8 @@ type figures struct {
 	sample      sample
 	fps         float64
 	achieved    int
-	mute        string // why no packet left of the pictures since the last look, empty where some did or there were none
+	// Why no packet left of the pictures since the last look, empty where some did or there were none.
+	mute string
 }
 
 // sample is what was counted at the last look, once a second.
@@ -114,12 +115,17 @@ func (v *viewer) snapshot() Snapshot {
 	defer v.mu.Unlock()
 	return Snapshot{
 		ID: v.id, Display: here.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
-		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer, Reservation: v.offer.Reservation, Expires: v.offer.Expires,
-		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken, InputLost: control.lost,
-		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,
+		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer,
+		Reservation: v.offer.Reservation, Expires: v.offer.Expires,
+		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken,
+		InputLost: control.lost,
+		Remote:    v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,
 		Codec: v.codec, Encoder: view.Encoder, Encoding: on.Index(), Width: view.Width, Height: view.Height, FPS: v.fps,
-		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen, Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved, EstimatedReceive: e.Received,
-		RTTSeconds: e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(), Loss: e.Loss,
+		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen,
+		Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved,
+		EstimatedReceive: e.Received,
+		RTTSeconds:       e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(),
+		Loss:    e.Loss,
 		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,
 		Transitions: append([]TransitionRecord{}, v.transitions...),
 		FramesSent:  v.frames, FramesDropped: v.dropped, KeyframesSent: v.keys,
@@ -142,8 +148,8 @@ func (f *figures) load() load {
 	return load{state: f.life.state, connected: f.connected, sent: f.achieved, path: f.route.Path}
 }
 
-// close adds the last figures of a viewer that left to the metrics, and returns the time of its first connection. No event
-// is emitted for it after that.
+// close adds the last figures of a viewer that left to the metrics, and returns the time of its first connection. No
+// event is emitted for it after that.
 func (v *viewer) close(now time.Time) (connected time.Time) {
 	v.setRoute(peer.Route{})
 	v.flush(now, 0)

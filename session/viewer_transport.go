@@ -65,10 +65,12 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 		if err := v.beginLocal(); err != nil {
 			v.log.Error("bitrate of a local path not taken", "err", err)
 		}
-		v.log.Info("session connected", "event", event, "handshake_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol,
+		v.log.Info("session "+
+			"connected", "event", event, "handshake_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol,
 			"start_bitrate", v.adaptation.recipe.config.WithDefaults().Start)
 	} else {
-		v.log.Info("session connected again", "event", event, "away_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol)
+		v.log.Info("session connected "+
+			"again", "event", event, "away_seconds", after.Seconds(), "path", r.Path, "protocol", r.Protocol)
 	}
 	v.live.Store(true)
 	v.sub.nudge()
@@ -87,8 +89,13 @@ func (v *viewer) arrived(old, now *feed) {
 		why = encodingSlower
 	}
 	v.met.encodingMoves.WithLabelValues(why).Inc()
-	event := v.emit(Event{Kind: EventEncoding, Session: v.id, Display: now.display.ID, Reason: why, From: from.Name(), To: to.Name()})
-	v.log.Info("encoding changed", "event", event, "reason", why, "display", now.display.ID, "from", from.Index(), "to", to.Index(), "from_bitrate", before, "to_bitrate", after)
+	event := v.emit(Event{
+		Kind: EventEncoding, Session: v.id, Display: now.display.ID, Reason: why,
+		From: from.Name(), To: to.Name(),
+	})
+	v.log.Info("encoding "+
+		"changed", "event", event, "reason", why, "display", now.display.ID, "from", from.Index(), "to",
+		to.Index(), "from_bitrate", before, "to_bitrate", after)
 }
 
 // settleRoute is the default of viewer.settle. Trickled candidates arrive after the viewer's first packets.
@@ -121,8 +128,8 @@ func (v *viewer) noteRoute(now time.Time) peer.Route {
 	return r
 }
 
-// beginLocal begins again with a higher bitrate when the path is local, as far as settings and grants allow. Nothing has
-// been sent yet.
+// beginLocal begins again with a higher bitrate when the path is local, as far as settings and grants allow. Nothing
+// has been sent yet.
 func (v *viewer) beginLocal() error {
 	v.limits.mu.Lock()
 	most, _ := v.limits.lowest(v.most)

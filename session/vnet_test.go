@@ -1,7 +1,8 @@
 //go:build !race
 
-// Timers of a synctest bubble share one context of the race detector, whichever threads run them (runtime/time.go, unlockAndRun, of Go
-// 1.26.8), and it crashes when two do at once, as with the many timers of vnet. These tests run without it.
+// Timers of a synctest bubble share one context of the race detector, whichever threads run them (runtime/time.go,
+// unlockAndRun, of Go 1.26.8), and it crashes when two do at once, as with the many timers of vnet. These tests run
+// without it.
 
 package session
 
@@ -29,8 +30,8 @@ type path struct {
 	queues       []*vnet.Queue
 }
 
-// newPath builds a path of so many bits per second, with a queue of 300 ms. vnet's own jitter must stay off: it sleeps with a lock
-// held, which stops the time of a bubble.
+// newPath builds a path of so many bits per second, with a queue of 300 ms. vnet's own jitter must stay off: it sleeps
+// with a lock held, which stops the time of a bubble.
 func newPath(t *testing.T, bits int, delay time.Duration) *path {
 	t.Helper()
 	must := func(err error) {
@@ -95,7 +96,8 @@ func (h *house) on(n *vnet.Net) {
 	h.useNet(func(time.Duration) (transport.Net, error) { return n, nil })
 }
 
-// close stops the network once nobody sends any more. The router goes first: a filter that is closed under it would block it.
+// close stops the network once nobody sends any more. The router goes first: a filter that is closed under it would
+// block it.
 func (p *path) close(t *testing.T) {
 	t.Helper()
 	time.Sleep(200 * time.Millisecond)
@@ -131,11 +133,12 @@ func vnetRemote(t *testing.T, viewer *vnet.Net, set ...func(*webrtc.SettingEngin
 		f(&se)
 	}
 	se.SetICEMulticastDNSMode(1)
-	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
+	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry),
+		webrtc.WithSettingEngine(se)))
 }
 
-// TestWholeStackFollowsThePath has a manager, a pipeline, an encoding and a viewer, pion's ICE, DTLS, SRTP and RTCP, and pion's receiver, in
-// virtual time: 1 Mbit/s, then 300 kbit/s, then 1 Mbit/s again.
+// TestWholeStackFollowsThePath has a manager, a pipeline, an encoding and a viewer, pion's ICE, DTLS, SRTP and RTCP,
+// and pion's receiver, in virtual time: 1 Mbit/s, then 300 kbit/s, then 1 Mbit/s again.
 func TestWholeStackFollowsThePath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const high, low = 1_000_000, 300_000
@@ -163,7 +166,8 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		if got, s := received(5*time.Second), session(); got < .6*high || got > high || s.QueueSeconds > .2 {
-			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, queue %.3f s, %s", got, high, s.TargetBitrate, s.QueueSeconds, s.Quality)
+			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, queue %.3f s, "+
+				"%s", got, high, s.TargetBitrate, s.QueueSeconds, s.Quality)
 		}
 		p.limit(low)
 		time.Sleep(2 * time.Second)
@@ -175,15 +179,18 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 			mean, queue = mean+s.TargetBitrate/20, max(queue, s.QueueSeconds)
 		}
 		if mean > 1.2*low || queue > .35 {
-			t.Errorf("2 to 4 s after the path fell to %d: target %d in the mean, queue %.3f s at most", low, mean, queue)
+			t.Errorf("2 to 4 s after the path fell to %d: target %d in the mean, queue %.3f s at "+
+				"most", low, mean, queue)
 		}
-		if got, s := received(10*time.Second), session(); got < .6*low || got > low || s.Quality == adapt.Good.String() {
+		if got, s := received(10*time.Second), session(); got < .6*low || got > low ||
+			s.Quality == adapt.Good.String() {
 			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, %s", got, low, s.TargetBitrate, s.Quality)
 		}
 		p.limit(high)
 		time.Sleep(16 * time.Second)
 		if got, s := received(5*time.Second), session(); got < .6*high || got > high {
-			t.Errorf("%.0f bit/s arrive over a path of %d again; target %d, %s by %s", got, high, s.TargetBitrate, s.Quality, s.Reason)
+			t.Errorf("%.0f bit/s arrive over a path of %d again; target %d, %s by "+
+				"%s", got, high, s.TargetBitrate, s.Quality, s.Reason)
 		}
 		if n := h.events(EventQuality); n == 0 {
 			t.Error("no event tells of a change of quality")
@@ -195,7 +202,8 @@ func TestWholeStackFollowsThePath(t *testing.T) {
 	})
 }
 
-// reportsRemote is a viewer who sends receiver reports and requests for packets again, and reports on no single packets.
+// reportsRemote is a viewer who sends receiver reports and requests for packets again, and reports on no single
+// packets.
 func reportsRemote(t *testing.T, viewer *vnet.Net) *remote {
 	t.Helper()
 	media, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
@@ -209,10 +217,11 @@ func reportsRemote(t *testing.T, viewer *vnet.Net) *remote {
 	se := webrtc.SettingEngine{}
 	se.SetNet(viewer)
 	se.SetICEMulticastDNSMode(1)
-	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se)))
+	return remoteOf(t, webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry),
+		webrtc.WithSettingEngine(se)))
 }
 
-// listening is a controller that counts what it is told by.
+// listening is a controller that counts its feedback by kind.
 type listening struct {
 	adapt.Controller
 	kinds [adapt.Echo + 1]atomic.Int64
@@ -223,8 +232,8 @@ func (l *listening) OnFeedback(f adapt.Feedback) {
 	l.Controller.OnFeedback(f)
 }
 
-// TestReceiverReportsFollowThePath has the whole stack in virtual time again, and a viewer by receiver reports alone: 2 Mbit/s, a quarter of
-// it, and 2 Mbit/s again.
+// TestReceiverReportsFollowThePath has the whole stack in virtual time again, and a viewer by receiver reports alone:
+// 2 Mbit/s, a quarter of it, and 2 Mbit/s again.
 func TestReceiverReportsFollowThePath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const high, low = 2_000_000, 500_000
@@ -252,7 +261,8 @@ func TestReceiverReportsFollowThePath(t *testing.T) {
 		}
 		time.Sleep(15 * time.Second)
 		if got, s := see(5 * time.Second); got < .7*high || got > high {
-			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, queue %.3f s, %s", got, high, s.TargetBitrate, s.QueueSeconds, s.Quality)
+			t.Errorf("%.0f bit/s arrive over a path of %d; target %d, queue %.3f s, "+
+				"%s", got, high, s.TargetBitrate, s.QueueSeconds, s.Quality)
 		}
 		p.limit(low)
 		// until returns how long it takes until the session is as wanted.
@@ -268,7 +278,8 @@ func TestReceiverReportsFollowThePath(t *testing.T) {
 		falls := until(func(s Snapshot) bool { return s.TargetBitrate <= 1.1*low })
 		drains := falls + until(func(s Snapshot) bool { return s.QueueSeconds < .05 })
 		if falls > 2*time.Second || drains > 5*time.Second {
-			t.Errorf("after the path fell to %d the target followed in %v, and the queue was gone in %v; want at most 2 s and 5 s", low, falls, drains)
+			t.Errorf("after the path fell to %d the target followed in %v, and the queue was gone in %v; want at "+
+				"most 2 s and 5 s", low, falls, drains)
 		}
 		sum, queued := 0.0, 0
 		for range 100 {
@@ -279,19 +290,23 @@ func TestReceiverReportsFollowThePath(t *testing.T) {
 			}
 		}
 		if sum < .6*low || sum > low || queued > 30 {
-			t.Errorf("%.0f bit/s arrive over a path of %d, %d %% of the time with a queue of over 0.2 s; want at most 30 %%", sum, low, queued)
+			t.Errorf("%.0f bit/s arrive over a path of %d, %d %% of the time with a queue of over 0.2 s; want at "+
+				"most 30 %%", sum, low, queued)
 		}
 		p.limit(high)
 		time.Sleep(10 * time.Second)
 		if got, s := see(5 * time.Second); got < .6*high || got > high {
-			t.Errorf("%.0f bit/s arrive over a path of %d again; target %d, %s by %s", got, high, s.TargetBitrate, s.Quality, s.Reason)
+			t.Errorf("%.0f bit/s arrive over a path of %d again; target %d, %s by "+
+				"%s", got, high, s.TargetBitrate, s.Quality, s.Reason)
 		}
 		kinds := make([]int64, len(heard.kinds))
 		for i := range kinds {
 			kinds[i] = heard.kinds[i].Load()
 		}
-		if kinds[adapt.TWCC]+kinds[adapt.CCFB] != 0 || kinds[adapt.RR] < 30 || kinds[adapt.NACK] == 0 || kinds[adapt.Echo] < 100 {
-			t.Errorf("in 50 s the reports by form are %v; want none on packets, each second a receiver report, some requests and four echoes a second", kinds)
+		if kinds[adapt.TWCC]+kinds[adapt.CCFB] != 0 || kinds[adapt.RR] < 30 || kinds[adapt.NACK] == 0 ||
+			kinds[adapt.Echo] < 100 {
+			t.Errorf("in 50 s the reports by form are %v; want none on packets, each second a receiver report, "+
+				"some requests and four echoes a second", kinds)
 		}
 		still()
 		r.close()
@@ -324,8 +339,8 @@ func (h *house) busy() (still func()) {
 	}
 }
 
-// TestSlowViewerGetsAnEncodeOfItsOwn has two viewers of one display in virtual time: one on a path of 3 Mbit/s, and one whose path
-// narrows to a tenth of it and widens again.
+// TestSlowViewerGetsAnEncodeOfItsOwn has two viewers of one display in virtual time: one on a path of 3 Mbit/s, and
+// one whose path narrows to a tenth of it and widens again.
 func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const high, low = 3_000_000, 300_000
@@ -351,7 +366,8 @@ func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 		}
 		encodes := func() int { return h.Host().Displays[0].Encodings }
 		if a, b := see(quick), see(slow); encodes() != 1 || a.Encoding != b.Encoding {
-			t.Errorf("%d encodings for two viewers of equal paths, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
+			t.Errorf("%d encodings for two viewers of equal paths, at %d and %d bit/s; want "+
+				"1", encodes(), a.TargetBitrate, b.TargetBitrate)
 		}
 		before := see(quick)
 		moved := h.events(EventEncoding)
@@ -359,13 +375,15 @@ func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		a, b := see(quick), see(slow)
 		if encodes() != 2 || a.Encoding == b.Encoding {
-			t.Fatalf("%d encodings, numbers %d and %d at %d and %d bit/s; want one each", encodes(), a.Encoding, b.Encoding, a.TargetBitrate, b.TargetBitrate)
+			t.Fatalf("%d encodings, numbers %d and %d at %d and %d bit/s; want one "+
+				"each", encodes(), a.Encoding, b.Encoding, a.TargetBitrate, b.TargetBitrate)
 		}
 		if h.events(EventEncoding) != moved+1 {
 			t.Errorf("%d changes of encoding; want 1", h.events(EventEncoding)-moved)
 		}
 		if rate := float64(a.BytesSent-before.BytesSent) * 8 / 10; rate < .85*float64(before.AchievedBitrate) {
-			t.Errorf("the quick viewer got %.0f bit/s while the other's path narrowed; had %d", rate, before.AchievedBitrate)
+			t.Errorf("the quick viewer got %.0f bit/s while the other's path narrowed; had "+
+				"%d", rate, before.AchievedBitrate)
 		}
 		if n := a.FramesDropped - before.FramesDropped; n > 6 {
 			t.Errorf("the quick viewer missed %d frames", n)
@@ -376,7 +394,8 @@ func TestSlowViewerGetsAnEncodeOfItsOwn(t *testing.T) {
 		limit(bottleneck, high)
 		time.Sleep(40 * time.Second)
 		if a, b := see(quick), see(slow); encodes() != 1 || a.Encoding != b.Encoding {
-			t.Errorf("%d encodings after the paths were equal again, at %d and %d bit/s; want 1", encodes(), a.TargetBitrate, b.TargetBitrate)
+			t.Errorf("%d encodings after the paths were equal again, at %d and %d bit/s; want "+
+				"1", encodes(), a.TargetBitrate, b.TargetBitrate)
 		}
 		still()
 		quick.close()

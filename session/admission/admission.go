@@ -1,8 +1,8 @@
-// Package admission decides what a host has room for. It is pure: figures and times come in with each call, and nothing is
-// started.
+// Package admission decides what a host has room for. It is pure: figures and times come in with each call, and
+// nothing is started.
 //
-// Admitter answers whether there is room for a session; Host is the arithmetic that it uses. Share divides an uplink between
-// sessions, and Shedder says which to lower when the host saturates in spite of all.
+// Admitter answers whether there is room for a session; Host is the arithmetic that it uses. Share divides an uplink
+// between sessions, and Shedder says which to lower when the host saturates in spite of all.
 package admission
 
 import (
@@ -32,7 +32,8 @@ const (
 	GPUMemory Resource = "gpu_memory"
 	// DisplayViewers is the limit on the sessions of a display.
 	DisplayViewers Resource = "display"
-	// Handshakes is the limit on sessions that are connecting: a host that comes back has all its viewers come at once.
+	// Handshakes is the limit on sessions that are connecting: a host that comes back has all its viewers come at
+	// once.
 	Handshakes Resource = "handshakes"
 	// PerOwner is the limit on the sessions of one owner.
 	PerOwner Resource = "owner"
@@ -55,9 +56,9 @@ type Profile struct {
 
 func (p Profile) String() string { return fmt.Sprintf("%dx%d@%d", p.Width, p.Height, p.FPS) }
 
-// bitsPerPixel is the bitrate that is assumed for a picture of unknown content, as a moving desktop has it. A terminal that
-// scrolls takes 0.02 to 0.05 (BenchmarkMemory), one full of random letters 0.15 (BenchmarkViewers): text that moves all the
-// time, over a part of the screen, is between them.
+// bitsPerPixel is the bitrate that is assumed for a picture of unknown content, as a moving desktop has it. A terminal
+// that scrolls takes 0.02 to 0.05 (BenchmarkMemory), one full of random letters 0.15 (BenchmarkViewers): text that
+// moves all the time, over a part of the screen, is between them.
 const bitsPerPixel = 0.08
 
 // NewProfile returns a profile with the bitrate of a moving desktop.
@@ -82,33 +83,40 @@ func Profiles() []Profile {
 
 // What a host keeps back.
 const (
-	// fullCPU is the part of the cores that may be in use: above it the scheduler makes frames late though none is lost.
+	// fullCPU is the part of the cores that may be in use: above it the scheduler makes frames late though none is
+	// lost.
 	fullCPU = 0.85
 	// fullEncode is the part of a frame's time that its encoding may take, so that a large picture is not late.
 	fullEncode = 0.8
-	// fullGPU is the part of the time that the graphics card's encoder may be at work: above it pictures wait for each other.
+	// fullGPU is the part of the time that the graphics card's encoder may be at work: above it pictures wait for each
+	// other.
 	fullGPU = 0.87
-	// leastFPS is the frame rate that an encoder must reach for a session to be usable: the controller lowers the rate of an encoder that
-	// does not keep up with more.
+	// leastFPS is the frame rate that an encoder must reach for a session to be usable: the controller lowers the rate
+	// of an encoder that does not keep up with more.
 	leastFPS = 10
-	// saturated is the part of the cores in use from which on another viewer of an encode is too much, if pictures are late.
+	// saturated is the part of the cores in use from which on another viewer of an encode is too much, if pictures are
+	// late.
 	saturated = 0.97
 	// fullUplink leaves room for repairs, probes and audio.
 	fullUplink = 0.9
 	// leastMemory stays free, in bytes: the page cache of the desktop's programs lives there.
 	leastMemory = 256 << 20
-	// memoryPerPixel and memoryPerSession are what an encode and a session hold, in bytes: reference pictures, captured frames and their
-	// conversion; a peer connection with its flight recorder. BenchmarkMemory of cmd/wavry-host/endtoend finds 31 bytes a pixel at 1280x720 and 43 at 1920x1080,
-	// and up to 70 with the heap that waits for collection; 3.4 to 5.7 MB a session within 12 s, to which the recorder adds up to 2.7 MB.
+	// memoryPerPixel and memoryPerSession are what an encode and a session hold, in bytes: reference pictures,
+	// captured frames and their conversion; a peer connection with its flight recorder. BenchmarkMemory of
+	// cmd/wavry-host/endtoend finds 31 bytes a pixel at 1280x720 and 43 at 1920x1080, and up to 70 with the heap that
+	// waits for collection; 3.4 to 5.7 MB a session within 12 s, to which the recorder adds up to 2.7 MB.
 	memoryPerPixel, memoryPerSession = 64, 8 << 20
-	// viewerPerBit is what a viewer costs in addition to the encode, in cores for each bit/s: BenchmarkViewers finds 1.06 % of a core at 4.05 Mbit/s, which is
-	// 0.0026e-6 (docs/develop/benchmarks.md). A third more is for machines that are busier than that one was.
+	// viewerPerBit is what a viewer costs in addition to the encode, in cores for each bit/s: BenchmarkViewers finds
+	// 1.06 % of a core at 4.05 Mbit/s, which is 0.0026e-6 (docs/develop/benchmarks.md). A third more is for machines
+	// that are busier than that one was.
 	viewerPerBit = 0.0035e-6
-	// feedPerPixel is what it takes to capture a pixel and to convert it for an encoder in hardware, in seconds of a core: 0.77 ms for a picture of 1920x1080
-	// (docs/develop/benchmarks.md). The time of an encoder on the processor has most of it.
+	// feedPerPixel is what it takes to capture a pixel and to convert it for an encoder in hardware, in seconds of a
+	// core: 0.77 ms for a picture of 1920x1080 (docs/develop/benchmarks.md). The time of an encoder on the processor
+	// has most of it.
 	feedPerPixel = 0.4e-9
-	// gpuPerPixel is what an encode holds of the graphics card's memory, in bytes: sixteen pictures of 1.5 bytes a pixel, which are more than the
-	// encoders here have in flight, with references. It is reckoned, not measured. leastGPUMemory stays free, for the drivers' own and the desktop.
+	// gpuPerPixel is what an encode holds of the graphics card's memory, in bytes: sixteen pictures of 1.5 bytes a
+	// pixel, which are more than the encoders here have in flight, with references. It is reckoned, not measured.
+	// leastGPUMemory stays free, for the drivers' own and the desktop.
 	gpuPerPixel    = 24
 	leastGPUMemory = 256 << 20
 )
@@ -116,7 +124,8 @@ const (
 // Host is what is known of the machine at one moment. Zero limits hold nothing down.
 type Host struct {
 	Sessions, SessionLimit int
-	// Cores is how many may be used, and CoresUsed how many are, by whatever runs there; both 0 where that is not known.
+	// Cores is how many may be used, and CoresUsed how many are, by whatever runs there; both 0 where that is not
+	// known.
 	Cores, CoresUsed float64
 	// Promised are the cores that sessions will use that were admitted so lately that CoresUsed does not show them.
 	Promised float64
@@ -137,7 +146,8 @@ type Host struct {
 
 // Encoder is what is known of an encoder.
 type Encoder struct {
-	// PerPixel is what converting and encoding takes, in seconds for each pixel; 0 where it is not known. OnCPU says whether that is time of a core.
+	// PerPixel is what converting and encoding takes, in seconds for each pixel; 0 where it is not known. OnCPU says
+	// whether that is time of a core.
 	PerPixel float64
 	OnCPU    bool
 	// Threads is how many cores an encode keeps busy meanwhile, at most; 0 for one.
@@ -146,7 +156,8 @@ type Encoder struct {
 
 // Card is what is known of a graphics card.
 type Card struct {
-	// Used is the part of the time, from 0 to 1, that its encoder is at work, and Promised what sessions will take of it that were admitted lately.
+	// Used is the part of the time, from 0 to 1, that its encoder is at work, and Promised what sessions will take of
+	// it that were admitted lately.
 	Used, Promised float64
 	// PerPixel is what an encode takes of its time, in seconds for each pixel; 0 where it is not known.
 	PerPixel float64
@@ -229,7 +240,8 @@ func (h Host) Need(p Profile, shared bool) Need {
 	return n
 }
 
-// Promise returns h as it will be once times sessions took what they need. Sessions and Encodes are left to the caller.
+// Promise returns h as it will be once times sessions took what they need. Sessions and Encodes are left to the
+// caller.
 func (h Host) Promise(n Need, times int) Host {
 	h.Promised += float64(times) * n.Cores
 	h.UplinkUsed += times * n.Bits
@@ -245,8 +257,8 @@ func (h Host) Promise(n Need, times int) Host {
 	return h
 }
 
-// room returns how many sessions at p fit, what limits them, and words for the case that none does. fps is the frame rate that the encoder must reach.
-// All sessions that fit go to the encoder of the next one.
+// room returns how many sessions at p fit, what limits them, and words for the case that none does. fps is the frame
+// rate that the encoder must reach. All sessions that fit go to the encoder of the next one.
 func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, why string) {
 	n = math.Inf(1)
 	limit := func(r Resource, left float64, format string, args ...any) {
@@ -260,7 +272,8 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 	e, spare := h.encoder()
 	if !shared {
 		if took := e.PerPixel * float64(p.Width*p.Height); took*float64(fps) > fullEncode {
-			limit(EncodeTime, 0, "a picture of %v would take %.1f ms to encode; its time is %.1f ms", p, took*1e3, 1e3/float64(fps))
+			limit(EncodeTime, 0, "a picture of %v would take %.1f ms to encode; its time is %.1f "+
+				"ms", p, took*1e3, 1e3/float64(fps))
 		}
 		if h.EncodeLimit > 0 && !spare {
 			limit(Encoders, float64(h.EncodeLimit-h.Encodes), "the hardware runs %d encodings at most", h.EncodeLimit)
@@ -274,22 +287,26 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 		if shared && !(h.Late && h.CoresUsed > saturated*h.Cores) {
 			left = cost * most // what keeps the cores busy does the encode no harm
 		}
-		limit(CPU, left/cost, "%.2f of %.2f cores are in use, and %v takes %.2f more", h.CoresUsed+h.Promised, h.Cores, p, cost)
+		limit(CPU, left/cost, "%.2f of %.2f cores are in use, and %v takes %.2f "+
+			"more", h.CoresUsed+h.Promised, h.Cores, p, cost)
 	}
 	if h.MemoryFree > 0 {
 		need := float64(memoryPerSession)
 		if !shared {
 			need += memoryPerPixel * float64(p.Width*p.Height)
 		}
-		limit(Memory, (float64(h.MemoryFree)-leastMemory)/need, "%d MB of memory are free, of which %d stay so", h.MemoryFree>>20, leastMemory>>20)
+		limit(Memory, (float64(h.MemoryFree)-leastMemory)/need, "%d MB of memory are free, of which %d stay "+
+			"so", h.MemoryFree>>20, leastMemory>>20)
 	}
 	if h.Uplink > 0 && p.BitsPerSecond > 0 {
 		left := fullUplink*float64(h.Uplink) - float64(h.UplinkUsed)
-		limit(Uplink, left/float64(p.BitsPerSecond), "%.1f of %.1f Mbit/s of the uplink are in use", float64(h.UplinkUsed)/1e6, float64(h.Uplink)/1e6)
+		limit(Uplink, left/float64(p.BitsPerSecond), "%.1f of %.1f Mbit/s of the uplink are in "+
+			"use", float64(h.UplinkUsed)/1e6, float64(h.Uplink)/1e6)
 	}
 	if n < 1 && spare && !shared && (short == CPU || short == EncodeTime) {
 		// On the hardware it would have fitted, or been refused for something else.
-		short, why = Encoders, fmt.Sprintf("the hardware runs %d encodings at most, and without it %s", h.EncodeLimit, why)
+		short, why = Encoders, fmt.Sprintf("the hardware runs %d encodings at most, and without it "+
+			"%s", h.EncodeLimit, why)
 	}
 	return n, short, why
 }
@@ -300,7 +317,8 @@ const leastCard = 0.01
 // room tells limit what is left of the card.
 func (c Card) room(limit func(Resource, float64, string, ...any), cost float64, p Profile) {
 	cost = max(cost, leastCard)
-	limit(GPU, (fullGPU-c.Used-c.Promised)/cost, "the graphics card's encoder is at work for %.0f %% of the time, and %v takes %.0f %% more",
+	limit(GPU, (fullGPU-c.Used-c.Promised)/cost, "the graphics card's encoder is at work for %.0f %% of the "+
+		"time, and %v takes %.0f %% more",
 		100*(c.Used+c.Promised), p, 100*cost)
 	if c.MemoryTotal > 0 {
 		limit(GPUMemory, (float64(c.MemoryFree)-leastGPUMemory)/float64(gpuPerPixel*p.Width*p.Height),
@@ -308,8 +326,9 @@ func (c Card) room(limit func(Resource, float64, string, ...any), cost float64, 
 	}
 }
 
-// Decide reports whether a session at p fits. Where it does not, the verdict says what would, on a display that nobody watches. The first session of a host is
-// refused for nothing but what cannot be: a host without sessions that refuses them helps nobody, however busy its other programs are.
+// Decide reports whether a session at p fits. Where it does not, the verdict says what would, on a display that nobody
+// watches. The first session of a host is refused for nothing but what cannot be: a host without sessions that refuses
+// them helps nobody, however busy its other programs are.
 func (h Host) Decide(p Profile, shared bool) Verdict {
 	if h.Sessions == 0 {
 		h.Cores, h.MemoryFree, h.Uplink, h.GPU = 0, 0, 0, nil
@@ -335,8 +354,8 @@ func (h Host) Decide(p Profile, shared bool) Verdict {
 // most bounds what Capacity tells where nothing is limited.
 const most = 10_000
 
-// Capacity returns how many more sessions at p fit at their whole frame rate, each of a display of its own, and what limits them. Encoders limits them where
-// the hardware does no more and what does without it is short.
+// Capacity returns how many more sessions at p fit at their whole frame rate, each of a display of its own, and what
+// limits them. Encoders limits them where the hardware does no more and what does without it is short.
 func (h Host) Capacity(p Profile) (n int, by Resource) {
 	room, by, _ := h.room(p, false, p.FPS)
 	if math.IsInf(room, 1) || room > most {

@@ -9,7 +9,10 @@ import (
 
 // typical is a host with four cores on which libx264 takes 5 ns a pixel.
 func typical() Host {
-	return Host{Sessions: 1, SessionLimit: 16, Cores: 4, CoresUsed: 0.5, MemoryFree: 8 << 30, Best: Encoder{PerPixel: 5e-9, OnCPU: true}}
+	return Host{
+		Sessions: 1, SessionLimit: 16, Cores: 4, CoresUsed: 0.5, MemoryFree: 8 << 30,
+		Best: Encoder{PerPixel: 5e-9, OnCPU: true},
+	}
 }
 
 func TestDecide(t *testing.T) {
@@ -25,7 +28,10 @@ func TestDecide(t *testing.T) {
 		"busy":         {func(h *Host) { h.CoresUsed = 3 }, false, CPU, "1920x1080@30"},
 		"busy, shared": {func(h *Host) { h.CoresUsed = 4 }, true, "", ""},
 		"first": {func(h *Host) {
-			*h = Host{Cores: 1, CoresUsed: 1, MemoryFree: 1, Uplink: 1, Best: Encoder{PerPixel: 8e-9, OnCPU: true}, GPU: &Card{Used: 1, MemoryTotal: 1}}
+			*h = Host{Cores: 1, CoresUsed: 1, MemoryFree: 1, Uplink: 1, Best: Encoder{
+				PerPixel: 8e-9,
+				OnCPU:    true,
+			}, GPU: &Card{Used: 1, MemoryTotal: 1}}
 		}, false, "", ""},
 		"busier":           {func(h *Host) { h.CoresUsed = 3.3 }, false, CPU, "640x360@30"},
 		"saturated":        {func(h *Host) { h.CoresUsed, h.Late = 4, true }, true, CPU, ""},
@@ -35,21 +41,52 @@ func TestDecide(t *testing.T) {
 		"uplink":           {func(h *Host) { h.Uplink, h.UplinkUsed = 10e6, 1e6 }, false, Uplink, "1920x1080@30"},
 		"hardware":         {func(h *Host) { h.EncodeLimit, h.Encodes = 8, 8 }, false, Encoders, ""},
 		"hardware, shared": {func(h *Host) { h.EncodeLimit, h.Encodes = 8, 8 }, true, "", ""},
-		"hardware, spare":  {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare = 8, 8, &Encoder{PerPixel: 5e-9, OnCPU: true} }, false, "", ""},
+		"hardware, " +
+			"spare": {func(h *Host) {
+			h.EncodeLimit, h.Encodes, h.Spare = 8, 8, &Encoder{
+				PerPixel: 5e-9,
+				OnCPU:    true,
+			}
+		}, false, "", ""},
 		"hardware, no cores for the spare": {func(h *Host) {
 			h.EncodeLimit, h.Encodes, h.Spare, h.CoresUsed = 8, 8, &Encoder{PerPixel: 5e-9, OnCPU: true}, 3
 		}, false, Encoders, "1920x1080@30"},
-		"hardware, slow spare":               {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare = 8, 8, &Encoder{PerPixel: 50e-9, OnCPU: true} }, false, Encoders, "1280x720@60"},
-		"hardware, spare, memory":            {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare, h.MemoryFree = 8, 8, &Encoder{}, 1 }, false, Memory, ""},
-		"encoder engine":                     {func(h *Host) { h.GPU = &Card{Used: .6, PerPixel: 3e-9} }, false, GPU, "1920x1080@30"},
-		"encoder engine, promised":           {func(h *Host) { h.GPU = &Card{Used: .1, Promised: .5, PerPixel: 3e-9} }, false, GPU, "1920x1080@30"},
-		"encoder engine, not measured":       {func(h *Host) { h.GPU = &Card{Used: .9} }, false, GPU, ""},
-		"encoder engine, shared":             {func(h *Host) { h.GPU = &Card{Used: 1, PerPixel: 3e-9} }, true, "", ""},
-		"encoder engine, no use for it":      {func(h *Host) { h.EncodeLimit, h.Encodes, h.Spare, h.GPU = 8, 8, &Encoder{}, &Card{Used: 1} }, false, "", ""},
-		"memory of the card":                 {func(h *Host) { h.GPU = &Card{MemoryFree: 290 << 20, MemoryTotal: 8 << 30} }, false, GPUMemory, "1280x720@60"},
+		"hardware, slow " +
+			"spare": {func(h *Host) {
+			h.EncodeLimit, h.Encodes, h.Spare = 8, 8,
+				&Encoder{PerPixel: 50e-9, OnCPU: true}
+		}, false, Encoders, "1280x720@60"},
+		"hardware, spare, " +
+			"memory": {func(h *Host) {
+			h.EncodeLimit, h.Encodes, h.Spare, h.MemoryFree = 8, 8,
+				&Encoder{}, 1
+		}, false, Memory, ""},
+		"encoder " +
+			"engine": {
+			func(h *Host) { h.GPU = &Card{Used: .6, PerPixel: 3e-9} }, false, GPU,
+			"1920x1080@30",
+		},
+		"encoder engine, " +
+			"promised": {
+			func(h *Host) { h.GPU = &Card{Used: .1, Promised: .5, PerPixel: 3e-9} }, false,
+			GPU, "1920x1080@30",
+		},
+		"encoder engine, not measured": {func(h *Host) { h.GPU = &Card{Used: .9} }, false, GPU, ""},
+		"encoder engine, shared":       {func(h *Host) { h.GPU = &Card{Used: 1, PerPixel: 3e-9} }, true, "", ""},
+		"encoder engine, no use for " +
+			"it": {func(h *Host) {
+			h.EncodeLimit, h.Encodes, h.Spare, h.GPU = 8, 8, &Encoder{},
+				&Card{Used: 1}
+		}, false, "", ""},
+		"memory of the " +
+			"card": {
+			func(h *Host) { h.GPU = &Card{MemoryFree: 290 << 20, MemoryTotal: 8 << 30} },
+			false, GPUMemory, "1280x720@60",
+		},
 		"memory of the card that tells none": {func(h *Host) { h.GPU = &Card{} }, false, "", ""},
 		"nothing is known":                   {func(h *Host) { *h = Host{} }, false, "", ""},
-		"hardware needs CPU":                 {func(h *Host) { h.Best.OnCPU, h.CoresUsed = false, 3.39 }, false, CPU, "640x360@30"},
+		"hardware needs " +
+			"CPU": {func(h *Host) { h.Best.OnCPU, h.CoresUsed = false, 3.39 }, false, CPU, "640x360@30"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := typical()
@@ -87,15 +124,20 @@ func TestHardwareCostsCoresToo(t *testing.T) {
 // random returns a host of any kind.
 func random(r *rand.Rand) Host {
 	h := Host{
-		Sessions: r.IntN(20), SessionLimit: r.IntN(20), Cores: float64(r.IntN(16)), CoresUsed: 4 * r.Float64(), Promised: r.Float64(),
-		MemoryFree: r.Int64N(4 << 30), Uplink: r.IntN(2) * r.IntN(100e6), UplinkUsed: r.IntN(20e6), Encodes: r.IntN(9), EncodeLimit: r.IntN(9),
+		Sessions: r.IntN(20), SessionLimit: r.IntN(20), Cores: float64(r.IntN(16)), CoresUsed: 4 * r.Float64(),
+		Promised:   r.Float64(),
+		MemoryFree: r.Int64N(4 << 30), Uplink: r.IntN(2) * r.IntN(100e6), UplinkUsed: r.IntN(20e6),
+		Encodes: r.IntN(9), EncodeLimit: r.IntN(9),
 		Best: Encoder{PerPixel: 1e-8 * r.Float64(), OnCPU: r.IntN(2) == 0},
 	}
 	if r.IntN(2) == 0 {
 		h.Spare = &Encoder{PerPixel: 1e-8 * r.Float64(), OnCPU: true}
 	}
 	if r.IntN(2) == 0 {
-		h.GPU = &Card{Used: r.Float64(), PerPixel: 5e-9 * r.Float64(), MemoryFree: r.Int64N(4 << 30), MemoryTotal: 8 << 30 * r.Int64N(2)}
+		h.GPU = &Card{
+			Used: r.Float64(), PerPixel: 5e-9 * r.Float64(), MemoryFree: r.Int64N(4 << 30),
+			MemoryTotal: 8 << 30 * r.Int64N(2),
+		}
 	}
 	return h
 }
@@ -119,9 +161,11 @@ func TestCapacityIsWhatIsAdmitted(t *testing.T) {
 			}
 			full = full.with(p, 1)
 		}
-		// An encoder that is too slow for the whole frame rate takes a session at a lower one, and where there is a spare one, one more than fit
-		// brings that into play. The limits are real numbers: an exact hit may be on either side.
-		if v := full.with(p, 1).Decide(p, false); v.Fits && by != EncodeTime && (h.Spare == nil || by != Encoders && by != GPU && by != GPUMemory) {
+		// An encoder that is too slow for the whole frame rate takes a session at a lower one, and where there is a
+		// spare one, one more than fit brings that into play. The limits are real numbers: an exact hit may be on
+		// either side.
+		if v := full.with(p, 1).Decide(p, false); v.Fits && by != EncodeTime && (h.Spare == nil ||
+			by != Encoders && by != GPU && by != GPUMemory) {
 			t.Fatalf("capacity %d by %s of %+v at %v: two more fit", n, by, h, p)
 		}
 		busier := h
@@ -244,7 +288,10 @@ func TestSheddingLowersTheLeastImportantFirst(t *testing.T) {
 	units = []Unit{units[0], units[2]}
 	steps = play(&r, &now, 3*time.Minute, units, func() float64 { return .5 })
 	want = []Step{
-		{"a", Least, Smaller}, {"a", Smaller, HalfRate}, {"a", HalfRate, Whole}, {"c", Least, Smaller}, {"c", Smaller, HalfRate}, {"c", HalfRate, Whole},
+		{"a", Least, Smaller}, {"a", Smaller, HalfRate}, {"a", HalfRate, Whole}, {"c", Least, Smaller}, {
+			"c",
+			Smaller, HalfRate,
+		}, {"c", HalfRate, Whole},
 	}
 	if !slices.Equal(steps, want) {
 		t.Errorf("with room %v; want %v", steps, want)
@@ -254,7 +301,8 @@ func TestSheddingLowersTheLeastImportantFirst(t *testing.T) {
 	}
 }
 
-// A display that saturates the host whole, and leaves it half idle when it is lowered, must not go up and down all the time.
+// A display that saturates the host whole, and leaves it half idle when it is lowered, must not go up and down all the
+// time.
 func TestSheddingDoesNotOscillate(t *testing.T) {
 	var r Shedder
 	now := time.Unix(0, 0)

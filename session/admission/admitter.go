@@ -4,9 +4,9 @@ import (
 	"time"
 )
 
-// An Admitter answers one question: is there room? It holds what was promised and does not show in the measured load yet:
-// tickets of sessions that are being created, reservations, and the load that new sessions will cause. What is measured
-// comes in with each question, as a Snapshot.
+// An Admitter answers one question: is there room? It holds what was promised and does not show in the measured load
+// yet: tickets of sessions that are being created, reservations, and the load that new sessions will cause. What is
+// measured comes in with each question, as a Snapshot.
 //
 // An Admitter is not safe for concurrent use. Its owner guards it together with the list of its sessions, so that a
 // snapshot and the record agree.
@@ -21,8 +21,8 @@ type Admitter struct {
 	keys         map[string]*keyed
 }
 
-// New returns an Admitter that has promised nothing. newID makes the IDs of reservations; ended is called when one ends,
-// with the reason.
+// New returns an Admitter that has promised nothing. newID makes the IDs of reservations; ended is called when one
+// ends, with the reason.
 func New(newID func() string, ended func(Reservation, string)) *Admitter {
 	return &Admitter{
 		newID: newID, ended: ended,
@@ -106,8 +106,8 @@ type Request struct {
 	// Reservation is the ID of the reservation that the session uses, empty for none.
 	Reservation string
 	Owner       Owner
-	// Guest marks requests that do not come from an operator. The limit per owner applies to them, and the last place is
-	// kept for operators.
+	// Guest marks requests that do not come from an operator. The limit per owner applies to them, and the last place
+	// is kept for operators.
 	Guest bool
 	// MaxSessions is the owner's own limit, 0 for that of the host.
 	MaxSessions int
@@ -147,8 +147,8 @@ func (t *Ticket) Reservation() (r Reservation, ok bool) {
 // Creating returns the number of sessions that are being created.
 func (a *Admitter) Creating() int { return len(a.tickets) }
 
-// Admit returns a ticket for a session, or the error that says what is short. If mayReplace is set, it may return the ID
-// of a session instead: a session that never connected and must end before the request is repeated.
+// Admit returns a ticket for a session, or the error that says what is short. If mayReplace is set, it may return the
+// ID of a session instead: a session that never connected and must end before the request is repeated.
 func (a *Admitter) Admit(r Request, s Snapshot, mayReplace bool) (t *Ticket, replace string, err error) {
 	if replace, err = a.checkOwner(r, s, mayReplace); err != nil || replace != "" {
 		return nil, replace, err
@@ -186,8 +186,8 @@ func (a *Admitter) Use(t *Ticket, session string) {
 	}
 }
 
-// Cancel ends a ticket whose session was not created. Its reservation can be used again until it expires, unless closed is
-// set: a host that drains keeps none.
+// Cancel ends a ticket whose session was not created. Its reservation can be used again until it expires, unless
+// closed is set: a host that drains keeps none.
 func (a *Admitter) Cancel(t *Ticket, closed bool) {
 	if _, ok := a.tickets[t]; !ok {
 		return
@@ -236,8 +236,8 @@ func (a *Admitter) Done(m *Move, failed bool) {
 	}
 }
 
-// fits returns the load that is reserved for a session, or the error that says what is short. moving is the session that
-// moves, nil for a new one.
+// fits returns the load that is reserved for a session, or the error that says what is short. moving is the session
+// that moves, nil for a new one.
 func (a *Admitter) fits(r Request, s Snapshot, moving *Session) (reservedLoad, error) {
 	load := reservedLoad{display: r.Display, codec: r.Codec}
 	if err := a.checkDisplay(r, s); err != nil {

@@ -344,7 +344,8 @@ func TestLifeOfReservations(t *testing.T) {
 		}
 		return l
 	}
-	released, expired, used, failed, drained := keep(time.Minute), keep(0), keep(time.Minute), keep(time.Minute), keep(time.Minute)
+	released, expired, used, failed, drained := keep(time.Minute), keep(0), keep(time.Minute),
+		keep(time.Minute), keep(time.Minute)
 	if l := h.Reservations(); len(l) != 5 || l[0].ID != expired.ID {
 		t.Errorf("%+v; want five, the one that expires next first", l)
 	}
@@ -458,7 +459,8 @@ func TestRefusalIsWorded(t *testing.T) {
 	_, _, err := h.Admit(r, h.Snapshot, false)
 	shortOf(t, err, CPU)
 	e, _ := errors.AsType[*RefusalError](err)
-	if !strings.Contains(err.Error(), "of 4.00 cores are in use") || e.RetryAfter < 5*time.Second || e.RetryAfter > 15*time.Second {
+	if !strings.Contains(err.Error(), "of 4.00 cores are in "+
+		"use") || e.RetryAfter < 5*time.Second || e.RetryAfter > 15*time.Second {
 		t.Errorf("got %v, again after %v", err, e.RetryAfter)
 	}
 	err = Refuse(Memory, "%d bytes", 3)
@@ -472,7 +474,8 @@ func TestParseProfile(t *testing.T) {
 	if p, err := ParseProfile("1280x720@30"); err != nil || p.String() != "1280x720@30" || p.BitsPerSecond < 1e6 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	for _, bad := range []string{"", "1280x720", "1280x720@", "x@", "1280x720@30fps", "1280x720@30 ", "-1x720@30", "8x8@30", "9000x720@30", "1280x720@0", "1280x720@241"} {
+	for _, bad := range []string{"", "1280x720", "1280x720@", "x@", "1280x720@30fps", "1280x720@30 " +
+		"", "-1x720@30", "8x8@30", "9000x720@30", "1280x720@0", "1280x720@241"} {
 		if _, err := ParseProfile(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// ConnectGrace is how long a session that has not connected keeps its place at a display that others request, too. On a
-// path that loses 20 % of the packets in both directions, 95 % of the sessions connect in less (TestJoinsOnABadPath).
+// ConnectGrace is how long a session that has not connected keeps its place at a display that others request, too. On
+// a path that loses 20 % of the packets in both directions, 95 % of the sessions connect in less
+// (TestJoinsOnABadPath).
 const ConnectGrace = 2 * time.Second
 
 // checkDisplay returns an error when the limit on the viewers of a display leaves no place.
@@ -56,9 +57,9 @@ func (a *Admitter) checkDisplay(r Request, s Snapshot) error {
 	}
 }
 
-// squatter returns the session that makes room at a full display. It never connected: it is the oldest of the same guest,
-// who has come again, or else the oldest whose grace is over. Operators open sessions for several viewers, so theirs have
-// the grace, too. It is empty where there is room or no such session.
+// squatter returns the session that makes room at a full display. It never connected: it is the oldest of the same
+// guest, who has come again, or else the oldest whose grace is over. Operators open sessions for several viewers, so
+// theirs have the grace, too. It is empty where there is room or no such session.
 func (a *Admitter) squatter(r Request, s Snapshot) string {
 	if a.checkDisplay(r, s) == nil {
 		return ""

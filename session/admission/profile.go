@@ -11,10 +11,12 @@ func ParseProfile(text string) (Profile, error) {
 	_, err := fmt.Sscanf(text, "%dx%d@%d", &w, &h, &fps)
 	p := NewProfile(w, h, fps)
 	if err != nil || p.String() != text {
-		return Profile{}, fmt.Errorf("%w: profile %.40q is not WIDTHxHEIGHT@FPS, as 1280x720@30", ErrBadReservation, text)
+		return Profile{}, fmt.Errorf("%w: profile %.40q is not WIDTHxHEIGHT@FPS, as "+
+			"1280x720@30", ErrBadReservation, text)
 	}
 	if w < minSide || w > maxSide || h < minSide || h > maxSide || fps < 1 || fps > maxFPS {
-		return Profile{}, fmt.Errorf("%w: profile %.40q is not from %dx%[3]d@1 to %dx%[4]d@%d", ErrBadReservation, text, minSide, maxSide, maxFPS)
+		return Profile{}, fmt.Errorf("%w: profile %.40q is not from %dx%[3]d@1 to "+
+			"%dx%[4]d@%d", ErrBadReservation, text, minSide, maxSide, maxFPS)
 	}
 	return p, nil
 }

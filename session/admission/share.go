@@ -8,11 +8,12 @@ type Claim struct {
 	Floor, Demand int
 }
 
-// Share divides the uplink, in bits per second, between claims: each gets its floor, and what is left goes to them by weight, up to their demands (weighted
-// max-min fairness). Where the floors alone exceed the uplink, each gets its floor. The result is appended to into.
+// Share divides the uplink, in bits per second, between claims: each gets its floor, and what is left goes to them by
+// weight, up to their demands (weighted max-min fairness). Where the floors alone exceed the uplink, each gets its
+// floor. The result is appended to into.
 func Share(uplink int, claims []Claim, into []int) []int {
-	// A level is found such that everybody has the least of demand and level times weight, but no less than the floor. What they get together grows with the
-	// level, so it is found by halving.
+	// A level is found such that everybody has the least of demand and level times weight, but no less than the floor.
+	// What they get together grows with the level, so it is found by halving.
 	need := 0
 	for _, c := range claims {
 		need += max(c.Demand, c.Floor)

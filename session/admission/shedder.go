@@ -56,9 +56,11 @@ func (l Level) Caps() (rate, size float64) {
 const (
 	// lowerAt and raiseAt are parts of the cores in use.
 	lowerAt, raiseAt = 0.97, 0.7
-	// lowerAfter is how long the host must be saturated before a step, longer than a program takes to start. What a step gave shows within that time.
+	// lowerAfter is how long the host must be saturated before a step, longer than a program takes to start. What a
+	// step gave shows within that time.
 	lowerAfter = 3 * time.Second
-	// raiseAfter is how long there must be room before a step is taken back; it doubles, up to raiseMost, when that saturated the host again.
+	// raiseAfter is how long there must be room before a step is taken back; it doubles, up to raiseMost, when that
+	// saturated the host again.
 	raiseAfter, raiseMost = 10 * time.Second, 2 * time.Minute
 	// dropAfter is how long the host must be saturated though all are lowered, before the least important are ended.
 	dropAfter = 30 * time.Second
@@ -79,9 +81,9 @@ type Step struct {
 	From, To Level
 }
 
-// Shedder decides which units to lower while the host is saturated: the least important first, and the most expensive among
-// equals, each as far as it goes before the next. They are raised again in the reverse order. The zero value is ready to
-// use.
+// Shedder decides which units to lower while the host is saturated: the least important first, and the most expensive
+// among equals, each as far as it goes before the next. They are raised again in the reverse order. The zero value is
+// ready to use.
 type Shedder struct {
 	levels         map[string]Level
 	order          []string // lowered displays, the first one first
@@ -93,7 +95,8 @@ type Shedder struct {
 // Level returns how far a unit is lowered.
 func (s *Shedder) Level(id string) Level { return s.levels[id] }
 
-// Next returns the step to take now, if any. load is the part of the cores that is in use, from 0 to 1. A step that is returned counts as taken.
+// Next returns the step to take now, if any. load is the part of the cores that is in use, from 0 to 1. A step that is
+// returned counts as taken.
 func (s *Shedder) Next(now time.Time, load float64, units []Unit) (Step, bool) {
 	s.forget(units)
 	switch {
