@@ -1,4 +1,5 @@
-// The viewer page: one display, played with the least delay, and what the host and the browser know about the stream. Here its parts are put together.
+// The viewer page: one display, played with the least delay, and what the host and the browser know about the stream.
+// This file puts the page's parts together.
 
 import {Connection} from "./connection.js";
 import {Displays} from "./displays.js";
@@ -20,7 +21,7 @@ const connection = new Connection({
 });
 const status = new Status(connection, control), overlay = new Overlay(connection), displays = new Displays(connection);
 
-// wavry is for tests and for the curious at the console.
+// wavry is for tests and for the browser's console.
 window.wavry = {
 	get pc() { return connection.session && connection.session.pc; },
 	get session() { const s = connection.session; return s && {id: s.id, etag: s.etag, location: s.location}; },
@@ -65,7 +66,8 @@ function start() {
 	setInterval(() => status.countdown(), 250);
 }
 
-// readAddress takes display, region and token from the address, and the token out of it: it must not stay in the history. It tells whether there was one.
+// readAddress takes display, region and token from the address. It removes the token, which must not stay in the
+// history, and returns whether there was one.
 function readAddress() {
 	const asked = new URLSearchParams(location.search);
 	connection.display = asked.get("display") || "default";
@@ -77,7 +79,7 @@ function readAddress() {
 	return true;
 }
 
-// change begins anew with what the address says.
+// change starts again with the display and token of the address.
 function change() {
 	connection.change();
 	displays.poll();
@@ -103,7 +105,7 @@ function play() {
 	if (playing) playing.then(() => { if (connection.state === "paused") connection.set("live"); }, (e) => { if (e.name === "NotAllowedError") connection.set("paused"); });
 }
 
-// beat looks at the session and plans the next look.
+// beat polls the session and plans the next poll.
 let beating = 0, beatRunning = false;
 async function beat() {
 	clearTimeout(beating);

@@ -1,25 +1,27 @@
-// The connection to the host: one session at a time, opened again when it is lost, and what the host and the browser know of it.
+// The connection to the host: one session at a time, which is opened again when it is lost, and what the host and the
+// browser know about it.
 
 import {recall, remember} from "./memory.js";
 import {Receiver} from "./stats.js";
 import {Refused, Session, request} from "./whep.js";
 
 const CONNECT_LIMIT = 15000; // ms from the answer to a connection
-const LOST_PATIENCE = 1200; // ms that a lost path may take to come back by itself; the browser took several seconds to call it lost
-const LOST_SPREAD = 1000; // ms more, by chance: viewers who lost the same path do not come in step
-const RESTART_LIMIT = 16000; // ms within which a lost session is asked for: longer than a host keeps it, unless it is told otherwise, for it says so when it is gone
-const RESTART_PAUSE = 700; // ms between attempts at that, and as much again by chance
+const LOST_PATIENCE = 1200; // ms for a lost path to return; the browser has taken several seconds to report it
+const LOST_SPREAD = 1000; // random ms more: viewers that lost the same path must not return together
+const RESTART_LIMIT = 16000; // ms; longer than a host keeps a lost session by default
+const RESTART_PAUSE = 700; // ms between these attempts, plus up to as much at random
 const BACKOFF = [500, 1000, 2000, 4000, 8000, 10000];
 const TOKEN_KEY = "wavry-host-token";
 
-// LATER are the codes that may be different when asked again.
+// LATER has the error codes that may go away on a retry.
 const LATER = new Set(["no_picture", "full", "draining", "too_many_attempts", "timeout", "unreachable", "internal", "unknown_display"]);
 
-// PATIENT are the codes of an ICE restart that did not reach the session: the session may still be there.
+// PATIENT has the error codes of an ICE restart that did not reach the session. The session may still exist.
 const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
 
-// Connection is in one state: connecting, live, frozen, refused, reconnecting, token (it needs one), or paused (the browser does not play).
-// onmedia is called with what is to be played, oninput with the data channels for input and for what is held, or null, and onchange when there is something else to show.
+// Connection is in one state: connecting, live, frozen, refused, reconnecting, token (it needs one), or paused (the
+// browser does not play). onmedia is called with the stream to play, oninput with the data channels for input and held
+// keys, or null, and onchange when something else must be shown.
 export class Connection {
 	constructor({onmedia, oninput, onchange}) {
 		this.onmedia = onmedia;
@@ -27,7 +29,7 @@ export class Connection {
 		this.onchange = onchange;
 		this.token = recall(TOKEN_KEY);
 		this.display = "default";
-		this.region = ""; // of the relays to use, where the address asks for one
+		this.region = ""; // of the relays to use, if the address has one
 		this.session = null;
 		this.receiver = new Receiver();
 		this.latest = null; // the host's snapshot of the session
@@ -41,13 +43,13 @@ export class Connection {
 		this.frames = {count: 0, at: 0};
 	}
 
-	// authorize takes the token to show from here on.
+	// authorize sets the token for later requests.
 	authorize(token) {
 		this.token = token;
 		remember(TOKEN_KEY, token);
 	}
 
-	// change begins anew, with another display or token.
+	// change starts again with another display or token.
 	change() {
 		this.lived = false;
 		this.attempt = 0;
@@ -81,13 +83,13 @@ export class Connection {
 		}
 	}
 
-	// end gives the session up, as when the page is left.
+	// end ends the session, for example when the user leaves the page.
 	end() {
 		if (this.session) this.session.end();
 		this.session = null;
 	}
 
-	// follow takes the state of the peer connection.
+	// follow handles the state of the peer connection.
 	follow(s) {
 		if (s === "connected") {
 			this.attempt = 0;
@@ -104,13 +106,13 @@ export class Connection {
 		}
 	}
 
-	// lose gives a lost path some time to come back by itself.
+	// lose gives a lost path some time to return.
 	lose() {
 		if (!this.timers.lost) this.timers.lost = setTimeout(() => this.restart(), LOST_PATIENCE + LOST_SPREAD * Math.random());
 	}
 
-	// restart tries a new path for the same session first, as long as the host keeps it, and a new session when that takes too long. While the host is
-	// out of reach the old path may still come back by itself.
+	// restart first tries a new path for the same session, as long as the host keeps it, and then a new session. While
+	// the host cannot be reached, the old path may still return.
 	async restart() {
 		this.clear();
 		this.set("reconnecting");
@@ -129,7 +131,8 @@ export class Connection {
 		}
 	}
 
-	// compare looks whether the host is content with the path, too. A browser may have gone on to another pair of candidates that the host does not use.
+	// compare checks that the host uses the path, too. A browser may have moved to a candidate pair that the host does
+	// not use.
 	compare(mine) {
 		if (!this.latest || mine.pc.connectionState !== "connected") return;
 		if (this.latest.state === "disconnected") {
@@ -139,7 +142,7 @@ export class Connection {
 		}
 	}
 
-	// reconnect opens a new session after a pause that grows.
+	// reconnect opens a new session after a growing pause.
 	reconnect(why) {
 		console.info("reconnecting:", why);
 		this.clear();
@@ -150,18 +153,18 @@ export class Connection {
 
 	schedule(least) {
 		const pause = BACKOFF[Math.min(this.attempt++, BACKOFF.length - 1)];
-		// Viewers who lost the same host do not come back in step: half of each pause is left to chance. The host's own wish is in whole seconds, and the
-		// same for many; it is exceeded by up to a second.
+		// Viewers that lost the same host must not return at the same moment: half of each pause is random. The host's
+		// Retry-After is in whole seconds and the same for many viewers, so up to a second is added.
 		const wait = Math.max(least ? 1000 * (least + Math.random()) : 0, pause * (0.5 + Math.random()));
 		this.retryAt = Date.now() + wait;
 		this.timers.retry = setTimeout(() => this.connect(), wait);
 		this.onchange();
 	}
 
-	// left is how many seconds it is until the next attempt.
+	// left returns the seconds until the next attempt.
 	get left() { return Math.max(0, Math.ceil((this.retryAt - Date.now()) / 1000)); }
 
-	// refuse takes an error that the host answered with, or that stands in its place.
+	// refuse handles an error of the host, or one that replaces it.
 	refuse(e) {
 		const r = e instanceof Refused ? e : new Refused(0, "browser", e.message, 0);
 		this.clear();
@@ -177,7 +180,7 @@ export class Connection {
 			return;
 		}
 		this.refusal = r;
-		// The host lets so many in at a time and is quick about it: waiting for one's turn is no failure.
+		// The host admits a limited number of viewers at a time, and is fast. Waiting for one's turn is not a failure.
 		if (r.resource === "handshakes") this.attempt = 0;
 		this.set("refused");
 		if (LATER.has(r.code)) this.schedule(r.retryAfter);
@@ -195,7 +198,7 @@ export class Connection {
 		this.onchange();
 	}
 
-	// look asks the host and the browser how the session is, and tells whether there is a session to tell of.
+	// look fetches the statistics of the host and the browser, and returns whether there is a session.
 	async look() {
 		const mine = this.session;
 		if (!mine || !mine.pc || !mine.location || mine.closed) return false;
@@ -223,7 +226,7 @@ export class Connection {
 		return true;
 	}
 
-	// take has the host give control to this session, as an operator may.
+	// take asks the host to give control to this session, which an operator may do.
 	async take() {
 		try {
 			this.latest = await (await request(`v1/sessions/${this.session.id}/control`, this.token, {method: "PUT"})).json();

@@ -1,15 +1,16 @@
-// The chooser of displays: what the host has, asked for from time to time.
+// The list of displays to choose from, fetched from the host at intervals.
 
 import {$} from "./dom.js";
 import {request} from "./whep.js";
 
 const POLL = 5000; // ms between looks
 
-// Displays shows the displays of the host that a connection is to, which may change its token and its display.
+// Displays shows the displays of a connection's host. A choice changes the connection's display and may change its
+// token.
 export class Displays {
 	constructor(connection) {
 		this.connection = connection;
-		this.host = null; // what the host says of itself
+		this.host = null; // the answer of GET /v1/host
 		this.timer = 0;
 	}
 
@@ -19,14 +20,14 @@ export class Displays {
 			try {
 				this.host = await (await request("v1/host", this.connection.token, {timeout: 4000})).json();
 				this.render();
-			} catch (e) { /* the session's own request tells what is wrong */ }
+			} catch (e) { /* the session's own request reports the error */ }
 		}
 		this.timer = setTimeout(() => this.poll(), POLL);
 	}
 
 	render() {
 		const select = $("display"), display = this.connection.display;
-		// What cannot be captured is listed by `wavry-host displays`; nobody can choose it.
+		// `wavry-host displays` lists displays that cannot be captured. Nobody can choose them here.
 		const known = this.host.displays.filter((d, i) => i === 0 || d.state !== "unusable").map((d) => [d.id, `${d.name || d.id} · ${d.width}×${d.height}${["lost", "slow", "unusable"].includes(d.state) ? " · " + d.state : ""}`]);
 		let chosen = display;
 		if (display === "default" && known.length) chosen = known[0][0];

@@ -1,4 +1,4 @@
-// The page's elements by their ids. What is shown already is left alone, so that nothing is laid out or read aloud anew.
+// The page's elements by ID. An unchanged text is not set again, so that nothing is laid out or read aloud again.
 
 export const $ = (id) => document.getElementById(id);
 

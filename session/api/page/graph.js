@@ -1,10 +1,10 @@
-// The last two minutes, drawn: bitrate, delay, loss, and the quality state as a coloured band.
+// The last two minutes as a graph: bitrate, delay, loss, and the quality state as a colored band.
 
 export const WINDOW = 120000;
 
 const COLOURS = {good: "#35c27b", constrained: "#e8c547", degraded: "#f08c3a", critical: "#f0525b", stalled: "#a07cf5"};
 
-// PANES say what is drawn where: series by field of a sample, the unit, and the least value at the top of the scale.
+// PANES lists the series of each pane by the field of a sample, the unit, and the smallest top value of the scale.
 const PANES = [
 	{
 		title: "Bitrate", share: 0.44, least: 0.5, unit: "Mbit/s",
@@ -30,7 +30,7 @@ export class Graph {
 		this.samples = [];
 	}
 
-	// add takes {at, target, achieved, received, rtt, queue, loss, quality}; figures that are not known are NaN.
+	// add adds a sample {at, target, achieved, received, rtt, queue, loss, quality}. Unknown figures are NaN.
 	add(sample) {
 		this.samples.push(sample);
 		const oldest = sample.at - WINDOW - 5000;
@@ -112,7 +112,7 @@ export class Graph {
 		g.fillText(`${label(scale)} ${pane.unit}`, 2, top + 8);
 	}
 
-	// line leaves a gap where a figure is missing, and where samples are.
+	// line leaves a gap where a figure or a sample is missing.
 	line(g, series, x, y, bottom) {
 		let run = [];
 		const runs = [];
@@ -152,7 +152,7 @@ export class Graph {
 			const until = next ? Math.min(next.at, s.at + 5000) : Math.min(now, s.at + 5000);
 			const colour = COLOURS[s.quality];
 			if (!colour) continue;
-			// Whole pixels leave no seams between neighbours.
+			// Whole pixels leave no seams between neighbors.
 			const left = Math.max(0, Math.round(x(s.at)));
 			g.fillStyle = colour;
 			g.fillRect(left, top, Math.max(0, Math.round(x(until)) - left), height);
@@ -160,7 +160,7 @@ export class Graph {
 	}
 }
 
-// ceil returns the next of 1, 2, 5, 10, 20, … that is at least v.
+// ceil returns the smallest of 1, 2, 5, 10, 20, … that is at least v.
 function ceil(v) {
 	const power = 10 ** Math.floor(Math.log10(v));
 	for (const m of [1, 2, 5, 10]) if (v <= m * power * 1.0001) return m * power;

@@ -1,10 +1,10 @@
-// Mouse and keyboard for the display: what the browser tells of them, as messages on the data channel "input" (rift.InputMessage of Wavry).
+// Mouse and keyboard input: events of the browser as messages on the data channel "input" (rift.InputMessage of Wavry).
 
 const MOVE_PAUSE = 4; // ms between positions: more than displays show, and a quarter of what the host takes
-const CROWDED = 16384; // bytes that wait in the channel before positions are left out, and all else waits here
-const CONFIRM_EVERY = 100; // ms between messages that say what is held; the host releases it after 300 ms of silence
+const CROWDED = 16384; // bytes in the channel above which positions are dropped and other events wait here
+const CONFIRM_EVERY = 100; // ms between messages about held keys; the host releases them after 300 ms of silence
 
-// CODES are Linux's codes of keys (input-event-codes.h) by the place of the key on the board, KeyboardEvent.code.
+// CODES has Linux's key codes (input-event-codes.h) by the physical place of the key, KeyboardEvent.code.
 export const CODES = {
 	Escape: 1, Digit1: 2, Digit2: 3, Digit3: 4, Digit4: 5, Digit5: 6, Digit6: 7, Digit7: 8, Digit8: 9, Digit9: 10, Digit0: 11, Minus: 12, Equal: 13,
 	Backspace: 14, Tab: 15, KeyQ: 16, KeyW: 17, KeyE: 18, KeyR: 19, KeyT: 20, KeyY: 21, KeyU: 22, KeyI: 23, KeyO: 24, KeyP: 25, BracketLeft: 26,
@@ -24,7 +24,7 @@ export const CODES = {
 	BrowserSearch: 217, MediaSelect: 226,
 };
 
-// BUTTONS are the numbers of buttons by their bits in MouseEvent.buttons.
+// BUTTONS has the button numbers by their bits in MouseEvent.buttons.
 const BUTTONS = [[1, 1], [2, 3], [4, 2], [8, 8], [16, 9]];
 
 const FIELD = {move: 2, button: 3, key: 4, scroll: 5};
@@ -51,13 +51,14 @@ export function message(kind, a, b) {
 	return new Uint8Array([0x08, ...varint(Math.round((performance.timeOrigin + performance.now()) * 1000)), FIELD[kind] << 3 | 2, body.length, ...body]);
 }
 
-// holding encodes what is held: how many messages were sent so far, and the codes of keys (rift.State).
+// holding encodes what is held: the number of messages sent so far, and the key codes (rift.State).
 export function holding(count, keys) {
 	const list = keys.flatMap((code) => varint(code));
 	return new Uint8Array([0x08, ...varint(count), 0x12, ...varint(list.length), ...list]);
 }
 
-// place returns where in a picture of the given size, shown within a box without being cut, a point is: from 0 to 1, or outside of that.
+// place returns the position of a point in a picture of the given size that a box shows uncut. Both coordinates are
+// from 0 to 1 inside the picture.
 export function place(x, y, box, width, height) {
 	const scale = Math.min(box.width / width, box.height / height);
 	return {
@@ -66,22 +67,23 @@ export function place(x, y, box, width, height) {
 	};
 }
 
-// Control gives a display what is done to an element. It is on from a click into the picture until Ctrl, Alt and Shift are pressed together, or
-// the page is left. onchange is called when it goes on or off, and when the channel opens or closes.
+// Control passes the input of an element to a display. It starts with a click into the picture, and ends with
+// Ctrl+Alt+Shift or when the user leaves the page. onchange is called when it starts or ends, and when the channel
+// opens or closes.
 export class Control {
 	constructor(video, onchange) {
 		this.video = video;
 		this.onchange = onchange;
 		this.channel = null;
-		this.state = null; // the channel that says what is held, where the host takes one
-		this.out = []; // what waits for room in the channel
-		this.sent = 0; // messages so far, those that wait included
+		this.state = null; // the channel for held keys, if the host has one
+		this.out = []; // events that wait for room in the channel
+		this.sent = 0; // messages so far, including waiting ones
 		this.waited = false;
 		this.beat = 0;
 		this.on = false;
-		this.keys = new Map(); // held ones: when they went down, by their code
-		this.buttons = 0; // held ones, as bits
-		this.wanted = null; // position that waits to be sent
+		this.keys = new Map(); // held keys: the time of the press by code
+		this.buttons = 0; // held buttons, as bits
+		this.wanted = null; // the position to send next
 		this.moved = 0;
 		this.timer = 0;
 		const raw = "onpointerrawupdate" in video ? "pointerrawupdate" : "pointermove";
@@ -93,7 +95,7 @@ export class Control {
 		video.addEventListener("contextmenu", (e) => { if (this.ready) e.preventDefault(); });
 		video.addEventListener("auxclick", (e) => { if (this.on) e.preventDefault(); });
 		video.addEventListener("wheel", (e) => this.wheel(e), {passive: false});
-		// In the capture phase, so that no shortcut of the page gets what is typed.
+		// The listeners run in the capture phase, so that no shortcut of the page receives typed keys.
 		for (const name of ["keydown", "keyup"]) window.addEventListener(name, (e) => this.key(e), {capture: true});
 		window.addEventListener("blur", () => this.leave());
 		window.addEventListener("pagehide", () => this.leave());
@@ -102,7 +104,7 @@ export class Control {
 
 	get ready() { return this.channel !== null && this.channel.readyState === "open"; }
 
-	// attach takes the channels of a session, or null.
+	// attach sets the channels of a session, or null.
 	attach(channel, state = null) {
 		this.leave();
 		this.channel = channel;
@@ -128,11 +130,11 @@ export class Control {
 		if (this.on || !this.ready) return;
 		this.on = true;
 		this.video.focus({preventScroll: true});
-		if (document.fullscreenElement && navigator.keyboard && navigator.keyboard.lock) navigator.keyboard.lock().catch(() => {}); // Escape and the like, where the browser lets pages have them
+		if (document.fullscreenElement && navigator.keyboard && navigator.keyboard.lock) navigator.keyboard.lock().catch(() => {});
 		this.onchange();
 	}
 
-	// leave gives mouse and keyboard back, and leaves nothing held on the display.
+	// leave ends control and releases everything that is held on the display.
 	leave() {
 		if (!this.on) return;
 		this.releaseAll();
@@ -151,10 +153,10 @@ export class Control {
 		this.confirm();
 	}
 
-	// waiting tells whether the host does not take what is sent as fast as it comes.
+	// waiting returns whether the host takes input more slowly than it is made.
 	get waiting() { return this.out.length > 0; }
 
-	// send sends an event, in order and whole: what the channel has no room for waits here.
+	// send sends an event, complete and in order. Events for which the channel has no room wait here.
 	send(kind, a, b) {
 		if (!this.ready) return;
 		this.sent++;
@@ -165,15 +167,15 @@ export class Control {
 	drain() {
 		let n = 0;
 		while (n < this.out.length && this.ready && this.channel.bufferedAmount < CROWDED) {
-			try { this.channel.send(this.out[n]); } catch (e) { break; } // closed this moment: the host releases what is held
+			try { this.channel.send(this.out[n]); } catch (e) { break; } // just closed: the host releases held keys
 			n++;
 		}
 		this.out.splice(0, n);
 		if (this.waiting !== this.waited) { this.waited = this.waiting; this.onchange(); }
 	}
 
-	// confirm says what is held, again and again while anything is: on a path that is cut nothing comes, and the host releases it. It says so on a
-	// channel of its own, which waits for nothing that was lost.
+	// confirm repeats what is held, as long as anything is. When the path is cut, the messages stop, and the host
+	// releases everything. They have a channel of their own that does not wait for lost messages.
 	confirm() {
 		clearTimeout(this.beat);
 		this.beat = 0;
@@ -184,7 +186,8 @@ export class Control {
 		if (this.keys.size > 0 || this.buttons) this.beat = setTimeout(() => this.confirm(), CONFIRM_EVERY);
 	}
 
-	// at returns where an event is in the picture; null when there is none, or the event is beside it and nothing is dragged.
+	// at returns the position of an event in the picture. It returns null if there is no picture, or if the event is
+	// outside and nothing is dragged.
 	at(e) {
 		const v = this.video;
 		if (!v.videoWidth) return null;
@@ -198,13 +201,13 @@ export class Control {
 		if (!this.on) return;
 		const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
 		const p = this.at(all.length ? all[all.length - 1] : e);
-		if (this.buttons & ~e.buttons) this.lift(e.buttons); // a button came up where the page did not see it
+		if (this.buttons & ~e.buttons) this.lift(e.buttons); // a button was released outside the page
 		if (!p) return;
 		this.wanted = p;
 		this.flush();
 	}
 
-	// flush sends the newest position, unless one was sent a moment ago: then it is sent a moment later.
+	// flush sends the newest position, at once or a moment after the previous one.
 	flush() {
 		if (!this.wanted || this.timer) return;
 		const wait = this.waiting || this.channel && this.channel.bufferedAmount >= CROWDED ? MOVE_PAUSE : this.moved + MOVE_PAUSE - performance.now();
@@ -250,7 +253,7 @@ export class Control {
 		this.lift(e.buttons);
 	}
 
-	// lift releases the buttons that are held and not among the given ones.
+	// lift releases the held buttons that are not among the given ones.
 	lift(buttons) {
 		for (const [bit, number] of BUTTONS) {
 			if (this.buttons & bit && !(buttons & bit)) this.send("button", number, false);
@@ -261,7 +264,8 @@ export class Control {
 	wheel(e) {
 		if (!this.on) return;
 		e.preventDefault();
-		// A notch is 120 of wheelDelta everywhere; of delta, which has the direction, it is what the browser and its system like.
+		// A notch is 120 of wheelDelta in every browser. delta has the direction, but its size depends on the browser
+		// and the system.
 		const notches = (delta, old) => Math.sign(delta) * Math.min(10, old ? Math.abs(old) / 120 : Math.abs(delta) / [100, 3, 1][e.deltaMode]);
 		const dx = notches(e.deltaX, e.wheelDeltaX), dy = -notches(e.deltaY, e.wheelDeltaY);
 		if (dx || dy) this.send("scroll", dx, dy);
@@ -272,18 +276,19 @@ export class Control {
 		e.preventDefault();
 		e.stopPropagation();
 		const code = CODES[e.code], down = e.type === "keydown";
-		// The three together, by themselves: with AltGr, which some browsers tell as Ctrl and Alt, Shift is for letters.
+		// Only these three end control, and only without AltGr: some browsers report AltGr as Ctrl and Alt, and then
+		// Shift is for letters.
 		const altGr = e.code === "AltRight" || this.keys.has(CODES.AltRight) || e.getModifierState("AltGraph");
 		if (down && /^(Control|Alt|Shift)/.test(e.code) && e.ctrlKey && e.altKey && e.shiftKey && !altGr) { this.leave(); return; }
-		if (!code || e.repeat) return; // the display repeats keys by itself
+		if (!code || e.repeat) return; // the display repeats keys
 		const mac = /Mac|iPhone|iPad/.test(navigator.platform);
-		if (e.code === "CapsLock" && mac) { // it tells of the lock there, not of the key
+		if (e.code === "CapsLock" && mac) { // there it reports the lock, not the key
 			this.send("key", code, true);
 			this.send("key", code, false);
 			return;
 		}
 		if (down) {
-			// Windows makes AltGr of Ctrl and Alt, of which there is Ctrl too many.
+			// Windows reports AltGr as Ctrl and Alt; the extra Ctrl is dropped.
 			const control = this.keys.get(CODES.ControlLeft);
 			if (e.code === "AltRight" && control !== undefined && e.timeStamp - control < 5) this.up(CODES.ControlLeft);
 			this.keys.set(code, e.timeStamp);
@@ -292,7 +297,7 @@ export class Control {
 			return;
 		}
 		this.up(code);
-		// While Command is held, macOS tells of no other key that it came up.
+		// While Command is held, macOS does not report the release of other keys.
 		if (mac && e.code.startsWith("Meta")) for (const other of [...this.keys.keys()]) this.up(other);
 	}
 

@@ -1,4 +1,4 @@
-// The statistics over the picture: figures, the last two minutes drawn, and the changes of quality.
+// The statistics over the picture: figures, a graph of the last two minutes, and the quality transitions.
 
 import {$, show} from "./dom.js";
 import {Graph} from "./graph.js";
@@ -8,17 +8,17 @@ import {bits, millis, percent} from "./stats.js";
 
 const OPEN_KEY = "wavry-host-overlay";
 
-// Overlay shows what the host and the browser know of the stream of a connection.
+// Overlay shows what the host and the browser know about the stream of a connection.
 export class Overlay {
 	constructor(connection) {
 		this.connection = connection;
 		this.graph = new Graph($("graph"));
-		this.transitions = ""; // what is shown of them
+		this.transitions = ""; // the shown text
 	}
 
 	get open() { return !$("overlay").hidden; }
 
-	// restore opens it where it was open when the page was left.
+	// restore opens the overlay if it was open when the user left the page.
 	restore() {
 		if (recall(OPEN_KEY) === "1") this.toggle(true);
 	}
@@ -31,7 +31,7 @@ export class Overlay {
 		this.draw();
 	}
 
-	// add takes the figures of the moment into the graph.
+	// add adds the current figures to the graph.
 	add() {
 		const {latest, stats} = this.connection;
 		this.graph.add({
@@ -56,7 +56,7 @@ export class Overlay {
 		this.renderTransitions();
 	}
 
-	// roundTrip is the host's figure, which the controller works with, or else the browser's.
+	// roundTrip returns the host's round trip, which the controller uses, or else the browser's.
 	roundTrip() {
 		const {latest, stats} = this.connection;
 		if (latest && latest.rtt_seconds > 0) return latest.rtt_seconds;
@@ -115,7 +115,7 @@ export class Overlay {
 	}
 }
 
-// transition returns the line of a change of quality.
+// transition returns the line for a quality transition.
 function transition(t) {
 	const li = document.createElement("li");
 	const at = document.createElement("time");

@@ -1,4 +1,4 @@
-// The host's words for why a stream is as good as it is, for people.
+// The host's reasons for the quality of a stream, in words for people.
 
 const REASONS = {
 	startup: "start", queue_delay: "queue delay", loss: "packet loss", policer: "policer on the path", no_feedback: "no feedback",
@@ -7,5 +7,5 @@ const REASONS = {
 	recovered: "recovered",
 };
 
-// because is for any word: a host may be newer than the page that is open.
+// because accepts any reason: a host may be newer than the open page.
 export function because(reason) { return REASONS[reason] || String(reason || "–").replaceAll("_", " "); }

@@ -1,11 +1,11 @@
-// What the browser counts of the stream, as rates between two looks.
+// The browser's statistics of the stream, as rates between two samples.
 
 export class Receiver {
 	constructor() {
 		this.last = null;
 	}
 
-	// sample returns the figures since the last one.
+	// sample returns the figures since the previous sample.
 	async sample(pc) {
 		const report = await pc.getStats();
 		let rtp = null, pair = null;

@@ -1,4 +1,4 @@
-// How the connection is, for whoever looks at the picture: the bar above it, the card in its place, and the banner over it.
+// The state of the connection: the bar above the picture, the card in its place, and the banner over it.
 
 import {$, show, text} from "./dom.js";
 import {because} from "./quality.js";
@@ -9,7 +9,7 @@ const WORDS = {
 	connecting: "connecting", live: "live", frozen: "display lost", refused: "refused", reconnecting: "reconnecting", token: "locked", paused: "paused",
 };
 const TITLES = {
-	unknown_display: "No such display", no_picture: "No picture at present", full: "The host is full", draining: "The host takes no new viewers",
+	unknown_display: "No such display", no_picture: "No picture at present", full: "The host is full", draining: "The host accepts no new viewers",
 	unacceptable_offer: "This browser cannot show the stream", forbidden_host: "Wrong address", forbidden_origin: "Not allowed from here",
 	too_many_attempts: "Too many wrong tokens", unreachable: "The host is out of reach", not_ready: "The host is not ready",
 };
@@ -42,7 +42,7 @@ export class Status {
 		document.title = state === "live" ? `${latest && latest.display ? `${latest.display} · ` : ""}wavry-host` : `${WORDS[state]} · wavry-host`;
 	}
 
-	// renderControl says who controls the display, and how to begin and to stop.
+	// renderControl shows who controls the display, and how to start and stop.
 	renderControl() {
 		const control = this.control, s = this.connection.latest || {}, shown = this.connection.state === "live" && (control.ready || s.controlled);
 		let who = "", hint = "";
@@ -50,14 +50,14 @@ export class Status {
 		else if (control.on && s.input_lost) who = "the display takes no input at present";
 		else if (control.on && control.waiting) who = "you control; the display is slow";
 		else if (control.on && s.may_control === false) who = "control was withdrawn";
-		else if (control.on) { who = "you control"; hint = "Ctrl+Alt+Shift gives mouse and keyboard back"; }
+		else if (control.on) { who = "you control"; hint = "Ctrl+Alt+Shift releases mouse and keyboard"; }
 		else if (s.controlled && !s.control) who = "somebody else controls";
 		else if (control.ready) who = "click the picture to control";
 		show("control", Boolean(shown && who));
 		text("control", who);
 		$("control").title = hint;
 		show("hint", Boolean(shown && control.on));
-		text("hint", "Ctrl+Alt+Shift gives mouse and keyboard back");
+		text("hint", "Ctrl+Alt+Shift releases mouse and keyboard");
 		show("take", Boolean(shown && s.role === "operator" && s.controlled && !s.control));
 		document.body.dataset.control = control.on ? "on" : control.ready ? "ready" : "none";
 	}
@@ -67,7 +67,7 @@ export class Status {
 		const card = {
 			connecting: ["Connecting", `Opening ${display === "default" ? "the display" : display} …`],
 			token: ["This host is locked", refusal ? "That token is not right." : "Open the address that the host printed (there, “wavry-host url” prints it again), or paste the access token."],
-			paused: ["Ready", "The browser does not start the picture by itself."],
+			paused: ["Ready", "The browser plays after a click."],
 		};
 		if (state === "reconnecting" && !lived) card.reconnecting = card.connecting;
 		if (state === "refused" && refusal) card.refused = [TITLES[refusal.code] || "The host refused", refusal.message];
@@ -88,14 +88,14 @@ export class Status {
 		const {state, latest, lived, frames, retryAt, left} = this.connection;
 		let words = "";
 		const still = Date.now() - frames.at;
-		if (state === "frozen") words = "The display is lost. The last picture stands, and the stream goes on when the display is back.";
+		if (state === "frozen") words = "The display is lost. You see the last picture; the stream continues when the display is back.";
 		else if (state === "reconnecting" && lived) words = retryAt ? `The connection is lost. Trying again in ${left} s.` : "The connection is interrupted. Looking for a new path …";
 		else if (state === "live" && latest && !latest.idle && still > STUCK_AFTER) words = `No new frame for ${Math.floor(still / 1000)} s.`;
 		show("banner", words !== "");
 		text("banner", words);
 	}
 
-	// countdown is called each moment, for what tells of time.
+	// countdown updates the texts that contain a time.
 	countdown() {
 		if (["reconnecting", "refused", "live"].includes(this.connection.state)) { this.renderCard(); this.renderBanner(); }
 	}

@@ -1,6 +1,6 @@
 // A WHEP client (draft-ietf-wish-whep): one session, its trickled candidates and its ICE restarts.
 
-// Refused is thrown when the host answers with an error; message and code are the host's own words.
+// Refused is thrown when the host answers with an error. message and code are the host's.
 export class Refused extends Error {
 	constructor(status, code, message, retryAfter, reasons, resource) {
 		super(message);
@@ -12,10 +12,12 @@ export class Refused extends Error {
 	}
 }
 
-// HOST is where the daemon's paths begin. A proxy may have put it below a path of its own, so nothing here begins with a slash.
+// HOST is the root of the daemon's paths. A proxy may have put it under a path prefix, so no path here starts with a
+// slash.
 const HOST = new URL("../", import.meta.url);
 
-// request is fetch with the token, a deadline, and errors in words. A path is the host's, as "v1/host".
+// request is fetch with the token, a deadline, and errors as texts. A path is relative to the host's root, such as
+// "v1/host".
 export async function request(path, token, {headers = {}, timeout = 15000, ...options} = {}) {
 	const all = {...headers};
 	if (token) all.Authorization = `Bearer ${token}`;
@@ -31,12 +33,12 @@ export async function request(path, token, {headers = {}, timeout = 15000, ...op
 	}
 	if (response.ok) return response;
 	let body = {};
-	try { body = await response.json(); } catch (e) { /* not from the host itself: the status has to do */ }
+	try { body = await response.json(); } catch (e) { /* not an answer of the host: only the status is known */ }
 	throw new Refused(response.status, body.code || `http_${response.status}`, body.error || `The host answered ${response.status}.`,
 		Number(response.headers.get("Retry-After")) || 0, body.reasons, body.resource);
 }
 
-// iceServers reads the ICE servers from a Link header (RFC 8288), whose values the browser has joined by commas.
+// iceServers reads the ICE servers from a Link header (RFC 8288). Browsers join several headers by commas.
 export function iceServers(header) {
 	const servers = [];
 	const link = /<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]+))*)/g;
@@ -53,12 +55,12 @@ export function iceServers(header) {
 	return servers;
 }
 
-// lines returns the values of an attribute in a description or a fragment.
+// lines returns the values of an attribute in a session description or a fragment.
 function values(sdp, name) {
 	return sdp.split(/\r?\n/).filter((l) => l.startsWith(`a=${name}:`)).map((l) => l.slice(name.length + 3));
 }
 
-// fragment is a trickle-ice-sdpfrag (RFC 8840 section 9) for the first media section, the only one there is.
+// fragment returns a trickle-ice-sdpfrag (RFC 8840 section 9) for the first media section, which is the only one.
 export function fragment(sdp, candidates, end) {
 	const mline = sdp.split(/\r?\n/).find((l) => l.startsWith("m=")) || "m=video 9 UDP/TLS/RTP/SAVPF 0";
 	const out = [`a=ice-ufrag:${values(sdp, "ice-ufrag")[0]}`, `a=ice-pwd:${values(sdp, "ice-pwd")[0]}`, mline, `a=mid:${values(sdp, "mid")[0] || 0}`];
@@ -67,8 +69,8 @@ export function fragment(sdp, candidates, end) {
 	return `${out.join("\r\n")}\r\n`;
 }
 
-// restarted returns the answer sdp with the ICE credentials and candidates of a fragment in place of its own. The candidates belong into the first
-// section, whose transport the others use (RFC 9143): elsewhere browsers leave them alone.
+// restarted returns the answer with the ICE credentials and candidates of a fragment. The candidates belong to the
+// first section, whose transport the others use (RFC 9143). Browsers ignore candidates elsewhere.
 export function restarted(sdp, frag) {
 	const ufrag = values(frag, "ice-ufrag")[0], pwd = values(frag, "ice-pwd")[0];
 	if (!ufrag || !pwd) throw new Refused(0, "bad_fragment", "The host's answer to the ICE restart is not understood.", 0);
@@ -80,14 +82,14 @@ export function restarted(sdp, frag) {
 	return `${kept.join("\r\n")}\r\n`;
 }
 
-// Session is one WHEP session. onstate is called with the peer connection's state whenever it may have changed.
+// Session is one WHEP session. onstate is called when the peer connection's state may have changed.
 export class Session {
 	constructor(endpoint, token, {ontrack, onstate, oninput}) {
 		this.endpoint = endpoint;
 		this.token = token;
 		this.ontrack = ontrack;
 		this.onstate = onstate;
-		this.oninput = oninput; // called with the data channels for input and for what is held, where the host takes any
+		this.oninput = oninput; // called with the data channels for input and held keys, if the host accepts any
 		this.pc = null;
 		this.location = null; // absolute URL of the session
 		this.id = "";
@@ -110,7 +112,7 @@ export class Session {
 			this.oninput(pc.createDataChannel("input"), pc.createDataChannel("held", {ordered: false, maxRetransmits: 0}));
 		}
 		pc.ontrack = (e) => {
-			// The lowest delay that the network allows: the host paces, so that no buffer is needed to smooth.
+			// The buffer is as small as the network allows: the host paces, so no buffer is needed for smoothing.
 			if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0;
 			if ("playoutDelayHint" in e.receiver) e.receiver.playoutDelayHint = 0;
 			this.ontrack(e);
@@ -136,10 +138,10 @@ export class Session {
 		this.flush();
 	}
 
-	// flush sends the candidates found so far. The deadline of a turn collects what comes in one go.
+	// flush sends the candidates found so far. It runs at the end of the event loop's turn and so collects several.
 	flush() {
 		if (!this.trickle || !this.location || this.restarting || this.closed || this.flushing) return;
-		if (this.pc.signalingState !== "stable") return; // the candidates are of an ICE session that the host does not know
+		if (this.pc.signalingState !== "stable") return; // the host does not know this ICE session yet
 		if (!this.pending.length && !this.gathered) return;
 		this.flushing = true;
 		this.queue = this.queue.then(() => new Promise((r) => { setTimeout(r, 5); })).then(async () => {
@@ -152,16 +154,18 @@ export class Session {
 				method: "PATCH", headers: {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": this.etag},
 				body: fragment(this.pc.localDescription.sdp, candidates, end),
 			});
-		}).catch((e) => console.warn("trickle ICE:", e.message)); // the connection's own state tells whether it mattered
+		}).catch((e) => console.warn("trickle ICE:", e.message)); // the connection's state shows whether it mattered
 	}
 
-	// restart looks for a new path and keeps everything else (RFC 9725 section 4.3.3). One that failed can be tried again.
+	// restart looks for a new path and keeps everything else (RFC 9725 section 4.3.3). A failed restart can be
+	// repeated.
 	async restart() {
 		const pc = this.pc;
 		if (!this.trickle || !this.location || !["stable", "have-local-offer"].includes(pc.signalingState)) throw new Error("ICE restart is not possible");
 		this.restarting = true;
 		try {
-			// Which relays work may have changed with the path, and credentials age. A host that does not answer this would not answer the offer.
+			// The usable relays may have changed with the path, and credentials expire. A host that does not answer
+			// this would not answer the offer.
 			const options = await request(this.endpoint, this.token, {method: "OPTIONS", timeout: 3000});
 			if (this.closed) return;
 			pc.setConfiguration({...pc.getConfiguration(), iceServers: iceServers(options.headers.get("Link"))});
@@ -185,7 +189,7 @@ export class Session {
 		this.flush();
 	}
 
-	// end tells the host, even while the page goes away, and releases everything here.
+	// end ends the session on the host, even while the user leaves the page, and releases everything here.
 	end() {
 		this.closed = true;
 		if (this.location) {
@@ -196,7 +200,7 @@ export class Session {
 		this.drop();
 	}
 
-	// drop releases everything here without telling the host, for a session that it does not know any more.
+	// drop releases everything here without a request, for a session that the host does not know any more.
 	drop() {
 		this.closed = true;
 		if (!this.pc) return;
@@ -205,7 +209,7 @@ export class Session {
 	}
 }
 
-// extend asks for the header extensions that measure and shorten the delay, where the browser lets pages choose.
+// extend requests the header extensions that measure and shorten the delay, where the browser lets pages choose.
 function extend(transceiver) {
 	if (!transceiver.getHeaderExtensionsToNegotiate || !transceiver.setHeaderExtensionsToNegotiate) return;
 	try {
@@ -215,7 +219,7 @@ function extend(transceiver) {
 	} catch (e) { /* the defaults do */ }
 }
 
-// complete waits until pc has gathered its candidates, but not for ever.
+// complete waits until pc has gathered its candidates, within a limit.
 function complete(pc, most = 3000) {
 	if (pc.iceGatheringState === "complete") return Promise.resolve();
 	return new Promise((resolve) => {
