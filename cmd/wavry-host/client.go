@@ -63,8 +63,7 @@ func (f clientFlags) connect(a *app) (*client, error) {
 		}
 		_ = c.Close()
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx,
-				"unix", path)
+			return dialer.DialContext(ctx, "unix", path)
 		}
 		return &client{
 			http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://localhost", where: path,

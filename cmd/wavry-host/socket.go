@@ -36,6 +36,9 @@ func socketPath(setting string, env []string) string {
 	if dir := a.variable("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "wavry-host", "api.sock")
 	}
+	if dir := stateFolder(env); dir != "" { // as for root in a container: next to the daemon's own token
+		return filepath.Join(dir, "api.sock")
+	}
 	return ""
 }
 

@@ -28,7 +28,7 @@ func apiTable() []Setting {
 		one("api.socket", Auto, autoPath(), func(c *Config) *string { return &c.API.Socket },
 			"Unix socket for the commands of this machine, such as \"wavry-host status\". Its clients are operators: root, and "+
 				"the user of the daemon. auto is api.sock in systemd's runtime folder (RUNTIME_DIRECTORY), else in "+
-				"wavry-host of XDG_RUNTIME_DIR, else none."),
+				"wavry-host of XDG_RUNTIME_DIR, else next to the token that the daemon makes."),
 		one("api.tls.cert_file", None, or(None, path()), func(c *Config) *string { return &c.API.TLS.CertFile },
 			"PEM file of the TLS certificate and its chain. It is read again when it changes.").
 			was("tls_cert").withFlag("tls-cert"),

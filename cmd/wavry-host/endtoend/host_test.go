@@ -79,6 +79,8 @@ func startHost(t testing.TB, o hostOptions) *host {
 	if o.token == "" {
 		state = t.TempDir()
 		cmd.Env = append(cmd.Env, "STATE_DIRECTORY="+state)
+	} else { // its socket would be in the home folder
+		cmd.Env = append(cmd.Env, "WAVRY_HOST_API__SOCKET=none")
 	}
 	h := &host{token: o.token}
 	scheme := "http://"
