@@ -1,7 +1,9 @@
 package monitoring
 
-// Severity says how many users an alert affects, and with it how fast somebody must act. docs/operate/monitoring.md has
-// the rubric.
+import "slices"
+
+// Severity says how many users an alert affects, and with it how fast somebody must act. docs/operate/monitoring.md
+// has the rubric.
 type Severity uint8
 
 // The severities, the worst first.
@@ -16,17 +18,6 @@ const (
 	NoUsers
 )
 
-// Scope says what an alert is about.
-type Scope uint8
-
-// The scopes.
-const (
-	// Pool says that the alert has the labels pool and region.
-	Pool Scope = iota
-	// Host says that the alert has the label instance, too.
-	Host
-)
-
 // Alert is one alerting rule.
 type Alert struct {
 	// Name is the rule's name.
@@ -36,7 +27,6 @@ type Alert struct {
 	// Page says whether the alert wakes somebody. Otherwise it makes a ticket.
 	Page     bool
 	Severity Severity
-	Scope    Scope
 	// Summary says what users notice; Description has details. Both are templates of Prometheus.
 	Summary, Description string
 	// Runbook is the page in docs/operate/runbooks.
@@ -44,13 +34,15 @@ type Alert struct {
 }
 
 // Alerts returns all alerting rules: first for objectives, then for pools, then for single hosts.
-func Alerts() []Alert {
+func Alerts() []Alert { return slices.Concat(objectiveAlerts(), poolAlerts, hostAlerts) }
+
+// objectiveAlerts returns the alerts of the objectives, with the labels pool and region.
+func objectiveAlerts() []Alert {
 	var list []Alert
 	for _, o := range Objectives() {
 		list = append(list, o.burning(true), o.burning(false))
 	}
-	list = append(list, poolAlerts...)
-	return append(list, hostAlerts...)
+	return list
 }
 
 // DeadMan is the alert that always fires, so that a service outside notices when alerting itself is broken.
@@ -58,6 +50,7 @@ const DeadMan = "WavryDeadMan"
 
 const down = `up{job="` + Job + `"} == 0`
 
+// poolAlerts have the labels pool and region.
 var poolAlerts = []Alert{
 	{
 		Name: DeadMan, Expr: "vector(1)", Severity: NoUsers, Runbook: "alerting",
@@ -95,31 +88,35 @@ var poolAlerts = []Alert{
 	},
 }
 
-// failures are handshakes that failed. A viewer that leaves (aborted) is none.
-const failures = `wavry_host_handshakes_total{result=~"dtls_.*|ice_.*"}`
+// failed matches failed handshakes. A viewer that leaves (aborted) is none.
+const (
+	failed   = `result=~"dtls_.*|ice_.*"`
+	failures = "wavry_host_handshakes_total{" + failed + "}"
+)
 
+// hostAlerts have the label instance, too.
 var hostAlerts = []Alert{
 	{
-		Name: "WavryHostDown", Expr: down, For: "2m", Severity: SomeUsers, Scope: Host, Runbook: "host-down",
+		Name: "WavryHostDown", Expr: down, For: "2m", Severity: SomeUsers, Runbook: "host-down",
 		Summary: "The daemon on {{ $labels.instance }} does not answer.",
 	},
 	{
 		Name: "WavryHostDisplayLost", Expr: `wavry_host_displays{state="lost"} > 0`, For: "1m", Severity: SomeUsers,
-		Scope: Host, Runbook: "display-lost",
+		Runbook: "display-lost",
 		Summary: "A display with viewers on {{ $labels.instance }} has had no picture for a minute.",
 	},
 	{
-		Name: "WavryHostCaptureHung", Expr: "wavry_host_captures_hung > 0", For: "5m", Severity: SomeUsers, Scope: Host,
+		Name: "WavryHostCaptureHung", Expr: "wavry_host_captures_hung > 0", For: "5m", Severity: SomeUsers,
 		Runbook: "display-lost", Summary: "A capture driver on {{ $labels.instance }} does not return from a call.",
 	},
 	{
 		Name: "WavryHostEncoderReplaced", Expr: "increase(wavry_host_encoder_fallbacks_total[15m]) > 0",
 		Severity: NoUsers,
-		Scope:    Host, Runbook: "encoder",
-		Summary: "An encoder on {{ $labels.instance }} failed in use, and another replaced it.",
+		Runbook:  "encoder",
+		Summary:  "An encoder on {{ $labels.instance }} failed in use, and another replaced it.",
 	},
 	{
-		Name: "WavryHostEncoderHung", Expr: "wavry_host_encoders_hung > 0", For: "5m", Severity: SomeUsers, Scope: Host,
+		Name: "WavryHostEncoderHung", Expr: "wavry_host_encoders_hung > 0", For: "5m", Severity: SomeUsers,
 		Runbook: "encoder", Summary: "An encoder's driver on {{ $labels.instance }} does not return from a call.",
 	},
 	{
@@ -129,7 +126,7 @@ var hostAlerts = []Alert{
 			"sum by (instance, " + by + `) (increase(wavry_host_handshakes_total{result!="aborted"}[1h]))` + "\n" +
 			"> on (" + by + ") group_left () 5 * (sum by (" + by + ") (increase(" + failures + "[1h])) / " +
 			"sum by (" + by + `) (increase(wavry_host_handshakes_total{result!="aborted"}[1h])))`,
-		Severity: SomeUsers, Scope: Host, Runbook: "handshakes",
+		Severity: SomeUsers, Runbook: "handshakes",
 		Summary: "Viewers fail to connect to {{ $labels.instance }} five times as often as to its pool.",
 	},
 	{
@@ -137,7 +134,7 @@ var hostAlerts = []Alert{
 		Expr: "sum by (instance, " + by + ") (increase(" + failures + "[30m])) >= 5\n" +
 			"and sum by (instance, " + by + ") (increase(" + failures + "[30m])) > " +
 			"sum by (instance, " + by + `) (increase(wavry_host_handshakes_total{result!="aborted"}[30m])) / 2`,
-		Severity: SomeUsers, Scope: Host, Runbook: "handshakes",
+		Severity: SomeUsers, Runbook: "handshakes",
 		Summary: "More than half of the viewers of {{ $labels.instance }} cannot connect.",
 	},
 	{
@@ -145,53 +142,53 @@ var hostAlerts = []Alert{
 		Expr: "sum by (instance, " + by + `) (wavry_host_quality_sessions{state=~"critical|stalled"}) >= 3` + "\n" +
 			"and sum by (instance, " + by + `) (wavry_host_quality_sessions{state=~"critical|stalled"})` +
 			" > sum by (instance, " + by + ") (wavry_host_quality_sessions) / 3",
-		For: "2m", Severity: SomeUsers, Scope: Host, Runbook: "quality",
+		For: "2m", Severity: SomeUsers, Runbook: "quality",
 		Summary: "A third of the sessions on {{ $labels.instance }} are critical or stalled.",
 	},
 	{
 		Name:     "WavryHostShowsNothing",
 		Expr:     "sum by (instance, " + by + ") (increase(wavry_host_sessions_undelivered_total[30m])) >= 3",
-		Severity: SomeUsers, Scope: Host, Runbook: "black-picture",
+		Severity: SomeUsers, Runbook: "black-picture",
 		Summary: "Connected sessions on {{ $labels.instance }} show nothing.",
 	},
 	{
 		Name: "WavryHostPanics", Expr: "sum by (instance, " + by + ") (increase(wavry_host_panics_total[1h])) > 0",
-		Severity: SomeUsers, Scope: Host, Runbook: "panic",
+		Severity: SomeUsers, Runbook: "panic",
 		Summary: "A part of the daemon on {{ $labels.instance }} panicked. The log has the stack.",
 	},
 	{
 		Name: "WavryHostRefusesSessions",
 		Expr: "sum by (instance, " + by + `) (increase(wavry_host_sessions_refused_total{reason="full"}[10m])) > 0`,
-		For:  "10m", Severity: NoUsers, Scope: Host, Runbook: "full",
+		For:  "10m", Severity: NoUsers, Runbook: "full",
 		Summary: "{{ $labels.instance }} is full and refuses sessions.",
 	},
 	{
 		Name:     "WavryHostLowersSessions",
 		Expr:     "sum by (instance, " + by + `) (increase(wavry_host_load_shedding_steps_total{to!="whole"}[30m])) >= 3`,
-		Severity: SomeUsers, Scope: Host, Runbook: "full",
+		Severity: SomeUsers, Runbook: "full",
 		Summary: "{{ $labels.instance }} lowers the quality of sessions because its processors are busy.",
 	},
 	{
 		Name: "WavryHostConfigRefused", Expr: "wavry_host_config_last_reload_successful == 0", For: "5m",
 		Severity: NoUsers,
-		Scope:    Host, Runbook: "configuration",
-		Summary: "The configuration on {{ $labels.instance }} is refused. The previous one stays in force.",
+		Runbook:  "configuration",
+		Summary:  "The configuration on {{ $labels.instance }} is refused. The previous one stays in force.",
 	},
 	{
-		Name: "WavryHostRelayDown", Expr: "wavry_host_ice_server_up == 0", For: "5m", Severity: NoUsers, Scope: Host,
+		Name: "WavryHostRelayDown", Expr: "wavry_host_ice_server_up == 0", For: "5m", Severity: NoUsers,
 		Runbook: "relay",
 		Summary: "{{ $labels.instance }} gets no answer from {{ $labels.server }}. Sessions use other servers.",
 	},
 	{
 		Name: "WavryHostNoRelay",
 		Expr: `max by (instance, ` + by + `) (wavry_host_ice_server_up{server=~"turns?:.*"}) == 0`,
-		For:  "2m", Page: true, Severity: ManyUsers, Scope: Host, Runbook: "relay",
+		For:  "2m", Page: true, Severity: ManyUsers, Runbook: "relay",
 		Summary: "No TURN server works for {{ $labels.instance }}. Viewers without a direct path cannot connect.",
 	},
 	{
 		Name: "WavryHostGatewayLost",
 		Expr: `max by (instance, ` + by + `) (wavry_host_gateway_state{state="bound"}) == 0`, For: "5m",
-		Severity: SomeUsers, Scope: Host, Runbook: "gateway",
+		Severity: SomeUsers, Runbook: "gateway",
 		Summary: "{{ $labels.instance }} has no connection to its gateway and gets no sessions from it.",
 	},
 	{
@@ -201,35 +198,35 @@ var hostAlerts = []Alert{
 			"and sum by (instance, " + by + ") " +
 			"(increase(wavry_host_api_authentications_total{result!=\"ok\"}[10m])) > " +
 			"sum by (instance, " + by + `) (increase(wavry_host_api_authentications_total{result="ok"}[10m]))`,
-		Severity: ManyUsers, Scope: Host, Runbook: "authentication",
+		Severity: ManyUsers, Runbook: "authentication",
 		Summary: "{{ $labels.instance }} refuses most credentials: keys, clocks or tokens do not fit.",
 	},
 	{
 		Name: "WavryHostCertificateExpires",
 		Expr: "0 < wavry_host_api_certificate_expiry_timestamp_seconds < time() + 14 * 86400", Severity: NoUsers,
-		Scope: Host, Runbook: "certificates",
+		Runbook: "certificates",
 		Summary: "The TLS certificate of {{ $labels.instance }} expires within two weeks.",
 	},
 	{
 		Name: "WavryHostCertificateExpired",
 		Expr: "0 < wavry_host_api_certificate_expiry_timestamp_seconds < time() + 86400", Page: true,
 		Severity: ManyUsers,
-		Scope:    Host, Runbook: "certificates",
-		Summary: "The TLS certificate of {{ $labels.instance }} has expired, or expires within a day.",
+		Runbook:  "certificates",
+		Summary:  "The TLS certificate of {{ $labels.instance }} has expired, or expires within a day.",
 	},
 	{
 		Name: "WavryHostAuditFails", Expr: "increase(wavry_host_audit_errors_total[15m]) > 0",
-		Severity: NoUsers, Scope: Host,
-		Runbook: "disk-full", Summary: "{{ $labels.instance }} cannot write its audit log.",
+		Severity: NoUsers,
+		Runbook:  "disk-full", Summary: "{{ $labels.instance }} cannot write its audit log.",
 	},
 	{
 		Name: "WavryHostLogLost", Expr: "increase(wavry_host_log_lines_lost_total[15m]) > 0",
-		Severity: NoUsers, Scope: Host,
-		Runbook: "disk-full", Summary: "{{ $labels.instance }} loses log lines: nothing reads its standard error.",
+		Severity: NoUsers,
+		Runbook:  "disk-full", Summary: "{{ $labels.instance }} loses log lines: nothing reads its standard error.",
 	},
 	{
 		Name: "WavryHostDegraded", Expr: `wavry_host_host_state{state="degraded"} == 1`, For: "15m",
-		Severity: SomeUsers, Scope: Host, Runbook: "host-degraded",
+		Severity: SomeUsers, Runbook: "host-degraded",
 		Summary: "{{ $labels.instance }} has been degraded for 15 minutes: a display or an encoder does not work.",
 	},
 }

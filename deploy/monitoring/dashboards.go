@@ -155,7 +155,7 @@ func fleet() Dashboard {
 				{
 					Title: "Failed handshakes in an hour", Unit: "short",
 					Queries: one("topk(10, sum by (instance) "+
-						"(increase("+failures[:len(failures)-1]+","+inPool+"}[1h])))", "{{instance}}"),
+						"(increase(wavry_host_handshakes_total{"+failed+","+inPool+"}[1h])))", "{{instance}}"),
 				},
 				{
 					Title: "Critical or stalled sessions", Unit: "short",
@@ -327,7 +327,7 @@ func release() Dashboard {
 			}},
 			{Title: "Canary against baseline", Panels: []Panel{
 				{Title: "Failed handshakes", Unit: "percentunit", Queries: byVersion(
-					failures[:len(failures)-1]+","+inPool+"}",
+					"wavry_host_handshakes_total{"+failed+","+inPool+"}",
 					`wavry_host_handshakes_total{result!="aborted",`+inPool+"}")},
 				{Title: "Critical or stalled time", Unit: "percentunit", Queries: byVersion(
 					`wavry_host_quality_state_seconds_total{state=~"critical|stalled",`+inPool+"}",

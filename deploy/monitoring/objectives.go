@@ -53,7 +53,7 @@ func Objectives() []Objective {
 		},
 		{
 			Name: "setup", Title: "Set-up", Target: .99, Unit: "sessions",
-			Bad:   rate(`wavry_host_handshakes_total{result=~"dtls_.*|ice_.*"}`) + " + " + refused,
+			Bad:   rate(failures) + " + " + refused,
 			All:   attempts + " + " + refused,
 			Least: 10, Severity: SomeUsers, Runbook: "handshakes",
 			Summary: "Viewers cannot connect; most failures of this kind lie on the path",
@@ -128,8 +128,8 @@ func (o Objective) burning(fast bool) Alert {
 	}
 	a := Alert{
 		Name: "WavryPool" + camel(o.Name) + "Burns", Expr: strings.Join(conditions, "\nor "), Runbook: o.Runbook,
-		Scope: Pool, Severity: SomeUsers,
-		Summary: o.Summary + " in {{ $labels.pool }} {{ $labels.region }}.",
+		Severity: SomeUsers,
+		Summary:  o.Summary + " in {{ $labels.pool }} {{ $labels.region }}.",
 		Description: fmt.Sprintf("The objective is %.4g %% of %s. At this pace the budget of 30 days is gone early: "+
 			"{{ $value | humanizePercentage }} are bad.", 100*o.Target, o.Unit),
 	}

@@ -56,19 +56,19 @@ func recordings() []ruleGroup {
 
 // AlertRules returns deploy/prometheus/alerts.yml.
 func AlertRules() ([]byte, error) {
-	objectives, pools, hosts := ruleGroup{Name: "wavry-objectives"}, ruleGroup{Name: "wavry-pools"},
-		ruleGroup{Name: "wavry-hosts"}
-	for _, a := range Alerts() {
-		switch {
-		case a.Scope == Host:
-			hosts.Rules = append(hosts.Rules, a.rule())
-		case strings.Contains(a.Name, "Burns"):
-			objectives.Rules = append(objectives.Rules, a.rule())
-		default:
-			pools.Rules = append(pools.Rules, a.rule())
-		}
+	return marshal([]ruleGroup{
+		{Name: "wavry-objectives", Rules: rules(objectiveAlerts())},
+		{Name: "wavry-pools", Rules: rules(poolAlerts)},
+		{Name: "wavry-hosts", Rules: rules(hostAlerts)},
+	})
+}
+
+func rules(alerts []Alert) []rule {
+	var list []rule
+	for _, a := range alerts {
+		list = append(list, a.rule())
 	}
-	return marshal([]ruleGroup{objectives, pools, hosts})
+	return list
 }
 
 func (a Alert) rule() rule {
