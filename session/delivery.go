@@ -34,8 +34,7 @@ const (
 
 // errNoHandshake explains a handshake timeout: checks of ICE are small packets, and packets of DTLS are large.
 var errNoHandshake = errors.New("ICE found a path that DTLS does not pass: it drops large packets (a small MTU, " +
-	"and no ICMP), or a firewall " +
-	"drops DTLS")
+	"and no ICMP), or a firewall drops DTLS")
 
 // requests are the newest keyframe requests of a viewer.
 type requests struct {

@@ -63,9 +63,7 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 			s.padding.Bytes -= size
 		}
 		s.mu.Unlock()
-		if s.cfg.OnSent != nil {
-			s.cfg.OnSent(p)
-		}
+		s.cfg.OnSent(p)
 		return n, nil
 	})
 }
@@ -112,8 +110,8 @@ type rtxStream struct {
 }
 
 // rtxQueue passes the pacer's own packets, and queues the retransmissions of the NACK responder above it: they come
-// from pion's goroutines and must wait for their turn. Without the queue they would bypass the pacer. pion's own pacers
-// would lose them, because those do not know a retransmission stream.
+// from pion's goroutines and must wait for their turn. Without the queue they would bypass the pacer. pion's own
+// pacers would lose them, because those do not know a retransmission stream.
 type rtxQueue struct {
 	interceptor.NoOp
 	sender *Sender
@@ -139,34 +137,45 @@ func (q *rtxQueue) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		again := header.SSRC != info.SSRC || begun && int16(header.SequenceNumber-newest) <= 0
 		if !again {
 			newest, begun = header.SequenceNumber, true
-			key := s.label.key
-			s.mu.Unlock()
+		}
+		key := s.label.key
+		s.mu.Unlock()
+		if !again {
 			s.repeats.sent(header.SequenceNumber, time.Now(), key)
 			return next.Write(header, payload, attributes)
 		}
-		broken := false
-		defer func() {
-			s.mu.Unlock()
-			if broken && s.cfg.OnBroken != nil {
-				s.cfg.OnBroken()
-			}
-		}()
-		size := header.MarshalSize() + len(payload)
 		r := resend{attributes: attributes, next: next, original: header.SequenceNumber, onMedia: onMedia}
 		if header.SSRC != info.SSRC && len(payload) >= 2 {
 			r.original = binary.BigEndian.Uint16(payload)
 		}
-		if why, refused := s.refuse(r.original, size, onMedia); refused {
-			s.stats.Refused[why]++
-			broken = s.repeats.broken(r.original, why, time.Now(), s.rtt)
-			return size, nil
+		size := header.MarshalSize() + len(payload)
+		if s.queueResend(r, header, payload, size) {
+			s.cfg.OnBroken()
 		}
-		clone := header.Clone() // the responder reuses both when this returns
-		r.header, r.payload = &clone, slices.Clone(payload)
-		s.resends = append(s.resends, r)
-		s.notify()
 		return size, nil
 	})
+}
+
+// queueResend queues a retransmission, or refuses it. It reports whether a refusal leaves the receiver without a
+// picture.
+func (s *Sender) queueResend(r resend, header *rtp.Header, payload []byte, size int) (broken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why, refused := s.refuse(r.original, size, r.onMedia); refused {
+		return s.countRefusal(r.original, why)
+	}
+	clone := header.Clone() // the responder reuses both when this returns
+	r.header, r.payload = &clone, slices.Clone(payload)
+	s.resends = append(s.resends, r)
+	s.notify()
+	return false
+}
+
+// countRefusal counts a request that is not answered, and reports whether that leaves the receiver without a picture.
+// The caller holds mu.
+func (s *Sender) countRefusal(number uint16, why pacing.Refusal) (broken bool) {
+	s.stats.Refused[why]++
+	return s.repeats.broken(number, why, time.Now(), s.rtt)
 }
 
 // refuse reports whether, and why, a request for a packet with so many bytes is not answered. An answered request
@@ -204,10 +213,9 @@ func (s *Sender) resendFirst() {
 	r := s.resends[0]
 	s.resends = slices.Delete(s.resends, 0, 1)
 	if why, refused := s.repeats.useless(r.original, r.onMedia); refused {
-		s.stats.Refused[why]++
-		broken := s.repeats.broken(r.original, why, time.Now(), s.rtt)
+		broken := s.countRefusal(r.original, why)
 		s.mu.Unlock()
-		if broken && s.cfg.OnBroken != nil {
+		if broken {
 			s.cfg.OnBroken()
 		}
 		return

@@ -7,8 +7,9 @@
 //	─▶ transport-wide sequence number ─▶ recorder ─▶ network
 //
 // Media is paced before pion sees it, so that a dropped access unit leaves no gap in the sequence numbers.
-// Retransmissions begin inside pion, in its NACK responder. The rtxQueue below it removes them from the chain and hands
-// them to the same pacer, which sends them first. The recorder sees every packet as it is sent, whatever its origin.
+// Retransmissions begin inside pion, in its NACK responder. The rtxQueue below it removes them from the chain and
+// hands them to the same pacer, which sends them first. The recorder sees every packet as it is sent, whatever its
+// origin.
 package wire
 
 import (
@@ -48,7 +49,8 @@ type Config struct {
 	// OnSent is called for every sent packet, in order, from the goroutine of Run.
 	OnSent func(adapt.Packet)
 	// OnBroken is called when the receiver cannot decode before the next keyframe, because it lacks a packet that it
-	// will not get any more. It is called at most once per keyframe, from a goroutine of pion.
+	// will not get any more. It is called at most once per keyframe, from a goroutine of pion or that of Run, with no
+	// lock held.
 	OnBroken func()
 	// Guard catches panics where pion calls the sender; nil lets them pass.
 	Guard *guard.Guard
@@ -139,6 +141,12 @@ func New(cfg Config) (*Sender, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.OnSent == nil {
+		cfg.OnSent = func(adapt.Packet) {}
+	}
+	if cfg.OnBroken == nil {
+		cfg.OnBroken = func() {}
 	}
 	l := &Sender{
 		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, shares: pacing.NewShares(),
