@@ -12,6 +12,10 @@ import (
 	"wavryhost/session/wire"
 )
 
+// manyRequests within requestsWithin are more than a path makes that carries a picture: pages ask once a second at most
+// while they have none.
+const manyRequests, requestsWithin = 5, 10 * time.Second
+
 // recipe is what the controller of a viewer is made of.
 type recipe struct {
 	config adapt.Config
@@ -238,4 +242,21 @@ func (a *adaptation) recording() *record.Recording {
 		return nil
 	}
 	return a.recorder.Recording()
+}
+
+// requests are the newest keyframe requests of a viewer.
+type requests struct {
+	at   [manyRequests]time.Time
+	next int
+}
+
+func (r *requests) note(now time.Time) {
+	r.at[r.next] = now
+	r.next = (r.next + 1) % manyRequests
+}
+
+// many reports whether as many came lately.
+func (r *requests) many(now time.Time) bool {
+	oldest := r.at[r.next]
+	return !oldest.IsZero() && now.Sub(oldest) < requestsWithin
 }

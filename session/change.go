@@ -3,130 +3,8 @@ package session
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"math"
-
-	"wavryhost/adapt"
-	"wavryhost/encode"
-	"wavryhost/session/lockorder"
-	"wavryhost/session/pipeline"
 )
-
-// ErrBadChange means that a session cannot be changed like that.
-var ErrBadChange = errors.New("session: change not possible")
-
-// The weights of sessions: who has twice the weight gets twice the uplink where that is short, and who has the least
-// is lowered first.
-const (
-	minWeight, defaultWeight, maxWeight = 1, 100, 1000
-)
-
-// Change is what is to change of a session; nil fields stay.
-type Change struct {
-	// MaxBitrate is the ceiling in bits per second, 0 for the host's.
-	MaxBitrate *int
-	// Weight is the session's share where something is short, from 1 to 1000; sessions begin with 100.
-	Weight *int
-	// Display is what it should show from now on.
-	Display *string
-}
-
-// limits are what holds a session down beside its controller. The zero value of a field holds nothing down.
-type limits struct {
-	mu      lockorder.Mutex[limitsLock]
-	weight  int
-	ceiling int     // bits per second, by the control API or a grant
-	display int     // bits per second, by the rules of the display
-	share   int     // bits per second, of the host's uplink
-	offer   int     // bits per second, by the viewer's offer
-	fps     int     // pictures per second, by load shedding
-	scale   float64 // of the display's size, by load shedding
-}
-
-// bound applies the limits to what a viewer asks for.
-func (c *limits) bound(d *pipeline.Demand) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, limit := range []int{c.ceiling, c.display, c.share, c.offer} {
-		d.BitsPerSecond = min(d.BitsPerSecond, unlimitedIfZero(limit))
-	}
-	d.FPS = min(d.FPS, unlimitedIfZero(c.fps))
-	if c.scale > 0 {
-		d.Scale = min(d.Scale, c.scale)
-	}
-}
-
-// Whose ceiling is the lowest.
-const (
-	ceilingHost    = "host"
-	ceilingSession = "session"
-	ceilingDisplay = "display"
-	ceilingUplink  = "uplink"
-	ceilingOffer   = "offer"
-)
-
-var ceilingOwners = []string{ceilingHost, ceilingSession, ceilingDisplay, ceilingUplink, ceilingOffer}
-
-// lowest returns the ceiling that counts, where the host's own is given, and whose it is.
-func (c *limits) lowest(host int) (ceiling int, of string) {
-	ceiling, of = host, ceilingHost
-	for _, one := range []struct {
-		bits int
-		of   string
-	}{{c.ceiling, ceilingSession}, {c.display, ceilingDisplay}, {c.share, ceilingUplink}, {c.offer, ceilingOffer}} {
-		if one.bits > 0 && one.bits < ceiling {
-			ceiling, of = one.bits, one.of
-		}
-	}
-	return ceiling, of
-}
-
-// unlimitedIfZero returns n, or the largest int for 0.
-func unlimitedIfZero(n int) int {
-	if n == 0 {
-		return math.MaxInt
-	}
-	return n
-}
-
-func (c *limits) set(change func(*limits)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	change(c)
-}
-
-// setHostLimit limits the viewer to so many pictures a second and such a size for the host's load; 0 ends that. Its
-// controller is told, as it would call good what little is left.
-func (v *viewer) setHostLimit(fps int, scale float64) {
-	same := false
-	v.limits.set(func(c *limits) {
-		same = c.fps == fps && c.scale == scale
-		c.fps, c.scale = fps, scale
-	})
-	if same {
-		return
-	}
-	defer v.guard.Recover(partSession)
-	v.adaptation.limit(adapt.Limit{FPS: fps, Scale: scale})
-}
-
-// setShare limits the session to a share of the host's uplink, in bits per second; 0 ends that.
-func (c *limits) setShare(share int) { c.set(func(c *limits) { c.share = share }) }
-
-// ownCeiling returns the session's own ceiling in bits per second, 0 for none.
-func (c *limits) ownCeiling() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ceiling
-}
-
-// sessionWeight returns the session's weight.
-func (c *limits) sessionWeight() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.weight
-}
 
 // Change changes a session that runs. It is checked whole before anything of it is done. Another display is shown from
 // its first keyframe on; until then the old one is.
@@ -160,19 +38,6 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 	}
 	h.log.Info("session changed", attrs...)
 	return one, nil
-}
-
-// checkChange checks a ceiling and a weight.
-func (c *Config) checkChange(change Change) error {
-	least := c.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Min
-	if change.MaxBitrate != nil && *change.MaxBitrate != 0 && *change.MaxBitrate < least {
-		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per "+
-			"second", ErrBadChange, *change.MaxBitrate, least)
-	}
-	if change.Weight != nil && (*change.Weight < minWeight || *change.Weight > maxWeight) {
-		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *change.Weight, minWeight, maxWeight)
-	}
-	return nil
 }
 
 // show begins to move a session to another display.

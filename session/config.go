@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"wavryhost/adapt"
@@ -238,5 +239,35 @@ func (c *Config) network() peer.Config {
 		MediaTCPPort: c.MediaTCPPort, MediaTCPConnections: c.MediaTCPConnections,
 		Interfaces: c.Interfaces, Addresses: c.Addresses, ViewerNetworks: c.ViewerNetworks,
 		Loopback: c.Loopback, NAT1To1: c.NAT1To1, MaxMessage: rift.MaxMessage,
+	}
+}
+
+// The defaults of a probation.
+const (
+	defaultProbation         = 10 * time.Minute
+	defaultProbationSessions = 2
+)
+
+// rule returns what holds for a display.
+func (c *Config) rule(display string) Rule {
+	for _, r := range c.Rules {
+		if ok, _ := filepath.Match(r.Display, display); ok || r.Display == display {
+			return r
+		}
+	}
+	return Rule{}
+}
+
+// fps is the highest frame rate of a display.
+func (c *Config) fps(display string) int { return min(c.FPS, unlimitedIfZero(c.rule(display).FPS)) }
+
+// poolConfig returns the settings of the pool.
+func (c *Config) poolConfig() pipeline.Config {
+	return pipeline.Config{
+		Encodings: c.MaxEncodings, HardwareEncodings: c.EncodeLimit, Linger: c.Linger,
+		Limits: func(display string) pipeline.DisplayLimits {
+			r := c.rule(display)
+			return pipeline.DisplayLimits{FPS: c.fps(display), MaxWidth: r.MaxWidth, MaxHeight: r.MaxHeight}
+		},
 	}
 }

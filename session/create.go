@@ -11,6 +11,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
+	"wavryhost/session/admission"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
@@ -198,4 +199,32 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	}
 	v.checkRelays()
 	return v, sdp, nil
+}
+
+// acquire returns a feed of a display for a viewer of a codec, at the encoding that suits a bitrate to start at.
+func (p *opener) acquire(ctx context.Context, d Display, codec string, start int) (*feed, error) {
+	p.watched.add(d)
+	source, err := p.pool.Acquire(ctx, pipeline.Display{ID: d.ID, Open: d.Open}, codec)
+	if err != nil {
+		p.watched.remove(d.ID)
+		return nil, refusedByPool(err)
+	}
+	return &feed{
+		display: d, source: source, on: source.Pick(codec, start), ceiling: p.conf.get().rule(d.ID).MaxBitrate,
+		release: func() {
+			p.watched.remove(d.ID)
+			p.pool.Release(source, codec)
+		},
+	}, nil
+}
+
+// refusedByPool returns the Manager's error for an error of Pool.Acquire.
+func refusedByPool(err error) error {
+	if errors.Is(err, pipeline.ErrClosed) {
+		return ErrDraining
+	}
+	if limit, ok := errors.AsType[*pipeline.LimitError](err); ok {
+		return admission.Refuse(admission.Encoders, "%s", limit.Error())
+	}
+	return err
 }

@@ -2,11 +2,8 @@ package session
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"slices"
 
-	"wavryhost/session/admission"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 )
@@ -53,45 +50,6 @@ func (w *watched) list() (list []Display) {
 	}
 	slices.SortFunc(list, func(a, b Display) int { return cmp.Compare(a.ID, b.ID) })
 	return list
-}
-
-// acquire returns a feed of a display for a viewer of a codec, at the encoding that suits a bitrate to start at.
-func (p *opener) acquire(ctx context.Context, d Display, codec string, start int) (*feed, error) {
-	p.watched.add(d)
-	source, err := p.pool.Acquire(ctx, pipeline.Display{ID: d.ID, Open: d.Open}, codec)
-	if err != nil {
-		p.watched.remove(d.ID)
-		return nil, refusedByPool(err)
-	}
-	return &feed{
-		display: d, source: source, on: source.Pick(codec, start), ceiling: p.conf.get().rule(d.ID).MaxBitrate,
-		release: func() {
-			p.watched.remove(d.ID)
-			p.pool.Release(source, codec)
-		},
-	}, nil
-}
-
-// refusedByPool returns the Manager's error for an error of Pool.Acquire.
-func refusedByPool(err error) error {
-	if errors.Is(err, pipeline.ErrClosed) {
-		return ErrDraining
-	}
-	if limit, ok := errors.AsType[*pipeline.LimitError](err); ok {
-		return admission.Refuse(admission.Encoders, "%s", limit.Error())
-	}
-	return err
-}
-
-// poolConfig returns the settings of the pool.
-func (c *Config) poolConfig() pipeline.Config {
-	return pipeline.Config{
-		Encodings: c.MaxEncodings, HardwareEncodings: c.EncodeLimit, Linger: c.Linger,
-		Limits: func(display string) pipeline.DisplayLimits {
-			r := c.rule(display)
-			return pipeline.DisplayLimits{FPS: c.fps(display), MaxWidth: r.MaxWidth, MaxHeight: r.MaxHeight}
-		},
-	}
 }
 
 // displayEvents makes events of what happens to displays.

@@ -18,24 +18,6 @@ import (
 // display takes no input.
 var ErrNoControl = errors.New("session: control is not possible")
 
-// Why control of a display changed. The set is closed.
-const (
-	controlTaken        = "taken"         // the display was free, and the viewer gave input
-	controlGiven        = "given"         // an operator gave it
-	controlWithdrawn    = "withdrawn"     // an operator took it away
-	controlIdle         = "idle"          // its holder gave no input for a while
-	controlEnded        = "session_ended" // of its holder
-	controlClosed       = "channel_closed"
-	controlDisconnected = "disconnected"
-	controlMoved        = "moved"    // its holder watches another display
-	controlOff          = "disabled" // by the settings
-)
-
-var controlReasons = []string{
-	controlTaken, controlGiven, controlWithdrawn, controlIdle, controlEnded, controlClosed, controlDisconnected,
-	controlMoved, controlOff,
-}
-
 const (
 	// heldSilence is how long nothing may be heard from a viewer that holds a key and does not report so. A browser
 	// sends RTCP several times a second while pictures arrive, and once a second at least.

@@ -14,12 +14,6 @@ import (
 // ErrBadState means that a host cannot be put into that state.
 var ErrBadState = errors.New("session: no such state")
 
-// The defaults of a probation.
-const (
-	defaultProbation         = 10 * time.Minute
-	defaultProbationSessions = 2
-)
-
 // HostState is the state of the host: whether it takes sessions, and how well it serves them.
 //
 //	probation ──quiet for its time, a viewer connected──▶ active ◀──▶ degraded

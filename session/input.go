@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"wavryhost/session/enum"
-	"wavryhost/session/rift"
 )
 
 // Injector passes mouse and keyboard input to a display. All methods except Run and Wait return without waiting for the
@@ -79,46 +78,4 @@ func (p InputPolicy) String() string { return enum.Name(inputPolicies[:], p) }
 // lets reports whether a role's input is accepted.
 func (p InputPolicy) lets(r Role) bool {
 	return p == InputControllers && r == RoleController || p != InputOff && r == RoleOperator
-}
-
-// Why a data channel is closed at once.
-const (
-	channelLabel   = "label"
-	channelRole    = "role"
-	channelOff     = "off"
-	channelDisplay = "display"
-	channelSecond  = "second"
-)
-
-var channelRefusals = []string{channelLabel, channelRole, channelOff, channelDisplay, channelSecond}
-
-// Why input is dropped, beside rift's faults.
-const (
-	inputRate        = "rate"
-	inputLost        = "lost"
-	inputNoControl   = "no_control"
-	inputNotAllowed  = "not_allowed"
-	inputUnsupported = "unsupported"
-)
-
-var inputDrops = append([]string{inputRate, inputLost, inputNoControl, inputNotAllowed, inputUnsupported},
-	words(rift.Faults())...)
-
-// SetControl gives control of its display to a session, and takes it from any other session; or withdraws it. After a
-// withdrawal the session gets no control until it is given some.
-func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
-	h, err := m.registry.find(id)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	if err := m.floor.give(h.input, on); err != nil {
-		return Snapshot{}, err
-	}
-	return h.snapshot(), nil
-}
-
-// TakesInput reports whether a session of a display could control it.
-func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
-	d, err := m.catalog.find(ctx, display)
-	return err == nil && d.Input != nil && m.cfg().Input.lets(r)
 }

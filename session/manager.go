@@ -253,3 +253,31 @@ func (m *Manager) RetryAfter() time.Duration {
 	}
 	return admission.Jitter(5 * time.Second)
 }
+
+// SetControl gives control of its display to a session, and takes it from any other session; or withdraws it. After a
+// withdrawal the session gets no control until it is given some.
+func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
+	h, err := m.registry.find(id)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if err := m.floor.give(h.input, on); err != nil {
+		return Snapshot{}, err
+	}
+	return h.snapshot(), nil
+}
+
+// TakesInput reports whether a session of a display could control it.
+func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
+	d, err := m.catalog.find(ctx, display)
+	return err == nil && d.Input != nil && m.cfg().Input.lets(r)
+}
+
+// ICEServers returns the STUN and TURN servers for a user, best first. It returns working servers, of the given region
+// unless that is empty. Short-lived credentials are the user's own, and are valid no longer than last, unless that is
+// zero.
+func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server {
+	return iceServers(m.relays, region, user, last)
+}
+
+func (m *Manager) cfg() *Config { return m.conf.get() }

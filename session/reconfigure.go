@@ -1,41 +1,8 @@
 package session
 
 import (
-	"sync"
-	"sync/atomic"
-
 	"wavryhost/encode"
 )
-
-// live is a Config that can be replaced while the Manager runs.
-type live struct {
-	p  atomic.Pointer[Config]
-	mu sync.Mutex // held by who makes the next one of the one before
-}
-
-func newLive(c Config) *live {
-	l := &live{}
-	l.p.Store(&c)
-	return l
-}
-
-// get returns the Config. It is not to be changed.
-func (l *live) get() *Config { return l.p.Load() }
-
-// change replaces the Config by a copy that edit has changed, unless that returns an error. Of changes that come
-// together none undoes another.
-func (l *live) change(edit func(*Config) error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	next := *l.get()
-	if err := edit(&next); err != nil {
-		return err
-	}
-	l.p.Store(&next)
-	return nil
-}
-
-func (m *Manager) cfg() *Config { return m.conf.get() }
 
 // Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodings and probation, whose
 // input is taken, frame rate, bitrates and preference, rules of displays, ICE servers, and the timeouts of sessions.
@@ -66,16 +33,6 @@ func (m *Manager) Reconfigure(c Config) error {
 	m.relays.Set(now.ICEServers, now.ICERegions)
 	return nil
 }
-
-// The outcomes of a change of the configuration.
-const (
-	ConfigApplied    = "applied"
-	ConfigRefused    = "refused"
-	ConfigRolledBack = "rolled_back"
-	ConfigConfirmed  = "confirmed"
-)
-
-var configOutcomes = []string{ConfigApplied, ConfigRefused, ConfigRolledBack, ConfigConfirmed}
 
 // Configured records the outcome of a change of the configuration, and returns the event's ID. err says why the change
 // was refused.

@@ -350,3 +350,13 @@ func (r *registry) dissolve(s *session, why EndReason) {
 	}
 	s.log.Info("session ended", attrs...)
 }
+
+// reservationEnded makes the end of a reservation known. The caller holds mu.
+func (r *registry) reservationEnded(l admission.Reservation, why string) {
+	r.met.reservations.Set(float64(r.admission.Reserved()))
+	r.met.reservationsEnded.WithLabelValues(why).Inc()
+	event := r.emit(Event{
+		Kind: EventReservationEnded, Session: l.Session, Display: l.Display, Reservation: l.ID, Reason: why,
+	})
+	r.log.Info("reservation ended", "event", event, "reason", why, "display", l.Display)
+}

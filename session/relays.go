@@ -25,13 +25,6 @@ func newRelays(cfg Config, network peer.Config, log *slog.Logger, m *Metrics, em
 	return w
 }
 
-// ICEServers returns the STUN and TURN servers for a user, best first. It returns working servers, of the given region
-// unless that is empty. Short-lived credentials are the user's own, and are valid no longer than last, unless that is
-// zero.
-func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server {
-	return iceServers(m.relays, region, user, last)
-}
-
 // iceServers returns the servers that a user is to use; see Manager.ICEServers.
 func iceServers(w *relay.Watch, region, user string, last time.Time) []relay.Server {
 	list := w.Choose(region)
@@ -40,18 +33,4 @@ func iceServers(w *relay.Watch, region, user string, last time.Time) []relay.Ser
 		list[i] = s.For(user, now, last)
 	}
 	return list
-}
-
-// checkRelays makes known that the viewer's relays gave no address: a viewer that needs one cannot connect.
-func (v *viewer) checkRelays() {
-	servers := v.peer.FailedRelays()
-	if servers == nil {
-		return
-	}
-	v.doubt(servers)
-	var urls []string
-	for _, s := range servers {
-		urls = append(urls, s.URLs...)
-	}
-	v.log.Warn("no relay gave an address", "servers", urls)
 }

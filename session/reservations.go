@@ -60,16 +60,6 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 	return l, nil
 }
 
-// reservationEnded makes the end of a reservation known. The caller holds mu.
-func (r *registry) reservationEnded(l admission.Reservation, why string) {
-	r.met.reservations.Set(float64(r.admission.Reserved()))
-	r.met.reservationsEnded.WithLabelValues(why).Inc()
-	event := r.emit(Event{
-		Kind: EventReservationEnded, Session: l.Session, Display: l.Display, Reservation: l.ID, Reason: why,
-	})
-	r.log.Info("reservation ended", "event", event, "reason", why, "display", l.Display)
-}
-
 // List returns the unused reservations, in the order of their expiry.
 func (r *Reservations) List() []admission.Reservation {
 	r.registry.mu.Lock()

@@ -50,16 +50,3 @@ func (r Rule) validate() error {
 func (r Rule) size(p image.Point) image.Point {
 	return pipeline.DisplayLimits{MaxWidth: r.MaxWidth, MaxHeight: r.MaxHeight}.Size(p)
 }
-
-// rule returns what holds for a display.
-func (c *Config) rule(display string) Rule {
-	for _, r := range c.Rules {
-		if ok, _ := filepath.Match(r.Display, display); ok || r.Display == display {
-			return r
-		}
-	}
-	return Rule{}
-}
-
-// fps is the highest frame rate of a display.
-func (c *Config) fps(display string) int { return min(c.FPS, unlimitedIfZero(c.rule(display).FPS)) }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"slices"
 
 	"wavryhost/adapt"
@@ -53,12 +52,4 @@ func Resources() []string {
 		list = append(list, string(r))
 	}
 	return list
-}
-
-func words[T fmt.Stringer](list []T) []string {
-	var out []string
-	for _, v := range list {
-		out = append(out, v.String())
-	}
-	return out
 }

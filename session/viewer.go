@@ -318,3 +318,18 @@ var _ participant = presence{}
 func (p presence) watching() Display { return p.sub.feed().display }
 
 func (p presence) lastHeard() time.Time { return p.heard.get() }
+
+// setHostLimit limits the viewer to so many pictures a second and such a size for the host's load; 0 ends that. Its
+// controller is told, as it would call good what little is left.
+func (v *viewer) setHostLimit(fps int, scale float64) {
+	same := false
+	v.limits.set(func(c *limits) {
+		same = c.fps == fps && c.scale == scale
+		c.fps, c.scale = fps, scale
+	})
+	if same {
+		return
+	}
+	defer v.guard.Recover(partSession)
+	v.adaptation.limit(adapt.Limit{FPS: fps, Scale: scale})
+}

@@ -142,3 +142,17 @@ func (v *viewer) beginLocal() error {
 	}
 	return v.adaptation.beginAgain(start, limit)
 }
+
+// checkRelays makes known that the viewer's relays gave no address: a viewer that needs one cannot connect.
+func (v *viewer) checkRelays() {
+	servers := v.peer.FailedRelays()
+	if servers == nil {
+		return
+	}
+	v.doubt(servers)
+	var urls []string
+	for _, s := range servers {
+		urls = append(urls, s.URLs...)
+	}
+	v.log.Warn("no relay gave an address", "servers", urls)
+}
