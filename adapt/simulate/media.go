@@ -312,13 +312,15 @@ type transient struct {
 }
 
 const (
-	// transientChange is the change that unsettles the encoder, and transientFrames how many frames it takes to settle
-	// (RFC 8593, section 6, K_d). The first of them has transientBurst bytes at most (K_B), as a keyframe has.
-	transientChange = 0.5
+	// transientFrames is how many frames the encoder takes to settle (K_d), of which the first has transientBurst bytes
+	// (K_B), or the mean where that is larger. Both are the example values of RFC 8593, section 5, which its
+	// implementation github.com/mengelbart/syncodec has, too.
 	transientFrames = 8
 	transientBurst  = 13_500
-	// transientLeast is the least part of the mean that the other frames have.
-	transientLeast = 0.2
+	// transientChange is the change of the rate that unsettles the encoder, and transientLeast the least part of the
+	// mean that the frames after the first have. Both are ours.
+	transientChange = 0.5
+	transientLeast  = 0.2
 )
 
 // frame returns the size of the next frame, in bytes, where the mean is size.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -21,7 +23,10 @@ type document struct {
 	rows    map[string]row
 }
 
-// readDocument reads the rows of a document that was written before; none where there is no document.
+// played finds the number of figures in the heading.
+var played = regexp.MustCompile(`^These cases were played, with (\d+) figures:`)
+
+// readDocument reads a document that was written before; it is empty where there is none.
 func readDocument(name string) (*document, error) {
 	d := document{rows: map[string]row{}}
 	text, err := os.ReadFile(name)
@@ -32,6 +37,14 @@ func readDocument(name string) (*document, error) {
 		return nil, fmt.Errorf("read the document: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
+		if cases, ok := strings.CutPrefix(line, "> "); ok {
+			d.cases = strings.TrimSpace(cases)
+		}
+		if found := played.FindStringSubmatch(line); found != nil {
+			if d.figures, err = strconv.Atoi(found[1]); err != nil {
+				return nil, fmt.Errorf("%s: number of figures: %w", name, err)
+			}
+		}
 		cells := strings.Split(line, "|")
 		if len(cells) != 8 || !strings.Contains(cells[1], "`") {
 			continue
