@@ -114,8 +114,10 @@ var rooms = map[string][]string{
 		"session/api/whep",
 		"session/guard",
 	},
-	"wavryhost/session/api/access": {"session", "session/api/auth", "session/api/grant", "session/api/problem"},
-	"wavryhost/session/api/audit":  {"session/api/bucket", "session/api/problem"},
+	"wavryhost/session/api/access": {
+		"session", "session/admission", "session/api/auth", "session/api/grant", "session/api/problem",
+	},
+	"wavryhost/session/api/audit": {"session/api/bucket", "session/api/problem"},
 	"wavryhost/session/api/auth": {
 		"session",
 		"session/api/custody",

@@ -67,6 +67,16 @@ func (r *Reservations) List() []admission.Reservation {
 	return r.registry.admission.Reservations()
 }
 
+// Reservation returns the unused reservation with an ID.
+func (r *Reservations) Reservation(id string) (admission.Reservation, error) {
+	r.registry.mu.Lock()
+	defer r.registry.mu.Unlock()
+	if l, ok := r.registry.admission.Reservation(id); ok {
+		return l, nil
+	}
+	return admission.Reservation{}, ErrUnknownReservation
+}
+
 // Release ends a reservation that was not used.
 func (r *Reservations) Release(id string) error {
 	r.registry.mu.Lock()

@@ -147,14 +147,15 @@ const (
 	CredentialCertificate   = "certificate"
 	CredentialAnonymous     = "anonymous"
 	CredentialGateway       = "gateway"
-	CredentialLocal         = "local" // a user of this machine, known by the kernel
+	CredentialViewerToken   = "viewer_token" // of a viewer for whom an operator reserved or opened a session
+	CredentialLocal         = "local"        // a user of this machine, known by the kernel
 )
 
 // Credentials lists them.
 func Credentials() []string {
 	return []string{
 		CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate,
-		CredentialAnonymous, CredentialGateway, CredentialLocal,
+		CredentialAnonymous, CredentialGateway, CredentialViewerToken, CredentialLocal,
 	}
 }
 
@@ -283,8 +284,8 @@ type DisplayInfo struct {
 	Backend   string `json:"backend" doc:"Capture backend: x11, screenshot or synthetic."`
 	Width     int    `json:"width" doc:"Last known width, in pixels."`
 	Height    int    `json:"height" doc:"Last known height, in pixels."`
-	Viewers   int    `json:"viewers" doc:"Number of its sessions."`
-	Encodings int    `json:"encodings" doc:"Number of its encodings: viewers on equal paths share one."`
+	Viewers   int    `json:"viewers,omitempty" doc:"Number of its sessions; absent for viewers, and if there are none."`
+	Encodings int    `json:"encodings,omitempty" doc:"Number of its encodings: viewers on equal paths share one; absent for viewers, and if there are none."`
 	Most      int    `json:"max_viewers,omitempty" doc:"Maximum number of concurrent sessions, by the display's rules; absent without a limit."`
 	State     string `json:"state" set:"DisplayState" doc:"live or lost with viewers; idle, slow (its server does not answer) or unusable without viewers."`
 	Reason    string `json:"reason,omitempty" doc:"Why the display is lost, slow or unusable, for people."`

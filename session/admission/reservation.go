@@ -48,6 +48,8 @@ type ReservationRequest struct {
 	MaxBitrate, Weight int
 	// Region is where the STUN and TURN servers of the session are.
 	Region string
+	// Subject is the name of the viewer that the place is for, as its credential has it; empty for any viewer.
+	Subject string
 	// Key makes the same request yield the same reservation again, for 10 minutes; empty for no such thing. Owner owns
 	// the key.
 	Key, Owner string
@@ -73,6 +75,7 @@ type Reservation struct {
 	MaxBitrate int       `json:"max_bitrate" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
 	Weight     int       `json:"weight" doc:"The session's share of a scarce resource; a number of 1 to 1000."`
 	Region     string    `json:"region,omitempty" doc:"Requested region of the ICE servers."`
+	Subject    string    `json:"subject,omitempty" doc:"Name of the viewer that the reservation is for; absent if any viewer may use it."`
 	Session    string    `json:"session,omitempty" doc:"ID of the session that used the reservation; absent before."`
 }
 
@@ -111,7 +114,7 @@ func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (_ Re
 	}
 	l := &reservation{Reservation{
 		ID: a.newID(), Display: r.Display, Created: s.Now, Expires: s.Now.Add(r.Hold),
-		MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, room.Weight), Region: r.Region,
+		MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, room.Weight), Region: r.Region, Subject: r.Subject,
 	}, load}
 	a.reservations[l.ID] = l
 	if r.Key != "" {
@@ -145,6 +148,8 @@ func (a *Admitter) usable(r Request, now time.Time) (*reservation, error) {
 		return nil, ErrUnknownReservation
 	case l.Display != r.Display:
 		return nil, fmt.Errorf("%w: the place is for %s, not for %s", ErrBadReservation, l.Display, r.Display)
+	case l.Subject != "" && l.Subject != r.Owner.Name && r.Guest:
+		return nil, fmt.Errorf("%w: the place is for another viewer", ErrBadReservation)
 	}
 	return l, nil
 }

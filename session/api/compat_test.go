@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -13,18 +15,33 @@ import (
 	"wavryhost/session/api/content"
 )
 
-// releasedFile is the document of the last release. Only a release replaces it, by docs/integrate/openapi.json.
-const releasedFile = "testdata/openapi-released.json"
+var accept = flag.Bool("accept", false, "write the contracts although they break the former ones")
 
-// The API keeps the promises of the last release.
+// contractFile is the document that clients rely on.
+const contractFile = "../../testdata/contracts/openapi.json"
+
+// howToAccept says how to change the contract deliberately.
+const howToAccept = `clients rely on this. To change it all the same:
+  1. add a line "[CHANGE] api: …" to CHANGELOG.md that says what clients must do
+  2. scripts/go test ./session/api -run TestDocumentIsCompatible -accept`
+
+// The API keeps its promises. What was added is recorded by make generate.
 func TestDocumentIsCompatible(t *testing.T) {
-	released, err := os.ReadFile(releasedFile)
+	recorded, err := os.ReadFile(contractFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, _ := newServer(t, Config{}, healthy())
-	for _, text := range breaks(parse(t, released), parse(t, s.spec.Document())) {
-		t.Errorf("clients of the last release (%s) may break: %s", releasedFile, text)
+	found := breaks(parse(t, recorded), parse(t, s.spec.Document()))
+	switch {
+	case len(found) > 0 && !*accept:
+		t.Fatalf("%s\n%s", strings.Join(found, "\n"), howToAccept)
+	case *accept || *update:
+		if err := os.WriteFile(contractFile, s.spec.Document(), 0o644); err != nil { //nolint:gosec // everybody may read it
+			t.Fatal(err)
+		}
+	case !bytes.Equal(recorded, s.spec.Document()):
+		t.Errorf("the API has additions that %s lacks: run make generate", contractFile)
 	}
 }
 

@@ -222,6 +222,7 @@ func (m *fakeManager) Reserve(_ context.Context, r admission.ReservationRequest)
 	m.asked = append(m.asked, r)
 	l := admission.Reservation{
 		ID: fmt.Sprintf("l%d", len(m.reservations)+1), Display: "x11:0", MaxBitrate: r.MaxBitrate, Weight: 100,
+		Subject: r.Subject,
 	}
 	m.reservations = append(m.reservations, l)
 	return l, nil
@@ -256,6 +257,15 @@ func (m *fakeManager) List() []admission.Reservation {
 		list = append(list, admission.Reservation{ID: "s1", Display: "default"})
 	}
 	return list
+}
+
+func (m *fakeManager) Reservation(id string) (admission.Reservation, error) {
+	for _, l := range m.List() {
+		if l.ID == id {
+			return l, nil
+		}
+	}
+	return admission.Reservation{}, session.ErrUnknownReservation
 }
 
 func (m *fakeManager) Release(id string) error {

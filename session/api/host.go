@@ -77,8 +77,21 @@ type displayList struct {
 	Displays []session.DisplayInfo `json:"displays" doc:"The default display is first."`
 }
 
-func (h host) displays(w http.ResponseWriter, _ *http.Request) error {
-	return content.WriteJSON(w, http.StatusOK, displayList{orEmpty(h.mgr.Host().Displays)})
+// displays lists the displays that the client may watch. A viewer learns what it needs to choose one, and nothing of
+// other viewers.
+func (h host) displays(w http.ResponseWriter, r *http.Request) error {
+	list, p := h.mgr.Host().Displays, auth.PrincipalOf(r.Context())
+	if p.Role == grant.Viewer || p.Role == grant.Controller {
+		mine := []session.DisplayInfo{}
+		for _, d := range list {
+			if p.Watches(d.ID) {
+				d.Viewers, d.Encodings, d.Control, d.Reason = 0, 0, "", ""
+				mine = append(mine, d)
+			}
+		}
+		list = mine
+	}
+	return content.WriteJSON(w, http.StatusOK, displayList{orEmpty(list)})
 }
 
 // profileText is a size and frame rate in the query; see admission.ParseProfile.

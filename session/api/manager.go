@@ -52,6 +52,7 @@ type sessionManager interface {
 type reservationManager interface {
 	Reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error)
 	List() []admission.Reservation
+	Reservation(id string) (admission.Reservation, error)
 	Release(id string) error
 	ICEServers(region, user string, last time.Time) []relay.Server
 }

@@ -3,19 +3,24 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
-	"wavryhost/session"
 	"wavryhost/session/admission"
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/grant"
+	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
 )
 
 // reservations answers requests about reservations.
 type reservations struct {
-	mgr  reservationManager
+	mgr    reservationManager
+	access interface {
+		Invite(r *http.Request, l admission.Reservation, role grant.Role) (token string)
+	}
 	read reader
 }
 
@@ -26,11 +31,16 @@ type reserving struct {
 	MaxBitrate  int     `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
 	Weight      int     `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
 	Region      string  `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: the host's choice."`
+	Subject     string  `json:"subject,omitempty" maxLength:"128" pattern:"^[^\\s\\x00-\\x1f\\x7f]*$" doc:"Name of the viewer, for whom alone the reservation then is. The answer has a token for it."`
+	Role        string  `json:"role,omitempty" set:"ViewerRole" doc:"What the subject may do. Default: viewer."`
 }
 
 // reserved is the answer of POST /v1/reservations.
 type reserved struct {
 	admission.Reservation
+	Path        string `json:"path" doc:"Path for the viewer's POST."`
+	ViewerToken string `json:"viewer_token,omitempty" doc:"Bearer token for the subject, with which it opens this one session, trickles candidates, restarts ICE and ends the session; a secret of the viewer."`
+
 	ICEServers []iceServer `json:"ice_servers" doc:"The STUN and TURN servers for the viewer, best first."`
 }
 
@@ -59,17 +69,24 @@ func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 	if err := s.read(w, r, &in, false); err != nil {
 		return err
 	}
+	if in.Role != "" && in.Subject == "" {
+		return problem.New(problem.BadReservation, "role is for the viewer that subject names; subject is missing")
+	}
 	who := auth.PrincipalOf(r.Context())
 	l, err := s.mgr.Reserve(r.Context(), admission.ReservationRequest{
 		Display: orDefault(in.Display), Hold: time.Duration(in.HoldSeconds * float64(time.Second)),
-		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region,
+		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region, Subject: in.Subject,
 		Key: r.Header.Get("Idempotency-Key"), Owner: fmt.Sprintf("%q %q %q", who.Credential, who.Issuer, who.Name),
 	})
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Location", "reservations/"+l.ID)
-	out := reserved{Reservation: l, ICEServers: []iceServer{}}
+	out := reserved{Reservation: l, Path: "/whep/" + url.PathEscape(l.Display), ICEServers: []iceServer{}}
+	if l.Subject != "" {
+		noteObject(w, "subject "+l.Subject)
+		out.ViewerToken = s.access.Invite(r, l, viewerRole(in.Role))
+	}
 	for _, one := range s.mgr.ICEServers(in.Region, who.TURNUser(), who.Expires()) {
 		out.ICEServers = append(out.ICEServers, iceServer{one.URLs, one.Username, one.Credential})
 	}
@@ -86,12 +103,11 @@ func (s reservations) list(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s reservations) get(w http.ResponseWriter, r *http.Request) error {
-	for _, l := range s.mgr.List() {
-		if l.ID == r.PathValue("id") {
-			return content.WriteJSON(w, http.StatusOK, l)
-		}
+	l, err := s.mgr.Reservation(r.PathValue("id"))
+	if err != nil {
+		return err
 	}
-	return session.ErrUnknownReservation
+	return content.WriteJSON(w, http.StatusOK, l)
 }
 
 func (s reservations) release(w http.ResponseWriter, r *http.Request) error {

@@ -45,7 +45,7 @@ func (rt route) allows(role grant.Role) bool {
 		switch pattern {
 		case "POST /whep/{display}":
 			return access.MayView(role)
-		case "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}":
+		case "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}", "GET /v1/displays":
 			return true
 		}
 	case grant.Metrics:
@@ -69,6 +69,7 @@ func describe(routes []route) (*openapi.Spec, error) {
 // sets returns the closed sets of words, by the names in the fields' `set` tags.
 func sets() map[string][]string {
 	all := session.Sets()
+	all["ViewerRole"] = []string{string(grant.Viewer), string(grant.Controller)}
 	all["UnreadyReason"] = []string{
 		unreadyDraining, unreadyNoDisplay, unreadyDisplayLost, unreadyUnusable, unreadyNoEncoder,
 	}
@@ -92,7 +93,7 @@ func (s *Server) routes(gatherer prometheus.Gatherer) []route {
 		s.whepRoutes(),
 		hostRoutes(host{s.mgr, s.cfg, read}),
 		sessionRoutes(sessions{s.mgr, s.access, read}),
-		reservationRoutes(reservations{s.mgr, read}),
+		reservationRoutes(reservations{s.mgr, s.access, read}),
 		eventRoutes(events{s.mgr, s.auth, &s.streams, s.stopping}),
 		configurationRoutes(configuration{s.cfg, read}, revocations{s.mgr, s.auth, read, s.log}),
 	} {

@@ -23,7 +23,8 @@ func hostRoutes(h host) []route {
 			Answers: []openapi.Answer{openapi.JSON(200, capacities{}, "The current capacity.")},
 		}),
 		authed("GET", "/v1/displays", h.displays, openapi.Operation{
-			ID: "listDisplays", Tag: openapi.TagControl, Summary: "The displays that can be watched",
+			ID: "listDisplays", Tag: openapi.TagControl, Summary: "The displays that the credential allows",
+			Detail:  "Viewers get fewer fields than operators.",
 			Answers: []openapi.Answer{openapi.JSON(200, displayList{}, "The displays.")},
 		}),
 		authed("PUT", "/v1/state", h.setState, openapi.Operation{

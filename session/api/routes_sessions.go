@@ -80,8 +80,9 @@ func sessionRoutes(s sessions) []route {
 		authed("POST", "/v1/sessions", s.create, openapi.Operation{
 			ID: "createSession", Tag: openapi.TagControl,
 			Summary: "Open a session for a viewer",
-			Detail: "The same as POST /whep/{display}, for a client that acts for viewers. " +
-				"The viewer trickles candidates and restarts ICE at `path`.",
+			Detail: "The same as POST /whep/{display}, for a gateway that has the viewer's offer. The viewer trickles " +
+				"candidates and restarts ICE at `path`. With `subject` it does so itself, with `viewer_token`. " +
+				"A viewer that sends its offer itself needs a reservation.",
 			Body: openapi.Reads(opening{}, "The display to watch, and the viewer's offer."),
 			Answers: []openapi.Answer{{
 				Status: 201, Media: content.JSON, Value: opened{}, Text: "The host's answer.",
@@ -149,8 +150,8 @@ func reservationRoutes(s reservations) []route {
 	return []route{
 		authed("POST", "/v1/reservations", s.create, openapi.Operation{
 			ID: "reserve", Tag: openapi.TagControl, Summary: "Reserve capacity for a future session",
-			Detail: "The viewer uses it by POST /whep/{display}?reservation=ID. " +
-				"It counts as a session until it is used, released or expired.",
+			Detail: "The viewer uses it by POST to `path`: with `viewer_token` if there is a `subject`, else with its own " +
+				"credential and `?reservation=ID`. It counts as a session until it is used, released or expired.",
 			Params: []openapi.Param{{
 				In: "header", Name: "Idempotency-Key", Value: "",
 				Text: "The same request with the same key within 10 minutes returns the same reservation.",

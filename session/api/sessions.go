@@ -8,12 +8,15 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/api/access"
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/api/whep"
 )
 
 // opener opens sessions and knows who may see them; see access.Access.
 type opener interface {
 	Open(r *http.Request, o session.Offer) (session.Answer, error)
+	OpenFor(r *http.Request, o session.Offer, subject string, role grant.Role) (session.Answer, string, error)
 	Owns(r *http.Request, id string) error
 }
 
@@ -63,17 +66,16 @@ type opening struct {
 	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
 	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
 	Region      string `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: that of the reservation, else the host's choice."`
-	Role        string `json:"role,omitempty" set:"Role" doc:"What the viewer may do. Default: viewer."`
+	Subject     string `json:"subject,omitempty" maxLength:"128" pattern:"^[^\\s\\x00-\\x1f\\x7f]*$" doc:"Name of the viewer, which then owns the session. The answer has a token for it."`
+	Role        string `json:"role,omitempty" set:"ViewerRole" doc:"What the viewer may do. Default: viewer."`
 }
 
-// role is what the viewer may do. The client is an operator, but the viewer for which it acts is not.
-func (o opening) role() session.Role {
-	for _, r := range session.Roles() {
-		if r.String() == o.Role {
-			return r
-		}
+// viewerRole returns the role that an operator gives to a viewer.
+func viewerRole(name string) grant.Role {
+	if name == "" {
+		return grant.Viewer
 	}
-	return session.RoleViewer
+	return grant.Role(name)
 }
 
 // opened is the answer of POST /v1/sessions.
@@ -82,6 +84,8 @@ type opened struct {
 	SDP  string `json:"sdp" doc:"The host's answer, with its candidates."`
 	ETag string `json:"etag" doc:"Identifies the ICE session; PATCH accepts it as If-Match, quotes included."`
 	Path string `json:"path" doc:"Path for the viewer's PATCH and DELETE."`
+
+	ViewerToken string `json:"viewer_token,omitempty" doc:"Bearer token for the subject, valid for this session only; a secret of the viewer."`
 }
 
 func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
@@ -89,17 +93,27 @@ func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
 	if err := s.read(w, r, &in, false); err != nil {
 		return err
 	}
-	a, err := s.access.Open(r, session.Offer{
+	role := viewerRole(in.Role)
+	o := session.Offer{
 		Display: orDefault(in.Display), SDP: in.SDP, Reservation: in.Reservation, Region: in.Region,
 		MaxBitrate: in.MaxBitrate,
-		Weight:     in.Weight, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: in.role(),
-	})
+		Weight:     in.Weight, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: whep.RoleOf(role),
+	}
+	var a session.Answer
+	var token string
+	var err error
+	if in.Subject == "" {
+		a, err = s.access.Open(r, o)
+	} else {
+		noteObject(w, "subject "+in.Subject)
+		a, token, err = s.access.OpenFor(r, o, in.Subject, role)
+	}
 	if err != nil {
 		return err
 	}
 	path := "/whep/sessions/" + a.ID
 	w.Header().Set("Location", ".."+path)
-	return content.WriteJSON(w, http.StatusCreated, opened{ID: a.ID, SDP: a.SDP, ETag: a.ETag, Path: path})
+	return content.WriteJSON(w, http.StatusCreated, opened{a.ID, a.SDP, a.ETag, path, token})
 }
 
 // orDefault returns the ID of a display, or what stands for the first one.

@@ -60,10 +60,9 @@ func TestRolesMayControl(t *testing.T) {
 	}
 	// A client that acts for a viewer does not give the viewer its own role.
 	for name, want := range map[string]session.Role{
-		"": session.RoleViewer, "viewer": session.RoleViewer,
-		"controller": session.RoleController, "operator": session.RoleOperator,
+		"": session.RoleViewer, "viewer": session.RoleViewer, "controller": session.RoleController,
 	} {
-		if got := (opening{Role: name}).role(); got != want {
+		if got := whep.RoleOf(viewerRole(name)); got != want {
 			t.Errorf("role %q makes a %s; want %s", name, got, want)
 		}
 	}

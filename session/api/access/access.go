@@ -6,10 +6,12 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
@@ -23,6 +25,7 @@ type manager interface {
 	Create(ctx context.Context, o session.Offer) (session.Answer, error)
 	End(ctx context.Context, id string, why session.EndReason, note string) error
 	Session(id string) (session.Snapshot, error)
+	Reservation(id string) (admission.Reservation, error)
 	Host() session.Host
 }
 
@@ -30,6 +33,8 @@ type manager interface {
 type credentials interface {
 	Lapsed(p auth.Principal, now time.Time) (session.EndReason, error)
 	CountGrant(fault grant.Fault)
+	Issue(viewer auth.Principal) string
+	PruneViewers(inUse func(*auth.Pass) bool)
 }
 
 // grants is what access uses of grant.Verifier. It keeps account of grants for a single session.
@@ -84,6 +89,9 @@ func (a *Access) Owns(r *http.Request, id string) error {
 	if g := p.Grant; g != nil && g.Session != "" && g.Session != id && g.Session != one.Reservation {
 		return session.ErrUnknownSession
 	}
+	if p.Pass != nil && p.Pass.Session() != id {
+		return session.ErrUnknownSession
+	}
 	return nil
 }
 
@@ -104,6 +112,9 @@ func (a *Access) Views(r *http.Request) bool {
 // watches reports whether the credential of p is valid for a display, and returns the ID of the display:
 // DefaultDisplay is the first one.
 func (a *Access) watches(p auth.Principal, display string) (id string, ok bool) {
+	if p.Pass != nil && display == DefaultDisplay {
+		return p.Pass.Display, true
+	}
 	if p.Watches(display) {
 		return display, true
 	}
@@ -118,7 +129,14 @@ func (a *Access) limit(p auth.Principal, o *session.Offer) error {
 	o.Owner, o.Guest = p.Owner, p.Role != grant.Operator
 	var ok bool
 	if o.Display, ok = a.watches(p, o.Display); !ok {
-		return problem.New(problem.Forbidden, "the %s is not valid for this display", p.Credential)
+		return problem.New(problem.Forbidden, "the %s is not valid for this display",
+			strings.ReplaceAll(p.Credential, "_", " "))
+	}
+	if p.Pass != nil {
+		if o.Reservation != "" && o.Reservation != p.Pass.Reservation {
+			return problem.New(problem.Forbidden, "the viewer token is for another reservation")
+		}
+		o.Reservation = p.Pass.Reservation
 	}
 	g := p.Grant
 	if g == nil {

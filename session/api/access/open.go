@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
@@ -21,6 +22,9 @@ func (a *Access) Open(r *http.Request, o session.Offer) (session.Answer, error) 
 	}
 	if _, err := a.creds.Lapsed(p, time.Now()); err != nil {
 		return session.Answer{}, err
+	}
+	if p.Pass != nil {
+		return a.openByPass(r, p, o)
 	}
 	if p.Grant == nil {
 		return a.create(r, p, o)
@@ -45,6 +49,45 @@ var errLapsed = errors.New("credential lapsed")
 
 func (l lapsed) Unwrap() error        { return l.error }
 func (l lapsed) Is(target error) bool { return target == errLapsed }
+
+// openByPass opens the only session of a viewer token.
+func (a *Access) openByPass(r *http.Request, p auth.Principal, o session.Offer) (session.Answer, error) {
+	if !p.Pass.Spend() {
+		return session.Answer{}, problem.New(problem.Forbidden, "the viewer token was used: it opens one session")
+	}
+	answer, err := a.create(r, p, o)
+	if err != nil {
+		p.Pass.Return()
+		return answer, err
+	}
+	p.Pass.Keep(answer.ID)
+	return answer, nil
+}
+
+// OpenFor opens a session for a viewer, on behalf of the operator that the request comes from. It returns the token
+// with which the viewer trickles candidates, restarts ICE and ends the session.
+func (a *Access) OpenFor(r *http.Request, o session.Offer, subject string, role grant.Role) (
+	answer session.Answer, token string, err error,
+) {
+	by := auth.PrincipalOf(r.Context())
+	viewer := auth.ViewerOf(by, subject, role)
+	o.Owner, o.Guest = viewer.Owner, true
+	if answer, err = a.create(r, viewer, o); err != nil {
+		return session.Answer{}, "", err
+	}
+	if one, err := a.mgr.Session(answer.ID); err == nil {
+		viewer.Pass.Display = one.Display
+	}
+	viewer.Pass.Keep(answer.ID)
+	return answer, a.creds.Issue(viewer), nil
+}
+
+// Invite returns the token with which a viewer opens the session of a reservation, and uses it as with OpenFor.
+func (a *Access) Invite(r *http.Request, l admission.Reservation, role grant.Role) (token string) {
+	viewer := auth.ViewerOf(auth.PrincipalOf(r.Context()), l.Subject, role)
+	viewer.Pass.Display, viewer.Pass.Reservation = l.Display, l.ID
+	return a.creds.Issue(viewer)
+}
 
 // create creates a session and registers its principal.
 func (a *Access) create(r *http.Request, p auth.Principal, o session.Offer) (session.Answer, error) {

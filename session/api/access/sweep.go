@@ -42,7 +42,7 @@ func (a *Access) list() map[string]auth.Principal {
 	return maps.Clone(a.opened)
 }
 
-// Prune forgets the sessions that have ended.
+// Prune forgets the sessions that have ended, and the viewer tokens whose session or reservation has ended.
 func (a *Access) Prune() {
 	for id := range a.list() {
 		if _, err := a.mgr.Session(id); errors.Is(err, session.ErrUnknownSession) {
@@ -51,6 +51,14 @@ func (a *Access) Prune() {
 			a.mu.Unlock()
 		}
 	}
+	a.creds.PruneViewers(func(p *auth.Pass) bool {
+		if id := p.Session(); id != "" {
+			_, err := a.mgr.Session(id)
+			return err == nil
+		}
+		_, err := a.mgr.Reservation(p.Reservation)
+		return err == nil || p.Opening()
+	})
 }
 
 // PrincipalOf returns the principal that opened a session. If Sweep has ended the session, PrincipalOf forgets it.

@@ -72,6 +72,7 @@ type Authenticator struct {
 	tokens  *tokenFile // nil without a file
 	revoked *revocations
 	clients *clients // nil without client certificates
+	viewers viewers
 }
 
 // The ways in which a client shows who it is, and the results. Both label a metric.
@@ -79,6 +80,7 @@ const (
 	methodToken = session.CredentialToken
 	methodGrant = session.CredentialGrant
 	methodCert  = session.CredentialCertificate
+	methodView  = session.CredentialViewerToken
 	methodLocal = session.CredentialLocal
 	methodNone  = "none"
 
@@ -102,6 +104,7 @@ func Results() [][2]string {
 		{methodCert, resultOK},
 		{methodCert, resultRevoked},
 		{methodCert, string(grant.Expired)},
+		{methodView, resultOK},
 		{methodLocal, resultOK},
 		{methodNone, resultMissing},
 		{methodNone, resultOK},
@@ -115,7 +118,9 @@ func Results() [][2]string {
 
 // New reads the files of cfg.
 func New(cfg Config, env Environment, l limiter, log *slog.Logger) (*Authenticator, error) {
-	a := &Authenticator{cfg: cfg, env: env, limiter: l}
+	a := &Authenticator{
+		cfg: cfg, env: env, limiter: l, viewers: viewers{tokens: make(map[[sha256.Size]byte]Principal)},
+	}
 	path, lifetime := "", time.Duration(0)
 	if cfg.Grants != nil {
 		path, lifetime = cfg.RevocationsFile, cfg.Grants.Outlived()
@@ -256,6 +261,10 @@ func (a *Authenticator) token(token, remote string) (p Principal, known bool, er
 		a.env.Count(methodToken, resultOK)
 		owner := session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}
 		return Principal{Owner: owner, Role: grant.Operator, hash: hash}, true, nil
+	}
+	if p, known = a.viewers.find(hash); known {
+		a.env.Count(methodView, resultOK)
+		return p, true, nil
 	}
 	p, known = a.tokens.find(hash)
 	if !known {

@@ -36,6 +36,8 @@ func (a *Authenticator) Lapsed(p Principal, now time.Time) (session.EndReason, e
 		case !now.Before(p.Grant.Expires):
 			return session.EndExpired, invalid("the grant has expired")
 		}
+	case session.CredentialViewerToken:
+		return a.Lapsed(p.Pass.by, now)
 	case session.CredentialCertificate:
 		return a.clients.valid(p.chain, now)
 	case session.CredentialAnonymous:

@@ -1,5 +1,5 @@
-// Package auth finds out who a request comes from: by the operator's token, the tokens of a file, signed grants, or
-// client certificates. It also tells when a credential stops being valid.
+// Package auth finds out who a request comes from: by the operator's token, the tokens of a file, signed grants, client
+// certificates, or the tokens that operators get for their viewers. It also tells when a credential stops being valid.
 package auth
 
 import (
@@ -19,6 +19,7 @@ type Principal struct {
 	session.Owner
 	Role  grant.Role
 	Grant *grant.Grant // nil for other credentials
+	Pass  *Pass        // nil for other credentials than a viewer token
 	// hash is the token's. scope and until limit a token of the file; until is zero without a date.
 	hash  [sha256.Size]byte
 	scope grant.Scope
@@ -64,6 +65,9 @@ func (p Principal) Expires() time.Time {
 func (p Principal) Watches(display string) bool {
 	if p.Grant != nil {
 		return p.Grant.Watches(display)
+	}
+	if p.Pass != nil {
+		return p.Pass.Display == display
 	}
 	return p.scope.Watches(display)
 }

@@ -28,7 +28,7 @@ window.wavry = {
 	get stats() { return connection.stats; },
 	get latest() { return connection.latest; },
 	get state() { return connection.state; },
-	get host() { return displays.host; },
+	get displays() { return displays.displays; },
 	get samples() { return overlay.graph.samples; },
 	get control() { return control; },
 	restart: () => connection.session.restart(),

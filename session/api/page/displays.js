@@ -10,7 +10,7 @@ const POLL = 5000; // ms between looks
 export class Displays {
 	constructor(connection) {
 		this.connection = connection;
-		this.host = null; // the answer of GET /v1/host
+		this.displays = []; // of GET /v1/displays
 		this.timer = 0;
 	}
 
@@ -18,7 +18,7 @@ export class Displays {
 		clearTimeout(this.timer);
 		if (!document.hidden && this.connection.state !== "token") {
 			try {
-				this.host = await (await request("v1/host", this.connection.token, {timeout: 4000})).json();
+				this.displays = (await (await request("v1/displays", this.connection.token, {timeout: 4000})).json()).displays;
 				this.render();
 			} catch (e) { /* the session's own request reports the error */ }
 		}
@@ -28,7 +28,7 @@ export class Displays {
 	render() {
 		const select = $("display"), display = this.connection.display;
 		// `wavry-host displays` lists displays that cannot be captured. Nobody can choose them here.
-		const known = this.host.displays.filter((d, i) => i === 0 || d.state !== "unusable").map((d) => [d.id, `${d.name || d.id} · ${d.width}×${d.height}${["lost", "slow", "unusable"].includes(d.state) ? " · " + d.state : ""}`]);
+		const known = this.displays.filter((d, i) => i === 0 || d.state !== "unusable").map((d) => [d.id, `${d.name || d.id} · ${d.width}×${d.height}${["lost", "slow", "unusable"].includes(d.state) ? " · " + d.state : ""}`]);
 		let chosen = display;
 		if (display === "default" && known.length) chosen = known[0][0];
 		else if (!known.some(([id]) => id === display)) known.push([display, `${display} · unknown`]);

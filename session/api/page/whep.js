@@ -17,7 +17,7 @@ export class Refused extends Error {
 const HOST = new URL("../", import.meta.url);
 
 // request is fetch with the token, a deadline, and errors as texts. A path is relative to the host's root, such as
-// "v1/host".
+// "v1/displays".
 export async function request(path, token, {headers = {}, timeout = 15000, ...options} = {}) {
 	const all = {...headers};
 	if (token) all.Authorization = `Bearer ${token}`;
