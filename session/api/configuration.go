@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
 )
 
@@ -42,9 +43,13 @@ func (c configuration) reload(w http.ResponseWriter, r *http.Request) error {
 	}
 	done, err := c.cfg.Reload(time.Duration(in.ConfirmSeconds * float64(time.Second)))
 	if errors.Is(err, ErrBadConfiguration) {
-		// The first line is enough for a client. The host's log has all lines.
-		text, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), ErrBadConfiguration.Error()+": "), "\n")
-		return problem.New(problem.BadConfiguration, "%s", problem.Shorten(text))
+		var faults []problem.Fault
+		for line := range strings.Lines(strings.TrimPrefix(err.Error(), ErrBadConfiguration.Error()+": ")) {
+			if line = strings.TrimSpace(line); line != "" && len(faults) < openapi.MaxFaults {
+				faults = append(faults, problem.Fault{Detail: problem.Shorten(line)})
+			}
+		}
+		return problem.Faulty(problem.BadConfiguration, faults)
 	}
 	if err != nil {
 		return err

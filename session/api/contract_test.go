@@ -172,17 +172,20 @@ func (c *contract) fitsJSON(schema string, body []byte) error {
 }
 
 func (c *contract) judgeError(status int, header http.Header, body []byte, method, path string, known bool) error {
-	if got := header.Get("Content-Type"); got != content.JSON {
+	if got := header.Get("Content-Type"); got != problem.Media {
 		return fmt.Errorf("Content-Type of a %d is %q", status, got)
 	}
-	if err := c.fitsJSON("#/components/schemas/Error", body); err != nil {
+	if err := c.fitsJSON("#/components/schemas/Problem", body); err != nil {
 		return err
 	}
-	var told problem.Body
+	var told problem.Document
 	if err := json.Unmarshal(body, &told); err != nil {
 		return err
 	}
-	if told.Code.Status() != status {
+	if told.Request == "" || told.Request != header.Get("X-Request-Id") {
+		return fmt.Errorf("request_id is %q; X-Request-Id is %q", told.Request, header.Get("X-Request-Id"))
+	}
+	if told.Code.Status() != status || told.Status != status {
 		return fmt.Errorf("code %s came with %d", told.Code, status)
 	}
 	for _, name := range openapi.HeadersOf(told.Code) {

@@ -25,7 +25,11 @@ import (
 func decode(t *testing.T, resp reply, want int) map[string]any {
 	t.Helper()
 	body := resp.body
-	if resp.StatusCode != want || resp.Header.Get("Content-Type") != "application/json" {
+	media := content.JSON
+	if want >= http.StatusBadRequest {
+		media = problem.Media
+	}
+	if resp.StatusCode != want || resp.Header.Get("Content-Type") != media {
 		t.Fatalf("got %d %s %s; want %d", resp.StatusCode, resp.Header.Get("Content-Type"), body, want)
 	}
 	var v map[string]any
@@ -101,7 +105,9 @@ func TestRecordingIsHandedOut(t *testing.T) {
 		got.Header.Get("Content-Disposition") != "attachment; filename=s1.wavryrec" {
 		t.Errorf("got %d %v %q", got.StatusCode, got.Header, got.body)
 	}
-	decode(t, ask{method: "POST", path: "/v1/sessions/nobody/recording"}.do(h), http.StatusNotFound)
+	if got := refusal(t, ask{method: "POST", path: "/v1/sessions/nobody/recording"}.do(h)); got != problem.UnknownSession {
+		t.Errorf("no such session: %s", got)
+	}
 }
 
 func TestDrain(t *testing.T) {

@@ -88,15 +88,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := s.explain(err)
 	// An error that is already in words for the client was logged where it was found.
 	if worded, _ := errors.AsType[*problem.Error](err); p.Code == problem.Internal && worded != p {
-		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+		s.log.Error("request failed", "request_id", requestOf(w), "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 	s.metrics.errors.WithLabelValues(string(p.Code)).Inc()
 	if rec, ok := w.(*recorder); ok {
 		rec.code = p.Code
 	}
 	maps.Copy(w.Header(), p.Header)
-	// A struct of strings always encodes.
-	_ = content.WriteJSON(w, p.Code.Status(), p.Body())
+	w.Header().Set("Content-Type", problem.Media)
+	_ = content.WriteJSON(w, p.Code.Status(), p.Document(requestOf(w))) // it always encodes
 }
 
 // withoutPackage returns the text of an error without the name of the package that it comes from.

@@ -34,7 +34,8 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, reco
 			panic(recovered)
 		}
 		s.metrics.panics.Inc()
-		s.log.Error("request panicked", "method", r.Method, "path", r.URL.Path, "err", fmt.Sprint(recovered),
+		s.log.Error("request panicked", "request_id", rec.id, "method", r.Method, "path", r.URL.Path,
+			"err", fmt.Sprint(recovered),
 			"stack", string(debug.Stack()))
 		if rec.status == 0 {
 			s.fail(rec, r, internal())
@@ -103,6 +104,14 @@ type recorder struct {
 	who    auth.Principal // once it is known
 	code   problem.Code   // code of the error, if the answer is one
 	object string         // object of the request, if the path does not contain it
+}
+
+// requestOf returns the ID of the request that w answers.
+func requestOf(w http.ResponseWriter) string {
+	if rec, ok := w.(*recorder); ok {
+		return rec.id
+	}
+	return ""
 }
 
 // notePrincipal notes the principal of the request for the audit log.

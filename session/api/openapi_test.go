@@ -63,7 +63,7 @@ func TestDocumentIsValid(t *testing.T) {
 	// The reader refuses a wrong document.
 	for _, broken := range []struct{ from, to string }{
 		{`"operationId": "getHost"`, `"operationId": "getHealth"`},
-		{`"$ref": "#/components/schemas/Error"`, `"$ref": "#/components/schemas/Nothing"`},
+		{`"$ref": "#/components/schemas/Problem"`, `"$ref": "#/components/schemas/Nothing"`},
 		{`"in": "path"`, `"in": "somewhere"`},
 	} {
 		text := strings.Replace(string(s.spec.Document()), broken.from, broken.to, 1)

@@ -113,7 +113,7 @@ func (r *rush) ask(tb testing.TB, n int) told {
 	r.handler.ServeHTTP(w, request)
 	one := told{status: w.Code, retry: w.Header().Get("Retry-After"), took: time.Since(began)}
 	if w.Code != http.StatusCreated {
-		var body problem.Body
+		var body problem.Document
 		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 			tb.Errorf("%d: %s", w.Code, w.Body)
 		}

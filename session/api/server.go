@@ -1,6 +1,6 @@
 // Package api is the HTTP control API of the daemon. It joins the parts of the HTTP side into one server: WHEP, the
 // control API with its OpenAPI document, events, metrics, health and the viewer page. Every answer that is not a
-// success has one JSON shape, {"error": "…", "code": "…"}. docs/integrate/api.md lists routes,
+// success is a problem document (RFC 9457). docs/integrate/api.md lists routes,
 // docs/integrate/errors.md codes.
 package api
 

@@ -65,7 +65,9 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	h := w.Header()
-	h.Set("Content-Type", JSON)
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", JSON)
+	}
 	h.Set("Content-Length", strconv.Itoa(buf.Len()))
 	w.WriteHeader(status)
 	w.Write(buf.Bytes())

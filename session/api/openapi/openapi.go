@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"wavryhost/session/api/content"
 	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,10 +28,11 @@ const schemaPrefix = "#/components/schemas/"
 
 const about = "The HTTP API of a wavry-host daemon: WHEP (draft-ietf-wish-whep) for viewers, a control API in JSON " +
 	"for operators, health and metrics for monitoring. docs/integrate/api.md of the project explains it.\n\n" +
-	"Every GET answers HEAD too, and every path OPTIONS; any other method gets 405 with `Allow`. Every answer that is " +
-	"not a success has the schema Error, whose `code` is for programs; `x-error-codes` lists the codes of each " +
-	"operation and status. Request bodies are read strictly: an unknown field is refused. Later versions add paths, " +
-	"fields, values and codes. Clients must ignore those that they do not know."
+	"Every GET answers HEAD too, and every path OPTIONS; any other method gets 405 with `Allow`. Every answer " +
+	"that is not a success is a problem document (RFC 9457), whose `code` is for programs; `x-error-codes` " +
+	"lists the codes of each operation and status. Request bodies are read strictly: an unknown field is " +
+	"refused. Later versions add paths, fields, values and codes. Clients must ignore those that they do not " +
+	"know."
 
 // Spec is the description of the API: the document, and the schemas of request bodies.
 type Spec struct {
@@ -48,7 +48,7 @@ func (sp *Spec) Document() []byte { return sp.document }
 // contain. Describe fails only if the table of routes is wrong.
 func Describe(routes []Route, sets map[string][]string) (*Spec, error) {
 	sp := &Spec{registry: huma.NewMapRegistry(schemaPrefix, SchemaName), sets: sets}
-	if err := sp.define(reflect.TypeFor[problem.Body]()); err != nil {
+	if err := sp.define(reflect.TypeFor[problem.Document]()); err != nil {
 		return nil, err
 	}
 	doc := sp.outline()
@@ -100,8 +100,8 @@ func (sp *Spec) outline() *huma.OpenAPI {
 
 // SchemaName returns the name of a type's schema. It does not show how the code calls the type.
 func SchemaName(t reflect.Type, hint string) string {
-	if t == reflect.TypeFor[problem.Body]() {
-		return "Error"
+	if t == reflect.TypeFor[problem.Document]() {
+		return "Problem"
 	}
 	name := huma.DefaultSchemaNamer(t, hint)
 	if name == "Snapshot" {
@@ -212,7 +212,7 @@ func (sp *Spec) errors(op *huma.Operation, codes []problem.Code) {
 		if r == nil {
 			r = &huma.Response{
 				Headers:    headers(always),
-				Content:    map[string]*huma.MediaType{content.JSON: {Schema: &huma.Schema{Ref: schemaPrefix + "Error"}}},
+				Content:    map[string]*huma.MediaType{problem.Media: {Schema: &huma.Schema{Ref: schemaPrefix + "Problem"}}},
 				Extensions: map[string]any{extCodes: []problem.Code(nil)},
 			}
 			op.Responses[status] = r

@@ -34,7 +34,7 @@ export async function request(path, token, {headers = {}, timeout = 15000, ...op
 	if (response.ok) return response;
 	let body = {};
 	try { body = await response.json(); } catch (e) { /* not an answer of the host: only the status is known */ }
-	throw new Refused(response.status, body.code || `http_${response.status}`, body.error || `The host answered ${response.status}.`,
+	throw new Refused(response.status, body.code || `http_${response.status}`, body.detail || `The host answered ${response.status}.`,
 		Number(response.headers.get("Retry-After")) || 0, body.reasons, body.resource);
 }
 

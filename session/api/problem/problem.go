@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,7 @@ import (
 type Error struct {
 	Code    Code
 	Message string
+	Faults  []Fault     // all faults of the request's body; nil if there is one, which Message names
 	Header  http.Header // further headers of the answer; nil means none
 	Reasons []string    // why the host is not ready; nil for other codes
 	// Resource is what is exhausted with Full. It is empty for other codes.
@@ -41,16 +43,46 @@ func (e *Error) With(name, value string) *Error {
 // RetryAfter adds the header Retry-After.
 func (e *Error) RetryAfter(d time.Duration) *Error { return e.With("Retry-After", seconds(d)) }
 
-// Body returns the body of the answer.
-func (e *Error) Body() Body { return Body{e.Message, e.Code, e.Reasons, e.Resource, e.Fit} }
+// Faulty returns the error for a body with faults.
+func Faulty(code Code, faults []Fault) *Error {
+	var all []string
+	for _, f := range faults {
+		all = append(all, f.Detail)
+	}
+	e := New(code, "%s", strings.Join(all, "; "))
+	e.Faults = faults
+	return e
+}
 
-// Body is the body of every answer that is not a success.
-type Body struct {
-	Error    string   `json:"error" doc:"The error, for people."`
-	Code     Code     `json:"code" set:"ErrorCode" doc:"The error, for programs."`
+// Media is the media type of problem documents.
+const Media = "application/problem+json"
+
+// Document returns the problem document of the answer to a request.
+func (e *Error) Document(request string) Document {
+	status := e.Code.Status()
+	return Document{
+		"about:blank", http.StatusText(status), status, e.Message, e.Code, request, e.Faults, e.Reasons, e.Resource, e.Fit,
+	}
+}
+
+// Document is a problem document (RFC 9457): the body of every answer that is not a success.
+type Document struct {
+	Type     string   `json:"type" doc:"Always about:blank. The code says what the problem is."`
+	Title    string   `json:"title" doc:"Name of the status."`
+	Status   int      `json:"status" doc:"Number of the HTTP status."`
+	Detail   string   `json:"detail" doc:"What is wrong, for people."`
+	Code     Code     `json:"code" set:"ErrorCode" doc:"The problem, for programs."`
+	Request  string   `json:"request_id" doc:"ID of the request; also in X-Request-Id, in the log and in the audit log."`
+	Errors   []Fault  `json:"errors,omitempty" doc:"Faults of the body or of the configuration, up to 16."`
 	Reasons  []string `json:"reasons,omitempty" set:"UnreadyReason" doc:"With not_ready: why the host is not ready."`
 	Resource string   `json:"resource,omitempty" set:"Resource" doc:"With full: the resource that is exhausted."`
 	Fit      string   `json:"fit,omitempty" doc:"With full: the largest usual profile that fits, such as 1280x720@30."`
+}
+
+// Fault is one fault of a request's body, or of the configuration.
+type Fault struct {
+	Pointer string `json:"pointer,omitempty" doc:"JSON pointer (RFC 6901) to the fault in the body, as a URI fragment such as #/weight."`
+	Detail  string `json:"detail" doc:"What is wrong there, for people."`
 }
 
 // Shorten bounds a text that may quote what a client sent.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"client/wavry"
 	"context"
 	"errors"
 	"fmt"
@@ -12,8 +13,6 @@ import (
 	"path"
 	"strings"
 	"time"
-
-	"client/wavry"
 )
 
 func main() {
@@ -36,7 +35,7 @@ func drive(ctx context.Context, url, token string) error {
 		return fmt.Errorf("readiness: %+v, %w", ready, err)
 	}
 	refused, err := anonymous.GetHostWithResponse(ctx)
-	if err != nil || refused.JSON401 == nil || refused.JSON401.Code != wavry.ErrorCodeUnauthorized {
+	if err != nil || refused.ApplicationproblemJSON401 == nil || refused.ApplicationproblemJSON401.Code != wavry.ErrorCodeUnauthorized {
 		return fmt.Errorf("without the token: %+v, %w", refused, err)
 	}
 	c, err := wavry.NewClientWithResponses(url, wavry.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
@@ -63,7 +62,7 @@ func control(ctx context.Context, c *wavry.ClientWithResponses) error {
 		return fmt.Errorf("drain: %+v, %w", drained, err)
 	}
 	wrong, err := c.DrainWithResponse(ctx, wavry.Draining{DeadlineSeconds: -1})
-	if err != nil || wrong.JSON400 == nil || wrong.JSON400.Code != wavry.ErrorCodeBadJson {
+	if err != nil || wrong.ApplicationproblemJSON400 == nil || wrong.ApplicationproblemJSON400.Code != wavry.ErrorCodeBadJson {
 		return fmt.Errorf("a negative deadline: %+v, %w", wrong, err)
 	}
 	resumed, err := c.ResumeWithResponse(ctx)
@@ -101,7 +100,7 @@ func session(ctx context.Context, c *wavry.ClientWithResponses) error {
 		return fmt.Errorf("end: %+v, %w", ended, err)
 	}
 	gone, err := c.GetSessionWithResponse(ctx, "nobody")
-	if err != nil || gone.JSON404 == nil || gone.JSON404.Code != wavry.ErrorCodeUnknownSession {
+	if err != nil || gone.ApplicationproblemJSON404 == nil || gone.ApplicationproblemJSON404.Code != wavry.ErrorCodeUnknownSession {
 		return fmt.Errorf("no session: %+v, %w", gone, err)
 	}
 	return nil
