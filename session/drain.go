@@ -113,7 +113,9 @@ func (h *HostState) Resume() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.endDrain() {
+		h.ordered = true
 		h.update(time.Now())
+		h.ordered = false
 	}
 }
 

@@ -141,7 +141,7 @@ func TestProbation(t *testing.T) {
 			ErrFull) {
 			t.Errorf("a third session: got %v; want ErrFull", err)
 		}
-		if h := c.Host(); h.State != hostProbation || h.Limit != 2 || h.StateReason == "" {
+		if h := c.Host(); h.State != hostProbation || h.Limit != 2 || h.StateReason != stateStarted {
 			t.Errorf("host %s, limit %d, %q; want a probation", h.State, h.Limit, h.StateReason)
 		}
 		time.Sleep(30 * time.Second)
@@ -152,8 +152,8 @@ func TestProbation(t *testing.T) {
 		}
 		c.screen.Lose(nil)
 		time.Sleep(50 * time.Second)
-		if h := c.Host(); h.State != hostProbation {
-			t.Errorf("host %s; the time did not begin anew with the failure", h.State)
+		if h := c.Host(); h.State != hostProbation || h.StateReason != stateRecovered {
+			t.Errorf("host %s, %q; the time did not begin anew with the failure", h.State, h.StateReason)
 		}
 		if err := c.End(t.Context(), c.remotes[1].id, EndOperator, ""); err != nil {
 			t.Fatal(err)
@@ -177,8 +177,8 @@ func TestSetState(t *testing.T) {
 		if err := h.host.SetState(s); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
-		if got := h.Host().State; got != s {
-			t.Errorf("state %s; want %s", got, s)
+		if got := h.Host(); got.State != s || got.StateReason != stateRequested {
+			t.Errorf("state %s, %q; want %s, requested", got.State, got.StateReason, s)
 		}
 		if n := testutil.ToFloat64(h.met.hostState.WithLabelValues(s)); n != 1 {
 			t.Errorf("the metric of %s is %v", s, n)

@@ -39,6 +39,7 @@ type HostState struct {
 	served  bool
 	drain   *drain // nil for none
 	stopped bool   // the daemon ends
+	ordered bool   // an operator requests a state just now
 }
 
 // drainable is the owner of sessions, as a drain sees it. The methods are called with the mutex held.
@@ -61,6 +62,7 @@ func (h *HostState) SetState(state string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
+	h.ordered = true
 	switch state {
 	case hostActive:
 		h.probation = false
@@ -73,10 +75,12 @@ func (h *HostState) SetState(state string) error {
 		h.endDrain()
 		h.beginProbation(now)
 	default:
+		h.ordered = false
 		return fmt.Errorf("%w: %.40q; it can be set to %s, %s or "+
 			"%s", ErrBadState, state, hostActive, hostDraining, hostProbation)
 	}
 	h.update(now)
+	h.ordered = false
 	return nil
 }
 
@@ -122,21 +126,23 @@ func (h *HostState) update(now time.Time) {
 	if h.probation && h.served && now.Sub(h.quiet) >= probation {
 		h.probation = false
 	}
-	state, reason := hostActive, ""
+	from, state := h.state, hostActive
 	trouble := h.trouble()
 	switch {
 	case h.closed():
 		state = hostDraining
 	case trouble != "":
-		state, reason = hostDegraded, trouble
+		state = hostDegraded
 	case h.probation:
-		state, reason = hostProbation, "until a viewer was served and nothing failed for "+probation.String()
+		state = hostProbation
 	}
-	if state == h.state {
-		h.reason = reason
+	reason := h.why(from, state, trouble)
+	if state == from {
+		if state == hostDegraded {
+			h.reason = reason
+		}
 		return
 	}
-	from := h.state
 	h.state, h.reason, h.since = state, reason, now
 	for _, one := range hostStates {
 		set := 0.0
@@ -148,8 +154,26 @@ func (h *HostState) update(now time.Time) {
 	if from == "" {
 		return
 	}
-	event := h.emit(Event{Kind: EventState, From: from, To: state, Reason: trouble})
+	event := h.emit(Event{Kind: EventState, From: from, To: state, Reason: reason})
 	h.log.Info("host state changed", "event", event, "from", from, "to", state, "reason", reason)
+}
+
+// why returns why the host enters a state. The caller holds mu.
+func (h *HostState) why(from, to, trouble string) string {
+	switch {
+	case to == hostDegraded:
+		return trouble
+	case to == hostDraining && h.stopped:
+		return stateStopping
+	case from == "":
+		return stateStarted
+	case to == hostDraining || h.ordered:
+		return stateRequested
+	case from == hostDegraded:
+		return stateRecovered
+	default:
+		return stateProved
+	}
 }
 
 // news sums up the events that the state of the host depends on and has not seen yet: none is ever left out. Events

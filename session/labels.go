@@ -31,6 +31,17 @@ const (
 
 var hostStates = []string{hostDraining, hostDegraded, hostProbation, hostActive}
 
+// The reasons of the host's state, beside what makes it degraded.
+const (
+	stateStarted   = "started"
+	stateStopping  = "stopping"
+	stateRequested = "requested"
+	stateRecovered = "recovered"
+	stateProved    = "proved"
+)
+
+var stateReasons = []string{stateStarted, stateStopping, stateRequested, stateRecovered, stateProved}
+
 // The encoding that a session moves to: a faster or slower one, or one of another display.
 const (
 	encodingFaster  = "faster"

@@ -263,7 +263,7 @@ func RecordOf(t adapt.Transition) TransitionRecord {
 // Host is what the control API shows of the machine.
 type Host struct {
 	State         string        `json:"state" set:"HostState" doc:"State of the host: active, degraded, probation or draining."`
-	StateReason   string        `json:"state_reason,omitempty" doc:"Reason of the state, if there is one."`
+	StateReason   string        `json:"state_reason" set:"StateReason" doc:"Reason of the last change of the state: the daemon started or stops, an operator requested it, a probation was passed (proved), or the fault was repaired (recovered); for degraded, the fault."`
 	StateSince    time.Time     `json:"state_since" doc:"When the state was entered."`
 	Started       time.Time     `json:"started" doc:"When the daemon started."`
 	Sessions      int           `json:"sessions" doc:"Number of sessions."`

@@ -15,7 +15,7 @@ import (
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
-		encodingMoves, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons,
+		encodingMoves, stateReasons, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons,
 		admission.Ends(), refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes,
 		Resources(), relay.Reasons())
 	slices.Sort(events)
@@ -24,6 +24,7 @@ func Sets() map[string][]string {
 		"SessionState":  sessionStates,
 		"DisplayState":  slices.Concat(words(pipeline.States()), displayFaults),
 		"HostState":     hostStates,
+		"StateReason":   slices.Concat(stateReasons, words(pipeline.Healths()[1:])),
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),
 		"Role":          words(Roles()),

@@ -188,6 +188,7 @@ func apiConfig(l *loaded) api.Config {
 			InAll:      l.API.Limits.Requests,
 			Attempts:   l.API.Limits.WrongCredentials,
 		},
+		Labels:          l.Host.LabelMap(),
 		Version:         thisBuild().Version,
 		Platform:        thisBuild().Platform,
 		ShutdownTimeout: l.Timeouts.Shutdown,

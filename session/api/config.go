@@ -79,6 +79,8 @@ type Config struct {
 	// ID, Name, Platform and Version are shown in GET /v1/host: the permanent ID of the host, its name for people, its
 	// system and architecture, and the version of the daemon.
 	ID, Name, Platform, Version string
+	// Labels are the operator's labels of the host, such as region and pool.
+	Labels map[string]string
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil if there is no link.
 	Gateway func() GatewayLink
 	// Reload reads the daemon's configuration again. With a time to confirm, the change is reverted unless Confirm is

@@ -72,7 +72,7 @@ func TestControlReads(t *testing.T) {
 }
 
 func TestControlListsAreNeverNull(t *testing.T) {
-	s, _ := newServer(t, Config{}, &fakeManager{state: session.Host{State: "active"}})
+	s, _ := newServer(t, Config{}, &fakeManager{state: session.Host{State: "active", StateReason: "started"}})
 	for _, path := range []string{"/v1/host", "/v1/displays", "/v1/sessions"} {
 		body := ask{method: "GET", path: path}.do(s.Handler()).body
 		if strings.Contains(body, "null") {
@@ -492,5 +492,29 @@ func TestFiguresTellNoAddresses(t *testing.T) {
 			"host7"); got != want || r.StatusCode != http.StatusOK {
 			t.Errorf("%s: %d %s", role, r.StatusCode, r.body)
 		}
+	}
+}
+
+// A gateway learns what this host is: its version of the API, labels, clock, run and features.
+func TestHostDescribesItself(t *testing.T) {
+	labels := map[string]string{"region": "eu-west", "pool": "cad"}
+	s, _ := newServer(t, Config{Labels: labels, AnonymousRole: AnonymousViewer}, healthy())
+	get := func(s *Server) map[string]any {
+		return decode(t, ask{method: "GET", path: "/v1/host", header: bearer(token)}.do(s.Handler()), http.StatusOK)
+	}
+	host := get(s)
+	if host["api_version"] != openapi.Version || host["labels"].(map[string]any)["region"] != "eu-west" ||
+		!slices.Equal(host["features"].([]any), []any{"anonymous_viewers"}) {
+		t.Errorf("the host is %v", host)
+	}
+	if at, err := time.Parse(time.RFC3339Nano, host["time"].(string)); err != nil || time.Since(at) > time.Minute {
+		t.Errorf("its time is %v", host["time"])
+	}
+	again, _ := newServer(t, Config{}, healthy())
+	if boot := host["boot_id"]; boot == "" || get(s)["boot_id"] != boot || get(again)["boot_id"] == boot {
+		t.Errorf("boot_id %v is not that of one run", boot)
+	}
+	if labels := get(again)["labels"].(map[string]any); len(labels) != 0 {
+		t.Errorf("labels %v", labels)
 	}
 }

@@ -3,14 +3,17 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+	"wavryhost/session/api/audit"
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -23,13 +26,48 @@ type reader func(w http.ResponseWriter, r *http.Request, v any, optional bool) e
 type host struct {
 	mgr  hostManager
 	cfg  Config
+	boot string // ID of this run of the daemon
 	read reader
+}
+
+// The optional features of a host.
+const (
+	featureAnonymous    = "anonymous_viewers"
+	featureAudit        = "audit"
+	featureCertificates = "client_certificates"
+	featureGateway      = "gateway_link"
+	featureGrants       = "grants"
+	featureTokens       = "tokens"
+)
+
+// features lists what GET /v1/host can have in features.
+func features() []string {
+	return []string{
+		featureAnonymous, featureAudit, featureCertificates, featureGateway, featureGrants, featureTokens,
+	}
+}
+
+// features returns the optional features in use, sorted.
+func (c Config) features() []string {
+	on := map[string]bool{
+		featureAnonymous: c.AnonymousRole == AnonymousViewer, featureAudit: audit.New(c.Audit).On(),
+		featureCertificates: c.auth().RequestsCertificates(), featureGateway: c.Gateway != nil,
+		featureGrants: c.Grants != nil, featureTokens: c.TokensFile != "",
+	}
+	return slices.DeleteFunc(features(), func(f string) bool { return !on[f] })
 }
 
 // hostView is the host as clients see it.
 type hostView struct {
 	ID   string `json:"id,omitempty" doc:"Permanent ID of the host: the setting host_id, or derived from the machine ID."`
 	Name string `json:"name,omitempty" doc:"Name of the machine."`
+
+	APIVersion string            `json:"api_version" doc:"Version of the API, as info.version of the OpenAPI document."`
+	Features   []string          `json:"features" set:"Feature" doc:"Optional parts that are in use on this host."`
+	Labels     map[string]string `json:"labels" doc:"Labels of the host, such as region and pool, by the setting host.labels."`
+	BootID     string            `json:"boot_id" doc:"Identifies this run of the daemon. Sessions and reservations of another run no longer exist."`
+	Time       time.Time         `json:"time" doc:"Time of this answer by the host's clock."`
+
 	session.Host
 	Uptime   float64              `json:"uptime_seconds" doc:"Time since the daemon started, in seconds."`
 	Version  string               `json:"version" doc:"The daemon's version."`
@@ -57,9 +95,13 @@ func (h host) describe(r *http.Request) hostView {
 	info := h.mgr.Host()
 	info.Displays = orEmpty(info.Displays)
 	info.Encoders = orEmpty(info.Encoders)
+	if h.cfg.Labels == nil {
+		h.cfg.Labels = map[string]string{}
+	}
 	v := hostView{
 		ID: h.cfg.ID, Name: h.cfg.Name, Host: info, Uptime: time.Since(info.Started).Seconds(), Version: h.cfg.Version,
 		Platform: h.cfg.Platform, Capacity: orEmpty(h.mgr.Capacity()),
+		APIVersion: openapi.Version, Features: h.cfg.features(), Labels: h.cfg.Labels, BootID: h.boot, Time: time.Now(),
 	}
 	if h.cfg.Gateway != nil && auth.PrincipalOf(r.Context()).Role == grant.Operator {
 		link := h.cfg.Gateway()

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/rand"
 	"net/http"
 
 	"wavryhost/session"
@@ -70,6 +71,7 @@ func describe(routes []route) (*openapi.Spec, error) {
 func sets() map[string][]string {
 	all := session.Sets()
 	all["ViewerRole"] = []string{string(grant.Viewer), string(grant.Controller)}
+	all["Feature"] = features()
 	all["UnreadyReason"] = []string{
 		unreadyDraining, unreadyNoDisplay, unreadyDisplayLost, unreadyUnusable, unreadyNoEncoder,
 	}
@@ -91,7 +93,7 @@ func (s *Server) routes(gatherer prometheus.Gatherer) []route {
 	for _, part := range [][]route{
 		s.publicRoutes(monitoring{s.mgr, gatherer, s.log}),
 		s.whepRoutes(),
-		hostRoutes(host{s.mgr, s.cfg, read}),
+		hostRoutes(host{s.mgr, s.cfg, rand.Text(), read}),
 		sessionRoutes(sessions{s.mgr, s.access, read}),
 		reservationRoutes(reservations{s.mgr, s.access, read}),
 		eventRoutes(events{s.mgr, s.auth, &s.streams, s.stopping}),

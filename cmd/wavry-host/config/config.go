@@ -30,7 +30,18 @@ type Config struct {
 // Host describes this host.
 type Host struct {
 	ID        string // empty derives it from the machine
+	Labels    []string
 	Probation Probation
+}
+
+// LabelMap returns the labels by name.
+func (h Host) LabelMap() map[string]string {
+	all := make(map[string]string, len(h.Labels))
+	for _, l := range h.Labels {
+		name, value, _ := strings.Cut(l, "=")
+		all[name] = value
+	}
+	return all
 }
 
 // Probation is the time after the start in which the host serves few sessions.

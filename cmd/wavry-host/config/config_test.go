@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -271,6 +272,9 @@ func fullConfig() Config {
 	}
 }
 
+// nested are the settings that files of one level cannot have.
+var nested = []string{"api.socket", "host.labels"}
+
 func TestFileSetsEverything(t *testing.T) {
 	path := write(t, "config.yaml", full)
 	l, err := Load(Sources{Path: path})
@@ -281,8 +285,8 @@ func TestFileSetsEverything(t *testing.T) {
 		t.Errorf("got %#v; want %#v", l.Config, want)
 	}
 	for _, s := range Settings() {
-		// Others exclude these, and the last one is not in files of one level.
-		if s.Name == "auth.token_file" || s.Name == "gateway.account_file" || s.Name == "api.socket" {
+		// Others exclude these.
+		if s.Name == "auth.token_file" || s.Name == "gateway.account_file" || slices.Contains(nested, s.Name) {
 			continue
 		}
 		if origin := l.Origin[s.Name]; !strings.HasPrefix(origin, path+":") {
@@ -438,6 +442,22 @@ func TestFilesWithoutSettings(t *testing.T) {
 	for _, content := range []string{"", "\n", "# nothing but a comment\n", "---\n", "{}\n"} {
 		if _, err := Load(Sources{Path: write(t, "config.yaml", content)}); err != nil {
 			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
+func TestLabelsOfTheHost(t *testing.T) {
+	l, err := Load(Sources{Path: write(t, "c.yaml", "host:\n  labels: [region=eu-west, pool=cad/2, empty=]\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"region": "eu-west", "pool": "cad/2", "empty": ""}
+	if got := l.Host.LabelMap(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v; want %v", got, want)
+	}
+	for _, bad := range []string{"region", "=x", "a=b c", "a=1, a=2"} {
+		if _, err := Load(Sources{Path: write(t, "c.yaml", "host:\n  labels: ["+bad+"]\n")}); err == nil {
+			t.Errorf("%s is taken", bad)
 		}
 	}
 }

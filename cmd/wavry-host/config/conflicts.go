@@ -22,6 +22,9 @@ func (c *Config) conflicts() []Conflict {
 	c.credentialConflicts(&found)
 	c.reachConflicts(&found)
 	c.bitrateConflicts(&found)
+	if len(c.Host.LabelMap()) < len(c.Host.Labels) {
+		found.add("a name appears twice", "host.labels")
+	}
 	if m := &c.Media; m.Network == mediaLoopback && (len(m.PublicAddresses) > 0 || len(m.Interfaces) > 0) {
 		found.add(`"loopback" leaves no use for media.interfaces and media.public_addresses`,
 			"media.network", "media.interfaces", "media.public_addresses")

@@ -329,6 +329,11 @@ func isWord(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
+// label is a label of the host.
+var label = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._/-]{0,62}=[A-Za-z0-9._/-]{0,128}$`)
+
+func isLabel(s string) bool { return label.MatchString(s) }
+
 func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
 
 func isAddress(s string) bool { return net.ParseIP(s) != nil }

@@ -10,6 +10,9 @@ func hostTable() []Setting {
 		one("host.id", Auto, or(Auto, word("text without spaces")), func(c *Config) *string { return &c.Host.ID },
 			"ID of this host for gateways and tools. auto derives it from the machine's ID. Cloned machines need different "+
 				"IDs.").was("host_id"),
+		many("host.labels", "name=value, each of letters, digits, dots, dashes, underscores and slashes", isLabel,
+			func(c *Config) *[]string { return &c.Host.Labels },
+			"Labels of this host for gateways and tools, such as region=eu-west and pool=cad. GET /v1/host shows them."),
 		one("host.probation.time", None, or(None, duration(time.Second, 24*time.Hour)),
 			func(c *Config) *time.Duration { return &c.Host.Probation.Time },
 			"Probation after the start, with few sessions: it ends when the host has served a viewer and nothing has failed "+

@@ -17,9 +17,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// version is the version of the API, which is independent of the daemon's. The second number grows with additions, the
+// Version is the version of the API, which is independent of the daemon's. The second number grows with additions, the
 // first with the removal of anything that clients may rely on. TestDocumentIsCompatible checks this.
-const version = "1.1.0"
+const Version = "1.1.0"
 
 // extCodes lists, at an answer in the document, the error codes that come with its status.
 const extCodes = "x-error-codes"
@@ -77,7 +77,7 @@ func (sp *Spec) outline() *huma.OpenAPI {
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
-			Title: "wavry-host", Version: version, Description: about,
+			Title: "wavry-host", Version: Version, Description: about,
 			License: &huma.License{Name: "GNU Affero General Public License, version 3", Identifier: "AGPL-3.0-only"},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "The daemon that serves this document."}},
