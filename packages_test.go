@@ -47,6 +47,7 @@ var rooms = map[string][]string{
 	"wavryhost/adapt/simulate/sweep": {"adapt/simulate"},
 
 	"wavryhost/platform/child":    {},
+	"wavryhost/platform/desktop":  {"platform/child", "platform/display", "platform/xproto", "session/guard"},
 	"wavryhost/platform/display":  {"platform/child", "platform/xproto", "session/guard"},
 	"wavryhost/platform/identity": {},
 	"wavryhost/platform/input":    {"platform/xproto"},

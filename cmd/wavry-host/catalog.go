@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -11,20 +12,21 @@ import (
 	"wavryhost/capture"
 	"wavryhost/capture/x11"
 	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/platform/desktop"
 	"wavryhost/platform/display"
 	"wavryhost/platform/input"
 	"wavryhost/platform/xproto"
 	"wavryhost/session"
 )
 
-// catalog has the offered displays, and owns the virtual one.
+// catalog has the offered displays, and is attached to the virtual one.
 type catalog struct {
 	cfg     *config.Config
 	cursor  atomic.Bool // whether pictures contain the cursor
-	desktop *desktop
+	desktop *displaySearch
 	log     *slog.Logger
 	inputs  *input.Metrics
-	virtual *display.Virtual // nil when there is none
+	virtual *desktop.Attachment // nil when there is none
 
 	mu    sync.Mutex
 	known []candidate
@@ -32,36 +34,55 @@ type catalog struct {
 	first string            // the ID of the default display
 }
 
-// newCatalog searches for displays. It starts a virtual one when it is configured or no display exists. The caller must
-// Close the catalog after Run has returned.
+// newCatalog searches for displays. It attaches to the virtual display that runs. It starts one when it is configured
+// or no display exists. The caller must Close the catalog after Run has returned.
 func newCatalog(
-	ctx context.Context, cfg *config.Config, d *desktop, inputs *input.Metrics, log *slog.Logger,
+	ctx context.Context, cfg *config.Config, env []string, d *displaySearch, inputs *input.Metrics, log *slog.Logger,
 ) (*catalog, error) {
 	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs}
 	c.reconfigure(cfg)
 	d.displays.Look(ctx)
 	all := append(d.found(), made(cfg)...)
-	if id, why := pick(cfg.Displays.Default, "", all); id == idVirtual {
-		log.Info("virtual display is started", "why", why)
-		if err := c.start(ctx); err != nil {
-			return nil, err
-		}
+	if err := c.attach(ctx, env, all); err != nil {
+		return nil, err
 	}
 	c.scan()
 	return c, nil
 }
 
 // reconfigure applies what can change at run time.
-func (c *catalog) reconfigure(cfg *config.Config) { c.cursor.Store(cfg.Displays.Cursor) }
+func (c *catalog) reconfigure(cfg *config.Config) {
+	c.cursor.Store(cfg.Displays.Cursor)
+	if c.virtual != nil {
+		c.virtual.SetKeep(keepOf(cfg))
+	}
+}
 
-// start starts the virtual display. If it was not configured by name, the test pattern replaces it on failure.
-func (c *catalog) start(ctx context.Context) error {
-	v, err := display.StartVirtual(ctx, display.VirtualConfig{
-		Width: c.cfg.Displays.VirtualSize.Width, Height: c.cfg.Displays.VirtualSize.Height,
-	}, c.log)
+// attach attaches to the virtual display, and starts it if it is the default. If it was not configured by name, the
+// test pattern replaces it on failure.
+func (c *catalog) attach(ctx context.Context, env []string, all []candidate) error {
+	where, err := desktopConfig(c.cfg, env)
+	id, why := pick(c.cfg.Displays.Default, "", all)
+	if id != idVirtual {
+		if err != nil {
+			return nil //nolint:nilerr // without a socket there is no desktop
+		}
+		v, err := desktop.Find(ctx, where, c.log)
+		if err == nil {
+			c.virtual = v
+		} else if !errors.Is(err, desktop.ErrNone) {
+			c.log.Warn("a virtual display may run, but cannot be reached", "err", err)
+		}
+		return nil
+	}
+	var v *desktop.Attachment
+	if err == nil {
+		v, err = desktop.Attach(ctx, where, c.log)
+	}
 	switch {
 	case err == nil:
 		c.virtual = v
+		c.log.Info("virtual display is used", "why", why, "socket", where.Socket)
 	case c.cfg.Displays.Default == idVirtual || ctx.Err() != nil:
 		return fmt.Errorf("start the virtual display: %w", err)
 	default:
@@ -85,7 +106,7 @@ func (c *catalog) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the virtual display.
+// Close detaches from the virtual display, which continues.
 func (c *catalog) Close() error {
 	if c.virtual == nil {
 		return nil

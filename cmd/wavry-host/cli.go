@@ -41,6 +41,7 @@ type cli struct {
 	Cordon       cordonCmd       `cmd:"" help:"Refuse new sessions, and leave the others alone."`
 	Uncordon     uncordonCmd     `cmd:"" help:"Accept new sessions again."`
 	Events       eventsCmd       `cmd:"" help:"Follow the events of the running daemon."`
+	Desktop      desktopCmd      `cmd:"" help:"Show or end the virtual display, which outlives the daemon."`
 	Displays     displaysCmd     `cmd:"" help:"List the displays that can be captured, and why others cannot."`
 	Encoders     encodersCmd     `cmd:"" help:"Try the encoders, and say why some cannot be used."`
 	Simulate     simulateCmd     `cmd:"" help:"Run the rate control over simulated networks, and judge it."`

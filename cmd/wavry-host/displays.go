@@ -48,15 +48,15 @@ type candidate struct {
 // offLimits reports whether no viewer gets the display: it may belong to another machine, and no setting names it.
 func (c candidate) offLimits() bool { return c.Remote && !c.Default }
 
-// desktop describes where to search for displays, according to the user's environment.
-type desktop struct {
+// displaySearch describes where to search for displays, according to the user's environment.
+type displaySearch struct {
 	displays *display.Registry
 	env      display.Env
 }
 
-// newDesktop returns the desktop that the environment names. setting is the configured display.
-func newDesktop(a *app, setting string, log *slog.Logger) *desktop {
-	d := &desktop{env: display.Env{
+// newDisplaySearch returns the search that the environment configures. setting is the configured display.
+func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
+	d := &displaySearch{env: display.Env{
 		Display: a.variable(
 			"DISPLAY",
 		),
@@ -93,7 +93,7 @@ func probeX(ctx context.Context, address string, authority []string) ([]display.
 }
 
 // found lists the existing displays, as of the last check.
-func (d *desktop) found() []candidate {
+func (d *displaySearch) found() []candidate {
 	var all []candidate
 	for _, f := range d.displays.List() {
 		one := candidate{
@@ -264,7 +264,7 @@ func (c *displaysCmd) list(ctx context.Context, a *app) ([]candidate, error) {
 		return nil, err
 	}
 	l.warn(a.stderr)
-	d := newDesktop(a, l.Displays.Default, slog.New(slog.DiscardHandler))
+	d := newDisplaySearch(a, l.Displays.Default, slog.New(slog.DiscardHandler))
 	d.displays.Look(ctx)
 	all := append(d.found(), made(&l.Config)...)
 	id, _ := pick(l.Displays.Default, "", all)

@@ -83,7 +83,7 @@ func TestOfferedDisplays(t *testing.T) {
 	c := &catalog{
 		cfg:     &config.Config{},
 		log:     slog.New(slog.DiscardHandler),
-		desktop: newDesktop(&app{}, "auto", slog.New(slog.DiscardHandler)),
+		desktop: newDisplaySearch(&app{}, "auto", slog.New(slog.DiscardHandler)),
 	}
 	var ids []string
 	list := c.offered(all)
@@ -176,7 +176,7 @@ func TestDesktopReadsTheEnvironmentItIsGiven(t *testing.T) {
 		{[]string{"HOME=/home/ann", "XAUTHORITY=/run/a"}, "/run/a"},
 		{[]string{"XAUTHORITY=/run/a", "XAUTHORITY=/run/b"}, "/run/b"},
 	} {
-		d := newDesktop(&app{env: append(tc.env, "DISPLAY=:7")}, "x11:8.1", slog.New(slog.DiscardHandler))
+		d := newDisplaySearch(&app{env: append(tc.env, "DISPLAY=:7")}, "x11:8.1", slog.New(slog.DiscardHandler))
 		if d.env.Authority != tc.want || d.env.Display != ":7" || d.env.Wanted != ":8.1" {
 			t.Errorf("%q: got %+v", tc.env, d)
 		}

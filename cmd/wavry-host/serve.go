@@ -110,7 +110,7 @@ const lastWords = 2 * time.Second
 const settling = 3 * time.Second
 
 // newHost finds out what this machine has and assembles the parts. read reads the configuration again, of which l is
-// the first. The result owns the virtual display.
+// the first. The result is attached to the virtual display.
 func newHost(
 	ctx context.Context,
 	l *loaded,
@@ -136,7 +136,7 @@ func newHost(
 		return err
 	})
 	group.Go(func() (err error) {
-		h.displays, err = newCatalog(ctx, &l.Config, newDesktop(a, l.Displays.Default, log), input.NewMetrics(registry), log)
+		h.displays, err = newCatalog(ctx, &l.Config, a.env, newDisplaySearch(a, l.Displays.Default, log), input.NewMetrics(registry), log)
 		return err
 	})
 	err = group.Wait()

@@ -55,6 +55,8 @@ type Limits struct {
 	Files uint64
 	// Processor is the processor time after which it is killed.
 	Processor time.Duration
+	// Expendable raises the score by which the kernel chooses a process to kill when memory is short, from 0 to 1000.
+	Expendable int
 }
 
 // Process is a child process.
@@ -99,6 +101,25 @@ func start(c Command, atOnce bool) (*Process, error) {
 		close(p.Done)
 	}()
 	return p, <-started
+}
+
+// Detach starts a program that outlives the daemon, in a session of its own. Its output goes to a file, and it gets
+// neither the limits nor the files of c. Done is closed when it ends, if the daemon lives that long.
+func Detach(c Command, output *os.File) (*Process, error) {
+	cmd := exec.Command(c.Program, c.Args...) //nolint:noctx // it outlives the caller
+	cmd.Env = append(environment(os.Environ(), c.Keep), c.Env...)
+	cmd.Stdout, cmd.Stderr = output, output
+	detach(cmd)
+	seal()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &Process{Done: make(chan struct{}), cmd: cmd}
+	go func() { // unguarded: it waits for a process
+		p.err = cmd.Wait()
+		close(p.Done)
+	}()
+	return p, nil
 }
 
 // Run runs a child until it ends. When ctx ends, Run kills the child and its group. The error is the child's, or the

@@ -3,7 +3,9 @@ package child
 import (
 	"fmt"
 	"math"
+	"os"
 	"os/exec"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +22,9 @@ func isolate(cmd *exec.Cmd, atOnce bool) {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	}
 }
+
+// detach gives the program a session of its own. No signal to the daemon's group or terminal reaches it.
+func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} }
 
 // seal keeps descriptors from children that libraries opened without close-on-exec. Go's own have it. Linux before 5.11
 // cannot do this; there they stay open.
@@ -45,6 +50,9 @@ func limit(pid int, l Limits) error {
 		if err != nil && err != unix.ESRCH { // ESRCH: it has ended
 			return fmt.Errorf("limit process: %w", err)
 		}
+	}
+	if l.Expendable > 0 { // it can always be raised; a process that has ended needs none
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(l.Expendable)), 0)
 	}
 	return nil
 }

@@ -75,6 +75,27 @@ func stand(as string) int {
 			say(err)
 			return 1
 		}
+	case "as-supervisor": // of a shell that leaves a program behind
+		if err := Adopt(); err != nil {
+			say(err)
+			return 1
+		}
+		var pid bytes.Buffer
+		shell := Command{Program: "sh", Args: []string{"-c", "setsid sleep 60 >/dev/null 2>&1 & echo $!"}, Stdout: &pid}
+		if err := Run(context.Background(), shell); err != nil {
+			say(err)
+			return 1
+		}
+		say("ended", EndDescendants(), strings.TrimSpace(pid.String()))
+	case "as-launcher":
+		out, err := os.OpenFile(os.Args[2], os.O_WRONLY, 0)
+		if err == nil {
+			_, err = Detach(Command{Program: "sh", Args: []string{"-c", "echo $$; exec sleep 60"}}, out)
+		}
+		if err != nil {
+			return 1
+		}
+		select {}
 	case "as-itself":
 		say("the same")
 	}
@@ -265,4 +286,49 @@ func copyFile(to, from string) error {
 		err = e
 	}
 	return err
+}
+
+// A program that its parent left in the background ends with the desktop.
+func TestDescendantsEnd(t *testing.T) {
+	var out bytes.Buffer
+	err := Run(within(t), Command{Program: os.Args[0], Args: []string{"as-supervisor"}, Stdout: &out})
+	pid, ok := strings.CutPrefix(strings.TrimSpace(out.String()), "ended 1 ")
+	if err != nil || !ok {
+		t.Fatalf("%v: %s", err, &out)
+	}
+	gone(t, pid)
+}
+
+// A supervisor that is detached is in a session of its own.
+func TestDetachedOutlivesTheDaemon(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	daemon, err := Start(Command{Program: os.Args[0], Args: []string{"as-launcher", file.Name()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Stop()
+	var pid int
+	for ctx := within(t); ; {
+		text, _ := os.ReadFile(file.Name())
+		if _, err := fmt.Sscan(string(text), &pid); err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal("it does not start")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	if err := syscall.Kill(-daemon.ID(), syscall.SIGKILL); err != nil { // its whole group
+		t.Fatal(err)
+	}
+	<-daemon.Done
+	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || strings.Contains(string(stat), ") Z ") {
+		t.Errorf("the detached program has ended with the daemon: %v, %s", err, stat)
+	}
 }

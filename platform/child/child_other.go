@@ -10,6 +10,8 @@ const running = ""
 // isolate does nothing. Process groups are needed only where Xvfb is used.
 func isolate(*exec.Cmd, bool) {}
 
+func detach(*exec.Cmd) {}
+
 func seal() {}
 
 func limit(int, Limits) error { return nil }

@@ -23,6 +23,8 @@ var defaultPrograms = [][]string{
 const (
 	// maxFiles bounds the open files of a program, and of the X server, whose clients are files.
 	maxFiles = 4096
+	// expendable makes the kernel kill a program before the X server when memory is short.
+	expendable = 300
 	// briefly is the time for a program that does one thing and ends, such as xsetroot.
 	briefly = 2 * time.Second
 	// The pauses before a program is restarted: first and longest.
@@ -56,7 +58,7 @@ func (v *Virtual) keep(ctx context.Context, args []string) {
 		output := &lineLogger{log: log}
 		program, err := child.Start(child.Command{
 			Program: args[0], Args: args[1:], Env: []string{"DISPLAY=" + v.Address(), "XAUTHORITY=" + v.Authority()},
-			Stdout: output, Stderr: output, Limits: child.Limits{Files: maxFiles},
+			Stdout: output, Stderr: output, Limits: child.Limits{Files: maxFiles, Expendable: expendable},
 		})
 		if err != nil {
 			log.Warn("program for the virtual display does not start", "err", err)

@@ -54,12 +54,13 @@ type VirtualConfig struct {
 	Programs [][]string
 }
 
-// Virtual is an X server of the daemon. It listens on no network. Only users that can read its authority file may
+// Virtual is an X server of this process. It listens on no network. Only users that can read its authority file may
 // connect.
 type Virtual struct {
 	cfg       VirtualConfig
 	log       *slog.Logger
 	dir       string
+	cookie    []byte
 	number    int
 	server    *child.Process
 	output    *lineLogger // of the server
@@ -101,9 +102,9 @@ func (v *Virtual) start(ctx context.Context) (err error) {
 			"display: make a directory for the virtual display: %w: make %s writable, or set TMPDIR", err, os.TempDir(),
 		)
 	}
-	cookie := make([]byte, cookieSize)
-	_, _ = rand.Read(cookie) // never fails, by its contract
-	if err := xproto.WriteAuthority(v.Authority(), cookie); err != nil {
+	v.cookie = make([]byte, cookieSize)
+	_, _ = rand.Read(v.cookie) // never fails, by its contract
+	if err := xproto.WriteAuthority(v.Authority(), v.cookie); err != nil {
 		return fmt.Errorf("display: write the authority file: %w", err)
 	}
 	makeSocketDir(defaultSocketDir, v.log)
@@ -127,6 +128,12 @@ func (v *Virtual) Address() string { return fmt.Sprintf(":%d", v.number) }
 
 // Authority is the path of the file with the cookie (XAUTHORITY).
 func (v *Virtual) Authority() string { return filepath.Join(v.dir, "authority") }
+
+// Cookie is the secret that a client must present.
+func (v *Virtual) Cookie() []byte { return v.cookie }
+
+// Size is the size of the display in pixels.
+func (v *Virtual) Size() (width, height int) { return v.cfg.Width, v.cfg.Height }
 
 // Run keeps the display alive until ctx ends, and returns ctx's error. When the server ends, Run restarts it with the
 // same number.

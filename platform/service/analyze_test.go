@@ -63,6 +63,38 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 	}
 }
 
+// TestSystemdTakesTheDesktopUnits has systemd's own verifier read the units of the virtual display.
+func TestSystemdTakesTheDesktopUnits(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not on PATH; the package systemd holds it")
+	}
+	binary, err := os.Executable() // the verifier wants ExecStart to exist
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, session := range []bool{false, true} {
+		spec, manager := Spec{Binary: binary, Session: session}, "--system"
+		if session {
+			manager = "--user"
+		}
+		dir := t.TempDir()
+		for name, render := range map[string]func(Spec) (string, error){
+			"wavry-host-desktop.service": DesktopUnit, "wavry-host-desktop.socket": DesktopSocket,
+		} {
+			unit, err := render(spec)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name), []byte(unit), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		verify(t, analyze, manager, filepath.Join(dir, "wavry-host-desktop.socket"), true)
+		verify(t, analyze, manager, filepath.Join(dir, "wavry-host-desktop.service"), true)
+	}
+}
+
 // verify has systemd read a unit; it prints what it does not understand without failing for all of it.
 func verify(t *testing.T, analyze, manager, path string, good bool) {
 	t.Helper()

@@ -50,7 +50,11 @@ func TestInstallIntoImage(t *testing.T) {
 		init  Init
 		files []string
 	}{
-		{Systemd, []string{"etc/systemd/system/wavry-host.service", "etc/sysusers.d/wavry-host.conf"}},
+		{Systemd, []string{
+			"etc/systemd/system/wavry-host.service", "etc/systemd/system/wavry-host-desktop.service",
+			"etc/systemd/system/wavry-host-desktop.socket", "etc/needrestart/conf.d/wavry-host.conf",
+			"etc/sysusers.d/wavry-host.conf",
+		}},
 		{Launchd, []string{"Library/LaunchAgents/org.wavry.host.plist"}},
 	} {
 		t.Run(string(tc.init), func(t *testing.T) {
@@ -171,6 +175,8 @@ func TestSystemdCheck(t *testing.T) {
 
 func TestSystemdActivate(t *testing.T) {
 	folder := "install -d -m 0750 -o root -g wavry-host /etc/wavry-host"
+	enable := "systemctl enable wavry-host.service wavry-host-desktop.socket"
+	socket := "systemctl start wavry-host-desktop.socket" // the desktop itself is not restarted
 	for _, tc := range []struct {
 		name    string
 		spec    Spec
@@ -180,34 +186,37 @@ func TestSystemdActivate(t *testing.T) {
 	}{
 		{name: "first", changed: true, want: []string{
 			"systemd-sysusers /etc/sysusers.d/wavry-host.conf", folder,
-			"systemctl daemon-reload", "systemctl enable wavry-host.service", "systemctl restart wavry-host.service",
+			"systemctl daemon-reload", enable, socket, "systemctl restart wavry-host.service",
 		}},
 		{name: "again", want: []string{
 			"systemd-sysusers /etc/sysusers.d/wavry-host.conf", folder,
-			"systemctl daemon-reload", "systemctl enable wavry-host.service", "systemctl start wavry-host.service",
+			"systemctl daemon-reload", enable, socket, "systemctl start wavry-host.service",
 		}},
 		{
 			name: "without sysusers",
 			fail: map[string]error{"systemd-sysusers": exec.ErrNotFound, "id": errors.New("no such user")},
 			want: []string{
-				"systemd-sysusers /etc/sysusers.d/wavry-host.conf", "id -u wavry-host",
+				"systemd-sysusers /etc/sysusers.d/wavry-host.conf", "id -u wavry-host-desktop",
+				"useradd --system --user-group --no-create-home --home-dir /var/lib/wavry-host-desktop " +
+					"--shell /usr/sbin/nologin wavry-host-desktop",
+				"id -u wavry-host",
 				"useradd --system --user-group --no-create-home --home-dir /var/lib/wavry-host " +
 					"--shell /usr/sbin/nologin wavry-host",
 				"usermod --append --groups render wavry-host", "usermod --append --groups video wavry-host", folder,
-				"systemctl daemon-reload", "systemctl enable wavry-host.service", "systemctl start wavry-host.service",
+				"systemctl daemon-reload", enable, socket, "systemctl start wavry-host.service",
 			},
 		},
 		{
 			name: "without sysusers, the user being there",
 			fail: map[string]error{"systemd-sysusers": exec.ErrNotFound},
 			want: []string{
-				"systemd-sysusers /etc/sysusers.d/wavry-host.conf", "id -u wavry-host", folder,
-				"systemctl daemon-reload", "systemctl enable wavry-host.service", "systemctl start wavry-host.service",
+				"systemd-sysusers /etc/sysusers.d/wavry-host.conf", "id -u wavry-host-desktop", "id -u wavry-host", folder,
+				"systemctl daemon-reload", enable, socket, "systemctl start wavry-host.service",
 			},
 		},
 		{name: "a user's own", spec: Spec{Session: true}, want: []string{
-			"systemctl --user daemon-reload", "systemctl --user enable wavry-host.service",
-			"systemctl --user start wavry-host.service",
+			"systemctl --user daemon-reload", "systemctl --user enable wavry-host.service wavry-host-desktop.socket",
+			"systemctl --user start wavry-host-desktop.socket", "systemctl --user start wavry-host.service",
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -228,7 +237,10 @@ func TestSystemdStops(t *testing.T) {
 	if err := errors.Join(s.deactivate(t.Context()), s.forget(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"systemctl disable --now wavry-host.service", "systemctl daemon-reload"}
+	want := []string{
+		"systemctl disable --now wavry-host.service wavry-host-desktop.socket wavry-host-desktop.service",
+		"systemctl daemon-reload",
+	}
 	if !slices.Equal(h.ran, want) {
 		t.Errorf("ran %q; want %q", h.ran, want)
 	}

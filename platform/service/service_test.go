@@ -31,6 +31,17 @@ func TestGoldenDescriptions(t *testing.T) {
 		// What packages ship is what the program itself writes.
 		{"../../deploy/systemd/wavry-host.service", func() (string, error) { return Unit(Spec{}) }},
 		{"../../deploy/systemd/user/wavry-host.service", func() (string, error) { return Unit(Spec{Session: true}) }},
+		{"../../deploy/systemd/wavry-host-desktop.service", func() (string, error) { return DesktopUnit(Spec{}) }},
+		{"../../deploy/systemd/wavry-host-desktop.socket", func() (string, error) { return DesktopSocket(Spec{}) }},
+		{
+			"../../deploy/systemd/user/wavry-host-desktop.service",
+			func() (string, error) { return DesktopUnit(Spec{Session: true}) },
+		},
+		{
+			"../../deploy/systemd/user/wavry-host-desktop.socket",
+			func() (string, error) { return DesktopSocket(Spec{Session: true}) },
+		},
+		{"../../deploy/needrestart/wavry-host.conf", func() (string, error) { return needrestart(Spec{}), nil }},
 		{"../../deploy/systemd/sysusers.d/wavry-host.conf", func() (string, error) { return sysusers(Spec{}), nil }},
 		{"../../deploy/launchd/org.wavry.host.plist", func() (string, error) { return plistText(Spec{}) }},
 	} {

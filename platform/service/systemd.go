@@ -23,18 +23,38 @@ type systemd struct {
 
 func (s *systemd) unit() string { return s.cfg.Spec.Name + ".service" }
 
+// desktop is the name of a unit of the virtual display.
+func (s *systemd) desktop(kind string) string { return s.cfg.Spec.Name + "-desktop" + kind }
+
 func (s *systemd) files() ([]file, error) {
 	unit, err := Unit(s.cfg.Spec)
 	if err != nil {
 		return nil, err
 	}
-	if s.cfg.Spec.Session {
-		return []file{{filepath.Join(s.cfg.Home, ".config/systemd/user", s.unit()), unit}}, nil
+	desktop, err := DesktopUnit(s.cfg.Spec)
+	if err != nil {
+		return nil, err
 	}
-	return []file{
-		{filepath.Join("/etc/systemd/system", s.unit()), unit},
-		{filepath.Join("/etc/sysusers.d", s.cfg.Spec.Name+".conf"), sysusers(s.cfg.Spec)},
-	}, nil
+	socket, err := DesktopSocket(s.cfg.Spec)
+	if err != nil {
+		return nil, err
+	}
+	folder := "/etc/systemd/system"
+	if s.cfg.Spec.Session {
+		folder = filepath.Join(s.cfg.Home, ".config/systemd/user")
+	}
+	units := []file{
+		{filepath.Join(folder, s.unit()), unit},
+		{filepath.Join(folder, s.desktop(".service")), desktop},
+		{filepath.Join(folder, s.desktop(".socket")), socket},
+	}
+	if s.cfg.Spec.Session {
+		return units, nil
+	}
+	return append(units,
+		file{filepath.Join("/etc/needrestart/conf.d", s.cfg.Spec.Name+".conf"), needrestart(s.cfg.Spec)},
+		file{filepath.Join("/etc/sysusers.d", s.cfg.Spec.Name+".conf"), sysusers(s.cfg.Spec)},
+	), nil
 }
 
 func (s *systemd) check(ctx context.Context) error {
@@ -72,7 +92,11 @@ func (s *systemd) activate(ctx context.Context, changed bool) error {
 	if _, err := s.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
-	if _, err := s.systemctl(ctx, "enable", s.unit()); err != nil {
+	if _, err := s.systemctl(ctx, "enable", s.unit(), s.desktop(".socket")); err != nil {
+		return err
+	}
+	// The desktop itself is not restarted: people may work on it.
+	if _, err := s.systemctl(ctx, "start", s.desktop(".socket")); err != nil {
 		return err
 	}
 	verb := "start"
@@ -93,12 +117,10 @@ func (s *systemd) makeUser(ctx context.Context) error {
 	if !errors.Is(err, child.ErrNotInstalled) {
 		return err
 	}
-	if _, err := s.run(ctx, "id", "-u", user); err == nil {
-		return nil
+	if _, err := s.addUser(ctx, user+"-desktop", s.cfg.Spec.Name+"-desktop"); err != nil {
+		return err
 	}
-	_, err = s.run(ctx, "useradd", "--system", "--user-group", "--no-create-home",
-		"--home-dir", "/var/lib/"+s.cfg.Spec.Name, "--shell", "/usr/sbin/nologin", user)
-	if err != nil {
+	if added, err := s.addUser(ctx, user, s.cfg.Spec.Name); err != nil || !added {
 		return err
 	}
 	for _, group := range []string{"render", "video"} {
@@ -110,8 +132,19 @@ func (s *systemd) makeUser(ctx context.Context) error {
 	return nil
 }
 
+// addUser makes a user with a folder in /var/lib, and reports whether it did: the user may exist.
+func (s *systemd) addUser(ctx context.Context, name, folder string) (bool, error) {
+	if _, err := s.run(ctx, "id", "-u", name); err == nil {
+		return false, nil
+	}
+	_, err := s.run(ctx, "useradd", "--system", "--user-group", "--no-create-home",
+		"--home-dir", "/var/lib/"+folder, "--shell", "/usr/sbin/nologin", name)
+	return err == nil, err
+}
+
 func (s *systemd) deactivate(ctx context.Context) error {
-	if _, err := s.systemctl(ctx, "disable", "--now", s.unit()); err != nil {
+	all := []string{s.unit(), s.desktop(".socket"), s.desktop(".service")}
+	if _, err := s.systemctl(ctx, append([]string{"disable", "--now"}, all...)...); err != nil {
 		return err
 	}
 	say(s.cfg.Out, "stopped and disabled %s", s.unit())

@@ -104,13 +104,16 @@ type ClientRule struct{ Name, Issuer, Role string }
 
 // Displays has the settings of displays and their pictures.
 type Displays struct {
-	Default      string
-	VirtualSize  Size
-	Cursor       bool
-	FPS          int
-	Bitrate      Bitrate
-	MaxEncodings int
-	Rules        []DisplayRule
+	Default     string
+	VirtualSize Size
+	// VirtualKeep is the time for which a virtual display outlives the daemon; 0 for no limit.
+	VirtualKeep   time.Duration
+	VirtualSocket string
+	Cursor        bool
+	FPS           int
+	Bitrate       Bitrate
+	MaxEncodings  int
+	Rules         []DisplayRule
 }
 
 // Bitrate bounds the bitrate of a viewer, in bits per second.

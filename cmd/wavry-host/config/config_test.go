@@ -61,9 +61,9 @@ func TestDefaults(t *testing.T) {
 		},
 		Displays: Displays{
 			Default:     "auto",
-			VirtualSize: Size{1280, 720},
-			Cursor:      true,
-			FPS:         60,
+			VirtualSize: Size{1280, 720}, VirtualSocket: "auto",
+			Cursor: true,
+			FPS:    60,
 			Bitrate: Bitrate{
 				Min:        150_000,
 				Start:      1_000_000,
@@ -183,8 +183,8 @@ func fullConfig() Config {
 		},
 		Displays: Displays{
 			Default:     "x11:0",
-			VirtualSize: Size{1920, 1080},
-			FPS:         30,
+			VirtualSize: Size{1920, 1080}, VirtualSocket: "auto",
+			FPS: 30,
 			Bitrate: Bitrate{
 				Min:        500_000,
 				Start:      2_500_000,
@@ -273,7 +273,7 @@ func fullConfig() Config {
 }
 
 // nested are the settings that files of one level cannot have.
-var nested = []string{"api.socket", "host.labels"}
+var nested = []string{"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels"}
 
 func TestFileSetsEverything(t *testing.T) {
 	path := write(t, "config.yaml", full)

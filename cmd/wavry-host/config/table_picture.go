@@ -7,6 +7,16 @@ import (
 	"wavryhost/encode"
 )
 
+// longestKeep bounds displays.virtual_keep; unlimited has no bound.
+const longestKeep = 30 * 24 * time.Hour
+
+// socketPath is the path of a socket whose place the program may choose.
+func socketPath() kind[string] {
+	k := path()
+	k.allowed = "auto or a path"
+	return k
+}
+
 func displayTable() []Setting {
 	rate := func(c *Config) *Bitrate { return &c.Displays.Bitrate }
 	viewer := func() kind[int] { return bitrate(lowestBitrate, highestBitrate) }
@@ -18,6 +28,14 @@ func displayTable() []Setting {
 				"none.").was("display").withFlag("display"),
 		one("displays.virtual_size", "1280x720", pixels(), func(c *Config) *Size { return &c.Displays.VirtualSize },
 			"Size of the virtual display and of the test pattern.").was("virtual_size").withFlag("virtual-size"),
+		one("displays.virtual_keep", Unlimited, or(Unlimited, duration(time.Millisecond, longestKeep)),
+			func(c *Config) *time.Duration { return &c.Displays.VirtualKeep },
+			"Time for which a virtual display and its programs go on without a daemon. With unlimited, only "+
+				"\"wavry-host desktop end\" ends them, or the end of their own systemd unit.").live(),
+		one("displays.virtual_socket", Auto, socketPath(), func(c *Config) *string { return &c.Displays.VirtualSocket },
+			"Unix socket of the virtual display, by which a restarted daemon finds it. auto is the socket of the unit "+
+				"wavry-host-desktop.socket, else desktop.sock next to the token that the daemon makes, or control.sock in "+
+				"wavry-host-desktop of XDG_RUNTIME_DIR."),
 		one("displays.cursor", "true", boolean(), func(c *Config) *bool { return &c.Displays.Cursor },
 			"Whether the picture contains the cursor.").was("cursor").live(),
 		one("displays.fps", "60", number(1, 240), func(c *Config) *int { return &c.Displays.FPS },

@@ -212,17 +212,27 @@ func TestVirtualDisplay(t *testing.T) {
 	b.waitFrames(t, 5, patience)
 	children := childrenOf(t, h.Process.Pid)
 	if len(children) == 0 {
-		t.Error("the daemon has no X server as its child")
+		t.Error("the daemon has not started the supervisor of the display")
+	}
+	for _, pid := range children {
+		children = append(children, family(t, pid)...)
 	}
 	h.stop(t)
-	for _, pid := range children {
-		eventually(t, patience, fmt.Sprintf("child %d is gone", pid), func() error {
-			if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
-				return errNotYet
-			}
-			return nil
-		})
+	for _, pid := range children { // the setting of the tests has the display end with the daemon
+		waitGone(t, pid)
 	}
+}
+
+// waitGone waits until a process has ended. Orphans are this process's to wait for.
+func waitGone(t testing.TB, pid int) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("process %d is gone", pid), func() error {
+		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
+			return errNotYet
+		}
+		return nil
+	})
 }
 
 func childrenOf(t testing.TB, pid int) []int {

@@ -74,7 +74,7 @@ func startHost(t testing.TB, o hostOptions) *host {
 		args = append([]string{"ip", "netns", "exec", o.namespace}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = slices.Concat(os.Environ(), variables, o.env)
+	cmd.Env = slices.Concat(os.Environ(), ownDesktop(t), variables, o.env)
 	state := ""
 	if o.token == "" {
 		state = t.TempDir()
@@ -127,6 +127,19 @@ func startHost(t testing.TB, o hostOptions) *host {
 		return nil
 	})
 	return h
+}
+
+// ownDesktop returns settings by which a virtual display is the test's own, and ends with the daemon.
+func ownDesktop(t testing.TB) []string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wavry-desktop-") // t.TempDir may be too long for the address of a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return []string{
+		"WAVRY_HOST_DISPLAYS__VIRTUAL_KEEP=1ms", "WAVRY_HOST_DISPLAYS__VIRTUAL_SOCKET=" + filepath.Join(dir, "control.sock"),
+	}
 }
 
 // page returns the address of the viewer page, with a query and the operator's token.
