@@ -135,4 +135,6 @@ type Event struct {
 	Err error
 	// Transition is set with EventQuality.
 	Transition *TransitionRecord
+	// Totals is set with EventEnded.
+	Totals *Totals
 }

@@ -22,10 +22,11 @@ type EventRecord struct {
 	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server."`
 	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Reason of an end, of a change of quality, or of an encoder's replacement."`
 	Note        string            `json:"note,omitempty" doc:"Text of the operator who ended the session."`
-	From        string            `json:"from,omitempty" doc:"Name of the replaced encoder, or ID of the session that had control."`
-	To          string            `json:"to,omitempty" doc:"Name of the new encoder, or ID of the session that has control; missing if there is none."`
+	From        string            `json:"from,omitempty" doc:"What was before: an encoder, encoding, state, route or display, or the ID of the session that had control."`
+	To          string            `json:"to,omitempty" doc:"What is now; absent if there is none. For packet_size: the size in bytes."`
 	Error       string            `json:"error,omitempty" doc:"The error, for people."`
 	Transition  *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures behind it."`
+	Totals      *Totals           `json:"totals,omitempty" doc:"Sums of the whole session."`
 }
 
 // Record returns the event as clients get it.
@@ -34,6 +35,7 @@ func (e Event) Record() EventRecord {
 		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason,
 		Note: e.Note,
 		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server, Reservation: e.Reservation,
+		Totals: e.Totals,
 	}
 	if e.Err != nil {
 		r.Error = e.Err.Error()

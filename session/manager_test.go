@@ -126,6 +126,10 @@ func TestWhatTheOperatorSaysIsInTheEvent(t *testing.T) {
 	r := newRemote(t)
 	defer r.close()
 	r.watch(h)
+	eventually(t, "a frame is sent", func() bool {
+		one, err := h.Session(r.id)
+		return err == nil && one.State == stateConnected && one.FramesSent > 0 && one.Path != ""
+	})
 	if err := h.End(t.Context(), r.id, EndOperator, "the desk is needed"); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +138,14 @@ func TestWhatTheOperatorSaysIsInTheEvent(t *testing.T) {
 	if last.Kind != EventEnded.String() || last.Session != r.id || last.Reason != "operator" ||
 		last.Note != "the desk is needed" {
 		t.Errorf("the last event is %+v", last)
+	}
+	sums, known := last.Totals, 0.0
+	for _, seconds := range sums.Quality {
+		known += seconds
+	}
+	if sums.Codec == "" || sums.Encoder == "" || sums.Path != "direct" || sums.Frames == 0 || sums.Bytes == 0 ||
+		sums.Connected <= 0 || known <= 0 || known > sums.Connected+1 || sums.DisplayChanges != 0 {
+		t.Errorf("the totals are %+v", sums)
 	}
 	if err := h.End(t.Context(), r.id, EndOperator, "again"); !errors.Is(err, ErrUnknownSession) {
 		t.Errorf("a second end: %v; want ErrUnknownSession", err)

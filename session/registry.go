@@ -333,6 +333,7 @@ func (r *registry) dissolve(s *session, why EndReason) {
 	one := s.snapshot()
 	event := r.emit(Event{
 		Kind: EventEnded, Session: s.id, Display: one.Display, Reason: why.String(), Note: note, Err: err,
+		Totals: s.usage.totals(now, one),
 	})
 	attrs := []any{
 		"event", event, "reason", why.String(), "duration", now.Sub(s.created), "frames", one.FramesSent,

@@ -2,7 +2,9 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -91,6 +93,45 @@ func (h *house) close(t testing.TB) {
 		t.Error(err)
 	}
 	h.empty(t)
+	events, _, _ := h.journal.Events(0)
+	for _, e := range events {
+		if fault := misshapen(t, e); fault != "" {
+			t.Errorf("event %+v: %s", e, fault)
+		}
+	}
+}
+
+// misshapen returns what an event has that its shape does not allow, or lacks; empty for nothing.
+func misshapen(t testing.TB, e EventRecord) string {
+	t.Helper()
+	text, err := json.Marshal(e)
+	var fields map[string]any
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, shape := range EventShapes() {
+		if kind.String() != e.Kind {
+			continue
+		}
+		for _, name := range shape.Required {
+			if fields[name] == nil {
+				return name + " is missing"
+			}
+		}
+		for name := range fields {
+			if !slices.Contains(slices.Concat([]string{"id", "at", "kind"}, shape.Required, shape.Optional), name) {
+				return name + " is not of this kind"
+			}
+		}
+		if e.Reason != "" && !slices.Contains(shape.Reasons, e.Reason) {
+			return "the reason is not of this kind"
+		}
+		return ""
+	}
+	return "the kind is unknown"
 }
 
 // empty checks that nothing is held any more.

@@ -26,6 +26,7 @@ type figures struct {
 	dropped     uint64
 	keys        uint64
 	sample      sample
+	usage       usage // of the loop of the session, and of its end after that; mu does not guard it
 	fps         float64
 	achieved    int
 	// Why no packet left of the pictures since the last look, empty where some did or there were none.
@@ -51,6 +52,7 @@ func (v *viewer) measure(now time.Time) {
 	if !v.live.Load() {
 		return
 	}
+	v.usage.add(took, v.snapshot())
 	v.deliver(now)
 	v.noteRoute(now) // ICE may select a better pair later
 	e := v.adaptation.estimate()
@@ -150,7 +152,13 @@ func (f *figures) load() load {
 
 // close adds the last figures of a viewer that left to the metrics, and returns the time of its first connection. No
 // event is emitted for it after that.
-func (v *viewer) close(now time.Time) (connected time.Time) {
+func (v *viewer) close(now time.Time) (since time.Time) {
+	v.mu.Lock()
+	rest, connected := now.Sub(v.sample.at), v.life.state == stateConnected
+	v.mu.Unlock()
+	if connected {
+		v.usage.add(rest, v.snapshot())
+	}
 	v.setRoute(peer.Route{})
 	v.flush(now, 0)
 	v.mu.Lock()

@@ -115,7 +115,34 @@ func (m *fakeManager) Events(after uint64) (list []session.EventRecord, lost boo
 	if m.more == nil {
 		m.more = make(chan struct{})
 	}
-	return slices.Clone(m.past[after:]), lost, m.more
+	for _, e := range m.past[after:] {
+		list = append(list, shaped(e))
+	}
+	return list, lost, m.more
+}
+
+// shaped gives an event the fields that every event of its kind has.
+func shaped(e session.EventRecord) session.EventRecord {
+	fill := map[string]*string{
+		"session": &e.Session, "display": &e.Display, "reservation": &e.Reservation, "server": &e.Server,
+		"from": &e.From, "to": &e.To,
+	}
+	for kind, s := range session.EventShapes() {
+		if kind.String() != e.Kind {
+			continue
+		}
+		for _, name := range s.Required {
+			switch {
+			case name == "transition" && e.Transition == nil:
+				e.Transition = &session.TransitionRecord{Seq: 1, From: "good", To: "degraded", Reason: "loss"}
+			case name == "reason" && e.Reason == "":
+				e.Reason = s.Reasons[0]
+			case fill[name] != nil && *fill[name] == "":
+				*fill[name] = "x11:0"
+			}
+		}
+	}
+	return e
 }
 
 func (m *fakeManager) LastEvent() uint64 {

@@ -85,16 +85,53 @@ func TestDocumentIsValid(t *testing.T) {
 	}
 }
 
-// Every figure has a unit, every field a description, and no object accepts unlisted fields.
+// bodies returns the names of the schemas that request bodies refer to.
+func bodies(c *contract) map[string]bool {
+	found := map[string]bool{}
+	var visit func(v any)
+	visit = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, one := range v {
+				visit(one)
+			}
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok {
+				name := strings.TrimPrefix(ref, schemaPrefix)
+				if !found[name] {
+					found[name] = true
+					visit(c.at("components", "schemas", name))
+				}
+			}
+			for _, one := range v {
+				visit(one)
+			}
+		}
+	}
+	for _, item := range c.at("paths").(map[string]any) {
+		for _, op := range item.(map[string]any) {
+			if op, ok := op.(map[string]any); ok {
+				visit(op["requestBody"])
+			}
+		}
+	}
+	return found
+}
+
+// Every figure has a unit and every field a description. Requests are closed, answers and sets are open.
 func TestDocumentSaysUnits(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	unit := regexp.MustCompile(`in (bit/s|seconds|bytes|pixels|frames per second)\b|fraction of 1|[Nn]umber of`)
 	c := newContract(t, s.spec.Document())
+	requests := bodies(c)
 	figures := 0
 	for name, v := range c.at("components", "schemas").(map[string]any) {
 		schema := v.(map[string]any)
-		if schema["type"] == "object" && schema["additionalProperties"] != false {
-			t.Errorf("%s takes anything", name)
+		if schema["type"] == "object" && schema["additionalProperties"] == requests[name] {
+			t.Errorf("%s: additionalProperties is %v; of a request: %v", name, schema["additionalProperties"], requests[name])
+		}
+		if _, ok := schema["enum"]; ok && schema["x-extensible-enum"] == nil && !requests[name] {
+			t.Errorf("the set %s is not marked as extensible", name)
 		}
 		properties, _ := schema["properties"].(map[string]any)
 		for field, v := range properties {

@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"net/http"
+	"slices"
 
 	"wavryhost/session"
 	"wavryhost/session/api/access"
@@ -64,7 +65,11 @@ func describe(routes []route) (*openapi.Spec, error) {
 	for _, rt := range routes {
 		list = append(list, rt.Route)
 	}
-	return openapi.Describe(list, sets())
+	var unions []openapi.Union
+	if slices.ContainsFunc(list, func(rt openapi.Route) bool { return rt.ID == "followEvents" }) {
+		unions = append(unions, eventUnion())
+	}
+	return openapi.Describe(list, sets(), unions...)
 }
 
 // sets returns the closed sets of words, by the names in the fields' `set` tags.

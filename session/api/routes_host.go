@@ -50,6 +50,21 @@ func hostRoutes(h host) []route {
 	}
 }
 
+// eventUnion gives each kind of event a schema of its own.
+func eventUnion() openapi.Union {
+	u := openapi.Union{
+		Schema: "Event", Field: "kind", Common: []string{"id", "at", "kind"}, Variants: map[string]openapi.Variant{},
+	}
+	for kind, s := range session.EventShapes() {
+		v := openapi.Variant{Required: s.Required, Optional: s.Optional}
+		if s.Reasons != nil {
+			v.Words = map[string][]string{"reason": s.Reasons}
+		}
+		u.Variants[kind.String()] = v
+	}
+	return u
+}
+
 func eventRoutes(e events) []route {
 	stream := authed("GET", "/v1/events", e.stream, openapi.Operation{
 		ID: "followEvents", Tag: openapi.TagEvents, Summary: "Events, as server-sent events",

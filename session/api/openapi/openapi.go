@@ -24,6 +24,9 @@ const Version = "1.1.0"
 // extCodes lists, at an answer in the document, the error codes that come with its status.
 const extCodes = "x-error-codes"
 
+// extOpen marks closed sets and unions that later versions may extend.
+const extOpen = "x-extensible-enum"
+
 const schemaPrefix = "#/components/schemas/"
 
 const about = "The HTTP API of a wavry-host daemon: WHEP (draft-ietf-wish-whep) for viewers, a control API in JSON " +
@@ -46,7 +49,7 @@ func (sp *Spec) Document() []byte { return sp.document }
 
 // Describe makes the document of routes. sets are the closed sets of words, by the names that the `set` tags of fields
 // contain. Describe fails only if the table of routes is wrong.
-func Describe(routes []Route, sets map[string][]string) (*Spec, error) {
+func Describe(routes []Route, sets map[string][]string, unions ...Union) (*Spec, error) {
 	sp := &Spec{registry: huma.NewMapRegistry(schemaPrefix, SchemaName), sets: sets}
 	if err := sp.define(reflect.TypeFor[problem.Document]()); err != nil {
 		return nil, err
@@ -59,6 +62,12 @@ func Describe(routes []Route, sets map[string][]string) (*Spec, error) {
 		}
 		doc.AddOperation(op)
 	}
+	for _, u := range unions {
+		if err := sp.split(u); err != nil {
+			return nil, err
+		}
+	}
+	sp.open(doc)
 	compact, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("describe the API: %w", err)

@@ -1,0 +1,72 @@
+package session
+
+import (
+	"slices"
+
+	"wavryhost/adapt"
+	"wavryhost/session/admission"
+	"wavryhost/session/pipeline"
+	"wavryhost/session/relay"
+)
+
+// EventShape says which fields of an EventRecord the events of a kind have, beside id, at and kind.
+type EventShape struct {
+	// Required are the fields that each event has, and Optional the others that it may have.
+	Required, Optional []string
+	// Reasons is the closed set of the field reason; nil if there is none.
+	Reasons []string
+}
+
+// EventShapes returns the shape of each kind of event.
+func EventShapes() map[EventKind]EventShape {
+	ofSession := func(more ...string) []string { return append([]string{"session", "display"}, more...) }
+	return map[EventKind]EventShape{
+		EventCreated:      {Required: ofSession()},
+		EventConnected:    {Required: ofSession()},
+		EventDisconnected: {Required: ofSession()},
+		EventEnded: {
+			Required: ofSession("reason"), Optional: []string{"note", "error", "totals"}, Reasons: words(EndReasons()),
+		},
+		EventQuality: {Required: ofSession("reason", "transition"), Reasons: words(adapt.Reasons())},
+		EventDisplayLost: {
+			Required: []string{"display", "reason"}, Optional: []string{"error"}, Reasons: words(pipeline.LostReasons()),
+		},
+		EventDisplayBack: {Required: []string{"display"}},
+		EventEncoderFallback: {
+			Required: []string{"display", "reason"}, Optional: []string{"from", "to", "error"},
+			Reasons: words(pipeline.FallbackReasons()),
+		},
+		EventEncoding:        {Required: ofSession("reason", "from", "to"), Reasons: encodingMoves},
+		EventChanged:         {Required: ofSession()},
+		EventMove:            {Required: ofSession()},
+		EventHandshakeFailed: {Required: ofSession("reason"), Optional: []string{"error"}, Reasons: handshakeResults},
+		EventReserved:        {Required: []string{"display", "reservation"}},
+		EventReservationEnded: {
+			Required: []string{"display", "reservation", "reason"}, Optional: []string{"session"}, Reasons: admission.Ends(),
+		},
+		EventRefused:  {Required: []string{"reason"}, Optional: []string{"display", "error"}, Reasons: refusedReasons},
+		EventEncoders: {Optional: []string{"to"}},
+		EventConfiguration: {
+			Required: []string{"reason"}, Optional: []string{"error"}, Reasons: configOutcomes,
+		},
+		EventShed:    {Required: []string{"display", "reason", "from", "to"}, Reasons: []string{string(admission.CPU)}},
+		EventDrain:   {Required: []string{"reason"}, Reasons: words(DrainPolicies())},
+		EventDrained: {},
+		EventResume:  {},
+		EventState: {
+			Required: []string{"from", "to", "reason"}, Reasons: slices.Concat(stateReasons, words(pipeline.Healths()[1:])),
+		},
+		EventRelayDown: {Required: []string{"server", "reason"}, Optional: []string{"error"}, Reasons: relay.Reasons()},
+		EventRelayUp:   {Required: []string{"server"}},
+		EventPath:      {Required: ofSession("from", "to")},
+		EventUndelivered: {
+			Required: ofSession("reason"), Reasons: undeliveredReasons,
+		},
+		EventControl: {
+			Required: []string{"display", "reason"}, Optional: []string{"session", "from", "to"}, Reasons: controlReasons,
+		},
+		EventInputRefused: {Required: ofSession("reason"), Reasons: channelRefusals},
+		EventPacketSize:   {Required: ofSession("to")},
+		EventDefault:      {Required: []string{"display"}, Optional: []string{"from", "to"}},
+	}
+}
