@@ -75,7 +75,7 @@ func TestMetricsOfClosedSetsAreThereFromTheStart(t *testing.T) {
 	for name, want := range map[string]int{
 		"wavry_host_sessions": 3, "wavry_host_sessions_ended_total": len(EndReasons()),
 		"wavry_host_frames_total": 3, "wavry_host_frames_dropped_total": 10,
-		"wavry_host_quality_state_seconds_total": len(adapt.States()), "wavry_host_events_total": len(EventKinds()),
+		"wavry_host_quality_state_seconds_total": 1 + 2*len(freezeCauses), "wavry_host_events_total": len(EventKinds()),
 		"wavry_host_handshakes_total": len(handshakeResults),
 	} {
 		if series[name] != want {

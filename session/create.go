@@ -41,6 +41,7 @@ type opener struct {
 
 // Create admits a viewer and answers its offer. The answer has all candidates of this host.
 func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
+	o.begun = time.Now()
 	a, err := m.opener.create(ctx, o)
 	if err != nil {
 		m.refusals.tell(err, o.Display)
@@ -140,7 +141,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.guard = p.met.guard(v.log, v.crashed)
 	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)
 	v.life = newLife(*p.conf.get(), v.created)
-	v.sample.at = v.created
+	v.sample.at, v.setup.begun = v.created, o.begun
 	ceiling := asked.MaxBitrate(codec)
 	f, err := p.acquire(ctx, d, codec, min(p.conf.get().start(), unlimitedIfZero(ceiling)))
 	if err != nil {
@@ -198,6 +199,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		return nil, "", errors.Join(err, v.peer.Close())
 	}
 	v.checkRelays()
+	v.setup.answered = time.Now()
 	return v, sdp, nil
 }
 

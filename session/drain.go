@@ -132,9 +132,16 @@ func (h *HostState) endDrain() bool {
 
 // tend does what the drain requires by now, and updates the state. The caller holds mu.
 func (h *HostState) tend(now time.Time) {
+	left, deadline := 0, 0.0
 	if h.drain != nil {
 		h.drain.step(now, h)
+		left = h.owner.present()
+		if !h.drain.deadline.IsZero() {
+			deadline = float64(h.drain.deadline.Unix())
+		}
 	}
+	h.met.drainLeft.Set(float64(left))
+	h.met.drainDeadline.Set(deadline)
 	h.update(now)
 }
 

@@ -88,9 +88,13 @@ func (m *Manager) shutdown() error {
 func (m *Metrics) survey(list []*session, took time.Duration) {
 	var target, achieved, leastTarget, leastAchieved int
 	quality := make(map[adapt.State]int)
+	oldest := time.Time{}
 	n := 0
 	for _, h := range list {
 		t, l := h.adaptation.target(), h.load()
+		if oldest.IsZero() || h.created.Before(oldest) {
+			oldest = h.created
+		}
 		if l.state != stateConnected {
 			continue
 		}
@@ -106,14 +110,19 @@ func (m *Metrics) survey(list []*session, took time.Duration) {
 			leastAchieved = l.sent
 		}
 		quality[t.Quality]++
+		m.qualitySeconds.WithLabelValues(t.Quality.String(), qualityCause(t, h.sub.feed().frozen())).Add(took.Seconds())
 		n++
 	}
+	age := 0.0
+	if !oldest.IsZero() {
+		age = time.Since(oldest).Seconds()
+	}
+	m.oldest.Set(age)
 	m.targetRate.WithLabelValues(rateSum).Set(float64(target) / 8)
 	m.targetRate.WithLabelValues(rateMin).Set(float64(leastTarget) / 8)
 	m.achievedRate.WithLabelValues(rateSum).Set(float64(achieved) / 8)
 	m.achievedRate.WithLabelValues(rateMin).Set(float64(leastAchieved) / 8)
 	for _, s := range adapt.States() {
 		m.quality.WithLabelValues(s.String()).Set(float64(quality[s]))
-		m.qualitySeconds.WithLabelValues(s.String()).Add(took.Seconds() * float64(quality[s]))
 	}
 }

@@ -46,7 +46,15 @@ type Metrics struct {
 	reservationsEnded *prometheus.CounterVec
 	hostState         *prometheus.GaugeVec
 	packets           prometheus.Counter
-	bytes             prometheus.Counter
+	bytes             *prometheus.CounterVec
+	firstFrame        *prometheus.HistogramVec
+	setupStages       *prometheus.HistogramVec
+	freezes           *prometheus.CounterVec
+	freezeSeconds     *prometheus.CounterVec
+	refusals          *prometheus.CounterVec
+	oldest            prometheus.Gauge
+	drainLeft         prometheus.Gauge
+	drainDeadline     prometheus.Gauge
 	retransmissions   prometheus.Counter
 	refusedRepeats    *prometheus.CounterVec
 	feedbackFaults    *prometheus.CounterVec
@@ -93,6 +101,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(h)
 		return h
 	}
+	histograms := func(name, help string, buckets []float64, label string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: ns, Name: name, Help: help, Buckets: buckets,
+		}, []string{label})
+		reg.MustRegister(h)
+		return h
+	}
 	m := &Metrics{
 		pipeline: pipeline.NewMetrics(reg),
 		sessions: gauges("sessions", "Sessions by state.", "state"),
@@ -129,7 +144,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		transitions: counters("quality_transitions_total", "Changes of the quality state.", "from", "to", "reason"),
 		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
 		qualitySeconds: counters("quality_state_seconds_total",
-			"Time that connected sessions spent in each quality state.", "state"),
+			"Time that connected sessions spent in each quality state, by cause.", "state", "cause"),
 		hostState: gauges("host_state", "1 for the current state of the host, 0 for the others.", "state"),
 		shed: counters("load_shedding_steps_total", "Load shedding: times that the sessions of a "+
 			"display were lowered or raised again, by the new level.", "to"),
@@ -138,8 +153,26 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		encodingMoves: counters("session_encoding_changes_total",
 			"Moves of a session to another encoding: a faster or slower one, or one of another display.", "direction"),
 		packets: counter("packets_sent_total", "Sent RTP packets, including retransmissions and padding."),
-		bytes: counter("sent_bytes_total", "Bytes of sent RTP packets, including retransmissions and "+
-			"padding."),
+		bytes: counters("sent_bytes_total", "Bytes of sent RTP packets, including retransmissions and "+
+			"padding, by path.", "path"),
+		firstFrame: histograms("first_frame_seconds",
+			"Time from the offer until the pacer had the first picture, and until the viewer reported its arrival.",
+			[]float64{.1, .25, .5, .75, 1.25, 1.5, 2.5, 5.5, 10.5}, "to"),
+		setupStages: histograms("setup_stage_seconds",
+			"Time of each stage from the offer to the first picture that arrived: answer of the offer, path by ICE, "+
+				"DTLS, first encode, and its arrival.",
+			[]float64{.01, .05, .1, .25, .5, 1.5, 2.5, 5.5}, "stage"),
+		freezes: counters("freezes_total",
+			"Times that a viewer's picture stood although another was due, by cause. Still screens do not count.",
+			"cause"),
+		freezeSeconds: counters("freeze_seconds_total",
+			"Time for which viewers' pictures stood although another was due, counted while it lasts, by cause.", "cause"),
+		refusals: counters("refusals_total",
+			"Sessions and reservations that were refused because something is short, by resource.", "resource"),
+		oldest:    gauge("oldest_session_seconds", "Age of the oldest session; 0 without sessions."),
+		drainLeft: gauge("drain_sessions_left", "Sessions that are left in a drain; 0 without a drain."),
+		drainDeadline: gauge("drain_deadline_timestamp_seconds",
+			"When the drain ends the sessions that are left; 0 without a deadline."),
 		retransmissions: counter("retransmissions_total", "Retransmitted RTP packets."),
 		refusedRepeats: counters("retransmissions_refused_total",
 			"Requests for retransmission that were refused, by reason: the packet was retransmitted less than a round "+
@@ -190,7 +223,10 @@ func (m *Metrics) zero() {
 		{m.handshakes, handshakeResults},
 		{m.iceFailures, peer.Causes()},
 		{m.pathSeconds, peer.Paths()},
-		{m.qualitySeconds, words(adapt.States())},
+		{m.bytes, peer.Paths()},
+		{m.freezes, freezeCauses},
+		{m.freezeSeconds, freezeCauses},
+		{m.refusals, Resources()},
 		{m.mediaCut, peer.CutReasons()},
 		{m.refusedRepeats, words(pacing.Refusals())},
 		{m.feedbackFaults, words(wire.FeedbackFaults())},
@@ -221,6 +257,18 @@ func (m *Metrics) zero() {
 		for _, w := range g.words {
 			g.of.WithLabelValues(w)
 		}
+	}
+	m.qualitySeconds.WithLabelValues(adapt.Good.String(), causeNone)
+	for _, s := range []adapt.State{adapt.Critical, adapt.Stalled} { // the objectives name these
+		for _, c := range freezeCauses {
+			m.qualitySeconds.WithLabelValues(s.String(), c)
+		}
+	}
+	for _, to := range []string{firstSent, firstAcked} {
+		m.firstFrame.WithLabelValues(to)
+	}
+	for _, s := range setupStages {
+		m.setupStages.WithLabelValues(s)
 	}
 	for _, p := range peer.Paths() {
 		for _, over := range peer.Protocols() {

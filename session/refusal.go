@@ -54,12 +54,17 @@ type refusals struct {
 func (r *refusals) tell(err error, display string) {
 	reason := refusedBecause(err)
 	r.met.refused.WithLabelValues(reason).Inc()
+	resource := ""
+	if one, ok := errors.AsType[*RefusalError](err); ok {
+		resource = one.Resource
+		r.met.refusals.WithLabelValues(resource).Inc()
+	}
 	if !r.due(time.Now(), reason) {
 		return
 	}
 	detail := reason
-	if one, ok := errors.AsType[*RefusalError](err); ok {
-		detail = one.Resource
+	if resource != "" {
+		detail = resource
 	}
 	event := r.emit(Event{Kind: EventRefused, Display: r.known(display), Reason: reason, Err: err})
 	r.log.Info("session refused", "event", event, "reason", detail, "err", err)

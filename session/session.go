@@ -129,6 +129,8 @@ type Offer struct {
 	MaxSessions int
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
+
+	begun time.Time // when the Manager got it
 }
 
 // Owner returns whom the session belongs to.

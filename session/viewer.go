@@ -181,6 +181,7 @@ func (v *viewer) run(ctx context.Context) {
 			}
 		}
 		v.sub.giveUp(time.Now())
+		v.thaw(time.Now())
 		v.measure(time.Now())
 	}
 }
@@ -200,6 +201,7 @@ func (v *viewer) listen() {
 // receive handles feedback of the viewer.
 func (v *viewer) receive(report wire.Report) {
 	lost := v.adaptation.receive(report)
+	v.arrivedFirst(time.Now(), report.Feedback)
 	if report.Smaller {
 		v.resized(v.sender.PacketSize())
 	}
@@ -258,11 +260,15 @@ func (v *viewer) demand() pipeline.Demand {
 	if t.Width > 0 {
 		d.Scale = min(1, float64(t.Width)/float64(v.baseW))
 	}
-	q := v.sender.Queue()
-	room := pacing.Room(q.Packets, q.Bytes, int(v.backlog.Load()), t.PacingRate, t.FPS)
-	d.Ready = !t.Skip && room
+	d.Ready = v.roomFor(t)
 	v.limits.bound(&d)
 	return d
+}
+
+// roomFor reports whether the pacer has room for a picture and the controller does not skip one.
+func (v *viewer) roomFor(t adapt.Targets) bool {
+	q := v.sender.Queue()
+	return !t.Skip && pacing.Room(q.Packets, q.Bytes, int(v.backlog.Load()), t.PacingRate, t.FPS)
 }
 
 // send hands a picture to the pacer.
@@ -288,6 +294,7 @@ func (v *viewer) send(au encode.AccessUnit, p pipeline.Picture) error {
 	})
 	v.mu.Lock()
 	v.frames++
+	v.handedOver(time.Now(), w.Packets)
 	if au.Key {
 		v.keys++
 	}

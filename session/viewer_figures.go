@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"time"
 
 	"wavryhost/adapt/pacing"
@@ -16,6 +17,8 @@ type figures struct {
 
 	mu          lockorder.Mutex[viewerLock] // guards the rest
 	life        life
+	setup       setup
+	freeze      freeze
 	connected   time.Time
 	route       peer.Route
 	announced   peer.Route // in the last event
@@ -77,7 +80,8 @@ func (v *viewer) flush(now time.Time, took time.Duration) {
 		v.fps = float64(v.frames-before.frames) / took.Seconds()
 	}
 	v.met.packets.Add(float64(stats.Packets - before.stats.Packets))
-	v.met.bytes.Add(float64(bytes))
+	path := cmp.Or(v.route.Path, v.announced.Path, peer.PathDirect)
+	v.met.bytes.WithLabelValues(path).Add(float64(bytes))
 	v.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
 	v.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
 	for range stats.Superseded - before.stats.Superseded {
@@ -159,8 +163,8 @@ func (v *viewer) close(now time.Time) (since time.Time) {
 	if connected {
 		v.usage.add(rest, v.snapshot())
 	}
-	v.setRoute(peer.Route{})
 	v.flush(now, 0)
+	v.setRoute(peer.Route{})
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.over = true // an encode loop may still be about to emit one

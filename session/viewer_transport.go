@@ -14,8 +14,11 @@ func (v *viewer) watch(now time.Time) {
 	from, since := v.life.state, v.life.since
 	d := v.life.step(now, f)
 	to := v.life.state
+	if v.life.reached && v.setup.reached.IsZero() {
+		v.setup.reached = now
+	}
 	if d.changed && to == stateConnected && v.connected.IsZero() {
-		v.connected = now
+		v.connected, v.setup.connected = now, now
 	}
 	v.mu.Unlock()
 

@@ -17,6 +17,7 @@ import (
 	"wavryhost/session/api"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // shownValues is the most values of a label that the document lists; other labels are described by their help alone.
@@ -44,10 +45,8 @@ var descForm = regexp.MustCompile(
 	`^Desc\{fqName: "([^"]+)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`, //nolint:lll // a raw string
 )
 
-// metricsOfTheCode returns our metrics, by name.
-func metricsOfTheCode(t *testing.T) []described {
-	t.Helper()
-	c := &catcher{Registry: prometheus.NewRegistry()}
+// registerAll registers the metrics of all parts.
+func registerAll(c *catcher) {
 	session.NewMetrics(c)
 	api.NewMetrics(c)
 	newGatewayCounters(c)
@@ -57,6 +56,13 @@ func metricsOfTheCode(t *testing.T) []described {
 	newReloader(nil, nil, nil, nil, c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))
+}
+
+// metricsOfTheCode returns our metrics, by name.
+func metricsOfTheCode(t *testing.T) []described {
+	t.Helper()
+	c := &catcher{Registry: prometheus.NewRegistry()}
+	registerAll(c)
 	values := make(map[string]map[string][]string)
 	families, err := c.Gather()
 	if err != nil {
@@ -134,6 +140,40 @@ func metricTable(list []described) string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.name, d.kind, strings.Join(labels, "; "), cell(d.help))
 	}
 	return b.String()
+}
+
+// idleSeries is the budget of series of a host without sessions, without the buckets of histograms. More series cost
+// memory and time on every Prometheus server that scrapes the hosts: docs/operate/monitoring.md states the number.
+const idleSeries = 400
+
+func TestIdleHostHasFewSeries(t *testing.T) {
+	c := &catcher{Registry: prometheus.NewRegistry()}
+	registerAll(c)
+	n := 0
+	for _, from := range []prometheus.Gatherer{c, newRegistry()} {
+		families, err := from.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			each := 1
+			switch {
+			case !strings.HasPrefix(f.GetName(), "wavry_host_"):
+				each = 0 // of the Go client library
+			case f.GetType() == dto.MetricType_HISTOGRAM:
+				each = 2 // the sum and the count
+			}
+			n += each * len(f.GetMetric())
+		}
+	}
+	text, err := os.ReadFile("../../docs/operate/monitoring.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n > idleSeries || !strings.Contains(string(text), fmt.Sprintf("at most %d series", idleSeries)) {
+		t.Errorf("an idle host has %d series; the budget is %d, which docs/operate/monitoring.md states", n, idleSeries)
+	}
+	t.Logf("%d series", n)
 }
 
 // docs/operate/metrics.md lists the metrics that the code registers, and no label names a session.

@@ -152,6 +152,20 @@ var hostAlerts = []Alert{
 		Summary: "Connected sessions on {{ $labels.instance }} show nothing.",
 	},
 	{
+		Name: "WavryHostFeedbackFaults",
+		Expr: "sum by (instance, " + by + ") (increase(wavry_host_feedback_faults_total[30m])) >= 300\n" +
+			"and sum by (instance, " + by + ") (increase(wavry_host_feedback_faults_total[30m])) > " +
+			"sum by (instance, " + by + ") (increase(wavry_host_packets_sent_total[30m])) / 100",
+		Severity: NoUsers, Runbook: "quality",
+		Summary: "Feedback of viewers of {{ $labels.instance }} is lost or cannot be read: rates adapt late.",
+	},
+	{
+		Name: "WavryHostDrainOverdue",
+		Expr: "wavry_host_drain_sessions_left > 0 and 0 < wavry_host_drain_deadline_timestamp_seconds < time() - 120",
+		For:  "1m", Severity: NoUsers, Runbook: "full",
+		Summary: "The drain of {{ $labels.instance }} is past its deadline, and sessions are left.",
+	},
+	{
 		Name: "WavryHostPanics", Expr: "sum by (instance, " + by + ") (increase(wavry_host_panics_total[1h])) > 0",
 		Severity: SomeUsers, Runbook: "panic",
 		Summary: "A part of the daemon on {{ $labels.instance }} panicked. The log has the stack.",

@@ -62,8 +62,30 @@ func Objectives() []Objective {
 			Name: "quality", Title: "Time in good quality", Target: .99, Unit: "seconds",
 			Bad:   rate(`wavry_host_quality_state_seconds_total{state=~"critical|stalled"}`),
 			All:   rate(`wavry_host_quality_state_seconds_total`),
-			Least: 600, Page: true, Severity: ManyUsers, Runbook: "quality",
-			Summary: "Sessions are critical or stalled",
+			Least: 600, Severity: SomeUsers, Runbook: "quality",
+			Summary: "Sessions are critical or stalled; most such time is due to the path",
+		},
+		{
+			Name: "quality_host", Title: "Time without bad quality that hosts cause", Target: .998, Unit: "seconds",
+			Bad:   rate(`wavry_host_quality_state_seconds_total{state=~"critical|stalled",cause="host"}`),
+			All:   rate(`wavry_host_quality_state_seconds_total`),
+			Least: 300, Page: true, Severity: ManyUsers, Runbook: "quality",
+			Summary: "Sessions are critical or stalled because of hosts",
+		},
+		{
+			Name: "first_frame", Title: "First picture within 2.5 s", Target: .99, Unit: "sessions",
+			Bad: rate(`wavry_host_first_frame_seconds_count{to="acked"}`) + " - " +
+				rate(`wavry_host_first_frame_seconds_bucket{to="acked",le="2.5"}`),
+			All:   rate(`wavry_host_first_frame_seconds_count{to="acked"}`),
+			Least: 5, Page: true, Severity: SomeUsers, Runbook: "handshakes",
+			Summary: "Viewers wait long for the first picture",
+		},
+		{
+			Name: "freezes", Title: "Time without a frozen picture", Target: .998, Unit: "seconds",
+			Bad:   rate(`wavry_host_freeze_seconds_total`),
+			All:   rate(`wavry_host_quality_state_seconds_total`),
+			Least: 120, Severity: SomeUsers, Runbook: "black-picture",
+			Summary: "Pictures freeze",
 		},
 		{
 			Name: "late_frames", Title: "Frames within 33 ms inside the host", Target: .99, Unit: "frames",

@@ -51,7 +51,61 @@ func quality(good, bad, minutes int) []string {
 	}
 }
 
+// caused is quality, with the cause of the bad time.
+func caused(good, bad int, cause string, minutes int) []string {
+	return []string{
+		fmt.Sprintf(`wavry_host_quality_state_seconds_total{state="good",cause="none",…} 0+%dx%d`, good, minutes),
+		fmt.Sprintf(`wavry_host_quality_state_seconds_total{state="stalled",cause=%q,…} 0+%dx%d`, cause, bad, minutes),
+	}
+}
+
+// shown are sessions a minute whose first picture arrived, and how many of them in time.
+func shown(all, inTime, minutes int) []string {
+	return []string{
+		fmt.Sprintf(`wavry_host_first_frame_seconds_count{to="acked",…} 0+%dx%d`, all, minutes),
+		fmt.Sprintf(`wavry_host_first_frame_seconds_bucket{to="acked",le="2.5",…} 0+%dx%d`, inTime, minutes),
+	}
+}
+
+// frozen are ten connected minutes a minute, with frozen seconds in tenths.
+func frozen(tenths, minutes int) []string {
+	return []string{
+		fmt.Sprintf(`wavry_host_quality_state_seconds_total{state="good",cause="none",…} 0+600x%d`, minutes),
+		fmt.Sprintf(`wavry_host_freeze_seconds_total{cause="path",…} 0+%d.%dx%d`, tenths/10, tenths%10, minutes),
+	}
+}
+
 var ruleCases = []ruleCase{
+	{alert: "WavryPoolQualityHostBurnsFast", fire: caused(480, 120, "host", 200), quiet: caused(480, 120, "path", 200)},
+	{
+		alert: "WavryPoolQualityHostBurns", after: "26h", every: "5m", fire: caused(590, 10, "host", 1600),
+		quiet: caused(590, 10, "viewer", 1600),
+	},
+	{alert: "WavryPoolFirstFrameBurnsFast", fire: shown(10, 8, 200), quiet: shown(100, 99, 200)},
+	{
+		alert: "WavryPoolFirstFrameBurns", after: "26h", every: "5m", fire: shown(100, 95, 1600),
+		quiet: shown(1000, 995, 1600),
+	},
+	{alert: "WavryPoolFreezesBurnsFast", fire: frozen(300, 200), quiet: frozen(5, 200)},
+	{alert: "WavryPoolFreezesBurns", after: "26h", every: "5m", fire: frozen(50, 1600), quiet: frozen(5, 1600)},
+	{
+		alert: "WavryHostFeedbackFaults",
+		fire: []string{
+			`wavry_host_feedback_faults_total{kind="lost",…} 0+50x200`, `wavry_host_packets_sent_total{…} 0+1000x200`,
+		},
+		quiet: []string{
+			`wavry_host_feedback_faults_total{kind="lost",…} 0+50x200`, `wavry_host_packets_sent_total{…} 0+100000x200`,
+		},
+	},
+	{
+		alert: "WavryHostDrainOverdue",
+		fire: []string{
+			`wavry_host_drain_sessions_left{…} 2x200`, `wavry_host_drain_deadline_timestamp_seconds{…} 60x200`,
+		},
+		quiet: []string{
+			`wavry_host_drain_sessions_left{…} 2x200`, `wavry_host_drain_deadline_timestamp_seconds{…} 90000x200`,
+		},
+	},
 	{alert: "WavryPoolSetupHostBurnsFast", fire: handshakes("a", 10, 1, 0), quiet: handshakes("a", 1000, 1, 500)},
 	{
 		alert: "WavryPoolSetupHostBurnsFast", // too few events to judge
