@@ -13,20 +13,20 @@ import (
 // plainWords are the words of the vocabulary that need no entry in the glossary: plain English, and abbreviations of
 // the field.
 const plainWords = `
-aborted acceptable achieved active address addresses after agent algorithm alive allowed anonymous answer
+aborted acceptable achieved acked active address addresses after agent algorithm alive allowed anonymous answer
 answered api applied arrived asked at attempts audience audit authentications awaiting back bad begun binary
 bind binding bitrate blocked boot bound build busy button by bytes callers capture captured captures cause
 certificate certificates change changed changes channel channels checked class client closed code codec
 competing complete config configuration confirm confirmed congested connect connected connecting connections
 constrained controlled controller convert cores cpu created critical cut data deadline default degraded delay
 deleted detail direct direction disabled disconnected dns done down drained draining dropped dtls duration dwell
-encode encoded end ended error errors etag events exceeding expired expires expiry failed failures fallback
-fallbacks faster faults features field fir fit forbidden found fps free from frozen full given gone good
-goversion gpu gpus h half hang hardware header height hold http hung ice id idle in info input internal io
+encode encoded end ended error errors etag events exceeding exit expired expires expiry failed failures fallback
+fallbacks faster faults features field fir first fit forbidden found fps free from frozen full given gone good
+goversion gpu gpus h half hang hardware hash header height hold http hung ice id idle in info input internal io
 janitor jitter join json keep key kind label labels large last late learnt least left limit limited lines link
 live load log logging long loss lost malformed many max may mdns media megapixel memory messages method min
 misbehaved missing more move moved name needs network new next no none not note nothing now of off offer offers
-often ok old only open operator origin other out outbox overload overshoot oversize own packet packetized
+often ok old oldest only open operator origin other out outbox overload overshoot oversize own packet packetized
 packets panic panics part peer per platform pli pointer policy precondition pressure price priority protocol
 proved proven queue range rate ratio ready reason reasons received recovered recovery reductions refine refused
 release released reload reloads remote reopen repeated replaced replayed request requested requests required

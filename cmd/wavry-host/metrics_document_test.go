@@ -54,6 +54,8 @@ func registerAll(c *catcher) {
 	lines.Close(patience)
 	c.MustRegister(lines.lost)
 	newReloader(nil, nil, nil, nil, c, nil)
+	newConfigInfo(c)
+	newExitInfo(c)
 	pressure.New(c, slog.New(slog.DiscardHandler))
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))
 }

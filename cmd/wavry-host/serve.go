@@ -76,6 +76,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	err = errors.Join(h.run(ctx), h.displays.Close())
+	h.exit.end(err)
 	if err == nil {
 		log.Info("stopped")
 	}
@@ -95,6 +96,7 @@ type host struct {
 	prober   *prober
 	grants   *grant.Verifier // nil without grants
 	trail    *trail
+	exit     *lastExit
 	pressure *pressure.Sampler
 	gpus     *pressure.GPUs
 	// limit bounds the end of all parts.
@@ -126,6 +128,14 @@ func newHost(
 	}
 	registry := newRegistry()
 	registry.MustRegister(lines.lost)
+	var before string
+	h.exit, before = newLastExit(a.env, log)
+	newExitInfo(registry).WithLabelValues(before).Set(1)
+	if before == exitKilled {
+		log.Warn("previous daemon recorded no end: it crashed, was killed, or the machine ended")
+	}
+	configInfo := newConfigInfo(registry)
+	showConfig(configInfo, &l.Config)
 	// Both take a while, and are independent.
 	var (
 		group      errgroup.Group
@@ -195,7 +205,9 @@ func newHost(
 	}
 	h.reloads.terminal = isTerminal(a.stderr)
 	h.prober.manager = h.manager
-	h.reloads.trail, h.reloads.others = h.trail, []func(*config.Config){h.prober.reconfigure, h.displays.reconfigure}
+	h.reloads.trail, h.reloads.others = h.trail, []func(*config.Config){
+		h.prober.reconfigure, h.displays.reconfigure, func(c *config.Config) { showConfig(configInfo, c) },
+	}
 	h.reloads.look = h.gpus.Look
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, api.PartsOf(h.manager), registry, api.NewMetrics(registry), log)

@@ -195,8 +195,20 @@ func host() Dashboard {
 					Title: "Time to connect", Unit: "s",
 					Queries: quantiles("wavry_host_handshake_seconds", .5, .95, .99),
 				},
+				{
+					Title: "Time to the first picture", Unit: "s",
+					Description: "From the offer to the report of its arrival.",
+					Queries:     quantiles("wavry_host_first_frame_seconds", .5, .95, .99),
+				},
+				{
+					Title: "Mean time of set-up stages", Unit: "s",
+					Queries: one("sum by (stage) (rate(wavry_host_setup_stage_seconds_sum{"+onHost+"}[$__rate_interval])) / "+
+						"sum by (stage) (rate(wavry_host_setup_stage_seconds_count{"+onHost+"}[$__rate_interval]))", "{{stage}}"),
+				},
 				{Title: "Refused offers", Unit: "ops", Queries: rates("wavry_host_sessions_refused_total",
 					onHost, "reason")},
+				{Title: "Short resources", Unit: "ops", Queries: rates("wavry_host_refusals_total", onHost, "resource")},
+				{Title: "Frozen time", Unit: "percentunit", Queries: rates("wavry_host_freeze_seconds_total", onHost, "cause")},
 				{Title: "ICE failures", Unit: "ops", Queries: rates("wavry_host_ice_failures_total", onHost, "cause")},
 			}},
 			{Title: "Pictures", Panels: []Panel{

@@ -70,7 +70,7 @@ func (l *encodeLoop) encodeNext(
 // encoded notes that the encoder made a picture. An encoder that was only opened may fail like the previous one.
 func (l *encodeLoop) encoded(now time.Time, au encode.AccessUnit, key keyReason, again repetition) {
 	l.setStatus(func(s *EncodingStatus) { s.Stuck = false })
-	l.met.encoded(au, again)
+	l.met.encoded(l.encoder.profile, au, again)
 	if au.Complaint != "" && now.Sub(l.complainedAt) >= complainEvery {
 		l.complainedAt = now
 		l.log.Warn("encoder reported an error but made a picture", "encoder", l.encoder.profile.Name,

@@ -16,7 +16,7 @@ type Metrics struct {
 	pictures      *prometheus.CounterVec
 	capture       prometheus.Histogram
 	convert       prometheus.Histogram
-	encode        prometheus.Histogram
+	encode        *prometheus.HistogramVec
 	captureToSend prometheus.Histogram
 	rateRatio     prometheus.Histogram
 	fallbacks     *prometheus.CounterVec
@@ -57,7 +57,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Unchanged pictures that were encoded again, by purpose: refinement, or keeping the path alive.", "kind"),
 		capture: histogram("capture_seconds", "Time to capture a frame, without the wait for a change.", steps...),
 		convert: histogram("convert_seconds", "Time to convert and scale a frame.", steps...),
-		encode:  histogram("encode_seconds", "Time to encode a picture.", steps...),
+		encode: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: ns, Name: "encode_seconds", Help: "Time to encode a picture, by encoder and codec.", Buckets: steps,
+		}, []string{"encoder", "codec"}),
 		captureToSend: histogram("capture_to_send_seconds",
 			"Time from the capture of a frame until the pacer has it.", steps...),
 		rateRatio: histogram("encoder_rate_ratio",
@@ -76,7 +78,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Namespace: ns, Name: "displays", Help: "Open displays, by state.",
 		}, []string{"state"}),
 	}
-	reg.MustRegister(m.displays)
+	reg.MustRegister(m.displays, m.encode)
 	for _, s := range frameStages {
 		m.frames.WithLabelValues(s)
 	}
@@ -105,14 +107,14 @@ func (m *Metrics) Drop(d Drop) { m.dropped.WithLabelValues(drops[d].stage, drops
 func (m *Metrics) count(s frameStage) { m.frames.WithLabelValues(s.String()).Inc() }
 
 // encoded counts a picture, and why it was encoded again.
-func (m *Metrics) encoded(au encode.AccessUnit, again repetition) {
+func (m *Metrics) encoded(by encode.Profile, au encode.AccessUnit, again repetition) {
 	m.count(frameEncoded)
 	if again != repeatNone {
 		m.pictures.WithLabelValues(again.String()).Inc()
 	} else {
 		m.convert.Observe(au.Convert.Seconds())
 	}
-	m.encode.Observe(au.Encode.Seconds())
+	m.encode.WithLabelValues(by.Name, by.Codec).Observe(au.Encode.Seconds())
 }
 
 // sent counts a picture that one subscriber got.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"wavryhost/cmd/wavry-host/config"
+)
+
+func TestHashOfTheConfiguration(t *testing.T) {
+	load := func(env ...string) string {
+		t.Helper()
+		l, err := config.Load(config.Sources{Env: env})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return configHash(&l.Config)
+	}
+	same := load()
+	if again := load(); again != same || len(same) != hashLength {
+		t.Errorf("hashes %s and %s of the same settings", same, again)
+	}
+	if other := load("WAVRY_HOST_DISPLAYS__FPS=30"); other == same {
+		t.Error("another frame rate has the same hash")
+	}
+	one := load("WAVRY_HOST_AUTH__TOKEN=0123456789abcdef0123", `WAVRY_HOST_ICE__SERVERS=[{urls: ["turn:t"], username: a, credential: b}]`)
+	two := load("WAVRY_HOST_AUTH__TOKEN=fedcba9876543210fedc", `WAVRY_HOST_ICE__SERVERS=[{urls: ["turn:t"], username: a, credential: c}]`)
+	if one != two {
+		t.Error("the hash depends on a secret")
+	}
+}
+
+func TestHowTheDaemonEndedBefore(t *testing.T) {
+	dir := t.TempDir()
+	env := []string{"STATE_DIRECTORY=" + dir}
+	start := func(want string) *lastExit {
+		t.Helper()
+		l, before := newLastExit(env, slog.New(slog.DiscardHandler))
+		if before != want {
+			t.Errorf("the previous end was %s; want %s", before, want)
+		}
+		return l
+	}
+	start(exitUnknown).end(nil)
+	start(exitClean).end(errors.New("no display"))
+	start(exitFailed) // and nothing recorded
+	start(exitKilled)
+	if err := os.WriteFile(filepath.Join(dir, "last_exit"), []byte("\x00garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(exitUnknown).end(nil)
+	start(exitClean)
+	if l, before := newLastExit(nil, slog.New(slog.DiscardHandler)); before != exitUnknown || l.path != "" {
+		t.Errorf("without a state folder: %s, %q", before, l.path)
+	}
+}
