@@ -81,6 +81,12 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if hasReservation && o.Region == "" {
 		o.Region = reserved.Region
 	}
+	if hasReservation && o.ExternalID == "" {
+		o.ExternalID = reserved.ExternalID
+	}
+	if hasReservation && o.Labels == (admission.Labels{}) {
+		o.Labels, _ = admission.ParseLabels(reserved.Labels) // they were valid then
+	}
 	v, sdp, err := p.connect(ctx, display, o, asked, codec)
 	if err != nil {
 		p.registry.cancel(t)

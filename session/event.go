@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"wavryhost/session/admission"
 	"wavryhost/session/enum"
 )
 
@@ -135,6 +136,9 @@ type Event struct {
 	Err error
 	// Transition is set with EventQuality.
 	Transition *TransitionRecord
+	// ExternalID and Labels are the client's own names for the session or reservation.
+	ExternalID string
+	Labels     admission.Labels
 	// Totals is set with EventEnded.
 	Totals *Totals
 }

@@ -20,12 +20,14 @@ type EventShape struct {
 // EventShapes returns the shape of each kind of event.
 func EventShapes() map[EventKind]EventShape {
 	ofSession := func(more ...string) []string { return append([]string{"session", "display"}, more...) }
+	named := []string{"external_id", "labels"}
 	return map[EventKind]EventShape{
-		EventCreated:      {Required: ofSession()},
+		EventCreated:      {Required: ofSession(), Optional: named},
 		EventConnected:    {Required: ofSession()},
 		EventDisconnected: {Required: ofSession()},
 		EventEnded: {
-			Required: ofSession("reason"), Optional: []string{"note", "error", "totals"}, Reasons: words(EndReasons()),
+			Required: ofSession("reason"), Reasons: words(EndReasons()),
+			Optional: append([]string{"note", "error", "totals"}, named...),
 		},
 		EventQuality: {Required: ofSession("reason", "transition"), Reasons: words(adapt.Reasons())},
 		EventDisplayLost: {
@@ -40,7 +42,7 @@ func EventShapes() map[EventKind]EventShape {
 		EventChanged:         {Required: ofSession()},
 		EventMove:            {Required: ofSession()},
 		EventHandshakeFailed: {Required: ofSession("reason"), Optional: []string{"error"}, Reasons: handshakeResults},
-		EventReserved:        {Required: []string{"display", "reservation"}},
+		EventReserved:        {Required: []string{"display", "reservation"}, Optional: named},
 		EventReservationEnded: {
 			Required: []string{"display", "reservation", "reason"}, Optional: []string{"session"}, Reasons: admission.Ends(),
 		},

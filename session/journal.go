@@ -19,6 +19,8 @@ type EventRecord struct {
 	Display string    `json:"display,omitempty" doc:"ID of the display."`
 	// Reservation is not in the log, since its ID is a credential for its place.
 	Reservation string            `json:"reservation,omitempty" doc:"ID of the reservation."`
+	ExternalID  string            `json:"external_id,omitempty" doc:"The client's own ID of the session or reservation."`
+	Labels      map[string]string `json:"labels,omitempty" doc:"The client's labels of the session or reservation."`
 	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server."`
 	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Reason of an end, of a change of quality, or of an encoder's replacement."`
 	Note        string            `json:"note,omitempty" doc:"Text of the operator who ended the session."`
@@ -35,7 +37,7 @@ func (e Event) Record() EventRecord {
 		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason,
 		Note: e.Note,
 		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server, Reservation: e.Reservation,
-		Totals: e.Totals,
+		Totals: e.Totals, ExternalID: e.ExternalID, Labels: e.Labels.Map(),
 	}
 	if e.Err != nil {
 		r.Error = e.Err.Error()

@@ -128,7 +128,7 @@ func TestWhatTheOperatorSaysIsInTheEvent(t *testing.T) {
 	r.watch(h)
 	eventually(t, "a frame is sent", func() bool {
 		one, err := h.Session(r.id)
-		return err == nil && one.State == stateConnected && one.FramesSent > 0 && one.Path != ""
+		return err == nil && one.State == stateConnected && one.BytesSent > 0 && one.Path != ""
 	})
 	if err := h.End(t.Context(), r.id, EndOperator, "the desk is needed"); err != nil {
 		t.Fatal(err)

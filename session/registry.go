@@ -198,7 +198,9 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 	r.met.created.Inc()
 	r.met.sessions.WithLabelValues(stateConnecting).Inc()
 	display := v.sub.display()
-	event := r.emit(Event{Kind: EventCreated, Session: v.id, Display: display})
+	event := r.emit(Event{
+		Kind: EventCreated, Session: v.id, Display: display, ExternalID: v.offer.ExternalID, Labels: v.offer.Labels,
+	})
 	v.log.Info("session created", "event", event, "display", display, "codec", v.codec, "format", v.peer.Fmtp(),
 		"ceiling", v.limits.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
 	v.start()
@@ -333,7 +335,7 @@ func (r *registry) dissolve(s *session, why EndReason) {
 	one := s.snapshot()
 	event := r.emit(Event{
 		Kind: EventEnded, Session: s.id, Display: one.Display, Reason: why.String(), Note: note, Err: err,
-		Totals: s.usage.totals(now, one),
+		Totals: s.usage.totals(now, one), ExternalID: s.offer.ExternalID, Labels: s.offer.Labels,
 	})
 	attrs := []any{
 		"event", event, "reason", why.String(), "duration", now.Sub(s.created), "frames", one.FramesSent,

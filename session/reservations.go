@@ -54,7 +54,9 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 		return l, err
 	}
 	g.met.reservations.Set(float64(g.admission.Reserved()))
-	event := g.emit(Event{Kind: EventReserved, Display: l.Display, Reservation: l.ID})
+	event := g.emit(Event{
+		Kind: EventReserved, Display: l.Display, Reservation: l.ID, ExternalID: q.ExternalID, Labels: q.Labels,
+	})
 	g.log.Info("place "+
 		"reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
 	return l, nil

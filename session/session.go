@@ -127,6 +127,9 @@ type Offer struct {
 	// 0 for Config.MaxPerOwner.
 	Guest       bool
 	MaxSessions int
+	// ExternalID and Labels are the client's own names for the session.
+	ExternalID string
+	Labels     admission.Labels
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
 
@@ -182,8 +185,12 @@ type Patched struct {
 // Snapshot is what the control API shows of one session. Here and in the types below `doc` describes a field in the
 // API's document, and `set` names the closed set (see Sets) that its words are of.
 type Snapshot struct {
-	ID          string    `json:"id" doc:"ID of the session; it cannot be guessed."`
-	Display     string    `json:"display" doc:"ID of the display that is shown."`
+	ID      string `json:"id" doc:"ID of the session; it cannot be guessed."`
+	Display string `json:"display" doc:"ID of the display that is shown."`
+	// ExternalID and Labels are of the client that opened the session, or of its reservation.
+	ExternalID string            `json:"external_id,omitempty" doc:"The client's own ID of the session."`
+	Labels     map[string]string `json:"labels,omitempty" doc:"The client's labels of the session."`
+
 	State       string    `json:"state" set:"SessionState" doc:"State of the connection."`
 	Created     time.Time `json:"created" doc:"When the session was created."`
 	Connected   time.Time `json:"connected,omitzero" doc:"When the session connected for the first time."`

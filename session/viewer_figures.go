@@ -123,6 +123,7 @@ func (v *viewer) snapshot() Snapshot {
 		ID: v.id, Display: here.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer,
 		Reservation: v.offer.Reservation, Expires: v.offer.Expires,
+		ExternalID: v.offer.ExternalID, Labels: v.offer.Labels.Map(),
 		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken,
 		InputLost: control.lost,
 		Remote:    v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,

@@ -3,6 +3,7 @@ package admission
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -416,7 +417,7 @@ func TestKeysAreRemembered(t *testing.T) {
 	first, _, err := h.Reserve(ask, r, h.Snapshot)
 	ok(t, err)
 	h.Expire(first.Expires)
-	if again, fresh, err := h.Reserve(ask, r, h.Snapshot); err != nil || fresh || again != first {
+	if again, fresh, err := h.Reserve(ask, r, h.Snapshot); err != nil || fresh || !reflect.DeepEqual(again, first) {
 		t.Errorf("again: %+v, fresh %v, %v; want the first", again, fresh, err)
 	}
 	other := ask

@@ -48,6 +48,9 @@ type ReservationRequest struct {
 	MaxBitrate, Weight int
 	// Region is where the STUN and TURN servers of the session are.
 	Region string
+	// ExternalID and Labels are the client's own names for the reservation and its session.
+	ExternalID string
+	Labels     Labels
 	// Subject is the name of the viewer that the place is for, as its credential has it; empty for any viewer.
 	Subject string
 	// Key makes the same request yield the same reservation again, for 10 minutes; empty for no such thing. Owner owns
@@ -76,7 +79,11 @@ type Reservation struct {
 	Weight     int       `json:"weight" doc:"The session's share of a scarce resource; a number of 1 to 1000."`
 	Region     string    `json:"region,omitempty" doc:"Requested region of the ICE servers."`
 	Subject    string    `json:"subject,omitempty" doc:"Name of the viewer that the reservation is for; absent if any viewer may use it."`
-	Session    string    `json:"session,omitempty" doc:"ID of the session that used the reservation; absent before."`
+
+	ExternalID string            `json:"external_id,omitempty" doc:"The client's own ID of the reservation and its session."`
+	Labels     map[string]string `json:"labels,omitempty" doc:"The client's labels of the reservation and its session."`
+
+	Session string `json:"session,omitempty" doc:"ID of the session that used the reservation; absent before."`
 }
 
 // reservation is a Reservation with the load that is kept for it.
@@ -115,6 +122,7 @@ func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (_ Re
 	l := &reservation{Reservation{
 		ID: a.newID(), Display: r.Display, Created: s.Now, Expires: s.Now.Add(r.Hold),
 		MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, room.Weight), Region: r.Region, Subject: r.Subject,
+		ExternalID: r.ExternalID, Labels: r.Labels.Map(),
 	}, load}
 	a.reservations[l.ID] = l
 	if r.Key != "" {

@@ -379,7 +379,7 @@ func TestBreaksAreFound(t *testing.T) {
 		},
 		{"list's items changed", func(d object) {
 			property(d, "SessionList", "sessions")["items"] = object{"type": "string"}
-		}, []string{"sessions[] (Session): field achieved_bitrate is gone"}},
+		}, []string{"sessions[] (SessionItem): field achieved_bitrate is gone"}},
 		{"word removed", func(d object) {
 			schema(d, "Quality")["enum"] = without(schema(d, "Quality")["enum"], "stalled")
 		}, []string{"the word stalled is gone"}},

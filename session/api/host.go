@@ -133,7 +133,7 @@ func (h host) displays(w http.ResponseWriter, r *http.Request) error {
 		}
 		list = mine
 	}
-	return content.WriteJSON(w, http.StatusOK, displayList{orEmpty(list)})
+	return serveTagged(w, r, displayList{orEmpty(list)})
 }
 
 // profileText is a size and frame rate in the query; see admission.ParseProfile.

@@ -26,13 +26,15 @@ type reservations struct {
 
 // reserving is the body of POST /v1/reservations.
 type reserving struct {
-	Display     string  `json:"display,omitempty" maxLength:"200" doc:"ID of a display. Default: the first display."`
-	HoldSeconds float64 `json:"hold_seconds,omitempty" minimum:"1" maximum:"120" doc:"How long the reservation is held, in seconds. Default: 15."`
-	MaxBitrate  int     `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
-	Weight      int     `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
-	Region      string  `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: the host's choice."`
-	Subject     string  `json:"subject,omitempty" maxLength:"128" pattern:"^[^\\s\\x00-\\x1f\\x7f]*$" doc:"Name of the viewer, for whom alone the reservation then is. The answer has a token for it."`
-	Role        string  `json:"role,omitempty" set:"ViewerRole" doc:"What the subject may do. Default: viewer."`
+	Display     string            `json:"display,omitempty" maxLength:"200" doc:"ID of a display. Default: the first display."`
+	HoldSeconds float64           `json:"hold_seconds,omitempty" minimum:"1" maximum:"120" doc:"How long the reservation is held, in seconds. Default: 15."`
+	MaxBitrate  int               `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
+	Weight      int               `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
+	Region      string            `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: the host's choice."`
+	Subject     string            `json:"subject,omitempty" maxLength:"128" pattern:"^[^\\s\\x00-\\x1f\\x7f]*$" doc:"Name of the viewer, for whom alone the reservation then is. The answer has a token for it."`
+	Role        string            `json:"role,omitempty" set:"ViewerRole" doc:"What the subject may do. Default: viewer."`
+	ExternalID  string            `json:"external_id,omitempty" maxLength:"128" pattern:"^[^\\x00-\\x1f\\x7f]*$" doc:"The client's own ID, shown in lists, events and the audit log."`
+	Labels      map[string]string `json:"labels,omitempty" doc:"The client's labels, up to 16, shown in lists and events."`
 }
 
 // reserved is the answer of POST /v1/reservations.
@@ -72,10 +74,15 @@ func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 	if in.Role != "" && in.Subject == "" {
 		return problem.New(problem.BadReservation, "role is for the viewer that subject names; subject is missing")
 	}
+	labels, err := labelsOf(in.Labels)
+	if err != nil {
+		return err
+	}
 	who := auth.PrincipalOf(r.Context())
 	l, err := s.mgr.Reserve(r.Context(), admission.ReservationRequest{
 		Display: orDefault(in.Display), Hold: time.Duration(in.HoldSeconds * float64(time.Second)),
 		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region, Subject: in.Subject,
+		ExternalID: in.ExternalID, Labels: labels,
 		Key: r.Header.Get("Idempotency-Key"), Owner: fmt.Sprintf("%q %q %q", who.Credential, who.Issuer, who.Name),
 	})
 	if err != nil {
@@ -83,8 +90,8 @@ func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", "reservations/"+l.ID)
 	out := reserved{Reservation: l, Path: "/whep/" + url.PathEscape(l.Display), ICEServers: []iceServer{}}
+	noteObject(w, objectOf(in.Subject, in.ExternalID))
 	if l.Subject != "" {
-		noteObject(w, "subject "+l.Subject)
 		out.ViewerToken = s.access.Invite(r, l, viewerRole(in.Role))
 	}
 	for _, one := range s.mgr.ICEServers(in.Region, who.TURNUser(), who.Expires()) {
@@ -95,11 +102,27 @@ func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 
 // reservationList is the answer of GET /v1/reservations.
 type reservationList struct {
-	Reservations []admission.Reservation `json:"reservations" doc:"The reservations, sorted by expiry."`
+	Reservations []admission.Reservation `json:"reservations" doc:"The reservations, sorted by expiry." partial:"true"`
+	Next         string                  `json:"next_page_token,omitempty" doc:"For the next page, if there is one."`
 }
 
-func (s reservations) list(w http.ResponseWriter, _ *http.Request) error {
-	return content.WriteJSON(w, http.StatusOK, reservationList{orEmpty(s.mgr.List())})
+func (s reservations) list(w http.ResponseWriter, r *http.Request) error {
+	q, err := parseQuery(r, "owner", "display", "external_id")
+	if err != nil {
+		return err
+	}
+	var items []item
+	for _, l := range s.mgr.List() {
+		items = append(items, item{
+			key: fmt.Sprintf("%020d %s", l.Expires.UnixNano(), l.ID), labels: l.Labels, value: l,
+			words: map[string]string{"owner": l.Subject, "display": l.Display, "external_id": l.ExternalID},
+		})
+	}
+	list, next, err := q.page(items)
+	if err != nil {
+		return err
+	}
+	return serveTagged(w, r, pageOf{"reservations": list}.with(next))
 }
 
 func (s reservations) get(w http.ResponseWriter, r *http.Request) error {

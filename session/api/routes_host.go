@@ -25,7 +25,7 @@ func hostRoutes(h host) []route {
 		authed("GET", "/v1/displays", h.displays, openapi.Operation{
 			ID: "listDisplays", Tag: openapi.TagControl, Summary: "The displays that the credential allows",
 			Detail:  "Viewers get fewer fields than operators.",
-			Answers: []openapi.Answer{openapi.JSON(200, displayList{}, "The displays.")},
+			Answers: []openapi.Answer{tagged(displayList{}, "The displays."), unchanged()},
 		}),
 		authed("PUT", "/v1/state", h.setState, openapi.Operation{
 			ID: "setState", Tag: openapi.TagControl, Summary: "Change the state of the host",

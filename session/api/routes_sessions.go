@@ -71,11 +71,36 @@ func openCodes() []problem.Code {
 	}
 }
 
+// tagged returns an answer with an entity tag.
+func tagged(value any, text string) openapi.Answer {
+	a := openapi.JSON(200, value, text)
+	a.Header = []string{"ETag"}
+	return a
+}
+
+// The filters of lists.
+func ownerParam() openapi.Param {
+	return openapi.Param{In: "query", Name: "owner", Value: "", Text: "Only items of that subject."}
+}
+
+func displayParam() openapi.Param {
+	return openapi.Param{In: "query", Name: "display", Value: "", Text: "Only items of the display with that ID."}
+}
+
+func stateParam() openapi.Param {
+	return openapi.Param{In: "query", Name: "state", Value: "", Text: "Only sessions in that state."}
+}
+
+func externalParam() openapi.Param {
+	return openapi.Param{In: "query", Name: "external_id", Value: "", Text: "Only items with that external ID."}
+}
+
 func sessionRoutes(s sessions) []route {
 	return []route{
 		authed("GET", "/v1/sessions", s.list, openapi.Operation{
-			ID: "listSessions", Tag: openapi.TagControl, Summary: "All sessions, oldest first",
-			Answers: []openapi.Answer{openapi.JSON(200, sessionList{}, "The sessions.")},
+			ID: "listSessions", Tag: openapi.TagControl, Summary: "The sessions, oldest first, by pages",
+			Params:  listParams(ownerParam(), displayParam(), stateParam(), externalParam()),
+			Answers: []openapi.Answer{tagged(sessionList{}, "The sessions."), unchanged()},
 		}),
 		authed("POST", "/v1/sessions", s.create, openapi.Operation{
 			ID: "createSession", Tag: openapi.TagControl,
@@ -167,8 +192,9 @@ func reservationRoutes(s reservations) []route {
 			},
 		}),
 		authed("GET", "/v1/reservations", s.list, openapi.Operation{
-			ID: "listReservations", Tag: openapi.TagControl, Summary: "The reservations, sorted by expiry",
-			Answers: []openapi.Answer{openapi.JSON(200, reservationList{}, "The reservations.")},
+			ID: "listReservations", Tag: openapi.TagControl, Summary: "The reservations, sorted by expiry, by pages",
+			Params:  listParams(ownerParam(), displayParam(), externalParam()),
+			Answers: []openapi.Answer{tagged(reservationList{}, "The reservations."), unchanged()},
 		}),
 		authed("GET", "/v1/reservations/{id}", s.get, openapi.Operation{
 			ID: "getReservation", Tag: openapi.TagControl, Summary: "One reservation",

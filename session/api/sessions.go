@@ -2,8 +2,10 @@ package api
 
 import (
 	"bytes"
+	"fmt"
 	"mime"
 	"net/http"
+	"strings"
 
 	"wavryhost/session"
 	"wavryhost/session/api/access"
@@ -29,15 +31,30 @@ type sessions struct {
 
 // sessionList is the answer of GET /v1/sessions.
 type sessionList struct {
-	Sessions []session.Snapshot `json:"sessions" doc:"Oldest first."`
+	Sessions []session.Snapshot `json:"sessions" doc:"Oldest first." partial:"true"`
+	Next     string             `json:"next_page_token,omitempty" doc:"For the next page, if there is one."`
 }
 
-func (s sessions) list(w http.ResponseWriter, _ *http.Request) error {
-	all := orEmpty(s.mgr.Sessions())
-	for i := range all {
-		all[i].Transitions = orEmpty(all[i].Transitions)
+func (s sessions) list(w http.ResponseWriter, r *http.Request) error {
+	q, err := parseQuery(r, "owner", "display", "state", "external_id")
+	if err != nil {
+		return err
 	}
-	return content.WriteJSON(w, http.StatusOK, sessionList{all})
+	var items []item
+	for _, one := range s.mgr.Sessions() {
+		one.Transitions = orEmpty(one.Transitions)
+		items = append(items, item{
+			key: fmt.Sprintf("%020d %s", one.Created.UnixNano(), one.ID), labels: one.Labels, value: one,
+			words: map[string]string{
+				"owner": one.Subject, "display": one.Display, "state": one.State, "external_id": one.ExternalID,
+			},
+		})
+	}
+	list, next, err := q.page(items)
+	if err != nil {
+		return err
+	}
+	return serveTagged(w, r, pageOf{"sessions": list}.with(next))
 }
 
 // show answers with a session.
@@ -60,14 +77,16 @@ func (s sessions) get(w http.ResponseWriter, r *http.Request) error {
 
 // opening is the body of POST /v1/sessions.
 type opening struct {
-	Display     string `json:"display,omitempty" maxLength:"200" doc:"ID of a display. Default: the first display."`
-	Reservation string `json:"reservation,omitempty" maxLength:"200" doc:"ID of the reservation that the session uses."`
-	SDP         string `json:"sdp" doc:"The viewer's offer (RFC 8866). It receives one video in one of the host's codecs, such as H.264 or VP9."`
-	MaxBitrate  int    `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
-	Weight      int    `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
-	Region      string `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: that of the reservation, else the host's choice."`
-	Subject     string `json:"subject,omitempty" maxLength:"128" pattern:"^[^\\s\\x00-\\x1f\\x7f]*$" doc:"Name of the viewer, which then owns the session. The answer has a token for it."`
-	Role        string `json:"role,omitempty" set:"ViewerRole" doc:"What the viewer may do. Default: viewer."`
+	Display     string            `json:"display,omitempty" maxLength:"200" doc:"ID of a display. Default: the first display."`
+	Reservation string            `json:"reservation,omitempty" maxLength:"200" doc:"ID of the reservation that the session uses."`
+	SDP         string            `json:"sdp" doc:"The viewer's offer (RFC 8866). It receives one video in one of the host's codecs, such as H.264 or VP9."`
+	MaxBitrate  int               `json:"max_bitrate,omitempty" minimum:"0" maximum:"1000000000" doc:"The session's maximum bitrate, in bit/s; 0 for the host's maximum."`
+	Weight      int               `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
+	Region      string            `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: that of the reservation, else the host's choice."`
+	Subject     string            `json:"subject,omitempty" maxLength:"128" pattern:"^[^\\s\\x00-\\x1f\\x7f]*$" doc:"Name of the viewer, which then owns the session. The answer has a token for it."`
+	Role        string            `json:"role,omitempty" set:"ViewerRole" doc:"What the viewer may do. Default: viewer."`
+	ExternalID  string            `json:"external_id,omitempty" maxLength:"128" pattern:"^[^\\x00-\\x1f\\x7f]*$" doc:"The client's own ID, shown in lists, events and the audit log."`
+	Labels      map[string]string `json:"labels,omitempty" doc:"The client's labels, up to 16, shown in lists and events."`
 }
 
 // viewerRole returns the role that an operator gives to a viewer.
@@ -93,19 +112,23 @@ func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
 	if err := s.read(w, r, &in, false); err != nil {
 		return err
 	}
+	labels, err := labelsOf(in.Labels)
+	if err != nil {
+		return err
+	}
 	role := viewerRole(in.Role)
 	o := session.Offer{
 		Display: orDefault(in.Display), SDP: in.SDP, Reservation: in.Reservation, Region: in.Region,
 		MaxBitrate: in.MaxBitrate,
 		Weight:     in.Weight, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: whep.RoleOf(role),
+		ExternalID: in.ExternalID, Labels: labels,
 	}
 	var a session.Answer
 	var token string
-	var err error
+	noteObject(w, objectOf(in.Subject, in.ExternalID))
 	if in.Subject == "" {
 		a, err = s.access.Open(r, o)
 	} else {
-		noteObject(w, "subject "+in.Subject)
 		a, token, err = s.access.OpenFor(r, o, in.Subject, role)
 	}
 	if err != nil {
@@ -114,6 +137,18 @@ func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
 	path := "/whep/sessions/" + a.ID
 	w.Header().Set("Location", ".."+path)
 	return content.WriteJSON(w, http.StatusCreated, opened{a.ID, a.SDP, a.ETag, path, token})
+}
+
+// objectOf returns what a session or reservation is for, for the audit log.
+func objectOf(subject, externalID string) string {
+	var what []string
+	if subject != "" {
+		what = append(what, "subject "+subject)
+	}
+	if externalID != "" {
+		what = append(what, "external_id "+externalID)
+	}
+	return strings.Join(what, ", ")
 }
 
 // orDefault returns the ID of a display, or what stands for the first one.

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,8 +50,7 @@ func (a *Static) Serve(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", a.etag)
 	h.Set("Vary", "Origin, Accept-Encoding")
-	known := "W/" + strings.ReplaceAll(OriginalTags(r.Header.Get("If-None-Match")), ", ", ", W/")
-	if slices.Contains(strings.Split(known, ", "), a.etag) {
+	if Matches(r.Header.Get("If-None-Match"), a.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -65,4 +63,15 @@ func (a *Static) Serve(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 	return nil
+}
+
+// Matches reports whether If-None-Match names an entity tag, by the weak comparison of RFC 9110 section 8.8.3.2.
+func Matches(ifNoneMatch, tag string) bool {
+	bare := strings.TrimPrefix(tag, "W/")
+	for known := range strings.SplitSeq(OriginalTags(ifNoneMatch), ",") {
+		if known = strings.TrimSpace(known); known == "*" || strings.TrimPrefix(known, "W/") == bare {
+			return true
+		}
+	}
+	return false
 }

@@ -96,7 +96,7 @@ func headerTexts() map[string]string {
 	return map[string]string{
 		"Location": "Where the new resource is, relative to the path of the request (RFC 9110 section 10.2.2). " +
 			"For a session: the resource for PATCH and DELETE.",
-		"ETag":                "Identifies the ICE session; PATCH accepts it as If-Match.",
+		"ETag":                "Identifies the version of the answer, or the ICE session: PATCH accepts it as If-Match.",
 		"Accept-Patch":        "The media type that PATCH accepts.",
 		"Content-Disposition": "Suggested name of the file.",
 		"Retry-After":         "When to try again, in seconds.",

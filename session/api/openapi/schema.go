@@ -41,6 +41,9 @@ func (sp *Spec) define(t reflect.Type) error {
 			if p.Type == huma.TypeArray {
 				p.Nullable = false
 			}
+			if f.Tag.Get("partial") != "" {
+				sp.loosen(p)
+			}
 			if err := sp.restrict(p, f.Tag.Get("set")); err != nil {
 				return fmt.Errorf("field %s of %s: %w", f.Name, owner, err)
 			}
@@ -72,4 +75,17 @@ func (sp *Spec) restrict(p *huma.Schema, set string) error {
 	}
 	p.Type, p.Ref = "", schemaPrefix+set
 	return nil
+}
+
+// loosen gives the items of a list a schema of their own, which requires the ID only: the client selects the fields.
+func (sp *Spec) loosen(p *huma.Schema) {
+	name := strings.TrimPrefix(p.Items.Ref, schemaPrefix)
+	whole := sp.registry.Map()[name]
+	if whole == nil || strings.HasSuffix(name, "Item") {
+		return
+	}
+	some := *whole
+	some.Required = []string{"id"}
+	sp.registry.Map()[name+"Item"] = &some
+	p.Items = &huma.Schema{Ref: schemaPrefix + name + "Item"}
 }
