@@ -108,7 +108,7 @@ func (c *sessionsCmd) Run(ctx context.Context, a *app) error {
 			AchievedBitrate                                         float64 `json:"achieved_bitrate"`
 		}
 	}
-	return c.Client.ask(ctx, a, "GET", "/v1/sessions", nil, &list, func(w io.Writer) {
+	return c.Client.ask(ctx, a, "GET", "/v1/sessions?page_size=1000", nil, &list, func(w io.Writer) {
 		say(w, "SESSION\tDISPLAY\tOWNER\tROLE\tSTATE\tQUALITY\tMBIT/S\tFPS\tPATH\tAGE\n")
 		for _, s := range list.Sessions {
 			say(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.1f\t%.0f\t%s\t%s\n", s.ID, s.Display, s.Subject, s.Role, s.State, s.Quality,

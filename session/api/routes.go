@@ -63,6 +63,11 @@ func (rt route) allows(role grant.Role) bool {
 func describe(routes []route) (*openapi.Spec, error) {
 	var list []openapi.Route
 	for _, rt := range routes {
+		for _, role := range grant.Roles() {
+			if !rt.Open && rt.allows(role) {
+				rt.Roles = append(rt.Roles, string(role))
+			}
+		}
 		list = append(list, rt.Route)
 	}
 	var unions []openapi.Union

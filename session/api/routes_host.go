@@ -54,6 +54,7 @@ func hostRoutes(h host) []route {
 func eventUnion() openapi.Union {
 	u := openapi.Union{
 		Schema: "Event", Field: "kind", Common: []string{"id", "at", "kind"}, Variants: map[string]openapi.Variant{},
+		Replaced: []string{"EventKind", "EventReason"},
 	}
 	for kind, s := range session.EventShapes() {
 		v := openapi.Variant{Required: s.Required, Optional: s.Optional}

@@ -28,7 +28,7 @@ func (s *Server) whepRoutes() []route {
 			},
 			Answers: []openapi.Answer{{
 				Status: 201, Media: whep.TypeSDP, Text: "The host's answer.",
-				Header: []string{"Location", "ETag", "Accept-Patch"},
+				Header: []string{"Location", "ETag", "Accept-Patch"}, May: []string{"Link"},
 			}},
 			Codes: append(openCodes(), problem.BadRequest, problem.NotAcceptable),
 		}),

@@ -24,6 +24,12 @@ const Version = "1.1.0"
 // extCodes lists, at an answer in the document, the error codes that come with its status.
 const extCodes = "x-error-codes"
 
+// extRoles lists, at an operation in the document, the roles that may use it.
+const extRoles = "x-roles"
+
+// The security schemes.
+const schemeToken, schemeCertificate = "token", "certificate"
+
 // extOpen marks closed sets and unions that later versions may extend.
 const extOpen = "x-extensible-enum"
 
@@ -99,10 +105,16 @@ func (sp *Spec) outline() *huma.OpenAPI {
 		},
 		Components: &huma.Components{
 			Schemas: sp.registry,
-			SecuritySchemes: map[string]*huma.SecurityScheme{"token": {
-				Type: "http", Scheme: "bearer", Description: "A token of the daemon, or a grant. " +
-					"A daemon on loopback may be configured to admit viewers without a credential (auth.anonymous).",
-			}},
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				schemeToken: {
+					Type: "http", Scheme: "bearer", Description: "A token of the daemon, a grant, or a viewer token. " +
+						"A daemon on loopback may be configured to admit viewers without a credential (auth.anonymous).",
+				},
+				schemeCertificate: {
+					Type:        "mutualTLS",
+					Description: "A client certificate, if the daemon is configured to accept them (auth.certificates).",
+				},
+			},
 		},
 	}
 }
@@ -142,7 +154,8 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 	}
 	op.Security = []map[string][]string{} // an empty list in the document says that nothing is required
 	if !rt.Open {
-		op.Security = append(op.Security, map[string][]string{"token": {}})
+		op.Security = append(op.Security, map[string][]string{schemeToken: {}}, map[string][]string{schemeCertificate: {}})
+		op.Extensions = map[string]any{extRoles: rt.Roles}
 	}
 	for _, name := range Wildcards(rt.Path) {
 		text, ok := pathParams()[name]
@@ -173,6 +186,10 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 		}
 	}
 	sp.errors(op, rt.AllCodes())
+	op.Responses["default"] = &huma.Response{
+		Description: "Any other error, which later versions may add.",
+		Content:     map[string]*huma.MediaType{problem.Media: {Schema: &huma.Schema{Ref: schemaPrefix + "Problem"}}},
+	}
 	return op, nil
 }
 
@@ -182,6 +199,10 @@ func (sp *Spec) answer(op *huma.Operation, a Answer) error {
 	r := op.Responses[status]
 	if r == nil {
 		r = &huma.Response{Description: a.Text, Headers: headers(a.Header)}
+		for name, h := range headers(a.May) {
+			h.Required = false
+			r.Headers[name] = h
+		}
 		op.Responses[status] = r
 	}
 	if a.Media == "" {

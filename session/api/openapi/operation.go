@@ -19,7 +19,8 @@ const (
 // Route is an operation at its method and path.
 type Route struct {
 	Method, Path string
-	Open         bool // requires no credential
+	Open         bool     // requires no credential
+	Roles        []string // that may use it; nil if it is open
 	Operation
 }
 
@@ -66,6 +67,7 @@ type Answer struct {
 	OneOf  []any
 	Text   string
 	Header []string // names of headers that every such answer has; see headerTexts
+	May    []string // names of headers that such an answer may have
 }
 
 // Binary marks a body that is neither text nor JSON.
@@ -99,9 +101,11 @@ func headerTexts() map[string]string {
 		"ETag":                "Identifies the version of the answer, or the ICE session: PATCH accepts it as If-Match.",
 		"Accept-Patch":        "The media type that PATCH accepts.",
 		"Content-Disposition": "Suggested name of the file.",
-		"Retry-After":         "When to try again, in seconds.",
-		"WWW-Authenticate":    "The server requires a bearer token.",
-		"Allow":               "The methods of the path.",
+		"Link": "The ICE servers, one by one (draft-ietf-wish-whep section 4.4): `<turn:…>; rel=\"ice-server\"; " +
+			"username=\"…\"; credential=\"…\"; credential-type=\"password\"`.",
+		"Retry-After":      "When to try again, in seconds.",
+		"WWW-Authenticate": "The server requires a bearer token.",
+		"Allow":            "The methods of the path.",
 	}
 }
 

@@ -18,6 +18,8 @@ type Union struct {
 	Common []string
 	// Variants are by the value of Field.
 	Variants map[string]Variant
+	// Replaced are the names of sets that only the fields of the whole schema referred to.
+	Replaced []string
 }
 
 // Variant says which of the fields a variant has.
@@ -53,7 +55,10 @@ func (sp *Spec) split(u Union) error {
 				one.Properties[field] = wordsOf(p.Description, words)
 			}
 		}
-		one.Properties[u.Field] = wordsOf(all.Properties[u.Field].Description, []string{value})
+		// Generators make a name of each word of an enumeration. This word is one of another set already.
+		one.Properties[u.Field] = &huma.Schema{
+			Type: huma.TypeString, Description: all.Properties[u.Field].Description, Extensions: map[string]any{"const": value},
+		}
 		name := variantName(value) + u.Schema
 		sp.registry.Map()[name] = one
 		ref := schemaPrefix + name
@@ -61,6 +66,9 @@ func (sp *Spec) split(u Union) error {
 		whole.Discriminator.Mapping[value] = ref
 	}
 	sp.registry.Map()[u.Schema] = whole
+	for _, name := range u.Replaced {
+		delete(sp.registry.Map(), name)
+	}
 	return nil
 }
 

@@ -31,7 +31,7 @@ func drive(ctx context.Context, url, token string) error {
 		return err
 	}
 	ready, err := anonymous.GetReadinessWithResponse(ctx)
-	if err != nil || ready.JSON200 == nil || ready.JSON200.Status != wavry.Ready {
+	if err != nil || ready.JSON200 == nil || ready.JSON200.Status != wavry.ReadinessStatusReady {
 		return fmt.Errorf("readiness: %+v, %w", ready, err)
 	}
 	refused, err := anonymous.GetHostWithResponse(ctx)
@@ -53,8 +53,9 @@ func control(ctx context.Context, c *wavry.ClientWithResponses) error {
 	if err != nil || host.JSON200 == nil || host.JSON200.State != wavry.HostStateActive || host.JSON200.Displays[0].Width != 1280 {
 		return fmt.Errorf("host: %+v, %w", host, err)
 	}
-	list, err := c.ListSessionsWithResponse(ctx)
-	if err != nil || list.JSON200 == nil || len(list.JSON200.Sessions) != 1 || list.JSON200.Sessions[0].Quality != wavry.QualityGood {
+	list, err := c.ListSessionsWithResponse(ctx, &wavry.ListSessionsParams{})
+	if err != nil || list.JSON200 == nil || len(list.JSON200.Sessions) != 1 || list.JSON200.Sessions[0].Quality == nil ||
+		*list.JSON200.Sessions[0].Quality != wavry.QualityGood {
 		return fmt.Errorf("sessions: %+v, %w", list, err)
 	}
 	drained, err := c.DrainWithResponse(ctx, wavry.Draining{DeadlineSeconds: 1.5})
@@ -87,8 +88,12 @@ func session(ctx context.Context, c *wavry.ClientWithResponses) error {
 		return fmt.Errorf("keyframe: %+v, %w", key, err)
 	}
 	happened, err := c.GetTimelineWithResponse(ctx, id)
-	if err != nil || happened.JSON200 == nil || !happened.JSON200.Complete || happened.JSON200.Events[0].Kind != wavry.EventKindSessionCreated {
+	if err != nil || happened.JSON200 == nil || !happened.JSON200.Complete {
 		return fmt.Errorf("timeline: %+v, %w", happened, err)
+	}
+	first, err := happened.JSON200.Events[0].ValueByDiscriminator()
+	if _, ok := first.(wavry.SessionCreatedEvent); err != nil || !ok {
+		return fmt.Errorf("first event: %+v, %w", first, err)
 	}
 	taken, err := c.TakeRecordingWithResponse(ctx, id)
 	if err != nil || string(taken.Body) != "a recording of "+id {
