@@ -9,6 +9,7 @@ import {Overlay} from "./overlay.js";
 import {Status} from "./status.js";
 
 const POLL = 750; // ms between looks at the session, on the host and here
+const POLL_AWAY = 200; // while the host does not answer, which may be about to be back
 const POLL_HIDDEN = 5000; // while nobody sees the page
 const QUIET_AFTER = 3000; // ms without a move of the pointer before the bar goes
 
@@ -116,7 +117,7 @@ async function beat() {
 		overlay.draw();
 	} catch (e) { console.warn("look at session:", e); }
 	beatRunning = false;
-	beating = setTimeout(beat, document.hidden ? POLL_HIDDEN : POLL);
+	beating = setTimeout(beat, document.hidden ? POLL_HIDDEN : connection.away ? POLL_AWAY : POLL);
 }
 
 function render() {

@@ -11,6 +11,7 @@ const LOST_SPREAD = 1000; // random ms more: viewers that lost the same path mus
 const RESTART_LIMIT = 16000; // ms; longer than a host keeps a lost session by default
 const RESTART_PAUSE = 700; // ms between these attempts, plus up to as much at random
 const BACKOFF = [500, 1000, 2000, 4000, 8000, 10000];
+const RETURN_PAUSE = 200; // ms before a new session on a host that has restarted; half of it is random
 const TOKEN_KEY = "wavry-host-token";
 
 // LATER has the error codes that may go away on a retry.
@@ -40,6 +41,7 @@ export class Connection {
 		this.retryAt = 0;
 		this.lived = false; // a picture was seen since the display was chosen
 		this.timers = {};
+		this.away = false; // the host did not answer the last look
 		this.frames = {count: 0, at: 0};
 	}
 
@@ -143,16 +145,16 @@ export class Connection {
 	}
 
 	// reconnect opens a new session after a growing pause.
-	reconnect(why) {
+	reconnect(why, pause) {
 		console.info("reconnecting:", why);
 		this.clear();
 		if (this.session) this.session.end();
 		this.set(this.lived ? "reconnecting" : "connecting");
-		this.schedule(0);
+		this.schedule(0, pause);
 	}
 
-	schedule(least) {
-		const pause = BACKOFF[Math.min(this.attempt++, BACKOFF.length - 1)];
+	schedule(least, first) {
+		const next = BACKOFF[Math.min(this.attempt++, BACKOFF.length - 1)], pause = first || next;
 		// Viewers that lost the same host must not return at the same moment: half of each pause is random. The host's
 		// Retry-After is in whole seconds and the same for many viewers, so up to a second is added.
 		const wait = Math.max(least ? 1000 * (least + Math.random()) : 0, pause * (0.5 + Math.random()));
@@ -207,10 +209,13 @@ export class Connection {
 			this.receiver.sample(mine.pc),
 		]);
 		if (mine !== this.session || mine.closed) return false;
+		const away = this.away;
+		this.away = seen.status === "rejected" && seen.reason.code === "unreachable";
 		if (seen.status === "fulfilled") { this.latest = seen.value; this.compare(mine); }
 		else if (seen.reason.code === "unknown_session") {
 			mine.drop();
-			this.reconnect("the host ended the session");
+			// A host that was away and does not know the session has restarted.
+			this.reconnect("the host ended the session", away ? RETURN_PAUSE : undefined);
 			return false;
 		} else if (seen.reason.code === "unauthorized") {
 			this.refuse(seen.reason);
