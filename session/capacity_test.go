@@ -442,3 +442,36 @@ func TestControllersLeaveTheHostsLoadToShedding(t *testing.T) {
 	eventually(t, "the encoder is slow by "+
 		"itself", func() bool { return time.Duration(longest.Load()) >= 45*time.Millisecond })
 }
+
+func TestLoadIsAMetric(t *testing.T) {
+	h := openHouse(t, func(c *Config) {
+		c.MaxSessions = 4
+		c.Load = func() Load { return Load{Cores: 8, CoresUsed: 2} }
+	})
+	defer h.close(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	eventually(t, "the load is exported", func() bool {
+		return h.gauge(t, "wavry_host_load_ratio", "sessions") == .25 && h.gauge(t, "wavry_host_load_ratio", "cpu") == .25
+	})
+	h.host.Drain(DrainOrder{})
+	eventually(t, "the drain is exported", func() bool { return h.gauge(t, "wavry_host_drain_sessions_left", "") == 1 })
+}
+
+// gauge returns a gauge with one label, or with none; -1 if it does not exist.
+func (h *house) gauge(t *testing.T, name, value string) float64 {
+	t.Helper()
+	families, err := h.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (value == "" || m.GetLabel()[0].GetValue() == value) {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/session/admission"
 )
 
 // janitorInterval is how often the janitor looks at the sessions when nothing calls for it.
@@ -49,9 +50,23 @@ func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	}
 	list := m.registry.list()
 	m.met.survey(list, took)
+	m.measureLoad()
 	m.catalog.noteDefault(ctx)
 	m.shedder.shed(now, list, func(s *session) { m.registry.want(s, EndOverload) })
 	m.uplink.share(list)
+}
+
+// measureLoad sets the gauges of the used parts of the host.
+func (m *Manager) measureLoad() {
+	m.registry.mu.Lock()
+	sessions, limit := len(m.registry.sessions), m.host.limit()
+	m.registry.mu.Unlock()
+	m.met.loadRatio.WithLabelValues(string(admission.Sessions)).Set(float64(sessions) / float64(max(limit, 1)))
+	if load := m.cfg().Load; load != nil {
+		if l := load(); l.Cores > 0 {
+			m.met.loadRatio.WithLabelValues(string(admission.CPU)).Set(l.CoresUsed / float64(l.Cores))
+		}
+	}
 }
 
 // shutdown ends everything.

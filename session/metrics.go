@@ -53,6 +53,7 @@ type Metrics struct {
 	freezeSeconds     *prometheus.CounterVec
 	refusals          *prometheus.CounterVec
 	oldest            prometheus.Gauge
+	loadRatio         *prometheus.GaugeVec
 	drainLeft         prometheus.Gauge
 	drainDeadline     prometheus.Gauge
 	retransmissions   prometheus.Counter
@@ -169,6 +170,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Time for which viewers' pictures stood although another was due, counted while it lasts, by cause.", "cause"),
 		refusals: counters("refusals_total",
 			"Sessions and reservations that were refused because something is short, by resource.", "resource"),
+		loadRatio: gauges("load_ratio",
+			"Used part of a resource: sessions of their limit, and cores of the machine's.", "resource"),
 		oldest:    gauge("oldest_session_seconds", "Age of the oldest session; 0 without sessions."),
 		drainLeft: gauge("drain_sessions_left", "Sessions that are left in a drain; 0 without a drain."),
 		drainDeadline: gauge("drain_deadline_timestamp_seconds",
@@ -264,6 +267,7 @@ func (m *Metrics) zero() {
 			m.qualitySeconds.WithLabelValues(s.String(), c)
 		}
 	}
+	m.loadRatio.WithLabelValues(string(admission.Sessions))
 	for _, to := range []string{firstSent, firstAcked} {
 		m.firstFrame.WithLabelValues(to)
 	}

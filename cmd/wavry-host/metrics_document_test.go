@@ -146,7 +146,7 @@ func metricTable(list []described) string {
 
 // idleSeries is the budget of series of a host without sessions, without the buckets of histograms. More series cost
 // memory and time on every Prometheus server that scrapes the hosts: docs/operate/monitoring.md states the number.
-const idleSeries = 400
+const idleSeries = 405
 
 func TestIdleHostHasFewSeries(t *testing.T) {
 	c := &catcher{Registry: prometheus.NewRegistry()}
