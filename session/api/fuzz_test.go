@@ -287,6 +287,13 @@ func (a *asker) value(d *dice, schema object) any {
 				o[name] = "x"
 			}
 		}
+		for name, others := range part(schema, "dependentRequired") {
+			for _, other := range others.([]any) {
+				if other := other.(string); o[name] != nil && o[other] == nil {
+					o[other] = a.value(d, part(part(schema, "properties"), other))
+				}
+			}
+		}
 		return o
 	case "array":
 		list := make([]any, d.draw(3))

@@ -10,7 +10,6 @@ import (
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
-	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -32,7 +31,7 @@ type reserving struct {
 	Weight      int               `json:"weight,omitempty" minimum:"1" maximum:"1000" doc:"The session's share of a scarce resource; a number of 1 to 1000. Default: 100."`
 	Region      string            `json:"region,omitempty" maxLength:"32" pattern:"^[A-Za-z0-9._-]*$" doc:"Region of the ICE servers. Default: the host's choice."`
 	Subject     string            `json:"subject,omitempty" maxLength:"128" pattern:"^[^\\s\\x00-\\x1f\\x7f]*$" doc:"Name of the viewer, for whom alone the reservation then is. The answer has a token for it."`
-	Role        string            `json:"role,omitempty" set:"ViewerRole" doc:"What the subject may do. Default: viewer."`
+	Role        string            `json:"role,omitempty" set:"ViewerRole" dependentRequired:"subject" doc:"What the subject may do. Default: viewer."`
 	ExternalID  string            `json:"external_id,omitempty" maxLength:"128" pattern:"^[^\\x00-\\x1f\\x7f]*$" doc:"The client's own ID, shown in lists, events and the audit log."`
 	Labels      map[string]string `json:"labels,omitempty" doc:"The client's labels, up to 16, shown in lists and events."`
 }
@@ -70,9 +69,6 @@ func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 	var in reserving
 	if err := s.read(w, r, &in, false); err != nil {
 		return err
-	}
-	if in.Role != "" && in.Subject == "" {
-		return problem.New(problem.BadReservation, "role is for the viewer that subject names; subject is missing")
 	}
 	labels, err := labelsOf(in.Labels)
 	if err != nil {

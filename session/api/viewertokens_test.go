@@ -149,7 +149,7 @@ func TestReservationForASubject(t *testing.T) {
 	got := refusal(t, ask{
 		method: "POST", path: "/v1/reservations", header: typed(), body: `{"role": "controller"}`,
 	}.do(h))
-	if got != problem.BadReservation {
+	if got != problem.BadJSON {
 		t.Errorf("a role for nobody: %s", got)
 	}
 	m.reservations = nil

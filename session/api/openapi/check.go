@@ -75,6 +75,13 @@ func (c *check) object(s *huma.Schema, where string, v map[string]any) {
 			c.fault(where+"/"+field, "%s is missing: %s", field, s.Properties[field].Description)
 		}
 	}
+	for _, field := range slices.Sorted(maps.Keys(s.DependentRequired)) {
+		for _, other := range s.DependentRequired[field] {
+			if _, ok := v[other]; v[field] != nil && !ok {
+				c.fault(where+"/"+other, "%s is missing: %s requires it", other, field)
+			}
+		}
+	}
 	for _, field := range slices.Sorted(maps.Keys(v)) {
 		at := where + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(problem.Shorten(field))
 		p := s.Properties[field]
