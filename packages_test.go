@@ -28,6 +28,8 @@ var rooms = map[string][]string{
 	"wavryhost/encode/encodetest": {"capture", "encode"},
 	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
 
+	"wavryhost/encode/ffmpeg/standin": {},
+
 	"wavryhost/adapt": {
 		"adapt/encoder", "adapt/hold", "adapt/ladder", "adapt/path", "adapt/probe", "adapt/quality", "adapt/tuning",
 	},

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <libavutil/error.h>
+#include <libavutil/hwcontext.h>
 #include <libavutil/intreadwrite.h>
 #include <libavutil/log.h>
 #include <libavutil/opt.h>
@@ -147,4 +148,16 @@ int wavry_encode(AVCodecContext *ctx, AVFrame *frame, AVPacket *pkt, int64_t pts
 	const uint8_t *stats = av_packet_get_side_data(pkt, AV_PKT_DATA_QUALITY_STATS, &size);
 	*quality = stats && size >= 4 ? (int)AV_RL32(stats) : 0;
 	return 0;
+}
+
+void wavry_device_close(AVBufferRef **device)
+{
+	if (!*device)
+		return;
+	AVHWDeviceContext *context = (AVHWDeviceContext *)(*device)->data;
+	if (av_buffer_get_ref_count(*device) > 1 && context->free) {
+		context->free(context);
+		context->free = NULL; // if what was leaked is freed after all
+	}
+	av_buffer_unref(device);
 }

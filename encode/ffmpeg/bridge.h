@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 #include <libavcodec/avcodec.h>
+#include <libavutil/buffer.h>
 #include <libavutil/frame.h>
 
 // Installs the process-wide log callback. Lines up to the level set by wavry_log_forward go to wavryLogLine.
@@ -30,5 +31,8 @@ int wavry_scale(const uint8_t *src, int src_stride, int src_width, int src_heigh
 // FFmpeg logged meanwhile.
 int wavry_encode(AVCodecContext *ctx, AVFrame *frame, AVPacket *pkt, int64_t pts, int key, int *quality,
                  char *why, int why_size);
+
+// Closes a hardware device, even if references to it were leaked, and clears *device.
+void wavry_device_close(AVBufferRef **device);
 
 #endif

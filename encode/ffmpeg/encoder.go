@@ -70,6 +70,11 @@ func (e *encoder) open() (err error) {
 			e.closeCodec()
 		}
 	}()
+	if e.surface != nil {
+		if e.surface, err = e.surface.renewed(); err != nil {
+			return err
+		}
+	}
 	if e.packet = C.av_packet_alloc(); e.packet == nil {
 		return errors.New("allocate a packet: out of memory")
 	}
@@ -92,7 +97,10 @@ func (e *encoder) open() (err error) {
 	}
 	e.applyRate()
 	if e.surface != nil {
-		c.SetHardwareFramesContext(e.surface.frames)
+		ctx := (*C.AVCodecContext)(c.UnsafePointer())
+		if ctx.hw_frames_ctx = C.av_buffer_ref(e.surface.frames); ctx.hw_frames_ctx == nil {
+			return errors.New("refer to the frames of the device: out of memory")
+		}
 	}
 	// libyuv averages each 2x2 block.
 	if err := setOption(c, "chroma_sample_location", "center"); err != nil {

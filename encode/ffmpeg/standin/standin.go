@@ -1,0 +1,182 @@
+//go:build integration
+
+package standin
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+//go:embed testdata
+var sources embed.FS
+
+// libraries are the built libraries and what each consists of.
+var libraries = []struct {
+	name  string
+	files []string
+	flags []string
+}{
+	{
+		"standin_drv_video.so",
+		[]string{"driver.c", "encode.c"},
+		[]string{"-lx264", "-lpthread"},
+	},
+	// libva itself is real. Only its library for render nodes must be another, because it refuses files.
+	{"libva-drm.so.2", []string{"display.c"}, []string{"-Wl,-soname,libva-drm.so.2", "-lva"}},
+}
+
+// Env builds the libraries, unless that was done before, and returns the environment of a program that uses them.
+func Env(t testing.TB) []string {
+	t.Helper()
+	dir, err := build(t.Context())
+	if err != nil {
+		t.Fatalf("build the stand-ins for hardware: %v (run 'make setup')", err)
+	}
+	return []string{
+		"LD_LIBRARY_PATH=" + dir,
+		"LIBVA_DRIVERS_PATH=" + dir,
+		"LIBVA_DRIVER_NAME=standin",
+		"LIBVA_MESSAGING_LEVEL=1",
+	}
+}
+
+// build returns the folder of the libraries. Its name contains the hash of their sources.
+func build(ctx context.Context) (dir string, err error) {
+	hash := sha256.New()
+	err = fs.WalkDir(sources, "testdata", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := sources.ReadFile(path)
+		hash.Write(data)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	cache = filepath.Join(cache, "wavry-host")
+	dir = filepath.Join(cache, "standin-"+hex.EncodeToString(hash.Sum(nil))[:12])
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil { //nolint:gosec // others may see what is built
+		return "", err
+	}
+	aside, err := os.MkdirTemp(cache, "standin-build-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
+	if err := os.CopyFS(aside, sources); err != nil {
+		return "", err
+	}
+	for _, l := range libraries {
+		args := []string{"-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o", filepath.Join(aside, l.name)}
+		for _, file := range l.files {
+			args = append(args, filepath.Join(aside, "testdata", file))
+		}
+		out, err := exec.CommandContext(ctx, "cc", append(args, l.flags...)...).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", l.name, err, out)
+		}
+	}
+	if err := os.Rename(aside, dir); err != nil && !errors.Is(err, fs.ErrExist) { // another process was faster
+		return "", err
+	}
+	return dir, nil
+}
+
+// inside marks a process that has the libraries.
+const inside = "WAVRY_STANDIN"
+
+// Inside reports whether this process has the libraries. Otherwise, it runs the calling test in a child process with
+// them, and the caller must return: libraries are chosen when a process starts.
+func Inside(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(inside) != "" {
+		return true
+	}
+	env := Env(t)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-test.run=^" + t.Name() + "$", "-test.v=" + fmt.Sprint(testing.Verbose()), "-test.paniconexit0"}
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = slices.Concat(os.Environ(), env, []string{inside + "=1"})
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err != nil:
+		t.Errorf("%v\n%s", err, out)
+	case bytes.Contains(out, []byte("no tests to run")):
+		t.Errorf("the test did not run again:\n%s", out)
+	case testing.Verbose():
+		t.Logf("%s", out)
+	}
+	return false
+}
+
+// Device is a graphics device. Its Path takes the place of a render node's.
+type Device struct{ Path string }
+
+// New makes a device, with limits and faults as testdata/device.h lists them.
+func New(t testing.TB, settings ...string) Device {
+	t.Helper()
+	d := Device{Path: filepath.Join(t.TempDir(), "renderD128")}
+	d.Set(t, settings...)
+	return d
+}
+
+// Set replaces the limits and faults, from the next operation on.
+func (d Device) Set(t testing.TB, settings ...string) {
+	t.Helper()
+	// One write: the driver must not see the file while it is empty.
+	f, err := os.OpenFile(d.Path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(fmt.Appendf(nil, "%-1000s\n", strings.Join(settings, " ")), 0)
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Counts are what a device counted in the process that used it last.
+type Counts struct {
+	Contexts int // open
+	Surfaces int // open
+	Others   int // open buffers, images and configurations
+	Maps     int // of pictures into main memory, for uploads and downloads
+	Pictures int // encoded
+}
+
+// Counts returns what the device counted since it was opened.
+func (d Device) Counts(t testing.TB) Counts {
+	t.Helper()
+	data, err := os.ReadFile(d.Path + ".counts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c Counts
+	if err := json.Unmarshal(data, &c); err != nil {
+		t.Fatalf("%s: %v", data, err)
+	}
+	return c
+}

@@ -1,0 +1,100 @@
+// A graphics device for tests: a driver for libva that encodes with x264. It is not part of the product.
+//
+// The device is a file, which takes the place of a render node. The file's words set limits and faults. They are read
+// again at each operation, so that a test can break a device while it is in use:
+//
+//   sessions=N    no more than N encodes at a time
+//   min=N max=N   the shortest and the longest side of a picture
+//   rate=refused  a second rate is refused
+//   encode=none   no encoder
+//   corrupt       the encoder's output is damaged
+//   lost          all operations fail
+//
+// The device counts what it does in a file of the same name with ".counts".
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <va/va.h>
+#include <va/va_backend.h>
+#include <va/va_drmcommon.h>
+#include <va/va_enc_h264.h>
+#include <x264.h>
+
+#define MAX_OBJECTS 4096
+
+enum kind { FREE, CONFIG, CONTEXT, SURFACE, IMAGE, BUFFER };
+
+struct surface {
+	uint32_t fourcc;
+	int width, height;
+	uint8_t *memory; // of the whole surface
+	size_t size;
+	uint8_t *plane[2];
+	int stride[2];
+};
+
+struct buffer {
+	VABufferType type;
+	unsigned size, count;
+	uint8_t *data;
+	int borrowed;                 // data is a surface's
+	VACodedBufferSegment segment; // of a coded buffer
+};
+
+struct config {
+	VAProfile profile;
+	VAEntrypoint entrypoint;
+};
+
+struct context {
+	struct config config;
+	int width, height;
+	VASurfaceID target;
+
+	// What the current picture was given. The sequence's parts stay.
+	VAEncSequenceParameterBufferH264 sequence;
+	VAEncPictureParameterBufferH264 picture;
+	int has_sequence;
+	uint32_t bits_per_second, buffer_bits, rate_num, rate_den;
+	struct { int range, primaries, transfer, matrix, location; } color;
+
+	x264_t *x264;
+	x264_param_t param;
+	int64_t pictures;
+	uint32_t opened_rate;
+};
+
+struct object {
+	enum kind kind;
+	union {
+		struct config config;
+		struct context context;
+		struct surface surface;
+		VAImage image;
+		struct buffer buffer;
+	};
+};
+
+struct device {
+	pthread_mutex_t mutex;
+	int fd;
+	int counts; // a file
+	struct object *objects[MAX_OBJECTS];
+	unsigned long maps, pictures;
+	VAImageFormat formats[2];
+};
+
+// Reports whether the device has a setting or a fault of that name. *value gets its number, if it has one.
+int device_setting(struct device *d, const char *name, long *value);
+void device_count(struct device *d);
+// Returns an object of that kind, or NULL.
+void *device_object(struct device *d, enum kind kind, VAGenericID id);
+uint8_t *coded_buffer(struct device *d, VABufferID id, size_t size);
+
+VAStatus encode_picture(struct device *d, struct context *c);
+void encode_close(struct context *c);
+void encode_parameters(struct context *c, const uint8_t *sps, size_t size);
+
+#endif

@@ -1,0 +1,736 @@
+#include "device.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct device *device_of(VADriverContextP ctx) { return ctx->pDriverData; }
+
+int device_setting(struct device *d, const char *name, long *value)
+{
+	char text[1024];
+	ssize_t n = pread(d->fd, text, sizeof text - 1, 0);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	size_t length = strlen(name);
+	char *rest;
+	for (char *word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+		if (strncmp(word, name, length) || (word[length] && word[length] != '='))
+			continue;
+		if (value)
+			*value = word[length] ? atol(word + length + 1) : 1;
+		return 1;
+	}
+	return 0;
+}
+
+static int lost(struct device *d) { return device_setting(d, "lost", NULL); }
+
+// The longest and the shortest side.
+static void limits(struct device *d, long *min, long *max)
+{
+	*min = 64;
+	*max = 4096;
+	device_setting(d, "min", min);
+	device_setting(d, "max", max);
+}
+
+// Objects. Their names are their places, plus one.
+
+void *device_object(struct device *d, enum kind kind, VAGenericID id)
+{
+	struct object *o = id >= 1 && id <= MAX_OBJECTS ? d->objects[id - 1] : NULL;
+	return o && o->kind == kind ? &o->config : NULL;
+}
+
+static void *make(struct device *d, enum kind kind, VAGenericID *id)
+{
+	for (int i = 0; i < MAX_OBJECTS; i++) {
+		if (d->objects[i])
+			continue;
+		if (!(d->objects[i] = calloc(1, sizeof *d->objects[i])))
+			return NULL;
+		d->objects[i]->kind = kind;
+		*id = i + 1;
+		return &d->objects[i]->config;
+	}
+	return NULL;
+}
+
+// The encodes of all displays of this process, by file.
+static struct { pthread_mutex_t mutex; ino_t file[64]; } sessions = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static ino_t file_of(struct device *d)
+{
+	struct stat info;
+	return fstat(d->fd, &info) ? 1 : info.st_ino;
+}
+
+// Begins an encode. It returns 0 if there is no room for one.
+static int session_begin(struct device *d)
+{
+	long most = sizeof sessions.file / sizeof *sessions.file, used = 0, free = -1;
+	device_setting(d, "sessions", &most);
+	pthread_mutex_lock(&sessions.mutex);
+	for (int i = 0; i < (int)(sizeof sessions.file / sizeof *sessions.file); i++) {
+		used += sessions.file[i] == file_of(d);
+		if (!sessions.file[i])
+			free = i;
+	}
+	int ok = used < most && free >= 0;
+	if (ok)
+		sessions.file[free] = file_of(d);
+	pthread_mutex_unlock(&sessions.mutex);
+	return ok;
+}
+
+static void session_end(struct device *d)
+{
+	pthread_mutex_lock(&sessions.mutex);
+	for (int i = 0; i < (int)(sizeof sessions.file / sizeof *sessions.file); i++) {
+		if (sessions.file[i] == file_of(d)) {
+			sessions.file[i] = 0;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&sessions.mutex);
+}
+
+static void destroy(struct device *d, VAGenericID id)
+{
+	struct object *o = d->objects[id - 1];
+	switch (o->kind) {
+	case CONTEXT:
+		session_end(d);
+		encode_close(&o->context);
+		break;
+	case SURFACE:
+		free(o->surface.memory);
+		break;
+	case BUFFER:
+		if (!o->buffer.borrowed)
+			free(o->buffer.data);
+		break;
+	default:
+		break;
+	}
+	free(o);
+	d->objects[id - 1] = NULL;
+}
+
+void device_count(struct device *d)
+{
+	char text[256];
+	int contexts = 0, surfaces = 0, others = 0;
+	for (int i = 0; i < MAX_OBJECTS; i++) {
+		if (!d->objects[i])
+			continue;
+		contexts += d->objects[i]->kind == CONTEXT;
+		surfaces += d->objects[i]->kind == SURFACE;
+		others += d->objects[i]->kind == BUFFER || d->objects[i]->kind == IMAGE || d->objects[i]->kind == CONFIG;
+	}
+	int n = snprintf(text, sizeof text, "{\"contexts\":%d,\"surfaces\":%d,\"others\":%d,\"maps\":%lu,\"pictures\":%lu}%32s\n",
+	         contexts, surfaces, others, d->maps, d->pictures, "");
+	if (pwrite(d->counts, text, n, 0) < 0)
+		d->counts = -1; // the test fails for lack of figures
+}
+
+#define ENTER(...) \
+	struct device *d = device_of(ctx); \
+	VAStatus status = VA_STATUS_SUCCESS; \
+	pthread_mutex_lock(&d->mutex); \
+	if (lost(d)) { \
+		status = VA_STATUS_ERROR_OPERATION_FAILED; \
+		goto out; \
+	}
+#define FAIL(error) \
+	do { \
+		status = error; \
+		goto out; \
+	} while (0)
+#define LEAVE() \
+out: \
+	pthread_mutex_unlock(&d->mutex); \
+	return status
+
+// What it can do.
+
+static VAStatus query_profiles(VADriverContextP ctx, VAProfile *list, int *n)
+{
+	(void)ctx;
+	*n = 0;
+	list[(*n)++] = VAProfileH264ConstrainedBaseline;
+	list[(*n)++] = VAProfileH264Main;
+	list[(*n)++] = VAProfileH264High;
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus query_entrypoints(VADriverContextP ctx, VAProfile profile, VAEntrypoint *list, int *n)
+{
+	struct device *d = device_of(ctx);
+	*n = 0;
+	(void)profile;
+	if (!device_setting(d, "encode=none", NULL))
+		list[(*n)++] = VAEntrypointEncSlice;
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int n)
+{
+	long min, max;
+	(void)profile;
+	limits(device_of(ctx), &min, &max);
+	for (int i = 0; i < n; i++) {
+		int encoder = entrypoint == VAEntrypointEncSlice;
+		list[i].value = VA_ATTRIB_NOT_SUPPORTED;
+		switch (list[i].type) {
+		case VAConfigAttribRTFormat:
+			list[i].value = VA_RT_FORMAT_YUV420;
+			break;
+		case VAConfigAttribRateControl:
+			if (encoder)
+				list[i].value = VA_RC_CBR | VA_RC_VBR;
+			break;
+		case VAConfigAttribEncPackedHeaders:
+			if (encoder) // x264 writes its own of the last two
+				list[i].value = VA_ENC_PACKED_HEADER_SEQUENCE | VA_ENC_PACKED_HEADER_SLICE | VA_ENC_PACKED_HEADER_MISC;
+			break;
+		case VAConfigAttribEncMaxRefFrames:
+		case VAConfigAttribEncMaxSlices:
+			if (encoder)
+				list[i].value = 1;
+			break;
+		case VAConfigAttribMaxPictureWidth:
+		case VAConfigAttribMaxPictureHeight:
+			list[i].value = max;
+			break;
+		default:
+			break;
+		}
+	}
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus create_config(VADriverContextP ctx, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int n, VAConfigID *id)
+{
+	ENTER()
+	(void)list, (void)n;
+	VAEntrypoint known[2];
+	int count;
+	query_entrypoints(ctx, profile, known, &count);
+	if (count == 0 || known[0] != entrypoint)
+		FAIL(VA_STATUS_ERROR_UNSUPPORTED_ENTRYPOINT);
+	struct config *c = make(d, CONFIG, id);
+	if (!c)
+		FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
+	*c = (struct config){profile, entrypoint};
+	LEAVE();
+}
+
+static VAStatus query_config(VADriverContextP ctx, VAConfigID id, VAProfile *profile, VAEntrypoint *entrypoint, VAConfigAttrib *list, int *n)
+{
+	ENTER()
+	struct config *c = device_object(d, CONFIG, id);
+	if (!c)
+		FAIL(VA_STATUS_ERROR_INVALID_CONFIG);
+	*profile = c->profile;
+	*entrypoint = c->entrypoint;
+	list[0].type = VAConfigAttribRTFormat;
+	*n = 1;
+	get_attributes(ctx, c->profile, c->entrypoint, list, 1);
+	LEAVE();
+}
+
+static VAStatus query_surfaces(VADriverContextP ctx, VAConfigID id, VASurfaceAttrib *list, unsigned *n)
+{
+	ENTER()
+	struct config *c = device_object(d, CONFIG, id);
+	if (!c)
+		FAIL(VA_STATUS_ERROR_INVALID_CONFIG);
+	long min, max;
+	limits(d, &min, &max);
+	struct { VASurfaceAttribType type; int value; } all[8];
+	unsigned count = 0;
+	all[count++] = (__typeof__(all[0])){VASurfaceAttribPixelFormat, VA_FOURCC_NV12};
+	all[count++] = (__typeof__(all[0])){VASurfaceAttribMemoryType, VA_SURFACE_ATTRIB_MEM_TYPE_VA};
+	all[count++] = (__typeof__(all[0])){VASurfaceAttribMinWidth, min};
+	all[count++] = (__typeof__(all[0])){VASurfaceAttribMinHeight, min};
+	all[count++] = (__typeof__(all[0])){VASurfaceAttribMaxWidth, max};
+	all[count++] = (__typeof__(all[0])){VASurfaceAttribMaxHeight, max};
+	for (unsigned i = 0; list && i < count && i < *n; i++) {
+		list[i].type = all[i].type;
+		list[i].flags = VA_SURFACE_ATTRIB_GETTABLE;
+		list[i].value.type = VAGenericValueTypeInteger;
+		list[i].value.value.i = all[i].value;
+	}
+	*n = count;
+	LEAVE();
+}
+
+static VAStatus query_formats(VADriverContextP ctx, VAImageFormat *list, int *n)
+{
+	memcpy(list, device_of(ctx)->formats, sizeof device_of(ctx)->formats);
+	*n = 2;
+	return VA_STATUS_SUCCESS;
+}
+
+// Surfaces.
+
+static void lay_out(struct surface *s, int stride, size_t offset, size_t chroma)
+{
+	s->stride[0] = s->stride[1] = stride;
+	s->plane[0] = s->memory + offset;
+	s->plane[1] = s->fourcc == VA_FOURCC_NV12 ? s->memory + chroma : NULL;
+}
+
+static VAStatus allocate(struct surface *s)
+{
+	int stride = (s->width + 63) & ~63, rows = (s->height + 15) & ~15;
+	if (s->fourcc != VA_FOURCC_NV12)
+		stride *= 4;
+	s->size = (size_t)stride * rows * 3 / 2;
+	if (posix_memalign((void **)&s->memory, 64, s->size))
+		return VA_STATUS_ERROR_ALLOCATION_FAILED;
+	memset(s->memory, 128, s->size);
+	lay_out(s, stride, 0, (size_t)stride * rows);
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus create_surfaces(VADriverContextP ctx, unsigned format, unsigned width, unsigned height, VASurfaceID *list, unsigned count, VASurfaceAttrib *attributes, unsigned n)
+{
+	unsigned made = 0;
+	ENTER()
+	long type = VA_SURFACE_ATTRIB_MEM_TYPE_VA;
+	uint32_t fourcc = format == VA_RT_FORMAT_YUV420 ? VA_FOURCC_NV12 : VA_FOURCC_BGRX;
+	for (unsigned i = 0; i < n; i++) {
+		switch (attributes[i].type) {
+		case VASurfaceAttribPixelFormat:
+			fourcc = attributes[i].value.value.i;
+			break;
+		case VASurfaceAttribMemoryType:
+			type = attributes[i].value.value.i;
+			break;
+		default:
+			break;
+		}
+	}
+	if (fourcc != VA_FOURCC_NV12 && fourcc != VA_FOURCC_BGRX && fourcc != VA_FOURCC_BGRA)
+		FAIL(VA_STATUS_ERROR_UNSUPPORTED_RT_FORMAT);
+	if (type != VA_SURFACE_ATTRIB_MEM_TYPE_VA)
+		FAIL(VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE);
+	for (; made < count; made++) {
+		struct surface *s = make(d, SURFACE, &list[made]);
+		if (!s)
+			FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
+		s->fourcc = fourcc;
+		s->width = width;
+		s->height = height;
+		status = allocate(s);
+		if (status != VA_STATUS_SUCCESS) {
+			destroy(d, list[made]);
+			goto out;
+		}
+	}
+	device_count(d);
+out:
+	for (; status != VA_STATUS_SUCCESS && made > 0; made--)
+		destroy(d, list[made - 1]);
+	pthread_mutex_unlock(&d->mutex);
+	return status;
+}
+
+static VAStatus create_surfaces_1(VADriverContextP ctx, int width, int height, int format, int n, VASurfaceID *list)
+{
+	return create_surfaces(ctx, format, width, height, list, n, NULL, 0);
+}
+
+// What is destroyed is destroyed on a lost device, too.
+static VAStatus destroy_one(VADriverContextP ctx, enum kind kind, VAGenericID id, VAStatus error)
+{
+	struct device *d = device_of(ctx);
+	pthread_mutex_lock(&d->mutex);
+	void *o = device_object(d, kind, id);
+	if (o)
+		destroy(d, id);
+	device_count(d);
+	pthread_mutex_unlock(&d->mutex);
+	return o ? VA_STATUS_SUCCESS : error;
+}
+
+static VAStatus destroy_surfaces(VADriverContextP ctx, VASurfaceID *list, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (destroy_one(ctx, SURFACE, list[i], VA_STATUS_ERROR_INVALID_SURFACE) != VA_STATUS_SUCCESS)
+			return VA_STATUS_ERROR_INVALID_SURFACE;
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus destroy_config(VADriverContextP ctx, VAConfigID id)
+{
+	return destroy_one(ctx, CONFIG, id, VA_STATUS_ERROR_INVALID_CONFIG);
+}
+
+static VAStatus destroy_context(VADriverContextP ctx, VAContextID id)
+{
+	return destroy_one(ctx, CONTEXT, id, VA_STATUS_ERROR_INVALID_CONTEXT);
+}
+
+static VAStatus destroy_buffer(VADriverContextP ctx, VABufferID id)
+{
+	return destroy_one(ctx, BUFFER, id, VA_STATUS_ERROR_INVALID_BUFFER);
+}
+
+static VAStatus sync_surface(VADriverContextP ctx, VASurfaceID id)
+{
+	struct device *d = device_of(ctx);
+	(void)id;
+	return lost(d) ? VA_STATUS_ERROR_OPERATION_FAILED : VA_STATUS_SUCCESS;
+}
+
+static VAStatus sync_surface_2(VADriverContextP ctx, VASurfaceID id, uint64_t timeout)
+{
+	(void)timeout;
+	return sync_surface(ctx, id);
+}
+
+static VAStatus sync_buffer(VADriverContextP ctx, VABufferID id, uint64_t timeout)
+{
+	(void)timeout;
+	if (id == VA_INVALID_ID) // libavcodec asks whether the call exists
+		return VA_STATUS_ERROR_INVALID_BUFFER;
+	return sync_surface(ctx, id);
+}
+
+static VAStatus query_status(VADriverContextP ctx, VASurfaceID id, VASurfaceStatus *state)
+{
+	(void)ctx, (void)id;
+	*state = VASurfaceReady;
+	return VA_STATUS_SUCCESS;
+}
+
+// Images and buffers.
+
+static VAStatus make_image(struct device *d, const struct surface *s, int borrowed, VAImage *image)
+{
+	VABufferID buffer;
+	struct buffer *b = make(d, BUFFER, &buffer);
+	if (!b)
+		return VA_STATUS_ERROR_ALLOCATION_FAILED;
+	*b = (struct buffer){.type = VAImageBufferType, .size = s->size, .count = 1, .data = s->memory, .borrowed = borrowed};
+	VAImage *kept = make(d, IMAGE, &image->image_id);
+	if (!kept) {
+		b->borrowed = 1;
+		destroy(d, buffer);
+		return VA_STATUS_ERROR_ALLOCATION_FAILED;
+	}
+	int nv12 = s->fourcc == VA_FOURCC_NV12;
+	image->format = d->formats[nv12 ? 0 : 1];
+	image->buf = buffer;
+	image->width = s->width;
+	image->height = s->height;
+	image->data_size = s->size;
+	image->num_planes = nv12 ? 2 : 1;
+	for (unsigned i = 0; i < image->num_planes; i++) {
+		image->pitches[i] = s->stride[i];
+		image->offsets[i] = s->plane[i] - s->memory;
+	}
+	*kept = *image;
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus create_image(VADriverContextP ctx, VAImageFormat *format, int width, int height, VAImage *image)
+{
+	ENTER()
+	struct surface s = {.fourcc = format->fourcc, .width = width, .height = height};
+	memset(image, 0, sizeof *image);
+	status = allocate(&s);
+	if (status == VA_STATUS_SUCCESS && (status = make_image(d, &s, 0, image)) != VA_STATUS_SUCCESS)
+		free(s.memory);
+	LEAVE();
+}
+
+static VAStatus derive_image(VADriverContextP ctx, VASurfaceID id, VAImage *image)
+{
+	ENTER()
+	struct surface *s = device_object(d, SURFACE, id);
+	if (!s)
+		FAIL(VA_STATUS_ERROR_OPERATION_FAILED);
+	memset(image, 0, sizeof *image);
+	status = make_image(d, s, 1, image);
+	LEAVE();
+}
+
+static VAStatus destroy_image(VADriverContextP ctx, VAImageID id)
+{
+	struct device *d = device_of(ctx);
+	pthread_mutex_lock(&d->mutex);
+	VAImage *image = device_object(d, IMAGE, id);
+	VABufferID buffer = image ? image->buf : VA_INVALID_ID;
+	pthread_mutex_unlock(&d->mutex);
+	destroy_one(ctx, BUFFER, buffer, VA_STATUS_SUCCESS);
+	return destroy_one(ctx, IMAGE, id, VA_STATUS_ERROR_INVALID_IMAGE);
+}
+
+static VAStatus put_image(VADriverContextP ctx, VASurfaceID id, VAImageID source, int sx, int sy, unsigned sw, unsigned sh, int dx, int dy, unsigned dw, unsigned dh)
+{
+	ENTER()
+	struct surface *s = device_object(d, SURFACE, id);
+	VAImage *image = device_object(d, IMAGE, source);
+	struct buffer *b = image ? device_object(d, BUFFER, image->buf) : NULL;
+	if (!s || !b || sx || sy || dx || dy || sw != dw || sh != dh || s->fourcc != image->format.fourcc)
+		FAIL(VA_STATUS_ERROR_INVALID_PARAMETER);
+	for (unsigned plane = 0; plane < image->num_planes; plane++) {
+		unsigned rows = plane ? (sh + 1) / 2 : sh;
+		size_t bytes = s->fourcc == VA_FOURCC_NV12 ? (sw + 1) & ~1u : 4 * (size_t)sw;
+		for (unsigned y = 0; y < rows; y++)
+			memcpy(s->plane[plane] + (size_t)y * s->stride[plane], b->data + image->offsets[plane] + (size_t)y * image->pitches[plane], bytes);
+	}
+	LEAVE();
+}
+
+static VAStatus create_buffer(VADriverContextP ctx, VAContextID context, VABufferType type, unsigned size, unsigned count, void *data, VABufferID *id)
+{
+	ENTER()
+	(void)context;
+	struct buffer *b = make(d, BUFFER, id);
+	if (!b)
+		FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
+	*b = (struct buffer){.type = type, .size = size, .count = count, .data = calloc(count, size)};
+	if (!b->data)
+		FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
+	if (data)
+		memcpy(b->data, data, (size_t)size * count);
+	LEAVE();
+}
+
+uint8_t *coded_buffer(struct device *d, VABufferID id, size_t size)
+{
+	struct buffer *b = device_object(d, BUFFER, id);
+	if (!b || b->type != VAEncCodedBufferType || size > (size_t)b->size * b->count)
+		return NULL;
+	b->segment = (VACodedBufferSegment){.size = size, .buf = b->data};
+	return b->data;
+}
+
+static VAStatus map_buffer(VADriverContextP ctx, VABufferID id, void **data)
+{
+	ENTER()
+	struct buffer *b = device_object(d, BUFFER, id);
+	if (!b)
+		FAIL(VA_STATUS_ERROR_INVALID_BUFFER);
+	*data = b->type == VAEncCodedBufferType ? (void *)&b->segment : b->data;
+	if (b->type == VAImageBufferType) {
+		d->maps++;
+		device_count(d);
+	}
+	LEAVE();
+}
+
+static VAStatus unmap_buffer(VADriverContextP ctx, VABufferID id)
+{
+	(void)ctx, (void)id;
+	return VA_STATUS_SUCCESS;
+}
+
+// Pictures.
+
+static VAStatus create_context(VADriverContextP ctx, VAConfigID config, int width, int height, int flag, VASurfaceID *targets, int n, VAContextID *id)
+{
+	ENTER()
+	(void)flag, (void)targets, (void)n;
+	struct config *found = device_object(d, CONFIG, config);
+	if (!found)
+		FAIL(VA_STATUS_ERROR_INVALID_CONFIG);
+	long min, max;
+	limits(d, &min, &max);
+	if (width < min || height < min || width > max || height > max)
+		FAIL(VA_STATUS_ERROR_RESOLUTION_NOT_SUPPORTED);
+	if (!session_begin(d))
+		FAIL(VA_STATUS_ERROR_MAX_NUM_EXCEEDED);
+	struct context *c = make(d, CONTEXT, id);
+	if (!c) {
+		session_end(d);
+		FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
+	}
+	c->config = *found;
+	c->width = width;
+	c->height = height;
+	device_count(d);
+	LEAVE();
+}
+
+static VAStatus begin_picture(VADriverContextP ctx, VAContextID context, VASurfaceID target)
+{
+	ENTER()
+	struct context *c = device_object(d, CONTEXT, context);
+	if (!c || !device_object(d, SURFACE, target))
+		FAIL(VA_STATUS_ERROR_INVALID_CONTEXT);
+	c->target = target;
+	LEAVE();
+}
+
+static void take_misc(struct context *c, const VAEncMiscParameterBuffer *misc)
+{
+	const void *data = misc->data;
+	switch (misc->type) {
+	case VAEncMiscParameterTypeRateControl:
+		c->bits_per_second = ((const VAEncMiscParameterRateControl *)data)->bits_per_second;
+		break;
+	case VAEncMiscParameterTypeHRD:
+		c->buffer_bits = ((const VAEncMiscParameterHRD *)data)->buffer_size;
+		break;
+	case VAEncMiscParameterTypeFrameRate: {
+		uint32_t rate = ((const VAEncMiscParameterFrameRate *)data)->framerate;
+		c->rate_num = rate & 0xffff;
+		c->rate_den = rate >> 16 ? rate >> 16 : 1;
+		break;
+	}
+	default:
+		break;
+	}
+}
+
+static VAStatus render_picture(VADriverContextP ctx, VAContextID context, VABufferID *list, int n)
+{
+	ENTER()
+	struct context *c = device_object(d, CONTEXT, context);
+	if (!c)
+		FAIL(VA_STATUS_ERROR_INVALID_CONTEXT);
+	for (int i = 0; i < n; i++) {
+		struct buffer *b = device_object(d, BUFFER, list[i]);
+		if (!b)
+			FAIL(VA_STATUS_ERROR_INVALID_BUFFER);
+		switch (b->type) {
+		case VAEncSequenceParameterBufferType:
+			memcpy(&c->sequence, b->data, sizeof c->sequence);
+			if (!c->bits_per_second)
+				c->bits_per_second = c->sequence.bits_per_second;
+			c->has_sequence = 1;
+			break;
+		case VAEncPictureParameterBufferType:
+			memcpy(&c->picture, b->data, sizeof c->picture);
+			break;
+		case VAEncMiscParameterBufferType:
+			take_misc(c, (const VAEncMiscParameterBuffer *)b->data);
+			break;
+		case VAEncPackedHeaderDataBufferType:
+			if (b->size * b->count > 4 && (b->data[3] & 31) == 7)
+				encode_parameters(c, b->data, b->size * b->count);
+			else if (b->size * b->count > 5 && (b->data[4] & 31) == 7)
+				encode_parameters(c, b->data, b->size * b->count);
+			break;
+		default:
+			break;
+		}
+	}
+	LEAVE();
+}
+
+static VAStatus end_picture(VADriverContextP ctx, VAContextID context)
+{
+	ENTER()
+	struct context *c = device_object(d, CONTEXT, context);
+	if (!c)
+		FAIL(VA_STATUS_ERROR_INVALID_CONTEXT);
+	status = encode_picture(d, c);
+	LEAVE();
+}
+
+// The rest of the table, which libva demands. Nothing here calls it.
+static VAStatus unimplemented(void) { return VA_STATUS_ERROR_UNIMPLEMENTED; }
+
+static VAStatus query_attributes(VADriverContextP ctx, VADisplayAttribute *list, int *n)
+{
+	(void)ctx, (void)list;
+	*n = 0;
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus terminate(VADriverContextP ctx)
+{
+	struct device *d = device_of(ctx);
+	for (int i = 0; i < MAX_OBJECTS; i++)
+		if (d->objects[i])
+			destroy(d, i + 1);
+	device_count(d);
+	pthread_mutex_destroy(&d->mutex);
+	close(d->counts);
+	free(d);
+	ctx->pDriverData = NULL;
+	return VA_STATUS_SUCCESS;
+}
+
+#define CAT_(a, b, c) a##b##_##c
+#define CAT(a, b, c) CAT_(a, b, c)
+#define INIT CAT(__vaDriverInit_, VA_MAJOR_VERSION, VA_MINOR_VERSION)
+
+VAStatus INIT(VADriverContextP ctx);
+VAStatus INIT(VADriverContextP ctx)
+{
+	struct device *d = calloc(1, sizeof *d);
+	if (!d)
+		return VA_STATUS_ERROR_ALLOCATION_FAILED;
+	pthread_mutex_init(&d->mutex, NULL);
+	d->fd = ((struct drm_state *)ctx->drm_state)->fd;
+	if (lost(d)) {
+		free(d);
+		return VA_STATUS_ERROR_OPERATION_FAILED;
+	}
+	char link[64], name[4096];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", d->fd);
+	ssize_t length = readlink(link, name, sizeof name - 8);
+	strcpy(name + (length > 0 ? length : 0), ".counts");
+	d->counts = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	d->formats[0] = (VAImageFormat){.fourcc = VA_FOURCC_NV12, .byte_order = VA_LSB_FIRST, .bits_per_pixel = 12};
+	d->formats[1] = (VAImageFormat){.fourcc = VA_FOURCC_BGRX, .byte_order = VA_LSB_FIRST, .bits_per_pixel = 32, .depth = 24,
+	                                .red_mask = 0xff0000, .green_mask = 0xff00, .blue_mask = 0xff};
+	ctx->pDriverData = d;
+	ctx->version_major = VA_MAJOR_VERSION;
+	ctx->version_minor = VA_MINOR_VERSION;
+	ctx->max_profiles = 8;
+	ctx->max_entrypoints = 4;
+	ctx->max_attributes = 8;
+	ctx->max_image_formats = 2;
+	ctx->max_subpic_formats = 1;
+	ctx->max_display_attributes = 1;
+	ctx->str_vendor = "Stand-in for tests";
+
+	struct VADriverVTable *t = ctx->vtable;
+	for (void **entry = (void **)t; entry < (void **)(t + 1) - sizeof t->reserved / sizeof *t->reserved; entry++)
+		*entry = (void *)unimplemented;
+	t->vaTerminate = terminate;
+	t->vaQueryConfigProfiles = query_profiles;
+	t->vaQueryConfigEntrypoints = query_entrypoints;
+	t->vaGetConfigAttributes = get_attributes;
+	t->vaCreateConfig = create_config;
+	t->vaDestroyConfig = destroy_config;
+	t->vaQueryConfigAttributes = query_config;
+	t->vaCreateSurfaces = create_surfaces_1;
+	t->vaCreateSurfaces2 = create_surfaces;
+	t->vaQuerySurfaceAttributes = query_surfaces;
+	t->vaDestroySurfaces = destroy_surfaces;
+	t->vaCreateContext = create_context;
+	t->vaDestroyContext = destroy_context;
+	t->vaCreateBuffer = create_buffer;
+	t->vaMapBuffer = map_buffer;
+	t->vaUnmapBuffer = unmap_buffer;
+	t->vaDestroyBuffer = destroy_buffer;
+	t->vaBeginPicture = begin_picture;
+	t->vaRenderPicture = render_picture;
+	t->vaEndPicture = end_picture;
+	t->vaSyncSurface = sync_surface;
+	t->vaSyncSurface2 = sync_surface_2;
+	t->vaSyncBuffer = sync_buffer;
+	t->vaQuerySurfaceStatus = query_status;
+	t->vaQueryImageFormats = query_formats;
+	t->vaCreateImage = create_image;
+	t->vaDeriveImage = derive_image;
+	t->vaDestroyImage = destroy_image;
+	t->vaPutImage = put_image;
+	t->vaQueryDisplayAttributes = query_attributes;
+	return VA_STATUS_SUCCESS;
+}
