@@ -15,9 +15,12 @@ var refusals = []struct {
 	// NVENC beyond its session limit: "OpenEncodeSessionEx failed: out of memory (10)" with drivers up to 530,
 	// "incompatible client key (21)" since.
 	{regexp.MustCompile(`OpenEncodeSessionEx failed: (out of memory|incompatible client key)`), encode.ErrBusy},
-	// VAAPI: VA_STATUS_ERROR_MAX_NUM_EXCEEDED and VA_STATUS_ERROR_HW_BUSY.
+	// VAAPI: VA_STATUS_ERROR_MAX_NUM_EXCEEDED, VA_STATUS_ERROR_HW_BUSY and VA_STATUS_ERROR_ALLOCATION_FAILED, as libva
+	// words them.
 	{
-		regexp.MustCompile(`(?i)maximum number exceeded|\bhardware busy\b|\bHW busy\b|resource allocation failed`),
+		regexp.MustCompile(
+			`(?i)list argument exceeds maximum number|\bhardware busy\b|\bHW busy\b|resource allocation failed`,
+		),
 		encode.ErrBusy,
 	},
 	// VideoToolbox: kVTVideoEncoderNotAvailableNowErr.

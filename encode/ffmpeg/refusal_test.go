@@ -15,8 +15,10 @@ func TestRefusalsOfDriversAreUnderstood(t *testing.T) {
 			"details)": encode.ErrBusy,
 		"OpenEncodeSessionEx failed: unsupported device (2): (no " +
 			"details)": encode.ErrNoEncoder,
-		"Failed to create encode pipeline context: 13 (maximum number " +
-			"exceeded)": encode.ErrBusy,
+		"Failed to create encode pipeline context: 11 (list argument exceeds maximum " +
+			"number)": encode.ErrBusy,
+		"Failed to create encode pipeline context: 20 (HW busy " +
+			"now)": encode.ErrBusy,
 		"Error: cannot create compression session: -12915": encode.ErrBusy,
 		"Error: cannot create compression session: -12908": encode.ErrNoEncoder,
 		"Width 5120 exceeds 4096":                          encode.ErrSize,

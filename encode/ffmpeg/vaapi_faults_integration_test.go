@@ -1,0 +1,136 @@
+//go:build integration && cgo && !noffmpeg
+
+package ffmpeg
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"wavryhost/encode"
+	"wavryhost/encode/ffmpeg/standin"
+)
+
+// Each fault has its own error, from which the session decides what to do.
+func TestVAAPIFaultsAtOpening(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	for _, c := range []struct {
+		setting string
+		want    error
+		text    string
+	}{
+		{"sessions=0", encode.ErrBusy, ""},
+		{"max=512", encode.ErrSize, "does not support encoding at size"},
+		{"min=512", encode.ErrSize, "does not support encoding at size"},
+		{"encode=none", encode.ErrNoEncoder, "No usable encoding entrypoint"},
+		{"lost", encode.ErrNoEncoder, ""},
+	} {
+		t.Run(c.setting, func(t *testing.T) {
+			d := standin.New(t, c.setting)
+			before := descriptors(t)
+			e, err := vaapi(t, d).Open(vaapiParams)
+			if err == nil {
+				t.Fatalf("opened; closing: %v", e.Close())
+			}
+			for _, reason := range []error{encode.ErrBusy, encode.ErrSize, encode.ErrNoEncoder} {
+				if got, want := errors.Is(err, reason), errors.Is(c.want, reason); got != want {
+					t.Errorf("got %v; want it to be %v alone", err, c.want)
+				}
+			}
+			if !strings.Contains(err.Error(), c.text) {
+				t.Errorf("got %v; want %q in it", err, c.text)
+			}
+			if after := descriptors(t); after != before {
+				t.Errorf("got %d descriptors after the refusal; want %d", after, before)
+			}
+		})
+	}
+}
+
+func TestVAAPIHasRoomAgainAfterClose(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	f := vaapi(t, standin.New(t, "sessions=1"))
+	first := open(t, f, vaapiParams)
+	if _, err := f.Open(vaapiParams); !errors.Is(err, encode.ErrBusy) {
+		t.Fatalf("got %v; want ErrBusy", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, f, vaapiParams)
+}
+
+// A device that breaks while it encodes ends the encoder with an error, and the next one works if the device does.
+func TestVAAPIFaultsWhileEncoding(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	for _, c := range []struct {
+		setting string
+		rate    int // asked for after the fault, or 0
+		text    string
+	}{
+		{"lost", 0, "operation failed"},
+		{"rate=refused", 1_000_000, "invalid parameter"},
+	} {
+		t.Run(c.setting, func(t *testing.T) {
+			d := standin.New(t)
+			f := vaapi(t, d)
+			before := descriptors(t)
+			e := open(t, f, vaapiParams)
+			if _, err := e.Encode(moving(0, 640, 360), encode.Order{}); err != nil {
+				t.Fatal(err)
+			}
+			d.Set(t, c.setting)
+			var err error
+			if c.rate > 0 {
+				err = e.SetRate(encode.Rate{BitsPerSecond: c.rate, FPS: 60})
+			}
+			if err == nil {
+				_, err = e.Encode(moving(1, 640, 360), encode.Order{})
+			}
+			if err == nil || !strings.Contains(strings.ToLower(err.Error()), c.text) {
+				t.Errorf("got %v; want %q in it", err, c.text)
+			}
+			if _, again := e.Encode(moving(2, 640, 360), encode.Order{}); again == nil {
+				t.Error("a failed encoder went on")
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+			if after := descriptors(t); after != before {
+				t.Errorf("got %d descriptors after the failure; want %d", after, before)
+			}
+			d.Set(t)
+			if _, err := open(t, f, vaapiParams).Encode(moving(0, 640, 360), encode.Order{}); err != nil {
+				t.Errorf("the device works again, the encoder does not: %v", err)
+			}
+		})
+	}
+}
+
+func TestVAAPIIsProved(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	for _, c := range []struct{ setting, why string }{
+		{"", ""},
+		{"corrupt", "frame 0"},
+		{"max=512", "does not support encoding at size"},
+	} {
+		t.Run(c.setting, func(t *testing.T) {
+			d := standin.New(t, c.setting)
+			proof := Prove(t.Context(), vaapi(t, d), vaapiParams)
+			if proof.Usable != (c.why == "") || !strings.Contains(proof.Why, c.why) {
+				t.Errorf("got usable %v, %q; want the reason %q", proof.Usable, proof.Why, c.why)
+			}
+			if c.why == "" && proof.PSNR < 35 {
+				t.Errorf("got PSNR %.1f dB; want 35 at least", proof.PSNR)
+			}
+		})
+	}
+}
