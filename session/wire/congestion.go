@@ -3,7 +3,6 @@ package wire
 import (
 	"cmp"
 	"slices"
-	"sync"
 	"time"
 
 	"wavryhost/adapt"
@@ -17,67 +16,30 @@ const (
 	arrivedUnknown = 0x1fff // the receiver does not know
 )
 
-// maxStreams bounds the streams that are remembered: media and retransmission.
-const maxStreams = 4
-
-// streams are the histories of the sent streams, by SSRC.
-type streams struct {
-	mu   sync.Mutex
-	list map[uint32]*history
-	// repeats learns which packets arrived.
-	repeats *repeats
-}
-
-// of returns a stream's history, and creates it if necessary. It never returns nil.
-func (s *streams) of(ssrc uint32) *history {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.list[ssrc]
-	if h == nil {
-		h = &history{repeats: s.repeats}
-		if s.list == nil {
-			s.list = make(map[uint32]*history, maxStreams)
-		}
-		if len(s.list) < maxStreams {
-			s.list[ssrc] = h
-		}
-	}
-	return h
-}
-
-// known returns a stream's history, or nil.
-func (s *streams) known(ssrc uint32) *history {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.list[ssrc]
-}
-
 // accepts reports whether reports of a form count: only the first form that came does. A receiver that sent two forms
-// would report each packet twice, by two clocks. The caller holds receiving.
-func (s *Sender) accepts(form adapt.FeedbackKind) bool {
-	if s.form == adapt.RR {
-		s.form = form
+// would report each packet twice, by two clocks. The caller holds mu.
+func (r *reader) accepts(form adapt.FeedbackKind) bool {
+	if r.form == adapt.RR {
+		r.form = form
 	}
-	return s.form == form
+	return r.form == form
 }
 
 // congestionFeedback translates a congestion control feedback report (RFC 8888, section 3.1). Arrival times have a
-// resolution of 1/1024 s. Reports may overlap: repetitions are left out.
-func (s *Sender) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adapt.Feedback, bool) {
-	s.receiving.Lock()
-	defer s.receiving.Unlock()
+// resolution of 1/1024 s. Reports may overlap: repetitions are left out. The caller holds mu.
+func (r *reader) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (adapt.Feedback, bool) {
 	f := adapt.Feedback{At: now, Kind: adapt.CCFB}
-	if !s.accepts(adapt.CCFB) {
+	if !r.accepts(adapt.CCFB) {
 		return f, false
 	}
 	// Seconds and fraction are converted separately: the clock times a second would overflow in 3 months.
-	ticks := s.clock.unwrap(p.ReportTimestamp, 32)
+	ticks := r.clock.unwrap(p.ReportTimestamp, 32)
 	reported := arrivalEpoch.Add(time.Duration(ticks>>16)*time.Second + time.Duration(ticks&0xffff)*time.Second>>16)
 	var twice, never uint64
 	var newest time.Time
 	left := maxReported
 	for _, b := range p.ReportBlocks {
-		h := s.streams.known(b.MediaSSRC)
+		h := r.streams.known(b.MediaSSRC)
 		if h == nil {
 			never += uint64(len(b.MetricBlocks))
 			continue
@@ -111,9 +73,9 @@ func (s *Sender) congestionFeedback(now time.Time, p *rtcp.CCFeedbackReport) (ad
 		}
 		left -= min(len(b.MetricBlocks), left)
 	}
-	s.count(twice, never)
+	r.count(twice, never)
 	if !newest.IsZero() {
-		s.measured(f.RTT)
+		r.measured(f.RTT)
 	}
 	// The report lists them by stream.
 	slices.SortFunc(f.Packets, func(a, b adapt.Packet) int { return cmp.Compare(a.ID, b.ID) })

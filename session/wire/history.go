@@ -209,3 +209,46 @@ func (h *history) report(sequence int64, arrived time.Time) (adapt.Packet, outco
 		Padding: s.flags&isPadding != 0, ProbeID: int(s.probe),
 	}, fresh
 }
+
+// maxStreams bounds the streams that are remembered: media and retransmission.
+const maxStreams = 4
+
+// streams are the histories of the sent streams, by SSRC.
+type streams struct {
+	mu   sync.Mutex
+	list map[uint32]*history
+	// repeats learns which packets arrived.
+	repeats *repeats
+}
+
+// of returns a stream's history, and creates it if necessary. It never returns nil.
+func (s *streams) of(ssrc uint32) *history {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.list[ssrc]
+	if h == nil {
+		h = &history{repeats: s.repeats}
+		if s.list == nil {
+			s.list = make(map[uint32]*history, maxStreams)
+		}
+		if len(s.list) < maxStreams {
+			s.list[ssrc] = h
+		}
+	}
+	return h
+}
+
+// known returns a stream's history, or nil.
+func (s *streams) known(ssrc uint32) *history {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list[ssrc]
+}
+
+// label is what the pacer knows about a packet beside its header.
+type label struct {
+	again, padding bool
+	key            bool // a keyframe begins with it
+	probing        bool // counts towards the requested probe
+	probe          int
+}

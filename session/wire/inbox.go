@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 )
 
 const (
@@ -32,17 +31,8 @@ func useInboxes[K ~int](s *Sender, factory *func(kind K, ssrc uint32) io.ReadWri
 	}
 }
 
-func (s *Sender) ownMedia(ssrc uint32) bool {
-	s.mu.Lock()
-	track := s.track
-	s.mu.Unlock()
-	if track == nil {
-		return false
-	}
-	track.mu.Lock()
-	defer track.mu.Unlock()
-	return track.ssrc == webrtc.SSRC(ssrc)
-}
+// ownMedia reports whether it is the SSRC of our media.
+func (s *Sender) ownMedia(ssrc uint32) bool { return ssrc != 0 && ssrc == s.reader.media() }
 
 // inbox keeps the reports about our media. The inbox of any other stream passes on transport-wide feedback and keeps
 // nothing.

@@ -38,19 +38,19 @@ func (r *recorder) BindLocalStream(info *interceptor.StreamInfo, next intercepto
 		s.mu.Unlock()
 		carries := carried(info, header, payload, what)
 		// It is noted before it is sent, because the report may be faster than this goroutine.
-		p := s.history.add(number.TransportSequence, numbered, size, time.Now(), what, carries)
+		p := s.reader.history.add(number.TransportSequence, numbered, size, time.Now(), what, carries)
 		// A retransmission on the media's stream has the number of the original, whose place it must not take.
 		kept := (byStream || byReports && header.SSRC == info.SSRC) && !carries.copied
 		if kept {
-			s.streams.of(header.SSRC).put(header.SequenceNumber, p, carries)
+			s.reader.streams.of(header.SSRC).put(header.SequenceNumber, p, carries)
 		} else if byStream {
-			s.streams.of(header.SSRC).again(header.SequenceNumber)
+			s.reader.streams.of(header.SSRC).again(header.SequenceNumber)
 		}
 		n, err := next.Write(header, payload, attributes)
 		if n == 0 || err != nil { // pion silently discards packets before the keys exist
-			s.history.withdraw(number.TransportSequence, p.ID)
+			s.reader.history.withdraw(number.TransportSequence, p.ID)
 			if kept {
-				s.streams.of(header.SSRC).withdraw(header.SequenceNumber, p.ID)
+				s.reader.streams.of(header.SSRC).withdraw(header.SequenceNumber, p.ID)
 			}
 			s.mu.Lock()
 			s.stats.Unsent++
@@ -87,26 +87,6 @@ func (s *Stats) sent(size int, what label) {
 		s.Retransmissions++
 		s.RetransmittedBytes += uint64(size)
 	}
-}
-
-// resend is a retransmission of the NACK responder.
-type resend struct {
-	header     *rtp.Header
-	payload    []byte
-	attributes interceptor.Attributes
-	next       interceptor.RTPWriter
-	original   uint16 // sequence number of the packet on the media's stream
-	onMedia    bool   // it is sent on that stream
-}
-
-// rtxStream is the retransmission stream (RFC 4588). Its sequence numbers are assigned when packets are sent. pion's
-// responder assigns one to every packet that it stores: a packet retransmitted twice would be a replay to the
-// receiver's SRTP, and a long time without loss a jump after which both ends disagree on the rollover counter.
-type rtxStream struct {
-	ssrc        uint32
-	payloadType uint8
-	sequence    uint16                // of the next packet
-	next        interceptor.RTPWriter // nil when the peer has no such stream
 }
 
 // rtxQueue passes the pacer's own packets, and queues the retransmissions of the NACK responder above it: they come
@@ -175,7 +155,7 @@ func (s *Sender) queueResend(r resend, header *rtp.Header, payload []byte, size 
 // The caller holds mu.
 func (s *Sender) countRefusal(number uint16, why pacing.Refusal) (broken bool) {
 	s.stats.Refused[why]++
-	return s.repeats.broken(number, why, time.Now(), s.rtt)
+	return s.repeats.broken(number, why, time.Now(), s.reader.roundTrip())
 }
 
 // refuse reports whether, and why, a request for a packet with so many bytes is not answered. An answered request
@@ -184,7 +164,7 @@ func (s *Sender) refuse(number uint16, size int, onMedia bool) (pacing.Refusal, 
 	if slices.ContainsFunc(s.resends, func(w resend) bool { return w.original == number }) {
 		return pacing.RefusedSoon, true // it already waits
 	}
-	if why, refused := s.repeats.refuse(number, time.Now(), s.rtt, onMedia); refused {
+	if why, refused := s.repeats.refuse(number, time.Now(), s.reader.roundTrip(), onMedia); refused {
 		return why, true
 	}
 	if size > s.PacketSize()+extensionBytes { // from before the packet size was reduced: the path drops it

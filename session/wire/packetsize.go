@@ -69,31 +69,3 @@ func (s *packetSize) report(f adapt.Feedback) bool {
 
 // begin clears the counts.
 func (s *packetSize) begin(size int) { *s = packetSize{size: size} }
-
-// PacketSize returns the current size of the largest packets, in bytes.
-func (s *Sender) PacketSize() int { return int(s.packetSize.Load()) }
-
-// RestorePacketSize tries packets of the configured size again, because the path has changed.
-func (s *Sender) RestorePacketSize() {
-	s.receiving.Lock()
-	defer s.receiving.Unlock()
-	s.sizes.begin(s.cfg.MTU)
-	s.packetSize.Store(int64(s.cfg.MTU))
-}
-
-// resize reduces the packet size if a report requires it. The caller holds receiving.
-func (s *Sender) resize(r *Report) {
-	for _, f := range r.Feedback {
-		if s.sizes.report(f) {
-			r.Smaller = true
-			s.packetSize.Store(int64(s.sizes.size))
-		}
-	}
-	if !r.Smaller {
-		return
-	}
-	// Packets of the old size do not arrive, however often they are sent.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.resends = nil
-}

@@ -129,7 +129,7 @@ func TestPacketsAreSentAgainOnceARoundTrip(t *testing.T) {
 		}
 		r.drain()
 		number := r.packets()[1].header.SequenceNumber
-		r.sender.measured(300 * time.Millisecond)
+		r.sender.reader.measured(300 * time.Millisecond)
 		for range 6 { // each 100 ms, as pion's receiver does
 			r.nack(t, number)
 			time.Sleep(100 * time.Millisecond)
@@ -266,7 +266,7 @@ func TestRefusedPacketBreaksThePicture(t *testing.T) {
 					}
 					r.drain()
 				}
-				r.sender.measured(rtt)
+				r.sender.reader.measured(rtt)
 				c.asks(t, r, r.packets()[1].header.SequenceNumber)
 				if got := int(broken.Load()); got != c.want {
 					t.Errorf("the picture was reported broken %d times; want %d", got, c.want)
@@ -292,7 +292,7 @@ func TestOldPacketsAreNotRetransmitted(t *testing.T) {
 			t.Errorf("a packet of %v is sent again %d times, refused %v",
 				pacing.RepeatAge, s.Retransmissions, s.Refused)
 		}
-		r.sender.measured(400 * time.Millisecond)
+		r.sender.reader.measured(400 * time.Millisecond)
 		time.Sleep(10 * time.Millisecond) // the responder counts the first request as answered
 		r.nack(t, number)
 		synctest.Wait()

@@ -24,7 +24,7 @@ func TestRoundTripsOutliveStepsOfTheClock(t *testing.T) {
 		{"a day back", -24 * time.Hour},
 	} {
 		l := newSender(t, Config{})
-		l.track.ssrc = 7
+		l.reader.ssrc.Store(7)
 		var clock reportClock
 		now := time.Now()
 		// The time by the wall clock before the step, as in the report.
@@ -70,7 +70,7 @@ func TestRoundTripsThatCannotBe(t *testing.T) {
 		{"held for ever", sent, 1<<32 - 1},
 	} {
 		l := newSender(t, Config{})
-		l.track.ssrc = 7
+		l.reader.ssrc.Store(7)
 		var clock reportClock
 		clock.note(sent, now.Add(-time.Second))
 		data, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{

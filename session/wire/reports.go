@@ -6,38 +6,21 @@ import (
 	"wavryhost/adapt"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 )
 
 // maxNACKed bounds the packets that one NACK is translated to: one second at 3 Mbit/s.
 const maxNACKed = 256
 
-// media returns the SSRC of our media. If the peer's reports do not list packets, it also returns the packets that were
-// sent, else nil.
-func (s *Sender) media() (ssrc webrtc.SSRC, sent *history) {
-	s.mu.Lock()
-	track := s.track
-	s.mu.Unlock()
-	if track == nil {
-		return 0, nil
-	}
-	track.mu.Lock()
-	ssrc = track.ssrc
-	track.mu.Unlock()
-	return ssrc, s.streams.known(uint32(ssrc))
-}
-
-// receiverReports translates the report blocks about our media (RFC 3550, section 6.4.1).
-func (s *Sender) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []adapt.Feedback {
-	ssrc, sent := s.media()
+// receiverReports translates the report blocks about our media (RFC 3550, section 6.4.1). The caller holds mu.
+func (r *reader) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) []adapt.Feedback {
+	ssrc := r.media()
 	if ssrc == 0 {
 		return nil
 	}
-	s.receiving.Lock()
-	defer s.receiving.Unlock()
+	sent := r.streams.known(ssrc)
 	var list []adapt.Feedback
 	for _, b := range blocks {
-		if webrtc.SSRC(b.SSRC) != ssrc {
+		if b.SSRC != ssrc {
 			continue
 		}
 		f := adapt.Feedback{
@@ -50,16 +33,16 @@ func (s *Sender) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) [
 			if rtt < 1<<31 {
 				f.RTT = time.Duration(rtt) * time.Second / 65536
 				if f.RTT > 0 {
-					s.measured(f.RTT)
+					r.measured(f.RTT)
 				}
 			}
 		}
-		if sent != nil && s.form == adapt.RR {
+		if sent != nil && r.form == adapt.RR {
 			// The cycles in the upper 16 bits are not used: some receivers send none.
 			newest, _ := sent.base(uint16(b.LastSequenceNumber))
 			if p, ok := sent.find(newest); ok {
 				f.Packets = append(f.Packets, p)
-				s.newest = max(s.newest, newest)
+				r.newest = max(r.newest, newest)
 				if next, ok := sent.find(newest + 1); ok {
 					next.Lost = true
 					f.Packets = append(f.Packets, next)
@@ -73,15 +56,14 @@ func (s *Sender) receiverReports(now time.Time, blocks []rtcp.ReceptionReport) [
 
 // missing translates a NACK (RFC 4585, section 6.2.1). The feedback has the packets that were sent since the newest
 // packet known to have arrived, up to the one after the last requested packet. A request without a later packet is a
-// repetition.
-func (s *Sender) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedback, bool) {
-	ssrc, sent := s.media()
-	if sent == nil || webrtc.SSRC(p.MediaSSRC) != ssrc {
+// repetition. The caller holds mu.
+func (r *reader) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedback, bool) {
+	ssrc := r.media()
+	sent := r.streams.known(ssrc)
+	if sent == nil || p.MediaSSRC != ssrc {
 		return adapt.Feedback{}, false
 	}
-	s.receiving.Lock()
-	defer s.receiving.Unlock()
-	if s.form != adapt.RR {
+	if r.form != adapt.RR {
 		return adapt.Feedback{}, false // other reports have more information
 	}
 	numbers := map[int64]bool{}
@@ -93,16 +75,16 @@ func (s *Sender) missing(now time.Time, p *rtcp.TransportLayerNack) (adapt.Feedb
 			last = max(last, number)
 		}
 	}
-	if _, ok := sent.find(last + 1); !ok || last < s.newest {
+	if _, ok := sent.find(last + 1); !ok || last < r.newest {
 		return adapt.Feedback{}, false
 	}
 	f := adapt.Feedback{At: now, Kind: adapt.NACK}
-	for n := max(s.newest+1, last+2-maxNACKed); n <= last+1; n++ {
+	for n := max(r.newest+1, last+2-maxNACKed); n <= last+1; n++ {
 		if one, ok := sent.find(n); ok {
 			one.Lost = numbers[n]
 			f.Packets = append(f.Packets, one)
 		}
 	}
-	s.newest = last + 1
+	r.newest = last + 1
 	return f, len(f.Packets) > 1
 }

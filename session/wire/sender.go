@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
@@ -61,19 +60,10 @@ type Config struct {
 // Sender is the RTP sender of one viewer. All methods may be called from any goroutine.
 type Sender struct {
 	cfg        Config
-	history    history
+	reader     reader
 	reports    atomic.Pointer[inbox] // inbox of our media
-	streams    streams               // used if the peer reports by stream
 	packetSize atomic.Int64          // size of the largest packets
 	repeats    repeats               // has its own lock, which is taken last
-
-	receiving sync.Mutex         // guards the fields that only Receive uses
-	form      adapt.FeedbackKind // form of the reports on packets: RR until another form comes
-	clock     wrapping           // the receiver's clock, in units of 64 ms or of 1/65536 s
-	messages  serial             // count of transport feedback messages
-	sizes     packetSize
-	intra     serial // number of the newest full intra request
-	newest    int64  // newest packet of media that has arrived, by receiver reports and NACKs
 
 	mu      sync.Mutex
 	wake    chan struct{}
@@ -84,7 +74,6 @@ type Sender struct {
 	resends []resend
 	rtx     rtxStream
 	shares  pacing.Shares
-	rtt     time.Duration    // from the newest report; 0 before the first
 	padding adapt.PadRequest // the remaining part of the request
 	label   label            // label of the packet that the pacer is sending
 	closed  bool
@@ -96,14 +85,6 @@ type batch struct {
 	packets []*rtp.Packet
 	bytes   int
 	key     bool // a keyframe, and nothing of it has been sent
-}
-
-// label is what the pacer knows about a packet beside its header.
-type label struct {
-	again, padding bool
-	key            bool // a keyframe begins with it
-	probing        bool // counts towards the requested probe
-	probe          int
 }
 
 // Queue is what waits in the pacer.
@@ -149,11 +130,11 @@ func New(cfg Config) (*Sender, error) {
 		cfg.OnBroken = func() {}
 	}
 	l := &Sender{
-		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), form: adapt.RR, shares: pacing.NewShares(),
+		cfg: cfg, rate: cfg.StartRate, wake: make(chan struct{}, 1), shares: pacing.NewShares(),
 	}
-	l.sizes.begin(cfg.MTU)
-	l.packetSize.Store(int64(cfg.MTU))
-	l.history.repeats, l.streams.repeats = &l.repeats, &l.repeats
+	l.reader.form = adapt.RR
+	l.reader.history.repeats, l.reader.streams.repeats = &l.repeats, &l.repeats
+	l.RestorePacketSize()
 	return l, nil
 }
 
@@ -177,8 +158,9 @@ func (s *Sender) Queue() Queue {
 // Stats returns the counts so far.
 func (s *Sender) Stats() Stats {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	counts := s.stats
+	s.mu.Unlock()
+	counts.Feedback = s.reader.counted()
 	if in := s.reports.Load(); in != nil {
 		counts.Feedback[FeedbackUnread] = in.dropped.Load()
 	}
@@ -214,4 +196,13 @@ func (s *Sender) enqueue(b batch, key bool) error {
 	}
 	s.notify()
 	return nil
+}
+
+// PacketSize returns the current size of the largest packets, in bytes.
+func (s *Sender) PacketSize() int { return int(s.packetSize.Load()) }
+
+// RestorePacketSize tries packets of the configured size again, because the path has changed.
+func (s *Sender) RestorePacketSize() {
+	s.reader.restoreSize(s.cfg.MTU)
+	s.packetSize.Store(int64(s.cfg.MTU))
 }

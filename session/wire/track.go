@@ -47,7 +47,6 @@ type Track struct {
 	sequence     uint16
 	captureTime  uint8 // IDs of the header extensions; 0 if the peer does not use one
 	playoutDelay uint8
-	ssrc         webrtc.SSRC
 }
 
 // Written is the size of an access unit in packets.
@@ -78,8 +77,8 @@ func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
 
 // Bind sets up the track. pion calls it when the stream is negotiated.
 func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	t.sender.reader.ssrc.Store(uint32(c.SSRC()))
 	t.mu.Lock()
-	t.ssrc = c.SSRC()
 	for _, e := range c.HeaderExtensions() {
 		switch e.URI {
 		case uriAbsCaptureTime:

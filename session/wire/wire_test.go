@@ -169,7 +169,7 @@ func TestTransportFeedback(t *testing.T) {
 	l := newSender(t, Config{})
 	now := time.Now()
 	for i := range 10 {
-		l.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
+		l.reader.history.add(uint16(65530+i), true, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
 	}
 	// Across the wrap of the sequence number, and of the reference time.
 	first := receive(l, now.Add(50*time.Millisecond), feedback(65530, 1<<24-1, 1, 5, 0, 9))
@@ -216,8 +216,8 @@ func TestCongestionFeedback(t *testing.T) {
 	l := newSender(t, Config{})
 	now := time.Now()
 	for i := range 8 {
-		p := l.history.add(0, false, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
-		l.streams.of(mediaSSRC+uint32(i%2)).put(uint16(65534+i/2), p, content{}) // across the wrap
+		p := l.reader.history.add(0, false, 1000+i, now.Add(time.Duration(i)*time.Millisecond), label{}, content{})
+		l.reader.streams.of(mediaSSRC+uint32(i%2)).put(uint16(65534+i/2), p, content{}) // across the wrap
 	}
 	r := l.Receive(now.Add(100*time.Millisecond), []rtcp.Packet{ccfb(1<<32-65536/2, mediaSSRC, 65534, 1024/4, -1, 0)})
 	if len(r.Feedback) != 1 || r.Feedback[0].Kind != adapt.CCFB || len(r.Feedback[0].Packets) != 3 {
@@ -258,7 +258,8 @@ func TestFormsOfFeedbackDoNotMix(t *testing.T) {
 	l := newSender(t, Config{})
 	now := time.Now()
 	for i := range 4 {
-		l.streams.of(mediaSSRC).put(uint16(i), l.history.add(uint16(i), true, 1000, now, label{}, content{}), content{})
+		p := l.reader.history.add(uint16(i), true, 1000, now, label{}, content{})
+		l.reader.streams.of(mediaSSRC).put(uint16(i), p, content{})
 	}
 	if p := receive(l, now, ccfb(1, mediaSSRC, 0, 0)); len(p) != 1 {
 		t.Errorf("got %+v", p)
@@ -271,12 +272,13 @@ func TestFormsOfFeedbackDoNotMix(t *testing.T) {
 // Receiver reports and NACKs show the newest packet of media that arrived, if there are no better reports.
 func TestReportsNamePackets(t *testing.T) {
 	l := newSender(t, Config{})
-	l.track.ssrc = mediaSSRC
+	l.reader.ssrc.Store(mediaSSRC)
 	begun := time.Now()
 	for i := range 12 {
 		at := begun.Add(time.Duration(i) * 10 * time.Millisecond)
 		// Across the wrap.
-		l.streams.of(mediaSSRC).put(uint16(65530+i), l.history.add(0, false, 1000+i, at, label{}, content{}), content{})
+		p := l.reader.history.add(0, false, 1000+i, at, label{}, content{})
+		l.reader.streams.of(mediaSSRC).put(uint16(65530+i), p, content{})
 	}
 	now := begun.Add(time.Second)
 	report := func(highest uint32) []adapt.Packet {
@@ -326,7 +328,7 @@ func TestReportsNamePackets(t *testing.T) {
 
 func TestReceiverReport(t *testing.T) {
 	l := newSender(t, Config{})
-	l.track.ssrc = 7
+	l.reader.ssrc.Store(7)
 	now := time.Now()
 	sent := uint32(ntp64(now.Add(-120*time.Millisecond)) >> 16)
 	r := l.Receive(now, []rtcp.Packet{
@@ -360,7 +362,7 @@ func TestFullIntraRequestIsToldOnce(t *testing.T) {
 
 func TestMissingFeedbackIsCounted(t *testing.T) {
 	l := newSender(t, Config{})
-	l.history.add(0, true, 100, time.Now(), label{}, content{})
+	l.reader.history.add(0, true, 100, time.Now(), label{}, content{})
 	for _, count := range []uint8{254, 255, 2, 1, 2} {
 		p := feedback(0, 0, 1)
 		p.FbPktCount = count
@@ -395,7 +397,7 @@ func TestHostileFeedback(t *testing.T) {
 	} {
 		l := newSender(t, Config{})
 		for i := range 20 {
-			l.history.add(uint16(i), true, 100, time.Now(), label{}, content{})
+			l.reader.history.add(uint16(i), true, 100, time.Now(), label{}, content{})
 		}
 		last := uint64(0)
 		for _, got := range receive(l, time.Now(), p) {
@@ -425,7 +427,7 @@ func FuzzReceive(f *testing.F) {
 		l := newSender(t, Config{})
 		now := time.Now()
 		for i := range 40 {
-			l.streams.of(mediaSSRC).put(uint16(65520+i), l.history.add(uint16(65520+i), true, 1200, now,
+			l.reader.streams.of(mediaSSRC).put(uint16(65520+i), l.reader.history.add(uint16(65520+i), true, 1200, now,
 				label{}, content{}), content{})
 		}
 		for _, feedback := range l.Receive(now, packets).Feedback {
