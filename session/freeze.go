@@ -71,36 +71,42 @@ func (f *freeze) step(now time.Time, cause string) (add time.Duration, begins bo
 	return add, begins
 }
 
-// thaw looks whether the viewer's picture is frozen, and why. Before the first picture it is not: the time to the first
-// picture covers that.
-func (v *viewer) thaw(now time.Time) {
-	t, lost := v.adaptation.target(), v.sub.feed().frozen()
-	ready := v.roomFor(t)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.freeze.last.IsZero() {
+// due is what a freeze is judged by.
+type due struct {
+	lost    bool // the display or the encoders have failed
+	ready   bool // the pacer has room for a picture
+	stalled bool // the path has delivered nothing for a while
+	crowded func() bool
+}
+
+// look counts whether the viewer's picture is frozen, and why. Before the first picture it is not: the time to the
+// first picture covers that.
+func (f *figures) look(now time.Time, d due) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.freeze.last.IsZero() {
 		return
 	}
-	late := v.freeze.late(now, ready)
+	late := f.freeze.late(now, d.ready)
 	cause := ""
 	switch {
-	case lost:
+	case d.lost:
 		cause = causeHost
-	case v.life.state == stateDisconnected, t.Quality == adapt.Stalled:
+	case f.life.state == stateDisconnected, d.stalled:
 		cause = causePath
-	case v.undelivered == undeliveredRequests:
+	case f.undelivered == undeliveredRequests:
 		cause = causeViewer
-	case late && v.crowded():
+	case late && d.crowded():
 		cause = causeHost
 	case late:
 		cause = causePath
 	}
-	add, begins := v.freeze.step(now, cause)
+	add, begins := f.freeze.step(now, cause)
 	if begins {
-		v.met.freezes.WithLabelValues(cause).Inc()
+		f.met.freezes.WithLabelValues(cause).Inc()
 	}
 	if add > 0 {
-		v.met.freezeSeconds.WithLabelValues(cause).Add(add.Seconds())
+		f.met.freezeSeconds.WithLabelValues(cause).Add(add.Seconds())
 	}
 }
 

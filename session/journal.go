@@ -116,6 +116,12 @@ func (j *Journal) Events(after uint64) (list []EventRecord, lost bool, more <-ch
 	return list, lost, j.more
 }
 
+// Configured records the outcome of a change of the configuration, and returns the event's ID. err says why the change
+// was refused.
+func (j *Journal) Configured(outcome string, err error) uint64 {
+	return j.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
+}
+
 // LastEvent returns the number of the newest event; before the first one, the number that it follows.
 func (j *Journal) LastEvent() uint64 {
 	j.mu.Lock()

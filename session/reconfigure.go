@@ -34,12 +34,6 @@ func (m *Manager) Reconfigure(c Config) error {
 	return nil
 }
 
-// Configured records the outcome of a change of the configuration, and returns the event's ID. err says why the change
-// was refused.
-func (m *Manager) Configured(outcome string, err error) uint64 {
-	return m.journal.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
-}
-
 // SetEncoders replaces the encoders to choose from, best first; at least one is needed. Encodings that run go on with
 // what they have, and whatever was held against an encoder is forgotten. info returns all candidates, for the control
 // API.

@@ -61,19 +61,19 @@ func (s *setup) stages(now time.Time) map[string]time.Duration {
 }
 
 // arrivedFirst takes a report of the viewer, and records the session's set-up when it shows the first picture.
-func (v *viewer) arrivedFirst(now time.Time, feedback []adapt.Feedback) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.setup.over {
+func (f *figures) arrivedFirst(now time.Time, feedback []adapt.Feedback) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.setup.over {
 		return
 	}
-	for _, f := range feedback {
-		if !v.setup.report(f) {
+	for _, report := range feedback {
+		if !f.setup.report(report) {
 			continue
 		}
-		v.met.firstFrame.WithLabelValues(firstAcked).Observe(now.Sub(v.setup.begun).Seconds())
-		for stage, took := range v.setup.stages(now) {
-			v.met.setupStages.WithLabelValues(stage).Observe(took.Seconds())
+		f.met.firstFrame.WithLabelValues(firstAcked).Observe(now.Sub(f.setup.begun).Seconds())
+		for stage, took := range f.setup.stages(now) {
+			f.met.setupStages.WithLabelValues(stage).Observe(took.Seconds())
 		}
 		return
 	}

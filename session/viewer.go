@@ -181,7 +181,10 @@ func (v *viewer) run(ctx context.Context) {
 			}
 		}
 		v.sub.giveUp(time.Now())
-		v.thaw(time.Now())
+		t := v.adaptation.target()
+		v.look(time.Now(), due{
+			lost: v.sub.feed().frozen(), ready: v.roomFor(t), stalled: t.Quality == adapt.Stalled, crowded: v.crowded,
+		})
 		v.measure(time.Now())
 	}
 }

@@ -51,7 +51,8 @@ func (v *viewer) measure(now time.Time) {
 	if took < time.Second {
 		return
 	}
-	v.flush(now, took)
+	// A picture of which all packets wait for the pacer would be in the queue.
+	v.flush(now, took, v.sender.Stats(), !v.live.Load() || v.sender.Queue().Packets > 0)
 	if !v.live.Load() {
 		return
 	}
@@ -67,42 +68,41 @@ func (v *viewer) measure(now time.Time) {
 	v.met.queueDelay.Observe(e.QueueDelay.Seconds())
 }
 
-// flush adds what was sent since the last time to the metrics.
-func (v *viewer) flush(now time.Time, took time.Duration) {
-	stats := v.sender.Stats()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	before := v.sample
-	v.sample = sample{at: now, stats: stats, frames: v.frames}
+// flush adds what was sent since the last look to the metrics. took is the time since then, 0 for the last flush.
+// waiting says whether packets wait for the pacer, or need not leave yet.
+func (f *figures) flush(now time.Time, took time.Duration, stats wire.Stats, waiting bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.sample
+	f.sample = sample{at: now, stats: stats, frames: f.frames}
 	bytes := stats.Bytes - before.stats.Bytes
 	if took > 0 {
-		v.achieved = int(float64(bytes*8) / took.Seconds())
-		v.fps = float64(v.frames-before.frames) / took.Seconds()
+		f.achieved = int(float64(bytes*8) / took.Seconds())
+		f.fps = float64(f.frames-before.frames) / took.Seconds()
 	}
-	v.met.packets.Add(float64(stats.Packets - before.stats.Packets))
-	path := cmp.Or(v.route.Path, v.announced.Path, peer.PathDirect)
-	v.met.bytes.WithLabelValues(path).Add(float64(bytes))
-	v.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
-	v.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
+	f.met.packets.Add(float64(stats.Packets - before.stats.Packets))
+	path := cmp.Or(f.route.Path, f.announced.Path, peer.PathDirect)
+	f.met.bytes.WithLabelValues(path).Add(float64(bytes))
+	f.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
+	f.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
 	for range stats.Superseded - before.stats.Superseded {
-		v.met.pipeline.Drop(pipeline.DropSuperseded)
+		f.met.pipeline.Drop(pipeline.DropSuperseded)
 	}
-	for _, f := range wire.FeedbackFaults() {
-		v.met.feedbackFaults.WithLabelValues(f.String()).Add(float64(stats.Feedback[f] - before.stats.Feedback[f]))
+	for _, fault := range wire.FeedbackFaults() {
+		added := stats.Feedback[fault] - before.stats.Feedback[fault]
+		f.met.feedbackFaults.WithLabelValues(fault.String()).Add(float64(added))
 	}
 	for _, r := range pacing.Refusals() {
-		v.met.refusedRepeats.WithLabelValues(r.String()).Add(float64(stats.Refused[r] - before.stats.Refused[r]))
+		f.met.refusedRepeats.WithLabelValues(r.String()).Add(float64(stats.Refused[r] - before.stats.Refused[r]))
 	}
-	// A picture of which all packets wait for the pacer would be in the queue.
-	waiting := v.sender.Queue().Packets > 0
 	switch {
-	case !v.live.Load() || stats.Packets != before.stats.Packets || waiting:
-		v.mute = ""
-	case v.frames == before.frames: // nothing new is known
+	case waiting || stats.Packets != before.stats.Packets:
+		f.mute = ""
+	case f.frames == before.frames: // nothing new is known
 	case stats.Unsent > before.stats.Unsent:
-		v.mute = undeliveredUnsent
+		f.mute = undeliveredUnsent
 	default:
-		v.mute = undeliveredUnpacked
+		f.mute = undeliveredUnpacked
 	}
 }
 
@@ -164,7 +164,7 @@ func (v *viewer) close(now time.Time) (since time.Time) {
 	if connected {
 		v.usage.add(rest, v.snapshot())
 	}
-	v.flush(now, 0)
+	v.flush(now, 0, v.sender.Stats(), true)
 	v.setRoute(peer.Route{})
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -53,7 +53,7 @@ func registerAll(c *catcher) {
 	lines := newLogQueue(io.Discard, nil)
 	lines.Close(patience)
 	c.MustRegister(lines.lost)
-	newReloader(nil, nil, nil, nil, c, nil)
+	newReloader(nil, nil, nil, nil, nil, c, nil)
 	newConfigInfo(c)
 	newExitInfo(c)
 	pressure.New(c, slog.New(slog.DiscardHandler))

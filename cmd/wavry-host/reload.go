@@ -23,7 +23,6 @@ import (
 // configurable is what a reloader informs about a new configuration.
 type configurable interface {
 	Reconfigure(session.Config) error
-	Configured(outcome string, err error) uint64
 }
 
 // preparable is the API. A new configuration must fit it before any part is applied.
@@ -41,6 +40,8 @@ type allowing interface {
 type reloader struct {
 	read    func() (*loaded, error)
 	manager configurable
+	// event records the outcome of a change, and returns the event's ID.
+	event func(outcome string, err error) uint64
 	// api is set once it is made, which requires the reloader.
 	api preparable
 	// link is the link to the gateway, nil without one.
@@ -66,11 +67,11 @@ type reloader struct {
 
 // newReloader returns a reloader of the configuration that read returns. current is in force.
 func newReloader(
-	current *loaded, read func() (*loaded, error), level *slog.LevelVar, m configurable, reg prometheus.Registerer,
-	log *slog.Logger,
+	current *loaded, read func() (*loaded, error), level *slog.LevelVar, m configurable,
+	event func(outcome string, err error) uint64, reg prometheus.Registerer, log *slog.Logger,
 ) *reloader {
 	r := &reloader{
-		read: read, manager: m, level: level, trail: new(trail), log: log, current: current,
+		read: read, manager: m, event: event, level: level, trail: new(trail), log: log, current: current,
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "wavry_host_config_reloads_total",
 			Help: "Attempts to change the configuration of the running daemon, by result.",
@@ -135,14 +136,14 @@ func (r *reloader) reload(within time.Duration) (api.Reloaded, error) {
 	if err != nil {
 		r.good.Set(0)
 		r.results.WithLabelValues(session.ConfigRefused).Inc()
-		event := r.manager.Configured(session.ConfigRefused, err)
+		event := r.event(session.ConfigRefused, err)
 		r.log.Error("configuration refused; the previous one stays in force", "event", event, "err", err)
 		return api.Reloaded{}, fmt.Errorf("%w: %w", api.ErrBadConfiguration, err)
 	}
 	r.good.Set(1)
 	r.results.WithLabelValues(session.ConfigApplied).Inc()
 	applied, restart := r.changes(r.current, next)
-	event := r.manager.Configured(session.ConfigApplied, nil)
+	event := r.event(session.ConfigApplied, nil)
 	for _, text := range next.Warnings {
 		r.log.Warn("configuration", "problem", text)
 	}
@@ -178,7 +179,7 @@ func (r *reloader) takeBack(next *loaded) {
 	err := r.apply(r.before)
 	r.current, r.before = r.before, nil
 	r.results.WithLabelValues(session.ConfigRolledBack).Inc()
-	event := r.manager.Configured(session.ConfigRolledBack, err)
+	event := r.event(session.ConfigRolledBack, err)
 	r.log.Warn("configuration taken back; the change was not confirmed", "event", event, "err", err)
 }
 
@@ -192,7 +193,7 @@ func (r *reloader) confirm() error {
 	r.before = nil
 	r.timer.Stop()
 	r.results.WithLabelValues(session.ConfigConfirmed).Inc()
-	r.log.Info("configuration confirmed", "event", r.manager.Configured(session.ConfigConfirmed, nil))
+	r.log.Info("configuration confirmed", "event", r.event(session.ConfigConfirmed, nil))
 	return nil
 }
 

@@ -78,7 +78,8 @@ func newReloadRig(t *testing.T, text string) *reloadRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rig.reloader = newReloader(l, read, rig.level, rig.manager, prometheus.NewRegistry(), newTestLog(t))
+	m := rig.manager
+	rig.reloader = newReloader(l, read, rig.level, m, m.Configured, prometheus.NewRegistry(), newTestLog(t))
 	rig.api = rig.served
 	return rig
 }

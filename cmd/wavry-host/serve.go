@@ -199,7 +199,7 @@ func newHost(
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
-	h.reloads = newReloader(l, read, level, h.manager, registry, log)
+	h.reloads = newReloader(l, read, level, h.manager, h.manager.Journal().Configured, registry, log)
 	if h.link != nil {
 		h.reloads.link = h.link
 	}
