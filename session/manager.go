@@ -196,7 +196,8 @@ func (m *Manager) Host() Host {
 	for _, d := range m.catalog.list(context.Background()) {
 		i := DisplayInfo{
 			ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height,
-			State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason, Most: m.cfg().rule(d.ID).MaxViewers,
+			Layout: d.Layout, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason,
+			Most: m.cfg().rule(d.ID).MaxViewers,
 		}
 		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.floor.holder(d.ID)
 		if st, users := m.pool.Status(d.ID); users > 0 {

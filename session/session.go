@@ -36,6 +36,8 @@ type Display struct {
 	Backend string
 	// Width and Height are the size at the last look, in pixels.
 	Width, Height int
+	// Layout is how it is arranged, as far as is known.
+	Layout Layout
 	// State is empty for a display that can be captured as far as is known, else DisplaySlow or DisplayUnusable, and
 	// Reason says why.
 	State, Reason string
@@ -43,6 +45,15 @@ type Display struct {
 	Open capture.Opener
 	// Input makes what gives it input; nil where it takes none.
 	Input func() Injector
+}
+
+// Layout is how a display is arranged on the desktop.
+type Layout struct {
+	X        int     `json:"x,omitempty" doc:"Left edge on the desktop, in pixels."`
+	Y        int     `json:"y,omitempty" doc:"Top edge on the desktop, in pixels."`
+	Rotation int     `json:"rotation,omitempty" doc:"How far the monitor is turned counterclockwise, in degrees. Pictures are upright."`
+	Scale    float64 `json:"scale,omitempty" doc:"Size of what programs show, as a fraction of 1: 1.5 is half as large again. Absent if it is unknown."`
+	Primary  bool    `json:"primary,omitempty" doc:"The monitor is the desktop's primary one."`
 }
 
 // EndReason is why a session ended. The set is closed: it labels a metric.
@@ -288,11 +299,12 @@ type Host struct {
 
 // DisplayInfo is what the control API shows of a display.
 type DisplayInfo struct {
-	ID        string `json:"id" doc:"ID that clients use, unique on the host."`
-	Name      string `json:"name" doc:"Name for people."`
-	Backend   string `json:"backend" doc:"Capture backend: x11, screenshot or synthetic."`
-	Width     int    `json:"width" doc:"Last known width, in pixels."`
-	Height    int    `json:"height" doc:"Last known height, in pixels."`
+	ID      string `json:"id" doc:"ID that clients use, unique on the host."`
+	Name    string `json:"name" doc:"Name for people."`
+	Backend string `json:"backend" doc:"Capture backend: x11, screenshot or synthetic."`
+	Width   int    `json:"width" doc:"Last known width, in pixels."`
+	Height  int    `json:"height" doc:"Last known height, in pixels."`
+	Layout
 	Viewers   int    `json:"viewers,omitempty" doc:"Number of its sessions; absent for viewers, and if there are none."`
 	Encodings int    `json:"encodings,omitempty" doc:"Number of its encodings: viewers on equal paths share one; absent for viewers, and if there are none."`
 	Most      int    `json:"max_viewers,omitempty" doc:"Maximum number of concurrent sessions, by the display's rules; absent without a limit."`

@@ -207,7 +207,7 @@ func (s *Source) look(ctx context.Context) error {
 		return err
 	}
 	at, ok := parsePointer(b)
-	s.cursor.place(at, ok, now)
+	s.cursor.place(at.Sub(s.origin), ok, now)
 	return nil
 }
 

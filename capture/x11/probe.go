@@ -71,6 +71,12 @@ func describe(ctx context.Context, c *xproto.Conn, sc xproto.Screen) (Info, erro
 	info.Damage = ext.damage.Present() && ext.fixes.Present()
 	info.Cursor = ext.fixes.Present()
 	info.Resize = ext.randr.Present()
+	if info.Monitors, err = c.Monitors(ctx, ext.randr, sc.Root); err != nil {
+		return info, err
+	}
+	if info.Scale, err = c.Scale(ctx); err != nil {
+		return info, err
+	}
 	if _, err := pixelsOf(c.Setup, sc); err != nil {
 		info.Err = err
 		return info, nil //nolint:nilerr // this is the finding

@@ -21,7 +21,7 @@ func (s *Source) read(ctx context.Context, slot *slot) error {
 			offset = slot.offset + r.Min.Y*s.buffers.stride
 		}
 		s.pending = append(s.pending, s.conn.Send(s.ext.shm.Major, shmGetImage,
-			s.screen.Root, xproto.Pair(r.Min.X, r.Min.Y), xproto.Pair(r.Dx(), r.Dy()),
+			s.screen.Root, xproto.Pair(s.origin.X+r.Min.X, s.origin.Y+r.Min.Y), xproto.Pair(r.Dx(), r.Dy()),
 			allPlanes, formatZPixmap, s.buffers.shm.xid, uint32(offset)))
 	}
 	var first error
@@ -58,7 +58,7 @@ func (s *Source) readImages(ctx context.Context, slot *slot) error {
 				dst, stride = s.buffers.mem[part.scratch:], row
 			}
 			seq := s.conn.Send(opGetImage, formatZPixmap,
-				s.screen.Root, xproto.Pair(r.Min.X, y), xproto.Pair(r.Dx(), n), allPlanes)
+				s.screen.Root, xproto.Pair(s.origin.X+r.Min.X, s.origin.Y+y), xproto.Pair(r.Dx(), n), allPlanes)
 			if err := s.conn.AwaitRows(ctx, seq, dst, stride, row, n); err != nil {
 				return fmt.Errorf("x11: read %dx%d pixels: %w", r.Dx(), n, err)
 			}

@@ -49,7 +49,6 @@ const (
 	fixesCreateRegion      = 5
 	fixesFetchRegion       = 19
 
-	randrSelectInput               = 4
 	randrGetOutputInfo             = 9
 	randrGetScreenResourcesCurrent = 25
 
@@ -73,11 +72,12 @@ func parsePointer(b []byte) (p image.Point, ok bool) {
 	return image.Pt(int(int16(le.Uint16(b[16:]))), int(int16(le.Uint16(b[18:])))), b[1] != 0
 }
 
-// parseRegion adds the rectangles of a region inside bounds to rects, or the region's extents when it has too many.
-func parseRegion(rects []image.Rectangle, b []byte, bounds image.Rectangle) []image.Rectangle {
+// parseRegion adds the rectangles of a region inside bounds to rects, seen from origin, or the region's extents when it
+// has too many.
+func parseRegion(rects []image.Rectangle, b []byte, bounds image.Rectangle, origin image.Point) []image.Rectangle {
 	rectangle := func(b []byte) image.Rectangle {
 		x, y := int(int16(le.Uint16(b))), int(int16(le.Uint16(b[2:])))
-		return image.Rect(x, y, x+int(le.Uint16(b[4:])), y+int(le.Uint16(b[6:]))).Intersect(bounds)
+		return image.Rect(x, y, x+int(le.Uint16(b[4:])), y+int(le.Uint16(b[6:]))).Intersect(bounds).Sub(origin)
 	}
 	list := b[32:]
 	if len(list)/8 > maxRects {
@@ -93,7 +93,8 @@ func parseRegion(rects []image.Rectangle, b []byte, bounds image.Rectangle) []im
 
 // extensions are the extensions that a Source uses.
 type extensions struct {
-	shm, damage, fixes, randr, input xproto.Extension
+	shm, damage, fixes, input xproto.Extension
+	randr                     xproto.RandR
 	// shmFD means that memory can be passed as an open file, across namespaces and users.
 	shmFD bool
 }
@@ -109,7 +110,6 @@ func queryExtensions(ctx context.Context, c *xproto.Conn) (extensions, error) {
 		{"MIT-SHM", &e.shm, 0, 0, 1},
 		{"XFIXES", &e.fixes, 5, 0, 2}, // version 2 added regions
 		{"DAMAGE", &e.damage, 1, 1, 1},
-		{"RANDR", &e.randr, 1, 2, 1},
 	} {
 		ext, err := c.QueryExtension(ctx, x.name)
 		if err != nil {
@@ -134,6 +134,9 @@ func queryExtensions(ctx context.Context, c *xproto.Conn) (extensions, error) {
 		}
 	}
 	var err error
+	if e.randr, err = c.QueryRandR(ctx); err != nil {
+		return e, err
+	}
 	e.input, err = inputExtension(ctx, c)
 	return e, err
 }

@@ -16,7 +16,7 @@ import (
 	"wavryhost/platform/xproto"
 )
 
-// Source captures one screen of an X server.
+// Source captures one screen of an X server, or one monitor of it.
 //
 // More may change between the server's report of a change and its copy of the pixels. Such pixels may be in the frame
 // already, and are damage of the next frame, which follows without waiting.
@@ -31,10 +31,11 @@ type Source struct {
 	next sync.Mutex // held by Next, and by Close to wait for Next
 
 	// The following fields belong to the holder of next.
-	damage, region uint32 // resources; 0 without the DAMAGE extension
-	dirty          bool   // the server reported damage
-	resized        bool   // the server reported another size, or its answers suggest it
-	plainMemory    bool   // shared memory did not work
+	damage, region uint32      // resources; 0 without the DAMAGE extension
+	dirty          bool        // the server reported damage
+	resized        bool        // the server reported another size, or its answers suggest it
+	origin         image.Point // of the pictures, on the screen
+	plainMemory    bool        // shared memory did not work
 	cursor         cursor
 	buffers        *buffers
 	lost           error
@@ -77,7 +78,8 @@ func reason(err error) error {
 		return capture.ErrDenied
 	case silent, errors.Is(err, context.DeadlineExceeded):
 		return capture.ErrSilent
-	case lost, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, xproto.ErrName):
+	case lost, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, xproto.ErrName),
+		errors.Is(err, errNoMonitor):
 		return capture.ErrNotFound
 	}
 	return capture.ErrUnsupported
@@ -130,9 +132,7 @@ func (s *Source) open(ctx context.Context) error {
 	c.OnEvent = s.event
 	// Events of the root window report a new size too, with and without RANDR.
 	c.Send(opChangeWindowAttributes, 0, s.screen.Root, attributeEventMask, maskStructureNotify)
-	if s.ext.randr.Present() {
-		c.Send(s.ext.randr.Major, randrSelectInput, s.screen.Root, xproto.Pair(1, 0))
-	}
+	c.WatchMonitors(s.ext.randr, s.screen.Root)
 	if s.ext.damage.Present() && s.ext.fixes.Present() {
 		s.damage, s.region = c.NewID(), c.NewID()
 		c.Send(s.ext.fixes.Major, fixesCreateRegion, s.region)
@@ -257,7 +257,7 @@ func (s *Source) event(b []byte) {
 		}
 	case kind == eventConfigureNotify:
 		s.resized = s.resized || le.Uint32(b[8:]) == s.screen.Root
-	case s.ext.randr.Present() && kind == s.ext.randr.FirstEvent:
+	case s.ext.randr.Changed(b):
 		s.resized = true
 	case s.damage != 0 && kind == s.ext.damage.FirstEvent:
 		s.dirty = true
@@ -367,7 +367,7 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 		if err != nil {
 			return err
 		}
-		s.changes = parseRegion(s.changes, b, bounds)
+		s.changes = parseRegion(s.changes, b, bounds.Add(s.origin), s.origin)
 	}
 	if fetchShape {
 		if err := s.awaitShape(ctx, shape); err != nil {
@@ -380,7 +380,7 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 			return err
 		}
 		at, ok := parsePointer(b)
-		s.cursor.place(at, ok, time.Now())
+		s.cursor.place(at.Sub(s.origin), ok, time.Now())
 	}
 	return nil
 }
@@ -421,12 +421,19 @@ func (s *Source) release(b *buffers, slot *slot) {
 // reshape gives the source buffers of the display's size, if it lacks them.
 func (s *Source) reshape(ctx context.Context) error {
 	s.resized = false
-	width, height, err := s.conn.Geometry(ctx, s.screen.Root)
+	area, err := s.area(ctx)
 	if err != nil {
 		return err
 	}
+	width, height := area.Dx(), area.Dy()
+	moved := s.origin != area.Min
+	s.origin = area.Min
 	if s.buffers != nil {
 		if s.buffers.width == width && s.buffers.height == height {
+			if moved {
+				s.buffers.changed(nil, []image.Rectangle{s.buffers.bounds()})
+				s.Refresh()
+			}
 			return nil
 		}
 		s.log.Info("display resized", "width", width, "height", height)
@@ -439,6 +446,29 @@ func (s *Source) reshape(ctx context.Context) error {
 	}
 	s.Refresh()
 	return nil
+}
+
+// errNoMonitor means that the monitor is not connected, or is off.
+var errNoMonitor = errors.New("the screen has no such monitor at present")
+
+// area returns the part of the screen to capture: the monitor, or all of it.
+func (s *Source) area(ctx context.Context) (image.Rectangle, error) {
+	width, height, err := s.conn.Geometry(ctx, s.screen.Root)
+	screen := image.Rect(0, 0, width, height)
+	if err != nil || s.cfg.Monitor == "" {
+		return screen, err
+	}
+	list, err := s.conn.Monitors(ctx, s.ext.randr, s.screen.Root)
+	if err != nil {
+		return screen, err
+	}
+	for _, m := range list {
+		// While monitors are arranged, one may be partly outside the screen for a moment. An event follows.
+		if m.Name == s.cfg.Monitor && !m.Area.Intersect(screen).Empty() {
+			return m.Area.Intersect(screen), nil
+		}
+	}
+	return screen, fmt.Errorf("monitor %s: %w", s.cfg.Monitor, errNoMonitor)
 }
 
 func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/platform/xproto"
 )
 
 // Config configures a Source.
@@ -17,6 +18,9 @@ type Config struct {
 	// Display is the name of the display: ":0", ":0.1", "host:0" or the path of the server's socket. It defaults to
 	// ":0".
 	Display string
+	// Monitor is the name of a monitor of the display (xproto.Monitor), which alone is captured. It defaults to the
+	// whole screen.
+	Monitor string
 	// Authority has the paths of X authority files ($XAUTHORITY, mostly ~/.Xauthority), in the order of the attempts.
 	// Without an existing file the connection is tried without authorization. The environment is never read.
 	Authority []string
@@ -52,6 +56,10 @@ type Info struct {
 	// The features that a Source will use. Without SharedMemory a picture costs about ten times the CPU. Without
 	// Damage the display is polled. Without Cursor the picture has none.
 	SharedMemory, Damage, Cursor, Resize bool
+
+	// Monitors are the screen's monitors. Scale is the factor by which programs enlarge texts.
+	Monitors []xproto.Monitor
+	Scale    float64
 }
 
 var _ capture.Source = (*Source)(nil)

@@ -66,7 +66,7 @@ func FuzzParseReplies(f *testing.F) {
 			return // the connection never hands less over
 		}
 		bounds := image.Rect(0, 0, 50, 40)
-		for _, r := range parseRegion(nil, b, bounds) {
+		for _, r := range parseRegion(nil, b, bounds, image.Point{}) {
 			if r.Empty() || !r.In(bounds) {
 				t.Errorf("got damage %v", r)
 			}
@@ -101,7 +101,7 @@ func FuzzDescribe(f *testing.F) {
 			return
 		}
 		_, _ = describe(ctx, c, c.Screen)
-		_, _ = hasOutput(ctx, c, c.Screen.Root, xproto.Extension{Major: 140}, "XWAYLAND")
+		_, _ = hasOutput(ctx, c, c.Screen.Root, xproto.RandR{Extension: xproto.Extension{Major: 140}}, "XWAYLAND")
 		_, _ = hasPicture(ctx, c, c.Screen)
 	})
 }
@@ -117,7 +117,8 @@ func TestOutputWithoutName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := hasOutput(t.Context(), c, 1, xproto.Extension{Major: 140}, "XWAYLAND"); got || err != nil {
+	randr := xproto.RandR{Extension: xproto.Extension{Major: 140}}
+	if got, err := hasOutput(t.Context(), c, 1, randr, "XWAYLAND"); got || err != nil {
 		t.Errorf("got %v, %v; want no such output", got, err)
 	}
 }
@@ -133,7 +134,7 @@ func TestParseRegion(t *testing.T) {
 	}
 	bounds := image.Rect(0, 0, 100, 50)
 	if got, want := parseRegion(
-		nil, region(2), bounds,
+		nil, region(2), bounds, image.Point{},
 	), []image.Rectangle{
 		image.Rect(0, 1, 8, 3), image.Rect(0, 1, 8, 3),
 	}; !slices.Equal(
@@ -142,13 +143,19 @@ func TestParseRegion(t *testing.T) {
 		t.Errorf("got %v; want %v", got, want)
 	}
 	if got, want := parseRegion(
-		nil, region(17), bounds,
+		nil, region(17), bounds, image.Point{},
 	), []image.Rectangle{
 		image.Rect(5, 6, 100, 9),
 	}; !slices.Equal(
 		got, want,
 	) {
 		t.Errorf("got %v; want the extents %v", got, want)
+	}
+	// A monitor whose corner is at 3,2 sees the changes inside it from there.
+	if got, want := parseRegion(
+		nil, region(2), image.Rect(3, 2, 50, 50), image.Pt(3, 2),
+	), []image.Rectangle{image.Rect(0, 0, 5, 1), image.Rect(0, 0, 5, 1)}; !slices.Equal(got, want) {
+		t.Errorf("got %v; want %v", got, want)
 	}
 }
 

@@ -21,7 +21,7 @@ var errXwayland = fmt.Errorf(
 // rootless returns errXwayland for a server whose windows a Wayland compositor shows one by one. Such a server
 // identifies itself by an extension (since version 23.1) or by its outputs. So does a server with a window of its own,
 // which can be captured. The difference: a rootless server cannot copy its root window.
-func rootless(ctx context.Context, c *xproto.Conn, sc xproto.Screen, randr xproto.Extension) error {
+func rootless(ctx context.Context, c *xproto.Conn, sc xproto.Screen, randr xproto.RandR) error {
 	xwayland, err := c.QueryExtension(ctx, "XWAYLAND")
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func rootless(ctx context.Context, c *xproto.Conn, sc xproto.Screen, randr xprot
 }
 
 // hasOutput reports whether the name of an output has that prefix.
-func hasOutput(ctx context.Context, c *xproto.Conn, root uint32, randr xproto.Extension, prefix string) (bool, error) {
+func hasOutput(ctx context.Context, c *xproto.Conn, root uint32, randr xproto.RandR, prefix string) (bool, error) {
 	b, err := c.Await(ctx, c.Send(randr.Major, randrGetScreenResourcesCurrent, root))
 	var refused xproto.RequestError
 	if errors.As(err, &refused) { // RandR 1.2

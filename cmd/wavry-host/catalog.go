@@ -195,6 +195,7 @@ func (c *catalog) offered(all []candidate) []session.Display {
 			Backend: one.Backend,
 			Width:   one.Width,
 			Height:  one.Height,
+			Layout:  one.Layout,
 			State:   string(one.State),
 			Reason:  one.Why,
 			Open:    c.opener(one),
@@ -245,7 +246,9 @@ func (c *catalog) input(d candidate) func() session.Injector {
 		}
 		return xproto.Dial(ctx, d.address, d.authority)
 	}
-	return func() session.Injector { return input.New(input.Config{Display: d.ID, Dial: dial}, c.log, c.inputs) }
+	return func() session.Injector {
+		return input.New(input.Config{Display: d.ID, Monitor: d.monitor, Dial: dial}, c.log, c.inputs)
+	}
 }
 
 // displays returns the offered displays, the default first.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"wavryhost/session"
 )
 
 // hostStatus is what the commands show of a host.
@@ -26,6 +28,7 @@ type hostStatus struct {
 type displayStatus struct {
 	ID, Name, Backend, State, Reason string
 	Width, Height, Viewers           int
+	session.Layout
 }
 
 type encoderStatus struct {

@@ -17,6 +17,7 @@ import (
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/child"
 	"wavryhost/platform/display"
+	"wavryhost/session"
 )
 
 // The IDs of displays that this program makes.
@@ -27,12 +28,13 @@ const (
 
 // candidate is a display that may be offered, or the reason why it is not.
 type candidate struct {
-	ID      string        `json:"id"`
-	Name    string        `json:"name"`
-	Backend string        `json:"backend"`
-	Width   int           `json:"width,omitempty"`
-	Height  int           `json:"height,omitempty"`
-	State   display.State `json:"state"`
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Backend string `json:"backend"`
+	Width   int    `json:"width,omitempty"`
+	Height  int    `json:"height,omitempty"`
+	session.Layout
+	State display.State `json:"state"`
 	// Why says what is missing if it is unusable.
 	Why string `json:"why,omitempty"`
 	// Default marks the display for viewers that request none.
@@ -41,7 +43,8 @@ type candidate struct {
 	Named  bool `json:"-"`
 	Remote bool `json:"remote,omitempty"`
 
-	address   string // of an X display
+	address   string // of an X display or of a screen of it
+	monitor   string // captured alone; empty for the whole screen
 	authority []string
 }
 
@@ -64,6 +67,7 @@ func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
 		RuntimeDir:     a.variable("XDG_RUNTIME_DIR"),
 		Authority:      a.variable("XAUTHORITY"),
 		Probe:          probeX,
+		Watch:          watchX,
 	}}
 	if home := a.variable("HOME"); d.env.Authority == "" && home != "" {
 		d.env.Authority = filepath.Join(home, ".Xauthority")
@@ -81,15 +85,30 @@ func probeX(ctx context.Context, address string, authority []string) ([]display.
 	if err != nil {
 		return nil, err
 	}
-	var screens []display.Screen
+	return screens(list), nil
+}
+
+// watchX reports the screens of an X server, again after each change.
+func watchX(ctx context.Context, address string, authority []string, report func([]display.Screen)) error {
+	return x11.Watch(ctx, address, authority, func(list []x11.Info) { report(screens(list)) })
+}
+
+func screens(list []x11.Info) (all []display.Screen) {
 	for _, info := range list {
-		s := display.Screen{Width: info.Width, Height: info.Height}
+		s := display.Screen{Width: info.Width, Height: info.Height, Scale: info.Scale}
 		if info.Err != nil {
 			s.Why = info.Err.Error()
 		}
-		screens = append(screens, s)
+		for _, m := range info.Monitors {
+			s.Monitors = append(s.Monitors, display.Monitor{
+				Name: m.Name, Width: m.Area.Dx(), Height: m.Area.Dy(), Layout: display.Layout{
+					X: m.Area.Min.X, Y: m.Area.Min.Y, Rotation: m.Rotation, Scale: info.Scale, Primary: m.Primary,
+				},
+			})
+		}
+		all = append(all, s)
 	}
-	return screens, nil
+	return all
 }
 
 // found lists the existing displays, as of the last check.
@@ -98,7 +117,7 @@ func (d *displaySearch) found() []candidate {
 	for _, f := range d.displays.List() {
 		one := candidate{
 			ID: f.ID, Name: f.Name, Backend: f.Backend, Width: f.Width, Height: f.Height, State: f.State, Why: f.Why,
-			Named: f.Named, Remote: f.Remote, authority: f.Authority,
+			Named: f.Named, Remote: f.Remote, authority: f.Authority, monitor: f.Monitor, Layout: session.Layout(f.Layout),
 		}
 		if f.Backend == "x11" {
 			one.address = f.Address
@@ -203,7 +222,8 @@ func choose(id string, all []candidate) []candidate {
 		Default: true,
 	}
 	if host, ok := strings.CutPrefix(backend, "x11"); ok {
-		one.Backend, one.address = "x11", host+":"+rest
+		one.Backend = "x11"
+		one.address, one.monitor = display.SplitMonitor(host + ":" + rest)
 	}
 	return append(all, one)
 }
@@ -221,8 +241,9 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 				FPS: cfg.Displays.FPS, Demand: d,
 			}))
 		case strings.HasPrefix(kind, "x11"): // the name of the host may follow
+			address, monitor := display.SplitMonitor(strings.TrimPrefix(c.ID, "x11"))
 			return opened(x11.New(ctx, x11.Config{
-				Display: strings.TrimPrefix(c.ID, "x11"), Authority: c.authority, Demand: d,
+				Display: address, Monitor: monitor, Authority: c.authority, Demand: d,
 			}, log))
 		case kind == "screenshot":
 			index, err := strconv.Atoi(rest)
@@ -297,6 +318,15 @@ func (c *displaysCmd) Run(ctx context.Context, a *app) error {
 		remarks := d.Name
 		if d.Default {
 			remarks += ", the default"
+		}
+		if d.X != 0 || d.Y != 0 {
+			remarks += fmt.Sprintf(", at %d,%d", d.X, d.Y)
+		}
+		if d.Rotation != 0 {
+			remarks += fmt.Sprintf(", turned by %d°", d.Rotation)
+		}
+		if d.Primary {
+			remarks += ", primary"
 		}
 		if d.Why != "" {
 			remarks += ": " + d.Why

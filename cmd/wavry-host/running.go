@@ -43,7 +43,7 @@ func (c *client) displays(ctx context.Context) ([]candidate, error) {
 	for i, d := range list.Displays {
 		one := candidate{
 			ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: display.State(d.State),
-			Why: d.Reason, Default: i == 0,
+			Why: d.Reason, Default: i == 0, Layout: d.Layout,
 		}
 		switch d.State {
 		case "live", "idle":

@@ -26,7 +26,7 @@ const (
 
 // Display is a display that may be captured.
 type Display struct {
-	// ID names it in requests and configuration: "x11:0", "x11:0.1".
+	// ID names it in requests and configuration: "x11:0", "x11:0.1", "x11:0@DP-1".
 	ID string
 	// Name is a name for people.
 	Name string
@@ -34,11 +34,14 @@ type Display struct {
 	Backend string
 	// Address is what the backend connects to: ":0", ":0.1", or the path of a socket.
 	Address string
+	// Monitor is the name of the monitor, if the display is one monitor of a screen.
+	Monitor string
 	// Authority has the X authority files to try, in order.
 	Authority []string
 	// Width and Height are in pixels, from the last check. They are 0 when unknown.
 	Width, Height int
-	State         State
+	Layout
+	State State
 	// Why says why it is not usable.
 	Why string
 	// Named displays are named by DISPLAY.
@@ -47,22 +50,67 @@ type Display struct {
 	Remote bool
 }
 
+// Layout says how a display is arranged.
+type Layout struct {
+	// X and Y are the position on the desktop, in pixels.
+	X, Y int
+	// Rotation is how far the monitor is turned counterclockwise, in degrees. Pictures are upright.
+	Rotation int
+	// Scale is the factor by which programs enlarge what they show, or 0 if it is unknown.
+	Scale float64
+	// Primary is set on the monitor where the desktop has its panel.
+	Primary bool
+}
+
 // Screen is a screen of a server.
 type Screen struct {
 	Width, Height int // pixels
+	Scale         float64
 	// Why says why it cannot be captured. It is empty when it can.
 	Why string
+	// Monitors are displays of their own, unless there is one only that fills the screen.
+	Monitors []Monitor
+}
+
+// Monitor is a monitor of a screen.
+type Monitor struct {
+	Name          string
+	Width, Height int // pixels
+	Layout
+}
+
+// separate returns the monitors that are displays of their own.
+func (s Screen) separate() []Monitor {
+	if len(s.Monitors) == 1 && s.Monitors[0].Width == s.Width && s.Monitors[0].Height == s.Height {
+		return nil
+	}
+	return s.Monitors
 }
 
 // address is a parsed display name.
 type address struct {
-	server string // ":0", "host:10", "/path"
-	screen int
-	remote bool
+	server  string // ":0", "host:10", "/path"
+	screen  int
+	monitor string
+	remote  bool
 }
 
-// parseAddress parses a value of DISPLAY. Unknown forms are left to the backend to refuse.
+// parseAddress parses a value of DISPLAY, which "@" and the name of a monitor may follow. Unknown forms are left to the
+// backend to refuse.
 func parseAddress(display string) address {
+	display, monitor := SplitMonitor(display)
+	a := parseScreen(display)
+	a.monitor = monitor
+	return a
+}
+
+// SplitMonitor separates the address of a screen from the name of its monitor: ":0@DP-1".
+func SplitMonitor(address string) (screen, monitor string) {
+	screen, monitor, _ = strings.Cut(address, "@")
+	return screen, monitor
+}
+
+func parseScreen(display string) address {
 	if strings.HasPrefix(display, "/") {
 		return address{server: display}
 	}

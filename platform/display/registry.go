@@ -30,6 +30,9 @@ type Env struct {
 	// Probe connects to an X server and returns its screens. An error that wraps context.DeadlineExceeded means that it
 	// does not answer.
 	Probe func(ctx context.Context, address string, authority []string) ([]Screen, error)
+	// Watch reports the screens of an X server at once and after each change, until ctx ends or the server is lost. It
+	// may be nil.
+	Watch func(ctx context.Context, address string, authority []string, report func([]Screen)) error
 }
 
 // Rules for asking servers. A server that has answered is not asked again until its socket is replaced. Another
@@ -49,6 +52,8 @@ type Registry struct {
 	log *slog.Logger
 	// sockets is socketsIn; tests replace it.
 	sockets func(dir string) map[address]string
+
+	news chan struct{} // a watched server has changed
 
 	mu      sync.Mutex
 	servers map[address]*server
@@ -71,26 +76,36 @@ type server struct {
 	late   bool          // that probe has taken too long
 	again  time.Time     // when to ask again; zero when something must change first
 	pause  time.Duration
+
+	watched    bool
+	watchAfter time.Time // no earlier
 }
 
 // NewRegistry returns a Registry without any displays yet.
 func NewRegistry(env Env, log *slog.Logger) *Registry {
 	env.SocketDir = cmp.Or(env.SocketDir, defaultSocketDir)
 	env.ProcDir = cmp.Or(env.ProcDir, "/proc")
-	return &Registry{env: env, log: log, sockets: socketsIn, servers: make(map[address]*server)}
+	return &Registry{
+		env: env, log: log, sockets: socketsIn, news: make(chan struct{}, 1), servers: make(map[address]*server),
+	}
 }
 
-// Run checks again and again until ctx ends. It calls changed after each check.
+// Run checks again and again, and watches usable X servers of this machine, until ctx ends. It calls changed after each
+// check and each change of a server.
 func (r *Registry) Run(ctx context.Context, changed func()) {
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.news:
 		case <-tick.C:
+			r.look(time.Now()) //nolint:contextcheck // a probe has its own limit, and outlives the check
+			r.watch(ctx, &watching)
 		}
-		r.look(time.Now()) //nolint:contextcheck // a probe has its own limit, and outlives the check
 		changed()
 	}
 }
@@ -272,9 +287,10 @@ func (r *Registry) List() []Display {
 		if (s.dead || s.state == "") && !asked {
 			continue
 		}
-		var screens []Display
+		var screens, monitors []Display
 		for i := range max(len(s.screens), 1) {
 			screens = append(screens, s.display(i))
+			monitors = append(monitors, s.monitors(i)...)
 		}
 		for _, name := range []string{r.env.Display, r.env.Wanted} { // a screen that is not known yet
 			a := parseAddress(name)
@@ -292,7 +308,7 @@ func (r *Registry) List() []Display {
 				screens[0], screens[i] = screens[i], screens[0]
 			}
 		}
-		list = append(list, screens...)
+		list = append(append(list, screens...), monitors...)
 	}
 	for _, path := range r.wayland {
 		list = append(list, Display{
@@ -326,10 +342,27 @@ func (s *server) display(screen int) Display {
 		d.State, d.Why = Slow, "it is being probed"
 	}
 	if screen < len(s.screens) {
-		d.Width, d.Height = s.screens[screen].Width, s.screens[screen].Height
+		d.Width, d.Height, d.Scale = s.screens[screen].Width, s.screens[screen].Height, s.screens[screen].Scale
 		if why := s.screens[screen].Why; why != "" && d.State == Usable {
 			d.State, d.Why = Unusable, why
 		}
 	}
 	return d
+}
+
+// monitors describes the monitors of a screen.
+func (s *server) monitors(screen int) []Display {
+	if screen >= len(s.screens) {
+		return nil
+	}
+	var list []Display
+	whole := s.display(screen)
+	for _, m := range s.screens[screen].separate() {
+		d := whole
+		d.ID += "@" + m.Name
+		d.Name = "Monitor " + m.Name + " of X display " + d.Address
+		d.Monitor, d.Width, d.Height, d.Layout = m.Name, m.Width, m.Height, m.Layout
+		list = append(list, d)
+	}
+	return list
 }

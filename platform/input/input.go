@@ -24,6 +24,8 @@ var errNoXTEST = errors.New(
 type Config struct {
 	// Display is the display's ID, for the log.
 	Display string
+	// Monitor is the monitor that positions are on. It defaults to the whole screen.
+	Monitor string
 	// Dial connects to the X server. The Injector then owns the connection.
 	Dial func(ctx context.Context) (*xproto.Conn, error)
 	// Timeout is the time after which a server without an answer is given up, with all waiting input. It defaults to
@@ -262,7 +264,7 @@ func (j *Injector) connect(ctx context.Context) (_ *server, end func(), err erro
 		conn.Close()
 	}
 	j.wakeable(conn)
-	s, err := newServer(ctx, conn)
+	s, err := newServer(ctx, conn, j.cfg.Monitor)
 	if err != nil {
 		end()
 		return nil, nil, fmt.Errorf("input: open display %s: %w", j.cfg.Display, err)
@@ -287,6 +289,9 @@ func (j *Injector) serve(ctx context.Context, held *held) error {
 	begun := context.WithoutCancel(ctx) // what was begun is finished
 	if err := j.releaseAll(begun, s, held); err != nil {
 		return err
+	}
+	if err := s.arrange(begun); err != nil {
+		return fmt.Errorf("input: %w", err)
 	}
 	j.set(nil)
 	j.queue.start()
@@ -324,8 +329,16 @@ func (j *Injector) serve(ctx context.Context, held *held) error {
 	}
 }
 
-// do has the server execute the commands.
+// do has the server execute the commands. Positions are on the monitor where it is at present.
 func (j *Injector) do(ctx context.Context, s *server, held *held, batch []command) error {
+	if err := s.arrange(ctx); err != nil {
+		return fmt.Errorf("input: %w", err)
+	}
+	return j.execute(ctx, s, held, batch)
+}
+
+// execute is do without positions.
+func (j *Injector) execute(ctx context.Context, s *server, held *held, batch []command) error {
 	before := held.list
 	for _, c := range batch {
 		j.apply(s, held, c)
@@ -361,7 +374,7 @@ func (j *Injector) releaseAll(ctx context.Context, s *server, held *held) error 
 	if len(held.list) == 0 {
 		return nil
 	}
-	return j.do(ctx, s, held, []command{{kind: release}})
+	return j.execute(ctx, s, held, []command{{kind: release}})
 }
 
 // held has the pressed keys and buttons of a display, in order. Its list is never changed in place.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"image"
 
 	"wavryhost/platform/xproto"
 )
@@ -36,17 +37,22 @@ var le = binary.LittleEndian
 
 // server is an X server with XTEST. One goroutine uses it.
 type server struct {
-	conn          *xproto.Conn
-	root          uint32
-	width, height int    // of the screen
-	x, y          uint16 // where the pointer was moved last
-	several       bool   // the server has more screens, which share one pointer
-	xtest         byte   // the opcode of the extension
+	conn    *xproto.Conn
+	root    uint32
+	screen  image.Rectangle
+	area    image.Rectangle // what positions are on: a monitor, or the screen
+	x, y    uint16          // where the pointer was moved last
+	several bool            // the server has more screens, which share one pointer
+	xtest   byte            // the opcode of the extension
+
+	monitor string // empty for the whole screen
+	randr   xproto.RandR
+	moved   bool // the server reported another arrangement of monitors
 }
 
-// newServer queries XTEST, and the screen's size. The server reports later sizes.
-func newServer(ctx context.Context, conn *xproto.Conn) (*server, error) {
-	s := &server{conn: conn, root: conn.Screen.Root, several: len(conn.Setup.Screens) > 1}
+// newServer queries XTEST, and the sizes of the screen and the monitor. The server reports later ones.
+func newServer(ctx context.Context, conn *xproto.Conn, monitor string) (*server, error) {
+	s := &server{conn: conn, root: conn.Screen.Root, several: len(conn.Setup.Screens) > 1, monitor: monitor}
 	xtest, err := conn.QueryExtension(ctx, "XTEST")
 	if err != nil {
 		return nil, fmt.Errorf("ask for XTEST: %w", err)
@@ -59,17 +65,51 @@ func newServer(ctx context.Context, conn *xproto.Conn) (*server, error) {
 	conn.Send(s.xtest, xtestGrabControl, 1)
 	conn.OnEvent = s.event
 	conn.Send(opChangeWindowAttributes, 0, s.root, attributeEventMask, maskStructureNotify)
-	if s.width, s.height, err = conn.Geometry(ctx, s.root); err != nil {
+	width, height, err := conn.Geometry(ctx, s.root)
+	if err != nil {
 		return nil, fmt.Errorf("ask for the screen's size: %w", err)
 	}
+	s.screen = image.Rect(0, 0, width, height)
+	s.area = s.screen
+	if monitor == "" {
+		return s, nil
+	}
+	if s.randr, err = conn.QueryRandR(ctx); err != nil {
+		return nil, fmt.Errorf("ask for RANDR: %w", err)
+	}
+	conn.WatchMonitors(s.randr, s.root)
+	s.moved = true
 	return s, nil
 }
 
-// event records another size of the screen.
+// event records another size of the screen, and that monitors were arranged.
 func (s *server) event(b []byte) {
 	if xproto.Kind(b) == eventConfigureNotify && le.Uint32(b[8:]) == s.root {
-		s.width, s.height = int(le.Uint16(b[20:])), int(le.Uint16(b[22:]))
+		s.screen = image.Rect(0, 0, int(le.Uint16(b[20:])), int(le.Uint16(b[22:])))
+		if s.monitor == "" {
+			s.area = s.screen
+		}
 	}
+	s.moved = s.moved || s.monitor != "" && (s.randr.Changed(b) || xproto.Kind(b) == eventConfigureNotify)
+}
+
+// arrange finds the monitor again after a change.
+func (s *server) arrange(ctx context.Context) error {
+	if !s.moved {
+		return nil
+	}
+	s.moved = false
+	list, err := s.conn.Monitors(ctx, s.randr, s.root)
+	if err != nil {
+		return fmt.Errorf("ask for the monitors: %w", err)
+	}
+	for _, m := range list {
+		if m.Name == s.monitor {
+			s.area = m.Area
+			return nil
+		}
+	}
+	return fmt.Errorf("the screen has no monitor %s at present", s.monitor)
 }
 
 // refused returns the number of requests that the server has refused since the last call.
@@ -81,7 +121,8 @@ func (s *server) refused() int {
 
 // move queues a movement of the pointer to its new position.
 func (s *server) move(x, y float64) {
-	s.x, s.y = pixel(x, s.width), pixel(y, s.height)
+	s.x = uint16(max(0, s.area.Min.X+pixel(x, s.area.Dx())))
+	s.y = uint16(max(0, s.area.Min.Y+pixel(y, s.area.Dy())))
 	if s.several {
 		s.warp()
 		return
@@ -96,9 +137,7 @@ func (s *server) warp() {
 }
 
 // pixel converts a fraction of a number of pixels to a pixel.
-func pixel(f float64, n int) uint16 {
-	return uint16(max(0, min(n-1, int(f*float64(n)))))
-}
+func pixel(f float64, n int) int { return max(0, min(n-1, int(f*float64(n)))) }
 
 // press queues a button or key.
 func (s *server) press(k kind, code byte, pressed bool) {

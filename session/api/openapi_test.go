@@ -122,7 +122,7 @@ func bodies(c *contract) map[string]bool {
 // Every figure has a unit and every field a description. Requests are closed, answers and sets are open.
 func TestDocumentSaysUnits(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
-	unit := regexp.MustCompile(`in (bit/s|seconds|bytes|pixels|frames per second)\b|fraction of 1|[Nn]umber of`)
+	unit := regexp.MustCompile(`in (bit/s|seconds|bytes|pixels|degrees|frames per second)\b|fraction of 1|[Nn]umber of`)
 	c := newContract(t, s.spec.Document())
 	requests := bodies(c)
 	figures := 0

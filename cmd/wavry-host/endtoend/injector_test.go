@@ -4,6 +4,7 @@ package endtoend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -123,7 +124,13 @@ func (x *xserver) injector(tb testing.TB) (_ *input.Injector, end func()) {
 
 func (x *xserver) injectorOf(tb testing.TB, screen int) (_ *input.Injector, end func()) {
 	tb.Helper()
-	j := input.New(input.Config{Display: x.id(), Dial: func(ctx context.Context) (*ours.Conn, error) {
+	return x.injectorAt(tb, screen, "")
+}
+
+// injectorAt is injectorOf for a monitor of the screen.
+func (x *xserver) injectorAt(tb testing.TB, screen int, monitor string) (_ *input.Injector, end func()) {
+	tb.Helper()
+	j := input.New(input.Config{Display: x.id(), Monitor: monitor, Dial: func(ctx context.Context) (*ours.Conn, error) {
 		return ours.Dial(ctx, fmt.Sprintf("%s.%d", x.name(), screen), nil)
 	}}, slog.New(slog.DiscardHandler), input.NewMetrics(prometheus.NewRegistry()))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -289,4 +296,60 @@ func TestInputOfTwoScreens(t *testing.T) {
 	if !drawn {
 		t.Error("no cursor is drawn on the second screen")
 	}
+}
+
+func (x *xserver) xrandr(tb testing.TB, args ...string) {
+	tb.Helper()
+	p := x.program(tb, "xrandr", args...)
+	<-p.done
+	if p.err != nil {
+		tb.Fatalf("xrandr %q: %v", args, p.err)
+	}
+}
+
+// Positions are on the monitor that the viewer sees, also after monitors are arranged in another way.
+func TestInputOfAMonitor(t *testing.T) {
+	t.Parallel()
+	x := startX(t, 0, 1280, 720)
+	arrange := func(right string) {
+		t.Helper()
+		x.xrandr(t, "--setmonitor", "right", right, "none")
+	}
+	x.xrandr(t, "--setmonitor", "left", "640/200x720/200+0+0", "screen")
+	arrange("640/200x720/200+640+0")
+	c, err := dialX(x.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	root := xproto.Setup(c).DefaultScreen(c).Root
+	j, end := x.injectorAt(t, 0, "right")
+	defer end()
+	points := func(fx, fy float64, wantX, wantY int16) {
+		t.Helper()
+		eventually(t, patience, fmt.Sprintf("the pointer is at %d,%d", wantX, wantY), func() error {
+			j.Move(fx, fy)
+			p, err := xproto.QueryPointer(c, root).Reply()
+			if err == nil && (p.RootX != wantX || p.RootY != wantY) {
+				err = fmt.Errorf("it is at %d,%d", p.RootX, p.RootY)
+			}
+			return err
+		})
+	}
+	points(.5, .5, 960, 360)
+	points(0, 0, 640, 0)
+	points(1, 1, 1279, 719)
+	j.Key(17, true)
+	x.waitHeld(t, "W is down", 25)
+	x.xrandr(t, "--delmonitor", "right")
+	eventually(t, patience, "input says that the monitor is gone", func() error {
+		j.Move(.1, .1)
+		if err := j.Err(); err == nil {
+			return errors.New("it says nothing")
+		}
+		return nil
+	})
+	x.waitHeld(t, "W was released")
+	arrange("320/100x200/100+900+500")
+	points(.5, .5, 1060, 600)
 }
