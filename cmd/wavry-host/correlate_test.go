@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -26,8 +27,9 @@ func TestHashOfTheConfiguration(t *testing.T) {
 	if other := load("WAVRY_HOST_DISPLAYS__FPS=30"); other == same {
 		t.Error("another frame rate has the same hash")
 	}
-	one := load("WAVRY_HOST_AUTH__TOKEN=0123456789abcdef0123", `WAVRY_HOST_ICE__SERVERS=[{urls: ["turn:t"], username: a, credential: b}]`)
-	two := load("WAVRY_HOST_AUTH__TOKEN=fedcba9876543210fedc", `WAVRY_HOST_ICE__SERVERS=[{urls: ["turn:t"], username: a, credential: c}]`)
+	const relay = `WAVRY_HOST_ICE__SERVERS=[{urls: ["turn:t"], username: a, credential: %s}]`
+	one := load("WAVRY_HOST_AUTH__TOKEN=0123456789abcdef0123", fmt.Sprintf(relay, "b"))
+	two := load("WAVRY_HOST_AUTH__TOKEN=fedcba9876543210fedc", fmt.Sprintf(relay, "c"))
 	if one != two {
 		t.Error("the hash depends on a secret")
 	}

@@ -79,13 +79,13 @@ func desktopConfig(cfg *config.Config, env []string) (desktop.Config, error) {
 // desktopCmd is "wavry-host desktop".
 type desktopCmd struct {
 	Status desktopStatusCmd `cmd:"" help:"Show the virtual display, which outlives the daemon, and how to reach it."`
-	End    desktopEndCmd    `cmd:"" help:"End the virtual display and all its programs. A running daemon starts another one."`
+	End    desktopEndCmd    `cmd:"" help:"End the virtual display with its programs. A running daemon starts another."`
 	Run    desktopRunCmd    `cmd:"" hidden:"" help:"Supervise a virtual display."`
 }
 
 // desktopFlags say which desktop is meant.
 type desktopFlags struct {
-	Socket string `placeholder:"PATH" help:"Socket of the virtual display. Default: your own daemon's, else the service's."`
+	Socket string `placeholder:"PATH" help:"Socket of the virtual display. Default: your own, else the service's."`
 }
 
 // find calls f with the sockets that may be meant, until a desktop is found.

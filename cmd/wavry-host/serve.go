@@ -146,7 +146,8 @@ func newHost(
 		return err
 	})
 	group.Go(func() (err error) {
-		h.displays, err = newCatalog(ctx, &l.Config, a.env, newDisplaySearch(a, l.Displays.Default, log), input.NewMetrics(registry), log)
+		search := newDisplaySearch(a, l.Displays.Default, log)
+		h.displays, err = newCatalog(ctx, &l.Config, a.env, search, input.NewMetrics(registry), log)
 		return err
 	})
 	err = group.Wait()
