@@ -161,6 +161,8 @@ var rooms = map[string][]string{
 
 	"wavryhost/cmd/wavry-host/config": {"adapt", "encode", "session/api/custody", "session/relay"},
 
+	"wavryhost/cmd/wavry-host/doctor": {},
+
 	"wavryhost/deploy/monitoring": {},
 
 	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer"},

@@ -49,6 +49,7 @@ type cli struct {
 	Service      serviceCmd      `cmd:"" help:"Install, remove or inspect the service of this system."`
 	Token        tokenCmd        `cmd:"" help:"Make a token for the file of tokens (auth.tokens_file)."`
 	URL          urlCmd          `cmd:"" name:"url" help:"Print the viewer's address with the operator's token."`
+	Doctor       doctorCmd       `cmd:"" help:"Check this host and the daemon, and say what repairs each fault."`
 	Completion   completionCmd   `cmd:"" help:"Print the completion script of a shell."`
 	Version      versionCmd      `cmd:"" help:"Show the version."`
 	ProveEncoder proveCmd        `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
@@ -76,7 +77,7 @@ func (helpFlag) BeforeReset(ctx *kong.Context) error {
 func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 	for _, s := range []*settingFlags{
 		&grammar.Run.Settings, &grammar.Config.Check.Settings, &grammar.Config.Print.Settings,
-		&grammar.Displays.Settings, &grammar.Encoders.Settings, &grammar.URL.Settings,
+		&grammar.Displays.Settings, &grammar.Encoders.Settings, &grammar.URL.Settings, &grammar.Doctor.Settings,
 	} {
 		s.Table = kong.Plugins{newTable()}
 	}

@@ -285,11 +285,16 @@ func (c *displaysCmd) list(ctx context.Context, a *app) ([]candidate, error) {
 		return nil, err
 	}
 	l.warn(a.stderr)
-	d := newDisplaySearch(a, l.Displays.Default, slog.New(slog.DiscardHandler))
+	return look(ctx, a, &l.Config), nil
+}
+
+// look searches this machine for displays.
+func look(ctx context.Context, a *app, cfg *config.Config) []candidate {
+	d := newDisplaySearch(a, cfg.Displays.Default, slog.New(slog.DiscardHandler))
 	d.displays.Look(ctx)
-	all := append(d.found(), made(&l.Config)...)
-	id, _ := pick(l.Displays.Default, "", all)
-	return choose(id, all), nil
+	all := append(d.found(), made(cfg)...)
+	id, _ := pick(cfg.Displays.Default, "", all)
+	return choose(id, all)
 }
 
 // Run is called by kong.

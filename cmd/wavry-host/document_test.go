@@ -7,11 +7,12 @@ import (
 	"testing"
 )
 
-// TestDocumentsAreCurrent compares the generated parts of documents with the list of exit codes. A part stands between
+// TestDocumentsAreCurrent compares the generated parts of documents with the lists in the code. A part stands between
 // "<!-- NAME -->" and "<!-- /NAME -->".
 func TestDocumentsAreCurrent(t *testing.T) {
 	for path, parts := range map[string]map[string]func() string{
 		"../../docs/operate/configuration.md": {"exit codes": exitTable},
+		"../../docs/operate/doctor.md":        {"checks": func() string { return checkTable(t) }},
 	} {
 		old, err := os.ReadFile(path)
 		if err != nil {
@@ -61,6 +62,18 @@ func exitTable() string {
 	b.WriteString("| code | meaning |\n| --- | --- |\n")
 	for _, e := range exits() {
 		fmt.Fprintf(&b, "| %d | %s |\n", e.code, e.meaning)
+	}
+	return b.String()
+}
+
+func checkTable(t *testing.T) string {
+	t.Helper()
+	p := healthy(t)
+	p.examine()
+	var b strings.Builder
+	b.WriteString("| check | what it looks at |\n| --- | --- |\n")
+	for _, c := range p.checks() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", c.ID, cell(c.Title))
 	}
 	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -62,8 +63,16 @@ func (in *inspection) warning(name, format string, args ...any) {
 
 // certificate reads the server's certificate. It checks its dates and the names that clients use.
 func (in *inspection) certificate() {
+	if leaf := in.leaf(); leaf != nil {
+		in.dates(leaf)
+		in.names(leaf)
+	}
+}
+
+// leaf reads the server's certificate and its key. It returns nil if there is none that works.
+func (in *inspection) leaf() *x509.Certificate {
 	if in.API.TLS.CertFile == "" {
-		return
+		return nil
 	}
 	for name, path := range map[string]string{
 		"api.tls.cert_file": in.API.TLS.CertFile,
@@ -71,29 +80,35 @@ func (in *inspection) certificate() {
 	} {
 		if _, err := config.ReadFile(path); err != nil {
 			in.add(name, fmt.Errorf("%s: %s", path, config.Reason(err)))
-			return
+			return nil
 		}
 	}
 	pair, err := tls.LoadX509KeyPair(in.API.TLS.CertFile, in.API.TLS.KeyFile)
 	if err != nil {
 		in.add("api.tls.cert_file", fmt.Errorf("%s with key %s: %w", in.API.TLS.CertFile, in.API.TLS.KeyFile, err))
-		return
+		return nil
 	}
-	now := time.Now()
-	switch end := pair.Leaf.NotAfter; {
+	return pair.Leaf
+}
+
+// dates checks when the server's certificate is valid.
+func (in *inspection) dates(leaf *x509.Certificate) {
+	const name = "api.tls.cert_file"
+	now, path := time.Now(), in.API.TLS.CertFile
+	switch end := leaf.NotAfter; {
 	case end.Before(now):
-		in.warning("api.tls.cert_file", "%s has expired: browsers refuse it since "+
-			"%s", in.API.TLS.CertFile, end.Format(time.DateTime))
-	case pair.Leaf.NotBefore.After(now):
-		in.warning(
-			"api.tls.cert_file", "%s is not valid before %s: check the "+
-				"clock", in.API.TLS.CertFile, pair.Leaf.NotBefore.Format(time.DateTime),
-		)
+		in.warning(name, "%s has expired: browsers refuse it since %s", path, end.Format(time.DateTime))
+	case leaf.NotBefore.After(now):
+		in.warning(name, "%s is not valid before %s: check the clock", path, leaf.NotBefore.Format(time.DateTime))
 	case end.Before(now.Add(expiresSoon)):
-		in.warning("api.tls.cert_file", "%s expires at %s", in.API.TLS.CertFile, end.Format(time.DateTime))
+		in.warning(name, "%s expires at %s", path, end.Format(time.DateTime))
 	}
+}
+
+// names checks that the server's certificate has the names that clients use.
+func (in *inspection) names(leaf *x509.Certificate) {
 	for _, host := range in.API.Hosts {
-		if pair.Leaf.VerifyHostname(host) != nil && len(in.API.TrustedProxies) == 0 {
+		if leaf.VerifyHostname(host) != nil && len(in.API.TrustedProxies) == 0 {
 			in.warning(
 				"api.hosts",
 				"%s is not among the names of the certificate %s: browsers refuse it under that name, unless a "+
@@ -199,42 +214,55 @@ func (in *inspection) writable(name, path string) {
 	}
 }
 
+// portSettings are the settings that name addresses and ports.
+var portSettings = []string{"api.listen", "media.udp.port", "media.tcp.port"}
+
 // ports reports which addresses and ports are unavailable on this machine. Ports in use cause a warning, because the
 // daemon itself may run.
 func (l *loaded) ports(ctx context.Context) error {
 	in := inspection{loaded: l}
-	var lc net.ListenConfig
-	try := func(name, network, address string, listen func() (interface{ Close() error }, error)) {
-		c, err := listen()
-		switch {
-		case err == nil:
-			_ = c.Close()
-		case errors.Is(err, syscall.EADDRINUSE):
-			in.warning(name, "%s %s is in use; by this daemon, if it runs", network, address)
-		default:
-			in.add(name, err)
-		}
-	}
-	tcp := func(name, address string) {
-		try(name, "tcp", address, func() (interface{ Close() error }, error) { return lc.Listen(ctx, "tcp", address) })
-	}
-	tcp("api.listen", l.API.Listen)
-	media := ""
-	if l.MediaOnLoopback() {
-		media = "127.0.0.1"
-	}
-	if l.Media.UDP.Port != 0 {
-		address := net.JoinHostPort(media, fmt.Sprint(l.Media.UDP.Port))
-		try(
-			"media.udp.port", "udp", address,
-			func() (interface{ Close() error }, error) { return lc.ListenPacket(ctx, "udp", address) },
-		)
-	}
-	if l.Media.TCP.Port != 0 {
-		tcp("media.tcp.port", net.JoinHostPort(media, fmt.Sprint(l.Media.TCP.Port)))
+	for _, name := range portSettings {
+		in.port(ctx, name)
 	}
 	if len(in.found) > 0 {
 		return &config.Error{Problems: in.found}
 	}
 	return nil
+}
+
+// port tries the address of one of portSettings.
+func (in *inspection) port(ctx context.Context, name string) {
+	network, media := "tcp", ""
+	var address string
+	if in.MediaOnLoopback() {
+		media = "127.0.0.1"
+	}
+	switch {
+	case name == "api.listen":
+		address = in.API.Listen
+	case name == "media.udp.port" && in.Media.UDP.Port != 0:
+		network, address = "udp", net.JoinHostPort(media, fmt.Sprint(in.Media.UDP.Port))
+	case name == "media.tcp.port" && in.Media.TCP.Port != 0:
+		address = net.JoinHostPort(media, fmt.Sprint(in.Media.TCP.Port))
+	default:
+		return
+	}
+	var (
+		lc  net.ListenConfig
+		c   io.Closer
+		err error
+	)
+	if network == "udp" {
+		c, err = lc.ListenPacket(ctx, network, address)
+	} else {
+		c, err = lc.Listen(ctx, network, address)
+	}
+	switch {
+	case err == nil:
+		_ = c.Close()
+	case errors.Is(err, syscall.EADDRINUSE):
+		in.warning(name, "%s %s is in use; by this daemon, if it runs", network, address)
+	default:
+		in.add(name, err)
+	}
 }

@@ -34,6 +34,7 @@ const (
 	exitCrash       = 2 // of the Go runtime, after a panic or a fatal error; never returned from here
 	exitStopped     = 3
 	exitAbsent      = 4
+	exitUnwell      = 5
 	exitUsage       = service.ExitUsage  // EX_USAGE
 	exitUnreachable = 68                 // EX_NOHOST of sysexits.h
 	exitUnavailable = 69                 // EX_UNAVAILABLE of sysexits.h
@@ -55,6 +56,7 @@ func exits() []exit {
 		{exitCrash, "it crashed; the stacks of its goroutines are on stderr"},
 		{exitStopped, "service status: installed, not running"},
 		{exitAbsent, "service status: not installed"},
+		{exitUnwell, "doctor: a check failed"},
 		{exitUsage, "unknown command or flag, or a flag's value is refused"},
 		{exitUnreachable, "no daemon answers"},
 		{exitUnavailable, "service: no service manager runs here; install printed the description instead"},

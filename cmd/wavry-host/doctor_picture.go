@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/cmd/wavry-host/doctor"
+	"wavryhost/encode"
+	"wavryhost/platform/display"
+	"wavryhost/session/relay"
+)
+
+// networkChecks checks ports, names, relays and the gateway.
+func (e *examination) networkChecks() []doctor.Check {
+	l := e.loaded
+	port := func(name string) string { return "ss -tulpn, and change " + name }
+	udp, tcp := "", ""
+	if l.Media.UDP.Port != 0 {
+		udp = fmt.Sprint("UDP port ", l.Media.UDP.Port)
+	}
+	if l.Media.TCP.Port != 0 {
+		tcp = fmt.Sprint("TCP port ", l.Media.TCP.Port)
+	}
+	// tried checks a part of the ports. The daemon itself may use them.
+	tried := func(id, title, name, evidence string) doctor.Check {
+		c := e.inspectedIn(id, title, port(name), evidence, func(ctx context.Context, in *inspection) { in.port(ctx, name) })
+		look := c.Look
+		c.Look = func(ctx context.Context) doctor.Finding {
+			f := look(ctx)
+			if f.Status == doctor.Warning && e.machine.PID != 0 {
+				return doctor.Fine("%s, used by process %d, the daemon", evidence, e.machine.PID)
+			}
+			return f
+		}
+		return c
+	}
+	return []doctor.Check{
+		tried("network.api_port", "Port of the API", "api.listen", l.API.Listen),
+		tried("network.media_udp_port", "UDP port of media", "media.udp.port", udp),
+		tried("network.media_tcp_port", "TCP port of media", "media.tcp.port", tcp),
+		{ID: "network.media_ports", Title: "Range of UDP ports", Look: e.portRange},
+		e.machine.Names("network.names", "Names of this host", namesOnly(l.API.Hosts)),
+		{ID: "network.stun", Title: "STUN servers", Look: func(ctx context.Context) doctor.Finding {
+			return e.servers(ctx, "stun")
+		}},
+		{ID: "network.turn", Title: "TURN servers", Look: func(ctx context.Context) doctor.Finding {
+			return e.servers(ctx, "turn")
+		}},
+		e.machine.Reachable("gateway.reachable", "Connection to the gateway", gatewayAddress(l.Gateway.URL)),
+	}
+}
+
+// portRange checks that there are enough UDP ports. A session has at least one.
+func (e *examination) portRange(context.Context) doctor.Finding {
+	r := e.loaded.Media.UDP.Range
+	switch n := int(r.Max) - int(r.Min) + 1; {
+	case e.loaded.Media.UDP.Port != 0, r == config.PortRange{}:
+		return doctor.Skip("no range is configured")
+	case n < e.loaded.Sessions.Max:
+		return doctor.Warn(fmt.Sprintf("set media.udp.range to %d-%d, or media.udp.port to one port for all", r.Min,
+			min(65535, int(r.Min)+2*e.loaded.Sessions.Max)),
+			"%d ports (%v) for up to %d sessions", n, r, e.loaded.Sessions.Max)
+	default:
+		return doctor.Fine("%d ports for up to %d sessions", n, e.loaded.Sessions.Max)
+	}
+}
+
+// namesOnly returns the hosts that are names, not addresses.
+func namesOnly(hosts []string) []string {
+	var names []string
+	for _, h := range hosts {
+		if net.ParseIP(h) == nil {
+			names = append(names, h)
+		}
+	}
+	return names
+}
+
+// gatewayAddress returns the host and port of a gateway; empty for none.
+func gatewayAddress(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"ws": "80", "http": "80"}[u.Scheme]
+	}
+	if port == "" {
+		port = "443"
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// servers probes the STUN or the TURN servers.
+func (e *examination) servers(ctx context.Context, kind string) doctor.Finding {
+	var servers []relay.Server
+	for _, s := range sessionLimits(e.loaded).ICEServers {
+		var urls []string
+		for _, u := range s.URLs {
+			if strings.HasPrefix(u, kind) {
+				urls = append(urls, u)
+			}
+		}
+		if s.URLs = urls; len(urls) > 0 {
+			servers = append(servers, s)
+		}
+	}
+	if len(servers) == 0 {
+		return doctor.Skip("none is configured")
+	}
+	var good, bad []string
+	for _, s := range e.relays(ctx, servers) {
+		if s.State == string(relay.StateUp) {
+			good = append(good, fmt.Sprintf("%s in %.0f ms", s.URL, s.RTT*1000))
+		} else {
+			bad = append(bad, fmt.Sprintf("%s: %s: %s", s.URL, s.Reason, s.Error))
+		}
+	}
+	const fix = "correct ice.servers, or repair the server: docs/operate/runbooks/relay.md"
+	switch {
+	case len(good) == 0:
+		return doctor.Fail(fix, "%s", strings.Join(bad, "; "))
+	case len(bad) > 0:
+		return doctor.Warn(fix, "%s; %s", strings.Join(bad, "; "), strings.Join(good, "; "))
+	}
+	return doctor.Fine("%s", strings.Join(good, "; "))
+}
+
+// pictureChecks checks displays and encoders.
+func (e *examination) pictureChecks() []doctor.Check {
+	displays := once(func(ctx context.Context) ([]candidate, error) { return e.displays(ctx), nil })
+	encoders := once(e.encoders)
+	shown := func(id, title string, look func([]candidate) doctor.Finding) doctor.Check {
+		return doctor.Check{ID: id, Title: title, Look: func(ctx context.Context) doctor.Finding {
+			all, err := displays(ctx)
+			if err != nil {
+				return doctor.Warn("wavry-host displays --probe", "the displays did not answer: %v", err)
+			}
+			return look(all)
+		}}
+	}
+	proved := func(id, title string, look func([]encode.Candidate) doctor.Finding) doctor.Check {
+		return doctor.Check{ID: id, Title: title, Look: func(ctx context.Context) doctor.Finding {
+			all, err := encoders(ctx)
+			if err != nil {
+				return doctor.Fail("wavry-host encoders --probe", "the encoders could not be tried: %v", err)
+			}
+			return look(all)
+		}}
+	}
+	checks := []doctor.Check{
+		shown("displays.default", "Display that viewers get", defaultDisplay),
+		shown("displays.permissions", "Access to X displays", otherDisplays),
+		shown("displays.virtual", "Server of the virtual display", e.virtualServer),
+		{ID: "displays.wayland", Title: "Wayland sessions", Look: func(context.Context) doctor.Finding {
+			if name := e.app.variable("WAYLAND_DISPLAY"); name != "" {
+				return doctor.Warn("choose an Xorg session at the login screen, or displays.default: virtual",
+					"%s is a Wayland session, which cannot be captured", name)
+			}
+			return doctor.Skip("this is no Wayland session")
+		}},
+		{ID: "displays.desktop", Title: "Supervisor of the virtual display", Look: e.desktopRuns},
+		proved("encoders.any", "Encoders with real frames", anyEncoder),
+		proved("encoders.hardware", "Encoders of graphics cards", func(all []encode.Candidate) doctor.Finding {
+			return hardware(all, e.loaded.Encoding.Encoder)
+		}),
+	}
+	for _, codec := range encode.Codecs() {
+		checks = append(checks, proved("encoders."+strings.ToLower(codec), "Encoder of "+codec,
+			func(all []encode.Candidate) doctor.Finding {
+				return codecFinding(all, codec, e.loaded.Encoding.Encoder)
+			}))
+	}
+	return checks
+}
+
+// defaultDisplay checks that the default display can be captured.
+func defaultDisplay(all []candidate) doctor.Finding {
+	const fix = "wavry-host displays; then start that display, or set displays.default"
+	for _, d := range all {
+		switch {
+		case !d.Default:
+		case d.State == display.Slow:
+			return doctor.Warn(fix, "%s answers slowly: %s", d.ID, d.Why)
+		case d.State != display.Usable:
+			return doctor.Fail(fix, "%s: %s", d.ID, d.Why)
+		case d.ID == idSynthetic:
+			return doctor.Warn("apt-get install xvfb, or start a desktop, or set displays.default",
+				"viewers get the test pattern")
+		default:
+			return doctor.Fine("%s, %dx%d", d.ID, d.Width, d.Height)
+		}
+	}
+	return doctor.Fail(fix, "there is no default display")
+}
+
+// otherDisplays checks the X displays that exist and cannot be captured.
+func otherDisplays(all []candidate) doctor.Finding {
+	var good, bad []string
+	for _, d := range all {
+		switch {
+		case d.Backend != "x11" || d.ID == idVirtual || d.Remote:
+		case d.State == display.Usable:
+			good = append(good, d.ID)
+		default:
+			bad = append(bad, d.ID+": "+d.Why)
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		return doctor.Warn("run the daemon as the user of the desktop, or set XAUTHORITY: docs/operate/troubleshooting.md",
+			"%s", strings.Join(bad, "; "))
+	case len(good) == 0:
+		return doctor.Skip("no X server runs")
+	}
+	return doctor.Fine("%s", strings.Join(good, ", "))
+}
+
+// virtualServer checks the program of the virtual display, where it is needed.
+func (e *examination) virtualServer(all []candidate) doctor.Finding {
+	for _, d := range all {
+		if d.ID == idVirtual && d.State != display.Usable {
+			const fix = "apt-get install xvfb"
+			if d.Default || e.loaded.Displays.Default == idVirtual {
+				return doctor.Fail(fix, "%s", d.Why)
+			}
+			return doctor.Warn(fix, "%s; without a desktop there is nothing to capture", d.Why)
+		}
+	}
+	return doctor.Fine("Xvfb is installed")
+}
+
+// desktopRuns checks the supervisor of the virtual display.
+func (e *examination) desktopRuns(ctx context.Context) doctor.Finding {
+	s, err := e.desktop(ctx)
+	var absent *coded
+	switch {
+	case errors.As(err, &absent) && absent.code == exitAbsent:
+		return doctor.Skip("no virtual display runs")
+	case err != nil:
+		return doctor.Warn("wavry-host desktop status; wavry-host desktop end", "%v", err)
+	case s.Daemons == 0 && e.machine.PID != 0:
+		return doctor.Warn("systemctl restart wavry-host", "%s runs, and the daemon is not attached to it", s.Display)
+	}
+	return doctor.Fine("%s since %s, %s", s.Display, s.Started.Local().Format(time.DateTime),
+		counted(s.Daemons, "daemon"))
+}
+
+const encoderFix = "wavry-host encoders --probe; docs/operate/runbooks/encoder.md"
+
+func anyEncoder(all []encode.Candidate) doctor.Finding {
+	var good []string
+	for _, c := range all {
+		if c.Proof.Usable {
+			good = append(good, fmt.Sprintf("%s (%v a frame)", c.Profile.Name,
+				c.Proof.MeanEncode.Round(10*time.Microsecond)))
+		}
+	}
+	if len(good) == 0 {
+		return doctor.Fail(encoderFix, "no encoder works: %s", reasons(all))
+	}
+	return doctor.Fine("%s", strings.Join(good, ", "))
+}
+
+// reasons says why encoders cannot be used.
+func reasons(all []encode.Candidate) string {
+	var why []string
+	for _, c := range all {
+		if !c.Proof.Usable {
+			why = append(why, c.Profile.Name+": "+plain(c))
+		}
+	}
+	return strings.Join(why, "; ")
+}
+
+// hardware checks the encoders of graphics cards.
+func hardware(all []encode.Candidate, setting string) doctor.Finding {
+	var bad []encode.Candidate
+	for _, c := range all {
+		if !c.Profile.Hardware {
+			continue
+		}
+		if c.Proof.Usable {
+			return doctor.Fine("%s encodes", c.Profile.Name)
+		}
+		bad = append(bad, c)
+	}
+	if len(bad) == 1 && bad[0].Profile.Name == setting {
+		return doctor.Fail(encoderFix, "encoding.encoder names %s, which does not work: %s", setting, plain(bad[0]))
+	}
+	return doctor.Skip("%s", reasons(bad))
+}
+
+// codecFinding checks that a codec has an encoder.
+func codecFinding(all []encode.Candidate, codec, setting string) doctor.Finding {
+	best, ok := encode.Best(all, codec)
+	switch {
+	case ok:
+		return doctor.Fine("%s", best.Profile.Name)
+	case setting != config.Auto:
+		return doctor.Skip("encoding.encoder is %s", setting)
+	}
+	var mine []encode.Candidate
+	for _, c := range all {
+		if c.Profile.Codec == codec {
+			mine = append(mine, c)
+		}
+	}
+	return doctor.Warn(encoderFix, "no encoder of %s works, and some browsers take nothing else: %s", codec,
+		reasons(mine))
+}
