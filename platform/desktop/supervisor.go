@@ -34,6 +34,7 @@ type screen interface {
 // Supervisor runs a virtual display for daemons that come and go.
 type Supervisor struct {
 	log   *slog.Logger
+	guard *guard.Guard
 	start func(ctx context.Context, width, height int) (screen, error)
 	// release releases what is pressed on a display.
 	release func(ctx context.Context, address, authority string) (int, error)
@@ -52,7 +53,7 @@ type Supervisor struct {
 
 // NewSupervisor returns a supervisor without a display.
 func NewSupervisor(log *slog.Logger) *Supervisor {
-	s := &Supervisor{log: log, release: releaseKeys, keep: Forever}
+	s := &Supervisor{log: log, guard: guard.New(log, nil, nil), release: releaseKeys, keep: Forever}
 	s.start = func(ctx context.Context, width, height int) (screen, error) {
 		v, err := display.StartVirtual(ctx, display.VirtualConfig{Width: width, Height: height}, log)
 		if err != nil {
@@ -82,7 +83,7 @@ func (s *Supervisor) Run(ctx context.Context, ln net.Listener) error {
 			break
 		}
 		wg.Go(func() {
-			if p := guard.New(s.log, nil, nil).Run("desktop", func() { s.serve(ctx, c) }); p != nil {
+			if p := s.guard.Run("desktop", func() { s.serve(ctx, c) }); p != nil {
 				end()
 			}
 		})
@@ -216,7 +217,7 @@ func (s *Supervisor) use(ctx context.Context, r request) (answer, bool) {
 		s.screen, s.begun, s.ended = v, time.Now(), make(chan struct{})
 		go func() {
 			defer close(s.ended)
-			if p := guard.New(s.log, nil, nil).Run("desktop", func() { _ = v.Run(ctx) }); p != nil {
+			if p := s.guard.Run("desktop", func() { _ = v.Run(ctx) }); p != nil {
 				s.end()
 			}
 		}()
