@@ -97,7 +97,7 @@ var rooms = map[string][]string{
 	"wavryhost/session/lockorder":               {},
 	"wavryhost/session/lockorder/lockordertest": {"session/lockorder"},
 	"wavryhost/session/rift":                    {"session/enum"},
-	"wavryhost/session/admission":               {"session/enum"},
+	"wavryhost/session/admission":               {"encode", "session/enum"},
 	"wavryhost/session/relay":                   {"session/guard"},
 	"wavryhost/session/api": {
 		"session",

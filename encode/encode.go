@@ -70,9 +70,6 @@ type Order struct {
 	// Shares is the number of pictures whose bits a keyframe may use, if more than one. All later pictures have their
 	// own share again. Encoders whose rate changes have a price ignore it.
 	Shares int
-	// After is the Seq of the newest picture that every viewer has, or 0 for any. The encoder may then refer to no
-	// later one, so that a loss needs no keyframe. Encoders that cannot choose what they refer to ignore it.
-	After uint64
 }
 
 // Rate is a target of the rate control.

@@ -1,21 +1,12 @@
 package encode
 
-// The codecs, by their RTP encoding names.
-const (
-	H264 = "H264"
-	VP9  = "VP9"
-)
-
-// Codecs lists the codecs, the preferred first.
-func Codecs() []string { return []string{H264, VP9} }
-
 // Profile describes one encoder as data: its FFmpeg codec, its options for low latency, and the properties that other
 // packages need.
 type Profile struct {
 	// Name is the name of the FFmpeg encoder, and the name in configuration, logs and metrics.
 	Name string
-	// Codec is one of Codecs.
-	Codec string
+	// Format is one of Formats.
+	Format Format
 	// Hardware reports whether it requires a device.
 	Hardware bool
 	// Price is the cost of a bitrate change.

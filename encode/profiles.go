@@ -37,9 +37,9 @@ func FindProfile(name string) (Profile, bool) {
 
 func x264() Profile {
 	return Profile{
-		Name:  "libx264",
-		Codec: H264,
-		Price: PriceFree,
+		Name:   "libx264",
+		Format: H264,
+		Price:  PriceFree,
 		// A second sliced thread gains nothing at ultrafast (4.5 ms per frame at 1080p60 with one, 4.2 to 4.5 with
 		// two) and costs prediction across the slice border.
 		Threads:     1,
@@ -80,8 +80,8 @@ func x264() Profile {
 // 0.8 times the rate for the former, and three shares for the latter (1280x720, 60 frames per second, 6 Mbit/s).
 func vpx() Profile {
 	return Profile{
-		Name:  "libvpx-vp9",
-		Codec: VP9,
+		Name:   "libvpx-vp9",
+		Format: VP9,
 		// libavcodec passes the rate to libvpx when it opens the codec, and later changes only the largest quantizer.
 		// Time does change the rate, see RateByTime.
 		Price:      PriceFree,
@@ -122,7 +122,7 @@ func vpx() Profile {
 func nvenc() Profile {
 	return Profile{
 		Name:     "h264_nvenc",
-		Codec:    H264,
+		Format:   H264,
 		Hardware: true,
 		// libavcodec's reconfigure sets forceIDR with every rate change.
 		Price: PriceKeyframe,
@@ -148,7 +148,7 @@ func nvenc() Profile {
 func vaapi() Profile {
 	return Profile{
 		Name:     "h264_vaapi",
-		Codec:    H264,
+		Format:   H264,
 		Hardware: true,
 		// libavcodec builds the rate parameters when it opens the codec and cannot change them.
 		Price: PriceReopen,
@@ -170,7 +170,7 @@ func vaapi() Profile {
 func videoToolbox() Profile {
 	return Profile{
 		Name:     "h264_videotoolbox",
-		Codec:    H264,
+		Format:   H264,
 		Hardware: true,
 		// libavcodec sets the rate properties only when it makes the session.
 		Price:       PriceReopen,

@@ -31,12 +31,12 @@ func TestProfilesAreHardwareFirstAndFreshEachTime(t *testing.T) {
 		t.Fatalf("got %d profiles; want %d", len(profiles), len(want))
 	}
 	for i, p := range profiles {
-		codec := encode.H264
+		format := encode.H264
 		if p.Name == "libvpx-vp9" {
-			codec = encode.VP9
+			format = encode.VP9
 		}
-		if p.Name != want[i] || p.Codec != codec || p.Hardware != (i < 3) {
-			t.Errorf("profile %d is %s (%s, hardware %v); want %s", i, p.Name, p.Codec, p.Hardware, want[i])
+		if p.Name != want[i] || p.Format != format || p.Hardware != (i < 3) {
+			t.Errorf("profile %d is %s (%s, hardware %v); want %s", i, p.Name, p.Format, p.Hardware, want[i])
 		}
 		p.Options[0].Value = "changed"
 	}

@@ -42,10 +42,10 @@ type Candidate struct {
 	Proof   Proof
 }
 
-// Best returns the first usable candidate of a codec. The list is in order of preference, like Profiles.
-func Best(candidates []Candidate, codec string) (Candidate, bool) {
+// Best returns the first usable candidate of a format. The list is in order of preference, like Profiles.
+func Best(candidates []Candidate, format Format) (Candidate, bool) {
 	for _, c := range candidates {
-		if c.Proof.Usable && c.Profile.Codec == codec {
+		if c.Proof.Usable && c.Profile.Format == format {
 			return c, true
 		}
 	}

@@ -107,9 +107,9 @@ func TestProverGoesOnAfterAFailureAndKeepsTheOrder(t *testing.T) {
 	got := p.Prove(
 		t.Context(),
 		[]encode.Profile{
-			{Name: "crashes", Codec: encode.H264},
-			{Name: "exits", Codec: encode.H264},
-			{Name: "good", Codec: encode.H264},
+			{Name: "crashes", Format: encode.H264},
+			{Name: "exits", Format: encode.H264},
+			{Name: "good", Format: encode.H264},
 		},
 	)
 	if len(got) != 3 || got[0].Proof.Usable || got[1].Proof.Usable || !got[2].Proof.Usable {

@@ -19,7 +19,7 @@ type capacity struct {
 }
 
 // request returns what a session of a display asks of admission. ceiling is its own, 0 for none.
-func (c *capacity) request(d Display, ceiling int, codec string) admission.Request {
+func (c *capacity) request(d Display, ceiling int, format encode.Format) admission.Request {
 	cfg := c.conf.get()
 	rule := cfg.rule(d.ID)
 	size := rule.size(image.Pt(d.Width, d.Height))
@@ -31,23 +31,23 @@ func (c *capacity) request(d Display, ceiling int, codec string) admission.Reque
 		p.BitsPerSecond = cfg.FixedBitrate
 	}
 	return admission.Request{
-		Display: d.ID, Codec: codec, Viewers: rule.MaxViewers, Profile: p,
+		Display: d.ID, Format: format, Viewers: rule.MaxViewers, Profile: p,
 		Weight: cmp.Or(rule.Weight, defaultWeight),
 	}
 }
 
-// measure returns the load of the machine and of the pipelines, with the encoders of one codec. The caller adds the
+// measure returns the load of the machine and of the pipelines, with the encoders of one format. The caller adds the
 // sessions.
-func (c *capacity) measure(now time.Time, codec string) admission.Snapshot {
+func (c *capacity) measure(now time.Time, format encode.Format) admission.Snapshot {
 	cfg := c.conf.get()
-	load := c.pool.Load(now, codec)
+	load := c.pool.Load(now, format)
 	s := admission.Snapshot{
 		Now:    now,
 		Limits: admission.Limits{Sessions: cfg.MaxSessions, Handshakes: cfg.MaxHandshakes, PerOwner: cfg.MaxPerOwner},
 		Host:   admission.Host{Uplink: cfg.Uplink, Late: load.Late},
 	}
 	if len(load.Encoders) == 0 {
-		return s // a viewer that takes only that codec is refused before
+		return s // a viewer that takes only that format is refused before
 	}
 	best := load.Encoders[0]
 	s.Displays = make(map[string]admission.Display, len(load.Displays))
@@ -108,11 +108,11 @@ func card(gpus []GPU, p encode.Profile, perPixel float64, now pipeline.Pace) *ad
 	}
 }
 
-// usualCodec returns the codec that is assumed for a session whose viewer is not known yet: most take the preferred
+// usualFormat returns the format that is assumed for a session whose viewer is not known yet: most take the preferred
 // one.
-func (c *capacity) usualCodec() string {
-	if codecs := c.pool.Codecs(); len(codecs) > 0 {
-		return codecs[0]
+func (c *capacity) usualFormat() encode.Format {
+	if formats := c.pool.Formats(); len(formats) > 0 {
+		return formats[0]
 	}
 	return encode.H264
 }

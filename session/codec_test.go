@@ -13,9 +13,9 @@ import (
 	"wavryhost/session/peer"
 )
 
-// encoderOf returns a fake encoder of a codec.
-func encoderOf(codec string) *encodetest.Fake {
-	return encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "fake " + codec, Codec: codec}})
+// encoderOf returns a fake encoder of a format.
+func encoderOf(format encode.Format) *encodetest.Fake {
+	return encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "fake " + format.String(), Format: format}})
 }
 
 func TestViewersOfTwoCodecsWatchOneDisplay(t *testing.T) {
@@ -32,8 +32,8 @@ func TestViewersOfTwoCodecsWatchOneDisplay(t *testing.T) {
 	one.playing(t, 5)
 
 	for r, want := range map[*remote]struct{ codec, mime, encoder string }{
-		both: {encode.H264, webrtc.MimeTypeH264, "fake"},
-		one:  {encode.VP9, webrtc.MimeTypeVP9, "fake VP9"},
+		both: {encode.CodecH264, webrtc.MimeTypeH264, "fake"},
+		one:  {encode.CodecVP9, webrtc.MimeTypeVP9, "fake VP9"},
 	} {
 		s, err := h.Session(r.id)
 		if err != nil {
@@ -132,7 +132,7 @@ func TestOneEncodeIsOfOneCodec(t *testing.T) {
 	defer both.close()
 	both.watch(h)
 	both.playing(t, 1)
-	if s, err := h.Session(both.id); err != nil || s.Codec != encode.VP9 {
+	if s, err := h.Session(both.id); err != nil || s.Codec != encode.CodecVP9 {
 		t.Errorf("got %s, %v; want VP9", s.Codec, err)
 	}
 	other := newRemoteOf(t, webrtc.MimeTypeH264, "packetization-mode=1;profile-level-id=42e01f")

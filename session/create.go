@@ -61,18 +61,18 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	has := p.pool.Codecs()
+	has := p.pool.Formats()
 	asked, err := peer.ParseOffer(o.SDP, has)
 	if err != nil {
 		return Answer{}, err
 	}
-	codec := p.choose(asked.Codecs(), has, display)
+	format := p.choose(asked.Formats(), has, display)
 	if err := p.conf.get().checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
 	entry := o
-	entry.MaxBitrate = lowest(o.MaxBitrate, asked.MaxBitrate(codec))
-	t, err := p.registry.admit(ctx, entry, display, codec)
+	entry.MaxBitrate = lowest(o.MaxBitrate, asked.MaxBitrate(format))
+	t, err := p.registry.admit(ctx, entry, display, format)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -87,7 +87,7 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if hasReservation && o.Labels == (admission.Labels{}) {
 		o.Labels, _ = admission.ParseLabels(reserved.Labels) // they were valid then
 	}
-	v, sdp, err := p.connect(ctx, display, o, asked, codec)
+	v, sdp, err := p.connect(ctx, display, o, asked, format)
 	if err != nil {
 		p.registry.cancel(t)
 		return Answer{}, err
@@ -122,34 +122,34 @@ func within(a adapt.Config, ceiling int) adapt.Config {
 	return a
 }
 
-// choose returns the codec for a viewer that takes one of the host's at least: the first of the host's, unless its
-// display may have no more encodes and one of another codec runs.
-func (p *opener) choose(takes, has []string, d Display) string {
-	common := slices.DeleteFunc(slices.Clone(has), func(codec string) bool { return !slices.Contains(takes, codec) })
-	for _, codec := range common {
-		if p.pool.Admits(d.ID, codec) {
-			return codec
+// choose returns the format for a viewer that takes one of the host's at least: the first of the host's, unless its
+// display may have no more encodes and one of another format runs.
+func (p *opener) choose(takes, has []encode.Format, d Display) encode.Format {
+	common := slices.DeleteFunc(slices.Clone(has), func(f encode.Format) bool { return !slices.Contains(takes, f) })
+	for _, format := range common {
+		if p.pool.Admits(d.ID, format) {
+			return format
 		}
 	}
 	return common[0] // which will be refused in words
 }
 
 // connect makes all that a session holds and answers the offer.
-func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, codec string) (_ *viewer,
+func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, format encode.Format) (_ *viewer,
 	sdp string, err error,
 ) {
 	id := newID()
 	v := &viewer{
 		owner: owner{emit: p.emit, crowded: p.crowded, doubt: p.relays.Doubt},
-		id:    id, offer: o, codec: codec, created: time.Now(), log: p.log.With("session", id),
+		id:    id, offer: o, format: format, created: time.Now(), log: p.log.With("session", id),
 		figures: figures{met: p.met}, changed: newSignal(), settle: p.settle,
 	}
 	v.guard = p.met.guard(v.log, v.crashed)
 	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)
 	v.life = newLife(*p.conf.get(), v.created)
 	v.sample.at, v.setup.begun = v.created, o.begun
-	ceiling := asked.MaxBitrate(codec)
-	f, err := p.acquire(ctx, d, codec, min(p.conf.get().start(), unlimitedIfZero(ceiling)))
+	ceiling := asked.MaxBitrate(format)
+	f, err := p.acquire(ctx, d, format, min(p.conf.get().start(), unlimitedIfZero(ceiling)))
 	if err != nil {
 		return nil, "", err
 	}
@@ -159,13 +159,13 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		}
 	}()
 	v.most = p.conf.get().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max
-	v.decoder, v.limits.offer = asked.Format(codec).Limits(), ceiling
-	v.adaptation.recovery.deaf = !asked.Format(codec).CanRequest()
+	v.decoder, v.limits.offer = asked.PayloadType(format).Limits(), ceiling
+	v.adaptation.recovery.deaf = !asked.PayloadType(format).CanRequest()
 	v.sub.begin(v, f)
 	picture, running := f.source.Size(), f.on.Status()
 	v.baseW = max(picture.X, encode.MinSide)
 	price := adapt.Price(running.Price)
-	if p, ok := p.pool.Best(v.created, codec); ok && running.Encoder == "" {
+	if p, ok := p.pool.Best(v.created, format); ok && running.Encoder == "" {
 		price = adapt.Price(p.Price)
 	}
 	v.adaptation.guard, v.adaptation.met = v.guard, p.met
@@ -180,7 +180,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		return nil, "", err
 	}
 	v.sender, err = wire.New(wire.Config{
-		Log: v.log, Codec: codec, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
+		Log: v.log, Format: format, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
 			// The viewer lacks a packet that it will not get any more. Its own request may come seconds later.
 			v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
 			v.sub.nudge()
@@ -192,7 +192,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.adaptation.sender = v.sender
 	cfg := p.conf.get()
 	v.peer, err = p.network.NewPeer(peer.Params{
-		ID: id, Offer: asked, Codec: codec, Largest: p.catalog.largest(ctx, d, picture),
+		ID: id, Offer: asked, Format: format, Largest: p.catalog.largest(ctx, d, picture),
 		GatherTimeout: cfg.GatherTimeout, FailAfter: cfg.ConnectTimeout + cfg.DisconnectTimeout + time.Minute,
 		Relays: func() []relay.Server { return iceServers(p.relays, o.Region, id, o.Expires) },
 		Log:    v.log, Guard: v.guard,
@@ -209,19 +209,19 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	return v, sdp, nil
 }
 
-// acquire returns a feed of a display for a viewer of a codec, at the encoding that suits a bitrate to start at.
-func (p *opener) acquire(ctx context.Context, d Display, codec string, start int) (*feed, error) {
+// acquire returns a feed of a display for a viewer of a format, at the encoding that suits a bitrate to start at.
+func (p *opener) acquire(ctx context.Context, d Display, format encode.Format, start int) (*feed, error) {
 	p.watched.add(d)
-	source, err := p.pool.Acquire(ctx, pipeline.Display{ID: d.ID, Open: d.Open}, codec)
+	source, err := p.pool.Acquire(ctx, pipeline.Display{ID: d.ID, Open: d.Open}, format)
 	if err != nil {
 		p.watched.remove(d.ID)
 		return nil, refusedByPool(err)
 	}
 	return &feed{
-		display: d, source: source, on: source.Pick(codec, start), ceiling: p.conf.get().rule(d.ID).MaxBitrate,
+		display: d, source: source, on: source.Pick(format, start), ceiling: p.conf.get().rule(d.ID).MaxBitrate,
 		release: func() {
 			p.watched.remove(d.ID)
-			p.pool.Release(source, codec)
+			p.pool.Release(source, format)
 		},
 	}, nil
 }

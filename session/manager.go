@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/guard"
 	"wavryhost/session/peer"
@@ -73,7 +74,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g.catalog = &catalog{conf: g.conf, watched: &g.watched, log: log, emit: emit}
 	g.shedder = &shedder{
 		conf: g.conf, log: log, met: m, emit: emit,
-		load: func(now time.Time) pipeline.Load { return g.pool.Load(now, pipeline.AnyCodec) },
+		load: func(now time.Time) pipeline.Load { return g.pool.Load(now, encode.Format{}) },
 	}
 	g.uplink = &uplink{conf: g.conf}
 	g.refusals = &refusals{log: log, met: m, emit: emit, open: g.pool.Open, last: make(map[string]time.Time)}
@@ -211,8 +212,8 @@ func (m *Manager) Host() Host {
 	if m.cfg().EncoderInfo != nil {
 		now := time.Now()
 		best := make(map[string]bool) // by name
-		for _, codec := range m.pool.Codecs() {
-			p, _ := m.pool.Best(now, codec)
+		for _, format := range m.pool.Formats() {
+			p, _ := m.pool.Best(now, format)
 			best[p.Name] = true
 		}
 		status := m.pool.Encoders(now)

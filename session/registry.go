@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/lockorder"
 )
@@ -108,10 +109,10 @@ func (r *registry) lookUp(id string) (*session, error) {
 }
 
 // snapshot returns the basis of admission: the load of the sessions, of the pipelines and of the machine, with the
-// encoders of one codec. The caller holds mu.
-func (r *registry) snapshot(codec string) admission.Snapshot {
+// encoders of one format. The caller holds mu.
+func (r *registry) snapshot(format encode.Format) admission.Snapshot {
 	now := time.Now()
-	s := r.capacity.measure(now, codec)
+	s := r.capacity.measure(now, format)
 	s.Limits.Sessions = r.host.limit()
 	s.Sessions = r.loads[:0]
 	for _, one := range r.sessions {
@@ -141,10 +142,10 @@ func (r *registry) localStart() int {
 
 // admit returns a ticket for a session that is to be created, and adds to wg. It first ends a session that must make
 // room.
-func (r *registry) admit(ctx context.Context, o Offer, d Display, codec string) (*admission.Ticket, error) {
+func (r *registry) admit(ctx context.Context, o Offer, d Display, format encode.Format) (*admission.Ticket, error) {
 	const tries = 3 // each ends a session; others may be faster to take its place
 	for try := 1; ; try++ {
-		t, replace, err := r.tryAdmit(o, d, codec, try < tries)
+		t, replace, err := r.tryAdmit(o, d, format, try < tries)
 		if replace == nil {
 			return t, err
 		}
@@ -158,7 +159,7 @@ func (r *registry) admit(ctx context.Context, o Offer, d Display, codec string) 
 
 // tryAdmit is admit, except that it begins to end the session that must make room, and returns that session.
 func (r *registry) tryAdmit(
-	o Offer, d Display, codec string, mayReplace bool,
+	o Offer, d Display, format encode.Format, mayReplace bool,
 ) (t *admission.Ticket, replace *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -169,9 +170,9 @@ func (r *registry) tryAdmit(
 	if l, ok := r.admission.Reservation(o.Reservation); ok && l.MaxBitrate != 0 {
 		ceiling = l.MaxBitrate
 	}
-	q := r.capacity.request(d, ceiling, codec)
+	q := r.capacity.request(d, ceiling, format)
 	q.Reservation, q.Owner, q.Guest, q.MaxSessions = o.Reservation, o.Owner, o.Guest, o.MaxSessions
-	t, id, err := r.admission.Admit(q, r.snapshot(codec), mayReplace)
+	t, id, err := r.admission.Admit(q, r.snapshot(format), mayReplace)
 	switch {
 	case err != nil:
 		return nil, nil, err
@@ -201,7 +202,7 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 	event := r.emit(Event{
 		Kind: EventCreated, Session: v.id, Display: display, ExternalID: v.offer.ExternalID, Labels: v.offer.Labels,
 	})
-	v.log.Info("session created", "event", event, "display", display, "codec", v.codec, "format", v.peer.Fmtp(),
+	v.log.Info("session created", "event", event, "display", display, "codec", v.format.String(), "fmtp", v.peer.Fmtp(),
 		"ceiling", v.limits.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
 	v.start()
 	v.sub.join()
@@ -225,7 +226,7 @@ func (r *registry) depart(s *session, d Display, ceiling int) (undo func(failed 
 	if r.sessions[s.id] == nil {
 		return nil, ErrUnknownSession
 	}
-	move, err := r.admission.Move(s.id, r.capacity.request(d, ceiling, s.codec), r.snapshot(s.codec))
+	move, err := r.admission.Move(s.id, r.capacity.request(d, ceiling, s.format), r.snapshot(s.format))
 	if err != nil {
 		return nil, err
 	}

@@ -48,8 +48,8 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 	if g.host.closed() {
 		return admission.Reservation{}, ErrDraining
 	}
-	codec := g.capacity.usualCodec()
-	l, fresh, err := g.admission.Reserve(q, g.capacity.request(d, q.MaxBitrate, codec), g.snapshot(codec))
+	format := g.capacity.usualFormat()
+	l, fresh, err := g.admission.Reserve(q, g.capacity.request(d, q.MaxBitrate, format), g.snapshot(format))
 	if err != nil || !fresh {
 		return l, err
 	}
@@ -94,8 +94,8 @@ func (r *Reservations) Capacity(profiles ...admission.Profile) []admission.Capac
 	g := r.registry
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	codec := g.capacity.usualCodec()
-	list := g.admission.Capacity(codec, g.snapshot(codec), profiles)
+	format := g.capacity.usualFormat()
+	list := g.admission.Capacity(format, g.snapshot(format), profiles)
 	if g.host.closed() {
 		for i := range list {
 			list[i].More, list[i].LimitedBy = 0, string(admission.Sessions)

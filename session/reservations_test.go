@@ -236,14 +236,14 @@ func TestIdempotencyKeys(t *testing.T) {
 	})
 }
 
-// Who comes with a reservation has a place at the display while it connects, whatever codec it takes.
+// Who comes with a reservation has a place at the display while it connects, whatever format it takes.
 func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 	h := openHouse(t, func(c *Config) {
 		c.Encoders = append(c.Encoders, encoderOf(encode.VP9))
 		c.Rules = []Rule{{Display: "test", MaxViewers: 1}}
 	})
 	defer h.close(t)
-	for _, codec := range h.pool.Codecs() {
+	for _, format := range h.pool.Formats() {
 		l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
 			Display: "default",
 			Hold:    time.Minute,
@@ -251,13 +251,13 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), codec, false)
+		place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), format, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := h.reservations.Reserve(t.Context(),
 			admission.ReservationRequest{Display: "default"}); !errors.Is(err, ErrFull) {
-			t.Errorf("a place beside a viewer of %s that connects to a console: %v; want ErrFull", codec, err)
+			t.Errorf("a place beside a viewer of %s that connects to a console: %v; want ErrFull", format, err)
 		}
 		h.registry.cancel(place)
 		h.registry.wg.Done()
@@ -277,7 +277,7 @@ func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(),
-		h.registry.capacity.usualCodec(), false)
+		h.registry.capacity.usualFormat(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

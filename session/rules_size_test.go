@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"wavryhost/encode"
 )
 
 func TestRuleBoundsThePicture(t *testing.T) {
@@ -26,7 +28,7 @@ func TestRuleBoundsThePicture(t *testing.T) {
 		if rate := (c.remotes[0].bytes() - before) * 8 / 5; rate > 240_000 || rate < 100_000 {
 			t.Errorf("%d bit/s under a rule of 200000", rate)
 		}
-		p := c.registry.capacity.request(Display{ID: "test", Width: 1920, Height: 1080}, 0, "H264").Profile
+		p := c.registry.capacity.request(Display{ID: "test", Width: 1920, Height: 1080}, 0, encode.H264).Profile
 		if p.Width != 320 || p.FPS != 10 || p.BitsPerSecond > 200_000 {
 			t.Errorf("the profile that is assumed is %v at %d bit/s", p, p.BitsPerSecond)
 		}

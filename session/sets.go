@@ -30,7 +30,7 @@ func Sets() map[string][]string {
 		"Role":          words(Roles()),
 		"Path":          peer.Paths(),
 		"Protocol":      peer.Protocols(),
-		"Codec":         encode.Codecs(),
+		"Codec":         codecs(),
 		"Quality":       quality,
 		"QualityReason": reasons,
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),
@@ -51,6 +51,16 @@ func Resources() []string {
 	var list []string
 	for _, r := range admission.Resources() {
 		list = append(list, string(r))
+	}
+	return list
+}
+
+// codecs lists the codecs of the formats.
+func codecs() (list []string) {
+	for _, f := range encode.Formats() {
+		if !slices.Contains(list, f.Codec) {
+			list = append(list, f.Codec)
+		}
 	}
 	return list
 }

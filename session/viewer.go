@@ -61,7 +61,7 @@ type viewer struct {
 	// What it is. This does not change.
 	id      string
 	offer   Offer
-	codec   string
+	format  encode.Format
 	created time.Time
 	log     *slog.Logger
 	guard   *guard.Guard

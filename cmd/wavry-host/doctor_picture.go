@@ -172,10 +172,10 @@ func (e *examination) pictureChecks() []doctor.Check {
 			return hardware(all, e.loaded.Encoding.Encoder)
 		}),
 	}
-	for _, codec := range encode.Codecs() {
-		checks = append(checks, proved("encoders."+strings.ToLower(codec), "Encoder of "+codec,
+	for _, format := range encode.Formats() {
+		checks = append(checks, proved("encoders."+strings.ToLower(format.Codec), "Encoder of "+format.String(),
 			func(all []encode.Candidate) doctor.Finding {
-				return codecFinding(all, codec, e.loaded.Encoding.Encoder)
+				return formatFinding(all, format, e.loaded.Encoding.Encoder)
 			}))
 	}
 	return checks
@@ -298,9 +298,9 @@ func hardware(all []encode.Candidate, setting string) doctor.Finding {
 	return doctor.Skip("%s", reasons(bad))
 }
 
-// codecFinding checks that a codec has an encoder.
-func codecFinding(all []encode.Candidate, codec, setting string) doctor.Finding {
-	best, ok := encode.Best(all, codec)
+// formatFinding checks that a format has an encoder.
+func formatFinding(all []encode.Candidate, format encode.Format, setting string) doctor.Finding {
+	best, ok := encode.Best(all, format)
 	switch {
 	case ok:
 		return doctor.Fine("%s", best.Profile.Name)
@@ -309,10 +309,10 @@ func codecFinding(all []encode.Candidate, codec, setting string) doctor.Finding 
 	}
 	var mine []encode.Candidate
 	for _, c := range all {
-		if c.Profile.Codec == codec {
+		if c.Profile.Format == format {
 			mine = append(mine, c)
 		}
 	}
-	return doctor.Warn(encoderFix, "no encoder of %s works, and some browsers take nothing else: %s", codec,
+	return doctor.Warn(encoderFix, "no encoder of %s works, and some browsers take nothing else: %s", format,
 		reasons(mine))
 }

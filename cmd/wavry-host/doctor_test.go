@@ -353,11 +353,11 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		}},
 		"encoders.h264": {
 			doctor.Warning, "libx264: broken",
-			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Codec != encode.H264 }) },
+			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Format != encode.H264 }) },
 		},
 		"encoders.vp9": {
 			doctor.Warning, "libvpx-vp9: broken",
-			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Codec != encode.VP9 }) },
+			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Format != encode.VP9 }) },
 		},
 	}
 

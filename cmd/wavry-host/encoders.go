@@ -78,9 +78,9 @@ func factories(cfg *config.Config, candidates []encode.Candidate, log *slog.Logg
 func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 	var all []session.EncoderInfo
 	for _, c := range candidates {
-		best, _ := encode.Best(candidates, c.Profile.Codec)
+		best, _ := encode.Best(candidates, c.Profile.Format)
 		all = append(all, session.EncoderInfo{
-			Name: c.Profile.Name, Codec: c.Profile.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
+			Name: c.Profile.Name, Codec: c.Profile.Format.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
 			Usable: c.Proof.Usable, Why: plain(c), InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name,
 			PerMegapixel: perMegapixel(c.Proof),
 		})

@@ -247,10 +247,11 @@ func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
 		}
 	}
 	chosen := false
-	for _, codec := range encode.Codecs() {
-		if best, ok := encode.Best(candidates, codec); ok {
+	for _, format := range encode.Formats() {
+		if best, ok := encode.Best(candidates, format); ok {
 			chosen = true
-			log.Info("encoder chosen", "codec", codec, "encoder", best.Profile.Name, "rate_change", best.Profile.Price.String())
+			log.Info("encoder chosen", "codec", format.String(), "encoder", best.Profile.Name,
+				"rate_change", best.Profile.Price.String())
 		}
 	}
 	if !chosen {

@@ -16,7 +16,7 @@ type bitstream struct {
 	check func(encode.AccessUnit) error
 }
 
-var bitstreams = map[string]bitstream{
+var bitstreams = map[encode.Format]bitstream{
 	encode.H264: {annexB, checkAnnexB},
 	encode.VP9:  {vp9Frame, checkVP9Frame},
 }

@@ -13,7 +13,7 @@ import (
 
 // Config describes the behavior of a fake.
 type Config struct {
-	// Profile is the profile of the fake. Its name defaults to "fake", its codec to H264.
+	// Profile is the profile of the fake. Its name defaults to "fake", its format to H264.
 	Profile encode.Profile
 	// OpenErr is what Open returns, if set.
 	OpenErr error
@@ -64,8 +64,8 @@ func New(cfg Config) *Fake {
 	if cfg.Profile.Name == "" {
 		cfg.Profile.Name = "fake"
 	}
-	if cfg.Profile.Codec == "" {
-		cfg.Profile.Codec = encode.H264
+	if cfg.Profile.Format == (encode.Format{}) {
+		cfg.Profile.Format = encode.H264
 	}
 	return &Fake{cfg: cfg}
 }
@@ -173,7 +173,7 @@ func (e *fakeEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUni
 		took = time.Since(began)
 	}
 	return encode.AccessUnit{
-		Data: bitstreams[e.fake.cfg.Profile.Codec].unit(share/8, e.params, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
+		Data: bitstreams[e.fake.cfg.Profile.Format].unit(share/8, e.params, key, byte(e.seq)), Key: key, Time: at, Seq: e.seq,
 		Width: e.params.Width, Height: e.params.Height, Encode: took, QP: e.qp(),
 	}, nil
 }

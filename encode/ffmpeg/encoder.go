@@ -111,7 +111,7 @@ func (e *encoder) open() (err error) {
 			return err
 		}
 	}
-	if e.params.Level > 0 && e.profile.Codec == encode.H264 {
+	if e.params.Level > 0 && e.profile.Format.Codec == encode.CodecH264 {
 		if err := setOption(c, "level", strconv.Itoa(e.params.Level)); err != nil {
 			return err
 		}

@@ -125,7 +125,7 @@ func TestLibavcodecHandsLibvpxNoOtherRate(t *testing.T) {
 func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
 	const width, height, fps, rate = 640, 352, 30, 2_000_000
 	e := open(t, vpx(t, nil), encode.Params{Width: width, Height: height, FPS: fps, BitsPerSecond: rate})
-	d, err := newDecoder(encode.VP9)
+	d, err := newDecoder(encode.CodecVP9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
 }
 
 func TestVPXStreamSaysWhatItIs(t *testing.T) {
-	d, _ := first(t, vpx(t, nil), encode.VP9)
+	d, _ := first(t, vpx(t, nil), encode.CodecVP9)
 	if s, r := d.frame.ColorSpace(), d.frame.ColorRange(); s != colorSpace || r != colorRange {
 		t.Errorf("decoded with matrix %v, range %v; want %v, %v", s, r, colorSpace, colorRange)
 	}
@@ -232,7 +232,7 @@ func TestX264OpensAndChangesItsRateWithoutComplaint(t *testing.T) {
 }
 
 func TestX264StreamSaysWhatItIs(t *testing.T) {
-	d, unit := first(t, x264(t, nil), encode.H264)
+	d, unit := first(t, x264(t, nil), encode.CodecH264)
 	at := bytes.Index(unit.Data, []byte{0, 0, 1, 0x67})
 	if at < 0 {
 		t.Fatal("no SPS")
@@ -254,7 +254,7 @@ func TestX264StreamSaysWhatItIs(t *testing.T) {
 func TestX264SharpensAStillPicture(t *testing.T) {
 	const width, height, pictures = 640, 352, 75
 	e := open(t, x264(t, nil), encode.Params{Width: width, Height: height, FPS: 30, BitsPerSecond: 1e6})
-	d, err := newDecoder(encode.H264)
+	d, err := newDecoder(encode.CodecH264)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestDamageOnlyEncodingShowsEveryChange(t *testing.T) {
 	const width, height = 320, 240
 	rng := rand.New(rand.NewPCG(9, 10))
 	e := open(t, x264(t, nil), encode.Params{Width: width, Height: height, FPS: 30, BitsPerSecond: 8e6})
-	d, err := newDecoder(encode.H264)
+	d, err := newDecoder(encode.CodecH264)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 		return err
 	}
 	defer func() { err = errors.Join(err, enc.Close()) }()
-	dec, err := newDecoder(f.Profile().Codec)
+	dec, err := newDecoder(f.Profile().Format.Codec)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ type decoder struct {
 }
 
 func newDecoder(name string) (_ *decoder, err error) {
-	id, ok := map[string]astiav.CodecID{encode.H264: astiav.CodecIDH264, encode.VP9: astiav.CodecIDVp9}[name]
+	id, ok := map[string]astiav.CodecID{encode.CodecH264: astiav.CodecIDH264, encode.CodecVP9: astiav.CodecIDVp9}[name]
 	if !ok {
 		return nil, fmt.Errorf("no decoder of %q is known to prove encoders with", name)
 	}

@@ -64,7 +64,7 @@ func refined(
 ) (until40, sharp int, db float64) {
 	t.Helper()
 	e := open(t, f, p)
-	d, err := newDecoder(f.Profile().Codec)
+	d, err := newDecoder(f.Profile().Format.Codec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestStillPageGetsSharp(t *testing.T) {
 			page := terminal(t, rows*16/9, rows)
 			for _, scale := range []float64{1, 0.75, 0.5} {
 				w, h := int(scale*float64(page.Width))&^1, int(scale*float64(page.Height))&^1
-				name := fmt.Sprintf("%s/%dp/%dx%d", c.factory.Profile().Codec, rows, w, h)
+				name := fmt.Sprintf("%s/%dp/%dx%d", c.factory.Profile().Format, rows, w, h)
 				t.Run(name, func(t *testing.T) {
 					until, sharp, db := refined(
 						t, c.factory, page, encode.Params{Width: w, Height: h, FPS: 60, BitsPerSecond: 1e6}, c.qp,

@@ -2,6 +2,8 @@ package admission
 
 import (
 	"time"
+
+	"wavryhost/encode"
 )
 
 // An Admitter answers one question: is there room? It holds what was promised and does not show in the measured load
@@ -89,15 +91,16 @@ type Display struct {
 	Viewers int
 	// Cost is what its encodes take, in cores.
 	Cost float64
-	// Encodes is the number of its encodes on the best encoder of the requested codec.
+	// Encodes is the number of its encodes on the best encoder of the requested format.
 	Encodes int
-	// Shared: one of its encodes has the requested codec, and another viewer gets that.
+	// Shared: one of its encodes has the requested format, and another viewer gets that.
 	Shared bool
 }
 
 // Request asks for room for one session.
 type Request struct {
-	Display, Codec string
+	Display string
+	Format  encode.Format
 	// Viewers limits the sessions of the display; 0 for any number.
 	Viewers int
 	Profile Profile
@@ -117,7 +120,8 @@ type Request struct {
 type reservedLoad struct {
 	Need
 
-	display, codec string
+	display string
+	format  encode.Format
 }
 
 // promise is the reserved load of a session that exists.
@@ -168,7 +172,7 @@ func (a *Admitter) Admit(r Request, s Snapshot, mayReplace bool) (t *Ticket, rep
 		// Of two viewers with one reservation the second finds none.
 		delete(a.reservations, t.from.ID)
 		t.load = t.from.load
-		if t.load.codec != r.Codec { // the place is kept whatever the viewer's codec takes
+		if t.load.format != r.Format { // the place is kept whatever the viewer's format takes
 			t.load, _ = a.fits(r, s, nil)
 		}
 	}
@@ -239,11 +243,11 @@ func (a *Admitter) Done(m *Move, failed bool) {
 // fits returns the load that is reserved for a session, or the error that says what is short. moving is the session
 // that moves, nil for a new one.
 func (a *Admitter) fits(r Request, s Snapshot, moving *Session) (reservedLoad, error) {
-	load := reservedLoad{display: r.Display, codec: r.Codec}
+	load := reservedLoad{display: r.Display, format: r.Format}
 	if err := a.checkDisplay(r, s); err != nil {
 		return load, err
 	}
-	h := a.capacity(r.Codec, s, moving)
+	h := a.capacity(r.Format, s, moving)
 	shared := s.Displays[r.Display].Shared
 	load.Need = h.Need(r.Profile, shared)
 	v := h.Decide(r.Profile, shared)
@@ -258,7 +262,7 @@ func (a *Admitter) fits(r Request, s Snapshot, moving *Session) (reservedLoad, e
 }
 
 // capacity returns the host with all that is promised. If without is not nil, its load is excluded.
-func (a *Admitter) capacity(codec string, s Snapshot, without *Session) Host {
+func (a *Admitter) capacity(format encode.Format, s Snapshot, without *Session) Host {
 	h := s.Host
 	h.SessionLimit = s.Limits.Sessions
 	h.Sessions = len(s.Sessions) + len(a.tickets) + len(a.reservations)
@@ -271,7 +275,7 @@ func (a *Admitter) capacity(codec string, s Snapshot, without *Session) Host {
 	began := make(map[string]bool) // displays whose first encode is promised
 	add := func(l reservedLoad) {
 		h = h.Promise(l.Need, 1)
-		if l.Encode && l.codec == codec && s.Displays[l.display].Encodes == 0 && !began[l.display] {
+		if l.Encode && l.format == format && s.Displays[l.display].Encodes == 0 && !began[l.display] {
 			began[l.display] = true
 			h.Encodes++
 		}
@@ -310,8 +314,8 @@ func (s *Snapshot) find(session string) int {
 }
 
 // Capacity returns how many more sessions there is room for, for each profile.
-func (a *Admitter) Capacity(codec string, s Snapshot, profiles []Profile) []Capacity {
-	h := a.capacity(codec, s, nil)
+func (a *Admitter) Capacity(format encode.Format, s Snapshot, profiles []Profile) []Capacity {
+	h := a.capacity(format, s, nil)
 	list := []Capacity{}
 	for _, p := range profiles {
 		n, by := h.Capacity(p)

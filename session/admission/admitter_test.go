@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wavryhost/encode"
 )
 
 // house is a fake owner of sessions: its snapshot is what a test says.
@@ -34,7 +36,7 @@ func newHouse(limits Limits) *house {
 // request asks for a display, for an owner.
 func (h *house) request(display, owner string, guest bool) Request {
 	return Request{
-		Display: display, Codec: "H264", Profile: Profile{640, 480, 30, 1_000_000}, Weight: 100,
+		Display: display, Format: encode.H264, Profile: Profile{640, 480, 30, 1_000_000}, Weight: 100,
 		Owner: Owner{Credential: "token", Name: owner}, Guest: guest,
 	}
 }
@@ -105,7 +107,7 @@ func TestEachPlaceIsGivenOnce(t *testing.T) {
 	shortOf(t, err, Sessions)
 	_, _, err = h.Reserve(ReservationRequest{Display: "a"}, operator, h.Snapshot)
 	shortOf(t, err, Sessions)
-	if c := h.Capacity("H264", h.Snapshot, Profiles()[6:]); c[0].More != 0 || c[0].LimitedBy != string(Sessions) {
+	if c := h.Capacity(encode.H264, h.Snapshot, Profiles()[6:]); c[0].More != 0 || c[0].LimitedBy != string(Sessions) {
 		t.Errorf("capacity is %+v; want none", c)
 	}
 	h.Cancel(ticket, false)
@@ -120,7 +122,7 @@ func TestReservedLoad(t *testing.T) {
 	h := newHouse(Limits{Sessions: 100, Handshakes: 100, PerOwner: 100})
 	h.Host.Uplink = 10_000_000 // 9 of which may be used
 	left := func() int {
-		return h.Capacity("H264", h.Snapshot, []Profile{{640, 480, 30, 1_000_000}})[0].More
+		return h.Capacity(encode.H264, h.Snapshot, []Profile{{640, 480, 30, 1_000_000}})[0].More
 	}
 	r := h.request("a", "op", false)
 	ok(t, h.open(r, "s1"))
@@ -401,10 +403,10 @@ func TestReservationForAnotherCodec(t *testing.T) {
 	r := h.request("a", "op", false)
 	l, _, err := h.Reserve(ReservationRequest{Display: "a"}, r, h.Snapshot)
 	ok(t, err)
-	r.Reservation, r.Codec, r.Profile.BitsPerSecond = l.ID, "VP9", 5
+	r.Reservation, r.Format, r.Profile.BitsPerSecond = l.ID, encode.VP9, 5
 	ticket, _, err := h.Admit(r, h.Snapshot, false)
 	ok(t, err)
-	if ticket.load.codec != "VP9" || ticket.load.Bits != 5 {
+	if ticket.load.format != encode.VP9 || ticket.load.Bits != 5 {
 		t.Errorf("%+v is reserved", ticket.load)
 	}
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // forPion returns the offer for pion, with the current ICE credentials and candidates of the viewer.
-func (o *Offer) forPion(f *Format, now Fragment, version uint64) *sdp.SessionDescription {
+func (o *Offer) forPion(f *PayloadType, now Fragment, version uint64) *sdp.SessionDescription {
 	d := &sdp.SessionDescription{
 		Origin: sdp.Origin{
 			Username: "-", SessionID: 1, SessionVersion: version,
@@ -37,12 +37,12 @@ func (o *Offer) forPion(f *Format, now Fragment, version uint64) *sdp.SessionDes
 		d.WithICETrickleAdvertised()
 	}
 	video := newSection("video", "UDP/TLS/RTP/SAVPF")
-	video.WithCodec(f.payloadType, f.codec, videoClock, 0, wire.Parameters(f.codec))
+	video.WithCodec(f.number, f.format.Codec, videoClock, 0, wire.Parameters(f.format))
 	for _, one := range f.feedback {
-		video.WithValueAttribute("rtcp-fb", fmt.Sprintf("%d %s", f.payloadType, one))
+		video.WithValueAttribute("rtcp-fb", fmt.Sprintf("%d %s", f.number, one))
 	}
 	if f.rtx != 0 {
-		video.WithCodec(f.rtx, "rtx", videoClock, 0, fmt.Sprintf("apt=%d", f.payloadType))
+		video.WithCodec(f.rtx, "rtx", videoClock, 0, fmt.Sprintf("apt=%d", f.number))
 	}
 	for _, name := range wire.Extensions() {
 		if id, ok := o.extensions[name]; ok {
@@ -86,7 +86,7 @@ func newSection(media, proto string) *sdp.MediaDescription {
 }
 
 // answer turns pion's answer to forPion into the answer to o. fmtp replaces that of the video, unless it is empty.
-func (o *Offer) answer(own *sdp.SessionDescription, f *Format, fmtp string) (*sdp.SessionDescription, error) {
+func (o *Offer) answer(own *sdp.SessionDescription, f *PayloadType, fmtp string) (*sdp.SessionDescription, error) {
 	if len(own.MediaDescriptions) == 0 || o.data >= 0 && len(own.MediaDescriptions) < 2 {
 		return nil, errors.New("peer: pion left sections out of its answer")
 	}
@@ -137,12 +137,12 @@ func without(list []sdp.Attribute, names ...string) []sdp.Attribute {
 }
 
 // videoSection returns pion's video section, adapted to the offer.
-func (o *Offer) videoSection(s *sdp.MediaDescription, f *Format, fmtp string) *sdp.MediaDescription {
+func (o *Offer) videoSection(s *sdp.MediaDescription, f *PayloadType, fmtp string) *sdp.MediaDescription {
 	s.Attributes = without(s.Attributes, "mid", "candidate", "end-of-candidates")
 	if !o.sections[o.video].has("rtcp-rsize") {
 		s.Attributes = without(s.Attributes, "rtcp-rsize")
 	}
-	prefix := strconv.Itoa(int(f.payloadType)) + " "
+	prefix := strconv.Itoa(int(f.number)) + " "
 	for i, a := range s.Attributes {
 		if fmtp != "" && a.Key == "fmtp" && strings.HasPrefix(a.Value, prefix) {
 			s.Attributes[i].Value = prefix + fmtp
@@ -243,7 +243,7 @@ func iceOf(s *sdp.MediaDescription) Fragment {
 }
 
 // check returns an error if a viewer could not connect with an answer, or if the answer promises more than is sent.
-func (o *Offer) check(a *sdp.SessionDescription, f *Format) error {
+func (o *Offer) check(a *sdp.SessionDescription, f *PayloadType) error {
 	if len(a.MediaDescriptions) != len(o.sections) {
 		return fmt.Errorf("peer: the answer has %d sections for %d", len(a.MediaDescriptions), len(o.sections))
 	}
@@ -260,8 +260,8 @@ func (o *Offer) check(a *sdp.SessionDescription, f *Format) error {
 		return fmt.Errorf("peer: the answer's role in DTLS is %q, for %q", setup, o.setup)
 	case video.MediaName.Port.Value == 0 || !hasAttribute(video.Attributes, "sendonly"):
 		return fmt.Errorf("%w: no video stream was agreed on", ErrUnacceptable)
-	case !slices.Contains(video.MediaName.Formats, strconv.Itoa(int(f.payloadType))):
-		return fmt.Errorf("peer: the answer lacks payload type %d", f.payloadType)
+	case !slices.Contains(video.MediaName.Formats, strconv.Itoa(int(f.number))):
+		return fmt.Errorf("peer: the answer lacks payload type %d", f.number)
 	case hasAttribute(video.Attributes, "rid") || hasAttribute(video.Attributes, "simulcast"):
 		return errors.New("peer: the answer promises simulcast")
 	}
@@ -270,7 +270,7 @@ func (o *Offer) check(a *sdp.SessionDescription, f *Format) error {
 		if one.Key == "extmap" && first != strconv.Itoa(o.extensions[rest]) {
 			return fmt.Errorf("peer: the answer gives the header extension %s the id %.10q", rest, first)
 		}
-		if one.Key == "rtcp-fb" && first == strconv.Itoa(int(f.payloadType)) && !f.hasFeedback(rest) {
+		if one.Key == "rtcp-fb" && first == strconv.Itoa(int(f.number)) && !f.hasFeedback(rest) {
 			return fmt.Errorf("peer: the answer promises feedback %s", rest)
 		}
 	}

@@ -15,8 +15,8 @@ import (
 const (
 	maxOffer    = 256 << 10
 	maxSections = 64
-	// maxCodecs bounds the number of codecs, and maxCodecName the length of a name, such as FLEXFEC-03.
-	maxCodecs, maxCodecName = 16, 16
+	// maxFormats bounds the number of formats, and maxCodecName the length of a name, such as FLEXFEC-03.
+	maxFormats, maxCodecName = 16, 16
 )
 
 // Offer is a viewer's offer, parsed once: the sections that the answer accepts, and their transport.
@@ -27,10 +27,10 @@ type Offer struct {
 	// transport of a rejected section.
 	idle []int
 	// tag is the section whose transport all accepted sections use (RFC 9143, section 7.3).
-	tag     int
-	grouped bool     // the accepted sections are in a BUNDLE group
-	formats []Format // of the video section, the best of each codec first
-	codecs  []string // their codecs, in the viewer's order
+	tag          int
+	grouped      bool            // the accepted sections are in a BUNDLE group
+	payloadTypes []PayloadType   // of the video section, the best of each format first
+	formats      []encode.Format // their formats, in the viewer's order
 	// extensions maps the header extensions of package wire to their ids.
 	extensions map[string]int
 
@@ -42,10 +42,10 @@ type Offer struct {
 	trickles     bool // the viewer supports trickle ICE
 }
 
-// ParseOffer parses an offer and chooses the sections to accept: the first video section with a codec of this host,
+// ParseOffer parses an offer and chooses the sections to accept: the first video section with a format of this host,
 // and data channels with the same transport. It skips everything else (RFC 8829, section 5.3.1). If no section
 // remains, the error names the line.
-func ParseOffer(text string, codecs []string) (*Offer, error) {
+func ParseOffer(text string, formats []encode.Format) (*Offer, error) {
 	if len(text) > maxOffer {
 		return nil, fmt.Errorf("%w: %d bytes are over %d", ErrBadOffer, len(text), maxOffer)
 	}
@@ -59,11 +59,11 @@ func ParseOffer(text string, codecs []string) (*Offer, error) {
 			continue
 		}
 		o := &Offer{description: d, video: i, data: -1, tag: i}
-		err := o.accept(s, codecs)
+		err := o.accept(s, formats)
 		if err == nil {
 			return o, nil
 		}
-		if refused == nil || len(o.formats) > 0 {
+		if refused == nil || len(o.payloadTypes) > 0 {
 			refused = err // of the section that comes closest
 		}
 	}
@@ -71,7 +71,7 @@ func ParseOffer(text string, codecs []string) (*Offer, error) {
 }
 
 // accept makes s the video section.
-func (o *Offer) accept(s *section, codecs []string) error {
+func (o *Offer) accept(s *section, formats []encode.Format) error {
 	group := o.groupOf(s)
 	o.grouped = len(group) > 0
 	switch {
@@ -82,14 +82,14 @@ func (o *Offer) accept(s *section, codecs []string) error {
 	}
 	o.extensions = o.extensionsOf(s, wire.Extensions())
 	_, numbered := o.extensions[wire.TransportCC]
-	formats, why := formatsOf(s, numbered)
-	o.formats, o.codecs = formats, codecsOf(s, formats)
-	if !slices.ContainsFunc(codecs, func(codec string) bool { return slices.Contains(o.codecs, codec) }) {
+	payloadTypes, why := payloadTypesOf(s, numbered)
+	o.payloadTypes, o.formats = payloadTypes, formatsOf(s, payloadTypes)
+	if !slices.ContainsFunc(formats, func(f encode.Format) bool { return slices.Contains(o.formats, f) }) {
 		if why == nil {
 			why = fmt.Errorf("line %d", s.line)
 		}
 		return fmt.Errorf("%w: the viewer takes %s, and this host encodes %s (%w)",
-			ErrUnacceptable, listed(o.codecs), listed(codecs), why)
+			ErrUnacceptable, listed(o.formats), listed(formats), why)
 	}
 	o.chooseData(group)
 	for _, i := range group {
@@ -105,10 +105,14 @@ func (o *Offer) accept(s *section, codecs []string) error {
 	return o.readTransport(group)
 }
 
-// listed returns names in one line.
-func listed(names []string) string {
-	if len(names) == 0 {
+// listed returns the names of formats in one line.
+func listed(formats []encode.Format) string {
+	if len(formats) == 0 {
 		return "no codec"
+	}
+	names := make([]string, 0, len(formats))
+	for _, f := range formats {
+		names = append(names, f.String())
 	}
 	return strings.Join(names, ", ")
 }
@@ -171,13 +175,13 @@ func (o *Offer) receives(s *section) bool {
 	return true
 }
 
-// Codecs returns the codecs that this host can send to the viewer, in the viewer's order.
-func (o *Offer) Codecs() []string { return o.codecs }
+// Formats returns the formats that this host can send to the viewer, in the viewer's order.
+func (o *Offer) Formats() []encode.Format { return o.formats }
 
-// Format returns the best format of a codec, or nil.
-func (o *Offer) Format(codec string) *Format {
-	if i := slices.IndexFunc(o.formats, func(f Format) bool { return f.codec == codec }); i >= 0 {
-		return &o.formats[i]
+// PayloadType returns the best payload type of a format, or nil.
+func (o *Offer) PayloadType(format encode.Format) *PayloadType {
+	if i := slices.IndexFunc(o.payloadTypes, func(p PayloadType) bool { return p.format == format }); i >= 0 {
+		return &o.payloadTypes[i]
 	}
 	return nil
 }
@@ -185,11 +189,11 @@ func (o *Offer) Format(codec string) *Format {
 // leastBitrate is the least bitrate of any controller.
 const leastBitrate = 10_000
 
-// MaxBitrate returns the viewer's limit for video in a codec, in bits per second, or 0 for none.
-func (o *Offer) MaxBitrate(codec string) int {
+// MaxBitrate returns the viewer's limit for video in a format, in bits per second, or 0 for none.
+func (o *Offer) MaxBitrate(format encode.Format) int {
 	limit := encode.DecoderLimits{BitsPerSecond: o.bandwidth}.
 		And(encode.DecoderLimits{BitsPerSecond: o.sections[o.video].bandwidth}).
-		And(o.Format(codec).Limits()).BitsPerSecond
+		And(o.PayloadType(format).Limits()).BitsPerSecond
 	if limit == 0 {
 		return 0
 	}

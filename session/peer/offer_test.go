@@ -150,21 +150,21 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		o, err := ParseOffer(text, []string{encode.H264, encode.VP9})
+		o, err := ParseOffer(text, []encode.Format{encode.H264, encode.VP9})
 		if err != nil {
 			if !errors.Is(err, ErrBadOffer) && !errors.Is(err, ErrUnacceptable) {
 				t.Errorf("got %v; want ErrBadOffer or ErrUnacceptable", err)
 			}
 			return
 		}
-		codec := o.formats[0].codec
-		if codec != encode.H264 && codec != encode.VP9 {
-			codec = encode.H264
-			if o.Format(codec) == nil {
-				codec = encode.VP9
+		format := o.payloadTypes[0].format
+		if format != encode.H264 && format != encode.VP9 {
+			format = encode.H264
+			if o.PayloadType(format) == nil {
+				format = encode.VP9
 			}
 		}
-		remote, err := o.forPion(o.Format(codec), Fragment{
+		remote, err := o.forPion(o.PayloadType(format), Fragment{
 			ufrag: o.ufrag, pwd: o.pwd,
 			candidates: o.candidates,
 		}, 1).Marshal()
@@ -180,17 +180,17 @@ func FuzzAnswer(f *testing.F) {
 			setup = "passive"
 		}
 		var own sdp.SessionDescription
-		if err := own.UnmarshalString(fmt.Sprintf(canned, o.Format(codec).payloadType, setup)); err != nil {
+		if err := own.UnmarshalString(fmt.Sprintf(canned, o.PayloadType(format).number, setup)); err != nil {
 			t.Fatal(err)
 		}
-		a, err := o.answer(&own, o.Format(codec), o.Format(codec).fmtp(encode.Stream{
+		a, err := o.answer(&own, o.PayloadType(format), o.PayloadType(format).fmtp(encode.Stream{
 			Width: 1920, Height: 1080,
 			FPS: 60, BitsPerSecond: 20_000_000,
 		}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := o.check(a, o.Format(codec)); err != nil {
+		if err := o.check(a, o.PayloadType(format)); err != nil {
 			t.Errorf("%v in the answer to\n%s", err, text)
 		}
 		answer, err := a.Marshal()
@@ -200,7 +200,7 @@ func FuzzAnswer(f *testing.F) {
 		if _, err := parseDescription(string(answer)); err != nil {
 			t.Errorf("%v in\n%s", err, answer)
 		}
-		o.MaxBitrate(codec)
-		o.Format(codec).ReportsPackets()
+		o.MaxBitrate(format)
+		o.PayloadType(format).ReportsPackets()
 	})
 }

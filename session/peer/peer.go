@@ -44,8 +44,8 @@ type Params struct {
 	// ID is the id of the media stream in the answer.
 	ID    string
 	Offer *Offer
-	// Codec is the codec to send, one of Offer.Codecs.
-	Codec string
+	// Format is the format to send, one of Offer.Formats.
+	Format encode.Format
 	// Largest is the largest stream that the viewer may be sent. The answer states its level.
 	Largest encode.Stream
 	// GatherTimeout bounds the wait for candidates of STUN and TURN servers.
@@ -66,7 +66,7 @@ type Peer struct {
 	params  Params
 	network *Network
 	net     interfaces
-	format  *Format
+	payload *PayloadType
 	fmtp    string
 	pc      *webrtc.PeerConnection
 	rtp     *webrtc.RTPSender
@@ -94,10 +94,10 @@ type Peer struct {
 // NewPeer returns a peer that answers an offer and sends through sender. The caller must close it.
 func (n *Network) NewPeer(params Params, sender *wire.Sender) (*Peer, error) {
 	p := &Peer{
-		params: params, network: n, sender: sender, format: params.Offer.Format(params.Codec), etag: newETag(),
+		params: params, network: n, sender: sender, payload: params.Offer.PayloadType(params.Format), etag: newETag(),
 		theirs: newCandidates(n.cfg.reaches), servers: params.Relays(),
 	}
-	p.fmtp = p.format.fmtp(params.Largest)
+	p.fmtp = p.payload.fmtp(params.Largest)
 	network, err := n.open(params.GatherTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoNetwork, err)
@@ -107,7 +107,7 @@ func (n *Network) NewPeer(params Params, sender *wire.Sender) (*Peer, error) {
 	se.SetNet(network)
 	se.LoggerFactory = NewLoggerFactory(params.Log)
 	interval := iceInterval
-	if !p.format.ReportsPackets() {
+	if !p.payload.ReportsPackets() {
 		interval = echoInterval
 	}
 	se.SetICETimeouts(iceSilence, params.FailAfter, interval)
@@ -207,7 +207,7 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 // apply gives pion the viewer's side of the session. The caller holds signal.
 func (p *Peer) apply() error {
 	p.version++
-	text, err := p.params.Offer.forPion(p.format, p.remote, p.version).Marshal()
+	text, err := p.params.Offer.forPion(p.payload, p.remote, p.version).Marshal()
 	if err != nil {
 		return fmt.Errorf("marshal offer: %w", err)
 	}
@@ -243,11 +243,11 @@ func (p *Peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 		return nil, fmt.Errorf("parse pion's answer: %w", err)
 	}
 	o := p.params.Offer
-	a, err := o.answer(&own, p.format, p.fmtp)
+	a, err := o.answer(&own, p.payload, p.fmtp)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.check(a, p.format); err != nil {
+	if err := o.check(a, p.payload); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()

@@ -149,11 +149,11 @@ func TestRoundTripsOfAViewer(t *testing.T) {
 		removed          string
 		request, packets bool
 	}{{`^a=rtcp-fb.*\n`, false, false}, {`^a=rtcp-fb:\S+ transport-cc\n`, true, false}, {`^a=none\n`, true, true}} {
-		o, err := ParseOffer(swap(f.removed, "")(own), []string{encode.H264})
+		o, err := ParseOffer(swap(f.removed, "")(own), []encode.Format{encode.H264})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := o.Format(encode.H264)
+		got := o.PayloadType(encode.H264)
 		if got.CanRequest() != f.request || got.ReportsPackets() != f.packets {
 			t.Errorf("without %s: can request %v, reports packets %v", f.removed, got.CanRequest(), got.ReportsPackets())
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/capture"
+	"wavryhost/encode"
 )
 
 // TestWhenAPictureIsEncoded has the rows and columns of the table at encodeLoop.step.
@@ -103,7 +104,7 @@ func TestWhenAPictureIsEncoded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			log := slog.New(slog.DiscardHandler)
 			hooks := encodingHooks{wake: func() {}}
-			e := newEncoding(1, "", log, NewMetrics(prometheus.NewRegistry()), nil, DisplayLimits{FPS: 60}, hooks, nil)
+			e := newEncoding(1, encode.H264, log, NewMetrics(prometheus.NewRegistry()), nil, DisplayLimits{FPS: 60}, hooks, nil)
 			ago := func(d time.Duration) time.Time {
 				if d == 0 {
 					return time.Time{}

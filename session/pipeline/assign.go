@@ -5,21 +5,23 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"wavryhost/encode"
 )
 
 // arrange moves the subscribers of a display to the encodings that suit their paths, so that a slow one does not hold
-// back a fast one. The subscribers of each codec are arranged separately. Pool.Sweep calls it.
+// back a fast one. The subscribers of each format are arranged separately. Pool.Sweep calls it.
 func (p *Pipeline) arrange(now time.Time) {
-	for codec, a := range p.arrangers {
-		p.arrangeOf(now, codec, a)
+	for format, a := range p.arrangers {
+		p.arrangeOf(now, format, a)
 	}
 }
 
-// arrangeOf arranges the subscribers of one codec.
-func (p *Pipeline) arrangeOf(now time.Time, codec string, a *arranger) {
+// arrangeOf arranges the subscribers of one format.
+func (p *Pipeline) arrangeOf(now time.Time, format encode.Format, a *arranger) {
 	var places []place
 	var subs []*subscription
-	encodings := p.encodingsOf(codec)
+	encodings := p.encodingsOf(format)
 	for i, e := range encodings {
 		e.mu.Lock()
 		for _, s := range e.subscriptions {
@@ -34,29 +36,29 @@ func (p *Pipeline) arrangeOf(now time.Time, codec string, a *arranger) {
 		a.since = time.Time{}
 		return
 	}
-	for i, to := range a.decide(now, places, p.encodingLimit(codec)) {
+	for i, to := range a.decide(now, places, p.encodingLimit(format)) {
 		if at := places[i]; at.settled && at.encoding != to {
 			subs[i].Reassign(encodings[to])
 		}
 	}
 }
 
-// encodingsOf returns the encodings of a codec.
-func (p *Pipeline) encodingsOf(codec string) []*Encoding {
-	i := slices.IndexFunc(p.encodings, func(e *Encoding) bool { return e.codec == codec })
+// encodingsOf returns the encodings of a format.
+func (p *Pipeline) encodingsOf(format encode.Format) []*Encoding {
+	i := slices.IndexFunc(p.encodings, func(e *Encoding) bool { return e.format == format })
 	return p.encodings[i : i+MaxEncodings]
 }
 
-// encodingLimit returns how many encodings of a codec may be in use: the number now, and one more while the machine
-// has cores for it. Encodings of other codecs are not available. If a subscriber of another codec comes while all
-// encodings are in use, the subscribers of one codec merge.
-func (p *Pipeline) encodingLimit(codec string) int {
+// encodingLimit returns how many encodings of a format may be in use: the number now, and one more while the machine
+// has cores for it. Encodings of other formats are not available. If a subscriber of another format comes while all
+// encodings are in use, the subscribers of one format merge.
+func (p *Pipeline) encodingLimit(format encode.Format) int {
 	used, others, cores, most := 0, 0, 0.0, 0.0
 	for _, e := range p.encodings {
 		if !e.forCapture.occupied.Load() {
 			continue
 		}
-		if e.codec == codec {
+		if e.format == format {
 			used++
 		} else {
 			others++
@@ -71,14 +73,14 @@ func (p *Pipeline) encodingLimit(codec string) int {
 	return max(min(used, p.limit-others), 1)
 }
 
-// Pick returns the encoding for a subscriber of a codec that starts at a bitrate: an encoding that runs at about that
+// Pick returns the encoding for a subscriber of a format that starts at a bitrate: an encoding that runs at about that
 // rate, else a free one, else the nearest. It always returns one.
-func (p *Pipeline) Pick(codec string, start int) *Encoding {
+func (p *Pipeline) Pick(format encode.Format, start int) *Encoding {
 	const about = 0.6 // a factor of 1.5 up or down
 	var nearest, free *Encoding
 	distance := math.Inf(1)
 	used := 0
-	for _, e := range p.encodingsOf(codec) {
+	for _, e := range p.encodingsOf(format) {
 		if !e.forCapture.occupied.Load() {
 			if free == nil {
 				free = e
@@ -94,7 +96,7 @@ func (p *Pipeline) Pick(codec string, start int) *Encoding {
 			nearest, distance = e, d
 		}
 	}
-	if nearest == nil || distance > about && free != nil && used < p.encodingLimit(codec) {
+	if nearest == nil || distance > about && free != nil && used < p.encodingLimit(format) {
 		return free
 	}
 	return nearest

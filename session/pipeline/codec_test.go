@@ -45,8 +45,8 @@ func TestAViewerOfAnotherCodecMakesTheOthersMeet(t *testing.T) {
 			v.decodable(t)
 		}
 		for _, v := range all {
-			if v.encoding().codec != encode.H264 {
-				t.Errorf("a viewer came to an encoding of %s", v.encoding().codec)
+			if v.encoding().format != encode.H264 {
+				t.Errorf("a viewer came to an encoding of %s", v.encoding().format)
 			}
 		}
 		// When it has left, its encoding is free for them again.
@@ -80,7 +80,7 @@ func TestAFailingEncoderIsReplacedWithinItsCodec(t *testing.T) {
 		b.subscribe(th.Pick(encode.VP9, 2_000_000))
 		move(th.screen, time.Second)
 		for _, c := range []struct{ from, to string }{{"first", "second"}} {
-			if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.VP9, c.from, c.to,
+			if n := testutil.ToFloat64(th.met.fallbacks.WithLabelValues(encode.CodecVP9, c.from, c.to,
 				FallbackError.String())); n != 1 {
 				t.Errorf("counted %v fallbacks from %s to %s; want 1", n, c.from, c.to)
 			}
@@ -141,17 +141,17 @@ func TestTheRateOfADearEncoderIsHeldBackForItsOwnViewersOnly(t *testing.T) {
 
 func TestEncoderPoolKeepsCodecsApart(t *testing.T) {
 	r := newEncoderPool([]encode.Factory{encoderOf(encode.VP9, nil), encoderOf(encode.H264, nil)}, unlimited)
-	if got := r.codecs(); !slices.Equal(got, []string{encode.H264, encode.VP9}) {
+	if got := r.formats(); !slices.Equal(got, []encode.Format{encode.H264, encode.VP9}) {
 		t.Errorf("got %v; want the preferred codec first", got)
 	}
 	now := time.Now()
-	for _, codec := range encode.Codecs() {
-		if p, ok := r.best(now, codec); !ok || p.Codec != codec || len(r.order(now, codec)) != 1 {
-			t.Errorf("%s: the best is %+v, %v", codec, p, ok)
+	for _, format := range encode.Formats() {
+		if p, ok := r.best(now, format); !ok || p.Format != format || len(r.order(now, format)) != 1 {
+			t.Errorf("%s: the best is %+v, %v", format, p, ok)
 		}
 	}
 	r.replace([]encode.Factory{encoderOf(encode.H264, nil)})
-	if _, ok := r.best(now, encode.VP9); ok || !slices.Equal(r.codecs(), []string{encode.H264}) {
-		t.Errorf("got %v; want what was taken away gone", r.codecs())
+	if _, ok := r.best(now, encode.VP9); ok || !slices.Equal(r.formats(), []encode.Format{encode.H264}) {
+		t.Errorf("got %v; want what was taken away gone", r.formats())
 	}
 }

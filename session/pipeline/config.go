@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/encode"
 	"wavryhost/session/guard"
 )
 
@@ -80,7 +81,7 @@ type Observer interface {
 
 // Fallback is the replacement of an encoder.
 type Fallback struct {
-	Codec string
+	Format encode.Format
 	// From is the name of the old encoder, To that of the new one. Either may be empty: none.
 	From, To string
 	Reason   FallbackReason

@@ -156,7 +156,7 @@ func (l *encodeLoop) account(now time.Time, au encode.AccessUnit, changed bool) 
 	if changed {
 		l.setStatus(func(s *EncodingStatus) { s.measured(au.Convert + au.Encode) })
 	}
-	l.refinement.took(now, au, l.codec, changed, time.Second/time.Duration(max(l.applied.FPS, 1)))
+	l.refinement.took(now, au, l.format, changed, time.Second/time.Duration(max(l.applied.FPS, 1)))
 	l.measureRate(now, 8*len(au.Data), changed)
 }
 

@@ -20,9 +20,9 @@ const (
 
 // open opens the first encoder that can be opened, at the largest size that it supports.
 func (l *encodeLoop) open(ctx context.Context, now time.Time, to target) error {
-	order := l.encoders.order(now, l.codec)
+	order := l.encoders.order(now, l.format)
 	if len(order) == 0 {
-		return fmt.Errorf("pipeline: no encoder of %s is left", l.codec)
+		return fmt.Errorf("pipeline: no encoder of %s is left", l.format)
 	}
 	var errs []error
 	for i, factory := range order {
@@ -51,7 +51,7 @@ func (l *encodeLoop) open(ctx context.Context, now time.Time, to target) error {
 		if i+1 < len(order) {
 			next = order[i+1].Profile().Name
 		}
-		l.hooks.fallback(Fallback{Codec: l.codec, From: name, To: next, Reason: reason, Err: err})
+		l.hooks.fallback(Fallback{Format: l.format, From: name, To: next, Reason: reason, Err: err})
 	}
 	return errors.Join(errs...)
 }
@@ -65,7 +65,7 @@ func (l *encodeLoop) params(factory encode.Factory, limits encode.Limits, to tar
 		return params
 	}
 	params.FPS = to.limits.Rate(p.X, p.Y, l.limits.FPS)
-	if params.Level == 0 && l.codec == encode.H264 { // without it, a keyframe that is larger than others would raise it
+	if params.Level == 0 && l.format == encode.H264 { // without it, a keyframe that is larger than others would raise it
 		stream := encode.Stream{Width: p.X, Height: p.Y, FPS: params.FPS, BitsPerSecond: to.rate}
 		params.Level = int(encode.LevelOf(stream).IDC)
 	}
@@ -163,10 +163,10 @@ func (l *encodeLoop) fallback(err error, held bool) {
 	l.close(timeout)
 	l.encoders.failed(l.factory, time.Now())
 	from, to := l.factory.Profile().Name, ""
-	if p, ok := l.encoders.best(time.Now(), l.codec); ok && p.Name != from {
+	if p, ok := l.encoders.best(time.Now(), l.format); ok && p.Name != from {
 		to = p.Name
 	}
-	l.hooks.fallback(Fallback{Codec: l.codec, From: from, To: to, Reason: reason, Err: err})
+	l.hooks.fallback(Fallback{Format: l.format, From: from, To: to, Reason: reason, Err: err})
 	l.force = keyEncoder
 	l.refreshing = true
 	if (hung || panicked) && held { // the frame may never be released
@@ -188,7 +188,7 @@ func (l *encodeLoop) crashed(now time.Time, err error) {
 	}
 	l.close(closeTimeout)
 	l.hasPicture = false
-	l.hooks.fallback(Fallback{Codec: l.codec, From: from, Reason: FallbackPanic, Err: err})
+	l.hooks.fallback(Fallback{Format: l.format, From: from, Reason: FallbackPanic, Err: err})
 	l.hooks.rebuild()
 	l.stuck(now, err)
 	l.restUntil = l.retryAt

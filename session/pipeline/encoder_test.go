@@ -60,7 +60,7 @@ func TestFailingEncoderIsReplaced(t *testing.T) {
 		if n, k := v.got(); n-before < 55 || k-keys != 1 {
 			t.Errorf("%d pictures, %d keyframes in the second of the fallback; want 57 or more and 1", n-before, k-keys)
 		}
-		if n := testutil.ToFloat64(r.met.fallbacks.WithLabelValues(encode.H264, "bad", "good",
+		if n := testutil.ToFloat64(r.met.fallbacks.WithLabelValues(encode.CodecH264, "bad", "good",
 			FallbackError.String())); n != 1 {
 			t.Errorf("counted %v fallbacks; want 1", n)
 		}
@@ -99,7 +99,7 @@ func TestHangingEncoderIsAbandonedAndCounted(t *testing.T) {
 		if n := testutil.ToFloat64(r.met.hungEncoders); n != 1 {
 			t.Errorf("%v encoders count as hung; want 1", n)
 		}
-		if n := testutil.ToFloat64(r.met.fallbacks.WithLabelValues(encode.H264, "bad", "good",
+		if n := testutil.ToFloat64(r.met.fallbacks.WithLabelValues(encode.CodecH264, "bad", "good",
 			FallbackHang.String())); n != 1 {
 			t.Errorf("counted %v fallbacks; want 1", n)
 		}

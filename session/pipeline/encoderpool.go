@@ -24,7 +24,7 @@ const (
 	busyFor = time.Minute
 )
 
-// encoderPool holds the encoders of each codec in the order in which they are tried. An encoder that failed in use
+// encoderPool holds the encoders of each format in the order in which they are tried. An encoder that failed in use
 // goes to the end for a while, for all displays. An encoder whose device is full is not at fault: others are used
 // until one of its encodings ends.
 type encoderPool struct {
@@ -60,14 +60,14 @@ func newEncoderPool(factories []encode.Factory, limit func() int) *encoderPool {
 	return p
 }
 
-// order returns all factories of a codec, in the order in which to try them.
-func (p *encoderPool) order(now time.Time, codec string) []encode.Factory {
+// order returns all factories of a format, in the order in which to try them.
+func (p *encoderPool) order(now time.Time, format encode.Format) []encode.Factory {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var good, full, banned []encode.Factory
 	for _, e := range p.entries {
 		switch {
-		case e.gone || e.factory.Profile().Codec != codec:
+		case e.gone || e.factory.Profile().Format != format:
 		case now.Before(e.until):
 			banned = append(banned, e.factory)
 		case p.full(e, now):
@@ -94,7 +94,7 @@ func (p *encoderPool) better(now time.Time, f encode.Factory) (encode.Factory, b
 		switch next := e.factory.Profile(); {
 		case next.Name == used.Name:
 			return nil, false
-		case !e.gone && next.Codec == used.Codec && !now.Before(e.until) && !p.full(e, now):
+		case !e.gone && next.Format == used.Format && !now.Before(e.until) && !p.full(e, now):
 			return e.factory, true
 		}
 	}
@@ -133,12 +133,9 @@ type EncoderStatus struct {
 	Learnt bool
 }
 
-// AnyCodec stands for all codecs.
-const AnyCodec = ""
-
-// status returns the encoders of a codec that are not banned, the preferred one first, with or without room. If all
-// are banned, it returns all.
-func (p *encoderPool) status(now time.Time, codec string) []EncoderStatus {
+// status returns the encoders of a format that are not banned, the preferred one first, with or without room. If all
+// are banned, it returns all. The zero Format stands for all formats.
+func (p *encoderPool) status(now time.Time, format encode.Format) []EncoderStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var list, banned []EncoderStatus
@@ -147,7 +144,7 @@ func (p *encoderPool) status(now time.Time, codec string) []EncoderStatus {
 			continue
 		}
 		s := EncoderStatus{Profile: e.factory.Profile(), Uses: e.uses}
-		if codec != AnyCodec && s.Profile.Codec != codec {
+		if format != (encode.Format{}) && s.Profile.Format != format {
 			continue
 		}
 		s.Limit, s.Learnt = p.most(e, now)
@@ -163,21 +160,21 @@ func (p *encoderPool) status(now time.Time, codec string) []EncoderStatus {
 	return list
 }
 
-// best returns the encoder of a codec that is tried first. It reports false if there is none.
-func (p *encoderPool) best(now time.Time, codec string) (encode.Profile, bool) {
-	if order := p.order(now, codec); len(order) > 0 {
+// best returns the encoder of a format that is tried first. It reports false if there is none.
+func (p *encoderPool) best(now time.Time, format encode.Format) (encode.Profile, bool) {
+	if order := p.order(now, format); len(order) > 0 {
 		return order[0].Profile(), true
 	}
 	return encode.Profile{}, false
 }
 
-// codecs returns the codecs that have an encoder, the preferred one first.
-func (p *encoderPool) codecs() (list []string) {
+// formats returns the formats that have an encoder, the preferred one first.
+func (p *encoderPool) formats() (list []encode.Format) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, codec := range encode.Codecs() {
-		if slices.ContainsFunc(p.entries, func(e entry) bool { return !e.gone && e.factory.Profile().Codec == codec }) {
-			list = append(list, codec)
+	for _, format := range encode.Formats() {
+		if slices.ContainsFunc(p.entries, func(e entry) bool { return !e.gone && e.factory.Profile().Format == format }) {
+			list = append(list, format)
 		}
 	}
 	return list

@@ -28,7 +28,7 @@ func TestDeviceThatOthersUseIsNotBanned(t *testing.T) {
 	if n := r.busy(gpu, now); n != 0 {
 		t.Errorf("a limit of %d is learnt with none of ours open", n)
 	}
-	if s := r.status(now, AnyCodec); len(s) != 2 || s[0].Learnt {
+	if s := r.status(now, encode.Format{}); len(s) != 2 || s[0].Learnt {
 		t.Errorf("%+v; want both in good standing", s)
 	}
 	if got := r.order(now, encode.H264)[0].Profile().Name; got != "cpu" {
@@ -46,14 +46,14 @@ func TestReplacedEncodersKeepTheirUses(t *testing.T) {
 	r := newEncoderPool([]encode.Factory{gpu, cpu}, unlimited)
 	r.use(gpu, 1)
 	r.replace([]encode.Factory{cpu})
-	if s := r.status(time.Now(), AnyCodec); len(s) != 1 || s[0].Profile.Name != "cpu" {
+	if s := r.status(time.Now(), encode.Format{}); len(s) != 1 || s[0].Profile.Name != "cpu" {
 		t.Errorf("%+v to choose from; want cpu", s)
 	}
 	if got := r.order(time.Now(), encode.H264); len(got) != 1 {
 		t.Errorf("%d encoders in order; want 1", len(got))
 	}
 	r.replace([]encode.Factory{gpu, cpu})
-	if s := r.status(time.Now(), AnyCodec); s[0].Uses != 1 {
+	if s := r.status(time.Now(), encode.Format{}); s[0].Uses != 1 {
 		t.Errorf("%d uses after it came back; want 1", s[0].Uses)
 	}
 	r.use(gpu, -1)
@@ -61,7 +61,7 @@ func TestReplacedEncodersKeepTheirUses(t *testing.T) {
 	r.replace([]encode.Factory{cpu})
 	r.use(gpu, -1)
 	r.replace([]encode.Factory{gpu, cpu})
-	if s := r.status(time.Now(), AnyCodec); s[0].Uses != 0 {
+	if s := r.status(time.Now(), encode.Format{}); s[0].Uses != 0 {
 		t.Errorf("%d uses after it was closed while away; want 0", s[0].Uses)
 	}
 }
@@ -109,7 +109,7 @@ func TestSizesThatAnEncoderRefuses(t *testing.T) {
 					t.Errorf("%d events %v; want %d", n, th.kinds(), c.fallbacks)
 				}
 				// The hardware is used again for pictures that it supports.
-				if s := th.encodings[0].encoders.status(time.Now(), AnyCodec); len(s) != 2 ||
+				if s := th.encodings[0].encoders.status(time.Now(), encode.Format{}); len(s) != 2 ||
 					s[0].Profile.Name != "gpu" || s[0].Learnt {
 					t.Errorf("%+v; want the hardware in good standing", s)
 				}
@@ -326,8 +326,8 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 	configured := 0
 	r := newEncoderPool([]encode.Factory{gpu, cpu}, func() int { return configured })
 	now := time.Now()
-	first := func(at time.Time) string { return r.order(at, gpu.Profile().Codec)[0].Profile().Name }
-	limit := func(at time.Time) (int, bool) { s := r.status(at, AnyCodec)[0]; return s.Limit, s.Learnt }
+	first := func(at time.Time) string { return r.order(at, gpu.Profile().Format)[0].Profile().Name }
+	limit := func(at time.Time) (int, bool) { s := r.status(at, encode.Format{})[0]; return s.Limit, s.Learnt }
 	r.use(gpu, 1)
 	r.use(gpu, 1)
 	if n, learnt := limit(now); n != 0 || learnt || first(now) != "gpu" {
@@ -339,7 +339,7 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 	if n, learnt := limit(now); n != 2 || !learnt || first(now) != "cpu" {
 		t.Errorf("limit %d (%v), first %s; want 2 and the other encoder", n, learnt, first(now))
 	}
-	if got := r.order(now, gpu.Profile().Codec); len(got) != 2 {
+	if got := r.order(now, gpu.Profile().Format); len(got) != 2 {
 		t.Errorf("%d encoders are left", len(got))
 	}
 	r.use(gpu, -1)

@@ -12,7 +12,7 @@ import (
 	"wavryhost/session/lockorder"
 )
 
-// Encoding is one encode of a display. Its subscribers all use its codec and get the same access units.
+// Encoding is one encode of a display. Its subscribers all use its format and get the same access units.
 //
 // # Slow viewers
 //
@@ -25,7 +25,7 @@ import (
 // the arranger gives it another one.
 type Encoding struct {
 	index    int // from 1, among the encodings of its codec
-	codec    string
+	format   encode.Format
 	log      *slog.Logger
 	met      *Metrics
 	guard    *guard.Guard
@@ -86,11 +86,11 @@ type EncodingStatus struct {
 }
 
 func newEncoding(
-	index int, codec string, log *slog.Logger, met *Metrics, encoders *encoderPool, limits DisplayLimits,
+	index int, format encode.Format, log *slog.Logger, met *Metrics, encoders *encoderPool, limits DisplayLimits,
 	hooks encodingHooks, g *guard.Guard,
 ) *Encoding {
 	e := &Encoding{
-		index: index, codec: codec, log: log, met: met, guard: g, encoders: encoders, hooks: hooks, limits: limits,
+		index: index, format: format, log: log, met: met, guard: g, encoders: encoders, hooks: hooks, limits: limits,
 		frames: newMailbox(), kick: make(chan struct{}, 1),
 	}
 	e.forCapture.fps.Store(int64(limits.FPS))
@@ -131,7 +131,7 @@ func (e *Encoding) Rate() int {
 	return e.Status().BitsPerSecond
 }
 
-// Index returns its number among the encodings of its codec, from 1.
+// Index returns its number among the encodings of its format, from 1.
 func (e *Encoding) Index() int { return e.index }
 
 // Name returns its index as text.

@@ -39,9 +39,9 @@ func display(s *capturetest.Screen) Display { return Display{ID: "test", Open: s
 // unlimited is the limit of hardware that has none.
 func unlimited() int { return 0 }
 
-// encoderOf returns a fake encoder of a codec.
-func encoderOf(codec string, change func(*encodetest.Config)) *encodetest.Fake {
-	cfg := encodetest.Config{Profile: encode.Profile{Name: "fake " + codec, Codec: codec}}
+// encoderOf returns a fake encoder of a format.
+func encoderOf(format encode.Format, change func(*encodetest.Config)) *encodetest.Fake {
+	cfg := encodetest.Config{Profile: encode.Profile{Name: "fake " + format.String(), Format: format}}
 	if change != nil {
 		change(&cfg)
 	}

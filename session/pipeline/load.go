@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"time"
+
+	"wavryhost/encode"
 )
 
 // lateShare is the share of a frame time in encoding from which on pictures are late.
@@ -12,11 +14,11 @@ func LateAfter(fps int) time.Duration {
 	return time.Duration(lateShare * float64(time.Second) / float64(max(fps, 1)))
 }
 
-// Load is the load of a Pool at one time, and what it means for another user of a codec.
+// Load is the load of a Pool at one time, and what it means for another user of a format.
 type Load struct {
 	// Late reports whether the pictures of an encoding take nearly all of their frame time.
 	Late bool
-	// Encoders are the encoders of the codec that are not banned, the preferred one first.
+	// Encoders are the encoders of the format that are not banned, the preferred one first.
 	Encoders []EncoderStatus
 	// Paces holds what the encodings show of each encoder, by its name.
 	Paces map[string]Pace
@@ -38,34 +40,34 @@ type DisplayLoad struct {
 	Users int
 	// Cores is the load of its encodings, in cores of the machine or, in hardware, of an encoder.
 	Cores float64
-	// Encodings is the number of its encodings by the preferred encoder of the codec. It is 1 if users of the codec
+	// Encodings is the number of its encodings by the preferred encoder of the format. It is 1 if users of the format
 	// have not connected yet: they will have one.
 	Encodings int
-	// Shared reports whether it has users of the codec, with whom another user would share an encoding.
+	// Shared reports whether it has users of the format, with whom another user would share an encoding.
 	Shared bool
 }
 
-// Load returns the load of the pool. The codec may be AnyCodec.
-func (s *Pool) Load(now time.Time, codec string) Load {
-	l := Load{Encoders: s.encoders.status(now, codec)}
+// Load returns the load of the pool. The zero Format stands for all formats.
+func (s *Pool) Load(now time.Time, format encode.Format) Load {
+	l := Load{Encoders: s.encoders.status(now, format)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.open) > 0 {
 		l.Paces, l.Displays = make(map[string]Pace), make(map[string]DisplayLoad)
 	}
 	for id, p := range s.open {
-		l.Displays[id] = l.add(p, codec)
+		l.Displays[id] = l.add(p, format)
 	}
 	return l
 }
 
 // add adds a pipeline to the load, and returns its own. The caller holds the Pool's mutex.
-func (l *Load) add(p *Pipeline, codec string) DisplayLoad {
-	d := DisplayLoad{Users: p.use.users, Shared: p.use.codecs[codec] > 0}
+func (l *Load) add(p *Pipeline, format encode.Format) DisplayLoad {
+	d := DisplayLoad{Users: p.use.users, Shared: p.use.formats[format] > 0}
 	begun := false
 	for _, e := range p.encodings {
 		st := e.Status()
-		if st.Encoder != "" && e.codec == codec {
+		if st.Encoder != "" && e.format == format {
 			begun = true
 			if len(l.Encoders) > 0 && st.Encoder == l.Encoders[0].Profile.Name {
 				d.Encodings++

@@ -114,7 +114,7 @@ func (m *Metrics) encoded(by encode.Profile, au encode.AccessUnit, again repetit
 	} else {
 		m.convert.Observe(au.Convert.Seconds())
 	}
-	m.encode.WithLabelValues(by.Name, by.Codec).Observe(au.Encode.Seconds())
+	m.encode.WithLabelValues(by.Name, by.Format.String()).Observe(au.Encode.Seconds())
 }
 
 // sent counts a picture that one subscriber got.

@@ -30,9 +30,9 @@ type Pipeline struct {
 	// encodings.
 	limits DisplayLimits
 	limit  int
-	// encodings has MaxEncodings for each codec, in the order of encode.Codecs. Those with a subscriber are in use.
+	// encodings has MaxEncodings for each format, in the order of encode.Formats. Those with a subscriber are in use.
 	encodings []*Encoding
-	arrangers map[string]*arranger // by codec
+	arrangers map[encode.Format]*arranger // by codec
 	// kick has room for one token: the capture loop should look at its encodings again.
 	kick chan struct{}
 	// opened is closed when the first frame was captured or openErr is set.
@@ -59,18 +59,18 @@ type Pipeline struct {
 func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipeline {
 	p := &Pipeline{
 		display: d, log: deps.Log.With("display", d.ID), met: deps.Metrics, observer: deps.Observer,
-		limit: cfg.Encodings, limits: cfg.Limits(d.ID), arrangers: make(map[string]*arranger),
+		limit: cfg.Encodings, limits: cfg.Limits(d.ID), arrangers: make(map[encode.Format]*arranger),
 		kick: make(chan struct{}, 1), opened: make(chan struct{}), freed: make(chan struct{}),
-		use: usage{codecs: make(map[string]int)},
+		use: usage{formats: make(map[encode.Format]int)},
 	}
 	p.guard = deps.guard(p.log)
 	hooks := encodingHooks{wake: p.wake, refresh: p.refresh, rebuild: p.renew, fallback: p.fallback}
-	for _, codec := range encode.Codecs() {
-		p.arrangers[codec] = &arranger{}
+	for _, format := range encode.Formats() {
+		p.arrangers[format] = &arranger{}
 		for i := range MaxEncodings {
-			log := p.log.With("codec", codec, "encoding", i+1)
+			log := p.log.With("codec", format.String(), "encoding", i+1)
 			p.encodings = append(p.encodings,
-				newEncoding(i+1, codec, log, p.met, encoders, p.limits, hooks, deps.guard(log)))
+				newEncoding(i+1, format, log, p.met, encoders, p.limits, hooks, deps.guard(log)))
 		}
 	}
 	return p
@@ -139,9 +139,9 @@ func (p *Pipeline) renew() {
 // fallback reports that an encoder is replaced.
 func (p *Pipeline) fallback(f Fallback) {
 	to, reason := cmp.Or(f.To, "none"), f.Reason.String()
-	p.met.fallbacks.WithLabelValues(f.Codec, cmp.Or(f.From, "none"), to, reason).Inc()
+	p.met.fallbacks.WithLabelValues(f.Format.String(), cmp.Or(f.From, "none"), to, reason).Inc()
 	event := p.observer.EncoderReplaced(p.display.ID, f)
-	p.log.Warn("encoder replaced", "event", event, "codec", f.Codec, "from", f.From, "to", to, "reason", reason,
+	p.log.Warn("encoder replaced", "event", event, "codec", f.Format.String(), "from", f.From, "to", to, "reason", reason,
 		"err", f.Err)
 }
 

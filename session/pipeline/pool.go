@@ -19,9 +19,10 @@ var (
 	ErrNoPicture = errors.New("pipeline: display has no picture")
 )
 
-// LimitError means that all encodings of a display are in use by other codecs.
+// LimitError means that all encodings of a display are in use by other formats.
 type LimitError struct {
-	Display, Codec string
+	Display string
+	Format  encode.Format
 	// Limit is the maximum number of encodings of the display.
 	Limit int
 }
@@ -29,7 +30,7 @@ type LimitError struct {
 func (e *LimitError) Error() string {
 	return fmt.Sprintf(
 		"%s has %d encodings at most (displays.max_encodings), and viewers of other codecs than %s use them",
-		e.Display, e.Limit, e.Codec)
+		e.Display, e.Limit, e.Format)
 }
 
 // Pool holds the pipelines of the displays that are open, one for each display, and the encoders that they use. Its
@@ -53,9 +54,9 @@ type Pool struct {
 
 // usage is the use of a Pipeline. The Pool's mutex guards it. A Pipeline without users lingers until Sweep.
 type usage struct {
-	users  int
-	codecs map[string]int // users by codec, without zeros
-	empty  time.Time      // when the last user left
+	users   int
+	formats map[encode.Format]int // users by format, without zeros
+	empty   time.Time             // when the last user left
 }
 
 // NewPool returns a Pool without pipelines. The encoders are those to choose from, best first.
@@ -67,10 +68,10 @@ func NewPool(cfg func() Config, encoders []encode.Factory, deps Deps) *Pool {
 	}
 }
 
-// Acquire returns the pipeline of a display for one user of a codec. It waits for the first picture. The caller must
+// Acquire returns the pipeline of a display for one user of a format. It waits for the first picture. The caller must
 // Release it. The error wraps ErrClosed, ErrNoPicture or the context's error, or is a *LimitError.
-func (s *Pool) Acquire(ctx context.Context, d Display, codec string) (*Pipeline, error) {
-	p, err := s.hold(ctx, d, codec)
+func (s *Pool) Acquire(ctx context.Context, d Display, format encode.Format) (*Pipeline, error) {
+	p, err := s.hold(ctx, d, format)
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +87,14 @@ func (s *Pool) Acquire(ctx context.Context, d Display, codec string) (*Pipeline,
 		err = ErrNoPicture
 	}
 	if err != nil {
-		s.Release(p, codec)
+		s.Release(p, format)
 		return nil, err
 	}
 	return p, nil
 }
 
 // hold returns the pipeline of a display, open or not yet, with one more user.
-func (s *Pool) hold(ctx context.Context, d Display, codec string) (*Pipeline, error) {
+func (s *Pool) hold(ctx context.Context, d Display, format encode.Format) (*Pipeline, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.leaving[d.ID] != nil {
@@ -112,11 +113,11 @@ func (s *Pool) hold(ctx context.Context, d Display, codec string) (*Pipeline, er
 	if p == nil {
 		p = s.start(d) //nolint:contextcheck // it outlives the request that opens it
 	}
-	if !p.admits(codec) {
-		return nil, &LimitError{Display: d.ID, Codec: codec, Limit: p.limit}
+	if !p.admits(format) {
+		return nil, &LimitError{Display: d.ID, Format: format, Limit: p.limit}
 	}
 	p.use.users++
-	p.use.codecs[codec]++
+	p.use.formats[format]++
 	return p, nil
 }
 
@@ -182,27 +183,27 @@ func (s *Pool) left(ctx context.Context, p *Pipeline) error {
 	}
 }
 
-// admits reports whether the display may have users of a codec: each codec takes at least one encoding. The caller
+// admits reports whether the display may have users of a format: each format takes at least one encoding. The caller
 // holds the Pool's mutex.
-func (p *Pipeline) admits(codec string) bool {
-	return p.use.codecs[codec] > 0 || len(p.use.codecs) < p.limit
+func (p *Pipeline) admits(format encode.Format) bool {
+	return p.use.formats[format] > 0 || len(p.use.formats) < p.limit
 }
 
-// Admits reports whether a display may have users of a codec.
-func (s *Pool) Admits(display, codec string) bool {
+// Admits reports whether a display may have users of a format.
+func (s *Pool) Admits(display string, format encode.Format) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.open[display]
-	return p == nil || p.admits(codec)
+	return p == nil || p.admits(format)
 }
 
-// Release ends the use of a pipeline by one user of a codec.
-func (s *Pool) Release(p *Pipeline, codec string) {
+// Release ends the use of a pipeline by one user of a format.
+func (s *Pool) Release(p *Pipeline, format encode.Format) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.use.users--
-	if p.use.codecs[codec]--; p.use.codecs[codec] == 0 {
-		delete(p.use.codecs, codec)
+	if p.use.formats[format]--; p.use.formats[format] == 0 {
+		delete(p.use.formats, format)
 	}
 	if p.use.users == 0 {
 		p.use.empty = time.Now()
@@ -264,16 +265,18 @@ func (s *Pool) Health() Health {
 // SetEncoders replaces the encoders to choose from, best first. Open encoders stay in use and count as before.
 func (s *Pool) SetEncoders(encoders []encode.Factory) { s.encoders.replace(encoders) }
 
-// Codecs returns the codecs that have an encoder, the preferred one first.
-func (s *Pool) Codecs() []string { return s.encoders.codecs() }
+// Formats returns the formats that have an encoder, the preferred one first.
+func (s *Pool) Formats() []encode.Format { return s.encoders.formats() }
 
-// Best returns the encoder of a codec that is tried first. It reports false if there is none.
-func (s *Pool) Best(now time.Time, codec string) (encode.Profile, bool) {
-	return s.encoders.best(now, codec)
+// Best returns the encoder of a format that is tried first. It reports false if there is none.
+func (s *Pool) Best(now time.Time, format encode.Format) (encode.Profile, bool) {
+	return s.encoders.best(now, format)
 }
 
 // Encoders returns the status of all encoders that are not banned, the preferred one first.
-func (s *Pool) Encoders(now time.Time) []EncoderStatus { return s.encoders.status(now, AnyCodec) }
+func (s *Pool) Encoders(now time.Time) []EncoderStatus {
+	return s.encoders.status(now, encode.Format{})
+}
 
 // Refuse makes Acquire fail with ErrClosed, including calls that wait in it.
 func (s *Pool) Refuse() {

@@ -48,7 +48,7 @@ const (
 	Healthy Health = iota
 	// DisplayLost: a display is lost.
 	DisplayLost
-	// NoEncoder: all encoders of a codec failed.
+	// NoEncoder: all encoders of a format failed.
 	NoEncoder
 )
 

@@ -24,8 +24,8 @@ const (
 
 // sharpQP returns the mean quantizer of a picture at which no difference is visible. Pages of text had 45 dB and more
 // in luma at it, and 39 dB and more in their worst 48 rows, at 1 to 6 Mbit/s. At 18, x264's mean hides rows of 31 dB.
-func sharpQP(codec string) float64 {
-	if codec == encode.VP9 {
+func sharpQP(format encode.Format) float64 {
+	if format == encode.VP9 {
 		return 12 // of libvpx's 63
 	}
 	return 14
@@ -53,8 +53,10 @@ func (r *refinement) next(last time.Time, interval time.Duration) (at time.Time,
 	return at, true
 }
 
-// took notes a picture of a codec: a changed one, or a repetition. interval is the shortest time between frames.
-func (r *refinement) took(now time.Time, au encode.AccessUnit, codec string, changed bool, interval time.Duration) {
+// took notes a picture of a format: a changed one, or a repetition. interval is the shortest time between frames.
+func (r *refinement) took(
+	now time.Time, au encode.AccessUnit, format encode.Format, changed bool, interval time.Duration,
+) {
 	switch {
 	case au.Key: // its viewer sees nothing else meanwhile
 		*r = refinement{began: now}
@@ -62,7 +64,7 @@ func (r *refinement) took(now time.Time, au encode.AccessUnit, codec string, cha
 		*r = refinement{began: now, quiet: now.Add(max(quietAfter, interval*3/2))}
 	}
 	r.bits += 8 * len(au.Data)
-	if au.QP > 0 && au.QP <= sharpQP(codec) {
+	if au.QP > 0 && au.QP <= sharpQP(format) {
 		r.sharp++
 	} else {
 		r.sharp = 0

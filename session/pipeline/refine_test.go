@@ -86,19 +86,19 @@ func TestRefinementEnds(t *testing.T) {
 }
 
 func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
-	for _, codec := range encode.Codecs() {
-		t.Run(codec, func(t *testing.T) {
+	for _, format := range encode.Formats() {
+		t.Run(format.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Codec: codec}})
+				enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Format: format}})
 				r := openRig(t, 60, enc)
 				a, b := newFakeViewer(), newFakeViewer()
-				on := r.encodingsOf(codec)[0]
+				on := r.encodingsOf(format)[0]
 				on.Subscribe(a)
 				time.Sleep(5 * time.Second)
 				on.Subscribe(b)
 				time.Sleep(time.Second / 3)
 				units := b.pictures(0)
-				i := slices.IndexFunc(units, func(au encode.AccessUnit) bool { return au.QP <= sharpQP(codec) })
+				i := slices.IndexFunc(units, func(au encode.AccessUnit) bool { return au.QP <= sharpQP(format) })
 				if i < 0 || !units[0].Key {
 					t.Errorf("the newcomer got %d pictures, and none that is sharp", len(units))
 				}

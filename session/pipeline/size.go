@@ -13,7 +13,7 @@ func (l *encodeLoop) encoderLimits() encode.Limits {
 	if l.encoder != nil {
 		return l.encoders.limits(l.factory)
 	}
-	if order := l.encoders.order(time.Now(), l.codec); len(order) > 0 {
+	if order := l.encoders.order(time.Now(), l.format); len(order) > 0 {
 		return l.encoders.limits(order[0])
 	}
 	return encode.Limits{}

@@ -10,10 +10,10 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// parameters returns the formats of a codec, the preferred one first. It returns none if the codec cannot be
-// packetized.
-func parameters(codec string) []webrtc.RTPCodecParameters {
-	switch codec {
+// parameters returns what describes a format in SDP, the preferred form first. It returns none if the
+// format cannot be packetized.
+func parameters(format encode.Format) []webrtc.RTPCodecParameters {
+	switch format {
 	case encode.H264:
 		// The stream is constrained baseline. The peer selects the payload type of the offer: decoders of a higher
 		// profile accept the stream.
@@ -26,9 +26,9 @@ func parameters(codec string) []webrtc.RTPCodecParameters {
 	}
 }
 
-// Parameters returns the fmtp parameters of a codec; empty if the codec cannot be packetized.
-func Parameters(codec string) string {
-	if list := parameters(codec); len(list) > 0 {
+// Parameters returns the fmtp parameters of a format; empty if the format cannot be packetized.
+func Parameters(format encode.Format) string {
+	if list := parameters(format); len(list) > 0 {
 		return list[0].SDPFmtpLine
 	}
 	return ""
@@ -37,9 +37,9 @@ func Parameters(codec string) string {
 // Extensions returns the header extensions that a sender uses.
 func Extensions() []string { return []string{TransportCC, uriAbsCaptureTime, uriPlayoutDelay} }
 
-func video(mime, format string) webrtc.RTPCodecParameters {
+func video(mime, fmtp string) webrtc.RTPCodecParameters {
 	return webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
-		MimeType: mime, ClockRate: clockRate, SDPFmtpLine: format,
+		MimeType: mime, ClockRate: clockRate, SDPFmtpLine: fmtp,
 		RTCPFeedback: []webrtc.RTCPFeedback{
 			{Type: "nack"},
 			{Type: "nack", Parameter: "pli"},
@@ -50,10 +50,10 @@ func video(mime, format string) webrtc.RTPCodecParameters {
 	}}
 }
 
-// register registers a codec with pion, each format with a retransmission stream.
-func register(media *webrtc.MediaEngine, codec string) error {
+// register registers a format with pion, each form of it with a retransmission stream.
+func register(media *webrtc.MediaEngine, format encode.Format) error {
 	payloadType := webrtc.PayloadType(102)
-	for _, form := range parameters(codec) {
+	for _, form := range parameters(format) {
 		form.PayloadType = payloadType
 		rtx := webrtc.RTPCodecParameters{
 			RTPCodecCapability: webrtc.RTPCodecCapability{
@@ -71,9 +71,9 @@ func register(media *webrtc.MediaEngine, codec string) error {
 	return nil
 }
 
-// payloader returns the packetizer of a codec.
-func payloader(codec string) rtp.Payloader {
-	if codec == encode.VP9 {
+// payloader returns the packetizer of a format.
+func payloader(format encode.Format) rtp.Payloader {
+	if format.Codec == encode.CodecVP9 {
 		// RFC 9628 without layers: browsers sort pictures by their numbers, and every picture except a keyframe refers
 		// to the previous one. Keyframes contain their size.
 		return &codecs.VP9Payloader{}

@@ -27,7 +27,7 @@ func vp9(n int, key bool, at time.Time) encode.AccessUnit {
 
 func TestVP9GoesThroughWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Codec: encode.VP9, StartRate: 10_000_000}, true)
+		r := newRig(t, Config{Format: encode.VP9, StartRate: 10_000_000}, true)
 		r.run(t)
 		last := -1
 		for n, unit := range []encode.AccessUnit{
@@ -82,12 +82,13 @@ func TestVP9GoesThroughWhole(t *testing.T) {
 }
 
 func TestCodecsThatCanBePacketized(t *testing.T) {
-	for _, codec := range encode.Codecs() {
-		if _, err := New(Config{Codec: codec}); err != nil {
-			t.Errorf("%s: %v", codec, err)
+	for _, format := range encode.Formats() {
+		if _, err := New(Config{Format: format}); err != nil {
+			t.Errorf("%v: %v", format, err)
 		}
 	}
-	if _, err := New(Config{Codec: "H261"}); err == nil || !strings.Contains(err.Error(), `"H261"`) {
-		t.Errorf("got %v; want an error that names the codec", err)
+	h261 := encode.Format{Codec: "H261", Depth: 8}
+	if _, err := New(Config{Format: h261}); err == nil || !strings.Contains(err.Error(), "H261") {
+		t.Errorf("got %v; want an error that names the format", err)
 	}
 }

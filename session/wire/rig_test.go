@@ -10,6 +10,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"wavryhost/encode"
 )
 
 const (
@@ -83,7 +85,7 @@ func newRig(t testing.TB, cfg Config, repair bool) *rig {
 			}
 			return copy(b, r.in), a, nil
 		}))
-	if _, err := r.sender.track.Bind(binding{codec: r.sender.cfg.Codec, info: info, writer: writer}); err != nil {
+	if _, err := r.sender.track.Bind(binding{format: r.sender.cfg.Format, info: info, writer: writer}); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -132,7 +134,7 @@ func (r *rig) nack(t testing.TB, numbers ...uint16) {
 // binding is what pion passes to a track when the stream is negotiated.
 type binding struct {
 	webrtc.TrackLocalContext
-	codec  string
+	format encode.Format
 	info   *interceptor.StreamInfo
 	writer interceptor.RTPWriter
 }
@@ -151,7 +153,7 @@ func (b binding) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
 }
 
 func (b binding) CodecParameters() []webrtc.RTPCodecParameters {
-	codec := parameters(b.codec)[0]
+	codec := parameters(b.format)[0]
 	codec.PayloadType = mediaType
 	return []webrtc.RTPCodecParameters{codec}
 }

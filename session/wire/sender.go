@@ -41,8 +41,8 @@ const part = "transport"
 // Config configures a Sender.
 type Config struct {
 	Log *slog.Logger
-	// Codec is the codec of the access units, one of encode.Codecs. It defaults to H264.
-	Codec string
+	// Format is the format of the access units, one of encode.Formats. It defaults to H264.
+	Format encode.Format
 	// MTU is the largest RTP packet in bytes, header included. It defaults to 1200.
 	MTU int
 	// OnSent is called for every sent packet, in order, from the goroutine of Run.
@@ -106,8 +106,8 @@ func New(cfg Config) (*Sender, error) {
 	if cfg.MTU == 0 {
 		cfg.MTU = defaultMTU
 	}
-	if cfg.Codec == "" {
-		cfg.Codec = encode.H264
+	if cfg.Format == (encode.Format{}) {
+		cfg.Format = encode.H264
 	}
 	if cfg.StartRate == 0 {
 		cfg.StartRate = 2_000_000
@@ -115,8 +115,8 @@ func New(cfg Config) (*Sender, error) {
 	switch {
 	case cfg.MTU < 576 || cfg.MTU > 1500:
 		return nil, fmt.Errorf("wire: MTU %d is not from 576 to 1500", cfg.MTU)
-	case len(parameters(cfg.Codec)) == 0:
-		return nil, fmt.Errorf("wire: codec %q is not one of %v", cfg.Codec, encode.Codecs())
+	case len(parameters(cfg.Format)) == 0:
+		return nil, fmt.Errorf("wire: format %v is not one of %v", cfg.Format, encode.Formats())
 	case cfg.StartRate < 0:
 		return nil, fmt.Errorf("wire: pacing rate %d is negative", cfg.StartRate)
 	}

@@ -54,7 +54,7 @@ type Written struct{ Packets, Bytes int }
 
 // NewTrack returns the sender's track. A sender has one.
 func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
-	local, err := webrtc.NewTrackLocalStaticRTP(parameters(s.cfg.Codec)[0].RTPCodecCapability, id, streamID)
+	local, err := webrtc.NewTrackLocalStaticRTP(parameters(s.cfg.Format)[0].RTPCodecCapability, id, streamID)
 	if err != nil {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
@@ -63,7 +63,7 @@ func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
 	t := &Track{
-		TrackLocalStaticRTP: local, sender: s, payload: payloader(s.cfg.Codec),
+		TrackLocalStaticRTP: local, sender: s, payload: payloader(s.cfg.Format),
 		offset: binary.BigEndian.Uint32(seed[:]), sequence: binary.BigEndian.Uint16(seed[4:]),
 	}
 	s.mu.Lock()
@@ -91,7 +91,7 @@ func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 	return t.TrackLocalStaticRTP.Bind(c)
 }
 
-// WriteAccessUnit packetizes au, which has the sender's codec, and hands it to the pacer. The RTP time is the capture
+// WriteAccessUnit packetizes au, which has the sender's format, and hands it to the pacer. The RTP time is the capture
 // time at 90 kHz by the monotonic clock. It returns ErrFull if another access unit already waits and au is not a
 // keyframe; the stream must then continue with a keyframe. One goroutine at a time calls it.
 func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {

@@ -10,14 +10,14 @@ import (
 	"wavryhost/encode"
 )
 
-// Format is a payload type of an offer that this host can send.
-type Format struct {
-	payloadType uint8
-	codec       string // in capitals
-	rtx         uint8  // the payload type of retransmissions, or 0
-	parameters  parameters
-	feedback    []string // of feedbacks
-	rank        int      // among the formats of a codec; lower is better
+// PayloadType is a payload type of an offer that this host can send.
+type PayloadType struct {
+	number     uint8
+	format     encode.Format // its codec is in capitals
+	rtx        uint8         // the payload type of retransmissions, or 0
+	parameters parameters
+	feedback   []string // of feedbacks
+	rank       int      // among the payload types of a format; lower is better
 }
 
 // The feedback that this host uses, as in rtcp-fb lines.
@@ -31,15 +31,15 @@ const (
 
 var feedbacks = []string{feedbackNACK, feedbackPLI, feedbackFIR, feedbackTWCC, feedbackCCFB}
 
-func (f *Format) hasFeedback(feedback string) bool { return slices.Contains(f.feedback, feedback) }
+func (f *PayloadType) hasFeedback(feedback string) bool { return slices.Contains(f.feedback, feedback) }
 
 // ReportsPackets reports whether the viewer reports on single packets.
-func (f *Format) ReportsPackets() bool {
+func (f *PayloadType) ReportsPackets() bool {
 	return f.hasFeedback(feedbackTWCC) || f.hasFeedback(feedbackCCFB)
 }
 
 // CanRequest reports whether the viewer can request packets or keyframes.
-func (f *Format) CanRequest() bool {
+func (f *PayloadType) CanRequest() bool {
 	return f.hasFeedback(feedbackNACK) || f.hasFeedback(feedbackPLI) || f.hasFeedback(feedbackFIR)
 }
 
@@ -49,10 +49,10 @@ type mapping struct {
 	clock int
 }
 
-// formatsOf returns the formats of a section that this host can send, the best of each codec first. Without a numbered
-// header extension the viewer cannot send transport-cc. The error says why the first other format of a codec cannot be
+// payloadTypesOf returns the payload types of a section that this host can send, the best of each format first. Without
+// a numbered header extension the viewer cannot send transport-cc. The error says why the first other one cannot be
 // sent.
-func formatsOf(s *section, numbered bool) (list []Format, err error) {
+func payloadTypesOf(s *section, numbered bool) (list []PayloadType, err error) {
 	maps, params := formatLines(s)
 	for _, pt := range s.formats {
 		m, ok := maps[pt]
@@ -60,8 +60,8 @@ func formatsOf(s *section, numbered bool) (list []Format, err error) {
 		if !ok || bad != nil || m.clock != videoClock || slices.Contains(repairs, m.name) {
 			continue
 		}
-		f := Format{payloadType: uint8(n), codec: m.name, parameters: params[pt]}
-		if slices.ContainsFunc(list, func(o Format) bool { return o.payloadType == f.payloadType }) {
+		f := PayloadType{number: uint8(n), format: encode.Format{Codec: m.name, Depth: 8}, parameters: params[pt]}
+		if slices.ContainsFunc(list, func(o PayloadType) bool { return o.number == f.number }) {
 			continue
 		}
 		var why error
@@ -76,7 +76,7 @@ func formatsOf(s *section, numbered bool) (list []Format, err error) {
 		f.rtx = retransmissions(s, pt, maps, params)
 		list = append(list, f)
 	}
-	slices.SortStableFunc(list, func(a, b Format) int { return a.rank - b.rank })
+	slices.SortStableFunc(list, func(a, b PayloadType) int { return a.rank - b.rank })
 	return list, err
 }
 
@@ -119,12 +119,12 @@ const videoClock = 90_000
 // repairs are formats that repair a stream of another format.
 var repairs = []string{"RTX", "RED", "ULPFEC", "FLEXFEC-03", "FLEXFEC"}
 
-// suits returns the rank of a format among the formats of its codec, or an error if this host cannot send it.
-func (f *Format) suits() (rank int, err error) {
-	if f.payloadType >= 64 && f.payloadType < 96 {
+// suits returns the rank of a payload type among its format's payload types, or an error if this host cannot send it.
+func (f *PayloadType) suits() (rank int, err error) {
+	if f.number >= 64 && f.number < 96 {
 		return 0, fmt.Errorf("the number belongs to RTCP if both share a port (RFC 5761, section 4)")
 	}
-	switch f.codec {
+	switch f.format {
 	case encode.H264:
 		switch mode, stated := f.parameters["packetization-mode"]; {
 		case !stated:
@@ -183,23 +183,23 @@ func retransmissions(s *section, pt string, maps map[string]mapping, params map[
 	return 0
 }
 
-// codecsOf returns the codecs of formats in the order of the section.
-func codecsOf(s *section, list []Format) (codecs []string) {
+// formatsOf returns the formats of payload types in the order of the section.
+func formatsOf(s *section, list []PayloadType) (formats []encode.Format) {
 	for _, pt := range s.formats {
 		for _, f := range list {
-			same := strconv.Itoa(int(f.payloadType)) == pt
-			if same && !slices.Contains(codecs, f.codec) && len(codecs) < maxCodecs {
-				codecs = append(codecs, f.codec)
+			same := strconv.Itoa(int(f.number)) == pt
+			if same && !slices.Contains(formats, f.format) && len(formats) < maxFormats {
+				formats = append(formats, f.format)
 			}
 		}
 	}
-	return codecs
+	return formats
 }
 
 // Limits returns the limits of the viewer's decoder.
-func (f *Format) Limits() encode.DecoderLimits {
+func (f *PayloadType) Limits() encode.DecoderLimits {
 	l := encode.DecoderLimits{FPS: f.parameters.number("max-fr")}
-	if f.codec != encode.H264 {
+	if f.format != encode.H264 {
 		l.Macroblocks = f.parameters.number("max-fs")
 		return l
 	}
@@ -221,12 +221,12 @@ func (f *Format) Limits() encode.DecoderLimits {
 	return l
 }
 
-func (f *Format) asymmetric() bool { return f.parameters["level-asymmetry-allowed"] == "1" }
+func (f *PayloadType) asymmetric() bool { return f.parameters["level-asymmetry-allowed"] == "1" }
 
 // fmtp returns the fmtp line of the answer, or an empty string for a codec without one. The profile is the offer's,
 // which includes constrained baseline. The level is that of the largest stream that the viewer may be sent.
-func (f *Format) fmtp(largest encode.Stream) string {
-	if f.codec != encode.H264 {
+func (f *PayloadType) fmtp(largest encode.Stream) string {
+	if f.format != encode.H264 {
 		return ""
 	}
 	p, stated := parseProfileLevel(f.parameters["profile-level-id"])

@@ -14,7 +14,8 @@ import (
 
 func TestLimitsOfDecoders(t *testing.T) {
 	for _, c := range []struct {
-		codec, form   string
+		format        encode.Format
+		form          string
 		width, height int
 		fps           int // what is left of 60
 		scaled        bool
@@ -39,20 +40,20 @@ func TestLimitsOfDecoders(t *testing.T) {
 		},
 		{encode.H264, "", 1920, 1080, 60, false},
 	} {
-		f := Format{codec: c.codec, parameters: make(parameters)}
+		f := PayloadType{format: c.format, parameters: make(parameters)}
 		f.parameters.read(c.form)
 		l := f.Limits()
 		s := l.Bound(encode.Stream{Width: c.width, Height: c.height, FPS: 60, BitsPerSecond: 20_000_000})
 		w, h, scaled := s.Width, s.Height, s.Width < c.width
 		if scaled != c.scaled || !l.Admits(w, h, s.FPS) {
 			t.Errorf("%s %s: %dx%d becomes %dx%d at %d pictures a second; want scaled %v, within %+v",
-				c.codec, c.form, c.width, c.height, w, h, s.FPS, c.scaled, l)
+				c.format, c.form, c.width, c.height, w, h, s.FPS, c.scaled, l)
 		}
 		if scaled && l.Admits(w*51/50, h*51/50, s.FPS) {
-			t.Errorf("%s %s: %dx%d is smaller than it has to be", c.codec, c.form, w, h)
+			t.Errorf("%s %s: %dx%d is smaller than it has to be", c.format, c.form, w, h)
 		}
 		if !c.scaled && s.FPS != c.fps {
-			t.Errorf("%s %s: %d pictures a second; want %d", c.codec, c.form, s.FPS, c.fps)
+			t.Errorf("%s %s: %d pictures a second; want %d", c.format, c.form, s.FPS, c.fps)
 		}
 	}
 }
@@ -84,7 +85,7 @@ func TestAnsweredLevels(t *testing.T) {
 		{"profile-level-id=42E033;packetization-mode=1", full, "packetization-mode=1;profile-level-id=42e02a"},
 		{"", full, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e02a"},
 	} {
-		f := Format{codec: encode.H264, parameters: make(parameters)}
+		f := PayloadType{format: encode.H264, parameters: make(parameters)}
 		f.parameters.read(c.form)
 		if got := f.fmtp(c.most); got != c.want {
 			t.Errorf("%s for %+v: %s; want %s", c.form, c.most, got, c.want)
@@ -108,7 +109,7 @@ func TestBandwidthOfOffers(t *testing.T) {
 	} {
 		v := peertest.NewOf(t, peertest.Codec{}, "video")
 		o, err := ParseOffer(swap(`^t=0 0`, strings.TrimSpace(c.session+"t=0 0"), `^(a=setup.*)\n`,
-			c.video+"$1\n")(v.Offer(false)), []string{encode.H264})
+			c.video+"$1\n")(v.Offer(false)), []encode.Format{encode.H264})
 		v.Close()
 		if err != nil {
 			t.Fatal(err)
@@ -123,15 +124,16 @@ func TestNamesOfCodecsAreNotRepeatedUnread(t *testing.T) {
 	v := peertest.NewOf(t, peertest.Codec{Mime: webrtc.MimeTypeVP8}, "video")
 	defer v.Close()
 	good := v.Offer(false)
+	vp8, av1 := encode.Format{Codec: "VP8", Depth: 8}, encode.Format{Codec: "AV1", Depth: 8}
 	for name, want := range map[string]string{
 		"vp8": "VP8", "AV1": "AV1", "rtx": "", "red": "", "flexfec-03": "", "<script>": "", "A\x1b[31m": "",
 		strings.Repeat("A", 17): "",
 	} {
-		o, err := ParseOffer(strings.ReplaceAll(good, "VP8/90000", name+"/90000"), []string{"VP8", "AV1"})
+		o, err := ParseOffer(strings.ReplaceAll(good, "VP8/90000", name+"/90000"), []encode.Format{vp8, av1})
 		switch {
 		case want == "" && (!errors.Is(err, ErrUnacceptable) || !strings.Contains(err.Error(), "takes no codec")):
 			t.Errorf("%q: got %v; want a refusal that repeats no name", name, err)
-		case want != "" && (err != nil || !slices.Equal(o.Codecs(), []string{want})):
+		case want != "" && (err != nil || !slices.Equal(o.Formats(), []encode.Format{{Codec: want, Depth: 8}})):
 			t.Errorf("%q: got %+v, %v; want %q", name, o, err, want)
 		}
 	}
