@@ -21,6 +21,8 @@ type Proof struct {
 	Usable bool `json:"usable"`
 	// Why says why it is not usable.
 	Why string `json:"why,omitempty"`
+	// Failure is the kind of Why.
+	Failure Failure `json:"failure,omitempty"`
 	// FirstFrame is the time for opening the encoder and encoding the first frame.
 	FirstFrame time.Duration `json:"first_frame_ns,omitempty"`
 	// MeanEncode is the mean time for converting and encoding a frame after the first.
@@ -79,7 +81,7 @@ func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 	for _, profile := range profiles {
 		proof, err := p.run(ctx, profile.Name)
 		if err != nil {
-			proof = Proof{Why: err.Error()}
+			proof = Proof{Why: err.Error(), Failure: FailureBroken}
 		}
 		proof.Profile = profile.Name
 		if proof.Usable && proof.Price != nil {
@@ -134,6 +136,9 @@ func (p *Prover) run(ctx context.Context, profile string) (Proof, error) {
 	}
 	if proof.Profile != profile {
 		return Proof{}, fmt.Errorf("proving process answered for %q", proof.Profile)
+	}
+	if !proof.Usable && proof.Failure == "" {
+		proof.Failure = FailureBroken
 	}
 	if !proof.Usable && proof.Why == "" {
 		return Proof{}, withLastLine(errors.New("proving process gave no reason"), stderr.Bytes())

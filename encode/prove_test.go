@@ -28,6 +28,8 @@ func provingProcess(behaviour string) int {
 		)
 	case "poor":
 		write(`{"profile":"poor","usable":false,"why":"frame 3 decodes to another picture"}`)
+	case "busy":
+		write(`{"profile":"busy","usable":false,"why":"OpenEncodeSessionEx failed","failure":"busy"}`)
 	case "silent":
 		write(`{"profile":"silent","usable":false}`)
 	case "wrong":
@@ -67,6 +69,7 @@ func TestProverTellsWhatBecameOfEachProcess(t *testing.T) {
 	}{
 		{"good", nil},
 		{"poor", []string{"frame 3 decodes to another picture"}},
+		{"busy", []string{"OpenEncodeSessionEx failed"}},
 		{"silent", []string{"no reason"}},
 		{"wrong", []string{`answered for "good"`}},
 		{"rubbish", []string{"no proof", "invalid character"}},
@@ -84,6 +87,16 @@ func TestProverTellsWhatBecameOfEachProcess(t *testing.T) {
 			}
 			if got.Proof.Usable != (test.why == nil) || (got.Proof.Why == "") != (test.why == nil) {
 				t.Errorf("got usable %v, why %q", got.Proof.Usable, got.Proof.Why)
+			}
+			want := encode.FailureBroken
+			switch test.behaviour {
+			case "good":
+				want = ""
+			case "busy":
+				want = encode.FailureBusy
+			}
+			if got.Proof.Failure != want {
+				t.Errorf("the failure is %q; want %q", got.Proof.Failure, want)
 			}
 			for _, want := range test.why {
 				if !strings.Contains(got.Proof.Why, want) {

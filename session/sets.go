@@ -38,6 +38,7 @@ func Sets() map[string][]string {
 		"EventKind":     words(EventKinds()),
 
 		"UndeliveredReason": undeliveredReasons,
+		"EncoderFailure":    failures(),
 
 		"ICEServerState":  relay.States(),
 		"ICEServerReason": relay.Reasons(),
@@ -51,6 +52,14 @@ func Resources() []string {
 	var list []string
 	for _, r := range admission.Resources() {
 		list = append(list, string(r))
+	}
+	return list
+}
+
+// failures lists the kinds of reasons for which an encoder is not usable.
+func failures() (list []string) {
+	for _, f := range encode.Failures() {
+		list = append(list, string(f))
 	}
 	return list
 }

@@ -81,8 +81,8 @@ func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 		best, _ := encode.Best(candidates, c.Profile.Format)
 		all = append(all, session.EncoderInfo{
 			Name: c.Profile.Name, Codec: c.Profile.Format.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
-			Usable: c.Proof.Usable, Why: plain(c), InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name,
-			PerMegapixel: perMegapixel(c.Proof),
+			Usable: c.Proof.Usable, Why: plain(c), Failure: string(c.Proof.Failure),
+			InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name, PerMegapixel: perMegapixel(c.Proof),
 		})
 	}
 	return all
@@ -160,7 +160,7 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	say(w, "ENCODER\tCODEC\tUSABLE\tRATE CHANGE\tPER FRAME\tREMARKS\n")
 	for _, e := range all {
-		usable, perFrame, remarks := "no", "", e.Why
+		usable, perFrame, remarks := "no: "+e.Failure, "", e.Why
 		if e.Usable {
 			usable = "yes"
 		}

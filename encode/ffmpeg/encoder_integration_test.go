@@ -416,6 +416,7 @@ func TestProve(t *testing.T) {
 			"is not there", encodetest.New(encodetest.Config{OpenErr: fmt.Errorf("no device: %w", encode.ErrNoEncoder)}),
 			"no device",
 		},
+		{"has no room", encodetest.New(encodetest.Config{OpenErr: encodetest.ErrLimit}), "incompatible client key"},
 		{
 			"makes periodic keyframes", x264(t, func(p *encode.Profile) { setOf(p, "g", "5") }),
 			"frame 5 is a keyframe without a request",
@@ -425,6 +426,16 @@ func TestProve(t *testing.T) {
 			proof := Prove(t.Context(), test.factory, params)
 			if proof.Usable != (test.why == "") || !strings.Contains(proof.Why, test.why) {
 				t.Fatalf("got %+v; want reason %q", proof, test.why)
+			}
+			want := encode.FailureBroken
+			switch test.name {
+			case "is not there":
+				want = encode.FailureMissing
+			case "has no room":
+				want = encode.FailureBusy
+			}
+			if !proof.Usable && proof.Failure != want {
+				t.Errorf("the failure is %q; want %q", proof.Failure, want)
 			}
 			// What a million pixels take is not measured on a machine that is too busy for it: TestMeasure has the
 			// time.

@@ -29,7 +29,7 @@ const (
 func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof {
 	proof := encode.Proof{Profile: f.Profile().Name}
 	if err := prove(ctx, f, p, &proof); err != nil {
-		proof.Why = err.Error()
+		proof.Why, proof.Failure = err.Error(), encode.FailureOf(err)
 		return proof
 	}
 	proof.Usable = true

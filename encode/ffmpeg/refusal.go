@@ -1,6 +1,7 @@
 package ffmpeg
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 
@@ -36,14 +37,30 @@ var refusals = []struct {
 	{regexp.MustCompile(`(?i)does not support encoding at size|resolution not supported`), encode.ErrSize},
 	// VideoToolbox: kVTParameterErr of a compression session whose other parameters are right concerns its size.
 	{regexp.MustCompile(`(?i)cannot create compression session: -12902\b`), encode.ErrSize},
+	// NVENC without its library, without a card, or with too old a driver or card.
+	{
+		regexp.MustCompile(
+			`(?i)cannot load lib|no (NVENC |CUDA-)?capable device|CUDA_ERROR_NO_DEVICE|minimum required nvidia driver|` +
+				`OpenEncodeSessionEx failed: (no encode device|unsupported device)`,
+		),
+		encode.ErrNoEncoder,
+	},
+	// VAAPI on a device that does not encode, and kVTCouldNotFindVideoEncoderErr.
+	{
+		regexp.MustCompile(`(?i)no usable encoding (entrypoint|profile)|cannot create compression session: -12908\b`),
+		encode.ErrNoEncoder,
+	},
 }
 
-// refusal returns the reason for a failure in the lines, or encode.ErrNoEncoder if they contain none.
+// errRefused is any other failure: the encoder is there and does not work.
+var errRefused = errors.New("refused by the driver")
+
+// refusal returns the reason for a failure in the lines, or errRefused if they contain none.
 func refusal(lines []string) error {
 	for _, r := range refusals {
 		if slices.ContainsFunc(lines, r.words.MatchString) {
 			return r.means
 		}
 	}
-	return encode.ErrNoEncoder
+	return errRefused
 }

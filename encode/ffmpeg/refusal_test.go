@@ -28,6 +28,10 @@ func TestRefusalsOfDriversAreUnderstood(t *testing.T) {
 		"Hardware does not support encoding at size 5120x1440 (constraints: width 32-4096 height " +
 			"32-4096)": encode.ErrSize,
 		"Cannot load libcuda.so.1": encode.ErrNoEncoder,
+		"No capable devices found": encode.ErrNoEncoder,
+		"dl_fn->cuda_dl->cuInit(0) failed -> CUDA_ERROR_NO_DEVICE: no CUDA-capable device is " +
+			"detected": encode.ErrNoEncoder,
+		"InitializeEncoder failed: generic error (20): (no details)": errRefused,
 		"The minimum required Nvidia driver for nvenc is 520.56.06 or " +
 			"newer": encode.ErrNoEncoder,
 		"Failed to create encode pipeline configuration: 2 (resource allocation " +
@@ -35,11 +39,11 @@ func TestRefusalsOfDriversAreUnderstood(t *testing.T) {
 		"No usable encoding entrypoint found for profile VAProfileH264ConstrainedBaseline " +
 			"(13)": encode.ErrNoEncoder,
 		"Driver does not support any RC mode compatible with selected options (supported modes: " +
-			"CQP)": encode.ErrNoEncoder,
+			"CQP)": errRefused,
 		"InitializeEncoder failed: invalid param (8): Preset P1 to P7 not supported with older 2 Pass RC " +
-			"Modes": encode.ErrNoEncoder,
+			"Modes": errRefused,
 		"Failed to create a VAAPI device: the display's width 1920 is " +
-			"fine": encode.ErrNoEncoder,
+			"fine": errRefused,
 	} {
 		if got := refusal([]string{"something before", line}); !errors.Is(got, want) {
 			t.Errorf("%q means %v; want %v", line, got, want)

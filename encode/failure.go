@@ -1,0 +1,32 @@
+package encode
+
+import "errors"
+
+// Failure is the kind of reason for which an encoder is not usable.
+type Failure string
+
+// The failures.
+const (
+	FailureMissing Failure = "missing" // not built in, no device, or no driver
+	FailureBusy    Failure = "busy"    // the device runs its maximum number of encodes
+	FailureSize    Failure = "size"    // it does not support pictures of the tried size
+	FailureBroken  Failure = "broken"  // it fails, hangs, crashes, or makes other pictures
+)
+
+// Failures lists the failures.
+func Failures() []Failure { return []Failure{FailureMissing, FailureBusy, FailureSize, FailureBroken} }
+
+// FailureOf returns the kind of an error of Factory.Open or of an encoder, or "" for nil.
+func FailureOf(err error) Failure {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrBusy):
+		return FailureBusy
+	case errors.Is(err, ErrSize):
+		return FailureSize
+	case errors.Is(err, ErrNoEncoder):
+		return FailureMissing
+	}
+	return FailureBroken
+}
