@@ -34,7 +34,8 @@ second seconds send sent seq server servers share shutdown signature silent sinc
 stalled start started startup state status steps still stopping streams subject success successful sum summed superseded
 suspended taken tcp time timeout timestamp title tls to token too total totals traffic transport tried try type udp
 unacceptable unasked unauthorized unchanged undelivered unexpected unknown unproven unreachable unread unrouted unsent
-unsupported unusable up uptime url urls usable use used user username valid version vp wait whole why width withdrawn
+unsupported until unusable up uptime url urls usable use used user username valid version vp wait whole why width
+withdrawn
 without wrong x y yet
 `
 

@@ -103,6 +103,11 @@ type Config struct {
 	// MTU is the largest RTP packet in bytes. It defaults to 1200.
 	MTU int
 
+	// Orders is what operators ordered of the daemon before. Keep keeps it for the next one, until a crash of the
+	// machine at least; nil keeps nothing.
+	Orders Orders
+	Keep   func(Orders) error
+
 	// ConnectTimeout is how long a viewer may take to connect. It defaults to 10 s.
 	ConnectTimeout time.Duration
 	// DisconnectTimeout is how long a session waits for a silent viewer, or for an ICE restart. Detection takes 5 to 6
@@ -188,6 +193,9 @@ func (c Config) Validate() error {
 		if err := r.validate(); err != nil {
 			return err
 		}
+	}
+	if err := c.Orders.Validate(); err != nil {
+		return err
 	}
 	for _, a := range c.NAT1To1 {
 		if net.ParseIP(a) == nil {

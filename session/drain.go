@@ -31,20 +31,32 @@ func DrainPolicies() []DrainPolicy { return enum.All[DrainPolicy](drainPolicies[
 
 func (p DrainPolicy) String() string { return enum.Name(drainPolicies[:], p) }
 
+// The sessions that a drain ends at its deadline end one after the other, in the last part of the time: all their
+// viewers look for another host then.
+const (
+	endShare = 4 // of the time, as a divisor
+	endTime  = 30 * time.Second
+)
+
 // moveTime is the time over which sessions are asked to move when a drain has no deadline.
 const moveTime = 30 * time.Second
 
 // DrainOrder is what is asked of a drain.
 type DrainOrder struct {
 	Policy DrainPolicy
-	// Deadline is how long sessions may go on; what is left then is ended, whatever the policy. Zero leaves them alone
+	// Deadline is how long sessions may go on; what is left is ended by then, whatever the policy: one session after
+	// the other in the last part of the time, see endShare. Zero leaves them alone
 	// with DrainWait and DrainMove, and ends them at once with DrainEnd.
 	Deadline time.Duration
+	// Owner is who orders it, Note the reason for people.
+	Owner, Note string
 }
 
 // DrainStatus is how far a drain has come.
 type DrainStatus struct {
 	Policy   string    `json:"policy" set:"DrainPolicy" doc:"wait leaves sessions running until the deadline; move requests by one event each that they be moved; end ends them one after the other."`
+	Owner    string    `json:"owner,omitempty" doc:"Name of the operator who ordered it."`
+	Note     string    `json:"note,omitempty" doc:"The operator's reason."`
 	Begun    time.Time `json:"begun" doc:"When the drain began."`
 	Deadline time.Time `json:"deadline,omitzero" doc:"When the remaining sessions end; absent for never."`
 	// Done is when the last session was gone.
@@ -67,12 +79,12 @@ type drain struct {
 
 // Drain makes the host take no new sessions at once. A drain during a drain replaces its order.
 func (h *HostState) Drain(o DrainOrder) DrainStatus {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := time.Now()
-	h.beginDrain(now, o)
-	h.update(now)
-	return h.drainStatus()
+	var s DrainStatus
+	h.change(func(now time.Time) {
+		h.beginDrain(now, o)
+		s = h.drainStatus()
+	})
+	return s
 }
 
 // beginDrain begins a drain. The caller holds mu.
@@ -83,9 +95,9 @@ func (h *HostState) beginDrain(now time.Time, o DrainOrder) {
 	}
 	h.drain = d
 	h.owner.endReservations()
-	event := h.emit(Event{Kind: EventDrain, Reason: o.Policy.String()})
+	event := h.emit(Event{Kind: EventDrain, Reason: o.Policy.String(), Owner: o.Owner, Note: o.Note})
 	h.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart,
-		"deadline_seconds", o.Deadline.Seconds())
+		"deadline_seconds", o.Deadline.Seconds(), "owner", o.Owner, "note", o.Note)
 	h.owner.wakeJanitor()
 }
 
@@ -103,31 +115,23 @@ func (h *HostState) Draining() (s DrainStatus, ok bool) {
 func (h *HostState) drainStatus() DrainStatus {
 	d := h.drain
 	return DrainStatus{
-		Policy: d.order.Policy.String(), Begun: d.begun, Deadline: d.deadline, Done: d.done,
+		Policy: d.order.Policy.String(), Owner: d.order.Owner, Note: d.order.Note,
+		Begun: d.begun, Deadline: d.deadline, Done: d.done,
 		AtStart: d.atStart, Left: h.owner.present(), Asked: len(d.asked),
 	}
 }
 
-// Resume ends a drain: the host takes sessions again.
-func (h *HostState) Resume() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.endDrain() {
-		h.ordered = true
-		h.update(time.Now())
-		h.ordered = false
-	}
-}
+// Resume ends a drain: the host takes sessions again, unless it is cordoned.
+func (h *HostState) Resume() { h.change(func(time.Time) { h.endDrain() }) }
 
-// endDrain ends a drain, and reports whether there was one. The caller holds mu.
-func (h *HostState) endDrain() bool {
+// endDrain ends a drain, if there is one. The caller holds mu.
+func (h *HostState) endDrain() {
 	if h.drain == nil {
-		return false
+		return
 	}
 	h.drain = nil
 	h.log.Info("drain ended", "event", h.emit(Event{Kind: EventResume}))
 	h.owner.wakeJanitor()
-	return true
 }
 
 // tend does what the drain requires by now, and updates the state. The caller holds mu.
@@ -140,6 +144,12 @@ func (h *HostState) tend(now time.Time) {
 			deadline = float64(h.drain.deadline.Unix())
 		}
 	}
+	h.expire(now)
+	cordoned := 0.0
+	if h.cordon != nil {
+		cordoned = 1
+	}
+	h.met.cordoned.Set(cordoned)
 	h.met.drainLeft.Set(float64(left))
 	h.met.drainDeadline.Set(deadline)
 	h.update(now)
@@ -161,8 +171,14 @@ func (d *drain) step(now time.Time, h *HostState) {
 		for _, s := range left {
 			h.owner.beginEnd(s, EndDrained)
 		}
+	case d.order.Policy != DrainEnd && d.ending(now):
+		begun := d.deadline.Add(-d.endSpan())
+		for due := d.due(now, begun, d.endSpan()); d.ended < due && len(left) > 0; left = left[1:] {
+			h.owner.beginEnd(left[0], EndDrained)
+			d.ended++
+		}
 	case d.order.Policy == DrainEnd:
-		for due := d.due(now, d.order.Deadline); d.ended < due && len(left) > 0; left = left[1:] {
+		for due := d.due(now, d.begun, d.order.Deadline); d.ended < due && len(left) > 0; left = left[1:] {
 			h.owner.beginEnd(left[0], EndDrained)
 			d.ended++
 		}
@@ -171,7 +187,7 @@ func (d *drain) step(now time.Time, h *HostState) {
 		if d.order.Deadline > 0 {
 			over = d.order.Deadline / 2
 		}
-		due := d.due(now, over)
+		due := d.due(now, d.begun, over)
 		for _, s := range left {
 			if len(d.asked) >= due || d.asked[s.id] {
 				continue
@@ -183,11 +199,19 @@ func (d *drain) step(now time.Time, h *HostState) {
 	}
 }
 
-// due returns how many of the sessions should have had their turn by now, when all are to have it within a time. The
-// first has it at once.
-func (d *drain) due(now time.Time, within time.Duration) int {
+// endSpan is the last part of the time, in which sessions end one after the other.
+func (d *drain) endSpan() time.Duration { return min(endTime, d.order.Deadline/endShare) }
+
+// ending reports whether the last part of the time has begun.
+func (d *drain) ending(now time.Time) bool {
+	return !d.deadline.IsZero() && !now.Before(d.deadline.Add(-d.endSpan()))
+}
+
+// due returns how many of the sessions should have had their turn by now, when all are to have it within a time from
+// begun on. The first has it at once.
+func (d *drain) due(now, begun time.Time, within time.Duration) int {
 	if within <= 0 {
 		return d.atStart
 	}
-	return min(d.atStart, 1+int(float64(d.atStart)*now.Sub(d.begun).Seconds()/within.Seconds()))
+	return min(d.atStart, 1+int(float64(d.atStart)*now.Sub(begun).Seconds()/within.Seconds()))
 }

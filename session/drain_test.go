@@ -74,16 +74,16 @@ func (h *house) times(kind EventKind, start time.Time) (at []time.Duration, sess
 }
 
 func TestDrainPolicies(t *testing.T) {
-	second := time.Second
+	const second, milli = time.Second, time.Millisecond
 	for _, c := range []struct {
 		policy      DrainPolicy
 		deadline    time.Duration
 		asked, ends []time.Duration
 	}{
-		{DrainWait, 8 * second, nil, []time.Duration{8 * second, 8 * second, 8 * second, 8 * second}},
+		// The last quarter of the time is for the ends.
+		{DrainWait, 8 * second, nil, []time.Duration{6 * second, 6500 * milli, 7 * second, 7500 * milli}},
 		{DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{
-			8 * second,
-			8 * second, 8 * second, 8 * second,
+			6 * second, 6500 * milli, 7 * second, 7500 * milli,
 		}},
 		{DrainEnd, 8 * second, nil, []time.Duration{0, 2 * second, 4 * second, 6 * second}},
 		{DrainEnd, 0, nil, []time.Duration{0, 0, 0, 0}},

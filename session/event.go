@@ -50,6 +50,10 @@ const (
 	EventShed
 	// EventDrain: the host takes no new sessions.
 	EventDrain
+	// EventCordon: an operator has made the host take no new sessions.
+	EventCordon
+	// EventUncordon: a cordon was ended, or its time is over.
+	EventUncordon
 	// EventDrained: the last session of a host that drains is gone.
 	EventDrained
 	// EventResume: the host takes sessions again.
@@ -94,6 +98,8 @@ var eventKinds = [...]string{
 	EventConfiguration:    "configuration",
 	EventShed:             "load_shedding",
 	EventDrain:            "drain",
+	EventCordon:           "cordon",
+	EventUncordon:         "uncordon",
 	EventDrained:          "drained",
 	EventResume:           "resume",
 	EventState:            "host_state",
@@ -126,8 +132,9 @@ type Event struct {
 	// whether the other encoding is faster or slower, whether a display has gone or hangs, why control changed hands
 	// or a data channel was refused, a DrainPolicy, or why the host is degraded.
 	Reason string
-	// Note is what the operator who ended the session said.
-	Note string
+	// Note is what the operator said who ended the session, cordoned the host or drained it. Owner is that operator's
+	// name, for a cordon or drain.
+	Note, Owner string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of
 	// EventEncoding, the states of EventState, the paths of EventPath, the displays of EventDefault, the size in bytes
 	// (To) of EventPacketSize, or the ids of the sessions of EventControl.

@@ -51,10 +51,14 @@ func EventShapes() map[EventKind]EventShape {
 		EventConfiguration: {
 			Required: []string{"reason"}, Optional: []string{"error"}, Reasons: configOutcomes,
 		},
-		EventShed:    {Required: []string{"display", "reason", "from", "to"}, Reasons: []string{string(admission.CPU)}},
-		EventDrain:   {Required: []string{"reason"}, Reasons: words(DrainPolicies())},
-		EventDrained: {},
-		EventResume:  {},
+		EventShed: {Required: []string{"display", "reason", "from", "to"}, Reasons: []string{string(admission.CPU)}},
+		EventDrain: {
+			Required: []string{"reason"}, Optional: []string{"owner", "note"}, Reasons: words(DrainPolicies()),
+		},
+		EventCordon:   {Optional: []string{"owner", "note"}},
+		EventUncordon: {Required: []string{"reason"}, Reasons: cordonEnds},
+		EventDrained:  {},
+		EventResume:   {},
 		EventState: {
 			Required: []string{"from", "to", "reason"}, Reasons: slices.Concat(stateReasons, words(pipeline.Healths()[1:])),
 		},

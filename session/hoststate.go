@@ -17,7 +17,7 @@ var ErrBadState = errors.New("session: no such state")
 // HostState is the state of the host: whether it takes sessions, and how well it serves them.
 //
 //	probation ──quiet for its time, a viewer connected──▶ active ◀──▶ degraded
-//	    any ◀──────────────────────────────────────────▶ draining
+//	    any ◀──────────────────────────────────────────▶ cordoned, draining
 type HostState struct {
 	conf *live
 	log  *slog.Logger
@@ -37,9 +37,13 @@ type HostState struct {
 	// then.
 	quiet   time.Time
 	served  bool
-	drain   *drain // nil for none
-	stopped bool   // the daemon ends
-	ordered bool   // an operator requests a state just now
+	drain   *drain        // nil for none
+	cordon  *CordonStatus // nil for none
+	stopped bool          // the daemon ends
+	ordered bool          // an operator requests a state just now
+
+	// saving has room for one token: somebody keeps the orders.
+	saving chan struct{}
 }
 
 // drainable is the owner of sessions, as a drain sees it. The methods are called with the mutex held.
@@ -56,31 +60,27 @@ type drainable interface {
 	wakeJanitor()
 }
 
-// SetState puts the host into a state: "active" ends a drain and a probation, "draining" begins a drain without a
-// deadline unless there is one, "probation" begins a probation. "degraded" is observed, not set.
+// SetState puts the host into a state: "active" ends a drain, a cordon and a probation, "draining" begins a drain
+// without a deadline unless there is one, "probation" begins a probation. "degraded" is observed, not set.
 func (h *HostState) SetState(state string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := time.Now()
-	h.ordered = true
-	switch state {
-	case hostActive:
-		h.probation = false
-		h.endDrain()
-	case hostDraining:
-		if h.drain == nil { // an earlier one may have a deadline
-			h.beginDrain(now, DrainOrder{})
-		}
-	case hostProbation:
-		h.endDrain()
-		h.beginProbation(now)
-	default:
-		h.ordered = false
+	if state != hostActive && state != hostDraining && state != hostProbation {
 		return fmt.Errorf("%w: %.40q; it can be set to %s, %s or "+
 			"%s", ErrBadState, state, hostActive, hostDraining, hostProbation)
 	}
-	h.update(now)
-	h.ordered = false
+	h.change(func(now time.Time) {
+		if state == hostDraining {
+			if h.drain == nil { // an earlier one may have a deadline
+				h.beginDrain(now, DrainOrder{})
+			}
+			return
+		}
+		h.endDrain()
+		h.endCordon(cordonRequested)
+		h.probation = false
+		if state == hostProbation {
+			h.beginProbation(now)
+		}
+	})
 	return nil
 }
 
@@ -88,7 +88,7 @@ func (h *HostState) SetState(state string) error {
 func (h *HostState) beginProbation(now time.Time) { h.probation, h.quiet, h.served = true, now, false }
 
 // closed reports whether the host takes no new sessions. The caller holds mu.
-func (h *HostState) closed() bool { return h.drain != nil || h.stopped }
+func (h *HostState) closed() bool { return h.drain != nil || h.cordon != nil || h.stopped }
 
 // limit returns how many sessions there may be. The caller holds mu.
 func (h *HostState) limit() int {
@@ -129,8 +129,10 @@ func (h *HostState) update(now time.Time) {
 	from, state := h.state, hostActive
 	trouble := h.trouble()
 	switch {
-	case h.closed():
+	case h.drain != nil || h.stopped:
 		state = hostDraining
+	case h.cordon != nil:
+		state = hostCordoned
 	case trouble != "":
 		state = hostDegraded
 	case h.probation:
@@ -167,8 +169,10 @@ func (h *HostState) why(from, to, trouble string) string {
 		return stateStopping
 	case from == "":
 		return stateStarted
-	case to == hostDraining || h.ordered:
+	case to == hostDraining || to == hostCordoned || h.ordered:
 		return stateRequested
+	case from == hostCordoned:
+		return stateExpired
 	case from == hostDegraded:
 		return stateRecovered
 	default:

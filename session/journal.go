@@ -23,7 +23,8 @@ type EventRecord struct {
 	Labels      map[string]string `json:"labels,omitempty" doc:"The client's labels of the session or reservation."`
 	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server."`
 	Reason      string            `json:"reason,omitempty" set:"EventReason" doc:"Reason of an end, of a change of quality, or of an encoder's replacement."`
-	Note        string            `json:"note,omitempty" doc:"Text of the operator who ended the session."`
+	Note        string            `json:"note,omitempty" doc:"Text of the operator who ended the session, or who cordoned or drained the host."`
+	Owner       string            `json:"owner,omitempty" doc:"Name of the operator who cordoned or drained the host."`
 	From        string            `json:"from,omitempty" doc:"What was before: an encoder, encoding, state, route or display, or the ID of the session that had control."`
 	To          string            `json:"to,omitempty" doc:"What is now; absent if there is none. For packet_size: the size in bytes."`
 	Error       string            `json:"error,omitempty" doc:"The error, for people."`
@@ -35,7 +36,7 @@ type EventRecord struct {
 func (e Event) Record() EventRecord {
 	r := EventRecord{
 		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason,
-		Note: e.Note,
+		Note: e.Note, Owner: e.Owner,
 		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server, Reservation: e.Reservation,
 		Totals: e.Totals, ExternalID: e.ExternalID, Labels: e.Labels.Map(),
 	}

@@ -24,12 +24,13 @@ var displayFaults = []string{DisplaySlow, DisplayUnusable}
 // The states of the host. The first state that applies is shown.
 const (
 	hostDraining  = "draining"
+	hostCordoned  = "cordoned"
 	hostDegraded  = "degraded"
 	hostProbation = "probation"
 	hostActive    = "active"
 )
 
-var hostStates = []string{hostDraining, hostDegraded, hostProbation, hostActive}
+var hostStates = []string{hostDraining, hostCordoned, hostDegraded, hostProbation, hostActive}
 
 // The reasons of the host's state, beside what makes it degraded.
 const (
@@ -38,9 +39,18 @@ const (
 	stateRequested = "requested"
 	stateRecovered = "recovered"
 	stateProved    = "proved"
+	stateExpired   = "expired" // the time of the cordon is over
 )
 
-var stateReasons = []string{stateStarted, stateStopping, stateRequested, stateRecovered, stateProved}
+var stateReasons = []string{stateStarted, stateStopping, stateRequested, stateRecovered, stateProved, stateExpired}
+
+// Why a cordon ended.
+const (
+	cordonRequested = "requested"
+	cordonExpired   = "expired"
+)
+
+var cordonEnds = []string{cordonRequested, cordonExpired}
 
 // The encoding that a session moves to: a faster or slower one, or one of another display.
 const (

@@ -83,7 +83,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g.host = &HostState{
 		conf: g.conf, log: log, met: m, emit: emit, trouble: func() string { return g.pool.Health().String() },
 		owner: g.registry, news: events,
-		mu: &g.registry.mu,
+		mu: &g.registry.mu, saving: make(chan struct{}, 1),
 	}
 	g.registry.host = g.host
 	g.opener = &opener{
@@ -94,6 +94,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	if cfg.OnProbation {
 		g.host.beginProbation(g.started)
 	}
+	g.host.restore(cfg.Orders, g.started)
 	g.host.update(g.started)
 	return g, nil
 }
@@ -183,6 +184,7 @@ func (m *Manager) Host() Host {
 	h := Host{Started: m.started, Displays: []DisplayInfo{}, Encoders: []EncoderInfo{}}
 	m.registry.mu.Lock()
 	h.State, h.StateReason, h.StateSince = m.host.state, m.host.reason, m.host.since
+	h.Cordon = m.host.cordon
 	h.Sessions, h.Limit = len(m.registry.sessions), m.host.limit()
 	if m.host.drain != nil {
 		d := m.host.drainStatus()

@@ -54,6 +54,7 @@ type Metrics struct {
 	refusals          *prometheus.CounterVec
 	oldest            prometheus.Gauge
 	loadRatio         *prometheus.GaugeVec
+	cordoned          prometheus.Gauge
 	drainLeft         prometheus.Gauge
 	drainDeadline     prometheus.Gauge
 	retransmissions   prometheus.Counter
@@ -173,6 +174,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		loadRatio: gauges("load_ratio",
 			"Used part of a resource: sessions of their limit, and cores of the machine's.", "resource"),
 		oldest:    gauge("oldest_session_seconds", "Age of the oldest session; 0 without sessions."),
+		cordoned:  gauge("cordoned", "1 while the host is cordoned by an operator, else 0."),
 		drainLeft: gauge("drain_sessions_left", "Sessions that are left in a drain; 0 without a drain."),
 		drainDeadline: gauge("drain_deadline_timestamp_seconds",
 			"When the drain ends the sessions that are left; 0 without a deadline."),

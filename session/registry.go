@@ -215,7 +215,7 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 func (r *registry) cancel(t *admission.Ticket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.admission.Cancel(t, r.host.drain != nil)
+	r.admission.Cancel(t, r.host.closed())
 }
 
 // depart makes room for a session on another display. undo is to be called once it heads there or, with failed set,

@@ -22,8 +22,8 @@ var (
 	ErrNoPicture = pipeline.ErrNoPicture
 	// ErrFull: the host has no room for another session at the moment.
 	ErrFull = admission.ErrFull
-	// ErrDraining: the host takes no new sessions.
-	ErrDraining = errors.New("session: host is draining")
+	// ErrDraining: the host takes no new sessions, because it drains, is cordoned or stops.
+	ErrDraining = errors.New("session: host takes no new sessions")
 )
 
 // Display is one picture that can be watched.
@@ -282,8 +282,8 @@ func RecordOf(t adapt.Transition) TransitionRecord {
 
 // Host is what the control API shows of the machine.
 type Host struct {
-	State         string        `json:"state" set:"HostState" doc:"State of the host: active, degraded, probation or draining."`
-	StateReason   string        `json:"state_reason" set:"StateReason" doc:"Reason of the last change of the state: the daemon started or stops, an operator requested it, a probation was passed (proved), or the fault was repaired (recovered); for degraded, the fault."`
+	State         string        `json:"state" set:"HostState" doc:"State of the host: active, degraded, probation, cordoned or draining."`
+	StateReason   string        `json:"state_reason" set:"StateReason" doc:"Reason of the last change of the state: the daemon started or stops, an operator requested it, a probation was passed (proved), the fault was repaired (recovered), or the time of a cordon is over (expired); for degraded, the fault."`
 	StateSince    time.Time     `json:"state_since" doc:"When the state was entered."`
 	Started       time.Time     `json:"started" doc:"When the daemon started."`
 	Sessions      int           `json:"sessions" doc:"Number of sessions."`
@@ -293,6 +293,7 @@ type Host struct {
 	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When the drain ends the remaining sessions."`
 	Load          *Load         `json:"load,omitempty" doc:"Load of the machine, where it is known."`
 	Drain         *DrainStatus  `json:"drain,omitempty" doc:"Progress of the drain, if there is one."`
+	Cordon        *CordonStatus `json:"cordon,omitempty" doc:"The cordon, if there is one: the host takes no new sessions, and leaves the others alone."`
 	// ICEServers has one entry for each URL.
 	ICEServers []relay.ServerStatus `json:"ice_servers,omitempty" doc:"The configured STUN and TURN servers and their states."`
 }

@@ -23,6 +23,8 @@ type hostStatus struct {
 	Displays                           []displayStatus
 	Encoders                           []encoderStatus
 	DrainDeadline                      time.Time `json:"drain_deadline"`
+	Cordon                             *session.CordonStatus
+	Drain                              *session.DrainStatus
 }
 
 type displayStatus struct {
@@ -62,6 +64,12 @@ func (h *hostStatus) show(w io.Writer) {
 		state += " (" + h.StateReason + ")"
 	}
 	say(w, "state:\t%s since %s\n", state, h.StateSince.Local().Format(time.DateTime))
+	if c := h.Cordon; c != nil {
+		say(w, "cordon:\t%s\n", ordered(c.Owner, c.Note, c.Begun, c.Until))
+	}
+	if d := h.Drain; d != nil {
+		say(w, "drain:\t%s\n", ordered(d.Owner, d.Note, d.Begun, d.Deadline))
+	}
 	if !h.DrainDeadline.IsZero() {
 		say(w, "drain ends:\t%s\n", h.DrainDeadline.Local().Format(time.DateTime))
 	}
@@ -75,6 +83,21 @@ func (h *hostStatus) show(w io.Writer) {
 			say(w, "encoder:\t%s (%s)\n", e.Name, e.Codec)
 		}
 	}
+}
+
+// ordered describes a cordon or a drain.
+func ordered(owner, note string, begun, end time.Time) string {
+	text := "since " + begun.Local().Format(time.DateTime)
+	if owner != "" {
+		text += " by " + owner
+	}
+	if !end.IsZero() {
+		text += " until " + end.Local().Format(time.DateTime)
+	}
+	if note != "" {
+		text += ": " + note
+	}
+	return text
 }
 
 // counted returns a number with its noun.
@@ -124,6 +147,7 @@ func (c *sessionsCmd) Run(ctx context.Context, a *app) error {
 type drainCmd struct {
 	Policy   string        `enum:"wait,move,end" default:"wait" placeholder:"POLICY" help:"What happens to the sessions: wait, move (ask viewers to move by an event) or end. Default: ${default}."` //nolint:lll // a struct tag is one line
 	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."`                                                                   //nolint:lll // a struct tag is one line
+	Note     string        `placeholder:"TEXT" help:"The reason, for other operators."`
 	Status   bool          `help:"Show the progress of the drain, and change nothing."`
 	Cancel   bool          `help:"End the drain: accept new sessions again."`
 	Client   clientFlags   `embed:""`
@@ -153,19 +177,22 @@ func (c *drainCmd) Run(ctx context.Context, a *app) error {
 			say(w, "sessions:\t%d left of %d\n", d.SessionsLeft, d.AtStart)
 		})
 	}
-	in := map[string]any{"policy": c.Policy, "deadline_seconds": c.Deadline.Seconds()}
+	in := map[string]any{"policy": c.Policy, "deadline_seconds": c.Deadline.Seconds(), "note": c.Note}
 	return c.Client.ask(ctx, a, "POST", "/v1/drain", in, &h, h.show)
 }
 
 // cordonCmd is "wavry-host cordon": no new sessions, and nothing happens to the present ones.
 type cordonCmd struct {
-	Client clientFlags `embed:""`
+	Note   string        `placeholder:"TEXT" help:"The reason, for other operators."`
+	For    time.Duration `placeholder:"DURATION" help:"How long the cordon lasts, such as 8h. Default: never."`
+	Client clientFlags   `embed:""`
 }
 
 // Run is called by kong.
 func (c *cordonCmd) Run(ctx context.Context, a *app) error {
 	var h hostStatus
-	return c.Client.ask(ctx, a, "PUT", "/v1/state", map[string]string{"state": "draining"}, &h, h.show)
+	in := map[string]any{"note": c.Note, "duration_seconds": c.For.Seconds()}
+	return c.Client.ask(ctx, a, "PUT", "/v1/cordon", in, &h, h.show)
 }
 
 // uncordonCmd is "wavry-host uncordon".
@@ -176,7 +203,7 @@ type uncordonCmd struct {
 // Run is called by kong.
 func (c *uncordonCmd) Run(ctx context.Context, a *app) error {
 	var h hostStatus
-	return c.Client.ask(ctx, a, "PUT", "/v1/state", map[string]string{"state": "active"}, &h, h.show)
+	return c.Client.ask(ctx, a, "DELETE", "/v1/cordon", nil, &h, h.show)
 }
 
 // eventsCmd is "wavry-host events".

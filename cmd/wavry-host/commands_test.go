@@ -52,9 +52,15 @@ func TestCommandsAskTheRunningDaemon(t *testing.T) {
 		{"displays", 0, "synthetic  yes"},
 		{"encoders", 0, "h264_vaapi  H264   no"},
 		{"drain --status", exitFailure, "not_draining"},
-		{"cordon", 0, "state:        draining"},
-		{"drain --status", 0, "sessions:  0 left of 0"},
+		{"cordon --note=fan --for=8h", 0, "state:        cordoned"},
+		{"status", 0, ": fan"},
+		{"drain --status", exitFailure, "not_draining"},
 		{"uncordon", 0, "state:        active"},
+		{"cordon --for=-1h", exitFailure, "(400 Bad Request"},
+		{"drain --note=update", 0, ": update"},
+		{"drain --status", 0, "sessions:  0 left of 0"},
+		{"uncordon", 0, "state:        draining"},
+		{"drain --cancel", 0, "state:        active"},
 		{"drain --policy=end --deadline=1m", 0, "drain ends:"},
 		{"drain --cancel", 0, "state:        active"},
 		{"drain --cancel --status", exitUsage, "exclude each other"},
@@ -102,7 +108,7 @@ func TestEventsAreFollowed(t *testing.T) {
 	for seen := false; !seen; {
 		select {
 		case line := <-lines:
-			seen = strings.Contains(line, "to=draining")
+			seen = strings.Contains(line, "to=cordoned")
 		case <-time.After(patience):
 			t.Fatal("no event of the cordon")
 		}

@@ -337,6 +337,8 @@ func (e *examination) daemonChecks() []doctor.Check {
 			evidence := h.State + " (" + h.StateReason + ")"
 			switch h.State {
 			case "draining":
+				return doctor.Warn("wavry-host drain --cancel", "%s: it refuses new sessions", evidence)
+			case "cordoned":
 				return doctor.Warn("wavry-host uncordon", "%s: it refuses new sessions", evidence)
 			case "degraded":
 				return doctor.Warn("wavry-host status; docs/operate/runbooks/host-degraded.md", "%s", evidence)

@@ -168,9 +168,9 @@ func newHost(
 	if l.Sessions.Admission == config.AdmissionLimits {
 		load = nil
 	}
-	h.manager, err = session.NewManager(
-		sessionConfig(l, h.displays, candidates, load, log), log, session.NewMetrics(registry),
-	)
+	sessions := sessionConfig(l, h.displays, candidates, load, log)
+	sessions.Orders, sessions.Keep = ordersOf(a.env, log)
+	h.manager, err = session.NewManager(sessions, log, session.NewMetrics(registry))
 	if err != nil {
 		return nil, err
 	}

@@ -254,12 +254,28 @@ func (c *comparison) schema(where string, before, after object, request bool) {
 	was, _ := before["oneOf"].([]any)
 	is, _ := after["oneOf"].([]any)
 	for i, v := range was {
-		if i >= len(is) {
+		k := counterpart(is, v.(object), i)
+		if k < 0 {
 			c.found("%s: alternative %d is gone", where, i)
 			break
 		}
-		c.schema(fmt.Sprintf("%s alternative %d", where, i), v.(object), is[i].(object), request)
+		c.schema(fmt.Sprintf("%s alternative %d", where, i), v.(object), is[k].(object), request)
 	}
+}
+
+// counterpart returns the index of an alternative in a list: a reference by its name, as an alternative may be added
+// anywhere, and others by their place. It returns -1 if there is none.
+func counterpart(list []any, alternative object, place int) int {
+	ref, named := alternative["$ref"]
+	for i, v := range list {
+		if named && v.(object)["$ref"] == ref {
+			return i
+		}
+	}
+	if named || place >= len(list) {
+		return -1
+	}
+	return place
 }
 
 func (c *comparison) enum(where string, before, after object) {
@@ -437,6 +453,10 @@ func TestBreaksAreFound(t *testing.T) {
 		}, []string{"alternative 1 is gone"}},
 		{"major version", func(d object) { part(d, "info")["version"] = "2.0.0" }, []string{"version 1.x became 2.x"}},
 
+		{"kind of event added", func(d object) {
+			list := schema(d, "Event")["oneOf"].([]any)
+			schema(d, "Event")["oneOf"] = slices.Insert(list, 1, any(object{"$ref": schemaPrefix + "Quality"}))
+		}, nil},
 		{"path added", func(d object) { part(d, "paths")["/v1/new"] = object{"get": object{}} }, nil},
 		{"answer's field added", func(d object) {
 			part(schema(d, "Session"),

@@ -110,6 +110,32 @@ func TestRecordingIsHandedOut(t *testing.T) {
 	}
 }
 
+// The owner of a cordon is the operator of the request, never what a body says.
+func TestCordon(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	typed := map[string]string{"Content-Type": "application/json"}
+	put := func(body string) reply {
+		return ask{method: "PUT", path: "/v1/cordon", body: body, header: typed}.do(s.Handler())
+	}
+	got := decode(t, put(`{"note": "new fan", "duration_seconds": 60}`), http.StatusOK)
+	c, _ := got["cordon"].(map[string]any)
+	if c["note"] != "new fan" || c["owner"] == nil || c["until"] == nil {
+		t.Errorf("got %v", got["cordon"])
+	}
+	for _, body := range []string{
+		`{"owner": "eve"}`, `{"duration_seconds": -1}`, `{"duration_seconds": 1e9}`, `{"note": 3}`,
+		`{"note": "` + strings.Repeat("x", 201) + `"}`,
+	} {
+		if got := put(body); got.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: got %d", body, got.StatusCode)
+		}
+	}
+	if got := decode(t, ask{method: "DELETE", path: "/v1/cordon"}.do(s.Handler()), http.StatusOK); got["cordon"] != nil {
+		t.Errorf("got %v", got["cordon"])
+	}
+}
+
 func TestDrain(t *testing.T) {
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)
@@ -310,6 +336,7 @@ func TestHealth(t *testing.T) {
 		{"active", func(*session.Host) {}, nil},
 		{"degraded still serves", func(h *session.Host) { h.State = "degraded" }, nil},
 		{"draining", func(h *session.Host) { h.State = "draining" }, []any{"draining"}},
+		{"cordoned", func(h *session.Host) { h.Cordon = new(session.CordonStatus) }, []any{"cordoned"}},
 		{"no display", func(h *session.Host) { h.Displays = nil }, []any{"no_display"}},
 		{
 			"lost display", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}} },

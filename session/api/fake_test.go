@@ -216,6 +216,22 @@ func (m *fakeManager) Drain(o session.DrainOrder) session.DrainStatus {
 	return session.DrainStatus{}
 }
 
+func (m *fakeManager) Cordon(o session.CordonOrder) session.CordonStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state.Cordon = &session.CordonStatus{Owner: o.Owner, Note: o.Note, Begun: time.Now()}
+	if o.For > 0 {
+		m.state.Cordon.Until = m.state.Cordon.Begun.Add(o.For)
+	}
+	return *m.state.Cordon
+}
+
+func (m *fakeManager) Uncordon() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state.Cordon = nil
+}
+
 func (m *fakeManager) Draining() (session.DrainStatus, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

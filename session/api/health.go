@@ -18,6 +18,7 @@ import (
 // The reasons why a host is not ready.
 const (
 	unreadyDraining    = "draining"
+	unreadyCordoned    = "cordoned"
 	unreadyNoDisplay   = "no_display"
 	unreadyDisplayLost = "display_lost"
 	unreadyUnusable    = "display_unusable"
@@ -61,6 +62,9 @@ func notReady(h session.Host) []string {
 	var why []string
 	if h.State == "draining" {
 		why = append(why, unreadyDraining)
+	}
+	if h.Cordon != nil {
+		why = append(why, unreadyCordoned)
 	}
 	switch {
 	case len(h.Displays) == 0:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -175,6 +176,7 @@ func (h host) capacity(w http.ResponseWriter, r *http.Request) error {
 type draining struct {
 	DeadlineSeconds float64 `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may continue, in seconds. 0 means without limit; with the policy end it means that they end at once."`
 	Policy          string  `json:"policy,omitempty" set:"DrainPolicy" doc:"What happens to the sessions before the deadline. wait, the default, does nothing. move asks for each to be moved, by an event session_move. end ends them one by one."`
+	Note            string  `json:"note,omitempty" maxLength:"200" doc:"The reason, for people: it is in GET /v1/host, the log and the event."`
 }
 
 func (d draining) deadline() time.Duration {
@@ -186,7 +188,7 @@ func (h host) drain(w http.ResponseWriter, r *http.Request) error {
 	if err := h.read(w, r, &in, false); err != nil {
 		return err
 	}
-	o := session.DrainOrder{Deadline: in.deadline()}
+	o := session.DrainOrder{Deadline: in.deadline(), Owner: ownerOf(r), Note: in.Note}
 	for _, p := range session.DrainPolicies() {
 		if p.String() == in.Policy {
 			o.Policy = p
@@ -210,9 +212,37 @@ func (h host) resume(w http.ResponseWriter, r *http.Request) error {
 	return content.WriteJSON(w, http.StatusOK, h.describe(r))
 }
 
+// cordoning is the body of PUT /v1/cordon. A year is longer than any repair.
+type cordoning struct {
+	Note            string  `json:"note,omitempty" maxLength:"200" doc:"The reason, for people: it is in GET /v1/host, the log and the event."`
+	DurationSeconds float64 `json:"duration_seconds,omitempty" minimum:"0" maximum:"31536000" doc:"When the cordon ends, in seconds from now. 0, the default, means never."`
+}
+
+func (h host) cordon(w http.ResponseWriter, r *http.Request) error {
+	var in cordoning
+	if err := h.read(w, r, &in, true); err != nil {
+		return err
+	}
+	h.mgr.Cordon(session.CordonOrder{
+		Owner: ownerOf(r), Note: in.Note, For: time.Duration(in.DurationSeconds * float64(time.Second)),
+	})
+	return content.WriteJSON(w, http.StatusOK, h.describe(r))
+}
+
+func (h host) uncordon(w http.ResponseWriter, r *http.Request) error {
+	h.mgr.Uncordon()
+	return content.WriteJSON(w, http.StatusOK, h.describe(r))
+}
+
+// ownerOf returns the name of the operator who makes a request, else the kind of the credential.
+func ownerOf(r *http.Request) string {
+	p := auth.PrincipalOf(r.Context())
+	return cmp.Or(p.Name, p.Credential)
+}
+
 // standing is the body of PUT /v1/state. Its name is that of the schema.
 type standing struct {
-	State string `json:"state" enum:"active,draining,probation" doc:"active ends a drain and a probation. draining refuses new sessions. probation admits few sessions, until they have gone well for a while."`
+	State string `json:"state" enum:"active,draining,probation" doc:"active ends a drain, a cordon and a probation. draining refuses new sessions. probation admits few sessions, until they have gone well for a while."`
 }
 
 func (h host) setState(w http.ResponseWriter, r *http.Request) error {

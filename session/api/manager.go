@@ -34,6 +34,8 @@ type hostManager interface {
 	Drain(o session.DrainOrder) session.DrainStatus
 	Draining() (session.DrainStatus, bool)
 	Resume()
+	Cordon(o session.CordonOrder) session.CordonStatus
+	Uncordon()
 	RetryAfter() time.Duration
 }
 

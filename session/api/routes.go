@@ -83,7 +83,7 @@ func sets() map[string][]string {
 	all["ViewerRole"] = []string{string(grant.Viewer), string(grant.Controller)}
 	all["Feature"] = features()
 	all["UnreadyReason"] = []string{
-		unreadyDraining, unreadyNoDisplay, unreadyDisplayLost, unreadyUnusable, unreadyNoEncoder,
+		unreadyDraining, unreadyCordoned, unreadyNoDisplay, unreadyDisplayLost, unreadyUnusable, unreadyNoEncoder,
 	}
 	for _, c := range problem.Codes() {
 		if c != problem.ClientGone {

@@ -32,6 +32,17 @@ func hostRoutes(h host) []route {
 			Body:    openapi.Reads(standing{}, "The state."),
 			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
 		}),
+		authed("PUT", "/v1/cordon", h.cordon, openapi.Operation{
+			ID: "cordon", Tag: openapi.TagControl, Summary: "Refuse new sessions, and leave the others alone",
+			Detail: "The cordon survives restarts of the daemon. Another request during a cordon replaces it. " +
+				"Reservations are released.",
+			Body:    openapi.Reads(cordoning{}, "The reason and the end."),
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
+		}),
+		authed("DELETE", "/v1/cordon", h.uncordon, openapi.Operation{
+			ID: "uncordon", Tag: openapi.TagControl, Summary: "End the cordon",
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
+		}),
 		authed("GET", "/v1/drain", h.drainStatus, openapi.Operation{
 			ID: "getDrain", Tag: openapi.TagControl, Summary: "Progress of the drain",
 			Answers: []openapi.Answer{openapi.JSON(200, session.DrainStatus{}, "The drain.")},
