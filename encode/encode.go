@@ -144,6 +144,7 @@ func (p Price) String() string {
 type Factory interface {
 	Profile() Profile
 	// Open returns an encoder. The error wraps ErrNoEncoder when this system has no such encoder, ErrBusy when the
-	// device runs its maximum number of encodes, and ErrSize when it does not support the size.
+	// device runs its maximum number of encodes, and ErrSize when it does not support the size, in any case for one
+	// out of Profile().Limits.
 	Open(Params) (Encoder, error)
 }

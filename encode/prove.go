@@ -32,6 +32,8 @@ type Proof struct {
 	PerMegapixel time.Duration `json:"per_megapixel_ns,omitempty"`
 	// Price is the measured cost of a rate change, or nil if that was not tried.
 	Price *Price `json:"price,omitempty"`
+	// Limits are the supported sizes as far as the device said so.
+	Limits Limits `json:"limits,omitzero"`
 	// Complaint is what the encoder logged as errors about pictures that it made.
 	Complaint string `json:"complaint,omitempty"`
 	// PSNR is the PSNR of the worst decoded picture, in dB over all three planes.
@@ -86,6 +88,9 @@ func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 		proof.Profile = profile.Name
 		if proof.Usable && proof.Price != nil {
 			profile.Price = *proof.Price
+		}
+		if proof.Usable {
+			profile.Limits = profile.Limits.With(proof.Limits)
 		}
 		candidates = append(candidates, Candidate{Profile: profile, Proof: proof})
 	}

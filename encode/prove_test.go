@@ -3,6 +3,7 @@ package encode_test
 import (
 	"context"
 	"fmt"
+	"image"
 	"os"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func provingProcess(behaviour string) int {
 	switch behaviour {
 	case "good":
 		write(
-			`{"profile":"good","usable":true,"first_frame_ns":2000000,"mean_encode_ns":1000000,"per_megapixel_ns":4000000,"psnr_db":41.5}`, //nolint:lll // a raw string
+			`{"profile":"good","usable":true,"first_frame_ns":2000000,"mean_encode_ns":1000000,"per_megapixel_ns":4000000,"psnr_db":41.5,"limits":{"max":{"X":4096,"Y":2304}}}`, //nolint:lll // a raw string
 		)
 	case "poor":
 		write(`{"profile":"poor","usable":false,"why":"frame 3 decodes to another picture"}`)
@@ -122,7 +123,10 @@ func TestProverGoesOnAfterAFailureAndKeepsTheOrder(t *testing.T) {
 		[]encode.Profile{
 			{Name: "crashes", Format: encode.H264},
 			{Name: "exits", Format: encode.H264},
-			{Name: "good", Format: encode.H264},
+			{
+				Name: "good", Format: encode.H264,
+				Limits: encode.Limits{Min: image.Pt(128, 128), Max: image.Pt(8192, 8192)},
+			},
 		},
 	)
 	if len(got) != 3 || got[0].Proof.Usable || got[1].Proof.Usable || !got[2].Proof.Usable {
@@ -132,6 +136,9 @@ func TestProverGoesOnAfterAFailureAndKeepsTheOrder(t *testing.T) {
 		proof.PerMegapixel != 4*time.Millisecond ||
 		proof.PSNR != 41.5 {
 		t.Errorf("got %+v; want the process's figures", proof)
+	}
+	if want := (encode.Limits{Min: image.Pt(128, 128), Max: image.Pt(4096, 2304)}); got[2].Profile.Limits != want {
+		t.Errorf("got limits %v; want what the device said in place of the profile's, %v", got[2].Profile.Limits, want)
 	}
 	best, ok := encode.Best(got, encode.H264)
 	if !ok || best.Profile.Name != "good" {

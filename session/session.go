@@ -326,6 +326,10 @@ type EncoderInfo struct {
 	Failure      string  `json:"failure,omitempty" set:"EncoderFailure" doc:"Kind of that reason: missing (no device, driver or build), busy (no further encode), size (picture size not supported) or broken."`
 	InUse        bool    `json:"in_use" doc:"New streams of this codec start with this encoder."`
 	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"Time to encode a million pixels in the trial, in seconds."`
+	MinWidth     int     `json:"min_width" doc:"Smallest supported width, in pixels."`
+	MinHeight    int     `json:"min_height" doc:"Smallest supported height, in pixels."`
+	MaxWidth     int     `json:"max_width" doc:"Largest supported width, in pixels. Larger displays are scaled down."`
+	MaxHeight    int     `json:"max_height" doc:"Largest supported height, in pixels. Larger displays are scaled down."`
 	Sessions     int     `json:"sessions,omitempty" doc:"Number of its open encodings."`
 	SessionLimit int     `json:"session_limit,omitempty" doc:"Maximum number of concurrent encodings; absent if no limit is known."`
 	LimitLearnt  bool    `json:"session_limit_learnt,omitempty" doc:"The limit was learned: the hardware refused another encode."`

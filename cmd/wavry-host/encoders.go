@@ -52,6 +52,7 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 	if !ok {
 		return &coded{exitUsage, fmt.Errorf("no encoder is named %q", c.Profile)}
 	}
+	profile.Limits = encode.Limits{} // the device says which sizes it supports
 	// FFmpeg's messages about a failure are in the proof.
 	factory := ffmpeg.New(profile, ffmpeg.Config{VAAPIDevice: c.VAAPIDevice}, slog.New(slog.DiscardHandler))
 	return writeJSON(a.stdout, ffmpeg.Prove(ctx, factory, proofParams))
@@ -78,11 +79,14 @@ func factories(cfg *config.Config, candidates []encode.Candidate, log *slog.Logg
 func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 	var all []session.EncoderInfo
 	for _, c := range candidates {
+		limits := c.Profile.Limits
+		least, most := limits.Least(), limits.Most()
 		best, _ := encode.Best(candidates, c.Profile.Format)
 		all = append(all, session.EncoderInfo{
 			Name: c.Profile.Name, Codec: c.Profile.Format.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
 			Usable: c.Proof.Usable, Why: plain(c), Failure: string(c.Proof.Failure),
 			InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name, PerMegapixel: perMegapixel(c.Proof),
+			MinWidth: least.X, MinHeight: least.Y, MaxWidth: most.X, MaxHeight: most.Y,
 		})
 	}
 	return all
@@ -158,7 +162,7 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 		return writeJSON(a.stdout, all)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	say(w, "ENCODER\tCODEC\tUSABLE\tRATE CHANGE\tPER FRAME\tREMARKS\n")
+	say(w, "ENCODER\tCODEC\tUSABLE\tRATE CHANGE\tSIZES\tPER FRAME\tREMARKS\n")
 	for _, e := range all {
 		usable, perFrame, remarks := "no: "+e.Failure, "", e.Why
 		if e.Usable {
@@ -170,7 +174,8 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 		if e.InUse {
 			remarks = "the one in use"
 		}
-		say(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Codec, usable, e.Price, perFrame, remarks)
+		sizes := fmt.Sprintf("%dx%d to %dx%d", e.MinWidth, e.MinHeight, e.MaxWidth, e.MaxHeight)
+		say(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Codec, usable, e.Price, sizes, perFrame, remarks)
 	}
 	return w.Flush()
 }

@@ -2,6 +2,7 @@ package encodetest
 
 import (
 	"errors"
+	"image"
 	"testing"
 
 	"wavryhost/capture"
@@ -140,12 +141,14 @@ func TestSuiteCatchesEachBrokenPromise(t *testing.T) {
 				return u, err
 			},
 		},
-		"closed encoder refuses":     {noClose: true},
-		"bad parameters are refused": {anyOpen: true},
+		"closed encoder refuses":              {noClose: true},
+		"bad parameters are refused":          {anyOpen: true},
+		"sizes out of its limits are refused": {anyOpen: true},
 	}
 	for name, how := range breaks {
 		t.Run(name, func(t *testing.T) {
-			how.Fake = New(Config{})
+			limits := encode.Limits{Min: image.Pt(64, 64), Max: image.Pt(640, 640)}
+			how.Fake = New(Config{Profile: encode.Profile{Limits: limits}})
 			for _, c := range checks {
 				if c.name != name {
 					continue

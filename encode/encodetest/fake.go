@@ -97,7 +97,8 @@ func (f *Fake) Open(p encode.Params) (encode.Encoder, error) {
 	if f.cfg.OpenErr != nil {
 		return nil, f.cfg.OpenErr
 	}
-	if err := f.cfg.Sizes.Check(p.Width, p.Height); err != nil {
+	err := errors.Join(f.cfg.Profile.Limits.Check(p.Width, p.Height), f.cfg.Sizes.Check(p.Width, p.Height))
+	if err != nil {
 		return nil, err
 	}
 	full := false

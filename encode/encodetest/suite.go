@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ var checks = []check{
 	{"access units stay as they are", checkImmutable},
 	{"closed encoder refuses", checkClosed},
 	{"bad parameters are refused", checkParams},
+	{"sizes out of its limits are refused", checkLimits},
 }
 
 const (
@@ -448,4 +450,32 @@ func checkParams(f encode.Factory) error {
 		}
 		return nil
 	})
+}
+
+func checkLimits(f encode.Factory) error {
+	limits := f.Profile().Limits
+	for _, size := range []image.Point{
+		{limits.Min.X - 2, height},
+		{width, limits.Min.Y - 2},
+		{limits.Max.X + 2, height},
+		{width, limits.Max.Y + 2},
+	} {
+		p := params()
+		p.Width, p.Height = size.X, size.Y
+		if p.Validate() != nil || limits.Check(p.Width, p.Height) == nil {
+			continue // this side has no limit of its own
+		}
+		enc, err := f.Open(p)
+		if err == nil {
+			return errors.Join(fmt.Errorf("opened at %v; its limits are %v", size, limits), enc.Close())
+		}
+		refused, ok := errors.AsType[*encode.SizeError](err)
+		if !ok || encode.FailureOf(err) != encode.FailureSize {
+			return fmt.Errorf("open at %v: %w; want a SizeError", size, err)
+		}
+		if refused.Limits != (encode.Limits{}) && refused.Limits.Check(p.Width, p.Height) == nil {
+			return fmt.Errorf("open at %v is refused with limits %v, which include it", size, refused.Limits)
+		}
+	}
+	return nil
 }

@@ -28,6 +28,9 @@ func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {
 	if err = p.Validate(); err != nil {
 		return nil, err
 	}
+	if err = f.profile.Limits.Check(p.Width, p.Height); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
+	}
 	codec := astiav.FindEncoderByName(f.profile.Name)
 	if codec == nil {
 		return nil, fmt.Errorf("%s: not in this build of FFmpeg: %w", f.profile.Name, encode.ErrNoEncoder)

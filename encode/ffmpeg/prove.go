@@ -25,7 +25,7 @@ const (
 )
 
 // Prove opens an encoder, encodes moving frames with it, decodes them and compares the pictures. Then it measures the
-// cost of encoding.
+// cost of a rate change, the supported sizes and the cost of encoding.
 func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof {
 	proof := encode.Proof{Profile: f.Profile().Name}
 	if err := prove(ctx, f, p, &proof); err != nil {
@@ -36,6 +36,7 @@ func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof 
 	if found, err := price(ctx, f, p); err == nil {
 		proof.Price = &found
 	}
+	proof.Limits = sizes(ctx, f, p)
 	// A working encoder is used, measured or not. The tried one is closed, because hardware may have room for only
 	// one.
 	if perMegapixel, err := measure(ctx, f, p.Threads, measureLong); err == nil {

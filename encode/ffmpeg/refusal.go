@@ -2,8 +2,11 @@ package ffmpeg
 
 import (
 	"errors"
+	"image"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"wavryhost/encode"
 )
@@ -58,9 +61,43 @@ var errRefused = errors.New("refused by the driver")
 // refusal returns the reason for a failure in the lines, or errRefused if they contain none.
 func refusal(lines []string) error {
 	for _, r := range refusals {
-		if slices.ContainsFunc(lines, r.words.MatchString) {
-			return r.means
+		if !slices.ContainsFunc(lines, r.words.MatchString) {
+			continue
 		}
+		if r.means == encode.ErrSize { //nolint:errorlint // an entry of the table
+			return &encode.SizeError{Limits: sizesIn(lines)}
+		}
+		return r.means
 	}
 	return errRefused
+}
+
+// The sizes in drivers' messages: NVENC has one side at a time, VAAPI all of them.
+var (
+	tooLong     = regexp.MustCompile(`(?i)\b(width|height) \d+ exceeds (\d+)`)
+	constraints = regexp.MustCompile(`constraints: width (\d+)-(\d+) height (\d+)-(\d+)`)
+)
+
+// sizesIn returns the supported sizes as far as the lines of a refusal contain them.
+func sizesIn(lines []string) (l encode.Limits) {
+	number := func(text string) int {
+		n, err := strconv.Atoi(text)
+		if err != nil || n > encode.MaxSide {
+			return 0 // libavutil says INT_MAX for no limit
+		}
+		return n
+	}
+	for _, line := range lines {
+		if m := constraints.FindStringSubmatch(line); m != nil {
+			l.Min, l.Max = image.Pt(number(m[1]), number(m[3])), image.Pt(number(m[2]), number(m[4]))
+		}
+		if m := tooLong.FindStringSubmatch(line); m != nil {
+			if strings.EqualFold(m[1], "width") {
+				l.Max.X = number(m[2])
+			} else {
+				l.Max.Y = number(m[2])
+			}
+		}
+	}
+	return l
 }

@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"errors"
+	"image"
 	"testing"
 
 	"wavryhost/encode"
@@ -47,6 +48,25 @@ func TestRefusalsOfDriversAreUnderstood(t *testing.T) {
 	} {
 		if got := refusal([]string{"something before", line}); !errors.Is(got, want) {
 			t.Errorf("%q means %v; want %v", line, got, want)
+		}
+	}
+}
+
+func TestRefusalsSayWhichSizesAreSupported(t *testing.T) {
+	for line, want := range map[string]encode.Limits{
+		"Width 5120 exceeds 4096":  {Max: image.Pt(4096, 0)},
+		"Height 4320 exceeds 4096": {Max: image.Pt(0, 4096)},
+		"Hardware does not support encoding at size 5120x1440 (constraints: width 32-4096 height 64-2304)": {
+			Min: image.Pt(32, 64), Max: image.Pt(4096, 2304),
+		},
+		"Hardware does not support encoding at size 64x64 (constraints: width 128-2147483647 height 96-2147483647)": {
+			Min: image.Pt(128, 96),
+		},
+		"InitializeEncoder failed: invalid param (8): Frame Dimension less than the minimum supported value.": {},
+	} {
+		refused, ok := errors.AsType[*encode.SizeError](refusal([]string{"something before", line}))
+		if !ok || refused.Limits != want {
+			t.Errorf("%q: got %+v; want limits %+v", line, refused, want)
 		}
 	}
 }

@@ -4,6 +4,8 @@ package ffmpeg
 
 import (
 	"errors"
+	"image"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -110,6 +112,20 @@ func TestVAAPIFaultsWhileEncoding(t *testing.T) {
 				t.Errorf("the device works again, the encoder does not: %v", err)
 			}
 		})
+	}
+}
+
+// The driver names the limits of a card. The profile is not asked.
+func TestVAAPIProofHasTheDevicesSizes(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	p, _ := encode.FindProfile("h264_vaapi")
+	p.Limits = encode.Limits{}
+	f := New(p, Config{VAAPIDevice: standin.New(t, "min=96", "max=2048").Path}, slog.New(slog.DiscardHandler))
+	want := encode.Limits{Min: image.Pt(96, 96), Max: image.Pt(2048, 2048)}
+	if got := Prove(t.Context(), f, vaapiParams); got.Limits != want || !got.Usable {
+		t.Errorf("got %+v; want the sizes %v", got, want)
 	}
 }
 

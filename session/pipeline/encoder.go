@@ -99,7 +99,7 @@ func (l *encodeLoop) opened(
 func (l *encodeLoop) refused(f encode.Factory, size image.Point, err error) FallbackReason {
 	now := time.Now()
 	switch {
-	case errors.Is(err, encode.ErrSize) && l.encoders.refusedSize(f, size):
+	case errors.Is(err, encode.ErrSize) && l.encoders.refusedSize(f, size, err):
 		return FallbackSize
 	case errors.Is(err, encode.ErrBusy):
 		if limit := l.encoders.busy(f, now); limit > 0 {

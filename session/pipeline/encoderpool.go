@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"image"
 	"slices"
 	"time"
@@ -235,9 +236,9 @@ const (
 	surelyShort = 4096
 )
 
-// refusedSize notes that f does not support a size, so that its limits are narrower than was known. It reports false
-// for a size that every encoder supports.
-func (p *encoderPool) refusedSize(f encode.Factory, size image.Point) (understood bool) {
+// refusedSize notes that f does not support a size, and corrects its limits: as the refusal says, or else a little
+// narrower than the size. It reports false for a size that every encoder supports.
+func (p *encoderPool) refusedSize(f encode.Factory, size image.Point, err error) (understood bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.find(f)
@@ -245,6 +246,10 @@ func (p *encoderPool) refusedSize(f encode.Factory, size image.Point) (understoo
 		return false
 	}
 	l := &e.limits
+	if refused, ok := errors.AsType[*encode.SizeError](err); ok && refused.Limits.Check(size.X, size.Y) != nil {
+		*l = l.With(refused.Limits)
+		return true
+	}
 	if size.X < surelyLong {
 		l.Min.X, understood = max(l.Min.X, size.X+2), true
 	}

@@ -368,3 +368,17 @@ func TestLimitOfHardwareIsLearnt(t *testing.T) {
 		t.Errorf("limit %d after the drivers were tried anew", n)
 	}
 }
+
+// What a refusal says about the supported sizes holds from then on. A refusal that contradicts itself is ignored.
+func TestARefusalSaysWhichSizesAreSupported(t *testing.T) {
+	gpu := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "gpu", Hardware: true}})
+	p := newEncoderPool([]encode.Factory{gpu}, func() int { return 0 })
+	said := encode.Limits{Min: image.Pt(96, 0), Max: image.Pt(2048, 1152)}
+	refusal := func(l encode.Limits) error { return fmt.Errorf("open: %w", &encode.SizeError{Limits: l}) }
+	if !p.refusedSize(gpu, image.Pt(2560, 1440), refusal(said)) || p.limits(gpu) != said {
+		t.Errorf("got limits %v; want %v", p.limits(gpu), said)
+	}
+	if p.refusedSize(gpu, image.Pt(1280, 720), refusal(said)) || p.limits(gpu) != said {
+		t.Errorf("a refusal of what it supports is understood; limits %v", p.limits(gpu))
+	}
+}
