@@ -6,8 +6,12 @@ import (
 	"errors"
 	"image"
 	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg/standin"
@@ -126,6 +130,53 @@ func TestVAAPIProofHasTheDevicesSizes(t *testing.T) {
 	want := encode.Limits{Min: image.Pt(96, 96), Max: image.Pt(2048, 2048)}
 	if got := Prove(t.Context(), f, vaapiParams); got.Limits != want || !got.Usable {
 		t.Errorf("got %+v; want the sizes %v", got, want)
+	}
+}
+
+// A driver that crashes takes its process along. So the trial of an encoder runs in a process of its own.
+func TestVAAPICrashEndsTheProcess(t *testing.T) {
+	const variable = "WAVRY_STANDIN_CRASH"
+	if path := os.Getenv(variable); path != "" {
+		e := open(t, vaapi(t, standin.Device{Path: path}), vaapiParams)
+		_, err := e.Encode(moving(0, 640, 360), encode.Order{})
+		t.Fatalf("the process lives on; the picture: %v", err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$")
+	cmd.Env = slices.Concat(os.Environ(), standin.Env(t), []string{variable + "=" + standin.New(t, "crash").Path})
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "SIGSEGV") {
+		t.Errorf("got %v; want the end by SIGSEGV\n%s", err, out)
+	}
+}
+
+// While a driver hangs, so does the call. It returns once the driver works again.
+func TestVAAPIHangs(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	d := standin.New(t)
+	e := open(t, vaapi(t, d), vaapiParams)
+	if _, err := e.Encode(moving(0, 640, 360), encode.Order{}); err != nil {
+		t.Fatal(err)
+	}
+	d.Set(t, "hang")
+	returned := make(chan error, 1)
+	go func() {
+		_, err := e.Encode(moving(1, 640, 360), encode.Order{})
+		returned <- err
+	}()
+	select {
+	case err := <-returned:
+		t.Errorf("the call returned %v while the driver hangs", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	d.Set(t)
+	if err := <-returned; err != nil {
+		t.Errorf("after the driver works again: %v", err)
 	}
 }
 

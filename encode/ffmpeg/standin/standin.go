@@ -31,8 +31,8 @@ var libraries = []struct {
 }{
 	{
 		"standin_drv_video.so",
-		[]string{"driver.c", "encode.c"},
-		[]string{"-lx264", "-lpthread"},
+		[]string{"driver.c", "encode.c", "process.c"},
+		[]string{"-lx264", "-lyuv", "-lpthread"},
 	},
 	// libva itself is real. Only its library for render nodes must be another, because it refuses files.
 	{"libva-drm.so.2", []string{"display.c"}, []string{"-Wl,-soname,libva-drm.so.2", "-lva"}},
@@ -164,6 +164,7 @@ type Counts struct {
 	Surfaces int // open
 	Others   int // open buffers, images and configurations
 	Maps     int // of pictures into main memory, for uploads and downloads
+	Imports  int // of surfaces of other programs
 	Pictures int // encoded
 }
 

@@ -6,8 +6,13 @@
 //   sessions=N    no more than N encodes at a time
 //   min=N max=N   the shortest and the longest side of a picture
 //   rate=refused  a second rate is refused
+//   rate=ignored  each picture has the same quality
+//   import=none   no surfaces of other programs
+//   process=none  no scaling or conversion
 //   encode=none   no encoder
+//   hang          a picture is never done
 //   corrupt       the encoder's output is damaged
+//   crash         the driver crashes at a picture
 //   lost          all operations fail
 //
 // The device counts what it does in a file of the same name with ".counts".
@@ -18,8 +23,10 @@
 #include <stdint.h>
 #include <va/va.h>
 #include <va/va_backend.h>
+#include <va/va_backend_vpp.h>
 #include <va/va_drmcommon.h>
 #include <va/va_enc_h264.h>
+#include <va/va_vpp.h>
 #include <x264.h>
 
 #define MAX_OBJECTS 4096
@@ -31,6 +38,7 @@ struct surface {
 	int width, height;
 	uint8_t *memory; // of the whole surface
 	size_t size;
+	int imported; // the memory is a mapping
 	uint8_t *plane[2];
 	int stride[2];
 };
@@ -56,7 +64,8 @@ struct context {
 	// What the current picture was given. The sequence's parts stay.
 	VAEncSequenceParameterBufferH264 sequence;
 	VAEncPictureParameterBufferH264 picture;
-	int has_sequence;
+	VAProcPipelineParameterBuffer pipeline;
+	int has_sequence, has_pipeline;
 	uint32_t bits_per_second, buffer_bits, rate_num, rate_den;
 	struct { int range, primaries, transfer, matrix, location; } color;
 
@@ -82,7 +91,7 @@ struct device {
 	int fd;
 	int counts; // a file
 	struct object *objects[MAX_OBJECTS];
-	unsigned long maps, pictures;
+	unsigned long maps, imports, pictures;
 	VAImageFormat formats[2];
 };
 
@@ -96,5 +105,6 @@ uint8_t *coded_buffer(struct device *d, VABufferID id, size_t size);
 VAStatus encode_picture(struct device *d, struct context *c);
 void encode_close(struct context *c);
 void encode_parameters(struct context *c, const uint8_t *sps, size_t size);
+VAStatus process_picture(struct device *d, struct context *c);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -105,11 +106,15 @@ static void destroy(struct device *d, VAGenericID id)
 	struct object *o = d->objects[id - 1];
 	switch (o->kind) {
 	case CONTEXT:
-		session_end(d);
+		if (o->context.config.entrypoint == VAEntrypointEncSlice)
+			session_end(d);
 		encode_close(&o->context);
 		break;
 	case SURFACE:
-		free(o->surface.memory);
+		if (o->surface.imported)
+			munmap(o->surface.memory, o->surface.size);
+		else
+			free(o->surface.memory);
 		break;
 	case BUFFER:
 		if (!o->buffer.borrowed)
@@ -133,8 +138,8 @@ void device_count(struct device *d)
 		surfaces += d->objects[i]->kind == SURFACE;
 		others += d->objects[i]->kind == BUFFER || d->objects[i]->kind == IMAGE || d->objects[i]->kind == CONFIG;
 	}
-	int n = snprintf(text, sizeof text, "{\"contexts\":%d,\"surfaces\":%d,\"others\":%d,\"maps\":%lu,\"pictures\":%lu}%32s\n",
-	         contexts, surfaces, others, d->maps, d->pictures, "");
+	int n = snprintf(text, sizeof text, "{\"contexts\":%d,\"surfaces\":%d,\"others\":%d,\"maps\":%lu,\"imports\":%lu,\"pictures\":%lu}%32s\n",
+	         contexts, surfaces, others, d->maps, d->imports, d->pictures, "");
 	if (pwrite(d->counts, text, n, 0) < 0)
 		d->counts = -1; // the test fails for lack of figures
 }
@@ -163,6 +168,7 @@ static VAStatus query_profiles(VADriverContextP ctx, VAProfile *list, int *n)
 {
 	(void)ctx;
 	*n = 0;
+	list[(*n)++] = VAProfileNone;
 	list[(*n)++] = VAProfileH264ConstrainedBaseline;
 	list[(*n)++] = VAProfileH264Main;
 	list[(*n)++] = VAProfileH264High;
@@ -173,9 +179,12 @@ static VAStatus query_entrypoints(VADriverContextP ctx, VAProfile profile, VAEnt
 {
 	struct device *d = device_of(ctx);
 	*n = 0;
-	(void)profile;
-	if (!device_setting(d, "encode=none", NULL))
+	if (profile == VAProfileNone) {
+		if (!device_setting(d, "process=none", NULL))
+			list[(*n)++] = VAEntrypointVideoProc;
+	} else if (!device_setting(d, "encode=none", NULL)) {
 		list[(*n)++] = VAEntrypointEncSlice;
+	}
 	return VA_STATUS_SUCCESS;
 }
 
@@ -189,7 +198,7 @@ static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntryp
 		list[i].value = VA_ATTRIB_NOT_SUPPORTED;
 		switch (list[i].type) {
 		case VAConfigAttribRTFormat:
-			list[i].value = VA_RT_FORMAT_YUV420;
+			list[i].value = VA_RT_FORMAT_YUV420 | (encoder ? 0 : VA_RT_FORMAT_RGB32);
 			break;
 		case VAConfigAttribRateControl:
 			if (encoder)
@@ -256,7 +265,11 @@ static VAStatus query_surfaces(VADriverContextP ctx, VAConfigID id, VASurfaceAtt
 	struct { VASurfaceAttribType type; int value; } all[8];
 	unsigned count = 0;
 	all[count++] = (__typeof__(all[0])){VASurfaceAttribPixelFormat, VA_FOURCC_NV12};
-	all[count++] = (__typeof__(all[0])){VASurfaceAttribMemoryType, VA_SURFACE_ATTRIB_MEM_TYPE_VA};
+	if (c->entrypoint == VAEntrypointVideoProc) {
+		all[count++] = (__typeof__(all[0])){VASurfaceAttribPixelFormat, VA_FOURCC_BGRX};
+		all[count++] = (__typeof__(all[0])){VASurfaceAttribPixelFormat, VA_FOURCC_BGRA};
+	}
+	all[count++] = (__typeof__(all[0])){VASurfaceAttribMemoryType, VA_SURFACE_ATTRIB_MEM_TYPE_VA | VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_2};
 	all[count++] = (__typeof__(all[0])){VASurfaceAttribMinWidth, min};
 	all[count++] = (__typeof__(all[0])){VASurfaceAttribMinHeight, min};
 	all[count++] = (__typeof__(all[0])){VASurfaceAttribMaxWidth, max};
@@ -287,6 +300,33 @@ static void lay_out(struct surface *s, int stride, size_t offset, size_t chroma)
 	s->plane[1] = s->fourcc == VA_FOURCC_NV12 ? s->memory + chroma : NULL;
 }
 
+static VAStatus import(struct device *d, struct surface *s, const VADRMPRIMESurfaceDescriptor *p)
+{
+	if (device_setting(d, "import=none", NULL))
+		return VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE;
+	if (p->num_objects != 1 || p->num_layers != 1 || p->layers[0].num_planes != 1 || p->objects[0].drm_format_modifier)
+		return VA_STATUS_ERROR_INVALID_PARAMETER; // one plane, linear
+	if (p->fourcc != VA_FOURCC_BGRX && p->fourcc != VA_FOURCC_BGRA)
+		return VA_STATUS_ERROR_UNSUPPORTED_RT_FORMAT;
+	struct stat info;
+	size_t end = p->layers[0].offset[0] + (size_t)p->layers[0].pitch[0] * p->height;
+	if (p->layers[0].pitch[0] < 4 * p->width || fstat(p->objects[0].fd, &info) || (size_t)info.st_size < end)
+		return VA_STATUS_ERROR_INVALID_PARAMETER;
+	s->memory = mmap(NULL, end, PROT_READ, MAP_SHARED, p->objects[0].fd, 0);
+	if (s->memory == MAP_FAILED) {
+		s->memory = NULL;
+		return VA_STATUS_ERROR_ALLOCATION_FAILED;
+	}
+	s->imported = 1;
+	s->size = end;
+	s->fourcc = p->fourcc;
+	s->width = p->width;
+	s->height = p->height;
+	lay_out(s, p->layers[0].pitch[0], p->layers[0].offset[0], 0);
+	d->imports++;
+	return VA_STATUS_SUCCESS;
+}
+
 static VAStatus allocate(struct surface *s)
 {
 	int stride = (s->width + 63) & ~63, rows = (s->height + 15) & ~15;
@@ -306,6 +346,7 @@ static VAStatus create_surfaces(VADriverContextP ctx, unsigned format, unsigned 
 	ENTER()
 	long type = VA_SURFACE_ATTRIB_MEM_TYPE_VA;
 	uint32_t fourcc = format == VA_RT_FORMAT_YUV420 ? VA_FOURCC_NV12 : VA_FOURCC_BGRX;
+	VADRMPRIMESurfaceDescriptor *external = NULL;
 	for (unsigned i = 0; i < n; i++) {
 		switch (attributes[i].type) {
 		case VASurfaceAttribPixelFormat:
@@ -314,13 +355,16 @@ static VAStatus create_surfaces(VADriverContextP ctx, unsigned format, unsigned 
 		case VASurfaceAttribMemoryType:
 			type = attributes[i].value.value.i;
 			break;
+		case VASurfaceAttribExternalBufferDescriptor:
+			external = attributes[i].value.value.p;
+			break;
 		default:
 			break;
 		}
 	}
 	if (fourcc != VA_FOURCC_NV12 && fourcc != VA_FOURCC_BGRX && fourcc != VA_FOURCC_BGRA)
 		FAIL(VA_STATUS_ERROR_UNSUPPORTED_RT_FORMAT);
-	if (type != VA_SURFACE_ATTRIB_MEM_TYPE_VA)
+	if (type != VA_SURFACE_ATTRIB_MEM_TYPE_VA && (type != VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_2 || !external))
 		FAIL(VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE);
 	for (; made < count; made++) {
 		struct surface *s = make(d, SURFACE, &list[made]);
@@ -329,7 +373,7 @@ static VAStatus create_surfaces(VADriverContextP ctx, unsigned format, unsigned 
 		s->fourcc = fourcc;
 		s->width = width;
 		s->height = height;
-		status = allocate(s);
+		status = type == VA_SURFACE_ATTRIB_MEM_TYPE_VA ? allocate(s) : import(d, s, &external[made]);
 		if (status != VA_STATUS_SUCCESS) {
 			destroy(d, list[made]);
 			goto out;
@@ -388,6 +432,8 @@ static VAStatus sync_surface(VADriverContextP ctx, VASurfaceID id)
 {
 	struct device *d = device_of(ctx);
 	(void)id;
+	while (device_setting(d, "hang", NULL))
+		usleep(20000);
 	return lost(d) ? VA_STATUS_ERROR_OPERATION_FAILED : VA_STATUS_SUCCESS;
 }
 
@@ -457,7 +503,7 @@ static VAStatus derive_image(VADriverContextP ctx, VASurfaceID id, VAImage *imag
 {
 	ENTER()
 	struct surface *s = device_object(d, SURFACE, id);
-	if (!s)
+	if (!s || s->imported)
 		FAIL(VA_STATUS_ERROR_OPERATION_FAILED);
 	memset(image, 0, sizeof *image);
 	status = make_image(d, s, 1, image);
@@ -547,13 +593,15 @@ static VAStatus create_context(VADriverContextP ctx, VAConfigID config, int widt
 		FAIL(VA_STATUS_ERROR_INVALID_CONFIG);
 	long min, max;
 	limits(d, &min, &max);
-	if (width < min || height < min || width > max || height > max)
+	int encoder = found->entrypoint == VAEntrypointEncSlice;
+	if (encoder && (width < min || height < min || width > max || height > max))
 		FAIL(VA_STATUS_ERROR_RESOLUTION_NOT_SUPPORTED);
-	if (!session_begin(d))
+	if (encoder && !session_begin(d))
 		FAIL(VA_STATUS_ERROR_MAX_NUM_EXCEEDED);
 	struct context *c = make(d, CONTEXT, id);
 	if (!c) {
-		session_end(d);
+		if (encoder)
+			session_end(d);
 		FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
 	}
 	c->config = *found;
@@ -570,6 +618,7 @@ static VAStatus begin_picture(VADriverContextP ctx, VAContextID context, VASurfa
 	if (!c || !device_object(d, SURFACE, target))
 		FAIL(VA_STATUS_ERROR_INVALID_CONTEXT);
 	c->target = target;
+	c->has_pipeline = 0;
 	LEAVE();
 }
 
@@ -623,6 +672,10 @@ static VAStatus render_picture(VADriverContextP ctx, VAContextID context, VABuff
 			else if (b->size * b->count > 5 && (b->data[4] & 31) == 7)
 				encode_parameters(c, b->data, b->size * b->count);
 			break;
+		case VAProcPipelineParameterBufferType:
+			memcpy(&c->pipeline, b->data, sizeof c->pipeline);
+			c->has_pipeline = 1;
+			break;
 		default:
 			break;
 		}
@@ -636,8 +689,27 @@ static VAStatus end_picture(VADriverContextP ctx, VAContextID context)
 	struct context *c = device_object(d, CONTEXT, context);
 	if (!c)
 		FAIL(VA_STATUS_ERROR_INVALID_CONTEXT);
-	status = encode_picture(d, c);
+	status = c->config.entrypoint == VAEntrypointVideoProc ? process_picture(d, c) : encode_picture(d, c);
 	LEAVE();
+}
+
+// Processing.
+
+static VAStatus query_filters(VADriverContextP ctx, VAContextID context, VAProcFilterType *list, unsigned *n)
+{
+	(void)ctx, (void)context, (void)list;
+	*n = 0;
+	return VA_STATUS_SUCCESS;
+}
+
+static VAStatus query_pipeline(VADriverContextP ctx, VAContextID context, VABufferID *filters, unsigned n, VAProcPipelineCaps *caps)
+{
+	static VAProcColorStandardType standards[] = {VAProcColorStandardBT601, VAProcColorStandardBT709, VAProcColorStandardExplicit};
+	(void)ctx, (void)context, (void)filters, (void)n;
+	memset(caps, 0, sizeof *caps);
+	caps->input_color_standards = caps->output_color_standards = standards;
+	caps->num_input_color_standards = caps->num_output_color_standards = 3;
+	return VA_STATUS_SUCCESS;
 }
 
 // The rest of the table, which libva demands. Nothing here calls it.
@@ -732,5 +804,8 @@ VAStatus INIT(VADriverContextP ctx)
 	t->vaDestroyImage = destroy_image;
 	t->vaPutImage = put_image;
 	t->vaQueryDisplayAttributes = query_attributes;
+	ctx->vtable_vpp->version = VA_DRIVER_VTABLE_VPP_VERSION;
+	ctx->vtable_vpp->vaQueryVideoProcFilters = query_filters;
+	ctx->vtable_vpp->vaQueryVideoProcPipelineCaps = query_pipeline;
 	return VA_STATUS_SUCCESS;
 }

@@ -1,6 +1,8 @@
 #include "device.h"
 
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 // Reads the bits of a sequence parameter set, without its emulation prevention bytes.
 struct bits {
@@ -88,15 +90,20 @@ static const char *const profile_names[] = {
 	[VAProfileH264ConstrainedBaseline] = "baseline", [VAProfileH264Main] = "main", [VAProfileH264High] = "high",
 };
 
-static void set_rate(struct context *c, x264_param_t *p)
+static void set_rate(struct device *d, struct context *c, x264_param_t *p)
 {
+	if (device_setting(d, "rate=ignored", NULL)) {
+		p->rc.i_rc_method = X264_RC_CQP;
+		p->rc.i_qp_constant = 12;
+		return;
+	}
 	p->rc.i_rc_method = X264_RC_ABR;
 	p->rc.i_bitrate = p->rc.i_vbv_max_bitrate = c->bits_per_second / 1000;
 	p->rc.i_vbv_buffer_size = (c->buffer_bits ? c->buffer_bits : c->bits_per_second) / 1000;
 	p->rc.f_vbv_buffer_init = 1;
 }
 
-static VAStatus open_x264(struct context *c)
+static VAStatus open_x264(struct device *d, struct context *c)
 {
 	const VAEncSequenceParameterBufferH264 *s = &c->sequence;
 	x264_param_t *p = &c->param;
@@ -123,7 +130,7 @@ static VAStatus open_x264(struct context *c)
 	p->vui.i_transfer = c->color.transfer ? c->color.transfer : 2;
 	p->vui.i_colmatrix = c->color.matrix ? c->color.matrix : 2;
 	p->vui.i_chroma_loc = c->color.location;
-	set_rate(c, p);
+	set_rate(d, c, p);
 	x264_param_apply_profile(p, profile_names[c->config.profile]);
 	c->x264 = x264_encoder_open(p);
 	c->opened_rate = c->bits_per_second;
@@ -147,13 +154,15 @@ VAStatus encode_picture(struct device *d, struct context *c)
 	struct surface *s = device_object(d, SURFACE, c->target);
 	if (!s || s->fourcc != VA_FOURCC_NV12 || !c->has_sequence)
 		return VA_STATUS_ERROR_INVALID_PARAMETER;
+	if (device_setting(d, "crash", NULL))
+		raise(SIGSEGV);
 	VAStatus status = check_rate(d, c);
 	if (status == VA_STATUS_SUCCESS && !c->x264)
-		status = open_x264(c);
+		status = open_x264(d, c);
 	if (status != VA_STATUS_SUCCESS)
 		return status;
 	if (c->opened_rate != c->bits_per_second) {
-		set_rate(c, &c->param);
+		set_rate(d, c, &c->param);
 		if (x264_encoder_reconfig(c->x264, &c->param) < 0)
 			return VA_STATUS_ERROR_OPERATION_FAILED;
 		c->opened_rate = c->bits_per_second;
