@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -106,7 +107,9 @@ const (
 )
 
 // driverVariables choose drivers and devices. Drivers get no other variables of the daemon, which may contain secrets.
+// Without the daemon's path of libraries, a trial would look elsewhere for FFmpeg and the drivers than the daemon does.
 var driverVariables = []string{
+	"LD_LIBRARY_PATH",
 	"LIBVA_DRIVER_NAME",
 	"LIBVA_DRIVERS_PATH",
 	"CUDA_VISIBLE_DEVICES",
@@ -164,9 +167,15 @@ func decodeProof(data []byte, proof *Proof) error {
 	return nil
 }
 
-// withLastLine adds the last line of a program's standard error.
+// crash is the line of a Go program's last words that has the reason. Lines with the registers follow it.
+var crash = regexp.MustCompile(`(?m)^(SIG[A-Z]+: .*|fatal error: .*|panic: .*)$`)
+
+// withLastLine adds the line of a program's standard error that has the reason: of a crash, else the last one.
 func withLastLine(err error, stderr []byte) error {
 	text := strings.TrimSpace(string(stderr))
+	if line := crash.FindString(text); line != "" {
+		return fmt.Errorf("%w (%s)", err, line)
+	}
 	if line := text[strings.LastIndexByte(text, '\n')+1:]; line != "" {
 		return fmt.Errorf("%w (%s)", err, line)
 	}

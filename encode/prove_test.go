@@ -54,6 +54,9 @@ func provingProcess(behaviour string) int {
 			_ = self.Kill()
 		}
 		select {}
+	case "segfaults":
+		fmt.Fprintln(os.Stderr, "SIGSEGV: segmentation violation\nPC=0x7f m=0 sigcode=0\n\ngs     0x0")
+		return 2
 	case "hangs":
 		fmt.Fprintln(os.Stderr, "waiting for the driver")
 		<-time.After(time.Minute) // far beyond the deadline, but finite
@@ -77,6 +80,7 @@ func TestProverTellsWhatBecameOfEachProcess(t *testing.T) {
 		{"twice", []string{"no proof", "more than one"}},
 		{"flood", []string{"no proof"}},
 		{"exits", []string{"exit status 3", "(driver: no such device)"}},
+		{"segfaults", []string{"exit status 2", "SIGSEGV: segmentation violation"}},
 		{"crashes", []string{"signal: killed", "(about to touch the driver)"}},
 	} {
 		t.Run(test.behaviour, func(t *testing.T) {
