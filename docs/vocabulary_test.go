@@ -25,8 +25,8 @@ found fps free from frozen full given gone good goversion gpu gpus h half hang h
 hung ice id idle in info input internal io janitor jitter join json keep key kind label labels large last late learnt
 least left limit limited lines link live load log logging long loss lost malformed many max may mdns media megapixel
 memory messages method min misbehaved missing more move moved name needs network new next no none not note nothing now
-of off offer offers often ok old oldest only open operator origin other out outbox overload overshoot oversize own
-packet packetized packets page panic panics part peer per platform pli pointer policy precondition pressure price
+of off offer offers often ok old oldest only open operator origin other out outbox output overload overshoot oversize
+own packet packetized packets page panic panics part peer per platform pli pointer policy precondition pressure price
 primary priority protocol proved proven queue range rate ratio ready reason reasons received recovered recovery
 reductions refine refused release released reload reloads remote reopen repeated replaced replayed request requested
 requests required reserved restart result resume reused revision revoked rolled rotation rtt saturated scale scroll sdp
@@ -35,8 +35,7 @@ stalled start started startup state status steps still stopping streams subject 
 suspended taken tcp time timeout timestamp title tls to token too total totals traffic transport tried try type udp
 unacceptable unasked unauthorized unchanged undelivered unexpected unknown unproven unreachable unread unrouted unsent
 unsupported until unusable up uptime url urls usable use used user username valid version vp wait whole why width
-withdrawn
-without wrong x y yet
+withdrawn without wrong x y yet
 `
 
 // replacedWords are words that the vocabulary must not contain, with the term to use.

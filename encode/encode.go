@@ -17,6 +17,8 @@ var (
 	ErrBusy = errors.New("encode: no room for another encode")
 	// ErrSize means that the encoder does not support pictures of this size.
 	ErrSize = errors.New("encode: picture size not supported")
+	// ErrOutput means that what an encoder made does not decode.
+	ErrOutput = errors.New("encode: output does not decode")
 	// ErrClosed is returned by an encoder's methods after Close.
 	ErrClosed = errors.New("encode: encoder closed")
 )

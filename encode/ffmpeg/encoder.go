@@ -184,12 +184,36 @@ func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, e
 	if err != nil {
 		return encode.AccessUnit{}, e.fail(err)
 	}
+	if isKey && e.profile.Hardware {
+		if err := e.check(data); err != nil {
+			return encode.AccessUnit{}, e.fail(err)
+		}
+	}
 	complaint := e.complaint()
 	e.rekey = false
 	return encode.AccessUnit{
 		Data: data, Key: isKey, Time: at, Seq: e.seq, Width: e.params.Width, Height: e.params.Height,
 		Convert: converted.Sub(began), Encode: time.Since(converted), QP: qp, Complaint: complaint,
 	}, nil
+}
+
+// check decodes a keyframe. Drivers may report success and return garbage, for example after a reset of the device. A
+// viewer that cannot decode a picture requests a keyframe, so that damage which begins later is found as well. It
+// accepts formats without a decoder.
+func (e *encoder) check(keyframe []byte) error {
+	d, err := newDecoder(e.profile.Format.Codec)
+	if err != nil {
+		return nil // it cannot be checked
+	}
+	defer d.free()
+	switch p, err := d.decode(keyframe); {
+	case err != nil:
+		return fmt.Errorf("keyframe: %w: %w", encode.ErrOutput, err)
+	case p.width != e.params.Width || p.height != e.params.Height:
+		return fmt.Errorf("keyframe: %w: it is %dx%d instead of %dx%d", encode.ErrOutput,
+			p.width, p.height, e.params.Width, e.params.Height)
+	}
+	return nil
 }
 
 // complaint returns what FFmpeg logged as errors during the last encode.

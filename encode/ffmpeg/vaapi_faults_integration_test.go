@@ -201,3 +201,21 @@ func TestVAAPIIsProved(t *testing.T) {
 		})
 	}
 }
+
+// A driver that takes a rate and ignores it is found by the pictures' sizes.
+func TestVAAPIIgnoresTheRate(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	d := standin.New(t, "rate=ignored")
+	e := open(t, vaapi(t, d), vaapiParams)
+	for n := range 4 {
+		if err := e.SetRate(encode.Rate{BitsPerSecond: vaapiParams.BitsPerSecond >> n, FPS: 60}); err != nil {
+			t.Fatal(err)
+		}
+		unit, err := e.Encode(moving(n, 640, 360), encode.Order{})
+		if err != nil || len(unit.Data) < 64_000 {
+			t.Fatalf("picture %d of %d bytes, %v; want 64 KB", n, len(unit.Data), err)
+		}
+	}
+}

@@ -63,7 +63,10 @@ func (l *encodeLoop) encodeNext(
 	}
 	l.announce(subs, au, to.fps)
 	l.deliver(subs, au, p)
-	l.account(now, au, f != nil)
+	if err := l.account(now, au, f != nil); err != nil {
+		l.fallback(err, false)
+		return false
+	}
 	return true
 }
 
@@ -151,13 +154,14 @@ func (l *encodeLoop) announce(subs []*subscription, au encode.AccessUnit, fps in
 	}
 }
 
-// account updates the measured time, the refinement of still pictures and the measured rate.
-func (l *encodeLoop) account(now time.Time, au encode.AccessUnit, changed bool) {
+// account updates the measured time, the refinement of still pictures and the measured rate. It returns errRate if the
+// encoder does not keep its rate.
+func (l *encodeLoop) account(now time.Time, au encode.AccessUnit, changed bool) error {
 	if changed {
 		l.setStatus(func(s *EncodingStatus) { s.measured(au.Convert + au.Encode) })
 	}
 	l.refinement.took(now, au, l.format, changed, time.Second/time.Duration(max(l.applied.FPS, 1)))
-	l.measureRate(now, 8*len(au.Data), changed)
+	return l.measureRate(now, au, changed)
 }
 
 // measured takes in the time of a picture.

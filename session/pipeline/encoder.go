@@ -77,10 +77,11 @@ func (l *encodeLoop) opened(
 	now time.Time, encoder *guardedEncoder, factory encode.Factory, params encode.Params, to target,
 ) {
 	l.encoders.opened(factory)
+	encoder.prompt = l.encoders.hasFailed(factory)
 	l.encoder, l.factory, l.openedAt = encoder, factory, now
 	l.size, l.level = image.Pt(params.Width, params.Height), params.Level
 	l.betterAt = now.Add(lookForBetter)
-	l.hasPicture = false
+	l.hasPicture, l.second = false, rateWindow{}
 	l.force = max(l.force, keyStart)
 	l.setRate(now, to.rate, params.FPS)
 	l.applied = adapt.Applied{}
@@ -159,6 +160,10 @@ func (l *encodeLoop) fallback(err error, held bool) {
 		reason, timeout = FallbackHang, 0
 	case panicked:
 		reason = FallbackPanic
+	case errors.Is(err, encode.ErrOutput):
+		reason = FallbackOutput
+	case errors.Is(err, errRate):
+		reason = FallbackRate
 	}
 	l.close(timeout)
 	l.encoders.failed(l.factory, time.Now())

@@ -289,6 +289,14 @@ func (p *encoderPool) find(f encode.Factory) *entry {
 	return nil
 }
 
+// hasFailed reports whether f failed or hung before.
+func (p *encoderPool) hasFailed(f encode.Factory) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.find(f)
+	return e != nil && e.failures > 0
+}
+
 // failed notes that f failed or hung.
 func (p *encoderPool) failed(f encode.Factory, now time.Time) {
 	p.mu.Lock()

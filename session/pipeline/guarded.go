@@ -16,11 +16,17 @@ import (
 )
 
 // Limits of the watchdog. A hardware encoder takes up to a second to open on a busy machine. No picture takes
-// encodeTimeout, and a picture that stands for that long must count as frozen within 2 s.
+// encodeTimeout, and a picture that stands for that long must count as frozen within 2 s. Drivers hang, software does
+// not: a device has deviceTimeout, so that viewers have a picture of another encoder within a second. Its first picture
+// has the longer time, because some drivers prepare themselves then, unless it is tried again after a failure.
 const (
 	openTimeout   = 5 * time.Second
 	encodeTimeout = 1800 * time.Millisecond
+	deviceTimeout = 600 * time.Millisecond
 	closeTimeout  = 2 * time.Second
+	// timeoutParts are the parts of a limit that must pass one after the other. A process that was stopped sees one
+	// part pass, however long it was stopped.
+	timeoutParts = 4
 )
 
 // errHung means that an encoder did not return from a call in time.
@@ -37,6 +43,9 @@ type guardedEncoder struct {
 	hung    prometheus.Gauge
 	log     *slog.Logger
 	guard   *guard.Guard
+
+	// prompt reports whether its pictures have the shorter limit. Only the encode loop uses it.
+	prompt bool
 
 	mu              sync.Mutex
 	exited, counted bool
@@ -137,15 +146,22 @@ func (g *guardedEncoder) exit() {
 
 // encode hands j over, its frame included, and waits for the picture. After an error the encoder can only be stopped.
 func (g *guardedEncoder) encode(j job) (encode.AccessUnit, error) {
-	timeout := time.NewTimer(encodeTimeout)
-	defer timeout.Stop()
-	g.jobs <- j
-	select {
-	case r := <-g.results:
-		return r.au, r.err
-	case <-timeout.C:
-		return encode.AccessUnit{}, fmt.Errorf("encode with %s: %w", g.profile.Name, errHung)
+	limit := encodeTimeout
+	if g.profile.Hardware && g.prompt {
+		limit = deviceTimeout
 	}
+	part := time.NewTicker(limit / timeoutParts)
+	defer part.Stop()
+	g.jobs <- j
+	for range timeoutParts {
+		select {
+		case r := <-g.results:
+			g.prompt = true
+			return r.au, r.err
+		case <-part.C:
+		}
+	}
+	return encode.AccessUnit{}, fmt.Errorf("encode with %s: %w", g.profile.Name, errHung)
 }
 
 // stop closes the encoder and waits for that at most so long. What hangs longer is abandoned, and counted until it

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"wavryhost/encode"
@@ -82,21 +84,46 @@ type rateWindow struct {
 	fps             int // at its beginning
 	bits, requested int
 	frames          int // without repetitions
+	// late and lateRequested are bits and requested without keyframes.
+	late, lateRequested int
 }
 
-// measureRate adds a picture to the current second.
-func (l *encodeLoop) measureRate(now time.Time, bits int, changed bool) {
+// errRate means that an encoder does not keep its rate.
+var errRate = errors.New("pipeline: encoder does not keep its rate")
+
+// A device is at fault whose pictures of a second take more than missedRate times their share of the rate. Keyframes do
+// not count. Neither do shares of less than leastBits for each pixel: pictures in motion may need those at the coarsest
+// quantizer.
+const (
+	missedRate = 2
+	leastBits  = 0.02
+)
+
+// measureRate adds a picture to the current second. It returns errRate if the second before it missed the rate of a
+// device.
+func (l *encodeLoop) measureRate(now time.Time, au encode.AccessUnit, changed bool) (err error) {
 	w := &l.second
 	if now.Sub(w.since) >= time.Second {
 		// Only a second that was full of frames shows how well the encoder keeps its rate.
 		if w.frames*2 > w.fps && now.Sub(w.since) < 2*time.Second && w.requested > 0 {
 			l.met.rateRatio.Observe(float64(w.bits) / float64(w.requested))
+			enough := float64(l.share()) > leastBits*float64(au.Width*au.Height)
+			if l.encoder.profile.Hardware && enough && w.late > missedRate*w.lateRequested {
+				err = fmt.Errorf("%s: %.1f times its rate for a second: %w", l.encoder.profile.Name,
+					float64(w.late)/float64(w.lateRequested), errRate)
+			}
 		}
 		*w = rateWindow{since: now, fps: l.applied.FPS}
 	}
+	bits := 8 * len(au.Data)
 	w.bits += bits
 	w.requested += l.share()
+	if !au.Key {
+		w.late += bits
+		w.lateRequested += l.share()
+	}
 	if changed {
 		w.frames++
 	}
+	return err
 }

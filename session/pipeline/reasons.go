@@ -76,11 +76,15 @@ const (
 	FallbackHang
 	// FallbackPanic: a call of it panicked.
 	FallbackPanic
+	// FallbackOutput: its output does not decode.
+	FallbackOutput
+	// FallbackRate: its pictures take several times their share of the rate.
+	FallbackRate
 )
 
 var fallbackReasons = [...]string{
 	FallbackOpen: "open", FallbackFull: "full", FallbackSize: "size", FallbackError: "error", FallbackHang: "hang",
-	FallbackPanic: "panic",
+	FallbackPanic: "panic", FallbackOutput: "output", FallbackRate: "rate",
 }
 
 // FallbackReasons lists all reasons.

@@ -90,20 +90,15 @@ static const char *const profile_names[] = {
 	[VAProfileH264ConstrainedBaseline] = "baseline", [VAProfileH264Main] = "main", [VAProfileH264High] = "high",
 };
 
-static void set_rate(struct device *d, struct context *c, x264_param_t *p)
+static void set_rate(struct context *c, x264_param_t *p)
 {
-	if (device_setting(d, "rate=ignored", NULL)) {
-		p->rc.i_rc_method = X264_RC_CQP;
-		p->rc.i_qp_constant = 12;
-		return;
-	}
 	p->rc.i_rc_method = X264_RC_ABR;
 	p->rc.i_bitrate = p->rc.i_vbv_max_bitrate = c->bits_per_second / 1000;
 	p->rc.i_vbv_buffer_size = (c->buffer_bits ? c->buffer_bits : c->bits_per_second) / 1000;
 	p->rc.f_vbv_buffer_init = 1;
 }
 
-static VAStatus open_x264(struct device *d, struct context *c)
+static VAStatus open_x264(struct context *c)
 {
 	const VAEncSequenceParameterBufferH264 *s = &c->sequence;
 	x264_param_t *p = &c->param;
@@ -130,7 +125,7 @@ static VAStatus open_x264(struct device *d, struct context *c)
 	p->vui.i_transfer = c->color.transfer ? c->color.transfer : 2;
 	p->vui.i_colmatrix = c->color.matrix ? c->color.matrix : 2;
 	p->vui.i_chroma_loc = c->color.location;
-	set_rate(d, c, p);
+	set_rate(c, p);
 	x264_param_apply_profile(p, profile_names[c->config.profile]);
 	c->x264 = x264_encoder_open(p);
 	c->opened_rate = c->bits_per_second;
@@ -149,6 +144,9 @@ static VAStatus check_rate(struct device *d, struct context *c)
 	return VA_STATUS_SUCCESS;
 }
 
+// The size of a picture whose rate is ignored.
+#define IGNORANT 65536
+
 VAStatus encode_picture(struct device *d, struct context *c)
 {
 	struct surface *s = device_object(d, SURFACE, c->target);
@@ -158,11 +156,11 @@ VAStatus encode_picture(struct device *d, struct context *c)
 		raise(SIGSEGV);
 	VAStatus status = check_rate(d, c);
 	if (status == VA_STATUS_SUCCESS && !c->x264)
-		status = open_x264(d, c);
+		status = open_x264(c);
 	if (status != VA_STATUS_SUCCESS)
 		return status;
 	if (c->opened_rate != c->bits_per_second) {
-		set_rate(d, c, &c->param);
+		set_rate(c, &c->param);
 		if (x264_encoder_reconfig(c->x264, &c->param) < 0)
 			return VA_STATUS_ERROR_OPERATION_FAILED;
 		c->opened_rate = c->bits_per_second;
@@ -182,10 +180,16 @@ VAStatus encode_picture(struct device *d, struct context *c)
 	int size = x264_encoder_encode(c->x264, &nal, &count, &in, &out);
 	if (size <= 0)
 		return VA_STATUS_ERROR_ENCODING_ERROR;
-	uint8_t *data = coded_buffer(d, c->picture.coded_buf, size);
+	int filler = device_setting(d, "rate=ignored", NULL) && size < IGNORANT - 6 ? IGNORANT - size : 0;
+	uint8_t *data = coded_buffer(d, c->picture.coded_buf, size + filler);
 	if (!data)
 		return VA_STATUS_ERROR_INVALID_BUFFER;
 	memcpy(data, nal[0].p_payload, size); // x264 puts all units of a picture one after the other
+	if (filler) { // a unit of filler data
+		memcpy(data + size, "\0\0\0\1\14", 5);
+		memset(data + size + 5, 0xff, filler - 6);
+		data[size + filler - 1] = 0x80;
+	}
 	if (device_setting(d, "corrupt", NULL))
 		for (int i = size / 2; i < size; i += 3)
 			data[i] ^= 0x5a;

@@ -1,0 +1,146 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"wavryhost/encode/ffmpeg/standin"
+)
+
+// deviceHost runs a daemon on a graphics device for tests, with a screen that moves and a browser that watches it.
+func deviceHost(t *testing.T, d standin.Device, o hostOptions) (*host, *browser) {
+	t.Helper()
+	x := startX(t, 0, 1280, 720)
+	x.background(t, "#204060")
+	o.env = slices.Concat(o.env, standin.Env(t), []string{"DISPLAY=" + x.name()})
+	o.args = []string{"--display", x.id(), "encoding.vaapi_device=" + d.Path, "displays.bitrate.max=4M"}
+	h := startHost(t, o)
+	b := openBrowser(t, "", h.page(""))
+	b.waitPicture(t, x)
+	x.noisy(t)
+	b.waitFrames(t, 30, patience)
+	return h, b
+}
+
+// watchFreezes makes the page measure the time between decoded pictures.
+func (b *browser) watchFreezes(t *testing.T) {
+	t.Helper()
+	var ok bool
+	err := b.eval(`(() => {
+		const video = document.querySelector("video");
+		window.longest = 0;
+		let last = performance.now();
+		const next = () => {
+			const now = performance.now();
+			window.longest = Math.max(window.longest, now - last);
+			last = now;
+			video.requestVideoFrameCallback(next);
+		};
+		video.requestVideoFrameCallback(next);
+		return true;
+	})()`, &ok)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// longestFreeze returns the longest time between two decoded pictures since watchFreezes.
+func (b *browser) longestFreeze(t *testing.T) time.Duration {
+	t.Helper()
+	var ms float64
+	if err := b.eval(`window.longest`, &ms); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(ms * float64(time.Millisecond))
+}
+
+// waitEncoder waits until the session is encoded by that encoder.
+func (h *host) waitEncoder(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, patience, "the encoder is "+name, func() error {
+		if got := h.session(t).Encoder; got != name {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
+	})
+}
+
+// A graphics device that fails while a browser watches is replaced in the same track within a second, and used again
+// when it works.
+func TestDeviceFaultsInABrowser(t *testing.T) {
+	for _, c := range []struct {
+		fault, reason string
+		limit         time.Duration // without a picture
+	}{
+		{"lost", "error", time.Second},
+		{"hang", "hang", time.Second},
+		// A browser conceals damage to pictures, and asks for a keyframe when it shows none for three seconds.
+		{"corrupt", "output", 10 * time.Second},
+		{"rate=ignored", "rate", time.Second},
+	} {
+		t.Run(c.fault, func(t *testing.T) {
+			t.Parallel()
+			d := standin.New(t)
+			h, b := deviceHost(t, d, hostOptions{})
+			h.waitEncoder(t, "h264_vaapi")
+			id := h.session(t).ID
+			b.watchFreezes(t)
+			d.Set(t, c.fault)
+			h.waitEncoder(t, "libx264")
+			b.waitFrames(t, 30, patience)
+			froze := b.longestFreeze(t)
+			t.Logf("longest time without a picture: %v", froze.Round(time.Millisecond))
+			if froze > c.limit {
+				t.Errorf("no picture for %v; want %v at most", froze, c.limit)
+			}
+			h.waitMetric(t, fmt.Sprintf(
+				`wavry_host_encoder_fallbacks_total{codec="H264",from="h264_vaapi",reason=%q,to="libx264"}`, c.reason), 1)
+			d.Set(t)
+			h.waitEncoder(t, "h264_vaapi")
+			b.waitFrames(t, 30, patience)
+			if again := h.session(t).ID; again != id {
+				t.Errorf("session %s became %s", id, again)
+			}
+		})
+	}
+}
+
+// A crash in a driver ends the daemon. The service manager starts it again. Then the trial of the encoder crashes,
+// which is a process of its own, and the page continues with another encoder.
+func TestDeviceThatCrashes(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // both daemons have the same address
+	if err != nil {
+		t.Fatal(err)
+	}
+	const token = "crash-crash-crash-crash"
+	o := hostOptions{listen: ln.Addr().String(), token: token, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token}}
+	ln.Close()
+	d := standin.New(t)
+	h, b := deviceHost(t, d, o)
+	h.waitEncoder(t, "h264_vaapi")
+	d.Set(t, "crash")
+	select {
+	case <-h.done:
+	case <-time.After(patience):
+		t.Fatal("the daemon survived a crash in its own process")
+	}
+	if code := h.ProcessState.ExitCode(); code == 0 { // systemd's Restart=on-failure restarts for all others
+		t.Error("the daemon ended with 0; the service manager would not restart it")
+	}
+	next := &exec.Cmd{Path: h.Path, Args: h.Args, Env: h.Env}
+	restarted := time.Now()
+	h.process = start(t, next)
+	b.waitLive(t, h)
+	t.Logf("picture back %v after the restart", time.Since(restarted).Round(time.Millisecond))
+	if got := h.session(t).Encoder; got != "libx264" {
+		t.Errorf("encoder %s; want libx264", got)
+	}
+	h.waitLog(t, "SIGSEGV: segmentation violation")
+}
