@@ -50,6 +50,7 @@ type cli struct {
 	Token        tokenCmd        `cmd:"" help:"Make a token for the file of tokens (auth.tokens_file)."`
 	URL          urlCmd          `cmd:"" name:"url" help:"Print the viewer's address with the operator's token."`
 	Doctor       doctorCmd       `cmd:"" help:"Check this host and the daemon, and say what repairs each fault."`
+	Bundle       bundleCmd       `cmd:"" help:"Collect what support needs into one file: log, events, metrics, recordings, configuration. Secrets are removed."` //nolint:lll // a struct tag is one line
 	Completion   completionCmd   `cmd:"" help:"Print the completion script of a shell."`
 	Version      versionCmd      `cmd:"" help:"Show the version."`
 	ProveEncoder proveCmd        `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
@@ -78,6 +79,7 @@ func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 	for _, s := range []*settingFlags{
 		&grammar.Run.Settings, &grammar.Config.Check.Settings, &grammar.Config.Print.Settings,
 		&grammar.Displays.Settings, &grammar.Encoders.Settings, &grammar.URL.Settings, &grammar.Doctor.Settings,
+		&grammar.Bundle.Settings,
 	} {
 		s.Table = kong.Plugins{newTable()}
 	}
