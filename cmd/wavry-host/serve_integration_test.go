@@ -4,8 +4,10 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,7 +19,9 @@ func TestHostBecomesReady(t *testing.T) {
 	if _, err := exec.LookPath("Xvfb"); err != nil {
 		t.Fatal("Xvfb is not installed; run 'make setup'")
 	}
-	d := start(t, "--display=virtual", "--virtual-size=640x480")
+	env := append(daemonEnv(), "WAVRY_HOST_DISPLAYS__VIRTUAL_KEEP=1ms", // the desktop ends with the daemon
+		"WAVRY_HOST_DISPLAYS__VIRTUAL_SOCKET="+filepath.Join(t.TempDir(), "desktop.sock"))
+	d := startIn(t, env, io.Discard, "--display=virtual", "--virtual-size=640x480")
 	if status, body := d.get(t, "/readyz"); status != http.StatusOK {
 		t.Errorf("readyz: %d %s", status, body)
 	}
