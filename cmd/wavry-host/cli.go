@@ -44,6 +44,7 @@ type cli struct {
 	Desktop      desktopCmd      `cmd:"" help:"Show or end the virtual display, which outlives the daemon."`
 	Displays     displaysCmd     `cmd:"" help:"List the displays that can be captured, and why others cannot."`
 	Encoders     encodersCmd     `cmd:"" help:"Try the encoders, and say why some cannot be used."`
+	Verify       verifyCmd       `cmd:"" name:"verify-encoders" help:"Check each encoder at length, and write a report."`
 	Simulate     simulateCmd     `cmd:"" help:"Run the rate control over simulated networks, and judge it."`
 	Replay       replayCmd       `cmd:"" help:"Run the flight recording of a session through the rate control again."`
 	Service      serviceCmd      `cmd:"" help:"Install, remove or inspect the service of this system."`
@@ -53,6 +54,7 @@ type cli struct {
 	Bundle       bundleCmd       `cmd:"" help:"Collect what support needs into one file: log, events, metrics, recordings, configuration. Secrets are removed."` //nolint:lll // a struct tag is one line
 	Completion   completionCmd   `cmd:"" help:"Print the completion script of a shell."`
 	Version      versionCmd      `cmd:"" help:"Show the version."`
+	VerifyOne    verifyOneCmd    `cmd:"" name:"verify-encoder" hidden:"" help:"Check one encoder and print the result."`
 	ProveEncoder proveCmd        `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
 }
 

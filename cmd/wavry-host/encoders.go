@@ -48,14 +48,22 @@ type proveCmd struct {
 
 // Run is called by kong.
 func (c *proveCmd) Run(ctx context.Context, a *app) error {
+	factory, err := c.factory()
+	if err != nil {
+		return err
+	}
+	return writeJSON(a.stdout, ffmpeg.Prove(ctx, factory, proofParams))
+}
+
+// factory returns the factory of the encoder to try.
+func (c *proveCmd) factory() (encode.Factory, error) {
 	profile, ok := encode.FindProfile(c.Profile)
 	if !ok {
-		return &coded{exitUsage, fmt.Errorf("no encoder is named %q", c.Profile)}
+		return nil, &coded{exitUsage, fmt.Errorf("no encoder is named %q", c.Profile)}
 	}
 	profile.Limits = encode.Limits{} // the device says which sizes it supports
 	// FFmpeg's messages about a failure are in the proof.
-	factory := ffmpeg.New(profile, ffmpeg.Config{VAAPIDevice: c.VAAPIDevice}, slog.New(slog.DiscardHandler))
-	return writeJSON(a.stdout, ffmpeg.Prove(ctx, factory, proofParams))
+	return ffmpeg.New(profile, ffmpeg.Config{VAAPIDevice: c.VAAPIDevice}, slog.New(slog.DiscardHandler)), nil
 }
 
 // factories returns the factories of the usable candidates, best first. If none is usable, it returns all: opening one

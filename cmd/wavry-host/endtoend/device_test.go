@@ -5,8 +5,11 @@ package endtoend
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,4 +146,41 @@ func TestDeviceThatCrashes(t *testing.T) {
 		t.Errorf("encoder %s; want libx264", got)
 	}
 	h.waitLog(t, "SIGSEGV: segmentation violation")
+}
+
+// The report says what works and what does not, and a crash in a driver is part of it.
+func TestVerifyEncoders(t *testing.T) {
+	t.Parallel()
+	d := standin.New(t)
+	for _, c := range []struct {
+		fault string
+		code  int
+		want  []string
+	}{
+		{"", 0, []string{
+			"Works: PSNR", "| pictures of 1920x1080 | passed |", "| pictures of 5120x1440 | skipped |",
+			"| opening and closing | passed | 20 times",
+		}},
+		{"crash", 0, []string{"Cannot be used: verifying process: ", "SIGSEGV: segmentation violation"}},
+		{"corrupt", 0, []string{"Cannot be used: ", "output does not decode"}},
+	} {
+		d.Set(t, c.fault)
+		path := filepath.Join(t.TempDir(), "report.md")
+		cmd := exec.CommandContext(t.Context(), hostBinary, "verify-encoders", "--opens", "20", "--output", path)
+		cmd.Env = slices.Concat(os.Environ(), standin.Env(t), []string{
+			"WAVRY_HOST_ENCODING__ENCODER=h264_vaapi", "WAVRY_HOST_ENCODING__VAAPI_DEVICE=" + d.Path,
+		})
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != c.code {
+			t.Errorf("%q: %v; want exit code %d: %s", c.fault, err, c.code, out)
+		}
+		report, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, want := range append(c.want, "## h264_vaapi") {
+			if !strings.Contains(string(report), want) {
+				t.Errorf("%q: the report has no %q:\n%s", c.fault, want, report)
+			}
+		}
+	}
 }
