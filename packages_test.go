@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	"wavryhost/capture/capturetest": {"capture"},
 	"wavryhost/capture/screenshot":  {"capture"},
 	"wavryhost/capture/synthetic":   {"capture"},
+	"wavryhost/capture/wayland":     {"capture", "platform/wlproto"},
 	"wavryhost/capture/x11":         {"capture", "platform/xproto"},
 
 	"wavryhost/encode":            {"capture", "platform/child"},
@@ -55,7 +56,10 @@ var rooms = map[string][]string{
 	"wavryhost/platform/input":    {"platform/xproto"},
 	"wavryhost/platform/pressure": {"session/guard"},
 	"wavryhost/platform/service":  {"platform/child"},
+	"wavryhost/platform/wlproto":  {},
 	"wavryhost/platform/xproto":   {},
+
+	"wavryhost/platform/wlproto/wlprototest": {},
 
 	"wavryhost/platform/xproto/xprototest": {},
 

@@ -14,7 +14,7 @@ import (
 // errXwayland is the error of an X server inside a Wayland session. It has the windows of programs, but the compositor
 // has the picture.
 var errXwayland = fmt.Errorf(
-	"%w: it is Xwayland, whose screen is black; the picture is the Wayland compositor's, which cannot be captured yet",
+	"%w: it is Xwayland, whose screen is black; the picture is that of the Wayland compositor, a display of its own",
 	capture.ErrUnsupported,
 )
 

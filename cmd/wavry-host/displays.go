@@ -13,6 +13,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/capture/screenshot"
 	"wavryhost/capture/synthetic"
+	"wavryhost/capture/wayland"
 	"wavryhost/capture/x11"
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/child"
@@ -43,7 +44,7 @@ type candidate struct {
 	Named  bool `json:"-"`
 	Remote bool `json:"remote,omitempty"`
 
-	address   string // of an X display or of a screen of it
+	address   string // of an X display or of a screen of it, or the socket of a compositor
 	monitor   string // captured alone; empty for the whole screen
 	authority []string
 }
@@ -68,6 +69,8 @@ func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
 		Authority:      a.variable("XAUTHORITY"),
 		Probe:          probeX,
 		Watch:          watchX,
+		ProbeWayland:   probeWayland,
+		WatchWayland:   watchWayland,
 	}}
 	if home := a.variable("HOME"); d.env.Authority == "" && home != "" {
 		d.env.Authority = filepath.Join(home, ".Xauthority")
@@ -91,6 +94,31 @@ func probeX(ctx context.Context, address string, authority []string) ([]display.
 // watchX reports the screens of an X server, again after each change.
 func watchX(ctx context.Context, address string, authority []string, report func([]display.Screen)) error {
 	return x11.Watch(ctx, address, authority, func(list []x11.Info) { report(screens(list)) })
+}
+
+// probeWayland asks a compositor for its outputs.
+func probeWayland(ctx context.Context, socket string) ([]display.Screen, error) {
+	info, err := wayland.Probe(ctx, socket)
+	if err != nil {
+		return nil, err
+	}
+	return []display.Screen{desktopOf(info)}, nil
+}
+
+// watchWayland reports the outputs of a compositor, again after each change.
+func watchWayland(ctx context.Context, socket string, report func([]display.Screen)) error {
+	return wayland.Watch(ctx, socket, func(i wayland.Info) { report([]display.Screen{desktopOf(i)}) })
+}
+
+func desktopOf(info wayland.Info) (s display.Screen) {
+	for _, o := range info.Outputs {
+		width, height := o.Upright()
+		s.Monitors = append(s.Monitors, display.Monitor{
+			Name: o.Name, Width: width, Height: height,
+			Layout: display.Layout{X: o.X, Y: o.Y, Rotation: int(o.Transform&3) * 90, Scale: o.Scale},
+		})
+	}
+	return s
 }
 
 func screens(list []x11.Info) (all []display.Screen) {
@@ -119,9 +147,7 @@ func (d *displaySearch) found() []candidate {
 			ID: f.ID, Name: f.Name, Backend: f.Backend, Width: f.Width, Height: f.Height, State: f.State, Why: f.Why,
 			Named: f.Named, Remote: f.Remote, authority: f.Authority, monitor: f.Monitor, Layout: session.Layout(f.Layout),
 		}
-		if f.Backend == "x11" {
-			one.address = f.Address
-		}
+		one.address = f.Address
 		all = append(all, one)
 	}
 	if len(all) > 0 {
@@ -245,6 +271,10 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 			return opened(x11.New(ctx, x11.Config{
 				Display: address, Monitor: monitor, Authority: c.authority, Demand: d,
 			}, log))
+		case kind == "wayland" && c.address != "":
+			return opened(wayland.New(ctx, wayland.Config{Socket: c.address, Output: c.monitor, Demand: d}, log))
+		case kind == "wayland":
+			return nil, fmt.Errorf("display %s: %w", c.ID, capture.ErrNotFound)
 		case kind == "screenshot":
 			index, err := strconv.Atoi(rest)
 			if err != nil {

@@ -130,7 +130,7 @@ func TestOpener(t *testing.T) {
 		"x11:60000":     "60000",
 		"x11a..b:0":     "a..b",
 		"screenshot:x":  `display screenshot:x: "x" is not a number`,
-		"wayland:0":     "not supported on this system",
+		"wayland:0":     "no such display",
 		"bicycle":       "not supported on this system",
 		"screenshot:-1": "negative",
 	} {
@@ -138,8 +138,8 @@ func TestOpener(t *testing.T) {
 			t.Errorf("%s: got %v, %v; want %s", id, s, err, want)
 		}
 	}
-	if _, err := open("wayland:0"); !errors.Is(err, capture.ErrUnsupported) {
-		t.Errorf("got %v; want %v", err, capture.ErrUnsupported)
+	if _, err := open("wayland:0"); !errors.Is(err, capture.ErrNotFound) {
+		t.Errorf("got %v; want %v", err, capture.ErrNotFound)
 	}
 }
 

@@ -159,13 +159,9 @@ func (e *examination) pictureChecks() []doctor.Check {
 		shown("displays.default", "Display that viewers get", defaultDisplay),
 		shown("displays.permissions", "Access to X displays", otherDisplays),
 		shown("displays.virtual", "Server of the virtual display", e.virtualServer),
-		{ID: "displays.wayland", Title: "Wayland sessions", Look: func(context.Context) doctor.Finding {
-			if name := e.app.variable("WAYLAND_DISPLAY"); name != "" {
-				return doctor.Warn("choose an Xorg session at the login screen, or displays.default: virtual",
-					"%s is a Wayland session, which cannot be captured", name)
-			}
-			return doctor.Skip("this is no Wayland session")
-		}},
+		shown("displays.wayland", "Wayland sessions", func(all []candidate) doctor.Finding {
+			return waylandFinding(all, e.app.variable("WAYLAND_DISPLAY"))
+		}),
 		{ID: "displays.desktop", Title: "Supervisor of the virtual display", Look: e.desktopRuns},
 		proved("encoders.any", "Encoders with real frames", anyEncoder),
 		proved("encoders.hardware", "Encoders of graphics cards", func(all []encode.Candidate) doctor.Finding {
@@ -315,4 +311,28 @@ func formatFinding(all []encode.Candidate, format encode.Format, setting string)
 	}
 	return doctor.Warn(encoderFix, "no encoder of %s works, and some browsers take nothing else: %s", format,
 		reasons(mine))
+}
+
+// waylandFinding judges Wayland sessions. named is the value of WAYLAND_DISPLAY.
+func waylandFinding(all []candidate, named string) doctor.Finding {
+	var usable, reasons []string
+	for _, d := range all {
+		switch {
+		case d.Backend != "wayland":
+		case d.State == display.Usable:
+			usable = append(usable, d.ID)
+		default:
+			reasons = append(reasons, d.ID+": "+d.Why)
+		}
+	}
+	const fix = "choose an Xorg session at the login screen, or displays.default: virtual"
+	switch {
+	case len(reasons) > 0:
+		return doctor.Warn(fix, "%s", strings.Join(reasons, "; "))
+	case len(usable) > 0:
+		return doctor.Fine("%s", strings.Join(usable, ", "))
+	case named != "":
+		return doctor.Warn(fix, "%s is a Wayland session, of which no socket was found", named)
+	}
+	return doctor.Skip("this is no Wayland session")
 }

@@ -26,7 +26,7 @@ const (
 
 // Display is a display that may be captured.
 type Display struct {
-	// ID names it in requests and configuration: "x11:0", "x11:0.1", "x11:0@DP-1".
+	// ID names it in requests and configuration: "x11:0", "x11:0.1", "x11:0@DP-1", "wayland:wayland-1@DP-1".
 	ID string
 	// Name is a name for people.
 	Name string
@@ -93,6 +93,7 @@ type address struct {
 	screen  int
 	monitor string
 	remote  bool
+	wayland bool // server is the socket of a compositor
 }
 
 // parseAddress parses a value of DISPLAY, which "@" and the name of a monitor may follow. Unknown forms are left to the
@@ -172,6 +173,7 @@ func socketsIn(dir string) map[address]string {
 	return found
 }
 
+// waylandSockets returns the sockets of compositors, that of WAYLAND_DISPLAY first.
 func waylandSockets(env Env) []string {
 	if env.RuntimeDir == "" {
 		return nil

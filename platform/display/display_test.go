@@ -385,3 +385,54 @@ func TestListenersOfTheKernel(t *testing.T) {
 		t.Errorf("got %v; want the two that listen", got)
 	}
 }
+
+// Each output of a compositor is a display; a compositor that cannot be captured is one with the reason.
+func TestOutputsOfACompositor(t *testing.T) {
+	h := newHouse(t)
+	good, bad := filepath.Join(h.env.RuntimeDir, "wayland-1"), filepath.Join(h.env.RuntimeDir, "wayland-0")
+	socket(t, good)
+	socket(t, bad)
+	h.env.WaylandDisplay = "wayland-1"
+	monitors := []Monitor{
+		{Name: "DP-1", Width: 800, Height: 600}, {Name: "DP-2", Width: 60, Height: 80, Layout: Layout{X: 800, Rotation: 90}},
+	}
+	h.env.ProbeWayland = func(_ context.Context, socket string) ([]Screen, error) {
+		if socket == bad {
+			return nil, errors.New("no protocol")
+		}
+		return []Screen{{Monitors: monitors}}, nil
+	}
+	watched := make(chan func([]Screen), 1)
+	h.env.WatchWayland = func(ctx context.Context, _ string, report func([]Screen)) error {
+		watched <- report
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	r := h.registry()
+	r.Look(t.Context())
+	want := []string{
+		"wayland:wayland-1@DP-1 usable 800x600", "wayland:wayland-1@DP-2 usable 60x80", "wayland:wayland-0 unusable 0x0",
+	}
+	list := r.List()
+	if got := short(list); !slices.Equal(got, want) {
+		t.Fatalf("got %q; want %q", got, want)
+	}
+	if list[1].X != 800 || list[1].Rotation != 90 || list[1].Address != good || list[1].Monitor != "DP-2" ||
+		list[2].Why != "no protocol" {
+		t.Errorf("got %+v", list)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	changes := make(chan struct{}, 100)
+	running.Go(func() { r.Run(ctx, func() { changes <- struct{}{} }) })
+	report := <-watched
+	report([]Screen{{}})
+	for {
+		<-changes
+		if got := short(r.List()); slices.Contains(got, "wayland:wayland-1 unusable 0x0") {
+			return
+		}
+	}
+}

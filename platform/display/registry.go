@@ -33,6 +33,11 @@ type Env struct {
 	// Watch reports the screens of an X server at once and after each change, until ctx ends or the server is lost. It
 	// may be nil.
 	Watch func(ctx context.Context, address string, authority []string, report func([]Screen)) error
+	// ProbeWayland connects to the compositor of a socket. Its outputs are the monitors of one screen. Without it,
+	// Wayland displays are listed as unusable.
+	ProbeWayland func(ctx context.Context, socket string) ([]Screen, error)
+	// WatchWayland is like Watch. It may be nil.
+	WatchWayland func(ctx context.Context, socket string, report func([]Screen)) error
 }
 
 // Rules for asking servers. A server that has answered is not asked again until its socket is replaced. Another
@@ -57,10 +62,9 @@ type Registry struct {
 
 	mu      sync.Mutex
 	servers map[address]*server
-	wayland []string
 }
 
-// server is the record of an X server.
+// server is the record of an X server, or of a compositor.
 type server struct {
 	address   address
 	socket    string // the stamp of its socket
@@ -127,16 +131,21 @@ func (r *Registry) Look(ctx context.Context) {
 }
 
 // Again has a display asked again at the next check, because it could not be opened.
-func (r *Registry) Again(address string) {
+func (r *Registry) Again(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.servers[parseAddress(address).base()]; s != nil {
-		s.again = time.Now()
+	for _, a := range []address{parseAddress(name).base(), compositor(name)} {
+		if s := r.servers[a]; s != nil {
+			s.again = time.Now()
+		}
 	}
 }
 
 // base is the address of the server.
 func (a address) base() address { return address{server: a.server, remote: a.remote} }
+
+// compositor is the address of the compositor of a socket.
+func compositor(socket string) address { return address{server: socket, wayland: true} }
 
 // look records what exists, and starts the probes that are due. It returns the running probes.
 func (r *Registry) look(now time.Time) (asking []chan struct{}) {
@@ -152,10 +161,11 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	}
 	listening := listeners(r.env.ProcDir)
 	running := sync.OnceValue(func() []commandLine { return commandLines(r.env.ProcDir) })
-	wayland := waylandSockets(r.env)
+	for _, path := range waylandSockets(r.env) {
+		found[compositor(path)] = stampOf(path)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wayland = wayland
 	for a, s := range r.servers {
 		if _, ok := found[a]; !ok && s.asking == nil {
 			delete(r.servers, a)
@@ -225,7 +235,7 @@ func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 		var screens []Screen
 		var err error
 		guarded := guard.New(r.log, nil, nil)
-		if p := guarded.Run("probe", func() { screens, err = r.env.Probe(ctx, s.address.server, authority) }); p != nil {
+		if p := guarded.Run("probe", func() { screens, err = r.probe(ctx, s.address, authority) }); p != nil {
 			err = p
 		}
 		r.mu.Lock()
@@ -234,6 +244,19 @@ func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 		close(s.asking)
 		s.asking = nil
 	}()
+}
+
+var errNoWayland = errors.New("displays of Wayland cannot be captured here")
+
+// probe asks a server for its screens.
+func (r *Registry) probe(ctx context.Context, a address, authority []string) ([]Screen, error) {
+	switch {
+	case !a.wayland:
+		return r.env.Probe(ctx, a.server, authority)
+	case r.env.ProbeWayland == nil:
+		return nil, errNoWayland
+	}
+	return r.env.ProbeWayland(ctx, a.server)
 }
 
 // answered stores the result of a probe. The caller holds mu.
@@ -268,6 +291,10 @@ func (r *Registry) List() []Display {
 	named := parseAddress(r.env.Display)
 	order := func(a address) int {
 		switch {
+		case a.wayland && filepath.Base(a.server) != filepath.Base(r.env.WaylandDisplay):
+			return 4
+		case a.wayland:
+			return 3
 		case a.remote:
 			return 2
 		case r.env.Display != "" && a == named.base():
@@ -285,6 +312,10 @@ func (r *Registry) List() []Display {
 	for _, s := range servers {
 		asked := s.address == named.base() || s.address == parseAddress(r.env.Wanted).base()
 		if (s.dead || s.state == "") && !asked {
+			continue
+		}
+		if s.address.wayland {
+			list = append(list, s.outputs()...)
 			continue
 		}
 		var screens, monitors []Display
@@ -309,18 +340,6 @@ func (r *Registry) List() []Display {
 			}
 		}
 		list = append(append(list, screens...), monitors...)
-	}
-	for _, path := range r.wayland {
-		list = append(list, Display{
-			ID: "wayland:" + filepath.Base(
-				path,
-			),
-			Name:    "Wayland display " + filepath.Base(path),
-			Backend: "wayland",
-			Address: path,
-			State:   Unusable,
-			Why:     "Wayland displays cannot be captured by this version; an X display (Xorg, Xvfb) or --display virtual can",
-		})
 	}
 	return list
 }

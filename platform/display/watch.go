@@ -15,16 +15,14 @@ const shortWatch, watchPause = 5 * time.Second, 30 * time.Second
 
 // watch starts to watch the servers that are not watched yet. It never watches servers of other machines.
 func (r *Registry) watch(ctx context.Context, watching *sync.WaitGroup) {
-	if r.env.Watch == nil {
-		return
-	}
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range r.servers {
 		// A connection would keep a server running that no display of it needs.
 		needed := slices.ContainsFunc(s.screens, func(sc Screen) bool { return sc.Why == "" })
-		if s.watched || s.state != Usable || s.asking != nil || s.address.remote || !needed || now.Before(s.watchAfter) {
+		if !r.watchable(s.address) || s.watched || s.state != Usable || s.asking != nil || s.address.remote || !needed ||
+			now.Before(s.watchAfter) {
 			continue
 		}
 		s.watched = true
@@ -33,13 +31,26 @@ func (r *Registry) watch(ctx context.Context, watching *sync.WaitGroup) {
 			guarded := guard.New(r.log, nil, nil)
 			var err error
 			if p := guarded.Run("watch", func() {
-				err = r.env.Watch(ctx, s.address.server, authority, func(screens []Screen) { r.report(s, screens) })
+				report := func(screens []Screen) { r.report(s, screens) }
+				if s.address.wayland {
+					err = r.env.WatchWayland(ctx, s.address.server, report)
+					return
+				}
+				err = r.env.Watch(ctx, s.address.server, authority, report)
 			}); p != nil {
 				err = p
 			}
 			r.unwatched(s, now, err)
 		})
 	}
+}
+
+// watchable reports whether changes of a server can be watched.
+func (r *Registry) watchable(a address) bool {
+	if a.wayland {
+		return r.env.WatchWayland != nil
+	}
+	return r.env.Watch != nil
 }
 
 // report stores the screens of a watched server.
@@ -65,7 +76,7 @@ func (r *Registry) unwatched(s *server, began time.Time, err error) {
 	if s.asking == nil && s.again.IsZero() {
 		s.again = now
 	}
-	r.log.Debug("display is no longer watched for changes", "display", "x11"+s.address.server, "err", err)
+	r.log.Debug("display is no longer watched for changes", "display", s.address.server, "err", err)
 }
 
 // tell has Run report a change.

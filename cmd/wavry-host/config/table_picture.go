@@ -21,11 +21,12 @@ func displayTable() []Setting {
 	rate := func(c *Config) *Bitrate { return &c.Displays.Bitrate }
 	viewer := func() kind[int] { return bitrate(lowestBitrate, highestBitrate) }
 	return []Setting{
-		one("displays.default", Auto, text("display", "auto, virtual, synthetic, x11:N or screenshot:N", isDisplay),
+		one("displays.default", Auto, text("display", "auto, virtual, synthetic, x11:N, wayland:NAME@OUTPUT or screenshot:N",
+			isDisplay),
 			func(c *Config) *string { return &c.Displays.Default },
-			"Default display of viewers: an ID that \"wavry-host displays\" lists, such as x11:0; virtual for a virtual "+
-				"display; synthetic for the test pattern; auto for the first existing display, or a virtual one if there is "+
-				"none.").was("display").withFlag("display"),
+			"Default display of viewers: an ID that \"wavry-host displays\" lists, such as x11:0 or wayland:wayland-1@DP-1; "+
+				"virtual for a virtual display; synthetic for the test pattern; auto for the first existing display, or a virtual "+
+				"one if there is none.").was("display").withFlag("display"),
 		one("displays.virtual_size", "1280x720", pixels(), func(c *Config) *Size { return &c.Displays.VirtualSize },
 			"Size of the virtual display and of the test pattern.").was("virtual_size").withFlag("virtual-size"),
 		one("displays.virtual_keep", Unlimited, or(Unlimited, duration(time.Millisecond, longestKeep)),
