@@ -63,8 +63,11 @@ var rooms = map[string][]string{
 
 	"wavryhost/platform/xproto/xprototest": {},
 
-	"wavryhost/session/wire":  {"adapt", "adapt/pacing", "encode", "session/enum", "session/guard"},
-	"wavryhost/session/guard": {},
+	"wavryhost/session/wire": {
+		"adapt", "adapt/pacing", "encode", "session/enum", "session/guard", "session/progress",
+	},
+	"wavryhost/session/progress": {},
+	"wavryhost/session/guard":    {},
 	"wavryhost/session": {
 		"adapt",
 		"adapt/pacing",
@@ -77,6 +80,7 @@ var rooms = map[string][]string{
 		"session/lockorder",
 		"session/peer",
 		"session/pipeline",
+		"session/progress",
 		"session/relay",
 		"session/rift",
 		"session/wire",
@@ -96,6 +100,7 @@ var rooms = map[string][]string{
 		"session/enum",
 		"session/guard",
 		"session/lockorder",
+		"session/progress",
 	},
 	"wavryhost/session/enum":                    {},
 	"wavryhost/session/lockorder":               {},
@@ -169,7 +174,7 @@ var rooms = map[string][]string{
 
 	"wavryhost/deploy/monitoring": {},
 
-	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer"},
+	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer", "session/progress"},
 	"wavryhost/session/gateway/gatewaytest": {},
 }
 

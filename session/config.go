@@ -13,6 +13,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
+	"wavryhost/session/progress"
 	"wavryhost/session/relay"
 	"wavryhost/session/rift"
 )
@@ -103,6 +104,8 @@ type Config struct {
 	// MTU is the largest RTP packet in bytes. It defaults to 1200.
 	MTU int
 
+	// Progress has the loops of the sessions. It may be nil.
+	Progress *progress.Board
 	// Orders is what operators ordered of the daemon before. Keep keeps it for the next one, until a crash of the
 	// machine at least; nil keeps nothing.
 	Orders Orders

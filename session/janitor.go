@@ -8,6 +8,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
+	"wavryhost/session/progress"
 )
 
 // janitorInterval is how often the janitor looks at the sessions when nothing calls for it.
@@ -23,6 +24,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer probes.Wait()
 	ticker := time.NewTicker(janitorInterval)
 	defer ticker.Stop()
+	steps := m.cfg().Progress.Loop(progress.Sessions)
+	defer steps.Close()
 	last := time.Now()
 	for {
 		select {
@@ -36,7 +39,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		if took >= time.Second {
 			last = now
 		}
-		_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
+		steps.Step(func() {
+			_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
+		})
 	}
 }
 

@@ -67,7 +67,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	emit := g.journal.emit
 	g.relays = newRelays(cfg, ports, log, m, emit)
 	g.pool = pipeline.NewPool(func() pipeline.Config { return g.cfg().poolConfig() }, cfg.Encoders, pipeline.Deps{
-		Log: log, Metrics: m.pipeline, Observer: displayEvents{emit},
+		Log: log, Metrics: m.pipeline, Observer: displayEvents{emit}, Progress: cfg.Progress,
 		Guard: func(log *slog.Logger) *guard.Guard { return m.guard(log, nil) },
 	})
 	g.floor = newFloor(g.conf, log, m, emit)

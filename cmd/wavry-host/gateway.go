@@ -13,6 +13,7 @@ import (
 	"wavryhost/session/api"
 	"wavryhost/session/api/custody"
 	"wavryhost/session/gateway"
+	"wavryhost/session/progress"
 )
 
 // gatewayCounters exports the activity of the link to the gateway. The values of each label are a closed set.
@@ -105,7 +106,8 @@ func gatewayRole(name string) session.Role {
 
 // newLink returns the link to the gateway, or nil when none is configured.
 func newLink(
-	c *config.Config, mgr *session.Manager, note func(api.Note), reg prometheus.Registerer, log *slog.Logger,
+	c *config.Config, mgr *session.Manager, board *progress.Board, note func(api.Note),
+	reg prometheus.Registerer, log *slog.Logger,
 ) (*gateway.Link, error) {
 	if c.Gateway.URL == "" {
 		return nil, nil //nolint:nilnil // a configuration without a gateway is valid
@@ -122,7 +124,7 @@ func newLink(
 			return nil, fmt.Errorf("gateway.ca_file: %s holds no certificate in PEM form", c.Gateway.CAFile)
 		}
 	}
-	cfg.Counters, cfg.Guard = newGatewayCounters(reg), mgr.Guard()
+	cfg.Counters, cfg.Guard, cfg.Progress = newGatewayCounters(reg), mgr.Guard(), board
 	cfg.Opened = func(owner session.Owner, role session.Role, id string, err error) {
 		n := api.Note{Event: "gateway_offer", Owner: owner, Role: role.String()}
 		if err != nil {

@@ -61,7 +61,7 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 		Allow:     []string{"ann"},
 	}}
 	reg := prometheus.NewRegistry()
-	link, err := newLink(&cfg, new(session.Manager), nil, reg, slog.New(slog.DiscardHandler))
+	link, err := newLink(&cfg, new(session.Manager), nil, nil, reg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +73,12 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 	}
 	cfg.Gateway.CAFile = ca
 	quiet := slog.New(slog.DiscardHandler)
-	if _, err := newLink(&cfg, new(session.Manager), nil, prometheus.NewRegistry(), quiet); err == nil ||
+	if _, err := newLink(&cfg, new(session.Manager), nil, nil, prometheus.NewRegistry(), quiet); err == nil ||
 		!strings.Contains(err.Error(), "no certificate") {
 		t.Errorf("a CA file without a certificate gives %v", err)
 	}
-	if link, err := newLink(new(config.Config), nil, nil, reg, slog.New(slog.DiscardHandler)); link != nil || err != nil {
+	link, err = newLink(new(config.Config), nil, nil, nil, reg, slog.New(slog.DiscardHandler))
+	if link != nil || err != nil {
 		t.Errorf("no gateway gives %v, %v", link, err)
 	}
 }

@@ -56,6 +56,7 @@ func registerAll(c *catcher) {
 	newReloader(nil, nil, nil, nil, nil, c, nil)
 	newConfigInfo(c)
 	newExitInfo(c)
+	newLoops(c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))
 }

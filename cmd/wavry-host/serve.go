@@ -97,6 +97,7 @@ type host struct {
 	grants   *grant.Verifier // nil without grants
 	trail    *trail
 	exit     *lastExit
+	loops    *loops
 	pressure *pressure.Sampler
 	gpus     *pressure.GPUs
 	// limit bounds the end of all parts.
@@ -134,6 +135,7 @@ func newHost(
 	if before == exitKilled {
 		log.Warn("previous daemon recorded no end: it crashed, was killed, or the machine ended")
 	}
+	h.loops = newLoops(registry, log)
 	configInfo := newConfigInfo(registry)
 	showConfig(configInfo, &l.Config)
 	// Both take a while, and are independent.
@@ -169,12 +171,14 @@ func newHost(
 		load = nil
 	}
 	sessions := sessionConfig(l, h.displays, candidates, load, log)
+	sessions.Progress = h.loops.board
 	sessions.Orders, sessions.Keep = ordersOf(a.env, log)
 	h.manager, err = session.NewManager(sessions, log, session.NewMetrics(registry))
 	if err != nil {
 		return nil, err
 	}
-	if h.link, err = newLink(&l.Config, h.manager, func(n api.Note) { h.api.Note(n) }, registry, log); err != nil {
+	note := func(n api.Note) { h.api.Note(n) }
+	if h.link, err = newLink(&l.Config, h.manager, h.loops.board, note, registry, log); err != nil {
 		return nil, err
 	}
 	cfg := apiConfig(l)
@@ -272,6 +276,7 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.manager.Run(inner) })
 	group.Go(func() error { return h.api.Run(inner) })
 	group.Go(func() error { return h.local.run(inner) })
+	group.Go(func() error { return h.loops.run(inner, h.api.Handler()) })
 	group.Go(func() error { return h.reloads.run(inner) })
 	group.Go(func() error { return h.pressure.Run(inner) })
 	group.Go(func() error { return h.gpus.Run(inner) })
@@ -323,11 +328,11 @@ func (h *host) run(ctx context.Context) error {
 	}
 }
 
-// healthy reports whether the daemon should stay alive. It asks the manager, and so does not return when the manager
-// hangs.
+// healthy reports whether the daemon should stay alive: all its loops progress. It also asks the manager, and so does
+// not return when the manager hangs.
 func (h *host) healthy() bool {
 	_ = h.manager.Host()
-	return true
+	return h.loops.progressing()
 }
 
 // greeter returns a function that prints the address of the viewer page. A token that the daemon made is shown on a

@@ -239,6 +239,11 @@ var hostAlerts = []Alert{
 		Runbook:  "disk-full", Summary: "{{ $labels.instance }} loses log lines: nothing reads its standard error.",
 	},
 	{
+		Name: "WavryHostLoopStalls", Expr: "wavry_host_loop_stalled_seconds > 0", Page: true,
+		Severity: SomeUsers, Runbook: "loop-stalled",
+		Summary: "The loop {{ $labels.loop }} of the daemon on {{ $labels.instance }} makes no progress.",
+	},
+	{
 		Name: "WavryHostDegraded", Expr: `wavry_host_host_state{state="degraded"} == 1`, For: "15m",
 		Severity: SomeUsers, Runbook: "host-degraded",
 		Summary: "{{ $labels.instance }} has been degraded for 15 minutes: a display or an encoder does not work.",

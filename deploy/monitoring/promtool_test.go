@@ -308,6 +308,10 @@ var ruleCases = []ruleCase{
 		quiet: []string{`wavry_host_log_lines_lost_total{…} 3x200`},
 	},
 	{
+		alert: "WavryHostLoopStalls", fire: []string{`wavry_host_loop_stalled_seconds{loop="encode",…} 9x200`},
+		quiet: []string{`wavry_host_loop_stalled_seconds{loop="encode",…} 0x200`},
+	},
+	{
 		alert: "WavryHostDegraded", fire: []string{`wavry_host_host_state{state="degraded",…} 1x200`},
 		quiet: []string{`wavry_host_host_state{state="degraded",…} 0x110 1x90`},
 	},

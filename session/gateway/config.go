@@ -13,6 +13,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/guard"
+	"wavryhost/session/progress"
 )
 
 // Config configures a Link.
@@ -53,6 +54,8 @@ type Config struct {
 	// Guard catches panics. A panic over a caller's message costs that message, any other the connection, which is made
 	// again. Without a Guard they are only logged.
 	Guard *guard.Guard
+	// Progress has the loop that handles messages. It may be nil.
+	Progress *progress.Board
 	// Counters counts what happens. It may be nil.
 	Counters Counters
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"wavryhost/session/progress"
 )
 
 const (
@@ -154,26 +156,37 @@ func (c *connection) await(ctx context.Context, read <-chan struct{}, err error)
 
 // receive reads until the connection is closed. It does not end with ctx, which would break the connection.
 func (c *connection) receive(ctx context.Context) error {
+	steps := c.cfg.Progress.Loop(progress.Gateway)
+	defer steps.Close()
 	for {
 		frame, text, err := c.read(context.WithoutCancel(ctx))
 		if err != nil {
 			return err
 		}
-		m, ok := c.decode(frame, text)
-		if !ok {
-			continue
-		}
-		if err := c.complaint(m); err != nil {
+		steps.Step(func() { err = c.handle(ctx, frame, text) })
+		if err != nil {
 			return err
 		}
-		switch {
-		case m.Peer == "":
-		case c.grant.name != "" && strings.EqualFold(m.Peer, c.grant.name):
-			c.returned(m)
-		default:
-			c.calls.deliver(ctx, m)
-		}
 	}
+}
+
+// handle handles a message. The error ends the connection.
+func (c *connection) handle(ctx context.Context, frame []byte, text bool) error {
+	m, ok := c.decode(frame, text)
+	if !ok {
+		return nil
+	}
+	if err := c.complaint(m); err != nil {
+		return err
+	}
+	switch {
+	case m.Peer == "":
+	case c.grant.name != "" && strings.EqualFold(m.Peer, c.grant.name):
+		c.returned(m)
+	default:
+		c.calls.deliver(ctx, m)
+	}
+	return nil
 }
 
 // returned passes a message of this host to the probe that may wait for it. The newest one counts.

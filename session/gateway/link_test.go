@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wavryhost/session/gateway/gatewaytest"
+	"wavryhost/session/progress"
 )
 
 // inBubble runs a test in a bubble, where time is faked and a goroutine that is left fails it.
@@ -484,6 +485,52 @@ func TestPanicCostsTheConnectionAlone(t *testing.T) {
 		r.within(5*time.Minute, "bound", r.bound)
 		if n := r.counts.of("failure network"); n != 2 || !strings.Contains(r.logged.String(), "planted in a frame") {
 			t.Errorf("%d failures, log:\n%s", n, &r.logged)
+		}
+	})
+}
+
+// heldTally is a tally that blocks the loop that counts, while it hangs.
+type heldTally struct {
+	*tally
+	hangs atomic.Bool
+	held  chan struct{}
+}
+
+func (h *heldTally) Received(k Kind) {
+	if h.hangs.Load() {
+		<-h.held
+	}
+	h.tally.Received(k)
+}
+
+// A loop that hangs in a message of the gateway is seen. Waiting for messages is no fault.
+func TestHungGatewayLoopIsSeen(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		board, counts := progress.New(), &heldTally{held: make(chan struct{})}
+		r := open(t, gatewaytest.Config{}, func(r *rig, c *Config) {
+			counts.tally = r.counts
+			c.Counters, c.Progress = counts, board
+		})
+		defer r.close()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if got := board.Longest(time.Now()); len(got) != 0 {
+			t.Errorf("without a fault: %v", got)
+		}
+		alice := r.join("alice")
+		defer alice.close()
+		counts.hangs.Store(true)
+		alice.send(Wavry{}, Message{Kind: KindCandidate, Peer: "host", Candidate: "nonsense"})
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if got := board.Longest(time.Now())[progress.Gateway]; got < progress.Limit {
+			t.Errorf("the longest step is %v; want over %v", got, progress.Limit)
+		}
+		counts.hangs.Store(false)
+		close(counts.held)
+		synctest.Wait()
+		if got := board.Longest(time.Now()); len(got) != 0 {
+			t.Errorf("after the fault: %v", got)
 		}
 	})
 }

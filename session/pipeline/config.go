@@ -8,6 +8,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
+	"wavryhost/session/progress"
 )
 
 // MaxEncodings is the maximum number of encodings of one display.
@@ -58,6 +59,8 @@ type Deps struct {
 	Observer Observer
 	// Guard returns a guard that catches panics of the pipeline's loops and of drivers. A nil Guard lets them pass.
 	Guard func(*slog.Logger) *guard.Guard
+	// Progress has the encode loops. It may be nil.
+	Progress *progress.Board
 }
 
 // guard returns a guard for the loops that log to log.

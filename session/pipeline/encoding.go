@@ -10,6 +10,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/guard"
 	"wavryhost/session/lockorder"
+	"wavryhost/session/progress"
 )
 
 // Encoding is one encode of a display. Its subscribers all use its format and get the same access units.
@@ -65,6 +66,8 @@ type encodingHooks struct {
 	rebuild func()
 	// fallback reports that an encoder is replaced.
 	fallback func(f Fallback)
+	// progress has the encode loop; nil for none.
+	progress *progress.Board
 }
 
 // EncodingStatus is the status of an encoding.

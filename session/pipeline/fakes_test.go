@@ -18,6 +18,7 @@ import (
 	"wavryhost/capture/capturetest"
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
+	"wavryhost/session/progress"
 )
 
 var errTest = errors.New("test error")
@@ -299,10 +300,17 @@ func newTestPipeline() *Pipeline {
 // openRig runs a Pipeline with a frame rate limit. Its encoder defaults to a fake one.
 func openRig(t *testing.T, fps int, encoders ...encode.Factory) *rig {
 	t.Helper()
+	return openRigOn(t, nil, fps, encoders...)
+}
+
+// openRigOn is openRig with a board of loops.
+func openRigOn(t *testing.T, board *progress.Board, fps int, encoders ...encode.Factory) *rig {
+	t.Helper()
 	if len(encoders) == 0 {
 		encoders = []encode.Factory{encodetest.New(encodetest.Config{})}
 	}
 	deps, o, reg := testDeps()
+	deps.Progress = board
 	r := &rig{
 		screen: capturetest.NewScreen(640, 480), reg: reg, met: deps.Metrics, observer: o,
 		done: make(chan struct{}),

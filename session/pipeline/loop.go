@@ -9,6 +9,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/progress"
 )
 
 // emptyLinger is how long the encoder of an encoding without subscribers stays open, so that a reload of the page is
@@ -67,10 +68,13 @@ type target struct {
 func (e *Encoding) run(ctx context.Context) {
 	l := &encodeLoop{Encoding: e, retry: encoderRetry}
 	defer l.end()
+	steps := e.hooks.progress.Loop(progress.Encode)
+	defer steps.Close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		next := l.turn(ctx, time.Now())
+		var next time.Time
+		steps.Step(func() { next = l.turn(ctx, time.Now()) })
 		if next.IsZero() {
 			next = time.Now().Add(time.Hour)
 		}

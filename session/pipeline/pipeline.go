@@ -64,7 +64,9 @@ func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipel
 		use: usage{formats: make(map[encode.Format]int)},
 	}
 	p.guard = deps.guard(p.log)
-	hooks := encodingHooks{wake: p.wake, refresh: p.refresh, rebuild: p.renew, fallback: p.fallback}
+	hooks := encodingHooks{
+		wake: p.wake, refresh: p.refresh, rebuild: p.renew, fallback: p.fallback, progress: deps.Progress,
+	}
 	for _, format := range encode.Formats() {
 		p.arrangers[format] = &arranger{}
 		for i := range MaxEncodings {

@@ -15,6 +15,7 @@ import (
 	"wavryhost/capture/capturetest"
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
+	"wavryhost/session/progress"
 )
 
 func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
@@ -260,6 +261,50 @@ func TestEncoderThatReturnsNothingFreezesThePicture(t *testing.T) {
 		time.Sleep(2 * encoderRetryMax)
 		if r.encodings[0].Status().Stuck {
 			t.Error("the picture counts as frozen though the encoder works again")
+		}
+		r.close(t)
+	})
+}
+
+// heldViewer is a viewer that does not answer the encode loop while it hangs.
+type heldViewer struct {
+	*fakeViewer
+	hangs atomic.Bool
+	held  chan struct{}
+}
+
+func (v *heldViewer) Demand(now time.Time) Demand {
+	if v.hangs.Load() {
+		<-v.held
+	}
+	return v.fakeViewer.Demand(now)
+}
+
+// An encode loop that a viewer's part of the daemon blocks is seen.
+func TestHungEncodeLoopIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board := progress.New()
+		r := openRigOn(t, board, 30)
+		v := &heldViewer{fakeViewer: newFakeViewer(), held: make(chan struct{})}
+		r.encodings[0].Subscribe(v)
+		time.Sleep(time.Minute) // waiting for changes is no stall
+		synctest.Wait()
+		if got := board.Longest(time.Now()); len(got) != 0 {
+			t.Errorf("without a fault: %v", got)
+		}
+		v.hangs.Store(true)
+		r.encodings[0].Nudge()
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if got := board.Longest(time.Now())[progress.Encode]; got < progress.Limit {
+			t.Errorf("the longest step is %v; want over %v", got, progress.Limit)
+		}
+		v.hangs.Store(false)
+		close(v.held)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := board.Longest(time.Now()); len(got) != 0 {
+			t.Errorf("after the fault: %v", got)
 		}
 		r.close(t)
 	})

@@ -6,6 +6,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
+	"wavryhost/session/progress"
 
 	"github.com/pion/rtp"
 )
@@ -40,6 +41,8 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer timer.Stop()
 	var b pacing.Bucket
 	probing, probe := false, 0
+	steps := s.cfg.Progress.Loop(progress.Send)
+	defer steps.Close()
 	for ctx.Err() == nil {
 		now := time.Now()
 		who, rate, what := s.next(now)
@@ -63,7 +66,7 @@ func (s *Sender) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		b.Spend(s.send(who, what))
+		steps.Step(func() { b.Spend(s.send(who, what)) })
 	}
 	return ctx.Err()
 }

@@ -6,12 +6,14 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
+	"wavryhost/session/progress"
 )
 
 // run starts the sender's pacer for the rest of the test.
@@ -290,6 +292,41 @@ func TestPaddingKeepsOutOfFrames(t *testing.T) {
 		}
 		if !seen {
 			t.Error("no padding left")
+		}
+	})
+}
+
+// A send loop that hangs in a packet is seen. Waiting for packets or for its rate is no fault.
+func TestHungSendLoopIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board, held := progress.New(), make(chan struct{})
+		hangs := atomic.Bool{}
+		r := newRig(t, Config{StartRate: 10_000, Progress: board, OnSent: func(adapt.Packet) {
+			if hangs.Load() {
+				<-held
+			}
+		}}, true)
+		r.run(t)
+		r.write(t, 50_000, true) // 40 s at that rate
+		for range 60 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if got := board.Longest(time.Now()); len(got) != 0 {
+				t.Fatalf("without a fault: %v", got)
+			}
+		}
+		hangs.Store(true)
+		r.write(t, 1000, true)
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if got := board.Longest(time.Now())[progress.Send]; got < progress.Limit {
+			t.Errorf("the longest step is %v; want over %v", got, progress.Limit)
+		}
+		hangs.Store(false)
+		close(held)
+		synctest.Wait()
+		if got := board.Longest(time.Now()); len(got) != 0 {
+			t.Errorf("after the fault: %v", got)
 		}
 	})
 }

@@ -24,6 +24,7 @@ import (
 	"wavryhost/adapt/pacing"
 	"wavryhost/encode"
 	"wavryhost/session/guard"
+	"wavryhost/session/progress"
 
 	"github.com/pion/rtp"
 )
@@ -53,6 +54,8 @@ type Config struct {
 	OnBroken func()
 	// Guard catches panics where pion calls the sender; nil lets them pass.
 	Guard *guard.Guard
+	// Progress has the loop that sends. It may be nil.
+	Progress *progress.Board
 	// StartRate is the initial pacing rate, in bits per second. It defaults to 2 Mbit/s.
 	StartRate int
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"wavryhost/session/progress"
+)
+
+// A loop of any kind that hangs is seen within 10 s: by the metric, by one line of the log, and by the service manager,
+// which gets no sign of life. When the loop continues, so does the daemon.
+func TestHungLoopIsSeen(t *testing.T) {
+	for _, kind := range progress.Kinds() {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log strings.Builder
+				l := newLoops(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&log, nil)))
+				ctx, cancel := context.WithCancel(t.Context())
+				hang, hanging, asked := make(chan struct{}), false, 0
+				api := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+					if asked++; hanging {
+						<-hang
+					}
+				})
+				done := make(chan error)
+				go func() { done <- l.run(ctx, api) }()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if !l.progressing() || asked < 50 || log.Len() > 0 {
+					t.Fatalf("in a good minute: progressing %v, %d requests, log %s", l.progressing(), asked, log.String())
+				}
+
+				if hanging = kind == progress.API; !hanging {
+					go func() {
+						steps := l.board.Loop(kind)
+						defer steps.Close()
+						steps.Step(func() { <-hang })
+					}()
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if l.progressing() {
+					t.Error("the service manager gets signs of life")
+				}
+				if s := testutil.ToFloat64(l.stall.WithLabelValues(kind)); s < 8 || s > 10 {
+					t.Errorf("the metric is %v s", s)
+				}
+				if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "loop="+kind) {
+					t.Errorf("the log has %q", log.String())
+				}
+				hanging = false
+				close(hang)
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				if !l.progressing() || testutil.CollectAndCount(l.stall) != 0 ||
+					strings.Count(log.String(), "\n") != 2 {
+					t.Errorf("after the hang: progressing %v, log %s", l.progressing(), log.String())
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
