@@ -3,7 +3,8 @@ package encode
 // Profile describes one encoder as data: its FFmpeg codec, its options for low latency, and the properties that other
 // packages need.
 type Profile struct {
-	// Name is the name of the FFmpeg encoder, and the name in configuration, logs and metrics.
+	// Name is unique on the host: the name of the FFmpeg encoder, with the device where there are several (see On). It
+	// is the name in logs and metrics.
 	Name string
 	// Format is one of Formats.
 	Format Format
@@ -15,13 +16,13 @@ type Profile struct {
 	Threads int
 	// PixelFormat is FFmpeg's name of the encoder's pixel format ("yuv420p", "nv12", "vaapi").
 	PixelFormat string
-	// Device is the FFmpeg type of the required hardware device ("", "cuda", "vaapi", "videotoolbox").
+	// API is FFmpeg's type of the device whose surfaces it requires ("", "vaapi"). Pictures are uploaded to them.
+	API string
+	// Device is the device of that type, such as /dev/dri/renderD128. Empty leaves the choice to FFmpeg.
 	Device string
-	// MinRate sets the minimum rate to the rate too. Without it libvpx does not keep the rate constant.
-	MinRate bool
 	// RateByTime means that the encoder paces its rate by the pictures' timestamps. These are then not capture times,
 	// which would give all bits saved in a pause to the picture after it. They give each picture its share. So they can
-	// also change the rate of an open encoder.
+	// also change the rate of an open encoder. Such an encoder keeps its rate constant only with a minimum rate.
 	RateByTime bool
 	// Limits are the supported sizes. The proof may find narrower ones.
 	Limits Limits

@@ -89,7 +89,6 @@ func vpx() Profile {
 		// The two tile columns are encoded in parallel.
 		Threads:     2,
 		PixelFormat: "yuv420p",
-		MinRate:     true,
 		Options: []Option{
 			{"deadline", "realtime", "without it libvpx takes all the time that good quality needs"},
 			{"cpu-used", "8", "the cheapest that libavcodec takes"},
@@ -155,7 +154,7 @@ func vaapi() Profile {
 		// The common limits of Intel's and AMD's drivers for H.264.
 		Limits:      Limits{Min: image.Pt(128, 128), Max: image.Pt(4096, 4096)},
 		PixelFormat: "vaapi",
-		Device:      "vaapi",
+		API:         "vaapi",
 		Options: []Option{
 			{"profile", "constrained_baseline", "what every browser must decode (RFC 7742)"},
 			{"rc_mode", "CBR", "the only mode with a buffer that bounds each frame on every driver"},

@@ -59,9 +59,9 @@ func Best(candidates []Candidate, format Format) (Candidate, bool) {
 
 // ProverConfig configures a Prover.
 type ProverConfig struct {
-	// Command returns the command line of a program that tries the encoder of a profile. The program writes the Proof
-	// to its standard output as JSON, and exits with 0.
-	Command func(profile string) []string
+	// Command returns the command line of a program that tries the encoder of a profile on its device. The program
+	// writes the Proof to its standard output as JSON, and exits with 0.
+	Command func(Profile) []string
 	// Deadline bounds one program. It defaults to 10 seconds.
 	Deadline time.Duration
 }
@@ -82,7 +82,7 @@ func NewProver(cfg ProverConfig) *Prover {
 func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 	candidates := make([]Candidate, 0, len(profiles))
 	for _, profile := range profiles {
-		proof, err := p.run(ctx, profile.Name)
+		proof, err := p.run(ctx, profile)
 		if err != nil {
 			proof = Proof{Why: err.Error(), Failure: FailureBroken}
 		}
@@ -122,7 +122,7 @@ var driverVariables = []string{
 	"XDG_CACHE_HOME",
 }
 
-func (p *Prover) run(ctx context.Context, profile string) (Proof, error) {
+func (p *Prover) run(ctx context.Context, profile Profile) (Proof, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.Deadline, fmt.Errorf("did not finish within %v", p.cfg.Deadline))
 	defer cancel()
 	argv := p.cfg.Command(profile)
@@ -142,7 +142,7 @@ func (p *Prover) run(ctx context.Context, profile string) (Proof, error) {
 	if err := decodeProof(stdout.Bytes(), &proof); err != nil {
 		return Proof{}, withLastLine(fmt.Errorf("proving process wrote no proof: %w", err), stderr.Bytes())
 	}
-	if proof.Profile != profile {
+	if proof.Profile != profile.Name {
 		return Proof{}, fmt.Errorf("proving process answered for %q", proof.Profile)
 	}
 	if !proof.Usable && proof.Failure == "" {

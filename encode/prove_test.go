@@ -64,7 +64,7 @@ func provingProcess(behaviour string) int {
 	return 0
 }
 
-func command(profile string) []string { return []string{os.Args[0], "prove", profile} }
+func command(p encode.Profile) []string { return []string{os.Args[0], "prove", p.Name} }
 
 func TestProverTellsWhatBecameOfEachProcess(t *testing.T) {
 	for _, test := range []struct {
@@ -167,7 +167,9 @@ func TestProverStopsWithItsContext(t *testing.T) {
 }
 
 func TestProverSaysThatTheProgramIsMissing(t *testing.T) {
-	p := encode.NewProver(encode.ProverConfig{Command: func(string) []string { return []string{"/does/not/exist"} }})
+	p := encode.NewProver(encode.ProverConfig{
+		Command: func(encode.Profile) []string { return []string{"/does/not/exist"} },
+	})
 	got := p.Prove(t.Context(), []encode.Profile{{Name: "good"}})[0].Proof
 	if got.Usable || !strings.Contains(got.Why, "/does/not/exist") {
 		t.Errorf("got %+v; want the missing program named", got)

@@ -94,7 +94,10 @@ func card(gpus []GPU, p encode.Profile, perPixel float64, now pipeline.Pace) *ad
 	if !p.Hardware {
 		return nil
 	}
-	i := slices.IndexFunc(gpus, func(g GPU) bool { return g.API != "" && strings.HasSuffix(p.Name, "_"+g.API) })
+	i := slices.IndexFunc(gpus, func(g GPU) bool {
+		return g.API != "" && strings.HasSuffix(p.Encoder(), "_"+g.API) &&
+			(p.Device == "" || g.Device == "" || g.Device == p.Device)
+	})
 	if i < 0 {
 		return nil
 	}

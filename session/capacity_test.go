@@ -15,6 +15,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 	"wavryhost/session/admission"
+	"wavryhost/session/pipeline"
 )
 
 // burden is a load that a test sets.
@@ -474,4 +475,22 @@ func (h *house) gauge(t *testing.T, name, value string) float64 {
 		}
 	}
 	return -1
+}
+
+func TestEncoderOfADeviceCountsOnItsCard(t *testing.T) {
+	gpus := []GPU{
+		{ID: "other", Encoder: .9},
+		{ID: "card0", API: "vaapi", Device: "/dev/dri/renderD128", Encoder: .1},
+		{ID: "card1", API: "vaapi", Device: "/dev/dri/renderD129", Encoder: .2},
+	}
+	for device, want := range map[string]float64{"": .1, "/dev/dri/renderD128": .1, "/dev/dri/renderD129": .2} {
+		p := encode.Profile{Name: "h264_vaapi@" + device, Device: device, Hardware: true}
+		if got := card(gpus, p, .001, pipeline.Pace{}); got == nil || got.Used != want {
+			t.Errorf("the card of device %q is %+v; want the one with a load of %v", device, got, want)
+		}
+	}
+	missing := encode.Profile{Name: "h264_vaapi", Device: "/dev/dri/renderD130", Hardware: true}
+	if got := card(gpus, missing, .001, pipeline.Pace{}); got != nil {
+		t.Errorf("the card of an unknown device is %+v; want none", got)
+	}
 }

@@ -17,6 +17,7 @@ type GPU struct {
 	ID       string  `json:"id" doc:"Name of the card on this host, such as nvidia0 or card0."`
 	Name     string  `json:"name" doc:"Name for people."`
 	API      string  `json:"api" doc:"Encoding interface, as in names of encoders: nvenc or vaapi; empty if another card is used."`
+	Device   string  `json:"device,omitempty" doc:"Its render node, such as /dev/dri/renderD128; absent if unknown."`
 	Busy     float64 `json:"busy" doc:"Share of the last second in which the card worked, as a fraction of 1."`
 	Encoder  float64 `json:"encoder_busy" doc:"Share of the last second in which the card's encoder worked, as a fraction of 1."`
 	Used     int64   `json:"memory_used_bytes" doc:"Used memory of the card, in bytes."`

@@ -317,7 +317,8 @@ type DisplayInfo struct {
 
 // EncoderInfo is what the control API shows of an encoder candidate.
 type EncoderInfo struct {
-	Name         string  `json:"name" doc:"Name of the encoder in FFmpeg."`
+	Name         string  `json:"name" doc:"Name of the encoder in FFmpeg, with the device where it has several: h264_vaapi@renderD129."`
+	Device       string  `json:"device,omitempty" doc:"Device that it encodes on; absent if that is left to its driver."`
 	Codec        string  `json:"codec" doc:"Codec, by its RTP name: H264 or VP9."`
 	Hardware     bool    `json:"hardware" doc:"The encoder runs on a graphics card."`
 	Price        string  `json:"price" set:"EncoderPrice" doc:"Price of a bitrate change: nothing, a keyframe, or reopening the encoder."`

@@ -50,7 +50,7 @@ func TestCommandsAskTheRunningDaemon(t *testing.T) {
 		{"status", 0, "state:        active"},
 		{"sessions", 0, "SESSION  DISPLAY"},
 		{"displays", 0, "synthetic  yes"},
-		{"encoders", 0, "h264_vaapi  H264   no"},
+		{"encoders", 0, "h264_vaapi  /nonexistent  H264   no"},
 		{"drain --status", exitFailure, "not_draining"},
 		{"cordon --note=fan --for=8h", 0, "state:        cordoned"},
 		{"status", 0, ": fan"},

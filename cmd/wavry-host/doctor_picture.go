@@ -288,8 +288,8 @@ func hardware(all []encode.Candidate, setting string) doctor.Finding {
 		}
 		bad = append(bad, c)
 	}
-	if len(bad) == 1 && bad[0].Profile.Name == setting {
-		return doctor.Fail(encoderFix, "encoding.encoder names %s, which does not work: %s", setting, plain(bad[0]))
+	if len(bad) > 0 && bad[0].Profile.Encoder() == setting {
+		return doctor.Fail(encoderFix, "encoding.encoder names %s, which does not work: %s", setting, reasons(bad))
 	}
 	return doctor.Skip("%s", reasons(bad))
 }

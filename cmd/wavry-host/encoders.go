@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,24 +26,48 @@ func prove(ctx context.Context, cfg *config.Config) ([]encode.Candidate, error) 
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	profiles := encode.Profiles()
-	if cfg.Encoding.Encoder != "auto" {
-		profiles = slices.DeleteFunc(profiles, func(p encode.Profile) bool { return p.Name != cfg.Encoding.Encoder })
+	profiles, err := allowed(cfg)
+	if err != nil {
+		return nil, err
 	}
-	prover := encode.NewProver(encode.ProverConfig{Command: func(profile string) []string {
-		argv := []string{program, "prove-encoder", profile}
-		if cfg.Encoding.VAAPIDevice != "" {
-			argv = append(argv, "--vaapi-device", cfg.Encoding.VAAPIDevice)
-		}
-		return argv
+	prover := encode.NewProver(encode.ProverConfig{Command: func(p encode.Profile) []string {
+		return append([]string{program, "prove-encoder"}, childArguments(p)...)
 	}})
 	return prover.Prove(ctx, profiles), nil
 }
 
+// allowed returns the profiles that the configuration allows, on their devices.
+func allowed(cfg *config.Config) (list []encode.Profile, err error) {
+	devices := []string{cfg.Encoding.VAAPIDevice}
+	if cfg.Encoding.VAAPIDevice == "" {
+		if devices, err = filepath.Glob(renderNodes); err != nil {
+			return nil, fmt.Errorf("find graphics devices: %w", err)
+		}
+	}
+	for _, p := range encode.Profiles() {
+		if only := cfg.Encoding.Encoder; only == config.Auto || only == p.Name {
+			list = append(list, p.On(devices)...)
+		}
+	}
+	return list, nil
+}
+
+// childArguments returns the arguments of proveCmd for a profile.
+func childArguments(p encode.Profile) []string {
+	argv := []string{p.Name}
+	if p.Device != "" {
+		argv = append(argv, "--device", p.Device)
+	}
+	return argv
+}
+
+// renderNodes are the devices on which VAAPI encodes.
+const renderNodes = "/dev/dri/renderD*"
+
 // proveCmd is the child process of prove.
 type proveCmd struct {
-	Profile     string `arg:"" help:"Name of the encoder's profile."`
-	VAAPIDevice string `name:"vaapi-device" help:"Device that VAAPI encodes on."`
+	Profile string `arg:"" help:"Name of the encoder's profile, with the device where there are several."`
+	Device  string `name:"device" help:"Device that it encodes on."`
 }
 
 // Run is called by kong.
@@ -57,21 +81,22 @@ func (c *proveCmd) Run(ctx context.Context, a *app) error {
 
 // factory returns the factory of the encoder to try.
 func (c *proveCmd) factory() (encode.Factory, error) {
-	profile, ok := encode.FindProfile(c.Profile)
+	profile, ok := encode.FindProfile(encode.Profile{Name: c.Profile}.Encoder())
 	if !ok {
 		return nil, &coded{exitUsage, fmt.Errorf("no encoder is named %q", c.Profile)}
 	}
+	profile.Name, profile.Device = c.Profile, c.Device
 	profile.Limits = encode.Limits{} // the device says which sizes it supports
 	// FFmpeg's messages about a failure are in the proof.
-	return ffmpeg.New(profile, ffmpeg.Config{VAAPIDevice: c.VAAPIDevice}, slog.New(slog.DiscardHandler)), nil
+	return ffmpeg.New(profile, slog.New(slog.DiscardHandler)), nil
 }
 
 // factories returns the factories of the usable candidates, best first. If none is usable, it returns all: opening one
 // reports what is missing, and the host reports that it is not ready.
-func factories(cfg *config.Config, candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
+func factories(candidates []encode.Candidate, log *slog.Logger) []encode.Factory {
 	var usable, all []encode.Factory
 	for _, c := range candidates {
-		f := ffmpeg.New(c.Profile, ffmpeg.Config{VAAPIDevice: cfg.Encoding.VAAPIDevice}, log)
+		f := ffmpeg.New(c.Profile, log)
 		all = append(all, f)
 		if c.Proof.Usable {
 			usable = append(usable, f)
@@ -91,7 +116,8 @@ func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 		least, most := limits.Least(), limits.Most()
 		best, _ := encode.Best(candidates, c.Profile.Format)
 		all = append(all, session.EncoderInfo{
-			Name: c.Profile.Name, Codec: c.Profile.Format.Codec, Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
+			Name: c.Profile.Name, Device: c.Profile.Device, Codec: c.Profile.Format.Codec,
+			Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
 			Usable: c.Proof.Usable, Why: plain(c), Failure: string(c.Proof.Failure),
 			InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name, PerMegapixel: perMegapixel(c.Proof),
 			MinWidth: least.X, MinHeight: least.Y, MaxWidth: most.X, MaxHeight: most.Y,
@@ -170,7 +196,7 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 		return writeJSON(a.stdout, all)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	say(w, "ENCODER\tCODEC\tUSABLE\tRATE CHANGE\tSIZES\tPER FRAME\tREMARKS\n")
+	say(w, "ENCODER\tDEVICE\tCODEC\tUSABLE\tRATE CHANGE\tSIZES\tPER FRAME\tREMARKS\n")
 	for _, e := range all {
 		usable, perFrame, remarks := "no: "+e.Failure, "", e.Why
 		if e.Usable {
@@ -183,7 +209,8 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 			remarks = "the one in use"
 		}
 		sizes := fmt.Sprintf("%dx%d to %dx%d", e.MinWidth, e.MinHeight, e.MaxWidth, e.MaxHeight)
-		say(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Codec, usable, e.Price, sizes, perFrame, remarks)
+		say(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Device, e.Codec, usable, e.Price, sizes, perFrame,
+			remarks)
 	}
 	return w.Flush()
 }

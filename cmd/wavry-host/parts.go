@@ -42,7 +42,7 @@ func sessionConfig(
 	cfg := sessionLimits(l)
 	cfg.Load = load
 	cfg.Displays = displays.displays
-	cfg.Encoders = factories(&l.Config, candidates, log)
+	cfg.Encoders = factories(candidates, log)
 	cfg.EncoderInfo = encoderInfos(candidates)
 	cfg.Version = thisBuild().Version
 	cfg.OnProbation = l.Host.Probation.Time > 0
@@ -92,14 +92,14 @@ func loadOf(s *pressure.Sampler, gpus *pressure.GPUs, vaapi func() string) func(
 	}
 }
 
-// cards converts the graphics cards. Of several with the same API the first one encodes, as FFmpeg chooses, except for
-// a configured VAAPI device.
+// cards converts the graphics cards. VAAPI encodes on all of them or on the configured device. NVENC encodes on the
+// first card, as FFmpeg chooses.
 func cards(all []pressure.GPU, vaapi string) []session.GPU {
 	var list []session.GPU
 	taken := make(map[string]bool)
 	for _, g := range all {
 		api := g.API
-		if taken[api] || api == "vaapi" && vaapi != "" && g.Device != vaapi {
+		if api != "vaapi" && taken[api] || api == "vaapi" && vaapi != "" && g.Device != vaapi {
 			api = ""
 		}
 		taken[api] = true
@@ -107,6 +107,7 @@ func cards(all []pressure.GPU, vaapi string) []session.GPU {
 			ID:       g.ID,
 			Name:     g.Name,
 			API:      api,
+			Device:   g.Device,
 			Busy:     g.Busy,
 			Encoder:  g.Encoder,
 			Used:     g.MemoryUsed,

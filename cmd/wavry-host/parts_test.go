@@ -14,7 +14,7 @@ func TestCardThatEncodes(t *testing.T) {
 		{ID: "card1", API: "vaapi", Device: "/dev/dri/renderD129"},
 	}
 	for device, want := range map[string]string{
-		"": "nvidia0 card0 ", "/dev/dri/renderD129": "nvidia0 card1 ",
+		"": "nvidia0 card0 card1 ", "/dev/dri/renderD129": "nvidia0 card1 ",
 		"/dev/dri/renderD7": "nvidia0 ",
 	} {
 		got := ""

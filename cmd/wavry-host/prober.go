@@ -65,6 +65,6 @@ func (p *prober) run(ctx context.Context) error {
 			continue
 		}
 		tellEncoders(candidates, p.log)
-		p.manager.SetEncoders(factories(cfg, candidates, p.log), encoderInfos(candidates))
+		p.manager.SetEncoders(factories(candidates, p.log), encoderInfos(candidates))
 	}
 }

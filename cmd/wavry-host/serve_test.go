@@ -232,7 +232,7 @@ func TestFactories(t *testing.T) {
 		{[]bool{true}, 1},
 		{[]bool{false, false}, 2}, // none works: opening one tells why
 	} {
-		if got := factories(&config.Config{}, candidates(tc.usable...), log); len(got) != tc.want {
+		if got := factories(candidates(tc.usable...), log); len(got) != tc.want {
 			t.Errorf("%v: %d factories; want %d", tc.usable, len(got), tc.want)
 		}
 	}

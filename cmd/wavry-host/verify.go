@@ -41,15 +41,13 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	say(&report, "# Encoders of this host\n\n%s, %s, %d processors, %s\n", b.Version, b.Platform,
 		runtime.NumCPU(), time.Now().UTC().Format(time.DateOnly))
 	failed := 0
-	for _, profile := range encode.Profiles() {
-		if only := l.Encoding.Encoder; only != "auto" && only != profile.Name {
-			continue
-		}
+	profiles, err := allowed(&l.Config)
+	if err != nil {
+		return err
+	}
+	for _, profile := range profiles {
 		sayWithin(lastWords, a.stderr, "verifying %s\n", profile.Name)
-		argv := []string{program, "verify-encoder", profile.Name, "--opens", strconv.Itoa(c.Opens)}
-		if device := l.Encoding.VAAPIDevice; device != "" {
-			argv = append(argv, "--vaapi-device", device)
-		}
+		argv := append([]string{program, "verify-encoder", "--opens", strconv.Itoa(c.Opens)}, childArguments(profile)...)
 		v, err := encode.VerifyInChild(ctx, argv, verifyDeadline)
 		if err != nil {
 			v.Proof.Why = err.Error()

@@ -128,7 +128,7 @@ func BenchmarkEncodeScrollingText(b *testing.B) {
 				page := text(size.X, size.Y+16*period)
 				p, _ := encode.FindProfile(c.encoder)
 				p.Options = slices.DeleteFunc(p.Options, func(o encode.Option) bool { return o.Name == c.without })
-				e, err := New(p, Config{}, slog.New(slog.DiscardHandler)).
+				e, err := New(p, slog.New(slog.DiscardHandler)).
 					Open(encode.Params{Width: size.X, Height: size.Y, FPS: 60, BitsPerSecond: 6e6})
 				if err != nil {
 					b.Fatal(err)

@@ -146,7 +146,7 @@ func (e *encoder) applyRate() {
 	rate := int64(e.params.BitsPerSecond) * int64(e.openFPS) / int64(e.params.FPS)
 	e.context.SetBitRate(rate)
 	e.context.SetRateControlMaxRate(rate)
-	if e.profile.MinRate {
+	if e.profile.RateByTime {
 		e.context.SetRateControlMinRate(rate)
 	}
 	// x264 counts in whole kilobits and refuses a buffer smaller than one frame.

@@ -39,7 +39,7 @@ func software(t testing.TB, name string, change func(*encode.Profile)) encode.Fa
 	if change != nil {
 		change(&p)
 	}
-	return New(p, Config{}, slog.New(slog.DiscardHandler))
+	return New(p, slog.New(slog.DiscardHandler))
 }
 
 func open(t testing.TB, f encode.Factory, p encode.Params) encode.Encoder {
@@ -209,7 +209,7 @@ func TestX264OpensAndChangesItsRateWithoutComplaint(t *testing.T) {
 	SetLogger(log)
 	defer SetLogger(nil)
 	p, _ := encode.FindProfile("libx264")
-	e := open(t, New(p, Config{}, log), encode.Params{Width: 1280, Height: 720, FPS: 60, BitsPerSecond: 4e6})
+	e := open(t, New(p, log), encode.Params{Width: 1280, Height: 720, FPS: 60, BitsPerSecond: 4e6})
 	f := newFrame(1280, 720)
 	f.Time = time.Now()
 	for n, rate := range []int{4e6, 2e6, 3e5, 8e6, 1000} {
@@ -225,7 +225,7 @@ func TestX264OpensAndChangesItsRateWithoutComplaint(t *testing.T) {
 	}
 	// The same way finds a mistake in the parameters that only x264 itself parses.
 	setOf(&p, "x264-params", "me=umh:merrange=64")
-	open(t, New(p, Config{}, log), encode.Params{Width: 64, Height: 64, FPS: 30, BitsPerSecond: 1e6})
+	open(t, New(p, log), encode.Params{Width: 64, Height: 64, FPS: 30, BitsPerSecond: 1e6})
 	if !strings.Contains(text.String(), "merrange") {
 		t.Errorf("a misspelled parameter went unnoticed; log %q", text.String())
 	}
@@ -350,7 +350,7 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 	none := p
 	none.Name = "no_such_codec"
 	if _, err := New(
-		none, Config{}, log,
+		none, log,
 	).Open(
 		params,
 	); !errors.Is(err, encode.ErrNoEncoder) ||
@@ -359,13 +359,13 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 	}
 	odd := p
 	odd.Options = []encode.Option{{Name: "no_such_option", Value: "1"}}
-	if _, err := New(odd, Config{}, log).Open(params); err == nil || !strings.Contains(err.Error(), "no_such_option=1") {
+	if _, err := New(odd, log).Open(params); err == nil || !strings.Contains(err.Error(), "no_such_option=1") {
 		t.Errorf("unknown option: %v", err)
 	}
 	bad := p
 	bad.Options = []encode.Option{{Name: "preset", Value: "sluggish"}}
 	if _, err := New(
-		bad, Config{}, log,
+		bad, log,
 	).Open(
 		params,
 	); err == nil ||
@@ -374,7 +374,8 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 	}
 	if _, err := os.Stat("/dev/dri"); errors.Is(err, os.ErrNotExist) {
 		va, _ := encode.FindProfile("h264_vaapi")
-		_, err := New(va, Config{VAAPIDevice: "/dev/dri/renderD199"}, log).Open(params)
+		va.Device = "/dev/dri/renderD199"
+		_, err := New(va, log).Open(params)
 		if !errors.Is(err, encode.ErrNoEncoder) || !strings.Contains(err.Error(), "renderD199") {
 			t.Errorf("no device: got %v; want it named", err)
 		}

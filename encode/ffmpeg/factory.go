@@ -13,13 +13,12 @@ import (
 
 type factory struct {
 	profile encode.Profile
-	cfg     Config
 	log     *slog.Logger
 }
 
 // New returns a factory of encoders of that profile. It touches no device before Open.
-func New(profile encode.Profile, cfg Config, log *slog.Logger) encode.Factory {
-	return &factory{profile: profile, cfg: cfg, log: log.With("encoder", profile.Name)}
+func New(profile encode.Profile, log *slog.Logger) encode.Factory {
+	return &factory{profile: profile, log: log.With("encoder", profile.Name)}
 }
 
 func (f *factory) Profile() encode.Profile { return f.profile }
@@ -31,7 +30,7 @@ func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {
 	if err = f.profile.Limits.Check(p.Width, p.Height); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
 	}
-	codec := astiav.FindEncoderByName(f.profile.Name)
+	codec := astiav.FindEncoderByName(f.profile.Encoder())
 	if codec == nil {
 		return nil, fmt.Errorf("%s: not in this build of FFmpeg: %w", f.profile.Name, encode.ErrNoEncoder)
 	}
@@ -46,14 +45,14 @@ func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {
 	}()
 
 	format := astiav.FindPixelFormatByName(f.profile.PixelFormat)
-	if f.profile.Device != "" {
+	if f.profile.API != "" {
 		format = astiav.PixelFormatNv12 // what is uploaded
 	}
 	if e.converter, err = newConverter(p.Width, p.Height, format); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
 	}
-	if f.profile.Device != "" {
-		if e.surface, err = openSurface(f.profile.Device, f.cfg.VAAPIDevice, p.Width, p.Height); err != nil {
+	if f.profile.API != "" {
+		if e.surface, err = openSurface(f.profile.API, f.profile.Device, p.Width, p.Height); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
 		}
 	}

@@ -2,9 +2,3 @@
 // the only package that touches FFmpeg. Built without cgo or with the tag noffmpeg it offers the same functions, which
 // say that the encoders are missing.
 package ffmpeg
-
-// Config says which devices to use.
-type Config struct {
-	// VAAPIDevice is the device that VAAPI encodes on, such as /dev/dri/renderD128. Empty leaves the choice to FFmpeg.
-	VAAPIDevice string
-}

@@ -13,7 +13,7 @@ import (
 type factory struct{ profile encode.Profile }
 
 // New returns a factory whose Open says that FFmpeg is not built in.
-func New(profile encode.Profile, _ Config, _ *slog.Logger) encode.Factory { return factory{profile} }
+func New(profile encode.Profile, _ *slog.Logger) encode.Factory { return factory{profile} }
 
 func (f factory) Profile() encode.Profile { return f.profile }
 
@@ -23,7 +23,7 @@ func (f factory) Open(encode.Params) (encode.Encoder, error) {
 
 // Prove returns a proof that says that FFmpeg is not built in.
 func Prove(_ context.Context, f encode.Factory, p encode.Params) encode.Proof {
-	_, err := New(f.Profile(), Config{}, nil).Open(p)
+	_, err := New(f.Profile(), nil).Open(p)
 	return encode.Proof{Profile: f.Profile().Name, Why: err.Error(), Failure: encode.FailureOf(err)}
 }
 

@@ -16,7 +16,7 @@ func TestWithoutFFmpegEveryEncoderSaysSo(t *testing.T) {
 	SetLogger(log)
 	var factories []encode.Factory
 	for _, p := range encode.Profiles() {
-		factories = append(factories, New(p, Config{}, log))
+		factories = append(factories, New(p, log))
 	}
 	if len(factories) != len(encode.Profiles()) {
 		t.Errorf("got %d factories; want one for each profile", len(factories))

@@ -125,8 +125,8 @@ func TestVAAPIProofHasTheDevicesSizes(t *testing.T) {
 		return
 	}
 	p, _ := encode.FindProfile("h264_vaapi")
-	p.Limits = encode.Limits{}
-	f := New(p, Config{VAAPIDevice: standin.New(t, "min=96", "max=2048").Path}, slog.New(slog.DiscardHandler))
+	p.Limits, p.Device = encode.Limits{}, standin.New(t, "min=96", "max=2048").Path
+	f := New(p, slog.New(slog.DiscardHandler))
 	want := encode.Limits{Min: image.Pt(96, 96), Max: image.Pt(2048, 2048)}
 	if got := Prove(t.Context(), f, vaapiParams); got.Limits != want || !got.Usable {
 		t.Errorf("got %+v; want the sizes %v", got, want)

@@ -21,7 +21,8 @@ func vaapi(t testing.TB, d standin.Device) encode.Factory {
 	if !ok {
 		t.Fatal("no profile h264_vaapi")
 	}
-	return New(p, Config{VAAPIDevice: d.Path}, slog.New(slog.DiscardHandler))
+	p.Device = d.Path
+	return New(p, slog.New(slog.DiscardHandler))
 }
 
 var vaapiParams = encode.Params{Width: 640, Height: 360, FPS: 60, BitsPerSecond: 4_000_000}

@@ -137,7 +137,7 @@ type DisplayRule struct {
 // Encoding has the settings of encoders.
 type Encoding struct {
 	Encoder        string
-	VAAPIDevice    string // empty leaves the choice to FFmpeg
+	VAAPIDevice    string // empty means all
 	Prefer         string
 	MaxGPUSessions int // 0 for no limit
 }

@@ -110,7 +110,7 @@ func encodingTable() []Setting {
 			"Encoder to use. auto tries all encoders at the start and uses the best working one for each codec. A name "+
 				"selects that encoder alone; viewers without its codec are refused.").was("encoder").withFlag("encoder").live(),
 		one("encoding.vaapi_device", Auto, or(Auto, path()), func(c *Config) *string { return &c.Encoding.VAAPIDevice },
-			"Device for encoding with VAAPI, such as /dev/dri/renderD128. auto leaves the choice to FFmpeg.").
+			"Device for encoding with VAAPI, such as /dev/dri/renderD128. auto tries all devices.").
 			was("vaapi_device").live(),
 		one("encoding.prefer", adapt.Balanced.String(), oneOf(adapt.AggressivenessNames()...),
 			func(c *Config) *string { return &c.Encoding.Prefer },

@@ -252,7 +252,7 @@ func openEncoder(tb testing.TB, width, height, bits int) encode.Encoder {
 	if !ok {
 		tb.Fatal("no profile of libx264")
 	}
-	e, err := ffmpeg.New(p, ffmpeg.Config{}, slog.New(slog.DiscardHandler)).
+	e, err := ffmpeg.New(p, slog.New(slog.DiscardHandler)).
 		Open(encode.Params{Width: width, Height: height, FPS: benchRate, BitsPerSecond: bits})
 	if err != nil {
 		tb.Fatal(err)
