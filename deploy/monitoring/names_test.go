@@ -139,7 +139,8 @@ func faults(known map[string]metric, recorded, expr string) []string {
 		ranged := strings.HasPrefix(expr[m[1]:], "[")
 		switch {
 		case of.kind == "":
-			list = append(list, name+" is no metric")
+			list = append(list, name+" is no metric in docs/operate/metrics.md; if it is new, run "+
+				"scripts/go test ./cmd/wavry-host -run TestMetricsAreDocumented -update")
 			continue
 		case of.kind == "histogram" && suffix == "":
 			list = append(list, name+" is a histogram")
