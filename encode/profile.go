@@ -1,5 +1,7 @@
 package encode
 
+import "slices"
+
 // Profile describes one encoder as data: its FFmpeg codec, its options for low latency, and the properties that other
 // packages need.
 type Profile struct {
@@ -29,6 +31,30 @@ type Profile struct {
 	// Options are the codec's private and generic options. Params and the converter determine picture size, rates, threads
 	// and colors. A test checks each option against FFmpeg's own tables.
 	Options []Option
+	// Buffer is the size of the rate control's buffer in pictures. It defaults to 1, which bounds each picture to its
+	// share of the rate.
+	Buffer int
+	// Variants are settings for drivers that differ. The trial takes the first that works. None means one without
+	// further settings.
+	Variants []Variant
+	// Variant is the variant in use; see In.
+	Variant int
+}
+
+// Variant is a way to use an encoder.
+type Variant struct {
+	Options []Option // further ones
+	Buffer  int      // Profile.Buffer
+}
+
+// In returns the profile in one of its variants.
+func (p Profile) In(variant int) Profile {
+	p.Variant = variant
+	if variant < len(p.Variants) {
+		p.Options = slices.Concat(p.Options, p.Variants[variant].Options)
+		p.Buffer = p.Variants[variant].Buffer
+	}
+	return p
 }
 
 // Option is an option of an FFmpeg codec.

@@ -157,11 +157,17 @@ func vaapi() Profile {
 		API:         "vaapi",
 		Options: []Option{
 			{"profile", "constrained_baseline", "what every browser must decode (RFC 7742)"},
-			{"rc_mode", "CBR", "the only mode with a buffer that bounds each frame on every driver"},
 			{"low_power", "0", "the low-power entry point lacks rate control on many systems unless extra firmware is loaded"},
 			{"async_depth", "1", "the default of 2 returns each frame one call late"},
 			{"g", gopVAAPI, "keyframes on request only"},
 			{"bf", "0", "a B-frame waits for the picture after it; libavcodec's default here is 2"},
+		},
+		Variants: []Variant{
+			{Options: []Option{{"rc_mode", "CBR", "its buffer of one picture bounds each of them"}}},
+			{Options: []Option{{"rc_mode", "VBR", "for drivers that refuse CBR, or so small a buffer with it"}}},
+			{Buffer: 60, Options: []Option{{
+				"rc_mode", "CBR", "for drivers that refuse a buffer of one picture; the pacer holds larger pictures",
+			}}},
 		},
 	}
 }

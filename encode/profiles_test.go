@@ -7,7 +7,13 @@ import (
 )
 
 func TestEveryOptionHasItsReason(t *testing.T) {
+	var all []encode.Profile
 	for _, p := range encode.Profiles() {
+		for v := range max(1, len(p.Variants)) {
+			all = append(all, p.In(v))
+		}
+	}
+	for _, p := range all {
 		set := make(map[string]bool)
 		for _, o := range p.Options {
 			if o.Why == "" || o.Value == "" || set[o.Name] {

@@ -18,6 +18,8 @@ import (
 type Proof struct {
 	// Profile is the profile's name.
 	Profile string `json:"profile"`
+	// Variant is the profile's variant.
+	Variant int `json:"variant,omitempty"`
 	// Usable reports whether its output decodes to the right pictures.
 	Usable bool `json:"usable"`
 	// Why says why it is not usable.
@@ -59,8 +61,8 @@ func Best(candidates []Candidate, format Format) (Candidate, bool) {
 
 // ProverConfig configures a Prover.
 type ProverConfig struct {
-	// Command returns the command line of a program that tries the encoder of a profile on its device. The program
-	// writes the Proof to its standard output as JSON, and exits with 0.
+	// Command returns the command line of a program that tries the encoder of a profile on its device and in its
+	// variant. The program writes the Proof to its standard output as JSON, and exits with 0.
 	Command func(Profile) []string
 	// Deadline bounds one program. It defaults to 10 seconds.
 	Deadline time.Duration
@@ -77,16 +79,12 @@ func NewProver(cfg ProverConfig) *Prover {
 	return &Prover{cfg: cfg}
 }
 
-// Prove tries the profiles one after the other, so that none slows another down. It returns a candidate for each. If
-// ctx ends, the remaining ones are not usable.
+// Prove tries the profiles one after the other, so that none slows another down. It returns a candidate for each, in
+// the first variant that is usable, or else in the first of all. If ctx ends, the remaining ones are not usable.
 func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 	candidates := make([]Candidate, 0, len(profiles))
 	for _, profile := range profiles {
-		proof, err := p.run(ctx, profile)
-		if err != nil {
-			proof = Proof{Why: err.Error(), Failure: FailureBroken}
-		}
-		proof.Profile = profile.Name
+		profile, proof := p.variants(ctx, profile)
 		if proof.Usable && proof.Price != nil {
 			profile.Price = *proof.Price
 		}
@@ -96,6 +94,27 @@ func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
 		candidates = append(candidates, Candidate{Profile: profile, Proof: proof})
 	}
 	return candidates
+}
+
+// variants tries the variants of a profile. Another variant helps only with an encoder that is there and does not work.
+func (p *Prover) variants(ctx context.Context, profile Profile) (Profile, Proof) {
+	first := p.one(ctx, profile.In(0))
+	for v, proof := 1, first; v < len(profile.Variants) && proof.Failure == FailureBroken && ctx.Err() == nil; v++ {
+		if proof = p.one(ctx, profile.In(v)); proof.Usable {
+			return profile.In(v), proof
+		}
+	}
+	return profile.In(0), first
+}
+
+// one tries one variant.
+func (p *Prover) one(ctx context.Context, profile Profile) Proof {
+	proof, err := p.run(ctx, profile)
+	if err != nil {
+		proof = Proof{Why: err.Error(), Failure: FailureBroken}
+	}
+	proof.Profile, proof.Variant = profile.Name, profile.Variant
+	return proof
 }
 
 const (
@@ -142,8 +161,8 @@ func (p *Prover) run(ctx context.Context, profile Profile) (Proof, error) {
 	if err := decodeProof(stdout.Bytes(), &proof); err != nil {
 		return Proof{}, withLastLine(fmt.Errorf("proving process wrote no proof: %w", err), stderr.Bytes())
 	}
-	if proof.Profile != profile.Name {
-		return Proof{}, fmt.Errorf("proving process answered for %q", proof.Profile)
+	if proof.Profile != profile.Name || proof.Variant != profile.Variant {
+		return Proof{}, fmt.Errorf("proving process answered for %q, variant %d", proof.Profile, proof.Variant)
 	}
 	if !proof.Usable && proof.Failure == "" {
 		proof.Failure = FailureBroken

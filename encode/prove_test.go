@@ -31,6 +31,14 @@ func provingProcess(behaviour string) int {
 		write(`{"profile":"poor","usable":false,"why":"frame 3 decodes to another picture"}`)
 	case "busy":
 		write(`{"profile":"busy","usable":false,"why":"OpenEncodeSessionEx failed","failure":"busy"}`)
+	case "choosy":
+		write(`{"profile":"choosy","usable":false,"why":"no CBR","failure":"broken"}`)
+	case "choosy1", "busy1":
+		return 3
+	case "choosy2":
+		write(`{"profile":"choosy","variant":2,"usable":true}`)
+	case "poor1":
+		write(`{"profile":"poor","variant":2,"usable":true}`)
 	case "silent":
 		write(`{"profile":"silent","usable":false}`)
 	case "wrong":
@@ -64,7 +72,13 @@ func provingProcess(behaviour string) int {
 	return 0
 }
 
-func command(p encode.Profile) []string { return []string{os.Args[0], "prove", p.Name} }
+func command(p encode.Profile) []string {
+	name := p.Name
+	if p.Variant > 0 {
+		name = fmt.Sprint(name, p.Variant)
+	}
+	return []string{os.Args[0], "prove", name}
+}
 
 func TestProverTellsWhatBecameOfEachProcess(t *testing.T) {
 	for _, test := range []struct {
@@ -173,5 +187,38 @@ func TestProverSaysThatTheProgramIsMissing(t *testing.T) {
 	got := p.Prove(t.Context(), []encode.Profile{{Name: "good"}})[0].Proof
 	if got.Usable || !strings.Contains(got.Why, "/does/not/exist") {
 		t.Errorf("got %+v; want the missing program named", got)
+	}
+}
+
+func TestProverTakesTheFirstVariantThatWorks(t *testing.T) {
+	p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: time.Minute})
+	option := func(mode string) []encode.Option {
+		return []encode.Option{{Name: "rc_mode", Value: mode, Why: "a test"}}
+	}
+	variants := []encode.Variant{{Options: option("CBR")}, {Options: option("VBR")}, {Options: option("CBR"), Buffer: 60}}
+	for _, c := range []struct {
+		name    string
+		variant int
+		buffer  int
+		failure encode.Failure
+		why     string
+	}{
+		{"good", 0, 0, "", ""},
+		{"choosy", 2, 60, "", ""},
+		{"busy", 0, 0, encode.FailureBusy, "OpenEncodeSessionEx failed"}, // no other variant is tried
+		{"poor", 0, 0, encode.FailureBroken, "frame 3 decodes to another picture"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got := p.Prove(t.Context(), []encode.Profile{{Name: c.name, Variants: variants}})[0]
+			if got.Proof.Usable != (c.failure == "") || got.Proof.Failure != c.failure || got.Proof.Why != c.why {
+				t.Errorf("got %+v; want failure %q, %q", got.Proof, c.failure, c.why)
+			}
+			mode := got.Profile.Option("rc_mode")
+			if got.Profile.Variant != c.variant || got.Profile.Buffer != c.buffer ||
+				mode != variants[c.variant].Options[0].Value || len(got.Profile.Options) != 1 {
+				t.Errorf("got variant %d: %+v; want %d", got.Profile.Variant, got.Profile.Options, c.variant)
+			}
+		})
 	}
 }

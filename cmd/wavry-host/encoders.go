@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -54,7 +55,7 @@ func allowed(cfg *config.Config) (list []encode.Profile, err error) {
 
 // childArguments returns the arguments of proveCmd for a profile.
 func childArguments(p encode.Profile) []string {
-	argv := []string{p.Name}
+	argv := []string{p.Name, "--variant", strconv.Itoa(p.Variant)}
 	if p.Device != "" {
 		argv = append(argv, "--device", p.Device)
 	}
@@ -68,6 +69,7 @@ const renderNodes = "/dev/dri/renderD*"
 type proveCmd struct {
 	Profile string `arg:"" help:"Name of the encoder's profile, with the device where there are several."`
 	Device  string `name:"device" help:"Device that it encodes on."`
+	Variant int    `name:"variant" help:"Number of its variant, from 0."`
 }
 
 // Run is called by kong.
@@ -85,6 +87,7 @@ func (c *proveCmd) factory() (encode.Factory, error) {
 	if !ok {
 		return nil, &coded{exitUsage, fmt.Errorf("no encoder is named %q", c.Profile)}
 	}
+	profile = profile.In(c.Variant)
 	profile.Name, profile.Device = c.Profile, c.Device
 	profile.Limits = encode.Limits{} // the device says which sizes it supports
 	// FFmpeg's messages about a failure are in the proof.

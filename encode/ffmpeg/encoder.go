@@ -150,7 +150,7 @@ func (e *encoder) applyRate() {
 		e.context.SetRateControlMinRate(rate)
 	}
 	// x264 counts in whole kilobits and refuses a buffer smaller than one frame.
-	e.context.SetRateControlBufferSize(int(perFrame/1000+1) * 1000)
+	e.context.SetRateControlBufferSize((int(perFrame)*max(e.profile.Buffer, 1)/1000 + 1) * 1000)
 }
 
 func (e *encoder) Profile() encode.Profile { return e.profile }

@@ -28,7 +28,11 @@ func TestOptionsAreFFmpegs(t *testing.T) {
 					t.Skipf("skipped until FFmpeg is built with %s, whose options are not recorded in testdata", p.Name)
 				}
 			}
-			for _, o := range p.Options {
+			options := p.Options
+			for _, v := range p.Variants {
+				options = slices.Concat(options, v.Options)
+			}
+			for _, o := range options {
 				name, value := o.Name, o.Value
 				if option, ok := recorded[name]; ok {
 					if !option.takes(value) {

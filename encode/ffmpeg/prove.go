@@ -27,7 +27,7 @@ const (
 // Prove opens an encoder, encodes moving frames with it, decodes them and compares the pictures. Then it measures the
 // cost of a rate change, the supported sizes and the cost of encoding.
 func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof {
-	proof := encode.Proof{Profile: f.Profile().Name}
+	proof := encode.Proof{Profile: f.Profile().Name, Variant: f.Profile().Variant}
 	if err := prove(ctx, f, p, &proof); err != nil {
 		proof.Why, proof.Failure = err.Error(), encode.FailureOf(err)
 		return proof

@@ -24,7 +24,10 @@ func (f factory) Open(encode.Params) (encode.Encoder, error) {
 // Prove returns a proof that says that FFmpeg is not built in.
 func Prove(_ context.Context, f encode.Factory, p encode.Params) encode.Proof {
 	_, err := New(f.Profile(), nil).Open(p)
-	return encode.Proof{Profile: f.Profile().Name, Why: err.Error(), Failure: encode.FailureOf(err)}
+	profile := f.Profile()
+	return encode.Proof{
+		Profile: profile.Name, Variant: profile.Variant, Why: err.Error(), Failure: encode.FailureOf(err),
+	}
 }
 
 // SetLogger does nothing: there is no FFmpeg to log.
