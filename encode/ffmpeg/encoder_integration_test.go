@@ -374,7 +374,7 @@ func TestOpenSaysWhatIsMissing(t *testing.T) {
 	}
 	if _, err := os.Stat("/dev/dri"); errors.Is(err, os.ErrNotExist) {
 		va, _ := encode.FindProfile("h264_vaapi")
-		va.Device = "/dev/dri/renderD199"
+		va.Device, va.Limits = "/dev/dri/renderD199", encode.Limits{}
 		_, err := New(va, log).Open(params)
 		if !errors.Is(err, encode.ErrNoEncoder) || !strings.Contains(err.Error(), "renderD199") {
 			t.Errorf("no device: got %v; want it named", err)
