@@ -30,7 +30,7 @@ func refusedBecause(err error) string {
 		return refusedNoPicture
 	case errors.Is(err, peer.ErrNoNetwork):
 		return refusedNoNetwork
-	case errors.Is(err, ErrUnknownReservation), errors.Is(err, ErrBadReservation), errors.Is(err, ErrKeyReused):
+	case errors.Is(err, ErrUnknownReservation), errors.Is(err, ErrBadReservation):
 		return refusedReservation
 	default:
 		return refusedError

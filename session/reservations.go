@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"time"
 
 	"wavryhost/session/admission"
 )
@@ -10,7 +11,6 @@ import (
 var (
 	ErrUnknownReservation = admission.ErrUnknownReservation
 	ErrBadReservation     = admission.ErrBadReservation
-	ErrKeyReused          = admission.ErrKeyReused
 )
 
 // Reservations are the places that are kept for sessions to come, and the room that is left.
@@ -49,8 +49,8 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 		return admission.Reservation{}, ErrDraining
 	}
 	format := g.capacity.usualFormat()
-	l, fresh, err := g.admission.Reserve(q, g.capacity.request(d, q.MaxBitrate, format), g.snapshot(format))
-	if err != nil || !fresh {
+	l, err := g.admission.Reserve(q, g.capacity.request(d, q.MaxBitrate, format), g.snapshot(format))
+	if err != nil {
 		return l, err
 	}
 	g.met.reservations.Set(float64(g.admission.Reserved()))
@@ -77,6 +77,18 @@ func (r *Reservations) Reservation(id string) (admission.Reservation, error) {
 		return l, nil
 	}
 	return admission.Reservation{}, ErrUnknownReservation
+}
+
+// Renew holds a reservation for so long from now on, and returns it.
+func (r *Reservations) Renew(id string, hold time.Duration) (admission.Reservation, error) {
+	g := r.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, err := g.admission.Renew(id, hold, time.Now())
+	if err == nil {
+		g.log.Debug("reservation renewed", "reservation", id, "hold_seconds", hold.Seconds())
+	}
+	return l, err
 }
 
 // Release ends a reservation that was not used.

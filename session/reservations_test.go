@@ -146,7 +146,7 @@ func TestReservationIsTaken(t *testing.T) {
 	h.alive(t)
 	l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
 		Display:    "default",
-		MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o",
+		MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute,
 	})
 	if err != nil || l.Display != "test" {
 		t.Fatalf("%+v, %v", l, err)
@@ -190,40 +190,14 @@ func TestReservationIsTaken(t *testing.T) {
 	if s, err := h.Session(answer.ID); err != nil || s.MaxBitrate != 2_000_000 || s.Weight != 40 {
 		t.Errorf("ceiling %d, weight %d, %v; want what was reserved", s.MaxBitrate, s.Weight, err)
 	}
-	again, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{
-		Display:    "default",
-		MaxBitrate: 2_000_000, Weight: 40, Hold: time.Minute, Key: "k", Owner: "o",
-	})
-	if err != nil || again.ID != l.ID || again.Session != answer.ID {
-		t.Errorf("the same request again: %+v, %v; want the reservation with its session", again, err)
-	}
 }
 
-func TestIdempotencyKeys(t *testing.T) {
+func TestBadReservations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := openHouse(t, func(c *Config) { c.MaxSessions = 10_000 })
 		defer h.close(t)
-		ask := admission.ReservationRequest{Display: "default", Key: "a", Owner: "gateway"}
-		first, err := h.reservations.Reserve(t.Context(), ask)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if l, err := h.reservations.Reserve(t.Context(), ask); err != nil || l.ID != first.ID {
-			t.Errorf("again: %+v, %v; want the same", l, err)
-		}
-		other := ask
-		other.Weight = 7
-		if _, err := h.reservations.Reserve(t.Context(), other); !errors.Is(err, ErrKeyReused) {
-			t.Errorf("got %v; want ErrKeyReused", err)
-		}
-		other = ask
-		other.Owner = "another"
-		if l, err := h.reservations.Reserve(t.Context(), other); err != nil || l.ID == first.ID {
-			t.Errorf("the key of another: %+v, %v", l, err)
-		}
 		for name, bad := range map[string]admission.ReservationRequest{
 			"too long": {Display: "default", Hold: 2*time.Minute + 1}, "negative": {Display: "default", Hold: -1},
-			"key": {Display: "default", Key: string(make([]byte, 129))},
 		} {
 			if _, err := h.reservations.Reserve(t.Context(), bad); !errors.Is(err, ErrBadReservation) {
 				t.Errorf("%s: got %v; want ErrBadReservation", name, err)
@@ -232,6 +206,28 @@ func TestIdempotencyKeys(t *testing.T) {
 		if _, err := h.reservations.Reserve(t.Context(),
 			admission.ReservationRequest{Display: "none"}); !errors.Is(err, ErrUnknownDisplay) {
 			t.Errorf("got %v; want ErrUnknownDisplay", err)
+		}
+	})
+}
+
+// A gateway keeps a place for a viewer who is late.
+func TestReservationIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := openHouse(t, func(c *Config) { c.MaxSessions = 1 })
+		defer h.close(t)
+		l, err := h.reservations.Reserve(t.Context(), admission.ReservationRequest{Display: "default"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			time.Sleep(10 * time.Second)
+			if _, err := h.reservations.Renew(l.ID, 15*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(20 * time.Second)
+		if _, err := h.reservations.Renew(l.ID, time.Second); !errors.Is(err, ErrUnknownReservation) {
+			t.Errorf("after its end: %v; want ErrUnknownReservation", err)
 		}
 	})
 }

@@ -20,7 +20,6 @@ type Admitter struct {
 	moves        map[*Move]struct{}
 	sessions     map[string]promise // by session
 	reservations map[string]*reservation
-	keys         map[string]*keyed
 }
 
 // New returns an Admitter that has promised nothing. newID makes the IDs of reservations; ended is called when one
@@ -29,7 +28,7 @@ func New(newID func() string, ended func(Reservation, string)) *Admitter {
 	return &Admitter{
 		newID: newID, ended: ended,
 		tickets: make(map[*Ticket]struct{}), moves: make(map[*Move]struct{}), sessions: make(map[string]promise),
-		reservations: make(map[string]*reservation), keys: make(map[string]*keyed),
+		reservations: make(map[string]*reservation),
 	}
 }
 

@@ -3,7 +3,6 @@ package admission
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -101,11 +100,11 @@ func TestEachPlaceIsGivenOnce(t *testing.T) {
 	ok(t, h.open(operator, "s1"))
 	ticket, _, err := h.Admit(operator, h.Snapshot, false)
 	ok(t, err)
-	_, _, err = h.Reserve(ReservationRequest{Display: "a"}, operator, h.Snapshot)
+	_, err = h.Reserve(ReservationRequest{Display: "a"}, operator, h.Snapshot)
 	ok(t, err)
 	_, _, err = h.Admit(operator, h.Snapshot, false)
 	shortOf(t, err, Sessions)
-	_, _, err = h.Reserve(ReservationRequest{Display: "a"}, operator, h.Snapshot)
+	_, err = h.Reserve(ReservationRequest{Display: "a"}, operator, h.Snapshot)
 	shortOf(t, err, Sessions)
 	if c := h.Capacity(encode.H264, h.Snapshot, Profiles()[6:]); c[0].More != 0 || c[0].LimitedBy != string(Sessions) {
 		t.Errorf("capacity is %+v; want none", c)
@@ -166,14 +165,14 @@ func TestEncodesArePromisedOnce(t *testing.T) {
 	h := newHouse(Limits{Sessions: 100, Handshakes: 100, PerOwner: 100})
 	h.Host.EncodeLimit = 2
 	for i := range 3 {
-		_, _, err := h.Reserve(ReservationRequest{Display: "a"}, h.request("a", "op", false), h.Snapshot)
+		_, err := h.Reserve(ReservationRequest{Display: "a"}, h.request("a", "op", false), h.Snapshot)
 		if err != nil {
 			t.Fatalf("reservation %d of one display: %v", i, err)
 		}
 	}
-	_, _, err := h.Reserve(ReservationRequest{Display: "b"}, h.request("b", "op", false), h.Snapshot)
+	_, err := h.Reserve(ReservationRequest{Display: "b"}, h.request("b", "op", false), h.Snapshot)
 	ok(t, err)
-	_, _, err = h.Reserve(ReservationRequest{Display: "c"}, h.request("c", "op", false), h.Snapshot)
+	_, err = h.Reserve(ReservationRequest{Display: "c"}, h.request("c", "op", false), h.Snapshot)
 	shortOf(t, err, Encoders)
 }
 
@@ -284,7 +283,7 @@ func TestDisplayIsLimited(t *testing.T) {
 			ok(t, err)
 		},
 		"reservation": func(h *house) {
-			_, _, err := h.Reserve(ReservationRequest{Display: "a"}, limited(h), h.Snapshot)
+			_, err := h.Reserve(ReservationRequest{Display: "a"}, limited(h), h.Snapshot)
 			ok(t, err)
 		},
 		"move": func(h *house) {
@@ -340,10 +339,10 @@ func TestLifeOfReservations(t *testing.T) {
 	r := h.request("a", "op", false)
 	keep := func(hold time.Duration) Reservation {
 		t.Helper()
-		l, fresh, err := h.Reserve(ReservationRequest{Display: "a", Hold: hold, MaxBitrate: 7}, r, h.Snapshot)
+		l, err := h.Reserve(ReservationRequest{Display: "a", Hold: hold, MaxBitrate: 7}, r, h.Snapshot)
 		ok(t, err)
-		if !fresh || l.Weight != 100 || l.MaxBitrate != 7 || l.Expires != h.Now.Add(max(hold, defaultHold)) {
-			t.Errorf("%+v, fresh %v", l, fresh)
+		if l.Weight != 100 || l.MaxBitrate != 7 || l.Expires != h.Now.Add(max(hold, defaultHold)) {
+			t.Errorf("%+v", l)
 		}
 		return l
 	}
@@ -401,7 +400,7 @@ func TestLifeOfReservations(t *testing.T) {
 func TestReservationForAnotherCodec(t *testing.T) {
 	h := newHouse(Limits{Sessions: 1, Handshakes: 9, PerOwner: 9})
 	r := h.request("a", "op", false)
-	l, _, err := h.Reserve(ReservationRequest{Display: "a"}, r, h.Snapshot)
+	l, err := h.Reserve(ReservationRequest{Display: "a"}, r, h.Snapshot)
 	ok(t, err)
 	r.Reservation, r.Format, r.Profile.BitsPerSecond = l.ID, encode.VP9, 5
 	ticket, _, err := h.Admit(r, h.Snapshot, false)
@@ -411,40 +410,30 @@ func TestReservationForAnotherCodec(t *testing.T) {
 	}
 }
 
-// The same request with the same key yields the same reservation, also after its end. Keys are bounded.
-func TestKeysAreRemembered(t *testing.T) {
-	h := newHouse(Limits{Sessions: 100_000, Handshakes: 9, PerOwner: 9})
-	r := h.request("a", "op", false)
-	ask := ReservationRequest{Display: "a", Key: "k", Owner: "o"}
-	first, _, err := h.Reserve(ask, r, h.Snapshot)
+// A renewed reservation is held from then on. After its end it cannot be renewed.
+func TestReservationIsRenewed(t *testing.T) {
+	h := newHouse(Limits{Sessions: 9, Handshakes: 9, PerOwner: 9})
+	l, err := h.Reserve(ReservationRequest{Display: "a"}, h.request("a", "op", false), h.Snapshot)
 	ok(t, err)
-	h.Expire(first.Expires)
-	if again, fresh, err := h.Reserve(ask, r, h.Snapshot); err != nil || fresh || !reflect.DeepEqual(again, first) {
-		t.Errorf("again: %+v, fresh %v, %v; want the first", again, fresh, err)
+	at := l.Expires.Add(-time.Second)
+	renewed, err := h.Renew(l.ID, time.Minute, at)
+	if err != nil || !renewed.Expires.Equal(at.Add(time.Minute)) {
+		t.Errorf("renewed until %v, %v", renewed.Expires, err)
 	}
-	other := ask
-	other.Weight = 7
-	if _, _, err := h.Reserve(other, r, h.Snapshot); !errors.Is(err, ErrKeyReused) {
-		t.Errorf("got %v; want ErrKeyReused", err)
+	h.Expire(l.Expires)
+	if _, held := h.Reservation(l.ID); !held {
+		t.Error("the renewed reservation expired at its first time")
 	}
-	for i := range mostKeys + 100 {
-		h.Now = h.Now.Add(time.Millisecond)
-		_, _, err := h.Reserve(ReservationRequest{Display: "a", Key: fmt.Sprint(i), Owner: "flood"}, r, h.Snapshot)
-		ok(t, err)
+	for _, hold := range []time.Duration{-1, 0, longestHold + 1} {
+		if _, err := h.Renew(l.ID, hold, at); !errors.Is(err, ErrBadReservation) {
+			t.Errorf("%v: got %v; want ErrBadReservation", hold, err)
+		}
 	}
-	if n := len(h.keys); n > mostKeys {
-		t.Errorf("%d keys are remembered; limit %d", n, mostKeys)
-	}
-	h.Now = h.Now.Add(keepKeys)
-	h.Expire(h.Now)
-	if _, fresh, err := h.Reserve(ask, r, h.Snapshot); err != nil || !fresh {
-		t.Errorf("after %v: fresh %v, %v; want another reservation", keepKeys, fresh, err)
-	}
-	if len(h.keys) != 1 {
-		t.Errorf("%d keys are remembered; want one", len(h.keys))
+	if _, err := h.Renew(l.ID, time.Minute, renewed.Expires); !errors.Is(err, ErrUnknownReservation) {
+		t.Errorf("at its end: got %v; want ErrUnknownReservation", err)
 	}
 	for name, bad := range map[string]ReservationRequest{
-		"too long": {Hold: longestHold + 1}, "negative": {Hold: -1}, "key": {Key: strings.Repeat("k", longestKey+1)},
+		"too long": {Hold: longestHold + 1}, "negative": {Hold: -1},
 	} {
 		if err := bad.Validate(); !errors.Is(err, ErrBadReservation) {
 			t.Errorf("%s: got %v; want ErrBadReservation", name, err)

@@ -13,17 +13,10 @@ var (
 	ErrUnknownReservation = errors.New("admission: unknown reservation")
 	// ErrBadReservation means that a place cannot be reserved or used like that.
 	ErrBadReservation = errors.New("admission: reservation not possible")
-	// ErrKeyReused means that an idempotency key came before with another request.
-	ErrKeyReused = errors.New("admission: idempotency key was used for something else")
 )
 
-// How long a place is kept, and how long and for how many requests idempotency keys are remembered.
-const (
-	defaultHold, longestHold = 15 * time.Second, 2 * time.Minute
-	keepKeys                 = 10 * time.Minute
-	mostKeys                 = 4096
-	longestKey               = 128
-)
+// How long a place is kept, by default and at most.
+const defaultHold, longestHold = 15 * time.Second, 2 * time.Minute
 
 // Why a reservation ended.
 const (
@@ -53,18 +46,12 @@ type ReservationRequest struct {
 	Labels     Labels
 	// Subject is the name of the viewer that the place is for, as its credential has it; empty for any viewer.
 	Subject string
-	// Key makes the same request yield the same reservation again, for 10 minutes; empty for no such thing. Owner owns
-	// the key.
-	Key, Owner string
 }
 
 // Validate returns an error that names what cannot work.
 func (r ReservationRequest) Validate() error {
-	switch {
-	case r.Hold < 0 || r.Hold > longestHold:
+	if r.Hold < 0 || r.Hold > longestHold {
 		return fmt.Errorf("%w: a place is kept for %v at most, not %v", ErrBadReservation, longestHold, r.Hold)
-	case len(r.Key) > longestKey:
-		return fmt.Errorf("%w: an idempotency key has %d bytes at most", ErrBadReservation, longestKey)
 	}
 	return nil
 }
@@ -83,7 +70,8 @@ type Reservation struct {
 	ExternalID string            `json:"external_id,omitempty" doc:"The client's own ID of the reservation and its session."`
 	Labels     map[string]string `json:"labels,omitempty" doc:"The client's labels of the reservation and its session."`
 
-	Session string `json:"session,omitempty" doc:"ID of the session that used the reservation; absent before."`
+	// Session is the ID of the session that used the reservation; empty before.
+	Session string `json:"-"`
 }
 
 // reservation is a Reservation with the load that is kept for it.
@@ -93,31 +81,13 @@ type reservation struct {
 	load reservedLoad
 }
 
-// keyed is the answer to a request with an idempotency key.
-type keyed struct {
-	at   time.Time
-	what ReservationRequest
-	id   string
-	last Reservation // as it was when it ended
-}
-
 // Reserve keeps a place for a session to come, which counts as a session until it ends. room is the request for that
-// session. fresh is false where an idempotency key yields an earlier reservation.
-func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (_ Reservation, fresh bool, err error) {
+// session.
+func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (Reservation, error) {
 	r.Hold = cmp.Or(r.Hold, defaultHold)
-	name := r.Owner + "\x00" + r.Key
-	if k := a.keys[name]; r.Key != "" && k != nil && s.Now.Sub(k.at) < keepKeys {
-		if k.what != r {
-			return Reservation{}, false, ErrKeyReused
-		}
-		if l := a.reservations[k.id]; l != nil {
-			return l.Reservation, false, nil
-		}
-		return k.last, false, nil
-	}
 	load, err := a.fits(room, s, nil)
 	if err != nil {
-		return Reservation{}, false, err
+		return Reservation{}, err
 	}
 	l := &reservation{Reservation{
 		ID: a.newID(), Display: r.Display, Created: s.Now, Expires: s.Now.Add(r.Hold),
@@ -125,27 +95,20 @@ func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (_ Re
 		ExternalID: r.ExternalID, Labels: r.Labels.Map(),
 	}, load}
 	a.reservations[l.ID] = l
-	if r.Key != "" {
-		a.dropKeys(s.Now)
-		a.keys[name] = &keyed{at: s.Now, what: r, id: l.ID, last: l.Reservation}
-	}
-	return l.Reservation, true, nil
+	return l.Reservation, nil
 }
 
-// dropKeys makes room for another key: first expired keys go, then the oldest.
-func (a *Admitter) dropKeys(now time.Time) {
-	oldest := ""
-	for name, k := range a.keys {
-		switch {
-		case now.Sub(k.at) >= keepKeys:
-			delete(a.keys, name)
-		case oldest == "" || k.at.Before(a.keys[oldest].at):
-			oldest = name
-		}
+// Renew holds a reservation for so long from now on.
+func (a *Admitter) Renew(id string, hold time.Duration, now time.Time) (Reservation, error) {
+	l := a.reservations[id]
+	switch {
+	case l == nil || !now.Before(l.Expires):
+		return Reservation{}, ErrUnknownReservation
+	case hold <= 0 || hold > longestHold:
+		return Reservation{}, fmt.Errorf("%w: a place is kept for %v at most, not %v", ErrBadReservation, longestHold, hold)
 	}
-	if len(a.keys) >= mostKeys {
-		delete(a.keys, oldest)
-	}
+	l.Expires = now.Add(hold)
+	return l.Reservation, nil
 }
 
 // usable returns the reservation that a request names.
@@ -215,10 +178,5 @@ func (a *Admitter) Drain() {
 // end ends a reservation.
 func (a *Admitter) end(l *reservation, why string) {
 	delete(a.reservations, l.ID)
-	for _, k := range a.keys {
-		if k.id == l.ID {
-			k.last = l.Reservation
-		}
-	}
 	a.ended(l.Reservation, why)
 }

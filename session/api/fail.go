@@ -36,7 +36,6 @@ var known = []struct {
 	{session.ErrUnknownReservation, problem.UnknownReservation, false},
 	{session.ErrBadReservation, problem.BadReservation, false},
 	{session.ErrBadChange, problem.BadChange, false},
-	{session.ErrKeyReused, problem.KeyReused, false},
 	{ErrNothingToConfirm, problem.NothingToConfirm, false},
 }
 

@@ -258,8 +258,6 @@ func (m *fakeManager) Reserve(_ context.Context, r admission.ReservationRequest)
 			Resource: "sessions", Fit: "640x360@30",
 			RetryAfter: 7 * time.Second,
 		}
-	case r.Key == "used":
-		return admission.Reservation{}, session.ErrKeyReused
 	}
 	m.asked = append(m.asked, r)
 	l := admission.Reservation{
@@ -306,6 +304,21 @@ func (m *fakeManager) Reservation(id string) (admission.Reservation, error) {
 		if l.ID == id {
 			return l, nil
 		}
+	}
+	return admission.Reservation{}, session.ErrUnknownReservation
+}
+
+func (m *fakeManager) Renew(id string, hold time.Duration) (admission.Reservation, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.reservations {
+		if l := &m.reservations[i]; l.ID == id {
+			l.Expires = l.Expires.Add(hold)
+			return *l, nil
+		}
+	}
+	if m.obliging {
+		return admission.Reservation{ID: id}, nil
 	}
 	return admission.Reservation{}, session.ErrUnknownReservation
 }

@@ -62,7 +62,11 @@ func (s *Server) endpoint(rt route) http.Handler {
 			defer cancel()
 		}
 		content.Limit(w, r, s.cfg.MaxBody)
-		if err := rt.handle(w, r.WithContext(ctx)); err != nil {
+		answer := rt.handle
+		if rt.creates {
+			answer = func(w http.ResponseWriter, r *http.Request) error { return s.once(w, r, rt.handle) }
+		}
+		if err := answer(w, r.WithContext(ctx)); err != nil {
 			s.fail(w, r, err)
 		}
 	})

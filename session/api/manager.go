@@ -55,6 +55,7 @@ type reservationManager interface {
 	Reserve(ctx context.Context, r admission.ReservationRequest) (admission.Reservation, error)
 	List() []admission.Reservation
 	Reservation(id string) (admission.Reservation, error)
+	Renew(id string, hold time.Duration) (admission.Reservation, error)
 	Release(id string) error
 	ICEServers(region, user string, last time.Time) []relay.Server
 }

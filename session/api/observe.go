@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"fmt"
@@ -104,6 +105,7 @@ type recorder struct {
 	who    auth.Principal // once it is known
 	code   problem.Code   // code of the error, if the answer is one
 	object string         // object of the request, if the path does not contain it
+	copied *bytes.Buffer  // copy of the answer, for a repeated request; nil for none
 }
 
 // requestOf returns the ID of the request that w answers.
@@ -138,6 +140,9 @@ func (rec *recorder) WriteHeader(status int) {
 func (rec *recorder) Write(p []byte) (int, error) {
 	if rec.status == 0 {
 		rec.status = http.StatusOK
+	}
+	if rec.copied != nil {
+		_, _ = rec.copied.Write(p)
 	}
 	n, err := rec.ResponseWriter.Write(p)
 	rec.bytes += n

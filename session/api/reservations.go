@@ -79,7 +79,6 @@ func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 		Display: orDefault(in.Display), Hold: time.Duration(in.HoldSeconds * float64(time.Second)),
 		MaxBitrate: in.MaxBitrate, Weight: in.Weight, Region: in.Region, Subject: in.Subject,
 		ExternalID: in.ExternalID, Labels: labels,
-		Key: r.Header.Get("Idempotency-Key"), Owner: fmt.Sprintf("%q %q %q", who.Credential, who.Issuer, who.Name),
 	})
 	if err != nil {
 		return err
@@ -123,6 +122,23 @@ func (s reservations) list(w http.ResponseWriter, r *http.Request) error {
 
 func (s reservations) get(w http.ResponseWriter, r *http.Request) error {
 	l, err := s.mgr.Reservation(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return content.WriteJSON(w, http.StatusOK, l)
+}
+
+// renewing is the body of PATCH /v1/reservations/{id}.
+type renewing struct {
+	HoldSeconds float64 `json:"hold_seconds" minimum:"1" maximum:"120" doc:"How long the reservation is held from now on, in seconds."`
+}
+
+func (s reservations) renew(w http.ResponseWriter, r *http.Request) error {
+	var in renewing
+	if err := s.read(w, r, &in, false); err != nil {
+		return err
+	}
+	l, err := s.mgr.Renew(r.PathValue("id"), time.Duration(in.HoldSeconds*float64(time.Second)))
 	if err != nil {
 		return err
 	}

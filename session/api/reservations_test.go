@@ -23,7 +23,6 @@ func typed(more ...string) map[string]string {
 }
 
 func TestReservations(t *testing.T) {
-	const operator = `"operator_token" "" "token"`
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)
 	h := s.Handler()
@@ -34,14 +33,14 @@ func TestReservations(t *testing.T) {
 	l := decode(t, resp, http.StatusCreated)
 	want := admission.ReservationRequest{
 		Display: "x11:0", Hold: 2500 * time.Millisecond, MaxBitrate: 3_000_000,
-		Weight: 50, Key: "k1", Owner: operator,
+		Weight: 50,
 	}
 	if !slices.Equal(m.asked, []admission.ReservationRequest{want}) || l["id"] != "l1" ||
 		resp.Header.Get("Location") != "reservations/l1" {
 		t.Errorf("asked for %+v, got %v, %v", m.asked, l, resp.Header)
 	}
 	decode(t, ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h), http.StatusCreated)
-	if m.asked[1] != (admission.ReservationRequest{Display: "default", Owner: operator}) {
+	if m.asked[1] != (admission.ReservationRequest{Display: "default"}) {
 		t.Errorf("asked for %+v; want the default", m.asked[1])
 	}
 	full := ask{method: "POST", path: "/v1/reservations", header: typed(), body: `{}`}.do(h)
@@ -56,6 +55,20 @@ func TestReservations(t *testing.T) {
 	if one := decode(t, ask{method: "GET", path: "/v1/reservations/l1"}.do(h), http.StatusOK); one["id"] != "l1" {
 		t.Errorf("reservation %v", one)
 	}
+	renew := func(id, body string) reply {
+		return ask{method: "PATCH", path: "/v1/reservations/" + id, header: typed(), body: body}.do(h)
+	}
+	if one := decode(t, renew("l1", `{"hold_seconds": 60}`), http.StatusOK); one["id"] != "l1" {
+		t.Errorf("renewed %v", one)
+	}
+	for _, bad := range []string{`{}`, `{"hold_seconds": 121}`, `{"hold_seconds": 0}`, `{"hold_seconds": "1m"}`} {
+		if got := refusal(t, renew("l1", bad)); got != problem.BadJSON {
+			t.Errorf("renewed by %s: %s", bad, got)
+		}
+	}
+	if got := refusal(t, renew("l9", `{"hold_seconds": 60}`)); got != problem.UnknownReservation {
+		t.Errorf("renewed another: %s", got)
+	}
 	if resp := (ask{method: "DELETE", path: "/v1/reservations/l1"}).do(h); resp.StatusCode != http.StatusNoContent {
 		t.Errorf("release: %d", resp.StatusCode)
 	}
@@ -65,7 +78,7 @@ func TestReservations(t *testing.T) {
 		want problem.Code
 	}{
 		"unknown":  {`{"display": "no"}`, "", problem.UnknownDisplay},
-		"reused":   {`{}`, "used", problem.KeyReused},
+		"long key": {`{}`, strings.Repeat("k", longestKey+1), problem.BadRequest},
 		"too long": {`{"hold_seconds": 121}`, "", problem.BadJSON},
 		"weight":   {`{"weight": 0}`, "", problem.BadJSON},
 		"field":    {`{"Display": "x11:0"}`, "", problem.BadJSON},
@@ -249,26 +262,5 @@ func TestCapacity(t *testing.T) {
 		if got := refusal(t, ask{method: "GET", path: "/v1/capacity?profile=" + bad}.do(h)); got != problem.BadRequest {
 			t.Errorf("%s: %s", bad, got)
 		}
-	}
-}
-
-// Two gateways that use the same idempotency key do not get each other's reservations.
-func TestKeysOfOthersAreOthers(t *testing.T) {
-	i, v := newIssuer(t)
-	file, of := tokens(t)
-	owners := make(map[string]int)
-	for _, show := range []string{
-		token, of["operator"], i.sign("j1", "operator", `{"role":"operator"}`),
-		i.sign("j2", "ann", `{"role":"operator"}`), i.sign("j3", "ann", `{"role":"operator"}`),
-	} {
-		m := healthy()
-		s, _ := newServer(t, Config{Token: token, TokensFile: file, Grants: v}, m)
-		r := ask{method: "POST", path: "/v1/reservations", header: typed("Idempotency-Key", "1",
-			"Authorization", "Bearer "+show), body: `{}`}.do(s.Handler())
-		decode(t, r, http.StatusCreated)
-		owners[m.asked[0].Owner]++
-	}
-	if len(owners) != 4 || owners[`"grant" "i" "ann"`] != 2 {
-		t.Errorf("asked by %v; want four, of whom ann comes with two grants", owners)
 	}
 }

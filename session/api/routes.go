@@ -21,6 +21,7 @@ type handle func(http.ResponseWriter, *http.Request) error
 type route struct {
 	openapi.Route
 	lasting bool // has no time limit
+	creates bool // accepts an idempotency key; see creating
 	handle  handle
 }
 

@@ -11,7 +11,7 @@ import (
 
 func (s *Server) whepRoutes() []route {
 	return []route{
-		authed("POST", "/whep/{display}", s.whep.Create, openapi.Operation{
+		creating(authed("POST", "/whep/{display}", s.whep.Create, openapi.Operation{
 			ID: "openSession", Tag: openapi.TagWHEP, Summary: "Open a session",
 			Detail: "The session shows the User-Agent. OPTIONS on this path returns the ICE servers in Link headers. " +
 				"With `Wavry-Input: taken` the session accepts a data channel `input`. OPTIONS accepts `region`, too.",
@@ -31,7 +31,7 @@ func (s *Server) whepRoutes() []route {
 				Header: []string{"Location", "ETag", "Accept-Patch"}, May: []string{"Link"},
 			}},
 			Codes: append(openCodes(), problem.BadRequest, problem.NotAcceptable),
-		}),
+		})),
 		authed("PATCH", "/whep/sessions/{id}", s.whep.Patch, openapi.Operation{
 			ID: "patchSession", Tag: openapi.TagWHEP, Summary: "Trickle candidates, or restart ICE",
 			Params: []openapi.Param{{
@@ -102,7 +102,7 @@ func sessionRoutes(s sessions) []route {
 			Params:  listParams(ownerParam(), displayParam(), stateParam(), externalParam()),
 			Answers: []openapi.Answer{tagged(sessionList{}, "The sessions."), unchanged()},
 		}),
-		authed("POST", "/v1/sessions", s.create, openapi.Operation{
+		creating(authed("POST", "/v1/sessions", s.create, openapi.Operation{
 			ID: "createSession", Tag: openapi.TagControl,
 			Summary: "Open a session for a viewer",
 			Detail: "The same as POST /whep/{display}, for a gateway that has the viewer's offer. The viewer trickles " +
@@ -114,7 +114,7 @@ func sessionRoutes(s sessions) []route {
 				Header: []string{"Location"},
 			}},
 			Codes: openCodes(),
-		}),
+		})),
 		authed("GET", "/v1/sessions/{id}", s.get, openapi.Operation{
 			ID: "getSession", Tag: openapi.TagControl,
 			Summary: "One session with its figures and its last 32 quality transitions",
@@ -173,24 +173,19 @@ func sessionRoutes(s sessions) []route {
 
 func reservationRoutes(s reservations) []route {
 	return []route{
-		authed("POST", "/v1/reservations", s.create, openapi.Operation{
+		creating(authed("POST", "/v1/reservations", s.create, openapi.Operation{
 			ID: "reserve", Tag: openapi.TagControl, Summary: "Reserve capacity for a future session",
 			Detail: "The viewer uses it by POST to `path`: with `viewer_token` if there is a `subject`, else with its own " +
 				"credential and `?reservation=ID`. It counts as a session until it is used, released or expired.",
-			Params: []openapi.Param{{
-				In: "header", Name: "Idempotency-Key", Value: "",
-				Text: "The same request with the same key within 10 minutes returns the same reservation.",
-			}},
 			Body: openapi.Reads(reserving{}, "The session that the reservation is for."),
 			Answers: []openapi.Answer{{
 				Status: 201, Media: content.JSON, Value: reserved{}, Header: []string{"Location"},
 				Text: "The reservation, and the ICE servers for its viewer.",
 			}},
 			Codes: []problem.Code{
-				problem.UnknownDisplay, problem.BadReservation, problem.BadChange, problem.KeyReused, problem.Full,
-				problem.Draining,
+				problem.UnknownDisplay, problem.BadReservation, problem.BadChange, problem.Full, problem.Draining,
 			},
-		}),
+		})),
 		authed("GET", "/v1/reservations", s.list, openapi.Operation{
 			ID: "listReservations", Tag: openapi.TagControl, Summary: "The reservations, sorted by expiry, by pages",
 			Params:  listParams(ownerParam(), displayParam(), externalParam()),
@@ -198,6 +193,13 @@ func reservationRoutes(s reservations) []route {
 		}),
 		authed("GET", "/v1/reservations/{id}", s.get, openapi.Operation{
 			ID: "getReservation", Tag: openapi.TagControl, Summary: "One reservation",
+			Answers: []openapi.Answer{openapi.JSON(200, admission.Reservation{}, "The reservation.")},
+			Codes:   []problem.Code{problem.UnknownReservation},
+		}),
+		authed("PATCH", "/v1/reservations/{id}", s.renew, openapi.Operation{
+			ID: "renewReservation", Tag: openapi.TagControl, Summary: "Renew a reservation",
+			Detail:  "It is held for that long from now on. The viewer token remains valid.",
+			Body:    openapi.Reads(renewing{}, "How long to hold it."),
 			Answers: []openapi.Answer{openapi.JSON(200, admission.Reservation{}, "The reservation.")},
 			Codes:   []problem.Code{problem.UnknownReservation},
 		}),

@@ -40,6 +40,7 @@ type Server struct {
 	cert     *edge.Certificate // nil without TLS
 	auth     *auth.Authenticator
 	access   *access.Access
+	attempts attempts // requests with an idempotency key
 	audit    *audit.Log
 	whep     *whep.Handler
 	page     *page.Page

@@ -371,6 +371,9 @@ func reservations(c client) {
 	c.call(400, "POST", "/v1/reservations", `{"hold_seconds": 1e9}`)
 	c.call(200, "GET", "/v1/reservations", "")
 	c.call(200, "GET", "/v1/reservations/"+first, "")
+	c.call(200, "PATCH", "/v1/reservations/"+first, `{"hold_seconds": 90}`)
+	c.call(400, "PATCH", "/v1/reservations/"+first, `{}`)
+	c.call(404, "PATCH", "/v1/reservations/none", `{"hold_seconds": 90}`)
 	list := []string{first}
 	for range 2 {
 		list = append(list, c.id(c.call(201, "POST", "/v1/reservations", `{"hold_seconds": 60}`)))
