@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"time"
 
 	"wavryhost/session/enum"
@@ -44,9 +45,9 @@ const moveTime = 30 * time.Second
 // DrainOrder is what is asked of a drain.
 type DrainOrder struct {
 	Policy DrainPolicy
-	// Deadline is how long sessions may go on; what is left is ended by then, whatever the policy: one session after
-	// the other in the last part of the time, see endShare. Zero leaves them alone
-	// with DrainWait and DrainMove, and ends them at once with DrainEnd.
+	// Deadline is how long sessions may continue, whatever the policy. The remaining ones end one after the other in
+	// the last part of the time, see endShare, and the last one at the deadline. Zero has no deadline with DrainWait and
+	// DrainMove, and ends sessions at once with DrainEnd.
 	Deadline time.Duration
 	// Owner is who orders it, Note the reason for people.
 	Owner, Note string
@@ -172,10 +173,8 @@ func (d *drain) step(now time.Time, h *HostState) {
 			h.owner.beginEnd(s, EndDrained)
 		}
 	case d.order.Policy != DrainEnd && d.ending(now):
-		begun := d.deadline.Add(-d.endSpan())
-		for due := d.due(now, begun, d.endSpan()); d.ended < due && len(left) > 0; left = left[1:] {
+		for ; len(left) > d.allowed(now); left = left[1:] {
 			h.owner.beginEnd(left[0], EndDrained)
-			d.ended++
 		}
 	case d.order.Policy == DrainEnd:
 		for due := d.due(now, d.begun, d.order.Deadline); d.ended < due && len(left) > 0; left = left[1:] {
@@ -205,6 +204,12 @@ func (d *drain) endSpan() time.Duration { return min(endTime, d.order.Deadline/e
 // ending reports whether the last part of the time has begun.
 func (d *drain) ending(now time.Time) bool {
 	return !d.deadline.IsZero() && !now.Before(d.deadline.Add(-d.endSpan()))
+}
+
+// allowed returns how many sessions may be left in the last part of the time. The last one may stay until the deadline.
+func (d *drain) allowed(now time.Time) int {
+	rest := d.deadline.Sub(now).Seconds() / d.endSpan().Seconds()
+	return int(math.Ceil(float64(d.atStart) * rest))
 }
 
 // due returns how many of the sessions should have had their turn by now, when all are to have it within a time from

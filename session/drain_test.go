@@ -80,10 +80,10 @@ func TestDrainPolicies(t *testing.T) {
 		deadline    time.Duration
 		asked, ends []time.Duration
 	}{
-		// The last quarter of the time is for the ends.
-		{DrainWait, 8 * second, nil, []time.Duration{6 * second, 6500 * milli, 7 * second, 7500 * milli}},
+		// The last quarter of the time is for the ends, and the last one is at the deadline.
+		{DrainWait, 8 * second, nil, []time.Duration{6500 * milli, 7 * second, 7500 * milli, 8 * second}},
 		{DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{
-			6 * second, 6500 * milli, 7 * second, 7500 * milli,
+			6500 * milli, 7 * second, 7500 * milli, 8 * second,
 		}},
 		{DrainEnd, 8 * second, nil, []time.Duration{0, 2 * second, 4 * second, 6 * second}},
 		{DrainEnd, 0, nil, []time.Duration{0, 0, 0, 0}},

@@ -401,6 +401,9 @@ func operator(c client) {
 	c.call(503, "GET", "/readyz", "")
 	c.call(503, "POST", "/v1/reservations", `{}`)
 	c.call(200, "DELETE", "/v1/drain", "")
+	c.call(200, "PUT", "/v1/cordon", `{"note": "new memory", "duration_seconds": 60}`)
+	c.call(400, "PUT", "/v1/cordon", `{"duration_seconds": -1}`)
+	c.call(200, "DELETE", "/v1/cordon", "")
 	for _, state := range []string{"probation", "draining", "active"} {
 		c.call(200, "PUT", "/v1/state", fmt.Sprintf(`{"state": %q}`, state))
 		c.call(200, "GET", "/v1/host", "")
