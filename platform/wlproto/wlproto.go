@@ -53,9 +53,6 @@ func (e RefusedError) Error() string {
 // File is an argument of Send: a descriptor, which stays the caller's.
 type File int
 
-// Fixed returns a number in the fixed-point form of the protocol.
-func Fixed(f float64) int32 { return int32(f * 256) }
-
 // Args are the arguments of an event. A read past the end returns zero, and fails the connection.
 type Args struct {
 	b   []byte

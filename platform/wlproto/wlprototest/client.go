@@ -17,7 +17,6 @@ type Client struct {
 	files      []int
 	objects    map[uint32]any
 	registries []uint32
-	deaf       bool
 }
 
 // The objects of clients, besides pool and buffer.
@@ -55,16 +54,10 @@ func (c *Client) Event(object uint32, op uint16, args ...any) { c.event(object, 
 // Raw sends bytes.
 func (c *Client) Raw(b []byte) { _, _ = c.conn.Write(b) }
 
-// Hang makes the client get no more answers.
-func (c *Client) Hang() { c.deaf = true }
-
 // Close ends the connection.
 func (c *Client) Close() { _ = c.conn.Close() }
 
 func (c *Client) event(object uint32, op uint16, args ...any) {
-	if c.deaf {
-		return
-	}
 	b := make([]byte, 8)
 	for _, arg := range args {
 		switch v := arg.(type) {

@@ -218,13 +218,6 @@ func (c *Compositor) Fill(name string, r image.Rectangle, color uint32) {
 	}
 }
 
-// Clients returns the number of connected clients.
-func (c *Compositor) Clients() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.clients)
-}
-
 // pool is memory of a client.
 type pool struct{ mem []byte }
 
