@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,12 +22,15 @@ func TestHungLoopIsSeen(t *testing.T) {
 	for _, kind := range progress.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log strings.Builder
+				var log lockedBuffer
 				l := newLoops(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&log, nil)))
 				ctx, cancel := context.WithCancel(t.Context())
-				hang, hanging, asked := make(chan struct{}), false, 0
+				hang := make(chan struct{})
+				var hanging atomic.Bool
+				var asked atomic.Int32
 				api := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-					if asked++; hanging {
+					asked.Add(1)
+					if hanging.Load() {
 						<-hang
 					}
 				})
@@ -34,11 +38,14 @@ func TestHungLoopIsSeen(t *testing.T) {
 				go func() { done <- l.run(ctx, api) }()
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if !l.progressing() || asked < 50 || log.Len() > 0 {
-					t.Fatalf("in a good minute: progressing %v, %d requests, log %s", l.progressing(), asked, log.String())
+				if !l.progressing() || asked.Load() < 50 || log.String() != "" {
+					t.Fatalf("in a good minute: progressing %v, %d requests, log %s", l.progressing(), asked.Load(),
+						log.String())
 				}
 
-				if hanging = kind == progress.API; !hanging {
+				if kind == progress.API {
+					hanging.Store(true)
+				} else {
 					go func() {
 						steps := l.board.Loop(kind)
 						defer steps.Close()
@@ -56,7 +63,7 @@ func TestHungLoopIsSeen(t *testing.T) {
 				if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "loop="+kind) {
 					t.Errorf("the log has %q", log.String())
 				}
-				hanging = false
+				hanging.Store(false)
 				close(hang)
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
