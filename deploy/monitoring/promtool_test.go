@@ -365,7 +365,7 @@ func TestAlertsFireAndDoNotFire(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(a.Name+".rules", rules)
-		// promtool evaluates groups in a random order, unless it is told one: an alert before its recordings sees none.
+		// Without it promtool evaluates groups in a random order, and an alert before its recordings sees none.
 		write(a.Name+".yml", fmt.Appendf(nil,
 			"rule_files: [%s.rules]\nevaluation_interval: %s\ngroup_eval_order: [%s]\ntests:\n%s",
 			a.Name, every, strings.Join(order, ", "), &b))
