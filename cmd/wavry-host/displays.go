@@ -67,10 +67,8 @@ func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
 		WaylandDisplay: a.variable("WAYLAND_DISPLAY"),
 		RuntimeDir:     a.variable("XDG_RUNTIME_DIR"),
 		Authority:      a.variable("XAUTHORITY"),
-		Probe:          probeX,
-		Watch:          watchX,
-		ProbeWayland:   probeWayland,
-		WatchWayland:   watchWayland,
+		X:              display.Client{Probe: probeX, Watch: watchX},
+		Wayland:        display.Client{Probe: probeWayland, Watch: watchWayland},
 	}}
 	if home := a.variable("HOME"); d.env.Authority == "" && home != "" {
 		d.env.Authority = filepath.Join(home, ".Xauthority")
@@ -97,7 +95,7 @@ func watchX(ctx context.Context, address string, authority []string, report func
 }
 
 // probeWayland asks a compositor for its outputs.
-func probeWayland(ctx context.Context, socket string) ([]display.Screen, error) {
+func probeWayland(ctx context.Context, socket string, _ []string) ([]display.Screen, error) {
 	info, err := wayland.Probe(ctx, socket)
 	if err != nil {
 		return nil, err
@@ -106,7 +104,7 @@ func probeWayland(ctx context.Context, socket string) ([]display.Screen, error) 
 }
 
 // watchWayland reports the outputs of a compositor, again after each change.
-func watchWayland(ctx context.Context, socket string, report func([]display.Screen)) error {
+func watchWayland(ctx context.Context, socket string, _ []string, report func([]display.Screen)) error {
 	return wayland.Watch(ctx, socket, func(i wayland.Info) { report([]display.Screen{desktopOf(i)}) })
 }
 

@@ -40,16 +40,16 @@ func newHouse(t *testing.T) *house {
 	h := &house{asked: make(map[string]int), answer: make(map[string]func(context.Context) ([]Screen, error))}
 	h.env = Env{
 		SocketDir: t.TempDir(), RuntimeDir: t.TempDir(), ProcDir: t.TempDir(),
-		Probe: func(ctx context.Context, address string, _ []string) ([]Screen, error) {
-			h.mu.Lock()
-			h.asked[address]++
-			answer := h.answer[address]
-			h.mu.Unlock()
-			if answer == nil {
-				return []Screen{{Width: 1280, Height: 720}}, nil
-			}
-			return answer(ctx)
-		},
+	}
+	h.env.X.Probe = func(ctx context.Context, address string, _ []string) ([]Screen, error) {
+		h.mu.Lock()
+		h.asked[address]++
+		answer := h.answer[address]
+		h.mu.Unlock()
+		if answer == nil {
+			return []Screen{{Width: 1280, Height: 720}}, nil
+		}
+		return answer(ctx)
 	}
 	return h
 }
@@ -396,14 +396,14 @@ func TestOutputsOfACompositor(t *testing.T) {
 	monitors := []Monitor{
 		{Name: "DP-1", Width: 800, Height: 600}, {Name: "DP-2", Width: 60, Height: 80, Layout: Layout{X: 800, Rotation: 90}},
 	}
-	h.env.ProbeWayland = func(_ context.Context, socket string) ([]Screen, error) {
+	h.env.Wayland.Probe = func(_ context.Context, socket string, _ []string) ([]Screen, error) {
 		if socket == bad {
 			return nil, errors.New("no protocol")
 		}
 		return []Screen{{Monitors: monitors}}, nil
 	}
 	watched := make(chan func([]Screen), 1)
-	h.env.WatchWayland = func(ctx context.Context, _ string, report func([]Screen)) error {
+	h.env.Wayland.Watch = func(ctx context.Context, _ string, _ []string, report func([]Screen)) error {
 		watched <- report
 		<-ctx.Done()
 		return ctx.Err()

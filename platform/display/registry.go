@@ -27,17 +27,18 @@ type Env struct {
 	RuntimeDir, Authority string
 	// SocketDir is the directory of X servers' sockets. It defaults to /tmp/.X11-unix. ProcDir defaults to /proc.
 	SocketDir, ProcDir string
-	// Probe connects to an X server and returns its screens. An error that wraps context.DeadlineExceeded means that it
-	// does not answer.
+	// X asks X servers. Wayland asks compositors, which have a socket as address, and whose outputs are the monitors of
+	// one screen. Displays of a kind that cannot be probed are listed as unusable.
+	X, Wayland Client
+}
+
+// Client asks servers of one kind for their screens. Its functions may be nil.
+type Client struct {
+	// Probe connects to a server and returns its screens. An error that wraps context.DeadlineExceeded means that the
+	// server does not answer.
 	Probe func(ctx context.Context, address string, authority []string) ([]Screen, error)
-	// Watch reports the screens of an X server at once and after each change, until ctx ends or the server is lost. It
-	// may be nil.
+	// Watch reports the screens of a server at once and after each change, until ctx ends or the server is lost.
 	Watch func(ctx context.Context, address string, authority []string, report func([]Screen)) error
-	// ProbeWayland connects to the compositor of a socket. Its outputs are the monitors of one screen. Without it,
-	// Wayland displays are listed as unusable.
-	ProbeWayland func(ctx context.Context, socket string) ([]Screen, error)
-	// WatchWayland is like Watch. It may be nil.
-	WatchWayland func(ctx context.Context, socket string, report func([]Screen)) error
 }
 
 // Rules for asking servers. A server that has answered is not asked again until its socket is replaced. Another
@@ -246,17 +247,23 @@ func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 	}()
 }
 
-var errNoWayland = errors.New("displays of Wayland cannot be captured here")
+var errNoClient = errors.New("displays of this kind cannot be captured here")
+
+// client returns what asks a server.
+func (r *Registry) client(a address) Client {
+	if a.wayland {
+		return r.env.Wayland
+	}
+	return r.env.X
+}
 
 // probe asks a server for its screens.
 func (r *Registry) probe(ctx context.Context, a address, authority []string) ([]Screen, error) {
-	switch {
-	case !a.wayland:
-		return r.env.Probe(ctx, a.server, authority)
-	case r.env.ProbeWayland == nil:
-		return nil, errNoWayland
+	ask := r.client(a).Probe
+	if ask == nil {
+		return nil, errNoClient
 	}
-	return r.env.ProbeWayland(ctx, a.server)
+	return ask(ctx, a.server, authority)
 }
 
 // answered stores the result of a probe. The caller holds mu.

@@ -21,7 +21,8 @@ func (r *Registry) watch(ctx context.Context, watching *sync.WaitGroup) {
 	for _, s := range r.servers {
 		// A connection would keep a server running that no display of it needs.
 		needed := slices.ContainsFunc(s.screens, func(sc Screen) bool { return sc.Why == "" })
-		if !r.watchable(s.address) || s.watched || s.state != Usable || s.asking != nil || s.address.remote || !needed ||
+		look := r.client(s.address).Watch
+		if look == nil || s.watched || s.state != Usable || s.asking != nil || s.address.remote || !needed ||
 			now.Before(s.watchAfter) {
 			continue
 		}
@@ -31,26 +32,13 @@ func (r *Registry) watch(ctx context.Context, watching *sync.WaitGroup) {
 			guarded := guard.New(r.log, nil, nil)
 			var err error
 			if p := guarded.Run("watch", func() {
-				report := func(screens []Screen) { r.report(s, screens) }
-				if s.address.wayland {
-					err = r.env.WatchWayland(ctx, s.address.server, report)
-					return
-				}
-				err = r.env.Watch(ctx, s.address.server, authority, report)
+				err = look(ctx, s.address.server, authority, func(screens []Screen) { r.report(s, screens) })
 			}); p != nil {
 				err = p
 			}
 			r.unwatched(s, now, err)
 		})
 	}
-}
-
-// watchable reports whether changes of a server can be watched.
-func (r *Registry) watchable(a address) bool {
-	if a.wayland {
-		return r.env.WatchWayland != nil
-	}
-	return r.env.Watch != nil
 }
 
 // report stores the screens of a watched server.

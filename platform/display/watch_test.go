@@ -52,7 +52,7 @@ func TestHotplugIsReportedAtOnce(t *testing.T) {
 	h.server(t, "7")
 	synctest.Test(t, func(t *testing.T) {
 		reports, watches, lost := make(chan []Screen), atomic.Int32{}, make(chan struct{})
-		h.env.Watch = func(ctx context.Context, _ string, _ []string, report func([]Screen)) error {
+		h.env.X.Watch = func(ctx context.Context, _ string, _ []string, report func([]Screen)) error {
 			watches.Add(1)
 			for {
 				select {
