@@ -177,7 +177,7 @@ func (d *drain) step(now time.Time, h *HostState) {
 			h.owner.beginEnd(left[0], EndDrained)
 		}
 	case d.order.Policy == DrainEnd:
-		for due := d.due(now, d.begun, d.order.Deadline); d.ended < due && len(left) > 0; left = left[1:] {
+		for due := d.due(now, d.order.Deadline); d.ended < due && len(left) > 0; left = left[1:] {
 			h.owner.beginEnd(left[0], EndDrained)
 			d.ended++
 		}
@@ -186,7 +186,7 @@ func (d *drain) step(now time.Time, h *HostState) {
 		if d.order.Deadline > 0 {
 			over = d.order.Deadline / 2
 		}
-		due := d.due(now, d.begun, over)
+		due := d.due(now, over)
 		for _, s := range left {
 			if len(d.asked) >= due || d.asked[s.id] {
 				continue
@@ -214,9 +214,9 @@ func (d *drain) allowed(now time.Time) int {
 
 // due returns how many of the sessions should have had their turn by now, when all are to have it within a time from
 // begun on. The first has it at once.
-func (d *drain) due(now, begun time.Time, within time.Duration) int {
+func (d *drain) due(now time.Time, within time.Duration) int {
 	if within <= 0 {
 		return d.atStart
 	}
-	return min(d.atStart, 1+int(float64(d.atStart)*now.Sub(begun).Seconds()/within.Seconds()))
+	return min(d.atStart, 1+int(float64(d.atStart)*now.Sub(d.begun).Seconds()/within.Seconds()))
 }
