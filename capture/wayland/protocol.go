@@ -34,18 +34,35 @@ type shot struct {
 	damage       []image.Rectangle
 }
 
+// exchange is the object of a picture under way, and what is known of it.
+type exchange struct {
+	conn    *wlproto.Conn
+	frame   uint32 // 0 for none
+	destroy uint16 // the request that ends frame
+	s       shot
+}
+
+func (e *exchange) shot() *shot { return &e.s }
+
+func (e *exchange) end() {
+	if e.frame != 0 {
+		e.conn.Send(e.frame, e.destroy)
+		e.conn.Forget(e.frame)
+		e.frame = 0
+	}
+	e.s.begun = false
+}
+
 // screencopy is wlr-screencopy-unstable-v1.
 type screencopy struct {
-	conn            *wlproto.Conn
+	exchange
 	manager, output uint32
 	version         uint32
 	cursor          int32
-	frame           uint32
-	s               shot
 }
 
 func newScreencopy(c *wlproto.Conn, output uint32, cursor bool) *screencopy {
-	p := &screencopy{conn: c, output: output}
+	p := &screencopy{exchange: exchange{conn: c, destroy: 1}, output: output}
 	g, _ := c.Global(wlrManager)
 	p.manager, p.version = c.Bind(g, 3, nil)
 	if cursor {
@@ -54,7 +71,6 @@ func newScreencopy(c *wlproto.Conn, output uint32, cursor bool) *screencopy {
 	return p
 }
 
-func (p *screencopy) shot() *shot   { return &p.s }
 func (p *screencopy) reports() bool { return p.version >= 2 }
 
 func (p *screencopy) begin(fresh bool) {
@@ -72,15 +88,6 @@ func (p *screencopy) copy(buffer uint32) {
 	}
 	p.s.copying = true
 	p.conn.Send(p.frame, request, buffer)
-}
-
-func (p *screencopy) end() {
-	if p.frame != 0 {
-		p.conn.Send(p.frame, 1)
-		p.conn.Forget(p.frame)
-		p.frame = 0
-	}
-	p.s.begun = false
 }
 
 func (p *screencopy) event(event uint16, a *wlproto.Args) {
@@ -123,19 +130,18 @@ func (l layout) orientation() layout { return layout{transform: l.transform, fli
 
 // imageCopy is ext-image-copy-capture-v1.
 type imageCopy struct {
-	conn             *wlproto.Conn
+	exchange
 	manager, source  uint32
 	cursor           uint32
-	session, frame   uint32
+	session          uint32
 	offered          layout // by the session
 	done             bool
 	offeredFormats   []uint32
 	announcedFormats []uint32
-	s                shot
 }
 
 func newImageCopy(c *wlproto.Conn, output uint32, cursor bool) *imageCopy {
-	p := &imageCopy{conn: c}
+	p := &imageCopy{exchange: exchange{conn: c, destroy: 0}}
 	g, _ := c.Global(extManager)
 	p.manager, _ = c.Bind(g, 1, nil)
 	g, _ = c.Global(extSources)
@@ -150,7 +156,6 @@ func newImageCopy(c *wlproto.Conn, output uint32, cursor bool) *imageCopy {
 	return p
 }
 
-func (p *imageCopy) shot() *shot   { return &p.s }
 func (p *imageCopy) reports() bool { return true }
 
 // begin starts a shot. Only the first one of a session does not wait for a change.
@@ -198,15 +203,6 @@ func (p *imageCopy) copy(buffer uint32) {
 	// All of the buffer is old: it has another picture in it.
 	p.conn.Send(p.frame, 2, int32(0), int32(0), int32(p.s.width), int32(p.s.height))
 	p.conn.Send(p.frame, 3)
-}
-
-func (p *imageCopy) end() {
-	if p.frame != 0 {
-		p.conn.Send(p.frame, 0)
-		p.conn.Forget(p.frame)
-		p.frame = 0
-	}
-	p.s.begun = false
 }
 
 func (p *imageCopy) sessionEvent(event uint16, a *wlproto.Args) {
