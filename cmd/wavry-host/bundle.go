@@ -149,7 +149,6 @@ func (b *bundle) daemon(ctx context.Context, a *app, socket string) error {
 	}
 	for _, p := range []struct{ name, path string }{
 		{"host.json", "/v1/host"},
-		{"sessions.json", "/v1/sessions?page_size=1000"},
 		{"capacity.json", "/v1/capacity"},
 		{"metrics.txt", "/metrics"},
 	} {
@@ -163,9 +162,15 @@ func (b *bundle) daemon(ctx context.Context, a *app, socket string) error {
 	}); err != nil {
 		return err
 	}
+	var text bytes.Buffer
+	if err := b.part(ctx, "sessions.json", func(ctx context.Context, w io.Writer) error {
+		return client.copy(ctx, "GET", "/v1/sessions?page_size=1000", io.MultiWriter(w, &text))
+	}); err != nil {
+		return err
+	}
 	var list struct{ Sessions []struct{ ID string } }
-	if err := client.call(ctx, "GET", "/v1/sessions?page_size=1000", nil, &list, nil); err != nil {
-		b.Missing["recordings"] = err.Error()
+	if err := json.Unmarshal(text.Bytes(), &list); err != nil {
+		b.Missing["recordings"] = cmp.Or(b.Missing["sessions.json"], err.Error())
 	}
 	for _, s := range list.Sessions {
 		name := "recordings/" + filepath.Base(s.ID) + ".wavryrec"
