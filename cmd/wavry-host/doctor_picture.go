@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/cmd/wavry-host/doctor"
 	"wavryhost/encode"
+	"wavryhost/platform/desktop"
 	"wavryhost/platform/display"
 	"wavryhost/session/relay"
 )
@@ -135,7 +137,12 @@ func (e *examination) servers(ctx context.Context, kind string) doctor.Finding {
 
 // pictureChecks checks displays and encoders.
 func (e *examination) pictureChecks() []doctor.Check {
-	displays := once(func(ctx context.Context) ([]candidate, error) { return e.displays(ctx), nil })
+	running := once(e.desktop)
+	displays := once(func(ctx context.Context) ([]candidate, error) {
+		own, _ := running(ctx) // displays.desktop has the error
+		// The daemon has the key of its own virtual display, and nobody else needs it.
+		return slices.DeleteFunc(e.displays(ctx), func(d candidate) bool { return d.ID == "x11"+own.Display }), nil
+	})
 	encoders := once(e.encoders)
 	shown := func(id, title string, look func([]candidate) doctor.Finding) doctor.Check {
 		return doctor.Check{ID: id, Title: title, Look: func(ctx context.Context) doctor.Finding {
@@ -162,7 +169,10 @@ func (e *examination) pictureChecks() []doctor.Check {
 		shown("displays.wayland", "Wayland sessions", func(all []candidate) doctor.Finding {
 			return waylandFinding(all, e.app.variable("WAYLAND_DISPLAY"))
 		}),
-		{ID: "displays.desktop", Title: "Supervisor of the virtual display", Look: e.desktopRuns},
+		{ID: "displays.desktop", Title: "Supervisor of the virtual display", Look: func(ctx context.Context) doctor.Finding {
+			s, err := running(ctx)
+			return e.desktopRuns(s, err)
+		}},
 		proved("encoders.any", "Encoders with real frames", anyEncoder),
 		proved("encoders.hardware", "Encoders of graphics cards", func(all []encode.Candidate) doctor.Finding {
 			return hardware(all, e.loaded.Encoding.Encoder)
@@ -234,8 +244,7 @@ func (e *examination) virtualServer(all []candidate) doctor.Finding {
 }
 
 // desktopRuns checks the supervisor of the virtual display.
-func (e *examination) desktopRuns(ctx context.Context) doctor.Finding {
-	s, err := e.desktop(ctx)
+func (e *examination) desktopRuns(s desktop.Status, err error) doctor.Finding {
 	var absent *coded
 	switch {
 	case errors.As(err, &absent) && absent.code == exitAbsent:

@@ -76,6 +76,8 @@ func healthy(t *testing.T) *patient {
 		found: []candidate{
 			{ID: "x11:0", Backend: "x11", State: display.Usable, Default: true, Width: 640, Height: 480},
 			{ID: idVirtual, Backend: "x11", State: display.Usable},
+			// The server of the virtual display, of which only the daemon has the key.
+			{ID: "x11:90", Backend: "x11", State: display.Unusable, Why: "refused"},
 		},
 		desk: desktop.Status{Display: ":90", Daemons: 1},
 	}
