@@ -45,6 +45,22 @@ func (f clientFlags) connect(a *app) (*client, error) {
 	if f.TokenFile != "" {
 		return nil, &coded{exitUsage, errors.New("--token-file is for --url: on the socket the daemon knows its user")}
 	}
+	c, path, err := f.dial(a)
+	if err != nil {
+		return nil, err
+	}
+	_ = c.Close()
+	var dialer net.Dialer
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", path)
+	}
+	return &client{
+		http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://localhost", where: path,
+	}, nil
+}
+
+// dial connects to the socket of the daemon that the flags name, and returns its path.
+func (f clientFlags) dial(a *app) (net.Conn, string, error) {
 	paths := []string{f.Socket}
 	if f.Socket == "" {
 		paths = paths[:0]
@@ -57,20 +73,13 @@ func (f clientFlags) connect(a *app) (*client, error) {
 	var tried []string
 	for _, path := range paths {
 		c, err := dialer.Dial("unix", path)
-		if err != nil {
-			tried = append(tried, path+": "+dialReason(err))
-			continue
+		if err == nil {
+			return c, path, nil
 		}
-		_ = c.Close()
-		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", path)
-		}
-		return &client{
-			http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://localhost", where: path,
-		}, nil
+		tried = append(tried, path+": "+dialReason(err))
 	}
-	return nil, &coded{exitUnreachable, fmt.Errorf("no daemon answers (%s); start one, or name another with --url and "+
-		"--token-file", strings.Join(tried, "; "))}
+	return nil, "", &coded{exitUnreachable, fmt.Errorf("no daemon answers (%s); start one, or name another with --url "+
+		"and --token-file", strings.Join(tried, "; "))}
 }
 
 // remote returns a client of the daemon at the URL.

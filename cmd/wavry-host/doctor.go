@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -69,7 +68,7 @@ func (c *doctorCmd) Run(ctx context.Context, a *app) error {
 func examine(ctx context.Context, a *app, settings settingFlags, socket string) *report {
 	r := &report{Version: reportVersion, Time: time.Now().UTC(), Program: thisBuild()}
 	r.Host, _ = os.Hostname() // an unknown name stays empty
-	e := newExamination(ctx, a, settings, socket)
+	e := newExamination(a, settings, socket)
 	r.Checks = doctor.Run(ctx, e.checks(), examinationTime)
 	r.Seconds = time.Since(r.Time).Seconds()
 	r.Summary = map[doctor.Status]int{doctor.OK: 0, doctor.Skipped: 0, doctor.Warning: 0, doctor.Failed: 0}
@@ -114,7 +113,7 @@ type examination struct {
 	relays   func(ctx context.Context, servers []relay.Server) []relay.ServerStatus
 }
 
-func newExamination(ctx context.Context, a *app, settings settingFlags, socket string) *examination {
+func newExamination(a *app, settings settingFlags, socket string) *examination {
 	e := &examination{app: a}
 	e.loaded, e.refusal = settings.load(a)
 	e.daemon = func(ctx context.Context) (h hostStatus, err error) {
@@ -137,28 +136,23 @@ func newExamination(ctx context.Context, a *app, settings settingFlags, socket s
 	}
 	e.encoders = func(ctx context.Context) ([]encode.Candidate, error) { return prove(ctx, &e.loaded.Config) }
 	e.relays = relay.Check
-	e.machine = doctor.This(e.daemonProcess(ctx, socket), runtime.NumCPU())
+	e.machine = doctor.This(daemonProcess(a, socket), runtime.NumCPU())
 	return e
 }
 
-// daemonProcess returns the process of the running daemon, which listens on its socket. It is 0 if there is none.
-func (e *examination) daemonProcess(ctx context.Context, socket string) int {
-	var dialer net.Dialer
-	for _, path := range []string{socket, socketPath(config.Auto, e.app.env), serviceSocket} {
-		if path == "" {
-			continue
-		}
-		c, err := dialer.DialContext(ctx, "unix", path)
-		if err != nil {
-			continue
-		}
-		pid, err := peerPID(c)
-		_ = c.Close()
-		if err == nil {
-			return pid
-		}
+// daemonProcess returns the process of the daemon that the doctor asks, which listens on its socket. It is 0 if no
+// daemon answers, or the system does not say.
+func daemonProcess(a *app, socket string) int {
+	c, _, err := clientFlags{Socket: socket}.dial(a)
+	if err != nil {
+		return 0
 	}
-	return 0
+	defer c.Close()
+	pid, err := peerPID(c)
+	if err != nil {
+		return 0
+	}
+	return pid
 }
 
 // checks lists all checks in the order of the report.
