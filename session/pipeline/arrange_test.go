@@ -135,18 +135,18 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 		var all []*fakeViewer
 		for range available {
 			v := newFakeViewer()
-			v.subscribe(th.encodings[0])
+			v.subscribe(th.encodings.list[0])
 			all = append(all, v)
 		}
 		th.live(time.Second)
-		if n := th.active(); n != 1 {
+		if n := th.encodings.active(); n != 1 {
 			t.Errorf("%d encodes for ten equal viewers; want 1", n)
 		}
 		for i, v := range all {
 			v.set(func(a *Demand) { a.BitsPerSecond = available[i] })
 		}
 		th.live(2 * time.Second)
-		if n := th.active(); n != 3 {
+		if n := th.encodings.active(); n != 3 {
 			t.Errorf("%d encodes; want 3", n)
 		}
 		for i, v := range all {
@@ -167,8 +167,8 @@ func TestTenViewersOnThreePathsUseThreeEncodes(t *testing.T) {
 			}
 		}
 		th.live(emptyLinger + time.Second)
-		if s := enc.Stats(); s.Opened-s.Closed != 1 || th.active() != 1 {
-			t.Errorf("%d encoders are open, %d encode; want 1 and 1", s.Opened-s.Closed, th.active())
+		if s := enc.Stats(); s.Opened-s.Closed != 1 || th.encodings.active() != 1 {
+			t.Errorf("%d encoders are open, %d encode; want 1 and 1", s.Opened-s.Closed, th.encodings.active())
 		}
 		th.close(t)
 	})
@@ -195,13 +195,13 @@ func TestHardwareWithRoomForOneEncode(t *testing.T) {
 		th := openRig(t, 60, one, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
 		a, b := newFakeViewer(), newFakeViewer()
 		b.demand.BitsPerSecond = 200_000
-		a.subscribe(th.encodings[0])
-		b.subscribe(th.encodings[1])
+		a.subscribe(th.encodings.list[0])
+		b.subscribe(th.encodings.list[1])
 		move(th.screen, time.Second)
-		if first, second := th.encodings[0].Status().Encoder, th.encodings[1].Status().Encoder; first == second {
+		if first, second := th.encodings.list[0].Status().Encoder, th.encodings.list[1].Status().Encoder; first == second {
 			t.Errorf("both encodes are by %q", first)
 		}
-		encoders := th.encodings[0].encoders
+		encoders := th.encodings.list[0].encoders
 		if got := encoders.status(time.Now(), encode.H264)[0]; got.Profile.Name != "one" || got.Limit != 1 ||
 			!got.Learnt {
 			t.Errorf("%+v is what is known; want one, and that there is room for one", got)
@@ -250,16 +250,16 @@ func TestHardwareThatHangsIsNotFull(t *testing.T) {
 		}
 		th := openRig(t, 60, card, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "next"}}))
 		a, b := newFakeViewer(), newFakeViewer()
-		a.subscribe(th.encodings[0])
+		a.subscribe(th.encodings.list[0])
 		move(th.screen, time.Second)
 		b.demand.BitsPerSecond = 200_000
-		b.subscribe(th.encodings[1])
+		b.subscribe(th.encodings.list[1])
 		move(th.screen, openTimeout+time.Second)
-		if first, second := th.encodings[0].Status().Encoder,
-			th.encodings[1].Status().Encoder; first != "card" || second != "next" {
+		if first, second := th.encodings.list[0].Status().Encoder,
+			th.encodings.list[1].Status().Encoder; first != "card" || second != "next" {
 			t.Errorf("the encodes are by %q and %q; want card and next", first, second)
 		}
-		encoders := th.encodings[0].encoders
+		encoders := th.encodings.list[0].encoders
 		for _, s := range encoders.status(time.Now(), encode.H264) {
 			if s.Learnt {
 				t.Errorf("%+v: a limit was learnt of a call that hangs", s)
@@ -280,7 +280,7 @@ func TestHardwareThatHangsIsNotFull(t *testing.T) {
 func TestPickAlwaysFindsAnEncoding(t *testing.T) {
 	st := newTestPipeline()
 	for _, occupied := range []int{0, 1, MaxEncodings} {
-		for i, r := range st.encodingsOf(encode.H264) {
+		for i, r := range st.encodings.of(encode.H264) {
 			r.forCapture.occupied.Store(i < occupied)
 			r.forCapture.active.Store(i < occupied)
 			r.status.BitsPerSecond = 1000 << (5 * i)

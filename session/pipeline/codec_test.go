@@ -20,17 +20,17 @@ func TestAViewerOfAnotherCodecMakesTheOthersMeet(t *testing.T) {
 		for i, bits := range []int{500_000, 2_000_000, 8_000_000} {
 			v := newFakeViewer()
 			v.demand.BitsPerSecond = bits
-			v.subscribe(th.encodings[i])
+			v.subscribe(th.encodings.list[i])
 			all = append(all, v)
 		}
 		th.live(time.Second)
-		if n := th.active(); n != 3 {
+		if n := th.encodings.active(); n != 3 {
 			t.Fatalf("%d encodes for three rates; want 3", n)
 		}
 		late := newFakeViewer()
 		late.subscribe(th.Pick(encode.VP9, 2_000_000))
 		th.live(time.Second)
-		if n := th.active(); n != 3 {
+		if n := th.encodings.active(); n != 3 {
 			t.Errorf("%d encodes with a viewer of another codec; want 3", n)
 		}
 		if got := late.encoding().Status().Encoder; got != "fake VP9" {
@@ -52,7 +52,7 @@ func TestAViewerOfAnotherCodecMakesTheOthersMeet(t *testing.T) {
 		// When it has left, its encoding is free for them again.
 		late.encoding().Unsubscribe(late)
 		th.live(2 * time.Second)
-		if n := th.active(); n != 3 || all[0].encoding() == all[1].encoding() ||
+		if n := th.encodings.active(); n != 3 || all[0].encoding() == all[1].encoding() ||
 			all[1].encoding() == all[2].encoding() {
 			t.Errorf("%d encodes for three rates afterwards; want 3", n)
 		}

@@ -43,7 +43,7 @@ func TestDeviceThatFailsIsReplacedWithinASecondAndUsedAgain(t *testing.T) {
 				software := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "software"}})
 				r := openRig(t, 60, device, software)
 				v := newFakeViewer()
-				r.encodings[0].Subscribe(v)
+				r.encodings.list[0].Subscribe(v)
 				move(r.screen, time.Second)
 				before, keys := v.got()
 				move(r.screen, 3*time.Second/2)
@@ -63,7 +63,7 @@ func TestDeviceThatFailsIsReplacedWithinASecondAndUsedAgain(t *testing.T) {
 				}
 				close(release)
 				move(r.screen, 2*firstBan+2*time.Second)
-				if got := r.encodings[0].Status().Encoder; got != "device" {
+				if got := r.encodings.list[0].Status().Encoder; got != "device" {
 					t.Errorf("encoder %q after the ban; want the device", got)
 				}
 				r.close(t)
@@ -85,7 +85,7 @@ func TestDeviceThatIsSlowOnceIsKept(t *testing.T) {
 		})
 		r := openRig(t, 60, device)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		move(r.screen, 2*time.Second)
 		if n := len(r.kinds()); n != 0 {
 			t.Errorf("%d events; want none for a device that is slow once", n)
@@ -138,9 +138,9 @@ func TestDeviceThatDoesNotKeepItsRateIsReplaced(t *testing.T) {
 				r := openRig(t, 60, device, software)
 				v := newFakeViewer()
 				v.demand.BitsPerSecond = c.rate
-				r.encodings[0].Subscribe(v)
+				r.encodings.list[0].Subscribe(v)
 				move(r.screen, 4*time.Second)
-				if got := r.encodings[0].Status().Encoder; got != c.want {
+				if got := r.encodings.list[0].Status().Encoder; got != c.want {
 					t.Errorf("encoder %q after 4 s; want %q", got, c.want)
 				}
 				n := testutil.ToFloat64(r.met.fallbacks.WithLabelValues(encode.CodecH264, "device", "software",

@@ -22,20 +22,21 @@ func (l *encodeLoop) encodeNext(
 ) bool {
 	p := l.content.see(f, dirty(f))
 	if f != nil {
-		l.source = image.Pt(f.Width, f.Height)
-		if !l.fits(to) {
-			l.close(closeTimeout)
+		l.encoder.source = image.Pt(f.Width, f.Height)
+		if !l.encoder.fits(to) {
+			l.encoder.close(closeTimeout)
 		}
-		l.better(now, to)
+		if l.encoder.better(now, to) {
+			l.force = max(l.force, keyEncoder)
+		}
 	}
-	if l.encoder == nil {
+	if l.encoder.open == nil {
 		if f == nil {
 			return false
 		}
-		if err := l.open(ctx, now, to); err != nil {
+		if !l.open(ctx, now, to) {
 			f.Release()
 			l.met.Drop(DropNoEncoder)
-			l.stuck(now, err)
 			return false
 		}
 		key = max(key, l.force)
@@ -44,7 +45,7 @@ func (l *encodeLoop) encodeNext(
 	if j.order.Key {
 		j.order.Shares = l.enlarge(subs, now, to)
 	}
-	newRate := l.reprice(now, to.rate, to.fps)
+	newRate := l.encoder.reprice(now, to.rate, to.fps, !l.hasPicture)
 	if newRate {
 		j.rate = encode.Rate{BitsPerSecond: to.rate, FPS: to.fps}
 	}
@@ -52,19 +53,19 @@ func (l *encodeLoop) encodeNext(
 	if f != nil {
 		l.lastFrame = now
 	}
-	au, err := l.encoder.encode(j)
+	au, err := l.encoder.open.encode(j)
 	if err != nil {
-		l.fallback(err, f != nil)
+		l.replace(err, f != nil)
 		return false
 	}
 	l.encoded(now, au, key, again)
 	if newRate {
-		l.setRate(now, to.rate, to.fps)
+		l.encoder.setRate(now, to.rate, to.fps)
 	}
 	l.announce(subs, au, to.fps)
 	l.deliver(subs, au, p)
 	if err := l.account(now, au, f != nil); err != nil {
-		l.fallback(err, false)
+		l.replace(err, false)
 		return false
 	}
 	return true
@@ -73,10 +74,10 @@ func (l *encodeLoop) encodeNext(
 // encoded notes that the encoder made a picture. An encoder that was only opened may fail like the previous one.
 func (l *encodeLoop) encoded(now time.Time, au encode.AccessUnit, key keyReason, again repetition) {
 	l.setStatus(func(s *EncodingStatus) { s.Stuck = false })
-	l.met.encoded(l.encoder.profile, au, again)
-	if au.Complaint != "" && now.Sub(l.complainedAt) >= complainEvery {
-		l.complainedAt = now
-		l.log.Warn("encoder reported an error but made a picture", "encoder", l.encoder.profile.Name,
+	l.met.encoded(l.encoder.open.profile, au, again)
+	if au.Complaint != "" && now.Sub(l.encoder.complainedAt) >= complainEvery {
+		l.encoder.complainedAt = now
+		l.log.Warn("encoder reported an error but made a picture", "encoder", l.encoder.open.profile.Name,
 			"complaint", au.Complaint)
 	}
 	if au.Key {
@@ -140,8 +141,8 @@ func (l *encodeLoop) deliverTo(s *subscription, au encode.AccessUnit, p Picture,
 // price, which they must know before they change the rate.
 func (l *encodeLoop) announce(subs []*subscription, au encode.AccessUnit, fps int) {
 	now := adapt.Applied{
-		BitsPerSecond: l.rate * fps / l.rateFPS, FPS: fps, Width: au.Width, Height: au.Height,
-		Price: adapt.Price(l.encoder.profile.Price),
+		BitsPerSecond: l.encoder.rate * fps / l.encoder.rateFPS, FPS: fps, Width: au.Width, Height: au.Height,
+		Price: adapt.Price(l.encoder.open.profile.Price),
 	}
 	if now == l.applied {
 		return
@@ -161,7 +162,7 @@ func (l *encodeLoop) account(now time.Time, au encode.AccessUnit, changed bool) 
 		l.setStatus(func(s *EncodingStatus) { s.measured(au.Convert + au.Encode) })
 	}
 	l.refinement.took(now, au, l.format, changed, time.Second/time.Duration(max(l.applied.FPS, 1)))
-	return l.measureRate(now, au, changed)
+	return l.encoder.measureRate(now, au, changed, l.applied.FPS)
 }
 
 // measured takes in the time of a picture.
@@ -171,4 +172,84 @@ func (s *EncodingStatus) measured(took time.Duration) {
 		s.took = took
 	}
 	s.took += (took - s.took) / weight
+}
+
+// The size of the first picture of a viewer: the bits that the path carries in firstShare, but at most firstBits for
+// each pixel, at which a page of small text has 42 dB and more (docs/develop/benchmarks.md). The pacer sends it faster
+// than the rate, so that it arrives within 77 ms. One share of a picture takes 13 ms, but cannot be read. A viewer
+// that joins has waited longer than that for the connection.
+const (
+	firstShare = 100 * time.Millisecond
+	firstBits  = 1
+)
+
+// enlarge returns the number of shares that the next keyframe may use. It is more than one for the first picture that
+// a viewer sees, if it delays no motion that others see.
+func (l *encodeLoop) enlarge(subs []*subscription, now time.Time, to target) int {
+	newcomer := false
+	for _, s := range subs {
+		switch {
+		case !s.now.Live || !s.now.Ready:
+		case s.synced && now.Sub(l.lastFrame) < quietAfter:
+			return 1
+		case !s.synced && !s.fellOff && !s.now.Arriving:
+			newcomer = true
+		}
+	}
+	if !newcomer {
+		return 1
+	}
+	bits := min(to.rate*int(firstShare/time.Millisecond)/1000, firstBits*l.encoder.size.X*l.encoder.size.Y)
+	return max(bits*to.fps/to.rate, 1)
+}
+
+// open opens an encoder, whose first picture is a keyframe. It reports whether that worked. If not, it waits until an
+// encoder may work again.
+func (l *encodeLoop) open(ctx context.Context, now time.Time, to target) bool {
+	if err := l.encoder.start(ctx, now, to); err != nil {
+		l.stuck(now, err)
+		return false
+	}
+	l.hasPicture = false
+	l.force = max(l.force, keyStart)
+	l.applied = adapt.Applied{}
+	return true
+}
+
+// replace continues after an error of the encoder. The next picture opens the next one. held reports whether the
+// encoder was given a frame.
+func (l *encodeLoop) replace(err error, held bool) {
+	another, keepsFrame := l.encoder.fail(err)
+	l.force = keyEncoder
+	l.refreshing = true
+	if keepsFrame && held {
+		l.hooks.rebuild()
+	} else {
+		l.hooks.refresh()
+	}
+	if !another {
+		l.stuck(time.Now(), err) // a call that hung took its time
+	}
+}
+
+// crashed continues after a panic of the encode loop, with another encoder and another source: the frame may never be
+// released.
+func (l *encodeLoop) crashed(now time.Time, err error) {
+	from := ""
+	if l.encoder.open != nil {
+		from = l.encoder.name()
+	}
+	l.encoder.close(closeTimeout)
+	l.hasPicture = false
+	l.hooks.fallback(Fallback{Format: l.format, From: from, Reason: FallbackPanic, Err: err})
+	l.hooks.rebuild()
+	l.stuck(now, err)
+	l.restUntil = l.encoder.retryAt
+}
+
+// stuck waits until an encoder may work again. The subscribers stay, with a frozen picture.
+func (l *encodeLoop) stuck(now time.Time, err error) {
+	l.encoder.backOff(now, err)
+	l.force = keyEncoder
+	l.refreshing = false
 }

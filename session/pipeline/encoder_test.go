@@ -18,7 +18,7 @@ func TestSizeChangeReopensTheEncoder(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(time.Second)
 		before, _ := v.got()
 		r.screen.Resize(1281, 721)
@@ -53,7 +53,7 @@ func TestFailingEncoderIsReplaced(t *testing.T) {
 		good := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "good"}})
 		r := openRig(t, 60, bad, good)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(100 * time.Millisecond)
 		before, keys := v.got()
 		move(r.screen, time.Second)
@@ -64,7 +64,7 @@ func TestFailingEncoderIsReplaced(t *testing.T) {
 			FallbackError.String())); n != 1 {
 			t.Errorf("counted %v fallbacks; want 1", n)
 		}
-		if got := r.encodings[0].Status().Encoder; got != "good" {
+		if got := r.encodings.list[0].Status().Encoder; got != "good" {
 			t.Errorf("encoder %q in use; want good", got)
 		}
 		if got := r.kinds(); !slices.Equal(got, []kind{encoderReplaced}) {
@@ -89,7 +89,7 @@ func TestHangingEncoderIsAbandonedAndCounted(t *testing.T) {
 		good := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "good"}})
 		r := openRig(t, 60, bad, good)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		first := r.screen.Source()
 		move(r.screen, time.Second)
 		if n := testutil.ToFloat64(r.met.hungEncoders); n != 0 {
@@ -138,9 +138,9 @@ func TestWithoutAnEncoderThatWorksThePictureStandsAndIsTriedAgain(t *testing.T) 
 		}})
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		move(r.screen, 200*time.Millisecond)
-		if !r.encodings[0].Status().Stuck {
+		if !r.encodings.list[0].Status().Stuck {
 			t.Error("the encoding does not say that it is stuck")
 		}
 		move(r.screen, 20*time.Second)
@@ -150,7 +150,7 @@ func TestWithoutAnEncoderThatWorksThePictureStandsAndIsTriedAgain(t *testing.T) 
 		broken.Store(false)
 		before, _ := v.got()
 		move(r.screen, 12*time.Second)
-		if n, _ := v.got(); n == before || r.encodings[0].Status().Stuck {
+		if n, _ := v.got(); n == before || r.encodings.list[0].Status().Stuck {
 			t.Errorf("%d pictures after an encoder works again; want some", n-before)
 		}
 		r.close(t)

@@ -99,9 +99,9 @@ func TestSizesThatAnEncoderRefuses(t *testing.T) {
 				th := openRig(t, 60, gpu, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "cpu"}}))
 				th.screen.Resize(c.screen.X, c.screen.Y)
 				v := newFakeViewer()
-				v.subscribe(th.encodings[0])
+				v.subscribe(th.encodings.list[0])
 				move(th.screen, time.Second)
-				if see := th.encodings[0].Status(); see.Encoder != c.encoder || see.Width != c.size.X ||
+				if see := th.encodings.list[0].Status(); see.Encoder != c.encoder || see.Width != c.size.X ||
 					see.Height != c.size.Y {
 					t.Errorf("%s encodes %dx%d; want %s and %v", see.Encoder, see.Width, see.Height, c.encoder, c.size)
 				}
@@ -109,13 +109,13 @@ func TestSizesThatAnEncoderRefuses(t *testing.T) {
 					t.Errorf("%d events %v; want %d", n, th.kinds(), c.fallbacks)
 				}
 				// The hardware is used again for pictures that it supports.
-				if s := th.encodings[0].encoders.status(time.Now(), encode.Format{}); len(s) != 2 ||
+				if s := th.encodings.list[0].encoders.status(time.Now(), encode.Format{}); len(s) != 2 ||
 					s[0].Profile.Name != "gpu" || s[0].Learnt {
 					t.Errorf("%+v; want the hardware in good standing", s)
 				}
 				th.screen.Resize(640, 480)
 				move(th.screen, 2*time.Second)
-				if see := th.encodings[0].Status(); see.Encoder != "gpu" || see.Width != 640 || see.Height != 480 {
+				if see := th.encodings.list[0].Status(); see.Encoder != "gpu" || see.Width != 640 || see.Height != 480 {
 					t.Errorf("%s encodes %dx%d of a screen of 640x480; want the hardware",
 						see.Encoder, see.Width, see.Height)
 				}
@@ -141,19 +141,19 @@ func TestEncodingReturnsToHardware(t *testing.T) {
 		})
 		th := openRig(t, 60, gpu, encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "cpu"}}))
 		v := newFakeViewer()
-		v.subscribe(th.encodings[0])
+		v.subscribe(th.encodings.list[0])
 		move(th.screen, 2*time.Second)
-		if got := th.encodings[0].Status().Encoder; got != "cpu" {
+		if got := th.encodings.list[0].Status().Encoder; got != "cpu" {
 			t.Fatalf("%s encodes after the hardware failed; want the processor", got)
 		}
 		broken = false
 		move(th.screen, firstBan-3*time.Second)
-		if got := th.encodings[0].Status().Encoder; got != "cpu" {
+		if got := th.encodings.list[0].Status().Encoder; got != "cpu" {
 			t.Errorf("%s encodes during the ban", got)
 		}
 		before, keys := v.got()
 		move(th.screen, 5*time.Second)
-		if got := th.encodings[0].Status().Encoder; got != "gpu" {
+		if got := th.encodings.list[0].Status().Encoder; got != "gpu" {
 			t.Errorf("%s encodes after the ban; want the hardware", got)
 		}
 		if n, k := v.got(); k != keys+1 || n-before < 5*60-10 {
@@ -232,9 +232,9 @@ func TestEncodingKeepsToItsViewersDecoders(t *testing.T) {
 				free, bound := newFakeViewer(), newFakeViewer()
 				bound.demand.Limits = c.limits
 				bound.demand.FPS = min(60, cmp.Or(c.limits.FPS, 60))
-				free.subscribe(th.encodings[0])
+				free.subscribe(th.encodings.list[0])
 				move(th.screen, time.Second)
-				bound.subscribe(th.encodings[0])
+				bound.subscribe(th.encodings.list[0])
 				move(th.screen, time.Second)
 				before, _ := bound.got()
 				move(th.screen, time.Second)
@@ -280,8 +280,8 @@ func TestOddSizesAreNotScaled(t *testing.T) {
 		{image.Pt(9, 9), 1, image.Pt(16, 16)},
 		{image.Pt(8191, 4095), 1, image.Pt(8192, 4096)},
 	} {
-		l := &encodeLoop{Encoding: &Encoding{}, source: c.screen}
-		if got := l.sizeFor(target{scale: c.scale}, encode.Limits{}); got != c.want {
+		a := &activeEncoder{of: &Encoding{}, source: c.screen}
+		if got := a.sizeFor(target{scale: c.scale}, encode.Limits{}); got != c.want {
 			t.Errorf("%v at %v is encoded as %v; want %v", c.screen, c.scale, got, c.want)
 		}
 	}

@@ -322,7 +322,7 @@ func openRigOn(t *testing.T, board *progress.Board, fps int, encoders ...encode.
 		defer close(r.done)
 		r.run(ctx)
 	}()
-	<-r.opened
+	<-r.display.opened
 	synctest.Wait()
 	return r
 }
@@ -331,7 +331,7 @@ func openRigOn(t *testing.T, board *progress.Board, fps int, encoders ...encode.
 func (r *rig) live(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		move(r.screen, 100*time.Millisecond)
-		r.arrange(time.Now())
+		r.encodings.arrange(time.Now())
 	}
 }
 

@@ -6,9 +6,6 @@ import (
 	"wavryhost/encode"
 )
 
-// lateShare is the share of a frame time in encoding from which on pictures are late.
-const lateShare = 0.7
-
 // LateAfter returns the time in encoding from which on pictures of a frame rate are late.
 func LateAfter(fps int) time.Duration {
 	return time.Duration(lateShare * float64(time.Second) / float64(max(fps, 1)))
@@ -65,7 +62,7 @@ func (s *Pool) Load(now time.Time, format encode.Format) Load {
 func (l *Load) add(p *Pipeline, format encode.Format) DisplayLoad {
 	d := DisplayLoad{Users: p.use.users, Shared: p.use.formats[format] > 0}
 	begun := false
-	for _, e := range p.encodings {
+	for _, e := range p.encodings.list {
 		st := e.Status()
 		if st.Encoder != "" && e.format == format {
 			begun = true
@@ -90,9 +87,3 @@ func (l *Load) add(p *Pipeline, format encode.Format) DisplayLoad {
 	}
 	return d
 }
-
-// cores returns the load of the encoding, in cores of the machine or, in hardware, of its encoder.
-func (s EncodingStatus) cores() float64 { return s.took.Seconds() * float64(s.fps*max(s.threads, 1)) }
-
-// late reports whether pictures take nearly all of their frame time.
-func (s EncodingStatus) late() bool { return s.took.Seconds()*float64(s.fps) > lateShare }

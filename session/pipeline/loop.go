@@ -3,12 +3,9 @@ package pipeline
 import (
 	"context"
 	"image"
-	"math"
 	"slices"
 	"time"
 
-	"wavryhost/adapt"
-	"wavryhost/encode"
 	"wavryhost/session/progress"
 )
 
@@ -16,57 +13,9 @@ import (
 // quick.
 const emptyLinger = 5 * time.Second
 
-// encodeLoop is the goroutine of an Encoding. Its fields belong to that goroutine alone.
-type encodeLoop struct {
-	*Encoding
-
-	// The encoder and what it runs at.
-	encoder  *guardedEncoder // nil while none is open
-	factory  encode.Factory
-	size     image.Point // of the encoded pictures
-	level    int         // level_idc that it was opened with, 0 for none
-	rate     int         // bits per second that it was told
-	rateFPS  int
-	rateAt   time.Time
-	openedAt time.Time
-	betterAt time.Time // when to look for a better encoder
-
-	// What happens when all encoders fail.
-	retryAt   time.Time
-	retry     time.Duration
-	restUntil time.Time // after a panic
-
-	// The picture.
-	source     image.Point // size of the frames
-	content    content
-	hasPicture bool // the encoder has a picture that it can encode again
-	refreshing bool // the whole picture was requested and has not come yet
-	refinement refinement
-
-	// When and why pictures are encoded.
-	last         time.Time // the last picture
-	lastFrame    time.Time // the last picture that was not a repetition
-	lastKey      time.Time
-	force        keyReason // the next picture is a keyframe for this reason
-	blockedSince time.Time // nobody is ready since then
-	slowSince    time.Time // somebody is not ready since then
-	emptyAt      time.Time // no subscriber is left since then
-
-	applied      adapt.Applied // what subscribers were told last
-	second       rateWindow
-	complainedAt time.Time
-}
-
-// target is what an encoding does for its subscribers.
-type target struct {
-	rate, fps int
-	scale     float64
-	limits    encode.DecoderLimits
-}
-
 // run encodes until ctx ends.
 func (e *Encoding) run(ctx context.Context) {
-	l := &encodeLoop{Encoding: e, retry: encoderRetry}
+	l := newEncodeLoop(e)
 	defer l.end()
 	steps := e.hooks.progress.Loop(progress.Encode)
 	defer steps.Close()
@@ -93,7 +42,7 @@ func (l *encodeLoop) end() {
 	if l.forCapture.active.Swap(false) {
 		l.met.encodings.Dec()
 	}
-	l.close(closeTimeout)
+	l.encoder.close(closeTimeout)
 	if f := l.frames.take(); f != nil {
 		f.Release()
 	}
@@ -131,8 +80,8 @@ func (l *encodeLoop) step(ctx context.Context, now time.Time) time.Time {
 		return l.park(ctx, subs, now)
 	}
 	l.activate()
-	if now.Before(l.retryAt) {
-		return l.retryAt
+	if now.Before(l.encoder.retryAt) {
+		return l.encoder.retryAt
 	}
 	to := l.targets(subs)
 	l.pace(to.fps)
@@ -169,46 +118,6 @@ func (l *encodeLoop) step(ctx context.Context, now time.Time) time.Time {
 	return time.Now()
 }
 
-// activate begins to encode for the first connected subscriber. What changed before is not known.
-func (l *encodeLoop) activate() {
-	l.emptyAt = time.Time{}
-	if l.forCapture.active.Load() {
-		return
-	}
-	l.forCapture.active.Store(true)
-	l.met.encodings.Inc()
-	l.refreshing = true
-	l.hasPicture = false
-	l.hooks.refresh()
-	l.hooks.wake()
-}
-
-// earliest returns the earliest time of the next picture. The capture loop keeps the pace. A tenth of slack lets a
-// timer be late without the loss of a frame.
-func (l *encodeLoop) earliest(waiting bool, interval time.Duration) time.Time {
-	since := l.last
-	if waiting {
-		since = l.lastFrame // a repetition delays no change
-	}
-	if since.IsZero() {
-		return time.Time{}
-	}
-	return since.Add(interval * 9 / 10)
-}
-
-// poll asks all subscribers for their demand.
-func (l *encodeLoop) poll(now time.Time) []*subscription {
-	l.mu.Lock()
-	subs := slices.Clone(l.subscriptions)
-	l.mu.Unlock()
-	for _, s := range subs {
-		s.now = s.Demand(now)
-		s.press(now)
-		s.publish()
-	}
-	return subs
-}
-
 // park does what is left to do while no subscriber is connected. It opens the encoder while the first viewer connects,
 // so that the viewer need not wait for it, and closes it some time after the last subscriber left. It returns when to
 // close it.
@@ -221,16 +130,14 @@ func (l *encodeLoop) park(ctx context.Context, subs []*subscription, now time.Ti
 		l.hooks.wake()
 	}
 	if f := l.frames.take(); f != nil {
-		l.source = image.Pt(f.Width, f.Height)
+		l.encoder.source = image.Pt(f.Width, f.Height)
 		f.Release()
 		l.met.Drop(DropUnwatched)
 	}
-	if l.encoder == nil && len(subs) > 0 && l.source.X > 0 && !time.Now().Before(l.retryAt) {
-		if err := l.open(ctx, time.Now(), l.targets(subs)); err != nil {
-			l.stuck(time.Now(), err)
-		}
+	if l.encoder.open == nil && len(subs) > 0 && l.encoder.source.X > 0 && !time.Now().Before(l.encoder.retryAt) {
+		l.open(ctx, time.Now(), l.targets(subs))
 	}
-	if len(subs) > 0 || l.encoder == nil {
+	if len(subs) > 0 || l.encoder.open == nil {
 		l.emptyAt = time.Time{}
 		return time.Time{}
 	}
@@ -240,52 +147,9 @@ func (l *encodeLoop) park(ctx context.Context, subs []*subscription, now time.Ti
 	if closing := l.emptyAt.Add(emptyLinger); now.Before(closing) {
 		return closing
 	}
-	l.close(closeTimeout)
+	l.encoder.close(closeTimeout)
 	l.hasPicture = false
 	l.setStatus(func(s *EncodingStatus) { s.Encoder = "" })
 	l.log.Info("encoder closed: no subscribers")
 	return time.Time{}
-}
-
-// targets returns what the encoding should do for its subscribers: the lowest demand that counts. A subscriber
-// that is stalled or fell behind does not count as long as others do.
-func (l *encodeLoop) targets(subs []*subscription) target {
-	counted := false
-	for _, s := range subs {
-		s.counts = s.now.Live && !s.now.Stalled && !s.now.Leaving && (s.synced || !s.fellOff || s.now.Keyframe)
-		counted = counted || s.counts
-	}
-	to := target{rate: math.MaxInt, fps: l.limits.FPS, scale: 1}
-	for _, s := range subs {
-		if counted && !s.counts {
-			continue
-		}
-		to.rate = min(to.rate, s.now.BitsPerSecond)
-		if s.now.FPS > 0 {
-			to.fps = min(to.fps, s.now.FPS)
-		}
-		if s.now.Scale > 0 {
-			to.scale = min(to.scale, s.now.Scale)
-		}
-	}
-	// The limits of a decoder hold for every subscriber that gets the pictures, whether its demand counts or not.
-	for _, s := range subs {
-		if s.now.Live || len(subs) == 1 {
-			to.limits = to.limits.And(s.now.Limits)
-		}
-	}
-	to.rate, to.fps = max(to.rate, 1000), max(to.fps, 1)
-	if l.source.X > 0 {
-		p := l.sizeFor(to, l.encoderLimits())
-		to.fps = to.limits.Rate(p.X, p.Y, to.fps)
-	}
-	return to
-}
-
-// pace publishes the frame rate for the capture loop.
-func (l *encodeLoop) pace(fps int) {
-	if l.forCapture.fps.Swap(int64(fps)) != int64(fps) {
-		l.setStatus(func(s *EncodingStatus) { s.fps = fps })
-		l.hooks.wake()
-	}
 }

@@ -18,8 +18,8 @@ func TestFrameRateFollowsTheLeastOfTheViewers(t *testing.T) {
 		r := openRig(t, 60, enc)
 		a, b := newFakeViewer(), newFakeViewer()
 		b.demand.FPS, b.demand.BitsPerSecond = 10, 500_000
-		r.encodings[0].Subscribe(a)
-		r.encodings[0].Subscribe(b)
+		r.encodings.list[0].Subscribe(a)
+		r.encodings.list[0].Subscribe(b)
 		time.Sleep(time.Second)
 		before, _ := a.got()
 		move(r.screen, time.Second)
@@ -33,7 +33,7 @@ func TestFrameRateFollowsTheLeastOfTheViewers(t *testing.T) {
 		if got := a.last(); got.BitsPerSecond != 500_000 || got.FPS != 10 {
 			t.Errorf("the viewer was told %+v; want what was applied", got)
 		}
-		r.encodings[0].Unsubscribe(b)
+		r.encodings.list[0].Unsubscribe(b)
 		time.Sleep(100 * time.Millisecond)
 		move(r.screen, time.Second)
 		rates = enc.Stats().Rates
@@ -54,7 +54,7 @@ func TestEncoderThatIsBehindDropsFramesAndKeepsTheirDamage(t *testing.T) {
 		}})
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(2 * time.Second)
 		captured, got := r.count(frameCaptured), len(v.pictures(0))
 		// Ten changes in ten places while the encoder works on the first.
@@ -92,7 +92,7 @@ func TestOneViewerWithoutRoomHoldsTheNewestFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(2 * time.Second)
 		before, keys := v.got()
 		v.set(func(a *Demand) { a.Ready = false })
@@ -126,8 +126,8 @@ func TestSlowViewerDegradesItselfOnly(t *testing.T) {
 		r := openRig(t, 60, enc)
 		quick, slow := newFakeViewer(), newFakeViewer()
 		slow.demand.BitsPerSecond = 300_000
-		r.encodings[0].Subscribe(quick)
-		r.encodings[0].Subscribe(slow)
+		r.encodings.list[0].Subscribe(quick)
+		r.encodings.list[0].Subscribe(slow)
 		time.Sleep(2 * time.Second)
 		slow.set(func(a *Demand) { a.Ready = false })
 		before, keys := quick.got()
@@ -173,8 +173,8 @@ func TestViewerThatKeepsFallingBehindCostsFewKeyframes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60)
 		quick, flapping := newFakeViewer(), newFakeViewer()
-		r.encodings[0].Subscribe(quick)
-		r.encodings[0].Subscribe(flapping)
+		r.encodings.list[0].Subscribe(quick)
+		r.encodings.list[0].Subscribe(flapping)
 		time.Sleep(time.Second)
 		_, keys := quick.got()
 		done := make(chan struct{})
@@ -203,11 +203,11 @@ func TestTwoViewersShareOneCaptureAndOneEncode(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
 		r := openRig(t, 60, enc)
 		a, b := newFakeViewer(), newFakeViewer()
-		r.encodings[0].Subscribe(a)
+		r.encodings.list[0].Subscribe(a)
 		time.Sleep(time.Second)
 		move(r.screen, time.Second)
 		before, keys := a.got()
-		r.encodings[0].Subscribe(b)
+		r.encodings.list[0].Subscribe(b)
 		move(r.screen, time.Second)
 		n, k := a.got()
 		if n-before < 58 {
@@ -224,7 +224,7 @@ func TestTwoViewersShareOneCaptureAndOneEncode(t *testing.T) {
 			t.Errorf("%d encoders, %d captures, %d pictures encoded; want 1, 1 and the first viewer's %d",
 				s.Opened, r.screen.Opened(), s.Pictures, n)
 		}
-		r.encodings[0].Unsubscribe(b)
+		r.encodings.list[0].Unsubscribe(b)
 		before = n
 		move(r.screen, time.Second)
 		if n, k2 := a.got(); n-before < 58 || k2 != k {
@@ -238,14 +238,14 @@ func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60)
 		a, b := newFakeViewer(), newFakeViewer()
-		r.encodings[0].Subscribe(a)
-		r.encodings[0].Subscribe(b)
+		r.encodings.list[0].Subscribe(a)
+		r.encodings.list[0].Subscribe(b)
 		time.Sleep(2 * time.Second)
 		_, before := a.got()
 		for range 10 {
 			a.set(func(a *Demand) { a.Keyframe = true })
 			b.set(func(a *Demand) { a.Keyframe = true })
-			r.encodings[0].Nudge()
+			r.encodings.list[0].Nudge()
 			r.screen.Touch(spot)
 			time.Sleep(20 * time.Millisecond)
 		}
@@ -261,12 +261,12 @@ func TestKeyframeIsMadeOfAStillPicture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(5*time.Second + 300*time.Millisecond)
 		captured := r.count(frameCaptured)
 		_, keys := v.got()
 		v.set(func(a *Demand) { a.Keyframe = true })
-		r.encodings[0].Nudge()
+		r.encodings.list[0].Nudge()
 		synctest.Wait()
 		if _, k := v.got(); k != keys+1 {
 			t.Errorf("%d keyframes at once; want 1", k-keys)
@@ -282,7 +282,7 @@ func TestPictureThatCannotBeHandedOverIsFollowedByAKeyframe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(time.Second)
 		v.mu.Lock()
 		v.fail = errTest

@@ -26,7 +26,7 @@ func TestPipelinePreparesWithoutViewersAndThenCapturesNothing(t *testing.T) {
 			t.Errorf("encoded %d pictures with no viewer; want 0", s.Pictures)
 		}
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		synctest.Wait()
 		if n, keys := v.got(); n != 1 || keys != 1 {
 			t.Errorf("got %d pictures, %d keyframes at once; want 1 and 1", n, keys)
@@ -41,13 +41,13 @@ func TestViewerWhoIsConnectingGetsNothingButTheEncoderIsReady(t *testing.T) {
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
 		v.demand.Live = false
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(time.Second)
 		if s := enc.Stats(); s.Opened != 1 || s.Pictures != 0 {
 			t.Errorf("opened %d encoders, encoded %d pictures; want 1 and 0", s.Opened, s.Pictures)
 		}
 		v.set(func(a *Demand) { a.Live = true })
-		r.encodings[0].Nudge()
+		r.encodings.list[0].Nudge()
 		synctest.Wait()
 		if n, keys := v.got(); n != 1 || keys != 1 {
 			t.Errorf("got %d pictures, %d keyframes; want 1 and 1", n, keys)
@@ -64,7 +64,7 @@ func TestStillScreenIsRefinedAndThenKeptAliveAtOneHertz(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(600 * time.Millisecond)
 		// The fake's quantizer begins at 26 and falls by 2 each time.
 		const repeats = 7
@@ -100,7 +100,7 @@ func TestChangeIsCapturedAtOnceAndThenAtTheFrameRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 50)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(5*time.Second + 3*time.Millisecond)
 		before := len(r.screen.Source().Times())
 		start := time.Now()
@@ -129,7 +129,7 @@ func TestLostDisplayComesBackWithAKeyframe(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{})
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(time.Second)
 		r.screen.Lose(capture.ErrLost)
 		time.Sleep(10 * time.Second)

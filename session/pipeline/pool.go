@@ -12,12 +12,8 @@ import (
 	"wavryhost/session/lockorder"
 )
 
-var (
-	// ErrClosed is returned by Acquire once the Pool is closed.
-	ErrClosed = errors.New("pipeline: no display is opened anymore")
-	// ErrNoPicture means that a display cannot be captured at the moment.
-	ErrNoPicture = errors.New("pipeline: display has no picture")
-)
+// ErrClosed is returned by Acquire once the Pool is closed.
+var ErrClosed = errors.New("pipeline: no display is opened anymore")
 
 // LimitError means that all encodings of a display are in use by other formats.
 type LimitError struct {
@@ -76,8 +72,8 @@ func (s *Pool) Acquire(ctx context.Context, d Display, format encode.Format) (*P
 		return nil, err
 	}
 	select {
-	case <-p.opened:
-		err = p.openErr
+	case <-p.display.opened:
+		err = p.display.openErr
 	case <-s.ending:
 		err = ErrClosed
 	case <-ctx.Done():
@@ -114,7 +110,7 @@ func (s *Pool) hold(ctx context.Context, d Display, format encode.Format) (*Pipe
 		p = s.start(d) //nolint:contextcheck // it outlives the request that opens it
 	}
 	if !p.admits(format) {
-		return nil, &LimitError{Display: d.ID, Format: format, Limit: p.limit}
+		return nil, &LimitError{Display: d.ID, Format: format, Limit: p.encodings.limit}
 	}
 	p.use.users++
 	p.use.formats[format]++
@@ -147,9 +143,9 @@ func (s *Pool) start(d Display) *Pipeline {
 // retire ends a pipeline and makes the next Acquire open the display again. The caller holds mu.
 func (s *Pool) retire(p *Pipeline) {
 	p.cancel()
-	if s.open[p.display.ID] == p {
-		delete(s.open, p.display.ID)
-		s.leaving[p.display.ID] = p
+	if s.open[p.display.id] == p {
+		delete(s.open, p.display.id)
+		s.leaving[p.display.id] = p
 	}
 }
 
@@ -157,8 +153,8 @@ func (s *Pool) retire(p *Pipeline) {
 func (s *Pool) forget(p *Pipeline) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaving[p.display.ID] == p {
-		delete(s.leaving, p.display.ID)
+	if s.leaving[p.display.id] == p {
+		delete(s.leaving, p.display.id)
 	}
 }
 
@@ -179,14 +175,14 @@ func (s *Pool) left(ctx context.Context, p *Pipeline) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-limit.C:
-		return fmt.Errorf("%w: %s: what captured it before hangs", ErrNoPicture, p.display.ID)
+		return fmt.Errorf("%w: %s: what captured it before hangs", ErrNoPicture, p.display.id)
 	}
 }
 
 // admits reports whether the display may have users of a format: each format takes at least one encoding. The caller
 // holds the Pool's mutex.
 func (p *Pipeline) admits(format encode.Format) bool {
-	return p.use.formats[format] > 0 || len(p.use.formats) < p.limit
+	return p.use.formats[format] > 0 || len(p.use.formats) < p.encodings.limit
 }
 
 // Admits reports whether a display may have users of a format.
@@ -224,7 +220,7 @@ func (s *Pool) Sweep(now time.Time) {
 	}
 	s.mu.Unlock()
 	for _, p := range open {
-		p.arrange(now)
+		p.encodings.arrange(now)
 	}
 }
 
@@ -255,7 +251,7 @@ func (s *Pool) Health() Health {
 		case p.use.users == 0:
 		case p.Status().State == Lost:
 			return DisplayLost
-		case p.stuck():
+		case p.encodings.stuck():
 			worst = NoEncoder
 		}
 	}

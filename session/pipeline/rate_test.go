@@ -25,7 +25,7 @@ func TestPriceOfAFallbackIsToldAtOnce(t *testing.T) {
 		costly := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "costly", Price: encode.PriceReopen}})
 		r := openRig(t, 60, bad, costly)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(100 * time.Millisecond)
 		if got := v.last().Price; got != adapt.PriceFree {
 			t.Errorf("the first encoder's price is told as %d; want %d", got, adapt.PriceFree)
@@ -49,7 +49,7 @@ func TestLeastOfSeveralIsHeldBack(t *testing.T) {
 		rate := 500_000
 		for i, v := range viewers {
 			v.set(func(w *Demand) { w.BitsPerSecond = rate + i*rate/7 })
-			r.encodings[0].Subscribe(v)
+			r.encodings.list[0].Subscribe(v)
 		}
 		move(r.screen, 3*time.Second)
 		before := len(enc.Stats().Rates)
@@ -72,7 +72,7 @@ func TestCostlyRateChangesAreHeldBack(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Name: "costly", Price: encode.PriceKeyframe}})
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		move(r.screen, 3*time.Second)
 		before := len(enc.Stats().Rates)
 		done := make(chan struct{})
@@ -101,7 +101,7 @@ func TestFrameRateAloneReachesAnEncoderWithAPrice(t *testing.T) {
 				r := openRig(t, 60, enc)
 				v := newFakeViewer()
 				v.demand.BitsPerSecond, v.demand.FPS = 1_000_000, 10
-				r.encodings[0].Subscribe(v)
+				r.encodings.list[0].Subscribe(v)
 				time.Sleep(time.Second)
 				if p := enc.Stats().Params[0]; price != encode.PriceFree && p.FPS != 10 {
 					t.Errorf("opened for %d frames a second; want the 10 that there are", p.FPS)

@@ -17,7 +17,7 @@ func TestChangeDuringRefinementIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(time.Second)
 		for phase := range 40 {
 			time.Sleep(200*time.Millisecond + time.Duration(phase)*500*time.Microsecond)
@@ -40,7 +40,7 @@ func TestContentOf24FramesIsNotRefinedInBetween(t *testing.T) {
 		enc := encodetest.New(encodetest.Config{QP: coarse})
 		r := openRig(t, 60, enc)
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		r.screen.Touch(spot)
 		time.Sleep(50 * time.Millisecond)
 		before := enc.Stats().Repeats
@@ -72,7 +72,7 @@ func TestRefinementEnds(t *testing.T) {
 				enc := encodetest.New(encodetest.Config{QP: test.qp})
 				r := openRig(t, 60, enc)
 				v := newFakeViewer()
-				r.encodings[0].Subscribe(v)
+				r.encodings.list[0].Subscribe(v)
 				time.Sleep(test.most)
 				before := enc.Stats().Pictures
 				time.Sleep(10 * time.Second)
@@ -92,7 +92,7 @@ func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 				enc := encodetest.New(encodetest.Config{Profile: encode.Profile{Format: format}})
 				r := openRig(t, 60, enc)
 				a, b := newFakeViewer(), newFakeViewer()
-				on := r.encodingsOf(format)[0]
+				on := r.encodings.of(format)[0]
 				on.Subscribe(a)
 				time.Sleep(5 * time.Second)
 				on.Subscribe(b)
@@ -114,8 +114,8 @@ func TestViewerWithoutRoomDelaysTheRefinementOfOthersBriefly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
 		quick, slow := newFakeViewer(), newFakeViewer()
-		r.encodings[0].Subscribe(quick)
-		r.encodings[0].Subscribe(slow)
+		r.encodings.list[0].Subscribe(quick)
+		r.encodings.list[0].Subscribe(slow)
 		time.Sleep(time.Second)
 		slow.set(func(a *Demand) { a.Ready = false })
 		before, _ := quick.got()
@@ -144,11 +144,11 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 		{"of an empty display", encode.PriceFree, func(*rig, *fakeViewer) {}, 6},
 		{"of an encoder whose changes have a price", encode.PriceKeyframe, func(*rig, *fakeViewer) {}, 1},
 		{"beside others who see a still picture", encode.PriceFree, func(r *rig, _ *fakeViewer) {
-			r.encodings[0].Subscribe(newFakeViewer())
+			r.encodings.list[0].Subscribe(newFakeViewer())
 			time.Sleep(5 * time.Second)
 		}, 6},
 		{"beside others who see motion", encode.PriceFree, func(r *rig, _ *fakeViewer) {
-			r.encodings[0].Subscribe(newFakeViewer())
+			r.encodings.list[0].Subscribe(newFakeViewer())
 			move(r.screen, time.Second)
 		}, 1},
 		{"at a low frame rate", encode.PriceFree, func(_ *rig, v *fakeViewer) {
@@ -163,7 +163,7 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 				r := openRig(t, 60, encodetest.New(encodetest.Config{Profile: encode.Profile{Price: c.price}}))
 				v := newFakeViewer()
 				c.join(r, v)
-				r.encodings[0].Subscribe(v)
+				r.encodings.list[0].Subscribe(v)
 				time.Sleep(400 * time.Millisecond)
 				if got := firstShares(v, share); got < c.want*0.95 || got > c.want*1.05 {
 					t.Errorf("the first picture has %.2f shares; want %.1f", got, c.want)
@@ -182,10 +182,10 @@ func TestKeyframeOnRequestIsNotEnlarged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60, encodetest.New(encodetest.Config{}))
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(5 * time.Second)
 		v.set(func(a *Demand) { a.Keyframe = true })
-		r.encodings[0].Nudge()
+		r.encodings.list[0].Nudge()
 		time.Sleep(100 * time.Millisecond)
 		v.set(func(a *Demand) { a.Keyframe = false })
 		units := v.pictures(1)

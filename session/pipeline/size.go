@@ -8,25 +8,25 @@ import (
 	"wavryhost/encode"
 )
 
-// encoderLimits returns the sizes that the open encoder supports, or else the encoder that would be opened.
-func (l *encodeLoop) encoderLimits() encode.Limits {
-	if l.encoder != nil {
-		return l.encoders.limits(l.factory)
+// limits returns the sizes that the open encoder supports, or else the encoder that would be opened.
+func (a *activeEncoder) limits() encode.Limits {
+	if a.open != nil {
+		return a.of.encoders.limits(a.factory)
 	}
-	if order := l.encoders.order(time.Now(), l.format); len(order) > 0 {
-		return l.encoders.limits(order[0])
+	if order := a.of.encoders.order(time.Now(), a.of.format); len(order) > 0 {
+		return a.of.encoders.limits(order[0])
 	}
 	return encode.Limits{}
 }
 
 // sizeFor returns the encoded size. At the display's own size an odd last column or row is kept and repeated once,
 // because encoders accept even sizes only: to scale the picture by one pixel would blur all of it.
-func (l *encodeLoop) sizeFor(to target, encoder encode.Limits) image.Point {
-	p := l.limits.Size(l.source)
+func (a *activeEncoder) sizeFor(to target, encoder encode.Limits) image.Point {
+	p := a.of.limits.Size(a.source)
 	if to.scale < 1 {
 		p = scaled(p, to.scale)
 	}
-	if p == l.source {
+	if p == a.source {
 		p = image.Pt(max((p.X+1)&^1, encode.MinSide), max((p.Y+1)&^1, encode.MinSide))
 	} else {
 		p = scaled(p, 1)
@@ -49,7 +49,7 @@ func scaled(p image.Point, f float64) image.Point {
 }
 
 // fits reports whether the open encoder has the right size and states no level that a decoder does not support.
-func (l *encodeLoop) fits(to target) bool {
+func (a *activeEncoder) fits(to target) bool {
 	limit := to.limits.Level
-	return l.sizeFor(to, l.encoderLimits()) == l.size && (limit == 0 || l.level != 0 && l.level <= limit)
+	return a.sizeFor(to, a.limits()) == a.size && (limit == 0 || a.level != 0 && a.level <= limit)
 }

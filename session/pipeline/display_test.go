@@ -24,7 +24,7 @@ func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := openRig(t, 60)
 				v := newFakeViewer()
-				r.encodings[0].Subscribe(v)
+				r.encodings.list[0].Subscribe(v)
 				time.Sleep(5 * time.Second)
 				goOn := r.screen.Hang()
 				if moving {
@@ -64,7 +64,7 @@ func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
 func TestStillDisplayIsNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60)
-		r.encodings[0].Subscribe(newFakeViewer())
+		r.encodings.list[0].Subscribe(newFakeViewer())
 		time.Sleep(time.Minute)
 		if got := r.kinds(); len(got) != 0 || r.Status().State != Live {
 			t.Errorf("events %v, state %q; want none and live", got, r.Status().State)
@@ -89,7 +89,7 @@ func TestDriverThatHangsIsLeftBehindOnceAndCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		goOn := screen.Hang()
-		s.encodings[0].Subscribe(newFakeViewer()) // its refresh makes the capture loop ask the display
+		s.encodings.list[0].Subscribe(newFakeViewer()) // its refresh makes the capture loop ask the display
 		time.Sleep(3 * time.Second)
 		st.Release(s, encode.H264)
 		st.Sweep(time.Now().Add(time.Minute))
@@ -168,7 +168,7 @@ func TestOpenThatHangsIsRefusedInTimeAndItsSourceClosed(t *testing.T) {
 func TestDisplayThatFlapsDoesNotFillTheJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := openRig(t, 60)
-		r.encodings[0].Subscribe(newFakeViewer())
+		r.encodings.list[0].Subscribe(newFakeViewer())
 		time.Sleep(5 * time.Second)
 		before := r.screen.Opened()
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
@@ -242,13 +242,13 @@ func TestEncoderThatReturnsNothingFreezesThePicture(t *testing.T) {
 			return nil
 		}}))
 		v := newFakeViewer()
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		move(r.screen, time.Second)
 		hangs.Store(true)
 		r.screen.Touch(spot)
 		time.Sleep(2 * time.Second)
 		for range 20 {
-			if !r.encodings[0].Status().Stuck {
+			if !r.encodings.list[0].Status().Stuck {
 				t.Fatal("the picture does not count as frozen")
 			}
 			time.Sleep(time.Second)
@@ -259,7 +259,7 @@ func TestEncoderThatReturnsNothingFreezesThePicture(t *testing.T) {
 		hangs.Store(false)
 		close(release)
 		time.Sleep(2 * encoderRetryMax)
-		if r.encodings[0].Status().Stuck {
+		if r.encodings.list[0].Status().Stuck {
 			t.Error("the picture counts as frozen though the encoder works again")
 		}
 		r.close(t)
@@ -286,14 +286,14 @@ func TestHungEncodeLoopIsSeen(t *testing.T) {
 		board := progress.New()
 		r := openRigOn(t, board, 30)
 		v := &heldViewer{fakeViewer: newFakeViewer(), held: make(chan struct{})}
-		r.encodings[0].Subscribe(v)
+		r.encodings.list[0].Subscribe(v)
 		time.Sleep(time.Minute) // waiting for changes is no stall
 		synctest.Wait()
 		if got := board.Longest(time.Now()); len(got) != 0 {
 			t.Errorf("without a fault: %v", got)
 		}
 		v.hangs.Store(true)
-		r.encodings[0].Nudge()
+		r.encodings.list[0].Nudge()
 		time.Sleep(9 * time.Second)
 		synctest.Wait()
 		if got := board.Longest(time.Now())[progress.Encode]; got < progress.Limit {
