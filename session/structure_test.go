@@ -17,12 +17,12 @@ import (
 const (
 	maxFileLines   = 400
 	maxTypeMethods = 25
-	// maxBackward is the share of dependencies between the files of this package that may run backward.
+	// maxBackward is the share of dependencies between the files of a package that may run backward.
 	maxBackward = 0.1
 )
 
-// TestStructure checks what keeps this package and the packages below it readable: short files, and in this package
-// types with few methods, and files that depend on each other in one direction.
+// TestStructure checks what keeps this package and the packages below it readable: short files, types with few
+// methods, and files that depend on each other in one direction.
 func TestStructure(t *testing.T) {
 	err := filepath.WalkDir(".", func(dir string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() || strings.Contains(dir, "testdata") {
@@ -38,11 +38,11 @@ func TestStructure(t *testing.T) {
 		order := arrangement(uses)
 		back := backward(uses, order)
 		t.Logf("%s: %d files, %d dependencies between them, %d backward", dir, len(files), len(uses), len(back))
-		if dir != "." {
+		if strings.HasPrefix(dir, "api") || strings.HasSuffix(dir, "test") {
 			return nil
 		}
 		checkTypes(t, files)
-		if float64(len(back)) > maxBackward*float64(len(uses)) {
+		if float64(len(back)) > max(1, maxBackward*float64(len(uses))) {
 			t.Errorf("%d of %d dependencies between the files of %s run backward in the best order of the files, "+
 				"over %.0f %%: move a declaration that files further down use into a file of its own\n%s",
 				len(back), len(uses), dir, 100*maxBackward, strings.Join(back, "\n"))

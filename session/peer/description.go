@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxSections bounds the number of media sections. A browser's offer has one for each track.
+const maxSections = 64
+
 // description is a session description (RFC 8866). It holds the lines that an answer needs. Other lines are ignored
 // and never make the description unusable.
 type description struct {

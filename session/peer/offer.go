@@ -11,13 +11,8 @@ import (
 	"wavryhost/session/wire"
 )
 
-// The limits of an offer. A browser's offer has a few kilobytes, and one section for each track.
-const (
-	maxOffer    = 256 << 10
-	maxSections = 64
-	// maxFormats bounds the number of formats, and maxCodecName the length of a name, such as FLEXFEC-03.
-	maxFormats, maxCodecName = 16, 16
-)
+// maxOffer is the size of the largest offer, in bytes. A browser's has a few kilobytes.
+const maxOffer = 256 << 10
 
 // Offer is a viewer's offer, parsed once: the sections that the answer accepts, and their transport.
 type Offer struct {

@@ -10,6 +10,9 @@ import (
 	"wavryhost/encode"
 )
 
+// maxFormats bounds the number of formats, and maxCodecName the length of a name, such as FLEXFEC-03.
+const maxFormats, maxCodecName = 16, 16
+
 // PayloadType is a payload type of an offer that this host can send.
 type PayloadType struct {
 	number     uint8
