@@ -170,37 +170,32 @@ func TestProbation(t *testing.T) {
 	})
 }
 
-func TestSetState(t *testing.T) {
+// A drain, a cordon and a probation are independent: each begins and ends alone, and the state is the first of them.
+func TestStatesAreIndependent(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
-	for _, s := range []string{hostProbation, hostDraining, hostProbation, hostActive, hostDraining, hostActive} {
-		if err := h.host.SetState(s); err != nil {
-			t.Errorf("%s: %v", s, err)
+	for i, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() { h.host.SetProbation(true) }, hostProbation},
+		{func() { h.host.Cordon(CordonOrder{}) }, hostCordoned},
+		{func() { h.host.Drain(DrainOrder{}) }, hostDraining},
+		{h.host.Uncordon, hostDraining},
+		{h.host.Resume, hostProbation},
+		{func() { h.host.SetProbation(false) }, hostActive},
+		{func() { h.host.Drain(DrainOrder{}) }, hostDraining},
+		{func() { h.host.SetProbation(true) }, hostDraining},
+		{func() { h.host.SetProbation(false) }, hostDraining},
+		{h.host.Resume, hostActive},
+	} {
+		step.do()
+		if got := h.Host(); got.State != step.want || got.StateReason != stateRequested {
+			t.Errorf("step %d: state %s, %q; want %s, requested", i, got.State, got.StateReason, step.want)
 		}
-		if got := h.Host(); got.State != s || got.StateReason != stateRequested {
-			t.Errorf("state %s, %q; want %s, requested", got.State, got.StateReason, s)
+		if n := testutil.ToFloat64(h.met.hostState.WithLabelValues(step.want)); n != 1 {
+			t.Errorf("step %d: the metric of %s is %v", i, step.want, n)
 		}
-		if n := testutil.ToFloat64(h.met.hostState.WithLabelValues(s)); n != 1 {
-			t.Errorf("the metric of %s is %v", s, n)
-		}
-	}
-	want := h.host.Drain(DrainOrder{Policy: DrainMove, Deadline: time.Hour})
-	if err := h.host.SetState(hostDraining); err != nil {
-		t.Error(err)
-	}
-	if got, _ := h.host.Draining(); got != want {
-		t.Errorf("a drain that there is became %+v; want it left alone, %+v", got, want)
-	}
-	if err := h.host.SetState(hostActive); err != nil {
-		t.Error(err)
-	}
-	for _, s := range []string{hostDegraded, "", "Active"} {
-		if err := h.host.SetState(s); !errors.Is(err, ErrBadState) {
-			t.Errorf("%q: got %v; want ErrBadState", s, err)
-		}
-	}
-	if n := h.events(EventState); n != 8 {
-		t.Errorf("%d changes of state are told; want 8", n)
 	}
 }
 

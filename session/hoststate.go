@@ -1,8 +1,6 @@
 package session
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -10,9 +8,6 @@ import (
 	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 )
-
-// ErrBadState means that a host cannot be put into that state.
-var ErrBadState = errors.New("session: no such state")
 
 // HostState is the state of the host: whether it takes sessions, and how well it serves them.
 //
@@ -60,28 +55,14 @@ type drainable interface {
 	wakeJanitor()
 }
 
-// SetState puts the host into a state: "active" ends a drain, a cordon and a probation, "draining" begins a drain
-// without a deadline unless there is one, "probation" begins a probation. "degraded" is observed, not set.
-func (h *HostState) SetState(state string) error {
-	if state != hostActive && state != hostDraining && state != hostProbation {
-		return fmt.Errorf("%w: %.40q; it can be set to %s, %s or "+
-			"%s", ErrBadState, state, hostActive, hostDraining, hostProbation)
-	}
+// SetProbation begins a probation, or its time anew, or ends it. A drain and a cordon stay.
+func (h *HostState) SetProbation(on bool) {
 	h.change(func(now time.Time) {
-		if state == hostDraining {
-			if h.drain == nil { // an earlier one may have a deadline
-				h.beginDrain(now, DrainOrder{})
-			}
-			return
-		}
-		h.endDrain()
-		h.endCordon(cordonRequested)
 		h.probation = false
-		if state == hostProbation {
+		if on {
 			h.beginProbation(now)
 		}
 	})
-	return nil
 }
 
 // beginProbation begins a probation. The caller holds mu.

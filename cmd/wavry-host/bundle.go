@@ -175,7 +175,7 @@ func (b *bundle) daemon(ctx context.Context, a *app, socket string) error {
 	for _, s := range list.Sessions {
 		name := "recordings/" + filepath.Base(s.ID) + ".wavryrec"
 		if err := b.part(ctx, name, func(ctx context.Context, w io.Writer) error {
-			return client.copy(ctx, "POST", "/v1/sessions/"+s.ID+"/recording", w)
+			return client.copy(ctx, "GET", "/v1/sessions/"+s.ID+"/recording", w)
 		}); err != nil {
 			return err
 		}

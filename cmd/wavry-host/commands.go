@@ -178,7 +178,7 @@ func (c *drainCmd) Run(ctx context.Context, a *app) error {
 		})
 	}
 	in := map[string]any{"policy": c.Policy, "deadline_seconds": c.Deadline.Seconds(), "note": c.Note}
-	return c.Client.ask(ctx, a, "POST", "/v1/drain", in, &h, h.show)
+	return c.Client.ask(ctx, a, "PUT", "/v1/drain", in, &h, h.show)
 }
 
 // cordonCmd is "wavry-host cordon": no new sessions, and nothing happens to the present ones.

@@ -15,7 +15,7 @@ import (
 
 // replayCmd is "wavry-host replay".
 type replayCmd struct {
-	File string `arg:"" help:"Recording, as POST /v1/sessions/ID/recording returns it."`
+	File string `arg:"" help:"Recording, as GET /v1/sessions/ID/recording returns it."`
 	SVG  string `name:"svg" placeholder:"FILE" help:"Draw the replay into this file."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
@@ -80,7 +80,7 @@ func readRecording(path string) (*record.Recording, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf(
-			"%s: %w; take one with: curl -X POST -o FILE http://127.0.0.1:8470/v1/sessions/ID/recording",
+			"%s: %w; take one with: curl -o FILE http://127.0.0.1:8470/v1/sessions/ID/recording",
 			path,
 			err,
 		)

@@ -363,9 +363,9 @@ func TestBreaksAreFound(t *testing.T) {
 				"get")["security"] = []any{object{"token": []any{}}}
 		}, []string{"GET /healthz needs a token"}},
 		{"status changed", func(d object) {
-			r := part(op(d, "/v1/drain", "post"), "responses")
-			r["200"], r["202"] = r["202"], nil
-		}, []string{"POST /v1/drain does not answer 202"}},
+			r := part(op(d, "/v1/drain", "put"), "responses")
+			r["202"], r["200"] = r["200"], nil
+		}, []string{"PUT /v1/drain does not answer 200"}},
 		{"media type changed", func(d object) {
 			bodies := part(part(part(op(d, "/v1/host", "get"), "responses"), "200"), "content")
 			bodies["text/json"] = bodies[content.JSON]
@@ -404,19 +404,19 @@ func TestBreaksAreFound(t *testing.T) {
 		}, []string{"schema ErrorCode: the word full is gone"}},
 		{"request's field became required", func(d object) {
 			schema(d,
-				"Ending")["required"] = []any{"reason"}
-		}, []string{"reason became required"}},
+				"Cordoning")["required"] = []any{"note"}
+		}, []string{"note became required"}},
 		{"request's field removed", func(d object) {
-			delete(part(schema(d, "Ending"), "properties"),
-				"reason")
-		}, []string{"field reason is gone"}},
+			delete(part(schema(d, "Cordoning"), "properties"),
+				"note")
+		}, []string{"field note is gone"}},
 		{"request's new field required", func(d object) {
-			part(schema(d, "Ending"), "properties")["x"] = object{"type": "string"}
-			schema(d, "Ending")["required"] = []any{"x"}
+			part(schema(d, "Cordoning"), "properties")["x"] = object{"type": "string"}
+			schema(d, "Cordoning")["required"] = []any{"x"}
 		}, []string{"field x is new and required"}},
 		{"body became required", func(d object) {
-			part(op(d, "/v1/sessions/{id}", "delete"), "requestBody")["required"] = true
-		}, []string{"DELETE /v1/sessions/{id}: the body became required"}},
+			part(op(d, "/v1/cordon", "put"), "requestBody")["required"] = true
+		}, []string{"PUT /v1/cordon: the body became required"}},
 		{"new body required", func(d object) {
 			op(d, "/v1/drain", "delete")["requestBody"] = object{"required": true}
 		}, []string{"DELETE /v1/drain: a body became required"}},
@@ -432,7 +432,7 @@ func TestBreaksAreFound(t *testing.T) {
 			[]string{"minimum 0 became 1"},
 		},
 		{
-			"shorter text", func(d object) { property(d, "Ending", "reason")["maxLength"] = 10.0 },
+			"shorter text", func(d object) { property(d, "Cordoning", "note")["maxLength"] = 10.0 },
 			[]string{"maxLength 200 became 10"},
 		},
 		{"parameter removed", func(d object) {
@@ -467,7 +467,7 @@ func TestBreaksAreFound(t *testing.T) {
 				"Quality")["enum"].([]any), "x")
 		}, nil},
 		{"optional field of a request added", func(d object) {
-			part(schema(d, "Ending"),
+			part(schema(d, "Cordoning"),
 				"properties")["x"] = object{"type": "string"}
 		}, nil},
 		{"field of a request became optional", func(d object) { delete(schema(d, "Draining"), "required") }, nil},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -99,13 +100,13 @@ func TestOperatorEndsSession(t *testing.T) {
 func TestRecordingIsHandedOut(t *testing.T) {
 	s, _ := newServer(t, Config{}, healthy())
 	h := s.Handler()
-	got := ask{method: "POST", path: "/v1/sessions/s1/recording"}.do(h)
+	got := ask{method: "GET", path: "/v1/sessions/s1/recording"}.do(h)
 	if got.StatusCode != http.StatusOK || got.body != "a recording of s1" ||
 		got.Header.Get("Content-Type") != "application/octet-stream" ||
 		got.Header.Get("Content-Disposition") != "attachment; filename=s1.wavryrec" {
 		t.Errorf("got %d %v %q", got.StatusCode, got.Header, got.body)
 	}
-	if got := refusal(t, ask{method: "POST", path: "/v1/sessions/nobody/recording"}.do(h)); got != problem.UnknownSession {
+	if got := refusal(t, ask{method: "GET", path: "/v1/sessions/nobody/recording"}.do(h)); got != problem.UnknownSession {
 		t.Errorf("no such session: %s", got)
 	}
 }
@@ -140,8 +141,8 @@ func TestDrain(t *testing.T) {
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)
 	typed := map[string]string{"Content-Type": "application/json; charset=utf-8"}
-	resp := ask{method: "POST", path: "/v1/drain", body: `{"deadline_seconds": 1.5}`, header: typed}.do(s.Handler())
-	decode(t, resp, http.StatusAccepted)
+	resp := ask{method: "PUT", path: "/v1/drain", body: `{"deadline_seconds": 1.5}`, header: typed}.do(s.Handler())
+	decode(t, resp, http.StatusOK)
 	if !slices.Equal(m.drained, []time.Duration{1500 * time.Millisecond}) {
 		t.Errorf("drained %v; want 1.5s", m.drained)
 	}
@@ -165,14 +166,14 @@ func TestDrain(t *testing.T) {
 		{`x`, "not JSON"},
 		{``, "empty"},
 	} {
-		resp := ask{method: "POST", path: "/v1/drain", body: c.body, header: typed}.do(s.Handler())
+		resp := ask{method: "PUT", path: "/v1/drain", body: c.body, header: typed}.do(s.Handler())
 		if body := resp.body; resp.StatusCode != http.StatusBadRequest || !strings.Contains(body,
 			strings.ReplaceAll(c.want, `"`, `\"`)) {
 			t.Errorf("%s: %d %s; want 400 with %q", c.body, resp.StatusCode, body, c.want)
 		}
 	}
 	if got := refusal(t, ask{
-		method: "POST", path: "/v1/drain",
+		method: "PUT", path: "/v1/drain",
 		body: `{"deadline_seconds": 1}`,
 	}.do(s.Handler())); got != problem.UnsupportedMediaType {
 		t.Errorf("no content type: %s", got)
@@ -185,31 +186,27 @@ func TestDrain(t *testing.T) {
 func TestOperatorSaysWhy(t *testing.T) {
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)
-	typed := map[string]string{"Content-Type": "application/json"}
-	end := func(body string, header map[string]string) reply {
-		return ask{method: "DELETE", path: "/v1/sessions/s1", body: body, header: header}.do(s.Handler())
+	end := func(query string) reply {
+		return ask{method: "DELETE", path: "/v1/sessions/s1" + query}.do(s.Handler())
 	}
-	for _, body := range []string{
-		`{"reason": "moved to another desk"}`, `{}`,
-		`{"reason": "` + strings.Repeat("ü", 200) + `"}`, ``,
-	} {
-		if resp := end(body, typed); resp.StatusCode != http.StatusNoContent {
-			t.Errorf("%s: %d %s; want 204", body, resp.StatusCode, resp.body)
+	long := strings.Repeat("ü", 200)
+	for _, query := range []string{"?reason=moved+to+another%20desk", "", "?reason=", "?reason=" + url.QueryEscape(long)} {
+		if resp := end(query); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("%s: %d %s; want 204", query, resp.StatusCode, resp.body)
 		}
 	}
-	if want := []string{"moved to another desk", "", strings.Repeat("ü", 200), ""}; !slices.Equal(m.notes, want) {
+	if want := []string{"moved to another desk", "", "", long}; !slices.Equal(m.notes, want) {
 		t.Errorf("noted %q; want %q", m.notes, want)
 	}
-	for _, body := range []string{
-		`{"reason": "` + strings.Repeat("ü", 201) + `"}`, `{"reason": null}`,
-		`{"Reason": "x"}`, `{"reason": 1}`, `null`,
+	for query, want := range map[string]string{
+		"?reason=" + url.QueryEscape(long+"ü"): "it must be up to 200 characters long",
+		"?Reason=x":                            `there is no parameter "Reason"; this operation has reason`,
+		"?reason=x&reason=y":                   "reason appears twice",
+		"?reason=%zz":                          "the query is not valid",
 	} {
-		if got := refusal(t, end(body, typed)); got != problem.BadJSON {
-			t.Errorf("%s: %s; want bad_json", body, got)
+		if d := problemOf(t, end(query)); d.Code != problem.BadRequest || !strings.Contains(d.Detail, want) {
+			t.Errorf("%s: %s, %s; want %s", query, d.Code, d.Detail, want)
 		}
-	}
-	if got := refusal(t, end(`{"reason": "x"}`, nil)); got != problem.UnsupportedMediaType {
-		t.Errorf("a body of no type: %s", got)
 	}
 	if len(m.ended) != 4 {
 		t.Errorf("ended %v; a refused request must end nothing", m.ended)

@@ -238,11 +238,13 @@ func (m *fakeManager) Draining() (session.DrainStatus, bool) {
 	return session.DrainStatus{Policy: "wait", Left: 1}, m.obliging || len(m.drained) > m.resumed
 }
 
-func (m *fakeManager) SetState(state string) error {
+func (m *fakeManager) SetProbation(on bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state.State = state
-	return nil
+	m.state.State = "active"
+	if on {
+		m.state.State = "probation"
+	}
 }
 
 func (m *fakeManager) Reserve(_ context.Context, r admission.ReservationRequest) (admission.Reservation, error) {

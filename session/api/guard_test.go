@@ -360,7 +360,7 @@ func TestUnknownRoutes(t *testing.T) {
 		{"POST", "/whep/", problem.NotFound},
 		{"POST", "/whep/a/b/c", problem.NotFound},
 		{"GET", "/index.html", problem.NotFound},
-		{"PUT", "/v1/drain", problem.MethodNotAllowed},
+		{"POST", "/v1/drain", problem.MethodNotAllowed},
 		{"POST", "/", problem.MethodNotAllowed},
 		{"BREW", "/v1/host", problem.MethodNotAllowed},
 	} {

@@ -55,6 +55,10 @@ func (s *Server) endpoint(rt route) http.Handler {
 			}
 			r = r.WithContext(auth.WithPrincipal(r.Context(), p))
 		}
+		if err := s.spec.CheckQuery(rt.Route, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 		ctx := r.Context()
 		if !rt.lasting {
 			var cancel context.CancelFunc

@@ -171,7 +171,7 @@ func (h host) capacity(w http.ResponseWriter, r *http.Request) error {
 	return content.WriteJSON(w, http.StatusOK, answer)
 }
 
-// draining is the body of POST /v1/drain. A day is longer than anybody watches a desktop without a break, and far from
+// draining is the body of PUT /v1/drain. A day is longer than anybody watches a desktop without a break, and far from
 // an overflow.
 type draining struct {
 	DeadlineSeconds float64 `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may continue, in seconds. 0 means without limit; with the policy end it means that they end at once."`
@@ -196,7 +196,7 @@ func (h host) drain(w http.ResponseWriter, r *http.Request) error {
 	}
 	noteObject(w, fmt.Sprintf("%v, %v", o.Policy, o.Deadline))
 	h.mgr.Drain(o)
-	return content.WriteJSON(w, http.StatusAccepted, h.describe(r))
+	return content.WriteJSON(w, http.StatusOK, h.describe(r))
 }
 
 func (h host) drainStatus(w http.ResponseWriter, _ *http.Request) error {
@@ -240,20 +240,13 @@ func ownerOf(r *http.Request) string {
 	return cmp.Or(p.Name, p.Credential)
 }
 
-// standing is the body of PUT /v1/state. Its name is that of the schema.
-type standing struct {
-	State string `json:"state" enum:"active,draining,probation" doc:"active ends a drain, a cordon and a probation. draining refuses new sessions. probation admits few sessions, until they have gone well for a while."`
+func (h host) beginProbation(w http.ResponseWriter, r *http.Request) error {
+	h.mgr.SetProbation(true)
+	return content.WriteJSON(w, http.StatusOK, h.describe(r))
 }
 
-func (h host) setState(w http.ResponseWriter, r *http.Request) error {
-	var in standing
-	if err := h.read(w, r, &in, false); err != nil {
-		return err
-	}
-	noteObject(w, in.State)
-	if err := h.mgr.SetState(in.State); err != nil {
-		return err
-	}
+func (h host) endProbation(w http.ResponseWriter, r *http.Request) error {
+	h.mgr.SetProbation(false)
 	return content.WriteJSON(w, http.StatusOK, h.describe(r))
 }
 

@@ -99,7 +99,7 @@ func TestTrickledBodyIsCutOff(t *testing.T) {
 		conn := ln.dial()
 		defer conn.Close()
 		_, _ = io.WriteString(conn,
-			"POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+			"PUT /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
 		took := make(chan time.Duration, 1)
 		go func() { took <- trickle(conn, strings.Repeat(" ", 1000)) }()
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -183,7 +183,7 @@ func TestBodyThatIsNotAsAnnounced(t *testing.T) {
 				defer conn.Close()
 				go func() {
 					_, _ = io.WriteString(conn,
-						"POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest) // it may be cut off
+						"PUT /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest) // it may be cut off
 				}()
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {
@@ -214,7 +214,7 @@ func TestClientThatVanishesInItsBody(t *testing.T) {
 				go func() { done <- s.serve(ctx, ln) }()
 				conn := ln.dial()
 				_, _ = io.WriteString(conn,
-					"POST /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest)
+					"PUT /v1/drain HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+rest)
 				synctest.Wait() // for the rest
 				_ = conn.Close()
 				synctest.Wait()
@@ -259,7 +259,7 @@ func TestHostileBodies(t *testing.T) {
 	} {
 		header := map[string]string{"Content-Type": content.JSON}
 		if got := refusal(t, ask{
-			method: "POST", path: "/v1/drain", header: header,
+			method: "PUT", path: "/v1/drain", header: header,
 			body: body,
 		}.do(s.Handler())); got != problem.BadJSON {
 			t.Errorf("%s: %s", name, got)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,11 +73,11 @@ type query struct {
 	fields  []string
 }
 
-// listParams describes the parameters of a list with those filters.
-func listParams(filters ...openapi.Param) []openapi.Param {
+// listParams describes the parameters of a list of items of that type, with its own filters.
+func listParams(of any, filters ...openapi.Param) []openapi.Param {
 	return append(filters,
 		openapi.Param{
-			In: "query", Name: paramLabel, Value: labelText(""),
+			In: "query", Name: paramLabel, Value: labelText(""), Many: true,
 			Text: "A label as name=value. Of several, an item must have all.",
 		},
 		openapi.Param{
@@ -88,57 +87,36 @@ func listParams(filters ...openapi.Param) []openapi.Param {
 			In: "query", Name: paramToken, Value: pageToken(""), Text: "The `next_page_token` of the page before.",
 		},
 		openapi.Param{
-			In: "query", Name: paramFields, Value: "",
+			In: "query", Name: paramFields, Value: "", FieldsOf: of,
 			Text: "Names of fields, separated by commas, to which items are reduced; `id` is always there. Default: all.",
 		})
 }
 
-// parseQuery reads the parameters of a list. filters are the names of its own filters.
-func parseQuery(r *http.Request, filters ...string) (query, error) {
+// parseQuery reads the parameters of a list, which openapi.Spec.CheckQuery has checked. filters are the names of its
+// own filters.
+func parseQuery(r *http.Request, filters ...string) query {
+	all := r.URL.Query()
 	q := query{filters: map[string]string{}, size: defaultPage}
-	all, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return q, problem.New(problem.BadRequest, "the query is not valid: %s", problem.Shorten(err.Error()))
-	}
-	for name, values := range all {
-		value := values[0]
-		switch {
-		case name == paramLabel:
-			for _, text := range values {
-				label, value, ok := strings.Cut(text, "=")
-				if !ok {
-					return q, problem.New(problem.BadRequest, "label %s is not name=value", brief(text))
-				}
-				q.labels = append(q.labels, [2]string{label, value})
-			}
-			continue
-		case len(values) > 1:
-			return q, problem.New(problem.BadRequest, "%s appears twice", brief(name))
-		case slices.Contains(filters, name):
-			q.filters[name] = value
-		case name == paramPage:
-			n, err := strconv.Atoi(value)
-			if err != nil || n < 1 || n > maxPage {
-				return q, problem.New(problem.BadRequest, "page_size is %s; it must be from 1 to %d", brief(value), maxPage)
-			}
-			q.size = n
-		case name == paramToken:
-			key, err := hex.DecodeString(value)
-			if err != nil || len(key) == 0 {
-				return q, problem.New(problem.BadRequest, "page_token %s is not one that this host gave", brief(value))
-			}
-			q.after = string(key)
-		case name == paramFields:
-			q.fields = strings.Split(value, ",")
-		default:
-			return q, problem.New(problem.BadRequest, "there is no parameter %s; this list has %s", brief(name),
-				strings.Join(append(filters, paramLabel, paramPage, paramToken, paramFields), ", "))
+	for _, name := range filters {
+		if all.Has(name) {
+			q.filters[name] = all.Get(name)
 		}
 	}
-	return q, nil
+	for _, text := range all[paramLabel] {
+		label, value, _ := strings.Cut(text, "=")
+		q.labels = append(q.labels, [2]string{label, value})
+	}
+	if n, err := strconv.Atoi(all.Get(paramPage)); err == nil {
+		q.size = n
+	}
+	if key, err := hex.DecodeString(all.Get(paramToken)); err == nil {
+		q.after = string(key)
+	}
+	if all.Has(paramFields) {
+		q.fields = strings.Split(all.Get(paramFields), ",")
+	}
+	return q
 }
-
-func brief(text string) string { return problem.Shorten(strconv.Quote(text)) }
 
 // takes reports whether an item passes the filters.
 func (q query) takes(i item) bool {

@@ -59,13 +59,17 @@ func TestListsAreFiltered(t *testing.T) {
 	}
 	for _, query := range []string{
 		"?oner=ann", "?page_size=0", "?page_size=1001", "?page_size=x", "?page_token=%21", "?label=team", "?owner=a&owner=b",
-		"?page_token=", "?a=%zz",
+		"?page_token=", "?a=%zz", "?fields=id,nothing", "?fields=", "?fields=id,", "?page_size=1.5", "?page_size=-1",
 	} {
 		for _, list := range []string{"/v1/sessions", "/v1/reservations"} {
 			if got := refusal(t, ask{method: "GET", path: list + query}.do(s.Handler())); got != problem.BadRequest {
 				t.Errorf("%s%s: %s", list, query, got)
 			}
 		}
+	}
+	asleep := ask{method: "GET", path: "/v1/sessions?state=asleep"}
+	if got := refusal(t, asleep.do(s.Handler())); got != problem.BadRequest {
+		t.Errorf("a state that does not exist: %s", got)
 	}
 }
 
@@ -95,7 +99,7 @@ func TestListsHavePages(t *testing.T) {
 
 func TestListsSelectFields(t *testing.T) {
 	s, _ := newServer(t, Config{}, crowded())
-	r := ask{method: "GET", path: "/v1/sessions?owner=eve&page_size=1&fields=state,labels,nothing"}.do(s.Handler())
+	r := ask{method: "GET", path: "/v1/sessions?owner=eve&page_size=1&fields=state,labels"}.do(s.Handler())
 	if want := `"sessions":[{"id":"s2","labels":{"team":"cad"},"state":"connected"}]`; !strings.Contains(r.body, want) {
 		t.Errorf("got %s; want %s", r.body, want)
 	}

@@ -30,7 +30,7 @@ type manager interface {
 type hostManager interface {
 	Host() session.Host
 	Capacity(profiles ...admission.Profile) []admission.Capacity
-	SetState(state string) error
+	SetProbation(on bool)
 	Drain(o session.DrainOrder) session.DrainStatus
 	Draining() (session.DrainStatus, bool)
 	Resume()

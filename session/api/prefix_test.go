@@ -49,7 +49,7 @@ func TestPathPrefix(t *testing.T) {
 			ask{
 				method: "POST", path: "/host7/v1/sessions", body: `{"sdp": "v=0"}`,
 				header: map[string]string{"Content-Type": content.JSON},
-			}, "/host7/whep/sessions",
+			}, "/host7/v1/sessions",
 		},
 		{
 			ask{

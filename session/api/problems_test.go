@@ -3,8 +3,10 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,38 @@ func TestAllFaultsOfABody(t *testing.T) {
 	}
 	if d := problemOf(t, ask{method: "POST", path: "/v1/sessions", header: typed(), body: many}.do(s.Handler())); len(
 		d.Errors) != openapi.MaxFaults {
+		t.Errorf("%d faults are named", len(d.Errors))
+	}
+}
+
+// An answer names all faults of a query at once, each with its parameter.
+func TestAllFaultsOfAQuery(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	for path, want := range map[string][]problem.Fault{
+		"/v1/sessions?oner=ann&page_size=0&state=asleep&fields=id,size&display=a&display=b&label=team": {
+			{Parameter: "display", Detail: "display appears twice"},
+			{Parameter: "fields", Detail: `fields: there is no field "size"`},
+			{Parameter: "label", Detail: `label is "team"; it must be of the form of team=cad`},
+			{Parameter: "oner", Detail: `there is no parameter "oner"; this operation has owner, display, state, external_id, ` +
+				`label, page_size, page_token, fields`},
+			{Parameter: "page_size", Detail: `page_size is "0"; it must be a number from 1 to 1000`},
+			{Parameter: "state", Detail: `state is "asleep"; it must be one of connecting, connected, disconnected`},
+		},
+		"/v1/host?x=1": {{Parameter: "x", Detail: `there is no parameter "x"; this operation has none`}},
+		"/v1/capacity?profile=large": {
+			{Parameter: "profile", Detail: `profile is "large"; it must be of the form of 1280x720@30`},
+		},
+		"/v1/events?after=never": {{Parameter: "after", Detail: `after is "never"; it must be a whole number`}},
+	} {
+		if d := problemOf(t, ask{method: "GET", path: path}.do(s.Handler())); !slices.Equal(d.Errors, want) {
+			t.Errorf("%s: got\n%+v\nwant\n%+v", path, d.Errors, want)
+		}
+	}
+	many := "/v1/host?"
+	for i := range 40 {
+		many += fmt.Sprintf("p%d=1&", i)
+	}
+	if d := problemOf(t, ask{method: "GET", path: many}.do(s.Handler())); len(d.Errors) != openapi.MaxFaults {
 		t.Errorf("%d faults are named", len(d.Errors))
 	}
 }

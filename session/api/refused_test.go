@@ -117,8 +117,8 @@ func TestRefusedRequestsLeaveNothingBehind(t *testing.T) {
 		"If-Match", "*"), body: good}
 	for route, body := range map[string]string{
 		"POST /v1/sessions": `{"sdp": "v=0"}`, "PATCH /v1/sessions/none": `{"weight": 0}`, "POST /v1/reservations": "{",
-		"POST /v1/revocations": "{}", "PUT /v1/state": "[]", "POST /v1/drain": `{"unknown": 1}`,
-		"DELETE /v1/sessions/none": "{}{}", "POST /v1/sessions/none/control": strings.Repeat("[", 30_000),
+		"POST /v1/revocations": "{}", "PUT /v1/cordon": "[]", "PUT /v1/drain": `{"unknown": 1}`,
+		"POST /v1/sessions/none/control": strings.Repeat("[", 30_000),
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		kinds["body to "+route] = ask{method: method, path: path, header: with(token, content.JSON), body: body}
@@ -129,7 +129,7 @@ func TestRefusedRequestsLeaveNothingBehind(t *testing.T) {
 		header: offer.header, body: r.offer,
 	}
 	kinds["name: no session"] = ask{method: "DELETE", path: "/whep/sessions/none", header: with(token, "")}
-	kinds["name: no recording"] = ask{method: "POST", path: "/v1/sessions/none/recording", header: with(token, "")}
+	kinds["name: no recording"] = ask{method: "GET", path: "/v1/sessions/none/recording", header: with(token, "")}
 	kinds["name: no route"] = ask{method: "POST", path: "/v1/none", header: with(token, "")}
 	kinds["name: another host"] = ask{
 		method: "POST", path: offer.path, header: offer.header, body: r.offer,

@@ -102,10 +102,7 @@ type reservationList struct {
 }
 
 func (s reservations) list(w http.ResponseWriter, r *http.Request) error {
-	q, err := parseQuery(r, "owner", "display", "external_id")
-	if err != nil {
-		return err
-	}
+	q := parseQuery(r, "owner", "display", "external_id")
 	var items []item
 	for _, l := range s.mgr.List() {
 		items = append(items, item{

@@ -27,16 +27,13 @@ func hostRoutes(h host) []route {
 			Detail:  "Viewers get fewer fields than operators.",
 			Answers: []openapi.Answer{tagged(displayList{}, "The displays."), unchanged()},
 		}),
-		authed("PUT", "/v1/state", h.setState, openapi.Operation{
-			ID: "setState", Tag: openapi.TagControl, Summary: "Change the state of the host",
-			Body:    openapi.Reads(standing{}, "The state."),
-			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
-		}),
 		authed("PUT", "/v1/cordon", h.cordon, openapi.Operation{
 			ID: "cordon", Tag: openapi.TagControl, Summary: "Refuse new sessions, and leave the others alone",
 			Detail: "The cordon survives restarts of the daemon. Another request during a cordon replaces it. " +
 				"Reservations are released.",
-			Body:    openapi.Reads(cordoning{}, "The reason and the end."),
+			Body: &openapi.Body{
+				Media: content.JSON, Optional: true, Value: cordoning{}, Text: "The reason and the end.",
+			},
 			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
 		}),
 		authed("DELETE", "/v1/cordon", h.uncordon, openapi.Operation{
@@ -48,14 +45,24 @@ func hostRoutes(h host) []route {
 			Answers: []openapi.Answer{openapi.JSON(200, session.DrainStatus{}, "The drain.")},
 			Codes:   []problem.Code{problem.NotDraining},
 		}),
-		authed("POST", "/v1/drain", h.drain, openapi.Operation{
+		authed("PUT", "/v1/drain", h.drain, openapi.Operation{
 			ID: "drain", Tag: openapi.TagControl, Summary: "Refuse new sessions, and move or end the others",
 			Detail:  "Another request during a drain replaces its policy and deadline. Reservations are released.",
 			Body:    openapi.Reads(draining{}, "What happens to the sessions, and their deadline."),
-			Answers: []openapi.Answer{openapi.JSON(202, hostView{}, "The host.")},
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
 		}),
 		authed("DELETE", "/v1/drain", h.resume, openapi.Operation{
-			ID: "resume", Tag: openapi.TagControl, Summary: "Accept new sessions again",
+			ID: "resume", Tag: openapi.TagControl, Summary: "End the drain",
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
+		}),
+		authed("PUT", "/v1/probation", h.beginProbation, openapi.Operation{
+			ID: "beginProbation", Tag: openapi.TagControl,
+			Summary: "Accept few sessions until they have gone well for a while",
+			Detail:  "Another request during a probation starts its time again.",
+			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
+		}),
+		authed("DELETE", "/v1/probation", h.endProbation, openapi.Operation{
+			ID: "endProbation", Tag: openapi.TagControl, Summary: "End the probation",
 			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
 		}),
 	}

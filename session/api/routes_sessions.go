@@ -88,7 +88,9 @@ func displayParam() openapi.Param {
 }
 
 func stateParam() openapi.Param {
-	return openapi.Param{In: "query", Name: "state", Value: "", Text: "Only sessions in that state."}
+	return openapi.Param{
+		In: "query", Name: "state", Value: "", Set: "SessionState", Text: "Only sessions in that state.",
+	}
 }
 
 func externalParam() openapi.Param {
@@ -99,7 +101,7 @@ func sessionRoutes(s sessions) []route {
 	return []route{
 		authed("GET", "/v1/sessions", s.list, openapi.Operation{
 			ID: "listSessions", Tag: openapi.TagControl, Summary: "The sessions, oldest first, by pages",
-			Params:  listParams(ownerParam(), displayParam(), stateParam(), externalParam()),
+			Params:  listParams(session.Snapshot{}, ownerParam(), displayParam(), stateParam(), externalParam()),
 			Answers: []openapi.Answer{tagged(sessionList{}, "The sessions."), unchanged()},
 		}),
 		creating(authed("POST", "/v1/sessions", s.create, openapi.Operation{
@@ -135,7 +137,10 @@ func sessionRoutes(s sessions) []route {
 		}),
 		authed("DELETE", "/v1/sessions/{id}", s.end, openapi.Operation{
 			ID: "endSession", Tag: openapi.TagControl, Summary: "End a session as the operator",
-			Body:    &openapi.Body{Media: content.JSON, Optional: true, Value: ending{}, Text: "The reason."},
+			Params: []openapi.Param{{
+				In: "query", Name: "reason", Value: endText(""),
+				Text: "Why, in words for people. The event session_ended and its log record have it as note.",
+			}},
 			Answers: []openapi.Answer{openapi.Empty(204, "The session has ended and has released everything.")},
 			Codes:   []problem.Code{problem.UnknownSession, problem.Timeout},
 		}),
@@ -159,8 +164,8 @@ func sessionRoutes(s sessions) []route {
 			Answers: []openapi.Answer{openapi.Empty(202, "The keyframe is requested.")},
 			Codes:   []problem.Code{problem.UnknownSession},
 		}),
-		authed("POST", "/v1/sessions/{id}/recording", s.recording, openapi.Operation{
-			ID: "takeRecording", Tag: openapi.TagControl,
+		authed("GET", "/v1/sessions/{id}/recording", s.recording, openapi.Operation{
+			ID: "getRecording", Tag: openapi.TagControl,
 			Summary: "The session's flight recording, for `wavry-host replay`",
 			Answers: []openapi.Answer{{
 				Status: 200, Media: "application/octet-stream", Value: openapi.Binary{}, Text: "The recording.",
@@ -188,7 +193,7 @@ func reservationRoutes(s reservations) []route {
 		})),
 		authed("GET", "/v1/reservations", s.list, openapi.Operation{
 			ID: "listReservations", Tag: openapi.TagControl, Summary: "The reservations, sorted by expiry, by pages",
-			Params:  listParams(ownerParam(), displayParam(), externalParam()),
+			Params:  listParams(admission.Reservation{}, ownerParam(), displayParam(), externalParam()),
 			Answers: []openapi.Answer{tagged(reservationList{}, "The reservations."), unchanged()},
 		}),
 		authed("GET", "/v1/reservations/{id}", s.get, openapi.Operation{

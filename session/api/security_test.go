@@ -302,7 +302,7 @@ func TestAudit(t *testing.T) {
 	ask{method: "GET", path: "/v1/host", header: op}.do(h)
 	ask{method: "DELETE", path: "/v1/sessions/s1", header: op, remote: "192.0.2.1:7"}.do(h)
 	ask{method: "DELETE", path: "/v1/sessions/s1", header: ann}.do(h)
-	ask{method: "POST", path: "/v1/drain", header: bearer("wrong-wrong-wrong-wrong")}.do(h)
+	ask{method: "PUT", path: "/v1/drain", header: bearer("wrong-wrong-wrong-wrong")}.do(h)
 	ask{method: "DELETE", path: "/v1/sessions/s2", header: op}.do(h)
 	ask{method: "BREW", path: "/nowhere", header: op}.do(h)
 	send := func(method, path, kind, body string) {
@@ -313,8 +313,8 @@ func TestAudit(t *testing.T) {
 	send("POST", "/whep/x11:0", whep.TypeSDP, "v=0")
 	send("POST", "/v1/reservations", content.JSON, "{}")
 	send("POST", "/v1/revocations", content.JSON, `{"grant": "j1", "subject": "ann"}`)
-	send("PUT", "/v1/state", content.JSON, `{"state": "probation"}`)
-	send("POST", "/v1/drain", content.JSON, `{"deadline_seconds": 30, "policy": "end"}`)
+	send("PUT", "/v1/probation", "", "")
+	send("PUT", "/v1/drain", content.JSON, `{"deadline_seconds": 30, "policy": "end"}`)
 	var got []string
 	for line := range strings.Lines(log.String()) {
 		var l audit.Line
@@ -327,14 +327,14 @@ func TestAudit(t *testing.T) {
 	want := []string{
 		"token operator  DELETE /v1/sessions/{id} s1 204 ",
 		"ann viewer j1 DELETE /v1/sessions/{id} s1 403 forbidden",
-		"   POST /v1/drain  401 unauthorized",
+		"   PUT /v1/drain  401 unauthorized",
 		"token operator  DELETE /v1/sessions/{id} s2 404 unknown_session",
 		"   BREW other  404 not_found",
 		"token operator  POST /whep/{display} x11:0 201 /whep/sessions/s1",
 		"token operator  POST /v1/reservations  201 /v1/reservations/l1",
 		"token operator  POST /v1/revocations grant j1, subject ann 200 ",
-		"token operator  PUT /v1/state probation 200 ",
-		"token operator  POST /v1/drain end, 30s 202 ",
+		"token operator  PUT /v1/probation  200 ",
+		"token operator  PUT /v1/drain end, 30s 200 ",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -406,7 +406,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	// Requests of unknown clients, more than get lines of their own, and a revocation.
 	for range 200 {
 		ask{
-			method: "POST", path: "/v1/drain?token=" + token, header: bearer(signed + "x"),
+			method: "PUT", path: "/v1/drain?token=" + token, header: bearer(signed + "x"),
 			remote: "192.0.2.1:1",
 		}.do(s.Handler())
 	}

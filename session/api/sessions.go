@@ -13,6 +13,8 @@ import (
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/problem"
 	"wavryhost/session/api/whep"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // opener opens sessions and knows who may see them; see access.Access.
@@ -36,10 +38,7 @@ type sessionList struct {
 }
 
 func (s sessions) list(w http.ResponseWriter, r *http.Request) error {
-	q, err := parseQuery(r, "owner", "display", "state", "external_id")
-	if err != nil {
-		return err
-	}
+	q := parseQuery(r, "owner", "display", "state", "external_id")
 	var items []item
 	for _, one := range s.mgr.Sessions() {
 		one.Transitions = orEmpty(one.Transitions)
@@ -135,7 +134,7 @@ func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	path := "/whep/sessions/" + a.ID
-	w.Header().Set("Location", ".."+path)
+	w.Header().Set("Location", "sessions/"+a.ID)
 	return content.WriteJSON(w, http.StatusCreated, opened{a.ID, a.SDP, a.ETag, path, token})
 }
 
@@ -176,17 +175,21 @@ func (s sessions) change(w http.ResponseWriter, r *http.Request) error {
 	return show(w, one, err)
 }
 
-// ending is the body of DELETE /v1/sessions/{id}.
-type ending struct {
-	Reason string `json:"reason,omitempty" maxLength:"200" doc:"Why, in words for people. The event session_ended and its log record have it as note."`
+// endText is the reason in the query of DELETE /v1/sessions/{id}.
+type endText string
+
+// maxEndText is the most characters of an endText.
+const maxEndText = 200
+
+// Schema describes it in the document.
+func (endText) Schema(huma.Registry) *huma.Schema {
+	most := maxEndText
+	return prepared(&huma.Schema{Type: huma.TypeString, MaxLength: &most, Examples: []any{"the desk is needed"}})
 }
 
 func (s sessions) end(w http.ResponseWriter, r *http.Request) error {
-	var in ending
-	if err := s.read(w, r, &in, true); err != nil {
-		return err
-	}
-	if err := s.mgr.End(r.Context(), r.PathValue("id"), session.EndOperator, in.Reason); err != nil {
+	reason := r.URL.Query().Get("reason")
+	if err := s.mgr.End(r.Context(), r.PathValue("id"), session.EndOperator, reason); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -46,7 +46,7 @@ func TestSlowReadersAreDropped(t *testing.T) {
 		}{
 			{"GET /v1/events", writeTimeout},
 			{"GET /v1/events?after=0", writeTimeout},
-			{"POST /v1/sessions/s1/recording", 30 * time.Second},
+			{"GET /v1/sessions/s1/recording", 30 * time.Second},
 			{"GET /v1/sessions", 30 * time.Second},
 			{"GET /v1/openapi.json", content.StaticTimeout},
 			{"GET /", content.StaticTimeout},
@@ -101,7 +101,7 @@ func TestHonestReaderOfARecordingGetsAllOfIt(t *testing.T) {
 		conn := ln.dial()
 		defer conn.Close()
 		_, _ = io.WriteString(conn,
-			"POST /v1/sessions/s1/recording HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+			"GET /v1/sessions/s1/recording HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func TestHalfOpenRequestsAreCutOff(t *testing.T) {
 			go func() { done <- s.serve(ctx, ln) }()
 			const each = 30
 			took := make(chan string, 4*each)
-			post := "POST /v1/drain HTTP/1.1\r\nHost: localhost\r\n" +
+			post := "PUT /v1/drain HTTP/1.1\r\nHost: localhost\r\n" +
 				"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
 			for what, text := range map[string]string{
 				"nothing": "", "a byte": "\x16",

@@ -225,7 +225,7 @@ func TestWHEPRefusals(t *testing.T) {
 			code: problem.UnsupportedMediaType, header: map[string]string{"Accept-Patch": "application/json"},
 		},
 		{
-			name: "wrong type of a state", ask: ask{method: "PUT", path: "/v1/state", body: "{}", header: sdp()},
+			name: "wrong type of a cordon", ask: ask{method: "PUT", path: "/v1/cordon", body: "{}", header: sdp()},
 			code: problem.UnsupportedMediaType, header: map[string]string{"Accept": "application/json"},
 		},
 		{

@@ -59,10 +59,10 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 
 	const deadline = 5 * time.Second
 	begun := time.Now()
-	status, body, err := h.send(http.MethodPost, "/v1/drain",
+	status, body, err := h.send(http.MethodPut, "/v1/drain",
 		fmt.Sprintf(`{"policy": "wait", "deadline_seconds": %d}`, int(deadline.Seconds())))
-	if err != nil || status != http.StatusAccepted {
-		t.Fatalf("POST drain: status %d, %v: %s", status, err, body)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("PUT drain: status %d, %v: %s", status, err, body)
 	}
 	var drain struct{ Deadline, Done time.Time }
 	look := func() {

@@ -99,9 +99,9 @@ var recordings = os.Getenv("WAVRY_RECORDINGS")
 // replayRecording fetches the session's recording and replays it with the daemon's own program.
 func replayRecording(t *testing.T, h *host, id string) {
 	t.Helper()
-	status, data, err := h.request("POST", "/v1/sessions/"+id+"/recording")
+	status, data, err := h.request("GET", "/v1/sessions/"+id+"/recording")
 	if err != nil || status != http.StatusOK {
-		t.Fatalf("POST recording: status %d, %v: %.200s", status, err, data)
+		t.Fatalf("GET recording: status %d, %v: %.200s", status, err, data)
 	}
 	dir := recordings
 	if dir == "" {

@@ -317,7 +317,7 @@ func sessions(c client) {
 	c.call(200, "PUT", at+"/control", "")
 	c.call(200, "DELETE", at+"/control", "")
 	c.call(202, "POST", at+"/keyframe", "")
-	c.call(200, "POST", at+"/recording", "")
+	c.call(200, "GET", at+"/recording", "")
 	c.call(200, "GET", at+"/timeline", "")
 
 	const fragment = "application/trickle-ice-sdpfrag"
@@ -345,7 +345,7 @@ func sessions(c client) {
 	}
 	opened := c.id(c.call(201, "POST", "/v1/sessions",
 		fmt.Sprintf(`{"display": "default", "role": "controller", "max_bitrate": 3000000, "sdp": %s}`, inJSON)))
-	c.call(204, "DELETE", "/v1/sessions/"+opened, `{"reason": "the desk is needed"}`)
+	c.call(204, "DELETE", "/v1/sessions/"+opened+"?reason=the+desk+is+needed", "")
 	c.call(404, "DELETE", "/v1/sessions/"+opened, "")
 	c.call(400, "POST", "/v1/sessions", `{"sdp": "nonsense"}`)
 	c.call(400, "POST", "/v1/sessions", `{"display": "default"}`)
@@ -395,8 +395,8 @@ func operator(c client) {
 	c.call(400, "POST", "/v1/revocations", `{}`)
 	c.call(202, "POST", "/v1/encoders/probe", "")
 	c.call(404, "GET", "/v1/drain", "")
-	c.call(202, "POST", "/v1/drain", `{"deadline_seconds": 30, "policy": "move"}`)
-	c.call(400, "POST", "/v1/drain", `{"deadline_seconds": 30, "policy": "quickly"}`)
+	c.call(200, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "move"}`)
+	c.call(400, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "quickly"}`)
 	c.call(200, "GET", "/v1/drain", "")
 	c.call(503, "GET", "/readyz", "")
 	c.call(503, "POST", "/v1/reservations", `{}`)
@@ -404,11 +404,11 @@ func operator(c client) {
 	c.call(200, "PUT", "/v1/cordon", `{"note": "new memory", "duration_seconds": 60}`)
 	c.call(400, "PUT", "/v1/cordon", `{"duration_seconds": -1}`)
 	c.call(200, "DELETE", "/v1/cordon", "")
-	for _, state := range []string{"probation", "draining", "active"} {
-		c.call(200, "PUT", "/v1/state", fmt.Sprintf(`{"state": %q}`, state))
+	for _, method := range []string{"PUT", "DELETE"} {
+		c.call(200, method, "/v1/probation", "")
 		c.call(200, "GET", "/v1/host", "")
 	}
-	c.call(400, "PUT", "/v1/state", `{"state": "asleep"}`)
+	c.call(400, "PUT", "/v1/probation?until=never", "")
 }
 
 // refusals makes the mistakes that every operation answers in the same way.

@@ -188,9 +188,9 @@ func (h *host) waitEmpty(t testing.TB) {
 // The recording must replay exactly.
 func (h *host) feedback(t testing.TB) map[adapt.FeedbackKind]int {
 	t.Helper()
-	status, data, err := h.request(http.MethodPost, "/v1/sessions/"+h.session(t).ID+"/recording")
+	status, data, err := h.request(http.MethodGet, "/v1/sessions/"+h.session(t).ID+"/recording")
 	if err != nil || status != http.StatusOK {
-		t.Fatalf("POST recording: status %d, %v: %.200s", status, err, data)
+		t.Fatalf("GET recording: status %d, %v: %.200s", status, err, data)
 	}
 	recording, err := flight.Read(bytes.NewReader(data))
 	if err != nil {

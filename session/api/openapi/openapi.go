@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -168,7 +169,7 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 	}
 	for _, p := range rt.Params {
 		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: p.Name, In: p.In, Description: p.Text, Schema: sp.registry.Schema(reflect.TypeOf(p.Value), true, ""),
+			Name: p.Name, In: p.In, Description: p.Text, Schema: sp.param(p),
 		})
 	}
 	if b := rt.Body; b != nil {
@@ -191,6 +192,30 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 		Content:     map[string]*huma.MediaType{problem.Media: {Schema: &huma.Schema{Ref: schemaPrefix + "Problem"}}},
 	}
 	return op, nil
+}
+
+// param returns the schema of a parameter in the query or the header.
+func (sp *Spec) param(p Param) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString}
+	switch {
+	case p.Set != "":
+		for _, w := range sp.sets[p.Set] {
+			s.Enum = append(s.Enum, w)
+		}
+	case p.FieldsOf != nil:
+		names := sp.fields(p)
+		one := "(" + strings.Join(names, "|") + ")"
+		s.Pattern, s.Examples = "^"+one+"(,"+one+")*$", []any{strings.Join(names[:2], ",")}
+	default:
+		return sp.registry.Schema(reflect.TypeOf(p.Value), true, "")
+	}
+	return s
+}
+
+// fields returns the names of the fields that a parameter may name.
+func (sp *Spec) fields(p Param) []string {
+	s := sp.resolve(sp.registry.Schema(reflect.TypeOf(p.FieldsOf), true, ""))
+	return slices.Sorted(maps.Keys(s.Properties))
 }
 
 // answer adds a success.

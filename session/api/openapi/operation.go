@@ -1,8 +1,6 @@
 package openapi
 
 import (
-	"net/http"
-
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/problem"
 )
@@ -45,6 +43,9 @@ type Param struct {
 	In, Name string
 	Value    any
 	Text     string
+	Many     bool   // may appear several times
+	Set      string // name of the set of words that it accepts; empty for none
+	FieldsOf any    // a zero of the type whose fields it names, separated by commas; nil for none
 }
 
 // Body is the body of a request.
@@ -97,7 +98,7 @@ func pathParams() map[string]string {
 func headerTexts() map[string]string {
 	return map[string]string{
 		"Location": "Where the new resource is, relative to the path of the request (RFC 9110 section 10.2.2). " +
-			"For a session: the resource for PATCH and DELETE.",
+			"For WHEP: the resource for PATCH and DELETE.",
 		"ETag":                "Identifies the version of the answer, or the ICE session: PATCH accepts it as If-Match.",
 		"Accept-Patch":        "The media type that PATCH accepts.",
 		"Content-Disposition": "Suggested name of the file.",
@@ -133,7 +134,7 @@ func (rt Route) AllCodes() []problem.Code {
 			add(problem.BadJSON)
 		}
 	}
-	if rt.Method == http.MethodGet && len(rt.Params) > 0 {
+	if rt.strict() {
 		add(problem.BadRequest)
 	}
 	var list []problem.Code

@@ -14,7 +14,7 @@ import (
 type Error struct {
 	Code    Code
 	Message string
-	Faults  []Fault     // all faults of the request's body; nil if there is one, which Message names
+	Faults  []Fault     // all faults of the request's body or query; nil if there is one, which Message names
 	Header  http.Header // further headers of the answer; nil means none
 	Reasons []string    // why the host is not ready; nil for other codes
 	// Resource is what is exhausted with Full. It is empty for other codes.
@@ -43,7 +43,7 @@ func (e *Error) With(name, value string) *Error {
 // RetryAfter adds the header Retry-After.
 func (e *Error) RetryAfter(d time.Duration) *Error { return e.With("Retry-After", seconds(d)) }
 
-// Faulty returns the error for a body with faults.
+// Faulty returns the error for a body or a query with faults.
 func Faulty(code Code, faults []Fault) *Error {
 	var all []string
 	for _, f := range faults {
@@ -73,16 +73,17 @@ type Document struct {
 	Detail   string   `json:"detail" doc:"What is wrong, for people."`
 	Code     Code     `json:"code" set:"ErrorCode" doc:"The problem, for programs."`
 	Request  string   `json:"request_id" doc:"ID of the request; also in X-Request-Id, in the log and in the audit log."`
-	Errors   []Fault  `json:"errors,omitempty" doc:"Faults of the body or of the configuration, up to 16."`
+	Errors   []Fault  `json:"errors,omitempty" doc:"Faults of the body, the query or the configuration, up to 16."`
 	Reasons  []string `json:"reasons,omitempty" set:"UnreadyReason" doc:"With not_ready: why the host is not ready."`
 	Resource string   `json:"resource,omitempty" set:"Resource" doc:"With full: the resource that is exhausted."`
 	Fit      string   `json:"fit,omitempty" doc:"With full: the largest usual profile that fits, such as 1280x720@30."`
 }
 
-// Fault is one fault of a request's body, or of the configuration.
+// Fault is one fault of a request's body or query, or of the configuration.
 type Fault struct {
-	Pointer string `json:"pointer,omitempty" doc:"JSON pointer (RFC 6901) to the fault in the body, as a URI fragment such as #/weight."`
-	Detail  string `json:"detail" doc:"What is wrong there, for people."`
+	Pointer   string `json:"pointer,omitempty" doc:"JSON pointer (RFC 6901) to the fault in the body, as a URI fragment such as #/weight."`
+	Parameter string `json:"parameter,omitempty" doc:"Name of the parameter in the query that has the fault."`
+	Detail    string `json:"detail" doc:"What is wrong there, for people."`
 }
 
 // Shorten bounds a text that may quote what a client sent.

@@ -59,7 +59,7 @@ func control(ctx context.Context, c *wavry.ClientWithResponses) error {
 		return fmt.Errorf("sessions: %+v, %w", list, err)
 	}
 	drained, err := c.DrainWithResponse(ctx, wavry.Draining{DeadlineSeconds: 1.5})
-	if err != nil || drained.JSON202 == nil {
+	if err != nil || drained.JSON200 == nil {
 		return fmt.Errorf("drain: %+v, %w", drained, err)
 	}
 	wrong, err := c.DrainWithResponse(ctx, wavry.Draining{DeadlineSeconds: -1})
@@ -95,12 +95,12 @@ func session(ctx context.Context, c *wavry.ClientWithResponses) error {
 	if _, ok := first.(wavry.SessionCreatedEvent); err != nil || !ok {
 		return fmt.Errorf("first event: %+v, %w", first, err)
 	}
-	taken, err := c.TakeRecordingWithResponse(ctx, id)
+	taken, err := c.GetRecordingWithResponse(ctx, id)
 	if err != nil || string(taken.Body) != "a recording of "+id {
 		return fmt.Errorf("recording: %+v, %w", taken, err)
 	}
 	why := "the generated client is done"
-	ended, err := c.EndSessionWithResponse(ctx, id, wavry.Ending{Reason: &why})
+	ended, err := c.EndSessionWithResponse(ctx, id, &wavry.EndSessionParams{Reason: &why})
 	if err != nil || ended.StatusCode() != http.StatusNoContent {
 		return fmt.Errorf("end: %+v, %w", ended, err)
 	}
