@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,7 @@ type encoder struct {
 	why       []byte // FFmpeg's log of the last encode, as C text
 
 	rekey  bool // the next picture must be a keyframe
+	reopen bool // the codec refused its rate while open
 	larger int  // number of pictures whose bits the current keyframe may use, if more than one
 	start  time.Time
 	pts    int64
@@ -175,6 +177,11 @@ func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, e
 		return encode.AccessUnit{}, e.fail(errors.New("no picture to encode again"))
 	}
 	converted := time.Now()
+	if e.reopen {
+		if err := e.renew(); err != nil {
+			return encode.AccessUnit{}, err
+		}
+	}
 	key := o.Key || e.rekey
 	encodeOne := e.encode
 	if e.larger = e.shares(o); key && e.larger > 1 {
@@ -191,6 +198,9 @@ func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, e
 	}
 	complaint := e.complaint()
 	e.rekey = false
+	if rateRefused.MatchString(complaint) {
+		e.reopen, e.profile.Price = true, encode.PriceReopen
+	}
 	return encode.AccessUnit{
 		Data: data, Key: isKey, Time: at, Seq: e.seq, Width: e.params.Width, Height: e.params.Height,
 		Convert: converted.Sub(began), Encode: time.Since(converted), QP: qp, Complaint: complaint,
@@ -308,14 +318,23 @@ func (e *encoder) SetRate(r encode.Rate) error {
 		e.deal()
 		return nil
 	}
+	return e.renew()
+}
+
+// renew opens the codec again, with the rates of e.params.
+func (e *encoder) renew() error {
 	e.closeCodec()
 	if err := e.open(); err != nil {
 		e.failed = err
 		return err
 	}
-	e.rekey = true
+	e.rekey, e.reopen = true, false
 	return nil
 }
+
+// rateRefused matches what libavcodec logs when a card refuses another rate although it supports that. libavcodec
+// takes the rate for set, and does not try again. The picture has the former rate.
+var rateRefused = regexp.MustCompile(`failed to reconfigure nvenc`)
 
 // deal applies the rates of e.params to an encoder that accepts them while it is open.
 func (e *encoder) deal() {

@@ -77,7 +77,7 @@ func price(ctx context.Context, f encode.Factory, p encode.Params) (found encode
 	switch {
 	case err != nil:
 		return 0, err
-	case float64(after) > priceObeyed*float64(before):
+	case float64(after) > priceObeyed*float64(before), enc.Profile().Price == encode.PriceReopen:
 		return encode.PriceReopen, nil
 	case key || late:
 		return encode.PriceKeyframe, nil

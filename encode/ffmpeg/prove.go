@@ -116,7 +116,8 @@ func checkKey(n int, key bool, price encode.Price) error {
 		return errors.New("the first frame is no keyframe")
 	case n == proveKey && !key:
 		return fmt.Errorf("frame %d is no keyframe, although it was requested", n)
-	case n == proveRate && price != encode.PriceFree, n == 0, n == proveKey:
+	// The second is from an encoder that was opened again, because it refused the rate for the first.
+	case (n == proveRate || n == proveRate+1) && price != encode.PriceFree, n == 0, n == proveKey:
 		return nil
 	case key:
 		return fmt.Errorf("frame %d is a keyframe without a request", n)

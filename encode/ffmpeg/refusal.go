@@ -43,11 +43,14 @@ var refusals = []struct {
 	// NVENC without its library, without a card, or with too old a driver or card.
 	{
 		regexp.MustCompile(
-			`(?i)cannot load lib|no (NVENC |CUDA-)?capable device|CUDA_ERROR_NO_DEVICE|minimum required nvidia driver|` +
+			`(?i)cannot load lib|CUDA_ERROR_NO_DEVICE|minimum required nvidia driver|` +
 				`OpenEncodeSessionEx failed: (no encode device|unsupported device)`,
 		),
 		encode.ErrNoEncoder,
 	},
+	// A card that is there and fails. libavcodec says then, too, that no device is capable.
+	{regexp.MustCompile(`cuCtxCreate\(.*failed|OpenEncodeSessionEx failed`), errRefused},
+	{regexp.MustCompile(`(?i)no (NVENC |CUDA-)?capable device`), encode.ErrNoEncoder},
 	// VAAPI on a device that does not encode, and kVTCouldNotFindVideoEncoderErr.
 	{
 		regexp.MustCompile(`(?i)no usable encoding (entrypoint|profile)|cannot create compression session: -12908\b`),

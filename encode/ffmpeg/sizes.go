@@ -17,6 +17,7 @@ func sizes(ctx context.Context, f encode.Factory, p encode.Params) (found encode
 	if !f.Profile().Hardware {
 		return found
 	}
+	proved := image.Pt(p.Width, p.Height)
 	most, refused := largest(ctx, f, p)
 	found = refused
 	found.Max = most
@@ -26,8 +27,32 @@ func sizes(ctx context.Context, f encode.Factory, p encode.Params) (found encode
 		found.Min = image.Pt(encode.MinSide, encode.MinSide)
 	case refused.Min != image.Point{}:
 		found.Min = refused.Min
+	case errors.Is(err, encode.ErrSize): // NVENC does not say which sizes it supports
+		found.Min = smallest(ctx, f, p, proved)
 	}
 	return found
+}
+
+// smallSides are the sides that are tried for the smallest picture. NVENC's are 146x50 and 160x64 on most cards.
+var smallSides = []int{32, 50, 64, 128, 146, 160, 192, 256}
+
+// smallest returns the smallest of the sides that an encoder supports, each beside a side of a size that it supports. A
+// side is zero if that does not show.
+func smallest(ctx context.Context, f encode.Factory, p encode.Params, proved image.Point) (least image.Point) {
+	for _, side := range []struct{ found, tried *int }{{&least.X, &p.Width}, {&least.Y, &p.Height}} {
+		for _, n := range smallSides {
+			p.Width, p.Height = proved.X, proved.Y
+			*side.tried = n
+			_, err := try(ctx, f, p)
+			if err == nil {
+				*side.found = n
+			}
+			if !errors.Is(err, encode.ErrSize) {
+				break
+			}
+		}
+	}
+	return least
 }
 
 // largest returns the largest size, or zero where that does not show, and what refusals said on the way.

@@ -49,7 +49,7 @@ func TestSizesAreThoseOfTheDevice(t *testing.T) {
 				return fmt.Errorf("refused: %w", encode.ErrSize)
 			}
 			return nil
-		}}, encode.Limits{Max: image.Pt(2048, 2048)}},
+		}}, encode.Limits{Min: image.Pt(128, 64), Max: image.Pt(2048, 2048)}},
 		{"it supports all", hardware, all},
 		{"it fails", sized{hardware, func(encode.Params) error { return errors.New("device lost") }}, encode.Limits{}},
 		{"it is no hardware", encodetest.New(encodetest.Config{Sizes: limits}), encode.Limits{}},

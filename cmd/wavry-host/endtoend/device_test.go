@@ -22,7 +22,7 @@ func deviceHost(t *testing.T, d standin.Device, o hostOptions) (*host, *browser)
 	t.Helper()
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
-	o.env = slices.Concat(o.env, standin.Env(t), []string{"DISPLAY=" + x.name()})
+	o.env = slices.Concat(standin.Env(t), o.env, []string{"DISPLAY=" + x.name()})
 	o.args = []string{"--display", x.id(), "encoding.vaapi_device=" + d.Path, "displays.bitrate.max=4M"}
 	h := startHost(t, o)
 	b := openBrowser(t, "", h.page(""))
@@ -78,17 +78,24 @@ func (h *host) waitEncoder(t *testing.T, name string) {
 // A graphics device that fails while a browser watches is replaced in the same track within a second, and used again
 // when it works.
 func TestDeviceFaultsInABrowser(t *testing.T) {
-	for _, c := range []struct{ fault, reason string }{
-		{"lost", "error"},
-		{"hang", "hang"},
-		{"corrupt", "output"},
-		{"rate=ignored", "rate"},
+	const vaapi, nvenc = "h264_vaapi", "h264_nvenc"
+	for _, c := range []struct{ encoder, fault, reason string }{
+		{vaapi, "lost", "error"},
+		{vaapi, "hang", "hang"},
+		{vaapi, "corrupt", "output"},
+		{vaapi, "rate=ignored", "rate"},
+		{nvenc, "lost", "error"},
+		{nvenc, "hang", "hang"},
 	} {
-		t.Run(c.fault, func(t *testing.T) {
+		t.Run(c.encoder+" "+c.fault, func(t *testing.T) {
 			t.Parallel()
 			d := standin.New(t)
-			h, b := deviceHost(t, d, hostOptions{})
-			h.waitEncoder(t, "h264_vaapi")
+			render, o := d, hostOptions{}
+			if c.encoder == nvenc {
+				render, o.env = standin.New(t, "encode=none"), standin.Nvidia(t, d)
+			}
+			h, b := deviceHost(t, render, o)
+			h.waitEncoder(t, c.encoder)
 			id := h.session(t).ID
 			b.watchFreezes(t)
 			d.Set(t, c.fault)
@@ -105,10 +112,10 @@ func TestDeviceFaultsInABrowser(t *testing.T) {
 			if froze > time.Second {
 				t.Errorf("no picture for %v; want a second at most", froze)
 			}
-			h.waitMetric(t, fmt.Sprintf(
-				`wavry_host_encoder_fallbacks_total{codec="H264",from="h264_vaapi",reason=%q,to="libx264"}`, c.reason), 1)
+			h.waitMetric(t, fmt.Sprintf(`wavry_host_encoder_fallbacks_total{codec="H264",from=%q,reason=%q,to="libx264"}`,
+				c.encoder, c.reason), 1)
 			d.Set(t)
-			h.waitEncoder(t, "h264_vaapi")
+			h.waitEncoder(t, c.encoder)
 			b.waitFrames(t, 30, patience)
 			if again := h.session(t).ID; again != id {
 				t.Errorf("session %s became %s", id, again)

@@ -23,6 +23,9 @@ import (
 //go:embed testdata
 var sources embed.FS
 
+// nvidia is the folder of NVIDIA's libraries. A program that has them uses them before VAAPI.
+const nvidia = "nvidia"
+
 // libraries are the built libraries and what each consists of.
 var libraries = []struct {
 	name  string
@@ -31,11 +34,17 @@ var libraries = []struct {
 }{
 	{
 		"standin_drv_video.so",
-		[]string{"driver.c", "encode.c", "process.c"},
+		[]string{"driver.c", "encode.c", "process.c", "fault.c"},
 		[]string{"-lx264", "-lyuv", "-lpthread"},
 	},
 	// libva itself is real. Only its library for render nodes must be another, because it refuses files.
 	{"libva-drm.so.2", []string{"display.c"}, []string{"-Wl,-soname,libva-drm.so.2", "-lva"}},
+	{nvidia + "/libcuda.so.1", []string{"cuda.c", "fault.c"}, []string{"-Wl,-soname,libcuda.so.1", "-lpthread"}},
+	{
+		nvidia + "/libnvidia-encode.so.1",
+		[]string{"nvenc.c", "fault.c"},
+		[]string{"-Wl,-soname,libnvidia-encode.so.1", "-lx264", "-lpthread"},
+	},
 }
 
 // Env builds the libraries, unless that was done before, and returns the environment of a program that uses them.
@@ -46,11 +55,40 @@ func Env(t testing.TB) []string {
 		t.Fatalf("build the stand-ins for hardware: %v (run 'make setup')", err)
 	}
 	return []string{
-		"LD_LIBRARY_PATH=" + dir,
+		libraryPath + dir,
 		"LIBVA_DRIVERS_PATH=" + dir,
 		"LIBVA_DRIVER_NAME=standin",
 		"LIBVA_MESSAGING_LEVEL=1",
 	}
+}
+
+// Nvidia is like Env, for a program that uses NVIDIA cards. It has the given ones.
+func Nvidia(t testing.TB, cards ...Device) []string {
+	t.Helper()
+	env := Env(t)
+	dir := strings.TrimPrefix(env[0], libraryPath)
+	env[0] = libraryPath + filepath.Join(dir, nvidia) + string(filepath.ListSeparator) + dir
+	return append(env, visible+"="+list(cards))
+}
+
+const (
+	libraryPath = "LD_LIBRARY_PATH="
+	// visible is NVIDIA's variable that chooses cards.
+	visible = "CUDA_VISIBLE_DEVICES"
+)
+
+func list(cards []Device) string {
+	paths := make([]string, 0, len(cards))
+	for _, c := range cards {
+		paths = append(paths, c.Path)
+	}
+	return strings.Join(paths, ",")
+}
+
+// Insert makes the cards the NVIDIA cards of this process. It must be Inside.
+func Insert(t *testing.T, cards ...Device) {
+	t.Helper()
+	t.Setenv(visible, list(cards))
 }
 
 // build returns the folder of the libraries. Its name contains the hash of their sources.
@@ -87,8 +125,17 @@ func build(ctx context.Context) (dir string, err error) {
 	if err := os.CopyFS(aside, sources); err != nil {
 		return "", err
 	}
+	headers, err := exec.CommandContext(ctx, "pkg-config", "--cflags", "ffnvcodec").Output()
+	if err != nil {
+		return "", fmt.Errorf("find NVIDIA's headers: pkg-config ffnvcodec: %w", err)
+	}
 	for _, l := range libraries {
-		args := []string{"-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o", filepath.Join(aside, l.name)}
+		path := filepath.Join(aside, l.name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as above
+			return "", err
+		}
+		args := []string{"-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o", path}
+		args = append(args, strings.Fields(string(headers))...)
 		for _, file := range l.files {
 			args = append(args, filepath.Join(aside, "testdata", file))
 		}
@@ -113,7 +160,7 @@ func Inside(t *testing.T) bool {
 	if os.Getenv(inside) != "" {
 		return true
 	}
-	env := Env(t)
+	env := Nvidia(t)
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -161,11 +208,12 @@ func (d Device) Set(t testing.TB, settings ...string) {
 // Counts are what a device counted in the process that used it last.
 type Counts struct {
 	Contexts int // open
-	Surfaces int // open
-	Others   int // open buffers, images and configurations
+	Surfaces int // open, with NVENC input buffers
+	Others   int // open buffers, images and configurations, with NVENC output buffers
 	Maps     int // of pictures into main memory, for uploads and downloads
 	Imports  int // of surfaces of other programs
 	Pictures int // encoded
+	Rates    int // changes of the rate of an open encoder, with NVENC
 }
 
 // Counts returns what the device counted since it was opened.

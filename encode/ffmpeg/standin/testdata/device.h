@@ -1,4 +1,5 @@
-// A graphics device for tests: a driver for libva that encodes with x264. It is not part of the product.
+// A graphics device for tests: a driver for libva that encodes with x264. It is not part of the product. card.h is about
+// NVIDIA's cards.
 //
 // The device is a file, which takes the place of a render node. The file's words set limits and faults. They are read
 // again at each operation, so that a test can break a device while it is in use:
@@ -12,6 +13,7 @@
 //   encode=none   no encoder
 //   hang          a picture is never done
 //   corrupt       the encoder's output is damaged
+//   damaged       its pictures between keyframes are
 //   crash         the driver crashes at a picture
 //   lost          all operations fail
 //
@@ -28,6 +30,8 @@
 #include <va/va_enc_h264.h>
 #include <va/va_vpp.h>
 #include <x264.h>
+
+#include "fault.h"
 
 #define MAX_OBJECTS 4096
 

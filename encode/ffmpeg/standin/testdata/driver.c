@@ -10,35 +10,9 @@
 
 static struct device *device_of(VADriverContextP ctx) { return ctx->pDriverData; }
 
-int device_setting(struct device *d, const char *name, long *value)
-{
-	char text[1024];
-	ssize_t n = pread(d->fd, text, sizeof text - 1, 0);
-	if (n <= 0)
-		return 0;
-	text[n] = 0;
-	size_t length = strlen(name);
-	char *rest;
-	for (char *word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
-		if (strncmp(word, name, length) || (word[length] && word[length] != '='))
-			continue;
-		if (value)
-			*value = word[length] ? atol(word + length + 1) : 1;
-		return 1;
-	}
-	return 0;
-}
+int device_setting(struct device *d, const char *name, long *value) { return fault_set(d->fd, name, value); }
 
 static int lost(struct device *d) { return device_setting(d, "lost", NULL); }
-
-// The longest and the shortest side.
-static void limits(struct device *d, long *min, long *max)
-{
-	*min = 64;
-	*max = 4096;
-	device_setting(d, "min", min);
-	device_setting(d, "max", max);
-}
 
 // Objects. Their names are their places, plus one.
 
@@ -62,52 +36,13 @@ static void *make(struct device *d, enum kind kind, VAGenericID *id)
 	return NULL;
 }
 
-// The encodes of all displays of this process, by file.
-static struct { pthread_mutex_t mutex; ino_t file[64]; } sessions = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-static ino_t file_of(struct device *d)
-{
-	struct stat info;
-	return fstat(d->fd, &info) ? 1 : info.st_ino;
-}
-
-// Begins an encode. It returns 0 if there is no room for one.
-static int session_begin(struct device *d)
-{
-	long most = sizeof sessions.file / sizeof *sessions.file, used = 0, free = -1;
-	device_setting(d, "sessions", &most);
-	pthread_mutex_lock(&sessions.mutex);
-	for (int i = 0; i < (int)(sizeof sessions.file / sizeof *sessions.file); i++) {
-		used += sessions.file[i] == file_of(d);
-		if (!sessions.file[i])
-			free = i;
-	}
-	int ok = used < most && free >= 0;
-	if (ok)
-		sessions.file[free] = file_of(d);
-	pthread_mutex_unlock(&sessions.mutex);
-	return ok;
-}
-
-static void session_end(struct device *d)
-{
-	pthread_mutex_lock(&sessions.mutex);
-	for (int i = 0; i < (int)(sizeof sessions.file / sizeof *sessions.file); i++) {
-		if (sessions.file[i] == file_of(d)) {
-			sessions.file[i] = 0;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&sessions.mutex);
-}
-
 static void destroy(struct device *d, VAGenericID id)
 {
 	struct object *o = d->objects[id - 1];
 	switch (o->kind) {
 	case CONTEXT:
 		if (o->context.config.entrypoint == VAEntrypointEncSlice)
-			session_end(d);
+			session_end(d->fd);
 		encode_close(&o->context);
 		break;
 	case SURFACE:
@@ -192,7 +127,7 @@ static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntryp
 {
 	long min, max;
 	(void)profile;
-	limits(device_of(ctx), &min, &max);
+	fault_limits(device_of(ctx)->fd, &min, &max);
 	for (int i = 0; i < n; i++) {
 		int encoder = entrypoint == VAEntrypointEncSlice;
 		list[i].value = VA_ATTRIB_NOT_SUPPORTED;
@@ -261,7 +196,7 @@ static VAStatus query_surfaces(VADriverContextP ctx, VAConfigID id, VASurfaceAtt
 	if (!c)
 		FAIL(VA_STATUS_ERROR_INVALID_CONFIG);
 	long min, max;
-	limits(d, &min, &max);
+	fault_limits(d->fd, &min, &max);
 	struct { VASurfaceAttribType type; int value; } all[8];
 	unsigned count = 0;
 	all[count++] = (__typeof__(all[0])){VASurfaceAttribPixelFormat, VA_FOURCC_NV12};
@@ -592,16 +527,16 @@ static VAStatus create_context(VADriverContextP ctx, VAConfigID config, int widt
 	if (!found)
 		FAIL(VA_STATUS_ERROR_INVALID_CONFIG);
 	long min, max;
-	limits(d, &min, &max);
+	fault_limits(d->fd, &min, &max);
 	int encoder = found->entrypoint == VAEntrypointEncSlice;
 	if (encoder && (width < min || height < min || width > max || height > max))
 		FAIL(VA_STATUS_ERROR_RESOLUTION_NOT_SUPPORTED);
-	if (encoder && !session_begin(d))
+	if (encoder && !session_begin(d->fd))
 		FAIL(VA_STATUS_ERROR_MAX_NUM_EXCEEDED);
 	struct context *c = make(d, CONTEXT, id);
 	if (!c) {
 		if (encoder)
-			session_end(d);
+			session_end(d->fd);
 		FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
 	}
 	c->config = *found;
@@ -752,11 +687,7 @@ VAStatus INIT(VADriverContextP ctx)
 		free(d);
 		return VA_STATUS_ERROR_OPERATION_FAILED;
 	}
-	char link[64], name[4096];
-	snprintf(link, sizeof link, "/proc/self/fd/%d", d->fd);
-	ssize_t length = readlink(link, name, sizeof name - 8);
-	strcpy(name + (length > 0 ? length : 0), ".counts");
-	d->counts = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	d->counts = counts_open(d->fd);
 	d->formats[0] = (VAImageFormat){.fourcc = VA_FOURCC_NV12, .byte_order = VA_LSB_FIRST, .bits_per_pixel = 12};
 	d->formats[1] = (VAImageFormat){.fourcc = VA_FOURCC_BGRX, .byte_order = VA_LSB_FIRST, .bits_per_pixel = 32, .depth = 24,
 	                                .red_mask = 0xff0000, .green_mask = 0xff00, .blue_mask = 0xff};

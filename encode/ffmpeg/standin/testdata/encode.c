@@ -144,9 +144,6 @@ static VAStatus check_rate(struct device *d, struct context *c)
 	return VA_STATUS_SUCCESS;
 }
 
-// The size of a picture whose rate is ignored.
-#define IGNORANT 65536
-
 VAStatus encode_picture(struct device *d, struct context *c)
 {
 	struct surface *s = device_object(d, SURFACE, c->target);
@@ -180,19 +177,12 @@ VAStatus encode_picture(struct device *d, struct context *c)
 	int size = x264_encoder_encode(c->x264, &nal, &count, &in, &out);
 	if (size <= 0)
 		return VA_STATUS_ERROR_ENCODING_ERROR;
-	int filler = device_setting(d, "rate=ignored", NULL) && size < IGNORANT - 6 ? IGNORANT - size : 0;
+	size_t filler = fault_filler(d->fd, size);
 	uint8_t *data = coded_buffer(d, c->picture.coded_buf, size + filler);
 	if (!data)
 		return VA_STATUS_ERROR_INVALID_BUFFER;
 	memcpy(data, nal[0].p_payload, size); // x264 puts all units of a picture one after the other
-	if (filler) { // a unit of filler data
-		memcpy(data + size, "\0\0\0\1\14", 5);
-		memset(data + size + 5, 0xff, filler - 6);
-		data[size + filler - 1] = 0x80;
-	}
-	if (device_setting(d, "corrupt", NULL))
-		for (int i = size / 2; i < size; i += 3)
-			data[i] ^= 0x5a;
+	fault_spoil(d->fd, data, size, filler, in.i_type == X264_TYPE_IDR);
 	d->pictures++;
 	device_count(d);
 	return VA_STATUS_SUCCESS;
