@@ -16,10 +16,7 @@ type buffers struct {
 	staging *shared // where the compositor writes, if frames are converted
 
 	objects []uint32 // wl_buffer, destroyed when the buffers are retired
-
-	// Source.mu guards the following fields.
-	held    int // slots in frames
-	retired bool
+	shelf   *capture.Shelf
 }
 
 // shared is a picture in memory of the compositor.
@@ -31,12 +28,11 @@ type shared struct {
 // slot is memory for one frame.
 type slot struct {
 	shared
-	held    bool // guarded by Source.mu
-	release func(*capture.Frame)
+	index int
 }
 
 // newBuffers makes memory, and has the compositor map it.
-func newBuffers(c *wlproto.Conn, shm uint32, l layout, release func(*buffers, *slot)) (*buffers, error) {
+func newBuffers(c *wlproto.Conn, shm uint32, l layout, slots *capture.Slots) (*buffers, error) {
 	b := &buffers{layout: l}
 	size, n := l.stride*l.height, maxFrames
 	if !l.direct() {
@@ -47,6 +43,7 @@ func newBuffers(c *wlproto.Conn, shm uint32, l layout, release func(*buffers, *s
 		return nil, err
 	}
 	b.mem = mem
+	b.shelf = slots.NewShelf(func() { freeMemory(mem) })
 	pool := c.New(nil)
 	c.Send(shm, 0, pool, wlproto.File(fd), int32(n*size))
 	for i := range n {
@@ -69,11 +66,11 @@ func newBuffers(c *wlproto.Conn, shm uint32, l layout, release func(*buffers, *s
 	}
 	for i := range b.slots {
 		s := &b.slots[i]
+		s.index = i
 		if b.staging != nil {
 			w, h := l.upright()
 			s.pix = make([]byte, 4*w*h)
 		}
-		s.release = func(*capture.Frame) { release(b, s) }
 	}
 	return b, nil
 }
@@ -99,9 +96,18 @@ func (b *buffers) fill(s *slot) (stride int) {
 // pick returns a slot that is not held. There must be one.
 func (b *buffers) pick() *slot {
 	for i := range b.slots {
-		if !b.slots[i].held {
+		if !b.shelf.Held(i) {
 			return &b.slots[i]
 		}
 	}
 	panic("wayland: all slots are held")
+}
+
+// retire gives up the buffers once their frames are released.
+func (b *buffers) retire(c *wlproto.Conn) {
+	for _, id := range b.objects {
+		c.Send(id, 0)
+		c.Forget(id)
+	}
+	b.shelf.Retire()
 }

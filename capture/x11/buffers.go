@@ -23,23 +23,18 @@ type buffers struct {
 	slots                 [maxFrames]slot
 	scratch               int // offset in mem
 	pixels                pixels
-
-	// Source.mu guards the following fields.
-	held    int // slots in frames
-	retired bool
+	shelf                 *capture.Shelf
 }
 
 // slot is memory for one picture.
 type slot struct {
 	pix    []byte
+	index  int
 	offset int // in buffers.mem
 
 	// stale is where pix differs from the server's picture as of the latest frame: the changes since the slot was
 	// filled, and the cursor drawn into it.
 	stale []image.Rectangle
-
-	held    bool // guarded by Source.mu
-	release func(*capture.Frame)
 }
 
 // segment is shared memory that the X server has attached too.
@@ -67,16 +62,16 @@ func layout(width, height int) (slots [maxFrames]int, scratch, size int) {
 const maxSize = 1<<32 - 1
 
 // newBuffers divides mem, which has the size of layout, into slots.
-func newBuffers(width, height int, p pixels, mem []byte, release func(*buffers, *slot)) *buffers {
+func newBuffers(width, height int, p pixels, mem []byte, slots *capture.Slots) *buffers {
 	b := &buffers{width: width, height: height, stride: width * 4, pixels: p, mem: mem}
+	b.shelf = slots.NewShelf(b.free)
 	offsets, scratch, _ := layout(width, height)
 	b.scratch = scratch
 	for i := range b.slots {
 		s, end := &b.slots[i], offsets[i]+width*height*4
-		s.offset = offsets[i]
+		s.index, s.offset = i, offsets[i]
 		s.pix = mem[s.offset:end:end]
 		s.stale = append(make([]image.Rectangle, 0, 2*maxRects+2), b.bounds())
-		s.release = func(*capture.Frame) { release(b, s) }
 	}
 	for i := 0; i < len(mem); i += os.Getpagesize() {
 		mem[i] = 0
@@ -91,7 +86,7 @@ func (b *buffers) bounds() image.Rectangle { return image.Rect(0, 0, b.width, b.
 func (b *buffers) pick() *slot {
 	var best *slot
 	for i := range b.slots {
-		if s := &b.slots[i]; !s.held && (best == nil || area(s.stale) < area(best.stale)) {
+		if s := &b.slots[i]; !b.shelf.Held(i) && (best == nil || area(s.stale) < area(best.stale)) {
 			best = s
 		}
 	}

@@ -3,6 +3,7 @@ package x11
 import (
 	"image"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"wavryhost/capture"
@@ -10,7 +11,7 @@ import (
 
 func testBuffers(width, height int) *buffers {
 	_, _, size := layout(width, height)
-	return newBuffers(width, height, pixels{}, make([]byte, size), func(_ *buffers, s *slot) { s.held = false })
+	return newBuffers(width, height, pixels{}, make([]byte, size), capture.NewSlots(maxFrames, func() {}))
 }
 
 func TestReadPlan(t *testing.T) {
@@ -76,6 +77,7 @@ func TestSlotsCatchUp(t *testing.T) {
 	m := model{make([]byte, width*height*4)}
 	full := []image.Rectangle{b.bounds()}
 	damage := full
+	var frames []*capture.Frame
 	for round := range 2000 {
 		s := b.pick()
 		m.read(b, s, b.readPlan(nil, capture.MergeDamage(append([]image.Rectangle(nil), s.stale...), damage)))
@@ -84,18 +86,11 @@ func TestSlotsCatchUp(t *testing.T) {
 		if string(s.pix) != string(m.pix) {
 			t.Fatalf("round %d: the slot differs from the picture", round)
 		}
-		s.held = true
-		held := 0
-		for i := range b.slots {
-			if b.slots[i].held && rng.IntN(2) == 0 {
-				b.slots[i].release(nil)
-			}
-			if b.slots[i].held {
-				held++
-			}
-		}
-		if held == maxFrames {
-			b.slots[rng.IntN(maxFrames)].release(nil)
+		frames = append(frames, b.shelf.Lend(s.index))
+		for len(frames) == maxFrames || len(frames) > 0 && rng.IntN(2) == 0 {
+			i := rng.IntN(len(frames))
+			frames[i].Release()
+			frames = slices.Delete(frames, i, i+1)
 		}
 		damage = nil
 		for range 1 + rng.IntN(20) {
@@ -117,13 +112,12 @@ func TestPickPrefersTheSlotThatLacksLeast(t *testing.T) {
 	if got := b.pick(); got != &b.slots[1] {
 		t.Errorf("got slot at %d; want the second", got.offset)
 	}
-	b.slots[1].held = true
+	b.shelf.Lend(1)
 	if got := b.pick(); got == &b.slots[1] {
 		t.Error("got a slot that is held")
 	}
-	for i := range b.slots {
-		b.slots[i].held = true
-	}
+	b.shelf.Lend(0)
+	b.shelf.Lend(2)
 	if got := b.pick(); got != nil {
 		t.Errorf("got slot at %d; want none, all are held", got.offset)
 	}

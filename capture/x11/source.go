@@ -44,10 +44,11 @@ type Source struct {
 	plan           []read
 	pending        []uint16 // sequence numbers of the current reads
 
-	mu      sync.Mutex // guards the following fields and the held slots of buffers
+	slots *capture.Slots
+
+	mu      sync.Mutex // guards the following fields
 	refresh bool
 	closed  bool
-	frames  int // frames that are not yet released
 }
 
 // New opens a display. It takes no longer than ctx and five seconds. The Source outlives ctx.
@@ -91,6 +92,7 @@ func newSource(ctx context.Context, cfg Config, log *slog.Logger) (*Source, erro
 		return nil, err
 	}
 	s := &Source{cfg: cfg, log: log.With("display", cfg.Display), screen: c.Screen, conn: c, refresh: true}
+	s.slots = capture.NewSlots(maxFrames, c.Wake)
 	defer context.AfterFunc(ctx, c.Wake)()
 	if err := s.open(ctx); err != nil {
 		c.Close()
@@ -235,7 +237,7 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 func (s *Source) state() (room, refresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.frames < maxFrames, s.refresh
+	return s.slots.Room(), s.refresh
 }
 
 func (s *Source) isClosed() bool {
@@ -318,9 +320,7 @@ func (s *Source) grab(ctx context.Context, start time.Time) (*capture.Frame, err
 		damage = capture.MergeDamage(damage, []image.Rectangle{s.cursor.shown.Intersect(bounds), s.cursor.rectangle(bounds)})
 	}
 
-	s.mu.Lock()
 	slot := s.buffers.pick()
-	s.mu.Unlock()
 	s.needs = capture.MergeDamage(append(s.needs[:0], slot.stale...), s.changes)
 	s.plan = s.buffers.readPlan(s.plan[:0], s.needs)
 	at := time.Now()
@@ -387,35 +387,13 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 
 // frame returns a filled slot as a frame.
 func (s *Source) frame(slot *slot, damage []image.Rectangle, at, start time.Time) *capture.Frame {
-	s.mu.Lock()
-	slot.held = true
-	s.buffers.held++
-	s.frames++
-	s.mu.Unlock()
 	s.seq++
-	f := capture.NewFrame(slot.release)
+	f := s.buffers.shelf.Lend(slot.index)
 	f.Pix, f.Stride = slot.pix, s.buffers.stride
 	f.Width, f.Height = s.buffers.width, s.buffers.height
 	f.Damage, f.Exact = damage, s.damage != 0
 	f.Time, f.Seq, f.Took = at, s.seq, time.Since(start)
 	return f
-}
-
-// release takes back a slot.
-func (s *Source) release(b *buffers, slot *slot) {
-	s.mu.Lock()
-	slot.held = false
-	b.held--
-	s.frames--
-	waiting := s.frames == maxFrames-1
-	free := b.retired && b.held == 0
-	s.mu.Unlock()
-	if free {
-		b.free()
-	}
-	if waiting {
-		s.conn.Wake()
-	}
 }
 
 // reshape gives the source buffers of the display's size, if it lacks them.
@@ -479,7 +457,7 @@ func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, e
 	if !s.plainMemory {
 		seg, err := s.shared(ctx, size)
 		if err == nil {
-			b := newBuffers(width, height, s.pixels, seg.mem, s.release)
+			b := newBuffers(width, height, s.pixels, seg.mem, s.slots)
 			b.shm = seg
 			return b, nil
 		}
@@ -490,7 +468,7 @@ func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, e
 		s.plainMemory = true
 		s.log.Warn("capture is degraded: pictures come through the connection, at about ten times the CPU", "err", err)
 	}
-	return newBuffers(width, height, s.pixels, make([]byte, size), s.release), nil
+	return newBuffers(width, height, s.pixels, make([]byte, size), s.slots), nil
 }
 
 func (s *Source) shared(ctx context.Context, size int) (*segment, error) {
@@ -510,13 +488,7 @@ func (s *Source) retire() {
 		// The server detaches after all earlier requests. On a dead connection it has detached already.
 		s.conn.Send(s.ext.shm.Major, shmDetach, b.shm.xid)
 	}
-	s.mu.Lock()
-	b.retired = true
-	free := b.held == 0
-	s.mu.Unlock()
-	if free {
-		b.free()
-	}
+	b.shelf.Retire()
 }
 
 // Refresh implements capture.Source.
