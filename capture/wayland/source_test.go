@@ -18,7 +18,10 @@ import (
 
 const patience = 20 * time.Second
 
-func logger(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+func logger(tb testing.TB) *slog.Logger {
+	tb.Helper()
+	return slog.New(slog.NewTextHandler(tb.Output(), nil))
+}
 
 var screens = []wlprototest.Output{
 	{Name: "OUT-1", Width: 100, Height: 60}, {Name: "OUT-2", X: 100, Width: 64, Height: 48},

@@ -738,3 +738,14 @@ func TestCapturingAllocatesNoPictures(t *testing.T) {
 		t.Errorf("got %v allocations a frame; want 4 at most", n)
 	}
 }
+
+func TestThousandOpens(t *testing.T) {
+	srv := xvfb(t, "320x240x24")
+	capturetest.RunOpens(t, func(ctx context.Context, d capture.Demand) (capture.Source, error) {
+		s, err := New(ctx, Config{Display: srv.display, Demand: d}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	})
+}
