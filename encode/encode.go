@@ -42,6 +42,8 @@ type Params struct {
 	Threads int
 	// Level is the H.264 level_idc to state in the stream, or 0 for the required one.
 	Level int
+	// H264 is the highest H.264 profile that the stream may use, or 0 for no limit.
+	H264 H264Profile
 }
 
 // Validate returns an error that names the first field that cannot work.

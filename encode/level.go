@@ -70,6 +70,8 @@ type DecoderLimits struct {
 	BitsPerSecond        int
 	// Level is the highest H.264 level_idc that the stream may state.
 	Level int
+	// H264 is the highest H.264 profile of the decoder.
+	H264 H264Profile
 }
 
 // And returns the limits of a stream for both decoders.
@@ -80,11 +82,12 @@ func (l DecoderLimits) And(o DecoderLimits) DecoderLimits {
 		FPS:                  lowest(l.FPS, o.FPS),
 		BitsPerSecond:        lowest(l.BitsPerSecond, o.BitsPerSecond),
 		Level:                lowest(l.Level, o.Level),
+		H264:                 lowest(l.H264, o.H264),
 	}
 }
 
 // lowest returns the lower of two limits. 0 means no limit.
-func lowest(a, b int) int {
+func lowest[T int | H264Profile](a, b T) T {
 	if a == 0 || b == 0 {
 		return max(a, b)
 	}

@@ -31,6 +31,9 @@ type Profile struct {
 	// Options are the codec's private and generic options. Params and the converter determine picture size, rates, threads
 	// and colors. A test checks each option against FFmpeg's own tables.
 	Options []Option
+	// H264 has further options for each profile of H.264 that the encoder makes. Empty means that it makes one, which
+	// Options determine.
+	H264 []H264Options
 	// Buffer is the size of the rate control's buffer in pictures. It defaults to 1, which bounds each picture to its
 	// share of the rate.
 	Buffer int

@@ -48,10 +48,6 @@ func x264() Profile {
 			{"preset", "ultrafast", "the cheapest: 4.5 ms a frame at 1080p30 against 9.5 for veryfast"},
 			{"tune", "zerolatency", "no frame is held back: no lookahead, no frame threads, rate control frame by frame"},
 			{
-				"profile", "baseline",
-				"constrained baseline is what every browser must decode (RFC 7742); ultrafast uses no more than it",
-			},
-			{
 				"x264-params", "me=umh:merange=64",
 				"the wider motion search finds scrolled text: +9.4 dB at two thirds of the bits for +0.8 ms",
 			},
@@ -70,6 +66,22 @@ func x264() Profile {
 			},
 			{"nal-hrd", "none", "HRD signaling would pad to the bitrate and fix it in the parameter sets"},
 			{"thread_type", "slice", "frame threads hold one frame back for each thread; slices do not"},
+		},
+		// None of these holds a frame back.
+		H264: []H264Options{
+			{ConstrainedBaseline, []Option{
+				{"profile", "baseline", "what every browser must decode (RFC 7742)"},
+			}},
+			{Main, []Option{
+				{"profile", "main", "for decoders without the tools of high"},
+				{"coder", "cabac", "arithmetic coding takes a sixth of the bits from text and film"},
+			}},
+			{High, []Option{
+				{"profile", "high", "the highest profile for 4:2:0 that browsers decode"},
+				{"coder", "cabac", "arithmetic coding takes a sixth of the bits from text and film"},
+				{"8x8dct", "1", "flat areas and gradients of film take fewer coefficients"},
+				{"partitions", "i4x4,i8x8", "new areas are predicted in small blocks, which text requires"},
+			}},
 		},
 	}
 }

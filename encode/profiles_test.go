@@ -13,7 +13,15 @@ func TestEveryOptionHasItsReason(t *testing.T) {
 			all = append(all, p.In(v))
 		}
 	}
+	for _, p := range encode.Profiles() {
+		for _, h := range p.H264 {
+			one := p
+			one.H264 = []encode.H264Options{h}
+			all = append(all, one)
+		}
+	}
 	for _, p := range all {
+		p.Options = p.OptionsWithin(0)
 		set := make(map[string]bool)
 		for _, o := range p.Options {
 			if o.Why == "" || o.Value == "" || set[o.Name] {
@@ -51,5 +59,21 @@ func TestProfilesAreHardwareFirstAndFreshEachTime(t *testing.T) {
 	}
 	if _, ok := encode.FindProfile("h261"); ok {
 		t.Error("found a profile that does not exist")
+	}
+}
+
+func TestHighestProfileOfADecoder(t *testing.T) {
+	x264, _ := encode.FindProfile("libx264")
+	for most, want := range map[encode.H264Profile]string{
+		0: "high", encode.ConstrainedBaseline: "baseline", encode.Main: "main", encode.High: "high",
+	} {
+		p := x264
+		p.Options = p.OptionsWithin(most)
+		if got := p.Option("profile"); got != want {
+			t.Errorf("for a decoder of %q the stream is %q; want %q", most, got, want)
+		}
+	}
+	if vaapi, _ := encode.FindProfile("h264_vaapi"); vaapi.H264Within(encode.High) != 0 {
+		t.Error("an encoder of one profile names another one")
 	}
 }

@@ -237,9 +237,8 @@ func TestX264StreamSaysWhatItIs(t *testing.T) {
 	if at < 0 {
 		t.Fatal("no SPS")
 	}
-	sps := unit.Data[at+4:]
-	if sps[0] != 66 || sps[1]&0x40 == 0 {
-		t.Errorf("profile_idc %d, constraints %08b; want 66 with constraint_set1, constrained baseline", sps[0], sps[1])
+	if sps := unit.Data[at+4:]; sps[0] != 100 {
+		t.Errorf("profile_idc %d; want 100, high", sps[0])
 	}
 	if s, r := d.frame.ColorSpace(), d.frame.ColorRange(); s != colorSpace || r != colorRange {
 		t.Errorf("decoded with matrix %v, range %v; want %v, %v", s, r, colorSpace, colorRange)
@@ -247,6 +246,26 @@ func TestX264StreamSaysWhatItIs(t *testing.T) {
 	if p, c := d.context.ColorPrimaries(), d.context.ColorTransferCharacteristic(); p != colorPrimaries ||
 		c != colorTransfer {
 		t.Errorf("decoded with primaries %v, transfer %v; want %v, %v", p, c, colorPrimaries, colorTransfer)
+	}
+}
+
+// The stream uses the highest profile that its decoders support.
+func TestX264StatesTheProfileOfItsDecoders(t *testing.T) {
+	for most, want := range map[encode.H264Profile][2]byte{
+		encode.ConstrainedBaseline: {66, 0x40}, encode.Main: {77, 0x40}, encode.High: {100, 0}, 0: {100, 0}, // set1: main
+	} {
+		e := open(t, x264(t, nil), encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, H264: most})
+		f := text(640, 360)
+		f.Time = time.Now()
+		unit, err := e.Encode(f, encode.Order{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.Index(unit.Data, []byte{0, 0, 1, 0x67})
+		if at < 0 || unit.Data[at+4] != want[0] || unit.Data[at+5]&0x40 != want[1] {
+			t.Errorf("for a decoder of %q: profile_idc %d, constraints %08b; want %d, %08b", most,
+				unit.Data[at+4], unit.Data[at+5], want[0], want[1])
+		}
 	}
 }
 

@@ -29,6 +29,9 @@ func TestOptionsAreFFmpegs(t *testing.T) {
 				}
 			}
 			options := p.Options
+			for _, h := range p.H264 {
+				options = slices.Concat(options, h.Options)
+			}
 			for _, v := range p.Variants {
 				options = slices.Concat(options, v.Options)
 			}

@@ -245,7 +245,7 @@ func oddOffers() []oddOffer {
 		{
 			name: "high profile in front", edit: swap(`^(m=video \S+ \S+) `, "$1 97 ", `^a=mid`,
 				"a=rtpmap:97 H264/90000\na=fmtp:97 packetization-mode=1;profile-level-id=640032\na=mid"),
-			has: []string{"m=video .* 96$"},
+			has: []string{"m=video .* 97$", "a=fmtp:97 .*profile-level-id=6400"},
 		},
 		{name: "mode 0 alone", form: "packetization-mode=0;profile-level-id=42e01f", refused: "packetization-mode"},
 		{name: "mode 2 alone", form: "packetization-mode=2;profile-level-id=42e01f", refused: "packetization-mode"},

@@ -147,8 +147,7 @@ func (f *PayloadType) suits() (rank int, err error) {
 		}
 		suited := p.rank()
 		if suited == 0 {
-			return 0, fmt.Errorf("profile-level-id %s: its decoders need not decode constrained baseline, "+
-				"which this host sends", text)
+			return 0, fmt.Errorf("profile-level-id %s: its decoders need not decode any profile that this host sends", text)
 		}
 		return rank + suited, nil
 	case encode.VP9:
@@ -206,6 +205,7 @@ func (f *PayloadType) Limits() encode.DecoderLimits {
 		l.Macroblocks = f.parameters.number("max-fs")
 		return l
 	}
+	l.H264 = f.h264()
 	// max-fs and max-mbps raise the limits of the level (RFC 6184, section 8.1). The level itself only counts without
 	// level-asymmetry-allowed: browsers offer level 3.1 with it, and decode all levels.
 	p, stated := parseProfileLevel(f.parameters["profile-level-id"])
@@ -226,8 +226,17 @@ func (f *PayloadType) Limits() encode.DecoderLimits {
 
 func (f *PayloadType) asymmetric() bool { return f.parameters["level-asymmetry-allowed"] == "1" }
 
-// fmtp returns the fmtp line of the answer, or an empty string for a codec without one. The profile is the offer's,
-// which includes constrained baseline. The level is that of the largest stream that the viewer may be sent.
+// h264 returns the highest profile of H.264 that the stream may use. A viewer that states none, as GStreamer and FFmpeg
+// do, accepts baseline (RFC 6184, section 8.1).
+func (f *PayloadType) h264() encode.H264Profile {
+	if p, stated := parseProfileLevel(f.parameters["profile-level-id"]); stated {
+		return p.h264()
+	}
+	return encode.ConstrainedBaseline
+}
+
+// fmtp returns the fmtp line of the answer, or an empty string for a codec without one. The profile is the offer's: the
+// stream uses that or a lower one. The level is that of the largest stream that the viewer may be sent.
 func (f *PayloadType) fmtp(largest encode.Stream) string {
 	if f.format != encode.H264 {
 		return ""

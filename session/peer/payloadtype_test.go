@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -89,6 +90,44 @@ func TestAnsweredLevels(t *testing.T) {
 		f.parameters.read(c.form)
 		if got := f.fmtp(c.most); got != c.want {
 			t.Errorf("%s for %+v: %s; want %s", c.form, c.most, got, c.want)
+		}
+	}
+}
+
+// The best profile of an offer is chosen, and limits the stream.
+func TestH264ProfilesOfOffers(t *testing.T) {
+	for _, c := range []struct {
+		offered string // profile-level-ids in the viewer's order
+		chosen  string
+		h264    encode.H264Profile
+	}{
+		{"42e01f", "42e0", encode.ConstrainedBaseline},
+		{"42001f 42e01f", "42e0", encode.ConstrainedBaseline},
+		{"42001f", "4200", encode.ConstrainedBaseline},
+		{"58001f", "5800", encode.ConstrainedBaseline},
+		{"42e01f 4d001f", "4d00", encode.Main},
+		{"4d801f", "4d80", encode.ConstrainedBaseline},
+		{"42001f 42e01f 4d001f f4001f", "f400", encode.High}, // Chromium without a hardware decoder
+		{"42001f 42e01f 4d001f f4001f 64001f", "6400", encode.High},
+		{"42e01f 640c1f", "640c", encode.High}, // Safari
+		{"6e001f 4d001f", "6e00", encode.High},
+		{"f4101f 42e01f", "42e0", encode.ConstrainedBaseline},
+	} {
+		text, formats := "", ""
+		for i, id := range strings.Fields(c.offered) {
+			formats += fmt.Sprintf(" %d", 100+i)
+			text += fmt.Sprintf("a=rtpmap:%d H264/90000\na=fmtp:%[1]d packetization-mode=1;profile-level-id=%s\n", 100+i, id)
+		}
+		v := peertest.NewOf(t, peertest.Codec{}, "video")
+		o, err := ParseOffer(swap(`^(m=video \S+ \S+) .*`, "$1"+formats, `^a=mid`, text+"a=mid")(v.Offer(false)),
+			[]encode.Format{encode.H264})
+		v.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		best := o.PayloadType(encode.H264)
+		if got := best.parameters["profile-level-id"][:4]; got != c.chosen || best.Limits().H264 != c.h264 {
+			t.Errorf("%s: chose %s for %v; want %s for %v", c.offered, got, best.Limits().H264, c.chosen, c.h264)
 		}
 	}
 }

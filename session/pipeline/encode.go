@@ -23,7 +23,7 @@ func (l *encodeLoop) encodeNext(
 	p := l.content.see(f, dirty(f))
 	if f != nil {
 		l.encoder.source = image.Pt(f.Width, f.Height)
-		if !l.encoder.fits(to) {
+		if l.encoder.open != nil && !l.encoder.fits(to) {
 			l.encoder.close(closeTimeout)
 		}
 		if l.encoder.better(now, to) {

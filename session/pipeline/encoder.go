@@ -20,11 +20,12 @@ const (
 // activeEncoder is the encoder of an encode loop: the open one, what it runs at, and when the next one may be tried.
 type activeEncoder struct {
 	of      *Encoding
-	open    *guardedEncoder // nil while none is open
-	factory encode.Factory  // of the encoder that is or was open
-	source  image.Point     // size of the frames
-	size    image.Point     // of the encoded pictures
-	level   int             // level_idc that it was opened with, 0 for none
+	open    *guardedEncoder    // nil while none is open
+	factory encode.Factory     // of the encoder that is or was open
+	source  image.Point        // size of the frames
+	size    image.Point        // of the encoded pictures
+	level   int                // level_idc that it was opened with, 0 for none
+	h264    encode.H264Profile // of its stream, 0 if it always makes the same one
 	// rate in bits per second and rateFPS are what it was told at rateAt.
 	rate, rateFPS int
 	rateAt        time.Time
@@ -87,7 +88,9 @@ func (a *activeEncoder) start(ctx context.Context, now time.Time, to target) err
 // the highest frame rate, so that its stream states the level of that, and the first picture brings the real one.
 func (a *activeEncoder) params(factory encode.Factory, limits encode.Limits, to target) encode.Params {
 	p := a.sizeFor(to, limits)
-	params := encode.Params{Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.Level}
+	params := encode.Params{
+		Width: p.X, Height: p.Y, FPS: to.fps, BitsPerSecond: to.rate, Level: to.limits.Level, H264: to.limits.H264,
+	}
 	if factory.Profile().Price != encode.PriceFree {
 		return params
 	}
@@ -108,6 +111,7 @@ func (a *activeEncoder) opened(
 	encoder.prompt = a.of.encoders.hasFailed(factory)
 	a.open, a.factory, a.openedAt = encoder, factory, now
 	a.size, a.level = image.Pt(params.Width, params.Height), params.Level
+	a.h264 = encoder.profile.H264Within(params.H264)
 	a.betterAt = now.Add(lookForBetter)
 	a.second = rateWindow{}
 	a.setRate(now, to.rate, params.FPS)
@@ -118,7 +122,7 @@ func (a *activeEncoder) opened(
 		s.hardware, s.took, s.fps, s.threads = profile.Hardware, 0, to.fps, profile.Threads
 	})
 	a.of.log.Info("encoder opened", "encoder", profile.Name, "width", params.Width, "height", params.Height,
-		"bitrate", to.rate, "fps", to.fps)
+		"bitrate", to.rate, "fps", to.fps, "h264_profile", a.h264.String())
 }
 
 // refused notes that an encoder could not be opened, and returns why. An encoder that does not support the size, or

@@ -84,6 +84,10 @@ func (l *encodeLoop) step(ctx context.Context, now time.Time) time.Time {
 		return l.encoder.retryAt
 	}
 	to := l.targets(subs)
+	if l.encoder.open != nil && !l.encoder.decodable(to) { // a repetition would reach a decoder that cannot decode it
+		l.encoder.close(closeTimeout)
+		l.hasPicture, l.refreshing = false, false
+	}
 	l.pace(to.fps)
 	interval := time.Second / time.Duration(to.fps)
 	waiting := l.frames.waiting()

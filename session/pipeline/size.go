@@ -48,8 +48,13 @@ func scaled(p image.Point, f float64) image.Point {
 	return image.Pt(side(p.X), side(p.Y))
 }
 
-// fits reports whether the open encoder has the right size and states no level that a decoder does not support.
+// fits reports whether the open encoder has the right size and the best profile that all decoders support.
 func (a *activeEncoder) fits(to target) bool {
+	return a.sizeFor(to, a.limits()) == a.size && a.h264 == a.open.profile.H264Within(to.limits.H264) && a.decodable(to)
+}
+
+// decodable reports whether the stream of the open encoder has a level and a profile that all decoders support.
+func (a *activeEncoder) decodable(to target) bool {
 	limit := to.limits.Level
-	return a.sizeFor(to, a.limits()) == a.size && (limit == 0 || a.level != 0 && a.level <= limit)
+	return (limit == 0 || a.level != 0 && a.level <= limit) && a.h264 <= a.open.profile.H264Within(to.limits.H264)
 }

@@ -15,8 +15,7 @@ import (
 func parameters(format encode.Format) []webrtc.RTPCodecParameters {
 	switch format {
 	case encode.H264:
-		// The stream is constrained baseline. The peer selects the payload type of the offer: decoders of a higher
-		// profile accept the stream.
+		// The peer selects the payload type of the offer, and with it the profile of the stream.
 		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeH264,
 			"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")}
 	case encode.VP9:
