@@ -6,8 +6,9 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker: -X main.version=v1.2.3.
-var version string
+// The linker sets both in releases: -X main.version=v1.2.3 -X main.revision=COMMIT. The revision of other builds is
+// what the go command knows of it, which depends on the folder that is built.
+var version, revision string
 
 // build describes the version of this program.
 type build struct {
@@ -19,7 +20,9 @@ type build struct {
 }
 
 func thisBuild() build {
-	b := build{Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b := build{
+		Version: version, Revision: revision, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		for _, s := range info.Settings {
