@@ -72,7 +72,7 @@ type Order struct {
 	// Key requests a keyframe.
 	Key bool
 	// Shares is the number of pictures whose bits a keyframe may use, if more than one. All later pictures have their
-	// own share again. Encoders whose rate changes have a price ignore it.
+	// own share again. Devices, and encoders whose rate changes have a price, ignore it.
 	Shares int
 }
 

@@ -135,7 +135,7 @@ func nvenc() Profile {
 		Name:     "h264_nvenc",
 		Format:   H264,
 		Hardware: true,
-		// libavcodec's reconfigure sets forceIDR with every rate change.
+		// libavcodec as released sets forceIDR with every rate change. With our patch the trial finds that changes are free.
 		Price: PriceKeyframe,
 		// NVENC's limits for H.264 by NVIDIA's support matrix. If a card has narrower ones, its first refusal shows
 		// that.
@@ -161,7 +161,8 @@ func vaapi() Profile {
 		Name:     "h264_vaapi",
 		Format:   H264,
 		Hardware: true,
-		// libavcodec builds the rate parameters when it opens the codec and cannot change them.
+		// libavcodec as released builds the rate parameters when it opens the codec and cannot change them. With our patch
+		// the trial finds that changes are free.
 		Price: PriceReopen,
 		// The common limits of Intel's and AMD's drivers for H.264.
 		Limits:      Limits{Min: image.Pt(128, 128), Max: image.Pt(4096, 4096)},

@@ -345,9 +345,9 @@ func (e *encoder) deal() {
 	e.applyRate()
 }
 
-// shares returns how many pictures' bits a keyframe may use.
+// shares returns how many pictures' bits a keyframe may use. A device takes too long to open for a larger keyframe.
 func (e *encoder) shares(o encode.Order) int {
-	if e.profile.Price != encode.PriceFree {
+	if e.profile.Price != encode.PriceFree || e.profile.Hardware {
 		return 1
 	}
 	return min(o.Shares, int(maxRate/int64(e.params.BitsPerSecond)))

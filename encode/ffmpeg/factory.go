@@ -21,6 +21,17 @@ func New(profile encode.Profile, log *slog.Logger) encode.Factory {
 	return &factory{profile: profile, log: log.With("encoder", profile.Name)}
 }
 
+// priced returns the factory of the same encoders with another price of a rate change, where that is possible.
+func priced(f encode.Factory, price encode.Price) encode.Factory {
+	own, ok := f.(*factory)
+	if !ok {
+		return f
+	}
+	other := *own
+	other.profile.Price = price
+	return &other
+}
+
 func (f *factory) Profile() encode.Profile { return f.profile }
 
 func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {

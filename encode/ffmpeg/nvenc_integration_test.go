@@ -30,6 +30,15 @@ func nvenc(t *testing.T, cards ...standin.Device) encode.Factory {
 	return New(p, slog.New(slog.DiscardHandler))
 }
 
+// freeOr returns the price of rate changes in our build of FFmpeg, which has patches (scripts/ffmpeg.patches), or stock
+// for another one. scripts/go links our build statically.
+func freeOr(stock encode.Price) encode.Price {
+	if strings.Contains(os.Getenv("PKG_CONFIG"), "--static") {
+		return encode.PriceFree
+	}
+	return stock
+}
+
 func TestNVENCKeepsTheContract(t *testing.T) {
 	if standin.Inside(t) {
 		encodetest.Run(t, nvenc(t, standin.New(t)))
@@ -45,7 +54,8 @@ func TestNVENCIsProved(t *testing.T) {
 		price   encode.Price
 		why     string
 	}{
-		{"", encode.PriceKeyframe, ""},
+		{"", freeOr(encode.PriceKeyframe), ""},
+		{"rate=key", encode.PriceKeyframe, ""},
 		{"rate=refused", encode.PriceReopen, ""},
 		{"rate=fixed", encode.PriceReopen, ""},
 		{"rate=ignored", encode.PriceReopen, ""},
@@ -262,5 +272,18 @@ func TestNVENCRefusesARateLater(t *testing.T) {
 	after, _, err := source.encode(t.Context(), e, 30)
 	if err != nil || float64(after) > 0.3*float64(before) {
 		t.Errorf("got %d bits after a cut to a quarter, %d before, %v", after, before, err)
+	}
+}
+
+// A rate that rises and falls costs no keyframe, and is in force within 200 ms.
+func TestNVENCKeepsRateSteps(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	price := freeOr(encode.PriceKeyframe)
+	detail, err := verifyRate(t.Context(), priced(nvenc(t, standin.New(t)), price), &price)
+	t.Log(detail)
+	if err != nil && price == encode.PriceFree {
+		t.Error(err)
 	}
 }

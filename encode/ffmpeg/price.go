@@ -23,10 +23,10 @@ const (
 )
 
 // price returns the cost of a rate change by observation: drivers that cannot change the rate in place say so in their
-// log at most. If the profile says that the encoder must be reopened, that is the price.
+// log at most. Builds of FFmpeg differ, too: ours changes the rate of an open VAAPI encoder (scripts/ffmpeg.patches).
 func price(ctx context.Context, f encode.Factory, p encode.Params) (found encode.Price, err error) {
 	if f.Profile().Price == encode.PriceReopen {
-		return encode.PriceReopen, nil
+		f = priced(f, encode.PriceKeyframe)
 	}
 	enc, err := f.Open(p)
 	if err != nil {

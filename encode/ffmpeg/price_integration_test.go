@@ -42,7 +42,7 @@ func TestPriceIsFoundByTrying(t *testing.T) {
 		},
 		{"a rate that is not taken", deafFactory{x264(t, nil)}, encode.PriceReopen},
 		{"libvpx by its own rate", vpx(t, func(p *encode.Profile) { p.RateByTime = false }), encode.PriceReopen},
-		{"opened anew by its profile", x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }), encode.PriceReopen},
+		{"x264 reopened by profile", x264(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }), encode.PriceFree},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// The second are the parameters of the daemon's trial.

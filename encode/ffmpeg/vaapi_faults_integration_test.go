@@ -184,16 +184,23 @@ func TestVAAPIIsProved(t *testing.T) {
 	if !standin.Inside(t) {
 		return
 	}
-	for _, c := range []struct{ setting, why string }{
-		{"", ""},
-		{"corrupt", "frame 0"},
-		{"max=512", "does not support encoding at size"},
+	for _, c := range []struct {
+		setting, why string
+		price        encode.Price
+	}{
+		{"", "", freeOr(encode.PriceReopen)},
+		{"rate=fixed", "", encode.PriceReopen},
+		{"corrupt", "frame 0", 0},
+		{"max=512", "does not support encoding at size", 0},
 	} {
 		t.Run(c.setting, func(t *testing.T) {
 			d := standin.New(t, c.setting)
 			proof := Prove(t.Context(), vaapi(t, d), vaapiParams)
 			if proof.Usable != (c.why == "") || !strings.Contains(proof.Why, c.why) {
 				t.Errorf("got usable %v, %q; want the reason %q", proof.Usable, proof.Why, c.why)
+			}
+			if c.why == "" && (proof.Price == nil || *proof.Price != c.price) {
+				t.Errorf("got price %v; want %v", proof.Price, c.price)
 			}
 			if c.why == "" && proof.PSNR < 35 {
 				t.Errorf("got PSNR %.1f dB; want 35 at least", proof.PSNR)
@@ -217,5 +224,18 @@ func TestVAAPIIgnoresTheRate(t *testing.T) {
 		if err != nil || len(unit.Data) < 64_000 {
 			t.Fatalf("picture %d of %d bytes, %v; want 64 KB", n, len(unit.Data), err)
 		}
+	}
+}
+
+// A rate that rises and falls costs no keyframe where our FFmpeg changes it in place, and is in force within 200 ms.
+func TestVAAPIKeepsRateSteps(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	price := freeOr(encode.PriceReopen)
+	detail, err := verifyRate(t.Context(), priced(vaapi(t, standin.New(t)), price), &price)
+	t.Log(detail)
+	if err != nil && price == encode.PriceFree {
+		t.Error(err)
 	}
 }

@@ -34,6 +34,9 @@ func Verify(ctx context.Context, f encode.Factory, p encode.Params, cfg VerifyCo
 	if !v.Proof.Usable {
 		return v
 	}
+	if v.Proof.Price != nil {
+		f = priced(f, *v.Proof.Price)
+	}
 	check := func(name string, what func() (string, error)) {
 		c := encode.Check{Name: name}
 		detail, err := what()

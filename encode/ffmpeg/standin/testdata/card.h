@@ -1,7 +1,6 @@
 // An NVIDIA card for tests. CUDA_VISIBLE_DEVICES has the files of all cards, separated by commas; device.h lists the
 // words in them. Further ones:
 //
-//   rate=fixed  the card cannot change the rate of an open encoder, and says so
 //   rate=key    a change of the rate makes a keyframe, requested or not
 //   driver=old  the driver has an older interface than FFmpeg requires
 #ifndef CARD_H

@@ -557,9 +557,11 @@ static VAStatus begin_picture(VADriverContextP ctx, VAContextID context, VASurfa
 	LEAVE();
 }
 
-static void take_misc(struct context *c, const VAEncMiscParameterBuffer *misc)
+static void take_misc(struct device *d, struct context *c, const VAEncMiscParameterBuffer *misc)
 {
 	const void *data = misc->data;
+	if (c->x264 && device_setting(d, "rate=fixed", NULL))
+		return;
 	switch (misc->type) {
 	case VAEncMiscParameterTypeRateControl:
 		c->bits_per_second = ((const VAEncMiscParameterRateControl *)data)->bits_per_second;
@@ -599,7 +601,7 @@ static VAStatus render_picture(VADriverContextP ctx, VAContextID context, VABuff
 			memcpy(&c->picture, b->data, sizeof c->picture);
 			break;
 		case VAEncMiscParameterBufferType:
-			take_misc(c, (const VAEncMiscParameterBuffer *)b->data);
+			take_misc(d, c, (const VAEncMiscParameterBuffer *)b->data);
 			break;
 		case VAEncPackedHeaderDataBufferType:
 			if (b->size * b->count > 4 && (b->data[3] & 31) == 7)

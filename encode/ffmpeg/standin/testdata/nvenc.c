@@ -245,7 +245,7 @@ static NVENCSTATUS NVENCAPI initialize(void *encoder, NV_ENC_INITIALIZE_PARAMS *
 	p->i_bframe = e->config.frameIntervalP - 1;
 	if (h->level)
 		p->i_level_idc = h->level;
-	p->rc.i_qp_step = 20; // with the default, pictures that follow a cut of the rate take less than it
+	p->rc.i_qp_step = 51; // with the default, pictures that follow a cut of the rate take less than it
 	p->rc.f_vbv_buffer_init = 1;
 	p->b_annexb = 1;
 	p->b_repeat_headers = h->repeatSPSPPS;
