@@ -131,7 +131,8 @@ func brokenControllers() []struct {
 				hold(t, least)
 			}
 		})},
-		{"leaves every second flow all, and the others the floor", unfair()},
+		{"leaves every second flow all, and the others the floor", unfair(2)},
+		{"leaves every fourth flow all, and the others the floor", unfair(4)},
 		{"hears all three seconds late", breaking(func(b *broken) {
 			b.hears = func(f *adapt.Feedback) bool {
 				b.held = append(b.held, *f)
@@ -159,14 +160,14 @@ func brokenControllers() []struct {
 	}
 }
 
-// unfair makes flows of which every second one takes its highest rate.
-func unfair() New {
+// unfair makes flows of which one in every few takes its highest rate.
+func unfair(every int) New {
 	n := 0
 	return func(cfg adapt.Config) (adapt.Controller, error) {
 		n++
-		second := n%2 == 0
+		all := n%every == 0
 		return deaf(func(c adapt.Config) int {
-			if second {
+			if all {
 				return c.Max
 			}
 			return c.Min

@@ -113,7 +113,8 @@ type packet struct {
 	sent    time.Duration
 	padding bool
 	probe   int
-	frame   int // of media: the frame it belongs to, from 0
+	frame   int  // of media: the frame it belongs to, from 0
+	key     bool // of media: a keyframe begins with it
 	again   bool
 	number  int64 // of media: in its stream; of TCP: the segment, or what is acknowledged
 	report  *report

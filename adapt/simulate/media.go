@@ -389,7 +389,7 @@ func (m *media) encode(want float64, interval time.Duration) {
 	m.newestN = packets
 	m.result.Frames = append(m.result.Frames, FrameRecord{Captured: now, Bytes: bytes, Key: key, missing: packets})
 	for left := bytes; left > 0; left -= fullMedia {
-		p := &packet{size: min(left, fullMedia) + overhead, frame: frame}
+		p := &packet{size: min(left, fullMedia) + overhead, frame: frame, key: key && left == bytes}
 		m.queue = append(m.queue, p)
 		m.bytes += p.size
 	}
@@ -442,7 +442,8 @@ func (m *media) take(who pacing.Turn) *packet {
 	case pacing.Retransmission:
 		p := m.resends[0]
 		m.resends = m.resends[1:]
-		if _, useless := m.repeats.Useless(uint16(p.number), false); useless {
+		if why, useless := m.repeats.Useless(uint16(p.number), false); useless {
+			m.refused(p.number, why)
 			return nil
 		}
 		m.repeats.Again(uint16(p.number), m.w.clock())
@@ -465,7 +466,9 @@ func (m *media) transmit(p *packet) {
 	if !p.padding && !p.again {
 		m.numbers = append(m.numbers, p.id)
 		p.number = int64(len(m.numbers))
-		m.repeats.Sent(uint16(p.number), m.w.clock())
+		if m.repeats.Sent(uint16(p.number), m.w.clock()); p.key {
+			m.repeats.Keyframe(uint16(p.number))
+		}
 	}
 	m.history = append(m.history, sentPacket{
 		sent: m.w.now, size: p.size, frame: p.frame, probe: p.probe, number: p.number, padding: p.padding, again: p.again,
@@ -538,13 +541,21 @@ func (m *media) asked(numbers []int64) {
 	}
 }
 
+// refused makes a keyframe due where a refused retransmission leaves the receiver without a picture.
+func (m *media) refused(number int64, why pacing.Refusal) {
+	if m.repeats.Broken(uint16(number), why, m.w.clock(), min(m.rtt, time.Second)) {
+		m.controller.OnKeyframeRequest(m.w.clock(), adapt.KeyframeRecovery)
+	}
+}
+
 // resend answers a request for one packet.
 func (m *media) resend(number int64) {
 	h := &m.history[m.numbers[number-1]-1]
 	if slices.ContainsFunc(m.resends, func(p *packet) bool { return p.number == number }) {
 		return
 	}
-	if _, refused := m.repeats.Refuse(uint16(number), m.w.clock(), min(m.rtt, time.Second), false); refused {
+	if why, refused := m.repeats.Refuse(uint16(number), m.w.clock(), min(m.rtt, time.Second), false); refused {
+		m.refused(number, why)
 		return
 	}
 	if _, taken := m.shares.Admit(h.size, len(m.resends)); taken {
