@@ -37,6 +37,8 @@ require (
 
 require github.com/grafana/grafana-foundation-sdk/go v0.0.18
 
+require aead.dev/minisign v0.3.0
+
 require (
 	github.com/asticode/go-astikit v0.42.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -173,6 +173,7 @@ var rooms = map[string][]string{
 	"wavryhost/cmd/wavry-host/doctor": {},
 
 	"wavryhost/deploy/monitoring": {},
+	"wavryhost/deploy/signature":  {},
 
 	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer", "session/progress"},
 	"wavryhost/session/gateway/gatewaytest": {},
@@ -193,8 +194,9 @@ var drivers = map[string][]string{
 		"wavryhost/session/wire",
 		"wavryhost/adapt/simulate/rival",
 	},
-	// The sweep is a tool for developers, which runs the go command.
-	"os/exec": {"wavryhost/platform/child", "wavryhost/adapt/simulate/sweep"},
+	// The sweep and the release are tools for developers, which run the go command and others.
+	"os/exec":           {"wavryhost/platform/child", "wavryhost/adapt/simulate/sweep", "wavryhost/deploy/release"},
+	"aead.dev/minisign": {"wavryhost/cmd/wavry-host", "wavryhost/deploy/release", "wavryhost/deploy/signature"},
 	"net/http": {
 		"wavryhost/session/api",
 		"wavryhost/session/api/access",
@@ -213,7 +215,7 @@ var drivers = map[string][]string{
 	"github.com/golang-jwt/jwt":      {"wavryhost/session/api/grant"},
 	"github.com/coder/websocket":     {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
 	"github.com/pires/go-proxyproto": {"wavryhost/session/api/edge"},
-	"github.com/alecthomas/kong":     {"wavryhost/cmd/wavry-host"},
+	"github.com/alecthomas/kong":     {"wavryhost/cmd/wavry-host", "wavryhost/deploy/release"},
 	"go.yaml.in/yaml":                {"wavryhost/cmd/wavry-host/config", "wavryhost/deploy/monitoring"},
 	"github.com/grafana/":            {"wavryhost/deploy/monitoring"},
 	"wavryhost/deploy/monitoring":    nil,

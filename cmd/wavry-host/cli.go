@@ -53,6 +53,8 @@ type cli struct {
 	Doctor       doctorCmd       `cmd:"" help:"Check this host and the daemon, and say what repairs each fault."`
 	Bundle       bundleCmd       `cmd:"" help:"Collect what support needs into one file: log, events, metrics, recordings, configuration. Secrets are removed."` //nolint:lll // a struct tag is one line
 	Completion   completionCmd   `cmd:"" help:"Print the completion script of a shell."`
+	Man          manCmd          `cmd:"" help:"Print a manual page, in the form of man."`
+	VerifyFile   verifyFileCmd   `cmd:"" name:"verify" help:"Check the signatures of files of a release."`
 	Version      versionCmd      `cmd:"" help:"Show the version."`
 	VerifyOne    verifyOneCmd    `cmd:"" name:"verify-encoder" hidden:"" help:"Check one encoder and print the result."`
 	ProveEncoder proveCmd        `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
