@@ -30,7 +30,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 		}
 	})
 	h.sub.nudge()
-	one := h.snapshot()
+	one := m.host.show(h)
 	event := m.journal.emit(Event{Kind: EventChanged, Session: h.id, Display: one.Display})
 	attrs := []any{"event", event, "max_bitrate", one.MaxBitrate, "weight", one.Weight}
 	if c.Display != nil {

@@ -45,6 +45,9 @@ type Config struct {
 	OnProbation       bool
 	Probation         time.Duration
 	ProbationSessions int
+	// DrainPostpone is for how long in total a viewer may postpone the end of its session by a drain. 0 does not allow
+	// it.
+	DrainPostpone time.Duration
 	// Load returns how busy the machine is; nil where that is not known. It is called for each request and must be
 	// quick.
 	Load func() Load
@@ -208,7 +211,7 @@ func (c Config) Validate() error {
 	for name, d := range map[string]time.Duration{
 		"connect": c.ConnectTimeout, "disconnect": c.DisconnectTimeout, "silence": c.SilenceTimeout,
 		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger, "probation": c.Probation,
-		"control": c.ControlIdle,
+		"control": c.ControlIdle, "drain postpone": c.DrainPostpone,
 	} {
 		if d < 0 {
 			return fmt.Errorf("session: %s timeout %v is negative", name, d)

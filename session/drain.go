@@ -1,7 +1,6 @@
 package session
 
 import (
-	"math"
 	"time"
 
 	"wavryhost/session/enum"
@@ -17,7 +16,7 @@ const (
 	// DrainMove asks for them to be moved to other hosts, one after the other in the first half of the time, by an
 	// event each.
 	DrainMove
-	// DrainEnd ends them one after the other, spread over the time, the first at once.
+	// DrainEnd ends them one after the other, spread over the time.
 	DrainEnd
 )
 
@@ -32,13 +31,6 @@ func DrainPolicies() []DrainPolicy { return enum.All[DrainPolicy](drainPolicies[
 
 func (p DrainPolicy) String() string { return enum.Name(drainPolicies[:], p) }
 
-// The sessions that a drain ends at its deadline end one after the other, in the last part of the time: all their
-// viewers look for another host then.
-const (
-	endShare = 4 // of the time, as a divisor
-	endTime  = 30 * time.Second
-)
-
 // moveTime is the time over which sessions are asked to move when a drain has no deadline.
 const moveTime = 30 * time.Second
 
@@ -49,6 +41,9 @@ type DrainOrder struct {
 	// the last part of the time, see endShare, and the last one at the deadline. Zero has no deadline with DrainWait and
 	// DrainMove, and ends sessions at once with DrainEnd.
 	Deadline time.Duration
+	// Postpone is for how long in total a viewer may postpone the end of its session, also beyond the deadline. nil
+	// takes Config.DrainPostpone.
+	Postpone *time.Duration
 	// Owner is who orders it, Note the reason for people.
 	Owner, Note string
 }
@@ -61,21 +56,24 @@ type DrainStatus struct {
 	Begun    time.Time `json:"begun" doc:"When the drain began."`
 	Deadline time.Time `json:"deadline,omitzero" doc:"When the remaining sessions end; absent for never."`
 	// Done is when the last session was gone.
-	Done    time.Time `json:"done,omitzero" doc:"When the last session ended; absent before."`
-	AtStart int       `json:"sessions_at_start" doc:"Number of sessions when the drain began."`
-	Left    int       `json:"sessions_left" doc:"Number of remaining sessions."`
-	Asked   int       `json:"sessions_asked_to_move" doc:"Number of sessions for which an event has requested a move."`
+	Done      time.Time `json:"done,omitzero" doc:"When the last session ended; absent before."`
+	AtStart   int       `json:"sessions_at_start" doc:"Number of sessions when the drain began."`
+	Left      int       `json:"sessions_left" doc:"Number of remaining sessions."`
+	Asked     int       `json:"sessions_asked_to_move" doc:"Number of sessions for which an event has requested a move."`
+	Postpone  float64   `json:"postpone_seconds" doc:"For how long in total a viewer may postpone the end of its session, in seconds; also beyond the deadline."`
+	Postponed int       `json:"sessions_postponed" doc:"Number of remaining sessions whose end was postponed."`
 }
 
 // drain is a drain under way. The mutex of HostState guards it.
 type drain struct {
 	order    DrainOrder
+	postpone time.Duration // the limit
 	begun    time.Time
 	deadline time.Time // zero for none
 	done     time.Time
 	atStart  int
-	asked    map[string]bool // sessions
-	ended    int
+	asked    map[string]bool    // sessions
+	ends     map[string]planned // by session
 }
 
 // Drain makes the host take no new sessions at once. A drain during a drain replaces its order.
@@ -90,7 +88,13 @@ func (h *HostState) Drain(o DrainOrder) DrainStatus {
 
 // beginDrain begins a drain. The caller holds mu.
 func (h *HostState) beginDrain(now time.Time, o DrainOrder) {
-	d := &drain{order: o, begun: now, atStart: h.owner.present(), asked: make(map[string]bool)}
+	d := &drain{
+		order: o, postpone: h.conf.get().DrainPostpone, begun: now, atStart: h.owner.present(),
+		asked: make(map[string]bool), ends: make(map[string]planned),
+	}
+	if o.Postpone != nil {
+		d.postpone = *o.Postpone
+	}
 	if o.Deadline > 0 {
 		d.deadline = now.Add(o.Deadline)
 	}
@@ -98,7 +102,9 @@ func (h *HostState) beginDrain(now time.Time, o DrainOrder) {
 	h.owner.endReservations()
 	event := h.emit(Event{Kind: EventDrain, Reason: o.Policy.String(), Owner: o.Owner, Note: o.Note})
 	h.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart,
-		"deadline_seconds", o.Deadline.Seconds(), "owner", o.Owner, "note", o.Note)
+		"deadline_seconds", o.Deadline.Seconds(), "postpone_seconds", d.postpone.Seconds(), "owner", o.Owner,
+		"note", o.Note)
+	d.plan(h)
 	h.owner.wakeJanitor()
 }
 
@@ -115,10 +121,17 @@ func (h *HostState) Draining() (s DrainStatus, ok bool) {
 // drainStatus returns the status of the current drain. The caller holds mu.
 func (h *HostState) drainStatus() DrainStatus {
 	d := h.drain
+	postponed := 0
+	for _, s := range h.owner.inOrder() {
+		if d.ends[s.id].postponed > 0 {
+			postponed++
+		}
+	}
 	return DrainStatus{
 		Policy: d.order.Policy.String(), Owner: d.order.Owner, Note: d.order.Note,
 		Begun: d.begun, Deadline: d.deadline, Done: d.done,
 		AtStart: d.atStart, Left: h.owner.present(), Asked: len(d.asked),
+		Postpone: d.postpone.Seconds(), Postponed: postponed,
 	}
 }
 
@@ -141,8 +154,8 @@ func (h *HostState) tend(now time.Time) {
 	if h.drain != nil {
 		h.drain.step(now, h)
 		left = h.owner.present()
-		if !h.drain.deadline.IsZero() {
-			deadline = float64(h.drain.deadline.Unix())
+		if last := h.drain.last(h.owner.inOrder()); !last.IsZero() {
+			deadline = float64(last.Unix())
 		}
 	}
 	h.expire(now)
@@ -166,50 +179,33 @@ func (d *drain) step(now time.Time, h *HostState) {
 		}
 		return
 	}
+	d.plan(h) // for sessions that were being created when the drain began
 	left := h.owner.inOrder()
-	switch {
-	case !d.deadline.IsZero() && !now.Before(d.deadline), d.order.Policy == DrainEnd && d.deadline.IsZero():
-		for _, s := range left {
+	for _, s := range left {
+		if p, ok := d.ends[s.id]; ok && !now.Before(p.end()) {
 			h.owner.beginEnd(s, EndDrained)
 		}
-	case d.order.Policy != DrainEnd && d.ending(now):
-		for ; len(left) > d.allowed(now); left = left[1:] {
-			h.owner.beginEnd(left[0], EndDrained)
-		}
-	case d.order.Policy == DrainEnd:
-		for due := d.due(now, d.order.Deadline); d.ended < due && len(left) > 0; left = left[1:] {
-			h.owner.beginEnd(left[0], EndDrained)
-			d.ended++
-		}
-	case d.order.Policy == DrainMove:
-		over := moveTime
-		if d.order.Deadline > 0 {
-			over = d.order.Deadline / 2
-		}
-		due := d.due(now, over)
-		for _, s := range left {
-			if len(d.asked) >= due || d.asked[s.id] {
-				continue
-			}
-			d.asked[s.id] = true
-			event := h.emit(Event{Kind: EventMove, Session: s.id, Display: s.sub.display()})
-			s.log.Info("session should move to another host", "event", event)
-		}
+	}
+	if d.order.Policy == DrainMove {
+		d.move(now, left, h)
 	}
 }
 
-// endSpan is the last part of the time, in which sessions end one after the other.
-func (d *drain) endSpan() time.Duration { return min(endTime, d.order.Deadline/endShare) }
-
-// ending reports whether the last part of the time has begun.
-func (d *drain) ending(now time.Time) bool {
-	return !d.deadline.IsZero() && !now.Before(d.deadline.Add(-d.endSpan()))
-}
-
-// allowed returns how many sessions may be left in the last part of the time. The last one may stay until the deadline.
-func (d *drain) allowed(now time.Time) int {
-	rest := d.deadline.Sub(now).Seconds() / d.endSpan().Seconds()
-	return int(math.Ceil(float64(d.atStart) * rest))
+// move asks for the sessions to be moved whose turn it is. The caller holds mu.
+func (d *drain) move(now time.Time, left []*session, h *HostState) {
+	over := moveTime
+	if d.order.Deadline > 0 {
+		over = d.order.Deadline / 2
+	}
+	due := d.due(now, over)
+	for _, s := range left {
+		if len(d.asked) >= due || d.asked[s.id] {
+			continue
+		}
+		d.asked[s.id] = true
+		event := h.emit(Event{Kind: EventMove, Session: s.id, Display: s.sub.display()})
+		s.log.Info("session should move to another host", "event", event)
+	}
 }
 
 // due returns how many of the sessions should have had their turn by now, when all are to have it within a time from

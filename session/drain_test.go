@@ -85,7 +85,7 @@ func TestDrainPolicies(t *testing.T) {
 		{DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{
 			6500 * milli, 7 * second, 7500 * milli, 8 * second,
 		}},
-		{DrainEnd, 8 * second, nil, []time.Duration{0, 2 * second, 4 * second, 6 * second}},
+		{DrainEnd, 8 * second, nil, []time.Duration{2 * second, 4 * second, 6 * second, 8 * second}},
 		{DrainEnd, 0, nil, []time.Duration{0, 0, 0, 0}},
 		{DrainWait, 0, nil, nil},
 		{DrainMove, 0, []time.Duration{0, 7500 * time.Millisecond}, nil}, // over half a minute
@@ -129,6 +129,88 @@ func TestDrainPolicies(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The end of each session is announced when the drain begins. Its viewer postpones it up to the limit of the drain, and
+// other sessions end as planned.
+func TestEndIsPostponed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := openCrowd(t, 2, func(c *Config) { c.DrainPostpone = 10 * time.Second })
+		defer crowd.leave(t)
+		first, second := crowd.remotes[0].id, crowd.remotes[1].id
+		if err := crowd.host.Postpone(first, time.Second); !errors.Is(err, ErrNotPostponable) {
+			t.Errorf("without a drain: got %v; want ErrNotPostponable", err)
+		}
+		start := time.Now()
+		crowd.host.Drain(DrainOrder{Policy: DrainEnd, Deadline: 8 * time.Second, Note: "new disks"})
+		if s, err := crowd.Session(first); err != nil || s.Ending == nil || *s.Ending != (PlannedEnd{
+			At: start.Add(4 * time.Second), In: 4, Reason: "drained", Note: "new disks", Postpone: 10,
+		}) {
+			t.Errorf("the first session ends %+v, %v; want half of the time", s.Ending, err)
+		}
+		for _, c := range []struct {
+			by  time.Duration
+			end time.Duration
+			err error
+		}{
+			{7 * time.Second, 11 * time.Second, nil},
+			{7 * time.Second, 14 * time.Second, nil}, // the rest
+			{time.Second, 0, ErrNotPostponable},
+			{-time.Second, 0, ErrNotPostponable},
+		} {
+			err := crowd.host.Postpone(first, c.by)
+			if s, _ := crowd.Session(first); !errors.Is(err, c.err) || err == nil && !s.Ending.At.Equal(start.Add(c.end)) {
+				t.Errorf("by %v: it ends at %+v, %v; want %v, %v", c.by, s.Ending, err, c.end, c.err)
+			}
+		}
+		if err := crowd.host.Postpone("nobody's", time.Second); !errors.Is(err, ErrUnknownSession) {
+			t.Errorf("unknown session: got %v", err)
+		}
+		time.Sleep(9 * time.Second)
+		if s, _ := crowd.host.Draining(); s.Postponed != 1 || s.Left != 1 || s.Postpone != 10 {
+			t.Errorf("status %+v; want one session left, which is postponed", s)
+		}
+		if got := testutil.ToFloat64(crowd.met.drainDeadline); got != float64(start.Add(14*time.Second).Unix()) {
+			t.Errorf("the drain's end is exported as %v; want the postponed end", got)
+		}
+		time.Sleep(6 * time.Second)
+		ends, ended := crowd.times(EventEnded, start)
+		if !slices.Equal(ends, []time.Duration{8 * time.Second, 14 * time.Second}) ||
+			!slices.Equal(ended, []string{second, first}) {
+			t.Errorf("sessions %v ended at %v", ended, ends)
+		}
+		var told []string
+		for _, e := range crowd.told() {
+			if e.Kind == EventEnding.String() {
+				told = append(told, e.Reason)
+			}
+		}
+		if want := []string{"planned", "planned", "postponed", "postponed"}; !slices.Equal(told, want) {
+			t.Errorf("ends were announced as %v; want %v", told, want)
+		}
+	})
+}
+
+// A drain without postponement ends each session as planned.
+func TestEndIsNotPostponed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := openCrowd(t, 1, func(c *Config) { c.DrainPostpone = time.Hour })
+		defer crowd.leave(t)
+		id := crowd.remotes[0].id
+		for _, o := range []DrainOrder{
+			{Policy: DrainWait}, // there is no end
+			{Policy: DrainWait, Deadline: time.Minute, Postpone: new(time.Duration)},
+		} {
+			crowd.host.Drain(o)
+			if err := crowd.host.Postpone(id, time.Second); !errors.Is(err, ErrNotPostponable) {
+				t.Errorf("%v: got %v; want ErrNotPostponable", o.Deadline, err)
+			}
+		}
+		crowd.host.Resume()
+		if s, err := crowd.Session(id); err != nil || s.Ending != nil {
+			t.Errorf("the session ends %+v, %v after the drain was taken back", s.Ending, err)
+		}
+	})
 }
 
 func TestProbation(t *testing.T) {

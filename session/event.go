@@ -34,6 +34,8 @@ const (
 	EventChanged
 	// EventMove: a session should be moved to another host, because this one drains.
 	EventMove
+	// EventEnding: the end of a session is planned, because the host drains, or was postponed.
+	EventEnding
 	// EventHandshakeFailed: a session's viewer could not connect.
 	EventHandshakeFailed
 	// EventReserved: a place is kept for a session to come.
@@ -90,6 +92,7 @@ var eventKinds = [...]string{
 	EventEncoding:         "encoding_changed",
 	EventChanged:          "session_changed",
 	EventMove:             "session_move",
+	EventEnding:           "session_ending",
 	EventHandshakeFailed:  "handshake_failed",
 	EventReserved:         "reserved",
 	EventReservationEnded: "reservation_ended",
@@ -137,7 +140,7 @@ type Event struct {
 	Note, Owner string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of
 	// EventEncoding, the states of EventState, the paths of EventPath, the displays of EventDefault, the size in bytes
-	// (To) of EventPacketSize, or the ids of the sessions of EventControl.
+	// (To) of EventPacketSize, the time (To) of EventEnding, or the ids of the sessions of EventControl.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -41,6 +41,7 @@ func EventShapes() map[EventKind]EventShape {
 		EventEncoding:        {Required: ofSession("reason", "from", "to"), Reasons: encodingMoves},
 		EventChanged:         {Required: ofSession()},
 		EventMove:            {Required: ofSession()},
+		EventEnding:          {Required: ofSession("reason", "to"), Reasons: endingReasons},
 		EventHandshakeFailed: {Required: ofSession("reason"), Optional: []string{"error"}, Reasons: handshakeResults},
 		EventReserved:        {Required: []string{"display", "reservation"}, Optional: named},
 		EventReservationEnded: {

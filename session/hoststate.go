@@ -47,6 +47,8 @@ type drainable interface {
 	present() int
 	// inOrder returns the sessions that are not ending, in the order in which they have to go.
 	inOrder() []*session
+	// lookUp returns a session that is not ending.
+	lookUp(id string) (*session, error)
 	// beginEnd begins to end a session.
 	beginEnd(s *session, why EndReason)
 	// endReservations ends all reservations.

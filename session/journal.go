@@ -26,7 +26,7 @@ type EventRecord struct {
 	Note        string            `json:"note,omitempty" doc:"Text of the operator who ended the session, or who cordoned or drained the host."`
 	Owner       string            `json:"owner,omitempty" doc:"Name of the operator who cordoned or drained the host."`
 	From        string            `json:"from,omitempty" doc:"What was before: an encoder, encoding, state, route or display, or the ID of the session that had control."`
-	To          string            `json:"to,omitempty" doc:"What is now; absent if there is none. For packet_size: the size in bytes."`
+	To          string            `json:"to,omitempty" doc:"What is now; absent if there is none. For packet_size: the size in bytes. For session_ending: the time of the end."`
 	Error       string            `json:"error,omitempty" doc:"The error, for people."`
 	Transition  *TransitionRecord `json:"transition,omitempty" doc:"The change of quality, with the figures behind it."`
 	Totals      *Totals           `json:"totals,omitempty" doc:"Sums of the whole session."`

@@ -150,14 +150,14 @@ func (m *Manager) Session(id string) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return s.snapshot(), nil
+	return m.host.show(s), nil
 }
 
 // Sessions shows all sessions, oldest first.
 func (m *Manager) Sessions() []Snapshot {
 	list := []Snapshot{}
 	for _, s := range m.registry.list() {
-		list = append(list, s.snapshot())
+		list = append(list, m.host.show(s))
 	}
 	return list
 }
@@ -268,7 +268,7 @@ func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
 	if err := m.floor.give(h.input, on); err != nil {
 		return Snapshot{}, err
 	}
-	return h.snapshot(), nil
+	return m.host.show(h), nil
 }
 
 // TakesInput reports whether a session of a display could control it.

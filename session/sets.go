@@ -16,11 +16,12 @@ func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
 		encodingMoves, stateReasons, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons,
-		admission.Ends(), refusedReasons, controlReasons, channelRefusals, handshakeResults, configOutcomes,
+		admission.Ends(), refusedReasons, controlReasons, endingReasons, channelRefusals, handshakeResults, configOutcomes,
 		Resources(), relay.Reasons())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
+		"EndReason":     words(EndReasons()),
 		"SessionState":  sessionStates,
 		"DisplayState":  slices.Concat(words(pipeline.States()), displayFaults),
 		"HostState":     hostStates,

@@ -21,6 +21,7 @@ func TestSetsAreThoseOfTheFields(t *testing.T) {
 		EncoderInfo{},
 		EventRecord{},
 		DrainStatus{},
+		PlannedEnd{},
 		RefusalError{},
 		admission.Capacity{},
 		relay.ServerStatus{},

@@ -43,6 +43,14 @@ var controlReasons = []string{
 	controlMoved, controlOff,
 }
 
+// Why the planned end of a session is announced.
+const (
+	endingPlanned   = "planned"
+	endingPostponed = "postponed"
+)
+
+var endingReasons = []string{endingPlanned, endingPostponed}
+
 // Why a data channel is closed at once.
 const (
 	channelLabel   = "label"

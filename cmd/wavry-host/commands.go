@@ -145,12 +145,13 @@ func (c *sessionsCmd) Run(ctx context.Context, a *app) error {
 
 // drainCmd is "wavry-host drain".
 type drainCmd struct {
-	Policy   string        `enum:"wait,move,end" default:"wait" placeholder:"POLICY" help:"What happens to the sessions: wait, move (ask viewers to move by an event) or end. Default: ${default}."` //nolint:lll // a struct tag is one line
-	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."`                                                                   //nolint:lll // a struct tag is one line
-	Note     string        `placeholder:"TEXT" help:"The reason, for other operators."`
-	Status   bool          `help:"Show the progress of the drain, and change nothing."`
-	Cancel   bool          `help:"End the drain: accept new sessions again."`
-	Client   clientFlags   `embed:""`
+	Policy   string         `enum:"wait,move,end" default:"wait" placeholder:"POLICY" help:"What happens to the sessions: wait, move (ask viewers to move by an event) or end. Default: ${default}."`         //nolint:lll // a struct tag is one line
+	Deadline time.Duration  `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."`                                                                           //nolint:lll // a struct tag is one line
+	Postpone *time.Duration `placeholder:"DURATION" help:"For how long in total a viewer may postpone the end of its session, such as 10m; 0s for not at all. Default: the setting sessions.drain_postpone."` //nolint:lll // a struct tag is one line
+	Note     string         `placeholder:"TEXT" help:"The reason, for viewers and other operators."`
+	Status   bool           `help:"Show the progress of the drain, and change nothing."`
+	Cancel   bool           `help:"End the drain: accept new sessions again."`
+	Client   clientFlags    `embed:""`
 }
 
 // Run is called by kong.
@@ -168,6 +169,7 @@ func (c *drainCmd) Run(ctx context.Context, a *app) error {
 			Deadline     time.Time
 			SessionsLeft int `json:"sessions_left"`
 			AtStart      int `json:"sessions_at_start"`
+			Postponed    int `json:"sessions_postponed"`
 		}
 		return c.Client.ask(ctx, a, "GET", "/v1/drain", nil, &d, func(w io.Writer) {
 			say(w, "policy:\t%s\nbegun:\t%s\n", d.Policy, d.Begun.Local().Format(time.DateTime))
@@ -175,9 +177,15 @@ func (c *drainCmd) Run(ctx context.Context, a *app) error {
 				say(w, "deadline:\t%s\n", d.Deadline.Local().Format(time.DateTime))
 			}
 			say(w, "sessions:\t%d left of %d\n", d.SessionsLeft, d.AtStart)
+			if d.Postponed > 0 {
+				say(w, "postponed:\t%d by their viewers\n", d.Postponed)
+			}
 		})
 	}
 	in := map[string]any{"policy": c.Policy, "deadline_seconds": c.Deadline.Seconds(), "note": c.Note}
+	if c.Postpone != nil {
+		in["postpone_seconds"] = c.Postpone.Seconds()
+	}
 	return c.Client.ask(ctx, a, "PUT", "/v1/drain", in, &h, h.show)
 }
 

@@ -127,6 +127,7 @@ func sessionLimits(l *loaded) session.Config {
 		Uplink:            l.Sessions.MaxUplink,
 		EncodeLimit:       l.Encoding.MaxGPUSessions,
 		Probation:         l.Host.Probation.Time,
+		DrainPostpone:     l.Sessions.DrainPostpone,
 		ProbationSessions: l.Host.Probation.Sessions,
 		FPS:               l.Displays.FPS,
 		MinBitrate:        l.Displays.Bitrate.Min,

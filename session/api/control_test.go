@@ -137,6 +137,34 @@ func TestCordon(t *testing.T) {
 	}
 }
 
+func TestPostpone(t *testing.T) {
+	m := healthy()
+	m.postponable = 10 * time.Minute
+	s, _ := newServer(t, Config{}, m)
+	typed := map[string]string{"Content-Type": "application/json"}
+	q := ask{method: "POST", path: "/v1/sessions/s1/postpone", header: typed}
+	for _, q.body = range []string{`{"seconds": 30.5}`, `{}`, ""} {
+		decode(t, q.do(s.Handler()), http.StatusOK)
+	}
+	want := []time.Duration{30500 * time.Millisecond, 5 * time.Minute, 5 * time.Minute}
+	if !slices.Equal(m.postponed, want) {
+		t.Errorf("postponed by %v; want %v", m.postponed, want)
+	}
+	for body, want := range map[string]problem.Code{
+		`{"seconds": 0}`:     problem.BadJSON,
+		`{"seconds": -1}`:    problem.BadJSON,
+		`{"seconds": 1e9}`:   problem.BadJSON,
+		`{"seconds": "30"}`:  problem.BadJSON,
+		`{"minutes": 30}`:    problem.BadJSON,
+		`{"seconds": 86400}`: problem.NotPostponable,
+	} {
+		q.body = body
+		if got := refusal(t, q.do(s.Handler())); got != want {
+			t.Errorf("%s: got %s; want %s", body, got, want)
+		}
+	}
+}
+
 func TestDrain(t *testing.T) {
 	m := healthy()
 	s, _ := newServer(t, Config{}, m)

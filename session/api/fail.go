@@ -29,6 +29,7 @@ var known = []struct {
 	{session.ErrFull, problem.Full, true},
 	{peer.ErrTooOften, problem.TooManyRequests, true},
 	{session.ErrDraining, problem.Draining, true},
+	{session.ErrNotPostponable, problem.NotPostponable, false},
 	{peer.ErrNoNetwork, problem.NoNetwork, true},
 	{peer.ErrStale, problem.StaleETag, false},
 	{peer.ErrNoMatch, problem.PreconditionRequired, false},

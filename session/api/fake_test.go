@@ -42,6 +42,8 @@ type fakeManager struct {
 	notes        []string
 	keys         []string
 	drained      []time.Duration
+	postponed    []time.Duration
+	postponable  time.Duration
 	resumed      int
 	revoked      []string
 	reservations []admission.Reservation
@@ -236,6 +238,16 @@ func (m *fakeManager) Draining() (session.DrainStatus, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return session.DrainStatus{Policy: "wait", Left: 1}, m.obliging || len(m.drained) > m.resumed
+}
+
+func (m *fakeManager) Postpone(_ string, by time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if by > m.postponable && !m.obliging {
+		return session.ErrNotPostponable
+	}
+	m.postponed = append(m.postponed, by)
+	return nil
 }
 
 func (m *fakeManager) SetProbation(on bool) {

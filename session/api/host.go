@@ -174,9 +174,10 @@ func (h host) capacity(w http.ResponseWriter, r *http.Request) error {
 // draining is the body of PUT /v1/drain. A day is longer than anybody watches a desktop without a break, and far from
 // an overflow.
 type draining struct {
-	DeadlineSeconds float64 `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may continue, in seconds. 0 means without limit; with the policy end it means that they end at once."`
-	Policy          string  `json:"policy,omitempty" set:"DrainPolicy" doc:"What happens to the sessions before the deadline. wait, the default, does nothing. move asks for each to be moved, by an event session_move. end ends them one by one."`
-	Note            string  `json:"note,omitempty" maxLength:"200" doc:"The reason, for people: it is in GET /v1/host, the log and the event."`
+	DeadlineSeconds float64  `json:"deadline_seconds" minimum:"0" maximum:"86400" doc:"How long the sessions may continue, in seconds. 0 means without limit; with the policy end it means that they end at once."`
+	Policy          string   `json:"policy,omitempty" set:"DrainPolicy" doc:"What happens to the sessions before the deadline. wait, the default, does nothing. move asks for each to be moved, by an event session_move. end ends them one by one."`
+	PostponeSeconds *float64 `json:"postpone_seconds,omitempty" minimum:"0" maximum:"86400" doc:"For how long in total a viewer may postpone the end of its session, in seconds, also beyond the deadline; 0 for not at all. Default: the setting sessions.drain_postpone."`
+	Note            string   `json:"note,omitempty" maxLength:"200" doc:"The reason, for people: it is in GET /v1/host, the log and the event."`
 }
 
 func (d draining) deadline() time.Duration {
@@ -193,6 +194,9 @@ func (h host) drain(w http.ResponseWriter, r *http.Request) error {
 		if p.String() == in.Policy {
 			o.Policy = p
 		}
+	}
+	if in.PostponeSeconds != nil {
+		o.Postpone = new(time.Duration(*in.PostponeSeconds * float64(time.Second)))
 	}
 	noteObject(w, fmt.Sprintf("%v, %v", o.Policy, o.Deadline))
 	h.mgr.Drain(o)

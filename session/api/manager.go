@@ -47,6 +47,7 @@ type sessionManager interface {
 	Change(ctx context.Context, id string, c session.Change) (session.Snapshot, error)
 	RequestKeyframe(id string) error
 	WriteRecording(id string, w io.Writer) error
+	Postpone(id string, by time.Duration) error
 	SetControl(id string, on bool) (session.Snapshot, error)
 }
 

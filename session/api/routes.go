@@ -48,7 +48,8 @@ func (rt route) allows(role grant.Role) bool {
 		switch pattern {
 		case "POST /whep/{display}":
 			return access.MayView(role)
-		case "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}", "GET /v1/displays":
+		case "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}", "GET /v1/displays",
+			"POST /v1/sessions/{id}/postpone":
 			return true
 		}
 	case grant.Metrics:

@@ -144,6 +144,14 @@ func sessionRoutes(s sessions) []route {
 			Answers: []openapi.Answer{openapi.Empty(204, "The session has ended and has released everything.")},
 			Codes:   []problem.Code{problem.UnknownSession, problem.Timeout},
 		}),
+		authed("POST", "/v1/sessions/{id}/postpone", s.postpone, openapi.Operation{
+			ID: "postponeEnd", Tag: openapi.TagControl, Summary: "Postpone the end of a session by a drain",
+			Detail: "The viewer and operators may do so while `ending` of the session has `postpone_seconds`. Several " +
+				"requests add up.",
+			Body:    &openapi.Body{Media: content.JSON, Optional: true, Value: postponing{}, Text: "By how long."},
+			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session, with its new end.")},
+			Codes:   []problem.Code{problem.UnknownSession, problem.NotPostponable},
+		}),
 		authed("PUT", "/v1/sessions/{id}/control", s.giveControl, openapi.Operation{
 			ID: "giveControl", Tag: openapi.TagControl, Summary: "Give a session control of its display",
 			Detail: "The session that had control loses it, and its pressed keys and buttons are released. " +

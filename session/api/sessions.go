@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"wavryhost/session"
 	"wavryhost/session/api/access"
@@ -172,6 +173,35 @@ func (s sessions) change(w http.ResponseWriter, r *http.Request) error {
 	}
 	c := session.Change{MaxBitrate: in.MaxBitrate, Weight: in.Weight, Display: in.Display}
 	one, err := s.mgr.Change(r.Context(), r.PathValue("id"), c)
+	return show(w, one, err)
+}
+
+// postponing is the body of POST /v1/sessions/{id}/postpone.
+type postponing struct {
+	Seconds float64 `json:"seconds,omitempty" exclusiveMinimum:"0" maximum:"86400" doc:"By how long, in seconds. Default: 300. It is shortened to what the drain allows."`
+}
+
+// postponeBy is by how long a session's end is postponed unless the request says otherwise: long enough to finish a
+// task, short enough that a page asks again before it uses up the limit.
+const postponeBy = 5 * time.Minute
+
+func (s sessions) postpone(w http.ResponseWriter, r *http.Request) error {
+	var in postponing
+	if err := s.read(w, r, &in, true); err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if err := s.access.Owns(r, id); err != nil {
+		return err
+	}
+	by := postponeBy
+	if in.Seconds > 0 {
+		by = time.Duration(in.Seconds * float64(time.Second))
+	}
+	if err := s.mgr.Postpone(id, by); err != nil {
+		return err
+	}
+	one, err := s.mgr.Session(id)
 	return show(w, one, err)
 }
 

@@ -153,6 +153,7 @@ type Sessions struct {
 	Max, MaxPerOwner, MaxHandshakes int
 	MaxUplink                       int // 0 for no limit
 	Admission                       string
+	DrainPostpone                   time.Duration // 0 for none
 }
 
 // Timeouts bounds waiting.

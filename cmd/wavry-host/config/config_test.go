@@ -85,6 +85,7 @@ func TestDefaults(t *testing.T) {
 			Max:           16,
 			MaxPerOwner:   3,
 			MaxHandshakes: 32,
+			DrainPostpone: 10 * time.Minute,
 		},
 		Timeouts: Timeouts{
 			Connect:    10 * time.Second,
@@ -216,6 +217,7 @@ func fullConfig() Config {
 			MaxPerOwner:   2,
 			Admission:     "limits",
 			MaxUplink:     500_000_000,
+			DrainPostpone: 10 * time.Minute,
 			MaxHandshakes: 9,
 		},
 		Timeouts: Timeouts{
@@ -273,7 +275,9 @@ func fullConfig() Config {
 }
 
 // nested are the settings that files of one level cannot have.
-var nested = []string{"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels"}
+var nested = []string{
+	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "sessions.drain_postpone",
+}
 
 func TestFileSetsEverything(t *testing.T) {
 	path := write(t, "config.yaml", full)

@@ -22,6 +22,10 @@ func sessionTable() []Setting {
 			func(c *Config) *int { return &c.Sessions.MaxUplink },
 			"Maximum total bitrate that the host sends, in bits per second. Viewers share it by weight.").
 			was("max_uplink").live(),
+		one("sessions.drain_postpone", "10m", or(None, duration(10*time.Second, 24*time.Hour)),
+			func(c *Config) *time.Duration { return &c.Sessions.DrainPostpone },
+			"For how long in total a viewer may postpone the end of its session by a drain, also beyond the deadline. Each "+
+				"drain may set another limit.").live(),
 		one("sessions.admission", "measured", oneOf("measured", AdmissionLimits),
 			func(c *Config) *string { return &c.Sessions.Admission },
 			"Whether measured capacity decides on the admission of sessions, or only the configured limits.").was("admission"),

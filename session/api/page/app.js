@@ -49,6 +49,7 @@ function start() {
 	$("fullscreen-button").addEventListener("click", toggleFullscreen);
 	video.addEventListener("dblclick", () => { if (!control.ready) toggleFullscreen(); });
 	$("take").addEventListener("click", () => connection.take());
+	$("postpone").addEventListener("click", () => connection.postpone());
 	$("retry").addEventListener("click", () => { if (connection.state === "paused") play(); else connection.connect(); });
 	$("token-form").addEventListener("submit", onToken);
 	$("display").addEventListener("change", onDisplay);

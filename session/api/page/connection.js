@@ -12,6 +12,7 @@ const RESTART_LIMIT = 16000; // ms; longer than a host keeps a lost session by d
 const RESTART_PAUSE = 700; // ms between these attempts, plus up to as much at random
 const BACKOFF = [500, 1000, 2000, 4000, 8000, 10000];
 const RETURN_PAUSE = 200; // ms before a new session on a host that has restarted; half of it is random
+export const POSTPONE = 300; // seconds by which the user postpones the end of a session at a time
 const TOKEN_KEY = "wavry-host-token";
 
 // LATER has the error codes that may go away on a retry.
@@ -34,6 +35,7 @@ export class Connection {
 		this.session = null;
 		this.receiver = new Receiver();
 		this.latest = null; // the host's snapshot of the session
+		this.endsAt = 0; // when a drain ends the session, by this machine's clock; 0 for never
 		this.stats = null; // the browser's figures
 		this.state = "connecting";
 		this.refusal = null; // why there is no session, a Refused
@@ -71,6 +73,7 @@ export class Connection {
 		});
 		this.receiver = new Receiver();
 		this.latest = this.stats = null;
+		this.endsAt = 0;
 		this.frames = {count: 0, at: Date.now()};
 		this.set(this.lived ? "reconnecting" : "connecting");
 		try {
@@ -211,7 +214,7 @@ export class Connection {
 		if (mine !== this.session || mine.closed) return false;
 		const away = this.away;
 		this.away = seen.status === "rejected" && seen.reason.code === "unreachable";
-		if (seen.status === "fulfilled") { this.latest = seen.value; this.compare(mine); }
+		if (seen.status === "fulfilled") { this.know(seen.value); this.compare(mine); }
 		else if (seen.reason.code === "unknown_session") {
 			mine.drop();
 			// A host that was away and does not know the session has restarted.
@@ -231,10 +234,27 @@ export class Connection {
 		return true;
 	}
 
+	// know takes a snapshot of the session from the host.
+	know(latest) {
+		this.latest = latest;
+		this.endsAt = latest.ending ? Date.now() + 1000 * latest.ending.in_seconds : 0;
+	}
+
+	// postpone asks the host to postpone the end of the session by the seconds of POSTPONE, or by what is left.
+	async postpone() {
+		const options = {method: "POST", body: JSON.stringify({seconds: POSTPONE}), headers: {"Content-Type": "application/json"}};
+		try {
+			this.know(await (await request(`v1/sessions/${this.session.id}/postpone`, this.token, options)).json());
+		} catch (e) {
+			console.warn("postpone the end:", e.message);
+		}
+		this.onchange();
+	}
+
 	// take asks the host to give control to this session, which an operator may do.
 	async take() {
 		try {
-			this.latest = await (await request(`v1/sessions/${this.session.id}/control`, this.token, {method: "PUT"})).json();
+			this.know(await (await request(`v1/sessions/${this.session.id}/control`, this.token, {method: "PUT"})).json());
 		} catch (e) {
 			console.warn("take control:", e.message);
 		}

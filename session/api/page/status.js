@@ -1,9 +1,12 @@
 // The state of the connection: the bar above the picture, the card in its place, and the banner over it.
 
 import {$, show, text} from "./dom.js";
+import {POSTPONE} from "./connection.js";
 import {because} from "./quality.js";
 
 const STUCK_AFTER = 4000; // ms without a frame, on a screen that changes, before the page says so
+
+const ENDING_SHOWN = 900; // seconds before the end of a session from which the page counts down
 
 const WORDS = {
 	connecting: "connecting", live: "live", frozen: "display lost", refused: "refused", reconnecting: "reconnecting", token: "locked", paused: "paused",
@@ -28,6 +31,7 @@ export class Status {
 		text("state", WORDS[state]);
 		this.renderCard();
 		this.renderBanner();
+		this.renderEnding();
 		if (entered && state === "token") $("token").focus();
 
 		const on = latest && (state === "live" || state === "frozen" || state === "reconnecting");
@@ -95,8 +99,27 @@ export class Status {
 		text("banner", words);
 	}
 
+	// renderEnding counts down to the end of the session, and offers to postpone it.
+	renderEnding() {
+		const {state, latest, endsAt} = this.connection, ending = latest && latest.ending;
+		const left = Math.ceil((endsAt - Date.now()) / 1000);
+		const shown = Boolean(ending && endsAt && left <= ENDING_SHOWN && (state === "live" || state === "frozen"));
+		show("ending", shown);
+		if (!shown) return;
+		text("ending-time", left > 0 ? `This session ends in ${clock(left)}.` : "This session ends now.");
+		text("ending-note", ending.note || "The host is being taken out of service. Save your work.");
+		const by = Math.min(POSTPONE, Math.floor(ending.postpone_seconds));
+		show("postpone", by > 0);
+		text("postpone", by >= 60 ? `${Math.floor(by / 60)} more minutes` : `${by} more seconds`);
+	}
+
 	// countdown updates the texts that contain a time.
 	countdown() {
-		if (["reconnecting", "refused", "live"].includes(this.connection.state)) { this.renderCard(); this.renderBanner(); }
+		if (["reconnecting", "refused", "live", "frozen"].includes(this.connection.state)) { this.renderCard(); this.renderBanner(); this.renderEnding(); }
 	}
+}
+
+// clock returns seconds as minutes and seconds.
+function clock(seconds) {
+	return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }

@@ -30,6 +30,7 @@ const (
 	SlowRequest          Code = "slow_request"
 	NoPicture            Code = "no_picture"
 	NoControl            Code = "no_control"
+	NotPostponable       Code = "not_postponable"
 	KeyReused            Code = "key_reused"
 	StaleETag            Code = "stale_etag"
 	TooLarge             Code = "too_large"
@@ -103,6 +104,10 @@ func table() map[Code]entry {
 		NoControl: {
 			http.StatusConflict,
 			"the session cannot have control: its role or the host forbids it, or its display accepts no input",
+		},
+		NotPostponable: {
+			http.StatusConflict,
+			"no end of the session is planned, or it was postponed for as long as the drain allows",
 		},
 		KeyReused: {http.StatusConflict, "the `Idempotency-Key` was used for a different request"},
 		StaleETag: {http.StatusPreconditionFailed, "`If-Match` is not the session's current ETag"},
