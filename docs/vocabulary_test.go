@@ -26,16 +26,16 @@ goversion gpu gpus h half hang hardware hash header height hold http hung ice id
 janitor jitter join json keep key kind label labels large last late learnt least left limit limited lines link live
 load log logging long loss lost malformed many max may mdns media megapixel memory messages method min misbehaved
 missing more move moved name needs network new next no none not note nothing now of off offer offers often ok old
-oldest only open operator origin other out outbox output overload overshoot oversize own packet packetized packets
-page panic panics parameter part peer per planned platform pli pointer policy postponable postpone postponed
+oldest only open operator origin other out outbox output overflow overload overshoot oversize own packet packetized
+packets page panic panics parameter part peer per planned platform pli pointer policy postponable postpone postponed
 precondition pressure price primary priority protocol proved proven queue range rate ratio ready reason reasons
 received recovered recovery reductions refine refused release released reload reloads remote reopen repeated replaced
 replayed request requested requests required reserved restart result resume reused revision revoked rolled rotation
 rtt saturated scale scroll sdp second seconds send sent seq server servers share shutdown signature silent since size
 slow slower smaller soon stale stalled start started startup state status steps still stopping streams subject success
 successful sum summed superseded suspended taken tcp time timeout timestamp title tls to token too total totals
-traffic transport tried try type udp unacceptable unasked unauthorized unchanged undelivered unexpected unknown
-unproven unreachable unread unrouted unsent unsupported until unusable up uptime url urls usable use used user
+traffic transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected
+unknown unproven unreachable unread unrouted unsent unsupported until unusable up uptime url urls usable use used user
 username valid version vp wait whole why width withdrawn without wrong x y yet
 `
 

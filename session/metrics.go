@@ -213,40 +213,21 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// zero makes every series of a closed set exist from the start, so that rates over them are right from the first event
-// on. The sets are the tables of names.
+// zero makes the series exist from the start whose rates and sums the rules of deploy/monitoring use: without them the
+// first event would not count, and sums of several metrics would be empty. Others appear with their first event,
+// because an idle host should have few series.
 func (m *Metrics) zero() {
-	counters := []struct {
-		of    *prometheus.CounterVec
-		words []string
-	}{
-		{m.ended, words(EndReasons())},
-		{m.refused, refusedReasons},
-		{m.shed, words(admission.Levels())},
-		{m.reservationsEnded, admission.Ends()},
-		{m.encodingMoves, encodingMoves},
+	counters := []closedCounters{
 		{m.handshakes, handshakeResults},
-		{m.iceFailures, peer.Causes()},
+		{m.refused, refusedReasons},
 		{m.pathSeconds, peer.Paths()},
-		{m.bytes, peer.Paths()},
-		{m.freezes, freezeCauses},
 		{m.freezeSeconds, freezeCauses},
-		{m.refusals, Resources()},
-		{m.mediaCut, peer.CutReasons()},
-		{m.refusedRepeats, words(pacing.Refusals())},
-		{m.feedbackFaults, words(wire.FeedbackFaults())},
-		{m.requests, requestKinds},
-		{m.inputDropped, inputDrops},
-		{m.channelsRefused, channelRefusals},
-		{m.controlChanges, controlReasons},
+		{m.shed, words(admission.Levels())},
 		{m.undelivered, undeliveredReasons},
 		{m.panics, slices.Concat(parts, pipeline.Parts())},
-		{m.events, words(EventKinds())},
 	}
 	for _, c := range counters {
-		for _, w := range c.words {
-			c.of.WithLabelValues(w)
-		}
+		c.exist()
 	}
 	gauges := []struct {
 		of    *prometheus.GaugeVec
@@ -273,6 +254,42 @@ func (m *Metrics) zero() {
 	for _, to := range []string{firstSent, firstAcked} {
 		m.firstFrame.WithLabelValues(to)
 	}
+}
+
+// closedCounters are counters with the closed set of values of their label.
+type closedCounters struct {
+	of    *prometheus.CounterVec
+	words []string
+}
+
+func (c closedCounters) exist() {
+	for _, w := range c.words {
+		c.of.WithLabelValues(w)
+	}
+}
+
+// Complete makes all series of closed sets exist. The sets are the tables of names; the document of all metrics shows
+// them.
+func (m *Metrics) Complete() {
+	for _, c := range []closedCounters{
+		{m.ended, words(EndReasons())},
+		{m.reservationsEnded, admission.Ends()},
+		{m.encodingMoves, encodingMoves},
+		{m.iceFailures, peer.Causes()},
+		{m.bytes, peer.Paths()},
+		{m.freezes, freezeCauses},
+		{m.refusals, Resources()},
+		{m.mediaCut, peer.CutReasons()},
+		{m.refusedRepeats, words(pacing.Refusals())},
+		{m.feedbackFaults, words(wire.FeedbackFaults())},
+		{m.requests, requestKinds},
+		{m.inputDropped, inputDrops},
+		{m.channelsRefused, channelRefusals},
+		{m.controlChanges, controlReasons},
+		{m.events, words(EventKinds())},
+	} {
+		c.exist()
+	}
 	for _, s := range setupStages {
 		m.setupStages.WithLabelValues(s)
 	}
@@ -286,6 +303,7 @@ func (m *Metrics) zero() {
 			m.input.WithLabelValues(k.String())
 		}
 	}
+	m.pipeline.Complete()
 }
 
 // guard returns a Guard that counts here.

@@ -24,7 +24,7 @@ type gatewayCounters struct {
 
 var _ gateway.Counters = (*gatewayCounters)(nil)
 
-// newGatewayCounters registers the metrics of the link on reg. All series exist from the start.
+// newGatewayCounters registers the metrics of the link on reg.
 func newGatewayCounters(reg prometheus.Registerer) *gatewayCounters {
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -47,6 +47,11 @@ func newGatewayCounters(reg prometheus.Registerer) *gatewayCounters {
 	for _, s := range gateway.States() {
 		c.state.WithLabelValues(s.String())
 	}
+	return c
+}
+
+// complete makes all series of closed sets exist, for the document of all metrics.
+func (c *gatewayCounters) complete() {
 	for _, class := range gateway.Classes() {
 		c.failures.WithLabelValues(class.String())
 	}
@@ -60,7 +65,6 @@ func newGatewayCounters(reg prometheus.Registerer) *gatewayCounters {
 	for _, d := range gateway.Drops() {
 		c.dropped.WithLabelValues(d.String())
 	}
-	return c
 }
 
 func (c *gatewayCounters) State(s gateway.State) {

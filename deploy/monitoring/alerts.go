@@ -94,6 +94,15 @@ const (
 	failures = "wavry_host_handshakes_total{" + failed + "}"
 )
 
+const refusedCredentials = "sum by (instance, " + by +
+	`) (increase(wavry_host_api_authentications_total{result!="ok"}[10m]))`
+
+// happened returns the condition that a counter grew within a window, for counters that appear with their first event:
+// increase does not count that one.
+func happened(counter, window string) string {
+	return "increase(" + counter + "[" + window + "]) > 0\nor " + counter + " unless " + counter + " offset " + window
+}
+
 // hostAlerts have the label instance, too.
 var hostAlerts = []Alert{
 	{
@@ -110,7 +119,7 @@ var hostAlerts = []Alert{
 		Runbook: "display-lost", Summary: "A capture driver on {{ $labels.instance }} does not return from a call.",
 	},
 	{
-		Name: "WavryHostEncoderReplaced", Expr: "increase(wavry_host_encoder_fallbacks_total[15m]) > 0",
+		Name: "WavryHostEncoderReplaced", Expr: happened("wavry_host_encoder_fallbacks_total", "15m"),
 		Severity: NoUsers,
 		Runbook:  "encoder",
 		Summary:  "An encoder on {{ $labels.instance }} failed in use, and another replaced it.",
@@ -209,9 +218,8 @@ var hostAlerts = []Alert{
 		Name: "WavryHostCredentialsFail",
 		Expr: "sum by (instance, " + by + `) (increase(wavry_host_api_authentications_total{result=~"expired|signature|` +
 			`unknown_key|revoked|wrong"}[10m])) >= 20` + "\n" +
-			"and sum by (instance, " + by + ") " +
-			"(increase(wavry_host_api_authentications_total{result!=\"ok\"}[10m])) > " +
-			"sum by (instance, " + by + `) (increase(wavry_host_api_authentications_total{result="ok"}[10m]))`,
+			"and " + refusedCredentials + " > (sum by (instance, " + by +
+			`) (increase(wavry_host_api_authentications_total{result="ok"}[10m])) or 0 * ` + refusedCredentials + ")",
 		Severity: ManyUsers, Runbook: "authentication",
 		Summary: "{{ $labels.instance }} refuses most credentials: keys, clocks or tokens do not fit.",
 	},

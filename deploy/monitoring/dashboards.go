@@ -71,9 +71,9 @@ func quantiles(metric string, of ...float64) []Query {
 
 // rates returns a query of a counter's rate by a label.
 func rates(metric, filter, label string) []Query {
-	return []Query{{
+	return orZero([]Query{{
 		fmt.Sprintf("sum by (%s) (rate(%s{%s}[$__rate_interval]))", label, metric, filter), "{{" + label + "}}",
-	}}
+	}})
 }
 
 // sums returns a query of a gauge's sum by a label.
@@ -84,7 +84,7 @@ func sums(metric, filter, label string) []Query {
 // orZero makes queries of a metric that has no series before its first event return 0 instead of nothing.
 func orZero(list []Query) []Query {
 	for i := range list {
-		list[i].Expr += " or vector(0)"
+		list[i].Expr += " or on () vector(0)"
 	}
 	return list
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -11,6 +12,8 @@ import (
 // metric is a metric as docs/operate/metrics.md describes it: a test compares that page with the daemon's registry.
 type metric struct {
 	kind string
+	// idle is the number of series on an idle host.
+	idle int
 	// labels has the closed set of values of each label, nil where the set is open.
 	labels map[string][]string
 }
@@ -24,10 +27,14 @@ func documented(t *testing.T) map[string]metric {
 	all := make(map[string]metric)
 	for line := range strings.SplitSeq(string(page), "\n") {
 		cells := strings.Split(line, " | ")
-		if len(cells) < 4 || !strings.HasPrefix(line, "| `wavry_host_") {
+		if len(cells) < 5 || !strings.HasPrefix(line, "| `wavry_host_") {
 			continue
 		}
 		m := metric{kind: cells[1], labels: make(map[string][]string)}
+		var err error
+		if m.idle, err = strconv.Atoi(cells[3]); err != nil {
+			t.Fatalf("%s: the column idle: %v", cells[0], err)
+		}
 		for label := range strings.SplitSeq(cells[2], "; ") {
 			name, values, closed := strings.Cut(label, ": ")
 			name = strings.Trim(name, " `")
@@ -79,8 +86,8 @@ func expressions() map[string]string {
 	return all
 }
 
-// Rules and dashboards name only metrics that the daemon exports, labels that those have, and values that occur: a rule
-// for anything else never fires.
+// Rules and dashboards name only metrics that the daemon exports, labels that those have, and values that occur: a
+// rule for anything else never fires.
 func TestQueriesNameWhatTheDaemonExports(t *testing.T) {
 	known := documented(t)
 	recorded, err := RecordingRules()
@@ -91,6 +98,33 @@ func TestQueriesNameWhatTheDaemonExports(t *testing.T) {
 		for _, fault := range faults(known, string(recorded), expr) {
 			t.Errorf("%s: %s", place, fault)
 		}
+	}
+}
+
+// appearing are counters in rules that appear with their first event. The rules allow for that: by happened, or
+// because they ask for many events.
+var appearing = []string{
+	"wavry_host_encoder_fallbacks_total", "wavry_host_feedback_faults_total", "wavry_host_api_authentications_total",
+}
+
+// Counters in rules exist from the start: increase does not count the event with which a series appears.
+func TestCountersOfRulesExistFromTheStart(t *testing.T) {
+	known := documented(t)
+	counter := regexp.MustCompile(`(wavry_host_[a-z_]+?)(_bucket|_count|_sum)?(\{[^}]*\})?\[`)
+	found := 0
+	for place, expr := range expressions() {
+		if strings.HasPrefix(place, "dashboard") || strings.HasPrefix(place, "annotation") {
+			continue
+		}
+		for _, m := range counter.FindAllStringSubmatch(expr, -1) {
+			found++
+			if known[m[1]].idle == 0 && !slices.Contains(appearing, m[1]) {
+				t.Errorf("%s: %s appears with its first event; make it exist from the start", place, m[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("found %d counters in rules; the pattern does not fit", found)
 	}
 }
 

@@ -206,7 +206,11 @@ var ruleCases = []ruleCase{
 		quiet: []string{`wavry_host_captures_hung{…} 0x116 1x80`},
 	},
 	{
-		alert: "WavryHostEncoderReplaced", fire: []string{`wavry_host_encoder_fallbacks_total{…} 0x110 1x80`},
+		alert: "WavryHostEncoderReplaced", fire: []string{`wavry_host_encoder_fallbacks_total{…} 1x110 2x80`},
+		quiet: []string{`wavry_host_encoder_fallbacks_total{…} 1x200`},
+	},
+	{ // the first one
+		alert: "WavryHostEncoderReplaced", fire: []string{`wavry_host_encoder_fallbacks_total{…} _x110 1x80`},
 		quiet: []string{`wavry_host_encoder_fallbacks_total{…} 1x200`},
 	},
 	{
@@ -284,6 +288,11 @@ var ruleCases = []ruleCase{
 			`wavry_host_api_authentications_total{result="wrong",…} 0+10x200`,
 			`wavry_host_api_authentications_total{result="ok",…} 0+100x200`,
 		},
+	},
+	{ // nobody has come in yet
+		alert: "WavryHostCredentialsFail",
+		fire:  []string{`wavry_host_api_authentications_total{result="expired",…} 0+10x200`},
+		quiet: []string{`wavry_host_api_authentications_total{result="missing",…} 0+10x200`},
 	},
 	{
 		alert: "WavryHostCertificateExpires",

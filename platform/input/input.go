@@ -66,10 +66,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 	}
 	reg.MustRegister(m.lost, m.released, m.delay)
+	return m
+}
+
+// Complete makes all series of closed sets exist, for the document of all metrics.
+func (m *Metrics) Complete() {
 	for _, r := range []string{lostOverflow, lostUnavailable, lostUnsupported, lostRefused} {
 		m.lost.WithLabelValues(r)
 	}
-	return m
 }
 
 func (m *Metrics) lose(n int, why string) { m.lost.WithLabelValues(why).Add(float64(n)) }

@@ -465,7 +465,7 @@ func TestMetricsWithABrokenCollector(t *testing.T) {
 	s, reg := newServer(t, Config{}, healthy())
 	reg.MustRegister(brokenCollector{})
 	resp := ask{method: "GET", path: "/metrics"}.do(s.Handler())
-	if body := resp.body; resp.StatusCode != http.StatusOK || !strings.Contains(body, "wavry_host_http_errors_total") {
+	if body := resp.body; resp.StatusCode != http.StatusOK || !strings.Contains(body, "wavry_host_http_panics_total") {
 		t.Errorf("the good metrics are not served: %d %s", resp.StatusCode, body)
 	}
 	alone := prometheus.NewRegistry()

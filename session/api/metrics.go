@@ -71,6 +71,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	reg.MustRegister(m.requests, m.seconds, m.errors, m.panics, m.auth, m.auditErrors, m.auditSummed, m.cut,
 		m.certificateEnd)
+	return m
+}
+
+// Complete makes all series of closed sets exist, for the document of all metrics.
+func (m *Metrics) Complete() {
 	for _, reason := range edge.CutReasons() {
 		m.cut.WithLabelValues(reason)
 	}
@@ -80,7 +85,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, code := range problem.Codes() {
 		m.errors.WithLabelValues(string(code))
 	}
-	return m
 }
 
 func (m *Metrics) observe(route, method string, status int, d time.Duration) {

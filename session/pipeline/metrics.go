@@ -27,7 +27,7 @@ type Metrics struct {
 	displays      *prometheus.GaugeVec
 }
 
-// NewMetrics returns metrics that are registered on reg. Each series of a closed set exists from the start.
+// NewMetrics returns metrics that are registered on reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	const ns = "wavry_host"
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -82,6 +82,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, s := range frameStages {
 		m.frames.WithLabelValues(s)
 	}
+	for _, s := range states[Live:] {
+		m.displays.WithLabelValues(s)
+	}
+	return m
+}
+
+// Complete makes all series of closed sets exist, for the document of all metrics.
+func (m *Metrics) Complete() {
 	for _, d := range drops {
 		m.dropped.WithLabelValues(d.stage, d.reason)
 	}
@@ -91,13 +99,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, r := range repetitions[1:] {
 		m.pictures.WithLabelValues(r)
 	}
-	for _, s := range states[Live:] {
-		m.displays.WithLabelValues(s)
-	}
 	for _, r := range lostReasons {
 		m.displaysLost.WithLabelValues(r)
 	}
-	return m
 }
 
 // Drop counts a dropped frame.

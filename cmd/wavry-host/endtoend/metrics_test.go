@@ -21,13 +21,28 @@ func promtool(t *testing.T, stdin []byte, args ...string) {
 	}
 }
 
-// The metrics of the daemon, of Go and of the process, with a viewer.
+// The metrics of the daemon, of Go and of the process, with a viewer. Without one, they are few.
 func TestPromtoolTakesTheMetrics(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, hostOptions{args: []string{"--display", "synthetic", "--virtual-size", "320x240"}})
+	status, exposition, err := h.request(http.MethodGet, "/metrics")
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("GET /metrics: status %d, %v", status, err)
+	}
+	idle := 0
+	for line := range bytes.Lines(exposition) {
+		if name, _, _ := bytes.Cut(line, []byte("{")); bytes.HasPrefix(line, []byte("wavry_host_")) &&
+			!bytes.HasSuffix(name, []byte("_bucket")) {
+			idle++
+		}
+	}
+	t.Logf("%d series without a viewer", idle)
+	if idle > 150 { // docs/operate/metrics.md promises it
+		t.Errorf("an idle host has %d series; want 150 at most", idle)
+	}
 	a, _ := join(t, h)
 	a.waitMedia(t)
-	status, exposition, err := h.request(http.MethodGet, "/metrics")
+	status, exposition, err = h.request(http.MethodGet, "/metrics")
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("GET /metrics: status %d, %v", status, err)
 	}
