@@ -80,6 +80,7 @@ fuzz: ## run every fuzz target for FUZZTIME (100000x executions, or a duration s
 .PHONY: generate
 generate: ## rewrite generated files: settings, metrics, units, docs/integrate/openapi.json, goldens
 	$(GO) test -count=1 $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n 1 dirname | sort -u) -update
+	$(GO) test -count=1 ./session/api/client -update # it reads the document that the first pass wrote
 
 .PHONY: cross
 cross: ## compile without cgo and for other systems

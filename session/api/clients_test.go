@@ -130,8 +130,8 @@ func (c *certified) write(t *testing.T, path string, content []byte) {
 	c.auth.Reread()
 }
 
-// client connects with certificates.
-func client(t *testing.T, certs ...tls.Certificate) *http.Client {
+// certifiedClient connects with certificates.
+func certifiedClient(t *testing.T, certs ...tls.Certificate) *http.Client {
 	//nolint:gosec // who the server is does not matter here
 	c := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{
 		InsecureSkipVerify: true, Certificates: certs, ClientSessionCache: tls.NewLRUClientSessionCache(8),
@@ -166,7 +166,7 @@ func TestClientCertificates(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	for _, how := range []string{auth.ClientAuthOptional, auth.ClientAuthRequired} {
 		c := newCertified(t, how, ours)
-		mine := client(t, ours.client(t, "gateway", 2))
+		mine := certifiedClient(t, ours.client(t, "gateway", 2))
 		if got := c.ask(t, mine, "/v1/host", ""); got != http.StatusOK {
 			t.Errorf("%s: with a certificate: %d", how, got)
 		}
@@ -176,7 +176,7 @@ func TestClientCertificates(t *testing.T) {
 		if got := c.ask(t, mine, "/v1/sessions", token); got != http.StatusOK {
 			t.Errorf("%s: a token goes before the certificate: %d", how, got)
 		}
-		if got := c.ask(t, client(t, theirs.client(t, "gateway", 2)), "/v1/host", ""); got != 0 &&
+		if got := c.ask(t, certifiedClient(t, theirs.client(t, "gateway", 2)), "/v1/host", ""); got != 0 &&
 			got != http.StatusUnauthorized {
 			t.Errorf("%s: with another authority's certificate: %d", how, got)
 		}
@@ -184,7 +184,7 @@ func TestClientCertificates(t *testing.T) {
 		if how == auth.ClientAuthRequired {
 			want = 0
 		}
-		if got := c.ask(t, client(t), "/v1/host", ""); got != want {
+		if got := c.ask(t, certifiedClient(t), "/v1/host", ""); got != want {
 			t.Errorf("%s: without one: %d; want %d", how, got, want)
 		}
 	}
@@ -194,8 +194,8 @@ func TestClientCertificates(t *testing.T) {
 func TestClientCertificatesFollowTheirFiles(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
 	c := newCertified(t, auth.ClientAuthRequired, ours)
-	first, second := client(t, ours.client(t, "first", 2)), client(t, ours.client(t, "second", 3))
-	stranger := client(t, theirs.client(t, "stranger", 2))
+	first, second := certifiedClient(t, ours.client(t, "first", 2)), certifiedClient(t, ours.client(t, "second", 3))
+	stranger := certifiedClient(t, theirs.client(t, "stranger", 2))
 	check := func(when string, want ...int) {
 		t.Helper()
 		for i, by := range []*http.Client{first, second, stranger} {
@@ -244,7 +244,7 @@ func TestPagesDoNotBorrowCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply()
-	mine := client(t, ours.client(t, "ann", 2))
+	mine := certifiedClient(t, ours.client(t, "ann", 2))
 	for origin, want := range map[string]int{
 		"": 200, "https://" + c.addr: 200, "https://ours.example": 200, "https://evil.example": 401, "null": 401,
 	} {

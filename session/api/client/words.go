@@ -1,0 +1,353 @@
+// Code generated from docs/integrate/openapi.json by go test -update. DO NOT EDIT.
+
+package client
+
+// Ceiling is a word of a set. Later versions may add words.
+type Ceiling string
+
+// The words of Ceiling.
+const (
+	CeilingHost    Ceiling = "host"
+	CeilingSession Ceiling = "session"
+	CeilingDisplay Ceiling = "display"
+	CeilingUplink  Ceiling = "uplink"
+	CeilingOffer   Ceiling = "offer"
+)
+
+// Code is a word of a set. Later versions may add words.
+type Code string
+
+// The words of Code.
+const (
+	CodeBadJSON              Code = "bad_json"
+	CodeBadRequest           Code = "bad_request"
+	CodeBadSDP               Code = "bad_sdp"
+	CodeUnauthorized         Code = "unauthorized"
+	CodeForbidden            Code = "forbidden"
+	CodeForbiddenHost        Code = "forbidden_host"
+	CodeForbiddenOrigin      Code = "forbidden_origin"
+	CodeNotDraining          Code = "not_draining"
+	CodeNotFound             Code = "not_found"
+	CodeNothingToConfirm     Code = "nothing_to_confirm"
+	CodeUnknownDisplay       Code = "unknown_display"
+	CodeUnknownReservation   Code = "unknown_reservation"
+	CodeUnknownSession       Code = "unknown_session"
+	CodeMethodNotAllowed     Code = "method_not_allowed"
+	CodeNotAcceptable        Code = "not_acceptable"
+	CodeSlowRequest          Code = "slow_request"
+	CodeKeyReused            Code = "key_reused"
+	CodeNoControl            Code = "no_control"
+	CodeNoPicture            Code = "no_picture"
+	CodeStaleETag            Code = "stale_etag"
+	CodeTooLarge             Code = "too_large"
+	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	CodeBadChange            Code = "bad_change"
+	CodeBadConfiguration     Code = "bad_configuration"
+	CodeBadReservation       Code = "bad_reservation"
+	CodeUnacceptableOffer    Code = "unacceptable_offer"
+	CodePreconditionRequired Code = "precondition_required"
+	CodeTooManyAttempts      Code = "too_many_attempts"
+	CodeTooManyRequests      Code = "too_many_requests"
+	CodeHeaderTooLarge       Code = "header_too_large"
+	CodeInternal             Code = "internal"
+	CodeDraining             Code = "draining"
+	CodeFull                 Code = "full"
+	CodeNoNetwork            Code = "no_network"
+	CodeNotReady             Code = "not_ready"
+	CodeTooManyGrants        Code = "too_many_grants"
+	CodeTooManyRevocations   Code = "too_many_revocations"
+	CodeTooManyStreams       Code = "too_many_streams"
+	CodeTimeout              Code = "timeout"
+)
+
+// Codec is a word of a set. Later versions may add words.
+type Codec string
+
+// The words of Codec.
+const (
+	CodecH264 Codec = "H264"
+	CodecVP9  Codec = "VP9"
+)
+
+// Credential is a word of a set. Later versions may add words.
+type Credential string
+
+// The words of Credential.
+const (
+	CredentialOperatorToken Credential = "operator_token"
+	CredentialToken         Credential = "token"
+	CredentialGrant         Credential = "grant"
+	CredentialCertificate   Credential = "certificate"
+	CredentialAnonymous     Credential = "anonymous"
+	CredentialGateway       Credential = "gateway"
+	CredentialViewerToken   Credential = "viewer_token"
+	CredentialLocal         Credential = "local"
+)
+
+// DisplayState is a word of a set. Later versions may add words.
+type DisplayState string
+
+// The words of DisplayState.
+const (
+	DisplayStateIdle     DisplayState = "idle"
+	DisplayStateLive     DisplayState = "live"
+	DisplayStateLost     DisplayState = "lost"
+	DisplayStateSlow     DisplayState = "slow"
+	DisplayStateUnusable DisplayState = "unusable"
+)
+
+// DrainPolicy is a word of a set. Later versions may add words.
+type DrainPolicy string
+
+// The words of DrainPolicy.
+const (
+	DrainPolicyWait DrainPolicy = "wait"
+	DrainPolicyMove DrainPolicy = "move"
+	DrainPolicyEnd  DrainPolicy = "end"
+)
+
+// EncoderFailure is a word of a set. Later versions may add words.
+type EncoderFailure string
+
+// The words of EncoderFailure.
+const (
+	EncoderFailureMissing EncoderFailure = "missing"
+	EncoderFailureBusy    EncoderFailure = "busy"
+	EncoderFailureSize    EncoderFailure = "size"
+	EncoderFailureBroken  EncoderFailure = "broken"
+)
+
+// EncoderPrice is a word of a set. Later versions may add words.
+type EncoderPrice string
+
+// The words of EncoderPrice.
+const (
+	EncoderPriceFree     EncoderPrice = "free"
+	EncoderPriceKeyframe EncoderPrice = "keyframe"
+	EncoderPriceReopen   EncoderPrice = "reopen"
+)
+
+// EventKind is a word of a set. Later versions may add words.
+type EventKind string
+
+// The words of EventKind.
+const (
+	EventKindGap                 EventKind = "gap"
+	EventKindConfiguration       EventKind = "configuration"
+	EventKindControlChanged      EventKind = "control_changed"
+	EventKindCordon              EventKind = "cordon"
+	EventKindDefaultDisplay      EventKind = "default_display"
+	EventKindDisplayBack         EventKind = "display_back"
+	EventKindDisplayLost         EventKind = "display_lost"
+	EventKindDrain               EventKind = "drain"
+	EventKindDrained             EventKind = "drained"
+	EventKindEncoderFallback     EventKind = "encoder_fallback"
+	EventKindEncodersTried       EventKind = "encoders_tried"
+	EventKindEncodingChanged     EventKind = "encoding_changed"
+	EventKindHandshakeFailed     EventKind = "handshake_failed"
+	EventKindHostState           EventKind = "host_state"
+	EventKindInputRefused        EventKind = "input_refused"
+	EventKindLoadShedding        EventKind = "load_shedding"
+	EventKindPacketSize          EventKind = "packet_size"
+	EventKindPathChanged         EventKind = "path_changed"
+	EventKindQualityChanged      EventKind = "quality_changed"
+	EventKindRefused             EventKind = "refused"
+	EventKindRelayDown           EventKind = "relay_down"
+	EventKindRelayUp             EventKind = "relay_up"
+	EventKindReservationEnded    EventKind = "reservation_ended"
+	EventKindReserved            EventKind = "reserved"
+	EventKindResume              EventKind = "resume"
+	EventKindSessionChanged      EventKind = "session_changed"
+	EventKindSessionConnected    EventKind = "session_connected"
+	EventKindSessionCreated      EventKind = "session_created"
+	EventKindSessionDisconnected EventKind = "session_disconnected"
+	EventKindSessionEnded        EventKind = "session_ended"
+	EventKindSessionMove         EventKind = "session_move"
+	EventKindSessionUndelivered  EventKind = "session_undelivered"
+	EventKindUncordon            EventKind = "uncordon"
+)
+
+// Feature is a word of a set. Later versions may add words.
+type Feature string
+
+// The words of Feature.
+const (
+	FeatureAnonymousViewers   Feature = "anonymous_viewers"
+	FeatureAudit              Feature = "audit"
+	FeatureClientCertificates Feature = "client_certificates"
+	FeatureGatewayLink        Feature = "gateway_link"
+	FeatureGrants             Feature = "grants"
+	FeatureTokens             Feature = "tokens"
+)
+
+// HostState is a word of a set. Later versions may add words.
+type HostState string
+
+// The words of HostState.
+const (
+	HostStateDraining  HostState = "draining"
+	HostStateCordoned  HostState = "cordoned"
+	HostStateDegraded  HostState = "degraded"
+	HostStateProbation HostState = "probation"
+	HostStateActive    HostState = "active"
+)
+
+// ICEServerReason is a word of a set. Later versions may add words.
+type ICEServerReason string
+
+// The words of ICEServerReason.
+const (
+	ICEServerReasonTimeout      ICEServerReason = "timeout"
+	ICEServerReasonUnreachable  ICEServerReason = "unreachable"
+	ICEServerReasonDNS          ICEServerReason = "dns"
+	ICEServerReasonUnauthorized ICEServerReason = "unauthorized"
+	ICEServerReasonRefused      ICEServerReason = "refused"
+	ICEServerReasonTLS          ICEServerReason = "tls"
+)
+
+// ICEServerState is a word of a set. Later versions may add words.
+type ICEServerState string
+
+// The words of ICEServerState.
+const (
+	ICEServerStateUnknown ICEServerState = "unknown"
+	ICEServerStateUp      ICEServerState = "up"
+	ICEServerStateDown    ICEServerState = "down"
+)
+
+// Path is a word of a set. Later versions may add words.
+type Path string
+
+// The words of Path.
+const (
+	PathDirect Path = "direct"
+	PathRelay  Path = "relay"
+)
+
+// Protocol is a word of a set. Later versions may add words.
+type Protocol string
+
+// The words of Protocol.
+const (
+	ProtocolUDP Protocol = "udp"
+	ProtocolTCP Protocol = "tcp"
+)
+
+// Quality is a word of a set. Later versions may add words.
+type Quality string
+
+// The words of Quality.
+const (
+	QualityGood        Quality = "good"
+	QualityConstrained Quality = "constrained"
+	QualityDegraded    Quality = "degraded"
+	QualityCritical    Quality = "critical"
+	QualityStalled     Quality = "stalled"
+)
+
+// QualityReason is a word of a set. Later versions may add words.
+type QualityReason string
+
+// The words of QualityReason.
+const (
+	QualityReasonStartup          QualityReason = "startup"
+	QualityReasonQueueDelay       QualityReason = "queue_delay"
+	QualityReasonLoss             QualityReason = "loss"
+	QualityReasonPolicer          QualityReason = "policer"
+	QualityReasonNoFeedback       QualityReason = "no_feedback"
+	QualityReasonProbeOk          QualityReason = "probe_ok"
+	QualityReasonCompetingTraffic QualityReason = "competing_traffic"
+	QualityReasonEncoderOverload  QualityReason = "encoder_overload"
+	QualityReasonEncoderOvershoot QualityReason = "encoder_overshoot"
+	QualityReasonUserLimit        QualityReason = "user_limit"
+	QualityReasonPeerLimit        QualityReason = "peer_limit"
+	QualityReasonRecovered        QualityReason = "recovered"
+	QualityReasonHostSaturated    QualityReason = "host_saturated"
+)
+
+// Resource is a word of a set. Later versions may add words.
+type Resource string
+
+// The words of Resource.
+const (
+	ResourceSessions        Resource = "sessions"
+	ResourceCPU             Resource = "cpu"
+	ResourceEncodeTime      Resource = "encode_time"
+	ResourceMemory          Resource = "memory"
+	ResourceUplink          Resource = "uplink"
+	ResourceEncoderSessions Resource = "encoder_sessions"
+	ResourceGPU             Resource = "gpu"
+	ResourceGPUMemory       Resource = "gpu_memory"
+	ResourceDisplay         Resource = "display"
+	ResourceHandshakes      Resource = "handshakes"
+	ResourceOwner           Resource = "owner"
+)
+
+// Role is a word of a set. Later versions may add words.
+type Role string
+
+// The words of Role.
+const (
+	RoleViewer     Role = "viewer"
+	RoleController Role = "controller"
+	RoleOperator   Role = "operator"
+)
+
+// SessionState is a word of a set. Later versions may add words.
+type SessionState string
+
+// The words of SessionState.
+const (
+	SessionStateConnecting   SessionState = "connecting"
+	SessionStateConnected    SessionState = "connected"
+	SessionStateDisconnected SessionState = "disconnected"
+)
+
+// StateReason is a word of a set. Later versions may add words.
+type StateReason string
+
+// The words of StateReason.
+const (
+	StateReasonStarted     StateReason = "started"
+	StateReasonStopping    StateReason = "stopping"
+	StateReasonRequested   StateReason = "requested"
+	StateReasonRecovered   StateReason = "recovered"
+	StateReasonProved      StateReason = "proved"
+	StateReasonExpired     StateReason = "expired"
+	StateReasonDisplayLost StateReason = "display_lost"
+	StateReasonNoEncoder   StateReason = "no_encoder"
+)
+
+// UndeliveredReason is a word of a set. Later versions may add words.
+type UndeliveredReason string
+
+// The words of UndeliveredReason.
+const (
+	UndeliveredReasonNoPicture        UndeliveredReason = "no_picture"
+	UndeliveredReasonNotPacketized    UndeliveredReason = "not_packetized"
+	UndeliveredReasonNotSent          UndeliveredReason = "not_sent"
+	UndeliveredReasonNoFeedback       UndeliveredReason = "no_feedback"
+	UndeliveredReasonKeyframeRequests UndeliveredReason = "keyframe_requests"
+)
+
+// UnreadyReason is a word of a set. Later versions may add words.
+type UnreadyReason string
+
+// The words of UnreadyReason.
+const (
+	UnreadyReasonDraining        UnreadyReason = "draining"
+	UnreadyReasonCordoned        UnreadyReason = "cordoned"
+	UnreadyReasonNoDisplay       UnreadyReason = "no_display"
+	UnreadyReasonDisplayLost     UnreadyReason = "display_lost"
+	UnreadyReasonDisplayUnusable UnreadyReason = "display_unusable"
+	UnreadyReasonNoEncoder       UnreadyReason = "no_encoder"
+)
+
+// ViewerRole is a word of a set. Later versions may add words.
+type ViewerRole string
+
+// The words of ViewerRole.
+const (
+	ViewerRoleViewer     ViewerRole = "viewer"
+	ViewerRoleController ViewerRole = "controller"
+)
