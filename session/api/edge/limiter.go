@@ -12,6 +12,8 @@ import (
 const (
 	// unknownTallies bounds the memory for unknown networks. Networks whose hashes are equal share a tally.
 	unknownTallies = 512
+	// machineTallies bounds the memory for addresses of this machine, which share no tally with other machines.
+	machineTallies = 64
 	// maxKnown bounds the memory for known networks. No host has more networks of viewers and monitors than that.
 	maxKnown = 1024
 	// chargedBytes of an unauthenticated answer count as one more request. The uplink is for video, and the largest
@@ -29,6 +31,7 @@ type Limiter struct {
 	mu      sync.Mutex    // guards all following fields
 	all     bucket.Bucket // the requests of all unknown networks
 	unknown [unknownTallies]tally
+	machine [machineTallies]tally
 	known   map[netip.Prefix]*tally
 }
 
@@ -52,8 +55,8 @@ func Network(remote string) netip.Prefix {
 		return netip.Prefix{}
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
+	bits := ip.BitLen()
+	if ip.Is6() && !ip.IsLoopback() { // ::/64 is not this machine
 		bits = 64
 	}
 	return netip.PrefixFrom(ip, bits).Masked()
@@ -67,7 +70,11 @@ func (l *Limiter) tally(network netip.Prefix) *tally {
 	if t := l.known[network]; t != nil {
 		return t
 	}
-	return &l.unknown[maphash.Comparable(l.seed, network)%unknownTallies]
+	hash := maphash.Comparable(l.seed, network)
+	if local(network) {
+		return &l.machine[hash%machineTallies]
+	}
+	return &l.unknown[hash%unknownTallies]
 }
 
 // Request counts a request. It returns 0, or how long the client must wait; then the request does not count.

@@ -57,6 +57,28 @@ func TestFloodIsBounded(t *testing.T) {
 	})
 }
 
+// No number of strangers takes anything from this machine, whatever the hashes of their networks are.
+func TestStrangersTakeNothingFromThisMachine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Limits{PerAddress: 20, InAll: 1_000_000}.WithDefaults()
+		nets := NewLimiter(func() Limits { return l })
+		for n := range 5000 {
+			remote := fmt.Sprintf("[2001:db8:0:%x::1]:1", n)
+			for nets.Request(time.Now(), remote) == 0 {
+				nets.Wrong(time.Now(), remote)
+			}
+		}
+		for _, remote := range []string{"127.0.0.1:1", "[::1]:1", "@"} {
+			if wait := nets.Request(time.Now(), remote); wait > 0 {
+				t.Errorf("%s waits %v", remote, wait)
+			}
+			if wait := nets.Attempt(time.Now(), remote); wait > 0 {
+				t.Errorf("an attempt of %s waits %v", remote, wait)
+			}
+		}
+	})
+}
+
 // A program on this machine that guesses tokens does not lock out others, which come from other loopback addresses.
 func TestLoopbackAddressesAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
