@@ -74,6 +74,8 @@ type Order struct {
 	// Shares is the number of pictures whose bits a keyframe may use, if more than one. All later pictures have their
 	// own share again. Devices, and encoders whose rate changes have a price, ignore it.
 	Shares int
+	// Content is the kind of content, or ContentUnknown to keep the settings.
+	Content Content
 }
 
 // Rate is a target of the rate control.

@@ -34,6 +34,8 @@ type Profile struct {
 	// H264 has further options for each profile of H.264 that the encoder makes. Empty means that it makes one, which
 	// Options determine.
 	H264 []H264Options
+	// Content has options for kinds of content. An encoder is opened as for mixed content.
+	Content []ContentOptions
 	// Buffer is the size of the rate control's buffer in pictures. It defaults to 1, which bounds each picture to its
 	// share of the rate.
 	Buffer int

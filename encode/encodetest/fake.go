@@ -44,6 +44,7 @@ type Stats struct {
 	Repeats        int // of them made without a frame
 	Rates          []encode.Rate
 	Params         []encode.Params // one for each Open
+	Content        encode.Content  // of the last picture
 }
 
 // Fake is a factory of encoders that make access units of the right size and ignore the pixels.
@@ -162,6 +163,7 @@ func (e *fakeEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUni
 	}
 	e.fake.count(func(s *Stats) {
 		s.Pictures++
+		s.Content = o.Content
 		if key {
 			s.Keys++
 		}

@@ -53,13 +53,15 @@ type encoder struct {
 	packet    *C.AVPacket
 	why       []byte // FFmpeg's log of the last encode, as C text
 
-	rekey  bool // the next picture must be a keyframe
-	reopen bool // the codec refused its rate while open
-	larger int  // number of pictures whose bits the current keyframe may use, if more than one
-	start  time.Time
-	pts    int64
-	seq    uint64
-	failed error // why the encoder ended; ErrClosed after Close
+	rekey     bool           // the next picture must be a keyframe
+	reopen    bool           // the codec refused its rate while open
+	content   encode.Content // that it is tuned for
+	untunable bool           // this libavcodec is not the expected one
+	larger    int            // number of pictures whose bits the current keyframe may use, if more than one
+	start     time.Time
+	pts       int64
+	seq       uint64
+	failed    error // why the encoder ended; ErrClosed after Close
 }
 
 var _ encode.Encoder = (*encoder)(nil)
@@ -127,7 +129,17 @@ func (e *encoder) open() (err error) {
 	case len(lines) > 0 && e.larger <= 1: // x264 says that one picture's share of the rate exceeds its level
 		e.log.Warn("encoder opened with complaints", "text", strings.Join(lines, "; "))
 	}
+	e.tuneFor(e.content)
 	return nil
+}
+
+// tuneFor tunes the open codec for a kind of content. Without that it works as for mixed content.
+func (e *encoder) tuneFor(c encode.Content) {
+	e.content = c
+	if err := e.tune(c); err != nil {
+		e.untunable = true
+		e.log.Warn("encoder cannot be tuned for its content", "err", err)
+	}
 }
 
 func setOption(c *astiav.CodecContext, name, value string) error {
@@ -184,6 +196,9 @@ func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, e
 	}
 	key := o.Key || e.rekey
 	encodeOne := e.encode
+	if o.Content != encode.ContentUnknown && o.Content != e.content {
+		e.tuneFor(o.Content)
+	}
 	if e.larger = e.shares(o); key && e.larger > 1 {
 		encodeOne = e.encodeLarger
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"wavryhost/adapt"
 	"wavryhost/capture"
+	"wavryhost/encode"
 )
 
 const (
@@ -15,6 +16,11 @@ const (
 	// photographs and films hardly anywhere.
 	photoFlat, textFlat = 0.35, 0.6
 )
+
+// kinds are the kinds of content for encoders.
+var kinds = map[adapt.ContentClass]encode.Content{
+	adapt.Text: encode.ContentText, adapt.Mixed: encode.ContentMixed, adapt.Motion: encode.ContentFilm,
+}
 
 // content tracks the kind of content that a display shows.
 type content struct {

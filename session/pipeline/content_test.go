@@ -4,9 +4,13 @@ import (
 	"image"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/capture"
+	"wavryhost/encode"
+	"wavryhost/encode/encodetest"
 )
 
 func painted(pixel func(x, y int) (b, g, r byte), damage ...image.Rectangle) *capture.Frame {
@@ -67,6 +71,20 @@ func TestContentIsTold(t *testing.T) {
 	if k.see(painted(film, whole), 1); k.see(nil, 0).Class != adapt.Text {
 		t.Error("a single picture changed the class")
 	}
+}
+
+func TestEncoderIsToldTheContent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enc := encodetest.New(encodetest.Config{})
+		th := openRig(t, 60, enc)
+		v := newFakeViewer()
+		v.subscribe(th.encodings.list[0])
+		move(th.screen, time.Second)
+		if got := enc.Stats().Content; got != encode.ContentText { // the screen is of one color
+			t.Errorf("content %v; want text", got)
+		}
+		th.close(t)
+	})
 }
 
 func BenchmarkContent(b *testing.B) {

@@ -41,7 +41,7 @@ func (l *encodeLoop) encodeNext(
 		}
 		key = max(key, l.force)
 	}
-	j := job{frame: f, order: encode.Order{Time: now, Key: key != keyNone}}
+	j := job{frame: f, order: encode.Order{Time: now, Key: key != keyNone, Content: kinds[p.Class]}}
 	if j.order.Key {
 		j.order.Shares = l.enlarge(subs, now, to)
 	}
