@@ -49,6 +49,7 @@ type encoder struct {
 
 	converter *converter
 	surface   *surface // nil for encoders that accept pictures in main memory
+	checker   *checker // nil for encoders on the processor
 	context   *astiav.CodecContext
 	packet    *C.AVPacket
 	why       []byte // FFmpeg's log of the last encode, as C text
@@ -206,10 +207,8 @@ func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, e
 	if err != nil {
 		return encode.AccessUnit{}, e.fail(err)
 	}
-	if isKey && e.profile.Hardware {
-		if err := e.check(data); err != nil {
-			return encode.AccessUnit{}, e.fail(err)
-		}
+	if err := e.check(data, isKey, at); err != nil {
+		return encode.AccessUnit{}, e.fail(err)
 	}
 	complaint := e.complaint()
 	e.rekey = false
@@ -222,23 +221,16 @@ func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, e
 	}, nil
 }
 
-// check decodes a keyframe. Drivers may report success and return garbage, for example after a reset of the device. A
-// viewer that cannot decode a picture requests a keyframe, so that damage which begins later is found as well. It
-// accepts formats without a decoder.
-func (e *encoder) check(keyframe []byte) error {
-	d, err := newDecoder(e.profile.Format.Codec)
-	if err != nil {
-		return nil // it cannot be checked
+// check checks a picture of a device. What it finds in pictures between keyframes, it returns with a later one.
+func (e *encoder) check(data []byte, isKey bool, at time.Time) error {
+	if e.checker == nil {
+		return nil
 	}
-	defer d.free()
-	switch p, err := d.decode(keyframe); {
-	case err != nil:
-		return fmt.Errorf("keyframe: %w: %w", encode.ErrOutput, err)
-	case p.width != e.params.Width || p.height != e.params.Height:
-		return fmt.Errorf("keyframe: %w: it is %dx%d instead of %dx%d", encode.ErrOutput,
-			p.width, p.height, e.params.Width, e.params.Height)
+	if isKey {
+		return e.checker.key(data, at)
 	}
-	return nil
+	e.checker.sample(data, at)
+	return e.checker.damage()
 }
 
 // complaint returns what FFmpeg logged as errors during the last encode.
@@ -379,6 +371,9 @@ func (e *encoder) Close() error {
 // free frees in the reverse order of Open, which may have stopped anywhere.
 func (e *encoder) free() {
 	e.closeCodec()
+	if e.checker != nil {
+		e.checker.close()
+	}
 	if e.surface != nil {
 		e.surface.free()
 	}

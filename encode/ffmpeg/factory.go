@@ -70,5 +70,8 @@ func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {
 	if err = e.open(); err != nil {
 		return nil, err
 	}
+	if f.profile.Hardware {
+		e.checker = newChecker(f.profile.Format, p.Width, p.Height)
+	}
 	return e, nil
 }
