@@ -86,6 +86,11 @@ generate: ## rewrite generated files: settings, metrics, units, docs/integrate/o
 cross: ## compile without cgo and for other systems
 	@scripts/cross
 
+.PHONY: release
+release: ## make the release of this commit in dist/release (docs/develop/release.md)
+	@scripts/setup build
+	scripts/release all $(ARGS)
+
 .PHONY: clean
 clean: ## remove build results; scripts/ffmpeg clean removes the FFmpeg cache
 	rm -rf wavry-host dist .test

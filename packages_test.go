@@ -174,6 +174,7 @@ var rooms = map[string][]string{
 	"wavryhost/cmd/wavry-host/doctor": {},
 
 	"wavryhost/deploy/monitoring": {},
+	"wavryhost/deploy/release":    {"deploy/signature"},
 	"wavryhost/deploy/signature":  {},
 
 	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer", "session/progress"},
