@@ -33,7 +33,7 @@ received recovered recovery reductions refine refused release released reload re
 replayed request requested requests required reserved restart result resume reused revision revoked rolled rotation
 rtt saturated scale scroll sdp second seconds send sent seq server servers share shutdown signature silent since size
 slow slower smaller soon stale stalled start started startup state status steps still stopping streams subject success
-successful sum summed superseded suspended taken tcp time timeout timestamp title tls to token too total totals
+successful sum summed superseded suspended taken tcp text time timeout timestamp title tls to token too total totals
 traffic transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected
 unknown unproven unreachable unread unrouted unsent unsupported until unusable up uptime url urls usable use used user
 username valid version vp wait whole why width withdrawn without wrong x y yet

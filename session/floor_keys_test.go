@@ -247,3 +247,22 @@ func TestDisplayWithoutRoomHoldsUpItsControllerAlone(t *testing.T) {
 		<-ended
 	})
 }
+
+// What a key types, the locks and texts reach the display with it.
+func TestTypedLettersReachTheDisplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounter()
+		defer c.close()
+		v := c.viewer("a", RoleController)
+		for _, e := range []rift.Event{
+			{Kind: rift.Key, Code: 16, Pressed: true, Letter: 'a', Locks: rift.LocksKnown | rift.NumLock},
+			{Kind: rift.Key, Code: 16},
+			{Kind: rift.Text, Text: "日本"},
+		} {
+			if why := c.deliver(v.inputChannel, e, time.Now()); why != "" {
+				t.Errorf("%+v: dropped because of %q", e, why)
+			}
+		}
+		same(t, "input", c.keys.got(), "key 16 is 'a', locks 5", "key 16 down", "key 16 up", "text 日本")
+	})
+}

@@ -82,8 +82,15 @@ func (k *keyboard) press(what string, pressed bool) {
 
 func (k *keyboard) Move(x, y float64)          { k.note(fmt.Sprintf("move %v %v", x, y)) }
 func (k *keyboard) Button(n uint32, down bool) { k.press(fmt.Sprintf("button %d", n), down) }
-func (k *keyboard) Key(code uint32, down bool) { k.press(fmt.Sprintf("key %d", code), down) }
-func (k *keyboard) Scroll(dx, dy float64)      { k.note(fmt.Sprintf("scroll %v %v", dx, dy)) }
+func (k *keyboard) Key(code uint32, down bool, letter rune, locks uint8) {
+	what := fmt.Sprintf("key %d", code)
+	if down && (letter != 0 || locks != 0) {
+		k.note(fmt.Sprintf("%s is %q, locks %d", what, letter, locks))
+	}
+	k.press(what, down)
+}
+func (k *keyboard) Text(text string)      { k.note("text " + text) }
+func (k *keyboard) Scroll(dx, dy float64) { k.note(fmt.Sprintf("scroll %v %v", dx, dy)) }
 func (k *keyboard) Run(ctx context.Context) error {
 	<-ctx.Done()
 	k.Release()

@@ -111,7 +111,9 @@ func (s *floorState) inject(e rift.Event) (dropped string) {
 	case rift.Button:
 		s.injector.Button(e.Code, e.Pressed)
 	case rift.Key:
-		s.injector.Key(e.Code, e.Pressed)
+		s.injector.Key(e.Code, e.Pressed, e.Letter, e.Locks)
+	case rift.Text:
+		s.injector.Text(e.Text)
 	case rift.Scroll:
 		s.injector.Scroll(e.X, e.Y)
 	default:

@@ -15,7 +15,10 @@ type Injector interface {
 	Losses() uint64
 	Move(x, y float64)
 	Button(number uint32, pressed bool)
-	Key(code uint32, pressed bool)
+	// Key presses or releases a key. letter and locks are as in rift.Event.
+	Key(code uint32, pressed bool, letter rune, locks uint8)
+	// Text types text.
+	Text(text string)
 	Scroll(dx, dy float64)
 	// Release releases everything that is held, after what came before.
 	Release()

@@ -259,7 +259,11 @@ type minedKeyboard struct {
 	*bomb
 }
 
-func (m minedKeyboard) Key(code uint32, down bool) { m.pass("Key"); m.keyboard.Key(code, down) }
+func (m minedKeyboard) Text(text string) { m.pass("Text"); m.keyboard.Text(text) }
+func (m minedKeyboard) Key(code uint32, down bool, letter rune, locks uint8) {
+	m.pass("Key")
+	m.keyboard.Key(code, down, letter, locks)
+}
 
 func (m minedKeyboard) Run(ctx context.Context) error {
 	m.once("Run")

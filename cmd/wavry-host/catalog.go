@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"wavryhost/capture"
 	"wavryhost/capture/x11"
@@ -235,6 +236,10 @@ func (c *catalog) opener(one candidate) capture.Opener {
 	}
 }
 
+// inputTimeout is the time after which an X server without an answer is given up, with all waiting input. Servers pause
+// for seconds while a driver or a disk does, and then continue.
+const inputTimeout = 10 * time.Second
+
 // input returns the function that makes the injector of a display. It is nil if the display accepts no input.
 func (c *catalog) input(d candidate) func() session.Injector {
 	if d.Backend != "x11" || d.offLimits() {
@@ -247,7 +252,8 @@ func (c *catalog) input(d candidate) func() session.Injector {
 		return xproto.Dial(ctx, d.address, d.authority)
 	}
 	return func() session.Injector {
-		return input.New(input.Config{Display: d.ID, Monitor: d.monitor, Dial: dial}, c.log, c.inputs)
+		open := input.XTEST(dial, d.monitor, inputTimeout)
+		return input.New(input.Config{Display: d.ID, Open: open}, c.log, c.inputs)
 	}
 }
 

@@ -106,7 +106,7 @@ func (x *xserver) do(head, body []byte) []byte {
 	reply := make([]byte, 32)
 	switch {
 	case head[0] == opQueryExtension:
-		if !x.without {
+		if name := string(body[4:][:le.Uint16(body)]); name == "XTEST" && !x.without {
 			reply[8], reply[9] = 1, fakeXTEST
 		}
 	case head[0] == opGetGeometry:
@@ -177,7 +177,7 @@ func rig(t *testing.T, run func(t *testing.T, x *xserver, j *Injector, m *Metric
 	synctest.Test(t, func(t *testing.T) {
 		x := &xserver{width: 200}
 		m := NewMetrics(prometheus.NewRegistry())
-		j := New(Config{Display: "x11:7", Dial: x.dial}, slog.New(slog.DiscardHandler), m)
+		j := New(Config{Display: "x11:7", Open: XTEST(x.dial, "", 10*time.Second)}, slog.New(slog.DiscardHandler), m)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- j.Run(ctx) }()
@@ -187,6 +187,11 @@ func rig(t *testing.T, run func(t *testing.T, x *xserver, j *Injector, m *Metric
 			t.Error(err)
 		}
 	})
+}
+
+// fresh is New for a test that needs neither log nor metrics.
+func fresh(cfg Config) *Injector {
+	return New(cfg, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
 }
 
 func want(t *testing.T, what string, got []event, want ...event) {
@@ -205,15 +210,15 @@ func TestInputBecomesEvents(t *testing.T) {
 		j.Button(3, true)
 		j.Button(3, false)
 		want(t, "a click", x.got(), event{eventButtonPress, 3, 0, 0}, event{eventButtonRelease, 3, 0, 0})
-		j.Key(30, true)
-		j.Key(30, true) // who repeats keys does not press them again
-		j.Key(30, false)
-		j.Key(30, false)
+		j.Key(30, true, 0, 0)
+		j.Key(30, true, 0, 0) // who repeats keys does not press them again
+		j.Key(30, false, 0, 0)
+		j.Key(30, false, 0, 0)
 		want(t, "a key", x.got(), event{eventKeyPress, 38, 0, 0}, event{eventKeyRelease, 38, 0, 0})
-		j.Key(247, true)
+		j.Key(247, true, 0, 0)
 		want(t, "the highest key", x.got(), event{eventKeyPress, 255, 0, 0})
-		j.Key(248, true)
-		j.Key(0, true)
+		j.Key(248, true, 0, 0)
+		j.Key(0, true, 0, 0)
 		j.Button(4, true) // the wheel is no button
 		j.Button(10, true)
 		want(t, "what the display has no number for", x.got())
@@ -254,8 +259,8 @@ func TestScrollAddsUp(t *testing.T) {
 
 func TestHeldIsReleased(t *testing.T) {
 	rig(t, func(t *testing.T, x *xserver, j *Injector, m *Metrics) {
-		j.Key(42, true)
-		j.Key(30, true)
+		j.Key(42, true, 0, 0)
+		j.Key(30, true, 0, 0)
 		j.Button(1, true)
 		if !j.Holding() {
 			t.Error("nothing is held")
@@ -269,7 +274,7 @@ func TestHeldIsReleased(t *testing.T) {
 		if j.Holding() {
 			t.Error("something is held after a release")
 		}
-		j.Key(30, false)
+		j.Key(30, false, 0, 0)
 		want(t, "the key's own release, later", x.got())
 		if n := testutil.ToFloat64(m.released); n != 3 {
 			t.Errorf("%v releases are counted; want 3", n)
@@ -280,11 +285,11 @@ func TestHeldIsReleased(t *testing.T) {
 func TestEndReleases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := &xserver{width: 200}
-		j := New(Config{Dial: x.dial}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		j := fresh(Config{Open: XTEST(x.dial, "", 10*time.Second)})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- j.Run(ctx) }()
-		j.Key(17, true)
+		j.Key(17, true, 0, 0)
 		x.got()
 		cancel()
 		if err := <-done; err != nil {
@@ -302,7 +307,7 @@ func give(t *testing.T, j *Injector, n int) {
 			if err := j.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			j.Key(uint32(16+i%10), down)
+			j.Key(uint32(16+i%10), down, 0, 0)
 		}
 	}
 }
@@ -354,7 +359,7 @@ func TestNothingThatIsTypedIsLost(t *testing.T) {
 // A caller that waits for room waits no longer than the server may take, and not at all once the server is given up.
 func TestServerThatHangs(t *testing.T) {
 	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
-		j.Key(17, true)
+		j.Key(17, true, 0, 0)
 		want(t, "a key", x.got(), event{eventKeyPress, 25, 0, 0})
 		x.set(func() { x.hangs = true })
 		j.Move(.1, .1)
@@ -365,7 +370,7 @@ func TestServerThatHangs(t *testing.T) {
 		short, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		for i := 0; j.Wait(short) == nil; i++ {
-			j.Key(30, i%2 == 0)
+			j.Key(30, i%2 == 0, 0, 0)
 		}
 		j.Release()
 		if m := j.Losses(); m != 0 {
@@ -402,14 +407,14 @@ func TestServerThatHangs(t *testing.T) {
 func TestEndWithAServerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := &xserver{width: 200}
-		j := New(Config{Dial: x.dial}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		j := fresh(Config{Open: XTEST(x.dial, "", 10*time.Second)})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- j.Run(ctx) }()
-		j.Key(17, true)
+		j.Key(17, true, 0, 0)
 		x.got()
 		x.set(func() { x.hangs = true })
-		j.Key(18, true)
+		j.Key(18, true, 0, 0)
 		synctest.Wait()
 		start := time.Now()
 		cancel()
@@ -429,7 +434,7 @@ func TestServerThatRestarts(t *testing.T) {
 		x.crash()
 		x.set(func() { x.width = 0 })
 		synctest.Wait()
-		j.Key(30, true)
+		j.Key(30, true, 0, 0)
 		want(t, "a key while there is no server", x.got())
 		if n := testutil.ToFloat64(m.lost.WithLabelValues(lostUnavailable)); n != 1 {
 			t.Errorf("%v are counted as lost; want 1", n)
@@ -446,11 +451,11 @@ func TestServerThatRestarts(t *testing.T) {
 func TestServerWithoutXTEST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := &xserver{width: 200, without: true}
-		j := New(Config{Dial: x.dial}, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
+		j := fresh(Config{Open: XTEST(x.dial, "", 10*time.Second)})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- j.Run(ctx) }()
-		j.Key(30, true)
+		j.Key(30, true, 0, 0)
 		want(t, "a key", x.got())
 		if !errors.Is(j.Err(), errNoXTEST) {
 			t.Errorf("error %v; want %v", j.Err(), errNoXTEST)
@@ -515,8 +520,8 @@ func TestPointerGoesToItsOwnScreen(t *testing.T) {
 		j.Move(.5, .25)
 		j.Button(1, true)
 		j.Button(1, false)
-		j.Key(30, true)
-		j.Key(30, false)
+		j.Key(30, true, 0, 0)
+		j.Key(30, false, 0, 0)
 		j.Scroll(0, 1)
 		warp := event{opWarpPointer, 77, 100, 25}
 		want := []event{

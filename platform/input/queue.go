@@ -24,14 +24,18 @@ const (
 	button
 	key
 	scroll
+	typing
 	release
 )
 
 // command is one input command.
 type command struct {
 	kind    kind
-	code    byte // the server's number of a button or key
+	code    uint32 // of a button, or the Linux code of a key
 	pressed bool
+	letter  rune   // that a key types, or 0
+	locks   uint8  // see LocksKnown
+	text    string // to type
 	x, y    float64
 	at      time.Time
 }
@@ -53,7 +57,7 @@ type queue struct {
 
 type press struct {
 	kind kind
-	code byte
+	code uint32
 }
 
 func newQueue() queue { return queue{down: make(map[press]struct{})} }

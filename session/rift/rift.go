@@ -36,6 +36,7 @@ const (
 	Key
 	Scroll
 	Gamepad
+	Text
 )
 
 var kinds = [...]string{
@@ -44,6 +45,7 @@ var kinds = [...]string{
 	Key:     "key",
 	Scroll:  "scroll",
 	Gamepad: "gamepad",
+	Text:    "text",
 }
 
 // Kinds lists all kinds of messages.
@@ -61,7 +63,20 @@ type Event struct {
 	Code uint32
 	// Pressed reports whether the key or button goes down.
 	Pressed bool
+	// Letter is what a key types on the client's keyboard, or 0 for the key at its place.
+	Letter rune
+	// Locks are the client's locks, with LocksKnown if it says anything about them.
+	Locks uint8
+	// Text is what Text types.
+	Text string
 }
+
+// The locks of a keyboard.
+const (
+	LocksKnown = 1 << iota
+	CapsLock
+	NumLock
+)
 
 // Fault is what is wrong with a message.
 type Fault uint8
@@ -118,7 +133,7 @@ func Decode(b []byte) (Event, Fault) {
 				return Event{}, FaultMalformed
 			}
 			stamped = true
-		case number < fieldMove || number > fieldGamepad:
+		case (number < fieldMove || number > fieldGamepad) && number != fieldText:
 			if n = protowire.ConsumeFieldValue(number, wire, b); n < 0 {
 				return Event{}, FaultMalformed
 			}
@@ -131,7 +146,11 @@ func Decode(b []byte) (Event, Fault) {
 			}
 			found = true
 			var fault Fault
-			if e, fault = decodeEvent(Kind(number-fieldMove), body); fault != FaultNone {
+			kind := Kind(number - fieldMove)
+			if number == fieldText {
+				kind = Text
+			}
+			if e, fault = decodeEvent(kind, body); fault != FaultNone {
 				return Event{}, fault
 			}
 		}
@@ -147,11 +166,16 @@ func Decode(b []byte) (Event, Fault) {
 	}
 }
 
-// The fields of InputMessage. Those from fieldMove to fieldGamepad are the kinds, in order.
+// The fields of InputMessage. Those from fieldMove to fieldGamepad are the kinds, in order. fieldText, and the fields
+// of a key from fieldLetter on, are ours. They leave room for later ones of Wavry.
 const (
 	fieldTime    = 1
 	fieldMove    = 2
 	fieldGamepad = 6
+	fieldText    = 15
+
+	fieldLetter = 14
+	fieldLocks  = 15
 )
 
 func decodeEvent(k Kind, b []byte) (Event, Fault) {
@@ -175,10 +199,14 @@ func decodeEvent(k Kind, b []byte) (Event, Fault) {
 			fault = FaultButton
 		}
 	case Key:
-		e.Code, e.Pressed, fault = press(b)
+		if e.Code, e.Pressed, fault = press(b); fault == FaultNone {
+			fault = e.typed(b)
+		}
 		if fault == FaultNone && (e.Code < 1 || e.Code > maxKey) {
 			fault = FaultKey
 		}
+	case Text:
+		e.Text, fault = text(b)
 	case Gamepad: // no display accepts it
 	}
 	if fault != FaultNone {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -37,6 +38,11 @@ var good = []struct {
 	{"the highest key", "220508ff051001", Event{Kind: Key, Code: 767, Pressed: true}},
 	{"a field that is not known beside it", "2204081e10013801", Event{Kind: Key, Code: 30, Pressed: true}},
 	{"a field of the event that is not known", "2206081e10011801", Event{Kind: Key, Code: 30, Pressed: true}},
+	{"a key's letter", "2206081e10017071", Event{Kind: Key, Code: 30, Pressed: true, Letter: 'q'}},
+	{"a key's letter of three bytes", "2208081e1001 70e5cb01", Event{Kind: Key, Code: 30, Pressed: true, Letter: '日'}},
+	{"no lock is on", "2206081e10017800", Event{Kind: Key, Code: 30, Pressed: true, Locks: LocksKnown}},
+	{"locks", "2206081e10017803", Event{Kind: Key, Code: 30, Pressed: true, Locks: LocksKnown | CapsLock | NumLock}},
+	{"text", "7a050a03c3a90a", Event{Kind: Text, Text: "é\n"}},
 	{"gamepad", "3211 0801 1207 0802 150000003f 1a04 0803 1001", Event{Kind: Gamepad}},
 }
 
@@ -97,6 +103,15 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a far button", press(3, 10, 1), FaultButton},
 		{"no key", press(4, 0, 1), FaultKey},
 		{"a far key", press(4, maxKey+1, 1), FaultKey},
+		{"half a letter", unhex(t, "2207081e100170d8b7"), FaultMalformed},
+		{"a surrogate", unhex(t, "2208081e10017080b003"), FaultRange},
+		{"a control character", unhex(t, "2206081e1001701b"), FaultRange},
+		{"other locks", unhex(t, "2206081e10017804"), FaultRange},
+		{"a letter twice", unhex(t, "2208081e100170717071"), FaultMalformed},
+		{"no text", unhex(t, "7a00"), FaultRange},
+		{"text that is no UTF-8", unhex(t, "7a030a01ff"), FaultRange},
+		{"text with an escape", unhex(t, "7a030a011b"), FaultRange},
+		{"text of a number", unhex(t, "7a020801"), FaultMalformed},
 		{"a varint without end", unhex(t, "08ffffffffffffffffffffff01"), FaultMalformed},
 		{"too long", make([]byte, MaxMessage+1), FaultTooLong},
 	} {
@@ -126,15 +141,24 @@ func TestFaultsAreDistinct(t *testing.T) {
 // encode is the reverse of Decode, for all but gamepads.
 func encode(e Event) []byte {
 	var b []byte
+	field := protowire.Number(e.Kind) + fieldMove
 	switch e.Kind {
+	case Text:
+		b, field = protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), e.Text), fieldText
 	case Move, Scroll:
 		b = protowire.AppendFixed32(protowire.AppendTag(b, 1, protowire.Fixed32Type), math.Float32bits(float32(e.X)))
 		b = protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(float32(e.Y)))
 	default:
 		b = protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.VarintType), uint64(e.Code))
 		b = protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.VarintType), protowire.EncodeBool(e.Pressed))
+		if e.Kind == Key && e.Letter != 0 {
+			b = protowire.AppendVarint(protowire.AppendTag(b, fieldLetter, protowire.VarintType), uint64(e.Letter))
+		}
+		if e.Locks&LocksKnown != 0 {
+			b = protowire.AppendVarint(protowire.AppendTag(b, fieldLocks, protowire.VarintType), uint64(e.Locks>>1))
+		}
 	}
-	return protowire.AppendBytes(protowire.AppendTag(nil, protowire.Number(e.Kind)+fieldMove, protowire.BytesType), b)
+	return protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), b)
 }
 
 // What is read can be used without another look, and means the same when it is written again.
@@ -172,6 +196,10 @@ func FuzzDecode(f *testing.F) {
 			}
 		case Gamepad:
 			return
+		case Text:
+			if e.Text == "" || !utf8.ValidString(e.Text) {
+				t.Errorf("got %+v", e)
+			}
 		default:
 			t.Fatalf("got %+v", e)
 		}

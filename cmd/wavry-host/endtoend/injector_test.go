@@ -113,7 +113,7 @@ func BenchmarkInjector(b *testing.B) {
 	w := x.watchKeys(b)
 	j, end := x.injector(b)
 	defer end()
-	w.measure(b, func(down bool) { j.Key(30, down) })
+	w.measure(b, func(down bool) { j.Key(30, down, 0, 0) })
 }
 
 // injector runs an Injector for the X server's first screen, until end.
@@ -130,9 +130,9 @@ func (x *xserver) injectorOf(tb testing.TB, screen int) (_ *input.Injector, end 
 // injectorAt is injectorOf for a monitor of the screen.
 func (x *xserver) injectorAt(tb testing.TB, screen int, monitor string) (_ *input.Injector, end func()) {
 	tb.Helper()
-	j := input.New(input.Config{Display: x.id(), Monitor: monitor, Dial: func(ctx context.Context) (*ours.Conn, error) {
+	j := input.New(input.Config{Display: x.id(), Open: input.XTEST(func(ctx context.Context) (*ours.Conn, error) {
 		return ours.Dial(ctx, fmt.Sprintf("%s.%d", x.name(), screen), nil)
-	}}, slog.New(slog.DiscardHandler), input.NewMetrics(prometheus.NewRegistry()))
+	}, monitor, 10*time.Second)}, slog.New(slog.DiscardHandler), input.NewMetrics(prometheus.NewRegistry()))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- j.Run(ctx) }()
@@ -150,7 +150,7 @@ func TestInputOfAServerThatHangs(t *testing.T) {
 	x := startX(t, 0, 1280, 720)
 	j, end := x.injector(t)
 	defer end()
-	j.Key(17, true)
+	j.Key(17, true, 0, 0)
 	x.waitHeld(t, "W is down", 25)
 	if err := x.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestInputOfAServerThatHangs(t *testing.T) {
 	start := time.Now()
 	for i := range 10_000 {
 		j.Move(float64(i%100)/100, .5)
-		j.Key(30, i%2 == 0)
+		j.Key(30, i%2 == 0, 0, 0)
 	}
 	if took := time.Since(start); took >= 2*time.Second { // when the injector gives it up
 		t.Errorf("20000 calls took %v while the server stood still", took)
@@ -183,7 +183,7 @@ func TestInputOfAServerWithoutXTEST(t *testing.T) {
 	x := startX(t, 0, 640, 480, "-extension", "XTEST")
 	j, end := x.injector(t)
 	defer end()
-	j.Key(30, true)
+	j.Key(30, true, 0, 0)
 	eventually(t, patience, "the injector says what is missing", func() error {
 		err := j.Err()
 		if err == nil {
@@ -339,7 +339,7 @@ func TestInputOfAMonitor(t *testing.T) {
 	points(.5, .5, 960, 360)
 	points(0, 0, 640, 0)
 	points(1, 1, 1279, 719)
-	j.Key(17, true)
+	j.Key(17, true, 0, 0)
 	x.waitHeld(t, "W is down", 25)
 	x.xrandr(t, "--delmonitor", "right")
 	eventually(t, patience, "input says that the monitor is gone", func() error {

@@ -19,10 +19,21 @@ import (
 // transcript starts a terminal whose program writes all typed text into a file, letter by letter.
 func (x *xserver) transcript(t testing.TB) (file string) {
 	t.Helper()
+	return x.transcriptBy(t, "xterm")
+}
+
+// transcriptOfText is transcript for letters of all languages.
+func (x *xserver) transcriptOfText(t testing.TB) (file string) {
+	t.Helper()
+	return x.transcriptBy(t, "env", "LC_ALL=C.UTF-8", "xterm", "-u8")
+}
+
+func (x *xserver) transcriptBy(t testing.TB, terminal ...string) (file string) {
+	t.Helper()
 	file = filepath.Join(t.TempDir(), "transcript")
 	x.background(t, "#204060")
-	x.program(t, "xterm", "-geometry", "80x24+0+0", "-e", "sh", "-c",
-		fmt.Sprintf("stty raw -echo; touch %[1]s; exec dd of=%[1]s bs=1 2>/dev/null", file))
+	x.program(t, terminal[0], append(terminal[1:], "-geometry", "80x24+0+0", "-e", "sh", "-c",
+		fmt.Sprintf("stty raw -echo; touch %[1]s; exec dd of=%[1]s bs=1 2>/dev/null", file))...)
 	x.waitWindows(t, 1)
 	eventually(t, patience, "the program reads", func() error {
 		_, err := os.Stat(file)

@@ -14,7 +14,7 @@ const POLL_HIDDEN = 5000; // while nobody sees the page
 const QUIET_AFTER = 3000; // ms without a move of the pointer before the bar goes
 
 const video = $("video");
-const control = new Control(video, () => status.renderControl());
+const control = new Control(video, $("field"), () => status.renderControl());
 const connection = new Connection({
 	onmedia: (stream) => { video.srcObject = stream; play(); },
 	oninput: (channel, state) => control.attach(channel, state),
@@ -50,6 +50,7 @@ function start() {
 	video.addEventListener("dblclick", () => { if (!control.ready) toggleFullscreen(); });
 	$("take").addEventListener("click", () => connection.take());
 	$("postpone").addEventListener("click", () => connection.postpone());
+	$("keyboard").addEventListener("click", () => control.showKeyboard());
 	$("retry").addEventListener("click", () => { if (connection.state === "paused") play(); else connection.connect(); });
 	$("token-form").addEventListener("submit", onToken);
 	$("display").addEventListener("change", onDisplay);
@@ -68,12 +69,13 @@ function start() {
 	setInterval(() => status.countdown(), 250);
 }
 
-// readAddress takes display, region and token from the address. It removes the token, which must not stay in the
+// readAddress takes display, region, keys and token from the address. It removes the token, which must not stay in the
 // history, and returns whether there was one.
 function readAddress() {
 	const asked = new URLSearchParams(location.search);
 	connection.display = asked.get("display") || "default";
 	connection.region = asked.get("region") || "";
+	control.places = asked.get("keys") === "places";
 	const given = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B")).get("token");
 	if (!given) return false;
 	connection.authorize(given);
@@ -135,7 +137,7 @@ function toggleFullscreen() {
 }
 
 function onKey(e) {
-	if (e.ctrlKey || e.altKey || e.metaKey || (e.target instanceof Element && e.target.closest("input, select"))) return;
+	if (e.ctrlKey || e.altKey || e.metaKey || (e.target instanceof Element && e.target.closest("input, select, textarea"))) return;
 	if (e.key === "s" || e.key === "i") overlay.toggle();
 	else if (e.key === "f") toggleFullscreen();
 }

@@ -1,5 +1,7 @@
 // Mouse and keyboard input: events of the browser as messages on the data channel "input" (rift.InputMessage of Wavry).
 
+import {MAC, Typist, chunks, composes, letterOf, locksOf} from "./typing.js";
+
 const MOVE_PAUSE = 4; // ms between positions: more than displays show, and a quarter of what the host takes
 const CROWDED = 16384; // bytes in the channel above which positions are dropped and other events wait here
 const CONFIRM_EVERY = 100; // ms between messages about held keys; the host releases them after 300 ms of silence
@@ -27,7 +29,7 @@ export const CODES = {
 // BUTTONS has the button numbers by their bits in MouseEvent.buttons.
 const BUTTONS = [[1, 1], [2, 3], [4, 2], [8, 8], [16, 9]];
 
-const FIELD = {move: 2, button: 3, key: 4, scroll: 5};
+const FIELD = {move: 2, button: 3, key: 4, scroll: 5, text: 15};
 
 function varint(n) {
 	const out = [];
@@ -36,8 +38,9 @@ function varint(n) {
 	return out;
 }
 
-// message encodes an event of two floats, or of a number and whether it is pressed.
-export function message(kind, a, b) {
+// message encodes an event of two floats, of text, or of a number and whether it is pressed. A key may have the letter
+// that it types, and the state of the locks.
+export function message(kind, a, b, letter = 0, locks = -1) {
 	const body = [];
 	if (kind === "move" || kind === "scroll") {
 		const floats = new DataView(new ArrayBuffer(8));
@@ -45,10 +48,15 @@ export function message(kind, a, b) {
 		floats.setFloat32(4, b, true);
 		const bytes = new Uint8Array(floats.buffer);
 		body.push(0x0d, ...bytes.subarray(0, 4), 0x15, ...bytes.subarray(4));
+	} else if (kind === "text") {
+		const bytes = new TextEncoder().encode(a);
+		body.push(0x0a, ...varint(bytes.length), ...bytes);
 	} else {
 		body.push(0x08, ...varint(a), 0x10, b ? 1 : 0);
+		if (letter) body.push(0x70, ...varint(letter));
+		if (locks >= 0) body.push(0x78, locks);
 	}
-	return new Uint8Array([0x08, ...varint(Math.round((performance.timeOrigin + performance.now()) * 1000)), FIELD[kind] << 3 | 2, body.length, ...body]);
+	return new Uint8Array([0x08, ...varint(Math.round((performance.timeOrigin + performance.now()) * 1000)), FIELD[kind] << 3 | 2, ...varint(body.length), ...body]);
 }
 
 // holding encodes what is held: the number of messages sent so far, and the key codes (rift.State).
@@ -70,9 +78,15 @@ export function place(x, y, box, width, height) {
 // Control passes the input of an element to a display. It starts with a click into the picture, and ends with
 // Ctrl+Alt+Shift or when the user leaves the page. onchange is called when it starts or ends, and when the channel
 // opens or closes.
+//
+// Keys type what they type on the keyboard of the user, whatever the layout of the display is. With places set, the
+// display gets the places of the keys alone.
 export class Control {
-	constructor(video, onchange) {
+	constructor(video, field, onchange) {
 		this.video = video;
+		this.field = field;
+		this.typist = new Typist(field, (text) => { if (this.on) this.type(text); }, () => { if (this.on) this.tap(CODES.Backspace); });
+		this.places = false;
 		this.onchange = onchange;
 		this.channel = null;
 		this.state = null; // the channel for held keys, if the host has one
@@ -129,9 +143,18 @@ export class Control {
 	enter() {
 		if (this.on || !this.ready) return;
 		this.on = true;
-		this.video.focus({preventScroll: true});
+		this.focus();
 		if (document.fullscreenElement && navigator.keyboard && navigator.keyboard.lock) navigator.keyboard.lock().catch(() => {});
 		this.onchange();
+	}
+
+	// focus gives the keys to the field. There it would open the keyboard of a touch screen, so that has a button.
+	focus() { (matchMedia("(pointer: coarse)").matches ? this.video : this.field).focus({preventScroll: true}); }
+
+	// showKeyboard opens the keyboard of a touch screen.
+	showKeyboard() {
+		this.enter();
+		this.field.focus({preventScroll: true});
 	}
 
 	// leave ends control and releases everything that is held on the display.
@@ -139,6 +162,7 @@ export class Control {
 		if (!this.on) return;
 		this.releaseAll();
 		this.on = false;
+		this.field.blur();
 		clearTimeout(this.timer);
 		this.timer = 0;
 		this.wanted = null;
@@ -157,11 +181,20 @@ export class Control {
 	get waiting() { return this.out.length > 0; }
 
 	// send sends an event, complete and in order. Events for which the channel has no room wait here.
-	send(kind, a, b) {
+	send(kind, ...values) {
 		if (!this.ready) return;
 		this.sent++;
-		this.out.push(message(kind, a, b));
+		this.out.push(message(kind, ...values));
 		this.drain();
+	}
+
+	// type types text.
+	type(text) { for (const part of chunks(text)) this.send("text", part); }
+
+	// tap presses and releases a key.
+	tap(code) {
+		this.send("key", code, true);
+		this.send("key", code, false);
 	}
 
 	drain() {
@@ -237,7 +270,7 @@ export class Control {
 			this.move();
 			return;
 		}
-		this.video.focus({preventScroll: true});
+		if (document.activeElement !== this.field) this.focus();
 		this.move(); // a button goes down where the pointer is
 		for (const [bit, number] of BUTTONS) {
 			if (e.buttons & bit && !(this.buttons & bit)) this.send("button", number, true);
@@ -273,32 +306,35 @@ export class Control {
 
 	key(e) {
 		if (!this.on) return;
-		e.preventDefault();
 		e.stopPropagation();
-		const code = CODES[e.code], down = e.type === "keydown";
+		const down = e.type === "keydown", letters = !this.places;
+		if (letters && down && composes(e) && e.target === this.field) return; // its text comes to the field
+		e.preventDefault();
+		const code = CODES[e.code] || CODES[e.key]; // touch keyboards tell no place
 		// Only these three end control, and only without AltGr: some browsers report AltGr as Ctrl and Alt, and then
 		// Shift is for letters.
 		const altGr = e.code === "AltRight" || this.keys.has(CODES.AltRight) || e.getModifierState("AltGraph");
 		if (down && /^(Control|Alt|Shift)/.test(e.code) && e.ctrlKey && e.altKey && e.shiftKey && !altGr) { this.leave(); return; }
+		const letter = letters && down ? letterOf(e) : 0;
+		if (!code && letter) this.type(e.key);
 		if (!code || e.repeat) return; // the display repeats keys
-		const mac = /Mac|iPhone|iPad/.test(navigator.platform);
-		if (e.code === "CapsLock" && mac) { // there it reports the lock, not the key
-			this.send("key", code, true);
-			this.send("key", code, false);
+		if (e.code === "CapsLock" && MAC) { // there it reports the lock, not the key
+			this.tap(code);
 			return;
 		}
 		if (down) {
 			// Windows reports AltGr as Ctrl and Alt; the extra Ctrl is dropped.
 			const control = this.keys.get(CODES.ControlLeft);
 			if (e.code === "AltRight" && control !== undefined && e.timeStamp - control < 5) this.up(CODES.ControlLeft);
+			if (letters && e.key === "AltGraph") return; // it is for letters, which are told
 			this.keys.set(code, e.timeStamp);
-			this.send("key", code, true);
+			this.send("key", code, true, letter, locksOf(e));
 			this.confirm();
 			return;
 		}
 		this.up(code);
 		// While Command is held, macOS does not report the release of other keys.
-		if (mac && e.code.startsWith("Meta")) for (const other of [...this.keys.keys()]) this.up(other);
+		if (MAC && e.code.startsWith("Meta")) for (const other of [...this.keys.keys()]) this.up(other);
 	}
 
 	up(code) {

@@ -63,6 +63,7 @@ export class Status {
 		show("hint", Boolean(shown && control.on));
 		text("hint", "Ctrl+Alt+Shift releases mouse and keyboard");
 		show("take", Boolean(shown && s.role === "operator" && s.controlled && !s.control));
+		show("keyboard", control.ready);
 		document.body.dataset.control = control.on ? "on" : control.ready ? "ready" : "none";
 	}
 

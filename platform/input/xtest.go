@@ -3,8 +3,10 @@ package input
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
+	"time"
 
 	"wavryhost/platform/xproto"
 )
@@ -30,7 +32,6 @@ const (
 	// keyOffset is the difference between X keycodes and Linux codes (xkeyboard-config's keycodes/evdev). A keycode
 	// has 8 bits.
 	keyOffset = 8
-	maxKey    = 255 - keyOffset
 )
 
 var le = binary.LittleEndian
@@ -48,6 +49,33 @@ type server struct {
 	monitor string // empty for the whole screen
 	randr   xproto.RandR
 	moved   bool // the server reported another arrangement of monitors
+
+	keyboard *xkb // nil for a server without XKB, which gets keys by their places alone
+}
+
+var _ Device = (*server)(nil)
+
+// XTEST opens an X server. Positions are on a monitor, or on the whole screen if that is empty. dial connects to the
+// server; the Device then owns the connection. timeout is the limit for an answer.
+func XTEST(
+	dial func(ctx context.Context) (*xproto.Conn, error), monitor string, timeout time.Duration,
+) func(ctx context.Context) (Device, error) {
+	return func(ctx context.Context) (Device, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		conn.ReplyLimit = timeout
+		limited, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		defer context.AfterFunc(limited, conn.Wake)()
+		s, err := newServer(limited, conn, monitor)
+		if err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return s, nil
+	}
 }
 
 // newServer queries XTEST, and the sizes of the screen and the monitor. The server reports later ones.
@@ -71,6 +99,9 @@ func newServer(ctx context.Context, conn *xproto.Conn, monitor string) (*server,
 	}
 	s.screen = image.Rect(0, 0, width, height)
 	s.area = s.screen
+	if s.keyboard, err = newXKB(ctx, conn); err != nil {
+		return nil, fmt.Errorf("ask for the keymap: %w", err)
+	}
 	if monitor == "" {
 		return s, nil
 	}
@@ -90,11 +121,19 @@ func (s *server) event(b []byte) {
 			s.area = s.screen
 		}
 	}
+	if s.keyboard != nil {
+		s.keyboard.event(b)
+	}
 	s.moved = s.moved || s.monitor != "" && (s.randr.Changed(b) || xproto.Kind(b) == eventConfigureNotify)
 }
 
-// arrange finds the monitor again after a change.
+// arrange implements Device: it finds the monitor again, and learns the keymap again.
 func (s *server) arrange(ctx context.Context) error {
+	if s.keyboard != nil && s.keyboard.changed {
+		if err := s.keyboard.load(ctx); err != nil {
+			return fmt.Errorf("ask for the keymap: %w", err)
+		}
+	}
 	if !s.moved {
 		return nil
 	}
@@ -112,14 +151,14 @@ func (s *server) arrange(ctx context.Context) error {
 	return fmt.Errorf("the screen has no monitor %s at present", s.monitor)
 }
 
-// refused returns the number of requests that the server has refused since the last call.
+// refused implements Device.
 func (s *server) refused() int {
 	n := s.conn.Refused
 	s.conn.Refused = 0
 	return n
 }
 
-// move queues a movement of the pointer to its new position.
+// move implements Device.
 func (s *server) move(x, y float64) {
 	s.x = uint16(max(0, s.area.Min.X+pixel(x, s.area.Dx())))
 	s.y = uint16(max(0, s.area.Min.Y+pixel(y, s.area.Dy())))
@@ -139,19 +178,79 @@ func (s *server) warp() {
 // pixel converts a fraction of a number of pixels to a pixel.
 func pixel(f float64, n int) int { return max(0, min(n-1, int(f*float64(n)))) }
 
-// press queues a button or key.
-func (s *server) press(k kind, code byte, pressed bool) {
-	event := byte(eventKeyPress)
-	if k == button {
-		event = eventButtonPress
-	}
-	if s.several && pressed {
+// press implements Device.
+func (s *server) press(ctx context.Context, c command) (number byte, err error) {
+	if s.several {
 		s.warp() // a viewer of another screen may have moved it there
 	}
-	if !pressed {
-		event++
+	if c.kind == button {
+		s.fakeInput(eventButtonPress, byte(c.code), 0, 0)
+		return byte(c.code), nil
 	}
-	s.fakeInput(event, code, 0, 0)
+	if s.keyboard == nil {
+		number = byte(c.code + keyOffset)
+		s.fakeInput(eventKeyPress, number, 0, 0)
+		return number, nil
+	}
+	number, locked, err := s.keyboard.choose(ctx, c)
+	if err != nil {
+		return 0, err
+	}
+	s.fakeInput(eventKeyPress, number, 0, 0)
+	s.keyboard.lock(locked, locked)
+	return number, nil
+}
+
+// release implements Device.
+func (s *server) release(k kind, number byte) {
+	event := byte(eventKeyRelease)
+	if k == button {
+		event = eventButtonRelease
+	}
+	s.fakeInput(event, number, 0, 0)
+}
+
+// text implements Device. Without a keymap no letter can be typed.
+func (s *server) text(ctx context.Context, text string) error {
+	for _, r := range text {
+		c := command{kind: key, code: controlKeys[r], letter: r}
+		switch {
+		case c.code != 0:
+			c.letter = 0
+		case s.keyboard == nil:
+			continue
+		}
+		number, err := s.press(ctx, c)
+		if err != nil {
+			return err
+		}
+		s.release(key, number)
+	}
+	return nil
+}
+
+// scroll implements Device.
+func (s *server) scroll(dx, dy float64) {
+	s.turn(dx, wheelRight, wheelLeft)
+	s.turn(dy, wheelUp, wheelDown)
+}
+
+func (s *server) sync(ctx context.Context) error { return s.conn.Sync(ctx) }
+
+func (s *server) wait() error {
+	if err := s.conn.Wait(time.Time{}); !errors.Is(err, xproto.ErrWoken) {
+		return err
+	}
+	return nil
+}
+
+func (s *server) wake() { s.conn.Wake() }
+
+func (s *server) close() {
+	if s.keyboard != nil {
+		s.keyboard.restore()
+	}
+	s.conn.Close()
 }
 
 // turn queues notches of the wheel, which are presses of a button.

@@ -1,0 +1,33 @@
+package input
+
+import "context"
+
+// Device is an opened display that takes input. One goroutine uses it; others may call wake. What is done is queued
+// until sync, unless it needs an answer of the display.
+type Device interface {
+	// arrange notices where the display is on the desktop, and its keymap, after a change.
+	arrange(ctx context.Context) error
+	// move moves the pointer to fractions of the display's size.
+	move(x, y float64)
+	// scroll turns the wheel by whole notches.
+	scroll(dx, dy float64)
+	// press presses a button or a key. It returns the display's number of it, which release takes.
+	press(ctx context.Context, c command) (number byte, err error)
+	release(k kind, number byte)
+	// text types text.
+	text(ctx context.Context, text string) error
+	// sync waits until the display has done everything.
+	sync(ctx context.Context) error
+	// wait waits for an event of the display, or for wake.
+	wait() error
+	wake()
+	// refused returns how much the display has refused since the last call.
+	refused() int
+	close()
+}
+
+// maxKey is the highest Linux code of a key. Keycodes of X have 8 bits, and are higher by keyOffset.
+const maxKey = 255 - keyOffset
+
+// controlKeys are the Linux codes of keys in texts that type no letter.
+var controlKeys = map[rune]uint32{'\b': 14, '\t': 15, '\n': 28, '\r': 28}
