@@ -23,11 +23,9 @@ func (l *encodeLoop) encodeNext(
 	p := l.content.see(f, dirty(f))
 	if f != nil {
 		l.encoder.source = image.Pt(f.Width, f.Height)
-		if l.encoder.open != nil && !l.encoder.fits(to) {
-			l.encoder.close(closeTimeout)
-		}
-		if l.encoder.better(now, to) {
-			l.force = max(l.force, keyEncoder)
+		if why := l.encoder.follow(ctx, now, to); why != keyNone {
+			l.force = max(l.force, why)
+			key, l.hasPicture, l.applied = max(key, l.force), false, adapt.Applied{}
 		}
 	}
 	if l.encoder.open == nil {

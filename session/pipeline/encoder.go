@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"sync"
 	"time"
 
 	"wavryhost/encode"
@@ -33,6 +34,8 @@ type activeEncoder struct {
 	betterAt      time.Time // when to look for a better encoder
 	second        rateWindow
 	complainedAt  time.Time
+	next          *successor     // nil while none is being opened
+	tasks         sync.WaitGroup // what opens and closes encoders in the background
 
 	// When all encoders fail, the next attempt is at retryAt, and retry is the wait after that.
 	retryAt time.Time
@@ -149,28 +152,28 @@ func (a *activeEncoder) refused(f encode.Factory, size image.Point, err error) F
 // lookForBetter is how often an encoding checks whether an encoder that is preferred to its own is usable again.
 const lookForBetter = time.Second
 
-// better closes the open encoder if a preferred one is usable again, and reports whether it did. The caller has a
-// frame, which becomes a keyframe of the other one. If that fails again, it is banned for longer.
-func (a *activeEncoder) better(now time.Time, to target) bool {
-	if a.open == nil || now.Before(a.betterAt) {
-		return false
+// better returns an encoder that is preferred to the open one and usable again. If it fails again, it is banned for
+// longer.
+func (a *activeEncoder) better(now time.Time, to target) (encode.Factory, bool) {
+	if now.Before(a.betterAt) {
+		return nil, false
 	}
 	a.betterAt = now.Add(lookForBetter)
 	next, ok := a.of.encoders.better(now, a.factory)
 	if !ok {
-		return false
+		return nil, false
 	}
 	limits := a.of.encoders.limits(next)
 	if p := a.sizeFor(to, limits); limits.Check(p.X, p.Y) != nil {
-		return false
+		return nil, false
 	}
-	a.of.log.Info("encoder is usable again", "encoder", next.Profile().Name, "instead_of", a.factory.Profile().Name)
-	a.close(closeTimeout)
-	return true
+	a.of.log.Info("encoder is usable again", "encoder", next.Profile().Name, "instead_of", a.name())
+	return next, true
 }
 
-// close closes the encoder, if one is open, and waits for that.
+// close closes the encoder, if one is open, and waits for that. It gives up the next one.
 func (a *activeEncoder) close(timeout time.Duration) {
+	a.drop()
 	if a.open == nil {
 		return
 	}

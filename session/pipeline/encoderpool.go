@@ -102,6 +102,14 @@ func (p *encoderPool) better(now time.Time, f encode.Factory) (encode.Factory, b
 	return nil, false
 }
 
+// hasRoom reports whether another encoder of f can be opened, as far as that is known.
+func (p *encoderPool) hasRoom(f encode.Factory, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.find(f)
+	return e != nil && !e.gone && !now.Before(e.until) && !p.full(*e, now)
+}
+
 // limits returns the sizes that f supports, as far as that is known.
 func (p *encoderPool) limits(f encode.Factory) encode.Limits {
 	p.mu.Lock()

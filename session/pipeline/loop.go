@@ -43,6 +43,7 @@ func (l *encodeLoop) end() {
 		l.met.encodings.Dec()
 	}
 	l.encoder.close(closeTimeout)
+	l.encoder.tasks.Wait()
 	if f := l.frames.take(); f != nil {
 		f.Release()
 	}

@@ -110,6 +110,7 @@ func TestDeviceFaultsInABrowser(t *testing.T) {
 			d.Set(t)
 			h.waitEncoder(t, c.encoder)
 			b.waitFrames(t, 30, patience)
+			t.Logf("with the return of the device: %v", b.longestFreeze(t).Round(time.Millisecond))
 			if again := h.session(t).ID; again != id {
 				t.Errorf("session %s became %s", id, again)
 			}
