@@ -179,6 +179,11 @@ var rooms = map[string][]string{
 
 	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer", "session/progress"},
 	"wavryhost/session/gateway/gatewaytest": {},
+
+	"wavryhost/session/fleet":           {"session/fleet/bus", "session/guard"},
+	"wavryhost/session/fleet/bus":       {},
+	"wavryhost/session/fleet/fleettest": {"session/fleet/bus"},
+	"wavryhost/session/fleet/pool":      {"session/fleet/bus"},
 }
 
 // anything marks the packages that may import any of ours: the wiring, and the end-to-end tests.
@@ -215,15 +220,24 @@ var drivers = map[string][]string{
 		"wavryhost/session/gateway/gatewaytest",
 		"wavryhost/cmd/wavry-host",
 	},
-	"github.com/golang-jwt/jwt":      {"wavryhost/session/api/grant"},
-	"github.com/coder/websocket":     {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
-	"github.com/pires/go-proxyproto": {"wavryhost/session/api/edge"},
-	"github.com/alecthomas/kong":     {"wavryhost/cmd/wavry-host", "wavryhost/deploy/release"},
-	"go.yaml.in/yaml":                {"wavryhost/cmd/wavry-host/config", "wavryhost/deploy/monitoring"},
-	"github.com/grafana/":            {"wavryhost/deploy/monitoring"},
-	"wavryhost/deploy/monitoring":    nil,
-	"github.com/coreos/go-systemd":   {"wavryhost/platform/service"},
-	"howett.net/plist":               {"wavryhost/platform/service"},
+	"github.com/golang-jwt/jwt":  {"wavryhost/session/api/grant"},
+	"github.com/coder/websocket": {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},
+	"github.com/nats-io/": {
+		"wavryhost/session/fleet",
+		"wavryhost/session/fleet/bus",
+		"wavryhost/session/fleet/fleettest",
+		"wavryhost/session/fleet/pool",
+		"wavryhost/cmd/wavry-host",
+	},
+	"github.com/nats-io/nats-server/":   {"wavryhost/session/fleet/fleettest"},
+	"wavryhost/session/fleet/fleettest": nil,
+	"github.com/pires/go-proxyproto":    {"wavryhost/session/api/edge"},
+	"github.com/alecthomas/kong":        {"wavryhost/cmd/wavry-host", "wavryhost/deploy/release"},
+	"go.yaml.in/yaml":                   {"wavryhost/cmd/wavry-host/config", "wavryhost/deploy/monitoring"},
+	"github.com/grafana/":               {"wavryhost/deploy/monitoring"},
+	"wavryhost/deploy/monitoring":       nil,
+	"github.com/coreos/go-systemd":      {"wavryhost/platform/service"},
+	"howett.net/plist":                  {"wavryhost/platform/service"},
 	"github.com/prometheus/": {
 		"wavryhost/session",
 		"wavryhost/session/pipeline",

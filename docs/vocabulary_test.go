@@ -37,6 +37,7 @@ successful sum summed superseded suspended taken tcp text time timeout timestamp
 traffic transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected
 unknown unproven unreachable unread unrouted unsent unsupported until unusable up uptime url urls usable use used user
 username valid version vp wait whole why width withdrawn without wrong x y yet
+duplicate forged
 `
 
 // replacedWords are words that the vocabulary must not contain, with the term to use.

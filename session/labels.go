@@ -121,9 +121,10 @@ const (
 	partJanitor  = "janitor"  // what looks after all sessions
 	partRelay    = "relay"    // the probes of STUN and TURN servers
 	partGateway  = "gateway"  // the link to a gateway
+	partFleet    = "fleet"    // the link to a fleet
 )
 
 var parts = []string{
 	partSession, partFeedback, partPacer, peer.PartTransport, partInput, partRelease, partJanitor,
-	partRelay, partGateway,
+	partRelay, partGateway, partFleet,
 }

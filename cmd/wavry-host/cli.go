@@ -41,6 +41,7 @@ type cli struct {
 	Cordon       cordonCmd       `cmd:"" help:"Refuse new sessions, and leave the others alone."`
 	Uncordon     uncordonCmd     `cmd:"" help:"Accept new sessions again."`
 	Events       eventsCmd       `cmd:"" help:"Follow the events of the running daemon."`
+	Fleet        fleetCmd        `cmd:"" help:"Show and steer the hosts of a fleet, through NATS."`
 	Desktop      desktopCmd      `cmd:"" help:"Show or end the virtual display, which outlives the daemon."`
 	Displays     displaysCmd     `cmd:"" help:"List the displays that can be captured, and why others cannot."`
 	Encoders     encodersCmd     `cmd:"" help:"Try the encoders, and say why some cannot be used."`
@@ -83,7 +84,7 @@ func newParser(grammar *cli, a *app) (*kong.Kong, error) {
 	for _, s := range []*settingFlags{
 		&grammar.Run.Settings, &grammar.Config.Check.Settings, &grammar.Config.Print.Settings,
 		&grammar.Displays.Settings, &grammar.Encoders.Settings, &grammar.URL.Settings, &grammar.Doctor.Settings,
-		&grammar.Bundle.Settings,
+		&grammar.Bundle.Settings, &grammar.Fleet.ID.Settings,
 	} {
 		s.Table = kong.Plugins{newTable()}
 	}

@@ -35,6 +35,7 @@ func (l *loaded) inspect(env []string) error {
 	in.grants(env)
 	in.clients()
 	in.gateway()
+	in.fleet()
 	in.writable("api.audit_file", l.API.AuditFile)
 	if l.TakesGrants() {
 		in.writable("auth.revocations_file", revocations(&l.Config, env))
@@ -160,6 +161,32 @@ func (in *inspection) clients() {
 		}
 	}
 	in.add("api.listen", errors.New(text))
+}
+
+// fleet reads the files for the fleet. The key is made at the start, if there is none.
+func (in *inspection) fleet() {
+	if in.Fleet.URL == "" {
+		return
+	}
+	b, err := fleetBus(&in.Config)
+	if err != nil {
+		in.add("fleet.ca_file", errors.New(strings.TrimPrefix(err.Error(), "fleet.ca_file: ")))
+	}
+	if err := b.Validate(); err != nil {
+		in.add("fleet.url", errors.New(strings.TrimPrefix(err.Error(), "fleet: ")))
+	}
+	if path := in.Fleet.CredentialsFile; path != "" {
+		if _, why := in.SecretIn(path); why != "" {
+			in.add("fleet.credentials_file", errors.New(why))
+		}
+	}
+	if path := in.Fleet.KeyFile; path != "" {
+		if _, err := os.Stat(path); err == nil {
+			if _, err := fleetIdentity(path); err != nil {
+				in.add("fleet.key_file", errors.New(strings.TrimPrefix(err.Error(), "fleet.key_file: ")))
+			}
+		}
+	}
 }
 
 // gateway reads the files for the gateway.

@@ -69,11 +69,12 @@ func registerAll(c *catcher, complete bool) {
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))
 }
 
-// metricsOfTheCode returns our metrics, by name.
+// metricsOfTheCode returns our metrics, by name, with the metrics of a fleet.
 func metricsOfTheCode(t *testing.T) []described {
 	t.Helper()
 	c := &catcher{Registry: prometheus.NewRegistry()}
 	registerAll(c, true)
+	newFleetCounters(c)
 	values := make(map[string]map[string][]string)
 	families, err := c.Gather()
 	if err != nil {

@@ -91,6 +91,7 @@ type host struct {
 	manager  *session.Manager
 	api      *api.Server
 	link     *gateway.Link // nil without a gateway
+	fleet    *fleetLink
 	local    *localAPI
 	reloads  *reloader
 	prober   *prober
@@ -203,6 +204,9 @@ func newHost(
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
+	if h.fleet, err = newFleetLink(l, a.env, &cfg, h.manager, registry, log); err != nil {
+		return nil, err
+	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
 	h.reloads = newReloader(l, read, level, h.manager, h.manager.Journal().Configured, registry, log)
 	if h.link != nil {
@@ -211,7 +215,8 @@ func newHost(
 	h.reloads.terminal = isTerminal(a.stderr)
 	h.prober.manager = h.manager
 	h.reloads.trail, h.reloads.others = h.trail, []func(*config.Config){
-		h.prober.reconfigure, h.displays.reconfigure, func(c *config.Config) { showConfig(configInfo, c) },
+		h.prober.reconfigure, h.displays.reconfigure, h.fleet.reconfigure,
+		func(c *config.Config) { showConfig(configInfo, c) },
 	}
 	h.reloads.look = h.gpus.Look
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
@@ -287,6 +292,7 @@ func (h *host) run(ctx context.Context) error {
 	if h.link != nil {
 		group.Go(func() error { return h.link.Run(inner) })
 	}
+	group.Go(func() error { return h.fleet.run(inner) })
 	group.Go(func() error {
 		var addr net.Addr
 		select {

@@ -209,6 +209,12 @@ var hostAlerts = []Alert{
 		Summary: "No TURN server works for {{ $labels.instance }}. Viewers without a direct path cannot connect.",
 	},
 	{
+		Name: "WavryHostFleetLost",
+		Expr: `max by (instance, ` + by + `) (wavry_host_fleet_state{state="connected"}) == 0`, For: "5m",
+		Severity: SomeUsers, Runbook: "fleet",
+		Summary: "{{ $labels.instance }} is not in its fleet and gets no sessions from it.",
+	},
+	{
 		Name: "WavryHostGatewayLost",
 		Expr: `max by (instance, ` + by + `) (wavry_host_gateway_state{state="bound"}) == 0`, For: "5m",
 		Severity: SomeUsers, Runbook: "gateway",

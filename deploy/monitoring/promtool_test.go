@@ -271,6 +271,14 @@ var ruleCases = []ruleCase{
 		},
 	},
 	{
+		alert: "WavryHostFleetLost",
+		fire: []string{
+			`wavry_host_fleet_state{state="connected",…} 0x200`,
+			`wavry_host_fleet_state{state="duplicate",…} 1x200`,
+		},
+		quiet: []string{`wavry_host_fleet_state{state="connected",…} 1x117 0x3 1x80`},
+	},
+	{
 		alert: "WavryHostGatewayLost",
 		fire: []string{
 			`wavry_host_gateway_state{state="bound",…} 0x200`,

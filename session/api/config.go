@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
@@ -81,6 +82,10 @@ type Config struct {
 	ID, Name, Platform, Version string
 	// Labels are the operator's labels of the host, such as region and pool.
 	Labels map[string]string
+	// BootID identifies this run of the daemon. It defaults to a random text.
+	BootID string
+	// Fleet returns what GET /v1/host shows of the host's place in a fleet; nil if it has none. It may be nil.
+	Fleet func() *FleetLink
 	// Gateway returns what GET /v1/host shows of the link to a gateway. It is nil if there is no link.
 	Gateway func() GatewayLink
 	// Reload reads the daemon's configuration again. With a time to confirm, the change is reverted unless Confirm is
@@ -108,6 +113,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.BootID == "" {
+		c.BootID = rand.Text()
+	}
 	if c.Listen == "" {
 		c.Listen = defaultListen
 	}

@@ -27,7 +27,6 @@ type reader func(w http.ResponseWriter, r *http.Request, v any, optional bool) e
 type host struct {
 	mgr  hostManager
 	cfg  Config
-	boot string // ID of this run of the daemon
 	read reader
 }
 
@@ -36,6 +35,7 @@ const (
 	featureAnonymous    = "anonymous_viewers"
 	featureAudit        = "audit"
 	featureCertificates = "client_certificates"
+	featureFleet        = "fleet"
 	featureGateway      = "gateway_link"
 	featureGrants       = "grants"
 	featureTokens       = "tokens"
@@ -44,16 +44,17 @@ const (
 // features lists what GET /v1/host can have in features.
 func features() []string {
 	return []string{
-		featureAnonymous, featureAudit, featureCertificates, featureGateway, featureGrants, featureTokens,
+		featureAnonymous, featureAudit, featureCertificates, featureFleet, featureGateway, featureGrants, featureTokens,
 	}
 }
 
-// features returns the optional features in use, sorted.
-func (c Config) features() []string {
+// Features returns the optional features in use, sorted.
+func (c Config) Features() []string {
 	on := map[string]bool{
 		featureAnonymous: c.AnonymousRole == AnonymousViewer, featureAudit: audit.New(c.Audit).On(),
-		featureCertificates: c.auth().RequestsCertificates(), featureGateway: c.Gateway != nil,
-		featureGrants: c.Grants != nil, featureTokens: c.TokensFile != "",
+		featureCertificates: c.auth().RequestsCertificates(), featureFleet: c.Fleet != nil && c.Fleet() != nil,
+		featureGateway: c.Gateway != nil,
+		featureGrants:  c.Grants != nil, featureTokens: c.TokensFile != "",
 	}
 	return slices.DeleteFunc(features(), func(f string) bool { return !on[f] })
 }
@@ -75,6 +76,16 @@ type hostView struct {
 	Platform string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
 	Capacity []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
 	Gateway  *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
+	Fleet    *FleetLink           `json:"fleet,omitempty" doc:"The host's place in a fleet, if it has one."`
+}
+
+// FleetLink is what GET /v1/host shows of the host's place in a fleet; docs/operate/fleet.md explains its values.
+type FleetLink struct {
+	ID     string    `json:"id" doc:"ID of the host in the fleet."`
+	State  string    `json:"state" enum:"disconnected,connected,duplicate" doc:"State of the connection to NATS; duplicate: an older host has the same identity, and this one stays silent."`
+	Since  time.Time `json:"since" doc:"When the connection entered that state."`
+	Reason string    `json:"reason,omitempty" doc:"The error, for people."`
+	Server string    `json:"server,omitempty" doc:"The NATS server of the connection."`
 }
 
 // GatewayLink is what GET /v1/host shows of the link to a gateway; docs/integrate/gateway.md explains its values.
@@ -102,11 +113,17 @@ func (h host) describe(r *http.Request) hostView {
 	v := hostView{
 		ID: h.cfg.ID, Name: h.cfg.Name, Host: info, Uptime: time.Since(info.Started).Seconds(), Version: h.cfg.Version,
 		Platform: h.cfg.Platform, Capacity: orEmpty(h.mgr.Capacity()),
-		APIVersion: openapi.Version, Features: h.cfg.features(), Labels: h.cfg.Labels, BootID: h.boot, Time: time.Now(),
+		APIVersion: openapi.Version, Features: h.cfg.Features(), Labels: h.cfg.Labels, BootID: h.cfg.BootID, Time: time.Now(),
 	}
-	if h.cfg.Gateway != nil && auth.PrincipalOf(r.Context()).Role == grant.Operator {
+	if auth.PrincipalOf(r.Context()).Role != grant.Operator {
+		return v
+	}
+	if h.cfg.Gateway != nil {
 		link := h.cfg.Gateway()
 		v.Gateway = &link
+	}
+	if h.cfg.Fleet != nil {
+		v.Fleet = h.cfg.Fleet()
 	}
 	return v
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"crypto/rand"
 	"net/http"
 	"slices"
 
@@ -105,7 +104,7 @@ func (s *Server) routes(gatherer prometheus.Gatherer) []route {
 	for _, part := range [][]route{
 		s.publicRoutes(monitoring{s.mgr, gatherer, s.log}),
 		s.whepRoutes(),
-		hostRoutes(host{s.mgr, s.cfg, rand.Text(), read}),
+		hostRoutes(host{s.mgr, s.cfg, read}),
 		sessionRoutes(sessions{s.mgr, s.access, read}),
 		reservationRoutes(reservations{s.mgr, s.access, read}),
 		eventRoutes(events{s.mgr, s.auth, &s.streams, s.stopping}),

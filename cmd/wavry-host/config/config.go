@@ -24,6 +24,7 @@ type Config struct {
 	Media    Media
 	ICE      ICE
 	Gateway  Gateway
+	Fleet    Fleet
 	Log      Log
 }
 
@@ -256,6 +257,17 @@ func InputPolicies() []string { return []string{"controllers", "operators", None
 
 // ProxyHeaders are the values of api.proxy_header, the default first.
 func ProxyHeaders() []string { return []string{"x-forwarded-for", "forwarded", "proxy-protocol"} }
+
+// Fleet has the settings of the fleet that the host belongs to.
+type Fleet struct {
+	URL             string // empty for no fleet
+	CredentialsFile string // empty for the host's own key
+	KeyFile         string // empty for the state folder
+	CAFile          string // empty for the authorities of the system
+	Role            string
+	Address         string // Auto, or empty for none
+	Insecure        bool
+}
 
 // GatewayDialects are the values of gateway.dialect, the default first.
 func GatewayDialects() []string { return []string{"wavry", "master"} }

@@ -109,6 +109,10 @@ func TestDefaults(t *testing.T) {
 			Role:    "viewer",
 			Dialect: "wavry",
 		},
+		Fleet: Fleet{
+			Role:    "operator",
+			Address: "auto",
+		},
 		Log: Log{
 			Format: "auto",
 			Level:  "info",
@@ -267,6 +271,10 @@ func fullConfig() Config {
 			CAFile:    "/etc/ca.pem",
 			Insecure:  true,
 		},
+		Fleet: Fleet{
+			Role:    "operator",
+			Address: "auto",
+		},
 		Log: Log{
 			Format: "json",
 			Level:  "debug",
@@ -277,6 +285,8 @@ func fullConfig() Config {
 // nested are the settings that files of one level cannot have.
 var nested = []string{
 	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "sessions.drain_postpone",
+	"fleet.url",
+	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
 }
 
 func TestFileSetsEverything(t *testing.T) {

@@ -114,6 +114,7 @@ func Sections() []Section {
 		{"media", "The network for media.", mediaTable()},
 		{"ice", "STUN and TURN servers.", iceTable()},
 		{"gateway", "A signaling gateway.", gatewayTable()},
+		{"fleet", "A fleet of hosts on NATS.", fleetTable()},
 		{"log", "The log.", logTable()},
 	}
 }
