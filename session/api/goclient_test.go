@@ -69,6 +69,7 @@ func TestGoClientCoversTheAPI(t *testing.T) {
 		"change":      drop(c.Sessions.Change(ctx, "s1", client.SessionChange{Weight: new(int)})),
 		"give":        drop(c.Sessions.GiveControl(ctx, "s1")),
 		"withdraw":    drop(c.Sessions.WithdrawControl(ctx, "s1")),
+		"postpone":    drop(c.Sessions.Postpone(ctx, "s1", time.Minute)),
 		"keyframe":    c.Sessions.RequestKeyframe(ctx, "s1"),
 		"recording":   drop(c.Sessions.Recording(ctx, "s1")),
 		"timeline":    drop(c.Sessions.Timeline(ctx, "s1")),

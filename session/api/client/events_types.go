@@ -39,7 +39,8 @@ type Event struct {
 	Server string `json:"server,omitempty"`
 	// ID of the session.
 	Session string `json:"session,omitempty"`
-	// What is now; absent if there is none. For packet_size: the size in bytes.
+	// What is now; absent if there is none. For packet_size: the size in bytes. For session_ending: the time of the
+	// end.
 	To string `json:"to,omitempty"`
 	// Sums of the whole session.
 	Totals *Totals `json:"totals,omitempty"`

@@ -20,6 +20,15 @@ type DrainRequest struct {
 	// What happens to the sessions before the deadline. wait, the default, does nothing. move asks for each to be
 	// moved, by an event session_move. end ends them one by one.
 	Policy DrainPolicy `json:"policy,omitempty"`
+	// For how long in total a viewer may postpone the end of its session, in seconds, also beyond the deadline; 0
+	// for not at all. Default: the setting sessions.drain_postpone.
+	PostponeSeconds float64 `json:"postpone_seconds,omitempty"`
+}
+
+// Postponing is the schema of that name in the OpenAPI document.
+type Postponing struct {
+	// By how long, in seconds. Default: 300. It is shortened to what the drain allows.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // ReloadRequest is the schema of that name in the OpenAPI document.

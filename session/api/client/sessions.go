@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Sessions asks about sessions and changes them, as an operator.
@@ -67,6 +68,14 @@ func (s Sessions) GiveControl(ctx context.Context, id string) (out Session, err 
 // WithdrawControl withdraws control from a session until GiveControl.
 func (s Sessions) WithdrawControl(ctx context.Context, id string) (out Session, err error) {
 	r := request{method: http.MethodDelete, path: sessionPath(id) + "/control", repeats: true}
+	_, _, err = s.c.call(ctx, r, &out)
+	return out, err
+}
+
+// Postpone postpones the end of a session by a drain, by at most so long. Several requests add up, so none is
+// repeated.
+func (s Sessions) Postpone(ctx context.Context, id string, by time.Duration) (out Session, err error) {
+	r := request{method: http.MethodPost, path: sessionPath(id) + "/postpone"}.with(Postponing{Seconds: by.Seconds()})
 	_, _, err = s.c.call(ctx, r, &out)
 	return out, err
 }

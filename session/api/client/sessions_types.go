@@ -120,6 +120,8 @@ type Session struct {
 	Encoder string `json:"encoder,omitempty"`
 	// Which of the display's encodings in that codec the session gets; a number of 1 to 3.
 	Encoding int `json:"encoding,omitempty"`
+	// The planned end of the session, because the host drains; absent if none is planned.
+	Ending PlannedEnd `json:"ending,omitempty"`
 	// When the session's grant expires and ends it.
 	Expires time.Time `json:"expires,omitzero"`
 	// The client's own ID of the session.

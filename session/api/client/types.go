@@ -95,12 +95,16 @@ type DrainStatus struct {
 	// wait leaves sessions running until the deadline; move requests by one event each that they be moved; end ends
 	// them one after the other.
 	Policy DrainPolicy `json:"policy"`
+	// For how long in total a viewer may postpone the end of its session, in seconds; also beyond the deadline.
+	PostponeSeconds float64 `json:"postpone_seconds"`
 	// Number of sessions for which an event has requested a move.
 	SessionsAskedToMove int `json:"sessions_asked_to_move"`
 	// Number of sessions when the drain began.
 	SessionsAtStart int `json:"sessions_at_start"`
 	// Number of remaining sessions.
 	SessionsLeft int `json:"sessions_left"`
+	// Number of remaining sessions whose end was postponed.
+	SessionsPostponed int `json:"sessions_postponed"`
 }
 
 // Encoder is the schema of that name in the OpenAPI document.
@@ -150,6 +154,20 @@ type Fault struct {
 	Parameter string `json:"parameter,omitempty"`
 	// JSON pointer (RFC 6901) to the fault in the body, as a URI fragment such as #/weight.
 	Pointer string `json:"pointer,omitempty"`
+}
+
+// FleetLink is the schema of that name in the OpenAPI document.
+type FleetLink struct {
+	// ID of the host in the fleet.
+	ID string `json:"id"`
+	// The error, for people.
+	Reason string `json:"reason,omitempty"`
+	// The NATS server of the connection.
+	Server string `json:"server,omitempty"`
+	// When the connection entered that state.
+	Since time.Time `json:"since"`
+	// State of the connection to NATS; duplicate: an older host has the same identity, and this one stays silent.
+	State string `json:"state"`
 }
 
 // GPU is the schema of that name in the OpenAPI document.
@@ -218,6 +236,8 @@ type Host struct {
 	Encoders []Encoder `json:"encoders"`
 	// Optional parts that are in use on this host.
 	Features []Feature `json:"features"`
+	// The host's place in a fleet, if it has one.
+	Fleet FleetLink `json:"fleet,omitempty"`
 	// The link to a gateway, if there is one.
 	Gateway *GatewayLink `json:"gateway,omitempty"`
 	// The configured STUN and TURN servers and their states.
@@ -272,6 +292,20 @@ type Load struct {
 	MemoryStalled float64 `json:"memory_stalled"`
 	// Total memory, in bytes.
 	MemoryTotalBytes int `json:"memory_total_bytes"`
+}
+
+// PlannedEnd is the schema of that name in the OpenAPI document.
+type PlannedEnd struct {
+	// When the session ends.
+	At time.Time `json:"at"`
+	// How long the session still lasts, in seconds.
+	InSeconds float64 `json:"in_seconds"`
+	// The operator's reason.
+	Note string `json:"note,omitempty"`
+	// For how long the viewer may still postpone the end, in seconds; 0 for not at all.
+	PostponeSeconds float64 `json:"postpone_seconds"`
+	// Why it ends.
+	Reason EndReason `json:"reason"`
 }
 
 // Problem is the schema of that name in the OpenAPI document.

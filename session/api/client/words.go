@@ -38,6 +38,7 @@ const (
 	CodeKeyReused            Code = "key_reused"
 	CodeNoControl            Code = "no_control"
 	CodeNoPicture            Code = "no_picture"
+	CodeNotPostponable       Code = "not_postponable"
 	CodeStaleETag            Code = "stale_etag"
 	CodeTooLarge             Code = "too_large"
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
@@ -127,6 +128,27 @@ const (
 	EncoderPriceReopen   EncoderPrice = "reopen"
 )
 
+// EndReason is a word of a set. Later versions may add words.
+type EndReason string
+
+// The words of EndReason.
+const (
+	EndReasonDeleted         EndReason = "deleted"
+	EndReasonOperator        EndReason = "operator"
+	EndReasonICEFailed       EndReason = "ice_failed"
+	EndReasonConnectTimeout  EndReason = "connect_timeout"
+	EndReasonViewerGone      EndReason = "viewer_gone"
+	EndReasonHandshakeFailed EndReason = "handshake_failed"
+	EndReasonShutdown        EndReason = "shutdown"
+	EndReasonDrained         EndReason = "drained"
+	EndReasonOverload        EndReason = "overload"
+	EndReasonRevoked         EndReason = "revoked"
+	EndReasonExpired         EndReason = "expired"
+	EndReasonError           EndReason = "error"
+	EndReasonMisbehaved      EndReason = "misbehaved"
+	EndReasonReplaced        EndReason = "replaced"
+)
+
 // EventKind is a word of a set. Later versions may add words.
 type EventKind string
 
@@ -162,6 +184,7 @@ const (
 	EventKindSessionCreated      EventKind = "session_created"
 	EventKindSessionDisconnected EventKind = "session_disconnected"
 	EventKindSessionEnded        EventKind = "session_ended"
+	EventKindSessionEnding       EventKind = "session_ending"
 	EventKindSessionMove         EventKind = "session_move"
 	EventKindSessionUndelivered  EventKind = "session_undelivered"
 	EventKindUncordon            EventKind = "uncordon"
@@ -175,6 +198,7 @@ const (
 	FeatureAnonymousViewers   Feature = "anonymous_viewers"
 	FeatureAudit              Feature = "audit"
 	FeatureClientCertificates Feature = "client_certificates"
+	FeatureFleet              Feature = "fleet"
 	FeatureGatewayLink        Feature = "gateway_link"
 	FeatureGrants             Feature = "grants"
 	FeatureTokens             Feature = "tokens"
