@@ -53,7 +53,7 @@ var rooms = map[string][]string{
 	"wavryhost/platform/desktop":  {"platform/child", "platform/display", "platform/xproto", "session/guard"},
 	"wavryhost/platform/display":  {"platform/child", "platform/xproto", "session/guard"},
 	"wavryhost/platform/identity": {},
-	"wavryhost/platform/input":    {"platform/xproto"},
+	"wavryhost/platform/input":    {"platform/wlproto", "platform/xproto"},
 	"wavryhost/platform/pressure": {"session/guard"},
 	"wavryhost/platform/service":  {"platform/child"},
 	"wavryhost/platform/wlproto":  {},

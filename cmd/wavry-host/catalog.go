@@ -242,7 +242,14 @@ const inputTimeout = 10 * time.Second
 
 // input returns the function that makes the injector of a display. It is nil if the display accepts no input.
 func (c *catalog) input(d candidate) func() session.Injector {
-	if d.Backend != "x11" || d.offLimits() {
+	switch {
+	case d.offLimits():
+		return nil
+	case d.Backend == "wayland" && d.monitor != "":
+		return func() session.Injector {
+			return input.New(input.Config{Display: d.ID, Open: input.Wayland(d.address, d.monitor)}, c.log, c.inputs)
+		}
+	case d.Backend != "x11":
 		return nil
 	}
 	dial := func(ctx context.Context) (*xproto.Conn, error) {

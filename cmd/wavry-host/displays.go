@@ -113,7 +113,7 @@ func desktopOf(info wayland.Info) (s display.Screen) {
 		width, height := o.Upright()
 		s.Monitors = append(s.Monitors, display.Monitor{
 			Name: o.Name, Width: width, Height: height,
-			Layout: display.Layout{X: o.X, Y: o.Y, Rotation: int(o.Transform&3) * 90, Scale: o.Scale},
+			Layout: display.Layout{X: o.Area.Min.X, Y: o.Area.Min.Y, Rotation: int(o.Transform&3) * 90, Scale: o.Scale},
 		})
 	}
 	return s

@@ -3,6 +3,7 @@ package wlproto
 import (
 	"cmp"
 	"context"
+	"image"
 	"maps"
 	"math"
 	"slices"
@@ -15,8 +16,8 @@ type Output struct {
 	ID uint32
 	// Name is the name of its connector, such as DP-1 or HEADLESS-1. It stays the same over restarts.
 	Name string
-	// X and Y are its place on the desktop, in the units of programs.
-	X, Y int
+	// Area is where it is on the desktop, in the units of programs.
+	Area image.Rectangle
 	// Width and Height are the pixels of its mode, before Transform turns them.
 	Width, Height int
 	// Transform is the value of wl_output.transform.
@@ -25,8 +26,9 @@ type Output struct {
 	Scale float64
 
 	global  uint32
-	logical int // the width in the units of programs; 0 if it is unknown
-	whole   int // the scale without fractions
+	at      image.Point
+	logical image.Point // the size in the units of programs; 0,0 if it is unknown
+	whole   int         // the scale without fractions
 	xdg     uint32
 }
 
@@ -102,7 +104,7 @@ func (o *Outputs) event(out *Output, event uint16, a *Args) {
 	case 0: // geometry
 		x, y := a.Int(), a.Int()
 		if out.xdg == 0 {
-			out.X, out.Y = x, y
+			out.at = image.Pt(x, y)
 		}
 		for range 3 {
 			a.Uint()
@@ -125,9 +127,9 @@ func (o *Outputs) xdgEvent(out *Output, event uint16, a *Args) {
 	o.Changed = true
 	switch event {
 	case 0: // logical_position
-		out.X, out.Y = a.Int(), a.Int()
+		out.at = image.Pt(a.Int(), a.Int())
 	case 1: // logical_size
-		out.logical = a.Int()
+		out.logical = image.Pt(a.Int(), a.Int())
 	case 3: // name
 		if name := a.Text(); out.Name == "" {
 			out.Name = name
@@ -142,13 +144,17 @@ func (o *Outputs) List() []Output {
 		one := *out
 		one.Name = cmp.Or(one.Name, "output-"+strconv.Itoa(int(one.global)))
 		one.Scale = float64(one.whole)
-		if w, _ := one.Upright(); w > 0 && one.logical > 0 {
-			one.Scale = math.Round(float64(w)/float64(one.logical)*100) / 100
+		w, h := one.Upright()
+		if w > 0 && one.logical.X > 0 {
+			one.Scale = math.Round(float64(w)/float64(one.logical.X)*100) / 100
+		} else {
+			one.logical = image.Pt(w, h).Div(one.whole)
 		}
+		one.Area = image.Rectangle{one.at, one.at.Add(one.logical)}
 		list = append(list, one)
 	}
 	slices.SortFunc(list, func(a, b Output) int {
-		return cmp.Or(a.Y-b.Y, a.X-b.X, cmp.Compare(a.Name, b.Name))
+		return cmp.Or(a.Area.Min.Y-b.Area.Min.Y, a.Area.Min.X-b.Area.Min.X, cmp.Compare(a.Name, b.Name))
 	})
 	return list
 }
