@@ -27,8 +27,9 @@ janitor jitter join json keep key kind label labels large last late learnt least
 load log logging long loss lost malformed many max may mdns media megapixel memory messages method min misbehaved
 missing more move moved name needs network new next no none not note nothing now of off offer offers often ok old
 oldest only open operator origin other out outbox output overflow overload overshoot oversize own packet packetized
-packets page panic panics parameter part peer per planned platform pli pointer policy postponable postpone postponed
-precondition pressure price primary priority protocol proved proven queue range rate ratio ready reason reasons
+packets page panic panics parameter part peer pending per planned platform pli pointer policy postponable
+postpone postponed precondition pressure price primary priority protocol proved
+proven queue range rate ratio ready reason reasons
 received recovered recovery reductions refine refused release released reload reloads remote reopen repeated replaced
 replayed request requested requests required reserved restart result resume reused revision revoked rolled rotation
 rtt saturated scale scroll sdp second seconds send sent seq server servers share shutdown signature silent since size

@@ -50,6 +50,7 @@ type cli struct {
 	Replay       replayCmd       `cmd:"" help:"Run the flight recording of a session through the rate control again."`
 	Service      serviceCmd      `cmd:"" help:"Install, remove or inspect the service of this system."`
 	Token        tokenCmd        `cmd:"" help:"Make a token for the file of tokens (auth.tokens_file)."`
+	Upgrade      upgradeCmd      `cmd:"" help:"Restart the daemon into an installed update, once no session is left."`
 	URL          urlCmd          `cmd:"" name:"url" help:"Print the viewer's address with the operator's token."`
 	Doctor       doctorCmd       `cmd:"" help:"Check this host and the daemon, and say what repairs each fault."`
 	Bundle       bundleCmd       `cmd:"" help:"Collect what support needs into one file: log, events, metrics, recordings, configuration. Secrets are removed."` //nolint:lll // a struct tag is one line

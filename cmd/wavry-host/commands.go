@@ -23,6 +23,7 @@ type hostStatus struct {
 	Displays                           []displayStatus
 	Encoders                           []encoderStatus
 	DrainDeadline                      time.Time `json:"drain_deadline"`
+	RestartPending                     bool      `json:"restart_pending"`
 	Cordon                             *session.CordonStatus
 	Drain                              *session.DrainStatus
 }
@@ -59,6 +60,9 @@ func (f clientFlags) ask(ctx context.Context, a *app, method, path string, in, o
 func (h *hostStatus) show(w io.Writer) {
 	say(w, "host:\t%s\n", strings.TrimSpace(h.Name+" "+h.ID))
 	say(w, "version:\t%s %s\n", h.Version, h.Platform)
+	if h.RestartPending {
+		say(w, "update:\tinstalled; run wavry-host upgrade to restart into it\n")
+	}
 	state := h.State
 	if h.StateReason != "" {
 		state += " (" + h.StateReason + ")"

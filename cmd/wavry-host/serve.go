@@ -129,7 +129,8 @@ func newHost(
 		greet: greeter(l, a, log),
 	}
 	registry := newRegistry()
-	registry.MustRegister(lines.lost)
+	program := ownProgram()
+	registry.MustRegister(lines.lost, newRestartPending(program))
 	var before string
 	h.exit, before = newLastExit(a.env, log)
 	newExitInfo(registry).WithLabelValues(before).Set(1)
@@ -200,7 +201,7 @@ func newHost(
 	if h.trail, err = newTrail(l.API.AuditFile); err != nil {
 		return nil, err
 	}
-	cfg.Audit = h.trail
+	cfg.Audit, cfg.RestartPending = h.trail, program.replaced
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}

@@ -100,6 +100,11 @@ func (l *launchd) query(ctx context.Context, st *Status) error {
 	return nil
 }
 
+func (l *launchd) restart(ctx context.Context) error {
+	_, err := l.run(ctx, "launchctl", "kickstart", "-k", l.target())
+	return err
+}
+
 // parsePrint reads the output of launchctl print. Only its outermost level counts.
 func parsePrint(out string, st *Status) {
 	depth := 0

@@ -66,6 +66,8 @@ type initSystem interface {
 	deactivate(ctx context.Context) error
 	forget(ctx context.Context) error
 	query(ctx context.Context, s *Status) error
+	// restart ends the daemon and starts it again, with the installed program.
+	restart(ctx context.Context) error
 }
 
 // runner runs a command and returns its output.
@@ -198,6 +200,14 @@ func (m *Manager) Status(ctx context.Context) (Status, error) {
 		return s, nil
 	}
 	return s, m.init.query(ctx, &s)
+}
+
+// Restart ends the daemon and starts it again, with the program that is installed now.
+func (m *Manager) Restart(ctx context.Context) error {
+	if err := m.init.check(ctx); err != nil {
+		return err
+	}
+	return m.init.restart(ctx)
 }
 
 // live reports whether the running system is meant, and not a folder.

@@ -246,6 +246,16 @@ func TestSystemdStops(t *testing.T) {
 	}
 }
 
+func TestSystemdRestarts(t *testing.T) {
+	h := &host{}
+	if err := newSystemd(t, h, Spec{}, 0).restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"systemctl daemon-reload", "systemctl restart wavry-host.service"}; !slices.Equal(h.ran, want) {
+		t.Errorf("ran %q; want %q", h.ran, want)
+	}
+}
+
 func TestSystemdQuery(t *testing.T) {
 	const show = "systemctl show wavry-host.service --property=ActiveState,SubState,UnitFileState,MainPID,StatusText"
 	h := &host{out: map[string]string{

@@ -174,6 +174,15 @@ func (s *systemd) query(ctx context.Context, st *Status) error {
 	return nil
 }
 
+func (s *systemd) restart(ctx context.Context) error {
+	// A package may have brought new units.
+	if _, err := s.systemctl(ctx, "daemon-reload"); err != nil {
+		return err
+	}
+	_, err := s.systemctl(ctx, "restart", s.unit())
+	return err
+}
+
 // parseShow reads the output of systemctl show.
 func parseShow(out string, st *Status) {
 	values := make(map[string]string)

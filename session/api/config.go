@@ -80,6 +80,8 @@ type Config struct {
 	// ID, Name, Platform and Version are shown in GET /v1/host: the permanent ID of the host, its name for people, its
 	// system and architecture, and the version of the daemon.
 	ID, Name, Platform, Version string
+	// RestartPending reports whether an update has replaced the program of the daemon. It may be nil.
+	RestartPending func() bool
 	// Labels are the operator's labels of the host, such as region and pool.
 	Labels map[string]string
 	// BootID identifies this run of the daemon. It defaults to a random text.

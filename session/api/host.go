@@ -71,12 +71,13 @@ type hostView struct {
 	Time       time.Time         `json:"time" doc:"Time of this answer by the host's clock."`
 
 	session.Host
-	Uptime   float64              `json:"uptime_seconds" doc:"Time since the daemon started, in seconds."`
-	Version  string               `json:"version" doc:"The daemon's version."`
-	Platform string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
-	Capacity []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
-	Gateway  *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
-	Fleet    *FleetLink           `json:"fleet,omitempty" doc:"The host's place in a fleet, if it has one."`
+	Uptime         float64              `json:"uptime_seconds" doc:"Time since the daemon started, in seconds."`
+	Version        string               `json:"version" doc:"The daemon's version."`
+	Platform       string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
+	RestartPending bool                 `json:"restart_pending" doc:"Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it."`
+	Capacity       []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
+	Gateway        *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
+	Fleet          *FleetLink           `json:"fleet,omitempty" doc:"The host's place in a fleet, if it has one."`
 }
 
 // FleetLink is what GET /v1/host shows of the host's place in a fleet; docs/operate/fleet.md explains its values.
@@ -112,7 +113,8 @@ func (h host) describe(r *http.Request) hostView {
 	}
 	v := hostView{
 		ID: h.cfg.ID, Name: h.cfg.Name, Host: info, Uptime: time.Since(info.Started).Seconds(), Version: h.cfg.Version,
-		Platform: h.cfg.Platform, Capacity: orEmpty(h.mgr.Capacity()),
+		RestartPending: h.cfg.RestartPending != nil && h.cfg.RestartPending(),
+		Platform:       h.cfg.Platform, Capacity: orEmpty(h.mgr.Capacity()),
 		APIVersion: openapi.Version, Features: h.cfg.Features(), Labels: h.cfg.Labels, BootID: h.cfg.BootID, Time: time.Now(),
 	}
 	if auth.PrincipalOf(r.Context()).Role != grant.Operator {
