@@ -113,7 +113,7 @@ func vpx() Profile {
 		Name:   "libvpx-vp9",
 		Format: VP9,
 		// libavcodec passes the rate to libvpx when it opens the codec, and later changes only the largest quantizer.
-		// Time does change the rate, see RateByTime.
+		// libvpx's own function or time do change the rate, see RateByTime.
 		Price:      PriceFree,
 		RateByTime: true,
 		// The two tile columns are encoded in parallel.

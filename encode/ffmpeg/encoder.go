@@ -61,6 +61,7 @@ type encoder struct {
 	larger    int            // number of pictures whose bits the current keyframe may use, if more than one
 	start     time.Time
 	pts       int64
+	end       int64 // of the time of the previous picture, with a ration
 	seq       uint64
 	failed    error // why the encoder ended; ErrClosed after Close
 }
@@ -251,7 +252,9 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 	}
 	e.pts = e.next(at)
 	if e.profile.RateByTime {
-		(*C.AVFrame)(picture.UnsafePointer()).duration = C.int64_t(e.ration.length())
+		length := e.ration.length()
+		e.end = e.pts + length
+		(*C.AVFrame)(picture.UnsafePointer()).duration = C.int64_t(length)
 	}
 	var ckey, quality C.int
 	if key {
@@ -295,7 +298,7 @@ func (e *encoder) encodeLarger(at time.Time, key bool) (data []byte, isKey bool,
 // next returns the timestamp of the picture with that capture time. Timestamps must rise strictly.
 func (e *encoder) next(at time.Time) int64 {
 	if e.profile.RateByTime {
-		return e.pts + e.ration.length()
+		return e.end // libvpx measures a picture from the end of the previous one
 	}
 	if e.start.IsZero() {
 		e.start = at
@@ -346,7 +349,7 @@ var rateRefused = regexp.MustCompile(`failed to reconfigure nvenc`)
 // deal applies the rates of e.params to an encoder that accepts them while it is open.
 func (e *encoder) deal() {
 	if e.profile.RateByTime {
-		e.ration.set(e.params.BitsPerSecond, e.params.FPS)
+		e.setTimedRate()
 		return
 	}
 	e.applyRate()

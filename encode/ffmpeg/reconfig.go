@@ -3,7 +3,7 @@
 package ffmpeg
 
 /*
-#cgo pkg-config: x264
+#cgo pkg-config: x264 vpx
 #include <stdlib.h>
 #include "reconfig.h"
 */
@@ -38,4 +38,14 @@ func (e *encoder) tune(c encode.Content) error {
 		return fmt.Errorf("set options for %v: %w", c, avError(code))
 	}
 	return nil
+}
+
+// setTimedRate changes the rate of an encoder that paces its rate by time. libavcodec hands libvpx no other rate, so
+// libvpx's own function is called. Where that is not possible, the pictures' durations change the rate.
+func (e *encoder) setTimedRate() {
+	code := C.wavry_vpx_set_rate((*C.AVCodecContext)(e.context.UnsafePointer()), C.int64_t(e.params.BitsPerSecond))
+	if code == 0 {
+		e.ration.opened = e.params.BitsPerSecond
+	}
+	e.ration.set(e.params.BitsPerSecond, e.params.FPS)
 }

@@ -9,14 +9,15 @@ import (
 	"wavryhost/encode/ffmpeg/standin"
 )
 
-// A rate change of x264 takes effect within 200 ms, without a keyframe. libvpx stays below its rate for longer: 0.70 of
-// it after a cut to a half, where 0.87 is usual.
-func TestX264KeepsRateSteps(t *testing.T) {
+// A rate change of a software encoder takes effect within 200 ms, without a keyframe.
+func TestRateStepsAreKept(t *testing.T) {
 	free := encode.PriceFree
-	detail, err := verifyRate(t.Context(), x264(t, nil), &free)
-	t.Log(detail)
-	if err != nil {
-		t.Error(err)
+	for _, f := range []encode.Factory{x264(t, nil), vpx(t, nil)} {
+		detail, err := verifyRate(t.Context(), f, &free)
+		t.Logf("%s: %s", f.Profile().Name, detail)
+		if err != nil {
+			t.Errorf("%s: %v", f.Profile().Name, err)
+		}
 	}
 }
 
