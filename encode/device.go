@@ -8,7 +8,7 @@ import (
 // On returns the profile for each of the devices of its kind, in their order. On several devices, each name has the
 // device: h264_vaapi@renderD129. A profile that needs no device, or for which none is known, stays as it is.
 func (p Profile) On(devices []string) []Profile {
-	if p.API == "" || len(devices) == 0 {
+	if p.API == "" && p.DeviceOption == "" || len(devices) == 0 {
 		return []Profile{p}
 	}
 	list := make([]Profile, 0, len(devices))

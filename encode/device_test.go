@@ -8,6 +8,7 @@ import (
 
 func TestEachDeviceHasItsProfile(t *testing.T) {
 	vaapi, _ := encode.FindProfile("h264_vaapi")
+	nvenc, _ := encode.FindProfile("h264_nvenc")
 	x264, _ := encode.FindProfile("libx264")
 	const first, second = "/dev/dri/renderD128", "/dev/dri/renderD129"
 	type want struct{ name, device string }
@@ -22,6 +23,7 @@ func TestEachDeviceHasItsProfile(t *testing.T) {
 		{"two", vaapi, []string{first, second}, []want{
 			{"h264_vaapi@renderD128", first}, {"h264_vaapi@renderD129", second},
 		}},
+		{"NVIDIA cards", nvenc, []string{"0", "1"}, []want{{"h264_nvenc@0", "0"}, {"h264_nvenc@1", "1"}}},
 		{"the processor", x264, []string{first, second}, []want{{"libx264", ""}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -20,8 +20,11 @@ type Profile struct {
 	PixelFormat string
 	// API is FFmpeg's type of the device whose surfaces it requires ("", "vaapi"). Pictures are uploaded to them.
 	API string
-	// Device is the device of that type, such as /dev/dri/renderD128. Empty leaves the choice to FFmpeg.
+	// Device is the device of that type, such as /dev/dri/renderD128, or the value of DeviceOption. Empty leaves the
+	// choice to FFmpeg.
 	Device string
+	// DeviceOption is the codec's option that chooses a device, for encoders without an API.
+	DeviceOption string
 	// RateByTime means that the encoder paces its rate by the pictures' timestamps. These are then not capture times,
 	// which would give all bits saved in a pause to the picture after it. They give each picture its share. So they can
 	// also change the rate of an open encoder. Such an encoder keeps its rate constant only with a minimum rate.

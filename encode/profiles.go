@@ -159,6 +159,8 @@ func nvenc() Profile {
 		// that.
 		Limits:      Limits{Min: image.Pt(146, 50), Max: image.Pt(4096, 4096)},
 		PixelFormat: "nv12",
+		// libavcodec would take the first card only, however many there are.
+		DeviceOption: "gpu",
 		Options: []Option{
 			{"preset", "p1", "the fastest preset"},
 			{"tune", "ull", "ultra low latency: strict rate control frame by frame, which the one-frame buffer relies on"},

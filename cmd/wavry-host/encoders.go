@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -46,11 +47,30 @@ func allowed(cfg *config.Config) (list []encode.Profile, err error) {
 		}
 	}
 	for _, p := range encode.Profiles() {
+		on := devices
+		if p.DeviceOption != "" {
+			on = nvidiaCards()
+		}
 		if only := cfg.Encoding.Encoder; only == config.Auto || only == p.Name {
-			list = append(list, p.On(devices)...)
+			list = append(list, p.On(on)...)
 		}
 	}
 	return list, nil
+}
+
+// nvidiaCards returns the numbers of the NVIDIA cards that CUDA shows to this process, or nothing if none is known.
+func nvidiaCards() (numbers []string) {
+	cards, err := filepath.Glob("/proc/driver/nvidia/gpus/*")
+	if err != nil {
+		panic(err) // the pattern is constant
+	}
+	if visible, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok {
+		cards = strings.FieldsFunc(visible, func(r rune) bool { return r == ',' })
+	}
+	for n := range cards {
+		numbers = append(numbers, strconv.Itoa(n))
+	}
+	return numbers
 }
 
 // childArguments returns the arguments of proveCmd for a profile.

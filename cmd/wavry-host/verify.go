@@ -47,11 +47,7 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	}
 	for _, profile := range profiles {
 		sayWithin(lastWords, a.stderr, "verifying %s\n", profile.Name)
-		argv := append([]string{program, "verify-encoder", "--opens", strconv.Itoa(c.Opens)}, childArguments(profile)...)
-		v, err := encode.VerifyInChild(ctx, argv, verifyDeadline)
-		if err != nil {
-			v.Proof.Why = err.Error()
-		}
+		profile, v := c.verify(ctx, program, profile)
 		failed += encoderSection(&report, profile, v)
 	}
 	if ctx.Err() != nil {
@@ -68,6 +64,31 @@ func (c *verifyCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
+// verify verifies an encoder, like the trial in the first variant that is usable, or else in the first of all.
+func (c *verifyCmd) verify(
+	ctx context.Context, program string, profile encode.Profile,
+) (encode.Profile, encode.Verification) {
+	var first encode.Verification
+	for variant := range max(len(profile.Variants), 1) {
+		p := profile.In(variant)
+		argv := append([]string{program, "verify-encoder", "--opens", strconv.Itoa(c.Opens)}, childArguments(p)...)
+		v, err := encode.VerifyInChild(ctx, argv, verifyDeadline)
+		if err != nil {
+			v.Proof.Why, v.Proof.Failure = err.Error(), encode.FailureBroken
+		}
+		if v.Proof.Usable {
+			return p, v
+		}
+		if variant == 0 {
+			first = v
+		}
+		if v.Proof.Failure != encode.FailureBroken || ctx.Err() != nil {
+			break
+		}
+	}
+	return profile.In(0), first
+}
+
 // encoderSection writes the part of one encoder, and returns the number of failed checks.
 func encoderSection(w io.Writer, profile encode.Profile, v encode.Verification) (failed int) {
 	say(w, "\n## %s\n\n", profile.Name)
@@ -82,6 +103,9 @@ func encoderSection(w io.Writer, profile encode.Profile, v encode.Verification) 
 	}
 	say(w, "Works: PSNR %.1f dB, first picture %v, %v a million pixels, rate change %s.\n", p.PSNR,
 		p.FirstFrame.Round(time.Millisecond/10), p.PerMegapixel.Round(time.Microsecond), price)
+	least, most := p.Limits.Least(), p.Limits.Most()
+	say(w, "Variant %d of %d, sizes from %dx%d to %dx%d.\n", profile.Variant+1, max(len(profile.Variants), 1),
+		least.X, least.Y, most.X, most.Y)
 	if p.Complaint != "" {
 		say(w, "\nThe encoder complained: %s\n", p.Complaint)
 	}

@@ -112,6 +112,11 @@ func (e *encoder) open() (err error) {
 	if err := setOption(c, "chroma_sample_location", "center"); err != nil {
 		return err
 	}
+	if e.profile.DeviceOption != "" && e.profile.Device != "" {
+		if err := setOption(c, e.profile.DeviceOption, e.profile.Device); err != nil {
+			return err
+		}
+	}
 	for _, o := range e.profile.OptionsWithin(e.params.H264) {
 		if err := setOption(c, o.Name, o.Value); err != nil {
 			return err

@@ -287,3 +287,35 @@ func TestNVENCKeepsRateSteps(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Each card is an encoder of its own.
+func TestNVENCOnTwoCards(t *testing.T) {
+	if !standin.Inside(t) {
+		return
+	}
+	cards := []standin.Device{standin.New(t), standin.New(t)}
+	profiles := nvenc(t, cards...).Profile().On([]string{"0", "1", "2"})
+	for n, p := range profiles {
+		e, err := New(p, slog.New(slog.DiscardHandler)).Open(vaapiParams)
+		if n == len(cards) {
+			if !errors.Is(err, encode.ErrNoEncoder) {
+				t.Errorf("a card that is not there: %v; want ErrNoEncoder", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Encode(moving(0, 640, 360), encode.Order{}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n + 1 {
+			if c := cards[i].Counts(t); c.Pictures != 1 {
+				t.Errorf("%d pictures on card %d after one on card %d; want 1", c.Pictures, i, n)
+			}
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

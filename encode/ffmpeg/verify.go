@@ -69,7 +69,10 @@ func verifySize(ctx context.Context, f encode.Factory, size image.Point, limits 
 	}
 	p := encode.Params{Width: size.X, Height: size.Y, FPS: 60, BitsPerSecond: max(6*size.X*size.Y, 4_000_000)}
 	var proof encode.Proof
-	if err := prove(ctx, f, p, &proof); err != nil {
+	switch err := prove(ctx, f, p, &proof); {
+	case errors.Is(err, encode.ErrSize): // the device did not say so before
+		return err.Error(), errSkipped
+	case err != nil:
 		return "", err
 	}
 	return fmt.Sprintf("PSNR %.1f dB, first picture %v, later ones %v", proof.PSNR,

@@ -161,8 +161,9 @@ func TestVerifyEncoders(t *testing.T) {
 		code  int
 		want  []string
 	}{
-		{"", 0, []string{
-			"Works: PSNR", "| pictures of 1920x1080 | passed |", "| pictures of 5120x1440 | skipped |",
+		{"rate=vbr", 0, []string{
+			"Works: PSNR", "Variant 2 of 3, sizes from 64x64 to 4096x4096.",
+			"| pictures of 1920x1080 | passed |", "| pictures of 5120x1440 | skipped |",
 			"| opening and closing | passed | 20 times",
 		}},
 		{"crash", 0, []string{"Cannot be used: verifying process: ", "SIGSEGV: segmentation violation"}},

@@ -8,6 +8,7 @@
 //   min=N max=N   the shortest and the longest side of a picture
 //   rate=refused  a second rate is refused
 //   rate=fixed    the rate of the opening stays; NVIDIA's cards say so
+//   rate=vbr      no constant rate
 //   rate=ignored  each picture has 64 KB at least
 //   import=none   no surfaces of other programs
 //   process=none  no scaling or conversion

@@ -137,7 +137,7 @@ static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntryp
 			break;
 		case VAConfigAttribRateControl:
 			if (encoder)
-				list[i].value = VA_RC_CBR | VA_RC_VBR;
+				list[i].value = VA_RC_VBR | (device_setting(device_of(ctx), "rate=vbr", NULL) ? 0 : VA_RC_CBR);
 			break;
 		case VAConfigAttribEncPackedHeaders:
 			if (encoder) // x264 writes its own of the last two
