@@ -26,6 +26,7 @@ goversion gpu gpus h half hang hardware hash header height hold http hung ice id
 janitor jitter join json keep key kind label labels large last late learnt least left limit limited lines link live
 load log logging long loss lost malformed many max may mdns media megapixel memory messages method min misbehaved
 missing more move moved name needs network new next no none not note nothing now of off offer offers often ok old
+delivered deliveries delivery event redirected secret waiting
 oldest only open operator origin other out outbox output overflow overload overshoot oversize own packet packetized
 packets page panic panics parameter part peer pending per planned platform pli pointer policy postponable
 postpone postponed precondition pressure price primary priority protocol proved

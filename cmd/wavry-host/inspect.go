@@ -36,6 +36,7 @@ func (l *loaded) inspect(env []string) error {
 	in.clients()
 	in.gateway()
 	in.fleet()
+	in.webhook(env)
 	in.writable("api.audit_file", l.API.AuditFile)
 	if l.TakesGrants() {
 		in.writable("auth.revocations_file", revocations(&l.Config, env))

@@ -16,6 +16,7 @@ import (
 	"wavryhost/platform/pressure"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/webhook"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -65,6 +66,7 @@ func registerAll(c *catcher, complete bool) {
 	newConfigInfo(c)
 	newExitInfo(c)
 	newLoops(c, nil)
+	webhook.NewMetrics(c)
 	pressure.New(c, slog.New(slog.DiscardHandler))
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))
 }

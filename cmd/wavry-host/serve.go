@@ -26,6 +26,7 @@ import (
 	"wavryhost/session/api"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/gateway"
+	"wavryhost/session/webhook"
 )
 
 // runCmd is "wavry-host run".
@@ -92,6 +93,7 @@ type host struct {
 	api      *api.Server
 	link     *gateway.Link // nil without a gateway
 	fleet    *fleetLink
+	webhook  *webhook.Sender
 	local    *localAPI
 	reloads  *reloader
 	prober   *prober
@@ -185,6 +187,10 @@ func newHost(
 	}
 	cfg := apiConfig(l)
 	cfg.ID, cfg.Name = identify(l.Host.ID, log)
+	var hook func(*config.Config)
+	if h.webhook, hook, err = newWebhook(&l.Config, a.env, cfg.ID, h.manager, registry, log); err != nil {
+		return nil, err
+	}
 	if l.TakesGrants() {
 		all := grants(&l.Config, a.env)
 		if h.grants, err = grant.New(log, all[0], all[1:]...); err != nil {
@@ -216,7 +222,7 @@ func newHost(
 	h.reloads.terminal = isTerminal(a.stderr)
 	h.prober.manager = h.manager
 	h.reloads.trail, h.reloads.others = h.trail, []func(*config.Config){
-		h.prober.reconfigure, h.displays.reconfigure, h.fleet.reconfigure,
+		h.prober.reconfigure, h.displays.reconfigure, h.fleet.reconfigure, hook,
 		func(c *config.Config) { showConfig(configInfo, c) },
 	}
 	h.reloads.look = h.gpus.Look
@@ -290,6 +296,7 @@ func (h *host) run(ctx context.Context) error {
 		group.Go(func() error { return h.grants.Run(inner) })
 	}
 	group.Go(func() error { return h.prober.run(inner) })
+	group.Go(func() error { return h.webhook.Run(inner) })
 	if h.link != nil {
 		group.Go(func() error { return h.link.Run(inner) })
 	}
@@ -311,7 +318,11 @@ func (h *host) run(ctx context.Context) error {
 		return nil
 	})
 	ended := make(chan error, 1) // one result, never blocks
-	go func() { ended <- group.Wait() }()
+	go func() {
+		err := group.Wait()
+		h.flush(context.WithoutCancel(ctx))
+		ended <- err
+	}()
 
 	<-inner.Done()
 	h.notify.Stopping()

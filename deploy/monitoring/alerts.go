@@ -221,6 +221,17 @@ var hostAlerts = []Alert{
 		Summary: "{{ $labels.instance }} has no connection to its gateway and gets no sessions from it.",
 	},
 	{
+		Name: "WavryHostWebhookBehind",
+		Expr: "time() - (wavry_host_webhook_oldest_event_timestamp_seconds > 0) > 300", For: "5m",
+		Severity: NoUsers, Runbook: "webhook",
+		Summary: "{{ $labels.instance }} has not delivered its events for more than five minutes.",
+	},
+	{
+		Name: "WavryHostWebhookLosesEvents", Expr: "increase(wavry_host_webhook_lost_events_total[1h]) > 0",
+		Severity: NoUsers, Runbook: "webhook",
+		Summary: "The webhook of {{ $labels.instance }} dropped events: its receiver was away for too long.",
+	},
+	{
 		Name: "WavryHostCredentialsFail",
 		Expr: "sum by (instance, " + by + `) (increase(wavry_host_api_authentications_total{result=~"expired|signature|` +
 			`unknown_key|revoked|wrong"}[10m])) >= 20` + "\n" +

@@ -287,6 +287,16 @@ var ruleCases = []ruleCase{
 		quiet: []string{`wavry_host_gateway_state{state="bound",…} 1x117 0x3 1x80`},
 	},
 	{
+		alert: "WavryHostWebhookBehind", // the clock of the rule's test begins at 0
+		fire:  []string{`wavry_host_webhook_oldest_event_timestamp_seconds{…} 1x200`},
+		quiet: []string{`wavry_host_webhook_oldest_event_timestamp_seconds{…} 0x200`},
+	},
+	{
+		alert: "WavryHostWebhookLosesEvents",
+		fire:  []string{`wavry_host_webhook_lost_events_total{…} 0x100 1000x100`},
+		quiet: []string{`wavry_host_webhook_lost_events_total{…} 1000x200`},
+	},
+	{
 		alert: "WavryHostCredentialsFail",
 		fire: []string{
 			`wavry_host_api_authentications_total{result="signature",…} 0+10x200`,

@@ -25,6 +25,7 @@ type Config struct {
 	ICE      ICE
 	Gateway  Gateway
 	Fleet    Fleet
+	Webhook  Webhook
 	Log      Log
 }
 
@@ -216,6 +217,14 @@ type Gateway struct {
 	Pins        []string
 	CAFile      string // empty for the authorities of the system
 	Insecure    bool
+}
+
+// Webhook has the settings of the delivery of events.
+type Webhook struct {
+	URL        string // empty for none
+	SecretFile string
+	Events     []string
+	OutboxFile string // empty for the state folder
 }
 
 // Log has the settings of the log.

@@ -287,6 +287,7 @@ var nested = []string{
 	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "sessions.drain_postpone",
 	"fleet.url",
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
+	"webhook.url", "webhook.secret_file", "webhook.events", "webhook.outbox_file",
 }
 
 func TestFileSetsEverything(t *testing.T) {

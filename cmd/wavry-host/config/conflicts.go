@@ -22,6 +22,9 @@ func (c *Config) conflicts() []Conflict {
 	c.credentialConflicts(&found)
 	c.reachConflicts(&found)
 	c.bitrateConflicts(&found)
+	if c.Webhook.URL != "" && c.Webhook.SecretFile == "" {
+		found.add("events are signed: it requires webhook.secret_file", "webhook.url", "webhook.secret_file")
+	}
 	if len(c.Host.LabelMap()) < len(c.Host.Labels) {
 		found.add("a name appears twice", "host.labels")
 	}

@@ -115,6 +115,7 @@ func Sections() []Section {
 		{"ice", "STUN and TURN servers.", iceTable()},
 		{"gateway", "A signaling gateway.", gatewayTable()},
 		{"fleet", "A fleet of hosts on NATS.", fleetTable()},
+		{"webhook", "Delivery of events to a program.", webhookTable()},
 		{"log", "The log.", logTable()},
 	}
 }

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/session"
+	"wavryhost/session/webhook"
+)
+
+// outboxFile is the file, in the state folder, of events that wait for the webhook.
+const outboxFile = "webhook.jsonl"
+
+// outboxOf returns the path of the outbox; empty without a place for it.
+func outboxOf(c *config.Config, env []string) string {
+	if folder := stateFolder(env); c.Webhook.OutboxFile == "" && folder != "" {
+		return filepath.Join(folder, outboxFile)
+	}
+	return c.Webhook.OutboxFile
+}
+
+// newWebhook returns what delivers the manager's events, and the function that reconfigures it. The outbox is that of
+// the first configuration.
+func newWebhook(
+	c *config.Config, env []string, host string, mgr *session.Manager, reg prometheus.Registerer, log *slog.Logger,
+) (*webhook.Sender, func(*config.Config), error) {
+	path := outboxOf(c, env)
+	of := func(c *config.Config) webhook.Config {
+		if c.Webhook.URL != "" && c.Webhook.OutboxFile == "" {
+			_ = os.MkdirAll(filepath.Dir(path), 0o700) // without it the outbox reports the error
+		}
+		return webhook.Config{
+			URL: c.Webhook.URL, Host: cmp.Or(host, "wavry-host"), SecretFile: c.Webhook.SecretFile, Outbox: path,
+			Kinds: c.Webhook.Events, ReadFile: privateReader(log), Guard: mgr.Guard(),
+		}
+	}
+	s, err := webhook.New(of(c), mgr.Journal(), webhook.NewMetrics(reg), log)
+	return s, func(c *config.Config) { s.Reconfigure(of(c)) }, err
+}
+
+// flush delivers the last events, or keeps them for the next daemon. It is called when the other parts have ended.
+func (h *host) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settling/2)
+	defer cancel()
+	h.webhook.Flush(ctx)
+}
+
+// webhook checks the secret, the kinds of events and the outbox.
+func (in *inspection) webhook(env []string) {
+	if in.Webhook.URL == "" {
+		return
+	}
+	if in.Webhook.SecretFile != "" {
+		if text, why := in.SecretIn(in.Webhook.SecretFile); why != "" {
+			in.add("webhook.secret_file", errors.New(why))
+		} else if _, err := webhook.ParseSecrets(text); err != nil {
+			in.add("webhook.secret_file", fmt.Errorf("%s: %w", in.Webhook.SecretFile, err))
+		}
+	}
+	for _, kind := range in.Webhook.Events {
+		if !slices.Contains(webhook.Kinds(), kind) {
+			in.add("webhook.events", fmt.Errorf("there is no kind of event %q; the kinds are %s", kind,
+				strings.Join(webhook.Kinds(), ", ")))
+		}
+	}
+	switch path := outboxOf(&in.Config, env); {
+	case path == "":
+		in.add("webhook.outbox_file",
+			errors.New("auto finds no state folder: set HOME or XDG_STATE_HOME, or name a file"))
+	case in.Webhook.OutboxFile != "":
+		in.writable("webhook.outbox_file", path)
+	}
+}

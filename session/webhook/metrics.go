@@ -1,0 +1,61 @@
+package webhook
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// The results of a delivery.
+const (
+	resultDelivered  = "delivered"
+	resultRefused    = "refused"
+	resultRedirected = "redirected"
+	resultTimeout    = "timeout"
+	resultFailed     = "failed"
+	resultSecret     = "secret"
+)
+
+// Results lists the results of a delivery.
+func Results() []string {
+	return []string{
+		resultDelivered, resultRefused, resultRedirected, resultTimeout, resultFailed, resultSecret,
+	}
+}
+
+// Metrics has the metrics of the webhook.
+type Metrics struct {
+	deliveries      *prometheus.CounterVec
+	seconds         prometheus.Histogram
+	waiting, oldest prometheus.Gauge
+	lost, unwritten prometheus.Counter
+}
+
+// NewMetrics registers the metrics on reg. All series exist from the start.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wavry_host_webhook_deliveries_total",
+			Help: "Attempts to deliver an event to the webhook, by result.",
+		}, []string{"result"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "wavry_host_webhook_delivery_seconds", Help: "Duration of successful deliveries to the webhook.",
+			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10},
+		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wavry_host_webhook_waiting_events", Help: "Events that wait for delivery to the webhook.",
+		}),
+		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "wavry_host_webhook_oldest_event_timestamp_seconds",
+			Help: "Time of the oldest event that waits for delivery to the webhook; 0 if none waits.",
+		}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wavry_host_webhook_lost_events_total",
+			Help: "Events that the webhook's full outbox dropped. The receiver gets a gap instead.",
+		}),
+		unwritten: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "wavry_host_webhook_outbox_errors_total", Help: "Failed attempts to write the webhook's outbox file.",
+		}),
+	}
+	reg.MustRegister(m.deliveries, m.seconds, m.waiting, m.oldest, m.lost, m.unwritten)
+	for _, r := range Results() {
+		m.deliveries.WithLabelValues(r)
+	}
+	return m
+}
