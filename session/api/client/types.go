@@ -252,6 +252,8 @@ type Host struct {
 	Name string `json:"name,omitempty"`
 	// System and architecture, such as linux/amd64.
 	Platform string `json:"platform,omitempty"`
+	// Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it.
+	RestartPending bool `json:"restart_pending"`
 	// Maximum number of sessions.
 	SessionLimit int `json:"session_limit"`
 	// Number of sessions.
