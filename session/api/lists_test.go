@@ -127,7 +127,7 @@ func TestListsHaveETags(t *testing.T) {
 	}
 }
 
-// External IDs and labels reach the session, and an audit record names the ID.
+// External IDs and labels reach the session, and an audit record names them.
 func TestLabelsOfSessions(t *testing.T) {
 	m := healthy()
 	var trail strings.Builder
@@ -149,8 +149,8 @@ func TestLabelsOfSessions(t *testing.T) {
 	if q := m.asked[0]; q.ExternalID != "job-4" || q.Labels != labels {
 		t.Errorf("the reservation is asked for with %+v", q)
 	}
-	if n := strings.Count(trail.String(), `"object":"external_id job-4"`); n != 2 {
-		t.Errorf("the ID is in %d audit records: %s", n, trail.String())
+	if n := strings.Count(trail.String(), `"object":"external_id job-4, label team=cad"`); n != 2 {
+		t.Errorf("ID and label are in %d audit records: %s", n, trail.String())
 	}
 	d := problemOf(t, ask{
 		method: "POST", path: "/v1/reservations", header: typed(), body: `{"labels": {"a b": "c"}}`,

@@ -2,9 +2,11 @@ package api
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"net/http"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -238,4 +240,45 @@ func TestWrongRoutesAreFound(t *testing.T) {
 			t.Errorf("got %v; want an error with %q", err, want)
 		}
 	}
+}
+
+// Each operation has an example of its request, which the host accepts as far as its form goes.
+func TestRequestsHaveExamples(t *testing.T) {
+	s, _ := newServer(t, Config{}, healthy())
+	c := newContract(t, s.spec.Document())
+	for _, rt := range s.routes(nil) {
+		method, path, _ := c.operation(rt.Method + " " + rt.Path)
+		for _, p := range objects(c.at("paths", path, method, "parameters")) {
+			if p["in"] == "path" && p["example"] == nil {
+				t.Errorf("%s %s: no example of %v", method, path, p["name"])
+			}
+		}
+		if rt.Body == nil {
+			continue
+		}
+		media := []string{"paths", path, method, "requestBody", "content", rt.Body.Media}
+		example := c.at(append(media, "example")...)
+		if err := c.fits(pointer(append(media, "schema")...), example); err != nil || example == "" {
+			t.Errorf("%s %s: the example %v: %v", method, path, example, err)
+		}
+		if rt.Body.Value == nil {
+			continue
+		}
+		text, err := json.Marshal(example)
+		if err == nil {
+			err = s.spec.Decode(string(text), reflect.New(reflect.TypeOf(rt.Body.Value)).Interface())
+		}
+		if err != nil || string(text) == "{}" {
+			t.Errorf("%s %s: the example %s: %v", method, path, text, err)
+		}
+	}
+}
+
+// objects returns the objects of a list.
+func objects(list any) (all []map[string]any) {
+	items, _ := list.([]any)
+	for _, one := range items {
+		all = append(all, one.(map[string]any))
+	}
+	return all
 }

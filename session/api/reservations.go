@@ -85,7 +85,7 @@ func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", "reservations/"+l.ID)
 	out := reserved{Reservation: l, Path: "/whep/" + url.PathEscape(l.Display), ICEServers: []iceServer{}}
-	noteObject(w, objectOf(in.Subject, in.ExternalID))
+	noteObject(w, objectOf(in.Subject, in.ExternalID, in.Labels))
 	if l.Subject != "" {
 		out.ViewerToken = s.access.Invite(r, l, viewerRole(in.Role))
 	}

@@ -32,7 +32,10 @@ func hostRoutes(h host) []route {
 			Detail: "The cordon survives restarts of the daemon. Another request during a cordon replaces it. " +
 				"Reservations are released.",
 			Body: &openapi.Body{
-				Media: content.JSON, Optional: true, Value: cordoning{}, Text: "The reason and the end.",
+				Media: content.JSON, Optional: true, Value: cordoning{
+					Note:            "new fan",
+					DurationSeconds: 28_800,
+				}, Text: "The reason and the end.",
 			},
 			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
 		}),
@@ -47,8 +50,9 @@ func hostRoutes(h host) []route {
 		}),
 		authed("PUT", "/v1/drain", h.drain, openapi.Operation{
 			ID: "drain", Tag: openapi.TagControl, Summary: "Refuse new sessions, and move or end the others",
-			Detail:  "Another request during a drain replaces its policy and deadline. Reservations are released.",
-			Body:    openapi.Reads(draining{}, "What happens to the sessions, and their deadline."),
+			Detail: "Another request during a drain replaces its policy and deadline. Reservations are released.",
+			Body: openapi.Reads(draining{DeadlineSeconds: 3600, Policy: "move", Note: "update"},
+				"What happens to the sessions, and their deadline."),
 			Answers: []openapi.Answer{openapi.JSON(200, hostView{}, "The host.")},
 		}),
 		authed("DELETE", "/v1/drain", h.resume, openapi.Operation{
@@ -120,7 +124,7 @@ func configurationRoutes(c configuration, rev revocations) []route {
 			ID: "revoke", Tag: openapi.TagControl, Summary: "Revoke a grant, or all grants of a subject",
 			Detail: "The grants are refused from now on, and their sessions end within two seconds. The revocation is kept " +
 				"as long as such a grant can live, over a restart if `auth.revocations_file` is set.",
-			Body:    openapi.Reads(revoking{}, "What to revoke."),
+			Body:    openapi.Reads(revoking{Issuer: "https://gateway.example.net", Subject: "ann"}, "What to revoke."),
 			Answers: []openapi.Answer{openapi.JSON(200, revocation{}, "The grants are revoked.")},
 			Codes:   []problem.Code{problem.BadRequest, problem.TooManyRevocations},
 		}),
@@ -135,7 +139,8 @@ func configurationRoutes(c configuration, rev revocations) []route {
 			Detail: "The whole configuration is checked; if it is refused, nothing changes. What can change while the daemon " +
 				"runs is applied to future sessions.",
 			Body: &openapi.Body{
-				Media: content.JSON, Optional: true, Value: reloading{}, Text: "Whether the change must be confirmed.",
+				Media: content.JSON, Optional: true, Value: reloading{ConfirmSeconds: 60},
+				Text: "Whether the change must be confirmed.",
 			},
 			Answers: []openapi.Answer{openapi.JSON(200, Reloaded{}, "The changed settings.")},
 			Codes:   []problem.Code{problem.BadConfiguration},

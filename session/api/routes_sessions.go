@@ -9,6 +9,21 @@ import (
 	"wavryhost/session/api/whep"
 )
 
+// exampleOffer is an offer in examples of the document.
+const exampleOffer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n" +
+	"m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=recvonly\r\na=rtcp-mux\r\n" +
+	"a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\na=setup:actpass\r\n" +
+	"a=fingerprint:sha-256 D2:FA:0E:C3:22:59:5E:14:95:69:92:3D:13:B4:84:24:2C:C2:A2:C0:3E:FD:34:8E:5E:EA:6F:AF:52:CE:" +
+	"E6:0F\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;profile-level-id=42e01f\r\n"
+
+// exampleReservation is a reservation in examples of the document.
+func exampleReservation() reserving {
+	return reserving{
+		Display: "x11:0", Subject: "ann", Role: "controller", HoldSeconds: 60, MaxBitrate: 8_000_000, Weight: 200,
+		ExternalID: "job-4711", Labels: map[string]string{"team": "cad"},
+	}
+}
+
 func (s *Server) whepRoutes() []route {
 	return []route{
 		creating(authed("POST", "/whep/{display}", s.whep.Create, openapi.Operation{
@@ -23,8 +38,9 @@ func (s *Server) whepRoutes() []route {
 				},
 			},
 			Body: &openapi.Body{
-				Media: whep.TypeSDP,
-				Text:  "An offer (RFC 8866) that receives one video in one of the host's codecs, such as H.264 or VP9.",
+				Media:   whep.TypeSDP,
+				Example: exampleOffer,
+				Text:    "An offer (RFC 8866) that receives one video in one of the host's codecs, such as H.264 or VP9.",
 			},
 			Answers: []openapi.Answer{{
 				Status: 201, Media: whep.TypeSDP, Text: "The host's answer.",
@@ -41,6 +57,8 @@ func (s *Server) whepRoutes() []route {
 			}},
 			Body: &openapi.Body{
 				Media: whep.TypeFragment, Text: "A fragment (RFC 8840): candidates, or new ICE credentials.",
+				Example: "a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n" +
+					"a=mid:0\r\na=candidate:1 1 udp 2130706431 192.0.2.1 54321 typ host\r\na=end-of-candidates\r\n",
 			},
 			Answers: []openapi.Answer{
 				openapi.Empty(204, "The candidates are accepted."),
@@ -110,7 +128,10 @@ func sessionRoutes(s sessions) []route {
 			Detail: "The same as POST /whep/{display}, for a gateway that has the viewer's offer. The viewer trickles " +
 				"candidates and restarts ICE at `path`. With `subject` it does so itself, with `viewer_token`. " +
 				"A viewer that sends its offer itself needs a reservation.",
-			Body: openapi.Reads(opening{}, "The display to watch, and the viewer's offer."),
+			Body: openapi.Reads(opening{
+				Display: "x11:0", SDP: exampleOffer, Subject: "ann",
+				ExternalID: "job-4711",
+			}, "The display to watch, and the viewer's offer."),
 			Answers: []openapi.Answer{{
 				Status: 201, Media: content.JSON, Value: opened{}, Text: "The host's answer.",
 				Header: []string{"Location"},
@@ -125,7 +146,8 @@ func sessionRoutes(s sessions) []route {
 		}),
 		authed("PATCH", "/v1/sessions/{id}", s.change, openapi.Operation{
 			ID: "changeSession", Tag: openapi.TagControl, Summary: "Change a session: ceiling, weight, display",
-			Body: openapi.Reads(changing{}, "The values to change. Omitted ones stay."),
+			Body: openapi.Reads(changing{MaxBitrate: new(2_000_000), Display: new("x11:1")},
+				"The values to change. Omitted ones stay."),
 			Answers: []openapi.Answer{
 				openapi.JSON(200, session.Snapshot{},
 					"The session. A new display is shown from its first keyframe on."),
@@ -148,7 +170,10 @@ func sessionRoutes(s sessions) []route {
 			ID: "postponeEnd", Tag: openapi.TagControl, Summary: "Postpone the end of a session by a drain",
 			Detail: "The viewer and operators may do so while `ending` of the session has `postpone_seconds`. Several " +
 				"requests add up.",
-			Body:    &openapi.Body{Media: content.JSON, Optional: true, Value: postponing{}, Text: "By how long."},
+			Body: &openapi.Body{
+				Media: content.JSON, Optional: true, Value: postponing{Seconds: 600},
+				Text: "By how long.",
+			},
 			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session, with its new end.")},
 			Codes:   []problem.Code{problem.UnknownSession, problem.NotPostponable},
 		}),
@@ -190,7 +215,7 @@ func reservationRoutes(s reservations) []route {
 			ID: "reserve", Tag: openapi.TagControl, Summary: "Reserve capacity for a future session",
 			Detail: "The viewer uses it by POST to `path`: with `viewer_token` if there is a `subject`, else with its own " +
 				"credential and `?reservation=ID`. It counts as a session until it is used, released or expired.",
-			Body: openapi.Reads(reserving{}, "The session that the reservation is for."),
+			Body: openapi.Reads(exampleReservation(), "The session that the reservation is for."),
 			Answers: []openapi.Answer{{
 				Status: 201, Media: content.JSON, Value: reserved{}, Header: []string{"Location"},
 				Text: "The reservation, and the ICE servers for its viewer.",
@@ -212,7 +237,7 @@ func reservationRoutes(s reservations) []route {
 		authed("PATCH", "/v1/reservations/{id}", s.renew, openapi.Operation{
 			ID: "renewReservation", Tag: openapi.TagControl, Summary: "Renew a reservation",
 			Detail:  "It is held for that long from now on. The viewer token remains valid.",
-			Body:    openapi.Reads(renewing{}, "How long to hold it."),
+			Body:    openapi.Reads(renewing{HoldSeconds: 60}, "How long to hold it."),
 			Answers: []openapi.Answer{openapi.JSON(200, admission.Reservation{}, "The reservation.")},
 			Codes:   []problem.Code{problem.UnknownReservation},
 		}),

@@ -3,8 +3,10 @@ package api
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,7 +127,7 @@ func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	var a session.Answer
 	var token string
-	noteObject(w, objectOf(in.Subject, in.ExternalID))
+	noteObject(w, objectOf(in.Subject, in.ExternalID, in.Labels))
 	if in.Subject == "" {
 		a, err = s.access.Open(r, o)
 	} else {
@@ -140,13 +142,16 @@ func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
 }
 
 // objectOf returns what a session or reservation is for, for the audit log.
-func objectOf(subject, externalID string) string {
+func objectOf(subject, externalID string, labels map[string]string) string {
 	var what []string
 	if subject != "" {
 		what = append(what, "subject "+subject)
 	}
 	if externalID != "" {
 		what = append(what, "external_id "+externalID)
+	}
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		what = append(what, "label "+name+"="+labels[name])
 	}
 	return strings.Join(what, ", ")
 }

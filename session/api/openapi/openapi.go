@@ -159,12 +159,13 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 		op.Extensions = map[string]any{extRoles: rt.Roles}
 	}
 	for _, name := range Wildcards(rt.Path) {
-		text, ok := pathParams()[name]
+		p, ok := pathParams()[name]
 		if !ok {
 			return nil, fmt.Errorf("{%s} has no description: add it to pathParams", name)
 		}
 		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: name, In: "path", Required: true, Description: text, Schema: &huma.Schema{Type: huma.TypeString},
+			Name: name, In: "path", Required: true, Description: p.text, Example: p.example,
+			Schema: &huma.Schema{Type: huma.TypeString},
 		})
 	}
 	for _, p := range rt.Params {
@@ -178,7 +179,9 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 			return nil, err
 		}
 		op.RequestBody = &huma.RequestBody{
-			Description: b.Text, Required: !b.Optional, Content: map[string]*huma.MediaType{b.Media: {Schema: s}},
+			Description: b.Text, Required: !b.Optional, Content: map[string]*huma.MediaType{b.Media: {
+				Schema: s, Example: b.example(),
+			}},
 		}
 	}
 	for _, a := range rt.Answers {

@@ -52,9 +52,19 @@ type Param struct {
 type Body struct {
 	Media    string
 	Optional bool
-	// Value is a zero of the type that a JSON body is decoded to; nil for text.
+	// Value is an example of the type that a JSON body is decoded to; nil for text.
 	Value any
-	Text  string
+	// Example is an example of text.
+	Example string
+	Text    string
+}
+
+// example returns an example of the body.
+func (b Body) example() any {
+	if b.Value == nil {
+		return b.Example
+	}
+	return b.Value
 }
 
 // Answer is a success. Answers with the same status differ in media type.
@@ -82,15 +92,18 @@ func JSON(status int, value any, text string) Answer {
 // Empty returns an answer without a body.
 func Empty(status int, text string) Answer { return Answer{Status: status, Text: text} }
 
-// Reads returns a request body in JSON.
+// Reads returns a request body in JSON, of which value is an example.
 func Reads(value any, text string) *Body { return &Body{Media: content.JSON, Value: value, Text: text} }
 
+// pathParam describes a wildcard of paths.
+type pathParam struct{ text, example string }
+
 // pathParams describes the Wildcards of paths.
-func pathParams() map[string]string {
-	return map[string]string{
-		"display": "ID of a display; `default` is the first.",
-		"id":      "ID of a session, or of a reservation.",
-		"file":    "Name of a file of the page.",
+func pathParams() map[string]pathParam {
+	return map[string]pathParam{
+		"display": {"ID of a display; `default` is the first.", "x11:0"},
+		"id":      {"ID of a session, or of a reservation.", "b1946ac92492d234"},
+		"file":    {"Name of a file of the page.", "page.css"},
 	}
 }
 
