@@ -23,6 +23,9 @@ type Frame struct {
 	// picture.
 	Exact bool
 
+	// Polled reports whether the Source polls the display because it does not report all that changes.
+	Polled bool
+
 	// Time is when the pixels were read, with a monotonic clock reading. It stays with the frame through the pipeline
 	// and becomes the RTP timestamp.
 	Time time.Time

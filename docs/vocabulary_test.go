@@ -28,7 +28,7 @@ load log logging long loss lost malformed many max may mdns media megapixel memo
 missing more move moved name needs network new next no none not note nothing now of off offer offers often ok old
 delivered deliveries delivery event redirected secret waiting
 oldest only open operator origin other out outbox output overflow overload overshoot oversize own packet packetized
-packets page panic panics parameter part peer pending per planned platform pli pointer policy postponable
+packets page panic panics parameter part peer pending per planned platform pli pointer policy polled postponable
 postpone postponed precondition pressure price primary priority protocol proved
 proven queue range rate ratio ready reason reasons
 received recovered recovery reductions refine refused release released reload reloads remote reopen repeated replaced

@@ -67,6 +67,11 @@ func (e displayEvents) DisplayBack(display string) uint64 {
 	return e.emit(Event{Kind: EventDisplayBack, Display: display})
 }
 
+// DisplayPolled implements pipeline.Observer.
+func (e displayEvents) DisplayPolled(display string) uint64 {
+	return e.emit(Event{Kind: EventDisplayPolled, Display: display})
+}
+
 // EncoderReplaced implements pipeline.Observer.
 func (e displayEvents) EncoderReplaced(display string, f pipeline.Fallback) uint64 {
 	return e.emit(Event{

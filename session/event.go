@@ -26,6 +26,8 @@ const (
 	EventDisplayLost
 	// EventDisplayBack: it came back.
 	EventDisplayBack
+	// EventDisplayPolled: a display does not report all that changes, so it is polled.
+	EventDisplayPolled
 	// EventEncoderFallback: an encoder erred or hung and is replaced.
 	EventEncoderFallback
 	// EventEncoding: a session moved to another encoding.
@@ -88,6 +90,7 @@ var eventKinds = [...]string{
 	EventQuality:          "quality_changed",
 	EventDisplayLost:      "display_lost",
 	EventDisplayBack:      "display_back",
+	EventDisplayPolled:    "display_polled",
 	EventEncoderFallback:  "encoder_fallback",
 	EventEncoding:         "encoding_changed",
 	EventChanged:          "session_changed",

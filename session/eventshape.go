@@ -33,7 +33,8 @@ func EventShapes() map[EventKind]EventShape {
 		EventDisplayLost: {
 			Required: []string{"display", "reason"}, Optional: []string{"error"}, Reasons: words(pipeline.LostReasons()),
 		},
-		EventDisplayBack: {Required: []string{"display"}},
+		EventDisplayBack:   {Required: []string{"display"}},
+		EventDisplayPolled: {Required: []string{"display"}},
 		EventEncoderFallback: {
 			Required: []string{"display", "reason"}, Optional: []string{"from", "to", "error"},
 			Reasons: words(pipeline.FallbackReasons()),

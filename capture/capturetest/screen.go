@@ -23,10 +23,19 @@ type Screen struct {
 	// not wait.
 	hung  chan struct{}
 	heard time.Time // when hung was set
+	// polled is set when the display does not report its changes.
+	polled bool
 }
 
 // NewScreen returns a screen of a size in pixels.
 func NewScreen(width, height int) *Screen { return &Screen{width: width, height: height} }
+
+// Poll makes frames say that the display is polled.
+func (s *Screen) Poll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.polled = true
+}
 
 // Hang makes the display answer nothing until goOn is called.
 func (s *Screen) Hang() (goOn func()) {
@@ -216,6 +225,9 @@ func (s *ScreenSource) frame() *capture.Frame {
 		s.mu.Unlock()
 		<-s.slots
 	})
+	s.screen.mu.Lock()
+	f.Polled = s.screen.polled
+	s.screen.mu.Unlock()
 	s.seq++
 	if s.size != image.Pt(w, h) {
 		s.pix, s.size = make([]byte, 4*w*h), image.Pt(w, h)

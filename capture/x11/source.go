@@ -38,6 +38,7 @@ type Source struct {
 	plainMemory    bool        // shared memory did not work
 	cursor         cursor
 	buffers        *buffers
+	doubt          doubt
 	lost           error
 	seq            uint64
 	changes, needs []image.Rectangle
@@ -209,14 +210,24 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 			return nil, ctx.Err()
 		}
 		room, refresh := s.state()
-		if room && (refresh || s.dirty || s.resized || s.damage == 0 || s.cursor.enabled && s.cursorChanged()) {
+		if room && (refresh || s.dirty || s.resized || s.damage == 0 || s.doubt.pollDue(time.Now()) ||
+			s.cursor.enabled && s.cursorChanged()) {
 			f, err := s.capture(ctx)
 			if f != nil || err != nil {
 				return f, err
 			}
 			continue
 		}
+		if s.checkDue(time.Now()) {
+			if err := s.check(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		deadline := s.Alive().Add(heartbeat)
+		if due := s.doubt.due(); s.damage != 0 && due.Before(deadline) && (room || !s.doubt.polls) {
+			deadline = due
+		}
 		if due := s.cursor.due(); room && s.cursor.enabled && due.Before(deadline) {
 			deadline = due
 		}
@@ -307,19 +318,15 @@ func (s *Source) grab(ctx context.Context, start time.Time) (*capture.Frame, err
 	whole, s.refresh = whole || s.refresh, false
 	s.mu.Unlock()
 
-	bounds := s.buffers.bounds()
-	if err := s.ask(ctx, whole, bounds); err != nil {
+	bounds, polls := s.buffers.bounds(), s.doubt.polls
+	s.doubt.polled = start
+	if err := s.ask(ctx, whole || polls, bounds); err != nil {
 		return nil, err
 	}
 	moved := s.cursor.enabled && s.cursor.changed(bounds)
 	if len(s.changes) == 0 && !moved {
 		return nil, nil
 	}
-	damage := slices.Clone(s.changes)
-	if moved {
-		damage = capture.MergeDamage(damage, []image.Rectangle{s.cursor.shown.Intersect(bounds), s.cursor.rectangle(bounds)})
-	}
-
 	slot := s.buffers.pick()
 	s.needs = capture.MergeDamage(append(s.needs[:0], slot.stale...), s.changes)
 	s.plan = s.buffers.readPlan(s.plan[:0], s.needs)
@@ -328,6 +335,19 @@ func (s *Source) grab(ctx context.Context, start time.Time) (*capture.Frame, err
 		return nil, err
 	}
 	s.buffers.changed(slot, s.changes)
+	damage := slices.Clone(s.changes)
+	if polls {
+		if changes := s.doubt.compare(slot.pix, s.buffers); !whole {
+			damage = changes
+		}
+		if len(damage) == 0 && !moved {
+			return nil, nil
+		}
+	}
+	if moved {
+		damage = capture.MergeDamage(damage, []image.Rectangle{s.cursor.shown.Intersect(bounds), s.cursor.rectangle(bounds)})
+	}
+	s.doubt.latest = slot
 	slot.stale = slot.stale[:0]
 	if s.cursor.enabled {
 		s.cursor.shown, s.cursor.reshaped = s.cursor.draw(slot.pix, s.buffers.stride, bounds), false
@@ -391,7 +411,7 @@ func (s *Source) frame(slot *slot, damage []image.Rectangle, at, start time.Time
 	f := s.buffers.shelf.Lend(slot.index)
 	f.Pix, f.Stride = slot.pix, s.buffers.stride
 	f.Width, f.Height = s.buffers.width, s.buffers.height
-	f.Damage, f.Exact = damage, s.damage != 0
+	f.Damage, f.Exact, f.Polled = damage, s.damage != 0, s.doubt.polls
 	f.Time, f.Seq, f.Took = at, s.seq, time.Since(start)
 	return f
 }
@@ -416,7 +436,7 @@ func (s *Source) reshape(ctx context.Context) error {
 		}
 		s.log.Info("display resized", "width", width, "height", height)
 		s.retire()
-		s.buffers = nil
+		s.buffers, s.doubt.latest = nil, nil
 	}
 	s.buffers, err = s.newBuffers(ctx, width, height)
 	if err != nil {

@@ -95,6 +95,7 @@ func (c *captureLoop) once(ctx context.Context, first bool, dwell time.Duration)
 	defer c.display.setSource(nil, nil)
 	var size image.Point
 	var anchor time.Time // when the previous frame was due
+	polled := false      // the display does not report all that changes
 	for {
 		if frames > 0 {
 			if err := c.pause(ctx, anchor); err != nil {
@@ -112,6 +113,10 @@ func (c *captureLoop) once(ctx context.Context, first bool, dwell time.Duration)
 			return frames, context.Cause(ctx)
 		}
 		frames++
+		if f.Polled && !polled {
+			polled = true
+			c.display.distrust()
+		}
 		c.met.count(frameCaptured)
 		c.met.capture.Observe(f.Took.Seconds())
 		anchor = rhythm(anchor, f.Time, c.encodings.pace())

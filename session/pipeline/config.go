@@ -78,6 +78,8 @@ type Observer interface {
 	DisplayLost(display string, why LostReason, err error) (event uint64)
 	// DisplayBack reports that a lost display is live again.
 	DisplayBack(display string) (event uint64)
+	// DisplayPolled reports that a display is polled, because it does not report all that changes.
+	DisplayPolled(display string) (event uint64)
 	// EncoderReplaced reports that an encoding of a display changed its encoder.
 	EncoderReplaced(display string, f Fallback) (event uint64)
 }

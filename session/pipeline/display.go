@@ -145,6 +145,13 @@ func (d *displayState) arrive(size image.Point) {
 	}
 }
 
+// distrust notes that the display does not report all that changes, so it is polled.
+func (d *displayState) distrust() {
+	d.met.polled.WithLabelValues().Inc()
+	event := d.observer.DisplayPolled(d.id)
+	d.log.Warn("display does not report all that changes; it is polled", "event", event)
+}
+
 // settle notes that a lost display gives pictures again, and counts as back from a time on.
 func (d *displayState) settle(at time.Time) {
 	d.mu.Lock()

@@ -18,6 +18,31 @@ import (
 	"wavryhost/session/progress"
 )
 
+// A display that is polled because it hides changes is counted, logged and told once.
+func TestPolledDisplayIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := openRig(t, 60)
+		v := newFakeViewer()
+		r.encodings.list[0].Subscribe(v)
+		time.Sleep(time.Second)
+		if got := r.kinds(); len(got) != 0 {
+			t.Errorf("events %v of a display that reports its changes; want none", got)
+		}
+		r.screen.Poll()
+		for range 5 {
+			r.screen.Touch(spot)
+			time.Sleep(time.Second)
+		}
+		if got, want := r.kinds(), []kind{displayPolled}; !slices.Equal(got, want) {
+			t.Errorf("events %v; want %v", got, want)
+		}
+		if n := testutil.ToFloat64(r.met.polled.WithLabelValues()); n != 1 {
+			t.Errorf("counted %v; want 1", n)
+		}
+		r.close(t)
+	})
+}
+
 func TestDisplayThatHangsIsLostWithinTwoSecondsAndBackWithinOne(t *testing.T) {
 	for name, moving := range map[string]bool{"still": false, "moving": true} {
 		t.Run(name, func(t *testing.T) {

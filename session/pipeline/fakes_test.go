@@ -215,6 +215,7 @@ type kind string
 const (
 	displayLost     kind = "DisplayLost"
 	displayBack     kind = "DisplayBack"
+	displayPolled   kind = "DisplayPolled"
 	encoderReplaced kind = "EncoderReplaced"
 )
 
@@ -246,6 +247,8 @@ func (o *observer) DisplayLost(_ string, why LostReason, err error) uint64 {
 }
 
 func (o *observer) DisplayBack(string) uint64 { return o.note(happening{kind: displayBack}) }
+
+func (o *observer) DisplayPolled(string) uint64 { return o.note(happening{kind: displayPolled}) }
 
 func (o *observer) EncoderReplaced(_ string, f Fallback) uint64 {
 	return o.note(happening{kind: encoderReplaced, fallback: f})

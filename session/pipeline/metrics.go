@@ -24,6 +24,7 @@ type Metrics struct {
 	hungEncoders  prometheus.Gauge
 	hungCaptures  prometheus.Gauge
 	displaysLost  *prometheus.CounterVec
+	polled        *prometheus.CounterVec
 	displays      *prometheus.GaugeVec
 }
 
@@ -74,6 +75,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		hungCaptures: gauge("captures_hung", "Calls of capture drivers that were abandoned and have not returned."),
 		displaysLost: counters("displays_lost_total",
 			"Times that a display with viewers was lost, by reason: it is gone, or it hangs.", "reason"),
+		polled: counters("displays_polled_total",
+			"Times that a display turned out not to report all that changes, and is polled since."),
 		displays: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: ns, Name: "displays", Help: "Open displays, by state.",
 		}, []string{"state"}),

@@ -161,6 +161,7 @@ const (
 	EventKindDefaultDisplay      EventKind = "default_display"
 	EventKindDisplayBack         EventKind = "display_back"
 	EventKindDisplayLost         EventKind = "display_lost"
+	EventKindDisplayPolled       EventKind = "display_polled"
 	EventKindDrain               EventKind = "drain"
 	EventKindDrained             EventKind = "drained"
 	EventKindEncoderFallback     EventKind = "encoder_fallback"
