@@ -66,7 +66,7 @@ func (u upgrade) run(ctx context.Context) error {
 	own := h.Drain == nil // a drain of somebody else's stays
 	if own {
 		in := map[string]any{"policy": "wait", "deadline_seconds": u.deadline.Seconds(), "note": "upgrade"}
-		if err := daemon.call(ctx, "POST", "/v1/drain", in, &h, nil); err != nil {
+		if err := daemon.call(ctx, "PUT", "/v1/drain", in, &h, nil); err != nil {
 			return fmt.Errorf("refuse new sessions: %w", err)
 		}
 	}

@@ -39,7 +39,7 @@ func (d *fakeDaemon) call(_ context.Context, method, path string, _, out any, _ 
 }
 
 func TestUpgrade(t *testing.T) {
-	const drain, undrain, restart = "POST /v1/drain", "DELETE /v1/drain", "restart"
+	const drain, undrain, restart = "PUT /v1/drain", "DELETE /v1/drain", "restart"
 	drained := map[string]any{"owner": "somebody"}
 	for name, one := range map[string]struct {
 		daemon  fakeDaemon
@@ -136,5 +136,34 @@ func TestUpgrade(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A running daemon is drained, asked, and accepts sessions again.
+func TestUpgradeAsksTheRunningDaemon(t *testing.T) {
+	_, env := startOnSocket(t)
+	a := &app{env: env}
+	restarted := false
+	u := upgrade{
+		say: func(string, ...any) {}, poll: time.Millisecond, force: true,
+		connect: func() (caller, error) { return clientFlags{}.connect(a) },
+	}
+	u.restart = func(ctx context.Context) error {
+		restarted = true
+		c, err := u.connect()
+		if err != nil {
+			return err
+		}
+		var h hostStatus
+		if err := c.call(ctx, "GET", "/v1/host", nil, &h, nil); err != nil || h.State != "draining" {
+			t.Errorf("it is restarted as %q, %v", h.State, err)
+		}
+		return nil
+	}
+	if err := u.run(t.Context()); err != nil || !restarted {
+		t.Errorf("restarted: %v, %v", restarted, err)
+	}
+	if got := try(t, env, "status"); !strings.Contains(got.out, "state:        active") {
+		t.Errorf("left as %q", got.out)
 	}
 }
