@@ -7,7 +7,7 @@ import (
 
 // reuseAfter is the time after which a spare key may get another letter. Programs look up the letter of a key press
 // when they handle it, in the keymap of that moment.
-const reuseAfter = 100 * time.Millisecond
+const reuseAfter = 500 * time.Millisecond
 
 // spares are keys without a symbol, which get the letters that the display's layout lacks.
 type spares struct {
