@@ -345,6 +345,11 @@ func sessions(c client) {
 	}
 	opened := c.id(c.call(201, "POST", "/v1/sessions",
 		fmt.Sprintf(`{"display": "default", "role": "controller", "max_bitrate": 3000000, "sdp": %s}`, inJSON)))
+	c.call(409, "POST", "/v1/sessions/"+opened+"/postpone", "")
+	c.call(200, "PUT", "/v1/drain", `{"deadline_seconds": 600, "policy": "wait"}`)
+	c.call(400, "POST", "/v1/sessions/"+opened+"/postpone", `{"seconds": -1}`)
+	c.call(200, "POST", "/v1/sessions/"+opened+"/postpone", `{"seconds": 60}`)
+	c.call(200, "DELETE", "/v1/drain", "")
 	c.call(204, "DELETE", "/v1/sessions/"+opened+"?reason=the+desk+is+needed", "")
 	c.call(404, "DELETE", "/v1/sessions/"+opened, "")
 	c.call(400, "POST", "/v1/sessions", `{"sdp": "nonsense"}`)
