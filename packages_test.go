@@ -174,6 +174,8 @@ var rooms = map[string][]string{
 
 	"wavryhost/cmd/wavry-host/doctor": {},
 
+	"wavryhost/cmd/wavry-host/selfprobe": {"capture"},
+
 	"wavryhost/deploy/monitoring": {},
 	"wavryhost/deploy/release":    {"deploy/signature"},
 	"wavryhost/deploy/signature":  {},
@@ -201,6 +203,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/relay",
 		"wavryhost/session/wire",
 		"wavryhost/adapt/simulate/rival",
+		"wavryhost/cmd/wavry-host/selfprobe",
 	},
 	// The sweep and the release are tools for developers, which run the go command and others.
 	"os/exec":           {"wavryhost/platform/child", "wavryhost/adapt/simulate/sweep", "wavryhost/deploy/release"},
@@ -221,6 +224,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/gateway/gatewaytest",
 		"wavryhost/session/webhook",
 		"wavryhost/cmd/wavry-host",
+		"wavryhost/cmd/wavry-host/selfprobe",
 	},
 	"github.com/golang-jwt/jwt":  {"wavryhost/session/api/grant"},
 	"github.com/coder/websocket": {"wavryhost/session/gateway", "wavryhost/session/gateway/gatewaytest"},

@@ -20,9 +20,11 @@ import (
 
 // opener opens sessions: it admits an offer, makes all that the session holds, and answers.
 type opener struct {
-	conf     *live
-	log      *slog.Logger
-	met      *Metrics
+	conf *live
+	log  *slog.Logger
+	met  *Metrics
+	// apart are the metrics of probes, which nobody reads.
+	apart    *Metrics
 	emit     func(Event) uint64
 	host     *HostState
 	registry *registry
@@ -43,7 +45,7 @@ type opener struct {
 func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
 	o.begun = time.Now()
 	a, err := m.opener.create(ctx, o)
-	if err != nil {
+	if err != nil && !o.Probe {
 		m.refusals.tell(err, o.Display)
 		m.log.Debug("offer refused", "remote", o.RemoteAddr, "err", err)
 	}
@@ -144,6 +146,9 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		id:    id, offer: o, format: format, created: time.Now(), log: p.log.With("session", id),
 		figures: figures{met: p.met}, changed: newSignal(), settle: p.settle,
 	}
+	if o.Probe {
+		v.met, v.emit = p.apart, func(Event) uint64 { return 0 }
+	}
 	v.guard = p.met.guard(v.log, v.crashed)
 	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)
 	v.life = newLife(*p.conf.get(), v.created)
@@ -168,7 +173,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	if p, ok := p.pool.Best(v.created, format); ok && running.Encoder == "" {
 		price = adapt.Price(p.Price)
 	}
-	v.adaptation.guard, v.adaptation.met = v.guard, p.met
+	v.adaptation.guard, v.adaptation.met = v.guard, v.met
 	v.adaptation.live, v.adaptation.changed = &v.live, v.transition
 	v.adaptation.recipe = recipe{
 		config: within(p.conf.get().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling),

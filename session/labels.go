@@ -122,9 +122,10 @@ const (
 	partRelay    = "relay"    // the probes of STUN and TURN servers
 	partGateway  = "gateway"  // the link to a gateway
 	partFleet    = "fleet"    // the link to a fleet
+	PartProbe    = "probe"    // the host's own viewer
 )
 
 var parts = []string{
 	partSession, partFeedback, partPacer, peer.PartTransport, partInput, partRelease, partJanitor,
-	partRelay, partGateway, partFleet,
+	partRelay, partGateway, PartProbe, partFleet,
 }

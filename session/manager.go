@@ -16,6 +16,8 @@ import (
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Manager opens sessions and gives access to them and to the parts that own something: the registry owns the sessions,
@@ -87,7 +89,8 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.registry.host = g.host
 	g.opener = &opener{
-		conf: g.conf, log: log, met: m, emit: emit, host: g.host, registry: g.registry, catalog: g.catalog,
+		conf: g.conf, log: log, met: m, apart: NewMetrics(prometheus.NewRegistry()), emit: emit, host: g.host,
+		registry: g.registry, catalog: g.catalog,
 		floor: g.floor, pool: g.pool, watched: &g.watched, relays: g.relays, network: network,
 		crowded: g.shedder.crowded, settle: settleRoute,
 	}

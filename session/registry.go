@@ -27,6 +27,8 @@ type registry struct {
 
 	mu       lockorder.Mutex[registryLock]
 	sessions map[string]*session
+	// probes are the host's own. They take no place.
+	probes map[string]*session
 	// admission answers whether there is room; loads is the memory of its snapshots.
 	admission *admission.Admitter
 	loads     []admission.Session
@@ -46,7 +48,7 @@ type session struct {
 func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, f *floor, c *capacity) *registry {
 	r := &registry{
 		log: log, met: m, emit: emit, floor: f, capacity: c, wake: newSignal(),
-		sessions: make(map[string]*session),
+		sessions: make(map[string]*session), probes: make(map[string]*session),
 	}
 	r.admission = admission.New(newID, r.reservationEnded)
 	return r
@@ -102,6 +104,9 @@ func (r *registry) find(id string) (*session, error) {
 // lookUp is find for a caller that holds mu.
 func (r *registry) lookUp(id string) (*session, error) {
 	s := r.sessions[id]
+	if s == nil {
+		s = r.probes[id]
+	}
 	if s == nil || s.ending {
 		return nil, ErrUnknownSession
 	}
@@ -166,6 +171,10 @@ func (r *registry) tryAdmit(
 	if r.host.closed() {
 		return nil, nil, ErrDraining
 	}
+	if o.Probe {
+		r.wg.Add(1)
+		return &admission.Ticket{}, nil, nil
+	}
 	ceiling := o.MaxBitrate
 	if l, ok := r.admission.Reservation(o.Reservation); ok && l.MaxBitrate != 0 {
 		ceiling = l.MaxBitrate
@@ -192,14 +201,18 @@ func (r *registry) tryAdmit(
 func (r *registry) add(v *viewer, t *admission.Ticket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.admission.Use(t, v.id)
 	s := &session{viewer: v, done: make(chan struct{})}
-	r.sessions[v.id] = s
+	if v.offer.Probe {
+		r.probes[v.id] = s
+	} else {
+		r.admission.Use(t, v.id)
+		r.sessions[v.id] = s
+	}
 	v.want = func(why EndReason) { r.want(s, why) }
-	r.met.created.Inc()
-	r.met.sessions.WithLabelValues(stateConnecting).Inc()
+	v.met.created.Inc()
+	v.met.sessions.WithLabelValues(stateConnecting).Inc()
 	display := v.sub.display()
-	event := r.emit(Event{
+	event := v.emit(Event{
 		Kind: EventCreated, Session: v.id, Display: display, ExternalID: v.offer.ExternalID, Labels: v.offer.Labels,
 	})
 	v.log.Info("session created", "event", event, "display", display, "codec", v.format.String(), "fmtp", v.peer.Fmtp(),
@@ -241,13 +254,15 @@ func (r *registry) depart(s *session, d Display, ceiling int) (undo func(failed 
 func (r *registry) reap(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.sessions {
-		switch {
-		case s.ending:
-		case s.wanted:
-			r.beginEnd(s, s.why)
-		case !s.offer.Expires.IsZero() && !now.Before(s.offer.Expires):
-			r.beginEnd(s, EndExpired)
+	for _, list := range []map[string]*session{r.sessions, r.probes} {
+		for _, s := range list {
+			switch {
+			case s.ending:
+			case s.wanted:
+				r.beginEnd(s, s.why)
+			case !s.offer.Expires.IsZero() && !now.Before(s.offer.Expires):
+				r.beginEnd(s, EndExpired)
+			}
 		}
 	}
 	r.admission.Expire(now)
@@ -300,6 +315,11 @@ func (r *registry) stop() {
 	for _, s := range r.notEnding() {
 		r.beginEnd(s, EndShutdown)
 	}
+	for _, s := range r.probes {
+		if !s.ending {
+			r.beginEnd(s, EndShutdown)
+		}
+	}
 }
 
 // release gives back everything that a session holds. After a panic in it the session is gone all the same.
@@ -307,7 +327,7 @@ func (r *registry) release(s *session, why EndReason) {
 	defer close(s.done)
 	if err := s.guard.Run(partRelease, func() { r.dissolve(s, why) }); err != nil {
 		note := r.forget(s)
-		r.emit(Event{
+		s.emit(Event{
 			Kind: EventEnded, Session: s.id, Display: s.sub.display(), Reason: why.String(), Note: note, Err: err,
 		})
 	}
@@ -318,6 +338,7 @@ func (r *registry) forget(s *session) (note string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, s.id)
+	delete(r.probes, s.id)
 	r.admission.Forget(s.id)
 	return s.note
 }
@@ -331,10 +352,10 @@ func (r *registry) dissolve(s *session, why EndReason) {
 	s.sub.vacate()
 	now := time.Now()
 	connected := s.close(now)
-	r.met.ended.WithLabelValues(why.String()).Inc()
+	s.met.ended.WithLabelValues(why.String()).Inc()
 	note := r.forget(s)
 	one := s.snapshot()
-	event := r.emit(Event{
+	event := s.emit(Event{
 		Kind: EventEnded, Session: s.id, Display: one.Display, Reason: why.String(), Note: note, Err: err,
 		Totals: s.usage.totals(now, one), ExternalID: s.offer.ExternalID, Labels: s.offer.Labels,
 	})

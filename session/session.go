@@ -141,6 +141,9 @@ type Offer struct {
 	// ExternalID and Labels are the client's own names for the session.
 	ExternalID string
 	Labels     admission.Labels
+	// Probe marks the offer of the host itself, which watches one of its displays as a viewer would. Its session takes
+	// no place, and no list, event or metric of sessions has it. Journal and metrics have the panics in it.
+	Probe bool
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
 
@@ -164,6 +167,7 @@ const (
 	CredentialAnonymous     = "anonymous"
 	CredentialGateway       = "gateway"
 	CredentialViewerToken   = "viewer_token" // of a viewer for whom an operator reserved or opened a session
+	CredentialProbe         = "probe"        // the host itself, which watches one of its displays
 	CredentialLocal         = "local"        // a user of this machine, known by the kernel
 )
 
@@ -172,6 +176,7 @@ func Credentials() []string {
 	return []string{
 		CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate,
 		CredentialAnonymous, CredentialGateway, CredentialViewerToken, CredentialLocal,
+		CredentialProbe,
 	}
 }
 

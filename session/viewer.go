@@ -251,13 +251,15 @@ func (v *viewer) transition(t adapt.Transition) {
 func (v *viewer) demand() pipeline.Demand {
 	if !v.live.Load() {
 		t := v.adaptation.target()
-		d := pipeline.Demand{BitsPerSecond: t.EncoderBitrate, FPS: t.FPS, Scale: 1}
+		d := pipeline.Demand{
+			Probe: v.offer.Probe, BitsPerSecond: t.EncoderBitrate, FPS: t.FPS, Scale: 1,
+		}
 		v.limits.bound(&d)
 		return d
 	}
 	t, key := v.adaptation.tick()
 	d := pipeline.Demand{
-		Live: true, Stalled: t.Quality == adapt.Stalled, Keyframe: key,
+		Live: true, Probe: v.offer.Probe, Stalled: t.Quality == adapt.Stalled, Keyframe: key,
 		BitsPerSecond: t.EncoderBitrate, FPS: t.FPS, Scale: 1,
 	}
 	if t.Width > 0 {

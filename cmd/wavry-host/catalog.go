@@ -13,6 +13,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/capture/x11"
 	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/cmd/wavry-host/selfprobe"
 	"wavryhost/platform/desktop"
 	"wavryhost/platform/display"
 	"wavryhost/platform/input"
@@ -27,6 +28,7 @@ type catalog struct {
 	desktop *displaySearch
 	log     *slog.Logger
 	inputs  *input.Metrics
+	tap     selfprobe.Tap
 	virtual *desktop.Attachment // nil when there is none
 
 	mu    sync.Mutex
@@ -199,7 +201,7 @@ func (c *catalog) offered(all []candidate) []session.Display {
 			Layout:  one.Layout,
 			State:   string(one.State),
 			Reason:  one.Why,
-			Open:    c.opener(one),
+			Open:    c.tap.Opener(one.ID, c.opener(one)),
 			Input:   c.input(one),
 		}
 		if d.State == string(display.Usable) {

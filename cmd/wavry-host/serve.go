@@ -97,6 +97,7 @@ type host struct {
 	local    *localAPI
 	reloads  *reloader
 	prober   *prober
+	probe    *selfProbe
 	grants   *grant.Verifier // nil without grants
 	trail    *trail
 	exit     *lastExit
@@ -229,6 +230,7 @@ func newHost(
 	cfg.Reload, cfg.Confirm, cfg.Probe = h.reloads.reload, h.reloads.confirm, h.prober.ask
 	h.api, err = api.New(cfg, api.PartsOf(h.manager), registry, api.NewMetrics(registry), log)
 	h.reloads.api = h.api
+	h.probe = newSelfProbe(l, h.manager, h.api, &h.displays.tap, registry, log)
 	if err == nil {
 		h.local = &localAPI{path: socketPath(l.API.Socket, a.env), handler: h.api.Handler(), log: log}
 	}
@@ -297,6 +299,7 @@ func (h *host) run(ctx context.Context) error {
 	}
 	group.Go(func() error { return h.prober.run(inner) })
 	group.Go(func() error { return h.webhook.Run(inner) })
+	group.Go(func() error { return h.probe.run(inner) })
 	if h.link != nil {
 		group.Go(func() error { return h.link.Run(inner) })
 	}
@@ -312,6 +315,7 @@ func (h *host) run(ctx context.Context) error {
 				return nil
 			}
 		}
+		h.probe.reached(addr)
 		h.notify.Ready()
 		h.notify.Status("Serving on " + addr.String())
 		h.greet(addr)

@@ -161,6 +161,11 @@ var hostAlerts = []Alert{
 		Summary: "Connected sessions on {{ $labels.instance }} show nothing.",
 	},
 	{
+		Name: "WavryHostProbeFails", Expr: "wavry_host_probe_success == 0", For: "11m", Severity: SomeUsers,
+		Runbook: "black-picture",
+		Summary: "{{ $labels.instance }} does not see its own display as it was captured.",
+	},
+	{
 		Name: "WavryHostFeedbackFaults",
 		Expr: "sum by (instance, " + by + ") (increase(wavry_host_feedback_faults_total[30m])) >= 300\n" +
 			"and sum by (instance, " + by + ") (increase(wavry_host_feedback_faults_total[30m])) > " +

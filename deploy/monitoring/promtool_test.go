@@ -224,6 +224,10 @@ var ruleCases = []ruleCase{
 	},
 	{alert: "WavryHostHandshakesFail", fire: handshakes("a", 1, 2, 0), quiet: handshakes("a", 2, 1, 50)},
 	{
+		alert: "WavryHostProbeFails", fire: []string{`wavry_host_probe_success{…} 0x200`},
+		quiet: []string{`wavry_host_probe_success{…} 1x105 0x5 1x100`},
+	},
+	{
 		alert: "WavryHostQualityBad",
 		fire: []string{
 			`wavry_host_quality_sessions{state="stalled",…} 3x200`,

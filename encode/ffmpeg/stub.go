@@ -30,6 +30,22 @@ func Prove(_ context.Context, f encode.Factory, p encode.Params) encode.Proof {
 	}
 }
 
+// Decoder does not exist in this build.
+type Decoder struct{}
+
+// NewDecoder returns an error that says that FFmpeg is not built in.
+func NewDecoder(codec string) (*Decoder, error) {
+	return nil, fmt.Errorf("decode %s: this program was built without FFmpeg: %w", codec, encode.ErrNoEncoder)
+}
+
+// Luma is not called, because there is no Decoder.
+func (*Decoder) Luma([]byte) (plane []byte, width, height int, err error) {
+	return nil, 0, 0, encode.ErrNoEncoder
+}
+
+// Close does nothing.
+func (*Decoder) Close() {}
+
 // SetLogger does nothing: there is no FFmpeg to log.
 func SetLogger(*slog.Logger) {}
 

@@ -119,6 +119,12 @@ func (s *Server) Prepare(next Config) (apply func(), err error) {
 	return func() { s.live.Store(l) }, nil
 }
 
+// ProbeToken returns a token with which this host opens one session on a display, and watches it as a viewer does. The
+// session takes no place.
+func (s *Server) ProbeToken(display string, until time.Time) string {
+	return s.auth.IssueProbe(display, until)
+}
+
 // Handler returns the handler of all requests, for tests and for serving by other means than Run.
 func (s *Server) Handler() http.Handler { return s.handler }
 

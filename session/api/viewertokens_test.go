@@ -236,3 +236,41 @@ func TestViewersListTheirDisplays(t *testing.T) {
 		t.Errorf("ann sees %s", resp.body)
 	}
 }
+
+// The host's own probe opens one session, which is no user's. Its token ends unused after its time.
+func TestProbeToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := opens(healthy())
+		open := m.create
+		var offers []session.Offer
+		m.create = func(ctx context.Context, o session.Offer) (session.Answer, error) {
+			offers = append(offers, o)
+			return open(ctx, o)
+		}
+		s, _ := newServer(t, Config{}, m)
+		h := s.Handler()
+		used, unused := s.ProbeToken("x11:0", time.Now().Add(time.Minute)), s.ProbeToken("x11:0", time.Now().Add(time.Minute))
+		s.access.Prune()
+		if got := status(h, "POST", "/whep/x11:0", used); got != http.StatusCreated {
+			t.Fatalf("the probe's offer: %d", got)
+		}
+		if len(offers) != 1 || !offers[0].Probe || offers[0].Role != session.RoleViewer {
+			t.Errorf("offers %+v; want one of a probe", offers)
+		}
+		for path, want := range map[string]int{
+			"/whep/x11:0": http.StatusForbidden, "/whep/other": http.StatusForbidden,
+		} {
+			if got := status(h, "POST", path, used); got != want {
+				t.Errorf("a second offer for %s: %d; want %d", path, got, want)
+			}
+		}
+		if got := status(h, "GET", "/v1/host", used); got != http.StatusForbidden {
+			t.Errorf("GET /v1/host: %d; want it forbidden", got)
+		}
+		time.Sleep(2 * time.Minute)
+		s.access.Prune()
+		if got := status(h, "POST", "/whep/x11:0", unused); got != http.StatusUnauthorized {
+			t.Errorf("an old token: %d", got)
+		}
+	})
+}

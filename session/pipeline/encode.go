@@ -132,7 +132,9 @@ func (l *encodeLoop) deliverTo(s *subscription, au encode.AccessUnit, p Picture,
 		}
 		s.joined(now)
 	}
-	l.met.sent(au, p.Dirty > 0, now)
+	if !s.now.Probe {
+		l.met.sent(au, p.Dirty > 0, now)
+	}
 }
 
 // announce tells the subscribers what the encoder runs at, if that has changed. Another encoder may have another

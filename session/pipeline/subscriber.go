@@ -32,6 +32,8 @@ type Subscriber interface {
 type Demand struct {
 	// Live reports whether the viewer is connected.
 	Live bool
+	// Probe reports whether it is the host's own probe, whose pictures the metrics do not count.
+	Probe bool
 	// Ready reports whether its pacer has room for a picture and its controller does not skip one.
 	Ready bool
 	// Stalled reports whether nothing is heard from the viewer, so that nobody waits for it.

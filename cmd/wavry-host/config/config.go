@@ -34,6 +34,8 @@ type Host struct {
 	ID        string // empty derives it from the machine
 	Labels    []string
 	Probation Probation
+	// ProbeInterval is the time between two looks of the host at itself; 0 for none.
+	ProbeInterval time.Duration
 }
 
 // LabelMap returns the labels by name.

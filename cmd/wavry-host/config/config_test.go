@@ -38,6 +38,7 @@ func TestDefaults(t *testing.T) {
 			Probation: Probation{
 				Sessions: 2,
 			},
+			ProbeInterval: 5 * time.Minute,
 		},
 		API: API{
 			Listen:      "127.0.0.1:8470",
@@ -147,7 +148,8 @@ func fullConfig() Config {
 				Time:     5 * time.Minute,
 				Sessions: 4,
 			},
-			ID: "rack-7",
+			ID:            "rack-7",
+			ProbeInterval: 5 * time.Minute,
 		},
 		API: API{
 			Listen: "[::1]:9000",
@@ -284,7 +286,8 @@ func fullConfig() Config {
 
 // nested are the settings that files of one level cannot have.
 var nested = []string{
-	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "sessions.drain_postpone",
+	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "host.probe_interval",
+	"sessions.drain_postpone",
 	"fleet.url",
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
 	"webhook.url", "webhook.secret_file", "webhook.events", "webhook.outbox_file",

@@ -19,6 +19,11 @@ func hostTable() []Setting {
 				"for this time. A reload changes the time of a running probation, and begins none.").was("probation").live(),
 		one("host.probation.sessions", "2", number(1, 10_000), func(c *Config) *int { return &c.Host.Probation.Sessions },
 			"Maximum number of concurrent sessions during the probation.").was("probation_sessions").live(),
+		one("host.probe_interval", "5m", or(None, duration(time.Second, 24*time.Hour)),
+			func(c *Config) *time.Duration { return &c.Host.ProbeInterval },
+			"Interval at which the host watches one of its displays as a viewer does, for a second or two. It goes through "+
+				"the host's own address, which needs a client certificate if auth.certificates.mode is required: there is no "+
+				"probe then. Viewers of that display get a keyframe each time."),
 	}
 }
 

@@ -127,6 +127,7 @@ func (a *Access) watches(p auth.Principal, display string) (id string, ok bool) 
 // limit restricts an offer to what its principal may have.
 func (a *Access) limit(p auth.Principal, o *session.Offer) error {
 	o.Owner, o.Guest = p.Owner, p.Role != grant.Operator
+	o.Probe = p.Credential == session.CredentialProbe
 	var ok bool
 	if o.Display, ok = a.watches(p, o.Display); !ok {
 		return problem.New(problem.Forbidden, "the %s is not valid for this display",

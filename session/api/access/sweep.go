@@ -57,7 +57,7 @@ func (a *Access) Prune() {
 			return err == nil
 		}
 		_, err := a.mgr.Reservation(p.Reservation)
-		return err == nil || p.Opening()
+		return err == nil || p.Opening() || p.Waiting(time.Now())
 	})
 }
 

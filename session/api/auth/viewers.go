@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"strings"
 	"sync"
+	"time"
 
 	"wavryhost/session"
 	"wavryhost/session/api/grant"
@@ -18,6 +19,8 @@ type Pass struct {
 	Display, Reservation string
 
 	by Principal // the operator
+	// until is the end of a probe's pass. It is zero for viewers.
+	until time.Time
 
 	mu      sync.Mutex // guards all following fields
 	spent   bool
@@ -85,6 +88,17 @@ func ViewerOf(by Principal, subject string, role grant.Role) Principal {
 		Role: role, Pass: &Pass{by: by},
 	}
 }
+
+// IssueProbe returns a token with which this host opens one session on a display, and watches it as a viewer does.
+func (a *Authenticator) IssueProbe(display string, until time.Time) (token string) {
+	return a.Issue(Principal{
+		Owner: session.Owner{Credential: session.CredentialProbe, Name: "self-probe"}, Role: grant.Viewer,
+		Pass: &Pass{Display: display, until: until},
+	})
+}
+
+// Waiting reports whether a probe may still use the pass.
+func (p *Pass) Waiting(now time.Time) bool { return now.Before(p.until) }
 
 // Issue returns a token for a viewer. The viewer's pass is complete by then.
 func (a *Authenticator) Issue(viewer Principal) (token string) {

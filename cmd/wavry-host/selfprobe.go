@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"wavryhost/cmd/wavry-host/selfprobe"
+	"wavryhost/encode/ffmpeg"
+	"wavryhost/platform/display"
+	"wavryhost/session"
+	"wavryhost/session/api"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// probeTime bounds one probe. A viewer on the slowest path of the objectives has a picture within a third of it.
+const probeTime = 15 * time.Second
+
+// selfProbe watches one of the host's displays at an interval, as a viewer does.
+type selfProbe struct {
+	config  *loaded
+	manager *session.Manager
+	api     *api.Server
+	tap     *selfprobe.Tap
+	log     *slog.Logger
+	page    atomic.Pointer[string] // the address of the viewer page, once it is known
+	failing bool
+
+	success, first, similarity *prometheus.GaugeVec
+}
+
+func newSelfProbe(
+	l *loaded, m *session.Manager, server *api.Server, tap *selfprobe.Tap, reg prometheus.Registerer, log *slog.Logger,
+) *selfProbe {
+	p := &selfProbe{config: l, manager: m, api: server, tap: tap, log: log}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "wavry_host_probe_" + name, Help: help}, nil)
+		reg.MustRegister(g)
+		return g
+	}
+	p.success = gauge("success", "1 if the last probe of the host by itself saw a display as it was captured, else 0. Absent "+
+		"before the first probe, and while the host takes no sessions.")
+	p.first = gauge("first_frame_seconds", "Time from the request of the last successful probe to its first decoded picture.")
+	p.similarity = gauge("similarity_ratio", "Structural similarity of the last probe's best picture to what was captured; "+
+		"1 is equal.")
+	return p
+}
+
+// reached sets the address that the API listens on.
+func (p *selfProbe) reached(addr net.Addr) {
+	page := p.config.pageURL(addr)
+	p.page.Store(&page)
+}
+
+// run probes at the interval until ctx ends.
+func (p *selfProbe) run(ctx context.Context) error {
+	every := p.config.Host.ProbeInterval
+	if every == 0 || p.config.Auth.Certificates.Mode == "required" {
+		return nil
+	}
+	for {
+		// Hosts that were started together do not probe together.
+		timer := time.NewTimer(time.Duration(float64(every) * (.9 + .2*rand.Float64()))) //nolint:gosec // it is no secret
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+			p.look(ctx)
+		}
+	}
+}
+
+// look makes one probe.
+func (p *selfProbe) look(ctx context.Context) {
+	page, id := p.page.Load(), probed(p.manager.Host())
+	if page == nil || id == "" {
+		p.success.Reset()
+		return
+	}
+	within, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	until, _ := within.Deadline()
+	p.tap.Begin(id)
+	defer p.tap.End()
+	r, err := selfprobe.Watch(within, selfprobe.Config{
+		Page: *page, Display: id, Token: p.api.ProbeToken(id, until), Roots: p.roots(), Decoder: newProbeDecoder,
+		Compare: p.tap.Best,
+		Guard:   func(f func()) error { return p.manager.Guard().Run(session.PartProbe, f) },
+	})
+	if ctx.Err() != nil {
+		return // the daemon ends
+	}
+	p.note(id, r, err)
+}
+
+// note makes the result of a probe known.
+func (p *selfProbe) note(id string, r selfprobe.Result, err error) {
+	good := err == nil && (!r.Compared || r.Similarity >= selfprobe.Good)
+	p.similarity.Reset()
+	if r.Compared {
+		p.similarity.WithLabelValues().Set(r.Similarity)
+	}
+	if good {
+		p.success.WithLabelValues().Set(1)
+		p.first.WithLabelValues().Set(r.FirstFrame.Seconds())
+		if p.failing {
+			p.log.Info("self-probe succeeds again", "display", id, "first_frame_seconds", r.FirstFrame.Seconds())
+		}
+	} else {
+		p.success.WithLabelValues().Set(0)
+		p.log.Warn("self-probe failed: viewers may see nothing, or another picture", "display", id, "err", err,
+			"first_frame_seconds", r.FirstFrame.Seconds(), "similarity", r.Similarity,
+			"remedy", "wavry-host doctor; docs/operate/runbooks/black-picture.md")
+	}
+	p.failing = !good
+}
+
+// probed returns the display to watch: the default one, unless only others are without viewers, who would notice the
+// keyframe. It is empty if the host takes no sessions or has no display.
+func probed(h session.Host) string {
+	if h.Cordon != nil || h.Drain != nil || len(h.Displays) == 0 {
+		return ""
+	}
+	first := h.Displays[0]
+	for _, d := range h.Displays {
+		works := d.State != string(display.Unusable) && d.State != session.DisplaySlow
+		if d.ID == first.ID && d.Viewers == 0 || d.Viewers == 0 && works && d.ID != idSynthetic {
+			return d.ID
+		}
+	}
+	return first.ID
+}
+
+// roots returns the authorities that the probe trusts: the system's, and the host's own certificate, which viewers may
+// have accepted by hand. It returns nil without TLS.
+func (p *selfProbe) roots() *x509.CertPool {
+	if p.config.API.TLS.CertFile == "" {
+		return nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if text, err := os.ReadFile(p.config.API.TLS.CertFile); err == nil {
+		pool.AppendCertsFromPEM(text)
+	}
+	return pool
+}
+
+// probeDecoder decodes pictures for a probe.
+type probeDecoder struct{ *ffmpeg.Decoder }
+
+func newProbeDecoder(codec string) (selfprobe.Decoder, error) {
+	d, err := ffmpeg.NewDecoder(codec)
+	if err != nil {
+		return nil, err
+	}
+	return probeDecoder{d}, nil
+}
+
+// Decode returns the grid of a picture.
+func (d probeDecoder) Decode(unit []byte) (*selfprobe.Grid, error) {
+	plane, width, height, err := d.Luma(unit)
+	if err != nil {
+		return nil, err
+	}
+	return selfprobe.Luma(plane, width, width, height), nil
+}
