@@ -44,11 +44,12 @@ func newSelfProbe(
 		reg.MustRegister(g)
 		return g
 	}
-	p.success = gauge("success", "1 if the last probe of the host by itself saw a display as it was captured, else 0. Absent "+
+	p.success = gauge("success", "1 if the host's last self-probe saw a display as it was captured, else 0. Absent "+
 		"before the first probe, and while the host takes no sessions.")
-	p.first = gauge("first_frame_seconds", "Time from the request of the last successful probe to its first decoded picture.")
-	p.similarity = gauge("similarity_ratio", "Structural similarity of the last probe's best picture to what was captured; "+
-		"1 is equal.")
+	p.first = gauge("first_frame_seconds",
+		"Time from the request of the last successful self-probe to its first decoded picture.")
+	p.similarity = gauge("similarity_ratio",
+		"Structural similarity of the last self-probe's best picture to what was captured; 1 is equal.")
 	return p
 }
 
@@ -79,7 +80,7 @@ func (p *selfProbe) run(ctx context.Context) error {
 
 // look makes one probe.
 func (p *selfProbe) look(ctx context.Context) {
-	page, id := p.page.Load(), probed(p.manager.Host())
+	page, id := p.page.Load(), probed(p.manager.Host()) //nolint:contextcheck // it takes none
 	if page == nil || id == "" {
 		p.success.Reset()
 		return

@@ -28,6 +28,7 @@ type host struct {
 	*process
 	url    string
 	token  string
+	state  string // its state folder; empty if it was told its token
 	client *http.Client
 }
 
@@ -82,7 +83,7 @@ func startHost(t testing.TB, o hostOptions) *host {
 	} else { // its socket would be in the home folder
 		cmd.Env = append(cmd.Env, "WAVRY_HOST_API__SOCKET=none")
 	}
-	h := &host{token: o.token}
+	h := &host{token: o.token, state: state}
 	scheme := "http://"
 	transport := &http.Transport{}
 	if o.secure {

@@ -50,11 +50,12 @@ func TestHostWatchesItself(t *testing.T) {
 		return nil
 	})
 	used := h.cpu(t) - idle
-	first, similarity := h.metric(t, "wavry_host_probe_first_frame_seconds"), h.metric(t, "wavry_host_probe_similarity_ratio")
+	first := h.metric(t, "wavry_host_probe_first_frame_seconds")
+	similarity := h.metric(t, "wavry_host_probe_similarity_ratio")
 	t.Logf("first picture after %.3f s, similarity %.4f; the daemon used %v of a processor in %v", first, similarity, used,
 		time.Since(began).Round(time.Millisecond))
 	if similarity < .95 || first <= 0 || first > 5 {
-		t.Errorf("first picture after %.3f s with similarity %.4f; want a picture that is like the display", first, similarity)
+		t.Errorf("first picture after %.3f s, similarity %.4f; want a picture like the display's", first, similarity)
 	}
 	for _, name := range []string{
 		"wavry_host_sessions_created_total", `wavry_host_handshakes_total{result="success"}`,
