@@ -191,6 +191,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 			v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
 			v.sub.nudge()
 		}, StartRate: v.adaptation.rate, Guard: v.guard,
+		OnPaced: func(took time.Duration) { v.met.pace.Observe(took.Seconds()) },
 	})
 	if err != nil {
 		return nil, "", err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,6 +21,8 @@ import (
 type gatewayCounters struct {
 	state                               *prometheus.GaugeVec
 	failures, messages, offers, dropped *prometheus.CounterVec
+	bound                               prometheus.Gauge
+	wasBound                            atomic.Bool
 }
 
 var _ gateway.Counters = (*gatewayCounters)(nil)
@@ -43,7 +46,11 @@ func newGatewayCounters(reg prometheus.Registerer) *gatewayCounters {
 		dropped: counters("wavry_host_gateway_messages_dropped_total",
 			"Dropped messages from and to the gateway, by reason.", "reason"),
 	}
-	reg.MustRegister(c.state, c.failures, c.messages, c.offers, c.dropped)
+	c.bound = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "wavry_host_gateway_last_bound_timestamp_seconds",
+		Help: "When the link to the gateway was bound last, in seconds since 1970; 0 for never.",
+	})
+	reg.MustRegister(c.bound, c.state, c.failures, c.messages, c.offers, c.dropped)
 	for _, s := range gateway.States() {
 		c.state.WithLabelValues(s.String())
 	}
@@ -68,6 +75,10 @@ func (c *gatewayCounters) complete() {
 }
 
 func (c *gatewayCounters) State(s gateway.State) {
+	is := s == gateway.StateBound
+	if was := c.wasBound.Swap(is); is || was {
+		c.bound.SetToCurrentTime()
+	}
 	for _, other := range gateway.States() {
 		if other != s {
 			c.state.WithLabelValues(other.String()).Set(0)

@@ -85,6 +85,21 @@ func TestALinkIsMadeFromTheSettings(t *testing.T) {
 
 func TestOneStateOfTheLinkIsExported(t *testing.T) {
 	c := newGatewayCounters(prometheus.NewRegistry())
+	c.State(gateway.StateConnecting)
+	if got := testutil.ToFloat64(c.bound); got != 0 {
+		t.Errorf("bound at %v before it was; want 0", got)
+	}
+	c.State(gateway.StateBound)
+	c.bound.Set(1)
+	c.State(gateway.StateDisconnected)
+	if got := testutil.ToFloat64(c.bound); got < 1e9 {
+		t.Errorf("bound at %v; want the moment of its end", got)
+	}
+	c.bound.Set(1)
+	c.State(gateway.StateConnecting)
+	if got := testutil.ToFloat64(c.bound); got != 1 {
+		t.Errorf("bound at %v; want the time before", got)
+	}
 	for _, s := range gateway.States() {
 		c.State(s)
 		sum := 0.0

@@ -67,6 +67,7 @@ func registerAll(c *catcher, complete bool) {
 	newExitInfo(c)
 	newLoops(c, nil)
 	webhook.NewMetrics(c)
+	newKeyFetches(c)
 	newSelfProbe(nil, nil, nil, nil, c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))

@@ -194,6 +194,7 @@ func newHost(
 	}
 	if l.TakesGrants() {
 		all := grants(&l.Config, a.env)
+		newKeyFetches(registry).follow(all)
 		if h.grants, err = grant.New(log, all[0], all[1:]...); err != nil {
 			return nil, err
 		}

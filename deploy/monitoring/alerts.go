@@ -246,6 +246,11 @@ var hostAlerts = []Alert{
 		Summary: "{{ $labels.instance }} refuses most credentials: keys, clocks or tokens do not fit.",
 	},
 	{
+		Name: "WavryHostGrantKeysOld", Expr: "wavry_host_grant_keys_last_success_timestamp_seconds < time() - 1800",
+		For: "5m", Severity: NoUsers, Runbook: "authentication",
+		Summary: "{{ $labels.instance }} cannot fetch the keys of grants. It refuses grants when they are a day old.",
+	},
+	{
 		Name: "WavryHostCertificateExpires",
 		Expr: "0 < wavry_host_api_certificate_expiry_timestamp_seconds < time() + 14 * 86400", Severity: NoUsers,
 		Runbook: "certificates",

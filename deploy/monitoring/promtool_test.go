@@ -317,6 +317,11 @@ var ruleCases = []ruleCase{
 		quiet: []string{`wavry_host_api_authentications_total{result="missing",…} 0+10x200`},
 	},
 	{
+		alert: "WavryHostGrantKeysOld",
+		fire:  []string{`wavry_host_grant_keys_last_success_timestamp_seconds{…} 0x200`},
+		quiet: []string{`wavry_host_grant_keys_last_success_timestamp_seconds{…} 0+60x200`},
+	},
+	{
 		alert: "WavryHostCertificateExpires",
 		fire:  []string{`wavry_host_api_certificate_expiry_timestamp_seconds{…} 1000000x200`},
 		quiet: []string{`wavry_host_api_certificate_expiry_timestamp_seconds{…} 2000000x200`},

@@ -121,11 +121,15 @@ func (s *Sender) sendFirst() {
 	s.current.bytes -= p.MarshalSize()
 	size := p.MarshalSize()
 	s.shares.Sent(size, s.rate)
-	if len(s.current.packets) == 0 {
+	last, since := len(s.current.packets) == 0, s.current.since
+	if last {
 		s.current, s.waiting = s.waiting, batch{}
 	}
 	s.mu.Unlock()
 	track.write(p)
+	if last && s.cfg.OnPaced != nil {
+		s.cfg.OnPaced(time.Since(since))
+	}
 }
 
 // pad sends a packet of padding: on the retransmission stream if there is one, which leaves the numbers of the media

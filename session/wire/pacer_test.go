@@ -330,3 +330,26 @@ func TestHungSendLoopIsSeen(t *testing.T) {
 		}
 	})
 }
+
+// The time in the pacer is that of each access unit, until its last packet has left.
+func TestTimeInThePacerIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var took []time.Duration
+		r := newRig(t, Config{StartRate: 1_000_000, OnPaced: func(d time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, d)
+		}}, true)
+		r.run(t)
+		for range 2 {
+			r.write(t, 12_500, false) // a tenth of a second
+			time.Sleep(time.Second)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(took) != 2 || took[0] < 50*time.Millisecond || took[0] > 150*time.Millisecond {
+			t.Errorf("two access units took %v; want about 100 ms each", took)
+		}
+	})
+}

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
@@ -52,6 +53,9 @@ type Config struct {
 	// will not get any more. It is called at most once per keyframe, from a goroutine of pion or that of Run, with no
 	// lock held.
 	OnBroken func()
+	// OnPaced is called when the last packet of an access unit has left, with the time since the pacer got it. It may be
+	// nil. It is called from the goroutine of Run, with no lock held.
+	OnPaced func(time.Duration)
 	// Guard catches panics where pion calls the sender; nil lets them pass.
 	Guard *guard.Guard
 	// Progress has the loop that sends. It may be nil.
@@ -88,6 +92,7 @@ type batch struct {
 	packets []*rtp.Packet
 	bytes   int
 	key     bool // a keyframe, and nothing of it has been sent
+	since   time.Time
 }
 
 // Queue is what waits in the pacer.
@@ -188,7 +193,7 @@ func (s *Sender) enqueue(b batch, key bool) error {
 		s.waiting = batch{} // nothing before a keyframe is needed any more
 		s.stats.Superseded++
 	}
-	b.key = key
+	b.key, b.since = key, time.Now()
 	switch {
 	case len(s.current.packets) == 0:
 		s.current = b

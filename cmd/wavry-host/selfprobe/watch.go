@@ -127,6 +127,12 @@ func Watch(ctx context.Context, c Config) (r Result, err error) {
 	}
 }
 
+// answer is an answer of the host.
+type answer struct {
+	code                   int
+	status, location, body string
+}
+
 // open offers to receive video and takes the answer. It returns the function that ends the session.
 func (c Config) open(ctx context.Context, pc *webrtc.PeerConnection) (left func(context.Context), err error) {
 	offer, err := pc.CreateOffer(nil)
@@ -149,10 +155,10 @@ func (c Config) open(ctx context.Context, pc *webrtc.PeerConnection) (left func(
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	ask := func(ctx context.Context, method, target, body string) (*http.Response, string, error) {
+	ask := func(ctx context.Context, method, target, body string) (a answer, err error) {
 		r, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 		if err != nil {
-			return nil, "", err
+			return a, err
 		}
 		r.Header.Set("Authorization", "Bearer "+c.Token)
 		r.Header.Set("User-Agent", "wavry-host self-probe")
@@ -161,30 +167,33 @@ func (c Config) open(ctx context.Context, pc *webrtc.PeerConnection) (left func(
 		}
 		resp, err := client.Do(r)
 		if err != nil {
-			return nil, "", err
+			return a, err
 		}
 		defer resp.Body.Close()
 		text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-		return resp, string(text), err
+		return answer{resp.StatusCode, resp.Status, resp.Header.Get("Location"), string(text)}, err
 	}
 	endpoint := c.Page + "whep/" + url.PathEscape(c.Display)
-	resp, answer, err := ask(ctx, http.MethodPost, endpoint, pc.LocalDescription().SDP)
+	got, err := ask(ctx, http.MethodPost, endpoint, pc.LocalDescription().SDP)
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusCreated {
-		return nil, fmt.Errorf("POST %s: %s: %.300s", endpoint, resp.Status, answer)
+	if got.code != http.StatusCreated {
+		return nil, fmt.Errorf("POST %s: %s: %.300s", endpoint, got.status, got.body)
 	}
-	resource, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
+	resource, err := url.Parse(endpoint)
+	if err == nil {
+		resource, err = resource.Parse(got.location)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("POST %s: Location: %w", endpoint, err)
 	}
 	left = func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, goodbye)
 		defer cancel()
-		_, _, _ = ask(ctx, http.MethodDelete, resource.String(), "") // else the session ends when nothing is heard
+		_, _ = ask(ctx, http.MethodDelete, resource.String(), "") // else the session ends when nothing is heard
 	}
-	err = pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer})
+	err = pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: got.body})
 	if err != nil {
 		left(context.WithoutCancel(ctx))
 		return nil, fmt.Errorf("the host's answer: %w", err)

@@ -148,10 +148,13 @@ func (k *keys) run(ctx context.Context) {
 		if p := guarded.Run("keys", func() { err = k.refresh(ctx) }); p != nil {
 			err = p
 		}
+		if err != nil && ctx.Err() != nil {
+			return
+		}
+		if k.cfg.OnFetch != nil {
+			k.cfg.OnFetch(err)
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return
-			}
 			k.log.Warn("keys of grants not fetched; the old ones stay in use for a time", "err", err)
 			wait, retry = scatter(retry), min(2*retry, retryMost)
 			continue

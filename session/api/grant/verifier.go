@@ -43,6 +43,8 @@ type Config struct {
 	MaxLifetime time.Duration
 	// MaxStale is how long keys are used without a successful fetch. It defaults to 24 h.
 	MaxStale time.Duration
+	// OnFetch is called after each fetch of KeysURL, with its error. It may be nil.
+	OnFetch func(error)
 	// Roots verify the certificate of KeysURL. Nil means the system's.
 	Roots *x509.CertPool
 }
