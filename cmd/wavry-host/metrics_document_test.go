@@ -53,16 +53,10 @@ var descForm = regexp.MustCompile(
 func registerAll(c *catcher, complete bool) {
 	sessions, requests := session.NewMetrics(c), api.NewMetrics(c)
 	link, injectors := newGatewayCounters(c), input.NewMetrics(c)
-	if complete {
-		sessions.Complete()
-		requests.Complete()
-		link.complete()
-		injectors.Complete()
-	}
 	lines := newLogQueue(io.Discard, nil)
 	lines.Close(patience)
 	c.MustRegister(lines.lost, newRestartPending(programFile{}))
-	newReloader(nil, nil, nil, nil, nil, c, nil)
+	reloads := newReloader(nil, nil, nil, nil, nil, c, nil)
 	newConfigInfo(c)
 	newExitInfo(c)
 	newLoops(c, nil)
@@ -71,6 +65,13 @@ func registerAll(c *catcher, complete bool) {
 	newSelfProbe(nil, nil, nil, nil, c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
 	pressure.NewGPUs(c, slog.New(slog.DiscardHandler))
+	if complete {
+		sessions.Complete()
+		requests.Complete()
+		link.complete()
+		injectors.Complete()
+		reloads.complete()
+	}
 }
 
 // metricsOfTheCode returns our metrics, by name, with the metrics of a fleet.

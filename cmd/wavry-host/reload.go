@@ -81,15 +81,18 @@ func newReloader(
 			Help: "1 unless the last read configuration was refused.",
 		}),
 	}
-	for _, result := range []string{
-		session.ConfigApplied, session.ConfigRefused, session.ConfigRolledBack,
-		session.ConfigConfirmed,
-	} {
-		r.results.WithLabelValues(result)
-	}
 	r.good.Set(1)
 	reg.MustRegister(r.results, r.good)
 	return r
+}
+
+// complete makes all series of closed sets exist, for the document of all metrics.
+func (r *reloader) complete() {
+	for _, result := range []string{
+		session.ConfigApplied, session.ConfigRefused, session.ConfigRolledBack, session.ConfigConfirmed,
+	} {
+		r.results.WithLabelValues(result)
+	}
 }
 
 // run reloads at each SIGHUP until ctx ends. On a terminal this signal keeps its meaning: the terminal is gone.

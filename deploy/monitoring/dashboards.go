@@ -435,7 +435,7 @@ var annotations = []struct{ name, expr, text, color string }{
 		"{{instance}} runs {{version}}", "blue",
 	},
 	{
-		"Configuration", `increase(wavry_host_config_reloads_total{result=~"applied|rolled_back"}[1m]) > 0`,
+		"Configuration", happened(`wavry_host_config_reloads_total{result=~"applied|rolled_back"}`, "1m"),
 		"{{instance}}: {{result}}", "orange",
 	},
 }
