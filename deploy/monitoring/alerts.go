@@ -77,6 +77,17 @@ var poolAlerts = []Alert{
 		Summary: "{{ $labels.pool }} {{ $labels.region }} turns viewers away: hosts are full.",
 	},
 	{
+		// The canary against the baseline: a new version on few hosts of a pool.
+		Name: "WavryPoolVersionWorse",
+		Expr: ofVersion(failures) + " >= 5\n" +
+			"and " + ofVersion(failures) + " / " + ofVersion(attempted) + "\n" +
+			"> on (" + by + ") group_left () 2 * (sum by (" + by + ") (increase(" + failures + "[1h])) / " +
+			"sum by (" + by + ") (increase(" + attempted + "[1h])))",
+		Severity: SomeUsers, Runbook: "upgrade",
+		Summary: "Viewers fail to connect to version {{ $labels.version }} in {{ $labels.pool }} {{ $labels.region }} " +
+			"twice as often as to the pool.",
+	},
+	{
 		Name: "WavryPoolRelayShift",
 		Expr: "pool:wavry_host_relay_share:ratio_rate30m > 2 * (pool:wavry_host_relay_share:ratio_rate30m offset " +
 			"1w) + 0.1",
@@ -92,10 +103,18 @@ var poolAlerts = []Alert{
 const (
 	failed   = `result=~"dtls_.*|ice_.*"`
 	failures = "wavry_host_handshakes_total{" + failed + "}"
+	// attempted are handshakes that the viewer did not abort.
+	attempted = `wavry_host_handshakes_total{result!="aborted"}`
 )
 
 const refusedCredentials = "sum by (instance, " + by +
 	`) (increase(wavry_host_api_authentications_total{result!="ok"}[10m]))`
+
+// ofVersion returns the increase of a counter in an hour, by pool and version of the daemon.
+func ofVersion(counter string) string {
+	return "sum by (" + by + ", version) (increase(" + counter + "[1h]) * on (instance) group_left (version) " +
+		"wavry_host_build_info)"
+}
 
 // happened returns the condition that a counter grew within a window, for counters that appear with their first event:
 // increase does not count that one.

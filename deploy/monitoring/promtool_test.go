@@ -35,6 +35,12 @@ func handshakes(instance string, ok, failed, aborted int) []string {
 	}
 }
 
+// versions says which version the hosts a and b run.
+func versions(a, b string) []string {
+	line := `wavry_host_build_info{instance=%q,job="wavry-host",pool="p",region="r",version=%q} 1x200`
+	return []string{fmt.Sprintf(line, "a", a), fmt.Sprintf(line, "b", b)}
+}
+
 // late are frames a minute of which so many are later than 33 ms, with the bucket's edge as either major version of
 // Prometheus stores it.
 func late(all, late int, edge string) []string {
@@ -221,6 +227,17 @@ var ruleCases = []ruleCase{
 		alert: "WavryHostOutlier",
 		fire:  slices.Concat(handshakes("a", 1, 1, 0), handshakes("b", 100, 0, 0)),
 		quiet: slices.Concat(handshakes("a", 1, 1, 0), handshakes("b", 1, 1, 0)),
+	},
+	{
+		alert: "WavryPoolVersionWorse",
+		fire:  slices.Concat(versions("2", "1"), handshakes("a", 1, 1, 0), handshakes("b", 20, 0, 0)),
+		// Both versions fail alike: the network is the cause.
+		quiet: slices.Concat(versions("2", "1"), handshakes("a", 1, 1, 0), handshakes("b", 20, 20, 0)),
+	},
+	{
+		alert: "WavryPoolVersionWorse", // all hosts have one version
+		fire:  slices.Concat(versions("2", "1"), handshakes("a", 3, 3, 0), handshakes("b", 20, 0, 0)),
+		quiet: slices.Concat(versions("2", "2"), handshakes("a", 3, 3, 0), handshakes("b", 20, 0, 0)),
 	},
 	{alert: "WavryHostHandshakesFail", fire: handshakes("a", 1, 2, 0), quiet: handshakes("a", 2, 1, 50)},
 	{
