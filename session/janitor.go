@@ -67,9 +67,6 @@ func (m *Manager) measureLoad() {
 	sessions, limit := len(m.registry.sessions), m.host.limit()
 	m.registry.mu.Unlock()
 	m.met.loadRatio.WithLabelValues(string(admission.Sessions)).Set(float64(sessions) / float64(max(limit, 1)))
-	for _, c := range m.reservations.Capacity() {
-		m.met.capacity.WithLabelValues(c.Profile).Set(float64(c.More))
-	}
 	if load := m.cfg().Load; load != nil {
 		if l := load(); l.Cores > 0 {
 			m.met.loadRatio.WithLabelValues(string(admission.CPU)).Set(l.CoresUsed / float64(l.Cores))

@@ -50,7 +50,6 @@ type Metrics struct {
 	firstFrame        *prometheus.HistogramVec
 	setupStages       *prometheus.HistogramVec
 	pace              prometheus.Histogram
-	capacity          *prometheus.GaugeVec
 	freezes           *prometheus.CounterVec
 	freezeSeconds     *prometheus.CounterVec
 	refusals          *prometheus.CounterVec
@@ -168,8 +167,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			[]float64{.01, .05, .1, .25, .5, 1.5, 2.5, 5.5}, "stage"),
 		pace: histogram("pace_seconds", "Time from the moment when the pacer has a picture until its last packet leaves.",
 			.0005, .001, .0025, .005, .01, .0167, .025, .0333, .05, .1, .25, 1.5),
-		capacity: gauges("capacity_sessions",
-			"Number of further sessions that fit, by size and frame rate of their pictures.", "profile"),
 		freezes: counters("freezes_total",
 			"Times that a viewer's picture stood although another was due, by cause. Still screens do not count.",
 			"cause"),
@@ -257,9 +254,6 @@ func (m *Metrics) zero() {
 		}
 	}
 	m.loadRatio.WithLabelValues(string(admission.Sessions))
-	for _, p := range admission.Profiles() {
-		m.capacity.WithLabelValues(p.String())
-	}
 	for _, to := range []string{firstSent, firstAcked} {
 		m.firstFrame.WithLabelValues(to)
 	}
