@@ -17,6 +17,9 @@ import (
 	"wavryhost/session/api/durable"
 )
 
+// KindGap is the kind of the event that replaces lost events.
+const KindGap = "gap"
+
 const (
 	// maxItems and maxBytes bound the events that wait: days of a quiet host.
 	maxItems, maxBytes = 10_000, 16 << 20

@@ -35,9 +35,6 @@ const (
 	tidyInterval = 5 * time.Second
 )
 
-// KindGap is the kind of the event that replaces lost events.
-const KindGap = "gap"
-
 // Config says what is delivered, and where.
 type Config struct {
 	// URL receives the events; empty for none. Host identifies this host in requests.
