@@ -183,10 +183,10 @@ var rooms = map[string][]string{
 	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer", "session/progress"},
 	"wavryhost/session/gateway/gatewaytest": {},
 
-	"wavryhost/session/fleet":           {"session/fleet/bus", "session/guard"},
+	"wavryhost/session/fleet":           {"session/api/problem", "session/fleet/bus", "session/guard"},
 	"wavryhost/session/fleet/bus":       {},
-	"wavryhost/session/fleet/fleettest": {"session/fleet/bus"},
-	"wavryhost/session/fleet/pool":      {"session/fleet/bus"},
+	"wavryhost/session/fleet/fleettest": {"session/fleet", "session/fleet/bus"},
+	"wavryhost/session/fleet/pool":      {"session/api/client", "session/fleet/bus"},
 }
 
 // anything marks the packages that may import any of ours: the wiring, and the end-to-end tests.
@@ -220,6 +220,10 @@ var drivers = map[string][]string{
 		"wavryhost/session/api/page",
 		"wavryhost/session/api/problem",
 		"wavryhost/session/api/whep",
+		"wavryhost/session/fleet",
+		"wavryhost/session/fleet/bus",
+		"wavryhost/session/fleet/fleettest",
+		"wavryhost/session/fleet/pool",
 		"wavryhost/session/gateway",
 		"wavryhost/session/gateway/gatewaytest",
 		"wavryhost/session/webhook",

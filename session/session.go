@@ -169,6 +169,7 @@ const (
 	CredentialViewerToken   = "viewer_token" // of a viewer for whom an operator reserved or opened a session
 	CredentialProbe         = "probe"        // the host itself, which watches one of its displays
 	CredentialLocal         = "local"        // a user of this machine, known by the kernel
+	CredentialFleet         = "fleet"        // a client of the fleet, known by the NATS server
 )
 
 // Credentials lists them.
@@ -176,7 +177,7 @@ func Credentials() []string {
 	return []string{
 		CredentialOperatorToken, CredentialToken, CredentialGrant, CredentialCertificate,
 		CredentialAnonymous, CredentialGateway, CredentialViewerToken, CredentialLocal,
-		CredentialProbe,
+		CredentialProbe, CredentialFleet,
 	}
 }
 

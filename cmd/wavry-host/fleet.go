@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -9,18 +10,23 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
+	"wavryhost/session/admission"
 	"wavryhost/session/api"
+	"wavryhost/session/api/auth"
 	"wavryhost/session/api/custody"
 	"wavryhost/session/api/durable"
+	"wavryhost/session/api/grant"
 	"wavryhost/session/api/openapi"
 	"wavryhost/session/fleet"
 	"wavryhost/session/fleet/bus"
@@ -31,8 +37,8 @@ const fleetKeyFile = "fleet.key"
 
 // fleetCounters exports the activity of the fleet's agent. The values of each label are a closed set.
 type fleetCounters struct {
-	state   *prometheus.GaugeVec
-	dropped *prometheus.CounterVec
+	state                   *prometheus.GaugeVec
+	dropped, bids, requests *prometheus.CounterVec
 }
 
 var _ fleet.Counters = (*fleetCounters)(nil)
@@ -48,8 +54,22 @@ func newFleetCounters(reg prometheus.Registerer) *fleetCounters {
 			Name: "wavry_host_fleet_messages_dropped_total",
 			Help: "Messages of the fleet that were not used, by reason. Only with fleet.url.",
 		}, []string{"reason"}),
+		bids: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wavry_host_fleet_bids_total",
+			Help: "Answers to questions of the fleet for room, by result. Only with fleet.url.",
+		}, []string{"result"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "wavry_host_fleet_requests_total",
+			Help: "Answered requests of the fleet, by result: failed for HTTP status 500 and up. Only with fleet.url.",
+		}, []string{"result"}),
 	}
-	reg.MustRegister(c.state, c.dropped)
+	reg.MustRegister(c.state, c.dropped, c.bids, c.requests)
+	for _, result := range []string{bidOffered, bidRefused} {
+		c.bids.WithLabelValues(result)
+	}
+	for _, result := range []string{requestOK, requestRefused, requestFailed} {
+		c.requests.WithLabelValues(result)
+	}
 	for _, s := range fleet.States() {
 		c.state.WithLabelValues(s.String())
 	}
@@ -64,7 +84,7 @@ func (c *fleetCounters) unregister(reg prometheus.Registerer) {
 	if c == nil {
 		return
 	}
-	for _, one := range []prometheus.Collector{c.state, c.dropped} {
+	for _, one := range []prometheus.Collector{c.state, c.dropped, c.bids, c.requests} {
 		reg.Unregister(one)
 	}
 }
@@ -76,6 +96,24 @@ func (c *fleetCounters) State(s fleet.State) {
 		}
 	}
 	c.state.WithLabelValues(s.String()).Set(1)
+}
+
+// The results of bids.
+const (
+	bidOffered = "offered"
+	bidRefused = "refused"
+)
+
+func (c *fleetCounters) Bid(offered bool) {
+	result := bidRefused
+	if offered {
+		result = bidOffered
+	}
+	c.bids.WithLabelValues(result).Inc()
+}
+
+func (c *fleetCounters) Request(status int) {
+	c.requests.WithLabelValues(requestResult(status)).Inc()
 }
 
 func (c *fleetCounters) Dropped(d fleet.Drop) { c.dropped.WithLabelValues(d.String()).Inc() }
@@ -140,9 +178,11 @@ func fleetBus(c *config.Config) (bus.Config, error) {
 type fleetLink struct {
 	env  []string
 	host *fleetHost
-	mgr  *session.Manager
-	reg  prometheus.Registerer
-	log  *slog.Logger
+	// handler returns the control API.
+	handler func() http.Handler
+	mgr     *session.Manager
+	reg     prometheus.Registerer
+	log     *slog.Logger
 	// changed has room for one token: there is another agent, or none.
 	changed chan struct{}
 
@@ -154,9 +194,10 @@ type fleetLink struct {
 
 // newFleetLink returns the link of the configuration, and shows it in the API.
 func newFleetLink(
-	l *loaded, env []string, cfg *api.Config, mgr *session.Manager, reg prometheus.Registerer, log *slog.Logger,
+	l *loaded, env []string, cfg *api.Config, mgr *session.Manager, handler func() http.Handler,
+	reg prometheus.Registerer, log *slog.Logger,
 ) (*fleetLink, error) {
-	f := &fleetLink{env: env, mgr: mgr, reg: reg, log: log, changed: make(chan struct{}, 1)}
+	f := &fleetLink{env: env, mgr: mgr, handler: handler, reg: reg, log: log, changed: make(chan struct{}, 1)}
 	cfg.BootID, cfg.Fleet = rand.Text(), f.status
 	f.host = newFleetHost(cfg, mgr)
 	return f, f.apply(&l.Config)
@@ -213,7 +254,11 @@ func (f *fleetLink) apply(c *config.Config) error {
 	if counters == nil {
 		counters = newFleetCounters(f.reg)
 	}
-	agent, err := fleet.New(fleet.Config{Bus: b, Guard: f.mgr.Guard(), Counters: counters}, f.host.at(c), f.log)
+	most := grant.Role(c.Fleet.Role)
+	agent, err := fleet.New(fleet.Config{
+		Bus: b, Guard: f.mgr.Guard(), Counters: counters,
+		Serve: func(w http.ResponseWriter, r *http.Request, who bus.Caller) { f.serve(w, r, who, most) },
+	}, f.host.at(c), f.log)
 	if err != nil {
 		if f.counters == nil {
 			counters.unregister(f.reg)
@@ -223,6 +268,16 @@ func (f *fleetLink) apply(c *config.Config) error {
 	f.agent, f.cfg, f.counters = agent, c.Fleet, counters
 	f.wake()
 	return nil
+}
+
+// serve answers a request of the fleet by the control API. The caller has at most the role that the host allows.
+func (f *fleetLink) serve(w http.ResponseWriter, r *http.Request, who bus.Caller, most grant.Role) {
+	p := auth.Principal{Owner: session.Owner{Credential: session.CredentialFleet, Name: who.Name}}
+	if role, err := grant.ParseRole(who.Role); err == nil && most != "" {
+		p.Role = role.Capped(most) // the API refuses what is left without a role
+	}
+	r.RemoteAddr = localAddress
+	f.handler().ServeHTTP(w, r.WithContext(auth.WithPrincipal(r.Context(), p)))
 }
 
 func (f *fleetLink) wake() {
@@ -313,4 +368,80 @@ func (h *fleetHost) Describe() bus.Description {
 	}
 	d.Capacity = slices.Clip(d.Capacity)
 	return d
+}
+
+// The reasons why the host has no room for a session.
+const (
+	noCodec   = "no_codec"
+	noDisplay = "no_display"
+	noRoom    = "full"
+)
+
+// defaultProfile is the profile of a session that names none.
+const defaultProfile = "1920x1080@60"
+
+// Room returns the room for a session.
+func (h *fleetHost) Room(q bus.Ask) fleet.Room {
+	info := h.parts.Host()
+	r := fleet.Room{Sessions: info.Sessions, Retry: h.parts.RetryAfter()}
+	profile, err := admission.ParseProfile(cmp.Or(q.Profile, defaultProfile))
+	if err != nil {
+		r.Refusal = "bad_profile"
+		return r
+	}
+	d, ok := freeDisplay(info.Displays, q.Display)
+	switch {
+	case info.State == "draining" || info.State == "cordoned":
+		r.Refusal = info.State
+	case q.Codec != "" && !slices.ContainsFunc(info.Encoders, func(e session.EncoderInfo) bool {
+		return e.Usable && strings.EqualFold(e.Codec, q.Codec)
+	}):
+		r.Refusal = noCodec
+	case !ok:
+		r.Refusal = noDisplay
+	}
+	if r.Refusal != "" {
+		return r
+	}
+	if list := h.parts.Capacity(profile); len(list) > 0 {
+		r.More = list[0].More
+	}
+	if r.More < 1 {
+		r.Refusal = noRoom
+		return r
+	}
+	r.Display, r.Weak = d.ID, info.State == "degraded" || info.State == "probation"
+	return r
+}
+
+// freeDisplay returns the display of a backend, or of any, that has the fewest viewers and takes one more.
+func freeDisplay(list []session.DisplayInfo, backend string) (best session.DisplayInfo, ok bool) {
+	for _, d := range list {
+		if backend != "" && d.Backend != backend || d.Most > 0 && d.Viewers >= d.Most ||
+			d.State != "live" && d.State != "idle" {
+			continue
+		}
+		if !ok || d.Viewers < best.Viewers {
+			best, ok = d, true
+		}
+	}
+	return best, ok
+}
+
+// The results of requests.
+const (
+	requestOK      = "ok"
+	requestRefused = "refused"
+	requestFailed  = "failed"
+)
+
+func requestResult(status int) string {
+	switch {
+	case status < http.StatusBadRequest:
+		return requestOK
+	case status < http.StatusInternalServerError:
+		return requestRefused
+	default:
+		return requestFailed
+	}
 }

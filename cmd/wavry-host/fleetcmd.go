@@ -25,6 +25,13 @@ import (
 type fleetCmd struct {
 	ID    fleetIDCmd    `cmd:"" name:"id" help:"Print the identity of this host, for the NATS servers."`
 	Hosts fleetHostsCmd `cmd:"" help:"List the hosts of the fleet."`
+
+	Find    fleetFindCmd    `cmd:"" help:"Ask which hosts have room for a session, best first."`
+	Cordon  fleetCordonCmd  `cmd:"" help:"Make hosts refuse new sessions, and leave the others alone."`
+	Drain   fleetDrainCmd   `cmd:"" help:"Make hosts refuse new sessions, and move or end the others."`
+	Exec    fleetExecCmd    `cmd:"" help:"Send a request of the control API to hosts."`
+	Targets fleetTargetsCmd `cmd:"" help:"Write the hosts for Prometheus (file_sd)."`
+	Watch   fleetWatchCmd   `cmd:"" help:"Follow the hosts of the fleet."`
 }
 
 // fleetFlags say how to reach the fleet.
@@ -218,4 +225,22 @@ func room(list []bus.Capacity) string {
 		return ""
 	}
 	return fmt.Sprintf("%d × %s", list[0].More, list[0].Profile)
+}
+
+// client returns a client of the hosts, and its connection, which the caller closes.
+func (f fleetFlags) client(ctx context.Context) (*pool.Client, *nats.Conn, error) {
+	who, err := f.caller()
+	if err != nil {
+		return nil, nil, err
+	}
+	nc, err := f.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := pool.NewClient(nc, who)
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return c, nc, nil
 }

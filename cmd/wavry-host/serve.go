@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -213,7 +214,9 @@ func newHost(
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
-	if h.fleet, err = newFleetLink(l, a.env, &cfg, h.manager, registry, log); err != nil {
+	if h.fleet, err = newFleetLink(
+		l, a.env, &cfg, h.manager, func() http.Handler { return h.api.Handler() }, registry, log,
+	); err != nil {
 		return nil, err
 	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }

@@ -1,13 +1,10 @@
 package fleet
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
-	"wavryhost/session/fleet/bus"
 	"wavryhost/session/guard"
 
 	"github.com/nats-io/nats.go"
@@ -24,9 +21,15 @@ type Agent struct {
 	// changed has room for one token: the host has changed, or the connection was made.
 	changed chan struct{}
 	rivals  rivals
+	rooms   rooms
+	replays replays
+	// busy bounds the requests that are being answered; session waits for them.
+	busy     chan struct{}
+	requests sync.WaitGroup
 
-	mu     sync.Mutex // guards all following fields
-	status Status
+	mu        sync.Mutex // guards all following fields
+	status    Status
+	accepting bool // requests may begin
 }
 
 // Status is the Agent as the control API shows it.
@@ -40,6 +43,9 @@ type Status struct {
 	// Server is the NATS server of the connection.
 	Server string `json:"server,omitempty"`
 }
+
+// maxRequests bounds the requests that are answered at the same time.
+const maxRequests = 16
 
 // part names the Agent in reports of panics.
 const part = "fleet"
@@ -58,7 +64,10 @@ func New(cfg Config, host Host, log *slog.Logger) (*Agent, error) {
 	if cfg.Bus.Inbox == "" {
 		cfg.Bus.Inbox = "_INBOX_" + id
 	}
-	a := &Agent{cfg: cfg, host: host, log: log, id: id, later: newLater(), changed: make(chan struct{}, 1)}
+	a := &Agent{
+		cfg: cfg, host: host, log: log, id: id, later: newLater(), changed: make(chan struct{}, 1),
+		busy: make(chan struct{}, maxRequests),
+	}
 	a.status = Status{ID: id, State: StateDisconnected.String(), Since: time.Now()}
 	cfg.Counters.State(StateDisconnected)
 	return a, nil
@@ -90,160 +99,51 @@ func (a *Agent) enter(s State, change func(*Status)) {
 	a.cfg.Counters.State(s)
 }
 
-// connectWait is the time between attempts that fail before a server is asked, as with a missing file.
-const connectWait = 10 * time.Second
-
-// Run keeps the host in the fleet until ctx ends. Then it says that the host stops, and returns nil. No failure of NATS
-// ends Run.
-func (a *Agent) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := a.session(ctx)
-		if err == nil {
-			break
-		}
-		a.log.Error("fleet connection cannot be made", "err", err, "next_try_seconds", connectWait.Seconds())
-		a.enter(StateDisconnected, func(s *Status) { s.Reason = err.Error() })
-		select {
-		case <-ctx.Done():
-		case <-time.After(connectWait):
-		}
-	}
-	a.enter(StateDisconnected, func(s *Status) { s.Server = "" })
-	return nil
-}
-
-// session connects, and serves until ctx ends. Lost connections are made again meanwhile.
-func (a *Agent) session(ctx context.Context) error {
-	closed := make(chan struct{})
-	nc, err := a.cfg.Bus.Connect(
-		nats.ConnectHandler(a.guarded(a.connected)), nats.ReconnectHandler(a.guarded(a.connected)),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { a.disconnected(err) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { a.unreachable(err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { a.failed(s, err) }),
-		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
-	)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		nc.Close()
-		<-closed // the callbacks have ended
-	}()
-	for subject, handle := range map[string]func(*nats.Conn, *nats.Msg){
-		bus.SubjectWho:        a.who,
-		bus.SubjectBeat(a.id): a.rival,
-	} {
-		if err := a.subscribe(nc, subject, handle); err != nil {
-			return err
-		}
-	}
-	a.loop(ctx, nc)
-	return nil
-}
-
-// subscribe makes a subscription whose panics cost a message.
-func (a *Agent) subscribe(nc *nats.Conn, subject string, handle func(*nats.Conn, *nats.Msg)) error {
-	const messages, bytes = 4096, 4 << 20 // what may wait for the callback
-	s, err := nc.Subscribe(subject, func(m *nats.Msg) {
-		_ = a.cfg.Guard.Run(part, func() { handle(nc, m) })
-	})
-	if err != nil {
-		return err
-	}
-	return s.SetPendingLimits(messages, bytes)
-}
-
-func (a *Agent) guarded(f func(*nats.Conn)) func(*nats.Conn) {
-	return func(nc *nats.Conn) { _ = a.cfg.Guard.Run(part, func() { f(nc) }) }
-}
-
-// connected notes that the connection was made.
-func (a *Agent) connected(nc *nats.Conn) {
-	a.log.Info("fleet connected", "server", nc.ConnectedUrlRedacted())
-	a.enter(StateConnected, func(s *Status) { s.Server, s.Reason = nc.ConnectedUrlRedacted(), "" })
-	a.rivals.announce()
-	a.Changed()
-}
-
-// disconnected notes that the connection is lost. err is nil when the Agent ends it.
-func (a *Agent) disconnected(err error) {
-	if err == nil {
-		return
-	}
-	a.log.Warn("fleet disconnected; sessions go on, and nobody can place new ones here through the fleet", "err", err)
-	a.enter(StateDisconnected, func(s *Status) { s.Server, s.Reason = "", err.Error() })
-}
-
-// unreachable notes that an attempt failed.
-func (a *Agent) unreachable(err error) {
+// accept says whether requests may begin.
+func (a *Agent) accept(on bool) {
 	a.mu.Lock()
-	same := a.status.Reason == err.Error()
-	a.mu.Unlock()
-	if !same {
-		a.log.Warn("fleet cannot be reached", "err", err,
-			"remedy", "check fleet.url, the credentials and the certificate; docs/operate/runbooks/fleet.md")
-	}
-	a.enter(StateDisconnected, func(s *Status) { s.Server, s.Reason = "", err.Error() })
+	defer a.mu.Unlock()
+	a.accepting = on
 }
 
-// failed notes an asynchronous error of NATS.
-func (a *Agent) failed(s *nats.Subscription, err error) {
-	switch {
-	case errors.Is(err, nats.ErrPermissionViolation):
-		a.cfg.Counters.Dropped(DropForbidden)
-		a.log.Warn("fleet subject is not allowed", "err", err,
-			"remedy", "give the host its permissions at the NATS server: docs/operate/fleet.md")
+// begin runs f in a goroutine that session waits for, unless it is ending.
+func (a *Agent) begin(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.accepting {
 		return
-	case errors.Is(err, nats.ErrSlowConsumer):
-		a.cfg.Counters.Dropped(DropSlow)
 	}
-	subject := ""
-	if s != nil {
-		subject = s.Subject
-	}
-	a.log.Warn("fleet error", "subject", subject, "err", err)
+	a.requests.Go(func() { _ = a.cfg.Guard.Run(part, f) })
 }
 
-// loop sends what is due until ctx ends.
-func (a *Agent) loop(ctx context.Context, nc *nats.Conn) {
-	p := newPresence(a, nc)
-	beat := time.NewTicker(a.cfg.Beat)
-	defer beat.Stop()
-	look := time.NewTicker(lookInterval)
-	defer look.Stop()
-	wait := time.NewTimer(0)
-	defer wait.Stop()
-	for {
-		var step func()
-		select {
-		case <-ctx.Done():
-			_ = a.cfg.Guard.Run(part, p.stop)
-			return
-		case <-a.changed:
-			step = p.look
-		case <-look.C:
-			step = p.look
-		case <-beat.C:
-			step = p.beat
-		case <-a.later.wake:
-		case <-wait.C:
+// enterIfConnected enters a state of a connected Agent.
+func (a *Agent) enterIfConnected(nc *nats.Conn, s State) {
+	if !nc.IsConnected() {
+		return
+	}
+	a.mu.Lock()
+	same := a.status.State == s.String()
+	a.mu.Unlock()
+	if same {
+		return
+	}
+	a.enter(s, func(st *Status) {
+		st.Reason = ""
+		if s == StateDuplicate {
+			st.Reason = "an older host has the same identity"
 		}
-		_ = a.cfg.Guard.Run(part, func() {
-			if step != nil {
-				step()
-			}
-		})
-		if next := a.runDue(); !next.IsZero() {
-			wait.Reset(time.Until(next))
-		}
+	})
+	if s == StateDuplicate {
+		a.log.Error("another host has the identity of this one, and is older; this one stays silent",
+			"remedy", "remove fleet.key from the state folder of the copy and restart it: docs/operate/runbooks/fleet.md")
+	} else {
+		a.log.Info("fleet has one host with this identity again")
 	}
 }
 
-// runDue runs the delayed work whose time has come, and returns the time of the next; zero if there is none.
-func (a *Agent) runDue() time.Time {
-	list, next := a.later.due(time.Now())
-	for _, do := range list {
-		_ = a.cfg.Guard.Run(part, do)
+// delay runs f after a time, in the goroutine of the Agent.
+func (a *Agent) delay(d time.Duration, f func()) {
+	if !a.later.put(time.Now().Add(d), f) {
+		a.cfg.Counters.Dropped(DropFull)
 	}
-	return next
 }

@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"wavryhost/session/fleet/bus"
@@ -13,6 +14,8 @@ import (
 type Config struct {
 	// Bus says how to reach NATS. Its Identity is required, and is the identity of the host.
 	Bus bus.Config
+	// Serve answers requests of the control API. It may be nil, for none.
+	Serve Serve
 	// Guard catches panics. Without a Guard they are only logged.
 	Guard *guard.Guard
 	// Counters counts what happens. It may be nil.
@@ -44,16 +47,25 @@ func (c Config) Validate() error {
 	return c.Bus.Validate()
 }
 
+// Serve answers a request of the control API by a caller. It must return when the context of r ends.
+type Serve func(w http.ResponseWriter, r *http.Request, c bus.Caller)
+
 // Host is what an Agent asks of its host. Its methods are called by several goroutines, and must not block.
 type Host interface {
 	// Describe returns the host as others see it.
 	Describe() bus.Description
+	// Room returns the room for a session.
+	Room(q bus.Ask) Room
 }
 
 // Counters counts what an Agent does. Several goroutines call it at the same time, and it must not block.
 type Counters interface {
 	// State is called for each state that the Agent enters.
 	State(s State)
+	// Bid is called for each answer to a question for room. offered reports whether the host has room.
+	Bid(offered bool)
+	// Request is called for each answered request, with the status of HTTP.
+	Request(status int)
 	// Dropped is called for each message that was not used.
 	Dropped(d Drop)
 }
@@ -64,6 +76,8 @@ type uncounted struct{}
 var _ Counters = uncounted{}
 
 func (uncounted) State(State)  {}
+func (uncounted) Bid(bool)     {}
+func (uncounted) Request(int)  {}
 func (uncounted) Dropped(Drop) {}
 
 // State is the state of an Agent. The set is closed: it labels a metric.
@@ -108,12 +122,16 @@ const (
 	DropFull
 	// DropForbidden: NATS does not allow the subject.
 	DropForbidden
+	// DropReplayed: the request was there before, or is too old.
+	DropReplayed
 	// DropSlow: messages came faster than they could be handled.
 	DropSlow
 )
 
 // Drops lists all reasons.
-func Drops() []Drop { return []Drop{DropMalformed, DropForged, DropFull, DropForbidden, DropSlow} }
+func Drops() []Drop {
+	return []Drop{DropMalformed, DropForged, DropFull, DropForbidden, DropReplayed, DropSlow}
+}
 
 func (d Drop) String() string {
 	switch d {
@@ -125,6 +143,8 @@ func (d Drop) String() string {
 		return "full"
 	case DropForbidden:
 		return "forbidden"
+	case DropReplayed:
+		return "replayed"
 	case DropSlow:
 		return "slow"
 	default:

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"reflect"
-	"sync"
 	"time"
 
 	"wavryhost/session/fleet/bus"
@@ -101,31 +100,6 @@ func (p *presence) stop() {
 	_ = p.nc.FlushTimeout(flushTimeout) // it is a courtesy: the others notice the silence
 }
 
-// enterIfConnected enters a state of a connected Agent.
-func (a *Agent) enterIfConnected(nc *nats.Conn, s State) {
-	if !nc.IsConnected() {
-		return
-	}
-	a.mu.Lock()
-	same := a.status.State == s.String()
-	a.mu.Unlock()
-	if same {
-		return
-	}
-	a.enter(s, func(st *Status) {
-		st.Reason = ""
-		if s == StateDuplicate {
-			st.Reason = "an older host has the same identity"
-		}
-	})
-	if s == StateDuplicate {
-		a.log.Error("another host has the identity of this one, and is older; this one stays silent",
-			"remedy", "remove fleet.key from the state folder of the copy and restart it: docs/operate/runbooks/fleet.md")
-	} else {
-		a.log.Info("fleet has one host with this identity again")
-	}
-}
-
 // maxSpread bounds the delay of the answers to a request for all records.
 const maxSpread = 2 * time.Second
 
@@ -154,60 +128,6 @@ func (a *Agent) who(nc *nats.Conn, m *nats.Msg) {
 			_ = nc.PublishMsg(answer)
 		}
 	})
-}
-
-// delay runs f after a time, in the goroutine of the Agent.
-func (a *Agent) delay(d time.Duration, f func()) {
-	if !a.later.put(time.Now().Add(d), f) {
-		a.cfg.Counters.Dropped(DropFull)
-	}
-}
-
-// rivals knows the current record, and whether other hosts have the same identity.
-type rivals struct {
-	mu          sync.Mutex // guards all following fields
-	current     bus.Record
-	unannounced bool
-	older       time.Time // until when an older host counts as present
-	warned      time.Time // when a younger one was last logged
-	answered    time.Time // when a foreign beat was last answered
-}
-
-func (r *rivals) set(d bus.Description, revision uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.current = bus.Record{Revision: revision, Description: d}
-}
-
-// record returns the current record, as of now.
-func (r *rivals) record() bus.Record {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	one := r.current
-	one.Time = time.Now()
-	return one
-}
-
-// announce makes the next look send the record.
-func (r *rivals) announce() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unannounced = true
-}
-
-func (r *rivals) takeAnnouncement() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	was := r.unannounced
-	r.unannounced = false
-	return was
-}
-
-// silent reports whether an older host has the same identity.
-func (r *rivals) silent(now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return now.Before(r.older)
 }
 
 // staleBeat is the age, by the clocks of both hosts, from which a beat is a repetition of an old one.

@@ -33,9 +33,14 @@ type member struct {
 // join runs an Agent until the test ends, or stop is called.
 func join(t *testing.T, url string, i *bus.Identity, h *fleettest.Host) *member {
 	t.Helper()
-	a, err := fleet.New(fleet.Config{
-		Bus: bus.Config{URL: url, Identity: i, Insecure: true}, Beat: testBeat, Gone: testGone,
-	}, h, slog.New(slog.DiscardHandler))
+	return joinWith(t, fleet.Config{
+		Bus: bus.Config{URL: url, Identity: i, Insecure: true}, Beat: testBeat, Gone: testGone, Serve: h.Serve,
+	}, h)
+}
+
+func joinWith(t *testing.T, cfg fleet.Config, h *fleettest.Host) *member {
+	t.Helper()
+	a, err := fleet.New(cfg, h, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,7 @@ const (
 	methodCert  = session.CredentialCertificate
 	methodView  = session.CredentialViewerToken
 	methodLocal = session.CredentialLocal
+	methodFleet = session.CredentialFleet
 	methodNone  = "none"
 
 	resultOK      = "ok"
@@ -106,6 +107,7 @@ func Results() [][2]string {
 		{methodCert, string(grant.Expired)},
 		{methodView, resultOK},
 		{methodLocal, resultOK},
+		{methodFleet, resultOK},
 		{methodNone, resultMissing},
 		{methodNone, resultOK},
 		{methodNone, resultBlocked},
@@ -176,9 +178,13 @@ func (a *Authenticator) Authenticate(r *http.Request) (Principal, error) {
 }
 
 func (a *Authenticator) authenticate(r *http.Request) (Principal, error) {
-	if p := PrincipalOf(r.Context()); p.Credential == session.CredentialLocal {
+	switch p := PrincipalOf(r.Context()); p.Credential {
+	case session.CredentialLocal: // the listener of the connection has it from the kernel
 		a.env.Count(methodLocal, resultOK)
-		return p, nil // the listener of the connection has it from the kernel
+		return p, nil
+	case session.CredentialFleet: // the agent has it from the NATS server
+		a.env.Count(methodFleet, resultOK)
+		return p, nil
 	}
 	if len(r.Header.Values("Authorization")) > 1 {
 		// A proxy in front may check another one than this server does.

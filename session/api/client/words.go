@@ -83,6 +83,8 @@ const (
 	CredentialGateway       Credential = "gateway"
 	CredentialViewerToken   Credential = "viewer_token"
 	CredentialLocal         Credential = "local"
+	CredentialProbe         Credential = "probe"
+	CredentialFleet         Credential = "fleet"
 )
 
 // DisplayState is a word of a set. Later versions may add words.

@@ -68,6 +68,14 @@ func (g Grant) Watches(display string) bool {
 	return g.Scope.Watches(display) && (g.within == nil || anyMatch(g.within, display))
 }
 
+// Capped returns r, or most if r is higher.
+func (r Role) Capped(most Role) Role {
+	if r.within(most) {
+		return r
+	}
+	return most
+}
+
 // within reports whether an issuer that may grant some role may grant r.
 func (r Role) within(most Role) bool {
 	return r == most || most == Operator || most == Controller && r == Viewer

@@ -4,7 +4,7 @@
 //	wavry.v1.beat.ID                 a host is alive                           host → all
 //	wavry.v1.record.ID               what a host is; sent when it changes      host → all
 //	wavry.v1.who                     request for all records                   pool → hosts
-//	wavry.v1.ask.POOL.REGION         who has room for a session?               pool → hosts
+//	wavry.v1.ask.POOL.REGION.SHARD   who has room for a session?               pool → hosts
 //	wavry.v1.api.ID.ROLE.NAME        a request of the control API to a host    pool → host
 //	wavry.v1.all.ROLE.NAME           the same to all hosts with given labels   pool → hosts
 //

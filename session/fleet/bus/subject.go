@@ -2,7 +2,9 @@ package bus
 
 import (
 	"fmt"
+	"hash/fnv"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -33,17 +35,33 @@ func SubjectBeat(id string) string { return prefix + "beat." + id }
 // SubjectRecord returns the subject of a host's record.
 func SubjectRecord(id string) string { return prefix + "record." + id }
 
-// SubjectAsk returns the subject of an Ask. Both names may be Any.
-func SubjectAsk(pool, region string) string {
-	return prefix + "ask." + token(pool) + "." + token(region)
+// Shards is the number of shards of hosts. A question to one of them costs the NATS servers a fraction of one to all.
+const Shards = 16
+
+// ShardAll stands for all shards.
+const ShardAll = "all"
+
+// shardOf returns the shard of a host.
+func shardOf(id string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id))
+	return strconv.FormatUint(uint64(h.Sum32()%Shards), 10)
+}
+
+// SubjectAsk returns the subject of an Ask. Both names may be Any. shard is a number below Shards, or ShardAll.
+func SubjectAsk(pool, region, shard string) string {
+	return prefix + "ask." + token(pool) + "." + token(region) + "." + shard
 }
 
 // SubjectsAsked returns the subjects on which a host with these labels is asked.
-func SubjectsAsked(labels map[string]string) []string {
-	pool, region := labels[LabelPool], labels[LabelRegion]
-	return []string{
-		SubjectAsk(pool, region), SubjectAsk(pool, Any), SubjectAsk(Any, region), SubjectAsk(Any, Any),
+func SubjectsAsked(id string, labels map[string]string) []string {
+	var list []string
+	for _, pool := range []string{labels[LabelPool], Any} {
+		for _, region := range []string{labels[LabelRegion], Any} {
+			list = append(list, SubjectAsk(pool, region, ShardAll), SubjectAsk(pool, region, shardOf(id)))
+		}
 	}
+	return list
 }
 
 // SubjectAPI returns the subject of requests to a host by a caller.

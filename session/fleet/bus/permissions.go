@@ -1,0 +1,33 @@
+package bus
+
+import "time"
+
+// Permissions are the subjects that the NATS server must allow a user. docs/operate/fleet.md has them for operators.
+type Permissions struct {
+	Publish, Subscribe []string
+	// Answers and AnswerTime bound the replies to a received message ("allow_responses").
+	Answers    int
+	AnswerTime time.Duration
+}
+
+// HostPermissions returns the permissions of a host.
+func HostPermissions(id string) Permissions {
+	return Permissions{
+		Publish: []string{SubjectBeat(id), SubjectRecord(id)},
+		Subscribe: []string{
+			SubjectWho, SubjectBeat(id), prefix + "ask.*.*.*", prefix + "api." + id + ".*.*", prefix + "all.*.*",
+			"_INBOX_" + id + ".>",
+		},
+		Answers: MaxAnswer/partSize + 1, AnswerTime: time.Minute,
+	}
+}
+
+// ClientPermissions returns the permissions of a gateway or an operator.
+func ClientPermissions(c Caller) Permissions {
+	return Permissions{
+		Publish: []string{
+			SubjectWho, prefix + "ask.*.*.*", prefix + "api.*." + c.Role + "." + c.Name, SubjectAll(c),
+		},
+		Subscribe: []string{SubjectBeats, SubjectRecords, "_INBOX_" + c.Name + ".>"},
+	}
+}

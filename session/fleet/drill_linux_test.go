@@ -1,0 +1,381 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"wavryhost/session/fleet"
+	"wavryhost/session/fleet/bus"
+	"wavryhost/session/fleet/fleettest"
+	"wavryhost/session/fleet/pool"
+
+	"github.com/nats-io/nats.go"
+)
+
+var drills = flag.Bool("drills", false, "run the drills of docs/operate/fleet.md, which take minutes")
+
+// drillHosts is the number of simulated hosts: the code of the fleet over a host for tests.
+const drillHosts = 200
+
+// drill is a fleet with the times of production.
+type drill struct {
+	hosts  []*fleettest.Host
+	agents []*fleet.Agent
+	nc     *nats.Conn
+	gw     *pool.Client
+	view   *pool.View
+}
+
+// newDrill starts the hosts. places is the number of places of each.
+func newDrill(t *testing.T, url string, places int) *drill {
+	t.Helper()
+	if !*drills {
+		t.Skip("a drill of minutes: run scripts/fleet-drills")
+	}
+	d := &drill{}
+	var err error
+	if d.nc, err = nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.nc.Close)
+	if d.gw, err = pool.NewClient(d.nc, bus.Caller{Role: "operator", Name: "gw"}); err != nil {
+		t.Fatal(err)
+	}
+	d.view = pool.NewView(d.nc, pool.Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = d.view.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	for i := range drillHosts {
+		h := fleettest.NewHost(fmt.Sprintf("host%03d", i), fmt.Sprintf("boot%03d", i),
+			map[string]string{"pool": "cad", "region": "eu"})
+		h.SetPlaces(places)
+		a, err := fleet.New(fleet.Config{
+			Bus:   bus.Config{URL: url, Identity: fleettest.Identity(t), Insecure: true},
+			Serve: h.Serve,
+		}, h, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.hosts, d.agents = append(d.hosts, h), append(d.agents, a)
+		wg.Go(func() { _ = a.Run(ctx) })
+	}
+	fleettest.Eventually(t, 30*time.Second, "all hosts are present", func() bool {
+		n := 0
+		for _, h := range d.view.Hosts() {
+			if h.Presence == pool.Present {
+				n++
+			}
+		}
+		return n == drillHosts
+	})
+	return d
+}
+
+// placed returns the number of places that are taken, and fails for a key that two hosts have.
+func (d *drill) placed(t *testing.T) (keys map[string]bool) {
+	t.Helper()
+	keys = make(map[string]bool)
+	for _, h := range d.hosts {
+		for _, key := range h.Placed() {
+			if keys[key] {
+				t.Errorf("%s is placed twice", key)
+			}
+			keys[key] = true
+		}
+	}
+	return keys
+}
+
+// outcome is the result of a wish.
+type outcome struct {
+	id   string
+	took time.Duration
+	err  error
+}
+
+// rush makes wishes at an even rate, and returns their results.
+func (d *drill) rush(ctx context.Context, n int, over time.Duration, wait time.Duration) []outcome {
+	var (
+		mu  sync.Mutex
+		all []outcome
+		wg  sync.WaitGroup
+	)
+	tick := time.NewTicker(over / time.Duration(n))
+	defer tick.Stop()
+	for i := range n {
+		<-tick.C
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, wait)
+			defer cancel()
+			id := fmt.Sprintf("wish-%d-%d", time.Now().UnixNano(), i)
+			began := time.Now()
+			_, err := d.gw.Place(ctx, pool.Wish{ID: id, Pool: "cad", Region: "eu", Codec: "H264"})
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, outcome{id, time.Since(began), err})
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// figures returns the median, the 95th and the 99th percentile, and the greatest value.
+func figures(list []time.Duration) string {
+	slices.Sort(list)
+	at := func(p float64) time.Duration { return list[min(int(p*float64(len(list))), len(list)-1)] }
+	return fmt.Sprintf("p50 %v, p95 %v, p99 %v, max %v", at(0.5).Round(100*time.Microsecond),
+		at(0.95).Round(100*time.Microsecond), at(0.99).Round(100*time.Microsecond), at(1).Round(100*time.Microsecond))
+}
+
+// Nine o'clock: 2,000 requests in a minute for 1,500 places.
+func TestDrillNineOClock(t *testing.T) {
+	d := newDrill(t, fleettest.Server(t, nil).ClientURL(), 0)
+	for i, h := range d.hosts {
+		h.SetPlaces(7 + (i+1)%2) // 100 hosts with 8 places, 100 with 7
+	}
+	var took []time.Duration
+	placed, told := 0, 0
+	for _, o := range d.rush(t.Context(), 2000, time.Minute, 10*time.Second) {
+		var full *pool.FullError
+		switch {
+		case o.err == nil:
+			placed++
+			took = append(took, o.took)
+		case errors.As(o.err, &full) && full.Retry > 0:
+			told++
+		default:
+			t.Errorf("%s: %v", o.id, o.err)
+		}
+	}
+	if n := len(d.placed(t)); placed != 1500 || n != 1500 || told != 500 {
+		t.Errorf("%d placed, %d on the hosts, %d told when to come back; want 1500, 1500 and 500", placed, n, told)
+	}
+	t.Logf("nine o'clock: %d placed, %d told when to come back; %s", placed, told, figures(took))
+}
+
+// 200 requests a second at 200 hosts.
+func TestDrillRate(t *testing.T) {
+	d := newDrill(t, fleettest.Server(t, nil).ClientURL(), 100)
+	var took []time.Duration
+	for _, o := range d.rush(t.Context(), 4000, 20*time.Second, 10*time.Second) {
+		if o.err != nil {
+			t.Errorf("%s: %v", o.id, o.err)
+		}
+		took = append(took, o.took)
+	}
+	t.Logf("200 placements a second at %d hosts: %s", drillHosts, figures(took))
+}
+
+// The costs of hosts that do nothing, and the times of presence.
+func TestDrillPresence(t *testing.T) {
+	s := fleettest.Server(t, nil)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	d := newDrill(t, s.ClientURL(), 8)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	v, err := s.Varz(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, bytesFrom := cpu(t), v.InBytes
+	const span = 30 * time.Second
+	<-time.After(span)
+	used := cpu(t) - from
+	if v, err = s.Varz(nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("per idle host: %.3f %% of a core with its share of server and view, %.0f bytes/s of messages, %d kB of heap",
+		100*used.Seconds()/span.Seconds()/drillHosts, float64(v.InBytes-bytesFrom)/span.Seconds()/drillHosts,
+		(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/drillHosts/1024)
+
+	var joined, gone []time.Duration
+	for i := range 20 {
+		wire := newProxy(t, s.ClientURL())
+		id, began := fleettest.Identity(t), time.Now()
+		a, err := fleet.New(fleet.Config{Bus: bus.Config{URL: wire.url(), Identity: id, Insecure: true}},
+			fleettest.NewHost("late", fmt.Sprint("late", i), nil), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = a.Run(ctx) })
+		t.Cleanup(func() { cancel(); wg.Wait() })
+		is := func(presence string) func() bool {
+			return func() bool {
+				return slices.ContainsFunc(d.view.Hosts(), func(h pool.Host) bool {
+					return h.ID == id.ID() && h.Presence == presence
+				})
+			}
+		}
+		fleettest.Eventually(t, 5*time.Second, "the host is visible", is(pool.Present))
+		joined = append(joined, time.Since(began))
+		if i >= 17 {
+			<-time.After(rand.N(3 * time.Second))
+			wire.stop()
+			cut := time.Now()
+			fleettest.Eventually(t, 20*time.Second, "the host is gone", is(pool.Gone))
+			gone = append(gone, time.Since(cut))
+		}
+	}
+	t.Logf("join to visible: %s", figures(joined))
+	t.Logf("dead to gone: %s", figures(gone))
+	if joined[len(joined)-1] > time.Second || gone[len(gone)-1] > 16*time.Second {
+		t.Error("a host joins within 1 s, and is gone within 16 s")
+	}
+}
+
+// cpu returns the processor time of the process.
+func cpu(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// cluster is three NATS servers, each a process.
+type cluster struct {
+	program string
+	folder  string
+	ports   [3][2]int // of clients and of routes
+	procs   [3]*exec.Cmd
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	if !*drills {
+		t.Skip("a drill of minutes: run scripts/fleet-drills")
+	}
+	c := &cluster{folder: t.TempDir()}
+	c.program = filepath.Join(c.folder, "nats-server")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", c.program, "github.com/nats-io/nats-server/v2")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build nats-server: %v\n%s", err, out)
+	}
+	for i := range c.ports {
+		for j := range c.ports[i] {
+			var lc net.ListenConfig
+			ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a, ok := ln.Addr().(*net.TCPAddr); ok {
+				c.ports[i][j] = a.Port
+			}
+			_ = ln.Close()
+		}
+	}
+	for i := range c.procs {
+		c.start(t, i)
+	}
+	t.Cleanup(func() {
+		for i := range c.procs {
+			c.kill(i)
+		}
+	})
+	return c
+}
+
+func (c *cluster) start(t *testing.T, i int) {
+	t.Helper()
+	var routes []string
+	for j := range c.ports {
+		if j != i {
+			routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", c.ports[j][1]))
+		}
+	}
+	c.procs[i] = exec.CommandContext(context.Background(), c.program, "-a", "127.0.0.1", "-p", fmt.Sprint(c.ports[i][0]),
+		"-n", fmt.Sprint("n", i), "--cluster_name", "drill", "--cluster", fmt.Sprintf("nats://127.0.0.1:%d", c.ports[i][1]),
+		"--routes", strings.Join(routes, ","), "-l", filepath.Join(c.folder, fmt.Sprint("log", i)))
+	if err := c.procs[i].Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kill kills a server with signal 9.
+func (c *cluster) kill(i int) {
+	_ = c.procs[i].Process.Kill()
+	_ = c.procs[i].Wait()
+}
+
+func (c *cluster) url() string {
+	var list []string
+	for _, p := range c.ports {
+		list = append(list, fmt.Sprintf("nats://127.0.0.1:%d", p[0]))
+	}
+	return strings.Join(list, ",")
+}
+
+// The server of the gateway is killed ten times during placements.
+func TestDrillServerKilled(t *testing.T) {
+	c := newCluster(t)
+	fleettest.Eventually(t, 10*time.Second, "the servers answer", func() bool {
+		nc, err := nats.Connect(c.url())
+		if err != nil {
+			return false
+		}
+		nc.Close()
+		return true
+	})
+	d := newDrill(t, c.url(), 100)
+	var all []outcome
+	const kills = 10
+	for range kills {
+		done := make(chan []outcome, 1)
+		go func() { done <- d.rush(t.Context(), 200, 4*time.Second, 20*time.Second) }()
+		<-time.After(time.Second)
+		victim := 0
+		for i, p := range c.ports {
+			if strings.HasSuffix(d.nc.ConnectedAddr(), fmt.Sprint(":", p[0])) {
+				victim = i
+			}
+		}
+		c.kill(victim)
+		<-time.After(time.Second)
+		c.start(t, victim)
+		all = append(all, <-done...)
+		for _, h := range d.view.Hosts() {
+			if h.Presence != pool.Present {
+				t.Errorf("%s is %s", h.Name, h.Presence)
+			}
+		}
+	}
+	keys, lost, refused := d.placed(t), 0, 0
+	var took []time.Duration
+	for _, o := range all {
+		took = append(took, o.took)
+		switch {
+		case o.err == nil && !keys[o.id]:
+			lost++
+		case o.err != nil:
+			refused++
+			if keys[o.id] {
+				t.Errorf("%s has a place and an error: %v", o.id, o.err)
+			}
+			t.Logf("%s: %v", o.id, o.err)
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d placements are lost", lost)
+	}
+	t.Logf("%d kills: %d requests, %d without a place, %d lost; %s", kills, len(all), refused, lost, figures(took))
+}

@@ -1,0 +1,180 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"wavryhost/session/fleet/bus"
+
+	"github.com/nats-io/nats.go"
+)
+
+// connectWait is the time between attempts that fail before a server is asked, as with a missing file.
+const connectWait = 10 * time.Second
+
+// Run keeps the host in the fleet until ctx ends. Then it says that the host stops, and returns nil. No failure of NATS
+// ends Run.
+func (a *Agent) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := a.session(ctx)
+		if err == nil {
+			break
+		}
+		a.log.Error("fleet connection cannot be made", "err", err, "next_try_seconds", connectWait.Seconds())
+		a.enter(StateDisconnected, func(s *Status) { s.Reason = err.Error() })
+		select {
+		case <-ctx.Done():
+		case <-time.After(connectWait):
+		}
+	}
+	a.enter(StateDisconnected, func(s *Status) { s.Server = "" })
+	return nil
+}
+
+// session connects, and serves until ctx ends. Lost connections are made again meanwhile.
+func (a *Agent) session(ctx context.Context) error {
+	closed := make(chan struct{})
+	nc, err := a.cfg.Bus.Connect(
+		nats.ConnectHandler(a.guarded(a.connected)), nats.ReconnectHandler(a.guarded(a.connected)),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { a.disconnected(err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { a.unreachable(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { a.failed(s, err) }),
+		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
+	)
+	if err != nil {
+		return err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	a.accept(true)
+	defer func() {
+		cancel()
+		a.accept(false)
+		a.requests.Wait()
+		nc.Close()
+		<-closed
+	}()
+	handlers := map[string]func(*nats.Conn, *nats.Msg){bus.SubjectWho: a.who, bus.SubjectBeat(a.id): a.rival}
+	for _, subject := range bus.SubjectsAsked(a.id, a.host.Describe().Labels) {
+		handlers[subject] = a.ask
+	}
+	if a.cfg.Serve != nil {
+		for _, subject := range bus.SubjectsServed(a.id) {
+			handlers[subject] = func(nc *nats.Conn, m *nats.Msg) { a.serve(inner, nc, m) }
+		}
+	}
+	for subject, handle := range handlers {
+		if err := a.subscribe(nc, subject, handle); err != nil {
+			return err
+		}
+	}
+	a.loop(ctx, nc)
+	return nil
+}
+
+// subscribe makes a subscription whose panics cost a message.
+func (a *Agent) subscribe(nc *nats.Conn, subject string, handle func(*nats.Conn, *nats.Msg)) error {
+	const messages, bytes = 4096, 4 << 20 // what may wait for the callback
+	s, err := nc.Subscribe(subject, func(m *nats.Msg) {
+		_ = a.cfg.Guard.Run(part, func() { handle(nc, m) })
+	})
+	if err != nil {
+		return err
+	}
+	return s.SetPendingLimits(messages, bytes)
+}
+
+func (a *Agent) guarded(f func(*nats.Conn)) func(*nats.Conn) {
+	return func(nc *nats.Conn) { _ = a.cfg.Guard.Run(part, func() { f(nc) }) }
+}
+
+// connected notes that the connection was made.
+func (a *Agent) connected(nc *nats.Conn) {
+	a.log.Info("fleet connected", "server", nc.ConnectedUrlRedacted())
+	a.enter(StateConnected, func(s *Status) { s.Server, s.Reason = nc.ConnectedUrlRedacted(), "" })
+	a.rivals.announce()
+	a.Changed()
+}
+
+// disconnected notes that the connection is lost. err is nil when the Agent ends it.
+func (a *Agent) disconnected(err error) {
+	if err == nil {
+		return
+	}
+	a.log.Warn("fleet disconnected; sessions go on, and nobody can place new ones here through the fleet", "err", err)
+	a.enter(StateDisconnected, func(s *Status) { s.Server, s.Reason = "", err.Error() })
+}
+
+// unreachable notes that an attempt failed.
+func (a *Agent) unreachable(err error) {
+	a.mu.Lock()
+	same := a.status.Reason == err.Error()
+	a.mu.Unlock()
+	if !same {
+		a.log.Warn("fleet cannot be reached", "err", err,
+			"remedy", "check fleet.url, the credentials and the certificate; docs/operate/runbooks/fleet.md")
+	}
+	a.enter(StateDisconnected, func(s *Status) { s.Server, s.Reason = "", err.Error() })
+}
+
+// failed notes an asynchronous error of NATS.
+func (a *Agent) failed(s *nats.Subscription, err error) {
+	switch {
+	case errors.Is(err, nats.ErrPermissionViolation):
+		a.cfg.Counters.Dropped(DropForbidden)
+		a.log.Warn("fleet subject is not allowed", "err", err,
+			"remedy", "give the host its permissions at the NATS server: docs/operate/fleet.md")
+		return
+	case errors.Is(err, nats.ErrSlowConsumer):
+		a.cfg.Counters.Dropped(DropSlow)
+	}
+	subject := ""
+	if s != nil {
+		subject = s.Subject
+	}
+	a.log.Warn("fleet error", "subject", subject, "err", err)
+}
+
+// loop sends what is due until ctx ends.
+func (a *Agent) loop(ctx context.Context, nc *nats.Conn) {
+	p := newPresence(a, nc)
+	beat := time.NewTicker(a.cfg.Beat)
+	defer beat.Stop()
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for {
+		var step func()
+		select {
+		case <-ctx.Done():
+			_ = a.cfg.Guard.Run(part, p.stop)
+			return
+		case <-a.changed:
+			step = p.look
+		case <-look.C:
+			step = p.look
+		case <-beat.C:
+			step = p.beat
+		case <-a.later.wake:
+		case <-wait.C:
+		}
+		_ = a.cfg.Guard.Run(part, func() {
+			if step != nil {
+				step()
+			}
+		})
+		if next := a.runDue(); !next.IsZero() {
+			wait.Reset(time.Until(next))
+		}
+	}
+}
+
+// runDue runs the delayed work whose time has come, and returns the time of the next; zero if there is none.
+func (a *Agent) runDue() time.Time {
+	list, next := a.later.due(time.Now())
+	for _, do := range list {
+		_ = a.cfg.Guard.Run(part, do)
+	}
+	return next
+}
