@@ -60,7 +60,7 @@ func registerAll(c *catcher, complete bool) {
 	newConfigInfo(c)
 	newExitInfo(c)
 	newLoops(c, nil)
-	webhook.NewMetrics(c)
+	hook := webhook.NewMetrics(c)
 	newKeyFetches(c)
 	newSelfProbe(nil, nil, nil, nil, c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
@@ -71,6 +71,7 @@ func registerAll(c *catcher, complete bool) {
 		link.complete()
 		injectors.Complete()
 		reloads.complete()
+		hook.Complete()
 	}
 }
 

@@ -27,7 +27,7 @@ type Metrics struct {
 	lost, unwritten prometheus.Counter
 }
 
-// NewMetrics registers the metrics on reg. All series exist from the start.
+// NewMetrics registers the metrics on reg. The series of a result appears with the first delivery that has it.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -54,8 +54,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 	}
 	reg.MustRegister(m.deliveries, m.seconds, m.waiting, m.oldest, m.lost, m.unwritten)
+	return m
+}
+
+// Complete makes the series of all results, for documents and contracts.
+func (m *Metrics) Complete() {
 	for _, r := range Results() {
 		m.deliveries.WithLabelValues(r)
 	}
-	return m
 }
