@@ -113,7 +113,7 @@ func (r *receiver) accepted() string {
 type sender struct {
 	*Sender
 	stop func()
-	log  *bytes.Buffer
+	log  *logBuffer
 }
 
 // launch runs a Sender. stop ends it in order.
@@ -123,8 +123,8 @@ func launch(t *testing.T, cfg Config, from journal, r http.RoundTripper) *sender
 	if cfg.ReadFile == nil {
 		cfg.ReadFile = func(string) ([]byte, error) { return []byte(secret), nil }
 	}
-	var log bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&log, nil))
+	log := &logBuffer{}
+	logger := slog.New(slog.NewTextHandler(log, nil))
 	cfg.Guard = guard.New(logger, nil, nil)
 	s, err := New(cfg, from, NewMetrics(prometheus.NewRegistry()), logger)
 	if err != nil {
@@ -145,7 +145,25 @@ func launch(t *testing.T, cfg Config, from journal, r http.RoundTripper) *sender
 		last, done := context.WithTimeout(context.Background(), time.Second)
 		defer done()
 		s.Flush(last)
-	}, &log}
+	}, log}
+}
+
+// logBuffer is a log that is read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // names are the IDs of events for receivers.
