@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
 	"sync"
@@ -12,8 +13,9 @@ import (
 const (
 	// unknownTallies bounds the memory for unknown networks. Networks whose hashes are equal share a tally.
 	unknownTallies = 512
-	// machineTallies bounds the memory for addresses of this machine, which share no tally with other machines.
-	machineTallies = 64
+	// machineTallies bounds the memory for addresses of this machine, which share no tally with other machines. Addresses
+	// whose last ten bits are equal share one.
+	machineTallies = 1024
 	// maxKnown bounds the memory for known networks. No host has more networks of viewers and monitors than that.
 	maxKnown = 1024
 	// chargedBytes of an unauthenticated answer count as one more request. The uplink is for video, and the largest
@@ -70,11 +72,11 @@ func (l *Limiter) tally(network netip.Prefix) *tally {
 	if t := l.known[network]; t != nil {
 		return t
 	}
-	hash := maphash.Comparable(l.seed, network)
 	if local(network) {
-		return &l.machine[hash%machineTallies]
+		address := network.Addr().As16() // zeros for an invalid one
+		return &l.machine[binary.BigEndian.Uint16(address[14:])%machineTallies]
 	}
-	return &l.unknown[hash%unknownTallies]
+	return &l.unknown[maphash.Comparable(l.seed, network)%unknownTallies]
 }
 
 // Request counts a request. It returns 0, or how long the client must wait; then the request does not count.
