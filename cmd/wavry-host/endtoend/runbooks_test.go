@@ -20,7 +20,8 @@ var (
 	shellBlocks = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 	inlineCode  = regexp.MustCompile("`([^`\n]+)`")
 	runsInTests = regexp.MustCompile(`^(?:sudo )?(?:wavry-host [a-z]|curl |promtool |amtool )`)
-	leftAlone   = regexp.MustCompile(`[A-Z]{3,}|wavry-host (?:service|run)`) // placeholders, and what changes the machine
+	// Placeholders, what changes the machine, and what needs a NATS server.
+	leftAlone = regexp.MustCompile(`[A-Z]{3,}|wavry-host (?:service|run|upgrade|fleet)`)
 )
 
 // runbookCommands returns the commands of a runbook in their order.
