@@ -184,8 +184,9 @@ func checkSlices(f encode.Factory) error {
 }
 
 // The allowed share of the target for a second of busy content. With a buffer of one frame, no picture may exceed its
-// share, so an encoder must aim below it: x264 uses 80 to 90 percent, and two thirds with pictures as small as here.
-const leastUsed, mostUsed = 0.6, 1.15
+// share, so an encoder must aim below it: x264 uses 80 to 90 percent, and 59 percent with pictures as small as here and
+// the high profile.
+const leastUsed, mostUsed = 0.55, 1.15
 
 // settling is the number of pictures after which a rate control must use a new rate. It learns by pictures, regardless
 // of time, and some raise the rate carefully. They must lower it at once.
