@@ -97,8 +97,10 @@ func (s *compositor) transcript(t testing.TB) (file string) {
 	_ = os.Remove(file)
 	s.program(t, "foot", "sh", "-c", fmt.Sprintf("stty raw -echo; touch %[1]s; exec dd of=%[1]s bs=1 2>/dev/null", file))
 	eventually(t, patience, "the terminal reads", func() error {
-		_, err := os.Stat(file)
-		return err
+		if _, err := os.Stat(file); err != nil {
+			return err
+		}
+		return s.command("swaymsg", "[app_id=foot]", "focus").Run() // fails before its window is there
 	})
 	return file
 }
