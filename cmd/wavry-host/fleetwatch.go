@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"wavryhost/session/api/durable"
 	"wavryhost/session/fleet/bus"
 	"wavryhost/session/fleet/pool"
 )
@@ -108,7 +107,7 @@ func (c *fleetTargetsCmd) Run(ctx context.Context, a *app) error {
 		if text == last {
 			return nil
 		}
-		if err := publish(c.Out, text); err != nil {
+		if err := durable.Publish(c.Out, []byte(text)); err != nil {
 			return err
 		}
 		last = text
@@ -118,20 +117,6 @@ func (c *fleetTargetsCmd) Run(ctx context.Context, a *app) error {
 		return nil
 	}
 	return err
-}
-
-// publish replaces a file that others read.
-func publish(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // targetGroup is a group of targets, in the format of Prometheus.

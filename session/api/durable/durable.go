@@ -12,8 +12,13 @@ import (
 const newSuffix = ".new-"
 
 // Replace replaces the file at path, and returns when text is on the disk. Only the owner can read the new file.
-func Replace(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newSuffix) // only its owner can read it
+func Replace(path string, text []byte) error { return replace(path, text, 0o600) }
+
+// Publish is Replace for a file that everybody may read.
+func Publish(path string, text []byte) error { return replace(path, text, 0o644) }
+
+func replace(path string, text []byte, mode fs.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+newSuffix)
 	if err != nil {
 		return err
 	}
@@ -22,7 +27,9 @@ func Replace(path string, text []byte) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	_, err = f.Write(text)
+	if _, err = f.Write(text); err == nil {
+		err = f.Chmod(mode)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -27,6 +27,13 @@ func TestFilesAreReplacedAndAppendedTo(t *testing.T) {
 		t.Errorf("others may read it: %v, %v", info, err)
 	}
 
+	if err := Publish(path, []byte("for all\n")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("others may not read what is published: %v, %v", info, err)
+	}
+
 	// What cannot be replaced stays, and nothing is left lying about.
 	folder := filepath.Join(dir, "folder")
 	if err := os.Mkdir(folder, 0o700); err != nil {
