@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/session/logtest"
 	"wavryhost/session/peer"
 	"wavryhost/session/rift"
 )
@@ -579,7 +580,7 @@ func TestDataChannelsWithoutEnd(t *testing.T) {
 // What is typed is in no log, event, metric, recording or answer. The numbers are such as come up nowhere else.
 func TestNothingTypedIsTold(t *testing.T) {
 	keys := &keyboard{}
-	var log safeBuffer
+	var log logtest.Buffer
 	h := openSteeredWith(t, slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), keys, nil)
 	defer h.close(t)
 	r := newRemote(t)
@@ -643,22 +644,4 @@ func riftPress(code uint64) []byte {
 	b := binary.AppendUvarint([]byte{0x08}, plantedTime)
 	b = append(b, 0x22, byte(len(key)))
 	return append(b, key...)
-}
-
-// safeBuffer is a buffer for loggers of several goroutines.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -5,12 +5,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"wavryhost/session/logtest"
 )
 
 // What keeps others out of a session's path is in no log, whatever its level: neither the viewer's password nor the
 // host's.
 func TestPasswordsAreNotLogged(t *testing.T) {
-	var log safeBuffer
+	var log logtest.Buffer
 	h := openHouseWith(t, slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}), nil)
 	defer h.close(t)
 	r := newRemote(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/session/logtest"
 	"wavryhost/session/progress"
 )
 
@@ -22,7 +23,7 @@ func TestHungLoopIsSeen(t *testing.T) {
 	for _, kind := range progress.Kinds() {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log lockedBuffer
+				var log logtest.Buffer
 				l := newLoops(prometheus.NewRegistry(), slog.New(slog.NewTextHandler(&log, nil)))
 				ctx, cancel := context.WithCancel(t.Context())
 				hang := make(chan struct{})

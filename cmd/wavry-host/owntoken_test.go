@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/session/logtest"
 )
 
 // provided returns the daemon's own token in an environment, and what the log said.
@@ -222,24 +223,6 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// lockedBuffer may be written to by several at once.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // The token that the daemon makes is in nothing that comes out of it but the file of it: log, audit log,
 // configuration, answers, events and metrics, however it is shown.
 func TestOwnTokenStaysSecret(t *testing.T) {
@@ -249,7 +232,7 @@ func TestOwnTokenStaysSecret(t *testing.T) {
 		"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent",
 		"WAVRY_HOST_API__AUDIT_FILE=" + trail,
 	}
-	var printed lockedBuffer
+	var printed logtest.Buffer
 	d := startIn(t, env, &printed, "--display=synthetic", "--encoder=h264_vaapi", "--log-level=debug")
 	text, err := os.ReadFile(filepath.Join(dir, "token"))
 	if err != nil {
@@ -311,7 +294,7 @@ func TestOwnTokenStaysSecret(t *testing.T) {
 // A daemon without any setting admits nobody who does not show its token, which nothing that it prints to a log has.
 func TestDaemonWithoutConfiguration(t *testing.T) {
 	dir := t.TempDir()
-	var printed lockedBuffer
+	var printed logtest.Buffer
 	d := startIn(
 		t, []string{"STATE_DIRECTORY=" + dir, "WAVRY_HOST_ENCODING__VAAPI_DEVICE=/nonexistent"}, &printed,
 		"--display=synthetic", "--encoder=h264_vaapi",

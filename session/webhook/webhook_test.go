@@ -22,6 +22,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/guard"
+	"wavryhost/session/logtest"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -113,7 +114,7 @@ func (r *receiver) accepted() string {
 type sender struct {
 	*Sender
 	stop func()
-	log  *logBuffer
+	log  *logtest.Buffer
 }
 
 // launch runs a Sender. stop ends it in order.
@@ -123,7 +124,7 @@ func launch(t *testing.T, cfg Config, from journal, r http.RoundTripper) *sender
 	if cfg.ReadFile == nil {
 		cfg.ReadFile = func(string) ([]byte, error) { return []byte(secret), nil }
 	}
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	cfg.Guard = guard.New(logger, nil, nil)
 	s, err := New(cfg, from, NewMetrics(prometheus.NewRegistry()), logger)
@@ -146,24 +147,6 @@ func launch(t *testing.T, cfg Config, from journal, r http.RoundTripper) *sender
 		defer done()
 		s.Flush(last)
 	}, log}
-}
-
-// logBuffer is a log that is read while it is written.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // names are the IDs of events for receivers.
