@@ -254,17 +254,10 @@ func TestX264StatesTheProfileOfItsDecoders(t *testing.T) {
 	for most, want := range map[encode.H264Profile][2]byte{
 		encode.ConstrainedBaseline: {66, 0x40}, encode.Main: {77, 0x40}, encode.High: {100, 0}, 0: {100, 0}, // set1: main
 	} {
-		e := open(t, x264(t, nil), encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, H264: most})
-		f := text(640, 360)
-		f.Time = time.Now()
-		unit, err := e.Encode(f, encode.Order{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := bytes.Index(unit.Data, []byte{0, 0, 1, 0x67})
-		if at < 0 || unit.Data[at+4] != want[0] || unit.Data[at+5]&0x40 != want[1] {
+		sps := sequence(t, encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, H264: most})
+		if sps[0] != want[0] || sps[1]&0x40 != want[1] {
 			t.Errorf("for a decoder of %q: profile_idc %d, constraints %08b; want %d, %08b", most,
-				unit.Data[at+4], unit.Data[at+5], want[0], want[1])
+				sps[0], sps[1], want[0], want[1])
 		}
 	}
 }
@@ -562,19 +555,28 @@ func resident(t *testing.T) int {
 	return pages * os.Getpagesize()
 }
 
+// sequence returns the sequence parameter set of a stream of x264: profile_idc, constraints, level_idc and so on.
+func sequence(t *testing.T, p encode.Params) []byte {
+	t.Helper()
+	f := text(p.Width, p.Height)
+	f.Time = time.Now()
+	unit, err := open(t, x264(t, nil), p).Encode(f, encode.Order{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, sps, found := bytes.Cut(unit.Data, []byte{0, 0, 1, 0x67})
+	if !found || len(sps) < 3 {
+		t.Fatal("the stream begins without a sequence parameter set")
+	}
+	return sps
+}
+
 // The stream states the agreed level, not the level that x264 would choose.
 func TestX264StatesTheLevelAskedFor(t *testing.T) {
 	for _, level := range []int{31, 40, 51} {
-		e := open(t, x264(t, nil), encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, Level: level})
-		f := text(640, 360)
-		f.Time = time.Now()
-		unit, err := e.Encode(f, encode.Order{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := bytes.Index(unit.Data, []byte{0, 0, 1, 0x67})
-		if at < 0 || int(unit.Data[at+6]) != level {
-			t.Errorf("level_idc %d; want %d", unit.Data[at+6], level)
+		sps := sequence(t, encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 1e6, Level: level})
+		if int(sps[2]) != level {
+			t.Errorf("level_idc %d; want %d", sps[2], level)
 		}
 	}
 }

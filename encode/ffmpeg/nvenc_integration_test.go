@@ -7,11 +7,8 @@ import (
 	"image"
 	"log/slog"
 	"os"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
@@ -205,22 +202,9 @@ func TestNVENCLostWhileEncoding(t *testing.T) {
 }
 
 func TestNVENCCrashEndsTheProcess(t *testing.T) {
-	const variable = "WAVRY_STANDIN_CRASH"
-	if path := os.Getenv(variable); path != "" {
-		_, err := open(t, nvenc(t, standin.Device{Path: path}), vaapiParams).Encode(moving(0, 640, 360), encode.Order{})
-		t.Fatalf("the process lives on; the picture: %v", err)
-	}
-	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := standin.New(t, "crash")
-	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$")
-	cmd.Env = slices.Concat(os.Environ(), standin.Nvidia(t, d), []string{variable + "=" + d.Path})
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "SIGSEGV") {
-		t.Errorf("got %v; want the end by SIGSEGV\n%s", err, out)
-	}
+	crashes(t, func(d standin.Device) encode.Factory { return nvenc(t, d) }, func(d standin.Device) []string {
+		return standin.Nvidia(t, d)
+	})
 }
 
 // While a card hangs, so does the call. It returns once the card works again.
@@ -229,25 +213,7 @@ func TestNVENCHangs(t *testing.T) {
 		return
 	}
 	d := standin.New(t)
-	e := open(t, nvenc(t, d), vaapiParams)
-	if _, err := e.Encode(moving(0, 640, 360), encode.Order{}); err != nil {
-		t.Fatal(err)
-	}
-	d.Set(t, "hang")
-	returned := make(chan error, 1)
-	go func() {
-		_, err := e.Encode(moving(1, 640, 360), encode.Order{})
-		returned <- err
-	}()
-	select {
-	case err := <-returned:
-		t.Errorf("the call returned %v while the card hangs", err)
-	case <-time.After(200 * time.Millisecond):
-	}
-	d.Set(t)
-	if err := <-returned; err != nil {
-		t.Errorf("after the card works again: %v", err)
-	}
+	hangs(t, d, open(t, nvenc(t, d), vaapiParams))
 }
 
 // A card may refuse a rate that it took in the trial. Then the encoder is opened again with it.

@@ -135,9 +135,18 @@ func TestVAAPIProofHasTheDevicesSizes(t *testing.T) {
 
 // A driver that crashes takes its process along. So the trial of an encoder runs in a process of its own.
 func TestVAAPICrashEndsTheProcess(t *testing.T) {
+	crashes(t, func(d standin.Device) encode.Factory { return vaapi(t, d) }, func(standin.Device) []string {
+		return standin.Env(t)
+	})
+}
+
+// crashes checks that an encoder on a device that crashes ends its process. It runs the test again in a process
+// with the variables of env.
+func crashes(t *testing.T, factory func(standin.Device) encode.Factory, env func(standin.Device) []string) {
+	t.Helper()
 	const variable = "WAVRY_STANDIN_CRASH"
 	if path := os.Getenv(variable); path != "" {
-		e := open(t, vaapi(t, standin.Device{Path: path}), vaapiParams)
+		e := open(t, factory(standin.Device{Path: path}), vaapiParams)
 		_, err := e.Encode(moving(0, 640, 360), encode.Order{})
 		t.Fatalf("the process lives on; the picture: %v", err)
 	}
@@ -145,8 +154,9 @@ func TestVAAPICrashEndsTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d := standin.New(t, "crash")
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$")
-	cmd.Env = slices.Concat(os.Environ(), standin.Env(t), []string{variable + "=" + standin.New(t, "crash").Path})
+	cmd.Env = slices.Concat(os.Environ(), env(d), []string{variable + "=" + d.Path})
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "SIGSEGV") {
 		t.Errorf("got %v; want the end by SIGSEGV\n%s", err, out)
@@ -159,7 +169,12 @@ func TestVAAPIHangs(t *testing.T) {
 		return
 	}
 	d := standin.New(t)
-	e := open(t, vaapi(t, d), vaapiParams)
+	hangs(t, d, open(t, vaapi(t, d), vaapiParams))
+}
+
+// hangs checks that a call of an encoder lasts while its device hangs, and returns once the device works again.
+func hangs(t *testing.T, d standin.Device, e encode.Encoder) {
+	t.Helper()
 	if _, err := e.Encode(moving(0, 640, 360), encode.Order{}); err != nil {
 		t.Fatal(err)
 	}
@@ -171,12 +186,12 @@ func TestVAAPIHangs(t *testing.T) {
 	}()
 	select {
 	case err := <-returned:
-		t.Errorf("the call returned %v while the driver hangs", err)
+		t.Errorf("the call returned %v while the device hangs", err)
 	case <-time.After(200 * time.Millisecond):
 	}
 	d.Set(t)
 	if err := <-returned; err != nil {
-		t.Errorf("after the driver works again: %v", err)
+		t.Errorf("after the device works again: %v", err)
 	}
 }
 
