@@ -179,19 +179,28 @@ func blend(dst, src []byte) {
 	}
 }
 
-// watch requests raw motion events or cancels them. A fast mouse sends a thousand per second, of which only the first
-// matters.
-func (s *Source) watch(on bool) {
-	if !s.ext.input.Present() || s.cursor.watching == on {
+// watch requests raw motion events once the pointer is still, and cancels them while it moves. A fast mouse sends a
+// thousand per second, of which only the first matters.
+func (p *cursor) watch(c *xproto.Conn, input xproto.Extension, root uint32, now time.Time) {
+	on := now.Sub(p.moved) >= stillAfter
+	if !input.Present() || p.watching == on {
 		return
 	}
 	var mask uint32
 	if on {
 		mask = 1 << xiRawMotion
 	}
-	s.conn.Send(s.ext.input.Major, xiSelectEvents,
-		s.screen.Root, xproto.Pair(1, 0), xproto.Pair(xiAllMasterDevices, 1), mask)
-	s.cursor.watching = on
+	c.Send(input.Major, xiSelectEvents, root, xproto.Pair(1, 0), xproto.Pair(xiAllMasterDevices, 1), mask)
+	p.watching = on
+}
+
+// motion notes that an input device moves the pointer.
+func (p *cursor) motion() { p.moved, p.looked = time.Now(), time.Time{} }
+
+// isRawMotion reports whether watch has requested an event.
+func isRawMotion(b []byte, input xproto.Extension) bool {
+	return xproto.Kind(b) == xproto.KindGeneric && input.Present() && b[1] == input.Major &&
+		le.Uint16(b[8:]) == xiRawMotion
 }
 
 // look polls the pointer's position. Without a cursor it only requests an answer. cursor.rectangle shows whether a
@@ -201,7 +210,7 @@ func (s *Source) look(ctx context.Context) error {
 	if !s.cursor.enabled {
 		return s.conn.Sync(ctx)
 	}
-	s.watch(now.Sub(s.cursor.moved) >= stillAfter)
+	s.cursor.watch(s.conn, s.ext.input, s.screen.Root, now)
 	b, err := s.conn.Await(ctx, s.conn.Send(opQueryPointer, 0, s.screen.Root))
 	if err != nil {
 		return err
@@ -213,18 +222,18 @@ func (s *Source) look(ctx context.Context) error {
 
 // awaitShape reads the reply to GetCursorImage. If the server refuses because the shape's client has ended, the
 // previous shape stays.
-func (s *Source) awaitShape(ctx context.Context, seq uint16) error {
-	b, err := s.conn.Await(ctx, seq)
+func (p *cursor) awaitShape(ctx context.Context, c *xproto.Conn, seq uint16) error {
+	b, err := c.Await(ctx, seq)
 	var refused xproto.RequestError
 	switch {
 	case errors.Is(err, xproto.ErrTooLong): // over 2000x2000 pixels: better no cursor than no picture
-		s.cursor.pix, s.cursor.reshaped = s.cursor.pix[:0], true
+		p.pix, p.reshaped = p.pix[:0], true
 	case errors.As(err, &refused):
-		s.cursor.again = time.Now().Add(shapeRetry)
+		p.again = time.Now().Add(shapeRetry)
 	case err != nil:
 		return err
 	default:
-		s.cursor.shape(b)
+		p.shape(b)
 	}
 	return nil
 }

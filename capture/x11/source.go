@@ -264,10 +264,8 @@ func (s *Source) cursorChanged() bool {
 // event records an event of the server. It runs during a wait, so it must not send requests or wait.
 func (s *Source) event(b []byte) {
 	switch kind := xproto.Kind(b); {
-	case kind == xproto.KindGeneric:
-		if s.ext.input.Present() && b[1] == s.ext.input.Major && le.Uint16(b[8:]) == xiRawMotion {
-			s.cursor.moved, s.cursor.looked = time.Now(), time.Time{}
-		}
+	case isRawMotion(b, s.ext.input):
+		s.cursor.motion()
 	case kind == eventConfigureNotify:
 		s.resized = s.resized || le.Uint32(b[8:]) == s.screen.Root
 	case s.ext.randr.Changed(b):
@@ -390,7 +388,7 @@ func (s *Source) ask(ctx context.Context, whole bool, bounds image.Rectangle) er
 		s.changes = parseRegion(s.changes, b, bounds.Add(s.origin), s.origin)
 	}
 	if fetchShape {
-		if err := s.awaitShape(ctx, shape); err != nil {
+		if err := s.cursor.awaitShape(ctx, c, shape); err != nil {
 			return err
 		}
 	}
@@ -419,7 +417,7 @@ func (s *Source) frame(slot *slot, damage []image.Rectangle, at, start time.Time
 // reshape gives the source buffers of the display's size, if it lacks them.
 func (s *Source) reshape(ctx context.Context) error {
 	s.resized = false
-	area, err := s.area(ctx)
+	area, err := shownArea(ctx, s.conn, s.ext.randr, s.screen.Root, s.cfg.Monitor)
 	if err != nil {
 		return err
 	}
@@ -444,29 +442,6 @@ func (s *Source) reshape(ctx context.Context) error {
 	}
 	s.Refresh()
 	return nil
-}
-
-// errNoMonitor means that the monitor is not connected, or is off.
-var errNoMonitor = errors.New("the screen has no such monitor at present")
-
-// area returns the part of the screen to capture: the monitor, or all of it.
-func (s *Source) area(ctx context.Context) (image.Rectangle, error) {
-	width, height, err := s.conn.Geometry(ctx, s.screen.Root)
-	screen := image.Rect(0, 0, width, height)
-	if err != nil || s.cfg.Monitor == "" {
-		return screen, err
-	}
-	list, err := s.conn.Monitors(ctx, s.ext.randr, s.screen.Root)
-	if err != nil {
-		return screen, err
-	}
-	for _, m := range list {
-		// While monitors are arranged, one may be partly outside the screen for a moment. An event follows.
-		if m.Name == s.cfg.Monitor && !m.Area.Intersect(screen).Empty() {
-			return m.Area.Intersect(screen), nil
-		}
-	}
-	return screen, fmt.Errorf("monitor %s: %w", s.cfg.Monitor, errNoMonitor)
 }
 
 func (s *Source) newBuffers(ctx context.Context, width, height int) (*buffers, error) {
