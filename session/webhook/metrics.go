@@ -1,6 +1,10 @@
 package webhook
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"wavryhost/session/outbox"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // The results of a delivery.
 const (
@@ -21,10 +25,9 @@ func Results() []string {
 
 // Metrics has the metrics of the webhook.
 type Metrics struct {
-	deliveries      *prometheus.CounterVec
-	seconds         prometheus.Histogram
-	waiting, oldest prometheus.Gauge
-	lost, unwritten prometheus.Counter
+	deliveries *prometheus.CounterVec
+	seconds    prometheus.Histogram
+	outbox     *outbox.Metrics
 }
 
 // NewMetrics registers the metrics on reg. The series of a result appears with the first delivery that has it.
@@ -38,22 +41,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "wavry_host_webhook_delivery_seconds", Help: "Duration of successful deliveries to the webhook.",
 			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10},
 		}),
-		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "wavry_host_webhook_waiting_events", Help: "Events that wait for delivery to the webhook.",
-		}),
-		oldest: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "wavry_host_webhook_oldest_event_timestamp_seconds",
-			Help: "Time of the oldest event that waits for delivery to the webhook; 0 if none waits.",
-		}),
-		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wavry_host_webhook_lost_events_total",
-			Help: "Events that the webhook's full outbox dropped. The receiver gets a gap instead.",
-		}),
-		unwritten: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "wavry_host_webhook_outbox_errors_total", Help: "Failed attempts to write the webhook's outbox file.",
-		}),
+		outbox: outbox.NewMetrics("webhook"),
 	}
-	reg.MustRegister(m.deliveries, m.seconds, m.waiting, m.oldest, m.lost, m.unwritten)
+	reg.MustRegister(append(m.outbox.Collectors(), m.deliveries, m.seconds)...)
 	return m
 }
 

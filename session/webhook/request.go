@@ -10,12 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"wavryhost/session/outbox"
 )
 
 // secretPrefix is at the beginning of a secret, so that tools recognize it.
@@ -84,19 +85,24 @@ type failure struct {
 	after  time.Duration // what the receiver asks for; zero for nothing
 }
 
+var _ outbox.Delayed = (*failure)(nil)
+
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
+// RetryAfter returns the pause that the receiver asks for.
+func (f *failure) RetryAfter() time.Duration { return f.after }
+
 // attempt delivers an event once.
-func (s *Sender) attempt(ctx context.Context, cfg Config, one item) error {
-	begun := time.Now()
+func (s *Sender) attempt(ctx context.Context, one outbox.Item) error {
+	cfg, begun := s.current(), time.Now()
 	err := s.post(ctx, cfg, one)
 	if ctx.Err() != nil && err != nil {
 		return err // it says nothing about the receiver
 	}
 	result := resultDelivered
 	if f, ok := errors.AsType[*failure](err); ok {
-		result = f.result
+		result, f.err = f.result, fmt.Errorf("%s: %w", cfg.safeURL(), f.err)
 	}
 	s.met.deliveries.WithLabelValues(result).Inc()
 	if err == nil {
@@ -106,7 +112,7 @@ func (s *Sender) attempt(ctx context.Context, cfg Config, one item) error {
 }
 
 // post sends an event.
-func (s *Sender) post(ctx context.Context, cfg Config, one item) error {
+func (s *Sender) post(ctx context.Context, cfg Config, one outbox.Item) error {
 	keys, err := readSecrets(cfg)
 	if err != nil {
 		return &failure{result: resultSecret, err: err}
@@ -119,7 +125,7 @@ func (s *Sender) post(ctx context.Context, cfg Config, one item) error {
 	if err != nil {
 		return &failure{result: resultFailed, err: err}
 	}
-	id, timestamp := one.name(cfg.Host), strconv.FormatInt(time.Now().Unix(), 10)
+	id, timestamp := one.Name(cfg.Host), strconv.FormatInt(time.Now().Unix(), 10)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "wavry-host")
 	r.Header.Set("Webhook-Id", id)
@@ -160,14 +166,4 @@ func retryAfter(text string, now time.Time) time.Duration {
 		return max(0, at.Sub(now))
 	}
 	return 0
-}
-
-// pauseAfter returns the pause after that many failures.
-func pauseAfter(err error, failures int) time.Duration {
-	pause := min(firstPause<<min(failures-1, 10), maxPause)
-	if f, ok := errors.AsType[*failure](err); ok && f.after > 0 {
-		pause = max(pause, min(f.after, maxAsked))
-	}
-	// It spreads requests, and protects nothing.
-	return pause + time.Duration(rand.Int64N(int64(pause/4)+1)) //nolint:gosec // it spreads requests
 }

@@ -1,4 +1,4 @@
-package webhook
+package outbox
 
 import (
 	"bytes"
@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 var accept = flag.Bool("accept", false, "write the contract although it breaks the former one")
@@ -22,10 +20,10 @@ const outboxContract = "../../testdata/contracts/state/webhook.jsonl"
 // TestOutboxContract reads the file of the last release, and compares it with what this daemon writes.
 func TestOutboxContract(t *testing.T) {
 	at := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
-	open := func(path string) (*outbox, error) {
-		return openOutbox(path, NewMetrics(prometheus.NewRegistry()), func(err error) { t.Error(err) })
+	open := func(path string) (*box, error) {
+		return load(path, NewMetrics("webhook"), func(err error) { t.Error(err) })
 	}
-	items := []item{
+	items := []Item{
 		{ID: 7, Kind: "drained", At: at, Data: []byte(`{"id":7,"kind":"drained"}`)},
 		gapItem(7, 100, at),
 		{ID: 100, Kind: "resume", At: at, Data: []byte(`{"id":100,"kind":"resume"}`)},
