@@ -185,8 +185,8 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		return nil, "", err
 	}
 	v.sender, err = wire.New(wire.Config{
-		Progress: p.conf.get().Progress,
-		Log:      v.log, Format: format, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
+		Progress: p.conf.get().Progress, Session: id,
+		Log: v.log, Format: format, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
 			// The viewer lacks a packet that it will not get any more. Its own request may come seconds later.
 			v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
 			v.sub.nudge()

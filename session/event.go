@@ -78,6 +78,12 @@ const (
 	EventInputRefused
 	// EventPacketSize: a session's large packets do not arrive, and smaller ones are sent.
 	EventPacketSize
+	// EventLoopStalled: a loop of the daemon makes no progress.
+	EventLoopStalled
+	// EventLoopResumed: it progresses again.
+	EventLoopResumed
+	// EventStarted: the daemon has started.
+	EventStarted
 	// EventDefault: viewers who ask for no display get another one from here on.
 	EventDefault
 )
@@ -116,6 +122,9 @@ var eventKinds = [...]string{
 	EventControl:          "control_changed",
 	EventInputRefused:     "input_refused",
 	EventPacketSize:       "packet_size",
+	EventLoopStalled:      "loop_stalled",
+	EventLoopResumed:      "loop_resumed",
+	EventStarted:          "started",
 	EventDefault:          "default_display",
 }
 
@@ -136,7 +145,8 @@ type Event struct {
 	Session, Display, Reservation string
 	// Reason is one of the closed set that goes with Kind: an EndReason, an adapt.Reason, why an encoder was replaced,
 	// whether the other encoding is faster or slower, whether a display has gone or hangs, why control changed hands
-	// or a data channel was refused, a DrainPolicy, or why the host is degraded.
+	// or a data channel was refused, a DrainPolicy, why the host is degraded, the
+	// kind of a loop, or how the previous daemon ended.
 	Reason string
 	// Note is what the operator said who ended the session, cordoned the host or drained it. Owner is that operator's
 	// name, for a cordon or drain.

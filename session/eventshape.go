@@ -6,6 +6,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
 	"wavryhost/session/pipeline"
+	"wavryhost/session/progress"
 	"wavryhost/session/relay"
 )
 
@@ -75,6 +76,9 @@ func EventShapes() map[EventKind]EventShape {
 		},
 		EventInputRefused: {Required: ofSession("reason"), Reasons: channelRefusals},
 		EventPacketSize:   {Required: ofSession("to")},
+		EventLoopStalled:  {Required: []string{"reason"}, Optional: []string{"error"}, Reasons: progress.Kinds()},
+		EventLoopResumed:  {Required: []string{"reason"}, Reasons: progress.Kinds()},
+		EventStarted:      {Required: []string{"reason"}, Reasons: Exits()},
 		EventDefault:      {Required: []string{"display"}, Optional: []string{"from", "to"}},
 	}
 }

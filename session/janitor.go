@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 // janitorInterval is how often the janitor looks at the sessions when nothing calls for it.
 const janitorInterval = 100 * time.Millisecond
 
+// errSendStalls is the error of a session whose packets cannot be sent.
+var errSendStalls = fmt.Errorf("session: a packet is not sent within %v: the send loop stalls", progress.Limit)
+
 // Run watches over the sessions until ctx ends. Then it ends them all, with reason shutdown, and waits for everything
 // they held, for ShutdownTimeout at most. A Manager that was stopped takes no more sessions.
 func (m *Manager) Run(ctx context.Context) error {
@@ -24,7 +28,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer probes.Wait()
 	ticker := time.NewTicker(janitorInterval)
 	defer ticker.Stop()
-	steps := m.cfg().Progress.Loop(progress.Sessions)
+	steps := m.cfg().Progress.Loop(progress.Sessions, "")
 	defer steps.Close()
 	last := time.Now()
 	for {
@@ -54,11 +58,27 @@ func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 		return
 	}
 	list := m.registry.list()
+	m.registry.heal(m.cfg().Progress.Stalls(now), list)
 	m.met.survey(list, took)
 	m.measureLoad()
 	m.catalog.noteDefault(ctx)
 	m.shedder.shed(now, list, func(s *session) { m.registry.want(s, EndOverload) })
 	m.uplink.share(list)
+}
+
+// heal ends the sessions whose send loop stalls: their pages connect again. A loop that continues to stall after that
+// withholds the daemon's sign of life, and the service manager restarts it.
+func (r *registry) heal(stalls []progress.Stall, list []*session) {
+	for _, stall := range stalls {
+		i := slices.IndexFunc(list, func(s *session) bool { return s.id == stall.Of })
+		if stall.Kind != progress.Send || i < 0 {
+			continue
+		}
+		s := list[i]
+		s.log.Error("session ends because its send loop stalls", "seconds", stall.Took.Seconds())
+		s.crashed(errSendStalls)
+		r.want(s, EndError)
+	}
 }
 
 // measureLoad sets the gauges of the used parts of the host.

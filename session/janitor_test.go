@@ -1,6 +1,7 @@
 package session
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -41,4 +42,32 @@ func TestHungSessionLoopIsSeen(t *testing.T) {
 			t.Errorf("after the fault: %v", got)
 		}
 	})
+}
+
+// A session whose send loop stalls is ended, with the reason, so that its page connects again. Other sessions continue.
+func TestSessionOfAHungSendLoopEnds(t *testing.T) {
+	board := progress.New()
+	h := openHouse(t, func(c *Config) { c.Progress = board })
+	defer h.close(t)
+	h.alive(t)
+	r, other := newRemote(t), newRemote(t)
+	defer r.close()
+	defer other.close()
+	r.watch(h)
+	other.watch(h)
+	r.playing(t, 3)
+	stall := board.Loop(progress.Send, r.id)
+	defer stall.Close()
+	stall.Step(func() {
+		h.registry.heal(board.Stalls(time.Now().Add(progress.Limit+time.Second)), h.registry.list())
+	})
+	eventually(t, "the session ends", func() bool { return h.events(EventEnded) == 1 })
+	for _, e := range h.told() {
+		if e.Kind == EventEnded.String() && (e.Session != r.id || e.Reason != EndError.String() ||
+			!strings.Contains(e.Error, "send loop stalls")) {
+			t.Errorf("the end is told as %+v", e)
+		}
+	}
+	n, _ := other.got()
+	other.playing(t, n+3)
 }

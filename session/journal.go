@@ -123,6 +123,21 @@ func (j *Journal) Configured(outcome string, err error) uint64 {
 	return j.emit(Event{Kind: EventConfiguration, Reason: outcome, Err: err})
 }
 
+// LoopStalled records that a loop of a kind of package progress makes no progress, and returns the event's ID.
+func (j *Journal) LoopStalled(kind string, err error) uint64 {
+	return j.emit(Event{Kind: EventLoopStalled, Reason: kind, Err: err})
+}
+
+// LoopResumed records that a loop which stalled progresses again, and returns the event's ID.
+func (j *Journal) LoopResumed(kind string) uint64 {
+	return j.emit(Event{Kind: EventLoopResumed, Reason: kind})
+}
+
+// Started records the start of the daemon. before says how the previous one ended.
+func (j *Journal) Started(before string) uint64 {
+	return j.emit(Event{Kind: EventStarted, Reason: before})
+}
+
 // LastEvent returns the number of the newest event; before the first one, the number that it follows.
 func (j *Journal) LastEvent() uint64 {
 	j.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
+	"wavryhost/session/progress"
 	"wavryhost/session/relay"
 )
 
@@ -17,7 +18,7 @@ func Sets() map[string][]string {
 	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
 		encodingMoves, stateReasons, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons,
 		admission.Ends(), refusedReasons, controlReasons, endingReasons, channelRefusals, handshakeResults, configOutcomes,
-		Resources(), relay.Reasons())
+		Resources(), relay.Reasons(), progress.Kinds(), Exits())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),

@@ -84,7 +84,7 @@ type viewer struct {
 	changed signal // the transport's state may have changed
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
-	crash   atomic.Pointer[error] // the panic that ends the session
+	crash   atomic.Pointer[error] // the panic or stall that ends the session
 	live    atomic.Bool           // media can flow
 	heard   instant               // of the last RTCP
 	backlog atomic.Int64          // packets of the newest picture
@@ -126,8 +126,8 @@ func (v *viewer) launch(part string, f func()) {
 	})
 }
 
-// crashed notes a panic of which the session ends. It may be called before the session is started, and with any lock
-// held.
+// crashed notes a panic, or a loop that stalls, of which the session ends. It may be called before the session is
+// started, and with any lock held.
 func (v *viewer) crashed(err error) {
 	v.crash.CompareAndSwap(nil, &err)
 	v.live.Store(false)

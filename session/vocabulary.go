@@ -84,6 +84,17 @@ const (
 
 var configOutcomes = []string{ConfigApplied, ConfigRefused, ConfigRolledBack, ConfigConfirmed}
 
+// How the previous daemon ended.
+const (
+	ExitClean   = "clean"   // it was asked to end
+	ExitFailed  = "failed"  // it ended with an error
+	ExitKilled  = "killed"  // it recorded no end: a crash, a kill, or the end of the machine
+	ExitUnknown = "unknown" // nothing is recorded: the first start, or no state folder
+)
+
+// Exits lists how a daemon can end.
+func Exits() []string { return []string{ExitClean, ExitFailed, ExitKilled, ExitUnknown} }
+
 func words[T fmt.Stringer](list []T) []string {
 	var out []string
 	for _, v := range list {

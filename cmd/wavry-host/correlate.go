@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/session"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -47,16 +48,6 @@ func showConfig(info *prometheus.GaugeVec, c *config.Config) {
 	info.WithLabelValues(configHash(c)).Set(1)
 }
 
-// How the previous daemon ended.
-const (
-	exitUnknown = "unknown" // nothing is recorded: the first start, or no state folder
-	exitClean   = "clean"   // it was asked to end
-	exitFailed  = "failed"  // it ended with an error
-	exitKilled  = "killed"  // it recorded no end: a crash, a kill, or the end of the machine
-)
-
-var exitReasons = []string{exitUnknown, exitClean, exitFailed, exitKilled}
-
 // lastExit records how the daemon ends, in the state folder of the service. The next daemon shows it.
 type lastExit struct {
 	path string // empty for none
@@ -69,29 +60,29 @@ func newLastExit(env []string, log *slog.Logger) (l *lastExit, before string) {
 	l = &lastExit{log: log}
 	dir := serviceState(env)
 	if dir == "" {
-		return l, exitUnknown
+		return l, session.ExitUnknown
 	}
 	l.path = filepath.Join(dir, "last_exit")
 	text, err := os.ReadFile(l.path)
 	before = strings.TrimSpace(string(text))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		before = exitUnknown
-	case err != nil || !slices.Contains(exitReasons, before):
+		before = session.ExitUnknown
+	case err != nil || !slices.Contains(session.Exits(), before):
 		log.Warn("record of the previous end not understood; it is replaced", "file", l.path, "err", err)
-		before = exitUnknown
+		before = session.ExitUnknown
 	}
-	l.set(exitKilled)
+	l.set(session.ExitKilled)
 	return l, before
 }
 
 // end records the end of the daemon.
 func (l *lastExit) end(err error) {
 	if err != nil {
-		l.set(exitFailed)
+		l.set(session.ExitFailed)
 		return
 	}
-	l.set(exitClean)
+	l.set(session.ExitClean)
 }
 
 func (l *lastExit) set(reason string) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/session"
 )
 
 func TestHashOfTheConfiguration(t *testing.T) {
@@ -46,16 +47,16 @@ func TestHowTheDaemonEndedBefore(t *testing.T) {
 		}
 		return l
 	}
-	start(exitUnknown).end(nil)
-	start(exitClean).end(errors.New("no display"))
-	start(exitFailed) // and nothing recorded
-	start(exitKilled)
+	start(session.ExitUnknown).end(nil)
+	start(session.ExitClean).end(errors.New("no display"))
+	start(session.ExitFailed) // and nothing recorded
+	start(session.ExitKilled)
 	if err := os.WriteFile(filepath.Join(dir, "last_exit"), []byte("\x00garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(exitUnknown).end(nil)
-	start(exitClean)
-	if l, before := newLastExit(nil, slog.New(slog.DiscardHandler)); before != exitUnknown || l.path != "" {
+	start(session.ExitUnknown).end(nil)
+	start(session.ExitClean)
+	if l, before := newLastExit(nil, slog.New(slog.DiscardHandler)); before != session.ExitUnknown || l.path != "" {
 		t.Errorf("without a state folder: %s, %q", before, l.path)
 	}
 }

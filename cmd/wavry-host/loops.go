@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -19,15 +20,22 @@ const (
 	asleep = 3 * loopInterval
 )
 
-// loops watches the loops of the daemon. A loop that stalls is logged and shown by a metric. The service manager gets
-// no sign of life as long as one does, and restarts the daemon after its time.
+// loops watches the loops of the daemon. A loop that stalls is an event, and is logged and shown by a metric. The
+// service manager gets no sign of life as long as one does, and restarts the daemon after its time.
 type loops struct {
-	board *progress.Board
-	log   *slog.Logger
-	stall *prometheus.GaugeVec
+	board  *progress.Board
+	log    *slog.Logger
+	events loopEvents
+	stall  *prometheus.GaugeVec
 
 	mu      sync.Mutex // guards stalled
 	stalled map[string]bool
+}
+
+// loopEvents makes it known that loops of a kind stall and progress again, and returns the ID of the event.
+type loopEvents interface {
+	LoopStalled(kind string, err error) uint64
+	LoopResumed(kind string) uint64
 }
 
 func newLoops(reg prometheus.Registerer, log *slog.Logger) *loops {
@@ -35,7 +43,7 @@ func newLoops(reg prometheus.Registerer, log *slog.Logger) *loops {
 		board: progress.New(), log: log, stalled: make(map[string]bool),
 		stall: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "wavry_host_loop_stalled_seconds",
-			Help: "How long a loop (api, encode, gateway, send, sessions) stalls; absent while it progresses.",
+			Help: "How long a loop (api, capture, encode, gateway, send, sessions) stalls; absent while it progresses.",
 		}, []string{"loop"}),
 	}
 	reg.MustRegister(l.stall)
@@ -49,8 +57,10 @@ func (l *loops) progressing() bool {
 	return len(l.stalled) == 0
 }
 
-// run looks at the loops until ctx ends. It asks the API for the daemon's health, as a client does.
-func (l *loops) run(ctx context.Context, api http.Handler) error {
+// run looks at the loops until ctx ends, and reports to events. It asks the API for the daemon's health, as a client
+// does.
+func (l *loops) run(ctx context.Context, api http.Handler, events loopEvents) error {
+	l.events = events
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	asking.Go(func() { l.ask(ctx, api) })
@@ -72,7 +82,7 @@ func (l *loops) run(ctx context.Context, api http.Handler) error {
 
 // ask makes requests of the API, one after the other, until ctx ends.
 func (l *loops) ask(ctx context.Context, api http.Handler) {
-	steps := l.board.Loop(progress.API)
+	steps := l.board.Loop(progress.API, "")
 	defer steps.Close()
 	tick := time.NewTicker(loopInterval)
 	defer tick.Stop()
@@ -111,15 +121,16 @@ func (l *loops) look(now time.Time) {
 			if l.stalled[kind] {
 				delete(l.stalled, kind)
 				l.stall.DeleteLabelValues(kind)
-				l.log.Warn("loop progresses again", "loop", kind)
+				l.log.Warn("loop progresses again", "event", l.events.LoopResumed(kind), "loop", kind)
 			}
 			continue
 		}
 		l.stall.WithLabelValues(kind).Set(took.Seconds())
 		if !l.stalled[kind] {
 			l.stalled[kind] = true
-			l.log.Error("loop stalls: the service manager restarts the daemon unless it continues", "loop", kind,
-				"seconds", took.Seconds(), "remedy", "docs/operate/runbooks/host-degraded.md")
+			event := l.events.LoopStalled(kind, fmt.Errorf("a step of the loop takes longer than %v", progress.Limit))
+			l.log.Error("loop stalls: the service manager restarts the daemon unless it continues", "event", event,
+				"loop", kind, "seconds", took.Seconds(), "remedy", "docs/operate/runbooks/host-degraded.md")
 		}
 	}
 }

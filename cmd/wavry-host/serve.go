@@ -138,7 +138,7 @@ func newHost(
 	var before string
 	h.exit, before = newLastExit(a.env, log)
 	newExitInfo(registry).WithLabelValues(before).Set(1)
-	if before == exitKilled {
+	if before == session.ExitKilled {
 		log.Warn("previous daemon recorded no end: it crashed, was killed, or the machine ended")
 	}
 	h.loops = newLoops(registry, log)
@@ -183,6 +183,7 @@ func newHost(
 	if err != nil {
 		return nil, err
 	}
+	h.manager.Journal().Started(before)
 	note := func(n api.Note) { h.api.Note(n) }
 	if h.link, err = newLink(&l.Config, h.manager, h.loops.board, note, registry, log); err != nil {
 		return nil, err
@@ -294,7 +295,7 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.manager.Run(inner) })
 	group.Go(func() error { return h.api.Run(inner) })
 	group.Go(func() error { return h.local.run(inner) })
-	group.Go(func() error { return h.loops.run(inner, h.api.Handler()) })
+	group.Go(func() error { return h.loops.run(inner, h.api.Handler(), h.manager.Journal()) })
 	group.Go(func() error { return h.reloads.run(inner) })
 	group.Go(func() error { return h.pressure.Run(inner) })
 	group.Go(func() error { return h.gpus.Run(inner) })

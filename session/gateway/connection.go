@@ -156,7 +156,7 @@ func (c *connection) await(ctx context.Context, read <-chan struct{}, err error)
 
 // receive reads until the connection is closed. It does not end with ctx, which would break the connection.
 func (c *connection) receive(ctx context.Context) error {
-	steps := c.cfg.Progress.Loop(progress.Gateway)
+	steps := c.cfg.Progress.Loop(progress.Gateway, "")
 	defer steps.Close()
 	for {
 		frame, text, err := c.read(context.WithoutCancel(ctx))

@@ -9,6 +9,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/session/guard"
+	"wavryhost/session/progress"
 )
 
 // How a lost display is opened again. A display that is lost again within reopenMax flaps: the backoff continues to
@@ -28,6 +29,10 @@ type captureLoop struct {
 	guard     *guard.Guard
 	// kick has room for one token: the loop should look at its encodings again.
 	kick chan struct{}
+	// progress has the loop; nil for none. Calls of the driver are no steps: displayState has their limits, and a display
+	// that does not answer is lost.
+	progress *progress.Board
+	steps    *progress.Loop
 }
 
 // run opens the display again and again until ctx ends.
@@ -36,6 +41,8 @@ type captureLoop struct {
 // passed. Each encoding has room for one frame, and the newest wins. While no subscriber is connected, nothing is
 // captured. While none is ready, ten frames a second are, so that the frame that waits is fresh.
 func (c *captureLoop) run(ctx context.Context) {
+	c.steps = c.progress.Loop(progress.Capture, c.display.id)
+	defer c.steps.Close()
 	wait, first := reopenFirst, true
 	var dwell time.Duration
 	for {
@@ -60,7 +67,7 @@ func (c *captureLoop) run(ctx context.Context) {
 		case errors.Is(err, errRebuild):
 			continue
 		}
-		c.display.lose(LostGone, err)
+		c.steps.Step(func() { c.display.lose(LostGone, err) })
 		// An attempt that hung has waited already.
 		timer := time.NewTimer(wait - time.Since(began))
 		select {
@@ -113,33 +120,45 @@ func (c *captureLoop) once(ctx context.Context, first bool, dwell time.Duration)
 			return frames, context.Cause(ctx)
 		}
 		frames++
-		if f.Polled && !polled {
-			polled = true
-			c.display.distrust()
+		back := time.Time{} // when a display that was lost is back
+		if frames == 1 && !first {
+			back = began.Add(dwell)
 		}
-		c.met.count(frameCaptured)
-		c.met.capture.Observe(f.Took.Seconds())
-		anchor = rhythm(anchor, f.Time, c.encodings.pace())
-		now := image.Pt(f.Width, f.Height)
-		switch {
-		case frames == 1:
-			f.Damage = []image.Rectangle{f.Bounds()}
-			c.hand(f, !first)
-			c.display.arrive(now)
-			if !first {
-				c.display.settle(began.Add(dwell))
+		c.steps.Step(func() {
+			if f.Polled && !polled {
+				polled = true
+				c.display.distrust()
 			}
-		case len(f.Damage) == 0 && now == size:
-			f.Release()
-			c.met.Drop(DropUnchanged)
-		default:
-			c.hand(f, false)
-			if now != size {
-				c.display.arrive(now)
-			}
-		}
-		size = now
+			anchor = rhythm(anchor, f.Time, c.encodings.pace())
+			size = c.take(f, frames == 1, size, back)
+		})
 	}
+}
+
+// take hands on a frame of a source, unless it has nothing new. before is the size of the previous one. back is when a
+// lost display counts as back with its first frame. It returns the size of the frame.
+func (c *captureLoop) take(f *capture.Frame, first bool, before image.Point, back time.Time) image.Point {
+	c.met.count(frameCaptured)
+	c.met.capture.Observe(f.Took.Seconds())
+	now := image.Pt(f.Width, f.Height)
+	switch {
+	case first:
+		f.Damage = []image.Rectangle{f.Bounds()}
+		c.hand(f, !back.IsZero())
+		c.display.arrive(now)
+		if !back.IsZero() {
+			c.display.settle(back)
+		}
+	case len(f.Damage) == 0 && now == before:
+		f.Release()
+		c.met.Drop(DropUnchanged)
+	default:
+		c.hand(f, false)
+		if now != before {
+			c.display.arrive(now)
+		}
+	}
+	return now
 }
 
 // rhythm returns the time from which the next frame time counts. A run of frames keeps its rhythm although timers are

@@ -59,7 +59,7 @@ type Deps struct {
 	Observer Observer
 	// Guard returns a guard that catches panics of the pipeline's loops and of drivers. A nil Guard lets them pass.
 	Guard func(*slog.Logger) *guard.Guard
-	// Progress has the encode loops. It may be nil.
+	// Progress has the capture loops and encode loops. It may be nil.
 	Progress *progress.Board
 }
 

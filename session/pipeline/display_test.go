@@ -334,3 +334,49 @@ func TestHungEncodeLoopIsSeen(t *testing.T) {
 		r.close(t)
 	})
 }
+
+// heldObserver is an observer that does not return from the report of a lost display.
+type heldObserver struct {
+	Observer
+	held chan struct{}
+}
+
+func (o heldObserver) DisplayLost(display string, why LostReason, err error) uint64 {
+	<-o.held
+	return o.Observer.DisplayLost(display, why, err)
+}
+
+// A capture loop that another part of the daemon blocks is seen. Waiting for the display is no stall: a display that
+// does not answer is lost, and reopened.
+func TestHungCaptureLoopIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		board := progress.New()
+		r := openRigOn(t, board, 30)
+		r.encodings.list[0].Subscribe(newFakeViewer())
+		goOn := r.screen.Hang()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := board.Longest(time.Now()); len(got) != 0 {
+			t.Errorf("while the display hangs: %v", got)
+		}
+		goOn()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		o := heldObserver{Observer: r.display.observer, held: make(chan struct{})}
+		r.display.observer = o
+		r.screen.Lose(errors.New("the display is gone"))
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if got := board.Longest(time.Now())[progress.Capture]; got < progress.Limit {
+			t.Errorf("the longest step is %v; want over %v", got, progress.Limit)
+		}
+		close(o.held)
+		r.screen.Lose(nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := board.Longest(time.Now()); len(got) != 0 {
+			t.Errorf("after the fault: %v", got)
+		}
+		r.close(t)
+	})
+}

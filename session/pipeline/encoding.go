@@ -66,8 +66,9 @@ type encodingHooks struct {
 	rebuild func()
 	// fallback reports that an encoder is replaced.
 	fallback func(f Fallback)
-	// progress has the encode loop; nil for none.
+	// progress has the encode loop; nil for none. display is the ID of its display.
 	progress *progress.Board
+	display  string
 }
 
 // EncodingStatus is the status of an encoding.

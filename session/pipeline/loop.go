@@ -17,7 +17,7 @@ const emptyLinger = 5 * time.Second
 func (e *Encoding) run(ctx context.Context) {
 	l := newEncodeLoop(e)
 	defer l.end()
-	steps := e.hooks.progress.Loop(progress.Encode)
+	steps := e.hooks.progress.Loop(progress.Encode, e.hooks.display)
 	defer steps.Close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()

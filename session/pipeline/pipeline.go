@@ -36,11 +36,11 @@ func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipel
 	}
 	p.capture = &captureLoop{
 		open: d.Open, fps: limits.FPS, display: p.display, encodings: p.encodings, met: met, guard: deps.guard(log),
-		kick: make(chan struct{}, 1),
+		progress: deps.Progress, kick: make(chan struct{}, 1),
 	}
 	hooks := encodingHooks{
 		wake: p.capture.wake, refresh: p.display.refresh, rebuild: p.display.renew, fallback: p.fallback,
-		progress: deps.Progress,
+		progress: deps.Progress, display: d.ID,
 	}
 	for _, format := range encode.Formats() {
 		p.encodings.arrangers[format] = &arranger{}

@@ -10,12 +10,12 @@ import (
 func TestLongestStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New()
-		idle := b.Loop(API)
+		idle := b.Loop(API, "")
 		defer idle.Close()
 		release := make(chan struct{})
 		for i := range 2 {
 			go func() {
-				l := b.Loop(Encode)
+				l := b.Loop(Encode, "a display")
 				defer l.Close()
 				time.Sleep(time.Duration(i) * 3 * time.Second)
 				l.Step(func() { <-release })
@@ -26,6 +26,9 @@ func TestLongestStep(t *testing.T) {
 		synctest.Wait()
 		if got := b.Longest(time.Now()); len(got) != 1 || got[Encode] != 10*time.Second {
 			t.Errorf("got %v; want 10 s of encode", got)
+		}
+		if got := b.Stalls(time.Now()); len(got) != 1 || got[0] != (Stall{Encode, "a display", 10 * time.Second}) {
+			t.Errorf("stalls %v; want that of 10 s only", got)
 		}
 		close(release)
 		synctest.Wait()
@@ -43,15 +46,18 @@ func TestLongestStep(t *testing.T) {
 // A loop without a Board works, and a step that panics has ended.
 func TestLoopWithoutBoard(t *testing.T) {
 	var none *Board
-	l := none.Loop(Send)
+	l := none.Loop(Send, "")
 	defer l.Close()
+	if got := none.Stalls(time.Now()); len(got) != 0 {
+		t.Errorf("without a board: %v", got)
+	}
 	ran := false
 	l.Step(func() { ran = true })
 	if !ran {
 		t.Error("the step did not run")
 	}
 	b := New()
-	broken := b.Loop(Send)
+	broken := b.Loop(Send, "")
 	func() {
 		defer func() { _ = recover() }()
 		broken.Step(func() { panic("ouch") })

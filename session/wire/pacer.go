@@ -41,7 +41,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	defer timer.Stop()
 	var b pacing.Bucket
 	probing, probe := false, 0
-	steps := s.cfg.Progress.Loop(progress.Send)
+	steps := s.cfg.Progress.Loop(progress.Send, s.cfg.Session)
 	defer steps.Close()
 	for ctx.Err() == nil {
 		now := time.Now()

@@ -60,6 +60,8 @@ type Config struct {
 	Guard *guard.Guard
 	// Progress has the loop that sends. It may be nil.
 	Progress *progress.Board
+	// Session is the ID of the viewer's session, for Progress.
+	Session string
 	// StartRate is the initial pacing rate, in bits per second. It defaults to 2 Mbit/s.
 	StartRate int
 }

@@ -173,6 +173,8 @@ const (
 	EventKindHostState           EventKind = "host_state"
 	EventKindInputRefused        EventKind = "input_refused"
 	EventKindLoadShedding        EventKind = "load_shedding"
+	EventKindLoopResumed         EventKind = "loop_resumed"
+	EventKindLoopStalled         EventKind = "loop_stalled"
 	EventKindPacketSize          EventKind = "packet_size"
 	EventKindPathChanged         EventKind = "path_changed"
 	EventKindQualityChanged      EventKind = "quality_changed"
@@ -190,6 +192,7 @@ const (
 	EventKindSessionEnding       EventKind = "session_ending"
 	EventKindSessionMove         EventKind = "session_move"
 	EventKindSessionUndelivered  EventKind = "session_undelivered"
+	EventKindStarted             EventKind = "started"
 	EventKindUncordon            EventKind = "uncordon"
 )
 
