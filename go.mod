@@ -51,7 +51,10 @@ require (
 	github.com/nats-io/nuid v1.0.1 // indirect
 )
 
-require aead.dev/minisign v0.3.0
+require (
+	aead.dev/minisign v0.3.0
+	gonum.org/v1/gonum v0.17.0
+)
 
 require (
 	github.com/asticode/go-astikit v0.42.0 // indirect
@@ -75,7 +78,7 @@ require (
 	github.com/pion/stun/v4 v4.0.1
 	github.com/pion/turn/v5 v5.1.3
 	github.com/prometheus/client_model v0.6.3
-	github.com/prometheus/common v0.72.0 // indirect
+	github.com/prometheus/common v0.72.0
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/wlynxg/anet v0.0.5 // indirect
 	go.yaml.in/yaml/v4 v4.0.0 // indirect

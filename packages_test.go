@@ -172,6 +172,8 @@ var rooms = map[string][]string{
 		"session/api/problem",
 	},
 
+	"wavryhost/cmd/wavry-host/canary": {},
+
 	"wavryhost/cmd/wavry-host/config": {"adapt", "encode", "session/api/custody", "session/relay"},
 
 	"wavryhost/cmd/wavry-host/doctor": {},
@@ -230,6 +232,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/gateway/gatewaytest",
 		"wavryhost/session/webhook",
 		"wavryhost/cmd/wavry-host",
+		"wavryhost/cmd/wavry-host/canary",
 		"wavryhost/cmd/wavry-host/selfprobe",
 	},
 	"github.com/golang-jwt/jwt":  {"wavryhost/session/api/grant"},
@@ -260,7 +263,9 @@ var drivers = map[string][]string{
 		"wavryhost/platform/input",
 		"wavryhost/platform/pressure",
 		"wavryhost/cmd/wavry-host",
+		"wavryhost/cmd/wavry-host/canary",
 	},
+	"gonum.org/":                 {"wavryhost/cmd/wavry-host/canary"},
 	"google.golang.org/protobuf": {"wavryhost/session/rift"},
 	"C":                          {"wavryhost/encode/ffmpeg", "wavryhost/platform/pressure"},
 	"unsafe": {

@@ -51,6 +51,7 @@ type cli struct {
 	Service      serviceCmd      `cmd:"" help:"Install, remove or inspect the service of this system."`
 	Token        tokenCmd        `cmd:"" help:"Make a token for the file of tokens (auth.tokens_file)."`
 	Upgrade      upgradeCmd      `cmd:"" help:"Restart the daemon into an installed update, once no session is left."`
+	Compare      compareCmd      `cmd:"" help:"Compare a new version on some hosts with the present one, by metrics."`
 	URL          urlCmd          `cmd:"" name:"url" help:"Print the viewer's address with the operator's token."`
 	Doctor       doctorCmd       `cmd:"" help:"Check this host and the daemon, and say what repairs each fault."`
 	Bundle       bundleCmd       `cmd:"" help:"Collect what support needs into one file: log, events, metrics, recordings, configuration. Secrets are removed."` //nolint:lll // a struct tag is one line

@@ -35,6 +35,8 @@ const (
 	exitStopped     = 3
 	exitAbsent      = 4
 	exitUnwell      = 5
+	exitWorse       = 6
+	exitUndecided   = 7
 	exitUsage       = service.ExitUsage  // EX_USAGE
 	exitUnreachable = 68                 // EX_NOHOST of sysexits.h
 	exitUnavailable = 69                 // EX_UNAVAILABLE of sysexits.h
@@ -57,6 +59,8 @@ func exits() []exit {
 		{exitStopped, "service status: installed, not running"},
 		{exitAbsent, "service status: not installed"},
 		{exitUnwell, "doctor: a check failed"},
+		{exitWorse, "compare: the canary is worse than the baseline"},
+		{exitUndecided, "compare: too few sessions to judge the canary"},
 		{exitUsage, "unknown command or flag, or a flag's value is refused"},
 		{exitUnreachable, "no daemon answers"},
 		{exitUnavailable, "service: no service manager runs here; install printed the description instead"},
