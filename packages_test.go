@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 
 	"wavryhost/capture":             {},
 	"wavryhost/capture/capturetest": {"capture"},
+	"wavryhost/capture/pipewire":    {"capture"},
 	"wavryhost/capture/screenshot":  {"capture"},
 	"wavryhost/capture/synthetic":   {"capture"},
 	"wavryhost/capture/wayland":     {"capture", "platform/wlproto"},
@@ -267,8 +268,9 @@ var drivers = map[string][]string{
 	},
 	"gonum.org/":                 {"wavryhost/cmd/wavry-host/canary"},
 	"google.golang.org/protobuf": {"wavryhost/session/rift"},
-	"C":                          {"wavryhost/encode/ffmpeg", "wavryhost/platform/pressure"},
+	"C":                          {"wavryhost/capture/pipewire", "wavryhost/encode/ffmpeg", "wavryhost/platform/pressure"},
 	"unsafe": {
+		"wavryhost/capture/pipewire",
 		"wavryhost/encode/ffmpeg",
 		"wavryhost/capture/x11",
 		"wavryhost/platform/pressure",

@@ -33,12 +33,15 @@ func held(tb testing.TB) resources {
 	}
 }
 
-// RunOpens opens a display a thousand times, and captures a frame each time. Every fourth frame is released after the
+// Opens is how many times RunOpens opens a display that takes no time to open.
+const Opens = 1000
+
+// RunOpens opens a display a number of times, and captures a frame each time. Every fourth frame is released after the
 // Source is closed. No goroutine, descriptor or memory may be left. It works on Linux only.
-func RunOpens(t *testing.T, open capture.Opener) {
+func RunOpens(t *testing.T, times int, open capture.Opener) {
 	t.Helper()
 	var before resources
-	for n := range 1000 {
+	for n := range times {
 		s, err := open(t.Context(), capture.Demand{})
 		if err != nil {
 			t.Fatalf("open %d: %v", n, err)
@@ -70,7 +73,7 @@ func RunOpens(t *testing.T, open capture.Opener) {
 			return
 		}
 		if time.Now().After(limit) {
-			t.Fatalf("after the first opens: %+v; after a thousand: %+v", before, after)
+			t.Fatalf("after the first opens: %+v; after %d: %+v", before, times, after)
 		}
 	}
 }

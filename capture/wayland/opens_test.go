@@ -17,7 +17,7 @@ func TestThousandOpens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := wlprototest.New(t, wlprototest.Config{Globals: globals, Outputs: screens})
-			capturetest.RunOpens(t, func(ctx context.Context, d capture.Demand) (capture.Source, error) {
+			capturetest.RunOpens(t, capturetest.Opens, func(ctx context.Context, d capture.Demand) (capture.Source, error) {
 				s, err := New(ctx, Config{Socket: c.Socket, Output: "OUT-1", Demand: d}, logger(t))
 				if err != nil {
 					return nil, err

@@ -741,7 +741,7 @@ func TestCapturingAllocatesNoPictures(t *testing.T) {
 
 func TestThousandOpens(t *testing.T) {
 	srv := xvfb(t, "320x240x24")
-	capturetest.RunOpens(t, func(ctx context.Context, d capture.Demand) (capture.Source, error) {
+	capturetest.RunOpens(t, capturetest.Opens, func(ctx context.Context, d capture.Demand) (capture.Source, error) {
 		s, err := New(ctx, Config{Display: srv.display, Demand: d}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			return nil, err

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package pipewire
+
+func duplicate(int) (int, error) { return -1, errBuild }
+
+func discard(int) {}
