@@ -20,7 +20,7 @@ var rooms = map[string][]string{
 
 	"wavryhost/capture":             {},
 	"wavryhost/capture/capturetest": {"capture"},
-	"wavryhost/capture/pipewire":    {"capture"},
+	"wavryhost/capture/pipewire":    {"capture", "platform/screencast"},
 	"wavryhost/capture/screenshot":  {"capture"},
 	"wavryhost/capture/synthetic":   {"capture"},
 	"wavryhost/capture/wayland":     {"capture", "platform/wlproto"},
@@ -54,13 +54,16 @@ var rooms = map[string][]string{
 	"wavryhost/platform/desktop":  {"platform/child", "platform/display", "platform/xproto", "session/guard"},
 	"wavryhost/platform/display":  {"platform/child", "platform/xproto", "session/guard"},
 	"wavryhost/platform/identity": {},
-	"wavryhost/platform/input":    {"platform/wlproto", "platform/xproto"},
+	"wavryhost/platform/input":    {"platform/screencast", "platform/wlproto", "platform/xproto"},
 	"wavryhost/platform/pressure": {"session/guard"},
 	"wavryhost/platform/service":  {"platform/child"},
 	"wavryhost/platform/wlproto":  {},
 	"wavryhost/platform/xproto":   {},
 
 	"wavryhost/platform/wlproto/wlprototest": {},
+
+	"wavryhost/platform/screencast":                {},
+	"wavryhost/platform/screencast/screencasttest": {"platform/screencast"},
 
 	"wavryhost/platform/xproto/xprototest": {},
 
@@ -202,6 +205,7 @@ var drivers = map[string][]string{
 	"github.com/asticode/go-astiav": {"wavryhost/encode/ffmpeg"},
 	"github.com/kbinani/screenshot": {"wavryhost/capture/screenshot"},
 	"github.com/jezek/xgb":          nil,
+	"github.com/godbus/dbus":        {"wavryhost/platform/screencast"},
 	"github.com/pion/": {
 		"wavryhost/session/peer",
 		"wavryhost/session/peer/peertest",
@@ -211,7 +215,10 @@ var drivers = map[string][]string{
 		"wavryhost/cmd/wavry-host/selfprobe",
 	},
 	// The sweep and the release are tools for developers, which run the go command and others.
-	"os/exec":           {"wavryhost/platform/child", "wavryhost/adapt/simulate/sweep", "wavryhost/deploy/release"},
+	"os/exec": {
+		"wavryhost/platform/child", "wavryhost/adapt/simulate/sweep", "wavryhost/deploy/release",
+		"wavryhost/platform/screencast/screencasttest",
+	},
 	"aead.dev/minisign": {"wavryhost/cmd/wavry-host", "wavryhost/deploy/release", "wavryhost/deploy/signature"},
 	"net/http": {
 		"wavryhost/session/api",
@@ -275,19 +282,20 @@ var drivers = map[string][]string{
 		"wavryhost/capture/x11",
 		"wavryhost/platform/pressure",
 	},
-	"github.com/chromedp/":                 nil,
-	"github.com/danielgtaylor/huma":        {"wavryhost/session/api", "wavryhost/session/api/openapi"},
-	"github.com/getkin/kin-openapi":        nil,
-	"github.com/santhosh-tekuri/":          nil,
-	"github.com/stretchr/testify":          nil,
-	"log":                                  nil,
-	"wavryhost/capture/capturetest":        nil,
-	"wavryhost/encode/encodetest":          nil,
-	"wavryhost/platform/xproto/xprototest": nil,
-	"wavryhost/session/logtest":            nil,
-	"wavryhost/session/peer/peertest":      nil,
-	"wavryhost/cmd/wavry-host":             {"wavryhost/cmd/wavry-host"},
-	"github.com/pion/interceptor/pkg/gcc":  {"wavryhost/adapt/simulate/rival"},
+	"github.com/chromedp/":                         nil,
+	"github.com/danielgtaylor/huma":                {"wavryhost/session/api", "wavryhost/session/api/openapi"},
+	"github.com/getkin/kin-openapi":                nil,
+	"github.com/santhosh-tekuri/":                  nil,
+	"github.com/stretchr/testify":                  nil,
+	"log":                                          nil,
+	"wavryhost/capture/capturetest":                nil,
+	"wavryhost/encode/encodetest":                  nil,
+	"wavryhost/platform/xproto/xprototest":         nil,
+	"wavryhost/platform/screencast/screencasttest": nil,
+	"wavryhost/session/logtest":                    nil,
+	"wavryhost/session/peer/peertest":              nil,
+	"wavryhost/cmd/wavry-host":                     {"wavryhost/cmd/wavry-host"},
+	"github.com/pion/interceptor/pkg/gcc":          {"wavryhost/adapt/simulate/rival"},
 }
 
 type listed struct {

@@ -14,6 +14,3 @@ func duplicate(fd int) (int, error) {
 	}
 	return other, nil
 }
-
-// discard closes a descriptor that nobody owns.
-func discard(fd int) { _ = unix.Close(fd) }

@@ -3,5 +3,3 @@
 package pipewire
 
 func duplicate(int) (int, error) { return -1, errBuild }
-
-func discard(int) {}

@@ -21,13 +21,15 @@ import (
 	"unsafe"
 
 	"wavryhost/capture"
+	"wavryhost/platform/screencast"
 )
 
 // Limits.
 const (
 	// openTimeout is the limit for a first picture.
 	openTimeout = 5 * time.Second
-	// heartbeat is the interval for asking a daemon and a compositor that send nothing. The answer shows that they work.
+	// heartbeat is the interval for asking a daemon and a compositor that send nothing. The answer shows that they
+	// work.
 	heartbeat = 500 * time.Millisecond
 	// silence is the time after which a daemon without an answer is lost. They pause for seconds while a driver does.
 	silence = 10 * time.Second
@@ -96,12 +98,12 @@ func Available() error {
 
 // owner is the session of a compositor or portal that a stream belongs to.
 type owner interface {
-	// ping asks for an answer. answered is called by another goroutine.
-	ping(answered func())
-	// lost is closed when the session has ended. why then says why.
-	lost() <-chan struct{}
-	why() error
-	close()
+	// Ping asks for an answer. answered is called by another goroutine.
+	Ping(answered func())
+	// Lost returns a channel that is closed when the session has ended. Err then says why.
+	Lost() <-chan struct{}
+	Err() error
+	Close()
 }
 
 // dial connects to the daemon of a socket. The caller owns the descriptor.
@@ -130,12 +132,13 @@ func dial(ctx context.Context, path string) (int, error) {
 // reason returns why a display could not be opened.
 func reason(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, screencast.ErrDenied):
 		return capture.ErrDenied
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, screencast.ErrSilent), errors.Is(err, context.DeadlineExceeded),
+		errors.Is(err, os.ErrDeadlineExceeded):
 		return capture.ErrSilent
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EPIPE),
-		errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ENOENT):
+	case errors.Is(err, screencast.ErrAbsent), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ENODEV):
 		return capture.ErrNotFound
 	}
 	return capture.ErrUnsupported

@@ -56,9 +56,10 @@ type producer struct {
 	pod     []byte
 }
 
-func newProducer(w, h, buffers int) *producer {
+// newProducer returns a producer of 50x40 pixels with 8 buffers.
+func newProducer() *producer {
 	p := &producer{mapped: true, wake: func() {}}
-	p.reshape(w, h, buffers)
+	p.reshape(50, 40, 8)
 	return p
 }
 
@@ -206,10 +207,10 @@ type desk struct {
 
 func newDesk() *desk { return &desk{ended: make(chan struct{})} }
 
-func (d *desk) ping(answered func())  { answered() }
-func (d *desk) lost() <-chan struct{} { return d.ended }
-func (d *desk) why() error            { return d.err }
-func (d *desk) close()                {}
+func (d *desk) Ping(answered func())  { answered() }
+func (d *desk) Lost() <-chan struct{} { return d.ended }
+func (d *desk) Err() error            { return d.err }
+func (d *desk) Close()                {}
 
 func open(t *testing.T, p *producer, o owner) (*Source, error) {
 	t.Helper()
@@ -336,7 +337,7 @@ func stretch(p *picture) {
 
 // The size may change at any time. Frames of the old size keep their memory.
 func TestFormatChanges(t *testing.T) {
-	p := newProducer(50, 40, 8)
+	p := newProducer()
 	s, err := open(t, p, newDesk())
 	if err != nil {
 		t.Fatal(err)
@@ -409,7 +410,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, d := newProducer(50, 40, 8), newDesk()
+			p, d := newProducer(), newDesk()
 			s, err := open(t, p, d)
 			if err != nil {
 				t.Fatal(err)
@@ -450,7 +451,7 @@ func TestFaults(t *testing.T) {
 
 // A daemon or compositor that does not answer shows by Alive, and does not block Next.
 func TestHang(t *testing.T) {
-	p := newProducer(50, 40, 8)
+	p := newProducer()
 	s, err := open(t, p, newDesk())
 	if err != nil {
 		t.Fatal(err)
@@ -480,7 +481,7 @@ func TestNoFirstPicture(t *testing.T) {
 		"no picture": {func(p *producer) { p.pending = nil }, "no picture came"},
 		"bad one":    {func(p *producer) { p.pending.stride = -1 }, "rows of -1 bytes"},
 	} {
-		p := newProducer(50, 40, 8)
+		p := newProducer()
 		tt.edit(p)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		_, err := newSource(ctx, "a test", newDesk(), capture.Demand{}, logger(t), func(wake func()) (pipe, error) {

@@ -60,7 +60,7 @@ func newSource(ctx context.Context, what string, o owner, d capture.Demand, log 
 	}
 	var err error
 	if s.pipe, err = open(s.wake); err != nil {
-		o.close()
+		o.Close()
 		return nil, err
 	}
 	if err := s.first(ctx); err != nil {
@@ -78,8 +78,8 @@ func (s *Source) first(ctx context.Context) error {
 		}
 		select {
 		case <-s.news:
-		case <-s.owner.lost():
-			return s.owner.why()
+		case <-s.owner.Lost():
+			return s.owner.Err()
 		case <-ctx.Done():
 			switch {
 			case s.wrong != nil:
@@ -162,8 +162,8 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 		case <-s.news:
 		case <-timer.C:
 		case <-ctx.Done():
-		case <-s.owner.lost():
-			return nil, s.owner.why()
+		case <-s.owner.Lost():
+			return nil, s.owner.Err()
 		}
 	}
 }
@@ -182,7 +182,7 @@ func (s *Source) beat(now time.Time) error {
 	case ask:
 		s.pinged = now
 		s.pipe.ping()
-		s.owner.ping(s.answered)
+		s.owner.Ping(s.answered)
 	case waiting && now.Sub(s.pinged) > silence:
 		return errors.New("its compositor or PipeWire's daemon does not answer")
 	}
@@ -247,5 +247,5 @@ func (s *Source) end() {
 		return
 	}
 	s.pipe.close()
-	s.owner.close()
+	s.owner.Close()
 }

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"wavryhost/capture"
+	"wavryhost/capture/pipewire"
 	"wavryhost/capture/screenshot"
 	"wavryhost/capture/synthetic"
 	"wavryhost/capture/wayland"
@@ -44,9 +45,10 @@ type candidate struct {
 	Named  bool `json:"-"`
 	Remote bool `json:"remote,omitempty"`
 
-	address   string // of an X display or of a screen of it, or the socket of a compositor
+	address   string // of an X display or of a screen of it, the socket of a compositor, or the address of a session bus
 	monitor   string // captured alone; empty for the whole screen
 	authority []string
+	pipewire  string // the socket of PipeWire
 }
 
 // offLimits reports whether no viewer gets the display: it may belong to another machine, and no setting names it.
@@ -56,6 +58,7 @@ func (c candidate) offLimits() bool { return c.Remote && !c.Default }
 type displaySearch struct {
 	displays *display.Registry
 	env      display.Env
+	pipewire string // the socket of PipeWire
 }
 
 // newDisplaySearch returns the search that the environment configures. setting is the configured display.
@@ -69,7 +72,9 @@ func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
 		Authority:      a.variable("XAUTHORITY"),
 		X:              display.Client{Probe: probeX, Watch: watchX},
 		Wayland:        display.Client{Probe: probeWayland, Watch: watchWayland},
+		GNOME:          display.Client{Probe: probeGNOME, Watch: watchGNOME},
 	}}
+	d.env.Bus, d.pipewire = sessionBus(a), pipewireSocket(a)
 	if home := a.variable("HOME"); d.env.Authority == "" && home != "" {
 		d.env.Authority = filepath.Join(home, ".Xauthority")
 	}
@@ -145,7 +150,7 @@ func (d *displaySearch) found() []candidate {
 			ID: f.ID, Name: f.Name, Backend: f.Backend, Width: f.Width, Height: f.Height, State: f.State, Why: f.Why,
 			Named: f.Named, Remote: f.Remote, authority: f.Authority, monitor: f.Monitor, Layout: session.Layout(f.Layout),
 		}
-		one.address = f.Address
+		one.address, one.pipewire = f.Address, d.pipewire
 		all = append(all, one)
 	}
 	if len(all) > 0 {
@@ -271,7 +276,11 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 			}, log))
 		case kind == "wayland" && c.address != "":
 			return opened(wayland.New(ctx, wayland.Config{Socket: c.address, Output: c.monitor, Demand: d}, log))
-		case kind == "wayland":
+		case kind == "pipewire" && c.address != "":
+			return opened(pipewire.NewMutter(ctx, pipewire.MutterConfig{
+				Bus: c.address, Socket: c.pipewire, Monitor: c.monitor, Demand: d,
+			}, log))
+		case kind == "wayland", kind == "pipewire":
 			return nil, fmt.Errorf("display %s: %w", c.ID, capture.ErrNotFound)
 		case kind == "screenshot":
 			index, err := strconv.Atoi(rest)

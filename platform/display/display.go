@@ -26,13 +26,14 @@ const (
 
 // Display is a display that may be captured.
 type Display struct {
-	// ID names it in requests and configuration: "x11:0", "x11:0.1", "x11:0@DP-1", "wayland:wayland-1@DP-1".
+	// ID names it in requests and configuration: "x11:0", "x11:0.1", "x11:0@DP-1", "wayland:wayland-1@DP-1",
+	// "pipewire:gnome@DP-1".
 	ID string
 	// Name is a name for people.
 	Name string
-	// Backend is the capture backend: "x11" or "wayland".
+	// Backend is the capture backend: "x11", "wayland" or "pipewire".
 	Backend string
-	// Address is what the backend connects to: ":0", ":0.1", or the path of a socket.
+	// Address is what the backend connects to: ":0", ":0.1", the path of a socket, or the address of a session bus.
 	Address string
 	// Monitor is the name of the monitor, if the display is one monitor of a screen.
 	Monitor string
@@ -94,6 +95,7 @@ type address struct {
 	monitor string
 	remote  bool
 	wayland bool // server is the socket of a compositor
+	gnome   bool // server is the session bus of GNOME
 }
 
 // parseAddress parses a value of DISPLAY, which "@" and the name of a monitor may follow. Unknown forms are left to the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -383,6 +385,38 @@ func TestListenersOfTheKernel(t *testing.T) {
 `)
 	if len(got) != 2 || !got["/tmp/.X11-unix/X7"] || !got["@/tmp/.X11-unix/X7"] {
 		t.Errorf("got %v; want the two that listen", got)
+	}
+}
+
+// Each monitor of GNOME is a display. Without GNOME on the session bus there is none, and that is asked again.
+func TestMonitorsOfGNOME(t *testing.T) {
+	h := newHouse(t)
+	h.env.Bus = "unix:path=" + filepath.Join(h.env.RuntimeDir, "bus") + ",guid=12"
+	var absent atomic.Bool
+	absent.Store(true)
+	h.env.GNOME.Probe = func(context.Context, string, []string) ([]Screen, error) {
+		if absent.Load() {
+			return nil, fs.ErrNotExist
+		}
+		return []Screen{{Monitors: []Monitor{
+			{Name: "DP-1", Width: 800, Height: 600, Layout: Layout{Primary: true}}, {Name: "DP-2", Width: 60, Height: 80},
+		}}}, nil
+	}
+	r := h.registry()
+	r.Look(t.Context())
+	if got := short(r.List()); len(got) != 0 {
+		t.Errorf("without GNOME: got %q; want none", got)
+	}
+	absent.Store(false)
+	r.Again(h.env.Bus)
+	r.Look(t.Context())
+	list := r.List()
+	want := []string{"pipewire:gnome@DP-1 usable 800x600", "pipewire:gnome@DP-2 usable 60x80"}
+	if got := short(list); !slices.Equal(got, want) {
+		t.Fatalf("got %q; want %q", got, want)
+	}
+	if list[0].Backend != "pipewire" || list[0].Address != h.env.Bus || list[0].Monitor != "DP-1" || !list[0].Primary {
+		t.Errorf("got %+v", list[0])
 	}
 }
 

@@ -27,9 +27,12 @@ type Env struct {
 	RuntimeDir, Authority string
 	// SocketDir is the directory of X servers' sockets. It defaults to /tmp/.X11-unix. ProcDir defaults to /proc.
 	SocketDir, ProcDir string
-	// X asks X servers. Wayland asks compositors, which have a socket as address, and whose outputs are the monitors of
-	// one screen. Displays of a kind that cannot be probed are listed as unusable.
-	X, Wayland Client
+	// Bus is the address of the session bus, or empty.
+	Bus string
+	// X asks X servers. Wayland asks compositors, which have a socket as address, and whose outputs are the monitors
+	// of one screen. GNOME asks GNOME's compositor on the session bus in the same way. Displays of a kind that cannot
+	// be probed are listed as unusable.
+	X, Wayland, GNOME Client
 }
 
 // Client asks servers of one kind for their screens. Its functions may be nil.
@@ -95,8 +98,8 @@ func NewRegistry(env Env, log *slog.Logger) *Registry {
 	}
 }
 
-// Run checks again and again, and watches usable X servers of this machine, until ctx ends. It calls changed after each
-// check and each change of a server.
+// Run checks again and again, and watches usable X servers of this machine, until ctx ends. It calls changed after
+// each check and each change of a server.
 func (r *Registry) Run(ctx context.Context, changed func()) {
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -135,7 +138,7 @@ func (r *Registry) Look(ctx context.Context) {
 func (r *Registry) Again(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range []address{parseAddress(name).base(), compositor(name)} {
+	for _, a := range []address{parseAddress(name).base(), compositor(name), gnome(name)} {
 		if s := r.servers[a]; s != nil {
 			s.again = time.Now()
 		}
@@ -147,6 +150,9 @@ func (a address) base() address { return address{server: a.server, remote: a.rem
 
 // compositor is the address of the compositor of a socket.
 func compositor(socket string) address { return address{server: socket, wayland: true} }
+
+// gnome is the address of GNOME on a session bus.
+func gnome(bus string) address { return address{server: bus, gnome: true} }
 
 // look records what exists, and starts the probes that are due. It returns the running probes.
 func (r *Registry) look(now time.Time) (asking []chan struct{}) {
@@ -164,6 +170,9 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	running := sync.OnceValue(func() []commandLine { return commandLines(r.env.ProcDir) })
 	for _, path := range waylandSockets(r.env) {
 		found[compositor(path)] = stampOf(path)
+	}
+	if r.env.Bus != "" && r.env.GNOME.Probe != nil {
+		found[gnome(r.env.Bus)] = stampOf(busSocket(r.env.Bus))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,8 +227,8 @@ func (r *Registry) socketOf(a address) string {
 	return ""
 }
 
-// ask starts a probe of a server. A probe that never returns costs a goroutine, and is the last one of that server. The
-// caller holds mu.
+// ask starts a probe of a server. A probe that never returns costs a goroutine, and is the last one of that server.
+// The caller holds mu.
 func (r *Registry) ask(s *server, now time.Time, running func() []commandLine) {
 	s.authority = s.authority[:0:0]
 	for _, path := range []string{r.env.Authority, serverAuthority(running(), s.address.number())} {
@@ -251,8 +260,11 @@ var errNoClient = errors.New("displays of this kind cannot be captured here")
 
 // client returns what asks a server.
 func (r *Registry) client(a address) Client {
-	if a.wayland {
+	switch {
+	case a.wayland:
 		return r.env.Wayland
+	case a.gnome:
+		return r.env.GNOME
 	}
 	return r.env.X
 }
@@ -290,14 +302,16 @@ func (r *Registry) answered(s *server, screens []Screen, err error) {
 func (s *server) set(state State, why string) { s.state, s.why = state, why }
 
 // List returns the displays as of the last check. First come the screens of local X servers in the order of their
-// numbers, with the server that DISPLAY names in front. Then come remote servers, then Wayland. No display is not an
-// error.
+// numbers, with the server that DISPLAY names in front. Then come remote servers, then Wayland, then GNOME. No display
+// is not an error.
 func (r *Registry) List() []Display {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	named := parseAddress(r.env.Display)
 	order := func(a address) int {
 		switch {
+		case a.gnome:
+			return 5
 		case a.wayland && filepath.Base(a.server) != filepath.Base(r.env.WaylandDisplay):
 			return 4
 		case a.wayland:
@@ -321,7 +335,7 @@ func (r *Registry) List() []Display {
 		if (s.dead || s.state == "") && !asked {
 			continue
 		}
-		if s.address.wayland {
+		if s.address.wayland || s.address.gnome {
 			list = append(list, s.outputs()...)
 			continue
 		}

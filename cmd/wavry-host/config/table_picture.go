@@ -21,8 +21,8 @@ func displayTable() []Setting {
 	rate := func(c *Config) *Bitrate { return &c.Displays.Bitrate }
 	viewer := func() kind[int] { return bitrate(lowestBitrate, highestBitrate) }
 	return []Setting{
-		one("displays.default", Auto, text("display", "auto, virtual, synthetic, x11:N, wayland:NAME@OUTPUT or screenshot:N",
-			isDisplay),
+		one("displays.default", Auto, text("display", "auto, virtual, synthetic, x11:N, wayland:NAME@OUTPUT, "+
+			"pipewire:gnome@MONITOR or screenshot:N", isDisplay),
 			func(c *Config) *string { return &c.Displays.Default },
 			"Default display of viewers: an ID that \"wavry-host displays\" lists, such as x11:0 or wayland:wayland-1@DP-1; "+
 				"virtual for a virtual display; synthetic for the test pattern; auto for the first existing display, or a virtual "+
