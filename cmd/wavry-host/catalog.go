@@ -251,6 +251,10 @@ func (c *catalog) input(d candidate) func() session.Injector {
 		return func() session.Injector {
 			return input.New(input.Config{Display: d.ID, Open: input.Wayland(d.address, d.monitor)}, c.log, c.inputs)
 		}
+	case d.Backend == "pipewire" && d.monitor != "":
+		return func() session.Injector {
+			return input.New(input.Config{Display: d.ID, Open: input.GNOME(d.address, d.monitor)}, c.log, c.inputs)
+		}
 	case d.Backend != "x11":
 		return nil
 	}
