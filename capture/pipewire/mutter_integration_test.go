@@ -21,8 +21,10 @@ import (
 func TestMutter(t *testing.T) {
 	g := screencasttest.Start(t, "640x360")
 	open := func(ctx context.Context, d capture.Demand) (capture.Source, error) {
-		s, err := NewMutter(ctx, MutterConfig{Bus: g.Bus, Socket: g.Socket, Monitor: screencasttest.Monitor,
-			Demand: d}, logger(t))
+		s, err := NewMutter(ctx, MutterConfig{
+			Bus: g.Bus, Socket: g.Socket, Monitor: screencasttest.Monitor,
+			Demand: d,
+		}, logger(t))
 		if err != nil {
 			return nil, err
 		}

@@ -385,8 +385,10 @@ func TestFaults(t *testing.T) {
 		reason error
 		text   string
 	}{
-		"the daemon ends": {func(p *producer, _ *desk) { p.set(errors.New("connection error")) },
-			capture.ErrLost, "connection"},
+		"the daemon ends": {
+			func(p *producer, _ *desk) { p.set(errors.New("connection error")) },
+			capture.ErrLost, "connection",
+		},
 		"the session ends": {func(_ *producer, d *desk) {
 			d.err = errors.New("the compositor ended it")
 			close(d.ended)
@@ -395,8 +397,10 @@ func TestFaults(t *testing.T) {
 		"short rows":    {garbled(func(f *picture) { f.stride = 8 }), capture.ErrLost, "rows of 8 bytes"},
 		"huge rows":     {garbled(func(f *picture) { f.stride = 1<<31 - 4 }), capture.ErrLost, "rows of"},
 		"far offset":    {garbled(func(f *picture) { f.offset = 1<<32 - 1 }), capture.ErrLost, "in a buffer of"},
-		"short buffer": {garbled(func(f *picture) { f.length, f.pix = 5, nil }), capture.ErrLost,
-			"in a buffer of 5"},
+		"short buffer": {
+			garbled(func(f *picture) { f.length, f.pix = 5, nil }), capture.ErrLost,
+			"in a buffer of 5",
+		},
 		"part of data":    {garbled(func(f *picture) { f.size = 10 }), capture.ErrLost, "10 bytes of a picture"},
 		"0x0":             {raw(agreed(videoBGRx, 0, 0)), capture.ErrUnsupported, "0x0"},
 		"far too wide":    {raw(agreed(videoBGRx, 1<<31, 1)), capture.ErrUnsupported, "32768x1"},
@@ -405,8 +409,10 @@ func TestFaults(t *testing.T) {
 		"garbage":         {raw([]byte("garbage! and more of it")), capture.ErrUnsupported, "malformed"},
 		"an empty format": {raw(nil), capture.ErrUnsupported, "malformed"},
 		"cut off":         {raw(agreed(videoBGRx, 50, 40)[:60]), capture.ErrUnsupported, "malformed"},
-		"sound": {raw(object(objectFormat, paramFormat, property{keyMediaType, id(1)})),
-			capture.ErrUnsupported, "no raw video"},
+		"sound": {
+			raw(object(objectFormat, paramFormat, property{keyMediaType, id(1)})),
+			capture.ErrUnsupported, "no raw video",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -100,7 +100,8 @@ func (s *stream) take(wanted bool) update {
 		u.err = fmt.Errorf("%s (%w)", C.GoString(&c.text[0]), syscall.Errno(c.failure))
 	}
 	if c.format != before {
-		u.serial, u.format = uint64(c.format), C.GoBytes(unsafe.Pointer(&c.pods), C.int(c.pod))
+		pods := unsafe.Pointer(&c.pods)
+		u.serial, u.format = uint64(c.format), C.GoBytes(pods, C.int(c.pod))
 	}
 	if p := &c.picture; p.slot >= 0 {
 		u.picture = &picture{
