@@ -24,7 +24,7 @@ const (
 	monitorsChanged = configService + ".MonitorsChanged"
 )
 
-// Cursor says where the pointer goes. Its values are those of mutter.
+// Cursor says where the pointer goes. Its values are mutter's.
 type Cursor uint32
 
 // The modes.
