@@ -23,7 +23,7 @@ func TestLogFormAndLevel(t *testing.T) {
 		{"text", "error", `level=ERROR msg=four`},
 	} {
 		var b strings.Builder
-		log, level, lines, err := newLogger(&config.Config{Log: config.Log{Format: tc.format, Level: tc.level}}, &b)
+		log, level, lines, err := newLogger(&config.Config{Log: config.Log{Format: tc.format, Level: tc.level}}, nil, &b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestLogFormAndLevel(t *testing.T) {
 func TestDurationsAreLoggedInSeconds(t *testing.T) {
 	for format, want := range map[string]string{"json": `"took_seconds":1.5`, "text": "took_seconds=1.5"} {
 		var b strings.Builder
-		log, _, lines, err := newLogger(&config.Config{Log: config.Log{Format: format, Level: "info"}}, &b)
+		log, _, lines, err := newLogger(&config.Config{Log: config.Log{Format: format, Level: "info"}}, nil, &b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"wavryhost/cmd/wavry-host/config"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -134,10 +132,10 @@ func (q *logQueue) Close(most time.Duration) {
 }
 
 // lostLines returns a notice in the form of the log.
-func lostLines(cfg *config.Config, terminal bool) func(lost uint64) []byte {
+func lostLines(form string) func(lost uint64) []byte {
 	return func(lost uint64) []byte {
 		var line bytes.Buffer
-		slog.New(newHandler(cfg, &line, terminal, slog.LevelWarn)).Warn("log lines lost", "lines", lost)
+		slog.New(newHandler(form, &line, slog.LevelWarn)).Warn("log lines lost", "lines", lost)
 		return line.Bytes()
 	}
 }

@@ -44,7 +44,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	if err := l.inspect(a.env); err != nil {
 		return err
 	}
-	log, level, lines, err := newLogger(&l.Config, a.stderr)
+	log, level, lines, err := newLogger(&l.Config, a.env, a.stderr)
 	if err != nil {
 		return err
 	}

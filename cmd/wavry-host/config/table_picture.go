@@ -136,7 +136,8 @@ func inputTable() []Setting {
 func logTable() []Setting {
 	return []Setting{
 		one("log.format", Auto, oneOf(Auto, "text", "json"), func(c *Config) *string { return &c.Log.Format },
-			"Format of the log on standard error. auto is text on a terminal and json elsewhere.").
+			"Format of the log on standard error. auto is text on a terminal, the journal's own form with priorities and "+
+				"fields under systemd, and json elsewhere.").
 			was("log_format").withFlag("log-format"),
 		one("log.level", "info", oneOf("debug", "info", "warn", "error"), func(c *Config) *string { return &c.Log.Level },
 			"Least level to log.").was("log_level").withFlag("log-level").live(),

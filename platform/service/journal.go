@@ -1,0 +1,4 @@
+package service
+
+// journalSocket is where journald takes records.
+var journalSocket = "/run/systemd/journal/socket"
