@@ -24,6 +24,8 @@ const (
 	maxSpare = 2000
 	// maxLine bounds a line of the file.
 	maxLine = 1 << 20
+	// maxNumber bounds the numbers in the file. The numbers of events stay far below it.
+	maxNumber = 1 << 53
 	// fileVersion is in the first line of the file.
 	fileVersion = 1
 )
@@ -35,6 +37,14 @@ type line struct {
 	Sent    uint64 `json:"sent,omitempty"` // the items up to this Seq are delivered
 	// Ended is in the last line of a daemon that ended in order: the number of its last event.
 	Ended uint64 `json:"ended,omitempty"`
+}
+
+// valid reports whether the line may follow items up to seq. Larger numbers than an outbox writes would make it take
+// later events for delivered ones.
+func (l line) valid(seq uint64) bool {
+	i := l.Item
+	return l.Sent <= maxNumber && l.Ended <= maxNumber &&
+		(i == nil || i.Kind != "" && len(i.Data) > 0 && i.Seq > seq && i.Seq <= maxNumber && i.ID <= maxNumber)
 }
 
 // box keeps the events that wait, in memory and in a file.
@@ -98,7 +108,8 @@ func (b *box) read() error {
 		if err == nil {
 			err = json.Unmarshal(text, &l)
 		}
-		if err != nil || (n == 1) != (l.Version != 0) || n == 1 && l.Version != fileVersion {
+		if err != nil || (n == 1) != (l.Version != 0) || n == 1 && l.Version != fileVersion ||
+			!l.valid(b.seq) {
 			return fmt.Errorf("%s: line %d is not of an outbox of version %d", b.path, n, fileVersion)
 		}
 		b.broken = l.Ended == 0
