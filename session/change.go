@@ -31,7 +31,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 	})
 	h.sub.nudge()
 	one := m.host.show(h)
-	event := m.journal.emit(Event{Kind: EventChanged, Session: h.id, Display: one.Display})
+	event := h.emit(Event{Kind: EventChanged, Session: h.id, Display: one.Display})
 	attrs := []any{"event", event, "max_bitrate", one.MaxBitrate, "weight", one.Weight}
 	if c.Display != nil {
 		attrs = append(attrs, "display", *c.Display)

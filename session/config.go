@@ -107,6 +107,10 @@ type Config struct {
 	// MTU is the largest RTP packet in bytes. It defaults to 1200.
 	MTU int
 
+	// MetricLabels names the labels of sessions and reservations that have metrics, at most MaxMetricLabels. New sessions
+	// and reservations count.
+	MetricLabels []string
+
 	// Progress has the loops of the sessions. It may be nil.
 	Progress *progress.Board
 	// Orders is what operators ordered of the daemon before. Keep keeps it for the next one, until a crash of the
@@ -180,6 +184,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("session: %d TCP connections for media are not one or more", c.MediaTCPConnections)
 	case c.MaxHandshakes < 1:
 		return fmt.Errorf("session: %d handshakes at a time are not one or more", c.MaxHandshakes)
+	case len(c.MetricLabels) > MaxMetricLabels:
+		return fmt.Errorf("session: %d labels with metrics are more than %d", len(c.MetricLabels), MaxMetricLabels)
 	case c.ProbationSessions < 1:
 		return fmt.Errorf("session: %d sessions of a probation are not one or more", c.ProbationSessions)
 	case c.MaxEncodings < 1 || c.MaxEncodings > pipeline.MaxEncodings:

@@ -87,7 +87,7 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 		o.ExternalID = reserved.ExternalID
 	}
 	if hasReservation && o.Labels == (admission.Labels{}) {
-		o.Labels, _ = admission.ParseLabels(reserved.Labels) // they were valid then
+		o.Labels = namesOf(reserved).Labels
 	}
 	v, sdp, err := p.connect(ctx, display, o, asked, format)
 	if err != nil {
@@ -136,18 +136,28 @@ func (p *opener) choose(takes, has []encode.Format, d Display) encode.Format {
 	return common[0] // which will be refused in words
 }
 
+// named returns emit for the events of a session: each has the names of the session's offer.
+func named(emit func(Event) uint64, o Offer) func(Event) uint64 {
+	names := Names{Subject: o.Owner.Name, ExternalID: o.ExternalID, Labels: o.Labels}
+	return func(e Event) uint64 {
+		e.Names = names
+		return emit(e)
+	}
+}
+
 // connect makes all that a session holds and answers the offer.
 func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, format encode.Format) (_ *viewer,
 	sdp string, err error,
 ) {
 	id := newID()
 	v := &viewer{
-		owner: owner{emit: p.emit, crowded: p.crowded, doubt: p.relays.Doubt},
+		owner: owner{emit: named(p.emit, o), crowded: p.crowded, doubt: p.relays.Doubt},
 		id:    id, offer: o, format: format, created: time.Now(), log: p.log.With("session", id),
-		figures: figures{met: p.met}, changed: newSignal(), settle: p.settle,
+		figures: figures{met: p.met, tally: p.met.labels.tally(p.conf.get().MetricLabels, o.Labels)},
+		changed: newSignal(), settle: p.settle,
 	}
 	if o.Probe {
-		v.met, v.emit = p.apart, func(Event) uint64 { return 0 }
+		v.met, v.tally, v.emit = p.apart, tally{}, func(Event) uint64 { return 0 }
 	}
 	v.guard = p.met.guard(v.log, v.crashed)
 	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)

@@ -187,12 +187,12 @@ func (d *drain) step(now time.Time, h *HostState) {
 		}
 	}
 	if d.order.Policy == DrainMove {
-		d.move(now, left, h)
+		d.move(now, left)
 	}
 }
 
 // move asks for the sessions to be moved whose turn it is. The caller holds mu.
-func (d *drain) move(now time.Time, left []*session, h *HostState) {
+func (d *drain) move(now time.Time, left []*session) {
 	over := moveTime
 	if d.order.Deadline > 0 {
 		over = d.order.Deadline / 2
@@ -203,7 +203,7 @@ func (d *drain) move(now time.Time, left []*session, h *HostState) {
 			continue
 		}
 		d.asked[s.id] = true
-		event := h.emit(Event{Kind: EventMove, Session: s.id, Display: s.sub.display()})
+		event := s.emit(Event{Kind: EventMove, Session: s.id, Display: s.sub.display()})
 		s.log.Info("session should move to another host", "event", event)
 	}
 }

@@ -53,7 +53,7 @@ func (d *drain) plan(h *HostState) {
 		p := planned{at: last.Add(-span * time.Duration(len(list)-1-i) / time.Duration(len(list)))}
 		d.ends[s.id] = p
 		if d.order.Deadline > 0 {
-			s.announceEnd(h.emit, p, endingPlanned)
+			s.announceEnd(p, endingPlanned)
 		}
 	}
 }
@@ -106,13 +106,13 @@ func (h *HostState) Postpone(id string, by time.Duration) error {
 	}
 	p.postponed += by
 	h.drain.ends[id] = p
-	s.announceEnd(h.emit, p, endingPostponed)
+	s.announceEnd(p, endingPostponed)
 	return nil
 }
 
 // announceEnd makes the planned end of a session known.
-func (s *session) announceEnd(emit func(Event) uint64, p planned, why string) {
-	event := emit(Event{
+func (s *session) announceEnd(p planned, why string) {
+	event := s.emit(Event{
 		Kind: EventEnding, Session: s.id, Display: s.sub.display(), Reason: why, To: p.end().UTC().Format(time.RFC3339),
 	})
 	s.log.Info("session will end", "event", event, "reason", why, "at", p.end(),

@@ -133,6 +133,13 @@ func EventKinds() []EventKind { return enum.All[EventKind](eventKinds[:]) }
 
 func (k EventKind) String() string { return enum.Name(eventKinds[:], k) }
 
+// Names are what clients call a session or reservation: its subject, and the client's own ID and labels of it.
+type Names struct {
+	Subject    string
+	ExternalID string
+	Labels     admission.Labels
+}
+
 // Event is one change of state. Its log record carries the same ID.
 type Event struct {
 	// ID grows by 1 with each event of a Manager; see journal.begin.
@@ -159,9 +166,8 @@ type Event struct {
 	Err error
 	// Transition is set with EventQuality.
 	Transition *TransitionRecord
-	// ExternalID and Labels are the client's own names for the session or reservation.
-	ExternalID string
-	Labels     admission.Labels
+	// Names are the client's names of the session or reservation.
+	Names
 	// Totals is set with EventEnded.
 	Totals *Totals
 }

@@ -21,14 +21,13 @@ type EventShape struct {
 // EventShapes returns the shape of each kind of event.
 func EventShapes() map[EventKind]EventShape {
 	ofSession := func(more ...string) []string { return append([]string{"session", "display"}, more...) }
-	named := []string{"external_id", "labels"}
-	return map[EventKind]EventShape{
-		EventCreated:      {Required: ofSession(), Optional: named},
+	shapes := map[EventKind]EventShape{
+		EventCreated:      {Required: ofSession()},
 		EventConnected:    {Required: ofSession()},
 		EventDisconnected: {Required: ofSession()},
 		EventEnded: {
 			Required: ofSession("reason"), Reasons: words(EndReasons()),
-			Optional: append([]string{"note", "error", "totals"}, named...),
+			Optional: []string{"note", "error", "totals"},
 		},
 		EventQuality: {Required: ofSession("reason", "transition"), Reasons: words(adapt.Reasons())},
 		EventDisplayLost: {
@@ -45,7 +44,7 @@ func EventShapes() map[EventKind]EventShape {
 		EventMove:            {Required: ofSession()},
 		EventEnding:          {Required: ofSession("reason", "to"), Reasons: endingReasons},
 		EventHandshakeFailed: {Required: ofSession("reason"), Optional: []string{"error"}, Reasons: handshakeResults},
-		EventReserved:        {Required: []string{"display", "reservation"}, Optional: named},
+		EventReserved:        {Required: []string{"display", "reservation"}},
 		EventReservationEnded: {
 			Required: []string{"display", "reservation", "reason"}, Optional: []string{"session"}, Reasons: admission.Ends(),
 		},
@@ -81,4 +80,13 @@ func EventShapes() map[EventKind]EventShape {
 		EventStarted:      {Required: []string{"reason"}, Reasons: Exits()},
 		EventDefault:      {Required: []string{"display"}, Optional: []string{"from", "to"}},
 	}
+	// Events of sessions and reservations have their names.
+	for kind, s := range shapes {
+		all := slices.Concat(s.Required, s.Optional)
+		if slices.Contains(all, "session") || slices.Contains(all, "reservation") {
+			s.Optional = append(s.Optional, "subject", "external_id", "labels")
+			shapes[kind] = s
+		}
+	}
+	return shapes
 }

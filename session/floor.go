@@ -46,6 +46,8 @@ type participant interface {
 	away() bool
 	// lastHeard returns the time of the last RTCP packet from the viewer.
 	lastHeard() time.Time
+	// announce makes an event of the session known, and returns its ID. It may be called with any lock held.
+	announce(e Event) uint64
 }
 
 // floor controls who gives input to which display: one session at a time (floor control, RFC 8855). The mutex is held
@@ -54,7 +56,6 @@ type floor struct {
 	conf *live
 	log  *slog.Logger
 	met  *Metrics
-	emit func(Event) uint64
 	// guard catches panics of injectors.
 	guard *guard.Guard
 
@@ -64,9 +65,9 @@ type floor struct {
 	wg     sync.WaitGroup // injectors; added to under mu while not closed
 }
 
-func newFloor(conf *live, log *slog.Logger, m *Metrics, emit func(Event) uint64) *floor {
+func newFloor(conf *live, log *slog.Logger, m *Metrics) *floor {
 	return &floor{
-		conf: conf, log: log, met: m, emit: emit, guard: m.guard(log, nil), states: make(map[string]*floorState),
+		conf: conf, log: log, met: m, guard: m.guard(log, nil), states: make(map[string]*floorState),
 	}
 }
 
@@ -101,7 +102,7 @@ func (f *floor) accept(c *inputChannel, d *peer.Channel) (why string, many bool)
 	f.met.channelsRefused.WithLabelValues(why).Inc()
 	if !c.refusalTold {
 		c.refusalTold = true
-		event := f.emit(Event{Kind: EventInputRefused, Session: c.session, Display: display.ID, Reason: why})
+		event := c.viewer.announce(Event{Kind: EventInputRefused, Session: c.session, Display: display.ID, Reason: why})
 		c.log.Info("data channel refused", "event", event, "reason", why, "role", c.role.String())
 	}
 	return why, c.opened > maxChannels
@@ -258,7 +259,7 @@ func (f *floor) assign(s *floorState, to *inputChannel, why string, now time.Tim
 	}
 	f.met.controlled.Set(float64(n))
 	about.log.Info("control "+
-		"changed", "event", f.emit(e), "display", s.display, "reason", why, "from", e.From, "to", e.To,
+		"changed", "event", about.viewer.announce(e), "display", s.display, "reason", why, "from", e.From, "to", e.To,
 		"role", about.role.String())
 }
 

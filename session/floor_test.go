@@ -149,12 +149,13 @@ type counter struct {
 
 func newCounter() *counter {
 	c := &counter{keys: &keyboard{}, conf: newLive(Config{}.withDefaults())}
-	c.floor = newFloor(c.conf, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()),
-		func(e Event) uint64 {
-			c.events = append(c.events, e)
-			return uint64(len(c.events))
-		})
+	c.floor = newFloor(c.conf, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry()))
 	return c
+}
+
+func (c *counter) emit(e Event) uint64 {
+	c.events = append(c.events, e)
+	return uint64(len(c.events))
 }
 
 // fakeViewer is all that a floor sees of a viewer.
@@ -164,17 +165,20 @@ type fakeViewer struct {
 	sees  Display
 	lost  bool
 	heard time.Time
+	of    *counter // keeps its events
 }
 
 func (v *fakeViewer) watching() Display    { return v.sees }
 func (v *fakeViewer) away() bool           { return v.lost }
 func (v *fakeViewer) lastHeard() time.Time { return v.heard }
 
+func (v *fakeViewer) announce(e Event) uint64 { return v.of.emit(e) }
+
 // shows makes the viewer see a display.
 func (v *fakeViewer) shows(d Display) { v.sees = d }
 
 func (c *counter) viewer(id string, role Role) *fakeViewer {
-	v := &fakeViewer{sees: Display{ID: "test", Input: c.keys.open}, heard: time.Now()}
+	v := &fakeViewer{sees: Display{ID: "test", Input: c.keys.open}, heard: time.Now(), of: c}
 	v.inputChannel = newInputChannel(id, role, v, c.floor, slog.New(slog.DiscardHandler), c.guard)
 	return v
 }

@@ -107,6 +107,7 @@ func (f *figures) look(now time.Time, d due) {
 	}
 	if add > 0 {
 		f.met.freezeSeconds.WithLabelValues(cause).Add(add.Seconds())
+		f.tally.froze(add)
 	}
 }
 

@@ -19,6 +19,7 @@ type EventRecord struct {
 	Display string    `json:"display,omitempty" doc:"ID of the display."`
 	// Reservation is not in the log, since its ID is a credential for its place.
 	Reservation string            `json:"reservation,omitempty" doc:"ID of the reservation."`
+	Subject     string            `json:"subject,omitempty" doc:"Owner of the session, or the viewer that the reservation is for."`
 	ExternalID  string            `json:"external_id,omitempty" doc:"The client's own ID of the session or reservation."`
 	Labels      map[string]string `json:"labels,omitempty" doc:"The client's labels of the session or reservation."`
 	Server      string            `json:"server,omitempty" doc:"URL of the STUN or TURN server."`
@@ -38,7 +39,7 @@ func (e Event) Record() EventRecord {
 		ID: e.ID, At: e.At, Kind: e.Kind.String(), Session: e.Session, Display: e.Display, Reason: e.Reason,
 		Note: e.Note, Owner: e.Owner,
 		From: e.From, To: e.To, Transition: e.Transition, Server: e.Server, Reservation: e.Reservation,
-		Totals: e.Totals, ExternalID: e.ExternalID, Labels: e.Labels.Map(),
+		Totals: e.Totals, Subject: e.Subject, ExternalID: e.ExternalID, Labels: e.Labels.Map(),
 	}
 	if e.Err != nil {
 		r.Error = e.Err.Error()

@@ -72,7 +72,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		Log: log, Metrics: m.pipeline, Observer: displayEvents{emit}, Progress: cfg.Progress,
 		Guard: func(log *slog.Logger) *guard.Guard { return m.guard(log, nil) },
 	})
-	g.floor = newFloor(g.conf, log, m, emit)
+	g.floor = newFloor(g.conf, log, m)
 	g.catalog = &catalog{conf: g.conf, watched: &g.watched, log: log, emit: emit}
 	g.shedder = &shedder{
 		conf: g.conf, log: log, met: m, emit: emit,

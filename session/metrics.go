@@ -17,7 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are what the session package counts. There are no per-session labels: every label's set of values is closed.
+// Metrics are what the session package counts. There are no per-session labels: every label's set of values is closed,
+// except for labelMetrics, where it is bounded.
 type Metrics struct {
 	pipeline          *pipeline.Metrics
 	sessions          *prometheus.GaugeVec
@@ -69,6 +70,7 @@ type Metrics struct {
 	undelivered       *prometheus.CounterVec
 	smallerPackets    prometheus.Counter
 	relays            *relay.Metrics
+	labels            *labelMetrics
 	input             *prometheus.CounterVec
 	inputDropped      *prometheus.CounterVec
 	channelsRefused   *prometheus.CounterVec
@@ -78,7 +80,10 @@ type Metrics struct {
 
 // NewMetrics returns metrics that are registered on reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	const ns = "wavry_host"
+	const (
+		ns      = "wavry_host"
+		byLabel = ", by the labels in sessions.metric_labels and their values."
+	)
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help})
 		reg.MustRegister(c)
@@ -165,7 +170,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Time of each stage from the offer to the first picture that arrived: answer of the offer, path by ICE, "+
 				"DTLS, first encode, and its arrival.",
 			[]float64{.01, .05, .1, .25, .5, 1.5, 2.5, 5.5}, "stage"),
-		pace: histogram("pace_seconds", "Time from the moment when the pacer has a picture until its last packet leaves.",
+		pace: histogram("pace_seconds",
+			"Time from the moment when the pacer has a picture until its last packet leaves.",
 			.0005, .001, .0025, .005, .01, .0167, .025, .0333, .05, .1, .25, 1.5),
 		freezes: counters("freezes_total",
 			"Times that a viewer's picture stood although another was due, by cause. Still screens do not count.",
@@ -204,7 +210,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"nothing, by likely reason.", "reason"),
 		panics: counters("panics_total", "Caught panics. Each ends one session, or stops one display "+
 			"for a moment; the log has the stack.", "part"),
-		relays:          relay.NewMetrics(reg),
+		relays: relay.NewMetrics(reg),
+		labels: &labelMetrics{
+			values:       make(map[string][]string),
+			sessions:     gauges("labeled_sessions", "Sessions"+byLabel, "label", "value"),
+			reservations: gauges("labeled_reservations", "Reservations currently held"+byLabel, "label", "value"),
+			created:      counters("labeled_sessions_created_total", "Sessions created"+byLabel, "label", "value"),
+			seconds: counters("labeled_session_seconds_total",
+				"Time that sessions were connected"+byLabel, "label", "value"),
+			bytes: counters("labeled_sent_bytes_total", "Bytes of sent RTP packets"+byLabel, "label", "value"),
+			freezes: counters("labeled_freeze_seconds_total",
+				"Time for which viewers' pictures stood although another was "+
+					"due"+byLabel, "label", "value"),
+		},
 		input:           counters("input_messages_total", "Input messages passed to displays, by kind.", "kind"),
 		inputDropped:    counters("input_dropped_total", "Dropped input messages, by reason.", "reason"),
 		channelsRefused: counters("data_channels_refused_total", "Refused data channels, by reason.", "reason"),

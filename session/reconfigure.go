@@ -5,9 +5,9 @@ import (
 )
 
 // Reconfigure takes from c what can change while the Manager runs: limits on sessions, encodings and probation, whose
-// input is taken, drains, frame rate, bitrates and preference, rules of displays, ICE servers, and the timeouts of
-// sessions. Sessions that there are keep what they began with; displays that are open keep their frame rate and number
-// of encodings. The rest of c is ignored. When it is not valid, nothing changes.
+// input is taken, drains, labels with metrics, frame rate, bitrates and preference, rules of displays, ICE servers,
+// and the timeouts of sessions. Sessions that there are keep what they began with; displays that are open keep their
+// frame rate and number of encodings. The rest of c is ignored. When it is not valid, nothing changes.
 func (m *Manager) Reconfigure(c Config) error {
 	err := m.conf.change(func(next *Config) error {
 		next.MaxSessions, next.MaxEncodings, next.ProbationSessions, next.Probation = c.MaxSessions,
@@ -22,7 +22,7 @@ func (m *Manager) Reconfigure(c Config) error {
 			c.DisconnectTimeout, c.SilenceTimeout
 		next.MaxHandshakes, next.MaxPerOwner = c.MaxHandshakes, c.MaxPerOwner
 		next.Input, next.ControlIdle = c.Input, c.ControlIdle
-		next.DrainPostpone = c.DrainPostpone
+		next.DrainPostpone, next.MetricLabels = c.DrainPostpone, c.MetricLabels
 		next.GatherTimeout, next.Linger = c.GatherTimeout, c.Linger
 		*next = next.withDefaults()
 		return next.Validate()

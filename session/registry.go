@@ -29,6 +29,8 @@ type registry struct {
 	sessions map[string]*session
 	// probes are the host's own. They take no place.
 	probes map[string]*session
+	// reserved counts the reservations by their labels.
+	reserved map[string]tally
 	// admission answers whether there is room; loads is the memory of its snapshots.
 	admission *admission.Admitter
 	loads     []admission.Session
@@ -49,6 +51,7 @@ func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, f *floor
 	r := &registry{
 		log: log, met: m, emit: emit, floor: f, capacity: c, wake: newSignal(),
 		sessions: make(map[string]*session), probes: make(map[string]*session),
+		reserved: make(map[string]tally),
 	}
 	r.admission = admission.New(newID, r.reservationEnded)
 	return r
@@ -211,9 +214,10 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 	v.want = func(why EndReason) { r.want(s, why) }
 	v.met.created.Inc()
 	v.met.sessions.WithLabelValues(stateConnecting).Inc()
+	v.tally.begin()
 	display := v.sub.display()
 	event := v.emit(Event{
-		Kind: EventCreated, Session: v.id, Display: display, ExternalID: v.offer.ExternalID, Labels: v.offer.Labels,
+		Kind: EventCreated, Session: v.id, Display: display,
 	})
 	v.log.Info("session created", "event", event, "display", display, "codec", v.format.String(), "fmtp", v.peer.Fmtp(),
 		"ceiling", v.limits.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
@@ -357,7 +361,7 @@ func (r *registry) dissolve(s *session, why EndReason) {
 	one := s.snapshot()
 	event := s.emit(Event{
 		Kind: EventEnded, Session: s.id, Display: one.Display, Reason: why.String(), Note: note, Err: err,
-		Totals: s.usage.totals(now, one), ExternalID: s.offer.ExternalID, Labels: s.offer.Labels,
+		Totals: s.usage.totals(now, one),
 	})
 	attrs := []any{
 		"event", event, "reason", why.String(), "duration", now.Sub(s.created), "frames", one.FramesSent,
@@ -380,8 +384,11 @@ func (r *registry) dissolve(s *session, why EndReason) {
 func (r *registry) reservationEnded(l admission.Reservation, why string) {
 	r.met.reservations.Set(float64(r.admission.Reserved()))
 	r.met.reservationsEnded.WithLabelValues(why).Inc()
+	r.reserved[l.ID].reserve(-1)
+	delete(r.reserved, l.ID)
 	event := r.emit(Event{
 		Kind: EventReservationEnded, Session: l.Session, Display: l.Display, Reservation: l.ID, Reason: why,
+		Names: namesOf(l),
 	})
 	r.log.Info("reservation ended", "event", event, "reason", why, "display", l.Display)
 }

@@ -54,12 +54,21 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 		return l, err
 	}
 	g.met.reservations.Set(float64(g.admission.Reserved()))
+	t := g.met.labels.tally(g.capacity.conf.get().MetricLabels, q.Labels)
+	t.reserve(1)
+	g.reserved[l.ID] = t
 	event := g.emit(Event{
-		Kind: EventReserved, Display: l.Display, Reservation: l.ID, ExternalID: q.ExternalID, Labels: q.Labels,
+		Kind: EventReserved, Display: l.Display, Reservation: l.ID, Names: namesOf(l),
 	})
 	g.log.Info("place "+
 		"reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
 	return l, nil
+}
+
+// namesOf returns the names of a reservation.
+func namesOf(l admission.Reservation) Names {
+	labels, _ := admission.ParseLabels(l.Labels) // they were valid when the place was reserved
+	return Names{Subject: l.Subject, ExternalID: l.ExternalID, Labels: labels}
 }
 
 // List returns the unused reservations, in the order of their expiry.

@@ -331,6 +331,8 @@ func (p presence) watching() Display { return p.sub.feed().display }
 
 func (p presence) lastHeard() time.Time { return p.heard.get() }
 
+func (p presence) announce(e Event) uint64 { return p.emit(e) }
+
 // setHostLimit limits the viewer to so many pictures a second and such a size for the host's load; 0 ends that. Its
 // controller is told, as it would call good what little is left.
 func (v *viewer) setHostLimit(fps int, scale float64) {

@@ -13,7 +13,8 @@ import (
 
 // figures are what is shown of a viewer.
 type figures struct {
-	met *Metrics
+	met   *Metrics
+	tally tally // of the session's labels; it does not change
 
 	mu          lockorder.Mutex[viewerLock] // guards the rest
 	life        life
@@ -57,6 +58,7 @@ func (v *viewer) measure(now time.Time) {
 		return
 	}
 	v.usage.add(took, v.snapshot())
+	v.tally.used(took)
 	v.deliver(now)
 	v.noteRoute(now) // ICE may select a better pair later
 	e := v.adaptation.estimate()
@@ -83,6 +85,7 @@ func (f *figures) flush(now time.Time, took time.Duration, stats wire.Stats, wai
 	f.met.packets.Add(float64(stats.Packets - before.stats.Packets))
 	path := cmp.Or(f.route.Path, f.announced.Path, peer.PathDirect)
 	f.met.bytes.WithLabelValues(path).Add(float64(bytes))
+	f.tally.sent(bytes)
 	f.met.retransmissions.Add(float64(stats.Retransmissions - before.stats.Retransmissions))
 	f.met.unsent.Add(float64(stats.Unsent - before.stats.Unsent))
 	for range stats.Superseded - before.stats.Superseded {
@@ -164,6 +167,7 @@ func (v *viewer) close(now time.Time) (since time.Time) {
 	v.mu.Unlock()
 	if connected {
 		v.usage.add(rest, v.snapshot())
+		v.tally.used(rest)
 	}
 	v.flush(now, 0, v.sender.Stats(), true)
 	v.setRoute(peer.Route{})
@@ -171,6 +175,7 @@ func (v *viewer) close(now time.Time) (since time.Time) {
 	defer v.mu.Unlock()
 	v.over = true // an encode loop may still be about to emit one
 	v.met.sessions.WithLabelValues(v.life.state).Dec()
+	v.tally.end()
 	if v.life.state == stateConnecting && !v.life.judged {
 		v.met.handshakes.WithLabelValues(handshakeAborted).Inc()
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -220,8 +222,27 @@ func (c *uncordonCmd) Run(ctx context.Context, a *app) error {
 
 // eventsCmd is "wavry-host events".
 type eventsCmd struct {
-	After  uint64      `placeholder:"ID" help:"Begin after this event. Default: with the next one."`
-	Client clientFlags `embed:""`
+	After   uint64      `placeholder:"ID" help:"Begin after this event. Default: with the next one."`
+	Kind    []string    `placeholder:"KIND,…" help:"Only events of these kinds, such as session_ended."`
+	Session string      `placeholder:"ID" help:"Only events of this session."`
+	Display string      `placeholder:"ID" help:"Only events of this display."`
+	Owner   string      `placeholder:"NAME" help:"Only events of sessions and reservations of this owner."`
+	Label   []string    `placeholder:"NAME=VALUE,…" help:"Only events of sessions and reservations with these labels."`
+	Client  clientFlags `embed:""`
+}
+
+// query returns the parameters of the request.
+func (c *eventsCmd) query() url.Values {
+	q := url.Values{"kind": c.Kind, "label": c.Label}
+	for name, value := range map[string]string{"session": c.Session, "display": c.Display, "owner": c.Owner} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if c.After > 0 {
+		q.Set("after", strconv.FormatUint(c.After, 10))
+	}
+	return q
 }
 
 // Run is called by kong. It ends with ctx, or when the daemon ends the stream.
@@ -230,10 +251,7 @@ func (c *eventsCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	path := "/v1/events"
-	if c.After > 0 {
-		path += fmt.Sprintf("?after=%d", c.After)
-	}
+	path := (&url.URL{Path: "/v1/events", RawQuery: c.query().Encode()}).String()
 	body, err := daemon.open(ctx, "GET", path, nil)
 	if err != nil {
 		return err

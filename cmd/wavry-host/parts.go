@@ -128,6 +128,7 @@ func sessionLimits(l *loaded) session.Config {
 		EncodeLimit:       l.Encoding.MaxGPUSessions,
 		Probation:         l.Host.Probation.Time,
 		DrainPostpone:     l.Sessions.DrainPostpone,
+		MetricLabels:      l.Sessions.MetricLabels,
 		ProbationSessions: l.Host.Probation.Sessions,
 		FPS:               l.Displays.FPS,
 		MinBitrate:        l.Displays.Bitrate.Min,

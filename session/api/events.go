@@ -86,7 +86,7 @@ func (e events) stream(w http.ResponseWriter, r *http.Request) error {
 		hello = fmt.Sprintf(": events of wavry-host\nid: %d\n\n", after)
 	}
 	if send(hello) {
-		e.follow(r, after, send)
+		e.follow(r, after, filterOf(r), send)
 	}
 	return nil
 }
@@ -109,24 +109,32 @@ func eventWriter(w http.ResponseWriter) func(text string) bool {
 	}
 }
 
-// follow sends events until the client goes, its credential lapses, or the daemon stops.
-func (e events) follow(r *http.Request, after uint64, send func(text string) bool) {
+// follow sends the events that pass the filter until the client goes, its credential lapses, or the daemon stops. Now
+// and then it sends the number of the newest event, so that a client whose events are rare can return after it.
+func (e events) follow(r *http.Request, after uint64, filter eventFilter, send func(text string) bool) {
 	alive, check := time.NewTicker(keepAliveInterval), time.NewTicker(sweepInterval)
 	defer alive.Stop()
 	defer check.Stop()
 	var end <-chan time.Time
-	stopping := e.stopping
+	stopping, told := e.stopping, after
 	for {
 		list, lost, more := e.mgr.Events(after)
-		text, newest := frames(list, lost, after)
-		if text != "" && !send(text) {
-			return
+		text, newest := frames(list, lost, after, filter)
+		if text != "" {
+			if !send(text) {
+				return
+			}
+			told = newest
 		}
 		after = newest
 		select {
 		case <-more:
 		case <-alive.C:
-			if !send(": alive\n\n") {
+			text := ": alive\n\n"
+			if after != told {
+				text, told = fmt.Sprintf(": alive\nid: %d\n\n", after), after
+			}
+			if !send(text) {
 				return
 			}
 		case <-check.C:
@@ -140,7 +148,7 @@ func (e events) follow(r *http.Request, after uint64, send func(text string) boo
 			end = timer.C
 		case <-end:
 			list, lost, _ = e.mgr.Events(after)
-			text, _ = frames(list, lost, after)
+			text, _ = frames(list, lost, after, filter)
 			_ = send(text)
 			return
 		case <-r.Context().Done():
@@ -184,7 +192,7 @@ func (e events) timeline(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	list, _, _ := e.mgr.Events(0)
 	list = slices.DeleteFunc(list, func(one session.EventRecord) bool {
-		return one.Session != id && (id == "" || one.From != id && one.To != id)
+		return !isAbout(one, id)
 	})
 	if len(list) == 0 {
 		if _, err := e.mgr.Session(id); err != nil {
@@ -192,11 +200,14 @@ func (e events) timeline(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	complete := len(list) > 0 && list[0].Kind == session.EventCreated.String()
+	filter := filterOf(r)
+	list = slices.DeleteFunc(list, func(one session.EventRecord) bool { return !filter.passes(one) })
 	return content.WriteJSON(w, http.StatusOK, timeline{orEmpty(list), complete})
 }
 
-// frames returns events in the format of a stream, and the number of the last one.
-func frames(list []session.EventRecord, lost bool, after uint64) (string, uint64) {
+// frames returns the events that pass the filter in the format of a stream, and the number of the last event. Text that
+// ends with another event is followed by that number.
+func frames(list []session.EventRecord, lost bool, after uint64, filter eventFilter) (string, uint64) {
 	var b []byte
 	if lost {
 		first := uint64(0)
@@ -207,13 +218,21 @@ func frames(list []session.EventRecord, lost bool, after uint64) (string, uint64
 		b = fmt.Appendf(b, "event: gap\ndata: %s\n\n", data)
 		after = 0
 	}
+	told := after
 	for _, one := range list {
+		after = one.ID
+		if !filter.passes(one) {
+			continue
+		}
 		data, err := json.Marshal(one)
 		if err != nil {
 			continue // it has nothing that cannot be encoded
 		}
 		b = fmt.Appendf(b, "id: %d\nevent: %s\ndata: %s\n\n", one.ID, one.Kind, data)
-		after = one.ID
+		told = after
+	}
+	if len(b) > 0 && told != after {
+		b = fmt.Appendf(b, "id: %d\n\n", after)
 	}
 	return string(b), after
 }

@@ -143,7 +143,14 @@ func (a *asker) query(d *dice, o object) string {
 	parameters, _ := o["parameters"].([]any)
 	for _, p := range parameters {
 		if p := p.(object); p["in"] == "query" && (p["required"] == true || d.draw(2) == 1) {
-			values.Set(fmt.Sprint(p["name"]), fmt.Sprint(a.value(d, part(p, "schema"))))
+			v := a.value(d, part(p, "schema"))
+			list, ok := v.([]any) // each of its values is a parameter
+			if !ok {
+				list = []any{v}
+			}
+			for _, one := range list {
+				values.Add(fmt.Sprint(p["name"]), fmt.Sprint(one))
+			}
 		}
 	}
 	if len(values) == 0 {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,13 +74,15 @@ type query struct {
 	fields  []string
 }
 
+// labelParam describes the filter by labels.
+func labelParam(text string) openapi.Param {
+	return openapi.Param{In: "query", Name: paramLabel, Value: labelText(""), Many: true, Text: text}
+}
+
 // listParams describes the parameters of a list of items of that type, with its own filters.
 func listParams(of any, filters ...openapi.Param) []openapi.Param {
 	return append(filters,
-		openapi.Param{
-			In: "query", Name: paramLabel, Value: labelText(""), Many: true,
-			Text: "A label as name=value. Of several, an item must have all.",
-		},
+		labelParam("A label as name=value. Of several, an item must have all."),
 		openapi.Param{
 			In: "query", Name: paramPage, Value: pageSize(0), Text: "Number of items of a page, up to 1000. Default: 100.",
 		},
@@ -102,10 +105,7 @@ func parseQuery(r *http.Request, filters ...string) query {
 			q.filters[name] = all.Get(name)
 		}
 	}
-	for _, text := range all[paramLabel] {
-		label, value, _ := strings.Cut(text, "=")
-		q.labels = append(q.labels, [2]string{label, value})
-	}
+	q.labels = labelsIn(all)
 	if n, err := strconv.Atoi(all.Get(paramPage)); err == nil {
 		q.size = n
 	}
@@ -118,6 +118,25 @@ func parseQuery(r *http.Request, filters ...string) query {
 	return q
 }
 
+// labelsIn returns the labels that a query asks for.
+func labelsIn(query url.Values) (list [][2]string) {
+	for _, text := range query[paramLabel] {
+		label, value, _ := strings.Cut(text, "=")
+		list = append(list, [2]string{label, value})
+	}
+	return list
+}
+
+// carries reports whether labels have all that are wanted.
+func carries(labels map[string]string, wanted [][2]string) bool {
+	for _, l := range wanted {
+		if value, ok := labels[l[0]]; !ok || value != l[1] {
+			return false
+		}
+	}
+	return true
+}
+
 // takes reports whether an item passes the filters.
 func (q query) takes(i item) bool {
 	for name, want := range q.filters {
@@ -125,12 +144,7 @@ func (q query) takes(i item) bool {
 			return false
 		}
 	}
-	for _, l := range q.labels {
-		if value, ok := i.labels[l[0]]; !ok || value != l[1] {
-			return false
-		}
-	}
-	return i.key > q.after
+	return carries(i.labels, q.labels) && i.key > q.after
 }
 
 // page returns the items of the page, and the token of the next one; empty after the last page.

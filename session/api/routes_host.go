@@ -92,14 +92,15 @@ func eventRoutes(e events) []route {
 	stream := authed("GET", "/v1/events", e.stream, openapi.Operation{
 		ID: "followEvents", Tag: openapi.TagEvents, Summary: "Events, as server-sent events",
 		Detail: "The stream ends when the client goes or the daemon stops. Without Last-Event-ID and after it begins with " +
-			"the next event. An event `gap` comes first if requested events are lost.",
-		Params: []openapi.Param{
+			"the next event. An event `gap` comes first if requested events are lost. With filters, the client gets the " +
+			"events that meet all of them; an `id` without data every 15 s lets it continue after the others.",
+		Params: append([]openapi.Param{
 			{In: "query", Name: "after", Value: uint64(0), Text: "Number of the last event that the client has."},
 			{
 				In: "header", Name: "Last-Event-ID", Value: uint64(0),
 				Text: "The same, as browsers send it; takes precedence over `after`.",
 			},
-		},
+		}, filterParams()...),
 		Answers: []openapi.Answer{{
 			Status: 200, Media: typeEvents, Text: "The stream; the schema is that of each event's `data`.",
 			OneOf: []any{session.EventRecord{}, gap{}},
@@ -112,6 +113,7 @@ func eventRoutes(e events) []route {
 		authed("GET", "/v1/sessions/{id}/timeline", e.timeline, openapi.Operation{
 			ID: "getTimeline", Tag: openapi.TagEvents, Summary: "The events of a session, oldest first",
 			Detail:  "The host keeps its newest 1024 events. A session that has ended is known as long as one of them is its.",
+			Params:  []openapi.Param{kindParam()},
 			Answers: []openapi.Answer{openapi.JSON(200, timeline{}, "The events.")},
 			Codes:   []problem.Code{problem.UnknownSession},
 		}),

@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// Whatever an outbox file holds, the outbox opens, its items are in order and can be sent, and they are the same after
-// the next start, together with one that was added.
+// Whatever the file holds, the outbox opens and its items are in order. A restart changes neither them nor a new item.
 //
 //fuzz:2000x
 func FuzzOutbox(f *testing.F) {

@@ -158,6 +158,7 @@ type Sessions struct {
 	MaxUplink                       int // 0 for no limit
 	Admission                       string
 	DrainPostpone                   time.Duration // 0 for none
+	MetricLabels                    []string
 }
 
 // Timeouts bounds waiting.

@@ -287,7 +287,7 @@ func fullConfig() Config {
 // nested are the settings that files of one level cannot have.
 var nested = []string{
 	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "host.probe_interval",
-	"sessions.drain_postpone",
+	"sessions.drain_postpone", "sessions.metric_labels",
 	"fleet.url",
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
 	"webhook.url", "webhook.secret_file", "webhook.events", "webhook.outbox_file",

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,9 @@ type Conflict struct {
 	Names []string // the settings to blame, the main one first
 	Text  string
 }
+
+// maxMetricLabels is session.MaxMetricLabels.
+const maxMetricLabels = 4
 
 // credentialSettings are the settings that each configure a sufficient credential.
 const credentialSettings = "auth.token or auth.token_file (or auth.tokens_file, auth.grants, auth.certificates.mode: " +
@@ -27,6 +31,12 @@ func (c *Config) conflicts() []Conflict {
 	}
 	if len(c.Host.LabelMap()) < len(c.Host.Labels) {
 		found.add("a name appears twice", "host.labels")
+	}
+	if labels := c.Sessions.MetricLabels; len(labels) > maxMetricLabels {
+		found.add(fmt.Sprintf("at most %d labels can have metrics; it has %d", maxMetricLabels, len(labels)),
+			"sessions.metric_labels")
+	} else if len(slices.Compact(slices.Sorted(slices.Values(labels)))) < len(labels) {
+		found.add("a name appears twice", "sessions.metric_labels")
 	}
 	if m := &c.Media; m.Network == mediaLoopback && (len(m.PublicAddresses) > 0 || len(m.Interfaces) > 0) {
 		found.add(`"loopback" leaves no use for media.interfaces and media.public_addresses`,

@@ -336,6 +336,9 @@ var label = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._/-]{0,62}=[A-Za-z0-9._/-]{0
 
 func isLabel(s string) bool { return label.MatchString(s) }
 
+// isLabelName reports whether s is the name of a label.
+func isLabelName(s string) bool { return label.MatchString(s + "=") }
+
 func isPrintable(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
 
 func isAddress(s string) bool { return net.ParseIP(s) != nil }

@@ -26,6 +26,11 @@ func sessionTable() []Setting {
 			func(c *Config) *time.Duration { return &c.Sessions.DrainPostpone },
 			"For how long in total a viewer may postpone the end of its session by a drain, also beyond the deadline. Each "+
 				"drain may set another limit.").live(),
+		many("sessions.metric_labels", "the name of a label, such as team", isLabelName,
+			func(c *Config) *[]string { return &c.Sessions.MetricLabels },
+			"Labels of sessions and reservations, up to 4, by whose values the metrics wavry_host_labeled_… count. The first "+
+				"20 values of a label count by themselves, further ones as (other), and a missing label as (none). A reload "+
+				"applies to new sessions and reservations.").live(),
 		one("sessions.admission", "measured", oneOf("measured", AdmissionLimits),
 			func(c *Config) *string { return &c.Sessions.Admission },
 			"Whether measured capacity decides on the admission of sessions, or only the configured limits.").was("admission"),

@@ -73,7 +73,7 @@ func New(cfg Config) (*Client, error) {
 		cfg.MaxWait = 10 * time.Second
 	}
 	c := &Client{cfg: cfg}
-	c.Host, c.Sessions, c.Reservations, c.Events, c.WHEP = Hosts{c}, Sessions{c}, Reservations{c}, Events{c}, WHEP{c}
+	c.Host, c.Sessions, c.Reservations, c.Events, c.WHEP = Hosts{c}, Sessions{c}, Reservations{c}, Events{c: c}, WHEP{c}
 	return c, nil
 }
 

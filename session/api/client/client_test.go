@@ -224,20 +224,21 @@ func TestFollowResumes(t *testing.T) {
 			{status: 200, body: event("41") + event("42"), hangs: true}, // falls silent
 			{status: 200, body: "event: gap\ndata: {\"after\": 42, \"next\": 90}\n\n" + event("90")},
 			{status: 200, body: "id: 91\nevent: drained\ndata: {\"id\": 91, \"ki"}, // half an event
-			{status: 200, body: event("91") + event("92")},
+			{status: 200, body: event("91") + "id: 95\n\n"},                        // the last ones are filtered out
+			{status: 200, body: event("96")},
 		}}
 		var got []string
 		stop := errors.New("that is enough")
 		err := newClient(t, h).Events.Follow(t.Context(), 0, func(e Event) error {
 			got = append(got, string(e.Kind)+" "+strconv.FormatUint(max(e.ID, e.Next), 10))
-			if e.ID == 92 {
+			if e.ID == 96 {
 				return stop
 			}
 			return nil
 		})
 		if want := []string{
 			"drained 41", "drained 42", "gap 90", "drained 90", "drained 91",
-			"drained 92",
+			"drained 96",
 		}; !errors.Is(err, stop) ||
 			!slices.Equal(got, want) {
 			t.Errorf("got %q, %v; want %q", got, err, want)
@@ -245,7 +246,7 @@ func TestFollowResumes(t *testing.T) {
 		const ask = "GET /screens/v1/events "
 		if want := []string{
 			ask, ask + "40", ask + "40", ask + "40", ask + "42", ask + "90",
-			ask + "90",
+			ask + "90", ask + "95",
 		}; !slices.Equal(h.asked, want) {
 			t.Errorf("asked %q; want %q", h.asked, want)
 		}

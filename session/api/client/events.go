@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,44 @@ const (
 )
 
 // Events follows what happens on a host.
-type Events struct{ c *Client }
+type Events struct {
+	c      *Client
+	filter EventFilter
+}
+
+// EventFilter says which events a client gets. An event meets all fields that are set.
+type EventFilter struct {
+	// Kinds are the kinds of events; nil for all.
+	Kinds            []EventKind
+	Session, Display string
+	// Owner, ExternalID and Labels belong to the session or reservation.
+	Owner, ExternalID string
+	Labels            map[string]string
+	// Server is the URL of a STUN or TURN server.
+	Server string
+}
+
+// query returns the parameters of the filter.
+func (f EventFilter) query() url.Values {
+	q := url.Values{}
+	for name, value := range map[string]string{
+		"session": f.Session, "display": f.Display, "owner": f.Owner, "external_id": f.ExternalID, "server": f.Server,
+	} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for _, k := range f.Kinds {
+		q.Add("kind", string(k))
+	}
+	for name, value := range f.Labels {
+		q.Add("label", name+"="+value)
+	}
+	return q
+}
+
+// Where returns the events that meet a filter.
+func (e Events) Where(f EventFilter) Events { return Events{e.c, f} }
 
 // Follow calls handle for each event after the event with that number, oldest first; 0 stands for the newest event. It
 // opens the stream again when it breaks, and continues after the last event that handle took. An event of the kind
@@ -31,7 +69,7 @@ type Events struct{ c *Client }
 //
 // Follow ends with the error of handle, with the error of ctx, or when the host refuses the stream.
 func (e Events) Follow(ctx context.Context, after uint64, handle func(Event) error) error {
-	s := &stream{c: e.c, last: after, known: after != 0, handle: handle}
+	s := &stream{c: e.c, query: e.filter.query(), last: after, known: after != 0, handle: handle}
 	for failures := 0; ; failures++ {
 		before := s.lines
 		err := s.read(ctx)
@@ -69,6 +107,7 @@ func (e *handlerError) Error() string { return e.err.Error() }
 // stream is a stream of events over several connections.
 type stream struct {
 	c      *Client
+	query  url.Values
 	last   uint64 // number of the last event
 	known  bool   // last is known
 	lines  int
@@ -80,6 +119,7 @@ func (s *stream) read(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := get("/v1/events")
+	r.query = s.query
 	r.header = http.Header{"Accept": {"text/event-stream"}}
 	if s.known {
 		r.header.Set("Last-Event-Id", strconv.FormatUint(s.last, 10))
@@ -93,7 +133,7 @@ func (s *stream) read(ctx context.Context) error {
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxLine)
-	data := ""
+	data, id := "", uint64(0)
 	for lines.Scan() {
 		quiet.Reset(silence)
 		s.lines++
@@ -107,10 +147,15 @@ func (s *stream) read(ctx context.Context) error {
 			data = ""
 		case name == "data":
 			data = value
-		case name == "id" && !s.known: // the number before the first event
+		case lines.Text() == "" && id != 0: // of an event that was left out, or before the first one
+			s.last, s.known = id, true
+		case name == "id":
 			if n, err := strconv.ParseUint(value, 10, 64); err == nil {
-				s.last, s.known = n, true
+				id = n
 			}
+		}
+		if lines.Text() == "" {
+			id = 0
 		}
 	}
 	if err := lines.Err(); err != nil {

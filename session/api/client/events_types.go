@@ -39,6 +39,8 @@ type Event struct {
 	Server string `json:"server,omitempty"`
 	// ID of the session.
 	Session string `json:"session,omitempty"`
+	// Owner of the session, or the viewer that the reservation is for.
+	Subject string `json:"subject,omitempty"`
 	// What is now; absent if there is none. For packet_size: the size in bytes. For session_ending: the time of the
 	// end.
 	To string `json:"to,omitempty"`

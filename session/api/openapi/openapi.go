@@ -169,9 +169,11 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 		})
 	}
 	for _, p := range rt.Params {
-		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: p.Name, In: p.In, Description: p.Text, Schema: sp.param(p),
-		})
+		s := sp.param(p)
+		if p.Many {
+			s = &huma.Schema{Type: huma.TypeArray, Items: s}
+		}
+		op.Parameters = append(op.Parameters, &huma.Param{Name: p.Name, In: p.In, Description: p.Text, Schema: s})
 	}
 	if b := rt.Body; b != nil {
 		s, err := sp.schema(b.Value)
