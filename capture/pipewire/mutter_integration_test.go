@@ -105,7 +105,7 @@ func BenchmarkMutter(b *testing.B) {
 	for b.Loop() {
 		f, err := s.Next(ctx)
 		if err != nil {
-			b.Fatal(err)
+			b.Fatalf("after %d pictures, the last one read directly: %v: %v", n, s.direct, err)
 		}
 		n++
 		f.Release()

@@ -114,12 +114,14 @@ func explain(what string, err error) error {
 	case isFailure:
 		switch failure.Name {
 		case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner",
-			"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod",
-			"org.freedesktop.DBus.Error.UnknownInterface":
+			"org.freedesktop.DBus.Error.NoSuchObject", "org.freedesktop.DBus.Error.UnknownObject",
+			"org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.UnknownInterface":
+			reason = ErrAbsent
+		case "org.freedesktop.DBus.Error.NoReply": // the service ended before it answered
 			reason = ErrAbsent
 		case "org.freedesktop.DBus.Error.AccessDenied":
 			reason = ErrDenied
-		case "org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Timeout":
+		case "org.freedesktop.DBus.Error.Timeout":
 			reason = ErrSilent
 		}
 	}
