@@ -30,6 +30,7 @@ import (
 	"wavryhost/session/api/openapi"
 	"wavryhost/session/fleet"
 	"wavryhost/session/fleet/bus"
+	"wavryhost/session/outbox"
 )
 
 // fleetKeyFile is the file, in the state folder, of the host's identity in a fleet.
@@ -39,6 +40,7 @@ const fleetKeyFile = "fleet.key"
 type fleetCounters struct {
 	state                   *prometheus.GaugeVec
 	dropped, bids, requests *prometheus.CounterVec
+	events                  *prometheus.CounterVec
 }
 
 var _ fleet.Counters = (*fleetCounters)(nil)
@@ -63,7 +65,14 @@ func newFleetCounters(reg prometheus.Registerer) *fleetCounters {
 			Help: "Answered requests of the fleet, by result: failed for HTTP status 500 and up. Only with fleet.url.",
 		}, []string{"result"}),
 	}
-	reg.MustRegister(c.state, c.dropped, c.bids, c.requests)
+	c.events = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wavry_host_fleet_events_total",
+		Help: "Attempts to store an event in the fleet's stream, by result. Only with fleet.url.",
+	}, []string{"result"})
+	reg.MustRegister(c.state, c.dropped, c.bids, c.requests, c.events)
+	for _, result := range []string{eventStored, eventNoStream, eventDuplicate, eventFailed} {
+		c.events.WithLabelValues(result)
+	}
 	for _, result := range []string{bidOffered, bidRefused} {
 		c.bids.WithLabelValues(result)
 	}
@@ -84,7 +93,7 @@ func (c *fleetCounters) unregister(reg prometheus.Registerer) {
 	if c == nil {
 		return
 	}
-	for _, one := range []prometheus.Collector{c.state, c.dropped, c.bids, c.requests} {
+	for _, one := range []prometheus.Collector{c.state, c.dropped, c.bids, c.requests, c.events} {
 		reg.Unregister(one)
 	}
 }
@@ -182,6 +191,8 @@ type fleetLink struct {
 	handler func() http.Handler
 	mgr     *session.Manager
 	reg     prometheus.Registerer
+	met     *outbox.Metrics // registered with the counters
+	courier *outbox.Courier
 	log     *slog.Logger
 	// changed has room for one token: there is another agent, or none.
 	changed chan struct{}
@@ -197,10 +208,15 @@ func newFleetLink(
 	l *loaded, env []string, cfg *api.Config, mgr *session.Manager, handler func() http.Handler,
 	reg prometheus.Registerer, log *slog.Logger,
 ) (*fleetLink, error) {
-	f := &fleetLink{env: env, mgr: mgr, handler: handler, reg: reg, log: log, changed: make(chan struct{}, 1)}
+	f := &fleetLink{env: env, mgr: mgr, handler: handler, reg: reg, log: log, changed: make(chan struct{}, 1),
+		met: outbox.NewMetrics("fleet")}
 	cfg.BootID, cfg.Fleet = rand.Text(), f.status
 	f.host = newFleetHost(cfg, mgr)
-	return f, f.apply(&l.Config)
+	if err := f.apply(&l.Config); err != nil {
+		return nil, err
+	}
+	f.courier = f.newCourier(&l.Config)
+	return f, nil
 }
 
 // status is what the API shows; nil without a fleet.
@@ -218,7 +234,9 @@ func (f *fleetLink) status() *api.FleetLink {
 func (f *fleetLink) reconfigure(c *config.Config) {
 	if err := f.apply(c); err != nil {
 		f.log.Error("fleet settings cannot be applied; the former ones stay in force", "err", err)
+		return
 	}
+	f.courier.Reconfigure(f.keptEvents(c))
 }
 
 // apply makes the agent of a configuration, unless it is the current one.
@@ -231,6 +249,7 @@ func (f *fleetLink) apply(c *config.Config) error {
 	if c.Fleet.URL == "" {
 		f.agent, f.cfg = nil, c.Fleet
 		f.counters.unregister(f.reg)
+		f.unregister()
 		f.counters = nil
 		f.wake()
 		return nil
@@ -253,6 +272,7 @@ func (f *fleetLink) apply(c *config.Config) error {
 	counters := f.counters
 	if counters == nil {
 		counters = newFleetCounters(f.reg)
+		f.reg.MustRegister(f.met.Collectors()...)
 	}
 	most := grant.Role(c.Fleet.Role)
 	agent, err := fleet.New(fleet.Config{
@@ -262,6 +282,7 @@ func (f *fleetLink) apply(c *config.Config) error {
 	if err != nil {
 		if f.counters == nil {
 			counters.unregister(f.reg)
+			f.unregister()
 		}
 		return err
 	}
@@ -289,6 +310,9 @@ func (f *fleetLink) wake() {
 
 // run keeps the host in its fleet until ctx ends.
 func (f *fleetLink) run(ctx context.Context) error {
+	carried := make(chan error, 1) // one result, never blocks
+	go func() { carried <- f.courier.Run(ctx) }()
+	defer func() { <-carried }()
 	for ctx.Err() == nil {
 		f.mu.Lock()
 		agent := f.agent

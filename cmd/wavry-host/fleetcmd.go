@@ -31,7 +31,8 @@ type fleetCmd struct {
 	Drain   fleetDrainCmd   `cmd:"" help:"Make hosts refuse new sessions, and move or end the others."`
 	Exec    fleetExecCmd    `cmd:"" help:"Send a request of the control API to hosts."`
 	Targets fleetTargetsCmd `cmd:"" help:"Write the hosts for Prometheus (file_sd)."`
-	Watch   fleetWatchCmd   `cmd:"" help:"Follow the hosts of the fleet."`
+	Watch   fleetWatchCmd   `cmd:"" help:"Follow the hosts of the fleet, or their events."`
+	Setup   fleetSetupCmd   `cmd:"" help:"Make the streams of the fleet, or change them."`
 }
 
 // fleetFlags say how to reach the fleet.

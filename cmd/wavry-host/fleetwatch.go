@@ -59,10 +59,22 @@ func (f fleetFlags) follow(ctx context.Context, wait time.Duration, changed func
 type fleetWatchCmd struct {
 	Fleet fleetFlags    `embed:""`
 	Wait  time.Duration `default:"1s" placeholder:"DURATION" help:"Time for hosts to answer first. Default: ${default}."`
+
+	Events bool          `help:"Follow the events of hosts, from the fleet's stream."`
+	Host   string        `placeholder:"ID" help:"With --events: only those of this host."`
+	Kind   string        `placeholder:"KIND" help:"With --events: only those of this kind, such as session_ended."`
+	Since  time.Duration `placeholder:"DURATION" help:"With --events: begin that long ago. Default: now."`
+	JSON   bool          `name:"json" help:"With --events: print a line of JSON for each event."`
 }
 
 // Run is called by kong. It ends with ctx.
 func (c *fleetWatchCmd) Run(ctx context.Context, a *app) error {
+	if c.Events {
+		return c.events(ctx, a)
+	}
+	if c.Host != "" || c.Kind != "" || c.Since != 0 || c.JSON {
+		return &coded{exitUsage, errors.New("--host, --kind, --since and --json are for --events")}
+	}
 	known := make(map[string]string)
 	return c.Fleet.follow(ctx, c.Wait, func(list []pool.Host) error {
 		for _, h := range list {
@@ -79,6 +91,30 @@ func (c *fleetWatchCmd) Run(ctx context.Context, a *app) error {
 			}
 		}
 		return nil
+	})
+}
+
+// events follows the events of hosts until ctx ends.
+func (c *fleetWatchCmd) events(ctx context.Context, a *app) error {
+	if c.Host != "" && !bus.IsID(c.Host) {
+		return &coded{exitUsage, fmt.Errorf("--host: %q is not the ID of a host, as \"wavry-host fleet hosts\" prints it", c.Host)}
+	}
+	nc, err := c.Fleet.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	o := pool.EventOptions{Host: c.Host, Kind: c.Kind}
+	if c.Since > 0 {
+		o.Since = time.Now().Add(-c.Since)
+	}
+	return pool.Events(ctx, nc, o, func(e pool.Event) error {
+		if c.JSON {
+			_, err := fmt.Fprintf(a.stdout, "%s\n", bus.Encode(e))
+			return err
+		}
+		_, err := fmt.Fprintf(a.stdout, "%s %s %s %s\n", e.At.Local().Format(time.TimeOnly), e.Host, e.Kind, e.Data)
+		return err
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"wavryhost/platform/pressure"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/outbox"
 	"wavryhost/session/webhook"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,6 +82,7 @@ func metricsOfTheCode(t *testing.T) []described {
 	c := &catcher{Registry: prometheus.NewRegistry()}
 	registerAll(c, true)
 	newFleetCounters(c)
+	c.MustRegister(outbox.NewMetrics("fleet").Collectors()...)
 	values := make(map[string]map[string][]string)
 	families, err := c.Gather()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/session"
@@ -52,7 +53,10 @@ func newWebhook(
 func (h *host) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settling/2)
 	defer cancel()
-	h.webhook.Flush(ctx)
+	var group errgroup.Group
+	group.Go(func() error { h.webhook.Flush(ctx); return nil })
+	group.Go(func() error { h.fleet.flush(ctx); return nil })
+	_ = group.Wait()
 }
 
 // webhook checks the secret, the kinds of events and the outbox.

@@ -239,6 +239,12 @@ var hostAlerts = []Alert{
 		Summary: "{{ $labels.instance }} is not in its fleet and gets no sessions from it.",
 	},
 	{
+		Name: "WavryHostFleetEventsBehind",
+		Expr: "time() - (wavry_host_fleet_oldest_event_timestamp_seconds > 0) > 300", For: "5m",
+		Severity: NoUsers, Runbook: "fleet",
+		Summary: "The fleet's stream lacks events of {{ $labels.instance }} that are older than five minutes.",
+	},
+	{
 		Name: "WavryHostGatewayLost",
 		Expr: `max by (instance, ` + by + `) (wavry_host_gateway_state{state="bound"}) == 0`, For: "5m",
 		Severity: SomeUsers, Runbook: "gateway",

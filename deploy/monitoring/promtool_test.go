@@ -300,6 +300,11 @@ var ruleCases = []ruleCase{
 		quiet: []string{`wavry_host_fleet_state{state="connected",…} 1x117 0x3 1x80`},
 	},
 	{
+		alert: "WavryHostFleetEventsBehind", // the clock of the rule's test begins at 0
+		fire:  []string{`wavry_host_fleet_oldest_event_timestamp_seconds{…} 1x200`},
+		quiet: []string{`wavry_host_fleet_oldest_event_timestamp_seconds{…} 0x200`},
+	},
+	{
 		alert: "WavryHostGatewayLost",
 		fire: []string{
 			`wavry_host_gateway_state{state="bound",…} 0x200`,

@@ -29,7 +29,10 @@ type Agent struct {
 
 	mu        sync.Mutex // guards all following fields
 	status    Status
-	accepting bool // requests may begin
+	accepting bool          // requests may begin
+	nc        *nats.Conn    // nil without one
+	ended     bool          // Run has ended
+	news      chan struct{} // closed and replaced when nc or status changes
 }
 
 // Status is the Agent as the control API shows it.
@@ -66,7 +69,7 @@ func New(cfg Config, host Host, log *slog.Logger) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, host: host, log: log, id: id, later: newLater(), changed: make(chan struct{}, 1),
-		busy: make(chan struct{}, maxRequests),
+		busy: make(chan struct{}, maxRequests), news: make(chan struct{}),
 	}
 	a.status = Status{ID: id, State: StateDisconnected.String(), Since: time.Now()}
 	cfg.Counters.State(StateDisconnected)
@@ -95,6 +98,7 @@ func (a *Agent) enter(s State, change func(*Status)) {
 		a.status.State, a.status.Since = s.String(), time.Now()
 	}
 	change(&a.status)
+	a.tell()
 	a.mu.Unlock()
 	a.cfg.Counters.State(s)
 }

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,8 +42,11 @@ func TestPermissionsSuffice(t *testing.T) {
 	t.Parallel()
 	gateway, viewer := bus.Caller{Role: "operator", Name: "gw1"}, bus.Caller{Role: "viewer", Name: "page"}
 	host, other, gw, weak := fleettest.Identity(t), fleettest.Identity(t), fleettest.Identity(t), fleettest.Identity(t)
+	admin := fleettest.Identity(t)
 	s := fleettest.Server(t, func(o *server.Options) {
+		storing(t.TempDir())(o)
 		o.Nkeys = []*server.NkeyUser{
+			{Nkey: admin.Public()},
 			allow(host, bus.HostPermissions(host.ID())), allow(other, bus.HostPermissions(other.ID())),
 			allow(gw, bus.ClientPermissions(gateway)), allow(weak, bus.ClientPermissions(viewer)),
 		}
@@ -62,6 +66,13 @@ func TestPermissionsSuffice(t *testing.T) {
 	}
 	if n, err := length(t, c, host.ID(), "/v1/large"); err != nil || n != 1<<20 {
 		t.Errorf("an answer of several parts: %d bytes, %v", n, err)
+	}
+	setup(t, fleettest.Connect(t, s, nats.Nkey(admin.Public(), admin.Sign)))
+	if err := a.Publish(t.Context(), event(a, 1)); err != nil {
+		t.Errorf("an event: %v", err)
+	}
+	if got := names(t, nc, pool.EventOptions{Since: time.Unix(1, 0)}, 1); !slices.Equal(got, []string{event(a, 1).Name}) {
+		t.Errorf("the events are %v", got)
 	}
 
 	before := len(a.host.Calls())
@@ -86,11 +97,14 @@ func TestPermissionsSuffice(t *testing.T) {
 		if err := nc.PublishMsg(beat); err != nil {
 			t.Fatal(err)
 		}
+		if err := nc.Publish(bus.SubjectEvent(host.ID(), "drained"), []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
 		if err := nc.Flush(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range 6 {
+	for range 9 {
 		select {
 		case err := <-refused:
 			if !strings.Contains(err.Error(), "Permissions Violation") {

@@ -16,6 +16,7 @@ const connectWait = 10 * time.Second
 // Run keeps the host in the fleet until ctx ends. Then it says that the host stops, and returns nil. No failure of NATS
 // ends Run.
 func (a *Agent) Run(ctx context.Context) error {
+	defer a.end()
 	for ctx.Err() == nil {
 		err := a.session(ctx)
 		if err == nil {
@@ -30,6 +31,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.enter(StateDisconnected, func(s *Status) { s.Server = "" })
 	return nil
+}
+
+// end notes that Run has ended.
+func (a *Agent) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	a.tell()
 }
 
 // session connects, and serves until ctx ends. Lost connections are made again meanwhile.
@@ -47,10 +56,12 @@ func (a *Agent) session(ctx context.Context) error {
 	}
 	inner, cancel := context.WithCancel(ctx)
 	a.accept(true)
+	a.use(nc)
 	defer func() {
 		cancel()
 		a.accept(false)
 		a.requests.Wait()
+		a.use(nil)
 		nc.Close()
 		<-closed
 	}()

@@ -142,6 +142,16 @@ func (c *Courier) Run(ctx context.Context) error {
 	}
 }
 
+// Waiting collects the last events, and returns how many wait for delivery.
+func (c *Courier) Waiting() int {
+	c.collect()
+	_, b, _ := c.current()
+	if b == nil {
+		return 0
+	}
+	return b.len()
+}
+
 // Flush collects the last events, and tries to deliver what waits until ctx ends. The rest waits for the next daemon.
 // It is called after Run, when the other parts of the daemon have ended.
 func (c *Courier) Flush(ctx context.Context) {

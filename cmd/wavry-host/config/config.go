@@ -279,6 +279,8 @@ type Fleet struct {
 	Role            string
 	Address         string // Auto, or empty for none
 	Insecure        bool
+	Events          bool
+	OutboxFile      string // empty for the state folder
 }
 
 // GatewayDialects are the values of gateway.dialect, the default first.

@@ -22,6 +22,12 @@ func fleetTable() []Setting {
 			func(c *Config) *string { return &f(c).Address },
 			"Address at which others reach the control API and metrics of this host, for the fleet. auto derives it from "+
 				"api.listen and the name of the machine.").live(),
+		one("fleet.events", "false", boolean(), func(c *Config) *bool { return &f(c).Events },
+			"Store each event of this host in the fleet's stream, at least once. \"wavry-host fleet setup\" makes the "+
+				"stream.").live(),
+		one("fleet.outbox_file", Auto, or(Auto, path()), func(c *Config) *string { return &f(c).OutboxFile },
+			"File in which events wait until the fleet's stream has them, over restarts. auto is fleet.jsonl in the state "+
+				"folder."),
 		one("fleet.insecure", "false", boolean(), func(c *Config) *bool { return &f(c).Insecure },
 			"Allow connections without TLS to other machines, and without a login. For development.").live(),
 	}

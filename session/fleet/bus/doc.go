@@ -7,6 +7,7 @@
 //	wavry.v1.ask.POOL.REGION.SHARD   who has room for a session?               pool → hosts
 //	wavry.v1.api.ID.ROLE.NAME        a request of the control API to a host    pool → host
 //	wavry.v1.all.ROLE.NAME           the same to all hosts with given labels   pool → hosts
+//	wavry.v1.event.ID.KIND           an event of a host                        host → stream
 //
 // The NATS server allows a host only the subjects with its own ID, and a client only those with its own role and name.
 // So the subject identifies the client, and nobody else can use it.

@@ -28,12 +28,18 @@ func FuzzMessages(f *testing.F) {
 	}
 	f.Add(bus.SubjectRecord(id.ID()), record.Header.Get("Wavry-Signature"), "GET", "/v1/host", "1", record.Data)
 	f.Add(beat.Subject, beat.Header.Get("Wavry-Signature"), "PUT", "/v1/cordon?x=1", "pool=cad,region=eu", beat.Data)
+	event, err := bus.Event{Name: id.ID() + ".1", Kind: "drained", Data: []byte(`{"id":1}`)}.Message(id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(event.Subject, event.Header.Get("Wavry-Signature"), event.Header.Get("Wavry-Key"), "/", "1", event.Data)
 	f.Add("wavry.v1.api.x.operator.gw", "", "POST", "//host/v1", "a", []byte(`{"id":"a","codec":"H264"}`))
 	f.Add("wavry.v1.all.viewer.gw", "", "", "", "", []byte(`{"host":"aaaaaaaaaaaaaaaa","score":0.5}`))
 	f.Fuzz(func(t *testing.T, subject, signature, method, path, text string, data []byte) {
 		m := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{
 			"Wavry-Signature": {signature}, "Wavry-Method": {method}, "Wavry-Path": {path}, "Wavry-Select": {text},
 			"Wavry-Request": {"0123456789abcdef"}, "Wavry-Time": {text}, "Wavry-Part": {text}, "Wavry-Status": {text},
+			"Wavry-Key": {method}, "Nats-Msg-Id": {id.ID() + ".1"},
 		}}
 		if r, err := bus.ParseRecord(m); err == nil && r.ID != id.ID() {
 			t.Errorf("a record of %s is accepted", r.ID)
@@ -42,6 +48,9 @@ func FuzzMessages(f *testing.F) {
 			if bus.VerifyBeat(m, id.Public()) == nil && b.ID != id.ID() {
 				t.Errorf("a beat of %s is accepted", b.ID)
 			}
+		}
+		if e, err := bus.ParseEvent(m.Subject, m.Header, m.Data); err == nil && (e.Host != id.ID() || len(e.Data) == 0) {
+			t.Errorf("event %+v", e)
 		}
 		if c, _, err := bus.CallerOf(subject); err == nil && c.Validate() != nil {
 			t.Errorf("caller %+v", c)

@@ -10,10 +10,16 @@ type Permissions struct {
 	AnswerTime time.Duration
 }
 
+// The subjects of JetStream.
+const (
+	apiStream   = "$JS.API.STREAM."
+	apiConsumer = "$JS.API.CONSUMER."
+)
+
 // HostPermissions returns the permissions of a host.
 func HostPermissions(id string) Permissions {
 	return Permissions{
-		Publish: []string{SubjectBeat(id), SubjectRecord(id)},
+		Publish: []string{SubjectBeat(id), SubjectRecord(id), SubjectEvent(id, "*")},
 		Subscribe: []string{
 			SubjectWho, SubjectBeat(id), prefix + "ask.*.*.*", prefix + "api." + id + ".*.*", prefix + "all.*.*",
 			"_INBOX_" + id + ".>",
@@ -27,6 +33,8 @@ func ClientPermissions(c Caller) Permissions {
 	return Permissions{
 		Publish: []string{
 			SubjectWho, prefix + "ask.*.*.*", prefix + "api.*." + c.Role + "." + c.Name, SubjectAll(c),
+			apiStream + "INFO." + StreamEvents, apiConsumer + "CREATE." + StreamEvents + ".>",
+			apiConsumer + "MSG.NEXT." + StreamEvents + ".>", apiConsumer + "DELETE." + StreamEvents + ".>",
 		},
 		Subscribe: []string{SubjectBeats, SubjectRecords, "_INBOX_" + c.Name + ".>"},
 	}
