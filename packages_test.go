@@ -191,7 +191,9 @@ var rooms = map[string][]string{
 	"wavryhost/session/gateway":             {"session", "session/guard", "session/peer", "session/progress"},
 	"wavryhost/session/gateway/gatewaytest": {},
 
-	"wavryhost/session/fleet":           {"session/api/problem", "session/fleet/bus", "session/guard"},
+	"wavryhost/session/fleet": {
+		"session/api/durable", "session/api/problem", "session/fleet/bus", "session/guard",
+	},
 	"wavryhost/session/fleet/bus":       {},
 	"wavryhost/session/fleet/fleettest": {"session/fleet", "session/fleet/bus"},
 	"wavryhost/session/fleet/pool":      {"session/api/client", "session/fleet/bus"},

@@ -33,7 +33,8 @@ proved proven queue range rate ratio ready reason reasons received recovered rec
 refreshes refused release released reload reloads remote reopen repeated replaced replayed request requested requests
 required reserved restart result resume reused revision revoked rolled rotation rtt saturated scale scroll sdp second
 seconds secret send sent seq server servers share shutdown signature silent similarity since size slow slower smaller
-soon stale stalled start started startup state status steps still stopping streams subject success successful sum
+soon stale stalled start started startup state status steps still stopping stored stream streams subject success
+successful sum
 summed superseded suspended taken tcp text time timeout timestamp title tls to token too total totals traffic
 transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected unknown
 unproven unreachable unread unrouted unsent unsupported until unusable up uptime url urls usable use used user

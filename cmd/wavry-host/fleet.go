@@ -208,8 +208,10 @@ func newFleetLink(
 	l *loaded, env []string, cfg *api.Config, mgr *session.Manager, handler func() http.Handler,
 	reg prometheus.Registerer, log *slog.Logger,
 ) (*fleetLink, error) {
-	f := &fleetLink{env: env, mgr: mgr, handler: handler, reg: reg, log: log, changed: make(chan struct{}, 1),
-		met: outbox.NewMetrics("fleet")}
+	f := &fleetLink{
+		env: env, mgr: mgr, handler: handler, reg: reg, log: log, changed: make(chan struct{}, 1),
+		met: outbox.NewMetrics("fleet"),
+	}
 	cfg.BootID, cfg.Fleet = rand.Text(), f.status
 	f.host = newFleetHost(cfg, mgr)
 	if err := f.apply(&l.Config); err != nil {
@@ -276,7 +278,7 @@ func (f *fleetLink) apply(c *config.Config) error {
 	}
 	most := grant.Role(c.Fleet.Role)
 	agent, err := fleet.New(fleet.Config{
-		Bus: b, Guard: f.mgr.Guard(), Counters: counters,
+		Bus: b, Guard: f.mgr.Guard(), Counters: counters, OrdersFile: fleetOrdersPath(f.env),
 		Serve: func(w http.ResponseWriter, r *http.Request, who bus.Caller) { f.serve(w, r, who, most) },
 	}, f.host.at(c), f.log)
 	if err != nil {
@@ -310,9 +312,6 @@ func (f *fleetLink) wake() {
 
 // run keeps the host in its fleet until ctx ends.
 func (f *fleetLink) run(ctx context.Context) error {
-	carried := make(chan error, 1) // one result, never blocks
-	go func() { carried <- f.courier.Run(ctx) }()
-	defer func() { <-carried }()
 	for ctx.Err() == nil {
 		f.mu.Lock()
 		agent := f.agent

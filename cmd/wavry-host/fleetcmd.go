@@ -29,6 +29,7 @@ type fleetCmd struct {
 	Find    fleetFindCmd    `cmd:"" help:"Ask which hosts have room for a session, best first."`
 	Cordon  fleetCordonCmd  `cmd:"" help:"Make hosts refuse new sessions, and leave the others alone."`
 	Drain   fleetDrainCmd   `cmd:"" help:"Make hosts refuse new sessions, and move or end the others."`
+	Orders  fleetOrdersCmd  `cmd:"" help:"List the standing orders, which also reach hosts that were off."`
 	Exec    fleetExecCmd    `cmd:"" help:"Send a request of the control API to hosts."`
 	Targets fleetTargetsCmd `cmd:"" help:"Write the hosts for Prometheus (file_sd)."`
 	Watch   fleetWatchCmd   `cmd:"" help:"Follow the hosts of the fleet, or their events."`

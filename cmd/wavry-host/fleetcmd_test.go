@@ -15,12 +15,14 @@ import (
 	"wavryhost/session/fleet/bus"
 	"wavryhost/session/fleet/fleettest"
 	"wavryhost/session/fleet/pool"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // fleetOf runs hosts of a fleet until the test ends, and returns its servers.
 func fleetOf(t *testing.T, hosts ...*fleettest.Host) (url string) {
 	t.Helper()
-	s := fleettest.Server(t, nil)
+	s := fleettest.Server(t, func(o *server.Options) { o.JetStream, o.StoreDir = true, t.TempDir() })
 	for _, h := range hosts {
 		ctx, cancel := context.WithCancel(context.Background())
 		a, err := fleet.New(fleet.Config{
@@ -144,5 +146,54 @@ func TestTargetsOfHostsThatAreAway(t *testing.T) {
 	}, now, time.Hour)
 	if len(got) != 2 || got[0].Labels["rack_row"] != "7" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// Standing orders and streams, by commands.
+func TestStandingOrdersByCommand(t *testing.T) {
+	h := fleettest.NewHost("rack-7", "b1", map[string]string{"region": "eu"})
+	url := fleetOf(t, h)
+	on := []string{"--servers", url, "--insecure", "--as", "ann"}
+	cmd := func(args ...string) (string, error) { return fleetCommand(t, append(args, on...)...) }
+
+	cordon := []string{"cordon", "--select", "region=eu", "--absent", "72h"}
+	if out, err := cmd(cordon...); err == nil || !strings.Contains(out, "fleet setup") {
+		t.Errorf("an order without a stream: %v\n%s", err, out)
+	}
+	if out, err := cmd("watch", "--events"); err == nil || !strings.Contains(out, "fleet setup") {
+		t.Errorf("events without a stream: %v\n%s", err, out)
+	}
+	if out, err := cmd("setup", "--replicas", "9"); err == nil || !strings.Contains(out, "--replicas") {
+		t.Errorf("too many replicas: %v\n%s", err, out)
+	}
+	for range 2 {
+		if out, err := cmd("setup"); err != nil || !strings.Contains(out, "WAVRY_ORDERS") {
+			t.Errorf("setup: %v\n%s", err, out)
+		}
+	}
+	if out, err := cmd(cordon...); err != nil || !strings.Contains(out, "rack-7") || !strings.Contains(out, "200") {
+		t.Errorf("cordon: %v\n%s", err, out)
+	}
+	if h.Describe().State != "cordoned" {
+		t.Errorf("the host is %s", h.Describe().State)
+	}
+	if out, err := cmd("cordon", "--select", "region=us", "--absent", "1h"); err != nil {
+		t.Errorf("an order for nobody who is present: %v\n%s", err, out)
+	}
+	out, err := cmd("orders", "--json")
+	var list struct{ Orders []shownOrder }
+	if bad := json.Unmarshal([]byte(out), &list); err != nil || bad != nil || len(list.Orders) != 2 ||
+		list.Orders[0].By != "ann" || len(list.Orders[0].Results) != 1 || list.Orders[0].Select != "region=eu" {
+		t.Fatalf("orders: %v, %v\n%s", err, bad, out)
+	}
+	if out, err := cmd("orders", "--cancel", list.Orders[1].ID); err != nil {
+		t.Errorf("cancel: %v\n%s", err, out)
+	}
+	if out, err := cmd("orders"); err != nil || strings.Contains(out, "region=us") ||
+		!strings.Contains(out, "PUT /v1/cordon") {
+		t.Errorf("orders: %v\n%s", err, out)
+	}
+	if out, err := cmd("watch", "--kind", "drained"); err == nil || !strings.Contains(out, "--events") {
+		t.Errorf("a kind of no events: %v\n%s", err, out)
 	}
 }

@@ -105,3 +105,15 @@ func (f *fleetLink) flush(ctx context.Context) {
 	}
 	f.courier.Flush(ctx)
 }
+
+// fleetOrdersFile is the file, in the state folder, of the standing orders that the host has answered.
+const fleetOrdersFile = "fleet-orders.json"
+
+// fleetOrdersPath returns the path of that file; empty without a state folder.
+func fleetOrdersPath(env []string) string {
+	folder := stateFolder(env)
+	if folder == "" {
+		return ""
+	}
+	return filepath.Join(folder, fleetOrdersFile)
+}

@@ -63,6 +63,7 @@ type fleetTarget struct {
 	Fleet  fleetFlags    `embed:""`
 	Select string        `placeholder:"LABELS" help:"Hosts with these labels, such as region=eu,version=1.4.0 or id=…."`
 	All    bool          `help:"All hosts."`
+	Absent time.Duration `placeholder:"DURATION" help:"Also hosts that are off, and come back within this time."`
 	Wait   time.Duration `default:"20s" placeholder:"DURATION" help:"Time for hosts to answer. Default: ${default}."`
 	JSON   bool          `name:"json" help:"Print the answers as JSON."`
 }
@@ -96,7 +97,7 @@ func (t fleetTarget) send(ctx context.Context, a *app, method, path string, in a
 			expected = append(expected, h.ID)
 		}
 	}
-	if len(expected) == 0 {
+	if len(expected) == 0 && t.Absent == 0 {
 		return errors.New("no host matches")
 	}
 	body, err := bodyOf(in)
@@ -112,7 +113,13 @@ func (t fleetTarget) send(ctx context.Context, a *app, method, path string, in a
 	if len(body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	answers, err := c.All(ctx, r, selector, expected)
+	ask := c.All
+	if t.Absent > 0 {
+		ask = func(ctx context.Context, r *http.Request, s bus.Selector, expected []string) ([]*bus.Answer, error) {
+			return t.give(ctx, c, nc, r, s, expected)
+		}
+	}
+	answers, err := ask(ctx, r, selector, expected)
 	if err != nil {
 		return err
 	}

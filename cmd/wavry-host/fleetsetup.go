@@ -13,7 +13,7 @@ import (
 // fleetSetupCmd is "wavry-host fleet setup".
 type fleetSetupCmd struct {
 	Fleet       fleetFlags    `embed:""`
-	Replicas    int           `default:"1" placeholder:"N" help:"Servers that store each message, 1 to 5. Default: ${default}."`
+	Replicas    int           `default:"1" placeholder:"N" help:"Servers that store it all, 1 to 5. Default: ${default}."`
 	EventsAge   time.Duration `default:"168h" placeholder:"DURATION" help:"How long events are kept. Default: ${default}."`
 	EventsBytes int64         `default:"1073741824" placeholder:"BYTES" help:"Most bytes of events. Default: ${default}."`
 }
@@ -35,10 +35,10 @@ func (c *fleetSetupCmd) Run(ctx context.Context, a *app) error {
 	}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s has the events of the last %v\n", bus.StreamEvents,
-		c.EventsAge)
+	_, err = fmt.Fprintf(a.stdout, "%s has the events of the last %v, and %s the standing orders\n", bus.StreamEvents,
+		c.EventsAge, bus.StreamOrders)
 	return err
 }
 
-// setupTimeout bounds the making of the streams.
+// setupTimeout bounds the making of the streams, and the reading of the orders.
 const setupTimeout = 20 * time.Second

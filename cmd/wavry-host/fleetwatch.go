@@ -97,7 +97,7 @@ func (c *fleetWatchCmd) Run(ctx context.Context, a *app) error {
 // events follows the events of hosts until ctx ends.
 func (c *fleetWatchCmd) events(ctx context.Context, a *app) error {
 	if c.Host != "" && !bus.IsID(c.Host) {
-		return &coded{exitUsage, fmt.Errorf("--host: %q is not the ID of a host, as \"wavry-host fleet hosts\" prints it", c.Host)}
+		return &coded{exitUsage, fmt.Errorf("--host: %q is not an ID, as \"wavry-host fleet hosts\" prints it", c.Host)}
 	}
 	nc, err := c.Fleet.connect(ctx)
 	if err != nil {

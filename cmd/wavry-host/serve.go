@@ -309,6 +309,7 @@ func (h *host) run(ctx context.Context) error {
 		group.Go(func() error { return h.link.Run(inner) })
 	}
 	group.Go(func() error { return h.fleet.run(inner) })
+	group.Go(func() error { return h.fleet.courier.Run(inner) })
 	group.Go(func() error {
 		var addr net.Addr
 		select {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/session/guard"
@@ -23,6 +24,9 @@ type Agent struct {
 	rivals  rivals
 	rooms   rooms
 	replays replays
+	// orders has room for one token: there is a new standing order. joined is set when the connection was made.
+	orders chan struct{}
+	joined atomic.Bool
 	// busy bounds the requests that are being answered; session waits for them.
 	busy     chan struct{}
 	requests sync.WaitGroup
@@ -70,6 +74,7 @@ func New(cfg Config, host Host, log *slog.Logger) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, host: host, log: log, id: id, later: newLater(), changed: make(chan struct{}, 1),
 		busy: make(chan struct{}, maxRequests), news: make(chan struct{}),
+		orders: make(chan struct{}, 1),
 	}
 	a.status = Status{ID: id, State: StateDisconnected.String(), Since: time.Now()}
 	cfg.Counters.State(StateDisconnected)

@@ -16,6 +16,9 @@ type Config struct {
 	Bus bus.Config
 	// Serve answers requests of the control API. It may be nil, for none.
 	Serve Serve
+	// OrdersFile is the file of the standing orders that the host has answered. Without it they are carried out again
+	// after a restart.
+	OrdersFile string
 	// Guard catches panics. Without a Guard they are only logged.
 	Guard *guard.Guard
 	// Counters counts what happens. It may be nil.

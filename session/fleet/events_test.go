@@ -107,7 +107,8 @@ func TestEventsAreStored(t *testing.T) {
 	if got := names(t, nc, pool.EventOptions{Since: time.Unix(1, 0)}, 5); !slices.Equal(got, want) {
 		t.Errorf("got %v; want %v", got, want)
 	}
-	if got := names(t, nc, pool.EventOptions{Host: m.Status().ID, Kind: "drained", After: 3}, 2); !slices.Equal(got, want[3:]) {
+	o := pool.EventOptions{Host: m.Status().ID, Kind: "drained", After: 3}
+	if got := names(t, nc, o, 2); !slices.Equal(got, want[3:]) {
 		t.Errorf("after the third: %v; want %v", got, want[3:])
 	}
 }

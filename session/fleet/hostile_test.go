@@ -74,6 +74,10 @@ func TestPermissionsSuffice(t *testing.T) {
 	if got := names(t, nc, pool.EventOptions{Since: time.Unix(1, 0)}, 1); !slices.Equal(got, []string{event(a, 1).Name}) {
 		t.Errorf("the events are %v", got)
 	}
+	one := standing(t, c, http.MethodGet, "/v1/host", bus.Selector{"name": "a"}, time.Hour)
+	fleettest.Eventually(t, 5*time.Second, "the standing order is carried out", func() bool {
+		return results(t, nc, one)["a"] == http.StatusOK
+	})
 
 	before := len(a.host.Calls())
 	refused := make(chan error, 16)

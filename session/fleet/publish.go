@@ -83,7 +83,7 @@ func (a *Agent) use(nc *nats.Conn) {
 	a.tell()
 }
 
-// tell wakes those who wait for the connection. The caller holds mu.
+// tell wakes the calls that wait for the connection. The caller holds mu.
 func (a *Agent) tell() {
 	close(a.news)
 	a.news = make(chan struct{})

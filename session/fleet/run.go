@@ -74,6 +74,10 @@ func (a *Agent) session(ctx context.Context) error {
 			handlers[subject] = func(nc *nats.Conn, m *nats.Msg) { a.serve(inner, nc, m) }
 		}
 	}
+	if a.cfg.Serve != nil {
+		handlers[bus.SubjectOrders] = func(*nats.Conn, *nats.Msg) { a.announced() }
+		a.begin(func() { a.obey(inner, nc) })
+	}
 	for subject, handle := range handlers {
 		if err := a.subscribe(nc, subject, handle); err != nil {
 			return err
@@ -105,6 +109,8 @@ func (a *Agent) connected(nc *nats.Conn) {
 	a.enter(StateConnected, func(s *Status) { s.Server, s.Reason = nc.ConnectedUrlRedacted(), "" })
 	a.rivals.announce()
 	a.Changed()
+	a.joined.Store(true)
+	a.announced()
 }
 
 // disconnected notes that the connection is lost. err is nil when the Agent ends it.

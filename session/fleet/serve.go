@@ -48,7 +48,7 @@ func (a *Agent) serve(ctx context.Context, nc *nats.Conn, m *nats.Msg) {
 		return
 	}
 	if strings.HasPrefix(q.Path, "/v1/events") {
-		a.refuse(nc, m.Reply, problem.New(problem.BadRequest, "a stream of events has no end: follow the events of the fleet, with "+
+		a.refuse(nc, m.Reply, problem.New(problem.BadRequest, "a stream has no end: follow the events of the fleet, with "+
 			"\"wavry-host fleet watch --events\""))
 		return
 	}

@@ -290,6 +290,7 @@ var nested = []string{
 	"sessions.drain_postpone", "sessions.metric_labels",
 	"fleet.url",
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
+	"fleet.events", "fleet.outbox_file",
 	"webhook.url", "webhook.secret_file", "webhook.events", "webhook.outbox_file",
 }
 

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,17 +110,18 @@ func TestFleetEventsSurviveKills(t *testing.T) {
 	dir := t.TempDir()
 	options := hostOptions{args: []string{
 		"--display", "synthetic", "--virtual-size", "640x360", "fleet.url=" + s.url(), "fleet.insecure=true",
-		"fleet.events=true", "fleet.key_file=" + filepath.Join(dir, "key"), "fleet.outbox_file=" + filepath.Join(dir, "outbox"),
+		"fleet.events=true", "fleet.key_file=" + filepath.Join(dir, "key"),
+		"fleet.outbox_file=" + filepath.Join(dir, "outbox"),
 	}}
 	seen := &seenEvents{}
 	const kills = 2
 	for kill := range kills {
 		h := startHost(t, options)
 		var wg sync.WaitGroup
-		ctx, stop := context.WithCancel(context.Background())
+		var over atomic.Bool
 		wg.Go(func() { seen.follow(h) })
 		wg.Go(func() { // events happen
-			for n := 0; ctx.Err() == nil; n++ {
+			for n := 0; !over.Load(); n++ {
 				_, _, _ = h.request([]string{http.MethodPut, http.MethodDelete}[n%2], "/v1/cordon")
 			}
 		})
@@ -130,9 +132,9 @@ func TestFleetEventsSurviveKills(t *testing.T) {
 		<-time.After(700 * time.Millisecond)
 		if kill < kills-1 {
 			h.kill()
-			stop()
+			over.Store(true)
 		} else {
-			stop()
+			over.Store(true)
 			h.stop(t)
 		}
 		wg.Wait()

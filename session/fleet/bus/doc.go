@@ -8,6 +8,8 @@
 //	wavry.v1.api.ID.ROLE.NAME        a request of the control API to a host    pool → host
 //	wavry.v1.all.ROLE.NAME           the same to all hosts with given labels   pool → hosts
 //	wavry.v1.event.ID.KIND           an event of a host                        host → stream
+//	wavry.v1.order.ROLE.NAME.ORDER   a request to hosts, until a time          pool → stream
+//	wavry.v1.result.ID.ORDER         what a host has answered to it            host → stream
 //
 // The NATS server allows a host only the subjects with its own ID, and a client only those with its own role and name.
 // So the subject identifies the client, and nobody else can use it.

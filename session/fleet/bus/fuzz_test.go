@@ -33,13 +33,19 @@ func FuzzMessages(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(event.Subject, event.Header.Get("Wavry-Signature"), event.Header.Get("Wavry-Key"), "/", "1", event.Data)
+	result, err := bus.Result{Order: "0123456789abcdef", Status: 200}.Message(id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(result.Subject, result.Header.Get("Wavry-Signature"), id.Public(), "/", "1", result.Data)
+	f.Add("wavry.v1.order.operator.gw.0123456789abcdef", "", "PUT", "/v1/cordon", "1", []byte("{}"))
 	f.Add("wavry.v1.api.x.operator.gw", "", "POST", "//host/v1", "a", []byte(`{"id":"a","codec":"H264"}`))
 	f.Add("wavry.v1.all.viewer.gw", "", "", "", "", []byte(`{"host":"aaaaaaaaaaaaaaaa","score":0.5}`))
 	f.Fuzz(func(t *testing.T, subject, signature, method, path, text string, data []byte) {
 		m := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{
 			"Wavry-Signature": {signature}, "Wavry-Method": {method}, "Wavry-Path": {path}, "Wavry-Select": {text},
 			"Wavry-Request": {"0123456789abcdef"}, "Wavry-Time": {text}, "Wavry-Part": {text}, "Wavry-Status": {text},
-			"Wavry-Key": {method}, "Nats-Msg-Id": {id.ID() + ".1"},
+			"Wavry-Key": {method}, "Wavry-Until": {text}, "Nats-Msg-Id": {id.ID() + ".1"},
 		}}
 		if r, err := bus.ParseRecord(m); err == nil && r.ID != id.ID() {
 			t.Errorf("a record of %s is accepted", r.ID)
@@ -51,6 +57,12 @@ func FuzzMessages(f *testing.F) {
 		}
 		if e, err := bus.ParseEvent(m.Subject, m.Header, m.Data); err == nil && (e.Host != id.ID() || len(e.Data) == 0) {
 			t.Errorf("event %+v", e)
+		}
+		if o, err := bus.ParseOrder(m); err == nil && (o.ID == "" || o.Until.Sub(o.Time) > bus.MaxOrderAge) {
+			t.Errorf("order %+v", o)
+		}
+		if r, err := bus.ParseResult(m.Subject, m.Header, m.Data); err == nil && r.Host != id.ID() {
+			t.Errorf("a result of %s is accepted", r.Host)
 		}
 		if c, _, err := bus.CallerOf(subject); err == nil && c.Validate() != nil {
 			t.Errorf("caller %+v", c)

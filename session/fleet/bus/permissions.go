@@ -19,10 +19,13 @@ const (
 // HostPermissions returns the permissions of a host.
 func HostPermissions(id string) Permissions {
 	return Permissions{
-		Publish: []string{SubjectBeat(id), SubjectRecord(id), SubjectEvent(id, "*")},
+		Publish: []string{
+			SubjectBeat(id), SubjectRecord(id), SubjectEvent(id, "*"), SubjectResult(id, "*"),
+			apiStream + "INFO." + StreamOrders, apiStream + "MSG.GET." + StreamOrders,
+		},
 		Subscribe: []string{
 			SubjectWho, SubjectBeat(id), prefix + "ask.*.*.*", prefix + "api." + id + ".*.*", prefix + "all.*.*",
-			"_INBOX_" + id + ".>",
+			SubjectOrders, "_INBOX_" + id + ".>",
 		},
 		Answers: MaxAnswer/partSize + 1, AnswerTime: time.Minute,
 	}
@@ -35,7 +38,9 @@ func ClientPermissions(c Caller) Permissions {
 			SubjectWho, prefix + "ask.*.*.*", prefix + "api.*." + c.Role + "." + c.Name, SubjectAll(c),
 			apiStream + "INFO." + StreamEvents, apiConsumer + "CREATE." + StreamEvents + ".>",
 			apiConsumer + "MSG.NEXT." + StreamEvents + ".>", apiConsumer + "DELETE." + StreamEvents + ".>",
+			SubjectOrder(c, "*"), apiStream + "INFO." + StreamOrders, apiConsumer + "CREATE." + StreamOrders + ".>",
+			apiConsumer + "MSG.NEXT." + StreamOrders + ".>", apiConsumer + "DELETE." + StreamOrders + ".>",
 		},
-		Subscribe: []string{SubjectBeats, SubjectRecords, "_INBOX_" + c.Name + ".>"},
+		Subscribe: []string{SubjectBeats, SubjectRecords, SubjectResults, "_INBOX_" + c.Name + ".>"},
 	}
 }

@@ -82,15 +82,24 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // message reads a request into a message without a subject.
 func message(r *http.Request, s bus.Selector) (*nats.Msg, error) {
-	var body []byte
-	if r.Body != nil {
-		var err error
-		if body, err = io.ReadAll(io.LimitReader(r.Body, bus.MaxRequest+1)); err != nil {
-			return nil, fmt.Errorf("fleet: read the request: %w", err)
-		}
-		_ = r.Body.Close()
+	body, err := read(r)
+	if err != nil {
+		return nil, err
 	}
 	return bus.NewRequest(r, body, s)
+}
+
+// read reads the body of a request. One that is too long has a byte more than is allowed.
+func read(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(r.Body, bus.MaxRequest+1))
+	if err != nil {
+		return nil, fmt.Errorf("fleet: read the request: %w", err)
+	}
+	return body, nil
 }
 
 // response returns the HTTP response of an answer.

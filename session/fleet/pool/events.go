@@ -45,17 +45,17 @@ func Events(ctx context.Context, nc *nats.Conn, o EventOptions, f func(Event) er
 	}
 	s, err := js.Stream(ctx, bus.StreamEvents)
 	if err != nil {
-		return fmt.Errorf("fleet: follow %s: %w", bus.StreamEvents, err)
+		return noStream(bus.StreamEvents, err)
 	}
 	if o.After == 0 && o.Since.IsZero() {
 		o.After = s.CachedInfo().State.LastSeq
 	}
 	for {
 		err := follow(ctx, js, &o, f)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if !errors.Is(err, errInterrupted) {
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // the caller has ended it
+		case !errors.Is(err, errInterrupted):
 			return err
 		}
 		pause(ctx, retryEvents)

@@ -24,6 +24,9 @@ type Streams struct {
 // gets no answer, and so rarely later.
 const duplicates = 10 * time.Minute
 
+// ordersBytes bounds the standing orders with their answers. A full stream refuses orders, and forgets none.
+const ordersBytes = 256 << 20
+
 // Setup makes the streams of a fleet, or changes them.
 func Setup(ctx context.Context, nc *nats.Conn, s Streams) error {
 	js, err := jetstream.New(nc)
@@ -45,6 +48,13 @@ func Setup(ctx context.Context, nc *nats.Conn, s Streams) error {
 		Duplicates: min(duplicates, s.EventsAge), Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
 	}); err != nil {
 		return fmt.Errorf("fleet: make the stream %s: %w", bus.StreamEvents, err)
+	}
+	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: bus.StreamOrders, Description: "Standing orders, and what hosts have answered.",
+		Subjects: []string{bus.SubjectOrders, bus.SubjectResults}, MaxMsgsPerSubject: 1, Replicas: s.Replicas,
+		MaxAge: bus.MaxOrderAge, MaxBytes: ordersBytes, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+	}); err != nil {
+		return fmt.Errorf("fleet: make the stream %s: %w", bus.StreamOrders, err)
 	}
 	return nil
 }
