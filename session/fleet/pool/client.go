@@ -23,13 +23,14 @@ var ErrNoHost = errors.New("fleet: no host listens")
 type Client struct {
 	nc     *nats.Conn
 	caller bus.Caller
+	inbox  inbox
 
 	mu    sync.Mutex         // guards hosts
 	hosts map[string]float64 // how many hosts answer a question, about, by its subject
 }
 
 // NewClient returns a Client over a connection, which stays the caller's. The NATS server must allow the caller's
-// subjects.
+// subjects. The Client has one subscription, for as long as the connection lasts.
 func NewClient(nc *nats.Conn, c bus.Caller) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -113,19 +114,19 @@ func response(r *http.Request, a *bus.Answer) *http.Response {
 
 // one sends a message, and returns the answer of one host.
 func (c *Client) one(ctx context.Context, m *nats.Msg) (*bus.Answer, error) {
-	m.Reply = c.nc.NewInbox()
-	s, err := c.nc.SubscribeSync(m.Reply)
+	answers, err := c.inbox.expect(c.nc)
 	if err != nil {
-		return nil, fmt.Errorf("fleet: %w", err)
+		return nil, err
 	}
-	defer func() { _ = s.Unsubscribe() }()
+	defer answers.close()
+	m.Reply = answers.subject
 	if err := c.nc.PublishMsg(m); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
 	a := &bus.Answer{}
 	for {
-		part, err := s.NextMsgWithContext(ctx)
-		if errors.Is(err, nats.ErrNoResponders) || err == nil && bus.Unheard(part) {
+		part, err := answers.next(ctx, time.Time{})
+		if err == nil && bus.Unheard(part) {
 			return nil, ErrNoHost
 		}
 		if err != nil {
@@ -144,12 +145,12 @@ func (c *Client) All(ctx context.Context, r *http.Request, s bus.Selector, expec
 	if err != nil {
 		return nil, err
 	}
-	m.Subject, m.Reply = bus.SubjectAll(c.caller), c.nc.NewInbox()
-	sub, err := c.nc.SubscribeSync(m.Reply)
+	answers, err := c.inbox.expect(c.nc)
 	if err != nil {
-		return nil, fmt.Errorf("fleet: %w", err)
+		return nil, err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
+	defer answers.close()
+	m.Subject, m.Reply = bus.SubjectAll(c.caller), answers.subject
 	if err := c.nc.PublishMsg(m); err != nil {
 		return nil, fmt.Errorf("fleet: %w", err)
 	}
@@ -160,8 +161,8 @@ func (c *Client) All(ctx context.Context, r *http.Request, s bus.Selector, expec
 	parts := make(map[string]*bus.Answer)
 	var done []*bus.Answer
 	for len(expected) == 0 || len(waiting) > 0 {
-		part, err := sub.NextMsgWithContext(ctx)
-		if errors.Is(err, nats.ErrNoResponders) || err == nil && bus.Unheard(part) {
+		part, err := answers.next(ctx, time.Time{})
+		if err == nil && bus.Unheard(part) {
 			return done, ErrNoHost
 		}
 		if err != nil {

@@ -15,8 +15,6 @@ import (
 
 	"wavryhost/session/api/client"
 	"wavryhost/session/fleet/bus"
-
-	"github.com/nats-io/nats.go"
 )
 
 // Wish describes a session for which a gateway needs a place.
@@ -126,27 +124,26 @@ func (c *Client) learn(subject string, hosts float64) {
 func (c *Client) ask(
 	ctx context.Context, subject string, q bus.Ask, wait time.Duration, all bool,
 ) (bids []bus.Bid, answers int, err error) {
-	inbox := c.nc.NewInbox()
-	s, err := c.nc.SubscribeSync(inbox)
+	mail, err := c.inbox.expect(c.nc)
 	if err != nil {
+		return nil, 0, err
+	}
+	defer mail.close()
+	if err := c.nc.PublishRequest(subject, mail.subject, bus.Encode(q)); err != nil {
 		return nil, 0, fmt.Errorf("fleet: %w", err)
 	}
-	defer func() { _ = s.Unsubscribe() }()
-	if err := c.nc.PublishRequest(subject, inbox, bus.Encode(q)); err != nil {
-		return nil, 0, fmt.Errorf("fleet: %w", err)
-	}
-	return collect(ctx, s, wait, all)
+	return collect(ctx, mail, wait, all)
 }
 
 // collect waits for bids, with all set until the end. It returns the number of hosts that answered.
 func collect(
-	ctx context.Context, s *nats.Subscription, wait time.Duration, all bool,
+	ctx context.Context, answered *mail, wait time.Duration, all bool,
 ) (bids []bus.Bid, answers int, err error) {
 	full := &FullError{Retry: math.MaxInt64}
 	deadline := time.Now().Add(wait)
 	for ctx.Err() == nil {
-		m, err := s.NextMsg(time.Until(deadline))
-		if errors.Is(err, nats.ErrNoResponders) || err == nil && bus.Unheard(m) {
+		m, err := answered.next(ctx, deadline)
+		if err == nil && bus.Unheard(m) {
 			return nil, 0, ErrNoHost
 		}
 		if err != nil {
