@@ -43,6 +43,12 @@ type drill struct {
 // newDrill starts the hosts. places is the number of places of each.
 func newDrill(t *testing.T, url string, places int) *drill {
 	t.Helper()
+	return newDrillOf(t, url, url, places)
+}
+
+// newDrillOf starts the hosts; every second one is in region us, and reaches NATS by another address.
+func newDrillOf(t *testing.T, url, us string, places int) *drill {
+	t.Helper()
 	if !*drills {
 		t.Skip("a drill of minutes: run scripts/fleet-drills")
 	}
@@ -64,8 +70,13 @@ func newDrill(t *testing.T, url string, places int) *drill {
 		h := fleettest.NewHost(fmt.Sprintf("host%03d", i), fmt.Sprintf("boot%03d", i),
 			map[string]string{"pool": "cad", "region": "eu"})
 		h.SetPlaces(places)
+		address := url
+		if us != url && i%2 == 1 {
+			address = us
+			h.Change(func(d *bus.Description) { d.Labels["region"] = "us" })
+		}
 		a, err := fleet.New(fleet.Config{
-			Bus:   bus.Config{URL: url, Identity: fleettest.Identity(t), Insecure: true},
+			Bus:   bus.Config{URL: address, Identity: fleettest.Identity(t), Insecure: true},
 			Serve: h.Serve,
 		}, h, slog.New(slog.DiscardHandler))
 		if err != nil {
@@ -104,12 +115,18 @@ func (d *drill) placed(t *testing.T) (keys map[string]bool) {
 // outcome is the result of a wish.
 type outcome struct {
 	id   string
+	host string
 	took time.Duration
 	err  error
 }
 
 // rush makes wishes at an even rate, and returns their results.
 func (d *drill) rush(ctx context.Context, n int, over time.Duration, wait time.Duration) []outcome {
+	return d.rushTo(ctx, "eu", n, over, wait)
+}
+
+// rushTo makes wishes for a region; empty for any.
+func (d *drill) rushTo(ctx context.Context, region string, n int, over time.Duration, wait time.Duration) []outcome {
 	var (
 		mu  sync.Mutex
 		all []outcome
@@ -124,10 +141,10 @@ func (d *drill) rush(ctx context.Context, n int, over time.Duration, wait time.D
 			defer cancel()
 			id := fmt.Sprintf("wish-%d-%d", time.Now().UnixNano(), i)
 			began := time.Now()
-			_, err := d.gw.Place(ctx, pool.Wish{ID: id, Pool: "cad", Region: "eu", Codec: "H264"})
+			p, err := d.gw.Place(ctx, pool.Wish{ID: id, Pool: "cad", Region: region, Codec: "H264"})
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, outcome{id, time.Since(began), err})
+			all = append(all, outcome{id, p.Host, time.Since(began), err})
 		})
 	}
 	wg.Wait()

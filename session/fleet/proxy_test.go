@@ -91,3 +91,13 @@ func (p *proxy) stop() {
 	defer p.mu.Unlock()
 	p.cut = true
 }
+
+// heal ends the connections that were cut, and passes on new ones.
+func (p *proxy) heal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns, p.cut = nil, false
+}

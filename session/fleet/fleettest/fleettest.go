@@ -125,6 +125,8 @@ func (h *Host) Room(q bus.Ask) fleet.Room {
 	defer h.mu.Unlock()
 	r := fleet.Room{More: h.places - len(h.keys), Sessions: len(h.keys), Display: "x11:0", Retry: 5 * time.Second}
 	switch {
+	case h.description.State == "degraded":
+		r.Weak = true
 	case h.description.State != "active":
 		r.Refusal = h.description.State
 	case q.Codec != "" && q.Codec != "H264":
@@ -148,6 +150,9 @@ func (h *Host) Serve(w http.ResponseWriter, r *http.Request, c bus.Caller) {
 	case "PUT /v1/cordon":
 		h.description.State, h.description.Reason = "cordoned", "requested"
 		answer(w, http.StatusOK, bus.Encode(h.description))
+	case "PUT /v1/drain":
+		h.description.State, h.description.Reason = "draining", "requested"
+		answer(w, http.StatusOK, bus.Encode(h.description))
 	case "GET /v1/host":
 		answer(w, http.StatusOK, bus.Encode(h.description))
 	case "GET /v1/large":
@@ -165,7 +170,7 @@ func (h *Host) reserve(w http.ResponseWriter, r *http.Request) {
 	switch before, again := h.keys[key]; {
 	case again:
 		answer(w, http.StatusCreated, before)
-	case h.description.State != "active":
+	case h.description.State != "active" && h.description.State != "degraded":
 		problem(w, http.StatusServiceUnavailable, "draining")
 	case len(h.keys) >= h.places:
 		problem(w, http.StatusServiceUnavailable, "full")
