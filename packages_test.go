@@ -197,6 +197,9 @@ var rooms = map[string][]string{
 	"wavryhost/session/fleet/bus":       {},
 	"wavryhost/session/fleet/fleettest": {"session/fleet", "session/fleet/bus"},
 	"wavryhost/session/fleet/pool":      {"session/api/client", "session/fleet/bus"},
+	"wavryhost/session/fleet/overview": {
+		"session/api/content", "session/api/page", "session/fleet/bus", "session/fleet/pool",
+	},
 }
 
 // anything marks the packages that may import any of ours: the wiring, and the end-to-end tests.
@@ -237,6 +240,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/fleet",
 		"wavryhost/session/fleet/bus",
 		"wavryhost/session/fleet/fleettest",
+		"wavryhost/session/fleet/overview",
 		"wavryhost/session/fleet/pool",
 		"wavryhost/session/gateway",
 		"wavryhost/session/gateway/gatewaytest",

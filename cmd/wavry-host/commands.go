@@ -157,6 +157,7 @@ type drainCmd struct {
 	Note     string         `placeholder:"TEXT" help:"The reason, for viewers and other operators."`
 	Status   bool           `help:"Show the progress of the drain, and change nothing."`
 	Cancel   bool           `help:"End the drain: accept new sessions again."`
+	Wait     bool           `help:"Return when no session is left."`
 	Client   clientFlags    `embed:""`
 }
 
@@ -166,6 +167,8 @@ func (c *drainCmd) Run(ctx context.Context, a *app) error {
 	switch {
 	case c.Status && c.Cancel:
 		return &coded{exitUsage, fmt.Errorf("--status and --cancel exclude each other")}
+	case c.Wait && (c.Status || c.Cancel):
+		return &coded{exitUsage, fmt.Errorf("--wait is for the begin of a drain, without --status and --cancel")}
 	case c.Cancel:
 		return c.Client.ask(ctx, a, "DELETE", "/v1/drain", nil, &h, h.show)
 	case c.Status:
@@ -192,7 +195,15 @@ func (c *drainCmd) Run(ctx context.Context, a *app) error {
 	if c.Postpone != nil {
 		in["postpone_seconds"] = c.Postpone.Seconds()
 	}
-	return c.Client.ask(ctx, a, "PUT", "/v1/drain", in, &h, h.show)
+	err := c.Client.ask(ctx, a, "PUT", "/v1/drain", in, &h, h.show)
+	if err != nil || !c.Wait {
+		return err
+	}
+	daemon, err := c.Client.connect(a)
+	if err != nil {
+		return err
+	}
+	return untilDrained(ctx, daemon.call)
 }
 
 // cordonCmd is "wavry-host cordon": no new sessions, and nothing happens to the present ones.

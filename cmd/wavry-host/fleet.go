@@ -390,6 +390,14 @@ func (h *fleetHost) Describe() bus.Description {
 		d.Capacity = append(d.Capacity, bus.Capacity{Profile: c.Profile, More: c.More})
 	}
 	d.Capacity = slices.Clip(d.Capacity)
+	if d.Sessions > 0 {
+		d.Quality = make(map[string]int)
+		for _, s := range h.parts.Sessions() {
+			if s.State == "connected" {
+				d.Quality[s.Quality]++
+			}
+		}
+	}
 	return d
 }
 

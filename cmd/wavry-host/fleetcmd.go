@@ -33,6 +33,7 @@ type fleetCmd struct {
 	Exec    fleetExecCmd    `cmd:"" help:"Send a request of the control API to hosts."`
 	Targets fleetTargetsCmd `cmd:"" help:"Write the hosts for Prometheus (file_sd)."`
 	Watch   fleetWatchCmd   `cmd:"" help:"Follow the hosts of the fleet, or their events."`
+	Serve   fleetServeCmd   `cmd:"" help:"Serve a page of the fleet, on this machine."`
 	Setup   fleetSetupCmd   `cmd:"" help:"Make the streams of the fleet, or change them."`
 }
 

@@ -75,7 +75,7 @@ func (o *obeyed) read() error {
 	return err
 }
 
-// note remembers that an order was answered, and forgets those that have expired.
+// note remembers that an order was answered, and forgets the expired ones.
 func (o *obeyed) note(id string, until, now time.Time) error {
 	for one, end := range o.done {
 		if end.Before(now) {
@@ -99,7 +99,7 @@ func (a *Agent) announced() {
 	}
 }
 
-// obey carries out standing orders until ctx ends: those of the list, once each, and those that come.
+// obey carries out standing orders until ctx ends: the present ones and all new ones, once each.
 func (a *Agent) obey(ctx context.Context, nc *nats.Conn) {
 	js, err := jetstream.New(nc)
 	if err != nil {

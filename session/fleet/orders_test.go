@@ -49,8 +49,7 @@ func results(t *testing.T, nc *nats.Conn, id string) map[string]int {
 	return of
 }
 
-// A standing order reaches the hosts that are there and those that come later, once each, in order, and until it
-// expires or is canceled.
+// A standing order reaches present hosts and later ones, once each, in order, and until it expires or is canceled.
 func TestStandingOrdersReachHostsThatWereOff(t *testing.T) {
 	t.Parallel()
 	s := fleettest.Server(t, storing(t.TempDir()))

@@ -26,7 +26,7 @@ var (
 const storeTimeout = 5 * time.Second
 
 // Publish stores an event in the stream of events. It waits for a connection until ctx ends, and then until the event
-// is stored. After an error the event may be stored or not; the stream recognizes one that it has.
+// is stored. After an error the event may be stored or not. The stream recognizes a repetition.
 func (a *Agent) Publish(ctx context.Context, e bus.Event) error {
 	m, err := e.Message(a.cfg.Bus.Identity)
 	if err != nil {

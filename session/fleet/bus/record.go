@@ -47,6 +47,8 @@ type Description struct {
 	Sessions int        `json:"sessions"`
 	Limit    int        `json:"session_limit"`
 	Capacity []Capacity `json:"capacity,omitempty"`
+	// Quality is the number of connected sessions in each quality state.
+	Quality map[string]int `json:"quality,omitempty"`
 }
 
 // Capacity is the number of further sessions of a profile.

@@ -90,7 +90,7 @@ func message(r *http.Request, s bus.Selector) (*nats.Msg, error) {
 	return bus.NewRequest(r, body, s)
 }
 
-// read reads the body of a request. One that is too long has a byte more than is allowed.
+// read reads the body of a request. Of an oversized body it returns a byte more than is allowed.
 func read(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil

@@ -20,7 +20,7 @@ type Event struct {
 	bus.Event
 }
 
-// EventOptions say which events are followed. The zero options mean those of all hosts, from now on.
+// EventOptions say which events are followed. The zero options mean all new events of all hosts.
 type EventOptions struct {
 	// Host is the ID of a host; empty for all. Kind is a kind of events; empty for all.
 	Host, Kind string
@@ -29,15 +29,15 @@ type EventOptions struct {
 	Since time.Time
 }
 
-// retryEvents is the pause before a follower that was interrupted goes on.
+// retryEvents is the pause after an interruption.
 const retryEvents = time.Second
 
 // errInterrupted means that the following ended without fault of the caller.
 var errInterrupted = errors.New("fleet: the stream is interrupted")
 
 // Events calls f with the events of hosts, in the order of the stream, until ctx ends or f returns an error. It waits
-// for servers that are away, and then goes on with the next event. The stream has each event at least once: one with a
-// known Name is a repetition. An event without a valid signature is left out.
+// for servers that are away, and then continues with the next event. The stream has each event at least once: a known
+// Name is a repetition. An event without a valid signature is left out.
 func Events(ctx context.Context, nc *nats.Conn, o EventOptions, f func(Event) error) error {
 	js, err := jetstream.New(nc)
 	if err != nil {

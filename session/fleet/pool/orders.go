@@ -21,8 +21,8 @@ type Order struct {
 	Results []bus.Result
 }
 
-// Give makes a request a standing order to all hosts that a selector matches, until a time: to those that are present,
-// and to those that come until then. It returns the ID of the order. Results has the answers.
+// Give makes a request a standing order to all hosts that a selector matches: to the present ones, and to all that come
+// until a time. It returns the ID of the order. Orders has the answers.
 func (c *Client) Give(ctx context.Context, r *http.Request, s bus.Selector, until time.Time) (id string, err error) {
 	body, err := read(r)
 	if err != nil {

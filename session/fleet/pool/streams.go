@@ -20,8 +20,8 @@ type Streams struct {
 	EventsBytes int64
 }
 
-// duplicates is how long the stream recognizes an event that is sent again. A host sends one again for as long as it
-// gets no answer, and so rarely later.
+// duplicates is how long the stream recognizes a repeated event. A host repeats an event as long as it gets no answer,
+// and so rarely later.
 const duplicates = 10 * time.Minute
 
 // ordersBytes bounds the standing orders with their answers. A full stream refuses orders, and forgets none.
