@@ -1,6 +1,6 @@
 //go:build race
 
-package webhook
+package outbox
 
 import "runtime"
 
