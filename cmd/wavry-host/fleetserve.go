@@ -18,7 +18,7 @@ import (
 // fleetServeCmd is "wavry-host fleet serve": the page of a fleet.
 type fleetServeCmd struct {
 	Fleet  fleetFlags `embed:""`
-	Listen string     `default:"127.0.0.1:8479" placeholder:"HOST:PORT" help:"Address of this machine. Default: ${default}."`
+	Listen string     `default:"127.0.0.1:8479" placeholder:"HOST:PORT" help:"Local address. Default: ${default}."`
 	Host   []string   `placeholder:"NAME" help:"Name by which a reverse proxy asks for the page. May be repeated."`
 }
 

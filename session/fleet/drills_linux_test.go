@@ -62,12 +62,16 @@ func TestDrillRegionalFailover(t *testing.T) {
 	cut := time.Now()
 	during := make(chan []outcome, 1) // one result, never blocks
 	go func() { during <- d.rushTo(t.Context(), "", 1000, 20*time.Second, 20*time.Second) }()
-	fleettest.Eventually(t, 20*time.Second, "the region is gone", func() bool { return d.count(us(pool.Gone)) == drillHosts/2 })
+	fleettest.Eventually(t, 20*time.Second, "the region is gone", func() bool {
+		return d.count(us(pool.Gone)) == drillHosts/2
+	})
 	gone := time.Since(cut)
 	d.judge(t, "while a region is cut off", <-during, func(r bus.Record) bool { return r.Labels["region"] == "eu" })
 	wire.heal()
 	healed := time.Now()
-	fleettest.Eventually(t, 90*time.Second, "the region is back", func() bool { return d.count(us(pool.Present)) == drillHosts/2 })
+	fleettest.Eventually(t, 90*time.Second, "the region is back", func() bool {
+		return d.count(us(pool.Present)) == drillHosts/2
+	})
 	back := time.Since(healed)
 	d.judge(t, "after", d.rushTo(t.Context(), "us", 200, 4*time.Second, 20*time.Second), anywhere)
 	t.Logf("a region of 100 hosts: gone after %v, back %v after the network", gone.Round(100*time.Millisecond),

@@ -1,5 +1,5 @@
-// Package overview serves the page of a fleet, whose files are beside this one. The page shows the hosts of a View, with
-// their sessions, quality, room and versions. It changes nothing.
+// Package overview serves the page of a fleet, whose files are beside this one. The page shows the hosts of a View,
+// with their sessions, quality, room and versions. It changes nothing.
 package overview
 
 import (
@@ -81,7 +81,7 @@ func (o *Overview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name = host
 	}
 	ip := net.ParseIP(strings.Trim(name, "[]"))
-	if !(name == "localhost" || ip != nil && ip.IsLoopback() || slices.Contains(o.hosts, name)) {
+	if name != "localhost" && (ip == nil || !ip.IsLoopback()) && !slices.Contains(o.hosts, name) {
 		http.Error(w, "this page is not for "+name+"; start it with --host "+name, http.StatusMisdirectedRequest)
 		return
 	}

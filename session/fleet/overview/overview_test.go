@@ -80,7 +80,8 @@ func TestManyHostsAreBounded(t *testing.T) {
 	for i := range maxHosts + 100 {
 		list = append(list, host(fmt.Sprint(i), "cad", "eu", "active", nil))
 	}
-	if v := look(list, "", "", "", ""); len(v.Hosts) != maxHosts || v.Matching != len(list) || v.Figures.Present != len(list) {
+	v := look(list, "", "", "", "")
+	if len(v.Hosts) != maxHosts || v.Matching != len(list) || v.Figures.Present != len(list) {
 		t.Errorf("%d of %d hosts, %d present", len(v.Hosts), v.Matching, v.Figures.Present)
 	}
 }

@@ -81,7 +81,8 @@ func Example_gateway() {
 	fmt.Println("ben is told when to come back:", retry > 0, err)
 
 	ended := bus.Event{
-		Name: host.Status().ID + ".1", Kind: "session_ended", At: time.Now(), Data: []byte(`{"id":1,"external_id":"order-1"}`),
+		Name: host.Status().ID + ".1", Kind: "session_ended", At: time.Now(),
+		Data: []byte(`{"id":1,"external_id":"order-1"}`),
 	}
 	if err := host.Publish(ctx, ended); err != nil { // the host does this by itself
 		fmt.Println(err)
