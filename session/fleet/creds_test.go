@@ -131,7 +131,7 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 }
 
 // Hosts and gateways log in with credentials files over TLS. Another authority, credentials that have expired, and
-// those of another host are refused with a reason.
+// credentials of another host are refused with a reason.
 func TestCredentialsOverTLS(t *testing.T) {
 	t.Parallel()
 	cert, roots := certificate(t)

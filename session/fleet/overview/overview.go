@@ -74,7 +74,7 @@ func New(from Source, connected func() bool, hosts []string) (*Overview, error) 
 	return o, nil
 }
 
-// ServeHTTP answers requests. One that names another host is refused: a page of that host must not read this one.
+// ServeHTTP answers requests. A request that names another host is refused: its page must not read this one.
 func (o *Overview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := r.Host
 	if host, _, err := net.SplitHostPort(name); err == nil {
@@ -179,7 +179,7 @@ type view struct {
 	Hosts    []shown `json:"hosts"`
 }
 
-// fleet answers with the hosts that the query chooses. Pools, regions and states are those of the whole fleet.
+// fleet answers with the hosts that the query chooses. Pools and states are of the whole fleet.
 func (o *Overview) fleet(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	v := look(o.from.Hosts(), q.Get("pool"), q.Get("region"), q.Get("state"), strings.ToLower(q.Get("find")))

@@ -14,7 +14,7 @@ import (
 	"wavryhost/session/fleet/pool"
 )
 
-// hosts are those of a test.
+// hosts is a list of hosts.
 type hosts []pool.Host
 
 func (h hosts) Hosts() []pool.Host { return h }

@@ -40,7 +40,7 @@ func connect(servers, name string, options ...nats.Option) (*gateway, error) {
 	return &gateway{nc: nc, fleet: c}, nil
 }
 
-// place gives a user a place. The order is the gateway's own ID of the request: one that is repeated, also at another
+// place gives a user a place. The order is the gateway's own ID of the request: a repeated order, also at another
 // gateway, gets the same place. If the pool is full, retry says when to ask again.
 func (g *gateway) place(ctx context.Context, order, user string) (p pool.Place, retry time.Duration, err error) {
 	w := pool.Wish{ID: order, Pool: "cad", Codec: "H264", Again: true}
@@ -84,7 +84,7 @@ func Example_gateway() {
 		Name: host.Status().ID + ".1", Kind: "session_ended", At: time.Now(),
 		Data: []byte(`{"id":1,"external_id":"order-1"}`),
 	}
-	if err := host.Publish(ctx, ended); err != nil { // the host does this by itself
+	if err := host.Publish(ctx, ended); err != nil { // the host does this
 		fmt.Println(err)
 	}
 	err = g.account(ctx, func(_, kind string, data json.RawMessage) {
