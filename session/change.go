@@ -52,7 +52,7 @@ func (p *opener) show(ctx context.Context, h *session, display string) (err erro
 	}
 	defer func() { undo(err != nil) }()
 	start := cmp.Or(h.sub.feed().on.Rate(), p.conf.get().start()) // its own encoding has no rate before it is connected
-	next, err := p.acquire(ctx, d, h.format, start)
+	next, err := p.acquire(ctx, d, h.offer, h.format, start)
 	if err != nil {
 		return err
 	}

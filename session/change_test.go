@@ -27,7 +27,7 @@ func TestUnconnectedSessionMovesToADisplayWithoutAFreeEncoding(t *testing.T) {
 	}
 	// Rates that are far apart keep the viewers on encodings of their own.
 	for i := range pipeline.MaxEncodings {
-		f, err := h.opener.acquire(t.Context(), other, encode.H264, 1_000_000<<(2*i))
+		f, err := h.opener.acquire(t.Context(), other, Offer{}, encode.H264, 1_000_000<<(2*i))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
+	"wavryhost/session/pointer"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -31,6 +32,7 @@ type opener struct {
 	catalog  *catalog
 	floor    *floor
 	pool     *pipeline.Pool
+	pointers *pointer.Hub
 	watched  *watched
 	relays   *relay.Watch
 	network  *peer.Network
@@ -68,7 +70,7 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	format := p.choose(asked.Formats(), has, display)
+	format := p.choose(asked.Formats(), has, display, o)
 	if err := p.conf.get().checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
@@ -126,10 +128,10 @@ func within(a adapt.Config, ceiling int) adapt.Config {
 
 // choose returns the format for a viewer that takes one of the host's at least: the first of the host's, unless its
 // display may have no more encodes and one of another format runs.
-func (p *opener) choose(takes, has []encode.Format, d Display) encode.Format {
+func (p *opener) choose(takes, has []encode.Format, d Display, o Offer) encode.Format {
 	common := slices.DeleteFunc(slices.Clone(has), func(f encode.Format) bool { return !slices.Contains(takes, f) })
 	for _, format := range common {
-		if p.pool.Admits(d.ID, format) {
+		if p.pool.Admits(d.ID, cursorFor(d, o), format) {
 			return format
 		}
 	}
@@ -160,11 +162,12 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		v.met, v.tally, v.emit = p.apart, tally{}, func(Event) uint64 { return 0 }
 	}
 	v.guard = p.met.guard(v.log, v.crashed)
+	v.pointer = newPointerChannel()
 	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)
 	v.life = newLife(*p.conf.get(), v.created)
 	v.sample.at, v.setup.begun = v.created, o.begun
 	ceiling := asked.MaxBitrate(format)
-	f, err := p.acquire(ctx, d, format, min(p.conf.get().start(), unlimitedIfZero(ceiling)))
+	f, err := p.acquire(ctx, d, o, format, min(p.conf.get().start(), unlimitedIfZero(ceiling)))
 	if err != nil {
 		return nil, "", err
 	}
@@ -224,32 +227,4 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.checkRelays()
 	v.setup.answered = time.Now()
 	return v, sdp, nil
-}
-
-// acquire returns a feed of a display for a viewer of a format, at the encoding that suits a bitrate to start at.
-func (p *opener) acquire(ctx context.Context, d Display, format encode.Format, start int) (*feed, error) {
-	p.watched.add(d)
-	source, err := p.pool.Acquire(ctx, pipeline.Display{ID: d.ID, Open: d.Open}, format)
-	if err != nil {
-		p.watched.remove(d.ID)
-		return nil, refusedByPool(err)
-	}
-	return &feed{
-		display: d, source: source, on: source.Pick(format, start), ceiling: p.conf.get().rule(d.ID).MaxBitrate,
-		release: func() {
-			p.watched.remove(d.ID)
-			p.pool.Release(source, format)
-		},
-	}, nil
-}
-
-// refusedByPool returns the Manager's error for an error of Pool.Acquire.
-func refusedByPool(err error) error {
-	if errors.Is(err, pipeline.ErrClosed) {
-		return ErrDraining
-	}
-	if limit, ok := errors.AsType[*pipeline.LimitError](err); ok {
-		return admission.Refuse(admission.Encoders, "%s", limit.Error())
-	}
-	return err
 }

@@ -39,7 +39,7 @@ func TestAnotherDefaultDisplayIsToldAndSessionsStay(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- m.Run(ctx) }()
 		time.Sleep(5 * time.Second)
-		f, err := m.opener.acquire(t.Context(), one, encode.H264, 0)
+		f, err := m.opener.acquire(t.Context(), one, Offer{}, encode.H264, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -103,6 +103,7 @@ func (m *Manager) shutdown() error {
 		defer close(done)
 		m.registry.wg.Wait()
 		m.floor.close()
+		m.pointers.Wait()
 		m.pool.Close()
 		m.pool.Wait()
 		if err := m.network.Close(); err != nil {

@@ -117,6 +117,7 @@ const (
 	partFeedback = "feedback" // what reads a viewer's reports
 	partPacer    = "pacer"    // what sends a viewer's packets
 	partInput    = "input"    // a viewer's messages, or what gives them to the display
+	partPointer  = "pointer"  // what sends the pointer to a viewer
 	partRelease  = "release"  // the end of a session
 	partJanitor  = "janitor"  // what looks after all sessions
 	partRelay    = "relay"    // the probes of STUN and TURN servers
@@ -126,6 +127,6 @@ const (
 )
 
 var parts = []string{
-	partSession, partFeedback, partPacer, peer.PartTransport, partInput, partRelease, partJanitor,
-	partRelay, partGateway, PartProbe, partFleet,
+	partSession, partFeedback, partPacer, peer.PartTransport, partInput, partPointer, partRelease,
+	partJanitor, partRelay, partGateway, PartProbe, partFleet,
 }

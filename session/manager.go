@@ -15,6 +15,7 @@ import (
 	"wavryhost/session/guard"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
+	"wavryhost/session/pointer"
 	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +47,8 @@ type Manager struct {
 	watched watched
 	relays  *relay.Watch
 	floor   *floor
+	// pointers follows the pointers of displays.
+	pointers *pointer.Hub
 }
 
 // NewManager returns a Manager without sessions. Writing to log must not block: records are written by goroutines that
@@ -72,6 +75,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		Log: log, Metrics: m.pipeline, Observer: displayEvents{emit}, Progress: cfg.Progress,
 		Guard: func(log *slog.Logger) *guard.Guard { return m.guard(log, nil) },
 	})
+	g.pointers = pointer.NewHub(log, g.guard)
 	g.floor = newFloor(g.conf, log, m)
 	g.catalog = &catalog{conf: g.conf, watched: &g.watched, log: log, emit: emit}
 	g.shedder = &shedder{
@@ -91,7 +95,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g.opener = &opener{
 		conf: g.conf, log: log, met: m, apart: NewMetrics(prometheus.NewRegistry()), emit: emit, host: g.host,
 		registry: g.registry, catalog: g.catalog,
-		floor: g.floor, pool: g.pool, watched: &g.watched, relays: g.relays, network: network,
+		floor: g.floor, pool: g.pool, pointers: g.pointers, watched: &g.watched, relays: g.relays, network: network,
 		crowded: g.shedder.crowded, settle: settleRoute,
 	}
 	if cfg.OnProbation {

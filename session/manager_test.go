@@ -672,7 +672,7 @@ func TestShutdownSaysWhatIsLeft(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := m.opener.acquire(t.Context(), d, encode.H264, 1_000_000); err != nil {
+		if _, err := m.opener.acquire(t.Context(), d, Offer{}, encode.H264, 1_000_000); err != nil {
 			t.Fatal(err)
 		}
 		want := "0 sessions are not released and 1 displays are not closed"

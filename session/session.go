@@ -43,6 +43,8 @@ type Display struct {
 	State, Reason string
 	// Open begins to capture it.
 	Open capture.Opener
+	// Pointer opens its pointer; nil where that is in the picture only.
+	Pointer capture.PointerOpener
 	// Input makes what gives it input; nil where it takes none.
 	Input func() Injector
 }
@@ -128,6 +130,8 @@ type Offer struct {
 	// Region is where the STUN and TURN servers to use stand, empty for the host's preference. One without servers
 	// counts for nothing.
 	Region string
+	// DrawsPointer marks viewers that draw the pointer themselves, from the messages of a data channel.
+	DrawsPointer bool
 	// Owner is whom the session belongs to, Grant the id of the grant that it was opened by, and Expires when that
 	// ends it; all may be empty.
 	Owner   Owner
@@ -228,6 +232,7 @@ type Snapshot struct {
 	Controlled bool `json:"controlled" doc:"A session controls the display."`
 	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present. The log says why."`
 
+	Pointer  string  `json:"pointer" set:"Pointer" doc:"How the viewer gets the display's pointer: in the picture, or by a data channel to draw it itself."`
 	Codec    string  `json:"codec" set:"Codec" doc:"Codec, by its RTP name: the first of the host's codecs that the viewer decodes."`
 	Encoder  string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
 	Encoding int     `json:"encoding" doc:"Which of the display's encodings in that codec the session gets; a number of 1 to 3."`

@@ -32,6 +32,7 @@ func Sets() map[string][]string {
 		"Role":          words(Roles()),
 		"Path":          peer.Paths(),
 		"Protocol":      peer.Protocols(),
+		"Pointer":       {pointerInPicture, pointerByChannel},
 		"Codec":         codecs(),
 		"Quality":       quality,
 		"QualityReason": reasons,

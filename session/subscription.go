@@ -11,6 +11,7 @@ import (
 	"wavryhost/session/guard"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
+	"wavryhost/session/pointer"
 )
 
 // moveTimeout is how long a viewer waits for the first keyframe of the encoding that it moves to. After that it stays
@@ -40,6 +41,8 @@ type feed struct {
 	display Display
 	source  source
 	on      encoding
+	// pointer has the display's pointer, which its pictures lack; nil if they have it.
+	pointer *pointer.Feed
 	// ceiling is the bitrate limit of the display, or 0 for none.
 	ceiling int
 	// release ends the use of the display. It is nil if another feed of the viewer must end it. The subscription's mu
@@ -242,7 +245,9 @@ func (f *feed) Missed() { f.viewer.missed() }
 
 // Reassign implements pipeline.Subscriber.
 func (f *feed) Reassign(to *pipeline.Encoding) {
-	f.viewer.sub.moveTo(&feed{display: f.display, source: f.source, on: to, ceiling: f.ceiling})
+	f.viewer.sub.moveTo(&feed{
+		display: f.display, source: f.source, on: to, pointer: f.pointer, ceiling: f.ceiling,
+	})
 }
 
 // Applied implements pipeline.Subscriber.

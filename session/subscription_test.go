@@ -109,7 +109,10 @@ func TestEveryFeedIsReleasedOnce(t *testing.T) {
 				released := make([]int, 2)
 				rig := newCounter()
 				defer rig.close()
-				v := &viewer{id: "a", log: rig.log, figures: figures{met: rig.met}, owner: owner{emit: rig.emit}}
+				v := &viewer{
+					id: "a", log: rig.log, figures: figures{met: rig.met}, owner: owner{emit: rig.emit},
+					pointer: newPointerChannel(),
+				}
 				s := &fakeSource{state: pipeline.Live}
 				v.sub.begin(v, &feed{source: s, on: &fakeEncoding{index: 1}, release: func() { released[0]++ }})
 				v.sub.join()

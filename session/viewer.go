@@ -15,6 +15,7 @@ import (
 	"wavryhost/session/guard"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
+	"wavryhost/session/pointer"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -75,6 +76,7 @@ type viewer struct {
 	peer       *peer.Peer
 	sender     *wire.Sender
 	input      *inputChannel
+	pointer    *pointerChannel
 	sub        subscription
 	limits     limits
 	adaptation adaptation
@@ -114,6 +116,9 @@ func (v *viewer) start() {
 	v.launch(partPacer, func() { _ = v.sender.Run(ctx) }) // it only ever returns ctx's error
 	v.launch(partFeedback, v.listen)
 	v.launch(partSession, func() { v.run(ctx) })
+	if v.offer.DrawsPointer {
+		v.launch(partPointer, func() { v.pointer.run(ctx, &v.sub) })
+	}
 }
 
 // launch runs f in a goroutine of the viewer's.
@@ -137,7 +142,11 @@ func (v *viewer) crashed(err error) {
 // offered takes a data channel of the viewer, which is read until ctx ends, or closes it.
 func (v *viewer) offered(ctx context.Context, c *peer.Channel) {
 	defer v.guard.Recover(partInput)
-	if v.input.open(ctx, c) {
+	open := v.input.open
+	if c.Label() == pointer.Label && v.offer.DrawsPointer {
+		open = v.pointer.open
+	}
+	if open(ctx, c) {
 		v.log.Warn("session opens data channels without end", "channels", maxChannels)
 		v.want(EndMisbehaved)
 	}

@@ -91,6 +91,7 @@ func (v *viewer) arrived(old, now *feed) {
 	case after < before:
 		why = encodingSlower
 	}
+	v.pointer.moved.raise()
 	v.met.encodingMoves.WithLabelValues(why).Inc()
 	event := v.emit(Event{
 		Kind: EventEncoding, Session: v.id, Display: now.display.ID, Reason: why,

@@ -202,6 +202,7 @@ func (c *catalog) offered(all []candidate) []session.Display {
 			State:   string(one.State),
 			Reason:  one.Why,
 			Open:    c.tap.Opener(one.ID, c.opener(one)),
+			Pointer: c.pointer(one),
 			Input:   c.input(one),
 		}
 		if d.State == string(display.Usable) {
@@ -235,6 +236,30 @@ func (c *catalog) opener(one candidate) capture.Opener {
 			c.desktop.displays.Again(one.address)
 		}
 		return source, err
+	}
+}
+
+// errNoCursor means that the operator shows no pointer.
+var errNoCursor = fmt.Errorf("%w: displays.cursor is off", capture.ErrUnsupported)
+
+// pointer returns the function that opens the pointer of a display. It is nil if that is in the picture only.
+func (c *catalog) pointer(d candidate) capture.PointerOpener {
+	if d.Backend != "x11" || d.offLimits() {
+		return nil
+	}
+	return func(ctx context.Context) (capture.PointerSource, error) {
+		if !c.cursor.Load() {
+			return nil, errNoCursor
+		}
+		x := x11.Config{Display: d.address, Authority: d.authority, Monitor: d.monitor}
+		if d.ID == idVirtual {
+			x = x11.Config{Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}}
+		}
+		source, err := x11.NewPointer(ctx, x)
+		if err != nil {
+			return nil, err
+		}
+		return source, nil
 	}
 }
 

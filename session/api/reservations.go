@@ -65,6 +65,18 @@ func (regionName) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
+// pointerWay is the query parameter pointer; see package whep.
+type pointerWay string
+
+// Schema describes it in the document.
+func (pointerWay) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{
+		Type: huma.TypeString, Enum: []any{"picture", "channel"}, Description: "How the viewer gets the pointer.",
+	}
+	s.PrecomputeMessages()
+	return s
+}
+
 func (s reservations) create(w http.ResponseWriter, r *http.Request) error {
 	var in reserving
 	if err := s.read(w, r, &in, false); err != nil {

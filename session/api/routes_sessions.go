@@ -36,6 +36,11 @@ func (s *Server) whepRoutes() []route {
 					In: "query", Name: "region", Value: regionName(""),
 					Text: "Region of the ICE servers. Default: the host's choice.",
 				},
+				{
+					In: "query", Name: "pointer", Value: pointerWay(""),
+					Text: "How the viewer gets the pointer: in the `picture`, which is the default, or by a data `channel` " +
+						"with the label `pointer`, to draw it itself. Displays that offer it in the picture only show it there.",
+				},
 			},
 			Body: &openapi.Body{
 				Media:   whep.TypeSDP,

@@ -22,7 +22,7 @@ const (
 // captureLoop captures a display for its encodings.
 type captureLoop struct {
 	open      capture.Opener
-	fps       int // the highest frame rate
+	demand    capture.Demand
 	display   *displayState
 	encodings *encodings
 	met       *Metrics
@@ -86,7 +86,7 @@ func (c *captureLoop) once(ctx context.Context, first bool, dwell time.Duration)
 	began := time.Now()
 	c.display.call(true)
 	defer c.display.call(false)
-	source, err := c.open(ctx, capture.Demand{FPS: c.fps})
+	source, err := c.open(ctx, c.demand)
 	if err != nil {
 		return 0, fmt.Errorf("open display: %w", err)
 	}

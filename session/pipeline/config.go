@@ -48,6 +48,8 @@ func (l DisplayLimits) Size(p image.Point) image.Point {
 type Display struct {
 	// ID is unique on the host.
 	ID string
+	// Cursor is where its pointer goes. Views with and without the pointer are captured apart.
+	Cursor capture.CursorMode
 	// Open opens it for capture.
 	Open capture.Opener
 }

@@ -40,6 +40,7 @@ type displayState struct {
 	log      *slog.Logger
 	met      *Metrics
 	observer Observer
+	losses   *losses
 	// opened is closed when the first frame was captured or openErr is set.
 	opened  chan struct{}
 	openErr error
@@ -233,10 +234,17 @@ func (d *displayState) become(state State) {
 	d.enter(state)
 }
 
-// enter sets the state, and reports whether it changed. The caller holds mu.
-func (d *displayState) enter(state State) bool {
+// enter sets the state, and reports whether that is news: whether it changed, and no other view of the display is lost.
+// The caller holds mu.
+func (d *displayState) enter(state State) (news bool) {
 	if d.state == state {
 		return false
+	}
+	news = true
+	if state == Lost {
+		news = d.losses.begin(d.id)
+	} else if d.state == Lost {
+		news = d.losses.end(d.id)
 	}
 	if d.state != Idle {
 		d.met.displays.WithLabelValues(d.state.String()).Dec()
@@ -246,7 +254,7 @@ func (d *displayState) enter(state State) bool {
 	}
 	d.state = state
 	d.hung, d.reason, d.back = false, "", time.Time{}
-	return true
+	return news
 }
 
 // status returns the state, why it is lost, and the size of its pictures.

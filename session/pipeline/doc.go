@@ -1,8 +1,9 @@
 // Package pipeline captures displays and encodes them for subscribers.
 //
-// A Pool holds one Pipeline for each display with subscribers. A Pipeline is one capture loop and up to MaxEncodings
-// encodings for each format. An Encoding is one encode loop; all its subscribers receive the same access units. A
-// Subscriber is a viewer as its encoding sees it. The package does not know peers, networks or HTTP.
+// A Pool holds one Pipeline for each display with subscribers, or two if only some of them see the pointer in the
+// picture. A Pipeline is one capture loop and up to MaxEncodings encodings for each format. An Encoding is one encode
+// loop; all its subscribers receive the same access units. A Subscriber is a viewer as its encoding sees it. The
+// package does not know peers, networks or HTTP.
 //
 //	display ─▶ capture loop ─▶ mailbox ─▶ encode loop ─▶ Subscriber.Deliver
 //	           (one a display)  (one frame) (one an Encoding)  (one call a subscriber)

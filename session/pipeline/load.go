@@ -52,8 +52,12 @@ func (s *Pool) Load(now time.Time, format encode.Format) Load {
 	if len(s.open) > 0 {
 		l.Paces, l.Displays = make(map[string]Pace), make(map[string]DisplayLoad)
 	}
-	for id, p := range s.open {
-		l.Displays[id] = l.add(p, format)
+	for v, p := range s.open {
+		one, all := l.add(p, format), l.Displays[v.display]
+		l.Displays[v.display] = DisplayLoad{
+			Users: all.Users + one.Users, Cores: all.Cores + one.Cores, Encodings: all.Encodings + one.Encodings,
+			Shared: all.Shared || one.Shared,
+		}
 	}
 	return l
 }

@@ -78,7 +78,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		polled: counters("displays_polled_total",
 			"Times that a display turned out not to report all that changes, and is polled since."),
 		displays: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: ns, Name: "displays", Help: "Open displays, by state.",
+			Namespace: ns, Name: "displays",
+			Help: "Open displays, by state. A display counts twice if some viewers draw its pointer and others do not.",
 		}, []string{"state"}),
 	}
 	reg.MustRegister(m.displays, m.encode)

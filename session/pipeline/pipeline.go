@@ -6,11 +6,13 @@ import (
 	"image"
 	"sync"
 
+	"wavryhost/capture"
 	"wavryhost/encode"
 )
 
-// Pipeline is the capture of one display and its encodings.
+// Pipeline is the capture of one view of a display and its encodings.
 type Pipeline struct {
+	view      view
 	display   *displayState
 	encodings *encodings
 	capture   *captureLoop
@@ -27,6 +29,7 @@ type Pipeline struct {
 func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipeline {
 	log, met, limits := deps.Log.With("display", d.ID), deps.Metrics, cfg.Limits(d.ID)
 	p := &Pipeline{
+		view: view{d.ID, d.Cursor},
 		display: &displayState{
 			id: d.ID, log: log, met: met, observer: deps.Observer, opened: make(chan struct{}),
 		},
@@ -35,8 +38,8 @@ func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipel
 		use: usage{formats: make(map[encode.Format]int)},
 	}
 	p.capture = &captureLoop{
-		open: d.Open, fps: limits.FPS, display: p.display, encodings: p.encodings, met: met, guard: deps.guard(log),
-		progress: deps.Progress, kick: make(chan struct{}, 1),
+		open: d.Open, demand: capture.Demand{FPS: limits.FPS, Cursor: d.Cursor}, display: p.display,
+		encodings: p.encodings, met: met, guard: deps.guard(log), progress: deps.Progress, kick: make(chan struct{}, 1),
 	}
 	hooks := encodingHooks{
 		wake: p.capture.wake, refresh: p.display.refresh, rebuild: p.display.renew, fallback: p.fallback,

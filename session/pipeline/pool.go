@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/session/lockorder"
 )
@@ -29,8 +30,20 @@ func (e *LimitError) Error() string {
 		e.Display, e.Limit, e.Format)
 }
 
-// Pool holds the pipelines of the displays that are open, one for each display, and the encoders that they use. Its
-// methods may be called from several goroutines.
+// view is a display as some viewers see it: with its pointer in the picture, or without. Each has a Pipeline.
+type view struct {
+	display string
+	cursor  capture.CursorMode
+}
+
+// views are the ways to see a display.
+func views(display string) [2]view {
+	return [...]view{{display, capture.CursorEmbedded}, {display, capture.CursorHidden}}
+}
+
+// Pool holds the pipelines of the displays that are open, and the encoders that they use. A display has one pipeline,
+// or two if some viewers see the pointer in the picture and others get it apart. Its methods may be called from several
+// goroutines.
 type Pool struct {
 	cfg      func() Config
 	deps     Deps
@@ -40,11 +53,12 @@ type Pool struct {
 	wg     sync.WaitGroup
 	// running is the number of pipelines that have not ended.
 	running atomic.Int64
+	losses  losses
 
 	mu   lockorder.Mutex[poolLock]
-	open map[string]*Pipeline
-	// leaving holds the pipelines that are being closed. A display is not opened again before.
-	leaving map[string]*Pipeline
+	open map[view]*Pipeline
+	// leaving holds the pipelines that are being closed. A view is not opened again before.
+	leaving map[view]*Pipeline
 	closed  bool
 }
 
@@ -60,7 +74,7 @@ func NewPool(cfg func() Config, encoders []encode.Factory, deps Deps) *Pool {
 	return &Pool{
 		cfg: cfg, deps: deps,
 		encoders: newEncoderPool(encoders, func() int { return cfg().HardwareEncodings }),
-		ending:   make(chan struct{}), open: make(map[string]*Pipeline), leaving: make(map[string]*Pipeline),
+		ending:   make(chan struct{}), open: make(map[view]*Pipeline), leaving: make(map[view]*Pipeline),
 	}
 }
 
@@ -93,8 +107,9 @@ func (s *Pool) Acquire(ctx context.Context, d Display, format encode.Format) (*P
 func (s *Pool) hold(ctx context.Context, d Display, format encode.Format) (*Pipeline, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.leaving[d.ID] != nil {
-		last := s.leaving[d.ID]
+	v := view{d.ID, d.Cursor}
+	for s.leaving[v] != nil {
+		last := s.leaving[v]
 		s.mu.Unlock()
 		err := s.left(ctx, last)
 		s.mu.Lock()
@@ -105,7 +120,7 @@ func (s *Pool) hold(ctx context.Context, d Display, format encode.Format) (*Pipe
 	if s.closed {
 		return nil, ErrClosed
 	}
-	p := s.open[d.ID]
+	p := s.open[v]
 	if p == nil {
 		p = s.start(d) //nolint:contextcheck // it outlives the request that opens it
 	}
@@ -121,8 +136,8 @@ func (s *Pool) hold(ctx context.Context, d Display, format encode.Format) (*Pipe
 func (s *Pool) start(d Display) *Pipeline {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := newPipeline(d, s.cfg(), s.deps, s.encoders)
-	p.cancel = cancel
-	s.open[d.ID] = p
+	p.cancel, p.display.losses = cancel, &s.losses
+	s.open[view{d.ID, d.Cursor}] = p
 	s.running.Add(1)
 	s.wg.Go(func() { // unguarded: the loops of the pipeline are guarded
 		defer s.running.Add(-1)
@@ -143,9 +158,9 @@ func (s *Pool) start(d Display) *Pipeline {
 // retire ends a pipeline and makes the next Acquire open the display again. The caller holds mu.
 func (s *Pool) retire(p *Pipeline) {
 	p.cancel()
-	if s.open[p.display.id] == p {
-		delete(s.open, p.display.id)
-		s.leaving[p.display.id] = p
+	if s.open[p.view] == p {
+		delete(s.open, p.view)
+		s.leaving[p.view] = p
 	}
 }
 
@@ -153,8 +168,8 @@ func (s *Pool) retire(p *Pipeline) {
 func (s *Pool) forget(p *Pipeline) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaving[p.display.id] == p {
-		delete(s.leaving, p.display.id)
+	if s.leaving[p.view] == p {
+		delete(s.leaving, p.view)
 	}
 }
 
@@ -185,11 +200,11 @@ func (p *Pipeline) admits(format encode.Format) bool {
 	return p.use.formats[format] > 0 || len(p.use.formats) < p.encodings.limit
 }
 
-// Admits reports whether a display may have users of a format.
-func (s *Pool) Admits(display string, format encode.Format) bool {
+// Admits reports whether a display, seen in one way, may have users of a format.
+func (s *Pool) Admits(display string, cursor capture.CursorMode, format encode.Format) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.open[display]
+	p := s.open[view{display, cursor}]
 	return p == nil || p.admits(format)
 }
 
@@ -228,17 +243,38 @@ func (s *Pool) Sweep(now time.Time) {
 func (s *Pool) Status(display string) (st Status, users int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.open[display]; p != nil {
-		return p.Status(), p.use.users
+	for _, v := range views(display) {
+		p := s.open[v]
+		if p == nil || p.use.users == 0 && users > 0 {
+			continue
+		}
+		one := p.Status()
+		if users > 0 {
+			one.Encodings += st.Encodings
+		}
+		st, users = one, users+p.use.users
 	}
-	return Status{}, 0
+	return st, users
 }
 
 // Open reports whether a display is open.
 func (s *Pool) Open(display string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.open[display] != nil
+	for _, v := range views(display) {
+		if s.open[v] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Watched reports whether a display has users who see it in one way.
+func (s *Pool) Watched(display string, cursor capture.CursorMode) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.open[view{display, cursor}]
+	return p != nil && p.use.users > 0
 }
 
 // Health returns the condition of the displays with users.

@@ -201,6 +201,7 @@ type snapshot struct {
 	State           string  `json:"state"`
 	Path            string  `json:"path"`
 	Protocol        string  `json:"protocol"`
+	Pointer         string  `json:"pointer"`
 	Codec           string  `json:"codec"`
 	Encoder         string  `json:"encoder"`
 	Frozen          bool    `json:"frozen"`

@@ -294,6 +294,7 @@ func TestPointerOnSway(t *testing.T) {
 		t.Helper()
 		px, py := b.spot(t, x, y)
 		eventually(t, patience, what, func() error {
+			b.mouse(t, chromedp.MouseMoved, px+1, py, 0) // a move to the same place would be none
 			b.mouse(t, chromedp.MouseMoved, px, py, 0)
 			all := last.FindAllStringSubmatch(watch.out.String(), -1)
 			if len(all) == 0 {

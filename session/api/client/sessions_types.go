@@ -160,6 +160,8 @@ type Session struct {
 	PacketsSent int `json:"packets_sent,omitempty"`
 	// Path of the media: direct or relay; missing before ICE has selected a candidate pair.
 	Path Path `json:"path,omitempty"`
+	// How the viewer gets the display's pointer: in the picture, or by a data channel to draw it itself.
+	Pointer Pointer `json:"pointer,omitempty"`
 	// Protocol of the media between the host and the viewer, or the host's own relay.
 	Protocol Protocol `json:"protocol,omitempty"`
 	// Quality state, best first: good, constrained, degraded, critical, stalled.

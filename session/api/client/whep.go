@@ -21,6 +21,9 @@ type Offer struct {
 	Reservation string
 	// Region is the region of the ICE servers. It defaults to the host's choice.
 	Region string
+	// Pointer is how the viewer gets the display's pointer: in the "picture", which is the default, or by a data
+	// "channel".
+	Pointer string
 }
 
 // Answer is a session that is open.
@@ -45,7 +48,7 @@ func (w WHEP) Open(ctx context.Context, key string, o Offer) (Answer, error) {
 		method: http.MethodPost, path: "/whep/" + url.PathEscape(display), media: mediaSDP, body: []byte(o.SDP),
 		query: url.Values{},
 	}.keyed(key)
-	for name, value := range map[string]string{"reservation": o.Reservation, "region": o.Region} {
+	for name, value := range map[string]string{"reservation": o.Reservation, "region": o.Region, "pointer": o.Pointer} {
 		if value != "" {
 			r.query.Set(name, value)
 		}

@@ -254,6 +254,15 @@ const (
 	PathRelay  Path = "relay"
 )
 
+// Pointer is a word of a set. Later versions may add words.
+type Pointer string
+
+// The words of Pointer.
+const (
+	PointerPicture Pointer = "picture"
+	PointerChannel Pointer = "channel"
+)
+
 // Protocol is a word of a set. Later versions may add words.
 type Protocol string
 

@@ -6,6 +6,7 @@ import {Displays} from "./displays.js";
 import {$} from "./dom.js";
 import {Control} from "./input.js";
 import {Overlay} from "./overlay.js";
+import {Pointer} from "./pointer.js";
 import {Status} from "./status.js";
 
 const POLL = 750; // ms between looks at the session, on the host and here
@@ -15,9 +16,11 @@ const QUIET_AFTER = 3000; // ms without a move of the pointer before the bar goe
 
 const video = $("video");
 const control = new Control(video, $("field"), () => status.renderControl());
+const pointer = new Pointer(video, $("pointer"), control);
 const connection = new Connection({
 	onmedia: (stream) => { video.srcObject = stream; play(); },
 	oninput: (channel, state) => control.attach(channel, state),
+	onpointer: (channel) => pointer.attach(channel),
 	onchange: render,
 });
 const status = new Status(connection, control), overlay = new Overlay(connection), displays = new Displays(connection);
@@ -32,6 +35,7 @@ window.wavry = {
 	get displays() { return displays.displays; },
 	get samples() { return overlay.graph.samples; },
 	get control() { return control; },
+	get pointer() { return pointer; },
 	restart: () => connection.session.restart(),
 	reconnect: () => connection.reconnect("asked to"),
 };

@@ -23,11 +23,12 @@ const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
 
 // Connection is in one state: connecting, live, frozen, refused, reconnecting, token (it needs one), or paused (the
 // browser does not play). onmedia is called with the stream to play, oninput with the data channels for input and held
-// keys, or null, and onchange when something else must be shown.
+// keys, or null, onpointer with that for the pointer, or null, and onchange when something else must be shown.
 export class Connection {
-	constructor({onmedia, oninput, onchange}) {
+	constructor({onmedia, oninput, onpointer, onchange}) {
 		this.onmedia = onmedia;
 		this.oninput = oninput;
+		this.onpointer = onpointer;
 		this.onchange = onchange;
 		this.token = recall(TOKEN_KEY);
 		this.display = "default";
@@ -65,11 +66,13 @@ export class Connection {
 		this.retryAt = 0;
 		if (this.session) this.session.end();
 		this.oninput(null);
-		const asked = this.region ? `?region=${encodeURIComponent(this.region)}` : "";
+		this.onpointer(null);
+		const asked = `?pointer=channel${this.region ? `&region=${encodeURIComponent(this.region)}` : ""}`;
 		const mine = this.session = new Session(`whep/${encodeURIComponent(this.display)}${asked}`, this.token, {
 			ontrack: (e) => this.onmedia(e.streams[0] || new MediaStream([e.track])),
 			onstate: (s) => { if (mine === this.session) this.follow(s); },
 			oninput: (channel, state) => { if (mine === this.session) this.oninput(channel, state); },
+			onpointer: (channel) => { if (mine === this.session) this.onpointer(channel); },
 		});
 		this.receiver = new Receiver();
 		this.latest = this.stats = null;

@@ -84,12 +84,13 @@ export function restarted(sdp, frag) {
 
 // Session is one WHEP session. onstate is called when the peer connection's state may have changed.
 export class Session {
-	constructor(endpoint, token, {ontrack, onstate, oninput}) {
+	constructor(endpoint, token, {ontrack, onstate, oninput, onpointer}) {
 		this.endpoint = endpoint;
 		this.token = token;
 		this.ontrack = ontrack;
 		this.onstate = onstate;
 		this.oninput = oninput; // called with the data channels for input and held keys, if the host accepts any
+		this.onpointer = onpointer; // called with the data channel for the display's pointer
 		this.pc = null;
 		this.location = null; // absolute URL of the session
 		this.id = "";
@@ -111,6 +112,8 @@ export class Session {
 		if (options.headers.get("Wavry-Input") === "taken") {
 			this.oninput(pc.createDataChannel("input"), pc.createDataChannel("held", {ordered: false, maxRetransmits: 0}));
 		}
+		// A shape may take several messages, and a position must not wait for one that was lost.
+		this.onpointer(pc.createDataChannel("pointer", {ordered: false}));
 		pc.ontrack = (e) => {
 			// The buffer is as small as the network allows: the host paces, so no buffer is needed for smoothing.
 			if ("jitterBufferTarget" in e.receiver) e.receiver.jitterBufferTarget = 0;

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -78,6 +79,10 @@ func (h *Handler) Create(w http.ResponseWriter, r *http.Request) error {
 			"region %s is not up to 32 letters, digits, dots, dashes and underscores",
 			problem.Shorten(strconv.Quote(region)))
 	}
+	draws, err := drawsPointer(r.URL.Query())
+	if err != nil {
+		return err
+	}
 	offer, err := readText(w, r)
 	if err != nil {
 		return err
@@ -85,7 +90,7 @@ func (h *Handler) Create(w http.ResponseWriter, r *http.Request) error {
 	p := auth.PrincipalOf(r.Context())
 	a, err := h.access.Open(r, session.Offer{
 		Display: r.PathValue("display"), SDP: offer, Reservation: r.URL.Query().Get("reservation"), Region: region,
-		RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: RoleOf(p.Role),
+		DrawsPointer: draws, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: RoleOf(p.Role),
 	})
 	if err != nil {
 		return err
@@ -99,6 +104,25 @@ func (h *Handler) Create(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, a.SDP)
 	return nil
+}
+
+// The values of the query parameter pointer.
+const (
+	pointerPicture = "picture"
+	pointerChannel = "channel"
+)
+
+// drawsPointer reports whether a query says that the viewer draws the pointer itself.
+func drawsPointer(query url.Values) (bool, error) {
+	switch way := query.Get("pointer"); way {
+	case "", pointerPicture:
+		return false, nil
+	case pointerChannel:
+		return true, nil
+	default:
+		return false, problem.New(problem.BadRequest, "pointer %s is neither %s nor %s",
+			problem.Shorten(strconv.Quote(way)), pointerPicture, pointerChannel)
+	}
 }
 
 // Patch passes candidates to a session, or restarts ICE.
