@@ -61,6 +61,7 @@ type floor struct {
 
 	mu     lockorder.Mutex[floorLock]
 	states map[string]*floorState // by display
+	open   map[*inputChannel]bool // those with a data channel for input
 	closed bool
 	wg     sync.WaitGroup // injectors; added to under mu while not closed
 }
@@ -68,6 +69,7 @@ type floor struct {
 func newFloor(conf *live, log *slog.Logger, m *Metrics) *floor {
 	return &floor{
 		conf: conf, log: log, met: m, guard: m.guard(log, nil), states: make(map[string]*floorState),
+		open: make(map[*inputChannel]bool),
 	}
 }
 
@@ -97,6 +99,9 @@ func (f *floor) accept(c *inputChannel, d *peer.Channel) (why string, many bool)
 		why = channelSecond
 	default:
 		*slot = d
+		if slot == &c.input {
+			f.open[c] = true
+		}
 		return "", c.opened > maxChannels
 	}
 	f.met.channelsRefused.WithLabelValues(why).Inc()
@@ -117,6 +122,7 @@ func (f *floor) channelClosed(c *inputChannel, d *peer.Channel) {
 		c.reports, c.confirms = nil, false
 	case c.input:
 		c.input = nil
+		delete(f.open, c)
 		f.release(c, controlClosed)
 	}
 }
@@ -126,6 +132,7 @@ func (f *floor) leave(c *inputChannel) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c.over = true
+	delete(f.open, c)
 	f.release(c, controlEnded)
 }
 
@@ -263,11 +270,28 @@ func (f *floor) assign(s *floorState, to *inputChannel, why string, now time.Tim
 		"role", about.role.String())
 }
 
-// sweep takes control from viewers that may not have it any more, releases the keys of viewers that are silent, and
-// closes injectors that are not used.
+// sweep takes control from viewers that may not have it any more, releases the keys of viewers that are silent, closes
+// injectors that are not used, and opens the injectors of displays that viewers may control.
 func (f *floor) sweep(now time.Time) {
+	for _, c := range f.review(now) {
+		f.prepare(c)
+	}
+}
+
+// review is sweep without the opening of injectors. It returns the viewers whose display lacks one.
+func (f *floor) review(now time.Time) (lacking []*inputChannel) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for c := range f.open {
+		display := c.viewer.watching()
+		switch s := f.states[display.ID]; {
+		case !f.mayControl(c, display):
+		case s == nil:
+			lacking = append(lacking, c)
+		case s.holder == nil:
+			s.lastInput = now
+		}
+	}
 	for display, s := range f.states {
 		h := s.holder
 		switch {
@@ -291,6 +315,7 @@ func (f *floor) sweep(now time.Time) {
 			s.releaseAll()
 		}
 	}
+	return lacking
 }
 
 // later returns the later of two times.
@@ -346,33 +371,4 @@ func (f *floor) tryGive(c *inputChannel, spare spareInjector) (missing *Display,
 	}
 	s.lastInput = now
 	return nil, nil
-}
-
-// floorView is what one session shows of control of its display.
-type floorView struct {
-	// may: the session may take control. has: it has control. taken: some session has. lost: its input does not reach
-	// the display.
-	may, has, taken, lost bool
-}
-
-func (f *floor) view(c *inputChannel) floorView {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	display := c.viewer.watching()
-	v := floorView{may: f.policy().lets(c.role) && display.Input != nil && !c.barred}
-	if s := f.states[display.ID]; s != nil {
-		v.has, v.taken = s.holder == c, s.holder != nil
-		v.lost = s.injector.Err() != nil || s.holder == c && c.lossMuted
-	}
-	return v
-}
-
-// holder returns the ID of the session that controls a display, empty for none.
-func (f *floor) holder(display string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if s := f.states[display]; s != nil && s.holder != nil {
-		return s.holder.session
-	}
-	return ""
 }

@@ -26,6 +26,34 @@ func (f *floor) state(display Display, spare spareInjector) *floorState {
 	return s
 }
 
+// mayControl reports whether input of c is accepted while nobody else controls the display. The caller holds mu.
+func (f *floor) mayControl(c *inputChannel, display Display) bool {
+	return f.policy().lets(c.role) && display.Input != nil && !c.barred
+}
+
+// prepare opens the injector of the display that c may control before its first input. A Wayland compositor without a
+// keyboard gets one with the injector, and programs notice it a moment later: they would miss the first letters.
+func (f *floor) prepare(c *inputChannel) {
+	f.mu.Lock()
+	display := c.viewer.watching()
+	needed := f.needsInjector(c, display)
+	f.mu.Unlock()
+	if !needed {
+		return
+	}
+	spare := spareInjector{display.ID, display.Input()} // without the mutex: nobody knows how long it takes
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.needsInjector(c, display) {
+		f.state(display, spare).lastInput = time.Now()
+	}
+}
+
+// needsInjector reports whether c may control a display without an injector. The caller holds mu.
+func (f *floor) needsInjector(c *inputChannel, display Display) bool {
+	return !f.closed && f.open[c] && f.mayControl(c, display) && f.states[display.ID] == nil
+}
+
 // run runs an injector until ctx ends; after a panic again, after a while.
 func (f *floor) run(ctx context.Context, display string, injector Injector) {
 	for {

@@ -358,6 +358,50 @@ func TestKeysAreReleased(t *testing.T) {
 	}
 }
 
+// The input of a display is open as long as a viewer may control it, so that programs know its keyboard before the
+// first key.
+func TestInputIsOpenBeforeTheFirstKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCounter()
+		defer c.close()
+		watcher, v := c.viewer("a", RoleViewer), c.viewer("b", RoleController)
+		open := func(v *fakeViewer) {
+			v.input = &peer.Channel{}
+			c.open[v.inputChannel] = true
+			c.prepare(v.inputChannel)
+		}
+		open(watcher)
+		if c.keys.opened != 0 {
+			t.Error("input is opened for a viewer who may not control")
+		}
+		open(v)
+		if c.keys.opened != 1 || c.holder("test") != "" || len(c.changes()) != 0 {
+			t.Errorf("input is opened %d times, and %q has control; want once, and nobody", c.keys.opened, c.holder("test"))
+		}
+		sweep := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+				c.sweep(time.Now())
+			}
+			synctest.Wait()
+		}
+		sweep(3 * injectorLinger)
+		if c.key(v, 30, true); c.keys.opened != 1 || c.keys.closed != 0 {
+			t.Errorf("input is opened %d times and closed %d times; want that of the beginning", c.keys.opened, c.keys.closed)
+		}
+		other := &keyboard{}
+		v.shows(Display{ID: "other", Input: other.open})
+		sweep(time.Second)
+		if other.opened != 1 {
+			t.Error("input of the display to which the viewer moved is not open")
+		}
+		c.channelClosed(v.inputChannel, v.input)
+		sweep(2 * injectorLinger)
+		if c.keys.closed != 1 || other.closed != 1 {
+			t.Errorf("%d and %d inputs are closed without viewers; want both", c.keys.closed, other.closed)
+		}
+	})
+}
+
 func TestEndReleasesForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounter()

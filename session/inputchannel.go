@@ -77,6 +77,7 @@ func (c *inputChannel) open(ctx context.Context, d *peer.Channel) (many bool) {
 		defer c.guard.Recover(partInput)
 		c.floor.channelClosed(c, d)
 	})
+	c.floor.prepare(c) //nolint:contextcheck // the display's input outlives the session that opens it
 	d.OnMessage(func(message []byte) {
 		defer c.guard.Recover(partInput)
 		if d.Label() == rift.StateLabel {

@@ -52,7 +52,7 @@ func (m *Manager) Run(ctx context.Context) error {
 // tend looks after the sessions once. took is the time since its last round that was a second after the one before.
 func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	m.registry.reap(now)
-	m.floor.sweep(now)
+	m.floor.sweep(now) //nolint:contextcheck // the displays' input has contexts of its own
 	m.pool.Sweep(now)
 	if took < time.Second {
 		return

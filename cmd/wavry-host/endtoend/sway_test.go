@@ -220,14 +220,13 @@ func TestSwayInChromium(t *testing.T) {
 	}
 	file = s.transcript(t)
 	s.control(t, b)
+	pause(t)
 	if again := s.typing(t, b, file); again != letters {
 		t.Errorf("typed %q; before it was %q", again, letters)
 	}
 }
 
-// control takes control with a click in the middle, and pauses. Without keyboards of its own, sway gets one with the
-// first input, and programs take it a moment later. Also, what was lost with a former sway may be the middle of a text,
-// so the host drops input until there is a pause.
+// control takes control with a click in the middle.
 func (s *compositor) control(t testing.TB, b *browser) {
 	t.Helper()
 	eventually(t, patience, "the page may control", func() error {
@@ -243,9 +242,15 @@ func (s *compositor) control(t testing.TB, b *browser) {
 		b.mouse(t, chromedp.MousePressed, px, py, 1)
 		b.mouse(t, chromedp.MouseReleased, px, py, 0)
 	}
-	clicked := time.Now()
+}
+
+// pause waits for a while. What was lost with a former sway may be the middle of a text, so the host drops input until
+// there is a pause.
+func pause(t testing.TB) {
+	t.Helper()
+	began := time.Now()
 	eventually(t, patience, "a pause", func() error {
-		if time.Since(clicked) < 1500*time.Millisecond {
+		if time.Since(began) < 1500*time.Millisecond {
 			return errNotYet
 		}
 		return nil
