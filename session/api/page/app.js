@@ -8,6 +8,7 @@ import {Control} from "./input.js";
 import {Overlay} from "./overlay.js";
 import {Pointer} from "./pointer.js";
 import {Status} from "./status.js";
+import {Gestures} from "./touch.js";
 
 const POLL = 750; // ms between looks at the session, on the host and here
 const POLL_AWAY = 200; // while the host does not answer, which may be about to be back
@@ -16,6 +17,7 @@ const QUIET_AFTER = 3000; // ms without a move of the pointer before the bar goe
 
 const video = $("video");
 const control = new Control(video, $("field"), () => status.renderControl());
+const gestures = new Gestures(video, control);
 const pointer = new Pointer(video, $("pointer"), control);
 const connection = new Connection({
 	onmedia: (stream) => { video.srcObject = stream; play(); },
@@ -35,6 +37,7 @@ window.wavry = {
 	get displays() { return displays.displays; },
 	get samples() { return overlay.graph.samples; },
 	get control() { return control; },
+	get gestures() { return gestures; },
 	get pointer() { return pointer; },
 	restart: () => connection.session.restart(),
 	reconnect: () => connection.reconnect("asked to"),

@@ -102,7 +102,7 @@ export class Control {
 		this.timer = 0;
 		const raw = "onpointerrawupdate" in video ? "pointerrawupdate" : "pointermove";
 		video.addEventListener(raw, (e) => this.point(e));
-		video.addEventListener("pointerdown", (e) => { if (this.on) video.setPointerCapture(e.pointerId); });
+		video.addEventListener("pointerdown", (e) => { if (this.on && e.pointerType !== "touch") video.setPointerCapture(e.pointerId); });
 		video.addEventListener("mousedown", (e) => this.press(e));
 		video.addEventListener("mouseup", (e) => { if (this.on) { e.preventDefault(); this.settle(e); } });
 		for (const name of ["lostpointercapture", "pointercancel"]) video.addEventListener(name, (e) => { if (this.on) this.lift(name === "pointercancel" ? 0 : e.buttons); });
@@ -231,7 +231,7 @@ export class Control {
 	}
 
 	point(e) {
-		if (!this.on) return;
+		if (!this.on || e.pointerType === "touch") return; // fingers make gestures, see touch.js
 		const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
 		const p = this.at(all.length ? all[all.length - 1] : e);
 		if (this.buttons & ~e.buttons) this.lift(e.buttons); // a button was released outside the page
@@ -272,12 +272,40 @@ export class Control {
 		}
 		if (document.activeElement !== this.field) this.focus();
 		this.move(); // a button goes down where the pointer is
+		this.hold(e.buttons);
+	}
+
+	// go moves the pointer to a point of the page.
+	go(point) {
+		const p = this.at(point);
+		if (!p) return;
+		this.wanted = p;
+		this.flush();
+	}
+
+	// hold presses the given buttons, as bits, and releases the others.
+	hold(buttons) {
+		this.move(); // a button goes down and up where the pointer is
 		for (const [bit, number] of BUTTONS) {
-			if (e.buttons & bit && !(this.buttons & bit)) this.send("button", number, true);
+			if (buttons & bit && !(this.buttons & bit)) this.send("button", number, true);
 		}
-		this.buttons |= e.buttons;
-		this.lift(e.buttons);
+		this.buttons |= buttons;
+		this.lift(buttons);
 		this.confirm();
+	}
+
+	// scroll turns the wheel by notches, or parts of them.
+	scroll(dx, dy) {
+		this.move();
+		if (dx || dy) this.send("scroll", dx, dy);
+	}
+
+	// zoom turns the wheel with Control held, which makes most programs zoom.
+	zoom(notches) {
+		this.move();
+		this.send("key", CODES.ControlLeft, true);
+		this.send("scroll", 0, notches);
+		this.send("key", CODES.ControlLeft, false);
 	}
 
 	settle(e) {
@@ -301,7 +329,7 @@ export class Control {
 		// and the system.
 		const notches = (delta, old) => Math.sign(delta) * Math.min(10, old ? Math.abs(old) / 120 : Math.abs(delta) / [100, 3, 1][e.deltaMode]);
 		const dx = notches(e.deltaX, e.wheelDeltaX), dy = -notches(e.deltaY, e.wheelDeltaY);
-		if (dx || dy) this.send("scroll", dx, dy);
+		this.scroll(dx, dy);
 	}
 
 	key(e) {
