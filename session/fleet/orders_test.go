@@ -14,6 +14,7 @@ import (
 	"wavryhost/session/fleet/fleettest"
 	"wavryhost/session/fleet/pool"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
@@ -47,6 +48,24 @@ func results(t *testing.T, nc *nats.Conn, id string) map[string]int {
 		}
 	}
 	return of
+}
+
+// Each look at the orders is a reader at the server, which must not stay.
+func TestOrdersLeaveNoReader(t *testing.T) {
+	t.Parallel()
+	s := fleettest.Server(t, storing(t.TempDir()))
+	nc, gw := fleettest.Connect(t, s), ask(t, s)
+	setup(t, nc)
+	id := standing(t, gw, http.MethodGet, "/v1/host", nil, time.Hour)
+	for range 5 {
+		if of := results(t, nc, id); len(of) != 0 {
+			t.Errorf("results without a host: %v", of)
+		}
+	}
+	j, err := s.Jsz(&server.JSzOptions{})
+	if err != nil || j.Consumers != 0 {
+		t.Errorf("%d readers are left, %v", j.Consumers, err)
+	}
 }
 
 // A standing order reaches present hosts and later ones, once each, in order, and until it expires or is canceled.

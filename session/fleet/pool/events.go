@@ -66,7 +66,7 @@ func Events(ctx context.Context, nc *nats.Conn, o EventOptions, f func(Event) er
 func follow(ctx context.Context, js jetstream.JetStream, o *EventOptions, f func(Event) error) error {
 	cfg := jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{bus.SubjectEvent(cmp.Or(o.Host, "*"), cmp.Or(o.Kind, "*"))},
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: o.After + 1,
+		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: o.After + 1, InactiveThreshold: readerLife,
 	}
 	if o.After == 0 && !o.Since.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartTimePolicy, 0

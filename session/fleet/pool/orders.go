@@ -55,6 +55,9 @@ func noStream(name string, err error) error {
 	return fmt.Errorf("fleet: stream %s: %w", name, err)
 }
 
+// readerLife is how long a server keeps a reader of a stream that reads nothing.
+const readerLife = 30 * time.Second
+
 // Orders returns the standing orders that are kept, oldest first. Orders that have expired are among them for a while.
 func Orders(ctx context.Context, nc *nats.Conn) ([]Order, error) {
 	js, err := jetstream.New(nc)
@@ -69,10 +72,13 @@ func Orders(ctx context.Context, nc *nats.Conn) ([]Order, error) {
 	if state.Msgs == 0 {
 		return nil, nil
 	}
-	c, err := js.OrderedConsumer(ctx, bus.StreamOrders, jetstream.OrderedConsumerConfig{})
+	c, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: readerLife, MemoryStorage: true,
+	})
 	if err != nil {
 		return nil, noStream(bus.StreamOrders, err)
 	}
+	defer func() { _ = s.DeleteConsumer(ctx, c.CachedInfo().Name) }() // else the server does it a little later
 	messages, err := c.Messages()
 	if err != nil {
 		return nil, noStream(bus.StreamOrders, err)
