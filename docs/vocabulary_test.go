@@ -14,7 +14,7 @@ import (
 // the field.
 const plainWords = `
 aborted acceptable achieved acked active address addresses after agent algorithm alive allowed anonymous answer
-answered api applied arrived asked at attempts audience audit authentications awaiting back bad begun binary bind
+answered api applied arrived asked at attempts audience audit authentications av awaiting back bad begun binary bind
 binding bitrate blocked boot bound broken build busy button by bytes callers capture captured captures cause
 certificate certificates change changed changes channel channels checked class client closed code codec competing
 complete config configuration confirm confirmed congested connect connected connecting connections constrained
@@ -39,7 +39,7 @@ summed superseded suspended taken tcp text time timeout timestamp title tls to t
 transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected unknown
 unproven unreachable unread unrouted unsent unsupported until unusable up uptime url urls usable use used user
 username valid version vp wait waiting whole why width withdrawn without wrong x y yet
-clean killed labeled offered resumed value
+clean killed labeled motion offered preferred resumed setting value
 `
 
 // replacedWords are words that the vocabulary must not contain, with the term to use.

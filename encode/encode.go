@@ -103,10 +103,13 @@ type Encoder interface {
 
 // AccessUnit is one encoded picture.
 type AccessUnit struct {
-	// Data is the picture in the form of its codec. H.264: NAL units in Annex B form, with parameter sets if Key is
-	// set. VP9: one visible frame. It is never written to again, so it may be kept and shared.
+	// Data is the picture in the form of its codec. H.264 and HEVC: NAL units in Annex B form, with parameter sets if
+	// Key is set. VP9: one visible frame. AV1: a temporal unit of one visible frame, with a sequence header if Key is
+	// set. It is never written to again, so it may be kept and shared.
 	Data []byte
-	Key  bool
+	// Format is its format. Encoders leave it out; who distributes the units knows it.
+	Format Format
+	Key    bool
 	// Time is the capture time of the frame.
 	Time time.Time
 	// Seq is the frame's number, or the previous one's if a picture was encoded again.

@@ -5,7 +5,9 @@ import "fmt"
 // The codecs, by their RTP encoding names.
 const (
 	CodecH264 = "H264"
+	CodecHEVC = "H265"
 	CodecVP9  = "VP9"
+	CodecAV1  = "AV1"
 )
 
 // Chroma is the resolution of the color planes.
@@ -39,11 +41,13 @@ type Format struct {
 // The formats that have an encoder.
 var (
 	H264 = Format{CodecH264, Chroma420, 8}
+	HEVC = Format{CodecHEVC, Chroma420, 8}
 	VP9  = Format{CodecVP9, Chroma420, 8}
+	AV1  = Format{CodecAV1, Chroma420, 8}
 )
 
 // Formats lists the formats, the preferred first.
-func Formats() []Format { return []Format{H264, VP9} }
+func Formats() []Format { return []Format{H264, HEVC, VP9, AV1} }
 
 // String returns the name of the codec, with what differs from the usual form of its pictures.
 func (f Format) String() string {

@@ -9,16 +9,28 @@ type Stream struct {
 	BitsPerSecond int
 }
 
-// Level holds the limits of an H.264 level (H.264, table A-1).
+// Level holds the limits of a level of a codec, in macroblocks of H.264.
 type Level struct {
-	IDC                  uint8 // level_idc
+	IDC                  uint8 // how SDP states it: level_idc of H.264, level-id of HEVC, level-idx of AV1
 	MacroblocksPerSecond int
 	Macroblocks          int // per picture
 	BitsPerSecond        int
 }
 
-// levels lists the levels, lowest first. It leaves out level 1b.
-var levels = []Level{
+// levels returns the levels of a codec, the lowest first.
+func levels(codec string) []Level {
+	switch codec {
+	case CodecHEVC:
+		return levelsHEVC
+	case CodecAV1:
+		return levelsAV1
+	default:
+		return levelsH264
+	}
+}
+
+// levelsH264 are from H.264, table A-1, without level 1b.
+var levelsH264 = []Level{
 	{10, 1_485, 99, 64_000},
 	{11, 3_000, 396, 192_000},
 	{12, 6_000, 396, 384_000},
@@ -40,21 +52,57 @@ var levels = []Level{
 	{62, 16_711_680, 139_264, 800_000_000},
 }
 
-// LevelOf returns the lowest level that a stream fits, or the highest level if it fits none.
-func LevelOf(s Stream) Level {
-	for _, l := range levels {
+// samples is the number of luma samples of a macroblock.
+const samples = 16 * 16
+
+// levelsHEVC are from H.265, tables A.8 and A.9, in the main tier.
+var levelsHEVC = []Level{
+	{30, 552_960 / samples, 36_864 / samples, 128_000},
+	{60, 3_686_400 / samples, 122_880 / samples, 1_500_000},
+	{63, 7_372_800 / samples, 245_760 / samples, 3_000_000},
+	{90, 16_588_800 / samples, 552_960 / samples, 6_000_000},
+	{93, 33_177_600 / samples, 983_040 / samples, 10_000_000},
+	{120, 66_846_720 / samples, 2_228_224 / samples, 12_000_000},
+	{123, 133_693_440 / samples, 2_228_224 / samples, 20_000_000},
+	{150, 267_386_880 / samples, 8_912_896 / samples, 25_000_000},
+	{153, 534_773_760 / samples, 8_912_896 / samples, 40_000_000},
+	{156, 1_069_547_520 / samples, 8_912_896 / samples, 60_000_000},
+	{183, 2_139_095_040 / samples, 35_651_584 / samples, 120_000_000},
+	{186, 4_278_190_080 / samples, 35_651_584 / samples, 240_000_000},
+}
+
+// levelsAV1 are from the AV1 specification, annex A.3, in the main tier, with their rates of display.
+var levelsAV1 = []Level{
+	{0, 4_423_680 / samples, 147_456 / samples, 1_500_000},
+	{1, 8_363_520 / samples, 278_784 / samples, 3_000_000},
+	{4, 19_975_680 / samples, 665_856 / samples, 6_000_000},
+	{5, 31_950_720 / samples, 1_065_024 / samples, 10_000_000},
+	{8, 70_778_880 / samples, 2_359_296 / samples, 12_000_000},
+	{9, 141_557_760 / samples, 2_359_296 / samples, 20_000_000},
+	{12, 267_386_880 / samples, 8_912_896 / samples, 30_000_000},
+	{13, 534_773_760 / samples, 8_912_896 / samples, 40_000_000},
+	{14, 1_069_547_520 / samples, 8_912_896 / samples, 60_000_000},
+	{17, 2_139_095_040 / samples, 35_651_584 / samples, 100_000_000},
+	{18, 4_278_190_080 / samples, 35_651_584 / samples, 160_000_000},
+}
+
+// LevelOf returns the lowest level of a codec that a stream fits, or the highest level if it fits none.
+func LevelOf(codec string, s Stream) Level {
+	list := levels(codec)
+	for _, l := range list {
 		limits := DecoderLimits{Macroblocks: l.Macroblocks, MacroblocksPerSecond: l.MacroblocksPerSecond}
 		if limits.Admits(s.Width, s.Height, s.FPS) && s.BitsPerSecond <= l.BitsPerSecond {
 			return l
 		}
 	}
-	return levels[len(levels)-1]
+	return list[len(list)-1]
 }
 
-// LevelByIDC returns the level with a level_idc. For an unknown one it returns the next lower level.
-func LevelByIDC(idc uint8) Level {
-	at := levels[0]
-	for _, l := range levels {
+// LevelByIDC returns the level of a codec with a number. For an unknown one it returns the next lower level.
+func LevelByIDC(codec string, idc uint8) Level {
+	list := levels(codec)
+	at := list[0]
+	for _, l := range list {
 		if l.IDC <= idc {
 			at = l
 		}

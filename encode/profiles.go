@@ -22,7 +22,12 @@ const (
 
 // Profiles returns the known encoders, the preferred first. Each call makes new values.
 func Profiles() []Profile {
-	return []Profile{nvenc(), vaapi(), videoToolbox(), x264(), vpx()}
+	return []Profile{
+		nvenc(), vaapi(), videoToolbox(), x264(),
+		nvencHEVC(), vaapiHEVC(), videoToolboxHEVC(),
+		nvencAV1(), vaapiAV1(), aom(),
+		vpx(),
+	}
 }
 
 // FindProfile returns the profile of that name.

@@ -21,7 +21,7 @@ func cursorFor(d Display, o Offer) capture.CursorMode {
 // acquire returns a feed of a display for the viewer of an offer in a format, at the encoding that suits a bitrate to
 // start at. A pointer that cannot be had apart is in the picture. A probe sees what others see.
 func (p *opener) acquire(ctx context.Context, d Display, o Offer, format encode.Format, start int) (*feed, error) {
-	f := &feed{display: d, ceiling: p.conf.get().rule(d.ID).MaxBitrate}
+	f := &feed{display: d, format: format, ceiling: p.conf.get().rule(d.ID).MaxBitrate}
 	cursor := cursorFor(d, o)
 	if cursor == capture.CursorHidden {
 		var err error

@@ -87,6 +87,15 @@ func (c *capacity) encoder(p encode.Profile, load pipeline.Load) admission.Encod
 	return e
 }
 
+// perPixel returns the time to encode a pixel in a format, in seconds, or 0 if it is unknown.
+func (c *capacity) perPixel(now time.Time, format encode.Format) float64 {
+	load := c.pool.Load(now, format)
+	if len(load.Encoders) == 0 {
+		return 0
+	}
+	return c.encoder(load.Encoders[0].Profile, load).PerPixel
+}
+
 // card returns what is known of the graphics card that an encoder encodes on, nil for nothing. perPixel is what a
 // picture's pixel takes from the call to the result, which is more than the engine works for it: where encodes run,
 // what the engine does at the time is shared out among them.

@@ -46,13 +46,13 @@ func (p *opener) show(ctx context.Context, h *session, display string) (err erro
 	if err != nil || d.ID == h.sub.display() {
 		return err
 	}
-	undo, err := p.registry.depart(h, d, h.limits.ownCeiling())
+	undo, err := p.registry.depart(h, d, h.limits.ownCeiling(), h.sub.feed().format)
 	if err != nil {
 		return err
 	}
 	defer func() { undo(err != nil) }()
 	start := cmp.Or(h.sub.feed().on.Rate(), p.conf.get().start()) // its own encoding has no rate before it is connected
-	next, err := p.acquire(ctx, d, h.offer, h.format, start)
+	next, err := p.acquire(ctx, d, h.offer, h.sub.feed().format, start)
 	if err != nil {
 		return err
 	}

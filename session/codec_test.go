@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 	"wavryhost/session/admission"
+	"wavryhost/session/codec"
 	"wavryhost/session/peer"
 )
 
@@ -150,4 +152,51 @@ func TestOneEncodeIsOfOneCodec(t *testing.T) {
 	}
 	other.comeWith(h, offer)
 	other.playing(t, 1)
+}
+
+// A codec changes while the session runs: pictures come in the old one until the other one has a keyframe.
+func TestTheCodecOfASessionChanges(t *testing.T) {
+	av1 := encoderOf(encode.AV1)
+	h := openHouse(t, func(c *Config) { c.Encoders = append(c.Encoders, av1) })
+	defer h.close(t)
+	h.alive(t)
+	r := newRemote(t)
+	defer r.close()
+	r.watch(h)
+	r.playing(t, 5)
+	s, err := h.registry.find(r.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		to   codec.Choice
+		mime string
+	}{
+		{codec.Choice{Format: encode.AV1, Reason: codec.Text}, webrtc.MimeTypeAV1},
+		{codec.Choice{Format: encode.H264, Reason: codec.Motion}, webrtc.MimeTypeH264},
+	} {
+		before := h.events(EventCodec)
+		if err := h.opener.change(t.Context(), s, s.sub.feed(), c.to); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the codec changes", func() bool {
+			one, err := h.Session(r.id)
+			return err == nil && one.Codec == c.to.Format.Codec && one.CodecReason == string(c.to.Reason)
+		})
+		r.playing(t, 5)
+		eventually(t, "the viewer gets the other codec", func() bool { return r.Track().Codec().MimeType == c.mime })
+		if n := h.events(EventCodec) - before; n != 1 {
+			t.Errorf("%d events of a change of codec; want 1", n)
+		}
+		if n := testutil.ToFloat64(h.met.codecChanges.WithLabelValues(string(c.to.Reason))); n != 1 {
+			t.Errorf("%v changes are counted for %s; want 1", n, c.to.Reason)
+		}
+	}
+	eventually(t, "the encoder of the codec that is not used is closed", func() bool {
+		stats := av1.Stats()
+		return stats.Opened == 1 && stats.Closed == 1
+	})
+	if err := h.End(t.Context(), r.id, EndDeleted, ""); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/session/codec"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
@@ -55,6 +56,8 @@ type Config struct {
 	Uplink int
 	// EncodeLimit is the maximum number of concurrent encodings on hardware, or 0 for no limit.
 	EncodeLimit int
+	// AV1 is when sessions use AV1.
+	AV1 codec.Mode
 	// Rules are what holds for single displays.
 	Rules []Rule
 	// FPS is the highest frame rate. It defaults to 60.

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/codec"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"
@@ -70,7 +70,8 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	format := p.choose(asked.Formats(), has, display, o)
+	formats := common(asked.Formats(), has)
+	format := p.choose(formats, display, o)
 	if err := p.conf.get().checkChange(Change{MaxBitrate: &o.MaxBitrate, Weight: orNil(o.Weight)}); err != nil {
 		return Answer{}, err
 	}
@@ -91,7 +92,7 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if hasReservation && o.Labels == (admission.Labels{}) {
 		o.Labels = namesOf(reserved).Labels
 	}
-	v, sdp, err := p.connect(ctx, display, o, asked, format)
+	v, sdp, err := p.connect(ctx, display, o, asked, negotiated(formats, format, p.conf.get().AV1))
 	if err != nil {
 		p.registry.cancel(t)
 		return Answer{}, err
@@ -102,6 +103,7 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	if hasReservation {
 		v.limits.ceiling, v.limits.weight = lowest(o.MaxBitrate, reserved.MaxBitrate), reserved.Weight
 	}
+	v.codec.set(codec.First(len(formats)))
 	etag := v.peer.ETag()
 	p.registry.add(v, t) //nolint:contextcheck // the request is over long before the session
 	return Answer{ID: v.id, SDP: sdp, ETag: etag}, nil
@@ -126,18 +128,6 @@ func within(a adapt.Config, ceiling int) adapt.Config {
 	return a
 }
 
-// choose returns the format for a viewer that takes one of the host's at least: the first of the host's, unless its
-// display may have no more encodes and one of another format runs.
-func (p *opener) choose(takes, has []encode.Format, d Display, o Offer) encode.Format {
-	common := slices.DeleteFunc(slices.Clone(has), func(f encode.Format) bool { return !slices.Contains(takes, f) })
-	for _, format := range common {
-		if p.pool.Admits(d.ID, cursorFor(d, o), format) {
-			return format
-		}
-	}
-	return common[0] // which will be refused in words
-}
-
 // named returns emit for the events of a session: each has the names of the session's offer.
 func named(emit func(Event) uint64, o Offer) func(Event) uint64 {
 	names := Names{Subject: o.Owner.Name, ExternalID: o.ExternalID, Labels: o.Labels}
@@ -147,14 +137,15 @@ func named(emit func(Event) uint64, o Offer) func(Event) uint64 {
 	}
 }
 
-// connect makes all that a session holds and answers the offer.
-func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, format encode.Format) (_ *viewer,
-	sdp string, err error,
+// connect makes all that a session holds and answers the offer. The session begins with the first of the formats.
+func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Offer, formats []encode.Format) (
+	_ *viewer, sdp string, err error,
 ) {
+	format := formats[0]
 	id := newID()
 	v := &viewer{
 		owner: owner{emit: named(p.emit, o), crowded: p.crowded, doubt: p.relays.Doubt},
-		id:    id, offer: o, format: format, created: time.Now(), log: p.log.With("session", id),
+		id:    id, offer: o, created: time.Now(), log: p.log.With("session", id),
 		figures: figures{met: p.met, tally: p.met.labels.tally(p.conf.get().MetricLabels, o.Labels)},
 		changed: newSignal(), settle: p.settle,
 	}
@@ -177,7 +168,10 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		}
 	}()
 	v.most = p.conf.get().adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Max
-	v.decoder, v.limits.offer = asked.PayloadType(format).Limits(), ceiling
+	v.formats, v.decoders, v.limits.offer = formats, make(map[encode.Format]encode.DecoderLimits), ceiling
+	for _, f := range formats {
+		v.decoders[f] = asked.PayloadType(f).Limits()
+	}
 	v.adaptation.recovery.deaf = !asked.PayloadType(format).CanRequest()
 	v.sub.begin(v, f)
 	picture, running := f.source.Size(), f.on.Status()
@@ -199,7 +193,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	}
 	v.sender, err = wire.New(wire.Config{
 		Progress: p.conf.get().Progress, Session: id,
-		Log: v.log, Format: format, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
+		Log: v.log, Formats: formats, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
 			// The viewer lacks a packet that it will not get any more. Its own request may come seconds later.
 			v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
 			v.sub.nudge()
@@ -212,7 +206,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.adaptation.sender = v.sender
 	cfg := p.conf.get()
 	v.peer, err = p.network.NewPeer(peer.Params{
-		ID: id, Offer: asked, Format: format, Largest: p.catalog.largest(ctx, d, picture),
+		ID: id, Offer: asked, Formats: formats, Largest: p.catalog.largest(ctx, d, picture),
 		GatherTimeout: cfg.GatherTimeout, FailAfter: cfg.ConnectTimeout + cfg.DisconnectTimeout + time.Minute,
 		Relays: func() []relay.Server { return iceServers(p.relays, o.Region, id, o.Expires) },
 		Log:    v.log, Guard: v.guard,

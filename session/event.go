@@ -32,6 +32,8 @@ const (
 	EventEncoderFallback
 	// EventEncoding: a session moved to another encoding.
 	EventEncoding
+	// EventCodec: a session gets another codec.
+	EventCodec
 	// EventChanged: a session's ceiling, weight or display was changed from outside.
 	EventChanged
 	// EventMove: a session should be moved to another host, because this one drains.
@@ -99,6 +101,7 @@ var eventKinds = [...]string{
 	EventDisplayPolled:    "display_polled",
 	EventEncoderFallback:  "encoder_fallback",
 	EventEncoding:         "encoding_changed",
+	EventCodec:            "codec_changed",
 	EventChanged:          "session_changed",
 	EventMove:             "session_move",
 	EventEnding:           "session_ending",
@@ -159,8 +162,9 @@ type Event struct {
 	// name, for a cordon or drain.
 	Note, Owner string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of
-	// EventEncoding, the states of EventState, the paths of EventPath, the displays of EventDefault, the size in bytes
-	// (To) of EventPacketSize, the time (To) of EventEnding, or the ids of the sessions of EventControl.
+	// EventEncoding, the codecs of EventCodec, the states of EventState, the paths of EventPath, the displays of
+	// EventDefault, the size in bytes (To) of EventPacketSize, the time (To) of EventEnding, or the ids of the sessions
+	// of EventControl.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -5,6 +5,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
+	"wavryhost/session/codec"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
 	"wavryhost/session/relay"
@@ -40,6 +41,7 @@ func EventShapes() map[EventKind]EventShape {
 			Reasons: words(pipeline.FallbackReasons()),
 		},
 		EventEncoding:        {Required: ofSession("reason", "from", "to"), Reasons: encodingMoves},
+		EventCodec:           {Required: ofSession("reason", "from", "to"), Reasons: codec.Reasons()},
 		EventChanged:         {Required: ofSession()},
 		EventMove:            {Required: ofSession()},
 		EventEnding:          {Required: ofSession("reason", "to"), Reasons: endingReasons},

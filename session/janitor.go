@@ -64,6 +64,7 @@ func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	m.catalog.noteDefault(ctx)
 	m.shedder.shed(now, list, func(s *session) { m.registry.want(s, EndOverload) })
 	m.uplink.share(list)
+	m.opener.recode(ctx, now, list)
 }
 
 // heal ends the sessions whose send loop stalls: their pages connect again. A loop that continues to stall after that

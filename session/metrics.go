@@ -7,6 +7,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
 	"wavryhost/session/admission"
+	"wavryhost/session/codec"
 	"wavryhost/session/guard"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
@@ -42,6 +43,7 @@ type Metrics struct {
 	quality           *prometheus.GaugeVec
 	qualitySeconds    *prometheus.CounterVec
 	encodingMoves     *prometheus.CounterVec
+	codecChanges      *prometheus.CounterVec
 	reservations      prometheus.Gauge
 	shed              *prometheus.CounterVec
 	reservationsEnded *prometheus.CounterVec
@@ -160,6 +162,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reservationsEnded: counters("reservations_ended_total", "Ended reservations, by reason.", "reason"),
 		encodingMoves: counters("session_encoding_changes_total",
 			"Moves of a session to another encoding: a faster or slower one, or one of another display.", "direction"),
+		codecChanges: counters("session_codec_changes_total",
+			"Changes of a running session to another codec, by reason.", "reason"),
 		packets: counter("packets_sent_total", "Sent RTP packets, including retransmissions and padding."),
 		bytes: counters("sent_bytes_total", "Bytes of sent RTP packets, including retransmissions and "+
 			"padding, by path.", "path"),
@@ -296,6 +300,7 @@ func (m *Metrics) Complete() {
 		{m.ended, words(EndReasons())},
 		{m.reservationsEnded, admission.Ends()},
 		{m.encodingMoves, encodingMoves},
+		{m.codecChanges, codec.Reasons()},
 		{m.iceFailures, peer.Causes()},
 		{m.bytes, peer.Paths()},
 		{m.freezes, freezeCauses},

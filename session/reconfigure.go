@@ -15,7 +15,7 @@ func (m *Manager) Reconfigure(c Config) error {
 		next.FPS, next.MinBitrate, next.StartBitrate, next.MaxBitrate = c.FPS, c.MinBitrate, c.StartBitrate,
 			c.MaxBitrate
 		next.LocalStartBitrate = c.LocalStartBitrate
-		next.Uplink, next.EncodeLimit, next.Rules = c.Uplink, c.EncodeLimit, c.Rules
+		next.Uplink, next.EncodeLimit, next.Rules, next.AV1 = c.Uplink, c.EncodeLimit, c.Rules, c.AV1
 		next.FixedBitrate, next.Prefer, next.ICEServers, next.ICERegions = c.FixedBitrate, c.Prefer,
 			c.ICEServers, c.ICERegions
 		next.ConnectTimeout, next.DisconnectTimeout, next.SilenceTimeout = c.ConnectTimeout,

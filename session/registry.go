@@ -219,7 +219,8 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 	event := v.emit(Event{
 		Kind: EventCreated, Session: v.id, Display: display,
 	})
-	v.log.Info("session created", "event", event, "display", display, "codec", v.format.String(), "fmtp", v.peer.Fmtp(),
+	v.log.Info("session created", "event", event, "display", display, "codec", v.sub.feed().format.String(),
+		"fmtp", v.peer.Fmtp(),
 		"ceiling", v.limits.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
 	v.start()
 	v.sub.join()
@@ -235,15 +236,17 @@ func (r *registry) cancel(t *admission.Ticket) {
 	r.admission.Cancel(t, r.host.closed())
 }
 
-// depart makes room for a session on another display. undo is to be called once it heads there or, with failed set,
-// does not.
-func (r *registry) depart(s *session, d Display, ceiling int) (undo func(failed bool), err error) {
+// depart makes room for a session on another display, or in another format. undo is to be called once it heads there
+// or, with failed set, does not.
+func (r *registry) depart(
+	s *session, d Display, ceiling int, format encode.Format,
+) (undo func(failed bool), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sessions[s.id] == nil {
 		return nil, ErrUnknownSession
 	}
-	move, err := r.admission.Move(s.id, r.capacity.request(d, ceiling, s.format), r.snapshot(s.format))
+	move, err := r.admission.Move(s.id, r.capacity.request(d, ceiling, format), r.snapshot(format))
 	if err != nil {
 		return nil, err
 	}

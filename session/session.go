@@ -232,13 +232,14 @@ type Snapshot struct {
 	Controlled bool `json:"controlled" doc:"A session controls the display."`
 	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present. The log says why."`
 
-	Pointer  string  `json:"pointer" set:"Pointer" doc:"How the viewer gets the display's pointer: in the picture, or by a data channel to draw it itself."`
-	Codec    string  `json:"codec" set:"Codec" doc:"Codec, by its RTP name: the first of the host's codecs that the viewer decodes."`
-	Encoder  string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
-	Encoding int     `json:"encoding" doc:"Which of the display's encodings in that codec the session gets; a number of 1 to 3."`
-	Width    int     `json:"width" doc:"Width of the encoded picture, in pixels."`
-	Height   int     `json:"height" doc:"Height of the encoded picture, in pixels."`
-	FPS      float64 `json:"fps" doc:"Frame rate sent in the last second, in frames per second."`
+	Pointer     string  `json:"pointer" set:"Pointer" doc:"How the viewer gets the display's pointer: in the picture, or by a data channel to draw it itself."`
+	Codec       string  `json:"codec" set:"Codec" doc:"Codec, by its RTP name. It may change while the session runs."`
+	CodecReason string  `json:"codec_reason" set:"CodecReason" doc:"Why the viewer has this codec."`
+	Encoder     string  `json:"encoder,omitempty" doc:"Name of the encoder in use."`
+	Encoding    int     `json:"encoding" doc:"Which of the display's encodings in that codec the session gets; a number of 1 to 3."`
+	Width       int     `json:"width" doc:"Width of the encoded picture, in pixels."`
+	Height      int     `json:"height" doc:"Height of the encoded picture, in pixels."`
+	FPS         float64 `json:"fps" doc:"Frame rate sent in the last second, in frames per second."`
 
 	MaxBitrate int    `json:"max_bitrate" doc:"The session's own maximum bitrate, in bit/s; 0 for the host's maximum."`
 	Ceiling    int    `json:"ceiling" doc:"The ceiling of the bitrate in force, in bit/s."`
@@ -331,7 +332,7 @@ type DisplayInfo struct {
 type EncoderInfo struct {
 	Name         string  `json:"name" doc:"Name of the encoder in FFmpeg, with the device where it has several: h264_vaapi@renderD129."`
 	Device       string  `json:"device,omitempty" doc:"Device that it encodes on; absent if that is left to its driver."`
-	Codec        string  `json:"codec" doc:"Codec, by its RTP name: H264 or VP9."`
+	Codec        string  `json:"codec" doc:"Codec, by its RTP name: H264, H265, AV1 or VP9."`
 	Hardware     bool    `json:"hardware" doc:"The encoder runs on a graphics card."`
 	Price        string  `json:"price" set:"EncoderPrice" doc:"Price of a bitrate change: nothing, a keyframe, or reopening the encoder."`
 	Usable       bool    `json:"usable" doc:"The encoder encoded real pictures on this machine."`

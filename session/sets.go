@@ -6,6 +6,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/codec"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
@@ -16,7 +17,8 @@ import (
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
 	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
-		encodingMoves, stateReasons, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()), undeliveredReasons,
+		encodingMoves, codec.Reasons(), stateReasons, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()),
+		undeliveredReasons,
 		admission.Ends(), refusedReasons, controlReasons, endingReasons, channelRefusals, handshakeResults, configOutcomes,
 		Resources(), relay.Reasons(), progress.Kinds(), Exits())
 	slices.Sort(events)
@@ -34,6 +36,7 @@ func Sets() map[string][]string {
 		"Protocol":      peer.Protocols(),
 		"Pointer":       {pointerInPicture, pointerByChannel},
 		"Codec":         codecs(),
+		"CodecReason":   codec.Reasons(),
 		"Quality":       quality,
 		"QualityReason": reasons,
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),

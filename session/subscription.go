@@ -41,6 +41,7 @@ type feed struct {
 	display Display
 	source  source
 	on      encoding
+	format  encode.Format // of on
 	// pointer has the display's pointer, which its pictures lack; nil if they have it.
 	pointer *pointer.Feed
 	// ceiling is the bitrate limit of the display, or 0 for none.
@@ -184,11 +185,12 @@ func (f *feed) Demand(time.Time) pipeline.Demand {
 	v := f.viewer
 	defer v.guard.Recover(partSession)
 	d := v.demand()
-	if v.decoder != (encode.DecoderLimits{}) {
+	if limits := v.decoders[f.format]; limits != (encode.DecoderLimits{}) {
 		size := f.source.Size()
-		d.Bound(v.decoder, size.X, size.Y)
+		d.Bound(limits, size.X, size.Y)
 	}
 	d.Leaving, d.Arriving = f.moving()
+	d.Recoding = d.Arriving && v.sub.feed().format != f.format
 	if d.Leaving {
 		d.Keyframe = false // the first picture of the new encoding is one
 	}
@@ -246,7 +248,7 @@ func (f *feed) Missed() { f.viewer.missed() }
 // Reassign implements pipeline.Subscriber.
 func (f *feed) Reassign(to *pipeline.Encoding) {
 	f.viewer.sub.moveTo(&feed{
-		display: f.display, source: f.source, on: to, pointer: f.pointer, ceiling: f.ceiling,
+		display: f.display, source: f.source, on: to, format: f.format, pointer: f.pointer, ceiling: f.ceiling,
 	})
 }
 
@@ -256,6 +258,13 @@ func (f *feed) Applied(a adapt.Applied) {
 	if leaving, arriving := f.moving(); !leaving && !arriving {
 		f.viewer.adaptation.applied(a)
 	}
+}
+
+// moves reports whether the viewer is on its way to another feed.
+func (s *subscription) moves() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending != nil
 }
 
 // frozen reports whether the picture stands still because of this host.

@@ -62,13 +62,15 @@ type viewer struct {
 	// What it is. This does not change.
 	id      string
 	offer   Offer
-	format  encode.Format
 	created time.Time
 	log     *slog.Logger
 	guard   *guard.Guard
-	decoder encode.DecoderLimits // of the viewer
-	most    int                  // the host's own ceiling, in bits per second
-	baseW   int                  // the width that the controller was told
+	// decoders are the limits of the viewer's decoders, by the negotiated formats. formats lists these; the
+	// session begins with the first.
+	decoders map[encode.Format]encode.DecoderLimits
+	formats  []encode.Format
+	most     int // the host's own ceiling, in bits per second
+	baseW    int // the width that the controller was told
 	// settle is the time after which the route counts although the viewer has not sent its address.
 	settle time.Duration
 
@@ -90,6 +92,8 @@ type viewer struct {
 	live    atomic.Bool           // media can flow
 	heard   instant               // of the last RTCP
 	backlog atomic.Int64          // packets of the newest picture
+	class   atomic.Int64          // adapt.ContentClass of the newest picture
+	codec   codecState
 }
 
 // instant is a time that one goroutine sets and others read. It keeps the reading of the monotonic clock: a step of
@@ -296,6 +300,7 @@ func (v *viewer) send(au encode.AccessUnit, p pipeline.Picture) error {
 		v.met.pipeline.Drop(pipeline.DropNoPackets)
 	}
 	v.backlog.Store(int64(w.Packets))
+	v.class.Store(int64(p.Class))
 	took := au.Encode
 	if most := pipeline.LateAfter(v.adaptation.target().FPS); took > most && v.crowded() {
 		took = most // it is not the encoder that is slow

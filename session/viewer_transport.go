@@ -83,15 +83,18 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 func (v *viewer) arrived(old, now *feed) {
 	from, to := old.on, now.on
 	before, after := from.Status().BitsPerSecond, to.Status().BitsPerSecond
+	v.pointer.moved.raise()
 	why := encodingFaster
 	switch {
 	case old.source != now.source:
 		why = encodingDisplay
 		v.limits.set(func(c *limits) { c.display = now.ceiling })
+	case old.format != now.format:
+		v.codec.arrived(v, old, now)
+		return
 	case after < before:
 		why = encodingSlower
 	}
-	v.pointer.moved.raise()
 	v.met.encodingMoves.WithLabelValues(why).Inc()
 	event := v.emit(Event{
 		Kind: EventEncoding, Session: v.id, Display: now.display.ID, Reason: why,

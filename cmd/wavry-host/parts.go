@@ -15,6 +15,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/api"
 	"wavryhost/session/api/edge"
+	"wavryhost/session/codec"
 	"wavryhost/session/relay"
 )
 
@@ -126,6 +127,7 @@ func sessionLimits(l *loaded) session.Config {
 		MaxEncodings:      l.Displays.MaxEncodings,
 		Uplink:            l.Sessions.MaxUplink,
 		EncodeLimit:       l.Encoding.MaxGPUSessions,
+		AV1:               codec.Mode(l.Encoding.AV1),
 		Probation:         l.Host.Probation.Time,
 		DrainPostpone:     l.Sessions.DrainPostpone,
 		MetricLabels:      l.Sessions.MetricLabels,

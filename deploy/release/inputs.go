@@ -58,6 +58,7 @@ var codecs = map[string]codec{
 	"ffmpeg":                       {"linked, configured with --enable-gpl", "GPL-2.0-or-later"},
 	"x264":                         {"linked", "GPL-2.0-or-later"},
 	"libvpx":                       {"linked", "BSD-3-Clause"},
+	"aom":                          {"linked", "BSD-2-Clause"},
 	"libyuv":                       {"linked", "BSD-3-Clause"},
 	"libva":                        {"headers; the library is loaded at run time", "MIT"},
 	"libdrm":                       {"headers; the library is loaded at run time", "MIT"},

@@ -18,6 +18,8 @@ type bitstream struct {
 
 var bitstreams = map[encode.Format]bitstream{
 	encode.H264: {annexB, checkAnnexB},
+	encode.HEVC: {hevcUnit, checkHEVC},
+	encode.AV1:  {av1Unit, checkAV1},
 	encode.VP9:  {vp9Frame, checkVP9Frame},
 }
 
@@ -145,4 +147,9 @@ func checkVP9Frame(unit encode.AccessUnit) error {
 		return fmt.Errorf("keyframe of %dx%d in an access unit of %dx%d", w, h, unit.Width, unit.Height)
 	}
 	return nil
+}
+
+// Unit returns an access unit of a format with about that many bytes. It has the right form and no decodable content.
+func Unit(format encode.Format, size int, key bool) []byte {
+	return bitstreams[format].unit(size, encode.Params{Width: width, Height: height}, key, 1)
 }

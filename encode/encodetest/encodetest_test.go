@@ -12,6 +12,9 @@ import (
 func TestFakePassesTheSuite(t *testing.T) {
 	for _, format := range encode.Formats() {
 		for _, price := range []encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen} {
+			if price != encode.PriceFree && format != encode.H264 { // the price has nothing to do with the format
+				continue
+			}
 			t.Run(
 				format.String()+"/"+price.String(),
 				func(t *testing.T) { Run(t, New(Config{Profile: encode.Profile{Format: format, Price: price}})) },

@@ -117,7 +117,7 @@ func (s setting) measure(t testing.TB, sc scene, width, height, rate, seconds in
 			continue
 		}
 		scored++
-		c := enc.(*encoder).converter
+		c := converterOf(enc)
 		luma := planeOf(c)
 		p.ssim += ssim(got.data, luma, width, height, width, c.picture.Linesize()[0])
 		db, err := lumaPSNR(got, c)
@@ -206,6 +206,14 @@ func planeOf(c *converter) []byte {
 		panic(err)
 	}
 	return pixels
+}
+
+// converterOf returns the converter of an encoder.
+func converterOf(e encode.Encoder) *converter {
+	if a, ok := e.(*aomEncoder); ok {
+		return a.converter
+	}
+	return e.(*encoder).converter
 }
 
 func cpuTime(t testing.TB) time.Duration {

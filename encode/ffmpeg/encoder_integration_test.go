@@ -60,6 +60,8 @@ func TestX264KeepsTheContract(t *testing.T) { encodetest.Run(t, x264(t, nil)) }
 
 func TestVPXKeepsTheContract(t *testing.T) { encodetest.Run(t, vpx(t, nil)) }
 
+func TestAOMKeepsTheContract(t *testing.T) { encodetest.Run(t, software(t, "libaom-av1", nil)) }
+
 func TestVPXReopenedAtEachRateKeepsTheContract(t *testing.T) {
 	encodetest.Run(t, vpx(t, func(p *encode.Profile) { p.Price = encode.PriceReopen }))
 }

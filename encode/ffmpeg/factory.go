@@ -41,12 +41,15 @@ func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {
 	if err = f.profile.Limits.Check(p.Width, p.Height); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
 	}
+	if p.Threads == 0 {
+		p.Threads = f.profile.Threads
+	}
+	if f.profile.Name == aomName {
+		return openAOM(f.profile, p)
+	}
 	codec := astiav.FindEncoderByName(f.profile.Encoder())
 	if codec == nil {
 		return nil, fmt.Errorf("%s: not in this build of FFmpeg: %w", f.profile.Name, encode.ErrNoEncoder)
-	}
-	if p.Threads == 0 {
-		p.Threads = f.profile.Threads
 	}
 	e := &encoder{profile: f.profile, log: f.log, codec: codec, params: p, why: make([]byte, 512)}
 	defer func() {

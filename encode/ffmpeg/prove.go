@@ -154,7 +154,10 @@ type decoder struct {
 }
 
 func newDecoder(name string) (_ *decoder, err error) {
-	id, ok := map[string]astiav.CodecID{encode.CodecH264: astiav.CodecIDH264, encode.CodecVP9: astiav.CodecIDVp9}[name]
+	id, ok := map[string]astiav.CodecID{
+		encode.CodecH264: astiav.CodecIDH264, encode.CodecHEVC: astiav.CodecIDHevc,
+		encode.CodecVP9: astiav.CodecIDVp9, encode.CodecAV1: astiav.CodecIDAv1,
+	}[name]
 	if !ok {
 		return nil, fmt.Errorf("no decoder of %q is known to prove encoders with", name)
 	}

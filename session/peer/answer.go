@@ -9,18 +9,19 @@ import (
 
 	"github.com/pion/sdp/v3"
 
+	"wavryhost/encode"
 	"wavryhost/session/wire"
 )
 
 // pion gets an offer that this host makes: the video section, then that of the data channels, in one group, with the
-// one payload type that is sent. So pion never sees the viewer's text.
+// payload types that are sent. So pion never sees the viewer's text.
 const (
 	ourVideo = "v"
 	ourData  = "d"
 )
 
 // forPion returns the offer for pion, with the current ICE credentials and candidates of the viewer.
-func (o *Offer) forPion(f *PayloadType, now Fragment, version uint64) *sdp.SessionDescription {
+func (o *Offer) forPion(list []*PayloadType, now Fragment, version uint64) *sdp.SessionDescription {
 	d := &sdp.SessionDescription{
 		Origin: sdp.Origin{
 			Username: "-", SessionID: 1, SessionVersion: version,
@@ -37,12 +38,14 @@ func (o *Offer) forPion(f *PayloadType, now Fragment, version uint64) *sdp.Sessi
 		d.WithICETrickleAdvertised()
 	}
 	video := newSection("video", "UDP/TLS/RTP/SAVPF")
-	video.WithCodec(f.number, f.format.Codec, videoClock, 0, wire.Parameters(f.format))
-	for _, one := range f.feedback {
-		video.WithValueAttribute("rtcp-fb", fmt.Sprintf("%d %s", f.number, one))
-	}
-	if f.rtx != 0 {
-		video.WithCodec(f.rtx, "rtx", videoClock, 0, fmt.Sprintf("apt=%d", f.number))
+	for _, f := range list {
+		video.WithCodec(f.number, f.format.Codec, videoClock, 0, wire.Parameters(f.format))
+		for _, one := range f.feedback {
+			video.WithValueAttribute("rtcp-fb", fmt.Sprintf("%d %s", f.number, one))
+		}
+		if f.rtx != 0 {
+			video.WithCodec(f.rtx, "rtx", videoClock, 0, fmt.Sprintf("apt=%d", f.number))
+		}
 	}
 	for _, name := range wire.Extensions() {
 		if id, ok := o.extensions[name]; ok {
@@ -85,8 +88,10 @@ func newSection(media, proto string) *sdp.MediaDescription {
 	}
 }
 
-// answer turns pion's answer to forPion into the answer to o. fmtp replaces that of the video, unless it is empty.
-func (o *Offer) answer(own *sdp.SessionDescription, f *PayloadType, fmtp string) (*sdp.SessionDescription, error) {
+// answer turns pion's answer to forPion into the answer to o. It states the levels of the largest stream.
+func (o *Offer) answer(
+	own *sdp.SessionDescription, list []*PayloadType, largest encode.Stream,
+) (*sdp.SessionDescription, error) {
 	if len(own.MediaDescriptions) == 0 || o.data >= 0 && len(own.MediaDescriptions) < 2 {
 		return nil, errors.New("peer: pion left sections out of its answer")
 	}
@@ -102,7 +107,7 @@ func (o *Offer) answer(own *sdp.SessionDescription, f *PayloadType, fmtp string)
 		var s *sdp.MediaDescription
 		switch i {
 		case o.video:
-			s = o.videoSection(own.MediaDescriptions[0], f, fmtp)
+			s = o.videoSection(own.MediaDescriptions[0], list, largest)
 		case o.data:
 			s = own.MediaDescriptions[1]
 			s.Attributes = without(s.Attributes, "mid", "candidate", "end-of-candidates")
@@ -137,15 +142,19 @@ func without(list []sdp.Attribute, names ...string) []sdp.Attribute {
 }
 
 // videoSection returns pion's video section, adapted to the offer.
-func (o *Offer) videoSection(s *sdp.MediaDescription, f *PayloadType, fmtp string) *sdp.MediaDescription {
+func (o *Offer) videoSection(
+	s *sdp.MediaDescription, list []*PayloadType, largest encode.Stream,
+) *sdp.MediaDescription {
 	s.Attributes = without(s.Attributes, "mid", "candidate", "end-of-candidates")
 	if !o.sections[o.video].has("rtcp-rsize") {
 		s.Attributes = without(s.Attributes, "rtcp-rsize")
 	}
-	prefix := strconv.Itoa(int(f.number)) + " "
-	for i, a := range s.Attributes {
-		if fmtp != "" && a.Key == "fmtp" && strings.HasPrefix(a.Value, prefix) {
-			s.Attributes[i].Value = prefix + fmtp
+	for _, f := range list {
+		prefix, fmtp := strconv.Itoa(int(f.number))+" ", f.fmtp(largest)
+		for i, a := range s.Attributes {
+			if fmtp != "" && a.Key == "fmtp" && strings.HasPrefix(a.Value, prefix) {
+				s.Attributes[i].Value = prefix + fmtp
+			}
 		}
 	}
 	return s
@@ -243,7 +252,7 @@ func iceOf(s *sdp.MediaDescription) Fragment {
 }
 
 // check returns an error if a viewer could not connect with an answer, or if the answer promises more than is sent.
-func (o *Offer) check(a *sdp.SessionDescription, f *PayloadType) error {
+func (o *Offer) check(a *sdp.SessionDescription, list []*PayloadType) error {
 	if len(a.MediaDescriptions) != len(o.sections) {
 		return fmt.Errorf("peer: the answer has %d sections for %d", len(a.MediaDescriptions), len(o.sections))
 	}
@@ -260,8 +269,6 @@ func (o *Offer) check(a *sdp.SessionDescription, f *PayloadType) error {
 		return fmt.Errorf("peer: the answer's role in DTLS is %q, for %q", setup, o.setup)
 	case video.MediaName.Port.Value == 0 || !hasAttribute(video.Attributes, "sendonly"):
 		return fmt.Errorf("%w: no video stream was agreed on", ErrUnacceptable)
-	case !slices.Contains(video.MediaName.Formats, strconv.Itoa(int(f.number))):
-		return fmt.Errorf("peer: the answer lacks payload type %d", f.number)
 	case hasAttribute(video.Attributes, "rid") || hasAttribute(video.Attributes, "simulcast"):
 		return errors.New("peer: the answer promises simulcast")
 	}
@@ -270,14 +277,32 @@ func (o *Offer) check(a *sdp.SessionDescription, f *PayloadType) error {
 		if one.Key == "extmap" && first != strconv.Itoa(o.extensions[rest]) {
 			return fmt.Errorf("peer: the answer gives the header extension %s the id %.10q", rest, first)
 		}
-		if one.Key == "rtcp-fb" && first == strconv.Itoa(int(f.number)) && !f.hasFeedback(rest) {
-			return fmt.Errorf("peer: the answer promises feedback %s", rest)
+	}
+	for _, f := range list {
+		if err := f.check(video); err != nil {
+			return err
 		}
 	}
 	for i, s := range a.MediaDescriptions {
 		idle := o.accepts(i) && hasAttribute(s.Attributes, "inactive")
 		if i != o.video && i != o.data && s.MediaName.Port.Value != 0 && !idle {
 			return fmt.Errorf("peer: the answer accepts section %d of %s", i, s.MediaName.Media)
+		}
+	}
+	return nil
+}
+
+// check returns an error if the video section of an answer lacks the payload type, or promises feedback that was not
+// offered for it.
+func (f *PayloadType) check(video *sdp.MediaDescription) error {
+	number := strconv.Itoa(int(f.number))
+	if !slices.Contains(video.MediaName.Formats, number) {
+		return fmt.Errorf("peer: the answer lacks payload type %s", number)
+	}
+	for _, one := range video.Attributes {
+		first, rest, _ := strings.Cut(one.Value, " ")
+		if one.Key == "rtcp-fb" && first == number && !f.hasFeedback(rest) {
+			return fmt.Errorf("peer: the answer promises feedback %s", rest)
 		}
 	}
 	return nil

@@ -164,7 +164,7 @@ func FuzzAnswer(f *testing.F) {
 				format = encode.VP9
 			}
 		}
-		remote, err := o.forPion(o.PayloadType(format), Fragment{
+		remote, err := o.forPion([]*PayloadType{o.PayloadType(format)}, Fragment{
 			ufrag: o.ufrag, pwd: o.pwd,
 			candidates: o.candidates,
 		}, 1).Marshal()
@@ -183,14 +183,14 @@ func FuzzAnswer(f *testing.F) {
 		if err := own.UnmarshalString(fmt.Sprintf(canned, o.PayloadType(format).number, setup)); err != nil {
 			t.Fatal(err)
 		}
-		a, err := o.answer(&own, o.PayloadType(format), o.PayloadType(format).fmtp(encode.Stream{
+		a, err := o.answer(&own, []*PayloadType{o.PayloadType(format)}, encode.Stream{
 			Width: 1920, Height: 1080,
 			FPS: 60, BitsPerSecond: 20_000_000,
-		}))
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := o.check(a, o.PayloadType(format)); err != nil {
+		if err := o.check(a, []*PayloadType{o.PayloadType(format)}); err != nil {
 			t.Errorf("%v in the answer to\n%s", err, text)
 		}
 		answer, err := a.Marshal()

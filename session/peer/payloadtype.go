@@ -116,7 +116,7 @@ func notCodecChar(r rune) bool {
 	return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '.'
 }
 
-// videoClock is the RTP clock rate of every video codec (RFC 6184, section 8.2.1; RFC 9628, section 4.1).
+// videoClock is the RTP clock rate of every video codec (RFC 6184, section 8.2.1; RFC 9628, section 4.1; and so on).
 const videoClock = 90_000
 
 // repairs are formats that repair a stream of another format.
@@ -154,8 +154,29 @@ func (f *PayloadType) suits() (rank int, err error) {
 		if id := f.parameters["profile-id"]; id != "" && id != "0" {
 			return 0, fmt.Errorf("VP9 profile %.10q: this host sends profile 0", id)
 		}
+	case encode.AV1:
+		if profile := f.parameters["profile"]; profile != "" && profile != "0" {
+			return 0, fmt.Errorf("AV1 profile %.10q: this host sends profile 0", profile)
+		}
+	case encode.HEVC:
+		return f.suitsHEVC()
 	}
 	return rank, nil
+}
+
+// suitsHEVC is suits for HEVC (RFC 7798, section 7.1). A decoder of profile 2, Main 10, also decodes Main.
+func (f *PayloadType) suitsHEVC() (rank int, err error) {
+	if mode := f.parameters["tx-mode"]; mode != "" && !strings.EqualFold(mode, "SRST") {
+		return 0, fmt.Errorf("tx-mode %.10q: this host sends a single stream (SRST)", mode)
+	}
+	switch id := f.parameters["profile-id"]; id {
+	case "", "1":
+		return 0, nil
+	case "2":
+		return 1, nil
+	default:
+		return 0, fmt.Errorf("HEVC profile %.10q: this host sends profile 1", id)
+	}
 }
 
 // feedbackOf returns the feedback that a section offers for a payload type.
@@ -201,7 +222,15 @@ func formatsOf(s *section, list []PayloadType) (formats []encode.Format) {
 // Limits returns the limits of the viewer's decoder.
 func (f *PayloadType) Limits() encode.DecoderLimits {
 	l := encode.DecoderLimits{FPS: f.parameters.number("max-fr")}
-	if f.format != encode.H264 {
+	switch f.format {
+	case encode.H264:
+	case encode.HEVC:
+		// Browsers state the level of the device that decodes (RFC 7798, section 7.1: 3.1 if there is none).
+		level := encode.LevelByIDC(encode.CodecHEVC, uint8(min(cmp.Or(f.parameters.number("level-id"), 93), 255)))
+		l.Macroblocks, l.MacroblocksPerSecond = level.Macroblocks, level.MacroblocksPerSecond
+		l.BitsPerSecond = level.BitsPerSecond
+		return l
+	default: // browsers offer level 3.1 of AV1, and decode all levels
 		l.Macroblocks = f.parameters.number("max-fs")
 		return l
 	}
@@ -213,7 +242,7 @@ func (f *PayloadType) Limits() encode.DecoderLimits {
 		l.Macroblocks, l.MacroblocksPerSecond = f.parameters.number("max-fs"), f.parameters.number("max-mbps")
 		return l
 	}
-	level := encode.LevelByIDC(p.level)
+	level := encode.LevelByIDC(encode.CodecH264, p.level)
 	l.Macroblocks = max(level.Macroblocks, f.parameters.number("max-fs"))
 	l.MacroblocksPerSecond = max(level.MacroblocksPerSecond, f.parameters.number("max-mbps"))
 	l.BitsPerSecond = max(level.BitsPerSecond, 1000*f.parameters.number("max-br"))
@@ -238,14 +267,22 @@ func (f *PayloadType) h264() encode.H264Profile {
 // fmtp returns the fmtp line of the answer, or an empty string for a codec without one. The profile is the offer's: the
 // stream uses that or a lower one. The level is that of the largest stream that the viewer may be sent.
 func (f *PayloadType) fmtp(largest encode.Stream) string {
-	if f.format != encode.H264 {
+	level := encode.LevelOf(f.format.Codec, f.Limits().Bound(largest)).IDC
+	switch f.format {
+	case encode.H264:
+	case encode.AV1:
+		return fmt.Sprintf("level-idx=%d;profile=0;tier=0", level)
+	case encode.HEVC:
+		return fmt.Sprintf("level-id=%d;profile-id=%s;tier-flag=0;tx-mode=SRST", level,
+			cmp.Or(f.parameters["profile-id"], "1"))
+	default:
 		return ""
 	}
 	p, stated := parseProfileLevel(f.parameters["profile-level-id"])
 	if !stated {
 		p = profileLevel{profileBaseline, 0xe0, 0}
 	}
-	p.level = encode.LevelOf(f.Limits().Bound(largest)).IDC
+	p.level = level
 	if !stated || f.asymmetric() {
 		p.level = max(p.level, 31) // all decoders take level 3.1
 		return "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + p.String()

@@ -40,6 +40,11 @@ func TestLimitsOfDecoders(t *testing.T) {
 			1920, 1080, 60, true,
 		},
 		{encode.H264, "", 1920, 1080, 60, false},
+		{encode.AV1, "level-idx=5;profile=0;tier=0", 3840, 2160, 60, false},
+		{encode.HEVC, "level-id=123;profile-id=1", 1920, 1080, 60, false},
+		{encode.HEVC, "level-id=93;profile-id=1", 1920, 1080, 60, true},
+		{encode.HEVC, "level-id=999;profile-id=1", 3840, 2160, 60, false},
+		{encode.HEVC, "", 1280, 720, 36, false},
 	} {
 		f := PayloadType{format: c.format, parameters: make(parameters)}
 		f.parameters.read(c.form)
@@ -90,6 +95,53 @@ func TestAnsweredLevels(t *testing.T) {
 		f.parameters.read(c.form)
 		if got := f.fmtp(c.most); got != c.want {
 			t.Errorf("%s for %+v: %s; want %s", c.form, c.most, got, c.want)
+		}
+	}
+}
+
+func TestAnsweredLevelsOfOtherCodecs(t *testing.T) {
+	full := encode.Stream{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 20_000_000}
+	for _, c := range []struct {
+		format     encode.Format
+		form, want string
+	}{
+		{encode.AV1, "", "level-idx=9;profile=0;tier=0"},
+		{encode.AV1, "level-idx=5;profile=0;tier=0", "level-idx=9;profile=0;tier=0"},
+		{
+			encode.HEVC, "level-id=186;profile-id=1;tier-flag=0;tx-mode=SRST",
+			"level-id=123;profile-id=1;tier-flag=0;tx-mode=SRST",
+		},
+		{encode.HEVC, "level-id=93;profile-id=2", "level-id=93;profile-id=2;tier-flag=0;tx-mode=SRST"},
+		{encode.VP9, "profile-id=0", ""},
+	} {
+		f := PayloadType{format: c.format, parameters: make(parameters)}
+		f.parameters.read(c.form)
+		if got := f.fmtp(full); got != c.want {
+			t.Errorf("%s %s: %s; want %s", c.format, c.form, got, c.want)
+		}
+	}
+}
+
+func TestProfilesOfOtherCodecs(t *testing.T) {
+	for _, c := range []struct {
+		format encode.Format
+		form   string
+		rank   int
+		why    string
+	}{
+		{encode.AV1, "", 0, ""},
+		{encode.AV1, "profile=1", 0, "AV1 profile"},
+		{encode.HEVC, "", 0, ""},
+		{encode.HEVC, "profile-id=1;tx-mode=SRST", 0, ""},
+		{encode.HEVC, "profile-id=2;tx-mode=srst", 1, ""},
+		{encode.HEVC, "profile-id=4", 0, "HEVC profile"},
+		{encode.HEVC, "profile-id=1;tx-mode=MRST", 0, "tx-mode"},
+	} {
+		f := PayloadType{number: 100, format: c.format, parameters: make(parameters)}
+		f.parameters.read(c.form)
+		rank, err := f.suits()
+		if rank != c.rank || (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s %s: rank %d, %v; want %d, %q", c.format, c.form, rank, err, c.rank, c.why)
 		}
 	}
 }

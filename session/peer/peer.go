@@ -44,8 +44,8 @@ type Params struct {
 	// ID is the id of the media stream in the answer.
 	ID    string
 	Offer *Offer
-	// Format is the format to send, one of Offer.Formats.
-	Format encode.Format
+	// Formats are the formats to send, of Offer.Formats. The first one is sent first.
+	Formats []encode.Format
 	// Largest is the largest stream that the viewer may be sent. The answer states its level.
 	Largest encode.Stream
 	// GatherTimeout bounds the wait for candidates of STUN and TURN servers.
@@ -66,13 +66,13 @@ type Peer struct {
 	params  Params
 	network *Network
 	net     interfaces
-	payload *PayloadType
-	fmtp    string
-	pc      *webrtc.PeerConnection
-	rtp     *webrtc.RTPSender
-	sender  *wire.Sender
-	track   *wire.Track
-	theirs  *candidates
+	// payloads are the payload types of the formats.
+	payloads []*PayloadType
+	pc       *webrtc.PeerConnection
+	rtp      *webrtc.RTPSender
+	sender   *wire.Sender
+	track    *wire.Track
+	theirs   *candidates
 	// certified: the viewer's certificate has one of its fingerprints.
 	certified atomic.Bool
 	relayed   relayProtocol
@@ -94,10 +94,12 @@ type Peer struct {
 // NewPeer returns a peer that answers an offer and sends through sender. The caller must close it.
 func (n *Network) NewPeer(params Params, sender *wire.Sender) (*Peer, error) {
 	p := &Peer{
-		params: params, network: n, sender: sender, payload: params.Offer.PayloadType(params.Format), etag: newETag(),
+		params: params, network: n, sender: sender, etag: newETag(),
 		theirs: newCandidates(n.cfg.reaches), servers: params.Relays(),
 	}
-	p.fmtp = p.payload.fmtp(params.Largest)
+	for _, format := range params.Formats {
+		p.payloads = append(p.payloads, params.Offer.PayloadType(format))
+	}
 	network, err := n.open(params.GatherTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoNetwork, err)
@@ -107,7 +109,7 @@ func (n *Network) NewPeer(params Params, sender *wire.Sender) (*Peer, error) {
 	se.SetNet(network)
 	se.LoggerFactory = NewLoggerFactory(params.Log)
 	interval := iceInterval
-	if !p.payload.ReportsPackets() {
+	if !p.payloads[0].ReportsPackets() {
 		interval = echoInterval
 	}
 	se.SetICETimeouts(iceSilence, params.FailAfter, interval)
@@ -148,8 +150,8 @@ func (p *Peer) Close() error { return p.pc.GracefulClose() }
 // Track returns the track that the peer sends.
 func (p *Peer) Track() *wire.Track { return p.track }
 
-// Fmtp returns the fmtp line of the answer, or an empty string.
-func (p *Peer) Fmtp() string { return p.fmtp }
+// Fmtp returns the fmtp line of the answer for the first format, or an empty string.
+func (p *Peer) Fmtp() string { return p.payloads[0].fmtp(p.params.Largest) }
 
 // ETag returns the entity tag of the ICE session, with quotes (RFC 9725, section 4.3).
 func (p *Peer) ETag() string {
@@ -207,7 +209,7 @@ func (p *Peer) Answer(ctx context.Context) (string, error) {
 // apply gives pion the viewer's side of the session. The caller holds signal.
 func (p *Peer) apply() error {
 	p.version++
-	text, err := p.params.Offer.forPion(p.payload, p.remote, p.version).Marshal()
+	text, err := p.params.Offer.forPion(p.payloads, p.remote, p.version).Marshal()
 	if err != nil {
 		return fmt.Errorf("marshal offer: %w", err)
 	}
@@ -243,11 +245,11 @@ func (p *Peer) respond(ctx context.Context) (*sdp.SessionDescription, error) {
 		return nil, fmt.Errorf("parse pion's answer: %w", err)
 	}
 	o := p.params.Offer
-	a, err := o.answer(&own, p.payload, p.fmtp)
+	a, err := o.answer(&own, p.payloads, p.params.Largest)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.check(a, p.payload); err != nil {
+	if err := o.check(a, p.payloads); err != nil {
 		return nil, err
 	}
 	p.mu.Lock()

@@ -58,12 +58,12 @@ func (h *host) answer(offer string) (*connection, string, error) {
 		return nil, "", err
 	}
 	log := slog.New(slog.DiscardHandler)
-	sender, err := wire.New(wire.Config{Log: log, Format: encode.H264, StartRate: 5_000_000})
+	sender, err := wire.New(wire.Config{Log: log, StartRate: 5_000_000})
 	if err != nil {
 		return nil, "", err
 	}
 	p, err := h.NewPeer(Params{
-		ID: "test", Offer: o, Format: encode.H264,
+		ID: "test", Offer: o, Formats: []encode.Format{encode.H264},
 		Largest:       encode.Stream{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 20_000_000},
 		GatherTimeout: time.Second, FailAfter: 2 * peertest.Deadline,
 		Relays: func() []relay.Server { return h.relays }, Log: log,

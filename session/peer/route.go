@@ -105,7 +105,7 @@ func (r *relayProtocol) of(pc *webrtc.PeerConnection, c webrtc.ICECandidate) str
 // the viewer does not report on single packets.
 func (p *Peer) RoundTrip() (rtt time.Duration, ok bool) {
 	t := p.rtp.Transport()
-	if p.payload.ReportsPackets() || t == nil {
+	if p.payloads[0].ReportsPackets() || t == nil {
 		return 0, false
 	}
 	s, _ := t.ICETransport().GetSelectedCandidatePairStats()

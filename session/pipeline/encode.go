@@ -56,6 +56,7 @@ func (l *encodeLoop) encodeNext(
 		l.replace(err, f != nil)
 		return false
 	}
+	au.Format = l.format
 	l.encoded(now, au, key, again)
 	if newRate {
 		l.encoder.setRate(now, to.rate, to.fps)
@@ -184,7 +185,7 @@ const (
 )
 
 // enlarge returns the number of shares that the next keyframe may use. It is more than one for the first picture that
-// a viewer sees, if it delays no motion that others see.
+// a viewer sees, and for its first one in another codec, if it delays no motion that others see.
 func (l *encodeLoop) enlarge(subs []*subscription, now time.Time, to target) int {
 	newcomer := false
 	for _, s := range subs {
@@ -192,7 +193,7 @@ func (l *encodeLoop) enlarge(subs []*subscription, now time.Time, to target) int
 		case !s.now.Live || !s.now.Ready:
 		case s.synced && now.Sub(l.lastFrame) < quietAfter:
 			return 1
-		case !s.synced && !s.fellOff && !s.now.Arriving:
+		case !s.synced && !s.fellOff && (!s.now.Arriving || s.now.Recoding):
 			newcomer = true
 		}
 	}

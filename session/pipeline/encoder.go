@@ -101,7 +101,7 @@ func (a *activeEncoder) params(factory encode.Factory, limits encode.Limits, to 
 	// Without a level, a keyframe that is larger than others would raise it.
 	if params.Level == 0 && a.of.format == encode.H264 {
 		stream := encode.Stream{Width: p.X, Height: p.Y, FPS: params.FPS, BitsPerSecond: to.rate}
-		params.Level = int(encode.LevelOf(stream).IDC)
+		params.Level = int(encode.LevelOf(a.of.format.Codec, stream).IDC)
 	}
 	return params
 }

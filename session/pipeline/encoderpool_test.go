@@ -203,7 +203,7 @@ func TestEncoderThatHangsWhileOpeningIsGivenUp(t *testing.T) {
 
 // ofLevel is what a decoder of a level takes.
 func ofLevel(idc int) encode.DecoderLimits {
-	l := encode.LevelByIDC(uint8(idc))
+	l := encode.LevelByIDC(encode.CodecH264, uint8(idc))
 	return encode.DecoderLimits{
 		Macroblocks: l.Macroblocks, MacroblocksPerSecond: l.MacroblocksPerSecond,
 		BitsPerSecond: l.BitsPerSecond, Level: idc,
@@ -256,7 +256,7 @@ func TestEncodingKeepsToItsViewersDecoders(t *testing.T) {
 					t.Errorf("opened for level %d; want %d", last.Level, c.level)
 				}
 				if encode.Macroblocks(last.Width,
-					last.Height)*last.FPS > encode.LevelByIDC(uint8(c.level)).MacroblocksPerSecond {
+					last.Height)*last.FPS > encode.LevelByIDC(encode.CodecH264, uint8(c.level)).MacroblocksPerSecond {
 					t.Errorf("opened for %d frames a second of %dx%d, which is above level %d",
 						last.FPS, last.Width, last.Height, c.level)
 				}

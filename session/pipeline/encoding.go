@@ -95,8 +95,8 @@ const lateShare = 0.7
 // cores returns the load of the encoding, in cores of the machine or, in hardware, of its encoder.
 func (s EncodingStatus) cores() float64 { return s.took.Seconds() * float64(s.fps*max(s.threads, 1)) }
 
-// late reports whether pictures take nearly all of their frame time.
-func (s EncodingStatus) late() bool { return s.took.Seconds()*float64(s.fps) > lateShare }
+// Late reports whether pictures take nearly all of their frame time.
+func (s EncodingStatus) Late() bool { return s.took.Seconds()*float64(s.fps) > lateShare }
 
 func newEncoding(
 	index int, format encode.Format, log *slog.Logger, met *Metrics, encoders *encoderPool, limits DisplayLimits,

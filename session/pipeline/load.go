@@ -78,7 +78,7 @@ func (l *Load) add(p *Pipeline, format encode.Format) DisplayLoad {
 			continue
 		}
 		d.Cores += st.cores()
-		l.Late = l.Late || st.late()
+		l.Late = l.Late || st.Late()
 		if pixels := float64(st.Width * st.Height); st.took > 0 && pixels > 0 {
 			pace := l.Paces[st.Encoder]
 			pace.PerPixel = max(pace.PerPixel, st.took.Seconds()/pixels)

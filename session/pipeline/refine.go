@@ -25,10 +25,14 @@ const (
 // sharpQP returns the mean quantizer of a picture at which no difference is visible. Pages of text had 45 dB and more
 // in luma at it, and 39 dB and more in their worst 48 rows, at 1 to 6 Mbit/s. At 18, x264's mean hides rows of 31 dB.
 func sharpQP(format encode.Format) float64 {
-	if format == encode.VP9 {
+	switch format {
+	case encode.VP9:
 		return 12 // of libvpx's 63
+	case encode.AV1:
+		return 12 // of libaom's 63
+	default:
+		return 14
 	}
-	return 14
 }
 
 // refinement tracks how sharp a still picture is. It is encoded again at the frame rate until it is sharp. The bits

@@ -151,6 +151,12 @@ func TestFirstPictureHasSeveralShares(t *testing.T) {
 			r.encodings.list[0].Subscribe(newFakeViewer())
 			move(r.screen, time.Second)
 		}, 1},
+		{"of a viewer from another encoding", encode.PriceFree, func(_ *rig, v *fakeViewer) {
+			v.set(func(a *Demand) { a.Arriving = true })
+		}, 1},
+		{"of a viewer from another codec", encode.PriceFree, func(_ *rig, v *fakeViewer) {
+			v.set(func(a *Demand) { a.Arriving, a.Recoding = true, true })
+		}, 6},
 		{"at a low frame rate", encode.PriceFree, func(_ *rig, v *fakeViewer) {
 			v.set(func(a *Demand) { a.FPS = 6 })
 		}, 10}, // the share of a picture is as large

@@ -41,8 +41,8 @@ type Demand struct {
 	// Keyframe reports whether its controller requests a keyframe.
 	Keyframe bool
 	// Leaving reports whether it moves to another encoding, so that nobody waits for it here. Arriving reports whether
-	// it moves to this one.
-	Leaving, Arriving bool
+	// it moves to this one, and Recoding whether it had another codec until then.
+	Leaving, Arriving, Recoding bool
 	// BitsPerSecond and FPS are the target rates.
 	BitsPerSecond, FPS int
 	// Scale is the target size as a fraction of the display's.

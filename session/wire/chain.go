@@ -12,12 +12,12 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// NewAPI returns pion's API for peer connections that use the sender: its format with retransmission, the header
+// NewAPI returns pion's API for peer connections that use the sender: its formats with retransmission, the header
 // extensions and the chain of interceptors. The caller sets everything about ICE in se; the sender sets its
 // BufferFactory.
 func (s *Sender) NewAPI(se webrtc.SettingEngine) (*webrtc.API, error) {
 	media := &webrtc.MediaEngine{}
-	if err := register(media, s.cfg.Format); err != nil {
+	if err := register(media, s.cfg.Formats); err != nil {
 		return nil, err
 	}
 	for _, uri := range Extensions() {

@@ -20,6 +20,11 @@ func parameters(format encode.Format) []webrtc.RTPCodecParameters {
 			"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")}
 	case encode.VP9:
 		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeVP9, "profile-id=0")}
+	case encode.AV1:
+		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeAV1, "level-idx=5;profile=0;tier=0")}
+	case encode.HEVC:
+		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeH265,
+			"level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST")}
 	default:
 		return nil
 	}
@@ -49,33 +54,43 @@ func video(mime, fmtp string) webrtc.RTPCodecParameters {
 	}}
 }
 
-// register registers a format with pion, each form of it with a retransmission stream.
-func register(media *webrtc.MediaEngine, format encode.Format) error {
+// register registers formats with pion, each form of them with a retransmission stream.
+func register(media *webrtc.MediaEngine, formats []encode.Format) error {
 	payloadType := webrtc.PayloadType(102)
-	for _, form := range parameters(format) {
-		form.PayloadType = payloadType
-		rtx := webrtc.RTPCodecParameters{
-			RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: webrtc.MimeTypeRTX, ClockRate: clockRate, SDPFmtpLine: fmt.Sprintf("apt=%d", payloadType),
-			},
-			PayloadType: payloadType + 1,
-		}
-		for _, c := range []webrtc.RTPCodecParameters{form, rtx} {
-			if err := media.RegisterCodec(c, webrtc.RTPCodecTypeVideo); err != nil {
-				return fmt.Errorf("wire: register codec: %w", err)
+	for _, format := range formats {
+		for _, form := range parameters(format) {
+			form.PayloadType = payloadType
+			rtx := webrtc.RTPCodecParameters{
+				RTPCodecCapability: webrtc.RTPCodecCapability{
+					MimeType: webrtc.MimeTypeRTX, ClockRate: clockRate, SDPFmtpLine: associated(payloadType),
+				},
+				PayloadType: payloadType + 1,
 			}
+			for _, c := range []webrtc.RTPCodecParameters{form, rtx} {
+				if err := media.RegisterCodec(c, webrtc.RTPCodecTypeVideo); err != nil {
+					return fmt.Errorf("wire: register codec: %w", err)
+				}
+			}
+			payloadType += 2
 		}
-		payloadType += 2
 	}
 	return nil
 }
 
+// associated returns the parameters of the payload type for retransmissions of another one (RFC 4588, section 8.1).
+func associated(payloadType webrtc.PayloadType) string { return fmt.Sprintf("apt=%d", payloadType) }
+
 // payloader returns the packetizer of a format.
 func payloader(format encode.Format) rtp.Payloader {
-	if format.Codec == encode.CodecVP9 {
+	switch format.Codec {
+	case encode.CodecVP9:
 		// RFC 9628 without layers: browsers sort pictures by their numbers, and every picture except a keyframe refers
 		// to the previous one. Keyframes contain their size.
 		return &codecs.VP9Payloader{}
+	case encode.CodecAV1:
+		return &codecs.AV1Payloader{} // without layers, and so without a dependency descriptor
+	case encode.CodecHEVC:
+		return &codecs.H265Payloader{} // RFC 7798, one stream without decoding order numbers
 	}
 	return &codecs.H264Payloader{} // RFC 6184, packetization mode 1
 }

@@ -27,7 +27,7 @@ func vp9(n int, key bool, at time.Time) encode.AccessUnit {
 
 func TestVP9GoesThroughWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Config{Format: encode.VP9, StartRate: 10_000_000}, true)
+		r := newRig(t, Config{Formats: []encode.Format{encode.VP9}, StartRate: 10_000_000}, true)
 		r.run(t)
 		last := -1
 		for n, unit := range []encode.AccessUnit{
@@ -83,12 +83,12 @@ func TestVP9GoesThroughWhole(t *testing.T) {
 
 func TestCodecsThatCanBePacketized(t *testing.T) {
 	for _, format := range encode.Formats() {
-		if _, err := New(Config{Format: format}); err != nil {
+		if _, err := New(Config{Formats: []encode.Format{format}}); err != nil {
 			t.Errorf("%v: %v", format, err)
 		}
 	}
 	h261 := encode.Format{Codec: "H261", Depth: 8}
-	if _, err := New(Config{Format: h261}); err == nil || !strings.Contains(err.Error(), "H261") {
+	if _, err := New(Config{Formats: []encode.Format{h261}}); err == nil || !strings.Contains(err.Error(), "H261") {
 		t.Errorf("got %v; want an error that names the format", err)
 	}
 }

@@ -203,7 +203,7 @@ func (s *Sender) resendFirst() {
 	s.repeats.again(r.original, time.Now())
 	s.shares.Retransmitted(r.header.MarshalSize() + len(r.payload))
 	if r.header.SSRC == s.rtx.ssrc && s.rtx.next != nil {
-		r.header.SequenceNumber = s.rtx.sequence
+		r.header.SequenceNumber, r.header.PayloadType = s.rtx.sequence, s.rtx.payloadTypeOf(r.original)
 		s.rtx.sequence++
 	}
 	s.mu.Unlock()

@@ -85,7 +85,7 @@ func newRig(t testing.TB, cfg Config, repair bool) *rig {
 			}
 			return copy(b, r.in), a, nil
 		}))
-	if _, err := r.sender.track.Bind(binding{format: r.sender.cfg.Format, info: info, writer: writer}); err != nil {
+	if _, err := r.sender.track.Bind(binding{formats: r.sender.cfg.Formats, info: info, writer: writer}); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -134,9 +134,9 @@ func (r *rig) nack(t testing.TB, numbers ...uint16) {
 // binding is what pion passes to a track when the stream is negotiated.
 type binding struct {
 	webrtc.TrackLocalContext
-	format encode.Format
-	info   *interceptor.StreamInfo
-	writer interceptor.RTPWriter
+	formats []encode.Format
+	info    *interceptor.StreamInfo
+	writer  interceptor.RTPWriter
 }
 
 func (b binding) ID() string        { return "binding" }
@@ -153,9 +153,15 @@ func (b binding) WriteRTP(header *rtp.Header, payload []byte) (int, error) {
 }
 
 func (b binding) CodecParameters() []webrtc.RTPCodecParameters {
-	codec := parameters(b.format)[0]
-	codec.PayloadType = mediaType
-	return []webrtc.RTPCodecParameters{codec}
+	var list []webrtc.RTPCodecParameters
+	for i, format := range b.formats {
+		codec := parameters(format)[0]
+		codec.PayloadType = mediaType + 2*webrtc.PayloadType(i)
+		rtx := webrtc.RTPCodecParameters{PayloadType: codec.PayloadType + 1}
+		rtx.MimeType, rtx.SDPFmtpLine = webrtc.MimeTypeRTX, associated(codec.PayloadType)
+		list = append(list, codec, rtx)
+	}
+	return list
 }
 
 func (b binding) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {

@@ -43,8 +43,8 @@ const part = "transport"
 // Config configures a Sender.
 type Config struct {
 	Log *slog.Logger
-	// Format is the format of the access units, one of encode.Formats. It defaults to H264.
-	Format encode.Format
+	// Formats are the formats of the access units, of encode.Formats. They default to H264.
+	Formats []encode.Format
 	// MTU is the largest RTP packet in bytes, header included. It defaults to 1200.
 	MTU int
 	// OnSent is called for every sent packet, in order, from the goroutine of Run.
@@ -116,8 +116,8 @@ func New(cfg Config) (*Sender, error) {
 	if cfg.MTU == 0 {
 		cfg.MTU = defaultMTU
 	}
-	if cfg.Format == (encode.Format{}) {
-		cfg.Format = encode.H264
+	if len(cfg.Formats) == 0 {
+		cfg.Formats = []encode.Format{encode.H264}
 	}
 	if cfg.StartRate == 0 {
 		cfg.StartRate = 2_000_000
@@ -125,10 +125,13 @@ func New(cfg Config) (*Sender, error) {
 	switch {
 	case cfg.MTU < 576 || cfg.MTU > 1500:
 		return nil, fmt.Errorf("wire: MTU %d is not from 576 to 1500", cfg.MTU)
-	case len(parameters(cfg.Format)) == 0:
-		return nil, fmt.Errorf("wire: format %v is not one of %v", cfg.Format, encode.Formats())
 	case cfg.StartRate < 0:
 		return nil, fmt.Errorf("wire: pacing rate %d is negative", cfg.StartRate)
+	}
+	for _, format := range cfg.Formats {
+		if len(parameters(format)) == 0 {
+			return nil, fmt.Errorf("wire: format %v is not one of %v", format, encode.Formats())
+		}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,11 +33,11 @@ const (
 	maxPayload = 1458
 )
 
-// Track carries one stream of access units.
+// Track carries one stream of access units. Their format may change to another negotiated
+// one at each keyframe.
 type Track struct {
-	*webrtc.TrackLocalStaticRTP
-	sender  *Sender
-	payload rtp.Payloader
+	id, streamID string
+	sender       *Sender
 
 	// base relates capture time to RTP time: the first access unit has a random time stamp (RFC 3550, section 5.1).
 	base   time.Time
@@ -47,6 +50,20 @@ type Track struct {
 	sequence     uint16
 	captureTime  uint8 // IDs of the header extensions; 0 if the peer does not use one
 	playoutDelay uint8
+	ssrc         uint32
+	network      webrtc.TrackLocalWriter // nil before Bind
+	forms        map[encode.Format]*form // by the formats; after Bind, by the negotiated ones
+	current      *form                   // of the newest packet sent
+	since        uint16                  // the first packet of the span that the sender knows
+}
+
+var _ webrtc.TrackLocal = (*Track)(nil)
+
+// form is how the packets of a format look.
+type form struct {
+	payloader rtp.Payloader
+	number    uint8 // payload type
+	rtx       uint8 // that of retransmissions, or 0
 }
 
 // Written is the size of an access unit in packets.
@@ -54,17 +71,17 @@ type Written struct{ Packets, Bytes int }
 
 // NewTrack returns the sender's track. A sender has one.
 func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
-	local, err := webrtc.NewTrackLocalStaticRTP(parameters(s.cfg.Format)[0].RTPCodecCapability, id, streamID)
-	if err != nil {
-		return nil, fmt.Errorf("wire: make track: %w", err)
-	}
 	var seed [8]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, fmt.Errorf("wire: make track: %w", err)
 	}
 	t := &Track{
-		TrackLocalStaticRTP: local, sender: s, payload: payloader(s.cfg.Format),
+		id: id, streamID: streamID, sender: s,
 		offset: binary.BigEndian.Uint32(seed[:]), sequence: binary.BigEndian.Uint16(seed[4:]),
+		forms: make(map[encode.Format]*form),
+	}
+	for _, format := range s.cfg.Formats {
+		t.forms[format] = &form{payloader: payloader(format)}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,6 +96,7 @@ func (s *Sender) NewTrack(id, streamID string) (*Track, error) {
 func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	t.sender.reader.ssrc.Store(uint32(c.SSRC()))
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, e := range c.HeaderExtensions() {
 		switch e.URI {
 		case uriAbsCaptureTime:
@@ -87,25 +105,83 @@ func (t *Track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 			t.playoutDelay = uint8(e.ID)
 		}
 	}
-	t.mu.Unlock()
-	return t.TrackLocalStaticRTP.Bind(c)
+	t.ssrc, t.network = uint32(c.SSRC()), c.WriteStream()
+	list := c.CodecParameters()
+	var first webrtc.RTPCodecParameters
+	for _, format := range slices.Backward(t.sender.cfg.Formats) {
+		i := slices.IndexFunc(list, func(p webrtc.RTPCodecParameters) bool {
+			return strings.EqualFold(p.MimeType, parameters(format)[0].MimeType)
+		})
+		if i < 0 {
+			delete(t.forms, format)
+			continue
+		}
+		first = list[i]
+		f := t.forms[format]
+		f.number, f.rtx = uint8(first.PayloadType), 0
+		rtx := slices.IndexFunc(list, func(p webrtc.RTPCodecParameters) bool {
+			return strings.EqualFold(p.MimeType, webrtc.MimeTypeRTX) && p.SDPFmtpLine == associated(first.PayloadType)
+		})
+		if rtx >= 0 {
+			f.rtx = uint8(list[rtx].PayloadType)
+		}
+	}
+	if len(t.forms) == 0 {
+		return webrtc.RTPCodecParameters{}, webrtc.ErrUnsupportedCodec
+	}
+	return first, nil
 }
 
-// WriteAccessUnit packetizes au, which has the sender's format, and hands it to the pacer. The RTP time is the capture
-// time at 90 kHz by the monotonic clock. It returns ErrFull if another access unit already waits and au is not a
-// keyframe; the stream must then continue with a keyframe. One goroutine at a time calls it.
+// Unbind ends the use of the stream. pion calls it.
+func (t *Track) Unbind(webrtc.TrackLocalContext) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.network = nil
+	return nil
+}
+
+// ID returns the ID of the track.
+func (t *Track) ID() string { return t.id }
+
+// RID returns the restriction identifier of a simulcast stream, of which there is none.
+func (t *Track) RID() string { return "" }
+
+// StreamID returns the ID of the media stream.
+func (t *Track) StreamID() string { return t.streamID }
+
+// Kind returns video.
+func (t *Track) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeVideo }
+
+// format returns the format of an access unit: the first one, unless it says which.
+func (t *Track) format(au encode.AccessUnit) encode.Format {
+	if au.Format == (encode.Format{}) {
+		return t.sender.cfg.Formats[0]
+	}
+	return au.Format
+}
+
+// WriteAccessUnit packetizes au, which has one of the negotiated formats, and hands it to the pacer. The RTP time is
+// the capture time at 90 kHz by the monotonic clock. It returns ErrFull if another access unit already waits and au is
+// not a keyframe; the stream must then continue with a keyframe. One goroutine at a time calls it.
 func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	stamp := t.stamp(au.Time)
 	t.mu.Lock()
 	captureTime, playoutDelay := t.captureTime, t.playoutDelay
+	f := t.forms[t.format(au)]
 	t.mu.Unlock()
+	if f == nil {
+		return Written{}, fmt.Errorf("wire: format %v is not negotiated", t.format(au))
+	}
 
 	size := min(t.sender.PacketSize()-headerBytes-extensionBytes, maxPayload)
-	chunks := t.payload.Payload(uint16(size), au.Data)
+	chunks := f.payloader.Payload(uint16(size), au.Data)
 	packets := make([]*rtp.Packet, len(chunks))
 	var w Written
 	for i, chunk := range chunks {
-		p := &rtp.Packet{Header: rtp.Header{Version: 2, Timestamp: stamp, Marker: i == len(chunks)-1}, Payload: chunk}
+		p := &rtp.Packet{
+			Header:  rtp.Header{Version: 2, PayloadType: f.number, Timestamp: stamp, Marker: i == len(chunks)-1},
+			Payload: chunk,
+		}
 		if playoutDelay != 0 {
 			// Smallest and largest delay 0: show each frame as soon as it is decoded.
 			if err := p.SetExtension(playoutDelay, []byte{0, 0, 0}); err != nil {
@@ -158,10 +234,42 @@ func (t *Track) write(p *rtp.Packet) {
 	p.SequenceNumber = t.sequence
 	t.sequence++
 	t.last, t.any = p.Timestamp, true
+	changed := t.current == nil || t.current.number != p.PayloadType
+	if changed {
+		for _, f := range t.forms {
+			if f.number == p.PayloadType {
+				t.current = f
+			}
+		}
+	}
+	rtx := uint8(0)
+	if t.current != nil {
+		rtx = t.current.rtx
+	}
+	begins := changed || p.SequenceNumber-t.since >= spanLength
+	if begins {
+		t.since = p.SequenceNumber
+	}
 	t.mu.Unlock()
-	if err := t.WriteRTP(p); err != nil {
+	if begins {
+		t.sender.began(p.SequenceNumber, rtx)
+	}
+	if err := t.send(p); err != nil {
 		t.sender.cfg.Log.Debug("packet not sent", "err", err)
 	}
+}
+
+// send hands a packet to pion.
+func (t *Track) send(p *rtp.Packet) error {
+	t.mu.Lock()
+	network := t.network
+	p.SSRC = t.ssrc
+	t.mu.Unlock()
+	if network == nil {
+		return io.ErrClosedPipe
+	}
+	_, err := network.WriteRTP(&p.Header, p.Payload)
+	return err
 }
 
 // writePadding sends one packet of n bytes of padding. It has the time stamp of the previous frame, as receivers expect
@@ -172,9 +280,12 @@ func (t *Track) writePadding(n byte) {
 		Version: 2, Padding: true, PaddingSize: n, SequenceNumber: t.sequence,
 		Timestamp: t.last,
 	}}
+	if t.current != nil {
+		p.PayloadType = t.current.number
+	}
 	t.sequence++
 	t.mu.Unlock()
-	if err := t.WriteRTP(p); err != nil {
+	if err := t.send(p); err != nil {
 		t.sender.cfg.Log.Debug("padding not sent", "err", err)
 	}
 }

@@ -143,6 +143,7 @@ type Encoding struct {
 	Encoder        string
 	VAAPIDevice    string // empty means all
 	Prefer         string
+	AV1            string
 	MaxGPUSessions int // 0 for no limit
 }
 

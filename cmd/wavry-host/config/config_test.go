@@ -76,6 +76,7 @@ func TestDefaults(t *testing.T) {
 		Encoding: Encoding{
 			Encoder: "auto",
 			Prefer:  "balanced",
+			AV1:     "auto",
 		},
 		Input: Input{
 			From: "controllers",
@@ -212,6 +213,7 @@ func fullConfig() Config {
 			Encoder:        "libx264",
 			VAAPIDevice:    "/dev/dri/renderD128",
 			Prefer:         "latency",
+			AV1:            "auto",
 			MaxGPUSessions: 8,
 		},
 		Input: Input{
@@ -287,7 +289,7 @@ func fullConfig() Config {
 // nested are the settings that files of one level cannot have.
 var nested = []string{
 	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "host.probe_interval",
-	"sessions.drain_postpone", "sessions.metric_labels",
+	"encoding.av1", "sessions.drain_postpone", "sessions.metric_labels",
 	"fleet.url",
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
 	"fleet.events", "fleet.outbox_file",

@@ -112,6 +112,9 @@ func encodingTable() []Setting {
 		one("encoding.vaapi_device", Auto, or(Auto, path()), func(c *Config) *string { return &c.Encoding.VAAPIDevice },
 			"Device for encoding with VAAPI, such as /dev/dri/renderD128. auto tries all devices.").
 			was("vaapi_device").live(),
+		one("encoding.av1", Auto, oneOf(Auto, "never", "always"), func(c *Config) *string { return &c.Encoding.AV1 },
+			"Use of AV1 for viewers that decode it: while it pays (text at a low rate, and free cores), never, or "+
+				"always.").live(),
 		one("encoding.prefer", adapt.Balanced.String(), oneOf(adapt.AggressivenessNames()...),
 			func(c *Config) *string { return &c.Encoding.Prefer },
 			"Preference when the network cannot provide both: latency keeps queues shortest, quality competes harder for "+

@@ -203,6 +203,7 @@ type snapshot struct {
 	Protocol        string  `json:"protocol"`
 	Pointer         string  `json:"pointer"`
 	Codec           string  `json:"codec"`
+	CodecReason     string  `json:"codec_reason"`
 	Encoder         string  `json:"encoder"`
 	Frozen          bool    `json:"frozen"`
 	Encoding        int     `json:"encoding"`

@@ -163,8 +163,8 @@ func TestUnits(t *testing.T) {
 			t.Errorf("packet %d: unit %v, lost %v; want %v, %v", i, unit, lost, c.unit, c.lost)
 		}
 	}
-	if _, err := newUnits("AV1"); err == nil {
-		t.Error("packets of AV1 are accepted")
+	if _, err := newUnits("VP8"); err == nil {
+		t.Error("packets of VP8 are accepted")
 	}
 }
 

@@ -26,6 +26,10 @@ func newUnits(codec string) (*units, error) {
 		u.open = func() rtp.Depacketizer { return &codecs.H264Packet{} }
 	case "VP9":
 		u.open = func() rtp.Depacketizer { return &codecs.VP9Packet{} }
+	case "H265":
+		u.open = func() rtp.Depacketizer { return &codecs.H265Depacketizer{} }
+	case "AV1":
+		u.open = func() rtp.Depacketizer { return &codecs.AV1Depacketizer{} }
 	default:
 		return nil, fmt.Errorf("no packets of the codec %.20q are known", codec)
 	}

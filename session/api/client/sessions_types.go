@@ -102,8 +102,10 @@ type Session struct {
 	// Origin of the ceiling: the host, the session, the display, a share of the uplink, or the offer (b= and the
 	// level).
 	CeilingOf Ceiling `json:"ceiling_of,omitempty"`
-	// Codec, by its RTP name: the first of the host's codecs that the viewer decodes.
+	// Codec, by its RTP name. It may change while the session runs.
 	Codec Codec `json:"codec,omitempty"`
+	// Why the viewer has this codec.
+	CodecReason CodecReason `json:"codec_reason,omitempty"`
 	// When the session connected for the first time.
 	Connected time.Time `json:"connected,omitzero"`
 	// The session controls the display.
