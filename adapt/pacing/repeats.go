@@ -81,6 +81,10 @@ func (r *Repeats) Sent(number uint16, now time.Time) {
 	at := now.Sub(r.epoch)
 	r.ring[number%Kept] = repeatable{sent: at, again: at, number: number, known: true}
 	r.newest = number
+	// What is remembered came after a keyframe of so long ago. Numbers half of all numbers apart could not be compared.
+	if number-r.key > 2*Kept {
+		r.key = number - 2*Kept
+	}
 }
 
 // Keyframe notes that a packet is the first of a keyframe: nothing before it is needed any more.
