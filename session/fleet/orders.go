@@ -99,8 +99,11 @@ func (a *Agent) announced() {
 	}
 }
 
+// orderTaker is the part of an agent that carries out standing orders.
+type orderTaker struct{ *Agent }
+
 // obey carries out standing orders until ctx ends: the present ones and all new ones, once each.
-func (a *Agent) obey(ctx context.Context, nc *nats.Conn) {
+func (a orderTaker) obey(ctx context.Context, nc *nats.Conn) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		a.log.Error("standing orders cannot be read", "err", err)
@@ -133,7 +136,7 @@ func (a *Agent) obey(ctx context.Context, nc *nats.Conn) {
 }
 
 // readOrders carries out the orders of the list that the host has not answered. A fleet without a list is no error.
-func (a *Agent) readOrders(ctx context.Context, js jetstream.JetStream, o *obeyed) error {
+func (a orderTaker) readOrders(ctx context.Context, js jetstream.JetStream, o *obeyed) error {
 	ask, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	s, err := js.Stream(ask, bus.StreamOrders)
@@ -170,7 +173,7 @@ func (a *Agent) readOrders(ctx context.Context, js jetstream.JetStream, o *obeye
 }
 
 // carryOut carries out an order that is for this host, unless the host has answered it.
-func (a *Agent) carryOut(ctx context.Context, js jetstream.JetStream, o *obeyed, order bus.Order) error {
+func (a orderTaker) carryOut(ctx context.Context, js jetstream.JetStream, o *obeyed, order bus.Order) error {
 	now, own := time.Now(), a.rivals.record()
 	own.ID = a.id
 	if _, done := o.done[order.ID]; done || order.Until.Before(now) || a.rivals.silent(now) ||
@@ -208,7 +211,7 @@ func (a *Agent) carryOut(ctx context.Context, js jetstream.JetStream, o *obeyed,
 }
 
 // request passes an order to the control API, and returns the status and why it was refused.
-func (a *Agent) request(ctx context.Context, order bus.Order) (status int, detail string) {
+func (a orderTaker) request(ctx context.Context, order bus.Order) (status int, detail string) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	r, err := order.HTTP(ctx)

@@ -108,8 +108,11 @@ type whoRequest struct {
 	SpreadSeconds float64 `json:"spread_seconds"`
 }
 
+// presenter is the part of an agent that makes its host known.
+type presenter struct{ *Agent }
+
 // who answers with the record.
-func (a *Agent) who(nc *nats.Conn, m *nats.Msg) {
+func (a presenter) who(nc *nats.Conn, m *nats.Msg) {
 	var q whoRequest
 	if m.Reply == "" || len(m.Data) > 1024 || len(m.Data) > 0 && json.Unmarshal(m.Data, &q) != nil {
 		a.cfg.Counters.Dropped(DropMalformed)
@@ -134,7 +137,7 @@ func (a *Agent) who(nc *nats.Conn, m *nats.Msg) {
 const staleBeat = 5 * time.Minute
 
 // rival handles a heartbeat of another host with the ID of this one.
-func (a *Agent) rival(_ *nats.Conn, m *nats.Msg) {
+func (a presenter) rival(_ *nats.Conn, m *nats.Msg) {
 	b, err := bus.ParseBeat(m)
 	if err != nil {
 		a.cfg.Counters.Dropped(DropMalformed)

@@ -65,18 +65,20 @@ func (a *Agent) session(ctx context.Context) error {
 		nc.Close()
 		<-closed
 	}()
-	handlers := map[string]func(*nats.Conn, *nats.Msg){bus.SubjectWho: a.who, bus.SubjectBeat(a.id): a.rival}
+	handlers := map[string]func(*nats.Conn, *nats.Msg){
+		bus.SubjectWho: presenter{a}.who, bus.SubjectBeat(a.id): presenter{a}.rival,
+	}
 	for _, subject := range bus.SubjectsAsked(a.id, a.host.Describe().Labels) {
 		handlers[subject] = a.ask
 	}
 	if a.cfg.Serve != nil {
 		for _, subject := range bus.SubjectsServed(a.id) {
-			handlers[subject] = func(nc *nats.Conn, m *nats.Msg) { a.serve(inner, nc, m) }
+			handlers[subject] = func(nc *nats.Conn, m *nats.Msg) { server{a}.serve(inner, nc, m) }
 		}
 	}
 	if a.cfg.Serve != nil {
 		handlers[bus.SubjectOrders] = func(*nats.Conn, *nats.Msg) { a.announced() }
-		a.begin(func() { a.obey(inner, nc) })
+		a.begin(func() { orderTaker{a}.obey(inner, nc) })
 	}
 	for subject, handle := range handlers {
 		if err := a.subscribe(nc, subject, handle); err != nil {

@@ -19,8 +19,11 @@ const (
 	requestTimeout = 20 * time.Second
 )
 
+// server is the part of an agent that answers requests of the control API.
+type server struct{ *Agent }
+
 // serve answers a request of the control API.
-func (a *Agent) serve(ctx context.Context, nc *nats.Conn, m *nats.Msg) {
+func (a server) serve(ctx context.Context, nc *nats.Conn, m *nats.Msg) {
 	caller, all, err := bus.CallerOf(m.Subject)
 	if err != nil || m.Reply == "" {
 		a.cfg.Counters.Dropped(DropMalformed)
@@ -67,7 +70,7 @@ func (a *Agent) serve(ctx context.Context, nc *nats.Conn, m *nats.Msg) {
 }
 
 // answer passes a request to the API, and sends its answer.
-func (a *Agent) answer(ctx context.Context, nc *nats.Conn, m *nats.Msg, q bus.Request, c bus.Caller) {
+func (a server) answer(ctx context.Context, nc *nats.Conn, m *nats.Msg, q bus.Request, c bus.Caller) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	r, err := q.HTTP(ctx)
@@ -102,7 +105,7 @@ func (a *Agent) answer(ctx context.Context, nc *nats.Conn, m *nats.Msg, q bus.Re
 }
 
 // refuse answers with a problem document.
-func (a *Agent) refuse(nc *nats.Conn, reply string, p *problem.Error) {
+func (a server) refuse(nc *nats.Conn, reply string, p *problem.Error) {
 	d := p.Document("")
 	h := p.Header.Clone()
 	if h == nil {
