@@ -51,9 +51,6 @@ const (
 	Always Mode = "always" // for all viewers that take it
 )
 
-// Modes lists the modes, the default first.
-func Modes() []string { return []string{string(Auto), string(Never), string(Always)} }
-
 // Conditions are what a decision depends on.
 type Conditions struct {
 	Mode Mode
