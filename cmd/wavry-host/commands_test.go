@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,6 +147,21 @@ func TestCommandsWithoutADaemon(t *testing.T) {
 		if got.code != c.code || !strings.Contains(got.errout, c.want) {
 			t.Errorf("%s: got %+v; want %q (%d)", c.command, got, c.want, c.code)
 		}
+	}
+}
+
+// The address is that of the running daemon, whatever the configuration says.
+func TestURLOfTheRunningDaemon(t *testing.T) {
+	d, env := startOnSocket(t)
+	file := write(t, "token", daemonToken)
+	got := try(t, env, "url", "--token-file", file, "--listen", "127.0.0.1:1")
+	if want := d.url + "/#token=" + url.QueryEscape(daemonToken) + "\n"; got.code != 0 || got.out != want {
+		t.Errorf("got %+v; want %s", got, want)
+	}
+	other := append(env, "WAVRY_HOST_API__SOCKET=none")
+	got = try(t, other, "url", "--token-file", file, "--listen", "127.0.0.1:1")
+	if got.code != 0 || !strings.HasPrefix(got.out, "http://127.0.0.1:1/#") {
+		t.Errorf("without a socket: %+v; want the configured address", got)
 	}
 }
 

@@ -221,6 +221,12 @@ func newHost(
 		return nil, err
 	}
 	cfg.Ready = func(addr net.Addr) { h.ready <- addr }
+	cfg.PageURL = func() string {
+		if addr := h.api.Addr(); addr != nil {
+			return l.pageURL(addr)
+		}
+		return ""
+	}
 	h.reloads = newReloader(l, read, level, h.manager, h.manager.Journal().Configured, registry, log)
 	if h.link != nil {
 		h.reloads.link = h.link

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -18,7 +21,7 @@ type trail struct {
 	half bool      // it ends with an incomplete line
 }
 
-// newTrail opens the file, and makes it readable for its owner only. Without a path nothing is written.
+// newTrail opens the file, and takes access from others; its group may read it. Without a path nothing is written.
 func newTrail(path string) (*trail, error) {
 	t := &trail{path: path}
 	if path == "" {
@@ -31,13 +34,22 @@ func newTrail(path string) (*trail, error) {
 }
 
 func (t *trail) open() error {
-	f, err := os.OpenFile(t.path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	const mode = 0o640 // the group may collect logs
+	f, err := os.OpenFile(t.path, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_RDWR, mode)
+	made := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(t.path, os.O_APPEND|os.O_RDWR, mode)
+	}
 	if err != nil {
 		return err
 	}
-	// An existing file may have been made by others, readable for all. Its group may collect logs.
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&^0o640 != 0 {
-		if err := f.Chmod(info.Mode().Perm() & 0o640); err != nil {
+	// A file that exists may have been made by others, readable for all. A new one does not depend on the umask.
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && (made || info.Mode().Perm()&^mode != 0) {
+		keep := info.Mode().Perm() & mode
+		if made {
+			keep = mode
+		}
+		if err := f.Chmod(keep); err != nil {
 			return errors.Join(fmt.Errorf("take access to %s from others: %w", t.path, err), f.Close())
 		}
 	}
@@ -46,6 +58,36 @@ func (t *trail) open() error {
 	}
 	t.file, t.half = f, half(f)
 	return nil
+}
+
+const (
+	// recordStart begins each record of the audit log.
+	recordStart = `{"time":"`
+	// maxRecord is more than the longest record has.
+	maxRecord = 64 << 10
+)
+
+// mend removes an incomplete record from the end of a file, and reports whether it did. Other text stays: the path may
+// be the file of another program.
+func mend(f *os.File) bool {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return false
+	}
+	at := max(0, size-maxRecord)
+	tail := make([]byte, size-at)
+	if _, err := f.ReadAt(tail, at); err != nil {
+		return false
+	}
+	end := bytes.LastIndexByte(tail, '\n') + 1
+	if end == 0 && at > 0 {
+		return false
+	}
+	rest := string(tail[end:])
+	if !strings.HasPrefix(rest, recordStart) && !strings.HasPrefix(recordStart, rest) {
+		return false
+	}
+	return f.Truncate(at+int64(end)) == nil
 }
 
 // half reports whether a file ends without a newline, after a full disk or a crash.
@@ -106,7 +148,7 @@ func (t *trail) Write(line []byte) (int, error) {
 			}
 		}
 	}
-	if t.half { // it must not be appended to the incomplete line
+	if t.half && !mend(t.file) { // it must not be appended to the incomplete line
 		line = append([]byte{'\n'}, line...)
 	}
 	n, err := t.file.Write(line)

@@ -24,8 +24,8 @@ func TestTrailFollowsRotation(t *testing.T) {
 		}
 	}
 	put("one\n")
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v; want a file of mode 0600", info, err)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("%v, %v; want a file of mode 0640", info, err)
 	}
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestTokenCommand(t *testing.T) {
 	}
 }
 
-// A file that was there keeps no access of others, and half a line that a full disk left does not spoil the next one.
+// A file that was there keeps no access of others. Half a line of another program does not spoil the next one.
 func TestTrailOfAFileThatIsThere(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the mode says nothing on Windows")

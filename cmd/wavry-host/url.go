@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,30 +21,23 @@ type urlCmd struct {
 }
 
 // Run is called by kong.
-func (c *urlCmd) Run(a *app) error {
+func (c *urlCmd) Run(ctx context.Context, a *app) error {
 	l, err := c.Settings.load(a)
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(l.API.Listen)
+	page, err := l.runningPage(ctx, a)
+	if err == nil && page == "" {
+		page, err = l.configuredPage()
+	}
 	if err != nil {
 		return err
-	}
-	if port == "0" {
-		return &coded{
-			exitUsage,
-			errors.New(`api.listen has port 0, so only the daemon's log has the port: see "api listening"`),
-		}
 	}
 	token, err := l.operatorToken(a, serviceTokenPath)
 	if err != nil {
 		return err
 	}
-	addr := net.Addr(listenAddr(net.JoinHostPort(host, port)))
-	if tcp, err := net.ResolveTCPAddr("tcp", l.API.Listen); err == nil && tcp.IP.IsUnspecified() {
-		addr = tcp
-	}
-	say(a.stdout, "%s\n", withToken(l.pageURL(addr), token))
+	say(a.stdout, "%s\n", withToken(page, token))
 	if token == "" {
 		say(
 			a.stderr, "wavry-host: the configuration has no operator's token: add #token=… with one of "+
@@ -51,6 +45,44 @@ func (c *urlCmd) Run(a *app) error {
 		)
 	}
 	return nil
+}
+
+// runningPage returns the address of the page of the daemon that runs with this configuration: its flags may have
+// another address than the file. It is empty if no daemon answers on the socket.
+func (l *loaded) runningPage(ctx context.Context, a *app) (string, error) {
+	var flags clientFlags
+	if l.API.Socket != config.Auto {
+		if flags.Socket = socketPath(l.API.Socket, a.env); flags.Socket == "" {
+			return "", nil
+		}
+	}
+	daemon, err := flags.connect(a)
+	if err != nil {
+		return "", nil //nolint:nilerr // none runs, or it is not this user's
+	}
+	var h struct {
+		PageURL string `json:"page_url"`
+	}
+	err = daemon.call(ctx, "GET", "/v1/host", nil, &h, nil)
+	return h.PageURL, err
+}
+
+// configuredPage returns the address of the page by the configuration.
+func (l *loaded) configuredPage() (string, error) {
+	host, port, err := net.SplitHostPort(l.API.Listen)
+	if err != nil {
+		return "", err
+	}
+	if port == "0" {
+		return "", &coded{
+			exitUsage, errors.New("api.listen has port 0, and no daemon runs whose port could be asked"),
+		}
+	}
+	addr := net.Addr(listenAddr(net.JoinHostPort(host, port)))
+	if tcp, err := net.ResolveTCPAddr("tcp", l.API.Listen); err == nil && tcp.IP.IsUnspecified() {
+		addr = tcp
+	}
+	return l.pageURL(addr), nil
 }
 
 // listenAddr is a configured address.

@@ -82,6 +82,8 @@ type Config struct {
 	ID, Name, Platform, Version string
 	// RestartPending reports whether an update has replaced the program of the daemon. It may be nil.
 	RestartPending func() bool
+	// PageURL returns the address of the viewer page; empty before the server listens. It may be nil.
+	PageURL func() string
 	// Labels are the operator's labels of the host, such as region and pool.
 	Labels map[string]string
 	// BootID identifies this run of the daemon. It defaults to a random text.

@@ -103,10 +103,10 @@ func (c *contract) judge(r *http.Request, status int, header http.Header, body [
 	}
 	method, path, known := c.operation(r.Pattern)
 	if status >= http.StatusBadRequest {
-		return c.judgeError(status, header, body, method, path, known && r.Method != http.MethodOptions)
+		return c.judgeError(status, header, body, method, path, known)
 	}
-	if r.Method == http.MethodOptions {
-		return nil // the document says of OPTIONS what is in its introduction
+	if r.Method == http.MethodOptions && !known {
+		return nil // the document says of it what is in its introduction
 	}
 	if !known {
 		return fmt.Errorf("no operation is %q", r.Pattern)

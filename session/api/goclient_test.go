@@ -79,6 +79,7 @@ func TestGoClientCoversTheAPI(t *testing.T) {
 		"renew":       drop(c.Reservations.Renew(ctx, "s1", time.Minute)),
 		"release":     c.Reservations.Release(ctx, "s1"),
 		"whep":        drop(c.WHEP.Open(ctx, "", client.Offer{SDP: offer, Region: "eu"})),
+		"options":     drop(c.WHEP.Options(ctx, "x11:0", "eu")),
 		"leave":       c.WHEP.End(ctx, "s1"),
 	} {
 		if name == "change" { // a weight of 0 is refused, with its place

@@ -9,6 +9,7 @@ import (
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/edge"
+	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
 	"wavryhost/session/api/whep"
 )
@@ -18,7 +19,12 @@ import (
 func (s *Server) build(routes []route) http.Handler {
 	mux := http.NewServeMux()
 	allow := map[string][]string{}
+	described := map[string]openapi.Route{} // the OPTIONS that are in the document, by path
 	for _, rt := range routes {
+		if rt.Method == http.MethodOptions {
+			described[rt.Path] = rt.Route
+			continue
+		}
 		mux.Handle(rt.Method+" "+rt.Path, s.endpoint(rt))
 		allow[rt.Path] = append(allow[rt.Path], rt.Method)
 		if rt.Method == http.MethodGet {
@@ -27,7 +33,11 @@ func (s *Server) build(routes []route) http.Handler {
 	}
 	for path, methods := range allow {
 		methods = append(methods, http.MethodOptions)
-		mux.Handle("OPTIONS "+path, s.endpoint(openRoute(s.options(path, methods))))
+		answer := openRoute(s.options(path, methods))
+		if rt, ok := described[path]; ok {
+			answer.Route = rt
+		}
+		mux.Handle("OPTIONS "+path, s.endpoint(answer))
 		mux.Handle(path, s.endpoint(openRoute(func(_ http.ResponseWriter, r *http.Request) error {
 			return problem.New(problem.MethodNotAllowed, "this path does not have the method %s",
 				problem.Shorten(r.Method)).

@@ -76,6 +76,7 @@ type hostView struct {
 	Platform       string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
 	RestartPending bool                 `json:"restart_pending" doc:"Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it."`
 	Capacity       []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
+	PageURL        string               `json:"page_url,omitempty" doc:"Address of the viewer page, by the address that the daemon listens on. Only operators see it."`
 	Gateway        *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
 	Fleet          *FleetLink           `json:"fleet,omitempty" doc:"The host's place in a fleet, if it has one."`
 }
@@ -119,6 +120,9 @@ func (h host) describe(r *http.Request) hostView {
 	}
 	if auth.PrincipalOf(r.Context()).Role != grant.Operator {
 		return v
+	}
+	if h.cfg.PageURL != nil {
+		v.PageURL = h.cfg.PageURL()
 	}
 	if h.cfg.Gateway != nil {
 		link := h.cfg.Gateway()

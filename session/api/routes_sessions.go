@@ -25,17 +25,31 @@ func exampleReservation() reserving {
 }
 
 func (s *Server) whepRoutes() []route {
+	region := openapi.Param{
+		In: "query", Name: "region", Value: regionName(""),
+		Text: "Region of the ICE servers. Default: the host's choice.",
+	}
 	return []route{
+		// The handler of all OPTIONS answers it; see Server.options.
+		{Route: openapi.Route{
+			Method: "OPTIONS", Path: "/whep/{display}", Open: true, Credential: true,
+			Operation: openapi.Operation{
+				ID: "getSessionOptions", Tag: openapi.TagWHEP, Summary: "What a viewer needs before it connects",
+				Detail: "Without a credential it answers a preflight of CORS. With a credential that may open sessions, the " +
+					"answer has the ICE servers.",
+				Params: []openapi.Param{region},
+				Answers: []openapi.Answer{{
+					Status: 204, Text: "The accepted media types, and the ICE servers.",
+					Header: []string{"Accept-Post", "Accept-Patch"}, May: []string{"Link", "Wavry-Input"},
+				}},
+			},
+		}},
 		creating(authed("POST", "/whep/{display}", s.whep.Create, openapi.Operation{
 			ID: "openSession", Tag: openapi.TagWHEP, Summary: "Open a session",
-			Detail: "The session shows the User-Agent. OPTIONS on this path returns the ICE servers in Link headers. " +
-				"With `Wavry-Input: taken` the session accepts a data channel `input`. OPTIONS accepts `region`, too.",
+			Detail: "The session shows the User-Agent.",
 			Params: []openapi.Param{
 				{In: "query", Name: "reservation", Value: "", Text: "ID of the reservation that the viewer uses."},
-				{
-					In: "query", Name: "region", Value: regionName(""),
-					Text: "Region of the ICE servers. Default: the host's choice.",
-				},
+				region,
 				{
 					In: "query", Name: "pointer", Value: pointerWay(""),
 					Text: "How the viewer gets the pointer: in the `picture`, which is the default, or by a data `channel` " +

@@ -111,9 +111,9 @@ func authTable() []Setting {
 		one("auth.certificates.role", "viewer", role(), func(c *Config) *string { return &certificates(c).Role },
 			"Role of clients with a certificate.").was("tls_client_role"),
 		of("auth.certificates.rules", func(c *Config) target { return certificateItems(&certificates(c).Rules) },
-			"Roles of single certificates, instead of auth.certificates.role. Each item has role, and name (its URI, else "+
-				"its common name) or issuer (the subject of the root authority); one * in them stands for any text. The first "+
-				"matching rule applies.").was("tls_client_rules"),
+			"Roles of single certificates, instead of auth.certificates.role. Each item has role, and name (one of its "+
+				"alternative names: URI, DNS name, e-mail or IP address; without any, its common name) or issuer (the subject "+
+				"of the root authority); one * in them stands for any text. The first matching rule applies.").was("tls_client_rules"),
 		one("auth.revocations_file", Auto, autoPath(), func(c *Config) *string { return &c.Auth.RevocationsFile },
 			"File that keeps revocations of grants across restarts. A second file, with .used at its end, keeps which grants "+
 				"for one session were used. auto is revocations.json in systemd's state folder (STATE_DIRECTORY), and none "+
@@ -171,7 +171,7 @@ func certificateItems(p *[]ClientRule) items[ClientRule] {
 		p: p, noun: "the rule",
 		members: func(r *ClientRule) []member {
 			return []member{
-				{name: "name", field: scalar[string]{pattern, &r.Name}, doc: "URI of the certificate, else its common name."},
+				{name: "name", field: scalar[string]{pattern, &r.Name}, doc: "An alternative name of the certificate; without any, its common name."},
 				{name: "issuer", field: scalar[string]{pattern, &r.Issuer}, doc: "Subject of the root authority."},
 				{name: "role", field: scalar[string]{role(), &r.Role}, doc: "Role of these certificates."},
 			}

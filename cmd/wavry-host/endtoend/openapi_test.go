@@ -53,6 +53,30 @@ func TestSpectralTakesTheDocument(t *testing.T) {
 	}
 }
 
+// A program in TypeScript uses the types that openapi-typescript makes of the document. The compiler also refuses the
+// mistakes in it.
+func TestTypeScriptTypesOfTheDocument(t *testing.T) {
+	t.Parallel()
+	h := startHost(t, hostOptions{args: []string{"--display", "synthetic"}})
+	dir := t.TempDir()
+	types, program := filepath.Join(dir, "host.d.ts"), filepath.Join(dir, "gateway.ts")
+	if out, err := npm(t, "openapi-typescript", h.document(t), "--output", types).CombinedOutput(); err != nil {
+		t.Fatalf("openapi-typescript: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile("testdata/gateway.ts")
+	if err == nil {
+		err = os.WriteFile(program, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := npm(t, "tsc", "--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2022",
+		"--module", "es2022", "--moduleResolution", "bundler", "--lib", "es2022,dom", program).CombinedOutput()
+	if err != nil {
+		t.Errorf("tsc: %v\n%s", err, out)
+	}
+}
+
 // prism is Stoplight's validating proxy before the daemon. It compares requests and answers with the document, and
 // lists violations in a header of the answer. As a transport it fails the test for answers that violate the document,
 // and for requests that violate it and are accepted.
@@ -136,7 +160,7 @@ func operationsOf(t *testing.T, path string) []*operation {
 	}
 	var document struct {
 		Paths map[string]map[string]struct {
-			Security    []any
+			Security    []map[string]any
 			RequestBody struct{ Content map[string]any }
 		}
 	}
@@ -148,8 +172,8 @@ func operationsOf(t *testing.T, path string) []*operation {
 		pattern := regexp.MustCompile(`^` + regexp.MustCompile(`\{\w+\}`).ReplaceAllString(path, `[^/]+`) + `$`)
 		for method, o := range methods {
 			one := &operation{
-				method: strings.ToUpper(method), path: path, pattern: pattern, secured: len(o.Security) > 0,
-				statuses: map[int]bool{},
+				method: strings.ToUpper(method), path: path, pattern: pattern, statuses: map[int]bool{},
+				secured: len(o.Security) > 0 && len(o.Security[0]) > 0, // an empty one says that none is needed
 			}
 			for media := range o.RequestBody.Content {
 				one.media = media
@@ -297,6 +321,7 @@ func readOnly(c client) {
 	} {
 		c.call(200, "GET", path, "")
 	}
+	c.call(204, "OPTIONS", "/whep/default?region=eu", "")
 	c.call(200, "GET", "/v1/capacity?profile=1280x720@30", "")
 	c.call(400, "GET", "/v1/capacity?profile=large", "")
 	c.call(400, "GET", "/v1/events?after=never", "")

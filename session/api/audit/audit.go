@@ -37,7 +37,11 @@ type Log struct {
 	unknown, known bucket.Bucket
 	sums           map[sum]*count
 	began          time.Time // when the first of the sums came
+	lost           count     // lines that could not be written, and are not in the log yet as EventLost
 }
+
+// EventLost is the event of the line that says how many lines before it could not be written.
+const EventLost = "lines_lost"
 
 // Line is a line of the log. Of the request's body it has only what the handler names as the object, and never a
 // token.
@@ -69,7 +73,7 @@ type sum struct {
 	Status                                     int
 }
 
-// count is the number of requests in a sum, and when the first and the last of them ended.
+// count is a number of requests, and when the first and the last of them ended.
 type count struct {
 	n           int
 	first, last time.Time
@@ -150,11 +154,36 @@ func (a *Log) flush(now time.Time) error {
 	return err
 }
 
-// write writes a line. The caller holds mu.
+// write writes a line. The first one after a failure follows a line with the number of lost lines. The caller holds mu.
 func (a *Log) write(l Line) error {
+	if a.lost.n > 0 {
+		lost := Line{Time: l.Time, Event: EventLost, Count: a.lost.n, First: a.lost.first, Last: a.lost.last}
+		if err := a.encode(lost); err != nil {
+			a.lose(l.Time)
+			return err
+		}
+		a.lost = count{}
+	}
+	err := a.encode(l)
+	if err != nil {
+		a.lose(l.Time)
+	}
+	return err
+}
+
+func (a *Log) encode(l Line) error {
 	line, err := json.Marshal(l)
 	if err == nil {
 		_, err = a.w.Write(append(line, '\n'))
 	}
 	return err
+}
+
+// lose counts a line that could not be written. The caller holds mu.
+func (a *Log) lose(at time.Time) {
+	if a.lost.n == 0 {
+		a.lost.first = at
+	}
+	a.lost.n++
+	a.lost.last = at
 }

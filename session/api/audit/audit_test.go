@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -34,6 +35,45 @@ func TestAuditOfManyKindsIsBounded(t *testing.T) {
 			t.Errorf("%d sums; want %d", n, maxSums+1)
 		}
 	})
+}
+
+// jammed is a writer that fails while it is jammed.
+type jammed struct {
+	bytes.Buffer
+	on bool
+}
+
+func (j *jammed) Write(line []byte) (int, error) {
+	if j.on {
+		return 0, errors.New("no space left on device")
+	}
+	return j.Buffer.Write(line)
+}
+
+// A log that could not be written for a while says how many lines it lacks.
+func TestLostLinesAreCounted(t *testing.T) {
+	var w jammed
+	a, at := New(&w), time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+	put := func(who string, second int) error {
+		_, err := a.Record(Line{
+			Time: at.Add(time.Duration(second) * time.Second), Who: who, Role: "operator",
+			Status: 200,
+		})
+		return err
+	}
+	for second, who := range []string{"ann", "bob", "cid", "dan", "eve"} {
+		w.on = second > 0 && second < 4
+		if err := put(who, second); (err != nil) != w.on {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+	const lost = `{"time":"2026-11-29T12:00:04Z","event":"lines_lost","who":"","count":3,` +
+		`"first":"2026-11-29T12:00:01Z","last":"2026-11-29T12:00:03Z"}`
+	lines := strings.Split(strings.TrimSpace(w.String()), "\n")
+	if len(lines) != 3 || !strings.Contains(lines[0], `"ann"`) || lines[1] != lost ||
+		!strings.Contains(lines[2], `"eve"`) {
+		t.Errorf("the log has %q", lines)
+	}
 }
 
 // The sum of a refused flood is written during the flood, and when the server stops.

@@ -333,7 +333,7 @@ func (a *Authenticator) certified(r *http.Request) (Principal, bool) {
 	owner := session.Owner{
 		Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: bounded(name),
 	}
-	return Principal{Owner: owner, Role: a.cfg.role(owner, name), chain: chain}, true
+	return Principal{Owner: owner, Role: a.cfg.role(leaf, owner.Issuer), chain: chain}, true
 }
 
 // Reread makes the next use of each file of credentials read it again, even if it does not look changed.

@@ -2,26 +2,44 @@ package auth
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
-	"wavryhost/session"
 	"wavryhost/session/api/grant"
 )
 
 // ClientRule gives a role to the client certificates that it matches. In Name and Issuer one * stands for any text. An
 // empty pattern matches all.
 type ClientRule struct {
-	// Name is the certificate's URI, else its common name, else its first DNS name. Issuer is the subject of the
-	// authority at the root of its chain.
+	// Name is one of the certificate's alternative names: a URI, DNS name, e-mail address or IP address. Without any it
+	// is the common name. Issuer is the subject of the authority at the root of its chain.
 	Name, Issuer string
 	Role         string
 }
 
-// matches reports whether the rule applies to an owner. name is the owner's full name, which Owner may have shortened.
-func (r ClientRule) matches(o session.Owner, name string) bool {
-	return matches(r.Name, name) && matches(r.Issuer, o.Issuer)
+// matches reports whether the rule applies to a certificate with these names and that issuer.
+func (r ClientRule) matches(names []string, issuer string) bool {
+	return matches(r.Issuer, issuer) &&
+		slices.ContainsFunc(names, func(name string) bool { return matches(r.Name, name) })
+}
+
+// namesOf returns the names of a certificate that rules apply to. The common name counts only without alternative
+// names: an authority that checks these may leave the common name to the client (RFC 6125 section 6.4.4).
+func namesOf(c *x509.Certificate) (names []string) {
+	for _, u := range c.URIs {
+		names = append(names, u.String())
+	}
+	names = append(append(names, c.DNSNames...), c.EmailAddresses...)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		names = append(names, c.Subject.CommonName)
+	}
+	return names
 }
 
 func matches(pattern, text string) bool {
@@ -32,10 +50,11 @@ func matches(pattern, text string) bool {
 	return len(text) >= len(before)+len(after) && strings.HasPrefix(text, before) && strings.HasSuffix(text, after)
 }
 
-// role returns the role of a certificate's owner: that of the first rule that matches, else ClientRole.
-func (c Config) role(o session.Owner, name string) grant.Role {
+// role returns the role of a certificate by that issuer: that of the first rule that matches, else ClientRole.
+func (c Config) role(leaf *x509.Certificate, issuer string) grant.Role {
+	names := namesOf(leaf)
 	for _, rule := range c.ClientRules {
-		if rule.matches(o, name) {
+		if rule.matches(names, issuer) {
 			return grant.Role(rule.Role)
 		}
 	}

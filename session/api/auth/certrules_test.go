@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -58,6 +59,38 @@ func TestClientRules(t *testing.T) {
 	a, b := who(long+"a", "company"), who(long+"b", "company")
 	if a.Owner == b.Owner || len(a.Name) > longestName+8 || a.Owner != who(long+"a", "company").Owner {
 		t.Errorf("long names: %q and %q", a.Name, b.Name)
+	}
+}
+
+// Rules match each alternative name of a certificate. Its common name counts only if it has none.
+func TestClientRulesMatchAlternativeNames(t *testing.T) {
+	uri, err := url.Parse("spiffe://pool/b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := &x509.Certificate{
+		Subject: pkix.Name{CommonName: "root"}, URIs: []*url.URL{{Scheme: "spiffe", Host: "pool", Path: "/a"}, uri},
+		DNSNames: []string{"a.example", "b.example"}, EmailAddresses: []string{"ann@example"},
+		IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)},
+	}
+	for _, c := range []struct {
+		rule string
+		leaf *x509.Certificate
+		want grant.Role
+	}{
+		{"spiffe://pool/b", leaf, grant.Operator},
+		{"b.example", leaf, grant.Operator},
+		{"*.example", leaf, grant.Operator},
+		{"ann@example", leaf, grant.Operator},
+		{"192.0.2.1", leaf, grant.Operator},
+		{"root", leaf, grant.Viewer},
+		{"root", &x509.Certificate{Subject: leaf.Subject}, grant.Operator},
+		{"c.example", leaf, grant.Viewer},
+	} {
+		cfg := Config{ClientRole: grant.Viewer, ClientRules: []ClientRule{{Name: c.rule, Role: "operator"}}}
+		if got := cfg.role(c.leaf, "CN=company"); got != c.want {
+			t.Errorf("the rule for %s makes %v a %s; want %s", c.rule, namesOf(c.leaf), got, c.want)
+		}
 	}
 }
 

@@ -59,7 +59,8 @@ type Client struct {
 func New(cfg Config) (*Client, error) {
 	u, err := url.Parse(cfg.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("client: %q is not the address of a host, such as https://host7.example.net:8470", cfg.URL)
+		return nil, fmt.Errorf("client: %q is not the address of a host, such as https://host7.example.net:8470",
+			cfg.URL)
 	}
 	cfg.URL = strings.TrimRight(cfg.URL, "/")
 	if cfg.HTTP == nil {

@@ -33,19 +33,45 @@ type Answer struct {
 	SDP string
 	// ETag identifies the ICE session.
 	ETag string
-	// Links are the ICE servers, as the header has them.
-	Links []string
+	// ICEServers are the STUN and TURN servers for the viewer.
+	ICEServers []ICEServer
+}
+
+// Options are what a viewer needs before it connects.
+type Options struct {
+	// ICEServers are the STUN and TURN servers for the viewer.
+	ICEServers []ICEServer
+	// TakesInput reports whether a session of this client may send input.
+	TakesInput bool
+}
+
+// Options asks for the ICE servers of a region, and whether a display accepts input from this client. The display and
+// the region have the same defaults as in an Offer.
+func (w WHEP) Options(ctx context.Context, display, region string) (Options, error) {
+	r := request{method: http.MethodOptions, path: displayPath(display), query: url.Values{}, repeats: true}
+	if region != "" {
+		r.query.Set("region", region)
+	}
+	h, _, err := w.c.call(ctx, r, nil)
+	if err != nil {
+		return Options{}, err
+	}
+	return Options{ICEServers: iceServers(h.Values("Link")), TakesInput: h.Get("Wavry-Input") == "taken"}, nil
+}
+
+// displayPath returns the path of a display.
+func displayPath(display string) string {
+	if display == "" {
+		display = "default"
+	}
+	return "/whep/" + url.PathEscape(display)
 }
 
 // Open opens a session. A request with the same key returns the same session within ten minutes; an empty key stands
 // for a new one.
 func (w WHEP) Open(ctx context.Context, key string, o Offer) (Answer, error) {
-	display := o.Display
-	if display == "" {
-		display = "default"
-	}
 	r := request{
-		method: http.MethodPost, path: "/whep/" + url.PathEscape(display), media: mediaSDP, body: []byte(o.SDP),
+		method: http.MethodPost, path: displayPath(o.Display), media: mediaSDP, body: []byte(o.SDP),
 		query: url.Values{},
 	}.keyed(key)
 	for name, value := range map[string]string{"reservation": o.Reservation, "region": o.Region, "pointer": o.Pointer} {
@@ -59,7 +85,8 @@ func (w WHEP) Open(ctx context.Context, key string, o Offer) (Answer, error) {
 		return Answer{}, err
 	}
 	return Answer{
-		ID: path.Base(h.Get("Location")), SDP: string(text), ETag: h.Get("ETag"), Links: h.Values("Link"),
+		ID: path.Base(h.Get("Location")), SDP: string(text), ETag: h.Get("ETag"),
+		ICEServers: iceServers(h.Values("Link")),
 	}, nil
 }
 

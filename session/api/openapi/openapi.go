@@ -154,8 +154,13 @@ func (sp *Spec) operation(rt Route) (*huma.Operation, error) {
 		Summary: rt.Summary, Description: rt.Detail, Responses: map[string]*huma.Response{},
 	}
 	op.Security = []map[string][]string{} // an empty list in the document says that nothing is required
-	if !rt.Open {
+	if rt.Credential {
+		op.Security = append(op.Security, map[string][]string{}) // or none
+	}
+	if !rt.Open || rt.Credential {
 		op.Security = append(op.Security, map[string][]string{schemeToken: {}}, map[string][]string{schemeCertificate: {}})
+	}
+	if !rt.Open {
 		op.Extensions = map[string]any{extRoles: rt.Roles}
 	}
 	for _, name := range Wildcards(rt.Path) {

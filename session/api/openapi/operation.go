@@ -18,6 +18,7 @@ const (
 type Route struct {
 	Method, Path string
 	Open         bool     // requires no credential
+	Credential   bool     // of an open route: a credential is used if there is one
 	Roles        []string // that may use it; nil if it is open
 	Operation
 }
@@ -114,6 +115,8 @@ func headerTexts() map[string]string {
 			"For WHEP: the resource for PATCH and DELETE.",
 		"ETag":                "Identifies the version of the answer, or the ICE session: PATCH accepts it as If-Match.",
 		"Accept-Patch":        "The media type that PATCH accepts.",
+		"Accept-Post":         "The media type that POST accepts.",
+		"Wavry-Input":         "`taken` if a session of the client may send input: it accepts a data channel `input`.",
 		"Content-Disposition": "Suggested name of the file.",
 		"Link": "The ICE servers, one by one (draft-ietf-wish-whep section 4.4): `<turn:…>; rel=\"ice-server\"; " +
 			"username=\"…\"; credential=\"…\"; credential-type=\"password\"`.",
@@ -136,7 +139,10 @@ func (rt Route) AllCodes() []problem.Code {
 		problem.Internal)
 	add(rt.Codes...)
 	if !rt.Open {
-		add(problem.Unauthorized, problem.TooManyAttempts, problem.Forbidden)
+		add(problem.Forbidden)
+	}
+	if !rt.Open || rt.Credential {
+		add(problem.Unauthorized, problem.TooManyAttempts)
 	}
 	if len(Wildcards(rt.Path)) > 0 {
 		add(problem.NotFound) // "." instead of an ID
