@@ -158,8 +158,8 @@ func TestURLOfTheRunningDaemon(t *testing.T) {
 	if want := d.url + "/#token=" + url.QueryEscape(daemonToken) + "\n"; got.code != 0 || got.out != want {
 		t.Errorf("got %+v; want %s", got, want)
 	}
-	other := append(env, "WAVRY_HOST_API__SOCKET=none")
-	got = try(t, other, "url", "--token-file", file, "--listen", "127.0.0.1:1")
+	env = append(env, "WAVRY_HOST_API__SOCKET=none")
+	got = try(t, env, "url", "--token-file", file, "--listen", "127.0.0.1:1")
 	if got.code != 0 || !strings.HasPrefix(got.out, "http://127.0.0.1:1/#") {
 		t.Errorf("without a socket: %+v; want the configured address", got)
 	}

@@ -44,7 +44,7 @@ func TestCredentialsOfSystemd(t *testing.T) {
 		"auth.token_file":  {"0123456789abcdef\n", "auth.token_file: F"},
 		"auth.tokens_file": {line + "\n", "auth.tokens_file: F"},
 		"api.tls.key_file": {string(keyText), "api.tls.cert_file: " + cert + "\napi.tls.key_file: F"},
-		"ice.servers":      {"secret", "ice.servers: [{urls: ['turn:t'], secret_file: F}]"},
+		"ice.servers":      {"secret", "ice.servers: [{urls: ['turn:t'], secret_file: F}]\nauth.token: 0123456789abcdef"},
 		"webhook.secret_file": {
 			"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
 			"webhook.url: https://w.example/e\nwebhook.secret_file: F\nwebhook.outbox_file: none",
@@ -73,10 +73,13 @@ func TestCredentialsOfSystemd(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = os.Chmod(folder, 0o700) }) //nolint:gosec // it is a folder
-		file := write(t, "config.yaml", strings.ReplaceAll(c[1], ": F", ": "+path)+"\n")
 		env := []string{"STATE_DIRECTORY=" + t.TempDir(), "CREDENTIALS_DIRECTORY=" + folder}
+		for one := range strings.SplitSeq(strings.ReplaceAll(c[1], ": F", ": "+path), "\n") {
+			setting, value, _ := strings.Cut(one, ": ")
+			env = append(env, "WAVRY_HOST_"+strings.ToUpper(strings.ReplaceAll(setting, ".", "__"))+"="+value)
+		}
 		check := func() (string, error) {
-			l, err := config.Load(config.Sources{Path: file, Env: env})
+			l, err := config.Load(config.Sources{Env: env})
 			if err != nil {
 				return "", err
 			}

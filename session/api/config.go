@@ -176,18 +176,3 @@ func (c Config) auth() auth.Config {
 		ClientRole: grant.Role(c.TLSClientRole), ClientRules: c.TLSClientRules,
 	}
 }
-
-// live returns the part of c that can change while the server runs.
-func (c Config) live(cert *edge.Certificate) *live {
-	listen, _, _ := net.SplitHostPort(c.Listen) // validated
-	token := c.Token
-	if !c.guarded() {
-		token = c.OwnToken
-	}
-	return &live{
-		policy:  edge.NewPolicy(listen, c.AllowedHosts, c.AllowedOrigins, cert),
-		proxies: edge.Proxies{Trusted: c.TrustedProxies, Header: c.ProxyHeader},
-		limits:  c.Limits,
-		auth:    auth.NewSettings(token, c.AnonymousRole == AnonymousViewer),
-	}
-}

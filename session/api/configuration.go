@@ -11,20 +11,6 @@ import (
 	"wavryhost/session/api/problem"
 )
 
-var (
-	// ErrBadConfiguration means that the configuration is not valid. Nothing of it was applied.
-	ErrBadConfiguration = errors.New("configuration refused")
-	// ErrNothingToConfirm means that no change waits for confirmation.
-	ErrNothingToConfirm = errors.New("no configuration change waits for confirmation")
-)
-
-// Reloaded is the result of a configuration change.
-type Reloaded struct {
-	Applied      []string  `json:"applied" doc:"The changed settings that are applied."`
-	NeedsRestart []string  `json:"needs_restart" doc:"The changed settings that require a restart of the daemon."`
-	ConfirmBy    time.Time `json:"confirm_by,omitzero" doc:"When the change is reverted unless it is confirmed."`
-}
-
 // reloading is the body of POST /v1/reload.
 type reloading struct {
 	ConfirmSeconds float64 `json:"confirm_seconds,omitempty" minimum:"0" maximum:"3600" doc:"Revert the change after this time, in seconds, unless it is confirmed; 0 means never."`

@@ -78,7 +78,7 @@ func (s *Server) endpoint(rt route) http.Handler {
 		content.Limit(w, r, s.cfg.MaxBody)
 		answer := rt.handle
 		if rt.creates {
-			answer = func(w http.ResponseWriter, r *http.Request) error { return s.once(w, r, rt.handle) }
+			answer = func(w http.ResponseWriter, r *http.Request) error { return s.attempts.once(w, r, rt.handle) }
 		}
 		if err := answer(w, r.WithContext(ctx)); err != nil {
 			s.fail(w, r, err)

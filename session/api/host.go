@@ -81,29 +81,6 @@ type hostView struct {
 	Fleet          *FleetLink           `json:"fleet,omitempty" doc:"The host's place in a fleet, if it has one."`
 }
 
-// FleetLink is what GET /v1/host shows of the host's place in a fleet; docs/operate/fleet.md explains its values.
-type FleetLink struct {
-	ID     string    `json:"id" doc:"ID of the host in the fleet."`
-	State  string    `json:"state" enum:"disconnected,connected,duplicate" doc:"State of the connection to NATS; duplicate: an older host has the same identity, and this one stays silent."`
-	Since  time.Time `json:"since" doc:"When the connection entered that state."`
-	Reason string    `json:"reason,omitempty" doc:"The error, for people."`
-	Server string    `json:"server,omitempty" doc:"The NATS server of the connection."`
-}
-
-// GatewayLink is what GET /v1/host shows of the link to a gateway; docs/integrate/gateway.md explains its values.
-type GatewayLink struct {
-	Gateway  string    `json:"gateway" doc:"Host and port of the gateway."`
-	Dialect  string    `json:"dialect" doc:"Protocol of the gateway."`
-	Username string    `json:"username,omitempty" doc:"Name of this host for viewers, once it is known."`
-	State    string    `json:"state" enum:"disconnected,logging_in,connecting,binding,bound,blocked" doc:"State of the link."`
-	Since    time.Time `json:"since" doc:"When the link entered that state."`
-	Class    string    `json:"class,omitempty" doc:"Class of the current error, or of the last one."`
-	Reason   string    `json:"reason,omitempty" doc:"The error, for people."`
-	Failures int       `json:"failures" doc:"Number of attempts since the link was last stable."`
-	NextTry  time.Time `json:"next_try,omitzero" doc:"Time of the next attempt, while the link waits for one."`
-	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the host's own account came back."`
-}
-
 // describe returns the host as its reader may see it: only operators see addresses and accounts.
 func (h host) describe(r *http.Request) hostView {
 	info := h.mgr.Host()

@@ -304,7 +304,7 @@ func TestHostileNames(t *testing.T) {
 	asked := 0
 	for _, rt := range s.routes(nil) {
 		at := strings.IndexByte(rt.Path, '{')
-		if at < 0 || strings.Contains(rt.Path, "{$}") {
+		if at < 0 || strings.Contains(rt.Path, "{$}") || rt.Method == http.MethodOptions { // it asks for no object
 			continue
 		}
 		header, body := "", ""

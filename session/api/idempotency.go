@@ -149,7 +149,7 @@ func (a *attempts) drop(name keyName) {
 
 // once answers a request of a creating route. A repeated request gets the first answer. It waits while the first
 // request is in progress.
-func (s *Server) once(w http.ResponseWriter, r *http.Request, h handle) error {
+func (a *attempts) once(w http.ResponseWriter, r *http.Request, h handle) error {
 	rec, ok := w.(*recorder)
 	key := r.Header.Get(headerKey)
 	switch {
@@ -167,9 +167,9 @@ func (s *Server) once(w http.ResponseWriter, r *http.Request, h handle) error {
 	name := keyName{auth.PrincipalOf(r.Context()).Owner, key}
 	request := hashOf(r, body)
 	for {
-		t, mine := s.attempts.begin(name, request, time.Now())
+		t, mine := a.begin(name, request, time.Now())
 		if mine {
-			return s.first(rec, r, h, name, t)
+			return a.first(rec, r, h, name, t)
 		}
 		if t.request != request {
 			return problem.New(problem.KeyReused, "this %s was used for another request", headerKey)
@@ -185,10 +185,10 @@ func (s *Server) once(w http.ResponseWriter, r *http.Request, h handle) error {
 }
 
 // first does the first request of a key.
-func (s *Server) first(rec *recorder, r *http.Request, h handle, name keyName, t *attempt) error {
+func (a *attempts) first(rec *recorder, r *http.Request, h handle, name keyName, t *attempt) error {
 	before := rec.Header().Clone()
 	rec.copied = new(bytes.Buffer)
-	defer func() { s.attempts.end(name, t, rec, before, time.Now()) }()
+	defer func() { a.end(name, t, rec, before, time.Now()) }()
 	return h(rec, r)
 }
 

@@ -5,60 +5,13 @@ import (
 	"slices"
 
 	"wavryhost/session"
-	"wavryhost/session/api/access"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/openapi"
+	"wavryhost/session/api/page"
 	"wavryhost/session/api/problem"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
-
-// handle answers a request, or returns the error for the client.
-type handle func(http.ResponseWriter, *http.Request) error
-
-// route is an operation with its handler.
-type route struct {
-	openapi.Route
-	lasting bool // has no time limit
-	creates bool // accepts an idempotency key; see creating
-	handle  handle
-}
-
-// authed returns a route that requires a credential.
-func authed(method, path string, h handle, op openapi.Operation) route {
-	return route{Route: openapi.Route{Method: method, Path: path, Operation: op}, handle: h}
-}
-
-// open returns a route that requires no credential.
-func open(method, path string, h handle, op openapi.Operation) route {
-	return route{Route: openapi.Route{Method: method, Path: path, Open: true, Operation: op}, handle: h}
-}
-
-// openRoute returns a route that requires no credential and is not in the document.
-func openRoute(h handle) route { return route{Route: openapi.Route{Open: true}, handle: h} }
-
-// allows reports whether a role may use the route. Operators may use all routes.
-func (rt route) allows(role grant.Role) bool {
-	pattern := rt.Method + " " + rt.Path
-	switch role {
-	case grant.Operator:
-		return true
-	case grant.Viewer, grant.Controller:
-		switch pattern {
-		case "POST /whep/{display}":
-			return access.MayView(role)
-		case "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}", "GET /v1/displays",
-			"POST /v1/sessions/{id}/postpone":
-			return true
-		}
-	case grant.Metrics:
-		switch pattern {
-		case "GET /metrics", "GET /v1/host", "GET /v1/displays", "GET /v1/capacity":
-			return true
-		}
-	}
-	return false
-}
 
 // describe makes the OpenAPI document of routes.
 func describe(routes []route) (*openapi.Spec, error) {
@@ -102,8 +55,8 @@ func (s *Server) routes(gatherer prometheus.Gatherer) []route {
 	}
 	var all []route
 	for _, part := range [][]route{
-		s.publicRoutes(monitoring{s.mgr, gatherer, s.log}),
-		s.whepRoutes(),
+		publicRoutes(s.page, monitoring{s.mgr, gatherer, s.log}, s.openapi),
+		whepRoutes(s.whep),
 		hostRoutes(host{s.mgr, s.cfg, read}),
 		sessionRoutes(sessions{s.mgr, s.access, read}),
 		reservationRoutes(reservations{s.mgr, s.access, read}),
@@ -115,19 +68,14 @@ func (s *Server) routes(gatherer prometheus.Gatherer) []route {
 	return all
 }
 
-// unchanged is the answer to a client that has the current version.
-func unchanged() openapi.Answer {
-	return openapi.Empty(http.StatusNotModified, "The client has the current version: If-None-Match names its ETag.")
-}
-
 // publicRoutes are the page, the document and health.
-func (s *Server) publicRoutes(m monitoring) []route {
+func publicRoutes(p *page.Page, m monitoring, document handle) []route {
 	return []route{
-		open("GET", "/{$}", s.page.Serve, openapi.Operation{
+		open("GET", "/{$}", p.Serve, openapi.Operation{
 			ID: "getPage", Tag: openapi.TagPage, Summary: "The viewer page",
 			Answers: []openapi.Answer{{Status: 200, Media: "text/html", Text: "The page."}, unchanged()},
 		}),
-		open("GET", "/page/{file}", s.page.Serve, openapi.Operation{
+		open("GET", "/page/{file}", p.Serve, openapi.Operation{
 			ID: "getPageFile", Tag: openapi.TagPage, Summary: "Files of the viewer page",
 			Answers: []openapi.Answer{
 				{Status: 200, Media: "text/html", Text: "The file."},
@@ -154,7 +102,7 @@ func (s *Server) publicRoutes(m monitoring) []route {
 				{Status: 200, Media: "application/vnd.google.protobuf", Value: openapi.Binary{}},
 			},
 		}),
-		open("GET", "/v1/openapi.json", s.openapi, openapi.Operation{
+		open("GET", "/v1/openapi.json", document, openapi.Operation{
 			ID: "getDocument", Tag: openapi.TagControl, Summary: "This document",
 			Answers: []openapi.Answer{openapi.JSON(200, map[string]any{}, "An OpenAPI 3.1 document."), unchanged()},
 		}),

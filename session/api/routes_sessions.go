@@ -24,7 +24,7 @@ func exampleReservation() reserving {
 	}
 }
 
-func (s *Server) whepRoutes() []route {
+func whepRoutes(h *whep.Handler) []route {
 	region := openapi.Param{
 		In: "query", Name: "region", Value: regionName(""),
 		Text: "Region of the ICE servers. Default: the host's choice.",
@@ -44,7 +44,7 @@ func (s *Server) whepRoutes() []route {
 				}},
 			},
 		}},
-		creating(authed("POST", "/whep/{display}", s.whep.Create, openapi.Operation{
+		creating(authed("POST", "/whep/{display}", h.Create, openapi.Operation{
 			ID: "openSession", Tag: openapi.TagWHEP, Summary: "Open a session",
 			Detail: "The session shows the User-Agent.",
 			Params: []openapi.Param{
@@ -67,7 +67,7 @@ func (s *Server) whepRoutes() []route {
 			}},
 			Codes: append(openCodes(), problem.BadRequest, problem.NotAcceptable),
 		})),
-		authed("PATCH", "/whep/sessions/{id}", s.whep.Patch, openapi.Operation{
+		authed("PATCH", "/whep/sessions/{id}", h.Patch, openapi.Operation{
 			ID: "patchSession", Tag: openapi.TagWHEP, Summary: "Trickle candidates, or restart ICE",
 			Params: []openapi.Param{{
 				In: "header", Name: "If-Match", Value: "",
@@ -91,7 +91,7 @@ func (s *Server) whepRoutes() []route {
 				problem.Timeout,
 			},
 		}),
-		authed("DELETE", "/whep/sessions/{id}", s.whep.Delete, openapi.Operation{
+		authed("DELETE", "/whep/sessions/{id}", h.Delete, openapi.Operation{
 			ID: "leaveSession", Tag: openapi.TagWHEP, Summary: "End a session as its viewer",
 			Answers: []openapi.Answer{openapi.Empty(200, "The session has ended and has released everything.")},
 			Codes:   []problem.Code{problem.UnknownSession, problem.Timeout},

@@ -17,22 +17,6 @@ import (
 	"wavryhost/session/api/problem"
 )
 
-// Config says which credentials are accepted.
-type Config struct {
-	// TokensFile has tokens with names and roles; empty for none.
-	TokensFile string
-	// Grants verifies signed grants; nil accepts none.
-	Grants *grant.Verifier
-	// RevocationsFile keeps revocations over a restart; empty for none. It is not used without Grants.
-	RevocationsFile string
-	// ClientAuth is one of ClientAuthOff, ClientAuthOptional and ClientAuthRequired. ClientCA and ClientRevoked are
-	// files with the authorities of client certificates and the lists of revoked certificates.
-	ClientAuth, ClientCA, ClientRevoked string
-	// ClientRole is the role of a client with a certificate, unless one of ClientRules matches.
-	ClientRole  grant.Role
-	ClientRules []ClientRule
-}
-
 // Settings are what can change while the server runs.
 type Settings struct {
 	token     [sha256.Size]byte
@@ -75,49 +59,6 @@ type Authenticator struct {
 	viewers viewers
 }
 
-// The ways in which a client shows who it is, and the results. Both label a metric.
-const (
-	methodToken = session.CredentialToken
-	methodGrant = session.CredentialGrant
-	methodCert  = session.CredentialCertificate
-	methodView  = session.CredentialViewerToken
-	methodLocal = session.CredentialLocal
-	methodFleet = session.CredentialFleet
-	methodNone  = "none"
-
-	resultOK      = "ok"
-	resultWrong   = "wrong"
-	resultMissing = "missing"
-	resultBlocked = "blocked"
-	resultNetwork = "network"
-	resultRevoked = "revoked"
-)
-
-// Results returns the pairs of method and result that Environment.Count may get.
-func Results() [][2]string {
-	list := [][2]string{
-		{methodToken, resultOK},
-		{methodToken, resultWrong},
-		{methodGrant, resultOK},
-		{methodGrant, resultWrong},
-		{methodGrant, resultNetwork},
-		{methodGrant, resultRevoked},
-		{methodCert, resultOK},
-		{methodCert, resultRevoked},
-		{methodCert, string(grant.Expired)},
-		{methodView, resultOK},
-		{methodLocal, resultOK},
-		{methodFleet, resultOK},
-		{methodNone, resultMissing},
-		{methodNone, resultOK},
-		{methodNone, resultBlocked},
-	}
-	for _, f := range grant.Faults() {
-		list = append(list, [2]string{methodGrant, string(f)})
-	}
-	return list
-}
-
 // New reads the files of cfg.
 func New(cfg Config, env Environment, l limiter, log *slog.Logger) (*Authenticator, error) {
 	a := &Authenticator{
@@ -142,11 +83,6 @@ func New(cfg Config, env Environment, l limiter, log *slog.Logger) (*Authenticat
 		}
 	}
 	return a, nil
-}
-
-// RequestsCertificates reports whether clients are asked for certificates.
-func (c Config) RequestsCertificates() bool {
-	return c.ClientAuth == ClientAuthOptional || c.ClientAuth == ClientAuthRequired
 }
 
 // ClientTLS returns the function that adds the request for client certificates to the TLS configuration of a
@@ -308,12 +244,6 @@ func (a *Authenticator) block(wait time.Duration) *problem.Error {
 	return problem.New(problem.TooManyAttempts, "too many wrong tokens from your network").RetryAfter(wait)
 }
 
-// invalid refuses a credential that is not valid, and says why.
-func invalid(why string) *problem.Error {
-	return problem.New(problem.Unauthorized, "%s", why).
-		With("WWW-Authenticate", `Bearer realm="wavry-host", error="invalid_token"`)
-}
-
 // certified returns the principal of a client certificate that TLS has verified.
 func (a *Authenticator) certified(r *http.Request) (Principal, bool) {
 	if a.clients == nil || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || !a.env.Ambient(r) {
@@ -333,7 +263,8 @@ func (a *Authenticator) certified(r *http.Request) (Principal, bool) {
 	owner := session.Owner{
 		Credential: session.CredentialCertificate, Issuer: authority.Subject.String(), Name: bounded(name),
 	}
-	return Principal{Owner: owner, Role: a.cfg.role(leaf, owner.Issuer), chain: chain}, true
+	role := roleOf(leaf, owner.Issuer, a.cfg.ClientRules, a.cfg.ClientRole)
+	return Principal{Owner: owner, Role: role, chain: chain}, true
 }
 
 // Reread makes the next use of each file of credentials read it again, even if it does not look changed.

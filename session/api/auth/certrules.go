@@ -50,15 +50,15 @@ func matches(pattern, text string) bool {
 	return len(text) >= len(before)+len(after) && strings.HasPrefix(text, before) && strings.HasSuffix(text, after)
 }
 
-// role returns the role of a certificate by that issuer: that of the first rule that matches, else ClientRole.
-func (c Config) role(leaf *x509.Certificate, issuer string) grant.Role {
+// roleOf returns the role of a certificate by that issuer: that of the first rule that matches, else the usual one.
+func roleOf(leaf *x509.Certificate, issuer string, rules []ClientRule, usual grant.Role) grant.Role {
 	names := namesOf(leaf)
-	for _, rule := range c.ClientRules {
+	for _, rule := range rules {
 		if rule.matches(names, issuer) {
 			return grant.Role(rule.Role)
 		}
 	}
-	return c.ClientRole
+	return usual
 }
 
 // Validate returns what is wrong with r.

@@ -87,8 +87,8 @@ func TestClientRulesMatchAlternativeNames(t *testing.T) {
 		{"root", &x509.Certificate{Subject: leaf.Subject}, grant.Operator},
 		{"c.example", leaf, grant.Viewer},
 	} {
-		cfg := Config{ClientRole: grant.Viewer, ClientRules: []ClientRule{{Name: c.rule, Role: "operator"}}}
-		if got := cfg.role(c.leaf, "CN=company"); got != c.want {
+		rules := []ClientRule{{Name: c.rule, Role: "operator"}}
+		if got := roleOf(c.leaf, "CN=company", rules, grant.Viewer); got != c.want {
 			t.Errorf("the rule for %s makes %v a %s; want %s", c.rule, namesOf(c.leaf), got, c.want)
 		}
 	}

@@ -16,13 +16,6 @@ import (
 	"wavryhost/session/api/watched"
 )
 
-// The values of Config.ClientAuth.
-const (
-	ClientAuthOff      = "off"
-	ClientAuthOptional = "optional"
-	ClientAuthRequired = "required"
-)
-
 // maxAuthorities bounds the files of authorities and of revoked certificates, in bytes: about 50,000 revoked
 // certificates.
 const maxAuthorities = 4 << 20

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"time"
@@ -48,45 +47,4 @@ func errorOf(r request, resp *http.Response) *Error {
 		e.RetryAfter = time.Duration(n) * time.Second
 	}
 	return e
-}
-
-// again returns after which time to repeat a request that failed, and reports whether to do so.
-//
-// A host that is full, draining or without a network is not asked again: another host may have room.
-func (c *Client) again(r request, err error, attempt int) (wait time.Duration, ok bool) {
-	if attempt >= c.cfg.Attempts {
-		return 0, false
-	}
-	wait = backoff(attempt)
-	e, answered := errors.AsType[*Error](err)
-	if answered {
-		wait = max(wait, e.RetryAfter)
-	}
-	switch {
-	case wait > c.cfg.MaxWait:
-		return 0, false
-	case !answered:
-		return wait, r.repeats
-	}
-	switch e.Problem.Code { //nolint:exhaustive // the others do not change by waiting
-	case CodeTooManyRequests, CodeTooManyAttempts, CodeTooManyStreams:
-		return wait, true // it was refused unread
-	case CodeTimeout, CodeSlowRequest:
-		return wait, r.repeats
-	case "": // an answer of a proxy
-		switch e.Problem.Status {
-		case http.StatusTooManyRequests:
-			return wait, true
-		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			return wait, r.repeats
-		}
-	}
-	return 0, false
-}
-
-// backoff returns a time that grows with the attempts and differs from client to client.
-func backoff(attempt int) time.Duration {
-	wait := 250 * time.Millisecond << min(attempt-1, 6)
-	// It spreads requests, and protects nothing.
-	return wait + time.Duration(rand.Int64N(int64(wait/2)+1)) //nolint:gosec
 }

@@ -25,7 +25,7 @@ const (
 
 // Events follows what happens on a host.
 type Events struct {
-	c      *Client
+	c      *transport
 	filter EventFilter
 }
 
@@ -106,7 +106,7 @@ func (e *handlerError) Error() string { return e.err.Error() }
 
 // stream is a stream of events over several connections.
 type stream struct {
-	c      *Client
+	c      *transport
 	query  url.Values
 	last   uint64 // number of the last event
 	known  bool   // last is known

@@ -7,7 +7,7 @@ import (
 )
 
 // Hosts asks about the host as a whole, and changes its state.
-type Hosts struct{ c *Client }
+type Hosts struct{ c *transport }
 
 // Get returns the host.
 func (h Hosts) Get(ctx context.Context) (out Host, err error) {

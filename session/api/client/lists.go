@@ -30,7 +30,7 @@ type unchanged string
 func (e unchanged) Error() string { return string(e) }
 
 // page asks for one page of a list and returns its ETag.
-func (c *Client) page(ctx context.Context, path string, f Filter, token string, out any) (etag string, err error) {
+func (c *transport) page(ctx context.Context, path string, f Filter, token string, out any) (etag string, err error) {
 	r := get(path)
 	r.query = url.Values{}
 	for name, value := range map[string]string{

@@ -9,7 +9,7 @@ import (
 )
 
 // Reservations reserves capacity for sessions.
-type Reservations struct{ c *Client }
+type Reservations struct{ c *transport }
 
 func reservationPath(id string) string { return "/v1/reservations/" + url.PathEscape(id) }
 

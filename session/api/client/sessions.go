@@ -9,7 +9,7 @@ import (
 )
 
 // Sessions asks about sessions and changes them, as an operator.
-type Sessions struct{ c *Client }
+type Sessions struct{ c *transport }
 
 func sessionPath(id string) string { return "/v1/sessions/" + url.PathEscape(id) }
 

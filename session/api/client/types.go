@@ -250,6 +250,8 @@ type Host struct {
 	Load *Load `json:"load,omitempty"`
 	// Name of the machine.
 	Name string `json:"name,omitempty"`
+	// Address of the viewer page, by the address that the daemon listens on. Only operators see it.
+	PageURL string `json:"page_url,omitempty"`
 	// System and architecture, such as linux/amd64.
 	Platform string `json:"platform,omitempty"`
 	// Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it.

@@ -9,7 +9,7 @@ import (
 )
 
 // WHEP opens and ends sessions as a viewer.
-type WHEP struct{ c *Client }
+type WHEP struct{ c *transport }
 
 // Offer is a viewer's request for a session.
 type Offer struct {

@@ -56,11 +56,10 @@ type Grant struct {
 	// Issued and Expires are the token's iat and exp.
 	Issued, Expires time.Time
 
-	// kid and key identify the signing key, and by is its issuer, whose limits apply to the grant.
-	kid    string
-	key    key
-	by     *source
+	// within are the displays that the issuer may allow; nil for all. stands reports whether the issuer still has the
+	// key that signed the grant.
 	within []string
+	stands func() bool
 }
 
 // Watches reports whether both the grant and its issuer allow a display.

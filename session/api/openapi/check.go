@@ -179,3 +179,12 @@ func wanted(s *huma.Schema) string {
 		return "an object"
 	}
 }
+
+func brief(v any) string {
+	const most = 40
+	text := fmt.Sprint(v)
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}

@@ -3,7 +3,6 @@ package openapi
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -90,23 +89,6 @@ func (sp *Spec) Decode(text string, v any) error {
 		return problem.New(problem.BadJSON, "the body is not accepted: %s", problem.Shorten(err.Error()))
 	}
 	return nil
-}
-
-// resolve follows references.
-func (sp *Spec) resolve(s *huma.Schema) *huma.Schema {
-	for s != nil && s.Ref != "" {
-		s = sp.registry.SchemaFromRef(s.Ref)
-	}
-	return s
-}
-
-func brief(v any) string {
-	const most = 40
-	text := fmt.Sprint(v)
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }
 
 // withArticle adds an article to encoding/json's name of a value: bool, number, number with digits, string, array or

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,11 +30,6 @@ const extRoles = "x-roles"
 // The security schemes.
 const schemeToken, schemeCertificate = "token", "certificate"
 
-// extOpen marks closed sets and unions that later versions may extend.
-const extOpen = "x-extensible-enum"
-
-const schemaPrefix = "#/components/schemas/"
-
 const about = "The HTTP API of a wavry-host daemon: WHEP (draft-ietf-wish-whep) for viewers, a control API in JSON " +
 	"for operators, health and metrics for monitoring. docs/integrate/api.md of the project explains it.\n\n" +
 	"Every GET answers HEAD too, and every path OPTIONS; any other method gets 405 with `Allow`. Every answer " +
@@ -43,16 +37,6 @@ const about = "The HTTP API of a wavry-host daemon: WHEP (draft-ietf-wish-whep) 
 	"lists the codes of each operation and status. Request bodies are read strictly: an unknown field is " +
 	"refused. Later versions add paths, fields, values and codes. Clients must ignore those that they do not " +
 	"know."
-
-// Spec is the description of the API: the document, and the schemas of request bodies.
-type Spec struct {
-	registry huma.Registry
-	sets     map[string][]string
-	document []byte
-}
-
-// Document returns the OpenAPI document. The caller must not change it.
-func (sp *Spec) Document() []byte { return sp.document }
 
 // Describe makes the document of routes. sets are the closed sets of words, by the names that the `set` tags of fields
 // contain. Describe fails only if the table of routes is wrong.
@@ -133,15 +117,6 @@ func SchemaName(t reflect.Type, hint string) string {
 		name = strings.TrimSuffix(name, suffix)
 	}
 	return name
-}
-
-// Wildcards returns the names in braces of a path.
-func Wildcards(path string) []string {
-	var names []string
-	for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(path, -1) {
-		names = append(names, m[1])
-	}
-	return names
 }
 
 // operation describes one route.

@@ -1,9 +1,15 @@
 package openapi
 
 import (
+	"regexp"
+	"strings"
+
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/problem"
 )
+
+// control is the prefix of the paths of the control API.
+const control = "/v1/"
 
 // The tags that group the operations of the document.
 const (
@@ -164,3 +170,16 @@ func (rt Route) AllCodes() []problem.Code {
 	}
 	return list
 }
+
+// Wildcards returns the names in braces of a path.
+func Wildcards(path string) []string {
+	var names []string
+	for _, m := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(path, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+// strict reports whether the route refuses parameters that it does not have. Players add their own to WHEP requests,
+// and monitoring systems theirs to /metrics.
+func (rt Route) strict() bool { return !rt.Open && strings.HasPrefix(rt.Path, control) }

@@ -15,13 +15,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// control is the prefix of the paths of the control API.
-const control = "/v1/"
-
-// strict reports whether the route refuses parameters that it does not have. Players add their own to WHEP requests,
-// and monitoring systems theirs to /metrics.
-func (rt Route) strict() bool { return !rt.Open && strings.HasPrefix(rt.Path, control) }
-
 // CheckQuery returns the error for a query that cannot be read, or that has a parameter that the route does not have,
 // has twice, or does not accept. It names all faults.
 func (sp *Spec) CheckQuery(rt Route, r *http.Request) error {

@@ -1,0 +1,43 @@
+package api
+
+import (
+	"errors"
+	"time"
+)
+
+// FleetLink is what GET /v1/host shows of the host's place in a fleet; docs/operate/fleet.md explains its values.
+type FleetLink struct {
+	ID     string    `json:"id" doc:"ID of the host in the fleet."`
+	State  string    `json:"state" enum:"disconnected,connected,duplicate" doc:"State of the connection to NATS; duplicate: an older host has the same identity, and this one stays silent."`
+	Since  time.Time `json:"since" doc:"When the connection entered that state."`
+	Reason string    `json:"reason,omitempty" doc:"The error, for people."`
+	Server string    `json:"server,omitempty" doc:"The NATS server of the connection."`
+}
+
+// GatewayLink is what GET /v1/host shows of the link to a gateway; docs/integrate/gateway.md explains its values.
+type GatewayLink struct {
+	Gateway  string    `json:"gateway" doc:"Host and port of the gateway."`
+	Dialect  string    `json:"dialect" doc:"Protocol of the gateway."`
+	Username string    `json:"username,omitempty" doc:"Name of this host for viewers, once it is known."`
+	State    string    `json:"state" enum:"disconnected,logging_in,connecting,binding,bound,blocked" doc:"State of the link."`
+	Since    time.Time `json:"since" doc:"When the link entered that state."`
+	Class    string    `json:"class,omitempty" doc:"Class of the current error, or of the last one."`
+	Reason   string    `json:"reason,omitempty" doc:"The error, for people."`
+	Failures int       `json:"failures" doc:"Number of attempts since the link was last stable."`
+	NextTry  time.Time `json:"next_try,omitzero" doc:"Time of the next attempt, while the link waits for one."`
+	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the host's own account came back."`
+}
+
+// Reloaded is the result of a configuration change.
+type Reloaded struct {
+	Applied      []string  `json:"applied" doc:"The changed settings that are applied."`
+	NeedsRestart []string  `json:"needs_restart" doc:"The changed settings that require a restart of the daemon."`
+	ConfirmBy    time.Time `json:"confirm_by,omitzero" doc:"When the change is reverted unless it is confirmed."`
+}
+
+var (
+	// ErrBadConfiguration means that the configuration is not valid. Nothing of it was applied.
+	ErrBadConfiguration = errors.New("configuration refused")
+	// ErrNothingToConfirm means that no change waits for confirmation.
+	ErrNothingToConfirm = errors.New("no configuration change waits for confirmation")
+)
