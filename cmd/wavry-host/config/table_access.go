@@ -17,7 +17,8 @@ func hostTable() []Setting {
 			func(c *Config) *time.Duration { return &c.Host.Probation.Time },
 			"Probation after the start, with few sessions: it ends when the host has served a viewer and nothing has failed "+
 				"for this time. A reload changes the time of a running probation, and begins none.").was("probation").live(),
-		one("host.probation.sessions", "2", number(1, 10_000), func(c *Config) *int { return &c.Host.Probation.Sessions },
+		one("host.probation.sessions", "2", number(1, 10_000),
+			func(c *Config) *int { return &c.Host.Probation.Sessions },
 			"Maximum number of concurrent sessions during the probation.").was("probation_sessions").live(),
 		one("host.probe_interval", "5m", or(None, duration(time.Second, 24*time.Hour)),
 			func(c *Config) *time.Duration { return &c.Host.ProbeInterval },
@@ -63,7 +64,8 @@ func apiTable() []Setting {
 			func(c *Config) *int { return &limit(c).ConnectionsPerAddress },
 			"Maximum number of concurrent connections of one address, or IPv6 /64. Connections of this machine do not count.").
 			was("max_connections_per_address"),
-		one("api.limits.requests", "2000/s", perSecond(1, 1_000_000), func(c *Config) *int { return &limit(c).Requests },
+		one("api.limits.requests", "2000/s", perSecond(1, 1_000_000),
+			func(c *Config) *int { return &limit(c).Requests },
 			"Maximum request rate of all addresses without a recent valid credential. Bursts may be twice as large.").
 			was("max_requests").live(),
 		one("api.limits.requests_per_address", "200/s", perSecond(1, 1_000_000),
@@ -102,7 +104,8 @@ func authTable() []Setting {
 		one("auth.certificates.mode", None, oneOf(None, CertificatesOptional, CertificatesRequired),
 			func(c *Config) *string { return &certificates(c).Mode },
 			"Whether client certificates are not requested, optional or required.").was("tls_client_auth"),
-		one("auth.certificates.ca_file", None, or(None, path()), func(c *Config) *string { return &certificates(c).CAFile },
+		one("auth.certificates.ca_file", None, or(None, path()),
+			func(c *Config) *string { return &certificates(c).CAFile },
 			"PEM file of the authorities for client certificates. It is read again when it changes.").was("tls_client_ca"),
 		one("auth.certificates.crl_file", None, or(None, path()),
 			func(c *Config) *string { return &certificates(c).CRLFile },
@@ -113,7 +116,8 @@ func authTable() []Setting {
 		of("auth.certificates.rules", func(c *Config) target { return certificateItems(&certificates(c).Rules) },
 			"Roles of single certificates, instead of auth.certificates.role. Each item has role, and name (one of its "+
 				"alternative names: URI, DNS name, e-mail or IP address; without any, its common name) or issuer (the subject "+
-				"of the root authority); one * in them stands for any text. The first matching rule applies.").was("tls_client_rules"),
+				"of the root authority); one * in them stands for any text. The first matching rule applies.").
+			was("tls_client_rules"),
 		one("auth.revocations_file", Auto, autoPath(), func(c *Config) *string { return &c.Auth.RevocationsFile },
 			"File that keeps revocations of grants across restarts. A second file, with .used at its end, keeps which grants "+
 				"for one session were used. auto is revocations.json in systemd's state folder (STATE_DIRECTORY), and none "+
@@ -133,9 +137,11 @@ func grantItems(p *[]GrantIssuer) items[GrantIssuer] {
 		p: p, noun: "the issuer",
 		members: func(g *GrantIssuer) []member {
 			return []member{
-				{name: "issuer", field: scalar[string]{word("text without spaces"), &g.Issuer}, doc: "Required issuer (iss)."},
+				{name: "issuer", field: scalar[string]{word("text without spaces"), &g.Issuer},
+					doc: "Required issuer (iss)."},
 				{
-					name: "keys", field: scalar[string]{text("path", "a path or an https address", isPrintable), &g.Keys},
+					name: "keys", field: scalar[string]{text("path", "a path or an https address",
+						isPrintable), &g.Keys},
 					doc: "JWK set: a path or an https address.",
 				},
 				{
@@ -171,7 +177,8 @@ func certificateItems(p *[]ClientRule) items[ClientRule] {
 		p: p, noun: "the rule",
 		members: func(r *ClientRule) []member {
 			return []member{
-				{name: "name", field: scalar[string]{pattern, &r.Name}, doc: "An alternative name of the certificate; without any, its common name."},
+				{name: "name", field: scalar[string]{pattern, &r.Name},
+					doc: "An alternative name of the certificate; without any, its common name."},
 				{name: "issuer", field: scalar[string]{pattern, &r.Issuer}, doc: "Subject of the root authority."},
 				{name: "role", field: scalar[string]{role(), &r.Role}, doc: "Role of these certificates."},
 			}
