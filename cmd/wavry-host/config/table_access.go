@@ -137,8 +137,10 @@ func grantItems(p *[]GrantIssuer) items[GrantIssuer] {
 		p: p, noun: "the issuer",
 		members: func(g *GrantIssuer) []member {
 			return []member{
-				{name: "issuer", field: scalar[string]{word("text without spaces"), &g.Issuer},
-					doc: "Required issuer (iss)."},
+				{
+					name: "issuer", field: scalar[string]{word("text without spaces"), &g.Issuer},
+					doc: "Required issuer (iss).",
+				},
 				{
 					name: "keys", field: scalar[string]{text("path", "a path or an https address",
 						isPrintable), &g.Keys},
@@ -177,8 +179,10 @@ func certificateItems(p *[]ClientRule) items[ClientRule] {
 		p: p, noun: "the rule",
 		members: func(r *ClientRule) []member {
 			return []member{
-				{name: "name", field: scalar[string]{pattern, &r.Name},
-					doc: "An alternative name of the certificate; without any, its common name."},
+				{
+					name: "name", field: scalar[string]{pattern, &r.Name},
+					doc: "An alternative name of the certificate; without any, its common name.",
+				},
 				{name: "issuer", field: scalar[string]{pattern, &r.Issuer}, doc: "Subject of the root authority."},
 				{name: "role", field: scalar[string]{role(), &r.Role}, doc: "Role of these certificates."},
 			}
