@@ -158,7 +158,7 @@ func (l *law) step(now time.Time, most time.Duration) float64 {
 // thresholds returns the queues that let the rate rise and make it fall.
 func (l *law) thresholds(kind path.Kind) (low, high time.Duration) {
 	rate := l.target
-	if l.drain.on { // else what others leave at the worst moment would make their queue a short one
+	if l.drain.on || l.sharing.on { // else what others leave at the worst moment would make their queue a short one
 		rate = max(rate, l.drain.from)
 	}
 	packet := path.PacketBits / rate * float64(time.Second)

@@ -14,6 +14,9 @@ type sharing struct {
 	top   time.Duration // the longest queue lately
 	cutAt time.Time
 	quiet hold.Timer // the queue is gone
+	// Others who ignore loss, as BBR does, cause as much of it whatever is cut.
+	loss   float64 // at the newest cut
+	trials int     // cuts that it has outlasted
 }
 
 // accepted is the longest queue that is shared.
@@ -52,6 +55,13 @@ func (l *law) goal() time.Duration {
 func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 	r, now := &l.sharing, s.At
 	step := l.step(now, 3*p.Interval/2)
+	c := p.Lately(now)
+	if !s.Kind.Complete() {
+		c = p.JustNow(now) // a report covers more time than a cut needs to show
+	}
+	if c.Packets >= tuning.LossPackets {
+		l.fade(now, c.Loss())
+	}
 	l.sampled = now
 	r.top = max(s.Queue, r.top-time.Duration(float64(r.top)*min(1, step/tuning.Lately.Seconds())))
 	if s.Fresh && r.quiet.Held(now, s.Queue < high/2, tuning.JudgeAfter) {
@@ -60,10 +70,7 @@ func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 		l.reason = ReasonQueueDelay
 		return
 	}
-	next, c := l.target, p.Lately(now)
-	if !s.Kind.Complete() {
-		c = p.JustNow(now) // a report covers more time than a cut needs to show
-	}
+	next := l.target
 	switch {
 	case s.Queue > l.goal():
 		if now.Sub(r.cutAt) > p.RTT+tuning.Reaction {
@@ -71,7 +78,10 @@ func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 		}
 	case c.Packets >= tuning.LossPackets && c.Loss() > max(tuning.SharingLoss, l.losses.believed):
 		if now.Sub(r.cutAt) > p.RTT+tuning.LossWindow {
-			next, r.cutAt = tuning.NearFrom*l.target, now
+			r.cutAt = now
+			if !l.outlastShared(now, c.Loss()) {
+				next = tuning.NearFrom * l.target
+			}
 		}
 	case l.networkLimited(now, p) && s.Kind != path.NACK:
 		round := max(p.RTT+tuning.Reaction, p.Interval).Seconds()
@@ -82,4 +92,22 @@ func (l *law) share(s *path.Sample, p *path.Path, high time.Duration) {
 	}
 	l.decide(now, next)
 	l.reason = ReasonCompetingTraffic
+}
+
+// outlastShared takes in that a shared queue loses packets, and reports whether that is to be borne: several cuts in a
+// row did not cure it, so that others cause it, and it is believed as a link's own loss is.
+func (l *law) outlastShared(now time.Time, loss float64) bool {
+	r := &l.sharing
+	if loss > tuning.HoldLoss && loss > (1-tuning.HalfShare)*r.loss {
+		r.trials++
+	} else {
+		r.trials = 0
+	}
+	r.loss = loss
+	if r.trials <= tuning.Trials {
+		return false
+	}
+	r.trials = 0
+	l.losses.believed, l.losses.believedAt = min(tuning.OwnFactor*loss+tuning.HoldLoss, tuning.HeavyLoss), now
+	return loss <= l.losses.believed
 }

@@ -7,8 +7,6 @@ import "math"
 var shortfalls = map[string]float64{
 	"beside-bbr-10-0.5/share":           0.07,
 	"beside-bbr-10-0.5/worst share":     0.035,
-	"beside-bbr-10-1/share":             0.035,
-	"beside-bbr-10-1/worst share":       0.026,
 	"beside-cubic-10-0.5/share at most": 1.8,
 	"beside-cubic-10-1/worst share":     0.2,
 	"osc-0.3-0.55/q95 ms":               170,
