@@ -66,6 +66,7 @@ func steps() []step {
 		{"files", checkFiles},
 		{"lintian", checkLintian},
 		{"rebuild", checkRebuild},
+		{"repositories", checkRepositories},
 		{"tests", checkTests},
 	}
 }
@@ -287,6 +288,17 @@ func same(a, b any) bool {
 	x, err := json.Marshal(a)
 	y, err2 := json.Marshal(b)
 	return err == nil && err2 == nil && string(x) == string(y)
+}
+
+// checkRepositories makes repositories with throwaway keys, and installs from them.
+func checkRepositories(ctx context.Context, _ *checkCmd) (string, error) {
+	begun := time.Now()
+	_, err := output(ctx, "scripts/go", "test", "-count=1", "-tags=integration", "-run=^TestRepositories$",
+		"./deploy/release", "-repositories")
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("apt and dnf install from them, and refuse changes (%v)", time.Since(begun).Round(time.Second)), nil
 }
 
 func checkTests(ctx context.Context, c *checkCmd) (string, error) {

@@ -63,8 +63,18 @@ type Key struct {
 	From, Until time.Time // the first instant at which it is valid, and the first at which it is not
 }
 
-// validity is the trusted comment by which a root key limits a signing key.
-var validity = regexp.MustCompile(`^wavry-host signing key from (\d{4}-\d\d-\d\d) until (\d{4}-\d\d-\d\d)$`)
+// Kind is what a root key lets a key sign.
+type Kind string
+
+// The kinds.
+const (
+	SigningKey    Kind = "signing"    // a minisign key, which signs the files of releases
+	RepositoryKey Kind = "repository" // a GPG key, which signs the indexes of package repositories
+)
+
+// validity is the trusted comment by which a root key limits another key.
+var validity = regexp.MustCompile(`^wavry-host (signing|repository) key ` +
+	`from (\d{4}-\d\d-\d\d) until (\d{4}-\d\d-\d\d)$`)
 
 // Validity returns the trusted comment of a signing key's signature.
 func Validity(from, until time.Time) string {
@@ -77,29 +87,38 @@ func Trust(roots []minisign.PublicKey, file, signed []byte, at time.Time) (Key, 
 	if err := k.public.UnmarshalText(bytes.TrimSpace(file)); err != nil {
 		return Key{}, fmt.Errorf("read the signing key: %w", err)
 	}
+	var err error
+	k.From, k.Until, err = Delegated(roots, SigningKey, file, signed, at)
+	return k, err
+}
+
+// Delegated returns from when until when a key is valid, if one of the roots has signed its file for a kind of use, and
+// it is valid at a time.
+func Delegated(roots []minisign.PublicKey, kind Kind, file, signed []byte, at time.Time) (
+	from, until time.Time, err error,
+) {
 	if !signedByOne(roots, file, signed) {
-		return Key{}, fmt.Errorf("%w: no trusted root key has signed the signing key %v", ErrSignature, k.public)
+		return from, until, fmt.Errorf("%w: no trusted root key has signed the %s key", ErrSignature, kind)
 	}
 	var s minisign.Signature
 	if err := s.UnmarshalText(signed); err != nil {
-		return Key{}, fmt.Errorf("read the signature of the signing key: %w", err)
+		return from, until, fmt.Errorf("read the signature of the %s key: %w", kind, err)
 	}
 	m := validity.FindStringSubmatch(s.TrustedComment)
-	if m == nil {
-		return Key{}, fmt.Errorf("the signature of the signing key has the comment %q; it must be %q",
-			s.TrustedComment, "wavry-host signing key from YYYY-MM-DD until YYYY-MM-DD")
+	if m == nil || m[1] != string(kind) {
+		return from, until, fmt.Errorf("the signature of the %s key has the comment %q; it must be %q", kind,
+			s.TrustedComment, "wavry-host "+string(kind)+" key from YYYY-MM-DD until YYYY-MM-DD")
 	}
-	var err, err2 error
-	k.From, err = time.Parse(time.DateOnly, m[1])
-	k.Until, err2 = time.Parse(time.DateOnly, m[2])
+	from, err = time.Parse(time.DateOnly, m[2])
+	until, err2 := time.Parse(time.DateOnly, m[3])
 	if err := errors.Join(err, err2); err != nil {
-		return Key{}, fmt.Errorf("read the time of the signing key: %w", err)
+		return from, until, fmt.Errorf("read the time of the %s key: %w", kind, err)
 	}
-	if at.Before(k.From) || !at.Before(k.Until) {
-		return Key{}, fmt.Errorf("%w: %v is valid from %s until %s, and the date is %s", ErrTime, k.public,
-			m[1], m[2], at.Format(time.DateOnly))
+	if at.Before(from) || !at.Before(until) {
+		return from, until, fmt.Errorf("%w: the %s key is valid from %s until %s, and the date is %s", ErrTime, kind, m[2],
+			m[3], at.Format(time.DateOnly))
 	}
-	return k, nil
+	return from, until, nil
 }
 
 // signedByOne reports whether one of the keys has signed a message.
