@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -195,6 +196,7 @@ func apiConfig(l *loaded) api.Config {
 		},
 		Labels:          l.Host.LabelMap(),
 		Version:         thisBuild().Version,
+		SourceURL:       cmp.Or(l.Host.SourceURL, thisBuild().Source),
 		Platform:        thisBuild().Platform,
 		ShutdownTimeout: l.Timeouts.Shutdown,
 		ProxyHeader:     l.API.ProxyHeader,

@@ -69,6 +69,12 @@ func TestExitCodes(t *testing.T) {
 			exitConfig, "",
 			`WAVRY_HOST_DISPLAYS__FPS: "0" is not`,
 		},
+		{
+			"source without a page",
+			[]string{"WAVRY_HOST_HOST__SOURCE_URL=ftp://example.net/"},
+			[]string{"config", "check"},
+			exitConfig, "", "host",
+		},
 		{"missing file", nil, []string{"run", "--config", bad + "x"}, exitConfig, "", "no such file"},
 		{
 			"unsafe address", nil,

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 )
 
-// The linker sets both in releases: -X main.version=v1.2.3 -X main.revision=COMMIT. The revision of other builds is
-// what the go command knows of it, which depends on the folder that is built.
-var version, revision string
+// The linker sets these in releases: -X main.version=v1.2.3 -X main.revision=COMMIT -X main.source=URL. The revision of
+// other builds is what the go command knows of it, which depends on the folder that is built. source is the address of
+// the source code.
+var version, revision, source string
 
 // build describes the version of this program.
 type build struct {
@@ -17,11 +17,13 @@ type build struct {
 	Modified bool   `json:"modified,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+	Source   string `json:"source,omitempty"`
 }
 
 func thisBuild() build {
 	b := build{
 		Version: version, Revision: revision, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Source: source,
 	}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
@@ -63,6 +65,10 @@ func (c *versionCmd) Run(a *app) error {
 	if c.JSON {
 		return writeJSON(a.stdout, thisBuild())
 	}
-	_, err := fmt.Fprintf(a.stdout, "wavry-host %s\n", thisBuild())
-	return err
+	b := thisBuild()
+	say(a.stdout, "wavry-host %s\n", b)
+	if b.Source != "" {
+		say(a.stdout, "source code: %s\n", b.Source)
+	}
+	return nil
 }

@@ -63,6 +63,7 @@ func steps() []step {
 		{"licenses", checkLicenses},
 		{"keys", checkKeys},
 		{"programs", checkPrograms},
+		{"source", checkSource},
 		{"files", checkFiles},
 		{"lintian", checkLintian},
 		{"rebuild", checkRebuild},

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"debug/elf"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +52,23 @@ func checkPrograms(_ context.Context, c *checkCmd) (string, error) {
 		}
 	}
 	return strings.Join(list, " and ") + " start with glibc " + oldestGlibc, nil
+}
+
+// checkSource checks that the program states where its source code is.
+func checkSource(ctx context.Context, _ *checkCmd) (string, error) {
+	text, err := output(ctx, filepath.Join("dist", "build", runtime.GOARCH, "wavry-host"), "version", "--json")
+	if err != nil {
+		return "", err
+	}
+	var build struct{ Source string }
+	if err := json.Unmarshal([]byte(text), &build); err != nil {
+		return "", err
+	}
+	if !strings.HasPrefix(build.Source, "https://") {
+		return "", fmt.Errorf("the program names %q as the address of its source code; set WAVRY_SOURCE when you build it",
+			build.Source)
+	}
+	return build.Source, nil
 }
 
 // checkProgram checks that a program starts everywhere, and is hardened.

@@ -80,6 +80,8 @@ type Config struct {
 	// ID, Name, Platform and Version are shown in GET /v1/host: the permanent ID of the host, its name for people, its
 	// system and architecture, and the version of the daemon.
 	ID, Name, Platform, Version string
+	// SourceURL is the address of the program's source code, for the page and GET /v1/host. Empty shows none.
+	SourceURL string
 	// RestartPending reports whether an update has replaced the program of the daemon. It may be nil.
 	RestartPending func() bool
 	// PageURL returns the address of the viewer page; empty before the server listens. It may be nil.

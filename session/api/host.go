@@ -73,6 +73,7 @@ type hostView struct {
 	session.Host
 	Uptime         float64              `json:"uptime_seconds" doc:"Time since the daemon started, in seconds."`
 	Version        string               `json:"version" doc:"The daemon's version."`
+	SourceURL      string               `json:"source_url,omitempty" doc:"Address of the source code of this version, which the AGPL entitles each user to."`
 	Platform       string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
 	RestartPending bool                 `json:"restart_pending" doc:"Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it."`
 	Capacity       []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
@@ -91,6 +92,7 @@ func (h host) describe(r *http.Request) hostView {
 	}
 	v := hostView{
 		ID: h.cfg.ID, Name: h.cfg.Name, Host: info, Uptime: time.Since(info.Started).Seconds(), Version: h.cfg.Version,
+		SourceURL:      h.cfg.SourceURL,
 		RestartPending: h.cfg.RestartPending != nil && h.cfg.RestartPending(),
 		Platform:       h.cfg.Platform, Capacity: orEmpty(h.mgr.Capacity()),
 		APIVersion: openapi.Version, Features: h.cfg.Features(), Labels: h.cfg.Labels, BootID: h.cfg.BootID, Time: time.Now(),

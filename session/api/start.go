@@ -42,7 +42,7 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	s.live.Store(cfg.live(s.cert))
 	s.access = access.New(mgr, s.auth, cfg.Grants, s.audit.On(), log)
 	s.whep = whep.New(mgr, s.access)
-	if s.page, err = page.New(); err != nil {
+	if s.page, err = page.New(cfg.SourceURL); err != nil {
 		return nil, err
 	}
 	routes := s.routes(gatherer)

@@ -36,6 +36,8 @@ type Host struct {
 	Probation Probation
 	// ProbeInterval is the time between two looks of the host at itself; 0 for none.
 	ProbeInterval time.Duration
+	// SourceURL is where users get the source code of this program; empty for the build's own address.
+	SourceURL string
 }
 
 // LabelMap returns the labels by name.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -25,6 +26,11 @@ func hostTable() []Setting {
 			"Interval at which the host watches one of its displays as a viewer does, for a second or two. It goes through "+
 				"the host's own address, which needs a client certificate if auth.certificates.mode is required: there is no "+
 				"probe then. Viewers of that display get a keyframe each time."),
+		one("host.source_url", Auto, or(Auto, text("address", "an address of the form https://host/path", isWebAddress)),
+			func(c *Config) *string { return &c.Host.SourceURL },
+			"Address of the source code of this program. The viewer page, GET /v1/host and \"wavry-host version\" show the "+
+				"address of the build, which auto means. Who runs a modified version must offer its source to all users "+
+				"(AGPL, section 13), and names its address here."),
 	}
 }
 
@@ -194,4 +200,10 @@ func certificateItems(p *[]ClientRule) items[ClientRule] {
 			return ""
 		},
 	}
+}
+
+// isWebAddress reports whether a text is the address of a web page.
+func isWebAddress(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }

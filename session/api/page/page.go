@@ -3,7 +3,10 @@
 package page
 
 import (
+	"bytes"
 	"embed"
+	"fmt"
+	"html"
 	"net/http"
 	"path"
 
@@ -20,8 +23,9 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // Page is the viewer page with its files.
 type Page struct{ files map[string]*content.Static }
 
-// New returns the page.
-func New() (*Page, error) {
+// New returns the page. source is the address of the source code, which the name of the program links to; empty for no
+// link. The AGPL, section 13, requires an offer that users see.
+func New(source string) (*Page, error) {
 	// Media types do not come from the system, whose settings could give a script another type.
 	kinds := map[string]string{
 		".html": "text/html; charset=utf-8",
@@ -39,11 +43,26 @@ func New() (*Page, error) {
 		if err != nil {
 			return nil, err
 		}
+		if e.Name() == "index.html" {
+			body = bytes.Replace(body, []byte(nameMark), name(source), 1)
+		}
 		if p.files[e.Name()], err = content.NewStatic(kinds[path.Ext(e.Name())], body); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// nameMark is the place of the program's name.
+const nameMark = "<!-- name -->"
+
+// name returns the program's name as HTML.
+func name(source string) []byte {
+	if source == "" {
+		return []byte("wavry-host")
+	}
+	return fmt.Appendf(nil, `<a href="%s" target="_blank" rel="noreferrer" `+
+		`title="Free software under the AGPL: source code">wavry-host</a>`, html.EscapeString(source))
 }
 
 // Serve answers a request for the file that its path value "file" names, or for the page itself.

@@ -1,6 +1,8 @@
 package page
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,6 +43,27 @@ func TestPageKnowsTheReasons(t *testing.T) {
 	for _, r := range reasons {
 		if !regexp.MustCompile(`\b` + r + `: "`).Match(words) {
 			t.Errorf("quality.js has no words for %s", r)
+		}
+	}
+}
+
+// The page offers the source code of the program, wherever the address comes from.
+func TestPageOffersTheSource(t *testing.T) {
+	for source, want := range map[string]string{
+		"":                          `<span class="brand">wavry-host</span>`,
+		"https://example.net/a?b&c": `<a href="https://example.net/a?b&amp;c" `,
+		`https://a/"><script>`:      `<a href="https://a/&#34;&gt;&lt;script&gt;" `,
+	} {
+		p, err := New(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		if err := p.Serve(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%q: the page lacks %s", source, want)
 		}
 	}
 }

@@ -43,7 +43,7 @@ type Overview struct {
 // New returns the page of the hosts of a Source. connected reports whether NATS is reached. Requests must name one of
 // hosts, or an address of this machine.
 func New(from Source, connected func() bool, hosts []string) (*Overview, error) {
-	viewer, err := page.New()
+	viewer, err := page.New("") // its style and scripts are used, not its page
 	if err != nil {
 		return nil, err
 	}
