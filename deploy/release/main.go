@@ -14,12 +14,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var grammar struct {
-		SBOM     sbomCmd          `cmd:"" name:"sbom" help:"Print the CycloneDX bill of materials of a program."`
-		Manifest manifestCmd      `cmd:"" help:"Print the manifest of a folder with the files of a release."`
-		Sign     signCmd          `cmd:"" help:"Sign the files of a release."`
-		Verify   verifyCmd        `cmd:"" help:"Verify the signatures of a release."`
-		Key      repositoryKeyCmd `cmd:"" name:"repository-key" help:"Check the key of the package repositories."`
-		Check    checkCmd         `cmd:"" help:"Make each check of the list, and say whether the release may go out."`
+		SBOM       sbomCmd          `cmd:"" name:"sbom" help:"Print the CycloneDX bill of materials of a program."`
+		Manifest   manifestCmd      `cmd:"" help:"Print the manifest of a folder with the files of a release."`
+		Provenance provenanceCmd    `cmd:"" help:"Write how the files of a release were made, as SLSA provenance."`
+		Sign       signCmd          `cmd:"" help:"Sign the files of a release."`
+		Verify     verifyCmd        `cmd:"" help:"Verify the signatures of a release."`
+		Key        repositoryKeyCmd `cmd:"" name:"repository-key" help:"Check the key of the package repositories."`
+		Check      checkCmd         `cmd:"" help:"Make each check of the list, and say whether the release may go out."`
 	}
 	parser := kong.Must(&grammar, kong.Name("release"), kong.UsageOnError())
 	selected, err := parser.Parse(os.Args[1:])
