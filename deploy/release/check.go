@@ -24,6 +24,7 @@ type checkCmd struct {
 	Rebuilt  string            `help:"Folder with the program rebuilt from the source archive, by architecture."`
 	Waive    map[string]string `placeholder:"STEP=REASON" help:"Let the release go out although a step stops it."`
 	Results  string            `placeholder:"FILE" help:"File for the results, which the manifest contains."`
+	Former   string            `placeholder:"FILE" help:"The .deb of the former release for this machine, from which hosts are upgraded."` //nolint:lll // a struct tag is one line
 	Tests    string            `default:"make test" help:"The command that runs the tests."`
 	Roots    string            `default:"deploy/signature/roots.pub" help:"The root keys."`
 	Key      string            `help:"The signing key."`
@@ -68,6 +69,7 @@ func steps() []step {
 		{"lintian", checkLintian},
 		{"rebuild", checkRebuild},
 		{"repositories", checkRepositories},
+		{"packages", checkPackages},
 		{"tests", checkTests},
 	}
 }

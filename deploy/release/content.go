@@ -254,6 +254,26 @@ func checkLintian(ctx context.Context, c *checkCmd) (string, error) {
 	return fmt.Sprintf("%d packages without error or warning", len(debs)), nil
 }
 
+// suites are the releases of Debian on which the packages are installed.
+var suites = []string{"bullseye", "bookworm", "trixie"}
+
+// checkPackages upgrades from the former release, goes back and purges, in clean roots with systemd.
+func checkPackages(ctx context.Context, c *checkCmd) (string, error) {
+	if c.Former == "" {
+		return "", errors.New("no package of the former release was named: --former FILE")
+	}
+	debs, err := filepath.Glob(filepath.Join(c.Dir, "*_"+runtime.GOARCH+".deb"))
+	if err != nil || len(debs) != 1 {
+		return "", fmt.Errorf("%s has %d packages for %s; want 1", c.Dir, len(debs), runtime.GOARCH)
+	}
+	for _, suite := range suites {
+		if _, err := output(ctx, "scripts/packages", suite, c.Former, debs[0]); err != nil {
+			return "", fmt.Errorf("%s: %w", suite, err)
+		}
+	}
+	return "install, upgrade, downgrade and purge on " + strings.Join(suites, ", "), nil
+}
+
 // allowedLicenses lists the licenses of components of a program that is conveyed under the AGPL, version 3.
 var allowedLicenses = []string{
 	"MIT", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "ISC", "MPL-2.0", "GPL-2.0-or-later", "LGPL-2.1-or-later",

@@ -125,6 +125,18 @@ func TestLockFile(t *testing.T) {
 	}
 }
 
+// The check of the packages says what it lacks, and stops for a package that does not install.
+func TestCheckOfPackages(t *testing.T) {
+	dir := t.TempDir()
+	for want, c := range map[string]*checkCmd{
+		"no package of the former release was named": {Dir: dir}, "has 0 packages for": {Dir: dir, Former: "a.deb"},
+	} {
+		if _, err := checkPackages(t.Context(), c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v; want %q", err, want)
+		}
+	}
+}
+
 // A bill of materials has each module of the program, and the codecs.
 func TestBillOfMaterials(t *testing.T) {
 	program, err := os.Executable() // this test, whose modules are fewer
