@@ -44,7 +44,8 @@ func New(source string) (*Page, error) {
 			return nil, err
 		}
 		if e.Name() == "index.html" {
-			body = bytes.Replace(body, []byte(nameMark), name(source), 1)
+			body = bytes.Replace(body, []byte(nameMark), link(source, "wavry-host"), 1)
+			body = bytes.Replace(body, []byte(sourceMark), link(source, "wavry-host is free software: source code"), 1)
 		}
 		if p.files[e.Name()], err = content.NewStatic(kinds[path.Ext(e.Name())], body); err != nil {
 			return nil, err
@@ -53,16 +54,19 @@ func New(source string) (*Page, error) {
 	return p, nil
 }
 
-// nameMark is the place of the program's name.
-const nameMark = "<!-- name -->"
+// The places of the program's name, which narrow windows hide, and of the offer of its source among the statistics.
+const (
+	nameMark   = "<!-- name -->"
+	sourceMark = "<!-- source -->"
+)
 
-// name returns the program's name as HTML.
-func name(source string) []byte {
+// link returns a text as a link to the source code, or "wavry-host" without one.
+func link(source, text string) []byte {
 	if source == "" {
 		return []byte("wavry-host")
 	}
 	return fmt.Appendf(nil, `<a href="%s" target="_blank" rel="noreferrer" `+
-		`title="Free software under the AGPL: source code">wavry-host</a>`, html.EscapeString(source))
+		`title="Free software under the AGPL: source code">%s</a>`, html.EscapeString(source), text)
 }
 
 // Serve answers a request for the file that its path value "file" names, or for the page itself.

@@ -62,8 +62,11 @@ func TestPageOffersTheSource(t *testing.T) {
 		if err := p.Serve(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(w.Body.String(), want) {
-			t.Errorf("%q: the page lacks %s", source, want)
+		if page := w.Body.String(); !strings.Contains(page, want) || strings.Contains(page, "<!--") {
+			t.Errorf("%q: the page lacks %s, or has a mark left", source, want)
+		}
+		if links := strings.Count(w.Body.String(), want); source != "" && links != 2 {
+			t.Errorf("%q: %d links; want one in the bar and one among the statistics", source, links)
 		}
 	}
 }
