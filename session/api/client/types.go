@@ -260,6 +260,8 @@ type Host struct {
 	SessionLimit int `json:"session_limit"`
 	// Number of sessions.
 	Sessions int `json:"sessions"`
+	// Address of the source code of this version, which the AGPL entitles each user to.
+	SourceURL string `json:"source_url,omitempty"`
 	// When the daemon started.
 	Started time.Time `json:"started"`
 	// State of the host: active, degraded, probation, cordoned or draining.
