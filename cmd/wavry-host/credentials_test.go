@@ -16,6 +16,7 @@ import (
 
 // notSecret lists the settings of files that hold no secret, or that the daemon writes.
 var notSecret = []string{
+	"fleet.outbox_file",
 	"api.audit_file", "api.tls.cert_file", "auth.certificates.ca_file", "auth.certificates.crl_file",
 	"auth.revocations_file", "fleet.ca_file", "gateway.ca_file", "webhook.outbox_file",
 }

@@ -403,7 +403,7 @@ func healthy() *fakeManager {
 			return session.Patched{ETag: ifMatch}, nil
 		},
 		list: []session.Snapshot{{
-			ID: "s1", Display: "x11:0", State: "connected", Pointer: "picture", Codec: "H264",
+			ID: "s1", Display: "x11:0", State: "connected", Pointer: "picture", Codec: "H264", CodecReason: "only",
 			Role: "controller", Quality: "good", Reason: "startup", CeilingOf: "host",
 		}},
 		state: session.Host{
