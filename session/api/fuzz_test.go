@@ -375,6 +375,7 @@ func FuzzAPI(f *testing.F) {
 		}
 		f.Add(seed)
 	}
+	keys := 0
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m.fakeManager = obliging()
 		q := a.ask(&dice{data})
@@ -386,6 +387,10 @@ func FuzzAPI(f *testing.F) {
 			return // net/http itself refuses such a one
 		}
 		r.RemoteAddr = "192.0.2.1:1234"
+		if q.valid && r.Header.Get("Idempotency-Key") != "" { // the server remembers those of earlier requests
+			keys++
+			r.Header.Set("Idempotency-Key", strconv.Itoa(keys))
+		}
 		streams := r.URL.Path == "/v1/events"
 		if streams {
 			// The client goes after it has read what is there.
