@@ -1,9 +1,9 @@
 // Package wayland captures an output of a Wayland compositor.
 //
-// It uses the protocol ext-image-copy-capture-v1 where the compositor has it, and wlr-screencopy-unstable-v1 otherwise.
-// Sway, Hyprland, river, Wayfire, labwc and others based on wlroots have one of them; GNOME and KDE have neither. The
-// compositor copies its picture into shared memory, and reports damage. Without such reports (the first version of
-// wlr-screencopy) a Source polls, and says so in the log.
+// It uses the protocol ext-image-copy-capture-v1 where the compositor has it, and wlr-screencopy-unstable-v1
+// otherwise. Sway, Hyprland, river, Wayfire, labwc and others based on wlroots have one of them; GNOME and KDE have
+// neither (see package pipewire for GNOME). The compositor copies its picture into shared memory, and reports damage.
+// Without such reports (the first version of wlr-screencopy) a Source polls, and says so in the log.
 package wayland
 
 import (
@@ -36,7 +36,8 @@ const (
 
 // errNoProtocol means that a compositor lets no client capture it.
 var errNoProtocol = fmt.Errorf("%w: the compositor has neither ext-image-copy-capture-v1 nor "+
-	"wlr-screencopy-unstable-v1 (GNOME and KDE have neither; an X session or --display virtual can be captured)",
+	"wlr-screencopy-unstable-v1 (GNOME's monitors are displays pipewire:gnome@NAME; for KDE, use an X session or "+
+	"--display virtual)",
 	capture.ErrUnsupported)
 
 var errNoOutput = errors.New("the compositor has no such output at present")

@@ -387,7 +387,7 @@ func FuzzAPI(f *testing.F) {
 			return // net/http itself refuses such a one
 		}
 		r.RemoteAddr = "192.0.2.1:1234"
-		if q.valid && r.Header.Get("Idempotency-Key") != "" { // the server remembers those of earlier requests
+		if q.valid && r.Header.Get("Idempotency-Key") != "" { // the server remembers earlier ones
 			keys++
 			r.Header.Set("Idempotency-Key", strconv.Itoa(keys))
 		}
