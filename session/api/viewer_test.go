@@ -179,7 +179,7 @@ func (s *sender) open(_ context.Context, o session.Offer) (session.Answer, error
 	s.list = []session.Snapshot{{
 		CeilingOf: "host",
 		ID:        id, Display: "x11:0", State: "connected", Role: "operator", Path: "direct", Pointer: "channel",
-		Codec:   "H264",
+		Codec: "H264", CodecReason: "preferred",
 		Encoder: "libx264", Width: 1280, Height: 720, FPS: 60,
 		TargetBitrate: 6_000_000, AchievedBitrate: 5_400_000, RTTSeconds: .0123, QueueSeconds: .0021, Loss: .004,
 		Quality: "constrained", Reason: "queue_delay", FramesSent: 5210, KeyframesSent: 2, FramesDropped: 14,

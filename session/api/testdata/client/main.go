@@ -87,7 +87,7 @@ func session(ctx context.Context, c *wavry.ClientWithResponses) error {
 	if err != nil || key.StatusCode() != http.StatusAccepted {
 		return fmt.Errorf("keyframe: %+v, %w", key, err)
 	}
-	happened, err := c.GetTimelineWithResponse(ctx, id)
+	happened, err := c.GetTimelineWithResponse(ctx, id, nil)
 	if err != nil || happened.JSON200 == nil || !happened.JSON200.Complete {
 		return fmt.Errorf("timeline: %+v, %w", happened, err)
 	}
