@@ -218,7 +218,7 @@ func difference(a, b []float64) (largest, mean float64) {
 	return largest, mean
 }
 
-// waitPicture waits until the browser shows the X server's picture.
+// waitPicture waits until the browser shows the X server's picture, which must stand still.
 func (b *browser) waitPicture(t testing.TB, x *xserver) {
 	t.Helper()
 	const columns, rows = 160, 90

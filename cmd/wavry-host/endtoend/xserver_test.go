@@ -106,9 +106,9 @@ func (x *xserver) background(t testing.TB, colour string) {
 }
 
 // moving adds a terminal that always scrolls text.
-func (x *xserver) moving(t testing.TB) {
+func (x *xserver) moving(t testing.TB) *process {
 	t.Helper()
-	x.program(t, "xterm", "-geometry", "100x40+300+40", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
+	return x.program(t, "xterm", "-geometry", "100x40+300+40", "-bg", "white", "-fg", "black", "-j", "-e", "sh", "-c",
 		"i=0; while :; do i=$((i+1)); echo $i the quick brown fox jumps over the lazy dog $((i*7919)) "+
 			"$((i*104729)); sleep 0.02; done")
 }
