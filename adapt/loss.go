@@ -127,10 +127,15 @@ func (l *law) outlast(now time.Time, p *path.Path, left float64) float64 {
 		return 0
 	}
 	// Sending less did not help: the loss is the link's own, and not a policer's.
-	r.believed = min(tuning.OwnFactor*max(left, min(r.at, 2*left))+tuning.HoldLoss, tuning.HeavyLoss)
-	r.believedAt, r.trying, r.trials, r.renewing = now, false, 0, false
+	r.believe(now, max(left, min(r.at, 2*left)))
+	r.trying, r.trials, r.renewing = false, 0, false
 	r.policed, l.limits[resting] = time.Time{}, proposal{}
 	return r.before
+}
+
+// believe takes loss for the link's own.
+func (r *losses) believe(now time.Time, loss float64) {
+	r.believed, r.believedAt = min(tuning.OwnFactor*loss+tuning.HoldLoss, tuning.HeavyLoss), now
 }
 
 // cutForLoss proposes a cut, and sets when it is judged whether that cured the loss.

@@ -108,6 +108,6 @@ func (l *law) outlastShared(now time.Time, loss float64) bool {
 		return false
 	}
 	r.trials = 0
-	l.losses.believed, l.losses.believedAt = min(tuning.OwnFactor*loss+tuning.HoldLoss, tuning.HeavyLoss), now
+	l.losses.believe(now, loss)
 	return loss <= l.losses.believed
 }
