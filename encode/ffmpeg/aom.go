@@ -81,14 +81,9 @@ func (e *aomEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit
 	began, at := time.Now(), o.Time
 	if f != nil {
 		at, e.seq = f.Time, f.Seq
-		err := e.converter.convert(f)
-		f.Release()
-		if err != nil {
-			return encode.AccessUnit{}, e.fail(err)
-		}
 	}
-	if e.converter.empty() {
-		return encode.AccessUnit{}, e.fail(errors.New("no picture to encode again"))
+	if err := e.converter.take(f); err != nil {
+		return encode.AccessUnit{}, e.fail(err)
 	}
 	converted := time.Now()
 	// Each picture lasts as long as its share of the rate. With capture times, the picture after a pause would get all

@@ -55,6 +55,18 @@ func newConverter(width, height int, format astiav.PixelFormat) (*converter, err
 
 func (c *converter) free() { c.picture.Free() }
 
+// take converts a frame and releases it. Without one, the picture stays that of the frame before.
+func (c *converter) take(f *capture.Frame) error {
+	if f == nil {
+		if c.empty() {
+			return errors.New("no picture to encode again")
+		}
+		return nil
+	}
+	defer f.Release()
+	return c.convert(f)
+}
+
 // empty reports whether no frame has been converted.
 func (c *converter) empty() bool { return c.lastWidth == 0 }
 
