@@ -45,10 +45,7 @@ func desktopSocket(setting string, env []string) string {
 	if dir := a.variable("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "wavry-host"+desktopSuffix, desktopSocketName)
 	}
-	if dir := stateFolder(env); dir != "" {
-		return filepath.Join(dir, "desktop.sock")
-	}
-	return ""
+	return inState("desktop.sock", env)
 }
 
 // keepOf returns the time for which the desktop continues without a daemon.

@@ -132,11 +132,11 @@ func fleetKeyPath(c *config.Config, env []string) (string, error) {
 	if c.Fleet.KeyFile != "" {
 		return c.Fleet.KeyFile, nil
 	}
-	folder := stateFolder(env)
-	if folder == "" {
+	path := inState(fleetKeyFile, env)
+	if path == "" {
 		return "", errors.New("fleet.key_file: there is no state folder: set HOME or XDG_STATE_HOME, or set fleet.key_file")
 	}
-	return filepath.Join(folder, fleetKeyFile), nil
+	return path, nil
 }
 
 // fleetIdentity reads the host's identity, and makes one if there is none.
@@ -278,7 +278,7 @@ func (f *fleetLink) apply(c *config.Config) error {
 	}
 	most := grant.Role(c.Fleet.Role)
 	agent, err := fleet.New(fleet.Config{
-		Bus: b, Guard: f.mgr.Guard(), Counters: counters, OrdersFile: fleetOrdersPath(f.env),
+		Bus: b, Guard: f.mgr.Guard(), Counters: counters, OrdersFile: inState(fleetOrdersFile, f.env),
 		Serve: func(w http.ResponseWriter, r *http.Request, who bus.Caller) { f.serve(w, r, who, most) },
 	}, f.host.at(c), f.log)
 	if err != nil {

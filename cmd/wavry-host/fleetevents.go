@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -16,20 +17,12 @@ import (
 // fleetOutboxFile is the file, in the state folder, of events that wait for the fleet.
 const fleetOutboxFile = "fleet.jsonl"
 
-// fleetOutboxOf returns the path of the outbox; empty without a place for it.
-func fleetOutboxOf(c *config.Config, env []string) string {
-	if folder := stateFolder(env); c.Fleet.OutboxFile == "" && folder != "" {
-		return filepath.Join(folder, fleetOutboxFile)
-	}
-	return c.Fleet.OutboxFile
-}
-
 // keptEvents returns which events are kept for the fleet of a configuration.
 func (f *fleetLink) keptEvents(c *config.Config) outbox.Config {
 	if c.Fleet.URL == "" || !c.Fleet.Events {
 		return outbox.Config{}
 	}
-	path := fleetOutboxOf(c, f.env)
+	path := cmp.Or(c.Fleet.OutboxFile, inState(fleetOutboxFile, f.env))
 	if c.Fleet.OutboxFile == "" {
 		_ = os.MkdirAll(filepath.Dir(path), 0o700) // without it the outbox reports the error
 	}
@@ -108,12 +101,3 @@ func (f *fleetLink) flush(ctx context.Context) {
 
 // fleetOrdersFile is the file, in the state folder, of the standing orders that the host has answered.
 const fleetOrdersFile = "fleet-orders.json"
-
-// fleetOrdersPath returns the path of that file; empty without a state folder.
-func fleetOrdersPath(env []string) string {
-	folder := stateFolder(env)
-	if folder == "" {
-		return ""
-	}
-	return filepath.Join(folder, fleetOrdersFile)
-}

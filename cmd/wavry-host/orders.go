@@ -22,13 +22,12 @@ const maxOrders = 64 << 10
 // ordersOf returns what was ordered of the daemon before, and the function that keeps it for the next one. A file that
 // cannot be read or understood is reported, and the host takes sessions; the next order replaces the file.
 func ordersOf(env []string, log *slog.Logger) (session.Orders, func(session.Orders) error) {
-	folder := stateFolder(env)
-	if folder == "" {
+	path := inState(ordersFile, env)
+	if path == "" {
 		return session.Orders{}, func(session.Orders) error {
 			return errors.New("there is no state folder: set HOME or XDG_STATE_HOME")
 		}
 	}
-	path := filepath.Join(folder, ordersFile)
 	durable.Tidy(path)
 	s, err := readOrders(path)
 	if err != nil {
@@ -40,7 +39,7 @@ func ordersOf(env []string, log *slog.Logger) (session.Orders, func(session.Orde
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(folder, 0o700); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
 		return durable.Replace(path, append(text, '\n'))

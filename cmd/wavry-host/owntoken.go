@@ -114,8 +114,13 @@ func readOwnToken(path string) (config.Secret, error) {
 
 // ownTokenPath returns the file of the daemon's own token. It is empty if there is no folder for it.
 func ownTokenPath(env []string) string {
+	return inState("token", env)
+}
+
+// inState returns the path of a file in the state folder; empty for none.
+func inState(name string, env []string) string {
 	if dir := stateFolder(env); dir != "" {
-		return filepath.Join(dir, "token")
+		return filepath.Join(dir, name)
 	}
 	return ""
 }

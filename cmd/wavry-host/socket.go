@@ -36,10 +36,7 @@ func socketPath(setting string, env []string) string {
 	if dir := a.variable("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "wavry-host", "api.sock")
 	}
-	if dir := stateFolder(env); dir != "" { // as for root in a container: next to the daemon's own token
-		return filepath.Join(dir, "api.sock")
-	}
-	return ""
+	return inState("api.sock", env) // as for root in a container: next to the daemon's own token
 }
 
 // localAPI serves the API on a Unix socket. Its clients are operators: root, and the user of the daemon. The kernel

@@ -22,20 +22,12 @@ import (
 // outboxFile is the file, in the state folder, of events that wait for the webhook.
 const outboxFile = "webhook.jsonl"
 
-// outboxOf returns the path of the outbox; empty without a place for it.
-func outboxOf(c *config.Config, env []string) string {
-	if folder := stateFolder(env); c.Webhook.OutboxFile == "" && folder != "" {
-		return filepath.Join(folder, outboxFile)
-	}
-	return c.Webhook.OutboxFile
-}
-
 // newWebhook returns what delivers the manager's events, and the function that reconfigures it. The outbox is that of
 // the first configuration.
 func newWebhook(
 	c *config.Config, env []string, host string, mgr *session.Manager, reg prometheus.Registerer, log *slog.Logger,
 ) (*webhook.Sender, func(*config.Config), error) {
-	path := outboxOf(c, env)
+	path := cmp.Or(c.Webhook.OutboxFile, inState(outboxFile, env))
 	of := func(c *config.Config) webhook.Config {
 		if c.Webhook.URL != "" && c.Webhook.OutboxFile == "" {
 			_ = os.MkdirAll(filepath.Dir(path), 0o700) // without it the outbox reports the error
@@ -77,7 +69,7 @@ func (in *inspection) webhook(env []string) {
 				strings.Join(webhook.Kinds(), ", ")))
 		}
 	}
-	switch path := outboxOf(&in.Config, env); {
+	switch path := cmp.Or(in.Webhook.OutboxFile, inState(outboxFile, env)); {
 	case path == "":
 		in.add("webhook.outbox_file",
 			errors.New("auto finds no state folder: set HOME or XDG_STATE_HOME, or name a file"))
