@@ -126,14 +126,9 @@ func (a *Agent) begin(f func()) {
 }
 
 // enterIfConnected enters a state of a connected Agent.
-func (a *Agent) enterIfConnected(nc *nats.Conn, s State) {
-	if !nc.IsConnected() {
-		return
-	}
-	a.mu.Lock()
-	same := a.status.State == s.String()
-	a.mu.Unlock()
-	if same {
+func (a *Agent) enterIfConnected(s State) {
+	now := a.Status().State
+	if now == StateDisconnected.String() || now == s.String() {
 		return
 	}
 	a.enter(s, func(st *Status) {

@@ -49,10 +49,10 @@ func (p *presence) look() {
 		a.rivals.set(next, p.revision)
 	}
 	if a.rivals.silent(now) {
-		a.enterIfConnected(p.nc, StateDuplicate)
+		a.enterIfConnected(StateDuplicate)
 		return
 	}
-	a.enterIfConnected(p.nc, StateConnected)
+	a.enterIfConnected(StateConnected)
 	if fresh {
 		p.send(a.rivals.record(), bus.SubjectRecord(a.id))
 		p.beat()

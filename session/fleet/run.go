@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"wavryhost/session/fleet/bus"
@@ -10,8 +11,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// connectWait is the time between attempts that fail before a server is asked, as with a missing file.
-const connectWait = 10 * time.Second
+const (
+	// connectWait is the time between attempts that fail before a server is asked, as with a missing file.
+	connectWait = 10 * time.Second
+	// subscribeWait is how long a server may take to confirm the subscriptions.
+	subscribeWait = 5 * time.Second
+)
 
 // Run keeps the host in the fleet until ctx ends. Then it says that the host stops, and returns nil. No failure of NATS
 // ends Run.
@@ -43,9 +48,14 @@ func (a *Agent) end() {
 
 // session connects, and serves until ctx ends. Lost connections are made again meanwhile.
 func (a *Agent) session(ctx context.Context) error {
-	closed := make(chan struct{})
+	closed, subscribed := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(subscribed) })
+	connected := a.guarded(func(nc *nats.Conn) {
+		<-subscribed
+		a.connected(nc)
+	})
 	nc, err := a.cfg.Bus.Connect(
-		nats.ConnectHandler(a.guarded(a.connected)), nats.ReconnectHandler(a.guarded(a.connected)),
+		nats.ConnectHandler(connected), nats.ReconnectHandler(connected),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { a.disconnected(err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { a.unreachable(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { a.failed(s, err) }),
@@ -62,6 +72,7 @@ func (a *Agent) session(ctx context.Context) error {
 		a.accept(false)
 		a.requests.Wait()
 		a.use(nil)
+		release() // NATS reports the end after what it reported before
 		nc.Close()
 		<-closed
 	}()
@@ -85,6 +96,7 @@ func (a *Agent) session(ctx context.Context) error {
 			return err
 		}
 	}
+	release()
 	a.loop(ctx, nc)
 	return nil
 }
@@ -105,8 +117,12 @@ func (a *Agent) guarded(f func(*nats.Conn)) func(*nats.Conn) {
 	return func(nc *nats.Conn) { _ = a.cfg.Guard.Run(part, func() { f(nc) }) }
 }
 
-// connected notes that the connection was made.
+// connected notes that the connection was made. The subscriptions are at the server then, so that a request to a
+// connected host finds it.
 func (a *Agent) connected(nc *nats.Conn) {
+	if _ = nc.FlushTimeout(subscribeWait); !nc.IsConnected() {
+		return // it is lost again, and comes back here
+	}
 	a.log.Info("fleet connected", "server", nc.ConnectedUrlRedacted())
 	a.enter(StateConnected, func(s *Status) { s.Server, s.Reason = nc.ConnectedUrlRedacted(), "" })
 	a.rivals.announce()
