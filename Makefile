@@ -88,7 +88,7 @@ cross: ## compile without cgo and for other systems
 
 .PHONY: release
 release: ## make the release of this commit in dist/release (docs/develop/release.md)
-	@scripts/setup build
+	@scripts/setup release
 	scripts/release all $(ARGS)
 
 .PHONY: clean

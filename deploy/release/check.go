@@ -67,6 +67,7 @@ func steps() []step {
 		{"source", checkSource},
 		{"files", checkFiles},
 		{"lintian", checkLintian},
+		{"image", checkImage},
 		{"rebuild", checkRebuild},
 		{"repositories", checkRepositories},
 		{"packages", checkPackages},

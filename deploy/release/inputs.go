@@ -73,6 +73,21 @@ var codecs = map[string]codec{
 	"libstdc++-10-dev-arm64-cross": {"headers", "GPL-3.0-or-later WITH GCC-exception-3.1"},
 }
 
+// inImage has the licenses of Debian's packages in the image for containers, and of their sources.
+var inImage = map[string]string{
+	"base-files": "GPL-2.0-or-later", "libc6": "LGPL-2.1-or-later", "glibc": "LGPL-2.1-or-later",
+	"dash": "BSD-3-Clause", "ca-certificates": "MPL-2.0",
+}
+
+// licenseOf returns the license of an input, or reports that nothing of it is conveyed.
+func licenseOf(i input) (name string, conveyed bool) {
+	if strings.HasPrefix(i.Kind, "image") {
+		return inImage[i.Package], true
+	}
+	used, ok := codecs[i.Package]
+	return used.license, ok || i.Kind != "tool"
+}
+
 // licenses is the table of go-licenses: packages or modules and their license.
 type licenses [][]string
 

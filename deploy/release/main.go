@@ -17,6 +17,7 @@ func main() {
 		SBOM       sbomCmd          `cmd:"" name:"sbom" help:"Print the CycloneDX bill of materials of a program."`
 		Manifest   manifestCmd      `cmd:"" help:"Print the manifest of a folder with the files of a release."`
 		Provenance provenanceCmd    `cmd:"" help:"Write how the files of a release were made, as SLSA provenance."`
+		Image      imageCmd         `cmd:"" help:"Write the image for containers, as an archive of an OCI image layout."`
 		Sign       signCmd          `cmd:"" help:"Sign the files of a release."`
 		Verify     verifyCmd        `cmd:"" help:"Verify the signatures of a release."`
 		Key        repositoryKeyCmd `cmd:"" name:"repository-key" help:"Check the key of the package repositories."`
