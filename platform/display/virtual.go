@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -32,6 +33,11 @@ const (
 	// firstNumber is the first display number of ours. Numbers from 0 on belong to the machine's servers, numbers from 10
 	// on to ssh.
 	firstNumber, numbers = 90, 1000
+	// largestWidth and largestHeight are the least bounds of a display's size, which its viewers may change. Xvfb keeps
+	// a picture of that size, of 33 MB.
+	largestWidth, largestHeight = 3840, 2160
+	// fitTime bounds the change from the largest size to that of the display.
+	fitTime = 5 * time.Second
 	// serverMemory bounds what clients can store in the server. Its own picture has 268 MB at most.
 	serverMemory = 4 << 30
 	// virtualPrefix begins the folder names of virtual displays.
@@ -44,7 +50,8 @@ const (
 
 // VirtualConfig configures a Virtual.
 type VirtualConfig struct {
-	// Width and Height are in pixels. They default to 1280x720.
+	// Width and Height are in pixels. They default to 1280x720. The display starts with that size, which clients can
+	// change by RANDR up to 3840x2160, or to this size if it is larger.
 	Width, Height int
 	// DPI is the stated number of pixels per inch. It defaults to 96.
 	DPI int
@@ -132,7 +139,7 @@ func (v *Virtual) Authority() string { return filepath.Join(v.dir, "authority") 
 // Cookie is the secret that a client must present.
 func (v *Virtual) Cookie() []byte { return v.cookie }
 
-// Size is the size of the display in pixels.
+// Size is the size with which the display starts, in pixels.
 func (v *Virtual) Size() (width, height int) { return v.cfg.Width, v.cfg.Height }
 
 // Run keeps the display alive until ctx ends, and returns ctx's error. When the server ends, Run restarts it with the
@@ -219,15 +226,48 @@ func taken(n int) bool {
 	return listeners("/proc")["@"+socket]
 }
 
-// startNumber starts Xvfb with a display number.
+// startNumber starts Xvfb with a display number. Xvfb cannot exceed its first size, so it starts with the largest one
+// and shrinks before anything else uses it. A server that does not shrink is replaced by a server that
+// never changes its size.
 func (v *Virtual) startNumber(ctx context.Context, number int) error {
+	largest := image.Pt(max(v.cfg.Width, largestWidth), max(v.cfg.Height, largestHeight))
+	if err := v.startSize(ctx, number, largest); err != nil {
+		return err
+	}
+	err := v.fit(ctx)
+	if err == nil {
+		return nil
+	}
+	v.server.Stop()
+	if ctx.Err() != nil {
+		return fmt.Errorf("display: set the size of Xvfb: %w", err)
+	}
+	v.log.Warn("virtual display cannot change its size", "display", v.Address(), "err", err)
+	return v.startSize(ctx, number, image.Pt(v.cfg.Width, v.cfg.Height))
+}
+
+// fit gives the screen the display's size.
+func (v *Virtual) fit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, fitTime)
+	defer cancel()
+	c, err := xproto.Dial(ctx, v.Address(), []string{v.Authority()})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, c.Wake)()
+	return c.Resize(ctx, c.Screen.Root, image.Pt(v.cfg.Width, v.cfg.Height), float64(v.cfg.DPI))
+}
+
+// startSize starts Xvfb with a display number and a screen size.
+func (v *Virtual) startSize(ctx context.Context, number int, size image.Point) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("display: make a pipe: %w", err)
 	}
 	defer r.Close()
 	args := []string{fmt.Sprintf(":%d", number)}
-	args = append(args, "-displayfd", "3", "-screen", "0", fmt.Sprintf("%dx%dx24", v.cfg.Width, v.cfg.Height),
+	args = append(args, "-displayfd", "3", "-screen", "0", fmt.Sprintf("%dx%dx24", size.X, size.Y),
 		"-dpi", strconv.Itoa(v.cfg.DPI), "-nolisten", "tcp", "-noreset", "-auth", v.Authority())
 	output := &lineLogger{log: v.log.With("program", "Xvfb")}
 	server, err := child.Start(child.Command{ // it outlives ctx: Close ends it

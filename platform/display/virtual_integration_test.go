@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"log/slog"
 	"os"
@@ -280,4 +281,47 @@ func gone(pid int) bool {
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return strings.HasPrefix(rest, "Z")
+}
+
+// resize sets the size of a virtual display, as a client of its server.
+func resize(t *testing.T, v *Virtual, width, height int) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := xproto.Dial(ctx, v.Address(), []string{v.Authority()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.Resize(ctx, c.Screen.Root, image.Pt(width, height), 120)
+}
+
+func TestVirtualChangesItsSize(t *testing.T) {
+	v, end := start(t, VirtualConfig{Width: 640, Height: 480, DPI: 120})
+	defer end()
+	for _, size := range []image.Point{{1366, 768}, {3840, 2160}, {301, 1999}, {2000, 300}, {640, 480}, {640, 480}} {
+		if err := resize(t, v, size.X, size.Y); err != nil {
+			t.Fatalf("%v: %v", size, err)
+		}
+		out, err := on(t.Context(), v.Address(), v.Authority(), "xdpyinfo")
+		// The server knows its size in whole millimeters.
+		want := fmt.Sprintf("%dx%d pixels (%.0fx%.0f millimeters)", size.X, size.Y,
+			float64(size.X)*25.4/120, float64(size.Y)*25.4/120)
+		if err != nil || !bytes.Contains(out, []byte(want)) {
+			t.Errorf("%v, %s; want %s", err, out, want)
+		}
+		out, err = on(t.Context(), v.Address(), v.Authority(), "xrandr")
+		want = fmt.Sprintf("screen connected %dx%d+0+0 ", size.X, size.Y)
+		if err != nil || !bytes.Contains(out, []byte(want)) || bytes.Count(out, []byte("\n")) > 4 {
+			t.Errorf("%v, %s; want %q and at most two modes", err, out, want)
+		}
+	}
+	var outside xproto.RangeError
+	if err := resize(t, v, 3841, 480); !errors.As(err, &outside) || outside.Max != image.Pt(3840, 2160) {
+		t.Errorf("a display that is too wide: %v; want the limits of the server", err)
+	}
+	if out, err := on(t.Context(), v.Address(), v.Authority(), "xdpyinfo"); err != nil ||
+		!bytes.Contains(out, []byte("640x480 pixels")) {
+		t.Errorf("%v, %s; want the size of before", err, out)
+	}
 }

@@ -3,6 +3,7 @@ package xproto
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 )
 
 var le = binary.LittleEndian
@@ -25,8 +26,20 @@ type Format struct{ Depth, BitsPerPixel, ScanlinePad byte }
 type Screen struct {
 	Root             uint32
 	Width, Height    int // pixels, when the connection was opened
+	Millimeters      int // its width
 	Depth            byte
 	Red, Green, Blue uint32 // of the root window's visual
+}
+
+// DPI is its resolution in dots per inch. It is the usual 96 if the server says nothing, or nearly that: it knows whole
+// millimeters only, and many changes of the size must not add up to another resolution.
+func (s Screen) DPI() float64 {
+	const usual, near = 96, 0.05
+	dpi := float64(s.Width) * millimeters / float64(max(1, s.Millimeters))
+	if s.Millimeters == 0 || math.Abs(dpi/usual-1) < near {
+		return usual
+	}
+	return dpi
 }
 
 var errShort = errors.New("the server's greeting is cut short")
@@ -53,7 +66,8 @@ func parseSetup(b []byte) (Setup, error) {
 			return Setup{}, errShort
 		}
 		sc := Screen{
-			Root: le.Uint32(b), Width: int(le.Uint16(b[20:])), Height: int(le.Uint16(b[22:])), Depth: b[38],
+			Root: le.Uint32(b), Width: int(le.Uint16(b[20:])), Height: int(le.Uint16(b[22:])),
+			Millimeters: int(le.Uint16(b[24:])), Depth: b[38],
 		}
 		visual, depths := le.Uint32(b[32:]), int(b[39])
 		b = b[40:]

@@ -12,12 +12,15 @@ import (
 type Screen struct {
 	Root             uint32
 	Width, Height    int
+	Millimeters      int
 	Depth            byte
 	Red, Green, Blue uint32
 }
 
 // Usual is a screen of 640x480 pixels in the usual format.
-var Usual = Screen{Root: 77, Width: 640, Height: 480, Depth: 24, Red: 0xff0000, Green: 0xff00, Blue: 0xff}
+var Usual = Screen{
+	Root: 77, Width: 640, Height: 480, Millimeters: 169, Depth: 24, Red: 0xff0000, Green: 0xff00, Blue: 0xff,
+}
 
 // Greeting returns the first answer of a server with these screens, whose pixels have 32 bits. Its vendor is "Us!".
 func Greeting(screens ...Screen) []byte {
@@ -43,6 +46,7 @@ func Greeting(screens ...Screen) []byte {
 		le.PutUint32(screen, s.Root)
 		le.PutUint16(screen[20:], uint16(s.Width))
 		le.PutUint16(screen[22:], uint16(s.Height))
+		le.PutUint16(screen[24:], uint16(s.Millimeters))
 		le.PutUint32(screen[32:], visual)
 		screen[38], screen[39] = s.Depth, 1
 		screen[40], screen[42] = s.Depth, 1
