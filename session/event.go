@@ -28,6 +28,8 @@ const (
 	EventDisplayBack
 	// EventDisplayPolled: a display does not report all that changes, so it is polled.
 	EventDisplayPolled
+	// EventDisplayResized: a viewer or an operator changed the size of a display.
+	EventDisplayResized
 	// EventEncoderFallback: an encoder erred or hung and is replaced.
 	EventEncoderFallback
 	// EventEncoding: a session moved to another encoding.
@@ -99,6 +101,7 @@ var eventKinds = [...]string{
 	EventDisplayLost:      "display_lost",
 	EventDisplayBack:      "display_back",
 	EventDisplayPolled:    "display_polled",
+	EventDisplayResized:   "display_resized",
 	EventEncoderFallback:  "encoder_fallback",
 	EventEncoding:         "encoding_changed",
 	EventCodec:            "codec_changed",
@@ -163,8 +166,8 @@ type Event struct {
 	Note, Owner string
 	// From and To are the encoders of EventEncoderFallback, To being empty when none is left, the encodings of
 	// EventEncoding, the codecs of EventCodec, the states of EventState, the paths of EventPath, the displays of
-	// EventDefault, the size in bytes (To) of EventPacketSize, the time (To) of EventEnding, or the ids of the sessions
-	// of EventControl.
+	// EventDefault, the sizes of EventDisplayResized, the size in bytes (To) of EventPacketSize, the time (To) of
+	// EventEnding, or the ids of the sessions of EventControl.
 	From, To string
 	// Err is what went wrong, where something did.
 	Err error

@@ -36,6 +36,9 @@ func EventShapes() map[EventKind]EventShape {
 		},
 		EventDisplayBack:   {Required: []string{"display"}},
 		EventDisplayPolled: {Required: []string{"display"}},
+		EventDisplayResized: {
+			Required: []string{"display", "from", "to"}, Optional: []string{"session"},
+		},
 		EventEncoderFallback: {
 			Required: []string{"display", "reason"}, Optional: []string{"from", "to", "error"},
 			Reasons: words(pipeline.FallbackReasons()),

@@ -60,7 +60,7 @@ func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	list := m.registry.list()
 	m.registry.heal(m.cfg().Progress.Stalls(now), list)
 	m.met.survey(list, took)
-	m.measureLoad()
+	measureLoad(m.registry, m.cfg().Load)
 	m.catalog.noteDefault(ctx)
 	m.shedder.shed(now, list, func(s *session) { m.registry.want(s, EndOverload) })
 	m.uplink.share(list)
@@ -83,14 +83,14 @@ func (r *registry) heal(stalls []progress.Stall, list []*session) {
 }
 
 // measureLoad sets the gauges of the used parts of the host.
-func (m *Manager) measureLoad() {
-	m.registry.mu.Lock()
-	sessions, limit := len(m.registry.sessions), m.host.limit()
-	m.registry.mu.Unlock()
-	m.met.loadRatio.WithLabelValues(string(admission.Sessions)).Set(float64(sessions) / float64(max(limit, 1)))
-	if load := m.cfg().Load; load != nil {
+func measureLoad(r *registry, load func() Load) {
+	r.mu.Lock()
+	sessions, limit := len(r.sessions), r.host.limit()
+	r.mu.Unlock()
+	r.met.loadRatio.WithLabelValues(string(admission.Sessions)).Set(float64(sessions) / float64(max(limit, 1)))
+	if load != nil {
 		if l := load(); l.Cores > 0 {
-			m.met.loadRatio.WithLabelValues(string(admission.CPU)).Set(l.CoresUsed / float64(l.Cores))
+			r.met.loadRatio.WithLabelValues(string(admission.CPU)).Set(l.CoresUsed / float64(l.Cores))
 		}
 	}
 }

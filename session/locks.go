@@ -10,6 +10,7 @@ type (
 	viewerLock       struct{} // viewer.mu
 	watchedLock      struct{} // watched.mu
 	refusalsLock     struct{} // refusals.mu
+	resizerLock      struct{} // resizer.mu
 	journalLock      struct{} // Journal.mu
 	newsLock         struct{} // news.mu
 )

@@ -19,6 +19,7 @@ import (
 	"wavryhost/session/relay"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // Manager opens sessions and gives access to them and to the parts that own something: the registry owns the sessions,
@@ -47,6 +48,7 @@ type Manager struct {
 	watched watched
 	relays  *relay.Watch
 	floor   *floor
+	resizer *resizer
 	// pointers follows the pointers of displays.
 	pointers *pointer.Hub
 }
@@ -92,6 +94,10 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		mu: &g.registry.mu, saving: make(chan struct{}, 1),
 	}
 	g.registry.host = g.host
+	g.resizer = &resizer{
+		conf: g.conf, catalog: g.catalog, registry: g.registry, floor: g.floor, emit: emit, log: log,
+		rates: make(map[string]*rate.Limiter),
+	}
 	g.opener = &opener{
 		conf: g.conf, log: log, met: m, apart: NewMetrics(prometheus.NewRegistry()), emit: emit, host: g.host,
 		registry: g.registry, catalog: g.catalog,
@@ -209,6 +215,7 @@ func (m *Manager) Host() Host {
 			Layout: d.Layout, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason,
 			Most: m.cfg().rule(d.ID).MaxViewers,
 		}
+		i.Resizable = d.resizable(m.cfg())
 		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.floor.holder(d.ID)
 		if st, users := m.pool.Status(d.ID); users > 0 {
 			i.Viewers, i.Encodings, i.State, i.Reason = users, st.Encodings, st.State.String(), st.Reason

@@ -24,7 +24,19 @@ type Rule struct {
 	MaxWidth, MaxHeight int
 	// Weight is that of sessions that ask for none, 0 for the usual one.
 	Weight int
+	// Resize says whether viewers may change its size.
+	Resize ResizeRule
 }
+
+// ResizeRule says which displays viewers may change the size of.
+type ResizeRule string
+
+// The rules. Without one, virtual displays change their size.
+const (
+	ResizeVirtual ResizeRule = ""
+	ResizeAllow   ResizeRule = "allow"
+	ResizeDeny    ResizeRule = "deny"
+)
 
 // validate returns an error that names what cannot work.
 func (r Rule) validate() error {
@@ -39,6 +51,8 @@ func (r Rule) validate() error {
 		r.MaxHeight < encode.MinSide):
 		return fmt.Errorf("session: size %dx%d of display %s is not %dx%[4]d or "+
 			"more", r.MaxWidth, r.MaxHeight, r.Display, encode.MinSide)
+	case r.Resize != ResizeVirtual && r.Resize != ResizeAllow && r.Resize != ResizeDeny:
+		return fmt.Errorf("session: %q of display %s is neither allow nor deny", r.Resize, r.Display)
 	case r.Weight < 0 || r.Weight > maxWeight:
 		return fmt.Errorf("session: weight %d of display %s is not from %d to "+
 			"%d", r.Weight, r.Display, minWeight, maxWeight)

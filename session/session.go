@@ -1,7 +1,9 @@
 package session
 
 import (
+	"context"
 	"errors"
+	"image"
 	"time"
 
 	"wavryhost/adapt"
@@ -47,6 +49,11 @@ type Display struct {
 	Pointer capture.PointerOpener
 	// Input makes what gives it input; nil where it takes none.
 	Input func() Injector
+	// Resize changes its size, and returns the size of before; nil where that is not possible. An error wraps
+	// ErrFixedSize, ErrBadChange for a size that it does not take, or ErrNoPicture for a display that is out of reach.
+	Resize func(ctx context.Context, size image.Point) (before image.Point, err error)
+	// Virtual displays are made for viewers, who may change their size unless a rule forbids it.
+	Virtual bool
 }
 
 // Layout is how a display is arranged on the desktop.
@@ -326,6 +333,7 @@ type DisplayInfo struct {
 	Reason    string `json:"reason,omitempty" doc:"Why the display is lost, slow or unusable, for people."`
 	Input     bool   `json:"input" doc:"The display accepts mouse and keyboard input."`
 	Control   string `json:"controller,omitempty" doc:"ID of the session that controls it."`
+	Resizable bool   `json:"resizable" doc:"Who controls the display may change its size: PUT /v1/sessions/{id}/size."`
 }
 
 // EncoderInfo is what the control API shows of an encoder candidate.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"log/slog"
 	"slices"
 	"sync"
@@ -120,10 +121,20 @@ func (c *catalog) Close() error {
 // scan updates the list from the known displays.
 func (c *catalog) scan() {
 	all := c.desktop.found()
+	size := c.cfg.Displays.VirtualSize
 	if c.virtual != nil { // it is listed among the others, without its key
-		all = slices.DeleteFunc(all, func(one candidate) bool { return one.ID == "x11"+c.virtual.Address() })
+		all = slices.DeleteFunc(all, func(one candidate) bool {
+			own := one.ID == "x11"+c.virtual.Address()
+			if own && one.Width > 0 {
+				size = config.Size{Width: one.Width, Height: one.Height}
+			}
+			return own
+		})
 	}
 	for _, m := range made(c.cfg) {
+		if m.ID == idVirtual {
+			m.Width, m.Height = size.Width, size.Height
+		}
 		if m.ID == idSynthetic || c.virtual != nil {
 			all = append(all, m)
 		}
@@ -204,6 +215,8 @@ func (c *catalog) offered(all []candidate) []session.Display {
 			Open:    c.tap.Opener(one.ID, c.opener(one)),
 			Pointer: c.pointer(one),
 			Input:   c.input(one),
+			Resize:  c.resize(one),
+			Virtual: one.ID == idVirtual,
 		}
 		if d.State == string(display.Usable) {
 			d.State = ""
@@ -283,15 +296,46 @@ func (c *catalog) input(d candidate) func() session.Injector {
 	case d.Backend != "x11":
 		return nil
 	}
-	dial := func(ctx context.Context) (*xproto.Conn, error) {
-		if d.ID == idVirtual {
-			return xproto.Dial(ctx, c.virtual.Address(), []string{c.virtual.Authority()})
-		}
-		return xproto.Dial(ctx, d.address, d.authority)
-	}
 	return func() session.Injector {
+		dial := func(ctx context.Context) (*xproto.Conn, error) { return c.dial(ctx, d) }
 		open := input.XTEST(dial, d.monitor, inputTimeout)
 		return input.New(input.Config{Display: d.ID, Open: open}, c.log, c.inputs)
+	}
+}
+
+// dial connects to an X display.
+func (c *catalog) dial(ctx context.Context, d candidate) (*xproto.Conn, error) {
+	if d.ID == idVirtual {
+		return xproto.Dial(ctx, c.virtual.Address(), []string{c.virtual.Authority()})
+	}
+	return xproto.Dial(ctx, d.address, d.authority)
+}
+
+// resize returns the function that changes the size of a display. It is nil for all but whole X screens.
+func (c *catalog) resize(d candidate) func(context.Context, image.Point) (image.Point, error) {
+	if d.Backend != "x11" || d.monitor != "" || d.offLimits() {
+		return nil
+	}
+	return func(ctx context.Context, size image.Point) (before image.Point, err error) {
+		conn, err := c.dial(ctx, d)
+		if err != nil {
+			return before, fmt.Errorf("%w: %w", session.ErrNoPicture, err)
+		}
+		defer conn.Close()
+		defer context.AfterFunc(ctx, conn.Wake)()
+		before = image.Pt(conn.Screen.Width, conn.Screen.Height)
+		err = conn.Resize(ctx, conn.Screen.Root, size, conn.Screen.DPI())
+		_, outside := errors.AsType[xproto.RangeError](err)
+		_, lost := errors.AsType[xproto.LostError](err)
+		switch {
+		case outside:
+			err = fmt.Errorf("%w: %w", session.ErrBadChange, err)
+		case errors.Is(err, xproto.ErrFixedSize):
+			err = fmt.Errorf("%w: %w", session.ErrFixedSize, err)
+		case lost:
+			err = fmt.Errorf("%w: %w", session.ErrNoPicture, err)
+		}
+		return before, err
 	}
 }
 

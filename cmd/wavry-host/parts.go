@@ -153,6 +153,7 @@ func sessionLimits(l *loaded) session.Config {
 		cfg.Rules = append(cfg.Rules, session.Rule{
 			Display: r.Display, Hidden: r.Hidden, MaxViewers: r.MaxViewers, MaxBitrate: r.MaxBitrate, FPS: r.FPS,
 			MaxWidth: r.MaxSize.Width, MaxHeight: r.MaxSize.Height, Weight: r.Weight,
+			Resize: session.ResizeRule(r.Resize),
 		})
 	}
 	for _, s := range l.ICE.Servers {

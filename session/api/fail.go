@@ -34,6 +34,8 @@ var known = []struct {
 	{peer.ErrStale, problem.StaleETag, false},
 	{peer.ErrNoMatch, problem.PreconditionRequired, false},
 	{session.ErrNoControl, problem.NoControl, false},
+	{session.ErrFixedSize, problem.FixedSize, false},
+	{session.ErrResizedTooOften, problem.TooManyRequests, true},
 	{session.ErrUnknownReservation, problem.UnknownReservation, false},
 	{session.ErrBadReservation, problem.BadReservation, false},
 	{session.ErrBadChange, problem.BadChange, false},

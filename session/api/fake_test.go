@@ -44,6 +44,8 @@ type fakeManager struct {
 	drained      []time.Duration
 	postponed    []time.Duration
 	postponable  time.Duration
+	resized      []session.Resize
+	fixed        error // why no display changes its size
 	resumed      int
 	revoked      []string
 	reservations []admission.Reservation
@@ -248,6 +250,13 @@ func (m *fakeManager) Postpone(_ string, by time.Duration) error {
 	}
 	m.postponed = append(m.postponed, by)
 	return nil
+}
+
+func (m *fakeManager) Resize(_ context.Context, r session.Resize) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.resized = append(m.resized, r)
+	return m.fixed
 }
 
 func (m *fakeManager) SetProbation(on bool) {

@@ -71,6 +71,8 @@ func TestGoClientCoversTheAPI(t *testing.T) {
 		"withdraw":    drop(c.Sessions.WithdrawControl(ctx, "s1")),
 		"postpone":    drop(c.Sessions.Postpone(ctx, "s1", time.Minute)),
 		"keyframe":    c.Sessions.RequestKeyframe(ctx, "s1"),
+		"size":        c.Sessions.Resize(ctx, "s1", client.DisplaySize{Width: 1600, Height: 900}),
+		"resize":      c.Host.Resize(ctx, "x11:0@DP-1", client.DisplaySize{Width: 1600, Height: 900}),
 		"recording":   drop(c.Sessions.Recording(ctx, "s1")),
 		"timeline":    drop(c.Sessions.Timeline(ctx, "s1")),
 		"end":         c.Sessions.End(ctx, "s1", "the desk is needed"),

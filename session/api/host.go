@@ -139,6 +139,20 @@ func (h host) displays(w http.ResponseWriter, r *http.Request) error {
 	return serveTagged(w, r, displayList{orEmpty(list)})
 }
 
+// resize changes the size of a display as the operator.
+func (h host) resize(w http.ResponseWriter, r *http.Request) error {
+	var in sizing
+	if err := h.read(w, r, &in, false); err != nil {
+		return err
+	}
+	order := session.Resize{Display: r.PathValue("display"), Size: in.size()}
+	if err := h.mgr.Resize(r.Context(), order); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // profileText is a size and frame rate in the query; see admission.ParseProfile.
 type profileText string
 

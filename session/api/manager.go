@@ -30,6 +30,7 @@ type manager interface {
 type hostManager interface {
 	Host() session.Host
 	Capacity(profiles ...admission.Profile) []admission.Capacity
+	Resize(ctx context.Context, r session.Resize) error
 	SetProbation(on bool)
 	Drain(o session.DrainOrder) session.DrainStatus
 	Draining() (session.DrainStatus, bool)
@@ -49,6 +50,7 @@ type sessionManager interface {
 	WriteRecording(id string, w io.Writer) error
 	Postpone(id string, by time.Duration) error
 	SetControl(id string, on bool) (session.Snapshot, error)
+	Resize(ctx context.Context, r session.Resize) error
 }
 
 // reservationManager is the reservations.

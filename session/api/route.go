@@ -45,6 +45,8 @@ func (rt route) allows(role grant.Role) bool {
 		case "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}", "GET /v1/displays",
 			"POST /v1/sessions/{id}/postpone":
 			return true
+		case "PUT /v1/sessions/{id}/size":
+			return role == grant.Controller
 		}
 	case grant.Metrics:
 		switch pattern {

@@ -27,6 +27,13 @@ func hostRoutes(h host) []route {
 			Detail:  "Viewers get fewer fields than operators.",
 			Answers: []openapi.Answer{tagged(displayList{}, "The displays."), unchanged()},
 		}),
+		authed("PUT", "/v1/displays/{display}/size", h.resize, openapi.Operation{
+			ID: "resizeDisplay", Tag: openapi.TagControl, Summary: "Change the size of a display",
+			Detail:  "For displays that are `resizable`, whoever controls them. Running streams continue with the new size.",
+			Body:    openapi.Reads(sizing{Width: 1600, Height: 900}, "The new size."),
+			Answers: []openapi.Answer{openapi.Empty(204, "The display has the size.")},
+			Codes:   resizeCodes(problem.UnknownDisplay),
+		}),
 		authed("PUT", "/v1/cordon", h.cordon, openapi.Operation{
 			ID: "cordon", Tag: openapi.TagControl, Summary: "Refuse new sessions, and leave the others alone",
 			Detail: "The cordon survives restarts of the daemon. Another request during a cordon replaces it. " +

@@ -209,6 +209,14 @@ func sessionRoutes(s sessions) []route {
 			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session.")},
 			Codes:   []problem.Code{problem.UnknownSession},
 		}),
+		authed("PUT", "/v1/sessions/{id}/size", s.resize, openapi.Operation{
+			ID: "resizeSessionDisplay", Tag: openapi.TagControl, Summary: "Change the size of a session's display",
+			Detail: "For displays that are `resizable`. The session must have control, or be able to take it. The stream " +
+				"continues with the new size; all viewers of the display get it.",
+			Body:    openapi.Reads(sizing{Width: 1600, Height: 900}, "The new size."),
+			Answers: []openapi.Answer{openapi.Empty(204, "The display has the size.")},
+			Codes:   resizeCodes(problem.UnknownSession, problem.NoControl),
+		}),
 		authed("POST", "/v1/sessions/{id}/keyframe", s.keyframe, openapi.Operation{
 			ID: "requestKeyframe", Tag: openapi.TagControl, Summary: "Request a keyframe",
 			Detail: "The same as a request of the viewer (RTCP PLI). Requests at the same time cause one keyframe. " +
@@ -226,6 +234,11 @@ func sessionRoutes(s sessions) []route {
 			Codes: []problem.Code{problem.UnknownSession},
 		}),
 	}
+}
+
+// resizeCodes are the errors of changing a display's size.
+func resizeCodes(more ...problem.Code) []problem.Code {
+	return append(more, problem.FixedSize, problem.BadChange, problem.NoPicture, problem.Timeout)
 }
 
 func reservationRoutes(s reservations) []route {

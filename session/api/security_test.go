@@ -124,7 +124,7 @@ func TestRoles(t *testing.T) {
 		},
 		"metrics": {"GET /metrics", "GET /v1/host", "GET /v1/displays", "GET /v1/capacity"},
 	}
-	allowed["controller"] = allowed["viewer"]
+	allowed["controller"] = append(slices.Clone(allowed["viewer"]), "PUT /v1/sessions/{id}/size")
 	for _, rt := range s.routes(nil) {
 		if rt.Open || rt.lasting {
 			continue

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"fmt"
+	"image"
 	"maps"
 	"mime"
 	"net/http"
@@ -239,6 +240,30 @@ func (s sessions) giveControl(w http.ResponseWriter, r *http.Request) error {
 func (s sessions) withdrawControl(w http.ResponseWriter, r *http.Request) error {
 	one, err := s.mgr.SetControl(r.PathValue("id"), false)
 	return show(w, one, err)
+}
+
+// sizing is the body of PUT /v1/sessions/{id}/size and PUT /v1/displays/{display}/size.
+type sizing struct {
+	Width  int `json:"width" minimum:"96" maximum:"8192" doc:"Width in pixels."`
+	Height int `json:"height" minimum:"96" maximum:"8192" doc:"Height in pixels."`
+}
+
+func (z sizing) size() image.Point { return image.Pt(z.Width, z.Height) }
+
+func (s sessions) resize(w http.ResponseWriter, r *http.Request) error {
+	var in sizing
+	if err := s.read(w, r, &in, false); err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if err := s.access.Owns(r, id); err != nil {
+		return err
+	}
+	if err := s.mgr.Resize(r.Context(), session.Resize{Session: id, Size: in.size()}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (s sessions) keyframe(w http.ResponseWriter, r *http.Request) error {

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"image"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,5 +96,51 @@ func TestTimelineTellsOfLostControl(t *testing.T) {
 	resp := ask{method: "GET", path: "/v1/sessions/s1/timeline"}.do(s.Handler())
 	if !strings.Contains(resp.body, `"id":2`) || strings.Contains(resp.body, `"id":3`) {
 		t.Errorf("the timeline is %s", resp.body)
+	}
+}
+
+func TestDisplaysAreResized(t *testing.T) {
+	m := healthy()
+	s, _ := newServer(t, Config{}, m)
+	send := func(path, body string) reply {
+		return ask{method: "PUT", path: path, body: body, header: typed()}.do(s.Handler())
+	}
+	for path, want := range map[string]session.Resize{
+		"/v1/sessions/s1/size":             {Session: "s1", Size: image.Pt(1600, 900)},
+		"/v1/displays/x11:0/size":          {Display: "x11:0", Size: image.Pt(1600, 900)},
+		"/v1/displays/x11%3A0%40DP-1/size": {Display: "x11:0@DP-1", Size: image.Pt(1600, 900)},
+	} {
+		m.resized = nil
+		if resp := send(path, `{"width": 1600, "height": 900}`); resp.StatusCode != http.StatusNoContent {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, resp.body)
+		}
+		if !slices.Equal(m.resized, []session.Resize{want}) {
+			t.Errorf("%s: got %+v; want %+v", path, m.resized, want)
+		}
+	}
+	m.resized = nil
+	for _, body := range []string{
+		`{}`, `{"width": 1600}`, `{"width": 95, "height": 900}`, `{"width": 1600, "height": 8193}`,
+		`{"width": 1600.5, "height": 900}`, `{"width": 1600, "height": 900, "depth": 24}`,
+	} {
+		if got := refusal(t, send("/v1/sessions/s1/size", body)); got != problem.BadJSON {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if len(m.resized) > 0 {
+		t.Errorf("bad sizes were asked for: %+v", m.resized)
+	}
+	for err, want := range map[error]problem.Code{
+		session.ErrFixedSize: problem.FixedSize, session.ErrResizedTooOften: problem.TooManyRequests,
+		session.ErrBadChange: problem.BadChange, session.ErrNoControl: problem.NoControl,
+	} {
+		m.fixed = err
+		resp := send("/v1/sessions/s1/size", `{"width": 1600, "height": 900}`)
+		if got := refusal(t, resp); got != want {
+			t.Errorf("%v: %s; want %s", err, got, want)
+		}
+		if late := resp.Header.Get("Retry-After") != ""; late != (want == problem.TooManyRequests) {
+			t.Errorf("%v: Retry-After is %q", err, resp.Header.Get("Retry-After"))
+		}
 	}
 }

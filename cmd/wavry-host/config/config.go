@@ -138,6 +138,7 @@ type DisplayRule struct {
 	FPS        int
 	MaxSize    Size
 	Weight     int
+	Resize     string
 }
 
 // Encoding has the settings of encoders.

@@ -59,8 +59,10 @@ func displayTable() []Setting {
 				"so that slow viewers do not hold back others.").was("max_encodings").live(),
 		of("displays.rules", func(c *Config) target { return displayItems(&c.Displays.Rules) },
 			"Rules for single displays. Each item has display (an ID, or a pattern such as x11:*) and some of: hidden (no "+
-				"viewer sees it), max_viewers (1 makes it a console), max_bitrate of each viewer, fps, max_size, and weight of "+
-				"viewers that request none. The first matching rule applies.").was("display_rules").live(),
+				"viewer sees it), max_viewers (1 makes it a console), max_bitrate of each viewer, fps, max_size, weight of "+
+				"viewers that request none, and resize (allow or deny: whether viewers in control may change the size of the "+
+				"display; by default they may for virtual displays only). The first matching rule applies.").
+			was("display_rules").live(),
 	}
 }
 
@@ -83,6 +85,10 @@ func displayItems(p *[]DisplayRule) items[DisplayRule] {
 				{name: "fps", field: scalar[int]{number(1, 240), &r.FPS}, doc: "Highest frame rate."},
 				{name: "max_size", field: scalar[Size]{pixels(), &r.MaxSize}, doc: "Largest picture."},
 				{name: "weight", field: scalar[int]{number(1, 1000), &r.Weight}, doc: "Weight of viewers that request none."},
+				{
+					name: "resize", field: scalar[string]{oneOf("allow", "deny"), &r.Resize},
+					doc: "Whether viewers in control may change the display's size. Default: of virtual displays only.",
+				},
 			}
 		},
 		check: func(r *DisplayRule) string {
@@ -91,7 +97,8 @@ func displayItems(p *[]DisplayRule) items[DisplayRule] {
 			case r.Display == "":
 				return "names no display: set display, which may be a pattern such as x11:*"
 			case *r == none:
-				return "of " + r.Display + " has no effect: set one of hidden, max_viewers, max_bitrate, fps, max_size, weight"
+				return "of " + r.Display + " has no effect: set one of hidden, max_viewers, max_bitrate, fps, max_size, " +
+					"weight, resize"
 			case r.Hidden && *r != DisplayRule{Display: r.Display, Hidden: true}:
 				return "hides " + r.Display + ", which makes the rest useless"
 			}

@@ -43,12 +43,13 @@ func waitButton(t testing.TB, what string, pressed <-chan byte, want byte) {
 	})
 }
 
-// Fingers do what a mouse would: tap, drag, long press, scroll and pinch.
+// Fingers do what a mouse would: tap, drag, long press, scroll and pinch. Then the display gets the size of the window,
+// and they still hit.
 func TestTouchGestures(t *testing.T) {
 	t.Parallel()
 	x := startX(t, 0, 1280, 720)
 	x.background(t, "#204060")
-	h := startHost(t, hostOptions{args: []string{"--display", x.id()}})
+	h := startHost(t, hostOptions{args: []string{"--display", x.id(), "displays.rules=[{display: x11:*, resize: allow}]"}})
 	b := openBrowser(t, "", h.page(""))
 	b.waitControl(t, "click the picture to control")
 	b.control(t, x, [2]int{300, 300})
@@ -99,4 +100,37 @@ func TestTouchGestures(t *testing.T) {
 	}
 	b.touch(t, "touchend")
 	x.waitHeld(t, "Control is up")
+
+	var stage [2]int
+	var session string
+	if err := b.eval(`[document.querySelector("#stage").clientWidth, document.querySelector("#stage").clientHeight]`,
+		&stage); err != nil || stage[0] > 1280 || stage[1] > 720 {
+		t.Fatalf("place of the picture %v, %v; want it within the X server's 1280x720", stage, err)
+	}
+	const peer = `wavry.session.id + wavry.pc.currentRemoteDescription.sdp`
+	if err := b.eval(peer, &session); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the button that fits the display to the window", func() error {
+		var clicked bool
+		err := b.eval(`(() => { const f = document.querySelector("#fit"); if (!f.hidden) f.click(); return !f.hidden; })()`,
+			&clicked)
+		if err == nil && !clicked {
+			err = errNotYet
+		}
+		return err
+	})
+	width, height := stage[0]/2*2, stage[1]/2*2
+	b.waitSize(t, width, height)
+	var still string
+	if err := b.eval(peer, &still); err != nil || still != session {
+		t.Errorf("%v; the stream was negotiated again", err)
+	}
+	for len(pressed) > 0 {
+		waitButton(t, "more of it", pressed, 5)
+	}
+	b.touch(t, "touchstart", [2]int{width - 40, height - 30})
+	b.touch(t, "touchend")
+	waitButton(t, "a tap after the change", pressed, 1)
+	x.waitPointer(t, width-40, height-30)
 }

@@ -16,6 +16,7 @@ const (
 	EventKindDisplayBack         EventKind = "display_back"
 	EventKindDisplayLost         EventKind = "display_lost"
 	EventKindDisplayPolled       EventKind = "display_polled"
+	EventKindDisplayResized      EventKind = "display_resized"
 	EventKindDrain               EventKind = "drain"
 	EventKindDrained             EventKind = "drained"
 	EventKindEncoderFallback     EventKind = "encoder_fallback"

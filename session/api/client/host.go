@@ -33,6 +33,13 @@ func (h Hosts) Displays(ctx context.Context) ([]Display, error) {
 	return out.Displays, err
 }
 
+// Resize changes the size of a display, as the operator.
+func (h Hosts) Resize(ctx context.Context, display string, in DisplaySize) error {
+	path := "/v1/displays/" + url.PathEscape(display) + "/size"
+	_, _, err := h.c.call(ctx, request{method: http.MethodPut, path: path, repeats: true}.with(in), nil)
+	return err
+}
+
 // order makes a request that puts the host into a state or ends it, and returns the host.
 func (h Hosts) order(ctx context.Context, method, path string, body any) (out Host, err error) {
 	r := request{method: method, path: path, repeats: true}

@@ -10,6 +10,14 @@ type CordonRequest struct {
 	Note string `json:"note,omitempty"`
 }
 
+// DisplaySize is the schema of that name in the OpenAPI document.
+type DisplaySize struct {
+	// Height in pixels.
+	Height int `json:"height"`
+	// Width in pixels.
+	Width int `json:"width"`
+}
+
 // DrainRequest is the schema of that name in the OpenAPI document.
 type DrainRequest struct {
 	// How long the sessions may continue, in seconds. 0 means without limit; with the policy end it means that they

@@ -80,6 +80,13 @@ func (s Sessions) Postpone(ctx context.Context, id string, by time.Duration) (ou
 	return out, err
 }
 
+// Resize changes the size of a session's display. The session must have control, or be able to take it.
+func (s Sessions) Resize(ctx context.Context, id string, in DisplaySize) error {
+	r := request{method: http.MethodPut, path: sessionPath(id) + "/size", repeats: true}.with(in)
+	_, _, err := s.c.call(ctx, r, nil)
+	return err
+}
+
 // RequestKeyframe requests a keyframe, as a viewer does.
 func (s Sessions) RequestKeyframe(ctx context.Context, id string) error {
 	r := request{method: http.MethodPost, path: sessionPath(id) + "/keyframe", repeats: true}

@@ -64,6 +64,8 @@ type Display struct {
 	Primary bool `json:"primary,omitempty"`
 	// Why the display is lost, slow or unusable, for people.
 	Reason string `json:"reason,omitempty"`
+	// Who controls the display may change its size: PUT /v1/sessions/{id}/size.
+	Resizable bool `json:"resizable"`
 	// How far the monitor is turned counterclockwise, in degrees. Pictures are upright.
 	Rotation int `json:"rotation,omitempty"`
 	// Size of what programs show, as a fraction of 1: 1.5 is half as large again. Absent if it is unknown.

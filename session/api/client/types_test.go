@@ -22,6 +22,7 @@ var renamed = map[string]string{
 	"Opening": "SessionRequest", "Opened": "NewSession", "Changing": "SessionChange", "SessionItem": "Session",
 	"Reserving": "ReservationRequest", "Reserved": "NewReservation", "ReservationItem": "Reservation",
 	"Draining": "DrainRequest", "Cordoning": "CordonRequest", "Revoking": "RevocationRequest",
+	"Sizing":    "DisplaySize",
 	"Reloading": "ReloadRequest", "Reloaded": "Reload", "IceServer": "ICEServer", "ServerStatus": "RelayStatus",
 	"ErrorCode": "Code", "Renewing": "", "Revocation": "", "DisplayList": "", "Health": "", "Readiness": "", "Gap": "",
 }

@@ -35,6 +35,7 @@ const (
 	CodeMethodNotAllowed     Code = "method_not_allowed"
 	CodeNotAcceptable        Code = "not_acceptable"
 	CodeSlowRequest          Code = "slow_request"
+	CodeFixedSize            Code = "fixed_size"
 	CodeKeyReused            Code = "key_reused"
 	CodeNoControl            Code = "no_control"
 	CodeNoPicture            Code = "no_picture"

@@ -25,7 +25,8 @@ const connection = new Connection({
 	onpointer: (channel) => pointer.attach(channel),
 	onchange: render,
 });
-const status = new Status(connection, control), overlay = new Overlay(connection), displays = new Displays(connection);
+const overlay = new Overlay(connection), displays = new Displays(connection);
+const status = new Status(connection, control, displays);
 
 // wavry is for tests and for the browser's console.
 window.wavry = {
@@ -56,6 +57,7 @@ function start() {
 	$("fullscreen-button").addEventListener("click", toggleFullscreen);
 	video.addEventListener("dblclick", () => { if (!control.ready) toggleFullscreen(); });
 	$("take").addEventListener("click", () => connection.take());
+	$("fit").addEventListener("click", fit);
 	$("postpone").addEventListener("click", () => connection.postpone());
 	$("keyboard").addEventListener("click", () => control.showKeyboard());
 	$("retry").addEventListener("click", () => { if (connection.state === "paused") play(); else connection.connect(); });
@@ -114,6 +116,14 @@ function onToken(e) {
 function play() {
 	const playing = video.play();
 	if (playing) playing.then(() => { if (connection.state === "paused") connection.set("live"); }, (e) => { if (e.name === "NotAllowedError") connection.set("paused"); });
+}
+
+// fit gives the display the size of the place for its picture. Pixels of the page count, not of the screen: on a screen
+// of high resolution texts would be too small. Encoders take even sides.
+async function fit() {
+	const stage = $("stage"), even = (n) => Math.max(96, 2 * Math.floor(n / 2));
+	await connection.fit(even(stage.clientWidth), even(stage.clientHeight));
+	displays.poll();
 }
 
 // beat polls the session and plans the next poll.

@@ -38,6 +38,7 @@ export class Connection {
 		this.latest = null; // the host's snapshot of the session
 		this.endsAt = 0; // when a drain ends the session, by this machine's clock; 0 for never
 		this.stats = null; // the browser's figures
+		this.fitRefused = ""; // why the display did not get the size of the window
 		this.state = "connecting";
 		this.refusal = null; // why there is no session, a Refused
 		this.attempt = 0;
@@ -250,6 +251,18 @@ export class Connection {
 			this.know(await (await request(`v1/sessions/${this.session.id}/postpone`, this.token, options)).json());
 		} catch (e) {
 			console.warn("postpone the end:", e.message);
+		}
+		this.onchange();
+	}
+
+	// fit asks the host to give the session's display a size in pixels.
+	async fit(width, height) {
+		const options = {method: "PUT", body: JSON.stringify({width, height}), headers: {"Content-Type": "application/json"}};
+		try {
+			await request(`v1/sessions/${this.session.id}/size`, this.token, options);
+			this.fitRefused = "";
+		} catch (e) {
+			this.fitRefused = e.message;
 		}
 		this.onchange();
 	}

@@ -25,6 +25,9 @@ export class Displays {
 		this.timer = setTimeout(() => this.poll(), POLL);
 	}
 
+	// resizable returns whether a display can change its size.
+	resizable(id) { return this.displays.some((d) => d.id === id && d.resizable); }
+
 	render() {
 		const select = $("display"), display = this.connection.display;
 		// `wavry-host displays` lists displays that cannot be captured. Nobody can choose them here.

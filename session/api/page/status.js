@@ -19,9 +19,10 @@ const TITLES = {
 
 // Status shows a connection, and who controls the display.
 export class Status {
-	constructor(connection, control) {
+	constructor(connection, control, displays) {
 		this.connection = connection;
 		this.control = control;
+		this.displays = displays;
 	}
 
 	render() {
@@ -63,6 +64,10 @@ export class Status {
 		show("hint", Boolean(shown && control.on));
 		text("hint", "Ctrl+Alt+Shift releases mouse and keyboard");
 		show("take", Boolean(shown && s.role === "operator" && s.controlled && !s.control));
+		const mayFit = s.may_control !== false && !(s.controlled && !s.control);
+		show("fit", Boolean(this.connection.state === "live" && control.ready && mayFit && this.displays.resizable(s.display)));
+		const refused = this.connection.fitRefused;
+		$("fit").title = `Fit the display to the window${refused ? `: ${refused}` : ""}`;
 		show("keyboard", control.ready);
 		document.body.dataset.control = control.on ? "on" : control.ready ? "ready" : "none";
 	}

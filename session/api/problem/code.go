@@ -31,6 +31,7 @@ const (
 	NoPicture            Code = "no_picture"
 	NoControl            Code = "no_control"
 	NotPostponable       Code = "not_postponable"
+	FixedSize            Code = "fixed_size"
 	KeyReused            Code = "key_reused"
 	StaleETag            Code = "stale_etag"
 	TooLarge             Code = "too_large"
@@ -109,6 +110,10 @@ func table() map[Code]entry {
 			http.StatusConflict,
 			"no end of the session is planned, or it was postponed for as long as the drain allows",
 		},
+		FixedSize: {
+			http.StatusConflict,
+			"the display cannot change its size, or no rule allows it: `resizable` of `GET /v1/displays` says so before",
+		},
 		KeyReused: {http.StatusConflict, "the `Idempotency-Key` was used for a different request"},
 		StaleETag: {http.StatusPreconditionFailed, "`If-Match` is not the session's current ETag"},
 		TooLarge:  {http.StatusRequestEntityTooLarge, "the body exceeds 64 KiB (`max_body`)"},
@@ -133,8 +138,8 @@ func table() map[Code]entry {
 		},
 		BadChange: {
 			http.StatusUnprocessableEntity,
-			"the session cannot be changed like that: the ceiling is below the floor, or another move is still in " +
-				"progress",
+			"the session or display cannot be changed like that: the ceiling is below the floor, another move is still in " +
+				"progress, or the display does not take that size",
 		},
 		PreconditionRequired: {
 			http.StatusPreconditionRequired,
@@ -144,7 +149,7 @@ func table() map[Code]entry {
 		TooManyRequests: {
 			http.StatusTooManyRequests,
 			"more than 200 requests per second from one network, or 2000 in total (`api.limits.requests_per_address`, " +
-				"`api.limits.requests`); with `Retry-After`",
+				"`api.limits.requests`), or more than one change of a display's size in a second; with `Retry-After`",
 		},
 		HeaderTooLarge: {http.StatusRequestHeaderFieldsTooLarge, "the request's header exceeds 16 KiB"},
 		ClientGone:     {statusClientGone, "only in log and metrics: the client has gone and does not read the answer"},
