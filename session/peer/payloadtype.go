@@ -265,7 +265,8 @@ func (f *PayloadType) h264() encode.H264Profile {
 }
 
 // fmtp returns the fmtp line of the answer, or an empty string for a codec without one. The profile is the offer's: the
-// stream uses that or a lower one. The level is that of the largest stream that the viewer may be sent.
+// stream uses that or a lower one. The level is that of the largest stream that the viewer may be sent. A decoder that
+// only takes its own level gets a stream that states this one.
 func (f *PayloadType) fmtp(largest encode.Stream) string {
 	level := encode.LevelOf(f.format.Codec, f.Limits().Bound(largest)).IDC
 	switch f.format {
@@ -286,6 +287,9 @@ func (f *PayloadType) fmtp(largest encode.Stream) string {
 	if !stated || f.asymmetric() {
 		p.level = max(p.level, 31) // all decoders take level 3.1
 		return "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + p.String()
+	}
+	if l := f.Limits(); l.Level > 0 {
+		p.level = uint8(l.Level) //nolint:gosec // it is one of the levels; the stream states it
 	}
 	return "packetization-mode=1;profile-level-id=" + p.String()
 }
