@@ -189,7 +189,8 @@ type Controller interface {
 	OnKeyframeRequest(now time.Time, why KeyframeReason)
 	OnApplied(Applied)
 	OnLimit(Limit)
-	// Tick returns the targets; it is called for every frame and at least each 25 ms.
+	// Tick returns the targets. It is called for every frame, and at least each 25 ms while packets leave or are
+	// reported, otherwise each 200 ms.
 	Tick(now time.Time) Targets
 	// Estimate returns what is known of the path.
 	Estimate(now time.Time) Estimate

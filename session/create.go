@@ -152,6 +152,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	if o.Probe {
 		v.met, v.tally, v.emit = p.apart, tally{}, func(Event) uint64 { return 0 }
 	}
+	v.cadence = cadence{begun: v.created, wake: v.changed}
 	v.guard = p.met.guard(v.log, v.crashed)
 	v.pointer = newPointerChannel()
 	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)
@@ -193,7 +194,12 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	}
 	v.sender, err = wire.New(wire.Config{
 		Progress: p.conf.get().Progress, Session: id,
-		Log: v.log, Formats: formats, MTU: p.conf.get().MTU, OnSent: v.adaptation.sent, OnBroken: func() {
+		Log: v.log, Formats: formats, MTU: p.conf.get().MTU,
+		OnSent: func(packet adapt.Packet) {
+			v.adaptation.sent(packet)
+			v.cadence.stir()
+		},
+		OnBroken: func() {
 			// The viewer lacks a packet that it will not get any more. Its own request may come seconds later.
 			v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
 			v.sub.nudge()

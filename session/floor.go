@@ -318,6 +318,18 @@ func (f *floor) review(now time.Time) (lacking []*inputChannel) {
 	return lacking
 }
 
+// holding reports whether a viewer holds a key or a button.
+func (f *floor) holding() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.states {
+		if s.holder != nil && (len(s.down) > 0 || s.injector.Holding()) {
+			return true
+		}
+	}
+	return false
+}
+
 // later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -12,8 +12,12 @@ import (
 	"wavryhost/session/progress"
 )
 
-// janitorInterval is how often the janitor looks at the sessions when nothing calls for it.
-const janitorInterval = 100 * time.Millisecond
+const (
+	// janitorInterval is how often the janitor looks at the sessions when nothing calls for it.
+	janitorInterval = 250 * time.Millisecond
+	// holdingInterval is the same while a viewer holds a key or a button, which must not stay held.
+	holdingInterval = 100 * time.Millisecond
+)
 
 // errSendStalls is the error of a session whose packets cannot be sent.
 var errSendStalls = fmt.Errorf("session: a packet is not sent within %v: the send loop stalls", progress.Limit)
@@ -26,8 +30,8 @@ func (m *Manager) Run(ctx context.Context) error {
 		_ = m.guard.Run(partRelay, func() { _ = m.relays.Run(ctx) }) // it only ever returns nil
 	})
 	defer probes.Wait()
-	ticker := time.NewTicker(janitorInterval)
-	defer ticker.Stop()
+	timer := time.NewTimer(janitorInterval)
+	defer timer.Stop()
 	steps := m.cfg().Progress.Loop(progress.Sessions, "")
 	defer steps.Close()
 	last := time.Now()
@@ -36,7 +40,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return m.shutdown()
 		case <-m.registry.wake:
-		case <-ticker.C:
+		case <-timer.C:
 		}
 		now := time.Now()
 		took := now.Sub(last)
@@ -46,6 +50,11 @@ func (m *Manager) Run(ctx context.Context) error {
 		steps.Step(func() {
 			_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
 		})
+		interval := janitorInterval
+		if m.floor.holding() {
+			interval = holdingInterval
+		}
+		timer.Reset(interval)
 	}
 }
 

@@ -20,12 +20,8 @@ import (
 	"wavryhost/session/wire"
 )
 
-const (
-	// tickInterval is how often a controller is asked at least; see adapt.Controller.
-	tickInterval = 25 * time.Millisecond
-	// keptTransitions is how many transitions a Snapshot shows.
-	keptTransitions = 32
-)
+// keptTransitions is how many transitions a Snapshot shows.
+const keptTransitions = 32
 
 // owner is what a viewer needs of the owner of its session.
 type owner struct {
@@ -85,7 +81,8 @@ type viewer struct {
 	figures
 
 	// Its goroutines.
-	changed signal // the transport's state may have changed
+	changed signal // the transport's state may have changed, or the viewer rests no longer
+	cadence cadence
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	crash   atomic.Pointer[error] // the panic or stall that ends the session
@@ -168,13 +165,13 @@ func (v *viewer) stop() error {
 
 // run ticks the controller and watches the transport.
 func (v *viewer) run(ctx context.Context) {
-	ticker := time.NewTicker(tickInterval)
-	defer ticker.Stop()
+	timer := time.NewTimer(tickInterval)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		case <-v.changed:
 		}
 		if v.crash.Load() != nil {
@@ -199,6 +196,7 @@ func (v *viewer) run(ctx context.Context) {
 			lost: v.sub.feed().frozen(), ready: v.roomFor(t), stalled: t.Quality == adapt.Stalled, crowded: v.crowded,
 		})
 		v.measure(time.Now())
+		timer.Reset(v.cadence.next(v.live.Load()))
 	}
 }
 
@@ -217,6 +215,9 @@ func (v *viewer) listen() {
 // receive handles feedback of the viewer.
 func (v *viewer) receive(report wire.Report) {
 	lost := v.adaptation.receive(report)
+	if len(report.Feedback) > 0 {
+		v.cadence.stir()
+	}
 	v.arrivedFirst(time.Now(), report.Feedback)
 	if report.Smaller {
 		v.resized(v.sender.PacketSize())

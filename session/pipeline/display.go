@@ -68,9 +68,9 @@ func (d *displayState) watch(ctx context.Context, end context.CancelFunc, captur
 		}
 	})
 	defer limit.Stop()
-	tick := time.NewTicker(watchInterval)
+	tick := time.NewTimer(watchInterval)
 	defer tick.Stop()
-	for last := time.Now(); ; {
+	for due := time.Now().Add(watchInterval); ; {
 		select {
 		case <-captured:
 			return true
@@ -86,16 +86,18 @@ func (d *displayState) watch(ctx context.Context, end context.CancelFunc, captur
 		case <-tick.C:
 		}
 		now := time.Now()
+		next := watchInterval
 		// A process that was stopped or starved itself has heard nothing from any display.
-		if now.Sub(last) < 2*watchInterval {
-			d.check(now)
+		if now.Sub(due) < watchInterval {
+			next = d.check(now)
 		}
-		last = now
+		due = now.Add(next)
+		tick.Reset(next)
 	}
 }
 
-// check looks whether the display answers.
-func (d *displayState) check(now time.Time) {
+// check looks whether the display answers, and returns when to look again.
+func (d *displayState) check(now time.Time) (next time.Duration) {
 	d.mu.Lock()
 	source, since, state := d.source, d.calling, d.state
 	returns := d.hung || !d.back.IsZero() && !now.Before(d.back)
@@ -114,7 +116,10 @@ func (d *displayState) check(now time.Time) {
 		d.lose(LostHung, fmt.Errorf("the display has not answered for %v", silent.Round(100*time.Millisecond)))
 	case state == Lost && source != nil && returns && silent <= hungAfter:
 		d.recover()
+	case state == Live && !since.IsZero(): // it cannot hang earlier
+		return max(watchInterval, hungAfter+time.Millisecond-silent)
 	}
+	return watchInterval
 }
 
 // call notes that a call of the capture driver begins or has returned.
