@@ -39,7 +39,8 @@ summed superseded suspended taken tcp text time timeout timestamp title tls to t
 transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected unknown
 unproven unreachable unread unrouted unsent unsupported until unusable up uptime url urls usable use used user
 username valid version vp wait waiting whole why width withdrawn without wrong x y yet
-clean fixed killed labeled motion offered preferred resizable resized resumed setting value
+clean fixed killed labeled motion offered preferred refuse resizable resized resumed rollbacks setting upgrades value
+would
 `
 
 // replacedWords are words that the vocabulary must not contain, with the term to use.

@@ -6,6 +6,7 @@ import (
 	"image"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
@@ -18,7 +19,16 @@ type catalog struct {
 	log     *slog.Logger
 	emit    func(Event) uint64
 
-	first string // the default display at the last look; it belongs to the janitor
+	first   string                  // the default display at the last look; it belongs to the janitor
+	present atomic.Pointer[Display] // the same, for metrics; nil before
+}
+
+// usual returns the default display as it was at the last look, or a usual one.
+func (c *catalog) usual() Display {
+	if d := c.present.Load(); d != nil {
+		return *d
+	}
+	return Display{Width: 1280, Height: 720}
 }
 
 // list returns the displays that may be watched, the default first. It includes displays with viewers even while a look
@@ -70,7 +80,11 @@ func (c *catalog) largest(ctx context.Context, d Display, size image.Point) enco
 // calls it.
 func (c *catalog) noteDefault(ctx context.Context) {
 	displays := c.list(ctx)
-	if len(displays) == 0 || displays[0].ID == c.first {
+	if len(displays) == 0 {
+		return
+	}
+	c.present.Store(&displays[0])
+	if displays[0].ID == c.first {
 		return
 	}
 	from := c.first

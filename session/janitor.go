@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"wavryhost/adapt"
-	"wavryhost/session/admission"
 	"wavryhost/session/progress"
 )
 
@@ -69,7 +68,6 @@ func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	list := m.registry.list()
 	m.registry.heal(m.cfg().Progress.Stalls(now), list)
 	m.met.survey(list, took)
-	measureLoad(m.registry, m.cfg().Load)
 	m.catalog.noteDefault(ctx)
 	m.shedder.shed(now, list, func(s *session) { m.registry.want(s, EndOverload) })
 	m.uplink.share(list)
@@ -88,19 +86,6 @@ func (r *registry) heal(stalls []progress.Stall, list []*session) {
 		s.log.Error("session ends because its send loop stalls", "seconds", stall.Took.Seconds())
 		s.crashed(errSendStalls)
 		r.want(s, EndError)
-	}
-}
-
-// measureLoad sets the gauges of the used parts of the host.
-func measureLoad(r *registry, load func() Load) {
-	r.mu.Lock()
-	sessions, limit := len(r.sessions), r.host.limit()
-	r.mu.Unlock()
-	r.met.loadRatio.WithLabelValues(string(admission.Sessions)).Set(float64(sessions) / float64(max(limit, 1)))
-	if load != nil {
-		if l := load(); l.Cores > 0 {
-			r.met.loadRatio.WithLabelValues(string(admission.CPU)).Set(l.CoresUsed / float64(l.Cores))
-		}
 	}
 }
 

@@ -109,6 +109,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.host.restore(cfg.Orders, g.started)
 	g.host.update(g.started)
+	m.forecast.follow(g)
 	return g, nil
 }
 

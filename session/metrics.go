@@ -55,9 +55,11 @@ type Metrics struct {
 	pace              prometheus.Histogram
 	freezes           *prometheus.CounterVec
 	freezeSeconds     *prometheus.CounterVec
+	viewerFreezes     prometheus.Counter
+	viewerFrozen      prometheus.Counter
 	refusals          *prometheus.CounterVec
 	oldest            prometheus.Gauge
-	loadRatio         *prometheus.GaugeVec
+	forecast          *forecastMetrics
 	cordoned          prometheus.Gauge
 	drainLeft         prometheus.Gauge
 	drainDeadline     prometheus.Gauge
@@ -182,10 +184,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"cause"),
 		freezeSeconds: counters("freeze_seconds_total",
 			"Time for which viewers' pictures stood although another was due, counted while it lasts, by cause.", "cause"),
+		viewerFreezes: counter("viewer_freezes_total",
+			"Freezes that viewers have reported, as their browsers count them."),
+		viewerFrozen: counter("viewer_frozen_seconds_total",
+			"Duration of the freezes that viewers have reported."),
 		refusals: counters("refusals_total",
 			"Sessions and reservations that were refused because something is short, by resource.", "resource"),
-		loadRatio: gauges("load_ratio",
-			"Used part of a resource: sessions of their limit, and cores of the machine's.", "resource"),
+		forecast:  newForecastMetrics(reg),
 		oldest:    gauge("oldest_session_seconds", "Age of the oldest session; 0 without sessions."),
 		cordoned:  gauge("cordoned", "1 while the host is cordoned by an operator, else 0."),
 		drainLeft: gauge("drain_sessions_left", "Sessions that are left in a drain; 0 without a drain."),
@@ -244,10 +249,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) zero() {
 	counters := []closedCounters{
 		{m.handshakes, handshakeResults},
-		{m.refused, refusedReasons},
 		{m.pathSeconds, peer.Paths()},
 		{m.freezeSeconds, freezeCauses},
-		{m.shed, words(admission.Levels())},
+		{m.shed, words(admission.Levels()[1:])}, // an alert names these
 		{m.undelivered, undeliveredReasons},
 		{m.panics, slices.Concat(parts, pipeline.Parts())},
 	}
@@ -269,13 +273,15 @@ func (m *Metrics) zero() {
 			g.of.WithLabelValues(w)
 		}
 	}
+	m.refused.WithLabelValues(refusedFull) // objectives and alerts name these
+	m.refused.WithLabelValues(refusedError)
+	m.refused.WithLabelValues(refusedNoPicture)
 	m.qualitySeconds.WithLabelValues(adapt.Good.String(), causeNone)
 	for _, s := range []adapt.State{adapt.Critical, adapt.Stalled} { // the objectives name these
 		for _, c := range freezeCauses {
 			m.qualitySeconds.WithLabelValues(s.String(), c)
 		}
 	}
-	m.loadRatio.WithLabelValues(string(admission.Sessions))
 	for _, to := range []string{firstSent, firstAcked} {
 		m.firstFrame.WithLabelValues(to)
 	}
@@ -298,6 +304,8 @@ func (c closedCounters) exist() {
 func (m *Metrics) Complete() {
 	for _, c := range []closedCounters{
 		{m.ended, words(EndReasons())},
+		{m.refused, refusedReasons},
+		{m.shed, words(admission.Levels())},
 		{m.reservationsEnded, admission.Ends()},
 		{m.encodingMoves, encodingMoves},
 		{m.codecChanges, codec.Reasons()},
@@ -330,6 +338,7 @@ func (m *Metrics) Complete() {
 		}
 	}
 	m.pipeline.Complete()
+	m.forecast.completed()
 }
 
 // guard returns a Guard that counts here.

@@ -112,12 +112,9 @@ func (r *Reservations) Capacity(profiles ...admission.Profile) []admission.Capac
 	if len(profiles) == 0 {
 		profiles = admission.Profiles()
 	}
-	g := r.registry
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	format := g.capacity.usualFormat()
-	list := g.admission.Capacity(format, g.snapshot(format), profiles)
-	if g.host.closed() {
+	f, closed := forecastOf(r.registry, Display{})
+	list := f.Capacity(profiles)
+	if closed {
 		for i := range list {
 			list[i].More, list[i].LimitedBy = 0, string(admission.Sessions)
 		}

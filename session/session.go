@@ -255,6 +255,8 @@ type Snapshot struct {
 
 	Frozen           bool    `json:"frozen" doc:"The display is lost or hangs, or no encoder works; the viewer sees the last picture."`
 	Undelivered      string  `json:"undelivered,omitempty" set:"UndeliveredReason" doc:"Why the session is connected and shows nothing: no picture was sent, no packet of the pictures leaves, the viewer is silent, or it requests keyframes repeatedly. Absent otherwise."`
+	ViewerFreezes    uint64  `json:"viewer_freezes,omitempty" doc:"Number of freezes that the viewer has reported."`
+	ViewerFrozen     float64 `json:"viewer_frozen_seconds,omitempty" doc:"Duration of the freezes that the viewer has reported, in seconds."`
 	TargetBitrate    int     `json:"target_bitrate" doc:"Target bitrate of the encoder, in bit/s."`
 	AchievedBitrate  int     `json:"achieved_bitrate" doc:"Bitrate sent in the last second, in bit/s."`
 	EstimatedReceive int     `json:"received_bitrate" doc:"Bitrate that recently reached the viewer, in bit/s."`

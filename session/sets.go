@@ -54,9 +54,12 @@ func Sets() map[string][]string {
 }
 
 // Resources lists what can be short.
-func Resources() []string {
+func Resources() []string { return names(admission.Resources()) }
+
+// names returns the names of resources.
+func names(resources []admission.Resource) []string {
 	var list []string
-	for _, r := range admission.Resources() {
+	for _, r := range resources {
 		list = append(list, string(r))
 	}
 	return list

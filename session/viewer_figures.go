@@ -20,6 +20,7 @@ type figures struct {
 	life        life
 	setup       setup
 	freeze      freeze
+	reported    ViewerReport // what the viewer has counted itself
 	connected   time.Time
 	route       peer.Route
 	announced   peer.Route // in the last event
@@ -133,6 +134,7 @@ func (v *viewer) snapshot() Snapshot {
 		Pointer: here.pointerWay(), Codec: here.format.Codec, CodecReason: string(v.codec.reason()),
 		Encoder: view.Encoder, Encoding: on.Index(), Width: view.Width, Height: view.Height, FPS: v.fps,
 		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen,
+		ViewerFreezes: v.reported.Freezes, ViewerFrozen: v.reported.Frozen.Seconds(),
 		Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved,
 		EstimatedReceive: e.Received,
 		RTTSeconds:       e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(),

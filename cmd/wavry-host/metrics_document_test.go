@@ -60,6 +60,7 @@ func registerAll(c *catcher, complete bool) {
 	reloads := newReloader(nil, nil, nil, nil, nil, c, nil)
 	newConfigInfo(c)
 	newExitInfo(c)
+	c.MustRegister(newVersionCounters(versions{})...)
 	newLoops(c, nil)
 	hook := webhook.NewMetrics(c)
 	newKeyFetches(c)
@@ -122,7 +123,7 @@ func metricsOfTheCode(t *testing.T) []described {
 			kind = "counter"
 		case *prometheus.HistogramVec, prometheus.Histogram:
 			kind = "histogram"
-		case *prometheus.GaugeVec, prometheus.Gauge:
+		case *prometheus.GaugeVec, prometheus.Gauge, *session.ComputedGauge:
 		case prometheus.Counter:
 			kind = "counter"
 		case prometheus.GaugeFunc: // counters match it too

@@ -141,6 +141,7 @@ func newHost(
 	if before == session.ExitKilled {
 		log.Warn("previous daemon recorded no end: it crashed, was killed, or the machine ended")
 	}
+	registry.MustRegister(newVersionCounters(countVersion(a.env, thisBuild().Version, log))...)
 	h.loops = newLoops(registry, log)
 	configInfo := newConfigInfo(registry)
 	showConfig(configInfo, &l.Config)

@@ -187,6 +187,16 @@ func host() Dashboard {
 				},
 				{Title: "Sessions", Unit: "short", Queries: sums("wavry_host_sessions", onHost, "state")},
 				{Title: "Displays", Unit: "short", Queries: sums("wavry_host_displays", onHost, "state")},
+				{
+					Title: "Load", Unit: "percentunit", Description: "Used part of each resource.",
+					Queries: sums("wavry_host_load_ratio", onHost, "resource"),
+				},
+				{Title: "Room for sessions", Unit: "short", Queries: sums("wavry_host_capacity_sessions", onHost, "profile")},
+				{
+					Title: "Would refuse", Unit: "short",
+					Description: "1 for each resource that is too short for another session of the default display.",
+					Queries:     sums("wavry_host_admission_would_refuse", onHost, "resource"),
+				},
 				{Title: "Events", Unit: "ops", Queries: rates("wavry_host_events_total", onHost, "kind")},
 			}},
 			{Title: "Set-up", Panels: []Panel{
@@ -209,6 +219,10 @@ func host() Dashboard {
 					onHost, "reason")},
 				{Title: "Short resources", Unit: "ops", Queries: rates("wavry_host_refusals_total", onHost, "resource")},
 				{Title: "Frozen time", Unit: "percentunit", Queries: rates("wavry_host_freeze_seconds_total", onHost, "cause")},
+				{
+					Title: "Frozen time by the viewers' browsers", Unit: "percentunit",
+					Queries: one("sum(rate(wavry_host_viewer_frozen_seconds_total{"+onHost+"}[$__rate_interval]))", "frozen"),
+				},
 				{Title: "ICE failures", Unit: "ops", Queries: rates("wavry_host_ice_failures_total", onHost, "cause")},
 			}},
 			{Title: "Pictures", Panels: []Panel{

@@ -257,29 +257,30 @@ func (h Host) Promise(n Need, times int) Host {
 	return h
 }
 
-// room returns how many sessions at p fit, what limits them, and words for the case that none does. fps is the frame
-// rate that the encoder must reach. All sessions that fit go to the encoder of the next one.
-func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, why string) {
-	n = math.Inf(1)
-	limit := func(r Resource, left float64, format string, args ...any) {
-		if left < n {
-			n, short, why = max(0, left), r, fmt.Sprintf(format, args...)
-		}
-	}
+// limiter takes how many sessions a resource has room for, and words for the case that it has none.
+type limiter func(r Resource, left float64, format string, args ...any)
+
+// limits tells limit of each resource that is limited and known, for sessions at p. fps is the frame rate that the
+// encoder must reach. All sessions that fit go to the encoder of the next one.
+func (h Host) limits(p Profile, shared bool, fps int, limit limiter) {
 	if h.SessionLimit > 0 {
 		limit(Sessions, float64(h.SessionLimit-h.Sessions), "%d sessions are the limit", h.SessionLimit)
 	}
 	e, spare := h.encoder()
 	if !shared {
-		if took := e.PerPixel * float64(p.Width*p.Height); took*float64(fps) > fullEncode {
-			limit(EncodeTime, 0, "a picture of %v would take %.1f ms to encode; its time is %.1f "+
+		if took := e.PerPixel * float64(p.Width*p.Height); took > 0 {
+			left := math.Inf(1)
+			if took*float64(fps) > fullEncode {
+				left = 0
+			}
+			limit(EncodeTime, left, "a picture of %v would take %.1f ms to encode; its time is %.1f "+
 				"ms", p, took*1e3, 1e3/float64(fps))
 		}
 		if h.EncodeLimit > 0 && !spare {
 			limit(Encoders, float64(h.EncodeLimit-h.Encodes), "the hardware runs %d encodings at most", h.EncodeLimit)
 		}
 		if h.GPU != nil && !spare {
-			h.GPU.room(limit, h.cardCost(p, shared), p)
+			h.GPU.limits(limit, h.cardCost(p, shared), p)
 		}
 	}
 	if cost := h.Cost(p, shared); h.Cores > 0 && cost > 0 {
@@ -303,7 +304,18 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 		limit(Uplink, left/float64(p.BitsPerSecond), "%.1f of %.1f Mbit/s of the uplink are in "+
 			"use", float64(h.UplinkUsed)/1e6, float64(h.Uplink)/1e6)
 	}
-	if n < 1 && spare && !shared && (short == CPU || short == EncodeTime) {
+}
+
+// room returns how many sessions at p fit, what limits them, and words for the case that none does. fps is the frame
+// rate that the encoder must reach.
+func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, why string) {
+	n = math.Inf(1)
+	h.limits(p, shared, fps, func(r Resource, left float64, format string, args ...any) {
+		if left < n {
+			n, short, why = max(0, left), r, fmt.Sprintf(format, args...)
+		}
+	})
+	if n < 1 && h.onSpare() && !shared && (short == CPU || short == EncodeTime) {
 		// On the hardware it would have fitted, or been refused for something else.
 		short, why = Encoders, fmt.Sprintf("the hardware runs %d encodings at most, and without it "+
 			"%s", h.EncodeLimit, why)
@@ -314,8 +326,8 @@ func (h Host) room(p Profile, shared bool, fps int) (n float64, short Resource, 
 // leastCard is what an encode is taken to need of a card whose encoder was not measured yet.
 const leastCard = 0.01
 
-// room tells limit what is left of the card.
-func (c Card) room(limit func(Resource, float64, string, ...any), cost float64, p Profile) {
+// limits tells limit what is left of the card.
+func (c Card) limits(limit limiter, cost float64, p Profile) {
 	cost = max(cost, leastCard)
 	limit(GPU, (fullGPU-c.Used-c.Promised)/cost, "the graphics card's encoder is at work for %.0f %% of the "+
 		"time, and %v takes %.0f %% more",
@@ -330,11 +342,8 @@ func (c Card) room(limit func(Resource, float64, string, ...any), cost float64, 
 // watches. The first session of a host is refused for nothing but what cannot be: a host without sessions that refuses
 // them helps nobody, however busy its other programs are.
 func (h Host) Decide(p Profile, shared bool) Verdict {
-	if h.Sessions == 0 {
-		h.Cores, h.MemoryFree, h.Uplink, h.GPU = 0, 0, 0, nil
-	}
-	fps := min(p.FPS, leastFPS)
-	n, short, why := h.room(p, shared, fps)
+	h = h.lenient()
+	n, short, why := h.room(p, shared, min(p.FPS, leastFPS))
 	if n >= 1 {
 		return Verdict{Fits: true}
 	}
@@ -349,6 +358,14 @@ func (h Host) Decide(p Profile, shared bool) Verdict {
 		}
 	}
 	return v
+}
+
+// lenient returns h without what does not count for the first session.
+func (h Host) lenient() Host {
+	if h.Sessions == 0 {
+		h.Cores, h.MemoryFree, h.Uplink, h.GPU = 0, 0, 0, nil
+	}
+	return h
 }
 
 // most bounds what Capacity tells where nothing is limited.

@@ -106,7 +106,8 @@ func TestEachPlaceIsGivenOnce(t *testing.T) {
 	shortOf(t, err, Sessions)
 	_, err = h.Reserve(ReservationRequest{Display: "a"}, operator, h.Snapshot)
 	shortOf(t, err, Sessions)
-	if c := h.Capacity(encode.H264, h.Snapshot, Profiles()[6:]); c[0].More != 0 || c[0].LimitedBy != string(Sessions) {
+	forecast := h.Forecast(Request{Format: encode.H264}, h.Snapshot)
+	if c := forecast.Capacity(Profiles()[6:]); c[0].More != 0 || c[0].LimitedBy != string(Sessions) {
 		t.Errorf("capacity is %+v; want none", c)
 	}
 	h.Cancel(ticket, false)
@@ -121,7 +122,7 @@ func TestReservedLoad(t *testing.T) {
 	h := newHouse(Limits{Sessions: 100, Handshakes: 100, PerOwner: 100})
 	h.Host.Uplink = 10_000_000 // 9 of which may be used
 	left := func() int {
-		return h.Capacity(encode.H264, h.Snapshot, []Profile{{640, 480, 30, 1_000_000}})[0].More
+		return h.Forecast(Request{Format: encode.H264}, h.Snapshot).Capacity([]Profile{{640, 480, 30, 1_000_000}})[0].More
 	}
 	r := h.request("a", "op", false)
 	ok(t, h.open(r, "s1"))

@@ -63,12 +63,7 @@ func (a *Admitter) checkOwner(r Request, s Snapshot, mayReplace bool) (replace s
 		return "", refuse(PerOwner, 5*time.Second, "an owner may have %d sessions, %d of them connecting",
 			most, min(most, connecting))
 	}
-	taken, hands := len(s.Sessions)+len(a.tickets)+len(a.reservations), len(a.tickets)
-	for i := range s.Sessions {
-		if s.Sessions[i].Connecting {
-			hands++
-		}
-	}
+	taken, hands := len(s.Sessions)+len(a.tickets)+len(a.reservations), a.handshaking(s)
 	full := taken >= places && !reserved
 	if !full && hands < handshakes {
 		return "", nil
@@ -84,6 +79,17 @@ func (a *Admitter) checkOwner(r Request, s Snapshot, mayReplace bool) (replace s
 		return "", refuse(Sessions, patience(Sessions), "the last place is kept for operators")
 	}
 	return "", nil // fits says what is short
+}
+
+// handshaking returns the number of sessions that are connecting.
+func (a *Admitter) handshaking(s Snapshot) int {
+	n := len(a.tickets)
+	for i := range s.Sessions {
+		if s.Sessions[i].Connecting {
+			n++
+		}
+	}
+	return n
 }
 
 // victim returns the session that makes room for another owner's: of the guest with the most sessions, the oldest that

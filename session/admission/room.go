@@ -72,9 +72,8 @@ func (a *Admitter) capacity(format encode.Format, s Snapshot, without *Session) 
 	return h
 }
 
-// Capacity returns how many more sessions there is room for, for each profile.
-func (a *Admitter) Capacity(format encode.Format, s Snapshot, profiles []Profile) []Capacity {
-	h := a.capacity(format, s, nil)
+// capacities returns how many more sessions there is room for, for each profile.
+func (h Host) capacities(profiles []Profile) []Capacity {
 	list := []Capacity{}
 	for _, p := range profiles {
 		n, by := h.Capacity(p)

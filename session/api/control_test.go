@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -162,6 +163,38 @@ func TestPostpone(t *testing.T) {
 		if got := refusal(t, q.do(s.Handler())); got != want {
 			t.Errorf("%s: got %s; want %s", body, got, want)
 		}
+	}
+}
+
+// A viewer reports what its player counts, again and again: that is in no audit log.
+func TestViewerReportsItsFigures(t *testing.T) {
+	m, trail := healthy(), &bytes.Buffer{}
+	s, _ := newServer(t, Config{Audit: trail}, m)
+	q := ask{
+		method: "PUT", path: "/v1/sessions/s1/viewer", header: map[string]string{"Content-Type": "application/json"},
+		body: `{"freezes": 3, "frozen_seconds": 1.25}`,
+	}
+	if got := q.do(s.Handler()).StatusCode; got != http.StatusNoContent {
+		t.Errorf("got %d; want %d", got, http.StatusNoContent)
+	}
+	want := []session.ViewerReport{{Freezes: 3, Frozen: 1250 * time.Millisecond}}
+	if !slices.Equal(m.reports, want) {
+		t.Errorf("the manager got %v; want %v", m.reports, want)
+	}
+	if trail.Len() > 0 {
+		t.Errorf("the audit log has %s", trail)
+	}
+	for _, q.body = range []string{
+		`{"freezes": -1, "frozen_seconds": 0}`, `{"freezes": 1.5, "frozen_seconds": 0}`, `{"freezes": 1}`,
+		`{"freezes": 1, "frozen_seconds": -1}`, `{"freezes": 1, "frozen_seconds": 1e10}`, `{}`, "",
+	} {
+		if got := refusal(t, q.do(s.Handler())); got != problem.BadJSON {
+			t.Errorf("%s: got %s; want %s", q.body, got, problem.BadJSON)
+		}
+	}
+	q.path, q.body = "/v1/sessions/s9/viewer", `{"freezes": 0, "frozen_seconds": 0}`
+	if got := refusal(t, q.do(s.Handler())); got != problem.UnknownSession {
+		t.Errorf("another session: got %s; want %s", got, problem.UnknownSession)
 	}
 }
 

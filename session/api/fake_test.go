@@ -43,6 +43,7 @@ type fakeManager struct {
 	keys         []string
 	drained      []time.Duration
 	postponed    []time.Duration
+	reports      []session.ViewerReport
 	postponable  time.Duration
 	resized      []session.Resize
 	fixed        error // why no display changes its size
@@ -257,6 +258,16 @@ func (m *fakeManager) Resize(_ context.Context, r session.Resize) error {
 	defer m.mu.Unlock()
 	m.resized = append(m.resized, r)
 	return m.fixed
+}
+
+func (m *fakeManager) ReportViewer(id string, r session.ViewerReport) error {
+	if _, err := m.Session(id); err != nil && !m.obliging {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reports = append(m.reports, r)
+	return nil
 }
 
 func (m *fakeManager) SetProbation(on bool) {

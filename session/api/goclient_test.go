@@ -70,6 +70,7 @@ func TestGoClientCoversTheAPI(t *testing.T) {
 		"give":        drop(c.Sessions.GiveControl(ctx, "s1")),
 		"withdraw":    drop(c.Sessions.WithdrawControl(ctx, "s1")),
 		"postpone":    drop(c.Sessions.Postpone(ctx, "s1", time.Minute)),
+		"report":      c.Sessions.ReportViewer(ctx, "s1", client.ViewerFigures{Freezes: 2, FrozenSeconds: .75}),
 		"keyframe":    c.Sessions.RequestKeyframe(ctx, "s1"),
 		"size":        c.Sessions.Resize(ctx, "s1", client.DisplaySize{Width: 1600, Height: 900}),
 		"resize":      c.Host.Resize(ctx, "x11:0@DP-1", client.DisplaySize{Width: 1600, Height: 900}),

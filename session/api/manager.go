@@ -49,6 +49,7 @@ type sessionManager interface {
 	RequestKeyframe(id string) error
 	WriteRecording(id string, w io.Writer) error
 	Postpone(id string, by time.Duration) error
+	ReportViewer(id string, r session.ViewerReport) error
 	SetControl(id string, on bool) (session.Snapshot, error)
 	Resize(ctx context.Context, r session.Resize) error
 }

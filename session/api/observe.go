@@ -44,7 +44,8 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, reco
 	if rec.who.Role == "" {
 		s.limiter.Charge(time.Now(), edge.ClientOf(r), rec.bytes)
 	}
-	if edge.Changes(r.Method) {
+	changes := edge.Changes(r.Method) && r.Pattern != viewerRoute
+	if changes {
 		s.record(audit.Line{
 			Time: time.Now(), Credential: rec.who.Credential, Issuer: rec.who.Issuer, Request: rec.id,
 			Who: rec.who.Name, Role: string(rec.who.Role), Grant: rec.who.GrantID(), Address: r.RemoteAddr,
@@ -55,7 +56,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, took time.Duration, reco
 	}
 	level := slog.LevelInfo
 	// Refused unknown clients, and floods, must not fill the disk.
-	if !edge.Changes(r.Method) || rec.status == http.StatusTooManyRequests ||
+	if !changes || rec.status == http.StatusTooManyRequests ||
 		rec.who.Role == "" && rec.status >= http.StatusBadRequest {
 		level = slog.LevelDebug
 	}

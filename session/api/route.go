@@ -43,7 +43,7 @@ func (rt route) allows(role grant.Role) bool {
 		case "POST /whep/{display}":
 			return access.MayView(role)
 		case "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}", "GET /v1/sessions/{id}", "GET /v1/displays",
-			"POST /v1/sessions/{id}/postpone":
+			"POST /v1/sessions/{id}/postpone", viewerRoute:
 			return true
 		case "PUT /v1/sessions/{id}/size":
 			return role == grant.Controller

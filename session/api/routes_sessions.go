@@ -196,6 +196,14 @@ func sessionRoutes(s sessions) []route {
 			Answers: []openapi.Answer{openapi.JSON(200, session.Snapshot{}, "The session, with its new end.")},
 			Codes:   []problem.Code{problem.UnknownSession, problem.NotPostponable},
 		}),
+		authed("PUT", "/v1/sessions/{id}/viewer", s.reportViewer, openapi.Operation{
+			ID: "reportViewer", Tag: openapi.TagControl, Summary: "Report what the viewer's player has counted",
+			Detail: "For the viewer of the session: `freezeCount` and `totalFreezesDuration` of its statistics (W3C), " +
+				"counted since the session began. Metrics and the session show them. The request is not in the audit log.",
+			Body:    openapi.Reads(viewerFigures{Freezes: 2, FrozenSeconds: 0.75}, "The figures of the viewer."),
+			Answers: []openapi.Answer{openapi.Empty(204, "The figures are accepted.")},
+			Codes:   []problem.Code{problem.UnknownSession},
+		}),
 		authed("PUT", "/v1/sessions/{id}/control", s.giveControl, openapi.Operation{
 			ID: "giveControl", Tag: openapi.TagControl, Summary: "Give a session control of its display",
 			Detail: "The session that had control loses it, and its pressed keys and buttons are released. " +

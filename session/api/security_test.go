@@ -121,6 +121,7 @@ func TestRoles(t *testing.T) {
 		"viewer": {
 			"POST /whep/{display}", "PATCH /whep/sessions/{id}", "DELETE /whep/sessions/{id}",
 			"GET /v1/sessions/{id}", "GET /v1/displays", "POST /v1/sessions/{id}/postpone",
+			"PUT /v1/sessions/{id}/viewer",
 		},
 		"metrics": {"GET /metrics", "GET /v1/host", "GET /v1/displays", "GET /v1/capacity"},
 	}

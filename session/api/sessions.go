@@ -211,6 +211,33 @@ func (s sessions) postpone(w http.ResponseWriter, r *http.Request) error {
 	return show(w, one, err)
 }
 
+// viewerRoute takes figures, and changes nothing that people ask the audit log for.
+const viewerRoute = "PUT /v1/sessions/{id}/viewer"
+
+// viewerFigures is the body of PUT /v1/sessions/{id}/viewer.
+type viewerFigures struct {
+	Freezes       uint64  `json:"freezes" minimum:"0" maximum:"1000000000" doc:"Number of times that the picture stood although another was due, since the session began."`
+	FrozenSeconds float64 `json:"frozen_seconds" minimum:"0" maximum:"1000000000" doc:"Total duration of that, in seconds."`
+}
+
+func (s sessions) reportViewer(w http.ResponseWriter, r *http.Request) error {
+	var in viewerFigures
+	if err := s.read(w, r, &in, false); err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if err := s.access.Owns(r, id); err != nil {
+		return err
+	}
+	if err := s.mgr.ReportViewer(id, session.ViewerReport{
+		Freezes: in.Freezes, Frozen: time.Duration(in.FrozenSeconds * float64(time.Second)),
+	}); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // endText is the reason in the query of DELETE /v1/sessions/{id}.
 type endText string
 

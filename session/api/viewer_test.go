@@ -290,6 +290,26 @@ func TestViewerPlaysAndRecovers(t *testing.T) {
 	}
 	page.shoot(t, "live")
 
+	// What the browser counts as freezes gets to the host.
+	page.until(t, `(() => {
+		const {pc} = window.wavry, stats = pc.getStats.bind(pc), fetched = window.fetch;
+		pc.getStats = async () => new Map([...await stats()].map(([id, s]) => [id, s.type === "inbound-rtp" ?
+			{...s, freezeCount: 1000, totalFreezesDuration: 1.25} : s]));
+		window.fetch = async (url, options) => {
+			const answer = await fetched(url, options);
+			if (String(url).endsWith("/viewer") && options.body.includes("1000")) window.reported = answer.status;
+			return answer;
+		};
+		return true;
+	})()`)
+	page.until(t, `window.reported === 204`)
+	host.mu.Lock()
+	want := session.ViewerReport{Freezes: 1000, Frozen: 1250 * time.Millisecond}
+	if n := len(host.reports); n == 0 || host.reports[n-1] != want {
+		t.Errorf("the page reported %v; want %v", host.reports, want)
+	}
+	host.mu.Unlock()
+
 	// The statistics.
 	page.until(t, `(document.dispatchEvent(new KeyboardEvent("keydown", {key: "s", bubbles: true})), true)`)
 	_ = page.text(t, history)

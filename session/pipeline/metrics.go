@@ -83,9 +83,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"state"}),
 	}
 	reg.MustRegister(m.displays, m.encode)
-	for _, s := range frameStages {
-		m.frames.WithLabelValues(s)
-	}
 	for _, s := range states[Live:] {
 		m.displays.WithLabelValues(s)
 	}
@@ -94,6 +91,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 // Complete makes all series of closed sets exist, for the document of all metrics.
 func (m *Metrics) Complete() {
+	for _, s := range frameStages {
+		m.frames.WithLabelValues(s)
+	}
 	for _, d := range drops {
 		m.dropped.WithLabelValues(d.stage, d.reason)
 	}

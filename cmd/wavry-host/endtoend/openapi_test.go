@@ -342,6 +342,7 @@ func sessions(c client) {
 	c.call(200, "PUT", at+"/control", "")
 	c.call(200, "DELETE", at+"/control", "")
 	c.call(202, "POST", at+"/keyframe", "")
+	c.call(204, "PUT", at+"/viewer", `{"freezes": 1, "frozen_seconds": 0.25}`)
 	c.call(200, "GET", at+"/recording", "")
 	c.call(200, "GET", at+"/timeline", "")
 

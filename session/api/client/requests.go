@@ -110,3 +110,11 @@ type SessionRequest struct {
 	// The session's share of a scarce resource; a number of 1 to 1000. Default: 100.
 	Weight int `json:"weight,omitempty"`
 }
+
+// ViewerFigures is the schema of that name in the OpenAPI document.
+type ViewerFigures struct {
+	// Number of times that the picture stood although another was due, since the session began.
+	Freezes int `json:"freezes"`
+	// Total duration of that, in seconds.
+	FrozenSeconds float64 `json:"frozen_seconds"`
+}

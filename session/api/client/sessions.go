@@ -87,6 +87,13 @@ func (s Sessions) Resize(ctx context.Context, id string, in DisplaySize) error {
 	return err
 }
 
+// ReportViewer reports what the viewer's player has counted since the session began.
+func (s Sessions) ReportViewer(ctx context.Context, id string, figures ViewerFigures) error {
+	r := request{method: http.MethodPut, path: sessionPath(id) + "/viewer", repeats: true}.with(figures)
+	_, _, err := s.c.call(ctx, r, nil)
+	return err
+}
+
 // RequestKeyframe requests a keyframe, as a viewer does.
 func (s Sessions) RequestKeyframe(ctx context.Context, id string) error {
 	r := request{method: http.MethodPost, path: sessionPath(id) + "/keyframe", repeats: true}

@@ -197,6 +197,10 @@ type Session struct {
 	Undelivered UndeliveredReason `json:"undelivered,omitempty"`
 	// User-Agent of the offer, shortened.
 	UserAgent string `json:"user_agent,omitempty"`
+	// Number of freezes that the viewer has reported.
+	ViewerFreezes int `json:"viewer_freezes,omitempty"`
+	// Duration of the freezes that the viewer has reported, in seconds.
+	ViewerFrozenSeconds float64 `json:"viewer_frozen_seconds,omitempty"`
 	// The session's share of a scarce resource; a number of 1 to 1000.
 	Weight int `json:"weight,omitempty"`
 	// Width of the encoded picture, in pixels.

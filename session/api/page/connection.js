@@ -12,6 +12,7 @@ const RESTART_LIMIT = 16000; // ms; longer than a host keeps a lost session by d
 const RESTART_PAUSE = 700; // ms between these attempts, plus up to as much at random
 const BACKOFF = [500, 1000, 2000, 4000, 8000, 10000];
 const RETURN_PAUSE = 200; // ms before a new session on a host that has restarted; half of it is random
+const REPORT_INTERVAL = 10000; // ms between reports of the browser's freezes to the host
 export const POSTPONE = 300; // seconds by which the user postpones the end of a session at a time
 const TOKEN_KEY = "wavry-host-token";
 
@@ -230,6 +231,7 @@ export class Connection {
 			return false;
 		}
 		if (counted.status === "fulfilled" && counted.value) this.stats = counted.value;
+		if (this.stats) this.report(mine);
 		const more = this.stats ? this.stats.framesDecoded - this.frames.count : 0;
 		// A host sends a still picture once a second.
 		this.still = this.state === "live" && more >= 0 && more <= 3;
@@ -240,6 +242,21 @@ export class Connection {
 			this.set(this.latest && this.latest.frozen ? "frozen" : "live");
 		}
 		return true;
+	}
+
+	// report tells the host what the browser counts as freezes, when there are more of them than in the last report.
+	report(mine) {
+		const {freezes, frozenFor} = this.stats, now = Date.now();
+		if (freezes <= (mine.reported || 0) || now < (mine.reportAt || 0)) return;
+		mine.reportAt = now + REPORT_INTERVAL;
+		const options = {
+			method: "PUT", headers: {"Content-Type": "application/json"},
+			body: JSON.stringify({freezes, frozen_seconds: Math.max(0, frozenFor)}),
+		};
+		request(`v1/sessions/${mine.id}/viewer`, this.token, options).then(
+			() => { mine.reported = freezes; },
+			(e) => { if (e.status === 404 || e.status === 405) mine.reportAt = Infinity; }, // an older host
+		);
 	}
 
 	// know takes a snapshot of the session from the host.
