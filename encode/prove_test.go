@@ -190,6 +190,40 @@ func TestProverSaysThatTheProgramIsMissing(t *testing.T) {
 	}
 }
 
+// A known proof of a variant that exists spares the trial.
+func TestProverReliesOnKnownProofs(t *testing.T) {
+	known := encode.Limits{Max: image.Pt(99, 99)}
+	proofs := map[string]encode.Proof{
+		"known":   {Profile: "known", Variant: 1, Usable: true, Price: new(encode.Price), Limits: known},
+		"missing": {Profile: "missing", Why: "no device", Failure: encode.FailureMissing},
+		"variant": {Profile: "variant", Variant: 2, Usable: true},
+		"other":   {Profile: "known", Usable: true},
+	}
+	tried := make(map[string]bool)
+	p := encode.NewProver(encode.ProverConfig{
+		Command: func(p encode.Profile) []string {
+			tried[p.Name] = true
+			return []string{"/does/not/exist"}
+		},
+		Known: func(p encode.Profile) (encode.Proof, bool) {
+			proof, ok := proofs[p.Name]
+			return proof, ok
+		},
+	})
+	variants := make([]encode.Variant, 2)
+	for _, name := range []string{"known", "missing", "variant", "other", "unknown"} {
+		got := p.Prove(t.Context(), []encode.Profile{{Name: name, Price: encode.PriceReopen, Variants: variants}})[0]
+		sure := name == "known"
+		if got.Proof.Usable != sure || tried[name] == (sure || name == "missing") {
+			t.Errorf("%s: usable %v, tried %v", name, got.Proof.Usable, tried[name])
+		}
+		if sure && (got.Profile.Variant != 1 || got.Profile.Price != encode.PriceFree ||
+			got.Profile.Limits != known) {
+			t.Errorf("%s is %+v; want what its proof says", name, got.Profile)
+		}
+	}
+}
+
 func TestProverTakesTheFirstVariantThatWorks(t *testing.T) {
 	p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: time.Minute})
 	option := func(mode string) []encode.Option {

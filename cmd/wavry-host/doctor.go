@@ -134,7 +134,7 @@ func newExamination(a *app, settings settingFlags, socket string) *examination {
 	e.desktop = func(ctx context.Context) (desktop.Status, error) {
 		return desktopFlags{}.find(a, func(path string) (desktop.Status, error) { return desktop.Ask(ctx, path) })
 	}
-	e.encoders = func(ctx context.Context) ([]encode.Candidate, error) { return prove(ctx, &e.loaded.Config) }
+	e.encoders = func(ctx context.Context) ([]encode.Candidate, error) { return prove(ctx, &e.loaded.Config, nil) }
 	e.relays = relay.Check
 	e.machine = doctor.This(daemonProcess(a, socket), runtime.NumCPU())
 	return e

@@ -22,8 +22,10 @@ import (
 // devices.
 var proofParams = encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}
 
-// prove tries the encoders that the configuration allows, each in a process of its own.
-func prove(ctx context.Context, cfg *config.Config) ([]encode.Candidate, error) {
+// prove tries the encoders that the configuration allows, each in a process of its own, unless their proof is known.
+func prove(
+	ctx context.Context, cfg *config.Config, known func(encode.Profile) (encode.Proof, bool),
+) ([]encode.Candidate, error) {
 	program, err := child.Self()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -32,7 +34,7 @@ func prove(ctx context.Context, cfg *config.Config) ([]encode.Candidate, error) 
 	if err != nil {
 		return nil, err
 	}
-	prover := encode.NewProver(encode.ProverConfig{Command: func(p encode.Profile) []string {
+	prover := encode.NewProver(encode.ProverConfig{Known: known, Command: func(p encode.Profile) []string {
 		return append([]string{program, "prove-encoder"}, childArguments(p)...)
 	}})
 	return prover.Prove(ctx, profiles), nil
@@ -197,7 +199,7 @@ func (c *encodersCmd) list(ctx context.Context, a *app) ([]encoderReport, error)
 		return nil, err
 	}
 	l.warn(a.stderr)
-	candidates, err := prove(ctx, &l.Config)
+	candidates, err := prove(ctx, &l.Config, nil)
 	if err != nil {
 		return nil, err
 	}

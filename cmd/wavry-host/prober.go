@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/encode"
 	"wavryhost/session"
 )
 
@@ -16,13 +17,15 @@ type prober struct {
 	manager *session.Manager
 	// look searches for missing drivers of graphics cards.
 	look func()
+	// keep keeps the proofs for the next daemon.
+	keep func([]encode.Candidate)
 	log  *slog.Logger
 	// asked has room for one request. Requests during a trial are served by the next one.
 	asked chan struct{}
 }
 
 func newProber(l *loaded, look func(), log *slog.Logger) *prober {
-	p := &prober{look: look, log: log, asked: make(chan struct{}, 1)}
+	p := &prober{look: look, keep: func([]encode.Candidate) {}, log: log, asked: make(chan struct{}, 1)}
 	p.cfg.Store(&l.Config)
 	return p
 }
@@ -56,7 +59,7 @@ func (p *prober) run(ctx context.Context) error {
 		case <-p.asked:
 		}
 		cfg := p.cfg.Load()
-		candidates, err := prove(ctx, cfg)
+		candidates, err := prove(ctx, cfg, nil)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was asked to stop; it did not fail
 		}
@@ -64,6 +67,7 @@ func (p *prober) run(ctx context.Context) error {
 			p.log.Error("encoders could not be tried", "err", err)
 			continue
 		}
+		p.keep(candidates)
 		tellEncoders(candidates, p.log)
 		p.manager.SetEncoders(factories(candidates, p.log), encoderInfos(candidates))
 	}

@@ -146,12 +146,15 @@ func newHost(
 	configInfo := newConfigInfo(registry)
 	showConfig(configInfo, &l.Config)
 	// Both take a while, and are independent.
+	kept := newKeptProofs(a.env, program, log)
 	var (
 		group      errgroup.Group
 		candidates []encode.Candidate
 	)
 	group.Go(func() (err error) {
-		candidates, err = prove(ctx, &l.Config)
+		if candidates, err = prove(ctx, &l.Config, kept.recall(before)); err == nil {
+			kept.keep(candidates)
+		}
 		return err
 	})
 	group.Go(func() (err error) {
@@ -173,6 +176,7 @@ func newHost(
 	h.pressure = pressure.New(registry, log)
 	h.gpus = pressure.NewGPUs(registry, log)
 	h.prober = newProber(l, h.gpus.Look, log)
+	h.prober.keep = kept.keep
 	load := loadOf(h.pressure, h.gpus, h.prober.vaapi)
 	if l.Sessions.Admission == config.AdmissionLimits {
 		load = nil

@@ -42,7 +42,9 @@ func newOutliving(t *testing.T) *outliving {
 	o := &outliving{socket: filepath.Join(dir, "control.sock")}
 	o.options = hostOptions{
 		listen: address, token: "survival-survival-survival",
-		env:  []string{"DISPLAY=", "WAVRY_HOST_AUTH__TOKEN=survival-survival-survival"},
+		env: []string{
+			"DISPLAY=", "WAVRY_HOST_AUTH__TOKEN=survival-survival-survival", "STATE_DIRECTORY=" + dir,
+		},
 		args: []string{"--display", "virtual", "displays.virtual_keep=10m", "displays.virtual_socket=" + o.socket},
 	}
 	t.Cleanup(func() {

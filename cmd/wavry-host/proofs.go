@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"wavryhost/encode"
+	"wavryhost/session"
+)
+
+// keptProofs are the results of the trial of encoders in the state folder. After a crash the next daemon relies on
+// those of encoders in software and of encoders that are missing, so that viewers get their picture back sooner: the
+// trials take most of its start. Drivers of devices may be what crashed, so devices are tried anew.
+type keptProofs struct {
+	path string // empty for none
+	// boot is the ID of this start of the machine, and program identifies the file of the daemon. Proofs are of both.
+	boot, program string
+	log           *slog.Logger
+}
+
+// proofsFile is the content of the file.
+type proofsFile struct {
+	Boot    string         `json:"boot"`
+	Program string         `json:"program"`
+	Proofs  []encode.Proof `json:"proofs"`
+}
+
+// bootID has the ID of the machine's start on Linux.
+const bootID = "/proc/sys/kernel/random/boot_id"
+
+// newKeptProofs returns the proofs in the state folder. Nothing is kept without one, or where the machine's start has
+// no ID.
+func newKeptProofs(env []string, program programFile, log *slog.Logger) *keptProofs {
+	k := &keptProofs{log: log}
+	boot, err := os.ReadFile(bootID)
+	dir := serviceState(env)
+	if dir == "" || err != nil || program.info == nil {
+		return k
+	}
+	k.path, k.boot = filepath.Join(dir, "proofs.json"), strings.TrimSpace(string(boot))
+	k.program = fmt.Sprintf("%s %d %d", program.path, program.info.Size(), program.info.ModTime().UnixNano())
+	return k
+}
+
+// recall returns the known proofs for a daemon whose predecessor ended in some way.
+func (k *keptProofs) recall(before string) func(encode.Profile) (encode.Proof, bool) {
+	if k.path == "" || before != session.ExitKilled {
+		return nil
+	}
+	var f proofsFile
+	text, err := os.ReadFile(k.path)
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		k.log.Warn("proofs of encoders not understood; they are tried anew", "file", k.path, "err", err)
+	}
+	if err != nil || f.Boot != k.boot || f.Program != k.program {
+		return nil
+	}
+	known := make(map[string]encode.Proof, len(f.Proofs))
+	for _, p := range f.Proofs {
+		known[p.Profile] = p
+	}
+	k.log.Info("encoders known from before the crash are not tried", "file", k.path)
+	return func(p encode.Profile) (encode.Proof, bool) {
+		proof, ok := known[p.Name]
+		return proof, ok && lasts(p, proof)
+	}
+}
+
+// lasts reports whether a result holds for the next daemon, too.
+func lasts(p encode.Profile, proof encode.Proof) bool {
+	return proof.Usable && !p.Hardware || proof.Failure == encode.FailureMissing
+}
+
+// keep keeps the results that last.
+func (k *keptProofs) keep(candidates []encode.Candidate) {
+	if k.path == "" {
+		return
+	}
+	f := proofsFile{Boot: k.boot, Program: k.program, Proofs: []encode.Proof{}}
+	for _, c := range candidates {
+		if lasts(c.Profile, c.Proof) {
+			f.Proofs = append(f.Proofs, c.Proof)
+		}
+	}
+	text, err := json.Marshal(f)
+	if err == nil {
+		err = os.WriteFile(k.path, append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		k.log.Warn("proofs of encoders not kept", "file", k.path, "err", err)
+	}
+}
