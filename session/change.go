@@ -13,7 +13,7 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if err := m.cfg().checkChange(c); err != nil {
+	if err := m.conf.get().checkChange(c); err != nil {
 		return Snapshot{}, err
 	}
 	if c.Display != nil {

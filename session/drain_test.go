@@ -399,7 +399,7 @@ func TestUplinkIsSharedByWeight(t *testing.T) {
 		if sum > 1_000_000 {
 			t.Errorf("%d bit/s are sent over an uplink of 1 Mbit/s", sum)
 		}
-		next := *c.cfg()
+		next := *c.conf.get()
 		next.Uplink = 0
 		if err := c.Reconfigure(next); err != nil {
 			t.Fatal(err)

@@ -319,7 +319,7 @@ func (f *floor) review(now time.Time) (lacking []*inputChannel) {
 }
 
 // holding reports whether a viewer holds a key or a button.
-func (f *floor) holding() bool {
+func holding(f *floor) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, s := range f.states {

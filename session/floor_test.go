@@ -569,7 +569,7 @@ func TestDataChannelsThatAreRefused(t *testing.T) {
 			h := openSteered(t, keys, func(cfg *Config) { cfg.Input = c.policy })
 			defer h.close(t)
 			if c.deaf {
-				next := *h.cfg()
+				next := *h.conf.get()
 				next.Displays = func(context.Context) []Display { return []Display{h.screen.display()} }
 				h.conf.p.Store(&next)
 			}

@@ -114,7 +114,7 @@ func (f *forecastMetrics) follow(m *Manager) {
 		for r, used := range f.Used() {
 			all[string(r)] = used
 		}
-		if load := m.cfg().Load; load != nil {
+		if load := m.conf.get().Load; load != nil {
 			if l := load(); l.MemoryTotal > 0 {
 				all[string(admission.Memory)] = 1 - float64(l.MemoryFree)/float64(l.MemoryTotal)
 			}

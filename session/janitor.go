@@ -31,7 +31,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer probes.Wait()
 	timer := time.NewTimer(janitorInterval)
 	defer timer.Stop()
-	steps := m.cfg().Progress.Loop(progress.Sessions, "")
+	steps := m.conf.get().Progress.Loop(progress.Sessions, "")
 	defer steps.Close()
 	last := time.Now()
 	for {
@@ -50,7 +50,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
 		})
 		interval := janitorInterval
-		if m.floor.holding() {
+		if holding(m.floor) {
 			interval = holdingInterval
 		}
 		timer.Reset(interval)
@@ -66,7 +66,7 @@ func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 		return
 	}
 	list := m.registry.list()
-	m.registry.heal(m.cfg().Progress.Stalls(now), list)
+	m.registry.heal(m.conf.get().Progress.Stalls(now), list)
 	m.met.survey(list, took)
 	m.catalog.noteDefault(ctx)
 	m.shedder.shed(now, list, func(s *session) { m.registry.want(s, EndOverload) })
@@ -105,7 +105,7 @@ func (m *Manager) shutdown() error {
 			m.log.Warn("media ports not closed cleanly", "err", err)
 		}
 	}()
-	timeout := time.NewTimer(m.cfg().ShutdownTimeout)
+	timeout := time.NewTimer(m.conf.get().ShutdownTimeout)
 	defer timeout.Stop()
 	select {
 	case <-done:
@@ -116,7 +116,7 @@ func (m *Manager) shutdown() error {
 		defer m.registry.mu.Unlock()
 		return fmt.Errorf(
 			"session: after %v, %d sessions are not released and %d displays are not closed: a driver does not return",
-			m.cfg().ShutdownTimeout, len(m.registry.sessions), m.pool.Running())
+			m.conf.get().ShutdownTimeout, len(m.registry.sessions), m.pool.Running())
 	}
 }
 

@@ -73,7 +73,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g.journal = newJournal(g.started, m, events)
 	emit := g.journal.emit
 	g.relays = newRelays(cfg, ports, log, m, emit)
-	g.pool = pipeline.NewPool(func() pipeline.Config { return g.cfg().poolConfig() }, cfg.Encoders, pipeline.Deps{
+	g.pool = pipeline.NewPool(func() pipeline.Config { return g.conf.get().poolConfig() }, cfg.Encoders, pipeline.Deps{
 		Log: log, Metrics: m.pipeline, Observer: displayEvents{emit}, Progress: cfg.Progress,
 		Guard: func(log *slog.Logger) *guard.Guard { return m.guard(log, nil) },
 	})
@@ -205,7 +205,7 @@ func (m *Manager) Host() Host {
 		h.Drain, h.DrainDeadline = &d, d.Deadline
 	}
 	m.registry.mu.Unlock()
-	if load := m.cfg().Load; load != nil {
+	if load := m.conf.get().Load; load != nil {
 		l := load()
 		h.Load = &l
 	}
@@ -214,10 +214,10 @@ func (m *Manager) Host() Host {
 		i := DisplayInfo{
 			ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height,
 			Layout: d.Layout, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason,
-			Most: m.cfg().rule(d.ID).MaxViewers,
+			Most: m.conf.get().rule(d.ID).MaxViewers,
 		}
-		i.Resizable = d.resizable(m.cfg())
-		i.Input, i.Control = d.Input != nil && m.cfg().Input != InputOff, m.floor.holder(d.ID)
+		i.Resizable = d.resizable(m.conf.get())
+		i.Input, i.Control = d.Input != nil && m.conf.get().Input != InputOff, m.floor.holder(d.ID)
 		if st, users := m.pool.Status(d.ID); users > 0 {
 			i.Viewers, i.Encodings, i.State, i.Reason = users, st.Encodings, st.State.String(), st.Reason
 			if st.Width > 0 {
@@ -226,7 +226,7 @@ func (m *Manager) Host() Host {
 		}
 		h.Displays = append(h.Displays, i)
 	}
-	if m.cfg().EncoderInfo != nil {
+	if m.conf.get().EncoderInfo != nil {
 		now := time.Now()
 		best := make(map[string]bool) // by name
 		for _, format := range m.pool.Formats() {
@@ -234,7 +234,7 @@ func (m *Manager) Host() Host {
 			best[p.Name] = true
 		}
 		status := m.pool.Encoders(now)
-		for _, e := range m.cfg().EncoderInfo() {
+		for _, e := range m.conf.get().EncoderInfo() {
 			e.InUse = e.Usable && best[e.Name]
 			if i := slices.IndexFunc(status,
 				func(s pipeline.EncoderStatus) bool { return s.Profile.Name == e.Name }); i >= 0 {
@@ -289,7 +289,7 @@ func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
 // TakesInput reports whether a session of a display could control it.
 func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
 	d, err := m.catalog.find(ctx, display)
-	return err == nil && d.Input != nil && m.cfg().Input.lets(r)
+	return err == nil && d.Input != nil && m.conf.get().Input.lets(r)
 }
 
 // ICEServers returns the STUN and TURN servers for a user, best first. It returns working servers, of the given region
@@ -299,4 +299,3 @@ func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server
 	return iceServers(m.relays, region, user, last)
 }
 
-func (m *Manager) cfg() *Config { return m.conf.get() }

@@ -275,7 +275,7 @@ func TestPanicOfAnInjector(t *testing.T) {
 		keys, b := &keyboard{}, &bomb{}
 		h := openSteered(t, keys, nil)
 		defer h.close(t)
-		next := *h.cfg()
+		next := *h.conf.get()
 		next.Displays = func(context.Context) []Display {
 			d := h.screen.display()
 			d.Input = func() Injector { return minedKeyboard{keys.open().(*keyboard), b} }

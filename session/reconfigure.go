@@ -30,7 +30,7 @@ func (m *Manager) Reconfigure(c Config) error {
 	if err != nil {
 		return err
 	}
-	now := m.cfg()
+	now := m.conf.get()
 	m.relays.Set(now.ICEServers, now.ICERegions)
 	return nil
 }

@@ -90,21 +90,21 @@ func TestReloadBesideAProbe(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)
 	for i := range 2000 {
-		want := h.cfg().MaxSessions + 1
+		want := h.conf.get().MaxSessions + 1
 		name := fmt.Sprint(i)
 		var both sync.WaitGroup
 		both.Go(func() {
 			h.SetEncoders([]encode.Factory{h.enc}, func() []EncoderInfo { return []EncoderInfo{{Name: name}} })
 		})
 		both.Go(func() {
-			next := *h.cfg()
+			next := *h.conf.get()
 			next.MaxSessions = want
 			if err := h.Reconfigure(next); err != nil {
 				t.Error(err)
 			}
 		})
 		both.Wait()
-		if c := h.cfg(); c.MaxSessions != want || c.EncoderInfo()[0].Name != name {
+		if c := h.conf.get(); c.MaxSessions != want || c.EncoderInfo()[0].Name != name {
 			t.Fatalf("round %d: %d sessions at most, encoder %s; want %d and "+
 				"%s", i, c.MaxSessions, c.EncoderInfo()[0].Name, want, name)
 		}

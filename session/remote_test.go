@@ -76,7 +76,7 @@ func (h *house) useNet(open func(time.Duration) (transport.Net, error)) {
 	if err := h.network.Close(); err != nil {
 		panic(err)
 	}
-	cfg := h.cfg().network()
+	cfg := h.conf.get().network()
 	cfg.Net = open
 	network, err := peer.NewNetwork(cfg, h.log)
 	if err != nil {

@@ -91,7 +91,7 @@ func TestHiddenDisplay(t *testing.T) {
 		admission.ReservationRequest{Display: "default"}); err != nil || l.Display != "other" {
 		t.Errorf("%+v, %v; want the other display as the default", l, err)
 	}
-	next := *h.cfg()
+	next := *h.conf.get()
 	next.Rules = nil
 	if err := h.Reconfigure(next); err != nil {
 		t.Fatal(err)

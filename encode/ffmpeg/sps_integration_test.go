@@ -58,11 +58,10 @@ func statesWhatWasAskedFor(t *testing.T, f encode.Factory, want encode.H264Profi
 		t.Fatal(err)
 	}
 	profile, constraint := byte(100), byte(0)
-	switch want {
-	case encode.ConstrainedBaseline:
+	if want == encode.Main {
+		profile = 77
+	} else if want == encode.ConstrainedBaseline {
 		profile, constraint = 66, 0x40
-	case encode.Main:
-		profile, constraint = 77, 0
 	}
 	if s.Profile != profile || s.Constraints&constraint != constraint {
 		t.Errorf("profile %s; want %v", s.ID(), want)

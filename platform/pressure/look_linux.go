@@ -15,8 +15,8 @@ import (
 // root is where /proc and /sys are.
 type root string
 
-// read returns the content of a file. Unlike os.ReadFile it does not offer the file to the poller, which accepts none of
-// these: half of the system calls of a measurement.
+// read returns the content of a file. Unlike os.ReadFile it does not offer the file to the poller, which accepts none
+// of these: half of the system calls of a measurement.
 func (r root) read(path ...string) ([]byte, error) {
 	name := filepath.Join(append([]string{string(r)}, path...)...)
 	var fd int
@@ -27,7 +27,7 @@ func (r root) read(path ...string) ([]byte, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }() // it was only read
 	text := make([]byte, 0, 4096)
 	for {
 		var n int

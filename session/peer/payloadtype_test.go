@@ -90,7 +90,8 @@ func TestAnsweredLevels(t *testing.T) {
 		{"profile-level-id=42e01f;packetization-mode=1", full, "packetization-mode=1;profile-level-id=42e01f"},
 		{"profile-level-id=42E033;packetization-mode=1", full, "packetization-mode=1;profile-level-id=42e033"},
 		{
-			"profile-level-id=42e028;packetization-mode=1", encode.Stream{Width: 320, Height: 240, FPS: 10, BitsPerSecond: 1e6},
+			"profile-level-id=42e028;packetization-mode=1",
+			encode.Stream{Width: 320, Height: 240, FPS: 10, BitsPerSecond: 1e6},
 			"packetization-mode=1;profile-level-id=42e028",
 		},
 		{"", full, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e02a"},

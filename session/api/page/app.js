@@ -11,7 +11,6 @@ import {Status} from "./status.js";
 import {Gestures} from "./touch.js";
 
 const POLL = 750; // ms between looks at the session, on the host and here
-const POLL_STILL = 1500; // while the picture stands still, and nobody reads the statistics
 const POLL_AWAY = 200; // while the host does not answer, which may be about to be back
 const POLL_HIDDEN = 5000; // while nobody sees the page
 const QUIET_AFTER = 3000; // ms without a move of the pointer before the bar goes
@@ -56,7 +55,6 @@ function start() {
 	document.addEventListener("keydown", onKey);
 	$("stats-button").addEventListener("click", () => overlay.toggle());
 	$("fullscreen-button").addEventListener("click", toggleFullscreen);
-	$("stats-button").addEventListener("click", beat);
 	video.addEventListener("dblclick", () => { if (!control.ready) toggleFullscreen(); });
 	$("take").addEventListener("click", () => connection.take());
 	$("fit").addEventListener("click", fit);
@@ -139,14 +137,7 @@ async function beat() {
 		overlay.draw();
 	} catch (e) { console.warn("look at session:", e); }
 	beatRunning = false;
-	beating = setTimeout(beat, pause());
-}
-
-// pause returns the time until the next poll. Each poll costs the host a request.
-function pause() {
-	if (document.hidden) return POLL_HIDDEN;
-	if (connection.away) return POLL_AWAY;
-	return connection.still && !overlay.open ? POLL_STILL : POLL;
+	beating = setTimeout(beat, document.hidden ? POLL_HIDDEN : connection.away ? POLL_AWAY : POLL);
 }
 
 function render() {

@@ -48,7 +48,6 @@ export class Connection {
 		this.timers = {};
 		this.away = false; // the host did not answer the last look
 		this.frames = {count: 0, at: 0};
-		this.still = false; // the picture stands still
 	}
 
 	// authorize sets the token for later requests.
@@ -232,10 +231,7 @@ export class Connection {
 		}
 		if (counted.status === "fulfilled" && counted.value) this.stats = counted.value;
 		if (this.stats) this.report(mine);
-		const more = this.stats ? this.stats.framesDecoded - this.frames.count : 0;
-		// A host sends a still picture once a second.
-		this.still = this.state === "live" && more >= 0 && more <= 3;
-		if (more !== 0) this.frames = {count: this.stats.framesDecoded, at: Date.now()};
+		if (this.stats && this.stats.framesDecoded !== this.frames.count) this.frames = {count: this.stats.framesDecoded, at: Date.now()};
 		const playable = ["connecting", "reconnecting", "live", "frozen"].includes(this.state);
 		if (this.stats && this.stats.framesDecoded > 0 && mine.pc.connectionState === "connected" && playable) {
 			this.lived = true;
