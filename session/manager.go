@@ -298,4 +298,3 @@ func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
 func (m *Manager) ICEServers(region, user string, last time.Time) []relay.Server {
 	return iceServers(m.relays, region, user, last)
 }
-

@@ -57,11 +57,14 @@ func statesWhatWasAskedFor(t *testing.T, f encode.Factory, want encode.H264Profi
 	if err != nil {
 		t.Fatal(err)
 	}
-	profile, constraint := byte(100), byte(0)
-	if want == encode.Main {
-		profile = 77
-	} else if want == encode.ConstrainedBaseline {
+	var profile, constraint byte
+	switch want {
+	case encode.ConstrainedBaseline:
 		profile, constraint = 66, 0x40
+	case encode.Main:
+		profile = 77
+	case encode.High:
+		profile = 100
 	}
 	if s.Profile != profile || s.Constraints&constraint != constraint {
 		t.Errorf("profile %s; want %v", s.ID(), want)
