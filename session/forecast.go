@@ -26,8 +26,8 @@ var (
 	otherLoads = []admission.Resource{admission.Uplink, admission.Encoders, admission.GPU, admission.GPUMemory}
 )
 
-// ComputedGauge is a gauge with one label whose values are computed when it is read. No lock is held meanwhile: what
-// computes them may take those of the Manager.
+// ComputedGauge is a gauge with one label whose values are computed when it is read. No lock is held meanwhile: the
+// function that computes them may take the locks of the Manager.
 type ComputedGauge struct {
 	desc *prometheus.Desc
 	// before has the values of the label of which each one is 0 while nothing computes them.

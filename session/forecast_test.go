@@ -29,7 +29,7 @@ func (h *house) gathered(t *testing.T, name string) map[string]float64 {
 	return values
 }
 
-// The metrics of capacity, load and refusals are those of the moment of the scrape.
+// The metrics of capacity, load and refusals show the host at the moment of the scrape.
 func TestForecastIsOfTheScrape(t *testing.T) {
 	b := &burden{l: Load{Cores: 4, CoresUsed: 1, MemoryFree: 6 << 30, MemoryTotal: 8 << 30}}
 	h := openHouse(t, func(c *Config) { c.Load, c.EncoderInfo, c.MaxSessions = b.read, measured(.02), 4 })
@@ -78,7 +78,7 @@ func TestForecastIsOfTheScrape(t *testing.T) {
 	}
 }
 
-// A scrape waits for no lock that a scrape holds, whoever else asks at the time.
+// A scrape holds no lock while it waits for another one, so that it cannot block admission.
 func TestForecastBesideAdmission(t *testing.T) {
 	h := openHouse(t, nil)
 	defer h.close(t)

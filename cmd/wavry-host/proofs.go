@@ -15,8 +15,8 @@ import (
 )
 
 // keptProofs are the results of the trial of encoders in the state folder. After a crash the next daemon relies on
-// those of encoders in software and of encoders that are missing, so that viewers get their picture back sooner: the
-// trials take most of its start. Drivers of devices may be what crashed, so devices are tried anew.
+// the results for software encoders and for missing encoders. The trials take most of its start, so viewers get their
+// picture back sooner. Drivers of devices may be what crashed, so devices are tried anew.
 type keptProofs struct {
 	path string // empty for none
 	// boot is the ID of this start of the machine, and program identifies the file of the daemon. Proofs are of both.

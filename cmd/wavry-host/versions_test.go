@@ -35,7 +35,7 @@ func TestVersionsAreCounted(t *testing.T) {
 	}
 }
 
-// Without a state folder, and with a broken record or one that cannot be written, the daemon starts all the same.
+// The daemon starts without a state folder, with a broken record, and with a record that cannot be written.
 func TestVersionsThatAreNotCounted(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	if v := countVersion(nil, "v1.0.0", log); v != (versions{}) {
