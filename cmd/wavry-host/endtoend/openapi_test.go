@@ -282,7 +282,9 @@ func TestAPIKeepsToItsDocument(t *testing.T) {
 		}
 	}
 	write("displays: {fps: 20}\n")
-	h := startHost(t, hostOptions{args: []string{"--config", config, "--display", x.id(), "sessions.max=3"}})
+	h := startHost(t, hostOptions{args: []string{"--config", config, "--display", x.id(), "sessions.max=3",
+		"displays.rules=[{display: x11:*, resize: allow}]",
+	}})
 	p, through := startPrism(t, h)
 	c := client{t, through}
 
@@ -340,6 +342,8 @@ func sessions(c client) {
 	c.call(400, "PATCH", at, `{"rate": 1}`)
 	c.call(404, "PATCH", at, `{"display": "nowhere"}`)
 	c.call(200, "PUT", at+"/control", "")
+	c.call(204, "PUT", at+"/size", `{"width": 300, "height": 200}`)
+	c.call(204, "PUT", "/v1/displays/default/size", `{"width": 320, "height": 240}`)
 	c.call(200, "DELETE", at+"/control", "")
 	c.call(202, "POST", at+"/keyframe", "")
 	c.call(204, "PUT", at+"/viewer", `{"freezes": 1, "frozen_seconds": 0.25}`)
