@@ -282,7 +282,8 @@ func TestAPIKeepsToItsDocument(t *testing.T) {
 		}
 	}
 	write("displays: {fps: 20}\n")
-	h := startHost(t, hostOptions{args: []string{"--config", config, "--display", x.id(), "sessions.max=3",
+	h := startHost(t, hostOptions{args: []string{
+		"--config", config, "--display", x.id(), "sessions.max=3",
 		"displays.rules=[{display: x11:*, resize: allow}]",
 	}})
 	p, through := startPrism(t, h)
