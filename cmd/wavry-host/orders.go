@@ -1,13 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"wavryhost/session"
 	"wavryhost/session/api/durable"
@@ -15,9 +11,6 @@ import (
 
 // ordersFile is the file, in the state folder, of what operators have ordered of the host: cordon and drain.
 const ordersFile = "orders.json"
-
-// maxOrders bounds that file, in bytes.
-const maxOrders = 64 << 10
 
 // ordersOf returns what was ordered of the daemon before, and the function that keeps it for the next one. A file that
 // cannot be read or understood is reported, and the host takes sessions; the next order replaces the file.
@@ -34,38 +27,16 @@ func ordersOf(env []string, log *slog.Logger) (session.Orders, func(session.Orde
 		log.Error("cordon and drain of the daemon before are unknown: the host takes sessions", "err", err,
 			"remedy", "give the order again: wavry-host cordon, or wavry-host drain")
 	}
-	return s, func(s session.Orders) error {
-		text, err := json.MarshalIndent(s, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return err
-		}
-		return durable.Replace(path, append(text, '\n'))
-	}
+	return s, func(s session.Orders) error { return writeStateFile(path, s) }
 }
 
 // readOrders reads the file at path, which may be missing.
 func readOrders(path string) (session.Orders, error) {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return session.Orders{}, nil
-	case err != nil:
-		return session.Orders{}, err
-	case !info.Mode().IsRegular() || info.Size() > maxOrders:
-		return session.Orders{}, fmt.Errorf("%s is not a file of at most %d bytes", path, maxOrders)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return session.Orders{}, err
-	}
 	var s session.Orders
-	if err = json.Unmarshal(text, &s); err == nil {
-		err = s.Validate()
+	if err := readStateFile(path, &s); err != nil {
+		return session.Orders{}, err
 	}
-	if err != nil {
+	if err := s.Validate(); err != nil {
 		return session.Orders{}, fmt.Errorf("%s is not understood: %w", path, err)
 	}
 	return s, nil

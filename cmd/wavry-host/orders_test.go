@@ -53,7 +53,7 @@ func (w testWriter) Write(p []byte) (int, error) {
 func TestOrdersThatAreBroken(t *testing.T) {
 	for name, text := range map[string]string{
 		"no JSON": "{", "another policy": `{"drain": {"policy": "now", "begun": "2026-11-29T10:00:00Z"}}`,
-		"no beginning": `{"cordon": {"note": "x"}}`, "large": strings.Repeat(" ", maxOrders+1),
+		"no beginning": `{"cordon": {"note": "x"}}`, "large": strings.Repeat(" ", maxStateFile+1),
 		"another type": `{"cordon": "yes"}`,
 	} {
 		t.Run(name, func(t *testing.T) {

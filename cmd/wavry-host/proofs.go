@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +9,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/session"
+	"wavryhost/session/api/durable"
 )
 
 // keptProofs are the results of the trial of encoders in the state folder. After a crash the next daemon relies on
@@ -53,15 +51,13 @@ func (k *keptProofs) recall(before string) func(encode.Profile) (encode.Proof, b
 	if k.path == "" || before != session.ExitKilled {
 		return nil
 	}
+	durable.Tidy(k.path)
 	var f proofsFile
-	text, err := os.ReadFile(k.path)
-	if err == nil {
-		err = json.Unmarshal(text, &f)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readStateFile(k.path, &f); err != nil {
 		k.log.Warn("proofs of encoders not understood; they are tried anew", "file", k.path, "err", err)
+		return nil
 	}
-	if err != nil || f.Boot != k.boot || f.Program != k.program {
+	if f.Boot != k.boot || f.Program != k.program {
 		return nil
 	}
 	known := make(map[string]encode.Proof, len(f.Proofs))
@@ -91,11 +87,7 @@ func (k *keptProofs) keep(candidates []encode.Candidate) {
 			f.Proofs = append(f.Proofs, c.Proof)
 		}
 	}
-	text, err := json.Marshal(f)
-	if err == nil {
-		err = os.WriteFile(k.path, append(text, '\n'), 0o600)
-	}
-	if err != nil {
+	if err := writeStateFile(k.path, f); err != nil {
 		k.log.Warn("proofs of encoders not kept", "file", k.path, "err", err)
 	}
 }

@@ -2,16 +2,14 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/session/api/durable"
 )
 
 // versionsFile is in the state folder of the service.
@@ -32,12 +30,9 @@ func countVersion(env []string, version string, log *slog.Logger) versions {
 		return versions{}
 	}
 	path := filepath.Join(dir, versionsFile)
+	durable.Tidy(path)
 	var v versions
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(text, &v)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readStateFile(path, &v); err != nil {
 		log.Warn("record of versions not understood; it begins anew", "file", path, "err", err)
 		v = versions{}
 	}
@@ -52,10 +47,7 @@ func countVersion(env []string, version string, log *slog.Logger) versions {
 		v.Rollbacks++
 	}
 	v.Version = version
-	if text, err = json.Marshal(v); err == nil {
-		err = os.WriteFile(path, append(text, '\n'), 0o600)
-	}
-	if err != nil {
+	if err := writeStateFile(path, v); err != nil {
 		log.Warn("version of the daemon not recorded", "file", path, "err", err)
 	}
 	return v
