@@ -36,6 +36,9 @@ import (
 // fleetKeyFile is the file, in the state folder, of the host's identity in a fleet.
 const fleetKeyFile = "fleet.key"
 
+// fleetOrdersFile is the file, in the state folder, of the standing orders that the host has answered.
+const fleetOrdersFile = "fleet-orders.json"
+
 // fleetCounters exports the activity of the fleet's agent. The values of each label are a closed set.
 type fleetCounters struct {
 	state                   *prometheus.GaugeVec

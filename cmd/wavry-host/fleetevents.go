@@ -98,6 +98,3 @@ func (f *fleetLink) flush(ctx context.Context) {
 	}
 	f.courier.Flush(ctx)
 }
-
-// fleetOrdersFile is the file, in the state folder, of the standing orders that the host has answered.
-const fleetOrdersFile = "fleet-orders.json"

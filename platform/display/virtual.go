@@ -227,8 +227,8 @@ func taken(n int) bool {
 }
 
 // startNumber starts Xvfb with a display number. Xvfb cannot exceed its first size, so it starts with the largest one
-// and shrinks before anything else uses it. A server that does not shrink is replaced by a server that
-// never changes its size.
+// and shrinks before anything else uses it. A server that does not shrink is replaced by a server that never
+// changes its size.
 func (v *Virtual) startNumber(ctx context.Context, number int) error {
 	largest := image.Pt(max(v.cfg.Width, largestWidth), max(v.cfg.Height, largestHeight))
 	if err := v.startSize(ctx, number, largest); err != nil {
