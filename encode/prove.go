@@ -9,6 +9,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"wavryhost/platform/child"
@@ -62,9 +63,10 @@ func Best(candidates []Candidate, format Format) (Candidate, bool) {
 // ProverConfig configures a Prover.
 type ProverConfig struct {
 	// Command returns the command line of a program that tries the encoder of a profile on its device and in its
-	// variant. The program writes the Proof to its standard output as JSON, and exits with 0.
+	// variant. The program writes the Proof to its standard output as JSON, and exits with 0. Several calls may be made
+	// at once.
 	Command func(Profile) []string
-	// Known returns the proof of a profile that need not be tried; nil for none.
+	// Known returns the proof of a profile that need not be tried; nil for none. Several calls may be made at once.
 	Known func(Profile) (Proof, bool)
 	// Deadline bounds one program. It defaults to 10 seconds.
 	Deadline time.Duration
@@ -81,21 +83,36 @@ func NewProver(cfg ProverConfig) *Prover {
 	return &Prover{cfg: cfg}
 }
 
-// Prove tries the profiles one after the other, so that none slows another down. It returns a candidate for each, in
-// the first variant that is usable, or else in the first of all. If ctx ends, the remaining ones are not usable.
+// Prove tries the profiles and returns a candidate for each, in the first variant that is usable, or else in the first
+// of all. Devices come one after the other, so that none slows another down. Encoders on the processor, whose cost is
+// processor time, come afterwards and at once. If ctx ends, the remaining ones are not usable.
 func (p *Prover) Prove(ctx context.Context, profiles []Profile) []Candidate {
-	candidates := make([]Candidate, 0, len(profiles))
-	for _, profile := range profiles {
-		profile, proof := p.variants(ctx, profile)
-		if proof.Usable && proof.Price != nil {
-			profile.Price = *proof.Price
+	candidates := make([]Candidate, len(profiles))
+	var software sync.WaitGroup
+	for i, profile := range profiles {
+		if profile.Hardware {
+			candidates[i] = p.candidate(ctx, profile)
 		}
-		if proof.Usable {
-			profile.Limits = profile.Limits.With(proof.Limits)
-		}
-		candidates = append(candidates, Candidate{Profile: profile, Proof: proof})
 	}
+	for i, profile := range profiles {
+		if !profile.Hardware {
+			software.Go(func() { candidates[i] = p.candidate(ctx, profile) })
+		}
+	}
+	software.Wait()
 	return candidates
+}
+
+// candidate tries one profile.
+func (p *Prover) candidate(ctx context.Context, profile Profile) Candidate {
+	profile, proof := p.variants(ctx, profile)
+	if proof.Usable && proof.Price != nil {
+		profile.Price = *proof.Price
+	}
+	if proof.Usable {
+		profile.Limits = profile.Limits.With(proof.Limits)
+	}
+	return Candidate{Profile: profile, Proof: proof}
 }
 
 // variants tries the variants of a profile, unless the result is known. Another variant helps only with an encoder that

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"image"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,6 +223,36 @@ func TestProverReliesOnKnownProofs(t *testing.T) {
 			got.Profile.Limits != known) {
 			t.Errorf("%s is %+v; want what its proof says", name, got.Profile)
 		}
+	}
+}
+
+// Nothing disturbs the trial of a device. Encoders on the processor are tried at once.
+func TestProverTriesDevicesAlone(t *testing.T) {
+	var lock sync.Mutex
+	var begun []string
+	var software sync.WaitGroup
+	software.Add(2)
+	p := encode.NewProver(encode.ProverConfig{Deadline: time.Minute, Command: func(p encode.Profile) []string {
+		lock.Lock()
+		begun = append(begun, p.Name)
+		lock.Unlock()
+		if !p.Hardware {
+			software.Done()
+			software.Wait() // for the other one
+		}
+		return []string{os.Args[0], "prove", "good"}
+	}})
+	profiles := []encode.Profile{
+		{Name: "one"}, {Name: "card", Hardware: true}, {Name: "two"}, {Name: "good", Hardware: true},
+	}
+	got := p.Prove(t.Context(), profiles)
+	for i, c := range got {
+		if c.Profile.Name != profiles[i].Name || c.Proof.Usable != (c.Profile.Name == "good") {
+			t.Errorf("candidate %d is %+v; want %s", i, c, profiles[i].Name)
+		}
+	}
+	if !slices.Equal(begun[:2], []string{"card", "good"}) {
+		t.Errorf("tried in the order %q; want the devices first", begun)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 const (
 	measureWidth, measureHeight = 1280, 720
 	measureFPS, measureRate     = 60, 5_000_000
-	measureWarm, measureFrames  = 8, 40
+	measureWarm, measureFrames  = 4, 12
 	measureLeast                = 5 // otherwise the result is useless
 	measureLong                 = 1500 * time.Millisecond
 )
