@@ -36,7 +36,7 @@ type Rung struct {
 	Scale float64
 }
 
-// Pixels is what aRungtakes, in pictures of the whole size a second.
+// Pixels is what a rung takes, in pictures of the whole size a second.
 func (r Rung) Pixels() float64 { return float64(r.FPS) * r.Scale * r.Scale }
 
 // Scales are the sizes that rungs have.
@@ -116,7 +116,7 @@ func (l *Ladder) move(now time.Time, by int) {
 	l.overload.Reset()
 }
 
-// Watch follows the kind of content. On another ladder the stream continues at the highestRungthat takes no more
+// Watch follows the kind of content. On another ladder the stream continues at the highest rung that takes no more
 // than before.
 func (l *Ladder) Watch(now time.Time, class Class) {
 	if int(class) >= len(ladders) {
@@ -158,7 +158,7 @@ func (l *Ladder) Stepped() bool { return l.at > 0 }
 // Overloaded reports whether the encoder is why less is sent.
 func (l *Ladder) Overloaded() bool { return l.overloaded }
 
-// Above reports whether the stream is on a higherRungthan a limit allows, of which 0 takes nothing away.
+// Above reports whether the stream is on a higher rung than a limit allows, of which 0 takes nothing away.
 func (l *Ladder) Above(limit Rung) bool {
 	host := Rung{l.top, 1}
 	if limit.FPS > 0 {
@@ -211,9 +211,10 @@ func (l *Ladder) Climb(now time.Time, v *Room) {
 	up := l.up()
 	more := up.Pixels() / at.Pixels()
 	enough := min(tuning.StepUpShare*v.Need(up), tuning.StepUpShare*v.Sent*more, v.Most)
-	network, encoder := v.Target >= enough, l.encodeShare*more < tuning.OverloadShare
+	// Few pictures leave the encoder idle, however long each takes. Otherwise a screen that became still would stay soft.
+	network, encoder := v.Target >= enough, !busy || l.encodeShare*more < tuning.OverloadShare
 	if network != encoder {
-		l.overloaded = network // the one of them that has no room for theRungabove is why the stream is on this one
+		l.overloaded = network // the one of them that has no room for the rung above is why the stream is on this one
 	}
 	if l.stepUp.Held(now, network && encoder && !v.Queued, l.stepUpDwell) && l.may(now, up) {
 		l.move(now, -1)

@@ -96,3 +96,26 @@ func TestAnotherContentIsAnotherLadder(t *testing.T) {
 		t.Errorf("an unknown class is seen as %d", l.seen)
 	}
 }
+
+// An encoder that was too slow for a moving picture has time for a still one, which must be sharp.
+func TestStillPictureIsWholeAgainAfterAnOverload(t *testing.T) {
+	now := time.Unix(1000, 0)
+	l := New(30)
+	climb := func(frames, seconds int) {
+		for range 10 * seconds {
+			now = now.Add(100 * time.Millisecond)
+			l.Climb(now, &Room{Target: 1e7, Sent: 1e5, Whole: 1e5, Most: 2e7, Frames: frames, Moving: frames > 10})
+		}
+	}
+	for range 100 {
+		l.Encoded(100 * time.Millisecond)
+	}
+	climb(10, 3)
+	if !l.Stepped() || !l.Overloaded() {
+		t.Fatalf("three frame times for each picture: %v, overloaded %v; want a lower rung", l.Now(), l.Overloaded())
+	}
+	climb(2, 30)
+	if l.Stepped() {
+		t.Errorf("after 30 s with two pictures a second the stream is at %v; want all that was asked for", l.Now())
+	}
+}
