@@ -4,7 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"wavryhost/session/pipeline"
+	"wavryhost/session/wire"
 )
 
 // A session that is connected and shows nothing says so, and why, as far as this host can tell.
@@ -80,4 +83,33 @@ func TestKeyframeRequestsAreNoted(t *testing.T) {
 		defer v.adaptation.mu.Unlock()
 		return !v.adaptation.asked.at[0].IsZero()
 	})
+}
+
+// A picture whose packets leave after the look is not taken for one without packets.
+func TestPictureOnItsWayIsNoFault(t *testing.T) {
+	f := &figures{met: NewMetrics(prometheus.NewRegistry())}
+	for second, c := range []struct {
+		frames, packets, unsent uint64
+		waiting                 bool
+		want                    string
+	}{
+		{1, 10, 0, false, ""},
+		{2, 10, 0, false, ""}, // its packets leave a moment later
+		{2, 15, 0, false, ""},
+		{3, 15, 0, true, ""}, // they wait for the pacer
+		{3, 15, 0, false, ""},
+		{3, 20, 0, false, ""},
+		{4, 20, 0, false, ""},
+		{4, 20, 0, false, undeliveredUnpacked}, // a second has passed
+		{5, 20, 0, false, undeliveredUnpacked},
+		{6, 30, 0, false, ""},
+		{7, 30, 5, false, ""},
+		{8, 30, 9, false, undeliveredUnsent},
+	} {
+		f.frames = c.frames
+		f.flush(time.Now(), time.Second, wire.Stats{Packets: c.packets, Unsent: c.unsent}, c.waiting)
+		if f.mute != c.want {
+			t.Errorf("second %d, with %+v: it says %q", second, c, f.mute)
+		}
+	}
 }

@@ -31,7 +31,8 @@ type figures struct {
 	dropped     uint64
 	keys        uint64
 	sample      sample
-	usage       usage // of the loop of the session, and of its end after that; mu does not guard it
+	delivered   sample // the last one with which a picture left
+	usage       usage  // of the loop of the session, and of its end after that; mu does not guard it
 	fps         float64
 	achieved    int
 	// Why no packet left of the pictures since the last look, empty where some did or there were none.
@@ -101,9 +102,9 @@ func (f *figures) flush(now time.Time, took time.Duration, stats wire.Stats, wai
 	}
 	switch {
 	case waiting || stats.Packets != before.stats.Packets:
-		f.mute = ""
-	case f.frames == before.frames: // nothing new is known
-	case stats.Unsent > before.stats.Unsent:
+		f.mute, f.delivered = "", f.sample
+	case before.frames == f.delivered.frames: // a picture since the last look may still be on its way
+	case stats.Unsent > f.delivered.stats.Unsent:
 		f.mute = undeliveredUnsent
 	default:
 		f.mute = undeliveredUnpacked
