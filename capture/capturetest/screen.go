@@ -147,11 +147,20 @@ type ScreenSource struct {
 	size     image.Point
 	damage   []image.Rectangle
 	touched  []image.Point // pixels that changed since the last frame
+	copies   []*pictureCopy
 	seq      uint64
 	captured []time.Time
 	err      error
 	out      int
 	closed   bool
+}
+
+// pictureCopy is the memory of a frame. Copying all of each picture would take most of the time of tests that run under
+// the race detector.
+type pictureCopy struct {
+	pix  []byte
+	held bool          // by a frame
+	old  []image.Point // the pixels that have changed since
 }
 
 var _ capture.Source = (*ScreenSource)(nil)
@@ -219,9 +228,20 @@ func (s *ScreenSource) Next(ctx context.Context) (*capture.Frame, error) {
 func (s *ScreenSource) frame() *capture.Frame {
 	w, h := s.screen.Size()
 	s.out++
+	if s.size != image.Pt(w, h) {
+		s.pix, s.size, s.copies = make([]byte, 4*w*h), image.Pt(w, h), nil
+	}
+	for _, p := range s.touched {
+		if p.In(image.Rectangle{Max: s.size}) {
+			s.pix[4*(p.Y*w+p.X)]++
+		}
+	}
+	c := s.copy(w)
+	s.touched = nil
 	f := capture.NewFrame(func(*capture.Frame) {
 		s.mu.Lock()
 		s.out--
+		c.held = false
 		s.mu.Unlock()
 		<-s.slots
 	})
@@ -229,21 +249,35 @@ func (s *ScreenSource) frame() *capture.Frame {
 	f.Polled = s.screen.polled
 	s.screen.mu.Unlock()
 	s.seq++
-	if s.size != image.Pt(w, h) {
-		s.pix, s.size = make([]byte, 4*w*h), image.Pt(w, h)
-	}
-	for _, p := range s.touched {
-		if p.In(image.Rectangle{Max: s.size}) {
-			s.pix[4*(p.Y*w+p.X)]++
-		}
-	}
-	s.touched = nil
-	f.Pix, f.Stride, f.Width, f.Height = bytes.Clone(s.pix), 4*w, w, h
+	f.Pix, f.Stride, f.Width, f.Height = c.pix, 4*w, w, h
 	f.Damage, f.Exact = s.damage, true
 	f.Time, f.Seq, f.Took = time.Now(), s.seq, time.Millisecond
 	s.damage = nil
 	s.captured = append(s.captured, f.Time)
 	return f
+}
+
+// copy returns a copy of the picture, of a width in pixels.
+func (s *ScreenSource) copy(width int) *pictureCopy {
+	var free *pictureCopy
+	for _, c := range s.copies {
+		c.old = append(c.old, s.touched...)
+		if !c.held {
+			free = c
+		}
+	}
+	if free == nil {
+		free = &pictureCopy{pix: bytes.Clone(s.pix)}
+		s.copies = append(s.copies, free)
+	}
+	for _, p := range free.old {
+		if p.In(image.Rectangle{Max: s.size}) {
+			at := 4 * (p.Y*width + p.X)
+			free.pix[at] = s.pix[at]
+		}
+	}
+	free.old, free.held = nil, true
+	return free
 }
 
 // Alive implements capture.Source.
