@@ -56,6 +56,8 @@ require (
 	gonum.org/v1/gonum v0.17.0
 )
 
+require github.com/petermattis/goid v0.0.0-20261109124353-7cfa343ad0ab
+
 require (
 	github.com/asticode/go-astikit v0.42.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

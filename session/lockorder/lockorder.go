@@ -7,7 +7,6 @@
 package lockorder
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -67,8 +66,10 @@ func (p Pair) String() string { return p.Held + " ─▶ " + p.Taken }
 
 // watch is what was seen of all locks.
 type watch struct {
+	goroutine func() int64
+
 	mu    sync.Mutex
-	held  map[uint64][]one // by goroutine
+	held  map[int64][]one // by goroutine
 	pairs map[Pair]string  // the stack of the first time
 }
 
@@ -78,9 +79,11 @@ type one struct {
 	lock any
 }
 
-// Watch begins to record. It is for tests: each call of a lock costs about a microsecond then.
-func Watch() {
-	watched.CompareAndSwap(nil, &watch{held: make(map[uint64][]one), pairs: make(map[Pair]string)})
+// Watch begins to record. It is for tests. goroutine returns the number of the goroutine that calls it.
+func Watch(goroutine func() int64) {
+	watched.CompareAndSwap(nil, &watch{
+		goroutine: goroutine, held: make(map[int64][]one), pairs: make(map[Pair]string),
+	})
 }
 
 // Pairs returns the pairs that were seen, and where each was seen first.
@@ -95,7 +98,7 @@ func Pairs() map[Pair]string {
 }
 
 func (w *watch) lock(name string, lock any) {
-	g := goroutine()
+	g := w.goroutine()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.held[g] {
@@ -110,7 +113,7 @@ func (w *watch) lock(name string, lock any) {
 
 // unlock forgets a lock, whichever goroutine took it.
 func (w *watch) unlock(lock any) {
-	g := goroutine()
+	g := w.goroutine()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.forget(g, lock) {
@@ -123,7 +126,7 @@ func (w *watch) unlock(lock any) {
 	}
 }
 
-func (w *watch) forget(g uint64, lock any) bool {
+func (w *watch) forget(g int64, lock any) bool {
 	i := slices.IndexFunc(w.held[g], func(h one) bool { return h.lock == lock })
 	if i < 0 {
 		return false
@@ -133,20 +136,6 @@ func (w *watch) forget(g uint64, lock any) bool {
 		delete(w.held, g)
 	}
 	return true
-}
-
-// goroutine returns the number of the goroutine that calls it, as its stack trace has it.
-func goroutine() uint64 {
-	var buffer [64]byte
-	text := buffer[:runtime.Stack(buffer[:], false)]
-	var n uint64
-	for _, c := range bytes.TrimPrefix(text, []byte("goroutine ")) {
-		if c < '0' || c > '9' {
-			break
-		}
-		n = 10*n + uint64(c-'0')
-	}
-	return n
 }
 
 // Order says which locks may be taken while another is held.

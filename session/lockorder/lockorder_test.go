@@ -1,10 +1,14 @@
 package lockorder
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/petermattis/goid"
 )
 
 type (
@@ -22,7 +26,7 @@ Some words, and then:
 
 // TestViolationsAreFound takes locks in the right order and in wrong ones: each wrong pair is found, with the place.
 func TestViolationsAreFound(t *testing.T) {
-	Watch()
+	Watch(goid.Get)
 	o, err := ParseOrder(order)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +77,7 @@ func TestViolationsAreFound(t *testing.T) {
 
 // A lock that one goroutine takes and another gives back is held by neither.
 func TestLockGivenBackByAnother(t *testing.T) {
-	Watch()
+	Watch(goid.Get)
 	var l Mutex[ledger]
 	var c Mutex[audit]
 	c.Lock()
@@ -121,4 +125,19 @@ func BenchmarkMutex(b *testing.B) {
 			m.Unlock() //nolint:staticcheck // what is measured
 		}
 	})
+}
+
+// The library reads a field of the runtime. A release of Go that moves it must not pass unseen.
+func TestGoroutinesHaveTheNumbersOfTheirTraces(t *testing.T) {
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			var trace [64]byte
+			text := string(trace[:runtime.Stack(trace[:], false)])
+			if want := fmt.Sprintf("goroutine %d ", goid.Get()); !strings.HasPrefix(text, want) {
+				t.Errorf("the trace is %q; want %q first", text, want)
+			}
+		})
+	}
+	all.Wait()
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/petermattis/goid"
+
 	"wavryhost/session/lockorder"
 )
 
@@ -23,7 +25,7 @@ func Main(m *testing.M, files ...string) {
 	}
 	flag.Parse()
 	if bench := flag.Lookup("test.bench"); bench == nil || bench.Value.String() == "" {
-		lockorder.Watch() // benchmarks measure the daemon's mutexes
+		lockorder.Watch(goid.Get) // benchmarks measure the daemon's mutexes
 	}
 	code := m.Run()
 	pairs := lockorder.Pairs()
