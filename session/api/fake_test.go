@@ -440,6 +440,12 @@ func healthy() *fakeManager {
 // theOperator owns what is opened by the operator's token.
 var theOperator = session.Owner{Credential: session.CredentialOperatorToken, Name: "token"}
 
+// theContract is made of the document of all servers at the first one.
+var (
+	theContract *contract
+	documents   sync.Once
+)
+
 // newServer returns a Server for m and its metrics registry. Every answer is compared with the document. Without a
 // configured credential, requests without Authorization are the operator's.
 func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Registry) {
@@ -453,7 +459,8 @@ func newServer(tb testing.TB, cfg Config, m manager) (*Server, *prometheus.Regis
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s.handler = newContract(tb, s.spec.Document()).watch(tb, s.handler)
+	documents.Do(func() { theContract = newContract(tb, s.spec.Document()) })
+	s.handler = theContract.watch(tb, s.handler)
 	if inner := s.handler; open {
 		s.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if len(r.Header.Values("Authorization")) == 0 {

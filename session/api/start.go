@@ -8,7 +8,6 @@ import (
 	"wavryhost/session/api/access"
 	"wavryhost/session/api/audit"
 	"wavryhost/session/api/auth"
-	"wavryhost/session/api/content"
 	"wavryhost/session/api/edge"
 	"wavryhost/session/api/page"
 	"wavryhost/session/api/whep"
@@ -45,13 +44,11 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	if s.page, err = page.New(cfg.SourceURL); err != nil {
 		return nil, err
 	}
-	routes := s.routes(gatherer)
-	if s.spec, err = describe(routes); err != nil {
+	documented, err := wholeDocument()
+	if err != nil {
 		return nil, err
 	}
-	if s.document, err = content.NewStatic(content.JSON, s.spec.Document()); err != nil {
-		return nil, err
-	}
-	s.handler = s.build(routes)
+	s.spec, s.document = documented.spec, documented.answer
+	s.handler = s.build(s.routes(gatherer))
 	return s, nil
 }

@@ -7,8 +7,10 @@ import (
 	"embed"
 	"fmt"
 	"html"
+	"maps"
 	"net/http"
 	"path"
+	"sync"
 
 	"wavryhost/session/api/content"
 )
@@ -26,33 +28,53 @@ type Page struct{ files map[string]*content.Static }
 // New returns the page. source is the address of the source code, which the name of the program links to; empty for no
 // link. The AGPL, section 13, requires an offer that users see.
 func New(source string) (*Page, error) {
-	// Media types do not come from the system, whose settings could give a script another type.
-	kinds := map[string]string{
-		".html": "text/html; charset=utf-8",
-		".css":  "text/css; charset=utf-8",
-		".js":   "text/javascript; charset=utf-8",
-		".svg":  "image/svg+xml",
+	others, err := fixed()
+	if err != nil {
+		return nil, err
 	}
+	body, err := files.ReadFile(index)
+	if err != nil {
+		return nil, err
+	}
+	body = bytes.Replace(body, []byte(nameMark), link(source, "wavry-host"), 1)
+	body = bytes.Replace(body, []byte(sourceMark), link(source, "wavry-host is free software: source code"), 1)
+	all := maps.Clone(others)
+	all[index], err = content.NewStatic(kinds[".html"], body)
+	return &Page{files: all}, err
+}
+
+// index is the file that has the offer of the source code.
+const index = "index.html"
+
+// kinds are media types. They do not come from the system, whose settings could give a script another type.
+var kinds = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+}
+
+// fixed returns the other files.
+var fixed = sync.OnceValues(func() (map[string]*content.Static, error) {
 	entries, err := files.ReadDir(".")
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{files: make(map[string]*content.Static)}
+	all := make(map[string]*content.Static)
 	for _, e := range entries {
+		if e.Name() == index {
+			continue
+		}
 		body, err := files.ReadFile(e.Name())
 		if err != nil {
 			return nil, err
 		}
-		if e.Name() == "index.html" {
-			body = bytes.Replace(body, []byte(nameMark), link(source, "wavry-host"), 1)
-			body = bytes.Replace(body, []byte(sourceMark), link(source, "wavry-host is free software: source code"), 1)
-		}
-		if p.files[e.Name()], err = content.NewStatic(kinds[path.Ext(e.Name())], body); err != nil {
+		if all[e.Name()], err = content.NewStatic(kinds[path.Ext(e.Name())], body); err != nil {
 			return nil, err
 		}
 	}
-	return p, nil
-}
+	return all, nil
+})
 
 // The places of the program's name, which narrow windows hide, and of the offer of its source among the statistics.
 const (
