@@ -36,7 +36,6 @@ run: ## build and run: stream a display of this machine, or a virtual one
 test: ## run all tests, including those with real X servers and browsers
 	@scripts/setup test
 	$(GO) test -race -shuffle=on -count=1 ./...
-	$(GO) test -count=1 ./adapt/simulate
 	$(GO) test -tags integration -shuffle=on -count=1 -timeout 15m -run "$$(scripts/integration tests)" $$(scripts/integration packages | grep -v endtoend)
 	$(GO) test -tags integration -shuffle=on -count=1 -parallel 3 -timeout 20m ./cmd/wavry-host/endtoend
 
