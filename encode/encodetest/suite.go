@@ -86,12 +86,16 @@ func (f *film) frame(width, height int) *capture.Frame {
 	frame.Width, frame.Height, frame.Stride = width, height, 4*width+64
 	frame.Pix = make([]byte, frame.Stride*height)
 	for y := range height {
+		row := frame.Pix[y*frame.Stride:][:frame.Stride]
+		if y%7 != 0 { // within a patch; the race detector makes it costly to draw each row
+			copy(row, frame.Pix[(y-1)*frame.Stride:])
+			continue
+		}
 		for x := range width {
-			at := y*frame.Stride + 4*x
 			hash := (uint32(x/7)<<20 ^ uint32(y/7)<<10 ^ uint32(f.n)) * 2654435761
 			hash = (hash ^ hash>>15) * 2246822519
 			grey := byte(hash >> 24)
-			frame.Pix[at], frame.Pix[at+1], frame.Pix[at+2] = grey, grey, grey
+			row[4*x], row[4*x+1], row[4*x+2] = grey, grey, grey
 		}
 	}
 	frame.Damage = append(frame.Damage, frame.Bounds())
