@@ -121,6 +121,12 @@ type Config struct {
 	Orders Orders
 	Keep   func(Orders) error
 
+	// Trace takes a trace of each session's set-up, and of one frame of each session in TraceFrameEvery. It is called by
+	// the goroutines that stream, and must return at once. nil is for no traces.
+	Trace func(Span)
+	// TraceFrameEvery defaults to one minute.
+	TraceFrameEvery time.Duration
+
 	// ConnectTimeout is how long a viewer may take to connect. It defaults to 10 s.
 	ConnectTimeout time.Duration
 	// DisconnectTimeout is how long a session waits for a silent viewer, or for an ICE restart. Detection takes 5 to 6
@@ -160,6 +166,7 @@ func (c Config) withDefaults() Config {
 	if c.NewController == nil {
 		c.NewController = func(a adapt.Config) (adapt.Controller, error) { return adapt.New(a) }
 	}
+	duration(&c.TraceFrameEvery, time.Minute)
 	duration(&c.ControlIdle, 15*time.Second)
 	duration(&c.Probation, defaultProbation)
 	duration(&c.ConnectTimeout, 10*time.Second)
@@ -221,6 +228,7 @@ func (c Config) Validate() error {
 		"connect": c.ConnectTimeout, "disconnect": c.DisconnectTimeout, "silence": c.SilenceTimeout,
 		"shutdown": c.ShutdownTimeout, "gather": c.GatherTimeout, "linger": c.Linger, "probation": c.Probation,
 		"control": c.ControlIdle, "drain postpone": c.DrainPostpone,
+		"trace": c.TraceFrameEvery,
 	} {
 		if d < 0 {
 			return fmt.Errorf("session: %s timeout %v is negative", name, d)

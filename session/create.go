@@ -48,10 +48,25 @@ func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
 	o.begun = time.Now()
 	a, err := m.opener.create(ctx, o)
 	if err != nil && !o.Probe {
-		m.refusals.tell(err, o.Display)
+		if give := m.conf.get().Trace; m.refusals.tell(err, o.Display) && give != nil {
+			give(refusal(time.Now(), o, m.refusals.known(o.Display), err))
+		}
 		m.log.Debug("offer refused", "remote", o.RemoteAddr, "err", err)
 	}
 	return a, err
+}
+
+// refusal returns the trace of a refused offer.
+func refusal(now time.Time, o Offer, display string, err error) Span {
+	reason := refusedBecause(err)
+	root := Span{
+		Name: spanSetup, Start: o.begun, End: now, Reason: reason, Err: err, Parent: o.TraceParent,
+		Parts: []Span{{Name: stageOffer, Start: o.begun, End: now, Reason: reason, Err: err}},
+	}
+	if display != "" {
+		root.Attrs = []slog.Attr{slog.String(attrDisplay, display)}
+	}
+	return root
 }
 
 func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
@@ -149,6 +164,10 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		figures: figures{met: p.met, tally: p.met.labels.tally(p.conf.get().MetricLabels, o.Labels)},
 		changed: newSignal(), settle: p.settle,
 	}
+	if cfg := p.conf.get(); cfg.Trace != nil && !o.Probe {
+		v.trace.give, v.trace.every, v.trace.parent = cfg.Trace, cfg.TraceFrameEvery, o.TraceParent
+		v.trace.attrs = func() []slog.Attr { return attrsOf(v) }
+	}
 	if o.Probe {
 		v.met, v.tally, v.emit = p.apart, tally{}, func(Event) uint64 { return 0 }
 	}
@@ -196,6 +215,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		Progress: p.conf.get().Progress, Session: id,
 		Log: v.log, Formats: formats, MTU: p.conf.get().MTU,
 		OnSent: func(packet adapt.Packet) {
+			v.trace.newest = packet.ID
 			v.adaptation.sent(packet)
 			v.cadence.stir()
 		},
@@ -204,7 +224,10 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 			v.adaptation.requestKeyframe(adapt.KeyframeRecovery)
 			v.sub.nudge()
 		}, StartRate: v.adaptation.rate, Guard: v.guard,
-		OnPaced: func(took time.Duration) { v.met.pace.Observe(took.Seconds()) },
+		OnPaced: func(captured time.Time, took time.Duration) {
+			v.met.pace.Observe(took.Seconds())
+			v.trace.paced(captured)
+		},
 	})
 	if err != nil {
 		return nil, "", err
@@ -227,4 +250,25 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.checkRelays()
 	v.setup.answered = time.Now()
 	return v, sdp, nil
+}
+
+// attrsOf returns what the traces of a viewer have in common.
+func attrsOf(v *viewer) []slog.Attr {
+	here := v.sub.feed()
+	v.mu.Lock()
+	r := v.announced
+	v.mu.Unlock()
+	list := []slog.Attr{
+		slog.String(attrSession, v.id), slog.String(attrDisplay, here.display.ID),
+		slog.String(attrCodec, here.format.String()),
+	}
+	for _, a := range []slog.Attr{
+		slog.String(attrEncoder, here.on.Status().Encoder), slog.String(attrPath, r.Path),
+		slog.String(attrProtocol, r.Protocol),
+	} {
+		if a.Value.String() != "" {
+			list = append(list, a)
+		}
+	}
+	return list
 }

@@ -11,7 +11,7 @@
 //	floorLock        ─▶ viewerLock
 //	subscriptionLock ─▶ controllerLock ─▶ viewerLock
 //	subscriptionLock ─▶ limitsLock, watchedLock, poolLock, encodingLock
-//	*                ─▶ journalLock, newsLock, refusalsLock, resizerLock
+//	*                ─▶ journalLock, newsLock, refusalsLock, resizerLock, traceLock
 //
 // The star stands for all others: events may be emitted with any lock held. The locks of the log and of an injector's
 // queue come last, too. Package pipeline documents the order of its own locks; it holds none of them when it calls a

@@ -11,6 +11,7 @@ type (
 	watchedLock      struct{} // watched.mu
 	refusalsLock     struct{} // refusals.mu
 	resizerLock      struct{} // resizer.mu
+	traceLock        struct{} // traces.mu
 	journalLock      struct{} // Journal.mu
 	newsLock         struct{} // news.mu
 )

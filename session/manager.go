@@ -87,7 +87,10 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	g.uplink = &uplink{conf: g.conf}
 	g.refusals = &refusals{log: log, met: m, emit: emit, open: g.pool.Open, last: make(map[string]time.Time)}
 	g.registry = newRegistry(log, m, emit, g.floor, &capacity{g.conf, g.pool})
-	g.reservations = &Reservations{registry: g.registry, catalog: g.catalog, refused: g.refusals.tell}
+	g.reservations = &Reservations{
+		registry: g.registry, catalog: g.catalog,
+		refused: func(err error, display string) { g.refusals.tell(err, display) },
+	}
 	g.host = &HostState{
 		conf: g.conf, log: log, met: m, emit: emit, trouble: func() string { return g.pool.Health().String() },
 		owner: g.registry, news: events,

@@ -50,8 +50,8 @@ type refusals struct {
 	last map[string]time.Time
 }
 
-// tell makes known that a session, or a place for one, was refused.
-func (r *refusals) tell(err error, display string) {
+// tell makes known that a session, or a place for one, was refused. It returns whether it emitted an event.
+func (r *refusals) tell(err error, display string) bool {
 	reason := refusedBecause(err)
 	r.met.refused.WithLabelValues(reason).Inc()
 	resource := ""
@@ -60,7 +60,7 @@ func (r *refusals) tell(err error, display string) {
 		r.met.refusals.WithLabelValues(resource).Inc()
 	}
 	if !r.due(time.Now(), reason) {
-		return
+		return false
 	}
 	detail := reason
 	if resource != "" {
@@ -68,6 +68,7 @@ func (r *refusals) tell(err error, display string) {
 	}
 	event := r.emit(Event{Kind: EventRefused, Display: r.known(display), Reason: reason, Err: err})
 	r.log.Info("session refused", "event", event, "reason", detail, "err", err)
+	return true
 }
 
 // due reports whether an event of a reason may be emitted.

@@ -359,6 +359,7 @@ func (r *registry) dissolve(s *session, why EndReason) {
 	s.sub.vacate()
 	now := time.Now()
 	connected := s.close(now)
+	s.trace.close(now, s.steps(), why, err)
 	s.met.ended.WithLabelValues(why.String()).Inc()
 	note := r.forget(s)
 	one := s.snapshot()

@@ -155,6 +155,8 @@ type Offer struct {
 	// Probe marks the offer of the host itself, which watches one of its displays as a viewer would. Its session takes
 	// no place, and no list, event or metric of sessions has it. Journal and metrics have the panics in it.
 	Probe bool
+	// TraceParent is the W3C traceparent of the request, which the trace of the set-up continues; empty for none.
+	TraceParent string
 	// RemoteAddr and UserAgent are for the log.
 	RemoteAddr, UserAgent string
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"log/slog"
 	"time"
 
 	"wavryhost/adapt"
@@ -29,6 +30,9 @@ type setup struct {
 	// packets is the size of the first picture. arrived counts the media packets that the viewer has reported.
 	packets, arrived int
 	over             bool // the first picture has arrived
+	// handshake is how the handshake failed, empty if it did not; err has the details.
+	handshake string
+	err       error
 }
 
 // report counts the reported packets, and reports whether the first picture has arrived with them. Reports on all
@@ -50,22 +54,68 @@ func (s *setup) report(f adapt.Feedback) bool {
 	return s.over
 }
 
+// stageAt is a stage with the times of its begin and end; the end is zero if it has not ended.
+type stageAt struct {
+	name       string
+	begun, end time.Time
+}
+
+// timeline returns the stages that have begun, in order. end is when the viewer reported the first picture; zero if it
+// has not.
+func (s *setup) timeline(end time.Time) []stageAt {
+	edges := []time.Time{s.begun, s.answered, s.reached, s.connected, s.sent, end}
+	var list []stageAt
+	for i, name := range setupStages {
+		one := stageAt{name, edges[i], edges[i+1]}
+		if !one.end.IsZero() && one.end.Before(one.begun) { // ICE may have a path before the answer is out
+			one.end = one.begun
+		}
+		list = append(list, one)
+		if one.end.IsZero() {
+			break
+		}
+	}
+	return list
+}
+
+// span returns the trace of the set-up, which is over: with the first picture, or for a reason.
+func (s *setup) span(now time.Time, reason string, err error) Span {
+	root := Span{Name: spanSetup, Start: s.begun, End: now, Reason: reason, Err: err}
+	end := now
+	if reason != "" {
+		end = time.Time{}
+		root.Attrs = append(root.Attrs, slog.String(attrEnd, reason))
+		if s.handshake != "" {
+			root.Attrs = append(root.Attrs, slog.String(attrHandshake, s.handshake))
+			root.Reason, root.Err = s.handshake, s.err
+		}
+	}
+	for _, stage := range s.timeline(end) {
+		one := Span{Name: stage.name, Start: stage.begun, End: stage.end}
+		if one.End.IsZero() {
+			one.End, one.Reason, one.Err = now, root.Reason, root.Err
+		}
+		root.Parts = append(root.Parts, one)
+	}
+	return root
+}
+
 // stages returns the duration of each stage up to the arrival at now.
 func (s *setup) stages(now time.Time) map[string]time.Duration {
-	edges := []time.Time{s.begun, s.answered, s.reached, s.connected, s.sent, now}
 	took := make(map[string]time.Duration, len(setupStages))
-	for i, stage := range setupStages {
-		took[stage] = max(0, edges[i+1].Sub(edges[i])) // ICE may have a path before the answer is out
+	for _, stage := range s.timeline(now) {
+		took[stage.name] = stage.end.Sub(stage.begun)
 	}
 	return took
 }
 
-// arrivedFirst takes a report of the viewer, and records the session's set-up when it shows the first picture.
-func (f *figures) arrivedFirst(now time.Time, feedback []adapt.Feedback) {
+// arrivedFirst takes a report of the viewer, and records the session's set-up when it shows the first picture. It
+// returns whether it did.
+func (f *figures) arrivedFirst(now time.Time, feedback []adapt.Feedback) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.setup.over {
-		return
+		return false
 	}
 	for _, report := range feedback {
 		if !f.setup.report(report) {
@@ -75,8 +125,9 @@ func (f *figures) arrivedFirst(now time.Time, feedback []adapt.Feedback) {
 		for stage, took := range f.setup.stages(now) {
 			f.met.setupStages.WithLabelValues(stage).Observe(took.Seconds())
 		}
-		return
+		return true
 	}
+	return false
 }
 
 // handedOver notes that the pacer has a picture of so many packets. The caller holds mu.
@@ -86,4 +137,11 @@ func (f *figures) handedOver(now time.Time, packets int) {
 		f.setup.sent, f.setup.packets = now, packets
 		f.met.firstFrame.WithLabelValues(firstSent).Observe(now.Sub(f.setup.begun).Seconds())
 	}
+}
+
+// steps returns the steps of the set-up so far.
+func (f *figures) steps() setup {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.setup
 }

@@ -78,6 +78,7 @@ type viewer struct {
 	sub        subscription
 	limits     limits
 	adaptation adaptation
+	trace      traces
 	figures
 
 	// Its goroutines.
@@ -218,7 +219,11 @@ func (v *viewer) receive(report wire.Report) {
 	if len(report.Feedback) > 0 {
 		v.cadence.stir()
 	}
-	v.arrivedFirst(time.Now(), report.Feedback)
+	now := time.Now()
+	if v.arrivedFirst(now, report.Feedback) {
+		v.trace.setup(now, v.steps(), "", nil)
+	}
+	v.trace.reported(now, report.Feedback)
 	if report.Smaller {
 		v.resized(v.sender.PacketSize())
 	}
@@ -292,7 +297,11 @@ func (v *viewer) roomFor(t adapt.Targets) bool {
 
 // send hands a picture to the pacer.
 func (v *viewer) send(au encode.AccessUnit, p pipeline.Picture) error {
+	sampled := v.trace.begin(au, p)
 	w, err := v.peer.Track().WriteAccessUnit(au)
+	if sampled && (err != nil || w.Packets == 0) {
+		v.trace.refused()
+	}
 	if err != nil {
 		v.missed()
 		return err

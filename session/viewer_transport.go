@@ -37,6 +37,9 @@ func (v *viewer) watch(now time.Time) {
 				e.Err = errNoHandshake
 				attrs = append(attrs, "err", e.Err)
 			}
+			v.mu.Lock()
+			v.setup.handshake, v.setup.err = d.handshake, e.Err
+			v.mu.Unlock()
 			v.log.Warn("handshake failed", append(attrs, "event", v.emit(e))...)
 		}
 	}

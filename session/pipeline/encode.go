@@ -51,6 +51,9 @@ func (l *encodeLoop) encodeNext(
 	if f != nil {
 		l.lastFrame = now
 	}
+	if f != nil {
+		p.Took, p.Taken = f.Took, time.Now()
+	}
 	au, err := l.encoder.open.encode(j)
 	if err != nil {
 		l.replace(err, f != nil)

@@ -69,4 +69,8 @@ type Picture struct {
 	Dirty float64
 	// Class is the kind of content.
 	Class adapt.ContentClass
+	// Took is the duration of its capture, and Taken the time when its encode began. They are zero if the picture was
+	// encoded again.
+	Took  time.Duration
+	Taken time.Time
 }

@@ -121,14 +121,14 @@ func (s *Sender) sendFirst() {
 	s.current.bytes -= p.MarshalSize()
 	size := p.MarshalSize()
 	s.shares.Sent(size, s.rate)
-	last, since := len(s.current.packets) == 0, s.current.since
+	last, since, captured := len(s.current.packets) == 0, s.current.since, s.current.time
 	if last {
 		s.current, s.waiting = s.waiting, batch{}
 	}
 	s.mu.Unlock()
 	track.write(p)
 	if last && s.cfg.OnPaced != nil {
-		s.cfg.OnPaced(time.Since(since))
+		s.cfg.OnPaced(captured, time.Since(since))
 	}
 }
 

@@ -336,7 +336,7 @@ func TestTimeInThePacerIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var took []time.Duration
-		r := newRig(t, Config{StartRate: 1_000_000, OnPaced: func(d time.Duration) {
+		r := newRig(t, Config{StartRate: 1_000_000, OnPaced: func(_ time.Time, d time.Duration) {
 			mu.Lock()
 			defer mu.Unlock()
 			took = append(took, d)

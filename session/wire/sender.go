@@ -53,9 +53,9 @@ type Config struct {
 	// will not get any more. It is called at most once per keyframe, from a goroutine of pion or that of Run, with no
 	// lock held.
 	OnBroken func()
-	// OnPaced is called when the last packet of an access unit has left, with the time since the pacer got it. It may be
-	// nil. It is called from the goroutine of Run, with no lock held.
-	OnPaced func(time.Duration)
+	// OnPaced is called when the last packet of an access unit has left, with its capture time and the time since the
+	// pacer got it. It may be nil. It is called from the goroutine of Run, with no lock held.
+	OnPaced func(captured time.Time, took time.Duration)
 	// Guard catches panics where pion calls the sender; nil lets them pass.
 	Guard *guard.Guard
 	// Progress has the loop that sends. It may be nil.
@@ -95,6 +95,7 @@ type batch struct {
 	bytes   int
 	key     bool // a keyframe, and nothing of it has been sent
 	since   time.Time
+	time    time.Time // of the capture
 }
 
 // Queue is what waits in the pacer.

@@ -200,7 +200,7 @@ func (t *Track) WriteAccessUnit(au encode.AccessUnit) (Written, error) {
 	if len(packets) == 0 {
 		return Written{}, nil
 	}
-	return w, t.sender.enqueue(batch{packets: packets, bytes: w.Bytes}, au.Key)
+	return w, t.sender.enqueue(batch{packets: packets, bytes: w.Bytes, time: au.Time}, au.Key)
 }
 
 // stamp returns the RTP time of a capture time. Both are by the monotonic clock, so a step of the wall clock has no
