@@ -118,6 +118,7 @@ var rooms = map[string][]string{
 	"wavryhost/session/codec":                   {"adapt", "encode"},
 	"wavryhost/session/relay":                   {"session/guard"},
 	"wavryhost/session/outbox":                  {"session", "session/api/durable", "session/guard"},
+	"wavryhost/session/tracing":                 {"session"},
 	"wavryhost/session/webhook":                 {"session", "session/guard", "session/outbox"},
 	"wavryhost/session/api": {
 		"session",
@@ -248,6 +249,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/fleet/pool",
 		"wavryhost/session/gateway",
 		"wavryhost/session/gateway/gatewaytest",
+		"wavryhost/session/tracing",
 		"wavryhost/session/webhook",
 		"wavryhost/cmd/wavry-host",
 		"wavryhost/cmd/wavry-host/canary",
@@ -277,6 +279,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/relay",
 		"wavryhost/session/api",
 		"wavryhost/session/outbox",
+		"wavryhost/session/tracing",
 		"wavryhost/session/webhook",
 		"wavryhost/platform/input",
 		"wavryhost/platform/pressure",
@@ -284,7 +287,8 @@ var drivers = map[string][]string{
 		"wavryhost/cmd/wavry-host/canary",
 	},
 	"gonum.org/":                 {"wavryhost/cmd/wavry-host/canary"},
-	"google.golang.org/protobuf": {"wavryhost/session/pointer", "wavryhost/session/rift"},
+	"google.golang.org/protobuf": {"wavryhost/session/pointer", "wavryhost/session/rift", "wavryhost/session/tracing"},
+	"go.opentelemetry.io/":       {"wavryhost/session/tracing"},
 	"C":                          {"wavryhost/capture/pipewire", "wavryhost/encode/ffmpeg", "wavryhost/platform/pressure"},
 	"unsafe": {
 		"wavryhost/capture/pipewire",

@@ -50,6 +50,10 @@ func TestCredentialsOfSystemd(t *testing.T) {
 			"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
 			"webhook.url: https://w.example/e\nwebhook.secret_file: F\nwebhook.outbox_file: none",
 		},
+		"tracing.headers_file": {
+			"Authorization: Bearer 0123456789abcdef\n",
+			"tracing.endpoint: http://127.0.0.1:4318\ntracing.headers_file: F",
+		},
 		"gateway.token_file":     {"token", "gateway.url: wss://g.example/ws\ngateway.token_file: F"},
 		"gateway.account_file":   {"1234123412341234", "gateway.url: wss://g.example/ws\ngateway.account_file: F"},
 		"fleet.credentials_file": {"", "fleet.url: tls://n.example:4222\nfleet.credentials_file: F"},

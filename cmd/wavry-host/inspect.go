@@ -37,6 +37,7 @@ func (l *loaded) inspect(env []string) error {
 	in.gateway()
 	in.fleet()
 	in.webhook(env)
+	in.tracing()
 	in.writable("api.audit_file", l.API.AuditFile)
 	if l.TakesGrants() {
 		in.writable("auth.revocations_file", revocations(&l.Config, env))

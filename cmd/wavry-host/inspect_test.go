@@ -78,6 +78,10 @@ func TestConfigurationThatCannotStart(t *testing.T) {
 			"written: it is a folder"},
 		{"revocations in no folder", "auth.token: 0123456789abcdef\nauth.revocations_file: " + gone +
 			"/r.json\nauth.grants: [{audience: host7, keys: 'https://gw.example/jwks'}]", "auth.revocations_file: "},
+		{"no headers for the collector", "tracing.endpoint: http://127.0.0.1:4318\ntracing.headers_file: " +
+			gone, "tracing.headers_file: "},
+		{"broken headers for the collector", "tracing.endpoint: http://127.0.0.1:4318\ntracing.headers_file: " +
+			broken, "line 1 is not of the form Name: value"},
 		{
 			"no token for the gateway", "gateway.url: wss://gw.example/ws\ngateway.allow: " +
 				"[ann]\ngateway.token_file: " + gone,

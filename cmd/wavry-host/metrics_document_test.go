@@ -17,6 +17,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/api"
 	"wavryhost/session/outbox"
+	"wavryhost/session/tracing"
 	"wavryhost/session/webhook"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,7 +63,7 @@ func registerAll(c *catcher, complete bool) {
 	newExitInfo(c)
 	c.MustRegister(newVersionCounters(versions{})...)
 	newLoops(c, nil)
-	hook := webhook.NewMetrics(c)
+	hook, traces := webhook.NewMetrics(c), tracing.NewMetrics(c)
 	newKeyFetches(c)
 	newSelfProbe(nil, nil, nil, nil, c, nil)
 	pressure.New(c, slog.New(slog.DiscardHandler))
@@ -74,6 +75,7 @@ func registerAll(c *catcher, complete bool) {
 		injectors.Complete()
 		reloads.complete()
 		hook.Complete()
+		traces.Complete()
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"wavryhost/session/api"
 	"wavryhost/session/api/grant"
 	"wavryhost/session/gateway"
+	"wavryhost/session/tracing"
 	"wavryhost/session/webhook"
 )
 
@@ -95,6 +96,7 @@ type host struct {
 	link     *gateway.Link // nil without a gateway
 	fleet    *fleetLink
 	webhook  *webhook.Sender
+	tracer   *tracing.Tracer // nil without traces
 	local    *localAPI
 	reloads  *reloader
 	prober   *prober
@@ -184,6 +186,13 @@ func newHost(
 	sessions := sessionConfig(l, h.displays, candidates, load, log)
 	sessions.Progress = h.loops.board
 	sessions.Orders, sessions.Keep = ordersOf(a.env, log)
+	id, name := identify(l.Host.ID, log)
+	if h.tracer, err = newTracer(l, id, name, registry, log); err != nil {
+		return nil, err
+	}
+	if h.tracer != nil {
+		sessions.Trace, sessions.TraceFrameEvery = h.tracer.Add, l.Tracing.FrameEvery
+	}
 	h.manager, err = session.NewManager(sessions, log, session.NewMetrics(registry))
 	if err != nil {
 		return nil, err
@@ -194,7 +203,7 @@ func newHost(
 		return nil, err
 	}
 	cfg := apiConfig(l)
-	cfg.ID, cfg.Name = identify(l.Host.ID, log)
+	cfg.ID, cfg.Name = id, name
 	var hook func(*config.Config)
 	if h.webhook, hook, err = newWebhook(&l.Config, a.env, cfg.ID, h.manager, registry, log); err != nil {
 		return nil, err
@@ -315,6 +324,9 @@ func (h *host) run(ctx context.Context) error {
 	}
 	group.Go(func() error { return h.prober.run(inner) })
 	group.Go(func() error { return h.webhook.Run(inner) })
+	if h.tracer != nil {
+		group.Go(func() error { return h.tracer.Run(inner) })
+	}
 	group.Go(func() error { return h.probe.run(inner) })
 	if h.link != nil {
 		group.Go(func() error { return h.link.Run(inner) })

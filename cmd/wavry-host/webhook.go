@@ -41,13 +41,17 @@ func newWebhook(
 	return s, func(c *config.Config) { s.Reconfigure(of(c)) }, err
 }
 
-// flush delivers the last events, or keeps them for the next daemon. It is called when the other parts have ended.
+// flush delivers the last events and traces, or keeps the events for the next daemon. It is called when the other parts
+// have ended.
 func (h *host) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settling/2)
 	defer cancel()
 	var group errgroup.Group
 	group.Go(func() error { h.webhook.Flush(ctx); return nil })
 	group.Go(func() error { h.fleet.flush(ctx); return nil })
+	if h.tracer != nil {
+		group.Go(func() error { h.tracer.Flush(ctx); return nil })
+	}
 	_ = group.Wait()
 }
 

@@ -104,7 +104,8 @@ func (s *Server) options(path string, methods []string) handle {
 		}
 		h := w.Header()
 		h.Set("Access-Control-Allow-Methods", allowed)
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match, Idempotency-Key, Last-Event-ID")
+		h.Set("Access-Control-Allow-Headers",
+			"Authorization, Content-Type, If-Match, Idempotency-Key, Last-Event-ID, Traceparent")
 		h.Set("Access-Control-Max-Age", "600")
 		if r.Header.Get("Access-Control-Request-Private-Network") == "true" &&
 			h.Get("Access-Control-Allow-Origin") != "" {

@@ -124,7 +124,7 @@ func (s sessions) create(w http.ResponseWriter, r *http.Request) error {
 		Display: orDefault(in.Display), SDP: in.SDP, Reservation: in.Reservation, Region: in.Region,
 		MaxBitrate: in.MaxBitrate,
 		Weight:     in.Weight, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: whep.RoleOf(role),
-		ExternalID: in.ExternalID, Labels: labels,
+		ExternalID: in.ExternalID, Labels: labels, TraceParent: r.Header.Get("Traceparent"),
 	}
 	var a session.Answer
 	var token string

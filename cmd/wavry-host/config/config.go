@@ -26,6 +26,7 @@ type Config struct {
 	Gateway  Gateway
 	Fleet    Fleet
 	Webhook  Webhook
+	Tracing  Tracing
 	Log      Log
 }
 
@@ -232,6 +233,13 @@ type Webhook struct {
 	SecretFile string
 	Events     []string
 	OutboxFile string // empty for the state folder
+}
+
+// Tracing has the settings of traces.
+type Tracing struct {
+	Endpoint    string // empty for none
+	HeadersFile string
+	FrameEvery  time.Duration
 }
 
 // Log has the settings of the log.

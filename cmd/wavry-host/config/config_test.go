@@ -115,6 +115,7 @@ func TestDefaults(t *testing.T) {
 			Role:    "operator",
 			Address: "auto",
 		},
+		Tracing: Tracing{FrameEvery: time.Minute},
 		Log: Log{
 			Format: "auto",
 			Level:  "info",
@@ -279,6 +280,7 @@ func fullConfig() Config {
 			Role:    "operator",
 			Address: "auto",
 		},
+		Tracing: Tracing{FrameEvery: time.Minute},
 		Log: Log{
 			Format: "json",
 			Level:  "debug",
@@ -294,6 +296,7 @@ var nested = []string{
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
 	"fleet.events", "fleet.outbox_file",
 	"webhook.url", "webhook.secret_file", "webhook.events", "webhook.outbox_file",
+	"tracing.endpoint", "tracing.headers_file", "tracing.frame_every",
 }
 
 func TestFileSetsEverything(t *testing.T) {

@@ -29,6 +29,9 @@ func (c *Config) conflicts() []Conflict {
 	if c.Webhook.URL != "" && c.Webhook.SecretFile == "" {
 		found.add("events are signed: it requires webhook.secret_file", "webhook.url", "webhook.secret_file")
 	}
+	if c.Tracing.HeadersFile != "" && c.Tracing.Endpoint == "" {
+		found.add("headers go nowhere: it requires tracing.endpoint", "tracing.headers_file", "tracing.endpoint")
+	}
 	if len(c.Host.LabelMap()) < len(c.Host.Labels) {
 		found.add("a name appears twice", "host.labels")
 	}

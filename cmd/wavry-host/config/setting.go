@@ -116,6 +116,7 @@ func Sections() []Section {
 		{"gateway", "A signaling gateway.", gatewayTable()},
 		{"fleet", "A fleet of hosts on NATS.", fleetTable()},
 		{"webhook", "Delivery of events to a program.", webhookTable()},
+		{"tracing", "Traces for an OpenTelemetry collector.", tracingTable()},
 		{"log", "The log.", logTable()},
 	}
 }

@@ -91,6 +91,7 @@ func (h *Handler) Create(w http.ResponseWriter, r *http.Request) error {
 	a, err := h.access.Open(r, session.Offer{
 		Display: r.PathValue("display"), SDP: offer, Reservation: r.URL.Query().Get("reservation"), Region: region,
 		DrawsPointer: draws, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: RoleOf(p.Role),
+		TraceParent: r.Header.Get("Traceparent"),
 	})
 	if err != nil {
 		return err
