@@ -26,104 +26,123 @@ var (
 	otherLoads = []admission.Resource{admission.Uplink, admission.Encoders, admission.GPU, admission.GPUMemory}
 )
 
-// ComputedGauge is a gauge with one label whose values are computed when it is read. No lock is held meanwhile: the
-// function that computes them may take the locks of the Manager.
-type ComputedGauge struct {
+// gauge is one of the gauges of a ComputedGauges. It has one label.
+type gauge struct {
 	desc *prometheus.Desc
 	// before has the values of the label of which each one is 0 while nothing computes them.
 	before []string
 	// complete has the values of the label that exist whatever is computed.
 	complete []string
-	values   atomic.Pointer[func() map[string]float64]
 }
 
-var _ prometheus.Collector = (*ComputedGauge)(nil)
-
-func newComputedGauge(name, help, label string, before []string) *ComputedGauge {
-	return &ComputedGauge{desc: prometheus.NewDesc(name, help, []string{label}, nil), before: before}
+// ComputedGauges are gauges whose values are computed together when they are read. No lock is held meanwhile: the
+// function that computes them may take the locks of the Manager.
+type ComputedGauges struct {
+	capacity, wouldRefuse, loadRatio gauge
+	values                           atomic.Pointer[func() forecastValues]
 }
 
-// Describe sends the only description.
-func (g *ComputedGauge) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
+// forecastValues are the values of the gauges, by their label.
+type forecastValues struct{ capacity, wouldRefuse, loadRatio map[string]float64 }
+
+var _ prometheus.Collector = (*ComputedGauges)(nil)
+
+// Describe sends all descriptions.
+func (g *ComputedGauges) Describe(to chan<- *prometheus.Desc) {
+	to <- g.capacity.desc
+	to <- g.wouldRefuse.desc
+	to <- g.loadRatio.desc
+}
 
 // Collect computes the values and sends them.
-func (g *ComputedGauge) Collect(to chan<- prometheus.Metric) {
-	all := make(map[string]float64)
-	for _, word := range slices.Concat(g.before, g.complete) {
-		all[word] = 0
-	}
+func (g *ComputedGauges) Collect(to chan<- prometheus.Metric) {
+	var now forecastValues
 	if values := g.values.Load(); values != nil {
-		all = (*values)()
+		now = (*values)()
 	}
-	for word, v := range all {
+	g.capacity.send(to, now.capacity)
+	g.wouldRefuse.send(to, now.wouldRefuse)
+	g.loadRatio.send(to, now.loadRatio)
+}
+
+// send sends the values of a gauge; nil if nothing computes them.
+func (g *gauge) send(to chan<- prometheus.Metric, values map[string]float64) {
+	if values == nil {
+		values = make(map[string]float64)
+		for _, word := range slices.Concat(g.before, g.complete) {
+			values[word] = 0
+		}
+	}
+	for word, v := range values {
 		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, v, word)
 	}
 }
 
-// forecastMetrics say what the host has room for at the time of the scrape.
-type forecastMetrics struct{ capacity, wouldRefuse, loadRatio *ComputedGauge }
-
-func newForecastMetrics(reg prometheus.Registerer) *forecastMetrics {
+// newForecastMetrics returns gauges of what the host has room for at the time of the scrape.
+func newForecastMetrics(reg prometheus.Registerer) *ComputedGauges {
 	profiles := make([]string, 0, len(shownProfiles))
 	for _, p := range shownProfiles {
 		profiles = append(profiles, p.String())
 	}
-	f := &forecastMetrics{
-		capacity: newComputedGauge("wavry_host_capacity_sessions",
+	of := func(name, help, label string, before []string) gauge {
+		return gauge{desc: prometheus.NewDesc(name, help, []string{label}, nil), before: before}
+	}
+	g := &ComputedGauges{
+		capacity: of("wavry_host_capacity_sessions",
 			"Number of further sessions that fit now, each on a display of its own, by their size and frame rate.",
 			"profile", profiles),
-		wouldRefuse: newComputedGauge("wavry_host_admission_would_refuse",
+		wouldRefuse: of("wavry_host_admission_would_refuse",
 			"1 for each resource that is too short for another session of the default display, else 0. Resources "+
 				"without a limit are absent.", "resource", names(usualLimits)),
-		loadRatio: newComputedGauge("wavry_host_load_ratio",
+		loadRatio: of("wavry_host_load_ratio",
 			"Used part of a resource of what the host has or allows, with what is promised to new sessions. "+
 				"Resources without a limit are absent.", "resource", names(usualLoads)),
 	}
-	reg.MustRegister(f.capacity, f.wouldRefuse, f.loadRatio)
-	return f
+	reg.MustRegister(g)
+	return g
 }
 
 // completed makes all series exist, for the document of all metrics.
-func (f *forecastMetrics) completed() {
-	f.wouldRefuse.complete, f.loadRatio.complete = names(otherLimits), names(otherLoads)
+func (g *ComputedGauges) completed() {
+	g.wouldRefuse.complete, g.loadRatio.complete = names(otherLimits), names(otherLoads)
 }
 
-// follow makes the metrics show what a Manager knows.
-func (f *forecastMetrics) follow(m *Manager) {
-	capacity := func() map[string]float64 {
-		all := make(map[string]float64)
-		for _, c := range m.reservations.Capacity(shownProfiles...) {
-			all[c.Profile] = float64(c.More)
+// follow makes the gauges show what a Manager knows. One forecast is made for all of them.
+func (g *ComputedGauges) follow(m *Manager) {
+	values := func() forecastValues {
+		f, closed := forecastOf(m.registry, m.catalog.usual())
+		now := forecastValues{make(map[string]float64), make(map[string]float64), make(map[string]float64)}
+		for _, c := range capacities(f, closed, shownProfiles) {
+			now.capacity[c.Profile] = float64(c.More)
 		}
-		return all
-	}
-	wouldRefuse := func() map[string]float64 {
-		all := make(map[string]float64)
-		f, _ := forecastOf(m.registry, m.catalog.usual())
 		for r, short := range f.WouldRefuse() {
-			all[string(r)] = 0
+			now.wouldRefuse[string(r)] = 0
 			if short {
-				all[string(r)] = 1
+				now.wouldRefuse[string(r)] = 1
 			}
 		}
-		return all
-	}
-	loadRatio := func() map[string]float64 {
-		all := make(map[string]float64)
-		f, _ := forecastOf(m.registry, m.catalog.usual())
 		for r, used := range f.Used() {
-			all[string(r)] = used
+			now.loadRatio[string(r)] = used
 		}
 		if load := m.conf.get().Load; load != nil {
 			if l := load(); l.MemoryTotal > 0 {
-				all[string(admission.Memory)] = 1 - float64(l.MemoryFree)/float64(l.MemoryTotal)
+				now.loadRatio[string(admission.Memory)] = 1 - float64(l.MemoryFree)/float64(l.MemoryTotal)
 			}
 		}
-		return all
+		return now
 	}
-	f.capacity.values.Store(&capacity)
-	f.wouldRefuse.values.Store(&wouldRefuse)
-	f.loadRatio.values.Store(&loadRatio)
+	g.values.Store(&values)
+}
+
+// capacities returns how many more sessions a forecast has room for, for each profile: none if the host is closed.
+func capacities(f admission.Forecast, closed bool, profiles []admission.Profile) []admission.Capacity {
+	list := f.Capacity(profiles)
+	if closed {
+		for i := range list {
+			list[i].More, list[i].LimitedBy = 0, string(admission.Sessions)
+		}
+	}
+	return list
 }
 
 // forecastOf returns what there is to know of another session of a display, and whether the host takes none.

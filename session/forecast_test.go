@@ -2,6 +2,8 @@ package session
 
 import (
 	"maps"
+	"math"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +77,28 @@ func TestForecastIsOfTheScrape(t *testing.T) {
 	h.host.Drain(DrainOrder{})
 	if got := h.gathered(t, "wavry_host_capacity_sessions"); got["1280x720@30"] != 0 || len(got) != len(shownProfiles) {
 		t.Errorf("a host that drains has room for %v", got)
+	}
+}
+
+// A scrape makes one forecast, which reads the load once. The gauge of the memory reads it again.
+func TestOneForecastPerScrape(t *testing.T) {
+	var reads atomic.Int64
+	h := openHouse(t, func(c *Config) {
+		c.Load = func() Load {
+			reads.Add(1)
+			return Load{Cores: 4, MemoryFree: 6 << 30, MemoryTotal: 8 << 30}
+		}
+		c.EncoderInfo = measured(.02)
+	})
+	defer h.close(t)
+	fewest := int64(math.MaxInt64) // the janitor reads it, too, once in a while
+	for range 5 {
+		before := reads.Load()
+		h.gathered(t, "wavry_host_load_ratio")
+		fewest = min(fewest, reads.Load()-before)
+	}
+	if fewest != 2 {
+		t.Errorf("a scrape reads the load %d times; want 2", fewest)
 	}
 }
 

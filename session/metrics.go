@@ -59,7 +59,7 @@ type Metrics struct {
 	viewerFrozen      prometheus.Counter
 	refusals          *prometheus.CounterVec
 	oldest            prometheus.Gauge
-	forecast          *forecastMetrics
+	forecast          *ComputedGauges
 	cordoned          prometheus.Gauge
 	drainLeft         prometheus.Gauge
 	drainDeadline     prometheus.Gauge

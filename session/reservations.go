@@ -113,13 +113,7 @@ func (r *Reservations) Capacity(profiles ...admission.Profile) []admission.Capac
 		profiles = admission.Profiles()
 	}
 	f, closed := forecastOf(r.registry, Display{})
-	list := f.Capacity(profiles)
-	if closed {
-		for i := range list {
-			list[i].More, list[i].LimitedBy = 0, string(admission.Sessions)
-		}
-	}
-	return list
+	return capacities(f, closed, profiles)
 }
 
 func orNil(n int) *int {

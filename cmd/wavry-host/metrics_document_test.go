@@ -125,25 +125,27 @@ func metricsOfTheCode(t *testing.T) []described {
 			kind = "counter"
 		case *prometheus.HistogramVec, prometheus.Histogram:
 			kind = "histogram"
-		case *prometheus.GaugeVec, prometheus.Gauge, *session.ComputedGauge:
+		case *prometheus.GaugeVec, prometheus.Gauge, *session.ComputedGauges:
 		case prometheus.Counter:
 			kind = "counter"
 		case prometheus.GaugeFunc: // counters match it too
 		default:
 			t.Fatalf("%T is no kind of metric that the document knows", collector)
 		}
-		descs := make(chan *prometheus.Desc, 1)
+		descs := make(chan *prometheus.Desc, 8) // more than a collector has
 		collector.Describe(descs)
-		text := (<-descs).String()
-		m := descForm.FindStringSubmatch(text)
-		if m == nil {
-			t.Fatalf("%s is not understood", text)
+		close(descs)
+		for desc := range descs {
+			m := descForm.FindStringSubmatch(desc.String())
+			if m == nil {
+				t.Fatalf("%s is not understood", desc)
+			}
+			d := described{name: m[1], kind: kind, help: m[2], values: values[m[1]], idle: idle[m[1]]}
+			if m[4] != "" {
+				d.labels = strings.Split(m[4], ",")
+			}
+			list = append(list, d)
 		}
-		d := described{name: m[1], kind: kind, help: m[2], values: values[m[1]], idle: idle[m[1]]}
-		if m[4] != "" {
-			d.labels = strings.Split(m[4], ",")
-		}
-		list = append(list, d)
 	}
 	slices.SortFunc(list, func(a, b described) int { return strings.Compare(a.name, b.name) })
 	return list
