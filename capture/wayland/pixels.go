@@ -131,12 +131,14 @@ func (l layout) place(r image.Rectangle) image.Rectangle {
 	if r.Empty() {
 		return image.Rectangle{}
 	}
-	origin, right, down := l.source()
-	// The inverse of a turn or a mirroring is its transpose.
-	back := func(p image.Point) image.Point {
-		p = p.Sub(origin)
-		return image.Pt(p.X*right.X+p.Y*right.Y, p.X*down.X+p.Y*down.Y)
-	}
-	a, b := back(r.Min), back(r.Max.Sub(image.Pt(1, 1)))
+	a, b := l.back(r.Min), l.back(r.Max.Sub(image.Pt(1, 1)))
 	return image.Rect(min(a.X, b.X), min(a.Y, b.Y), max(a.X, b.X)+1, max(a.Y, b.Y)+1)
+}
+
+// back returns where a pixel of the compositor's picture is in a frame.
+func (l layout) back(p image.Point) image.Point {
+	origin, right, down := l.source()
+	p = p.Sub(origin)
+	// The inverse of a turn or a mirroring is its transpose.
+	return image.Pt(p.X*right.X+p.Y*right.Y, p.X*down.X+p.Y*down.Y)
 }

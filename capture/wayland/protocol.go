@@ -132,7 +132,8 @@ func (l layout) orientation() layout { return layout{transform: l.transform, fli
 type imageCopy struct {
 	exchange
 	manager, source  uint32
-	cursor           uint32
+	start            func(session uint32) // requests the session
+	formats          []uint32             // that can be read, by preference
 	session          uint32
 	offered          layout // by the session
 	done             bool
@@ -141,7 +142,7 @@ type imageCopy struct {
 }
 
 func newImageCopy(c *wlproto.Conn, output uint32, cursor bool) *imageCopy {
-	p := &imageCopy{exchange: exchange{conn: c, destroy: 0}}
+	p := &imageCopy{exchange: exchange{conn: c, destroy: 0}, formats: formats}
 	g, _ := c.Global(extManager)
 	p.manager, _ = c.Bind(g, 1, nil)
 	g, _ = c.Global(extSources)
@@ -150,9 +151,11 @@ func newImageCopy(c *wlproto.Conn, output uint32, cursor bool) *imageCopy {
 	c.Send(sources, 0, p.source, output)
 	c.Send(sources, 1)
 	c.Forget(sources)
+	var options uint32
 	if cursor {
-		p.cursor = 1
+		options = 1
 	}
+	p.start = func(session uint32) { c.Send(p.manager, 0, session, p.source, options) }
 	return p
 }
 
@@ -172,7 +175,7 @@ func (p *imageCopy) begin(fresh bool) {
 	}
 	p.done, p.offeredFormats, p.announcedFormats = false, nil, nil
 	p.session = p.conn.New(p.sessionEvent)
-	p.conn.Send(p.manager, 0, p.session, p.source, p.cursor)
+	p.start(p.session)
 }
 
 // describe takes what the session offers.
@@ -184,7 +187,7 @@ func (p *imageCopy) describe() {
 	p.s.layout, p.s.described = p.offered, true
 	p.s.transform, p.s.flipped = was.transform, was.flipped
 	p.s.stride = 4 * p.offered.width
-	for _, f := range formats {
+	for _, f := range p.formats {
 		if slices.Contains(p.offeredFormats, f) {
 			p.s.format = f
 			return

@@ -4,6 +4,9 @@
 // otherwise. Sway, Hyprland, river, Wayfire, labwc and others based on wlroots have one of them; GNOME and KDE have
 // neither (see package pipewire for GNOME). The compositor copies its picture into shared memory, and reports damage.
 // Without such reports (the first version of wlr-screencopy) a Source polls, and says so in the log.
+//
+// A Pointer follows the pointer apart from the pictures, with ext-image-copy-capture-v1 only. With wlr-screencopy the
+// pointer can only be had in the picture.
 package wayland
 
 import (

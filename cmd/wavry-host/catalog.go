@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/capture/wayland"
 	"wavryhost/capture/x11"
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/cmd/wavry-host/selfprobe"
@@ -257,23 +258,39 @@ var errNoCursor = fmt.Errorf("%w: displays.cursor is off", capture.ErrUnsupporte
 
 // pointer returns the function that opens the pointer of a display. It is nil if that is in the picture only.
 func (c *catalog) pointer(d candidate) capture.PointerOpener {
-	if d.Backend != "x11" || d.offLimits() {
+	var open capture.PointerOpener
+	switch {
+	case d.offLimits():
+		return nil
+	case d.Backend == "x11":
+		open = func(ctx context.Context) (capture.PointerSource, error) {
+			x := x11.Config{Display: d.address, Authority: d.authority, Monitor: d.monitor}
+			if d.ID == idVirtual {
+				x = x11.Config{Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}}
+			}
+			return openedPointer(x11.NewPointer(ctx, x))
+		}
+	case d.Backend == "wayland" && d.monitor != "":
+		open = func(ctx context.Context) (capture.PointerSource, error) {
+			return openedPointer(wayland.NewPointer(ctx, wayland.Config{Socket: d.address, Output: d.monitor}, c.log))
+		}
+	default:
 		return nil
 	}
 	return func(ctx context.Context) (capture.PointerSource, error) {
 		if !c.cursor.Load() {
 			return nil, errNoCursor
 		}
-		x := x11.Config{Display: d.address, Authority: d.authority, Monitor: d.monitor}
-		if d.ID == idVirtual {
-			x = x11.Config{Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}}
-		}
-		source, err := x11.NewPointer(ctx, x)
-		if err != nil {
-			return nil, err
-		}
-		return source, nil
+		return open(ctx)
 	}
+}
+
+// openedPointer converts a driver's own type to an interface, and a nil pointer to nil.
+func openedPointer[S capture.PointerSource](s S, err error) (capture.PointerSource, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // inputTimeout is the time after which an X server without an answer is given up, with all waiting input. Servers pause

@@ -132,6 +132,8 @@ func iface(o any) string {
 		return "ext_image_capture_source_v1"
 	case *session:
 		return "ext_image_copy_capture_session_v1"
+	case *cursorSession:
+		return "ext_image_copy_capture_cursor_session_v1"
 	case *frame:
 		if o.ext {
 			return "ext_image_copy_capture_frame_v1"
@@ -163,6 +165,12 @@ func (c *Client) request(id uint32, op uint16, b []byte) {
 	case *session:
 		if op == 0 {
 			c.objects[arg(0)] = &frame{capturer: &o.capturer, id: arg(0), ext: true, waits: !o.first}
+			return
+		}
+		c.destroy(id, true)
+	case *cursorSession:
+		if op == 1 {
+			c.session(arg(0), o.screen.pointer.image)
 			return
 		}
 		c.destroy(id, true)
@@ -209,6 +217,9 @@ func (c *Client) global(iface string, op uint16, b []byte) {
 				c.describe(id, g.output)
 			default:
 				c.objects[id] = named(g.iface)
+				if g.iface == "wl_seat" && !c.comp.cfg.NoPointer {
+					c.event(id, 0, uint32(1))
+				}
 			}
 		}
 	case iface == "wl_shm":
@@ -232,10 +243,20 @@ func (c *Client) global(iface string, op uint16, b []byte) {
 		c.objects[arg(0)] = &source{out.screen}
 	case iface == "ext_image_copy_capture_manager_v1" && op == 0:
 		src, _ := c.objects[arg(1)].(*source)
-		s := &session{capturer{src.screen, image.Rectangle{}, true}, arg(0)}
-		c.objects[arg(0)] = s
-		c.constraints(s)
+		c.session(arg(0), src.screen)
+	case iface == "ext_image_copy_capture_manager_v1" && op == 1:
+		src, _ := c.objects[arg(1)].(*source)
+		c.track(arg(0), src.screen)
+	case iface == "wl_seat":
+		c.seat(op, arg(0))
 	}
+}
+
+// session starts a session for the pictures of a screen.
+func (c *Client) session(id uint32, of *screen) {
+	s := &session{capturer{of, image.Rectangle{}, true}, id}
+	c.objects[id] = s
+	c.constraints(s)
 }
 
 // capturer returns what remembers the damage of an output for wlr-screencopy.
@@ -256,7 +277,12 @@ func (c *Client) capturer(s *screen) *capturer {
 
 func (c *Client) constraints(s *session) {
 	c.event(s.id, 0, s.screen.Width, s.screen.Height)
-	c.event(s.id, 1, c.comp.cfg.Format)
+	format := c.comp.cfg.Format
+	if s.screen.cursor && format == 1 {
+		c.event(s.id, 1, format)
+		format = 0 // with alpha
+	}
+	c.event(s.id, 1, format)
 	c.event(s.id, 4)
 }
 

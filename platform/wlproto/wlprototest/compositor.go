@@ -32,6 +32,8 @@ type Config struct {
 	Outputs []Output
 	// Format is the format of wl_shm for pictures. It defaults to XRGB8888.
 	Format uint32
+	// NoPointer means that the seat has no pointer.
+	NoPointer bool
 	// OnRequest is called for each request, and reports whether the compositor is to handle it. It may be nil.
 	OnRequest func(c *Client, iface string, op uint16, body []byte) bool
 }
@@ -72,8 +74,10 @@ type global struct {
 // screen is an output with its picture.
 type screen struct {
 	Output
-	pix  []byte // blue, green, red, 0
-	gone bool
+	pix     []byte // blue, green, red, 0, and alpha for cursors
+	gone    bool
+	cursor  bool    // it is the image of one
+	pointer *cursor // of an output
 }
 
 // New starts a compositor, which ends with the test.
@@ -140,7 +144,7 @@ func (c *Compositor) add(o Output) global {
 	c.names++
 	g := global{
 		name: c.names, iface: "wl_output", version: 4,
-		output: &screen{Output: o, pix: make([]byte, 4*max(0, o.Width*o.Height))},
+		output: &screen{Output: o, pix: make([]byte, 4*max(0, o.Width*o.Height)), pointer: newCursor()},
 	}
 	c.globals = append(c.globals, g)
 	return g
