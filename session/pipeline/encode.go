@@ -50,8 +50,6 @@ func (l *encodeLoop) encodeNext(
 	l.last = now
 	if f != nil {
 		l.lastFrame = now
-	}
-	if f != nil {
 		p.Took, p.Taken = f.Took, time.Now()
 	}
 	au, err := l.encoder.open.encode(j)
