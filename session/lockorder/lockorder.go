@@ -70,7 +70,7 @@ type watch struct {
 
 	mu    sync.Mutex
 	held  map[int64][]one // by goroutine
-	pairs map[Pair]string  // the stack of the first time
+	pairs map[Pair]string // the stack of the first time
 }
 
 // one is a lock that is held.
