@@ -2,8 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+
+	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/encode/ffmpeg"
 )
 
 // outcome is the result of a command line.
@@ -135,10 +139,16 @@ func TestHelpNamesEveryExitCodeAndSetting(t *testing.T) {
 }
 
 func TestVersionForMachines(t *testing.T) {
-	var b build
+	var r versionReport
 	got := try(t, nil, "version", "--json")
-	if err := json.Unmarshal([]byte(got.out), &b); err != nil || b.Version == "" || b.Go == "" || b.Platform == "" {
-		t.Errorf("got %+v, %v", b, err)
+	if err := json.Unmarshal([]byte(got.out), &r); err != nil || r.Version == "" || r.Go == "" || r.Platform == "" ||
+		r.ConfigSchemaVersion != config.SchemaVersion || r.Libraries == nil {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	for _, l := range ffmpeg.Libraries() {
+		if !slices.Contains(r.Libraries, l) || l.Version == "" || l.Version == "0.0.0" {
+			t.Errorf("libraries %+v; want %+v, with a version", r.Libraries, l)
+		}
 	}
 }
 

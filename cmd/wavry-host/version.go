@@ -3,6 +3,9 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+
+	"wavryhost/cmd/wavry-host/config"
+	"wavryhost/encode/ffmpeg"
 )
 
 // The linker sets these in releases: -X main.version=v1.2.3 -X main.revision=COMMIT -X main.source=URL. The revision of
@@ -60,15 +63,25 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+// versionReport is what "version --json" prints.
+type versionReport struct {
+	build
+	ConfigSchemaVersion int              `json:"config_schema_version"`
+	Libraries           []ffmpeg.Library `json:"libraries"`
+}
+
 // Run is called by kong.
 func (c *versionCmd) Run(a *app) error {
+	r := versionReport{thisBuild(), config.SchemaVersion, append([]ffmpeg.Library{}, ffmpeg.Libraries()...)}
 	if c.JSON {
-		return writeJSON(a.stdout, thisBuild())
+		return writeJSON(a.stdout, r)
 	}
-	b := thisBuild()
-	say(a.stdout, "wavry-host %s\n", b)
-	if b.Source != "" {
-		say(a.stdout, "source code: %s\n", b.Source)
+	say(a.stdout, "wavry-host %s\n", r.build)
+	for _, l := range r.Libraries {
+		say(a.stdout, "%s %s\n", l.Name, l.Version)
+	}
+	if r.Source != "" {
+		say(a.stdout, "source code: %s\n", r.Source)
 	}
 	return nil
 }

@@ -21,6 +21,9 @@ func (f factory) Open(encode.Params) (encode.Encoder, error) {
 	return nil, fmt.Errorf("%s: this program was built without FFmpeg: %w", f.profile.Name, encode.ErrNoEncoder)
 }
 
+// Libraries returns nothing.
+func Libraries() []Library { return nil }
+
 // Prove returns a proof that says that FFmpeg is not built in.
 func Prove(_ context.Context, f encode.Factory, p encode.Params) encode.Proof {
 	_, err := New(f.Profile(), nil).Open(p)
