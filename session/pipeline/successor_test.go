@@ -102,6 +102,32 @@ func TestDeviceIsReopenedUnderAStillPicture(t *testing.T) {
 	})
 }
 
+// A picture that stands still gets the size that is wanted, too.
+func TestStillPictureChangesItsSize(t *testing.T) {
+	for name, encoders := range map[string][]encode.Factory{
+		"software": nil, "a slow device": {slowDevice(2, nil)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := openRig(t, 60, encoders...)
+				v := newFakeViewer()
+				r.encodings.list[0].Subscribe(v)
+				v.set(func(d *Demand) { d.Scale = .5 })
+				move(r.screen, time.Second)
+				for _, scale := range []float64{.75, 1} {
+					v.set(func(d *Demand) { d.Scale = scale })
+					time.Sleep(5 * time.Second)
+					units := v.pictures(0)
+					if got, want := units[len(units)-1].Width, int(640*scale); got != want {
+						t.Errorf("%d pixels wide after 5 s; want %d", got, want)
+					}
+				}
+				r.close(t)
+			})
+		})
+	}
+}
+
 // A device with room for one encoder is closed before it is opened again.
 func TestFullDeviceIsReopened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -357,7 +357,7 @@ func TestTenViewersOnThreeRates(t *testing.T) {
 	}
 	type sums struct{ target, achieved, encodings [3]int }
 	var last sums
-	eventually(t, patience, "each rate has an encode", func() error {
+	eventually(t, 2*patience, "each rate has an encode", func() error {
 		list, err := h.sessions()
 		if err != nil {
 			return err
