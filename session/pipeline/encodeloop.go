@@ -114,8 +114,8 @@ func (l *encodeLoop) targets(subs []*subscription) target {
 	return to
 }
 
-// resize asks for the picture when another size is wanted than the encoder's. A picture that stands still brings no frame,
-// and its repetitions have the size of the encoder. A device may need several frames: see successor.
+// resize asks for the picture when another size is wanted than the encoder's. A picture that stands still brings no
+// frame, and its repetitions have the size of the encoder. A device may need several frames: see successor.
 func (l *encodeLoop) resize(now time.Time, to target) {
 	if l.encoder.open == nil || now.Sub(l.lastFrame) < aliveInterval || now.Sub(l.resizedAt) < aliveInterval ||
 		l.encoder.size == l.encoder.sizeFor(to, l.encoder.limits()) {
