@@ -25,7 +25,6 @@ type encodeLoop struct {
 	last         time.Time // the last picture
 	lastFrame    time.Time // the last picture that was not a repetition
 	lastKey      time.Time
-	resizedAt    time.Time // when the picture was requested for another size
 	force        keyReason // the next picture is a keyframe for this reason
 	blockedSince time.Time // nobody is ready since then
 	slowSince    time.Time // somebody is not ready since then
@@ -112,17 +111,6 @@ func (l *encodeLoop) targets(subs []*subscription) target {
 		to.fps = to.limits.Rate(p.X, p.Y, to.fps)
 	}
 	return to
-}
-
-// resize asks for the picture when another size is wanted than the encoder's. A picture that stands still brings no
-// frame, and its repetitions have the size of the encoder. A device may need several frames: see successor.
-func (l *encodeLoop) resize(now time.Time, to target) {
-	if l.encoder.open == nil || now.Sub(l.lastFrame) < aliveInterval || now.Sub(l.resizedAt) < aliveInterval ||
-		l.encoder.size == l.encoder.sizeFor(to, l.encoder.limits()) {
-		return
-	}
-	l.resizedAt = now
-	l.hooks.refresh()
 }
 
 // pace publishes the frame rate for the capture loop.

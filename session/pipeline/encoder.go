@@ -37,6 +37,8 @@ type activeEncoder struct {
 	next          *successor     // nil while none is being opened
 	tasks         sync.WaitGroup // what opens and closes encoders in the background
 
+	resizedAt time.Time // when a picture was requested for another size
+
 	// When all encoders fail, the next attempt is at retryAt, and retry is the wait after that.
 	retryAt time.Time
 	retry   time.Duration

@@ -90,7 +90,9 @@ func (l *encodeLoop) step(ctx context.Context, now time.Time) time.Time {
 		l.hasPicture, l.refreshing = false, false
 	}
 	l.pace(to.fps)
-	l.resize(now, to)
+	if l.encoder.misses(now, l.lastFrame, to) {
+		l.hooks.refresh()
+	}
 	interval := time.Second / time.Duration(to.fps)
 	waiting := l.frames.waiting()
 	if next := l.earliest(waiting, interval); now.Before(next) {

@@ -42,6 +42,17 @@ func (a *activeEncoder) sizeFor(to target, encoder encode.Limits) image.Point {
 	return image.Pt(max(p.X, encode.MinSide), max(p.Y, encode.MinSide))
 }
 
+// misses reports whether a picture has to be requested for the size that is wanted. A picture that stands still brings
+// no frame, and its repetitions have the size of the encoder. A device may need several frames: see successor.
+func (a *activeEncoder) misses(now, lastFrame time.Time, to target) bool {
+	if a.open == nil || now.Sub(lastFrame) < aliveInterval || now.Sub(a.resizedAt) < aliveInterval ||
+		a.size == a.sizeFor(to, a.limits()) {
+		return false
+	}
+	a.resizedAt = now
+	return true
+}
+
 // scaled returns a fraction of a size, in even numbers.
 func scaled(p image.Point, f float64) image.Point {
 	side := func(n int) int { return max(int(math.Round(float64(n)*f))&^1, encode.MinSide) }
