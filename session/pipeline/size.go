@@ -42,7 +42,7 @@ func (a *activeEncoder) sizeFor(to target, encoder encode.Limits) image.Point {
 	return image.Pt(max(p.X, encode.MinSide), max(p.Y, encode.MinSide))
 }
 
-// misses reports whether a picture has to be requested for the size that is wanted. A picture that stands still brings
+// misses reports whether a picture must be requested for the size that is wanted. A picture that stands still brings
 // no frame, and its repetitions have the size of the encoder. A device may need several frames: see successor.
 func (a *activeEncoder) misses(now, lastFrame time.Time, to target) bool {
 	if a.open == nil || now.Sub(lastFrame) < aliveInterval || now.Sub(a.resizedAt) < aliveInterval ||
