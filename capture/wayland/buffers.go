@@ -8,15 +8,63 @@ import (
 // maxFrames is the number of frames that may be held at once.
 const maxFrames = 3
 
-// buffers is memory for pictures of one layout. It lives until it is retired and its frames are released.
-type buffers struct {
+// pool is memory for pictures of one layout, which the compositor maps.
+type pool struct {
 	layout
-	mem     []byte // shared with the compositor
+	mem     []byte
+	objects []uint32 // a wl_buffer for each picture
+}
+
+// newPool makes memory for n pictures, and has the compositor map it.
+func newPool(c *wlproto.Conn, shm uint32, l layout, n int) (*pool, error) {
+	size := l.stride * l.height
+	mem, fd, err := newMemory(n * size)
+	if err != nil {
+		return nil, err
+	}
+	p := &pool{layout: l, mem: mem}
+	id := c.New(nil)
+	c.Send(shm, 0, id, wlproto.File(fd), int32(n*size))
+	for i := range n {
+		object := c.New(nil)
+		c.Send(id, 0, object, int32(i*size), int32(l.width), int32(l.height), int32(l.stride), l.format)
+		p.objects = append(p.objects, object)
+	}
+	c.Send(id, 1)
+	c.Forget(id)
+	err = c.Flush()
+	closeFile(fd)
+	if err != nil {
+		p.free()
+		return nil, err
+	}
+	return p, nil
+}
+
+// picture returns one of the pictures.
+func (p *pool) picture(i int) shared {
+	size := p.stride * p.height
+	return shared{pix: p.mem[i*size : (i+1)*size : (i+1)*size], buffer: p.objects[i]}
+}
+
+// destroy has the compositor forget the pictures. The memory remains.
+func (p *pool) destroy(c *wlproto.Conn) {
+	for _, id := range p.objects {
+		c.Send(id, 0)
+		c.Forget(id)
+	}
+}
+
+// free gives up the memory.
+func (p *pool) free() { freeMemory(p.mem) }
+
+// buffers is a pool for frames. It lives until it is retired and its frames are released.
+type buffers struct {
+	*pool
 	slots   [maxFrames]slot
 	staging *shared // where the compositor writes, if frames are converted
 
-	objects []uint32 // wl_buffer, destroyed when the buffers are retired
-	shelf   *capture.Shelf
+	shelf *capture.Shelf
 }
 
 // shared is a picture in memory of the compositor.
@@ -33,41 +81,25 @@ type slot struct {
 
 // newBuffers makes memory, and has the compositor map it.
 func newBuffers(c *wlproto.Conn, shm uint32, l layout, slots *capture.Slots) (*buffers, error) {
-	b := &buffers{layout: l}
-	size, n := l.stride*l.height, maxFrames
+	n := maxFrames
 	if !l.direct() {
 		n = 1
 	}
-	mem, fd, err := newMemory(n * size)
+	p, err := newPool(c, shm, l, n)
 	if err != nil {
 		return nil, err
 	}
-	b.mem = mem
-	b.shelf = slots.NewShelf(func() { freeMemory(mem) })
-	pool := c.New(nil)
-	c.Send(shm, 0, pool, wlproto.File(fd), int32(n*size))
-	for i := range n {
-		one := shared{pix: mem[i*size : (i+1)*size : (i+1)*size], buffer: c.New(nil)}
-		c.Send(pool, 0, one.buffer, int32(i*size), int32(l.width), int32(l.height), int32(l.stride), l.format)
-		b.objects = append(b.objects, one.buffer)
-		if l.direct() {
-			b.slots[i].shared = one
-		} else {
-			b.staging = &one
-		}
-	}
-	c.Send(pool, 1)
-	c.Forget(pool)
-	err = c.Flush()
-	closeFile(fd)
-	if err != nil {
-		freeMemory(mem)
-		return nil, err
+	b := &buffers{pool: p, shelf: slots.NewShelf(p.free)}
+	if !l.direct() {
+		one := p.picture(0)
+		b.staging = &one
 	}
 	for i := range b.slots {
 		s := &b.slots[i]
 		s.index = i
-		if b.staging != nil {
+		if b.staging == nil {
+			s.shared = p.picture(i)
+		} else {
 			w, h := l.upright()
 			s.pix = make([]byte, 4*w*h)
 		}
@@ -105,9 +137,6 @@ func (b *buffers) pick() *slot {
 
 // retire gives up the buffers once their frames are released.
 func (b *buffers) retire(c *wlproto.Conn) {
-	for _, id := range b.objects {
-		c.Send(id, 0)
-		c.Forget(id)
-	}
+	b.destroy(c)
 	b.shelf.Retire()
 }

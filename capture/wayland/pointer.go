@@ -40,7 +40,7 @@ type Pointer struct {
 	output   wlproto.Output
 	shm      uint32
 	image    *imageCopy // copies the shape
-	memory   *memory    // for that; nil before
+	memory   *pool      // for that; nil before
 	attempts int        // failed copies in a row
 	inside   bool       // the pointer is on the output
 	at       image.Point
@@ -57,16 +57,7 @@ var _ capture.PointerSource = (*Pointer)(nil)
 // NewPointer opens the pointer of an output. It takes no longer than ctx and five seconds. The Pointer outlives ctx.
 // The demand in cfg has no effect.
 func NewPointer(ctx context.Context, cfg Config, log *slog.Logger) (*Pointer, error) {
-	limited, cancel := context.WithTimeout(ctx, wlproto.OpenTimeout)
-	defer cancel()
-	p, err := newPointer(limited, cfg, log)
-	switch {
-	case err == nil:
-		return p, nil
-	case ctx.Err() != nil:
-		return nil, err
-	}
-	return nil, capture.WithReason(err, reason(err))
+	return opened(ctx, func(ctx context.Context) (*Pointer, error) { return newPointer(ctx, cfg, log) })
 }
 
 func newPointer(ctx context.Context, cfg Config, log *slog.Logger) (*Pointer, error) {
@@ -236,7 +227,7 @@ func (p *Pointer) step() error {
 	if err := p.remember(s.layout); err != nil {
 		return err
 	}
-	p.image.copy(p.memory.buffer)
+	p.image.copy(p.memory.objects[0])
 	return nil
 }
 
@@ -260,14 +251,15 @@ func (p *Pointer) remember(l layout) error {
 	}
 	p.forget()
 	var err error
-	p.memory, err = remember(p.conn, p.shm, l)
+	p.memory, err = newPool(p.conn, p.shm, l, 1)
 	return err
 }
 
 // forget gives up the memory.
 func (p *Pointer) forget() {
 	if p.memory != nil {
-		p.memory.retire(p.conn)
+		p.memory.destroy(p.conn)
+		p.memory.free()
 		p.memory = nil
 	}
 }
@@ -315,41 +307,4 @@ func (p *Pointer) Close() error {
 	defer p.next.Unlock()
 	p.forget()
 	return nil
-}
-
-// memory is memory that the compositor writes one shape to.
-type memory struct {
-	layout
-	mem    []byte
-	buffer uint32 // wl_buffer
-}
-
-// remember makes memory for a layout, and has the compositor map it.
-func remember(c *wlproto.Conn, shm uint32, l layout) (*memory, error) {
-	size := l.stride * l.height
-	mem, fd, err := newMemory(size)
-	if err != nil {
-		return nil, err
-	}
-	m := &memory{layout: l, mem: mem}
-	pool := c.New(nil)
-	c.Send(shm, 0, pool, wlproto.File(fd), int32(size))
-	m.buffer = c.New(nil)
-	c.Send(pool, 0, m.buffer, int32(0), int32(l.width), int32(l.height), int32(l.stride), l.format)
-	c.Send(pool, 1)
-	c.Forget(pool)
-	err = c.Flush()
-	closeFile(fd)
-	if err != nil {
-		freeMemory(mem)
-		return nil, err
-	}
-	return m, nil
-}
-
-// retire gives up the memory.
-func (m *memory) retire(c *wlproto.Conn) {
-	c.Send(m.buffer, 0)
-	c.Forget(m.buffer)
-	freeMemory(m.mem)
 }

@@ -49,12 +49,19 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	if err := cfg.Demand.MemoryOnly(); err != nil {
 		return nil, err
 	}
+	return opened(ctx, func(ctx context.Context) (*Source, error) {
+		return newSource(ctx, cfg, log.With("compositor", cfg.Socket))
+	})
+}
+
+// opened opens a Source or a Pointer within the time for that, and gives an error its reason.
+func opened[T any](ctx context.Context, open func(context.Context) (*T, error)) (*T, error) {
 	limited, cancel := context.WithTimeout(ctx, wlproto.OpenTimeout)
 	defer cancel()
-	s, err := newSource(limited, cfg, log.With("compositor", cfg.Socket))
+	t, err := open(limited)
 	switch {
 	case err == nil:
-		return s, nil
+		return t, nil
 	case ctx.Err() != nil:
 		return nil, err
 	}
