@@ -4,9 +4,39 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"wavryhost/capture"
 )
+
+// PointerUntil returns the first pointer of p that satisfies ok. The test fails if none does so within a time. what is
+// for its message.
+func PointerUntil(
+	t testing.TB, p capture.PointerSource, within time.Duration, what string, ok func(capture.Pointer) bool,
+) capture.Pointer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for last := (capture.Pointer{}); ; {
+		now, err := p.NextPointer(ctx)
+		if err != nil {
+			t.Fatalf("%s: %v, after %+v", what, err, last)
+		}
+		if last = now; ok(now) {
+			return now
+		}
+	}
+}
+
+// CheckReason checks that an error has one reason, and no other one.
+func CheckReason(t testing.TB, err, reason error) {
+	t.Helper()
+	for _, r := range capture.Reasons() {
+		if errors.Is(err, r) != (r == reason) { //nolint:errorlint // the reasons themselves are compared
+			t.Errorf("got %v; want %v alone", err, reason)
+		}
+	}
+}
 
 // RunPointer checks that the sources of open keep the promises of capture.PointerSource. move moves the pointer, each
 // time to another place of the display, where it is visible. Nothing else may move it.

@@ -440,11 +440,7 @@ func TestFaults(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v; want %q", err, tt.text)
 			}
-			for _, r := range capture.Reasons() {
-				if errors.Is(err, r) != (r == tt.reason) { //nolint:errorlint // the reasons themselves are compared
-					t.Errorf("got %v; want %v alone", err, tt.reason)
-				}
-			}
+			capturetest.CheckReason(t, err, tt.reason)
 			if _, again := s.Next(t.Context()); !errors.Is(again, tt.reason) {
 				t.Errorf("after that: got %v; want the same reason", again)
 			}

@@ -27,20 +27,9 @@ func point(t *testing.T, c *wlprototest.Compositor) *Pointer {
 	return p
 }
 
-// pointerUntil returns the first pointer that satisfies ok.
 func pointerUntil(t *testing.T, p *Pointer, what string, ok func(capture.Pointer) bool) capture.Pointer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for last := (capture.Pointer{}); ; {
-		now, err := p.NextPointer(ctx)
-		if err != nil {
-			t.Fatalf("%s: %v, after %+v", what, err, last)
-		}
-		if last = now; ok(now) {
-			return now
-		}
-	}
+	return capturetest.PointerUntil(t, p, patience, what, ok)
 }
 
 func TestPointerContract(t *testing.T) {
@@ -214,11 +203,7 @@ func TestPointerFaults(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v; want %q", err, tt.text)
 			}
-			for _, r := range capture.Reasons() {
-				if errors.Is(err, r) != (r == tt.reason) { //nolint:errorlint // the reasons themselves are compared
-					t.Errorf("got %v; want %v alone", err, tt.reason)
-				}
-			}
+			capturetest.CheckReason(t, err, tt.reason)
 			if _, again := p.NextPointer(t.Context()); !errors.Is(again, tt.reason) {
 				t.Errorf("after that: got %v; want the same reason", again)
 			}
@@ -254,11 +239,7 @@ func TestNewPointerReasons(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v; want %q", err, tt.text)
 			}
-			for _, r := range capture.Reasons() {
-				if errors.Is(err, r) != (r == tt.want) { //nolint:errorlint // the reasons themselves are compared
-					t.Errorf("got %v; want %v alone", err, tt.want)
-				}
-			}
+			capturetest.CheckReason(t, err, tt.want)
 		})
 	}
 }

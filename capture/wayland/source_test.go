@@ -265,11 +265,7 @@ func TestCompositorFaults(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v; want %q", err, tt.text)
 			}
-			for _, r := range capture.Reasons() {
-				if errors.Is(err, r) != (r == tt.reason) { //nolint:errorlint // the reasons themselves are compared
-					t.Errorf("got %v; want %v alone", err, tt.reason)
-				}
-			}
+			capturetest.CheckReason(t, err, tt.reason)
 			if _, again := s.Next(t.Context()); !errors.Is(again, capture.ErrLost) && !errors.Is(again, tt.reason) {
 				t.Errorf("after that: got %v; want the same reason", again)
 			}
@@ -325,11 +321,7 @@ func TestNewReasons(t *testing.T) {
 			if s != nil {
 				_ = s.Close()
 			}
-			for _, r := range capture.Reasons() {
-				if errors.Is(err, r) != (r == tt.want) { //nolint:errorlint // the reasons themselves are compared
-					t.Errorf("got %v; want %v alone", err, tt.want)
-				}
-			}
+			capturetest.CheckReason(t, err, tt.want)
 		})
 	}
 	if _, err := New(t.Context(), Config{Socket: t.TempDir() + "/none"}, logger(t)); !errors.Is(err, capture.ErrNotFound) {

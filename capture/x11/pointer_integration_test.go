@@ -29,20 +29,9 @@ func openPointer(t *testing.T, cfg Config) *Pointer {
 	return p
 }
 
-// pointerUntil returns the first pointer that satisfies ok.
 func pointerUntil(t *testing.T, p *Pointer, what string, ok func(capture.Pointer) bool) capture.Pointer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for last := (capture.Pointer{}); ; {
-		now, err := p.NextPointer(ctx)
-		if err != nil {
-			t.Fatalf("%s: %v, after %+v", what, err, last)
-		}
-		if last = now; ok(now) {
-			return now
-		}
-	}
+	return capturetest.PointerUntil(t, p, patience, what, ok)
 }
 
 func TestPointerContract(t *testing.T) {
