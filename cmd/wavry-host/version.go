@@ -72,7 +72,7 @@ type versionReport struct {
 
 // Run is called by kong.
 func (c *versionCmd) Run(a *app) error {
-	r := versionReport{thisBuild(), config.SchemaVersion, append([]ffmpeg.Library{}, ffmpeg.Libraries()...)}
+	r := versionReport{thisBuild(), config.SchemaVersion, ffmpeg.Libraries()}
 	if c.JSON {
 		return writeJSON(a.stdout, r)
 	}

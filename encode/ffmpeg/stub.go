@@ -22,7 +22,7 @@ func (f factory) Open(encode.Params) (encode.Encoder, error) {
 }
 
 // Libraries returns nothing.
-func Libraries() []Library { return nil }
+func Libraries() []Library { return []Library{} }
 
 // Prove returns a proof that says that FFmpeg is not built in.
 func Prove(_ context.Context, f encode.Factory, p encode.Params) encode.Proof {

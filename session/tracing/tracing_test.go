@@ -94,7 +94,7 @@ func TestDeadCollector(t *testing.T) {
 	})
 }
 
-// A slow collector delays nobody: what the queue has no room for is dropped and counted, and the end has its limit.
+// A slow collector delays nobody. A full queue drops traces and counts them, and Flush ends with its context.
 func TestSlowCollector(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, _ := newTracer(t, Config{}, transport(func(r *http.Request) (*http.Response, error) {

@@ -7,7 +7,7 @@ func tracingTable() []Setting {
 	return []Setting{
 		one("tracing.endpoint", None,
 			or(None, text("address", "an address such as http://127.0.0.1:4318; other machines require https",
-				isWebhookURL)),
+				isDeliveryURL)),
 			func(c *Config) *string { return &tr(c).Endpoint },
 			"Address of an OpenTelemetry collector that receives traces by OTLP over HTTP. Without a path it gets "+
 				"/v1/traces. See docs/operate/monitoring.md."),

@@ -10,7 +10,7 @@ func webhookTable() []Setting {
 	return []Setting{
 		one("webhook.url", None,
 			or(None, text("address", "an address of the form https://host/path; http only on this machine",
-				isWebhookURL)),
+				isDeliveryURL)),
 			func(c *Config) *string { return &w(c).URL },
 			"Address to which each event is sent by POST, signed and at least once. It requires webhook.secret_file. See "+
 				"docs/integrate/events.md.").live(),
@@ -27,8 +27,8 @@ func webhookTable() []Setting {
 	}
 }
 
-// isWebhookURL reports whether events may go to an address. Without TLS they stay on this machine.
-func isWebhookURL(s string) bool {
+// isDeliveryURL reports whether events or traces may go to an address. Without TLS they stay on this machine.
+func isDeliveryURL(s string) bool {
 	u, err := url.Parse(s)
 	return isPrintable(s) && err == nil && u.Host != "" && u.User == nil && u.Fragment == "" &&
 		(u.Scheme == "https" || u.Scheme == "http" && Loopback(u.Hostname()))
