@@ -81,7 +81,9 @@ func stand(as string) int {
 			return 1
 		}
 		var pid bytes.Buffer
-		shell := Command{Program: "sh", Args: []string{"-c", "setsid sleep 60 >/dev/null 2>&1 & echo $!"}, Stdout: &pid}
+		// The shell ends once its output is closed by the program: by then, the program is out of the shell's group.
+		script := `echo $(setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' &)`
+		shell := Command{Program: "sh", Args: []string{"-c", script}, Stdout: &pid}
 		if err := Run(context.Background(), shell); err != nil {
 			say(err)
 			return 1
