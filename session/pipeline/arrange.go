@@ -20,12 +20,16 @@ const (
 	// before it waits for a probe, so that the difference shows.
 	encodingCost = 0.1
 	arrangeGain  = 0.03
-	// partAfter is how long the rates of viewers must differ before they part. It is longer than the dip in which a
-	// controller drains a queue. A merge costs a keyframe for every viewer that moves, and saves an encoding. It waits
-	// for mergeAfter, and twice as long, up to mergeMost, each time the viewers part again within mergeAgain.
-	partAfter             = 300 * time.Millisecond
-	mergeAfter, mergeMost = 5 * time.Second, time.Minute
-	mergeAgain            = time.Minute
+	// A viewer that moves needs a keyframe, and all viewers of its new encoding get it. So a change waits until the other
+	// arrangement has been better for changeAfter. The wait doubles, up to changeMost, with each change within
+	// changeAgain of the one before.
+	changeAfter, changeMost = 5 * time.Second, time.Minute
+	changeAgain             = 2 * time.Minute
+	// A change is urgent if it gains urgentGain, or if a viewer gets an encoding of its own. It waits for urgentAfter
+	// only, unless the last change was less than a share of 1/urgentShare of the long wait ago. urgentAfter is longer
+	// than the dip in which a controller drains a queue.
+	urgentGain, urgentShare = 0.6, 4
+	urgentAfter             = 300 * time.Millisecond
 	// coreShare is the share of the machine's cores that software encodings of one display may use, by the measured
 	// time of a picture.
 	coreShare = 0.75
@@ -154,9 +158,9 @@ func (a arrangement) used() int {
 
 // arranger decides when viewers change encodings. One goroutine uses it.
 type arranger struct {
-	since  time.Time // another arrangement is better since then; zero while none is
-	wait   time.Duration
-	merged time.Time // the last merge
+	since   time.Time // another arrangement is better since then; zero while none is
+	wait    time.Duration
+	changed time.Time // the last change
 }
 
 // decide returns the encodings that places should use, or nil to leave them. At most limit encodings may be in use.
@@ -166,31 +170,27 @@ func (a *arranger) decide(now time.Time, places []place, limit int) []int {
 		return nil
 	}
 	at, better := current(places), best(places, limit)
-	over := at.used() > limit
-	if better.cost > at.cost-arrangeGain && !over {
+	over, gain := at.used() > limit, at.cost-better.cost
+	if gain < arrangeGain && !over {
 		a.since = time.Time{}
 		return nil
 	}
 	if a.since.IsZero() {
 		a.since = now
 	}
-	dwell := partAfter
-	if better.used() < at.used() {
-		dwell = max(a.wait, mergeAfter)
+	dwell := max(a.wait, changeAfter)
+	urgent := gain >= urgentGain || better.used() > at.used()
+	if urgent && now.Sub(a.changed) >= a.wait/urgentShare {
+		dwell = urgentAfter
 	}
 	if now.Sub(a.since) < dwell && !over {
 		return nil
 	}
-	a.since = time.Time{}
-	switch {
-	case better.used() < at.used():
-		a.merged = now
-	case better.used() > at.used():
-		if !a.merged.IsZero() && now.Sub(a.merged) < mergeAgain {
-			a.wait = min(2*max(a.wait, mergeAfter), mergeMost)
-		} else {
-			a.wait = mergeAfter
-		}
+	if a.changed.IsZero() || now.Sub(a.changed) >= changeAgain {
+		a.wait = changeAfter
+	} else {
+		a.wait = min(2*max(a.wait, changeAfter), changeMost)
 	}
+	a.since, a.changed = time.Time{}, now
 	return better.encodings
 }

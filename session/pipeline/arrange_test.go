@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -93,10 +94,10 @@ func TestArrangerWaits(t *testing.T) {
 	var a arranger
 	start := time.Now()
 	apart, level := rates([]int{0, 0}, 5000, 500), rates([]int{0, 1}, 5000, 5000)
-	if a.decide(start, apart, 3) != nil || a.decide(start.Add(partAfter-1), apart, 3) != nil {
+	if a.decide(start, apart, 3) != nil || a.decide(start.Add(urgentAfter-1), apart, 3) != nil {
 		t.Error("parted at once")
 	}
-	if a.decide(start.Add(partAfter), apart, 3) == nil {
+	if a.decide(start.Add(urgentAfter), apart, 3) == nil {
 		t.Fatal("did not part")
 	}
 	// They are alike and apart by turns, as on a path that comes and goes.
@@ -112,14 +113,70 @@ func TestArrangerWaits(t *testing.T) {
 		}
 	}
 	want := []time.Duration{
-		5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute,
-		time.Minute,
+		5 * time.Second, 20 * time.Second, time.Minute, time.Minute, time.Minute, time.Minute,
 	}
 	if !slices.Equal(waits, want) {
 		t.Errorf("waited %v to meet again; want %v", waits, want)
 	}
 	if a.decide(now, rates([]int{0, 1, 2}, 500, 5000, 50_000), 1) == nil {
 		t.Error("more encodings than permitted are used for a while")
+	}
+}
+
+// TestUnsteadyRatesMoveFewViewers plays rates that rise and fall, as controllers' rates do. The best arrangement at each
+// moment would move each viewer more than 15 times a minute.
+func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
+	const (
+		tick = 100 * time.Millisecond
+		span = 10 * time.Minute
+	)
+	for _, links := range [][]float64{ // in kbit/s
+		{3000, 3000, 3000, 3000, 800, 800, 800, 300, 300, 300},
+		{1000, 1000, 1000, 1000, 1000, 1000},
+		{3000, 3000, 2000, 2000, 1500, 1500, 1000, 1000, 600, 600},
+		{3000, 1500, 750, 375, 190},
+	} {
+		for _, depth := range []float64{0.1, 0.2, 0.3, 0.5} {
+			// play returns how often a viewer moves in a minute, and how much of its rate it does not get (log2).
+			play := func(decide func(now time.Time, places []place) []int) (moves, unused float64) {
+				r := rand.New(rand.NewPCG(1, 2))
+				level, places := make([]float64, len(links)), make([]place, len(links))
+				for i := range places {
+					level[i], places[i].settled = 1-depth*r.Float64(), true
+				}
+				for now := time.Duration(0); now < span; now += tick {
+					var least [MaxEncodings]int
+					for i := range places {
+						if level[i] += 0.1 * tick.Seconds(); level[i] > 1 {
+							level[i] = 1 - depth*r.Float64()
+						}
+						p := &places[i]
+						p.available = int(links[i] * 1000 * level[i])
+						if least[p.encoding] == 0 || p.available < least[p.encoding] {
+							least[p.encoding] = p.available
+						}
+					}
+					for _, p := range places {
+						unused += math.Log2(float64(p.available) / float64(least[p.encoding]))
+					}
+					for i, to := range decide(time.Unix(0, 0).Add(now), places) {
+						if places[i].encoding != to {
+							moves++
+							places[i].encoding = to
+						}
+					}
+				}
+				viewers := float64(len(links))
+				return moves / viewers / span.Minutes(), unused / viewers / (float64(span) / float64(tick))
+			}
+			var a arranger
+			moves, unused := play(func(now time.Time, p []place) []int { return a.decide(now, p, MaxEncodings) })
+			often, least := play(func(_ time.Time, p []place) []int { return best(p, MaxEncodings).encodings })
+			if moves > 2 || unused > least+0.2 {
+				t.Errorf("links of %v, down by up to %.1f: each viewer moves %.2f times a minute and leaves %.2f unused; "+
+					"%.2f and %.2f when changed at once", links, depth, moves, unused, often, least)
+			}
+		}
 	}
 }
 
