@@ -66,6 +66,8 @@ func TestUnconnectedSessionMovesToADisplayWithoutAFreeEncoding(t *testing.T) {
 // watching is a subscriber of a bitrate.
 type watching struct{ bits int }
 
+func (w *watching) Viewer() any { return w }
+
 func (w *watching) Demand(time.Time) pipeline.Demand {
 	return pipeline.Demand{Live: true, Ready: true, Keyframe: true, BitsPerSecond: w.bits, FPS: 10, Scale: 1}
 }

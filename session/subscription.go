@@ -197,6 +197,9 @@ func (f *feed) Demand(time.Time) pipeline.Demand {
 	return d
 }
 
+// Viewer implements pipeline.Subscriber.
+func (f *feed) Viewer() any { return f.viewer }
+
 // RequestKeyframe implements pipeline.Subscriber.
 func (f *feed) RequestKeyframe(_ time.Time, why adapt.KeyframeReason) {
 	defer f.viewer.guard.Recover(partSession)

@@ -25,11 +25,11 @@ const (
 	// changeAgain of the one before.
 	changeAfter, changeMost = 5 * time.Second, time.Minute
 	changeAgain             = 2 * time.Minute
-	// A change is urgent if it gains urgentGain, or if a viewer gets an encoding of its own. It waits for urgentAfter
-	// only, unless the last change was less than a share of 1/urgentShare of the long wait ago. urgentAfter is longer
-	// than the dip in which a controller drains a queue.
-	urgentGain, urgentShare = 0.6, 4
-	urgentAfter             = 300 * time.Millisecond
+	// A viewer that holds others back by far, which is a gain of urgentGain, leaves them after urgentAfter. So does a
+	// viewer that gets an encoding of its own, unless the last change was less than partShare of the long wait ago.
+	// urgentAfter is longer than the dip in which a controller drains a queue.
+	urgentGain, urgentAfter = 1.0, 300 * time.Millisecond
+	partShare               = 0.25
 	// coreShare is the share of the machine's cores that software encodings of one display may use, by the measured
 	// time of a picture.
 	coreShare = 0.75
@@ -37,6 +37,7 @@ const (
 
 // place is a viewer at an encoding.
 type place struct {
+	viewer   any // as Subscriber.Viewer
 	encoding int
 	// available is the bitrate that its controller would give it, in bits per second.
 	available int
@@ -161,11 +162,15 @@ type arranger struct {
 	since   time.Time // another arrangement is better since then; zero while none is
 	wait    time.Duration
 	changed time.Time // the last change
+	claims  claims
 }
+
+func newArranger() *arranger { return &arranger{claims: make(claims)} }
 
 // decide returns the encodings that places should use, or nil to leave them. At most limit encodings may be in use.
 func (a *arranger) decide(now time.Time, places []place, limit int) []int {
-	if len(places) == 0 {
+	places = a.claims.bound(now, places)
+	if len(places) < 2 {
 		a.since = time.Time{}
 		return nil
 	}
@@ -179,8 +184,8 @@ func (a *arranger) decide(now time.Time, places []place, limit int) []int {
 		a.since = now
 	}
 	dwell := max(a.wait, changeAfter)
-	urgent := gain >= urgentGain || better.used() > at.used()
-	if urgent && now.Sub(a.changed) >= a.wait/urgentShare {
+	parts := better.used() > at.used() && now.Sub(a.changed).Seconds() >= partShare*a.wait.Seconds()
+	if parts || gain >= urgentGain {
 		dwell = urgentAfter
 	}
 	if now.Sub(a.since) < dwell && !over {
@@ -192,5 +197,6 @@ func (a *arranger) decide(now time.Time, places []place, limit int) []int {
 		a.wait = min(2*max(a.wait, changeAfter), changeMost)
 	}
 	a.since, a.changed = time.Time{}, now
+	a.claims.note(now, places, better.encodings)
 	return better.encodings
 }

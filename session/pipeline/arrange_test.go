@@ -17,7 +17,7 @@ import (
 func rates(encodings []int, available ...int) []place {
 	var places []place
 	for i, w := range available {
-		places = append(places, place{encoding: encodings[i], available: w * 1000, settled: true})
+		places = append(places, place{viewer: i, encoding: encodings[i], available: w * 1000, settled: true})
 	}
 	return places
 }
@@ -91,7 +91,7 @@ func TestBestArrangementIsNeverWorseThanTheOneAtHand(t *testing.T) {
 }
 
 func TestArrangerWaits(t *testing.T) {
-	var a arranger
+	a := newArranger()
 	start := time.Now()
 	apart, level := rates([]int{0, 0}, 5000, 500), rates([]int{0, 1}, 5000, 5000)
 	if a.decide(start, apart, 3) != nil || a.decide(start.Add(urgentAfter-1), apart, 3) != nil {
@@ -112,8 +112,10 @@ func TestArrangerWaits(t *testing.T) {
 			now = now.Add(100 * time.Millisecond)
 		}
 	}
+	const doubt = 10 * time.Second // about the slow viewer's new rate
 	want := []time.Duration{
-		5 * time.Second, 20 * time.Second, time.Minute, time.Minute, time.Minute, time.Minute,
+		5 * time.Second, doubt + 20*time.Second, doubt + time.Minute, doubt + time.Minute, doubt + time.Minute,
+		doubt + time.Minute,
 	}
 	if !slices.Equal(waits, want) {
 		t.Errorf("waited %v to meet again; want %v", waits, want)
@@ -123,8 +125,8 @@ func TestArrangerWaits(t *testing.T) {
 	}
 }
 
-// TestUnsteadyRatesMoveFewViewers plays rates that rise and fall, as controllers' rates do. The best arrangement at each
-// moment would move each viewer more than 15 times a minute.
+// TestUnsteadyRatesMoveFewViewers plays rates that rise and fall, as controllers' rates do. With the best arrangement at
+// each moment, each viewer would move more than 15 times a minute.
 func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
 	const (
 		tick = 100 * time.Millisecond
@@ -142,7 +144,8 @@ func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
 				r := rand.New(rand.NewPCG(1, 2))
 				level, places := make([]float64, len(links)), make([]place, len(links))
 				for i := range places {
-					level[i], places[i].settled = 1-depth*r.Float64(), true
+					level[i] = 1 - depth*r.Float64()
+					places[i] = place{viewer: i, settled: true}
 				}
 				for now := time.Duration(0); now < span; now += tick {
 					var least [MaxEncodings]int
@@ -169,13 +172,59 @@ func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
 				viewers := float64(len(links))
 				return moves / viewers / span.Minutes(), unused / viewers / (float64(span) / float64(tick))
 			}
-			var a arranger
+			a := newArranger()
 			moves, unused := play(func(now time.Time, p []place) []int { return a.decide(now, p, MaxEncodings) })
 			often, least := play(func(_ time.Time, p []place) []int { return best(p, MaxEncodings).encodings })
-			if moves > 2 || unused > least+0.2 {
+			if moves > 4 || unused > least+0.1 {
 				t.Errorf("links of %v, down by up to %.1f: each viewer moves %.2f times a minute and leaves %.2f unused; "+
 					"%.2f and %.2f when changed at once", links, depth, moves, unused, often, least)
 			}
+		}
+	}
+}
+
+// TestFalseClaimsDoNotHoldOthersBack plays controllers that take their links for fast while an encoding gives them
+// little.
+func TestFalseClaimsDoNotHoldOthersBack(t *testing.T) {
+	const fast, ticks = 3000.0, 6000 // kbit/s; 100 ms each
+	links := []float64{fast, fast, fast, fast, 800, 800, 800, 300, 300, 300}
+	r := rand.New(rand.NewPCG(1, 2))
+	targets, places := slices.Clone(links), make([]place, len(links))
+	for i := range places {
+		places[i] = place{viewer: i, settled: true}
+	}
+	a := newArranger()
+	sum := make([]float64, len(links))
+	for tick := range ticks {
+		var rates [MaxEncodings]float64
+		for i, p := range places {
+			if rate := &rates[p.encoding]; *rate == 0 || targets[i] < *rate {
+				*rate = targets[i]
+			}
+		}
+		for i, p := range places {
+			rate := rates[p.encoding]
+			sum[i] += min(rate, links[i])
+			switch {
+			case rate > 1.1*links[i]:
+				targets[i] = max(0.4*links[i], 0.7*targets[i])
+			case rate < 0.8*links[i] && r.IntN(25) == 0: // a probe
+				targets[i] = fast
+			case rate < 0.8*links[i]:
+			case targets[i] <= 0.95*links[i]:
+				targets[i] *= 1.01
+			default:
+				targets[i] = links[i] * (0.75 + 0.25*r.Float64())
+			}
+			places[i].available = int(targets[i] * 1000)
+		}
+		for i, to := range a.decide(time.Unix(0, 0).Add(time.Duration(tick)*100*time.Millisecond), places, 3) {
+			places[i].encoding = to
+		}
+	}
+	for i, link := range links {
+		if mean := sum[i] / ticks; mean < 0.7*link {
+			t.Errorf("viewer %d gets %.0f kbit/s in the mean over a link of %.0f", i, mean, link)
 		}
 	}
 }
@@ -237,7 +286,7 @@ func BenchmarkArrange(b *testing.B) {
 	for i := range places {
 		places[i] = place{encoding: r.IntN(MaxEncodings), available: 100_000 + r.IntN(10_000_000), settled: true}
 	}
-	var a arranger
+	a := newArranger()
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {

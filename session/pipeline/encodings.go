@@ -37,15 +37,13 @@ func (s *encodings) arrangeOf(now time.Time, format encode.Format, a *arranger) 
 		e.mu.Lock()
 		for _, sub := range e.subscriptions {
 			if bits := sub.available.Load(); bits > 0 {
-				places = append(places, place{encoding: i, available: int(bits), settled: sub.settled.Load()})
+				places = append(places, place{
+					viewer: sub.Viewer(), encoding: i, available: int(bits), settled: sub.settled.Load(),
+				})
 				subs = append(subs, sub)
 			}
 		}
 		e.mu.Unlock()
-	}
-	if len(places) < 2 {
-		a.since = time.Time{}
-		return
 	}
 	for i, to := range a.decide(now, places, s.most(format)) {
 		if at := places[i]; at.settled && at.encoding != to {

@@ -84,6 +84,8 @@ func (v *fakeViewer) encoding() *Encoding {
 	return v.on
 }
 
+func (v *fakeViewer) Viewer() any { return v }
+
 func (v *fakeViewer) Demand(time.Time) Demand {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -46,7 +46,7 @@ func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipel
 		progress: deps.Progress, display: d.ID,
 	}
 	for _, format := range encode.Formats() {
-		p.encodings.arrangers[format] = &arranger{}
+		p.encodings.arrangers[format] = newArranger()
 		for i := range MaxEncodings {
 			log := log.With("codec", format.String(), "encoding", i+1)
 			p.encodings.list = append(p.encodings.list,

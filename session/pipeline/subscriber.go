@@ -13,6 +13,8 @@ var ErrMoved = errors.New("pipeline: subscriber moved to another encoding")
 
 // Subscriber is a viewer as its encoding sees it. The encode loop calls the methods; none of them may block.
 type Subscriber interface {
+	// Viewer returns the same comparable value for all subscribers of one viewer.
+	Viewer() any
 	// Demand returns what the viewer needs and can accept at the moment.
 	Demand(now time.Time) Demand
 	// RequestKeyframe asks the viewer's controller for a keyframe, because the viewer cannot decode the next picture.
