@@ -140,7 +140,7 @@ func (x *xserver) paint(t testing.TB, cfg synthetic.Config) (stop func()) {
 	drawable, window := xproto.Drawable(pixmap), xproto.Drawable(screen.Root)
 	w, h := cfg.Width, cfg.Height
 	xproto.CreatePixmap(c, screen.RootDepth, pixmap, window, uint16(w), uint16(h))
-	xproto.CreateGC(c, gc, window, 0, nil)
+	xproto.CreateGC(c, gc, window, xproto.GcGraphicsExposures, []uint32{0}) // else each CopyArea sends an event
 	src, err := synthetic.New(cfg)
 	if err != nil {
 		t.Fatal(err)
