@@ -58,7 +58,8 @@ func wrongCredentials(t *testing.T, i *issuer) (file string, of map[string]strin
 // goroutine or file behind.
 func TestRefusedRequestsLeaveNothingBehind(t *testing.T) {
 	const each = 1000
-	r := openRush(t, func(*session.Config) {})
+	// The session that is there before never connects.
+	r := openRush(t, func(c *session.Config) { c.ConnectTimeout = time.Hour })
 	i, v := newIssuer(t)
 	file, wrong := wrongCredentials(t, i)
 	reg := prometheus.NewRegistry()

@@ -25,11 +25,12 @@ const (
 	// changeAgain of the one before.
 	changeAfter, changeMost = 5 * time.Second, time.Minute
 	changeAgain             = 2 * time.Minute
-	// A viewer that holds others back by far, which is a gain of urgentGain, leaves them after urgentAfter. So does a
-	// viewer that gets an encoding of its own, unless the last change was less than partShare of the long wait ago.
-	// urgentAfter is longer than the dip in which a controller drains a queue.
+	// A viewer that holds others back by far, which is a gain of urgentGain, leaves them after urgentAfter. The keyframes
+	// of the last change may be the cause, and get settleTime. A viewer that gets an encoding of its own need not wait
+	// either, unless the last change was less than partShare of the long wait ago. urgentAfter is longer than the dip in
+	// which a controller drains a queue.
 	urgentGain, urgentAfter = 1.0, 300 * time.Millisecond
-	partShare               = 0.25
+	settleTime, partShare   = 2 * time.Second, 0.25
 	// coreShare is the share of the machine's cores that software encodings of one display may use, by the measured
 	// time of a picture.
 	coreShare = 0.75
@@ -184,8 +185,8 @@ func (a *arranger) decide(now time.Time, places []place, limit int) []int {
 		a.since = now
 	}
 	dwell := max(a.wait, changeAfter)
-	parts := better.used() > at.used() && now.Sub(a.changed).Seconds() >= partShare*a.wait.Seconds()
-	if parts || gain >= urgentGain {
+	quiet, parts := now.Sub(a.changed), better.used() > at.used()
+	if gain >= urgentGain && quiet >= settleTime || parts && quiet.Seconds() >= partShare*a.wait.Seconds() {
 		dwell = urgentAfter
 	}
 	if now.Sub(a.since) < dwell && !over {

@@ -125,8 +125,8 @@ func TestArrangerWaits(t *testing.T) {
 	}
 }
 
-// TestUnsteadyRatesMoveFewViewers plays rates that rise and fall, as controllers' rates do. With the best arrangement at
-// each moment, each viewer would move more than 15 times a minute.
+// TestUnsteadyRatesMoveFewViewers plays rates that rise and fall, as controllers' rates do. With the best arrangement
+// at each moment, each viewer would move more than 15 times a minute.
 func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
 	const (
 		tick = 100 * time.Millisecond

@@ -26,7 +26,7 @@ type claim struct {
 	time  time.Duration // how long the limit lasts
 }
 
-// bound returns the places with the limits of those that failed. It forgets viewers that are gone.
+// bound returns the places with the limits of viewers that failed. It forgets viewers that are gone.
 func (c claims) bound(now time.Time, places []place) []place {
 	bounded, present := make([]place, len(places)), make(map[any]bool, len(places))
 	for i, p := range places {
@@ -44,7 +44,7 @@ func (c claims) bound(now time.Time, places []place) []place {
 	return bounded
 }
 
-// note notes the viewers that failed and the rates of those that come to an encoding. Places change to the encodings.
+// note notes which viewers failed, and the rates of viewers that come to an encoding, when places change to encodings.
 func (c claims) note(now time.Time, places []place, to []int) {
 	for i, p := range places {
 		r := c[p.viewer]

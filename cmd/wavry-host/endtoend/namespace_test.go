@@ -132,8 +132,14 @@ func (l *link) limit(t testing.TB, rate string) {
 		ip(t, "netns", "exec", l.host, "tc", "qdisc", "del", "dev", l.device, "root")
 		return
 	}
+	l.limitTo(t, rate, "16kb")
+}
+
+// limitTo limits the link to a rate, except for bursts of so many bytes.
+func (l *link) limitTo(t testing.TB, rate, burst string) {
+	t.Helper()
 	ip(t, "netns", "exec", l.host, "tc", "qdisc", "replace", "dev", l.device, "root",
-		"tbf", "rate", rate, "burst", "16kb", "latency", "100ms")
+		"tbf", "rate", rate, "burst", burst, "latency", "100ms")
 }
 
 // startExposed starts a daemon in a network namespace that others reach over TLS with a token.
