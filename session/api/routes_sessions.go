@@ -55,6 +55,7 @@ func whepRoutes(h *whep.Handler) []route {
 					Text: "How the viewer gets the pointer: in the `picture`, which is the default, or by a data `channel` " +
 						"with the label `pointer`, to draw it itself. Displays that offer it in the picture only show it there.",
 				},
+				traceParam(),
 			},
 			Body: &openapi.Body{
 				Media:   whep.TypeSDP,
@@ -96,6 +97,15 @@ func whepRoutes(h *whep.Handler) []route {
 			Answers: []openapi.Answer{openapi.Empty(200, "The session has ended and has released everything.")},
 			Codes:   []problem.Code{problem.UnknownSession, problem.Timeout},
 		}),
+	}
+}
+
+// traceParam is the parameter of requests whose trace the set-up of the session continues.
+func traceParam() openapi.Param {
+	return openapi.Param{
+		In: "header", Name: "traceparent", Value: "",
+		Text: "The client's trace (W3C Trace Context). If the host exports traces, the set-up of the session continues it. " +
+			"An invalid one is ignored.",
 	}
 }
 
@@ -147,6 +157,7 @@ func sessionRoutes(s sessions) []route {
 			Detail: "The same as POST /whep/{display}, for a gateway that has the viewer's offer. The viewer trickles " +
 				"candidates and restarts ICE at `path`. With `subject` it does so itself, with `viewer_token`. " +
 				"A viewer that sends its offer itself needs a reservation.",
+			Params: []openapi.Param{traceParam()},
 			Body: openapi.Reads(opening{
 				Display: "x11:0", SDP: exampleOffer, Subject: "ann",
 				ExternalID: "job-4711",
