@@ -125,6 +125,31 @@ func TestArrangerWaits(t *testing.T) {
 	}
 }
 
+// A viewer that could not have its rate is remembered while its limit lasts, and forgotten some time after it left.
+func TestClaimsOfGoneViewersAreForgotten(t *testing.T) {
+	a, now, on := newArranger(), time.Now(), []int{0, 0}
+	play := func(available ...int) {
+		for range 2 {
+			if to := a.decide(now, rates(on, available...), 3); to != nil {
+				on = to
+			}
+			now = now.Add(changeMost + time.Second)
+		}
+	}
+	play(5000, 5000)
+	play(5000, 500)  // they part
+	play(5000, 5000) // they meet
+	play(5000, 500)
+	if c := a.claims[1]; c.time != failTime || c.limit >= 5_000_000 || c.limit <= 500_000 {
+		t.Errorf("the slow viewer's claim is %+v; want a limit between its rates", c)
+	}
+	now = now.Add(2 * failMost)
+	a.decide(now, nil, 3)
+	if len(a.claims) != 0 {
+		t.Errorf("%+v are left of viewers that are gone", a.claims)
+	}
+}
+
 // TestUnsteadyRatesMoveFewViewers plays rates that rise and fall, as controllers' rates do. With the best arrangement
 // at each moment, each viewer would move more than 15 times a minute.
 func TestUnsteadyRatesMoveFewViewers(t *testing.T) {

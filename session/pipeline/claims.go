@@ -9,18 +9,18 @@ import (
 // that lets bursts pass makes them look far too good. The truth shows once the viewer has a faster encoding, where it
 // holds the others back.
 const (
-	// failShare is the share of the rate with which a viewer came to its encoding, below which it has failed.
+	// failShare is the share of the rate that a viewer had at the last change, below which it has failed.
 	failShare = 0.66
 	// For failTime, a viewer that failed counts with at most the geometric mean of the two rates. The time doubles, up
 	// to failMost, each time it fails again in less than the same time after that.
 	failTime, failMost = 10 * time.Second, 2 * time.Minute
 )
 
-// claims are the rates that viewers seemed to have when they came to their encodings, by viewer.
+// claims are the rates that viewers seemed to have at the last change, by viewer.
 type claims map[any]claim
 
 type claim struct {
-	bits  int           // the rate at that time
+	bits  int
 	limit int           // with what it counts at most
 	until time.Time     // when the limit ends
 	time  time.Duration // how long the limit lasts
@@ -44,7 +44,7 @@ func (c claims) bound(now time.Time, places []place) []place {
 	return bounded
 }
 
-// note notes which viewers failed, and the rates of viewers that come to an encoding, when places change to encodings.
+// note notes which viewers failed, and the rates of all, when places change to encodings.
 func (c claims) note(now time.Time, places []place, to []int) {
 	for i, p := range places {
 		r := c[p.viewer]
@@ -61,9 +61,7 @@ func (c claims) note(now time.Time, places []place, to []int) {
 			r.limit = int(math.Sqrt(float64(r.bits) * float64(p.available)))
 			r.until = now.Add(r.time)
 		}
-		if slower || to[i] != p.encoding || r.bits == 0 {
-			r.bits = p.available
-		}
+		r.bits = p.available
 		c[p.viewer] = r
 	}
 }
