@@ -129,15 +129,22 @@ func (x *xserver) reader(t testing.TB) (file string) {
 // spot returns the position in the page of a pixel of the display.
 func (b *browser) spot(t testing.TB, x, y int) (px, py float64) {
 	t.Helper()
-	var p struct{ X, Y float64 }
-	if err := b.eval(fmt.Sprintf(`(() => {
-		const v = document.querySelector("video"), r = v.getBoundingClientRect();
-		const s = Math.min(r.width / v.videoWidth, r.height / v.videoHeight);
-		return {X: r.left + (r.width - v.videoWidth * s) / 2 + (%d + .5) * s,
-			Y: r.top + (r.height - v.videoHeight * s) / 2 + (%d + .5) * s};
-	})()`, x, y), &p); err != nil {
-		t.Fatal(err)
-	}
+	var p *struct{ X, Y float64 }
+	eventually(t, patience, "the page knows the display as the picture has it", func() error {
+		err := b.eval(fmt.Sprintf(`(() => {
+			const v = document.querySelector("video"), r = v.getBoundingClientRect(), all = window.wavry.displays;
+			const d = all.find((d) => d.id === window.wavry.display) || all[0];
+			// The picture may be smaller than the display, but not of another shape.
+			if (!d || !(Math.abs(d.width * v.videoHeight / (d.height * v.videoWidth) - 1) < .01)) return null;
+			const s = Math.min(r.width / d.width, r.height / d.height);
+			return {X: r.left + (r.width - d.width * s) / 2 + (%d + .5) * s,
+				Y: r.top + (r.height - d.height * s) / 2 + (%d + .5) * s};
+		})()`, x, y), &p)
+		if err == nil && p == nil {
+			err = errNotYet
+		}
+		return err
+	})
 	return p.X, p.Y
 }
 

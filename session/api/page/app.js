@@ -35,6 +35,7 @@ window.wavry = {
 	get stats() { return connection.stats; },
 	get latest() { return connection.latest; },
 	get state() { return connection.state; },
+	get display() { return connection.display; },
 	get displays() { return displays.displays; },
 	get samples() { return overlay.graph.samples; },
 	get control() { return control; },
