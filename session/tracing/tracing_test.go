@@ -94,7 +94,8 @@ func TestDeadCollector(t *testing.T) {
 	})
 }
 
-// A slow collector delays nobody. A full queue drops traces and counts them, and Flush ends with its context.
+// Add does not wait for a slow collector. Traces that find the queue full are dropped and counted. Flush ends with its
+// context.
 func TestSlowCollector(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracer, _ := newTracer(t, Config{}, transport(func(r *http.Request) (*http.Response, error) {
