@@ -27,10 +27,10 @@ const (
 	changeAgain             = 2 * time.Minute
 	// A viewer that holds others back by far, which is a gain of urgentGain, leaves them after urgentAfter. The keyframes
 	// of the last change may be the cause, and get settleTime. A viewer that gets an encoding of its own need not wait
-	// either, unless the last change was less than partShare of the long wait ago. urgentAfter is longer than the dip in
+	// either, unless the last change was less than 1/partShare of the wait ago. urgentAfter is longer than the dip in
 	// which a controller drains a queue.
 	urgentGain, urgentAfter = 1.0, 300 * time.Millisecond
-	settleTime, partShare   = 2 * time.Second, 0.25
+	settleTime, partShare   = 2 * time.Second, 4
 	// coreShare is the share of the machine's cores that software encodings of one display may use, by the measured
 	// time of a picture.
 	coreShare = 0.75
@@ -162,11 +162,11 @@ func (a arrangement) used() int {
 type arranger struct {
 	since   time.Time // another arrangement is better since then; zero while none is
 	wait    time.Duration
-	changed time.Time // the last change
+	changed time.Time // the last change; zero before the first
 	claims  claims
 }
 
-func newArranger() *arranger { return &arranger{claims: make(claims)} }
+func newArranger() *arranger { return &arranger{wait: changeAfter, claims: make(claims)} }
 
 // decide returns the encodings that places should use, or nil to leave them. At most limit encodings may be in use.
 func (a *arranger) decide(now time.Time, places []place, limit int) []int {
@@ -184,18 +184,17 @@ func (a *arranger) decide(now time.Time, places []place, limit int) []int {
 	if a.since.IsZero() {
 		a.since = now
 	}
-	dwell := max(a.wait, changeAfter)
-	quiet, parts := now.Sub(a.changed), better.used() > at.used()
-	if gain >= urgentGain && quiet >= settleTime || parts && quiet.Seconds() >= partShare*a.wait.Seconds() {
+	dwell, quiet, parts := a.wait, now.Sub(a.changed), better.used() > at.used()
+	if gain >= urgentGain && quiet >= settleTime || parts && quiet >= a.wait/partShare {
 		dwell = urgentAfter
 	}
 	if now.Sub(a.since) < dwell && !over {
 		return nil
 	}
-	if a.changed.IsZero() || now.Sub(a.changed) >= changeAgain {
-		a.wait = changeAfter
+	if quiet < changeAgain {
+		a.wait = min(2*a.wait, changeMost)
 	} else {
-		a.wait = min(2*max(a.wait, changeAfter), changeMost)
+		a.wait = changeAfter
 	}
 	a.since, a.changed = time.Time{}, now
 	a.claims.note(now, places, better.encodings)

@@ -150,6 +150,16 @@ func TestClaimsOfGoneViewersAreForgotten(t *testing.T) {
 	}
 }
 
+// leasts returns the rate of each encoding: the least that its viewers could have.
+func leasts(places []place) (least [MaxEncodings]int) {
+	for _, p := range places {
+		if least[p.encoding] == 0 || p.available < least[p.encoding] {
+			least[p.encoding] = p.available
+		}
+	}
+	return least
+}
+
 // TestUnsteadyRatesMoveFewViewers plays rates that rise and fall, as controllers' rates do. With the best arrangement
 // at each moment, each viewer would move more than 15 times a minute.
 func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
@@ -173,17 +183,13 @@ func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
 					places[i] = place{viewer: i, settled: true}
 				}
 				for now := time.Duration(0); now < span; now += tick {
-					var least [MaxEncodings]int
 					for i := range places {
 						if level[i] += 0.1 * tick.Seconds(); level[i] > 1 {
 							level[i] = 1 - depth*r.Float64()
 						}
-						p := &places[i]
-						p.available = int(links[i] * 1000 * level[i])
-						if least[p.encoding] == 0 || p.available < least[p.encoding] {
-							least[p.encoding] = p.available
-						}
+						places[i].available = int(links[i] * 1000 * level[i])
 					}
+					least := leasts(places)
 					for _, p := range places {
 						unused += math.Log2(float64(p.available) / float64(least[p.encoding]))
 					}
@@ -211,37 +217,33 @@ func TestUnsteadyRatesMoveFewViewers(t *testing.T) {
 // TestFalseClaimsDoNotHoldOthersBack plays controllers that take their links for fast while an encoding gives them
 // little.
 func TestFalseClaimsDoNotHoldOthersBack(t *testing.T) {
-	const fast, ticks = 3000.0, 6000 // kbit/s; 100 ms each
-	links := []float64{fast, fast, fast, fast, 800, 800, 800, 300, 300, 300}
+	const fast, ticks = 3_000_000, 6000 // bit/s; 100 ms each
+	links := []float64{fast, fast, fast, fast, 800_000, 800_000, 800_000, 300_000, 300_000, 300_000}
 	r := rand.New(rand.NewPCG(1, 2))
-	targets, places := slices.Clone(links), make([]place, len(links))
-	for i := range places {
-		places[i] = place{viewer: i, settled: true}
+	places := make([]place, len(links))
+	for i, link := range links {
+		places[i] = place{viewer: i, available: int(link), settled: true}
 	}
 	a := newArranger()
 	sum := make([]float64, len(links))
 	for tick := range ticks {
-		var rates [MaxEncodings]float64
-		for i, p := range places {
-			if rate := &rates[p.encoding]; *rate == 0 || targets[i] < *rate {
-				*rate = targets[i]
-			}
-		}
-		for i, p := range places {
-			rate := rates[p.encoding]
-			sum[i] += min(rate, links[i])
+		rates := leasts(places)
+		for i := range places {
+			p, link := &places[i], links[i]
+			target, rate := float64(p.available), float64(rates[p.encoding])
+			sum[i] += min(rate, link)
 			switch {
-			case rate > 1.1*links[i]:
-				targets[i] = max(0.4*links[i], 0.7*targets[i])
-			case rate < 0.8*links[i] && r.IntN(25) == 0: // a probe
-				targets[i] = fast
-			case rate < 0.8*links[i]:
-			case targets[i] <= 0.95*links[i]:
-				targets[i] *= 1.01
+			case rate > 1.1*link:
+				target = max(0.4*link, 0.7*target)
+			case rate < 0.8*link && r.IntN(25) == 0: // a probe
+				target = fast
+			case rate < 0.8*link:
+			case target <= 0.95*link:
+				target *= 1.01
 			default:
-				targets[i] = links[i] * (0.75 + 0.25*r.Float64())
+				target = link * (0.75 + 0.25*r.Float64())
 			}
-			places[i].available = int(targets[i] * 1000)
+			p.available = int(target)
 		}
 		for i, to := range a.decide(time.Unix(0, 0).Add(time.Duration(tick)*100*time.Millisecond), places, 3) {
 			places[i].encoding = to
@@ -249,7 +251,7 @@ func TestFalseClaimsDoNotHoldOthersBack(t *testing.T) {
 	}
 	for i, link := range links {
 		if mean := sum[i] / ticks; mean < 0.7*link {
-			t.Errorf("viewer %d gets %.0f kbit/s in the mean over a link of %.0f", i, mean, link)
+			t.Errorf("viewer %d gets %.0f bit/s in the mean over a link of %.0f", i, mean, link)
 		}
 	}
 }

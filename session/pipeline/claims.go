@@ -28,6 +28,9 @@ type claim struct {
 
 // bound returns the places with the limits of viewers that failed. It forgets viewers that are gone.
 func (c claims) bound(now time.Time, places []place) []place {
+	if len(c) == 0 { // as long as nobody has moved
+		return places
+	}
 	bounded, present := make([]place, len(places)), make(map[any]bool, len(places))
 	for i, p := range places {
 		present[p.viewer] = true
