@@ -15,7 +15,7 @@ import (
 
 // app is the environment of commands.
 type app struct {
-	env            []string
+	args, env      []string
 	stdout, stderr io.Writer
 }
 

@@ -184,6 +184,9 @@ func (c *client) call(ctx context.Context, method, path string, in, out any, raw
 		_, err = raw.Write(b.Bytes())
 		return err
 	}
+	if out == nil {
+		return nil
+	}
 	if err := json.Unmarshal(text, out); err != nil {
 		return fmt.Errorf("%s: the answer is not of this API: %w", c.where, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wavryhost/session"
+	"wavryhost/session/api"
 )
 
 // hostStatus is what the commands show of a host.
@@ -26,6 +27,7 @@ type hostStatus struct {
 	Encoders                           []encoderStatus
 	DrainDeadline                      time.Time `json:"drain_deadline"`
 	RestartPending                     bool      `json:"restart_pending"`
+	Trial                              *api.ProgramTrial
 	Cordon                             *session.CordonStatus
 	Drain                              *session.DrainStatus
 }
@@ -64,6 +66,9 @@ func (h *hostStatus) show(w io.Writer) {
 	say(w, "version:\t%s %s\n", h.Version, h.Platform)
 	if h.RestartPending {
 		say(w, "update:\tinstalled; run wavry-host upgrade to restart into it\n")
+	}
+	if t := h.Trial; t != nil {
+		say(w, "trial of it:\t%s\n", strings.Join(append([]string{t.State}, t.Problems...), "; "))
 	}
 	state := h.State
 	if h.StateReason != "" {

@@ -89,7 +89,7 @@ var errHelp = errors.New("help was asked for")
 
 // run executes a command line and returns the exit code. env is the environment as os.Environ gives it.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	err := command(ctx, args, &app{env: env, stdout: stdout, stderr: stderr})
+	err := command(ctx, args, &app{args: args, env: env, stdout: stdout, stderr: stderr})
 	if err == nil || errors.Is(err, errHelp) {
 		return 0
 	}

@@ -55,6 +55,14 @@ func TestProofsAreKeptAcrossACrash(t *testing.T) {
 			t.Errorf("after an end that was %s, proofs are known", before)
 		}
 	}
+	k.keepForStart([]encode.Candidate{{Profile: soft, Proof: proof}})
+	for _, before := range session.Exits() {
+		if known := k.recall(before); known == nil {
+			t.Errorf("after a trial and an end that was %s, nothing is known", before)
+		} else if got, ok := known(soft); !ok || got != proof {
+			t.Errorf("after a trial, the proof is %+v, %v; want %+v", got, ok, proof)
+		}
+	}
 	other := *k
 	other.boot = "another"
 	if other.recall(session.ExitKilled) != nil {

@@ -34,6 +34,7 @@ import (
 // runCmd is "wavry-host run".
 type runCmd struct {
 	Settings settingFlags `embed:""`
+	Trial    bool         `hidden:"" help:"Try this program on this host, print a report, and do not serve."`
 }
 
 // Run is called by kong.
@@ -44,6 +45,9 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err := l.inspect(a.env); err != nil {
 		return err
+	}
+	if c.Trial {
+		return c.try(ctx, a, l)
 	}
 	log, level, lines, err := newLogger(&l.Config, a.env, a.stderr)
 	if err != nil {
@@ -103,6 +107,7 @@ type host struct {
 	probe    *selfProbe
 	grants   *grant.Verifier // nil without grants
 	trail    *trail
+	trier    *trier
 	exit     *lastExit
 	loops    *loops
 	pressure *pressure.Sampler
@@ -226,6 +231,8 @@ func newHost(
 		return nil, err
 	}
 	cfg.Audit, cfg.RestartPending = h.trail, program.replaced
+	h.trier = newTrier(program, a, h.manager.Host, log)
+	cfg.Try, cfg.Trial = h.trier.ask, h.trier.status
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}
@@ -323,6 +330,7 @@ func (h *host) run(ctx context.Context) error {
 		group.Go(func() error { return h.grants.Run(inner) })
 	}
 	group.Go(func() error { return h.prober.run(inner) })
+	group.Go(func() error { return h.trier.run(inner) })
 	group.Go(func() error { return h.webhook.Run(inner) })
 	if h.tracer != nil {
 		group.Go(func() error { return h.tracer.Run(inner) })

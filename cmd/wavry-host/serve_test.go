@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,7 @@ import (
 
 // TestMain lets this program stand for wavry-host where that starts itself, to try an encoder.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "prove-encoder" || os.Args[1] == "desktop") {
+	if len(os.Args) > 1 && slices.Contains([]string{"prove-encoder", "desktop", "run"}, os.Args[1]) {
 		os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

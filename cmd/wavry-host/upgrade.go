@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"wavryhost/session/api"
 )
 
 // upgradeCmd is "wavry-host upgrade".
 type upgradeCmd struct {
 	IfIdle   bool          `help:"Restart only if there is no session now; otherwise the restart stays pending."`
-	Force    bool          `help:"Restart also if the daemon runs the installed program."`
+	Force    bool          `help:"Restart also if the daemon runs the installed program, or if that fails its trial."`
 	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."` //nolint:lll // a struct tag is one line
 	Flags    serviceFlags  `embed:""`
 	Socket   string        `placeholder:"PATH" help:"Socket of the daemon. Default: your own daemon's, else the service's."` //nolint:lll // a struct tag is one line
@@ -63,6 +66,9 @@ func (u upgrade) run(ctx context.Context) error {
 		u.say("the daemon runs the installed program, %s; nothing to do", h.Version)
 		return nil
 	}
+	if err := u.try(ctx, daemon); err != nil {
+		return err
+	}
 	own := h.Drain == nil // a drain of somebody else's stays
 	if own {
 		in := map[string]any{"policy": "wait", "deadline_seconds": u.deadline.Seconds(), "note": "upgrade"}
@@ -87,6 +93,44 @@ func (u upgrade) run(ctx context.Context) error {
 		return fmt.Errorf("restart the daemon: %w", err)
 	}
 	return u.finish(ctx, own)
+}
+
+// trialLimit bounds the wait for a trial, which has a limit of its own.
+const trialLimit = trialTime + 30*time.Second
+
+// try lets the daemon try the installed program. A failed trial ends the upgrade before anything has changed.
+func (u upgrade) try(ctx context.Context, daemon caller) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, trialLimit, errors.New("the daemon does not finish the trial of the "+
+		"installed program; see its log"))
+	defer cancel()
+	u.say("trying the installed program")
+	if err := daemon.call(ctx, "POST", "/v1/trial", nil, nil, nil); err != nil {
+		return fmt.Errorf("try the installed program: %w", err)
+	}
+	for {
+		var h hostStatus
+		if err := daemon.call(ctx, "GET", "/v1/host", nil, &h, nil); err != nil {
+			return err
+		}
+		switch t := h.Trial; {
+		case t == nil:
+			return errors.New("the program was replaced during its trial: try again")
+		case t.State == api.TrialPassed:
+			u.say("it works here")
+			return nil
+		case t.State == api.TrialFailed && u.force:
+			u.say("it fails its trial, and is started all the same: %s", strings.Join(t.Problems, "; "))
+			return nil
+		case t.State == api.TrialFailed:
+			return fmt.Errorf("the installed program fails its trial, so the daemon was not restarted: %s; repair that, "+
+				"install the former version, or use --force", strings.Join(t.Problems, "; "))
+		}
+		select {
+		case <-time.After(u.poll):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // errStaysPending means that there are sessions, and that none may be ended.

@@ -20,11 +20,25 @@ type fakeDaemon struct {
 	asked   int
 	empties int // the number of questions after which no session is left; 0 is never
 	away    int // the number of refused connections
+	// trial is the result of the trial: an error, or empty if it is passed. It takes three questions.
+	trial string
+	since int // the number of questions when the trial began
 }
 
 func (d *fakeDaemon) call(_ context.Context, method, path string, _, out any, _ io.Writer) error {
+	if method == "POST" && path == "/v1/trial" {
+		d.since += d.asked
+		d.host["trial"] = map[string]any{"state": "running"}
+		return nil
+	}
 	if method == "GET" {
 		d.asked++
+		if d.host["trial"] != nil && d.asked > d.since+3 {
+			d.host["trial"] = map[string]any{"state": "passed"}
+			if d.trial != "" {
+				d.host["trial"] = map[string]any{"state": "failed", "problems": []string{d.trial}}
+			}
+		}
 		if d.empties > 0 && d.asked > d.empties {
 			d.host["sessions"] = 0
 		}
@@ -88,6 +102,24 @@ func TestUpgrade(t *testing.T) {
 			0,
 			drain + "; " + restart + "; " + undrain, "the daemon runs v2", false,
 		},
+		"fails its trial": {
+			fakeDaemon{host: map[string]any{"restart_pending": true}, trial: "encoder libx264: crashed"},
+			upgrade{},
+			0, "",
+			"trying", true,
+		},
+		"fails its trial, and is forced": {
+			fakeDaemon{host: map[string]any{"restart_pending": true}, trial: "encoder libx264: crashed"},
+			upgrade{force: true},
+			0, drain + "; " + restart + "; " + undrain,
+			"started all the same: encoder libx264: crashed", false,
+		},
+		"never finishes its trial": {
+			fakeDaemon{host: map[string]any{"restart_pending": true}, since: 1000},
+			upgrade{},
+			0, "",
+			"trying", true,
+		},
 		"does not come back": {
 			fakeDaemon{host: map[string]any{"restart_pending": true}, away: 1000},
 			upgrade{},
@@ -145,7 +177,7 @@ func TestUpgradeAsksTheRunningDaemon(t *testing.T) {
 	a := &app{env: env}
 	restarted := false
 	u := upgrade{
-		say: func(string, ...any) {}, poll: time.Millisecond, force: true,
+		say: func(string, ...any) {}, poll: 50 * time.Millisecond, force: true,
 		connect: func() (caller, error) { return clientFlags{}.connect(a) },
 	}
 	u.restart = func(ctx context.Context) error {

@@ -84,6 +84,10 @@ type Config struct {
 	SourceURL string
 	// RestartPending reports whether an update has replaced the program of the daemon. It may be nil.
 	RestartPending func() bool
+	// Try requests a trial of the program that is installed, and returns at once. Trial returns the last one, or nil if
+	// that program was not tried. Both may be nil.
+	Try   func()
+	Trial func() *ProgramTrial
 	// PageURL returns the address of the viewer page; empty before the server listens. It may be nil.
 	PageURL func() string
 	// Labels are the operator's labels of the host, such as region and pool.
@@ -148,6 +152,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Confirm == nil {
 		c.Confirm = func() error { return ErrNothingToConfirm }
+	}
+	if c.Try == nil {
+		c.Try = func() {}
 	}
 	if c.Probe == nil {
 		c.Probe = func() {}

@@ -16,7 +16,7 @@ type reloading struct {
 	ConfirmSeconds float64 `json:"confirm_seconds,omitempty" minimum:"0" maximum:"3600" doc:"Revert the change after this time, in seconds, unless it is confirmed; 0 means never."`
 }
 
-// configuration answers requests about the daemon's configuration and its encoders.
+// configuration answers requests about the daemon's configuration, its encoders and its program.
 type configuration struct {
 	cfg  Config
 	read reader
@@ -48,6 +48,12 @@ func (c configuration) confirm(w http.ResponseWriter, _ *http.Request) error {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (c configuration) try(w http.ResponseWriter, _ *http.Request) error {
+	c.cfg.Try()
+	w.WriteHeader(http.StatusAccepted)
 	return nil
 }
 

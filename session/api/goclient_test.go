@@ -55,6 +55,7 @@ func TestGoClientCoversTheAPI(t *testing.T) {
 		"no probation": drop(c.Host.EndProbation(ctx)),
 		"revoke":       drop(c.Host.Revoke(ctx, client.RevocationRequest{Subject: "ann"})),
 		"probe":        c.Host.ProbeEncoders(ctx),
+		"try":          c.Host.TryProgram(ctx),
 		"reload":       drop(c.Host.Reload(ctx, client.ReloadRequest{ConfirmSeconds: 9})),
 		"confirm":      c.Host.ConfirmReload(ctx),
 		"health":       c.Host.Health(ctx),

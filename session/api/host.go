@@ -76,6 +76,7 @@ type hostView struct {
 	SourceURL      string               `json:"source_url,omitempty" doc:"Address of the source code of this version, which the AGPL entitles each user to."`
 	Platform       string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
 	RestartPending bool                 `json:"restart_pending" doc:"Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it."`
+	Trial          *ProgramTrial        `json:"trial,omitempty" doc:"The last trial of the installed program, if one was requested since it was installed."`
 	Capacity       []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
 	PageURL        string               `json:"page_url,omitempty" doc:"Address of the viewer page, by the address that the daemon listens on. Only operators see it."`
 	Gateway        *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
@@ -99,6 +100,9 @@ func (h host) describe(r *http.Request) hostView {
 	}
 	if auth.PrincipalOf(r.Context()).Role != grant.Operator {
 		return v
+	}
+	if h.cfg.Trial != nil {
+		v.Trial = h.cfg.Trial()
 	}
 	if h.cfg.PageURL != nil {
 		v.PageURL = h.cfg.PageURL()

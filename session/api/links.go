@@ -28,6 +28,20 @@ type GatewayLink struct {
 	Route    string    `json:"route" enum:"unknown,unproven,proven" doc:"Whether a message to the host's own account came back."`
 }
 
+// The states of a trial of the installed program.
+const (
+	TrialRunning = "running"
+	TrialPassed  = "passed"
+	TrialFailed  = "failed"
+)
+
+// ProgramTrial is what GET /v1/host shows of the last trial of the installed program.
+type ProgramTrial struct {
+	State    string   `json:"state" enum:"running,passed,failed" doc:"State of the trial."`
+	Version  string   `json:"version,omitempty" doc:"Version of the installed program, once it said so."`
+	Problems []string `json:"problems" doc:"What the installed program cannot do and the daemon can, or why it does not run."`
+}
+
 // Reloaded is the result of a configuration change.
 type Reloaded struct {
 	Applied      []string  `json:"applied" doc:"The changed settings that are applied."`

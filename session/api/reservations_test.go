@@ -201,9 +201,13 @@ func reloadable(cfg Config) Config {
 }
 
 func TestReload(t *testing.T) {
-	probed := 0
+	probed, tried := 0, 0
 	cfg := reloadable(Config{})
 	cfg.Probe = func() { probed++ }
+	cfg.Try = func() { tried++ }
+	cfg.Trial = func() *ProgramTrial {
+		return &ProgramTrial{State: TrialFailed, Version: "v2", Problems: []string{"encoder libx264: crashed"}}
+	}
 	s, _ := newServer(t, cfg, healthy())
 	h := s.Handler()
 	post := func(path, body string) reply {
@@ -221,6 +225,13 @@ func TestReload(t *testing.T) {
 	}
 	if r := post("/v1/encoders/probe", ""); r.StatusCode != http.StatusAccepted || probed != 1 {
 		t.Errorf("probe: %d, %d", r.StatusCode, probed)
+	}
+	if r := post("/v1/trial", ""); r.StatusCode != http.StatusAccepted || tried != 1 {
+		t.Errorf("trial: %d, %d", r.StatusCode, tried)
+	}
+	v := decode(t, ask{method: "GET", path: "/v1/host"}.do(h), http.StatusOK)
+	if trial, ok := v["trial"].(map[string]any); !ok || trial["state"] != TrialFailed || trial["version"] != "v2" {
+		t.Errorf("the host shows the trial %v", v["trial"])
 	}
 	if got := refusal(t, post("/v1/reload", `{"confirm_seconds": 4000}`)); got != problem.BadJSON {
 		t.Errorf("too long: %s", got)

@@ -143,6 +143,13 @@ func configurationRoutes(c configuration, rev revocations) []route {
 				"results. Active encodes continue.",
 			Answers: []openapi.Answer{openapi.Empty(202, "The trial has been requested.")},
 		}),
+		authed("POST", "/v1/trial", c.try, openapi.Operation{
+			ID: "tryProgram", Tag: openapi.TagControl, Summary: "Try the installed program",
+			Detail: "The daemon starts the program that an update has installed, with its own settings and user. It reads the " +
+				"configuration and the state, tries the encoders, and looks for displays. `trial` in GET /v1/host has the " +
+				"result. Sessions continue.",
+			Answers: []openapi.Answer{openapi.Empty(202, "The trial has been requested, or is running.")},
+		}),
 		authed("POST", "/v1/reload", c.reload, openapi.Operation{
 			ID: "reload", Tag: openapi.TagControl, Summary: "Read the configuration again",
 			Detail: "The whole configuration is checked; if it is refused, nothing changes. What can change while the daemon " +

@@ -5,6 +5,7 @@ package endtoend
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -34,6 +35,7 @@ type host struct {
 
 // hostOptions says how to run a daemon. The zero value listens on a free port of 127.0.0.1.
 type hostOptions struct {
+	program   string // "" for the program of all tests
 	namespace string // network namespace, "" for the test's own
 	listen    string
 	token     string // the operator's, as the daemon is told it; "" leaves the daemon to make one
@@ -67,7 +69,7 @@ func startHost(t testing.TB, o hostOptions) *host {
 		o.listen = "127.0.0.1:0"
 	}
 	flags, variables := settingsApart(o.args)
-	args := append([]string{hostBinary, "run", "--listen", o.listen, "--log-format", "json"}, flags...)
+	args := append([]string{cmp.Or(o.program, hostBinary), "run", "--listen", o.listen, "--log-format", "json"}, flags...)
 	if !o.measured {
 		variables = append(variables, "WAVRY_HOST_SESSIONS__ADMISSION=limits")
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -191,6 +192,70 @@ func TestDesktopOutlivesTheDaemon(t *testing.T) {
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s after the end: %v; want it gone", path, err)
 		}
+	}
+}
+
+// An update is tried by the running daemon. The restart into it then takes no trial of encoders, leaves the desktop
+// alone, and the page shows it again.
+func TestUpgradeInPlace(t *testing.T) {
+	t.Parallel()
+	o := newOutliving(t)
+	o.options.program = filepath.Join(t.TempDir(), "wavry-host")
+	install := func() {
+		t.Helper()
+		next := o.options.program + ".next"
+		if out, err := exec.Command("cp", hostBinary, next).CombinedOutput(); err != nil {
+			t.Fatalf("copy the program: %v: %s", err, out)
+		}
+		if err := os.Rename(next, o.options.program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install()
+	h := startHost(t, o.options)
+	b := openBrowser(t, "", h.page(""))
+	b.waitFrames(t, 3, patience)
+	before := o.status(t)
+	install()
+	if code, body, err := h.send("POST", "/v1/trial", ""); err != nil || code != http.StatusAccepted {
+		t.Fatalf("the trial: %d, %v: %s", code, err, body)
+	}
+	eventually(t, patience, "the installed program is tried", func() error {
+		_, body, err := h.request("GET", "/v1/host")
+		if err != nil {
+			return err
+		}
+		var host struct {
+			Pending bool `json:"restart_pending"`
+			Trial   struct {
+				State    string
+				Problems []string
+			}
+		}
+		if err := json.Unmarshal(body, &host); err != nil {
+			return err
+		}
+		if !host.Pending || host.Trial.State == "failed" {
+			t.Fatalf("the trial: %+v", host)
+		}
+		if host.Trial.State != "passed" {
+			return errNotYet
+		}
+		return nil
+	})
+
+	restarted := time.Now()
+	h.stop(t)
+	stopped := time.Now()
+	h = startHost(t, o.options)
+	ready := time.Now()
+	b.waitLive(t, h)
+	t.Logf("picture back %v after the order to restart: stopped after %v, ready again after %v",
+		time.Since(restarted).Round(time.Millisecond), stopped.Sub(restarted).Round(time.Millisecond),
+		ready.Sub(stopped).Round(time.Millisecond))
+	h.waitLog(t, "encoders known from before the start are not tried")
+	if after := o.status(t); after.Supervisor != before.Supervisor || after.Display != before.Display {
+		t.Errorf("the desktop is %+v; want %+v", after, before)
 	}
 }
 

@@ -102,6 +102,12 @@ func (h Hosts) ProbeEncoders(ctx context.Context) error {
 	return err
 }
 
+// TryProgram tries the installed program. Host.Trial has the result.
+func (h Hosts) TryProgram(ctx context.Context) error {
+	_, _, err := h.c.call(ctx, request{method: http.MethodPost, path: "/v1/trial"}, nil)
+	return err
+}
+
 // Reload reads the configuration again.
 func (h Hosts) Reload(ctx context.Context, in ReloadRequest) (out Reload, err error) {
 	_, _, err = h.c.call(ctx, request{method: http.MethodPost, path: "/v1/reload"}.with(in), &out)

@@ -276,6 +276,8 @@ type Host struct {
 	StateSince time.Time `json:"state_since"`
 	// Time of this answer by the host's clock.
 	Time time.Time `json:"time"`
+	// The last trial of the installed program, if one was requested since it was installed.
+	Trial ProgramTrial `json:"trial,omitempty"`
 	// Time since the daemon started, in seconds.
 	UptimeSeconds float64 `json:"uptime_seconds"`
 	// The daemon's version.
@@ -338,6 +340,16 @@ type Problem struct {
 	Title string `json:"title"`
 	// Always about:blank. The code says what the problem is.
 	Type string `json:"type"`
+}
+
+// ProgramTrial is the schema of that name in the OpenAPI document.
+type ProgramTrial struct {
+	// What the installed program cannot do and the daemon can, or why it does not run.
+	Problems []string `json:"problems"`
+	// State of the trial.
+	State string `json:"state"`
+	// Version of the installed program, once it said so.
+	Version string `json:"version,omitempty"`
 }
 
 // RelayStatus is the schema of that name in the OpenAPI document.
